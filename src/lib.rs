@@ -1,0 +1,3 @@
+//! connector-cache
+pub mod cache;
+pub mod words;
