@@ -1,3 +1,6 @@
-//! The cache: words, rules and machines. The decision that uses them is in [`crate::proxy`].
+//! The cache: words, rules and machines. The decision that uses them is in `proxy.rs`.
 
+pub mod flight;
+pub mod freshness;
 pub mod status;
+pub mod store;

@@ -1,3 +1,13 @@
 //! connector-cache
+pub mod admin;
+pub mod answer;
 pub mod cache;
+pub mod clock;
+pub mod error;
+pub mod ids;
+pub mod metrics;
+pub mod origin;
+pub mod resource;
+pub mod server;
+pub mod telemetry;
 pub mod words;

@@ -1,0 +1,41 @@
+//! What comes back from a decision: the response, and what is told of it.
+
+use std::future::Future;
+
+use http::request::Parts;
+
+use crate::cache::status::Outcome;
+use crate::error::{Problem, Response};
+use crate::ids::Ids;
+
+/// An answer, with what metrics and the access log say of it.
+#[derive(Debug)]
+pub struct Answer {
+    /// What the caller gets.
+    pub response: Response,
+    /// How it came about.
+    pub outcome: Outcome,
+    /// Why it was not a hit, or what went wrong: a word of a closed vocabulary.
+    pub reason: Option<&'static str>,
+    /// The first eight hex digits of the token's fingerprint under the log's own key.
+    pub token_tag: Option<TokenTag>,
+}
+
+/// Tells tokens apart in the log, and nothing else: it cannot be joined to a cache key or a list of tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TokenTag(pub [u8; 4]);
+
+impl std::fmt::Display for TokenTag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:08x}", u32::from_be_bytes(self.0))
+    }
+}
+
+/// Whoever answers requests that have passed the layers.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request that has no body. Never fails: every request ends in an answer.
+    fn handle(&self, request: &Parts, ids: &Ids) -> impl Future<Output = Answer> + Send;
+
+    /// The answer for a request that ended outside the handler.
+    fn problem(&self, problem: Problem, ids: &Ids) -> Answer;
+}

@@ -1,0 +1,332 @@
+//! Whose fault it is, and what the caller is told.
+//!
+//! The one table from a reason to a status, a code and a sentence. Answers have Graph's own shape, because
+//! Graph's clients branch on `error.code`. Nothing that came from Graph or from the caller is in them, but
+//! for the caller's `client-request-id`.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use http_body_util::Full;
+
+use crate::clock::Now;
+use crate::ids::{CLIENT_REQUEST_ID, Ids, REQUEST_ID};
+use crate::words::words;
+
+/// What goes back to a caller: every answer is whole in memory before it is sent.
+pub type Response = http::Response<Full<Bytes>>;
+
+words! {
+    /// Why a request was refused before Graph was asked: the label of `rejected_total`.
+    pub enum Rejection {
+        /// The path is not one of ours.
+        Path = "path",
+        /// The path has a percent sign; none of ours needs one.
+        PercentInPath = "percent-in-path",
+        /// The flow id is not 1 to 128 of `A-Z a-z 0-9 _ -`.
+        FlowId = "flow-id",
+        /// The query is not one that we can forward as it was meant.
+        Query = "query",
+        /// The method is neither GET nor HEAD.
+        Method = "method",
+        /// The request has a body.
+        Body = "body",
+        /// No media type that we can answer with is accepted.
+        Accept = "accept",
+        /// There is no `Authorization`.
+        NoToken = "no-token",
+        /// The scheme is not Bearer.
+        Scheme = "not-bearer",
+        /// There is more than one `Authorization`, or a comma in it.
+        SeveralTokens = "several-tokens",
+        /// The token has characters that RFC 6750, section 2.1 does not allow, or is too long.
+        TokenForm = "token-form",
+        /// `Host` is missing, doubled, or differs from `:authority`.
+        Host = "host",
+        /// `Connection` names a field that must reach us.
+        Connection = "connection",
+        /// `Expect` asks for something unknown.
+        Expectation = "expectation",
+        /// The request has been through us before.
+        Loop = "loop",
+        /// The request target is longer than `limits.target_bytes`.
+        TargetTooLong = "target-too-long",
+        /// The header section is larger than `limits.header_bytes`.
+        HeadersTooLarge = "headers-too-large",
+        /// As many connections as `limits.connections` allows are open.
+        Connections = "connections",
+        /// As many requests as `limits.origin_requests` allows are on their way to Graph.
+        Overloaded = "overloaded",
+        /// The request was not answered within `limits.request_timeout`.
+        Deadline = "deadline",
+        /// A fault of ours.
+        Panic = "panic",
+    }
+}
+
+words! {
+    /// Why Graph's answer could not be had or used: the label of `origin_errors_total`.
+    pub enum OriginFault {
+        /// The name did not resolve.
+        Dns = "dns",
+        /// No connection could be made.
+        Connect = "connect",
+        /// No connection within `graph.connect_timeout`.
+        ConnectTimeout = "connect-timeout",
+        /// The TLS handshake failed.
+        Tls = "tls",
+        /// The connection broke before an answer began.
+        Reset = "reset",
+        /// No whole answer within `graph.timeout`.
+        Timeout = "timeout",
+        /// The answer broke off.
+        Truncated = "truncated",
+        /// The answer is not HTTP as it should be.
+        Protocol = "protocol",
+        /// A content coding that was not asked for, or that does not decode.
+        Encoding = "encoding",
+        /// The decoded body is larger than `graph.max_body`.
+        TooLarge = "too-large",
+        /// A 200 whose body is not JSON by its media type.
+        ContentType = "content-type",
+        /// A redirect; none is followed.
+        Redirect = "redirect",
+        /// A success that is no 200, or an unsolicited 304.
+        Status = "unexpected-status",
+        /// The body could not be scrubbed.
+        Unscrubbable = "unscrubbable",
+    }
+}
+
+/// A request that ends in an answer of our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The caller's doing, or a limit of ours.
+    Rejected(Rejection),
+    /// Graph's doing.
+    Origin(OriginFault),
+    /// Graph said no, in a body that could not be passed on. Its status is kept.
+    Unreadable(StatusCode),
+}
+
+impl Problem {
+    /// The status that the caller sees.
+    pub fn status(self) -> StatusCode {
+        self.row().0
+    }
+
+    /// The answer, in Graph's shape.
+    pub fn response(self, ids: &Ids, now: Now) -> Response {
+        let (status, code, message) = self.row();
+        let body = body(code, message, ids, now);
+        let length = HeaderValue::from(body.len());
+        let mut response = http::Response::new(Full::new(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_LENGTH, length);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some((name, value)) = self.extra() {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        if self.closes() {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// The word for logs and `Cache-Status`.
+    pub fn reason(self) -> &'static str {
+        use crate::words::Word;
+        match self {
+            Self::Rejected(reason) => reason.as_str(),
+            Self::Origin(reason) => reason.as_str(),
+            Self::Unreadable(_) => "unreadable-error",
+        }
+    }
+
+    /// One header that belongs to the status.
+    fn extra(self) -> Option<(HeaderName, &'static str)> {
+        match self {
+            // RFC 6750, section 3.1: no error code where no credentials came.
+            Self::Rejected(Rejection::NoToken | Rejection::Scheme | Rejection::TokenForm) => {
+                Some((header::WWW_AUTHENTICATE, "Bearer"))
+            }
+            Self::Rejected(Rejection::Method) => Some((header::ALLOW, "GET, HEAD")),
+            Self::Rejected(Rejection::Overloaded | Rejection::Connections) => {
+                Some((header::RETRY_AFTER, "1"))
+            }
+            Self::Rejected(Rejection::Deadline)
+            | Self::Origin(OriginFault::Timeout | OriginFault::ConnectTimeout) => {
+                Some((header::RETRY_AFTER, "1"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the connection's framing is in doubt, or its peer better starts anew.
+    fn closes(self) -> bool {
+        matches!(
+            self,
+            Self::Rejected(
+                Rejection::Body | Rejection::Host | Rejection::Connection | Rejection::Connections
+            )
+        )
+    }
+
+    /// The table: status, Graph's code, sentence.
+    fn row(self) -> (StatusCode, &'static str, &'static str) {
+        use OriginFault as O;
+        use Rejection as R;
+        use StatusCode as S;
+        match self {
+            Self::Rejected(R::Path) => {
+                (S::NOT_FOUND, "NotFound", "Requested API is not supported. Please check the path.")
+            }
+            Self::Rejected(R::PercentInPath) => {
+                (S::BAD_REQUEST, "BadRequest", "The path must not hold percent-encoded characters.")
+            }
+            Self::Rejected(R::FlowId) => (
+                S::BAD_REQUEST,
+                "BadRequest",
+                "The user flow id must be 1 to 128 of the characters A-Z a-z 0-9 _ -.",
+            ),
+            Self::Rejected(R::Query) => (
+                S::BAD_REQUEST,
+                "BadRequest",
+                "The query may hold $expand and $select, each once. $expand lists postFederationSignup, \
+                 postAttributeCollection and, on beta, preTokenIssuance, each with an optional nested $select.",
+            ),
+            Self::Rejected(R::Method) => {
+                (S::METHOD_NOT_ALLOWED, "MethodNotAllowed", "This resource answers GET and HEAD.")
+            }
+            Self::Rejected(R::Body) => (S::BAD_REQUEST, "BadRequest", "The request must not have a body."),
+            Self::Rejected(R::Accept) => (
+                S::NOT_ACCEPTABLE,
+                "NotAcceptable",
+                "The answer is application/json with odata.metadata none, minimal or full.",
+            ),
+            Self::Rejected(R::NoToken) => {
+                (S::UNAUTHORIZED, "InvalidAuthenticationToken", "Access token is empty.")
+            }
+            Self::Rejected(R::Scheme) => {
+                (S::UNAUTHORIZED, "InvalidAuthenticationToken", "The Authorization scheme must be Bearer.")
+            }
+            Self::Rejected(R::SeveralTokens) => (
+                S::BAD_REQUEST,
+                "BadRequest",
+                "The request must carry one access token, in one Authorization header.",
+            ),
+            Self::Rejected(R::TokenForm) => {
+                (S::UNAUTHORIZED, "InvalidAuthenticationToken", "The access token is not well formed.")
+            }
+            Self::Rejected(R::Host) => {
+                (S::BAD_REQUEST, "BadRequest", "The request must name one host, in one Host header.")
+            }
+            Self::Rejected(R::Connection) => (
+                S::BAD_REQUEST,
+                "BadRequest",
+                "Connection must not name Host, Authorization or Content-Length.",
+            ),
+            Self::Rejected(R::Expectation) => (
+                S::EXPECTATION_FAILED,
+                "ExpectationFailed",
+                "The only expectation that is met is 100-continue.",
+            ),
+            Self::Rejected(R::Loop) => {
+                (S::LOOP_DETECTED, "LoopDetected", "The request has passed through this cache before.")
+            }
+            Self::Rejected(R::TargetTooLong) => {
+                (S::URI_TOO_LONG, "UriTooLong", "The request target is too long.")
+            }
+            Self::Rejected(R::HeadersTooLarge) => (
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "RequestHeaderFieldsTooLarge",
+                "The request's header fields are too large.",
+            ),
+            Self::Rejected(R::Connections) => {
+                (S::SERVICE_UNAVAILABLE, "ServiceNotAvailable", "Too many connections are open.")
+            }
+            Self::Rejected(R::Overloaded) => (
+                S::SERVICE_UNAVAILABLE,
+                "ServiceNotAvailable",
+                "Too many requests are waiting for Microsoft Graph.",
+            ),
+            Self::Rejected(R::Deadline) => {
+                (S::GATEWAY_TIMEOUT, "GatewayTimeout", "The request was not answered in time.")
+            }
+            Self::Rejected(R::Panic) => {
+                (S::INTERNAL_SERVER_ERROR, "InternalServerError", "The request met a fault in the cache.")
+            }
+            Self::Origin(O::Timeout | O::ConnectTimeout) => {
+                (S::GATEWAY_TIMEOUT, "GatewayTimeout", "Microsoft Graph did not answer in time.")
+            }
+            Self::Origin(O::Dns | O::Connect | O::Tls | O::Reset) => {
+                (S::BAD_GATEWAY, "BadGateway", "Microsoft Graph could not be reached.")
+            }
+            Self::Origin(_) => (S::BAD_GATEWAY, "BadGateway", "Microsoft Graph's answer could not be used."),
+            Self::Unreadable(status) => (status, code_for(status), "Microsoft Graph refused the request."),
+        }
+    }
+}
+
+/// The code that Graph's clients know for a status.
+fn code_for(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "InvalidAuthenticationToken",
+        403 => "Forbidden",
+        404 => "NotFound",
+        429 => "TooManyRequests",
+        503 => "ServiceNotAvailable",
+        504 => "GatewayTimeout",
+        400..500 => "BadRequest",
+        _ => "UnknownError",
+    }
+}
+
+fn body(code: &str, message: &str, ids: &Ids, now: Now) -> Bytes {
+    // Graph writes the date without a zone; it is UTC.
+    let stamp = humantime::format_rfc3339_seconds(now.wall()).to_string();
+    let date = stamp.trim_end_matches('Z');
+    let value = serde_json::json!({ "error": { "code": code, "message": message, "innerError": {
+        "date": date, REQUEST_ID: ids.request.to_string(), CLIENT_REQUEST_ID: ids.client.to_string(),
+    }}});
+    Bytes::from(value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::words::Word;
+    use http::HeaderMap;
+
+    #[test]
+    fn every_rejection_is_an_error_in_graphs_shape() {
+        for &reason in Rejection::ALL {
+            let ids = Ids::of(&HeaderMap::new());
+            let now = Clock::system().now();
+            let response = Problem::Rejected(reason).response(&ids, now);
+            assert!(response.status().as_u16() >= 400, "{reason}");
+            assert_eq!(response.headers()["content-type"], "application/json");
+            let (_, code, message) = Problem::Rejected(reason).row();
+            let body: serde_json::Value = serde_json::from_slice(&body(code, message, &ids, now)).unwrap();
+            assert_eq!(body["error"]["code"], code);
+            assert_eq!(body["error"]["innerError"]["request-id"], ids.request.to_string());
+        }
+    }
+
+    #[test]
+    fn the_date_has_graphs_form() {
+        let now = Clock::manual(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_785_102_361)).now();
+        let text = body("c", "m", &Ids::of(&HeaderMap::new()), now);
+        let body: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(body["error"]["innerError"]["date"], "2026-07-26T21:46:01");
+    }
+
+    #[test]
+    fn a_missing_token_is_challenged_without_an_error_code() {
+        let response = Problem::Rejected(Rejection::NoToken)
+            .response(&Ids::of(&HeaderMap::new()), Clock::system().now());
+        assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer");
+    }
+}

@@ -1,0 +1,133 @@
+//! The ids that follow a request: ours, the caller's, and the trace's.
+//!
+//! They correlate and nothing else. What a caller sends is taken only in the exact form it should have, so
+//! that no id can carry anything else into a log line, a header or Graph.
+
+use http::HeaderMap;
+use http::HeaderValue;
+use uuid::Uuid;
+
+/// The ids of one request.
+#[derive(Clone, Debug)]
+pub struct Ids {
+    /// Our own: the header `request-id` of the answer.
+    pub request: Uuid,
+    /// The caller's `client-request-id`, or a new one where it sent none or one that is not a GUID.
+    pub client: Uuid,
+    /// The trace that the caller is in, if it said so.
+    pub trace: Option<TraceParent>,
+}
+
+impl Ids {
+    /// Reads the caller's ids and makes ours.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let client = headers.get(CLIENT_REQUEST_ID).and_then(guid);
+        let mut traces = headers.get_all("traceparent").iter();
+        let trace = traces.next().and_then(TraceParent::parse).filter(|_| traces.next().is_none());
+        Self { request: Uuid::new_v4(), client: client.unwrap_or_else(Uuid::new_v4), trace }
+    }
+}
+
+/// Where a trace stands: <https://www.w3.org/TR/trace-context/#traceparent-header>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceParent {
+    trace: u128,
+    sampled: bool,
+}
+
+impl TraceParent {
+    /// Reads version 00, or the part of a later version that is the same. Ids of zero are invalid.
+    fn parse(value: &HeaderValue) -> Option<Self> {
+        let text = value.to_str().ok()?;
+        let mut parts = text.split('-');
+        let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let known_shape = match version {
+            "00" => parts.next().is_none(),
+            _ => version != "ff" && hex(version, 2).is_some(),
+        };
+        let trace = hex(trace, 32).filter(|id| *id != 0)?;
+        hex(parent, 16).filter(|id| *id != 0)?;
+        let flags = hex(flags, 2)?;
+        known_shape.then_some(Self { trace, sampled: flags & 1 == 1 })
+    }
+
+    /// The trace id, 32 hex digits.
+    pub fn trace_id(self) -> String {
+        format!("{:032x}", self.trace)
+    }
+
+    /// The header for a request of ours within this trace, with a new parent id.
+    pub fn child(self) -> String {
+        let span = Uuid::new_v4().as_u64_pair().0;
+        format!("00-{:032x}-{span:016x}-{:02x}", self.trace, u8::from(self.sampled))
+    }
+}
+
+/// The GUID in a header value: 36 characters with hyphens, as Graph's clients send it.
+pub fn guid(value: &HeaderValue) -> Option<Uuid> {
+    let text = value.to_str().ok()?;
+    (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten()
+}
+
+fn hex(text: &str, digits: usize) -> Option<u128> {
+    let lower = text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    lower.then(|| u128::from_str_radix(text, 16).ok()).flatten()
+}
+
+/// Graph's name for the caller's id of a request.
+pub const CLIENT_REQUEST_ID: &str = "client-request-id";
+/// Graph's name for the server's id of a request.
+pub const REQUEST_ID: &str = "request-id";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(name: &'static str, value: &str) -> Ids {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        Ids::of(&headers)
+    }
+
+    #[test]
+    fn a_guid_of_the_caller_is_kept_and_anything_else_replaced() {
+        let theirs = "b6a0c1de-0c1f-4f0e-9d6a-0123456789ab";
+        assert_eq!(ids(CLIENT_REQUEST_ID, theirs).client.to_string(), theirs);
+        for bad in [
+            "",
+            "1",
+            "b6a0c1de0c1f4f0e9d6a0123456789ab",
+            "{b6a0c1de-0c1f-4f0e-9d6a-0123456789ab}",
+            "\u{1f4a9}",
+        ] {
+            assert_ne!(ids(CLIENT_REQUEST_ID, bad).client.to_string(), bad);
+        }
+    }
+
+    #[test]
+    fn a_trace_goes_on_with_a_new_parent() {
+        let trace =
+            ids("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").trace.unwrap();
+        assert_eq!(trace.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        let child = trace.child();
+        assert!(
+            child.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && child.ends_with("-01"),
+            "{child}"
+        );
+        assert!(!child.contains("00f067aa0ba902b7"));
+    }
+
+    #[test]
+    fn a_trace_that_is_not_well_formed_is_not_continued() {
+        for bad in [
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "secret",
+        ] {
+            assert_eq!(ids("traceparent", bad).trace, None, "{bad}");
+        }
+    }
+}

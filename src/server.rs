@@ -1,0 +1,100 @@
+//! The data port: accept, TLS, HTTP/1.1 and HTTP/2, drain.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the data port needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `listen.address`
+    pub address: SocketAddr,
+    /// `listen.tls.*`; plain text without it.
+    pub tls: Option<TlsFiles>,
+    /// `server.threads`; `None`: the cores that the process may use.
+    pub threads: Option<usize>,
+    /// `limits.*` of connections and messages.
+    pub limits: Limits,
+    /// `drain.*`
+    pub drain: Drain,
+}
+
+/// PEM files. They are read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// `listen.tls.certificate`: the chain, leaf first.
+    pub certificate: PathBuf,
+    /// `listen.tls.key`
+    pub key: PathBuf,
+    /// `listen.tls.client_ca`: callers must show a certificate that one of these signed.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// What one caller may take of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `limits.connections`: open at one time.
+    pub connections: usize,
+    /// `limits.header_bytes`: of one request's header section; 431 past it.
+    pub header_bytes: usize,
+    /// `limits.headers`: fields in one request; 431 past it.
+    pub headers: usize,
+    /// `limits.target_bytes`: of one request's target; 414 past it.
+    pub target_bytes: usize,
+    /// `limits.h2_streams`: at one time on one HTTP/2 connection.
+    pub h2_streams: u32,
+    /// `limits.tls_timeout`: for the handshake.
+    pub tls_timeout: Duration,
+    /// `limits.header_timeout`: from a connection's first wait, or a request's first byte, to the end of its header section.
+    pub header_timeout: Duration,
+    /// `limits.idle_timeout`: between two requests of one connection.
+    pub idle_timeout: Duration,
+    /// `limits.write_timeout`: without progress while an answer is written.
+    pub write_timeout: Duration,
+    /// `limits.request_timeout`: from a request's head to its answer; 504 past it.
+    pub request_timeout: Duration,
+}
+
+/// How the server stops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// `drain.delay`: not ready any more, yet serving, so that load balancers notice.
+    pub delay: Duration,
+    /// `drain.timeout`: then this long for what is in flight.
+    pub timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            tls: None,
+            threads: None,
+            limits: Limits::default(),
+            drain: Drain::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            header_bytes: 32 << 10,
+            headers: 100,
+            target_bytes: 8 << 10,
+            h2_streams: 100,
+            tls_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { delay: Duration::from_secs(5), timeout: Duration::from_secs(20) }
+    }
+}
