@@ -4,6 +4,7 @@ pub mod answer;
 pub mod cache;
 pub mod clock;
 pub mod error;
+pub mod identity;
 pub mod ids;
 pub mod metrics;
 pub mod origin;

@@ -1,0 +1,183 @@
+//! Token to fingerprint, and to what it says of its bearer.
+//!
+//! A token is hashed under a secret of the process and forgotten after its own request (promise 5). The
+//! fingerprint finds proofs. The claims are not verified, for nobody but Graph can verify them: they group
+//! what is stored and bound how long it may be used, and grant nothing (promise 2).
+
+mod claims;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, HeaderValue, header};
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+pub use self::claims::Claims;
+use crate::answer::TokenTag;
+use crate::cache::status::Bypass;
+use crate::clock::Now;
+use crate::error::Rejection;
+
+/// The keys under which a process hashes what it must not keep.
+pub struct Secrets {
+    fingerprint: hmac::Key,
+    claims: hmac::Key,
+    log: hmac::Key,
+}
+
+impl Secrets {
+    /// New keys from the system's randomness. They live and die with the process, and so does the cache.
+    pub fn random() -> Result<Self, NoRandomness> {
+        let mut seed = Zeroizing::new([0_u8; 32]);
+        SystemRandom::new().fill(seed.as_mut()).map_err(|_| NoRandomness)?;
+        let root = hmac::Key::new(hmac::HMAC_SHA256, seed.as_ref());
+        let derive =
+            |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, purpose.as_bytes()).as_ref());
+        Ok(Self { fingerprint: derive("fingerprint"), claims: derive("claims"), log: derive("log") })
+    }
+
+    /// A tenant's or subject's name as entries carry it, so that an operator can purge by it.
+    pub fn label(&self, kind: LabelKind, name: &str) -> Label {
+        claims::label(&self.claims, kind, name)
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets(<redacted>)")
+    }
+}
+
+/// The system gave no random bytes.
+#[derive(Debug, thiserror::Error)]
+#[error("the system's random number generator failed")]
+pub struct NoRandomness;
+
+/// What a token is known by: HMAC-SHA-256 of its bytes under a key that never leaves the process, so that
+/// nobody else can compute or collide one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+/// Whose token it says it is: HMAC-SHA-256 over tenant, subject, application and permissions.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Principal([u8; 32]);
+
+/// A tenant or subject in an entry: enough of an HMAC to find it again, and nothing to read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Label([u8; 16]);
+
+/// What a [`Label`] names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelKind {
+    /// The claim `tid`.
+    Tenant,
+    /// The claim `oid`, or `sub` where there is no `oid`.
+    Subject,
+}
+
+macro_rules! redacted {
+    ($($name:ident)+) => { $(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(<redacted>)"))
+            }
+        }
+    )+ };
+}
+redacted!(Fingerprint Principal Label Token);
+
+/// A caller's token, for the length of its own request. It has no `Display` and cannot be cloned by accident
+/// into anything that lives longer: what needs it takes it by reference or moves it.
+pub struct Token(HeaderValue);
+
+impl Token {
+    /// The `Authorization` header for Graph, as the caller sent it, marked as not to be logged or indexed.
+    pub fn authorization(&self) -> HeaderValue {
+        self.0.clone()
+    }
+
+    /// Reads the claims, if they can be read.
+    pub fn claims(&self, secrets: &Secrets, now: Now) -> Result<Claims, Bypass> {
+        let mut segments = self.token68().split(|byte| *byte == b'.');
+        let (Some(_), Some(payload), Some(_), None) =
+            (segments.next(), segments.next(), segments.next(), segments.next())
+        else {
+            return Err(Bypass::Opaque);
+        };
+        let json = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload).map_err(|_| Bypass::Opaque)?);
+        claims::read(&json, &secrets.claims, now)
+    }
+
+    fn token68(&self) -> &[u8] {
+        let bytes = self.0.as_bytes();
+        bytes.iter().rposition(|byte| *byte == b' ').and_then(|space| bytes.get(space + 1..)).unwrap_or(bytes)
+    }
+}
+
+/// Who asks.
+#[derive(Debug)]
+pub struct Identity {
+    /// For Graph alone.
+    pub token: Token,
+    /// For the cache.
+    pub fingerprint: Fingerprint,
+    /// For the log.
+    pub tag: TokenTag,
+}
+
+impl Identity {
+    /// Reads the `Authorization` header: one line, `Bearer` in any case, and a `b64token` (RFC 6750, section 2.1).
+    pub fn of(headers: &HeaderMap, secrets: &Secrets) -> Result<Self, Rejection> {
+        let mut lines = headers.get_all(header::AUTHORIZATION).iter();
+        let line = lines.next().ok_or(Rejection::NoToken)?;
+        if lines.next().is_some() || line.as_bytes().contains(&b',') {
+            return Err(Rejection::SeveralTokens);
+        }
+        check_form(line.as_bytes())?;
+        let mut line = line.clone();
+        line.set_sensitive(true);
+        let fingerprint = hmac::sign(&secrets.fingerprint, line.as_bytes());
+        let fingerprint = Fingerprint(first(fingerprint.as_ref()));
+        let tag = TokenTag(first(hmac::sign(&secrets.log, &fingerprint.0).as_ref()));
+        Ok(Self { token: Token(line), fingerprint, tag })
+    }
+}
+
+fn check_form(line: &[u8]) -> Result<(), Rejection> {
+    let scheme_end = line.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(line.len());
+    let (scheme, rest) = line.split_at(scheme_end);
+    if scheme.is_empty() && rest.is_empty() {
+        return Err(Rejection::NoToken);
+    }
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Err(Rejection::Scheme);
+    }
+    let token =
+        rest.iter().position(|byte| *byte != b' ').and_then(|start| rest.get(start..)).unwrap_or_default();
+    if token.is_empty() {
+        return Err(Rejection::NoToken);
+    }
+    let padding = token.iter().rev().take_while(|byte| **byte == b'=').count();
+    let body = token.get(..token.len() - padding).unwrap_or_default();
+    let separated = rest.len() > token.len();
+    if separated && !body.is_empty() && body.iter().all(|byte| is_b64token(*byte)) {
+        Ok(())
+    } else {
+        Err(Rejection::TokenForm)
+    }
+}
+
+fn is_b64token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+}
+
+/// The first `N` bytes of an HMAC-SHA-256, which has 32.
+fn first<const N: usize>(tag: &[u8]) -> [u8; N] {
+    let mut out = [0; N];
+    out.iter_mut().zip(tag).for_each(|(to, from)| *to = *from);
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! `Accept` to the metadata level of the answer.
+//!
+//! Graph answers JSON, in three levels of OData control information. The level changes the body, so it is
+//! part of the key; everything else in `Accept` is not, and is not forwarded.
+
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::words::{Word, words};
+
+words! {
+    /// How much control information the answer carries (OData JSON Format 4.01, section 3.1).
+    pub enum Metadata {
+        /// `@odata.context` and what cannot be computed: the default.
+        Minimal = "minimal",
+        /// Everything.
+        Full = "full",
+        /// Nothing, not even `@odata.type`.
+        None = "none",
+    }
+}
+
+impl Metadata {
+    /// The level that a request asks for: that of its most preferred media range which JSON satisfies.
+    /// `None` where no range does, or the level is unknown (RFC 9110, section 12.5.1).
+    pub(super) fn accepted(headers: &HeaderMap) -> Option<Self> {
+        let mut best: Option<(u16, Option<Self>)> = None;
+        let mut ranges = 0;
+        for line in headers.get_all(header::ACCEPT) {
+            for range in line.to_str().ok()?.split(',').map(str::trim).filter(|range| !range.is_empty()) {
+                ranges += 1;
+                let Some((quality, level)) = json_range(range) else { continue };
+                if quality > 0 && best.is_none_or(|(q, _)| quality > q) {
+                    best = Some((quality, level));
+                }
+            }
+        }
+        if ranges == 0 { Some(Self::Minimal) } else { best.and_then(|(_, level)| level) }
+    }
+
+    /// The header that asks Graph for this level.
+    pub(super) fn header(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Minimal => "application/json;odata.metadata=minimal",
+            Self::Full => "application/json;odata.metadata=full",
+            Self::None => "application/json;odata.metadata=none",
+        })
+    }
+}
+
+/// The quality in thousandths and the level of a media range that JSON satisfies.
+fn json_range(range: &str) -> Option<(u16, Option<Metadata>)> {
+    let mut parts = range.split(';').map(str::trim);
+    let media = parts.next()?;
+    if !["application/json", "application/*", "*/*"].iter().any(|known| known.eq_ignore_ascii_case(media)) {
+        return None;
+    }
+    let (mut quality, mut level) = (1000, Some(Metadata::Minimal));
+    for parameter in parts {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = value.trim_matches('"');
+        if name.eq_ignore_ascii_case("q") {
+            quality = thousandths(value)?;
+        } else if name.eq_ignore_ascii_case("odata.metadata") {
+            level = Metadata::ALL.iter().copied().find(|known| known.as_str().eq_ignore_ascii_case(value));
+        }
+    }
+    Some((quality, level))
+}
+
+/// A `qvalue` (RFC 9110, section 12.4.2).
+fn thousandths(value: &str) -> Option<u16> {
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
+    if fraction.len() > 3 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let fraction = format!("{fraction:0<3}").parse::<u16>().ok()?;
+    match whole {
+        "0" => Some(fraction),
+        "1" if fraction == 0 => Some(1000),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(accept: &str) -> Option<Metadata> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, accept.parse().unwrap());
+        Metadata::accepted(&headers)
+    }
+
+    #[test]
+    fn clients_that_do_not_ask_for_a_level_share_one() {
+        assert_eq!(Metadata::accepted(&HeaderMap::new()), Some(Metadata::Minimal));
+        for accept in
+            ["*/*", "application/json", "Application/JSON; charset=utf-8", "text/html, */*;q=0.8", ""]
+        {
+            assert_eq!(level(accept), Some(Metadata::Minimal), "{accept}");
+        }
+    }
+
+    #[test]
+    fn the_preferred_level_is_kept() {
+        assert_eq!(level("application/json;odata.metadata=none"), Some(Metadata::None));
+        assert_eq!(level("application/json; ODATA.METADATA=\"Full\""), Some(Metadata::Full));
+        let listed =
+            "application/json;odata.metadata=full;q=0.5, application/json;odata.metadata=none;q=0.75";
+        assert_eq!(level(listed), Some(Metadata::None));
+    }
+
+    #[test]
+    fn what_json_cannot_satisfy_is_refused() {
+        for accept in ["text/html", "application/json;q=0", "application/json;odata.metadata=some", "*/*;q=2"]
+        {
+            assert_eq!(level(accept), None, "{accept}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What is one resource, what are two, and what is none.
+
+use std::collections::HashMap;
+
+use http::HeaderMap;
+use proptest::prelude::*;
+
+use super::*;
+
+const PATH: &str = "/beta/identity/b2xUserFlows/B2X_1_test/apiConnectorConfiguration";
+
+fn parse(path: &str, query: &str) -> Result<Resource, Rejection> {
+    Resource::parse(path, Some(query), &HeaderMap::new(), ApiVersion::Beta)
+}
+
+fn target(query: &str) -> String {
+    parse(PATH, query).unwrap_or_else(|reason| panic!("{query}: {reason}")).target()
+}
+
+#[test]
+fn the_documented_request_is_forwarded_as_documented() {
+    let query = "$expand=postFederationSignup,postAttributeCollection";
+    assert_eq!(target(query), format!("{PATH}?{query}"));
+    assert_eq!(target(""), PATH);
+}
+
+#[test]
+fn every_spelling_of_one_question_is_one_resource() {
+    let canonical = parse(PATH, "$expand=postFederationSignup,postAttributeCollection").unwrap();
+    for query in [
+        "$expand=postAttributeCollection,postFederationSignup",
+        "%24expand=postFederationSignup%2CpostAttributeCollection",
+        "expand=postFederationSignup,postAttributeCollection",
+        "$expand=postFederationSignup,postAttributeCollection,postFederationSignup",
+        "$expand=post%46ederationSignup,postAttributeCollection&",
+        "&$expand=postFederationSignup,postAttributeCollection",
+    ] {
+        assert!(parse(PATH, query).unwrap() == canonical, "{query}");
+    }
+    for path in [
+        "/beta//identity/b2xUserFlows/B2X_1_test/apiConnectorConfiguration",
+        "/identity/b2xUserFlows/B2X_1_test/apiConnectorConfiguration",
+        "/beta/identity/b2xUserFlows('B2X_1_test')/apiConnectorConfiguration",
+    ] {
+        let query = "$expand=postFederationSignup,postAttributeCollection";
+        assert!(parse(path, query).unwrap() == canonical, "{path}");
+    }
+}
+
+#[test]
+fn nested_selects_are_sets_too() {
+    let forwarded = "$expand=postFederationSignup($select=displayName,id),postAttributeCollection&$select=id";
+    for query in [
+        "$expand=postFederationSignup%28%24select%3Did%2CdisplayName%29,postAttributeCollection&$select=id",
+        "$select=id&$expand=postAttributeCollection,postFederationSignup($select=id,displayName,id)",
+        "select=id&expand=postAttributeCollection,postFederationSignup(select=id,displayName)",
+    ] {
+        assert_eq!(target(query), format!("{PATH}?{forwarded}"), "{query}");
+    }
+}
+
+#[test]
+fn what_cannot_be_forwarded_as_it_was_meant_is_refused() {
+    for query in [
+        "$expand=",
+        "$expand",
+        "$expand=*",
+        "$expand=postFederationSignup&$expand=postFederationSignup",
+        "$expand=postFederationSignup&expand=postAttributeCollection",
+        "$EXPAND=postFederationSignup",
+        "$expand=PostFederationSignup",
+        "$expand=postFederationSignup, postAttributeCollection",
+        "$expand=postFederationSignup+postAttributeCollection",
+        "$expand=postFederationSignup,",
+        "$expand=postFederationSignup/$ref",
+        "$expand=postFederationSignup()",
+        "$expand=postFederationSignup($select=)",
+        "$expand=postFederationSignup($select=id",
+        "$expand=postFederationSignup($select=id))",
+        "$expand=postFederationSignup($select=id;$expand=x)",
+        "$expand=postFederationSignup($select=id)x",
+        "$expand=postFederationSignup($select=id),postFederationSignup",
+        "$expand=postFederationSignup(($select=id))",
+        "%2524expand=postFederationSignup",
+        "$expand=post%2546ederationSignup",
+        "$expand=postFederationSignup%00",
+        "$expand=postFederationSignup%ff",
+        "$select=id%26$expand=x",
+        "$select=*",
+        "$select=a/b",
+        "$top=1",
+        "$format=json",
+        "x",
+    ] {
+        assert_eq!(parse(PATH, query).err(), Some(Rejection::Query), "{query}");
+    }
+}
+
+#[test]
+fn the_step_that_only_beta_has_is_refused_on_v1() {
+    let v1 = PATH.replace("beta", "v1.0");
+    assert!(parse(PATH, "$expand=preTokenIssuance").is_ok());
+    assert_eq!(parse(&v1, "$expand=preTokenIssuance").err(), Some(Rejection::Query));
+    assert!(parse(&v1, "$expand=postFederationSignup").is_ok());
+}
+
+#[test]
+fn a_path_that_is_not_ours_is_refused() {
+    for (path, reason) in [
+        ("/", Rejection::Path),
+        ("", Rejection::Path),
+        ("*", Rejection::Path),
+        ("/beta/identity/b2xUserFlows", Rejection::Path),
+        ("/beta/identity/b2xUserFlows/apiConnectorConfiguration", Rejection::Path),
+        ("/beta/identity/b2xUserFlows/x/apiConnectorConfiguration/", Rejection::Path),
+        ("/beta/identity/b2xUserFlows/x/apiConnectorConfiguration/postFederationSignup", Rejection::Path),
+        ("/beta///identity/b2xUserFlows/x/apiConnectorConfiguration", Rejection::Path),
+        ("//identity/b2xUserFlows/x/apiConnectorConfiguration", Rejection::Path),
+        ("/beta/beta/identity/b2xUserFlows/x/apiConnectorConfiguration", Rejection::Path),
+        ("/v1.0beta/identity/b2xUserFlows/x/apiConnectorConfiguration", Rejection::Path),
+        ("/v2.0/identity/b2xUserFlows/x/apiConnectorConfiguration", Rejection::Path),
+        ("/BETA/identity/b2xUserFlows/x/apiConnectorConfiguration", Rejection::Path),
+        ("/beta/Identity/b2xUserFlows/x/apiConnectorConfiguration", Rejection::Path),
+        ("/beta/identity/b2xuserflows/x/apiConnectorConfiguration", Rejection::Path),
+        ("/beta/identity/b2cUserFlows/x/apiConnectorConfiguration", Rejection::Path),
+        ("/beta/identity/b2xUserFlows/../b2xUserFlows/x/apiConnectorConfiguration", Rejection::Path),
+        ("/beta/identity/b2xUserFlows(x)/apiConnectorConfiguration", Rejection::Path),
+        ("/beta/identity/b2xUserFlowsx/apiConnectorConfiguration", Rejection::Path),
+        ("/beta/identity/b2xUserFlows/x%2fy/apiConnectorConfiguration", Rejection::PercentInPath),
+        ("/%62eta/identity/b2xUserFlows/x/apiConnectorConfiguration", Rejection::PercentInPath),
+        ("/beta/identity/b2xUserFlows/%2e%2e/apiConnectorConfiguration", Rejection::PercentInPath),
+        ("/beta/identity/b2xUserFlows//apiConnectorConfiguration", Rejection::FlowId),
+        ("/beta/identity/b2xUserFlows/../apiConnectorConfiguration", Rejection::FlowId),
+        ("/beta/identity/b2xUserFlows/..\\/apiConnectorConfiguration", Rejection::FlowId),
+        ("/beta/identity/b2xUserFlows/x;y/apiConnectorConfiguration", Rejection::FlowId),
+        ("/beta/identity/b2xUserFlows('')/apiConnectorConfiguration", Rejection::FlowId),
+        ("/beta/identity/b2xUserFlows('a'b')/apiConnectorConfiguration", Rejection::FlowId),
+    ] {
+        assert_eq!(parse(path, "").err(), Some(reason), "{path}");
+    }
+    let long = |n| format!("/beta/identity/b2xUserFlows/{}/apiConnectorConfiguration", "x".repeat(n));
+    assert!(parse(&long(128), "").is_ok());
+    assert_eq!(parse(&long(129), "").err(), Some(Rejection::FlowId));
+}
+
+#[test]
+fn a_flow_id_keeps_its_case() {
+    assert!(parse(PATH, "") != parse(&PATH.replace("B2X_1_test", "b2x_1_test"), ""));
+}
+
+#[test]
+fn its_debug_output_names_no_flow() {
+    assert!(!format!("{:?}", parse(PATH, "").unwrap()).contains("B2X"));
+}
+
+/// One way to write some question, legal or nearly so.
+fn question() -> impl Strategy<Value = (String, String)> {
+    let step = prop::sample::select(vec![
+        "postFederationSignup",
+        "postAttributeCollection",
+        "preTokenIssuance",
+        "postFederationSignup($select=id)",
+        "postFederationSignup($select=id,displayName)",
+        "postAttributeCollection($select=displayName,id)",
+    ]);
+    let expand = prop::collection::vec(step, 0..4).prop_map(|steps| steps.join(","));
+    let version = prop::sample::select(vec!["/beta", "/v1.0", "", "/beta/"]);
+    let flow = prop::sample::select(vec!["/a", "('a')", "/b", "/A"]);
+    let select = prop::sample::select(vec!["", "&$select=id", "&select=id,x", "&$select=x,id"]);
+    (version, flow, expand, select).prop_map(|(version, flow, expand, select)| {
+        let expand = if expand.is_empty() { String::new() } else { format!("$expand={expand}") };
+        (
+            format!("{version}/identity/b2xUserFlows{flow}/apiConnectorConfiguration"),
+            format!("{expand}{select}"),
+        )
+    })
+}
+
+proptest! {
+    /// T5: the key is the question. Equal keys spell equal requests to Graph, and different keys different ones.
+    #[test]
+    fn t05_two_requests_are_one_key_exactly_when_graph_would_be_asked_the_same(
+        questions in prop::collection::vec(question(), 1..40),
+    ) {
+        let mut by_target: HashMap<String, Resource> = HashMap::new();
+        for resource in questions.iter().filter_map(|(path, query)| parse(path, query).ok()) {
+            let known = by_target.entry(resource.target()).or_insert_with(|| resource.clone());
+            prop_assert!(*known == resource);
+        }
+        let targets: std::collections::HashSet<_> = by_target.values().collect();
+        prop_assert_eq!(targets.len(), by_target.len());
+    }
+
+    #[test]
+    fn what_is_forwarded_reads_back_as_the_same_resource(question in question()) {
+        if let Ok(resource) = parse(&question.0, &question.1) {
+            let target = resource.target();
+            let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+            prop_assert!(parse(path, query).unwrap() == resource);
+        }
+    }
+
+    #[test]
+    fn no_path_or_query_makes_it_panic(path in ".*", query in ".*") {
+        let _ = parse(&path, &query);
+    }
+}
