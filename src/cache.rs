@@ -1,6 +1,10 @@
-//! The cache: words, rules and machines. The decision that uses them is in `proxy.rs`.
+//! The cache: words, rules and machines. The decision that uses them is in [`crate::proxy`].
 
+pub mod control;
+pub mod entry;
 pub mod flight;
 pub mod freshness;
+pub mod key;
+pub mod report;
 pub mod status;
 pub mod store;

@@ -1,9 +1,39 @@
 //! One request to Graph.
+//!
+//! The request is spelled from the resource and the caller's token, and from nothing else that a caller
+//! sends (promise 1). The answer comes back whole, decoded and bounded, in a type that only the scrubber
+//! reads (promise 4). Redirects are never followed, so the token goes to no other host. Nothing here knows
+//! of the cache.
+
+mod body;
+mod connect;
+mod fault;
+mod tls;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use url::Url;
+
+pub use self::body::RawBody;
+use self::connect::{Connector, Reuse};
+pub use self::connect::ProxyError;
+pub use self::tls::RootsError;
+use crate::cache::status::Retry;
+use crate::error::{OriginFault, Problem, Rejection};
+use crate::identity::Token;
+use crate::ids::{CLIENT_REQUEST_ID, Ids};
+use crate::metrics::Metrics;
+use crate::resource::Resource;
 
 /// What the origin needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +46,176 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// `graph.timeout`: one question and its whole answer, a retry included.
     pub timeout: Duration,
-    /// `graph.max_body`: of the decoded body, bytes.
+    /// `graph.max_body`: of the body, bytes, as it comes and decoded.
     pub max_body: usize,
     /// `limits.origin_requests`: under way at one time; more wait.
     pub in_flight: usize,
 }
+
+/// Graph, as this process reaches it.
+#[derive(Debug)]
+pub struct Origin {
+    client: Client<Connector, Empty<Bytes>>,
+    base: String,
+    permits: Semaphore,
+    timeout: Duration,
+    max_body: usize,
+    metrics: Arc<Metrics>,
+}
+
+/// What Graph said. The header fields are its own: whoever passes one on picks it from a list.
+#[derive(Debug)]
+pub struct OriginAnswer {
+    /// The status; never informational, never a redirect.
+    pub status: StatusCode,
+    /// Every field, for reading.
+    pub headers: HeaderMap,
+    /// The body, for the scrubber.
+    pub body: RawBody,
+}
+
+/// Why the way to Graph could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The roots of trust.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// The proxy.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+}
+
+impl Origin {
+    /// Prepares a pool of connections; none is made yet. The environment's `HTTPS_PROXY` and `NO_PROXY` count.
+    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
+        let base = config.base_url.as_str().trim_end_matches('/').to_owned();
+        let connector = Connector::new(config)?;
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(config.in_flight)
+            .http1_max_buf_size(HEAD_BYTES)
+            .http2_max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            // A second attempt is ours to judge and to count.
+            .retry_canceled_requests(false)
+            .build(connector);
+        Ok(Self {
+            client,
+            base,
+            permits: Semaphore::new(config.in_flight),
+            timeout: config.timeout,
+            max_body: config.max_body,
+            metrics,
+        })
+    }
+
+    /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`.
+    pub async fn ask(&self, resource: &Resource, token: &Token, ids: &Ids) -> Result<OriginAnswer, Problem> {
+        let mut waiting = true;
+        let asked = timeout(self.timeout, async {
+            let _permit = self.permits.acquire().await.map_err(|_| OriginFault::Connect)?;
+            waiting = false;
+            match self.attempt(resource, token, ids).await {
+                Err(Failure::Again(reason)) => {
+                    self.metrics.origin_retries.inc(reason);
+                    self.attempt(resource, token, ids).await.map_err(Failure::fault)
+                }
+                other => other.map_err(Failure::fault),
+            }
+        });
+        let result = asked.await.unwrap_or(Err(OriginFault::Timeout));
+        if waiting && result.is_err() {
+            self.metrics.rejected.inc(Rejection::Overloaded);
+            return Err(Problem::Rejected(Rejection::Overloaded));
+        }
+        result.map_err(|fault| {
+            self.metrics.origin_errors.inc(fault);
+            Problem::Origin(fault)
+        })
+    }
+
+    async fn attempt(&self, resource: &Resource, token: &Token, ids: &Ids) -> Result<OriginAnswer, Failure> {
+        let started = Instant::now();
+        let mut request = self.request(resource, token, ids).ok_or(Failure::Final(OriginFault::Protocol))?;
+        let reuse = Reuse::watch(&mut request);
+        let response = self.client.request(request).await.map_err(|error| failure(&error, &reuse))?;
+        reuse.answered();
+        self.metrics.origin_requests.inc(response.status());
+        let answer = self.receive(response).await.map_err(Failure::Final);
+        self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
+        answer
+    }
+
+    /// The whole request: what makes the key, the token, and what correlates.
+    fn request(&self, resource: &Resource, token: &Token, ids: &Ids) -> Option<Request<Empty<Bytes>>> {
+        let uri = Uri::try_from(format!("{}{}", self.base, resource.target())).ok()?;
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(header::AUTHORIZATION, token.authorization());
+        headers.insert(header::ACCEPT, resource.accept());
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers.insert(header::VIA, HeaderValue::from_static(VIA));
+        headers.insert(CLIENT_REQUEST_ID, HeaderValue::try_from(ids.client.to_string()).ok()?);
+        if let Some(trace) = ids.trace {
+            headers.insert("traceparent", HeaderValue::try_from(trace.child()).ok()?);
+        }
+        Some(request)
+    }
+
+    async fn receive(&self, response: http::Response<Incoming>) -> Result<OriginAnswer, OriginFault> {
+        let (head, body) = response.into_parts();
+        match head.status.as_u16() {
+            // A pooled connection that answers what was not asked is not worth keeping; dropping the body closes it.
+            100..200 | 304 => return Err(OriginFault::Status),
+            300..400 => return Err(OriginFault::Redirect),
+            200 | 400..600 => {}
+            _ => return Err(OriginFault::Status),
+        }
+        let body = body::collect(body, &head.headers, self.max_body).await?;
+        Ok(OriginAnswer { status: head.status, headers: head.headers, body })
+    }
+}
+
+/// An attempt that failed, and whether nothing was received in a way that allows another.
+#[derive(Debug)]
+enum Failure {
+    Again(Retry),
+    Final(OriginFault),
+}
+
+impl Failure {
+    /// What it counts as when there is no further attempt.
+    fn fault(self) -> OriginFault {
+        match self {
+            Self::Again(_) => OriginFault::Reset,
+            Self::Final(fault) => fault,
+        }
+    }
+}
+
+/// A GET may be asked again when the server refused to look at it, or when the connection came from the pool
+/// and was closed before anything was received on it (RFC 9110, section 9.2.2; RFC 9113, section 8.7).
+fn failure(error: &legacy::Error, reuse: &Reuse) -> Failure {
+    if fault::refused_unseen(error) {
+        return Failure::Again(Retry::RefusedStream);
+    }
+    match fault::of(error) {
+        OriginFault::Reset if reuse.was_pooled() => Failure::Again(Retry::StaleConnection),
+        fault => Failure::Final(fault),
+    }
+}
+
+/// Our name in `Via`, upstream and down.
+pub const PSEUDONYM: &str = "connector-cache";
+const VIA: &str = "1.1 connector-cache";
+const USER_AGENT: &str = concat!("connector-cache/", env!("CARGO_PKG_VERSION"));
+/// Below the 60 seconds after which front ends in general close an idle connection.
+const POOL_IDLE: Duration = Duration::from_secs(50);
+/// HTTP/2 pings, so that a connection that died silently is noticed before a request is spent on it.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// Of one answer's head. Graph's are below 4 KiB; a claims challenge adds a few.
+const HEAD_BYTES: usize = 64 << 10;

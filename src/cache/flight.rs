@@ -1,6 +1,20 @@
 //! One question to Graph at a time for a key.
+//!
+//! The first to ask leads; whoever asks the same meanwhile follows and gets the same answer. The duty to
+//! answer is a value, the [`Obligation`]: it is settled with an answer, or dropped, and then nobody waits
+//! any longer. The leader's own caller waits like a follower, so its hang-up cancels nobody's answer.
+//!
+//! A flight knows nothing of what it carries. Its key holds the token's fingerprint (promise 3), so
+//! nobody can wait on a stranger's question.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::key::FlightKey;
 
 /// What flights need to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,5 +28,160 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self { followers: 10_000, wait: Duration::from_secs(10) }
+    }
+}
+
+/// The flights under way. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Flights<T> {
+    followers: usize,
+    under_way: Arc<Mutex<Table<T>>>,
+}
+
+type Table<T> = HashMap<FlightKey, Arc<watch::Sender<Option<T>>>>;
+
+/// A place in a flight.
+#[derive(Debug)]
+pub enum Seat<T: Clone> {
+    /// Nobody was asking: whoever gets this must see to the answer.
+    Lead(Obligation<T>, Landing<T>),
+    /// Somebody is asking already.
+    Follow(Landing<T>),
+    /// Somebody is asking, and as many wait as may.
+    Full,
+}
+
+impl<T: Clone> Flights<T> {
+    /// No flight under way.
+    pub fn new(config: &Config) -> Self {
+        Self { followers: config.followers, under_way: Arc::default() }
+    }
+
+    /// Takes a seat in the flight for `key`, starting it if there is none.
+    pub fn join(&self, key: FlightKey) -> Seat<T> {
+        match self.table().entry(key) {
+            Entry::Vacant(place) => {
+                let (answer, landing) = watch::channel(None);
+                let key = place.key().clone();
+                let answer = Arc::clone(place.insert(Arc::new(answer)));
+                Seat::Lead(Obligation { flights: self.clone(), key, answer }, Landing(landing))
+            }
+            // The leader's own caller waits too: one receiver is no follower.
+            Entry::Occupied(flight) if flight.get().receiver_count() > self.followers => Seat::Full,
+            Entry::Occupied(flight) => Seat::Follow(Landing(flight.get().subscribe())),
+        }
+    }
+
+    /// How many flights are under way.
+    pub fn count(&self) -> usize {
+        self.table().len()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table<T>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The duty to answer a flight. Dropping it unsettled (the task ended, or panicked) lets every follower go.
+#[derive(Debug)]
+pub struct Obligation<T: Clone> {
+    flights: Flights<T>,
+    key: FlightKey,
+    answer: Arc<watch::Sender<Option<T>>>,
+}
+
+impl<T: Clone> Obligation<T> {
+    /// Answers everybody who waits. What is to be stored must be stored by now: who comes next looks there.
+    pub fn settle(self, answer: T) {
+        self.answer.send_replace(Some(answer));
+    }
+}
+
+impl<T: Clone> Drop for Obligation<T> {
+    fn drop(&mut self) {
+        self.flights.table().remove(&self.key);
+    }
+}
+
+/// A wait for a flight's answer.
+#[derive(Debug)]
+pub struct Landing<T>(watch::Receiver<Option<T>>);
+
+impl<T: Clone> Landing<T> {
+    /// The answer, or `None` when whoever led is gone without one.
+    pub async fn wait(mut self) -> Option<T> {
+        self.0.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, header};
+
+    use super::*;
+    use crate::identity::{Identity, Secrets};
+    use crate::resource::{ApiVersion, Resource};
+
+    fn key(token: &str, secrets: &Secrets) -> FlightKey {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+        let path = "/beta/identity/b2xUserFlows/x/apiConnectorConfiguration";
+        FlightKey {
+            fingerprint: Identity::of(&headers, secrets).unwrap().fingerprint,
+            resource: Arc::new(Resource::parse(path, None, &headers, ApiVersion::Beta).unwrap()),
+        }
+    }
+
+    fn flights(followers: usize) -> Flights<&'static str> {
+        Flights::new(&Config { followers, ..Config::default() })
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_the_same_meanwhile_gets_the_same_answer() {
+        let (flights, secrets) = (flights(8), Secrets::random().unwrap());
+        let Seat::Lead(obligation, own) = flights.join(key("a", &secrets)) else { panic!("nobody was asking") };
+        let Seat::Follow(landing) = flights.join(key("a", &secrets)) else { panic!("somebody was asking") };
+        obligation.settle("answer");
+        assert_eq!(landing.wait().await, Some("answer"));
+        assert_eq!(own.wait().await, Some("answer"));
+        assert_eq!(flights.count(), 0);
+    }
+
+    #[test]
+    fn t01_another_token_never_waits_on_this_ones_flight() {
+        let (flights, secrets) = (flights(8), Secrets::random().unwrap());
+        let _leads = flights.join(key("a", &secrets));
+        assert!(matches!(flights.join(key("b", &secrets)), Seat::Lead(..)));
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_vanishes_leaves_nobody_waiting() {
+        let (flights, secrets) = (flights(8), Secrets::random().unwrap());
+        let Seat::Lead(obligation, _) = flights.join(key("a", &secrets)) else { panic!() };
+        let Seat::Follow(landing) = flights.join(key("a", &secrets)) else { panic!() };
+        drop(obligation);
+        assert_eq!(landing.wait().await, None);
+        assert!(matches!(flights.join(key("a", &secrets)), Seat::Lead(..)), "the next one leads");
+    }
+
+    #[tokio::test]
+    async fn f57_a_leaders_caller_that_hangs_up_cancels_nobodys_answer() {
+        let (flights, secrets) = (flights(8), Secrets::random().unwrap());
+        let Seat::Lead(obligation, own) = flights.join(key("a", &secrets)) else { panic!() };
+        let Seat::Follow(landing) = flights.join(key("a", &secrets)) else { panic!() };
+        drop(own);
+        obligation.settle("answer");
+        assert_eq!(landing.wait().await, Some("answer"));
+    }
+
+    #[test]
+    fn no_more_than_the_limit_may_follow() {
+        let (flights, secrets) = (flights(2), Secrets::random().unwrap());
+        let _leads = flights.join(key("a", &secrets));
+        let _first = flights.join(key("a", &secrets));
+        let second = flights.join(key("a", &secrets));
+        assert!(matches!(flights.join(key("a", &secrets)), Seat::Full));
+        drop(second);
+        assert!(matches!(flights.join(key("a", &secrets)), Seat::Follow(_)), "a seat was given back");
     }
 }

@@ -1,4 +1,24 @@
-//! Where answers and proofs are kept.
+//! Where answers and proofs are kept: two moka caches, bounded by weight.
+//!
+//! The store keeps and evicts; whether something may be used is judged elsewhere. Nothing is written but
+//! for a token that Graph has just said 200 to, and nothing is dropped but by an operator, by time, by
+//! weight, or by Graph's word to a token that had proofs (promise 3). Both caches evict the least recently
+//! used: with a frequency sketch, look-ups of forged tokens would weigh on who stays.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use moka::notification::RemovalCause;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use super::entry::{Entry, Grant, Proof};
+use super::key::EntryKey;
+use super::status::{Eviction, NotStored};
+use crate::identity::{Claims, Fingerprint, Label};
+use crate::metrics::Metrics;
+use crate::resource::Resource;
 
 /// What the store needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,3 +34,223 @@ impl Default for Config {
         Self { max_bytes: 64 << 20, proofs_per_token: 1_000 }
     }
 }
+
+/// The entries and the proofs of this process.
+#[derive(Debug)]
+pub struct Store {
+    entries: Cache<EntryKey, Arc<Labelled>>,
+    grants: Cache<Fingerprint, Arc<Grant>>,
+    max_entry: u64,
+    proofs_per_token: usize,
+    /// Grows with every purge and every withdrawn token: what was asked before must not be stored after.
+    generation: AtomicU64,
+    metrics: Arc<Metrics>,
+}
+
+/// An entry with whose it is, for purges.
+#[derive(Debug)]
+struct Labelled {
+    entry: Arc<Entry>,
+    tenant: Label,
+    subject: Label,
+}
+
+/// What a purge takes. `None` stands for any.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Entries of this flow.
+    pub flow: Option<String>,
+    /// Entries of this tenant's tokens.
+    pub tenant: Option<Label>,
+    /// Entries of this subject's tokens.
+    pub subject: Option<Label>,
+}
+
+/// The store's state when a question left. What comes back is stored only if nothing was withdrawn since.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket(u64);
+
+impl Store {
+    /// An empty store. `keep` is the longest that anything in it can be of use.
+    pub fn new(config: &Config, keep: Duration, metrics: Arc<Metrics>) -> Self {
+        // A proof weighs a few hundred bytes where an entry weighs a few thousand.
+        let for_grants = config.max_bytes / 5;
+        let for_entries = config.max_bytes - for_grants;
+        metrics.capacity.set(i64::try_from(config.max_bytes).unwrap_or(i64::MAX));
+        let (counts, counts_too) = (Arc::clone(&metrics), Arc::clone(&metrics));
+        let entries = Cache::builder()
+            .eviction_policy(EvictionPolicy::lru())
+            .max_capacity(for_entries)
+            .weigher(|key: &EntryKey, kept: &Arc<Labelled>| weight(key.resource.weight() + kept.entry.weight()))
+            .time_to_live(keep)
+            .support_invalidation_closures()
+            .eviction_listener(move |_, kept: Arc<Labelled>, cause| {
+                let cause = match cause {
+                    RemovalCause::Size => Eviction::Space,
+                    RemovalCause::Expired => Eviction::Time,
+                    RemovalCause::Explicit => kept.entry.left_by().unwrap_or(Eviction::Invalidate),
+                    RemovalCause::Replaced => return,
+                };
+                counts.evictions.inc(cause);
+            })
+            .build();
+        let grants = Cache::builder()
+            .eviction_policy(EvictionPolicy::lru())
+            .max_capacity(for_grants)
+            .weigher(|_: &Fingerprint, grant: &Arc<Grant>| weight(grant.weight()))
+            .time_to_live(keep)
+            .build();
+        Self {
+            entries,
+            grants,
+            max_entry: for_entries,
+            proofs_per_token: config.proofs_per_token,
+            generation: AtomicU64::new(0),
+            metrics: counts_too,
+        }
+    }
+
+    /// What is known of a token, if Graph has said 200 to it.
+    pub fn grant(&self, fingerprint: &Fingerprint) -> Option<Arc<Grant>> {
+        self.grants.get(fingerprint)
+    }
+
+    /// The answer for a principal. Whoever calls this has looked at a proof first.
+    pub fn entry(&self, key: &EntryKey) -> Option<Arc<Entry>> {
+        self.entries.get(key).map(|kept| Arc::clone(&kept.entry))
+    }
+
+    /// To be taken before Graph is asked.
+    pub fn ticket(&self) -> Ticket {
+        Ticket(self.generation.load(SeqCst))
+    }
+
+    /// Keeps an answer and the proof that it was given to this token.
+    pub fn admit(
+        &self,
+        fingerprint: Fingerprint,
+        claims: &Claims,
+        resource: &Arc<Resource>,
+        entry: &Arc<Entry>,
+        ticket: Ticket,
+    ) -> Result<(), NotStored> {
+        let key = EntryKey { principal: claims.principal, resource: Arc::clone(resource) };
+        if u64::try_from(entry.weight()).unwrap_or(u64::MAX) > self.max_entry {
+            return Err(NotStored::TooLarge);
+        }
+        if self.generation.load(SeqCst) != ticket.0 {
+            return Err(NotStored::Invalidated);
+        }
+        let kept = Labelled { entry: Arc::clone(entry), tenant: claims.tenant, subject: claims.subject };
+        self.entries.insert(key.clone(), Arc::new(kept));
+        self.grants.entry(fingerprint).and_upsert_with(|known| {
+            let known = known.map(moka::Entry::into_value);
+            Arc::new(self.with_proof(known.as_deref(), claims, resource, Proof { granted: entry.asked }))
+        });
+        if self.generation.load(SeqCst) != ticket.0 {
+            // Withdrawn while this was written: neither may stay.
+            entry.leaves_by(Eviction::Invalidate);
+            self.entries.invalidate(&key);
+            self.grants.invalidate(&fingerprint);
+            return Err(NotStored::Invalidated);
+        }
+        Ok(())
+    }
+
+    fn with_proof(&self, known: Option<&Grant>, claims: &Claims, resource: &Arc<Resource>, proof: Proof) -> Grant {
+        let others = known.map_or(&[][..], |grant| &grant.proofs).iter().filter(|(other, _)| other != resource);
+        let mut proofs: Vec<_> = others.cloned().collect();
+        let surplus = (proofs.len() + 1).saturating_sub(self.proofs_per_token.max(1));
+        proofs.drain(..surplus);
+        proofs.push((Arc::clone(resource), proof));
+        Grant { claims: *claims, proofs }
+    }
+
+    /// Graph said 401: the token is not good any more. Drops its proofs and its principal's entries, if it
+    /// had proofs; whoever sends tokens that never were good changes nothing. Returns whether it had.
+    pub fn withdraw_token(&self, fingerprint: &Fingerprint) -> bool {
+        let Some(grant) = self.grants.get(fingerprint) else { return false };
+        self.generation.fetch_add(1, SeqCst);
+        self.grants.invalidate(fingerprint);
+        let principal = grant.claims.principal;
+        // Answers at once for every look-up from here on, and sweeps behind. The only error is a missing
+        // builder switch, and that is set above; should it ever come, everything goes.
+        if self.entries.invalidate_entries_if(move |key, _| key.principal == principal).is_err() {
+            self.entries.invalidate_all();
+        }
+        true
+    }
+
+    /// Graph said 403, 404 or 410: the token may not see this resource, or it is gone. Drops the token's proof
+    /// for it and its principal's entry, if it had that proof. Returns whether it had.
+    pub fn withdraw_resource(&self, fingerprint: &Fingerprint, resource: &Arc<Resource>) -> bool {
+        let Some(grant) = self.grants.get(fingerprint) else { return false };
+        if grant.proof(resource).is_none() {
+            return false;
+        }
+        self.grants.entry(*fingerprint).and_compute_with(|known| match known {
+            None => moka::ops::compute::Op::Nop,
+            Some(known) => {
+                let grant = known.into_value();
+                let proofs = grant.proofs.iter().filter(|(other, _)| other != resource).cloned().collect();
+                moka::ops::compute::Op::Put(Arc::new(Grant { claims: grant.claims, proofs }))
+            }
+        });
+        self.entries.invalidate(&EntryKey { principal: grant.claims.principal, resource: Arc::clone(resource) });
+        true
+    }
+
+    /// Drops what an operator selects, entries and proofs, and whatever is on its way. Returns the entries' number.
+    pub fn purge(&self, selection: &Selection) -> u64 {
+        self.generation.fetch_add(1, SeqCst);
+        let flow = |resource: &Resource| selection.flow.as_deref().is_none_or(|flow| resource.flow() == flow);
+        let whose = |tenant: Label, subject: Label| {
+            selection.tenant.is_none_or(|wanted| wanted == tenant)
+                && selection.subject.is_none_or(|wanted| wanted == subject)
+        };
+        for (fingerprint, grant) in &self.grants {
+            let touched = grant.proofs.iter().any(|(resource, _)| flow(resource));
+            if touched && whose(grant.claims.tenant, grant.claims.subject) {
+                self.grants.invalidate(&*fingerprint);
+            }
+        }
+        let mut purged = 0;
+        for (key, kept) in &self.entries {
+            if flow(&key.resource) && whose(kept.tenant, kept.subject) {
+                kept.entry.leaves_by(Eviction::Purge);
+                self.entries.invalidate(&*key);
+                purged += 1;
+            }
+        }
+        self.metrics.purged.inc_by(purged);
+        purged
+    }
+
+    /// Drops everything: the wall clock was set back, so no age can be trusted.
+    pub fn forget(&self) {
+        self.purge(&Selection::default());
+    }
+
+    /// Brings the gauges of size up to date.
+    pub fn refresh_gauges(&self) {
+        self.entries.run_pending_tasks();
+        self.grants.run_pending_tasks();
+        let bytes = self.entries.weighted_size() + self.grants.weighted_size();
+        self.metrics.entries.set(i64::try_from(self.entries.entry_count()).unwrap_or(i64::MAX));
+        self.metrics.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// How many entries there are, and of how many tokens proofs.
+    pub fn counts(&self) -> (u64, u64) {
+        self.refresh_gauges();
+        (self.entries.entry_count(), self.grants.entry_count())
+    }
+}
+
+/// With what moka itself and the allocator keep for one pair.
+fn weight(bytes: usize) -> u32 {
+    u32::try_from(bytes.saturating_add(OVERHEAD)).unwrap_or(u32::MAX)
+}
+
+/// Bytes of moka's own nodes, its hash table and the reference counts, for one pair: an estimate on the high side.
+const OVERHEAD: usize = 320;

@@ -1,0 +1,143 @@
+//! `Cache-Control`, read (RFC 9111, section 5.2).
+//!
+//! The reader is total: whatever comes in, a set of directives comes out, and what is not well formed errs
+//! towards asking Graph again.
+
+use http::HeaderMap;
+use http::header::CACHE_CONTROL;
+
+/// The directives that a cache for one caller heeds. Seconds are clamped to 2^31 (section 1.2.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// `no-store`
+    pub no_store: bool,
+    /// `no-cache`, also where it names fields: that is treated as if it named none (section 5.2.2.4).
+    pub no_cache: bool,
+    /// `must-revalidate`, or `proxy-revalidate`.
+    pub must_revalidate: bool,
+    /// `only-if-cached`
+    pub only_if_cached: bool,
+    /// `max-age`. The smallest where it is repeated; 0 where it is not a number (section 4.2.1).
+    pub max_age: Option<u64>,
+    /// `min-fresh`
+    pub min_fresh: Option<u64>,
+    /// `max-stale`; any age where it has no value.
+    pub max_stale: Option<u64>,
+}
+
+impl Control {
+    /// Reads all `Cache-Control` lines of a message.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let mut control = Self::default();
+        for line in headers.get_all(CACHE_CONTROL) {
+            for directive in split_outside_quotes(line.as_bytes()) {
+                control.add(&String::from_utf8_lossy(directive));
+            }
+        }
+        control
+    }
+
+    fn add(&mut self, directive: &str) {
+        let (name, value) = match directive.split_once('=') {
+            Some((name, value)) => (name.trim(), Some(value.trim())),
+            None => (directive.trim(), None),
+        };
+        match name.to_ascii_lowercase().as_str() {
+            "no-store" => self.no_store = true,
+            "no-cache" => self.no_cache = true,
+            "must-revalidate" | "proxy-revalidate" => self.must_revalidate = true,
+            "only-if-cached" => self.only_if_cached = true,
+            "max-age" => keep_smallest(&mut self.max_age, seconds(value).unwrap_or(0)),
+            "min-fresh" => self.min_fresh = self.min_fresh.max(Some(seconds(value).unwrap_or(CLAMP))),
+            "max-stale" => {
+                keep_smallest(&mut self.max_stale, value.map_or(CLAMP, |value| seconds(Some(value)).unwrap_or(0)));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn keep_smallest(slot: &mut Option<u64>, value: u64) {
+    *slot = Some(slot.map_or(value, |known| known.min(value)));
+}
+
+/// `delta-seconds`, bare or in double quotes (section 5.2: recipients accept both forms).
+fn seconds(value: Option<&str>) -> Option<u64> {
+    let value = value?;
+    let digits = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(digits.parse::<u64>().map_or(CLAMP, |seconds| seconds.min(CLAMP)))
+}
+
+/// The pieces between commas that are not inside a quoted string. An open quote takes all that follows.
+fn split_outside_quotes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    line.split(move |byte| {
+        let separates = *byte == b',' && !quoted;
+        match *byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+        separates
+    })
+}
+
+const CLAMP: u64 = 1 << 31;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn control(lines: &[&str]) -> Control {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(CACHE_CONTROL, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+        }
+        Control::of(&headers)
+    }
+
+    #[test]
+    fn l01_no_store_is_seen_in_any_case_and_line() {
+        for lines in [&["No-Store"][..], &["max-age=9, NO-STORE"], &["private", "no-store"], &["no-store=x"]] {
+            assert!(control(lines).no_store, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn l07_unknown_directives_mean_nothing() {
+        assert_eq!(control(&["immutable, x=\"y\", , =, community=\"UCI\""]), Control::default());
+    }
+
+    #[test]
+    fn l16_repeated_ages_count_as_the_smallest() {
+        assert_eq!(control(&["max-age=60, max-age=30", "max-age=90"]).max_age, Some(30));
+    }
+
+    #[test]
+    fn l17_what_is_not_a_number_is_no_time_at_all() {
+        for odd in ["max-age=-1", "max-age=60a", "max-age='60'", "max-age", "max-age=", "max-age=1.5", "max-age=\"\""] {
+            assert_eq!(control(&[odd]).max_age, Some(0), "{odd}");
+        }
+        assert_eq!(control(&["max-age=003600"]).max_age, Some(3600));
+        assert_eq!(control(&["max-age=\"60\""]).max_age, Some(60));
+    }
+
+    #[test]
+    fn l18_huge_values_are_clamped() {
+        for huge in ["2147483648", "2147483649", "99999999999999999999999999"] {
+            assert_eq!(control(&[&format!("max-age={huge}")]).max_age, Some(CLAMP), "{huge}");
+        }
+    }
+
+    #[test]
+    fn l19_a_directive_inside_a_quoted_string_is_text() {
+        let read = control(&[r#"x="no-store, max-age=0", y="a\", no-cache", max-age=60"#]);
+        assert_eq!(read, Control { max_age: Some(60), ..Control::default() });
+        assert_eq!(control(&[r#"x="no-store, max-age=1"#]), Control::default(), "an open quote takes the rest");
+    }
+}

@@ -1,0 +1,123 @@
+//! A stored answer.
+
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use ring::digest;
+use uuid::Uuid;
+
+use super::freshness::Lifetime;
+use super::status::Eviction;
+use crate::clock::Now;
+use crate::headers;
+use crate::identity::Claims;
+use crate::ids::{REQUEST_ID, guid};
+use crate::scrub::{ScrubbedBody, Scrubber};
+use crate::words::Word;
+
+/// A 200 of Graph: scrubbed, complete, with the few header fields that are passed on.
+#[derive(Debug)]
+pub struct Entry {
+    /// The scrubbed body.
+    pub body: ScrubbedBody,
+    /// A weak validator of the scrubbed body under the scrubber's present rules.
+    pub etag: HeaderValue,
+    /// Graph's `Date`, or that of the answer's arrival.
+    pub date: HeaderValue,
+    /// The fields of Graph's answer that are passed on.
+    pub headers: Box<[(HeaderName, HeaderValue)]>,
+    /// Graph's own id of the request that brought this answer.
+    pub origin_request_id: Option<Uuid>,
+    /// When Graph was asked.
+    pub asked: Now,
+    /// How long it may be used.
+    pub lifetime: Lifetime,
+    left_by: AtomicU8,
+}
+
+impl Entry {
+    /// Makes an entry of a scrubbed 200. `asked` is when the question left, not when the answer came
+    /// (RFC 9111, section 4.2.3 counts the delay as age).
+    pub fn new(body: ScrubbedBody, scrubber: &Scrubber, from: &HeaderMap, lifetime: Lifetime, asked: Now) -> Self {
+        let date = from.get(header::DATE).filter(|date| is_http_date(date)).cloned();
+        Self {
+            etag: etag(body.as_bytes(), scrubber.policy()),
+            date: date.unwrap_or_else(|| http_date(asked)),
+            headers: headers::kept(from),
+            origin_request_id: from.get(REQUEST_ID).and_then(guid),
+            body,
+            asked,
+            lifetime,
+            left_by: AtomicU8::new(NOT_SAID),
+        }
+    }
+
+    /// Bytes that it takes in memory, about.
+    pub fn weight(&self) -> usize {
+        let headers: usize =
+            self.headers.iter().map(|(_, value)| value.len() + size_of::<(HeaderName, HeaderValue)>()).sum();
+        size_of::<Self>() + self.body.len() + self.etag.len() + self.date.len() + headers
+    }
+
+    /// Says why it is about to leave the store.
+    pub(super) fn leaves_by(&self, cause: Eviction) {
+        self.left_by.store(u8::try_from(cause.index()).unwrap_or(NOT_SAID), Relaxed);
+    }
+
+    /// Why it left the store, if that was said.
+    pub(super) fn left_by(&self) -> Option<Eviction> {
+        Eviction::ALL.get(usize::from(self.left_by.load(Relaxed))).copied()
+    }
+}
+
+/// A proof: Graph said 200 to one token for one resource.
+#[derive(Clone, Copy, Debug)]
+pub struct Proof {
+    /// When Graph was asked.
+    pub granted: Now,
+}
+
+/// What the store knows of a token: its claims, read once, and its proofs.
+#[derive(Debug)]
+pub struct Grant {
+    /// What the token says.
+    pub claims: Claims,
+    /// What Graph has granted to it, by resource; the newest last.
+    pub proofs: Vec<(std::sync::Arc<crate::resource::Resource>, Proof)>,
+}
+
+impl Grant {
+    /// The proof for a resource, live or not.
+    pub fn proof(&self, resource: &crate::resource::Resource) -> Option<Proof> {
+        self.proofs.iter().find(|(known, _)| **known == *resource).map(|(_, proof)| *proof)
+    }
+
+    /// Bytes that it takes in memory, about. Resources are counted here too: their entry may be gone.
+    pub fn weight(&self) -> usize {
+        let proofs: usize = self.proofs.iter().map(|(resource, _)| resource.weight() + size_of::<Proof>() + 8).sum();
+        size_of::<Self>() + proofs
+    }
+}
+
+/// Weak: another compact spelling of the same JSON would be the same answer (RFC 9110, section 8.8.1).
+/// The scrubber's rules are part of it, so that a change of policy is a change of the representation.
+fn etag(body: &[u8], policy: &[u8]) -> HeaderValue {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(&policy.len().to_be_bytes());
+    context.update(policy);
+    context.update(body);
+    let hash = context.finish();
+    let hex: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    HeaderValue::try_from(format!("W/\"{hex}\"")).unwrap_or_else(|_| HeaderValue::from_static("W/\"\""))
+}
+
+fn is_http_date(value: &HeaderValue) -> bool {
+    value.to_str().is_ok_and(|text| httpdate::parse_http_date(text).is_ok())
+}
+
+fn http_date(now: Now) -> HeaderValue {
+    HeaderValue::try_from(httpdate::fmt_http_date(now.wall())).unwrap_or_else(|_| HeaderValue::from_static(EPOCH))
+}
+
+const NOT_SAID: u8 = u8::MAX;
+const EPOCH: &str = "Thu, 01 Jan 1970 00:00:00 GMT";

@@ -1,0 +1,184 @@
+//! Judgements, with the time passed in.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::HeaderValue;
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::Clock;
+
+const START: u64 = 1_790_000_000;
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A second after the start of these tests.
+fn at(seconds: u64) -> Now {
+    Clock::manual(UNIX_EPOCH + Duration::from_secs(START)).now().plus(Duration::from_secs(seconds))
+}
+
+fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(*name, HeaderValue::from_str(value).unwrap());
+    }
+    headers
+}
+
+fn operator(fields: &[(&'static str, &str)]) -> Result<Duration, NotStored> {
+    Lifetime::of(&headers(fields), &Config::default()).map(|lifetime| lifetime.fresh_for)
+}
+
+fn origin(fields: &[(&'static str, &str)]) -> Result<Duration, NotStored> {
+    let config = Config { freshness: Freshness::Origin, ttl: HOUR, ..Config::default() };
+    Lifetime::of(&headers(fields), &config).map(|lifetime| lifetime.fresh_for)
+}
+
+fn plain() -> Lifetime {
+    Lifetime { fresh_for: Duration::from_secs(300), initial_age: Duration::ZERO, must_revalidate: false }
+}
+
+/// The verdict `now` on an entry and a proof of second 0, for a token that ends in an hour.
+fn verdict(lifetime: &Lifetime, client: Control, now: u64) -> Verdict {
+    let proof = Proof { granted: at(0) };
+    judge(&Config::default(), (lifetime, at(0)), proof, HOUR, client, at(now)).verdict
+}
+
+#[test]
+fn the_operators_ttl_replaces_what_graph_says_as_a_matter_of_course() {
+    for control in ["no-cache", "private", "max-age=0", "private, max-age=9"] {
+        assert_eq!(operator(&[("cache-control", control)]), Ok(Duration::from_secs(300)), "{control}");
+    }
+}
+
+#[test]
+fn no_store_and_an_unkeyed_vary_are_respected_in_both_modes() {
+    for mode in [operator, origin] {
+        assert_eq!(mode(&[("cache-control", "max-age=60, no-store")]), Err(NotStored::NoStore));
+        for vary in ["*", "Accept-Encoding, *", "Accept-Language", "Cookie"] {
+            assert_eq!(mode(&[("cache-control", "max-age=60"), ("vary", vary)]), Err(NotStored::Vary), "{vary}");
+        }
+        assert!(mode(&[("cache-control", "max-age=60"), ("vary", "accept-encoding,Authorization")]).is_ok());
+    }
+}
+
+#[test]
+fn l11_a_star_is_seen_in_any_line_of_vary() {
+    assert_eq!(operator(&[("vary", "Accept-Encoding"), ("vary", "*")]), Err(NotStored::Vary));
+}
+
+#[test]
+fn l15_the_origins_max_age_beats_its_expires_and_the_ttl_caps_both() {
+    let expires = ("expires", "Thu, 01 Jan 1970 01:00:00 GMT");
+    let date = ("date", "Thu, 01 Jan 1970 00:00:00 GMT");
+    assert_eq!(origin(&[("cache-control", "max-age=60"), expires, date]), Ok(Duration::from_secs(60)));
+    assert_eq!(origin(&[expires, date]), Ok(HOUR));
+    assert_eq!(origin(&[("cache-control", "max-age=7200")]), Ok(HOUR));
+    assert_eq!(origin(&[("cache-control", "s-maxage=60")]), Err(NotStored::NoLifetime));
+}
+
+#[test]
+fn l20_an_expires_that_cannot_be_read_means_expired() {
+    let date = ("date", "Thu, 01 Jan 1970 00:00:00 GMT");
+    for odd in ["0", "", "Thu, 01 Jan 1970 01:00:00 CET", "1970"] {
+        assert_eq!(origin(&[("expires", odd), date]), Err(NotStored::NoLifetime), "{odd}");
+    }
+    let asctime = [("expires", "Thu Jan  1 01:00:00 1970"), date];
+    assert_eq!(origin(&asctime), Ok(HOUR));
+}
+
+#[test]
+fn l21_an_age_that_cannot_be_read_or_is_past_the_ttl_leaves_no_lifetime() {
+    for odd in ["300", "1000000000", "-1", "1.5", "x", "", "99999999999999999999999"] {
+        assert_eq!(operator(&[("age", odd)]), Err(NotStored::NoLifetime), "{odd}");
+    }
+    let lifetime = Lifetime::of(&headers(&[("age", "299"), ("age", "900")]), &Config::default()).unwrap();
+    assert_eq!(lifetime.initial_age, Duration::from_secs(299));
+}
+
+#[test]
+fn an_entry_is_fresh_until_its_ttl_then_usable_within_the_grace_then_not() {
+    let ask = |now| verdict(&plain(), Control::default(), now);
+    assert_eq!(ask(0), Verdict::Fresh);
+    assert_eq!(ask(299), Verdict::Fresh);
+    assert_eq!(ask(300), Verdict::StaleUsable);
+    assert_eq!(ask(329), Verdict::StaleUsable);
+    assert_eq!(ask(330), Verdict::Forward(Forward::Stale));
+}
+
+#[test]
+fn l26_a_proof_ends_reuse_however_fresh_the_entry_is() {
+    let lifetime = Lifetime { fresh_for: HOUR * 9, ..plain() };
+    let ask = |now| verdict(&lifetime, Control::default(), now);
+    assert_eq!(ask(299), Verdict::Fresh);
+    assert_eq!(ask(300), Verdict::StaleUsable);
+    assert_eq!(ask(330), Verdict::Forward(Forward::Stale));
+}
+
+#[test]
+fn l26_a_token_at_its_end_gets_nothing_from_memory() {
+    let proof = Proof { granted: at(0) };
+    let judged = judge(&Config::default(), (&plain(), at(0)), proof, Duration::ZERO, Control::default(), at(1));
+    assert_eq!(judged.verdict, Verdict::Forward(Forward::Bypass));
+    assert!(!usable_on_error(&Config::default(), &plain(), &judged, Duration::ZERO));
+}
+
+#[test]
+fn what_is_left_is_the_least_of_ttl_proof_and_token() {
+    let left = |ttl, granted, token| {
+        let lifetime = Lifetime { fresh_for: Duration::from_secs(ttl), ..plain() };
+        let proof = Proof { granted: at(granted) };
+        let judged =
+            judge(&Config::default(), (&lifetime, at(100)), proof, Duration::from_secs(token), Control::default(), at(150));
+        judged.left.as_secs()
+    };
+    assert_eq!(left(300, 100, 3600), 250);
+    assert_eq!(left(900, 0, 3600), 150);
+    assert_eq!(left(900, 100, 7), 7);
+}
+
+#[test]
+fn l30_a_caller_that_is_obeyed_can_ask_for_graphs_word() {
+    let ask = |client| verdict(&plain(), client, 100);
+    let forward = Verdict::Forward(Forward::Request);
+    assert_eq!(ask(Control { no_cache: true, ..Control::default() }), forward);
+    assert_eq!(ask(Control { max_age: Some(0), ..Control::default() }), forward);
+    assert_eq!(ask(Control { max_age: Some(99), ..Control::default() }), forward);
+    assert_eq!(ask(Control { max_age: Some(100), ..Control::default() }), Verdict::Fresh);
+    assert_eq!(ask(Control { min_fresh: Some(201), ..Control::default() }), forward);
+    assert_eq!(ask(Control { min_fresh: Some(200), ..Control::default() }), Verdict::Fresh);
+}
+
+#[test]
+fn l47_must_revalidate_forbids_every_stale_answer() {
+    let strict = Lifetime { must_revalidate: true, ..plain() };
+    assert_eq!(verdict(&strict, Control::default(), 300), Verdict::Forward(Forward::Stale));
+    let proof = Proof { granted: at(0) };
+    let judged = judge(&Config::default(), (&strict, at(0)), proof, HOUR, Control::default(), at(301));
+    assert!(!usable_on_error(&Config::default(), &strict, &judged, HOUR));
+}
+
+#[test]
+fn l48_a_stale_answer_serves_in_an_outage_within_its_window_and_the_proofs() {
+    let usable = |now, granted| {
+        let proof = Proof { granted: at(granted) };
+        let judged = judge(&Config::default(), (&plain(), at(0)), proof, HOUR, Control::default(), at(now));
+        usable_on_error(&Config::default(), &plain(), &judged, HOUR)
+    };
+    assert!(usable(899, 0));
+    assert!(!usable(900, 0), "ten minutes past the TTL");
+    assert!(!usable(900, 800), "a younger proof does not make the entry younger");
+}
+
+proptest! {
+    /// Age never falls, what is left never grows, and a verdict never gets better with time.
+    #[test]
+    fn time_only_makes_things_worse(ttl in 1_u64..1000, age in 0_u64..1000, granted in 0_u64..100, one in 100_u64..2000, more in 0_u64..2000) {
+        let lifetime = Lifetime { fresh_for: Duration::from_secs(ttl), initial_age: Duration::from_secs(age), must_revalidate: false };
+        let proof = Proof { granted: at(granted) };
+        let ask = |now| judge(&Config::default(), (&lifetime, at(50)), proof, HOUR, Control::default(), at(now));
+        let rank = |verdict| match verdict { Verdict::Fresh => 0, Verdict::StaleUsable => 1, Verdict::Forward(_) => 2 };
+        let (early, late) = (ask(one), ask(one + more));
+        prop_assert!(late.age >= early.age && late.left <= early.left && late.overdue >= early.overdue);
+        prop_assert!(rank(late.verdict) >= rank(early.verdict));
+    }
+}

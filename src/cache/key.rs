@@ -1,0 +1,26 @@
+//! The keys: by what an answer is found, and by what a question under way is.
+//!
+//! Both are typed: no part is joined to another as text, none has a default, none shows itself in `Debug`.
+
+use std::sync::Arc;
+
+use crate::identity::{Fingerprint, Principal};
+use crate::resource::Resource;
+
+/// Finds an answer: whose, and to what.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EntryKey {
+    /// The group of callers that may look at it, each with a proof of its own.
+    pub principal: Principal,
+    /// The question.
+    pub resource: Arc<Resource>,
+}
+
+/// Finds a question under way. It is the token's own: nobody waits on a stranger's (promise 3).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FlightKey {
+    /// The token that asks.
+    pub fingerprint: Fingerprint,
+    /// The question.
+    pub resource: Arc<Resource>,
+}

@@ -1,0 +1,78 @@
+//! Header lists: what of Graph's answer is passed on.
+//!
+//! They are lists of what may pass, not of what may not: a field that nobody thought of stays behind.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// The fields of a 200 that are kept with the entry. `Content-Type` is always among them.
+pub fn kept(from: &HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
+    let content_type = from.get(header::CONTENT_TYPE).filter(|value| is_json(value) && is_plain(value));
+    let content_type = content_type.cloned().unwrap_or_else(|| HeaderValue::from_static("application/json"));
+    let others = KEPT.iter().filter_map(|name| {
+        let value = from.get(name).filter(|value| is_plain(value))?;
+        Some((name.clone(), value.clone()))
+    });
+    std::iter::once((header::CONTENT_TYPE, content_type)).chain(others).collect()
+}
+
+/// Every challenge of a 401 or 403, untouched (RFC 9110, section 11.6.1).
+pub fn challenges(from: &HeaderMap) -> impl Iterator<Item = HeaderValue> + '_ {
+    from.get_all(header::WWW_AUTHENTICATE).iter().cloned()
+}
+
+/// Whether a `Content-Type` says JSON: `application/json`, or a subtype in `+json`.
+pub fn is_json(value: &HeaderValue) -> bool {
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// Visible ASCII of a sane length: nothing that could be more than it seems.
+fn is_plain(value: &HeaderValue) -> bool {
+    value.len() <= VALUE_LENGTH && value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// What Graph says of the resource itself, beside the body: OData's version, and that a beta route will end.
+static KEPT: [HeaderName; 3] = [
+    HeaderName::from_static("odata-version"),
+    HeaderName::from_static("deprecation"),
+    HeaderName::from_static("sunset"),
+];
+const VALUE_LENGTH: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f12_f21_only_listed_fields_are_kept() {
+        let mut from = HeaderMap::new();
+        for (name, value) in [
+            ("content-type", "application/json;odata.metadata=minimal;charset=utf-8"),
+            ("odata-version", "4.0"),
+            ("set-cookie", "a=b"),
+            ("clear-site-data", "\"*\""),
+            ("location", "https://elsewhere"),
+            ("refresh", "0; url=https://elsewhere"),
+            ("x-ms-ags-diagnostic", "{}"),
+            ("access-control-allow-origin", "*"),
+            ("content-md5", "x"),
+            ("connection", "keep-alive"),
+            ("etag", "\"origin\""),
+        ] {
+            from.insert(name, HeaderValue::from_static(value));
+        }
+        let names: Vec<_> = kept(&from).iter().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(names, ["content-type", "odata-version"]);
+    }
+
+    #[test]
+    fn json_is_told_by_its_media_type() {
+        for json in ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"] {
+            assert!(is_json(&HeaderValue::from_static(json)), "{json}");
+        }
+        for other in ["text/html", "text/json", "application/jsonp", "application/xml", ""] {
+            assert!(!is_json(&HeaderValue::from_static(other)), "{other}");
+        }
+    }
+}

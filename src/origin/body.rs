@@ -1,0 +1,144 @@
+//! A body from Graph: collected whole, decoded, bounded.
+
+use std::io::Read;
+
+use bytes::Buf;
+use flate2::bufread::GzDecoder;
+use http::{HeaderMap, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use zeroize::Zeroizing;
+
+use crate::cache::status::ScrubFailure;
+use crate::error::OriginFault;
+use crate::scrub::{Scrubbed, Scrubber};
+
+/// Bytes of Graph's that nobody has scrubbed. All that can be done with them is to scrub them; they are
+/// wiped when they are dropped.
+pub struct RawBody(Zeroizing<Vec<u8>>);
+
+impl RawBody {
+    /// Takes the credentials out.
+    pub fn scrub(&self, scrubber: &Scrubber) -> Result<Scrubbed, ScrubFailure> {
+        scrubber.scrub(&self.0)
+    }
+}
+
+impl std::fmt::Debug for RawBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RawBody({} bytes)", self.0.len())
+    }
+}
+
+/// Reads a body of at most `limit` bytes, on the wire and decoded. Trailers are discarded.
+pub(super) async fn collect(body: Incoming, headers: &HeaderMap, limit: usize) -> Result<RawBody, OriginFault> {
+    let coding = Coding::of(headers)?;
+    let announced = body.size_hint().upper().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    if announced.is_some_and(|bytes| bytes > limit) {
+        return Err(OriginFault::TooLarge);
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(TYPICAL).min(limit)));
+    let mut body = std::pin::pin!(body);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| super::fault::of_body(&error))?;
+        let Ok(mut data) = frame.into_data() else { continue };
+        if bytes.len() + data.remaining() > limit {
+            return Err(OriginFault::TooLarge);
+        }
+        bytes.extend_from_slice(&data);
+        data.advance(data.remaining());
+    }
+    match coding {
+        Coding::Identity => Ok(RawBody(bytes)),
+        Coding::Gzip => gunzip(&bytes, limit).map(RawBody),
+    }
+}
+
+/// The codings that were asked for. Anything else was not, and is not guessed at (RFC 9110, section 8.4).
+enum Coding {
+    Identity,
+    Gzip,
+}
+
+impl Coding {
+    fn of(headers: &HeaderMap) -> Result<Self, OriginFault> {
+        let mut lines = headers.get_all(header::CONTENT_ENCODING).iter();
+        let coding = match (lines.next(), lines.next()) {
+            (None, _) => return Ok(Self::Identity),
+            (Some(line), None) => line.to_str().unwrap_or_default().trim().to_ascii_lowercase(),
+            (Some(_), Some(_)) => return Err(OriginFault::Encoding),
+        };
+        match coding.as_str() {
+            "gzip" | "x-gzip" => Ok(Self::Gzip),
+            "identity" | "" => Ok(Self::Identity),
+            _ => Err(OriginFault::Encoding),
+        }
+    }
+}
+
+/// One gzip member, whole, with a right checksum and nothing behind it (RFC 1952).
+fn gunzip(bytes: &[u8], limit: usize) -> Result<Zeroizing<Vec<u8>>, OriginFault> {
+    let mut decoder = GzDecoder::new(bytes);
+    // A vector that grew would leave its smaller selves behind, unwiped: room for the usual ratio at once.
+    let mut out = Zeroizing::new(Vec::with_capacity(bytes.len().saturating_mul(8).min(limit)));
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    decoder.by_ref().take(most).read_to_end(&mut out).map_err(|_| OriginFault::Encoding)?;
+    if out.len() > limit {
+        return Err(OriginFault::TooLarge);
+    }
+    if decoder.into_inner().has_remaining() { Err(OriginFault::Encoding) } else { Ok(out) }
+}
+
+/// Two connectors with their contexts.
+const TYPICAL: usize = 4 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use std::io::Write;
+
+    fn gzip(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn a_whole_member_decodes() {
+        assert_eq!(**gunzip(&gzip(b"{\"a\":1}"), 7).unwrap(), *b"{\"a\":1}");
+    }
+
+    #[test]
+    fn f05_a_broken_member_does_not_decode() {
+        let whole = gzip(b"{\"a\":1}");
+        let mut bad_sum = whole.clone();
+        let sum = bad_sum.len() - 8;
+        bad_sum[sum] ^= 1;
+        for broken in [&whole[..whole.len() - 1], &whole[..12], &[][..], &bad_sum, &[&whole[..], b"junk"].concat()] {
+            assert_eq!(gunzip(broken, 1 << 20).err(), Some(OriginFault::Encoding));
+        }
+    }
+
+    #[test]
+    fn f06_a_bomb_stops_at_the_limit() {
+        let bomb = gzip(&vec![0; 10 << 20]);
+        assert!(bomb.len() < 11 << 10);
+        assert_eq!(gunzip(&bomb, 1 << 20).err(), Some(OriginFault::TooLarge));
+    }
+
+    #[test]
+    fn f09_a_coding_that_was_not_asked_for_is_refused() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_ENCODING, value.parse().unwrap());
+            Coding::of(&headers).map(|_| ())
+        };
+        assert_eq!(of("GZIP"), Ok(()));
+        for coding in ["br", "br,gzip", "gzip, gzip", "deflate"] {
+            assert_eq!(of(coding), Err(OriginFault::Encoding), "{coding}");
+        }
+    }
+}

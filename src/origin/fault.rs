@@ -1,0 +1,68 @@
+//! What went wrong on the way to Graph, read off the chain of an error's sources.
+
+use std::error::Error;
+use std::io;
+
+use hyper_util::client::legacy;
+
+use super::connect::{ConnectTimeout, Unresolved};
+use crate::error::OriginFault;
+
+/// The fault of a request that brought no answer.
+pub(super) fn of(error: &legacy::Error) -> OriginFault {
+    if error.is_connect() {
+        return of_connecting(error);
+    }
+    match find::<hyper::Error>(error) {
+        Some(error) if error.is_parse() || error.is_parse_too_large() => OriginFault::Protocol,
+        Some(error) => match find::<h2::Error>(error) {
+            Some(error) if error.is_io() || error.is_go_away() || error.is_reset() => OriginFault::Reset,
+            Some(_) => OriginFault::Protocol,
+            None => OriginFault::Reset,
+        },
+        None => OriginFault::Reset,
+    }
+}
+
+/// The fault of a body that broke off: whatever the transport says, the answer is not whole.
+pub(super) fn of_body(error: &hyper::Error) -> OriginFault {
+    if error.is_parse() { OriginFault::Protocol } else { OriginFault::Truncated }
+}
+
+/// Whether Graph said that it did nothing with the request (RFC 9113, section 8.7), or the request never left.
+pub(super) fn refused_unseen(error: &legacy::Error) -> bool {
+    if error.is_connect() {
+        return false;
+    }
+    let refused = find::<h2::Error>(error).is_some_and(|error| {
+        error.reason() == Some(h2::Reason::REFUSED_STREAM)
+            || (error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
+    });
+    refused || find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled)
+}
+
+fn of_connecting(error: &legacy::Error) -> OriginFault {
+    let is_tls = |error: &io::Error| error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    if find::<ConnectTimeout>(error).is_some() {
+        OriginFault::ConnectTimeout
+    } else if find::<Unresolved>(error).is_some() {
+        OriginFault::Dns
+    } else if find::<rustls::Error>(error).is_some() || find::<io::Error>(error).is_some_and(is_tls) {
+        OriginFault::Tls
+    } else {
+        OriginFault::Connect
+    }
+}
+
+/// The first error of a type in a chain. An `io::Error` hides what it wraps from `source`, so it is looked into.
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = inner.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source());
+    }
+    None
+}
