@@ -1,3 +1,4 @@
 //! connector-cache
 pub mod cache;
+pub mod scrub;
 pub mod words;
