@@ -120,4 +120,6 @@ fn policy(config: &Config) -> Vec<u8> {
 const RULES: u32 = 1;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
