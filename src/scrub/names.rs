@@ -1,0 +1,190 @@
+//! What the name of a member says about its value.
+//!
+//! Names are judged folded: case is gone in the Unicode sense, and so is everything that is neither letter nor
+//! digit, so `pass-word`, `PASSWORD` and a zero-width space in the middle are all `password`. Only `@` stays: it
+//! parts a property from its annotation (OData JSON Format 4.01), and both sides are judged.
+//! When in doubt a name is a credential's: the resource has few names, and none of them is in doubt.
+
+use std::collections::HashSet;
+
+use crate::cache::status::ScrubbedField::{
+    self, Certificate, ConnectionString, Credential, Extra, Key, Password, Secret, Token,
+};
+
+/// What a name means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// The value is a credential, wherever it is found.
+    Credential(ScrubbedField),
+    /// `authenticationConfiguration`
+    Authentication,
+    /// The annotations of the same that say what type it is and where it is described.
+    AuthenticationContext,
+    /// Any other annotation of the same.
+    AuthenticationAnnotation,
+    /// `targetUrl`
+    TargetUrl,
+    /// `@odata.type`
+    TypeAnnotation,
+    /// `username`
+    Username,
+    /// `certificateList`
+    CertificateList,
+    /// `thumbprint`
+    Thumbprint,
+    /// `isActive`
+    IsActive,
+    /// `notBefore` and `notAfter`
+    Validity,
+    /// Anything else.
+    Other,
+}
+
+/// The judge of names.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    /// [`HELD`], by first letter. A body can have 200,000 names, so each place in a name looks at few words.
+    held: [Vec<(&'static str, ScrubbedField)>; 26],
+    extra: HashSet<String>,
+}
+
+impl Names {
+    /// Adds the operator's own names, whole, to the words that every credential's name is known by.
+    pub(super) fn new(extra_fields: &[String]) -> Self {
+        let mut held: [Vec<_>; 26] = Default::default();
+        for &(field, words) in HELD {
+            for word in words {
+                if let Some(list) = held.get_mut(letter(word.as_bytes()[0])) {
+                    list.push((*word, field));
+                }
+            }
+        }
+        let mut extra: HashSet<_> = extra_fields.iter().map(|name| fold(name)).collect();
+        extra.remove("");
+        Self { held, extra }
+    }
+
+    /// Judges a name, given without its quotes and escapes.
+    pub(super) fn meaning(&self, name: &str) -> Meaning {
+        let folded = fold(name);
+        if let Some(field) = self.credential(&folded) {
+            return Meaning::Credential(field);
+        }
+        match folded.as_str() {
+            "authenticationconfiguration" => Meaning::Authentication,
+            "authenticationconfiguration@odatatype" | "authenticationconfiguration@odatacontext" => {
+                Meaning::AuthenticationContext
+            }
+            "targeturl" => Meaning::TargetUrl,
+            "@odatatype" => Meaning::TypeAnnotation,
+            "username" => Meaning::Username,
+            "certificatelist" => Meaning::CertificateList,
+            "thumbprint" => Meaning::Thumbprint,
+            "isactive" => Meaning::IsActive,
+            "notbefore" | "notafter" => Meaning::Validity,
+            other if other.starts_with("authenticationconfiguration@") => Meaning::AuthenticationAnnotation,
+            _ => Meaning::Other,
+        }
+    }
+
+    fn credential(&self, folded: &str) -> Option<ScrubbedField> {
+        let judged = folded.split('@').find_map(|part| self.part(part));
+        if judged.is_some() || !folded.contains('@') {
+            return judged;
+        }
+        if self.extra.contains(folded) {
+            return Some(Extra);
+        }
+        // A word may also be hidden across an `@`.
+        let joined: String = folded.split('@').filter(|part| !INNOCENT.contains(part)).collect();
+        self.held(&joined)
+    }
+
+    /// Judges what stands on one side of an `@`.
+    fn part(&self, part: &str) -> Option<ScrubbedField> {
+        let listed = || self.extra.contains(part).then_some(Extra);
+        if INNOCENT.contains(&part) {
+            return listed();
+        }
+        self.held(part).or_else(|| whole(part)).or_else(|| edge(part)).or_else(listed)
+    }
+
+    /// The first credential word that a folded name holds.
+    fn held(&self, folded: &str) -> Option<ScrubbedField> {
+        let bytes = folded.as_bytes();
+        bytes.iter().enumerate().find_map(|(at, &first)| {
+            let words = self.held.get(letter(first))?;
+            words.iter().find(|(word, _)| bytes[at..].starts_with(word.as_bytes())).map(|&(_, field)| field)
+        })
+    }
+}
+
+/// Upper and lower case fold together only by going back and forth: `\u{17f}` is a small `S`, `\u{212a}` a
+/// capital `k`, and `\u{1e9e}` needs three steps to `ss`.
+fn fold(name: &str) -> String {
+    let mut folded = String::with_capacity(name.len());
+    for symbol in name.chars() {
+        if symbol.is_ascii_alphanumeric() || symbol == '@' {
+            folded.push(symbol.to_ascii_lowercase());
+        } else if !symbol.is_ascii() {
+            let cases = symbol.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+            folded.extend(cases.filter(|symbol| symbol.is_alphanumeric()));
+        }
+    }
+    folded
+}
+
+/// The place of an ASCII letter in the alphabet; for any other byte a number past its end.
+fn letter(byte: u8) -> usize {
+    usize::from(byte.wrapping_sub(b'a'))
+}
+
+/// Words too short or too common to look for inside a name.
+fn whole(part: &str) -> Option<ScrubbedField> {
+    Some(match part {
+        "pass" | "pw" | "pin" | "pincode" | "otp" | "totp" => Password,
+        "jwe" | "jws" => Token,
+        "hmac" | "jwk" | "jwks" => Key,
+        "dsn" | "sasuri" | "sasurl" => ConnectionString,
+        "auth" | "authcode" | "authheader" | "basicauth" | "cred" => Credential,
+        _ => return None,
+    })
+}
+
+/// Words that count only at the start or the end of a name: `pem` is in `tempEmail`, `sas` in `hasAssets`, `sig`
+/// in `design`, `key` in `keyboard`. A number behind them (`key1`) changes nothing.
+fn edge(part: &str) -> Option<ScrubbedField> {
+    if part.starts_with("pem") || part.starts_with("p12") {
+        return Some(Certificate);
+    }
+    let stem = part.trim_end_matches(char::is_numeric);
+    ENDS.iter().find(|(_, words)| words.iter().any(|word| stem.ends_with(word))).map(|&(field, _)| field)
+}
+
+/// Names that hold a credential word and no credential. They are compared whole: `commonKey` ends in `monkey`.
+const INNOCENT: &[&str] = &["pretokenissuance", "monkey", "monkeys", "donkey", "turkey", "hockey", "jockey"];
+
+/// Words that make a credential of any name that holds them. Each begins with a letter.
+const HELD: &[(ScrubbedField, &[&str])] = &[
+    (Password, &["password", "passwd", "pwd", "passphrase", "passcode"]),
+    (Secret, &["secret"]),
+    (Token, &["token", "assertion", "jwt", "bearer", "samlresponse"]),
+    // A name that ends in `key` needs no word here; these go on after it.
+    (Key, &["apikey", "accesskey", "accountkey", "sharedkey", "symmetrickey", "symkey", "masterkey"]),
+    (Key, &["signingkey", "encryptionkey", "subscriptionkey", "functionkey", "functionskey", "hostkey"]),
+    (Key, &["keymaterial", "keyvalue", "keydata", "keybytes", "keyblob", "keycontent", "keystring"]),
+    (Key, &["keypair", "keychain", "keyring", "keytab", "keybase64"]),
+    (Certificate, &["private", "pkcs12", "pkcs8", "pfx"]),
+    (ConnectionString, &["connectionstring", "connstr", "sharedaccess"]),
+    (Credential, &["credential", "authorization", "authorisation", "cookie", "signature", "codeverifier"]),
+];
+
+const ENDS: &[(ScrubbedField, &[&str])] = &[
+    (Key, &["key", "keys"]),
+    (Certificate, &["pem"]),
+    (ConnectionString, &["sas", "connectionstr"]),
+    (Credential, &["sig", "creds"]),
+];
+
+#[cfg(test)]
+mod tests;

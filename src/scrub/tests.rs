@@ -1,0 +1,353 @@
+use super::*;
+use crate::cache::status::ScrubbedField;
+
+fn scrubbed_with(config: &Config, raw: &str) -> Result<Scrubbed, ScrubFailure> {
+    Scrubber::new(config, 1 << 20).scrub(raw.as_bytes())
+}
+
+fn scrubbed(raw: &str) -> Result<Scrubbed, ScrubFailure> {
+    scrubbed_with(&Config::default(), raw)
+}
+
+#[track_caller]
+fn text(raw: &str) -> String {
+    String::from_utf8(scrubbed(raw).unwrap().body.into_bytes().to_vec()).unwrap()
+}
+
+#[track_caller]
+fn check(table: &[(&str, &str)]) {
+    for (raw, expected) in table {
+        assert_eq!(text(raw), *expected, "{raw}");
+    }
+}
+
+/// The sample of the documentation with the comma that it lacks between its two connectors.
+fn mended_sample() -> String {
+    SAMPLE.replacen("    }\n    \"post", "    },\n    \"post", 1)
+}
+
+#[test]
+fn the_sample_of_the_documentation_lacks_a_comma_and_does_not_pass() {
+    assert_eq!(scrubbed(SAMPLE).unwrap_err(), ScrubFailure::BadJson);
+}
+
+#[test]
+fn the_mended_sample_passes_in_its_order_with_the_user_names_masked() {
+    let raw = mended_sample();
+    let compact: String = raw.lines().map(str::trim_start).collect::<String>().replace("\": ", "\":");
+    assert_eq!(text(&raw), compact.replace("<USERNAME>", "******").replace("<USERNAME2>", "******"));
+}
+
+#[test]
+fn the_users_of_the_mended_sample_pass_if_the_operator_keeps_them() {
+    let config = Config { usernames: Usernames::Keep, ..Config::default() };
+    let scrubbed = scrubbed_with(&config, &mended_sample()).unwrap();
+    let text = String::from_utf8_lossy(scrubbed.body.as_bytes()).into_owned();
+    assert!(text.contains("\"<USERNAME>\"") && text.contains("\"<USERNAME2>\""));
+    assert_eq!(scrubbed.removed, Removed::default());
+}
+
+#[test]
+fn a_credential_is_masked_whatever_its_type() {
+    for value in ["\"x\"", "null", "true", "1", "{\"a\":1}", "[[\"x\"]]", "{}", "[]", "\"******\""] {
+        check(&[(&format!("{{\"a\":1,\"password\":{value}}}"), r#"{"a":1,"password":"******"}"#)]);
+    }
+}
+
+#[test]
+fn no_spelling_of_a_name_hides_a_credential() {
+    check(&[
+        (r#"{"pa\u0073sword":1}"#, r#"{"pa\u0073sword":"******"}"#),
+        (r#"{"\u0070\u0061\u0053\u0053word":1}"#, r#"{"\u0070\u0061\u0053\u0053word":"******"}"#),
+        (r#"{"pa\u017f\u017fword":1}"#, r#"{"pa\u017f\u017fword":"******"}"#),
+        (r#"{"pass\/word":1}"#, r#"{"pass\/word":"******"}"#),
+        ("{\"to\u{212a}en\":1}", "{\"to\u{212a}en\":\"******\"}"),
+        (r#"{"password@odata.type":"x"}"#, r#"{"password@odata.type":"******"}"#),
+        (r#"{"password":"******","password":"x"}"#, r#"{"password":"******","password":"******"}"#),
+        (r#"{"a":[{"b":[[{"apiKey":1}]]}]}"#, r#"{"a":[{"b":[[{"apiKey":"******"}]]}]}"#),
+    ]);
+}
+
+#[test]
+fn what_is_no_credential_is_kept_byte_for_byte_without_white_space() {
+    check(&[
+        ("{}", "{}"),
+        (" { \"a\" : [ ] , \"b\" : { } }\r\n\t", r#"{"a":[],"b":{}}"#),
+        (
+            "{\"n\":[9007199254740993,1e400,1.0,-0,1E+2,0.10]}",
+            "{\"n\":[9007199254740993,1e400,1.0,-0,1E+2,0.10]}",
+        ),
+        (r#"{"a":1,"b":2,"a":3,"":4}"#, r#"{"a":1,"b":2,"a":3,"":4}"#),
+        (r#"{"a":"\/ \u00e9 \ud83d\ude00 \" \\"}"#, r#"{"a":"\/ \u00e9 \ud83d\ude00 \" \\"}"#),
+        ("{\"a\":\"\u{2028} x  y\"}", "{\"a\":\"\u{2028} x  y\"}"),
+        (r#"{"preTokenIssuance":{"id":"x"}}"#, r#"{"preTokenIssuance":{"id":"x"}}"#),
+        (r#"{"username":"x","certificateList":[1]}"#, r#"{"username":"x","certificateList":[1]}"#),
+    ]);
+    let digits = format!("{{\"n\":{}}}", "7".repeat(1000));
+    assert_eq!(text(&digits), digits);
+}
+
+#[test]
+fn an_error_of_graph_passes_whole() {
+    let error = r#"{"error":{"code":"InvalidAuthenticationToken","message":"Access token is empty.","innerError":{"date":"2026-07-26T21:46:01","request-id":"x","client-request-id":"y"}}}"#;
+    assert_eq!(text(error), error);
+}
+
+#[test]
+fn an_authentication_configuration_keeps_only_what_is_known_to_be_public() {
+    let auth = |members: &str| format!("{{\"authenticationConfiguration\":{members}}}");
+    let mask = "\"******\"";
+    for (members, expected) in [
+        ("null", "null"),
+        ("\"x\"", mask),
+        ("7", mask),
+        ("{}", "{}"),
+        ("[ null , {\"a\":1}, [{\"a\":1}], 3]", r#"[null,{"a":"******"},[{"a":"******"}],"******"]"#),
+        (
+            r##"{"@odata.type":"#microsoft.graph.pkcs12Certificate"}"##,
+            r##"{"@odata.type":"#microsoft.graph.pkcs12Certificate"}"##,
+        ),
+        (r#"{"@odata.type":"Microsoft.Graph.x"}"#, r#"{"@odata.type":"Microsoft.Graph.x"}"#),
+        ("{\"@odata.type\":\"##microsoft.graph.x\"}", r#"{"@odata.type":"******"}"#),
+        (r##"{"@odata.type":"#microsoft.graph.x y"}"##, r#"{"@odata.type":"******"}"#),
+        (r##"{"@odata.type":"#microsoft.graph."}"##, r#"{"@odata.type":"******"}"#),
+        (r#"{"@odata.type":null}"#, r#"{"@odata.type":"******"}"#),
+        (r#"{"odata.type":"microsoft.graph.x"}"#, r#"{"odata.type":"******"}"#),
+        (
+            r#"{"username":"x","password":"y","z":{"w":1}}"#,
+            r#"{"username":"******","password":"******","z":"******"}"#,
+        ),
+        (
+            r#"{"username":null,"user@x":1,"targetUrl":null}"#,
+            r#"{"username":"******","user@x":"******","targetUrl":"******"}"#,
+        ),
+        (r#"{"authenticationConfiguration":null}"#, r#"{"authenticationConfiguration":"******"}"#),
+        (r#"{"isActive":true,"thumbprint":"x"}"#, r#"{"isActive":"******","thumbprint":"******"}"#),
+    ] {
+        check(&[(&auth(members), &auth(expected))]);
+    }
+}
+
+#[test]
+fn a_certificate_list_keeps_only_what_is_known_to_be_public() {
+    let list = |value: &str| format!("{{\"authenticationConfiguration\":{{\"certificateList\":{value}}}}}");
+    for (value, expected) in [
+        ("null", "null"),
+        ("\"x\"", "\"******\""),
+        ("{\"thumbprint\":\"x\"}", "\"******\""),
+        ("[]", "[]"),
+        ("[ null, 1, [{}], \"x\" ]", r#"[null,"******","******","******"]"#),
+        (
+            r#"[{"thumbprint":"0EB2","notAfter":1666350522,"notBefore":"1508670522","isActive":true}]"#,
+            r#"[{"thumbprint":"0EB2","notAfter":1666350522,"notBefore":"1508670522","isActive":true}]"#,
+        ),
+        (r#"[{"thumbprint":1,"isActive":"true"}]"#, r#"[{"thumbprint":"******","isActive":"******"}]"#),
+        (r#"[{"thumbprint":{"x":"y"}}]"#, r#"[{"thumbprint":"******"}]"#),
+        (r#"[{"notAfter":"1x","notBefore":""}]"#, r#"[{"notAfter":"******","notBefore":"******"}]"#),
+        (r#"[{"notAfter":true,"notBefore":[1]}]"#, r#"[{"notAfter":"******","notBefore":"******"}]"#),
+        (r#"[{"notAfter":"12345678901234567890"}]"#, r#"[{"notAfter":"******"}]"#),
+        (r#"[{"subject":"x","privateKey":1}]"#, r#"[{"subject":"******","privateKey":"******"}]"#),
+    ] {
+        check(&[(&list(value), &list(expected))]);
+    }
+}
+
+#[test]
+fn annotations_of_an_authentication_configuration_say_its_type_or_nothing() {
+    let note = |name, value| format!("{{\"authenticationConfiguration@{name}\":{value}}}");
+    for (name, value, expected) in [
+        ("odata.type", "\"x\"", "\"x\""),
+        ("odata.context", "\"x\"", "\"x\""),
+        ("odata.type", "{\"x\":1}", "\"******\""),
+        ("odata.context", "null", "\"******\""),
+        ("odata.delta", "\"x\"", "\"******\""),
+    ] {
+        check(&[(&note(name, value), &note(name, expected))]);
+    }
+}
+
+#[test]
+fn a_target_url_is_scrubbed_wherever_it_is() {
+    check(&[
+        (r#"{"targetUrl":"https://h/?code=x"}"#, r#"{"targetUrl":"https://h/?code=******"}"#),
+        (
+            r#"{"a":[{"TARGET_URL":"https:\/\/h\/?code=x"}]}"#,
+            r#"{"a":[{"TARGET_URL":"https://h/?code=******"}]}"#,
+        ),
+        (r#"{"targetUrl":"https:\/\/h\/"}"#, r#"{"targetUrl":"https:\/\/h\/"}"#),
+        (r#"{"targetUrl":null}"#, r#"{"targetUrl":null}"#),
+        (r#"{"targetUrl":["https://h/"]}"#, r#"{"targetUrl":"******"}"#),
+        (r#"{"targetUrl":1}"#, r#"{"targetUrl":"******"}"#),
+        (r#"{"targetUrl":"ftp://x"}"#, r#"{"targetUrl":"******"}"#),
+    ]);
+}
+
+#[test]
+fn each_member_that_is_altered_counts_once_under_its_rule() {
+    let raw = r#"{"password":"x","password":"******","apiKey":null,"targetUrl":"https://u:p@h/?a=1&b=2#c",
+        "authenticationConfiguration":{"username":"x","password":"y","z":{"a":[1,2]}}}"#;
+    let removed = scrubbed(raw).unwrap().removed;
+    let counts: Vec<_> = removed.iter().collect();
+    assert_eq!(
+        counts,
+        [
+            (ScrubbedField::Password, 2),
+            (ScrubbedField::Key, 1),
+            (ScrubbedField::Username, 1),
+            (ScrubbedField::Authentication, 1),
+            (ScrubbedField::TargetUrl, 1),
+        ]
+    );
+    assert_eq!(removed.total(), 6);
+}
+
+#[test]
+fn nothing_counts_in_a_body_that_was_scrubbed_before() {
+    let once = text(r#"{"password":"x","targetUrl":"https://u@h/?a=1","authenticationConfiguration":[1]}"#);
+    let twice = scrubbed(&once).unwrap();
+    assert_eq!(twice.removed.total(), 0);
+    assert_eq!(twice.body.as_bytes(), once.as_bytes());
+}
+
+#[test]
+fn text_that_is_not_unicode_is_refused() {
+    for raw in
+        [&b"{\"a\":\"\xff\"}"[..], b"{\"a\":\"\xc0\xaf\"}", b"{\"a\":\"\xed\xa0\x80\"}", b"\xff\xfe{\0}\0"]
+    {
+        assert_eq!(Scrubber::new(&Config::default(), 99).scrub(raw).unwrap_err(), ScrubFailure::BadText);
+    }
+    for half in [r"\ud800", r"\udc00", r"\ud800\u0041", r"\udc00\ud800", r"\ud800x"] {
+        for raw in [
+            format!("{{\"a\":\"{half}\"}}"),
+            format!("{{\"{half}\":1}}"),
+            format!("{{\"key\":[\"{half}\"]}}"),
+        ] {
+            assert_eq!(scrubbed(&raw).unwrap_err(), ScrubFailure::BadText, "{raw}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_json_is_refused() {
+    for raw in
+        ["", " ", "{", "}", "{}{}", "{},", "\u{feff}{}", "{\"a\":1,}", "{'a':1}", "{\"a\":01}", "{\"a\":NaN}"]
+    {
+        assert_eq!(scrubbed(raw).unwrap_err(), ScrubFailure::BadJson, "{raw}");
+    }
+    for raw in ["{\"a\":\"\0\"}", "{\"a\":\"\n\"}", "{\"a\":\"\\x\"}", "{\0}", "{\"a\" 1}", "{\"a\":tru}"] {
+        assert_eq!(scrubbed(raw).unwrap_err(), ScrubFailure::BadJson, "{raw}");
+    }
+}
+
+#[test]
+fn only_an_object_passes() {
+    for raw in ["[]", "null", "1", "\"{}\"", " [{}]"] {
+        assert_eq!(scrubbed(raw).unwrap_err(), ScrubFailure::NotAnObject, "{raw}");
+    }
+}
+
+#[test]
+fn depth_64_passes_and_depth_65_does_not() {
+    let nested =
+        |name: &str, arrays: usize| format!("{{\"{name}\":{}{}}}", "[".repeat(arrays), "]".repeat(arrays));
+    for name in ["a", "password", "authenticationConfiguration", "targetUrl"] {
+        assert!(scrubbed(&nested(name, 63)).is_ok(), "{name}");
+        for arrays in [64, 100_000] {
+            assert_eq!(scrubbed(&nested(name, arrays)).unwrap_err(), ScrubFailure::TooDeep, "{name}");
+        }
+    }
+    let objects = "{\"a\":".repeat(100_000) + "1" + &"}".repeat(100_000);
+    assert_eq!(scrubbed(&objects).unwrap_err(), ScrubFailure::TooDeep);
+    assert_eq!(scrubbed(&"[".repeat(1 << 20)).unwrap_err(), ScrubFailure::BadJson);
+}
+
+#[test]
+fn an_output_at_the_limit_passes_and_one_byte_over_does_not() {
+    // The mask makes the output longer than the input.
+    let (raw, expected) = (br#"{"key":1}"#, r#"{"key":"******"}"#);
+    let scrub = |limit| Scrubber::new(&Config::default(), limit).scrub(raw);
+    assert_eq!(scrub(expected.len()).unwrap().body.as_bytes(), expected.as_bytes());
+    for limit in [0, expected.len() - 1] {
+        assert_eq!(scrub(limit).unwrap_err(), ScrubFailure::TooLarge);
+    }
+}
+
+#[test]
+fn a_body_of_200_000_members_keeps_them_all() {
+    let members: Vec<_> = (0..200_000).map(|number| format!("\"{number}\":0")).collect();
+    let raw = format!("{{{}}}", members.join(","));
+    let body = Scrubber::new(&Config::default(), raw.len()).scrub(raw.as_bytes()).unwrap().body;
+    assert!(body.as_bytes() == raw.as_bytes());
+}
+
+#[test]
+fn any_mask_gives_valid_json_that_does_not_change_again() {
+    let raw = r#"{"password":1,"targetUrl":"ftp://x","a":{"targetUrl":"https://h/?a=1&b"},
+        "authenticationConfiguration":{"@odata.type":1,"username":1,"certificateList":[{"notAfter":"x"}]}}"#;
+    for mask in ["", "\"\\\n", "https://u:p@h/?x=y", "null", "12", "microsoft.graph.x", "a&b=c", "\u{e9}"] {
+        for usernames in [Usernames::Mask, Usernames::Keep] {
+            let config = Config { mask: mask.to_owned(), usernames, ..Config::default() };
+            let once = scrubbed_with(&config, raw).unwrap().body;
+            let value: serde_json::Value = serde_json::from_slice(once.as_bytes()).unwrap();
+            assert_eq!(value["password"], mask);
+            let twice = Scrubber::new(&config, 1 << 20).scrub(once.as_bytes()).unwrap().body;
+            assert_eq!(twice.as_bytes(), once.as_bytes(), "{mask:?}");
+        }
+    }
+}
+
+#[test]
+fn the_policy_is_stable_and_changes_with_every_setting() {
+    let default = Config::default();
+    let list = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
+    let configs = [
+        default.clone(),
+        Config { mask: "x".to_owned(), ..default.clone() },
+        Config { usernames: Usernames::Keep, ..default.clone() },
+        Config { extra_fields: list(&["ab"]), ..default.clone() },
+        Config { extra_fields: list(&["a", "b"]), ..default.clone() },
+        Config {
+            extra_fields: list(&["api-version"]),
+            keep_query: list(&["sp", "sv", "se"]),
+            ..default.clone()
+        },
+        Config { keep_query: list(&[]), ..default },
+    ];
+    let policies: Vec<_> = configs.iter().map(|config| Scrubber::new(config, 1).policy().to_vec()).collect();
+    for (at, policy) in policies.iter().enumerate() {
+        assert_eq!(Scrubber::new(&configs[at], 2).policy(), policy);
+        assert!(!policies[..at].contains(policy), "{:?}", configs[at]);
+    }
+}
+
+#[test]
+fn debug_shows_only_the_length_of_a_body() {
+    assert_eq!(format!("{:?}", scrubbed("{\"a\":\"b\"}").unwrap().body), "ScrubbedBody(9 bytes)");
+}
+
+/// The response that the documentation shows for this resource, as it stands there.
+const SAMPLE: &str = r##"{
+    "@odata.context": "https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_testuserflow')/apiConnectorConfiguration(postFederationSignup(),postAttributeCollection())",
+    "postFederationSignup@odata.context": "https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_testuserflow')/apiConnectorConfiguration/microsoft.graph.userFlowApiConnectorConfiguration/postFederationSignup/$entity",
+    "postFederationSignup": {
+        "id": "<guid1>",
+        "displayName": "Test API Connector 1",
+        "targetUrl": "https://someapi.com/api/endpoint",
+        "authenticationConfiguration": {
+            "@odata.type": "#microsoft.graph.basicAuthentication",
+            "username": "<USERNAME>",
+            "password": "******"
+        }
+    }
+    "postAttributeCollection@odata.context": "https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_testuserflow')/apiConnectorConfiguration/microsoft.graph.userFlowApiConnectorConfiguration/microsoft.graph.userFlowApiConnectorConfiguration/postAttributeCollection/$entity",
+    "postAttributeCollection": {
+        "id": "<guid2>",
+        "displayName": "Test API Connector 2",
+        "targetUrl": "https://someotherapi.com/api/endpoint",
+        "authenticationConfiguration": {
+            "@odata.type": "#microsoft.graph.basicAuthentication",
+            "username": "<USERNAME2>",
+            "password": "******"
+        }
+    }
+}"##;
