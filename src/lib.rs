@@ -13,6 +13,8 @@ pub mod metrics;
 pub mod origin;
 pub mod proxy;
 pub mod resource;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod scrub;
 pub mod server;
 pub mod telemetry;

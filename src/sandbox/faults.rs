@@ -1,0 +1,48 @@
+//! What goes wrong on demand: slowness, and answers that are failures.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+/// The faults in force.
+#[derive(Default)]
+pub(crate) struct Faults {
+    latency: Duration,
+    next: Option<(u32, StatusCode)>,
+    all: Option<StatusCode>,
+}
+
+impl Faults {
+    pub(crate) fn set_latency(&mut self, latency: Duration) {
+        self.latency = latency;
+    }
+
+    /// The wait before every answer.
+    pub(crate) fn latency(&self) -> Duration {
+        self.latency
+    }
+
+    pub(crate) fn fail_next(&mut self, count: u32, status: StatusCode) {
+        self.next = Some((count, status));
+    }
+
+    pub(crate) fn fail_all(&mut self, status: StatusCode) {
+        self.all = Some(status);
+    }
+
+    /// Ends every failure and the slowness.
+    pub(crate) fn heal(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The status that this request has to fail with.
+    pub(crate) fn take(&mut self) -> Option<StatusCode> {
+        match self.next.take() {
+            Some((count, status)) if count > 0 => {
+                self.next = Some((count - 1, status));
+                Some(status)
+            }
+            _ => self.all,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What the sandbox holds at start: three tenants with the same flow ids and different contents.
+//!
+//! Every credential in it is planted: unique, recognisable, and listed, so that a test can search whatever the
+//! proxy says for all of them.
+
+use uuid::Uuid;
+
+use super::connector::{basic, client_certificate, pkcs12};
+use super::directory::{Directory, Flow, Step};
+use super::names::guid;
+
+/// The tenant of a token that names none.
+pub const CONTOSO: &str = "f8cdef31-a31e-4b4a-93e4-5f571e91255a";
+/// A second tenant.
+pub const FABRIKAM: &str = "5f571e91-72d8-4c9a-8f0e-93e4f8cdef31";
+/// A third tenant.
+pub const NORTHWIND: &str = "0b1d3c77-90aa-4a0c-b0b5-6e5910659bad";
+
+/// Basic authentication, a function key and a signed Logic Apps URL: all three steps have a connector.
+pub const SIGN_UP: &str = "B2X_1_signup";
+/// Certificates in both shapes; nothing before the token is issued.
+pub const PARTNERS: &str = "B2X_1_partners";
+/// One connector, whose URL carries a user name and a password.
+pub const INVITATIONS: &str = "B2X_1_invitations";
+/// No connector at all.
+pub const BARE: &str = "B2X_1_bare";
+
+/// The credentials in circulation.
+#[derive(Default)]
+pub(crate) struct Planted(Vec<String>);
+
+impl Planted {
+    /// A new credential, `planted-<kind>-<32 hex digits>`.
+    pub(crate) fn plant(&mut self, kind: &str) -> String {
+        let secret = format!("planted-{kind}-{}", Uuid::new_v4().simple());
+        self.0.push(secret.clone());
+        secret
+    }
+
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.0.clone()
+    }
+}
+
+/// Fills the directory.
+pub(crate) fn furnish(directory: &mut Directory, planted: &mut Planted) {
+    for (tenant, host) in [(CONTOSO, "contoso"), (FABRIKAM, "fabrikam"), (NORTHWIND, "northwind")] {
+        directory.put(tenant, sign_up(host, planted));
+        directory.put(tenant, partners(host, planted));
+        directory.put(tenant, invitations(host, planted));
+        directory.put(tenant, Flow::new(BARE));
+    }
+}
+
+fn sign_up(host: &str, planted: &mut Planted) -> Flow {
+    let mut plant = |kind| planted.plant(kind);
+    let fraud = format!("https://api.{host}.example/fraud-check");
+    let function = format!("https://{host}.azurewebsites.net/api/enrich?code={}", plant("code"));
+    let logic_app = format!(
+        "https://prod-03.westus.logic.azure.com:443/workflows/{}/triggers/manual/run\
+         ?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig={}",
+        guid(&["workflow", host]).replace('-', ""),
+        plant("sig"),
+    );
+    Flow::new(SIGN_UP)
+        .connector(
+            Step::PostFederationSignup,
+            basic("Fraud check", &fraud, &plant("username"), &plant("password")),
+        )
+        .connector(
+            Step::PostAttributeCollection,
+            basic("Enrich profile", &function, &plant("username"), &plant("password")),
+        )
+        .connector(
+            Step::PreTokenIssuance,
+            basic("Add claims", &logic_app, &plant("username"), &plant("password")),
+        )
+}
+
+fn partners(host: &str, planted: &mut Planted) -> Flow {
+    let thumbprint = |which| {
+        guid(&["certificate", &format!("{host} {which}")]).replace('-', "").to_uppercase() + "0EB255CB"
+    };
+    let approval = format!("https://approvals.{host}.example/start");
+    Flow::new(PARTNERS)
+        .connector(
+            Step::PostFederationSignup,
+            client_certificate("Approval", &approval, &[&thumbprint("current"), &thumbprint("next")]),
+        )
+        .connector(
+            Step::PostAttributeCollection,
+            pkcs12("Approval upload", &approval, &planted.plant("pkcs12"), &planted.plant("password")),
+        )
+}
+
+fn invitations(host: &str, planted: &mut Planted) -> Flow {
+    let (user, password) = (planted.plant("userinfo"), planted.plant("password"));
+    let target = format!("https://{user}:{password}@invite.{host}.example/check");
+    let connector =
+        basic("Invitation check", &target, &planted.plant("username"), &planted.plant("password"));
+    Flow::new(INVITATIONS).connector(Step::PostFederationSignup, connector)
+}
