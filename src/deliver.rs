@@ -3,89 +3,173 @@
 //! Conditional requests are decided here, after the caller has been granted the answer: a guess at an
 //! entity tag tells a stranger nothing.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::Full;
 
+use crate::answer::{Answer, TokenTag};
 use crate::cache::entry::Entry;
+use crate::cache::freshness::Judgement;
 use crate::cache::report::Report;
-use crate::error::Response;
-use crate::scrub::ScrubbedBody;
+use crate::cache::status::{Forward, Outcome};
+use crate::clock::Now;
+use crate::error::{Problem, Response};
+use crate::fetch::{Fetched, Refusal};
+use crate::headers::CACHE_STATUS;
+use crate::ids::Ids;
 
-/// Graph's "no", scrubbed.
-#[derive(Debug)]
-pub struct Refusal {
-    /// Graph's status.
-    pub status: StatusCode,
-    /// What of its header fields is passed on.
-    pub headers: HeaderMap,
-    /// Its body without credentials.
-    pub body: ScrubbedBody,
-}
-
-/// How an entry is presented.
+/// To whom an answer goes.
 #[derive(Clone, Copy, Debug)]
-pub struct Presentation {
-    /// What is said of the cache.
-    pub report: Report,
-    /// Seconds for which the caller may keep the answer; `None`: it may not.
-    pub max_age: Option<u64>,
-    /// Seconds since Graph gave it, where it comes from memory.
-    pub age: Option<u64>,
+pub struct Delivery<'a> {
+    /// The request.
+    pub request: &'a Parts,
+    /// Its ids.
+    pub ids: &'a Ids,
+    /// Its token, as the log knows it.
+    pub tag: TokenTag,
 }
 
-/// An answer with a body that Graph gave to this caller, or a 304 to one who has it already.
-pub fn entry(entry: &Entry, request: &Parts, present: Presentation) -> Response {
-    let modified = !is_unmodified(entry, &request.headers);
-    let mut response = if modified {
-        http::Response::new(Full::new(entry.body.clone().into_bytes()))
-    } else {
-        let mut response = http::Response::new(Full::new(Bytes::new()));
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    };
+impl Delivery<'_> {
+    /// A fresh answer from memory.
+    pub fn hit(&self, entry: &Entry, judged: &Judgement) -> Answer {
+        let report = Report { hit: Some(seconds(judged.left)), ..Report::default() };
+        self.with_entry(entry, report, Some(judged.left), Some(judged.age), Outcome::Hit)
+    }
+
+    /// A stale answer from memory, while Graph is asked.
+    pub fn stale(&self, entry: &Entry, judged: &Judgement) -> Answer {
+        let report = Report { hit: Some(-seconds(judged.overdue)), ..Report::default() };
+        self.with_entry(entry, report, Some(Duration::ZERO), Some(judged.age), Outcome::Stale)
+    }
+
+    /// A stale answer from memory, because Graph could not be asked.
+    pub fn instead(&self, entry: &Entry, judged: &Judgement, of: &Fetched) -> Answer {
+        let report = Report {
+            forward: Some(Forward::Stale),
+            forward_status: of.status(),
+            detail: Some("stale-if-error"),
+            ..Report::default()
+        };
+        self.with_entry(entry, report, Some(Duration::ZERO), Some(judged.age), Outcome::Stale)
+    }
+
+    /// Graph's 200. `left` is how long it may be used, where it was stored.
+    pub fn answered(
+        &self,
+        entry: &Entry,
+        left: Option<Duration>,
+        outcome: Outcome,
+        forward: Forward,
+        reason: Option<&'static str>,
+    ) -> Answer {
+        let report = Report {
+            forward: Some(forward),
+            forward_status: Some(StatusCode::OK),
+            stored: left.is_some() && outcome != Outcome::Collapsed,
+            collapsed: outcome == Outcome::Collapsed,
+            detail: reason,
+            ..Report::default()
+        };
+        self.with_entry(entry, report, left, None, outcome)
+    }
+
+    /// Graph's "no", as it was said.
+    pub fn refused(&self, refusal: &Refusal, outcome: Outcome, forward: Forward, now: Now) -> Answer {
+        let mut report = Report {
+            forward: Some(forward),
+            forward_status: Some(refusal.status),
+            collapsed: outcome == Outcome::Collapsed,
+            ..Report::default()
+        };
+        let mut response = match &refusal.body {
+            Some(body) => {
+                let mut response = http::Response::new(Full::new(body.clone().into_bytes()));
+                *response.status_mut() = refusal.status;
+                let headers = response.headers_mut();
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                response
+            }
+            None => {
+                let problem = Problem::Unreadable(refusal.status);
+                report.detail = Some(problem.reason());
+                problem.response(self.ids, now)
+            }
+        };
+        response.headers_mut().extend(refusal.headers.clone());
+        response.headers_mut().insert(CACHE_STATUS, report.header());
+        Answer { response, outcome, reason: report.detail, token_tag: Some(self.tag) }
+    }
+
+    /// No answer of Graph's that could be passed on.
+    pub fn failed(&self, what: Problem, forward: Forward, now: Now) -> Answer {
+        let report = Report { forward: Some(forward), ..Report::default() };
+        Answer { token_tag: Some(self.tag), ..problem(what, self.ids, &report, now) }
+    }
+
+    fn with_entry(
+        &self,
+        entry: &Entry,
+        report: Report,
+        max_age: Option<Duration>,
+        age: Option<Duration>,
+        outcome: Outcome,
+    ) -> Answer {
+        let mut response =
+            if is_unmodified(entry, &self.request.headers) { unmodified() } else { whole(entry) };
+        let headers = response.headers_mut();
+        // What a 304 must repeat of the 200: RFC 9110, section 15.4.5.
+        headers.insert(header::ETAG, entry.etag.clone());
+        headers.insert(header::DATE, entry.date.clone());
+        headers.insert(header::VARY, HeaderValue::from_static(VARY));
+        headers.insert(header::CACHE_CONTROL, cache_control(max_age));
+        if let Some(age) = age {
+            headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
+        }
+        if let Some(id) = &entry.origin_request_id {
+            headers.insert(crate::headers::ORIGIN_REQUEST_ID, id.clone());
+        }
+        headers.insert(CACHE_STATUS, report.header());
+        Answer { response, outcome, reason: report.detail, token_tag: Some(self.tag) }
+    }
+}
+
+/// An answer of our own, that says what went wrong.
+pub fn problem(problem: Problem, ids: &Ids, report: &Report, now: Now) -> Answer {
+    let report = Report { detail: Some(problem.reason()), ..*report };
+    let mut response = problem.response(ids, now);
+    response.headers_mut().insert(CACHE_STATUS, report.header());
+    Answer { response, outcome: Outcome::None, reason: report.detail, token_tag: None }
+}
+
+fn whole(entry: &Entry) -> Response {
+    let mut response = http::Response::new(Full::new(entry.body.clone().into_bytes()));
     let headers = response.headers_mut();
     headers.reserve(16);
-    if modified {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(entry.body.len()));
-        for (name, value) in &entry.headers {
-            headers.insert(name.clone(), value.clone());
-        }
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(entry.body.len()));
+    for (name, value) in &entry.headers {
+        headers.insert(name.clone(), value.clone());
     }
-    // What a 304 must repeat of the 200: RFC 9110, section 15.4.5.
-    headers.insert(header::ETAG, entry.etag.clone());
-    headers.insert(header::DATE, entry.date.clone());
-    headers.insert(header::VARY, HeaderValue::from_static(VARY));
-    headers.insert(header::CACHE_CONTROL, cache_control(present.max_age));
-    if let Some(age) = present.age {
-        headers.insert(header::AGE, HeaderValue::from(age));
-    }
-    if let Some(id) = entry.origin_request_id.and_then(|id| HeaderValue::try_from(id.to_string()).ok()) {
-        headers.insert(ORIGIN_REQUEST_ID, id);
-    }
-    headers.insert(CACHE_STATUS, present.report.header());
     response
 }
 
-/// Graph's "no", as it was said.
-pub fn refusal(refusal: &Refusal, report: &Report) -> Response {
-    let mut response = http::Response::new(Full::new(refusal.body.clone().into_bytes()));
-    *response.status_mut() = refusal.status;
-    *response.headers_mut() = refusal.headers.clone();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(refusal.body.len()));
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(CACHE_STATUS, report.header());
+fn unmodified() -> Response {
+    let mut response = http::Response::new(Full::new(Bytes::new()));
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
     response
 }
 
-fn cache_control(max_age: Option<u64>) -> HeaderValue {
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn cache_control(max_age: Option<Duration>) -> HeaderValue {
     match max_age {
-        Some(seconds) => HeaderValue::try_from(format!("private, max-age={seconds}"))
+        Some(left) => HeaderValue::try_from(format!("private, max-age={}", left.as_secs()))
             .unwrap_or_else(|_| HeaderValue::from_static("no-store")),
         None => HeaderValue::from_static("no-store"),
     }
@@ -99,7 +183,8 @@ fn is_unmodified(entry: &Entry, headers: &HeaderMap) -> bool {
     if none_match.peek().is_some() {
         return none_match.any(|line| names_tag(line.as_bytes(), entry.etag.as_bytes()));
     }
-    let date = |value: &HeaderValue| -> Option<SystemTime> { httpdate::parse_http_date(value.to_str().ok()?).ok() };
+    let date =
+        |value: &HeaderValue| -> Option<SystemTime> { httpdate::parse_http_date(value.to_str().ok()?).ok() };
     let mut since = headers.get_all(header::IF_MODIFIED_SINCE).iter();
     match (since.next().and_then(date), since.next(), date(&entry.date)) {
         (Some(since), None, Some(modified)) => modified <= since,
@@ -116,7 +201,8 @@ fn names_tag(mut list: &[u8], ours: &[u8]) -> bool {
             return true;
         }
         let tag = opaque(list);
-        let Some(end) = tag.strip_prefix(b"\"").and_then(|rest| rest.iter().position(|byte| *byte == b'"')) else {
+        let Some(end) = tag.strip_prefix(b"\"").and_then(|rest| rest.iter().position(|byte| *byte == b'"'))
+        else {
             return false;
         };
         if tag.get(..end + 2) == Some(ours) {
@@ -133,10 +219,6 @@ fn opaque(tag: &[u8]) -> &[u8] {
     tag.strip_prefix(b"W/").unwrap_or(tag)
 }
 
-/// The field of RFC 9211.
-pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-/// Graph's id of the request that brought the stored answer; `request-id` is ours.
-pub const ORIGIN_REQUEST_ID: HeaderName = HeaderName::from_static("origin-request-id");
 const VARY: &str = "Authorization, Accept";
 
 #[cfg(test)]
@@ -149,7 +231,9 @@ mod tests {
         for list in ["\"abc\"", "W/\"abc\"", "*", " \"x\" , W/\"abc\"", "\"a,b\",\"abc\"", "\"abc\", \"x\""] {
             assert!(names_tag(list.as_bytes(), ours), "{list}");
         }
-        for list in ["\"ab\"", "\"abcd\"", "abc", "", "\"abc", "W/", "\"x\" \"abc\"", "\"x,\\\"abc\"", "w/\"abc\""] {
+        for list in
+            ["\"ab\"", "\"abcd\"", "abc", "", "\"abc", "W/", "\"x\" \"abc\"", "\"x,\\\"abc\"", "w/\"abc\""]
+        {
             assert!(!names_tag(list.as_bytes(), ours), "{list}");
         }
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::Full;
 
+use crate::cache::status::ScrubFailure;
 use crate::clock::Now;
 use crate::ids::{CLIENT_REQUEST_ID, Ids, REQUEST_ID};
 use crate::words::words;
@@ -52,6 +53,8 @@ words! {
         TargetTooLong = "target-too-long",
         /// The header section is larger than `limits.header_bytes`.
         HeadersTooLarge = "headers-too-large",
+        /// The caller wants an answer from memory alone (`only-if-cached`), and there is none.
+        OnlyIfCached = "only-if-cached",
         /// As many connections as `limits.connections` allows are open.
         Connections = "connections",
         /// As many requests as `limits.origin_requests` allows are on their way to Graph.
@@ -104,6 +107,8 @@ pub enum Problem {
     Rejected(Rejection),
     /// Graph's doing.
     Origin(OriginFault),
+    /// Graph's answer could not be scrubbed, so it does not pass.
+    Unscrubbable(ScrubFailure),
     /// Graph said no, in a body that could not be passed on. Its status is kept.
     Unreadable(StatusCode),
 }
@@ -140,6 +145,7 @@ impl Problem {
         match self {
             Self::Rejected(reason) => reason.as_str(),
             Self::Origin(reason) => reason.as_str(),
+            Self::Unscrubbable(reason) => reason.as_str(),
             Self::Unreadable(_) => "unreadable-error",
         }
     }
@@ -254,6 +260,11 @@ impl Problem {
             Self::Rejected(R::Deadline) => {
                 (S::GATEWAY_TIMEOUT, "GatewayTimeout", "The request was not answered in time.")
             }
+            Self::Rejected(R::OnlyIfCached) => (
+                S::GATEWAY_TIMEOUT,
+                "GatewayTimeout",
+                "Nothing fresh is stored, and Microsoft Graph was not to be asked.",
+            ),
             Self::Rejected(R::Panic) => {
                 (S::INTERNAL_SERVER_ERROR, "InternalServerError", "The request met a fault in the cache.")
             }
@@ -263,7 +274,9 @@ impl Problem {
             Self::Origin(O::Dns | O::Connect | O::Tls | O::Reset) => {
                 (S::BAD_GATEWAY, "BadGateway", "Microsoft Graph could not be reached.")
             }
-            Self::Origin(_) => (S::BAD_GATEWAY, "BadGateway", "Microsoft Graph's answer could not be used."),
+            Self::Origin(_) | Self::Unscrubbable(_) => {
+                (S::BAD_GATEWAY, "BadGateway", "Microsoft Graph's answer could not be used.")
+            }
             Self::Unreadable(status) => (status, code_for(status), "Microsoft Graph refused the request."),
         }
     }

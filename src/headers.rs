@@ -32,6 +32,10 @@ fn is_plain(value: &HeaderValue) -> bool {
     value.len() <= VALUE_LENGTH && value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
+/// Graph's id of the request that brought an answer; `request-id` is ours.
+pub const ORIGIN_REQUEST_ID: HeaderName = HeaderName::from_static("origin-request-id");
+/// The field of RFC 9211.
+pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// What Graph says of the resource itself, beside the body: OData's version, and that a beta route will end.
 static KEPT: [HeaderName; 3] = [
     HeaderName::from_static("odata-version"),

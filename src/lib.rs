@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod origin;
 pub mod proxy;
 pub mod resource;
+pub mod retry_after;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod scrub;

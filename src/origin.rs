@@ -25,8 +25,8 @@ use tokio::time::timeout;
 use url::Url;
 
 pub use self::body::RawBody;
-use self::connect::{Connector, Reuse};
 pub use self::connect::ProxyError;
+use self::connect::{Connector, Reuse};
 pub use self::tls::RootsError;
 use crate::cache::status::Retry;
 use crate::error::{OriginFault, Problem, Rejection};
@@ -127,7 +127,6 @@ impl Origin {
         });
         let result = asked.await.unwrap_or(Err(OriginFault::Timeout));
         if waiting && result.is_err() {
-            self.metrics.rejected.inc(Rejection::Overloaded);
             return Err(Problem::Rejected(Rejection::Overloaded));
         }
         result.map_err(|fault| {

@@ -8,29 +8,266 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, Method, header};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::{Answer, Handler};
 use crate::cache::control::Control;
 use crate::cache::entry::{Entry, Grant, Proof};
-use crate::cache::flight::{self, Flights, Landing, Seat};
-use crate::cache::freshness::{self, ClientDirectives, Judgement, Verdict, judge, usable_on_error};
+use crate::cache::flight::{Flights, Obligation, Seat};
+use crate::cache::freshness::{ClientDirectives, Judgement, Verdict, judge, usable_on_error};
 use crate::cache::key::{EntryKey, FlightKey};
 use crate::cache::report::Report;
-use crate::cache::status::{Bypass, Forward, NotStored, Outcome, ProofResult};
-use crate::cache::store::Store;
-use crate::clock::{Clock, Now};
-use crate::deliver::{self, Presentation};
+use crate::cache::status::{Bypass, Forward, Outcome, ProofResult};
+use crate::clock::Now;
+use crate::deliver::{self, Delivery};
 use crate::error::{Problem, Rejection};
 use crate::fetch::{Fetched, Fetcher, Question};
 use crate::identity::{Claims, Identity, Secrets};
 use crate::ids::Ids;
-use crate::metrics::Metrics;
 use crate::resource::{ApiVersion, Resource};
 use crate::words::Word;
 
-/// The cache. Clones are the same one.
+/// The cache's decisions. Clones decide with the same memory.
 #[derive(Clone, Debug)]
-pub struct Proxy(Arc<Parts_>);
+pub struct Proxy(Arc<Inner>);
+
+/// What the decisions need.
+#[derive(Debug)]
+pub struct Inner {
+    /// What asks Graph and keeps its answers.
+    pub fetcher: Fetcher,
+    /// The keys under which tokens are hashed.
+    pub secrets: Secrets,
+    /// Questions under way.
+    pub flights: Flights<Fetched>,
+    /// How long a follower waits.
+    pub follower_wait: Duration,
+    /// The version of paths without one.
+    pub default_version: ApiVersion,
+    /// Where flights run: they outlive their callers.
+    pub tasks: TaskTracker,
+}
+
+/// An entry that its caller's token was granted once, and what the clock says of both.
+struct Found {
+    entry: Arc<Entry>,
+    judgement: Judgement,
+}
+
+impl Handler for Proxy {
+    async fn handle(&self, request: &Parts, ids: &Ids) -> Answer {
+        self.answer(request, ids).await.unwrap_or_else(|rejection| {
+            self.0.fetcher.metrics.rejected.inc(rejection);
+            self.problem(Problem::Rejected(rejection), ids)
+        })
+    }
+
+    fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
+        deliver::problem(problem, ids, &Report::default(), self.0.fetcher.clock.now())
+    }
+}
+
+impl Proxy {
+    /// Puts the parts together.
+    pub fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// The parts.
+    pub fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    /// Answers from memory when the rules allow it, from Graph otherwise.
+    async fn answer(&self, request: &Parts, ids: &Ids) -> Result<Answer, Rejection> {
+        check_route(request)?;
+        let (uri, headers) = (&request.uri, &request.headers);
+        let resource = Arc::new(Resource::parse(uri.path(), uri.query(), headers, self.0.default_version)?);
+        let identity = Identity::of(headers, &self.0.secrets)?;
+        let (now, client) = (self.0.fetcher.clock.now(), self.directives(headers));
+        let delivery = Delivery { request, ids, tag: identity.tag };
+        let grant = self.0.fetcher.store.grant(&identity.fingerprint);
+        let claims = self.claims(&identity, grant.as_deref(), now);
+        let question = Question { resource, identity, claims, no_store: client.no_store, ids: ids.clone() };
+        let claims = match question.claims {
+            Ok(claims) => claims,
+            Err(reason) => return self.bypass(&question, reason, &delivery).await,
+        };
+        let Some(found) = self.find(grant.as_deref(), &claims, &question.resource, client, now) else {
+            return self.ask(question, Forward::UriMiss, client, &delivery).await;
+        };
+        match found.judgement.verdict {
+            Verdict::Fresh => Ok(delivery.hit(&found.entry, &found.judgement)),
+            Verdict::StaleUsable => {
+                // The caller gets its answer now; whoever asks next gets the fresh one.
+                if let Seat::Lead(obligation, _) = self.seat(&question) {
+                    self.take_off(Arc::new(question), obligation);
+                }
+                Ok(delivery.stale(&found.entry, &found.judgement))
+            }
+            Verdict::Forward(forward) => self.ask(question, forward, client, &delivery).await,
+        }
+    }
+
+    /// Asks Graph in a flight of the token's own, or waits for the one that is under way.
+    async fn ask(
+        &self,
+        question: Question,
+        forward: Forward,
+        client: Control,
+        delivery: &Delivery<'_>,
+    ) -> Result<Answer, Rejection> {
+        if client.only_if_cached {
+            return Err(Rejection::OnlyIfCached);
+        }
+        let question = Arc::new(question);
+        let (fetched, outcome) = match self.seat(&question) {
+            Seat::Lead(obligation, landing) => {
+                self.take_off(Arc::clone(&question), obligation);
+                let lost = Fetched::Failed(Problem::Rejected(Rejection::Panic));
+                (landing.wait().await.unwrap_or(lost), Outcome::Miss)
+            }
+            Seat::Follow(landing) => match timeout(self.0.follower_wait, landing.wait()).await {
+                Ok(Some(fetched)) => {
+                    self.0.fetcher.metrics.collapsed.inc();
+                    (fetched, Outcome::Collapsed)
+                }
+                // Whoever led is late or gone: alone rather than wait on.
+                Ok(None) | Err(_) => (self.0.fetcher.fetch(&question).await, Outcome::Miss),
+            },
+            Seat::Full => (self.0.fetcher.fetch(&question).await, Outcome::Miss),
+        };
+        if forward == Forward::Stale && fetched.is_outage() {
+            if let Some(found) = self.fall_back(&question) {
+                return Ok(delivery.instead(&found.entry, &found.judgement, &fetched));
+            }
+        }
+        self.deliver(&question, &fetched, outcome, forward, delivery)
+    }
+
+    /// A token that may not use the cache: Graph is asked for this caller alone, and only while it waits.
+    async fn bypass(
+        &self,
+        question: &Question,
+        reason: Bypass,
+        delivery: &Delivery<'_>,
+    ) -> Result<Answer, Rejection> {
+        self.0.fetcher.metrics.bypass.inc(reason);
+        let fetched = self.0.fetcher.fetch(question).await;
+        self.deliver(question, &fetched, Outcome::Bypass, Forward::Bypass, delivery)
+    }
+
+    fn deliver(
+        &self,
+        question: &Question,
+        fetched: &Fetched,
+        outcome: Outcome,
+        forward: Forward,
+        delivery: &Delivery<'_>,
+    ) -> Result<Answer, Rejection> {
+        let now = self.0.fetcher.clock.now();
+        match fetched {
+            Fetched::Failed(Problem::Rejected(rejection)) => Err(*rejection),
+            Fetched::Failed(problem) => Ok(delivery.failed(*problem, forward, now)),
+            Fetched::Refused(refusal) => Ok(delivery.refused(refusal, outcome, forward, now)),
+            Fetched::Answer(entry, stored) => {
+                let left = match (stored, question.claims) {
+                    (Ok(()), Ok(claims)) => {
+                        Some(self.judge(entry, entry.asked, &claims, Control::default(), now).left)
+                    }
+                    _ => None,
+                };
+                let reason = question.claims.err().map(Word::as_str).or(stored.err().map(Word::as_str));
+                Ok(delivery.answered(entry, left, outcome, forward, reason))
+            }
+        }
+    }
+
+    /// The caller's directives, where they are obeyed (RFC 9111, sections 5.2.1 and 5.4).
+    fn directives(&self, headers: &HeaderMap) -> Control {
+        if self.0.fetcher.freshness.client_directives == ClientDirectives::Ignore {
+            return Control::default();
+        }
+        let mut control = Control::of(headers);
+        if !headers.contains_key(header::CACHE_CONTROL) {
+            let lines = headers.get_all(header::PRAGMA).iter().filter_map(|line| line.to_str().ok());
+            control.no_cache =
+                lines.flat_map(|line| line.split(',')).any(|d| d.trim().eq_ignore_ascii_case("no-cache"));
+        }
+        control
+    }
+
+    /// Claims are read once a token: after Graph's first 200 its grant holds them.
+    fn claims(&self, identity: &Identity, grant: Option<&Grant>, now: Now) -> Result<Claims, Bypass> {
+        match grant {
+            Some(grant) if grant.claims.left(now).is_zero() => Err(Bypass::Expiring),
+            Some(grant) => Ok(grant.claims),
+            None => identity.token.claims(&self.0.secrets, now),
+        }
+    }
+
+    /// Looks for a proof, and only then for an entry: without a proof there is nothing to see (promise 2).
+    fn find(
+        &self,
+        grant: Option<&Grant>,
+        claims: &Claims,
+        resource: &Arc<Resource>,
+        client: Control,
+        now: Now,
+    ) -> Option<Found> {
+        let fetcher = &self.0.fetcher;
+        let Some(proof) = grant.and_then(|grant| grant.proof(resource)) else {
+            fetcher.metrics.proofs.inc(ProofResult::Missing);
+            return None;
+        };
+        let live = now.since(proof.granted) < fetcher.freshness.proof_ttl;
+        fetcher.metrics.proofs.inc(if live { ProofResult::Live } else { ProofResult::Expired });
+        let key = EntryKey { principal: claims.principal, resource: Arc::clone(resource) };
+        let entry = fetcher.store.entry(&key)?;
+        let judgement = self.judge(&entry, proof.granted, claims, client, now);
+        Some(Found { entry, judgement })
+    }
+
+    fn judge(&self, entry: &Entry, granted: Now, claims: &Claims, client: Control, now: Now) -> Judgement {
+        let proof = Proof { granted };
+        judge(&self.0.fetcher.freshness, (&entry.lifetime, entry.asked), proof, claims.left(now), client, now)
+    }
+
+    /// What may serve because Graph could not be asked. It is looked up again: while Graph was asked, it may
+    /// have been purged or withdrawn.
+    fn fall_back(&self, question: &Question) -> Option<Found> {
+        let fetcher = &self.0.fetcher;
+        let (claims, now) = (question.claims.ok()?, fetcher.clock.now());
+        let grant = fetcher.store.grant(&question.identity.fingerprint)?;
+        let found = self.find(Some(&grant), &claims, &question.resource, Control::default(), now)?;
+        usable_on_error(&fetcher.freshness, &found.entry.lifetime, &found.judgement, claims.left(now))
+            .then_some(found)
+    }
+
+    fn seat(&self, question: &Question) -> Seat<Fetched> {
+        let resource = Arc::clone(&question.resource);
+        self.0.flights.join(FlightKey { fingerprint: question.identity.fingerprint, resource })
+    }
+
+    /// Asks in a task of its own: no caller's hang-up cancels another's answer.
+    fn take_off(&self, question: Arc<Question>, obligation: Obligation<Fetched>) {
+        let inner = Arc::clone(&self.0);
+        self.0.tasks.spawn(async move {
+            let fetched = inner.fetcher.fetch(&question).await;
+            // The token is forgotten before anybody hears of the answer.
+            drop(question);
+            obligation.settle(fetched);
+        });
+    }
+}
+
+fn check_route(request: &Parts) -> Result<(), Rejection> {
+    match request.method {
+        Method::GET | Method::HEAD => Ok(()),
+        Method::TRACE | Method::CONNECT => Err(Rejection::Method),
+        _ if Resource::has_route(request.uri.path()) => Err(Rejection::Method),
+        _ => Err(Rejection::Path),
+    }
+}

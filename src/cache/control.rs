@@ -50,7 +50,10 @@ impl Control {
             "max-age" => keep_smallest(&mut self.max_age, seconds(value).unwrap_or(0)),
             "min-fresh" => self.min_fresh = self.min_fresh.max(Some(seconds(value).unwrap_or(CLAMP))),
             "max-stale" => {
-                keep_smallest(&mut self.max_stale, value.map_or(CLAMP, |value| seconds(Some(value)).unwrap_or(0)));
+                keep_smallest(
+                    &mut self.max_stale,
+                    value.map_or(CLAMP, |value| seconds(Some(value)).unwrap_or(0)),
+                );
             }
             _ => {}
         }
@@ -103,7 +106,8 @@ mod tests {
 
     #[test]
     fn l01_no_store_is_seen_in_any_case_and_line() {
-        for lines in [&["No-Store"][..], &["max-age=9, NO-STORE"], &["private", "no-store"], &["no-store=x"]] {
+        for lines in [&["No-Store"][..], &["max-age=9, NO-STORE"], &["private", "no-store"], &["no-store=x"]]
+        {
             assert!(control(lines).no_store, "{lines:?}");
         }
     }
@@ -120,7 +124,15 @@ mod tests {
 
     #[test]
     fn l17_what_is_not_a_number_is_no_time_at_all() {
-        for odd in ["max-age=-1", "max-age=60a", "max-age='60'", "max-age", "max-age=", "max-age=1.5", "max-age=\"\""] {
+        for odd in [
+            "max-age=-1",
+            "max-age=60a",
+            "max-age='60'",
+            "max-age",
+            "max-age=",
+            "max-age=1.5",
+            "max-age=\"\"",
+        ] {
             assert_eq!(control(&[odd]).max_age, Some(0), "{odd}");
         }
         assert_eq!(control(&["max-age=003600"]).max_age, Some(3600));
@@ -138,6 +150,10 @@ mod tests {
     fn l19_a_directive_inside_a_quoted_string_is_text() {
         let read = control(&[r#"x="no-store, max-age=0", y="a\", no-cache", max-age=60"#]);
         assert_eq!(read, Control { max_age: Some(60), ..Control::default() });
-        assert_eq!(control(&[r#"x="no-store, max-age=1"#]), Control::default(), "an open quote takes the rest");
+        assert_eq!(
+            control(&[r#"x="no-store, max-age=1"#]),
+            Control::default(),
+            "an open quote takes the rest"
+        );
     }
 }

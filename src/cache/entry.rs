@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ring::digest;
-use uuid::Uuid;
 
 use super::freshness::Lifetime;
 use super::status::Eviction;
@@ -27,7 +26,7 @@ pub struct Entry {
     /// The fields of Graph's answer that are passed on.
     pub headers: Box<[(HeaderName, HeaderValue)]>,
     /// Graph's own id of the request that brought this answer.
-    pub origin_request_id: Option<Uuid>,
+    pub origin_request_id: Option<HeaderValue>,
     /// When Graph was asked.
     pub asked: Now,
     /// How long it may be used.
@@ -38,13 +37,19 @@ pub struct Entry {
 impl Entry {
     /// Makes an entry of a scrubbed 200. `asked` is when the question left, not when the answer came
     /// (RFC 9111, section 4.2.3 counts the delay as age).
-    pub fn new(body: ScrubbedBody, scrubber: &Scrubber, from: &HeaderMap, lifetime: Lifetime, asked: Now) -> Self {
+    pub fn new(
+        body: ScrubbedBody,
+        scrubber: &Scrubber,
+        from: &HeaderMap,
+        lifetime: Lifetime,
+        asked: Now,
+    ) -> Self {
         let date = from.get(header::DATE).filter(|date| is_http_date(date)).cloned();
         Self {
             etag: etag(body.as_bytes(), scrubber.policy()),
             date: date.unwrap_or_else(|| http_date(asked)),
             headers: headers::kept(from),
-            origin_request_id: from.get(REQUEST_ID).and_then(guid),
+            origin_request_id: from.get(REQUEST_ID).filter(|id| guid(id).is_some()).cloned(),
             body,
             asked,
             lifetime,
@@ -94,7 +99,8 @@ impl Grant {
 
     /// Bytes that it takes in memory, about. Resources are counted here too: their entry may be gone.
     pub fn weight(&self) -> usize {
-        let proofs: usize = self.proofs.iter().map(|(resource, _)| resource.weight() + size_of::<Proof>() + 8).sum();
+        let proofs: usize =
+            self.proofs.iter().map(|(resource, _)| resource.weight() + size_of::<Proof>() + 8).sum();
         size_of::<Self>() + proofs
     }
 }
@@ -116,7 +122,8 @@ fn is_http_date(value: &HeaderValue) -> bool {
 }
 
 fn http_date(now: Now) -> HeaderValue {
-    HeaderValue::try_from(httpdate::fmt_http_date(now.wall())).unwrap_or_else(|_| HeaderValue::from_static(EPOCH))
+    HeaderValue::try_from(httpdate::fmt_http_date(now.wall()))
+        .unwrap_or_else(|_| HeaderValue::from_static(EPOCH))
 }
 
 const NOT_SAID: u8 = u8::MAX;

@@ -139,7 +139,9 @@ mod tests {
     #[tokio::test]
     async fn whoever_asks_the_same_meanwhile_gets_the_same_answer() {
         let (flights, secrets) = (flights(8), Secrets::random().unwrap());
-        let Seat::Lead(obligation, own) = flights.join(key("a", &secrets)) else { panic!("nobody was asking") };
+        let Seat::Lead(obligation, own) = flights.join(key("a", &secrets)) else {
+            panic!("nobody was asking")
+        };
         let Seat::Follow(landing) = flights.join(key("a", &secrets)) else { panic!("somebody was asking") };
         obligation.settle("answer");
         assert_eq!(landing.wait().await, Some("answer"));

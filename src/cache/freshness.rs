@@ -96,6 +96,10 @@ pub enum Verdict {
 }
 
 impl Lifetime {
+    /// That of an answer which may not be stored.
+    pub const NONE: Self =
+        Self { fresh_for: Duration::ZERO, initial_age: Duration::ZERO, must_revalidate: true };
+
     /// Judges whether an answer may be stored, and for how long.
     ///
     /// In `"operator"` mode `cache.ttl` replaces `no-cache`, `max-age` and `private`: Graph says `no-cache` on
@@ -110,7 +114,9 @@ impl Lifetime {
         }
         let fresh_for = match config.freshness {
             Freshness::Operator => config.ttl,
-            Freshness::Origin => origin_lifetime(headers, control).ok_or(NotStored::NoLifetime)?.min(config.ttl),
+            Freshness::Origin => {
+                origin_lifetime(headers, control).ok_or(NotStored::NoLifetime)?.min(config.ttl)
+            }
         };
         let initial_age = age(headers);
         if initial_age >= fresh_for {
@@ -160,14 +166,21 @@ pub fn judge(
 
 /// Whether a stale entry may serve because Graph could not be asked (RFC 5861, section 4): within
 /// `cache.stale_if_error` past its time and the proof's, never past the token's, never against `must-revalidate`.
-pub fn usable_on_error(config: &Config, lifetime: &Lifetime, judgement: &Judgement, token_left: Duration) -> bool {
+pub fn usable_on_error(
+    config: &Config,
+    lifetime: &Lifetime,
+    judgement: &Judgement,
+    token_left: Duration,
+) -> bool {
     let fresh = !judgement.left.is_zero();
-    !token_left.is_zero() && (fresh || (judgement.overdue < config.stale_if_error && !lifetime.must_revalidate))
+    !token_left.is_zero()
+        && (fresh || (judgement.overdue < config.stale_if_error && !lifetime.must_revalidate))
 }
 
 /// `Vary` may name what is part of the key, and what is the same in every request of ours.
 fn vary_is_keyed(headers: &HeaderMap) -> bool {
-    let mut names = headers.get_all(header::VARY).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let mut names =
+        headers.get_all(header::VARY).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     names.all(|name| {
         let name = name.trim_ascii();
         name.is_empty() || KEYED.iter().any(|keyed| name.eq_ignore_ascii_case(keyed.as_bytes()))

@@ -81,7 +81,9 @@ impl Store {
         let entries = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_entries)
-            .weigher(|key: &EntryKey, kept: &Arc<Labelled>| weight(key.resource.weight() + kept.entry.weight()))
+            .weigher(|key: &EntryKey, kept: &Arc<Labelled>| {
+                weight(key.resource.weight() + kept.entry.weight())
+            })
             .time_to_live(keep)
             .support_invalidation_closures()
             .eviction_listener(move |_, kept: Arc<Labelled>, cause| {
@@ -157,8 +159,15 @@ impl Store {
         Ok(())
     }
 
-    fn with_proof(&self, known: Option<&Grant>, claims: &Claims, resource: &Arc<Resource>, proof: Proof) -> Grant {
-        let others = known.map_or(&[][..], |grant| &grant.proofs).iter().filter(|(other, _)| other != resource);
+    fn with_proof(
+        &self,
+        known: Option<&Grant>,
+        claims: &Claims,
+        resource: &Arc<Resource>,
+        proof: Proof,
+    ) -> Grant {
+        let others =
+            known.map_or(&[][..], |grant| &grant.proofs).iter().filter(|(other, _)| other != resource);
         let mut proofs: Vec<_> = others.cloned().collect();
         let surplus = (proofs.len() + 1).saturating_sub(self.proofs_per_token.max(1));
         proofs.drain(..surplus);
@@ -196,7 +205,8 @@ impl Store {
                 moka::ops::compute::Op::Put(Arc::new(Grant { claims: grant.claims, proofs }))
             }
         });
-        self.entries.invalidate(&EntryKey { principal: grant.claims.principal, resource: Arc::clone(resource) });
+        self.entries
+            .invalidate(&EntryKey { principal: grant.claims.principal, resource: Arc::clone(resource) });
         true
     }
 

@@ -32,7 +32,11 @@ impl std::fmt::Debug for RawBody {
 }
 
 /// Reads a body of at most `limit` bytes, on the wire and decoded. Trailers are discarded.
-pub(super) async fn collect(body: Incoming, headers: &HeaderMap, limit: usize) -> Result<RawBody, OriginFault> {
+pub(super) async fn collect(
+    body: Incoming,
+    headers: &HeaderMap,
+    limit: usize,
+) -> Result<RawBody, OriginFault> {
     let coding = Coding::of(headers)?;
     let announced = body.size_hint().upper().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     if announced.is_some_and(|bytes| bytes > limit) {
@@ -117,7 +121,9 @@ mod tests {
         let mut bad_sum = whole.clone();
         let sum = bad_sum.len() - 8;
         bad_sum[sum] ^= 1;
-        for broken in [&whole[..whole.len() - 1], &whole[..12], &[][..], &bad_sum, &[&whole[..], b"junk"].concat()] {
+        for broken in
+            [&whole[..whole.len() - 1], &whole[..12], &[][..], &bad_sum, &[&whole[..], b"junk"].concat()]
+        {
             assert_eq!(gunzip(broken, 1 << 20).err(), Some(OriginFault::Encoding));
         }
     }

@@ -33,7 +33,8 @@ pub(super) fn client_config(extra: Option<&Path>) -> Result<ClientConfig, RootsE
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = extra {
         for certificate in read(path)? {
-            let bad = |error: rustls::Error| RootsError::File { path: path.to_owned(), reason: error.to_string() };
+            let bad =
+                |error: rustls::Error| RootsError::File { path: path.to_owned(), reason: error.to_string() };
             roots.add(certificate).map_err(bad)?;
         }
     }

@@ -55,7 +55,11 @@ fn no_store_and_an_unkeyed_vary_are_respected_in_both_modes() {
     for mode in [operator, origin] {
         assert_eq!(mode(&[("cache-control", "max-age=60, no-store")]), Err(NotStored::NoStore));
         for vary in ["*", "Accept-Encoding, *", "Accept-Language", "Cookie"] {
-            assert_eq!(mode(&[("cache-control", "max-age=60"), ("vary", vary)]), Err(NotStored::Vary), "{vary}");
+            assert_eq!(
+                mode(&[("cache-control", "max-age=60"), ("vary", vary)]),
+                Err(NotStored::Vary),
+                "{vary}"
+            );
         }
         assert!(mode(&[("cache-control", "max-age=60"), ("vary", "accept-encoding,Authorization")]).is_ok());
     }
@@ -117,7 +121,8 @@ fn l26_a_proof_ends_reuse_however_fresh_the_entry_is() {
 #[test]
 fn l26_a_token_at_its_end_gets_nothing_from_memory() {
     let proof = Proof { granted: at(0) };
-    let judged = judge(&Config::default(), (&plain(), at(0)), proof, Duration::ZERO, Control::default(), at(1));
+    let judged =
+        judge(&Config::default(), (&plain(), at(0)), proof, Duration::ZERO, Control::default(), at(1));
     assert_eq!(judged.verdict, Verdict::Forward(Forward::Bypass));
     assert!(!usable_on_error(&Config::default(), &plain(), &judged, Duration::ZERO));
 }
@@ -127,8 +132,14 @@ fn what_is_left_is_the_least_of_ttl_proof_and_token() {
     let left = |ttl, granted, token| {
         let lifetime = Lifetime { fresh_for: Duration::from_secs(ttl), ..plain() };
         let proof = Proof { granted: at(granted) };
-        let judged =
-            judge(&Config::default(), (&lifetime, at(100)), proof, Duration::from_secs(token), Control::default(), at(150));
+        let judged = judge(
+            &Config::default(),
+            (&lifetime, at(100)),
+            proof,
+            Duration::from_secs(token),
+            Control::default(),
+            at(150),
+        );
         judged.left.as_secs()
     };
     assert_eq!(left(300, 100, 3600), 250);

@@ -1,0 +1,205 @@
+//! One question to Graph and what becomes of its answer: scrubbed, judged, kept or not.
+//!
+//! A fetch knows nothing of who waits for it. Whatever Graph says passes the scrubber before it goes
+//! anywhere (promise 4), and only a complete, scrubbed 200 is kept, with the proof for the token that asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use crate::cache::entry::Entry;
+use crate::cache::freshness::{self, Lifetime};
+use crate::cache::status::{Bypass, NotStored, ProofResult};
+use crate::cache::store::{Store, Ticket};
+use crate::clock::{Clock, Now};
+use crate::error::{OriginFault, Problem};
+use crate::headers::{self, ORIGIN_REQUEST_ID};
+use crate::identity::{Claims, Identity};
+use crate::ids::{Ids, REQUEST_ID, guid};
+use crate::metrics::Metrics;
+use crate::origin::{Origin, OriginAnswer};
+use crate::resource::Resource;
+use crate::retry_after;
+use crate::scrub::{Scrubbed, ScrubbedBody, Scrubber};
+
+/// What is asked, and by whom. It lives as long as the question and holds the token no longer.
+#[derive(Debug)]
+pub struct Question {
+    /// What is asked for.
+    pub resource: Arc<Resource>,
+    /// Whose token asks.
+    pub identity: Identity,
+    /// What the token says, or why it may not use the cache.
+    pub claims: Result<Claims, Bypass>,
+    /// The caller forbids that the answer is stored, and is obeyed.
+    pub no_store: bool,
+    /// For correlation.
+    pub ids: Ids,
+}
+
+/// What came of it. Cheap to clone: everybody who waits gets one.
+#[derive(Clone, Debug)]
+pub enum Fetched {
+    /// Graph said 200. Stored, or why not.
+    Answer(Arc<Entry>, Result<(), NotStored>),
+    /// Graph said no.
+    Refused(Arc<Refusal>),
+    /// There is no answer of Graph's that could be passed on.
+    Failed(Problem),
+}
+
+/// Graph's "no".
+#[derive(Debug)]
+pub struct Refusal {
+    /// Graph's status.
+    pub status: StatusCode,
+    /// What of its header fields is passed on.
+    pub headers: HeaderMap,
+    /// Its body without credentials, where it could be read.
+    pub body: Option<ScrubbedBody>,
+}
+
+impl Fetched {
+    /// Whether Graph could not answer, rather than would not: what `stale_if_error` is for. A 401, 403 or 404
+    /// is an answer.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Answer(..) => false,
+            Self::Refused(refusal) => {
+                refusal.status.is_server_error() || refusal.status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Failed(_) => true,
+        }
+    }
+
+    /// Graph's status, if it said one.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Answer(..) => Some(StatusCode::OK),
+            Self::Refused(refusal) => Some(refusal.status),
+            Self::Failed(_) => None,
+        }
+    }
+}
+
+/// What a fetch needs.
+#[derive(Debug)]
+pub struct Fetcher {
+    /// Graph.
+    pub origin: Origin,
+    /// Where answers are kept.
+    pub store: Arc<Store>,
+    /// What every answer passes.
+    pub scrubber: Scrubber,
+    /// How long answers are kept.
+    pub freshness: freshness::Config,
+    /// The time.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Fetcher {
+    /// Asks Graph and sees to the answer.
+    pub async fn fetch(&self, question: &Question) -> Fetched {
+        let (ticket, asked) = (self.store.ticket(), self.clock.now());
+        let answer = self.origin.ask(&question.resource, &question.identity.token, &question.ids).await;
+        let fetched = match answer {
+            Ok(answer) if answer.status == StatusCode::OK => self.accept(question, &answer, ticket, asked),
+            Ok(answer) => self.refuse(question, &answer),
+            Err(problem) => Fetched::Failed(problem),
+        };
+        match &fetched {
+            Fetched::Answer(_, Ok(())) => self.metrics.proofs.inc(ProofResult::Granted),
+            Fetched::Answer(_, Err(reason)) => self.metrics.not_stored.inc(*reason),
+            Fetched::Refused(_) => self.metrics.not_stored.inc(NotStored::Status),
+            Fetched::Failed(_) => {}
+        }
+        fetched
+    }
+
+    /// A 200: what is JSON by its media type and passes the scrubber becomes an entry.
+    fn accept(&self, question: &Question, answer: &OriginAnswer, ticket: Ticket, asked: Now) -> Fetched {
+        if !answer.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json) {
+            self.metrics.origin_errors.inc(OriginFault::ContentType);
+            return Fetched::Failed(Problem::Origin(OriginFault::ContentType));
+        }
+        let scrubbed = match self.scrub(answer) {
+            Ok(scrubbed) => scrubbed,
+            Err(problem) => {
+                self.metrics.origin_errors.inc(OriginFault::Unscrubbable);
+                return Fetched::Failed(problem);
+            }
+        };
+        let lifetime = Lifetime::of(&answer.headers, &self.freshness);
+        let kept_for = lifetime.unwrap_or(Lifetime::NONE);
+        let entry = Arc::new(Entry::new(scrubbed.body, &self.scrubber, &answer.headers, kept_for, asked));
+        let stored = lifetime.and_then(|_| self.admit(question, &entry, ticket));
+        Fetched::Answer(entry, stored)
+    }
+
+    fn admit(&self, question: &Question, entry: &Arc<Entry>, ticket: Ticket) -> Result<(), NotStored> {
+        let claims = question.claims.as_ref().map_err(|_| NotStored::Bypass)?;
+        if question.no_store {
+            return Err(NotStored::NoStore);
+        }
+        // The answer took its time; the token may have come to its end meanwhile.
+        if claims.left(self.clock.now()).is_zero() {
+            return Err(NotStored::Expiring);
+        }
+        self.store.admit(question.identity.fingerprint, claims, &question.resource, entry, ticket)
+    }
+
+    /// Graph's "no": it counts against what the token was granted before, and is passed on, never kept.
+    fn refuse(&self, question: &Question, answer: &OriginAnswer) -> Fetched {
+        let withdrawn = match answer.status.as_u16() {
+            401 => self.store.withdraw_token(&question.identity.fingerprint),
+            403 | 404 | 410 => {
+                self.store.withdraw_resource(&question.identity.fingerprint, &question.resource)
+            }
+            _ => false,
+        };
+        if withdrawn {
+            self.metrics.proofs.inc(ProofResult::Revoked);
+        }
+        // Where its words cannot be passed on, its meaning can.
+        let body = self.scrub(answer).ok().map(|scrubbed| scrubbed.body);
+        Fetched::Refused(Arc::new(Refusal { status: answer.status, headers: self.passed_on(answer), body }))
+    }
+
+    fn passed_on(&self, answer: &OriginAnswer) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for challenge in headers::challenges(&answer.headers) {
+            headers.append(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(wait) = retry_after::of(&answer.headers, answer.status, self.clock.now()) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+        }
+        let id = answer.headers.get(REQUEST_ID).and_then(guid);
+        if let Some(id) = id.and_then(|id| HeaderValue::try_from(id.to_string()).ok()) {
+            headers.insert(ORIGIN_REQUEST_ID, id);
+        }
+        headers
+    }
+
+    fn scrub(&self, answer: &OriginAnswer) -> Result<Scrubbed, Problem> {
+        match answer.body.scrub(&self.scrubber) {
+            Ok(scrubbed) => {
+                for (field, count) in scrubbed.removed.iter() {
+                    self.metrics.scrubbed.add(field, count);
+                }
+                Ok(scrubbed)
+            }
+            Err(failure) => {
+                self.metrics.scrub_failures.inc(failure);
+                Err(Problem::Unscrubbable(failure))
+            }
+        }
+    }
+}
+
+/// Graph's clients read whole seconds alone; rounded up, so that nobody comes back too early.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
