@@ -8,6 +8,7 @@ pub mod ids;
 pub mod metrics;
 pub mod origin;
 pub mod resource;
+pub mod scrub;
 pub mod server;
 pub mod telemetry;
 pub mod words;

@@ -21,3 +21,31 @@ pub struct Config {
     /// `limits.origin_requests`: under way at one time; more wait.
     pub in_flight: usize,
 }
+
+impl Default for Config {
+    fn default() -> Self {
+        #[expect(clippy::expect_used, reason = "a constant that a test parses")]
+        let base_url = Url::parse(GRAPH).expect("the address of Graph is a URL");
+        Self {
+            base_url,
+            ca_file: None,
+            connect_timeout: Duration::from_secs(2),
+            timeout: Duration::from_secs(10),
+            max_body: 1 << 20,
+            in_flight: 256,
+        }
+    }
+}
+
+/// Graph in the global cloud.
+const GRAPH: &str = "https://graph.microsoft.com";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_origin_is_graph_over_https() {
+        assert_eq!(Config::default().base_url.as_str(), "https://graph.microsoft.com/");
+    }
+}
