@@ -3,6 +3,7 @@ pub mod admin;
 pub mod answer;
 pub mod cache;
 pub mod clock;
+pub mod config;
 pub mod error;
 pub mod ids;
 pub mod metrics;
