@@ -8,6 +8,7 @@ pub mod error;
 pub mod ids;
 pub mod metrics;
 pub mod origin;
+pub mod process;
 pub mod resource;
 pub mod scrub;
 pub mod server;
