@@ -4,12 +4,15 @@ pub mod answer;
 pub mod cache;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "sandbox")]
+pub mod demo;
 pub mod error;
 pub mod ids;
 pub mod metrics;
 pub mod origin;
 pub mod process;
 pub mod resource;
+pub mod run;
 pub mod scrub;
 pub mod server;
 pub mod telemetry;
