@@ -3,7 +3,10 @@ pub mod admin;
 pub mod answer;
 pub mod cache;
 pub mod clock;
+pub mod config;
 pub mod deliver;
+#[cfg(feature = "sandbox")]
+pub mod demo;
 pub mod error;
 pub mod fetch;
 pub mod headers;
@@ -11,9 +14,11 @@ pub mod identity;
 pub mod ids;
 pub mod metrics;
 pub mod origin;
+pub mod process;
 pub mod proxy;
 pub mod resource;
 pub mod retry_after;
+pub mod run;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod scrub;

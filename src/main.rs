@@ -1,2 +1,122 @@
 //! argv to exit code.
-fn main() {}
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use connector_cache::config::{Config, ConfigError, Effective};
+use connector_cache::telemetry::DroppedLines;
+use connector_cache::{process, run, telemetry};
+
+/// A caching proxy in front of Microsoft Graph, for the API connector configuration of user flows.
+#[derive(Debug, Parser)]
+#[command(version, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy before a built-in stand-in for Graph; nothing else is needed.
+    #[cfg(feature = "sandbox")]
+    Demo,
+    /// Run the proxy.
+    Serve(Source),
+    /// Validate the configuration and print it, with the source of each value.
+    Check(Source),
+}
+
+#[derive(Debug, clap::Args)]
+struct Source {
+    /// A TOML file. Without one: the built-in defaults and the environment.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    if let Err(error) = process::harden() {
+        return fail(START, &format!("the process cannot be shielded from core dumps: {error}"));
+    }
+    telemetry::panic_hook();
+    match Cli::try_parse() {
+        Ok(cli) => dispatch(cli.command),
+        Err(said) => {
+            // Help and version are errors too, of a kind that goes to standard output.
+            let code = if said.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            if said.print().is_ok() { code } else { ExitCode::from(START) }
+        }
+    }
+}
+
+fn dispatch(command: Command) -> ExitCode {
+    match command {
+        #[cfg(feature = "sandbox")]
+        Command::Demo => start(&Config::default(), connector_cache::demo::run),
+        Command::Serve(Source { config: file }) => match Config::load(file.as_deref(), environment()) {
+            Ok(config) => start(&config, |dropped| run::serve(config.clone(), dropped)),
+            Err(error) => refuse(&error),
+        },
+        Command::Check(Source { config: file }) => check(file.as_deref()),
+    }
+}
+
+fn check(file: Option<&Path>) -> ExitCode {
+    match Effective::load(file, environment()) {
+        Ok(effective) => match write!(std::io::stdout(), "{effective}") {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(START, &format!("the configuration cannot be printed: {error}")),
+        },
+        Err(error) => refuse(&error),
+    }
+}
+
+/// Sets up log and runtime, and hands over to `serve` until it ends.
+fn start<F: Future<Output = ExitCode>>(config: &Config, serve: impl FnOnce(DroppedLines) -> F) -> ExitCode {
+    let log = match telemetry::init(&config.telemetry) {
+        Ok(log) => log,
+        Err(error) => return fail(START, &format!("the log cannot be set up: {error}")),
+    };
+    // Counts the quota of the control group, as a container has it.
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.server.threads.unwrap_or_else(cores))
+        .thread_name("worker")
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(START, &format!("the threads cannot be started: {error}")),
+    };
+    let code = runtime.block_on(serve(log.dropped_lines()));
+    runtime.shutdown_timeout(LEFTOVERS);
+    code
+}
+
+/// The environment. What is not Unicode becomes U+FFFD, so that a variable of ours is not overlooked.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
+}
+
+fn refuse(error: &ConfigError) -> ExitCode {
+    fail(USAGE, &format!("the configuration is refused:\n{error}"))
+}
+
+fn fail(code: u8, message: &str) -> ExitCode {
+    // The exit code says it too, should nobody read this.
+    let _ = writeln!(std::io::stderr(), "connector-cache: {message}");
+    ExitCode::from(code)
+}
+
+const AFTER_HELP: &str = "\
+Variables CONNECTOR_CACHE__<SECTION>__<KEY> override the file: CONNECTOR_CACHE__CACHE__TTL=1m.
+
+Exit codes: 0 stopped cleanly, 1 could not start, 64 wrong usage or configuration.";
+/// `EX_USAGE` of sysexits.h.
+const USAGE: u8 = 64;
+const START: u8 = 1;
+/// For tasks that outlive the drain. Whoever they worked for is gone.
+const LEFTOVERS: Duration = Duration::from_secs(1);

@@ -52,6 +52,21 @@ pub struct Config {
     pub in_flight: usize,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        #[expect(clippy::expect_used, reason = "a constant that a test parses")]
+        let base_url = Url::parse(GRAPH).expect("the address of Graph is a URL");
+        Self {
+            base_url,
+            ca_file: None,
+            connect_timeout: Duration::from_secs(2),
+            timeout: Duration::from_secs(10),
+            max_body: 1 << 20,
+            in_flight: 256,
+        }
+    }
+}
+
 /// Graph, as this process reaches it.
 #[derive(Debug)]
 pub struct Origin {
@@ -211,6 +226,8 @@ fn failure(error: &legacy::Error, reuse: &Reuse) -> Failure {
 /// Our name in `Via`, upstream and down.
 pub const PSEUDONYM: &str = "connector-cache";
 const VIA: &str = "1.1 connector-cache";
+/// The global cloud; the national clouds have addresses of their own.
+const GRAPH: &str = "https://graph.microsoft.com";
 const USER_AGENT: &str = concat!("connector-cache/", env!("CARGO_PKG_VERSION"));
 /// Below the 60 seconds after which front ends in general close an idle connection.
 const POOL_IDLE: Duration = Duration::from_secs(50);

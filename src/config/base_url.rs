@@ -1,0 +1,47 @@
+//! The rule for where Graph is: the callers' tokens go there, so nothing is taken on trust.
+
+use url::{Host, Url};
+
+use super::value::{Raw, Rule, literal};
+
+/// Scheme, host and port of the origin.
+pub(super) struct BaseUrl;
+
+impl Rule for BaseUrl {
+    type Value = Url;
+
+    fn read(&self, raw: &Raw) -> Option<Url> {
+        let Raw::Text(text) = raw else { return None };
+        // What the URL standard repairs in silence (blanks, backslashes, an empty user info) is refused.
+        let repaired = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\\' | '@');
+        if text.contains(repaired) {
+            return None;
+        }
+        let url = Url::parse(text).ok()?;
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let safe = match url.scheme() {
+            "https" => true,
+            "http" => is_loopback(&url.host()?),
+            _ => false,
+        };
+        (bare && safe && url.port() != Some(0)).then_some(url)
+    }
+
+    fn write(&self, value: &Url) -> String {
+        literal(value.as_str().trim_end_matches('/'))
+    }
+
+    fn accepted(&self) -> String {
+        "https://HOST or https://HOST:PORT, without user info, path, query or fragment \
+         (http only for localhost, 127.0.0.0/8 and [::1])"
+            .to_owned()
+    }
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}

@@ -1,0 +1,182 @@
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::time::Duration;
+
+use super::*;
+
+mod bad;
+
+/// Loads a file of this text, under the name `FILE` in what is said of it.
+fn load(text: &str, env: &[(&str, &str)]) -> Result<Effective, String> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let name = file.path().to_str().unwrap();
+    Effective::load(Some(file.path()), env).map_err(|error| error.to_string().replace(name, "FILE"))
+}
+
+fn default_file() -> &'static str {
+    include_str!("../../config/default.toml")
+}
+
+/// The file with the keys that are commented out brought in.
+fn default_file_in_full() -> String {
+    let lines = default_file().lines().map(|line| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn without_file_and_variables_the_defaults_hold() {
+    assert_eq!(Config::load(None, std::iter::empty()).unwrap(), Config::default());
+}
+
+#[test]
+fn the_file_of_defaults_is_the_defaults() {
+    assert_eq!(load(default_file(), &[]).unwrap().config, Config::default());
+}
+
+#[test]
+fn the_file_of_defaults_states_each_default_as_check_prints_it() {
+    let built_in = Effective::load(None, std::iter::empty()).unwrap();
+    for Setting { key, value, .. } in &built_in.settings {
+        let name = key.rsplit('.').next().unwrap();
+        let line = match value {
+            Some(value) => format!("\n{name} = {value}\n"),
+            None => format!("\n#{name} = "),
+        };
+        assert!(default_file().contains(&line), "{key}: {line}");
+    }
+}
+
+#[test]
+fn the_file_of_defaults_has_every_key_and_no_other() {
+    let table: toml::Table = default_file_in_full().parse().unwrap();
+    let mut in_file = BTreeSet::new();
+    let mut tables = vec![(String::new(), table)];
+    while let Some((prefix, table)) = tables.pop() {
+        for (name, value) in table {
+            match value {
+                toml::Value::Table(inner) => tables.push((format!("{prefix}{name}."), inner)),
+                _ => assert!(in_file.insert(format!("{prefix}{name}"))),
+            }
+        }
+    }
+    let built_in = Effective::load(None, std::iter::empty()).unwrap();
+    let known: BTreeSet<_> = built_in.settings.iter().map(|setting| setting.key.to_owned()).collect();
+    assert_eq!(in_file, known);
+}
+
+#[test]
+fn the_samples_in_the_file_of_defaults_are_good_but_for_the_shared_tier() {
+    let said = load(&default_file_in_full(), &[]).unwrap_err();
+    let of_shared = |line: &&str| !line.contains(": shared.");
+    assert_eq!(said.lines().filter(of_shared).collect::<Vec<_>>(), Vec::<&str>::new());
+    assert_eq!(said.lines().count(), 3, "{said}");
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
+    let file = "[cache]\nttl = \"1m\"\nproof_ttl = \"2m\"\n";
+    let config = load(file, &[("CONNECTOR_CACHE__CACHE__TTL", "3m")]).unwrap().config;
+    assert_eq!(config.freshness.ttl, Duration::from_mins(3));
+    assert_eq!(config.freshness.proof_ttl, Duration::from_mins(2));
+    assert_eq!(config.freshness.stale_while_revalidate, Duration::from_secs(30));
+}
+
+#[test]
+fn a_nested_key_and_lists_come_from_variables() {
+    let env = [
+        ("CONNECTOR_CACHE__LISTEN__TLS__CERTIFICATE", "/c"),
+        ("CONNECTOR_CACHE__LISTEN__TLS__KEY", "/k"),
+        ("CONNECTOR_CACHE__SCRUB__EXTRA_FIELDS", "pin, puk"),
+        ("CONNECTOR_CACHE__SCRUB__KEEP_QUERY", r#"["sv", "a,b"]"#),
+        ("CONNECTOR_CACHE__LIMITS__CONNECTIONS", "12"),
+    ];
+    let config = load("", &env).unwrap().config;
+    let files = server::TlsFiles { certificate: "/c".into(), key: "/k".into(), client_ca: None };
+    assert_eq!(config.server.tls, Some(files));
+    assert_eq!(config.scrub.extra_fields, ["pin", "puk"]);
+    assert_eq!(config.scrub.keep_query, ["sv", "a,b"]);
+    assert_eq!(config.server.limits.connections, 12);
+}
+
+#[test]
+fn an_empty_variable_is_an_empty_list() {
+    let config = load("", &[("CONNECTOR_CACHE__SCRUB__KEEP_QUERY", "")]).unwrap().config;
+    assert_eq!(config.scrub.keep_query, Vec::<String>::new());
+}
+
+#[test]
+fn variables_that_kubernetes_makes_for_a_service_are_not_ours() {
+    let env = [
+        ("CONNECTOR_CACHE_SERVICE_HOST", "10.0.0.1"),
+        ("CONNECTOR_CACHE_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("CONNECTOR_CACHE_PORT", "tcp://10.0.0.1:8080"),
+        ("RUST_LOG", "trace"),
+    ];
+    assert_eq!(load("", &env).unwrap().config, Config::default());
+}
+
+#[test]
+fn good_values_are_taken() {
+    for good in [
+        "graph.base_url = \"https://graph.microsoft.us/\"",
+        "graph.base_url = \"https://10.1.2.3:8443\"",
+        "graph.base_url = \"http://localhost:9999\"",
+        "graph.base_url = \"http://127.8.9.1\"",
+        "graph.base_url = \"http://[::1]:80\"",
+        "cache.ttl = \"1ms\"",
+        "cache.ttl = \"24h\"",
+        "cache.proof_ttl = \"60m\"",
+        "cache.proof_ttl = \"30m 30s\"",
+        "cache.stale_if_error = \"0s\"",
+        "cache.max_bytes = 1_048_576",
+        "cache.max_bytes = \"2 GiB\"",
+        "cache.max_bytes = 0x100000",
+        "listen.address = \"[::]:0\"\nadmin.address = \"[::]:0\"",
+        "listen.address = \"0.0.0.0:80\"\nadmin.address = \"[::1]:80\"",
+        "listen.tls = { certificate = \"/c\", key = \"/k\", client_ca = \"/ca\" }",
+        "[listen.tls]",
+        "[shared]",
+        "graph.default_version = \"v1.0\"",
+        "graph.timeout = \"1s\"\ngraph.connect_timeout = \"1s\"",
+        "scrub.mask = \"\u{2588}\u{2588}\"",
+        "log.filter = \"warn,connector_cache::origin=trace\"",
+        "log.filter = \"OFF\"",
+        "server.threads = 1",
+        "limits.followers = 0",
+    ] {
+        assert!(load(good, &[]).is_ok(), "{good}: {:?}", load(good, &[]).err());
+    }
+}
+
+#[test]
+fn what_check_prints_gives_the_same_configuration_again() {
+    let env = [
+        ("CONNECTOR_CACHE__LISTEN__TLS__CERTIFICATE", "/c \"x\"\\y"),
+        ("CONNECTOR_CACHE__LISTEN__TLS__KEY", "/k#1"),
+        ("CONNECTOR_CACHE__SERVER__THREADS", "3"),
+        ("CONNECTOR_CACHE__SCRUB__EXTRA_FIELDS", "it's,\u{e9}"),
+        ("CONNECTOR_CACHE__CACHE__TTL", "1m 1s 1ms"),
+        ("CONNECTOR_CACHE__GRAPH__MAX_BODY", "2049"),
+        ("CONNECTOR_CACHE__LOG__FORMAT", "text"),
+        ("CONNECTOR_CACHE__ADMIN__TOKEN_FILE", "/run/secrets/token"),
+    ];
+    let effective = load("drain.delay = \"90s\"\n", &env).unwrap();
+    let again = load(&effective.to_string(), &[]).unwrap();
+    assert_eq!(again.config, effective.config);
+}
+
+#[test]
+fn what_check_prints_names_the_source_of_each_value() {
+    let env = [("CONNECTOR_CACHE__GRAPH__TIMEOUT", "7s")];
+    let effective = load("[cache]\n# half\nttl = \"30s\"\n", &env).unwrap().to_string();
+    assert!(effective.contains("\ntimeout = \"7s\" # env CONNECTOR_CACHE__GRAPH__TIMEOUT\n"), "{effective}");
+    assert!(effective.contains("\nproof_ttl = \"5m\" # default\n"), "{effective}");
+    assert!(effective.contains("\n# token_file is not set\n"), "{effective}");
+    let ttl = effective.lines().find(|line| line.starts_with("ttl = ")).unwrap();
+    assert!(ttl.starts_with("ttl = \"30s\" # ") && ttl.ends_with(":3"), "{ttl}");
+}

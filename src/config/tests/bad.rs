@@ -1,0 +1,278 @@
+//! Each refusal, word for word: it is all that an operator has to go by.
+
+use super::load;
+
+const BASE_URL: &str = "expected https://HOST or https://HOST:PORT, without user info, path, query or \
+                        fragment (http only for localhost, 127.0.0.0/8 and [::1])";
+const UNIT: &str = "with its unit, such as \"250ms\", \"5m\" or \"1h\"";
+const SIZE: &str = "such as \"32KiB\" or \"64MiB\", or a number of bytes";
+const NOWHERE: &str = "`connector-cache check` without a file prints every key";
+const ADDRESS: &str = "expected an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"";
+const PATH: &str = "expected the path of a file (the path, not what is in it)";
+const HIDDEN: &str = "(hidden: it may hold a secret)";
+const FILTER: &str = "expected a level (error, warn, info, debug, trace, off) or directives such as \
+                      \"info,connector_cache::origin=debug\"";
+const SHARED: &str = "the shared tier is not in this version; remove the key";
+
+/// What is said of a file with this one line.
+fn said(line: &str) -> String {
+    load(line, &[]).map(|effective| effective.to_string()).unwrap_err()
+}
+
+fn said_of(name: &str, value: &str) -> String {
+    load("", &[(name, value)]).map(|effective| effective.to_string()).unwrap_err()
+}
+
+#[test]
+fn a_duration_out_of_bounds_or_without_unit_is_refused() {
+    for (key, value, echo, bounds) in [
+        ("cache.ttl", "\"0s\"", "\"0s\"", "1ms to 24h"),
+        ("cache.ttl", "\"999us\"", "\"999us\"", "1ms to 24h"),
+        ("cache.ttl", "\"10y\"", "\"10y\"", "1ms to 24h"),
+        ("cache.ttl", "\"-5m\"", "\"-5m\"", "1ms to 24h"),
+        ("cache.ttl", "\"\"", "\"\"", "1ms to 24h"),
+        ("cache.ttl", "\"0\"", "\"0\"", "1ms to 24h"),
+        ("cache.ttl", "\"300\"", "\"300\"", "1ms to 24h"),
+        ("cache.ttl", "300", "300", "1ms to 24h"),
+        ("cache.ttl", "true", "(true)", "1ms to 24h"),
+        ("cache.ttl", "5.0", "(5.0)", "1ms to 24h"),
+        ("cache.ttl", "2026-01-01", "(a date)", "1ms to 24h"),
+        ("cache.ttl", "{}", "(an empty table)", "1ms to 24h"),
+        ("cache.ttl", "[\"5m\"]", "[\"5m\"]", "1ms to 24h"),
+        ("cache.proof_ttl", "\"61m\"", "\"61m\"", "1ms to 1h"),
+        ("cache.stale_if_error", "\"25h\"", "\"25h\"", "0s to 24h"),
+        ("graph.timeout", "\"11m\"", "\"11m\"", "1ms to 10m"),
+        ("limits.header_timeout", "\"0ms\"", "\"0ms\"", "1ms to 5m"),
+        ("drain.delay", "\"1h\"", "\"1h\"", "0s to 10m"),
+    ] {
+        let expected = format!("FILE:1: {key} = {echo} is refused: expected a duration from {bounds} {UNIT}");
+        assert_eq!(said(&format!("{key} = {value}")), expected);
+    }
+}
+
+#[test]
+fn a_size_or_number_out_of_bounds_is_refused() {
+    for (key, value, accepted) in [
+        ("cache.max_bytes", "\"1023KiB\"", format!("a size from 1MiB to 1TiB, {SIZE}")),
+        ("cache.max_bytes", "-1", format!("a size from 1MiB to 1TiB, {SIZE}")),
+        ("cache.max_bytes", "\"much\"", format!("a size from 1MiB to 1TiB, {SIZE}")),
+        ("graph.max_body", "\"65MiB\"", format!("a size from 1KiB to 64MiB, {SIZE}")),
+        ("limits.header_bytes", "4096", format!("a size from 8KiB to 1MiB, {SIZE}")),
+        ("server.threads", "0", "a number from 1 to 1024".to_owned()),
+        ("limits.connections", "\"all\"", "a number from 1 to 1000000".to_owned()),
+        ("limits.h2_streams", "4294967296", "a number from 1 to 10000".to_owned()),
+    ] {
+        let expected = format!("FILE:1: {key} = {value} is refused: expected {accepted}");
+        assert_eq!(said(&format!("{key} = {value}")), expected);
+    }
+}
+
+#[test]
+fn an_origin_that_is_not_safe_or_not_bare_is_refused() {
+    for url in [
+        "http://graph.microsoft.com",
+        "http://10.0.0.1",
+        "http://0.0.0.0:80",
+        "http://[::ffff:127.0.0.1]",
+        "http://localhost.example",
+        "ftp://localhost",
+        "https://graph.microsoft.com/v1.0",
+        "https://graph.microsoft.com//",
+        "https://graph.microsoft.com?",
+        "https://graph.microsoft.com/?a=b",
+        "https://graph.microsoft.com#",
+        "https://graph.microsoft.com:0",
+        "https://",
+        "https://graph microsoft com",
+        " https://graph.microsoft.com",
+        "https:\\\\graph.microsoft.com",
+        "graph.microsoft.com",
+        "",
+    ] {
+        let expected =
+            format!("env CONNECTOR_CACHE__GRAPH__BASE_URL: graph.base_url = {url:?} is refused: {BASE_URL}");
+        assert_eq!(said_of("CONNECTOR_CACHE__GRAPH__BASE_URL", url), expected);
+    }
+}
+
+#[test]
+fn what_may_hold_a_secret_is_refused_without_being_shown() {
+    for url in ["https://user:hunter2@graph.microsoft.com", "https://@graph.microsoft.com", "user:hunter2@h"]
+    {
+        let expected = format!("FILE:1: graph.base_url = {HIDDEN} is refused: {BASE_URL}");
+        assert_eq!(said(&format!("graph.base_url = \"{url}\"")), expected);
+    }
+    for pem in ["-----BEGIN PRIVATE KEY-----\nMIIE\n", "-----BEGIN PRIVATE KEY-----MIIE"] {
+        let expected =
+            format!("env CONNECTOR_CACHE__LISTEN__TLS__KEY: listen.tls.key = {HIDDEN} is refused: {PATH}");
+        assert_eq!(said_of("CONNECTOR_CACHE__LISTEN__TLS__KEY", pem), expected);
+    }
+    let expected = format!("FILE:1: admin.token_file = {HIDDEN} is refused: {PATH}");
+    assert_eq!(said("admin.token_file = \"eyJhbGciOiJub25lIn0.e30.\""), expected);
+}
+
+#[test]
+fn the_shared_tier_is_refused_and_its_password_not_shown() {
+    assert_eq!(
+        said("shared.url = \"redis://:hunter2@valkey\""),
+        format!("FILE:1: shared.url is refused: {SHARED}")
+    );
+    assert_eq!(
+        said("shared.secret_file = \"/s\""),
+        format!("FILE:1: shared.secret_file is refused: {SHARED}")
+    );
+    let expected = format!("env CONNECTOR_CACHE__SHARED__URL: shared.url is refused: {SHARED}");
+    assert_eq!(said_of("CONNECTOR_CACHE__SHARED__URL", "redis://valkey"), expected);
+}
+
+#[test]
+fn other_values_that_do_not_fit_are_refused() {
+    for (key, value, accepted) in [
+        ("listen.address", "\"localhost:8080\"", ADDRESS),
+        ("listen.address", "\"127.0.0.1\"", ADDRESS),
+        ("listen.address", "\"127.0.0.1:65536\"", ADDRESS),
+        ("admin.address", "9090", ADDRESS),
+        ("admin.token_file", "\"\"", PATH),
+        ("graph.ca_file", "\"a\\nb\"", PATH),
+        ("graph.default_version", "\"v2.0\"", "expected \"v1.0\" or \"beta\""),
+        ("cache.freshness", "\"Operator\"", "expected \"operator\" or \"origin\""),
+        ("log.access", "\"none\"", "expected \"all\" or \"misses\" or \"off\""),
+        ("log.filter", "\"\"", FILTER),
+        ("log.filter", "\"inof\"", FILTER),
+        ("log.filter", "\"info,connector_cache=loud\"", FILTER),
+        ("scrub.mask", "\"\"", "expected 1 to 128 characters, none of them a control character"),
+        ("scrub.mask", "\"*\\u001b[2J\"", "expected 1 to 128 characters, none of them a control character"),
+    ] {
+        let echo = value.replace("\\u001b", "\\u{1b}");
+        let expected = format!("FILE:1: {key} = {echo} is refused: {accepted}");
+        assert_eq!(said(&format!("{key} = {value}")), expected);
+    }
+    let names = "expected an array of at most 256 names of 1 to 128 characters, such as [\"a\", \"b\"]";
+    for (value, echo) in
+        [("[\"a\", \"\"]", "[\"a\", \"\"]"), ("[1]", "(an array that holds more than strings)"), ("5", "5")]
+    {
+        let expected = format!("FILE:1: scrub.extra_fields = {echo} is refused: {names}");
+        assert_eq!(said(&format!("scrub.extra_fields = {value}")), expected);
+    }
+}
+
+#[test]
+fn a_long_value_is_shown_in_part() {
+    let value = "x".repeat(5_000);
+    let expected = format!("FILE:1: listen.address = \"{}\"... is refused: {ADDRESS}", "x".repeat(80));
+    assert_eq!(said(&format!("listen.address = \"{value}\"")), expected);
+}
+
+#[test]
+fn values_that_do_not_go_together_are_refused() {
+    for (text, expected) in [
+        (
+            "graph.timeout = \"1s\"",
+            "graph.connect_timeout = \"2s\" (default), graph.timeout = \"1s\" (FILE:1): \
+             graph.connect_timeout may not be longer than graph.timeout",
+        ),
+        (
+            "[listen.tls]\nkey = \"/k\"",
+            "listen.tls.certificate is not set, listen.tls.key = \"/k\" (FILE:2): expected both or neither",
+        ),
+        (
+            "listen.tls.certificate = \"/c\"",
+            "listen.tls.certificate = \"/c\" (FILE:1), listen.tls.key is not set: expected both or neither",
+        ),
+        (
+            "listen.tls.client_ca = \"/ca\"",
+            "listen.tls.certificate is not set, listen.tls.client_ca = \"/ca\" (FILE:1): callers can show a \
+             certificate only where listen.tls.certificate and listen.tls.key are set",
+        ),
+        (
+            "admin.address = \"127.0.0.1:8080\"",
+            "listen.address = \"127.0.0.1:8080\" (default), admin.address = \"127.0.0.1:8080\" (FILE:1): \
+             expected two different addresses",
+        ),
+        (
+            "listen.address = \"[::]:9090\"",
+            "listen.address = \"[::]:9090\" (FILE:1), admin.address = \"127.0.0.1:9090\" (default): \
+             expected two different addresses",
+        ),
+    ] {
+        assert_eq!(said(text), expected);
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_known_one_and_without_its_value() {
+    for (text, expected) in [
+        (
+            "[cache]\ntll = \"hunter2\"",
+            "FILE:2: cache.tll is not a known key: did you mean cache.ttl?".to_owned(),
+        ),
+        ("[Cache]\nttl = \"5m\"", "FILE:2: Cache.ttl is not a known key: did you mean cache.ttl?".to_owned()),
+        (
+            "origin.base_url = \"x\"",
+            "FILE:1: origin.base_url is not a known key: did you mean graph.base_url?".to_owned(),
+        ),
+        ("cache.ttl.seconds = 5", format!("FILE:1: cache.ttl.seconds is not a known key: {NOWHERE}")),
+        (
+            "\"cache.ttl\" = \"5m\"",
+            "FILE:1: \"cache.ttl\" is not a known key: did you mean cache.ttl?".to_owned(),
+        ),
+        ("[colours]", format!("FILE:1: colours is not a known key: {NOWHERE}")),
+        ("cache = 5", "FILE:1: cache is a table of keys, not a key".to_owned()),
+        ("[[listen]]\naddress = \"127.0.0.1:80\"", "FILE:1: listen is a table of keys, not a key".to_owned()),
+        ("\"a\\nb\" = 1", format!("FILE:1: \"a\\nb\" is not a known key: {NOWHERE}")),
+    ] {
+        assert_eq!(said(text), expected);
+    }
+    assert_eq!(
+        said_of("CONNECTOR_CACHE__CACHE__TLL", "hunter2"),
+        "env CONNECTOR_CACHE__CACHE__TLL is not a known key: did you mean CONNECTOR_CACHE__CACHE__TTL?"
+    );
+    assert_eq!(
+        said_of("CONNECTOR_CACHE__cache__ttl", "5m"),
+        "env CONNECTOR_CACHE__cache__ttl is not a known key: did you mean CONNECTOR_CACHE__CACHE__TTL?"
+    );
+    assert_eq!(
+        said_of("CONNECTOR_CACHE__", "x"),
+        format!("env CONNECTOR_CACHE__ is not a known key: {NOWHERE}")
+    );
+}
+
+#[test]
+fn every_problem_is_said() {
+    let file = "[cache]\nttl = \"0s\"\nfoo = 1\n[log]\naccess = \"some\"\n";
+    let said = load(file, &[("CONNECTOR_CACHE__SERVER__THREADS", "none")]).unwrap_err();
+    let expected = [
+        "env CONNECTOR_CACHE__SERVER__THREADS: server.threads = \"none\" is refused: expected a number from 1 to 1024",
+        &format!("FILE:2: cache.ttl = \"0s\" is refused: expected a duration from 1ms to 24h {UNIT}"),
+        "FILE:5: log.access = \"some\" is refused: expected \"all\" or \"misses\" or \"off\"",
+        &format!("FILE:3: cache.foo is not a known key: {NOWHERE}"),
+    ];
+    assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_value_that_was_refused_for_itself_is_in_no_conflict() {
+    let expected =
+        format!("FILE:1: graph.timeout = \"0s\" is refused: expected a duration from 1ms to 10m {UNIT}");
+    assert_eq!(said("graph.timeout = \"0s\""), expected);
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_refused_by_line_and_not_quoted() {
+    let said = said("[cache]\nttl = \"5m\"\nshared.url = redis://:hunter2@valkey\n[cache]\n");
+    assert!(said.lines().all(|line| line.starts_with("FILE:")) && !said.contains("hunter2"), "{said}");
+    assert!(said.starts_with("FILE:3: not TOML: "), "{said}");
+}
+
+#[test]
+fn a_file_that_is_not_there_or_not_text_is_refused() {
+    let missing = std::path::Path::new("/nonexistent/connector-cache.toml");
+    let said = super::Config::load(Some(missing), std::iter::empty()).unwrap_err().to_string();
+    let expected =
+        "/nonexistent/connector-cache.toml: the file cannot be read: No such file or directory (os error 2)";
+    assert_eq!(said, expected);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), b"\xff").unwrap();
+    let said = super::Config::load(Some(file.path()), std::iter::empty()).unwrap_err().to_string();
+    assert!(said.ends_with(": the file cannot be read: stream did not contain valid UTF-8"), "{said}");
+}

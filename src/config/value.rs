@@ -1,0 +1,99 @@
+//! A value as somebody wrote it, and what a rule for values is.
+//!
+//! Every rule reads a value, writes it back as TOML, and says in words what it accepts. Nothing here knows
+//! a key.
+
+use toml::de::{DeArray, DeValue};
+
+/// A value as it stands in a file or an environment variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Raw {
+    /// A string. All that an environment variable can hold.
+    Text(String),
+    /// An integer.
+    Number(i128),
+    /// An array of strings.
+    List(Vec<String>),
+    /// Anything else, described: no rule accepts it.
+    Other(String),
+}
+
+/// What a key accepts.
+pub(super) trait Rule {
+    /// What a value becomes.
+    type Value;
+
+    /// Reads a value; `None` when it is not accepted.
+    fn read(&self, raw: &Raw) -> Option<Self::Value>;
+
+    /// Writes a value as TOML. Reading that gives the value again.
+    fn write(&self, value: &Self::Value) -> String;
+
+    /// What is accepted, as the rest of a sentence after "expected".
+    fn accepted(&self) -> String;
+}
+
+impl Raw {
+    /// The value of a TOML document.
+    pub(super) fn of(value: &DeValue<'_>) -> Self {
+        match value {
+            DeValue::String(text) => Self::Text(text.to_string()),
+            DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => Self::Number(number),
+                Err(_) => Self::Other("a very large number".to_owned()),
+            },
+            DeValue::Array(items) => match strings(items) {
+                Some(items) => Self::List(items),
+                None => Self::Other("an array that holds more than strings".to_owned()),
+            },
+            DeValue::Float(number) => Self::Other(number.to_string()),
+            DeValue::Boolean(flag) => Self::Other(flag.to_string()),
+            DeValue::Datetime(_) => Self::Other("a date".to_owned()),
+            DeValue::Table(_) => Self::Other("an empty table".to_owned()),
+        }
+    }
+
+    /// The value for a message: on one line, short, and hidden where it may be a secret.
+    pub(super) fn echo(&self) -> String {
+        match self {
+            Self::Text(text) => echo(text),
+            Self::Number(number) => number.to_string(),
+            Self::List(items) => {
+                let shown: Vec<_> = items.iter().take(SHOWN_ITEMS).map(|item| echo(item)).collect();
+                let more = if items.len() > SHOWN_ITEMS { ", ..." } else { "" };
+                format!("[{}{more}]", shown.join(", "))
+            }
+            Self::Other(description) => format!("({description})"),
+        }
+    }
+}
+
+/// A string as TOML.
+pub(super) fn literal(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// Whether this is key material or a token, put where its file's name should be.
+pub(super) fn is_secret(text: &str) -> bool {
+    text.contains("-----BEGIN") || text.starts_with("eyJ")
+}
+
+fn echo(text: &str) -> String {
+    // An at sign may end the user info of a URL, however broken the URL is.
+    if is_secret(text) || text.contains('@') {
+        return "(hidden: it may hold a secret)".to_owned();
+    }
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+fn strings(items: &DeArray<'_>) -> Option<Vec<String>> {
+    items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
+}
+
+/// A message stays readable.
+const SHOWN_CHARS: usize = 80;
+/// Likewise.
+const SHOWN_ITEMS: usize = 8;

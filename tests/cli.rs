@@ -1,0 +1,93 @@
+//! The command line, as a shell sees it.
+#![expect(clippy::unwrap_used, reason = "a test fails so, and its helpers with it")]
+
+use std::process::{Command, Output};
+
+/// Runs the binary with nothing in its environment but `env`.
+fn run(arguments: &[&str], env: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_connector-cache"));
+    command.args(arguments).env_clear().envs(env.iter().copied()).output().unwrap()
+}
+
+fn out(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn err(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+#[test]
+fn check_prints_what_is_in_effect_and_takes_it_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.toml");
+    let file = file.to_str().unwrap();
+    std::fs::write(file, "cache.ttl = \"90s\"\n").unwrap();
+    let first = run(&["check", "--config", file], &[("CONNECTOR_CACHE__LOG__FILTER", "warn")]);
+    assert_eq!((first.status.code(), err(&first)), (Some(0), ""));
+    assert!(out(&first).contains(&format!("ttl = \"1m 30s\" # {file}:1\n")), "{}", out(&first));
+    assert!(
+        out(&first).contains("filter = \"warn\" # env CONNECTOR_CACHE__LOG__FILTER\n"),
+        "{}",
+        out(&first)
+    );
+
+    std::fs::write(file, &first.stdout).unwrap();
+    let again = run(&["check", "--config", file], &[]);
+    assert_eq!((again.status.code(), err(&again)), (Some(0), ""));
+    let values = |output: &Output| {
+        let lines = out(output).lines().map(|line| line.split(" # ").next().unwrap().to_owned());
+        lines.collect::<Vec<_>>()
+    };
+    assert_eq!(values(&again), values(&first));
+}
+
+#[test]
+fn check_without_a_file_prints_every_default() {
+    let output = run(&["check"], &[]);
+    assert_eq!((output.status.code(), err(&output)), (Some(0), ""));
+    assert!(
+        out(&output).contains("base_url = \"https://graph.microsoft.com\" # default\n"),
+        "{}",
+        out(&output)
+    );
+}
+
+#[test]
+fn a_bad_configuration_ends_with_64_and_says_why() {
+    for command in ["check", "serve"] {
+        let output = run(&[command], &[("CONNECTOR_CACHE__CACHE__TLL", "5m")]);
+        assert_eq!((output.status.code(), out(&output)), (Some(64), ""));
+        let said = "connector-cache: the configuration is refused:\n\
+                    env CONNECTOR_CACHE__CACHE__TLL is not a known key: did you mean CONNECTOR_CACHE__CACHE__TTL?\n";
+        assert_eq!(err(&output), said);
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_ends_with_64() {
+    let output = run(&["serve", "--config", "/nonexistent.toml"], &[]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(err(&output).contains("/nonexistent.toml: the file cannot be read"), "{}", err(&output));
+}
+
+#[test]
+fn wrong_usage_ends_with_64_and_says_so_on_standard_error() {
+    for arguments in [&["sing"][..], &[], &["serve", "--port", "80"], &["check", "--config"]] {
+        let output = run(arguments, &[]);
+        assert_eq!((output.status.code(), out(&output)), (Some(64), ""), "{arguments:?}");
+        assert!(err(&output).contains("--help"), "{arguments:?}: {}", err(&output));
+    }
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    let version = run(&["--version"], &[]);
+    assert_eq!((version.status.code(), err(&version)), (Some(0), ""));
+    assert_eq!(out(&version), concat!("connector-cache ", env!("CARGO_PKG_VERSION"), "\n"));
+    let help = run(&["--help"], &[]);
+    assert_eq!((help.status.code(), err(&help)), (Some(0), ""));
+    for word in ["serve", "check", "CONNECTOR_CACHE__<SECTION>__<KEY>", "64"] {
+        assert!(out(&help).contains(word), "{word}: {}", out(&help));
+    }
+}
