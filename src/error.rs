@@ -1,8 +1,10 @@
 //! Whose fault it is, and what the caller is told.
 //!
-//! The one table from a reason to a status, a code and a sentence. Answers have Graph's own shape, because
+//! Every refusal and failure has a word here, and [`table`] turns it into an answer. Answers have Graph's own shape, because
 //! Graph's clients branch on `error.code`. Nothing that came from Graph or from the caller is in them, but
 //! for the caller's `client-request-id`.
+
+mod table;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -116,12 +118,12 @@ pub enum Problem {
 impl Problem {
     /// The status that the caller sees.
     pub fn status(self) -> StatusCode {
-        self.row().0
+        table::row(self).0
     }
 
     /// The answer, in Graph's shape.
     pub fn response(self, ids: &Ids, now: Now) -> Response {
-        let (status, code, message) = self.row();
+        let (status, code, message) = table::row(self);
         let body = body(code, message, ids, now);
         let length = HeaderValue::from(body.len());
         let mut response = http::Response::new(Full::new(body));
@@ -178,122 +180,6 @@ impl Problem {
             )
         )
     }
-
-    /// The table: status, Graph's code, sentence.
-    fn row(self) -> (StatusCode, &'static str, &'static str) {
-        use OriginFault as O;
-        use Rejection as R;
-        use StatusCode as S;
-        match self {
-            Self::Rejected(R::Path) => {
-                (S::NOT_FOUND, "NotFound", "Requested API is not supported. Please check the path.")
-            }
-            Self::Rejected(R::PercentInPath) => {
-                (S::BAD_REQUEST, "BadRequest", "The path must not hold percent-encoded characters.")
-            }
-            Self::Rejected(R::FlowId) => (
-                S::BAD_REQUEST,
-                "BadRequest",
-                "The user flow id must be 1 to 128 of the characters A-Z a-z 0-9 _ -.",
-            ),
-            Self::Rejected(R::Query) => (
-                S::BAD_REQUEST,
-                "BadRequest",
-                "The query may hold $expand and $select, each once. $expand lists postFederationSignup, \
-                 postAttributeCollection and, on beta, preTokenIssuance, each with an optional nested $select.",
-            ),
-            Self::Rejected(R::Method) => {
-                (S::METHOD_NOT_ALLOWED, "MethodNotAllowed", "This resource answers GET and HEAD.")
-            }
-            Self::Rejected(R::Body) => (S::BAD_REQUEST, "BadRequest", "The request must not have a body."),
-            Self::Rejected(R::Accept) => (
-                S::NOT_ACCEPTABLE,
-                "NotAcceptable",
-                "The answer is application/json with odata.metadata none, minimal or full.",
-            ),
-            Self::Rejected(R::NoToken) => {
-                (S::UNAUTHORIZED, "InvalidAuthenticationToken", "Access token is empty.")
-            }
-            Self::Rejected(R::Scheme) => {
-                (S::UNAUTHORIZED, "InvalidAuthenticationToken", "The Authorization scheme must be Bearer.")
-            }
-            Self::Rejected(R::SeveralTokens) => (
-                S::BAD_REQUEST,
-                "BadRequest",
-                "The request must carry one access token, in one Authorization header.",
-            ),
-            Self::Rejected(R::TokenForm) => {
-                (S::UNAUTHORIZED, "InvalidAuthenticationToken", "The access token is not well formed.")
-            }
-            Self::Rejected(R::Host) => {
-                (S::BAD_REQUEST, "BadRequest", "The request must name one host, in one Host header.")
-            }
-            Self::Rejected(R::Connection) => (
-                S::BAD_REQUEST,
-                "BadRequest",
-                "Connection must not name Host, Authorization or Content-Length.",
-            ),
-            Self::Rejected(R::Expectation) => (
-                S::EXPECTATION_FAILED,
-                "ExpectationFailed",
-                "The only expectation that is met is 100-continue.",
-            ),
-            Self::Rejected(R::Loop) => {
-                (S::LOOP_DETECTED, "LoopDetected", "The request has passed through this cache before.")
-            }
-            Self::Rejected(R::TargetTooLong) => {
-                (S::URI_TOO_LONG, "UriTooLong", "The request target is too long.")
-            }
-            Self::Rejected(R::HeadersTooLarge) => (
-                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "RequestHeaderFieldsTooLarge",
-                "The request's header fields are too large.",
-            ),
-            Self::Rejected(R::Connections) => {
-                (S::SERVICE_UNAVAILABLE, "ServiceNotAvailable", "Too many connections are open.")
-            }
-            Self::Rejected(R::Overloaded) => (
-                S::SERVICE_UNAVAILABLE,
-                "ServiceNotAvailable",
-                "Too many requests are waiting for Microsoft Graph.",
-            ),
-            Self::Rejected(R::Deadline) => {
-                (S::GATEWAY_TIMEOUT, "GatewayTimeout", "The request was not answered in time.")
-            }
-            Self::Rejected(R::OnlyIfCached) => (
-                S::GATEWAY_TIMEOUT,
-                "GatewayTimeout",
-                "Nothing fresh is stored, and Microsoft Graph was not to be asked.",
-            ),
-            Self::Rejected(R::Panic) => {
-                (S::INTERNAL_SERVER_ERROR, "InternalServerError", "The request met a fault in the cache.")
-            }
-            Self::Origin(O::Timeout | O::ConnectTimeout) => {
-                (S::GATEWAY_TIMEOUT, "GatewayTimeout", "Microsoft Graph did not answer in time.")
-            }
-            Self::Origin(O::Dns | O::Connect | O::Tls | O::Reset) => {
-                (S::BAD_GATEWAY, "BadGateway", "Microsoft Graph could not be reached.")
-            }
-            Self::Origin(_) | Self::Unscrubbable(_) => {
-                (S::BAD_GATEWAY, "BadGateway", "Microsoft Graph's answer could not be used.")
-            }
-            Self::Unreadable(status) => (status, code_for(status), "Microsoft Graph refused the request."),
-        }
-    }
-}
-
-/// The code that Graph's clients know for a status.
-fn code_for(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        401 => "InvalidAuthenticationToken",
-        403 => "Forbidden",
-        404 => "NotFound",
-        429 => "TooManyRequests",
-        503 => "ServiceNotAvailable",
-        504 => "GatewayTimeout",
-        400..500 => "BadRequest",
-        _ => "UnknownError",
-    }
 }
 
 fn body(code: &str, message: &str, ids: &Ids, now: Now) -> Bytes {
@@ -321,7 +207,7 @@ mod tests {
             let response = Problem::Rejected(reason).response(&ids, now);
             assert!(response.status().as_u16() >= 400, "{reason}");
             assert_eq!(response.headers()["content-type"], "application/json");
-            let (_, code, message) = Problem::Rejected(reason).row();
+            let (_, code, message) = table::row(Problem::Rejected(reason));
             let body: serde_json::Value = serde_json::from_slice(&body(code, message, &ids, now)).unwrap();
             assert_eq!(body["error"]["code"], code);
             assert_eq!(body["error"]["innerError"]["request-id"], ids.request.to_string());

@@ -34,6 +34,8 @@ fn is_plain(value: &HeaderValue) -> bool {
 
 /// Graph's id of the request that brought an answer; `request-id` is ours.
 pub const ORIGIN_REQUEST_ID: HeaderName = HeaderName::from_static("origin-request-id");
+/// Our name in `Via` and `Cache-Status`.
+pub const PSEUDONYM: &str = "connector-cache";
 /// The field of RFC 9211.
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// What Graph says of the resource itself, beside the body: OData's version, and that a beta route will end.

@@ -223,8 +223,6 @@ fn failure(error: &legacy::Error, reuse: &Reuse) -> Failure {
     }
 }
 
-/// Our name in `Via`, upstream and down.
-pub const PSEUDONYM: &str = "connector-cache";
 const VIA: &str = "1.1 connector-cache";
 /// The global cloud; the national clouds have addresses of their own.
 const GRAPH: &str = "https://graph.microsoft.com";

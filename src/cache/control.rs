@@ -8,6 +8,7 @@ use http::header::CACHE_CONTROL;
 
 /// The directives that a cache for one caller heeds. Seconds are clamped to 2^31 (section 1.2.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a directive without a value is there or is not")]
 pub struct Control {
     /// `no-store`
     pub no_store: bool,

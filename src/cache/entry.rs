@@ -25,7 +25,7 @@ pub struct Entry {
     pub date: HeaderValue,
     /// The fields of Graph's answer that are passed on.
     pub headers: Box<[(HeaderName, HeaderValue)]>,
-    /// Graph's own id of the request that brought this answer.
+    /// Graph's own id of the request that brought this answer, a GUID.
     pub origin_request_id: Option<HeaderValue>,
     /// When Graph was asked.
     pub asked: Now,
@@ -113,8 +113,8 @@ fn etag(body: &[u8], policy: &[u8]) -> HeaderValue {
     context.update(policy);
     context.update(body);
     let hash = context.finish();
-    let hex: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    HeaderValue::try_from(format!("W/\"{hex}\"")).unwrap_or_else(|_| HeaderValue::from_static("W/\"\""))
+    let half = hash.as_ref().iter().take(16).fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+    HeaderValue::try_from(format!("W/\"{half:032x}\"")).unwrap_or_else(|_| HeaderValue::from_static("W/\"\""))
 }
 
 fn is_http_date(value: &HeaderValue) -> bool {

@@ -50,10 +50,10 @@ words! {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            ttl: Duration::from_secs(300),
-            proof_ttl: Duration::from_secs(300),
+            ttl: Duration::from_mins(5),
+            proof_ttl: Duration::from_mins(5),
             stale_while_revalidate: Duration::from_secs(30),
-            stale_if_error: Duration::from_secs(600),
+            stale_if_error: Duration::from_mins(10),
             freshness: Freshness::Operator,
             client_directives: ClientDirectives::Ignore,
         }

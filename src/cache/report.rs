@@ -5,6 +5,7 @@ use std::fmt::Write;
 use http::{HeaderValue, StatusCode};
 
 use super::status::Forward;
+use crate::headers::PSEUDONYM;
 use crate::words::Word;
 
 /// One member of the list: our own, since Graph sends none and a caller's is not ours to repeat.
@@ -28,7 +29,7 @@ impl Report {
     /// The field's value.
     pub fn header(&self) -> HeaderValue {
         let mut text = String::with_capacity(64);
-        text.push_str(crate::origin::PSEUDONYM);
+        text.push_str(PSEUDONYM);
         // Writing to a string does not fail.
         if let Some(ttl) = self.hit {
             let _ = write!(text, "; hit; ttl={ttl}");
@@ -48,7 +49,7 @@ impl Report {
         if let Some(detail) = self.detail {
             let _ = write!(text, "; detail={detail}");
         }
-        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(crate::origin::PSEUDONYM))
+        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(PSEUDONYM))
     }
 }
 

@@ -72,12 +72,12 @@ pub struct Ticket(u64);
 
 impl Store {
     /// An empty store. `keep` is the longest that anything in it can be of use.
-    pub fn new(config: &Config, keep: Duration, metrics: Arc<Metrics>) -> Self {
+    pub fn new(config: &Config, keep: Duration, metrics: &Arc<Metrics>) -> Self {
         // A proof weighs a few hundred bytes where an entry weighs a few thousand.
         let for_grants = config.max_bytes / 5;
         let for_entries = config.max_bytes - for_grants;
         metrics.capacity.set(i64::try_from(config.max_bytes).unwrap_or(i64::MAX));
-        let (counts, counts_too) = (Arc::clone(&metrics), Arc::clone(&metrics));
+        let counts = Arc::clone(metrics);
         let entries = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_entries)
@@ -108,7 +108,7 @@ impl Store {
             max_entry: for_entries,
             proofs_per_token: config.proofs_per_token,
             generation: AtomicU64::new(0),
-            metrics: counts_too,
+            metrics: Arc::clone(metrics),
         }
     }
 

@@ -161,4 +161,4 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
 /// Clocks differ, and an answer takes time on its way.
 const EXP_MARGIN: Duration = Duration::from_secs(30);
 /// The longest life that Entra gives an access token is 28 hours (continuous access evaluation).
-const EXP_HORIZON: Duration = Duration::from_secs(29 * 3600);
+const EXP_HORIZON: Duration = Duration::from_hours(29);
