@@ -84,21 +84,18 @@ impl Delivery<'_> {
             collapsed: outcome == Outcome::Collapsed,
             ..Report::default()
         };
-        let mut response = match &refusal.body {
-            Some(body) => {
-                let mut response = http::Response::new(Full::new(body.clone().into_bytes()));
-                *response.status_mut() = refusal.status;
-                let headers = response.headers_mut();
-                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-                response
-            }
-            None => {
-                let problem = Problem::Unreadable(refusal.status);
-                report.detail = Some(problem.reason());
-                problem.response(self.ids, now)
-            }
+        let mut response = if let Some(body) = &refusal.body {
+            let mut response = http::Response::new(Full::new(body.clone().into_bytes()));
+            *response.status_mut() = refusal.status;
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        } else {
+            let problem = Problem::Unreadable(refusal.status);
+            report.detail = Some(problem.reason());
+            problem.response(self.ids, now)
         };
         response.headers_mut().extend(refusal.headers.clone());
         response.headers_mut().insert(CACHE_STATUS, report.header());

@@ -160,10 +160,7 @@ impl Problem {
                 Some((header::WWW_AUTHENTICATE, "Bearer"))
             }
             Self::Rejected(Rejection::Method) => Some((header::ALLOW, "GET, HEAD")),
-            Self::Rejected(Rejection::Overloaded | Rejection::Connections) => {
-                Some((header::RETRY_AFTER, "1"))
-            }
-            Self::Rejected(Rejection::Deadline)
+            Self::Rejected(Rejection::Overloaded | Rejection::Connections | Rejection::Deadline)
             | Self::Origin(OriginFault::Timeout | OriginFault::ConnectTimeout) => {
                 Some((header::RETRY_AFTER, "1"))
             }

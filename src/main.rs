@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> ExitCode {
     match command {
         #[cfg(feature = "sandbox")]
-        Command::Demo => start(&Config::default(), connector_cache::demo::run),
+        Command::Demo => start(&connector_cache::demo::config(), connector_cache::demo::run),
         Command::Serve(Source { config: file }) => match Config::load(file.as_deref(), environment()) {
             Ok(config) => start(&config, |dropped| run::serve(config.clone(), dropped)),
             Err(error) => refuse(&error),

@@ -139,10 +139,11 @@ impl Proxy {
             },
             Seat::Full => (self.0.fetcher.fetch(&question).await, Outcome::Miss),
         };
-        if forward == Forward::Stale && fetched.is_outage() {
-            if let Some(found) = self.fall_back(&question) {
-                return Ok(delivery.instead(&found.entry, &found.judgement, &fetched));
-            }
+        if forward == Forward::Stale
+            && fetched.is_outage()
+            && let Some(found) = self.fall_back(&question)
+        {
+            return Ok(delivery.instead(&found.entry, &found.judgement, &fetched));
         }
         self.deliver(&question, &fetched, outcome, forward, delivery)
     }

@@ -1,13 +1,240 @@
-//! The server from start to end.
+//! The proxy from start to end: the parts put together, two ports served, one way to stop.
+//!
+//! Whoever calls binds the ports and says when to stop, so that tests do both in their own way.
 
+use std::future::Future;
+use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admin::{self, Admin};
+use crate::answer::Handler;
+use crate::cache::flight::Flights;
+use crate::cache::store::Store;
+use crate::clock::Clock;
 use crate::config::Config;
+use crate::fetch::Fetcher;
+use crate::identity::{NoRandomness, Secrets};
+use crate::layers::Stack;
+use crate::metrics::Metrics;
+use crate::origin::{Origin, SetupError};
+use crate::overview::Overview;
+use crate::proxy::{Inner, Proxy};
+use crate::readiness::Readiness;
+use crate::scrub::Scrubber;
+use crate::server::{Server, tls};
 use crate::telemetry::DroppedLines;
 
-/// Serves until it is told to stop. This build has no server and says so.
-#[expect(clippy::unused_async, reason = "the server awaits")]
-pub async fn serve(_config: Config, _dropped_lines: DroppedLines) -> ExitCode {
-    tracing::error!("this build cannot serve");
-    ExitCode::FAILURE
+/// The parts, put together and not yet serving.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    proxy: Proxy,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
 }
+
+/// The ports, bound.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For callers.
+    pub data: TcpListener,
+    /// For operators.
+    pub admin: TcpListener,
+}
+
+/// Why the proxy could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port.
+    #[error("{key} {address}: the port cannot be bound: {reason}")]
+    Bind {
+        /// The key that names it.
+        key: &'static str,
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        reason: io::Error,
+    },
+    /// The way to Graph.
+    #[error(transparent)]
+    Origin(#[from] SetupError),
+    /// The certificate of the data port.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    /// The token of the admin port.
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    /// Randomness.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// Metrics.
+    #[error("the metrics cannot be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// Signals.
+    #[error("signals cannot be received: {0}")]
+    Signals(io::Error),
+}
+
+impl App {
+    /// Puts the parts together. Nothing is bound and nobody is asked yet.
+    pub fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new()?);
+        let grace = config.freshness.stale_while_revalidate.max(config.freshness.stale_if_error);
+        let keep = config.freshness.ttl.max(config.freshness.proof_ttl) + grace;
+        let fetcher = Fetcher {
+            origin: Origin::new(&config.origin, Arc::clone(&metrics))?,
+            store: Arc::new(Store::new(&config.store, keep, &metrics)),
+            scrubber: Scrubber::new(&config.scrub, config.origin.max_body),
+            freshness: config.freshness.clone(),
+            clock,
+            metrics: Arc::clone(&metrics),
+        };
+        let proxy = Proxy::new(Inner {
+            fetcher,
+            secrets: Secrets::random()?,
+            flights: Flights::new(&config.flight),
+            follower_wait: config.flight.wait,
+            default_version: config.default_version,
+            tasks: TaskTracker::new(),
+        });
+        Ok(Self { config, proxy, metrics, readiness: Readiness::default() })
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The decisions, for whoever wants to drive them without a port.
+    pub fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
+    /// Serves until `stop` is cancelled, then drains. `wrap` may put something round the decisions.
+    pub async fn run<H: Handler>(
+        self,
+        listeners: Listeners,
+        stop: CancellationToken,
+        dropped: Option<DroppedLines>,
+        wrap: impl FnOnce(Proxy) -> H,
+    ) -> Result<(), StartError> {
+        let Self { config, proxy, metrics, readiness } = self;
+        let overview = Arc::new(Overview::new(proxy.clone(), &config, dropped));
+        let admin = Arc::new(Admin::new(&config.admin, overview, Arc::clone(&metrics), readiness.clone())?);
+        let admin_server = Server::new(config.admin.server(), Arc::clone(&metrics))?;
+        let data_server = Server::new(config.server.clone(), Arc::clone(&metrics))?;
+        let handler = Arc::new(wrap(proxy.clone()));
+        let stack = Stack::new(handler, Arc::clone(&metrics), config.telemetry.access, &config.server.limits);
+        // The admin port answers until the very end: probes and scrapes see the drain.
+        let over = CancellationToken::new();
+        let admin_task = tokio::spawn(admin_server.serve(listeners.admin, admin, over.clone()));
+        let watch = tokio::spawn(watch_clock(proxy.clone()));
+        let announce = tokio::spawn(announce_drain(stop.clone(), readiness.clone(), Arc::clone(&metrics)));
+        readiness.ready();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            data = %address(&listeners.data),
+            "serving"
+        );
+        let cut = data_server.serve(listeners.data, Arc::new(stack), stop).await;
+        let tasks = &proxy.inner().tasks;
+        tasks.close();
+        let lost = timeout(config.server.drain.timeout, tasks.wait()).await.is_err();
+        tracing::info!(connections_cut = cut, flights_cut = lost, "stopped");
+        over.cancel();
+        watch.abort();
+        announce.abort();
+        // It has a second of its own to finish; a task that panicked has been logged by the hook.
+        let _ = admin_task.await;
+        Ok(())
+    }
+}
+
+/// Serves with this configuration until SIGTERM or SIGINT. A second signal ends the process at once.
+pub async fn serve(config: Config, dropped: DroppedLines) -> ExitCode {
+    match try_serve(config, dropped).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "cannot start");
+            // Logs may be on their way to somewhere else; whoever started it by hand looks here.
+            let _ = io::Write::write_fmt(&mut io::stderr(), format_args!("connector-cache: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn try_serve(config: Config, dropped: DroppedLines) -> Result<(), StartError> {
+    let listeners = Listeners {
+        data: bind("listen.address", config.server.address).await?,
+        admin: bind("admin.address", config.admin.address).await?,
+    };
+    let stop = stop_on_signal()?;
+    App::new(config, Clock::system())?.run(listeners, stop, Some(dropped), std::convert::identity).await
+}
+
+/// Binds a port.
+pub async fn bind(key: &'static str, address: std::net::SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|reason| StartError::Bind { key, address, reason })
+}
+
+/// Cancelled by the first SIGTERM or SIGINT; the second ends the process with exit code 1.
+pub fn stop_on_signal() -> Result<CancellationToken, StartError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        let mut either = async || {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        };
+        either().await;
+        tracing::info!("draining");
+        stopping.cancel();
+        either().await;
+        std::process::exit(1);
+    });
+    Ok(stop)
+}
+
+fn announce_drain(
+    stop: CancellationToken,
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+) -> impl Future<Output = ()> {
+    async move {
+        stop.cancelled().await;
+        readiness.drain();
+        metrics.draining.set(1);
+    }
+}
+
+/// Empties the cache when the wall clock was set back by more than a minute: no end of a token can be
+/// trusted that was judged by the clock before.
+async fn watch_clock(proxy: Proxy) {
+    let mut ticks = interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let fetcher = &proxy.inner().fetcher;
+        let step = fetcher.clock.stepped_back();
+        if step > CLOCK_STEP {
+            tracing::warn!(seconds = step.as_secs(), "the wall clock was set back: the cache is emptied");
+            fetcher.store.forget();
+            fetcher.clock.trust_wall();
+        }
+    }
+}
+
+fn address(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
+}
+
+const CLOCK_STEP: Duration = Duration::from_secs(60);

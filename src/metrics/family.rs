@@ -152,6 +152,11 @@ impl Durations {
         Outcome::ALL.iter().map(one).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Requests recorded so far.
+    pub fn count(&self, outcome: Outcome) -> u64 {
+        self.0.get(outcome.index()).map_or(0, Histogram::get_sample_count)
+    }
+
     /// Records one request.
     pub fn observe(&self, outcome: Outcome, duration: Duration) {
         if let Some(histogram) = self.0.get(outcome.index()) {

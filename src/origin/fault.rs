@@ -42,7 +42,9 @@ pub(super) fn refused_unseen(error: &legacy::Error) -> bool {
 }
 
 fn of_connecting(error: &legacy::Error) -> OriginFault {
-    let is_tls = |error: &io::Error| error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    let is_tls = |error: &io::Error| {
+        error.get_ref().is_some_and(<dyn Error + Send + Sync + 'static>::is::<rustls::Error>)
+    };
     if find::<ConnectTimeout>(error).is_some() {
         OriginFault::ConnectTimeout
     } else if find::<Unresolved>(error).is_some() {

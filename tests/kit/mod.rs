@@ -12,6 +12,7 @@
 pub mod client;
 pub mod gate;
 pub mod origin;
+pub mod proxy;
 pub mod reply;
 pub mod tls;
 pub mod wire;

@@ -1,0 +1,88 @@
+//! The proxy under test: the real one, on free ports, stopped at the end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use connector_cache::clock::Clock;
+use connector_cache::config::Config;
+use connector_cache::metrics::Metrics;
+use connector_cache::run::{App, Listeners};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::client::{self, Response};
+use super::within;
+
+/// A running proxy.
+pub struct Proxy {
+    pub data: SocketAddr,
+    pub admin: SocketAddr,
+    pub metrics: Arc<Metrics>,
+    /// Stands still until a test moves it.
+    pub clock: Clock,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Starts the proxy before the origin at `url`, with the built-in defaults.
+    pub async fn before(url: &str) -> Self {
+        Self::with(url, |_| {}).await
+    }
+
+    /// Starts the proxy with the defaults changed.
+    pub async fn with(url: &str, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        config.origin.base_url = Url::parse(url).unwrap();
+        config.server.drain.delay = std::time::Duration::ZERO;
+        change(&mut config);
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listeners =
+            Listeners { data: TcpListener::bind(any).await.unwrap(), admin: TcpListener::bind(any).await.unwrap() };
+        let (data, admin) = (listeners.data.local_addr().unwrap(), listeners.admin.local_addr().unwrap());
+        let clock = Clock::manual(SystemTime::now());
+        let app = App::new(config, clock.clone()).unwrap_or_else(|error| panic!("the proxy cannot start: {error}"));
+        let (metrics, stop) = (Arc::clone(app.metrics()), CancellationToken::new());
+        let stopping = stop.clone();
+        let running = tokio::spawn(async move {
+            app.run(listeners, stopping, None, std::convert::identity).await.unwrap();
+        });
+        Self { data, admin, metrics, clock, stop, running }
+    }
+
+    /// Reads the flow `B2X_1_x`, both documented connectors expanded, with a token.
+    pub async fn read(&self, token: &str) -> Response {
+        self.get(&path("B2X_1_x"), token).await
+    }
+
+    /// Sends a GET with a token.
+    pub async fn get(&self, path: &str, token: &str) -> Response {
+        client::get(self.data, path, &[("authorization", &format!("Bearer {token}"))]).await
+    }
+
+    /// The text that Prometheus would scrape.
+    pub async fn scrape(&self) -> String {
+        client::get(self.admin, "/metrics", &[]).await.text().to_owned()
+    }
+
+    /// One series of the scrape, by its whole name with labels.
+    pub async fn series(&self, name: &str) -> f64 {
+        let text = self.scrape().await;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
+        line.unwrap_or_else(|| panic!("no series {name}")).parse().unwrap()
+    }
+
+    /// Stops it, and fails the test if anything in it panicked.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        within("the proxy to stop", self.running).await.unwrap();
+    }
+}
+
+/// The request that the documentation shows.
+pub fn path(flow: &str) -> String {
+    format!("/beta/identity/b2xUserFlows/{flow}/apiConnectorConfiguration?$expand=postFederationSignup,postAttributeCollection")
+}

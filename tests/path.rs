@@ -1,0 +1,261 @@
+//! The main job, over real sockets, before the stand-in for Graph.
+
+mod kit;
+
+use std::time::Duration;
+
+use connector_cache::sandbox::{CONTOSO, FABRIKAM, Options, SIGN_UP, Sandbox, forgery};
+use http::StatusCode;
+use kit::client::{self, Client, H2};
+use kit::proxy::{Proxy, path};
+use kit::within;
+
+fn graph() -> Sandbox {
+    Sandbox::start(Options::default()).unwrap()
+}
+
+fn cache_status(response: &client::Response) -> &str {
+    response.header("cache-status").unwrap_or("none")
+}
+
+#[tokio::test]
+async fn a_first_request_is_a_miss_and_the_second_a_hit() {
+    let graph = graph();
+    let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
+    let miss = proxy.get(&path(SIGN_UP), &token).await;
+    assert_eq!((miss.status, cache_status(&miss)), (200, "connector-cache; fwd=uri-miss; fwd-status=200; stored"));
+    proxy.clock.advance(Duration::from_secs(57));
+    let hit = proxy.get(&path(SIGN_UP), &token).await;
+    assert_eq!((hit.status, cache_status(&hit)), (200, "connector-cache; hit; ttl=243"));
+    assert_eq!(hit.header("age"), Some("57"));
+    assert_eq!(hit.header("cache-control"), Some("private, max-age=243"));
+    assert_eq!(hit.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(hit.body, miss.body);
+    assert_eq!(graph.calls(), 1);
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn no_planted_credential_comes_out() {
+    let graph = graph();
+    let proxy = Proxy::before(&graph.url()).await;
+    let secrets = graph.planted_secrets();
+    for (tenant, flows) in graph.tenants() {
+        for flow in flows {
+            for expand in ["postFederationSignup", "postAttributeCollection", "preTokenIssuance"] {
+                let token = graph.token().tenant(&tenant).mint();
+                let path = format!("/beta/identity/b2xUserFlows/{flow}/apiConnectorConfiguration?$expand={expand}");
+                let answer = proxy.get(&path, &token).await;
+                let leaked: Vec<_> = secrets.iter().filter(|secret| answer.text().contains(*secret)).collect();
+                assert!(leaked.is_empty(), "{tenant} {flow} {expand}: {leaked:?} in {}", answer.text());
+            }
+        }
+    }
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_user_never_gets_the_first_ones_entry() {
+    let graph = graph();
+    let proxy = Proxy::before(&graph.url()).await;
+    let (ada, grace) = (graph.token().user("ada").mint(), graph.token().user("grace").mint());
+    proxy.get(&path(SIGN_UP), &ada).await;
+    let first = proxy.get(&path(SIGN_UP), &grace).await;
+    assert_eq!(cache_status(&first), "connector-cache; fwd=uri-miss; fwd-status=200; stored");
+    assert_eq!(graph.calls(), 2);
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn t01_a_forged_token_with_the_victims_claims_gets_graphs_401() {
+    let graph = graph();
+    let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
+    proxy.get(&path(SIGN_UP), &token).await;
+    for bad in [forgery::forged(&token), forgery::stripped(&token), forgery::alg_none(&token)] {
+        let refused = client::get(
+            proxy.data,
+            &path(SIGN_UP),
+            &[("authorization", &format!("Bearer {bad}")), ("if-none-match", "*")],
+        )
+        .await;
+        assert_eq!(refused.status, 401);
+        assert!(refused.header("www-authenticate").is_some_and(|challenge| challenge.starts_with("Bearer ")));
+        assert_eq!(cache_status(&refused), "connector-cache; fwd=uri-miss; fwd-status=401");
+        assert_eq!(refused.header("age"), None);
+    }
+    assert_eq!(cache_status(&proxy.get(&path(SIGN_UP), &token).await), "connector-cache; hit; ttl=300");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn another_token_of_the_same_user_needs_a_proof_of_its_own() {
+    let graph = graph();
+    let proxy = Proxy::before(&graph.url()).await;
+    let (one, other) = (graph.token().mint(), graph.token().expires_in(Duration::from_secs(1800)).mint());
+    proxy.get(&path(SIGN_UP), &one).await;
+    graph.deny(&other, SIGN_UP);
+    assert_eq!(proxy.get(&path(SIGN_UP), &other).await.status, 403, "T2: the decision for one is not the other's");
+    assert_eq!(cache_status(&proxy.get(&path(SIGN_UP), &one).await), "connector-cache; hit; ttl=300");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn t03_a_revoked_token_is_refused_once_its_proof_is_over() {
+    let graph = graph();
+    let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
+    proxy.get(&path(SIGN_UP), &token).await;
+    graph.revoke(&token);
+    proxy.clock.advance(Duration::from_secs(331));
+    let refused = proxy.get(&path(SIGN_UP), &token).await;
+    assert_eq!(refused.status, 401);
+    let challenge = refused.header("www-authenticate").unwrap();
+    assert!(challenge.contains("error=\"insufficient_claims\"") && challenge.contains("claims=\""), "{challenge}");
+    assert_eq!(refused.json()["error"]["code"], "InvalidAuthenticationToken");
+    let (entries, _) = (proxy.series("connector_cache_entries").await, ());
+    assert_eq!(entries as u64, 0, "its principal's entries went with it");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_past_its_time_is_given_once_more_while_graph_is_asked() {
+    let graph = graph();
+    let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
+    proxy.get(&path(SIGN_UP), &token).await;
+    proxy.clock.advance(Duration::from_secs(310));
+    let stale = proxy.get(&path(SIGN_UP), &token).await;
+    assert_eq!((stale.status, cache_status(&stale)), (200, "connector-cache; hit; ttl=-10"));
+    within("the refresh", graph.called(2)).await;
+    within("the fresh entry", async {
+        while cache_status(&proxy.get(&path(SIGN_UP), &token).await) != "connector-cache; hit; ttl=300" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(graph.calls(), 2);
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn an_outage_is_bridged_with_what_is_stored() {
+    let graph = graph();
+    let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
+    let fresh = proxy.get(&path(SIGN_UP), &token).await;
+    graph.fail_all(StatusCode::SERVICE_UNAVAILABLE);
+    proxy.clock.advance(Duration::from_secs(400));
+    let stale = proxy.get(&path(SIGN_UP), &token).await;
+    assert_eq!(stale.status, 200);
+    assert_eq!(cache_status(&stale), "connector-cache; fwd=stale; fwd-status=503; detail=stale-if-error");
+    assert_eq!(stale.body, fresh.body);
+    let stranger = graph.token().user("grace").mint();
+    assert_eq!(proxy.get(&path(SIGN_UP), &stranger).await.status, 503, "who had nothing has nothing");
+    proxy.clock.advance(Duration::from_secs(600));
+    assert_eq!(proxy.get(&path(SIGN_UP), &token).await.status, 503, "past its window");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_use_the_cache_is_forwarded_each_time() {
+    let graph = graph();
+    let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint_opaque());
+    for calls in 1..=2 {
+        let answer = proxy.get(&path(SIGN_UP), &token).await;
+        let said = "connector-cache; fwd=bypass; fwd-status=200; detail=token-opaque";
+        assert_eq!((answer.status, cache_status(&answer)), (200, said));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(graph.calls(), calls);
+    }
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn f57_a_thousand_equal_misses_are_one_question() {
+    let graph = graph();
+    graph.latency(Duration::from_millis(200));
+    let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
+    let one = H2::connect(proxy.data).await;
+    let authorization = format!("Bearer {token}");
+    let asks = (0..50).map(|_| async {
+        let headers = [("authorization", authorization.as_str())];
+        one.get(&path(SIGN_UP), &headers).await.unwrap().status
+    });
+    let statuses = futures_util::future::join_all(asks).await;
+    assert!(statuses.iter().all(|status| *status == 200));
+    assert_eq!(graph.calls(), 1);
+    assert_eq!(proxy.metrics.collapsed.get(), 49);
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn an_operator_purges_by_flow_tenant_and_subject() {
+    let graph = graph();
+    let proxy = Proxy::before(&graph.url()).await;
+    let contoso = graph.token().mint();
+    let fabrikam = graph.token().tenant(FABRIKAM).mint();
+    proxy.get(&path(SIGN_UP), &contoso).await;
+    proxy.get(&path(SIGN_UP), &fabrikam).await;
+    let purge = async |query: &str| {
+        let request = format!("DELETE /cache{query} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", proxy.admin);
+        client::exchange(proxy.admin, request).await.unwrap().json()["purged"].as_u64().unwrap()
+    };
+    assert_eq!(purge("?flow=B2X_1_other").await, 0);
+    assert_eq!(purge(&format!("?tenant={CONTOSO}&flow={SIGN_UP}")).await, 1);
+    assert!(cache_status(&proxy.get(&path(SIGN_UP), &contoso).await).contains("fwd=uri-miss"));
+    assert!(cache_status(&proxy.get(&path(SIGN_UP), &fabrikam).await).contains("hit"));
+    assert_eq!(purge("").await, 2);
+    assert!(cache_status(&proxy.get(&path(SIGN_UP), &fabrikam).await).contains("fwd=uri-miss"));
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_validator_of_ours_saves_the_body() {
+    let graph = graph();
+    let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
+    let etag = proxy.get(&path(SIGN_UP), &token).await.header("etag").unwrap().to_owned();
+    assert!(etag.starts_with("W/\""), "{etag}");
+    let mut client = Client::connect(proxy.data).await;
+    let authorization = format!("Bearer {token}");
+    let unmodified =
+        client.get(&path(SIGN_UP), &[("authorization", &authorization), ("if-none-match", &etag)]).await;
+    assert_eq!((unmodified.status, unmodified.body.len()), (304, 0));
+    for field in ["etag", "date", "cache-control", "vary", "cache-status"] {
+        assert!(unmodified.header(field).is_some(), "{field}");
+    }
+    let whole = client.get(&path(SIGN_UP), &[("authorization", &authorization), ("if-none-match", "\"x\"")]).await;
+    assert_eq!(whole.status, 200, "the connection is usable after a 304");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_key_the_token_and_correlation_reach_graph() {
+    let graph = graph();
+    let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
+    let ours = "11111111-2222-4333-8444-555555555555";
+    client::get(
+        proxy.data,
+        &path(SIGN_UP).replace("postFederationSignup,postAttributeCollection", "postAttributeCollection%2CpostFederationSignup"),
+        &[
+            ("authorization", &format!("Bearer {token}")),
+            ("client-request-id", ours),
+            ("cookie", "a=b"),
+            ("x-forwarded-host", "evil"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("if-none-match", "*"),
+            ("range", "bytes=0-1"),
+            ("prefer", "return=minimal"),
+            ("accept-language", "de"),
+            ("user-agent", "theirs"),
+            ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        ],
+    )
+    .await;
+    let requests = graph.requests();
+    let mut names: Vec<_> = requests[0].headers.keys().map(http::HeaderName::as_str).collect();
+    names.sort_unstable();
+    let expected =
+        ["accept", "accept-encoding", "authorization", "client-request-id", "host", "traceparent", "user-agent", "via"];
+    assert_eq!(names, expected);
+    assert_eq!(requests[0].headers["client-request-id"], ours);
+    assert_eq!(requests[0].headers["host"], graph.address().to_string());
+    assert_eq!(requests[0].target, path(SIGN_UP));
+    proxy.stop().await;
+}
