@@ -54,6 +54,12 @@ words! {
         HeadersTooLarge = "headers-too-large",
         /// As many connections as `limits.connections` allows are open.
         Connections = "connections",
+        /// The bytes are not HTTP as RFC 9112 or RFC 9113 has it.
+        Malformed = "malformed",
+        /// The caller took longer over a handshake, a header section or an answer than `limits.*` allows.
+        Slow = "slow",
+        /// The TLS handshake failed.
+        Handshake = "tls-handshake",
         /// As many requests as `limits.origin_requests` allows are on their way to Graph.
         Overloaded = "overloaded",
         /// The request was not answered within `limits.request_timeout`.
@@ -245,6 +251,12 @@ impl Problem {
             ),
             Self::Rejected(R::Connections) => {
                 (S::SERVICE_UNAVAILABLE, "ServiceNotAvailable", "Too many connections are open.")
+            }
+            Self::Rejected(R::Malformed | R::Handshake) => {
+                (S::BAD_REQUEST, "BadRequest", "The request is not well formed.")
+            }
+            Self::Rejected(R::Slow) => {
+                (S::REQUEST_TIMEOUT, "RequestTimeout", "The request took too long to come.")
             }
             Self::Rejected(R::Overloaded) => (
                 S::SERVICE_UNAVAILABLE,
