@@ -8,6 +8,7 @@ pub mod ids;
 pub mod message;
 pub mod metrics;
 pub mod origin;
+pub mod readiness;
 pub mod resource;
 pub mod server;
 pub mod telemetry;
