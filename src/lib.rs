@@ -5,6 +5,7 @@ pub mod cache;
 pub mod clock;
 pub mod error;
 pub mod ids;
+pub mod layers;
 pub mod message;
 pub mod metrics;
 pub mod origin;
