@@ -1,7 +1,30 @@
 //! The admin port: metrics, probes, a look into the cache, purge.
+//!
+//! It has a listener of its own, so that it answers when the data port is full. It knows neither the store nor
+//! the state of any request: what it tells comes from counters, a latch and the [`Cache`] it was given.
+
+mod access;
+mod reply;
+mod selection;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{Method, Request, StatusCode};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use crate::error::Response;
+use crate::metrics::Metrics;
+use crate::readiness::{Readiness, State};
+use crate::server::{self, Drain, Limits, Service};
+use access::Access;
+
+pub use access::Error;
+pub use selection::Selection;
 
 /// What the admin port needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,3 +40,133 @@ impl Default for Config {
         Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)), token_file: None }
     }
 }
+
+impl Config {
+    /// The listener: small, since its callers are few and known.
+    pub fn server(&self) -> server::Config {
+        server::Config {
+            address: self.address,
+            limits: Limits {
+                connections: 128,
+                header_bytes: 8 << 10,
+                h2_streams: 16,
+                header_timeout: Duration::from_secs(5),
+                write_timeout: Duration::from_secs(10),
+                request_timeout: Duration::from_secs(10),
+                ..Limits::default()
+            },
+            drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(1) },
+            ..server::Config::default()
+        }
+    }
+}
+
+/// What an operator may do with a cache.
+pub trait Cache: Send + Sync + 'static {
+    /// Counts and configuration. No identity, flow or credential.
+    fn look(&self) -> serde_json::Value;
+
+    /// Drops what `selection` selects. Answers how many entries that were. May take a while.
+    fn purge(&self, selection: &Selection) -> u64;
+
+    /// Brings the gauges of the store up to date. Must not block.
+    fn refresh_gauges(&self);
+}
+
+/// The admin port's service.
+pub struct Admin<C> {
+    access: Access,
+    cache: Arc<C>,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+}
+
+impl<C: Cache> Admin<C> {
+    /// Prepares the service. Fails when the token file cannot be used.
+    pub fn new(
+        config: &Config,
+        cache: Arc<C>,
+        metrics: Arc<Metrics>,
+        readiness: Readiness,
+    ) -> Result<Self, Error> {
+        let access = Access::new(config)?;
+        Ok(Self { access, cache, metrics, readiness })
+    }
+
+    async fn route(&self, request: &Parts, peer: SocketAddr) -> Response {
+        let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
+        match (request.uri.path(), method) {
+            ("/metrics", &Method::GET) => self.metrics(),
+            ("/livez", &Method::GET) => reply::text(StatusCode::OK, "alive\n"),
+            ("/readyz", &Method::GET) => self.ready(),
+            ("/cache", &Method::GET) => match self.access.look(request).await {
+                Ok(()) => reply::json(StatusCode::OK, &self.cache.look()),
+                Err(refusal) => refusal.reply(),
+            },
+            ("/cache", &Method::DELETE) => match self.access.purge(request, peer).await {
+                Ok(()) => self.purge(request.uri.query().unwrap_or_default()).await,
+                Err(refusal) => refusal.reply(),
+            },
+            ("/", &Method::GET) => reply::text(StatusCode::OK, INDEX),
+            ("/cache", _) => reply::not_allowed("GET, HEAD, DELETE"),
+            ("/" | "/metrics" | "/livez" | "/readyz", _) => reply::not_allowed("GET, HEAD"),
+            _ => reply::error(StatusCode::NOT_FOUND, "no such path; / lists those that there are"),
+        }
+    }
+
+    fn metrics(&self) -> Response {
+        self.cache.refresh_gauges();
+        match self.metrics.render() {
+            Ok(text) => reply::exposition(text),
+            Err(error) => {
+                tracing::error!(%error, "metrics cannot be rendered");
+                reply::error(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be rendered")
+            }
+        }
+    }
+
+    fn ready(&self) -> Response {
+        match self.readiness.state() {
+            State::Ready => reply::text(StatusCode::OK, "ready\n"),
+            State::Starting => reply::text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+            State::Draining => reply::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        }
+    }
+
+    async fn purge(&self, query: &str) -> Response {
+        let selection = match Selection::parse(query) {
+            Ok(selection) => selection,
+            Err(message) => return reply::error(StatusCode::BAD_REQUEST, message),
+        };
+        tracing::info!(
+            flow = selection.flow.is_some(),
+            tenant = selection.tenant.is_some(),
+            subject = selection.subject.is_some(),
+            "an operator purges the cache"
+        );
+        let cache = Arc::clone(&self.cache);
+        // It may have to look at every entry, and must not hold up the probes.
+        match tokio::task::spawn_blocking(move || cache.purge(&selection)).await {
+            Ok(purged) => reply::json(StatusCode::OK, &serde_json::json!({ "purged": purged })),
+            Err(_) => reply::error(StatusCode::INTERNAL_SERVER_ERROR, "the purge did not end; repeat it"),
+        }
+    }
+}
+
+impl<C: Cache> Service for Admin<C> {
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response {
+        let (head, body) = request.into_parts();
+        if !body.is_end_stream() {
+            return reply::closing(reply::error(StatusCode::BAD_REQUEST, "no request here has a body"));
+        }
+        let response = self.route(&head, peer).await;
+        if head.method == Method::HEAD { reply::head(response) } else { response }
+    }
+}
+
+const INDEX: &str = "connector-cache\n\n\
+    GET    /metrics   counters, in Prometheus' text format\n\
+    GET    /livez     200 while the process runs\n\
+    GET    /readyz    200 while requests are welcome\n\
+    GET    /cache     counts and configuration\n\
+    DELETE /cache     drops entries; flow=, tenant=, subject= select which, all without\n";

@@ -59,6 +59,12 @@ words! {
         OnlyIfCached = "only-if-cached",
         /// As many connections as `limits.connections` allows are open.
         Connections = "connections",
+        /// The bytes are not HTTP as RFC 9112 or RFC 9113 has it.
+        Malformed = "malformed",
+        /// The caller took longer over a handshake, a header section or an answer than `limits.*` allows.
+        Slow = "slow",
+        /// The TLS handshake failed.
+        Handshake = "tls-handshake",
         /// As many requests as `limits.origin_requests` allows are on their way to Graph.
         Overloaded = "overloaded",
         /// The request was not answered within `limits.request_timeout`.

@@ -21,7 +21,8 @@ pub struct Overview {
 impl Overview {
     /// A view of `proxy`.
     pub fn new(proxy: Proxy, config: &Config, dropped: Option<DroppedLines>) -> Self {
-        let (freshness, time) = (&config.freshness, |duration| humantime::format_duration(duration).to_string());
+        let (freshness, time) =
+            (&config.freshness, |duration| humantime::format_duration(duration).to_string());
         let configuration = json!({
             "graph.base_url": config.origin.base_url.as_str(),
             "cache.max_bytes": config.store.max_bytes,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, header};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -82,7 +82,6 @@ impl Proxy {
 
     /// Answers from memory when the rules allow it, from Graph otherwise.
     async fn answer(&self, request: &Parts, ids: &Ids) -> Result<Answer, Rejection> {
-        check_route(request)?;
         let (uri, headers) = (&request.uri, &request.headers);
         let resource = Arc::new(Resource::parse(uri.path(), uri.query(), headers, self.0.default_version)?);
         let identity = Identity::of(headers, &self.0.secrets)?;
@@ -261,14 +260,5 @@ impl Proxy {
             drop(question);
             obligation.settle(fetched);
         });
-    }
-}
-
-fn check_route(request: &Parts) -> Result<(), Rejection> {
-    match request.method {
-        Method::GET | Method::HEAD => Ok(()),
-        Method::TRACE | Method::CONNECT => Err(Rejection::Method),
-        _ if Resource::has_route(request.uri.path()) => Err(Rejection::Method),
-        _ => Err(Rejection::Path),
     }
 }

@@ -59,11 +59,6 @@ impl Resource {
         Ok(Self { version, flow: flow.into(), expand, select, metadata })
     }
 
-    /// Whether a path is one of ours, its flow id aside.
-    pub fn has_route(path: &str) -> bool {
-        locate(path, ApiVersion::Beta).is_some()
-    }
-
     /// The target of the request to Graph: the one canonical spelling.
     pub fn target(&self) -> String {
         let mut target = format!("/{}{COLLECTION}/{}{PROPERTY}", self.version.as_str(), self.flow);

@@ -1,8 +1,32 @@
 //! The data port: accept, TLS, HTTP/1.1 and HTTP/2, drain.
 
+mod connection;
+mod der;
+mod listener;
+mod paced;
+mod pulse;
+pub mod tls;
+mod watch;
+mod wire;
+
+use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+
+use crate::error::Response;
+
+pub use listener::Server;
+
+/// Whoever answers the requests of a listener.
+pub trait Service: Send + Sync + 'static {
+    /// Answers one request of `peer`. Never fails: every request ends in a response. Dropped when the caller
+    /// hangs up.
+    fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Response> + Send;
+}
 
 /// What the data port needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -72,6 +72,8 @@ fn rejected(reason: R) -> Row {
             (504, "GatewayTimeout", "Nothing fresh is stored, and Microsoft Graph was not to be asked.")
         }
         R::Connections => (503, "ServiceNotAvailable", "Too many connections are open."),
+        R::Malformed | R::Handshake => (400, "BadRequest", "The request is not well formed."),
+        R::Slow => (408, "RequestTimeout", "The request took too long to come."),
         R::Overloaded => (503, "ServiceNotAvailable", "Too many requests are waiting for Microsoft Graph."),
         R::Deadline => (504, "GatewayTimeout", "The request was not answered in time."),
         R::Panic => (500, "InternalServerError", "The request met a fault in the cache."),

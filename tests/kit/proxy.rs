@@ -40,11 +40,14 @@ impl Proxy {
         config.server.drain.delay = std::time::Duration::ZERO;
         change(&mut config);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listeners =
-            Listeners { data: TcpListener::bind(any).await.unwrap(), admin: TcpListener::bind(any).await.unwrap() };
+        let listeners = Listeners {
+            data: TcpListener::bind(any).await.unwrap(),
+            admin: TcpListener::bind(any).await.unwrap(),
+        };
         let (data, admin) = (listeners.data.local_addr().unwrap(), listeners.admin.local_addr().unwrap());
         let clock = Clock::manual(SystemTime::now());
-        let app = App::new(config, clock.clone()).unwrap_or_else(|error| panic!("the proxy cannot start: {error}"));
+        let app =
+            App::new(config, clock.clone()).unwrap_or_else(|error| panic!("the proxy cannot start: {error}"));
         let (metrics, stop) = (Arc::clone(app.metrics()), CancellationToken::new());
         let stopping = stop.clone();
         let running = tokio::spawn(async move {
@@ -71,7 +74,8 @@ impl Proxy {
     /// One series of the scrape, by its whole name with labels.
     pub async fn series(&self, name: &str) -> f64 {
         let text = self.scrape().await;
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
         line.unwrap_or_else(|| panic!("no series {name}")).parse().unwrap()
     }
 
@@ -84,5 +88,7 @@ impl Proxy {
 
 /// The request that the documentation shows.
 pub fn path(flow: &str) -> String {
-    format!("/beta/identity/b2xUserFlows/{flow}/apiConnectorConfiguration?$expand=postFederationSignup,postAttributeCollection")
+    format!(
+        "/beta/identity/b2xUserFlows/{flow}/apiConnectorConfiguration?$expand=postFederationSignup,postAttributeCollection"
+    )
 }

@@ -1,0 +1,127 @@
+//! The path of one request outside the decision: who it is, whether it may be asked, how long it may take,
+//! what every answer carries, and what is told of it.
+//!
+//! Nothing here knows what is asked for or where the answer comes from.
+
+mod record;
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Version};
+use http_body::Body;
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use crate::answer::{Answer, Handler};
+use crate::error::{Problem, Rejection, Response};
+use crate::ids::{CLIENT_REQUEST_ID, Ids, REQUEST_ID, guid};
+use crate::message;
+use crate::metrics::Metrics;
+use crate::server::{Limits, Service};
+use crate::telemetry::Access;
+use record::Record;
+
+/// A handler in its layers.
+pub struct Stack<H> {
+    handler: Arc<H>,
+    metrics: Arc<Metrics>,
+    access: Access,
+    message: message::Limits,
+    deadline: Duration,
+}
+
+impl<H: Handler> Stack<H> {
+    /// Puts the layers around `handler`.
+    pub fn new(handler: Arc<H>, metrics: Arc<Metrics>, access: Access, limits: &Limits) -> Self {
+        let message = message::Limits { target_bytes: limits.target_bytes, headers: limits.headers };
+        Self { handler, metrics, access, message, deadline: limits.request_timeout }
+    }
+
+    /// Answers one request. `has_body`: more than its head is to come.
+    pub async fn respond(&self, request: &Parts, has_body: bool) -> Response {
+        let ids = Ids::of(&request.headers);
+        // Counts the request when it is dropped: at the end, or when the caller hangs up before.
+        let mut record = Record::begin(&self.metrics, self.access, request, &ids);
+        let answer = match message::check(request, has_body, &self.message) {
+            Ok(()) => self.handle(request, &ids).await,
+            Err(reason) => self.reject(reason, &ids),
+        };
+        record.end(&answer);
+        let mut response = answer.response;
+        dress(response.headers_mut(), request, &ids);
+        if has_body {
+            close(&mut response, request.version);
+        }
+        if request.method == Method::HEAD { without_body(response) } else { response }
+    }
+
+    /// The handler's answer, if it comes in time and without a fault.
+    async fn handle(&self, request: &Parts, ids: &Ids) -> Answer {
+        // The handler is not used again before it has been called anew, so no broken state of its own is seen.
+        let answer = AssertUnwindSafe(async { self.handler.handle(request, ids).await }).catch_unwind();
+        match tokio::time::timeout(self.deadline, answer).await {
+            Ok(Ok(answer)) => answer,
+            // The payload is dropped unseen: it may quote what must not be told.
+            Ok(Err(_)) => self.reject(Rejection::Panic, ids),
+            Err(_) => self.reject(Rejection::Deadline, ids),
+        }
+    }
+
+    fn reject(&self, reason: Rejection, ids: &Ids) -> Answer {
+        self.metrics.rejected.inc(reason);
+        self.handler.problem(Problem::Rejected(reason), ids)
+    }
+}
+
+impl<H: Handler> Service for Stack<H> {
+    async fn answer(&self, request: Request<Incoming>, _: SocketAddr) -> Response {
+        let (head, body) = request.into_parts();
+        // The body is held until the answer is there: an unread one ends the connection when it is dropped.
+        self.respond(&head, !body.is_end_stream()).await
+    }
+}
+
+/// What every answer carries.
+fn dress(headers: &mut HeaderMap, request: &Parts, ids: &Ids) {
+    // The caller's own spelling, where it sent an id.
+    let theirs = request.headers.get(CLIENT_REQUEST_ID).filter(|value| guid(value) == Some(ids.client));
+    headers.insert(&CLIENT_ID, theirs.cloned().unwrap_or_else(|| id(ids.client)));
+    headers.insert(&OUR_ID, id(ids.request));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+fn id(id: uuid::Uuid) -> HeaderValue {
+    let mut space = [0; uuid::fmt::Hyphenated::LENGTH];
+    let text = id.hyphenated().encode_lower(&mut space);
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// RFC 9112, section 9.3: what follows a request whose body was not read must not be taken for a request.
+fn close(response: &mut Response, version: Version) {
+    if version < Version::HTTP_2 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// RFC 9110, section 9.3.2: the fields that GET would have, and no content.
+fn without_body(mut response: Response) -> Response {
+    let length = response.body().size_hint().exact();
+    if let (Some(length), true) = (length, response.status() != http::StatusCode::NOT_MODIFIED) {
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    *response.body_mut() = Full::new(Bytes::new());
+    response
+}
+
+static CLIENT_ID: HeaderName = HeaderName::from_static(CLIENT_REQUEST_ID);
+static OUR_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! May this message be answered at all? The rules of HTTP that hold for any request, whatever it asks for.
+//!
+//! Pure: a request's head goes in, and the reason to refuse it comes out. What cannot even be parsed was
+//! refused before; what the path, the query and the token must be is for those who read them.
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{Method, Version};
+
+use crate::error::Rejection;
+use crate::headers::PSEUDONYM;
+
+/// Limits on one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `limits.target_bytes`
+    pub target_bytes: usize,
+    /// `limits.headers`
+    pub headers: usize,
+}
+
+/// Refuses what must not be answered. `has_body`: more than the head is to come.
+pub fn check(request: &Parts, has_body: bool, limits: &Limits) -> Result<(), Rejection> {
+    let headers = &request.headers;
+    // RFC 9112, section 3: a target "longer than any URI it wishes to parse" is answered with 414.
+    if target_bytes(request) > limits.target_bytes {
+        return Err(Rejection::TargetTooLong);
+    }
+    // RFC 6585, section 5. HTTP/1 counts while it parses, HTTP/2 only sums up bytes.
+    if headers.len() > limits.headers {
+        return Err(Rejection::HeadersTooLarge);
+    }
+    // RFC 9110, section 15.5.6. TRACE (9.3.8) would echo the token, CONNECT (9.3.6) would tunnel.
+    if request.method != Method::GET && request.method != Method::HEAD {
+        return Err(Rejection::Method);
+    }
+    // RFC 9110, section 9.3.1: content in a GET "cannot alter the meaning or target of the request and might
+    // lead some implementations to reject the request and close the connection because of its potential as a
+    // request smuggling attack".
+    if has_body || headers.contains_key(header::TRANSFER_ENCODING) || has_length(headers) {
+        return Err(Rejection::Body);
+    }
+    if !is_host_sound(request) {
+        return Err(Rejection::Host);
+    }
+    // RFC 9110, section 7.6.1: "MUST NOT send a connection option corresponding to a field that is intended
+    // for all recipients of the content". A recipient before us may have removed what is named.
+    if members(headers, header::CONNECTION).any(names_end_to_end_field) {
+        return Err(Rejection::Connection);
+    }
+    // RFC 9110, section 10.1.1: 417 for what cannot be met; 100-continue asks for nothing where no content is.
+    if members(headers, header::EXPECT).any(|it| !it.eq_ignore_ascii_case("100-continue")) {
+        return Err(Rejection::Expectation);
+    }
+    // RFC 9110, section 7.6.3: Via is for "avoiding request loops".
+    if members(headers, header::VIA).any(is_ours) {
+        return Err(Rejection::Loop);
+    }
+    Ok(())
+}
+
+fn target_bytes(request: &Parts) -> usize {
+    // An absolute-form target (RFC 9112, section 3.2.2) counts whole; HTTP/2 has its parts apart.
+    let authority = request.uri.authority().filter(|_| request.version < Version::HTTP_2);
+    let prefix = request.uri.scheme_str().filter(|_| authority.is_some()).map_or(0, |it| it.len() + 3);
+    let path = request.uri.path_and_query().map_or(0, |it| it.as_str().len());
+    prefix + authority.map_or(0, |it| it.as_str().len()) + path
+}
+
+fn has_length(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONTENT_LENGTH).iter().any(|length| length.as_bytes() != b"0")
+}
+
+/// RFC 9112, section 3.2: 400 "to any HTTP/1.1 request message that lacks a Host header field and to any
+/// request message that contains more than one Host header field line or a Host header field with an invalid
+/// field value". A request of HTTP/1.0 without one is refused as well: no caller of Graph sends it.
+///
+/// Section 3.2.2: in absolute-form the target's authority stands in for Host. Neither picks where we ask.
+fn is_host_sound(request: &Parts) -> bool {
+    let mut hosts = request.headers.get_all(header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() || host.is_some_and(|host| !is_host(host.as_bytes())) {
+        return false;
+    }
+    if request.version < Version::HTTP_2 {
+        return host.is_some();
+    }
+    // RFC 9113, section 8.3.1: "A server SHOULD treat a request as malformed if it contains a Host header field
+    // that identifies an entity that differs from the entity in the ":authority" pseudo-header field."
+    match (request.uri.authority(), host) {
+        (None, host) => host.is_some(),
+        (Some(authority), None) => is_host(authority.as_str().as_bytes()),
+        (Some(authority), Some(host)) => host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()),
+    }
+}
+
+/// RFC 9110, section 7.2: `uri-host [ ":" port ]`, without user information. RFC 9110, section 4.2.1: an empty
+/// host is invalid.
+fn is_host(value: &[u8]) -> bool {
+    let (host, port) = match value.iter().rposition(|byte| matches!(byte, b':' | b']')) {
+        Some(colon) if value[colon] == b':' => (&value[..colon], &value[colon + 1..]),
+        _ => (value, &b""[..]),
+    };
+    let sound = match host {
+        [b'[', address @ .., b']'] => {
+            std::str::from_utf8(address).is_ok_and(|it| it.parse::<std::net::Ipv6Addr>().is_ok())
+        }
+        // RFC 3986, section 3.2.2: reg-name, which an IPv4 address also is.
+        name => {
+            !name.is_empty()
+                && name.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(b))
+        }
+    };
+    sound && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
+}
+
+fn names_end_to_end_field(option: &str) -> bool {
+    ["authorization", "content-length", "host"].iter().any(|name| option.eq_ignore_ascii_case(name))
+}
+
+/// Whether a member of Via, `[ protocol-name "/" ] protocol-version RWS received-by [ RWS comment ]`, was
+/// written by a cache like this one.
+fn is_ours(via: &str) -> bool {
+    let received_by = via.split_ascii_whitespace().nth(1).unwrap_or_default();
+    received_by.split(':').next().is_some_and(|name| name.eq_ignore_ascii_case(PSEUDONYM))
+}
+
+/// The members of a comma-separated field, over all its lines. Text that is not ASCII has no members.
+fn members(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(name).into_iter().filter_map(|line: &HeaderValue| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|member| !member.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! One connection, from its first byte to its end.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::paced::Paced;
+use super::pulse::{Phase, Pulse, Ticket};
+use super::watch::Watch;
+use super::wire::{Fault, Wire};
+use super::{Config, Limits, Service};
+use crate::error::Rejection;
+use crate::metrics::Metrics;
+
+/// What all connections of one listener share.
+pub(super) struct Shared<S> {
+    service: Arc<S>,
+    pub(super) limits: Limits,
+    pub(super) metrics: Arc<Metrics>,
+    builder: auto::Builder<TokioExecutor>,
+    farewell: Duration,
+}
+
+impl<S: Service> Shared<S> {
+    pub(super) fn new(service: Arc<S>, config: &Config, metrics: Arc<Metrics>) -> Self {
+        let limits = config.limits.clone();
+        let builder = builder(&limits);
+        Self { service, limits, metrics, builder, farewell: FAREWELL.min(config.drain.timeout / 2) }
+    }
+
+    /// Serves one connection until it ends. Once `drain` is cancelled it takes no request after the current.
+    pub(super) async fn drive<IO>(&self, io: IO, peer: SocketAddr, drain: CancellationToken)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let pulse = Arc::new(Pulse::default());
+        let (back, mut returned) = oneshot::channel();
+        let io = Paced::new(io, back, Arc::clone(&pulse), Wire::new(buffer(&self.limits)));
+        let end = self.speak(io, peer, &pulse, drain).await;
+        if let Some(reason) = end.rejection(pulse.fault()) {
+            self.metrics.rejected.inc(reason);
+        }
+        if let Ok(io) = returned.try_recv()
+            && pulse.may_have_unread()
+        {
+            // Whether the peer was still there to be told is of no consequence.
+            let _ = timeout(LINGER, linger(io)).await;
+        }
+    }
+
+    /// Speaks HTTP for as long as both sides want.
+    async fn speak<IO>(
+        &self,
+        io: Paced<IO>,
+        peer: SocketAddr,
+        pulse: &Arc<Pulse>,
+        drain: CancellationToken,
+    ) -> End
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let connection = self.builder.serve_connection(
+            TokioIo::new(io),
+            service_fn(|request| answer(Arc::clone(&self.service), request, peer, pulse.begin())),
+        );
+        let mut connection = pin!(connection);
+        let mut watch = Watch::new(Arc::clone(pulse), self.limits.clone());
+        tokio::select! {
+            biased;
+            () = drain.cancelled() => {}
+            end = run(connection.as_mut(), &mut watch) => return end,
+        }
+        pulse.drain();
+        // A request may be on its way. Who asks now is answered, with `Connection: close`.
+        if let Ok(end) = timeout(self.farewell, run(connection.as_mut(), &mut watch)).await {
+            return end;
+        }
+        watch.close();
+        connection.as_mut().graceful_shutdown();
+        run(connection, &mut watch).await
+    }
+}
+
+/// Closes the sending side and reads until the peer hangs up. To close at once, with bytes unread, is to reset
+/// the connection, and a reset can overtake the answer that says why.
+async fn linger<IO: AsyncRead + AsyncWrite + Unpin>(mut io: IO) -> io::Result<()> {
+    io.shutdown().await?;
+    // On the heap: as a part of this future it would take up room in every connection's task.
+    let mut space = vec![0; 4096];
+    let mut left = LINGER_BYTES;
+    while left > 0 {
+        match io.read(&mut space).await? {
+            0 => break,
+            n => left = left.saturating_sub(n),
+        }
+    }
+    Ok(())
+}
+
+/// How a connection ended.
+enum End {
+    /// As HTTP has it, or by the peer's hanging up.
+    Closed,
+    /// The parser gave up.
+    Failed(Fatal),
+    /// The watch closed it.
+    Slow(Phase),
+}
+
+impl End {
+    fn rejection(&self, fault: Option<Fault>) -> Option<Rejection> {
+        match (self, fault) {
+            (_, Some(Fault::TargetTooLong)) => Some(Rejection::TargetTooLong),
+            (_, Some(Fault::BareLineFeed)) => Some(Rejection::Malformed),
+            (Self::Failed(error), None) => match error.downcast_ref::<hyper::Error>() {
+                Some(error) if error.is_parse_too_large() => Some(Rejection::HeadersTooLarge),
+                Some(error) if error.is_parse() => Some(Rejection::Malformed),
+                _ => None,
+            },
+            (Self::Slow(Phase::Idle(_)) | Self::Closed, None) => None,
+            (Self::Slow(_), None) => Some(Rejection::Slow),
+        }
+    }
+}
+
+/// Runs `connection` until it ends by itself or takes too long. May be dropped and called again.
+async fn run<C>(mut connection: Pin<&mut C>, watch: &mut Watch) -> End
+where
+    C: GracefulConnection<Error = Fatal>,
+{
+    loop {
+        tokio::select! {
+            biased;
+            result = connection.as_mut() => return result.map_or_else(End::Failed, |()| End::Closed),
+            phase = poll_fn(|cx| watch.poll(cx)) => {
+                let idle = matches!(phase, Phase::Idle(_));
+                if !idle || watch.is_closing() {
+                    return End::Slow(phase);
+                }
+                // The orderly end of a rest: GOAWAY, or TLS's closure alert.
+                watch.close();
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// Answers one request, and says so to the watch.
+async fn answer<S: Service>(
+    service: Arc<S>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    mut ticket: Ticket,
+) -> Result<http::Response<Tracked>, Infallible> {
+    let (mut head, body) = service.answer(request, peer).await.into_parts();
+    if head.headers.contains_key(header::CONNECTION) {
+        ticket.pulse().refuse();
+    } else if ticket.pulse().closes() {
+        head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    ticket.answered();
+    Ok(http::Response::from_parts(head, Tracked { body, _ticket: ticket }))
+}
+
+/// A body that is known to be unsent for as long as HTTP holds it.
+struct Tracked {
+    body: Full<Bytes>,
+    _ticket: Ticket,
+}
+
+impl Body for Tracked {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// What HTTP/1 and HTTP/2 may take of us.
+fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // The watch has this deadline, and tells a pause from a header.
+        .header_read_timeout(None)
+        .half_close(false)
+        .keep_alive(true)
+        .max_headers(limits.headers)
+        .max_buf_size(buffer(limits));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.h2_streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_ERROR_RESETS)
+        .initial_stream_window_size(H2_WINDOW)
+        .initial_connection_window_size(H2_WINDOW)
+        .max_send_buf_size(H2_SEND_BUFFER);
+    builder
+}
+
+/// The longest head that HTTP/1 takes. The parser's own buffer may not be smaller than 8 KiB.
+fn buffer(limits: &Limits) -> usize {
+    limits.header_bytes.max(8 << 10)
+}
+
+type Fatal = Box<dyn std::error::Error + Send + Sync>;
+
+/// How long a connection may still bring a request after the listener has closed.
+const FAREWELL: Duration = Duration::from_millis(250);
+/// For a refused peer to read why.
+const LINGER: Duration = Duration::from_secs(1);
+/// More than the longest head that is refused; a peer that sends on after that may as well be reset.
+const LINGER_BYTES: usize = 256 << 10;
+/// Streams that a peer opened and reset before we looked at them (CVE-2023-44487); then GOAWAY.
+const MAX_PENDING_RESETS: usize = 20;
+/// Streams that we reset because of a peer's errors, in the life of a connection (CVE-2025-8671); then GOAWAY.
+const MAX_ERROR_RESETS: usize = 256;
+/// Requests have no bodies: the smallest window that every client expects.
+const H2_WINDOW: u32 = 65_535;
+/// For each stream, bytes.
+const H2_SEND_BUFFER: usize = 64 << 10;

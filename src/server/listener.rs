@@ -1,0 +1,145 @@
+//! Accepts connections, counts them, and sees them off.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::connection::Shared;
+use super::tls::{self, Tls};
+use super::{Config, Service};
+use crate::error::Rejection;
+use crate::metrics::Metrics;
+
+/// A server that is ready to listen.
+pub struct Server {
+    config: Config,
+    tls: Option<Arc<Tls>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Server {
+    /// Prepares a server. Fails when the files of `listen.tls` cannot be used.
+    pub fn new(config: Config, metrics: Arc<Metrics>) -> Result<Self, tls::Error> {
+        let tls = config.tls.clone().map(|files| Tls::load(files, Arc::clone(&metrics)));
+        Ok(Self { config, tls: tls.transpose()?.map(Arc::new), metrics })
+    }
+
+    /// The certificates, if the server has any.
+    pub fn tls(&self) -> Option<&Arc<Tls>> {
+        self.tls.as_ref()
+    }
+
+    /// Serves what connects to `listener` until `drain` is cancelled, and from then on as `drain.delay` and
+    /// `drain.timeout` have it. Answers how many connections had to be cut.
+    pub async fn serve<S: Service>(
+        self,
+        listener: TcpListener,
+        service: Arc<S>,
+        drain: CancellationToken,
+    ) -> usize {
+        let shared = Arc::new(Shared::new(service, &self.config, Arc::clone(&self.metrics)));
+        let mut open =
+            Connections { shared, tls: self.tls, tasks: JoinSet::new(), closing: CancellationToken::new() };
+        let tls = open.tls.clone();
+        let mut reloads = pin!(async {
+            match tls {
+                Some(tls) => tls.watch(RELOAD_INTERVAL).await,
+                None => std::future::pending().await,
+            }
+        });
+        let delay = self.config.drain.delay;
+        let mut stop = pin!(async {
+            drain.cancelled().await;
+            sleep(delay).await;
+        });
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                () = &mut reloads => {}
+                Some(_) = open.tasks.join_next() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => open.admit(stream, peer),
+                    Err(error) if is_of_one_connection(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept connections");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        // Whoever the kernel has already accepted for us would be reset with the listener.
+        while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+            open.admit(stream, peer);
+        }
+        drop(listener);
+        open.finish(self.config.drain.timeout).await
+    }
+}
+
+/// The connections of one listener.
+struct Connections<S> {
+    shared: Arc<Shared<S>>,
+    tls: Option<Arc<Tls>>,
+    tasks: JoinSet<()>,
+    closing: CancellationToken,
+}
+
+impl<S: Service> Connections<S> {
+    /// Takes a connection, or closes it at once where there are too many. Left in the kernel's queue it would
+    /// hold its caller until the caller's own deadline; closed, it can be retried elsewhere.
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        if self.tasks.len() >= self.shared.limits.connections {
+            self.shared.metrics.rejected.inc(Rejection::Connections);
+            return;
+        }
+        // Answers are written whole; waiting for more to send would only delay them.
+        if stream.set_nodelay(true).is_err() {
+            return; // the peer is gone
+        }
+        let shared = Arc::clone(&self.shared);
+        let closing = self.closing.child_token();
+        match self.tls.clone() {
+            None => self.tasks.spawn(async move { shared.drive(stream, peer, closing).await }),
+            Some(tls) => self.tasks.spawn(async move {
+                match timeout(shared.limits.tls_timeout, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => shared.drive(stream, peer, closing).await,
+                    Ok(Err(error)) => {
+                        shared.metrics.rejected.inc(Rejection::Handshake);
+                        tracing::debug!(%error, "a TLS handshake failed");
+                    }
+                    Err(_) => shared.metrics.rejected.inc(Rejection::Slow),
+                }
+            }),
+        };
+    }
+
+    /// Lets requests finish for `limit`, then cuts what is left.
+    async fn finish(mut self, limit: Duration) -> usize {
+        self.closing.cancel();
+        let done = timeout(limit, async { while self.tasks.join_next().await.is_some() {} }).await;
+        let cut = if done.is_ok() { 0 } else { self.tasks.len() };
+        self.tasks.shutdown().await;
+        cut
+    }
+}
+
+/// Whether `accept` failed because of the connection it would have returned, and not for want of descriptors
+/// or memory: accept(2) passes on errors that are already pending on the new socket.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    matches!(error.kind(), K::ConnectionAborted | K::ConnectionReset | K::ConnectionRefused | K::Interrupted)
+}
+
+/// Long enough to be no busy loop, short enough to notice that descriptors are free again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Kubernetes renews mounted secrets within about a minute; a few seconds more do not matter.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(5);

@@ -1,0 +1,136 @@
+//! A socket that reports what passes through it.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
+
+use super::pulse::Pulse;
+use super::wire::{Fault, Wire};
+
+/// Between HTTP and the socket, above TLS.
+pub(super) struct Paced<IO> {
+    /// Taken only by `drop`.
+    io: Option<IO>,
+    /// Who gets the socket when HTTP is done with it.
+    back: Option<oneshot::Sender<IO>>,
+    pulse: Arc<Pulse>,
+    wire: Wire,
+    /// Requests that had been served when the last bytes came.
+    served: usize,
+    /// A fault was answered; HTTP is told nothing more.
+    faulty: bool,
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Paced<IO> {
+    /// Wraps `io`, which `back` gets in the end. `wire` has seen nothing yet.
+    pub(super) fn new(io: IO, back: oneshot::Sender<IO>, pulse: Arc<Pulse>, wire: Wire) -> Self {
+        Self { io: Some(io), back: Some(back), pulse, wire, served: 0, faulty: false }
+    }
+
+    fn io(&mut self) -> io::Result<Pin<&mut IO>> {
+        self.io.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    fn look(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let served = self.pulse.served();
+        if served != self.served {
+            self.served = served;
+            self.wire.next_request();
+        }
+        let result = self.wire.see(bytes, self.pulse.is_quiet());
+        self.pulse.bytes_came(self.wire.protocol());
+        result
+    }
+
+    /// Answers in HTTP's place. Nothing is being written, so the socket has room for these few bytes; TLS sends
+    /// on with its closure alert what it had to hold back.
+    fn answer(&mut self, cx: &mut Context<'_>, fault: Fault) -> io::Result<()> {
+        self.faulty = true;
+        self.pulse.set_fault(fault);
+        if self.io()?.poll_write(cx, fault.reply())?.is_ready() {
+            let _ = self.io()?.poll_flush(cx)?;
+        }
+        Ok(())
+    }
+
+    fn report(&self, written: &Poll<io::Result<usize>>) {
+        match written {
+            Poll::Pending => self.pulse.set_blocked(true),
+            Poll::Ready(Ok(n)) => self.pulse.bytes_went(*n),
+            Poll::Ready(Err(_)) => {}
+        }
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<IO> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.faulty {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(this.io()?.poll_read(cx, buf))?;
+        let new = buf.filled().get(before..).unwrap_or_default();
+        if new.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Err(fault) = this.look(new) {
+            // To HTTP the connection ends here.
+            buf.set_filled(before);
+            this.answer(cx, fault)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<IO> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = this.io()?.poll_write(cx, buf);
+        this.report(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = this.io()?.poll_write_vectored(cx, bufs);
+        this.report(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = this.io()?.poll_flush(cx);
+        // HTTP flushes when it has nothing left to write.
+        this.pulse.set_blocked(flushed.is_pending());
+        flushed
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let shut = this.io()?.poll_shutdown(cx);
+        this.pulse.set_blocked(shut.is_pending());
+        shut
+    }
+}
+
+impl<IO> Drop for Paced<IO> {
+    fn drop(&mut self) {
+        if let (Some(io), Some(back)) = (self.io.take(), self.back.take()) {
+            // Nobody waits for it any more when the whole connection was dropped.
+            let _ = back.send(io);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What one connection is doing, as seen by the bytes that pass and the requests that are answered.
+//!
+//! The wrapper around the socket and the wrapper around the service report here; the watch that closes slow
+//! connections reads it. It knows nothing of time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
+
+use super::wire::{Fault, Protocol};
+
+/// Shared by everything that belongs to one connection. All orderings are relaxed: each field is a hint of
+/// its own, and whoever reads them is woken by what changed them.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    protocol: AtomicU8,
+    /// Requests that the service was given.
+    served: AtomicUsize,
+    /// Of these, how many it has not answered.
+    running: AtomicUsize,
+    /// Answers whose body HTTP has not yet taken.
+    unsent: AtomicUsize,
+    /// Bytes came that no request has come of yet.
+    fresh: AtomicBool,
+    /// The socket took less than it was given.
+    blocked: AtomicBool,
+    /// Bytes written.
+    written: AtomicUsize,
+    /// The last answer ends the connection although more of the request may come.
+    refused: AtomicBool,
+    /// Answers over HTTP/1.1 say `Connection: close`.
+    draining: AtomicBool,
+    fault: AtomicU8,
+}
+
+/// What a connection is waiting for. Two equal values mean that nothing moved in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// For its first request.
+    Opening,
+    /// For the rest of a request's header section.
+    Head(usize),
+    /// For us.
+    Busy,
+    /// For its peer to take bytes; with the count of [`PROGRESS`] steps so far.
+    Blocked(usize),
+    /// For its peer to open an HTTP/2 window: requests so far, answers not taken, progress.
+    Unsent(usize, usize, usize),
+    /// For the next request.
+    Idle(usize),
+}
+
+impl Pulse {
+    /// The state of things.
+    pub(super) fn phase(&self) -> Phase {
+        let served = self.served.load(Relaxed);
+        let progress = self.written.load(Relaxed) / PROGRESS;
+        let unsent = self.unsent.load(Relaxed);
+        let protocol = self.protocol();
+        if self.blocked.load(Relaxed) {
+            Phase::Blocked(progress)
+        } else if self.running.load(Relaxed) > 0 {
+            Phase::Busy
+        } else if unsent > 0 {
+            Phase::Unsent(served, unsent, progress)
+        } else if served == 0 && protocol != Protocol::Http2 {
+            Phase::Opening
+        } else if protocol == Protocol::Http1 && self.fresh.load(Relaxed) {
+            Phase::Head(served)
+        } else {
+            // In HTTP/2 pings and window updates come between requests, so bytes alone mean nothing.
+            Phase::Idle(served)
+        }
+    }
+
+    /// Begins a request.
+    pub(super) fn begin(self: &Arc<Self>) -> Ticket {
+        self.fresh.store(false, Relaxed);
+        self.served.fetch_add(1, Relaxed);
+        self.running.fetch_add(1, Relaxed);
+        Ticket { pulse: Arc::clone(self), answered: false }
+    }
+
+    pub(super) fn served(&self) -> usize {
+        self.served.load(Relaxed)
+    }
+
+    /// Whether the service has nothing to do and nothing waits to be written: what comes is a new request.
+    pub(super) fn is_quiet(&self) -> bool {
+        let counters = [&self.running, &self.unsent];
+        counters.iter().all(|counter| counter.load(Relaxed) == 0) && !self.blocked.load(Relaxed)
+    }
+
+    pub(super) fn bytes_came(&self, protocol: Protocol) {
+        self.protocol.store(protocol as u8, Relaxed);
+        self.fresh.store(true, Relaxed);
+    }
+
+    pub(super) fn bytes_went(&self, n: usize) {
+        self.written.fetch_add(n, Relaxed);
+    }
+
+    pub(super) fn set_blocked(&self, blocked: bool) {
+        self.blocked.store(blocked, Relaxed);
+    }
+
+    /// To be called when an answer ends the connection in the middle of a request.
+    pub(super) fn refuse(&self) {
+        self.refused.store(true, Relaxed);
+    }
+
+    /// Whether closing now could lose an answer: a socket with unread bytes is reset, not closed.
+    pub(super) fn may_have_unread(&self) -> bool {
+        self.refused.load(Relaxed) || (self.protocol() == Protocol::Http1 && self.fresh.load(Relaxed))
+    }
+
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    /// Whether an answer should carry `Connection: close`.
+    pub(super) fn closes(&self) -> bool {
+        self.draining.load(Relaxed) && self.protocol() == Protocol::Http1
+    }
+
+    pub(super) fn set_fault(&self, fault: Fault) {
+        self.fault.store(fault as u8, Relaxed);
+    }
+
+    /// What was wrong with the bytes, if anything.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        [Fault::TargetTooLong, Fault::BareLineFeed].into_iter().find(|f| *f as u8 == self.fault.load(Relaxed))
+    }
+
+    fn protocol(&self) -> Protocol {
+        let protocol = self.protocol.load(Relaxed);
+        [Protocol::Http1, Protocol::Http2]
+            .into_iter()
+            .find(|p| *p as u8 == protocol)
+            .unwrap_or(Protocol::Unknown)
+    }
+}
+
+/// One request, from its head until HTTP has taken its answer.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    pulse: Arc<Pulse>,
+    answered: bool,
+}
+
+impl Ticket {
+    /// The connection that the request came by.
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    /// The service has answered.
+    pub(super) fn answered(&mut self) {
+        if !std::mem::replace(&mut self.answered, true) {
+            self.pulse.unsent.fetch_add(1, Relaxed);
+            self.pulse.running.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let counter = if self.answered { &self.pulse.unsent } else { &self.pulse.running };
+        counter.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Bytes that a peer must take within `limits.write_timeout`: fewer are no progress, so that a peer cannot
+/// hold an answer for hours a byte at a time.
+const PROGRESS: usize = 4 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_opens_reads_works_and_rests() {
+        let pulse = Arc::new(Pulse::default());
+        assert_eq!(pulse.phase(), Phase::Opening);
+        pulse.bytes_came(Protocol::Http1);
+        assert_eq!(pulse.phase(), Phase::Opening, "the first head has the time of the first wait");
+        let mut ticket = pulse.begin();
+        assert_eq!(pulse.phase(), Phase::Busy);
+        ticket.answered();
+        assert_eq!(pulse.phase(), Phase::Unsent(1, 1, 0));
+        drop(ticket);
+        assert_eq!(pulse.phase(), Phase::Idle(1));
+        pulse.bytes_came(Protocol::Http1);
+        assert_eq!(pulse.phase(), Phase::Head(1));
+    }
+
+    #[test]
+    fn bytes_between_two_requests_of_http2_are_no_head() {
+        let pulse = Arc::new(Pulse::default());
+        pulse.bytes_came(Protocol::Http2);
+        assert_eq!(pulse.phase(), Phase::Idle(0));
+    }
+
+    #[test]
+    fn a_request_that_is_dropped_is_over() {
+        let pulse = Arc::new(Pulse::default());
+        pulse.bytes_came(Protocol::Http2);
+        drop(pulse.begin());
+        assert_eq!(pulse.phase(), Phase::Idle(1));
+    }
+
+    #[test]
+    fn a_few_bytes_are_no_progress() {
+        let pulse = Pulse::default();
+        pulse.set_blocked(true);
+        let before = pulse.phase();
+        pulse.bytes_went(PROGRESS - 1);
+        assert_eq!(pulse.phase(), before);
+        pulse.bytes_went(1);
+        assert_ne!(pulse.phase(), before);
+    }
+}

@@ -1,0 +1,203 @@
+//! What the bytes of a connection say before HTTP parses them.
+//!
+//! Two things that the parser below us lets pass or names otherwise: a line that ends in a bare LF, which two
+//! parsers in a row may read as two different requests, and a request line too long for any buffer.
+
+/// The protocol that a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// Not enough bytes yet.
+    Unknown = 0,
+    /// HTTP/1.0 or HTTP/1.1.
+    Http1 = 1,
+    /// HTTP/2, by its preface (RFC 9113, section 3.4).
+    Http2 = 2,
+}
+
+/// Why a connection is not listened to any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// RFC 9112, section 3: "A server that receives a request-target longer than any URI it wishes to parse
+    /// MUST respond with a 414 (URI Too Long) status code." The parser would say 431 once its buffer is full.
+    TargetTooLong = 1,
+    /// RFC 9112, section 2.2: a recipient "MAY recognize a single LF as a line terminator". We do not.
+    BareLineFeed = 2,
+}
+
+impl Fault {
+    /// The whole answer.
+    pub(super) fn reply(self) -> &'static [u8] {
+        match self {
+            Self::TargetTooLong => {
+                b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            }
+            Self::BareLineFeed => {
+                b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            }
+        }
+    }
+}
+
+/// Looks at the bytes of one connection as they come.
+#[derive(Debug)]
+pub(super) struct Wire {
+    protocol: Protocol,
+    /// Bytes of the HTTP/2 preface that came so far.
+    preface: usize,
+    /// Bytes of the request line so far; `None` once it has ended.
+    line: Option<usize>,
+    line_max: usize,
+    /// The end of what came before: enough to see a line or a head end across two reads.
+    tail: [u8; 3],
+}
+
+impl Wire {
+    /// A new connection, on which no request line may fill `line_max` bytes.
+    pub(super) fn new(line_max: usize) -> Self {
+        Self { protocol: Protocol::Unknown, preface: 0, line: Some(0), line_max, tail: [0; 3] }
+    }
+
+    /// What the connection speaks, as far as is known.
+    pub(super) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// What came before has become a request; the next bytes begin another.
+    pub(super) fn next_request(&mut self) {
+        self.line = Some(0);
+    }
+
+    /// Looks at bytes that just came. `in_head`: no request is being answered.
+    pub(super) fn see(&mut self, bytes: &[u8], in_head: bool) -> Result<(), Fault> {
+        if self.protocol == Protocol::Unknown {
+            self.detect(bytes);
+        }
+        if self.protocol != Protocol::Http1 {
+            return Ok(());
+        }
+        let result = if in_head { self.judge(bytes) } else { Ok(()) };
+        for &byte in bytes.iter().skip(bytes.len().saturating_sub(3)) {
+            self.tail = [self.tail[1], self.tail[2], byte];
+        }
+        result
+    }
+
+    fn detect(&mut self, bytes: &[u8]) {
+        let expected = &PREFACE[self.preface..];
+        let n = expected.len().min(bytes.len());
+        if expected[..n] != bytes[..n] {
+            self.protocol = Protocol::Http1;
+        } else if n == expected.len() {
+            self.protocol = Protocol::Http2;
+        } else {
+            self.preface += n;
+        }
+    }
+
+    fn judge(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        // Counting both kinds of LF is quick on thousands of bytes; where one stands matters only if they differ.
+        let feeds = bytes.iter().map(|b| usize::from(*b == b'\n')).sum::<usize>();
+        let across = usize::from(self.tail[2] == b'\r' && bytes.first() == Some(&b'\n'));
+        let pairs =
+            across + bytes.iter().zip(bytes.iter().skip(1)).filter(|p| *p == (&b'\r', &b'\n')).count();
+        if feeds != pairs && self.has_bare_feed_in_head(bytes) {
+            return Err(Fault::BareLineFeed);
+        }
+        if feeds > 0 {
+            self.line = None;
+        }
+        if let Some(line) = &mut self.line {
+            *line += bytes.len();
+            if *line >= self.line_max {
+                return Err(Fault::TargetTooLong);
+            }
+        }
+        Ok(())
+    }
+
+    /// What follows the head's end may be a body, whose lines are its own affair. It may also be the next request,
+    /// which passes; proxies that share a connection among callers do not pipeline on it.
+    fn has_bare_feed_in_head(&self, bytes: &[u8]) -> bool {
+        let text = [&self.tail[..], bytes].concat();
+        let bare = (3..text.len()).find(|&i| text[i] == b'\n' && text[i - 1] != b'\r');
+        let end = text.windows(4).position(|four| four == b"\r\n\r\n");
+        bare.is_some_and(|bare| end.is_none_or(|end| bare < end))
+    }
+}
+
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all_at_once_and_byte_by_byte(text: &[u8]) -> [Result<(), Fault>; 2] {
+        let mut slow = Wire::new(100);
+        let slowly = text.iter().try_for_each(|byte| slow.see(&[*byte], true));
+        [Wire::new(100).see(text, true), slowly]
+    }
+
+    #[test]
+    fn a_preface_is_told_from_a_request_line_however_it_is_cut() {
+        for cut in 1..PREFACE.len() {
+            let mut wire = Wire::new(100);
+            wire.see(&PREFACE[..cut], true).unwrap();
+            assert_eq!(wire.protocol(), Protocol::Unknown);
+            wire.see(&PREFACE[cut..], true).unwrap();
+            assert_eq!(wire.protocol(), Protocol::Http2);
+        }
+        let mut wire = Wire::new(100);
+        wire.see(b"PRI * HTTP/1.1\r\n", true).unwrap();
+        assert_eq!(wire.protocol(), Protocol::Http1);
+    }
+
+    #[test]
+    fn a_line_that_ends_in_a_bare_feed_is_a_fault() {
+        for text in
+            [&b"GET / HTTP/1.1\nhost: a\r\n\r\n"[..], b"GET / HTTP/1.1\r\nx: a\n\nGET / HTTP/1.1\r\n\r\n"]
+        {
+            assert_eq!(all_at_once_and_byte_by_byte(text), [Err(Fault::BareLineFeed); 2]);
+        }
+    }
+
+    #[test]
+    fn lines_that_end_as_they_should_pass() {
+        let text = b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        assert_eq!(all_at_once_and_byte_by_byte(text), [Ok(()); 2]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn good_requests_pass_however_they_are_cut(
+            cuts in proptest::collection::vec((1usize..60, proptest::bool::ANY, proptest::bool::ANY), 1..20),
+        ) {
+            let text = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(10);
+            let mut wire = Wire::new(100);
+            let mut rest = &text[..];
+            for (length, in_head, served) in cuts {
+                let (bytes, next) = rest.split_at(length.min(rest.len()));
+                proptest::prop_assert_eq!(wire.see(bytes, in_head), Ok(()));
+                if served {
+                    wire.next_request();
+                }
+                rest = next;
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_may_have_any_lines() {
+        let text = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\na\nb";
+        assert_eq!(Wire::new(100).see(text, true), Ok(()));
+        let mut wire = Wire::new(100);
+        wire.see(&text[..text.len() - 3], true).unwrap();
+        assert_eq!(wire.see(b"a\nb", false), Ok(()), "a request is being answered");
+    }
+
+    #[test]
+    fn a_request_line_that_fills_the_buffer_is_a_fault() {
+        let text = [&b"GET /"[..], &[b'a'; 95]].concat();
+        assert_eq!(all_at_once_and_byte_by_byte(&text), [Err(Fault::TargetTooLong); 2]);
+        assert_eq!(Wire::new(100).see(&text[..99], true), Ok(()));
+    }
+}

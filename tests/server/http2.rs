@@ -1,0 +1,177 @@
+//! HTTP/2 with prior knowledge.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use connector_cache::error::Rejection;
+use connector_cache::server::Limits;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use crate::raw::Raw;
+use crate::stub::{patient, start, until};
+
+struct Client {
+    send: SendRequest<Full<Bytes>>,
+    connection: JoinHandle<hyper::Result<()>>,
+}
+
+impl Client {
+    async fn connect(address: SocketAddr, window: u32) -> Self {
+        let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(window);
+        let (send, connection) = builder.handshake(io).await.unwrap();
+        Self { send, connection: tokio::spawn(connection) }
+    }
+
+    async fn ask(&mut self, request: http::request::Builder, body: &'static str) -> Response<Incoming> {
+        self.send.ready().await.unwrap();
+        self.send.send_request(request.body(Full::from(body)).unwrap()).await.unwrap()
+    }
+
+    async fn get(&mut self, path: &str) -> Response<Incoming> {
+        self.ask(Request::get(format!("http://cache{path}")), "").await
+    }
+}
+
+async fn text(response: Response<Incoming>) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_get_is_answered_with_its_length() {
+    let server = start(patient()).await;
+    let mut client = Client::connect(server.address, 65_535).await;
+    let response = client.get("/a").await;
+    assert_eq!(response.headers()["content-length"], "2");
+    assert_eq!(text(response).await, "/a");
+}
+
+#[tokio::test]
+async fn line_83_head_has_the_length_of_get_and_no_body() {
+    let server = start(patient()).await;
+    let mut client = Client::connect(server.address, 65_535).await;
+    let response = client.ask(Request::head("http://cache/four"), "").await;
+    assert_eq!(response.headers()["content-length"], "5");
+    assert_eq!(text(response).await, "");
+    assert_eq!(text(client.get("/next").await).await, "/next");
+}
+
+#[tokio::test]
+async fn f36_a_token_of_16_kb_works_and_one_of_64_kb_is_431() {
+    let server = start(patient()).await;
+    let mut client = Client::connect(server.address, 65_535).await;
+    let with_token = |length| {
+        let token = format!("Bearer {}", "t".repeat(length));
+        Request::get("http://cache/token").header("authorization", token)
+    };
+    let response = client.ask(with_token(16 << 10), "").await;
+    assert_eq!(text(response).await, ((16 << 10) + 7).to_string());
+    assert_eq!(client.ask(with_token(64 << 10), "").await.status(), 431);
+    assert_eq!(text(client.get("/next").await).await, "/next");
+}
+
+#[tokio::test]
+async fn f44_a_body_or_a_host_unlike_the_authority_is_refused_and_the_connection_goes_on() {
+    let server = start(patient()).await;
+    let mut client = Client::connect(server.address, 65_535).await;
+    assert_eq!(client.ask(Request::get("http://cache/a"), "body").await.status(), 400);
+    let other = Request::get("http://cache/a").header("host", "other");
+    assert_eq!(client.ask(other, "").await.status(), 400);
+    assert_eq!(server.stub.asked(), [""; 0]);
+    assert_eq!((server.rejected(Rejection::Body), server.rejected(Rejection::Host)), (1, 1));
+    assert_eq!(client.get("/next").await.status(), 200);
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_told_to_go() {
+    let server = start(Limits { idle_timeout: Duration::from_millis(100), ..patient() }).await;
+    let mut client = Client::connect(server.address, 65_535).await;
+    text(client.get("/a").await).await;
+    client.connection.await.unwrap().expect("GOAWAY is no error");
+}
+
+#[tokio::test]
+async fn f49_a_window_that_stays_shut_ends_the_connection() {
+    let server = start(Limits { write_timeout: Duration::from_millis(100), ..patient() }).await;
+    let mut client = Client::connect(server.address, 0).await;
+    let response = client.get("/a").await;
+    assert_eq!(response.status(), 200, "the head needs no window");
+    until("the connection is closed", || server.rejected(Rejection::Slow) == 1).await;
+}
+
+/// A frame of HTTP/2 (RFC 9113, section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+/// `GET http://a/` in HPACK.
+const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
+
+/// The error code of the GOAWAY in `bytes`, which holds whole frames.
+fn goaway(mut bytes: &[u8]) -> Option<u32> {
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = bytes {
+        let (payload, next) = rest.split_at_checked(u32::from_be_bytes([0, *a, *b, *c]) as usize)?;
+        if *kind == GOAWAY {
+            return Some(u32::from_be_bytes(payload.get(4..8)?.try_into().ok()?));
+        }
+        bytes = next;
+    }
+    None
+}
+
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+#[tokio::test]
+async fn f50_streams_opened_only_to_be_reset_end_the_connection() {
+    let server = start(patient()).await;
+    let mut raw = Raw::connect(server.address).await;
+    let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    for n in 0..10_000 {
+        bytes.extend(frame(HEADERS, 5, n * 2 + 1, GET));
+        bytes.extend(frame(RST_STREAM, 0, n * 2 + 1, &8u32.to_be_bytes()));
+    }
+    raw.send(bytes).await;
+    assert_eq!(goaway(&raw.rest().await), Some(ENHANCE_YOUR_CALM));
+}
+
+#[tokio::test]
+async fn f51_a_header_block_without_end_ends_the_connection() {
+    let server = start(patient()).await;
+    let mut raw = Raw::connect(server.address).await;
+    let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &frame(HEADERS, 1, 1, GET)].concat();
+    for _ in 0..1_000 {
+        bytes.extend(frame(CONTINUATION, 0, 1, &[]));
+    }
+    raw.send(bytes).await;
+    assert_eq!(goaway(&raw.rest().await), Some(ENHANCE_YOUR_CALM));
+}
+
+#[tokio::test]
+async fn f61_a_drain_says_goaway_and_lets_streams_finish() {
+    let server = start(patient()).await;
+    let mut raw = Raw::connect(server.address).await;
+    let held = [&[0x82, 0x86, 0x44, 5], &b"/held"[..], &[0x41, 1, b'a']].concat();
+    raw.send([PREFACE, &frame(SETTINGS, 0, 0, &[]), &frame(HEADERS, 5, 1, &held)].concat()).await;
+    until("the request is held", || server.stub.held() == 1).await;
+    server.drain.cancel();
+    raw.wait(|bytes| goaway(bytes) == Some(0)).await;
+    server.stub.release();
+    raw.wait(|bytes| bytes.ends_with(b"/held")).await;
+    drop(raw);
+    assert_eq!(server.task.await.unwrap(), 0);
+}

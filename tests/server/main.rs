@@ -1,0 +1,16 @@
+//! The server over real sockets, with a handler that does what the path says.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends where something is not as expected"
+)]
+
+mod admin;
+mod drain;
+mod framing;
+mod http2;
+mod raw;
+mod stub;
+mod times;
+mod tls;

@@ -1,0 +1,144 @@
+//! A handler that does what the path says, in a running server.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use connector_cache::answer::{Answer, Handler};
+use connector_cache::cache::status::Outcome;
+use connector_cache::clock::Clock;
+use connector_cache::error::{Problem, Rejection, Response};
+use connector_cache::ids::Ids;
+use connector_cache::layers::Stack;
+use connector_cache::metrics::Metrics;
+use connector_cache::server::{Config, Drain, Limits, Server};
+use connector_cache::telemetry::Access;
+use http::request::Parts;
+use http_body_util::Full;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// `/held` waits for [`Stub::release`], `/panic` panics, `/big` is 8 MiB, `/token` tells the length of the
+/// Authorization field, and everything else answers with its own path.
+pub(crate) struct Stub {
+    asked: Mutex<Vec<String>>,
+    held: AtomicUsize,
+    gate: Semaphore,
+}
+
+impl Stub {
+    /// The paths that were asked for.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// Requests that wait at `/held`.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(SeqCst)
+    }
+
+    /// Lets one request at `/held` go on.
+    pub(crate) fn release(&self) {
+        self.gate.add_permits(1);
+    }
+}
+
+impl Handler for Stub {
+    async fn handle(&self, request: &Parts, _: &Ids) -> Answer {
+        let path = request.uri.path().to_owned();
+        self.asked.lock().unwrap().push(path.clone());
+        let body = match &*path {
+            "/panic" => panic!("on demand"),
+            "/big" => Bytes::from(vec![b'x'; 8 << 20]),
+            "/token" => request.headers["authorization"].len().to_string().into(),
+            "/held" => {
+                self.held.fetch_add(1, SeqCst);
+                self.gate.acquire().await.unwrap().forget();
+                path.into()
+            }
+            _ => path.into(),
+        };
+        Answer {
+            response: Response::new(Full::new(body)),
+            outcome: Outcome::Hit,
+            reason: None,
+            token_tag: None,
+        }
+    }
+
+    fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
+        let response = problem.response(ids, Clock::system().now());
+        Answer { response, outcome: Outcome::None, reason: Some(problem.reason()), token_tag: None }
+    }
+}
+
+/// A server that runs.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) stub: Arc<Stub>,
+    pub(crate) drain: CancellationToken,
+    pub(crate) tls: Option<Arc<connector_cache::server::tls::Tls>>,
+    pub(crate) task: JoinHandle<usize>,
+}
+
+impl Running {
+    pub(crate) fn rejected(&self, reason: Rejection) -> u64 {
+        self.metrics.rejected.get(reason)
+    }
+}
+
+/// Limits that no test reaches by accident.
+pub(crate) fn patient() -> Limits {
+    let long = Duration::from_secs(20);
+    Limits {
+        tls_timeout: long,
+        header_timeout: long,
+        idle_timeout: long,
+        write_timeout: long,
+        request_timeout: long,
+        ..Limits::default()
+    }
+}
+
+pub(crate) fn config(limits: Limits) -> Config {
+    Config {
+        limits,
+        drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(10) },
+        ..Config::default()
+    }
+}
+
+pub(crate) async fn start(limits: Limits) -> Running {
+    start_with(config(limits)).await
+}
+
+pub(crate) async fn start_with(config: Config) -> Running {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let stub = Arc::new(Stub { asked: Mutex::default(), held: AtomicUsize::new(0), gate: Semaphore::new(0) });
+    let stack = Stack::new(Arc::clone(&stub), Arc::clone(&metrics), Access::All, &config.limits);
+    let drain = CancellationToken::new();
+    let server = Server::new(config, Arc::clone(&metrics)).unwrap();
+    let tls = server.tls().cloned();
+    let task = tokio::spawn(server.serve(listener, Arc::new(stack), drain.clone()));
+    Running { address, metrics, stub, drain, tls, task }
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{what} did not come about"));
+}
+
+/// Longer than anything takes; only a test that fails waits for it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);

@@ -1,0 +1,111 @@
+//! Connections that take too long, and too many of them.
+
+use std::time::Duration;
+
+use connector_cache::error::Rejection;
+use connector_cache::server::Limits;
+
+use crate::raw::{Raw, get};
+use crate::stub::{patient, start, until};
+
+const SHORT: Duration = Duration::from_millis(100);
+
+#[tokio::test]
+async fn f48_a_connection_that_says_too_little_is_closed() {
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r";
+    for bytes in ["", "G", "GET / HTTP/1.1\r\nHost: cac", preface] {
+        let server = start(Limits { header_timeout: SHORT, ..patient() }).await;
+        let mut raw = Raw::connect(server.address).await;
+        raw.send(bytes).await;
+        assert_eq!(raw.rest_text().await, "", "{bytes:?}");
+        assert_eq!(server.rejected(Rejection::Slow), 1, "{bytes:?}");
+    }
+}
+
+#[tokio::test]
+async fn f48_a_byte_now_and_then_does_not_help() {
+    let server = start(Limits { header_timeout: SHORT, ..patient() }).await;
+    let (mut read, mut write) = tokio::net::TcpStream::connect(server.address).await.unwrap().into_split();
+    let trickle = tokio::spawn(async move {
+        let mut pause = tokio::time::interval(SHORT / 5);
+        for byte in std::iter::repeat(b'G') {
+            pause.tick().await;
+            if tokio::io::AsyncWriteExt::write_all(&mut write, &[byte]).await.is_err() {
+                break;
+            }
+        }
+    });
+    let mut end = Vec::new();
+    let read = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut end);
+    let _ = tokio::time::timeout(crate::stub::PATIENCE, read).await.expect("the server hangs up");
+    trickle.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pause_between_requests_has_a_time_of_its_own() {
+    let server = start(Limits { idle_timeout: SHORT, ..patient() }).await;
+    let mut raw = Raw::connect(server.address).await;
+    assert_eq!(raw.get("/a").await.status(), 200);
+    assert_eq!(raw.rest_text().await, "");
+    assert_eq!(server.rejected(Rejection::Slow), 0, "to be idle is no fault");
+}
+
+#[tokio::test]
+async fn a_second_header_has_the_time_of_the_first() {
+    let server = start(Limits { header_timeout: SHORT, ..patient() }).await;
+    let mut raw = Raw::connect(server.address).await;
+    assert_eq!(raw.get("/a").await.status(), 200);
+    raw.send("GET / HTTP/1.1\r\n").await;
+    assert_eq!(raw.rest_text().await, "");
+    assert_eq!(server.rejected(Rejection::Slow), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_us_is_not_idle() {
+    let limits = Limits { idle_timeout: SHORT, header_timeout: SHORT, write_timeout: SHORT, ..patient() };
+    let server = start(limits).await;
+    let mut raw = Raw::connect(server.address).await;
+    raw.send(get("/held")).await;
+    until("the request is held", || server.stub.held() == 1).await;
+    // Another connection lives and dies of each timeout while the first waits.
+    let mut other = Raw::connect(server.address).await;
+    other.get("/a").await;
+    assert_eq!(other.rest_text().await, "");
+    assert_eq!(Raw::connect(server.address).await.rest_text().await, "");
+    server.stub.release();
+    assert_eq!(raw.reply(true).await.unwrap().body, "/held");
+}
+
+#[tokio::test]
+async fn f49_a_peer_that_takes_no_bytes_is_closed() {
+    let server = start(Limits { write_timeout: SHORT, ..patient() }).await;
+    let mut raw = Raw::connect(server.address).await;
+    raw.send([get("/big"), get("/big"), get("/big")].concat()).await;
+    until("the connection is closed", || server.rejected(Rejection::Slow) == 1).await;
+}
+
+#[tokio::test]
+async fn a_connection_past_the_limit_is_closed_and_the_others_go_on() {
+    let server = start(Limits { connections: 1, ..patient() }).await;
+    let mut first = Raw::connect(server.address).await;
+    first.get("/a").await;
+    assert_eq!(Raw::connect(server.address).await.rest_text().await, "");
+    assert_eq!(server.rejected(Rejection::Connections), 1);
+    assert_eq!(first.get("/b").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_place_is_free_again_when_its_connection_ends() {
+    let server = start(Limits { connections: 1, ..patient() }).await;
+    let mut first = Raw::connect(server.address).await;
+    first.send("GET /a HTTP/1.1\r\nHost: cache\r\nConnection: close\r\n\r\n").await;
+    first.rest().await;
+    drop(first);
+    // The place is given back just after the connection's end; whoever comes before that is sent away.
+    let mut second = Raw::connect(server.address).await;
+    second.send(get("/b")).await;
+    while second.reply(true).await.is_none() {
+        second = Raw::connect(server.address).await;
+        second.send(get("/b")).await;
+    }
+}
