@@ -216,7 +216,8 @@ const NAMESPACE: &str = "connector_cache";
 const OTHER: &str = "other";
 /// Seconds: a hit takes tens of microseconds, Graph 100 ms and more, and ten seconds is the deadline.
 const BUCKETS: [f64; 17] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0,
 ];
 /// Statuses that we answer with or that Graph documents. 200 first: it is looked up most.
 const STATUSES: [(u16, &str); 22] = [
