@@ -1,6 +1,7 @@
 //! What comes back from a decision: the response, and what is told of it.
 
 use std::future::Future;
+use std::net::IpAddr;
 
 use http::request::Parts;
 
@@ -33,8 +34,8 @@ impl std::fmt::Display for TokenTag {
 
 /// Whoever answers requests that have passed the layers.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request that has no body. Never fails: every request ends in an answer.
-    fn handle(&self, request: &Parts, ids: &Ids) -> impl Future<Output = Answer> + Send;
+    /// Answers one request of `peer` that has no body. Never fails: every request ends in an answer.
+    fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> impl Future<Output = Answer> + Send;
 
     /// The answer for a request that ended outside the handler.
     fn problem(&self, problem: Problem, ids: &Ids) -> Answer;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::cache::{flight, freshness, store};
 use crate::resource::ApiVersion;
-use crate::{admin, origin, scrub, server, telemetry};
+use crate::{admin, budget, origin, scrub, server, telemetry};
 
 mod base_url;
 mod layers;
@@ -39,6 +39,8 @@ pub struct Config {
     pub freshness: freshness::Config,
     /// `limits.followers`, `limits.follower_wait`
     pub flight: flight::Config,
+    /// `limits.unproven_*`
+    pub budget: budget::Config,
     /// `scrub.*`
     pub scrub: scrub::Config,
     /// `log.*`
@@ -68,6 +70,7 @@ impl Default for Config {
             store: store::Config::default(),
             freshness: freshness::Config::default(),
             flight: flight::Config::default(),
+            budget: budget::Config::default(),
             scrub: scrub::Config::default(),
             telemetry: telemetry::Config::default(),
         }
@@ -101,6 +104,7 @@ impl Effective {
             freshness: parts::freshness(&mut reader),
             store: parts::store(&mut reader),
             flight: parts::flight(&mut reader),
+            budget: parts::budget(&mut reader),
             scrub: parts::scrub(&mut reader),
             telemetry: parts::telemetry(&mut reader),
         };

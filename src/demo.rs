@@ -1,7 +1,7 @@
 //! A stand-in for Graph and the proxy before it, in one process: no network, no files.
 
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -133,9 +133,9 @@ struct Narrator {
 }
 
 impl Handler for Narrator {
-    async fn handle(&self, request: &Parts, ids: &Ids) -> Answer {
+    async fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Answer {
         let started = Instant::now();
-        let answer = self.proxy.handle(request, ids).await;
+        let answer = self.proxy.handle(request, ids, peer).await;
         self.tell(&answer, started.elapsed());
         answer
     }

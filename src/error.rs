@@ -67,6 +67,8 @@ words! {
         Handshake = "tls-handshake",
         /// As many requests as `limits.origin_requests` allows are on their way to Graph.
         Overloaded = "overloaded",
+        /// The caller's address has sent too many tokens that Graph refused.
+        UnprovenBudget = "unproven-budget",
         /// The request was not answered within `limits.request_timeout`.
         Deadline = "deadline",
         /// A fault of ours.
@@ -170,6 +172,8 @@ impl Problem {
             | Self::Origin(OriginFault::Timeout | OriginFault::ConnectTimeout) => {
                 Some((header::RETRY_AFTER, "1"))
             }
+            // By then a tenth of a minute's budget is there again.
+            Self::Rejected(Rejection::UnprovenBudget) => Some((header::RETRY_AFTER, "6")),
             _ => None,
         }
     }

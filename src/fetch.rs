@@ -3,11 +3,13 @@
 //! A fetch knows nothing of who waits for it. Whatever Graph says passes the scrubber before it goes
 //! anywhere (promise 4), and only a complete, scrubbed 200 is kept, with the proof for the token that asked.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use crate::budget::Budget;
 use crate::cache::entry::Entry;
 use crate::cache::freshness::{self, Lifetime};
 use crate::cache::status::{Bypass, NotStored, ProofResult};
@@ -32,6 +34,8 @@ pub struct Question {
     pub identity: Identity,
     /// What the token says, or why it may not use the cache.
     pub claims: Result<Claims, Bypass>,
+    /// The caller's address, where its token has no proof at all: it asks within the budget of such.
+    pub unproven: Option<IpAddr>,
     /// The caller forbids that the answer is stored, and is obeyed.
     pub no_store: bool,
     /// For correlation.
@@ -88,6 +92,8 @@ impl Fetched {
 pub struct Fetcher {
     /// Graph.
     pub origin: Origin,
+    /// What the unproven may spend.
+    pub budget: Budget,
     /// Where answers are kept.
     pub store: Arc<Store>,
     /// What every answer passes.
@@ -103,8 +109,18 @@ pub struct Fetcher {
 impl Fetcher {
     /// Asks Graph and sees to the answer.
     pub async fn fetch(&self, question: &Question) -> Fetched {
+        let pass = match question.unproven {
+            Some(peer) => match self.budget.enter(peer).await {
+                Ok(pass) => Some(pass),
+                Err(reason) => return Fetched::Failed(Problem::Rejected(reason)),
+            },
+            None => None,
+        };
         let (ticket, asked) = (self.store.ticket(), self.clock.now());
         let answer = self.origin.ask(&question.resource, &question.identity.token, &question.ids).await;
+        if let (Some(pass), Ok(OriginAnswer { status: StatusCode::UNAUTHORIZED, .. })) = (&pass, &answer) {
+            pass.failed(self.clock.now());
+        }
         let fetched = match answer {
             Ok(answer) if answer.status == StatusCode::OK => self.accept(question, &answer, ticket, asked),
             Ok(answer) => self.refuse(question, &answer),

@@ -5,7 +5,7 @@
 
 mod record;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,12 +45,12 @@ impl<H: Handler> Stack<H> {
     }
 
     /// Answers one request. `has_body`: more than its head is to come.
-    pub async fn respond(&self, request: &Parts, has_body: bool) -> Response {
+    pub async fn respond(&self, request: &Parts, has_body: bool, peer: IpAddr) -> Response {
         let ids = Ids::of(&request.headers);
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
         let mut record = Record::begin(&self.metrics, self.access, request, &ids);
         let answer = match message::check(request, has_body, &self.message) {
-            Ok(()) => self.handle(request, &ids).await,
+            Ok(()) => self.handle(request, &ids, peer).await,
             Err(reason) => self.reject(reason, &ids),
         };
         record.end(&answer);
@@ -63,9 +63,9 @@ impl<H: Handler> Stack<H> {
     }
 
     /// The handler's answer, if it comes in time and without a fault.
-    async fn handle(&self, request: &Parts, ids: &Ids) -> Answer {
+    async fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Answer {
         // The handler is not used again before it has been called anew, so no broken state of its own is seen.
-        let answer = AssertUnwindSafe(async { self.handler.handle(request, ids).await }).catch_unwind();
+        let answer = AssertUnwindSafe(async { self.handler.handle(request, ids, peer).await }).catch_unwind();
         match tokio::time::timeout(self.deadline, answer).await {
             Ok(Ok(answer)) => answer,
             // The payload is dropped unseen: it may quote what must not be told.
@@ -81,10 +81,10 @@ impl<H: Handler> Stack<H> {
 }
 
 impl<H: Handler> Service for Stack<H> {
-    async fn answer(&self, request: Request<Incoming>, _: SocketAddr) -> Response {
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response {
         let (head, body) = request.into_parts();
         // The body is held until the answer is there: an unread one ends the connection when it is dropped.
-        self.respond(&head, !body.is_end_stream()).await
+        self.respond(&head, !body.is_end_stream(), peer.ip()).await
     }
 }
 

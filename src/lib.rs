@@ -1,6 +1,7 @@
 //! connector-cache
 pub mod admin;
 pub mod answer;
+pub mod budget;
 pub mod cache;
 pub mod clock;
 pub mod config;

@@ -4,6 +4,7 @@
 //! proof in it, an entry may be used. Everything else is a question to Graph, in a flight of the token's own.
 //! The parts that are called here decide nothing about each other.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,8 +58,8 @@ struct Found {
 }
 
 impl Handler for Proxy {
-    async fn handle(&self, request: &Parts, ids: &Ids) -> Answer {
-        self.answer(request, ids).await.unwrap_or_else(|rejection| {
+    async fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Answer {
+        self.answer(request, ids, peer).await.unwrap_or_else(|rejection| {
             self.0.fetcher.metrics.rejected.inc(rejection);
             self.problem(Problem::Rejected(rejection), ids)
         })
@@ -81,7 +82,7 @@ impl Proxy {
     }
 
     /// Answers from memory when the rules allow it, from Graph otherwise.
-    async fn answer(&self, request: &Parts, ids: &Ids) -> Result<Answer, Rejection> {
+    async fn answer(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Result<Answer, Rejection> {
         let (uri, headers) = (&request.uri, &request.headers);
         let resource = Arc::new(Resource::parse(uri.path(), uri.query(), headers, self.0.default_version)?);
         let identity = Identity::of(headers, &self.0.secrets)?;
@@ -89,7 +90,9 @@ impl Proxy {
         let delivery = Delivery { request, ids, tag: identity.tag };
         let grant = self.0.fetcher.store.grant(&identity.fingerprint);
         let claims = self.claims(&identity, grant.as_deref(), now);
-        let question = Question { resource, identity, claims, no_store: client.no_store, ids: ids.clone() };
+        let unproven = grant.is_none().then_some(peer);
+        let (no_store, ids) = (client.no_store, ids.clone());
+        let question = Question { resource, identity, claims, unproven, no_store, ids };
         let claims = match question.claims {
             Ok(claims) => claims,
             Err(reason) => return self.bypass(&question, reason, &delivery).await,

@@ -2,7 +2,6 @@
 //!
 //! Whoever calls binds the ports and says when to stop, so that tests do both in their own way.
 
-use std::future::Future;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, Admin};
 use crate::answer::Handler;
+use crate::budget::Budget;
 use crate::cache::flight::Flights;
 use crate::cache::store::Store;
 use crate::clock::Clock;
@@ -91,6 +91,7 @@ impl App {
         let keep = config.freshness.ttl.max(config.freshness.proof_ttl) + grace;
         let fetcher = Fetcher {
             origin: Origin::new(&config.origin, Arc::clone(&metrics))?,
+            budget: Budget::new(&config.budget, config.origin.timeout, clock.clone()),
             store: Arc::new(Store::new(&config.store, keep, &metrics)),
             scrubber: Scrubber::new(&config.scrub, config.origin.max_body),
             freshness: config.freshness.clone(),
@@ -204,16 +205,10 @@ pub fn stop_on_signal() -> Result<CancellationToken, StartError> {
     Ok(stop)
 }
 
-fn announce_drain(
-    stop: CancellationToken,
-    readiness: Readiness,
-    metrics: Arc<Metrics>,
-) -> impl Future<Output = ()> {
-    async move {
-        stop.cancelled().await;
-        readiness.drain();
-        metrics.draining.set(1);
-    }
+async fn announce_drain(stop: CancellationToken, readiness: Readiness, metrics: Arc<Metrics>) {
+    stop.cancelled().await;
+    readiness.drain();
+    metrics.draining.set(1);
 }
 
 /// Empties the cache when the wall clock was set back by more than a minute: no end of a token can be

@@ -11,7 +11,7 @@ use super::reader::Reader;
 use super::rules::{Address, Count, FilePath, Filter, Names, OneOf, Size, Span, Text};
 use crate::cache::{flight, freshness, store};
 use crate::resource::ApiVersion;
-use crate::{admin, origin, scrub, server, telemetry};
+use crate::{admin, budget, origin, scrub, server, telemetry};
 
 pub(super) fn server(r: &mut Reader) -> server::Config {
     let default = server::Config::default();
@@ -130,6 +130,24 @@ pub(super) fn flight(r: &mut Reader) -> flight::Config {
     flight::Config {
         followers: r.get("limits.followers", &Count(0..=1_000_000), default.followers),
         wait: r.get("limits.follower_wait", &Span(within(MINUTE * 10)), default.wait),
+    }
+}
+
+pub(super) fn budget(r: &mut Reader) -> budget::Config {
+    let default = budget::Config::default();
+    budget::Config {
+        in_flight: r.get("limits.unproven_requests", &Count(1..=100_000), default.in_flight),
+        in_flight_per_address: r.get(
+            "limits.unproven_per_address",
+            &Count(1..=100_000),
+            default.in_flight_per_address,
+        ),
+        failures: r.get("limits.unproven_failures", &Count(1..=1_000_000), default.failures),
+        failures_per_address: r.get(
+            "limits.unproven_failures_per_address",
+            &Count(1..=1_000_000),
+            default.failures_per_address,
+        ),
     }
 }
 

@@ -75,6 +75,11 @@ fn rejected(reason: R) -> Row {
         R::Malformed | R::Handshake => (400, "BadRequest", "The request is not well formed."),
         R::Slow => (408, "RequestTimeout", "The request took too long to come."),
         R::Overloaded => (503, "ServiceNotAvailable", "Too many requests are waiting for Microsoft Graph."),
+        R::UnprovenBudget => (
+            429,
+            "TooManyRequests",
+            "Too many requests from this address carried an access token that Microsoft Graph refused.",
+        ),
         R::Deadline => (504, "GatewayTimeout", "The request was not answered in time."),
         R::Panic => (500, "InternalServerError", "The request met a fault in the cache."),
     };

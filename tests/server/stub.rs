@@ -48,7 +48,7 @@ impl Stub {
 }
 
 impl Handler for Stub {
-    async fn handle(&self, request: &Parts, _: &Ids) -> Answer {
+    async fn handle(&self, request: &Parts, _: &Ids, _: std::net::IpAddr) -> Answer {
         let path = request.uri.path().to_owned();
         self.asked.lock().unwrap().push(path.clone());
         let body = match &*path {

@@ -1,0 +1,113 @@
+//! What requests without a proof may spend.
+//!
+//! A token that Graph has not said 200 to yet costs a question to Graph, and anybody can make up tokens. A
+//! flood of them must spend neither the quota that Graph gives the application they name nor the places of
+//! callers that have proofs. So the unproven wait for a place of their own, few at a time, and what counts
+//! against an address is only that Graph said 401: an honest caller's first request costs nothing, however
+//! many start cold behind one address. Claims play no part; nothing here knows a token.
+
+mod address;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use self::address::{Address, Failures, network};
+use crate::clock::{Clock, Now};
+use crate::error::Rejection;
+
+/// What the budget needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `limits.unproven_requests`: questions of the unproven under way at one time; more wait.
+    pub in_flight: usize,
+    /// `limits.unproven_per_address`: of one client address at one time.
+    pub in_flight_per_address: usize,
+    /// `limits.unproven_failures`: 401s in a minute, of all addresses together.
+    pub failures: usize,
+    /// `limits.unproven_failures_per_address`: 401s in a minute for one address.
+    pub failures_per_address: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { in_flight: 128, in_flight_per_address: 64, failures: 300, failures_per_address: 60 }
+    }
+}
+
+/// The purse of the unproven.
+#[derive(Debug)]
+pub struct Budget {
+    places: Arc<Semaphore>,
+    all: Failures,
+    addresses: Cache<IpAddr, Arc<Address>>,
+    config: Config,
+    wait: Duration,
+    clock: Clock,
+}
+
+/// A place to ask from. Dropping it gives the place back.
+#[derive(Debug)]
+pub struct Pass<'a> {
+    budget: &'a Budget,
+    address: Arc<Address>,
+    _places: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+}
+
+impl Budget {
+    /// A full purse. `wait` is how long a request waits for a place.
+    pub fn new(config: &Config, wait: Duration, clock: Clock) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(config.in_flight)),
+            all: Failures::new(config.failures),
+            addresses: Cache::builder().max_capacity(ADDRESSES).time_to_idle(FORGOTTEN_AFTER).build(),
+            config: config.clone(),
+            wait,
+            clock,
+        }
+    }
+
+    /// Waits for a place. Refuses an address that has spent what it may: before the wait, and after it, so
+    /// that whoever queued while the address was found out does not ask either.
+    pub async fn enter(&self, peer: IpAddr) -> Result<Pass<'_>, Rejection> {
+        let address = self.addresses.get_with(network(peer), || {
+            Arc::new(Address::new(self.config.in_flight_per_address, self.config.failures_per_address))
+        });
+        self.check(&address)?;
+        let places = timeout(self.wait, async {
+            let own = Arc::clone(&address.places).acquire_owned().await?;
+            Ok::<_, AcquireError>((own, Arc::clone(&self.places).acquire_owned().await?))
+        });
+        let places = places.await.map_err(|_| Rejection::Overloaded)?.map_err(|_| Rejection::Overloaded)?;
+        self.check(&address)?;
+        Ok(Pass { budget: self, address, _places: places })
+    }
+
+    /// An address may go on while it has something left. When all have spent too much together, those that
+    /// did nothing wrong lately may still go on.
+    fn check(&self, address: &Address) -> Result<(), Rejection> {
+        let now = self.clock.now();
+        let spent = address.failures.exhausted(now) || (self.all.exhausted(now) && address.failures.any(now));
+        if spent { Err(Rejection::UnprovenBudget) } else { Ok(()) }
+    }
+}
+
+impl Pass<'_> {
+    /// Graph said 401.
+    pub fn failed(&self, now: Now) {
+        self.address.failures.count(now);
+        self.budget.all.count(now);
+    }
+}
+
+/// Addresses that are remembered. Past that the one longest unseen starts anew.
+const ADDRESSES: u64 = 100_000;
+/// After so long without a request an address has nothing to answer for.
+const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
+
+#[cfg(test)]
+mod tests;
