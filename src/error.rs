@@ -1,6 +1,6 @@
 //! Whose fault it is, and what the caller is told.
 //!
-//! Every refusal and failure has a word here, and [`table`] turns it into an answer. Answers have Graph's own shape, because
+//! Every refusal and failure has a word here, and a table turns it into an answer. Answers have Graph's own shape, because
 //! Graph's clients branch on `error.code`. Nothing that came from Graph or from the caller is in them, but
 //! for the caller's `client-request-id`.
 

@@ -1,4 +1,54 @@
-//! connector-cache
+//! connector-cache: a caching read-through proxy for one resource of Microsoft Graph, the API connector
+//! configuration of a user flow.
+//!
+//! Internal services call it instead of Graph. It forwards the caller's own token, takes the credentials out
+//! of the answer, keeps that for a while, and answers again from memory. It never gives a caller anything
+//! that Graph would not have given to that caller.
+//!
+//! # The way of a request
+//!
+//! ```text
+//! caller ──▶ server ─▶ layers ─▶ proxy ─┬─ hit ──────────────────────────▶ deliver ─▶ caller
+//!                                       └─ miss ─▶ flight ─▶ fetch ─▶ origin (Graph)
+//!                                                             ├─▶ scrub ─▶ store
+//!                                                             └─────────▶ deliver ─▶ caller
+//! operator ─▶ admin: /metrics /livez /readyz /cache
+//! ```
+//!
+//! 1. [`server`] accepts, [`layers`] gives the request its ids, checks the message ([`message`]) and counts.
+//! 2. [`resource`] reads path and query into what is keyed and what is forwarded: the same thing.
+//! 3. [`identity`] hashes the token into a fingerprint, and its claims into a principal.
+//! 4. [`proxy`] looks for a proof (this token, this resource) and for an entry (this principal, this
+//!    resource); [`cache::freshness`] judges both. With a live proof and a fresh entry, that is the answer.
+//! 5. Otherwise Graph is asked, once at a time for a token and resource ([`cache::flight`]), within a budget
+//!    where the token has no proof yet ([`budget`]). [`fetch`] sees to it: [`origin`] asks, [`scrub`] takes
+//!    the credentials out, [`cache::store`] keeps the entry and the proof.
+//! 6. [`deliver`] makes the response, and says in `Cache-Status` what happened.
+//!
+//! # What holds it up
+//!
+//! * A request to Graph is spelled from a [`resource::Resource`] and a [`identity::Token`] alone.
+//! * A [`cache::entry::Entry`] holds a [`scrub::ScrubbedBody`], and only the scrubber can make one.
+//!   [`origin::RawBody`], Graph's own bytes, can be scrubbed and nothing else.
+//! * A [`cache::key::FlightKey`] holds the token's fingerprint, so nobody waits on a stranger's question.
+//! * Tokens, fingerprints and principals have no `Display`, and their `Debug` shows nothing.
+//! * Reasons are closed vocabularies ([`words`]): a label cannot hold what a caller or Graph said.
+//!
+//! # Floors
+//!
+//! A module uses only modules of floors below its own.
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 4, assembly | [`run`], [`overview`], [`config`], `demo` |
+//! | 3, decision | [`proxy`] |
+//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`cache::store`], [`cache::flight`], [`telemetry`], [`process`], [`readiness`], `sandbox` |
+//! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`answer`], [`retry_after`], [`cache::key`], [`cache::entry`], [`cache::freshness`], [`cache::report`] |
+//! | 0, words | [`words`], [`cache::status`], [`cache::control`], [`headers`], [`error`], [`ids`], [`clock`] |
+//!
+//! `sandbox` (a stand-in for Graph) and `demo` are there with the feature `sandbox`, which is on by default and
+//! off in the image.
+
 pub mod admin;
 pub mod answer;
 pub mod budget;

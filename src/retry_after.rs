@@ -6,10 +6,10 @@ use http::{HeaderMap, StatusCode, header};
 
 use crate::clock::Now;
 
-/// How long Graph asks to be left alone, at most [`MOST`].
+/// How long Graph asks to be left alone, at most ten minutes.
 ///
 /// Graph writes whole seconds, fractions (`2.128`), or a date; a date in the past means now. Where a 429 or a
-/// 503 says nothing that can be read, [`USUAL`] stands for it.
+/// 503 says nothing that can be read, six seconds stand for it.
 pub fn of(headers: &HeaderMap, status: StatusCode, now: Now) -> Option<Duration> {
     let said = headers.get(header::RETRY_AFTER).and_then(|value| read(value.to_str().ok()?.trim(), now));
     let busy = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);

@@ -1,6 +1,6 @@
 //! Closed vocabularies.
 //!
-//! Whatever is counted, logged or said in `Cache-Status` comes from an enum declared with [`words!`].
+//! Whatever is counted, logged or said in `Cache-Status` comes from an enum declared with `words!`.
 //! A variant has one spelling, and that spelling is the metric label, the log field and the detail.
 //! Because the set is closed, no path, subject or error text can become a label.
 
