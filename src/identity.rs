@@ -6,6 +6,8 @@
 
 mod claims;
 
+use std::hash::{BuildHasher, RandomState};
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, header};
@@ -19,11 +21,12 @@ use crate::cache::status::Bypass;
 use crate::clock::Now;
 use crate::error::Rejection;
 
-/// The keys under which a process hashes what it must not keep.
+/// The keys under which a process hashes what it must not keep. The log's is a key of its own, for `SipHash`:
+/// 32 bits of a keyed hash of a fingerprint tell nobody the fingerprint.
 pub struct Secrets {
     fingerprint: hmac::Key,
     claims: hmac::Key,
-    log: hmac::Key,
+    log: RandomState,
 }
 
 impl Secrets {
@@ -34,7 +37,7 @@ impl Secrets {
         let root = hmac::Key::new(hmac::HMAC_SHA256, seed.as_ref());
         let derive =
             |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, purpose.as_bytes()).as_ref());
-        Ok(Self { fingerprint: derive("fingerprint"), claims: derive("claims"), log: derive("log") })
+        Ok(Self { fingerprint: derive("fingerprint"), claims: derive("claims"), log: RandomState::new() })
     }
 
     /// A tenant's or subject's name as entries carry it, so that an operator can purge by it.
@@ -139,7 +142,7 @@ impl Identity {
         line.set_sensitive(true);
         let fingerprint = hmac::sign(&secrets.fingerprint, line.as_bytes());
         let fingerprint = Fingerprint(first(fingerprint.as_ref()));
-        let tag = TokenTag(first(hmac::sign(&secrets.log, &fingerprint.0).as_ref()));
+        let tag = TokenTag(first(&secrets.log.hash_one(fingerprint).to_be_bytes()));
         Ok(Self { token: Token(line), fingerprint, tag })
     }
 }
@@ -172,7 +175,7 @@ fn is_b64token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
 }
 
-/// The first `N` bytes of an HMAC-SHA-256, which has 32.
+/// The first `N` bytes of a tag that has at least as many.
 fn first<const N: usize>(tag: &[u8]) -> [u8; N] {
     let mut out = [0; N];
     out.iter_mut().zip(tag).for_each(|(to, from)| *to = *from);

@@ -7,6 +7,7 @@ mod record;
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +67,13 @@ impl<H: Handler> Stack<H> {
     async fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Answer {
         // The handler is not used again before it has been called anew, so no broken state of its own is seen.
         let answer = AssertUnwindSafe(async { self.handler.handle(request, ids, peer).await }).catch_unwind();
-        match tokio::time::timeout(self.deadline, answer).await {
+        let mut answer = pin!(answer);
+        // A hit is there at the first look: it needs no timer.
+        let answer = match answer.as_mut().now_or_never() {
+            Some(answer) => Ok(answer),
+            None => tokio::time::timeout(self.deadline, answer).await,
+        };
+        match answer {
             Ok(Ok(answer)) => answer,
             // The payload is dropped unseen: it may quote what must not be told.
             Ok(Err(_)) => self.reject(Rejection::Panic, ids),

@@ -75,12 +75,7 @@ impl Drop for Record<'_> {
         self.metrics.in_flight.dec();
         self.metrics.requests.inc(MethodLabel::from(&self.request.method), self.status, self.outcome);
         self.metrics.request_duration.observe(self.outcome, duration);
-        let wanted = match self.access {
-            Access::All => true,
-            Access::Misses => self.outcome != Outcome::Hit,
-            Access::Off => false,
-        };
-        if wanted {
+        if self.access.logs(self.outcome) {
             self.log(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
         }
     }
