@@ -67,6 +67,10 @@ words! {
         Handshake = "tls-handshake",
         /// As many requests as `limits.origin_requests` allows are on their way to Graph.
         Overloaded = "overloaded",
+        /// Graph asked that this application, or this token, leaves it alone for a while.
+        ThrottleGate = "throttle-gate",
+        /// Graph is out of order; one request a second looks whether it still is.
+        Breaker = "breaker",
         /// The caller's address has sent too many tokens that Graph refused.
         UnprovenBudget = "unproven-budget",
         /// The request was not answered within `limits.request_timeout`.
@@ -117,6 +121,8 @@ pub enum Problem {
     Rejected(Rejection),
     /// Graph's doing.
     Origin(OriginFault),
+    /// Graph is not asked for so many seconds: a gate is closed.
+    Shut(Rejection, u32),
     /// Graph's answer could not be scrubbed, so it does not pass.
     Unscrubbable(ScrubFailure),
     /// Graph said no, in a body that could not be passed on. Its status is kept.
@@ -143,6 +149,9 @@ impl Problem {
         if let Some((name, value)) = self.extra() {
             headers.insert(name, HeaderValue::from_static(value));
         }
+        if let Self::Shut(_, seconds) = self {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
         if self.closes() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -153,7 +162,7 @@ impl Problem {
     pub fn reason(self) -> &'static str {
         use crate::words::Word;
         match self {
-            Self::Rejected(reason) => reason.as_str(),
+            Self::Rejected(reason) | Self::Shut(reason, _) => reason.as_str(),
             Self::Origin(reason) => reason.as_str(),
             Self::Unscrubbable(reason) => reason.as_str(),
             Self::Unreadable(_) => "unreadable-error",

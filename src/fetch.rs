@@ -15,7 +15,7 @@ use crate::cache::freshness::{self, Lifetime};
 use crate::cache::status::{Bypass, NotStored, ProofResult};
 use crate::cache::store::{Store, Ticket};
 use crate::clock::{Clock, Now};
-use crate::error::{OriginFault, Problem};
+use crate::error::{OriginFault, Problem, Rejection};
 use crate::headers::{self, ORIGIN_REQUEST_ID};
 use crate::identity::{Claims, Identity};
 use crate::ids::{Ids, REQUEST_ID, guid};
@@ -24,6 +24,7 @@ use crate::origin::{Origin, OriginAnswer};
 use crate::resource::Resource;
 use crate::retry_after;
 use crate::scrub::{Scrubbed, ScrubbedBody, Scrubber};
+use crate::throttle::{Closed, Gates, Outcome};
 
 /// What is asked, and by whom. It lives as long as the question and holds the token no longer.
 #[derive(Debug)]
@@ -94,6 +95,8 @@ pub struct Fetcher {
     pub origin: Origin,
     /// What the unproven may spend.
     pub budget: Budget,
+    /// Whether Graph may be asked now.
+    pub gates: Gates,
     /// Where answers are kept.
     pub store: Arc<Store>,
     /// What every answer passes.
@@ -116,8 +119,17 @@ impl Fetcher {
             },
             None => None,
         };
+        let application = question.claims.ok().map(|claims| claims.application);
+        let fingerprint = question.identity.fingerprint;
+        let passage = match self.gates.enter(fingerprint, application, question.unproven.is_none()) {
+            Ok(passage) => passage,
+            Err(closed) => return Fetched::Failed(shut(closed)),
+        };
         let (ticket, asked) = (self.store.ticket(), self.clock.now());
         let answer = self.origin.ask(&question.resource, &question.identity.token, &question.ids).await;
+        if let Some(outcome) = self.outcome(&answer) {
+            passage.settle(outcome);
+        }
         if let (Some(pass), Ok(OriginAnswer { status: StatusCode::UNAUTHORIZED, .. })) = (&pass, &answer) {
             pass.failed(self.clock.now());
         }
@@ -133,6 +145,31 @@ impl Fetcher {
             Fetched::Failed(_) => {}
         }
         fetched
+    }
+
+    /// What an answer, or the lack of one, tells the gates. `None`: nothing; Graph was not asked.
+    fn outcome(&self, answer: &Result<OriginAnswer, Problem>) -> Option<Outcome> {
+        use OriginFault as Fault;
+        match answer {
+            Ok(answer) => match answer.status.as_u16() {
+                429 => {
+                    let wait = retry_after::of(&answer.headers, answer.status, self.clock.now());
+                    Some(Outcome::Throttled(wait.unwrap_or_default()))
+                }
+                502..=504 => Some(Outcome::Failed),
+                _ => Some(Outcome::Answered),
+            },
+            Err(Problem::Origin(
+                Fault::Dns
+                | Fault::Connect
+                | Fault::ConnectTimeout
+                | Fault::Tls
+                | Fault::Reset
+                | Fault::Timeout,
+            )) => Some(Outcome::Failed),
+            Err(Problem::Origin(_)) => Some(Outcome::Answered),
+            Err(_) => None,
+        }
     }
 
     /// A 200: what is JSON by its media type and passes the scrubber becomes an entry.
@@ -213,6 +250,14 @@ impl Fetcher {
             }
         }
     }
+}
+
+fn shut(closed: Closed) -> Problem {
+    let (reason, left) = match closed {
+        Closed::Throttled(left) => (Rejection::ThrottleGate, left),
+        Closed::Broken(left) => (Rejection::Breaker, left),
+    };
+    Problem::Shut(reason, u32::try_from(whole_seconds(left)).unwrap_or(u32::MAX))
 }
 
 /// Graph's clients read whole seconds alone; rounded up, so that nobody comes back too early.

@@ -77,6 +77,8 @@ pub enum LabelKind {
     Tenant,
     /// The claim `oid`, or `sub` where there is no `oid`.
     Subject,
+    /// An application in a tenant.
+    Application,
 }
 
 macro_rules! redacted {

@@ -21,7 +21,7 @@
 //! 4. [`proxy`] looks for a proof (this token, this resource) and for an entry (this principal, this
 //!    resource); [`cache::freshness`] judges both. With a live proof and a fresh entry, that is the answer.
 //! 5. Otherwise Graph is asked, once at a time for a token and resource ([`cache::flight`]), within a budget
-//!    where the token has no proof yet ([`budget`]). [`fetch`] sees to it: [`origin`] asks, [`scrub`] takes
+//!    where the token has no proof yet ([`budget`]), and while no gate is closed ([`throttle`]). [`fetch`] sees to it: [`origin`] asks, [`scrub`] takes
 //!    the credentials out, [`cache::store`] keeps the entry and the proof.
 //! 6. [`deliver`] makes the response, and says in `Cache-Status` what happened.
 //!
@@ -36,13 +36,13 @@
 //!
 //! # Floors
 //!
-//! A module uses only modules of floors below its own.
+//! A module uses modules of floors below its own, or of its own; never in a circle.
 //!
 //! | floor | modules |
 //! |---|---|
 //! | 4, assembly | [`run`], [`overview`], [`config`], `demo` |
 //! | 3, decision | [`proxy`] |
-//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`cache::store`], [`cache::flight`], [`telemetry`], [`process`], [`readiness`], `sandbox` |
+//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`throttle`], [`cache::store`], [`cache::flight`], [`telemetry`], [`process`], [`readiness`], `sandbox` |
 //! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`answer`], [`retry_after`], [`cache::key`], [`cache::entry`], [`cache::freshness`], [`cache::report`] |
 //! | 0, words | [`words`], [`cache::status`], [`cache::control`], [`headers`], [`error`], [`ids`], [`clock`] |
 //!
@@ -79,4 +79,5 @@ pub mod sandbox;
 pub mod scrub;
 pub mod server;
 pub mod telemetry;
+pub mod throttle;
 pub mod words;

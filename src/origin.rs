@@ -156,6 +156,9 @@ impl Origin {
         let reuse = Reuse::watch(&mut request);
         let response = self.client.request(request).await.map_err(|error| failure(&error, &reuse))?;
         reuse.answered();
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+            reuse.discard();
+        }
         self.metrics.origin_requests.inc(response.status());
         let answer = self.receive(response).await.map_err(Failure::Final);
         self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());

@@ -65,6 +65,7 @@ impl Cache for Overview {
     fn refresh_gauges(&self) {
         let fetcher = &self.proxy.inner().fetcher;
         fetcher.store.refresh_gauges();
+        fetcher.metrics.throttle_gates.set(i64::try_from(fetcher.gates.closed()).unwrap_or(i64::MAX));
         if let Some(dropped) = &self.dropped {
             fetcher.metrics.log_lines_dropped.set(i64::try_from(dropped.get()).unwrap_or(i64::MAX));
         }

@@ -15,9 +15,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::answer::{Answer, Handler};
 use crate::cache::control::Control;
-use crate::cache::entry::{Entry, Grant, Proof};
+use crate::cache::entry::{Entry, Grant};
 use crate::cache::flight::{Flights, Obligation, Seat};
-use crate::cache::freshness::{ClientDirectives, Judgement, Verdict, judge, usable_on_error};
+use crate::cache::freshness::{ClientDirectives, Judgement, Proof, Verdict, judge, usable_on_error};
 use crate::cache::key::{EntryKey, FlightKey};
 use crate::cache::report::Report;
 use crate::cache::status::{Bypass, Forward, Outcome, ProofResult};
@@ -173,6 +173,10 @@ impl Proxy {
         let now = self.0.fetcher.clock.now();
         match fetched {
             Fetched::Failed(Problem::Rejected(rejection)) => Err(*rejection),
+            Fetched::Failed(problem @ Problem::Shut(reason, _)) => {
+                self.0.fetcher.metrics.rejected.inc(*reason);
+                Ok(self.problem(*problem, delivery.ids))
+            }
             Fetched::Failed(problem) => Ok(delivery.failed(*problem, forward, now)),
             Fetched::Refused(refusal) => Ok(delivery.refused(refusal, outcome, forward, now)),
             Fetched::Answer(entry, stored) => {

@@ -31,6 +31,7 @@ use crate::readiness::Readiness;
 use crate::scrub::Scrubber;
 use crate::server::{Server, tls};
 use crate::telemetry::DroppedLines;
+use crate::throttle::Gates;
 
 /// The parts, put together and not yet serving.
 #[derive(Debug)]
@@ -92,6 +93,7 @@ impl App {
         let fetcher = Fetcher {
             origin: Origin::new(&config.origin, Arc::clone(&metrics))?,
             budget: Budget::new(&config.budget, config.origin.timeout, clock.clone()),
+            gates: Gates::new(clock.clone()),
             store: Arc::new(Store::new(&config.store, keep, &metrics)),
             scrubber: Scrubber::new(&config.scrub, config.origin.max_body),
             freshness: config.freshness.clone(),
@@ -146,9 +148,10 @@ impl App {
             "serving"
         );
         let cut = data_server.serve(listeners.data, Arc::new(stack), stop).await;
+        // Nobody waits for these flights any more; what they bring would be forgotten a moment later.
         let tasks = &proxy.inner().tasks;
         tasks.close();
-        let lost = timeout(config.server.drain.timeout, tasks.wait()).await.is_err();
+        let lost = timeout(LAST_FLIGHTS, tasks.wait()).await.is_err();
         tracing::info!(connections_cut = cut, flights_cut = lost, "stopped");
         over.cancel();
         watch.abort();
@@ -232,4 +235,6 @@ fn address(listener: &TcpListener) -> String {
     listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
 }
 
+/// For refreshes that no caller waits for, after the last connection is closed.
+const LAST_FLIGHTS: Duration = Duration::from_secs(1);
 const CLOCK_STEP: Duration = Duration::from_secs(60);

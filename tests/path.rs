@@ -1,5 +1,7 @@
 //! The main job, over real sockets, before the stand-in for Graph.
 
+#![cfg(feature = "sandbox")]
+
 mod kit;
 
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ring::digest;
 
-use super::freshness::Lifetime;
+use super::freshness::{Lifetime, Proof};
 use super::status::Eviction;
 use crate::clock::Now;
 use crate::headers;
@@ -73,13 +73,6 @@ impl Entry {
     pub(super) fn left_by(&self) -> Option<Eviction> {
         Eviction::ALL.get(usize::from(self.left_by.load(Relaxed))).copied()
     }
-}
-
-/// A proof: Graph said 200 to one token for one resource.
-#[derive(Clone, Copy, Debug)]
-pub struct Proof {
-    /// When Graph was asked.
-    pub granted: Now,
 }
 
 /// What the store knows of a token: its claims, read once, and its proofs.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::{HeaderMap, header};
 
 use super::control::Control;
-use super::entry::Proof;
 use super::status::{Forward, NotStored};
 use crate::clock::Now;
 use crate::words::words;
@@ -69,6 +68,13 @@ pub struct Lifetime {
     pub initial_age: Duration,
     /// It may not be used past that without Graph's word.
     pub must_revalidate: bool,
+}
+
+/// A proof: Graph said 200 to one token for one resource.
+#[derive(Clone, Copy, Debug)]
+pub struct Proof {
+    /// When Graph was asked.
+    pub granted: Now,
 }
 
 /// What the clock says of an entry and a proof, for one caller.

@@ -13,7 +13,8 @@ use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::entry::{Entry, Grant, Proof};
+use super::entry::{Entry, Grant};
+use super::freshness::Proof;
 use super::key::EntryKey;
 use super::status::{Eviction, NotStored};
 use crate::identity::{Claims, Fingerprint, Label};

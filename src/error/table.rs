@@ -9,7 +9,7 @@ pub(super) type Row = (StatusCode, &'static str, &'static str);
 
 pub(super) fn row(problem: Problem) -> Row {
     match problem {
-        Problem::Rejected(reason) => rejected(reason),
+        Problem::Rejected(reason) | Problem::Shut(reason, _) => rejected(reason),
         Problem::Origin(O::Timeout | O::ConnectTimeout) => {
             (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "Microsoft Graph did not answer in time.")
         }
@@ -75,6 +75,14 @@ fn rejected(reason: R) -> Row {
         R::Malformed | R::Handshake => (400, "BadRequest", "The request is not well formed."),
         R::Slow => (408, "RequestTimeout", "The request took too long to come."),
         R::Overloaded => (503, "ServiceNotAvailable", "Too many requests are waiting for Microsoft Graph."),
+        R::ThrottleGate => (
+            429,
+            "TooManyRequests",
+            "Microsoft Graph throttles this application; it is not asked until then.",
+        ),
+        R::Breaker => {
+            (503, "ServiceNotAvailable", "Microsoft Graph is out of order; it is not asked until then.")
+        }
         R::UnprovenBudget => (
             429,
             "TooManyRequests",

@@ -23,6 +23,8 @@ pub struct Claims {
     pub tenant: Label,
     /// For a purge by subject.
     pub subject: Label,
+    /// What Graph throttles: the application, in its tenant.
+    pub application: Label,
     /// When the token ends, seconds since the Unix epoch.
     pub exp: u64,
 }
@@ -97,6 +99,7 @@ pub(super) fn read(json: &[u8], key: &hmac::Key, now: Now) -> Result<Claims, Byp
         principal: principal(&raw, key),
         tenant: label(key, LabelKind::Tenant, &tenant),
         subject: label(key, LabelKind::Subject, &subject),
+        application: label(key, LabelKind::Application, &application(&tenant, &raw)),
         exp,
     };
     if claims.left(now).is_zero() { Err(Bypass::Expiring) } else { Ok(claims) }
@@ -138,12 +141,19 @@ fn absorb(context: &mut hmac::Context, name: &str, items: Option<Vec<&str>>) {
     }
 }
 
+/// Measured, so that no two pairs spell the same text.
+fn application(tenant: &str, raw: &Raw<'_>) -> String {
+    let app = raw.appid.as_deref().or(raw.azp.as_deref()).unwrap_or_default();
+    format!("{}:{tenant}{app}", tenant.len())
+}
+
 /// GUIDs are compared without regard to case, as people type them.
 pub(super) fn label(key: &hmac::Key, kind: LabelKind, name: &str) -> Label {
     let mut context = hmac::Context::with_key(key);
     context.update(match kind {
         LabelKind::Tenant => b"label tenant\0",
         LabelKind::Subject => b"label subject",
+        LabelKind::Application => b"label appl.\0\0",
     });
     context.update(name.to_ascii_lowercase().as_bytes());
     Label(first(context.sign().as_ref()))

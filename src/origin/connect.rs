@@ -158,6 +158,14 @@ impl Reuse {
         extensions.get::<Uses>().is_some_and(|uses| uses.0.load(Relaxed) > 0)
     }
 
+    /// Takes the connection out of the pool once it is idle: Graph asks that whoever comes back after a 503
+    /// comes on a new one.
+    pub(super) fn discard(&self) {
+        if let Some(connected) = self.0.connection_metadata().as_ref() {
+            connected.poison();
+        }
+    }
+
     /// To be called when the request was answered: the next on this connection finds it used.
     pub(super) fn answered(&self) {
         let metadata = self.0.connection_metadata();

@@ -1,0 +1,155 @@
+//! Who is held back, and for how long.
+
+use std::time::SystemTime;
+
+use http::{HeaderMap, HeaderValue, header};
+
+use super::*;
+use crate::identity::{Identity, LabelKind, Secrets};
+
+struct World {
+    gates: Gates,
+    clock: Clock,
+    secrets: Secrets,
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = Clock::manual(SystemTime::now());
+        Self { gates: Gates::new(clock.clone()), clock, secrets: Secrets::random().unwrap() }
+    }
+
+    fn app(&self, name: &str) -> Label {
+        self.secrets.label(LabelKind::Application, name)
+    }
+
+    fn token(&self, name: &str) -> Fingerprint {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {name}")).unwrap());
+        Identity::of(&headers, &self.secrets).unwrap().fingerprint
+    }
+
+    /// Asks as a proven token of an application.
+    fn proven(&self, app: &str) -> Result<Passage<'_>, Closed> {
+        self.gates.enter(self.token("proven"), Some(self.app(app)), true)
+    }
+
+    /// Asks as a token without proofs that claims an application.
+    fn unproven(&self, token: &str, app: &str) -> Result<Passage<'_>, Closed> {
+        self.gates.enter(self.token(token), Some(self.app(app)), false)
+    }
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+#[test]
+fn a_throttled_application_waits_as_long_as_graph_asked() {
+    let world = World::new();
+    world.proven("a").unwrap().settle(Outcome::Throttled(seconds(30)));
+    world.clock.advance(seconds(10));
+    assert_eq!(world.proven("a").err(), Some(Closed::Throttled(seconds(20))));
+    assert!(world.proven("b").is_ok(), "another application is not held back");
+    assert_eq!(world.gates.closed(), 1);
+}
+
+#[test]
+fn when_the_wait_is_over_one_request_goes_ahead_and_then_a_growing_number() {
+    let world = World::new();
+    world.proven("a").unwrap().settle(Outcome::Throttled(seconds(30)));
+    world.clock.advance(seconds(30));
+    let probe = world.proven("a").unwrap();
+    assert_eq!(world.proven("a").err(), Some(Closed::Throttled(seconds(1))), "the probe is under way");
+    probe.settle(Outcome::Answered);
+    let two = [world.proven("a").unwrap(), world.proven("a").unwrap()];
+    assert!(world.proven("a").is_err(), "two at once");
+    for passage in two {
+        passage.settle(Outcome::Answered);
+    }
+    let four: Vec<_> = (0..4).map(|_| world.proven("a").unwrap()).collect();
+    assert!(world.proven("a").is_err(), "four at once");
+    drop(four);
+    for _ in 0..200 {
+        world.proven("a").unwrap().settle(Outcome::Answered);
+    }
+    assert_eq!(world.gates.closed(), 0);
+}
+
+#[test]
+fn a_probe_that_is_throttled_again_closes_the_gate_again() {
+    let world = World::new();
+    world.proven("a").unwrap().settle(Outcome::Throttled(seconds(5)));
+    world.clock.advance(seconds(5));
+    world.proven("a").unwrap().settle(Outcome::Throttled(seconds(60)));
+    assert_eq!(world.proven("a").err(), Some(Closed::Throttled(seconds(60))));
+}
+
+#[test]
+fn a_probe_whose_caller_hung_up_leaves_room_for_another() {
+    let world = World::new();
+    world.proven("a").unwrap().settle(Outcome::Throttled(seconds(5)));
+    world.clock.advance(seconds(5));
+    drop(world.proven("a").unwrap());
+    assert!(world.proven("a").is_ok());
+}
+
+#[test]
+fn t09_a_forged_token_closes_no_gate_but_its_own() {
+    let world = World::new();
+    world.unproven("forged", "victim").unwrap().settle(Outcome::Throttled(seconds(60)));
+    assert!(world.proven("victim").is_ok());
+    assert!(world.unproven("other", "victim").is_ok());
+    assert!(world.unproven("forged", "victim").is_err());
+}
+
+#[test]
+fn t09_a_forged_token_opens_no_gate_either() {
+    let world = World::new();
+    world.proven("victim").unwrap().settle(Outcome::Throttled(seconds(5)));
+    assert_eq!(world.unproven("forged", "victim").err(), Some(Closed::Throttled(seconds(5))));
+    world.clock.advance(seconds(5));
+    world.unproven("forged", "victim").unwrap().settle(Outcome::Answered);
+    let _probe = world.proven("victim").unwrap();
+    assert!(world.proven("victim").is_err(), "the gate is still being tried");
+}
+
+#[test]
+fn five_failures_in_a_row_close_graph_and_a_probe_a_second_looks_again() {
+    let world = World::new();
+    for _ in 0..5 {
+        world.proven("a").unwrap().settle(Outcome::Failed);
+    }
+    assert_eq!(world.proven("b").err(), Some(Closed::Broken(seconds(1))));
+    let mut probes = 0;
+    for _ in 0..600 {
+        world.clock.advance(Duration::from_millis(100));
+        if let Ok(probe) = world.proven("a") {
+            probe.settle(Outcome::Failed);
+            probes += 1;
+        }
+    }
+    assert_eq!(probes, 60, "a minute of outage");
+    world.clock.advance(seconds(1));
+    world.proven("a").unwrap().settle(Outcome::Answered);
+    assert!(world.proven("a").is_ok(), "Graph is back");
+}
+
+#[test]
+fn t09_failures_of_the_unproven_break_nothing() {
+    let world = World::new();
+    for n in 0..100 {
+        world.unproven(&format!("t{n}"), "a").unwrap().settle(Outcome::Failed);
+    }
+    assert!(world.proven("a").is_ok());
+}
+
+#[test]
+fn a_failure_among_good_answers_breaks_nothing() {
+    let world = World::new();
+    for _ in 0..100 {
+        world.proven("a").unwrap().settle(Outcome::Failed);
+        world.proven("a").unwrap().settle(Outcome::Answered);
+    }
+    assert!(world.proven("a").is_ok());
+}
