@@ -1,0 +1,55 @@
+# Every command of the project. Bare `make` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help test setup fmt lint doc unit it demo run
+
+# Where `make setup` puts a tool that needs no place of its own in the system.
+export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
+
+say = @printf '\n==> %s\n' "$(1)"
+# One process a test, and a hanging test is ended, where nextest is there.
+tests := $(shell cargo nextest --version >/dev/null 2>&1 && \
+	echo "nextest run --cargo-quiet --status-level fail" || echo "test --quiet --no-fail-fast")
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# The tests come last: whoever reads the end of the output reads their count.
+test: setup fmt lint doc ## the whole check: format, lints, examples, every test
+	$(call say,tests: all of them)
+	@cargo $(tests) --locked
+
+setup: ## say what is missing, and install it where that is possible
+	$(call say,setup)
+	@.ci/setup
+
+fmt: ## check the format (`cargo fmt` mends it)
+	$(call say,format)
+	@cargo fmt --check
+
+lint: ## clippy with warnings as errors, with the sandbox and without, as the image is built
+	$(call say,lints (a first build takes some minutes))
+	@cargo clippy --quiet --locked --all-targets -- -D warnings
+	$(call say,lints: without the sandbox)
+	@cargo clippy --quiet --locked --all-targets --no-default-features -- -D warnings
+
+doc: ## the examples in the documentation
+	$(call say,examples)
+	@cargo test --quiet --locked --doc
+
+unit: ## the tests beside the code
+	$(call say,tests: beside the code)
+	@cargo $(tests) --locked --lib --bins
+
+it: ## the tests of the whole, in tests/
+	$(call say,tests: of the whole)
+	@cargo $(tests) --locked --test '*'
+
+demo: ## a stand-in for Graph and the proxy before it; nothing else is needed
+	@cargo run --release --locked -- demo
+
+run: ## the proxy; CONFIG=file.toml names its configuration
+	@cargo run --release --locked -- serve $(if $(CONFIG),--config '$(CONFIG)')

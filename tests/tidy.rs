@@ -1,0 +1,16 @@
+//! The rules that the project's files keep, executed: what may import what, how long a file may be, and that
+//! the README says what the code does.
+#![expect(clippy::unwrap_used, reason = "a test fails so, and its helpers with it")]
+
+#[path = "tidy/files.rs"]
+mod files;
+#[path = "tidy/floors.rs"]
+mod floors;
+#[path = "tidy/imports.rs"]
+mod imports;
+#[path = "tidy/readme.rs"]
+mod readme;
+#[path = "tidy/source.rs"]
+mod source;
+#[path = "tidy/tokens.rs"]
+mod tokens;

@@ -1,0 +1,120 @@
+//! The README says what the code says: every key, every word, every metric.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use connector_cache::cache::status::{
+    Bypass, Eviction, Forward, NotStored, Outcome, ProofResult, Retry, ScrubFailure, ScrubbedField,
+};
+use connector_cache::error::{OriginFault, Problem, Rejection};
+use connector_cache::metrics::{MethodLabel, Metrics, Reload};
+use connector_cache::words::Word;
+
+use super::source::read;
+
+/// What stands between a heading and the next.
+pub(crate) fn section(heading: &str) -> Vec<String> {
+    let readme = read("README.md");
+    let title = |line: &str| line.starts_with('#').then(|| line.trim_start_matches('#').trim().to_owned());
+    let mut lines = readme.lines().skip_while(|line| title(line).as_deref() != Some(heading));
+    assert!(lines.next().is_some(), "README.md has no section {heading:?}");
+    lines.take_while(|line| title(line).is_none()).map(str::to_owned).collect()
+}
+
+/// The table rows of a section whose first cell is code: that cell, and the second.
+fn rows(heading: &str) -> BTreeMap<String, String> {
+    let mut rows = BTreeMap::new();
+    for line in section(heading).iter().filter(|line| line.starts_with("| `")) {
+        let mut cells = line.split(" | ").map(|cell| cell.trim_matches(['|', ' ']).to_owned());
+        let (first, second) = (cells.next().unwrap(), cells.next().unwrap_or_default());
+        assert_eq!(
+            rows.insert(first.trim_matches('`').to_owned(), second),
+            None,
+            "twice in {heading}: {first}"
+        );
+    }
+    rows
+}
+
+#[test]
+fn every_key_is_there_with_its_default() {
+    let (mut keys, mut table) = (BTreeMap::new(), String::new());
+    for line in read("config/default.toml").lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            name.trim_end_matches(']').clone_into(&mut table);
+        } else if let Some((name, value)) = line.split_once(" = ")
+            && !line.starts_with("# ")
+        {
+            let (name, default) = match name.strip_prefix('#') {
+                Some(name) => (name, "not set".to_owned()),
+                None => (name, format!("`{value}`")),
+            };
+            keys.insert(format!("{table}.{name}"), default);
+        }
+    }
+    assert_eq!(rows("Configuration"), keys);
+}
+
+#[test]
+fn every_reason_is_there_and_no_other() {
+    let reasons = |of: &str| rows(of).into_keys().collect::<BTreeSet<_>>();
+    let own = BTreeSet::from(["stale-if-error", "unreadable-error"].map(str::to_owned));
+    let of_graph = &words::<OriginFault>() | &words::<ScrubFailure>();
+    assert_eq!(reasons("Why a token may not use the cache"), words::<Bypass>());
+    assert_eq!(reasons("Why an answer was not stored"), words::<NotStored>());
+    assert_eq!(reasons("Why a request was refused"), words::<Rejection>());
+    assert_eq!(reasons("Why Graph's answer could not be used"), of_graph);
+    assert_eq!(reasons("Other reasons"), own);
+}
+
+#[test]
+fn every_reason_has_its_status() {
+    let (refused, of_graph) =
+        (rows("Why a request was refused"), rows("Why Graph's answer could not be used"));
+    for &reason in Rejection::ALL {
+        let (told, is) = (&refused[reason.as_str()], Problem::Rejected(reason).status().as_str().to_owned());
+        // A connection that never came to a request is closed without an answer.
+        assert!(*told == is || told == "none", "{reason}: {told} is told, {is} is answered");
+    }
+    for &reason in OriginFault::ALL {
+        assert_eq!(of_graph[reason.as_str()], Problem::Origin(reason).status().as_str(), "{reason}");
+    }
+    for &reason in ScrubFailure::ALL {
+        assert_eq!(of_graph[reason.as_str()], Problem::Unscrubbable(reason).status().as_str(), "{reason}");
+    }
+}
+
+#[test]
+fn every_way_to_graph_is_there() {
+    assert_eq!(rows("Cache-Status").into_keys().collect::<BTreeSet<_>>(), words::<Forward>());
+}
+
+#[test]
+fn every_metric_is_there_with_its_labels_words() {
+    let rendered = Metrics::new().unwrap().render().unwrap();
+    let names = rendered.lines().filter_map(|line| line.strip_prefix("# TYPE connector_cache_"));
+    let mut names: BTreeSet<_> = names.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
+    // It has no series before there is a certificate.
+    names.insert("certificate_not_after_timestamp_seconds".to_owned());
+    let told = rows("Metrics");
+    let told_names: BTreeSet<_> =
+        told.keys().map(|name| name.split('{').next().unwrap().to_owned()).collect();
+    assert_eq!(told_names, names);
+
+    let text = section("Metrics").join("\n");
+    let labels = [
+        words::<Outcome>(),
+        words::<MethodLabel>(),
+        words::<ProofResult>(),
+        words::<Eviction>(),
+        words::<ScrubbedField>(),
+        words::<Retry>(),
+        words::<Reload>(),
+    ];
+    let missing: Vec<_> =
+        labels.into_iter().flatten().filter(|word| !text.contains(&format!("`{word}`"))).collect();
+    assert!(missing.is_empty(), "labels that the section Metrics does not explain: {missing:?}");
+}
+
+fn words<W: Word>() -> BTreeSet<String> {
+    W::ALL.iter().map(|word| word.as_str().to_owned()).collect()
+}
