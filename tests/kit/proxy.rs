@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use connector_cache::clock::Clock;
 use connector_cache::config::Config;
@@ -37,7 +37,7 @@ impl Proxy {
     pub async fn with(url: &str, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.origin.base_url = Url::parse(url).unwrap();
-        config.server.drain.delay = std::time::Duration::ZERO;
+        config.server.drain.delay = Duration::ZERO;
         change(&mut config);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listeners = Listeners {
@@ -45,7 +45,8 @@ impl Proxy {
             admin: TcpListener::bind(any).await.unwrap(),
         };
         let (data, admin) = (listeners.data.local_addr().unwrap(), listeners.admin.local_addr().unwrap());
-        let clock = Clock::manual(SystemTime::now());
+        // It stands still, and tokens that are minted later must be valid by it.
+        let clock = Clock::manual(SystemTime::now() + AHEAD);
         let app =
             App::new(config, clock.clone()).unwrap_or_else(|error| panic!("the proxy cannot start: {error}"));
         let (metrics, stop) = (Arc::clone(app.metrics()), CancellationToken::new());
@@ -85,6 +86,9 @@ impl Proxy {
         within("the proxy to stop", self.running).await.unwrap();
     }
 }
+
+/// More than any test takes to mint its tokens.
+const AHEAD: Duration = Duration::from_secs(30);
 
 /// The request that the documentation shows.
 pub fn path(flow: &str) -> String {

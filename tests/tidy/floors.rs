@@ -36,6 +36,7 @@ const FLOORS: [&[&str]; 5] = [
         "sandbox",
         "server",
         "telemetry",
+        "throttle",
     ],
     &["proxy"],
     &["config", "demo", "lib", "main", "overview", "run"],
