@@ -217,7 +217,8 @@ impl Fetcher {
             self.metrics.proofs.inc(ProofResult::Revoked);
         }
         // Where its words cannot be passed on, its meaning can.
-        let body = self.scrub(answer).ok().map(|scrubbed| scrubbed.body);
+        let is_json = answer.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json);
+        let body = is_json.then(|| self.scrub(answer).ok()).flatten().map(|scrubbed| scrubbed.body);
         Fetched::Refused(Arc::new(Refusal { status: answer.status, headers: self.passed_on(answer), body }))
     }
 

@@ -21,13 +21,14 @@ use super::key::FlightKey;
 pub struct Config {
     /// `limits.followers`: requests that may wait on one flight; more go alone.
     pub followers: usize,
-    /// `limits.follower_wait`: how long one waits before it goes alone.
+    /// `limits.follower_wait`: how long one waits before it goes alone. Longer than `graph.timeout`, so that
+    /// those who wait for a leader in vain hear so with it, and do not all ask again.
     pub wait: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { followers: 10_000, wait: Duration::from_secs(10) }
+        Self { followers: 10_000, wait: Duration::from_secs(15) }
     }
 }
 
