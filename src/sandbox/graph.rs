@@ -67,7 +67,7 @@ impl Graph {
     fn decide(&self, parts: &Parts, now: SystemTime) -> Result<Answer, Answer> {
         let mut state = self.state();
         if let Some(status) = state.faults.take() {
-            return Err(failure(status, &state.throttle, now));
+            return Err(failure(status, &state, now));
         }
         let token = bearer(parts);
         let caller =
@@ -162,12 +162,13 @@ fn too_many(throttle: &Throttle, now: SystemTime, left: Duration) -> Answer {
 }
 
 /// A failure on demand. 429 and 503 say when to come back, the others do not.
-fn failure(status: StatusCode, throttle: &Throttle, now: SystemTime) -> Answer {
+fn failure(status: StatusCode, state: &State, now: SystemTime) -> Answer {
+    let (throttle, wait) = (&state.throttle, state.faults.wait());
     let code = match status {
         StatusCode::UNAUTHORIZED => {
             return unauthorized("InvalidAuthenticationToken", "Access token is empty.", "");
         }
-        StatusCode::TOO_MANY_REQUESTS => return too_many(throttle, now, FAULT_WAIT),
+        StatusCode::TOO_MANY_REQUESTS => return too_many(throttle, now, wait),
         StatusCode::BAD_REQUEST => "BadRequest",
         StatusCode::FORBIDDEN => "Authorization_RequestDenied",
         StatusCode::NOT_FOUND | StatusCode::GONE => "ResourceNotFound",
@@ -177,7 +178,7 @@ fn failure(status: StatusCode, throttle: &Throttle, now: SystemTime) -> Answer {
     };
     let answer = Answer::error(status, code, status.canonical_reason().unwrap_or_default());
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        return come_back(answer, throttle, now, FAULT_WAIT);
+        return come_back(answer, throttle, now, wait);
     }
     answer
 }
@@ -191,5 +192,3 @@ fn come_back(answer: Answer, throttle: &Throttle, now: SystemTime, left: Duratio
 
 const THROTTLE_SCOPE: HeaderName = HeaderName::from_static("x-ms-throttle-scope");
 const THROTTLE_INFORMATION: HeaderName = HeaderName::from_static("x-ms-throttle-information");
-/// What a 429 or 503 on demand asks the caller to wait.
-const FAULT_WAIT: Duration = Duration::from_secs(10);
