@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, ALLOW, AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderName, Method, Response, StatusCode};
@@ -130,7 +130,8 @@ fn refuse(why: Rejection) -> Answer {
 fn challenge(revoked_at: u64) -> Answer {
     let event = "InteractionRequired and code: TokenIssuedBeforeRevocationTimestamp";
     let claims = json!({"access_token": {"nbf": {"essential": true, "value": revoked_at.to_string()}}});
-    let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
+    // Padded, as in the captures: the SDKs' decoders want it.
+    let claims = STANDARD.encode(claims.to_string());
     let more = format!(
         ", error=\"insufficient_claims\", claims=\"{claims}\", errorDescription=\"Continuous access evaluation \
          resulted in claims challenge with result: {event}\""
