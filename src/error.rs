@@ -239,6 +239,19 @@ mod tests {
     }
 
     #[test]
+    fn l81_a_failure_that_passes_by_itself_says_when_to_come_back() {
+        let (ids, now) = (Ids::of(&HeaderMap::new()), Clock::system().now());
+        for problem in [
+            Problem::Rejected(Rejection::Overloaded),
+            Problem::Rejected(Rejection::Connections),
+            Problem::Origin(OriginFault::Timeout),
+        ] {
+            let response = problem.response(&ids, now);
+            assert_eq!(response.headers()[header::RETRY_AFTER], "1", "{problem:?}");
+        }
+    }
+
+    #[test]
     fn a_missing_token_is_challenged_without_an_error_code() {
         let response = Problem::Rejected(Rejection::NoToken)
             .response(&Ids::of(&HeaderMap::new()), Clock::system().now());

@@ -4,12 +4,13 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// The fields of a 200 that are kept with the entry. `Content-Type` is always among them.
+/// The fields of a 200 that are kept with the entry. `Content-Type` is always among them. What `Connection`
+/// names was meant for us alone (RFC 9110, section 7.6.1; RFC 9111, section 3.1).
 pub fn kept(from: &HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
     let content_type = from.get(header::CONTENT_TYPE).filter(|value| is_json(value) && is_plain(value));
     let content_type = content_type.cloned().unwrap_or_else(|| HeaderValue::from_static("application/json"));
     let others = KEPT.iter().filter_map(|name| {
-        let value = from.get(name).filter(|value| is_plain(value))?;
+        let value = from.get(name).filter(|value| is_plain(value) && !is_for_one_hop(from, name))?;
         Some((name.clone(), value.clone()))
     });
     std::iter::once((header::CONTENT_TYPE, content_type)).chain(others).collect()
@@ -25,6 +26,14 @@ pub fn is_json(value: &HeaderValue) -> bool {
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn is_for_one_hop(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let mut options = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    options.any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
 }
 
 /// Visible ASCII of a sane length: nothing that could be more than it seems.

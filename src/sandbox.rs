@@ -191,7 +191,12 @@ impl Sandbox {
         self.graph.state().faults.fail_all(status);
     }
 
-    /// Ends failures and latency.
+    /// What a 429 or 503 of these two asks the caller to wait: 10 s until it is set.
+    pub fn fault_wait(&self, wait: Duration) {
+        self.graph.state().faults.set_wait(wait);
+    }
+
+    /// Ends failures, their wait and latency.
     pub fn heal(&self) {
         self.graph.state().faults.heal();
     }

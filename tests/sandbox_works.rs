@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::STANDARD;
 use connector_cache::sandbox::{
     BARE, CONTOSO, FABRIKAM, Flow, Options, RetryAfter, SIGN_UP, Sandbox, Step, connector, forgery, user_id,
 };
@@ -76,7 +76,7 @@ async fn a_revoked_token_gets_a_claims_challenge() {
     let line = answer.header("www-authenticate").unwrap();
     assert!(line.contains(", error=\"insufficient_claims\", claims=\""), "{line}");
     let claims = line.split("claims=\"").nth(1).unwrap().split('"').next().unwrap();
-    let claims: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&STANDARD.decode(claims).unwrap()).unwrap();
     assert_eq!(claims["access_token"]["nbf"]["essential"], true);
 }
 

@@ -5,11 +5,17 @@ use std::time::Duration;
 use http::StatusCode;
 
 /// The faults in force.
-#[derive(Default)]
 pub(crate) struct Faults {
     latency: Duration,
+    wait: Duration,
     next: Option<(u32, StatusCode)>,
     all: Option<StatusCode>,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { latency: Duration::ZERO, wait: USUAL_WAIT, next: None, all: None }
+    }
 }
 
 impl Faults {
@@ -22,6 +28,15 @@ impl Faults {
         self.latency
     }
 
+    pub(crate) fn set_wait(&mut self, wait: Duration) {
+        self.wait = wait;
+    }
+
+    /// What a 429 or 503 on demand asks the caller to wait.
+    pub(crate) fn wait(&self) -> Duration {
+        self.wait
+    }
+
     pub(crate) fn fail_next(&mut self, count: u32, status: StatusCode) {
         self.next = Some((count, status));
     }
@@ -30,7 +45,7 @@ impl Faults {
         self.all = Some(status);
     }
 
-    /// Ends every failure and the slowness.
+    /// Ends every failure and the slowness, and forgets the wait.
     pub(crate) fn heal(&mut self) {
         *self = Self::default();
     }
@@ -46,3 +61,5 @@ impl Faults {
         }
     }
 }
+
+const USUAL_WAIT: Duration = Duration::from_secs(10);

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, ALLOW, AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderName, Method, Response, StatusCode};
@@ -67,7 +67,7 @@ impl Graph {
     fn decide(&self, parts: &Parts, now: SystemTime) -> Result<Answer, Answer> {
         let mut state = self.state();
         if let Some(status) = state.faults.take() {
-            return Err(failure(status, &state.throttle, now));
+            return Err(failure(status, &state, now));
         }
         let token = bearer(parts);
         let caller =
@@ -130,7 +130,8 @@ fn refuse(why: Rejection) -> Answer {
 fn challenge(revoked_at: u64) -> Answer {
     let event = "InteractionRequired and code: TokenIssuedBeforeRevocationTimestamp";
     let claims = json!({"access_token": {"nbf": {"essential": true, "value": revoked_at.to_string()}}});
-    let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
+    // Padded, as in the captures: the SDKs' decoders want it.
+    let claims = STANDARD.encode(claims.to_string());
     let more = format!(
         ", error=\"insufficient_claims\", claims=\"{claims}\", errorDescription=\"Continuous access evaluation \
          resulted in claims challenge with result: {event}\""
@@ -162,12 +163,13 @@ fn too_many(throttle: &Throttle, now: SystemTime, left: Duration) -> Answer {
 }
 
 /// A failure on demand. 429 and 503 say when to come back, the others do not.
-fn failure(status: StatusCode, throttle: &Throttle, now: SystemTime) -> Answer {
+fn failure(status: StatusCode, state: &State, now: SystemTime) -> Answer {
+    let (throttle, wait) = (&state.throttle, state.faults.wait());
     let code = match status {
         StatusCode::UNAUTHORIZED => {
             return unauthorized("InvalidAuthenticationToken", "Access token is empty.", "");
         }
-        StatusCode::TOO_MANY_REQUESTS => return too_many(throttle, now, FAULT_WAIT),
+        StatusCode::TOO_MANY_REQUESTS => return too_many(throttle, now, wait),
         StatusCode::BAD_REQUEST => "BadRequest",
         StatusCode::FORBIDDEN => "Authorization_RequestDenied",
         StatusCode::NOT_FOUND | StatusCode::GONE => "ResourceNotFound",
@@ -177,7 +179,7 @@ fn failure(status: StatusCode, throttle: &Throttle, now: SystemTime) -> Answer {
     };
     let answer = Answer::error(status, code, status.canonical_reason().unwrap_or_default());
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        return come_back(answer, throttle, now, FAULT_WAIT);
+        return come_back(answer, throttle, now, wait);
     }
     answer
 }
@@ -191,5 +193,3 @@ fn come_back(answer: Answer, throttle: &Throttle, now: SystemTime, left: Duratio
 
 const THROTTLE_SCOPE: HeaderName = HeaderName::from_static("x-ms-throttle-scope");
 const THROTTLE_INFORMATION: HeaderName = HeaderName::from_static("x-ms-throttle-information");
-/// What a 429 or 503 on demand asks the caller to wait.
-const FAULT_WAIT: Duration = Duration::from_secs(10);

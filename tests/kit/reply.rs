@@ -78,6 +78,13 @@ impl Reply {
         Self { act, keep_alive: true, held: None, paused: None, cut: None, drip: None }
     }
 
+    /// Changes the status.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.message().status = status;
+        self
+    }
+
     /// Adds a header field. `content-length` replaces the computed one.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -106,6 +113,15 @@ impl Reply {
         encoder.write_all(&self.message().body).unwrap();
         self.message().body = encoder.finish().unwrap();
         self.header("content-encoding", "gzip")
+    }
+
+    /// Flips a bit of the body, so many bytes before its end: 1 is the last.
+    #[must_use]
+    pub fn damaged(mut self, from_end: usize) -> Self {
+        let body = &mut self.message().body;
+        let at = body.len() - from_end;
+        body[at] ^= 1;
+        self
     }
 
     /// Ends the connection after the answer, without announcing it.

@@ -1,0 +1,45 @@
+//! Clients that people use, before the cache: their own parsing, retries, challenges and TLS.
+//!
+//! They are installed by `tests/clients/prepare` into `target/clients`, some 400 MB, which is why the tests
+//! that need them are ignored unless asked for:
+//!
+//! ```text
+//! tests/clients/prepare && cargo test --test clients -- --include-ignored
+//! ```
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends where something is not as expected"
+)]
+
+mod curl;
+mod dotnet;
+mod harness;
+#[path = "../kit/mod.rs"]
+mod kit;
+
+use harness::{World, installed, require, script};
+
+#[tokio::test]
+#[ignore = "needs tests/clients/prepare; make test-clients runs it"]
+async fn the_python_sdk_reads_flows_through_the_cache() {
+    let python = installed().join("venv/bin/python");
+    require(&python);
+    let world = World::start().await;
+    let mut command = world.command(python);
+    command.arg(script("python_sdk.py"));
+    world.play(command).await;
+    world.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs tests/clients/prepare; make test-clients runs it"]
+async fn the_javascript_client_reads_flows_through_the_cache() {
+    require(&installed().join("js/node_modules/@microsoft/microsoft-graph-client"));
+    let world = World::start().await;
+    let mut command = world.command("node");
+    command.arg(script("js_client.mjs"));
+    world.play(command).await;
+    world.stop().await;
+}
