@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test setup fmt lint doc unit it demo run
+.PHONY: help test setup clients fmt lint doc unit it test-clients demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -15,16 +15,20 @@ tests := $(shell cargo nextest --version >/dev/null 2>&1 && \
 	echo "nextest run --cargo-quiet --status-level fail" || echo "test --quiet --no-fail-fast")
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The tests come last: whoever reads the end of the output reads their count.
-test: setup fmt lint doc ## the whole check: format, lints, examples, every test
+test: setup clients fmt lint doc ## the whole check: format, lints, examples, every test
 	$(call say,tests: all of them)
-	@cargo $(tests) --locked
+	@cargo $(tests) --locked --features test-clients
 
 setup: ## say what is missing, and install it where that is possible
 	$(call say,setup)
 	@.ci/setup
+
+clients:
+	$(call say,Graph's own clients for the tests)
+	@tests/clients/prepare
 
 fmt: ## check the format (`cargo fmt` mends it)
 	$(call say,format)
@@ -32,7 +36,7 @@ fmt: ## check the format (`cargo fmt` mends it)
 
 lint: ## clippy with warnings as errors, with the sandbox and without, as the image is built
 	$(call say,lints (a first build takes some minutes))
-	@cargo clippy --quiet --locked --all-targets -- -D warnings
+	@cargo clippy --quiet --locked --all-targets --features test-clients -- -D warnings
 	$(call say,lints: without the sandbox)
 	@cargo clippy --quiet --locked --all-targets --no-default-features -- -D warnings
 
@@ -47,6 +51,9 @@ unit: ## the tests beside the code
 it: ## the tests of the whole, in tests/
 	$(call say,tests: of the whole)
 	@cargo $(tests) --locked --test '*'
+
+test-clients: setup clients ## Graph's SDKs for Python and JavaScript, curl and the .NET shape, before the proxy
+	@cargo $(tests) --locked --features test-clients --test clients
 
 demo: ## a stand-in for Graph and the proxy before it; nothing else is needed
 	@cargo run --release --locked -- demo

@@ -20,7 +20,6 @@ async fn curl(world: &World, token: &str, arguments: &[&str]) -> String {
 }
 
 #[tokio::test]
-#[ignore = "needs curl; make test-clients runs it"]
 async fn head_has_the_fields_of_get_in_every_version_of_http() {
     let world = World::start().await;
     let token = world.graph.token().mint();
@@ -44,7 +43,6 @@ async fn head_has_the_fields_of_get_in_every_version_of_http() {
 }
 
 #[tokio::test]
-#[ignore = "needs curl; make test-clients runs it"]
 async fn two_urls_of_one_call_share_a_connection() {
     let world = World::start().await;
     let token = world.graph.token().mint();

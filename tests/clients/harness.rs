@@ -22,6 +22,7 @@ pub(crate) struct World {
     pub(crate) tls: Proxy,
     /// Holds the certificate's files.
     files: tempfile::TempDir,
+    ticking: tokio::task::AbortHandle,
 }
 
 impl World {
@@ -38,7 +39,19 @@ impl World {
         let plain = Proxy::before(&graph.url()).await;
         let listen = TlsFiles { certificate, key, client_ca: None };
         let tls = Proxy::with(&graph.url(), |config| config.server.tls = Some(listen)).await;
-        Self { graph: Arc::new(graph), plain, tls, files }
+        let clocks = [plain.clock.clone(), tls.clock.clone()];
+        let ticking = tokio::spawn(async move {
+            // A client waits in real time, and a gate must open by it.
+            let mut then = std::time::Instant::now();
+            let mut ticks = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                ticks.tick().await;
+                let now = std::time::Instant::now();
+                clocks.iter().for_each(|clock| clock.advance(now - then));
+                then = now;
+            }
+        });
+        Self { graph: Arc::new(graph), plain, tls, files, ticking: ticking.abort_handle() }
     }
 
     /// The private root that signed the certificate.
@@ -77,6 +90,7 @@ impl World {
     }
 
     pub(crate) async fn stop(self) {
+        self.ticking.abort();
         self.plain.stop().await;
         self.tls.stop().await;
     }

@@ -1,10 +1,10 @@
 //! Clients that people use, before the cache: their own parsing, retries, challenges and TLS.
 //!
-//! They are installed by `tests/clients/prepare` into `target/clients`, some 400 MB, which is why the tests
-//! that need them are ignored unless asked for:
+//! They are installed by `tests/clients/prepare` into `target/clients`, some 400 MB, which is why these tests are
+//! built only with a feature of their own (`make test-clients` does both):
 //!
 //! ```text
-//! tests/clients/prepare && cargo test --test clients -- --include-ignored
+//! tests/clients/prepare && cargo test --features test-clients --test clients
 //! ```
 
 #![expect(
@@ -22,7 +22,6 @@ mod kit;
 use harness::{World, installed, require, script};
 
 #[tokio::test]
-#[ignore = "needs tests/clients/prepare; make test-clients runs it"]
 async fn the_python_sdk_reads_flows_through_the_cache() {
     let python = installed().join("venv/bin/python");
     require(&python);
@@ -34,7 +33,6 @@ async fn the_python_sdk_reads_flows_through_the_cache() {
 }
 
 #[tokio::test]
-#[ignore = "needs tests/clients/prepare; make test-clients runs it"]
 async fn the_javascript_client_reads_flows_through_the_cache() {
     require(&installed().join("js/node_modules/@microsoft/microsoft-graph-client"));
     let world = World::start().await;

@@ -99,9 +99,9 @@ def holds(what, text, part):
 
 async def the_first_read_is_a_miss_and_the_second_a_hit(service, protocol):
     before = order("calls")["calls"]
-    for said in ["fwd=uri-miss; fwd-status=200; stored", "hit; ttl=300"]:
+    for said in ["fwd=uri-miss; fwd-status=200; stored", "hit; ttl="]:
         answer = await service.read(SIGN_UP)
-        expect("Cache-Status", service.said, f"connector-cache; {said}")
+        holds("Cache-Status", service.said, f"connector-cache; {said}")
         expect("the protocol", service.protocol, protocol)
         expect("the connector", answer.post_federation_signup.display_name, "Fraud check")
     expect("requests that reached Graph", order("calls")["calls"] - before, 1)
