@@ -3,6 +3,8 @@
 //! Two things that the parser below us lets pass or names otherwise: a line that ends in a bare LF, which two
 //! parsers in a row may read as two different requests, and a request line too long for any buffer.
 
+use memchr::memchr_iter;
+
 /// The protocol that a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
@@ -95,16 +97,13 @@ impl Wire {
     }
 
     fn judge(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        // Counting both kinds of LF is quick on thousands of bytes; where one stands matters only if they differ.
-        let feeds = bytes.iter().map(|b| usize::from(*b == b'\n')).sum::<usize>();
-        let across = usize::from(self.tail[2] == b'\r' && bytes.first() == Some(&b'\n'));
-        let pairs =
-            across + bytes.iter().zip(bytes.iter().skip(1)).filter(|p| *p == (&b'\r', &b'\n')).count();
-        if feeds != pairs && self.has_bare_feed_in_head(bytes) {
-            return Err(Fault::BareLineFeed);
-        }
-        if feeds > 0 {
+        let mut feeds = memchr_iter(b'\n', bytes).peekable();
+        if feeds.peek().is_some() {
             self.line = None;
+        }
+        let before = |at: usize| at.checked_sub(1).map_or(self.tail[2], |at| bytes[at]);
+        if feeds.any(|at| before(at) != b'\r') && self.has_bare_feed_in_head(bytes) {
+            return Err(Fault::BareLineFeed);
         }
         if let Some(line) = &mut self.line {
             *line += bytes.len();
