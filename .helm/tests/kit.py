@@ -16,6 +16,7 @@ HELMS = ("helm3", "helm4")
 # The oldest that Chart.yaml names, and the newest whose schemas there are.
 KUBES = ("1.29.0", "1.37.0")
 SHAPES = sorted((CHART / "ci").glob("*-values.yaml"))
+VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
 # Everything that is not Kubernetes' own.
 FOREIGN = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import tomllib
 import unittest
 
 import kubernetes_validate
@@ -69,6 +70,12 @@ class Rendering(unittest.TestCase):
     def test_the_readme_is_what_the_values_say(self):
         done = kit.run(kit.TOOLS / "python/bin/python", kit.ROOT / ".helm/docs", "--check")
         self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_the_chart_has_the_version_of_the_binary(self):
+        binary = tomllib.loads((kit.ROOT / "Cargo.toml").read_text())["package"]["version"]
+        chart = kit.yaml.safe_load((kit.CHART / "Chart.yaml").read_text())
+        self.assertEqual((chart["version"], chart["appVersion"]), (binary, binary))
+        self.assertIn(f"connector-cache:{binary}", chart["annotations"]["artifacthub.io/images"])
 
     def test_the_chart_packs_without_its_tests_values(self):
         done = kit.run(
