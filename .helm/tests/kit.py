@@ -76,7 +76,9 @@ def container_of(objects):
 
 
 def config_of(objects):
-    [text] = [o["data"]["config.toml"] for o in objects if o["kind"] == "ConfigMap" and "config.toml" in (o.get("data") or {})]
+    [text] = [
+        o["data"]["config.toml"] for o in objects if o["kind"] == "ConfigMap" and "config.toml" in (o.get("data") or {})
+    ]
     return text
 
 

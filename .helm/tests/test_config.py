@@ -38,7 +38,13 @@ def effective(done):
 def documented():
     """Every key of config/default.toml, those that are not set included."""
     lines = (kit.ROOT / "config/default.toml").read_text().splitlines()
-    return dict(flat(tomllib.loads("\n".join(line[1:] if line.startswith("#") and line[1:2].isalpha() else line for line in lines))))
+    return dict(
+        flat(
+            tomllib.loads(
+                "\n".join(line[1:] if line.startswith("#") and line[1:2].isalpha() else line for line in lines)
+            )
+        )
+    )
 
 
 class Config(unittest.TestCase):

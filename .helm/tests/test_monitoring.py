@@ -52,7 +52,9 @@ class Monitoring(unittest.TestCase):
         text = metrics_of_a_proxy()
         known = set(re.findall(r"^(\w+)", text, re.M)) | set(re.findall(r"^# TYPE (\w+)", text, re.M))
         files = [kit.yaml.safe_load(RULES.read_text()), json.loads(DASHBOARD.read_text())]
-        asked = {name for file in files for text in expressions(file) for name in re.findall(r"connector_cache_\w+", text)}
+        asked = {
+            name for file in files for text in expressions(file) for name in re.findall(r"connector_cache_\w+", text)
+        }
         # It is there only where callers speak TLS, which the demo's do not.
         known.add("connector_cache_certificate_not_after_timestamp_seconds")
         recorded = {rule["record"] for group in files[0]["groups"] for rule in group["rules"] if "record" in rule}

@@ -55,7 +55,9 @@ class Names(unittest.TestCase):
         self.assertNotEqual(first["metadata"]["name"], second["metadata"]["name"])
 
     def test_a_release_called_like_the_chart_does_not_say_it_twice(self):
-        self.assertEqual(kit.one(kit.render(name="connector-cache"), "Deployment")["metadata"]["name"], "connector-cache")
+        self.assertEqual(
+            kit.one(kit.render(name="connector-cache"), "Deployment")["metadata"]["name"], "connector-cache"
+        )
 
     def test_labels_of_the_values_do_not_take_the_place_of_the_charts_own(self):
         stranger = {"app.kubernetes.io/name": "stranger", "app.kubernetes.io/component": "stranger"}

@@ -18,7 +18,9 @@ class Exposure(unittest.TestCase):
     def test_by_default_nothing_leads_in_from_outside_and_a_policy_is_on(self):
         objects = kit.shape(DEFAULT)
         self.assertFalse(kit.kinds(objects) & {"Ingress", "HTTPRoute"})
-        self.assertEqual({o["spec"]["type"] for o in objects if o["kind"] == "Service" and "type" in o["spec"]}, {"ClusterIP"})
+        self.assertEqual(
+            {o["spec"]["type"] for o in objects if o["kind"] == "Service" and "type" in o["spec"]}, {"ClusterIP"}
+        )
         self.assertEqual(kit.one(objects, "NetworkPolicy")["spec"]["policyTypes"], ["Ingress", "Egress"])
 
     def test_the_admin_port_has_a_service_of_its_own_without_an_address(self):
@@ -52,7 +54,9 @@ class Exposure(unittest.TestCase):
         values = {"networkPolicy": {"callers": [], "monitoringNamespaces": [], "dns": [], "graph": []}}
         policy = kit.one(kit.render(values), "NetworkPolicy")["spec"]
         self.assertEqual(len(policy["ingress"]), 1)
-        self.assertEqual(policy["ingress"][0]["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"], "test")
+        self.assertEqual(
+            policy["ingress"][0]["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"], "test"
+        )
         self.assertFalse(policy["egress"])
 
     def test_out_go_dns_and_graph_and_no_more_unless_it_is_said(self):
@@ -162,7 +166,12 @@ class Tests(unittest.TestCase):
         command = [kit.TOOLS / "bin/helm4", "install", "rel", kit.CHART, "--dry-run=client", "--namespace", "ns"]
         notes = kit.run(*command, "--set", "cloud=usgov-l4", "--set", "config.graph.default_version=v1.0").stdout
         notes = notes.split("NOTES:")[1]
-        for line in ("http://rel-connector-cache.ns.svc:8080", "helm test rel --namespace ns", "graph.microsoft.us", "beta only"):
+        for line in (
+            "http://rel-connector-cache.ns.svc:8080",
+            "helm test rel --namespace ns",
+            "graph.microsoft.us",
+            "beta only",
+        ):
             self.assertIn(line, notes)
 
 

@@ -89,7 +89,9 @@ class Pod(unittest.TestCase):
             with self.subTest(name):
                 script, variables = self.script_of(name)
                 done = kit.run("sh", "-ec", script, env={"PATH": os.environ["PATH"], **variables})
-                self.assertEqual(done.returncode, 0, done.stdout + done.stderr + podman("logs", self.container()).stderr)
+                self.assertEqual(
+                    done.returncode, 0, done.stdout + done.stderr + podman("logs", self.container()).stderr
+                )
 
     def test_the_tests_of_helm_fail_where_nothing_answers_as_it_should(self):
         script, _ = self.script_of("token")
@@ -104,7 +106,9 @@ class Pod(unittest.TestCase):
         self.assertRegex(status, r"(?m)^NoNewPrivs:\s+1$")
         limit = podman("inspect", "--format", "{{.HostConfig.Memory}}", self.container()).stdout.strip()
         self.assertEqual(int(limit), 256 << 20)
-        self.assertEqual(podman("inspect", "--format", "{{.HostConfig.ReadonlyRootfs}}", self.container()).stdout.strip(), "true")
+        self.assertEqual(
+            podman("inspect", "--format", "{{.HostConfig.ReadonlyRootfs}}", self.container()).stdout.strip(), "true"
+        )
 
     def container(self):
         names = podman("ps", "--all", "--filter", f"pod={POD}", "--format", "{{.Names}}").stdout.split()

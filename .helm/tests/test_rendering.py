@@ -32,9 +32,7 @@ class Rendering(unittest.TestCase):
         deployment = kit.one(kit.shape(kit.SHAPES[0]), "Deployment")
         for bad in ({"replicaz": 1}, {"replicas": "two"}):
             with self.assertRaises(kubernetes_validate.ValidationError):
-                kubernetes_validate.validate(
-                    {**deployment, "spec": {**deployment["spec"], **bad}}, "1.37", strict=True
-                )
+                kubernetes_validate.validate({**deployment, "spec": {**deployment["spec"], **bad}}, "1.37", strict=True)
 
     def test_the_kinds_of_operators_pass_their_own_schemas(self):
         objects = [o for shape in kit.SHAPES for o in kit.shape(shape) if o["kind"] in kit.FOREIGN]

@@ -65,27 +65,3 @@
 {{- $unit := regexFind "[A-Za-z]+" $text | trimSuffix "B" | replace "k" "K" -}}
 {{- mulf (regexFind "^[0-9.]+" $text | float64) (get $units $unit) | int64 -}}
 {{- end -}}
-
-{{/* What the schema cannot say, because it is about two values. */}}
-{{- define "connector-cache.check" -}}
-{{- $drain := .Values.config.drain -}}
-{{- $needed := add (include "connector-cache.milliseconds" $drain.delay | int64) (include "connector-cache.milliseconds" $drain.timeout | int64) -}}
-{{- if le (mul 1000 (int64 .Values.terminationGracePeriodSeconds)) $needed -}}
-{{- fail (printf "terminationGracePeriodSeconds is %d: it must be longer than config.drain.delay (%s) and config.drain.timeout (%s) together, or pods are killed while they drain" (int64 .Values.terminationGracePeriodSeconds) $drain.delay $drain.timeout) -}}
-{{- end -}}
-{{- with dig "limits" "memory" "" (default dict .Values.resources) -}}
-{{- $max := $.Values.config.cache.max_bytes -}}
-{{- if gt (mul 4 (include "connector-cache.bytes" $max | int64)) (mul 3 (include "connector-cache.bytes" . | int64)) -}}
-{{- fail (printf "config.cache.max_bytes is %v: it may be three quarters of resources.limits.memory (%v) at most, or pods are killed when the cache is full" $max .) -}}
-{{- end -}}
-{{- end -}}
-{{- if eq (int .Values.containerPorts.data) (int .Values.containerPorts.admin) -}}
-{{- fail (printf "containerPorts.data and containerPorts.admin are both %d: expected two different ports" (int .Values.containerPorts.data)) -}}
-{{- end -}}
-{{- if and .Values.tls.clientCaKey (not .Values.tls.existingSecret) -}}
-{{- fail "tls.clientCaKey is set without tls.existingSecret: callers can show a certificate under TLS only" -}}
-{{- end -}}
-{{- if and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) -}}
-{{- fail (printf "autoscaling.minReplicas is %d: it may be autoscaling.maxReplicas (%d) at most" (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) -}}
-{{- end -}}
-{{- end -}}

@@ -28,7 +28,8 @@ characters. What is cut off is stood for by a hash, so that two long names stay 
 {{- end -}}
 
 {{- define "connector-cache.serviceAccountName" -}}
-{{- default (ternary (include "connector-cache.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
+{{- $name := ternary (include "connector-cache.fullname" .) "default" .Values.serviceAccount.create -}}
+{{- default $name .Values.serviceAccount.name -}}
 {{- end -}}
 
 {{- define "connector-cache.selectorLabels" -}}
@@ -49,7 +50,8 @@ app.kubernetes.io/component: proxy
 {{/* Takes the chart's context as root, and more labels. The chart's own win, then those, then commonLabels. */}}
 {{- define "connector-cache.labelsAnd" -}}
 {{- $own := include "connector-cache.selectorLabels" .root | fromYaml -}}
-{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
+{{- $chart := printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" -}}
+{{- $_ := set $own "helm.sh/chart" (trunc 63 $chart | trimSuffix "-") -}}
 {{- $_ := set $own "app.kubernetes.io/version" .root.Chart.AppVersion -}}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .root.Release.Service -}}
 {{- toYaml (merge $own .labels .root.Values.commonLabels) -}}
@@ -69,7 +71,7 @@ app.kubernetes.io/component: proxy
 {{- ternary "https" "http" (not (empty .Values.tls.existingSecret)) -}}
 {{- end -}}
 
-{{/* The most pods that there always are. */}}
+{{/* As many pods as there are at least. */}}
 {{- define "connector-cache.replicas" -}}
 {{- ternary .Values.autoscaling.minReplicas .Values.replicaCount .Values.autoscaling.enabled -}}
 {{- end -}}
