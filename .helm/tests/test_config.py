@@ -1,0 +1,102 @@
+"""The configuration that the chart renders is one that the proxy takes, and means what the values say."""
+
+import os
+import tempfile
+import tomllib
+import unittest
+
+import kit
+
+# Keys of the binary that the chart sets by values of its own, or that the binary refuses.
+OF_THE_CHART = {"listen.address", "listen.tls.certificate", "listen.tls.key", "listen.tls.client_ca"}
+OF_THE_CHART |= {"admin.address", "admin.token_file"}
+REFUSED = {"shared.url", "shared.secret_file", "shared.ca_file", "shared.timeout"}
+
+
+def check(text=None, env=()):
+    """`connector-cache check` of this configuration."""
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(text or "")
+        file.flush()
+        arguments = ["--config", file.name] if text is not None else []
+        return kit.run(kit.BINARY, "check", *arguments, env={**dict(env), "PATH": os.environ["PATH"]})
+
+
+def flat(table, prefix=""):
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def effective(done):
+    assert done.returncode == 0, done.stderr
+    return dict(flat(tomllib.loads(done.stdout)))
+
+
+def documented():
+    """Every key of config/default.toml, those that are not set included."""
+    lines = (kit.ROOT / "config/default.toml").read_text().splitlines()
+    return dict(
+        flat(
+            tomllib.loads(
+                "\n".join(line[1:] if line.startswith("#") and line[1:2].isalpha() else line for line in lines)
+            )
+        )
+    )
+
+
+class Config(unittest.TestCase):
+    def test_the_binary_takes_the_configuration_of_every_shape(self):
+        for shape in kit.SHAPES:
+            with self.subTest(shape.stem):
+                objects = kit.shape(shape)
+                done = check(kit.config_of(objects), kit.variables_of(objects).items() - {("HTTPS_PROXY", "")})
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_the_binary_refuses_what_it_does_not_know(self):
+        self.assertEqual(check('[cache]\ntll = "5m"\n').returncode, 64)
+
+    def test_the_values_defaults_are_the_binarys_own(self):
+        own, charts = effective(check()), effective(check(kit.config_of(kit.render())))
+        # On a terminal the binary writes text; a pod has none.
+        self.assertEqual(charts, {**own, "log.format": "json"})
+
+    def test_every_key_of_the_binary_has_a_value(self):
+        values = kit.yaml.safe_load((kit.CHART / "values.yaml").read_text())["config"]
+        self.assertEqual({key for key, _ in flat(values)}, set(documented()) - OF_THE_CHART - REFUSED)
+
+    def test_every_value_reaches_the_binary(self):
+        shape = kit.CHART / "ci/everything-values.yaml"
+        objects = kit.shape(shape)
+        got = effective(check(kit.config_of(objects), kit.variables_of(objects).items()))
+        for key, value in flat(kit.yaml.safe_load(shape.read_text())["config"]):
+            expected = {"cache.ttl": "2m", "limits.header_bytes": "64KiB"}.get(key, value)
+            self.assertEqual(got[key], expected, key)
+        self.assertEqual(got["listen.address"], "[::]:8443")
+        self.assertEqual(got["admin.address"], "[::]:9191")
+        self.assertEqual(got["listen.tls.certificate"], "/etc/connector-cache/tls/tls.crt")
+        self.assertEqual(got["admin.token_file"], "/etc/connector-cache/admin/token")
+
+    def test_a_cloud_is_asked_at_its_own_address_unless_a_base_url_is_given(self):
+        clouds = {
+            "global": "https://graph.microsoft.com",
+            "usgov-l4": "https://graph.microsoft.us",
+            "usgov-l5": "https://dod-graph.microsoft.us",
+            "china": "https://microsoftgraph.chinacloudapi.cn",
+        }
+        base_url = lambda values: tomllib.loads(kit.config_of(kit.render(values)))["graph"]["base_url"]
+        for cloud, url in clouds.items():
+            self.assertEqual(base_url({"cloud": cloud}), url)
+        given = {"cloud": "china", "config": {"graph": {"base_url": "https://graph.example"}}}
+        self.assertEqual(base_url(given), "https://graph.example")
+
+    def test_the_address_is_a_variable_since_the_images_own_would_win_over_the_file(self):
+        image = (kit.ROOT / "Dockerfile").read_text()
+        for name in kit.variables_of(kit.render()):
+            self.assertIn(f"{name}=", image)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,82 @@
+"""Whatever a release is called, its objects have names that Kubernetes takes."""
+
+import re
+import unittest
+
+import kit
+
+LONGEST = "a-release-whose-name-is-as-long-as-a-name-may-be-0123"
+NAMES = ["cc", "1", "9-lives", "a.b.c", "1.2", "connector-cache", LONGEST, LONGEST[:-2] + ".9", "x" * 53]
+RFC_1035 = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+EVERYTHING = kit.CHART / "ci/everything-values.yaml"
+
+
+def labels(thing):
+    """All maps of labels and selectors in an object, at any depth."""
+    if isinstance(thing, dict):
+        for key, value in thing.items():
+            if key in ("labels", "matchLabels") and isinstance(value, dict):
+                yield value
+            else:
+                yield from labels(value)
+    elif isinstance(thing, list):
+        for value in thing:
+            yield from labels(value)
+
+
+class Names(unittest.TestCase):
+    def check(self, objects):
+        seen = set()
+        for thing in objects:
+            name = thing["metadata"]["name"]
+            if not name.endswith("-text"):  # ci/everything-values.yaml makes that one itself
+                self.assertRegex(name, f"^{RFC_1035.pattern}$", thing["kind"])
+            self.assertNotIn((thing["kind"], name), seen)
+            seen.add((thing["kind"], name))
+            for map_of_labels in labels(thing):
+                for value in map_of_labels.values():
+                    self.assertTrue(LABEL.fullmatch(value), value)
+
+    def test_every_release_name_makes_valid_names(self):
+        self.assertEqual(len(LONGEST), 53)
+        for name in NAMES:
+            with self.subTest(name):
+                self.check(kit.render(name=name, files=[EVERYTHING]))
+                self.check(kit.render(name=name))
+
+    def test_overrides_as_long_as_they_may_be_make_valid_names(self):
+        for values in ({"nameOverride": "n" * 63}, {"fullnameOverride": "f" * 63}, {"fullnameOverride": "0"}):
+            with self.subTest(str(values)):
+                self.check(kit.render(values, files=[EVERYTHING]))
+
+    def test_two_long_names_with_the_same_beginning_stay_two(self):
+        first, second = (kit.one(kit.render(name="y" * 52 + end), "Deployment") for end in "12")
+        self.assertNotEqual(first["metadata"]["name"], second["metadata"]["name"])
+
+    def test_a_release_called_like_the_chart_does_not_say_it_twice(self):
+        self.assertEqual(
+            kit.one(kit.render(name="connector-cache"), "Deployment")["metadata"]["name"], "connector-cache"
+        )
+
+    def test_labels_of_the_values_do_not_take_the_place_of_the_charts_own(self):
+        stranger = {"app.kubernetes.io/name": "stranger", "app.kubernetes.io/component": "stranger"}
+        objects = kit.render({"commonLabels": stranger, "podLabels": stranger})
+        selector = kit.one(objects, "Deployment")["spec"]["selector"]["matchLabels"]
+        self.assertLessEqual(selector.items(), kit.pod_of(objects)["metadata"]["labels"].items())
+        self.assertNotIn("stranger", selector.values())
+
+    def test_a_service_chooses_the_pods_of_its_own_release_and_no_test(self):
+        objects = kit.render(name="one")
+        pods = kit.pod_of(objects)["metadata"]["labels"]
+        tests = [o["metadata"]["labels"] for o in objects if kit.is_hook(o)]
+        other = kit.pod_of(kit.render(name="two"))["metadata"]["labels"]
+        for suffix in ("-cache", "-admin"):
+            selector = kit.one(objects, "Service", suffix)["spec"]["selector"].items()
+            self.assertLessEqual(selector, pods.items())
+            for stranger in (other, *tests):
+                self.assertFalse(selector <= stranger.items())
+
+
+if __name__ == "__main__":
+    unittest.main()

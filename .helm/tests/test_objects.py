@@ -1,0 +1,179 @@
+"""What the chart promises about the objects that it renders."""
+
+import unittest
+
+import kit
+
+TLS = kit.CHART / "ci/tls-values.yaml"
+EVERYTHING = kit.CHART / "ci/everything-values.yaml"
+DEFAULT = kit.CHART / "ci/default-values.yaml"
+
+
+def allowed(rule):
+    """The ports of a NetworkPolicy's rule."""
+    return {port["port"] for port in rule["ports"]}
+
+
+class Exposure(unittest.TestCase):
+    def test_by_default_nothing_leads_in_from_outside_and_a_policy_is_on(self):
+        objects = kit.shape(DEFAULT)
+        self.assertFalse(kit.kinds(objects) & {"Ingress", "HTTPRoute"})
+        self.assertEqual(
+            {o["spec"]["type"] for o in objects if o["kind"] == "Service" and "type" in o["spec"]}, {"ClusterIP"}
+        )
+        self.assertEqual(kit.one(objects, "NetworkPolicy")["spec"]["policyTypes"], ["Ingress", "Egress"])
+
+    def test_the_admin_port_has_a_service_of_its_own_without_an_address(self):
+        for shape in kit.SHAPES:
+            objects = kit.shape(shape)
+            data, admin = (
+                kit.one(objects, "Service", end)["spec"]
+                for end in (kit.one(objects, "Deployment")["metadata"]["name"], "-admin")
+            )
+            self.assertEqual([port["targetPort"] for port in admin["ports"]], ["admin"])
+            self.assertEqual(admin["clusterIP"], "None")
+            self.assertNotIn("admin", [port["targetPort"] for port in data["ports"]])
+
+    def test_ingress_and_route_lead_to_the_data_port_alone(self):
+        objects = kit.shape(EVERYTHING)
+        data = kit.one(objects, "Service", kit.one(objects, "Deployment")["metadata"]["name"])
+        [rule] = kit.one(objects, "Ingress")["spec"]["rules"]
+        backend = rule["http"]["paths"][0]["backend"]["service"]
+        self.assertEqual(backend, {"name": data["metadata"]["name"], "port": {"name": "https"}})
+        [rule] = kit.one(objects, "HTTPRoute")["spec"]["rules"]
+        self.assertEqual(rule["backendRefs"], [{"name": data["metadata"]["name"], "port": 443}])
+
+    def test_callers_reach_the_data_port_only_and_monitoring_the_admin_port_only(self):
+        rules = kit.one(kit.shape(EVERYTHING), "NetworkPolicy")["spec"]["ingress"]
+        callers, monitoring, tests, _ = rules
+        self.assertEqual((allowed(callers), allowed(monitoring), allowed(tests)), ({8443}, {9191}, {8443, 9191}))
+        self.assertIn("sign-up", str(callers["from"]))
+        self.assertIn("monitoring", str(monitoring["from"]))
+
+    def test_a_policy_without_callers_has_no_rule_that_lets_everybody_in(self):
+        values = {"networkPolicy": {"callers": [], "monitoringNamespaces": [], "dns": [], "graph": []}}
+        policy = kit.one(kit.render(values), "NetworkPolicy")["spec"]
+        self.assertEqual(len(policy["ingress"]), 1)
+        self.assertEqual(
+            policy["ingress"][0]["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"], "test"
+        )
+        self.assertFalse(policy["egress"])
+
+    def test_out_go_dns_and_graph_and_no_more_unless_it_is_said(self):
+        ports = lambda objects: [allowed(rule) for rule in kit.one(objects, "NetworkPolicy")["spec"]["egress"]]
+        self.assertEqual(ports(kit.shape(DEFAULT)), [{53}, {443}])
+        self.assertEqual(ports(kit.shape(EVERYTHING)), [{53}, {8443}, {4317}, {6380}])
+
+    def test_graph_is_no_private_address(self):
+        graph = kit.one(kit.shape(DEFAULT), "NetworkPolicy")["spec"]["egress"][1]["to"]
+        self.assertIn("169.254.0.0/16", graph[0]["ipBlock"]["except"])
+        self.assertIn("10.0.0.0/8", graph[0]["ipBlock"]["except"])
+
+
+class Pods(unittest.TestCase):
+    def test_by_default_every_pod_passes_the_restricted_standard(self):
+        objects = kit.shape(DEFAULT)
+        pods = [kit.pod_of(objects)["spec"]] + [o["spec"] for o in objects if o["kind"] == "Pod"]
+        self.assertEqual(len(pods), 4)
+        for pod in pods:
+            self.assertTrue(pod["securityContext"]["runAsNonRoot"])
+            self.assertGreater(pod["securityContext"]["runAsUser"], 0)
+            self.assertEqual(pod["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
+            self.assertIs(pod["automountServiceAccountToken"], False)
+            self.assertIs(pod["enableServiceLinks"], False)
+            for forbidden in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"):
+                self.assertNotIn(forbidden, pod)
+            for container in pod["containers"]:
+                self.assertEqual(
+                    container["securityContext"],
+                    {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                )
+                self.assertEqual(set(container["resources"]), {"requests", "limits"})
+
+    def test_the_service_account_mounts_no_token(self):
+        self.assertIs(kit.one(kit.shape(DEFAULT), "ServiceAccount")["automountServiceAccountToken"], False)
+
+    def test_probes_ask_the_admin_port(self):
+        container = kit.container_of(kit.shape(DEFAULT))
+        paths = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "readiness", "liveness")}
+        live, ready = {"path": "/livez", "port": "admin"}, {"path": "/readyz", "port": "admin"}
+        self.assertEqual(paths, {"startup": live, "readiness": ready, "liveness": live})
+
+    def test_pods_are_replaced_when_the_configuration_changes_and_only_then(self):
+        checksum = lambda **values: kit.pod_of(kit.render(values))["metadata"]["annotations"]["checksum/config"]
+        self.assertEqual(checksum(), checksum(replicaCount=5))
+        self.assertNotEqual(checksum(), checksum(config={"cache": {"ttl": "6m"}}))
+        self.assertNotEqual(checksum(), checksum(cloud="china"))
+
+    def test_secrets_are_mounted_whole_so_that_they_are_renewed(self):
+        objects = kit.shape(TLS)
+        mounts = {mount["name"]: mount for mount in kit.container_of(objects)["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in kit.pod_of(objects)["spec"]["volumes"]}
+        for name in ("tls", "admin"):
+            self.assertNotIn("subPath", mounts[name])
+            self.assertTrue(mounts[name]["readOnly"])
+            self.assertEqual(volumes[name]["secret"]["defaultMode"], 0o440)
+
+    def test_pods_spread_by_their_own_labels_unless_it_is_said_otherwise(self):
+        constraints = kit.pod_of(kit.shape(DEFAULT))["spec"]["topologySpreadConstraints"]
+        own = kit.one(kit.shape(DEFAULT), "Deployment")["spec"]["selector"]
+        self.assertEqual([constraint["labelSelector"] for constraint in constraints], [own, own])
+        [constraint] = kit.pod_of(kit.shape(EVERYTHING))["spec"]["topologySpreadConstraints"]
+        self.assertEqual(constraint["labelSelector"], {"matchLabels": {"team": "identity"}})
+
+    def test_a_digest_goes_before_a_tag_and_no_tag_is_the_charts_version(self):
+        image = lambda **image: kit.container_of(kit.render({"image": image}))["image"]
+        digest = "sha256:" + "0" * 64
+        self.assertEqual(image(), f"connector-cache:{kit.VERSION}")
+        self.assertEqual(image(tag="edge"), "connector-cache:edge")
+        self.assertEqual(image(tag="edge", digest=digest), f"connector-cache@{digest}")
+
+
+class Numbers(unittest.TestCase):
+    def test_a_disruption_budget_is_there_only_with_more_than_one_pod(self):
+        has = lambda **values: "PodDisruptionBudget" in kit.kinds(kit.render(values))
+        self.assertTrue(has(replicaCount=2))
+        self.assertFalse(has(replicaCount=1))
+        self.assertFalse(has(replicaCount=5, autoscaling={"enabled": True, "minReplicas": 1}))
+        self.assertTrue(has(replicaCount=1, autoscaling={"enabled": True, "minReplicas": 2}))
+        self.assertFalse(has(podDisruptionBudget={"enabled": False}))
+
+    def test_a_budget_of_zero_pods_is_a_budget(self):
+        spec = kit.one(kit.render({"podDisruptionBudget": {"minAvailable": 0}}), "PodDisruptionBudget")["spec"]
+        self.assertEqual((spec["minAvailable"], "maxUnavailable" in spec), (0, False))
+
+    def test_the_autoscaler_alone_says_how_many_pods_there_are(self):
+        objects = kit.shape(kit.CHART / "ci/hpa-values.yaml")
+        self.assertNotIn("replicas", kit.one(objects, "Deployment")["spec"])
+        target = kit.one(objects, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"]
+        self.assertEqual(target, kit.one(objects, "Deployment")["metadata"]["name"])
+
+
+class Tests(unittest.TestCase):
+    def test_helm_test_asks_for_readiness_metrics_and_a_401(self):
+        pods = {o["metadata"]["name"].split("-test-")[1] for o in kit.shape(DEFAULT) if o["kind"] == "Pod"}
+        self.assertEqual(pods, {"ready", "metrics", "token"})
+
+    def test_helm_test_does_not_ask_where_it_had_to_show_a_certificate(self):
+        pods = {o["metadata"]["name"].split("-test-")[1] for o in kit.shape(TLS) if o["kind"] == "Pod"}
+        self.assertEqual(pods, {"ready", "metrics"})
+
+    def test_the_notes_name_the_url_and_the_next_command(self):
+        command = [kit.TOOLS / "bin/helm4", "install", "rel", kit.CHART, "--dry-run=client", "--namespace", "ns"]
+        notes = kit.run(*command, "--set", "cloud=usgov-l4", "--set", "config.graph.default_version=v1.0").stdout
+        notes = notes.split("NOTES:")[1]
+        for line in (
+            "http://rel-connector-cache.ns.svc:8080",
+            "helm test rel --namespace ns",
+            "graph.microsoft.us",
+            "beta only",
+        ):
+            self.assertIn(line, notes)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,87 @@
+"""Values that are wrong are refused, in a line that names the value."""
+
+import itertools
+import unittest
+
+import kit
+
+# Values, and what both Helms must name.
+REFUSED = [
+    ({"replicas": 2}, "replicas"),
+    ({"config": {"cache": {"tll": "5m"}}}, "tll"),
+    ({"config": {"listen": {"address": "0.0.0.0:80"}}}, "listen"),
+    ({"config": {"shared": {"url": "rediss://a"}}}, "shared"),
+    ({"replicaCount": "two"}, "replicaCount"),
+    ({"replicaCount": 1.5}, "replicaCount"),
+    ({"networkPolicy": {"enabled": "yes"}}, "enabled"),
+    ({"config": {"cache": {"ttl": 300}}}, "ttl"),
+    ({"config": {"cache": {"ttl": "five minutes"}}}, "ttl"),
+    ({"config": {"cache": {"max_bytes": "lots"}}}, "max_bytes"),
+    ({"config": {"graph": {"base_url": "https://graph.microsoft.com/beta"}}}, "base_url"),
+    ({"config": {"limits": {"headers": 5}}}, "headers"),
+    ({"cloud": "germany"}, "cloud"),
+    ({"service": {"type": "ExternalName"}}, "type"),
+    ({"service": {"port": 70000}}, "port"),
+    ({"fullnameOverride": "Cache_1"}, "fullnameOverride"),
+    ({"fullnameOverride": "a" * 64}, "fullnameOverride"),
+    ({"nameOverride": "-a"}, "nameOverride"),
+    ({"image": {"digest": "sha256:1234"}}, "digest"),
+    ({"image": {"repository": "a:1.0@sha256"}}, "repository"),
+    ({"tls": {"existingSecret": "My Secret"}}, "existingSecret"),
+    ({"commonLabels": {"team": 1}}, "commonLabels"),
+    ({"podAnnotations": {"a": 1}}, "podAnnotations"),
+    ({"probes": {"readiness": {"path": "/"}}}, "path"),
+    ({"networkPolicy": {"callers": [{"namespace": "a"}]}}, "namespace"),
+    ({"extraEnv": [{"value": "a"}]}, "name"),
+    ({"serviceMonitor": {"interval": "1m 30s"}}, "interval"),
+    # What takes two values to see, the templates refuse.
+    ({"terminationGracePeriodSeconds": 25}, r"config.drain.delay (5s) and config.drain.timeout (20s)"),
+    ({"config": {"drain": {"delay": "1m"}}}, "terminationGracePeriodSeconds is 30"),
+    ({"config": {"cache": {"max_bytes": "200MiB"}}}, "resources.limits.memory (256Mi)"),
+    ({"config": {"cache": {"max_bytes": 268435456}}}, "resources.limits.memory (256Mi)"),
+    ({"containerPorts": {"admin": 8080}}, "containerPorts.admin"),
+    ({"tls": {"clientCaKey": "ca.crt"}}, "tls.existingSecret"),
+    ({"autoscaling": {"enabled": True, "minReplicas": 9}}, "autoscaling.maxReplicas (6)"),
+    ({"ingress": {"enabled": True}}, "ingress.hosts"),
+    ({"httpRoute": {"enabled": True}}, "httpRoute.parentRefs"),
+]
+
+ACCEPTED = [
+    {"terminationGracePeriodSeconds": 26},
+    {"terminationGracePeriodSeconds": 3662, "config": {"drain": {"delay": "500 ms", "timeout": "1h 1m 1s"}}},
+    {"config": {"cache": {"max_bytes": "192MiB"}}},
+    {"config": {"cache": {"max_bytes": "4GiB"}}, "resources": {"limits": {"memory": None}}},
+    {"config": {"cache": {"max_bytes": "700MiB"}}, "resources": {"limits": {"memory": "1G"}}},
+    {"config": {"cache": {"ttl": None}, "server": {"threads": 3}}},
+    {"podSecurityContext": {"runAsUser": None, "fsGroup": None}},
+    {"replicaCount": 0},
+]
+
+
+class Schema(unittest.TestCase):
+    def test_wrong_values_are_refused_in_a_line_that_names_them(self):
+        for (values, named), helm in itertools.product(REFUSED, kit.HELMS):
+            with self.subTest(str(values), helm=helm):
+                done = kit.template(values, helm=helm)
+                self.assertNotEqual(done.returncode, 0)
+                lines = [line for line in done.stderr.splitlines() if named in line]
+                self.assertTrue(lines, f"no line says {named}:\n{done.stderr}")
+                self.assertNotIn("nil pointer", done.stderr)
+
+    def test_values_at_the_edge_are_accepted(self):
+        for values, helm in itertools.product(ACCEPTED, kit.HELMS):
+            with self.subTest(str(values), helm=helm):
+                done = kit.template(values, helm=helm)
+                self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_a_null_leaves_a_key_to_the_binary_or_the_cluster(self):
+        objects = kit.render({"config": {"cache": {"ttl": None}}, "podSecurityContext": {"runAsUser": None}})
+        self.assertNotRegex(kit.config_of(objects), r"(?m)^ttl")
+        self.assertNotIn("runAsUser", kit.pod_of(objects)["spec"]["securityContext"])
+
+    def test_the_chart_can_be_a_part_of_another(self):
+        self.assertEqual(kit.template({"global": {"anything": {"at": "all"}}}).returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,67 @@
+{{- define "connector-cache.baseUrl" -}}
+{{- $clouds := dict
+  "global" "https://graph.microsoft.com"
+  "usgov-l4" "https://graph.microsoft.us"
+  "usgov-l5" "https://dod-graph.microsoft.us"
+  "china" "https://microsoftgraph.chinacloudapi.cn" -}}
+{{- default (get $clouds .Values.cloud) .Values.config.graph.base_url -}}
+{{- end -}}
+
+{{- define "connector-cache.graphPort" -}}
+{{- $url := include "connector-cache.baseUrl" . -}}
+{{- $port := regexFind ":[0-9]+$" $url | trimPrefix ":" -}}
+{{- default (ternary "80" "443" (hasPrefix "http:" $url)) $port -}}
+{{- end -}}
+
+{{/* A value as TOML. Numbers arrive as floats, which the proxy would refuse; JSON's texts and lists are TOML's. */}}
+{{- define "connector-cache.toml" -}}
+{{- if or (kindIs "string" .) (kindIs "slice" .) }}{{ toJson . }}{{ else }}{{ int64 . }}{{ end -}}
+{{- end -}}
+
+{{- define "connector-cache.config" -}}
+{{- $config := deepCopy .Values.config -}}
+{{- $_ := set $config.graph "base_url" (include "connector-cache.baseUrl" .) -}}
+{{- with .Values.admin.existingSecret -}}
+{{- $_ := set $config "admin" (dict "token_file" "/etc/connector-cache/admin/token") -}}
+{{- end -}}
+{{- if .Values.tls.existingSecret -}}
+{{- $tls := dict "certificate" "/etc/connector-cache/tls/tls.crt" "key" "/etc/connector-cache/tls/tls.key" -}}
+{{- if .Values.tls.clientCaKey }}{{ $_ := set $tls "client_ca" "/etc/connector-cache/tls/ca.crt" }}{{ end -}}
+{{- $_ := set $config "listen.tls" $tls -}}
+{{- end -}}
+# Rendered from the chart's values. The addresses are variables of the container: the image sets them, too.
+{{- range $section := keys $config | sortAlpha }}
+{{- $lines := list }}
+{{- range $key, $value := get $config $section }}
+{{- if not (or (kindIs "invalid" $value) (and (kindIs "string" $value) (empty $value))) }}
+{{- $lines = append $lines (printf "%s = %s" $key (include "connector-cache.toml" $value)) }}
+{{- end }}
+{{- end }}
+{{- if $lines }}
+
+[{{ $section }}]
+{{ join "\n" $lines }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* A duration such as "1m 15s", in milliseconds. */}}
+{{- define "connector-cache.milliseconds" -}}
+{{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 -}}
+{{- $sum := 0 -}}
+{{- range regexFindAll "[0-9]+ *(ms|s|m|h)" . -1 -}}
+{{- $unit := regexFind "[a-z]+" . -}}
+{{- $sum = add $sum (mul (regexFind "[0-9]+" . | int64) (get $units $unit)) -}}
+{{- end -}}
+{{- $sum -}}
+{{- end -}}
+
+{{/* A size such as 64MiB, 256Mi, 1G or 1048576, in bytes. */}}
+{{- define "connector-cache.bytes" -}}
+{{- $units := dict "" 1 "K" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000
+  "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- $text := toString . -}}
+{{- if or (kindIs "float64" .) (kindIs "int64" .) }}{{ $text = int64 . | toString }}{{ end -}}
+{{- $unit := regexFind "[A-Za-z]+" $text | trimSuffix "B" | replace "k" "K" -}}
+{{- mulf (regexFind "^[0-9.]+" $text | float64) (get $units $unit) | int64 -}}
+{{- end -}}
