@@ -75,6 +75,11 @@ impl Serve {
         Self { data, admin, child, out, err, readers, unread }
     }
 
+    /// Closes the reading end of its standard output, which nobody reads.
+    pub fn close_log(&mut self) {
+        self.unread.take();
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
