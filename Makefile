@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test setup clients fmt lint doc unit it test-clients demo run
+.PHONY: help test setup clients fmt lint doc unit it test-clients test-chart image demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -54,6 +54,13 @@ it: ## the tests of the whole, in tests/
 
 test-clients: setup clients ## Graph's SDKs for Python and JavaScript, curl and the .NET shape, before the proxy
 	@cargo $(tests) --locked --features test-clients --test clients
+
+test-chart: setup ## the Helm chart: lint, render, validate, with Helm 3 and 4
+	@.helm/test
+
+image: ## the container image, built without a registry, and tried (root, Debian's buildah and podman)
+	@.docker/build
+	@.docker/try
 
 demo: ## a stand-in for Graph and the proxy before it; nothing else is needed
 	@cargo run --release --locked -- demo

@@ -6,8 +6,10 @@
 //! of the cache.
 
 mod body;
+mod conn;
 mod connect;
 mod fault;
+mod interim;
 mod tls;
 
 use std::path::PathBuf;
@@ -25,8 +27,9 @@ use tokio::time::timeout;
 use url::Url;
 
 pub use self::body::RawBody;
+use self::conn::Reuse;
+use self::connect::Connector;
 pub use self::connect::ProxyError;
-use self::connect::{Connector, Reuse};
 pub use self::tls::RootsError;
 use crate::cache::status::Retry;
 use crate::error::{OriginFault, Problem, Rejection};
@@ -70,7 +73,9 @@ impl Default for Config {
 /// Graph, as this process reaches it.
 #[derive(Debug)]
 pub struct Origin {
-    client: Client<Connector, Empty<Bytes>>,
+    pooled: Client<Connector, Empty<Bytes>>,
+    /// Each question on a connection of its own: where one from the pool was stale, the next may be as well.
+    fresh: Client<Connector, Empty<Bytes>>,
     base: String,
     permits: Semaphore,
     timeout: Duration,
@@ -105,19 +110,22 @@ impl Origin {
     pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
         let base = config.base_url.as_str().trim_end_matches('/').to_owned();
         let connector = Connector::new(config)?;
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(config.in_flight)
-            .http1_max_buf_size(HEAD_BYTES)
-            .http2_max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            // A second attempt is ours to judge and to count.
-            .retry_canceled_requests(false)
-            .build(connector);
+        let client = |idle| {
+            Client::builder(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(POOL_IDLE)
+                .pool_max_idle_per_host(idle)
+                .http1_max_buf_size(HEAD_BYTES)
+                .http2_max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+                .http2_keep_alive_interval(KEEP_ALIVE)
+                // A second attempt is ours to judge and to count.
+                .retry_canceled_requests(false)
+                .build(connector.clone())
+        };
         Ok(Self {
-            client,
+            pooled: client(config.in_flight),
+            fresh: client(0),
             base,
             permits: Semaphore::new(config.in_flight),
             timeout: config.timeout,
@@ -132,10 +140,14 @@ impl Origin {
         let asked = timeout(self.timeout, async {
             let _permit = self.permits.acquire().await.map_err(|_| OriginFault::Connect)?;
             waiting = false;
-            match self.attempt(resource, token, ids).await {
+            match self.attempt(&self.pooled, resource, token, ids).await {
                 Err(Failure::Again(reason)) => {
                     self.metrics.origin_retries.inc(reason);
-                    self.attempt(resource, token, ids).await.map_err(Failure::fault)
+                    let client = match reason {
+                        Retry::StaleConnection => &self.fresh,
+                        Retry::RefusedStream => &self.pooled,
+                    };
+                    self.attempt(client, resource, token, ids).await.map_err(Failure::fault)
                 }
                 other => other.map_err(Failure::fault),
             }
@@ -150,11 +162,22 @@ impl Origin {
         })
     }
 
-    async fn attempt(&self, resource: &Resource, token: &Token, ids: &Ids) -> Result<OriginAnswer, Failure> {
+    async fn attempt(
+        &self,
+        client: &Client<Connector, Empty<Bytes>>,
+        resource: &Resource,
+        token: &Token,
+        ids: &Ids,
+    ) -> Result<OriginAnswer, Failure> {
         let started = Instant::now();
         let mut request = self.request(resource, token, ids).ok_or(Failure::Final(OriginFault::Protocol))?;
         let reuse = Reuse::watch(&mut request);
-        let response = self.client.request(request).await.map_err(|error| failure(&error, &reuse))?;
+        let flood = interim::flood(&mut request);
+        let response = tokio::select! {
+            biased;
+            () = flood => return Err(Failure::Final(OriginFault::Protocol)),
+            response = client.request(request) => response.map_err(|error| failure(&error, &reuse))?,
+        };
         reuse.answered();
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             reuse.discard();
@@ -186,7 +209,7 @@ impl Origin {
     async fn receive(&self, response: http::Response<Incoming>) -> Result<OriginAnswer, OriginFault> {
         let (head, body) = response.into_parts();
         match head.status.as_u16() {
-            // A pooled connection that answers what was not asked is not worth keeping; dropping the body closes it.
+            // Where a body follows, dropping it unread closes the connection.
             100..200 | 304 => return Err(OriginFault::Status),
             300..400 => return Err(OriginFault::Redirect),
             200 | 400..600 => {}
@@ -215,13 +238,16 @@ impl Failure {
 }
 
 /// A GET may be asked again when the server refused to look at it, or when the connection came from the pool
-/// and was closed before anything was received on it (RFC 9110, section 9.2.2; RFC 9113, section 8.7).
+/// and ended without a word (RFC 9110, section 9.2.2; RFC 9113, section 8.7). Any other retry would multiply the
+/// load of a server in trouble.
 fn failure(error: &legacy::Error, reuse: &Reuse) -> Failure {
     if fault::refused_unseen(error) {
         return Failure::Again(Retry::RefusedStream);
     }
     match fault::of(error) {
-        OriginFault::Reset if reuse.was_pooled() => Failure::Again(Retry::StaleConnection),
+        OriginFault::Reset if reuse.was_stale() && !fault::has_reason(error) => {
+            Failure::Again(Retry::StaleConnection)
+        }
         fault => Failure::Final(fault),
     }
 }

@@ -4,11 +4,10 @@
 //! reads them is too slow, lines are dropped and counted, and no request waits. `RUST_LOG` is not read.
 
 use std::fmt;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Registry};
@@ -21,8 +20,10 @@ mod escape;
 mod fields;
 mod line;
 mod panic;
+mod writer;
 
 pub use panic::panic_hook;
+pub use writer::{DroppedLines, Guard};
 
 /// What the log needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,46 +75,24 @@ impl Access {
     }
 }
 
-/// Keeps the log going. Dropped, it writes what is left, for about a second at the most.
-#[derive(Debug)]
-pub struct Guard {
-    _worker: WorkerGuard,
-    dropped: DroppedLines,
-}
-
-impl Guard {
-    /// The count of lines that were dropped because their reader was too slow.
-    pub fn dropped_lines(&self) -> DroppedLines {
-        self.dropped.clone()
-    }
-}
-
-/// A count of lines that goes on counting. Clones read the same count.
-#[derive(Clone, Debug)]
-pub struct DroppedLines(ErrorCounter);
-
-impl DroppedLines {
-    /// Lines dropped so far.
-    pub fn get(&self) -> u64 {
-        u64::try_from(self.0.dropped_lines()).unwrap_or(u64::MAX)
-    }
-}
-
 /// Why there is no log.
 #[derive(Debug)]
 pub enum InitError {
     /// `log.filter` is not one.
     Filter,
+    /// The thread that writes cannot be started.
+    Thread(io::Error),
     /// The process has a log already.
     Twice,
 }
 
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Filter => "log.filter is neither a level nor a list of directives",
-            Self::Twice => "the log was set up before",
-        })
+        match self {
+            Self::Filter => f.write_str("log.filter is neither a level nor a list of directives"),
+            Self::Thread(error) => write!(f, "the thread that writes it cannot be started: {error}"),
+            Self::Twice => f.write_str("the log was set up before"),
+        }
     }
 }
 
@@ -121,13 +100,12 @@ impl std::error::Error for InitError {}
 
 /// Sends the log of the whole process to standard output. To be called once; keep the guard until the end.
 pub fn init(config: &Config) -> Result<Guard, InitError> {
-    let by_reader = || if std::io::stdout().is_terminal() { Format::Text } else { Format::Json };
+    let by_reader = || if io::stdout().is_terminal() { Format::Text } else { Format::Json };
     let format = config.format.unwrap_or_else(by_reader);
-    let (writer, worker) = non_blocking(std::io::stdout());
-    let dropped = DroppedLines(writer.error_counter());
+    let (writer, guard) = writer::start(io::stdout()).map_err(InitError::Thread)?;
     let subscriber = subscriber(&config.filter, format, writer).ok_or(InitError::Filter)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::Twice)?;
-    Ok(Guard { _worker: worker, dropped })
+    Ok(guard)
 }
 
 /// What turns events into lines for `writer`, each in one write. `None` when the filter is not one.
@@ -149,15 +127,6 @@ pub fn filter(text: &str) -> Option<EnvFilter> {
     }
     EnvFilter::builder().with_regex(false).parse(text).ok()
 }
-
-/// Writes in a thread of its own; what it has no room for is dropped and counted.
-fn non_blocking(out: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
-    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(BUFFERED_LINES);
-    builder.thread_name("log").finish(out)
-}
-
-/// What may wait for the writer. A line takes less than a kilobyte as a rule.
-const BUFFERED_LINES: usize = 8_192;
 
 #[cfg(test)]
 mod tests;

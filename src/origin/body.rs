@@ -37,6 +37,7 @@ pub(super) async fn collect(
     headers: &HeaderMap,
     limit: usize,
 ) -> Result<RawBody, OriginFault> {
+    check_framing(headers)?;
     let coding = Coding::of(headers)?;
     let announced = body.size_hint().upper().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     if announced.is_some_and(|bytes| bytes > limit) {
@@ -44,7 +45,12 @@ pub(super) async fn collect(
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(TYPICAL).min(limit)));
     let mut body = std::pin::pin!(body);
+    let mut pieces = 0;
     while let Some(frame) = body.frame().await {
+        pieces += 1;
+        if pieces > PIECES + bytes.len() / PIECE_BYTES {
+            return Err(OriginFault::Protocol);
+        }
         let frame = frame.map_err(|error| super::fault::of_body(&error))?;
         let Ok(mut data) = frame.into_data() else { continue };
         if bytes.len() + data.remaining() > limit {
@@ -59,6 +65,22 @@ pub(super) async fn collect(
     }
 }
 
+/// An answer says in one way where it ends. No transfer coding but `chunked` was offered a home here, and a
+/// length beside one is how answers are smuggled (RFC 9112, section 6.1).
+fn check_framing(headers: &HeaderMap) -> Result<(), OriginFault> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None)
+            if coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+                && !headers.contains_key(header::CONTENT_LENGTH) =>
+        {
+            Ok(())
+        }
+        _ => Err(OriginFault::Protocol),
+    }
+}
+
 /// The codings that were asked for. Anything else was not, and is not guessed at (RFC 9110, section 8.4).
 enum Coding {
     Identity,
@@ -70,7 +92,9 @@ impl Coding {
         let mut lines = headers.get_all(header::CONTENT_ENCODING).iter();
         let coding = match (lines.next(), lines.next()) {
             (None, _) => return Ok(Self::Identity),
-            (Some(line), None) => line.to_str().unwrap_or_default().trim().to_ascii_lowercase(),
+            (Some(line), None) => {
+                line.to_str().map_err(|_| OriginFault::Encoding)?.trim().to_ascii_lowercase()
+            }
             (Some(_), Some(_)) => return Err(OriginFault::Encoding),
         };
         match coding.as_str() {
@@ -96,6 +120,10 @@ fn gunzip(bytes: &[u8], limit: usize) -> Result<Zeroizing<Vec<u8>>, OriginFault>
 
 /// Two connectors with their contexts.
 const TYPICAL: usize = 4 << 10;
+/// A body may come in so many pieces of any size, and in one more for every [`PIECE_BYTES`]: each costs about
+/// the same, and a network cuts them no smaller.
+const PIECES: usize = 4096;
+const PIECE_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {

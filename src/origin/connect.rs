@@ -1,34 +1,27 @@
 //! Connections to Graph: resolve, connect, through a proxy if the environment has one, TLS.
 //!
-//! One deadline covers all of it. A connection remembers how many requests it was given, because only one
-//! that came from the pool may have gone stale there.
+//! One deadline covers all of it.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Extensions, Request, Uri};
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::legacy::connect::{
-    CaptureConnection, Connected, Connection, HttpConnector, capture_connection,
-};
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
 
+use super::conn::{Conn, Stream};
 use super::{Config, SetupError, tls};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// Makes connections to Graph.
 #[derive(Clone, Debug)]
@@ -92,9 +85,9 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = Conn;
+    type Response = TokioIo<Conn>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Conn, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Conn>, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match &mut self.route {
@@ -112,7 +105,7 @@ impl Service<Uri> for Connector {
         };
         Box::pin(async move {
             let stream = timeout(deadline, connecting).await.map_err(|_| ConnectTimeout)??;
-            Ok(Conn { stream, uses: Uses::default() })
+            Ok(TokioIo::new(Conn::new(stream)))
         })
     }
 }
@@ -133,96 +126,6 @@ impl Service<Name> for Resolver {
     fn call(&mut self, name: Name) -> Self::Future {
         let resolving = self.0.call(name);
         Box::pin(async move { resolving.await.map_err(Unresolved) })
-    }
-}
-
-/// How many requests a connection was given.
-#[derive(Clone, Debug, Default)]
-struct Uses(Arc<AtomicU64>);
-
-/// Tells whether a request went out on a connection from the pool.
-pub(super) struct Reuse(CaptureConnection);
-
-impl Reuse {
-    /// To be called before the request is sent.
-    pub(super) fn watch<B>(request: &mut Request<B>) -> Self {
-        Self(capture_connection(request))
-    }
-
-    /// To be called once, after the request failed: it also counts the use.
-    pub(super) fn was_pooled(&self) -> bool {
-        let metadata = self.0.connection_metadata();
-        let Some(connected) = metadata.as_ref() else { return false };
-        let mut extensions = Extensions::new();
-        connected.get_extras(&mut extensions);
-        extensions.get::<Uses>().is_some_and(|uses| uses.0.load(Relaxed) > 0)
-    }
-
-    /// Takes the connection out of the pool once it is idle: Graph asks that whoever comes back after a 503
-    /// comes on a new one.
-    pub(super) fn discard(&self) {
-        if let Some(connected) = self.0.connection_metadata().as_ref() {
-            connected.poison();
-        }
-    }
-
-    /// To be called when the request was answered: the next on this connection finds it used.
-    pub(super) fn answered(&self) {
-        let metadata = self.0.connection_metadata();
-        let Some(connected) = metadata.as_ref() else { return };
-        let mut extensions = Extensions::new();
-        connected.get_extras(&mut extensions);
-        if let Some(uses) = extensions.get::<Uses>() {
-            uses.0.fetch_add(1, Relaxed);
-        }
-    }
-}
-
-/// A connection to Graph.
-pub(super) struct Conn {
-    stream: Stream,
-    uses: Uses,
-}
-
-impl Connection for Conn {
-    fn connected(&self) -> Connected {
-        self.stream.connected().extra(self.uses.clone())
-    }
-}
-
-impl Read for Conn {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl Write for Conn {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 }
 

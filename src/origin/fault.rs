@@ -24,21 +24,25 @@ pub(super) fn of(error: &legacy::Error) -> OriginFault {
     }
 }
 
-/// The fault of a body that broke off: whatever the transport says, the answer is not whole.
+/// The fault of a body: chunks that are none, or an answer that is not whole, whatever broke it off.
 pub(super) fn of_body(error: &hyper::Error) -> OriginFault {
-    if error.is_parse() { OriginFault::Protocol } else { OriginFault::Truncated }
+    let is_bad =
+        |error: &io::Error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+    let bad_chunks = find::<io::Error>(error).is_some_and(is_bad);
+    if error.is_parse() || bad_chunks { OriginFault::Protocol } else { OriginFault::Truncated }
 }
 
-/// Whether Graph said that it did nothing with the request (RFC 9113, section 8.7), or the request never left.
+/// Whether Graph said that it did nothing with the request (RFC 9113, section 8.7).
 pub(super) fn refused_unseen(error: &legacy::Error) -> bool {
-    if error.is_connect() {
-        return false;
-    }
-    let refused = find::<h2::Error>(error).is_some_and(|error| {
+    find::<h2::Error>(error).is_some_and(|error| {
         error.reason() == Some(h2::Reason::REFUSED_STREAM)
             || (error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
-    });
-    refused || find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled)
+    })
+}
+
+/// Whether Graph ended the stream or the connection by a frame that says why: then it has spoken.
+pub(super) fn has_reason(error: &legacy::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(|error| error.reason().is_some())
 }
 
 fn of_connecting(error: &legacy::Error) -> OriginFault {

@@ -138,31 +138,77 @@ fn the_filter_lets_our_own_targets_speak() {
     assert!(said.contains("\"heard\"") && !said.contains("unheard"), "{said}");
 }
 
+/// Takes nothing until the other end is dropped.
+struct Stalled(std::sync::mpsc::Receiver<()>);
+
+impl Write for Stalled {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.recv();
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[test]
 fn a_stalled_reader_costs_lines_and_no_time() {
-    struct Stalled(std::sync::mpsc::Receiver<()>);
-    impl Write for Stalled {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let _ = self.0.recv(); // until the test lets go
-            Ok(bytes.len())
+    let (let_go, stalled) = std::sync::mpsc::channel();
+    let (writer, guard) = writer::start(Stalled(stalled)).unwrap();
+    let dropped = guard.dropped_lines();
+    with_default(subscriber("info", Format::Json, writer).unwrap(), || {
+        for _ in 0..writer::QUEUE_LINES + 2000 {
+            tracing::info!("line");
+        }
+    });
+    // Some more than the queue holds are in the hands of the writer.
+    assert!((1000..=2000).contains(&dropped.get()), "{}", dropped.get());
+    drop(let_go);
+    drop(guard);
+}
+
+#[test]
+fn f66_a_log_that_is_stuck_does_not_hold_up_the_end() {
+    let (let_go, stalled) = std::sync::mpsc::channel();
+    let (mut writer, guard) = writer::start(Stalled(stalled)).unwrap();
+    for _ in 0..=writer::QUEUE_LINES {
+        writer.write_all(b"line\n").unwrap();
+    }
+    let began = std::time::Instant::now();
+    drop(guard);
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    drop(let_go);
+}
+
+#[test]
+fn what_is_left_at_the_end_is_written() {
+    let taken = tempfile::NamedTempFile::new().unwrap();
+    let (mut writer, guard) = writer::start(taken.reopen().unwrap()).unwrap();
+    for _ in 0..1000 {
+        writer.write_all(b"line\n").unwrap();
+    }
+    drop(guard);
+    assert_eq!(std::fs::read(taken.path()).unwrap().len(), 5000);
+}
+
+#[test]
+fn lines_that_cannot_be_written_are_counted() {
+    struct Gone;
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
         }
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
-    let (let_go, stalled) = std::sync::mpsc::channel();
-    let (writer, worker) = non_blocking(Stalled(stalled));
-    let dropped = DroppedLines(writer.error_counter());
-    let lines = BUFFERED_LINES + 100;
-    with_default(subscriber("info", Format::Json, writer).unwrap(), || {
-        for _ in 0..lines {
-            tracing::info!("line");
-        }
-    });
-    // One more than the buffer holds may be in the hands of the writer.
-    assert!((99..=100).contains(&dropped.get()), "{}", dropped.get());
-    drop(let_go);
-    drop(worker);
+    let (mut writer, guard) = writer::start(Gone).unwrap();
+    let dropped = guard.dropped_lines();
+    for _ in 0..10 {
+        writer.write_all(b"line\n").unwrap();
+    }
+    drop(guard);
+    assert_eq!(dropped.get(), 10);
 }
 
 #[test]

@@ -47,7 +47,9 @@ impl World {
             loop {
                 ticks.tick().await;
                 let now = std::time::Instant::now();
-                clocks.iter().for_each(|clock| clock.advance(now - then));
+                for clock in &clocks {
+                    clock.advance(now - then);
+                }
                 then = now;
             }
         });

@@ -11,10 +11,14 @@
 
 pub mod client;
 pub mod gate;
+pub mod h2;
 pub mod origin;
 pub mod proxy;
 pub mod reply;
+pub mod serve;
 pub mod tls;
+pub mod token;
+pub mod tunnel;
 pub mod wire;
 
 use std::future::Future;

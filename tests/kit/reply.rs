@@ -92,6 +92,13 @@ impl Reply {
         self
     }
 
+    /// Sets the status.
+    #[must_use]
+    pub fn status_of(mut self, status: u16) -> Self {
+        self.message().status = status;
+        self
+    }
+
     /// Sets the body.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {

@@ -113,6 +113,13 @@ impl Certified {
         Arc::new(config)
     }
 
+    /// The same server, which speaks these protocols by ALPN.
+    pub fn server_config_speaking(&self, alpn: &[&str]) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.server_config());
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+
     /// The same server, which demands a certificate of `clients` from its peer.
     pub fn server_config_demanding(&self, clients: &Authority) -> Arc<ServerConfig> {
         let verifier = WebPkiClientVerifier::builder(Arc::new(clients.roots())).build().unwrap();

@@ -1,0 +1,132 @@
+//! A connection to Graph and its past.
+//!
+//! A connection remembers whether it has answered before, and whether it has said anything since it was last
+//! written to. One that came from the pool and ends without a word had gone stale there; of no other can it be
+//! known that the request was not looked at.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll};
+
+use http::{Extensions, Request};
+use hyper_rustls::MaybeHttpsStream;
+use hyper_util::client::legacy::connect::{CaptureConnection, Connected, Connection, capture_connection};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// The bytes below HTTP, in clear.
+pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+/// A connection to Graph.
+pub(super) struct Conn {
+    stream: TokioIo<Stream>,
+    past: Past,
+}
+
+/// What has come over a connection so far.
+#[derive(Clone, Debug, Default)]
+struct Past(Arc<Heard>);
+
+#[derive(Debug, Default)]
+struct Heard {
+    /// It has brought an answer.
+    answered: AtomicBool,
+    /// Bytes have come since the last were sent. TLS's own are not among them.
+    speaks: AtomicBool,
+}
+
+/// Tells whether a request went out on a connection that had gone stale in the pool.
+pub(super) struct Reuse(CaptureConnection);
+
+impl Reuse {
+    /// To be called before the request is sent.
+    pub(super) fn watch<B>(request: &mut Request<B>) -> Self {
+        Self(capture_connection(request))
+    }
+
+    /// To be called after the request failed: the connection had answered before, and was silent this time.
+    pub(super) fn was_stale(&self) -> bool {
+        self.past().is_some_and(|past| past.0.answered.load(Relaxed) && !past.0.speaks.load(Relaxed))
+    }
+
+    /// To be called when the request was answered: the next on this connection finds it used.
+    pub(super) fn answered(&self) {
+        if let Some(past) = self.past() {
+            past.0.answered.store(true, Relaxed);
+        }
+    }
+
+    /// Takes the connection out of the pool once it is idle: Graph asks that whoever comes back after a 503
+    /// comes on a new one.
+    pub(super) fn discard(&self) {
+        if let Some(connected) = self.0.connection_metadata().as_ref() {
+            connected.poison();
+        }
+    }
+
+    fn past(&self) -> Option<Past> {
+        let metadata = self.0.connection_metadata();
+        let mut extensions = Extensions::new();
+        metadata.as_ref()?.get_extras(&mut extensions);
+        extensions.remove()
+    }
+}
+
+impl Conn {
+    /// A connection that was just made.
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream: TokioIo::new(stream), past: Past::default() }
+    }
+}
+
+impl Connection for Conn {
+    fn connected(&self) -> Connected {
+        self.stream.inner().connected().extra(self.past.clone())
+    }
+}
+
+impl AsyncRead for Conn {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.past.0.speaks.store(true, Relaxed);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Conn {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.past.0.speaks.store(false, Relaxed);
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.past.0.speaks.store(false, Relaxed);
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+}

@@ -1,0 +1,75 @@
+//! Many callers with one question.
+
+use crate::kit::client::{Client, H2};
+use crate::kit::gate::Gate;
+use crate::kit::proxy::path;
+use crate::kit::{token, within};
+use crate::stage::{Stage, sound};
+
+#[tokio::test]
+async fn f57_a_thousand_equal_misses_are_one_question_though_the_first_caller_hangs_up() {
+    let stage = Stage::set().await;
+    let gate = Gate::new();
+    stage.origin.any(sound().held_until(&gate));
+    let authorization = format!("Bearer {}", token::mint("crowd"));
+    let headers = [("authorization", authorization.as_str())];
+    let mut first = Client::connect(stage.proxy.data).await;
+    first.ask(&path("B2X_1_x"), &headers).await.unwrap();
+    stage.origin.wait_for_requests(1).await;
+    let connections =
+        futures_util::future::join_all((0..999).map(|_| Client::connect(stage.proxy.data))).await;
+    let asks: Vec<_> = connections
+        .into_iter()
+        .map(|mut client| {
+            let authorization = authorization.clone();
+            tokio::spawn(async move {
+                client.ask(&path("B2X_1_x"), &[("authorization", &authorization)]).await.unwrap();
+                client.response().await.unwrap().status
+            })
+        })
+        .collect();
+    let in_flight = || stage.proxy.metrics.in_flight.get();
+    within("all to wait", async {
+        while in_flight() < 1000 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    first.reset();
+    within("the first to be gone", async {
+        while in_flight() == 1000 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    gate.open();
+    for ask in asks {
+        assert_eq!(ask.await.unwrap(), 200);
+    }
+    assert_eq!(stage.origin.requests(), 1);
+    assert_eq!(stage.proxy.metrics.collapsed.get(), 999);
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f57_a_thousand_equal_misses_that_fail_fail_together() {
+    let stage = Stage::set().await;
+    let gate = Gate::new();
+    stage.origin.any(crate::kit::reply::Reply::reset().held_until(&gate));
+    let connection = H2::connect(stage.proxy.data).await;
+    let authorization = format!("Bearer {}", token::mint("crowd"));
+    let asks = (0..100).map(|_| async {
+        let answer = connection.get(&path("B2X_1_x"), &[("authorization", authorization.as_str())]).await;
+        answer.unwrap().status
+    });
+    let opening = async {
+        while stage.proxy.metrics.in_flight.get() < 100 {
+            tokio::task::yield_now().await;
+        }
+        gate.open();
+    };
+    let (statuses, ()) = futures_util::future::join(futures_util::future::join_all(asks), opening).await;
+    assert!(statuses.iter().all(|status| *status == 502), "{statuses:?}");
+    assert_eq!(stage.origin.requests(), 1);
+    stage.clear().await;
+}

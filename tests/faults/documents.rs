@@ -1,0 +1,153 @@
+//! Bodies that are JSON, almost JSON, or meant to hurt whoever parses them.
+
+use connector_cache::cache::status::ScrubFailure;
+
+use crate::kit::reply::Reply;
+use crate::stage::{CANARY, Stage, sound};
+
+/// An answer with one connector, whose authentication is this.
+fn connector(authentication: &str) -> String {
+    format!(
+        r#"{{"postFederationSignup":{{"id":"1","displayName":"d","targetUrl":"https://a.example/x","authenticationConfiguration":{authentication}}}}}"#
+    )
+}
+
+/// Ends within a 2 MiB stack, whatever the build.
+fn on_a_small_stack(test: impl Future<Output = ()> + Send + 'static) {
+    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(|| {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+    });
+    thread.unwrap().join().unwrap();
+}
+
+#[test]
+fn f25_a_hundred_thousand_levels_are_a_502_on_a_small_stack() {
+    on_a_small_stack(async {
+        let mut stage = Stage::set().await;
+        let deep = 100_000;
+        let arrays = "[".repeat(deep) + &"]".repeat(deep);
+        let objects = "{\"a\":".repeat(deep) + "1" + &"}".repeat(deep);
+        let within = format!("{{\"a\":{arrays}}}");
+        stage.unscrubbable(arrays, ScrubFailure::NotAnObject).await;
+        stage.unscrubbable(objects, ScrubFailure::TooDeep).await;
+        stage.unscrubbable(within, ScrubFailure::TooDeep).await;
+        stage.unscrubbable("[".repeat(deep), ScrubFailure::BadJson).await;
+        stage.unscrubbable("{\"a\":".repeat(deep), ScrubFailure::BadJson).await;
+        stage.unscrubbable("{\"a\":[".repeat(deep), ScrubFailure::BadJson).await;
+        stage.clear().await;
+    });
+}
+
+#[tokio::test]
+async fn f25_a_refusal_nested_so_deep_keeps_its_status() {
+    let mut stage = Stage::set().await;
+    stage.origin.any(Reply::json("[".repeat(100_000)).status_of(403));
+    assert_eq!(stage.ask().await.status, 403);
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f26_every_copy_of_a_credential_is_scrubbed() {
+    let mut stage = Stage::set().await;
+    for authentication in [
+        r##"{"@odata.type":"#microsoft.graph.basicAuthentication","username":"u","password":"******","password":"hunter2-canary"}"##,
+        r#"{"username":"u","pa\u0073sword":"******","password":"hunter2-canary"}"#,
+        r#"{"username":"u","password":"hunter2-canary","pa\u0073sword":"hunter2-canary"}"#,
+    ] {
+        let answer = stage.passes(Reply::json(connector(authentication))).await;
+        assert!(!answer.text().contains(CANARY), "{}", answer.text());
+    }
+    let twice = connector(r#"{"password":"hunter2-canary"}"#);
+    let twice = format!(r#"{{"postFederationSignup":null,{}"#, &twice[1..]);
+    let answer = stage.passes(Reply::json(twice)).await;
+    assert!(!answer.text().contains(CANARY), "{}", answer.text());
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f27_numbers_pass_as_they_were_written() {
+    let mut stage = Stage::set().await;
+    let long = "9".repeat(1000);
+    for number in ["9007199254740993", "1e400", "-0", "1E+2", "0.10", long.as_str()] {
+        let body = format!(r#"{{"@odata.count":{number}}}"#);
+        let answer = stage.passes(Reply::json(body.as_bytes())).await;
+        assert_eq!(answer.text(), body);
+    }
+    for number in ["01", "1.", "+1", ".5", "NaN", "Infinity", "0x1", "1e"] {
+        let body = format!(r#"{{"a":{number}}}"#);
+        stage.unscrubbable(body, ScrubFailure::BadJson).await;
+    }
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f28_what_is_not_unicode_does_not_pass() {
+    let mut stage = Stage::set().await;
+    let with = |bytes: &[u8]| [b"{\"a\":\"", bytes, b"\"}"].concat();
+    let utf16: Vec<u8> = r#"{"a":"b"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let lone = br#"{"a":"\ud800"}"#.to_vec();
+    for body in
+        [with(&[0xff]), with(&[0xc0, 0xae]), with(&[0xed, 0xa0, 0x80]), with(&[0xf8, 0x88, 0x80, 0x80, 0x80])]
+    {
+        stage.unscrubbable(body, ScrubFailure::BadText).await;
+    }
+    stage.unscrubbable(lone, ScrubFailure::BadText).await;
+    for body in [utf16, with(b"\0"), with(b"\n"), [b"\xef\xbb\xbf", &with(b"b")[..]].concat(), Vec::new()] {
+        stage.unscrubbable(body, ScrubFailure::BadJson).await;
+    }
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f29_a_password_in_any_spelling_and_of_any_type_is_gone() {
+    let mut stage = Stage::set().await;
+    for member in [
+        r#""pa\u0073sword":"hunter2-canary""#,
+        r#""PASSWORD":"hunter2-canary""#,
+        r#""Password":"hunter2-canary""#,
+        r#""password@odata.type":"hunter2-canary""#,
+        r#""password":{"value":"hunter2-canary"}"#,
+        r#""password":["hunter2-canary",["hunter2-canary"]]"#,
+        r#""password":{"a":{"hunter2-canary":1}}"#,
+        r#""client_secret":"hunter2-canary""#,
+        r#""pkcs12Value":"hunter2-canary""#,
+        r#""unknownMember":"hunter2-canary""#,
+    ] {
+        let answer = stage.passes(Reply::json(connector(&format!("{{{member}}}")))).await;
+        assert!(!answer.text().contains(CANARY), "{}", answer.text());
+        let hit = stage.ask_again().await;
+        assert_eq!(hit.text(), answer.text());
+    }
+    let number = stage.passes(Reply::json(connector(r#"{"password":31337}"#))).await;
+    assert!(!number.text().contains("31337"), "{}", number.text());
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f29_a_credential_in_a_refusal_is_gone_too() {
+    let mut stage = Stage::set().await;
+    let said = format!(r#"{{"error":{{"code":"c","message":"m","password":"{CANARY}"}}}}"#);
+    stage.origin.any(Reply::json(said).status_of(400));
+    let answer = stage.ask().await;
+    assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (400, Some("c")));
+    assert!(!answer.text().contains(CANARY), "{}", answer.text());
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f30_a_megabyte_that_is_hard_to_read_is_read_in_time() {
+    let mut stage = Stage::with(|config| config.origin.max_body = 4 << 20).await;
+    // What takes longer than its length ends at the kit's limit of ten seconds for an answer.
+    let megabyte = 1 << 20;
+    stage.unscrubbable("[".repeat(megabyte), ScrubFailure::BadJson).await;
+    stage.unscrubbable("{".repeat(megabyte), ScrubFailure::BadJson).await;
+    stage.unscrubbable("[{\"\":".repeat(megabyte / 5), ScrubFailure::BadJson).await;
+    stage.unscrubbable("\\".repeat(megabyte), ScrubFailure::BadJson).await;
+    stage.unscrubbable("\"".repeat(megabyte), ScrubFailure::BadJson).await;
+    let keys: Vec<_> = (0..200_000).map(|n| format!("\"k{n}\":1")).collect();
+    let members = format!("{{{}}}", keys.join(","));
+    assert_eq!(stage.passes(sound().body(members.as_bytes())).await.text(), members);
+    let same = format!("{{{}\"a\":1}}", r#""a":1,"#.repeat(200_000));
+    assert_eq!(stage.passes(sound().body(same.as_bytes())).await.text(), same);
+    stage.clear().await;
+}

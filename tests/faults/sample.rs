@@ -1,0 +1,70 @@
+//! F24: the answer that Graph's documentation shows, to the letter and mended.
+
+use connector_cache::cache::status::ScrubFailure;
+
+use crate::kit::reply::Reply;
+use crate::stage::{Stage, cache_status};
+
+#[tokio::test]
+async fn f24_the_documented_answer_lacks_a_comma_and_is_a_502_that_quotes_nothing() {
+    let mut stage = Stage::set().await;
+    let answer = stage.unscrubbable(SAMPLE, ScrubFailure::BadJson).await;
+    let whole = format!("{:?} {}", answer.headers, answer.text());
+    for word in ["USERNAME", "guid1", "Test API", "someapi", "displayName", "basicAuthentication", "odata"] {
+        assert!(!whole.contains(word), "{word} in {whole}");
+    }
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f24_with_the_comma_it_passes_and_every_credential_is_masked() {
+    let mut stage = Stage::set().await;
+    let mended = SAMPLE.replacen("    }\n    \"post", "    },\n    \"post", 1);
+    // The documentation masks them itself; Graph may forget.
+    let mended = mended.replacen("******", "hunter2-canary", 1);
+    let miss = stage.passes(Reply::json(mended)).await;
+    let body = miss.json();
+    for step in ["postFederationSignup", "postAttributeCollection"] {
+        let authentication = &body[step]["authenticationConfiguration"];
+        assert_eq!(
+            (&authentication["password"], &authentication["username"]),
+            (&"******".into(), &"******".into())
+        );
+        assert_eq!(authentication["@odata.type"], "#microsoft.graph.basicAuthentication");
+    }
+    assert_eq!(body["postFederationSignup"]["displayName"], "Test API Connector 1");
+    assert_eq!(body["postAttributeCollection"]["targetUrl"], "https://someotherapi.com/api/endpoint");
+    for secret in ["hunter2-canary", "USERNAME"] {
+        assert!(!miss.text().contains(secret), "{secret} in {}", miss.text());
+    }
+    let hit = stage.ask_again().await;
+    assert_eq!((cache_status(&hit), hit.text()), ("connector-cache; hit; ttl=300", miss.text()));
+    stage.clear().await;
+}
+
+/// The response that the documentation shows for this resource, as it stands there.
+const SAMPLE: &str = r##"{
+    "@odata.context": "https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_testuserflow')/apiConnectorConfiguration(postFederationSignup(),postAttributeCollection())",
+    "postFederationSignup@odata.context": "https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_testuserflow')/apiConnectorConfiguration/microsoft.graph.userFlowApiConnectorConfiguration/postFederationSignup/$entity",
+    "postFederationSignup": {
+        "id": "<guid1>",
+        "displayName": "Test API Connector 1",
+        "targetUrl": "https://someapi.com/api/endpoint",
+        "authenticationConfiguration": {
+            "@odata.type": "#microsoft.graph.basicAuthentication",
+            "username": "<USERNAME>",
+            "password": "******"
+        }
+    }
+    "postAttributeCollection@odata.context": "https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_testuserflow')/apiConnectorConfiguration/microsoft.graph.userFlowApiConnectorConfiguration/microsoft.graph.userFlowApiConnectorConfiguration/postAttributeCollection/$entity",
+    "postAttributeCollection": {
+        "id": "<guid2>",
+        "displayName": "Test API Connector 2",
+        "targetUrl": "https://someotherapi.com/api/endpoint",
+        "authenticationConfiguration": {
+            "@odata.type": "#microsoft.graph.basicAuthentication",
+            "username": "<USERNAME2>",
+            "password": "******"
+        }
+    }
+}"##;

@@ -1,0 +1,151 @@
+//! A proxy before an origin that misbehaves, and what must hold after each misbehaviour.
+
+use connector_cache::cache::status::ScrubFailure;
+use connector_cache::config::Config;
+use connector_cache::error::OriginFault;
+use connector_cache::words::Word;
+
+use crate::kit::client::{Client, Response};
+use crate::kit::origin::Origin;
+use crate::kit::proxy::{Proxy, path};
+use crate::kit::reply::Reply;
+use crate::kit::token;
+
+/// One origin, one proxy, and one connection of a caller's.
+pub(crate) struct Stage {
+    pub(crate) origin: Origin,
+    pub(crate) proxy: Proxy,
+    client: Client,
+    /// Each question is another subject's, so that no answer but its own can serve it.
+    subjects: usize,
+}
+
+impl Stage {
+    pub(crate) async fn set() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With the proxy's defaults changed.
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let origin = Origin::start().await;
+        Self::before(origin, change).await
+    }
+
+    /// With an origin of the test's own.
+    pub(crate) async fn before(origin: Origin, change: impl FnOnce(&mut Config)) -> Self {
+        let proxy = Proxy::with(&origin.url(), change).await;
+        let client = Client::connect(proxy.data).await;
+        Self { origin, proxy, client, subjects: 0 }
+    }
+
+    /// Asks as a new subject, on the caller's one connection.
+    pub(crate) async fn ask(&mut self) -> Response {
+        self.subjects += 1;
+        self.ask_again().await
+    }
+
+    /// Asks as the same subject as before.
+    pub(crate) async fn ask_again(&mut self) -> Response {
+        let authorization = format!("Bearer {}", token::mint(&format!("subject-{}", self.subjects)));
+        self.client.get(&path(FLOW), &[("authorization", &authorization)]).await
+    }
+
+    /// Plays the replies to one question and expects a failure of the origin's.
+    pub(crate) async fn fails(
+        &mut self,
+        replies: impl Into<Vec<Reply>>,
+        status: u16,
+        fault: OriginFault,
+    ) -> Response {
+        let before = self.faults();
+        self.origin.any(replies);
+        let answer = self.ask().await;
+        let said = format!("connector-cache; fwd=uri-miss; detail={fault}");
+        assert_eq!((answer.status, cache_status(&answer)), (status, said.as_str()), "{}", answer.text());
+        self.counted(&before, fault);
+        self.is_ours(&answer);
+        self.recovers().await;
+        answer
+    }
+
+    /// Answers 200 with this body and expects that it does not pass.
+    pub(crate) async fn unscrubbable(&mut self, body: impl Into<Vec<u8>>, failure: ScrubFailure) -> Response {
+        let (before, failures) = (self.faults(), self.proxy.metrics.scrub_failures.get(failure));
+        self.origin.any(Reply::json(body));
+        let answer = self.ask().await;
+        let said = format!("connector-cache; fwd=uri-miss; detail={failure}");
+        assert_eq!((answer.status, cache_status(&answer)), (502, said.as_str()), "{}", answer.text());
+        self.counted(&before, OriginFault::Unscrubbable);
+        assert_eq!(self.proxy.metrics.scrub_failures.get(failure), failures + 1);
+        self.is_ours(&answer);
+        self.recovers().await;
+        answer
+    }
+
+    /// Plays the replies to one question and expects that it is answered as if nothing had been.
+    pub(crate) async fn passes(&mut self, replies: impl Into<Vec<Reply>>) -> Response {
+        let before = self.faults();
+        self.origin.any(replies);
+        let answer = self.ask().await;
+        assert_eq!((answer.status, cache_status(&answer)), (200, STORED), "{}", answer.text());
+        assert_eq!(self.faults(), before);
+        answer
+    }
+
+    /// Nothing was stored for the last subject, and the caller's connection is as good as before.
+    pub(crate) async fn recovers(&mut self) {
+        let asked = self.origin.requests();
+        self.origin.any(sound());
+        let answer = self.ask_again().await;
+        assert_eq!((answer.status, cache_status(&answer)), (200, STORED), "{}", answer.text());
+        assert_eq!(answer.text(), BODY);
+        assert_eq!(self.origin.requests(), asked + 1, "the question went to the origin");
+    }
+
+    /// Ends it all, and raises whatever failed inside.
+    pub(crate) async fn clear(self) {
+        self.proxy.stop().await;
+        self.origin.finish().await;
+    }
+
+    /// The count of each kind of fault.
+    pub(crate) fn faults(&self) -> Vec<u64> {
+        OriginFault::ALL.iter().map(|fault| self.proxy.metrics.origin_errors.get(*fault)).collect()
+    }
+
+    /// One more of this kind than `before`, and no more of any other.
+    pub(crate) fn counted(&self, before: &[u64], fault: OriginFault) {
+        for (&kind, (was, is)) in OriginFault::ALL.iter().zip(before.iter().zip(self.faults())) {
+            assert_eq!(is - was, u64::from(kind == fault), "origin_errors_total, reason {kind}");
+        }
+    }
+
+    /// The answer is one of ours: Graph's shape, no word of the origin's.
+    fn is_ours(&self, answer: &Response) {
+        assert!(answer.json()["error"]["code"].is_string(), "{}", answer.text());
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        let said = format!("{answer:?} {}", answer.text());
+        for word in [CANARY, "Scripted", &self.origin.address().port().to_string()] {
+            assert!(!said.contains(word), "{word} in {said}");
+        }
+    }
+}
+
+/// A 200 with [`BODY`].
+pub(crate) fn sound() -> Reply {
+    Reply::json(BODY)
+}
+
+/// The field of RFC 9211.
+pub(crate) fn cache_status(response: &Response) -> &str {
+    response.header("cache-status").unwrap_or("none")
+}
+
+/// What a miss says that was stored.
+pub(crate) const STORED: &str = "connector-cache; fwd=uri-miss; fwd-status=200; stored";
+/// An answer that the scrubber does not change.
+pub(crate) const BODY: &str = r#"{"postFederationSignup":null,"postAttributeCollection":null}"#;
+/// Put into whatever must not come out.
+pub(crate) const CANARY: &str = "hunter2-canary";
+const FLOW: &str = "B2X_1_x";

@@ -1,0 +1,175 @@
+//! Answers that say no, or send elsewhere.
+
+use connector_cache::cache::status::{NotStored, Outcome};
+use connector_cache::error::OriginFault;
+use connector_cache::metrics::MethodLabel;
+use http::StatusCode;
+
+use crate::kit::origin::Origin;
+use crate::kit::reply::Reply;
+use crate::stage::{CANARY, Stage, cache_status, sound};
+
+const NO: &str = r#"{"error":{"code":"c","message":"m"}}"#;
+
+/// A refusal that Graph could have written.
+fn no(status: u16) -> Reply {
+    Reply::json(NO).status_of(status)
+}
+
+#[tokio::test]
+async fn f16_every_503_of_a_storm_is_passed_on_once() {
+    let mut stage = Stage::set().await;
+    stage.origin.any(no(503));
+    for asked in 1..=50 {
+        let answer = stage.ask().await;
+        assert_eq!((answer.status, answer.header("retry-after"), answer.text()), (503, Some("6"), NO));
+        assert_eq!(stage.origin.requests(), asked, "nothing is asked twice");
+    }
+    stage.recovers().await;
+    let counted =
+        stage.proxy.metrics.requests.get(MethodLabel::Get, StatusCode::SERVICE_UNAVAILABLE, Outcome::Miss);
+    assert_eq!((counted, stage.proxy.metrics.not_stored.get(NotStored::Status)), (50, 50));
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f17_a_429_is_passed_on_with_whole_seconds() {
+    let mut stage = Stage::set().await;
+    let date = |ahead: u64| {
+        let now = stage.proxy.clock.now().wall();
+        httpdate::fmt_http_date(now + std::time::Duration::from_secs(ahead))
+    };
+    let in_half_a_minute = date(30);
+    let cases = [
+        // The date has whole seconds, the clock has not.
+        (Some(in_half_a_minute.as_str()), ["29", "30"]),
+        (Some("30"), ["30", "30"]),
+        (Some("2.128"), ["3", "3"]),
+        (Some("Sun, 06 Nov 1994 08:49:37 GMT"), ["0", "0"]),
+        (Some("soon"), ["6", "6"]),
+        (Some("1000000000000"), ["600", "600"]),
+        (None, ["6", "6"]),
+    ];
+    for (said, expected) in cases {
+        let reply = said.map_or_else(|| no(429), |said| no(429).header("retry-after", said));
+        stage.origin.any(reply);
+        let answer = stage.ask().await;
+        let wait = answer.header("retry-after").unwrap();
+        assert!(answer.status == 429 && expected.contains(&wait), "{said:?}: {wait}");
+        assert_eq!(cache_status(&answer), "connector-cache; fwd=uri-miss; fwd-status=429");
+        let asked = stage.origin.requests();
+        if wait != "0" {
+            let held_back = stage.ask_again().await;
+            assert_eq!(cache_status(&held_back), "connector-cache; detail=throttle-gate");
+            assert_eq!(stage.origin.requests(), asked, "Graph is left alone");
+        }
+        // When the time is over the same one asks and is answered.
+        stage.proxy.clock.advance(std::time::Duration::from_secs(wait.parse().unwrap()));
+        stage.recovers().await;
+    }
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f17_where_a_429_came_from_is_not_told() {
+    let mut stage = Stage::set().await;
+    let scope = "Tenant_Application/ReadWrite/hunter2-canary/f8cdef31-a31e-4b4a-93e4-5f571e91255a";
+    stage.origin.any(no(429).header("x-ms-throttle-scope", scope).header("x-ms-ags-diagnostic", CANARY));
+    let answer = stage.ask().await;
+    assert!(!format!("{:?}", answer.headers).contains(CANARY));
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f20_a_redirect_is_a_502_and_is_not_followed() {
+    let mut stage = Stage::set().await;
+    let elsewhere = Origin::start().await;
+    let own = stage.origin.url();
+    for status in [300, 301, 302, 303, 305, 307, 308, 399] {
+        for target in [format!("{}/stolen", elsewhere.url()), format!("{own}/stolen"), "//stolen".to_owned()]
+        {
+            let reply = no(status).header("location", &target);
+            let answer = stage.fails(reply, 502, OriginFault::Redirect).await;
+            assert_eq!(answer.header("location"), None);
+        }
+    }
+    assert!(stage.origin.seen().iter().all(|request| !request.target.contains("stolen")));
+    assert_eq!(elsewhere.connections(), 0);
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn an_error_whose_body_cannot_be_scrubbed_keeps_its_status_and_loses_its_words() {
+    let mut stage = Stage::set().await;
+    for status in [400, 401, 403, 404, 410, 429, 500, 502, 503, 504, 509] {
+        let page = format!("<html>{CANARY}</html>");
+        let reply = Reply::status(status).header("content-type", "text/html").body(page);
+        let challenge = "Bearer error=\"insufficient_claims\", claims=\"e30=\"";
+        stage.origin.any(reply.header("www-authenticate", challenge));
+        let answer = stage.ask().await;
+        let said = format!("connector-cache; fwd=uri-miss; fwd-status={status}; detail=unreadable-error");
+        assert_eq!((answer.status, cache_status(&answer)), (status, said.as_str()));
+        assert_eq!(answer.header("www-authenticate"), Some(challenge));
+        assert!(answer.json()["error"]["code"].is_string() && !answer.text().contains(CANARY));
+        // A 429 that says nothing closes the token's gate for the usual time.
+        stage.proxy.clock.advance(std::time::Duration::from_secs(6));
+        stage.recovers().await;
+    }
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn an_error_with_an_empty_body_keeps_its_status() {
+    let mut stage = Stage::set().await;
+    for status in [401, 404, 503] {
+        stage.origin.any(Reply::status(status));
+        let answer = stage.ask().await;
+        assert_eq!(answer.status, status);
+        assert!(answer.json()["error"]["message"].is_string());
+        stage.recovers().await;
+    }
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f68_no_date_or_age_of_the_origins_makes_an_answer_live_longer() {
+    let mut stage = Stage::set().await;
+    let now = stage.proxy.clock.now().wall();
+    let hour = std::time::Duration::from_secs(3600);
+    let ahead = httpdate::fmt_http_date(now + hour);
+    let behind = httpdate::fmt_http_date(now - hour);
+    let late = httpdate::fmt_http_date(now + 1000 * hour);
+    for reply in [
+        sound().header("date", &ahead),
+        sound().header("date", &behind),
+        sound(),
+        sound().header("date", "yesterday").header("expires", &late),
+        sound().header("date", &ahead).header("cache-control", "max-age=31536000, immutable"),
+    ] {
+        stage.passes(reply).await;
+        let asked = stage.origin.requests();
+        let hit = stage.ask_again().await;
+        assert_eq!(cache_status(&hit), "connector-cache; hit; ttl=300");
+        // Past freshness, and past the 30 seconds in which what is stale may be used.
+        stage.proxy.clock.advance(std::time::Duration::from_secs(331));
+        stage.origin.any(sound());
+        let again = stage.ask_again().await;
+        assert_eq!(cache_status(&again), "connector-cache; fwd=stale; fwd-status=200; stored");
+        assert_eq!(stage.origin.requests(), asked + 1);
+    }
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f68_an_answer_that_is_old_already_is_not_kept() {
+    let mut stage = Stage::set().await;
+    for age in ["1000000000", "300", "99999999999999999999999999"] {
+        stage.origin.any(sound().header("age", age));
+        let answer = stage.ask().await;
+        let said = "connector-cache; fwd=uri-miss; fwd-status=200; detail=no-lifetime";
+        assert_eq!((answer.status, cache_status(&answer)), (200, said), "{age}");
+        stage.recovers().await;
+    }
+    assert_eq!(stage.proxy.metrics.not_stored.get(NotStored::NoLifetime), 3);
+    stage.clear().await;
+}

@@ -1,0 +1,89 @@
+//! Origins that take their time.
+
+use std::time::{Duration, Instant};
+
+use connector_cache::config::Config;
+use connector_cache::error::OriginFault;
+
+use crate::kit::client::H2;
+use crate::kit::proxy::path;
+use crate::kit::reply::Reply;
+use crate::kit::token;
+use crate::stage::{Stage, cache_status, sound};
+
+fn short(config: &mut Config) {
+    config.origin.timeout = DEADLINE;
+}
+
+#[tokio::test]
+async fn f13_an_origin_that_never_answers_is_a_504_at_the_deadline_for_all_who_wait() {
+    let mut stage = Stage::with(short).await;
+    stage.origin.any(Reply::silence());
+    let connection = H2::connect(stage.proxy.data).await;
+    let authorization = format!("Bearer {}", token::mint("waits"));
+    let began = Instant::now();
+    let asks = (0..20).map(|_| async {
+        let answer = connection.get(&path("B2X_1_x"), &[("authorization", authorization.as_str())]).await;
+        (answer.unwrap().status, began.elapsed())
+    });
+    let answers = futures_util::future::join_all(asks).await;
+    for (status, waited) in &answers {
+        assert!(*status == 504 && (DEADLINE..DEADLINE * 4).contains(waited), "{status} after {waited:?}");
+    }
+    assert_eq!(stage.origin.requests(), 1);
+    assert_eq!(stage.proxy.metrics.origin_errors.get(OriginFault::Timeout), 1, "one question, one fault");
+    stage.origin.wait_for_ended(1).await;
+    let answer = stage.fails(Reply::silence(), 504, OriginFault::Timeout).await;
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f14_a_slow_drip_ends_at_the_deadline_of_the_whole() {
+    let mut stage = Stage::with(short).await;
+    let drip = sound().drip(1, Duration::from_millis(20));
+    let began = Instant::now();
+    stage.fails(drip, 504, OriginFault::Timeout).await;
+    assert!(began.elapsed() < DEADLINE * 4, "{:?}", began.elapsed());
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f14_a_drip_after_the_head_ends_there_too() {
+    let mut stage = Stage::with(short).await;
+    let never = crate::kit::gate::Gate::new();
+    stage.fails(sound().paused_after(100, &never), 504, OriginFault::Timeout).await;
+    stage.origin.wait_for_connections(2).await;
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f13_a_caller_that_waits_for_a_place_gets_a_503_and_not_the_origins_blame() {
+    let mut stage = Stage::with(|config| {
+        short(config);
+        config.origin.in_flight = 1;
+    })
+    .await;
+    stage.origin.any(Reply::silence());
+    let connection = H2::connect(stage.proxy.data).await;
+    let leading = tokio::spawn(async move {
+        let authorization = format!("Bearer {}", token::mint("first"));
+        connection.get(&path("B2X_1_x"), &[("authorization", authorization.as_str())]).await.unwrap().status
+    });
+    stage.origin.wait_for_requests(1).await;
+    let began = stage.faults();
+    let answer = stage.ask().await;
+    let status = leading.await.unwrap();
+    assert_eq!(status, 504);
+    if answer.status == 503 {
+        assert_eq!(cache_status(&answer), "connector-cache; detail=overloaded");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        stage.counted(&began, OriginFault::Timeout);
+    } else {
+        // It had its place in the last moment.
+        assert_eq!(answer.status, 504);
+    }
+    stage.clear().await;
+}
+
+const DEADLINE: Duration = Duration::from_millis(500);

@@ -1,0 +1,132 @@
+//! F19: an origin that cannot show that it is Graph is told nothing.
+
+use std::sync::Arc;
+
+use connector_cache::error::OriginFault;
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+
+use crate::kit::client;
+use crate::kit::origin::Origin;
+use crate::kit::proxy::{Proxy, path};
+use crate::kit::tls::Authority;
+use crate::kit::token;
+use crate::stage::{BODY, STORED, Stage, cache_status, sound};
+
+/// The answer from behind an origin with this certificate, and that origin.
+async fn asked(trusted: &Authority, shown: Arc<ServerConfig>) -> (client::Response, Origin, Proxy) {
+    let directory = tempfile::tempdir().unwrap();
+    let roots = trusted.write_pem(directory.path());
+    let origin = Origin::start_tls(shown).await;
+    origin.any(sound());
+    let proxy = Proxy::with(&origin.url_by_name(), |config| config.origin.ca_file = Some(roots)).await;
+    let answer = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
+    (answer, origin, proxy)
+}
+
+async fn is_refused(trusted: &Authority, shown: Arc<ServerConfig>) {
+    let (answer, origin, proxy) = asked(trusted, shown).await;
+    let said = "connector-cache; fwd=uri-miss; detail=tls";
+    assert_eq!((answer.status, cache_status(&answer)), (502, said), "{}", answer.text());
+    assert_eq!(proxy.metrics.origin_errors.get(OriginFault::Tls), 1);
+    assert_eq!((origin.connections(), origin.requests()), (1, 0), "the token was not sent");
+    let again = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
+    assert_eq!((again.status, origin.requests()), (502, 0));
+    proxy.stop().await;
+    origin.finish().await;
+}
+
+#[tokio::test]
+async fn f19_the_right_certificate_is_trusted_by_the_file_of_graph_ca_file() {
+    let authority = Authority::new();
+    let (answer, origin, proxy) = asked(&authority, authority.right().server_config()).await;
+    assert_eq!((answer.status, cache_status(&answer), answer.text()), (200, STORED, BODY));
+    let (host, token) = (format!("localhost:{}", origin.address().port()), token::mint("a"));
+    let seen = origin.seen();
+    assert_eq!(seen[0].header("host"), Some(host.as_str()));
+    assert_eq!(seen[0].header("authorization"), Some(format!("Bearer {token}").as_str()));
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn f19_an_expired_certificate_is_refused() {
+    let authority = Authority::new();
+    is_refused(&authority, authority.expired().server_config()).await;
+}
+
+#[tokio::test]
+async fn f19_a_certificate_for_another_host_is_refused() {
+    let authority = Authority::new();
+    is_refused(&authority, authority.wrong_host().server_config()).await;
+}
+
+#[tokio::test]
+async fn f19_a_certificate_of_an_unknown_root_is_refused() {
+    is_refused(&Authority::new(), Authority::new().right().server_config()).await;
+}
+
+#[tokio::test]
+async fn f19_an_origin_that_demands_a_certificate_of_ours_is_refused() {
+    let authority = Authority::new();
+    let demanding = authority.right().server_config_demanding(&authority);
+    let (answer, origin, proxy) = asked(&authority, demanding).await;
+    assert_eq!((answer.status, origin.requests()), (502, 0));
+    // Under TLS 1.3 the refusal follows the handshake, so it is known by what comes of the connection.
+    let errors = &proxy.metrics.origin_errors;
+    assert_eq!(errors.get(OriginFault::Tls) + errors.get(OriginFault::Reset), 1);
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn f19_an_origin_that_speaks_no_tls_is_refused() {
+    let plain = Origin::start().await;
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let answering = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut heard = [0; 4096];
+        let count = tokio::io::AsyncReadExt::read(&mut stream, &mut heard).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        heard[..count].to_vec()
+    });
+    let roots = authority.write_pem(directory.path());
+    let proxy = Proxy::with(&url, |config| config.origin.ca_file = Some(roots)).await;
+    let answer = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
+    let said = "connector-cache; fwd=uri-miss; detail=tls";
+    assert_eq!((answer.status, cache_status(&answer)), (502, said));
+    let heard = answering.await.unwrap();
+    assert!(!heard.windows(6).any(|part| part == b"Bearer"), "no token in clear");
+    proxy.stop().await;
+    plain.finish().await;
+}
+
+#[tokio::test]
+async fn f15_a_handshake_that_is_never_answered_is_a_504_after_the_connect_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
+    let roots = authority.write_pem(directory.path());
+    let proxy = Proxy::with(&url, |config| {
+        config.origin.ca_file = Some(roots);
+        config.origin.connect_timeout = std::time::Duration::from_millis(300);
+    })
+    .await;
+    let answer = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
+    let said = "connector-cache; fwd=uri-miss; detail=connect-timeout";
+    assert_eq!((answer.status, cache_status(&answer)), (504, said));
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn f03_a_body_under_tls_that_ends_without_a_goodbye_is_a_502() {
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
+    let roots = authority.write_pem(directory.path());
+    let origin = Origin::start_tls(authority.right().server_config()).await;
+    let mut stage = Stage::before(origin, |config| config.origin.ca_file = Some(roots)).await;
+    // Without a length it lasts until the end of the connection, and anybody can end that.
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
+    let cut = crate::kit::reply::Reply::raw(format!("{head}{BODY}")).cut_after(head.len() + BODY.len());
+    stage.fails(cut, 502, OriginFault::Truncated).await;
+    stage.clear().await;
+}

@@ -1,0 +1,119 @@
+//! `HTTPS_PROXY` and `NO_PROXY`, in a process of its own: no test changes the environment that all share.
+
+use crate::kit::client::Response;
+use crate::kit::origin::Origin;
+use crate::kit::proxy::path;
+use crate::kit::serve::Serve;
+use crate::kit::tls::Authority;
+use crate::kit::token;
+use crate::kit::tunnel::Tunnel;
+use crate::stage::{BODY, sound};
+
+/// Asks once through a proxy process with these variables, and returns its answer and all of its log.
+async fn asked(origin: &Origin, authority: &Authority, variables: &[(&str, &str)]) -> (Response, String) {
+    origin.any(sound());
+    let directory = tempfile::tempdir().unwrap();
+    let (url, roots) = (origin.url_by_name(), authority.write_pem(directory.path()));
+    let mut env =
+        vec![("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()), ("CONNECTOR_CACHE__LOG__FILTER", "trace")];
+    if url.starts_with("https") {
+        env.push(("CONNECTOR_CACHE__GRAPH__CA_FILE", roots.to_str().unwrap()));
+    }
+    env.extend(variables);
+    let serve = Serve::start(&env).await;
+    let answer = serve.get(&path("B2X_1_x"), &token::mint("a")).await;
+    let (status, out, err) = serve.stop().await;
+    assert!(status.success());
+    (answer, [out, err].concat().join("\n"))
+}
+
+async fn origin(authority: &Authority) -> Origin {
+    Origin::start_tls(authority.right().server_config()).await
+}
+
+#[tokio::test]
+async fn https_proxy_is_used_and_never_sees_the_token() {
+    let (authority, tunnel) = (Authority::new(), Tunnel::start().await);
+    let origin = origin(&authority).await;
+    let url = format!("http://{}", tunnel.address());
+    let (answer, _) = asked(&origin, &authority, &[("HTTPS_PROXY", &url)]).await;
+    assert_eq!((answer.status, answer.text()), (200, BODY));
+    let asked = tunnel.asked();
+    let port = origin.address().port();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].first_line, format!("CONNECT localhost:{port} HTTP/1.1"));
+    assert!(!format!("{:?}", asked[0].fields).contains("Bearer"), "{:?}", asked[0].fields);
+}
+
+#[tokio::test]
+async fn the_credentials_of_https_proxy_reach_it_and_nothing_else() {
+    let (authority, tunnel) = (Authority::new(), Tunnel::start().await);
+    let origin = origin(&authority).await;
+    let url = format!("http://user:hunter2@{}", tunnel.address());
+    let (answer, log) = asked(&origin, &authority, &[("https_proxy", &url)]).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(tunnel.asked()[0].get("proxy-authorization"), Some("Basic dXNlcjpodW50ZXIy"));
+    assert_eq!(origin.seen()[0].header("proxy-authorization"), None);
+    assert!(!log.contains("hunter2") && !log.contains("dXNlcjpodW50ZXIy"), "{log}");
+}
+
+#[tokio::test]
+async fn no_proxy_exempts_the_origin() {
+    let (authority, tunnel) = (Authority::new(), Tunnel::start().await);
+    let origin = origin(&authority).await;
+    let url = format!("http://{}", tunnel.address());
+    for exempt in ["localhost", "example.org, localhost", "*"] {
+        let env = [("HTTPS_PROXY", url.as_str()), ("NO_PROXY", exempt)];
+        let (answer, _) = asked(&origin, &authority, &env).await;
+        assert_eq!((answer.status, tunnel.asked().len()), (200, 0), "{exempt}");
+    }
+}
+
+#[tokio::test]
+async fn http_proxy_does_not_concern_an_origin_under_tls() {
+    let (authority, tunnel) = (Authority::new(), Tunnel::start().await);
+    let origin = origin(&authority).await;
+    let url = format!("http://{}", tunnel.address());
+    let (answer, _) = asked(&origin, &authority, &[("HTTP_PROXY", &url)]).await;
+    assert_eq!((answer.status, tunnel.asked().len()), (200, 0));
+}
+
+#[tokio::test]
+async fn no_proxy_leads_to_a_plain_origin_on_loopback() {
+    let (authority, tunnel, origin) = (Authority::new(), Tunnel::start().await, Origin::start().await);
+    let url = format!("http://{}", tunnel.address());
+    for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"] {
+        let (answer, _) = asked(&origin, &authority, &[(name, &url)]).await;
+        assert_eq!((answer.status, tunnel.asked().len()), (200, 0), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_is_a_502_and_the_origin_sees_nobody() {
+    let authority = Authority::new();
+    let origin = origin(&authority).await;
+    for status in [407, 403, 502] {
+        let tunnel = Tunnel::answering(status).await;
+        let url = format!("http://{}", tunnel.address());
+        let (answer, _) = asked(&origin, &authority, &[("HTTPS_PROXY", &url)]).await;
+        let said = Some("connector-cache; fwd=uri-miss; detail=connect");
+        assert_eq!((answer.status, answer.header("cache-status")), (502, said), "{status}");
+    }
+    assert_eq!(origin.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_proxy_of_another_kind_is_refused_at_the_start_without_its_credentials() {
+    let binary = env!("CARGO_BIN_EXE_connector-cache");
+    for url in ["socks5://user:hunter2@127.0.0.1:1", "https://user:hunter2@127.0.0.1:1"] {
+        let mut command = std::process::Command::new(binary);
+        command.arg("serve").env_clear().env("HTTPS_PROXY", url);
+        command.env("CONNECTOR_CACHE__LISTEN__ADDRESS", "127.0.0.1:0");
+        let output = command.env("CONNECTOR_CACHE__ADMIN__ADDRESS", "127.0.0.1:0").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{url}");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("HTTPS_PROXY: expected a proxy of the form http://host:port"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}

@@ -1,0 +1,13 @@
+//! What the real process says, and what it must never say: log, metrics, admin port, error bodies, `/proc`.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+mod canaries;
+mod drive;
+mod leaks;
+mod process;
+mod series;
+mod stall;
