@@ -1,5 +1,6 @@
 //! What the real process says, and what it must never say: log, metrics, admin port, error bodies, `/proc`.
 
+#![cfg(feature = "sandbox")]
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
 #[path = "../kit/mod.rs"]
