@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test setup clients fmt lint doc unit it test-clients test-chart image demo run
+.PHONY: help test setup clients fmt lint doc unit it test-clients test-chart image fuzz supply demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -61,6 +61,12 @@ test-chart: setup ## the Helm chart: lint, render, validate, with Helm 3 and 4
 image: ## the container image, built without a registry, and tried (root, Debian's buildah and podman)
 	@.docker/build
 	@.docker/try
+
+fuzz: ## each fuzz target for FUZZ_SECONDS (60)
+	@.fuzz/run
+
+supply: ## licences, crates and sources in the tree, by cargo-deny
+	@.ci/supply
 
 demo: ## a stand-in for Graph and the proxy before it; nothing else is needed
 	@cargo run --release --locked -- demo

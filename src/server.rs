@@ -2,6 +2,9 @@
 
 mod connection;
 mod der;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod listener;
 mod paced;
 mod pulse;

@@ -4,7 +4,7 @@
 
 use super::layers::{Given, Layers, PREFIX, Source, variable};
 use super::nearest::nearest;
-use super::value::{Raw, Rule};
+use super::value::{Raw, Rule, hidden};
 
 /// One pass over all keys.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Reader {
         let of_keys = self.settings.iter().filter(|setting| keys.contains(&setting.key));
         let said: Vec<_> = of_keys
             .map(|Setting { key, value, source }| match value {
-                Some(value) => format!("{key} = {value} ({source})"),
+                Some(value) => format!("{key} = {} ({source})", hidden(value).unwrap_or(value)),
                 None => format!("{key} is not set"),
             })
             .collect();

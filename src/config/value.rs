@@ -78,10 +78,15 @@ pub(super) fn is_secret(text: &str) -> bool {
     text.contains("-----BEGIN") || text.starts_with("eyJ")
 }
 
-fn echo(text: &str) -> String {
+/// What a message says in the place of a value that it should not show.
+pub(super) fn hidden(text: &str) -> Option<&'static str> {
     // An at sign may end the user info of a URL, however broken the URL is.
-    if is_secret(text) || text.contains('@') {
-        return "(hidden: it may hold a secret)".to_owned();
+    (is_secret(text) || text.contains('@')).then_some("(hidden: it may hold a secret)")
+}
+
+fn echo(text: &str) -> String {
+    if let Some(hidden) = hidden(text) {
+        return hidden.to_owned();
     }
     match text.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{:?}...", &text[..end]),

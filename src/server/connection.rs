@@ -253,3 +253,6 @@ const MAX_ERROR_RESETS: usize = 256;
 const H2_WINDOW: u32 = 65_535;
 /// For each stream, bytes.
 const H2_SEND_BUFFER: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests;

@@ -90,6 +90,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<IO> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.faulty {
+            // The peer has its answer. HTTP's own, to what came before the fault, is for nobody.
+            return Poll::Ready(Ok(buf.len()));
+        }
         let written = this.io()?.poll_write(cx, buf);
         this.report(&written);
         written
@@ -101,6 +105,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<IO> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.faulty {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
         let written = this.io()?.poll_write_vectored(cx, bufs);
         this.report(&written);
         written

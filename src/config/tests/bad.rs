@@ -199,6 +199,14 @@ fn values_that_do_not_go_together_are_refused() {
     }
 }
 
+/// Found by the fuzzer: a conflict showed whatever had been put where a file's name should be.
+#[test]
+fn a_conflict_does_not_show_what_may_hold_a_secret() {
+    let expected = "listen.tls.certificate is not set, listen.tls.key = (hidden: it may hold a secret) \
+                    (FILE:1): expected both or neither";
+    assert_eq!(said("listen.tls.key = \"https://user:hunter2@vault/key\""), expected);
+}
+
 #[test]
 fn an_unknown_key_is_refused_with_the_nearest_known_one_and_without_its_value() {
     for (text, expected) in [

@@ -1,0 +1,153 @@
+//! The fields that decide how long an answer lives: total, bounded, and never the more lenient for saying more.
+//!
+//! Input: lines of `name: value`, as in a head.
+#![no_main]
+
+use std::sync::LazyLock;
+use std::time::{Duration, UNIX_EPOCH};
+
+use connector_cache::answer::TokenTag;
+use connector_cache::cache::control::Control;
+use connector_cache::cache::entry::{Entry, Proof};
+use connector_cache::cache::freshness::{Config, Freshness, Judgement, Lifetime, Verdict, judge};
+use connector_cache::clock::{Clock, Now};
+use connector_cache::deliver::Delivery;
+use connector_cache::ids::Ids;
+use connector_cache::retry_after;
+use connector_cache::scrub::{self, Scrubber};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
+use libfuzzer_sys::fuzz_target;
+
+static NOW: LazyLock<Now> =
+    LazyLock::new(|| Clock::manual(UNIX_EPOCH + Duration::from_secs(1_785_102_361)).now());
+static SCRUBBER: LazyLock<Scrubber> = LazyLock::new(|| Scrubber::new(&scrub::Config::default(), 1 << 20));
+/// RFC 9111, section 1.2.2.
+const CLAMP: u64 = 1 << 31;
+
+fuzz_target!(|input: &[u8]| {
+    let headers: HeaderMap = input.split(|byte| *byte == b'\n').filter_map(field).collect_map();
+    retry(&headers);
+    control(&headers);
+    lifetime(&headers);
+    conditional(&headers);
+});
+
+trait CollectMap {
+    fn collect_map(self) -> HeaderMap;
+}
+
+impl<I: Iterator<Item = (HeaderName, HeaderValue)>> CollectMap for I {
+    /// Appends, where `collect` would replace.
+    fn collect_map(self) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        self.for_each(|(name, value)| {
+            map.append(name, value);
+        });
+        map
+    }
+}
+
+fn field(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+    Some((name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?))
+}
+
+fn retry(headers: &HeaderMap) {
+    for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED] {
+        let wait = retry_after::of(headers, status, *NOW);
+        assert!(wait.is_none_or(|wait| wait <= Duration::from_secs(600)), "{wait:?}");
+        assert!(wait.is_some() || status != StatusCode::TOO_MANY_REQUESTS);
+    }
+}
+
+fn control(headers: &HeaderMap) {
+    let read = Control::of(headers);
+    for seconds in [read.max_age, read.min_fresh, read.max_stale].into_iter().flatten() {
+        assert!(seconds <= CLAMP);
+    }
+    // Lines count alike in any order, and each further line can only forbid.
+    let lines: Vec<_> = headers.get_all(header::CACHE_CONTROL).iter().cloned().collect();
+    let mut turned = HeaderMap::new();
+    for line in lines.iter().rev() {
+        let before = Control::of(&turned);
+        turned.append(header::CACHE_CONTROL, line.clone());
+        let after = Control::of(&turned);
+        assert!(after.no_store >= before.no_store && after.no_cache >= before.no_cache);
+        assert!(after.must_revalidate >= before.must_revalidate);
+        assert!(before.max_age.is_none_or(|age| after.max_age.is_some_and(|now| now <= age)));
+        assert!(before.min_fresh.is_none_or(|age| after.min_fresh.is_some_and(|now| now >= age)));
+    }
+    assert_eq!(Control::of(&turned), read);
+}
+
+fn lifetime(headers: &HeaderMap) {
+    let operator = Config { ttl: Duration::from_secs(300), ..Config::default() };
+    let origin = Config { freshness: Freshness::Origin, ..operator.clone() };
+    let longest = Lifetime::of(headers, &operator);
+    for config in [&operator, &origin] {
+        let Ok(life) = Lifetime::of(headers, config) else { continue };
+        assert!(life.initial_age < life.fresh_for && life.fresh_for <= config.ttl);
+        assert!(
+            longest.is_ok_and(|longest| life.fresh_for <= longest.fresh_for),
+            "Graph's word outlives the TTL"
+        );
+        let wider = Config { ttl: config.ttl * 2, ..config.clone() };
+        assert!(Lifetime::of(headers, &wider).is_ok_and(|wide| wide.fresh_for >= life.fresh_for));
+        ages(&life, config, Control::of(headers));
+    }
+}
+
+/// Time alone makes nothing younger, and nothing is fresh again once it was not.
+fn ages(life: &Lifetime, config: &Config, client: Control) {
+    let token_left = Duration::from_secs(400);
+    let mut last: Option<Judgement> = None;
+    for seconds in [0, 1, 29, 150, 299, 300, 301, 329, 330, 371, 900, 4_000] {
+        let (now, gone) = (NOW.plus(Duration::from_secs(seconds)), Duration::from_secs(seconds));
+        let judged = judge(
+            config,
+            (life, *NOW),
+            Proof { granted: *NOW },
+            token_left.saturating_sub(gone),
+            client,
+            now,
+        );
+        if let Some(last) = last {
+            assert!(judged.age >= last.age && judged.left <= last.left && judged.overdue >= last.overdue);
+            assert!(last.verdict == Verdict::Fresh || judged.verdict != Verdict::Fresh);
+        }
+        assert!(judged.verdict != Verdict::Fresh || !judged.left.is_zero());
+        last = Some(judged);
+    }
+}
+
+/// `If-None-Match` and `If-Modified-Since`, after the caller was granted the answer.
+fn conditional(headers: &HeaderMap) {
+    let body = SCRUBBER.scrub(b"{\"id\":\"x\"}").expect("it is an object").body;
+    let entry = Entry::new(body, &SCRUBBER, headers, Lifetime::NONE, *NOW);
+    let plain = |value: &HeaderValue| value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'));
+    assert!(entry.headers.iter().all(|(_, value)| plain(value)) && plain(&entry.date));
+    let status = |headers: &HeaderMap| {
+        let mut request = Request::new(());
+        *request.headers_mut() = headers.clone();
+        let (request, ()) = request.into_parts();
+        let delivery = Delivery { request: &request, ids: &Ids::of(headers), tag: TokenTag([0; 4]) };
+        let judgement = Judgement {
+            age: Duration::ZERO,
+            left: Duration::ZERO,
+            overdue: Duration::ZERO,
+            verdict: Verdict::Fresh,
+        };
+        delivery.hit(&entry, &judgement).response.status()
+    };
+    let answer = status(headers);
+    assert!(matches!(answer, StatusCode::OK | StatusCode::NOT_MODIFIED));
+    let mut with_ours = headers.clone();
+    with_ours.append(header::IF_NONE_MATCH, entry.etag.clone());
+    assert_eq!(status(&with_ours), StatusCode::NOT_MODIFIED, "our own tag is not found among theirs");
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        let mut without = headers.clone();
+        without.remove(header::IF_MODIFIED_SINCE);
+        assert_eq!(status(&without), answer, "If-None-Match beats If-Modified-Since");
+    }
+}

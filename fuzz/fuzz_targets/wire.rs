@@ -1,0 +1,106 @@
+//! A connection's bytes through the server: accepted, parsed, checked, answered, closed. In memory, with a
+//! clock that runs ahead whenever nothing else happens.
+//!
+//! Input: one byte that says how many bytes come at a time, then what a client sends.
+#![no_main]
+
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use connector_cache::answer::{Answer, Handler};
+use connector_cache::cache::status::Outcome;
+use connector_cache::clock::Clock;
+use connector_cache::error::{Problem, Response};
+use connector_cache::ids::Ids;
+use connector_cache::layers::Stack;
+use connector_cache::metrics::Metrics;
+use connector_cache::server::{Config, Service, fuzzing::drive};
+use connector_cache::telemetry::Access;
+use http::request::Parts;
+use http::{Method, Request, header};
+use hyper::body::{Body, Incoming};
+use libfuzzer_sys::fuzz_target;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+mod answers;
+use answers::Asked;
+
+static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(|| Arc::new(Metrics::new().expect("metrics")));
+
+fuzz_target!(|input: &[u8]| {
+    let Some((first, sent)) = input.split_first() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let (asked, answered) = runtime.block_on(converse(sent, usize::from(*first).max(1)));
+    answers::check(&asked, &answered);
+});
+
+/// Everything that was asked, as the server understood it, and every byte that came back.
+async fn converse(sent: &[u8], at_a_time: usize) -> (Vec<Asked>, Vec<u8>) {
+    let (mut client, io) = duplex(1 << 16);
+    let config = Config::default();
+    let layers = Stack::new(Arc::new(Stub), Arc::clone(&METRICS), Access::Off, &config.limits);
+    let service = Arc::new(Recorder { layers, asked: Mutex::default() });
+    let server = tokio::spawn({
+        let service = Arc::clone(&service);
+        async move { drive(service, &config, Arc::clone(&METRICS), io).await }
+    });
+    let (mut answers, mut questions) = tokio::io::split(&mut client);
+    let mut answered = Vec::new();
+    let ask = async {
+        for piece in sent.chunks(at_a_time) {
+            if questions.write_all(piece).await.is_err() {
+                break; // the server has hung up
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    // The client says no more and waits: the server ends every connection by itself.
+    let ended = tokio::time::timeout(Duration::from_secs(600), async {
+        let (_, end) = tokio::join!(ask, answers.read_to_end(&mut answered));
+        end.expect("memory does not fail");
+        server.await.expect("the server does not panic");
+    });
+    ended.await.expect("the connection ends");
+    let asked = std::mem::take(&mut *service.asked.lock().expect("one thread"));
+    (asked, answered)
+}
+
+/// Answers what has passed the layers.
+struct Stub;
+
+impl Handler for Stub {
+    async fn handle(&self, request: &Parts, _: &Ids) -> Answer {
+        assert!(request.method == Method::GET || request.method == Method::HEAD);
+        for name in [header::TRANSFER_ENCODING, header::UPGRADE] {
+            assert!(name == header::UPGRADE || !request.headers.contains_key(name));
+        }
+        assert!(request.headers.get_all(header::HOST).iter().count() <= 1);
+        let response = Response::new(Bytes::from_static(b"{\"id\":\"x\"}").into());
+        Answer { response, outcome: Outcome::Hit, reason: None, token_tag: None }
+    }
+
+    fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
+        let response = problem.response(ids, Clock::system().now());
+        Answer { response, outcome: Outcome::None, reason: Some(problem.reason()), token_tag: None }
+    }
+}
+
+/// Notes what the server took for a request.
+struct Recorder {
+    layers: Stack<Stub>,
+    asked: Mutex<Vec<Asked>>,
+}
+
+impl Service for Recorder {
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response {
+        let asked = Asked { head: request.method() == Method::HEAD, body: !request.body().is_end_stream() };
+        self.asked.lock().expect("one thread").push(asked);
+        self.layers.answer(request, peer).await
+    }
+}
