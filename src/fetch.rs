@@ -18,7 +18,7 @@ use crate::headers::{self, ORIGIN_REQUEST_ID};
 use crate::identity::{Claims, Identity};
 use crate::ids::{Ids, REQUEST_ID, guid};
 use crate::metrics::Metrics;
-use crate::origin::{Origin, OriginAnswer};
+use crate::origin::{Origin, OriginAnswer, RawBody};
 use crate::resource::Resource;
 use crate::retry_after;
 use crate::scrub::{Scrubbed, ScrubbedBody, Scrubber};
@@ -125,13 +125,14 @@ impl Fetcher {
             self.metrics.origin_errors.inc(OriginFault::ContentType);
             return Fetched::Failed(Problem::Origin(OriginFault::ContentType));
         }
-        let scrubbed = match self.scrub(answer) {
-            Ok(scrubbed) => scrubbed,
-            Err(problem) => {
+        let scrubbed = match answer.body.as_ref().map(|body| self.scrub(body)) {
+            Ok(Ok(scrubbed)) => scrubbed,
+            Ok(Err(problem)) => {
                 self.metrics.origin_errors.inc(OriginFault::Unscrubbable);
                 return Fetched::Failed(problem);
             }
         };
+            Err(fault) => return Fetched::Failed(Problem::Origin(*fault)),
         let lifetime = Lifetime::of(&answer.headers, &self.freshness);
         let kept_for = lifetime.unwrap_or(Lifetime::NONE);
         let entry = Arc::new(Entry::new(scrubbed.body, &self.scrubber, &answer.headers, kept_for, asked));
@@ -164,7 +165,8 @@ impl Fetcher {
             self.metrics.proofs.inc(ProofResult::Revoked);
         }
         // Where its words cannot be passed on, its meaning can.
-        let body = self.scrub(answer).ok().map(|scrubbed| scrubbed.body);
+        let body = answer.body.as_ref().ok().and_then(|body| self.scrub(body).ok());
+        let body = body.map(|scrubbed| scrubbed.body);
         Fetched::Refused(Arc::new(Refusal { status: answer.status, headers: self.passed_on(answer), body }))
     }
 
@@ -183,8 +185,8 @@ impl Fetcher {
         headers
     }
 
-    fn scrub(&self, answer: &OriginAnswer) -> Result<Scrubbed, Problem> {
-        match answer.body.scrub(&self.scrubber) {
+    fn scrub(&self, body: &RawBody) -> Result<Scrubbed, Problem> {
+        match body.scrub(&self.scrubber) {
             Ok(scrubbed) => {
                 for (field, count) in scrubbed.removed.iter() {
                     self.metrics.scrubbed.add(field, count);

@@ -12,7 +12,7 @@ mod tls;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
@@ -21,7 +21,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 pub use self::body::RawBody;
@@ -85,9 +85,12 @@ pub struct OriginAnswer {
     pub status: StatusCode,
     /// Every field, for reading.
     pub headers: HeaderMap,
-    /// The body, for the scrubber.
-    pub body: RawBody,
+    /// The body, for the scrubber. That of a 200 is there; a "no" is one whatever became of its words.
+    pub body: Result<RawBody, OriginFault>,
 }
+
+/// An answer's beginning, and when it was asked for.
+type Head = (http::Response<Incoming>, Instant);
 
 /// Why the way to Graph could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -128,19 +131,27 @@ impl Origin {
 
     /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`.
     pub async fn ask(&self, resource: &Resource, token: &Token, ids: &Ids) -> Result<OriginAnswer, Problem> {
-        let mut waiting = true;
-        let asked = timeout(self.timeout, async {
-            let _permit = self.permits.acquire().await.map_err(|_| OriginFault::Connect)?;
+        let (mut waiting, deadline) = (true, Instant::now() + self.timeout);
+        let asked = timeout_at(deadline, async {
+            let permit = self.permits.acquire().await.map_err(|_| OriginFault::Connect)?;
             waiting = false;
-            match self.attempt(resource, token, ids).await {
+            let head = match self.attempt(resource, token, ids).await {
                 Err(Failure::Again(reason)) => {
                     self.metrics.origin_retries.inc(reason);
                     self.attempt(resource, token, ids).await.map_err(Failure::fault)
                 }
                 other => other.map_err(Failure::fault),
-            }
+            };
+            Ok((head?, permit))
         });
-        let result = asked.await.unwrap_or(Err(OriginFault::Timeout));
+        let result = match asked.await.unwrap_or(Err(OriginFault::Timeout)) {
+            Ok(((response, started), _permit)) => {
+                let answer = self.receive(response, deadline).await;
+                self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
+                answer
+            }
+            Err(fault) => Err(fault),
+        };
         if waiting && result.is_err() {
             return Err(Problem::Rejected(Rejection::Overloaded));
         }
@@ -150,16 +161,15 @@ impl Origin {
         })
     }
 
-    async fn attempt(&self, resource: &Resource, token: &Token, ids: &Ids) -> Result<OriginAnswer, Failure> {
+    /// Asks, and waits for the head of the answer. Returns when it began to, too.
+    async fn attempt(&self, resource: &Resource, token: &Token, ids: &Ids) -> Result<Head, Failure> {
         let started = Instant::now();
         let mut request = self.request(resource, token, ids).ok_or(Failure::Final(OriginFault::Protocol))?;
         let reuse = Reuse::watch(&mut request);
         let response = self.client.request(request).await.map_err(|error| failure(&error, &reuse))?;
         reuse.answered();
         self.metrics.origin_requests.inc(response.status());
-        let answer = self.receive(response).await.map_err(Failure::Final);
-        self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
-        answer
+        Ok((response, started))
     }
 
     /// The whole request: what makes the key, the token, and what correlates.
@@ -180,7 +190,12 @@ impl Origin {
         Some(request)
     }
 
-    async fn receive(&self, response: http::Response<Incoming>) -> Result<OriginAnswer, OriginFault> {
+    /// Reads the rest. A "no" whose body breaks off, or comes too late, is still Graph's "no".
+    async fn receive(
+        &self,
+        response: http::Response<Incoming>,
+        deadline: Instant,
+    ) -> Result<OriginAnswer, OriginFault> {
         let (head, body) = response.into_parts();
         match head.status.as_u16() {
             // A pooled connection that answers what was not asked is not worth keeping; dropping the body closes it.
@@ -189,7 +204,15 @@ impl Origin {
             200 | 400..600 => {}
             _ => return Err(OriginFault::Status),
         }
-        let body = body::collect(body, &head.headers, self.max_body).await?;
+        let body = timeout_at(deadline, body::collect(body, &head.headers, self.max_body)).await;
+        let body = match body.unwrap_or(Err(OriginFault::Timeout)) {
+            Err(fault) if head.status == StatusCode::OK => return Err(fault),
+            Err(fault) => {
+                self.metrics.origin_errors.inc(fault);
+                Err(fault)
+            }
+            whole => whole,
+        };
         Ok(OriginAnswer { status: head.status, headers: head.headers, body })
     }
 }
