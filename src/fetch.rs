@@ -11,7 +11,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use crate::cache::entry::Entry;
 use crate::cache::freshness::{self, Lifetime};
 use crate::cache::status::{Bypass, NotStored, ProofResult};
-use crate::cache::store::{Store, Ticket};
+use crate::cache::store::Store;
+use crate::cache::ticket::Ticket;
 use crate::clock::{Clock, Now};
 use crate::error::{OriginFault, Problem};
 use crate::headers::{self, ORIGIN_REQUEST_ID};
@@ -101,9 +102,9 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Asks Graph and sees to the answer.
-    pub async fn fetch(&self, question: &Question) -> Fetched {
-        let (ticket, asked) = (self.store.ticket(), self.clock.now());
+    /// Asks Graph and sees to the answer, which is kept while `ticket` is good.
+    pub async fn fetch(&self, question: &Question, ticket: &Ticket) -> Fetched {
+        let asked = self.clock.now();
         let answer = self.origin.ask(&question.resource, &question.identity.token, &question.ids).await;
         let fetched = match answer {
             Ok(answer) if answer.status == StatusCode::OK => self.accept(question, &answer, ticket, asked),
@@ -120,7 +121,7 @@ impl Fetcher {
     }
 
     /// A 200: what is JSON by its media type and passes the scrubber becomes an entry.
-    fn accept(&self, question: &Question, answer: &OriginAnswer, ticket: Ticket, asked: Now) -> Fetched {
+    fn accept(&self, question: &Question, answer: &OriginAnswer, ticket: &Ticket, asked: Now) -> Fetched {
         if !answer.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json) {
             self.metrics.origin_errors.inc(OriginFault::ContentType);
             return Fetched::Failed(Problem::Origin(OriginFault::ContentType));
@@ -131,8 +132,8 @@ impl Fetcher {
                 self.metrics.origin_errors.inc(OriginFault::Unscrubbable);
                 return Fetched::Failed(problem);
             }
-        };
             Err(fault) => return Fetched::Failed(Problem::Origin(*fault)),
+        };
         let lifetime = Lifetime::of(&answer.headers, &self.freshness);
         let kept_for = lifetime.unwrap_or(Lifetime::NONE);
         let entry = Arc::new(Entry::new(scrubbed.body, &self.scrubber, &answer.headers, kept_for, asked));
@@ -140,7 +141,7 @@ impl Fetcher {
         Fetched::Answer(entry, stored)
     }
 
-    fn admit(&self, question: &Question, entry: &Arc<Entry>, ticket: Ticket) -> Result<(), NotStored> {
+    fn admit(&self, question: &Question, entry: &Arc<Entry>, ticket: &Ticket) -> Result<(), NotStored> {
         let claims = question.claims.as_ref().map_err(|_| NotStored::Bypass)?;
         if question.no_store {
             return Err(NotStored::NoStore);

@@ -20,6 +20,7 @@ use crate::cache::freshness::{ClientDirectives, Judgement, Verdict, judge, usabl
 use crate::cache::key::{EntryKey, FlightKey};
 use crate::cache::report::Report;
 use crate::cache::status::{Bypass, Forward, Outcome, ProofResult};
+use crate::cache::ticket::Ticket;
 use crate::clock::Now;
 use crate::deliver::{self, Delivery};
 use crate::error::{Problem, Rejection};
@@ -101,8 +102,9 @@ impl Proxy {
             Verdict::Fresh => Ok(delivery.hit(&found.entry, &found.judgement)),
             Verdict::StaleUsable => {
                 // The caller gets its answer now; whoever asks next gets the fresh one.
-                if let Seat::Lead(obligation, _) = self.seat(&question) {
-                    self.take_off(Arc::new(question), obligation);
+                let ticket = self.ticket(&question);
+                if let Seat::Lead(obligation, _) = self.seat(&question, &ticket) {
+                    self.take_off(Arc::new(question), ticket, obligation);
                 }
                 Ok(delivery.stale(&found.entry, &found.judgement))
             }
@@ -121,10 +123,10 @@ impl Proxy {
         if client.only_if_cached {
             return Err(Rejection::OnlyIfCached);
         }
-        let question = Arc::new(question);
-        let (fetched, outcome) = match self.seat(&question) {
+        let (ticket, question) = (self.ticket(&question), Arc::new(question));
+        let (fetched, outcome) = match self.seat(&question, &ticket) {
             Seat::Lead(obligation, landing) => {
-                self.take_off(Arc::clone(&question), obligation);
+                self.take_off(Arc::clone(&question), ticket, obligation);
                 let lost = Fetched::Failed(Problem::Rejected(Rejection::Panic));
                 (landing.wait().await.unwrap_or(lost), Outcome::Miss)
             }
@@ -134,9 +136,9 @@ impl Proxy {
                     (fetched, Outcome::Collapsed)
                 }
                 // Whoever led is late or gone: alone rather than wait on.
-                Ok(None) | Err(_) => (self.0.fetcher.fetch(&question).await, Outcome::Miss),
+                Ok(None) | Err(_) => (self.alone(&question).await, Outcome::Miss),
             },
-            Seat::Full => (self.0.fetcher.fetch(&question).await, Outcome::Miss),
+            Seat::Full => (self.alone(&question).await, Outcome::Miss),
         };
         if forward == Forward::Stale
             && fetched.is_outage()
@@ -155,7 +157,7 @@ impl Proxy {
         delivery: &Delivery<'_>,
     ) -> Result<Answer, Rejection> {
         self.0.fetcher.metrics.bypass.inc(reason);
-        let fetched = self.0.fetcher.fetch(question).await;
+        let fetched = self.alone(question).await;
         self.deliver(question, &fetched, Outcome::Bypass, Forward::Bypass, delivery)
     }
 
@@ -246,16 +248,25 @@ impl Proxy {
             .then_some(found)
     }
 
-    fn seat(&self, question: &Question) -> Seat<Fetched> {
-        let resource = Arc::clone(&question.resource);
-        self.0.flights.join(FlightKey { fingerprint: question.identity.fingerprint, resource })
+    fn ticket(&self, question: &Question) -> Ticket {
+        self.0.fetcher.store.ticket(question.identity.fingerprint, &question.resource)
+    }
+
+    fn seat(&self, question: &Question, ticket: &Ticket) -> Seat<Fetched> {
+        let (fingerprint, resource) = (question.identity.fingerprint, Arc::clone(&question.resource));
+        self.0.flights.join(FlightKey { fingerprint, resource, ticket: ticket.number() })
+    }
+
+    /// Asks for one caller, and only while it waits.
+    async fn alone(&self, question: &Question) -> Fetched {
+        self.0.fetcher.fetch(question, &self.ticket(question)).await
     }
 
     /// Asks in a task of its own: no caller's hang-up cancels another's answer.
-    fn take_off(&self, question: Arc<Question>, obligation: Obligation<Fetched>) {
+    fn take_off(&self, question: Arc<Question>, ticket: Ticket, obligation: Obligation<Fetched>) {
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(async move {
-            let fetched = inner.fetcher.fetch(&question).await;
+            let fetched = inner.fetcher.fetch(&question, &ticket).await;
             // The token is forgotten before anybody hears of the answer.
             drop(question);
             obligation.settle(fetched);

@@ -23,4 +23,6 @@ pub struct FlightKey {
     pub fingerprint: Fingerprint,
     /// The question.
     pub resource: Arc<Resource>,
+    /// The number of its ticket: who asks after a purge, or after Graph's "no", waits on nothing from before.
+    pub ticket: u64,
 }

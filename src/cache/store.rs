@@ -6,16 +6,17 @@
 //! used: with a frequency sketch, look-ups of forged tokens would weigh on who stays.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use moka::notification::RemovalCause;
+use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::entry::{Entry, Grant, Proof};
 use super::key::EntryKey;
 use super::status::{Eviction, NotStored};
+use super::ticket::{Ticket, Tickets};
 use crate::identity::{Claims, Fingerprint, Label};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
@@ -42,8 +43,8 @@ pub struct Store {
     grants: Cache<Fingerprint, Arc<Grant>>,
     max_entry: u64,
     proofs_per_token: usize,
-    /// Grows with every purge and every withdrawn token: what was asked before must not be stored after.
-    generation: AtomicU64,
+    /// Of the questions under way: what is purged or withdrawn meanwhile must not be stored after.
+    tickets: Tickets,
     metrics: Arc<Metrics>,
 }
 
@@ -65,10 +66,6 @@ pub struct Selection {
     /// Entries of this subject's tokens.
     pub subject: Option<Label>,
 }
-
-/// The store's state when a question left. What comes back is stored only if nothing was withdrawn since.
-#[derive(Clone, Copy, Debug)]
-pub struct Ticket(u64);
 
 impl Store {
     /// An empty store. `keep` is the longest that anything in it can be of use.
@@ -107,7 +104,7 @@ impl Store {
             grants,
             max_entry: for_entries,
             proofs_per_token: config.proofs_per_token,
-            generation: AtomicU64::new(0),
+            tickets: Tickets::default(),
             metrics: Arc::clone(metrics),
         }
     }
@@ -123,8 +120,8 @@ impl Store {
     }
 
     /// To be taken before Graph is asked.
-    pub fn ticket(&self) -> Ticket {
-        Ticket(self.generation.load(SeqCst))
+    pub fn ticket(&self, fingerprint: Fingerprint, resource: &Arc<Resource>) -> Ticket {
+        self.tickets.take(fingerprint, resource)
     }
 
     /// Keeps an answer and the proof that it was given to this token.
@@ -134,22 +131,26 @@ impl Store {
         claims: &Claims,
         resource: &Arc<Resource>,
         entry: &Arc<Entry>,
-        ticket: Ticket,
+        ticket: &Ticket,
     ) -> Result<(), NotStored> {
         let key = EntryKey { principal: claims.principal, resource: Arc::clone(resource) };
         if u64::try_from(entry.weight()).unwrap_or(u64::MAX) > self.max_entry {
             return Err(NotStored::TooLarge);
         }
-        if self.generation.load(SeqCst) != ticket.0 {
+        if !ticket.is_good() {
             return Err(NotStored::Invalidated);
         }
         let kept = Labelled { entry: Arc::clone(entry), tenant: claims.tenant, subject: claims.subject };
-        self.entries.insert(key.clone(), Arc::new(kept));
+        // The newest stays: an older question may be answered later (RFC 9111, section 4).
+        self.entries.entry(key.clone()).and_compute_with(|known| match known {
+            Some(known) if known.value().entry.asked.is_after(entry.asked) => Op::Nop,
+            _ => Op::Put(Arc::new(kept)),
+        });
         self.grants.entry(fingerprint).and_upsert_with(|known| {
             let known = known.map(moka::Entry::into_value);
             Arc::new(self.with_proof(known.as_deref(), claims, resource, Proof { granted: entry.asked }))
         });
-        if self.generation.load(SeqCst) != ticket.0 {
+        if !ticket.is_good() {
             // Withdrawn while this was written: neither may stay.
             entry.leaves_by(Eviction::Invalidate);
             self.entries.invalidate(&key);
@@ -166,8 +167,10 @@ impl Store {
         resource: &Arc<Resource>,
         proof: Proof,
     ) -> Grant {
-        let others =
-            known.map_or(&[][..], |grant| &grant.proofs).iter().filter(|(other, _)| other != resource);
+        let known = known.map_or(&[][..], |grant| &grant.proofs);
+        let earlier = known.iter().find(|(known, _)| known == resource).map(|(_, proof)| *proof);
+        let proof = earlier.filter(|earlier| earlier.granted.is_after(proof.granted)).unwrap_or(proof);
+        let others = known.iter().filter(|(other, _)| other != resource);
         let mut proofs: Vec<_> = others.cloned().collect();
         let surplus = (proofs.len() + 1).saturating_sub(self.proofs_per_token.max(1));
         proofs.drain(..surplus);
@@ -178,8 +181,8 @@ impl Store {
     /// Graph said 401: the token is not good any more. Drops its proofs and its principal's entries, if it
     /// had proofs; whoever sends tokens that never were good changes nothing. Returns whether it had.
     pub fn withdraw_token(&self, fingerprint: &Fingerprint) -> bool {
+        self.tickets.void(fingerprint, None);
         let Some(grant) = self.grants.get(fingerprint) else { return false };
-        self.generation.fetch_add(1, SeqCst);
         self.grants.invalidate(fingerprint);
         let principal = grant.claims.principal;
         // Answers at once for every look-up from here on, and sweeps behind. The only error is a missing
@@ -193,16 +196,17 @@ impl Store {
     /// Graph said 403, 404 or 410: the token may not see this resource, or it is gone. Drops the token's proof
     /// for it and its principal's entry, if it had that proof. Returns whether it had.
     pub fn withdraw_resource(&self, fingerprint: &Fingerprint, resource: &Arc<Resource>) -> bool {
+        self.tickets.void(fingerprint, Some(resource));
         let Some(grant) = self.grants.get(fingerprint) else { return false };
         if grant.proof(resource).is_none() {
             return false;
         }
         self.grants.entry(*fingerprint).and_compute_with(|known| match known {
-            None => moka::ops::compute::Op::Nop,
+            None => Op::Nop,
             Some(known) => {
                 let grant = known.into_value();
                 let proofs = grant.proofs.iter().filter(|(other, _)| other != resource).cloned().collect();
-                moka::ops::compute::Op::Put(Arc::new(Grant { claims: grant.claims, proofs }))
+                Op::Put(Arc::new(Grant { claims: grant.claims, proofs }))
             }
         });
         self.entries
@@ -212,7 +216,7 @@ impl Store {
 
     /// Drops what an operator selects, entries and proofs, and whatever is on its way. Returns the entries' number.
     pub fn purge(&self, selection: &Selection) -> u64 {
-        self.generation.fetch_add(1, SeqCst);
+        self.tickets.void_all();
         let flow = |resource: &Resource| selection.flow.as_deref().is_none_or(|flow| resource.flow() == flow);
         let whose = |tenant: Label, subject: Label| {
             selection.tenant.is_none_or(|wanted| wanted == tenant)
