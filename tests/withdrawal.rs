@@ -1,5 +1,7 @@
 //! What is on its way while Graph says no, or an operator purges. Each of these went wrong once.
 
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 mod kit;
 
 use std::time::Duration;
@@ -13,7 +15,7 @@ use kit::reply::Reply;
 use kit::within;
 
 /// Tokens of one user: they share entries, and have proofs of their own.
-async fn tokens() -> (String, String) {
+fn tokens() -> (String, String) {
     let mint = Sandbox::start(Options::default()).unwrap();
     (mint.token().mint(), mint.token().expires_in(Duration::from_secs(1800)).mint())
 }
@@ -46,7 +48,7 @@ async fn a_403_whose_body_breaks_off_is_a_403_all_the_same() {
         .body("{}")
         .header("content-length", "9");
     origin.any([Reply::json("{}"), broken.then_close(), Reply::status(503)]);
-    let (proxy, (token, _)) = (Proxy::before(&origin.url()).await, tokens().await);
+    let (proxy, (token, _)) = (Proxy::before(&origin.url()).await, tokens());
     proxy.get(&path("x"), &token).await;
     proxy.clock.advance(Duration::from_secs(400));
     let refused = proxy.get(&path("x"), &token).await;
@@ -64,7 +66,7 @@ async fn a_401_whose_body_never_ends_is_a_401_all_the_same() {
     let slow = Reply::status(401).body("{}").header("content-length", "9").paused_after(60, &never);
     origin.any([Reply::json("{}"), slow]);
     let proxy = Proxy::with(&origin.url(), |config| config.origin.timeout = Duration::from_millis(300)).await;
-    let (token, _) = tokens().await;
+    let (token, _) = tokens();
     proxy.get(&path("x"), &token).await;
     proxy.clock.advance(Duration::from_secs(400));
     let refused = proxy.get(&path("x"), &token).await;
@@ -82,7 +84,7 @@ async fn after_a_401_nothing_is_kept_that_the_token_had_asked_before() {
     let path_of = |flow| path(flow).split('?').next().unwrap().to_owned();
     origin.route(&path_of("x"), [Reply::json("{}").held_until(&gate), Reply::status(401)]);
     origin.route(&path_of("y"), Reply::status(401));
-    let (proxy, (token, _)) = (Proxy::before(&origin.url()).await, tokens().await);
+    let (proxy, (token, _)) = (Proxy::before(&origin.url()).await, tokens());
     let before = asked!(proxy, origin, 1, "x", token);
     assert_eq!(proxy.get(&path("y"), &token).await.status, 401);
     gate.open();
@@ -97,7 +99,7 @@ async fn a_401_to_one_token_leaves_what_is_on_its_way_to_another() {
     let (origin, gate) = (Origin::start().await, Gate::new());
     let replies = [Reply::json("{}"), Reply::json("{}").held_until(&gate), Reply::status(401)];
     origin.any(replies);
-    let (proxy, (one, other)) = (Proxy::before(&origin.url()).await, tokens().await);
+    let (proxy, (one, other)) = (Proxy::before(&origin.url()).await, tokens());
     proxy.get(&path("x"), &one).await;
     let before = asked!(proxy, origin, 2, "x", other);
     proxy.clock.advance(Duration::from_secs(331));
@@ -109,10 +111,25 @@ async fn a_401_to_one_token_leaves_what_is_on_its_way_to_another() {
 }
 
 #[tokio::test]
+async fn a_token_that_lost_its_last_proof_is_as_one_that_never_had_any() {
+    let origin = Origin::start().await;
+    origin.any([Reply::json("{}"), Reply::status(403), Reply::json("{}"), Reply::status(401)]);
+    let (proxy, (one, other)) = (Proxy::before(&origin.url()).await, tokens());
+    proxy.get(&path("x"), &one).await;
+    proxy.clock.advance(Duration::from_secs(331));
+    assert_eq!(proxy.get(&path("x"), &one).await.status, 403);
+    proxy.get(&path("x"), &other).await;
+    assert_eq!(proxy.get(&path("x"), &one).await.status, 401);
+    let hit = proxy.get(&path("x"), &other).await;
+    assert_eq!(cache_status(&hit), "connector-cache; hit; ttl=300", "its principal keeps what is there");
+    proxy.stop().await;
+}
+
+#[tokio::test]
 async fn who_asks_after_a_purge_waits_for_no_question_from_before() {
     let (origin, gate) = (Origin::start().await, Gate::new());
     origin.any([Reply::json(r#"{"v":1}"#).held_until(&gate), Reply::json(r#"{"v":2}"#)]);
-    let (proxy, (token, _)) = (Proxy::before(&origin.url()).await, tokens().await);
+    let (proxy, (token, _)) = (Proxy::before(&origin.url()).await, tokens());
     let before = asked!(proxy, origin, 1, "x", token);
     purge(&proxy).await;
     assert_eq!(proxy.get(&path("x"), &token).await.text(), r#"{"v":2}"#);
@@ -127,7 +144,7 @@ async fn who_asks_after_a_purge_waits_for_no_question_from_before() {
 async fn l34_an_answer_that_took_its_time_does_not_replace_a_newer_one() {
     let (origin, gate) = (Origin::start().await, Gate::new());
     origin.any([Reply::json(r#"{"v":1}"#).held_until(&gate), Reply::json(r#"{"v":2}"#)]);
-    let (proxy, (one, other)) = (Proxy::before(&origin.url()).await, tokens().await);
+    let (proxy, (one, other)) = (Proxy::before(&origin.url()).await, tokens());
     let before = asked!(proxy, origin, 1, "x", one);
     proxy.clock.advance(Duration::from_secs(5));
     proxy.get(&path("x"), &other).await;

@@ -205,8 +205,14 @@ impl Store {
             None => Op::Nop,
             Some(known) => {
                 let grant = known.into_value();
-                let proofs = grant.proofs.iter().filter(|(other, _)| other != resource).cloned().collect();
-                Op::Put(Arc::new(Grant { claims: grant.claims, proofs }))
+                let proofs: Vec<_> =
+                    grant.proofs.iter().filter(|(other, _)| other != resource).cloned().collect();
+                // Without proofs it is as good as a token that never had one.
+                if proofs.is_empty() {
+                    Op::Remove
+                } else {
+                    Op::Put(Arc::new(Grant { claims: grant.claims, proofs }))
+                }
             }
         });
         self.entries
