@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::origin::{Origin, OriginAnswer, RawBody};
 use crate::resource::Resource;
 use crate::retry_after;
+use crate::sabotage::sabotaged;
 use crate::scrub::{Scrubbed, ScrubbedBody, Scrubber};
 
 /// What is asked, and by whom. It lives as long as the question and holds the token no longer.
@@ -68,6 +69,12 @@ impl Fetched {
         match self {
             Self::Answer(..) => false,
             Self::Refused(refusal) => {
+                sabotaged!(
+                    StaleAfterForbidden,
+                    if refusal.status == StatusCode::FORBIDDEN {
+                        return true;
+                    }
+                );
                 refusal.status.is_server_error() || refusal.status == StatusCode::TOO_MANY_REQUESTS
             }
             Self::Failed(_) => true,
@@ -111,6 +118,7 @@ impl Fetcher {
             Ok(answer) => self.refuse(question, &answer),
             Err(problem) => Fetched::Failed(problem),
         };
+        sabotaged!(ErrorStored, self.keep_no(question, &fetched, ticket, asked));
         match &fetched {
             Fetched::Answer(_, Ok(())) => self.metrics.proofs.inc(ProofResult::Granted),
             Fetched::Answer(_, Err(reason)) => self.metrics.not_stored.inc(*reason),
@@ -147,7 +155,7 @@ impl Fetcher {
             return Err(NotStored::NoStore);
         }
         // The answer took its time; the token may have come to its end meanwhile.
-        if claims.left(self.clock.now()).is_zero() {
+        if sabotaged!(EndForgotten, false, claims.left(self.clock.now()).is_zero()) {
             return Err(NotStored::Expiring);
         }
         self.store.admit(question.identity.fingerprint, claims, &question.resource, entry, ticket)
@@ -156,8 +164,13 @@ impl Fetcher {
     /// Graph's "no": it counts against what the token was granted before, and is passed on, never kept.
     fn refuse(&self, question: &Question, answer: &OriginAnswer) -> Fetched {
         let withdrawn = match answer.status.as_u16() {
-            401 => self.store.withdraw_token(&question.identity.fingerprint),
-            403 | 404 | 410 => {
+            401 if sabotaged!(UnheededUnauthorized, false, true) => {
+                sabotaged!(UnprovenEvicts, self.store.drop_claimed(question.claims));
+                self.store.withdraw_token(&question.identity.fingerprint)
+            }
+            403 | 404 | 410
+                if sabotaged!(UnheededForbidden, false, sabotaged!(StaleAfterForbidden, false, true)) =>
+            {
                 self.store.withdraw_resource(&question.identity.fingerprint, &question.resource)
             }
             _ => false,
@@ -198,6 +211,20 @@ impl Fetcher {
                 self.metrics.scrub_failures.inc(failure);
                 Err(Problem::Unscrubbable(failure))
             }
+        }
+    }
+}
+
+#[cfg(feature = "sabotage")]
+impl Fetcher {
+    /// Keeps Graph's "no" as if it were an answer.
+    fn keep_no(&self, question: &Question, fetched: &Fetched, ticket: &Ticket, asked: Now) {
+        if let Fetched::Refused(refusal) = fetched
+            && let (Some(body), Ok(lifetime)) =
+                (&refusal.body, Lifetime::of(&refusal.headers, &self.freshness))
+        {
+            let entry = Entry::new(body.clone(), &self.scrubber, &refusal.headers, lifetime, asked);
+            let _ = self.admit(question, &Arc::new(entry), ticket);
         }
     }
 }

@@ -144,6 +144,25 @@ impl Identity {
     }
 }
 
+#[cfg(feature = "sabotage")]
+impl Identity {
+    /// The same, known by whose token it says it is.
+    #[must_use]
+    pub fn of_principal(mut self, secrets: &Secrets, now: Now) -> Self {
+        self.fingerprint =
+            self.token.claims(secrets, now).map_or(self.fingerprint, |claims| claims.principal.stand_in());
+        self
+    }
+}
+
+#[cfg(feature = "sabotage")]
+impl Principal {
+    /// Stands where a fingerprint should.
+    pub fn stand_in(self) -> Fingerprint {
+        Fingerprint(self.0)
+    }
+}
+
 fn check_form(line: &[u8]) -> Result<(), Rejection> {
     let scheme_end = line.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(line.len());
     let (scheme, rest) = line.split_at(scheme_end);

@@ -23,6 +23,7 @@ pub mod readiness;
 pub mod resource;
 pub mod retry_after;
 pub mod run;
+pub mod sabotage;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod scrub;

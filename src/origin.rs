@@ -34,6 +34,7 @@ use crate::identity::Token;
 use crate::ids::{CLIENT_REQUEST_ID, Ids};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
+use crate::sabotage::sabotaged;
 
 /// What the origin needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,7 +207,9 @@ impl Origin {
         }
         let body = timeout_at(deadline, body::collect(body, &head.headers, self.max_body)).await;
         let body = match body.unwrap_or(Err(OriginFault::Timeout)) {
-            Err(fault) if head.status == StatusCode::OK => return Err(fault),
+            Err(fault) if sabotaged!(UnheededBroken, true, head.status == StatusCode::OK) => {
+                return Err(fault);
+            }
             Err(fault) => {
                 self.metrics.origin_errors.inc(fault);
                 Err(fault)

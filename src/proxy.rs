@@ -25,9 +25,10 @@ use crate::clock::Now;
 use crate::deliver::{self, Delivery};
 use crate::error::{Problem, Rejection};
 use crate::fetch::{Fetched, Fetcher, Question};
-use crate::identity::{Claims, Identity, Secrets};
+use crate::identity::{Claims, Fingerprint, Identity, Secrets};
 use crate::ids::Ids;
 use crate::resource::{ApiVersion, Resource};
+use crate::sabotage::sabotaged;
 use crate::words::Word;
 
 /// The cache's decisions. Clones decide with the same memory.
@@ -85,8 +86,10 @@ impl Proxy {
     async fn answer(&self, request: &Parts, ids: &Ids) -> Result<Answer, Rejection> {
         let (uri, headers) = (&request.uri, &request.headers);
         let resource = Arc::new(Resource::parse(uri.path(), uri.query(), headers, self.0.default_version)?);
-        let identity = Identity::of(headers, &self.0.secrets)?;
         let (now, client) = (self.0.fetcher.clock.now(), self.directives(headers));
+        let identity = Identity::of(headers, &self.0.secrets);
+        let identity =
+            sabotaged!(ProofOfPrincipal, identity.map(|it| it.of_principal(&self.0.secrets, now)), identity)?;
         let delivery = Delivery { request, ids, tag: identity.tag };
         let grant = self.0.fetcher.store.grant(&identity.fingerprint);
         let claims = self.claims(&identity, grant.as_deref(), now);
@@ -220,14 +223,16 @@ impl Proxy {
         now: Now,
     ) -> Option<Found> {
         let fetcher = &self.0.fetcher;
-        let Some(proof) = grant.and_then(|grant| grant.proof(resource)) else {
+        let proven = |grant: &Grant| grant.proof(resource);
+        let Some(proof) = sabotaged!(ClaimsTrusted, Some(Proof { granted: now }), grant.and_then(proven))
+        else {
             fetcher.metrics.proofs.inc(ProofResult::Missing);
             return None;
         };
         let live = now.since(proof.granted) < fetcher.freshness.proof_ttl;
         fetcher.metrics.proofs.inc(if live { ProofResult::Live } else { ProofResult::Expired });
-        let key = EntryKey { principal: claims.principal, resource: Arc::clone(resource) };
-        let entry = fetcher.store.entry(&key)?;
+        let key = EntryKey::new(claims.principal, resource);
+        let entry = sabotaged!(NeverHits, None, fetcher.store.entry(&key))?;
         let judgement = self.judge(&entry, proof.granted, claims, client, now);
         Some(Found { entry, judgement })
     }
@@ -244,17 +249,18 @@ impl Proxy {
         let (claims, now) = (question.claims.ok()?, fetcher.clock.now());
         let grant = fetcher.store.grant(&question.identity.fingerprint)?;
         let found = self.find(Some(&grant), &claims, &question.resource, Control::default(), now)?;
-        usable_on_error(&fetcher.freshness, &found.entry.lifetime, &found.judgement, claims.left(now))
-            .then_some(found)
+        let left = sabotaged!(EndForgotten, Duration::MAX, claims.left(now));
+        usable_on_error(&fetcher.freshness, &found.entry.lifetime, &found.judgement, left).then_some(found)
     }
 
     fn ticket(&self, question: &Question) -> Ticket {
-        self.0.fetcher.store.ticket(question.identity.fingerprint, &question.resource)
+        self.0.fetcher.store.ticket(asker(question), &question.resource)
     }
 
     fn seat(&self, question: &Question, ticket: &Ticket) -> Seat<Fetched> {
-        let (fingerprint, resource) = (question.identity.fingerprint, Arc::clone(&question.resource));
-        self.0.flights.join(FlightKey { fingerprint, resource, ticket: ticket.number() })
+        let (fingerprint, resource) = (asker(question), Arc::clone(&question.resource));
+        let ticket = sabotaged!(FlightFromBefore, 0, ticket.number());
+        self.0.flights.join(FlightKey { fingerprint, resource, ticket })
     }
 
     /// Asks for one caller, and only while it waits.
@@ -272,4 +278,10 @@ impl Proxy {
             obligation.settle(fetched);
         });
     }
+}
+
+/// Who leads or joins a flight: the token, whoever it says its bearer is (promise 3).
+fn asker(question: &Question) -> Fingerprint {
+    let own = question.identity.fingerprint;
+    sabotaged!(FlightOfPrincipal, question.claims.map_or(own, |claims| claims.principal.stand_in()), own)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::identity::{Fingerprint, Principal};
 use crate::resource::Resource;
+use crate::sabotage::sabotaged;
 
 /// Finds an answer: whose, and to what.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +15,14 @@ pub struct EntryKey {
     pub principal: Principal,
     /// The question.
     pub resource: Arc<Resource>,
+}
+
+impl EntryKey {
+    /// The key of a principal's answer.
+    pub fn new(principal: Principal, resource: &Arc<Resource>) -> Self {
+        let resource = sabotaged!(EntryWithoutExpand, Arc::new(resource.without_expand()), resource.clone());
+        Self { principal, resource }
+    }
 }
 
 /// Finds a question under way. It is the token's own: nobody waits on a stranger's (promise 3).

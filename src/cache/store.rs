@@ -17,9 +17,10 @@ use super::entry::{Entry, Grant, Proof};
 use super::key::EntryKey;
 use super::status::{Eviction, NotStored};
 use super::ticket::{Ticket, Tickets};
-use crate::identity::{Claims, Fingerprint, Label};
+use crate::identity::{Claims, Fingerprint, Label, Principal};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
+use crate::sabotage::sabotaged;
 
 /// What the store needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,24 +134,27 @@ impl Store {
         entry: &Arc<Entry>,
         ticket: &Ticket,
     ) -> Result<(), NotStored> {
-        let key = EntryKey { principal: claims.principal, resource: Arc::clone(resource) };
+        let key = EntryKey::new(claims.principal, resource);
         if u64::try_from(entry.weight()).unwrap_or(u64::MAX) > self.max_entry {
             return Err(NotStored::TooLarge);
         }
-        if !ticket.is_good() {
+        let is_void = || sabotaged!(PurgeMissesFlights, false, !ticket.is_good());
+        if is_void() {
             return Err(NotStored::Invalidated);
         }
         let kept = Labelled { entry: Arc::clone(entry), tenant: claims.tenant, subject: claims.subject };
+        let is_newer =
+            |known: &Entry| sabotaged!(OlderReplacesNewer, false, known.asked.is_after(entry.asked));
         // The newest stays: an older question may be answered later (RFC 9111, section 4).
         self.entries.entry(key.clone()).and_compute_with(|known| match known {
-            Some(known) if known.value().entry.asked.is_after(entry.asked) => Op::Nop,
+            Some(known) if is_newer(&known.value().entry) => Op::Nop,
             _ => Op::Put(Arc::new(kept)),
         });
         self.grants.entry(fingerprint).and_upsert_with(|known| {
             let known = known.map(moka::Entry::into_value);
             Arc::new(self.with_proof(known.as_deref(), claims, resource, Proof { granted: entry.asked }))
         });
-        if !ticket.is_good() {
+        if is_void() {
             // Withdrawn while this was written: neither may stay.
             entry.leaves_by(Eviction::Invalidate);
             self.entries.invalidate(&key);
@@ -181,22 +185,25 @@ impl Store {
     /// Graph said 401: the token is not good any more. Drops its proofs and its principal's entries, if it
     /// had proofs; whoever sends tokens that never were good changes nothing. Returns whether it had.
     pub fn withdraw_token(&self, fingerprint: &Fingerprint) -> bool {
-        self.tickets.void(fingerprint, None);
+        sabotaged!(UnheededInFlight, (), self.tickets.void(fingerprint, None));
         let Some(grant) = self.grants.get(fingerprint) else { return false };
         self.grants.invalidate(fingerprint);
-        let principal = grant.claims.principal;
+        self.drop_entries(grant.claims.principal);
+        true
+    }
+
+    fn drop_entries(&self, principal: Principal) {
         // Answers at once for every look-up from here on, and sweeps behind. The only error is a missing
         // builder switch, and that is set above; should it ever come, everything goes.
         if self.entries.invalidate_entries_if(move |key, _| key.principal == principal).is_err() {
             self.entries.invalidate_all();
         }
-        true
     }
 
     /// Graph said 403, 404 or 410: the token may not see this resource, or it is gone. Drops the token's proof
     /// for it and its principal's entry, if it had that proof. Returns whether it had.
     pub fn withdraw_resource(&self, fingerprint: &Fingerprint, resource: &Arc<Resource>) -> bool {
-        self.tickets.void(fingerprint, Some(resource));
+        sabotaged!(UnheededInFlight, (), self.tickets.void(fingerprint, Some(resource)));
         let Some(grant) = self.grants.get(fingerprint) else { return false };
         if grant.proof(resource).is_none() {
             return false;
@@ -215,8 +222,7 @@ impl Store {
                 }
             }
         });
-        self.entries
-            .invalidate(&EntryKey { principal: grant.claims.principal, resource: Arc::clone(resource) });
+        self.entries.invalidate(&EntryKey::new(grant.claims.principal, resource));
         true
     }
 
@@ -264,6 +270,16 @@ impl Store {
     pub fn counts(&self) -> (u64, u64) {
         self.refresh_gauges();
         (self.entries.entry_count(), self.grants.entry_count())
+    }
+}
+
+#[cfg(feature = "sabotage")]
+impl Store {
+    /// Drops the entries of whomever a token says it is.
+    pub fn drop_claimed(&self, claims: Result<Claims, super::status::Bypass>) {
+        if let Ok(claims) = claims {
+            self.drop_entries(claims.principal);
+        }
     }
 }
 
