@@ -32,6 +32,8 @@ pub struct Question {
     pub resource: Arc<Resource>,
     /// Whose token asks.
     pub identity: Identity,
+    /// Graph has said 200 to the token before.
+    pub proven: bool,
     /// What the token says, or why it may not use the cache.
     pub claims: Result<Claims, Bypass>,
     /// The caller forbids that the answer is stored, and is obeyed.
@@ -112,7 +114,8 @@ impl Fetcher {
     /// Asks Graph and sees to the answer, which is kept while `ticket` is good.
     pub async fn fetch(&self, question: &Question, ticket: &Ticket) -> Fetched {
         let asked = self.clock.now();
-        let answer = self.origin.ask(&question.resource, &question.identity.token, &question.ids).await;
+        let token = &question.identity.token;
+        let answer = self.origin.ask(&question.resource, token, question.proven, &question.ids).await;
         let fetched = match answer {
             Ok(answer) if answer.status == StatusCode::OK => self.accept(question, &answer, ticket, asked),
             Ok(answer) => self.refuse(question, &answer),

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::OptionFuture;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::body::Incoming;
@@ -49,7 +50,7 @@ pub struct Config {
     pub timeout: Duration,
     /// `graph.max_body`: of the body, bytes, as it comes and decoded.
     pub max_body: usize,
-    /// `limits.origin_requests`: under way at one time; more wait.
+    /// `limits.origin_requests`: under way at one time; more wait. A quarter is kept for proven tokens.
     pub in_flight: usize,
 }
 
@@ -74,6 +75,8 @@ pub struct Origin {
     client: Client<Connector, Empty<Bytes>>,
     base: String,
     permits: Semaphore,
+    /// Of the permits, those that tokens without a proof may hold.
+    for_unproven: Semaphore,
     timeout: Duration,
     max_body: usize,
     metrics: Arc<Metrics>,
@@ -124,6 +127,7 @@ impl Origin {
             client,
             base,
             permits: Semaphore::new(config.in_flight),
+            for_unproven: Semaphore::new(config.in_flight - config.in_flight / 4),
             timeout: config.timeout,
             max_body: config.max_body,
             metrics,
@@ -131,9 +135,20 @@ impl Origin {
     }
 
     /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`.
-    pub async fn ask(&self, resource: &Resource, token: &Token, ids: &Ids) -> Result<OriginAnswer, Problem> {
+    ///
+    /// `proven`: Graph has said 200 to this token. Whoever sends tokens that it never did say 200 to cannot take
+    /// every place from those who send others (promise 3).
+    pub async fn ask(
+        &self,
+        resource: &Resource,
+        token: &Token,
+        proven: bool,
+        ids: &Ids,
+    ) -> Result<OriginAnswer, Problem> {
         let (mut waiting, deadline) = (true, Instant::now() + self.timeout);
         let asked = timeout_at(deadline, async {
+            let share = (!proven).then_some(&self.for_unproven);
+            let share = OptionFuture::from(share.map(Semaphore::acquire)).await;
             let permit = self.permits.acquire().await.map_err(|_| OriginFault::Connect)?;
             waiting = false;
             let head = match self.attempt(resource, token, ids).await {
@@ -143,10 +158,10 @@ impl Origin {
                 }
                 other => other.map_err(Failure::fault),
             };
-            Ok((head?, permit))
+            Ok((head?, permit, share))
         });
         let result = match asked.await.unwrap_or(Err(OriginFault::Timeout)) {
-            Ok(((response, started), _permit)) => {
+            Ok(((response, started), _permit, _share)) => {
                 let answer = self.receive(response, deadline).await;
                 self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
                 answer

@@ -93,7 +93,8 @@ impl Proxy {
         let delivery = Delivery { request, ids, tag: identity.tag };
         let grant = self.0.fetcher.store.grant(&identity.fingerprint);
         let claims = self.claims(&identity, grant.as_deref(), now);
-        let question = Question { resource, identity, claims, no_store: client.no_store, ids: ids.clone() };
+        let (proven, no_store) = (grant.is_some(), client.no_store);
+        let question = Question { resource, identity, proven, claims, no_store, ids: ids.clone() };
         let claims = match question.claims {
             Ok(claims) => claims,
             Err(reason) => return self.bypass(&question, reason, &delivery).await,
