@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use self::address::{Address, Failures, network};
 use crate::clock::{Clock, Now};
 use crate::error::Rejection;
+use crate::origin;
 
 /// What the budget needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,14 +60,16 @@ pub struct Pass<'a> {
 }
 
 impl Budget {
-    /// A full purse. `wait` is how long a request waits for a place.
-    pub fn new(config: &Config, wait: Duration, clock: Clock) -> Self {
+    /// A full purse. A request waits for a place as long as it would for Graph, and a quarter of the places at
+    /// Graph is always left to those who have proofs.
+    pub fn new(config: &Config, origin: &origin::Config, clock: Clock) -> Self {
+        let most = origin.in_flight - origin.in_flight / 4;
         Self {
-            places: Arc::new(Semaphore::new(config.in_flight)),
+            places: Arc::new(Semaphore::new(config.in_flight.min(most))),
             all: Failures::new(config.failures),
             addresses: Cache::builder().max_capacity(ADDRESSES).time_to_idle(FORGOTTEN_AFTER).build(),
             config: config.clone(),
-            wait,
+            wait: origin.timeout,
             clock,
         }
     }

@@ -8,3 +8,4 @@ pub mod key;
 pub mod report;
 pub mod status;
 pub mod store;
+pub mod ticket;

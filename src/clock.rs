@@ -38,6 +38,11 @@ impl Now {
         Duration::from_millis(mono.max(wall))
     }
 
+    /// Whether this is the later of two readings of one clock.
+    pub fn is_after(self, other: Now) -> bool {
+        self.mono_ms > other.mono_ms
+    }
+
     /// The moment `by` later.
     #[must_use]
     pub fn plus(self, by: Duration) -> Now {

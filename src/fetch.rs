@@ -13,16 +13,18 @@ use crate::budget::Budget;
 use crate::cache::entry::Entry;
 use crate::cache::freshness::{self, Lifetime};
 use crate::cache::status::{Bypass, NotStored, ProofResult};
-use crate::cache::store::{Store, Ticket};
+use crate::cache::store::Store;
+use crate::cache::ticket::Ticket;
 use crate::clock::{Clock, Now};
 use crate::error::{OriginFault, Problem, Rejection};
 use crate::headers::{self, ORIGIN_REQUEST_ID};
 use crate::identity::{Claims, Identity};
 use crate::ids::{Ids, REQUEST_ID, guid};
 use crate::metrics::Metrics;
-use crate::origin::{Origin, OriginAnswer};
+use crate::origin::{Origin, OriginAnswer, RawBody};
 use crate::resource::Resource;
 use crate::retry_after;
+use crate::sabotage::sabotaged;
 use crate::scrub::{Scrubbed, ScrubbedBody, Scrubber};
 use crate::throttle::{Closed, Gates, Outcome};
 
@@ -72,6 +74,12 @@ impl Fetched {
         match self {
             Self::Answer(..) => false,
             Self::Refused(refusal) => {
+                sabotaged!(
+                    StaleAfterForbidden,
+                    if refusal.status == StatusCode::FORBIDDEN {
+                        return true;
+                    }
+                );
                 refusal.status.is_server_error() || refusal.status == StatusCode::TOO_MANY_REQUESTS
             }
             Self::Failed(_) => true,
@@ -110,8 +118,8 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Asks Graph and sees to the answer.
-    pub async fn fetch(&self, question: &Question) -> Fetched {
+    /// Asks Graph and sees to the answer, which is kept while `ticket` is good.
+    pub async fn fetch(&self, question: &Question, ticket: &Ticket) -> Fetched {
         let pass = match question.unproven {
             Some(peer) => match self.budget.enter(peer).await {
                 Ok(pass) => Some(pass),
@@ -125,7 +133,7 @@ impl Fetcher {
             Ok(passage) => passage,
             Err(closed) => return Fetched::Failed(shut(closed)),
         };
-        let (ticket, asked) = (self.store.ticket(), self.clock.now());
+        let asked = self.clock.now();
         let answer = self.origin.ask(&question.resource, &question.identity.token, &question.ids).await;
         if let Some(outcome) = self.outcome(&answer) {
             passage.settle(outcome);
@@ -138,6 +146,7 @@ impl Fetcher {
             Ok(answer) => self.refuse(question, &answer),
             Err(problem) => Fetched::Failed(problem),
         };
+        sabotaged!(ErrorStored, self.keep_no(question, &fetched, ticket, asked));
         match &fetched {
             Fetched::Answer(_, Ok(())) => self.metrics.proofs.inc(ProofResult::Granted),
             Fetched::Answer(_, Err(reason)) => self.metrics.not_stored.inc(*reason),
@@ -173,17 +182,18 @@ impl Fetcher {
     }
 
     /// A 200: what is JSON by its media type and passes the scrubber becomes an entry.
-    fn accept(&self, question: &Question, answer: &OriginAnswer, ticket: Ticket, asked: Now) -> Fetched {
+    fn accept(&self, question: &Question, answer: &OriginAnswer, ticket: &Ticket, asked: Now) -> Fetched {
         if !answer.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json) {
             self.metrics.origin_errors.inc(OriginFault::ContentType);
             return Fetched::Failed(Problem::Origin(OriginFault::ContentType));
         }
-        let scrubbed = match self.scrub(answer) {
-            Ok(scrubbed) => scrubbed,
-            Err(problem) => {
+        let scrubbed = match answer.body.as_ref().map(|body| self.scrub(body)) {
+            Ok(Ok(scrubbed)) => scrubbed,
+            Ok(Err(problem)) => {
                 self.metrics.origin_errors.inc(OriginFault::Unscrubbable);
                 return Fetched::Failed(problem);
             }
+            Err(fault) => return Fetched::Failed(Problem::Origin(*fault)),
         };
         let lifetime = Lifetime::of(&answer.headers, &self.freshness);
         let kept_for = lifetime.unwrap_or(Lifetime::NONE);
@@ -192,13 +202,13 @@ impl Fetcher {
         Fetched::Answer(entry, stored)
     }
 
-    fn admit(&self, question: &Question, entry: &Arc<Entry>, ticket: Ticket) -> Result<(), NotStored> {
+    fn admit(&self, question: &Question, entry: &Arc<Entry>, ticket: &Ticket) -> Result<(), NotStored> {
         let claims = question.claims.as_ref().map_err(|_| NotStored::Bypass)?;
         if question.no_store {
             return Err(NotStored::NoStore);
         }
         // The answer took its time; the token may have come to its end meanwhile.
-        if claims.left(self.clock.now()).is_zero() {
+        if sabotaged!(EndForgotten, false, claims.left(self.clock.now()).is_zero()) {
             return Err(NotStored::Expiring);
         }
         self.store.admit(question.identity.fingerprint, claims, &question.resource, entry, ticket)
@@ -207,8 +217,13 @@ impl Fetcher {
     /// Graph's "no": it counts against what the token was granted before, and is passed on, never kept.
     fn refuse(&self, question: &Question, answer: &OriginAnswer) -> Fetched {
         let withdrawn = match answer.status.as_u16() {
-            401 => self.store.withdraw_token(&question.identity.fingerprint),
-            403 | 404 | 410 => {
+            401 if sabotaged!(UnheededUnauthorized, false, true) => {
+                sabotaged!(UnprovenEvicts, self.store.drop_claimed(question.claims));
+                self.store.withdraw_token(&question.identity.fingerprint)
+            }
+            403 | 404 | 410
+                if sabotaged!(UnheededForbidden, false, sabotaged!(StaleAfterForbidden, false, true)) =>
+            {
                 self.store.withdraw_resource(&question.identity.fingerprint, &question.resource)
             }
             _ => false,
@@ -218,7 +233,8 @@ impl Fetcher {
         }
         // Where its words cannot be passed on, its meaning can.
         let is_json = answer.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json);
-        let body = is_json.then(|| self.scrub(answer).ok()).flatten().map(|scrubbed| scrubbed.body);
+        let body = answer.body.as_ref().ok().filter(|_| is_json).and_then(|body| self.scrub(body).ok());
+        let body = body.map(|scrubbed| scrubbed.body);
         Fetched::Refused(Arc::new(Refusal { status: answer.status, headers: self.passed_on(answer), body }))
     }
 
@@ -237,8 +253,8 @@ impl Fetcher {
         headers
     }
 
-    fn scrub(&self, answer: &OriginAnswer) -> Result<Scrubbed, Problem> {
-        match answer.body.scrub(&self.scrubber) {
+    fn scrub(&self, body: &RawBody) -> Result<Scrubbed, Problem> {
+        match body.scrub(&self.scrubber) {
             Ok(scrubbed) => {
                 for (field, count) in scrubbed.removed.iter() {
                     self.metrics.scrubbed.add(field, count);
@@ -259,6 +275,20 @@ fn shut(closed: Closed) -> Problem {
         Closed::Broken(left) => (Rejection::Breaker, left),
     };
     Problem::Shut(reason, u32::try_from(whole_seconds(left)).unwrap_or(u32::MAX))
+}
+
+#[cfg(feature = "sabotage")]
+impl Fetcher {
+    /// Keeps Graph's "no" as if it were an answer.
+    fn keep_no(&self, question: &Question, fetched: &Fetched, ticket: &Ticket, asked: Now) {
+        if let Fetched::Refused(refusal) = fetched
+            && let (Some(body), Ok(lifetime)) =
+                (&refusal.body, Lifetime::of(&refusal.headers, &self.freshness))
+        {
+            let entry = Entry::new(body.clone(), &self.scrubber, &refusal.headers, lifetime, asked);
+            let _ = self.admit(question, &Arc::new(entry), ticket);
+        }
+    }
 }
 
 /// Graph's clients read whole seconds alone; rounded up, so that nobody comes back too early.

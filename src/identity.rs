@@ -149,6 +149,25 @@ impl Identity {
     }
 }
 
+#[cfg(feature = "sabotage")]
+impl Identity {
+    /// The same, known by whose token it says it is.
+    #[must_use]
+    pub fn of_principal(mut self, secrets: &Secrets, now: Now) -> Self {
+        self.fingerprint =
+            self.token.claims(secrets, now).map_or(self.fingerprint, |claims| claims.principal.stand_in());
+        self
+    }
+}
+
+#[cfg(feature = "sabotage")]
+impl Principal {
+    /// Stands where a fingerprint should.
+    pub fn stand_in(self) -> Fingerprint {
+        Fingerprint(self.0)
+    }
+}
+
 /// Tokens are long and nearly all are well formed: those are told in a pass that the compiler can do many bytes
 /// at a time. What is wrong with the others is found out at leisure.
 fn check_form(line: &[u8]) -> Result<(), Rejection> {

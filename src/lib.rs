@@ -42,9 +42,9 @@
 //! |---|---|
 //! | 4, assembly | [`run`], [`overview`], [`config`], `demo` |
 //! | 3, decision | [`proxy`] |
-//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`throttle`], [`cache::store`], [`cache::flight`], [`telemetry`], [`process`], [`readiness`], `sandbox` |
+//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`throttle`], [`cache::store`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`process`], [`readiness`], `sandbox` |
 //! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`answer`], [`retry_after`], [`cache::key`], [`cache::entry`], [`cache::freshness`], [`cache::report`] |
-//! | 0, words | [`words`], [`cache::status`], [`cache::control`], [`headers`], [`error`], [`ids`], [`clock`] |
+//! | 0, words | [`words`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`error`], [`ids`], [`clock`] |
 //!
 //! `sandbox` (a stand-in for Graph) and `demo` are there with the feature `sandbox`, which is on by default and
 //! off in the image.
@@ -74,6 +74,7 @@ pub mod readiness;
 pub mod resource;
 pub mod retry_after;
 pub mod run;
+pub mod sabotage;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod scrub;

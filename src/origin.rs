@@ -14,7 +14,7 @@ mod tls;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
@@ -23,7 +23,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 pub use self::body::RawBody;
@@ -37,6 +37,7 @@ use crate::identity::Token;
 use crate::ids::{CLIENT_REQUEST_ID, Ids};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
+use crate::sabotage::sabotaged;
 
 /// What the origin needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub struct Config {
     pub timeout: Duration,
     /// `graph.max_body`: of the body, bytes, as it comes and decoded.
     pub max_body: usize,
-    /// `limits.origin_requests`: under way at one time; more wait.
+    /// `limits.origin_requests`: under way at one time; more wait. A quarter is kept for proven tokens.
     pub in_flight: usize,
 }
 
@@ -90,9 +91,12 @@ pub struct OriginAnswer {
     pub status: StatusCode,
     /// Every field, for reading.
     pub headers: HeaderMap,
-    /// The body, for the scrubber.
-    pub body: RawBody,
+    /// The body, for the scrubber. That of a 200 is there; a "no" is one whatever became of its words.
+    pub body: Result<RawBody, OriginFault>,
 }
+
+/// An answer's beginning, and when it was asked for.
+type Head = (http::Response<Incoming>, Instant);
 
 /// Why the way to Graph could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -136,11 +140,11 @@ impl Origin {
 
     /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`.
     pub async fn ask(&self, resource: &Resource, token: &Token, ids: &Ids) -> Result<OriginAnswer, Problem> {
-        let mut waiting = true;
-        let asked = timeout(self.timeout, async {
-            let _permit = self.permits.acquire().await.map_err(|_| OriginFault::Connect)?;
+        let (mut waiting, deadline) = (true, Instant::now() + self.timeout);
+        let asked = timeout_at(deadline, async {
+            let permit = self.permits.acquire().await.map_err(|_| OriginFault::Connect)?;
             waiting = false;
-            match self.attempt(&self.pooled, resource, token, ids).await {
+            let head = match self.attempt(&self.pooled, resource, token, ids).await {
                 Err(Failure::Again(reason)) => {
                     self.metrics.origin_retries.inc(reason);
                     let client = match reason {
@@ -150,9 +154,17 @@ impl Origin {
                     self.attempt(client, resource, token, ids).await.map_err(Failure::fault)
                 }
                 other => other.map_err(Failure::fault),
-            }
+            };
+            Ok((head?, permit))
         });
-        let result = asked.await.unwrap_or(Err(OriginFault::Timeout));
+        let result = match asked.await.unwrap_or(Err(OriginFault::Timeout)) {
+            Ok(((response, started), _permit)) => {
+                let answer = self.receive(response, deadline).await;
+                self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
+                answer
+            }
+            Err(fault) => Err(fault),
+        };
         if waiting && result.is_err() {
             return Err(Problem::Rejected(Rejection::Overloaded));
         }
@@ -162,13 +174,14 @@ impl Origin {
         })
     }
 
+    /// Asks, and waits for the head of the answer. Returns when it began to, too.
     async fn attempt(
         &self,
         client: &Client<Connector, Empty<Bytes>>,
         resource: &Resource,
         token: &Token,
         ids: &Ids,
-    ) -> Result<OriginAnswer, Failure> {
+    ) -> Result<Head, Failure> {
         let started = Instant::now();
         let mut request = self.request(resource, token, ids).ok_or(Failure::Final(OriginFault::Protocol))?;
         let reuse = Reuse::watch(&mut request);
@@ -183,9 +196,7 @@ impl Origin {
             reuse.discard();
         }
         self.metrics.origin_requests.inc(response.status());
-        let answer = self.receive(response).await.map_err(Failure::Final);
-        self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
-        answer
+        Ok((response, started))
     }
 
     /// The whole request: what makes the key, the token, and what correlates.
@@ -206,7 +217,12 @@ impl Origin {
         Some(request)
     }
 
-    async fn receive(&self, response: http::Response<Incoming>) -> Result<OriginAnswer, OriginFault> {
+    /// Reads the rest. A "no" whose body breaks off, or comes too late, is still Graph's "no".
+    async fn receive(
+        &self,
+        response: http::Response<Incoming>,
+        deadline: Instant,
+    ) -> Result<OriginAnswer, OriginFault> {
         let (head, body) = response.into_parts();
         match head.status.as_u16() {
             // Where a body follows, dropping it unread closes the connection.
@@ -215,7 +231,17 @@ impl Origin {
             200 | 400..600 => {}
             _ => return Err(OriginFault::Status),
         }
-        let body = body::collect(body, &head.headers, self.max_body).await?;
+        let body = timeout_at(deadline, body::collect(body, &head.headers, self.max_body)).await;
+        let body = match body.unwrap_or(Err(OriginFault::Timeout)) {
+            Err(fault) if sabotaged!(UnheededBroken, true, head.status == StatusCode::OK) => {
+                return Err(fault);
+            }
+            Err(fault) => {
+                self.metrics.origin_errors.inc(fault);
+                Err(fault)
+            }
+            whole => whole,
+        };
         Ok(OriginAnswer { status: head.status, headers: head.headers, body })
     }
 }

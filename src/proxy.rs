@@ -21,13 +21,15 @@ use crate::cache::freshness::{ClientDirectives, Judgement, Proof, Verdict, judge
 use crate::cache::key::{EntryKey, FlightKey};
 use crate::cache::report::Report;
 use crate::cache::status::{Bypass, Forward, Outcome, ProofResult};
+use crate::cache::ticket::Ticket;
 use crate::clock::Now;
 use crate::deliver::{self, Delivery};
 use crate::error::{Problem, Rejection};
 use crate::fetch::{Fetched, Fetcher, Question};
-use crate::identity::{Claims, Identity, Secrets};
+use crate::identity::{Claims, Fingerprint, Identity, Secrets};
 use crate::ids::Ids;
 use crate::resource::{ApiVersion, Resource};
+use crate::sabotage::sabotaged;
 use crate::words::Word;
 
 /// The cache's decisions. Clones decide with the same memory.
@@ -85,8 +87,10 @@ impl Proxy {
     async fn answer(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Result<Answer, Rejection> {
         let (uri, headers) = (&request.uri, &request.headers);
         let resource = Arc::new(Resource::parse(uri.path(), uri.query(), headers, self.0.default_version)?);
-        let identity = Identity::of(headers, &self.0.secrets)?;
         let (now, client) = (self.0.fetcher.clock.now(), self.directives(headers));
+        let identity = Identity::of(headers, &self.0.secrets);
+        let identity =
+            sabotaged!(ProofOfPrincipal, identity.map(|it| it.of_principal(&self.0.secrets, now)), identity)?;
         let delivery = Delivery { request, ids, tag: identity.tag };
         let grant = self.0.fetcher.store.grant(&identity.fingerprint);
         let claims = self.claims(&identity, grant.as_deref(), now);
@@ -104,8 +108,9 @@ impl Proxy {
             Verdict::Fresh => Ok(delivery.hit(&found.entry, &found.judgement)),
             Verdict::StaleUsable => {
                 // The caller gets its answer now; whoever asks next gets the fresh one.
-                if let Seat::Lead(obligation, _) = self.seat(&question) {
-                    self.take_off(Arc::new(question), obligation);
+                let ticket = self.ticket(&question);
+                if let Seat::Lead(obligation, _) = self.seat(&question, &ticket) {
+                    self.take_off(Arc::new(question), ticket, obligation);
                 }
                 Ok(delivery.stale(&found.entry, &found.judgement))
             }
@@ -124,10 +129,10 @@ impl Proxy {
         if client.only_if_cached {
             return Err(Rejection::OnlyIfCached);
         }
-        let question = Arc::new(question);
-        let (fetched, outcome) = match self.seat(&question) {
+        let (ticket, question) = (self.ticket(&question), Arc::new(question));
+        let (fetched, outcome) = match self.seat(&question, &ticket) {
             Seat::Lead(obligation, landing) => {
-                self.take_off(Arc::clone(&question), obligation);
+                self.take_off(Arc::clone(&question), ticket, obligation);
                 let lost = Fetched::Failed(Problem::Rejected(Rejection::Panic));
                 (landing.wait().await.unwrap_or(lost), Outcome::Miss)
             }
@@ -137,9 +142,9 @@ impl Proxy {
                     (fetched, Outcome::Collapsed)
                 }
                 // Whoever led is late or gone: alone rather than wait on.
-                Ok(None) | Err(_) => (self.0.fetcher.fetch(&question).await, Outcome::Miss),
+                Ok(None) | Err(_) => (self.alone(&question).await, Outcome::Miss),
             },
-            Seat::Full => (self.0.fetcher.fetch(&question).await, Outcome::Miss),
+            Seat::Full => (self.alone(&question).await, Outcome::Miss),
         };
         if forward == Forward::Stale
             && fetched.is_outage()
@@ -158,7 +163,7 @@ impl Proxy {
         delivery: &Delivery<'_>,
     ) -> Result<Answer, Rejection> {
         self.0.fetcher.metrics.bypass.inc(reason);
-        let fetched = self.0.fetcher.fetch(question).await;
+        let fetched = self.alone(question).await;
         self.deliver(question, &fetched, Outcome::Bypass, Forward::Bypass, delivery)
     }
 
@@ -225,14 +230,16 @@ impl Proxy {
         now: Now,
     ) -> Option<Found> {
         let fetcher = &self.0.fetcher;
-        let Some(proof) = grant.and_then(|grant| grant.proof(resource)) else {
+        let proven = |grant: &Grant| grant.proof(resource);
+        let Some(proof) = sabotaged!(ClaimsTrusted, Some(Proof { granted: now }), grant.and_then(proven))
+        else {
             fetcher.metrics.proofs.inc(ProofResult::Missing);
             return None;
         };
         let live = now.since(proof.granted) < fetcher.freshness.proof_ttl;
         fetcher.metrics.proofs.inc(if live { ProofResult::Live } else { ProofResult::Expired });
-        let key = EntryKey { principal: claims.principal, resource: Arc::clone(resource) };
-        let entry = fetcher.store.entry(&key)?;
+        let key = EntryKey::new(claims.principal, resource);
+        let entry = sabotaged!(NeverHits, None, fetcher.store.entry(&key))?;
         let judgement = self.judge(&entry, proof.granted, claims, client, now);
         Some(Found { entry, judgement })
     }
@@ -249,23 +256,39 @@ impl Proxy {
         let (claims, now) = (question.claims.ok()?, fetcher.clock.now());
         let grant = fetcher.store.grant(&question.identity.fingerprint)?;
         let found = self.find(Some(&grant), &claims, &question.resource, Control::default(), now)?;
-        usable_on_error(&fetcher.freshness, &found.entry.lifetime, &found.judgement, claims.left(now))
-            .then_some(found)
+        let left = sabotaged!(EndForgotten, Duration::MAX, claims.left(now));
+        usable_on_error(&fetcher.freshness, &found.entry.lifetime, &found.judgement, left).then_some(found)
     }
 
-    fn seat(&self, question: &Question) -> Seat<Fetched> {
-        let resource = Arc::clone(&question.resource);
-        self.0.flights.join(FlightKey { fingerprint: question.identity.fingerprint, resource })
+    fn ticket(&self, question: &Question) -> Ticket {
+        self.0.fetcher.store.ticket(asker(question), &question.resource)
+    }
+
+    fn seat(&self, question: &Question, ticket: &Ticket) -> Seat<Fetched> {
+        let (fingerprint, resource) = (asker(question), Arc::clone(&question.resource));
+        let ticket = sabotaged!(FlightFromBefore, 0, ticket.number());
+        self.0.flights.join(FlightKey { fingerprint, resource, ticket })
+    }
+
+    /// Asks for one caller, and only while it waits.
+    async fn alone(&self, question: &Question) -> Fetched {
+        self.0.fetcher.fetch(question, &self.ticket(question)).await
     }
 
     /// Asks in a task of its own: no caller's hang-up cancels another's answer.
-    fn take_off(&self, question: Arc<Question>, obligation: Obligation<Fetched>) {
+    fn take_off(&self, question: Arc<Question>, ticket: Ticket, obligation: Obligation<Fetched>) {
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(async move {
-            let fetched = inner.fetcher.fetch(&question).await;
+            let fetched = inner.fetcher.fetch(&question, &ticket).await;
             // The token is forgotten before anybody hears of the answer.
             drop(question);
             obligation.settle(fetched);
         });
     }
+}
+
+/// Who leads or joins a flight: the token, whoever it says its bearer is (promise 3).
+fn asker(question: &Question) -> Fingerprint {
+    let own = question.identity.fingerprint;
+    sabotaged!(FlightOfPrincipal, question.claims.map_or(own, |claims| claims.principal.stand_in()), own)
 }

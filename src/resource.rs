@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue};
 pub use self::accept::Metadata;
 use self::query::{Expand, Names};
 use crate::error::Rejection;
+use crate::sabotage::sabotaged;
 use crate::words::{Word, words};
 
 words! {
@@ -63,7 +64,8 @@ impl Resource {
     pub fn target(&self) -> String {
         let mut target = format!("/{}{COLLECTION}/{}{PROPERTY}", self.version.as_str(), self.flow);
         let mut separator = '?';
-        for (name, value) in [("$expand", self.expand.to_string()), ("$select", self.select.to_string())] {
+        let select = sabotaged!(SelectNotForwarded, String::new(), self.select.to_string());
+        for (name, value) in [("$expand", self.expand.to_string()), ("$select", select)] {
             if !value.is_empty() {
                 target.push(separator);
                 target.push_str(name);
@@ -73,6 +75,13 @@ impl Resource {
             }
         }
         target
+    }
+
+    /// The same as if nothing were expanded.
+    #[cfg(feature = "sabotage")]
+    #[must_use]
+    pub fn without_expand(&self) -> Self {
+        Self { expand: Expand::default(), ..self.clone() }
     }
 
     /// The `Accept` of the request to Graph.

@@ -92,7 +92,7 @@ impl App {
         let keep = config.freshness.ttl.max(config.freshness.proof_ttl) + grace;
         let fetcher = Fetcher {
             origin: Origin::new(&config.origin, Arc::clone(&metrics))?,
-            budget: Budget::new(&config.budget, config.origin.timeout, clock.clone()),
+            budget: Budget::new(&config.budget, &config.origin, clock.clone()),
             gates: Gates::new(clock.clone()),
             store: Arc::new(Store::new(&config.store, keep, &metrics)),
             scrubber: Scrubber::new(&config.scrub, config.origin.max_body),

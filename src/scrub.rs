@@ -69,6 +69,14 @@ pub struct Scrubbed {
     pub removed: Removed,
 }
 
+#[cfg(feature = "sabotage")]
+impl Scrubbed {
+    /// Not scrubbed at all.
+    pub fn unscrubbed(raw: &[u8]) -> Self {
+        Self { body: ScrubbedBody(Bytes::copy_from_slice(raw)), removed: Removed::default() }
+    }
+}
+
 /// A body that has been through the scrubber. Only the scrubber can make one, so to ask for this type is to ask
 /// for scrubbed bytes.
 #[derive(Clone, PartialEq, Eq)]

@@ -25,6 +25,8 @@ pub struct Gates {
     origin: Arc<Mutex<Gate>>,
     scopes: Cache<Scope, Arc<Mutex<Gate>>>,
     clock: Clock,
+    #[cfg(feature = "sabotage")]
+    held_open: std::sync::atomic::AtomicBool,
 }
 
 /// Whose gate it is.
@@ -71,7 +73,19 @@ impl Gates {
     /// All open.
     pub fn new(clock: Clock) -> Self {
         let scopes = Cache::builder().max_capacity(SCOPES).time_to_idle(FORGOTTEN_AFTER).build();
-        Self { origin: Arc::default(), scopes, clock }
+        Self {
+            origin: Arc::default(),
+            scopes,
+            clock,
+            #[cfg(feature = "sabotage")]
+            held_open: std::sync::atomic::AtomicBool::new(false),
+        }
+    }
+
+    /// Closes none from here on, for tests of what lies behind them.
+    #[cfg(feature = "sabotage")]
+    pub fn hold_open(&self) {
+        self.held_open.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Passes the gates, or says which is closed.
@@ -111,6 +125,10 @@ impl Gates {
 impl Passage<'_> {
     /// Says what became of the request.
     pub fn settle(mut self, outcome: Outcome) {
+        #[cfg(feature = "sabotage")]
+        if self.gates.held_open.load(std::sync::atomic::Ordering::Relaxed) {
+            return;
+        }
         let now = self.gates.clock.now();
         let own = self.held.take();
         match (outcome, own) {

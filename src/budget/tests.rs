@@ -12,7 +12,7 @@ const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 
 fn budget(config: &Config) -> (Budget, Clock) {
     let clock = Clock::manual(SystemTime::now());
-    (Budget::new(config, Duration::from_secs(10), clock.clone()), clock)
+    (Budget::new(config, &origin::Config::default(), clock.clone()), clock)
 }
 
 /// Asks once and fails, if the budget lets it. Returns whether it did.

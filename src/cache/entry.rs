@@ -1,5 +1,6 @@
 //! A stored answer.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -11,6 +12,8 @@ use crate::clock::Now;
 use crate::headers;
 use crate::identity::Claims;
 use crate::ids::{REQUEST_ID, guid};
+use crate::resource::Resource;
+use crate::sabotage::sabotaged;
 use crate::scrub::{ScrubbedBody, Scrubber};
 use crate::words::Word;
 
@@ -81,13 +84,22 @@ pub struct Grant {
     /// What the token says.
     pub claims: Claims,
     /// What Graph has granted to it, by resource; the newest last.
-    pub proofs: Vec<(std::sync::Arc<crate::resource::Resource>, Proof)>,
+    pub proofs: Vec<(Arc<Resource>, Proof)>,
 }
 
 impl Grant {
     /// The proof for a resource, live or not.
-    pub fn proof(&self, resource: &crate::resource::Resource) -> Option<Proof> {
-        self.proofs.iter().find(|(known, _)| **known == *resource).map(|(_, proof)| *proof)
+    pub fn proof(&self, resource: &Resource) -> Option<Proof> {
+        sabotaged!(ProofOfAnyResource, return self.proof_where(|_| true));
+        sabotaged!(
+            ProofWithoutExpand,
+            return self.proof_where(|known| known.without_expand() == resource.without_expand())
+        );
+        self.proof_where(|known| *known == *resource)
+    }
+
+    fn proof_where(&self, fits: impl Fn(&Resource) -> bool) -> Option<Proof> {
+        self.proofs.iter().find(|(known, _)| fits(known)).map(|(_, proof)| *proof)
     }
 
     /// Bytes that it takes in memory, about. Resources are counted here too: their entry may be gone.

@@ -130,6 +130,7 @@ mod tests {
         FlightKey {
             fingerprint: Identity::of(&headers, secrets).unwrap().fingerprint,
             resource: Arc::new(Resource::parse(path, None, &headers, ApiVersion::Beta).unwrap()),
+            ticket: 1,
         }
     }
 

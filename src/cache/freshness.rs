@@ -7,6 +7,7 @@ use http::{HeaderMap, header};
 use super::control::Control;
 use super::status::{Forward, NotStored};
 use crate::clock::Now;
+use crate::sabotage::sabotaged;
 use crate::words::words;
 
 /// What judgements need to know.
@@ -112,7 +113,7 @@ impl Lifetime {
     /// everything, and whoever installs this cache wants that answered for the time of the TTL.
     pub fn of(headers: &HeaderMap, config: &Config) -> Result<Self, NotStored> {
         let control = Control::of(headers);
-        if control.no_store {
+        if sabotaged!(NoStoreStored, false, control.no_store) {
             return Err(NotStored::NoStore);
         }
         if !vary_is_keyed(headers) {
@@ -145,17 +146,14 @@ pub fn judge(
     now: Now,
 ) -> Judgement {
     let age = lifetime.initial_age.saturating_add(now.since(asked));
-    let proof_age = now.since(proof.granted);
-    let left = lifetime
-        .fresh_for
-        .saturating_sub(age)
-        .min(config.proof_ttl.saturating_sub(proof_age))
-        .min(token_left);
-    let overdue = age.saturating_sub(lifetime.fresh_for).max(proof_age.saturating_sub(config.proof_ttl));
+    let proof_age = sabotaged!(ProofForever, Duration::ZERO, now.since(proof.granted));
+    let fresh_for = sabotaged!(EntryForever, Duration::from_hours(9_000), lifetime.fresh_for);
+    let left = fresh_for.saturating_sub(age).min(config.proof_ttl.saturating_sub(proof_age)).min(token_left);
+    let overdue = age.saturating_sub(fresh_for).max(proof_age.saturating_sub(config.proof_ttl));
     let asks_graph = client.no_cache
         || client.max_age.is_some_and(|limit| age > Duration::from_secs(limit) || limit == 0)
         || client.min_fresh.is_some_and(|wanted| left < Duration::from_secs(wanted));
-    let grace = config.stale_while_revalidate;
+    let grace = sabotaged!(StalePastGrace, Duration::MAX, config.stale_while_revalidate);
     let verdict = if token_left.is_zero() {
         Verdict::Forward(Forward::Bypass)
     } else if asks_graph {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::identity::{Fingerprint, Principal};
 use crate::resource::Resource;
+use crate::sabotage::sabotaged;
 
 /// Finds an answer: whose, and to what.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +17,14 @@ pub struct EntryKey {
     pub resource: Arc<Resource>,
 }
 
+impl EntryKey {
+    /// The key of a principal's answer.
+    pub fn new(principal: Principal, resource: &Arc<Resource>) -> Self {
+        let resource = sabotaged!(EntryWithoutExpand, Arc::new(resource.without_expand()), resource.clone());
+        Self { principal, resource }
+    }
+}
+
 /// Finds a question under way. It is the token's own: nobody waits on a stranger's (promise 3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FlightKey {
@@ -23,4 +32,6 @@ pub struct FlightKey {
     pub fingerprint: Fingerprint,
     /// The question.
     pub resource: Arc<Resource>,
+    /// The number of its ticket: who asks after a purge, or after Graph's "no", waits on nothing from before.
+    pub ticket: u64,
 }

@@ -6,10 +6,10 @@
 //! used: with a frequency sketch, look-ups of forged tokens would weigh on who stays.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use moka::notification::RemovalCause;
+use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
@@ -17,9 +17,11 @@ use super::entry::{Entry, Grant};
 use super::freshness::Proof;
 use super::key::EntryKey;
 use super::status::{Eviction, NotStored};
-use crate::identity::{Claims, Fingerprint, Label};
+use super::ticket::{Ticket, Tickets};
+use crate::identity::{Claims, Fingerprint, Label, Principal};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
+use crate::sabotage::sabotaged;
 
 /// What the store needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +45,8 @@ pub struct Store {
     grants: Cache<Fingerprint, Arc<Grant>>,
     max_entry: u64,
     proofs_per_token: usize,
-    /// Grows with every purge and every withdrawn token: what was asked before must not be stored after.
-    generation: AtomicU64,
+    /// Of the questions under way: what is purged or withdrawn meanwhile must not be stored after.
+    tickets: Tickets,
     metrics: Arc<Metrics>,
 }
 
@@ -66,10 +68,6 @@ pub struct Selection {
     /// Entries of this subject's tokens.
     pub subject: Option<Label>,
 }
-
-/// The store's state when a question left. What comes back is stored only if nothing was withdrawn since.
-#[derive(Clone, Copy, Debug)]
-pub struct Ticket(u64);
 
 impl Store {
     /// An empty store. `keep` is the longest that anything in it can be of use.
@@ -108,7 +106,7 @@ impl Store {
             grants,
             max_entry: for_entries,
             proofs_per_token: config.proofs_per_token,
-            generation: AtomicU64::new(0),
+            tickets: Tickets::default(),
             metrics: Arc::clone(metrics),
         }
     }
@@ -124,8 +122,8 @@ impl Store {
     }
 
     /// To be taken before Graph is asked.
-    pub fn ticket(&self) -> Ticket {
-        Ticket(self.generation.load(SeqCst))
+    pub fn ticket(&self, fingerprint: Fingerprint, resource: &Arc<Resource>) -> Ticket {
+        self.tickets.take(fingerprint, resource)
     }
 
     /// Keeps an answer and the proof that it was given to this token.
@@ -135,22 +133,29 @@ impl Store {
         claims: &Claims,
         resource: &Arc<Resource>,
         entry: &Arc<Entry>,
-        ticket: Ticket,
+        ticket: &Ticket,
     ) -> Result<(), NotStored> {
-        let key = EntryKey { principal: claims.principal, resource: Arc::clone(resource) };
+        let key = EntryKey::new(claims.principal, resource);
         if u64::try_from(entry.weight()).unwrap_or(u64::MAX) > self.max_entry {
             return Err(NotStored::TooLarge);
         }
-        if self.generation.load(SeqCst) != ticket.0 {
+        let is_void = || sabotaged!(PurgeMissesFlights, false, !ticket.is_good());
+        if is_void() {
             return Err(NotStored::Invalidated);
         }
         let kept = Labelled { entry: Arc::clone(entry), tenant: claims.tenant, subject: claims.subject };
-        self.entries.insert(key.clone(), Arc::new(kept));
+        let is_newer =
+            |known: &Entry| sabotaged!(OlderReplacesNewer, false, known.asked.is_after(entry.asked));
+        // The newest stays: an older question may be answered later (RFC 9111, section 4).
+        self.entries.entry(key.clone()).and_compute_with(|known| match known {
+            Some(known) if is_newer(&known.value().entry) => Op::Nop,
+            _ => Op::Put(Arc::new(kept)),
+        });
         self.grants.entry(fingerprint).and_upsert_with(|known| {
             let known = known.map(moka::Entry::into_value);
             Arc::new(self.with_proof(known.as_deref(), claims, resource, Proof { granted: entry.asked }))
         });
-        if self.generation.load(SeqCst) != ticket.0 {
+        if is_void() {
             // Withdrawn while this was written: neither may stay.
             entry.leaves_by(Eviction::Invalidate);
             self.entries.invalidate(&key);
@@ -167,8 +172,10 @@ impl Store {
         resource: &Arc<Resource>,
         proof: Proof,
     ) -> Grant {
-        let others =
-            known.map_or(&[][..], |grant| &grant.proofs).iter().filter(|(other, _)| other != resource);
+        let known = known.map_or(&[][..], |grant| &grant.proofs);
+        let earlier = known.iter().find(|(known, _)| known == resource).map(|(_, proof)| *proof);
+        let proof = earlier.filter(|earlier| earlier.granted.is_after(proof.granted)).unwrap_or(proof);
+        let others = known.iter().filter(|(other, _)| other != resource);
         let mut proofs: Vec<_> = others.cloned().collect();
         let surplus = (proofs.len() + 1).saturating_sub(self.proofs_per_token.max(1));
         proofs.drain(..surplus);
@@ -179,41 +186,50 @@ impl Store {
     /// Graph said 401: the token is not good any more. Drops its proofs and its principal's entries, if it
     /// had proofs; whoever sends tokens that never were good changes nothing. Returns whether it had.
     pub fn withdraw_token(&self, fingerprint: &Fingerprint) -> bool {
+        sabotaged!(UnheededInFlight, (), self.tickets.void(fingerprint, None));
         let Some(grant) = self.grants.get(fingerprint) else { return false };
-        self.generation.fetch_add(1, SeqCst);
         self.grants.invalidate(fingerprint);
-        let principal = grant.claims.principal;
+        self.drop_entries(grant.claims.principal);
+        true
+    }
+
+    fn drop_entries(&self, principal: Principal) {
         // Answers at once for every look-up from here on, and sweeps behind. The only error is a missing
         // builder switch, and that is set above; should it ever come, everything goes.
         if self.entries.invalidate_entries_if(move |key, _| key.principal == principal).is_err() {
             self.entries.invalidate_all();
         }
-        true
     }
 
     /// Graph said 403, 404 or 410: the token may not see this resource, or it is gone. Drops the token's proof
     /// for it and its principal's entry, if it had that proof. Returns whether it had.
     pub fn withdraw_resource(&self, fingerprint: &Fingerprint, resource: &Arc<Resource>) -> bool {
+        sabotaged!(UnheededInFlight, (), self.tickets.void(fingerprint, Some(resource)));
         let Some(grant) = self.grants.get(fingerprint) else { return false };
         if grant.proof(resource).is_none() {
             return false;
         }
         self.grants.entry(*fingerprint).and_compute_with(|known| match known {
-            None => moka::ops::compute::Op::Nop,
+            None => Op::Nop,
             Some(known) => {
                 let grant = known.into_value();
-                let proofs = grant.proofs.iter().filter(|(other, _)| other != resource).cloned().collect();
-                moka::ops::compute::Op::Put(Arc::new(Grant { claims: grant.claims, proofs }))
+                let proofs: Vec<_> =
+                    grant.proofs.iter().filter(|(other, _)| other != resource).cloned().collect();
+                // Without proofs it is as good as a token that never had one.
+                if proofs.is_empty() {
+                    Op::Remove
+                } else {
+                    Op::Put(Arc::new(Grant { claims: grant.claims, proofs }))
+                }
             }
         });
-        self.entries
-            .invalidate(&EntryKey { principal: grant.claims.principal, resource: Arc::clone(resource) });
+        self.entries.invalidate(&EntryKey::new(grant.claims.principal, resource));
         true
     }
 
     /// Drops what an operator selects, entries and proofs, and whatever is on its way. Returns the entries' number.
     pub fn purge(&self, selection: &Selection) -> u64 {
-        self.generation.fetch_add(1, SeqCst);
+        self.tickets.void_all();
         let flow = |resource: &Resource| selection.flow.as_deref().is_none_or(|flow| resource.flow() == flow);
         let whose = |tenant: Label, subject: Label| {
             selection.tenant.is_none_or(|wanted| wanted == tenant)
@@ -255,6 +271,16 @@ impl Store {
     pub fn counts(&self) -> (u64, u64) {
         self.refresh_gauges();
         (self.entries.entry_count(), self.grants.entry_count())
+    }
+}
+
+#[cfg(feature = "sabotage")]
+impl Store {
+    /// Drops the entries of whomever a token says it is.
+    pub fn drop_claimed(&self, claims: Result<Claims, super::status::Bypass>) {
+        if let Ok(claims) = claims {
+            self.drop_entries(claims.principal);
+        }
     }
 }
 

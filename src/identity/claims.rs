@@ -13,6 +13,7 @@ use serde::de::{self, Deserializer, IgnoredAny};
 use super::{Label, LabelKind, Principal, first};
 use crate::cache::status::Bypass;
 use crate::clock::Now;
+use crate::sabotage::sabotaged;
 
 /// What a token says of its bearer, hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,10 @@ pub struct Claims {
 impl Claims {
     /// What is left of the token's usable life: it ends 30 seconds before `exp`.
     pub fn left(&self, now: Now) -> Duration {
-        let end = self.exp.saturating_sub(EXP_MARGIN.as_secs()).saturating_mul(1000);
+        let end = self
+            .exp
+            .saturating_sub(sabotaged!(EndWithoutMargin, 0, EXP_MARGIN.as_secs()))
+            .saturating_mul(1000);
         Duration::from_millis(end.saturating_sub(now.unix_millis()))
     }
 }
@@ -118,7 +122,8 @@ fn principal(raw: &Raw<'_>, key: &hmac::Key) -> Principal {
     };
     let (roles, wids) = (list(&raw.roles), list(&raw.wids));
     let mut context = hmac::Context::with_key(key);
-    absorb(&mut context, "tid", raw.tid.as_deref().map(|text| vec![text]));
+    let tenant = raw.tid.as_deref().map(|text| vec![text]);
+    absorb(&mut context, "tid", sabotaged!(PrincipalWithoutTenant, None, tenant));
     absorb(&mut context, subject_kind, subject.map(|text| vec![text]));
     absorb(&mut context, "app", app.map(|text| vec![text]));
     absorb(&mut context, "idtyp", raw.idtyp.as_deref().map(|text| vec![text]));

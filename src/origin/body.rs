@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::cache::status::ScrubFailure;
 use crate::error::OriginFault;
+use crate::sabotage::sabotaged;
 use crate::scrub::{Scrubbed, Scrubber};
 
 /// Bytes of Graph's that nobody has scrubbed. All that can be done with them is to scrub them; they are
@@ -21,7 +22,7 @@ pub struct RawBody(Zeroizing<Vec<u8>>);
 impl RawBody {
     /// Takes the credentials out.
     pub fn scrub(&self, scrubber: &Scrubber) -> Result<Scrubbed, ScrubFailure> {
-        scrubber.scrub(&self.0)
+        sabotaged!(Unscrubbed, Ok(Scrubbed::unscrubbed(&self.0)), scrubber.scrub(&self.0))
     }
 }
 

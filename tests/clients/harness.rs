@@ -22,7 +22,6 @@ pub(crate) struct World {
     pub(crate) tls: Proxy,
     /// Holds the certificate's files.
     files: tempfile::TempDir,
-    ticking: tokio::task::AbortHandle,
 }
 
 impl World {
@@ -39,21 +38,7 @@ impl World {
         let plain = Proxy::before(&graph.url()).await;
         let listen = TlsFiles { certificate, key, client_ca: None };
         let tls = Proxy::with(&graph.url(), |config| config.server.tls = Some(listen)).await;
-        let clocks = [plain.clock.clone(), tls.clock.clone()];
-        let ticking = tokio::spawn(async move {
-            // A client waits in real time, and a gate must open by it.
-            let mut then = std::time::Instant::now();
-            let mut ticks = tokio::time::interval(Duration::from_millis(20));
-            loop {
-                ticks.tick().await;
-                let now = std::time::Instant::now();
-                for clock in &clocks {
-                    clock.advance(now - then);
-                }
-                then = now;
-            }
-        });
-        Self { graph: Arc::new(graph), plain, tls, files, ticking: ticking.abort_handle() }
+        Self { graph: Arc::new(graph), plain, tls, files }
     }
 
     /// The private root that signed the certificate.
@@ -76,6 +61,20 @@ impl World {
 
     /// Runs a client that gives orders until it ends, and fails the test with its output where it fails.
     pub(crate) async fn play(&self, mut command: Command) {
+        let clocks = [self.plain.clock.clone(), self.tls.clock.clone()];
+        let ticking = tokio::spawn(async move {
+            // A client waits in real time, and a gate must open by it.
+            let mut then = std::time::Instant::now();
+            let mut ticks = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                ticks.tick().await;
+                let now = std::time::Instant::now();
+                for clock in &clocks {
+                    clock.advance(now - then);
+                }
+                then = now;
+            }
+        });
         let told = self.files.path().join("told.txt");
         let child = command
             .stdin(Stdio::piped())
@@ -86,13 +85,13 @@ impl World {
         let graph = Arc::clone(&self.graph);
         let running = tokio::task::spawn_blocking(move || serve(child, &graph));
         let ended = tokio::time::timeout(LIMIT, running).await;
+        ticking.abort();
         let fine = matches!(ended, Ok(Ok(true)));
         let told = std::fs::read_to_string(told).unwrap_or_default();
         assert!(fine, "{command:?} failed or took longer than {LIMIT:?}:\n{told}");
     }
 
     pub(crate) async fn stop(self) {
-        self.ticking.abort();
         self.plain.stop().await;
         self.tls.stop().await;
     }

@@ -8,7 +8,7 @@ use super::source::sources;
 
 /// From the ground up. The README has the same table, with what each file is for.
 const FLOORS: [&[&str]; 5] = [
-    &["cache/control", "cache/status", "clock", "error", "headers", "ids", "words"],
+    &["cache/control", "cache/status", "clock", "error", "headers", "ids", "sabotage", "words"],
     &[
         "answer",
         "cache/entry",
@@ -27,6 +27,7 @@ const FLOORS: [&[&str]; 5] = [
         "budget",
         "cache/flight",
         "cache/store",
+        "cache/ticket",
         "deliver",
         "fetch",
         "layers",

@@ -1,0 +1,239 @@
+//! Who asks: fifty tokens, most of them of a few principals, and what Graph thinks of each at first.
+//!
+//! The tokens are made here, and Graph (the scripted one) tells them apart by their bytes, as nobody but the
+//! real one can. What a token may do is written down by hand and not computed as the proxy does it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+
+/// A caller's token.
+pub struct Token {
+    /// What it is, for messages.
+    pub name: &'static str,
+    /// What stands behind `Bearer `.
+    pub text: String,
+    /// Tokens of equal number claim to be the same principal, truly or not.
+    pub principal: usize,
+    pub tenant: &'static str,
+    pub subject: &'static str,
+    /// From then on it may not use the cache, Unix milliseconds. `None`: it never may.
+    pub usable_until: Option<u64>,
+    /// From then on Graph says 401, Unix milliseconds.
+    pub ends: u64,
+    /// What Graph says before anybody changes its mind.
+    pub verdict: u16,
+}
+
+/// A set of claims.
+#[derive(Clone, Copy)]
+struct Claims {
+    tenant: &'static str,
+    oid: Option<&'static str>,
+    sub: &'static str,
+    app: &'static str,
+    more: &'static str,
+}
+
+impl Claims {
+    /// The payload with `exp` spelled as given.
+    fn payload(&self, serial: usize, exp: &str) -> String {
+        let Self { tenant, sub, app, more, .. } = self;
+        let oid = self.oid.map(|oid| format!(r#""oid":"{oid}","#)).unwrap_or_default();
+        format!(
+            r#"{{"tid":"{tenant}",{oid}"sub":"{sub}","appid":"{app}","uti":"{serial}",{more}"exp":{exp}}}"#
+        )
+    }
+
+    fn subject(&self) -> &'static str {
+        self.oid.unwrap_or(self.sub)
+    }
+}
+
+/// The fifty. The first [`HOT`] are asked for most.
+pub fn cast() -> Vec<Token> {
+    let mut cast = Cast { tokens: Vec::new(), strangers: STRANGERS };
+    let victim = cast.good("ada", 0, ADA, 86_000);
+    cast.good("ada, again", 0, ADA, 90_000);
+    cast.forged("ada, forged", 0, victim, "RS256", "forged");
+    cast.good("ada of tenant B", 2, ADA_OF_B, 86_000);
+    cast.good("grace", 1, GRACE, 86_000);
+    cast.good("sub that is ada's oid", 5, SUB_ONLY, 86_000);
+    cast.good("ada, soon over", 0, ADA, 400);
+    cast.stranger("opaque", ADA, |_, serial| format!("EwB{}", code(&noise(serial))));
+    // Here ends what is hot.
+    for (name, seconds) in [("ada, 20 min", 1_200), ("ada, 12 min", 720), ("ada, 40 min", 2_400)] {
+        cast.good(name, 0, ADA, seconds);
+    }
+    cast.good("ada, 28 h", 0, ADA, 100_800);
+    cast.good("ada, nearly over", 0, ADA, 100);
+    cast.forged("ada, forged otherwise", 0, victim, "RS256", "other");
+    cast.forged("ada, stripped", 0, victim, "RS256", "");
+    cast.forged("ada, stripped, HS256", 0, victim, "HS256", "");
+    cast.forged("ada, alg none", 0, victim, "none", "");
+    cast.forged("ada, alg None", 0, victim, "None", "");
+    let soon = cast.position("ada, soon over");
+    cast.forged("ada, soon over, forged", 0, soon, "RS256", "forged");
+    for (name, principal, claims, count) in [
+        ("grace", 1, GRACE, 3),
+        ("ada of tenant B", 2, ADA_OF_B, 2),
+        ("ada through another app", 3, ADA_ELSEWHERE, 1),
+        ("an app", 4, APP, 3),
+        ("sub that is ada's oid", 5, SUB_ONLY, 1),
+        ("ada with another role", 7, ADA_GLOBAL, 2),
+        ("sub, tenant B", 8, SUB_OF_B, 2),
+    ] {
+        for seconds in 0..count {
+            cast.good(name, principal, claims, 4600 + seconds);
+        }
+    }
+    let (grace, app) = (cast.position("grace"), cast.position("an app"));
+    cast.forged("grace, forged", 1, grace, "RS256", "forged");
+    cast.forged("an app, forged", 4, app, "RS256", "forged");
+    for _ in 0..2 {
+        let narrow = cast.good("ada, wrong scope", 6, ADA_NARROW, 4500);
+        cast.tokens[narrow].verdict = 403;
+    }
+    cast.odd();
+    cast.tokens
+}
+
+struct Cast {
+    tokens: Vec<Token>,
+    strangers: usize,
+}
+
+impl Cast {
+    /// A token that Graph takes until it ends.
+    fn good(&mut self, name: &'static str, principal: usize, claims: Claims, seconds: u64) -> usize {
+        let serial = self.tokens.len();
+        let exp = START + seconds;
+        let text = jwt("RS256", &claims.payload(serial, &exp.to_string()), &code(&noise(serial)));
+        let usable_until = Some((exp - 30) * 1000);
+        self.add(name, text, principal, claims, usable_until, exp * 1000)
+    }
+
+    /// The claims of another token under something that is not its signature. Graph never takes it.
+    fn forged(&mut self, name: &'static str, principal: usize, of: usize, alg: &str, signature: &str) {
+        let original = &self.tokens[of];
+        let payload = original.text.split('.').nth(1).unwrap_or_default();
+        let header = code(format!(r#"{{"typ":"JWT","alg":"{alg}"}}"#).as_bytes());
+        let signature = if signature.is_empty() { String::new() } else { code(signature.as_bytes()) };
+        let token = Token {
+            name,
+            text: format!("{header}.{payload}.{signature}"),
+            principal,
+            tenant: original.tenant,
+            subject: original.subject,
+            usable_until: original.usable_until,
+            ends: original.ends,
+            verdict: 401,
+        };
+        self.tokens.push(token);
+    }
+
+    /// A token that may not use the cache, whatever Graph says to it.
+    fn stranger(&mut self, name: &'static str, claims: Claims, text: impl Fn(Claims, usize) -> String) {
+        self.strangers += 1;
+        let serial = self.tokens.len();
+        self.add(name, text(claims, serial), self.strangers, claims, None, u64::MAX);
+    }
+
+    /// The tokens that cannot be read without doubt. Graph takes most of them all the same.
+    fn odd(&mut self) {
+        for _ in 0..2 {
+            self.stranger("expired", ADA, |claims, serial| {
+                signed(&claims.payload(serial, "1799999990"), serial)
+            });
+            let last = self.tokens.len() - 1;
+            self.tokens[last].verdict = 401;
+        }
+        let bound = Claims { more: r#""cnf":{"x5t#S256":"x"},"#, ..ADA };
+        let early = Claims { more: r#""nbf":1900000000,"#, ..ADA };
+        let doubled = Claims { more: r#""oid":"ada-0001","#, ..ADA };
+        let exp = "1800004500";
+        self.stranger("five segments", ADA, |_, serial| format!("e30.{}.a.b.c", code(&noise(serial))));
+        self.stranger("no base64", ADA, |_, serial| format!("e30.{}~.c", code(&noise(serial))));
+        self.stranger("cnf", bound, |claims, serial| signed(&claims.payload(serial, exp), serial));
+        self.stranger("nbf ahead", early, |claims, serial| signed(&claims.payload(serial, exp), serial));
+        self.stranger("two oid", doubled, |claims, serial| signed(&claims.payload(serial, exp), serial));
+        for (name, exp) in [
+            ("exp as a string", r#""1800004500""#),
+            ("exp as a float", "1800004500.0"),
+            ("exp in milliseconds", "1800004500000"),
+            ("exp below zero", "-1800004500"),
+            ("exp twice", r#"1800004500,"exp":1800004500"#),
+            ("exp in years", "1900000000"),
+        ] {
+            self.stranger(name, ADA, |claims, serial| signed(&claims.payload(serial, exp), serial));
+        }
+    }
+
+    fn add(
+        &mut self,
+        name: &'static str,
+        text: String,
+        principal: usize,
+        claims: Claims,
+        usable_until: Option<u64>,
+        ends: u64,
+    ) -> usize {
+        let (tenant, subject) = (claims.tenant, claims.subject());
+        self.tokens.push(Token { name, text, principal, tenant, subject, usable_until, ends, verdict: 200 });
+        self.tokens.len() - 1
+    }
+
+    fn position(&self, name: &str) -> usize {
+        self.tokens.iter().position(|token| token.name == name).unwrap_or_default()
+    }
+}
+
+fn signed(payload: &str, serial: usize) -> String {
+    jwt("RS256", payload, &code(&noise(serial)))
+}
+
+fn jwt(alg: &str, payload: &str, signature: &str) -> String {
+    let header = code(format!(r#"{{"typ":"JWT","alg":"{alg}"}}"#).as_bytes());
+    format!("{header}.{}.{signature}", code(payload.as_bytes()))
+}
+
+fn code(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn noise(serial: usize) -> Vec<u8> {
+    digest(&SHA256, &serial.to_be_bytes()).as_ref().to_vec()
+}
+
+/// When the story begins, Unix seconds.
+pub const START: u64 = 1_800_000_000;
+/// Some whose end a story sees, for the clock to jump to.
+pub const SHORT: [usize; 4] = [6, 8, 9, 10];
+/// How many there are.
+pub const TOKENS: usize = 50;
+/// How many of them are asked for most.
+pub const HOT: usize = 8;
+/// The tenants, for purges.
+pub const TENANTS: [&str; 2] =
+    ["aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002"];
+/// Some subjects, for purges.
+pub const SUBJECTS: [&str; 3] = ["ada-0001", "grace-0002", "service-0003"];
+/// From here on principals are alone.
+const STRANGERS: usize = 100;
+const SCOPE: &str = r#""scp":"IdentityUserFlow.ReadWrite.All openid","wids":["e","a"],"#;
+const ADA: Claims =
+    Claims { tenant: TENANTS[0], oid: Some(SUBJECTS[0]), sub: "pairwise", app: "portal", more: SCOPE };
+const GRACE: Claims = Claims { oid: Some(SUBJECTS[1]), ..ADA };
+const ADA_OF_B: Claims = Claims { tenant: TENANTS[1], ..ADA };
+const ADA_ELSEWHERE: Claims = Claims { app: "console", ..ADA };
+const ADA_NARROW: Claims = Claims { more: r#""scp":"User.Read","wids":["e","a"],"#, ..ADA };
+const ADA_GLOBAL: Claims =
+    Claims { more: r#""scp":"IdentityUserFlow.ReadWrite.All openid","wids":["g"],"#, ..ADA };
+const APP: Claims = Claims {
+    oid: Some(SUBJECTS[2]),
+    sub: SUBJECTS[2],
+    more: r#""idtyp":"app","roles":["IdentityUserFlow.Read.All"],"#,
+    ..ADA
+};
+const SUB_ONLY: Claims = Claims { oid: None, sub: SUBJECTS[0], ..ADA };
+const SUB_OF_B: Claims = Claims { tenant: TENANTS[1], ..SUB_ONLY };

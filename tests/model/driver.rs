@@ -1,0 +1,397 @@
+//! Plays a story before the real proxy and holds every answer against the oracle.
+//!
+//! One thread, one thing at a time, each waited for until nothing moves: a request has then been answered, is
+//! held by Graph, or waits for a question that Graph holds. So a story plays the same way each time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::{Duration, UNIX_EPOCH};
+
+use connector_cache::answer::{Answer, Handler};
+use connector_cache::cache::store::Selection;
+use connector_cache::clock::Clock;
+use connector_cache::identity::LabelKind;
+use connector_cache::ids::Ids;
+use connector_cache::proxy::Proxy;
+use connector_cache::run::App;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, yield_now};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::cast::{START, Token};
+use super::graph::{Event, Graph, Question};
+use super::history::{History, Moment, Purge, Word};
+use super::judge::{Asking, Told};
+use super::mirror::{Expected, Mirror};
+use super::op::{Condition, LATEST, Op, Story};
+use super::resource::{self, Resource};
+use super::setup;
+use super::tally::Tally;
+use super::word::Verdict;
+
+/// Why the proxy is wrong.
+pub type Mismatch = String;
+
+/// Where every request comes from.
+const CALLER: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// A story under way.
+pub struct Driver<'a> {
+    pub(super) cast: &'a [Token],
+    pub(super) story: &'a Story,
+    /// Only what a caller can see counts, not what the proxy says of itself.
+    pub(super) lax: bool,
+    pub(super) tally: &'a mut Tally,
+    pub(super) history: History,
+    pub(super) mirror: Mirror,
+    /// Entity tags that were given out, and of which word.
+    pub(super) tags: Vec<(String, usize)>,
+    proxy: Proxy,
+    clock: Clock,
+    graph: Graph,
+    minds: HashMap<(Option<usize>, Option<Resource>), Verdict>,
+    step: u64,
+    next: u128,
+    waiting: BTreeMap<u128, JoinHandle<()>>,
+    held: BTreeMap<u128, Held>,
+    done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
+}
+
+/// A request that waited, by its number, and its answer.
+type Done = (u128, Answer);
+
+/// A question that Graph has not answered yet.
+struct Held {
+    question: Question,
+    asking: Asking,
+    /// What Graph thought when it came.
+    verdict: Verdict,
+    asked: Moment,
+    /// It has a task of its own; others may have joined.
+    flight: bool,
+    /// Who waits for it.
+    waiters: BTreeMap<u128, Asking>,
+}
+
+impl<'a> Driver<'a> {
+    /// Plays a story to its end.
+    pub async fn play(
+        cast: &'a [Token],
+        story: &'a Story,
+        lax: bool,
+        tally: &'a mut Tally,
+    ) -> Result<(), Mismatch> {
+        let graph = Graph::start().await;
+        let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(START));
+        let app =
+            App::new(setup::config(story, &graph.url), clock.clone()).map_err(|error| error.to_string())?;
+        app.proxy().inner().fetcher.gates.hold_open();
+        let mut driver = Self {
+            cast,
+            story,
+            lax,
+            tally,
+            history: History::default(),
+            mirror: Mirror::default(),
+            tags: Vec::new(),
+            proxy: app.proxy().clone(),
+            clock,
+            graph,
+            minds: HashMap::new(),
+            step: 0,
+            next: 1,
+            waiting: BTreeMap::new(),
+            held: BTreeMap::new(),
+            done: mpsc::unbounded_channel(),
+        };
+        for (number, op) in story.ops.iter().enumerate() {
+            driver.act(op).await.map_err(|what| format!("operation {number}, {op:?}: {what}"))?;
+        }
+        driver.finish().await
+    }
+
+    async fn act(&mut self, op: &Op) -> Result<(), Mismatch> {
+        self.step += 1;
+        match op {
+            Op::Ask { who, what, spelling, condition, hold } => {
+                self.ask(*who, what, *spelling, *condition, *hold).await?;
+            }
+            Op::Release { pick, as_asked } => {
+                if let Some(id) = nth(self.held.keys(), *pick) {
+                    self.release(id, *as_asked).await?;
+                }
+            }
+            Op::HangUp { pick } => {
+                if let Some(id) = nth(self.waiting.keys(), *pick) {
+                    self.hang_up(id).await?;
+                }
+            }
+            Op::Wait(ms) => self.clock.advance(Duration::from_millis(*ms)),
+            Op::Edge { of, pick, which, off } => {
+                let (pick, times) = (usize::from(*pick), &self.story.times);
+                let edge = self.mirror.edge(&self.history, times, of.as_ref(), pick, *which);
+                self.jump(edge, *off);
+            }
+            Op::TokenEdge { who, off } => self.jump(self.cast[*who].usable_until, *off),
+            Op::Mind { who, what, verdict } => {
+                self.minds.insert((*who, what.clone()), *verdict);
+            }
+            Op::Heal => self.minds.clear(),
+            Op::Purge { flow, tenant, subject } => {
+                let flow = flow.map(resource::flow);
+                self.purge(Purge { step: self.step, flow, tenant: *tenant, subject: *subject });
+            }
+        }
+        Ok(())
+    }
+
+    /// A request, up to the point where it is answered or waits.
+    async fn ask(
+        &mut self,
+        who: usize,
+        what: &Resource,
+        spelling: u16,
+        condition: Condition,
+        hold: bool,
+    ) -> Result<(), Mismatch> {
+        let (id, now) = (self.next, self.now());
+        self.next += 1;
+        self.tally.requests += 1;
+        let expected =
+            self.mirror.expect(&self.history, &self.story.times, (who, &self.cast[who]), what, now);
+        let asking = Asking { who, what: what.clone(), began: now, expected, condition };
+        let parts = setup::request(&asking, &self.cast[who].text, &self.tags, spelling);
+        let flights = self.flights();
+        let proxy = self.proxy.clone();
+        let ids = Ids { request: Uuid::from_u128(id), client: Uuid::from_u128(id), trace: None };
+        let mut answer = Box::pin(async move { proxy.handle(&parts, &ids, CALLER).await });
+        let first = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
+        let leads = self.flights() > flights;
+        if let Poll::Ready(answer) = first {
+            if leads {
+                self.arrive(id, &asking, true).await?;
+            }
+            return self.judge_at_once(&asking, &Told::of(answer), leads);
+        }
+        if matches!(expected, Expected::Hit(_) | Expected::Stale(_)) {
+            return Err(format!(
+                "(f) {} should have been answered from memory: {expected:?}",
+                self.name(who)
+            ));
+        }
+        let done = self.done.0.clone();
+        let task = tokio::spawn(async move {
+            let _ = done.send((id, answer.await));
+        });
+        self.waiting.insert(id, task);
+        if let Some(leader) = self.leader(&asking) {
+            if leads {
+                return Err(format!("(f) {} asks twice at one time", self.name(who)));
+            }
+            if let Some(held) = self.held.get_mut(&leader) {
+                held.waiters.insert(id, asking);
+            }
+            return Ok(());
+        }
+        self.arrive(id, &asking, leads).await?;
+        if let Some(held) = self.held.get_mut(&id) {
+            held.waiters.insert(id, asking);
+        }
+        if hold { Ok(()) } else { self.release(id, true).await }
+    }
+
+    /// The question under way that this request has to wait for, if any.
+    fn leader(&self, asking: &Asking) -> Option<u128> {
+        if asking.expected == Expected::Bypass {
+            return None;
+        }
+        let (who, what) = (asking.who, &asking.what);
+        let joined = self.held.iter().find(|(_, held)| {
+            held.flight
+                && held.asking.who == who
+                && held.asking.what == *what
+                && !self.history.is_any_purge_since(held.asked.step)
+                && !self.history.is_withdrawn_between(who, what, held.asked.step, self.step)
+        });
+        joined.filter(|(_, held)| held.waiters.len() <= self.story.followers).map(|(id, _)| *id)
+    }
+
+    /// Waits for a request's own question at Graph's door.
+    async fn arrive(&mut self, id: u128, asking: &Asking, flight: bool) -> Result<(), Mismatch> {
+        let question = loop {
+            let event = timeout(PATIENCE, self.graph.events.recv()).await;
+            match event {
+                Ok(Some(Event::Asked(question))) => break question,
+                Ok(Some(Event::Gone(_))) => {}
+                Ok(None) | Err(_) => {
+                    return Err(format!("(d) {} waits, and Graph was not asked", self.name(asking.who)));
+                }
+            }
+        };
+        self.tally.questions += 1;
+        self.check_question(id, asking, &question)?;
+        let verdict = self.mind(asking);
+        let held = Held {
+            question,
+            asking: asking.clone(),
+            verdict,
+            asked: self.now(),
+            flight,
+            waiters: BTreeMap::new(),
+        };
+        self.held.insert(id, held);
+        Ok(())
+    }
+
+    /// Rule (g): exactly the canonical request, with this caller's token, and nothing else of the caller's.
+    fn check_question(&self, id: u128, asking: &Asking, question: &Question) -> Result<(), Mismatch> {
+        let token = format!("Bearer {}", self.cast[asking.who].text);
+        let wanted = [
+            ("client-request-id", Uuid::from_u128(id).to_string()),
+            ("authorization", token),
+            ("accept", asking.what.accept().to_owned()),
+        ];
+        for (name, value) in wanted {
+            if question.field(name) != value {
+                return Err(format!("(g) Graph was asked with {name}: {}", question.field(name)));
+            }
+        }
+        if question.target != asking.what.target() {
+            return Err(format!("(g) Graph was asked for {}", question.target));
+        }
+        let stray = question.fields.iter().find(|(name, _)| !FORWARDED.contains(&name.as_str()));
+        stray.map_or(Ok(()), |(name, _)| Err(format!("(g) Graph was sent the field {name}")))
+    }
+
+    /// Graph answers, and everybody who waited for it is judged.
+    async fn release(&mut self, id: u128, as_asked: bool) -> Result<(), Mismatch> {
+        let Some(held) = self.held.remove(&id) else { return Ok(()) };
+        let verdict = if as_asked { held.verdict } else { self.mind(&held.asking) };
+        let said = if as_asked { held.asked.step } else { self.step };
+        let (token, resource) = (held.asking.who, held.asking.what.clone());
+        let serial =
+            self.history.say(Word { token, resource, asked: held.asked, said, dealt: None, verdict });
+        let whose = format!("P{} {:?}", self.cast[token].principal, held.asking.what);
+        let _ = held.question.reply.send(verdict.reply(serial, &whose.replace('"', "'")));
+        let mut answers = Vec::new();
+        for _ in 0..held.waiters.len() {
+            match timeout(PATIENCE, self.done.1.recv()).await {
+                Ok(Some(answer)) => answers.push(answer),
+                Ok(None) | Err(_) => return Err("a caller was left waiting".to_owned()),
+            }
+        }
+        let flights = self.held.values().filter(|held| held.flight).count();
+        let settled = timeout(PATIENCE, async {
+            while self.flights() > flights {
+                yield_now().await;
+            }
+        });
+        settled.await.map_err(|_| "a flight does not end".to_owned())?;
+        self.step += 1;
+        self.history.words[serial].dealt = Some(self.step);
+        let now = self.now();
+        let kept = self.mirror.take(&self.history, &self.story.times, self.cast, serial, now);
+        for (waiter, answer) in answers {
+            self.waiting.remove(&waiter);
+            let Some(asking) = held.waiters.get(&waiter) else {
+                return Err(format!("(d) an answer for another came to a caller of {:?}", held.asking.what));
+            };
+            self.judge(asking, &Told::of(answer), (serial, &whose, waiter != id, kept))
+                .map_err(|what| format!("{} at {:?}: {what}", self.name(asking.who), asking.what))?;
+        }
+        Ok(())
+    }
+
+    async fn hang_up(&mut self, id: u128) -> Result<(), Mismatch> {
+        let Some(task) = self.waiting.remove(&id) else { return Ok(()) };
+        task.abort();
+        let _ = task.await;
+        self.tally.hang_ups += 1;
+        for held in self.held.values_mut() {
+            held.waiters.remove(&id);
+        }
+        // A question without a flight was the caller's own, and ends with it.
+        if self.held.get(&id).is_none_or(|held| held.flight) {
+            return Ok(());
+        }
+        let held = self.held.remove(&id);
+        let event = timeout(PATIENCE, self.graph.events.recv()).await;
+        // Until then Graph holds on to it.
+        drop(held);
+        match event {
+            Ok(Some(Event::Gone(gone))) if gone == Uuid::from_u128(id).to_string() => Ok(()),
+            _ => Err("(g) the question of a caller that hung up goes on".to_owned()),
+        }
+    }
+
+    fn purge(&mut self, purge: Purge) {
+        let inner = self.proxy.inner();
+        let label = |kind, name: Option<&str>| name.map(|name| inner.secrets.label(kind, name));
+        inner.fetcher.store.purge(&Selection {
+            flow: purge.flow.clone(),
+            tenant: label(LabelKind::Tenant, purge.tenant),
+            subject: label(LabelKind::Subject, purge.subject),
+        });
+        self.mirror.purge(&purge, self.cast);
+        self.history.purge(purge);
+    }
+
+    /// What Graph thinks now of this token and resource.
+    fn mind(&self, asking: &Asking) -> Verdict {
+        let token = &self.cast[asking.who];
+        if token.verdict == 401 || self.now().ms >= token.ends {
+            return Verdict::No(401);
+        }
+        let (who, what) = (Some(asking.who), Some(asking.what.clone()));
+        let changed = [(who, None), (who, what.clone()), (None, what), (None, None)];
+        let changed = changed.iter().find_map(|key| self.minds.get(key)).copied();
+        changed.unwrap_or(if token.verdict == 200 { Verdict::Ok } else { Verdict::No(token.verdict) })
+    }
+
+    /// Everything that is held is answered, and then nothing is left.
+    async fn finish(mut self) -> Result<(), Mismatch> {
+        while let Some(id) = self.held.keys().next().copied() {
+            self.step += 1;
+            self.release(id, true).await.map_err(|what| format!("at the end: {what}"))?;
+        }
+        let (flights, tasks) = (self.proxy.inner().flights.count(), self.flights());
+        if flights + tasks + self.waiting.len() > 0 {
+            return Err(format!(
+                "{flights} flights, {tasks} tasks and {} callers are left",
+                self.waiting.len()
+            ));
+        }
+        Ok(())
+    }
+
+    fn jump(&self, to: Option<u64>, off: i8) {
+        let to = to.and_then(|to| to.checked_add_signed(i64::from(off)));
+        let by = to.unwrap_or_default().saturating_sub(self.now().ms);
+        self.clock.advance(Duration::from_millis(by));
+    }
+
+    fn flights(&self) -> usize {
+        self.proxy.inner().tasks.len()
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        Moment { step: self.step, ms: self.clock.now().unix_millis() }
+    }
+
+    pub(super) fn name(&self, who: usize) -> &'static str {
+        self.cast[who].name
+    }
+}
+
+fn nth<'a>(mut keys: impl ExactSizeIterator<Item = &'a u128>, pick: u16) -> Option<u128> {
+    let count = keys.len();
+    let at = if pick == LATEST { count.saturating_sub(1) } else { usize::from(pick) % count.max(1) };
+    keys.nth(at).copied()
+}
+
+/// Only a failing run waits this long.
+const PATIENCE: Duration = Duration::from_secs(3);
+const FORWARDED: [&str; 7] =
+    ["host", "authorization", "accept", "accept-encoding", "user-agent", "via", "client-request-id"];

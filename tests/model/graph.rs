@@ -1,0 +1,108 @@
+//! A Graph on loopback that does nothing by itself: it holds every question until it is told what to say.
+//!
+//! HTTP/1.1, one question at a time on a connection. A connection that the proxy closes while a question is
+//! held is reported: nobody waits for that answer any more.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// What happens at Graph's door.
+pub enum Event {
+    /// A question came.
+    Asked(Question),
+    /// The connection of the question with this `client-request-id` was closed.
+    Gone(String),
+}
+
+/// A question as it arrived.
+pub struct Question {
+    pub target: String,
+    /// Names in lower case.
+    pub fields: Vec<(String, String)>,
+    /// Takes the answer.
+    pub reply: oneshot::Sender<Reply>,
+}
+
+/// An answer to the byte.
+pub struct Reply {
+    pub bytes: Vec<u8>,
+    /// The connection ends behind it.
+    pub close: bool,
+}
+
+impl Question {
+    pub fn field(&self, name: &str) -> &str {
+        self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+}
+
+/// The listening side.
+pub struct Graph {
+    pub url: String,
+    pub events: mpsc::UnboundedReceiver<Event>,
+    accepting: JoinHandle<()>,
+}
+
+impl Graph {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (report, events) = mpsc::unbounded_channel();
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, report.clone()));
+            }
+        });
+        Self { url, events, accepting }
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn serve(mut stream: TcpStream, report: mpsc::UnboundedSender<Event>) {
+    stream.set_nodelay(true).unwrap();
+    let mut read = Vec::new();
+    loop {
+        let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") else {
+            match stream.read_buf(&mut read).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => continue,
+            }
+        };
+        let head: Vec<u8> = read.drain(..end + 4).collect();
+        let (reply, said) = oneshot::channel();
+        let question = question(&head, reply);
+        let id = question.field("client-request-id").to_owned();
+        if report.send(Event::Asked(question)).is_err() {
+            return;
+        }
+        let reply = tokio::select! {
+            reply = said => reply,
+            _ = stream.read_buf(&mut read) => {
+                // Nobody sends a second question before the answer, so it is the end.
+                let _ = report.send(Event::Gone(id));
+                return;
+            }
+        };
+        let Ok(reply) = reply else { return };
+        if stream.write_all(&reply.bytes).await.is_err() || reply.close {
+            return;
+        }
+    }
+}
+
+fn question(head: &[u8], reply: oneshot::Sender<Reply>) -> Question {
+    let text = std::str::from_utf8(head).unwrap();
+    let mut lines = text.split("\r\n");
+    let target = lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
+    let fields = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
+    Question { target, fields: fields.collect(), reply }
+}

@@ -1,0 +1,52 @@
+//! No caller ever sees what Graph would not give to that caller.
+//!
+//! The real [`Proxy`](connector_cache::proxy::Proxy) is driven by stories drawn by lot: fifty tokens ask for twenty
+//! flows in every shape, several at one time, while a Graph on loopback holds each question until it is told
+//! what to say. Callers hang up, operators purge, the clock jumps to where something ends, and Graph changes its
+//! mind about any token and any resource. An oracle that knows Graph's every word judges every answer:
+//!
+//! | rule | |
+//! |---|---|
+//! | (a) | From memory only what Graph itself said 200 to, to exactly this token for exactly this resource, within the proof's time and grace; the token is not at its end (`exp` less 30 s); Graph has not said 401 to the token, or 403, 404 or 410 to it for this resource, since; and nobody has purged it since. |
+//! | (b) | The body is one that Graph gave to this principal for this resource, scrubbed, not too old, not purged. Each has a serial, so that any crossing shows. |
+//! | (c) | An answer of Graph's has exactly Graph's status for this token, and its words, scrubbed. |
+//! | (d) | A caller waits for nothing but its own token's question. |
+//! | (e) | No credential is in any answer. |
+//! | (f) | What should be a hit is one, and an outage is bridged where it may be. Whatever an unproven token did before, it changes nothing here. |
+//! | (g) | Graph is asked with exactly the canonical request and this caller's token. |
+//! | (h) | What the answer says of itself is true: age, lifetime, stored or not, and the newest body is given. |
+//!
+//! ```text
+//! op (a story by lot) ─▶ driver ─▶ Proxy ─▶ graph (holds, answers)     cast: who asks   resource: for what
+//!                          └─────▶ judge ─▶ history: may it be so?     word: what Graph may say
+//!                                        └▶ mirror: must it be so?     teeth: would a fault be found out?
+//! ```
+//!
+//! `MODEL_REQUESTS` is how many requests are made (20,000 unless set), `MODEL_SEED` where chance begins. A
+//! failure prints the seed that plays its story again, and the story, made as small as it gets.
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "a test: a failed step is a failed test")]
+#![allow(clippy::print_stdout, reason = "seeds and rates are for whoever runs it")]
+
+mod cast;
+mod driver;
+mod graph;
+mod history;
+mod judge;
+mod mirror;
+mod op;
+mod resource;
+mod run;
+mod setup;
+mod tally;
+mod teeth;
+mod word;
+
+#[test]
+fn no_caller_sees_what_graph_would_not_give_to_that_caller() {
+    let requests = run::number("MODEL_REQUESTS").unwrap_or(20_000);
+    let tally = run::model(requests, run::seed(), false).unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{tally:?}");
+    if requests >= 20_000 {
+        assert!(tally.is_varied(), "the stories were too much alike: {tally:?}");
+    }
+}

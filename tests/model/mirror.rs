@@ -1,0 +1,170 @@
+//! What should be in memory: the promises again, as the plainest code that keeps them.
+//!
+//! The history says what is allowed; the mirror says what must happen. Without it a cache that never hits
+//! would pass. It also shows promise 3: whatever a token does that never got a 200 is not in here.
+
+use std::collections::BTreeMap;
+
+use super::cast::Token;
+use super::history::{History, Moment, Purge, Times};
+use super::resource::Resource;
+
+/// Serials of words: the newest proof of each token, the newest body of each principal, by resource.
+#[derive(Debug, Default)]
+pub struct Mirror {
+    proofs: BTreeMap<(usize, Resource), usize>,
+    bodies: BTreeMap<(usize, Resource), usize>,
+}
+
+/// How a request must be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// From memory, with this word.
+    Hit(usize),
+    /// From memory with this word, while Graph is asked.
+    Stale(usize),
+    /// By Graph; what is in memory may stand in for an outage.
+    Forward,
+    /// By Graph, and by it alone.
+    Miss,
+    /// The same, for a token that may not use the cache.
+    Bypass,
+}
+
+impl Mirror {
+    /// What a request that begins now must get.
+    pub fn expect(
+        &self,
+        history: &History,
+        times: &Times,
+        (who, token): (usize, &Token),
+        resource: &Resource,
+        now: Moment,
+    ) -> Expected {
+        if token.usable_until.is_none_or(|end| now.ms >= end) {
+            return Expected::Bypass;
+        }
+        let (Some(proof), Some(body)) = (
+            self.proofs.get(&(who, resource.clone())),
+            self.bodies.get(&(token.principal, resource.clone())),
+        ) else {
+            return Expected::Miss;
+        };
+        let overdue = overdue(history, times, *proof, *body, now);
+        let strict = history.words[*body].verdict == super::word::Verdict::MustRevalidate;
+        match overdue {
+            None => Expected::Hit(*body),
+            Some(overdue) if overdue < times.while_revalidate && !strict => Expected::Stale(*body),
+            Some(_) => Expected::Forward,
+        }
+    }
+
+    /// The word that an outage may be bridged with, for this token.
+    pub fn bridge(
+        &self,
+        history: &History,
+        times: &Times,
+        (who, token): (usize, &Token),
+        resource: &Resource,
+        now: Moment,
+    ) -> Option<usize> {
+        let proof = *self.proofs.get(&(who, resource.clone()))?;
+        let body = *self.bodies.get(&(token.principal, resource.clone()))?;
+        let strict = history.words[body].verdict == super::word::Verdict::MustRevalidate;
+        let usable = match overdue(history, times, proof, body, now) {
+            None => true,
+            Some(overdue) => overdue < times.if_error && !strict,
+        };
+        (usable && token.usable_until.is_some_and(|end| now.ms < end)).then_some(body)
+    }
+
+    /// A word that the proxy has dealt with at `now`. Returns whether it had to be kept.
+    pub fn take(
+        &mut self,
+        history: &History,
+        times: &Times,
+        cast: &[Token],
+        serial: usize,
+        now: Moment,
+    ) -> bool {
+        let word = &history.words[serial];
+        let (who, token) = (word.token, &cast[word.token]);
+        let (own, shared) = ((who, word.resource.clone()), (token.principal, word.resource.clone()));
+        match word.verdict.no() {
+            Some(401) if self.proofs.keys().any(|(known, _)| *known == who) => {
+                self.proofs.retain(|(known, _), _| *known != who);
+                self.bodies.retain(|(principal, _), _| *principal != token.principal);
+            }
+            Some(403 | 404 | 410) if self.proofs.remove(&own).is_some() => {
+                self.bodies.remove(&shared);
+            }
+            _ => {}
+        }
+        let kept = word.verdict.may_be_kept()
+            && word.verdict.age() * 1000 < times.ttl
+            && token.usable_until.is_some_and(|end| now.ms < end)
+            && !history.is_any_purge_since(word.asked.step)
+            && !history.is_withdrawn_between(who, &word.resource, word.asked.step, now.step);
+        if kept {
+            // The newest stays: an older question may be answered later.
+            let newest = |known: &mut usize| {
+                if history.words[*known].asked.ms <= word.asked.ms {
+                    *known = serial;
+                }
+            };
+            self.proofs.entry(own).and_modify(newest).or_insert(serial);
+            self.bodies.entry(shared).and_modify(newest).or_insert(serial);
+        }
+        kept
+    }
+
+    /// An operator purges.
+    pub fn purge(&mut self, purge: &Purge, cast: &[Token]) {
+        // A token whose proofs are touched starts anew.
+        let touched: Vec<usize> = self
+            .proofs
+            .keys()
+            .filter(|(who, resource)| purge.covers(&cast[*who], resource))
+            .map(|(who, _)| *who)
+            .collect();
+        self.proofs.retain(|(who, _), _| !touched.contains(who));
+        self.bodies.retain(|(principal, resource), _| {
+            !cast.iter().any(|token| token.principal == *principal && purge.covers(token, resource))
+        });
+    }
+
+    /// A moment at which something in memory passes a boundary, for the clock to jump to.
+    pub fn edge(
+        &self,
+        history: &History,
+        times: &Times,
+        of: Option<&(usize, Resource)>,
+        pick: usize,
+        which: u8,
+    ) -> Option<u64> {
+        let any = || self.proofs.iter().nth(pick % self.proofs.len().max(1));
+        let ((_, resource), proof) = of.and_then(|of| self.proofs.get_key_value(of)).or_else(any)?;
+        let body =
+            self.bodies.iter().find(|((_, known), _)| known == resource).map_or(proof, |(_, body)| body);
+        let (proof, body) = (&history.words[*proof], &history.words[*body]);
+        let proof = proof.asked.ms + times.proof_ttl;
+        let fresh = body.asked.ms + times.ttl - (body.verdict.age() * 1000).min(times.ttl);
+        Some(match which % 6 {
+            0 => proof,
+            1 => fresh,
+            2 => proof + times.while_revalidate,
+            3 => fresh + times.while_revalidate,
+            4 => proof + times.if_error,
+            _ => fresh + times.if_error,
+        })
+    }
+}
+
+/// How far the body or the proof is past its time. `None`: both are within it.
+fn overdue(history: &History, times: &Times, proof: usize, body: usize, now: Moment) -> Option<u64> {
+    let (proof, body) = (&history.words[proof], &history.words[body]);
+    let proof_age = now.ms - proof.asked.ms;
+    let age = now.ms - body.asked.ms + body.verdict.age() * 1000;
+    (age >= times.ttl || proof_age >= times.proof_ttl)
+        .then(|| age.saturating_sub(times.ttl).max(proof_age.saturating_sub(times.proof_ttl)))
+}

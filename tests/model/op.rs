@@ -1,0 +1,200 @@
+//! What happens, drawn by lot: a story is a configuration and a list of operations.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::cast::{HOT, SHORT, SUBJECTS, TENANTS, TOKENS};
+use super::history::Times;
+use super::resource::Resource;
+use super::word::Verdict;
+
+/// A whole story.
+#[derive(Clone, Debug)]
+pub struct Story {
+    pub times: Times,
+    /// `limits.followers`
+    pub followers: usize,
+    pub ops: Vec<Op>,
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// A caller asks. `hold`: Graph's answer, if it is needed, waits for a [`Op::Release`].
+    Ask { who: usize, what: Resource, spelling: u16, condition: Condition, hold: bool },
+    /// Graph answers one question that it holds, with what it thought when the question came, or thinks now.
+    Release { pick: u16, as_asked: bool },
+    /// A caller that waits hangs up.
+    HangUp { pick: u16 },
+    /// Time passes, milliseconds.
+    Wait(u64),
+    /// Time passes up to a boundary of something in memory, and `off` milliseconds less or more. `of`: of this
+    /// caller's, for this resource, rather than of any.
+    Edge { of: Option<(usize, Resource)>, pick: u16, which: u8, off: i8 },
+    /// Time passes up to a token's last usable moment.
+    TokenEdge { who: usize, off: i8 },
+    /// Graph changes its mind about a token, or everybody, for a resource, or for all.
+    Mind { who: Option<usize>, what: Option<Resource>, verdict: Verdict },
+    /// Graph thinks again as it did at first.
+    Heal,
+    /// An operator purges.
+    Purge { flow: Option<u8>, tenant: Option<&'static str>, subject: Option<&'static str> },
+}
+
+/// What a caller has already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    None,
+    /// `If-None-Match: *`
+    Any,
+    /// An entity tag that somebody was given, the most recent first.
+    Tag(u8),
+}
+
+/// Picks the latest, whatever there is.
+pub const LATEST: u16 = u16::MAX;
+
+/// A story of up to `length` operations.
+pub fn story(length: usize) -> impl Strategy<Value = Story> {
+    let times = prop_oneof![
+        4 => Just([300, 300, 30, 600]),
+        2 => Just([300, 60, 30, 600]),
+        2 => Just([60, 300, 30, 600]),
+        1 => Just([300, 300, 0, 0]),
+        1 => Just([300, 300, 400, 30]),
+    ];
+    let times = times.prop_map(|[ttl, proof_ttl, while_revalidate, if_error]| Times {
+        ttl: ttl * 1000,
+        proof_ttl: proof_ttl * 1000,
+        while_revalidate: while_revalidate * 1000,
+        if_error: if_error * 1000,
+    });
+    let followers = prop_oneof![2 => Just(10_000_usize), 1 => Just(0)];
+    let ops = vec(prop_oneof![16 => op().prop_map(|op| vec![op]), 1 => theme()], 1..length);
+    (times, followers, ops).prop_map(|(times, followers, ops)| Story { times, followers, ops: ops.concat() })
+}
+
+/// What chance alone brings together too seldom: something happens to a caller whose question is on its way.
+fn theme() -> impl Strategy<Value = Vec<Op>> {
+    let edge = prop_oneof![1 => Just(None), 2 => (2..4_u8, -2..3_i8).prop_map(Some), 1 => (4..6_u8, -2..3_i8).prop_map(Some)];
+    let meanwhile = prop_oneof![
+        1 => Just(None),
+        3 => (0..3_i8).prop_map(|off| Some(Op::TokenEdge { who: 0, off })),
+        1 => prop_oneof![Just(401), Just(403), Just(404)].prop_map(|status| Some(Op::Mind {
+            who: None,
+            what: None,
+            verdict: Verdict::No(status)
+        })),
+        1 => purge().prop_map(Some),
+    ];
+    let outcome = prop_oneof![
+        3 => Just(Verdict::Ok),
+        3 => Just(Verdict::No(503)),
+        1 => Just(Verdict::No(429)),
+        1 => Just(Verdict::No(403)),
+        1 => Just(Verdict::NoBroken(403)),
+        1 => Just(Verdict::Truncated),
+    ];
+    let caller = prop_oneof![2 => who(), 1 => prop::sample::select(&SHORT[..])];
+    (caller, what(), what(), edge, outcome, meanwhile, any::<bool>()).prop_map(
+        |(who, what, other, edge, verdict, meanwhile, as_asked)| {
+            let ask = |what: &Resource, hold| {
+                let (what, condition) = (what.clone(), Condition::None);
+                Op::Ask { who, what, spelling: 0, condition, hold }
+            };
+            let of = Some((who, what.clone()));
+            let edge = edge.map(|(which, off)| Op::Edge { of, pick: 0, which, off });
+            let mind = Op::Mind { who: Some(who), what: Some(what.clone()), verdict };
+            let mut ops = vec![Op::Heal, ask(&what, false)];
+            ops.extend(edge);
+            ops.extend([mind, ask(&what, true)]);
+            ops.extend(match meanwhile {
+                // Only those whose end is near: an end that is far takes everybody's with it.
+                Some(Op::TokenEdge { off, .. }) => SHORT.contains(&who).then_some(Op::TokenEdge { who, off }),
+                other => other,
+            });
+            ops.extend([
+                ask(&other, false),
+                Op::Release { pick: LATEST, as_asked },
+                Op::Heal,
+                ask(&what, false),
+            ]);
+            ops
+        },
+    )
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        160 => ask(),
+        24 => (any::<u16>(), any::<bool>()).prop_map(|(pick, as_asked)| Op::Release { pick, as_asked }),
+        4 => any::<u16>().prop_map(|pick| Op::HangUp { pick }),
+        4 => prop_oneof![2 => 1..2_000_u64, 2 => 1_000..120_000_u64, 1 => 250_000..340_000_u64].prop_map(Op::Wait),
+        4 => (any::<u16>(), 0..6_u8, -2..3_i8).prop_map(|(pick, which, off)| Op::Edge { of: None, pick, which, off }),
+        1 => (prop::sample::select(&SHORT[..]), -2..3_i8).prop_map(|(who, off)| Op::TokenEdge { who, off }),
+        5 => mind(),
+        5 => Just(Op::Heal),
+        2 => purge(),
+    ]
+}
+
+fn ask() -> impl Strategy<Value = Op> {
+    let condition = prop_oneof![
+        6 => Just(Condition::None),
+        1 => Just(Condition::Any),
+        1 => (0..8_u8).prop_map(Condition::Tag),
+    ];
+    (who(), what(), any::<u16>(), condition, prop::bool::weighted(0.2))
+        .prop_map(|(who, what, spelling, condition, hold)| Op::Ask { who, what, spelling, condition, hold })
+}
+
+fn who() -> impl Strategy<Value = usize> {
+    prop_oneof![8 => 0..2_usize, 6 => 0..HOT, 2 => 0..TOKENS]
+}
+
+fn what() -> impl Strategy<Value = Resource> {
+    prop_oneof![
+        8 => (0..8_u8).prop_map(Resource::hot),
+        12 => (0..2_u8).prop_map(Resource::hot),
+        2 => any::<u32>().prop_map(Resource::any),
+    ]
+}
+
+fn mind() -> impl Strategy<Value = Op> {
+    let no = prop_oneof![
+        Just(401),
+        Just(403),
+        Just(404),
+        Just(410),
+        Just(429),
+        Just(500),
+        Just(502),
+        Just(503),
+        Just(504),
+        Just(400)
+    ];
+    let verdict = prop_oneof![
+        4 => Just(Verdict::Ok),
+        6 => no.clone().prop_map(Verdict::No),
+        3 => no.prop_map(Verdict::NoBroken),
+        1 => Just(Verdict::MustRevalidate),
+        1 => Just(Verdict::Aged),
+        1 => Just(Verdict::NoStore),
+        1 => Just(Verdict::Varies),
+        1 => Just(Verdict::Truncated),
+        1 => Just(Verdict::Page),
+        1 => Just(Verdict::BadJson),
+        1 => Just(Verdict::Redirect),
+        1 => Just(Verdict::NotModified),
+    ];
+    let who = prop_oneof![6 => who().prop_map(Some), 1 => Just(None)];
+    let what = prop_oneof![6 => what().prop_map(Some), 1 => Just(None)];
+    (who, what, verdict).prop_map(|(who, what, verdict)| Op::Mind { who, what, verdict })
+}
+
+fn purge() -> impl Strategy<Value = Op> {
+    let flow = prop::option::of(0..3_u8);
+    let tenant = prop::option::of(prop::sample::select(&TENANTS[..]));
+    let subject = prop::option::of(prop::sample::select(&SUBJECTS[..]));
+    (flow, tenant, subject).prop_map(|(flow, tenant, subject)| Op::Purge { flow, tenant, subject })
+}

@@ -1,0 +1,177 @@
+//! What is asked for: flows, versions, every subset of `$expand`, and the many spellings of each.
+//!
+//! The canonical request is written here a second time, by hand, so that the proxy's own is judged by it.
+
+use std::fmt;
+
+/// One resource, as the oracle knows it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Resource {
+    pub beta: bool,
+    pub flow: u8,
+    /// For each step: absent, whole, or the names that are selected.
+    pub steps: [Step; 3],
+    pub select: u8,
+    pub metadata: u8,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    #[default]
+    Absent,
+    Whole,
+    /// A set of [`NAMES`], bit by bit; never empty.
+    Selected(u8),
+}
+
+impl Resource {
+    /// One of those that are asked for most: near neighbours, each another in one respect.
+    pub fn hot(number: u8) -> Self {
+        use Step::{Absent, Selected, Whole};
+        let base = Self { beta: true, flow: 0, steps: [Whole, Whole, Absent], select: 0, metadata: 0 };
+        match number % HOT {
+            0 => base,
+            1 => Self { steps: [Whole, Absent, Absent], ..base },
+            2 => Self { steps: [Absent; 3], ..base },
+            3 => Self { steps: [Selected(1), Whole, Absent], ..base },
+            4 => Self { beta: false, ..base },
+            5 => Self { flow: 1, ..base },
+            6 => Self { metadata: 1, ..base },
+            _ => Self { steps: [Whole, Whole, Whole], ..base },
+        }
+    }
+
+    /// Any of them all.
+    pub fn any(bits: u32) -> Self {
+        let beta = bits & 1 == 1;
+        let step = |at: u32| match bits >> at & 7 {
+            0 | 1 => Step::Absent,
+            2 | 3 => Step::Whole,
+            other => Step::Selected(u8::try_from(other - 3 + (bits >> at & 8)).unwrap_or(1)),
+        };
+        let last = if beta { step(9) } else { Step::Absent };
+        Self {
+            beta,
+            flow: u8::try_from((bits >> 13) % u32::from(FLOWS)).unwrap_or_default(),
+            steps: [step(1), step(5), last],
+            select: u8::try_from((bits >> 18) % 4).unwrap_or_default(),
+            metadata: u8::try_from((bits >> 20) % 3).unwrap_or_default(),
+        }
+    }
+
+    /// The flow's id.
+    pub fn flow(&self) -> String {
+        flow(self.flow)
+    }
+
+    /// The one target that Graph may be asked for.
+    pub fn target(&self) -> String {
+        let version = if self.beta { "beta" } else { "v1.0" };
+        let mut target =
+            format!("/{version}/identity/b2xUserFlows/{}/apiConnectorConfiguration", self.flow());
+        let steps = STEPS.iter().zip(self.steps).filter_map(|(name, step)| match step {
+            Step::Absent => None,
+            Step::Whole => Some((*name).to_owned()),
+            Step::Selected(set) => Some(format!("{name}($select={})", names(set).join(","))),
+        });
+        let expand = steps.collect::<Vec<_>>().join(",");
+        let mut options = Vec::new();
+        if !expand.is_empty() {
+            options.push(format!("$expand={expand}"));
+        }
+        if self.select != 0 {
+            options.push(format!("$select={}", names(self.select).join(",")));
+        }
+        if !options.is_empty() {
+            target = format!("{target}?{}", options.join("&"));
+        }
+        target
+    }
+
+    /// The one `Accept` that Graph may be sent.
+    pub fn accept(&self) -> &'static str {
+        ["application/json;odata.metadata=minimal", "application/json;odata.metadata=full", NO_METADATA]
+            [usize::from(self.metadata)]
+    }
+
+    /// One of many ways to ask for it: path and query, and `Accept`.
+    pub fn spelled(&self, bits: u16) -> (String, Option<&'static str>) {
+        let bit = |at: u16| bits >> at & 1 == 1;
+        let version = match (self.beta, bit(0)) {
+            (true, true) if bit(1) => "",
+            (true, _) => "/beta",
+            (false, _) => "/v1.0",
+        };
+        let slash = if bit(2) && !version.is_empty() { "/" } else { "" };
+        let flow = if bit(3) { format!("('{}')", self.flow()) } else { format!("/{}", self.flow()) };
+        let path = format!("{version}{slash}/identity/b2xUserFlows{flow}/apiConnectorConfiguration");
+        let mut steps: Vec<_> =
+            STEPS.iter().zip(self.steps).filter_map(|step| spell_step(step, bits)).collect();
+        if bit(4) {
+            steps.reverse();
+        }
+        if bit(5) && !steps.is_empty() {
+            steps.push(steps[0].clone());
+        }
+        let comma = if bit(6) { "%2C" } else { "," };
+        let mut options = Vec::new();
+        if !steps.is_empty() {
+            let name = if bit(7) { "%24expand" } else { ["$expand", "expand"][usize::from(bit(8))] };
+            options.push(format!("{name}={}", steps.join(comma)));
+        }
+        if self.select != 0 {
+            let mut names = names(self.select);
+            if bit(9) {
+                names.reverse();
+            }
+            options.push(format!("{}={}", ["$select", "select"][usize::from(bit(10))], names.join(comma)));
+        }
+        if bit(11) {
+            options.reverse();
+        }
+        let end = if bit(12) { "&" } else { "" };
+        let query = if options.is_empty() { String::new() } else { format!("?{}{end}", options.join("&")) };
+        let accept = match (self.metadata, bits >> 13 & 3) {
+            (0, 0) => None,
+            (0, 1) => Some("*/*"),
+            (0, 2) => Some("text/html, application/json;q=0.9"),
+            (1, 0 | 1) => Some("application/json; ODATA.METADATA=\"full\""),
+            (2, 0 | 1) => Some("application/json;odata.metadata=none, */*;q=0.1"),
+            _ => Some(self.accept()),
+        };
+        (format!("{path}{query}"), accept)
+    }
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.target(), ["minimal", "full", "none"][usize::from(self.metadata)])
+    }
+}
+
+/// The id of a flow.
+pub fn flow(number: u8) -> String {
+    format!("B2X_1_flow-{number:02}")
+}
+
+fn spell_step((name, step): (&&str, Step), bits: u16) -> Option<String> {
+    let Step::Selected(set) = step else { return (step == Step::Whole).then(|| (*name).to_owned()) };
+    let mut names = names(set);
+    if bits & 2 != 0 {
+        names.reverse();
+        names.push(names[0]);
+    }
+    let option = if bits & 1 == 0 { "$select" } else { "select" };
+    Some(format!("{name}({option}={})", names.join(",")))
+}
+
+/// Sorted, as the canonical spelling has them.
+fn names(set: u8) -> Vec<&'static str> {
+    NAMES.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1).map(|(_, name)| *name).collect()
+}
+
+pub const FLOWS: u8 = 20;
+const HOT: u8 = 8;
+const NO_METADATA: &str = "application/json;odata.metadata=none";
+const STEPS: [&str; 3] = ["postFederationSignup", "postAttributeCollection", "preTokenIssuance"];
+const NAMES: [&str; 4] = ["authenticationConfiguration", "displayName", "id", "targetUrl"];

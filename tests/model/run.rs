@@ -1,0 +1,96 @@
+//! Plays stories until enough requests were made, and shrinks the first that goes wrong.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use tokio::runtime::Builder;
+
+use super::cast::{TOKENS, Token, cast};
+use super::driver::Driver;
+use super::op::{Op, Story, story};
+use super::tally::Tally;
+
+/// Plays stories with at least `requests` requests in all. Fails with the smallest story that goes wrong, or,
+/// if `lax`, with the first in which a caller can see that something is wrong.
+pub fn model(requests: u64, seed: u64, lax: bool) -> Result<Tally, String> {
+    println!("MODEL_SEED={seed} MODEL_REQUESTS={requests}");
+    let (cast, started) = (cast(), Instant::now());
+    assert_eq!(cast.len(), TOKENS);
+    let mut all = Tally::default();
+    while all.requests < requests {
+        // Each story has a seed of its own, so that one that fails is played again at once.
+        let own = seed.wrapping_add(all.stories);
+        let story = story(LENGTH).new_tree(&mut runner(own)).map_err(|reason| reason.to_string())?.current();
+        let mut tally = Tally { stories: 1, ..Tally::default() };
+        if let Err(reason) = play(&cast, &story, lax, &mut tally) {
+            all += tally;
+            if lax {
+                return Err(format!("{reason}\nafter {} requests; MODEL_SEED={own}", all.requests));
+            }
+            let (reason, ops) = shrink(&cast, story.clone(), reason);
+            let ops = ops.iter().map(|op| format!("  {op:?}")).collect::<Vec<_>>().join("\n");
+            let setup = format!("{:?}, {} followers", story.times, story.followers);
+            return Err(format!(
+                "{reason}\nafter {} requests; MODEL_SEED={own}\n{setup}\n{ops}",
+                all.requests
+            ));
+        }
+        all += tally;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a rate for a person")]
+    let rate = all.requests as f64 / seconds;
+    println!("{} requests in {seconds:.1} s: {rate:.0} a second", all.requests);
+    Ok(all)
+}
+
+fn play(cast: &[Token], story: &Story, lax: bool, tally: &mut Tally) -> Result<(), String> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(Driver::play(cast, story, lax, tally))
+}
+
+/// Leaves out what the failure does not need: halves first, then smaller and smaller pieces.
+fn shrink(cast: &[Token], mut story: Story, mut reason: String) -> (String, Vec<Op>) {
+    let (started, mut size) = (Instant::now(), story.ops.len() / 2);
+    while size > 0 && started.elapsed() < SHRINKING {
+        let mut at = story.ops.len().saturating_sub(size);
+        loop {
+            let mut less = story.clone();
+            less.ops.drain(at..(at + size).min(story.ops.len()));
+            if let Err(why) = play(cast, &less, false, &mut Tally::default()) {
+                (story, reason) = (less, why);
+            }
+            if at == 0 || started.elapsed() > SHRINKING {
+                break;
+            }
+            at = at.saturating_sub(size);
+        }
+        size /= 2;
+    }
+    (reason, story.ops)
+}
+
+fn runner(seed: u64) -> TestRunner {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_be_bytes());
+    TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+/// `MODEL_SEED`, or one of the moment.
+pub fn seed() -> u64 {
+    number("MODEL_SEED").unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::from(now.subsec_nanos()) << 20 ^ now.as_secs()
+    })
+}
+
+/// A number in the environment.
+pub fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// For how long a story that fails is made smaller.
+const SHRINKING: Duration = Duration::from_secs(60);
+/// Operations in one story, at most.
+const LENGTH: usize = 250;

@@ -1,0 +1,57 @@
+//! How the proxy is set up for a story, and how a caller's request looks.
+
+use std::time::Duration;
+
+use connector_cache::budget;
+use connector_cache::config::Config;
+use http::Request;
+use http::request::Parts;
+use url::Url;
+
+use super::judge::Asking;
+use super::op::{Condition, Story};
+
+/// Waits by the real clock are long here: how long a question is held is not what the model is about.
+pub fn config(story: &Story, url: &str) -> Config {
+    let mut config = Config::default();
+    config.origin.base_url = Url::parse(url).unwrap();
+    config.origin.timeout = Duration::from_secs(600);
+    // What comes through the gates and within the budget is the model's business; both have tests of their own.
+    config.budget = budget::Config {
+        in_flight: 100_000,
+        in_flight_per_address: 100_000,
+        failures: 1_000_000,
+        failures_per_address: 1_000_000,
+    };
+    config.origin.in_flight = 100_000;
+    config.flight.wait = Duration::from_secs(600);
+    config.flight.followers = story.followers;
+    config.freshness.ttl = Duration::from_millis(story.times.ttl);
+    config.freshness.proof_ttl = Duration::from_millis(story.times.proof_ttl);
+    config.freshness.stale_while_revalidate = Duration::from_millis(story.times.while_revalidate);
+    config.freshness.stale_if_error = Duration::from_millis(story.times.if_error);
+    config
+}
+
+/// A request, in one of its spellings, with fields that must not reach Graph. `tags`: what callers were given.
+pub fn request(asking: &Asking, token: &str, tags: &[(String, usize)], spelling: u16) -> Parts {
+    let (target, accept) = asking.what.spelled(spelling);
+    let mut request = Request::get(target)
+        .header("authorization", format!("Bearer {token}"))
+        .header("cookie", "theirs=1")
+        .header("cache-control", "no-cache, no-store")
+        .header("x-forwarded-host", "elsewhere");
+    if let Some(accept) = accept {
+        request = request.header("accept", accept);
+    }
+    match asking.condition {
+        Condition::None => {}
+        Condition::Any => request = request.header("if-none-match", "*"),
+        Condition::Tag(back) => {
+            if let Some((tag, _)) = tags.iter().rev().nth(usize::from(back)) {
+                request = request.header("if-none-match", tag);
+            }
+        }
+    }
+    request.body(()).unwrap().into_parts().0
+}

@@ -1,0 +1,59 @@
+//! What a run consisted of: a model that never hits, or never races, proves nothing.
+
+use std::ops::AddAssign;
+
+use connector_cache::cache::status::Outcome;
+
+/// Counts over all stories.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    pub stories: u64,
+    pub requests: u64,
+    /// That Graph was asked.
+    pub questions: u64,
+    pub hits: u64,
+    pub stale: u64,
+    /// Outages that memory stood in for.
+    pub bridged: u64,
+    pub misses: u64,
+    pub collapsed: u64,
+    pub bypassed: u64,
+    pub failed: u64,
+    pub unmodified: u64,
+    pub hang_ups: u64,
+}
+
+impl Tally {
+    /// Whether everything came about, and hits often enough.
+    pub fn is_varied(&self) -> bool {
+        let each = [self.stale, self.bridged, self.misses, self.collapsed, self.bypassed, self.failed];
+        let rest = [self.unmodified, self.hang_ups];
+        each.iter().chain(&rest).all(|count| count * 1000 >= self.requests) && self.hits * 8 >= self.requests
+    }
+
+    pub fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Miss => self.misses += 1,
+            Outcome::Collapsed => self.collapsed += 1,
+            Outcome::Bypass => self.bypassed += 1,
+            _ => self.failed += 1,
+        }
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.stories += other.stories;
+        self.requests += other.requests;
+        self.questions += other.questions;
+        self.hits += other.hits;
+        self.stale += other.stale;
+        self.bridged += other.bridged;
+        self.misses += other.misses;
+        self.collapsed += other.collapsed;
+        self.bypassed += other.bypassed;
+        self.failed += other.failed;
+        self.unmodified += other.unmodified;
+        self.hang_ups += other.hang_ups;
+    }
+}

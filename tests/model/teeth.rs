@@ -1,0 +1,73 @@
+//! The model's teeth: each deliberate fault must be found out.
+
+use connector_cache::sabotage::{Fault, switch};
+use connector_cache::words::Word as _;
+
+use super::run;
+
+/// Plays the model with a fault until a rule is broken, and names that rule.
+fn bites(fault: Fault, rules: &[&str]) {
+    switch(Some(fault));
+    let found = run::model(ENOUGH, run::number("MODEL_SEED").unwrap_or(SEED), true);
+    switch(None);
+    let failure = match found {
+        Err(failure) => failure,
+        Ok(tally) => panic!("{fault} went unnoticed: {tally:?}"),
+    };
+    let story = failure.lines().take(2).collect::<Vec<_>>().join("\n");
+    println!("{fault}: {story}");
+    assert!(
+        rules.iter().any(|rule| story.contains(rule)),
+        "{fault} was found out, but not by {rules:?}: {story}"
+    );
+}
+
+macro_rules! teeth {
+    ($($test:ident: $fault:ident by $rules:expr;)+) => {
+        $(
+            #[test]
+            fn $test() {
+                bites(Fault::$fault, &$rules);
+            }
+        )+
+
+        #[test]
+        fn every_fault_has_a_test() {
+            assert_eq!([$(Fault::$fault),+], Fault::ALL);
+        }
+    };
+}
+
+teeth! {
+    a_principal_without_its_tenant_is_found_out: PrincipalWithoutTenant by ["(b)"];
+    an_entry_without_its_expand_is_found_out: EntryWithoutExpand by ["(b)"];
+    a_flight_of_the_principal_is_found_out: FlightOfPrincipal by ["(d)"];
+    a_flight_from_before_is_found_out: FlightFromBefore by ["(d)"];
+    a_proof_of_any_resource_is_found_out: ProofOfAnyResource by ["(a)", "(f)"];
+    a_proof_without_its_expand_is_found_out: ProofWithoutExpand by ["(a)", "(f)"];
+    a_proof_of_the_principal_is_found_out: ProofOfPrincipal by ["(a)", "(f)"];
+    a_proof_that_never_ends_is_found_out: ProofForever by ["(a)"];
+    claims_that_are_trusted_are_found_out: ClaimsTrusted by ["(a)"];
+    an_unproven_token_that_evicts_is_found_out: UnprovenEvicts by ["(f)"];
+    a_401_that_withdraws_nothing_is_found_out: UnheededUnauthorized by ["(a)"];
+    a_403_that_withdraws_nothing_is_found_out: UnheededForbidden by ["(a)", "(d)"];
+    a_broken_no_that_withdraws_nothing_is_found_out: UnheededBroken by ["(a)", "(c)"];
+    a_no_that_does_not_count_in_flight_is_found_out: UnheededInFlight by ["(a)", "(d)"];
+    a_purge_that_misses_flights_is_found_out: PurgeMissesFlights by ["(a)"];
+    an_end_that_is_forgotten_is_found_out: EndForgotten by ["(a)"];
+    an_end_without_its_margin_is_found_out: EndWithoutMargin by ["(a)"];
+    an_entry_that_is_always_fresh_is_found_out: EntryForever by ["(b)"];
+    a_stale_entry_past_its_grace_is_found_out: StalePastGrace by ["(a)", "(b)"];
+    a_stale_entry_after_a_403_is_found_out: StaleAfterForbidden by ["(a)"];
+    an_error_that_is_stored_is_found_out: ErrorStored by ["(a)", "(b)"];
+    a_no_store_that_is_stored_is_found_out: NoStoreStored by ["(b)"];
+    an_older_answer_in_place_of_a_newer_is_found_out: OlderReplacesNewer by ["(b)", "(f)"];
+    a_body_that_was_not_scrubbed_is_found_out: Unscrubbed by ["(e)"];
+    a_key_that_is_not_forwarded_is_found_out: SelectNotForwarded by ["(g)"];
+    a_cache_that_never_hits_is_found_out: NeverHits by ["(f)"];
+}
+
+/// Requests within which a fault must be found out.
+const ENOUGH: u64 = 20_000;
+/// A failure here is the same on every machine.
+const SEED: u64 = 1;
