@@ -10,6 +10,8 @@ mod floors;
 mod imports;
 #[path = "tidy/readme.rs"]
 mod readme;
+#[path = "tidy/security.rs"]
+mod security;
 #[path = "tidy/source.rs"]
 mod source;
 #[path = "tidy/tokens.rs"]

@@ -8,8 +8,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use connector_cache::answer::TokenTag;
 use connector_cache::cache::control::Control;
-use connector_cache::cache::entry::{Entry, Proof};
-use connector_cache::cache::freshness::{Config, Freshness, Judgement, Lifetime, Verdict, judge};
+use connector_cache::cache::entry::Entry;
+use connector_cache::cache::freshness::{Config, Freshness, Judgement, Lifetime, Proof, Verdict, judge};
 use connector_cache::clock::{Clock, Now};
 use connector_cache::deliver::Delivery;
 use connector_cache::ids::Ids;

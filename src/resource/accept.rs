@@ -24,17 +24,17 @@ impl Metadata {
     /// `None` where no range does, or the level is unknown (RFC 9110, section 12.5.1).
     pub(super) fn accepted(headers: &HeaderMap) -> Option<Self> {
         let mut best: Option<(u16, Option<Self>)> = None;
-        let mut ranges = 0;
+        let mut asked = false;
         for line in headers.get_all(header::ACCEPT) {
             for range in line.to_str().ok()?.split(',').map(str::trim).filter(|range| !range.is_empty()) {
-                ranges += 1;
+                asked = true;
                 let Some((quality, level)) = json_range(range) else { continue };
                 if quality > 0 && best.is_none_or(|(q, _)| quality > q) {
                     best = Some((quality, level));
                 }
             }
         }
-        if ranges == 0 { Some(Self::Minimal) } else { best.and_then(|(_, level)| level) }
+        if asked { best.and_then(|(_, level)| level) } else { Some(Self::Minimal) }
     }
 
     /// The header that asks Graph for this level.
@@ -108,6 +108,20 @@ mod tests {
         let listed =
             "application/json;odata.metadata=full;q=0.5, application/json;odata.metadata=none;q=0.75";
         assert_eq!(level(listed), Some(Metadata::None));
+        let alike = "application/json;odata.metadata=full, application/json;odata.metadata=none";
+        assert_eq!(level(alike), Some(Metadata::Full), "the first of equals");
+    }
+
+    #[test]
+    fn a_quality_has_at_most_three_digits_and_is_at_most_one() {
+        for quality in ["0.001", "0.999", "0.5", "1", "1.", "1.000"] {
+            assert_eq!(level(&format!("*/*;q={quality}")), Some(Metadata::Minimal), "{quality}");
+        }
+        for quality in
+            ["0", "0.", "0.000", "0.1234", "0.5x", "0.x", "1.001", "1.5", "2", "", ".5", "-0.5", "0.0001"]
+        {
+            assert_eq!(level(&format!("*/*;q={quality}")), None, "{quality}");
+        }
     }
 
     #[test]

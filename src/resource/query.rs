@@ -46,7 +46,7 @@ pub(super) fn parse(query: &str, version: ApiVersion) -> Option<(Expand, Names)>
 impl Expand {
     fn parse(list: &str, version: ApiVersion) -> Option<Self> {
         let mut expand = Self::default();
-        for item in split_outside_parentheses(list)? {
+        for item in split_outside_parentheses(list) {
             let (name, options) = match item.split_once('(') {
                 Some((name, options)) => (name, Some(options.strip_suffix(')')?)),
                 None => (item, None),
@@ -118,23 +118,18 @@ fn is_name(name: &str) -> bool {
         && name.len() <= NAME_LENGTH
 }
 
-/// The pieces between commas, with one level of parentheses. `None` where they do not match.
-fn split_outside_parentheses(list: &str) -> Option<Vec<&str>> {
-    let (mut pieces, mut start, mut inside) = (Vec::new(), 0, false);
-    for (at, character) in list.char_indices() {
-        match (character, inside) {
-            ('(', false) => inside = true,
-            (')', true) => inside = false,
-            ('(' | ')', _) => return None,
-            (',', false) => {
-                pieces.push(list.get(start..at)?);
-                start = at + 1;
-            }
+/// The pieces between commas that are not inside parentheses. Those that do not match stay in their piece, and no
+/// step, option or name has any, so the piece is refused.
+fn split_outside_parentheses(list: &str) -> impl Iterator<Item = &str> {
+    let mut inside = false;
+    list.split(move |symbol| {
+        match symbol {
+            '(' => inside = true,
+            ')' => inside = false,
             _ => {}
         }
-    }
-    pieces.push(list.get(start..)?);
-    (!inside).then_some(pieces)
+        symbol == ',' && !inside
+    })
 }
 
 /// The navigation properties of `userFlowApiConnectorConfiguration`, and the versions that have them.

@@ -81,6 +81,10 @@ fn what_cannot_be_forwarded_as_it_was_meant_is_refused() {
         "$expand=postFederationSignup($select=id)x",
         "$expand=postFederationSignup($select=id),postFederationSignup",
         "$expand=postFederationSignup(($select=id))",
+        "$expand=postFederationSignup($select=id,(x))",
+        "$expand=postFederationSignup)",
+        "$expand=(postFederationSignup)",
+        "$expand=postFederationSignup($select=id,postAttributeCollection",
         "%2524expand=postFederationSignup",
         "$expand=post%2546ederationSignup",
         "$expand=postFederationSignup%00",
@@ -149,8 +153,25 @@ fn a_flow_id_keeps_its_case() {
 }
 
 #[test]
-fn its_debug_output_names_no_flow() {
-    assert!(!format!("{:?}", parse(PATH, "").unwrap()).contains("B2X"));
+fn its_debug_output_names_its_version_and_no_flow() {
+    assert_eq!(format!("{:?}", parse(PATH, "").unwrap()), "Resource { version: Beta, .. }");
+}
+
+#[test]
+fn its_flow_is_the_one_of_the_path() {
+    assert_eq!(parse(PATH, "").unwrap().flow(), "B2X_1_test");
+}
+
+#[test]
+fn its_weight_counts_every_name_that_it_holds() {
+    let weight = |query| parse(PATH, query).unwrap().weight();
+    let (bare, name) = (size_of::<Resource>() + "B2X_1_test".len(), size_of::<Box<str>>());
+    assert_eq!(weight(""), bare);
+    assert_eq!(weight("$select=id"), bare + name + 2);
+    assert_eq!(weight("$expand=postFederationSignup"), bare);
+    let nested = "$expand=postFederationSignup($select=id,displayName),postAttributeCollection($select=id)";
+    assert_eq!(weight(nested), bare + 3 * name + 2 + 11 + 2);
+    assert_eq!(weight(&format!("{nested}&$select=id")), bare + 4 * name + 2 + 11 + 2 + 2);
 }
 
 /// One way to write some question, legal or nearly so.

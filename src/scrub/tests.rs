@@ -322,7 +322,8 @@ fn the_policy_is_stable_and_changes_with_every_setting() {
 
 #[test]
 fn debug_shows_only_the_length_of_a_body() {
-    assert_eq!(format!("{:?}", scrubbed("{\"a\":\"b\"}").unwrap().body), "ScrubbedBody(9 bytes)");
+    let body = scrubbed("{\"a\":\"b\"}").unwrap().body;
+    assert_eq!((body.len(), format!("{body:?}").as_str()), (9, "ScrubbedBody(9 bytes)"));
 }
 
 /// The response that the documentation shows for this resource, as it stands there.

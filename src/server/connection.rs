@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, header};
+use http::{HeaderValue, Request, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -171,11 +171,16 @@ async fn answer<S: Service>(
     peer: SocketAddr,
     mut ticket: Ticket,
 ) -> Result<http::Response<Tracked>, Infallible> {
+    let version = request.version();
     let (mut head, body) = service.answer(request, peer).await.into_parts();
     if head.headers.contains_key(header::CONNECTION) {
         ticket.pulse().refuse();
     } else if ticket.pulse().closes() {
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if version == Version::HTTP_10 && head.headers.contains_key(header::CONNECTION) {
+        // To an answer of version 1.1 HTTP would add the `keep-alive` that the peer asked for, next to `close`.
+        head.version = version;
     }
     ticket.answered();
     Ok(http::Response::from_parts(head, Tracked { body, _ticket: ticket }))

@@ -58,11 +58,15 @@ const PROJECT: &[&str] = &[
     "config",
     "benches",
     "fuzz/fuzz_targets",
+    "fuzz/README.md",
     ".ci",
+    ".deny.toml",
+    ".fuzz",
     ".config",
     "Cargo.toml",
     "Makefile",
     "README.md",
+    "SECURITY.md",
 ];
 const LINES_MAX: usize = 400;
 const LINES_MEDIAN: usize = 160;

@@ -10,8 +10,12 @@ use crate::error::Response;
 struct Stub;
 
 impl Service for Stub {
-    async fn answer(&self, _: Request<Incoming>, _: SocketAddr) -> Response {
-        Response::default()
+    async fn answer(&self, request: Request<Incoming>, _: SocketAddr) -> Response {
+        let mut response = Response::default();
+        if request.uri() == "/last" {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 }
 
@@ -49,4 +53,14 @@ async fn a_fault_is_the_last_thing_that_is_answered() {
 async fn bytes_one_at_a_time_are_a_request_like_any_other() {
     let answers = answers(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert!(answers.starts_with("HTTP/1.1 200 ") && answers.ends_with("\r\n\r\n"), "{answers}");
+}
+
+/// Found by the fuzzer: the answer said `connection: close, keep-alive`.
+#[tokio::test(start_paused = true)]
+async fn a_last_answer_to_http_1_0_says_close_and_nothing_else() {
+    let ask = |path| format!("GET {path} HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n");
+    let answers = answers([ask("/"), ask("/last"), ask("/")].concat().as_bytes()).await;
+    let connection: Vec<_> = answers.lines().filter(|line| line.starts_with("connection: ")).collect();
+    assert_eq!(connection, ["connection: keep-alive", "connection: close"], "{answers}");
+    assert_eq!(answers.matches("HTTP/1.0 200 ").count(), 2, "{answers}");
 }

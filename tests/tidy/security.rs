@@ -1,0 +1,42 @@
+//! SECURITY.md says what shows each claim, so each test that it names must be there.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use super::source::{read, root, walk};
+
+#[test]
+fn every_test_that_the_threat_model_names_is_there() {
+    let (security, tests) = (read("SECURITY.md"), tests());
+    let named: BTreeSet<_> = security.split('`').skip(1).step_by(2).filter(|name| is_test(name)).collect();
+    let missing: Vec<_> = named.iter().filter(|name| !tests.contains(**name)).collect();
+    assert!(named.len() > 50 && missing.is_empty(), "{} are named, not there: {missing:?}", named.len());
+}
+
+#[test]
+fn every_threat_is_in_the_model_once_and_has_something_to_show() {
+    let security = read("SECURITY.md");
+    let rows = security.lines().filter(|line| line.starts_with("| T"));
+    let rows: Vec<Vec<_>> = rows.map(|line| line.trim_matches('|').split(" | ").collect()).collect();
+    assert!(rows.iter().all(|cells| cells.len() == 4 && cells[3].contains('`')), "a row is not whole");
+    let threats: Vec<_> = rows.iter().map(|cells| cells[0].trim().to_owned()).collect();
+    assert_eq!(threats, (1..=24).map(|number| format!("T{number}")).collect::<Vec<_>>());
+}
+
+/// The names of tests are sentences; nothing else in the text has so many underscores.
+fn is_test(name: &str) -> bool {
+    name.matches('_').count() > 3 && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+}
+
+/// What is defined as a function, in Rust or in the chart's Python, without the prefix that the latter needs.
+fn tests() -> BTreeSet<String> {
+    let files = ["src", "tests", ".helm/tests"].iter().flat_map(|folder| walk(&root().join(folder)));
+    let texts = files.filter_map(|path| fs::read_to_string(path).ok());
+    let names = |text: String| -> Vec<String> {
+        let words: Vec<_> = text.split_ascii_whitespace().collect();
+        let definitions = words.windows(2).filter(|pair| matches!(pair[0], "fn" | "def"));
+        let name = |pair: &[&str]| pair[1].split('(').next().unwrap_or_default().to_owned();
+        definitions.map(name).map(|name| name.trim_start_matches("test_").to_owned()).collect()
+    };
+    texts.flat_map(names).collect()
+}
