@@ -91,8 +91,9 @@ fn theme() -> impl Strategy<Value = Vec<Op>> {
         3 => Just(Verdict::Ok),
         3 => Just(Verdict::No(503)),
         1 => Just(Verdict::No(429)),
-        1 => Just(Verdict::No(403)),
+        2 => Just(Verdict::No(403)),
         1 => Just(Verdict::NoBroken(403)),
+        1 => Just(Verdict::NoStore),
         1 => Just(Verdict::Truncated),
     ];
     let caller = prop_oneof![2 => who(), 1 => prop::sample::select(&SHORT[..])];
