@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test setup clients fmt lint doc unit it test-clients test-chart image fuzz supply demo run
+.PHONY: help test setup clients fmt lint doc unit it test-clients test-chart image fuzz supply soak demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -64,6 +64,9 @@ image: ## the container image, built without a registry, and tried (root, Debian
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (60)
 	@.fuzz/run
+
+soak: ## a million requests of the model, in a release build (MODEL_REQUESTS; MODEL_SEED replays a failure)
+	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model no_caller -- --nocapture
 
 supply: ## licences, crates and sources in the tree, by cargo-deny
 	@.ci/supply
