@@ -3,6 +3,7 @@
 import functools
 import json
 import pathlib
+import shutil
 import subprocess
 import tempfile
 
@@ -19,6 +20,14 @@ SHAPES = sorted((CHART / "ci").glob("*-values.yaml"))
 VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
 # Everything that is not Kubernetes' own.
 FOREIGN = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
+
+
+NO_PROMETHEUS = "prometheus and promtool are not here: run .ci/setup"
+
+
+def prometheus_tool(name):
+    """Where a program of the package prometheus is: under target/, or on the PATH. None where it is not."""
+    return shutil.which(name, path=TOOLS / "usr/bin") or shutil.which(name)
 
 
 def run(*command, **options):

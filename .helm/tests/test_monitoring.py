@@ -52,9 +52,8 @@ class Monitoring(unittest.TestCase):
         text = metrics_of_a_proxy()
         known = set(re.findall(r"^(\w+)", text, re.M)) | set(re.findall(r"^# TYPE (\w+)", text, re.M))
         files = [kit.yaml.safe_load(RULES.read_text()), json.loads(DASHBOARD.read_text())]
-        asked = {
-            name for file in files for text in expressions(file) for name in re.findall(r"connector_cache_\w+", text)
-        }
+        texts = [text for file in files for text in expressions(file)]
+        asked = {name for text in texts for name in re.findall(r"[\w:]*connector_cache_[\w:]+", text)}
         # It is there only where callers speak TLS, which the demo's do not.
         known.add("connector_cache_certificate_not_after_timestamp_seconds")
         recorded = {rule["record"] for group in files[0]["groups"] for rule in group["rules"] if "record" in rule}
@@ -75,10 +74,20 @@ class Monitoring(unittest.TestCase):
         groups = kit.yaml.safe_load(RULES.read_text())["groups"]
         rendered = kit.one(kit.render({"prometheusRule": {"enabled": True}}), "PrometheusRule")["spec"]["groups"]
         self.assertEqual(rendered, groups)
-        alerts = lambda groups: [rule.get("alert") for group in groups for rule in group["rules"]]
+        alerts = lambda groups: [rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule]
         every = alerts(groups)
         left = {"prometheusRule": {"enabled": True, "disabled": every[:1]}}
         self.assertEqual(alerts(kit.one(kit.render(left), "PrometheusRule")["spec"]["groups"]), every[1:])
+
+    def test_alerts_lead_to_a_copy_of_the_runbook_where_one_is_named(self):
+        book = "https://wiki.example/connector-cache/runbook"
+        values = {"prometheusRule": {"enabled": True, "runbookUrl": book}}
+        for group in kit.one(kit.render(values), "PrometheusRule")["spec"]["groups"]:
+            for rule in group["rules"]:
+                if "alert" in rule:
+                    self.assertEqual(rule["annotations"]["runbook_url"], f"{book}#{rule['alert'].lower()}")
+                else:
+                    self.assertNotIn("annotations", rule)
 
     def test_every_alert_says_how_bad_it_is_and_what_it_means(self):
         for group in kit.yaml.safe_load(RULES.read_text())["groups"]:

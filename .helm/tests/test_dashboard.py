@@ -1,0 +1,114 @@
+"""The dashboard is one that Grafana takes, and a real Prometheus has something to say to each of its panels."""
+
+import itertools
+import math
+import re
+import sys
+import unittest
+
+import kit
+
+sys.path.insert(0, str(kit.ROOT / ".monitoring"))
+
+import dashboard  # noqa: E402
+import stage  # noqa: E402
+
+PROMETHEUS = kit.prometheus_tool("prometheus")
+SECONDS = 15
+# Units of Grafana that the panels use.
+UNITS = {"percentunit", "reqps", "ops", "s", "d", "short", "bytes"}
+COLUMNS = 24
+
+
+class Form(unittest.TestCase):
+    def setUp(self):
+        self.dashboard = dashboard.load()
+        self.panels = list(dashboard.panels(self.dashboard))
+
+    def test_no_two_panels_have_one_id_or_one_place(self):
+        every = self.dashboard["panels"]
+        self.assertEqual(len({panel["id"] for panel in every}), len(every))
+        for one, other in itertools.combinations(every, 2):
+            self.assertFalse(overlap(one["gridPos"], other["gridPos"]), f"{one['title']}, {other['title']}")
+        for panel in every:
+            self.assertLessEqual(panel["gridPos"]["x"] + panel["gridPos"]["w"], COLUMNS, panel["title"])
+
+    def test_every_panel_has_a_title_a_description_and_a_unit(self):
+        for panel in self.panels:
+            self.assertTrue(panel["title"] and panel["description"], panel["id"])
+            self.assertIn(panel["fieldConfig"]["defaults"]["unit"], UNITS, panel["title"])
+
+    def test_every_question_goes_to_the_chosen_source_for_the_chosen_instances(self):
+        for panel in self.panels:
+            references = [target["refId"] for target in panel["targets"]]
+            self.assertEqual(len(references), len(set(references)), panel["title"])
+            for thing in (panel, *panel["targets"]):
+                self.assertEqual(thing["datasource"], {"type": "prometheus", "uid": "${datasource}"}, panel["title"])
+            for target in panel["targets"]:
+                selectors = re.findall(r"\{.*?\}", target["expr"])
+                self.assertTrue(selectors, target["expr"])
+                for selector in selectors:
+                    for name in ("namespace", "job", "instance"):
+                        self.assertIn(f'{name}=~"${name}"', selector, panel["title"])
+
+    def test_every_metric_has_a_panel(self):
+        row = r"^\| `([a-z_]+)(?:\{.*?\})?` \| (?:counter|gauge|histogram) \|"
+        metrics = re.findall(row, (kit.ROOT / "README.md").read_text(), re.M)
+        self.assertGreater(len(metrics), 20)
+        asked = " ".join(target["expr"] for panel in self.panels for target in panel["targets"])
+        self.assertEqual([name for name in metrics if f"connector_cache_{name}" not in asked], [])
+
+
+@unittest.skipUnless(PROMETHEUS, kit.NO_PROMETHEUS)
+class Live(unittest.TestCase):
+    """Seen through a real Prometheus, after some seconds of callers."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.source = cls.enterClassContext(stage.stage(PROMETHEUS, SECONDS))
+
+    def test_every_panel_shows_a_number(self):
+        for panel in dashboard.panels(dashboard.load()):
+            for target in panel["targets"]:
+                with self.subTest(panel=panel["title"], target=target["refId"]):
+                    expression = dashboard.filled(target["expr"], SECONDS)
+                    series = self.source.range(expression, SECONDS)
+                    numbers = [float(value) for one in series for _, value in one["values"]]
+                    self.assertTrue(any(map(math.isfinite, numbers)), expression)
+
+    def test_every_legend_names_labels_that_the_series_have(self):
+        for panel in dashboard.panels(dashboard.load()):
+            for target in panel["targets"]:
+                with self.subTest(panel=panel["title"], target=target["refId"]):
+                    wanted = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+                    for one in self.source.range(dashboard.filled(target["expr"], SECONDS), SECONDS):
+                        self.assertLessEqual(wanted, set(one["metric"]))
+
+    def test_every_variable_offers_something(self):
+        chosen = {}
+        for name, metric, label in dashboard.variables(dashboard.load()):
+            offered = self.source.label_values(dashboard.filled(metric, SECONDS, chosen), label)
+            self.assertTrue(offered, name)
+            # The next must offer something for this choice.
+            chosen[name] = offered[0]
+
+    def test_every_rule_can_be_worked_out(self):
+        groups = self.source.get("rules")["groups"]
+        rules = [rule for group in groups for rule in group["rules"]]
+        self.assertEqual([(rule["name"], rule.get("lastError")) for rule in rules if rule["health"] != "ok"], [])
+        recorded = [rule["name"] for rule in rules if rule["type"] == "recording"]
+        self.assertEqual([name for name in recorded if not self.source.query(name)], [])
+
+
+def overlap(one, other):
+    apart = (
+        one["x"] + one["w"] <= other["x"]
+        or other["x"] + other["w"] <= one["x"]
+        or one["y"] + one["h"] <= other["y"]
+        or other["y"] + other["h"] <= one["y"]
+    )
+    return not apart
+
+
+if __name__ == "__main__":
+    unittest.main()
