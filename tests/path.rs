@@ -168,6 +168,19 @@ async fn an_outage_is_bridged_with_what_is_stored() {
 }
 
 #[tokio::test]
+async fn a_token_near_its_end_is_forwarded_though_it_has_a_proof() {
+    let graph = graph();
+    let proxy = Proxy::before(&graph.url()).await;
+    let token = graph.token().expires_in(Duration::from_secs(120)).mint();
+    proxy.get(&path(SIGN_UP), &token).await;
+    proxy.clock.advance(Duration::from_secs(95));
+    let answer = proxy.get(&path(SIGN_UP), &token).await;
+    assert_eq!(cache_status(&answer), "connector-cache; fwd=bypass; fwd-status=200; detail=token-expiring");
+    assert_eq!((answer.status, graph.calls()), (200, 2));
+    proxy.stop().await;
+}
+
+#[tokio::test]
 async fn a_token_that_may_not_use_the_cache_is_forwarded_each_time() {
     let graph = graph();
     let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint_opaque());
