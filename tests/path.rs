@@ -168,6 +168,41 @@ async fn an_outage_is_bridged_with_what_is_stored() {
 }
 
 #[tokio::test]
+async fn a_proof_is_counted_as_live_until_its_time_is_over() {
+    let graph = graph();
+    let minute = Duration::from_secs(60);
+    let proxy = Proxy::with(&graph.url(), |config| config.freshness.proof_ttl = minute).await;
+    let token = graph.token().mint();
+    let counted = async |result| {
+        proxy.series(&format!("connector_cache_proofs_total{{result=\"{result}\"}}")).await as u64
+    };
+    for (wait, missing, live, expired) in [
+        (Duration::ZERO, 1, 0, 0),
+        (minute - Duration::from_millis(1), 1, 1, 0),
+        (Duration::from_millis(1), 1, 1, 1),
+    ] {
+        proxy.clock.advance(wait);
+        assert_eq!(proxy.get(&path(SIGN_UP), &token).await.status, 200);
+        let all = (counted("missing").await, counted("live").await, counted("expired").await);
+        assert_eq!(all, (missing, live, expired));
+    }
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_near_its_end_is_forwarded_though_it_has_a_proof() {
+    let graph = graph();
+    let proxy = Proxy::before(&graph.url()).await;
+    let token = graph.token().expires_in(Duration::from_secs(120)).mint();
+    proxy.get(&path(SIGN_UP), &token).await;
+    proxy.clock.advance(Duration::from_secs(95));
+    let answer = proxy.get(&path(SIGN_UP), &token).await;
+    assert_eq!(cache_status(&answer), "connector-cache; fwd=bypass; fwd-status=200; detail=token-expiring");
+    assert_eq!((answer.status, graph.calls()), (200, 2));
+    proxy.stop().await;
+}
+
+#[tokio::test]
 async fn a_token_that_may_not_use_the_cache_is_forwarded_each_time() {
     let graph = graph();
     let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint_opaque());

@@ -16,7 +16,8 @@ mod pen;
 use pen::Pen;
 
 const LIMIT: usize = 1 << 20;
-const CANARY: &str = "CANARY7Q";
+/// It begins with no hexadecimal digit, or `%BC` and what follows could spell it by chance.
+const CANARY: &str = "QCANARY7";
 const CHOICES: usize = 32;
 /// Nested objects and arrays that the scrubber takes.
 const DEPTH: usize = 64;
