@@ -6,6 +6,7 @@ mod kit;
 
 use std::time::Duration;
 
+use connector_cache::cache::status::ProofResult;
 use connector_cache::sandbox::{CONTOSO, FABRIKAM, Options, SIGN_UP, Sandbox, forgery};
 use http::StatusCode;
 use kit::client::{self, Client, H2};
@@ -173,17 +174,15 @@ async fn a_proof_is_counted_as_live_until_its_time_is_over() {
     let minute = Duration::from_secs(60);
     let proxy = Proxy::with(&graph.url(), |config| config.freshness.proof_ttl = minute).await;
     let token = graph.token().mint();
-    let counted = async |result| {
-        proxy.series(&format!("connector_cache_proofs_total{{result=\"{result}\"}}")).await as u64
-    };
+    let counted = |result| proxy.metrics.proofs.get(result);
     for (wait, missing, live, expired) in [
         (Duration::ZERO, 1, 0, 0),
-        (minute - Duration::from_millis(1), 1, 1, 0),
+        (Duration::from_millis(59_999), 1, 1, 0),
         (Duration::from_millis(1), 1, 1, 1),
     ] {
         proxy.clock.advance(wait);
         assert_eq!(proxy.get(&path(SIGN_UP), &token).await.status, 200);
-        let all = (counted("missing").await, counted("live").await, counted("expired").await);
+        let all = (counted(ProofResult::Missing), counted(ProofResult::Live), counted(ProofResult::Expired));
         assert_eq!(all, (missing, live, expired));
     }
     proxy.stop().await;
