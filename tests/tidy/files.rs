@@ -60,6 +60,8 @@ const PROJECT: &[&str] = &[
     "fuzz/fuzz_targets",
     ".ci",
     ".config",
+    ".monitoring",
+    "docs",
     "Cargo.toml",
     "Makefile",
     "README.md",
