@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test setup clients fmt lint doc unit it test-clients test-chart image fuzz supply soak demo run
+.PHONY: help test setup clients fmt lint doc unit it test-clients test-chart image fuzz supply soak picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -70,6 +70,9 @@ soak: ## a million requests of the model, in a release build (MODEL_REQUESTS; MO
 
 supply: ## licences, crates and sources in the tree, by cargo-deny
 	@.ci/supply
+
+picture: setup ## docs/dashboard.png: the dashboard's panels, of a real Prometheus beside the demo
+	@.monitoring/picture
 
 demo: ## a stand-in for Graph and the proxy before it; nothing else is needed
 	@cargo run --release --locked -- demo

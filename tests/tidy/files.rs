@@ -63,6 +63,8 @@ const PROJECT: &[&str] = &[
     ".deny.toml",
     ".fuzz",
     ".config",
+    ".monitoring",
+    "docs",
     "Cargo.toml",
     "Makefile",
     "README.md",
