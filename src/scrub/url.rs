@@ -149,8 +149,9 @@ fn percent_decoded(text: &str) -> Option<String> {
 /// a query of a million short pieces and a long mask would come to any length.
 const MAX_BYTES: usize = 8192;
 
-/// What parts one piece of a query from another, or would after one more decoding.
-const DELIMITERS: [char; 6] = [';', '&', '=', '?', '#', '%'];
+/// What parts one piece of a query from another, or would after one more decoding; and the backslash, which
+/// RFC 3986 has in no URL and the URL standard leaves in a query as it is.
+const DELIMITERS: [char; 7] = [';', '&', '=', '?', '#', '%', '\\'];
 
 #[cfg(test)]
 mod tests;

@@ -71,6 +71,8 @@ fn a_piece_without_a_name_is_a_value() {
         ("https://h/?a%253Dsecret=1", "https://h/?******"),
         ("https://h/?%zz=1", "https://h/?******"),
         ("https://h/?%ff=1", "https://h/?******"),
+        ("https://h/?\\sv=1", "https://h/?******"),
+        ("https://h/?a%5Cb=1&sv=1", "https://h/?******&sv=1"),
     ]);
 }
 
