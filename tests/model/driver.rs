@@ -3,15 +3,13 @@
 //! One thread, one thing at a time, each waited for until nothing moves: a request has then been answered, is
 //! held by Graph, or waits for a question that Graph holds. So a story plays the same way each time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
 
 use connector_cache::answer::{Answer, Handler};
-use connector_cache::cache::store::Selection;
 use connector_cache::clock::Clock;
-use connector_cache::identity::LabelKind;
 use connector_cache::ids::Ids;
 use connector_cache::proxy::Proxy;
 use connector_cache::run::App;
@@ -24,6 +22,7 @@ use super::cast::{START, Token};
 use super::graph::{Event, Graph, Question};
 use super::history::{History, Moment, Purge, Word};
 use super::judge::{Asking, Told};
+use super::minds::{self, Minds};
 use super::mirror::{Expected, Mirror};
 use super::op::{Condition, LATEST, Op, Story};
 use super::resource::{self, Resource};
@@ -35,7 +34,7 @@ use super::word::Verdict;
 pub type Mismatch = String;
 
 /// Where every request comes from.
-const CALLER: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+pub const CALLER: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// A story under way.
 pub struct Driver<'a> {
@@ -51,7 +50,7 @@ pub struct Driver<'a> {
     proxy: Proxy,
     clock: Clock,
     graph: Graph,
-    minds: HashMap<(Option<usize>, Option<Resource>), Verdict>,
+    minds: Minds,
     step: u64,
     next: u128,
     waiting: BTreeMap<u128, JoinHandle<()>>,
@@ -99,7 +98,7 @@ impl<'a> Driver<'a> {
             proxy: app.proxy().clone(),
             clock,
             graph,
-            minds: HashMap::new(),
+            minds: Minds::default(),
             step: 0,
             next: 1,
             waiting: BTreeMap::new(),
@@ -136,9 +135,9 @@ impl<'a> Driver<'a> {
             }
             Op::TokenEdge { who, off } => self.jump(self.cast[*who].usable_until, *off),
             Op::Mind { who, what, verdict } => {
-                self.minds.insert((*who, what.clone()), *verdict);
+                self.minds.change(*who, what.clone(), *verdict);
             }
-            Op::Heal => self.minds.clear(),
+            Op::Heal => self.minds.heal(),
             Op::Purge { flow, tenant, subject } => {
                 let flow = flow.map(resource::flow);
                 self.purge(Purge { step: self.step, flow, tenant: *tenant, subject: *subject });
@@ -215,7 +214,9 @@ impl<'a> Driver<'a> {
                 && !self.history.is_any_purge_since(held.asked.step)
                 && !self.history.is_withdrawn_between(who, what, held.asked.step, self.step)
         });
-        joined.filter(|(_, held)| held.waiters.len() <= self.story.followers).map(|(id, _)| *id)
+        // Who has no patience goes alone, as does who is one too many.
+        let followers = (!self.story.impatient).then_some(self.story.followers);
+        joined.filter(|(_, held)| followers.is_some_and(|most| held.waiters.len() <= most)).map(|(id, _)| *id)
     }
 
     /// Waits for a request's own question at Graph's door.
@@ -231,7 +232,8 @@ impl<'a> Driver<'a> {
             }
         };
         self.tally.questions += 1;
-        self.check_question(id, asking, &question)?;
+        let id_sent = Uuid::from_u128(id).to_string();
+        minds::check(&question, &self.cast[asking.who], &asking.what, &id_sent)?;
         let verdict = self.mind(asking);
         let held = Held {
             question,
@@ -243,26 +245,6 @@ impl<'a> Driver<'a> {
         };
         self.held.insert(id, held);
         Ok(())
-    }
-
-    /// Rule (g): exactly the canonical request, with this caller's token, and nothing else of the caller's.
-    fn check_question(&self, id: u128, asking: &Asking, question: &Question) -> Result<(), Mismatch> {
-        let token = format!("Bearer {}", self.cast[asking.who].text);
-        let wanted = [
-            ("client-request-id", Uuid::from_u128(id).to_string()),
-            ("authorization", token),
-            ("accept", asking.what.accept().to_owned()),
-        ];
-        for (name, value) in wanted {
-            if question.field(name) != value {
-                return Err(format!("(g) Graph was asked with {name}: {}", question.field(name)));
-            }
-        }
-        if question.target != asking.what.target() {
-            return Err(format!("(g) Graph was asked for {}", question.target));
-        }
-        let stray = question.fields.iter().find(|(name, _)| !FORWARDED.contains(&name.as_str()));
-        stray.map_or(Ok(()), |(name, _)| Err(format!("(g) Graph was sent the field {name}")))
     }
 
     /// Graph answers, and everybody who waited for it is judged.
@@ -327,27 +309,14 @@ impl<'a> Driver<'a> {
     }
 
     fn purge(&mut self, purge: Purge) {
-        let inner = self.proxy.inner();
-        let label = |kind, name: Option<&str>| name.map(|name| inner.secrets.label(kind, name));
-        inner.fetcher.store.purge(&Selection {
-            flow: purge.flow.clone(),
-            tenant: label(LabelKind::Tenant, purge.tenant),
-            subject: label(LabelKind::Subject, purge.subject),
-        });
+        setup::purge(&self.proxy, &purge);
         self.mirror.purge(&purge, self.cast);
         self.history.purge(purge);
     }
 
     /// What Graph thinks now of this token and resource.
     fn mind(&self, asking: &Asking) -> Verdict {
-        let token = &self.cast[asking.who];
-        if token.verdict == 401 || self.now().ms >= token.ends {
-            return Verdict::No(401);
-        }
-        let (who, what) = (Some(asking.who), Some(asking.what.clone()));
-        let changed = [(who, None), (who, what.clone()), (None, what), (None, None)];
-        let changed = changed.iter().find_map(|key| self.minds.get(key)).copied();
-        changed.unwrap_or(if token.verdict == 200 { Verdict::Ok } else { Verdict::No(token.verdict) })
+        self.minds.of((asking.who, &self.cast[asking.who]), &asking.what, self.now().ms)
     }
 
     /// Everything that is held is answered, and then nothing is left.
@@ -393,5 +362,3 @@ fn nth<'a>(mut keys: impl ExactSizeIterator<Item = &'a u128>, pick: u16) -> Opti
 
 /// Only a failing run waits this long.
 const PATIENCE: Duration = Duration::from_secs(3);
-const FORWARDED: [&str; 7] =
-    ["host", "authorization", "accept", "accept-encoding", "user-agent", "via", "client-request-id"];

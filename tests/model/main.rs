@@ -22,6 +22,8 @@
 //!                                        └▶ mirror: must it be so?     teeth: would a fault be found out?
 //! ```
 //!
+//! That proxy never forgets for want of room and never refuses. [`tight`] has one that does both.
+//!
 //! `MODEL_REQUESTS` is how many requests are made (20,000 unless set), `MODEL_SEED` where chance begins. A
 //! failure prints the seed that plays its story again, and the story, made as small as it gets.
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test: a failed step is a failed test")]
@@ -32,6 +34,7 @@ mod driver;
 mod graph;
 mod history;
 mod judge;
+mod minds;
 mod mirror;
 mod op;
 mod resource;
@@ -39,6 +42,7 @@ mod run;
 mod setup;
 mod tally;
 mod teeth;
+mod tight;
 mod word;
 
 #[test]

@@ -78,6 +78,11 @@ impl Mirror {
         (usable && token.usable_until.is_some_and(|end| now.ms < end)).then_some(body)
     }
 
+    /// Whether Graph's 200 to this token counts still, for whatever it was.
+    pub fn is_proven(&self, who: usize) -> bool {
+        self.proofs.keys().any(|(known, _)| *known == who)
+    }
+
     /// A word that the proxy has dealt with at `now`. Returns whether it had to be kept.
     pub fn take(
         &mut self,
