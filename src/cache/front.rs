@@ -5,7 +5,8 @@
 //! exactly this spelling. Both are judged anew each time. The store stays the authority. A memory is worth
 //! nothing as soon as
 //!
-//! * anything was purged or withdrawn since before the look-up began: the store's [`Epoch`] has moved on;
+//! * anything was purged or withdrawn, or a token lost its proofs for want of room, since before the look-up began:
+//!   the store's [`Epoch`] has moved on;
 //! * the entry has left the store or was replaced there: it says so itself;
 //! * it is a second old: the store must hear now and then what is still used, or it would evict that first.
 //!

@@ -50,7 +50,7 @@ pub struct Store {
     proofs_per_token: usize,
     /// Of the questions under way: what is purged or withdrawn meanwhile must not be stored after.
     tickets: Tickets,
-    epochs: Epochs,
+    epochs: Arc<Epochs>,
     metrics: Arc<Metrics>,
 }
 
@@ -93,7 +93,8 @@ impl Store {
         let for_grants = config.max_bytes / 5;
         let for_entries = config.max_bytes - for_grants;
         metrics.capacity.set(i64::try_from(config.max_bytes).unwrap_or(i64::MAX));
-        let counts = Arc::clone(metrics);
+        let (counts, epochs) = (Arc::clone(metrics), Arc::<Epochs>::default());
+        let evictions = Arc::clone(&epochs);
         let entries = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_entries)
@@ -120,6 +121,13 @@ impl Store {
             .max_capacity(for_grants)
             .weigher(|_: &Fingerprint, grant: &Arc<Grant>| weight(grant.weight()))
             .time_to_live(keep)
+            // A token whose proofs have left for want of room is as one that never had any: Graph's 401 to it
+            // withdraws nothing. So nobody may remember them.
+            .eviction_listener(move |_, _, cause| {
+                if cause.was_evicted() {
+                    evictions.next();
+                }
+            })
             .build();
         Self {
             entries,
@@ -127,7 +135,7 @@ impl Store {
             max_entry: for_entries,
             proofs_per_token: config.proofs_per_token,
             tickets: Tickets::default(),
-            epochs: Epochs::default(),
+            epochs,
             metrics: Arc::clone(metrics),
         }
     }

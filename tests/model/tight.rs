@@ -113,7 +113,13 @@ impl Tight<'_> {
         let id = Uuid::from_u128(u128::from(self.seen.requests));
         let ids = Ids { request: id, client: id, trace: None };
         let (proxy, proven) = (self.app.proxy().clone(), self.mirror.is_proven(who));
-        let mut answer = pin!(proxy.handle(&parts, &ids, CALLER));
+        // As the layers do it.
+        let mut answer = pin!(async {
+            match proxy.at_once(&parts, &ids) {
+                Some(answer) => answer,
+                None => proxy.handle(&parts, &ids, CALLER).await,
+            }
+        });
         let mut said = None;
         let told = loop {
             tokio::select! {
