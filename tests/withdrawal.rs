@@ -148,6 +148,22 @@ async fn after_a_401_nothing_comes_from_memory_though_the_proofs_had_left_before
     proxy.stop().await;
 }
 
+/// A token may hold so many proofs; the oldest goes. What is remembered of it must go with it.
+#[tokio::test]
+async fn after_a_403_nothing_comes_from_memory_though_the_proof_had_made_room_before() {
+    let (origin, (one, _)) = (Origin::start().await, tokens());
+    origin.any(Reply::json("{}"));
+    let proxy = Proxy::with(&origin.url(), |config| config.store.proofs_per_token = 1).await;
+    proxy.get(&path("x"), &one).await;
+    assert_eq!(cache_status(&proxy.get(&path("x"), &one).await), "connector-cache; hit; ttl=300");
+    assert_eq!(proxy.get(&path("y"), &one).await.status, 200);
+    origin.any(Reply::status(403));
+    let spelled_otherwise = path("x").replace("/beta/", "/beta//");
+    assert_eq!(proxy.get(&spelled_otherwise, &one).await.status, 403);
+    assert_eq!(proxy.get(&path("x"), &one).await.status, 403, "Graph's last word");
+    proxy.stop().await;
+}
+
 #[tokio::test]
 async fn who_asks_after_a_purge_waits_for_no_question_from_before() {
     let (origin, gate) = (Origin::start().await, Gate::new());

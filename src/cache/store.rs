@@ -266,6 +266,8 @@ impl Store {
         sabotaged!(UnheededInFlight, (), self.tickets.void(fingerprint, Some(resource)));
         let Some(grant) = self.grants.get(fingerprint) else { return false };
         if grant.proof(resource).is_none() {
+            // It may have had one that made room for others, and somebody may remember that.
+            self.epochs.next();
             return false;
         }
         self.grants.entry(*fingerprint).and_compute_with(|known| match known {
