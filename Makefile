@@ -4,7 +4,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test setup clients fmt lint doc unit it test-clients test-chart image fuzz supply soak picture demo run
+.PHONY: help test setup clients fmt lint doc unit it test-clients test-chart image fuzz supply soak mutants flood \
+	picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -67,6 +68,13 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60)
 
 soak: ## a million requests of the model, in a release build (MODEL_REQUESTS; MODEL_SEED replays a failure)
 	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model no_caller -- --nocapture
+
+mutants: ## faults planted into the code that holds the promises; does a test notice each? (MUTANTS_SET)
+	@.ci/mutants
+
+flood: ## hits with and without a flood of forged tokens, before the release build (SECONDS, HITS, FLOOD, SOURCES)
+	@cargo build --quiet --release --locked
+	@benches/flood
 
 supply: ## licences, crates and sources in the tree, by cargo-deny
 	@.ci/supply

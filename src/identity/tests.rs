@@ -258,9 +258,9 @@ fn what_graph_throttles_is_an_application_in_a_tenant() {
     let of = |payload: String| claims_of(&payload, &secrets).unwrap().application;
     let usual = of(ordinary().to_string());
     assert!(of(altered("oid", json!("o2"))) == usual, "all its users together");
-    let through_azp = altered("appid", Value::Null).replace("{", r#"{"azp":"a","#);
+    let through_azp = altered("appid", Value::Null).replace('{', r#"{"azp":"a","#);
     assert!(of(through_azp) == usual, "whichever claim names it");
-    let empty = altered("appid", json!("")).replace("{", r#"{"azp":"a","#);
+    let empty = altered("appid", json!("")).replace('{', r#"{"azp":"a","#);
     assert!(of(empty) == usual, "an empty claim is no name");
     assert!(of(altered("appid", json!("a2"))) != usual);
     assert!(of(altered("tid", json!("t2"))) != usual);
