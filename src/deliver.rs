@@ -56,10 +56,10 @@ impl Delivery<'_> {
         self.with_entry(entry, report, Some(Duration::ZERO), Some(judged.age), Outcome::Stale)
     }
 
-    /// Graph's 200. `left` is how long it may be used, where it was stored.
+    /// Graph's 200, or what its 304 renewed. `left` is how long it may be used, where it was stored.
     pub fn answered(
         &self,
-        entry: &Entry,
+        (entry, status): (&Entry, StatusCode),
         left: Option<Duration>,
         outcome: Outcome,
         forward: Forward,
@@ -67,7 +67,7 @@ impl Delivery<'_> {
     ) -> Answer {
         let report = Report {
             forward: Some(forward),
-            forward_status: Some(StatusCode::OK),
+            forward_status: Some(status),
             stored: left.is_some() && outcome != Outcome::Collapsed,
             collapsed: outcome == Outcome::Collapsed,
             detail: reason,
@@ -173,8 +173,7 @@ fn cache_control(max_age: Option<Duration>) -> HeaderValue {
 }
 
 /// Whether the caller has this representation (RFC 9110, section 13.2.2): `If-None-Match` decides where it is
-/// there, by weak comparison; `If-Modified-Since` otherwise. Graph sends no `Last-Modified` here, so the
-/// answer's own date stands for it (RFC 9111, section 4.3.2).
+/// there, by weak comparison; `If-Modified-Since` otherwise.
 fn is_unmodified(entry: &Entry, headers: &HeaderMap) -> bool {
     let mut none_match = headers.get_all(header::IF_NONE_MATCH).iter().peekable();
     if none_match.peek().is_some() {
@@ -183,7 +182,7 @@ fn is_unmodified(entry: &Entry, headers: &HeaderMap) -> bool {
     let date =
         |value: &HeaderValue| -> Option<SystemTime> { httpdate::parse_http_date(value.to_str().ok()?).ok() };
     let mut since = headers.get_all(header::IF_MODIFIED_SINCE).iter();
-    match (since.next().and_then(date), since.next(), date(&entry.date)) {
+    match (since.next().and_then(date), since.next(), date(entry.changed())) {
         (Some(since), None, Some(modified)) => modified <= since,
         _ => false,
     }

@@ -28,7 +28,8 @@ pub fn is_json(value: &HeaderValue) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-fn is_for_one_hop(headers: &HeaderMap, name: &HeaderName) -> bool {
+/// Whether `Connection` names the field: it was meant for us alone (RFC 9110, section 7.6.1).
+pub fn is_for_one_hop(headers: &HeaderMap, name: &HeaderName) -> bool {
     let mut options = headers
         .get_all(header::CONNECTION)
         .iter()

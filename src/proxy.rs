@@ -22,10 +22,11 @@ use crate::cache::key::{EntryKey, FlightKey};
 use crate::cache::report::Report;
 use crate::cache::status::{Bypass, Forward, Outcome, ProofResult};
 use crate::cache::ticket::Ticket;
+use crate::cache::vary::Presented;
 use crate::clock::Now;
 use crate::deliver::{self, Delivery};
 use crate::error::{Problem, Rejection};
-use crate::fetch::{Fetched, Fetcher, Question};
+use crate::fetch::{CallerFields, Fetched, Fetcher, Question};
 use crate::identity::{Claims, Fingerprint, Identity, Secrets};
 use crate::ids::Ids;
 use crate::resource::{ApiVersion, Resource};
@@ -96,25 +97,34 @@ impl Proxy {
         let claims = self.claims(&identity, grant.as_deref(), now);
         let unproven = grant.is_none().then_some(peer);
         let (no_store, ids) = (client.no_store, ids.clone());
-        let question = Question { resource, identity, claims, unproven, no_store, ids };
+        let (caller, stored) = (CallerFields::default(), None);
+        let question =
+            Question { resource, identity, claims, unproven, no_store, headers: caller, stored, ids };
         let claims = match question.claims {
             Ok(claims) => claims,
             Err(reason) => return self.bypass(&question, reason, &delivery).await,
         };
-        let Some(found) = self.find(grant.as_deref(), &claims, &question.resource, client, now) else {
-            return self.ask(question, Forward::UriMiss, client, &delivery).await;
+        let presented = Presented { headers, token: question.identity.fingerprint };
+        let Some(found) = self.find(grant.as_deref(), &claims, &question.resource, presented, client, now)
+        else {
+            return self.ask(question.of_caller(headers, None), Forward::UriMiss, client, &delivery).await;
         };
         match found.judgement.verdict {
             Verdict::Fresh => Ok(delivery.hit(&found.entry, &found.judgement)),
+            Verdict::StaleAccepted => Ok(delivery.stale(&found.entry, &found.judgement)),
             Verdict::StaleUsable => {
                 // The caller gets its answer now; whoever asks next gets the fresh one.
+                let question = question.of_caller(headers, Some(Arc::clone(&found.entry)));
                 let ticket = self.ticket(&question);
                 if let Seat::Lead(obligation, _) = self.seat(&question, &ticket) {
                     self.take_off(Arc::new(question), ticket, obligation);
                 }
                 Ok(delivery.stale(&found.entry, &found.judgement))
             }
-            Verdict::Forward(forward) => self.ask(question, forward, client, &delivery).await,
+            Verdict::Forward(forward) => {
+                let question = question.of_caller(headers, Some(found.entry));
+                self.ask(question, forward, client, &delivery).await
+            }
         }
     }
 
@@ -134,17 +144,19 @@ impl Proxy {
             Seat::Lead(obligation, landing) => {
                 self.take_off(Arc::clone(&question), ticket, obligation);
                 let lost = Fetched::Failed(Problem::Rejected(Rejection::Panic));
-                (landing.wait().await.unwrap_or(lost), Outcome::Miss)
+                let fetched = landing.wait().await.unwrap_or(lost);
+                let outcome = outcome(&fetched);
+                (fetched, outcome)
             }
             Seat::Follow(landing) => match timeout(self.0.follower_wait, landing.wait()).await {
-                Ok(Some(fetched)) => {
+                Ok(Some(fetched)) if self.is_for(&fetched, &question) => {
                     self.0.fetcher.metrics.collapsed.inc();
                     (fetched, Outcome::Collapsed)
                 }
-                // Whoever led is late or gone: alone rather than wait on.
-                Ok(None) | Err(_) => (self.alone(&question).await, Outcome::Miss),
+                // Whoever led is late or gone, or was given what another request chose: alone rather than wait on.
+                Ok(_) | Err(_) => self.alone(&question).await,
             },
-            Seat::Full => (self.alone(&question).await, Outcome::Miss),
+            Seat::Full => self.alone(&question).await,
         };
         if forward == Forward::Stale
             && fetched.is_outage()
@@ -163,7 +175,7 @@ impl Proxy {
         delivery: &Delivery<'_>,
     ) -> Result<Answer, Rejection> {
         self.0.fetcher.metrics.bypass.inc(reason);
-        let fetched = self.alone(question).await;
+        let (fetched, _) = self.alone(question).await;
         self.deliver(question, &fetched, Outcome::Bypass, Forward::Bypass, delivery)
     }
 
@@ -184,7 +196,7 @@ impl Proxy {
             }
             Fetched::Failed(problem) => Ok(delivery.failed(*problem, forward, now)),
             Fetched::Refused(refusal) => Ok(delivery.refused(refusal, outcome, forward, now)),
-            Fetched::Answer(entry, stored) => {
+            Fetched::Answer(entry, stored) | Fetched::Revalidated(entry, stored) => {
                 let left = match (stored, question.claims) {
                     (Ok(()), Ok(claims)) => {
                         Some(self.judge(entry, entry.asked, &claims, Control::default(), now).left)
@@ -192,7 +204,8 @@ impl Proxy {
                     _ => None,
                 };
                 let reason = question.claims.err().map(Word::as_str).or(stored.err().map(Word::as_str));
-                Ok(delivery.answered(entry, left, outcome, forward, reason))
+                let status = fetched.status().unwrap_or_default();
+                Ok(delivery.answered((entry, status), left, outcome, forward, reason))
             }
         }
     }
@@ -226,6 +239,7 @@ impl Proxy {
         grant: Option<&Grant>,
         claims: &Claims,
         resource: &Arc<Resource>,
+        presented: Presented<'_>,
         client: Control,
         now: Now,
     ) -> Option<Found> {
@@ -239,7 +253,7 @@ impl Proxy {
         let live = now.since(proof.granted) < fetcher.freshness.proof_ttl;
         fetcher.metrics.proofs.inc(if live { ProofResult::Live } else { ProofResult::Expired });
         let key = EntryKey::new(claims.principal, resource);
-        let entry = sabotaged!(NeverHits, None, fetcher.store.entry(&key))?;
+        let entry = sabotaged!(NeverHits, None, fetcher.store.entry(&key, presented))?;
         let judgement = self.judge(&entry, proof.granted, claims, client, now);
         Some(Found { entry, judgement })
     }
@@ -255,7 +269,9 @@ impl Proxy {
         let fetcher = &self.0.fetcher;
         let (claims, now) = (question.claims.ok()?, fetcher.clock.now());
         let grant = fetcher.store.grant(&question.identity.fingerprint)?;
-        let found = self.find(Some(&grant), &claims, &question.resource, Control::default(), now)?;
+        let presented = question.presented();
+        let found =
+            self.find(Some(&grant), &claims, &question.resource, presented, Control::default(), now)?;
         let left = sabotaged!(EndForgotten, Duration::MAX, claims.left(now));
         usable_on_error(&fetcher.freshness, &found.entry.lifetime, &found.judgement, left).then_some(found)
     }
@@ -271,8 +287,20 @@ impl Proxy {
     }
 
     /// Asks for one caller, and only while it waits.
-    async fn alone(&self, question: &Question) -> Fetched {
-        self.0.fetcher.fetch(question, &self.ticket(question)).await
+    async fn alone(&self, question: &Question) -> (Fetched, Outcome) {
+        let fetched = self.0.fetcher.fetch(question, &self.ticket(question)).await;
+        let outcome = outcome(&fetched);
+        (fetched, outcome)
+    }
+
+    /// Whether what another request of the same token brought may be given to this one (RFC 9111, section 4.1).
+    fn is_for(&self, fetched: &Fetched, question: &Question) -> bool {
+        match fetched {
+            Fetched::Answer(entry, _) | Fetched::Revalidated(entry, _) => {
+                self.0.fetcher.store.chooser().fits(entry.chosen(), question.presented())
+            }
+            Fetched::Refused(_) | Fetched::Failed(_) => true,
+        }
     }
 
     /// Asks in a task of its own: no caller's hang-up cancels another's answer.
@@ -285,6 +313,11 @@ impl Proxy {
             obligation.settle(fetched);
         });
     }
+}
+
+/// How whoever asked was answered.
+fn outcome(fetched: &Fetched) -> Outcome {
+    if matches!(fetched, Fetched::Revalidated(..)) { Outcome::Revalidated } else { Outcome::Miss }
 }
 
 /// Who leads or joins a flight: the token, whoever it says its bearer is (promise 3).
