@@ -187,7 +187,7 @@ impl Store {
         self.entries.entry(key).and_compute_with(|known| {
             let known = known.as_ref().map(|known| &known.value().variants);
             there = old.is_none_or(|old| known.is_some_and(|known| known.have(old)));
-            if !sabotaged!(PurgedComesBack, true, there) {
+            if !there {
                 return Op::Nop;
             }
             let variants = match known {
@@ -197,7 +197,7 @@ impl Store {
             let label = |variants| Labelled { variants, tenant: claims.tenant, subject: claims.subject };
             variants.map_or(Op::Nop, |variants| Op::Put(Arc::new(label(variants))))
         });
-        sabotaged!(PurgedComesBack, true, there)
+        there
     }
 
     fn with_proof(

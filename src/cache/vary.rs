@@ -11,7 +11,6 @@ use http::{HeaderMap, HeaderName, header};
 
 use super::status::NotStored;
 use crate::identity::Fingerprint;
-use crate::sabotage::sabotaged;
 
 /// A caller's request, as far as `Vary` may name it.
 #[derive(Clone, Copy)]
@@ -44,7 +43,6 @@ impl Chooser {
 
     /// Whether `request` would have been answered with what was chosen like this.
     pub fn fits(&self, chosen: Option<&Chosen>, request: Presented<'_>) -> bool {
-        sabotaged!(VaryIgnored, return true);
         chosen.is_none_or(|chosen| self.values(&chosen.by, request) == chosen.values)
     }
 

@@ -53,14 +53,12 @@ words! {
         NoStoreStored = "no-store-stored",
         /// An older answer that comes late replaces a newer one.
         OlderReplacesNewer = "older-replaces-newer",
-        /// A stored answer is given whatever its `Vary` names.
-        VaryIgnored = "vary-ignored",
         /// A 304 counts for the stored answer whatever it names.
         AnyNotModified = "any-304",
         /// A token asks Graph about what another of its principal was given.
         ValidatorOfAnother = "validator-of-another",
-        /// A 304 brings back what was purged while it was on its way.
-        PurgedComesBack = "purged-comes-back",
+        /// `no-cache` is not heeded where Graph's word decides.
+        NoCacheReused = "no-cache-reused",
         /// A caller's `max-stale` counts for the proof as well.
         MaxStaleWidensProof = "max-stale-widens-proof",
         /// A body is kept and given as it came.

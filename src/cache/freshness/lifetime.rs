@@ -36,7 +36,7 @@ impl Lifetime {
             Freshness::Operator => (config.ttl, control.must_revalidate),
             Freshness::Origin => (
                 origin_lifetime(headers, control, received).min(config.ttl),
-                control.must_revalidate || control.no_cache,
+                control.must_revalidate || sabotaged!(NoCacheReused, false, control.no_cache),
             ),
         };
         let initial_age = age(headers);
@@ -50,7 +50,7 @@ impl Lifetime {
 /// The freshness lifetime as RFC 9111, section 4.2.1 ranks its sources for a cache of one caller's answers, so
 /// without `s-maxage`; by heuristics where Graph says nothing (section 4.2.2).
 fn origin_lifetime(headers: &HeaderMap, control: Control, received: Now) -> Duration {
-    if control.no_cache {
+    if sabotaged!(NoCacheReused, false, control.no_cache) {
         return Duration::ZERO;
     }
     if let Some(seconds) = control.max_age {
