@@ -106,9 +106,13 @@ impl Verdict {
         format!("cache-control: {control}\r\n{etag}")
     }
 
-    /// That the body with this serial still holds; or, of [`Verdict::Other304`], that another does.
+    /// That the body with this serial still holds; or that another does, or nobody knows which.
     pub fn unchanged(self, serial: usize) -> Reply {
-        let told = self.told(if self == Self::Other304 { serial + 1_000_000 } else { serial });
+        let told = match self {
+            Self::Other304 => self.told(serial + 1_000_000),
+            Self::NotModified => String::new(),
+            _ => self.told(serial),
+        };
         Reply { bytes: format!("HTTP/1.1 304 x\r\n{told}\r\n").into_bytes(), close: false }
     }
 

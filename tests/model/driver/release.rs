@@ -51,13 +51,14 @@ impl Driver<'_> {
         let body = holds.unwrap_or(serial);
         self.history.say(Word { token, resource, asked, said, dealt: None, verdict, body, about });
         let whose = format!("P{} {:?}", self.cast[token].principal, held.asking.what);
-        let whole = || verdict.reply(serial, &whose.replace('"', "'"));
+        let anew = || verdict.reply(serial, &whose.replace('"', "'"));
         let mut reply = held.question.reply;
-        if let (Some(known), Verdict::Other304) = (about, verdict) {
+        let other = about.filter(|_| matches!(verdict, Verdict::Other304 | Verdict::NotModified));
+        if let Some(known) = other {
             let _ = reply.send(verdict.unchanged(self.history.words[known].body));
             reply = self.asked_again().await?;
         }
-        let _ = reply.send(holds.map_or_else(whole, |body| verdict.unchanged(body)));
+        let _ = reply.send(holds.map_or_else(anew, |body| verdict.unchanged(body)));
         let mut answers = Vec::new();
         for _ in 0..held.waiters.len() {
             match timeout(PATIENCE, self.done.1.recv()).await {
