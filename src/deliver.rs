@@ -14,12 +14,13 @@ use crate::answer::{Answer, TokenTag};
 use crate::cache::entry::Entry;
 use crate::cache::freshness::Judgement;
 use crate::cache::report::Report;
-use crate::cache::status::{Forward, Outcome};
+use crate::cache::status::{Forward, Instead, Outcome};
 use crate::clock::Now;
 use crate::error::{Problem, Response};
 use crate::fetch::{Fetched, Refusal};
 use crate::headers::CACHE_STATUS;
 use crate::ids::Ids;
+use crate::words::Word;
 
 /// To whom an answer goes.
 #[derive(Clone, Copy, Debug)]
@@ -33,15 +34,17 @@ pub struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    /// A fresh answer from memory.
-    pub fn hit(&self, entry: &Entry, judged: &Judgement) -> Answer {
-        let report = Report { hit: Some(seconds(judged.left)), ..Report::default() };
+    /// A fresh answer from memory; `why`, if the caller wanted something else.
+    pub fn hit(&self, entry: &Entry, judged: &Judgement, why: Option<Instead>) -> Answer {
+        let (hit, detail) = (Some(seconds(judged.left)), why.map(Word::as_str));
+        let report = Report { hit, detail, ..Report::default() };
         self.with_entry(entry, report, Some(judged.left), Some(judged.age), Outcome::Hit)
     }
 
-    /// A stale answer from memory, while Graph is asked.
-    pub fn stale(&self, entry: &Entry, judged: &Judgement) -> Answer {
-        let report = Report { hit: Some(-seconds(judged.overdue)), ..Report::default() };
+    /// A stale answer from memory, while Graph is asked or because the caller takes it so.
+    pub fn stale(&self, entry: &Entry, judged: &Judgement, why: Option<Instead>) -> Answer {
+        let (hit, detail) = (Some(-seconds(judged.overdue)), why.map(Word::as_str));
+        let report = Report { hit, detail, ..Report::default() };
         self.with_entry(entry, report, Some(Duration::ZERO), Some(judged.age), Outcome::Stale)
     }
 
@@ -50,7 +53,7 @@ impl Delivery<'_> {
         let report = Report {
             forward: Some(Forward::Stale),
             forward_status: of.status(),
-            detail: Some("stale-if-error"),
+            detail: Some(Instead::IfError.as_str()),
             ..Report::default()
         };
         self.with_entry(entry, report, Some(Duration::ZERO), Some(judged.age), Outcome::Stale)

@@ -43,7 +43,7 @@
 //! |---|---|
 //! | 4, assembly | [`run`], [`overview`], [`config`], `demo` |
 //! | 3, decision | [`proxy`] |
-//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`throttle`], [`cache::store`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`process`], [`readiness`], `sandbox` |
+//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`refresh`], [`throttle`], [`cache::store`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`process`], [`readiness`], `sandbox` |
 //! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`answer`], [`retry_after`], [`cache::key`], [`cache::entry`], [`cache::freshness`], [`cache::validation`], [`cache::vary`], [`cache::variants`], [`cache::report`] |
 //! | 0, words | [`words`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`error`], [`ids`], [`clock`] |
 //!
@@ -72,6 +72,7 @@ pub mod overview;
 pub mod process;
 pub mod proxy;
 pub mod readiness;
+pub mod refresh;
 pub mod resource;
 pub mod retry_after;
 pub mod run;

@@ -20,7 +20,7 @@ use crate::cache::flight::{Flights, Obligation, Seat};
 use crate::cache::freshness::{ClientDirectives, Judgement, Proof, Verdict, judge, usable_on_error};
 use crate::cache::key::{EntryKey, FlightKey};
 use crate::cache::report::Report;
-use crate::cache::status::{Bypass, Forward, Outcome, ProofResult};
+use crate::cache::status::{Bypass, Forward, Instead, Outcome, ProofResult};
 use crate::cache::ticket::Ticket;
 use crate::cache::vary::Presented;
 use crate::clock::Now;
@@ -29,6 +29,7 @@ use crate::error::{Problem, Rejection};
 use crate::fetch::{CallerFields, Fetched, Fetcher, Question};
 use crate::identity::{Claims, Fingerprint, Identity, Secrets};
 use crate::ids::Ids;
+use crate::refresh::{self, Refreshes};
 use crate::resource::{ApiVersion, Resource};
 use crate::sabotage::sabotaged;
 use crate::words::Word;
@@ -46,6 +47,8 @@ pub struct Inner {
     pub secrets: Secrets,
     /// Questions under way.
     pub flights: Flights<Fetched>,
+    /// How often callers may ask for Graph's word.
+    pub refreshes: Refreshes,
     /// How long a follower waits.
     pub follower_wait: Duration,
     /// The version of paths without one.
@@ -109,9 +112,10 @@ impl Proxy {
         else {
             return self.ask(question.of_caller(headers, None), Forward::UriMiss, client, &delivery).await;
         };
-        match found.judgement.verdict {
-            Verdict::Fresh => Ok(delivery.hit(&found.entry, &found.judgement)),
-            Verdict::StaleAccepted => Ok(delivery.stale(&found.entry, &found.judgement)),
+        let (verdict, why) = self.refreshed(headers, presented.token, found.judgement.verdict, now);
+        match verdict {
+            Verdict::Fresh => Ok(delivery.hit(&found.entry, &found.judgement, why)),
+            Verdict::StaleAccepted => Ok(delivery.stale(&found.entry, &found.judgement, why)),
             Verdict::StaleUsable => {
                 // The caller gets its answer now; whoever asks next gets the fresh one.
                 let question = question.of_caller(headers, Some(Arc::clone(&found.entry)));
@@ -119,12 +123,28 @@ impl Proxy {
                 if let Seat::Lead(obligation, _) = self.seat(&question, &ticket) {
                     self.take_off(Arc::new(question), ticket, obligation);
                 }
-                Ok(delivery.stale(&found.entry, &found.judgement))
+                Ok(delivery.stale(&found.entry, &found.judgement, why))
             }
             Verdict::Forward(forward) => {
                 let question = question.of_caller(headers, Some(found.entry));
                 self.ask(question, forward, client, &delivery).await
             }
+        }
+    }
+
+    /// What follows for a caller that may be given something from memory and may want Graph's word instead.
+    fn refreshed(
+        &self,
+        headers: &HeaderMap,
+        token: Fingerprint,
+        verdict: Verdict,
+        now: Now,
+    ) -> (Verdict, Option<Instead>) {
+        match verdict {
+            Verdict::Forward(_) => (verdict, None),
+            _ if !refresh::is_wanted(headers) => (verdict, None),
+            _ if self.0.refreshes.allow(token, now) => (Verdict::Forward(Forward::Request), None),
+            _ => (verdict, Some(Instead::RefreshLimit)),
         }
     }
 

@@ -59,6 +59,16 @@ words! {
 }
 
 words! {
+    /// Why an answer came from memory though Graph was asked for, or should have been.
+    pub enum Instead {
+        /// Graph failed, and what is past its time may stand in.
+        IfError = "stale-if-error",
+        /// The caller has asked for refreshes as often as `limits.refreshes_per_token` allows.
+        RefreshLimit = "refresh-limit",
+    }
+}
+
+words! {
     /// Why an answer was not stored.
     pub enum NotStored {
         /// Graph did not say 200.

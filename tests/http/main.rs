@@ -13,6 +13,7 @@ mod h2_origin;
 #[path = "../kit/mod.rs"]
 mod kit;
 mod messages;
+mod refresh;
 mod reuse;
 mod revalidation;
 mod stale;

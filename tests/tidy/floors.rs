@@ -37,6 +37,7 @@ const FLOORS: [&[&str]; 5] = [
         "origin",
         "process",
         "readiness",
+        "refresh",
         "sandbox",
         "server",
         "telemetry",
