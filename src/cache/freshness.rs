@@ -1,4 +1,5 @@
 //! May this answer be used for this caller now? Judgements of RFC 9111 and RFC 5861, pure, `now` passed in.
+//! `tests/oracle.rs` holds them beside those of another cache, and says where the two differ and why.
 
 mod lifetime;
 
