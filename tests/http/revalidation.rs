@@ -75,6 +75,25 @@ async fn l37_a_304_is_a_proof_and_makes_the_answer_fresh_for_who_asked() {
 }
 
 #[tokio::test]
+async fn l37_what_is_given_once_more_in_its_grace_is_asked_about_meanwhile() {
+    let bench = Bench::start().await;
+    bench.answers([tagged("First", "\"one\""), unchanged("\"one\"")]);
+    bench.get(&[]).await;
+    bench.proxy.clock.advance(Duration::from_secs(310));
+    assert_eq!(bench.says(&[]).await, "hit; ttl=-10");
+    bench.origin.wait_for_requests(2).await;
+    assert_eq!(asked(&bench).header("if-none-match"), Some("\"one\""));
+    within("what is stored to be fresh", async {
+        while bench.says(&[]).await != "hit; ttl=300" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(bench.origin.requests(), 2);
+    bench.stop().await;
+}
+
+#[tokio::test]
 async fn l37_a_token_is_never_asked_for_with_what_another_was_given() {
     let bench = Bench::start().await;
     bench.answers([tagged("Ada's", "\"ada\""), tagged("again", "\"again\""), named("whole")]);
