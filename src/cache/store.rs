@@ -15,12 +15,15 @@ use moka::sync::Cache;
 
 use super::entry::{Entry, Grant};
 use super::freshness::Proof;
+use super::front::{self, Epoch, Epochs, Finding};
 use super::key::EntryKey;
 use super::status::{Eviction, NotStored};
 use super::ticket::{Ticket, Tickets};
 use super::variants::Variants;
 use super::vary::{Chooser, Presented};
-use crate::identity::{Claims, Fingerprint, Label, Principal};
+use crate::answer::TokenTag;
+use crate::clock::Now;
+use crate::identity::{Claims, End, Fingerprint, Label, Principal, Spelling};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
 use crate::sabotage::sabotaged;
@@ -50,7 +53,21 @@ pub struct Store {
     /// Of the questions under way: what is purged or withdrawn meanwhile must not be stored after.
     tickets: Tickets,
     chooser: Chooser,
+    epochs: Epochs,
     metrics: Arc<Metrics>,
+}
+
+/// What the store has for a request that it has answered before.
+#[derive(Debug)]
+pub struct Recalled {
+    /// The answer.
+    pub entry: Arc<Entry>,
+    /// The token's proof for it.
+    pub proof: Proof,
+    /// When the token ends.
+    pub end: End,
+    /// The token, as the log knows it.
+    pub tag: TokenTag,
 }
 
 /// The answers of one key with whose they are, for purges.
@@ -74,11 +91,11 @@ pub struct Selection {
 
 impl Labelled {
     fn leaves_by(&self, cause: Eviction) {
-        self.variants.newest().inspect(|entry| entry.leaves_by(cause));
+        self.variants.each().for_each(|entry| entry.leaves_by(cause));
     }
 
     fn left_by(&self) -> Option<Eviction> {
-        self.variants.newest().and_then(|entry| entry.left_by())
+        self.variants.each().find_map(|entry| entry.left_by())
     }
 }
 
@@ -100,7 +117,10 @@ impl Store {
             .support_invalidation_closures()
             .eviction_listener(move |_, kept: Arc<Labelled>, cause| {
                 let cause = match cause {
-                    RemovalCause::Size => Eviction::Space,
+                    RemovalCause::Size => {
+                        kept.leaves_by(Eviction::Space);
+                        Eviction::Space
+                    }
                     RemovalCause::Expired => Eviction::Time,
                     RemovalCause::Explicit => kept.left_by().unwrap_or(Eviction::Invalidate),
                     RemovalCause::Replaced => return,
@@ -121,6 +141,7 @@ impl Store {
             proofs_per_token: config.proofs_per_token,
             tickets: Tickets::default(),
             chooser: Chooser::default(),
+            epochs: Epochs::default(),
             metrics: Arc::clone(metrics),
         }
     }
@@ -138,6 +159,29 @@ impl Store {
     /// What tells requests apart by the fields that chose an answer.
     pub fn chooser(&self) -> &Chooser {
         &self.chooser
+    }
+
+    /// What it has for a request of exactly this spelling, if this thread has looked that up a moment ago.
+    pub fn recall(&self, spelling: Spelling, now: Now) -> Option<Recalled> {
+        let Finding { entry, proof, end, tag } = front::recall(spelling, self.epochs.now(), now)?;
+        let entry = entry.upgrade().filter(|entry| entry.is_kept())?;
+        Some(Recalled { entry, proof, end, tag })
+    }
+
+    /// The present state. To be taken before the look-ups whose outcome is given to [`Store::remember`].
+    pub fn epoch(&self) -> Epoch {
+        self.epochs.now()
+    }
+
+    /// Remembers what was looked up for a request.
+    pub fn remember(&self, spelling: Spelling, epoch: Epoch, now: Now, found: &Recalled) {
+        let entry = Arc::downgrade(&found.entry);
+        front::remember(
+            spelling,
+            epoch,
+            now,
+            Finding { entry, proof: found.proof, end: found.end, tag: found.tag },
+        );
     }
 
     /// To be taken before Graph is asked.
@@ -176,6 +220,7 @@ impl Store {
             entry.leaves_by(Eviction::Invalidate);
             self.entries.invalidate(&key);
             self.grants.invalidate(&fingerprint);
+            self.epochs.next();
             return Err(NotStored::Invalidated);
         }
         Ok(())
@@ -194,6 +239,9 @@ impl Store {
                 Some(known) => known.with(entry, old),
                 None => Some(Variants::of(Arc::clone(entry))),
             };
+            if let (Some(known), Some(variants)) = (known, &variants) {
+                known.each().filter(|it| !variants.have(it)).for_each(|it| it.mark_replaced());
+            }
             let label = |variants| Labelled { variants, tenant: claims.tenant, subject: claims.subject };
             variants.map_or(Op::Nop, |variants| Op::Put(Arc::new(label(variants))))
         });
@@ -225,6 +273,7 @@ impl Store {
         let Some(grant) = self.grants.get(fingerprint) else { return false };
         self.grants.invalidate(fingerprint);
         self.drop_entries(grant.claims.principal);
+        self.epochs.next();
         true
     }
 
@@ -259,6 +308,7 @@ impl Store {
             }
         });
         self.entries.invalidate(&EntryKey::new(grant.claims.principal, resource));
+        self.epochs.next();
         true
     }
 
@@ -284,6 +334,7 @@ impl Store {
                 purged += 1;
             }
         }
+        self.epochs.next();
         self.metrics.purged.inc_by(purged);
         purged
     }
@@ -315,6 +366,7 @@ impl Store {
     pub fn drop_claimed(&self, claims: Result<Claims, super::status::Bypass>) {
         if let Ok(claims) = claims {
             self.drop_entries(claims.principal);
+            self.epochs.next();
         }
     }
 }

@@ -50,9 +50,9 @@ impl Variants {
         Some(Self(others.into()))
     }
 
-    /// The newest.
-    pub fn newest(&self) -> Option<&Arc<Entry>> {
-        self.0.first()
+    /// Each of them, the newest first.
+    pub fn each(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.0.iter()
     }
 
     /// Bytes that they take in memory, about.

@@ -12,6 +12,7 @@ async fn a_caller_with_a_proof_gets_graphs_word_and_it_is_stored() {
     for bench in [Bench::start().await, Bench::of_the_client().await] {
         bench.answers([named("old"), named("new")]);
         assert_eq!(said(&bench.get(&[WISH]).await), STORED, "a miss is a miss");
+        assert_eq!(bench.says(&[]).await, "hit; ttl=300", "and where it was found is remembered");
         let answer = bench.get(&[WISH]).await;
         assert_eq!((&*name(&answer), &*said(&answer)), ("new", "fwd=request; fwd-status=200; stored"));
         let hit = bench.get(&[]).await;
