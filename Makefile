@@ -66,7 +66,7 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60)
 	@.fuzz/run
 
 soak: ## a million requests of the model, in a release build (MODEL_REQUESTS; MODEL_SEED replays a failure)
-	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model no_caller -- --nocapture
+	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model -- --nocapture no_caller nor_does
 
 supply: ## licences, crates and sources in the tree, by cargo-deny
 	@.ci/supply

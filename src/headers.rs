@@ -40,7 +40,8 @@ pub fn numbered(text: &'static str, number: u64) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::from(whole)).unwrap_or_else(|_| HeaderValue::from_static(text))
 }
 
-fn is_for_one_hop(headers: &HeaderMap, name: &HeaderName) -> bool {
+/// Whether `Connection` names the field: it was meant for us alone (RFC 9110, section 7.6.1).
+pub fn is_for_one_hop(headers: &HeaderMap, name: &HeaderName) -> bool {
     let mut options = headers
         .get_all(header::CONNECTION)
         .iter()
