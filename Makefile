@@ -67,7 +67,7 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60)
 	@.fuzz/run
 
 soak: ## a million requests of the model, in a release build (MODEL_REQUESTS; MODEL_SEED replays a failure)
-	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model no_caller -- --nocapture
+	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model -- --nocapture no_caller nor_does
 
 mutants: ## faults planted into the code that holds the promises; does a test notice each? (MUTANTS_SET)
 	@.ci/mutants

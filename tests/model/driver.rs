@@ -3,6 +3,8 @@
 //! One thread, one thing at a time, each waited for until nothing moves: a request has then been answered, is
 //! held by Graph, or waits for a question that Graph holds. So a story plays the same way each time.
 
+mod release;
+
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::Poll;
@@ -14,17 +16,17 @@ use connector_cache::ids::Ids;
 use connector_cache::proxy::Proxy;
 use connector_cache::run::App;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, yield_now};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::cast::{START, Token};
 use super::graph::{Event, Graph, Question};
-use super::history::{History, Moment, Purge, Word};
+use super::history::{History, Moment, Purge};
 use super::judge::{Asking, Told};
-use super::minds::{self, Minds};
+use super::minds::Minds;
 use super::mirror::{Expected, Mirror};
-use super::op::{Condition, LATEST, Op, Story};
+use super::op::{Condition, LATEST, Op, Story, Wish};
 use super::resource::{self, Resource};
 use super::setup;
 use super::tally::Tally;
@@ -114,8 +116,8 @@ impl<'a> Driver<'a> {
     async fn act(&mut self, op: &Op) -> Result<(), Mismatch> {
         self.step += 1;
         match op {
-            Op::Ask { who, what, spelling, condition, hold } => {
-                self.ask(*who, what, *spelling, *condition, *hold).await?;
+            Op::Ask { who, what, spelling, condition, wish, hold } => {
+                self.ask((*who, what), *spelling, (*condition, *wish), *hold).await?;
             }
             Op::Release { pick, as_asked } => {
                 if let Some(id) = nth(self.held.keys(), *pick) {
@@ -149,19 +151,19 @@ impl<'a> Driver<'a> {
     /// A request, up to the point where it is answered or waits.
     async fn ask(
         &mut self,
-        who: usize,
-        what: &Resource,
+        (who, what): (usize, &Resource),
         spelling: u16,
-        condition: Condition,
+        (condition, wish): (Condition, Wish),
         hold: bool,
     ) -> Result<(), Mismatch> {
         let (id, now) = (self.next, self.now());
         self.next += 1;
         self.tally.requests += 1;
-        let expected =
-            self.mirror.expect(&self.history, &self.story.times, (who, &self.cast[who]), what, now);
-        let asking = Asking { who, what: what.clone(), began: now, expected, condition };
-        let parts = setup::request(&asking, &self.cast[who].text, &self.tags, spelling);
+        let (caller, times) = ((who, &self.cast[who]), &self.story.times);
+        let expected = self.mirror.expect(&self.history, times, caller, what, wish, now);
+        let about = self.mirror.about(&self.history, caller, what, now);
+        let asking = Asking { who, what: what.clone(), began: now, expected, condition, wish, about };
+        let parts = setup::request(&asking, &caller.1.text, &self.tags, (spelling, times.by_caller));
         let flights = self.flights();
         let proxy = self.proxy.clone();
         let ids = Ids { request: Uuid::from_u128(id), client: Uuid::from_u128(id), trace: None };
@@ -180,7 +182,7 @@ impl<'a> Driver<'a> {
             }
             return self.judge_at_once(&asking, &Told::of(answer), leads);
         }
-        if matches!(expected, Expected::Hit(_) | Expected::Stale(_)) {
+        if matches!(expected, Expected::Hit(_) | Expected::Stale(_) | Expected::Accepted(_)) {
             return Err(format!(
                 "(f) {} should have been answered from memory: {expected:?}",
                 self.name(who)
@@ -238,8 +240,7 @@ impl<'a> Driver<'a> {
             }
         };
         self.tally.questions += 1;
-        let id_sent = Uuid::from_u128(id).to_string();
-        minds::check(&question, &self.cast[asking.who], &asking.what, &id_sent)?;
+        self.check_question(id, asking, &question)?;
         let verdict = self.mind(asking);
         let held = Held {
             question,
@@ -250,45 +251,6 @@ impl<'a> Driver<'a> {
             waiters: BTreeMap::new(),
         };
         self.held.insert(id, held);
-        Ok(())
-    }
-
-    /// Graph answers, and everybody who waited for it is judged.
-    async fn release(&mut self, id: u128, as_asked: bool) -> Result<(), Mismatch> {
-        let Some(held) = self.held.remove(&id) else { return Ok(()) };
-        let verdict = if as_asked { held.verdict } else { self.mind(&held.asking) };
-        let said = if as_asked { held.asked.step } else { self.step };
-        let (token, resource) = (held.asking.who, held.asking.what.clone());
-        let serial =
-            self.history.say(Word { token, resource, asked: held.asked, said, dealt: None, verdict });
-        let whose = format!("P{} {:?}", self.cast[token].principal, held.asking.what);
-        let _ = held.question.reply.send(verdict.reply(serial, &whose.replace('"', "'")));
-        let mut answers = Vec::new();
-        for _ in 0..held.waiters.len() {
-            match timeout(PATIENCE, self.done.1.recv()).await {
-                Ok(Some(answer)) => answers.push(answer),
-                Ok(None) | Err(_) => return Err("a caller was left waiting".to_owned()),
-            }
-        }
-        let flights = self.held.values().filter(|held| held.flight).count();
-        let settled = timeout(PATIENCE, async {
-            while self.flights() > flights {
-                yield_now().await;
-            }
-        });
-        settled.await.map_err(|_| "a flight does not end".to_owned())?;
-        self.step += 1;
-        self.history.words[serial].dealt = Some(self.step);
-        let now = self.now();
-        let kept = self.mirror.take(&self.history, &self.story.times, self.cast, serial, now);
-        for (waiter, answer) in answers {
-            self.waiting.remove(&waiter);
-            let Some(asking) = held.waiters.get(&waiter) else {
-                return Err(format!("(d) an answer for another came to a caller of {:?}", held.asking.what));
-            };
-            self.judge(asking, &Told::of(answer), (serial, &whose, waiter != id, kept))
-                .map_err(|what| format!("{} at {:?}: {what}", self.name(asking.who), asking.what))?;
-        }
         Ok(())
     }
 
@@ -322,7 +284,9 @@ impl<'a> Driver<'a> {
 
     /// What Graph thinks now of this token and resource.
     fn mind(&self, asking: &Asking) -> Verdict {
-        self.minds.of((asking.who, &self.cast[asking.who]), &asking.what, self.now().ms)
+        let tags_count = self.story.times.by_graph || self.story.times.by_caller;
+        let first = if tags_count { TAGGED } else { Verdict::Ok };
+        self.minds.of((asking.who, &self.cast[asking.who]), &asking.what, self.now().ms, first)
     }
 
     /// Everything that is held is answered, and then nothing is left.
@@ -368,3 +332,5 @@ fn nth<'a>(mut keys: impl ExactSizeIterator<Item = &'a u128>, pick: u16) -> Opti
 
 /// Only a failing run waits this long.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// What Graph says at first where its words and tags count.
+const TAGGED: Verdict = Verdict::Lives { seconds: 600, tag: true, same: true };

@@ -22,23 +22,34 @@ impl Minds {
         self.0.clear();
     }
 
-    /// What Graph thinks now of `cast[who]` and a resource.
-    pub fn of(&self, (who, token): (usize, &Token), what: &Resource, now_ms: u64) -> Verdict {
+    /// What Graph thinks now of `cast[who]` and a resource. `first`: what it says at first to those whom it trusts.
+    pub fn of(&self, (who, token): (usize, &Token), what: &Resource, now_ms: u64, first: Verdict) -> Verdict {
         if token.verdict == 401 || now_ms >= token.ends {
             return Verdict::No(401);
         }
         let (who, what) = (Some(who), Some(what.clone()));
         let changed = [(who, None), (who, what.clone()), (None, what), (None, None)];
         let changed = changed.iter().find_map(|key| self.0.get(key)).copied();
-        changed.unwrap_or(if token.verdict == 200 { Verdict::Ok } else { Verdict::No(token.verdict) })
+        changed.unwrap_or(if token.verdict == 200 { first } else { Verdict::No(token.verdict) })
     }
 }
 
 /// Rule (g): exactly the canonical request, with this caller's token, and nothing else of the caller's.
-/// `id`: the caller's `client-request-id`.
-pub fn check(question: &Question, token: &Token, what: &Resource, id: &str) -> Result<(), String> {
+/// `id`: the caller's `client-request-id`; `tag`: Graph's own tag of what it gave to this token, if any.
+pub fn check(
+    question: &Question,
+    token: &Token,
+    what: &Resource,
+    (id, tag): (&str, &str),
+) -> Result<(), String> {
     let authorization = format!("Bearer {}", token.text);
-    let wanted = [("client-request-id", id), ("authorization", &authorization), ("accept", what.accept())];
+    let wanted = [
+        ("client-request-id", id),
+        ("authorization", &authorization),
+        ("accept", what.accept()),
+        // Graph's own tag of what it gave to this token, and nobody else's.
+        ("if-none-match", tag),
+    ];
     for (name, value) in wanted {
         if question.field(name) != value {
             return Err(format!("(g) Graph was asked with {name}: {}", question.field(name)));
@@ -51,5 +62,13 @@ pub fn check(question: &Question, token: &Token, what: &Resource, id: &str) -> R
     stray.map_or(Ok(()), |(name, _)| Err(format!("(g) Graph was sent the field {name}")))
 }
 
-const FORWARDED: [&str; 7] =
-    ["host", "authorization", "accept", "accept-encoding", "user-agent", "via", "client-request-id"];
+const FORWARDED: [&str; 8] = [
+    "host",
+    "authorization",
+    "accept",
+    "accept-encoding",
+    "user-agent",
+    "via",
+    "client-request-id",
+    "if-none-match",
+];

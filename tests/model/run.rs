@@ -8,12 +8,12 @@ use tokio::runtime::Builder;
 
 use super::cast::{TOKENS, Token, cast};
 use super::driver::Driver;
-use super::op::{Op, Story, story};
+use super::op::{Letter, Op, Story, story};
 use super::tally::Tally;
 
 /// Plays stories with at least `requests` requests in all. Fails with the smallest story that goes wrong, or,
 /// if `lax`, with the first in which a caller can see that something is wrong.
-pub fn model(requests: u64, seed: u64, lax: bool) -> Result<Tally, String> {
+pub fn model(requests: u64, seed: u64, letter: Letter, lax: bool) -> Result<Tally, String> {
     println!("MODEL_SEED={seed} MODEL_REQUESTS={requests}");
     let (cast, started) = (cast(), Instant::now());
     assert_eq!(cast.len(), TOKENS);
@@ -21,7 +21,8 @@ pub fn model(requests: u64, seed: u64, lax: bool) -> Result<Tally, String> {
     while all.requests < requests {
         // Each story has a seed of its own, so that one that fails is played again at once.
         let own = seed.wrapping_add(all.stories);
-        let story = story(LENGTH).new_tree(&mut runner(own)).map_err(|reason| reason.to_string())?.current();
+        let story =
+            story(LENGTH, letter).new_tree(&mut runner(own)).map_err(|reason| reason.to_string())?.current();
         let mut tally = Tally { stories: 1, ..Tally::default() };
         if let Err(reason) = play(&cast, &story, lax, &mut tally) {
             all += tally;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use connector_cache::budget;
+use connector_cache::cache::freshness::{ClientDirectives, Freshness};
 use connector_cache::cache::store::Selection;
 use connector_cache::config::Config;
 use connector_cache::identity::LabelKind;
@@ -13,7 +14,7 @@ use url::Url;
 
 use super::history::Purge;
 use super::judge::Asking;
-use super::op::{Condition, Story};
+use super::op::{Condition, Story, Wish};
 
 /// Waits by the real clock are long here: how long a question is held is not what the model is about.
 pub fn config(story: &Story, url: &str) -> Config {
@@ -34,6 +35,12 @@ pub fn config(story: &Story, url: &str) -> Config {
     config.freshness.proof_ttl = Duration::from_millis(story.times.proof_ttl);
     config.freshness.stale_while_revalidate = Duration::from_millis(story.times.while_revalidate);
     config.freshness.stale_if_error = Duration::from_millis(story.times.if_error);
+    if story.times.by_graph {
+        config.freshness.freshness = Freshness::Origin;
+    }
+    if story.times.by_caller {
+        config.freshness.client_directives = ClientDirectives::Honor;
+    }
     config
 }
 
@@ -63,13 +70,24 @@ pub fn purge(proxy: &Proxy, purge: &Purge) {
 }
 
 /// A request, in one of its spellings, with fields that must not reach Graph. `tags`: what callers were given.
-pub fn request(asking: &Asking, token: &str, tags: &[(String, usize)], spelling: u16) -> Parts {
+pub fn request(
+    asking: &Asking,
+    token: &str,
+    tags: &[(String, usize)],
+    (spelling, obeyed): (u16, bool),
+) -> Parts {
     let (target, accept) = asking.what.spelled(spelling);
     let mut request = Request::get(target)
         .header("authorization", format!("Bearer {token}"))
         .header("cookie", "theirs=1")
-        .header("cache-control", "no-cache, no-store")
         .header("x-forwarded-host", "elsewhere");
+    request = match asking.wish {
+        Wish::None if obeyed => request,
+        Wish::None => request.header("cache-control", "no-cache, no-store"),
+        Wish::NoCache => request.header("cache-control", "no-cache"),
+        Wish::NoStore => request.header("cache-control", "no-store"),
+        Wish::MaxStale => request.header("cache-control", "max-stale"),
+    };
     if let Some(accept) = accept {
         request = request.header("accept", accept);
     }

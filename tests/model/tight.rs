@@ -30,7 +30,7 @@ use super::history::{History, Moment, Purge, Word};
 use super::judge::{Asking, Told};
 use super::minds::{self, Minds};
 use super::mirror::{Expected, Mirror};
-use super::op::{Condition, Op, Story, story};
+use super::op::{Condition, Letter, Op, Story, Wish, story};
 use super::resource::{self, Resource};
 use super::word::{self, Verdict};
 use super::{run, setup};
@@ -107,9 +107,11 @@ impl Tight<'_> {
     async fn ask(&mut self, who: usize, what: &Resource, spelling: u16) -> Result<(), Mismatch> {
         self.seen.requests += 1;
         let (now, token) = (self.now(), &self.cast[who]);
-        let expected = self.mirror.expect(&self.history, &self.story.times, (who, token), what, now);
-        let asking = Asking { who, what: what.clone(), began: now, expected, condition: Condition::None };
-        let parts = setup::request(&asking, &token.text, &[], spelling);
+        let expected =
+            self.mirror.expect(&self.history, &self.story.times, (who, token), what, Wish::None, now);
+        let (condition, wish) = (Condition::None, Wish::None);
+        let asking = Asking { who, what: what.clone(), began: now, expected, condition, wish, about: None };
+        let parts = setup::request(&asking, &token.text, &[], (spelling, false));
         let id = Uuid::from_u128(u128::from(self.seen.requests));
         let ids = Ids { request: id, client: id, trace: None };
         let (proxy, proven) = (self.app.proxy().clone(), self.mirror.is_proven(who));
@@ -142,7 +144,7 @@ impl Tight<'_> {
             self.history.words[serial].dealt = Some(self.step);
             self.blame(who, proven, self.history.words[serial].verdict);
             let now = self.now();
-            self.mirror.take(&self.history, &self.story.times, self.cast, serial, now);
+            self.mirror.take(&self.history, &self.story.times, self.cast, (serial, Wish::None), now);
         }
         self.judge(&asking, &told, before, proven)
             .map_err(|why| format!("{} at {what:?}, {expected:?}: {why}; {told:?}", self.cast[who].name))
@@ -152,8 +154,8 @@ impl Tight<'_> {
     fn reply(&mut self, asking: &Asking, event: Event, id: Uuid) -> Result<Option<usize>, Mismatch> {
         let Event::Asked(question) = event else { return Ok(None) };
         let (now, token) = (self.now(), &self.cast[asking.who]);
-        minds::check(&question, token, &asking.what, &id.to_string())?;
-        let verdict = self.minds.of((asking.who, token), &asking.what, now.ms);
+        minds::check(&question, token, &asking.what, (&id.to_string(), ""))?;
+        let verdict = self.minds.of((asking.who, token), &asking.what, now.ms, Verdict::Ok);
         let word = Word {
             token: asking.who,
             resource: asking.what.clone(),
@@ -161,6 +163,8 @@ impl Tight<'_> {
             said: now.step,
             dealt: None,
             verdict,
+            body: self.history.words.len(),
+            about: None,
         };
         let serial = self.history.say(word);
         let _ = question.reply.send(verdict.reply(serial, &self.whose(asking)));
@@ -195,7 +199,7 @@ impl Tight<'_> {
         else {
             return Err("(b) nobody knows this body".to_owned());
         };
-        self.history.is_fit(serial, self.cast, asking.who, &asking.what, now, times.ttl + grace)?;
+        self.history.is_fit(serial, self.cast, asking.who, &asking.what, now, (&times, grace))?;
         if told.body != word::scrubbed(serial, &self.whose(asking)) {
             return Err("(b) the body is not Graph's, scrubbed".to_owned());
         }
@@ -331,7 +335,7 @@ async fn play(cast: &[Token], story: &Story, guarded: bool) -> Result<Seen, Mism
 fn bad_weather() -> Vec<Op> {
     let ask = |who, number| {
         let (what, condition) = (Resource::hot(number), Condition::None);
-        Op::Ask { who, what, spelling: 0, condition, hold: false }
+        Op::Ask { who, what, spelling: 0, condition, wish: Wish::None, hold: false }
     };
     let mind = |status| Op::Mind { who: None, what: None, verdict: Verdict::No(status) };
     let mut ops = vec![ask(LAST, 0), mind(429), ask(NEW, 0), Op::Heal, ask(LAST, 1)];
@@ -348,7 +352,8 @@ fn model(guarded: bool) -> Seen {
     let (tokens, seed, mut all) = (cast(), run::seed(), Seen::default());
     println!("MODEL_SEED={seed}");
     for own in seed.. {
-        let mut story = story(run::LENGTH).new_tree(&mut run::runner(own)).unwrap().current();
+        let mut story =
+            story(run::LENGTH, Letter::Operators).new_tree(&mut run::runner(own)).unwrap().current();
         story.ops.splice(..0, bad_weather());
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let played = runtime.block_on(play(&tokens, &story, guarded));
