@@ -2,6 +2,8 @@
 //!
 //! They are lists of what may pass, not of what may not: a field that nobody thought of stays behind.
 
+use std::time::SystemTime;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The fields of a 200 that are kept with the entry. `Content-Type` is always among them. What `Connection`
@@ -26,6 +28,11 @@ pub fn is_json(value: &HeaderValue) -> bool {
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// When an answer was made, by its `Date` (RFC 9110, section 6.6.1), where that can be read.
+pub fn date(from: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(from.get(header::DATE)?.to_str().ok()?).ok()
 }
 
 fn is_for_one_hop(headers: &HeaderMap, name: &HeaderName) -> bool {

@@ -10,6 +10,7 @@
 mod kit;
 
 mod bodies;
+mod clock;
 mod crowd;
 mod documents;
 mod framing;
