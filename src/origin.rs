@@ -144,14 +144,14 @@ impl Origin {
         let asked = timeout_at(deadline, async {
             let permit = self.permits.acquire().await.map_err(|_| OriginFault::Connect)?;
             waiting = false;
-            let head = match self.attempt(&self.pooled, resource, token, ids).await {
+            let head = match self.attempt(&self.pooled, deadline, resource, token, ids).await {
                 Err(Failure::Again(reason)) => {
                     self.metrics.origin_retries.inc(reason);
                     let client = match reason {
                         Retry::StaleConnection => &self.fresh,
                         Retry::RefusedStream => &self.pooled,
                     };
-                    self.attempt(client, resource, token, ids).await.map_err(Failure::fault)
+                    self.attempt(client, deadline, resource, token, ids).await.map_err(Failure::fault)
                 }
                 other => other.map_err(Failure::fault),
             };
@@ -178,13 +178,14 @@ impl Origin {
     async fn attempt(
         &self,
         client: &Client<Connector, Empty<Bytes>>,
+        deadline: Instant,
         resource: &Resource,
         token: &Token,
         ids: &Ids,
     ) -> Result<Head, Failure> {
         let started = Instant::now();
         let mut request = self.request(resource, token, ids).ok_or(Failure::Final(OriginFault::Protocol))?;
-        let reuse = Reuse::watch(&mut request);
+        let mut reuse = Reuse::watch(&mut request, deadline);
         let flood = interim::flood(&mut request);
         let response = tokio::select! {
             biased;

@@ -15,6 +15,8 @@ mod crowd;
 mod documents;
 mod framing;
 mod http2;
+mod network;
+mod outage;
 mod retries;
 mod sample;
 mod stage;
