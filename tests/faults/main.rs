@@ -10,6 +10,7 @@
 mod kit;
 
 mod bodies;
+mod checklist;
 mod clock;
 mod crowd;
 mod documents;
@@ -17,6 +18,7 @@ mod framing;
 mod http2;
 mod network;
 mod outage;
+mod requests;
 mod retries;
 mod sample;
 mod stage;
