@@ -14,7 +14,7 @@ pub struct Now {
     mono_ms: u64,
     wall_ms: u64,
     /// How far Graph's clock is ahead of ours.
-    behind_ms: u64,
+    behind: Duration,
 }
 
 impl Now {
@@ -31,7 +31,7 @@ impl Now {
     /// Milliseconds since the Unix epoch, as whoever makes the tokens counts them: a clock of ours that is late
     /// makes no token last longer.
     pub fn token_millis(self) -> u64 {
-        self.wall_ms.saturating_add(self.behind_ms)
+        self.wall_ms.saturating_add(millis(self.behind))
     }
 
     /// The wall clock's reading.
@@ -101,7 +101,7 @@ impl Clock {
     pub fn now(&self) -> Now {
         let (mono_ms, wall_ms) = self.0.source.read();
         let wall_ms = wall_ms.max(mono_ms.saturating_add(self.0.offset_ms.load(Relaxed)));
-        Now { mono_ms, wall_ms, behind_ms: self.0.behind_ms.load(Relaxed) }
+        Now { mono_ms, wall_ms, behind: Duration::from_millis(self.0.behind_ms.load(Relaxed)) }
     }
 
     /// How far the machine's wall clock was set back since it was last trusted.
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     fn at(mono_ms: u64, wall_ms: u64) -> Now {
-        Now { mono_ms, wall_ms, behind_ms: 0 }
+        Now { mono_ms, wall_ms, behind: Duration::ZERO }
     }
 
     #[test]
