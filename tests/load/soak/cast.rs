@@ -129,9 +129,10 @@ impl Member {
     }
 }
 
-/// One of the flows, which every tenant has.
+/// One of the flows, which every tenant has. Four of five times it is one of the first three, which everybody wants.
 pub(super) fn path_of(number: usize) -> String {
-    path(&name(number % FLOWS))
+    let flow = if number.is_multiple_of(5) { number / 5 % FLOWS } else { number % 3 };
+    path(&name(flow))
 }
 
 /// Stands in every answer of a tenant, and in no other.

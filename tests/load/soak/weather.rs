@@ -29,8 +29,9 @@ pub(super) async fn turn(world: Arc<World>) {
             }
             3 => {
                 graph.retry_after(RetryAfter::Fractional);
-                graph.throttle(Some(20));
-                "throttling"
+                graph.fault_wait(Duration::from_secs(2));
+                graph.fail_all(StatusCode::TOO_MANY_REQUESTS);
+                "429"
             }
             4 => {
                 link.go_silent();
@@ -69,7 +70,7 @@ pub(super) async fn turn(world: Arc<World>) {
         }
         link.mend();
         graph.heal();
-        graph.throttle(None);
+        graph.retry_after(RetryAfter::Whole);
         world.cast.revoke_one(graph);
         if wait(&world, Duration::from_millis(1_500)).await {
             return;
