@@ -5,9 +5,9 @@
 //! | variable | default | of |
 //! |---|---|---|
 //! | `IDLE_CONNECTIONS` | 1000 | F52: open at one time |
-//! | `DISTINCT_KEYS` | 4000 | F59: asked for under a memory limit |
+//! | `DISTINCT_KEYS` | 1500 | F59: asked for under a memory limit |
 //! | `OUTAGE_SECONDS` | 6 | F16: for how long Graph is away, in real time |
-//! | `OUTAGE_CALLERS` | 2000 | F16: how many notice nothing |
+//! | `OUTAGE_CALLERS` | 1000 | F16: how many notice nothing |
 //! | `SOAK_SECONDS` | 5 | the soak; `make soak` runs it for a minute |
 
 #![cfg(feature = "sandbox")]

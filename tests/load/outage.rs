@@ -75,7 +75,7 @@ impl Crowd {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f16_thousands_of_callers_do_not_notice_that_graph_is_away() {
-    let (seconds, callers) = (number("OUTAGE_SECONDS", 6) as u64, number("OUTAGE_CALLERS", 2_000));
+    let (seconds, callers) = (number("OUTAGE_SECONDS", 6) as u64, number("OUTAGE_CALLERS", 1_000));
     let graph = Sandbox::start(Options::default()).unwrap();
     let link = Link::to(graph.address()).await;
     let url = format!("http://{}", link.address());

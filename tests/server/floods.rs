@@ -108,7 +108,7 @@ async fn f50_others_are_answered_while_connections_flood() {
         assert_eq!(other.get("/a").await.status(), 200);
         slowest = slowest.max(began.elapsed());
     }
-    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
     for flood in flooding {
         flood.await.unwrap();
     }
