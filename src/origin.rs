@@ -13,7 +13,8 @@ mod interim;
 mod tls;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -74,7 +75,9 @@ impl Default for Config {
 /// Graph, as this process reaches it.
 #[derive(Debug)]
 pub struct Origin {
-    pooled: Client<Connector, Empty<Bytes>>,
+    pool: RwLock<Pool>,
+    connector: Connector,
+    in_flight: usize,
     /// Each question on a connection of its own: where one from the pool was stale, the next may be as well.
     fresh: Client<Connector, Empty<Bytes>>,
     base: String,
@@ -82,6 +85,13 @@ pub struct Origin {
     timeout: Duration,
     max_body: usize,
     metrics: Arc<Metrics>,
+}
+
+/// Connections that may be used again, and how many pools there were before.
+#[derive(Clone, Debug)]
+struct Pool {
+    number: u64,
+    client: Client<Connector, Empty<Bytes>>,
 }
 
 /// What Graph said. The header fields are its own: whoever passes one on picks it from a list.
@@ -114,22 +124,11 @@ impl Origin {
     pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
         let base = config.base_url.as_str().trim_end_matches('/').to_owned();
         let connector = Connector::new(config)?;
-        let client = |idle| {
-            Client::builder(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(POOL_IDLE)
-                .pool_max_idle_per_host(idle)
-                .http1_max_buf_size(HEAD_BYTES)
-                .http2_max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
-                .http2_keep_alive_interval(KEEP_ALIVE)
-                // A second attempt is ours to judge and to count.
-                .retry_canceled_requests(false)
-                .build(connector.clone())
-        };
         Ok(Self {
-            pooled: client(config.in_flight),
-            fresh: client(0),
+            pool: RwLock::new(Pool { number: 0, client: client(&connector, config.in_flight) }),
+            fresh: client(&connector, 0),
+            connector,
+            in_flight: config.in_flight,
             base,
             permits: Semaphore::new(config.in_flight),
             timeout: config.timeout,
@@ -141,17 +140,21 @@ impl Origin {
     /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`.
     pub async fn ask(&self, resource: &Resource, token: &Token, ids: &Ids) -> Result<OriginAnswer, Problem> {
         let (mut waiting, deadline) = (true, Instant::now() + self.timeout);
+        let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let dead = AtomicBool::new(false);
         let asked = timeout_at(deadline, async {
             let permit = self.permits.acquire().await.map_err(|_| OriginFault::Connect)?;
             waiting = false;
-            let head = match self.attempt(&self.pooled, deadline, resource, token, ids).await {
+            let head = match self.attempt(&pool.client, (deadline, &dead), resource, token, ids).await {
                 Err(Failure::Again(reason)) => {
                     self.metrics.origin_retries.inc(reason);
                     let client = match reason {
                         Retry::StaleConnection => &self.fresh,
-                        Retry::RefusedStream => &self.pooled,
+                        Retry::RefusedStream => &pool.client,
                     };
-                    self.attempt(client, deadline, resource, token, ids).await.map_err(Failure::fault)
+                    self.attempt(client, (deadline, &dead), resource, token, ids)
+                        .await
+                        .map_err(Failure::fault)
                 }
                 other => other.map_err(Failure::fault),
             };
@@ -165,6 +168,9 @@ impl Origin {
             }
             Err(fault) => Err(fault),
         };
+        if dead.into_inner() {
+            self.renew(&pool);
+        }
         if waiting && result.is_err() {
             return Err(Problem::Rejected(Rejection::Overloaded));
         }
@@ -174,18 +180,27 @@ impl Origin {
         })
     }
 
+    /// Leaves a pool of which one connection died without a word: the others may have died with it, and each would
+    /// cost a question its deadline. Whoever is under way on one of them keeps it.
+    fn renew(&self, old: &Pool) {
+        let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
+        if pool.number == old.number {
+            *pool = Pool { number: old.number + 1, client: client(&self.connector, self.in_flight) };
+        }
+    }
+
     /// Asks, and waits for the head of the answer. Returns when it began to, too.
     async fn attempt(
         &self,
         client: &Client<Connector, Empty<Bytes>>,
-        deadline: Instant,
+        (deadline, dead): (Instant, &AtomicBool),
         resource: &Resource,
         token: &Token,
         ids: &Ids,
     ) -> Result<Head, Failure> {
         let started = Instant::now();
         let mut request = self.request(resource, token, ids).ok_or(Failure::Final(OriginFault::Protocol))?;
-        let mut reuse = Reuse::watch(&mut request, deadline);
+        let mut reuse = Reuse::watch(&mut request, deadline, dead);
         let flood = interim::flood(&mut request);
         let response = tokio::select! {
             biased;
@@ -247,6 +262,21 @@ impl Origin {
     }
 }
 
+/// Keeps at most so many idle connections.
+fn client(connector: &Connector, idle: usize) -> Client<Connector, Empty<Bytes>> {
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(idle)
+        .http1_max_buf_size(HEAD_BYTES)
+        .http2_max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        // A second attempt is ours to judge and to count.
+        .retry_canceled_requests(false)
+        .build(connector.clone())
+}
+
 /// An attempt that failed, and whether nothing was received in a way that allows another.
 #[derive(Debug)]
 enum Failure {
@@ -267,7 +297,7 @@ impl Failure {
 /// A GET may be asked again when the server refused to look at it, or when the connection came from the pool
 /// and ended without a word (RFC 9110, section 9.2.2; RFC 9113, section 8.7). Any other retry would multiply the
 /// load of a server in trouble.
-fn failure(error: &legacy::Error, reuse: &Reuse) -> Failure {
+fn failure(error: &legacy::Error, reuse: &Reuse<'_>) -> Failure {
     if fault::refused_unseen(error) {
         return Failure::Again(Retry::RefusedStream);
     }

@@ -41,17 +41,19 @@ struct Heard {
 
 /// Tells whether a request went out on a connection that had gone stale in the pool. Dropped without an answer
 /// when the answer was due, it takes the connection out of the pool: one that died without a word would keep
-/// every further question waiting as long, until HTTP/2's pings or TCP's give it up.
-pub(super) struct Reuse {
+/// every further question waiting as long, until HTTP/2's pings or TCP's give it up. Whether it came from the pool,
+/// and so died there, is told in `dead`.
+pub(super) struct Reuse<'a> {
     connection: CaptureConnection,
     deadline: Instant,
+    dead: &'a AtomicBool,
     answered: bool,
 }
 
-impl Reuse {
+impl<'a> Reuse<'a> {
     /// To be called before the request is sent, which is to be answered by the deadline.
-    pub(super) fn watch<B>(request: &mut Request<B>, deadline: Instant) -> Self {
-        Self { connection: capture_connection(request), deadline, answered: false }
+    pub(super) fn watch<B>(request: &mut Request<B>, deadline: Instant, dead: &'a AtomicBool) -> Self {
+        Self { connection: capture_connection(request), deadline, dead, answered: false }
     }
 
     /// To be called after the request failed: the connection had answered before, and was silent this time.
@@ -83,10 +85,11 @@ impl Reuse {
     }
 }
 
-impl Drop for Reuse {
+impl Drop for Reuse<'_> {
     fn drop(&mut self) {
         if !self.answered && Instant::now() >= self.deadline {
             self.discard();
+            self.dead.store(self.was_stale(), Relaxed);
         }
     }
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use connector_cache::config::Config;
 use connector_cache::error::OriginFault;
 
+use futures_util::future::join_all;
+
 use crate::kit::client::{Client, Response};
 use crate::kit::h2::{Act, H2Origin};
 use crate::kit::link::Link;
@@ -130,6 +132,29 @@ async fn f22_a_connection_that_died_in_the_pool_without_a_word_costs_one_answer(
     assert!(began.elapsed() < DEADLINE, "{:?}", began.elapsed());
     assert_eq!(far.proxy.metrics.origin_errors.get(OriginFault::Timeout), 1);
     assert_eq!(far.link.connections(), 2);
+    far.clear().await;
+}
+
+#[tokio::test]
+async fn f22_a_whole_pool_that_died_without_a_word_costs_one_answer() {
+    let far = Far::with(short).await;
+    let gate = crate::kit::gate::Gate::new();
+    far.origin.any(sound().held_until(&gate));
+    // Ten at once are ten connections.
+    let tokens: Vec<_> = (0..10).map(|n| token::mint(&format!("caller-{n}"))).collect();
+    let asks = join_all(tokens.iter().map(|token| far.proxy.read(token)));
+    let opening = async {
+        far.origin.wait_for_requests(10).await;
+        gate.open();
+    };
+    let (answers, ()) = within("ten answers", async { tokio::join!(asks, opening) }).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert_eq!(far.link.connections(), 10);
+    far.link.go_silent();
+    assert_eq!(far.ask("late").await.status, 504);
+    for subject in ["a", "b", "c"] {
+        assert_eq!(far.ask(subject).await.status, 200, "the nine others are left, too");
+    }
     far.clear().await;
 }
 
