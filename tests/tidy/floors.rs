@@ -26,6 +26,7 @@ const FLOORS: [&[&str]; 5] = [
         "admin",
         "budget",
         "cache/flight",
+        "cache/front",
         "cache/store",
         "cache/ticket",
         "deliver",
