@@ -2,6 +2,7 @@
 //!
 //! They are lists of what may pass, not of what may not: a field that nobody thought of stays behind.
 
+use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -17,6 +18,15 @@ pub fn kept(from: &HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
         Some((name.clone(), value.clone()))
     });
     std::iter::once((header::CONTENT_TYPE, content_type)).chain(others).collect()
+}
+
+/// What [`kept`] nearly always comes to, in one place for all entries.
+pub fn usual() -> Arc<[(HeaderName, HeaderValue)]> {
+    static USUAL: LazyLock<Arc<[(HeaderName, HeaderValue)]>> = LazyLock::new(|| {
+        let [content_type, .., odata] = USUAL_VALUES.map(HeaderValue::from_static);
+        Arc::new([(header::CONTENT_TYPE, content_type), (ODATA_VERSION, odata)])
+    });
+    Arc::clone(&USUAL)
 }
 
 /// Every challenge of a 401 or 403, untouched (RFC 9110, section 11.6.1).
@@ -37,7 +47,7 @@ pub fn is_json(value: &HeaderValue) -> bool {
 pub fn pack<'a>(values: impl IntoIterator<Item = &'a mut HeaderValue>) {
     let mut rest = Vec::new();
     for value in values {
-        match USUAL.iter().find(|usual| value.as_bytes() == usual.as_bytes()) {
+        match USUAL_VALUES.iter().find(|usual| value.as_bytes() == usual.as_bytes()) {
             Some(usual) => *value = HeaderValue::from_static(usual),
             None => rest.push(value),
         }
@@ -96,7 +106,7 @@ static KEPT: [HeaderName; 3] =
     [ODATA_VERSION, HeaderName::from_static("deprecation"), HeaderName::from_static("sunset")];
 const VALUE_LENGTH: usize = 256;
 /// What Graph says in nearly every answer: its content types, and the version of OData.
-const USUAL: [&str; 5] = [
+const USUAL_VALUES: [&str; 5] = [
     "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
     "application/json;odata.metadata=none;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
     "application/json;odata.metadata=full;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",

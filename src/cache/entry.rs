@@ -31,7 +31,7 @@ pub struct Entry {
     /// Graph's `Date`, or that of the answer's arrival.
     pub date: HeaderValue,
     /// The fields of Graph's answer that are passed on.
-    pub headers: Box<[(HeaderName, HeaderValue)]>,
+    pub headers: Arc<[(HeaderName, HeaderValue)]>,
     /// Graph's own id of the request that brought this answer, a GUID.
     pub origin_request_id: Option<HeaderValue>,
     /// When Graph was asked.
@@ -60,7 +60,7 @@ impl Entry {
             length: HeaderValue::from(body.len()),
             etag: etag(body.as_bytes(), scrubber.policy()),
             date: date.unwrap_or_else(|| http_date(asked)),
-            headers: headers::kept(from),
+            headers: headers::usual(),
             origin_request_id: from.get(REQUEST_ID).filter(|id| guid(id).is_some()).cloned(),
             body,
             asked,
@@ -69,9 +69,13 @@ impl Entry {
             chosen: None,
             left_by: AtomicU8::new(NOT_SAID),
         };
+        let mut kept = headers::kept(from);
         let own = [&mut entry.length, &mut entry.etag, &mut entry.date].into_iter();
-        let passed_on = entry.headers.iter_mut().map(|(_, value)| value);
+        let passed_on = kept.iter_mut().map(|(_, value)| value);
         headers::pack(own.chain(passed_on).chain(&mut entry.origin_request_id));
+        if *kept != *entry.headers {
+            entry.headers = kept.into();
+        }
         entry
     }
 

@@ -48,6 +48,8 @@ impl Default for Config {
 pub struct Store {
     entries: Cache<EntryKey, Arc<Labelled>>,
     grants: Cache<Fingerprint, Arc<Grant>>,
+    /// The resources that entries and proofs are of, each once: many callers ask for the same few.
+    resources: Cache<Arc<Resource>, Arc<Resource>>,
     max_entry: u64,
     proofs_per_token: usize,
     /// Of the questions under way: what is purged or withdrawn meanwhile must not be stored after.
@@ -145,6 +147,7 @@ impl Store {
         Self {
             entries,
             grants,
+            resources: Cache::new(RESOURCES),
             max_entry: for_entries,
             proofs_per_token: config.proofs_per_token,
             tickets: Tickets::default(),
@@ -208,6 +211,7 @@ impl Store {
         old: Option<&Arc<Entry>>,
         ticket: &Ticket,
     ) -> Result<(), NotStored> {
+        let resource = &self.resources.get_with_by_ref(resource, || Arc::clone(resource));
         let key = EntryKey::new(claims.principal, resource);
         if u64::try_from(entry.weight()).unwrap_or(u64::MAX) > self.max_entry {
             return Err(NotStored::TooLarge);
@@ -388,3 +392,5 @@ fn weight(bytes: usize) -> u32 {
 
 /// Bytes of moka's own nodes, its hash table and the reference counts, for one pair: an estimate on the high side.
 const OVERHEAD: usize = 320;
+/// Past that the one longest unasked for is held once more by each who asks for it again.
+const RESOURCES: u64 = 10_000;
