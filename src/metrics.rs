@@ -53,7 +53,7 @@ pub struct Metrics {
     pub origin_errors: Family<OriginFault>,
     /// Second attempts, by reason.
     pub origin_retries: Family<Retry>,
-    /// Throttle gates that are closed now.
+    /// Throttle gates that let nobody through now.
     pub throttle_gates: IntGauge,
     /// Entries that operators purged.
     pub purged: IntCounter,
@@ -119,7 +119,7 @@ impl Metrics {
             )?,
             origin_errors: Family::new(r, "origin_errors_total", "Attempts at Graph that failed.", "reason")?,
             origin_retries: Family::new(r, "origin_retries_total", "Second attempts at Graph.", "reason")?,
-            throttle_gates: gauge(r, "throttle_gates", "Throttle gates that are closed now.")?,
+            throttle_gates: gauge(r, "throttle_gates", "Throttle gates that let nobody through now.")?,
             purged: counter(r, "purged_entries_total", "Entries that operators purged.")?,
             reloads: Family::new(
                 r,

@@ -138,13 +138,17 @@ impl Origin {
         })
     }
 
-    /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`.
+    /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`. Whoever finds every place
+    /// taken waits for half of that, so that the other half is left for Graph.
     pub async fn ask(&self, resource: &Resource, token: &Token, ids: &Ids) -> Result<OriginAnswer, Problem> {
-        let (mut waiting, deadline) = (true, Instant::now() + self.timeout);
+        let (now, time) = (Instant::now(), self.timeout);
+        // A place that comes free at the end comes too late: Graph would be asked in vain, and blamed for it.
+        let Ok(Ok(_permit)) = timeout_at(now + time / 2, self.permits.acquire()).await else {
+            return Err(Problem::Rejected(Rejection::Overloaded));
+        };
+        let deadline = now + time;
         let asked = timeout_at(deadline, async {
-            let permit = self.permits.acquire().await.map_err(|_| OriginFault::Connect)?;
-            waiting = false;
-            let head = match self.attempt(&self.pooled, resource, token, ids).await {
+            match self.attempt(&self.pooled, resource, token, ids).await {
                 Err(Failure::Again(reason)) => {
                     self.metrics.origin_retries.inc(reason);
                     let client = match reason {
@@ -154,20 +158,16 @@ impl Origin {
                     self.attempt(client, resource, token, ids).await.map_err(Failure::fault)
                 }
                 other => other.map_err(Failure::fault),
-            };
-            Ok((head?, permit))
+            }
         });
         let result = match asked.await.unwrap_or(Err(OriginFault::Timeout)) {
-            Ok(((response, started), _permit)) => {
+            Ok((response, started)) => {
                 let answer = self.receive(response, deadline).await;
                 self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
                 answer
             }
             Err(fault) => Err(fault),
         };
-        if waiting && result.is_err() {
-            return Err(Problem::Rejected(Rejection::Overloaded));
-        }
         result.map_err(|fault| {
             self.metrics.origin_errors.inc(fault);
             Problem::Origin(fault)
