@@ -10,6 +10,7 @@ mod conn;
 mod connect;
 mod fault;
 mod interim;
+mod resolve;
 mod tls;
 
 use std::path::PathBuf;

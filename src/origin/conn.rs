@@ -5,6 +5,7 @@
 //! known that the request was not looked at.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,10 +13,14 @@ use std::task::{Context, Poll};
 
 use http::{Extensions, Request};
 use hyper_rustls::MaybeHttpsStream;
-use hyper_util::client::legacy::connect::{CaptureConnection, Connected, Connection, capture_connection};
+use hyper_util::client::legacy::connect::{
+    CaptureConnection, Connected, Connection, HttpInfo, capture_connection,
+};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use super::resolve::Memory;
 
 /// The bytes below HTTP, in clear.
 pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -27,11 +32,14 @@ pub(super) struct Conn {
 }
 
 /// What has come over a connection so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Past(Arc<Heard>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Heard {
+    /// Whom it leads to, and who wants to know that this is a good address.
+    peer: Option<IpAddr>,
+    memory: Arc<Memory>,
     /// It has brought an answer.
     answered: AtomicBool,
     /// Bytes have come since the last were sent. TLS's own are not among them.
@@ -56,6 +64,7 @@ impl Reuse {
     pub(super) fn answered(&self) {
         if let Some(past) = self.past() {
             past.0.answered.store(true, Relaxed);
+            past.0.peer.map(|peer| past.0.memory.confirm(peer));
         }
     }
 
@@ -76,9 +85,14 @@ impl Reuse {
 }
 
 impl Conn {
-    /// A connection that was just made.
-    pub(super) fn new(stream: Stream) -> Self {
-        Self { stream: TokioIo::new(stream), past: Past::default() }
+    /// A connection that was just made. Its address goes into `memory`.
+    pub(super) fn new(stream: Stream, memory: Arc<Memory>) -> Self {
+        let mut extensions = Extensions::new();
+        stream.connected().get_extras(&mut extensions);
+        let peer = extensions.get().map(|info: &HttpInfo| info.remote_addr().ip());
+        peer.into_iter().for_each(|peer| memory.reached(peer));
+        let heard = Heard { peer, memory, answered: AtomicBool::default(), speaks: AtomicBool::default() };
+        Self { stream: TokioIo::new(stream), past: Past(Arc::new(heard)) }
     }
 }
 
