@@ -16,9 +16,10 @@ use moka::sync::Cache;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use self::address::{Address, Failures, network};
+use self::address::{Address, Failures};
 use crate::clock::{Clock, Now};
 use crate::error::Rejection;
+use crate::network::network;
 use crate::origin;
 
 /// What the budget needs to know.
@@ -69,7 +70,7 @@ impl Budget {
             all: Failures::new(config.failures),
             addresses: Cache::builder().max_capacity(ADDRESSES).time_to_idle(FORGOTTEN_AFTER).build(),
             config: config.clone(),
-            wait: origin.timeout,
+            wait: origin.timeout / 2,
             clock,
         }
     }

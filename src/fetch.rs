@@ -110,7 +110,7 @@ pub struct Fetcher {
     /// What every answer passes.
     pub scrubber: Scrubber,
     /// How long answers are kept.
-    pub freshness: freshness::Config,
+    pub freshness: freshness::Dials,
     /// The time.
     pub clock: Clock,
     /// What is counted.
@@ -174,6 +174,7 @@ impl Fetcher {
                 | Fault::ConnectTimeout
                 | Fault::Tls
                 | Fault::Reset
+                | Fault::FirstByte
                 | Fault::Timeout,
             )) => Some(Outcome::Failed),
             Err(Problem::Origin(_)) => Some(Outcome::Answered),
@@ -193,9 +194,9 @@ impl Fetcher {
                 self.metrics.origin_errors.inc(OriginFault::Unscrubbable);
                 return Fetched::Failed(problem);
             }
-            Err(fault) => return Fetched::Failed(Problem::Origin(*fault)),
+            Err(problem) => return Fetched::Failed(*problem),
         };
-        let lifetime = Lifetime::of(&answer.headers, &self.freshness);
+        let lifetime = Lifetime::of(&answer.headers, &self.freshness.now());
         let kept_for = lifetime.unwrap_or(Lifetime::NONE);
         let entry = Arc::new(Entry::new(scrubbed.body, &self.scrubber, &answer.headers, kept_for, asked));
         let stored = lifetime.and_then(|_| self.admit(question, &entry, ticket));
@@ -283,7 +284,7 @@ impl Fetcher {
     fn keep_no(&self, question: &Question, fetched: &Fetched, ticket: &Ticket, asked: Now) {
         if let Fetched::Refused(refusal) = fetched
             && let (Some(body), Ok(lifetime)) =
-                (&refusal.body, Lifetime::of(&refusal.headers, &self.freshness))
+                (&refusal.body, Lifetime::of(&refusal.headers, &self.freshness.now()))
         {
             let entry = Entry::new(body.clone(), &self.scrubber, &refusal.headers, lifetime, asked);
             let _ = self.admit(question, &Arc::new(entry), ticket);

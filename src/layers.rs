@@ -3,13 +3,13 @@
 //!
 //! Nothing here knows what is asked for or where the answer comes from.
 
+mod dials;
 mod record;
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -25,35 +25,48 @@ use crate::error::{Problem, Rejection, Response};
 use crate::ids::{CLIENT_REQUEST_ID, Ids, REQUEST_ID, guid};
 use crate::message;
 use crate::metrics::Metrics;
+use crate::room::Room;
 use crate::server::{Limits, Service};
 use crate::telemetry::Access;
+pub use dials::Dials;
 use record::Record;
 
 /// A handler in its layers.
 pub struct Stack<H> {
     handler: Arc<H>,
     metrics: Arc<Metrics>,
-    access: Access,
-    message: message::Limits,
-    deadline: Duration,
+    dials: Arc<Dials>,
+    room: Room,
 }
 
 impl<H: Handler> Stack<H> {
     /// Puts the layers around `handler`.
     pub fn new(handler: Arc<H>, metrics: Arc<Metrics>, access: Access, limits: &Limits) -> Self {
-        let message = message::Limits { target_bytes: limits.target_bytes, headers: limits.headers };
-        Self { handler, metrics, access, message, deadline: limits.request_timeout }
+        let dials = Arc::new(Dials::new(access, limits));
+        Self { handler, metrics, dials, room: Room::new(usize::MAX) }
+    }
+
+    /// Lets large answers go out only while there is `room`.
+    #[must_use]
+    pub fn within(self, room: Room) -> Self {
+        Self { room, ..self }
+    }
+
+    /// What may be changed while requests go by.
+    pub fn dials(&self) -> &Arc<Dials> {
+        &self.dials
     }
 
     /// Answers one request. `has_body`: more than its head is to come.
     pub async fn respond(&self, request: &Parts, has_body: bool, peer: IpAddr) -> Response {
         let ids = Ids::of(&request.headers);
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
-        let mut record = Record::begin(&self.metrics, self.access, request, &ids);
-        let answer = match message::check(request, has_body, &self.message) {
+        let mut record = Record::begin(&self.metrics, self.dials.access.get(), request, &ids);
+        let answer = match message::check(request, has_body, &self.dials.message()) {
             Ok(()) => self.handle(request, &ids, peer).await,
             Err(reason) => self.reject(reason, &ids),
         };
+        let answer = self.make_room(answer, &ids);
         record.end(&answer);
         let mut response = answer.response;
         dress(response.headers_mut(), request, &ids);
@@ -71,7 +84,7 @@ impl<H: Handler> Stack<H> {
         // A hit is there at the first look: it needs no timer.
         let answer = match answer.as_mut().now_or_never() {
             Some(answer) => Ok(answer),
-            None => tokio::time::timeout(self.deadline, answer).await,
+            None => tokio::time::timeout(self.dials.deadline.get(), answer).await,
         };
         match answer {
             Ok(Ok(answer)) => answer,
@@ -79,6 +92,21 @@ impl<H: Handler> Stack<H> {
             Ok(Err(_)) => self.reject(Rejection::Panic, ids),
             Err(_) => self.reject(Rejection::Deadline, ids),
         }
+    }
+
+    /// A large answer takes room until the last of it is written. A small one takes none: the connections and
+    /// streams that there may be bound those.
+    fn make_room(&self, mut answer: Answer, ids: &Ids) -> Answer {
+        let length = answer.response.body().size_hint().lower();
+        if length <= SMALL {
+            return answer;
+        }
+        let Ok(held) = self.room.take(usize::try_from(length).unwrap_or(usize::MAX)) else {
+            return self.reject(Rejection::BytesInFlight, ids);
+        };
+        let body = std::mem::take(answer.response.body_mut()).into_inner().unwrap_or_default();
+        *answer.response.body_mut() = Full::new(held.tie(body));
+        answer
     }
 
     fn reject(&self, reason: Rejection, ids: &Ids) -> Answer {
@@ -127,6 +155,8 @@ fn without_body(mut response: Response) -> Response {
     response
 }
 
+/// An answer of Graph's has a few KiB, so a hit has nothing to do with the others.
+const SMALL: u64 = 16 << 10;
 static CLIENT_ID: HeaderName = HeaderName::from_static(CLIENT_REQUEST_ID);
 static OUR_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
 

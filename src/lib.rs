@@ -40,11 +40,11 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 4, assembly | [`run`], [`overview`], [`config`], `demo` |
+//! | 4, assembly | [`run`], [`reload`], [`overview`], [`config`], `demo` |
 //! | 3, decision | [`proxy`] |
 //! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`throttle`], [`cache::store`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`process`], [`readiness`], `sandbox` |
-//! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`answer`], [`retry_after`], [`cache::key`], [`cache::entry`], [`cache::freshness`], [`cache::report`] |
-//! | 0, words | [`words`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`error`], [`ids`], [`clock`] |
+//! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`answer`], [`retry_after`], [`files`], [`cache::key`], [`cache::entry`], [`cache::freshness`], [`cache::report`] |
+//! | 0, words | [`words`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`error`], [`ids`], [`clock`], [`dial`], [`network`], [`room`] |
 //!
 //! `sandbox` (a stand-in for Graph) and `demo` are there with the feature `sandbox`, which is on by default and
 //! off in the image.
@@ -56,23 +56,28 @@ pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod deliver;
+pub mod dial;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 pub mod error;
 pub mod fetch;
+pub mod files;
 pub mod headers;
 pub mod identity;
 pub mod ids;
 pub mod layers;
 pub mod message;
 pub mod metrics;
+pub mod network;
 pub mod origin;
 pub mod overview;
 pub mod process;
 pub mod proxy;
 pub mod readiness;
+pub mod reload;
 pub mod resource;
 pub mod retry_after;
+pub mod room;
 pub mod run;
 pub mod sabotage;
 #[cfg(feature = "sandbox")]

@@ -63,6 +63,8 @@ pub struct Metrics {
     pub certificate_not_after: IntGaugeVec,
     /// 1 while the process drains.
     pub draining: IntGauge,
+    /// What of `limits.bytes_in_flight` is taken.
+    pub bytes_in_flight: IntGauge,
     /// Log lines that were dropped because the log's reader was too slow.
     pub log_lines_dropped: IntGauge,
 }
@@ -134,6 +136,7 @@ impl Metrics {
                 &["use"],
             )?,
             draining: gauge(r, "draining", "1 while the process drains.")?,
+            bytes_in_flight: gauge(r, "bytes_in_flight", "Bytes that are on their way, of those that may be.")?,
             log_lines_dropped: gauge(
                 r,
                 "log_lines_dropped",

@@ -33,11 +33,13 @@ use self::connect::Connector;
 pub use self::connect::ProxyError;
 pub use self::tls::RootsError;
 use crate::cache::status::Retry;
+use crate::dial::Dial;
 use crate::error::{OriginFault, Problem, Rejection};
 use crate::identity::Token;
 use crate::ids::{CLIENT_REQUEST_ID, Ids};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
+use crate::room::Room;
 use crate::sabotage::sabotaged;
 
 /// What the origin needs to know.
@@ -49,6 +51,8 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// `graph.connect_timeout`: name, TCP and TLS together.
     pub connect_timeout: Duration,
+    /// `graph.first_byte_timeout`: one attempt, until its answer begins.
+    pub first_byte_timeout: Duration,
     /// `graph.timeout`: one question and its whole answer, a retry included.
     pub timeout: Duration,
     /// `graph.max_body`: of the body, bytes, as it comes and decoded.
@@ -65,6 +69,7 @@ impl Default for Config {
             base_url,
             ca_file: None,
             connect_timeout: Duration::from_secs(2),
+            first_byte_timeout: Duration::from_secs(8),
             timeout: Duration::from_secs(10),
             max_body: 1 << 20,
             in_flight: 256,
@@ -80,8 +85,10 @@ pub struct Origin {
     fresh: Client<Connector, Empty<Bytes>>,
     base: String,
     permits: Semaphore,
-    timeout: Duration,
+    first_byte: Dial<Duration>,
+    timeout: Dial<Duration>,
     max_body: usize,
+    room: Room,
     metrics: Arc<Metrics>,
 }
 
@@ -93,7 +100,7 @@ pub struct OriginAnswer {
     /// Every field, for reading.
     pub headers: HeaderMap,
     /// The body, for the scrubber. That of a 200 is there; a "no" is one whatever became of its words.
-    pub body: Result<RawBody, OriginFault>,
+    pub body: Result<RawBody, Problem>,
 }
 
 /// An answer's beginning, and when it was asked for.
@@ -112,7 +119,7 @@ pub enum SetupError {
 
 impl Origin {
     /// Prepares a pool of connections; none is made yet. The environment's `HTTPS_PROXY` and `NO_PROXY` count.
-    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
+    pub fn new(config: &Config, room: Room, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
         let base = config.base_url.as_str().trim_end_matches('/').to_owned();
         let connector = Connector::new(config)?;
         let client = |idle| {
@@ -133,16 +140,29 @@ impl Origin {
             fresh: client(0),
             base,
             permits: Semaphore::new(config.in_flight),
-            timeout: config.timeout,
+            first_byte: Dial::new(config.first_byte_timeout),
+            timeout: Dial::new(config.timeout),
             max_body: config.max_body,
+            room,
             metrics,
         })
+    }
+
+    /// Where bodies take room.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// Changes the deadlines of questions to come.
+    pub fn set_deadlines(&self, config: &Config) {
+        self.first_byte.set(config.first_byte_timeout);
+        self.timeout.set(config.timeout);
     }
 
     /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`. Whoever finds every place
     /// taken waits for half of that, so that the other half is left for Graph.
     pub async fn ask(&self, resource: &Resource, token: &Token, ids: &Ids) -> Result<OriginAnswer, Problem> {
-        let (now, time) = (Instant::now(), self.timeout);
+        let (now, time) = (Instant::now(), self.timeout.get());
         // A place that comes free at the end comes too late: Graph would be asked in vain, and blamed for it.
         let Ok(Ok(_permit)) = timeout_at(now + time / 2, self.permits.acquire()).await else {
             return Err(Problem::Rejected(Rejection::Overloaded));
@@ -185,12 +205,16 @@ impl Origin {
     ) -> Result<Head, Failure> {
         let started = Instant::now();
         let mut request = self.request(resource, token, ids).ok_or(Failure::Final(OriginFault::Protocol))?;
+        let first_byte = started + self.first_byte.get();
         let reuse = Reuse::watch(&mut request);
         let flood = interim::flood(&mut request);
         let response = tokio::select! {
             biased;
             () = flood => return Err(Failure::Final(OriginFault::Protocol)),
-            response = client.request(request) => response.map_err(|error| failure(&error, &reuse))?,
+            response = timeout_at(first_byte, client.request(request)) => {
+                let response = response.map_err(|_| Failure::Final(OriginFault::FirstByte))?;
+                response.map_err(|error| failure(&error, &reuse))?
+            }
         };
         reuse.answered();
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
@@ -232,14 +256,16 @@ impl Origin {
             200 | 400..600 => {}
             _ => return Err(OriginFault::Status),
         }
-        let body = timeout_at(deadline, body::collect(body, &head.headers, self.max_body)).await;
-        let body = match body.unwrap_or(Err(OriginFault::Timeout)) {
-            Err(fault) if sabotaged!(UnheededBroken, true, head.status == StatusCode::OK) => {
+        let body = body::collect(body, &head.headers, self.max_body, &self.room);
+        let body = match timeout_at(deadline, body).await.unwrap_or(Err(OriginFault::Timeout.into())) {
+            Err(Problem::Origin(fault))
+                if sabotaged!(UnheededBroken, true, head.status == StatusCode::OK) =>
+            {
                 return Err(fault);
             }
-            Err(fault) => {
+            Err(Problem::Origin(fault)) => {
                 self.metrics.origin_errors.inc(fault);
-                Err(fault)
+                Err(fault.into())
             }
             whole => whole,
         };

@@ -24,6 +24,7 @@ use crate::cache::status::{Bypass, Forward, Outcome, ProofResult};
 use crate::cache::ticket::Ticket;
 use crate::clock::Now;
 use crate::deliver::{self, Delivery};
+use crate::dial::Dial;
 use crate::error::{Problem, Rejection};
 use crate::fetch::{Fetched, Fetcher, Question};
 use crate::identity::{Claims, Fingerprint, Identity, Secrets};
@@ -46,7 +47,7 @@ pub struct Inner {
     /// Questions under way.
     pub flights: Flights<Fetched>,
     /// How long a follower waits.
-    pub follower_wait: Duration,
+    pub follower_wait: Dial<Duration>,
     /// The version of paths without one.
     pub default_version: ApiVersion,
     /// Where flights run: they outlive their callers.
@@ -136,7 +137,7 @@ impl Proxy {
                 let lost = Fetched::Failed(Problem::Rejected(Rejection::Panic));
                 (landing.wait().await.unwrap_or(lost), Outcome::Miss)
             }
-            Seat::Follow(landing) => match timeout(self.0.follower_wait, landing.wait()).await {
+            Seat::Follow(landing) => match timeout(self.0.follower_wait.get(), landing.wait()).await {
                 Ok(Some(fetched)) => {
                     self.0.fetcher.metrics.collapsed.inc();
                     (fetched, Outcome::Collapsed)
@@ -199,7 +200,7 @@ impl Proxy {
 
     /// The caller's directives, where they are obeyed (RFC 9111, sections 5.2.1 and 5.4).
     fn directives(&self, headers: &HeaderMap) -> Control {
-        if self.0.fetcher.freshness.client_directives == ClientDirectives::Ignore {
+        if self.0.fetcher.freshness.client_directives.get() == ClientDirectives::Ignore {
             return Control::default();
         }
         let mut control = Control::of(headers);
@@ -236,7 +237,7 @@ impl Proxy {
             fetcher.metrics.proofs.inc(ProofResult::Missing);
             return None;
         };
-        let live = now.since(proof.granted) < fetcher.freshness.proof_ttl;
+        let live = now.since(proof.granted) < fetcher.freshness.proof_ttl.get();
         fetcher.metrics.proofs.inc(if live { ProofResult::Live } else { ProofResult::Expired });
         let key = EntryKey::new(claims.principal, resource);
         let entry = sabotaged!(NeverHits, None, fetcher.store.entry(&key))?;
@@ -246,7 +247,8 @@ impl Proxy {
 
     fn judge(&self, entry: &Entry, granted: Now, claims: &Claims, client: Control, now: Now) -> Judgement {
         let proof = Proof { granted };
-        judge(&self.0.fetcher.freshness, (&entry.lifetime, entry.asked), proof, claims.left(now), client, now)
+        let rules = self.0.fetcher.freshness.now();
+        judge(&rules, (&entry.lifetime, entry.asked), proof, claims.left(now), client, now)
     }
 
     /// What may serve because Graph could not be asked. It is looked up again: while Graph was asked, it may
@@ -257,7 +259,8 @@ impl Proxy {
         let grant = fetcher.store.grant(&question.identity.fingerprint)?;
         let found = self.find(Some(&grant), &claims, &question.resource, Control::default(), now)?;
         let left = sabotaged!(EndForgotten, Duration::MAX, claims.left(now));
-        usable_on_error(&fetcher.freshness, &found.entry.lifetime, &found.judgement, left).then_some(found)
+        usable_on_error(&fetcher.freshness.now(), &found.entry.lifetime, &found.judgement, left)
+            .then_some(found)
     }
 
     fn ticket(&self, question: &Question) -> Ticket {

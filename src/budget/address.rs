@@ -1,6 +1,5 @@
 //! One client address: its places, and what it has to answer for.
 
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -55,16 +54,5 @@ impl Failures {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let faded = state.1.map_or(0.0, |then| now.since(then).as_secs_f64() * self.per_minute / 60.0);
         (state.0 - faded).max(0.0)
-    }
-}
-
-/// Who counts as one: an IPv4 address, or the /64 that an IPv6 host has to itself.
-pub(super) fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }

@@ -1,9 +1,12 @@
 //! May this answer be used for this caller now? Judgements of RFC 9111 and RFC 5861, pure, `now` passed in.
 
+mod dials;
+
 use std::time::Duration;
 
 use http::{HeaderMap, header};
 
+pub use self::dials::Dials;
 use super::control::Control;
 use super::status::{Forward, NotStored};
 use crate::clock::Now;
@@ -11,7 +14,7 @@ use crate::sabotage::sabotaged;
 use crate::words::words;
 
 /// What judgements need to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `cache.ttl`
     pub ttl: Duration,
@@ -57,6 +60,13 @@ impl Default for Config {
             freshness: Freshness::Operator,
             client_directives: ClientDirectives::Ignore,
         }
+    }
+}
+
+impl Config {
+    /// The longest that anything stored can be of use.
+    pub fn longest_use(&self) -> Duration {
+        self.ttl.max(self.proof_ttl) + self.stale_while_revalidate.max(self.stale_if_error)
     }
 }
 
@@ -147,7 +157,9 @@ pub fn judge(
 ) -> Judgement {
     let age = lifetime.initial_age.saturating_add(now.since(asked));
     let proof_age = sabotaged!(ProofForever, Duration::ZERO, now.since(proof.granted));
-    let fresh_for = sabotaged!(EntryForever, Duration::from_hours(9_000), lifetime.fresh_for);
+    // A shorter `cache.ttl` holds for what is stored already; a longer one for answers to come.
+    let fresh_for = lifetime.fresh_for.min(config.ttl);
+    let fresh_for = sabotaged!(EntryForever, Duration::from_hours(9_000), fresh_for);
     let left = fresh_for.saturating_sub(age).min(config.proof_ttl.saturating_sub(proof_age)).min(token_left);
     let overdue = age.saturating_sub(fresh_for).max(proof_age.saturating_sub(config.proof_ttl));
     let asks_graph = client.no_cache

@@ -15,6 +15,7 @@ mod documents;
 mod framing;
 mod http2;
 mod retries;
+mod room;
 mod sample;
 mod stage;
 mod statuses;

@@ -39,6 +39,29 @@ async fn f13_an_origin_that_never_answers_is_a_504_at_the_deadline_for_all_who_w
 }
 
 #[tokio::test]
+async fn f13_an_answer_that_does_not_begin_is_a_504_before_the_deadline_of_the_whole() {
+    let mut stage = Stage::with(|config| config.origin.first_byte_timeout = DEADLINE).await;
+    let began = Instant::now();
+    let answer = stage.fails(Reply::silence(), 504, OriginFault::FirstByte).await;
+    assert!((DEADLINE..DEADLINE * 8).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f13_an_answer_that_has_begun_has_the_time_of_the_whole() {
+    let mut stage = Stage::with(|config| config.origin.first_byte_timeout = DEADLINE).await;
+    let rest = crate::kit::gate::Gate::new();
+    let reply = sound().paused_after(100, &rest);
+    let opening = async {
+        tokio::time::sleep(DEADLINE * 3 / 2).await;
+        rest.open();
+    };
+    futures_util::future::join(stage.passes(reply), opening).await;
+    stage.clear().await;
+}
+
+#[tokio::test]
 async fn f14_a_slow_drip_ends_at_the_deadline_of_the_whole() {
     let mut stage = Stage::with(short).await;
     let drip = sound().drip(1, Duration::from_millis(20));
