@@ -56,9 +56,9 @@ pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod deliver;
-pub mod dial;
 #[cfg(feature = "sandbox")]
 pub mod demo;
+pub mod dial;
 pub mod error;
 pub mod fetch;
 pub mod files;

@@ -80,7 +80,10 @@ fn check(file: Option<&Path>) -> ExitCode {
 }
 
 /// Sets up log and runtime, and hands over to `serve` until it ends.
-fn start<F: Future<Output = ExitCode>>(config: &Config, serve: impl FnOnce(telemetry::Handle) -> F) -> ExitCode {
+fn start<F: Future<Output = ExitCode>>(
+    config: &Config,
+    serve: impl FnOnce(telemetry::Handle) -> F,
+) -> ExitCode {
     let (_guard, log) = match telemetry::init(&config.telemetry) {
         Ok(log) => log,
         Err(error) => return fail(START, &format!("the log cannot be set up: {error}")),

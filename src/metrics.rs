@@ -136,7 +136,11 @@ impl Metrics {
                 &["use"],
             )?,
             draining: gauge(r, "draining", "1 while the process drains.")?,
-            bytes_in_flight: gauge(r, "bytes_in_flight", "Bytes that are on their way, of those that may be.")?,
+            bytes_in_flight: gauge(
+                r,
+                "bytes_in_flight",
+                "Bytes that are on their way, of those that may be.",
+            )?,
             log_lines_dropped: gauge(
                 r,
                 "log_lines_dropped",

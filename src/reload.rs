@@ -126,3 +126,6 @@ pub(crate) async fn watch(sources: Vec<Arc<dyn Source>>, told: Arc<Notify>) {
 
 /// Kubernetes renews mounted files within about a minute; a few seconds more do not matter.
 const INTERVAL: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

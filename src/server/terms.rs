@@ -37,10 +37,6 @@ impl Terms {
 
 impl Present {
     fn of(config: &Config) -> Self {
-        Self {
-            limits: config.limits.clone(),
-            drain: config.drain.clone(),
-            builder: builder(&config.limits),
-        }
+        Self { limits: config.limits.clone(), drain: config.drain.clone(), builder: builder(&config.limits) }
     }
 }
