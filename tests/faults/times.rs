@@ -9,7 +9,7 @@ use crate::kit::client::H2;
 use crate::kit::proxy::path;
 use crate::kit::reply::Reply;
 use crate::kit::token;
-use crate::stage::{Stage, cache_status, sound};
+use crate::stage::{STORED, Stage, cache_status, sound};
 
 fn short(config: &mut Config) {
     config.origin.timeout = DEADLINE;
@@ -102,6 +102,33 @@ async fn f13_a_caller_that_waits_for_a_place_gets_a_503_and_not_the_origins_blam
     assert_eq!(answer.header("retry-after"), Some("1"));
     stage.counted(&began, OriginFault::Timeout);
     assert_eq!(stage.origin.requests(), 1, "the second was never asked");
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn f13_a_caller_with_a_proof_that_waits_for_a_place_gets_a_503_too() {
+    let mut stage = Stage::with(|config| {
+        short(config);
+        config.origin.in_flight = 1;
+    })
+    .await;
+    stage.origin.any(sound());
+    let first = token::mint("first");
+    assert_eq!(stage.proxy.read(&first).await.status, 200);
+    assert_eq!(cache_status(&stage.ask().await), STORED);
+    // Past its time, and past that of a stale answer.
+    stage.proxy.clock.advance(Duration::from_secs(1200));
+    stage.origin.any(Reply::silence());
+    let (asked, address) = (stage.origin.requests(), stage.proxy.data);
+    let leading = tokio::spawn(async move {
+        let authorization = format!("Bearer {first}");
+        let headers = [("authorization", authorization.as_str())];
+        crate::kit::client::get(address, &path("B2X_1_x"), &headers).await.status
+    });
+    stage.origin.wait_for_requests(asked + 1).await;
+    let answer = stage.ask_again().await;
+    assert_eq!((answer.status, cache_status(&answer)), (503, "connector-cache; detail=overloaded"));
+    assert_eq!((leading.await.unwrap(), stage.origin.requests()), (504, asked + 1));
     stage.clear().await;
 }
 
