@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::kit::balancer::Balancer;
 use crate::kit::client::Client;
@@ -103,7 +103,9 @@ async fn call(
 ) -> Vec<String> {
     let authorization = format!("Bearer {}", token::mint(&format!("subject-{}", number % 8)));
     let (mut failed, mut kept) = (Vec::new(), None);
-    let mut ticks = interval(Duration::from_secs(1) * CALLERS / RATE);
+    let turn = Duration::from_secs(1) / RATE;
+    // Each has a turn of its own.
+    let mut ticks = interval_at(tokio::time::Instant::now() + turn * number, turn * CALLERS);
     // Whoever had to wait catches up; on a machine that is too slow the rate is what it can bear.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     while !over.load(SeqCst) {
