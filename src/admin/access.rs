@@ -1,7 +1,7 @@
 //! Who may look into the cache and who may purge it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use http::header::{self, HeaderMap, HeaderValue};
@@ -109,9 +109,9 @@ impl Token {
 }
 
 /// What a token is recognised by.
-fn tag(key: &hmac::Key, contents: &[Secret], path: &PathBuf) -> Result<hmac::Tag, Error> {
+fn tag(key: &hmac::Key, contents: &[Secret], path: &Path) -> Result<hmac::Tag, Error> {
     match contents.first().map(|text| text.trim_ascii()) {
-        None | Some([]) => Err(Error::Empty(path.clone())),
+        None | Some([]) => Err(Error::Empty(path.to_owned())),
         Some(token) => Ok(hmac::sign(key, token)),
     }
 }

@@ -64,7 +64,9 @@ impl Reuse {
     pub(super) fn answered(&self) {
         if let Some(past) = self.past() {
             past.0.answered.store(true, Relaxed);
-            past.0.peer.map(|peer| past.0.memory.confirm(peer));
+            if let Some(peer) = past.0.peer {
+                past.0.memory.confirm(peer);
+            }
         }
     }
 
@@ -90,7 +92,9 @@ impl Conn {
         let mut extensions = Extensions::new();
         stream.connected().get_extras(&mut extensions);
         let peer = extensions.get().map(|info: &HttpInfo| info.remote_addr().ip());
-        peer.into_iter().for_each(|peer| memory.reached(peer));
+        if let Some(peer) = peer {
+            memory.reached(peer);
+        }
         let heard = Heard { peer, memory, answered: AtomicBool::default(), speaks: AtomicBool::default() };
         Self { stream: TokioIo::new(stream), past: Past(Arc::new(heard)) }
     }

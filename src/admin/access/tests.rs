@@ -1,7 +1,6 @@
 use super::*;
 use http::Request;
 use std::io::Write;
-use std::path::Path;
 
 fn request(headers: &[(&str, &str)]) -> Parts {
     let mut request = Request::builder().uri("/cache");
