@@ -58,7 +58,7 @@ impl World {
     }
 }
 
-const A: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
+const A: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const B: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 #[tokio::test(start_paused = true)]
