@@ -17,7 +17,8 @@ pub struct Dials {
 }
 
 impl Dials {
-    pub(super) fn new(access: Access, limits: &Limits) -> Self {
+    /// As configured at the start.
+    pub fn new(access: Access, limits: &Limits) -> Self {
         Self {
             access: Dial::new(access),
             deadline: Dial::new(limits.request_timeout),

@@ -154,6 +154,10 @@ async fn limits_and_log_follow_the_file_and_the_environment_stays_above_it() {
     assert_eq!(logged.len(), 1, "hits are told of now");
     stage.write(&text.replace("\"all\"", "\"off\""), true).await;
     assert!(stage.logged("\"changed\":\"log.access\"").await.len() == 1);
+    stage.write("log.filter = \"warn\"", true).await;
+    stage.write("log.filter = \"info\"", true).await;
+    let logged = stage.logged("\"changed\":\"log.filter\"").await;
+    assert_eq!(logged.len(), 1, "the first was told of to nobody: {logged:?}");
     assert!(stage.serve.stop().await.0.success());
 }
 
