@@ -4,6 +4,7 @@ pub mod control;
 pub mod entry;
 pub mod flight;
 pub mod freshness;
+pub mod front;
 pub mod key;
 pub mod report;
 pub mod status;

@@ -3,6 +3,7 @@
 //! Conditional requests are decided here, after the caller has been granted the answer: a guess at an
 //! entity tag tells a stranger nothing.
 
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -18,8 +19,8 @@ use crate::cache::status::{Forward, Outcome};
 use crate::clock::Now;
 use crate::error::{Problem, Response};
 use crate::fetch::{Fetched, Refusal};
-use crate::headers::CACHE_STATUS;
-use crate::ids::Ids;
+use crate::headers::{CACHE_STATUS, ODATA_VERSION, ORIGIN_REQUEST_ID, numbered};
+use crate::ids::{CLIENT_ID, Ids, OUR_ID};
 
 /// To whom an answer goes.
 #[derive(Clone, Copy, Debug)]
@@ -116,23 +117,25 @@ impl Delivery<'_> {
         age: Option<Duration>,
         outcome: Outcome,
     ) -> Answer {
-        let mut response =
-            if is_unmodified(entry, &self.request.headers) { unmodified() } else { whole(entry) };
-        let headers = response.headers_mut();
-        // What a 304 must repeat of the 200: RFC 9110, section 15.4.5.
-        headers.insert(header::ETAG, entry.etag.clone());
-        headers.insert(header::DATE, entry.date.clone());
-        headers.insert(header::VARY, HeaderValue::from_static(VARY));
-        headers.insert(header::CACHE_CONTROL, cache_control(max_age));
-        if let Some(age) = age {
-            headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
-        }
-        if let Some(id) = &entry.origin_request_id {
-            headers.insert(crate::headers::ORIGIN_REQUEST_ID, id.clone());
-        }
-        headers.insert(CACHE_STATUS, report.header());
+        let told = Told {
+            cache_control: cache_control(max_age),
+            cache_status: report.header(),
+            age: age.map(|age| HeaderValue::from(age.as_secs())),
+        };
+        let response = if is_unmodified(entry, &self.request.headers) {
+            unmodified(entry, told)
+        } else {
+            whole(entry, told)
+        };
         Answer { response, outcome, reason: report.detail, token_tag: Some(self.tag) }
     }
+}
+
+/// What is told of an entry to one caller at one moment.
+struct Told {
+    cache_control: HeaderValue,
+    cache_status: HeaderValue,
+    age: Option<HeaderValue>,
 }
 
 /// An answer of our own, that says what went wrong.
@@ -143,20 +146,78 @@ pub fn problem(problem: Problem, ids: &Ids, report: &Report, now: Now) -> Answer
     Answer { response, outcome: Outcome::None, reason: report.detail, token_tag: None }
 }
 
-fn whole(entry: &Entry) -> Response {
+/// The 200. Nearly every answer of Graph's has the same fields: those are laid into a frame that has their names
+/// already, which takes a fifth of the time of naming them one by one.
+fn whole(entry: &Entry, told: Told) -> Response {
     let mut response = http::Response::new(Full::new(entry.body.clone().into_bytes()));
-    let headers = response.headers_mut();
-    headers.reserve(16);
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(entry.body.len()));
-    for (name, value) in &entry.headers {
-        headers.insert(name.clone(), value.clone());
-    }
+    *response.headers_mut() = match (&entry.headers[..], &entry.origin_request_id, told) {
+        (
+            [(_, content_type), (other, odata)],
+            Some(id),
+            Told { cache_control, cache_status, age: Some(age) },
+        ) if *other == ODATA_VERSION => {
+            let mut fields = FRAME.clone();
+            let [length, content_type, odata] = [&entry.length, content_type, odata].map(HeaderValue::clone);
+            let [etag, date, id] = [&entry.etag, &entry.date, id].map(HeaderValue::clone);
+            let values = [length, content_type, odata, etag, date, id, age, cache_control, cache_status];
+            fields.values_mut().zip(values).for_each(|(place, value)| *place = value);
+            fields
+        }
+        (_, _, told) => {
+            let mut fields = HeaderMap::with_capacity(FIELDS);
+            fields.insert(header::CONTENT_LENGTH, entry.length.clone());
+            fields.extend(entry.headers.iter().cloned());
+            describe(&mut fields, entry, told);
+            fields
+        }
+    };
     response
 }
 
-fn unmodified() -> Response {
+/// The names of the fields of a hit. Those that are the same in every answer have their value here; those that
+/// every answer of the whole server gets have their room.
+static FRAME: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let mut frame = HeaderMap::with_capacity(FIELDS);
+    // In the order in which `whole` gives the values.
+    for name in [
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        ODATA_VERSION,
+        header::ETAG,
+        header::DATE,
+        ORIGIN_REQUEST_ID,
+        header::AGE,
+        header::CACHE_CONTROL,
+        CACHE_STATUS,
+    ] {
+        frame.insert(name, HeaderValue::from_static(""));
+    }
+    for name in [header::X_CONTENT_TYPE_OPTIONS, CLIENT_ID.clone(), OUR_ID.clone()] {
+        frame.insert(name, HeaderValue::from_static(""));
+    }
+    frame.insert(header::VARY, HeaderValue::from_static(VARY));
+    frame
+});
+
+/// What is told with a whole answer and with a 304: RFC 9110, section 15.4.5.
+fn describe(fields: &mut HeaderMap, entry: &Entry, told: Told) {
+    fields.insert(header::ETAG, entry.etag.clone());
+    fields.insert(header::DATE, entry.date.clone());
+    fields.insert(header::VARY, HeaderValue::from_static(VARY));
+    fields.insert(header::CACHE_CONTROL, told.cache_control);
+    if let Some(age) = told.age {
+        fields.insert(header::AGE, age);
+    }
+    if let Some(id) = &entry.origin_request_id {
+        fields.insert(ORIGIN_REQUEST_ID, id.clone());
+    }
+    fields.insert(CACHE_STATUS, told.cache_status);
+}
+
+fn unmodified(entry: &Entry, told: Told) -> Response {
     let mut response = http::Response::new(Full::new(Bytes::new()));
     *response.status_mut() = StatusCode::NOT_MODIFIED;
+    describe(response.headers_mut(), entry, told);
     response
 }
 
@@ -166,8 +227,7 @@ fn seconds(duration: Duration) -> i64 {
 
 fn cache_control(max_age: Option<Duration>) -> HeaderValue {
     match max_age {
-        Some(left) => HeaderValue::try_from(format!("private, max-age={}", left.as_secs()))
-            .unwrap_or_else(|_| HeaderValue::from_static("no-store")),
+        Some(left) => numbered("private, max-age=", left.as_secs()),
         None => HeaderValue::from_static("no-store"),
     }
 }
@@ -180,11 +240,12 @@ fn is_unmodified(entry: &Entry, headers: &HeaderMap) -> bool {
     if none_match.peek().is_some() {
         return none_match.any(|line| names_tag(line.as_bytes(), entry.etag.as_bytes()));
     }
+    let mut lines = headers.get_all(header::IF_MODIFIED_SINCE).iter();
+    let (Some(since), None) = (lines.next(), lines.next()) else { return false };
     let date =
         |value: &HeaderValue| -> Option<SystemTime> { httpdate::parse_http_date(value.to_str().ok()?).ok() };
-    let mut since = headers.get_all(header::IF_MODIFIED_SINCE).iter();
-    match (since.next().and_then(date), since.next(), date(&entry.date)) {
-        (Some(since), None, Some(modified)) => modified <= since,
+    match (date(since), date(&entry.date)) {
+        (Some(since), Some(modified)) => modified <= since,
         _ => false,
     }
 }
@@ -216,6 +277,8 @@ fn opaque(tag: &[u8]) -> &[u8] {
     tag.strip_prefix(b"W/").unwrap_or(tag)
 }
 
+/// Of a 200, at most.
+const FIELDS: usize = 20;
 const VARY: &str = "Authorization, Accept";
 
 #[cfg(test)]

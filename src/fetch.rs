@@ -209,7 +209,7 @@ impl Fetcher {
             return Err(NotStored::NoStore);
         }
         // The answer took its time; the token may have come to its end meanwhile.
-        if sabotaged!(EndForgotten, false, claims.left(self.clock.now()).is_zero()) {
+        if sabotaged!(EndForgotten, false, claims.end.left(self.clock.now()).is_zero()) {
             return Err(NotStored::Expiring);
         }
         self.store.admit(question.identity.fingerprint, claims, &question.resource, entry, ticket)

@@ -2,6 +2,7 @@
 //!
 //! They are lists of what may pass, not of what may not: a field that nobody thought of stays behind.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The fields of a 200 that are kept with the entry. `Content-Type` is always among them. What `Connection`
@@ -28,6 +29,17 @@ pub fn is_json(value: &HeaderValue) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
+/// A value that is some text and a number behind it, without the detour of `format!`. The text must be one that
+/// may stand in a field.
+pub fn numbered(text: &'static str, number: u64) -> HeaderValue {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(number);
+    let mut whole = Vec::with_capacity(text.len() + digits.len());
+    whole.extend_from_slice(text.as_bytes());
+    whole.extend_from_slice(digits.as_bytes());
+    HeaderValue::from_maybe_shared(Bytes::from(whole)).unwrap_or_else(|_| HeaderValue::from_static(text))
+}
+
 fn is_for_one_hop(headers: &HeaderMap, name: &HeaderName) -> bool {
     let mut options = headers
         .get_all(header::CONNECTION)
@@ -43,16 +55,15 @@ fn is_plain(value: &HeaderValue) -> bool {
 
 /// Graph's id of the request that brought an answer; `request-id` is ours.
 pub const ORIGIN_REQUEST_ID: HeaderName = HeaderName::from_static("origin-request-id");
+/// The version of OData that a body follows.
+pub const ODATA_VERSION: HeaderName = HeaderName::from_static("odata-version");
 /// Our name in `Via` and `Cache-Status`.
 pub const PSEUDONYM: &str = "connector-cache";
 /// The field of RFC 9211.
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// What Graph says of the resource itself, beside the body: OData's version, and that a beta route will end.
-static KEPT: [HeaderName; 3] = [
-    HeaderName::from_static("odata-version"),
-    HeaderName::from_static("deprecation"),
-    HeaderName::from_static("sunset"),
-];
+static KEPT: [HeaderName; 3] =
+    [ODATA_VERSION, HeaderName::from_static("deprecation"), HeaderName::from_static("sunset")];
 const VALUE_LENGTH: usize = 256;
 
 #[cfg(test)]

@@ -7,13 +7,12 @@ mod dials;
 mod record;
 
 use std::net::{IpAddr, SocketAddr};
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Version};
 use http_body::Body;
@@ -22,7 +21,7 @@ use hyper::body::Incoming;
 
 use crate::answer::{Answer, Handler};
 use crate::error::{Problem, Rejection, Response};
-use crate::ids::{CLIENT_REQUEST_ID, Ids, REQUEST_ID, guid};
+use crate::ids::{CLIENT_ID, Ids, OUR_ID, guid};
 use crate::message;
 use crate::metrics::Metrics;
 use crate::room::Room;
@@ -62,11 +61,17 @@ impl<H: Handler> Stack<H> {
         let ids = Ids::of(&request.headers);
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
         let mut record = Record::begin(&self.metrics, self.dials.access.get(), request, &ids);
-        let answer = match message::check(request, has_body, &self.dials.message()) {
-            Ok(()) => self.handle(request, &ids, peer).await,
+        let mut answer = match message::check(request, has_body, &self.dials.message()) {
+            Ok(()) => match self.at_once(request, &ids) {
+                Some(answer) => answer,
+                // On the heap: a hit, which does without, would have to move the room for it from place to place.
+                None => Box::pin(self.handle(request, &ids, peer)).await,
+            },
             Err(reason) => self.reject(reason, &ids),
         };
-        let answer = self.make_room(answer, &ids);
+        if answer.response.body().size_hint().lower() > SMALL {
+            self.make_room(&mut answer, &ids);
+        }
         record.end(&answer);
         let mut response = answer.response;
         dress(response.headers_mut(), request, &ids);
@@ -76,17 +81,18 @@ impl<H: Handler> Stack<H> {
         if request.method == Method::HEAD { without_body(response) } else { response }
     }
 
+    /// The handler's answer, if it can be given at once and without a fault.
+    fn at_once(&self, request: &Parts, ids: &Ids) -> Option<Answer> {
+        // As below.
+        let answer = catch_unwind(AssertUnwindSafe(|| self.handler.at_once(request, ids)));
+        answer.unwrap_or_else(|_| Some(self.reject(Rejection::Panic, ids)))
+    }
+
     /// The handler's answer, if it comes in time and without a fault.
     async fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Answer {
         // The handler is not used again before it has been called anew, so no broken state of its own is seen.
         let answer = AssertUnwindSafe(async { self.handler.handle(request, ids, peer).await }).catch_unwind();
-        let mut answer = pin!(answer);
-        // A hit is there at the first look: it needs no timer.
-        let answer = match answer.as_mut().now_or_never() {
-            Some(answer) => Ok(answer),
-            None => tokio::time::timeout(self.dials.deadline.get(), answer).await,
-        };
-        match answer {
+        match tokio::time::timeout(self.dials.deadline.get(), answer).await {
             Ok(Ok(answer)) => answer,
             // The payload is dropped unseen: it may quote what must not be told.
             Ok(Err(_)) => self.reject(Rejection::Panic, ids),
@@ -96,17 +102,12 @@ impl<H: Handler> Stack<H> {
 
     /// A large answer takes room until the last of it is written. A small one takes none: the connections and
     /// streams that there may be bound those.
-    fn make_room(&self, mut answer: Answer, ids: &Ids) -> Answer {
-        let length = answer.response.body().size_hint().lower();
-        if length <= SMALL {
-            return answer;
-        }
-        let Ok(held) = self.room.take(usize::try_from(length).unwrap_or(usize::MAX)) else {
-            return self.reject(Rejection::BytesInFlight, ids);
-        };
+    fn make_room(&self, answer: &mut Answer, ids: &Ids) {
         let body = std::mem::take(answer.response.body_mut()).into_inner().unwrap_or_default();
-        *answer.response.body_mut() = Full::new(held.tie(body));
-        answer
+        match self.room.take(body.len()) {
+            Ok(held) => *answer.response.body_mut() = Full::new(held.tie(body)),
+            Err(_) => *answer = self.reject(Rejection::BytesInFlight, ids),
+        }
     }
 
     fn reject(&self, reason: Rejection, ids: &Ids) -> Answer {
@@ -126,7 +127,7 @@ impl<H: Handler> Service for Stack<H> {
 /// What every answer carries.
 fn dress(headers: &mut HeaderMap, request: &Parts, ids: &Ids) {
     // The caller's own spelling, where it sent an id.
-    let theirs = request.headers.get(CLIENT_REQUEST_ID).filter(|value| guid(value) == Some(ids.client));
+    let theirs = request.headers.get(&CLIENT_ID).filter(|value| guid(value) == Some(ids.client));
     headers.insert(&CLIENT_ID, theirs.cloned().unwrap_or_else(|| id(ids.client)));
     headers.insert(&OUR_ID, id(ids.request));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -157,8 +158,6 @@ fn without_body(mut response: Response) -> Response {
 
 /// An answer of Graph's has a few KiB, so a hit has nothing to do with the others.
 const SMALL: u64 = 16 << 10;
-static CLIENT_ID: HeaderName = HeaderName::from_static(CLIENT_REQUEST_ID);
-static OUR_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
 
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,8 @@
 //! 3. [`identity`] hashes the token into a fingerprint, and its claims into a principal.
 //! 4. [`proxy`] looks for a proof (this token, this resource) and for an entry (this principal, this
 //!    resource); [`cache::freshness`] judges both. With a live proof and a fresh entry, that is the answer.
+//!    Where both were found is remembered for a second ([`cache::front`]), so that the same request again needs
+//!    steps 2 to 4 no more than once a second; it is judged each time.
 //! 5. Otherwise Graph is asked, once at a time for a token and resource ([`cache::flight`]), within a budget
 //!    where the token has no proof yet ([`budget`]), and while no gate is closed ([`throttle`]). [`fetch`] sees to it: [`origin`] asks, [`scrub`] takes
 //!    the credentials out, [`cache::store`] keeps the entry and the proof.
@@ -42,7 +44,7 @@
 //! |---|---|
 //! | 4, assembly | [`run`], [`reload`], [`overview`], [`config`], `demo` |
 //! | 3, decision | [`proxy`] |
-//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`throttle`], [`cache::store`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`process`], [`readiness`], `sandbox` |
+//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`throttle`], [`cache::store`], [`cache::front`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`process`], [`readiness`], `sandbox` |
 //! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`answer`], [`retry_after`], [`files`], [`cache::key`], [`cache::entry`], [`cache::freshness`], [`cache::report`] |
 //! | 0, words | [`words`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`error`], [`ids`], [`clock`], [`dial`], [`network`], [`room`] |
 //!

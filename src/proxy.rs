@@ -21,13 +21,14 @@ use crate::cache::freshness::{ClientDirectives, Judgement, Proof, Verdict, judge
 use crate::cache::key::{EntryKey, FlightKey};
 use crate::cache::report::Report;
 use crate::cache::status::{Bypass, Forward, Outcome, ProofResult};
+use crate::cache::store::Recalled;
 use crate::cache::ticket::Ticket;
 use crate::clock::Now;
 use crate::deliver::{self, Delivery};
 use crate::dial::Dial;
 use crate::error::{Problem, Rejection};
 use crate::fetch::{Fetched, Fetcher, Question};
-use crate::identity::{Claims, Fingerprint, Identity, Secrets};
+use crate::identity::{Claims, End, Fingerprint, Identity, Secrets, Spelling};
 use crate::ids::Ids;
 use crate::resource::{ApiVersion, Resource};
 use crate::sabotage::sabotaged;
@@ -57,10 +58,16 @@ pub struct Inner {
 /// An entry that its caller's token was granted once, and what the clock says of both.
 struct Found {
     entry: Arc<Entry>,
+    proof: Proof,
     judgement: Judgement,
 }
 
 impl Handler for Proxy {
+    fn at_once(&self, request: &Parts, ids: &Ids) -> Option<Answer> {
+        let (now, client) = (self.0.fetcher.clock.now(), self.directives(&request.headers));
+        self.again(Spelling::of(request, &self.0.secrets)?, request, ids, client, now)
+    }
+
     async fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Answer {
         self.answer(request, ids, peer).await.unwrap_or_else(|rejection| {
             self.0.fetcher.metrics.rejected.inc(rejection);
@@ -87,8 +94,10 @@ impl Proxy {
     /// Answers from memory when the rules allow it, from Graph otherwise.
     async fn answer(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Result<Answer, Rejection> {
         let (uri, headers) = (&request.uri, &request.headers);
-        let resource = Arc::new(Resource::parse(uri.path(), uri.query(), headers, self.0.default_version)?);
         let (now, client) = (self.0.fetcher.clock.now(), self.directives(headers));
+        // Before anything is looked up: what is withdrawn meanwhile must not be remembered.
+        let epoch = self.0.fetcher.store.epoch();
+        let resource = Arc::new(Resource::parse(uri.path(), uri.query(), headers, self.0.default_version)?);
         let identity = Identity::of(headers, &self.0.secrets);
         let identity =
             sabotaged!(ProofOfPrincipal, identity.map(|it| it.of_principal(&self.0.secrets, now)), identity)?;
@@ -106,7 +115,15 @@ impl Proxy {
             return self.ask(question, Forward::UriMiss, client, &delivery).await;
         };
         match found.judgement.verdict {
-            Verdict::Fresh => Ok(delivery.hit(&found.entry, &found.judgement)),
+            Verdict::Fresh => {
+                if let Some(spelling) = Spelling::of(request, &self.0.secrets) {
+                    let Found { entry, proof, .. } = &found;
+                    let (entry, proof) = (Arc::clone(entry), *proof);
+                    let found = Recalled { entry, proof, end: claims.end, tag: delivery.tag };
+                    self.0.fetcher.store.remember(spelling, epoch, now, &found);
+                }
+                Ok(delivery.hit(&found.entry, &found.judgement))
+            }
             Verdict::StaleUsable => {
                 // The caller gets its answer now; whoever asks next gets the fresh one.
                 let ticket = self.ticket(&question);
@@ -117,6 +134,25 @@ impl Proxy {
             }
             Verdict::Forward(forward) => self.ask(question, forward, client, &delivery).await,
         }
+    }
+
+    /// Answers a request that was answered from memory a moment ago, if the same entry and proof still allow it.
+    fn again(
+        &self,
+        spelling: Spelling,
+        request: &Parts,
+        ids: &Ids,
+        client: Control,
+        now: Now,
+    ) -> Option<Answer> {
+        let fetcher = &self.0.fetcher;
+        let Recalled { entry, proof, end, tag } = fetcher.store.recall(spelling, now)?;
+        let judgement = self.judge(&entry, proof, end, client, now);
+        let fresh = judgement.verdict == Verdict::Fresh;
+        fresh.then(|| {
+            fetcher.metrics.proofs.inc(ProofResult::Live);
+            Delivery { request, ids, tag }.hit(&entry, &judgement)
+        })
     }
 
     /// Asks Graph in a flight of the token's own, or waits for the one that is under way.
@@ -188,7 +224,8 @@ impl Proxy {
             Fetched::Answer(entry, stored) => {
                 let left = match (stored, question.claims) {
                     (Ok(()), Ok(claims)) => {
-                        Some(self.judge(entry, entry.asked, &claims, Control::default(), now).left)
+                        let proof = Proof { granted: entry.asked };
+                        Some(self.judge(entry, proof, claims.end, Control::default(), now).left)
                     }
                     _ => None,
                 };
@@ -215,7 +252,7 @@ impl Proxy {
     /// Claims are read once a token: after Graph's first 200 its grant holds them.
     fn claims(&self, identity: &Identity, grant: Option<&Grant>, now: Now) -> Result<Claims, Bypass> {
         match grant {
-            Some(grant) if grant.claims.left(now).is_zero() => Err(Bypass::Expiring),
+            Some(grant) if grant.claims.end.left(now).is_zero() => Err(Bypass::Expiring),
             Some(grant) => Ok(grant.claims),
             None => identity.token.claims(&self.0.secrets, now),
         }
@@ -241,14 +278,13 @@ impl Proxy {
         fetcher.metrics.proofs.inc(if live { ProofResult::Live } else { ProofResult::Expired });
         let key = EntryKey::new(claims.principal, resource);
         let entry = sabotaged!(NeverHits, None, fetcher.store.entry(&key))?;
-        let judgement = self.judge(&entry, proof.granted, claims, client, now);
-        Some(Found { entry, judgement })
+        let judgement = self.judge(&entry, proof, claims.end, client, now);
+        Some(Found { entry, proof, judgement })
     }
 
-    fn judge(&self, entry: &Entry, granted: Now, claims: &Claims, client: Control, now: Now) -> Judgement {
-        let proof = Proof { granted };
+    fn judge(&self, entry: &Entry, proof: Proof, end: End, client: Control, now: Now) -> Judgement {
         let rules = self.0.fetcher.freshness.now();
-        judge(&rules, (&entry.lifetime, entry.asked), proof, claims.left(now), client, now)
+        judge(&rules, (&entry.lifetime, entry.asked), proof, end.left(now), client, now)
     }
 
     /// What may serve because Graph could not be asked. It is looked up again: while Graph was asked, it may
@@ -258,7 +294,7 @@ impl Proxy {
         let (claims, now) = (question.claims.ok()?, fetcher.clock.now());
         let grant = fetcher.store.grant(&question.identity.fingerprint)?;
         let found = self.find(Some(&grant), &claims, &question.resource, Control::default(), now)?;
-        let left = sabotaged!(EndForgotten, Duration::MAX, claims.left(now));
+        let left = sabotaged!(EndForgotten, Duration::MAX, claims.end.left(now));
         usable_on_error(&fetcher.freshness.now(), &found.entry.lifetime, &found.judgement, left)
             .then_some(found)
     }

@@ -22,6 +22,8 @@ use crate::words::Word;
 pub struct Entry {
     /// The scrubbed body.
     pub body: ScrubbedBody,
+    /// Its length, as `Content-Length` says it.
+    pub length: HeaderValue,
     /// A weak validator of the scrubbed body under the scrubber's present rules.
     pub etag: HeaderValue,
     /// Graph's `Date`, or that of the answer's arrival.
@@ -49,6 +51,7 @@ impl Entry {
     ) -> Self {
         let date = from.get(header::DATE).filter(|date| is_http_date(date)).cloned();
         Self {
+            length: HeaderValue::from(body.len()),
             etag: etag(body.as_bytes(), scrubber.policy()),
             date: date.unwrap_or_else(|| http_date(asked)),
             headers: headers::kept(from),
@@ -70,6 +73,16 @@ impl Entry {
     /// Says why it is about to leave the store.
     pub(super) fn leaves_by(&self, cause: Eviction) {
         self.left_by.store(u8::try_from(cause.index()).unwrap_or(NOT_SAID), Relaxed);
+    }
+
+    /// Says that a newer one has taken its place in the store.
+    pub(super) fn mark_replaced(&self) {
+        self.left_by.store(REPLACED, Relaxed);
+    }
+
+    /// Whether the store has neither dropped nor replaced it, as far as that was said.
+    pub(super) fn is_kept(&self) -> bool {
+        self.left_by.load(Relaxed) == NOT_SAID
     }
 
     /// Why it left the store, if that was said.
@@ -132,4 +145,5 @@ fn http_date(now: Now) -> HeaderValue {
 }
 
 const NOT_SAID: u8 = u8::MAX;
+const REPLACED: u8 = u8::MAX - 1;
 const EPOCH: &str = "Thu, 01 Jan 1970 00:00:00 GMT";

@@ -15,10 +15,13 @@ use moka::sync::Cache;
 
 use super::entry::{Entry, Grant};
 use super::freshness::Proof;
+use super::front::{self, Epoch, Epochs, Finding};
 use super::key::EntryKey;
 use super::status::{Eviction, NotStored};
 use super::ticket::{Ticket, Tickets};
-use crate::identity::{Claims, Fingerprint, Label, Principal};
+use crate::answer::TokenTag;
+use crate::clock::Now;
+use crate::identity::{Claims, End, Fingerprint, Label, Principal, Spelling};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
 use crate::sabotage::sabotaged;
@@ -47,7 +50,21 @@ pub struct Store {
     proofs_per_token: usize,
     /// Of the questions under way: what is purged or withdrawn meanwhile must not be stored after.
     tickets: Tickets,
+    epochs: Epochs,
     metrics: Arc<Metrics>,
+}
+
+/// What the store has for a request that it has answered before.
+#[derive(Debug)]
+pub struct Recalled {
+    /// The answer.
+    pub entry: Arc<Entry>,
+    /// The token's proof for it.
+    pub proof: Proof,
+    /// When the token ends.
+    pub end: End,
+    /// The token, as the log knows it.
+    pub tag: TokenTag,
 }
 
 /// An entry with whose it is, for purges.
@@ -87,7 +104,10 @@ impl Store {
             .support_invalidation_closures()
             .eviction_listener(move |_, kept: Arc<Labelled>, cause| {
                 let cause = match cause {
-                    RemovalCause::Size => Eviction::Space,
+                    RemovalCause::Size => {
+                        kept.entry.leaves_by(Eviction::Space);
+                        Eviction::Space
+                    }
                     RemovalCause::Expired => Eviction::Time,
                     RemovalCause::Explicit => kept.entry.left_by().unwrap_or(Eviction::Invalidate),
                     RemovalCause::Replaced => return,
@@ -107,6 +127,7 @@ impl Store {
             max_entry: for_entries,
             proofs_per_token: config.proofs_per_token,
             tickets: Tickets::default(),
+            epochs: Epochs::default(),
             metrics: Arc::clone(metrics),
         }
     }
@@ -119,6 +140,29 @@ impl Store {
     /// The answer for a principal. Whoever calls this has looked at a proof first.
     pub fn entry(&self, key: &EntryKey) -> Option<Arc<Entry>> {
         self.entries.get(key).map(|kept| Arc::clone(&kept.entry))
+    }
+
+    /// What it has for a request of exactly this spelling, if this thread has looked that up a moment ago.
+    pub fn recall(&self, spelling: Spelling, now: Now) -> Option<Recalled> {
+        let Finding { entry, proof, end, tag } = front::recall(spelling, self.epochs.now(), now)?;
+        let entry = entry.upgrade().filter(|entry| entry.is_kept())?;
+        Some(Recalled { entry, proof, end, tag })
+    }
+
+    /// The present state. To be taken before the look-ups whose outcome is given to [`Store::remember`].
+    pub fn epoch(&self) -> Epoch {
+        self.epochs.now()
+    }
+
+    /// Remembers what was looked up for a request.
+    pub fn remember(&self, spelling: Spelling, epoch: Epoch, now: Now, found: &Recalled) {
+        let entry = Arc::downgrade(&found.entry);
+        front::remember(
+            spelling,
+            epoch,
+            now,
+            Finding { entry, proof: found.proof, end: found.end, tag: found.tag },
+        );
     }
 
     /// To be taken before Graph is asked.
@@ -149,7 +193,12 @@ impl Store {
         // The newest stays: an older question may be answered later (RFC 9111, section 4).
         self.entries.entry(key.clone()).and_compute_with(|known| match known {
             Some(known) if is_newer(&known.value().entry) => Op::Nop,
-            _ => Op::Put(Arc::new(kept)),
+            known => {
+                if let Some(known) = known {
+                    known.value().entry.mark_replaced();
+                }
+                Op::Put(Arc::new(kept))
+            }
         });
         self.grants.entry(fingerprint).and_upsert_with(|known| {
             let known = known.map(moka::Entry::into_value);
@@ -160,6 +209,7 @@ impl Store {
             entry.leaves_by(Eviction::Invalidate);
             self.entries.invalidate(&key);
             self.grants.invalidate(&fingerprint);
+            self.epochs.next();
             return Err(NotStored::Invalidated);
         }
         Ok(())
@@ -190,6 +240,7 @@ impl Store {
         let Some(grant) = self.grants.get(fingerprint) else { return false };
         self.grants.invalidate(fingerprint);
         self.drop_entries(grant.claims.principal);
+        self.epochs.next();
         true
     }
 
@@ -224,6 +275,7 @@ impl Store {
             }
         });
         self.entries.invalidate(&EntryKey::new(grant.claims.principal, resource));
+        self.epochs.next();
         true
     }
 
@@ -249,6 +301,7 @@ impl Store {
                 purged += 1;
             }
         }
+        self.epochs.next();
         self.metrics.purged.inc_by(purged);
         purged
     }
@@ -280,6 +333,7 @@ impl Store {
     pub fn drop_claimed(&self, claims: Result<Claims, super::status::Bypass>) {
         if let Ok(claims) = claims {
             self.drop_entries(claims.principal);
+            self.epochs.next();
         }
     }
 }

@@ -26,17 +26,25 @@ pub struct Claims {
     pub subject: Label,
     /// What Graph throttles: the application, in its tenant.
     pub application: Label,
-    /// When the token ends, seconds since the Unix epoch.
-    pub exp: u64,
+    /// When the token ends.
+    pub end: End,
 }
 
-impl Claims {
+/// When a token ends: its `exp`, seconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End(pub(super) u64);
+
+impl End {
+    /// An hour after `now`.
+    #[cfg(test)]
+    pub fn after(now: Now) -> Self {
+        Self(now.unix_seconds() + 3600)
+    }
+
     /// What is left of the token's usable life: it ends 30 seconds before `exp`.
-    pub fn left(&self, now: Now) -> Duration {
-        let end = self
-            .exp
-            .saturating_sub(sabotaged!(EndWithoutMargin, 0, EXP_MARGIN.as_secs()))
-            .saturating_mul(1000);
+    pub fn left(self, now: Now) -> Duration {
+        let end =
+            self.0.saturating_sub(sabotaged!(EndWithoutMargin, 0, EXP_MARGIN.as_secs())).saturating_mul(1000);
         Duration::from_millis(end.saturating_sub(now.unix_millis()))
     }
 }
@@ -104,9 +112,9 @@ pub(super) fn read(json: &[u8], key: &hmac::Key, now: Now) -> Result<Claims, Byp
         tenant: label(key, LabelKind::Tenant, &tenant),
         subject: label(key, LabelKind::Subject, &subject),
         application: label(key, LabelKind::Application, &application(&tenant, &raw)),
-        exp,
+        end: End(exp),
     };
-    if claims.left(now).is_zero() { Err(Bypass::Expiring) } else { Ok(claims) }
+    if claims.end.left(now).is_zero() { Err(Bypass::Expiring) } else { Ok(claims) }
 }
 
 /// Every part is tagged, counted and measured, so that no two sets of claims spell the same bytes.

@@ -137,7 +137,7 @@ fn f38_a_token_that_is_no_readable_jwt_may_not_use_the_cache() {
 #[test]
 fn f39_only_a_plain_number_within_29_hours_is_an_end() {
     let secrets = secrets();
-    let exp = |value: Value| claims_of(&altered("exp", value), &secrets).map(|claims| claims.exp);
+    let exp = |value: Value| claims_of(&altered("exp", value), &secrets).map(|claims| claims.end.0);
     assert_eq!(exp(json!(NOW + 3600)), Ok(NOW + 3600));
     assert_eq!(exp(json!(NOW + 29 * 3600)), Ok(NOW + 29 * 3600));
     for odd in [
@@ -165,7 +165,7 @@ fn a_token_is_usable_until_30_seconds_before_its_end() {
     let secrets = secrets();
     let exp = |seconds| claims_of(&altered("exp", json!(NOW + seconds)), &secrets);
     assert_eq!(exp(30), Err(Bypass::Expiring));
-    assert_eq!(exp(31).unwrap().left(now()), Duration::from_secs(1));
+    assert_eq!(exp(31).unwrap().end.left(now()), Duration::from_secs(1));
     assert_eq!(claims_of(&altered("exp", json!(0)), &secrets), Err(Bypass::Expiring));
 }
 

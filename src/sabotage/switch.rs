@@ -57,6 +57,10 @@ words! {
         Unscrubbed = "unscrubbed",
         /// A part of the key is not forwarded.
         SelectNotForwarded = "select-not-forwarded",
+        /// A request is known by its token alone.
+        SpellingOfTokenAlone = "spelling-of-token-alone",
+        /// A thread does not hear of purges and withdrawals.
+        FrontMissesWithdrawals = "front-misses-withdrawals",
         /// Nothing is ever given from memory.
         NeverHits = "never-hits",
     }

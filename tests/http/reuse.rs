@@ -120,6 +120,17 @@ async fn l34_the_newest_answer_is_used() {
 }
 
 #[tokio::test]
+async fn l34_who_was_answered_a_moment_ago_gets_the_newest_answer_too() {
+    let bench = Bench::of_the_client().await;
+    bench.answers([named("old"), named("new")]);
+    bench.get(&[]).await;
+    assert_eq!(name(&bench.get(&[]).await), "old", "and where it was found is remembered");
+    bench.get(&[("cache-control", "no-cache")]).await;
+    assert_eq!(name(&bench.get(&[]).await), "new");
+    bench.stop().await;
+}
+
+#[tokio::test]
 async fn l36_who_asks_at_the_same_time_with_another_token_gets_an_answer_of_its_own() {
     let (bench, gate) = (Bench::start().await, Gate::new());
     bench.origin.answer("", {

@@ -166,7 +166,13 @@ impl<'a> Driver<'a> {
         let flights = self.flights();
         let proxy = self.proxy.clone();
         let ids = Ids { request: Uuid::from_u128(id), client: Uuid::from_u128(id), trace: None };
-        let mut answer = Box::pin(async move { proxy.handle(&parts, &ids, CALLER).await });
+        // As the layers do it.
+        let mut answer = Box::pin(async move {
+            match proxy.at_once(&parts, &ids) {
+                Some(answer) => answer,
+                None => proxy.handle(&parts, &ids, CALLER).await,
+            }
+        });
         let first = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
         let leads = self.flights() > flights;
         if let Poll::Ready(answer) = first {

@@ -29,6 +29,8 @@
 //! | older-replaces-newer | RFC 9111, 4 | (f) | 1948 |
 //! | unscrubbed | promise 4 | (e) | 5 |
 //! | select-not-forwarded | promise 1 | (g) | 2 |
+//! | spelling-of-token-alone | promise 1 | (b) | 44 |
+//! | front-misses-withdrawals | promise 3 | (a) | 1344 |
 //! | never-hits | a cache | (f) | 18 |
 
 use connector_cache::sabotage::{Fault, switch};
@@ -95,6 +97,8 @@ teeth! {
     an_older_answer_in_place_of_a_newer_is_found_out: OlderReplacesNewer by ["(b)", "(f)"];
     a_body_that_was_not_scrubbed_is_found_out: Unscrubbed by ["(e)"];
     a_key_that_is_not_forwarded_is_found_out: SelectNotForwarded by ["(g)"];
+    a_request_that_is_known_by_its_token_alone_is_found_out: SpellingOfTokenAlone by ["(a)", "(b)", "(f)"];
+    a_thread_that_misses_withdrawals_is_found_out: FrontMissesWithdrawals by ["(a)", "(b)", "(d)", "(f)"];
     a_cache_that_never_hits_is_found_out: NeverHits by ["(f)"];
 }
 

@@ -39,6 +39,7 @@ const FLOORS: [&[&str]; 5] = [
         "admin",
         "budget",
         "cache/flight",
+        "cache/front",
         "cache/store",
         "cache/ticket",
         "deliver",
