@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::cache::{flight, freshness, store};
 use crate::resource::ApiVersion;
-use crate::{admin, budget, origin, scrub, server, telemetry};
+use crate::{admin, budget, origin, refresh, scrub, server, telemetry};
 
 mod base_url;
 mod change;
@@ -47,6 +47,8 @@ pub struct Config {
     pub budget: budget::Config,
     /// `limits.bytes_in_flight`: bodies that come from Graph and large answers on their way out, together.
     pub bytes_in_flight: usize,
+    /// `limits.refreshes_per_token`
+    pub refresh: refresh::Config,
     /// `scrub.*`
     pub scrub: scrub::Config,
     /// `log.*`
@@ -78,6 +80,7 @@ impl Default for Config {
             flight: flight::Config::default(),
             budget: budget::Config::default(),
             bytes_in_flight: 64 << 20,
+            refresh: refresh::Config::default(),
             scrub: scrub::Config::default(),
             telemetry: telemetry::Config::default(),
         }
@@ -117,6 +120,7 @@ impl Effective {
             flight: parts::flight(&mut reader),
             budget: parts::budget(&mut reader),
             bytes_in_flight: parts::bytes_in_flight(&mut reader),
+            refresh: parts::refresh(&mut reader),
             scrub: parts::scrub(&mut reader),
             telemetry: parts::telemetry(&mut reader),
         };

@@ -32,6 +32,7 @@ use crate::origin::{Origin, SetupError};
 use crate::overview::Overview;
 use crate::proxy::{Inner, Proxy};
 use crate::readiness::Readiness;
+use crate::refresh::Refreshes;
 use crate::reload::{Parts, Settings};
 use crate::room::Room;
 use crate::scrub::Scrubber;
@@ -111,6 +112,7 @@ impl App {
             fetcher,
             secrets: Secrets::random()?,
             flights: Flights::new(&config.flight),
+            refreshes: Refreshes::new(&config.refresh),
             follower_wait: Dial::new(config.flight.wait),
             default_version: config.default_version,
             tasks: TaskTracker::new(),
@@ -265,6 +267,7 @@ async fn watch_clock(proxy: Proxy) {
         let step = fetcher.clock.stepped_back();
         if step > CLOCK_STEP {
             tracing::warn!(seconds = step.as_secs(), "the wall clock was set back: the cache is emptied");
+            fetcher.metrics.clock_steps.inc();
             fetcher.store.forget();
             fetcher.clock.trust_wall();
         }
