@@ -18,7 +18,8 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::error::Response;
-use crate::metrics::Metrics;
+use crate::files::{Look, Source};
+use crate::metrics::{Metrics, Reload};
 use crate::readiness::{Readiness, State};
 use crate::server::{self, Drain, Limits, Service};
 use access::Access;
@@ -48,6 +49,7 @@ impl Config {
             address: self.address,
             limits: Limits {
                 connections: 128,
+                connections_per_address: 128,
                 header_bytes: 8 << 10,
                 h2_streams: 16,
                 header_timeout: Duration::from_secs(5),
@@ -99,11 +101,11 @@ impl<C: Cache> Admin<C> {
             ("/metrics", &Method::GET) => self.metrics(),
             ("/livez", &Method::GET) => reply::text(StatusCode::OK, "alive\n"),
             ("/readyz", &Method::GET) => self.ready(),
-            ("/cache", &Method::GET) => match self.access.look(request).await {
+            ("/cache", &Method::GET) => match self.access.look(request) {
                 Ok(()) => reply::json(StatusCode::OK, &self.cache.look()),
                 Err(refusal) => refusal.reply(),
             },
-            ("/cache", &Method::DELETE) => match self.access.purge(request, peer).await {
+            ("/cache", &Method::DELETE) => match self.access.purge(request, peer) {
                 Ok(()) => self.purge(request.uri.query().unwrap_or_default()).await,
                 Err(refusal) => refusal.reply(),
             },
@@ -150,6 +152,12 @@ impl<C: Cache> Admin<C> {
             Ok(purged) => reply::json(StatusCode::OK, &serde_json::json!({ "purged": purged })),
             Err(_) => reply::error(StatusCode::INTERNAL_SERVER_ERROR, "the purge did not end; repeat it"),
         }
+    }
+}
+
+impl<C: Cache> Source for Admin<C> {
+    fn reload(&self, look: Look) -> Option<Reload> {
+        self.access.reload(look).inspect(|result| self.metrics.reloads.inc(*result))
     }
 }
 

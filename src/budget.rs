@@ -6,7 +6,6 @@
 //! against an address is only that Graph said 401: an honest caller's first request costs nothing, however
 //! many start cold behind one address. Claims play no part; nothing here knows a token.
 
-mod address;
 mod allowance;
 
 use std::net::IpAddr;
@@ -17,10 +16,10 @@ use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use self::address::network;
 use self::allowance::{Allowance, Place, Spent};
 use crate::clock::{Clock, Now};
 use crate::error::Rejection;
+use crate::network::network;
 use crate::origin;
 
 /// What the budget needs to know.
@@ -72,7 +71,7 @@ impl Budget {
             all: Arc::new(Allowance::new(config.in_flight.min(most), config.failures)),
             addresses: Cache::builder().max_capacity(ADDRESSES).time_to_idle(FORGOTTEN_AFTER).build(),
             config: config.clone(),
-            wait: origin.timeout,
+            wait: origin.timeout / 2,
             clock,
         }
     }

@@ -11,16 +11,20 @@ use crate::resource::ApiVersion;
 use crate::{admin, budget, origin, refresh, scrub, server, telemetry};
 
 mod base_url;
+mod change;
 mod layers;
 mod nearest;
 mod parts;
 mod print;
 mod reader;
 mod rules;
+mod sources;
 mod value;
 
+pub use change::{Changes, LIVE};
 use layers::Layers;
 use reader::{Reader, Setting};
+pub use sources::Sources;
 
 /// All that can be configured. `config/default.toml` describes every key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +45,8 @@ pub struct Config {
     pub flight: flight::Config,
     /// `limits.unproven_*`
     pub budget: budget::Config,
+    /// `limits.bytes_in_flight`: bodies that come from Graph and large answers on their way out, together.
+    pub bytes_in_flight: usize,
     /// `limits.refreshes_per_token`
     pub refresh: refresh::Config,
     /// `scrub.*`
@@ -73,6 +79,7 @@ impl Default for Config {
             freshness: freshness::Config::default(),
             flight: flight::Config::default(),
             budget: budget::Config::default(),
+            bytes_in_flight: 64 << 20,
             refresh: refresh::Config::default(),
             scrub: scrub::Config::default(),
             telemetry: telemetry::Config::default(),
@@ -96,7 +103,11 @@ impl Effective {
         file: Option<&Path>,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let layers = Layers::read(file, env).map_err(ConfigError)?;
+        Sources::new(file.map(Path::to_owned), env).load()
+    }
+
+    /// Reads every key.
+    fn read(layers: Layers) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(layers);
         let server = parts::server(&mut reader);
         let config = Config {
@@ -108,6 +119,7 @@ impl Effective {
             store: parts::store(&mut reader),
             flight: parts::flight(&mut reader),
             budget: parts::budget(&mut reader),
+            bytes_in_flight: parts::bytes_in_flight(&mut reader),
             refresh: parts::refresh(&mut reader),
             scrub: parts::scrub(&mut reader),
             telemetry: parts::telemetry(&mut reader),

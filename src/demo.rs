@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::proxy::Proxy;
 use crate::run::{App, Listeners, StartError, bind, stop_on_signal};
 use crate::sandbox::{CONTOSO, Options, SIGN_UP, Sandbox};
-use crate::telemetry::{Access, DroppedLines};
+use crate::telemetry::{Access, Handle};
 
 /// The built-in defaults, with a quiet log and no wait before the end.
 pub fn config() -> Config {
@@ -32,8 +32,8 @@ pub fn config() -> Config {
 }
 
 /// Runs until Ctrl-C.
-pub async fn run(dropped: DroppedLines) -> ExitCode {
-    match try_run(dropped).await {
+pub async fn run(log: Handle) -> ExitCode {
+    match try_run(log).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "connector-cache: {error}");
@@ -55,7 +55,7 @@ enum DemoError {
     Output(#[from] io::Error),
 }
 
-async fn try_run(dropped: DroppedLines) -> Result<(), DemoError> {
+async fn try_run(log: Handle) -> Result<(), DemoError> {
     let stop = stop_on_signal()?;
     let sandbox = Sandbox::start(Options::default()).map_err(DemoError::Sandbox)?;
     sandbox.latency(GRAPH_LATENCY);
@@ -68,7 +68,7 @@ async fn try_run(dropped: DroppedLines) -> Result<(), DemoError> {
     introduce(&sandbox, listeners.data.local_addr()?, listeners.admin.local_addr()?)?;
     let app = App::new(config, Clock::system())?;
     let metrics = Arc::clone(app.metrics());
-    app.run(listeners, stop, Some(dropped), |proxy| Narrator { proxy, metrics }).await?;
+    app.run(listeners, stop, Some(log), |proxy| Narrator { proxy, metrics }).await?;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use http_body_util::Full;
 use crate::cache::status::ScrubFailure;
 use crate::clock::Now;
 use crate::ids::{CLIENT_REQUEST_ID, Ids, REQUEST_ID};
+use crate::room::NoRoom;
 use crate::words::words;
 
 /// What goes back to a caller: every answer is whole in memory before it is sent.
@@ -59,6 +60,8 @@ words! {
         OnlyIfCached = "only-if-cached",
         /// As many connections as `limits.connections` allows are open.
         Connections = "connections",
+        /// The caller's address has as many open as `limits.connections_per_address` allows.
+        AddressConnections = "connections-per-address",
         /// The bytes are not HTTP as RFC 9112 or RFC 9113 has it.
         Malformed = "malformed",
         /// The caller sends more of HTTP/2's frames, or resets more streams, than requests need.
@@ -69,6 +72,8 @@ words! {
         Handshake = "tls-handshake",
         /// As many requests as `limits.origin_requests` allows are on their way to Graph.
         Overloaded = "overloaded",
+        /// As many bytes as `limits.bytes_in_flight` allows are on their way.
+        BytesInFlight = "bytes-in-flight",
         /// Graph asked that this application, or this token, leaves it alone for a while.
         ThrottleGate = "throttle-gate",
         /// Graph is out of order; one request a second looks whether it still is.
@@ -95,6 +100,8 @@ words! {
         Tls = "tls",
         /// The connection broke before an answer began.
         Reset = "reset",
+        /// No answer began within `graph.first_byte_timeout`.
+        FirstByte = "first-byte-timeout",
         /// No whole answer within `graph.timeout`.
         Timeout = "timeout",
         /// The answer broke off.
@@ -129,6 +136,18 @@ pub enum Problem {
     Unscrubbable(ScrubFailure),
     /// Graph said no, in a body that could not be passed on. Its status is kept.
     Unreadable(StatusCode),
+}
+
+impl From<OriginFault> for Problem {
+    fn from(fault: OriginFault) -> Self {
+        Self::Origin(fault)
+    }
+}
+
+impl From<NoRoom> for Problem {
+    fn from(_: NoRoom) -> Self {
+        Self::Rejected(Rejection::BytesInFlight)
+    }
 }
 
 impl Problem {
@@ -179,8 +198,14 @@ impl Problem {
                 Some((header::WWW_AUTHENTICATE, "Bearer"))
             }
             Self::Rejected(Rejection::Method) => Some((header::ALLOW, "GET, HEAD")),
-            Self::Rejected(Rejection::Overloaded | Rejection::Connections | Rejection::Deadline)
-            | Self::Origin(OriginFault::Timeout | OriginFault::ConnectTimeout) => {
+            Self::Rejected(
+                Rejection::Overloaded
+                | Rejection::BytesInFlight
+                | Rejection::Connections
+                | Rejection::AddressConnections
+                | Rejection::Deadline,
+            )
+            | Self::Origin(OriginFault::Timeout | OriginFault::FirstByte | OriginFault::ConnectTimeout) => {
                 Some((header::RETRY_AFTER, "1"))
             }
             // By then a tenth of a minute's budget is there again.

@@ -145,7 +145,7 @@ pub struct Fetcher {
     /// What every answer passes.
     pub scrubber: Scrubber,
     /// How long answers are kept.
-    pub freshness: freshness::Config,
+    pub freshness: freshness::Dials,
     /// The time.
     pub clock: Clock,
     /// What is counted.
@@ -223,6 +223,7 @@ impl Fetcher {
                 | Fault::ConnectTimeout
                 | Fault::Tls
                 | Fault::Reset
+                | Fault::FirstByte
                 | Fault::Timeout,
             )) => Some(Outcome::Failed),
             Err(Problem::Origin(_)) => Some(Outcome::Answered),
@@ -242,7 +243,7 @@ impl Fetcher {
                 self.metrics.origin_errors.inc(OriginFault::Unscrubbable);
                 return Fetched::Failed(problem);
             }
-            Err(fault) => return Fetched::Failed(Problem::Origin(*fault)),
+            Err(problem) => return Fetched::Failed(*problem),
         };
         let token = question.identity.fingerprint;
         let validation = Validation::of(&answer.headers, token, asked);
@@ -279,7 +280,7 @@ impl Fetcher {
         validation: Option<Validation>,
         asked: Now,
     ) -> (Arc<Entry>, Result<(), NotStored>) {
-        let lifetime = Lifetime::of(headers, &self.freshness, self.clock.now());
+        let lifetime = Lifetime::of(headers, &self.freshness.now(), self.clock.now());
         let chosen = self.store.chooser().chosen(headers, question.presented());
         let entry = Entry::new(body, &self.scrubber, headers, lifetime.unwrap_or(Lifetime::NONE), asked);
         let entry = Arc::new(entry.with(validation, chosen.as_ref().ok().cloned().flatten()));
@@ -373,7 +374,7 @@ impl Fetcher {
     fn keep_no(&self, question: &Question, fetched: &Fetched, ticket: &Ticket, asked: Now) {
         if let Fetched::Refused(refusal) = fetched
             && let (Some(body), Ok(lifetime)) =
-                (&refusal.body, Lifetime::of(&refusal.headers, &self.freshness, asked))
+                (&refusal.body, Lifetime::of(&refusal.headers, &self.freshness.now(), asked))
         {
             let entry = Entry::new(body.clone(), &self.scrubber, &refusal.headers, lifetime, asked);
             let _ = self.admit(question, &Arc::new(entry), None, ticket);

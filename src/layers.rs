@@ -3,12 +3,12 @@
 //!
 //! Nothing here knows what is asked for or where the answer comes from.
 
+mod dials;
 mod record;
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -24,32 +24,44 @@ use crate::error::{Problem, Rejection, Response};
 use crate::ids::{CLIENT_ID, Ids, OUR_ID, guid};
 use crate::message;
 use crate::metrics::Metrics;
+use crate::room::Room;
 use crate::server::{Limits, Service};
 use crate::telemetry::Access;
+pub use dials::Dials;
 use record::Record;
 
 /// A handler in its layers.
 pub struct Stack<H> {
     handler: Arc<H>,
     metrics: Arc<Metrics>,
-    access: Access,
-    message: message::Limits,
-    deadline: Duration,
+    dials: Arc<Dials>,
+    room: Room,
 }
 
 impl<H: Handler> Stack<H> {
     /// Puts the layers around `handler`.
     pub fn new(handler: Arc<H>, metrics: Arc<Metrics>, access: Access, limits: &Limits) -> Self {
-        let message = message::Limits { target_bytes: limits.target_bytes, headers: limits.headers };
-        Self { handler, metrics, access, message, deadline: limits.request_timeout }
+        let dials = Arc::new(Dials::new(access, limits));
+        Self { handler, metrics, dials, room: Room::new(usize::MAX) }
+    }
+
+    /// Lets large answers go out only while there is `room`.
+    #[must_use]
+    pub fn within(self, room: Room) -> Self {
+        Self { room, ..self }
+    }
+
+    /// What may be changed while requests go by.
+    pub fn dials(&self) -> &Arc<Dials> {
+        &self.dials
     }
 
     /// Answers one request. `has_body`: more than its head is to come.
     pub async fn respond(&self, request: &Parts, has_body: bool, peer: IpAddr) -> Response {
         let ids = Ids::of(&request.headers);
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
-        let mut record = Record::begin(&self.metrics, self.access, request, &ids);
-        let answer = match message::check(request, has_body, &self.message) {
+        let mut record = Record::begin(&self.metrics, self.dials.access.get(), request, &ids);
+        let mut answer = match message::check(request, has_body, &self.dials.message()) {
             Ok(()) => match self.at_once(request, &ids) {
                 Some(answer) => answer,
                 // On the heap: a hit, which does without, would have to move the room for it from place to place.
@@ -57,6 +69,9 @@ impl<H: Handler> Stack<H> {
             },
             Err(reason) => self.reject(reason, &ids),
         };
+        if answer.response.body().size_hint().lower() > SMALL {
+            self.make_room(&mut answer, &ids);
+        }
         record.end(&answer);
         let mut response = answer.response;
         dress(response.headers_mut(), request, &ids);
@@ -77,11 +92,21 @@ impl<H: Handler> Stack<H> {
     async fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Answer {
         // The handler is not used again before it has been called anew, so no broken state of its own is seen.
         let answer = AssertUnwindSafe(async { self.handler.handle(request, ids, peer).await }).catch_unwind();
-        match tokio::time::timeout(self.deadline, answer).await {
+        match tokio::time::timeout(self.dials.deadline.get(), answer).await {
             Ok(Ok(answer)) => answer,
             // The payload is dropped unseen: it may quote what must not be told.
             Ok(Err(_)) => self.reject(Rejection::Panic, ids),
             Err(_) => self.reject(Rejection::Deadline, ids),
+        }
+    }
+
+    /// A large answer takes room until the last of it is written. A small one takes none: the connections and
+    /// streams that there may be bound those.
+    fn make_room(&self, answer: &mut Answer, ids: &Ids) {
+        let body = std::mem::take(answer.response.body_mut()).into_inner().unwrap_or_default();
+        match self.room.take(body.len()) {
+            Ok(held) => *answer.response.body_mut() = Full::new(held.tie(body)),
+            Err(_) => *answer = self.reject(Rejection::BytesInFlight, ids),
         }
     }
 
@@ -133,6 +158,9 @@ fn without_body(mut response: Response) -> Response {
     *response.body_mut() = Full::new(Bytes::new());
     response
 }
+
+/// An answer of Graph's has a few KiB, so a hit has nothing to do with the others.
+const SMALL: u64 = 16 << 10;
 
 #[cfg(test)]
 mod tests;

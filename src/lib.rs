@@ -43,11 +43,11 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 4, assembly | [`run`], [`overview`], [`config`], `demo` |
+//! | 4, assembly | [`run`], [`reload`], [`overview`], [`config`], `demo` |
 //! | 3, decision | [`proxy`] |
 //! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`refresh`], [`throttle`], [`cache::store`], [`cache::front`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`process`], [`readiness`], `sandbox` |
-//! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`answer`], [`retry_after`], [`cache::key`], [`cache::entry`], [`cache::freshness`], [`cache::validation`], [`cache::vary`], [`cache::variants`], [`cache::report`] |
-//! | 0, words | [`words`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`error`], [`ids`], [`clock`] |
+//! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`answer`], [`retry_after`], [`files`], [`cache::key`], [`cache::entry`], [`cache::freshness`], [`cache::validation`], [`cache::vary`], [`cache::variants`], [`cache::report`] |
+//! | 0, words | [`words`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`error`], [`ids`], [`clock`], [`dial`], [`network`], [`room`] |
 //!
 //! `sandbox` (a stand-in for Graph) and `demo` are there with the feature `sandbox`, which is on by default and
 //! off in the image.
@@ -61,22 +61,27 @@ pub mod config;
 pub mod deliver;
 #[cfg(feature = "sandbox")]
 pub mod demo;
+pub mod dial;
 pub mod error;
 pub mod fetch;
+pub mod files;
 pub mod headers;
 pub mod identity;
 pub mod ids;
 pub mod layers;
 pub mod message;
 pub mod metrics;
+pub mod network;
 pub mod origin;
 pub mod overview;
 pub mod process;
 pub mod proxy;
 pub mod readiness;
 pub mod refresh;
+pub mod reload;
 pub mod resource;
 pub mod retry_after;
+pub mod room;
 pub mod run;
 pub mod sabotage;
 #[cfg(feature = "sandbox")]

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use connector_cache::config::{Config, ConfigError, Effective};
-use connector_cache::telemetry::DroppedLines;
+use connector_cache::config::{Config, ConfigError, Effective, Sources};
+use connector_cache::reload::Settings;
 use connector_cache::{process, run, telemetry};
 
 /// Quicker than the C library's, and it gives memory back: `benches/README.md`.
@@ -59,10 +59,16 @@ fn dispatch(command: Command) -> ExitCode {
     match command {
         #[cfg(feature = "sandbox")]
         Command::Demo => start(&connector_cache::demo::config(), connector_cache::demo::run),
-        Command::Serve(Source { config: file }) => match Config::load(file.as_deref(), environment()) {
-            Ok(config) => start(&config, |dropped| run::serve(config.clone(), dropped)),
-            Err(error) => refuse(&error),
-        },
+        Command::Serve(Source { config: file }) => {
+            let sources = Sources::new(file, environment());
+            match sources.load() {
+                Ok(started) => {
+                    let config = started.config.clone();
+                    start(&config, |log| run::serve(Settings { sources, started }, log))
+                }
+                Err(error) => refuse(&error),
+            }
+        }
         Command::Check(Source { config: file }) => check(file.as_deref()),
     }
 }
@@ -78,8 +84,11 @@ fn check(file: Option<&Path>) -> ExitCode {
 }
 
 /// Sets up log and runtime, and hands over to `serve` until it ends.
-fn start<F: Future<Output = ExitCode>>(config: &Config, serve: impl FnOnce(DroppedLines) -> F) -> ExitCode {
-    let log = match telemetry::init(&config.telemetry) {
+fn start<F: Future<Output = ExitCode>>(
+    config: &Config,
+    serve: impl FnOnce(telemetry::Handle) -> F,
+) -> ExitCode {
+    let (_guard, log) = match telemetry::init(&config.telemetry) {
         Ok(log) => log,
         Err(error) => return fail(START, &format!("the log cannot be set up: {error}")),
     };
@@ -94,7 +103,7 @@ fn start<F: Future<Output = ExitCode>>(config: &Config, serve: impl FnOnce(Dropp
         Ok(runtime) => runtime,
         Err(error) => return fail(START, &format!("the threads cannot be started: {error}")),
     };
-    let code = runtime.block_on(serve(log.dropped_lines()));
+    let code = runtime.block_on(serve(log));
     runtime.shutdown_timeout(LEFTOVERS);
     code
 }

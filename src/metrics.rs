@@ -53,7 +53,7 @@ pub struct Metrics {
     pub origin_errors: Family<OriginFault>,
     /// Second attempts, by reason.
     pub origin_retries: Family<Retry>,
-    /// Throttle gates that are closed now.
+    /// Throttle gates that let nobody through now.
     pub throttle_gates: IntGauge,
     /// Entries that operators purged.
     pub purged: IntCounter,
@@ -65,6 +65,8 @@ pub struct Metrics {
     pub clock_steps: IntCounter,
     /// 1 while the process drains.
     pub draining: IntGauge,
+    /// What of `limits.bytes_in_flight` is taken.
+    pub bytes_in_flight: IntGauge,
     /// Log lines that were dropped because the log's reader was too slow.
     pub log_lines_dropped: IntGauge,
 }
@@ -121,7 +123,7 @@ impl Metrics {
             )?,
             origin_errors: Family::new(r, "origin_errors_total", "Attempts at Graph that failed.", "reason")?,
             origin_retries: Family::new(r, "origin_retries_total", "Second attempts at Graph.", "reason")?,
-            throttle_gates: gauge(r, "throttle_gates", "Throttle gates that are closed now.")?,
+            throttle_gates: gauge(r, "throttle_gates", "Throttle gates that let nobody through now.")?,
             purged: counter(r, "purged_entries_total", "Entries that operators purged.")?,
             reloads: Family::new(
                 r,
@@ -141,6 +143,11 @@ impl Metrics {
                 "Times that the wall clock was set back and the cache emptied.",
             )?,
             draining: gauge(r, "draining", "1 while the process drains.")?,
+            bytes_in_flight: gauge(
+                r,
+                "bytes_in_flight",
+                "Bytes that are on their way, of those that may be.",
+            )?,
             log_lines_dropped: gauge(
                 r,
                 "log_lines_dropped",

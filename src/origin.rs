@@ -10,6 +10,7 @@ mod conn;
 mod connect;
 mod fault;
 mod interim;
+mod resolve;
 mod tls;
 
 use std::path::PathBuf;
@@ -34,11 +35,13 @@ pub use self::connect::ProxyError;
 pub use self::tls::RootsError;
 use crate::cache::status::Retry;
 use crate::cache::validation::Validators;
+use crate::dial::Dial;
 use crate::error::{OriginFault, Problem, Rejection};
 use crate::identity::Token;
 use crate::ids::{CLIENT_REQUEST_ID, Ids};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
+use crate::room::Room;
 use crate::sabotage::sabotaged;
 
 /// What the origin needs to know.
@@ -50,6 +53,8 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// `graph.connect_timeout`: name, TCP and TLS together.
     pub connect_timeout: Duration,
+    /// `graph.first_byte_timeout`: one attempt, until its answer begins.
+    pub first_byte_timeout: Duration,
     /// `graph.timeout`: one question and its whole answer, a retry included.
     pub timeout: Duration,
     /// `graph.max_body`: of the body, bytes, as it comes and decoded.
@@ -66,6 +71,7 @@ impl Default for Config {
             base_url,
             ca_file: None,
             connect_timeout: Duration::from_secs(2),
+            first_byte_timeout: Duration::from_secs(8),
             timeout: Duration::from_secs(10),
             max_body: 1 << 20,
             in_flight: 256,
@@ -83,8 +89,10 @@ pub struct Origin {
     fresh: Client<Connector, Empty<Bytes>>,
     base: String,
     permits: Semaphore,
-    timeout: Duration,
+    first_byte: Dial<Duration>,
+    timeout: Dial<Duration>,
     max_body: usize,
+    room: Room,
     metrics: Arc<Metrics>,
 }
 
@@ -104,7 +112,7 @@ pub struct OriginAnswer {
     /// Every field, for reading.
     pub headers: HeaderMap,
     /// The body, for the scrubber. That of a 200 is there; a "no" is one whatever became of its words.
-    pub body: Result<RawBody, OriginFault>,
+    pub body: Result<RawBody, Problem>,
 }
 
 /// An answer's beginning, and when it was asked for.
@@ -123,7 +131,7 @@ pub enum SetupError {
 
 impl Origin {
     /// Prepares a pool of connections; none is made yet. The environment's `HTTPS_PROXY` and `NO_PROXY` count.
-    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
+    pub fn new(config: &Config, room: Room, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
         let base = config.base_url.as_str().trim_end_matches('/').to_owned();
         let connector = Connector::new(config)?;
         Ok(Self {
@@ -133,14 +141,28 @@ impl Origin {
             in_flight: config.in_flight,
             base,
             permits: Semaphore::new(config.in_flight),
-            timeout: config.timeout,
+            first_byte: Dial::new(config.first_byte_timeout),
+            timeout: Dial::new(config.timeout),
             max_body: config.max_body,
+            room,
             metrics,
         })
     }
 
+    /// Where bodies take room.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// Changes the deadlines of questions to come.
+    pub fn set_deadlines(&self, config: &Config) {
+        self.first_byte.set(config.first_byte_timeout);
+        self.timeout.set(config.timeout);
+    }
+
     /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`. With a `condition` the
-    /// answer may be 304.
+    /// answer may be 304. Whoever finds every place taken waits for half of that, so that the other half is left for
+    /// Graph.
     pub async fn ask(
         &self,
         resource: &Resource,
@@ -148,18 +170,21 @@ impl Origin {
         ids: &Ids,
         condition: Option<&Validators>,
     ) -> Result<OriginAnswer, Problem> {
-        let (mut waiting, deadline) = (true, Instant::now() + self.timeout);
+        let (now, time) = (Instant::now(), self.timeout.get());
+        // A place that comes free at the end comes too late: Graph would be asked in vain, and blamed for it.
+        let Ok(Ok(_permit)) = timeout_at(now + time / 2, self.permits.acquire()).await else {
+            return Err(Problem::Rejected(Rejection::Overloaded));
+        };
+        let deadline = now + time;
         let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner).clone();
         let dead = AtomicBool::new(false);
         let asked = timeout_at(deadline, async {
-            let permit = self.permits.acquire().await.map_err(|_| OriginFault::Connect)?;
-            waiting = false;
             let request = || self.request(resource, token, ids);
             let first = request().map(|mut request| {
                 condition.inspect(|condition| condition.ask_with(request.headers_mut()));
                 request
             });
-            let head = match self.attempt(&pool.client, (deadline, &dead), first, condition).await {
+            match self.attempt(&pool.client, (deadline, &dead), first, condition).await {
                 Err(Failure::Again(reason)) => {
                     self.metrics.origin_retries.inc(reason);
                     let client = match reason {
@@ -169,11 +194,10 @@ impl Origin {
                     self.attempt(client, (deadline, &dead), request(), None).await.map_err(Failure::fault)
                 }
                 other => other.map_err(Failure::fault),
-            };
-            Ok((head?, permit))
+            }
         });
         let result = match asked.await.unwrap_or(Err(OriginFault::Timeout)) {
-            Ok(((response, started), _permit)) => {
+            Ok((response, started)) => {
                 let answer = self.receive(response, deadline).await;
                 self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
                 answer
@@ -182,9 +206,6 @@ impl Origin {
         };
         if dead.into_inner() {
             self.renew(&pool);
-        }
-        if waiting && result.is_err() {
-            return Err(Problem::Rejected(Rejection::Overloaded));
         }
         result.map_err(|fault| {
             self.metrics.origin_errors.inc(fault);
@@ -212,12 +233,19 @@ impl Origin {
     ) -> Result<Head, Failure> {
         let started = Instant::now();
         let mut request = request.ok_or(Failure::Final(OriginFault::Protocol))?;
-        let mut reuse = Reuse::watch(&mut request, deadline, dead);
+        let (first_byte, late) = match started + self.first_byte.get() {
+            first_byte if first_byte < deadline => (first_byte, OriginFault::FirstByte),
+            _ => (deadline, OriginFault::Timeout),
+        };
+        let mut reuse = Reuse::watch(&mut request, first_byte, dead);
         let flood = interim::flood(&mut request);
         let response = tokio::select! {
             biased;
             () = flood => return Err(Failure::Final(OriginFault::Protocol)),
-            response = client.request(request) => response.map_err(|error| failure(&error, &reuse))?,
+            response = timeout_at(first_byte, client.request(request)) => {
+                let response = response.map_err(|_| Failure::Final(late))?;
+                response.map_err(|error| failure(&error, &reuse))?
+            }
         };
         reuse.answered();
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
@@ -265,21 +293,23 @@ impl Origin {
         match head.status.as_u16() {
             // It has none, and passed only as the answer to a condition.
             304 => {
-                let body = Err(OriginFault::Status);
+                let body = Err(OriginFault::Status.into());
                 return Ok(OriginAnswer { status: head.status, headers: head.headers, body });
             }
             300..400 => return Err(OriginFault::Redirect),
             200 | 400..600 => {}
             _ => return Err(OriginFault::Status),
         }
-        let body = timeout_at(deadline, body::collect(body, &head.headers, self.max_body)).await;
-        let body = match body.unwrap_or(Err(OriginFault::Timeout)) {
-            Err(fault) if sabotaged!(UnheededBroken, true, head.status == StatusCode::OK) => {
+        let body = body::collect(body, &head.headers, self.max_body, &self.room);
+        let body = match timeout_at(deadline, body).await.unwrap_or(Err(OriginFault::Timeout.into())) {
+            Err(Problem::Origin(fault))
+                if sabotaged!(UnheededBroken, true, head.status == StatusCode::OK) =>
+            {
                 return Err(fault);
             }
-            Err(fault) => {
+            Err(Problem::Origin(fault)) => {
                 self.metrics.origin_errors.inc(fault);
-                Err(fault)
+                Err(fault.into())
             }
             whole => whole,
         };

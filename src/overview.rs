@@ -14,26 +14,34 @@ use crate::words::Word;
 #[derive(Debug)]
 pub struct Overview {
     proxy: Proxy,
-    configuration: Value,
+    base_url: String,
+    max_bytes: u64,
     dropped: Option<DroppedLines>,
 }
 
 impl Overview {
     /// A view of `proxy`.
     pub fn new(proxy: Proxy, config: &Config, dropped: Option<DroppedLines>) -> Self {
-        let (freshness, time) =
-            (&config.freshness, |duration| humantime::format_duration(duration).to_string());
-        let configuration = json!({
-            "graph.base_url": config.origin.base_url.as_str(),
-            "cache.max_bytes": config.store.max_bytes,
-            "cache.ttl": time(freshness.ttl),
-            "cache.proof_ttl": time(freshness.proof_ttl),
-            "cache.stale_while_revalidate": time(freshness.stale_while_revalidate),
-            "cache.stale_if_error": time(freshness.stale_if_error),
-            "cache.freshness": freshness.freshness.as_str(),
-            "cache.client_directives": freshness.client_directives.as_str(),
-        });
-        Self { proxy, configuration, dropped }
+        let base_url = config.origin.base_url.as_str().to_owned();
+        Self { proxy, base_url, max_bytes: config.store.max_bytes, dropped }
+    }
+}
+
+impl Overview {
+    /// What holds now.
+    fn configuration(&self) -> Value {
+        let rules = self.proxy.inner().fetcher.freshness.now();
+        let time = |duration| humantime::format_duration(duration).to_string();
+        json!({
+            "graph.base_url": self.base_url,
+            "cache.max_bytes": self.max_bytes,
+            "cache.ttl": time(rules.ttl),
+            "cache.proof_ttl": time(rules.proof_ttl),
+            "cache.stale_while_revalidate": time(rules.stale_while_revalidate),
+            "cache.stale_if_error": time(rules.stale_if_error),
+            "cache.freshness": rules.freshness.as_str(),
+            "cache.client_directives": rules.client_directives.as_str(),
+        })
     }
 }
 
@@ -48,7 +56,7 @@ impl Cache for Overview {
             "bytes": metrics.bytes.get(),
             "capacity_bytes": metrics.capacity.get(),
             "flights": inner.flights.count(),
-            "configuration": self.configuration,
+            "configuration": self.configuration(),
         })
     }
 
@@ -66,6 +74,8 @@ impl Cache for Overview {
         let fetcher = &self.proxy.inner().fetcher;
         fetcher.store.refresh_gauges();
         fetcher.metrics.throttle_gates.set(i64::try_from(fetcher.gates.closed()).unwrap_or(i64::MAX));
+        let taken = fetcher.origin.room().taken();
+        fetcher.metrics.bytes_in_flight.set(i64::try_from(taken).unwrap_or(i64::MAX));
         if let Some(dropped) = &self.dropped {
             fetcher.metrics.log_lines_dropped.set(i64::try_from(dropped.get()).unwrap_or(i64::MAX));
         }

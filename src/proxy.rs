@@ -26,6 +26,7 @@ use crate::cache::ticket::Ticket;
 use crate::cache::vary::Presented;
 use crate::clock::Now;
 use crate::deliver::{self, Delivery};
+use crate::dial::Dial;
 use crate::error::{Problem, Rejection};
 use crate::fetch::{CallerFields, Fetched, Fetcher, Question};
 use crate::identity::{Claims, End, Fingerprint, Identity, Secrets, Spelling};
@@ -51,7 +52,7 @@ pub struct Inner {
     /// How often callers may ask for Graph's word.
     pub refreshes: Refreshes,
     /// How long a follower waits.
-    pub follower_wait: Duration,
+    pub follower_wait: Dial<Duration>,
     /// The version of paths without one.
     pub default_version: ApiVersion,
     /// Where flights run: they outlive their callers.
@@ -209,7 +210,7 @@ impl Proxy {
                 let outcome = outcome(&fetched);
                 (fetched, outcome)
             }
-            Seat::Follow(landing) => match timeout(self.0.follower_wait, landing.wait()).await {
+            Seat::Follow(landing) => match timeout(self.0.follower_wait.get(), landing.wait()).await {
                 Ok(Some(fetched)) if self.is_for(&fetched, &question) => {
                     self.0.fetcher.metrics.collapsed.inc();
                     (fetched, Outcome::Collapsed)
@@ -274,7 +275,7 @@ impl Proxy {
 
     /// The caller's directives, where they are obeyed (RFC 9111, sections 5.2.1 and 5.4).
     fn directives(&self, headers: &HeaderMap) -> Control {
-        if self.0.fetcher.freshness.client_directives == ClientDirectives::Ignore {
+        if self.0.fetcher.freshness.client_directives.get() == ClientDirectives::Ignore {
             return Control::default();
         }
         let mut control = Control::of(headers);
@@ -312,7 +313,7 @@ impl Proxy {
             fetcher.metrics.proofs.inc(ProofResult::Missing);
             return None;
         };
-        let live = now.since(proof.granted) < fetcher.freshness.proof_ttl;
+        let live = now.since(proof.granted) < fetcher.freshness.proof_ttl.get();
         fetcher.metrics.proofs.inc(if live { ProofResult::Live } else { ProofResult::Expired });
         let key = EntryKey::new(claims.principal, resource);
         let entry = sabotaged!(NeverHits, None, fetcher.store.entry(&key, presented))?;
@@ -321,7 +322,8 @@ impl Proxy {
     }
 
     fn judge(&self, entry: &Entry, proof: Proof, end: End, client: Control, now: Now) -> Judgement {
-        judge(&self.0.fetcher.freshness, (&entry.lifetime, entry.asked), proof, end.left(now), client, now)
+        let rules = self.0.fetcher.freshness.now();
+        judge(&rules, (&entry.lifetime, entry.asked), proof, end.left(now), client, now)
     }
 
     /// What may serve because Graph could not be asked. It is looked up again: while Graph was asked, it may
@@ -334,7 +336,8 @@ impl Proxy {
         let found =
             self.find(Some(&grant), &claims, &question.resource, presented, Control::default(), now)?;
         let left = sabotaged!(EndForgotten, Duration::MAX, claims.end.left(now));
-        usable_on_error(&fetcher.freshness, &found.entry.lifetime, &found.judgement, left).then_some(found)
+        usable_on_error(&fetcher.freshness.now(), &found.entry.lifetime, &found.judgement, left)
+            .then_some(found)
     }
 
     fn ticket(&self, question: &Question) -> Ticket {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,10 +18,13 @@ use crate::admin::{self, Admin};
 use crate::answer::Handler;
 use crate::budget::Budget;
 use crate::cache::flight::Flights;
+use crate::cache::freshness::Dials;
 use crate::cache::store::Store;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::dial::Dial;
 use crate::fetch::Fetcher;
+use crate::files::Source;
 use crate::identity::{NoRandomness, Secrets};
 use crate::layers::Stack;
 use crate::metrics::Metrics;
@@ -29,10 +33,12 @@ use crate::overview::Overview;
 use crate::proxy::{Inner, Proxy};
 use crate::readiness::Readiness;
 use crate::refresh::Refreshes;
+use crate::reload::{Parts, Settings};
+use crate::room::Room;
 use crate::scrub::Scrubber;
 use crate::server::{Server, tls};
-use crate::telemetry::DroppedLines;
 use crate::throttle::Gates;
+use crate::{reload, telemetry};
 
 /// The parts, put together and not yet serving.
 #[derive(Debug)]
@@ -41,6 +47,8 @@ pub struct App {
     proxy: Proxy,
     metrics: Arc<Metrics>,
     readiness: Readiness,
+    settings: Option<Settings>,
+    told: Arc<Notify>,
 }
 
 /// The ports, bound.
@@ -89,15 +97,14 @@ impl App {
     /// Puts the parts together. Nothing is bound and nobody is asked yet.
     pub fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new()?);
-        let grace = config.freshness.stale_while_revalidate.max(config.freshness.stale_if_error);
-        let keep = config.freshness.ttl.max(config.freshness.proof_ttl) + grace;
+        let keep = config.freshness.longest_use();
         let fetcher = Fetcher {
-            origin: Origin::new(&config.origin, Arc::clone(&metrics))?,
+            origin: Origin::new(&config.origin, Room::new(config.bytes_in_flight), Arc::clone(&metrics))?,
             budget: Budget::new(&config.budget, &config.origin, clock.clone()),
             gates: Gates::new(clock.clone()),
             store: Arc::new(Store::new(&config.store, keep, &metrics)),
             scrubber: Scrubber::new(&config.scrub, config.origin.max_body),
-            freshness: config.freshness.clone(),
+            freshness: Dials::new(&config.freshness),
             clock,
             metrics: Arc::clone(&metrics),
         };
@@ -106,11 +113,23 @@ impl App {
             secrets: Secrets::random()?,
             flights: Flights::new(&config.flight),
             refreshes: Refreshes::new(&config.refresh),
-            follower_wait: config.flight.wait,
+            follower_wait: Dial::new(config.flight.wait),
             default_version: config.default_version,
             tasks: TaskTracker::new(),
         });
-        Ok(Self { config, proxy, metrics, readiness: Readiness::default() })
+        let (readiness, told) = (Readiness::default(), Arc::default());
+        Ok(Self { config, proxy, metrics, readiness, settings: None, told })
+    }
+
+    /// Reads these again while it runs. The app was made of what they were at the start.
+    #[must_use]
+    pub fn with_settings(self, settings: Settings) -> Self {
+        Self { settings: Some(settings), ..self }
+    }
+
+    /// To be notified when files are complete that should be read again.
+    pub fn told(&self) -> &Arc<Notify> {
+        &self.told
     }
 
     /// What is counted.
@@ -128,16 +147,26 @@ impl App {
         self,
         listeners: Listeners,
         stop: CancellationToken,
-        dropped: Option<DroppedLines>,
+        log: Option<telemetry::Handle>,
         wrap: impl FnOnce(Proxy) -> H,
     ) -> Result<(), StartError> {
-        let Self { config, proxy, metrics, readiness } = self;
+        let Self { config, proxy, metrics, readiness, settings, told } = self;
+        let dropped = log.as_ref().map(|log| log.dropped.clone());
         let overview = Arc::new(Overview::new(proxy.clone(), &config, dropped));
         let admin = Arc::new(Admin::new(&config.admin, overview, Arc::clone(&metrics), readiness.clone())?);
-        let admin_server = Server::new(config.admin.server(), Arc::clone(&metrics))?;
-        let data_server = Server::new(config.server.clone(), Arc::clone(&metrics))?;
+        let admin_server = Server::new(&config.admin.server(), Arc::clone(&metrics))?;
+        let data_server = Server::new(&config.server, Arc::clone(&metrics))?;
         let handler = Arc::new(wrap(proxy.clone()));
-        let stack = Stack::new(handler, Arc::clone(&metrics), config.telemetry.access, &config.server.limits);
+        let stack = Stack::new(handler, Arc::clone(&metrics), config.telemetry.access, &config.server.limits)
+            .within(proxy.inner().fetcher.origin.room().clone());
+        let mut sources: Vec<Arc<dyn Source>> = vec![Arc::clone(&admin) as _];
+        sources.extend(data_server.tls().map(|tls| Arc::clone(tls) as _));
+        if let Some(settings) = settings {
+            let (layers, terms) = (Arc::clone(stack.dials()), data_server.terms().clone());
+            let parts = Parts { proxy: proxy.clone(), layers, terms, log };
+            sources.push(Arc::new(reload::Running::new(settings, parts, Arc::clone(&metrics))));
+        }
+        let reloads = tokio::spawn(reload::watch(sources, told));
         // The admin port answers until the very end: probes and scrapes see the drain.
         let over = CancellationToken::new();
         let admin_task = tokio::spawn(admin_server.serve(listeners.admin, admin, over.clone()));
@@ -158,15 +187,16 @@ impl App {
         over.cancel();
         watch.abort();
         announce.abort();
+        reloads.abort();
         // It has a second of its own to finish; a task that panicked has been logged by the hook.
         let _ = admin_task.await;
         Ok(())
     }
 }
 
-/// Serves with this configuration until SIGTERM or SIGINT. A second signal ends the process at once.
-pub async fn serve(config: Config, dropped: DroppedLines) -> ExitCode {
-    match try_serve(config, dropped).await {
+/// Serves until SIGTERM or SIGINT; a second one ends the process at once. SIGHUP has the files read again.
+pub async fn serve(settings: Settings, log: telemetry::Handle) -> ExitCode {
+    match try_serve(settings, log).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "cannot start");
@@ -177,13 +207,23 @@ pub async fn serve(config: Config, dropped: DroppedLines) -> ExitCode {
     }
 }
 
-async fn try_serve(config: Config, dropped: DroppedLines) -> Result<(), StartError> {
+async fn try_serve(settings: Settings, log: telemetry::Handle) -> Result<(), StartError> {
+    let config = settings.started.config.clone();
+    // Before anything else: unheeded, it would end the process.
+    let mut hang_ups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
     let listeners = Listeners {
         data: bind("listen.address", config.server.address).await?,
         admin: bind("admin.address", config.admin.address).await?,
     };
     let stop = stop_on_signal()?;
-    App::new(config, Clock::system())?.run(listeners, stop, Some(dropped), std::convert::identity).await
+    let app = App::new(config, Clock::system())?.with_settings(settings);
+    let told = Arc::clone(app.told());
+    tokio::spawn(async move {
+        while hang_ups.recv().await.is_some() {
+            told.notify_one();
+        }
+    });
+    app.run(listeners, stop, Some(log), std::convert::identity).await
 }
 
 /// Binds a port.

@@ -1,5 +1,6 @@
 //! The data port: accept, TLS, HTTP/1.1 and HTTP/2, drain.
 
+mod addresses;
 mod connection;
 mod der;
 #[cfg(feature = "fuzzing")]
@@ -8,6 +9,7 @@ pub mod fuzzing;
 mod listener;
 mod paced;
 mod pulse;
+mod terms;
 pub mod tls;
 mod watch;
 mod wire;
@@ -23,6 +25,7 @@ use hyper::body::Incoming;
 use crate::error::Response;
 
 pub use listener::Server;
+pub use terms::Terms;
 
 /// Whoever answers the requests of a listener.
 pub trait Service: Send + Sync + 'static {
@@ -62,6 +65,8 @@ pub struct TlsFiles {
 pub struct Limits {
     /// `limits.connections`: open at one time.
     pub connections: usize,
+    /// `limits.connections_per_address`: of one client address, or of one IPv6 /64.
+    pub connections_per_address: usize,
     /// `limits.header_bytes`: of one request's header section; 431 past it.
     pub header_bytes: usize,
     /// `limits.headers`: fields in one request; 431 past it.
@@ -107,6 +112,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            // A node's pods, or a gateway, may all be behind one address; yet none can take every place.
+            connections_per_address: 5_000,
             header_bytes: 32 << 10,
             headers: 100,
             target_bytes: 8 << 10,

@@ -10,7 +10,7 @@ use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::{EnvFilter, Registry};
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::cache::status::Outcome;
 use crate::words::words;
@@ -98,14 +98,33 @@ impl fmt::Display for InitError {
 
 impl std::error::Error for InitError {}
 
+/// What others may know and change of a log that runs.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    /// Lines that were lost.
+    pub dropped: DroppedLines,
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
+impl Handle {
+    /// From now on this filter holds. What is no filter changes nothing.
+    pub fn set_filter(&self, text: &str) {
+        let Some(filter) = filter(text) else { return };
+        // It fails only when the log is gone, and then nobody reads it.
+        let _ = self.filter.reload(filter);
+    }
+}
+
 /// Sends the log of the whole process to standard output. To be called once; keep the guard until the end.
-pub fn init(config: &Config) -> Result<Guard, InitError> {
+pub fn init(config: &Config) -> Result<(Guard, Handle), InitError> {
     let by_reader = || if io::stdout().is_terminal() { Format::Text } else { Format::Json };
     let format = config.format.unwrap_or_else(by_reader);
     let (writer, guard) = writer::start(io::stdout()).map_err(InitError::Thread)?;
-    let subscriber = subscriber(&config.filter, format, writer).ok_or(InitError::Filter)?;
+    let (filter, handle) = reload::Layer::new(filter(&config.filter).ok_or(InitError::Filter)?);
+    let handle = Handle { dropped: guard.dropped_lines(), filter: handle };
+    let subscriber = layered(filter, format, writer);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::Twice)?;
-    Ok(guard)
+    Ok((guard, handle))
 }
 
 /// What turns events into lines for `writer`, each in one write. `None` when the filter is not one.
@@ -113,8 +132,15 @@ pub fn subscriber<W>(filter_text: &str, format: Format, writer: W) -> Option<imp
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let lines = line::Lines::new(format, writer);
-    Some(Registry::default().with(filter(filter_text)?).with(cap::Cap).with(lines))
+    Some(layered(filter(filter_text)?, format, writer))
+}
+
+fn layered<F, W>(filter: F, format: Format, writer: W) -> impl Subscriber + Send + Sync
+where
+    F: Layer<Registry> + Send + Sync,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    Registry::default().with(filter).with(cap::Cap).with(line::Lines::new(format, writer))
 }
 
 /// Reads a filter: a level, or directives with commas between them. `None` when it is not one.

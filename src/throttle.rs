@@ -115,9 +115,11 @@ impl Gates {
         Ok(passage)
     }
 
-    /// How many gates are not open.
+    /// How many gates let nobody through now. One that is being opened lets some, and one whose time is over
+    /// lets the next: neither counts, however long nobody comes.
     pub fn closed(&self) -> usize {
-        let closed = |gate: &Mutex<Gate>| usize::from(!lock(gate).is_open());
+        let now = self.clock.now();
+        let closed = |gate: &Mutex<Gate>| usize::from(lock(gate).look(now).is_err());
         self.scopes.iter().map(|(_, gate)| closed(&gate)).sum::<usize>() + closed(&self.origin)
     }
 }

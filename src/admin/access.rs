@@ -2,30 +2,43 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{StatusCode, Uri};
 use ring::hmac;
 use ring::rand::SystemRandom;
-use zeroize::Zeroizing;
 
 use super::{Config, reply};
 use crate::error::Response;
+use crate::files::{Files, Look, Secret, Unreadable};
+use crate::metrics::Reload;
 
 /// The rules, as configured.
 #[derive(Debug)]
 pub(super) struct Access {
-    token_file: Option<PathBuf>,
+    token: Option<Token>,
+}
+
+/// The token of the file, as far as it must be known to recognise it.
+struct Token {
+    path: PathBuf,
+    files: Files,
+    /// Of this process: what is kept is no use elsewhere.
+    key: hmac::Key,
+    tag: Mutex<hmac::Tag>,
 }
 
 /// Why the token file cannot be used.
 #[derive(Debug)]
 pub enum Error {
     /// It cannot be read.
-    Unreadable(PathBuf, std::io::Error),
+    Unreadable(Unreadable),
     /// Nothing but white space is in it.
     Empty(PathBuf),
+    /// There is no randomness for a key.
+    Randomness,
 }
 
 /// A request that may not have what it asks for.
@@ -35,52 +48,77 @@ pub(super) enum Refusal {
     Bearer,
     /// Purge without a token file, and the caller may not be the operator of this machine.
     NotLocal,
-    /// The token file cannot be read any more.
-    NoToken,
 }
 
 impl Access {
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
-        if let Some(path) = &config.token_file {
-            let text = std::fs::read(path).map_err(|error| Error::Unreadable(path.clone(), error))?;
-            if text.trim_ascii().is_empty() {
-                return Err(Error::Empty(path.clone()));
-            }
-        }
-        Ok(Self { token_file: config.token_file.clone() })
+        Ok(Self { token: config.token_file.clone().map(Token::load).transpose()? })
     }
 
     /// Whether `request` may look. It tells counts and configuration: without a token anyone may.
-    pub(super) async fn look(&self, request: &Parts) -> Result<(), Refusal> {
-        match &self.token_file {
-            Some(path) => bearer(path, &request.headers).await,
-            None => Ok(()),
-        }
+    pub(super) fn look(&self, request: &Parts) -> Result<(), Refusal> {
+        self.token.as_ref().map_or(Ok(()), |token| token.check(&request.headers))
     }
 
     /// Whether `request` may purge.
-    pub(super) async fn purge(&self, request: &Parts, peer: SocketAddr) -> Result<(), Refusal> {
-        match &self.token_file {
-            Some(path) => bearer(path, &request.headers).await,
+    pub(super) fn purge(&self, request: &Parts, peer: SocketAddr) -> Result<(), Refusal> {
+        match &self.token {
+            Some(token) => token.check(&request.headers),
             None if is_local(request, peer) => Ok(()),
             None => Err(Refusal::NotLocal),
         }
     }
+
+    /// Takes a new token from the file. One that is broken leaves the old one in use.
+    pub(super) fn reload(&self, look: Look) -> Option<Reload> {
+        let token = self.token.as_ref()?;
+        let contents = token.files.changed(look)?.map_err(Error::Unreadable);
+        match contents.and_then(|contents| tag(&token.key, &contents, &token.path)) {
+            Ok(tag) => {
+                *token.tag.lock().unwrap_or_else(PoisonError::into_inner) = tag;
+                tracing::info!("a new admin token is in use");
+                Some(Reload::Success)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the new admin token is refused; the old one stays in use");
+                Some(Reload::Failure)
+            }
+        }
+    }
 }
 
-/// Compares with what the file holds now, so that a new token needs no restart. Requests are few.
-async fn bearer(path: &Path, headers: &HeaderMap) -> Result<(), Refusal> {
-    let token = tokio::fs::read(path).await.map(Zeroizing::new).map_err(|error| {
-        tracing::error!(%error, path = %path.display(), "the admin token cannot be read");
-        Refusal::NoToken
-    })?;
-    let expected = token.trim_ascii();
-    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
-    let given = lines.next().filter(|_| lines.next().is_none()).and_then(credentials);
-    match given {
-        _ if expected.is_empty() => Err(Refusal::NoToken),
-        Some(given) if is_equal(given, expected) => Ok(()),
-        _ => Err(Refusal::Bearer),
+impl Token {
+    fn load(path: PathBuf) -> Result<Self, Error> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        let key = key.map_err(|_| Error::Randomness)?;
+        let files = Files::new(vec![path.clone()]);
+        let tag = tag(&key, &files.read().map_err(Error::Unreadable)?, &path)?;
+        Ok(Self { path, files, key, tag: Mutex::new(tag) })
+    }
+
+    /// Whether this is the bearer. Takes the same time wherever the two differ.
+    fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let mut lines = headers.get_all(header::AUTHORIZATION).iter();
+        let given = lines.next().filter(|_| lines.next().is_none()).and_then(credentials);
+        let tag = *self.tag.lock().unwrap_or_else(PoisonError::into_inner);
+        match given {
+            Some(given) if hmac::verify(&self.key, given, tag.as_ref()).is_ok() => Ok(()),
+            _ => Err(Refusal::Bearer),
+        }
+    }
+}
+
+/// What a token is recognised by.
+fn tag(key: &hmac::Key, contents: &[Secret], path: &Path) -> Result<hmac::Tag, Error> {
+    match contents.first().map(|text| text.trim_ascii()) {
+        None | Some([]) => Err(Error::Empty(path.to_owned())),
+        Some(token) => Ok(hmac::sign(key, token)),
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Token").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -88,12 +126,6 @@ async fn bearer(path: &Path, headers: &HeaderMap) -> Result<(), Refusal> {
 fn credentials(line: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = line.as_bytes().split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token.trim_ascii())
-}
-
-/// Takes the same time wherever the two differ: it is the tags under a key of the moment that are compared.
-fn is_equal(given: &[u8], expected: &[u8]) -> bool {
-    let Ok(key) = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()) else { return false };
-    hmac::verify(&key, given, hmac::sign(&key, expected).as_ref()).is_ok()
 }
 
 /// Whether a request is from this machine and was meant for it. A web page that the operator looks at reaches
@@ -133,10 +165,6 @@ impl Refusal {
                 StatusCode::FORBIDDEN,
                 "without admin.token_file only requests from this machine to a loopback address may purge",
             ),
-            Self::NoToken => reply::error(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "admin.token_file holds no token that can be read",
-            ),
         }
     }
 }
@@ -144,7 +172,8 @@ impl Refusal {
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unreadable(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Unreadable(error) => error.fmt(f),
+            Self::Randomness => f.write_str("the system gives no randomness for a key"),
             Self::Empty(path) => write!(f, "{} is empty; a bearer token was expected", path.display()),
         }
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::key::FlightKey;
+use crate::dial::Dial;
 
 /// What flights need to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl Default for Config {
 /// The flights under way. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Flights<T> {
-    followers: usize,
+    followers: Arc<Dial<usize>>,
     under_way: Arc<Mutex<Table<T>>>,
 }
 
@@ -55,7 +56,12 @@ pub enum Seat<T: Clone> {
 impl<T: Clone> Flights<T> {
     /// No flight under way.
     pub fn new(config: &Config) -> Self {
-        Self { followers: config.followers, under_way: Arc::default() }
+        Self { followers: Arc::new(Dial::new(config.followers)), under_way: Arc::default() }
+    }
+
+    /// Changes how many may follow.
+    pub fn set_followers(&self, followers: usize) {
+        self.followers.set(followers);
     }
 
     /// Takes a seat in the flight for `key`, starting it if there is none.
@@ -68,7 +74,7 @@ impl<T: Clone> Flights<T> {
                 Seat::Lead(Obligation { flights: self.clone(), key, answer }, Landing(landing))
             }
             // The leader's own caller waits too: one receiver is no follower.
-            Entry::Occupied(flight) if flight.get().receiver_count() > self.followers => Seat::Full,
+            Entry::Occupied(flight) if flight.get().receiver_count() > self.followers.get() => Seat::Full,
             Entry::Occupied(flight) => Seat::Follow(Landing(flight.get().subscribe())),
         }
     }

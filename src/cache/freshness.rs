@@ -3,8 +3,11 @@
 
 mod lifetime;
 
+mod dials;
+
 use std::time::Duration;
 
+pub use self::dials::Dials;
 use super::control::Control;
 use super::status::Forward;
 use crate::clock::Now;
@@ -12,7 +15,7 @@ use crate::sabotage::sabotaged;
 use crate::words::words;
 
 /// What judgements need to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `cache.ttl`
     pub ttl: Duration,
@@ -58,6 +61,13 @@ impl Default for Config {
             freshness: Freshness::Operator,
             client_directives: ClientDirectives::Ignore,
         }
+    }
+}
+
+impl Config {
+    /// The longest that anything stored can be of use.
+    pub fn longest_use(&self) -> Duration {
+        self.ttl.max(self.proof_ttl) + self.stale_while_revalidate.max(self.stale_if_error)
     }
 }
 
@@ -119,7 +129,9 @@ pub fn judge(
 ) -> Judgement {
     let age = lifetime.initial_age.saturating_add(now.since(asked));
     let proof_age = sabotaged!(ProofForever, Duration::ZERO, now.since(proof.granted));
-    let fresh_for = sabotaged!(EntryForever, Duration::from_hours(9_000), lifetime.fresh_for);
+    // A shorter `cache.ttl` holds for what is stored already; a longer one for answers to come.
+    let fresh_for = lifetime.fresh_for.min(config.ttl);
+    let fresh_for = sabotaged!(EntryForever, Duration::from_hours(9_000), fresh_for);
     let proof_left = config.proof_ttl.saturating_sub(proof_age);
     let left = fresh_for.saturating_sub(age).min(proof_left).min(token_left);
     let past = age.saturating_sub(fresh_for);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
@@ -43,9 +44,9 @@ pub(super) enum Source {
 }
 
 impl Layers {
-    /// Reads the file, if there is one, and picks our variables out of the environment.
+    /// Takes the file's text, if there is a file, and picks our variables out of the environment.
     pub(super) fn read(
-        file: Option<&Path>,
+        file: Option<(&Path, io::Result<String>)>,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Vec<String>> {
         let mut layers = Self::default();
@@ -53,10 +54,9 @@ impl Layers {
             let source = Source::Env(escape(&name));
             layers.env.insert(name, Given { raw: Raw::Text(value), source });
         }
-        if let Some(path) = file {
+        if let Some((path, text)) = file {
             let shown = escape(&path.to_string_lossy());
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| vec![format!("{shown}: the file cannot be read: {error}")])?;
+            let text = text.map_err(|error| vec![format!("{shown}: the file cannot be read: {error}")])?;
             layers.file = parse(&shown, &text)?;
         }
         Ok(layers)

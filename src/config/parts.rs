@@ -53,6 +53,11 @@ fn limits(r: &mut Reader) -> server::Limits {
     let default = server::Limits::default();
     server::Limits {
         connections: r.get("limits.connections", &Count(1..=1_000_000), default.connections),
+        connections_per_address: r.get(
+            "limits.connections_per_address",
+            &Count(1..=1_000_000),
+            default.connections_per_address,
+        ),
         header_bytes: r.get("limits.header_bytes", &Size(8 * KIB..=MIB), default.header_bytes),
         headers: r.get("limits.headers", &Count(16..=1_000), default.headers),
         target_bytes: r.get("limits.target_bytes", &Size(KIB..=32 * KIB), default.target_bytes),
@@ -84,6 +89,11 @@ pub(super) fn origin(r: &mut Reader) -> origin::Config {
         base_url: r.get("graph.base_url", &BaseUrl, default.base_url),
         ca_file: r.get_optional("graph.ca_file", &FilePath),
         connect_timeout: r.get("graph.connect_timeout", &Span(within(MINUTE)), default.connect_timeout),
+        first_byte_timeout: r.get(
+            "graph.first_byte_timeout",
+            &Span(within(MINUTE * 10)),
+            default.first_byte_timeout,
+        ),
         timeout: r.get("graph.timeout", &Span(within(MINUTE * 10)), default.timeout),
         max_body: r.get("graph.max_body", &Size(KIB..=64 * MIB), default.max_body),
         in_flight: r.get("limits.origin_requests", &Count(1..=100_000), default.in_flight),
@@ -149,6 +159,10 @@ pub(super) fn budget(r: &mut Reader) -> budget::Config {
             default.failures_per_address,
         ),
     }
+}
+
+pub(super) fn bytes_in_flight(r: &mut Reader) -> usize {
+    r.get("limits.bytes_in_flight", &Size(MIB..=1 << 40), super::Config::default().bytes_in_flight)
 }
 
 pub(super) fn refresh(r: &mut Reader) -> refresh::Config {

@@ -10,7 +10,7 @@ pub(super) type Row = (StatusCode, &'static str, &'static str);
 pub(super) fn row(problem: Problem) -> Row {
     match problem {
         Problem::Rejected(reason) | Problem::Shut(reason, _) => rejected(reason),
-        Problem::Origin(O::Timeout | O::ConnectTimeout) => {
+        Problem::Origin(O::Timeout | O::FirstByte | O::ConnectTimeout) => {
             (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "Microsoft Graph did not answer in time.")
         }
         Problem::Origin(O::Dns | O::Connect | O::Tls | O::Reset) => {
@@ -72,10 +72,14 @@ fn rejected(reason: R) -> Row {
             (504, "GatewayTimeout", "Nothing fresh is stored, and Microsoft Graph was not to be asked.")
         }
         R::Connections => (503, "ServiceNotAvailable", "Too many connections are open."),
+        R::AddressConnections => {
+            (503, "ServiceNotAvailable", "Too many connections are open from this address.")
+        }
         R::Malformed | R::Handshake => (400, "BadRequest", "The request is not well formed."),
         R::Flood => (429, "TooManyRequests", "The connection brings too much beside requests."),
         R::Slow => (408, "RequestTimeout", "The request took too long to come."),
         R::Overloaded => (503, "ServiceNotAvailable", "Too many requests are waiting for Microsoft Graph."),
+        R::BytesInFlight => (503, "ServiceNotAvailable", "Too many answers are on their way."),
         R::ThrottleGate => (
             429,
             "TooManyRequests",

@@ -11,59 +11,73 @@ use hyper::body::Incoming;
 use zeroize::Zeroizing;
 
 use crate::cache::status::ScrubFailure;
-use crate::error::OriginFault;
+use crate::error::{OriginFault, Problem};
+use crate::room::{Held, Room};
 use crate::sabotage::sabotaged;
 use crate::scrub::{Scrubbed, Scrubber};
 
 /// Bytes of Graph's that nobody has scrubbed. All that can be done with them is to scrub them; they are
 /// wiped when they are dropped.
-pub struct RawBody(Zeroizing<Vec<u8>>);
+pub struct RawBody {
+    bytes: Zeroizing<Vec<u8>>,
+    /// Until they are gone.
+    _held: Held,
+}
 
 impl RawBody {
     /// Takes the credentials out.
     pub fn scrub(&self, scrubber: &Scrubber) -> Result<Scrubbed, ScrubFailure> {
-        sabotaged!(Unscrubbed, Ok(Scrubbed::unscrubbed(&self.0)), scrubber.scrub(&self.0))
+        sabotaged!(Unscrubbed, Ok(Scrubbed::unscrubbed(&self.bytes)), scrubber.scrub(&self.bytes))
     }
 }
 
 impl std::fmt::Debug for RawBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RawBody({} bytes)", self.0.len())
+        write!(f, "RawBody({} bytes)", self.bytes.len())
     }
 }
 
-/// Reads a body of at most `limit` bytes, on the wire and decoded. Trailers are discarded.
+/// Reads a body of at most `limit` bytes, on the wire and decoded, while there is `room` for it. Trailers are
+/// discarded.
 pub(super) async fn collect(
     body: Incoming,
     headers: &HeaderMap,
     limit: usize,
-) -> Result<RawBody, OriginFault> {
+    room: &Room,
+) -> Result<RawBody, Problem> {
     check_framing(headers)?;
     let coding = Coding::of(headers)?;
     let announced = body.size_hint().upper().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     if announced.is_some_and(|bytes| bytes > limit) {
-        return Err(OriginFault::TooLarge);
+        return Err(OriginFault::TooLarge.into());
     }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(TYPICAL).min(limit)));
+    let expected = announced.unwrap_or(TYPICAL).min(limit);
+    let mut held = room.take(expected)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(expected));
     let mut body = std::pin::pin!(body);
     let mut pieces = 0;
     while let Some(frame) = body.frame().await {
         pieces += 1;
         if pieces > PIECES + bytes.len() / PIECE_BYTES {
-            return Err(OriginFault::Protocol);
+            return Err(OriginFault::Protocol.into());
         }
         let frame = frame.map_err(|error| super::fault::of_body(&error))?;
         let Ok(mut data) = frame.into_data() else { continue };
-        if bytes.len() + data.remaining() > limit {
-            return Err(OriginFault::TooLarge);
+        let length = bytes.len() + data.remaining();
+        if length > limit {
+            return Err(OriginFault::TooLarge.into());
         }
+        held.cover(length)?;
         bytes.extend_from_slice(&data);
         data.advance(data.remaining());
     }
-    match coding {
-        Coding::Identity => Ok(RawBody(bytes)),
-        Coding::Gzip => gunzip(&bytes, limit).map(RawBody),
+    if matches!(coding, Coding::Gzip) {
+        // Both are there while it is decoded, and only the larger one after.
+        held.cover(bytes.len() + expansion(bytes.len(), limit))?;
+        bytes = gunzip(&bytes, limit)?;
+        held.cover(bytes.len())?;
     }
+    Ok(RawBody { bytes, _held: held })
 }
 
 /// An answer says in one way where it ends. No transfer coding but `chunked` was offered a home here, and a
@@ -110,13 +124,18 @@ impl Coding {
 fn gunzip(bytes: &[u8], limit: usize) -> Result<Zeroizing<Vec<u8>>, OriginFault> {
     let mut decoder = GzDecoder::new(bytes);
     // A vector that grew would leave its smaller selves behind, unwiped: room for the usual ratio at once.
-    let mut out = Zeroizing::new(Vec::with_capacity(bytes.len().saturating_mul(8).min(limit)));
+    let mut out = Zeroizing::new(Vec::with_capacity(expansion(bytes.len(), limit)));
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     decoder.by_ref().take(most).read_to_end(&mut out).map_err(|_| OriginFault::Encoding)?;
     if out.len() > limit {
         return Err(OriginFault::TooLarge);
     }
     if decoder.into_inner().has_remaining() { Err(OriginFault::Encoding) } else { Ok(out) }
+}
+
+/// What a member of so many bytes becomes, as a rule.
+fn expansion(bytes: usize, limit: usize) -> usize {
+    bytes.saturating_mul(8).min(limit)
 }
 
 /// Two connectors with their contexts.

@@ -5,6 +5,7 @@
 //! known that the request was not looked at.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,11 +13,15 @@ use std::task::{Context, Poll};
 
 use http::{Extensions, Request};
 use hyper_rustls::MaybeHttpsStream;
-use hyper_util::client::legacy::connect::{CaptureConnection, Connected, Connection, capture_connection};
+use hyper_util::client::legacy::connect::{
+    CaptureConnection, Connected, Connection, HttpInfo, capture_connection,
+};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+
+use super::resolve::Memory;
 
 /// The bytes below HTTP, in clear.
 pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -28,11 +33,14 @@ pub(super) struct Conn {
 }
 
 /// What has come over a connection so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Past(Arc<Heard>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Heard {
+    /// Whom it leads to, and who wants to know that this is a good address.
+    peer: Option<IpAddr>,
+    memory: Arc<Memory>,
     /// It has brought an answer.
     answered: AtomicBool,
     /// Bytes have come since the last were sent. TLS's own are not among them.
@@ -66,6 +74,9 @@ impl<'a> Reuse<'a> {
         self.answered = true;
         if let Some(past) = self.past() {
             past.0.answered.store(true, Relaxed);
+            if let Some(peer) = past.0.peer {
+                past.0.memory.confirm(peer);
+            }
         }
     }
 
@@ -95,9 +106,16 @@ impl Drop for Reuse<'_> {
 }
 
 impl Conn {
-    /// A connection that was just made.
-    pub(super) fn new(stream: Stream) -> Self {
-        Self { stream: TokioIo::new(stream), past: Past::default() }
+    /// A connection that was just made. Its address goes into `memory`.
+    pub(super) fn new(stream: Stream, memory: Arc<Memory>) -> Self {
+        let mut extensions = Extensions::new();
+        stream.connected().get_extras(&mut extensions);
+        let peer = extensions.get().map(|info: &HttpInfo| info.remote_addr().ip());
+        if let Some(peer) = peer {
+            memory.reached(peer);
+        }
+        let heard = Heard { peer, memory, answered: AtomicBool::default(), speaks: AtomicBool::default() };
+        Self { stream: TokioIo::new(stream), past: Past(Arc::new(heard)) }
     }
 }
 

@@ -3,15 +3,16 @@
 //! One deadline covers all of it.
 
 use std::future::Future;
-use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
+use hyper_util::client::legacy::connect::dns::GaiResolver;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
@@ -19,21 +20,23 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use super::conn::{Conn, Stream};
+use super::resolve::{Memory, Resolver, System};
 use super::{Config, SetupError, tls};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Makes connections to Graph.
 #[derive(Clone, Debug)]
-pub(super) struct Connector {
-    route: Route,
+pub(super) struct Connector<R = GaiResolver> {
+    route: Route<R>,
+    memory: Arc<Memory>,
     deadline: Duration,
 }
 
 #[derive(Clone, Debug)]
-enum Route {
-    Direct(HttpsConnector<HttpConnector<Resolver>>),
-    Proxied(HttpsConnector<Tunnel<HttpConnector<Resolver>>>),
+enum Route<R> {
+    Direct(HttpsConnector<HttpConnector<Resolver<R>>>),
+    Proxied(HttpsConnector<Tunnel<HttpConnector<Resolver<R>>>>),
 }
 
 /// `HTTPS_PROXY` holds something that cannot be used.
@@ -48,20 +51,24 @@ pub struct ProxyError {
 #[error("no connection in time")]
 pub(super) struct ConnectTimeout;
 
-/// The name did not resolve.
-#[derive(Debug, thiserror::Error)]
-#[error("the name did not resolve")]
-pub(super) struct Unresolved(#[source] io::Error);
-
 impl Connector {
     pub(super) fn new(config: &Config) -> Result<Self, SetupError> {
+        Self::with(config, GaiResolver::new())
+    }
+}
+
+impl<R: System> Connector<R> {
+    /// With names resolved by `system`.
+    fn with(config: &Config, system: R) -> Result<Self, SetupError> {
         let uri = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
         let is_https = config.base_url.scheme() == "https";
         // A plain origin is on loopback: no proxy leads there.
         let proxy = Matcher::from_env().intercept(&uri).filter(|_| is_https);
         let tls = if is_https { tls::client_config(config.ca_file.as_deref())? } else { tls::no_roots()? };
         let tls = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions();
-        let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
+        let resolver = Resolver::new(system, config.connect_timeout);
+        let memory = Arc::clone(resolver.memory());
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEP_ALIVE));
@@ -80,11 +87,14 @@ impl Connector {
                 return Err(ProxyError { scheme }.into());
             }
         };
-        Ok(Self { route, deadline: config.connect_timeout })
+        Ok(Self { route, memory, deadline: config.connect_timeout })
     }
 }
 
-impl Service<Uri> for Connector {
+impl<R> Service<Uri> for Connector<R>
+where
+    R: System<Response: Iterator<Item = SocketAddr>, Future: Send>,
+{
     type Response = TokioIo<Conn>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Conn>, BoxError>> + Send>>;
@@ -97,37 +107,22 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let deadline = self.deadline;
+        let (memory, deadline) = (Arc::clone(&self.memory), self.deadline);
         let connecting: Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>> = match &mut self.route
         {
             Route::Direct(route) => Box::pin(route.call(uri)),
             Route::Proxied(route) => Box::pin(route.call(uri)),
         };
         Box::pin(async move {
-            let stream = timeout(deadline, connecting).await.map_err(|_| ConnectTimeout)??;
-            Ok(TokioIo::new(Conn::new(stream)))
+            let connected = timeout(deadline, connecting).await.map_err(|_| ConnectTimeout.into());
+            let stream = connected.flatten().inspect_err(|_| memory.missed())?;
+            Ok(TokioIo::new(Conn::new(stream, memory)))
         })
-    }
-}
-
-/// Resolves names as the system does, and says so when it was the name.
-#[derive(Clone, Debug)]
-struct Resolver(GaiResolver);
-
-impl Service<Name> for Resolver {
-    type Response = GaiAddrs;
-    type Error = Unresolved;
-    type Future = Pin<Box<dyn Future<Output = Result<GaiAddrs, Unresolved>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Unresolved>> {
-        self.0.poll_ready(cx).map_err(Unresolved)
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let resolving = self.0.call(name);
-        Box::pin(async move { resolving.await.map_err(Unresolved) })
     }
 }
 
 /// Notices a peer that is gone without a word.
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,8 @@ use std::io;
 
 use hyper_util::client::legacy;
 
-use super::connect::{ConnectTimeout, Unresolved};
+use super::connect::ConnectTimeout;
+use super::resolve::Unresolved;
 use crate::error::OriginFault;
 
 /// The fault of a request that brought no answer.

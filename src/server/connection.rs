@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,26 +26,24 @@ use tokio_util::sync::CancellationToken;
 
 use super::paced::Paced;
 use super::pulse::{Phase, Pulse, Ticket};
+use super::terms::{Present, Terms};
 use super::watch::Watch;
 use super::wire::{Fault, Wire};
-use super::{Config, Limits, Service};
+use super::{Limits, Service};
 use crate::error::Rejection;
 use crate::metrics::Metrics;
 
 /// What all connections of one listener share.
 pub(super) struct Shared<S> {
     service: Arc<S>,
-    pub(super) limits: Limits,
+    pub(super) terms: Terms,
     pub(super) metrics: Arc<Metrics>,
-    builder: auto::Builder<TokioExecutor>,
-    farewell: Duration,
+    pub(super) leaving: Arc<AtomicBool>,
 }
 
 impl<S: Service> Shared<S> {
-    pub(super) fn new(service: Arc<S>, config: &Config, metrics: Arc<Metrics>) -> Self {
-        let limits = config.limits.clone();
-        let builder = builder(&limits);
-        Self { service, limits, metrics, builder, farewell: FAREWELL.min(config.drain.timeout / 2) }
+    pub(super) fn new(service: Arc<S>, terms: Terms, metrics: Arc<Metrics>) -> Self {
+        Self { service, terms, metrics, leaving: Arc::default() }
     }
 
     /// Serves one connection until it ends. Once `drain` is cancelled it takes no request after the current.
@@ -52,10 +51,11 @@ impl<S: Service> Shared<S> {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let pulse = Arc::new(Pulse::default());
+        let terms = self.terms.present();
+        let pulse = Arc::new(Pulse::new(Arc::clone(&self.leaving)));
         let (back, mut returned) = oneshot::channel();
-        let io = Paced::new(io, back, Arc::clone(&pulse), Wire::new(buffer(&self.limits)));
-        let end = self.speak(io, peer, &pulse, drain).await;
+        let io = Paced::new(io, back, Arc::clone(&pulse), Wire::new(buffer(&terms.limits)));
+        let end = self.speak(io, peer, &pulse, &terms, drain).await;
         if let Some(reason) = end.rejection(pulse.fault()) {
             self.metrics.rejected.inc(reason);
         }
@@ -73,17 +73,18 @@ impl<S: Service> Shared<S> {
         io: Paced<IO>,
         peer: SocketAddr,
         pulse: &Arc<Pulse>,
+        terms: &Present,
         drain: CancellationToken,
     ) -> End
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let connection = self.builder.serve_connection(
+        let connection = terms.builder.serve_connection(
             TokioIo::new(io),
             service_fn(|request| answer(Arc::clone(&self.service), request, peer, pulse.begin())),
         );
         let mut connection = pin!(connection);
-        let mut watch = Watch::new(Arc::clone(pulse), self.limits.clone());
+        let mut watch = Watch::new(Arc::clone(pulse), terms.limits.clone());
         tokio::select! {
             biased;
             () = drain.cancelled() => {}
@@ -91,7 +92,8 @@ impl<S: Service> Shared<S> {
         }
         pulse.drain();
         // A request may be on its way. Who asks now is answered, with `Connection: close`.
-        if let Ok(end) = timeout(self.farewell, run(connection.as_mut(), &mut watch)).await {
+        let farewell = FAREWELL.min(terms.drain.timeout / 2);
+        if let Ok(end) = timeout(farewell, run(connection.as_mut(), &mut watch)).await {
             return end;
         }
         watch.close();
@@ -225,7 +227,7 @@ impl Body for Tracked {
 }
 
 /// What HTTP/1 and HTTP/2 may take of us.
-fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+pub(super) fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()

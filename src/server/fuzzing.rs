@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Shared;
-use super::{Config, Service};
+use super::{Config, Service, Terms};
 use crate::metrics::Metrics;
 
 /// Serves one connection until it ends.
@@ -17,5 +17,5 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Shared::new(service, config, metrics).drive(io, peer, CancellationToken::new()).await;
+    Shared::new(service, Terms::new(config), metrics).drive(io, peer, CancellationToken::new()).await;
 }

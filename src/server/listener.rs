@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -12,7 +13,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::addresses::Addresses;
 use super::connection::Shared;
+use super::terms::Terms;
 use super::tls::{self, Tls};
 use super::{Config, Service};
 use crate::error::Rejection;
@@ -20,21 +23,26 @@ use crate::metrics::Metrics;
 
 /// A server that is ready to listen.
 pub struct Server {
-    config: Config,
+    terms: Terms,
     tls: Option<Arc<Tls>>,
     metrics: Arc<Metrics>,
 }
 
 impl Server {
     /// Prepares a server. Fails when the files of `listen.tls` cannot be used.
-    pub fn new(config: Config, metrics: Arc<Metrics>) -> Result<Self, tls::Error> {
+    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, tls::Error> {
         let tls = config.tls.clone().map(|files| Tls::load(files, Arc::clone(&metrics)));
-        Ok(Self { config, tls: tls.transpose()?.map(Arc::new), metrics })
+        Ok(Self { terms: Terms::new(config), tls: tls.transpose()?.map(Arc::new), metrics })
     }
 
     /// The certificates, if the server has any.
     pub fn tls(&self) -> Option<&Arc<Tls>> {
         self.tls.as_ref()
+    }
+
+    /// What may be changed while it serves.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// Serves what connects to `listener` until `drain` is cancelled, and from then on as `drain.delay` and
@@ -45,26 +53,29 @@ impl Server {
         service: Arc<S>,
         drain: CancellationToken,
     ) -> usize {
-        let shared = Arc::new(Shared::new(service, &self.config, Arc::clone(&self.metrics)));
-        let mut open =
-            Connections { shared, tls: self.tls, tasks: JoinSet::new(), closing: CancellationToken::new() };
-        let tls = open.tls.clone();
-        let mut reloads = pin!(async {
-            match tls {
-                Some(tls) => tls.watch(RELOAD_INTERVAL).await,
-                None => std::future::pending().await,
-            }
-        });
-        let delay = self.config.drain.delay;
-        let mut stop = pin!(async {
+        let shared = Arc::new(Shared::new(service, self.terms.clone(), self.metrics));
+        let leaving = Arc::clone(&shared.leaving);
+        let mut open = Connections {
+            shared,
+            tls: self.tls,
+            addresses: Arc::default(),
+            tasks: JoinSet::new(),
+            closing: CancellationToken::new(),
+        };
+        let terms = self.terms.clone();
+        let mut stop = pin!(async move {
             drain.cancelled().await;
-            sleep(delay).await;
+            // Load balancers have half of the delay to notice. In the other half whoever asks is told to connect
+            // anew, so that no request meets a connection that is just being closed.
+            let half = terms.present().drain.delay / 2;
+            sleep(half).await;
+            leaving.store(true, Relaxed);
+            sleep(half).await;
         });
         loop {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                () = &mut reloads => {}
                 Some(_) = open.tasks.join_next() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => open.admit(stream, peer),
@@ -81,7 +92,7 @@ impl Server {
             open.admit(stream, peer);
         }
         drop(listener);
-        open.finish(self.config.drain.timeout).await
+        open.finish(self.terms.present().drain.timeout).await
     }
 }
 
@@ -89,6 +100,7 @@ impl Server {
 struct Connections<S> {
     shared: Arc<Shared<S>>,
     tls: Option<Arc<Tls>>,
+    addresses: Arc<Addresses>,
     tasks: JoinSet<()>,
     closing: CancellationToken,
 }
@@ -97,29 +109,34 @@ impl<S: Service> Connections<S> {
     /// Takes a connection, or closes it at once where there are too many. Left in the kernel's queue it would
     /// hold its caller until the caller's own deadline; closed, it can be retried elsewhere.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        if self.tasks.len() >= self.shared.limits.connections {
+        let terms = self.shared.terms.present();
+        if self.tasks.len() >= terms.limits.connections {
             self.shared.metrics.rejected.inc(Rejection::Connections);
             return;
         }
+        let Some(place) = self.addresses.enter(peer.ip(), terms.limits.connections_per_address) else {
+            self.shared.metrics.rejected.inc(Rejection::AddressConnections);
+            return;
+        };
         // Answers are written whole; waiting for more to send would only delay them.
         if stream.set_nodelay(true).is_err() {
             return; // the peer is gone
         }
         let shared = Arc::clone(&self.shared);
         let closing = self.closing.child_token();
-        match self.tls.clone() {
-            None => self.tasks.spawn(async move { shared.drive(stream, peer, closing).await }),
-            Some(tls) => self.tasks.spawn(async move {
-                match timeout(shared.limits.tls_timeout, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => shared.drive(stream, peer, closing).await,
-                    Ok(Err(error)) => {
-                        shared.metrics.rejected.inc(Rejection::Handshake);
-                        tracing::debug!(%error, "a TLS handshake failed");
-                    }
-                    Err(_) => shared.metrics.rejected.inc(Rejection::Slow),
+        let tls = self.tls.clone();
+        self.tasks.spawn(async move {
+            let _place = place;
+            let Some(tls) = tls else { return shared.drive(stream, peer, closing).await };
+            match timeout(terms.limits.tls_timeout, tls.accept(stream)).await {
+                Ok(Ok(stream)) => shared.drive(stream, peer, closing).await,
+                Ok(Err(error)) => {
+                    shared.metrics.rejected.inc(Rejection::Handshake);
+                    tracing::debug!(%error, "a TLS handshake failed");
                 }
-            }),
-        };
+                Err(_) => shared.metrics.rejected.inc(Rejection::Slow),
+            }
+        });
     }
 
     /// Lets requests finish for `limit`, then cuts what is left.
@@ -141,5 +158,3 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// Long enough to be no busy loop, short enough to notice that descriptors are free again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Kubernetes renews mounted secrets within about a minute; a few seconds more do not matter.
-const RELOAD_INTERVAL: Duration = Duration::from_secs(5);

@@ -29,6 +29,8 @@ pub(super) struct Pulse {
     refused: AtomicBool,
     /// Answers over HTTP/1.1 say `Connection: close`.
     draining: AtomicBool,
+    /// So do those of every connection of the listener.
+    leaving: Arc<AtomicBool>,
     fault: AtomicU8,
 }
 
@@ -50,6 +52,11 @@ pub(super) enum Phase {
 }
 
 impl Pulse {
+    /// A connection that has just been accepted. `leaving`: its listener is about to close.
+    pub(super) fn new(leaving: Arc<AtomicBool>) -> Self {
+        Self { leaving, ..Self::default() }
+    }
+
     /// The state of things.
     pub(super) fn phase(&self) -> Phase {
         let served = self.served.load(Relaxed);
@@ -119,7 +126,7 @@ impl Pulse {
 
     /// Whether an answer should carry `Connection: close`.
     pub(super) fn closes(&self) -> bool {
-        self.draining.load(Relaxed) && self.protocol() == Protocol::Http1
+        (self.draining.load(Relaxed) || self.leaving.load(Relaxed)) && self.protocol() == Protocol::Http1
     }
 
     pub(super) fn set_fault(&self, fault: Fault) {

@@ -231,3 +231,19 @@ fn a_filter_with_a_slip_is_none() {
         assert!(filter(bad).is_none(), "{bad}");
     }
 }
+
+#[test]
+fn a_filter_that_is_changed_holds_from_then_on() {
+    let taken = Taken::default();
+    let (writer, (filter, handle)) = (taken.clone(), reload::Layer::new(filter("info").unwrap()));
+    let handle = Handle { dropped: DroppedLines::default(), filter: handle };
+    with_default(layered(filter, Format::Json, move || writer.clone()), || {
+        for (filter, number) in [("info", 1), ("debug", 2), ("inof", 3), ("warn", 4)] {
+            handle.set_filter(filter);
+            tracing::debug!(number);
+        }
+    });
+    let written = String::from_utf8(taken.0.lock().unwrap().clone()).unwrap();
+    let numbers = written.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["number"].clone());
+    assert_eq!(numbers.collect::<Vec<_>>(), [2, 3], "{written}");
+}

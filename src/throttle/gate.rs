@@ -105,10 +105,6 @@ impl Gate {
         };
         self.phase = Phase::Closed { since: now, wait: wait.max(left) };
     }
-
-    pub(super) fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open)
-    }
 }
 
 /// Between two probes, and what a caller is told to wait while one is under way.

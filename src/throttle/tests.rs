@@ -73,7 +73,21 @@ fn when_the_wait_is_over_one_request_goes_ahead_and_then_a_growing_number() {
     for _ in 0..200 {
         world.proven("a").unwrap().settle(Outcome::Answered);
     }
-    assert_eq!(world.gates.closed(), 0);
+    let many: Vec<_> = (0..200).map(|_| world.proven("a").unwrap()).collect();
+    assert_eq!(many.len(), 200, "it is open");
+}
+
+#[test]
+fn only_gates_that_let_nobody_through_count_as_closed() {
+    let world = World::new();
+    world.proven("a").unwrap().settle(Outcome::Throttled(seconds(30)));
+    assert_eq!(world.gates.closed(), 1);
+    world.clock.advance(seconds(30));
+    assert_eq!(world.gates.closed(), 0, "the next request passes");
+    let probe = world.proven("a").unwrap();
+    assert_eq!(world.gates.closed(), 1, "one is on its way to see");
+    probe.settle(Outcome::Answered);
+    assert_eq!(world.gates.closed(), 0, "it is being opened");
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod network;
 mod outage;
 mod requests;
 mod retries;
+mod room;
 mod sample;
 mod stage;
 mod statuses;

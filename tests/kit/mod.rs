@@ -9,6 +9,7 @@
 #![allow(unreachable_pub, reason = "a module of a test is never reachable from outside")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step of the kit is a failed test")]
 
+pub mod balancer;
 pub mod client;
 pub mod gate;
 pub mod h2;

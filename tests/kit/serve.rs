@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -30,6 +31,14 @@ impl Serve {
         Self::run(Command::new(BINARY), env, true).await
     }
 
+    /// The same, with a configuration file. The environment lies above it.
+    pub async fn start_with(file: &Path, env: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(BINARY);
+        let file = file.to_str().unwrap();
+        command.args(["serve", "--config", file]);
+        Self::spawn(command, env, true).await
+    }
+
     /// The same, under another command that takes the binary's path and arguments.
     pub async fn start_under(wrapper: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(wrapper[0]);
@@ -43,9 +52,13 @@ impl Serve {
     }
 
     async fn run(mut command: Command, env: &[(&str, &str)], read_on: bool) -> Self {
+        command.arg("serve");
+        Self::spawn(command, env, read_on).await
+    }
+
+    async fn spawn(mut command: Command, env: &[(&str, &str)], read_on: bool) -> Self {
         let admin = closed_port();
         command
-            .arg("serve")
             .env_clear()
             .env("CONNECTOR_CACHE__LISTEN__ADDRESS", "127.0.0.1:0")
             .env("CONNECTOR_CACHE__ADMIN__ADDRESS", admin.to_string())
@@ -109,11 +122,24 @@ impl Serve {
         peak.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// What it has written to standard output so far.
+    pub fn said(&self) -> Vec<String> {
+        lines(&self.out)
+    }
+
+    /// Tells it with SIGHUP to look at its files.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.id().to_string()]).status().unwrap().success());
+    }
+
     /// Asks it to stop with SIGTERM, and gives its exit status and all that it said: lines of standard output,
     /// lines of standard error.
     pub async fn stop(mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
-        let told = Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
-        assert!(told.success());
+        self.signal("-TERM");
         let end = within("the process to stop", async {
             loop {
                 match self.child.try_wait().unwrap() {

@@ -53,6 +53,20 @@ async fn during_the_delay_everything_goes_on() {
 }
 
 #[tokio::test]
+async fn f61_in_the_second_half_of_the_delay_whoever_asks_is_told_to_connect_anew() {
+    let drain = Drain { delay: Duration::from_secs(2), timeout: Duration::from_secs(10) };
+    let server = start_with(connector_cache::server::Config { drain, ..config(patient()) }).await;
+    let mut raw = Raw::connect(server.address).await;
+    assert_eq!(raw.get("/a").await.field("connection"), None);
+    let began = std::time::Instant::now();
+    server.drain.cancel();
+    while raw.get("/a").await.field("connection").is_none() {}
+    let told = began.elapsed();
+    assert!((Duration::from_secs(1)..Duration::from_secs(2)).contains(&told), "after {told:?}");
+    assert_eq!(raw.rest_text().await, "");
+}
+
+#[tokio::test]
 async fn what_does_not_end_in_time_is_cut_and_counted() {
     let drain = Drain { delay: Duration::ZERO, timeout: Duration::from_millis(100) };
     let server = start_with(connector_cache::server::Config { drain, ..config(patient()) }).await;

@@ -13,7 +13,8 @@ use connector_cache::error::{Problem, Rejection, Response};
 use connector_cache::ids::Ids;
 use connector_cache::layers::Stack;
 use connector_cache::metrics::Metrics;
-use connector_cache::server::{Config, Drain, Limits, Server};
+use connector_cache::room::Room;
+use connector_cache::server::{Config, Drain, Limits, Server, Terms};
 use connector_cache::telemetry::Access;
 use http::request::Parts;
 use http_body_util::Full;
@@ -87,6 +88,7 @@ pub(crate) struct Running {
     pub(crate) stub: Arc<Stub>,
     pub(crate) drain: CancellationToken,
     pub(crate) tls: Option<Arc<connector_cache::server::tls::Tls>>,
+    pub(crate) terms: Terms,
     pub(crate) task: JoinHandle<usize>,
 }
 
@@ -122,16 +124,21 @@ pub(crate) async fn start(limits: Limits) -> Running {
 }
 
 pub(crate) async fn start_with(config: Config) -> Running {
+    start_within(config, Room::new(usize::MAX)).await
+}
+
+/// With room for so many bytes in flight.
+pub(crate) async fn start_within(config: Config, room: Room) -> Running {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
     let stub = Arc::new(Stub { asked: Mutex::default(), held: AtomicUsize::new(0), gate: Semaphore::new(0) });
-    let stack = Stack::new(Arc::clone(&stub), Arc::clone(&metrics), Access::All, &config.limits);
+    let stack = Stack::new(Arc::clone(&stub), Arc::clone(&metrics), Access::All, &config.limits).within(room);
     let drain = CancellationToken::new();
-    let server = Server::new(config, Arc::clone(&metrics)).unwrap();
-    let tls = server.tls().cloned();
+    let server = Server::new(&config, Arc::clone(&metrics)).unwrap();
+    let (tls, terms) = (server.tls().cloned(), server.terms().clone());
     let task = tokio::spawn(server.serve(listener, Arc::new(stack), drain.clone()));
-    Running { address, metrics, stub, drain, tls, task }
+    Running { address, metrics, stub, drain, tls, terms, task }
 }
 
 /// Waits until `condition` holds.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use connector_cache::error::Rejection;
-use connector_cache::server::Limits;
+use connector_cache::room::Room;
+use connector_cache::server::{Config, Limits};
 
 use crate::raw::{Raw, get};
-use crate::stub::{patient, start, until};
+use crate::stub::{config, patient, start, start_with, start_within, until};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -108,6 +109,58 @@ async fn a_connection_past_the_limit_is_closed_and_the_others_go_on() {
     assert_eq!(Raw::connect(server.address).await.rest_text().await, "");
     assert_eq!(server.rejected(Rejection::Connections), 1);
     assert_eq!(first.get("/b").await.status(), 200);
+}
+
+#[tokio::test]
+async fn an_address_past_its_limit_is_closed_and_the_others_go_on() {
+    let server = start(Limits { connections_per_address: 2, ..patient() }).await;
+    let mut own = [Raw::connect(server.address).await, Raw::connect(server.address).await];
+    for raw in &mut own {
+        assert_eq!(raw.get("/a").await.status(), 200);
+    }
+    assert_eq!(Raw::connect(server.address).await.rest_text().await, "");
+    assert_eq!(server.rejected(Rejection::AddressConnections), 1);
+    let mut other = Raw::connect_from("127.0.0.2", server.address).await;
+    for raw in own.iter_mut().chain([&mut other]) {
+        assert_eq!(raw.get("/b").await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn new_terms_hold_for_the_next_connection() {
+    let config = config(Limits { connections: 1, ..patient() });
+    let server = start_with(config.clone()).await;
+    let mut first = Raw::connect(server.address).await;
+    first.get("/a").await;
+    assert_eq!(Raw::connect(server.address).await.rest_text().await, "");
+    let limits = Limits { connections: 2, idle_timeout: SHORT, ..patient() };
+    server.terms.set(&Config { limits, ..config });
+    let mut second = Raw::connect(server.address).await;
+    assert_eq!(second.get("/b").await.status(), 200);
+    assert_eq!(second.rest_text().await, "", "its rest is a short one");
+    assert_eq!(first.get("/c").await.status(), 200, "what was accepted before keeps its terms");
+}
+
+#[tokio::test]
+async fn large_answers_that_nobody_takes_leave_no_room_for_more_and_give_it_back() {
+    let room = Room::new(20 << 20);
+    let server = start_within(config(patient()), room.clone()).await;
+    let mut slow = [Raw::connect(server.address).await, Raw::connect(server.address).await];
+    for raw in &mut slow {
+        raw.send(get("/big")).await;
+    }
+    until("both are on their way", || room.taken() == 16 << 20).await;
+    let mut other = Raw::connect(server.address).await;
+    let refused = other.get("/big").await;
+    assert_eq!((refused.status(), refused.field("retry-after")), (503, Some("1")));
+    assert!(refused.body.contains("ServiceNotAvailable"), "{}", refused.body);
+    assert_eq!(server.rejected(Rejection::BytesInFlight), 1);
+    assert_eq!(other.get("/small").await.status(), 200, "a small one needs none");
+    let [one, mut two] = slow;
+    drop(one);
+    assert_eq!(two.reply(true).await.unwrap().body.len(), 8 << 20);
+    until("the room is given back, whether it was taken or not", || room.taken() == 0).await;
+    assert_eq!(other.get("/big").await.status(), 200);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connector_cache::error::Rejection;
+use connector_cache::files::{Look, Source as _};
 use connector_cache::metrics::Reload;
 use connector_cache::server::{Config, Limits, TlsFiles};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -93,12 +94,12 @@ async fn f62_a_new_pair_is_for_new_handshakes_and_a_broken_one_for_none() {
     let tls = server.tls.clone().unwrap();
     let mut before = Raw::over(connect(&server, &old, b"http/1.1", None).await.unwrap());
     let new = disk.renew();
-    assert_eq!(tls.reload(), Some(Reload::Success));
+    assert_eq!(tls.reload(Look::Told), Some(Reload::Success));
     assert!(connect(&server, &old, b"http/1.1", None).await.is_err(), "the old certificate is gone");
     connect(&server, &new, b"http/1.1", None).await.unwrap();
     assert_eq!(before.get("/a").await.body, "/a", "what is connected stays so");
     fs::write(disk.path("tls.crt"), "half").unwrap();
-    assert_eq!(tls.reload(), Some(Reload::Failure));
+    assert_eq!(tls.reload(Look::Told), Some(Reload::Failure));
     connect(&server, &new, b"http/1.1", None).await.unwrap();
 }
 

@@ -8,7 +8,19 @@ use super::source::sources;
 
 /// From the ground up. The README has the same table, with what each file is for.
 const FLOORS: [&[&str]; 5] = [
-    &["cache/control", "cache/status", "clock", "error", "headers", "ids", "sabotage", "words"],
+    &[
+        "cache/control",
+        "cache/status",
+        "clock",
+        "dial",
+        "error",
+        "headers",
+        "ids",
+        "network",
+        "room",
+        "sabotage",
+        "words",
+    ],
     &[
         "answer",
         "cache/entry",
@@ -18,6 +30,7 @@ const FLOORS: [&[&str]; 5] = [
         "cache/validation",
         "cache/variants",
         "cache/vary",
+        "files",
         "identity",
         "message",
         "metrics",
@@ -45,7 +58,7 @@ const FLOORS: [&[&str]; 5] = [
         "throttle",
     ],
     &["proxy"],
-    &["config", "demo", "lib", "main", "overview", "run"],
+    &["config", "demo", "lib", "main", "overview", "reload", "run"],
 ];
 
 fn floors() -> BTreeMap<String, usize> {

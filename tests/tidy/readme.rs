@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use connector_cache::cache::status::{
     Bypass, Eviction, Forward, Instead, NotStored, Outcome, ProofResult, Retry, ScrubFailure, ScrubbedField,
 };
+use connector_cache::config::LIVE;
 use connector_cache::error::{OriginFault, Problem, Rejection};
 use connector_cache::metrics::{MethodLabel, Metrics, Reload};
 use connector_cache::words::Word;
@@ -52,6 +53,21 @@ fn every_key_is_there_with_its_default() {
         }
     }
     assert_eq!(rows("Configuration"), keys);
+}
+
+#[test]
+fn every_key_that_needs_no_restart_is_told_and_no_other() {
+    let text = section("What changes without a restart").join("\n");
+    let told: BTreeSet<_> = text.split('`').skip(1).step_by(2).filter(|code| is_key(code)).collect();
+    assert_eq!(told, LIVE.iter().copied().collect());
+}
+
+/// A section and a name.
+fn is_key(code: &str) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b"_0123456789".contains(&b))
+    };
+    code.split_once('.').is_some_and(|(section, name)| plain(section) && plain(name))
 }
 
 #[test]

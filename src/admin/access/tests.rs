@@ -15,23 +15,23 @@ fn peer(address: &str) -> SocketAddr {
 }
 
 fn open() -> Access {
-    Access { token_file: None }
+    Access { token: None }
 }
 
-#[tokio::test]
-async fn without_a_token_this_machine_may_purge_and_anyone_may_look() {
+#[test]
+fn without_a_token_this_machine_may_purge_and_anyone_may_look() {
     for (host, address) in
         [("localhost:9090", "127.0.0.1"), ("[::1]:9090", "::1"), ("127.0.0.1", "::ffff:127.0.0.1")]
     {
-        assert_eq!(open().purge(&request(&[("host", host)]), peer(address)).await, Ok(()), "{host}");
+        assert_eq!(open().purge(&request(&[("host", host)]), peer(address)), Ok(()), "{host}");
     }
-    assert_eq!(open().look(&request(&[])).await, Ok(()));
+    assert_eq!(open().look(&request(&[])), Ok(()));
 }
 
-#[tokio::test]
-async fn without_a_token_nobody_else_may_purge() {
+#[test]
+fn without_a_token_nobody_else_may_purge() {
     let refused = Err(Refusal::NotLocal);
-    assert_eq!(open().purge(&request(&[("host", "localhost")]), peer("10.0.0.1")).await, refused);
+    assert_eq!(open().purge(&request(&[("host", "localhost")]), peer("10.0.0.1")), refused);
     let local = peer("127.0.0.1");
     for headers in [
         &[][..],
@@ -41,7 +41,7 @@ async fn without_a_token_nobody_else_may_purge() {
         &[("host", "localhost"), ("origin", "null")],
         &[("host", "localhost"), ("x-forwarded-for", "10.0.0.1")],
     ] {
-        assert_eq!(open().purge(&request(headers), local).await, refused, "{headers:?}");
+        assert_eq!(open().purge(&request(headers), local), refused, "{headers:?}");
     }
 }
 
@@ -53,13 +53,13 @@ fn guarded(token: &str) -> (tempfile::NamedTempFile, Access) {
     (file, access)
 }
 
-#[tokio::test]
-async fn with_a_token_every_look_and_purge_needs_it() {
+#[test]
+fn with_a_token_every_look_and_purge_needs_it() {
     let (_file, access) = guarded("s3cret\n");
     for given in ["Bearer s3cret", "bearer s3cret"] {
         let request = request(&[("authorization", given)]);
-        assert_eq!(access.look(&request).await, Ok(()));
-        assert_eq!(access.purge(&request, peer("10.0.0.1")).await, Ok(()));
+        assert_eq!(access.look(&request), Ok(()));
+        assert_eq!(access.purge(&request, peer("10.0.0.1")), Ok(()));
     }
     for headers in [
         &[][..],
@@ -70,19 +70,40 @@ async fn with_a_token_every_look_and_purge_needs_it() {
         &[("authorization", "Bearer s3cret"), ("authorization", "Bearer s3cret")],
     ] {
         let request = request(headers);
-        assert_eq!(access.look(&request).await, Err(Refusal::Bearer), "{headers:?}");
-        assert_eq!(access.purge(&request, peer("127.0.0.1")).await, Err(Refusal::Bearer), "{headers:?}");
+        assert_eq!(access.look(&request), Err(Refusal::Bearer), "{headers:?}");
+        assert_eq!(access.purge(&request, peer("127.0.0.1")), Err(Refusal::Bearer), "{headers:?}");
     }
 }
 
-#[tokio::test]
-async fn a_new_token_holds_from_the_next_request_on() {
+fn holds(access: &Access, token: &str) -> bool {
+    access.look(&request(&[("authorization", &format!("Bearer {token}"))])).is_ok()
+}
+
+#[test]
+fn f62_a_new_token_holds_once_its_file_stands_still_or_at_once_when_told() {
     let (file, access) = guarded("old");
     std::fs::write(file.path(), "new").unwrap();
-    assert_eq!(access.look(&request(&[("authorization", "Bearer new")])).await, Ok(()));
-    assert_eq!(access.look(&request(&[("authorization", "Bearer old")])).await, Err(Refusal::Bearer));
-    std::fs::write(file.path(), "").unwrap();
-    assert_eq!(access.look(&request(&[("authorization", "Bearer ")])).await, Err(Refusal::NoToken));
+    assert_eq!(access.reload(Look::Tick), None, "it may still be written");
+    assert!(holds(&access, "old") && !holds(&access, "new"));
+    assert_eq!(access.reload(Look::Tick), Some(Reload::Success));
+    assert!(holds(&access, "new") && !holds(&access, "old"));
+    std::fs::write(file.path(), "newest").unwrap();
+    assert_eq!((access.reload(Look::Told), access.reload(Look::Told)), (Some(Reload::Success), None));
+    assert!(holds(&access, "newest") && !holds(&access, "new"));
+}
+
+#[test]
+fn f62_a_broken_token_file_is_refused_once_and_the_old_token_stays() {
+    let (file, access) = guarded("old");
+    std::fs::write(file.path(), " \n").unwrap();
+    assert_eq!((access.reload(Look::Told), access.reload(Look::Told)), (Some(Reload::Failure), None));
+    assert!(holds(&access, "old") && !holds(&access, ""));
+    std::fs::remove_file(file.path()).unwrap();
+    assert_eq!((access.reload(Look::Told), access.reload(Look::Tick)), (Some(Reload::Failure), None));
+    assert!(holds(&access, "old"));
+    std::fs::write(file.path(), "new").unwrap();
+    assert_eq!(access.reload(Look::Told), Some(Reload::Success));
+    assert!(holds(&access, "new") && !holds(&access, "old"));
 }
 
 #[test]

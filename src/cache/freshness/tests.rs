@@ -261,3 +261,33 @@ proptest! {
         prop_assert!(rank(late.verdict) >= rank(early.verdict));
     }
 }
+
+#[test]
+fn a_ttl_that_is_lowered_holds_for_what_is_stored_and_a_longer_one_does_not() {
+    let judged = |ttl, now| {
+        let config = Config { ttl: Duration::from_secs(ttl), ..Config::default() };
+        judge(&config, (&plain(), at(0)), Proof { granted: at(0) }, HOUR, Control::default(), at(now))
+    };
+    assert_eq!(judged(300, 100).left, Duration::from_secs(200));
+    assert_eq!((judged(101, 100).left, judged(101, 100).verdict), (Duration::from_secs(1), Verdict::Fresh));
+    assert_eq!(judged(100, 100).verdict, Verdict::StaleUsable);
+    assert_eq!(judged(60, 100).verdict, Verdict::Forward(Forward::Stale));
+    assert_eq!(judged(60, 100).overdue, Duration::from_secs(40));
+    assert_eq!(judged(600, 299).left, Duration::from_secs(1), "it was promised five minutes");
+}
+
+#[test]
+fn dials_show_what_they_were_set_to_but_for_whose_word_counts() {
+    let dials = Dials::new(&Config::default());
+    assert_eq!(dials.now(), Config::default());
+    let other = Config {
+        ttl: Duration::from_secs(1),
+        proof_ttl: Duration::from_secs(2),
+        stale_while_revalidate: Duration::from_secs(3),
+        stale_if_error: Duration::from_secs(4),
+        client_directives: ClientDirectives::Honor,
+        freshness: Freshness::Origin,
+    };
+    dials.set(&other);
+    assert_eq!(dials.now(), Config { freshness: Freshness::Operator, ..other });
+}

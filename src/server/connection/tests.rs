@@ -22,7 +22,11 @@ impl Service for Stub {
 /// What comes back for `sent`, until the server closes the connection.
 async fn answers(sent: &[u8]) -> String {
     let (client, server) = duplex(1 << 12);
-    let shared = Shared::new(Arc::new(Stub), &Config::default(), Arc::new(Metrics::new().unwrap()));
+    let shared = Shared::new(
+        Arc::new(Stub),
+        Terms::new(&crate::server::Config::default()),
+        Arc::new(Metrics::new().unwrap()),
+    );
     let (mut from, mut to) = tokio::io::split(client);
     let mut answered = Vec::new();
     let ask = async {

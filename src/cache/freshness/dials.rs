@@ -1,0 +1,54 @@
+//! What judgements need to know, where an operator may change it meanwhile.
+
+use std::time::Duration;
+
+use super::{ClientDirectives, Config, Freshness};
+use crate::dial::Dial;
+
+/// The configuration of this process. Each judgement takes what it says at its time.
+#[derive(Debug)]
+pub struct Dials {
+    ttl: Dial<Duration>,
+    /// `cache.proof_ttl`
+    pub proof_ttl: Dial<Duration>,
+    stale_while_revalidate: Dial<Duration>,
+    stale_if_error: Dial<Duration>,
+    /// `cache.client_directives`
+    pub client_directives: Dial<ClientDirectives>,
+    freshness: Freshness,
+}
+
+impl Dials {
+    /// As configured at the start.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            ttl: Dial::new(config.ttl),
+            proof_ttl: Dial::new(config.proof_ttl),
+            stale_while_revalidate: Dial::new(config.stale_while_revalidate),
+            stale_if_error: Dial::new(config.stale_if_error),
+            client_directives: Dial::new(config.client_directives),
+            freshness: config.freshness,
+        }
+    }
+
+    /// What holds now.
+    pub fn now(&self) -> Config {
+        Config {
+            ttl: self.ttl.get(),
+            proof_ttl: self.proof_ttl.get(),
+            stale_while_revalidate: self.stale_while_revalidate.get(),
+            stale_if_error: self.stale_if_error.get(),
+            client_directives: self.client_directives.get(),
+            freshness: self.freshness,
+        }
+    }
+
+    /// From now on `config` holds, but for `cache.freshness`: it decided what was stored.
+    pub fn set(&self, config: &Config) {
+        self.ttl.set(config.ttl);
+        self.proof_ttl.set(config.proof_ttl);
+        self.stale_while_revalidate.set(config.stale_while_revalidate);
+        self.stale_if_error.set(config.stale_if_error);
+        self.client_directives.set(config.client_directives);
+    }
+}

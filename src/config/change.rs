@@ -1,0 +1,57 @@
+//! What a new configuration changes, and which of that waits for a restart.
+
+use super::Effective;
+
+/// Keys whose values differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// They hold from the reload on.
+    pub live: Vec<&'static str>,
+    /// They hold from the next start on.
+    pub restart: Vec<&'static str>,
+}
+
+impl Effective {
+    /// What changes when this comes after `running`, in a process that started with `started`.
+    pub fn changes(&self, running: &Self, started: &Self) -> Changes {
+        let differs = |key: &str, other: &Self| self.value(key) != other.value(key);
+        let keys = || self.settings.iter().map(|setting| setting.key);
+        Changes {
+            live: keys().filter(|key| LIVE.contains(key) && differs(key, running)).collect(),
+            restart: keys().filter(|key| !LIVE.contains(key) && differs(key, started)).collect(),
+        }
+    }
+
+    fn value(&self, key: &str) -> Option<&str> {
+        self.settings.iter().find(|setting| setting.key == key)?.value.as_deref()
+    }
+}
+
+/// Keys that need no restart: each is a number or a word that is looked up when it is needed.
+pub const LIVE: &[&str] = &[
+    "limits.connections",
+    "limits.connections_per_address",
+    "limits.header_bytes",
+    "limits.headers",
+    "limits.target_bytes",
+    "limits.h2_streams",
+    "limits.tls_timeout",
+    "limits.header_timeout",
+    "limits.idle_timeout",
+    "limits.write_timeout",
+    "limits.request_timeout",
+    "limits.bytes_in_flight",
+    "limits.followers",
+    "limits.follower_wait",
+    "drain.delay",
+    "drain.timeout",
+    "graph.first_byte_timeout",
+    "graph.timeout",
+    "cache.ttl",
+    "cache.proof_ttl",
+    "cache.stale_while_revalidate",
+    "cache.stale_if_error",
+    "cache.client_directives",
+    "log.filter",
+    "log.access",
+];

@@ -1,0 +1,78 @@
+//! Bytes in flight: bodies of Graph's past the limit are refused, and the room is given back.
+
+use connector_cache::config::Config;
+use connector_cache::error::Rejection;
+
+use crate::kit::client::Client;
+use crate::kit::gate::Gate;
+use crate::kit::proxy::path;
+use crate::kit::reply::Reply;
+use crate::kit::token;
+use crate::stage::{STORED, Stage, cache_status};
+
+fn small(config: &mut Config) {
+    config.bytes_in_flight = 64 << 10;
+}
+
+/// A body of a little more than 40 KiB.
+fn large() -> Reply {
+    Reply::json(format!("{{\"a\":\"{}\"}}", "x".repeat(40 << 10)))
+}
+
+async fn is_refused(stage: &mut Stage) {
+    let faults = stage.faults();
+    let answer = stage.ask().await;
+    let said = "connector-cache; detail=bytes-in-flight";
+    assert_eq!((answer.status, cache_status(&answer)), (503, said), "{}", answer.text());
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(stage.faults(), faults, "it is no fault of the origin's");
+}
+
+#[tokio::test]
+async fn a_body_without_room_is_a_503_and_the_one_that_has_it_goes_on() {
+    let mut stage = Stage::with(small).await;
+    let rest = Gate::new();
+    stage.origin.any(vec![large().paused_after(1000, &rest), large()]);
+    let mut first = Client::connect(stage.proxy.data).await;
+    let authorization = format!("Bearer {}", token::mint("first"));
+    first.ask(&path("B2X_1_x"), &[("authorization", &authorization)]).await.unwrap();
+    crate::kit::within("the first body to take its room", async {
+        while stage.proxy.series("connector_cache_bytes_in_flight").await < 40_000.0 {}
+    })
+    .await;
+    is_refused(&mut stage).await;
+    assert_eq!(stage.proxy.metrics.rejected.get(Rejection::BytesInFlight), 1);
+    rest.open();
+    let answer = first.response().await.unwrap();
+    assert_eq!((answer.status, answer.body.len()), (200, (40 << 10) + 8));
+    crate::kit::within("the room to be given back", async {
+        while stage.proxy.series("connector_cache_bytes_in_flight").await > 0.0 {}
+    })
+    .await;
+    assert_eq!(cache_status(&stage.ask().await), STORED);
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_say_its_length_takes_room_as_it_comes_and_gives_it_back() {
+    let mut stage = Stage::with(small).await;
+    let larger = format!("{{\"a\":\"{}\"}}", "x".repeat(100 << 10));
+    stage.origin.any(Reply::json(larger.clone()).chunked(1 << 10));
+    is_refused(&mut stage).await;
+    stage.origin.any(Reply::json(larger).gzip());
+    is_refused(&mut stage).await;
+    assert!(stage.proxy.series("connector_cache_bytes_in_flight").await < 1.0);
+    stage.origin.any(large().chunked(1 << 10));
+    assert_eq!(cache_status(&stage.ask().await), STORED);
+    stage.clear().await;
+}
+
+#[tokio::test]
+async fn a_no_of_the_origins_without_room_for_its_words_is_still_its_no() {
+    let mut stage = Stage::with(|config| config.bytes_in_flight = 100).await;
+    stage.origin.any(large().with_status(403));
+    let answer = stage.ask().await;
+    let said = "connector-cache; fwd=uri-miss; fwd-status=403; detail=unreadable-error";
+    assert_eq!((answer.status, cache_status(&answer)), (403, said));
+    stage.clear().await;
+}

@@ -1,0 +1,131 @@
+//! F61: instances are replaced one after the other, under load.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval_at};
+
+use crate::kit::balancer::Balancer;
+use crate::kit::client::Client;
+use crate::kit::origin::Origin;
+use crate::kit::proxy::path;
+use crate::kit::reply::Reply;
+use crate::kit::serve::Serve;
+use crate::kit::{token, within};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f61_two_instances_are_rolled_under_a_thousand_requests_a_second_and_none_fails() {
+    let origin = Origin::start().await;
+    origin.any(Reply::json("{}"));
+    let (url, balancer) = (origin.url(), Balancer::start().await);
+    let env = [("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()), ("CONNECTOR_CACHE__DRAIN__DELAY", "1s")];
+    // The new ones get nothing before they are added.
+    let [first, second, third, fourth] = [
+        Serve::start(&env).await,
+        Serve::start(&env).await,
+        Serve::start(&env).await,
+        Serve::start(&env).await,
+    ];
+    balancer.add(&first).await;
+    balancer.add(&second).await;
+    let load = Load::start(&balancer);
+    load.answers(1000).await;
+    let mut running = Vec::new();
+    for (old, new) in [(first, third), (second, fourth)] {
+        let joining = balancer.add(&new);
+        let (ended, ()) = futures_util::future::join(old.stop(), joining).await;
+        let (status, out, _) = ended;
+        assert!(status.success(), "{status}");
+        assert!(out.last().unwrap().contains("\"connections_cut\":0"), "{out:?}");
+        load.answers(1000).await;
+        running.push(new);
+    }
+    let Outcome { answered, failed, seconds } = load.end().await;
+    eprintln!("{answered} answers in {seconds:.1} s");
+    assert_eq!(failed, Vec::<String>::new(), "of {answered}");
+    assert_eq!(running.len(), 2);
+}
+
+/// Callers that ask one after the other and try nothing twice.
+struct Load {
+    answered: Arc<AtomicUsize>,
+    over: Arc<AtomicBool>,
+    callers: Vec<JoinHandle<Vec<String>>>,
+    began: Instant,
+}
+
+struct Outcome {
+    answered: usize,
+    failed: Vec<String>,
+    seconds: f64,
+}
+
+impl Load {
+    fn start(balancer: &Balancer) -> Self {
+        let (answered, over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let callers = (0..CALLERS).map(|number| {
+            tokio::spawn(call(number, balancer.address, Arc::clone(&answered), Arc::clone(&over)))
+        });
+        let callers = callers.collect();
+        Self { answered, over, callers, began: Instant::now() }
+    }
+
+    /// Returns when so many more are answered.
+    async fn answers(&self, more: usize) {
+        let enough = self.answered.load(SeqCst) + more;
+        within("answers", async {
+            while self.answered.load(SeqCst) < enough {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+    }
+
+    async fn end(self) -> Outcome {
+        self.over.store(true, SeqCst);
+        let mut failed = Vec::new();
+        for caller in self.callers {
+            failed.extend(caller.await.unwrap());
+        }
+        let seconds = self.began.elapsed().as_secs_f64();
+        Outcome { answered: self.answered.load(SeqCst), failed, seconds }
+    }
+}
+
+/// One caller: what went wrong.
+async fn call(
+    number: u32,
+    balancer: std::net::SocketAddr,
+    answered: Arc<AtomicUsize>,
+    over: Arc<AtomicBool>,
+) -> Vec<String> {
+    let authorization = format!("Bearer {}", token::mint(&format!("subject-{}", number % 8)));
+    let (mut failed, mut kept) = (Vec::new(), None);
+    let turn = Duration::from_secs(1) / RATE;
+    // Each has a turn of its own.
+    let mut ticks = interval_at(tokio::time::Instant::now() + turn * number, turn * CALLERS);
+    // Whoever had to wait catches up; on a machine that is too slow the rate is what it can bear.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    while !over.load(SeqCst) {
+        ticks.tick().await;
+        let mut client = match kept.take() {
+            Some(client) => client,
+            None => Client::connect(balancer).await,
+        };
+        let asked = client.ask(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
+        match (asked, client.response().await) {
+            (Ok(()), Ok(answer)) if answer.status == 200 => {
+                answered.fetch_add(1, SeqCst);
+                kept = (answer.header("connection") != Some("close")).then_some(client);
+            }
+            (asked, answer) => failed.push(format!("{asked:?} {:?}", answer.map(|answer| answer.status))),
+        }
+    }
+    failed
+}
+
+const CALLERS: u32 = 32;
+/// Requests a second of all callers together.
+const RATE: u32 = 1_000;
