@@ -20,8 +20,8 @@
 //! 3. [`identity`] hashes the token into a fingerprint, and its claims into a principal.
 //! 4. [`proxy`] looks for a proof (this token, this resource) and for an entry (this principal, this
 //!    resource); [`cache::freshness`] judges both. With a live proof and a fresh entry, that is the answer.
-//!    Where both were found is remembered for a second ([`cache::front`]), so that the same request again needs
-//!    steps 2 to 4 no more than once a second; it is judged each time.
+//!    Where both were found is remembered for ten seconds ([`cache::front`]), so that the same request again needs
+//!    steps 2 to 4 no more often than that; it is judged each time.
 //!    What is past its time may be asked about instead of fetched anew ([`cache::validation`]).
 //! 5. Otherwise Graph is asked, once at a time for a token and resource ([`cache::flight`]), within a budget
 //!    where the token has no proof yet ([`budget`]), and while no gate is closed ([`throttle`]). [`fetch`] sees to it: [`origin`] asks, [`scrub`] takes

@@ -56,7 +56,7 @@ impl Entry {
         asked: Now,
     ) -> Self {
         let date = from.get(header::DATE).filter(|date| is_http_date(date)).cloned();
-        Self {
+        let mut entry = Self {
             length: HeaderValue::from(body.len()),
             etag: etag(body.as_bytes(), scrubber.policy()),
             date: date.unwrap_or_else(|| http_date(asked)),
@@ -68,7 +68,11 @@ impl Entry {
             validation: None,
             chosen: None,
             left_by: AtomicU8::new(NOT_SAID),
-        }
+        };
+        let own = [&mut entry.length, &mut entry.etag, &mut entry.date].into_iter();
+        let passed_on = entry.headers.iter_mut().map(|(_, value)| value);
+        headers::pack(own.chain(passed_on).chain(&mut entry.origin_request_id));
+        entry
     }
 
     /// The same with what later requests are matched by, and with what Graph can be asked.

@@ -45,7 +45,7 @@ words! {
         Opaque = "token-opaque",
         /// The claims are not the JSON object that they should be, or one is there twice.
         Unreadable = "claims-unreadable",
-        /// Tenant, subject or application is missing or empty.
+        /// Tenant or subject is missing or empty.
         Incomplete = "claims-incomplete",
         /// `exp` is missing, not a plain number, or more than 29 hours ahead.
         ExpUnusable = "exp-unusable",

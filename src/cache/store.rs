@@ -53,7 +53,7 @@ pub struct Store {
     /// Of the questions under way: what is purged or withdrawn meanwhile must not be stored after.
     tickets: Tickets,
     chooser: Chooser,
-    epochs: Epochs,
+    epochs: Arc<Epochs>,
     metrics: Arc<Metrics>,
 }
 
@@ -106,7 +106,8 @@ impl Store {
         let for_grants = config.max_bytes / 5;
         let for_entries = config.max_bytes - for_grants;
         metrics.capacity.set(i64::try_from(config.max_bytes).unwrap_or(i64::MAX));
-        let counts = Arc::clone(metrics);
+        let (counts, epochs) = (Arc::clone(metrics), Arc::<Epochs>::default());
+        let evictions = Arc::clone(&epochs);
         let entries = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_entries)
@@ -133,6 +134,13 @@ impl Store {
             .max_capacity(for_grants)
             .weigher(|_: &Fingerprint, grant: &Arc<Grant>| weight(grant.weight()))
             .time_to_live(keep)
+            // A token whose proofs have left for want of room is as one that never had any: Graph's 401 to it
+            // withdraws nothing. So nobody may remember them.
+            .eviction_listener(move |_, _, cause| {
+                if cause.was_evicted() {
+                    evictions.next();
+                }
+            })
             .build();
         Self {
             entries,
@@ -141,7 +149,7 @@ impl Store {
             proofs_per_token: config.proofs_per_token,
             tickets: Tickets::default(),
             chooser: Chooser::default(),
-            epochs: Epochs::default(),
+            epochs,
             metrics: Arc::clone(metrics),
         }
     }
@@ -291,6 +299,8 @@ impl Store {
         sabotaged!(UnheededInFlight, (), self.tickets.void(fingerprint, Some(resource)));
         let Some(grant) = self.grants.get(fingerprint) else { return false };
         if grant.proof(resource).is_none() {
+            // It may have had one that made room for others, and somebody may remember that.
+            self.epochs.next();
             return false;
         }
         self.grants.entry(*fingerprint).and_compute_with(|known| match known {

@@ -5,15 +5,13 @@
 
 mod release;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
 
 use connector_cache::answer::{Answer, Handler};
-use connector_cache::cache::store::Selection;
 use connector_cache::clock::Clock;
-use connector_cache::identity::LabelKind;
 use connector_cache::ids::Ids;
 use connector_cache::proxy::Proxy;
 use connector_cache::run::App;
@@ -26,6 +24,7 @@ use super::cast::{START, Token};
 use super::graph::{Event, Graph, Question};
 use super::history::{History, Moment, Purge};
 use super::judge::{Asking, Told};
+use super::minds::Minds;
 use super::mirror::{Expected, Mirror};
 use super::op::{Condition, LATEST, Op, Story, Wish};
 use super::resource::{self, Resource};
@@ -37,7 +36,7 @@ use super::word::Verdict;
 pub type Mismatch = String;
 
 /// Where every request comes from.
-const CALLER: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+pub const CALLER: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// A story under way.
 pub struct Driver<'a> {
@@ -53,7 +52,7 @@ pub struct Driver<'a> {
     proxy: Proxy,
     clock: Clock,
     graph: Graph,
-    minds: HashMap<(Option<usize>, Option<Resource>), Verdict>,
+    minds: Minds,
     step: u64,
     next: u128,
     waiting: BTreeMap<u128, JoinHandle<()>>,
@@ -101,7 +100,7 @@ impl<'a> Driver<'a> {
             proxy: app.proxy().clone(),
             clock,
             graph,
-            minds: HashMap::new(),
+            minds: Minds::default(),
             step: 0,
             next: 1,
             waiting: BTreeMap::new(),
@@ -138,9 +137,9 @@ impl<'a> Driver<'a> {
             }
             Op::TokenEdge { who, off } => self.jump(self.cast[*who].usable_until, *off),
             Op::Mind { who, what, verdict } => {
-                self.minds.insert((*who, what.clone()), *verdict);
+                self.minds.change(*who, what.clone(), *verdict);
             }
-            Op::Heal => self.minds.clear(),
+            Op::Heal => self.minds.heal(),
             Op::Purge { flow, tenant, subject } => {
                 let flow = flow.map(resource::flow);
                 self.purge(Purge { step: self.step, flow, tenant: *tenant, subject: *subject });
@@ -223,7 +222,9 @@ impl<'a> Driver<'a> {
                 && !self.history.is_any_purge_since(held.asked.step)
                 && !self.history.is_withdrawn_between(who, what, held.asked.step, self.step)
         });
-        joined.filter(|(_, held)| held.waiters.len() <= self.story.followers).map(|(id, _)| *id)
+        // Who has no patience goes alone, as does who is one too many.
+        let followers = (!self.story.impatient).then_some(self.story.followers);
+        joined.filter(|(_, held)| followers.is_some_and(|most| held.waiters.len() <= most)).map(|(id, _)| *id)
     }
 
     /// Waits for a request's own question at Graph's door.
@@ -276,31 +277,16 @@ impl<'a> Driver<'a> {
     }
 
     fn purge(&mut self, purge: Purge) {
-        let inner = self.proxy.inner();
-        let label = |kind, name: Option<&str>| name.map(|name| inner.secrets.label(kind, name));
-        inner.fetcher.store.purge(&Selection {
-            flow: purge.flow.clone(),
-            tenant: label(LabelKind::Tenant, purge.tenant),
-            subject: label(LabelKind::Subject, purge.subject),
-        });
+        setup::purge(&self.proxy, &purge);
         self.mirror.purge(&purge, self.cast);
         self.history.purge(purge);
     }
 
     /// What Graph thinks now of this token and resource.
     fn mind(&self, asking: &Asking) -> Verdict {
-        let token = &self.cast[asking.who];
-        if token.verdict == 401 || self.now().ms >= token.ends {
-            return Verdict::No(401);
-        }
-        let (who, what) = (Some(asking.who), Some(asking.what.clone()));
-        let changed = [(who, None), (who, what.clone()), (None, what), (None, None)];
-        let changed = changed.iter().find_map(|key| self.minds.get(key)).copied();
-        changed.unwrap_or(match token.verdict {
-            200 if self.story.times.by_graph || self.story.times.by_caller => TAGGED,
-            200 => Verdict::Ok,
-            no => Verdict::No(no),
-        })
+        let tags_count = self.story.times.by_graph || self.story.times.by_caller;
+        let first = if tags_count { TAGGED } else { Verdict::Ok };
+        self.minds.of((asking.who, &self.cast[asking.who]), &asking.what, self.now().ms, first)
     }
 
     /// Everything that is held is answered, and then nothing is left.

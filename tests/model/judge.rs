@@ -30,9 +30,11 @@ pub struct Asking {
 #[derive(Debug)]
 pub struct Told {
     pub status: u16,
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
+    /// Why it is as it is, in a word of our own.
+    pub(super) reason: Option<&'static str>,
     fields: Vec<(String, String)>,
-    body: String,
+    pub(super) body: String,
 }
 
 impl Told {
@@ -45,13 +47,14 @@ impl Told {
         Self {
             status: head.status.as_u16(),
             outcome: answer.outcome,
+            reason: answer.reason,
             fields: head.headers.iter().map(field).collect(),
             body: String::from_utf8(body.to_vec()).unwrap(),
         }
     }
 
     /// Rule (e): no credential, in whatever answer.
-    fn keeps_secrets(&self) -> Result<(), Mismatch> {
+    pub(super) fn keeps_secrets(&self) -> Result<(), Mismatch> {
         let planted = |text: &str| text.contains(PLANTED);
         if planted(&self.body) || self.fields.iter().any(|(_, value)| planted(value)) {
             return Err(format!("(e) a credential came out: {self:?}"));
@@ -59,7 +62,7 @@ impl Told {
         Ok(())
     }
 
-    fn field(&self, name: &str) -> &str {
+    pub(super) fn field(&self, name: &str) -> &str {
         self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 

@@ -25,6 +25,8 @@
 //! A second, smaller run has `cache.freshness = "origin"`, `cache.client_directives = "honor"`, or both: Graph gives
 //! lives and tags, says 304 of what was asked about or of something else, and callers say what they want.
 //!
+//! That proxy never forgets for want of room and never refuses. [`tight`] has one that does both.
+//!
 //! `MODEL_REQUESTS` is how many requests are made (20,000 unless set), `MODEL_SEED` where chance begins. A
 //! failure prints the seed that plays its story again, and the story, made as small as it gets.
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test: a failed step is a failed test")]
@@ -35,6 +37,7 @@ mod driver;
 mod graph;
 mod history;
 mod judge;
+mod minds;
 mod mirror;
 mod op;
 mod resource;
@@ -42,6 +45,7 @@ mod run;
 mod setup;
 mod tally;
 mod teeth;
+mod tight;
 mod word;
 
 use op::Letter;

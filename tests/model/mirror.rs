@@ -89,6 +89,11 @@ impl Mirror {
         (usable && token.usable_until.is_some_and(|end| now.ms < end)).then_some(body)
     }
 
+    /// Whether Graph's 200 to this token counts still, for whatever it was.
+    pub fn is_proven(&self, who: usize) -> bool {
+        self.proofs.keys().any(|(known, _)| *known == who)
+    }
+
     /// The word that brought the entry which a question of this token's must be about: the token's own, with a
     /// tag, and with a body that it got within the hour.
     pub fn about(

@@ -14,6 +14,8 @@ pub struct Story {
     pub times: Times,
     /// `limits.followers`
     pub followers: usize,
+    /// `limits.follower_wait` is over at once: who follows goes alone.
+    pub impatient: bool,
     pub ops: Vec<Op>,
 }
 
@@ -96,9 +98,14 @@ pub fn story(length: usize, letter: Letter) -> impl Strategy<Value = Story> {
         by_graph: modes.0,
         by_caller: modes.1,
     });
-    let followers = prop_oneof![2 => Just(10_000_usize), 1 => Just(0)];
+    let followers = prop_oneof![6 => Just((10_000, false)), 3 => Just((0, false)), 1 => Just((10_000, true))];
     let ops = vec(prop_oneof![16 => op(letter).prop_map(|op| vec![op]), 1 => theme(letter)], 1..length);
-    (times, followers, ops).prop_map(|(times, followers, ops)| Story { times, followers, ops: ops.concat() })
+    (times, followers, ops).prop_map(|(times, (followers, impatient), ops)| Story {
+        times,
+        followers,
+        impatient,
+        ops: ops.concat(),
+    })
 }
 
 /// What chance alone brings together too seldom: something happens to a caller whose question is on its way.

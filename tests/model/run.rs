@@ -31,7 +31,8 @@ pub fn model(requests: u64, seed: u64, letter: Letter, lax: bool) -> Result<Tall
             }
             let (reason, ops) = shrink(&cast, story.clone(), reason);
             let ops = ops.iter().map(|op| format!("  {op:?}")).collect::<Vec<_>>().join("\n");
-            let setup = format!("{:?}, {} followers", story.times, story.followers);
+            let setup =
+                format!("{:?}, {} followers, impatient: {}", story.times, story.followers, story.impatient);
             return Err(format!(
                 "{reason}\nafter {} requests; MODEL_SEED={own}\n{setup}\n{ops}",
                 all.requests
@@ -72,7 +73,7 @@ fn shrink(cast: &[Token], mut story: Story, mut reason: String) -> (String, Vec<
     (reason, story.ops)
 }
 
-fn runner(seed: u64) -> TestRunner {
+pub fn runner(seed: u64) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_be_bytes());
     TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
@@ -94,4 +95,4 @@ pub fn number(name: &str) -> Option<u64> {
 /// For how long a story that fails is made smaller.
 const SHRINKING: Duration = Duration::from_secs(60);
 /// Operations in one story, at most.
-const LENGTH: usize = 250;
+pub const LENGTH: usize = 250;

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use connector_cache::budget;
 use connector_cache::cache::freshness::{ClientDirectives, Freshness};
+use connector_cache::cache::store::Selection;
 use connector_cache::config::Config;
+use connector_cache::identity::LabelKind;
+use connector_cache::proxy::Proxy;
 use http::Request;
 use http::request::Parts;
 use url::Url;
 
+use super::history::Purge;
 use super::judge::Asking;
 use super::op::{Condition, Story, Wish};
 
@@ -17,7 +21,7 @@ pub fn config(story: &Story, url: &str) -> Config {
     let mut config = Config::default();
     config.origin.base_url = Url::parse(url).unwrap();
     config.origin.timeout = Duration::from_secs(600);
-    // What comes through the gates and within the budget is the model's business; both have tests of their own.
+    // What comes through the gates and within the budget is this model's business; see `tight` for both.
     config.budget = budget::Config {
         in_flight: 100_000,
         in_flight_per_address: 100_000,
@@ -25,7 +29,7 @@ pub fn config(story: &Story, url: &str) -> Config {
         failures_per_address: 1_000_000,
     };
     config.origin.in_flight = 100_000;
-    config.flight.wait = Duration::from_secs(600);
+    config.flight.wait = Duration::from_millis(if story.impatient { 1 } else { 600_000 });
     config.flight.followers = story.followers;
     config.freshness.ttl = Duration::from_millis(story.times.ttl);
     config.freshness.proof_ttl = Duration::from_millis(story.times.proof_ttl);
@@ -38,6 +42,31 @@ pub fn config(story: &Story, url: &str) -> Config {
         config.freshness.client_directives = ClientDirectives::Honor;
     }
     config
+}
+
+/// Room for a handful of answers, and the proofs of as many tokens; nobody is refused.
+pub fn forgetful(story: &Story, url: &str) -> Config {
+    let mut config = config(story, url);
+    config.store.max_bytes = 12 << 10;
+    config
+}
+
+/// Room for everything; gates as they are, and a purse that is soon empty.
+pub fn guarded(story: &Story, url: &str) -> Config {
+    let mut config = config(story, url);
+    config.budget = budget::Config { failures_per_address: 4, ..budget::Config::default() };
+    config
+}
+
+/// An operator purges.
+pub fn purge(proxy: &Proxy, purge: &Purge) {
+    let inner = proxy.inner();
+    let label = |kind, name: Option<&str>| name.map(|name| inner.secrets.label(kind, name));
+    inner.fetcher.store.purge(&Selection {
+        flow: purge.flow.clone(),
+        tenant: label(LabelKind::Tenant, purge.tenant),
+        subject: label(LabelKind::Subject, purge.subject),
+    });
 }
 
 /// A request, in one of its spellings, with fields that must not reach Graph. `tags`: what callers were given.

@@ -9,6 +9,7 @@ use super::{Driver, Mismatch, PATIENCE};
 use crate::graph::{Event, Question, Reply};
 use crate::history::Word;
 use crate::judge::{Asking, Told};
+use crate::minds;
 use crate::word::{self, Verdict};
 
 impl Driver<'_> {
@@ -19,24 +20,9 @@ impl Driver<'_> {
         asking: &Asking,
         question: &Question,
     ) -> Result<(), Mismatch> {
-        let token = format!("Bearer {}", self.cast[asking.who].text);
-        let wanted = [
-            ("client-request-id", Uuid::from_u128(id).to_string()),
-            ("authorization", token),
-            ("accept", asking.what.accept().to_owned()),
-            // Graph's own tag of what it gave to this token, and nobody else's.
-            ("if-none-match", asking.about.map_or_else(String::new, |word| self.tag(word))),
-        ];
-        for (name, value) in wanted {
-            if question.field(name) != value {
-                return Err(format!("(g) Graph was asked with {name}: {}", question.field(name)));
-            }
-        }
-        if question.target != asking.what.target() {
-            return Err(format!("(g) Graph was asked for {}", question.target));
-        }
-        let stray = question.fields.iter().find(|(name, _)| !FORWARDED.contains(&name.as_str()));
-        stray.map_or(Ok(()), |(name, _)| Err(format!("(g) Graph was sent the field {name}")))
+        let tag = asking.about.map_or_else(String::new, |word| self.tag(word));
+        let id = Uuid::from_u128(id).to_string();
+        minds::check(question, &self.cast[asking.who], &asking.what, (&id, &tag))
     }
 
     /// Graph answers, and everybody who waited for it is judged.
@@ -104,14 +90,3 @@ impl Driver<'_> {
         word::tag(self.history.words[word].body)
     }
 }
-
-const FORWARDED: [&str; 8] = [
-    "host",
-    "authorization",
-    "accept",
-    "accept-encoding",
-    "user-agent",
-    "via",
-    "client-request-id",
-    "if-none-match",
-];
