@@ -11,6 +11,7 @@
 //! * it is ten seconds old: the store must hear now and then what is still used, or it would evict that first.
 //!
 //! Only what the store has found is remembered, so a token without a proof leaves no trace here (promise 3).
+//! An answer that `Vary` ties to other fields of its request is never remembered: a spelling does not have them.
 //! The table grows with what is remembered, up to 16,384 places of about 100 bytes in each thread. It holds
 //! entries weakly: what the store lets go is gone.
 
