@@ -10,3 +10,6 @@ pub mod report;
 pub mod status;
 pub mod store;
 pub mod ticket;
+pub mod validation;
+pub mod variants;
+pub mod vary;

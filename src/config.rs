@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::cache::{flight, freshness, store};
 use crate::resource::ApiVersion;
-use crate::{admin, budget, origin, scrub, server, telemetry};
+use crate::{admin, budget, origin, refresh, scrub, server, telemetry};
 
 mod base_url;
 mod layers;
@@ -41,6 +41,8 @@ pub struct Config {
     pub flight: flight::Config,
     /// `limits.unproven_*`
     pub budget: budget::Config,
+    /// `limits.refreshes_per_token`
+    pub refresh: refresh::Config,
     /// `scrub.*`
     pub scrub: scrub::Config,
     /// `log.*`
@@ -71,6 +73,7 @@ impl Default for Config {
             freshness: freshness::Config::default(),
             flight: flight::Config::default(),
             budget: budget::Config::default(),
+            refresh: refresh::Config::default(),
             scrub: scrub::Config::default(),
             telemetry: telemetry::Config::default(),
         }
@@ -105,6 +108,7 @@ impl Effective {
             store: parts::store(&mut reader),
             flight: parts::flight(&mut reader),
             budget: parts::budget(&mut reader),
+            refresh: parts::refresh(&mut reader),
             scrub: parts::scrub(&mut reader),
             telemetry: parts::telemetry(&mut reader),
         };

@@ -15,12 +15,13 @@ use crate::answer::{Answer, TokenTag};
 use crate::cache::entry::Entry;
 use crate::cache::freshness::Judgement;
 use crate::cache::report::Report;
-use crate::cache::status::{Forward, Outcome};
+use crate::cache::status::{Forward, Instead, Outcome};
 use crate::clock::Now;
 use crate::error::{Problem, Response};
 use crate::fetch::{Fetched, Refusal};
 use crate::headers::{CACHE_STATUS, ODATA_VERSION, ORIGIN_REQUEST_ID, numbered};
 use crate::ids::{CLIENT_ID, Ids, OUR_ID};
+use crate::words::Word;
 
 /// To whom an answer goes.
 #[derive(Clone, Copy, Debug)]
@@ -34,15 +35,17 @@ pub struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    /// A fresh answer from memory.
-    pub fn hit(&self, entry: &Entry, judged: &Judgement) -> Answer {
-        let report = Report { hit: Some(seconds(judged.left)), ..Report::default() };
+    /// A fresh answer from memory; `why`, if the caller wanted something else.
+    pub fn hit(&self, entry: &Entry, judged: &Judgement, why: Option<Instead>) -> Answer {
+        let (hit, detail) = (Some(seconds(judged.left)), why.map(Word::as_str));
+        let report = Report { hit, detail, ..Report::default() };
         self.with_entry(entry, report, Some(judged.left), Some(judged.age), Outcome::Hit)
     }
 
-    /// A stale answer from memory, while Graph is asked.
-    pub fn stale(&self, entry: &Entry, judged: &Judgement) -> Answer {
-        let report = Report { hit: Some(-seconds(judged.overdue)), ..Report::default() };
+    /// A stale answer from memory, while Graph is asked or because the caller takes it so.
+    pub fn stale(&self, entry: &Entry, judged: &Judgement, why: Option<Instead>) -> Answer {
+        let (hit, detail) = (Some(-seconds(judged.overdue)), why.map(Word::as_str));
+        let report = Report { hit, detail, ..Report::default() };
         self.with_entry(entry, report, Some(Duration::ZERO), Some(judged.age), Outcome::Stale)
     }
 
@@ -51,16 +54,16 @@ impl Delivery<'_> {
         let report = Report {
             forward: Some(Forward::Stale),
             forward_status: of.status(),
-            detail: Some("stale-if-error"),
+            detail: Some(Instead::IfError.as_str()),
             ..Report::default()
         };
         self.with_entry(entry, report, Some(Duration::ZERO), Some(judged.age), Outcome::Stale)
     }
 
-    /// Graph's 200. `left` is how long it may be used, where it was stored.
+    /// Graph's 200, or what its 304 renewed. `left` is how long it may be used, where it was stored.
     pub fn answered(
         &self,
-        entry: &Entry,
+        (entry, status): (&Entry, StatusCode),
         left: Option<Duration>,
         outcome: Outcome,
         forward: Forward,
@@ -68,7 +71,7 @@ impl Delivery<'_> {
     ) -> Answer {
         let report = Report {
             forward: Some(forward),
-            forward_status: Some(StatusCode::OK),
+            forward_status: Some(status),
             stored: left.is_some() && outcome != Outcome::Collapsed,
             collapsed: outcome == Outcome::Collapsed,
             detail: reason,
@@ -233,8 +236,7 @@ fn cache_control(max_age: Option<Duration>) -> HeaderValue {
 }
 
 /// Whether the caller has this representation (RFC 9110, section 13.2.2): `If-None-Match` decides where it is
-/// there, by weak comparison; `If-Modified-Since` otherwise. Graph sends no `Last-Modified` here, so the
-/// answer's own date stands for it (RFC 9111, section 4.3.2).
+/// there, by weak comparison; `If-Modified-Since` otherwise.
 fn is_unmodified(entry: &Entry, headers: &HeaderMap) -> bool {
     let mut none_match = headers.get_all(header::IF_NONE_MATCH).iter().peekable();
     if none_match.peek().is_some() {
@@ -244,7 +246,7 @@ fn is_unmodified(entry: &Entry, headers: &HeaderMap) -> bool {
     let (Some(since), None) = (lines.next(), lines.next()) else { return false };
     let date =
         |value: &HeaderValue| -> Option<SystemTime> { httpdate::parse_http_date(value.to_str().ok()?).ok() };
-    match (date(since), date(&entry.date)) {
+    match (date(since), date(entry.changed())) {
         (Some(since), Some(modified)) => modified <= since,
         _ => false,
     }

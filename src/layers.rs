@@ -111,7 +111,10 @@ fn dress(headers: &mut HeaderMap, request: &Parts, ids: &Ids) {
 fn id(id: uuid::Uuid) -> HeaderValue {
     let mut space = [0; uuid::fmt::Hyphenated::LENGTH];
     let text = id.hyphenated().encode_lower(&mut space);
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+    let mut value = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
+    // It will not come again: in HTTP/2's table of fields it would only push out what will.
+    value.set_sensitive(true);
+    value
 }
 
 /// RFC 9112, section 9.3: what follows a request whose body was not read must not be taken for a request.

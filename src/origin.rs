@@ -2,8 +2,8 @@
 //!
 //! The request is spelled from the resource and the caller's token, and from nothing else that a caller
 //! sends (promise 1). The answer comes back whole, decoded and bounded, in a type that only the scrubber
-//! reads (promise 4). Redirects are never followed, so the token goes to no other host. Nothing here knows
-//! of the cache.
+//! reads (promise 4). Redirects are never followed, so the token goes to no other host. A condition is Graph's
+//! own validator, never the caller's. Nothing else here knows of the cache.
 
 mod body;
 mod conn;
@@ -33,6 +33,7 @@ use self::connect::Connector;
 pub use self::connect::ProxyError;
 pub use self::tls::RootsError;
 use crate::cache::status::Retry;
+use crate::cache::validation::Validators;
 use crate::error::{OriginFault, Problem, Rejection};
 use crate::identity::Token;
 use crate::ids::{CLIENT_REQUEST_ID, Ids};
@@ -97,7 +98,8 @@ struct Pool {
 /// What Graph said. The header fields are its own: whoever passes one on picks it from a list.
 #[derive(Debug)]
 pub struct OriginAnswer {
-    /// The status; never informational, never a redirect.
+    /// The status; never informational, never a redirect. 304 only where it was asked for, and of the answer
+    /// that was asked about.
     pub status: StatusCode,
     /// Every field, for reading.
     pub headers: HeaderMap,
@@ -137,24 +139,34 @@ impl Origin {
         })
     }
 
-    /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`.
-    pub async fn ask(&self, resource: &Resource, token: &Token, ids: &Ids) -> Result<OriginAnswer, Problem> {
+    /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`. With a `condition` the
+    /// answer may be 304.
+    pub async fn ask(
+        &self,
+        resource: &Resource,
+        token: &Token,
+        ids: &Ids,
+        condition: Option<&Validators>,
+    ) -> Result<OriginAnswer, Problem> {
         let (mut waiting, deadline) = (true, Instant::now() + self.timeout);
         let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner).clone();
         let dead = AtomicBool::new(false);
         let asked = timeout_at(deadline, async {
             let permit = self.permits.acquire().await.map_err(|_| OriginFault::Connect)?;
             waiting = false;
-            let head = match self.attempt(&pool.client, (deadline, &dead), resource, token, ids).await {
+            let request = || self.request(resource, token, ids);
+            let first = request().map(|mut request| {
+                condition.inspect(|condition| condition.ask_with(request.headers_mut()));
+                request
+            });
+            let head = match self.attempt(&pool.client, (deadline, &dead), first, condition).await {
                 Err(Failure::Again(reason)) => {
                     self.metrics.origin_retries.inc(reason);
                     let client = match reason {
                         Retry::StaleConnection => &self.fresh,
-                        Retry::RefusedStream => &pool.client,
+                        Retry::RefusedStream | Retry::OtherAnswer => &pool.client,
                     };
-                    self.attempt(client, (deadline, &dead), resource, token, ids)
-                        .await
-                        .map_err(Failure::fault)
+                    self.attempt(client, (deadline, &dead), request(), None).await.map_err(Failure::fault)
                 }
                 other => other.map_err(Failure::fault),
             };
@@ -189,17 +201,17 @@ impl Origin {
         }
     }
 
-    /// Asks, and waits for the head of the answer. Returns when it began to, too.
+    /// Asks, and waits for the head of the answer. Returns when it began to, too. A 304 passes only as the answer
+    /// to `condition`.
     async fn attempt(
         &self,
         client: &Client<Connector, Empty<Bytes>>,
         (deadline, dead): (Instant, &AtomicBool),
-        resource: &Resource,
-        token: &Token,
-        ids: &Ids,
+        request: Option<Request<Empty<Bytes>>>,
+        condition: Option<&Validators>,
     ) -> Result<Head, Failure> {
         let started = Instant::now();
-        let mut request = self.request(resource, token, ids).ok_or(Failure::Final(OriginFault::Protocol))?;
+        let mut request = request.ok_or(Failure::Final(OriginFault::Protocol))?;
         let mut reuse = Reuse::watch(&mut request, deadline, dead);
         let flood = interim::flood(&mut request);
         let response = tokio::select! {
@@ -212,6 +224,16 @@ impl Origin {
             reuse.discard();
         }
         self.metrics.origin_requests.inc(response.status());
+        if response.status() == StatusCode::NOT_MODIFIED {
+            match condition {
+                // Where a body follows, dropping it unread closes the connection.
+                None => return Err(Failure::Final(OriginFault::Status)),
+                Some(condition) if !condition.are_meant_by(response.headers()) => {
+                    return Err(Failure::Again(Retry::OtherAnswer));
+                }
+                Some(_) => {}
+            }
+        }
         Ok((response, started))
     }
 
@@ -241,8 +263,11 @@ impl Origin {
     ) -> Result<OriginAnswer, OriginFault> {
         let (head, body) = response.into_parts();
         match head.status.as_u16() {
-            // Where a body follows, dropping it unread closes the connection.
-            100..200 | 304 => return Err(OriginFault::Status),
+            // It has none, and passed only as the answer to a condition.
+            304 => {
+                let body = Err(OriginFault::Status);
+                return Ok(OriginAnswer { status: head.status, headers: head.headers, body });
+            }
             300..400 => return Err(OriginFault::Redirect),
             200 | 400..600 => {}
             _ => return Err(OriginFault::Status),

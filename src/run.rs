@@ -28,6 +28,7 @@ use crate::origin::{Origin, SetupError};
 use crate::overview::Overview;
 use crate::proxy::{Inner, Proxy};
 use crate::readiness::Readiness;
+use crate::refresh::Refreshes;
 use crate::scrub::Scrubber;
 use crate::server::{Server, tls};
 use crate::telemetry::DroppedLines;
@@ -104,6 +105,7 @@ impl App {
             fetcher,
             secrets: Secrets::random()?,
             flights: Flights::new(&config.flight),
+            refreshes: Refreshes::new(&config.refresh),
             follower_wait: config.flight.wait,
             default_version: config.default_version,
             tasks: TaskTracker::new(),

@@ -8,6 +8,8 @@ use ring::digest;
 
 use super::freshness::{Lifetime, Proof};
 use super::status::Eviction;
+use super::validation::Validation;
+use super::vary::Chosen;
 use crate::clock::Now;
 use crate::headers;
 use crate::identity::Claims;
@@ -36,6 +38,10 @@ pub struct Entry {
     pub asked: Now,
     /// How long it may be used.
     pub lifetime: Lifetime,
+    /// With what Graph can be asked whether it still holds.
+    validation: Option<Box<Validation>>,
+    /// What of its request chose it, where that can differ within a key.
+    chosen: Option<Box<Chosen>>,
     left_by: AtomicU8,
 }
 
@@ -50,7 +56,7 @@ impl Entry {
         asked: Now,
     ) -> Self {
         let date = from.get(header::DATE).filter(|date| is_http_date(date)).cloned();
-        Self {
+        let mut entry = Self {
             length: HeaderValue::from(body.len()),
             etag: etag(body.as_bytes(), scrubber.policy()),
             date: date.unwrap_or_else(|| http_date(asked)),
@@ -59,15 +65,48 @@ impl Entry {
             body,
             asked,
             lifetime,
+            validation: None,
+            chosen: None,
             left_by: AtomicU8::new(NOT_SAID),
-        }
+        };
+        let own = [&mut entry.length, &mut entry.etag, &mut entry.date].into_iter();
+        let passed_on = entry.headers.iter_mut().map(|(_, value)| value);
+        headers::pack(own.chain(passed_on).chain(&mut entry.origin_request_id));
+        entry
+    }
+
+    /// The same with what later requests are matched by, and with what Graph can be asked.
+    #[must_use]
+    pub fn with(mut self, validation: Option<Validation>, chosen: Option<Chosen>) -> Self {
+        (self.validation, self.chosen) = (validation.map(Box::new), chosen.map(Box::new));
+        self
+    }
+
+    /// With what Graph can be asked whether it still holds.
+    pub fn validation(&self) -> Option<&Validation> {
+        self.validation.as_deref()
+    }
+
+    /// What of its request chose it.
+    pub fn chosen(&self) -> Option<&Chosen> {
+        self.chosen.as_deref()
+    }
+
+    /// The date by which `If-Modified-Since` is judged: when it last changed, else when Graph gave it (RFC 9111,
+    /// section 4.3.2).
+    pub fn changed(&self) -> &HeaderValue {
+        let known = self.validation.as_ref().and_then(|known| known.validators.last_modified());
+        known.unwrap_or(&self.date)
     }
 
     /// Bytes that it takes in memory, about.
     pub fn weight(&self) -> usize {
         let headers: usize =
             self.headers.iter().map(|(_, value)| value.len() + size_of::<(HeaderName, HeaderValue)>()).sum();
-        size_of::<Self>() + self.body.len() + self.etag.len() + self.date.len() + headers
+        let validation = self.validation.as_deref().map_or(0, Validation::weight);
+        let chosen = self.chosen.as_deref().map_or(0, Chosen::weight);
+        let plain = size_of::<Self>() + self.body.len() + self.etag.len() + self.date.len() + headers;
+        plain + validation + chosen
     }
 
     /// Says why it is about to leave the store.

@@ -5,9 +5,10 @@
 //! exactly this spelling. Both are judged anew each time. The store stays the authority. A memory is worth
 //! nothing as soon as
 //!
-//! * anything was purged or withdrawn since before the look-up began: the store's [`Epoch`] has moved on;
+//! * anything was purged or withdrawn, or a token lost its proofs for want of room, since before the look-up began:
+//!   the store's [`Epoch`] has moved on;
 //! * the entry has left the store or was replaced there: it says so itself;
-//! * it is a second old: the store must hear now and then what is still used, or it would evict that first.
+//! * it is ten seconds old: the store must hear now and then what is still used, or it would evict that first.
 //!
 //! Only what the store has found is remembered, so a token without a proof leaves no trace here (promise 3).
 //! The table grows with what is remembered, up to 16,384 places of about 100 bytes in each thread. It holds
@@ -159,7 +160,7 @@ thread_local! {
 const FIRST_SETS: usize = 16;
 const LAST_SETS: usize = 4096;
 /// How long a finding may do without the store.
-const REVISIT: Duration = Duration::from_secs(1);
+const REVISIT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests;

@@ -124,7 +124,6 @@ fn principal(raw: &Raw<'_>, key: &hmac::Key) -> Principal {
         Some(oid) => ("oid", Some(oid)),
         None => ("sub", raw.sub.as_deref()),
     };
-    let app = raw.appid.as_deref().filter(|app| !app.is_empty()).or(raw.azp.as_deref());
     let scopes = raw.scp.as_deref().map(|scp| scp.split_ascii_whitespace().collect());
     let list = |claim: &'_ Option<Vec<Cow<'_, str>>>| -> Option<Vec<String>> {
         claim.as_ref().map(|items| items.iter().map(|item| item.clone().into_owned()).collect())
@@ -134,7 +133,7 @@ fn principal(raw: &Raw<'_>, key: &hmac::Key) -> Principal {
     let tenant = raw.tid.as_deref().map(|text| vec![text]);
     absorb(&mut context, "tid", sabotaged!(PrincipalWithoutTenant, None, tenant));
     absorb(&mut context, subject_kind, subject.map(|text| vec![text]));
-    absorb(&mut context, "app", app.map(|text| vec![text]));
+    absorb(&mut context, "app", app(raw).map(|text| vec![text]));
     absorb(&mut context, "idtyp", raw.idtyp.as_deref().map(|text| vec![text]));
     absorb(&mut context, "scp", scopes);
     absorb(&mut context, "roles", roles.as_ref().map(|items| items.iter().map(String::as_str).collect()));
@@ -157,8 +156,12 @@ fn absorb(context: &mut hmac::Context, name: &str, items: Option<Vec<&str>>) {
 
 /// Measured, so that no two pairs spell the same text.
 fn application(tenant: &str, raw: &Raw<'_>) -> String {
-    let app = raw.appid.as_deref().or(raw.azp.as_deref()).unwrap_or_default();
-    format!("{}:{tenant}{app}", tenant.len())
+    format!("{}:{tenant}{}", tenant.len(), app(raw).unwrap_or_default())
+}
+
+/// `appid` of version 1 tokens, which Graph's are, or `azp` of version 2.
+fn app<'a>(raw: &'a Raw<'_>) -> Option<&'a str> {
+    raw.appid.as_deref().filter(|app| !app.is_empty()).or(raw.azp.as_deref())
 }
 
 /// GUIDs are compared without regard to case, as people type them.

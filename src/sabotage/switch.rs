@@ -53,6 +53,14 @@ words! {
         NoStoreStored = "no-store-stored",
         /// An older answer that comes late replaces a newer one.
         OlderReplacesNewer = "older-replaces-newer",
+        /// A 304 counts for the stored answer whatever it names.
+        AnyNotModified = "any-304",
+        /// A token asks Graph about what another of its principal was given.
+        ValidatorOfAnother = "validator-of-another",
+        /// `no-cache` is not heeded where Graph's word decides.
+        NoCacheReused = "no-cache-reused",
+        /// A caller's `max-stale` counts for the proof as well.
+        MaxStaleWidensProof = "max-stale-widens-proof",
         /// A body is kept and given as it came.
         Unscrubbed = "unscrubbed",
         /// A part of the key is not forwarded.

@@ -70,10 +70,10 @@ fn what_was_looked_up_before_a_withdrawal_is_worth_nothing_after_it() {
 }
 
 #[test]
-fn after_a_second_the_store_is_asked_again() {
+fn after_ten_seconds_the_store_is_asked_again() {
     let stage = Stage::new();
     stage.remember(1, stage.epochs.now());
-    stage.clock.advance(Duration::from_millis(999));
+    stage.clock.advance(Duration::from_millis(9_999));
     assert!(stage.recalls(1));
     stage.clock.advance(Duration::from_millis(1));
     assert!(!stage.recalls(1));
