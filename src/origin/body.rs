@@ -125,8 +125,14 @@ fn gunzip(bytes: &[u8], limit: usize) -> Result<Zeroizing<Vec<u8>>, OriginFault>
     let mut decoder = GzDecoder::new(bytes);
     // A vector that grew would leave its smaller selves behind, unwiped: room for the usual ratio at once.
     let mut out = Zeroizing::new(Vec::with_capacity(expansion(bytes.len(), limit)));
-    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    decoder.by_ref().take(most).read_to_end(&mut out).map_err(|_| OriginFault::Encoding)?;
+    let usual = out.capacity();
+    read(&mut decoder, &mut out, usual)?;
+    if out.len() == usual {
+        // It grows once, to all that it may have, and not by and by: a bomb costs twice its limit otherwise.
+        let rest = limit.saturating_add(1).saturating_sub(usual);
+        out.reserve_exact(rest);
+        read(&mut decoder, &mut out, rest)?;
+    }
     if out.len() > limit {
         return Err(OriginFault::TooLarge);
     }
@@ -136,6 +142,12 @@ fn gunzip(bytes: &[u8], limit: usize) -> Result<Zeroizing<Vec<u8>>, OriginFault>
 /// What a member of so many bytes becomes, as a rule.
 fn expansion(bytes: usize, limit: usize) -> usize {
     bytes.saturating_mul(8).min(limit)
+}
+
+/// At most so many bytes more.
+fn read(decoder: &mut GzDecoder<&[u8]>, out: &mut Vec<u8>, most: usize) -> Result<(), OriginFault> {
+    let most = u64::try_from(most).unwrap_or(u64::MAX);
+    decoder.take(most).read_to_end(out).map(drop).map_err(|_| OriginFault::Encoding)
 }
 
 /// Two connectors with their contexts.

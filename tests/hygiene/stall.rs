@@ -1,11 +1,16 @@
 //! F66: whoever should read the log does not.
 
+use std::process::Command;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
 use crate::kit::client::Client;
-use crate::kit::origin::Origin;
+use crate::kit::origin::{Origin, closed_port};
 use crate::kit::proxy::path;
 use crate::kit::reply::Reply;
 use crate::kit::serve::Serve;
-use crate::kit::token;
+use crate::kit::{token, within};
 
 #[tokio::test]
 async fn f66_requests_go_on_while_nobody_reads_the_log_and_lost_lines_are_counted() {
@@ -47,4 +52,39 @@ async fn a_log_whose_reader_is_gone_stops_no_request() {
     let (status, _, err) = serve.stop().await;
     assert!(status.success());
     assert_eq!(err, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn f66_a_log_on_a_full_disk_stops_no_request() {
+    let origin = Origin::start().await;
+    origin.any(Reply::json("{}"));
+    let (data, admin) = (closed_port(), closed_port());
+    // Every write to it fails for want of room.
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_connector-cache"))
+        .arg("serve")
+        .env_clear()
+        .env("CONNECTOR_CACHE__GRAPH__BASE_URL", origin.url())
+        .env("CONNECTOR_CACHE__LISTEN__ADDRESS", data.to_string())
+        .env("CONNECTOR_CACHE__ADMIN__ADDRESS", admin.to_string())
+        .env("CONNECTOR_CACHE__LOG__ACCESS", "all")
+        .env("CONNECTOR_CACHE__DRAIN__DELAY", "0s")
+        .stdout(full)
+        .spawn()
+        .unwrap();
+    within("the port to be open", async {
+        while TcpStream::connect(data).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let authorization = format!("Bearer {}", token::mint("a"));
+    let mut client = Client::connect(data).await;
+    for _ in 0..500 {
+        let answer = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
+        assert_eq!(answer.status, 200);
+    }
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let status = tokio::task::spawn_blocking(move || child.wait().unwrap());
+    assert!(within("the process to stop", status).await.unwrap().success());
 }
