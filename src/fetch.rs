@@ -177,6 +177,9 @@ impl Fetcher {
         if let Some(outcome) = self.outcome(&answer) {
             passage.settle(outcome);
         }
+        if let Some(date) = answer.as_ref().ok().and_then(|answer| headers::date(&answer.headers)) {
+            self.clock.heard(date);
+        }
         if let (Some(pass), Ok(OriginAnswer { status: StatusCode::UNAUTHORIZED, .. })) = (&pass, &answer) {
             pass.failed(self.clock.now());
         }

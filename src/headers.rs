@@ -2,6 +2,8 @@
 //!
 //! They are lists of what may pass, not of what may not: a field that nobody thought of stays behind.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -49,6 +51,11 @@ pub fn pack<'a>(values: impl IntoIterator<Item = &'a mut HeaderValue>) {
             *value = copy;
         }
     }
+}
+
+/// When an answer was made, by its `Date` (RFC 9110, section 6.6.1), where that can be read.
+pub fn date(from: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(from.get(header::DATE)?.to_str().ok()?).ok()
 }
 
 /// A value that is some text and a number behind it, without the detour of `format!`. The text must be one that

@@ -61,6 +61,8 @@ pub struct Metrics {
     pub reloads: Family<Reload>,
     /// When the certificate in use ends, seconds since the Unix epoch, by use.
     pub certificate_not_after: IntGaugeVec,
+    /// How often the wall clock was set back so far that the cache was emptied.
+    pub clock_steps: IntCounter,
     /// 1 while the process drains.
     pub draining: IntGauge,
     /// Log lines that were dropped because the log's reader was too slow.
@@ -132,6 +134,11 @@ impl Metrics {
                 "certificate_not_after_timestamp_seconds",
                 "When the certificate in use ends.",
                 &["use"],
+            )?,
+            clock_steps: counter(
+                r,
+                "clock_steps_total",
+                "Times that the wall clock was set back and the cache emptied.",
             )?,
             draining: gauge(r, "draining", "1 while the process drains.")?,
             log_lines_dropped: gauge(

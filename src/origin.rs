@@ -13,7 +13,8 @@ mod interim;
 mod tls;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -75,7 +76,9 @@ impl Default for Config {
 /// Graph, as this process reaches it.
 #[derive(Debug)]
 pub struct Origin {
-    pooled: Client<Connector, Empty<Bytes>>,
+    pool: RwLock<Pool>,
+    connector: Connector,
+    in_flight: usize,
     /// Each question on a connection of its own: where one from the pool was stale, the next may be as well.
     fresh: Client<Connector, Empty<Bytes>>,
     base: String,
@@ -83,6 +86,13 @@ pub struct Origin {
     timeout: Duration,
     max_body: usize,
     metrics: Arc<Metrics>,
+}
+
+/// Connections that may be used again, and how many pools there were before.
+#[derive(Clone, Debug)]
+struct Pool {
+    number: u64,
+    client: Client<Connector, Empty<Bytes>>,
 }
 
 /// What Graph said. The header fields are its own: whoever passes one on picks it from a list.
@@ -116,22 +126,11 @@ impl Origin {
     pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
         let base = config.base_url.as_str().trim_end_matches('/').to_owned();
         let connector = Connector::new(config)?;
-        let client = |idle| {
-            Client::builder(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(POOL_IDLE)
-                .pool_max_idle_per_host(idle)
-                .http1_max_buf_size(HEAD_BYTES)
-                .http2_max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
-                .http2_keep_alive_interval(KEEP_ALIVE)
-                // A second attempt is ours to judge and to count.
-                .retry_canceled_requests(false)
-                .build(connector.clone())
-        };
         Ok(Self {
-            pooled: client(config.in_flight),
-            fresh: client(0),
+            pool: RwLock::new(Pool { number: 0, client: client(&connector, config.in_flight) }),
+            fresh: client(&connector, 0),
+            connector,
+            in_flight: config.in_flight,
             base,
             permits: Semaphore::new(config.in_flight),
             timeout: config.timeout,
@@ -150,6 +149,8 @@ impl Origin {
         condition: Option<&Validators>,
     ) -> Result<OriginAnswer, Problem> {
         let (mut waiting, deadline) = (true, Instant::now() + self.timeout);
+        let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let dead = AtomicBool::new(false);
         let asked = timeout_at(deadline, async {
             let permit = self.permits.acquire().await.map_err(|_| OriginFault::Connect)?;
             waiting = false;
@@ -158,14 +159,14 @@ impl Origin {
                 condition.inspect(|condition| condition.ask_with(request.headers_mut()));
                 request
             });
-            let head = match self.attempt(&self.pooled, first, condition).await {
+            let head = match self.attempt(&pool.client, (deadline, &dead), first, condition).await {
                 Err(Failure::Again(reason)) => {
                     self.metrics.origin_retries.inc(reason);
                     let client = match reason {
                         Retry::StaleConnection => &self.fresh,
-                        Retry::RefusedStream | Retry::OtherAnswer => &self.pooled,
+                        Retry::RefusedStream | Retry::OtherAnswer => &pool.client,
                     };
-                    self.attempt(client, request(), None).await.map_err(Failure::fault)
+                    self.attempt(client, (deadline, &dead), request(), None).await.map_err(Failure::fault)
                 }
                 other => other.map_err(Failure::fault),
             };
@@ -179,6 +180,9 @@ impl Origin {
             }
             Err(fault) => Err(fault),
         };
+        if dead.into_inner() {
+            self.renew(&pool);
+        }
         if waiting && result.is_err() {
             return Err(Problem::Rejected(Rejection::Overloaded));
         }
@@ -188,17 +192,27 @@ impl Origin {
         })
     }
 
+    /// Leaves a pool of which one connection died without a word: the others may have died with it, and each would
+    /// cost a question its deadline. Whoever is under way on one of them keeps it.
+    fn renew(&self, old: &Pool) {
+        let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
+        if pool.number == old.number {
+            *pool = Pool { number: old.number + 1, client: client(&self.connector, self.in_flight) };
+        }
+    }
+
     /// Asks, and waits for the head of the answer. Returns when it began to, too. A 304 passes only as the answer
     /// to `condition`.
     async fn attempt(
         &self,
         client: &Client<Connector, Empty<Bytes>>,
+        (deadline, dead): (Instant, &AtomicBool),
         request: Option<Request<Empty<Bytes>>>,
         condition: Option<&Validators>,
     ) -> Result<Head, Failure> {
         let started = Instant::now();
         let mut request = request.ok_or(Failure::Final(OriginFault::Protocol))?;
-        let reuse = Reuse::watch(&mut request);
+        let mut reuse = Reuse::watch(&mut request, deadline, dead);
         let flood = interim::flood(&mut request);
         let response = tokio::select! {
             biased;
@@ -273,6 +287,21 @@ impl Origin {
     }
 }
 
+/// Keeps at most so many idle connections.
+fn client(connector: &Connector, idle: usize) -> Client<Connector, Empty<Bytes>> {
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(idle)
+        .http1_max_buf_size(HEAD_BYTES)
+        .http2_max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        // A second attempt is ours to judge and to count.
+        .retry_canceled_requests(false)
+        .build(connector.clone())
+}
+
 /// An attempt that failed, and whether nothing was received in a way that allows another.
 #[derive(Debug)]
 enum Failure {
@@ -293,7 +322,7 @@ impl Failure {
 /// A GET may be asked again when the server refused to look at it, or when the connection came from the pool
 /// and ended without a word (RFC 9110, section 9.2.2; RFC 9113, section 8.7). Any other retry would multiply the
 /// load of a server in trouble.
-fn failure(error: &legacy::Error, reuse: &Reuse) -> Failure {
+fn failure(error: &legacy::Error, reuse: &Reuse<'_>) -> Failure {
     if fault::refused_unseen(error) {
         return Failure::Again(Retry::RefusedStream);
     }

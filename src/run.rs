@@ -227,6 +227,7 @@ async fn watch_clock(proxy: Proxy) {
         let step = fetcher.clock.stepped_back();
         if step > CLOCK_STEP {
             tracing::warn!(seconds = step.as_secs(), "the wall clock was set back: the cache is emptied");
+            fetcher.metrics.clock_steps.inc();
             fetcher.store.forget();
             fetcher.clock.trust_wall();
         }

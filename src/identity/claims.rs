@@ -45,7 +45,7 @@ impl End {
     pub fn left(self, now: Now) -> Duration {
         let end =
             self.0.saturating_sub(sabotaged!(EndWithoutMargin, 0, EXP_MARGIN.as_secs())).saturating_mul(1000);
-        Duration::from_millis(end.saturating_sub(now.unix_millis()))
+        Duration::from_millis(end.saturating_sub(now.token_millis()))
     }
 }
 
@@ -94,12 +94,13 @@ pub(super) fn read(json: &[u8], key: &hmac::Key, now: Now) -> Result<Claims, Byp
         return Err(Bypass::Bound);
     }
     let Instant::Seconds(exp) = raw.exp else { return Err(Bypass::ExpUnusable) };
-    if exp > now.unix_seconds().saturating_add(EXP_HORIZON.as_secs()) {
+    let seconds = now.token_millis() / 1000;
+    if exp > seconds.saturating_add(EXP_HORIZON.as_secs()) {
         return Err(Bypass::ExpUnusable);
     }
     match raw.nbf {
         Instant::Absent => {}
-        Instant::Seconds(nbf) if nbf <= now.unix_seconds() => {}
+        Instant::Seconds(nbf) if nbf <= seconds => {}
         Instant::Seconds(_) | Instant::Odd => return Err(Bypass::NotYetValid),
     }
     // An empty claim is no name: all who lack one would share it.

@@ -12,6 +12,7 @@
 pub mod client;
 pub mod gate;
 pub mod h2;
+pub mod link;
 pub mod origin;
 pub mod proxy;
 pub mod reply;
