@@ -151,6 +151,7 @@ mod tests {
             panic!("nobody was asking")
         };
         let Seat::Follow(landing) = flights.join(key("a", &secrets)) else { panic!("somebody was asking") };
+        assert_eq!(flights.count(), 1);
         obligation.settle("answer");
         assert_eq!(landing.wait().await, Some("answer"));
         assert_eq!(own.wait().await, Some("answer"));

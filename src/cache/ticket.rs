@@ -160,6 +160,27 @@ mod tests {
     }
 
     #[test]
+    fn a_ticket_that_ends_takes_no_other_out_of_reach_of_a_no() {
+        let (tickets, secrets) = (Tickets::default(), Secrets::random().unwrap());
+        let a = token("a", &secrets);
+        let (first, twin) = (tickets.take(a, &resource("x")), tickets.take(a, &resource("x")));
+        let (ended, other) = (tickets.take(a, &resource("y")), tickets.take(a, &resource("z")));
+        drop((first, ended));
+        tickets.void(&a, None);
+        assert!(!twin.is_good() && !other.is_good());
+    }
+
+    #[test]
+    fn a_no_reaches_a_ticket_though_another_resource_was_refused_before() {
+        let (tickets, secrets) = (Tickets::default(), Secrets::random().unwrap());
+        let a = token("a", &secrets);
+        let (_x, y) = (tickets.take(a, &resource("x")), tickets.take(a, &resource("y")));
+        tickets.void(&a, Some(&resource("x")));
+        tickets.void(&a, None);
+        assert!(!y.is_good());
+    }
+
+    #[test]
     fn nothing_is_left_of_tickets_that_were_dropped() {
         let (tickets, secrets) = (Tickets::default(), Secrets::random().unwrap());
         let a = token("a", &secrets);

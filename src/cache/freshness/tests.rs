@@ -137,7 +137,7 @@ fn l20_an_expires_that_cannot_be_read_means_expired() {
 
 #[test]
 fn l21_an_age_that_cannot_be_read_or_is_past_the_ttl_leaves_no_lifetime() {
-    for odd in ["300", "1000000000", "-1", "1.5", "x", "", "99999999999999999999999"] {
+    for odd in ["300", "1000000000", "-1", "+1", "1.5", "x", "", "99999999999999999999999"] {
         assert_eq!(operator(&[("age", odd)]), Err(NotStored::NoLifetime), "{odd}");
     }
     let lifetime =
