@@ -60,7 +60,6 @@ test-chart: setup ## the Helm chart: lint, render, validate, with Helm 3 and 4
 
 image: ## the container image, built without a registry, and tried (root, Debian's buildah and podman)
 	@.docker/build
-	@.docker/try
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (60)
 	@.fuzz/run
