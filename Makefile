@@ -34,10 +34,12 @@ fmt: ## check the format (`cargo fmt` mends it)
 	$(call say,format)
 	@cargo fmt --check
 
-lint: ## clippy with warnings as errors, with the sandbox and without, as the image is built
+lint: ## clippy with warnings as errors: with every feature, as the image is built, and with none
 	$(call say,lints (a first build takes some minutes))
 	@cargo clippy --quiet --locked --all-targets --features test-clients -- -D warnings
-	$(call say,lints: without the sandbox)
+	$(call say,lints: as the image is built)
+	@cargo clippy --quiet --locked --all-targets --no-default-features --features otlp -- -D warnings
+	$(call say,lints: without any feature)
 	@cargo clippy --quiet --locked --all-targets --no-default-features -- -D warnings
 
 doc: ## the examples in the documentation

@@ -8,9 +8,11 @@ use std::path::Path;
 
 use crate::cache::{flight, freshness, store};
 use crate::resource::ApiVersion;
-use crate::{admin, budget, origin, scrub, server, telemetry};
+use crate::{admin, budget, origin, scrub, server, telemetry, trace};
 
 mod base_url;
+#[cfg(feature = "otlp")]
+mod endpoint;
 mod layers;
 mod nearest;
 mod parts;
@@ -45,6 +47,8 @@ pub struct Config {
     pub scrub: scrub::Config,
     /// `log.*`
     pub telemetry: telemetry::Config,
+    /// `telemetry.*`
+    pub trace: trace::Config,
 }
 
 impl Config {
@@ -73,6 +77,7 @@ impl Default for Config {
             budget: budget::Config::default(),
             scrub: scrub::Config::default(),
             telemetry: telemetry::Config::default(),
+            trace: trace::Config::default(),
         }
     }
 }
@@ -107,6 +112,7 @@ impl Effective {
             budget: parts::budget(&mut reader),
             scrub: parts::scrub(&mut reader),
             telemetry: parts::telemetry(&mut reader),
+            trace: parts::trace(&mut reader),
         };
         parts::shared(&mut reader);
         let settings = reader.finish().map_err(ConfigError)?;

@@ -27,6 +27,7 @@ use crate::message;
 use crate::metrics::Metrics;
 use crate::server::{Limits, Service};
 use crate::telemetry::Access;
+use crate::trace::Tracer;
 use record::Record;
 
 /// A handler in its layers.
@@ -36,20 +37,29 @@ pub struct Stack<H> {
     access: Access,
     message: message::Limits,
     deadline: Duration,
+    tracer: Tracer,
 }
 
 impl<H: Handler> Stack<H> {
     /// Puts the layers around `handler`.
     pub fn new(handler: Arc<H>, metrics: Arc<Metrics>, access: Access, limits: &Limits) -> Self {
         let message = message::Limits { target_bytes: limits.target_bytes, headers: limits.headers };
-        Self { handler, metrics, access, message, deadline: limits.request_timeout }
+        let (deadline, tracer) = (limits.request_timeout, Tracer::default());
+        Self { handler, metrics, access, message, deadline, tracer }
+    }
+
+    /// Tells of each request by a span of `tracer`.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Answers one request. `has_body`: more than its head is to come.
     pub async fn respond(&self, request: &Parts, has_body: bool, peer: IpAddr) -> Response {
-        let ids = Ids::of(&request.headers);
+        let mut ids = Ids::of(&request.headers);
+        let span = self.tracer.served(&mut ids);
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
-        let mut record = Record::begin(&self.metrics, self.access, request, &ids);
+        let mut record = Record::begin(&self.metrics, self.access, request, &ids, span);
         let answer = match message::check(request, has_body, &self.message) {
             Ok(()) => self.handle(request, &ids, peer).await,
             Err(reason) => self.reject(reason, &ids),

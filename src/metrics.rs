@@ -61,6 +61,9 @@ pub struct Metrics {
     pub reloads: Family<Reload>,
     /// When the certificate in use ends, seconds since the Unix epoch, by use.
     pub certificate_not_after: IntGaugeVec,
+    /// Spans, by what became of them.
+    #[cfg(feature = "otlp")]
+    pub spans: Family<SpanResult>,
     /// 1 while the process drains.
     pub draining: IntGauge,
     /// Log lines that were dropped because the log's reader was too slow.
@@ -74,6 +77,19 @@ words! {
         Success = "success",
         /// The new one was refused; the old one stays in use.
         Failure = "failure",
+    }
+}
+
+#[cfg(feature = "otlp")]
+words! {
+    /// What became of a span.
+    pub enum SpanResult {
+        /// The collector took it.
+        Sent = "sent",
+        /// The queue was full.
+        Dropped = "dropped",
+        /// The collector did not take it.
+        Refused = "refused",
     }
 }
 
@@ -133,6 +149,8 @@ impl Metrics {
                 "When the certificate in use ends.",
                 &["use"],
             )?,
+            #[cfg(feature = "otlp")]
+            spans: Family::new(r, "trace_spans_total", "Spans, by what became of them.", "result")?,
             draining: gauge(r, "draining", "1 while the process drains.")?,
             log_lines_dropped: gauge(
                 r,

@@ -31,6 +31,8 @@ use self::conn::Reuse;
 use self::connect::Connector;
 pub use self::connect::ProxyError;
 pub use self::tls::RootsError;
+#[cfg(feature = "otlp")]
+pub(crate) use self::tls::platform as client_tls;
 use crate::cache::status::Retry;
 use crate::error::{OriginFault, Problem, Rejection};
 use crate::identity::Token;
@@ -38,6 +40,8 @@ use crate::ids::{CLIENT_REQUEST_ID, Ids};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
 use crate::sabotage::sabotaged;
+use crate::trace::{Attempt, Tracer};
+use crate::words::Word;
 
 /// What the origin needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +86,7 @@ pub struct Origin {
     timeout: Duration,
     max_body: usize,
     metrics: Arc<Metrics>,
+    tracer: Tracer,
 }
 
 /// What Graph said. The header fields are its own: whoever passes one on picks it from a list.
@@ -95,8 +100,8 @@ pub struct OriginAnswer {
     pub body: Result<RawBody, OriginFault>,
 }
 
-/// An answer's beginning, and when it was asked for.
-type Head = (http::Response<Incoming>, Instant);
+/// An answer's beginning, when it was asked for, and the span of that.
+type Head = (http::Response<Incoming>, Instant, Attempt);
 
 /// Why the way to Graph could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -135,7 +140,14 @@ impl Origin {
             timeout: config.timeout,
             max_body: config.max_body,
             metrics,
+            tracer: Tracer::default(),
         })
+    }
+
+    /// Tells of each attempt by a span of `tracer`.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`.
@@ -144,23 +156,26 @@ impl Origin {
         let asked = timeout_at(deadline, async {
             let permit = self.permits.acquire().await.map_err(|_| OriginFault::Connect)?;
             waiting = false;
-            let head = match self.attempt(&self.pooled, resource, token, ids).await {
+            let head = match self.attempt(&self.pooled, resource, token, ids, false).await {
                 Err(Failure::Again(reason)) => {
                     self.metrics.origin_retries.inc(reason);
                     let client = match reason {
                         Retry::StaleConnection => &self.fresh,
                         Retry::RefusedStream => &self.pooled,
                     };
-                    self.attempt(client, resource, token, ids).await.map_err(Failure::fault)
+                    self.attempt(client, resource, token, ids, true).await.map_err(Failure::fault)
                 }
                 other => other.map_err(Failure::fault),
             };
             Ok((head?, permit))
         });
         let result = match asked.await.unwrap_or(Err(OriginFault::Timeout)) {
-            Ok(((response, started), _permit)) => {
+            Ok(((response, started, mut span), _permit)) => {
                 let answer = self.receive(response, deadline).await;
                 self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
+                if let Err(fault) = &answer {
+                    span.failed(fault.as_str());
+                }
                 answer
             }
             Err(fault) => Err(fault),
@@ -181,26 +196,36 @@ impl Origin {
         resource: &Resource,
         token: &Token,
         ids: &Ids,
+        again: bool,
     ) -> Result<Head, Failure> {
-        let started = Instant::now();
-        let mut request = self.request(resource, token, ids).ok_or(Failure::Final(OriginFault::Protocol))?;
+        let (started, mut span) = (Instant::now(), self.tracer.attempt(ids, again));
+        let mut request =
+            self.request(resource, token, ids, span.id()).ok_or(Failure::Final(OriginFault::Protocol))?;
         let reuse = Reuse::watch(&mut request);
         let flood = interim::flood(&mut request);
         let response = tokio::select! {
             biased;
-            () = flood => return Err(Failure::Final(OriginFault::Protocol)),
-            response = client.request(request) => response.map_err(|error| failure(&error, &reuse))?,
+            () = flood => Err(Failure::Final(OriginFault::Protocol)),
+            response = client.request(request) => response.map_err(|error| failure(&error, &reuse)),
         };
+        let response = response.inspect_err(|failure| span.failed(failure.word()))?;
+        span.answered(response.status(), response.version(), response.headers());
         reuse.answered();
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             reuse.discard();
         }
         self.metrics.origin_requests.inc(response.status());
-        Ok((response, started))
+        Ok((response, started, span))
     }
 
     /// The whole request: what makes the key, the token, and what correlates.
-    fn request(&self, resource: &Resource, token: &Token, ids: &Ids) -> Option<Request<Empty<Bytes>>> {
+    fn request(
+        &self,
+        resource: &Resource,
+        token: &Token,
+        ids: &Ids,
+        span: Option<u64>,
+    ) -> Option<Request<Empty<Bytes>>> {
         let uri = Uri::try_from(format!("{}{}", self.base, resource.target())).ok()?;
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = uri;
@@ -212,7 +237,7 @@ impl Origin {
         headers.insert(header::VIA, HeaderValue::from_static(VIA));
         headers.insert(CLIENT_REQUEST_ID, HeaderValue::try_from(ids.client.to_string()).ok()?);
         if let Some(trace) = ids.trace {
-            headers.insert("traceparent", HeaderValue::try_from(trace.child()).ok()?);
+            headers.insert("traceparent", HeaderValue::try_from(trace.child(span)).ok()?);
         }
         Some(request)
     }
@@ -259,6 +284,14 @@ impl Failure {
         match self {
             Self::Again(_) => OriginFault::Reset,
             Self::Final(fault) => fault,
+        }
+    }
+
+    /// The one word for it.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Again(reason) => reason.as_str(),
+            Self::Final(fault) => fault.as_str(),
         }
     }
 }

@@ -25,6 +25,8 @@ use crate::identity::{NoRandomness, Secrets};
 use crate::layers::Stack;
 use crate::metrics::Metrics;
 use crate::origin::{Origin, SetupError};
+#[cfg(feature = "otlp")]
+use crate::otlp::Exporter;
 use crate::overview::Overview;
 use crate::proxy::{Inner, Proxy};
 use crate::readiness::Readiness;
@@ -32,6 +34,7 @@ use crate::scrub::Scrubber;
 use crate::server::{Server, tls};
 use crate::telemetry::DroppedLines;
 use crate::throttle::Gates;
+use crate::trace::Tracer;
 
 /// The parts, put together and not yet serving.
 #[derive(Debug)]
@@ -40,6 +43,10 @@ pub struct App {
     proxy: Proxy,
     metrics: Arc<Metrics>,
     readiness: Readiness,
+    tracer: Tracer,
+    /// Where somebody collects spans.
+    #[cfg(feature = "otlp")]
+    exporter: Option<Exporter>,
 }
 
 /// The ports, bound.
@@ -76,6 +83,10 @@ pub enum StartError {
     /// Randomness.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
+    /// The way to the collector.
+    #[cfg(feature = "otlp")]
+    #[error("telemetry.otlp_endpoint: {0}")]
+    Traces(#[from] crate::origin::RootsError),
     /// Metrics.
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -88,10 +99,14 @@ impl App {
     /// Puts the parts together. Nothing is bound and nobody is asked yet.
     pub fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new()?);
+        #[cfg(feature = "otlp")]
+        let (tracer, exporter) = spans(&config, &metrics)?;
+        #[cfg(not(feature = "otlp"))]
+        let tracer = Tracer::default();
         let grace = config.freshness.stale_while_revalidate.max(config.freshness.stale_if_error);
         let keep = config.freshness.ttl.max(config.freshness.proof_ttl) + grace;
         let fetcher = Fetcher {
-            origin: Origin::new(&config.origin, Arc::clone(&metrics))?,
+            origin: Origin::new(&config.origin, Arc::clone(&metrics))?.traced(tracer.clone()),
             budget: Budget::new(&config.budget, &config.origin, clock.clone()),
             gates: Gates::new(clock.clone()),
             store: Arc::new(Store::new(&config.store, keep, &metrics)),
@@ -108,7 +123,15 @@ impl App {
             default_version: config.default_version,
             tasks: TaskTracker::new(),
         });
-        Ok(Self { config, proxy, metrics, readiness: Readiness::default() })
+        Ok(Self {
+            config,
+            proxy,
+            metrics,
+            readiness: Readiness::default(),
+            tracer,
+            #[cfg(feature = "otlp")]
+            exporter,
+        })
     }
 
     /// What is counted.
@@ -129,13 +152,18 @@ impl App {
         dropped: Option<DroppedLines>,
         wrap: impl FnOnce(Proxy) -> H,
     ) -> Result<(), StartError> {
-        let Self { config, proxy, metrics, readiness } = self;
+        #[cfg(feature = "otlp")]
+        let (told, exporter) = (CancellationToken::new(), self.exporter);
+        #[cfg(feature = "otlp")]
+        let exporter = exporter.map(|exporter| tokio::spawn(exporter.run(told.clone())));
+        let Self { config, proxy, metrics, readiness, tracer, .. } = self;
         let overview = Arc::new(Overview::new(proxy.clone(), &config, dropped));
         let admin = Arc::new(Admin::new(&config.admin, overview, Arc::clone(&metrics), readiness.clone())?);
         let admin_server = Server::new(config.admin.server(), Arc::clone(&metrics))?;
         let data_server = Server::new(config.server.clone(), Arc::clone(&metrics))?;
         let handler = Arc::new(wrap(proxy.clone()));
-        let stack = Stack::new(handler, Arc::clone(&metrics), config.telemetry.access, &config.server.limits);
+        let stack = Stack::new(handler, Arc::clone(&metrics), config.telemetry.access, &config.server.limits)
+            .traced(tracer);
         // The admin port answers until the very end: probes and scrapes see the drain.
         let over = CancellationToken::new();
         let admin_task = tokio::spawn(admin_server.serve(listeners.admin, admin, over.clone()));
@@ -153,6 +181,12 @@ impl App {
         tasks.close();
         let lost = timeout(LAST_FLIGHTS, tasks.wait()).await.is_err();
         tracing::info!(connections_cut = cut, flights_cut = lost, "stopped");
+        #[cfg(feature = "otlp")]
+        if let Some(exporter) = exporter {
+            told.cancel();
+            // What the collector has not taken by then is gone.
+            let _ = timeout(LAST_SPANS, exporter).await;
+        }
         over.cancel();
         watch.abort();
         announce.abort();
@@ -182,6 +216,18 @@ async fn try_serve(config: Config, dropped: DroppedLines) -> Result<(), StartErr
     };
     let stop = stop_on_signal()?;
     App::new(config, Clock::system())?.run(listeners, stop, Some(dropped), std::convert::identity).await
+}
+
+/// What begins spans, and what sends them where somebody collects them.
+#[cfg(feature = "otlp")]
+fn spans(config: &Config, metrics: &Arc<Metrics>) -> Result<(Tracer, Option<Exporter>), StartError> {
+    let tls = config.server.tls.is_some();
+    let (tracer, spans) = Tracer::new(&config.trace, tls, &config.origin.base_url, metrics);
+    let exporter = match (spans, &config.trace.endpoint) {
+        (Some(spans), Some(endpoint)) => Some(Exporter::new(endpoint, spans, Arc::clone(metrics))?),
+        _ => None,
+    };
+    Ok((tracer, exporter))
 }
 
 /// Binds a port.
@@ -237,4 +283,7 @@ fn address(listener: &TcpListener) -> String {
 
 /// For refreshes that no caller waits for, after the last connection is closed.
 const LAST_FLIGHTS: Duration = Duration::from_secs(1);
+/// For the spans of the last requests.
+#[cfg(feature = "otlp")]
+const LAST_SPANS: Duration = Duration::from_secs(1);
 const CLOCK_STEP: Duration = Duration::from_secs(60);

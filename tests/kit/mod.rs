@@ -10,6 +10,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step of the kit is a failed test")]
 
 pub mod client;
+#[cfg(feature = "otlp")]
+pub mod collector;
 pub mod gate;
 pub mod h2;
 pub mod origin;

@@ -21,6 +21,7 @@ const FLOORS: [&[&str]; 5] = [
         "resource",
         "retry_after",
         "scrub",
+        "trace",
     ],
     &[
         "admin",
@@ -32,6 +33,7 @@ const FLOORS: [&[&str]; 5] = [
         "fetch",
         "layers",
         "origin",
+        "otlp",
         "process",
         "readiness",
         "sandbox",
