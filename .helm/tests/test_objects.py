@@ -62,7 +62,7 @@ class Exposure(unittest.TestCase):
     def test_out_go_dns_and_graph_and_no_more_unless_it_is_said(self):
         ports = lambda objects: [allowed(rule) for rule in kit.one(objects, "NetworkPolicy")["spec"]["egress"]]
         self.assertEqual(ports(kit.shape(DEFAULT)), [{53}, {443}])
-        self.assertEqual(ports(kit.shape(EVERYTHING)), [{53}, {8443}, {4317}, {6380}])
+        self.assertEqual(ports(kit.shape(EVERYTHING)), [{53}, {8443}, {4318}, {6380}])
 
     def test_graph_is_no_private_address(self):
         graph = kit.one(kit.shape(DEFAULT), "NetworkPolicy")["spec"]["egress"][1]["to"]
