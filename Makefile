@@ -58,7 +58,7 @@ test-clients: setup clients ## Graph's SDKs for Python and JavaScript, curl and 
 	@cargo $(tests) --locked --features test-clients --test clients
 
 test-chart: setup ## the Helm chart, alerts and dashboard: Helm 3 and 4, promtool, a real Prometheus; a pod where there is an image
-	$(call say,chart\, alerts and dashboard (a first run fetches its tools))
+	$(call say,chart and alerts and dashboard (a first run fetches its tools))
 	@.helm/test
 
 image: ## the container image, built without a registry, and tried (root, Debian's buildah and podman)

@@ -6,11 +6,17 @@ import pathlib
 import re
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import unittest
+import urllib.request
 
 import kit
+
+sys.path.insert(0, str(kit.ROOT / ".monitoring"))
+
+import stage  # noqa: E402
 
 IMAGE = kit.ROOT / "target/image"
 ENVIRONMENT = {
@@ -61,13 +67,15 @@ class Pod(unittest.TestCase):
         if reason:
             print(f"\nthe rendered Deployment was not run: {reason}", file=sys.stderr)
             raise unittest.SkipTest(reason)
+        # Graph's stand-in, which the image does not have, and tokens for it.
+        cls.demo = stage.Demo(cls.enterClassContext(stage.running(kit.BINARY, "demo", stdout=subprocess.PIPE, text=True)))
         data, admin = free_ports(2)
         cls.urls = {"http": f"http://127.0.0.1:{data}", "admin": f"http://127.0.0.1:{admin}"}
         values = {
             "replicaCount": 1,
             "image": {"repository": "localhost/connector-cache", "pullPolicy": "Never"},
             "containerPorts": {"data": data, "admin": admin},
-            "config": {"drain": {"delay": "200ms"}},
+            "config": {"drain": {"delay": "200ms"}, "graph": {"base_url": cls.demo.graph}},
         }
         cls.objects = kit.render(values, name=RELEASE)
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
@@ -97,6 +105,31 @@ class Pod(unittest.TestCase):
         script, _ = self.script_of("token")
         done = kit.run("sh", "-ec", script, env={"PATH": os.environ["PATH"], "URL": self.urls["admin"]})
         self.assertNotEqual(done.returncode, 0)
+
+    def test_it_answers_from_graph_and_then_from_memory_without_the_credentials(self):
+        token = self.demo.tokens[0]
+        (miss, first), (hit, second) = (self.ask(token) for _ in range(2))
+        self.assertIn("fwd=uri-miss; fwd-status=200; stored", miss)
+        self.assertTrue(hit.startswith("connector-cache; hit; ttl="), hit)
+        self.assertEqual(first, second)
+        self.assertIn(b"******", first)
+
+    def test_told_to_stop_it_ends_cleanly(self):
+        name = self.container()
+        done = podman("stop", "--time", "20", name)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(podman("inspect", "--format", "{{.State.ExitCode}}", name).stdout.strip(), "0")
+        # The others want it running.
+        podman("start", name)
+        stage.wait_for(f"{self.urls['admin']}/readyz")
+
+    def ask(self, token):
+        """Cache-Status and body of a read."""
+        request = urllib.request.Request(
+            self.urls["http"] + self.demo.path, headers={"Authorization": f"Bearer {token}"}
+        )
+        with urllib.request.urlopen(request, timeout=stage.DEADLINE) as answer:
+            return answer.headers["Cache-Status"], answer.read()
 
     def test_it_is_as_restricted_as_the_values_say(self):
         pid = podman("inspect", "--format", "{{.State.Pid}}", self.container()).stdout.strip()

@@ -40,7 +40,7 @@ REFUSED = [
     ({"extraEnv": [{"value": "a"}]}, "name"),
     ({"serviceMonitor": {"interval": "1m 30s"}}, "interval"),
     # What takes two values to see, the templates refuse.
-    ({"terminationGracePeriodSeconds": 25}, r"config.drain.delay (5s) and config.drain.timeout (20s)"),
+    ({"terminationGracePeriodSeconds": 29}, r"config.drain.delay (5s) and config.drain.timeout (20s)"),
     ({"config": {"drain": {"delay": "1m"}}}, "terminationGracePeriodSeconds is 30"),
     ({"config": {"cache": {"max_bytes": "200MiB"}}}, "resources.limits.memory (256Mi)"),
     ({"config": {"cache": {"max_bytes": 268435456}}}, "resources.limits.memory (256Mi)"),
@@ -52,8 +52,8 @@ REFUSED = [
 ]
 
 ACCEPTED = [
-    {"terminationGracePeriodSeconds": 26},
-    {"terminationGracePeriodSeconds": 3662, "config": {"drain": {"delay": "500 ms", "timeout": "1h 1m 1s"}}},
+    {"terminationGracePeriodSeconds": 30},
+    {"terminationGracePeriodSeconds": 3667, "config": {"drain": {"delay": "500 ms", "timeout": "1h 1m 1s"}}},
     {"config": {"cache": {"max_bytes": "192MiB"}}},
     {"config": {"cache": {"max_bytes": "4GiB"}}, "resources": {"limits": {"memory": None}}},
     {"config": {"cache": {"max_bytes": "700MiB"}}, "resources": {"limits": {"memory": "1G"}}},
