@@ -25,6 +25,8 @@ ENVIRONMENT = {
     "CONTAINERS_STORAGE_CONF": str(IMAGE / "storage.conf"),
     "CONTAINERS_CONF": str(IMAGE / "containers.conf"),
 }
+# What the image is made of.
+SOURCES = ("src", "Cargo.toml", "Cargo.lock", "Dockerfile")
 RELEASE = f"chart-test-{os.getpid()}"
 POD = f"{RELEASE}-connector-cache-pod-0"
 
@@ -38,6 +40,10 @@ def why_not():
         return "there is no podman"
     if podman("image", "exists", f"localhost/connector-cache:{kit.VERSION}").returncode != 0:
         return f"there is no image connector-cache:{kit.VERSION}; .docker/build makes it"
+    label = '{{index .Labels "org.opencontainers.image.revision"}}'
+    revision = podman("image", "inspect", "--format", label, f"localhost/connector-cache:{kit.VERSION}").stdout.strip()
+    if kit.run("git", "diff", "--quiet", revision, "HEAD", "--", *SOURCES, cwd=kit.ROOT).returncode != 0:
+        return f"the image connector-cache:{kit.VERSION} is of other sources; .docker/build makes it anew"
     return None
 
 
