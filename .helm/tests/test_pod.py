@@ -67,6 +67,8 @@ def playable(objects):
 
 
 class Pod(unittest.TestCase):
+    """A pod before the stand-in for Graph, for the tests of a class."""
+
     @classmethod
     def setUpClass(cls):
         reason = why_not()
@@ -74,7 +76,8 @@ class Pod(unittest.TestCase):
             print(f"\nthe rendered Deployment was not run: {reason}", file=sys.stderr)
             raise unittest.SkipTest(reason)
         # Graph's stand-in, which the image does not have, and tokens for it.
-        cls.demo = stage.Demo(cls.enterClassContext(stage.running(kit.BINARY, "demo", stdout=subprocess.PIPE, text=True)))
+        demo = stage.running(kit.BINARY, "demo", stdout=subprocess.PIPE, text=True)
+        cls.demo = stage.Demo(cls.enterClassContext(demo))
         data, admin = free_ports(2)
         cls.urls = {"http": f"http://127.0.0.1:{data}", "admin": f"http://127.0.0.1:{admin}"}
         values = {
@@ -90,7 +93,15 @@ class Pod(unittest.TestCase):
             done = podman("play", "kube", "--network", "host", file.name)
         cls.addClassCleanup(podman, "pod", "rm", "--force", "--time", "0", POD)
         assert done.returncode == 0, done.stderr
+        stage.wait_for(f"{cls.urls['admin']}/readyz")
 
+    def container(self):
+        names = podman("ps", "--all", "--filter", f"pod={POD}", "--format", "{{.Names}}").stdout.split()
+        [name] = [name for name in names if not re.search("-infra$", name)]
+        return name
+
+
+class Life(Pod):
     def script_of(self, name):
         """The script of a test pod, and the URL it asks, which on this machine is another."""
         [pod] = [o for o in self.objects if o["metadata"]["name"].endswith(f"-test-{name}")]
@@ -120,15 +131,6 @@ class Pod(unittest.TestCase):
         self.assertEqual(first, second)
         self.assertIn(b"******", first)
 
-    def test_told_to_stop_it_ends_cleanly(self):
-        name = self.container()
-        done = podman("stop", "--time", "20", name)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(podman("inspect", "--format", "{{.State.ExitCode}}", name).stdout.strip(), "0")
-        # The others want it running.
-        podman("start", name)
-        stage.wait_for(f"{self.urls['admin']}/readyz")
-
     def ask(self, token):
         """Cache-Status and body of a read."""
         request = urllib.request.Request(
@@ -149,10 +151,13 @@ class Pod(unittest.TestCase):
             podman("inspect", "--format", "{{.HostConfig.ReadonlyRootfs}}", self.container()).stdout.strip(), "true"
         )
 
-    def container(self):
-        names = podman("ps", "--all", "--filter", f"pod={POD}", "--format", "{{.Names}}").stdout.split()
-        [name] = [name for name in names if not re.search("-infra$", name)]
-        return name
+
+class End(Pod):
+    def test_told_to_stop_it_ends_cleanly(self):
+        name = self.container()
+        done = podman("stop", "--time", "20", name)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(podman("inspect", "--format", "{{.State.ExitCode}}", name).stdout.strip(), "0")
 
 
 if __name__ == "__main__":
