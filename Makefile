@@ -4,7 +4,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test setup clients fmt lint doc unit it test-clients test-chart image fuzz supply soak picture demo run
+.PHONY: help test setup clients fmt lint doc unit it test-clients test-chart test-net image fuzz supply soak \
+	model mutants flood picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -36,7 +37,7 @@ fmt: ## check the format (`cargo fmt` mends it)
 
 lint: ## clippy with warnings as errors: with every feature, as the image is built, and with none
 	$(call say,lints (a first build takes some minutes))
-	@cargo clippy --quiet --locked --all-targets --features test-clients -- -D warnings
+	@cargo clippy --quiet --locked --all-targets --features test-clients,test-net -- -D warnings
 	$(call say,lints: as the image is built)
 	@cargo clippy --quiet --locked --all-targets --no-default-features --features otlp -- -D warnings
 	$(call say,lints: without any feature)
@@ -67,8 +68,20 @@ image: ## the container image, built without a registry, and tried (root, Debian
 fuzz: ## each fuzz target for FUZZ_SECONDS (60)
 	@.fuzz/run
 
-soak: ## a million requests of the model, in a release build (MODEL_REQUESTS; MODEL_SEED replays a failure)
-	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model no_caller -- --nocapture
+mutants: ## faults planted into the code that holds the promises; does a test notice each? (MUTANTS_SET)
+	@.ci/mutants
+
+flood: ## hits with and without a flood of forged tokens, before the release build (SECONDS, HITS, FLOOD, SOURCES)
+	@cargo build --quiet --release --locked
+	@benches/flood
+test-net: ## faults of a real network, in namespaces of its own (root; iproute2, iptables)
+	@.net/run
+
+soak: ## mixed load while Graph and the network fail and heal, for SOAK_SECONDS (60), in a release build
+	@SOAK_SECONDS=$${SOAK_SECONDS:-60} cargo test --release --locked --test load soak -- --nocapture
+
+model: ## a million requests of the model, in a release build (MODEL_REQUESTS; MODEL_SEED replays a failure)
+	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model -- --nocapture no_caller nor_does
 
 supply: ## licences, crates and sources in the tree, by cargo-deny
 	@.ci/supply

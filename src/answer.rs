@@ -34,6 +34,10 @@ impl std::fmt::Display for TokenTag {
 
 /// Whoever answers requests that have passed the layers.
 pub trait Handler: Send + Sync + 'static {
+    /// Answers one request that has no body, if it can be answered without waiting for anything. It may decline
+    /// for any reason; then it has done nothing, and [`Handler::handle`] answers.
+    fn at_once(&self, request: &Parts, ids: &Ids) -> Option<Answer>;
+
     /// Answers one request of `peer` that has no body. Never fails: every request ends in an answer.
     fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> impl Future<Output = Answer> + Send;
 

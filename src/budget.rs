@@ -7,16 +7,18 @@
 //! many start cold behind one address. Claims play no part; nothing here knows a token.
 
 mod address;
+mod allowance;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use self::address::{Address, Failures, network};
+use self::address::network;
+use self::allowance::{Allowance, Place, Spent};
 use crate::clock::{Clock, Now};
 use crate::error::Rejection;
 use crate::origin;
@@ -26,7 +28,7 @@ use crate::origin;
 pub struct Config {
     /// `limits.unproven_requests`: questions of the unproven under way at one time; more wait.
     pub in_flight: usize,
-    /// `limits.unproven_per_address`: of one client address at one time.
+    /// `limits.unproven_per_address`: of one client address at one time, and never more than it may fail.
     pub in_flight_per_address: usize,
     /// `limits.unproven_failures`: 401s in a minute, of all addresses together.
     pub failures: usize,
@@ -44,8 +46,9 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Budget {
     places: Arc<Semaphore>,
-    all: Failures,
-    addresses: Cache<IpAddr, Arc<Address>>,
+    /// Of all addresses. Only those that failed lately have to enter it.
+    all: Arc<Allowance>,
+    addresses: Cache<IpAddr, Arc<Allowance>>,
     config: Config,
     wait: Duration,
     clock: Clock,
@@ -55,8 +58,8 @@ pub struct Budget {
 #[derive(Debug)]
 pub struct Pass<'a> {
     budget: &'a Budget,
-    address: Arc<Address>,
-    _places: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+    address: Arc<Allowance>,
+    _places: (Place, Option<Place>, OwnedSemaphorePermit),
 }
 
 impl Budget {
@@ -66,7 +69,7 @@ impl Budget {
         let most = origin.in_flight - origin.in_flight / 4;
         Self {
             places: Arc::new(Semaphore::new(config.in_flight.min(most))),
-            all: Failures::new(config.failures),
+            all: Arc::new(Allowance::new(config.in_flight.min(most), config.failures)),
             addresses: Cache::builder().max_capacity(ADDRESSES).time_to_idle(FORGOTTEN_AFTER).build(),
             config: config.clone(),
             wait: origin.timeout,
@@ -74,27 +77,36 @@ impl Budget {
         }
     }
 
-    /// Waits for a place. Refuses an address that has spent what it may: before the wait, and after it, so
+    /// Waits for a place. Refuses an address that has spent what it may: before the wait, in it, and after it, so
     /// that whoever queued while the address was found out does not ask either.
     pub async fn enter(&self, peer: IpAddr) -> Result<Pass<'_>, Rejection> {
         let address = self.addresses.get_with(network(peer), || {
-            Arc::new(Address::new(self.config.in_flight_per_address, self.config.failures_per_address))
+            let config = &self.config;
+            Arc::new(Allowance::new(config.in_flight_per_address, config.failures_per_address))
         });
         self.check(&address)?;
-        let places = timeout(self.wait, async {
-            let own = Arc::clone(&address.places).acquire_owned().await?;
-            Ok::<_, AcquireError>((own, Arc::clone(&self.places).acquire_owned().await?))
-        });
-        let places = places.await.map_err(|_| Rejection::Overloaded)?.map_err(|_| Rejection::Overloaded)?;
+        let places = timeout(self.wait, self.places(&address)).await.map_err(|_| Rejection::Overloaded)??;
         self.check(&address)?;
         Ok(Pass { budget: self, address, _places: places })
     }
 
+    async fn places(
+        &self,
+        address: &Arc<Allowance>,
+    ) -> Result<(Place, Option<Place>, OwnedSemaphorePermit), Rejection> {
+        let spent = |Spent| Rejection::UnprovenBudget;
+        let own = address.enter(&self.clock).await.map_err(spent)?;
+        let suspect = address.any(self.clock.now());
+        let shared = if suspect { Some(self.all.enter(&self.clock).await.map_err(spent)?) } else { None };
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Rejection::Overloaded)?;
+        Ok((own, shared, place))
+    }
+
     /// An address may go on while it has something left. When all have spent too much together, those that
     /// did nothing wrong lately may still go on.
-    fn check(&self, address: &Address) -> Result<(), Rejection> {
+    fn check(&self, address: &Allowance) -> Result<(), Rejection> {
         let now = self.clock.now();
-        let spent = address.failures.exhausted(now) || (self.all.exhausted(now) && address.failures.any(now));
+        let spent = address.exhausted(now) || (self.all.exhausted(now) && address.any(now));
         if spent { Err(Rejection::UnprovenBudget) } else { Ok(()) }
     }
 }
@@ -102,7 +114,7 @@ impl Budget {
 impl Pass<'_> {
     /// Graph said 401.
     pub fn failed(&self, now: Now) {
-        self.address.failures.count(now);
+        self.address.count(now);
         self.budget.all.count(now);
     }
 }

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct Now {
     mono_ms: u64,
     wall_ms: u64,
+    /// How far Graph's clock is ahead of ours.
+    behind: Duration,
 }
 
 impl Now {
@@ -24,6 +26,12 @@ impl Now {
     /// Milliseconds since the Unix epoch.
     pub fn unix_millis(self) -> u64 {
         self.wall_ms
+    }
+
+    /// Milliseconds since the Unix epoch, as whoever makes the tokens counts them: a clock of ours that is late
+    /// makes no token last longer.
+    pub fn token_millis(self) -> u64 {
+        self.wall_ms.saturating_add(millis(self.behind))
     }
 
     /// The wall clock's reading.
@@ -46,86 +54,109 @@ impl Now {
     /// The moment `by` later.
     #[must_use]
     pub fn plus(self, by: Duration) -> Now {
-        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        Now { mono_ms: self.mono_ms.saturating_add(by), wall_ms: self.wall_ms.saturating_add(by) }
+        let by = millis(by);
+        let later = |ms: u64| ms.saturating_add(by);
+        Now { mono_ms: later(self.mono_ms), wall_ms: later(self.wall_ms), ..self }
     }
 }
 
 /// Where [`Now`] comes from. Clones share one clock.
 #[derive(Clone, Debug)]
-pub struct Clock(Arc<Source>);
+pub struct Clock(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    source: Source,
+    /// Wall minus monotonic time in milliseconds, as it was when the wall clock was last trusted.
+    offset_ms: AtomicU64,
+    /// How far Graph's clock was ahead of ours when Graph last said what time it is, milliseconds.
+    behind_ms: AtomicU64,
+}
 
 #[derive(Debug)]
 enum Source {
-    System {
-        start: Instant,
-        /// Wall minus monotonic time in milliseconds, as it was when the clock was last trusted.
-        offset_ms: AtomicU64,
-    },
-    Manual {
-        mono_ms: AtomicU64,
-        wall_ms: AtomicU64,
-    },
+    System { start: Instant },
+    Manual { mono_ms: AtomicU64, wall_ms: AtomicU64 },
 }
 
 impl Clock {
     /// The machine's clocks.
     pub fn system() -> Self {
-        Self(Arc::new(Source::System { start: Instant::now(), offset_ms: AtomicU64::new(unix_now_ms()) }))
+        Self::of(Source::System { start: Instant::now() })
     }
 
     /// A clock that moves only when a test moves it.
     pub fn manual(wall: SystemTime) -> Self {
-        Self(Arc::new(Source::Manual {
-            mono_ms: AtomicU64::new(0),
-            wall_ms: AtomicU64::new(millis(wall.duration_since(UNIX_EPOCH).unwrap_or_default())),
-        }))
+        Self::of(Source::Manual { mono_ms: AtomicU64::new(0), wall_ms: AtomicU64::new(unix_ms(wall)) })
+    }
+
+    fn of(source: Source) -> Self {
+        let (mono_ms, wall_ms) = source.read();
+        let offset_ms = AtomicU64::new(wall_ms.saturating_sub(mono_ms));
+        Self(Arc::new(Inner { source, offset_ms, behind_ms: AtomicU64::new(0) }))
     }
 
     /// Reads both clocks. The wall clock's reading never falls behind what the monotonic clock has counted
     /// since the wall clock was last trusted: a step back cannot lengthen the life of a token.
     pub fn now(&self) -> Now {
-        match &*self.0 {
-            Source::System { start, offset_ms } => {
-                let mono_ms = millis(start.elapsed());
-                let wall_ms = unix_now_ms().max(mono_ms.saturating_add(offset_ms.load(Relaxed)));
-                Now { mono_ms, wall_ms }
-            }
-            Source::Manual { mono_ms, wall_ms } => {
-                Now { mono_ms: mono_ms.load(Relaxed), wall_ms: wall_ms.load(Relaxed) }
-            }
-        }
+        let (mono_ms, wall_ms) = self.0.source.read();
+        let wall_ms = wall_ms.max(mono_ms.saturating_add(self.0.offset_ms.load(Relaxed)));
+        Now { mono_ms, wall_ms, behind: Duration::from_millis(self.0.behind_ms.load(Relaxed)) }
     }
 
     /// How far the machine's wall clock was set back since it was last trusted.
     pub fn stepped_back(&self) -> Duration {
-        match &*self.0 {
-            Source::System { start, offset_ms } => {
-                let expected = millis(start.elapsed()).saturating_add(offset_ms.load(Relaxed));
-                Duration::from_millis(expected.saturating_sub(unix_now_ms()))
-            }
-            Source::Manual { .. } => Duration::ZERO,
-        }
+        let (mono_ms, wall_ms) = self.0.source.read();
+        let expected = mono_ms.saturating_add(self.0.offset_ms.load(Relaxed));
+        Duration::from_millis(expected.saturating_sub(wall_ms))
     }
 
     /// Trusts the machine's wall clock again, as it stands. To be called after the cache was emptied.
     pub fn trust_wall(&self) {
-        if let Source::System { start, offset_ms } = &*self.0 {
-            offset_ms.store(unix_now_ms().saturating_sub(millis(start.elapsed())), Relaxed);
-        }
+        let (mono_ms, wall_ms) = self.0.source.read();
+        self.0.offset_ms.store(wall_ms.saturating_sub(mono_ms), Relaxed);
+    }
+
+    /// Graph has just said that it is `date`. By its clock tokens end; ours may be late.
+    pub fn heard(&self, date: SystemTime) {
+        self.0.behind_ms.store(unix_ms(date).saturating_sub(self.now().wall_ms), Relaxed);
     }
 
     /// Moves a manual clock on. The system's clock takes no orders.
     pub fn advance(&self, by: Duration) {
-        if let Source::Manual { mono_ms, wall_ms } = &*self.0 {
+        if let Source::Manual { mono_ms, .. } = &self.0.source {
             mono_ms.fetch_add(millis(by), Relaxed);
+            self.suspend(by);
+        }
+    }
+
+    /// Moves a manual clock on as a machine does that sleeps so long: its monotonic clock stands still.
+    pub fn suspend(&self, by: Duration) {
+        if let Source::Manual { wall_ms, .. } = &self.0.source {
             wall_ms.fetch_add(millis(by), Relaxed);
+        }
+    }
+
+    /// Sets a manual clock's wall clock back.
+    pub fn set_back(&self, by: Duration) {
+        if let Source::Manual { wall_ms, .. } = &self.0.source {
+            wall_ms.fetch_sub(millis(by), Relaxed);
         }
     }
 }
 
-fn unix_now_ms() -> u64 {
-    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+impl Source {
+    /// Monotonic and wall clock, milliseconds.
+    fn read(&self) -> (u64, u64) {
+        match self {
+            Self::System { start } => (millis(start.elapsed()), unix_ms(SystemTime::now())),
+            Self::Manual { mono_ms, wall_ms } => (mono_ms.load(Relaxed), wall_ms.load(Relaxed)),
+        }
+    }
+}
+
+fn unix_ms(time: SystemTime) -> u64 {
+    millis(time.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -137,7 +168,7 @@ mod tests {
     use super::*;
 
     fn at(mono_ms: u64, wall_ms: u64) -> Now {
-        Now { mono_ms, wall_ms }
+        Now { mono_ms, wall_ms, behind: Duration::ZERO }
     }
 
     #[test]
@@ -159,13 +190,32 @@ mod tests {
 
     #[test]
     fn a_wall_clock_that_was_set_back_does_not_slow_time() {
-        let clock = Clock::system();
-        if let Source::System { offset_ms, .. } = &*clock.0 {
-            offset_ms.fetch_add(120_000, Relaxed); // as if the wall clock had been two minutes ahead
-        }
-        assert!(clock.stepped_back() > Duration::from_secs(119));
-        assert!(clock.now().unix_millis() >= unix_now_ms() + 119_000);
+        let clock = Clock::manual(UNIX_EPOCH + Duration::from_hours(9));
+        let before = clock.now();
+        clock.set_back(Duration::from_mins(2));
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(clock.stepped_back(), Duration::from_mins(2));
+        assert_eq!(clock.now().unix_millis(), before.unix_millis() + 5_000);
         clock.trust_wall();
+        assert_eq!(clock.stepped_back(), Duration::ZERO);
+        assert_eq!(clock.now().unix_millis(), before.unix_millis() - 115_000);
+    }
+
+    #[test]
+    fn the_machines_clock_was_not_set_back_when_nobody_did() {
+        let clock = Clock::system();
         assert!(clock.stepped_back() < Duration::from_secs(1));
+        let off = clock.now().unix_millis().abs_diff(unix_ms(SystemTime::now()));
+        assert!(off < 1_000, "{off} ms");
+    }
+
+    #[test]
+    fn a_clock_that_is_late_ends_tokens_by_graphs() {
+        let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_000));
+        clock.heard(UNIX_EPOCH + Duration::from_secs(1_600));
+        assert_eq!(clock.now().token_millis(), 1_600_000);
+        assert_eq!(clock.now().unix_seconds(), 1_000, "ages go by our own");
+        clock.heard(UNIX_EPOCH + Duration::from_secs(400));
+        assert_eq!(clock.now().token_millis(), 1_000_000, "a clock that is early lets tokens end early");
     }
 }

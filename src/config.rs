@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::cache::{flight, freshness, store};
 use crate::resource::ApiVersion;
-use crate::{admin, budget, origin, scrub, server, telemetry, trace};
+use crate::{admin, budget, origin, refresh, scrub, server, telemetry, trace};
 
 mod base_url;
 #[cfg(feature = "otlp")]
@@ -43,6 +43,8 @@ pub struct Config {
     pub flight: flight::Config,
     /// `limits.unproven_*`
     pub budget: budget::Config,
+    /// `limits.refreshes_per_token`
+    pub refresh: refresh::Config,
     /// `scrub.*`
     pub scrub: scrub::Config,
     /// `log.*`
@@ -75,6 +77,7 @@ impl Default for Config {
             freshness: freshness::Config::default(),
             flight: flight::Config::default(),
             budget: budget::Config::default(),
+            refresh: refresh::Config::default(),
             scrub: scrub::Config::default(),
             telemetry: telemetry::Config::default(),
             trace: trace::Config::default(),
@@ -110,6 +113,7 @@ impl Effective {
             store: parts::store(&mut reader),
             flight: parts::flight(&mut reader),
             budget: parts::budget(&mut reader),
+            refresh: parts::refresh(&mut reader),
             scrub: parts::scrub(&mut reader),
             telemetry: parts::telemetry(&mut reader),
             trace: parts::trace(&mut reader),

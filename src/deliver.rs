@@ -3,6 +3,7 @@
 //! Conditional requests are decided here, after the caller has been granted the answer: a guess at an
 //! entity tag tells a stranger nothing.
 
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -14,12 +15,13 @@ use crate::answer::{Answer, TokenTag};
 use crate::cache::entry::Entry;
 use crate::cache::freshness::Judgement;
 use crate::cache::report::Report;
-use crate::cache::status::{Forward, Outcome};
+use crate::cache::status::{Forward, Instead, Outcome};
 use crate::clock::Now;
 use crate::error::{Problem, Response};
 use crate::fetch::{Fetched, Refusal};
-use crate::headers::CACHE_STATUS;
-use crate::ids::Ids;
+use crate::headers::{CACHE_STATUS, ODATA_VERSION, ORIGIN_REQUEST_ID, numbered};
+use crate::ids::{CLIENT_ID, Ids, OUR_ID};
+use crate::words::Word;
 
 /// To whom an answer goes.
 #[derive(Clone, Copy, Debug)]
@@ -33,15 +35,17 @@ pub struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    /// A fresh answer from memory.
-    pub fn hit(&self, entry: &Entry, judged: &Judgement) -> Answer {
-        let report = Report { hit: Some(seconds(judged.left)), ..Report::default() };
+    /// A fresh answer from memory; `why`, if the caller wanted something else.
+    pub fn hit(&self, entry: &Entry, judged: &Judgement, why: Option<Instead>) -> Answer {
+        let (hit, detail) = (Some(seconds(judged.left)), why.map(Word::as_str));
+        let report = Report { hit, detail, ..Report::default() };
         self.with_entry(entry, report, Some(judged.left), Some(judged.age), Outcome::Hit)
     }
 
-    /// A stale answer from memory, while Graph is asked.
-    pub fn stale(&self, entry: &Entry, judged: &Judgement) -> Answer {
-        let report = Report { hit: Some(-seconds(judged.overdue)), ..Report::default() };
+    /// A stale answer from memory, while Graph is asked or because the caller takes it so.
+    pub fn stale(&self, entry: &Entry, judged: &Judgement, why: Option<Instead>) -> Answer {
+        let (hit, detail) = (Some(-seconds(judged.overdue)), why.map(Word::as_str));
+        let report = Report { hit, detail, ..Report::default() };
         self.with_entry(entry, report, Some(Duration::ZERO), Some(judged.age), Outcome::Stale)
     }
 
@@ -50,16 +54,16 @@ impl Delivery<'_> {
         let report = Report {
             forward: Some(Forward::Stale),
             forward_status: of.status(),
-            detail: Some("stale-if-error"),
+            detail: Some(Instead::IfError.as_str()),
             ..Report::default()
         };
         self.with_entry(entry, report, Some(Duration::ZERO), Some(judged.age), Outcome::Stale)
     }
 
-    /// Graph's 200. `left` is how long it may be used, where it was stored.
+    /// Graph's 200, or what its 304 renewed. `left` is how long it may be used, where it was stored.
     pub fn answered(
         &self,
-        entry: &Entry,
+        (entry, status): (&Entry, StatusCode),
         left: Option<Duration>,
         outcome: Outcome,
         forward: Forward,
@@ -67,7 +71,7 @@ impl Delivery<'_> {
     ) -> Answer {
         let report = Report {
             forward: Some(forward),
-            forward_status: Some(StatusCode::OK),
+            forward_status: Some(status),
             stored: left.is_some() && outcome != Outcome::Collapsed,
             collapsed: outcome == Outcome::Collapsed,
             detail: reason,
@@ -116,23 +120,25 @@ impl Delivery<'_> {
         age: Option<Duration>,
         outcome: Outcome,
     ) -> Answer {
-        let mut response =
-            if is_unmodified(entry, &self.request.headers) { unmodified() } else { whole(entry) };
-        let headers = response.headers_mut();
-        // What a 304 must repeat of the 200: RFC 9110, section 15.4.5.
-        headers.insert(header::ETAG, entry.etag.clone());
-        headers.insert(header::DATE, entry.date.clone());
-        headers.insert(header::VARY, HeaderValue::from_static(VARY));
-        headers.insert(header::CACHE_CONTROL, cache_control(max_age));
-        if let Some(age) = age {
-            headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
-        }
-        if let Some(id) = &entry.origin_request_id {
-            headers.insert(crate::headers::ORIGIN_REQUEST_ID, id.clone());
-        }
-        headers.insert(CACHE_STATUS, report.header());
+        let told = Told {
+            cache_control: cache_control(max_age),
+            cache_status: report.header(),
+            age: age.map(|age| HeaderValue::from(age.as_secs())),
+        };
+        let response = if is_unmodified(entry, &self.request.headers) {
+            unmodified(entry, told)
+        } else {
+            whole(entry, told)
+        };
         Answer { response, outcome, reason: report.detail, token_tag: Some(self.tag) }
     }
+}
+
+/// What is told of an entry to one caller at one moment.
+struct Told {
+    cache_control: HeaderValue,
+    cache_status: HeaderValue,
+    age: Option<HeaderValue>,
 }
 
 /// An answer of our own, that says what went wrong.
@@ -143,20 +149,78 @@ pub fn problem(problem: Problem, ids: &Ids, report: &Report, now: Now) -> Answer
     Answer { response, outcome: Outcome::None, reason: report.detail, token_tag: None }
 }
 
-fn whole(entry: &Entry) -> Response {
+/// The 200. Nearly every answer of Graph's has the same fields: those are laid into a frame that has their names
+/// already, which takes a fifth of the time of naming them one by one.
+fn whole(entry: &Entry, told: Told) -> Response {
     let mut response = http::Response::new(Full::new(entry.body.clone().into_bytes()));
-    let headers = response.headers_mut();
-    headers.reserve(16);
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(entry.body.len()));
-    for (name, value) in &entry.headers {
-        headers.insert(name.clone(), value.clone());
-    }
+    *response.headers_mut() = match (&entry.headers[..], &entry.origin_request_id, told) {
+        (
+            [(_, content_type), (other, odata)],
+            Some(id),
+            Told { cache_control, cache_status, age: Some(age) },
+        ) if *other == ODATA_VERSION => {
+            let mut fields = FRAME.clone();
+            let [length, content_type, odata] = [&entry.length, content_type, odata].map(HeaderValue::clone);
+            let [etag, date, id] = [&entry.etag, &entry.date, id].map(HeaderValue::clone);
+            let values = [length, content_type, odata, etag, date, id, age, cache_control, cache_status];
+            fields.values_mut().zip(values).for_each(|(place, value)| *place = value);
+            fields
+        }
+        (_, _, told) => {
+            let mut fields = HeaderMap::with_capacity(FIELDS);
+            fields.insert(header::CONTENT_LENGTH, entry.length.clone());
+            fields.extend(entry.headers.iter().cloned());
+            describe(&mut fields, entry, told);
+            fields
+        }
+    };
     response
 }
 
-fn unmodified() -> Response {
+/// The names of the fields of a hit. Those that are the same in every answer have their value here; those that
+/// every answer of the whole server gets have their room.
+static FRAME: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let mut frame = HeaderMap::with_capacity(FIELDS);
+    // In the order in which `whole` gives the values.
+    for name in [
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        ODATA_VERSION,
+        header::ETAG,
+        header::DATE,
+        ORIGIN_REQUEST_ID,
+        header::AGE,
+        header::CACHE_CONTROL,
+        CACHE_STATUS,
+    ] {
+        frame.insert(name, HeaderValue::from_static(""));
+    }
+    for name in [header::X_CONTENT_TYPE_OPTIONS, CLIENT_ID.clone(), OUR_ID.clone()] {
+        frame.insert(name, HeaderValue::from_static(""));
+    }
+    frame.insert(header::VARY, HeaderValue::from_static(VARY));
+    frame
+});
+
+/// What is told with a whole answer and with a 304: RFC 9110, section 15.4.5.
+fn describe(fields: &mut HeaderMap, entry: &Entry, told: Told) {
+    fields.insert(header::ETAG, entry.etag.clone());
+    fields.insert(header::DATE, entry.date.clone());
+    fields.insert(header::VARY, HeaderValue::from_static(VARY));
+    fields.insert(header::CACHE_CONTROL, told.cache_control);
+    if let Some(age) = told.age {
+        fields.insert(header::AGE, age);
+    }
+    if let Some(id) = &entry.origin_request_id {
+        fields.insert(ORIGIN_REQUEST_ID, id.clone());
+    }
+    fields.insert(CACHE_STATUS, told.cache_status);
+}
+
+fn unmodified(entry: &Entry, told: Told) -> Response {
     let mut response = http::Response::new(Full::new(Bytes::new()));
     *response.status_mut() = StatusCode::NOT_MODIFIED;
+    describe(response.headers_mut(), entry, told);
     response
 }
 
@@ -166,25 +230,24 @@ fn seconds(duration: Duration) -> i64 {
 
 fn cache_control(max_age: Option<Duration>) -> HeaderValue {
     match max_age {
-        Some(left) => HeaderValue::try_from(format!("private, max-age={}", left.as_secs()))
-            .unwrap_or_else(|_| HeaderValue::from_static("no-store")),
+        Some(left) => numbered("private, max-age=", left.as_secs()),
         None => HeaderValue::from_static("no-store"),
     }
 }
 
 /// Whether the caller has this representation (RFC 9110, section 13.2.2): `If-None-Match` decides where it is
-/// there, by weak comparison; `If-Modified-Since` otherwise. Graph sends no `Last-Modified` here, so the
-/// answer's own date stands for it (RFC 9111, section 4.3.2).
+/// there, by weak comparison; `If-Modified-Since` otherwise.
 fn is_unmodified(entry: &Entry, headers: &HeaderMap) -> bool {
     let mut none_match = headers.get_all(header::IF_NONE_MATCH).iter().peekable();
     if none_match.peek().is_some() {
         return none_match.any(|line| names_tag(line.as_bytes(), entry.etag.as_bytes()));
     }
+    let mut lines = headers.get_all(header::IF_MODIFIED_SINCE).iter();
+    let (Some(since), None) = (lines.next(), lines.next()) else { return false };
     let date =
         |value: &HeaderValue| -> Option<SystemTime> { httpdate::parse_http_date(value.to_str().ok()?).ok() };
-    let mut since = headers.get_all(header::IF_MODIFIED_SINCE).iter();
-    match (since.next().and_then(date), since.next(), date(&entry.date)) {
-        (Some(since), None, Some(modified)) => modified <= since,
+    match (date(since), date(entry.changed())) {
+        (Some(since), Some(modified)) => modified <= since,
         _ => false,
     }
 }
@@ -216,6 +279,8 @@ fn opaque(tag: &[u8]) -> &[u8] {
     tag.strip_prefix(b"W/").unwrap_or(tag)
 }
 
+/// Of a 200, at most.
+const FIELDS: usize = 20;
 const VARY: &str = "Authorization, Accept";
 
 #[cfg(test)]

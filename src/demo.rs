@@ -133,6 +133,13 @@ struct Narrator {
 }
 
 impl Handler for Narrator {
+    fn at_once(&self, request: &Parts, ids: &Ids) -> Option<Answer> {
+        let started = Instant::now();
+        let answer = self.proxy.at_once(request, ids)?;
+        self.tell(&answer, started.elapsed());
+        Some(answer)
+    }
+
     async fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Answer {
         let started = Instant::now();
         let answer = self.proxy.handle(request, ids, peer).await;

@@ -61,6 +61,8 @@ words! {
         Connections = "connections",
         /// The bytes are not HTTP as RFC 9112 or RFC 9113 has it.
         Malformed = "malformed",
+        /// The caller sends more of HTTP/2's frames, or resets more streams, than requests need.
+        Flood = "flood",
         /// The caller took longer over a handshake, a header section or an answer than `limits.*` allows.
         Slow = "slow",
         /// The TLS handshake failed.

@@ -15,6 +15,8 @@ use crate::cache::freshness::{self, Lifetime};
 use crate::cache::status::{Bypass, NotStored, ProofResult};
 use crate::cache::store::Store;
 use crate::cache::ticket::Ticket;
+use crate::cache::validation::Validation;
+use crate::cache::vary::Presented;
 use crate::clock::{Clock, Now};
 use crate::error::{OriginFault, Problem, Rejection};
 use crate::headers::{self, ORIGIN_REQUEST_ID};
@@ -41,8 +43,38 @@ pub struct Question {
     pub unproven: Option<IpAddr>,
     /// The caller forbids that the answer is stored, and is obeyed.
     pub no_store: bool,
+    /// The caller's fields, for `Vary`. None of them goes to Graph.
+    pub headers: CallerFields,
+    /// A stored answer that this token may not be given without Graph's word.
+    pub stored: Option<Arc<Entry>>,
     /// For correlation.
     pub ids: Ids,
+}
+
+impl Question {
+    /// The same for a caller that sent `headers`, where `stored` may be renewed by a 304.
+    #[must_use]
+    pub fn of_caller(mut self, headers: &HeaderMap, stored: Option<Arc<Entry>>) -> Self {
+        self.headers.0.clone_from(headers);
+        self.headers.0.remove(header::AUTHORIZATION);
+        self.stored = stored;
+        self
+    }
+
+    /// The caller's request, as `Vary` sees it.
+    pub fn presented(&self) -> Presented<'_> {
+        Presented { headers: &self.headers.0, token: self.identity.fingerprint }
+    }
+}
+
+/// A caller's header fields, but for its token. What is in them is nobody's to print.
+#[derive(Default)]
+pub struct CallerFields(HeaderMap);
+
+impl std::fmt::Debug for CallerFields {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CallerFields(<redacted>)")
+    }
 }
 
 /// What came of it. Cheap to clone: everybody who waits gets one.
@@ -50,6 +82,8 @@ pub struct Question {
 pub enum Fetched {
     /// Graph said 200. Stored, or why not.
     Answer(Arc<Entry>, Result<(), NotStored>),
+    /// Graph said 304: what was stored still holds. Stored again, or why not.
+    Revalidated(Arc<Entry>, Result<(), NotStored>),
     /// Graph said no.
     Refused(Arc<Refusal>),
     /// There is no answer of Graph's that could be passed on.
@@ -72,7 +106,7 @@ impl Fetched {
     /// is an answer.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Answer(..) => false,
+            Self::Answer(..) | Self::Revalidated(..) => false,
             Self::Refused(refusal) => {
                 sabotaged!(
                     StaleAfterForbidden,
@@ -90,6 +124,7 @@ impl Fetched {
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Answer(..) => Some(StatusCode::OK),
+            Self::Revalidated(..) => Some(StatusCode::NOT_MODIFIED),
             Self::Refused(refusal) => Some(refusal.status),
             Self::Failed(_) => None,
         }
@@ -134,22 +169,36 @@ impl Fetcher {
             Err(closed) => return Fetched::Failed(shut(closed)),
         };
         let asked = self.clock.now();
-        let answer = self.origin.ask(&question.resource, &question.identity.token, &question.ids).await;
+        let stored = question.stored.as_ref();
+        let validation = stored.and_then(|stored| Some((stored, stored.validation()?)));
+        let condition = validation.and_then(|(_, known)| known.for_token(fingerprint, asked));
+        let (token, ids) = (&question.identity.token, &question.ids);
+        let answer = self.origin.ask(&question.resource, token, ids, condition).await;
         if let Some(outcome) = self.outcome(&answer) {
             passage.settle(outcome);
+        }
+        if let Some(date) = answer.as_ref().ok().and_then(|answer| headers::date(&answer.headers)) {
+            self.clock.heard(date);
         }
         if let (Some(pass), Ok(OriginAnswer { status: StatusCode::UNAUTHORIZED, .. })) = (&pass, &answer) {
             pass.failed(self.clock.now());
         }
         let fetched = match answer {
             Ok(answer) if answer.status == StatusCode::OK => self.accept(question, &answer, ticket, asked),
+            Ok(answer) if answer.status == StatusCode::NOT_MODIFIED => {
+                self.renew(question, validation, &answer, ticket, asked)
+            }
             Ok(answer) => self.refuse(question, &answer),
             Err(problem) => Fetched::Failed(problem),
         };
         sabotaged!(ErrorStored, self.keep_no(question, &fetched, ticket, asked));
         match &fetched {
-            Fetched::Answer(_, Ok(())) => self.metrics.proofs.inc(ProofResult::Granted),
-            Fetched::Answer(_, Err(reason)) => self.metrics.not_stored.inc(*reason),
+            Fetched::Answer(_, Ok(())) | Fetched::Revalidated(_, Ok(())) => {
+                self.metrics.proofs.inc(ProofResult::Granted);
+            }
+            Fetched::Answer(_, Err(reason)) | Fetched::Revalidated(_, Err(reason)) => {
+                self.metrics.not_stored.inc(*reason);
+            }
             Fetched::Refused(_) => self.metrics.not_stored.inc(NotStored::Status),
             Fetched::Failed(_) => {}
         }
@@ -195,23 +244,64 @@ impl Fetcher {
             }
             Err(fault) => return Fetched::Failed(Problem::Origin(*fault)),
         };
-        let lifetime = Lifetime::of(&answer.headers, &self.freshness);
-        let kept_for = lifetime.unwrap_or(Lifetime::NONE);
-        let entry = Arc::new(Entry::new(scrubbed.body, &self.scrubber, &answer.headers, kept_for, asked));
-        let stored = lifetime.and_then(|_| self.admit(question, &entry, ticket));
+        let token = question.identity.fingerprint;
+        let validation = Validation::of(&answer.headers, token, asked);
+        let (entry, storable) = self.entry(question, scrubbed.body, &answer.headers, validation, asked);
+        let stored = storable.and_then(|()| self.admit(question, &entry, None, ticket));
         Fetched::Answer(entry, stored)
     }
 
-    fn admit(&self, question: &Question, entry: &Arc<Entry>, ticket: &Ticket) -> Result<(), NotStored> {
+    /// A 304: the stored answer holds, with the fields that the 304 brought (RFC 9111, section 4.3.4).
+    fn renew(
+        &self,
+        question: &Question,
+        known: Option<(&Arc<Entry>, &Validation)>,
+        answer: &OriginAnswer,
+        ticket: &Ticket,
+        asked: Now,
+    ) -> Fetched {
+        let Some((old, known)) = known else {
+            return Fetched::Failed(Problem::Origin(OriginFault::Status));
+        };
+        let headers = known.merge(&old.headers, &answer.headers);
+        let validation = known.renewed(&headers, asked);
+        let (entry, storable) = self.entry(question, old.body.clone(), &headers, validation, asked);
+        let stored = storable.and_then(|()| self.admit(question, &entry, Some(old), ticket));
+        Fetched::Revalidated(entry, stored)
+    }
+
+    /// An entry of a body and the fields of Graph's answer, and whether these let it be stored.
+    fn entry(
+        &self,
+        question: &Question,
+        body: ScrubbedBody,
+        headers: &HeaderMap,
+        validation: Option<Validation>,
+        asked: Now,
+    ) -> (Arc<Entry>, Result<(), NotStored>) {
+        let lifetime = Lifetime::of(headers, &self.freshness, self.clock.now());
+        let chosen = self.store.chooser().chosen(headers, question.presented());
+        let entry = Entry::new(body, &self.scrubber, headers, lifetime.unwrap_or(Lifetime::NONE), asked);
+        let entry = Arc::new(entry.with(validation, chosen.as_ref().ok().cloned().flatten()));
+        (entry, lifetime.and(chosen.map(|_| ())))
+    }
+
+    fn admit(
+        &self,
+        question: &Question,
+        entry: &Arc<Entry>,
+        old: Option<&Arc<Entry>>,
+        ticket: &Ticket,
+    ) -> Result<(), NotStored> {
         let claims = question.claims.as_ref().map_err(|_| NotStored::Bypass)?;
         if question.no_store {
             return Err(NotStored::NoStore);
         }
         // The answer took its time; the token may have come to its end meanwhile.
-        if sabotaged!(EndForgotten, false, claims.left(self.clock.now()).is_zero()) {
+        if sabotaged!(EndForgotten, false, claims.end.left(self.clock.now()).is_zero()) {
             return Err(NotStored::Expiring);
         }
-        self.store.admit(question.identity.fingerprint, claims, &question.resource, entry, ticket)
+        self.store.admit(question.identity.fingerprint, claims, &question.resource, entry, old, ticket)
     }
 
     /// Graph's "no": it counts against what the token was granted before, and is passed on, never kept.
@@ -283,10 +373,10 @@ impl Fetcher {
     fn keep_no(&self, question: &Question, fetched: &Fetched, ticket: &Ticket, asked: Now) {
         if let Fetched::Refused(refusal) = fetched
             && let (Some(body), Ok(lifetime)) =
-                (&refusal.body, Lifetime::of(&refusal.headers, &self.freshness))
+                (&refusal.body, Lifetime::of(&refusal.headers, &self.freshness, asked))
         {
             let entry = Entry::new(body.clone(), &self.scrubber, &refusal.headers, lifetime, asked);
-            let _ = self.admit(question, &Arc::new(entry), ticket);
+            let _ = self.admit(question, &Arc::new(entry), None, ticket);
         }
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! They are lists of what may pass, not of what may not: a field that nobody thought of stays behind.
 
+use std::time::SystemTime;
+
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The fields of a 200 that are kept with the entry. `Content-Type` is always among them. What `Connection`
@@ -28,7 +31,46 @@ pub fn is_json(value: &HeaderValue) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-fn is_for_one_hop(headers: &HeaderMap, name: &HeaderName) -> bool {
+/// Moves values into one piece of memory that is theirs alone. As they come from the transport they are parts of its
+/// buffers, and hold those whole for as long as they live; and a value in a place of its own is a place more to
+/// look at for each answer. What Graph nearly always says is not kept at all: it stands here.
+pub fn pack<'a>(values: impl IntoIterator<Item = &'a mut HeaderValue>) {
+    let mut rest = Vec::new();
+    for value in values {
+        match USUAL.iter().find(|usual| value.as_bytes() == usual.as_bytes()) {
+            Some(usual) => *value = HeaderValue::from_static(usual),
+            None => rest.push(value),
+        }
+    }
+    let whole = Bytes::from(rest.iter().map(|value| value.as_bytes()).collect::<Vec<_>>().concat());
+    let mut end = 0;
+    for value in rest {
+        let start = end;
+        end += value.len();
+        if let Ok(copy) = HeaderValue::from_maybe_shared(whole.slice(start..end)) {
+            *value = copy;
+        }
+    }
+}
+
+/// When an answer was made, by its `Date` (RFC 9110, section 6.6.1), where that can be read.
+pub fn date(from: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(from.get(header::DATE)?.to_str().ok()?).ok()
+}
+
+/// A value that is some text and a number behind it, without the detour of `format!`. The text must be one that
+/// may stand in a field.
+pub fn numbered(text: &'static str, number: u64) -> HeaderValue {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(number);
+    let mut whole = Vec::with_capacity(text.len() + digits.len());
+    whole.extend_from_slice(text.as_bytes());
+    whole.extend_from_slice(digits.as_bytes());
+    HeaderValue::from_maybe_shared(Bytes::from(whole)).unwrap_or_else(|_| HeaderValue::from_static(text))
+}
+
+/// Whether `Connection` names the field: it was meant for us alone (RFC 9110, section 7.6.1).
+pub fn is_for_one_hop(headers: &HeaderMap, name: &HeaderName) -> bool {
     let mut options = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -43,17 +85,24 @@ fn is_plain(value: &HeaderValue) -> bool {
 
 /// Graph's id of the request that brought an answer; `request-id` is ours.
 pub const ORIGIN_REQUEST_ID: HeaderName = HeaderName::from_static("origin-request-id");
+/// The version of OData that a body follows.
+pub const ODATA_VERSION: HeaderName = HeaderName::from_static("odata-version");
 /// Our name in `Via` and `Cache-Status`.
 pub const PSEUDONYM: &str = "connector-cache";
 /// The field of RFC 9211.
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// What Graph says of the resource itself, beside the body: OData's version, and that a beta route will end.
-static KEPT: [HeaderName; 3] = [
-    HeaderName::from_static("odata-version"),
-    HeaderName::from_static("deprecation"),
-    HeaderName::from_static("sunset"),
-];
+static KEPT: [HeaderName; 3] =
+    [ODATA_VERSION, HeaderName::from_static("deprecation"), HeaderName::from_static("sunset")];
 const VALUE_LENGTH: usize = 256;
+/// What Graph says in nearly every answer: its content types, and the version of OData.
+const USUAL: [&str; 5] = [
+    "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
+    "application/json;odata.metadata=none;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
+    "application/json;odata.metadata=full;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
+    "application/json",
+    "4.0",
+];
 
 #[cfg(test)]
 mod tests {
@@ -79,6 +128,15 @@ mod tests {
         }
         let names: Vec<_> = kept(&from).iter().map(|(name, _)| name.to_string()).collect();
         assert_eq!(names, ["content-type", "odata-version"]);
+    }
+
+    #[test]
+    fn packed_values_stay_what_they_are() {
+        let texts = ["4.0", "W/\"a\"", "", "application/json", "Mon, 23 Nov 2026 04:58:29 GMT"];
+        let mut values = texts.map(HeaderValue::from_static);
+        pack(&mut values);
+        assert_eq!(values, texts);
+        pack([]);
     }
 
     #[test]

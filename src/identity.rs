@@ -5,26 +5,30 @@
 //! what is stored and bound how long it may be used, and grant nothing (promise 2).
 
 mod claims;
+mod hash;
 
 use std::hash::{BuildHasher, RandomState};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
-pub use self::claims::Claims;
+pub use self::claims::{Claims, End};
+use self::hash::Hash;
 use crate::answer::TokenTag;
 use crate::cache::status::Bypass;
 use crate::clock::Now;
 use crate::error::Rejection;
+use crate::sabotage::sabotaged;
 
 /// The keys under which a process hashes what it must not keep. The log's is a key of its own, for `SipHash`:
 /// 32 bits of a keyed hash of a fingerprint tell nobody the fingerprint.
 pub struct Secrets {
-    fingerprint: hmac::Key,
+    hash: Hash,
     claims: hmac::Key,
     log: RandomState,
 }
@@ -35,9 +39,10 @@ impl Secrets {
         let mut seed = Zeroizing::new([0_u8; 32]);
         SystemRandom::new().fill(seed.as_mut()).map_err(|_| NoRandomness)?;
         let root = hmac::Key::new(hmac::HMAC_SHA256, seed.as_ref());
-        let derive =
-            |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, purpose.as_bytes()).as_ref());
-        Ok(Self { fingerprint: derive("fingerprint"), claims: derive("claims"), log: RandomState::new() })
+        let derive = |purpose: &str| hmac::sign(&root, purpose.as_bytes());
+        let hash = Hash::new(first(Zeroizing::new(first::<16>(derive("hash").as_ref())).as_ref()));
+        let claims = hmac::Key::new(hmac::HMAC_SHA256, derive("claims").as_ref());
+        Ok(Self { hash, claims, log: RandomState::new() })
     }
 
     /// A tenant's or subject's name as entries carry it, so that an operator can purge by it.
@@ -57,10 +62,32 @@ impl std::fmt::Debug for Secrets {
 #[error("the system's random number generator failed")]
 pub struct NoRandomness;
 
-/// What a token is known by: HMAC-SHA-256 of its bytes under a key that never leaves the process, so that
-/// nobody else can compute or collide one.
+/// What a token is known by: a hash of its bytes under a key that never leaves the process, so that nobody else
+/// can compute or collide one. It never leaves the process either.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fingerprint([u8; 32]);
+pub struct Fingerprint([u8; 16]);
+
+/// What a request is known by: the same hash of all that decides its answer, the token and every byte of the
+/// target and of `Accept`. Two requests with one spelling have the same fingerprint and the same resource.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Spelling([u8; 16]);
+
+impl Spelling {
+    /// That of a request. None where the token is missing or either field has several lines: whoever reads them one
+    /// by one finds out what is wrong.
+    pub fn of(request: &Parts, secrets: &Secrets) -> Option<Self> {
+        let mut tokens = request.headers.get_all(header::AUTHORIZATION).iter();
+        let mut accepts = request.headers.get_all(header::ACCEPT).iter();
+        let (Some(token), None) = (tokens.next(), tokens.next()) else { return None };
+        let (accept, None) = (accepts.next(), accepts.next()) else { return None };
+        let target = request.uri.path_and_query()?.as_str();
+        let target = sabotaged!(SpellingOfTokenAlone, "", target).as_bytes();
+        Some(Self(match accept {
+            None => secrets.hash.of(&[token.as_bytes(), target]),
+            Some(accept) => secrets.hash.of(&[token.as_bytes(), target, accept.as_bytes()]),
+        }))
+    }
+}
 
 /// Whose token it says it is: HMAC-SHA-256 over tenant, subject, application and permissions.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,7 +117,7 @@ macro_rules! redacted {
         }
     )+ };
 }
-redacted!(Fingerprint Principal Label Token);
+redacted!(Fingerprint Spelling Principal Label Token);
 
 /// A caller's token, for the length of its own request. It has no `Display` and cannot be cloned by accident
 /// into anything that lives longer: what needs it takes it by reference or moves it.
@@ -138,8 +165,7 @@ impl Identity {
         check_form(line.as_bytes())?;
         let mut line = line.clone();
         line.set_sensitive(true);
-        let fingerprint = hmac::sign(&secrets.fingerprint, line.as_bytes());
-        let fingerprint = Fingerprint(first(fingerprint.as_ref()));
+        let fingerprint = Fingerprint(secrets.hash.one(line.as_bytes()));
         let tag = TokenTag(first(&secrets.log.hash_one(fingerprint).to_be_bytes()));
         Ok(Self { token: Token(line), fingerprint, tag })
     }
@@ -160,7 +186,7 @@ impl Identity {
 impl Principal {
     /// Stands where a fingerprint should.
     pub fn stand_in(self) -> Fingerprint {
-        Fingerprint(self.0)
+        Fingerprint(first(&self.0))
     }
 }
 

@@ -3,8 +3,7 @@
 //! They correlate and nothing else. What a caller sends is taken only in the exact form it should have, so
 //! that no id can carry anything else into a log line, a header or Graph.
 
-use http::HeaderMap;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
 /// The ids of one request.
@@ -21,8 +20,8 @@ pub struct Ids {
 impl Ids {
     /// Reads the caller's ids and makes ours.
     pub fn of(headers: &HeaderMap) -> Self {
-        let client = headers.get(CLIENT_REQUEST_ID).and_then(guid);
-        let mut traces = headers.get_all("traceparent").iter();
+        let client = headers.get(&CLIENT_ID).and_then(guid);
+        let mut traces = headers.get_all(&TRACE_PARENT).iter();
         let trace = traces.next().and_then(TraceParent::parse).filter(|_| traces.next().is_none());
         Self { request: Uuid::new_v4(), client: client.unwrap_or_else(Uuid::new_v4), trace }
     }
@@ -115,6 +114,11 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
 pub const CLIENT_REQUEST_ID: &str = "client-request-id";
 /// Graph's name for the server's id of a request.
 pub const REQUEST_ID: &str = "request-id";
+/// [`CLIENT_REQUEST_ID`] as a field's name. A name that is parsed for each look-up takes longer than the look-up.
+pub static CLIENT_ID: HeaderName = HeaderName::from_static(CLIENT_REQUEST_ID);
+/// [`REQUEST_ID`] as a field's name.
+pub static OUR_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
+static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 #[cfg(test)]
 mod tests {

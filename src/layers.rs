@@ -6,14 +6,13 @@
 mod record;
 
 use std::net::{IpAddr, SocketAddr};
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Version};
 use http_body::Body;
@@ -22,7 +21,7 @@ use hyper::body::Incoming;
 
 use crate::answer::{Answer, Handler};
 use crate::error::{Problem, Rejection, Response};
-use crate::ids::{CLIENT_REQUEST_ID, Ids, REQUEST_ID, guid};
+use crate::ids::{CLIENT_ID, Ids, OUR_ID, guid};
 use crate::message;
 use crate::metrics::Metrics;
 use crate::server::{Limits, Service};
@@ -61,7 +60,11 @@ impl<H: Handler> Stack<H> {
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
         let mut record = Record::begin(&self.metrics, self.access, request, &ids, span);
         let answer = match message::check(request, has_body, &self.message) {
-            Ok(()) => self.handle(request, &ids, peer).await,
+            Ok(()) => match self.at_once(request, &ids) {
+                Some(answer) => answer,
+                // On the heap: a hit, which does without, would have to move the room for it from place to place.
+                None => Box::pin(self.handle(request, &ids, peer)).await,
+            },
             Err(reason) => self.reject(reason, &ids),
         };
         record.end(&answer);
@@ -73,17 +76,18 @@ impl<H: Handler> Stack<H> {
         if request.method == Method::HEAD { without_body(response) } else { response }
     }
 
+    /// The handler's answer, if it can be given at once and without a fault.
+    fn at_once(&self, request: &Parts, ids: &Ids) -> Option<Answer> {
+        // As below.
+        let answer = catch_unwind(AssertUnwindSafe(|| self.handler.at_once(request, ids)));
+        answer.unwrap_or_else(|_| Some(self.reject(Rejection::Panic, ids)))
+    }
+
     /// The handler's answer, if it comes in time and without a fault.
     async fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Answer {
         // The handler is not used again before it has been called anew, so no broken state of its own is seen.
         let answer = AssertUnwindSafe(async { self.handler.handle(request, ids, peer).await }).catch_unwind();
-        let mut answer = pin!(answer);
-        // A hit is there at the first look: it needs no timer.
-        let answer = match answer.as_mut().now_or_never() {
-            Some(answer) => Ok(answer),
-            None => tokio::time::timeout(self.deadline, answer).await,
-        };
-        match answer {
+        match tokio::time::timeout(self.deadline, answer).await {
             Ok(Ok(answer)) => answer,
             // The payload is dropped unseen: it may quote what must not be told.
             Ok(Err(_)) => self.reject(Rejection::Panic, ids),
@@ -108,7 +112,7 @@ impl<H: Handler> Service for Stack<H> {
 /// What every answer carries.
 fn dress(headers: &mut HeaderMap, request: &Parts, ids: &Ids) {
     // The caller's own spelling, where it sent an id.
-    let theirs = request.headers.get(CLIENT_REQUEST_ID).filter(|value| guid(value) == Some(ids.client));
+    let theirs = request.headers.get(&CLIENT_ID).filter(|value| guid(value) == Some(ids.client));
     headers.insert(&CLIENT_ID, theirs.cloned().unwrap_or_else(|| id(ids.client)));
     headers.insert(&OUR_ID, id(ids.request));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -117,7 +121,10 @@ fn dress(headers: &mut HeaderMap, request: &Parts, ids: &Ids) {
 fn id(id: uuid::Uuid) -> HeaderValue {
     let mut space = [0; uuid::fmt::Hyphenated::LENGTH];
     let text = id.hyphenated().encode_lower(&mut space);
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+    let mut value = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
+    // It will not come again: in HTTP/2's table of fields it would only push out what will.
+    value.set_sensitive(true);
+    value
 }
 
 /// RFC 9112, section 9.3: what follows a request whose body was not read must not be taken for a request.
@@ -136,9 +143,6 @@ fn without_body(mut response: Response) -> Response {
     *response.body_mut() = Full::new(Bytes::new());
     response
 }
-
-static CLIENT_ID: HeaderName = HeaderName::from_static(CLIENT_REQUEST_ID);
-static OUR_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
 
 #[cfg(test)]
 mod tests;

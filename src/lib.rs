@@ -20,6 +20,9 @@
 //! 3. [`identity`] hashes the token into a fingerprint, and its claims into a principal.
 //! 4. [`proxy`] looks for a proof (this token, this resource) and for an entry (this principal, this
 //!    resource); [`cache::freshness`] judges both. With a live proof and a fresh entry, that is the answer.
+//!    Where both were found is remembered for ten seconds ([`cache::front`]), so that the same request again needs
+//!    steps 2 to 4 no more often than that; it is judged each time.
+//!    What is past its time may be asked about instead of fetched anew ([`cache::validation`]).
 //! 5. Otherwise Graph is asked, once at a time for a token and resource ([`cache::flight`]), within a budget
 //!    where the token has no proof yet ([`budget`]), and while no gate is closed ([`throttle`]). [`fetch`] sees to it: [`origin`] asks, [`scrub`] takes
 //!    the credentials out, [`cache::store`] keeps the entry and the proof.
@@ -42,8 +45,8 @@
 //! |---|---|
 //! | 4, assembly | [`run`], [`overview`], [`config`], `demo` |
 //! | 3, decision | [`proxy`] |
-//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`throttle`], [`cache::store`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`otlp`], [`process`], [`readiness`], `sandbox` |
-//! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`trace`], [`answer`], [`retry_after`], [`cache::key`], [`cache::entry`], [`cache::freshness`], [`cache::report`] |
+//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`refresh`], [`throttle`], [`cache::store`], [`cache::front`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`otlp`], [`process`], [`readiness`], `sandbox` |
+//! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`trace`], [`answer`], [`retry_after`], [`cache::key`], [`cache::entry`], [`cache::freshness`], [`cache::validation`], [`cache::vary`], [`cache::variants`], [`cache::report`] |
 //! | 0, words | [`words`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`error`], [`ids`], [`clock`] |
 //!
 //! `sandbox` (a stand-in for Graph) and `demo` are there with the feature `sandbox`, which is on by default and
@@ -73,6 +76,7 @@ pub mod overview;
 pub mod process;
 pub mod proxy;
 pub mod readiness;
+pub mod refresh;
 pub mod resource;
 pub mod retry_after;
 pub mod run;

@@ -21,42 +21,76 @@ pub struct Limits {
 
 /// Refuses what must not be answered. `has_body`: more than the head is to come.
 pub fn check(request: &Parts, has_body: bool, limits: &Limits) -> Result<(), Rejection> {
-    let headers = &request.headers;
     // RFC 9112, section 3: a target "longer than any URI it wishes to parse" is answered with 414.
     if target_bytes(request) > limits.target_bytes {
         return Err(Rejection::TargetTooLong);
     }
     // RFC 6585, section 5. HTTP/1 counts while it parses, HTTP/2 only sums up bytes.
-    if headers.len() > limits.headers {
+    if request.headers.len() > limits.headers {
         return Err(Rejection::HeadersTooLarge);
     }
     // RFC 9110, section 15.5.6. TRACE (9.3.8) would echo the token, CONNECT (9.3.6) would tunnel.
     if request.method != Method::GET && request.method != Method::HEAD {
         return Err(Rejection::Method);
     }
+    let seen = Seen::of(&request.headers);
     // RFC 9110, section 9.3.1: content in a GET "cannot alter the meaning or target of the request and might
     // lead some implementations to reject the request and close the connection because of its potential as a
     // request smuggling attack".
-    if has_body || headers.contains_key(header::TRANSFER_ENCODING) || has_length(headers) {
+    if has_body || seen.framed {
         return Err(Rejection::Body);
     }
-    if !is_host_sound(request) {
+    if seen.hosts > 1 || !is_host_sound(request, seen.host) {
         return Err(Rejection::Host);
     }
-    // RFC 9110, section 7.6.1: "MUST NOT send a connection option corresponding to a field that is intended
-    // for all recipients of the content". A recipient before us may have removed what is named.
-    if members(headers, header::CONNECTION).any(names_end_to_end_field) {
-        return Err(Rejection::Connection);
+    seen.refused.map_or(Ok(()), Err)
+}
+
+/// What the header section says of the message, gathered in one pass over it.
+#[derive(Default)]
+struct Seen<'a> {
+    host: Option<&'a HeaderValue>,
+    hosts: usize,
+    /// Fields announce content.
+    framed: bool,
+    /// The gravest reason to refuse that a field gives by itself, in the order of `Rejection`s below.
+    refused: Option<Rejection>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let mut seen = Self::default();
+        let (mut connection, mut expectation, mut looped) = (false, false, false);
+        for (name, value) in headers {
+            match *name {
+                header::HOST => {
+                    seen.host = seen.host.or(Some(value));
+                    seen.hosts += 1;
+                }
+                header::TRANSFER_ENCODING => seen.framed = true,
+                header::CONTENT_LENGTH => seen.framed |= value.as_bytes() != b"0",
+                // RFC 9110, section 7.6.1: "MUST NOT send a connection option corresponding to a field that is
+                // intended for all recipients of the content". A recipient before us may have removed what is
+                // named.
+                header::CONNECTION => connection |= members(value).any(names_end_to_end_field),
+                // RFC 9110, section 10.1.1: 417 for what cannot be met; 100-continue asks for nothing where no
+                // content is.
+                header::EXPECT => {
+                    expectation |= members(value).any(|it| !it.eq_ignore_ascii_case("100-continue"));
+                }
+                // RFC 9110, section 7.6.3: Via is for "avoiding request loops".
+                header::VIA => looped |= members(value).any(is_ours),
+                _ => {}
+            }
+        }
+        let reasons = [
+            (connection, Rejection::Connection),
+            (expectation, Rejection::Expectation),
+            (looped, Rejection::Loop),
+        ];
+        seen.refused = reasons.into_iter().find_map(|(is_so, reason)| is_so.then_some(reason));
+        seen
     }
-    // RFC 9110, section 10.1.1: 417 for what cannot be met; 100-continue asks for nothing where no content is.
-    if members(headers, header::EXPECT).any(|it| !it.eq_ignore_ascii_case("100-continue")) {
-        return Err(Rejection::Expectation);
-    }
-    // RFC 9110, section 7.6.3: Via is for "avoiding request loops".
-    if members(headers, header::VIA).any(is_ours) {
-        return Err(Rejection::Loop);
-    }
-    Ok(())
 }
 
 fn target_bytes(request: &Parts) -> usize {
@@ -67,19 +101,13 @@ fn target_bytes(request: &Parts) -> usize {
     prefix + authority.map_or(0, |it| it.as_str().len()) + path
 }
 
-fn has_length(headers: &HeaderMap) -> bool {
-    headers.get_all(header::CONTENT_LENGTH).iter().any(|length| length.as_bytes() != b"0")
-}
-
 /// RFC 9112, section 3.2: 400 "to any HTTP/1.1 request message that lacks a Host header field and to any
 /// request message that contains more than one Host header field line or a Host header field with an invalid
 /// field value". A request of HTTP/1.0 without one is refused as well: no caller of Graph sends it.
 ///
 /// Section 3.2.2: in absolute-form the target's authority stands in for Host. Neither picks where we ask.
-fn is_host_sound(request: &Parts) -> bool {
-    let mut hosts = request.headers.get_all(header::HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() || host.is_some_and(|host| !is_host(host.as_bytes())) {
+fn is_host_sound(request: &Parts, host: Option<&HeaderValue>) -> bool {
+    if host.is_some_and(|host| !is_host(host.as_bytes())) {
         return false;
     }
     if request.version < Version::HTTP_2 {
@@ -125,10 +153,10 @@ fn is_ours(via: &str) -> bool {
     received_by.split(':').next().is_some_and(|name| name.eq_ignore_ascii_case(PSEUDONYM))
 }
 
-/// The members of a comma-separated field, over all its lines. Text that is not ASCII has no members.
-fn members(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all(name).into_iter().filter_map(|line: &HeaderValue| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|member| !member.is_empty())
+/// The members of a line of a comma-separated field. Text that is not ASCII has no members.
+fn members(line: &HeaderValue) -> impl Iterator<Item = &str> {
+    let members = line.to_str().unwrap_or_default().split(',');
+    members.map(str::trim).filter(|member| !member.is_empty())
 }
 
 #[cfg(test)]

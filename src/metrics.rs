@@ -61,6 +61,8 @@ pub struct Metrics {
     pub reloads: Family<Reload>,
     /// When the certificate in use ends, seconds since the Unix epoch, by use.
     pub certificate_not_after: IntGaugeVec,
+    /// How often the wall clock was set back so far that the cache was emptied.
+    pub clock_steps: IntCounter,
     /// Spans, by what became of them.
     #[cfg(feature = "otlp")]
     pub spans: Family<SpanResult>,
@@ -148,6 +150,11 @@ impl Metrics {
                 "certificate_not_after_timestamp_seconds",
                 "When the certificate in use ends.",
                 &["use"],
+            )?,
+            clock_steps: counter(
+                r,
+                "clock_steps_total",
+                "Times that the wall clock was set back and the cache emptied.",
             )?,
             #[cfg(feature = "otlp")]
             spans: Family::new(r, "trace_spans_total", "Spans, by what became of them.", "result")?,

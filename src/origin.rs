@@ -2,8 +2,8 @@
 //!
 //! The request is spelled from the resource and the caller's token, and from nothing else that a caller
 //! sends (promise 1). The answer comes back whole, decoded and bounded, in a type that only the scrubber
-//! reads (promise 4). Redirects are never followed, so the token goes to no other host. Nothing here knows
-//! of the cache.
+//! reads (promise 4). Redirects are never followed, so the token goes to no other host. A condition is Graph's
+//! own validator, never the caller's. Nothing else here knows of the cache.
 
 mod body;
 mod conn;
@@ -13,7 +13,8 @@ mod interim;
 mod tls;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,6 +35,7 @@ pub use self::tls::RootsError;
 #[cfg(feature = "otlp")]
 pub(crate) use self::tls::platform as client_tls;
 use crate::cache::status::Retry;
+use crate::cache::validation::Validators;
 use crate::error::{OriginFault, Problem, Rejection};
 use crate::identity::Token;
 use crate::ids::{CLIENT_REQUEST_ID, Ids};
@@ -78,7 +80,9 @@ impl Default for Config {
 /// Graph, as this process reaches it.
 #[derive(Debug)]
 pub struct Origin {
-    pooled: Client<Connector, Empty<Bytes>>,
+    pool: RwLock<Pool>,
+    connector: Connector,
+    in_flight: usize,
     /// Each question on a connection of its own: where one from the pool was stale, the next may be as well.
     fresh: Client<Connector, Empty<Bytes>>,
     base: String,
@@ -89,10 +93,18 @@ pub struct Origin {
     tracer: Tracer,
 }
 
+/// Connections that may be used again, and how many pools there were before.
+#[derive(Clone, Debug)]
+struct Pool {
+    number: u64,
+    client: Client<Connector, Empty<Bytes>>,
+}
+
 /// What Graph said. The header fields are its own: whoever passes one on picks it from a list.
 #[derive(Debug)]
 pub struct OriginAnswer {
-    /// The status; never informational, never a redirect.
+    /// The status; never informational, never a redirect. 304 only where it was asked for, and of the answer
+    /// that was asked about.
     pub status: StatusCode,
     /// Every field, for reading.
     pub headers: HeaderMap,
@@ -119,22 +131,11 @@ impl Origin {
     pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
         let base = config.base_url.as_str().trim_end_matches('/').to_owned();
         let connector = Connector::new(config)?;
-        let client = |idle| {
-            Client::builder(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(POOL_IDLE)
-                .pool_max_idle_per_host(idle)
-                .http1_max_buf_size(HEAD_BYTES)
-                .http2_max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
-                .http2_keep_alive_interval(KEEP_ALIVE)
-                // A second attempt is ours to judge and to count.
-                .retry_canceled_requests(false)
-                .build(connector.clone())
-        };
         Ok(Self {
-            pooled: client(config.in_flight),
-            fresh: client(0),
+            pool: RwLock::new(Pool { number: 0, client: client(&connector, config.in_flight) }),
+            fresh: client(&connector, 0),
+            connector,
+            in_flight: config.in_flight,
             base,
             permits: Semaphore::new(config.in_flight),
             timeout: config.timeout,
@@ -150,20 +151,37 @@ impl Origin {
         Self { tracer, ..self }
     }
 
-    /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`.
-    pub async fn ask(&self, resource: &Resource, token: &Token, ids: &Ids) -> Result<OriginAnswer, Problem> {
+    /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`. With a `condition` the
+    /// answer may be 304.
+    pub async fn ask(
+        &self,
+        resource: &Resource,
+        token: &Token,
+        ids: &Ids,
+        condition: Option<&Validators>,
+    ) -> Result<OriginAnswer, Problem> {
         let (mut waiting, deadline) = (true, Instant::now() + self.timeout);
+        let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let dead = AtomicBool::new(false);
         let asked = timeout_at(deadline, async {
             let permit = self.permits.acquire().await.map_err(|_| OriginFault::Connect)?;
             waiting = false;
-            let head = match self.attempt(&self.pooled, resource, token, ids, false).await {
+            let request = |span: &Attempt| self.request(resource, token, ids, span.id());
+            let span = self.tracer.attempt(ids, false);
+            let first = request(&span).map(|mut request| {
+                condition.inspect(|condition| condition.ask_with(request.headers_mut()));
+                request
+            });
+            let head = match self.attempt(&pool.client, (deadline, &dead), (first, span), condition).await {
                 Err(Failure::Again(reason)) => {
                     self.metrics.origin_retries.inc(reason);
                     let client = match reason {
                         Retry::StaleConnection => &self.fresh,
-                        Retry::RefusedStream => &self.pooled,
+                        Retry::RefusedStream | Retry::OtherAnswer => &pool.client,
                     };
-                    self.attempt(client, resource, token, ids, true).await.map_err(Failure::fault)
+                    let span = self.tracer.attempt(ids, true);
+                    let second = (request(&span), span);
+                    self.attempt(client, (deadline, &dead), second, None).await.map_err(Failure::fault)
                 }
                 other => other.map_err(Failure::fault),
             };
@@ -180,6 +198,9 @@ impl Origin {
             }
             Err(fault) => Err(fault),
         };
+        if dead.into_inner() {
+            self.renew(&pool);
+        }
         if waiting && result.is_err() {
             return Err(Problem::Rejected(Rejection::Overloaded));
         }
@@ -189,19 +210,27 @@ impl Origin {
         })
     }
 
-    /// Asks, and waits for the head of the answer. Returns when it began to, too.
+    /// Leaves a pool of which one connection died without a word: the others may have died with it, and each would
+    /// cost a question its deadline. Whoever is under way on one of them keeps it.
+    fn renew(&self, old: &Pool) {
+        let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
+        if pool.number == old.number {
+            *pool = Pool { number: old.number + 1, client: client(&self.connector, self.in_flight) };
+        }
+    }
+
+    /// Asks, and waits for the head of the answer. Returns when it began to, too. A 304 passes only as the answer
+    /// to `condition`.
     async fn attempt(
         &self,
         client: &Client<Connector, Empty<Bytes>>,
-        resource: &Resource,
-        token: &Token,
-        ids: &Ids,
-        again: bool,
+        (deadline, dead): (Instant, &AtomicBool),
+        (request, mut span): (Option<Request<Empty<Bytes>>>, Attempt),
+        condition: Option<&Validators>,
     ) -> Result<Head, Failure> {
-        let (started, mut span) = (Instant::now(), self.tracer.attempt(ids, again));
-        let mut request =
-            self.request(resource, token, ids, span.id()).ok_or(Failure::Final(OriginFault::Protocol))?;
-        let reuse = Reuse::watch(&mut request);
+        let started = Instant::now();
+        let mut request = request.ok_or(Failure::Final(OriginFault::Protocol))?;
+        let mut reuse = Reuse::watch(&mut request, deadline, dead);
         let flood = interim::flood(&mut request);
         let response = tokio::select! {
             biased;
@@ -215,6 +244,17 @@ impl Origin {
             reuse.discard();
         }
         self.metrics.origin_requests.inc(response.status());
+        let refused = match condition {
+            _ if response.status() != StatusCode::NOT_MODIFIED => None,
+            // Where a body follows, dropping it unread closes the connection.
+            None => Some(Failure::Final(OriginFault::Status)),
+            Some(condition) if condition.are_meant_by(response.headers()) => None,
+            Some(_) => Some(Failure::Again(Retry::OtherAnswer)),
+        };
+        if let Some(failure) = refused {
+            span.failed(failure.word());
+            return Err(failure);
+        }
         Ok((response, started, span))
     }
 
@@ -250,8 +290,11 @@ impl Origin {
     ) -> Result<OriginAnswer, OriginFault> {
         let (head, body) = response.into_parts();
         match head.status.as_u16() {
-            // Where a body follows, dropping it unread closes the connection.
-            100..200 | 304 => return Err(OriginFault::Status),
+            // It has none, and passed only as the answer to a condition.
+            304 => {
+                let body = Err(OriginFault::Status);
+                return Ok(OriginAnswer { status: head.status, headers: head.headers, body });
+            }
             300..400 => return Err(OriginFault::Redirect),
             200 | 400..600 => {}
             _ => return Err(OriginFault::Status),
@@ -269,6 +312,21 @@ impl Origin {
         };
         Ok(OriginAnswer { status: head.status, headers: head.headers, body })
     }
+}
+
+/// Keeps at most so many idle connections.
+fn client(connector: &Connector, idle: usize) -> Client<Connector, Empty<Bytes>> {
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(idle)
+        .http1_max_buf_size(HEAD_BYTES)
+        .http2_max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        // A second attempt is ours to judge and to count.
+        .retry_canceled_requests(false)
+        .build(connector.clone())
 }
 
 /// An attempt that failed, and whether nothing was received in a way that allows another.
@@ -299,7 +357,7 @@ impl Failure {
 /// A GET may be asked again when the server refused to look at it, or when the connection came from the pool
 /// and ended without a word (RFC 9110, section 9.2.2; RFC 9113, section 8.7). Any other retry would multiply the
 /// load of a server in trouble.
-fn failure(error: &legacy::Error, reuse: &Reuse) -> Failure {
+fn failure(error: &legacy::Error, reuse: &Reuse<'_>) -> Failure {
     if fault::refused_unseen(error) {
         return Failure::Again(Retry::RefusedStream);
     }

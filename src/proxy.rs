@@ -20,14 +20,17 @@ use crate::cache::flight::{Flights, Obligation, Seat};
 use crate::cache::freshness::{ClientDirectives, Judgement, Proof, Verdict, judge, usable_on_error};
 use crate::cache::key::{EntryKey, FlightKey};
 use crate::cache::report::Report;
-use crate::cache::status::{Bypass, Forward, Outcome, ProofResult};
+use crate::cache::status::{Bypass, Forward, Instead, Outcome, ProofResult};
+use crate::cache::store::Recalled;
 use crate::cache::ticket::Ticket;
+use crate::cache::vary::Presented;
 use crate::clock::Now;
 use crate::deliver::{self, Delivery};
 use crate::error::{Problem, Rejection};
-use crate::fetch::{Fetched, Fetcher, Question};
-use crate::identity::{Claims, Fingerprint, Identity, Secrets};
+use crate::fetch::{CallerFields, Fetched, Fetcher, Question};
+use crate::identity::{Claims, End, Fingerprint, Identity, Secrets, Spelling};
 use crate::ids::Ids;
+use crate::refresh::{self, Refreshes};
 use crate::resource::{ApiVersion, Resource};
 use crate::sabotage::sabotaged;
 use crate::words::Word;
@@ -45,6 +48,8 @@ pub struct Inner {
     pub secrets: Secrets,
     /// Questions under way.
     pub flights: Flights<Fetched>,
+    /// How often callers may ask for Graph's word.
+    pub refreshes: Refreshes,
     /// How long a follower waits.
     pub follower_wait: Duration,
     /// The version of paths without one.
@@ -56,10 +61,19 @@ pub struct Inner {
 /// An entry that its caller's token was granted once, and what the clock says of both.
 struct Found {
     entry: Arc<Entry>,
+    proof: Proof,
     judgement: Judgement,
 }
 
 impl Handler for Proxy {
+    fn at_once(&self, request: &Parts, ids: &Ids) -> Option<Answer> {
+        if refresh::is_wanted(&request.headers) {
+            return None;
+        }
+        let (now, client) = (self.0.fetcher.clock.now(), self.directives(&request.headers));
+        self.again(Spelling::of(request, &self.0.secrets)?, request, ids, client, now)
+    }
+
     async fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Answer {
         self.answer(request, ids, peer).await.unwrap_or_else(|rejection| {
             self.0.fetcher.metrics.rejected.inc(rejection);
@@ -86,8 +100,10 @@ impl Proxy {
     /// Answers from memory when the rules allow it, from Graph otherwise.
     async fn answer(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Result<Answer, Rejection> {
         let (uri, headers) = (&request.uri, &request.headers);
-        let resource = Arc::new(Resource::parse(uri.path(), uri.query(), headers, self.0.default_version)?);
         let (now, client) = (self.0.fetcher.clock.now(), self.directives(headers));
+        // Before anything is looked up: what is withdrawn meanwhile must not be remembered.
+        let epoch = self.0.fetcher.store.epoch();
+        let resource = Arc::new(Resource::parse(uri.path(), uri.query(), headers, self.0.default_version)?);
         let identity = Identity::of(headers, &self.0.secrets);
         let identity =
             sabotaged!(ProofOfPrincipal, identity.map(|it| it.of_principal(&self.0.secrets, now)), identity)?;
@@ -96,26 +112,81 @@ impl Proxy {
         let claims = self.claims(&identity, grant.as_deref(), now);
         let unproven = grant.is_none().then_some(peer);
         let (no_store, ids) = (client.no_store, ids.clone());
-        let question = Question { resource, identity, claims, unproven, no_store, ids };
+        let (caller, stored) = (CallerFields::default(), None);
+        let question =
+            Question { resource, identity, claims, unproven, no_store, headers: caller, stored, ids };
         let claims = match question.claims {
             Ok(claims) => claims,
             Err(reason) => return self.bypass(&question, reason, &delivery).await,
         };
-        let Some(found) = self.find(grant.as_deref(), &claims, &question.resource, client, now) else {
-            return self.ask(question, Forward::UriMiss, client, &delivery).await;
+        let presented = Presented { headers, token: question.identity.fingerprint };
+        let Some(found) = self.find(grant.as_deref(), &claims, &question.resource, presented, client, now)
+        else {
+            return self.ask(question.of_caller(headers, None), Forward::UriMiss, client, &delivery).await;
         };
-        match found.judgement.verdict {
-            Verdict::Fresh => Ok(delivery.hit(&found.entry, &found.judgement)),
+        let (verdict, why) = self.refreshed(headers, presented.token, found.judgement.verdict, now);
+        match verdict {
+            Verdict::Fresh => {
+                // What other fields of the request chose is not known by its spelling.
+                let alike = found.entry.chosen().is_none();
+                if let Some(spelling) = Spelling::of(request, &self.0.secrets).filter(|_| alike) {
+                    let Found { entry, proof, .. } = &found;
+                    let (entry, proof) = (Arc::clone(entry), *proof);
+                    let found = Recalled { entry, proof, end: claims.end, tag: delivery.tag };
+                    self.0.fetcher.store.remember(spelling, epoch, now, &found);
+                }
+                Ok(delivery.hit(&found.entry, &found.judgement, why))
+            }
+            Verdict::StaleAccepted => Ok(delivery.stale(&found.entry, &found.judgement, why)),
             Verdict::StaleUsable => {
                 // The caller gets its answer now; whoever asks next gets the fresh one.
+                let question = question.of_caller(headers, Some(Arc::clone(&found.entry)));
                 let ticket = self.ticket(&question);
                 if let Seat::Lead(obligation, _) = self.seat(&question, &ticket) {
                     self.take_off(Arc::new(question), ticket, obligation);
                 }
-                Ok(delivery.stale(&found.entry, &found.judgement))
+                Ok(delivery.stale(&found.entry, &found.judgement, why))
             }
-            Verdict::Forward(forward) => self.ask(question, forward, client, &delivery).await,
+            Verdict::Forward(forward) => {
+                let question = question.of_caller(headers, Some(found.entry));
+                self.ask(question, forward, client, &delivery).await
+            }
         }
+    }
+
+    /// What follows for a caller that may be given something from memory and may want Graph's word instead.
+    fn refreshed(
+        &self,
+        headers: &HeaderMap,
+        token: Fingerprint,
+        verdict: Verdict,
+        now: Now,
+    ) -> (Verdict, Option<Instead>) {
+        match verdict {
+            Verdict::Forward(_) => (verdict, None),
+            _ if !refresh::is_wanted(headers) => (verdict, None),
+            _ if self.0.refreshes.allow(token, now) => (Verdict::Forward(Forward::Request), None),
+            _ => (verdict, Some(Instead::RefreshLimit)),
+        }
+    }
+
+    /// Answers a request that was answered from memory a moment ago, if the same entry and proof still allow it.
+    fn again(
+        &self,
+        spelling: Spelling,
+        request: &Parts,
+        ids: &Ids,
+        client: Control,
+        now: Now,
+    ) -> Option<Answer> {
+        let fetcher = &self.0.fetcher;
+        let Recalled { entry, proof, end, tag } = fetcher.store.recall(spelling, now)?;
+        let judgement = self.judge(&entry, proof, end, client, now);
+        let fresh = judgement.verdict == Verdict::Fresh;
+        fresh.then(|| {
+            fetcher.metrics.proofs.inc(ProofResult::Live);
+            Delivery { request, ids, tag }.hit(&entry, &judgement, None)
+        })
     }
 
     /// Asks Graph in a flight of the token's own, or waits for the one that is under way.
@@ -134,17 +205,19 @@ impl Proxy {
             Seat::Lead(obligation, landing) => {
                 self.take_off(Arc::clone(&question), ticket, obligation);
                 let lost = Fetched::Failed(Problem::Rejected(Rejection::Panic));
-                (landing.wait().await.unwrap_or(lost), Outcome::Miss)
+                let fetched = landing.wait().await.unwrap_or(lost);
+                let outcome = outcome(&fetched);
+                (fetched, outcome)
             }
             Seat::Follow(landing) => match timeout(self.0.follower_wait, landing.wait()).await {
-                Ok(Some(fetched)) => {
+                Ok(Some(fetched)) if self.is_for(&fetched, &question) => {
                     self.0.fetcher.metrics.collapsed.inc();
                     (fetched, Outcome::Collapsed)
                 }
-                // Whoever led is late or gone: alone rather than wait on.
-                Ok(None) | Err(_) => (self.alone(&question).await, Outcome::Miss),
+                // Whoever led is late or gone, or was given what another request chose: alone rather than wait on.
+                Ok(_) | Err(_) => self.alone(&question).await,
             },
-            Seat::Full => (self.alone(&question).await, Outcome::Miss),
+            Seat::Full => self.alone(&question).await,
         };
         if forward == Forward::Stale
             && fetched.is_outage()
@@ -163,7 +236,7 @@ impl Proxy {
         delivery: &Delivery<'_>,
     ) -> Result<Answer, Rejection> {
         self.0.fetcher.metrics.bypass.inc(reason);
-        let fetched = self.alone(question).await;
+        let (fetched, _) = self.alone(question).await;
         self.deliver(question, &fetched, Outcome::Bypass, Forward::Bypass, delivery)
     }
 
@@ -184,15 +257,17 @@ impl Proxy {
             }
             Fetched::Failed(problem) => Ok(delivery.failed(*problem, forward, now)),
             Fetched::Refused(refusal) => Ok(delivery.refused(refusal, outcome, forward, now)),
-            Fetched::Answer(entry, stored) => {
+            Fetched::Answer(entry, stored) | Fetched::Revalidated(entry, stored) => {
                 let left = match (stored, question.claims) {
                     (Ok(()), Ok(claims)) => {
-                        Some(self.judge(entry, entry.asked, &claims, Control::default(), now).left)
+                        let proof = Proof { granted: entry.asked };
+                        Some(self.judge(entry, proof, claims.end, Control::default(), now).left)
                     }
                     _ => None,
                 };
                 let reason = question.claims.err().map(Word::as_str).or(stored.err().map(Word::as_str));
-                Ok(delivery.answered(entry, left, outcome, forward, reason))
+                let status = fetched.status().unwrap_or_default();
+                Ok(delivery.answered((entry, status), left, outcome, forward, reason))
             }
         }
     }
@@ -214,7 +289,7 @@ impl Proxy {
     /// Claims are read once a token: after Graph's first 200 its grant holds them.
     fn claims(&self, identity: &Identity, grant: Option<&Grant>, now: Now) -> Result<Claims, Bypass> {
         match grant {
-            Some(grant) if grant.claims.left(now).is_zero() => Err(Bypass::Expiring),
+            Some(grant) if grant.claims.end.left(now).is_zero() => Err(Bypass::Expiring),
             Some(grant) => Ok(grant.claims),
             None => identity.token.claims(&self.0.secrets, now),
         }
@@ -226,6 +301,7 @@ impl Proxy {
         grant: Option<&Grant>,
         claims: &Claims,
         resource: &Arc<Resource>,
+        presented: Presented<'_>,
         client: Control,
         now: Now,
     ) -> Option<Found> {
@@ -239,14 +315,13 @@ impl Proxy {
         let live = now.since(proof.granted) < fetcher.freshness.proof_ttl;
         fetcher.metrics.proofs.inc(if live { ProofResult::Live } else { ProofResult::Expired });
         let key = EntryKey::new(claims.principal, resource);
-        let entry = sabotaged!(NeverHits, None, fetcher.store.entry(&key))?;
-        let judgement = self.judge(&entry, proof.granted, claims, client, now);
-        Some(Found { entry, judgement })
+        let entry = sabotaged!(NeverHits, None, fetcher.store.entry(&key, presented))?;
+        let judgement = self.judge(&entry, proof, claims.end, client, now);
+        Some(Found { entry, proof, judgement })
     }
 
-    fn judge(&self, entry: &Entry, granted: Now, claims: &Claims, client: Control, now: Now) -> Judgement {
-        let proof = Proof { granted };
-        judge(&self.0.fetcher.freshness, (&entry.lifetime, entry.asked), proof, claims.left(now), client, now)
+    fn judge(&self, entry: &Entry, proof: Proof, end: End, client: Control, now: Now) -> Judgement {
+        judge(&self.0.fetcher.freshness, (&entry.lifetime, entry.asked), proof, end.left(now), client, now)
     }
 
     /// What may serve because Graph could not be asked. It is looked up again: while Graph was asked, it may
@@ -255,8 +330,10 @@ impl Proxy {
         let fetcher = &self.0.fetcher;
         let (claims, now) = (question.claims.ok()?, fetcher.clock.now());
         let grant = fetcher.store.grant(&question.identity.fingerprint)?;
-        let found = self.find(Some(&grant), &claims, &question.resource, Control::default(), now)?;
-        let left = sabotaged!(EndForgotten, Duration::MAX, claims.left(now));
+        let presented = question.presented();
+        let found =
+            self.find(Some(&grant), &claims, &question.resource, presented, Control::default(), now)?;
+        let left = sabotaged!(EndForgotten, Duration::MAX, claims.end.left(now));
         usable_on_error(&fetcher.freshness, &found.entry.lifetime, &found.judgement, left).then_some(found)
     }
 
@@ -271,8 +348,20 @@ impl Proxy {
     }
 
     /// Asks for one caller, and only while it waits.
-    async fn alone(&self, question: &Question) -> Fetched {
-        self.0.fetcher.fetch(question, &self.ticket(question)).await
+    async fn alone(&self, question: &Question) -> (Fetched, Outcome) {
+        let fetched = self.0.fetcher.fetch(question, &self.ticket(question)).await;
+        let outcome = outcome(&fetched);
+        (fetched, outcome)
+    }
+
+    /// Whether what another request of the same token brought may be given to this one (RFC 9111, section 4.1).
+    fn is_for(&self, fetched: &Fetched, question: &Question) -> bool {
+        match fetched {
+            Fetched::Answer(entry, _) | Fetched::Revalidated(entry, _) => {
+                self.0.fetcher.store.chooser().fits(entry.chosen(), question.presented())
+            }
+            Fetched::Refused(_) | Fetched::Failed(_) => true,
+        }
     }
 
     /// Asks in a task of its own: no caller's hang-up cancels another's answer.
@@ -285,6 +374,11 @@ impl Proxy {
             obligation.settle(fetched);
         });
     }
+}
+
+/// How whoever asked was answered.
+fn outcome(fetched: &Fetched) -> Outcome {
+    if matches!(fetched, Fetched::Revalidated(..)) { Outcome::Revalidated } else { Outcome::Miss }
 }
 
 /// Who leads or joins a flight: the token, whoever it says its bearer is (promise 3).

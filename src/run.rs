@@ -30,6 +30,7 @@ use crate::otlp::Exporter;
 use crate::overview::Overview;
 use crate::proxy::{Inner, Proxy};
 use crate::readiness::Readiness;
+use crate::refresh::Refreshes;
 use crate::scrub::Scrubber;
 use crate::server::{Server, tls};
 use crate::telemetry::DroppedLines;
@@ -119,6 +120,7 @@ impl App {
             fetcher,
             secrets: Secrets::random()?,
             flights: Flights::new(&config.flight),
+            refreshes: Refreshes::new(&config.refresh),
             follower_wait: config.flight.wait,
             default_version: config.default_version,
             tasks: TaskTracker::new(),
@@ -271,6 +273,7 @@ async fn watch_clock(proxy: Proxy) {
         let step = fetcher.clock.stepped_back();
         if step > CLOCK_STEP {
             tracing::warn!(seconds = step.as_secs(), "the wall clock was set back: the cache is emptied");
+            fetcher.metrics.clock_steps.inc();
             fetcher.store.forget();
             fetcher.clock.trust_wall();
         }

@@ -65,6 +65,27 @@ fn a_bad_configuration_ends_with_64_and_says_why() {
 }
 
 #[test]
+fn f67_a_configuration_that_makes_no_sense_or_no_safety_does_not_start() {
+    for (key, value) in [
+        ("CACHE__TTL", "0s"),
+        ("CACHE__TTL", "-5m"),
+        ("CACHE__TTL", "10y"),
+        ("CACHE__TTL", ""),
+        ("CACHE__PROOF_TTL", "2h"),
+        ("GRAPH__BASE_URL", "http://graph.microsoft.com"),
+        ("GRAPH__BASE_URL", ""),
+        ("LISTEN__ADDRESS", ""),
+        ("SHARED__URL", "redis://valkey"),
+    ] {
+        let variable = format!("CONNECTOR_CACHE__{key}");
+        let output = run(&["serve"], &[(&variable, value)]);
+        assert_eq!((output.status.code(), out(&output)), (Some(64), ""), "{key}={value}");
+        let said = err(&output);
+        assert!(said.contains(&variable) && said.contains("refused"), "{key}={value}: {said}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_ends_with_64() {
     let output = run(&["serve", "--config", "/nonexistent.toml"], &[]);
     assert_eq!(output.status.code(), Some(64));

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use connector_cache::sandbox::{INVITATIONS, Options, PARTNERS, SIGN_UP, Sandbox, forgery};
 use http::StatusCode;
-use kit::client::{self, Response};
+use kit::client::{self, Client, Response};
 use kit::proxy::{Proxy, path};
 use kit::within;
 
@@ -102,6 +102,37 @@ async fn t06_a_path_that_two_servers_could_read_as_two_never_reaches_graph() {
         assert!((400..500).contains(&refused.status), "{flow:?}: {}", refused.status);
     }
     assert_eq!(graph.calls(), 0);
+    proxy.stop().await;
+}
+
+/// The defaults leave room for a whole node behind one address: a thousand tokens that nobody has seen before, two
+/// hundred callers at a time, more than there are places, beside somebody whose tokens are no good.
+#[tokio::test]
+async fn t09_a_thousand_honest_tokens_that_start_cold_behind_one_address_are_all_answered() {
+    let graph = graph();
+    let proxy = Proxy::before(&graph.url()).await;
+    let forged = forgery::forged(&graph.token().mint());
+    for number in 0..10 {
+        assert_eq!(ask(&proxy, SIGN_UP, &format!("{forged}{number}"), &[]).await.status, 401);
+    }
+    let callers = (0..200_u64).map(|caller| {
+        let mint = |number| graph.token().expires_in(Duration::from_secs(1_800 + number)).mint();
+        let tokens: Vec<_> = (0..5).map(|number| mint(5 * caller + number)).collect();
+        let data = proxy.data;
+        tokio::spawn(async move {
+            let mut connection = Client::connect(data).await;
+            for token in tokens {
+                let authorization = format!("Bearer {token}");
+                connection.ask(&path(SIGN_UP), &[("authorization", &authorization)]).await.unwrap();
+                assert_eq!(connection.response().await.unwrap().status, 200);
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+    assert_eq!(graph.calls(), 10 + 1_000);
+    assert_eq!(proxy.series(r#"connector_cache_proofs_total{result="granted"}"#).await, 1_000.0);
     proxy.stop().await;
 }
 

@@ -199,19 +199,20 @@ async fn no_span_names_a_token_a_flow_a_tenant_a_subject_or_a_credential() {
 }
 
 #[tokio::test]
-async fn a_collector_that_says_nothing_holds_up_nobody_and_what_is_too_much_is_counted() {
+async fn a_collector_that_says_nothing_holds_up_nobody() {
     let (origin, collector) = (Origin::start().await, Origin::start().await);
     origin.any(Reply::json("{}"));
     collector.any(Reply::silence());
     let proxy = Proxy::with(&origin.url(), sending_to(&Url::parse(&collector.url()).unwrap())).await;
     let bearer = format!("Bearer {}", token::mint("ada"));
     let mut caller = client::Client::connect(proxy.data).await;
-    // A batch is on its way and gets no answer; the queue takes 2,048 more.
-    for _ in 0..2800 {
+    caller.get(&path("B2X_1_x"), &[("authorization", &bearer)]).await;
+    // A batch is on its way, and gets no answer.
+    collector.wait_for_requests(1).await;
+    for _ in 0..100 {
         let answer = caller.get(&path("B2X_1_x"), &[("authorization", &bearer)]).await;
         assert_eq!(answer.status, 200);
     }
-    assert!(proxy.metrics.spans.get(SpanResult::Dropped) > 0);
     assert_eq!(proxy.metrics.spans.get(SpanResult::Sent), 0);
     proxy.stop().await;
 }

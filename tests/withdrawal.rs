@@ -125,6 +125,45 @@ async fn a_token_that_lost_its_last_proof_is_as_one_that_never_had_any() {
     proxy.stop().await;
 }
 
+/// Proofs may leave for want of room before their entry does, and a 401 then withdraws nothing more. What a thread
+/// remembers of its look-ups must have gone with the proofs.
+#[tokio::test]
+async fn after_a_401_nothing_comes_from_memory_though_the_proofs_had_left_before() {
+    let (origin, (one, _)) = (Origin::start().await, tokens());
+    origin.any(Reply::json("{}"));
+    let proxy = Proxy::with(&origin.url(), |config| config.store.max_bytes = 12 << 10).await;
+    let others = Sandbox::start(Options::default()).unwrap();
+    for _ in 0..3 {
+        proxy.get(&path("x"), &one).await;
+    }
+    for seconds in 0..40 {
+        let other = others.token().expires_in(Duration::from_secs(1_800 + seconds)).mint();
+        assert_eq!(proxy.get(&path("z"), &other).await.status, 200);
+        // What there is no room for leaves now.
+        proxy.scrape().await;
+    }
+    origin.any(Reply::status(401));
+    assert_eq!(proxy.get(&path("y"), &one).await.status, 401);
+    assert_eq!(proxy.get(&path("x"), &one).await.status, 401, "Graph's last word");
+    proxy.stop().await;
+}
+
+/// A token may hold so many proofs; the oldest goes. What is remembered of it must go with it.
+#[tokio::test]
+async fn after_a_403_nothing_comes_from_memory_though_the_proof_had_made_room_before() {
+    let (origin, (one, _)) = (Origin::start().await, tokens());
+    origin.any(Reply::json("{}"));
+    let proxy = Proxy::with(&origin.url(), |config| config.store.proofs_per_token = 1).await;
+    proxy.get(&path("x"), &one).await;
+    assert_eq!(cache_status(&proxy.get(&path("x"), &one).await), "connector-cache; hit; ttl=300");
+    assert_eq!(proxy.get(&path("y"), &one).await.status, 200);
+    origin.any(Reply::status(403));
+    let spelled_otherwise = path("x").replace("/beta/", "/beta//");
+    assert_eq!(proxy.get(&spelled_otherwise, &one).await.status, 403);
+    assert_eq!(proxy.get(&path("x"), &one).await.status, 403, "Graph's last word");
+    proxy.stop().await;
+}
+
 #[tokio::test]
 async fn who_asks_after_a_purge_waits_for_no_question_from_before() {
     let (origin, gate) = (Origin::start().await, Gate::new());

@@ -75,6 +75,10 @@ async fn converse(sent: &[u8], at_a_time: usize) -> (Vec<Asked>, Vec<u8>) {
 struct Stub;
 
 impl Handler for Stub {
+    fn at_once(&self, _: &Parts, _: &Ids) -> Option<Answer> {
+        None
+    }
+
     async fn handle(&self, request: &Parts, _: &Ids, _: IpAddr) -> Answer {
         assert!(request.method == Method::GET || request.method == Method::HEAD);
         assert!(!request.headers.contains_key(header::TRANSFER_ENCODING));

@@ -40,6 +40,76 @@ async fn t09_a_flood_of_forged_tokens_ends_at_its_addresss_budget() {
     assert!(forged(&budget, &clock, OTHER).await, "another address has its own");
 }
 
+/// A flood that takes every place it can get, fails, and comes back a little later, for a minute.
+#[tokio::test]
+async fn t09_a_flood_on_every_place_gets_no_more_than_one_in_turn() {
+    let (budget, clock) = budget(&Config::default());
+    let mut asked = 0;
+    for _ in 0..600 {
+        // Whoever is polled without end is held up by the runtime.
+        tokio::task::yield_now().await;
+        let passes: Vec<_> =
+            std::iter::from_fn(|| budget.enter(NODE).now_or_never().and_then(Result::ok)).collect();
+        asked += passes.len();
+        for pass in passes {
+            pass.failed(clock.now());
+        }
+        clock.advance(Duration::from_millis(100));
+    }
+    assert!((119..=120).contains(&asked), "60 at once and one a second: {asked}");
+}
+
+#[tokio::test]
+async fn t09_a_flood_from_many_addresses_is_one_flood_once_each_has_failed() {
+    let (budget, clock) = budget(&Config::default());
+    let hosts = (1..=50).map(|host| IpAddr::V4(Ipv4Addr::new(10, 0, 1, host))).collect::<Vec<_>>();
+    let mut asked = 0;
+    for _ in 0..600 {
+        // Whoever is polled without end is held up by the runtime.
+        tokio::task::yield_now().await;
+        let enter = |host: &IpAddr| budget.enter(*host).now_or_never().and_then(Result::ok);
+        let passes: Vec<_> = hosts.iter().filter_map(enter).collect();
+        asked += passes.len();
+        for pass in passes {
+            pass.failed(clock.now());
+        }
+        clock.advance(Duration::from_millis(100));
+    }
+    assert!(asked <= 300 + 300 + 50, "300 at once and five a second, and one of each before it: {asked}");
+    assert!(budget.enter(NODE).now_or_never().unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_place_that_is_given_back_goes_to_who_waits_longest_also_while_some_fail() {
+    let (budget, clock) = budget(&Config { failures_per_address: 3, ..Config::default() });
+    let (first, second, third) = (
+        budget.enter(NODE).await.unwrap(),
+        budget.enter(NODE).await.unwrap(),
+        budget.enter(NODE).await.unwrap(),
+    );
+    let mut queue: Vec<_> = (0..3).map(|_| Box::pin(budget.enter(NODE))).collect();
+    assert!(queue.iter_mut().all(|waits| waits.as_mut().now_or_never().is_none()));
+    first.failed(clock.now());
+    drop(first);
+    assert!(queue.iter_mut().all(|waits| waits.as_mut().now_or_never().is_none()), "two ask, and one failed");
+    drop((second, third));
+    let passes: Vec<_> = queue.iter_mut().map(|waits| waits.as_mut().now_or_never()).collect();
+    assert!(matches!(&passes[..], [Some(Ok(_)), Some(Ok(_)), None]), "two may fail still: {passes:?}");
+}
+
+#[test]
+fn t09_failures_at_one_moment_on_every_thread_all_count() {
+    const EACH: usize = 200_000;
+    let (failures, clock) = (Allowance::new(1, 4 * EACH), Clock::manual(SystemTime::now()));
+    let now = clock.now();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..EACH).for_each(|_| failures.count(now)));
+        }
+    });
+    assert!(failures.exhausted(now), "a flood that comes at once is as large as one that comes in turn");
+}
+
 #[tokio::test]
 async fn a_minute_later_an_address_may_try_again() {
     let (budget, clock) = budget(&Config::default());

@@ -8,6 +8,8 @@ use ring::digest;
 
 use super::freshness::{Lifetime, Proof};
 use super::status::Eviction;
+use super::validation::Validation;
+use super::vary::Chosen;
 use crate::clock::Now;
 use crate::headers;
 use crate::identity::Claims;
@@ -22,6 +24,8 @@ use crate::words::Word;
 pub struct Entry {
     /// The scrubbed body.
     pub body: ScrubbedBody,
+    /// Its length, as `Content-Length` says it.
+    pub length: HeaderValue,
     /// A weak validator of the scrubbed body under the scrubber's present rules.
     pub etag: HeaderValue,
     /// Graph's `Date`, or that of the answer's arrival.
@@ -34,6 +38,10 @@ pub struct Entry {
     pub asked: Now,
     /// How long it may be used.
     pub lifetime: Lifetime,
+    /// With what Graph can be asked whether it still holds.
+    validation: Option<Box<Validation>>,
+    /// What of its request chose it, where that can differ within a key.
+    chosen: Option<Box<Chosen>>,
     left_by: AtomicU8,
 }
 
@@ -48,7 +56,8 @@ impl Entry {
         asked: Now,
     ) -> Self {
         let date = from.get(header::DATE).filter(|date| is_http_date(date)).cloned();
-        Self {
+        let mut entry = Self {
+            length: HeaderValue::from(body.len()),
             etag: etag(body.as_bytes(), scrubber.policy()),
             date: date.unwrap_or_else(|| http_date(asked)),
             headers: headers::kept(from),
@@ -56,20 +65,63 @@ impl Entry {
             body,
             asked,
             lifetime,
+            validation: None,
+            chosen: None,
             left_by: AtomicU8::new(NOT_SAID),
-        }
+        };
+        let own = [&mut entry.length, &mut entry.etag, &mut entry.date].into_iter();
+        let passed_on = entry.headers.iter_mut().map(|(_, value)| value);
+        headers::pack(own.chain(passed_on).chain(&mut entry.origin_request_id));
+        entry
+    }
+
+    /// The same with what later requests are matched by, and with what Graph can be asked.
+    #[must_use]
+    pub fn with(mut self, validation: Option<Validation>, chosen: Option<Chosen>) -> Self {
+        (self.validation, self.chosen) = (validation.map(Box::new), chosen.map(Box::new));
+        self
+    }
+
+    /// With what Graph can be asked whether it still holds.
+    pub fn validation(&self) -> Option<&Validation> {
+        self.validation.as_deref()
+    }
+
+    /// What of its request chose it.
+    pub fn chosen(&self) -> Option<&Chosen> {
+        self.chosen.as_deref()
+    }
+
+    /// The date by which `If-Modified-Since` is judged: when it last changed, else when Graph gave it (RFC 9111,
+    /// section 4.3.2).
+    pub fn changed(&self) -> &HeaderValue {
+        let known = self.validation.as_ref().and_then(|known| known.validators.last_modified());
+        known.unwrap_or(&self.date)
     }
 
     /// Bytes that it takes in memory, about.
     pub fn weight(&self) -> usize {
         let headers: usize =
             self.headers.iter().map(|(_, value)| value.len() + size_of::<(HeaderName, HeaderValue)>()).sum();
-        size_of::<Self>() + self.body.len() + self.etag.len() + self.date.len() + headers
+        let validation = self.validation.as_deref().map_or(0, Validation::weight);
+        let chosen = self.chosen.as_deref().map_or(0, Chosen::weight);
+        let plain = size_of::<Self>() + self.body.len() + self.etag.len() + self.date.len() + headers;
+        plain + validation + chosen
     }
 
     /// Says why it is about to leave the store.
     pub(super) fn leaves_by(&self, cause: Eviction) {
         self.left_by.store(u8::try_from(cause.index()).unwrap_or(NOT_SAID), Relaxed);
+    }
+
+    /// Says that a newer one has taken its place in the store.
+    pub(super) fn mark_replaced(&self) {
+        self.left_by.store(REPLACED, Relaxed);
+    }
+
+    /// Whether the store has neither dropped nor replaced it, as far as that was said.
+    pub(super) fn is_kept(&self) -> bool {
+        self.left_by.load(Relaxed) == NOT_SAID
     }
 
     /// Why it left the store, if that was said.
@@ -132,4 +184,5 @@ fn http_date(now: Now) -> HeaderValue {
 }
 
 const NOT_SAID: u8 = u8::MAX;
+const REPLACED: u8 = u8::MAX - 1;
 const EPOCH: &str = "Thu, 01 Jan 1970 00:00:00 GMT";

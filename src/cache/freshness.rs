@@ -1,11 +1,12 @@
 //! May this answer be used for this caller now? Judgements of RFC 9111 and RFC 5861, pure, `now` passed in.
+//! `tests/oracle.rs` holds them beside those of another cache, and says where the two differ and why.
+
+mod lifetime;
 
 use std::time::Duration;
 
-use http::{HeaderMap, header};
-
 use super::control::Control;
-use super::status::{Forward, NotStored};
+use super::status::Forward;
 use crate::clock::Now;
 use crate::sabotage::sabotaged;
 use crate::words::words;
@@ -63,7 +64,7 @@ impl Default for Config {
 /// How long an answer may be used, as it was judged when it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    /// From the moment the question left.
+    /// From the moment the question left. Zero: only after Graph was asked whether it still holds.
     pub fresh_for: Duration,
     /// How old the answer already was, by its `Age`.
     pub initial_age: Duration,
@@ -96,41 +97,12 @@ pub struct Judgement {
 pub enum Verdict {
     /// Answer with it.
     Fresh,
+    /// Answer with it, though it is past its time: the caller takes it so (`max-stale`).
+    StaleAccepted,
     /// Answer with it, and ask Graph meanwhile (RFC 5861, section 3).
     StaleUsable,
     /// Ask Graph. The entry may serve if that fails: see [`usable_on_error`].
     Forward(Forward),
-}
-
-impl Lifetime {
-    /// That of an answer which may not be stored.
-    pub const NONE: Self =
-        Self { fresh_for: Duration::ZERO, initial_age: Duration::ZERO, must_revalidate: true };
-
-    /// Judges whether an answer may be stored, and for how long.
-    ///
-    /// In `"operator"` mode `cache.ttl` replaces `no-cache`, `max-age` and `private`: Graph says `no-cache` on
-    /// everything, and whoever installs this cache wants that answered for the time of the TTL.
-    pub fn of(headers: &HeaderMap, config: &Config) -> Result<Self, NotStored> {
-        let control = Control::of(headers);
-        if sabotaged!(NoStoreStored, false, control.no_store) {
-            return Err(NotStored::NoStore);
-        }
-        if !vary_is_keyed(headers) {
-            return Err(NotStored::Vary);
-        }
-        let fresh_for = match config.freshness {
-            Freshness::Operator => config.ttl,
-            Freshness::Origin => {
-                origin_lifetime(headers, control).ok_or(NotStored::NoLifetime)?.min(config.ttl)
-            }
-        };
-        let initial_age = age(headers);
-        if initial_age >= fresh_for {
-            return Err(NotStored::NoLifetime);
-        }
-        Ok(Self { fresh_for, initial_age, must_revalidate: control.must_revalidate })
-    }
 }
 
 /// Judges an entry and a proof for a caller whose token is usable for `token_left`.
@@ -148,11 +120,18 @@ pub fn judge(
     let age = lifetime.initial_age.saturating_add(now.since(asked));
     let proof_age = sabotaged!(ProofForever, Duration::ZERO, now.since(proof.granted));
     let fresh_for = sabotaged!(EntryForever, Duration::from_hours(9_000), lifetime.fresh_for);
-    let left = fresh_for.saturating_sub(age).min(config.proof_ttl.saturating_sub(proof_age)).min(token_left);
-    let overdue = age.saturating_sub(fresh_for).max(proof_age.saturating_sub(config.proof_ttl));
+    let proof_left = config.proof_ttl.saturating_sub(proof_age);
+    let left = fresh_for.saturating_sub(age).min(proof_left).min(token_left);
+    let past = age.saturating_sub(fresh_for);
+    let overdue = past.max(proof_age.saturating_sub(config.proof_ttl));
     let asks_graph = client.no_cache
         || client.max_age.is_some_and(|limit| age > Duration::from_secs(limit) || limit == 0)
         || client.min_fresh.is_some_and(|wanted| left < Duration::from_secs(wanted));
+    // A caller may take what is old (section 5.2.1.2); whether it may see it at all is not its to say.
+    let accepted = client.max_stale.is_some_and(|most| past <= Duration::from_secs(most))
+        && (sabotaged!(MaxStaleWidensProof, true, !proof_left.is_zero()));
+    // Who asks for an age and not for more wants nothing past its time (section 5.2.1.1).
+    let declined = client.max_age.is_some() && client.max_stale.is_none();
     let grace = sabotaged!(StalePastGrace, Duration::MAX, config.stale_while_revalidate);
     let verdict = if token_left.is_zero() {
         Verdict::Forward(Forward::Bypass)
@@ -160,7 +139,11 @@ pub fn judge(
         Verdict::Forward(Forward::Request)
     } else if !left.is_zero() {
         Verdict::Fresh
-    } else if overdue < grace && !lifetime.must_revalidate {
+    } else if lifetime.must_revalidate {
+        Verdict::Forward(Forward::Stale)
+    } else if accepted {
+        Verdict::StaleAccepted
+    } else if overdue < grace && !declined {
         Verdict::StaleUsable
     } else {
         Verdict::Forward(Forward::Stale)
@@ -180,47 +163,6 @@ pub fn usable_on_error(
     !token_left.is_zero()
         && (fresh || (judgement.overdue < config.stale_if_error && !lifetime.must_revalidate))
 }
-
-/// `Vary` may name what is part of the key, and what is the same in every request of ours.
-fn vary_is_keyed(headers: &HeaderMap) -> bool {
-    let mut names =
-        headers.get_all(header::VARY).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    names.all(|name| {
-        let name = name.trim_ascii();
-        name.is_empty() || KEYED.iter().any(|keyed| name.eq_ignore_ascii_case(keyed.as_bytes()))
-    })
-}
-
-/// Explicit freshness, as RFC 9111, section 4.2.1 ranks it for a cache of one caller's answers. Without a
-/// validator of Graph's, `no-cache` leaves nothing to reuse.
-fn origin_lifetime(headers: &HeaderMap, control: Control) -> Option<Duration> {
-    if control.no_cache {
-        return None;
-    }
-    if let Some(seconds) = control.max_age {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = |name| {
-        let mut lines = headers.get_all(name).iter();
-        let one = lines.next().filter(|_| lines.next().is_none())?;
-        httpdate::parse_http_date(one.to_str().ok()?).ok()
-    };
-    // An Expires that cannot be read means expired (section 5.3).
-    date(header::EXPIRES)?.duration_since(date(header::DATE)?).ok()
-}
-
-/// `Age`: the first line only; what is not a number is as old as can be (RFC 9111, section 5.1).
-fn age(headers: &HeaderMap) -> Duration {
-    let Some(line) = headers.get(header::AGE) else { return Duration::ZERO };
-    let text = line.to_str().unwrap_or_default().trim();
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds = if digits { text.parse::<u64>().unwrap_or(AGE_CLAMP) } else { AGE_CLAMP };
-    Duration::from_secs(seconds.min(AGE_CLAMP))
-}
-
-const AGE_CLAMP: u64 = 1 << 31;
-/// `Accept-Encoding` is the same in every request to Graph; the other two are in the key.
-const KEYED: [&str; 3] = ["accept-encoding", "authorization", "accept"];
 
 #[cfg(test)]
 mod tests;

@@ -45,7 +45,7 @@ words! {
         Opaque = "token-opaque",
         /// The claims are not the JSON object that they should be, or one is there twice.
         Unreadable = "claims-unreadable",
-        /// Tenant, subject or application is missing or empty.
+        /// Tenant or subject is missing or empty.
         Incomplete = "claims-incomplete",
         /// `exp` is missing, not a plain number, or more than 29 hours ahead.
         ExpUnusable = "exp-unusable",
@@ -59,6 +59,16 @@ words! {
 }
 
 words! {
+    /// Why an answer came from memory though Graph was asked for, or should have been.
+    pub enum Instead {
+        /// Graph failed, and what is past its time may stand in.
+        IfError = "stale-if-error",
+        /// The caller has asked for refreshes as often as `limits.refreshes_per_token` allows.
+        RefreshLimit = "refresh-limit",
+    }
+}
+
+words! {
     /// Why an answer was not stored.
     pub enum NotStored {
         /// Graph did not say 200.
@@ -67,9 +77,9 @@ words! {
         Bypass = "bypass",
         /// Graph, or the caller where it is obeyed, said `no-store`.
         NoStore = "no-store",
-        /// `Vary` names a field that is not part of the key.
+        /// `Vary` names what is different in every request, or `*`.
         Vary = "vary",
-        /// The origin's own rules leave it no lifetime (`cache.freshness = "origin"`).
+        /// It has no time left, and no validator to ask Graph with.
         NoLifetime = "no-lifetime",
         /// A purge or a withdrawn permission came between question and answer.
         Invalidated = "invalidated",
@@ -117,6 +127,8 @@ words! {
         StaleConnection = "stale-connection",
         /// Graph refused the stream before it looked at it (HTTP/2 `REFUSED_STREAM`, or a graceful GOAWAY).
         RefusedStream = "refused-stream",
+        /// Graph said 304 of something other than it was asked about: asked again, without a condition.
+        OtherAnswer = "other-answer",
     }
 }
 

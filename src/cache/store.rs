@@ -15,10 +15,15 @@ use moka::sync::Cache;
 
 use super::entry::{Entry, Grant};
 use super::freshness::Proof;
+use super::front::{self, Epoch, Epochs, Finding};
 use super::key::EntryKey;
 use super::status::{Eviction, NotStored};
 use super::ticket::{Ticket, Tickets};
-use crate::identity::{Claims, Fingerprint, Label, Principal};
+use super::variants::Variants;
+use super::vary::{Chooser, Presented};
+use crate::answer::TokenTag;
+use crate::clock::Now;
+use crate::identity::{Claims, End, Fingerprint, Label, Principal, Spelling};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
 use crate::sabotage::sabotaged;
@@ -47,13 +52,28 @@ pub struct Store {
     proofs_per_token: usize,
     /// Of the questions under way: what is purged or withdrawn meanwhile must not be stored after.
     tickets: Tickets,
+    chooser: Chooser,
+    epochs: Arc<Epochs>,
     metrics: Arc<Metrics>,
 }
 
-/// An entry with whose it is, for purges.
+/// What the store has for a request that it has answered before.
+#[derive(Debug)]
+pub struct Recalled {
+    /// The answer.
+    pub entry: Arc<Entry>,
+    /// The token's proof for it.
+    pub proof: Proof,
+    /// When the token ends.
+    pub end: End,
+    /// The token, as the log knows it.
+    pub tag: TokenTag,
+}
+
+/// The answers of one key with whose they are, for purges.
 #[derive(Debug)]
 struct Labelled {
-    entry: Arc<Entry>,
+    variants: Variants,
     tenant: Label,
     subject: Label,
 }
@@ -69,6 +89,16 @@ pub struct Selection {
     pub subject: Option<Label>,
 }
 
+impl Labelled {
+    fn leaves_by(&self, cause: Eviction) {
+        self.variants.each().for_each(|entry| entry.leaves_by(cause));
+    }
+
+    fn left_by(&self) -> Option<Eviction> {
+        self.variants.each().find_map(|entry| entry.left_by())
+    }
+}
+
 impl Store {
     /// An empty store. `keep` is the longest that anything in it can be of use.
     pub fn new(config: &Config, keep: Duration, metrics: &Arc<Metrics>) -> Self {
@@ -76,20 +106,24 @@ impl Store {
         let for_grants = config.max_bytes / 5;
         let for_entries = config.max_bytes - for_grants;
         metrics.capacity.set(i64::try_from(config.max_bytes).unwrap_or(i64::MAX));
-        let counts = Arc::clone(metrics);
+        let (counts, epochs) = (Arc::clone(metrics), Arc::<Epochs>::default());
+        let evictions = Arc::clone(&epochs);
         let entries = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_entries)
             .weigher(|key: &EntryKey, kept: &Arc<Labelled>| {
-                weight(key.resource.weight() + kept.entry.weight())
+                weight(key.resource.weight() + kept.variants.weight())
             })
             .time_to_live(keep)
             .support_invalidation_closures()
             .eviction_listener(move |_, kept: Arc<Labelled>, cause| {
                 let cause = match cause {
-                    RemovalCause::Size => Eviction::Space,
+                    RemovalCause::Size => {
+                        kept.leaves_by(Eviction::Space);
+                        Eviction::Space
+                    }
                     RemovalCause::Expired => Eviction::Time,
-                    RemovalCause::Explicit => kept.entry.left_by().unwrap_or(Eviction::Invalidate),
+                    RemovalCause::Explicit => kept.left_by().unwrap_or(Eviction::Invalidate),
                     RemovalCause::Replaced => return,
                 };
                 counts.evictions.inc(cause);
@@ -100,6 +134,13 @@ impl Store {
             .max_capacity(for_grants)
             .weigher(|_: &Fingerprint, grant: &Arc<Grant>| weight(grant.weight()))
             .time_to_live(keep)
+            // A token whose proofs have left for want of room is as one that never had any: Graph's 401 to it
+            // withdraws nothing. So nobody may remember them.
+            .eviction_listener(move |_, _, cause| {
+                if cause.was_evicted() {
+                    evictions.next();
+                }
+            })
             .build();
         Self {
             entries,
@@ -107,6 +148,8 @@ impl Store {
             max_entry: for_entries,
             proofs_per_token: config.proofs_per_token,
             tickets: Tickets::default(),
+            chooser: Chooser::default(),
+            epochs,
             metrics: Arc::clone(metrics),
         }
     }
@@ -116,9 +159,37 @@ impl Store {
         self.grants.get(fingerprint)
     }
 
-    /// The answer for a principal. Whoever calls this has looked at a proof first.
-    pub fn entry(&self, key: &EntryKey) -> Option<Arc<Entry>> {
-        self.entries.get(key).map(|kept| Arc::clone(&kept.entry))
+    /// The answer for a principal that fits this request. Whoever calls this has looked at a proof first.
+    pub fn entry(&self, key: &EntryKey, request: Presented<'_>) -> Option<Arc<Entry>> {
+        self.entries.get(key)?.variants.fitting(&self.chooser, request).map(Arc::clone)
+    }
+
+    /// What tells requests apart by the fields that chose an answer.
+    pub fn chooser(&self) -> &Chooser {
+        &self.chooser
+    }
+
+    /// What it has for a request of exactly this spelling, if this thread has looked that up a moment ago.
+    pub fn recall(&self, spelling: Spelling, now: Now) -> Option<Recalled> {
+        let Finding { entry, proof, end, tag } = front::recall(spelling, self.epochs.now(), now)?;
+        let entry = entry.upgrade().filter(|entry| entry.is_kept())?;
+        Some(Recalled { entry, proof, end, tag })
+    }
+
+    /// The present state. To be taken before the look-ups whose outcome is given to [`Store::remember`].
+    pub fn epoch(&self) -> Epoch {
+        self.epochs.now()
+    }
+
+    /// Remembers what was looked up for a request.
+    pub fn remember(&self, spelling: Spelling, epoch: Epoch, now: Now, found: &Recalled) {
+        let entry = Arc::downgrade(&found.entry);
+        front::remember(
+            spelling,
+            epoch,
+            now,
+            Finding { entry, proof: found.proof, end: found.end, tag: found.tag },
+        );
     }
 
     /// To be taken before Graph is asked.
@@ -126,13 +197,15 @@ impl Store {
         self.tickets.take(fingerprint, resource)
     }
 
-    /// Keeps an answer and the proof that it was given to this token.
+    /// Keeps an answer and the proof that it was given to this token. One that renews `old`, after a 304, is
+    /// kept only while that is there: what was purged or replaced meanwhile does not come back.
     pub fn admit(
         &self,
         fingerprint: Fingerprint,
         claims: &Claims,
         resource: &Arc<Resource>,
         entry: &Arc<Entry>,
+        old: Option<&Arc<Entry>>,
         ticket: &Ticket,
     ) -> Result<(), NotStored> {
         let key = EntryKey::new(claims.principal, resource);
@@ -143,14 +216,9 @@ impl Store {
         if is_void() {
             return Err(NotStored::Invalidated);
         }
-        let kept = Labelled { entry: Arc::clone(entry), tenant: claims.tenant, subject: claims.subject };
-        let is_newer =
-            |known: &Entry| sabotaged!(OlderReplacesNewer, false, known.asked.is_after(entry.asked));
-        // The newest stays: an older question may be answered later (RFC 9111, section 4).
-        self.entries.entry(key.clone()).and_compute_with(|known| match known {
-            Some(known) if is_newer(&known.value().entry) => Op::Nop,
-            _ => Op::Put(Arc::new(kept)),
-        });
+        if !self.put(key.clone(), claims, entry, old) {
+            return Err(NotStored::Invalidated);
+        }
         self.grants.entry(fingerprint).and_upsert_with(|known| {
             let known = known.map(moka::Entry::into_value);
             Arc::new(self.with_proof(known.as_deref(), claims, resource, Proof { granted: entry.asked }))
@@ -160,9 +228,32 @@ impl Store {
             entry.leaves_by(Eviction::Invalidate);
             self.entries.invalidate(&key);
             self.grants.invalidate(&fingerprint);
+            self.epochs.next();
             return Err(NotStored::Invalidated);
         }
         Ok(())
+    }
+
+    /// Puts an answer beside the others of its key; the newest stays. False: `old`, which it renews, is gone.
+    fn put(&self, key: EntryKey, claims: &Claims, entry: &Arc<Entry>, old: Option<&Arc<Entry>>) -> bool {
+        let mut there = true;
+        self.entries.entry(key).and_compute_with(|known| {
+            let known = known.as_ref().map(|known| &known.value().variants);
+            there = old.is_none_or(|old| known.is_some_and(|known| known.have(old)));
+            if !there {
+                return Op::Nop;
+            }
+            let variants = match known {
+                Some(known) => known.with(entry, old),
+                None => Some(Variants::of(Arc::clone(entry))),
+            };
+            if let (Some(known), Some(variants)) = (known, &variants) {
+                known.each().filter(|it| !variants.have(it)).for_each(|it| it.mark_replaced());
+            }
+            let label = |variants| Labelled { variants, tenant: claims.tenant, subject: claims.subject };
+            variants.map_or(Op::Nop, |variants| Op::Put(Arc::new(label(variants))))
+        });
+        there
     }
 
     fn with_proof(
@@ -190,6 +281,7 @@ impl Store {
         let Some(grant) = self.grants.get(fingerprint) else { return false };
         self.grants.invalidate(fingerprint);
         self.drop_entries(grant.claims.principal);
+        self.epochs.next();
         true
     }
 
@@ -207,6 +299,8 @@ impl Store {
         sabotaged!(UnheededInFlight, (), self.tickets.void(fingerprint, Some(resource)));
         let Some(grant) = self.grants.get(fingerprint) else { return false };
         if grant.proof(resource).is_none() {
+            // It may have had one that made room for others, and somebody may remember that.
+            self.epochs.next();
             return false;
         }
         self.grants.entry(*fingerprint).and_compute_with(|known| match known {
@@ -224,6 +318,7 @@ impl Store {
             }
         });
         self.entries.invalidate(&EntryKey::new(grant.claims.principal, resource));
+        self.epochs.next();
         true
     }
 
@@ -244,11 +339,12 @@ impl Store {
         let mut purged = 0;
         for (key, kept) in &self.entries {
             if flow(&key.resource) && whose(kept.tenant, kept.subject) {
-                kept.entry.leaves_by(Eviction::Purge);
+                kept.leaves_by(Eviction::Purge);
                 self.entries.invalidate(&*key);
                 purged += 1;
             }
         }
+        self.epochs.next();
         self.metrics.purged.inc_by(purged);
         purged
     }
@@ -280,6 +376,7 @@ impl Store {
     pub fn drop_claimed(&self, claims: Result<Claims, super::status::Bypass>) {
         if let Ok(claims) = claims {
             self.drop_entries(claims.principal);
+            self.epochs.next();
         }
     }
 }

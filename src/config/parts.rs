@@ -13,7 +13,7 @@ use super::reader::Reader;
 use super::rules::{Address, Count, FilePath, Filter, Names, OneOf, Size, Span, Text};
 use crate::cache::{flight, freshness, store};
 use crate::resource::ApiVersion;
-use crate::{admin, budget, origin, scrub, server, telemetry, trace};
+use crate::{admin, budget, origin, refresh, scrub, server, telemetry, trace};
 
 pub(super) fn server(r: &mut Reader) -> server::Config {
     let default = server::Config::default();
@@ -151,6 +151,11 @@ pub(super) fn budget(r: &mut Reader) -> budget::Config {
             default.failures_per_address,
         ),
     }
+}
+
+pub(super) fn refresh(r: &mut Reader) -> refresh::Config {
+    let default = refresh::Config::default();
+    refresh::Config { per_token: r.get("limits.refreshes_per_token", &Count(0..=60_000), default.per_token) }
 }
 
 pub(super) fn scrub(r: &mut Reader) -> scrub::Config {

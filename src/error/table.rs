@@ -73,6 +73,7 @@ fn rejected(reason: R) -> Row {
         }
         R::Connections => (503, "ServiceNotAvailable", "Too many connections are open."),
         R::Malformed | R::Handshake => (400, "BadRequest", "The request is not well formed."),
+        R::Flood => (429, "TooManyRequests", "The connection brings too much beside requests."),
         R::Slow => (408, "RequestTimeout", "The request took too long to come."),
         R::Overloaded => (503, "ServiceNotAvailable", "Too many requests are waiting for Microsoft Graph."),
         R::ThrottleGate => (

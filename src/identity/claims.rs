@@ -26,18 +26,26 @@ pub struct Claims {
     pub subject: Label,
     /// What Graph throttles: the application, in its tenant.
     pub application: Label,
-    /// When the token ends, seconds since the Unix epoch.
-    pub exp: u64,
+    /// When the token ends.
+    pub end: End,
 }
 
-impl Claims {
+/// When a token ends: its `exp`, seconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End(pub(super) u64);
+
+impl End {
+    /// An hour after `now`.
+    #[cfg(test)]
+    pub fn after(now: Now) -> Self {
+        Self(now.unix_seconds() + 3600)
+    }
+
     /// What is left of the token's usable life: it ends 30 seconds before `exp`.
-    pub fn left(&self, now: Now) -> Duration {
-        let end = self
-            .exp
-            .saturating_sub(sabotaged!(EndWithoutMargin, 0, EXP_MARGIN.as_secs()))
-            .saturating_mul(1000);
-        Duration::from_millis(end.saturating_sub(now.unix_millis()))
+    pub fn left(self, now: Now) -> Duration {
+        let end =
+            self.0.saturating_sub(sabotaged!(EndWithoutMargin, 0, EXP_MARGIN.as_secs())).saturating_mul(1000);
+        Duration::from_millis(end.saturating_sub(now.token_millis()))
     }
 }
 
@@ -86,12 +94,13 @@ pub(super) fn read(json: &[u8], key: &hmac::Key, now: Now) -> Result<Claims, Byp
         return Err(Bypass::Bound);
     }
     let Instant::Seconds(exp) = raw.exp else { return Err(Bypass::ExpUnusable) };
-    if exp > now.unix_seconds().saturating_add(EXP_HORIZON.as_secs()) {
+    let seconds = now.token_millis() / 1000;
+    if exp > seconds.saturating_add(EXP_HORIZON.as_secs()) {
         return Err(Bypass::ExpUnusable);
     }
     match raw.nbf {
         Instant::Absent => {}
-        Instant::Seconds(nbf) if nbf <= now.unix_seconds() => {}
+        Instant::Seconds(nbf) if nbf <= seconds => {}
         Instant::Seconds(_) | Instant::Odd => return Err(Bypass::NotYetValid),
     }
     // An empty claim is no name: all who lack one would share it.
@@ -104,9 +113,9 @@ pub(super) fn read(json: &[u8], key: &hmac::Key, now: Now) -> Result<Claims, Byp
         tenant: label(key, LabelKind::Tenant, &tenant),
         subject: label(key, LabelKind::Subject, &subject),
         application: label(key, LabelKind::Application, &application(&tenant, &raw)),
-        exp,
+        end: End(exp),
     };
-    if claims.left(now).is_zero() { Err(Bypass::Expiring) } else { Ok(claims) }
+    if claims.end.left(now).is_zero() { Err(Bypass::Expiring) } else { Ok(claims) }
 }
 
 /// Every part is tagged, counted and measured, so that no two sets of claims spell the same bytes.
@@ -115,7 +124,6 @@ fn principal(raw: &Raw<'_>, key: &hmac::Key) -> Principal {
         Some(oid) => ("oid", Some(oid)),
         None => ("sub", raw.sub.as_deref()),
     };
-    let app = raw.appid.as_deref().filter(|app| !app.is_empty()).or(raw.azp.as_deref());
     let scopes = raw.scp.as_deref().map(|scp| scp.split_ascii_whitespace().collect());
     let list = |claim: &'_ Option<Vec<Cow<'_, str>>>| -> Option<Vec<String>> {
         claim.as_ref().map(|items| items.iter().map(|item| item.clone().into_owned()).collect())
@@ -125,7 +133,7 @@ fn principal(raw: &Raw<'_>, key: &hmac::Key) -> Principal {
     let tenant = raw.tid.as_deref().map(|text| vec![text]);
     absorb(&mut context, "tid", sabotaged!(PrincipalWithoutTenant, None, tenant));
     absorb(&mut context, subject_kind, subject.map(|text| vec![text]));
-    absorb(&mut context, "app", app.map(|text| vec![text]));
+    absorb(&mut context, "app", app(raw).map(|text| vec![text]));
     absorb(&mut context, "idtyp", raw.idtyp.as_deref().map(|text| vec![text]));
     absorb(&mut context, "scp", scopes);
     absorb(&mut context, "roles", roles.as_ref().map(|items| items.iter().map(String::as_str).collect()));
@@ -148,8 +156,12 @@ fn absorb(context: &mut hmac::Context, name: &str, items: Option<Vec<&str>>) {
 
 /// Measured, so that no two pairs spell the same text.
 fn application(tenant: &str, raw: &Raw<'_>) -> String {
-    let app = raw.appid.as_deref().or(raw.azp.as_deref()).unwrap_or_default();
-    format!("{}:{tenant}{app}", tenant.len())
+    format!("{}:{tenant}{}", tenant.len(), app(raw).unwrap_or_default())
+}
+
+/// `appid` of version 1 tokens, which Graph's are, or `azp` of version 2.
+fn app<'a>(raw: &'a Raw<'_>) -> Option<&'a str> {
+    raw.appid.as_deref().filter(|app| !app.is_empty()).or(raw.azp.as_deref())
 }
 
 /// GUIDs are compared without regard to case, as people type them.

@@ -70,6 +70,8 @@ fn anything_else_is_refused_with_its_reason() {
         (&["Bearerabc"], Rejection::Scheme),
         (&["PoP abc"], Rejection::Scheme),
         (&["Bearer\tabc"], Rejection::TokenForm),
+        (&["Bearer-abc"], Rejection::TokenForm),
+        (&["Bearer.abc"], Rejection::TokenForm),
         (&["Bearer abc "], Rejection::TokenForm),
         (&["Bearer a b"], Rejection::TokenForm),
         (&["Bearer a=b"], Rejection::TokenForm),
@@ -137,7 +139,7 @@ fn f38_a_token_that_is_no_readable_jwt_may_not_use_the_cache() {
 #[test]
 fn f39_only_a_plain_number_within_29_hours_is_an_end() {
     let secrets = secrets();
-    let exp = |value: Value| claims_of(&altered("exp", value), &secrets).map(|claims| claims.exp);
+    let exp = |value: Value| claims_of(&altered("exp", value), &secrets).map(|claims| claims.end.0);
     assert_eq!(exp(json!(NOW + 3600)), Ok(NOW + 3600));
     assert_eq!(exp(json!(NOW + 29 * 3600)), Ok(NOW + 29 * 3600));
     for odd in [
@@ -165,7 +167,7 @@ fn a_token_is_usable_until_30_seconds_before_its_end() {
     let secrets = secrets();
     let exp = |seconds| claims_of(&altered("exp", json!(NOW + seconds)), &secrets);
     assert_eq!(exp(30), Err(Bypass::Expiring));
-    assert_eq!(exp(31).unwrap().left(now()), Duration::from_secs(1));
+    assert_eq!(exp(31).unwrap().end.left(now()), Duration::from_secs(1));
     assert_eq!(claims_of(&altered("exp", json!(0)), &secrets), Err(Bypass::Expiring));
 }
 
@@ -248,6 +250,22 @@ fn a_subject_by_sub_is_not_the_same_as_one_by_oid() {
     let (sub, oid) = (claims_of(&by("sub"), &secrets).unwrap(), claims_of(&by("oid"), &secrets).unwrap());
     assert!(sub.principal != oid.principal);
     assert!(sub.subject == oid.subject, "a purge by subject finds both");
+}
+
+#[test]
+fn what_graph_throttles_is_an_application_in_a_tenant() {
+    let secrets = secrets();
+    let of = |payload: String| claims_of(&payload, &secrets).unwrap().application;
+    let usual = of(ordinary().to_string());
+    assert!(of(altered("oid", json!("o2"))) == usual, "all its users together");
+    let through_azp = altered("appid", Value::Null).replace('{', r#"{"azp":"a","#);
+    assert!(of(through_azp) == usual, "whichever claim names it");
+    let empty = altered("appid", json!("")).replace('{', r#"{"azp":"a","#);
+    assert!(of(empty) == usual, "an empty claim is no name");
+    assert!(of(altered("appid", json!("a2"))) != usual);
+    assert!(of(altered("tid", json!("t2"))) != usual);
+    let moved = altered("tid", json!("ta")).replace(r#""appid":"a""#, r#""appid":"""#);
+    assert!(of(moved) != usual, "text moved from one to the other");
 }
 
 #[test]

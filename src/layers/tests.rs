@@ -1,6 +1,7 @@
 use super::*;
 use crate::cache::status::Outcome;
 use crate::clock::Clock;
+use crate::ids::{CLIENT_REQUEST_ID, REQUEST_ID};
 use crate::metrics::MethodLabel;
 use http::StatusCode;
 use http_body_util::BodyExt;
@@ -12,6 +13,11 @@ const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 struct Stub;
 
 impl Handler for Stub {
+    fn at_once(&self, request: &Parts, _: &Ids) -> Option<Answer> {
+        assert!(request.uri.path() != "/panic-at-once", "with a secret");
+        None
+    }
+
     async fn handle(&self, request: &Parts, _: &Ids, _: IpAddr) -> Answer {
         match request.uri.path() {
             "/panic" => panic!("with a secret"),

@@ -16,6 +16,7 @@ use hyper_util::client::legacy::connect::{CaptureConnection, Connected, Connecti
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 /// The bytes below HTTP, in clear.
 pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -38,13 +39,21 @@ struct Heard {
     speaks: AtomicBool,
 }
 
-/// Tells whether a request went out on a connection that had gone stale in the pool.
-pub(super) struct Reuse(CaptureConnection);
+/// Tells whether a request went out on a connection that had gone stale in the pool. Dropped without an answer
+/// when the answer was due, it takes the connection out of the pool: one that died without a word would keep
+/// every further question waiting as long, until HTTP/2's pings or TCP's give it up. Whether it came from the pool,
+/// and so died there, is told in `dead`.
+pub(super) struct Reuse<'a> {
+    connection: CaptureConnection,
+    deadline: Instant,
+    dead: &'a AtomicBool,
+    answered: bool,
+}
 
-impl Reuse {
-    /// To be called before the request is sent.
-    pub(super) fn watch<B>(request: &mut Request<B>) -> Self {
-        Self(capture_connection(request))
+impl<'a> Reuse<'a> {
+    /// To be called before the request is sent, which is to be answered by the deadline.
+    pub(super) fn watch<B>(request: &mut Request<B>, deadline: Instant, dead: &'a AtomicBool) -> Self {
+        Self { connection: capture_connection(request), deadline, dead, answered: false }
     }
 
     /// To be called after the request failed: the connection had answered before, and was silent this time.
@@ -53,7 +62,8 @@ impl Reuse {
     }
 
     /// To be called when the request was answered: the next on this connection finds it used.
-    pub(super) fn answered(&self) {
+    pub(super) fn answered(&mut self) {
+        self.answered = true;
         if let Some(past) = self.past() {
             past.0.answered.store(true, Relaxed);
         }
@@ -62,16 +72,25 @@ impl Reuse {
     /// Takes the connection out of the pool once it is idle: Graph asks that whoever comes back after a 503
     /// comes on a new one.
     pub(super) fn discard(&self) {
-        if let Some(connected) = self.0.connection_metadata().as_ref() {
+        if let Some(connected) = self.connection.connection_metadata().as_ref() {
             connected.poison();
         }
     }
 
     fn past(&self) -> Option<Past> {
-        let metadata = self.0.connection_metadata();
+        let metadata = self.connection.connection_metadata();
         let mut extensions = Extensions::new();
         metadata.as_ref()?.get_extras(&mut extensions);
         extensions.remove()
+    }
+}
+
+impl Drop for Reuse<'_> {
+    fn drop(&mut self) {
+        if !self.answered && Instant::now() >= self.deadline {
+            self.discard();
+            self.dead.store(self.was_stale(), Relaxed);
+        }
     }
 }
 

@@ -53,10 +53,22 @@ words! {
         NoStoreStored = "no-store-stored",
         /// An older answer that comes late replaces a newer one.
         OlderReplacesNewer = "older-replaces-newer",
+        /// A 304 counts for the stored answer whatever it names.
+        AnyNotModified = "any-304",
+        /// A token asks Graph about what another of its principal was given.
+        ValidatorOfAnother = "validator-of-another",
+        /// `no-cache` is not heeded where Graph's word decides.
+        NoCacheReused = "no-cache-reused",
+        /// A caller's `max-stale` counts for the proof as well.
+        MaxStaleWidensProof = "max-stale-widens-proof",
         /// A body is kept and given as it came.
         Unscrubbed = "unscrubbed",
         /// A part of the key is not forwarded.
         SelectNotForwarded = "select-not-forwarded",
+        /// A request is known by its token alone.
+        SpellingOfTokenAlone = "spelling-of-token-alone",
+        /// A thread does not hear of purges and withdrawals.
+        FrontMissesWithdrawals = "front-misses-withdrawals",
         /// Nothing is ever given from memory.
         NeverHits = "never-hits",
     }

@@ -131,14 +131,26 @@ impl End {
         match (self, fault) {
             (_, Some(Fault::TargetTooLong)) => Some(Rejection::TargetTooLong),
             (_, Some(Fault::BareLineFeed)) => Some(Rejection::Malformed),
+            (_, Some(Fault::Flood)) => Some(Rejection::Flood),
             (Self::Failed(error), None) => match error.downcast_ref::<hyper::Error>() {
                 Some(error) if error.is_parse_too_large() => Some(Rejection::HeadersTooLarge),
                 Some(error) if error.is_parse() => Some(Rejection::Malformed),
-                _ => None,
+                Some(error) => of_http2(error),
+                None => None,
             },
             (Self::Slow(Phase::Idle(_)) | Self::Closed, None) => None,
             (Self::Slow(_), None) => Some(Rejection::Slow),
         }
+    }
+}
+
+/// Why we ended an HTTP/2 connection, if it was us and for a reason.
+fn of_http2(error: &hyper::Error) -> Option<Rejection> {
+    let error = std::error::Error::source(error)?.downcast_ref::<h2::Error>()?;
+    match error.reason()? {
+        _ if error.is_remote() => None,
+        h2::Reason::ENHANCE_YOUR_CALM => Some(Rejection::Flood),
+        _ => Some(Rejection::Malformed),
     }
 }
 

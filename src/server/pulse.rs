@@ -128,7 +128,8 @@ impl Pulse {
 
     /// What was wrong with the bytes, if anything.
     pub(super) fn fault(&self) -> Option<Fault> {
-        [Fault::TargetTooLong, Fault::BareLineFeed].into_iter().find(|f| *f as u8 == self.fault.load(Relaxed))
+        let fault = self.fault.load(Relaxed);
+        [Fault::TargetTooLong, Fault::BareLineFeed, Fault::Flood].into_iter().find(|f| *f as u8 == fault)
     }
 
     fn protocol(&self) -> Protocol {

@@ -24,6 +24,9 @@ pub(super) enum Fault {
     TargetTooLong = 1,
     /// RFC 9112, section 2.2: a recipient "MAY recognize a single LF as a line terminator". We do not.
     BareLineFeed = 2,
+    /// Frames of HTTP/2 without end that no request comes of: SETTINGS, PING, empty DATA and the like each cost us
+    /// something, and the library below answers them for ever (RFC 9113, section 10.5).
+    Flood = 3,
 }
 
 impl Fault {
@@ -36,6 +39,8 @@ impl Fault {
             Self::BareLineFeed => {
                 b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             }
+            // A frame of ours might fall into the middle of one that is being written.
+            Self::Flood => b"",
         }
     }
 }
@@ -49,6 +54,8 @@ pub(super) struct Wire {
     /// Bytes of the request line so far; `None` once it has ended.
     line: Option<usize>,
     line_max: usize,
+    /// Bytes of HTTP/2 since the last request.
+    unasked: usize,
     /// The end of what came before: enough to see a line or a head end across two reads.
     tail: [u8; 3],
 }
@@ -56,7 +63,7 @@ pub(super) struct Wire {
 impl Wire {
     /// A new connection, on which no request line may fill `line_max` bytes.
     pub(super) fn new(line_max: usize) -> Self {
-        Self { protocol: Protocol::Unknown, preface: 0, line: Some(0), line_max, tail: [0; 3] }
+        Self { protocol: Protocol::Unknown, preface: 0, line: Some(0), line_max, unasked: 0, tail: [0; 3] }
     }
 
     /// What the connection speaks, as far as is known.
@@ -67,6 +74,7 @@ impl Wire {
     /// What came before has become a request; the next bytes begin another.
     pub(super) fn next_request(&mut self) {
         self.line = Some(0);
+        self.unasked = 0;
     }
 
     /// Looks at bytes that just came. `in_head`: no request is being answered.
@@ -74,8 +82,10 @@ impl Wire {
         if self.protocol == Protocol::Unknown {
             self.detect(bytes);
         }
-        if self.protocol != Protocol::Http1 {
-            return Ok(());
+        match self.protocol {
+            Protocol::Unknown => return Ok(()),
+            Protocol::Http2 => return self.count(bytes),
+            Protocol::Http1 => {}
         }
         let result = if in_head { self.judge(bytes) } else { Ok(()) };
         for &byte in bytes.iter().skip(bytes.len().saturating_sub(3)) {
@@ -94,6 +104,11 @@ impl Wire {
         } else {
             self.preface += n;
         }
+    }
+
+    fn count(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.unasked = self.unasked.saturating_add(bytes.len());
+        if self.unasked > UNASKED { Err(Fault::Flood) } else { Ok(()) }
     }
 
     fn judge(&mut self, bytes: &[u8]) -> Result<(), Fault> {
@@ -124,6 +139,8 @@ impl Wire {
     }
 }
 
+/// Without a request. Whoever takes a hundred answers of a megabyte at once sends a tenth of it in window updates.
+const UNASKED: usize = 1 << 20;
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[cfg(test)]
@@ -191,6 +208,18 @@ mod tests {
         let mut wire = Wire::new(100);
         wire.see(&text[..text.len() - 3], true).unwrap();
         assert_eq!(wire.see(b"a\nb", false), Ok(()), "a request is being answered");
+    }
+
+    #[test]
+    fn frames_without_end_are_a_fault_unless_requests_come_of_them() {
+        let mut wire = Wire::new(100);
+        wire.see(PREFACE, true).unwrap();
+        for _ in 0..4 {
+            assert_eq!(wire.see(&vec![0; UNASKED / 2], true), Ok(()));
+            wire.next_request();
+        }
+        assert_eq!(wire.see(&vec![0; UNASKED], true), Ok(()));
+        assert_eq!(wire.see(&[0], true), Err(Fault::Flood));
     }
 
     #[test]

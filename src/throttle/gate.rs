@@ -19,7 +19,7 @@ enum Phase {
     Closed { since: Now, wait: Duration },
     /// One request is on its way to see.
     Probing,
-    /// So many may be on their way at once; as many good answers double it.
+    /// So many may be on their way at once; as many good answers widen it.
     Ramp { limit: u32, under_way: u32, good: u32 },
 }
 
@@ -52,12 +52,12 @@ impl Gate {
         self.failures_in_a_row = 0;
         match &mut self.phase {
             Phase::Open | Phase::Closed { .. } => {}
-            Phase::Probing => self.phase = Phase::Ramp { limit: 2, under_way: 0, good: 0 },
+            Phase::Probing => self.phase = Phase::Ramp { limit: FIRST, under_way: 0, good: 0 },
             Phase::Ramp { limit, under_way, good } => {
                 *under_way = under_way.saturating_sub(1);
                 *good += 1;
                 if *good >= *limit {
-                    (*limit, *good) = (*limit * 2, 0);
+                    (*limit, *good) = (*limit * WIDER, 0);
                 }
                 if *limit > WIDE_OPEN {
                     self.phase = Phase::Open;
@@ -115,5 +115,9 @@ impl Gate {
 const A_MOMENT: Duration = Duration::from_secs(1);
 /// In a row, before a gate closes.
 const FAILURES: u32 = 5;
+/// Once a probe was answered. Callers that are sent away come back a second later, all at once: one, eight,
+/// thirty-two and then everybody are let in within four seconds, however many they are.
+const FIRST: u32 = 8;
+const WIDER: u32 = 4;
 /// As many at once are no ramp any more.
 const WIDE_OPEN: u32 = 64;

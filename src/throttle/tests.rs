@@ -62,14 +62,14 @@ fn when_the_wait_is_over_one_request_goes_ahead_and_then_a_growing_number() {
     let probe = world.proven("a").unwrap();
     assert_eq!(world.proven("a").err(), Some(Closed::Throttled(seconds(1))), "the probe is under way");
     probe.settle(Outcome::Answered);
-    let two = [world.proven("a").unwrap(), world.proven("a").unwrap()];
-    assert!(world.proven("a").is_err(), "two at once");
-    for passage in two {
+    let eight: Vec<_> = (0..8).map(|_| world.proven("a").unwrap()).collect();
+    assert!(world.proven("a").is_err(), "eight at once");
+    for passage in eight {
         passage.settle(Outcome::Answered);
     }
-    let four: Vec<_> = (0..4).map(|_| world.proven("a").unwrap()).collect();
-    assert!(world.proven("a").is_err(), "four at once");
-    drop(four);
+    let more: Vec<_> = (0..32).map(|_| world.proven("a").unwrap()).collect();
+    assert!(world.proven("a").is_err(), "thirty-two at once");
+    drop(more);
     for _ in 0..200 {
         world.proven("a").unwrap().settle(Outcome::Answered);
     }

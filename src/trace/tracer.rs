@@ -213,3 +213,42 @@ const HUNG_UP: u16 = 499;
 const CANCELLED: &str = "cancelled";
 /// Spans that may wait. One takes some hundred bytes.
 const QUEUE: usize = 2048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn tracer(one_in: u64) -> (Tracer, Spans, Arc<Metrics>) {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let url = Url::parse("http://collector:4318").unwrap();
+        let config = Config { endpoint: Some(url.clone()), one_in };
+        let (tracer, spans) = Tracer::new(&config, false, &url, &metrics);
+        (tracer, spans.unwrap(), metrics)
+    }
+
+    fn serve(tracer: &Tracer) -> bool {
+        let request = Request::new(()).into_parts().0;
+        let mut ids = Ids::of(&request.headers);
+        tracer.served(&mut ids).end(&request, StatusCode::OK, Outcome::Hit, None);
+        ids.trace.is_some()
+    }
+
+    #[test]
+    fn what_the_queue_has_no_room_for_is_dropped_and_counted() {
+        let (tracer, spans, metrics) = tracer(1);
+        for _ in 0..QUEUE + 100 {
+            assert!(serve(&tracer));
+        }
+        assert_eq!((spans.len(), metrics.spans.get(SpanResult::Dropped)), (QUEUE, 100));
+    }
+
+    #[test]
+    fn one_in_so_many_requests_begins_a_trace() {
+        for (one_in, least, most) in [(0, 0, 0), (1, 1000, 1000), (4, 150, 350)] {
+            let (tracer, _spans, _) = tracer(one_in);
+            let begun = (0..1000).filter(|_| serve(&tracer)).count();
+            assert!((least..=most).contains(&begun), "{begun} of 1000, one in {one_in}");
+        }
+    }
+}

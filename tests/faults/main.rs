@@ -10,10 +10,15 @@
 mod kit;
 
 mod bodies;
+mod checklist;
+mod clock;
 mod crowd;
 mod documents;
 mod framing;
 mod http2;
+mod network;
+mod outage;
+mod requests;
 mod retries;
 mod sample;
 mod stage;

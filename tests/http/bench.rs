@@ -57,6 +57,17 @@ impl Bench {
         client::get(self.proxy.data, &path(FLOW), &headers).await
     }
 
+    /// A GET with these fields alone.
+    pub(crate) async fn get_with(&self, headers: &[(&str, &str)]) -> Response {
+        client::get(self.proxy.data, &path(FLOW), headers).await
+    }
+
+    /// An operator drops everything.
+    pub(crate) async fn purge(&self) {
+        let request = format!("DELETE /cache HTTP/1.1\r\nhost: {}\r\n\r\n", self.proxy.admin);
+        assert_eq!(client::exchange(self.proxy.admin, request).await.unwrap().status, 200);
+    }
+
     /// What the cache says of a GET of Ada's.
     pub(crate) async fn says(&self, headers: &[(&str, &str)]) -> String {
         said(&self.get(headers).await)
@@ -110,6 +121,14 @@ pub(crate) fn token(user: &str) -> String {
     let exp = (now.as_secs() / 3600 + 2) * 3600;
     let claims = json!({ "tid": "t", "oid": user, "appid": "a", "scp": "s", "exp": exp }).to_string();
     format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
+}
+
+/// Another token of the same user, of six hours.
+pub(crate) fn bearer_of(user: &str, id: &str) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let exp = (now.as_secs() / 3600 + 7) * 3600;
+    let claims = json!({ "tid": "t", "oid": user, "appid": "a", "scp": "s", "uti": id, "exp": exp });
+    format!("Bearer e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()))
 }
 
 pub(crate) fn bearer(user: &str) -> String {

@@ -13,9 +13,12 @@ mod h2_origin;
 #[path = "../kit/mod.rs"]
 mod kit;
 mod messages;
+mod refresh;
 mod reuse;
+mod revalidation;
 mod stale;
 mod storing;
 mod telling;
 mod transformation;
 mod validation;
+mod variants;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use connector_cache::cache::freshness::ClientDirectives;
+
 use crate::bench::{Bench, STORED, bearer, name, named, ok, said};
 use crate::kit::client::Client;
 use crate::kit::gate::Gate;
@@ -65,6 +67,31 @@ async fn l30_no_cache_and_max_age_0_go_to_the_origin_where_they_are_obeyed() {
 }
 
 #[tokio::test]
+async fn l30_max_stale_takes_what_is_old_without_asking() {
+    let bench = Bench::with(|config| {
+        config.freshness.client_directives = ClientDirectives::Honor;
+        config.freshness.proof_ttl = Duration::from_secs(3600);
+        config.freshness.stale_while_revalidate = Duration::ZERO;
+    })
+    .await;
+    bench.get(&[]).await;
+    bench.proxy.clock.advance(Duration::from_secs(400));
+    for wish in ["max-stale", "max-stale=100", "max-stale=100, max-age=400", "only-if-cached, max-stale"] {
+        assert_eq!(bench.says(&[("cache-control", wish)]).await, "hit; ttl=-100", "{wish}");
+    }
+    assert_eq!(bench.origin.requests(), 1);
+    bench.proxy.clock.advance(Duration::from_secs(3200));
+    assert_eq!(
+        bench.says(&[("cache-control", "max-stale")]).await,
+        "fwd=stale; fwd-status=200; stored",
+        "the proof has ended"
+    );
+    bench.proxy.clock.advance(Duration::from_secs(310));
+    assert_eq!(bench.says(&[("cache-control", "max-stale=9")]).await, "fwd=stale; fwd-status=200; stored");
+    bench.stop().await;
+}
+
+#[tokio::test]
 async fn l30_directives_are_ignored_where_they_are_not_obeyed() {
     let bench = Bench::start().await;
     bench.get(&[]).await;
@@ -116,6 +143,17 @@ async fn l34_the_newest_answer_is_used() {
     bench.get(&[("cache-control", "no-cache")]).await;
     let hit = bench.get(&[]).await;
     assert_eq!((&*said(&hit), &*name(&hit)), ("hit; ttl=300", "new"));
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn l34_who_was_answered_a_moment_ago_gets_the_newest_answer_too() {
+    let bench = Bench::of_the_client().await;
+    bench.answers([named("old"), named("new")]);
+    bench.get(&[]).await;
+    assert_eq!(name(&bench.get(&[]).await), "old", "and where it was found is remembered");
+    bench.get(&[("cache-control", "no-cache")]).await;
+    assert_eq!(name(&bench.get(&[]).await), "new");
     bench.stop().await;
 }
 

@@ -52,6 +52,12 @@ impl Client {
         Self { wire: Wire::new(plain(address).await), host: address.to_string() }
     }
 
+    /// A client over a connection that was made to `address` in a way of its own.
+    pub fn over(stream: TcpStream, address: SocketAddr) -> Self {
+        stream.set_nodelay(true).unwrap();
+        Self { wire: Wire::new(Stream::Plain(stream)), host: address.to_string() }
+    }
+
     /// Connects with TLS to the server of this name or address.
     pub async fn connect_tls(address: SocketAddr, config: Arc<ClientConfig>, name: &str) -> io::Result<Self> {
         let wire = Wire::new(tls(address, config, name).await?);

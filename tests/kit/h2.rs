@@ -72,6 +72,11 @@ impl H2Origin {
         Self { address, counts, accepting }
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The base URL, by the name `localhost`.
     pub fn url(&self) -> String {
         format!("https://localhost:{}", self.address.port())

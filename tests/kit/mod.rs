@@ -14,6 +14,7 @@ pub mod client;
 pub mod collector;
 pub mod gate;
 pub mod h2;
+pub mod link;
 pub mod origin;
 pub mod proxy;
 pub mod reply;

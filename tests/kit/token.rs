@@ -1,7 +1,7 @@
 //! Tokens for an origin that does not look at them: well formed, and signed by nobody.
 
 use std::sync::LazyLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,13 +9,18 @@ use serde_json::json;
 
 /// A token that may use the cache, of this subject, for an hour. Two of the same subject are equal.
 pub fn mint(subject: &str) -> String {
+    mint_for(subject, Duration::from_hours(1))
+}
+
+/// The same, for so long.
+pub fn mint_for(subject: &str, life: Duration) -> String {
     let header = json!({"typ": "JWT", "alg": "RS256"});
     let claims = json!({
         "tid": "f8cdef31-a31e-4b4a-93e4-5f571e91255a",
         "oid": subject,
         "appid": "00000000-0000-0000-0000-000000000001",
         "scp": "IdentityUserFlow.ReadWrite.All",
-        "exp": *START + 3600,
+        "exp": *START + life.as_secs(),
     });
     let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
     format!("{}.{}.{}", encode(header.to_string()), encode(claims.to_string()), encode("no one's".to_owned()))

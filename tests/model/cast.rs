@@ -17,6 +17,7 @@ pub struct Token {
     pub principal: usize,
     pub tenant: &'static str,
     pub subject: &'static str,
+    pub app: &'static str,
     /// From then on it may not use the cache, Unix milliseconds. `None`: it never may.
     pub usable_until: Option<u64>,
     /// From then on Graph says 401, Unix milliseconds.
@@ -125,6 +126,7 @@ impl Cast {
             principal,
             tenant: original.tenant,
             subject: original.subject,
+            app: original.app,
             usable_until: original.usable_until,
             ends: original.ends,
             verdict: 401,
@@ -179,7 +181,9 @@ impl Cast {
         ends: u64,
     ) -> usize {
         let (tenant, subject) = (claims.tenant, claims.subject());
-        self.tokens.push(Token { name, text, principal, tenant, subject, usable_until, ends, verdict: 200 });
+        let app = claims.app;
+        let verdict = 200;
+        self.tokens.push(Token { name, text, principal, tenant, subject, app, usable_until, ends, verdict });
         self.tokens.len() - 1
     }
 

@@ -3,29 +3,30 @@
 //! One thread, one thing at a time, each waited for until nothing moves: a request has then been answered, is
 //! held by Graph, or waits for a question that Graph holds. So a story plays the same way each time.
 
-use std::collections::{BTreeMap, HashMap};
+mod release;
+
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
 
 use connector_cache::answer::{Answer, Handler};
-use connector_cache::cache::store::Selection;
 use connector_cache::clock::Clock;
-use connector_cache::identity::LabelKind;
 use connector_cache::ids::Ids;
 use connector_cache::proxy::Proxy;
 use connector_cache::run::App;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, yield_now};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::cast::{START, Token};
 use super::graph::{Event, Graph, Question};
-use super::history::{History, Moment, Purge, Word};
+use super::history::{History, Moment, Purge};
 use super::judge::{Asking, Told};
+use super::minds::Minds;
 use super::mirror::{Expected, Mirror};
-use super::op::{Condition, LATEST, Op, Story};
+use super::op::{Condition, LATEST, Op, Story, Wish};
 use super::resource::{self, Resource};
 use super::setup;
 use super::tally::Tally;
@@ -35,7 +36,7 @@ use super::word::Verdict;
 pub type Mismatch = String;
 
 /// Where every request comes from.
-const CALLER: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+pub const CALLER: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// A story under way.
 pub struct Driver<'a> {
@@ -51,7 +52,7 @@ pub struct Driver<'a> {
     proxy: Proxy,
     clock: Clock,
     graph: Graph,
-    minds: HashMap<(Option<usize>, Option<Resource>), Verdict>,
+    minds: Minds,
     step: u64,
     next: u128,
     waiting: BTreeMap<u128, JoinHandle<()>>,
@@ -99,7 +100,7 @@ impl<'a> Driver<'a> {
             proxy: app.proxy().clone(),
             clock,
             graph,
-            minds: HashMap::new(),
+            minds: Minds::default(),
             step: 0,
             next: 1,
             waiting: BTreeMap::new(),
@@ -115,8 +116,8 @@ impl<'a> Driver<'a> {
     async fn act(&mut self, op: &Op) -> Result<(), Mismatch> {
         self.step += 1;
         match op {
-            Op::Ask { who, what, spelling, condition, hold } => {
-                self.ask(*who, what, *spelling, *condition, *hold).await?;
+            Op::Ask { who, what, spelling, condition, wish, hold } => {
+                self.ask((*who, what), *spelling, (*condition, *wish), *hold).await?;
             }
             Op::Release { pick, as_asked } => {
                 if let Some(id) = nth(self.held.keys(), *pick) {
@@ -136,9 +137,9 @@ impl<'a> Driver<'a> {
             }
             Op::TokenEdge { who, off } => self.jump(self.cast[*who].usable_until, *off),
             Op::Mind { who, what, verdict } => {
-                self.minds.insert((*who, what.clone()), *verdict);
+                self.minds.change(*who, what.clone(), *verdict);
             }
-            Op::Heal => self.minds.clear(),
+            Op::Heal => self.minds.heal(),
             Op::Purge { flow, tenant, subject } => {
                 let flow = flow.map(resource::flow);
                 self.purge(Purge { step: self.step, flow, tenant: *tenant, subject: *subject });
@@ -150,23 +151,29 @@ impl<'a> Driver<'a> {
     /// A request, up to the point where it is answered or waits.
     async fn ask(
         &mut self,
-        who: usize,
-        what: &Resource,
+        (who, what): (usize, &Resource),
         spelling: u16,
-        condition: Condition,
+        (condition, wish): (Condition, Wish),
         hold: bool,
     ) -> Result<(), Mismatch> {
         let (id, now) = (self.next, self.now());
         self.next += 1;
         self.tally.requests += 1;
-        let expected =
-            self.mirror.expect(&self.history, &self.story.times, (who, &self.cast[who]), what, now);
-        let asking = Asking { who, what: what.clone(), began: now, expected, condition };
-        let parts = setup::request(&asking, &self.cast[who].text, &self.tags, spelling);
+        let (caller, times) = ((who, &self.cast[who]), &self.story.times);
+        let expected = self.mirror.expect(&self.history, times, caller, what, wish, now);
+        let about = self.mirror.about(&self.history, caller, what, now);
+        let asking = Asking { who, what: what.clone(), began: now, expected, condition, wish, about };
+        let parts = setup::request(&asking, &caller.1.text, &self.tags, (spelling, times.by_caller));
         let flights = self.flights();
         let proxy = self.proxy.clone();
         let ids = Ids { request: Uuid::from_u128(id), client: Uuid::from_u128(id), trace: None };
-        let mut answer = Box::pin(async move { proxy.handle(&parts, &ids, CALLER).await });
+        // As the layers do it.
+        let mut answer = Box::pin(async move {
+            match proxy.at_once(&parts, &ids) {
+                Some(answer) => answer,
+                None => proxy.handle(&parts, &ids, CALLER).await,
+            }
+        });
         let first = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
         let leads = self.flights() > flights;
         if let Poll::Ready(answer) = first {
@@ -175,7 +182,7 @@ impl<'a> Driver<'a> {
             }
             return self.judge_at_once(&asking, &Told::of(answer), leads);
         }
-        if matches!(expected, Expected::Hit(_) | Expected::Stale(_)) {
+        if matches!(expected, Expected::Hit(_) | Expected::Stale(_) | Expected::Accepted(_)) {
             return Err(format!(
                 "(f) {} should have been answered from memory: {expected:?}",
                 self.name(who)
@@ -215,7 +222,9 @@ impl<'a> Driver<'a> {
                 && !self.history.is_any_purge_since(held.asked.step)
                 && !self.history.is_withdrawn_between(who, what, held.asked.step, self.step)
         });
-        joined.filter(|(_, held)| held.waiters.len() <= self.story.followers).map(|(id, _)| *id)
+        // Who has no patience goes alone, as does who is one too many.
+        let followers = (!self.story.impatient).then_some(self.story.followers);
+        joined.filter(|(_, held)| followers.is_some_and(|most| held.waiters.len() <= most)).map(|(id, _)| *id)
     }
 
     /// Waits for a request's own question at Graph's door.
@@ -245,65 +254,6 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Rule (g): exactly the canonical request, with this caller's token, and nothing else of the caller's.
-    fn check_question(&self, id: u128, asking: &Asking, question: &Question) -> Result<(), Mismatch> {
-        let token = format!("Bearer {}", self.cast[asking.who].text);
-        let wanted = [
-            ("client-request-id", Uuid::from_u128(id).to_string()),
-            ("authorization", token),
-            ("accept", asking.what.accept().to_owned()),
-        ];
-        for (name, value) in wanted {
-            if question.field(name) != value {
-                return Err(format!("(g) Graph was asked with {name}: {}", question.field(name)));
-            }
-        }
-        if question.target != asking.what.target() {
-            return Err(format!("(g) Graph was asked for {}", question.target));
-        }
-        let stray = question.fields.iter().find(|(name, _)| !FORWARDED.contains(&name.as_str()));
-        stray.map_or(Ok(()), |(name, _)| Err(format!("(g) Graph was sent the field {name}")))
-    }
-
-    /// Graph answers, and everybody who waited for it is judged.
-    async fn release(&mut self, id: u128, as_asked: bool) -> Result<(), Mismatch> {
-        let Some(held) = self.held.remove(&id) else { return Ok(()) };
-        let verdict = if as_asked { held.verdict } else { self.mind(&held.asking) };
-        let said = if as_asked { held.asked.step } else { self.step };
-        let (token, resource) = (held.asking.who, held.asking.what.clone());
-        let serial =
-            self.history.say(Word { token, resource, asked: held.asked, said, dealt: None, verdict });
-        let whose = format!("P{} {:?}", self.cast[token].principal, held.asking.what);
-        let _ = held.question.reply.send(verdict.reply(serial, &whose.replace('"', "'")));
-        let mut answers = Vec::new();
-        for _ in 0..held.waiters.len() {
-            match timeout(PATIENCE, self.done.1.recv()).await {
-                Ok(Some(answer)) => answers.push(answer),
-                Ok(None) | Err(_) => return Err("a caller was left waiting".to_owned()),
-            }
-        }
-        let flights = self.held.values().filter(|held| held.flight).count();
-        let settled = timeout(PATIENCE, async {
-            while self.flights() > flights {
-                yield_now().await;
-            }
-        });
-        settled.await.map_err(|_| "a flight does not end".to_owned())?;
-        self.step += 1;
-        self.history.words[serial].dealt = Some(self.step);
-        let now = self.now();
-        let kept = self.mirror.take(&self.history, &self.story.times, self.cast, serial, now);
-        for (waiter, answer) in answers {
-            self.waiting.remove(&waiter);
-            let Some(asking) = held.waiters.get(&waiter) else {
-                return Err(format!("(d) an answer for another came to a caller of {:?}", held.asking.what));
-            };
-            self.judge(asking, &Told::of(answer), (serial, &whose, waiter != id, kept))
-                .map_err(|what| format!("{} at {:?}: {what}", self.name(asking.who), asking.what))?;
-        }
-        Ok(())
-    }
-
     async fn hang_up(&mut self, id: u128) -> Result<(), Mismatch> {
         let Some(task) = self.waiting.remove(&id) else { return Ok(()) };
         task.abort();
@@ -327,27 +277,16 @@ impl<'a> Driver<'a> {
     }
 
     fn purge(&mut self, purge: Purge) {
-        let inner = self.proxy.inner();
-        let label = |kind, name: Option<&str>| name.map(|name| inner.secrets.label(kind, name));
-        inner.fetcher.store.purge(&Selection {
-            flow: purge.flow.clone(),
-            tenant: label(LabelKind::Tenant, purge.tenant),
-            subject: label(LabelKind::Subject, purge.subject),
-        });
+        setup::purge(&self.proxy, &purge);
         self.mirror.purge(&purge, self.cast);
         self.history.purge(purge);
     }
 
     /// What Graph thinks now of this token and resource.
     fn mind(&self, asking: &Asking) -> Verdict {
-        let token = &self.cast[asking.who];
-        if token.verdict == 401 || self.now().ms >= token.ends {
-            return Verdict::No(401);
-        }
-        let (who, what) = (Some(asking.who), Some(asking.what.clone()));
-        let changed = [(who, None), (who, what.clone()), (None, what), (None, None)];
-        let changed = changed.iter().find_map(|key| self.minds.get(key)).copied();
-        changed.unwrap_or(if token.verdict == 200 { Verdict::Ok } else { Verdict::No(token.verdict) })
+        let tags_count = self.story.times.by_graph || self.story.times.by_caller;
+        let first = if tags_count { TAGGED } else { Verdict::Ok };
+        self.minds.of((asking.who, &self.cast[asking.who]), &asking.what, self.now().ms, first)
     }
 
     /// Everything that is held is answered, and then nothing is left.
@@ -393,5 +332,5 @@ fn nth<'a>(mut keys: impl ExactSizeIterator<Item = &'a u128>, pick: u16) -> Opti
 
 /// Only a failing run waits this long.
 const PATIENCE: Duration = Duration::from_secs(3);
-const FORWARDED: [&str; 7] =
-    ["host", "authorization", "accept", "accept-encoding", "user-agent", "via", "client-request-id"];
+/// What Graph says at first where its words and tags count.
+const TAGGED: Verdict = Verdict::Lives { seconds: 600, tag: true, same: true };

@@ -25,6 +25,10 @@ pub struct Times {
     pub proof_ttl: u64,
     pub while_revalidate: u64,
     pub if_error: u64,
+    /// `cache.freshness = "origin"`
+    pub by_graph: bool,
+    /// `cache.client_directives = "honor"`
+    pub by_caller: bool,
 }
 
 /// One answer of Graph's.
@@ -39,6 +43,10 @@ pub struct Word {
     /// The step at which the proxy had dealt with it.
     pub dealt: Option<u64>,
     pub verdict: Verdict,
+    /// The serial of the body that it gave, or said to hold still.
+    pub body: usize,
+    /// The word that brought the entry which it was asked about, if it was.
+    pub about: Option<usize>,
 }
 
 /// A purge, at a step.
@@ -119,8 +127,8 @@ impl History {
         Err(why.to_owned())
     }
 
-    /// Rule (b): a body that Graph gave to this principal for this resource, that might be kept, not older than
-    /// `window`, and asked for after the last purge.
+    /// Rule (b): a body that Graph gave to this principal for this resource, that might be kept, not longer past
+    /// its time than `grace`, and asked for after the last purge; or of which Graph has said so since.
     pub fn is_fit(
         &self,
         serial: usize,
@@ -128,14 +136,34 @@ impl History {
         who: usize,
         resource: &Resource,
         now: Moment,
-        window: u64,
+        (times, grace): (&Times, u64),
     ) -> Result<(), String> {
-        let word = &self.words[serial];
+        let mut why = Err("(b) Graph never gave this body".to_owned());
+        for word in self.words.iter().filter(|word| word.body == serial && word.verdict.grants()) {
+            why = self.is_word_fit(word, cast, who, resource, now, (times, grace));
+            if why.is_ok() {
+                break;
+            }
+        }
+        why
+    }
+
+    fn is_word_fit(
+        &self,
+        word: &Word,
+        cast: &[Token],
+        who: usize,
+        resource: &Resource,
+        now: Moment,
+        (times, grace): (&Times, u64),
+    ) -> Result<(), String> {
+        let lives = word.verdict.lives(times);
+        let window = if word.verdict.is_strict(times) { 0 } else { grace }.saturating_add(lives.unwrap_or(0));
         let why = if cast[word.token].principal != cast[who].principal {
             format!("(b) the body is that of {}", cast[word.token].name)
         } else if word.resource != *resource {
             format!("(b) the body answers {:?}", word.resource)
-        } else if !word.verdict.may_be_kept() {
+        } else if lives.is_none() {
             "(b) the body might not be kept".to_owned()
         } else if word.verdict.age() * 1000 + now.ms - word.asked.ms >= window {
             "(b) the body is too old".to_owned()

@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use super::driver::{Driver, Mismatch};
 use super::history::Moment;
 use super::mirror::Expected;
-use super::op::Condition;
+use super::op::{Condition, Wish};
 use super::resource::Resource;
 use super::word::{self, PLANTED};
 
@@ -21,15 +21,20 @@ pub struct Asking {
     /// What must become of it.
     pub expected: Expected,
     pub condition: Condition,
+    pub wish: Wish,
+    /// The word that brought the entry which Graph must be asked about, if it is asked.
+    pub about: Option<usize>,
 }
 
 /// An answer, as the caller sees it.
 #[derive(Debug)]
 pub struct Told {
     pub status: u16,
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
+    /// Why it is as it is, in a word of our own.
+    pub(super) reason: Option<&'static str>,
     fields: Vec<(String, String)>,
-    body: String,
+    pub(super) body: String,
 }
 
 impl Told {
@@ -42,13 +47,14 @@ impl Told {
         Self {
             status: head.status.as_u16(),
             outcome: answer.outcome,
+            reason: answer.reason,
             fields: head.headers.iter().map(field).collect(),
             body: String::from_utf8(body.to_vec()).unwrap(),
         }
     }
 
     /// Rule (e): no credential, in whatever answer.
-    fn keeps_secrets(&self) -> Result<(), Mismatch> {
+    pub(super) fn keeps_secrets(&self) -> Result<(), Mismatch> {
         let planted = |text: &str| text.contains(PLANTED);
         if planted(&self.body) || self.fields.iter().any(|(_, value)| planted(value)) {
             return Err(format!("(e) a credential came out: {self:?}"));
@@ -56,7 +62,7 @@ impl Told {
         Ok(())
     }
 
-    fn field(&self, name: &str) -> &str {
+    pub(super) fn field(&self, name: &str) -> &str {
         self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
@@ -77,10 +83,16 @@ impl Driver<'_> {
         let times = self.story.times;
         let (expected, grace) = match (told.outcome, asking.expected) {
             (Outcome::Hit, _) if leads => return Err("(f) a hit asks Graph".to_owned()),
-            (Outcome::Hit, Expected::Hit(serial)) => (Some(serial), 0),
-            (Outcome::Stale, Expected::Stale(serial)) => (Some(serial), times.while_revalidate),
-            (Outcome::Hit, _) => (None, 0),
-            (Outcome::Stale, _) => (None, times.while_revalidate),
+            (Outcome::Hit, Expected::Hit(word)) => (Some(word), (0, 0)),
+            (Outcome::Stale, Expected::Accepted(_)) if leads => {
+                return Err("(f) Graph is asked though the caller takes what is old".to_owned());
+            }
+            (Outcome::Stale, Expected::Accepted(word)) => (Some(word), (0, u64::MAX)),
+            (Outcome::Stale, Expected::Stale(word)) => {
+                (Some(word), (times.while_revalidate, times.while_revalidate))
+            }
+            (Outcome::Hit, _) => (None, (0, 0)),
+            (Outcome::Stale, _) => (None, (times.while_revalidate, times.while_revalidate)),
             _ => return Err(format!("(c) refused without Graph: {told:?}")),
         };
         if told.outcome == Outcome::Hit {
@@ -111,7 +123,7 @@ impl Driver<'_> {
             if !verdict.is_outage() {
                 return Err(format!("(a) Graph said {verdict:?}, and memory answers"));
             }
-            return self.judge_memory(asking, told, times.if_error, bridge, now);
+            return self.judge_memory(asking, told, (times.if_error, times.if_error), bridge, now);
         }
         if bridge.is_some() {
             return Err(format!("(f) an outage was not bridged: {told:?}"));
@@ -129,6 +141,7 @@ impl Driver<'_> {
             _ if verdict.status() == 502 && !matches!(verdict.no(), Some(502)) => Outcome::None,
             (Expected::Bypass, _) => Outcome::Bypass,
             (_, true) => Outcome::Collapsed,
+            (_, false) if self.history.words[serial].body != serial => Outcome::Revalidated,
             (_, false) => Outcome::Miss,
         };
         if told.outcome != outcome && !self.lax {
@@ -155,15 +168,15 @@ impl Driver<'_> {
         serial: usize,
         whose: &str,
     ) -> Result<(), Mismatch> {
-        let verdict = self.history.words[serial].verdict;
+        let (verdict, given) = (self.history.words[serial].verdict, self.history.words[serial].body);
         let body = match verdict.status() {
-            200 => word::scrubbed(serial, &whose.replace('"', "'")),
+            200 => word::scrubbed(given, &whose.replace('"', "'")),
             // An answer of our own, in place of one that cannot be passed on.
             _ if verdict.no().is_none() || matches!(verdict, word::Verdict::NoBroken(_)) => told.body.clone(),
             _ => word::scrubbed_no(serial),
         };
         if told.status == 304 && verdict.grants() {
-            return self.judge_unmodified(asking, told, serial);
+            return self.judge_unmodified(asking, told, given);
         }
         if told.status != verdict.status() {
             return Err(format!("(c) Graph said {verdict:?}, and the caller is told {told:?}"));
@@ -172,37 +185,41 @@ impl Driver<'_> {
             return Err(format!("(c) Graph said {body}, and the caller is told {}", told.body));
         }
         if told.status == 200 {
-            self.tags.push((told.field("etag").to_owned(), serial));
+            self.tags.push((told.field("etag").to_owned(), given));
         }
         Ok(())
     }
 
-    /// An answer from memory: rules (a) and (b), what it says of itself, and that it is the newest there is.
+    /// An answer from memory: rules (a) and (b), what it says of itself, and that it is the newest there is. The
+    /// proof and the answer may each be past their time by so much; `expected` is the word that last said that it
+    /// holds.
     fn judge_memory(
         &mut self,
         asking: &Asking,
         told: &Told,
-        grace: u64,
+        (proof_grace, grace): (u64, u64),
         expected: Option<usize>,
         now: Moment,
     ) -> Result<(), Mismatch> {
         told.keeps_secrets()?;
         let (who, what, times) = (asking.who, &asking.what, self.story.times);
-        self.history.is_granted((who, &self.cast[who]), what, now, times.proof_ttl + grace)?;
+        self.history.is_granted((who, &self.cast[who]), what, now, times.proof_ttl + proof_grace)?;
         let tagged =
             || self.tags.iter().rev().find(|(tag, _)| tag == told.field("etag")).map(|(_, word)| *word);
-        let serial = word::serial(&told.body).or_else(tagged).or(expected);
+        let serial =
+            word::serial(&told.body).or_else(tagged).or(expected.map(|word| self.history.words[word].body));
         let Some(serial) = serial.filter(|serial| *serial < self.history.words.len()) else {
             return Err("(b) nobody knows this body".to_owned());
         };
-        self.history.is_fit(serial, self.cast, who, what, now, times.ttl + grace)?;
-        if expected != Some(serial) && !self.lax {
+        self.history.is_fit(serial, self.cast, who, what, now, (&times, grace))?;
+        if expected.map(|word| self.history.words[word].body) != Some(serial) && !self.lax {
             return Err(format!("(h) W{serial} is given from memory, and memory should have {expected:?}"));
         }
-        let word = &self.history.words[serial];
+        let word = &self.history.words[expected.unwrap_or(serial)];
         let age = (now.ms - word.asked.ms) / 1000 + word.verdict.age();
         let token_left = self.cast[who].usable_until.unwrap_or_default().saturating_sub(now.ms) / 1000;
-        let left = (times.ttl / 1000).saturating_sub(age).min(token_left);
+        let lives = word.verdict.lives(&times).unwrap_or_default();
+        let left = (lives / 1000).saturating_sub(age).min(token_left);
         let told_right = told.field("age") == age.to_string() && told.max_age().is_some_and(|it| it <= left);
         if !told_right && !self.lax {
             return Err(format!("(h) the answer is {age} s old and good for at most {left} s"));

@@ -22,6 +22,11 @@
 //!                                        └▶ mirror: must it be so?     teeth: would a fault be found out?
 //! ```
 //!
+//! A second, smaller run has `cache.freshness = "origin"`, `cache.client_directives = "honor"`, or both: Graph gives
+//! lives and tags, says 304 of what was asked about or of something else, and callers say what they want.
+//!
+//! That proxy never forgets for want of room and never refuses. [`tight`] has one that does both.
+//!
 //! `MODEL_REQUESTS` is how many requests are made (20,000 unless set), `MODEL_SEED` where chance begins. A
 //! failure prints the seed that plays its story again, and the story, made as small as it gets.
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test: a failed step is a failed test")]
@@ -32,6 +37,7 @@ mod driver;
 mod graph;
 mod history;
 mod judge;
+mod minds;
 mod mirror;
 mod op;
 mod resource;
@@ -39,14 +45,30 @@ mod run;
 mod setup;
 mod tally;
 mod teeth;
+mod tight;
 mod word;
+
+use op::Letter;
 
 #[test]
 fn no_caller_sees_what_graph_would_not_give_to_that_caller() {
     let requests = run::number("MODEL_REQUESTS").unwrap_or(20_000);
-    let tally = run::model(requests, run::seed(), false).unwrap_or_else(|failure| panic!("{failure}"));
+    let tally = run::model(requests, run::seed(), Letter::Operators, false)
+        .unwrap_or_else(|failure| panic!("{failure}"));
     println!("{tally:?}");
     if requests >= 20_000 {
         assert!(tally.is_varied(), "the stories were too much alike: {tally:?}");
+    }
+}
+
+/// The same where Graph's word decides how long an answer lives, or callers are obeyed, or both.
+#[test]
+fn nor_does_any_where_graph_or_the_callers_decide() {
+    let requests = run::number("MODEL_REQUESTS").unwrap_or(20_000) / 4;
+    let tally =
+        run::model(requests, run::seed(), Letter::Rfcs, false).unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{tally:?}");
+    if requests >= 5_000 {
+        assert!(tally.is_revalidated(), "Graph was too seldom asked what still holds: {tally:?}");
     }
 }

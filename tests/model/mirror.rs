@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::cast::Token;
 use super::history::{History, Moment, Purge, Times};
+use super::op::Wish;
 use super::resource::Resource;
 
 /// Serials of words: the newest proof of each token, the newest body of each principal, by resource.
@@ -23,6 +24,8 @@ pub enum Expected {
     Hit(usize),
     /// From memory with this word, while Graph is asked.
     Stale(usize),
+    /// From memory with this word, past its time: the caller takes it so.
+    Accepted(usize),
     /// By Graph; what is in memory may stand in for an outage.
     Forward,
     /// By Graph, and by it alone.
@@ -39,6 +42,7 @@ impl Mirror {
         times: &Times,
         (who, token): (usize, &Token),
         resource: &Resource,
+        wish: Wish,
         now: Moment,
     ) -> Expected {
         if token.usable_until.is_none_or(|end| now.ms >= end) {
@@ -50,10 +54,17 @@ impl Mirror {
         ) else {
             return Expected::Miss;
         };
+        if times.by_caller && wish == Wish::NoCache {
+            return Expected::Miss;
+        }
         let overdue = overdue(history, times, *proof, *body, now);
-        let strict = history.words[*body].verdict == super::word::Verdict::MustRevalidate;
+        let strict = history.words[*body].verdict.is_strict(times);
+        let proven = now.ms - history.words[*proof].asked.ms < times.proof_ttl;
         match overdue {
             None => Expected::Hit(*body),
+            Some(_) if times.by_caller && wish == Wish::MaxStale && proven && !strict => {
+                Expected::Accepted(*body)
+            }
             Some(overdue) if overdue < times.while_revalidate && !strict => Expected::Stale(*body),
             Some(_) => Expected::Forward,
         }
@@ -70,7 +81,7 @@ impl Mirror {
     ) -> Option<usize> {
         let proof = *self.proofs.get(&(who, resource.clone()))?;
         let body = *self.bodies.get(&(token.principal, resource.clone()))?;
-        let strict = history.words[body].verdict == super::word::Verdict::MustRevalidate;
+        let strict = history.words[body].verdict.is_strict(times);
         let usable = match overdue(history, times, proof, body, now) {
             None => true,
             Some(overdue) => overdue < times.if_error && !strict,
@@ -78,13 +89,36 @@ impl Mirror {
         (usable && token.usable_until.is_some_and(|end| now.ms < end)).then_some(body)
     }
 
-    /// A word that the proxy has dealt with at `now`. Returns whether it had to be kept.
+    /// Whether Graph's 200 to this token counts still, for whatever it was.
+    pub fn is_proven(&self, who: usize) -> bool {
+        self.proofs.keys().any(|(known, _)| *known == who)
+    }
+
+    /// The word that brought the entry which a question of this token's must be about: the token's own, with a
+    /// tag, and with a body that it got within the hour.
+    pub fn about(
+        &self,
+        history: &History,
+        (who, token): (usize, &Token),
+        resource: &Resource,
+        now: Moment,
+    ) -> Option<usize> {
+        self.proofs.get(&(who, resource.clone()))?;
+        let entry = *self.bodies.get(&(token.principal, resource.clone()))?;
+        let word = &history.words[entry];
+        let own = word.token == who && word.verdict.has_tag();
+        let recent = now.ms - history.words[word.body].asked.ms < 3_600_000;
+        (own && recent && token.usable_until.is_some_and(|end| now.ms < end)).then_some(entry)
+    }
+
+    /// A word that the proxy has dealt with at `now`, for a caller with this wish. Returns whether it had to be
+    /// kept.
     pub fn take(
         &mut self,
         history: &History,
         times: &Times,
         cast: &[Token],
-        serial: usize,
+        (serial, wish): (usize, Wish),
         now: Moment,
     ) -> bool {
         let word = &history.words[serial];
@@ -100,8 +134,11 @@ impl Mirror {
             }
             _ => {}
         }
-        let kept = word.verdict.may_be_kept()
-            && word.verdict.age() * 1000 < times.ttl
+        let lives = word.verdict.lives(times);
+        let kept = lives.is_some_and(|life| word.verdict.age() * 1000 < life || word.verdict.has_tag())
+            && !(times.by_caller && wish == Wish::NoStore)
+            // What a 304 renews must still be there.
+            && (word.body == serial || self.bodies.get(&shared).copied() == word.about)
             && token.usable_until.is_some_and(|end| now.ms < end)
             && !history.is_any_purge_since(word.asked.step)
             && !history.is_withdrawn_between(who, &word.resource, word.asked.step, now.step);
@@ -148,7 +185,8 @@ impl Mirror {
             self.bodies.iter().find(|((_, known), _)| known == resource).map_or(proof, |(_, body)| body);
         let (proof, body) = (&history.words[*proof], &history.words[*body]);
         let proof = proof.asked.ms + times.proof_ttl;
-        let fresh = body.asked.ms + times.ttl - (body.verdict.age() * 1000).min(times.ttl);
+        let lives = body.verdict.lives(times).unwrap_or(times.ttl);
+        let fresh = body.asked.ms + lives - (body.verdict.age() * 1000).min(lives);
         Some(match which % 6 {
             0 => proof,
             1 => fresh,
@@ -165,6 +203,7 @@ fn overdue(history: &History, times: &Times, proof: usize, body: usize, now: Mom
     let (proof, body) = (&history.words[proof], &history.words[body]);
     let proof_age = now.ms - proof.asked.ms;
     let age = now.ms - body.asked.ms + body.verdict.age() * 1000;
-    (age >= times.ttl || proof_age >= times.proof_ttl)
-        .then(|| age.saturating_sub(times.ttl).max(proof_age.saturating_sub(times.proof_ttl)))
+    let lives = body.verdict.lives(times).unwrap_or(times.ttl);
+    (age >= lives || proof_age >= times.proof_ttl)
+        .then(|| age.saturating_sub(lives).max(proof_age.saturating_sub(times.proof_ttl)))
 }

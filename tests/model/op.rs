@@ -14,6 +14,8 @@ pub struct Story {
     pub times: Times,
     /// `limits.followers`
     pub followers: usize,
+    /// `limits.follower_wait` is over at once: who follows goes alone.
+    pub impatient: bool,
     pub ops: Vec<Op>,
 }
 
@@ -21,7 +23,7 @@ pub struct Story {
 #[derive(Clone, Debug)]
 pub enum Op {
     /// A caller asks. `hold`: Graph's answer, if it is needed, waits for a [`Op::Release`].
-    Ask { who: usize, what: Resource, spelling: u16, condition: Condition, hold: bool },
+    Ask { who: usize, what: Resource, spelling: u16, condition: Condition, wish: Wish, hold: bool },
     /// Graph answers one question that it holds, with what it thought when the question came, or thinks now.
     Release { pick: u16, as_asked: bool },
     /// A caller that waits hangs up.
@@ -51,11 +53,30 @@ pub enum Condition {
     Tag(u8),
 }
 
+/// What a caller says in `Cache-Control`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Where callers are obeyed, nothing; else what is not to be obeyed.
+    None,
+    NoCache,
+    NoStore,
+    MaxStale,
+}
+
+/// By whose word answers live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Letter {
+    /// The operator's: the built-in modes.
+    Operators,
+    /// RFC 9111's: Graph decides and callers are obeyed, one of the two or both; Graph gives tags.
+    Rfcs,
+}
+
 /// Picks the latest, whatever there is.
 pub const LATEST: u16 = u16::MAX;
 
 /// A story of up to `length` operations.
-pub fn story(length: usize) -> impl Strategy<Value = Story> {
+pub fn story(length: usize, letter: Letter) -> impl Strategy<Value = Story> {
     let times = prop_oneof![
         4 => Just([300, 300, 30, 600]),
         2 => Just([300, 60, 30, 600]),
@@ -63,19 +84,32 @@ pub fn story(length: usize) -> impl Strategy<Value = Story> {
         1 => Just([300, 300, 0, 0]),
         1 => Just([300, 300, 400, 30]),
     ];
-    let times = times.prop_map(|[ttl, proof_ttl, while_revalidate, if_error]| Times {
+    let modes = match letter {
+        Letter::Operators => Just((false, false)).boxed(),
+        Letter::Rfcs => {
+            prop_oneof![3 => Just((true, true)), 2 => Just((true, false)), 1 => Just((false, true))].boxed()
+        }
+    };
+    let times = (times, modes).prop_map(|([ttl, proof_ttl, while_revalidate, if_error], modes)| Times {
         ttl: ttl * 1000,
         proof_ttl: proof_ttl * 1000,
         while_revalidate: while_revalidate * 1000,
         if_error: if_error * 1000,
+        by_graph: modes.0,
+        by_caller: modes.1,
     });
-    let followers = prop_oneof![2 => Just(10_000_usize), 1 => Just(0)];
-    let ops = vec(prop_oneof![16 => op().prop_map(|op| vec![op]), 1 => theme()], 1..length);
-    (times, followers, ops).prop_map(|(times, followers, ops)| Story { times, followers, ops: ops.concat() })
+    let followers = prop_oneof![6 => Just((10_000, false)), 3 => Just((0, false)), 1 => Just((10_000, true))];
+    let ops = vec(prop_oneof![16 => op(letter).prop_map(|op| vec![op]), 1 => theme(letter)], 1..length);
+    (times, followers, ops).prop_map(|(times, (followers, impatient), ops)| Story {
+        times,
+        followers,
+        impatient,
+        ops: ops.concat(),
+    })
 }
 
 /// What chance alone brings together too seldom: something happens to a caller whose question is on its way.
-fn theme() -> impl Strategy<Value = Vec<Op>> {
+fn theme(letter: Letter) -> impl Strategy<Value = Vec<Op>> {
     let edge = prop_oneof![1 => Just(None), 2 => (2..4_u8, -2..3_i8).prop_map(Some), 1 => (4..6_u8, -2..3_i8).prop_map(Some)];
     let meanwhile = prop_oneof![
         1 => Just(None),
@@ -87,8 +121,9 @@ fn theme() -> impl Strategy<Value = Vec<Op>> {
         })),
         1 => purge().prop_map(Some),
     ];
+    let well = if letter == Letter::Operators { Just(Verdict::Ok).boxed() } else { lives().boxed() };
     let outcome = prop_oneof![
-        3 => Just(Verdict::Ok),
+        3 => well,
         3 => Just(Verdict::No(503)),
         1 => Just(Verdict::No(429)),
         2 => Just(Verdict::No(403)),
@@ -100,8 +135,8 @@ fn theme() -> impl Strategy<Value = Vec<Op>> {
     (caller, what(), what(), edge, outcome, meanwhile, any::<bool>()).prop_map(
         |(who, what, other, edge, verdict, meanwhile, as_asked)| {
             let ask = |what: &Resource, hold| {
-                let (what, condition) = (what.clone(), Condition::None);
-                Op::Ask { who, what, spelling: 0, condition, hold }
+                let (what, condition, wish) = (what.clone(), Condition::None, Wish::None);
+                Op::Ask { who, what, spelling: 0, condition, wish, hold }
             };
             let of = Some((who, what.clone()));
             let edge = edge.map(|(which, off)| Op::Edge { of, pick: 0, which, off });
@@ -125,28 +160,39 @@ fn theme() -> impl Strategy<Value = Vec<Op>> {
     )
 }
 
-fn op() -> impl Strategy<Value = Op> {
+fn op(letter: Letter) -> impl Strategy<Value = Op> {
     prop_oneof![
-        160 => ask(),
+        160 => ask(letter),
         24 => (any::<u16>(), any::<bool>()).prop_map(|(pick, as_asked)| Op::Release { pick, as_asked }),
         4 => any::<u16>().prop_map(|pick| Op::HangUp { pick }),
         4 => prop_oneof![2 => 1..2_000_u64, 2 => 1_000..120_000_u64, 1 => 250_000..340_000_u64].prop_map(Op::Wait),
         4 => (any::<u16>(), 0..6_u8, -2..3_i8).prop_map(|(pick, which, off)| Op::Edge { of: None, pick, which, off }),
         1 => (prop::sample::select(&SHORT[..]), -2..3_i8).prop_map(|(who, off)| Op::TokenEdge { who, off }),
-        5 => mind(),
+        5 => mind(letter),
         5 => Just(Op::Heal),
         2 => purge(),
     ]
 }
 
-fn ask() -> impl Strategy<Value = Op> {
+fn ask(letter: Letter) -> impl Strategy<Value = Op> {
     let condition = prop_oneof![
         6 => Just(Condition::None),
         1 => Just(Condition::Any),
         1 => (0..8_u8).prop_map(Condition::Tag),
     ];
-    (who(), what(), any::<u16>(), condition, prop::bool::weighted(0.2))
-        .prop_map(|(who, what, spelling, condition, hold)| Op::Ask { who, what, spelling, condition, hold })
+    let wish = match letter {
+        Letter::Operators => Just(Wish::None).boxed(),
+        Letter::Rfcs => prop_oneof![
+            12 => Just(Wish::None),
+            2 => Just(Wish::MaxStale),
+            1 => Just(Wish::NoCache),
+            1 => Just(Wish::NoStore),
+        ]
+        .boxed(),
+    };
+    (who(), what(), any::<u16>(), condition, wish, prop::bool::weighted(0.2)).prop_map(
+        |(who, what, spelling, condition, wish, hold)| Op::Ask { who, what, spelling, condition, wish, hold },
+    )
 }
 
 fn who() -> impl Strategy<Value = usize> {
@@ -161,7 +207,16 @@ fn what() -> impl Strategy<Value = Resource> {
     ]
 }
 
-fn mind() -> impl Strategy<Value = Op> {
+/// What Graph gives a life of its own.
+fn lives() -> impl Strategy<Value = Verdict> {
+    let seconds = prop_oneof![2 => Just(0_u16), 2 => Just(60), 1 => Just(600)];
+    let tags = (prop::bool::weighted(0.8), prop::bool::weighted(0.8));
+    let lives =
+        (seconds, tags).prop_map(|(seconds, (tag, same))| Verdict::Lives { seconds, tag, same: same && tag });
+    prop_oneof![9 => lives, 1 => Just(Verdict::Other304)]
+}
+
+fn mind(letter: Letter) -> impl Strategy<Value = Op> {
     let no = prop_oneof![
         Just(401),
         Just(403),
@@ -175,7 +230,7 @@ fn mind() -> impl Strategy<Value = Op> {
         Just(400)
     ];
     let verdict = prop_oneof![
-        4 => Just(Verdict::Ok),
+        4 => if letter == Letter::Operators { Just(Verdict::Ok).boxed() } else { lives().boxed() },
         6 => no.clone().prop_map(Verdict::No),
         3 => no.prop_map(Verdict::NoBroken),
         1 => Just(Verdict::MustRevalidate),

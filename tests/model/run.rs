@@ -8,12 +8,12 @@ use tokio::runtime::Builder;
 
 use super::cast::{TOKENS, Token, cast};
 use super::driver::Driver;
-use super::op::{Op, Story, story};
+use super::op::{Letter, Op, Story, story};
 use super::tally::Tally;
 
 /// Plays stories with at least `requests` requests in all. Fails with the smallest story that goes wrong, or,
 /// if `lax`, with the first in which a caller can see that something is wrong.
-pub fn model(requests: u64, seed: u64, lax: bool) -> Result<Tally, String> {
+pub fn model(requests: u64, seed: u64, letter: Letter, lax: bool) -> Result<Tally, String> {
     println!("MODEL_SEED={seed} MODEL_REQUESTS={requests}");
     let (cast, started) = (cast(), Instant::now());
     assert_eq!(cast.len(), TOKENS);
@@ -21,7 +21,8 @@ pub fn model(requests: u64, seed: u64, lax: bool) -> Result<Tally, String> {
     while all.requests < requests {
         // Each story has a seed of its own, so that one that fails is played again at once.
         let own = seed.wrapping_add(all.stories);
-        let story = story(LENGTH).new_tree(&mut runner(own)).map_err(|reason| reason.to_string())?.current();
+        let story =
+            story(LENGTH, letter).new_tree(&mut runner(own)).map_err(|reason| reason.to_string())?.current();
         let mut tally = Tally { stories: 1, ..Tally::default() };
         if let Err(reason) = play(&cast, &story, lax, &mut tally) {
             all += tally;
@@ -30,7 +31,8 @@ pub fn model(requests: u64, seed: u64, lax: bool) -> Result<Tally, String> {
             }
             let (reason, ops) = shrink(&cast, story.clone(), reason);
             let ops = ops.iter().map(|op| format!("  {op:?}")).collect::<Vec<_>>().join("\n");
-            let setup = format!("{:?}, {} followers", story.times, story.followers);
+            let setup =
+                format!("{:?}, {} followers, impatient: {}", story.times, story.followers, story.impatient);
             return Err(format!(
                 "{reason}\nafter {} requests; MODEL_SEED={own}\n{setup}\n{ops}",
                 all.requests
@@ -71,7 +73,7 @@ fn shrink(cast: &[Token], mut story: Story, mut reason: String) -> (String, Vec<
     (reason, story.ops)
 }
 
-fn runner(seed: u64) -> TestRunner {
+pub fn runner(seed: u64) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_be_bytes());
     TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
@@ -93,4 +95,4 @@ pub fn number(name: &str) -> Option<u64> {
 /// For how long a story that fails is made smaller.
 const SHRINKING: Duration = Duration::from_secs(60);
 /// Operations in one story, at most.
-const LENGTH: usize = 250;
+pub const LENGTH: usize = 250;

@@ -3,20 +3,25 @@
 use std::time::Duration;
 
 use connector_cache::budget;
+use connector_cache::cache::freshness::{ClientDirectives, Freshness};
+use connector_cache::cache::store::Selection;
 use connector_cache::config::Config;
+use connector_cache::identity::LabelKind;
+use connector_cache::proxy::Proxy;
 use http::Request;
 use http::request::Parts;
 use url::Url;
 
+use super::history::Purge;
 use super::judge::Asking;
-use super::op::{Condition, Story};
+use super::op::{Condition, Story, Wish};
 
 /// Waits by the real clock are long here: how long a question is held is not what the model is about.
 pub fn config(story: &Story, url: &str) -> Config {
     let mut config = Config::default();
     config.origin.base_url = Url::parse(url).unwrap();
     config.origin.timeout = Duration::from_secs(600);
-    // What comes through the gates and within the budget is the model's business; both have tests of their own.
+    // What comes through the gates and within the budget is this model's business; see `tight` for both.
     config.budget = budget::Config {
         in_flight: 100_000,
         in_flight_per_address: 100_000,
@@ -24,23 +29,65 @@ pub fn config(story: &Story, url: &str) -> Config {
         failures_per_address: 1_000_000,
     };
     config.origin.in_flight = 100_000;
-    config.flight.wait = Duration::from_secs(600);
+    config.flight.wait = Duration::from_millis(if story.impatient { 1 } else { 600_000 });
     config.flight.followers = story.followers;
     config.freshness.ttl = Duration::from_millis(story.times.ttl);
     config.freshness.proof_ttl = Duration::from_millis(story.times.proof_ttl);
     config.freshness.stale_while_revalidate = Duration::from_millis(story.times.while_revalidate);
     config.freshness.stale_if_error = Duration::from_millis(story.times.if_error);
+    if story.times.by_graph {
+        config.freshness.freshness = Freshness::Origin;
+    }
+    if story.times.by_caller {
+        config.freshness.client_directives = ClientDirectives::Honor;
+    }
     config
 }
 
+/// Room for a handful of answers, and the proofs of as many tokens; nobody is refused.
+pub fn forgetful(story: &Story, url: &str) -> Config {
+    let mut config = config(story, url);
+    config.store.max_bytes = 12 << 10;
+    config
+}
+
+/// Room for everything; gates as they are, and a purse that is soon empty.
+pub fn guarded(story: &Story, url: &str) -> Config {
+    let mut config = config(story, url);
+    config.budget = budget::Config { failures_per_address: 4, ..budget::Config::default() };
+    config
+}
+
+/// An operator purges.
+pub fn purge(proxy: &Proxy, purge: &Purge) {
+    let inner = proxy.inner();
+    let label = |kind, name: Option<&str>| name.map(|name| inner.secrets.label(kind, name));
+    inner.fetcher.store.purge(&Selection {
+        flow: purge.flow.clone(),
+        tenant: label(LabelKind::Tenant, purge.tenant),
+        subject: label(LabelKind::Subject, purge.subject),
+    });
+}
+
 /// A request, in one of its spellings, with fields that must not reach Graph. `tags`: what callers were given.
-pub fn request(asking: &Asking, token: &str, tags: &[(String, usize)], spelling: u16) -> Parts {
+pub fn request(
+    asking: &Asking,
+    token: &str,
+    tags: &[(String, usize)],
+    (spelling, obeyed): (u16, bool),
+) -> Parts {
     let (target, accept) = asking.what.spelled(spelling);
     let mut request = Request::get(target)
         .header("authorization", format!("Bearer {token}"))
         .header("cookie", "theirs=1")
-        .header("cache-control", "no-cache, no-store")
         .header("x-forwarded-host", "elsewhere");
+    request = match asking.wish {
+        Wish::None if obeyed => request,
+        Wish::None => request.header("cache-control", "no-cache, no-store"),
+        Wish::NoCache => request.header("cache-control", "no-cache"),
+        Wish::NoStore => request.header("cache-control", "no-store"),
+        Wish::MaxStale => request.header("cache-control", "max-stale"),
+    };
     if let Some(accept) = accept {
         request = request.header("accept", accept);
     }

@@ -21,9 +21,15 @@ pub struct Tally {
     pub failed: u64,
     pub unmodified: u64,
     pub hang_ups: u64,
+    pub revalidated: u64,
 }
 
 impl Tally {
+    /// Whether much was asked about, and enough still came from memory.
+    pub fn is_revalidated(&self) -> bool {
+        self.revalidated * 100 >= self.requests && self.hits * 20 >= self.requests
+    }
+
     /// Whether everything came about, and hits often enough.
     pub fn is_varied(&self) -> bool {
         let each = [self.stale, self.bridged, self.misses, self.collapsed, self.bypassed, self.failed];
@@ -35,6 +41,7 @@ impl Tally {
         match outcome {
             Outcome::Miss => self.misses += 1,
             Outcome::Collapsed => self.collapsed += 1,
+            Outcome::Revalidated => self.revalidated += 1,
             Outcome::Bypass => self.bypassed += 1,
             _ => self.failed += 1,
         }
@@ -55,5 +62,6 @@ impl AddAssign for Tally {
         self.failed += other.failed;
         self.unmodified += other.unmodified;
         self.hang_ups += other.hang_ups;
+        self.revalidated += other.revalidated;
     }
 }

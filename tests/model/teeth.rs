@@ -27,19 +27,26 @@
 //! | error-stored | only a 200 | (b) | 224 |
 //! | no-store-stored | RFC 9111, 5.2.2.5 | (b) | 558 |
 //! | older-replaces-newer | RFC 9111, 4 | (f) | 1948 |
+//! | any-304 | RFC 9111, 4.3.4 | (c) | 1221 |
+//! | validator-of-another | promise 2 | (g) | 24 |
+//! | no-cache-reused | RFC 9111, 5.2.2.4 | (b) | 1795 |
+//! | max-stale-widens-proof | promise 2 | (a) | 226 |
 //! | unscrubbed | promise 4 | (e) | 5 |
 //! | select-not-forwarded | promise 1 | (g) | 2 |
+//! | spelling-of-token-alone | promise 1 | (b) | 44 |
+//! | front-misses-withdrawals | promise 3 | (a) | 1344 |
 //! | never-hits | a cache | (f) | 18 |
 
 use connector_cache::sabotage::{Fault, switch};
 use connector_cache::words::Word as _;
 
+use super::op::Letter;
 use super::run;
 
 /// Plays the model with a fault until a rule is broken, and names that rule.
-fn bites(fault: Fault, rules: &[&str]) {
+fn bites(fault: Fault, rules: &[&str], letter: Letter) {
     switch(Some(fault));
-    let found = run::model(ENOUGH, run::number("MODEL_SEED").unwrap_or(SEED), true);
+    let found = run::model(ENOUGH, run::number("MODEL_SEED").unwrap_or(SEED), letter, true);
     switch(None);
     let failure = match found {
         Err(failure) => failure,
@@ -54,11 +61,13 @@ fn bites(fault: Fault, rules: &[&str]) {
 }
 
 macro_rules! teeth {
-    ($($test:ident: $fault:ident by $rules:expr;)+) => {
+    (@letter) => { Letter::Operators };
+    (@letter the RFCs decide) => { Letter::Rfcs };
+    ($($test:ident: $fault:ident by $rules:expr $(, where $($letter:ident)+)?;)+) => {
         $(
             #[test]
             fn $test() {
-                bites(Fault::$fault, &$rules);
+                bites(Fault::$fault, &$rules, teeth!(@letter $($($letter)+)?));
             }
         )+
 
@@ -93,8 +102,14 @@ teeth! {
     an_error_that_is_stored_is_found_out: ErrorStored by ["(a)", "(b)"];
     a_no_store_that_is_stored_is_found_out: NoStoreStored by ["(b)"];
     an_older_answer_in_place_of_a_newer_is_found_out: OlderReplacesNewer by ["(b)", "(f)"];
+    a_304_of_anything_is_found_out: AnyNotModified by ["(c)"], where the RFCs decide;
+    a_validator_of_another_token_is_found_out: ValidatorOfAnother by ["(g)"], where the RFCs decide;
+    a_no_cache_that_is_reused_is_found_out: NoCacheReused by ["(b)"], where the RFCs decide;
+    a_max_stale_past_the_proof_is_found_out: MaxStaleWidensProof by ["(a)"], where the RFCs decide;
     a_body_that_was_not_scrubbed_is_found_out: Unscrubbed by ["(e)"];
     a_key_that_is_not_forwarded_is_found_out: SelectNotForwarded by ["(g)"];
+    a_request_that_is_known_by_its_token_alone_is_found_out: SpellingOfTokenAlone by ["(a)", "(b)", "(f)"];
+    a_thread_that_misses_withdrawals_is_found_out: FrontMissesWithdrawals by ["(a)", "(b)", "(d)", "(f)"];
     a_cache_that_never_hits_is_found_out: NeverHits by ["(f)"];
 }
 

@@ -1,6 +1,7 @@
 //! What Graph may say, and the bytes of it. Every body has a serial, so that whoever gets one shows which.
 
 use super::graph::Reply;
+use super::history::Times;
 
 /// An answer's kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,17 +30,48 @@ pub enum Verdict {
     Redirect,
     /// Nobody asked for one.
     NotModified,
+    /// 200 that by Graph's own word lives for so many seconds; zero: `no-cache`. `tag`: it has an entity tag.
+    /// `same`: whoever asks about what it was given is told that it still holds.
+    Lives { seconds: u16, tag: bool, same: bool },
+    /// 200 with a tag, that lives for a minute. Whoever asks about something is told 304 of something else.
+    Other304,
 }
 
 impl Verdict {
-    /// A whole 200, which proves what the token may see.
+    /// A whole 200, or a 304, which proves what the token may see.
     pub fn grants(self) -> bool {
-        matches!(self, Self::Ok | Self::MustRevalidate | Self::Aged | Self::NoStore | Self::Varies)
+        self.is_plain() || matches!(self, Self::NoStore | Self::Varies | Self::Lives { .. } | Self::Other304)
     }
 
-    /// A whole 200 that may be kept.
-    pub fn may_be_kept(self) -> bool {
+    fn is_plain(self) -> bool {
         matches!(self, Self::Ok | Self::MustRevalidate | Self::Aged)
+    }
+
+    /// How long a whole 200 is fresh, milliseconds from when it was new. `None`: it may not be kept.
+    pub fn lives(self, times: &Times) -> Option<u64> {
+        let told = match self {
+            Self::Lives { seconds, .. } => u64::from(seconds) * 1000,
+            Self::Other304 => 60_000,
+            _ if self.is_plain() && !times.by_graph => return Some(times.ttl),
+            _ => return None,
+        };
+        let life = if times.by_graph { told.min(times.ttl) } else { times.ttl };
+        (life > 0 || self.has_tag()).then_some(life)
+    }
+
+    /// It may never be given past its time, whatever the caller says and however Graph fares.
+    pub fn is_strict(self, times: &Times) -> bool {
+        self == Self::MustRevalidate || (times.by_graph && matches!(self, Self::Lives { seconds: 0, .. }))
+    }
+
+    /// Graph can be asked whether it still holds.
+    pub fn has_tag(self) -> bool {
+        matches!(self, Self::Lives { tag: true, .. } | Self::Other304)
+    }
+
+    /// Whoever asks about what it was given is told that it still holds.
+    pub fn is_same(self) -> bool {
+        matches!(self, Self::Lives { same: true, .. })
     }
 
     /// Seconds that it was old when it came.
@@ -65,9 +97,30 @@ impl Verdict {
         self.no().unwrap_or(if self.grants() { 200 } else { 502 })
     }
 
+    /// What is said of a 200's life, and its tag.
+    fn told(self, serial: usize) -> String {
+        let seconds = if let Self::Lives { seconds, .. } = self { seconds } else { 60 };
+        let control =
+            if seconds == 0 { "no-cache, max-age=600".into() } else { format!("max-age={seconds}") };
+        let etag = if self.has_tag() { format!("etag: {}\r\n", tag(serial)) } else { String::new() };
+        format!("cache-control: {control}\r\n{etag}")
+    }
+
+    /// That the body with this serial still holds; or that another does, or nobody knows which.
+    pub fn unchanged(self, serial: usize) -> Reply {
+        let told = match self {
+            Self::Other304 => self.told(serial + 1_000_000),
+            Self::NotModified => String::new(),
+            _ => self.told(serial),
+        };
+        Reply { bytes: format!("HTTP/1.1 304 x\r\n{told}\r\n").into_bytes(), close: false }
+    }
+
     /// The answer with this serial, for this principal and resource.
     pub fn reply(self, serial: usize, whose: &str) -> Reply {
+        let told = self.told(serial);
         let extra = match self {
+            Self::Lives { .. } | Self::Other304 => told.as_str(),
             Self::MustRevalidate => "cache-control: must-revalidate\r\n",
             Self::Aged => "age: 100\r\n",
             Self::NoStore => "cache-control: private, no-store\r\n",
@@ -124,6 +177,11 @@ pub fn scrubbed_no(serial: usize) -> String {
 
 fn no(serial: usize, secret: &str) -> String {
     format!(r#"{{"error":{{"code":"No","message":"E{serial}.","innerError":{{"password":"{secret}"}}}}}}"#)
+}
+
+/// Graph's own tag of a body.
+pub fn tag(serial: usize) -> String {
+    format!("\"w{serial}\"")
 }
 
 /// The serial in a 200's body.

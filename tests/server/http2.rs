@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use crate::frames::{HEADERS, PREFACE, SETTINGS, frame, goaway};
 use crate::raw::Raw;
 use crate::stub::{patient, start, until};
 
@@ -107,58 +108,19 @@ async fn f49_a_window_that_stays_shut_ends_the_connection() {
     until("the connection is closed", || server.rejected(Rejection::Slow) == 1).await;
 }
 
-/// A frame of HTTP/2 (RFC 9113, section 4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-/// `GET http://a/` in HPACK.
-const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
-
-/// The error code of the GOAWAY in `bytes`, which holds whole frames.
-fn goaway(mut bytes: &[u8]) -> Option<u32> {
-    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = bytes {
-        let (payload, next) = rest.split_at_checked(u32::from_be_bytes([0, *a, *b, *c]) as usize)?;
-        if *kind == GOAWAY {
-            return Some(u32::from_be_bytes(payload.get(4..8)?.try_into().ok()?));
-        }
-        bytes = next;
-    }
-    None
-}
-
-const ENHANCE_YOUR_CALM: u32 = 11;
-
 #[tokio::test]
-async fn f50_streams_opened_only_to_be_reset_end_the_connection() {
-    let server = start(patient()).await;
-    let mut raw = Raw::connect(server.address).await;
-    let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
-    for n in 0..10_000 {
-        bytes.extend(frame(HEADERS, 5, n * 2 + 1, GET));
-        bytes.extend(frame(RST_STREAM, 0, n * 2 + 1, &8u32.to_be_bytes()));
+async fn f49_beside_a_window_that_stays_shut_other_streams_go_on() {
+    let server = start(Limits { write_timeout: Duration::from_millis(300), ..patient() }).await;
+    let mut client = Client::connect(server.address, 3).await;
+    // `/shut` is longer than its window, and nobody reads it; the others fit.
+    let shut = client.get("/shut").await;
+    let began = std::time::Instant::now();
+    while began.elapsed() < Duration::from_secs(1) {
+        assert_eq!(text(client.get("/a").await).await, "/a");
     }
-    raw.send(bytes).await;
-    assert_eq!(goaway(&raw.rest().await), Some(ENHANCE_YOUR_CALM));
-}
-
-#[tokio::test]
-async fn f51_a_header_block_without_end_ends_the_connection() {
-    let server = start(patient()).await;
-    let mut raw = Raw::connect(server.address).await;
-    let mut bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &frame(HEADERS, 1, 1, GET)].concat();
-    for _ in 0..1_000 {
-        bytes.extend(frame(CONTINUATION, 0, 1, &[]));
-    }
-    raw.send(bytes).await;
-    assert_eq!(goaway(&raw.rest().await), Some(ENHANCE_YOUR_CALM));
+    drop(shut);
+    assert_eq!(text(client.get("/b").await).await, "/b");
+    assert_eq!(server.rejected(Rejection::Slow), 0, "the connection moves");
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@
 
 mod admin;
 mod drain;
+mod floods;
+mod frames;
 mod framing;
 mod http2;
 mod raw;

@@ -48,6 +48,10 @@ impl Stub {
 }
 
 impl Handler for Stub {
+    fn at_once(&self, _: &Parts, _: &Ids) -> Option<Answer> {
+        None
+    }
+
     async fn handle(&self, request: &Parts, _: &Ids, _: std::net::IpAddr) -> Answer {
         let path = request.uri.path().to_owned();
         self.asked.lock().unwrap().push(path.clone());

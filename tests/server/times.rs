@@ -85,6 +85,22 @@ async fn f49_a_peer_that_takes_no_bytes_is_closed() {
 }
 
 #[tokio::test]
+async fn f49_a_peer_that_takes_a_byte_now_and_then_is_closed() {
+    let server = start(Limits { write_timeout: SHORT * 3, ..patient() }).await;
+    let (mut read, mut write) = tokio::net::TcpStream::connect(server.address).await.unwrap().into_split();
+    let all = [get("/big"), get("/big"), get("/big")].concat();
+    tokio::io::AsyncWriteExt::write_all(&mut write, all.as_bytes()).await.unwrap();
+    let sipping = async {
+        let mut pause = tokio::time::interval(SHORT / 5);
+        while server.rejected(Rejection::Slow) == 0 {
+            pause.tick().await;
+            let _ = tokio::io::AsyncReadExt::read(&mut read, &mut [0; 1]).await;
+        }
+    };
+    tokio::time::timeout(crate::stub::PATIENCE, sipping).await.expect("the server hangs up");
+}
+
+#[tokio::test]
 async fn a_connection_past_the_limit_is_closed_and_the_others_go_on() {
     let server = start(Limits { connections: 1, ..patient() }).await;
     let mut first = Raw::connect(server.address).await;

@@ -114,6 +114,43 @@ async fn f54_a_handshake_that_stalls_is_closed() {
 }
 
 #[tokio::test]
+async fn f54_a_thousand_half_open_handshakes_are_closed_and_keep_nobody_out() {
+    let disk = Disk::new();
+    let certificate = disk.renew();
+    let server = disk.start(None, Limits { tls_timeout: Duration::from_millis(500), ..patient() }).await;
+    let mut half_open = Vec::new();
+    for _ in 0..1_000 {
+        let mut raw = Raw::connect(server.address).await;
+        raw.send([0x16, 3, 1]).await;
+        half_open.push(raw);
+    }
+    let stream = connect(&server, &certificate, b"http/1.1", None).await.unwrap();
+    assert_eq!(Raw::over(stream).get("/a").await.body, "/a");
+    for mut raw in half_open {
+        assert_eq!(raw.rest_text().await, "");
+    }
+    assert_eq!(server.rejected(Rejection::Slow), 1_000);
+}
+
+#[tokio::test]
+async fn f54_a_caller_that_names_no_server_is_served() {
+    let disk = Disk::new();
+    let certificate = disk.renew();
+    let server = disk.start(None, patient()).await;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut client = builder.with_root_certificates(roots).with_no_client_auth();
+    client.enable_sni = false;
+    let tcp = TcpStream::connect(server.address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TlsConnector::from(Arc::new(client)).connect(name, tcp).await.unwrap();
+    assert_eq!(Raw::over(stream).get("/a").await.body, "/a");
+}
+
+#[tokio::test]
 async fn plain_text_on_a_tls_port_is_no_handshake() {
     let disk = Disk::new();
     disk.renew();

@@ -1,0 +1,71 @@
+//! A stub of Graph: the same fields, a body of as many bytes as are asked for, which says whose it is.
+//!
+//!     origin ADDRESS BODY_BYTES
+//!
+//! `GET /calls` answers how many other requests came.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use bytes::Bytes;
+use connector_cache_benches::whose;
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [address, length] = &arguments[..] else { return Err("usage: origin ADDRESS BODY_BYTES".into()) };
+    let (listener, length) = (TcpListener::bind(address).await?, length.parse()?);
+    let calls = Arc::new(AtomicU64::new(0));
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let calls = Arc::clone(&calls);
+        let service = service_fn(move |request| {
+            let answer = answer(&request, length, &calls);
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        tokio::spawn(
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+        );
+    }
+}
+
+fn answer(request: &Request<Incoming>, length: usize, calls: &AtomicU64) -> Response<Full<Bytes>> {
+    if request.uri().path() == "/calls" {
+        return Response::new(Full::new(Bytes::from(calls.load(Relaxed).to_string())));
+    }
+    calls.fetch_add(1, Relaxed);
+    let token = request.headers().get(header::AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
+    let frame =
+        format!(r#"{{"id":"connectors","whose":"{}","value":""}}"#, whose(token, request.uri().path()));
+    let filling = "x".repeat(length.saturating_sub(frame.len()));
+    let body = frame.replace(r#""value":"""#, &format!(r#""value":"{filling}""#));
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    for (name, value) in [
+        (
+            "content-type",
+            "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
+        ),
+        ("cache-control", "no-cache"),
+        ("vary", "Accept-Encoding"),
+        ("odata-version", "4.0"),
+        ("request-id", "00000000-1c2b-4f0e-9d6a-0123456789ab"),
+        ("client-request-id", "00000000-1c2b-4f0e-9d6a-0123456789ab"),
+        ("strict-transport-security", "max-age=31536000"),
+        (
+            "x-ms-ags-diagnostic",
+            r#"{"ServerInfo":{"DataCenter":"West Europe","Slice":"E","Ring":"5","ScaleUnit":"003","RoleInstance":"AM1PEPF00000000"}}"#,
+        ),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

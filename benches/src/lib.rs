@@ -1,0 +1,68 @@
+//! What the benchmarks share: one request and one answer, as a caller of Graph and Graph would send them.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+pub mod bare;
+pub mod talk;
+
+/// The resource that is asked for.
+pub fn path(flow: &str) -> String {
+    format!(
+        "/beta/identity/b2xUserFlows/{flow}/apiConnectorConfiguration?$expand=postFederationSignup,postAttributeCollection"
+    )
+}
+
+/// The head of a request as a caller sends it.
+pub fn request(host: &str, flow: &str, token: &str) -> Vec<u8> {
+    let path = path(flow);
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\nAuthorization: Bearer {token}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// As many and as long fields as an answer of the cache has.
+pub fn fields(length: usize) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    let length = length.to_string();
+    for (name, value) in [
+        ("content-length", length.as_str()),
+        (
+            "content-type",
+            "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
+        ),
+        ("odata-version", "4.0"),
+        ("etag", "W/\"29f035c763035957086f745cd8e589f2\""),
+        ("date", "Mon, 23 Nov 2026 04:58:29 GMT"),
+        ("vary", "Authorization, Accept"),
+        ("cache-control", "private, max-age=299"),
+        ("age", "1"),
+        ("origin-request-id", "00000000-1c2b-4f0e-9d6a-0123456789ab"),
+        ("cache-status", "connector-cache; hit; ttl=299"),
+        ("client-request-id", "6c2851d2-4d10-4503-ad3f-920a0b8b197b"),
+        ("request-id", "404a78d7-ed6b-433e-b43c-8a93387257fc"),
+        ("x-content-type-options", "nosniff"),
+    ] {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            fields.insert(name, value);
+        }
+    }
+    fields
+}
+
+/// What the stub's body says of the request that it answers.
+pub fn whose(authorization: &[u8], path: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    (authorization, path).hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// A body of as many bytes.
+pub fn body(length: usize) -> Bytes {
+    let frame = r#"{"id":"connectors","value":""}"#;
+    let filling = "x".repeat(length.saturating_sub(frame.len()));
+    Bytes::from(frame.replace(r#""value":"""#, &format!(r#""value":"{filling}""#)))
+}

@@ -1,0 +1,101 @@
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::Request;
+
+use super::*;
+use crate::cache::freshness::Lifetime;
+use crate::clock::Clock;
+use crate::identity::{Identity, Secrets};
+use crate::scrub::{Config, Scrubber};
+
+/// Requests that differ in their targets alone, and one answer.
+struct Stage {
+    secrets: Secrets,
+    clock: Clock,
+    epochs: Epochs,
+    entry: Arc<Entry>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let clock = Clock::manual(SystemTime::now());
+        let scrubber = Scrubber::new(&Config::default(), 1 << 20);
+        let body = scrubber.scrub(b"{}").unwrap().body;
+        let fields = http::HeaderMap::new();
+        let entry = Arc::new(Entry::new(body, &scrubber, &fields, Lifetime::NONE, clock.now()));
+        Self { secrets: Secrets::random().unwrap(), clock, epochs: Epochs::default(), entry }
+    }
+
+    fn spelling(&self, number: usize) -> Spelling {
+        let request = Request::get(format!("/{number}")).header("authorization", "Bearer a.b.c");
+        Spelling::of(&request.body(()).unwrap().into_parts().0, &self.secrets).unwrap()
+    }
+
+    fn remember(&self, number: usize, epoch: Epoch) {
+        let now = self.clock.now();
+        let request = Request::get("/").header("authorization", "Bearer a.e30.c").body(()).unwrap();
+        let identity = Identity::of(request.headers(), &self.secrets).unwrap();
+        let entry = Arc::downgrade(&self.entry);
+        let finding =
+            Finding { entry, proof: Proof { granted: now }, end: End::after(now), tag: identity.tag };
+        remember(self.spelling(number), epoch, now, finding);
+    }
+
+    fn recalls(&self, number: usize) -> bool {
+        recall(self.spelling(number), self.epochs.now(), self.clock.now()).is_some()
+    }
+}
+
+#[test]
+fn the_same_request_is_known_again_and_no_other() {
+    let stage = Stage::new();
+    stage.remember(1, stage.epochs.now());
+    assert!(stage.recalls(1));
+    assert!(!stage.recalls(2));
+    assert!(!Stage::new().recalls(1), "another process has another key");
+}
+
+#[test]
+fn what_was_looked_up_before_a_withdrawal_is_worth_nothing_after_it() {
+    let stage = Stage::new();
+    let before = stage.epochs.now();
+    stage.remember(1, before);
+    stage.epochs.next();
+    assert!(!stage.recalls(1));
+    stage.remember(1, before);
+    assert!(!stage.recalls(1), "the look-up began before, and what it found may be gone");
+    stage.remember(1, stage.epochs.now());
+    assert!(stage.recalls(1));
+}
+
+#[test]
+fn after_ten_seconds_the_store_is_asked_again() {
+    let stage = Stage::new();
+    stage.remember(1, stage.epochs.now());
+    stage.clock.advance(Duration::from_millis(9_999));
+    assert!(stage.recalls(1));
+    stage.clock.advance(Duration::from_millis(1));
+    assert!(!stage.recalls(1));
+}
+
+#[test]
+fn what_the_store_lets_go_is_gone() {
+    let stage = Stage::new();
+    stage.remember(1, stage.epochs.now());
+    let entry = Arc::downgrade(&stage.entry);
+    drop(stage.entry);
+    assert!(entry.upgrade().is_none());
+}
+
+#[test]
+fn nearly_all_of_ten_thousand_requests_are_known_and_the_table_has_an_end() {
+    let stage = Stage::new();
+    let known = |count: usize| (0..count).filter(|number| stage.recalls(*number)).count();
+    (0..10_000).for_each(|number| stage.remember(number, stage.epochs.now()));
+    assert!(known(10_000) > 9_000, "{}", known(10_000));
+    (0..40_000).for_each(|number| stage.remember(number, stage.epochs.now()));
+    assert!(known(40_000) <= LAST_SETS * 4);
+    assert!(stage.recalls(39_999), "the newest has its place");
+    assert_eq!(TABLE.with_borrow(|table| table.sets.len()), LAST_SETS);
+}

@@ -1,0 +1,106 @@
+//! `Vary`: which of a caller's fields chose an answer (RFC 9111, section 4.1).
+//!
+//! Graph says in `Vary` by what it chose. What is the same in every request to Graph, or part of the key, chose
+//! nothing; anything else must be in a later request as it was in the first, though Graph never sees it: that is
+//! the letter of the rule, and errs towards asking. Callers' values are not kept but hashed under a key of the
+//! process; one may be a cookie. `Authorization` stands for the token itself, known by its fingerprint.
+
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+
+use http::{HeaderMap, HeaderName, header};
+
+use super::status::NotStored;
+use crate::identity::Fingerprint;
+
+/// A caller's request, as far as `Vary` may name it.
+#[derive(Clone, Copy)]
+pub struct Presented<'a> {
+    /// The caller's fields. Whether `Authorization` is among them makes no difference.
+    pub headers: &'a HeaderMap,
+    /// Whose token it has.
+    pub token: Fingerprint,
+}
+
+/// The fields that chose an answer, and a hash of what they held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Sorted, each once; never empty.
+    by: Box<[HeaderName]>,
+    values: u64,
+}
+
+/// Tells requests apart by the fields that chose an answer.
+#[derive(Debug, Default)]
+pub struct Chooser(RandomState);
+
+impl Chooser {
+    /// What chose `answer`, where `request` brought it. `None`: nothing that could differ.
+    pub fn chosen(&self, answer: &HeaderMap, request: Presented<'_>) -> Result<Option<Chosen>, NotStored> {
+        let by = named(answer)?;
+        let values = self.values(&by, request);
+        Ok((!by.is_empty()).then_some(Chosen { by, values }))
+    }
+
+    /// Whether `request` would have been answered with what was chosen like this.
+    pub fn fits(&self, chosen: Option<&Chosen>, request: Presented<'_>) -> bool {
+        chosen.is_none_or(|chosen| self.values(&chosen.by, request) == chosen.values)
+    }
+
+    /// Absent is like absent alone, and lines of one field count as one list (RFC 9110, section 5.3).
+    fn values(&self, by: &[HeaderName], request: Presented<'_>) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        for name in by {
+            if name == header::AUTHORIZATION {
+                request.token.hash(&mut hasher);
+                continue;
+            }
+            let lines = request.headers.get_all(name).iter().map(|line| line.as_bytes().trim_ascii());
+            let lines: Vec<_> = lines.collect();
+            hasher.write_u8(u8::from(!lines.is_empty()));
+            lines.join(&b", "[..]).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+}
+
+impl Chosen {
+    /// Whether both were chosen by the same fields, whatever these held.
+    pub fn is_by_the_same(&self, other: &Self) -> bool {
+        self.by == other.by
+    }
+
+    /// Bytes that it takes in memory, about.
+    pub fn weight(&self) -> usize {
+        let names = self.by.iter().map(|name| size_of::<HeaderName>() + name.as_str().len());
+        size_of::<Self>() + names.sum::<usize>()
+    }
+}
+
+/// The fields that `Vary` names and that can differ between requests of one key. An answer that no later request
+/// can match is not to be stored: `*` in any place, what is not a field's name, what is new in every request.
+pub fn named(answer: &HeaderMap) -> Result<Box<[HeaderName]>, NotStored> {
+    let mut names = Vec::new();
+    let lines =
+        answer.get_all(header::VARY).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    for name in lines.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty()) {
+        let name = HeaderName::from_bytes(name).map_err(|_| NotStored::Vary)?;
+        if name == "*" || NEW_EACH_TIME.contains(&name.as_str()) {
+            return Err(NotStored::Vary);
+        }
+        if !SAME_WITHIN_A_KEY.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    if names.len() > NAMES_MAX { Err(NotStored::Vary) } else { Ok(names.into()) }
+}
+
+/// `Accept` is in the key; the others are the same in every request to Graph.
+const SAME_WITHIN_A_KEY: [&str; 5] = ["accept", "accept-encoding", "host", "user-agent", "via"];
+/// What correlates goes to Graph with another value each time.
+const NEW_EACH_TIME: [&str; 2] = ["client-request-id", "traceparent"];
+const NAMES_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! Which requests are alike to an answer.
+
+use http::HeaderValue;
+
+use super::*;
+use crate::identity::{Identity, Secrets};
+
+fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(*name, HeaderValue::from_str(value).unwrap());
+    }
+    headers
+}
+
+/// Whether what `first` brought, under this `Vary`, fits `second`. The token is the same.
+fn fits(vary: &str, first: &[(&'static str, &str)], second: &[(&'static str, &str)]) -> bool {
+    let secrets = Secrets::random().unwrap();
+    let authorization = headers(&[("authorization", "Bearer a")]);
+    let token = Identity::of(&authorization, &secrets).unwrap().fingerprint;
+    let (chooser, first, second) = (Chooser::default(), headers(first), headers(second));
+    let request = Presented { headers: &first, token };
+    let chosen = chooser.chosen(&headers(&[("vary", vary)]), request).unwrap();
+    chooser.fits(chosen.as_ref(), Presented { headers: &second, token })
+}
+
+#[test]
+fn l33_a_request_fits_where_every_named_field_is_as_it_was() {
+    let (de, en) = ([("accept-language", "de")], [("accept-language", "en")]);
+    assert!(fits("Accept-Language", &de, &de));
+    assert!(!fits("Accept-Language", &de, &en));
+    assert!(!fits("X-Other, accept-language", &de, &en), "in any place, in any case");
+    assert!(fits("Accept-Language", &de, &[("accept-language", " de ")]), "spaces around it mean nothing");
+    let lines = [("accept-language", "de"), ("accept-language", "en")];
+    assert!(fits("Accept-Language", &lines, &[("accept-language", "de, en")]), "lines make a list");
+    assert!(!fits("Accept-Language", &lines, &de));
+}
+
+#[test]
+fn l33_absent_is_like_absent_alone() {
+    assert!(fits("Accept-Language", &[], &[]));
+    assert!(fits("Accept-Language", &[], &[("cookie", "a")]));
+    assert!(!fits("Accept-Language", &[], &[("accept-language", "")]));
+    assert!(!fits("Accept-Language", &[("accept-language", "")], &[]));
+}
+
+#[test]
+fn l33_what_is_alike_in_all_requests_of_a_key_chooses_nothing() {
+    let answer = headers(&[("vary", "Accept, Accept-Encoding"), ("vary", "user-agent,via, host,,")]);
+    assert_eq!(named(&answer).unwrap().len(), 0);
+}
+
+#[test]
+fn l33_authorization_is_the_token() {
+    let secrets = Secrets::random().unwrap();
+    let [a, b] = ["Bearer a", "Bearer b"]
+        .map(|value| Identity::of(&headers(&[("authorization", value)]), &secrets).unwrap().fingerprint);
+    let (chooser, none) = (Chooser::default(), HeaderMap::new());
+    let request = |token| Presented { headers: &none, token };
+    let chosen = chooser.chosen(&headers(&[("vary", "Authorization")]), request(a)).unwrap();
+    assert!(chooser.fits(chosen.as_ref(), request(a)));
+    assert!(!chooser.fits(chosen.as_ref(), request(b)));
+}
+
+#[test]
+fn l11_l33_what_no_later_request_can_match_is_not_stored() {
+    let many = (0..=NAMES_MAX).map(|n| format!("x-{n}")).collect::<Vec<_>>().join(",");
+    for vary in ["*", "accept, *", "a b", "client-request-id", "Accept, TraceParent", &many] {
+        assert_eq!(named(&headers(&[("vary", vary)])).err(), Some(NotStored::Vary), "{vary}");
+    }
+}

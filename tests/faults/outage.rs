@@ -1,0 +1,184 @@
+//! F16: Graph is out of order for a while, in time that a test moves on by hand.
+
+use std::time::Duration;
+
+use connector_cache::config::Config;
+
+use crate::kit::client::{Client, H2, Response};
+use crate::kit::origin::Origin;
+use crate::kit::proxy::{Proxy, path};
+use crate::kit::reply::Reply;
+use crate::kit::token;
+use crate::stage::{cache_status, sound};
+
+/// Callers, and a Graph that fails when it is told to.
+struct Outage {
+    origin: Origin,
+    proxy: Proxy,
+    client: Client,
+    tokens: Vec<String>,
+}
+
+impl Outage {
+    /// As many callers as `callers`, each with a token of its own that lasts a working day.
+    async fn with(callers: usize, change: impl FnOnce(&mut Config)) -> Self {
+        let origin = Origin::start().await;
+        origin.any(sound());
+        let proxy = Proxy::with(&origin.url(), change).await;
+        let client = Client::connect(proxy.data).await;
+        let day = Duration::from_hours(8);
+        let tokens = (0..callers).map(|n| token::mint_for(&format!("caller-{n}"), day)).collect();
+        Self { origin, proxy, client, tokens }
+    }
+
+    async fn ask(&mut self, caller: usize, flow: &str) -> Response {
+        let authorization = format!("Bearer {}", self.tokens[caller]);
+        self.client.get(&path(flow), &[("authorization", &authorization)]).await
+    }
+
+    /// Every caller asks once, and gets an answer of Graph's.
+    async fn everybody_is_answered(&mut self, flow: &str) {
+        for caller in 0..self.tokens.len() {
+            let answer = self.ask(caller, flow).await;
+            assert_eq!(answer.status, 200, "caller {caller}: {}", cache_status(&answer));
+        }
+    }
+
+    fn begin(&self) {
+        self.origin.any(Reply::status(503));
+    }
+
+    fn end(&self) {
+        self.origin.any(sound());
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.proxy.clock.advance(Duration::from_secs(seconds));
+    }
+
+    async fn clear(self) {
+        self.proxy.stop().await;
+        self.origin.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn f16_an_outage_of_an_hour_is_noticed_by_nobody_who_has_a_proof() {
+    let hour = Duration::from_hours(1);
+    let mut outage = Outage::with(2, |config| config.freshness.stale_if_error = hour).await;
+    outage.everybody_is_answered("B2X_1_x").await;
+    outage.pass(299);
+    let before = outage.origin.requests();
+    outage.begin();
+    // Each second that is looked at, both ask. `OUTAGE_STEP=1` looks at every second of the hour.
+    let step = std::env::var("OUTAGE_STEP").map_or(10, |step| step.parse().unwrap());
+    let mut each_second = Vec::new();
+    for _ in 0..3600 / step {
+        let asked = outage.origin.requests();
+        outage.everybody_is_answered("B2X_1_x").await;
+        each_second.push(outage.origin.requests() - asked);
+        outage.pass(step);
+    }
+    let asked = outage.origin.requests() - before;
+    // Before five failures in a row nobody knows that it is an outage.
+    let (at_first, then) = each_second.split_at(10);
+    assert!(at_first.iter().all(|asked| *asked <= 2), "{at_first:?}");
+    assert!(then.iter().all(|asked| *asked <= 1), "{then:?}");
+    assert!(
+        (each_second.len() / 2..=each_second.len() + 5).contains(&asked),
+        "Graph was asked {asked} times"
+    );
+    outage.end();
+    outage.pass(1);
+    outage.everybody_is_answered("B2X_1_x").await;
+    let answer = outage.ask(1, "B2X_1_x").await;
+    assert_eq!(cache_status(&answer), "connector-cache; hit; ttl=300", "and fresh again");
+    outage.clear().await;
+}
+
+#[tokio::test]
+async fn f16_past_stale_if_error_the_outage_is_told() {
+    let mut outage = Outage::with(1, |_| {}).await;
+    outage.everybody_is_answered("B2X_1_x").await;
+    outage.begin();
+    outage.pass(300 + 600 - 1);
+    assert_eq!(outage.ask(0, "B2X_1_x").await.status, 200);
+    outage.pass(1);
+    let answer = outage.ask(0, "B2X_1_x").await;
+    assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true));
+    outage.clear().await;
+}
+
+#[tokio::test]
+async fn f16_a_storm_of_a_minute_asks_graph_no_more_than_callers_ask_and_is_over_within_five_seconds() {
+    let mut outage = Outage::with(8, |_| {}).await;
+    // All have a proof, for another flow: what they ask in the storm is in nobody's memory.
+    outage.everybody_is_answered("B2X_1_known").await;
+    let before = outage.origin.requests();
+    outage.begin();
+    let mut told = 0;
+    for second in 0..60 {
+        for caller in 0..8 {
+            let answer = outage.ask(caller, &format!("B2X_1_{second}")).await;
+            assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true));
+            told += 1;
+        }
+        outage.pass(1);
+    }
+    let asked = outage.origin.requests() - before;
+    assert!(asked <= 65, "{told} callers were told no; Graph was asked {asked} times");
+    outage.end();
+    // Eight callers of whom each comes back when it is told to.
+    let mut left = 5;
+    while outage.ask(0, "B2X_1_x").await.status != 200 {
+        left -= 1;
+        assert!(left > 0, "five seconds after the storm nobody is answered");
+        outage.pass(1);
+    }
+    outage.everybody_is_answered("B2X_1_x").await;
+    outage.clear().await;
+}
+
+#[tokio::test]
+async fn f16_after_a_storm_a_crowd_is_let_in_within_five_seconds() {
+    let mut outage = Outage::with(100, |_| {}).await;
+    outage.everybody_is_answered("B2X_1_known").await;
+    outage.begin();
+    for _ in 0..10 {
+        assert_eq!(outage.ask(0, "B2X_1_x").await.status, 503);
+    }
+    outage.end();
+    outage.pass(1);
+    let connection = H2::connect(outage.proxy.data).await;
+    let mut waiting: Vec<_> = outage.tokens.iter().map(|token| format!("Bearer {token}")).collect();
+    for second in 0..=5 {
+        assert!(second < 5, "{} callers still wait", waiting.len());
+        let asks = waiting.iter().map(|bearer| async {
+            let answer =
+                connection.get(&path("B2X_1_x"), &[("authorization", bearer.as_str())]).await.unwrap();
+            (answer.status != 200)
+                .then(|| (bearer.clone(), answer.status, answer.header("retry-after").is_some()))
+        });
+        let refused = futures_util::future::join_all(asks).await.into_iter().flatten().collect::<Vec<_>>();
+        assert!(refused.iter().all(|(_, status, wait)| *status == 503 && *wait), "{refused:?}");
+        waiting = refused.into_iter().map(|(bearer, ..)| bearer).collect();
+        if waiting.is_empty() {
+            break;
+        }
+        outage.pass(1);
+    }
+    outage.clear().await;
+}
+
+#[tokio::test]
+async fn f16_a_storm_that_only_strangers_see_asks_once_for_each_of_their_questions() {
+    let mut outage = Outage::with(50, |_| {}).await;
+    outage.begin();
+    for caller in 0..50 {
+        assert_eq!(outage.ask(caller, "B2X_1_x").await.status, 503);
+    }
+    assert_eq!(outage.origin.requests(), 50, "a stranger's failure closes nothing, and is not asked twice");
+    outage.end();
+    outage.everybody_is_answered("B2X_1_x").await;
+    outage.clear().await;
+}

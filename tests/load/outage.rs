@@ -1,0 +1,138 @@
+//! F16: an outage in real time, and thousands of callers who do not notice.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use connector_cache::sandbox::{BARE, Options, Sandbox};
+use futures_util::future::join_all;
+use http::StatusCode;
+
+use crate::kit::client::Client;
+use crate::kit::link::Link;
+use crate::kit::proxy::path;
+use crate::kit::serve::Serve;
+use crate::number;
+
+/// Callers who ask in turn, over some connections.
+struct Crowd {
+    tokens: Mutex<VecDeque<String>>,
+    clients: Vec<Client>,
+}
+
+/// What a crowd was told.
+#[derive(Default, Debug)]
+struct Told {
+    answers: usize,
+    slowest: Duration,
+    /// Brought by Graph itself.
+    fresh: usize,
+}
+
+impl Crowd {
+    async fn of(serve: &Serve, tokens: Vec<String>) -> Self {
+        let clients = join_all((0..CONNECTIONS).map(|_| Client::connect(serve.data))).await;
+        Self { tokens: Mutex::new(tokens.into()), clients }
+    }
+
+    /// Asks until the end, at least once for each caller. Every answer must be a 200.
+    async fn ask(&mut self, end: Instant, most: isize) -> Told {
+        let Self { tokens, clients } = self;
+        let tokens = &*tokens;
+        let left = Arc::new(AtomicIsize::new(most));
+        let told = join_all(clients.iter_mut().map(|client| {
+            let left = Arc::clone(&left);
+            async move {
+                let mut told = Told::default();
+                while left.fetch_sub(1, Relaxed) > 0 {
+                    let token = tokens.lock().unwrap().pop_front().unwrap();
+                    let asked = Instant::now();
+                    let answer =
+                        client.get(&path(BARE), &[("authorization", &format!("Bearer {token}"))]).await;
+                    let said = answer.header("cache-status").unwrap_or_default();
+                    assert_eq!(answer.status, 200, "{said}");
+                    told.answers += 1;
+                    told.slowest = told.slowest.max(asked.elapsed());
+                    told.fresh += usize::from(said.contains("fwd-status=200"));
+                    tokens.lock().unwrap().push_back(token);
+                    if Instant::now() > end {
+                        left.store(0, Relaxed);
+                        break;
+                    }
+                }
+                told
+            }
+        }))
+        .await;
+        told.into_iter().fold(Told::default(), |all, one| Told {
+            answers: all.answers + one.answers,
+            slowest: all.slowest.max(one.slowest),
+            fresh: all.fresh + one.fresh,
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f16_thousands_of_callers_do_not_notice_that_graph_is_away() {
+    let (seconds, callers) = (number("OUTAGE_SECONDS", 6) as u64, number("OUTAGE_CALLERS", 1_000));
+    let graph = Sandbox::start(Options::default()).unwrap();
+    let link = Link::to(graph.address()).await;
+    let url = format!("http://{}", link.address());
+    let env = [
+        ("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()),
+        ("CONNECTOR_CACHE__GRAPH__TIMEOUT", "1s"),
+        ("CONNECTOR_CACHE__GRAPH__CONNECT_TIMEOUT", "1s"),
+        ("CONNECTOR_CACHE__CACHE__TTL", "1s"),
+        ("CONNECTOR_CACHE__CACHE__STALE_WHILE_REVALIDATE", "1s"),
+        ("CONNECTOR_CACHE__CACHE__STALE_IF_ERROR", "1h"),
+        ("CONNECTOR_CACHE__LOG__ACCESS", "off"),
+    ];
+    let serve = Serve::start(&env).await;
+    let tokens = (0..callers).map(|n| graph.token().user(&format!("user-{n}")).mint()).collect();
+    let mut crowd = Crowd::of(&serve, tokens).await;
+    let never = Instant::now() + Duration::from_hours(1);
+    crowd.ask(never, isize::try_from(callers).unwrap()).await;
+    // A third of it Graph says that it is out of order, a third nobody is there, a third it is silent.
+    let mut total = Told::default();
+    let mut asked = 0;
+    for kind in 0..3 {
+        match kind {
+            0 => graph.fail_all(StatusCode::SERVICE_UNAVAILABLE),
+            1 => {
+                link.refuse();
+                link.break_off();
+            }
+            _ => {
+                link.mend();
+                graph.heal();
+                link.swallow();
+            }
+        }
+        let before = graph.calls();
+        let third = Duration::from_millis(seconds * 1000 / 3);
+        let told = crowd.ask(Instant::now() + third, isize::MAX).await;
+        asked += graph.calls() - before;
+        total.answers += told.answers;
+        total.slowest = total.slowest.max(told.slowest);
+    }
+    println!("{callers} callers, {seconds} s: {total:?}, all of them 200; Graph was asked {asked} times");
+    // Before five failures in a row nobody knows that it is an outage; then one a second looks.
+    assert!(asked <= seconds + CONNECTIONS as u64 + 5, "Graph was asked {asked} times in {seconds} s");
+    assert!(total.slowest < Duration::from_secs(4), "{total:?}");
+    link.mend();
+    let healed = Instant::now();
+    loop {
+        let told = crowd.ask(never, 32).await;
+        if told.fresh > 0 {
+            break;
+        }
+        assert!(
+            healed.elapsed() < Duration::from_secs(5),
+            "nobody is answered by Graph five seconds after it is back"
+        );
+    }
+    assert!(serve.stop().await.0.success());
+}
+
+const CONNECTIONS: usize = 32;

@@ -1,0 +1,286 @@
+//! The rules of this cache beside another's: the crate `http-cache-semantics`, for a private cache.
+//!
+//! Both judge the same responses, requests and moments, drawn by lot: may it be stored, how old is it, how long
+//! is it good for, may it be used without asking, with what is the origin asked, and which answer is a 304 about.
+//! Where the two differ, one of them departs from RFC 9111; every departure is named here, and a test sees to it
+//! that it goes the way it is meant to.
+//!
+//! | where | here | there | why |
+//! |---|---|---|---|
+//! | `Vary: a, *` | not stored | stored, never matched | what nobody can use takes no room |
+//! | no time left, and no validator | not stored | stored | the same; here each response gets a validator |
+//! | response `no-cache`, request `max-stale` | asked about | used | s5.2.2.4: not without validation, whatever the caller says |
+//! | `proxy-revalidate`, request `max-stale` | asked about | used | stricter: a proxy of many callers, though each has a cache of its own |
+//! | request `max-stale=n`, exactly `n` past its time | used | asked for | s5.2.1.2: by no more than `n` |
+//! | request `max-age=0`, age 0 | asked about | used | stricter: it is how callers spell "ask" |
+//! | request `Pragma` beside `Cache-Control` | ignored | obeyed | s5.4; not drawn |
+//! | response `Pragma: no-cache` | ignored | obeyed | s5.4 is about requests; not drawn |
+//! | `Age` that is no number | as old as can be | 0 | s5.1: consider it stale; pinned by `l21_...` and not drawn |
+//! | a directive in another case, in quotes, or there twice | read, skipped, the smallest | not read, read, `must-revalidate` | s5.2, s4.2.1; pinned by `l01_...`, `l16_...`, `l19_...`; not drawn |
+//! | `max-age` without a value | 0 | not there | s4.2.1 lets it be stale; pinned by `l17_...`; not drawn |
+//! | dates in the two old forms | read | not read | RFC 9110 s5.6.7; pinned by `l20_...`; not drawn |
+//! | stored `W/"a"`, 304 with `"a"` | about another | about it | s4.3.4: a strong validator is compared strongly |
+//! | stored tag and date, 304 with the date alone | about another | about it | stricter: a 304 must repeat the tag (RFC 9110 s15.4.5) |
+//! | stored date alone, 304 with a weak tag and the date | about another | about it | stricter: it names another by its tag |
+//! | `Last-Modified` within a second of `Date` | not asked with | asked with | RFC 9110 s8.8.2.2: it may stand for two states |
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use connector_cache::cache::control::Control;
+use connector_cache::cache::freshness::{Config, Freshness, Lifetime, Proof, Verdict, judge};
+use connector_cache::cache::validation::Validators;
+use connector_cache::cache::vary::{Chooser, Presented};
+use connector_cache::clock::{Clock, Now};
+use connector_cache::identity::{Fingerprint, Identity, Secrets};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+fn config() -> Config {
+    let long = Duration::from_secs(1 << 32);
+    Config {
+        ttl: long,
+        proof_ttl: long,
+        stale_while_revalidate: Duration::ZERO,
+        freshness: Freshness::Origin,
+        ..Config::default()
+    }
+}
+
+/// A response, what a later request says in `Cache-Control`, and how many seconds later that comes.
+#[derive(Clone, Debug)]
+struct Case {
+    response: Vec<(&'static str, String)>,
+    wishes: Vec<String>,
+    pragma: bool,
+    later: u64,
+}
+
+impl Case {
+    fn says(&self, name: &str, word: &str) -> bool {
+        self.response.iter().any(|(known, value)| *known == name && value.contains(word))
+    }
+
+    fn wish(&self, name: &str) -> Option<&str> {
+        self.wishes.iter().find_map(|wish| wish.strip_prefix(name))
+    }
+
+    fn request(&self) -> HeaderMap {
+        let mut fields: Vec<_> = Vec::new();
+        if !self.wishes.is_empty() {
+            fields.push(("cache-control", self.wishes.join(", ")));
+        } else if self.pragma {
+            fields.push(("pragma", "no-cache".to_owned()));
+        }
+        headers(&fields)
+    }
+
+    /// The caller's directives, as the proxy reads them.
+    fn client(&self) -> Control {
+        let pragma = self.pragma && self.wishes.is_empty();
+        let read = Control::of(&self.request());
+        Control { no_cache: read.no_cache || pragma, ..read }
+    }
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let age =
+        select(vec!["max-age=0", "max-age=1", "max-age=60", "max-age=3600", "max-age=60a", "max-age=-1"]);
+    let words = vec![
+        "no-cache",
+        "no-cache=\"x\"",
+        "no-store",
+        "must-revalidate",
+        "proxy-revalidate",
+        "private",
+        "public",
+        "s-maxage=7",
+        "max-agee=9",
+    ];
+    let control = (prop::option::weighted(0.6, age), subsequence(words, 0..3));
+    let control =
+        control.prop_map(|(age, words)| age.into_iter().chain(words).collect::<Vec<_>>().join(", "));
+    let date = prop::option::weighted(0.8, -90_i64..90);
+    let expires =
+        prop::option::weighted(0.4, prop_oneof![4 => (-100_i64..4000).prop_map(Some), 1 => Just(None)]);
+    let modified =
+        prop::option::weighted(0.6, prop_oneof![4 => 2_i64..4000, 1 => 0_i64..2].prop_map(|n| n * 10));
+    let aged = prop::option::weighted(0.4, select(vec![0_u64, 1, 30, 59, 60, 61, 5000]));
+    let vary =
+        prop::option::weighted(0.2, select(vec!["*", "accept-encoding, *", "accept-language", "accept"]));
+    let response = (control, date, expires, modified, aged, vary).prop_map(
+        |(control, date, expires, modified, aged, vary)| {
+            let mut fields = vec![("etag", "\"a\"".to_owned()), ("cache-control", control)];
+            fields.extend(date.map(|at| ("date", http_date(at))));
+            fields.extend(expires.map(|at| ("expires", at.map_or("0".to_owned(), http_date))));
+            fields.extend(modified.map(|ago| ("last-modified", http_date(date.unwrap_or(0) - ago))));
+            fields.extend(aged.map(|age| ("age", age.to_string())));
+            fields.extend(vary.map(|vary| ("vary", vary.to_owned())));
+            fields
+        },
+    );
+    let wish = (select(vec!["max-age=", "min-fresh=", "max-stale="]), select(vec![0_u64, 1, 30, 60, 3000]));
+    let wish = prop_oneof![
+        6 => wish.prop_map(|(name, seconds)| format!("{name}{seconds}")),
+        1 => Just("max-stale".to_owned()),
+        1 => Just("no-cache".to_owned()),
+    ];
+    let wishes = prop_oneof![1 => Just(Vec::new()), 1 => vec(wish, 1..3)].prop_filter(
+        "no directive twice",
+        |wishes| {
+            let names: Vec<_> =
+                wishes.iter().map(|wish: &String| wish.split('=').next().unwrap().to_owned()).collect();
+            names.len() < 2 || names[0] != names[1]
+        },
+    );
+    let later = prop_oneof![3 => 0_u64..130, 1 => 0_u64..7000];
+    (response, wishes, prop::bool::weighted(0.1), later).prop_map(|(response, wishes, pragma, later)| Case {
+        response,
+        wishes,
+        pragma,
+        later,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn both_say_the_same_of_storing_age_time_left_and_use(case in case()) {
+        let fields = headers(&case.response);
+        let (there, stored) = policy(&fields, &HeaderMap::new());
+        let here = Lifetime::of(&fields, &config(), stored);
+        prop_assert_eq!(here.is_ok(), there.is_storable() && !case.says("vary", "*"));
+        let Ok(lifetime) = here else { return Ok(()) };
+        let now = stored.plus(Duration::from_secs(case.later));
+        let proof = Proof { granted: stored };
+        let judged = judge(&config(), (&lifetime, stored), proof, config().ttl, case.client(), now);
+        prop_assert_eq!(judged.age, there.age(now.wall()));
+        prop_assert_eq!(judged.left.as_secs(), there.time_to_live(now.wall()).as_secs());
+
+        let used = matches!(judged.verdict, Verdict::Fresh | Verdict::StaleAccepted);
+        let request = request(&case.request());
+        let before = there.before_request(&request, now.wall());
+        let used_there = before.satisfies_without_revalidation();
+        let strict = ["no-cache", "proxy-revalidate"].iter().any(|word| case.says("cache-control", word));
+        if case.wish("max-age=") == Some("0") || (strict && case.wish("max-stale").is_some()) {
+            prop_assert!(!used || used_there, "stricter, never laxer");
+        } else if judged.left.is_zero() && case.wish("max-stale=") == Some(&judged.overdue.as_secs().to_string()) {
+            prop_assert!(used || !used_there, "by no more than so many seconds");
+        } else {
+            prop_assert_eq!(used, used_there);
+        }
+
+        if let BeforeRequest::Stale { request, .. } = before {
+            let mut asked = HeaderMap::new();
+            Validators::of(&fields, stored).unwrap().ask_with(&mut asked);
+            prop_assert_eq!(asked.get("if-none-match"), request.headers.get("if-none-match"));
+            if let Some(since) = asked.get("if-modified-since") {
+                prop_assert_eq!(Some(since), request.headers.get("if-modified-since"));
+            }
+        }
+    }
+
+    #[test]
+    fn both_say_the_same_of_what_a_304_is_about(
+        known in validators(),
+        told in validators(),
+    ) {
+        let date = ("date", http_date(0));
+        let date = std::slice::from_ref(&date);
+        let (known, told) = ([&known[..], date].concat(), [&told[..], date].concat());
+        let (stored, not_modified) = (headers(&known), headers(&told));
+        let (there, now) = policy(&stored, &HeaderMap::new());
+        let Some(here) = Validators::of(&stored, now) else { return Ok(()) };
+        let mut response = Response::new(());
+        *response.status_mut() = http::StatusCode::NOT_MODIFIED;
+        *response.headers_mut() = not_modified.clone();
+        let after = there.after_response(&request(&HeaderMap::new()), &response, now.wall());
+        let (about, about_there) =
+            (here.are_meant_by(&not_modified), matches!(after, AfterResponse::NotModified(..)));
+        let tag = |fields: &HeaderMap| fields.get("etag").map(|tag| tag.to_str().unwrap().to_owned());
+        let weak = |tag: &Option<String>| tag.as_ref().is_some_and(|tag| tag.starts_with("W/"));
+        let (stored_tag, told_tag) = (tag(&stored), tag(&not_modified));
+        let strong_of_weak = weak(&stored_tag) && told_tag.is_some() && !weak(&told_tag);
+        if strong_of_weak || (stored_tag.is_some() != told_tag.is_some()) {
+            prop_assert!(!about, "stricter, never laxer");
+        } else {
+            prop_assert_eq!(about, about_there);
+        }
+    }
+
+    #[test]
+    fn both_say_the_same_of_which_request_an_answer_fits(
+        vary in select(vec!["", "accept-language", "Cookie, accept-language", "cookie,cookie", "x-none"]),
+        first in fields(),
+        second in fields(),
+    ) {
+        let answer = headers(&[("vary", vary.to_owned()), ("cache-control", "max-age=60".to_owned())]);
+        let (there, now) = policy(&answer, &headers(&first));
+        let used_there = there.before_request(&request(&headers(&second)), now.wall()).satisfies_without_revalidation();
+        let (chooser, token, first, second) = (Chooser::default(), token(), headers(&first), headers(&second));
+        let chosen = chooser.chosen(&answer, Presented { headers: &first, token }).unwrap();
+        prop_assert_eq!(chooser.fits(chosen.as_ref(), Presented { headers: &second, token }), used_there);
+    }
+}
+
+/// An entity tag and a `Last-Modified` well before the date, each there or not.
+fn validators() -> impl Strategy<Value = Vec<(&'static str, String)>> {
+    let tag = prop::option::of(select(vec!["\"a\"", "W/\"a\"", "\"b\"", "W/\"b\""]));
+    let modified = prop::option::of(select(vec![-100_i64, -200]));
+    (tag, modified).prop_map(|(tag, modified)| {
+        let tag = tag.map(|tag| ("etag", tag.to_owned()));
+        tag.into_iter().chain(modified.map(|at| ("last-modified", http_date(at)))).collect()
+    })
+}
+
+/// Fields of a request that `Vary` may name.
+fn fields() -> impl Strategy<Value = Vec<(&'static str, String)>> {
+    let value = || prop::option::of(select(vec!["de", "en", ""]));
+    (value(), value()).prop_map(|(language, cookie)| {
+        let language = language.map(|value| ("accept-language", value.to_owned()));
+        language.into_iter().chain(cookie.map(|value| ("cookie", value.to_owned()))).collect()
+    })
+}
+
+fn headers(fields: &[(&'static str, String)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(*name, HeaderValue::from_str(value).unwrap());
+    }
+    headers
+}
+
+fn request(fields: &HeaderMap) -> Request<()> {
+    let mut request = Request::get("http://origin/").body(()).unwrap();
+    *request.headers_mut() = fields.clone();
+    request
+}
+
+/// The other cache's policy for a response to this request that came at the returned moment.
+fn policy(response: &HeaderMap, asked_with: &HeaderMap) -> (CachePolicy, Now) {
+    let now = Clock::manual(start()).now();
+    let mut answer = Response::new(());
+    *answer.headers_mut() = response.clone();
+    let options =
+        CacheOptions { shared: false, immutable_min_time_to_live: Duration::ZERO, ..CacheOptions::default() };
+    (CachePolicy::new_options(&request(asked_with), &answer, now.wall(), options), now)
+}
+
+fn token() -> Fingerprint {
+    let authorization = headers(&[("authorization", "Bearer a".to_owned())]);
+    Identity::of(&authorization, &Secrets::random().unwrap()).unwrap().fingerprint
+}
+
+fn start() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_790_000_000)
+}
+
+/// So many seconds after the start.
+fn http_date(seconds: i64) -> String {
+    let offset = Duration::from_secs(seconds.unsigned_abs());
+    httpdate::fmt_http_date(if seconds < 0 { start() - offset } else { start() + offset })
+}
