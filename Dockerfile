@@ -17,7 +17,7 @@ ENV RUSTFLAGS="-C target-feature=+crt-static" \
 RUN --mount=type=cache,id=connector-cache-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=connector-cache-target,target=/src/target \
     touch src/*.rs \
- && cargo build --release --locked --no-default-features --bin connector-cache \
+ && cargo build --release --locked --no-default-features --features otlp --bin connector-cache \
         --target x86_64-unknown-linux-gnu \
  && install -D -m 0555 target/x86_64-unknown-linux-gnu/release/connector-cache /image/connector-cache
 # Files before DNS, so that localhost and the cluster's own names in /etc/hosts need nobody's answer.

@@ -19,7 +19,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The tests come last: whoever reads the end of the output reads their count.
-test: setup clients fmt lint doc ## the whole check: format, lints, examples, every test
+test: setup clients fmt lint doc test-chart ## the whole check: format, lints, examples, the chart, every test
 	$(call say,tests: all of them)
 	@cargo $(tests) --locked --features test-clients
 
@@ -35,10 +35,12 @@ fmt: ## check the format (`cargo fmt` mends it)
 	$(call say,format)
 	@cargo fmt --check
 
-lint: ## clippy with warnings as errors, with the sandbox and without, as the image is built
+lint: ## clippy with warnings as errors: with every feature, as the image is built, and with none
 	$(call say,lints (a first build takes some minutes))
 	@cargo clippy --quiet --locked --all-targets --features test-clients,test-net -- -D warnings
-	$(call say,lints: without the sandbox)
+	$(call say,lints: as the image is built)
+	@cargo clippy --quiet --locked --all-targets --no-default-features --features otlp -- -D warnings
+	$(call say,lints: without any feature)
 	@cargo clippy --quiet --locked --all-targets --no-default-features -- -D warnings
 
 doc: ## the examples in the documentation
@@ -56,12 +58,12 @@ it: ## the tests of the whole, in tests/
 test-clients: setup clients ## Graph's SDKs for Python and JavaScript, curl and the .NET shape, before the proxy
 	@cargo $(tests) --locked --features test-clients --test clients
 
-test-chart: setup ## the Helm chart: lint, render, validate, with Helm 3 and 4
+test-chart: setup ## the Helm chart, alerts and dashboard: Helm 3 and 4, promtool, a real Prometheus; a pod where there is an image
+	$(call say,chart and alerts and dashboard (a first run fetches its tools))
 	@.helm/test
 
 image: ## the container image, built without a registry, and tried (root, Debian's buildah and podman)
 	@.docker/build
-	@.docker/try
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (60)
 	@.fuzz/run

@@ -1,7 +1,7 @@
 """A real Prometheus that looks at two real proxies under load.
 
-The one is the demo, with its stand-in for Graph. The other speaks TLS, keeps answers for a second, and asks the same
-stand-in through a relay that fails now and then. So every metric has something to tell.
+The one is the demo, with its stand-in for Graph. The other speaks TLS, keeps answers for a second, asks the same
+stand-in through a relay that fails now and then, and tells a collector of it. So every metric has something to tell.
 """
 
 import contextlib
@@ -130,6 +130,21 @@ def relay_to(graph):
     return Relay
 
 
+class Collector(http.server.BaseHTTPRequestHandler):
+    """Takes every span, and looks at none."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
 def coding(headers):
     return {name: headers[name] for name in ("Content-Encoding", "Retry-After") if headers[name]}
 
@@ -157,13 +172,14 @@ def certificate(folder):
     return files
 
 
-def config_of_second(folder, graph, data, admin):
+def config_of_second(folder, graph, collector, data, admin):
     chain, key = certificate(folder)
     file = folder / "connector-cache.toml"
     file.write_text(
         f'[listen]\naddress = "{HOST}:{data}"\n[listen.tls]\ncertificate = "{chain}"\nkey = "{key}"\n'
         f'[admin]\naddress = "{HOST}:{admin}"\n[graph]\nbase_url = "{graph}"\n'
         '[cache]\nttl = "1s"\nstale_while_revalidate = "500ms"\n[drain]\ndelay = "0s"\n[log]\nfilter = "error"\n'
+        f'[telemetry]\notlp_endpoint = "{collector}"\n'
     )
     return file
 
@@ -314,7 +330,7 @@ def stage(prometheus, seconds):
         demo = Demo(process)
         graph = stack.enter_context(serving(relay_to(demo.graph)))
         data, admin, web = free_port(), free_port(), free_port()
-        config = config_of_second(folder, graph, data, admin)
+        config = config_of_second(folder, graph, stack.enter_context(serving(Collector)), data, admin)
         stack.enter_context(running(BINARY, "serve", "--config", config, **quiet))
         second = f"http://{HOST}:{admin}"
         wait_for(f"{second}/readyz")

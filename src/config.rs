@@ -8,10 +8,12 @@ use std::path::Path;
 
 use crate::cache::{flight, freshness, store};
 use crate::resource::ApiVersion;
-use crate::{admin, budget, origin, refresh, scrub, server, telemetry};
+use crate::{admin, budget, origin, refresh, scrub, server, telemetry, trace};
 
 mod base_url;
 mod change;
+#[cfg(feature = "otlp")]
+mod endpoint;
 mod layers;
 mod nearest;
 mod parts;
@@ -53,6 +55,8 @@ pub struct Config {
     pub scrub: scrub::Config,
     /// `log.*`
     pub telemetry: telemetry::Config,
+    /// `telemetry.*`
+    pub trace: trace::Config,
 }
 
 impl Config {
@@ -83,6 +87,7 @@ impl Default for Config {
             refresh: refresh::Config::default(),
             scrub: scrub::Config::default(),
             telemetry: telemetry::Config::default(),
+            trace: trace::Config::default(),
         }
     }
 }
@@ -123,6 +128,7 @@ impl Effective {
             refresh: parts::refresh(&mut reader),
             scrub: parts::scrub(&mut reader),
             telemetry: parts::telemetry(&mut reader),
+            trace: parts::trace(&mut reader),
         };
         parts::shared(&mut reader);
         let settings = reader.finish().map_err(ConfigError)?;

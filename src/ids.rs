@@ -31,6 +31,8 @@ impl Ids {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent {
     trace: u128,
+    /// The span that asks: the caller's, or ours once there is one.
+    span: u64,
     sampled: bool,
 }
 
@@ -45,9 +47,9 @@ impl TraceParent {
             _ => version != "ff" && hex(version, 2).is_some(),
         };
         let trace = hex(trace, 32).filter(|id| *id != 0)?;
-        hex(parent, 16).filter(|id| *id != 0)?;
+        let span = hex(parent, 16).and_then(|id| u64::try_from(id).ok()).filter(|id| *id != 0)?;
         let flags = hex(flags, 2)?;
-        known_shape.then_some(Self { trace, sampled: flags & 1 == 1 })
+        known_shape.then_some(Self { trace, span, sampled: flags & 1 == 1 })
     }
 
     /// The trace id, 32 hex digits.
@@ -55,11 +57,46 @@ impl TraceParent {
         format!("{:032x}", self.trace)
     }
 
-    /// The header for a request of ours within this trace, with a new parent id.
-    pub fn child(self) -> String {
-        let span = Uuid::new_v4().as_u64_pair().0;
+    /// The header for a request of ours within this trace. `span`: the one that asks; a new id where none is told of.
+    pub fn child(self, span: Option<u64>) -> String {
+        let span = span.unwrap_or_else(span_id);
         format!("00-{:032x}-{span:016x}-{:02x}", self.trace, u8::from(self.sampled))
     }
+}
+
+/// What only whoever tells of spans needs.
+#[cfg(feature = "otlp")]
+impl TraceParent {
+    /// A trace of our own, of which `span` is the first.
+    pub fn root(span: u64) -> Self {
+        Self { trace: Uuid::new_v4().as_u128(), span, sampled: true }
+    }
+
+    /// The same trace, as `span` hands it on.
+    #[must_use]
+    pub fn within(self, span: u64) -> Self {
+        Self { span, ..self }
+    }
+
+    /// The trace's number.
+    pub fn trace(self) -> u128 {
+        self.trace
+    }
+
+    /// The span that asks.
+    pub fn span(self) -> u64 {
+        self.span
+    }
+
+    /// Whether spans of it are wanted.
+    pub fn is_sampled(self) -> bool {
+        self.sampled
+    }
+}
+
+/// A new id for a span. The version's digit of the UUID keeps it from being zero.
+pub fn span_id() -> u64 {
+    Uuid::new_v4().as_u64_pair().0
 }
 
 /// The GUID in a header value: 36 characters with hyphens, as Graph's clients send it.
@@ -113,12 +150,13 @@ mod tests {
         let trace =
             ids("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").trace.unwrap();
         assert_eq!(trace.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
-        let child = trace.child();
+        let child = trace.child(None);
         assert!(
             child.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && child.ends_with("-01"),
             "{child}"
         );
         assert!(!child.contains("00f067aa0ba902b7"));
+        assert_eq!(trace.child(Some(11)), "00-4bf92f3577b34da6a3ce929d0e0e4736-000000000000000b-01");
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::room::Room;
 use crate::server::{Limits, Service};
 use crate::telemetry::Access;
+use crate::trace::Tracer;
 pub use dials::Dials;
 use record::Record;
 
@@ -36,13 +37,14 @@ pub struct Stack<H> {
     metrics: Arc<Metrics>,
     dials: Arc<Dials>,
     room: Room,
+    tracer: Tracer,
 }
 
 impl<H: Handler> Stack<H> {
     /// Puts the layers around `handler`.
     pub fn new(handler: Arc<H>, metrics: Arc<Metrics>, access: Access, limits: &Limits) -> Self {
-        let dials = Arc::new(Dials::new(access, limits));
-        Self { handler, metrics, dials, room: Room::new(usize::MAX) }
+        let (dials, room) = (Arc::new(Dials::new(access, limits)), Room::new(usize::MAX));
+        Self { handler, metrics, dials, room, tracer: Tracer::default() }
     }
 
     /// Lets large answers go out only while there is `room`.
@@ -56,11 +58,18 @@ impl<H: Handler> Stack<H> {
         &self.dials
     }
 
+    /// Tells of each request by a span of `tracer`.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
+    }
+
     /// Answers one request. `has_body`: more than its head is to come.
     pub async fn respond(&self, request: &Parts, has_body: bool, peer: IpAddr) -> Response {
-        let ids = Ids::of(&request.headers);
+        let mut ids = Ids::of(&request.headers);
+        let span = self.tracer.served(&mut ids);
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
-        let mut record = Record::begin(&self.metrics, self.dials.access.get(), request, &ids);
+        let mut record = Record::begin(&self.metrics, self.dials.access.get(), request, &ids, span);
         let mut answer = match message::check(request, has_body, &self.dials.message()) {
             Ok(()) => match self.at_once(request, &ids) {
                 Some(answer) => answer,

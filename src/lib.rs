@@ -45,12 +45,12 @@
 //! |---|---|
 //! | 4, assembly | [`run`], [`reload`], [`overview`], [`config`], `demo` |
 //! | 3, decision | [`proxy`] |
-//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`refresh`], [`throttle`], [`cache::store`], [`cache::front`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`process`], [`readiness`], `sandbox` |
-//! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`answer`], [`retry_after`], [`files`], [`cache::key`], [`cache::entry`], [`cache::freshness`], [`cache::validation`], [`cache::vary`], [`cache::variants`], [`cache::report`] |
+//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`refresh`], [`throttle`], [`cache::store`], [`cache::front`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`otlp`], [`process`], [`readiness`], `sandbox` |
+//! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`trace`], [`answer`], [`retry_after`], [`files`], [`cache::key`], [`cache::entry`], [`cache::freshness`], [`cache::validation`], [`cache::vary`], [`cache::variants`], [`cache::report`] |
 //! | 0, words | [`words`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`error`], [`ids`], [`clock`], [`dial`], [`network`], [`room`] |
 //!
 //! `sandbox` (a stand-in for Graph) and `demo` are there with the feature `sandbox`, which is on by default and
-//! off in the image.
+//! off in the image; `otlp` is there with the feature of its name, which is on in both.
 
 pub mod admin;
 pub mod answer;
@@ -73,6 +73,8 @@ pub mod message;
 pub mod metrics;
 pub mod network;
 pub mod origin;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod overview;
 pub mod process;
 pub mod proxy;
@@ -90,4 +92,5 @@ pub mod scrub;
 pub mod server;
 pub mod telemetry;
 pub mod throttle;
+pub mod trace;
 pub mod words;

@@ -63,6 +63,9 @@ pub struct Metrics {
     pub certificate_not_after: IntGaugeVec,
     /// How often the wall clock was set back so far that the cache was emptied.
     pub clock_steps: IntCounter,
+    /// Spans, by what became of them.
+    #[cfg(feature = "otlp")]
+    pub spans: Family<SpanResult>,
     /// 1 while the process drains.
     pub draining: IntGauge,
     /// What of `limits.bytes_in_flight` is taken.
@@ -78,6 +81,19 @@ words! {
         Success = "success",
         /// The new one was refused; the old one stays in use.
         Failure = "failure",
+    }
+}
+
+#[cfg(feature = "otlp")]
+words! {
+    /// What became of a span.
+    pub enum SpanResult {
+        /// The collector took it.
+        Sent = "sent",
+        /// The queue was full.
+        Dropped = "dropped",
+        /// The collector did not take it.
+        Refused = "refused",
     }
 }
 
@@ -142,6 +158,8 @@ impl Metrics {
                 "clock_steps_total",
                 "Times that the wall clock was set back and the cache emptied.",
             )?,
+            #[cfg(feature = "otlp")]
+            spans: Family::new(r, "trace_spans_total", "Spans, by what became of them.", "result")?,
             draining: gauge(r, "draining", "1 while the process drains.")?,
             bytes_in_flight: gauge(
                 r,

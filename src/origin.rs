@@ -33,6 +33,8 @@ use self::conn::Reuse;
 use self::connect::Connector;
 pub use self::connect::ProxyError;
 pub use self::tls::RootsError;
+#[cfg(feature = "otlp")]
+pub(crate) use self::tls::platform as client_tls;
 use crate::cache::status::Retry;
 use crate::cache::validation::Validators;
 use crate::dial::Dial;
@@ -43,6 +45,8 @@ use crate::metrics::Metrics;
 use crate::resource::Resource;
 use crate::room::Room;
 use crate::sabotage::sabotaged;
+use crate::trace::{Attempt, Tracer};
+use crate::words::Word;
 
 /// What the origin needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +98,7 @@ pub struct Origin {
     max_body: usize,
     room: Room,
     metrics: Arc<Metrics>,
+    tracer: Tracer,
 }
 
 /// Connections that may be used again, and how many pools there were before.
@@ -115,8 +120,8 @@ pub struct OriginAnswer {
     pub body: Result<RawBody, Problem>,
 }
 
-/// An answer's beginning, and when it was asked for.
-type Head = (http::Response<Incoming>, Instant);
+/// An answer's beginning, when it was asked for, and the span of that.
+type Head = (http::Response<Incoming>, Instant, Attempt);
 
 /// Why the way to Graph could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +151,7 @@ impl Origin {
             max_body: config.max_body,
             room,
             metrics,
+            tracer: Tracer::default(),
         })
     }
 
@@ -158,6 +164,12 @@ impl Origin {
     pub fn set_deadlines(&self, config: &Config) {
         self.first_byte.set(config.first_byte_timeout);
         self.timeout.set(config.timeout);
+    }
+
+    /// Tells of each attempt by a span of `tracer`.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`. With a `condition` the
@@ -179,27 +191,33 @@ impl Origin {
         let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner).clone();
         let dead = AtomicBool::new(false);
         let asked = timeout_at(deadline, async {
-            let request = || self.request(resource, token, ids);
-            let first = request().map(|mut request| {
+            let request = |span: &Attempt| self.request(resource, token, ids, span.id());
+            let span = self.tracer.attempt(ids, false);
+            let first = request(&span).map(|mut request| {
                 condition.inspect(|condition| condition.ask_with(request.headers_mut()));
                 request
             });
-            match self.attempt(&pool.client, (deadline, &dead), first, condition).await {
+            match self.attempt(&pool.client, (deadline, &dead), (first, span), condition).await {
                 Err(Failure::Again(reason)) => {
                     self.metrics.origin_retries.inc(reason);
                     let client = match reason {
                         Retry::StaleConnection => &self.fresh,
                         Retry::RefusedStream | Retry::OtherAnswer => &pool.client,
                     };
-                    self.attempt(client, (deadline, &dead), request(), None).await.map_err(Failure::fault)
+                    let span = self.tracer.attempt(ids, true);
+                    let second = (request(&span), span);
+                    self.attempt(client, (deadline, &dead), second, None).await.map_err(Failure::fault)
                 }
                 other => other.map_err(Failure::fault),
             }
         });
         let result = match asked.await.unwrap_or(Err(OriginFault::Timeout)) {
-            Ok((response, started)) => {
+            Ok((response, started, mut span)) => {
                 let answer = self.receive(response, deadline).await;
                 self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
+                if let Err(fault) = &answer {
+                    span.failed(fault.as_str());
+                }
                 answer
             }
             Err(fault) => Err(fault),
@@ -228,7 +246,7 @@ impl Origin {
         &self,
         client: &Client<Connector, Empty<Bytes>>,
         (deadline, dead): (Instant, &AtomicBool),
-        request: Option<Request<Empty<Bytes>>>,
+        (request, mut span): (Option<Request<Empty<Bytes>>>, Attempt),
         condition: Option<&Validators>,
     ) -> Result<Head, Failure> {
         let started = Instant::now();
@@ -241,32 +259,41 @@ impl Origin {
         let flood = interim::flood(&mut request);
         let response = tokio::select! {
             biased;
-            () = flood => return Err(Failure::Final(OriginFault::Protocol)),
-            response = timeout_at(first_byte, client.request(request)) => {
-                let response = response.map_err(|_| Failure::Final(late))?;
-                response.map_err(|error| failure(&error, &reuse))?
-            }
+            () = flood => Err(Failure::Final(OriginFault::Protocol)),
+            response = timeout_at(first_byte, client.request(request)) => match response {
+                Ok(response) => response.map_err(|error| failure(&error, &reuse)),
+                Err(_) => Err(Failure::Final(late)),
+            },
         };
+        let response = response.inspect_err(|failure| span.failed(failure.word()))?;
+        span.answered(response.status(), response.version(), response.headers());
         reuse.answered();
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             reuse.discard();
         }
         self.metrics.origin_requests.inc(response.status());
-        if response.status() == StatusCode::NOT_MODIFIED {
-            match condition {
-                // Where a body follows, dropping it unread closes the connection.
-                None => return Err(Failure::Final(OriginFault::Status)),
-                Some(condition) if !condition.are_meant_by(response.headers()) => {
-                    return Err(Failure::Again(Retry::OtherAnswer));
-                }
-                Some(_) => {}
-            }
+        let refused = match condition {
+            _ if response.status() != StatusCode::NOT_MODIFIED => None,
+            // Where a body follows, dropping it unread closes the connection.
+            None => Some(Failure::Final(OriginFault::Status)),
+            Some(condition) if condition.are_meant_by(response.headers()) => None,
+            Some(_) => Some(Failure::Again(Retry::OtherAnswer)),
+        };
+        if let Some(failure) = refused {
+            span.failed(failure.word());
+            return Err(failure);
         }
-        Ok((response, started))
+        Ok((response, started, span))
     }
 
     /// The whole request: what makes the key, the token, and what correlates.
-    fn request(&self, resource: &Resource, token: &Token, ids: &Ids) -> Option<Request<Empty<Bytes>>> {
+    fn request(
+        &self,
+        resource: &Resource,
+        token: &Token,
+        ids: &Ids,
+        span: Option<u64>,
+    ) -> Option<Request<Empty<Bytes>>> {
         let uri = Uri::try_from(format!("{}{}", self.base, resource.target())).ok()?;
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = uri;
@@ -278,7 +305,7 @@ impl Origin {
         headers.insert(header::VIA, HeaderValue::from_static(VIA));
         headers.insert(CLIENT_REQUEST_ID, HeaderValue::try_from(ids.client.to_string()).ok()?);
         if let Some(trace) = ids.trace {
-            headers.insert("traceparent", HeaderValue::try_from(trace.child()).ok()?);
+            headers.insert("traceparent", HeaderValue::try_from(trace.child(span)).ok()?);
         }
         Some(request)
     }
@@ -345,6 +372,14 @@ impl Failure {
         match self {
             Self::Again(_) => OriginFault::Reset,
             Self::Final(fault) => fault,
+        }
+    }
+
+    /// The one word for it.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Again(reason) => reason.as_str(),
+            Self::Final(fault) => fault.as_str(),
         }
     }
 }

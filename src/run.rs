@@ -29,6 +29,8 @@ use crate::identity::{NoRandomness, Secrets};
 use crate::layers::Stack;
 use crate::metrics::Metrics;
 use crate::origin::{Origin, SetupError};
+#[cfg(feature = "otlp")]
+use crate::otlp::Exporter;
 use crate::overview::Overview;
 use crate::proxy::{Inner, Proxy};
 use crate::readiness::Readiness;
@@ -38,6 +40,7 @@ use crate::room::Room;
 use crate::scrub::Scrubber;
 use crate::server::{Server, tls};
 use crate::throttle::Gates;
+use crate::trace::Tracer;
 use crate::{reload, telemetry};
 
 /// The parts, put together and not yet serving.
@@ -49,6 +52,10 @@ pub struct App {
     readiness: Readiness,
     settings: Option<Settings>,
     told: Arc<Notify>,
+    tracer: Tracer,
+    /// Where somebody collects spans.
+    #[cfg(feature = "otlp")]
+    exporter: Option<Exporter>,
 }
 
 /// The ports, bound.
@@ -85,6 +92,10 @@ pub enum StartError {
     /// Randomness.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
+    /// The way to the collector.
+    #[cfg(feature = "otlp")]
+    #[error("telemetry.otlp_endpoint: {0}")]
+    Traces(#[from] crate::origin::RootsError),
     /// Metrics.
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -97,9 +108,13 @@ impl App {
     /// Puts the parts together. Nothing is bound and nobody is asked yet.
     pub fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new()?);
-        let keep = config.freshness.longest_use();
+        #[cfg(feature = "otlp")]
+        let (tracer, exporter) = spans(&config, &metrics)?;
+        #[cfg(not(feature = "otlp"))]
+        let tracer = Tracer::default();
+        let (keep, room) = (config.freshness.longest_use(), Room::new(config.bytes_in_flight));
         let fetcher = Fetcher {
-            origin: Origin::new(&config.origin, Room::new(config.bytes_in_flight), Arc::clone(&metrics))?,
+            origin: Origin::new(&config.origin, room, Arc::clone(&metrics))?.traced(tracer.clone()),
             budget: Budget::new(&config.budget, &config.origin, clock.clone()),
             gates: Gates::new(clock.clone()),
             store: Arc::new(Store::new(&config.store, keep, &metrics)),
@@ -117,8 +132,17 @@ impl App {
             default_version: config.default_version,
             tasks: TaskTracker::new(),
         });
-        let (readiness, told) = (Readiness::default(), Arc::default());
-        Ok(Self { config, proxy, metrics, readiness, settings: None, told })
+        Ok(Self {
+            config,
+            proxy,
+            metrics,
+            readiness: Readiness::default(),
+            settings: None,
+            told: Arc::default(),
+            tracer,
+            #[cfg(feature = "otlp")]
+            exporter,
+        })
     }
 
     /// Reads these again while it runs. The app was made of what they were at the start.
@@ -150,7 +174,11 @@ impl App {
         log: Option<telemetry::Handle>,
         wrap: impl FnOnce(Proxy) -> H,
     ) -> Result<(), StartError> {
-        let Self { config, proxy, metrics, readiness, settings, told } = self;
+        #[cfg(feature = "otlp")]
+        let (all_told, exporter) = (CancellationToken::new(), self.exporter);
+        #[cfg(feature = "otlp")]
+        let exporter = exporter.map(|exporter| tokio::spawn(exporter.run(all_told.clone())));
+        let Self { config, proxy, metrics, readiness, settings, told, tracer, .. } = self;
         let dropped = log.as_ref().map(|log| log.dropped.clone());
         let overview = Arc::new(Overview::new(proxy.clone(), &config, dropped));
         let admin = Arc::new(Admin::new(&config.admin, overview, Arc::clone(&metrics), readiness.clone())?);
@@ -158,6 +186,7 @@ impl App {
         let data_server = Server::new(&config.server, Arc::clone(&metrics))?;
         let handler = Arc::new(wrap(proxy.clone()));
         let stack = Stack::new(handler, Arc::clone(&metrics), config.telemetry.access, &config.server.limits)
+            .traced(tracer)
             .within(proxy.inner().fetcher.origin.room().clone());
         let mut sources: Vec<Arc<dyn Source>> = vec![Arc::clone(&admin) as _];
         sources.extend(data_server.tls().map(|tls| Arc::clone(tls) as _));
@@ -184,6 +213,12 @@ impl App {
         tasks.close();
         let lost = timeout(LAST_FLIGHTS, tasks.wait()).await.is_err();
         tracing::info!(connections_cut = cut, flights_cut = lost, "stopped");
+        #[cfg(feature = "otlp")]
+        if let Some(exporter) = exporter {
+            all_told.cancel();
+            // What the collector has not taken by then is gone.
+            let _ = timeout(LAST_SPANS, exporter).await;
+        }
         over.cancel();
         watch.abort();
         announce.abort();
@@ -224,6 +259,18 @@ async fn try_serve(settings: Settings, log: telemetry::Handle) -> Result<(), Sta
         }
     });
     app.run(listeners, stop, Some(log), std::convert::identity).await
+}
+
+/// What begins spans, and what sends them where somebody collects them.
+#[cfg(feature = "otlp")]
+fn spans(config: &Config, metrics: &Arc<Metrics>) -> Result<(Tracer, Option<Exporter>), StartError> {
+    let tls = config.server.tls.is_some();
+    let (tracer, spans) = Tracer::new(&config.trace, tls, &config.origin.base_url, metrics);
+    let exporter = match (spans, &config.trace.endpoint) {
+        (Some(spans), Some(endpoint)) => Some(Exporter::new(endpoint, spans, Arc::clone(metrics))?),
+        _ => None,
+    };
+    Ok((tracer, exporter))
 }
 
 /// Binds a port.
@@ -280,4 +327,7 @@ fn address(listener: &TcpListener) -> String {
 
 /// For refreshes that no caller waits for, after the last connection is closed.
 const LAST_FLIGHTS: Duration = Duration::from_secs(1);
+/// For the spans of the last requests.
+#[cfg(feature = "otlp")]
+const LAST_SPANS: Duration = Duration::from_secs(1);
 const CLOCK_STEP: Duration = Duration::from_secs(60);

@@ -1,9 +1,17 @@
 """What the chart promises about the objects that it renders."""
 
+import re
 import unittest
 
 import kit
 
+# How long the binary may take for its last flights, spans, scrapes, tasks and log lines.
+AFTER_THE_DRAIN = {
+    "run.rs": r"const LAST_(?:FLIGHTS|SPANS): Duration = Duration::from_secs\((\d+)\)",
+    "admin.rs": r"delay: Duration::ZERO, timeout: Duration::from_secs\((\d+)\)",
+    "main.rs": r"const LEFTOVERS: Duration = Duration::from_secs\((\d+)\)",
+    "telemetry/writer.rs": r"const LAST_LINES: Duration = Duration::from_secs\((\d+)\)",
+}
 TLS = kit.CHART / "ci/tls-values.yaml"
 EVERYTHING = kit.CHART / "ci/everything-values.yaml"
 DEFAULT = kit.CHART / "ci/default-values.yaml"
@@ -62,7 +70,7 @@ class Exposure(unittest.TestCase):
     def test_out_go_dns_and_graph_and_no_more_unless_it_is_said(self):
         ports = lambda objects: [allowed(rule) for rule in kit.one(objects, "NetworkPolicy")["spec"]["egress"]]
         self.assertEqual(ports(kit.shape(DEFAULT)), [{53}, {443}])
-        self.assertEqual(ports(kit.shape(EVERYTHING)), [{53}, {8443}, {4317}, {6380}])
+        self.assertEqual(ports(kit.shape(EVERYTHING)), [{53}, {8443}, {4318}, {6380}])
 
     def test_graph_is_no_private_address(self):
         graph = kit.one(kit.shape(DEFAULT), "NetworkPolicy")["spec"]["egress"][1]["to"]
@@ -134,6 +142,27 @@ class Pods(unittest.TestCase):
 
 
 class Numbers(unittest.TestCase):
+    def test_the_grace_period_leaves_what_the_binary_takes_after_its_drain(self):
+        seconds = 0
+        for file, pattern in AFTER_THE_DRAIN.items():
+            found = re.findall(pattern, (kit.ROOT / "src" / file).read_text())
+            self.assertTrue(found, file)
+            seconds += sum(map(int, found))
+        config = kit.yaml.safe_load((kit.CHART / "values.yaml").read_text())["config"]["drain"]
+        drain = sum(int(value.removesuffix("s")) for value in config.values())
+        grace = kit.pod_of(kit.shape(DEFAULT))["spec"]["terminationGracePeriodSeconds"]
+        self.assertLessEqual(seconds, 5)
+        self.assertGreaterEqual(grace, drain + seconds)
+
+    def test_a_rollout_never_has_fewer_pods_than_there_should_be(self):
+        spec = kit.one(kit.shape(DEFAULT), "Deployment")["spec"]
+        self.assertEqual(spec["strategy"]["rollingUpdate"], {"maxSurge": 1, "maxUnavailable": 0})
+        # Readiness falls at once on SIGTERM; the delay must outlast the probes that see it.
+        probe = kit.container_of(kit.shape(DEFAULT))["readinessProbe"]
+        seen = probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
+        delay = kit.yaml.safe_load((kit.CHART / "values.yaml").read_text())["config"]["drain"]["delay"]
+        self.assertLess(seen, int(delay.removesuffix("s")))
+
     def test_a_disruption_budget_is_there_only_with_more_than_one_pod(self):
         has = lambda **values: "PodDisruptionBudget" in kit.kinds(kit.render(values))
         self.assertTrue(has(replicaCount=2))

@@ -6,11 +6,17 @@ import pathlib
 import re
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import unittest
+import urllib.request
 
 import kit
+
+sys.path.insert(0, str(kit.ROOT / ".monitoring"))
+
+import stage  # noqa: E402
 
 IMAGE = kit.ROOT / "target/image"
 ENVIRONMENT = {
@@ -19,6 +25,8 @@ ENVIRONMENT = {
     "CONTAINERS_STORAGE_CONF": str(IMAGE / "storage.conf"),
     "CONTAINERS_CONF": str(IMAGE / "containers.conf"),
 }
+# What the image is made of.
+SOURCES = ("src", "Cargo.toml", "Cargo.lock", "Dockerfile")
 RELEASE = f"chart-test-{os.getpid()}"
 POD = f"{RELEASE}-connector-cache-pod-0"
 
@@ -32,6 +40,10 @@ def why_not():
         return "there is no podman"
     if podman("image", "exists", f"localhost/connector-cache:{kit.VERSION}").returncode != 0:
         return f"there is no image connector-cache:{kit.VERSION}; .docker/build makes it"
+    label = '{{index .Labels "org.opencontainers.image.revision"}}'
+    revision = podman("image", "inspect", "--format", label, f"localhost/connector-cache:{kit.VERSION}").stdout.strip()
+    if kit.run("git", "diff", "--quiet", revision, "HEAD", "--", *SOURCES, cwd=kit.ROOT).returncode != 0:
+        return f"the image connector-cache:{kit.VERSION} is of other sources; .docker/build makes it anew"
     return None
 
 
@@ -55,19 +67,24 @@ def playable(objects):
 
 
 class Pod(unittest.TestCase):
+    """A pod before the stand-in for Graph, for the tests of a class."""
+
     @classmethod
     def setUpClass(cls):
         reason = why_not()
         if reason:
             print(f"\nthe rendered Deployment was not run: {reason}", file=sys.stderr)
             raise unittest.SkipTest(reason)
+        # Graph's stand-in, which the image does not have, and tokens for it.
+        demo = stage.running(kit.BINARY, "demo", stdout=subprocess.PIPE, text=True)
+        cls.demo = stage.Demo(cls.enterClassContext(demo))
         data, admin = free_ports(2)
         cls.urls = {"http": f"http://127.0.0.1:{data}", "admin": f"http://127.0.0.1:{admin}"}
         values = {
             "replicaCount": 1,
             "image": {"repository": "localhost/connector-cache", "pullPolicy": "Never"},
             "containerPorts": {"data": data, "admin": admin},
-            "config": {"drain": {"delay": "200ms"}},
+            "config": {"drain": {"delay": "200ms"}, "graph": {"base_url": cls.demo.graph}},
         }
         cls.objects = kit.render(values, name=RELEASE)
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
@@ -76,7 +93,15 @@ class Pod(unittest.TestCase):
             done = podman("play", "kube", "--network", "host", file.name)
         cls.addClassCleanup(podman, "pod", "rm", "--force", "--time", "0", POD)
         assert done.returncode == 0, done.stderr
+        stage.wait_for(f"{cls.urls['admin']}/readyz")
 
+    def container(self):
+        names = podman("ps", "--all", "--filter", f"pod={POD}", "--format", "{{.Names}}").stdout.split()
+        [name] = [name for name in names if not re.search("-infra$", name)]
+        return name
+
+
+class Life(Pod):
     def script_of(self, name):
         """The script of a test pod, and the URL it asks, which on this machine is another."""
         [pod] = [o for o in self.objects if o["metadata"]["name"].endswith(f"-test-{name}")]
@@ -98,6 +123,22 @@ class Pod(unittest.TestCase):
         done = kit.run("sh", "-ec", script, env={"PATH": os.environ["PATH"], "URL": self.urls["admin"]})
         self.assertNotEqual(done.returncode, 0)
 
+    def test_it_answers_from_graph_and_then_from_memory_without_the_credentials(self):
+        token = self.demo.tokens[0]
+        (miss, first), (hit, second) = (self.ask(token) for _ in range(2))
+        self.assertIn("fwd=uri-miss; fwd-status=200; stored", miss)
+        self.assertTrue(hit.startswith("connector-cache; hit; ttl="), hit)
+        self.assertEqual(first, second)
+        self.assertIn(b"******", first)
+
+    def ask(self, token):
+        """Cache-Status and body of a read."""
+        request = urllib.request.Request(
+            self.urls["http"] + self.demo.path, headers={"Authorization": f"Bearer {token}"}
+        )
+        with urllib.request.urlopen(request, timeout=stage.DEADLINE) as answer:
+            return answer.headers["Cache-Status"], answer.read()
+
     def test_it_is_as_restricted_as_the_values_say(self):
         pid = podman("inspect", "--format", "{{.State.Pid}}", self.container()).stdout.strip()
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
@@ -110,10 +151,13 @@ class Pod(unittest.TestCase):
             podman("inspect", "--format", "{{.HostConfig.ReadonlyRootfs}}", self.container()).stdout.strip(), "true"
         )
 
-    def container(self):
-        names = podman("ps", "--all", "--filter", f"pod={POD}", "--format", "{{.Names}}").stdout.split()
-        [name] = [name for name in names if not re.search("-infra$", name)]
-        return name
+
+class End(Pod):
+    def test_told_to_stop_it_ends_cleanly(self):
+        name = self.container()
+        done = podman("stop", "--time", "20", name)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(podman("inspect", "--format", "{{.State.ExitCode}}", name).stdout.strip(), "0")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
 """Values that are wrong are refused, in a line that names the value."""
 
+import functools
 import itertools
+import os
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 import kit
 
+EVERYTHING = kit.CHART / "ci/everything-values.yaml"
 # Values, and what both Helms must name.
 REFUSED = [
     ({"replicas": 2}, "replicas"),
@@ -20,6 +24,7 @@ REFUSED = [
     ({"config": {"graph": {"base_url": "https://graph.microsoft.com/beta"}}}, "base_url"),
     ({"config": {"limits": {"headers": 5}}}, "headers"),
     ({"cloud": "germany"}, "cloud"),
+    ({"config": {"telemetry": {"otlp_endpoint": "collector:4318"}}}, "otlp_endpoint"),
     ({"service": {"type": "ExternalName"}}, "type"),
     ({"service": {"port": 70000}}, "port"),
     ({"fullnameOverride": "Cache_1"}, "fullnameOverride"),
@@ -35,7 +40,7 @@ REFUSED = [
     ({"extraEnv": [{"value": "a"}]}, "name"),
     ({"serviceMonitor": {"interval": "1m 30s"}}, "interval"),
     # What takes two values to see, the templates refuse.
-    ({"terminationGracePeriodSeconds": 25}, r"config.drain.delay (5s) and config.drain.timeout (20s)"),
+    ({"terminationGracePeriodSeconds": 29}, r"config.drain.delay (5s) and config.drain.timeout (20s)"),
     ({"config": {"drain": {"delay": "1m"}}}, "terminationGracePeriodSeconds is 30"),
     ({"config": {"cache": {"max_bytes": "200MiB"}}}, "resources.limits.memory (256Mi)"),
     ({"config": {"cache": {"max_bytes": 268435456}}}, "resources.limits.memory (256Mi)"),
@@ -47,8 +52,8 @@ REFUSED = [
 ]
 
 ACCEPTED = [
-    {"terminationGracePeriodSeconds": 26},
-    {"terminationGracePeriodSeconds": 3662, "config": {"drain": {"delay": "500 ms", "timeout": "1h 1m 1s"}}},
+    {"terminationGracePeriodSeconds": 30},
+    {"terminationGracePeriodSeconds": 3667, "config": {"drain": {"delay": "500 ms", "timeout": "1h 1m 1s"}}},
     {"config": {"cache": {"max_bytes": "192MiB"}}},
     {"config": {"cache": {"max_bytes": "4GiB"}}, "resources": {"limits": {"memory": None}}},
     {"config": {"cache": {"max_bytes": "700MiB"}}, "resources": {"limits": {"memory": "1G"}}},
@@ -56,6 +61,18 @@ ACCEPTED = [
     {"podSecurityContext": {"runAsUser": None, "fsGroup": None}},
     {"replicaCount": 0},
 ]
+
+
+def sections(table, above=()):
+    """The path of each map among the values, whole sections first."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield (*above, key)
+            yield from sections(value, (*above, key))
+
+
+def null_at(path):
+    return functools.reduce(lambda inner, key: {key: inner}, reversed(path), None)
 
 
 class Schema(unittest.TestCase):
@@ -78,6 +95,16 @@ class Schema(unittest.TestCase):
         objects = kit.render({"config": {"cache": {"ttl": None}}, "podSecurityContext": {"runAsUser": None}})
         self.assertNotRegex(kit.config_of(objects), r"(?m)^ttl")
         self.assertNotIn("runAsUser", kit.pod_of(objects)["spec"]["securityContext"])
+
+    def test_a_section_that_is_null_is_taken_or_refused_in_a_line_that_says_so(self):
+        values = kit.yaml.safe_load((kit.CHART / "values.yaml").read_text())
+        paths = list(sections(values))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            done = pool.map(lambda path: kit.template(null_at(path), files=[EVERYTHING]), paths)
+        for path, one in zip(paths, done, strict=True):
+            with self.subTest(".".join(path)):
+                said = one.stderr
+                self.assertTrue(one.returncode == 0 or f"missing property '{path[-1]}'" in said, said)
 
     def test_the_chart_can_be_a_part_of_another(self):
         self.assertEqual(kit.template({"global": {"anything": {"at": "all"}}}).returncode, 0)

@@ -7,11 +7,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::base_url::BaseUrl;
+#[cfg(feature = "otlp")]
+use super::endpoint::Endpoint;
 use super::reader::Reader;
 use super::rules::{Address, Count, FilePath, Filter, Names, OneOf, Size, Span, Text};
 use crate::cache::{flight, freshness, store};
 use crate::resource::ApiVersion;
-use crate::{admin, budget, origin, refresh, scrub, server, telemetry};
+use crate::{admin, budget, origin, refresh, scrub, server, telemetry, trace};
 
 pub(super) fn server(r: &mut Reader) -> server::Config {
     let default = server::Config::default();
@@ -195,6 +197,23 @@ pub(super) fn telemetry(r: &mut Reader) -> telemetry::Config {
         filter: r.get("log.filter", &Filter, default.filter),
         access: r.get("log.access", &OneOf::new(), default.access),
     }
+}
+
+#[cfg(feature = "otlp")]
+pub(super) fn trace(r: &mut Reader) -> trace::Config {
+    let default = trace::Config::default();
+    trace::Config {
+        endpoint: r.get_optional("telemetry.otlp_endpoint", &Endpoint),
+        one_in: r.get("telemetry.otlp_one_in", &Count(0..=1_000_000_000), default.one_in),
+    }
+}
+
+/// The keys are known, so that they are not taken for a slip.
+#[cfg(not(feature = "otlp"))]
+pub(super) fn trace(r: &mut Reader) -> trace::Config {
+    r.refuse("telemetry.otlp_endpoint", "this program was built without the feature otlp; remove the key");
+    r.get("telemetry.otlp_one_in", &Count(0..=1_000_000_000_u64), 1);
+    trace::Config::default()
 }
 
 /// More than nothing. The clock of the rules counts milliseconds.

@@ -1,4 +1,4 @@
-//! What is told of one request: metrics, and an access line.
+//! What is told of one request: metrics, an access line, and a span.
 
 use std::time::Instant;
 
@@ -10,6 +10,7 @@ use crate::cache::status::Outcome;
 use crate::ids::Ids;
 use crate::metrics::{MethodLabel, Metrics};
 use crate::telemetry::Access;
+use crate::trace::Served;
 use crate::words::Word;
 
 /// One request under way. Tells its end when dropped, so a caller that hangs up is told of as well.
@@ -23,11 +24,18 @@ pub(super) struct Record<'a> {
     outcome: Outcome,
     reason: Option<&'static str>,
     token: Option<TokenTag>,
+    span: Served,
 }
 
 impl<'a> Record<'a> {
     /// A request has come.
-    pub(super) fn begin(metrics: &'a Metrics, access: Access, request: &'a Parts, ids: &'a Ids) -> Self {
+    pub(super) fn begin(
+        metrics: &'a Metrics,
+        access: Access,
+        request: &'a Parts,
+        ids: &'a Ids,
+        span: Served,
+    ) -> Self {
         metrics.in_flight.inc();
         Self {
             metrics,
@@ -39,6 +47,7 @@ impl<'a> Record<'a> {
             outcome: Outcome::None,
             reason: Some("caller-hung-up"),
             token: None,
+            span,
         }
     }
 
@@ -75,6 +84,7 @@ impl Drop for Record<'_> {
         self.metrics.in_flight.dec();
         self.metrics.requests.inc(MethodLabel::from(&self.request.method), self.status, self.outcome);
         self.metrics.request_duration.observe(self.outcome, duration);
+        self.span.end(self.request, self.status, self.outcome, self.reason);
         if self.access.logs(self.outcome) {
             self.log(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
         }

@@ -49,6 +49,12 @@ pub(super) fn no_roots() -> Result<ClientConfig, RootsError> {
     with_roots(RootCertStore::empty())
 }
 
+/// For whom else this process asks: with the platform's roots where TLS is spoken.
+#[cfg(feature = "otlp")]
+pub(crate) fn platform(tls: bool) -> Result<ClientConfig, RootsError> {
+    if tls { client_config(None) } else { no_roots() }
+}
+
 fn with_roots(roots: RootCertStore) -> Result<ClientConfig, RootsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;

@@ -1,4 +1,4 @@
-//! No line of the log, no metric and no error body holds a token, a claim, a credential or a caller's words.
+//! No line of the log, no metric, no span and no error body holds a token, a claim, a credential or a caller's words.
 //!
 //! The process logs at TRACE, with an access line for every request.
 
@@ -7,13 +7,16 @@ use std::sync::Arc;
 use connector_cache::sandbox::{Options, Sandbox};
 
 use crate::drive::Drive;
+use crate::kit::collector::Collector;
 use crate::kit::origin::Origin;
 use crate::kit::serve::Serve;
 use crate::kit::tls::Authority;
 
 /// A process that logs all it can.
-async fn loud(format: &str, url: &str, roots: Option<&str>) -> Serve {
+async fn loud(format: &str, url: &str, roots: Option<&str>, collector: &Collector) -> Serve {
+    let endpoint = collector.url();
     let mut env = vec![
+        ("CONNECTOR_CACHE__TELEMETRY__OTLP_ENDPOINT", endpoint.as_str()),
         ("CONNECTOR_CACHE__LOG__FORMAT", format),
         ("CONNECTOR_CACHE__LOG__FILTER", "trace,h2=trace,hyper=trace,hyper_util=trace,rustls=trace"),
         ("CONNECTOR_CACHE__LOG__ACCESS", "all"),
@@ -36,6 +39,15 @@ async fn search(format: &str, drive: Drive<'_>) -> (usize, crate::canaries::Cana
         "{format}: a panic"
     );
     (answered, canaries)
+}
+
+/// Every request has its span, and none holds a canary.
+async fn search_spans(collector: &Collector, answered: usize, canaries: &crate::canaries::Canaries) {
+    let spans = collector.spans(answered).await;
+    assert!(spans.iter().filter(|span| span.is_server).count() >= answered);
+    for body in collector.bodies() {
+        canaries.absent("the spans", &body);
+    }
 }
 
 /// Every line is one, in its format, and none holds a canary.
@@ -65,7 +77,8 @@ async fn nothing_leaks_before_graph(format: &str) {
     let roots = authority.write_pem(directory.path());
     let tls = Some(Arc::clone(&authority.right().server_config()));
     let graph = Sandbox::start(Options { tls, ..Options::default() }).unwrap();
-    let serve = loud(format, &graph.url(), roots.to_str()).await;
+    let collector = Collector::start().await;
+    let serve = loud(format, &graph.url(), roots.to_str(), &collector).await;
     let mut drive = Drive::of(&serve);
     drive.through_graph(&graph).await;
     drive.with_odd_requests().await;
@@ -74,11 +87,12 @@ async fn nothing_leaks_before_graph(format: &str) {
     assert!(status.success());
     assert_eq!(err, Vec::<String>::new(), "standard error");
     search_log(format, &out, answered, &canaries);
+    search_spans(&collector, answered, &canaries).await;
 }
 
 async fn nothing_leaks_before_a_faulty_origin(format: &str) {
-    let origin = Origin::start().await;
-    let serve = loud(format, &origin.url(), None).await;
+    let (origin, collector) = (Origin::start().await, Collector::start().await);
+    let serve = loud(format, &origin.url(), None, &collector).await;
     let mut drive = Drive::of(&serve);
     drive.through_faults(&origin).await;
     drive.with_odd_requests().await;
@@ -87,6 +101,7 @@ async fn nothing_leaks_before_a_faulty_origin(format: &str) {
     assert!(status.success());
     assert_eq!(err, Vec::<String>::new(), "standard error");
     search_log(format, &out, answered, &canaries);
+    search_spans(&collector, answered, &canaries).await;
 }
 
 #[tokio::test]

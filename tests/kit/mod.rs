@@ -11,6 +11,8 @@
 
 pub mod balancer;
 pub mod client;
+#[cfg(feature = "otlp")]
+pub mod collector;
 pub mod gate;
 pub mod h2;
 pub mod link;

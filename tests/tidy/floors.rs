@@ -37,6 +37,7 @@ const FLOORS: [&[&str]; 5] = [
         "resource",
         "retry_after",
         "scrub",
+        "trace",
     ],
     &[
         "admin",
@@ -49,6 +50,7 @@ const FLOORS: [&[&str]; 5] = [
         "fetch",
         "layers",
         "origin",
+        "otlp",
         "process",
         "readiness",
         "refresh",

@@ -4,8 +4,9 @@
 {{- $delay := include "connector-cache.milliseconds" $drain.delay | int64 -}}
 {{- $timeout := include "connector-cache.milliseconds" $drain.timeout | int64 -}}
 {{- $grace := int64 .Values.terminationGracePeriodSeconds -}}
-{{- if le (mul 1000 $grace) (add $delay $timeout) -}}
-{{- printf "terminationGracePeriodSeconds is %d: it must be longer than config.drain.delay (%s) and config.drain.timeout (%s) together, or pods are killed while they drain"
+{{- /* Behind the drain come last refreshes, spans, scrapes, tasks and log lines: a second each at the most. */ -}}
+{{- if lt (mul 1000 $grace) (add $delay $timeout 5000) -}}
+{{- printf "terminationGracePeriodSeconds is %d: it must be 5 more than config.drain.delay (%s) and config.drain.timeout (%s) together, or pods are killed while they drain"
   $grace $drain.delay $drain.timeout | fail -}}
 {{- end -}}
 {{- with dig "limits" "memory" "" (default dict .Values.resources) -}}

@@ -13,6 +13,13 @@
 {{- default (ternary "80" "443" (hasPrefix "http:" $url)) $port -}}
 {{- end -}}
 
+{{/* The port of the collectors' pods. Without an endpoint, the one that OTLP over HTTP has. */}}
+{{- define "connector-cache.otlpPort" -}}
+{{- $url := default "http://collector:4318" .Values.config.telemetry.otlp_endpoint -}}
+{{- $own := regexFind ":[0-9]+$" (regexFind "^https?://[^/]+" $url) | trimPrefix ":" -}}
+{{- default (default (ternary "443" "80" (hasPrefix "https:" $url)) $own) (toString .Values.networkPolicy.otlp.port) -}}
+{{- end -}}
+
 {{/* A value as TOML. Numbers arrive as floats, which the proxy would refuse; JSON's texts and lists are TOML's. */}}
 {{- define "connector-cache.toml" -}}
 {{- if or (kindIs "string" .) (kindIs "slice" .) }}{{ toJson . }}{{ else }}{{ int64 . }}{{ end -}}

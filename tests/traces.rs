@@ -1,0 +1,264 @@
+//! Spans, as a collector gets them: what they say, what they never say, and that no request waits for them.
+
+#![cfg(all(feature = "otlp", feature = "sandbox"))]
+
+mod kit;
+
+use connector_cache::config::Config;
+use connector_cache::metrics::SpanResult;
+use connector_cache::sandbox::{CONTOSO, Options, SIGN_UP, Sandbox, user_id};
+use kit::client;
+use kit::collector::{Collector, Span};
+use kit::origin::{Origin, closed_port};
+use kit::proxy::{Proxy, path};
+use kit::reply::Reply;
+use kit::{token, within};
+use url::Url;
+
+const CALLERS: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn sending_to(url: &Url) -> impl FnOnce(&mut Config) {
+    let endpoint = Some(url.clone());
+    move |config| config.trace.endpoint = endpoint
+}
+
+async fn ask(proxy: &Proxy, token: &str, traceparent: Option<&str>) -> client::Response {
+    let bearer = format!("Bearer {token}");
+    let mut headers = vec![("authorization", bearer.as_str())];
+    headers.extend(traceparent.map(|value| ("traceparent", value)));
+    client::get(proxy.data, &path("B2X_1_x"), &headers).await
+}
+
+fn of_server(spans: &[Span]) -> Vec<&Span> {
+    spans.iter().filter(|span| span.is_server).collect()
+}
+
+fn of_client(spans: &[Span]) -> Vec<&Span> {
+    spans.iter().filter(|span| !span.is_server).collect()
+}
+
+#[tokio::test]
+async fn a_callers_trace_goes_on_through_the_proxy_to_graph() {
+    let (origin, collector) = (Origin::start().await, Collector::start().await);
+    let id = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
+    origin.any(Reply::json("{}").header("request-id", id));
+    let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
+    ask(&proxy, &token::mint("ada"), Some(CALLERS)).await;
+    let spans = collector.spans(2).await;
+    let (server, client) = (of_server(&spans)[0], of_client(&spans)[0]);
+    assert!(spans.iter().all(|span| span.trace == "4bf92f3577b34da6a3ce929d0e0e4736" && !span.failed));
+    assert_eq!((server.parent.as_str(), &client.parent), ("00f067aa0ba902b7", &server.id));
+    let sent = format!("00-{}-{}-01", client.trace, client.id);
+    assert_eq!(origin.seen()[0].header("traceparent"), Some(sent.as_str()));
+    assert!(client.nanoseconds > 0 && client.nanoseconds < server.nanoseconds);
+    assert_eq!(client.attribute("http.response.header.request-id"), format!("[String({id:?})]"));
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn spans_have_the_names_and_attributes_of_the_conventions() {
+    let (origin, collector) = (Origin::start().await, Collector::start().await);
+    origin.any(Reply::json("{}"));
+    let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
+    ask(&proxy, &token::mint("ada"), None).await;
+    let spans = collector.spans(2).await;
+    let route = "/{version}/identity/b2xUserFlows/{id}/apiConnectorConfiguration";
+    let said = |span: &Span, attributes: &[(&str, &str)]| {
+        assert_eq!(span.name, format!("GET {route}"));
+        let expected = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        assert_eq!(span.attributes, expected.collect());
+    };
+    let (method, scheme, version) =
+        (("http.request.method", "GET"), ("url.scheme", "http"), ("network.protocol.version", "1.1"));
+    let status = ("http.response.status_code", "200");
+    said(
+        of_server(&spans)[0],
+        &[method, scheme, version, status, ("http.route", route), ("connector_cache.cache", "miss")],
+    );
+    let port = origin.address().port().to_string();
+    let graph = [("server.address", "127.0.0.1"), ("server.port", port.as_str()), ("url.template", route)];
+    said(of_client(&spans)[0], &[&[method, scheme, version, status], &graph[..]].concat());
+    assert_eq!(of_server(&spans)[0].parent, "", "a trace of its own");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_hit_has_one_span_and_a_second_attempt_one_of_its_own() {
+    let (origin, collector) = (Origin::start().await, Collector::start().await);
+    origin.any(Reply::json("{}"));
+    let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
+    ask(&proxy, &token::mint("ada"), None).await;
+    ask(&proxy, &token::mint("ada"), None).await;
+    // The connection is used and idle: one that ends without a word is asked again on another.
+    origin.route("/beta", vec![Reply::hang_up(), Reply::json("{}")]);
+    ask(&proxy, &token::mint("grace"), None).await;
+    let spans = collector.spans(6).await;
+    let caches: Vec<_> =
+        of_server(&spans).iter().map(|span| span.attribute("connector_cache.cache")).collect();
+    assert_eq!(caches, ["miss", "hit", "miss"]);
+    let attempts: Vec<_> = of_client(&spans)
+        .iter()
+        .map(|span| (span.failed, span.attribute("error.type"), span.attribute("http.request.resend_count")))
+        .collect();
+    assert_eq!(attempts, [(false, "", ""), (true, "stale-connection", ""), (false, "", "1")]);
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn what_went_wrong_is_said_in_a_word() {
+    let (origin, collector) = (Origin::start().await, Collector::start().await);
+    let whole = format!("{{\"a\":\"{}\"}}", "b".repeat(1000));
+    // Each on a connection of its own: a broken one that was used before would be asked again.
+    origin.any(vec![
+        Reply::json("{}").with_status(503),
+        Reply::status(403).then_close(),
+        Reply::reset(),
+        Reply::json(whole).cut_after(500),
+    ]);
+    let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
+    for subject in ["a", "b", "c", "d"] {
+        ask(&proxy, &token::mint(subject), None).await;
+    }
+    let spans = collector.spans(8).await;
+    let said = |spans: Vec<&Span>| {
+        let of = |span: &Span| (span.failed, span.attribute("error.type").to_owned());
+        spans.into_iter().map(of).collect::<Vec<_>>()
+    };
+    let failed = |word: &str| (true, word.to_owned());
+    assert_eq!(said(of_client(&spans)), ["503", "403", "reset", "truncated"].map(failed));
+    assert_eq!(
+        said(of_server(&spans)),
+        [failed("503"), (false, String::new()), failed("reset"), failed("truncated")]
+    );
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_and_one_that_is_refused_have_their_spans() {
+    let (origin, collector) = (Origin::start().await, Collector::start().await);
+    origin.any(Reply::silence());
+    let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
+    client::get(proxy.data, "/beta/users", &[]).await;
+    let mut caller = client::Client::connect(proxy.data).await;
+    caller.ask(&path("B2X_1_x"), &[("authorization", "Bearer opaque")]).await.unwrap();
+    origin.wait_for_requests(1).await;
+    caller.reset();
+    let spans = collector.spans(3).await;
+    let (server, client) = (of_server(&spans), of_client(&spans));
+    assert_eq!((server[0].name.as_str(), server[0].attribute("connector_cache.reason")), ("GET", "path"));
+    assert_eq!(server[0].attribute("http.route"), "");
+    assert_eq!(server[1].attribute("error.type"), "caller-hung-up");
+    assert_eq!(server[1].attribute("http.response.status_code"), "");
+    assert_eq!(client[0].attribute("error.type"), "cancelled");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn who_says_that_a_trace_is_not_wanted_is_heard() {
+    let (origin, collector) = (Origin::start().await, Collector::start().await);
+    origin.any(Reply::json("{}"));
+    let proxy = Proxy::with(&origin.url(), |config| {
+        config.trace.endpoint = Some(collector.url());
+        config.trace.one_in = 0;
+    })
+    .await;
+    ask(&proxy, &token::mint("ada"), Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")).await;
+    ask(&proxy, &token::mint("grace"), None).await;
+    ask(&proxy, &token::mint("linus"), Some(CALLERS)).await;
+    let seen = origin.seen();
+    assert!(seen[0].header("traceparent").unwrap().ends_with("-00"), "it goes on to Graph as it came");
+    assert_eq!(seen[1].header("traceparent"), None, "none is begun");
+    proxy.stop().await;
+    assert_eq!(collector.spans(2).await.len(), 2, "of the third alone");
+}
+
+#[tokio::test]
+async fn no_span_names_a_token_a_flow_a_tenant_a_subject_or_a_credential() {
+    let (graph, collector) = (Sandbox::start(Options::default()).unwrap(), Collector::start().await);
+    let proxy = Proxy::with(&graph.url(), sending_to(&collector.url())).await;
+    let token = graph.token().mint();
+    let mut secrets = graph.planted_secrets();
+    secrets.extend([SIGN_UP, CONTOSO, &user_id(CONTOSO, "ada"), "canary"].map(str::to_owned));
+    secrets.extend(token.split('.').map(str::to_owned));
+    for target in [path(SIGN_UP), path(SIGN_UP), path("canary"), "/canary?canary=canary".to_owned()] {
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("tracestate", "canary=canary"),
+            ("baggage", "canary=canary"),
+            ("user-agent", "canary"),
+        ];
+        client::get(proxy.data, &target, &headers).await;
+    }
+    collector.spans(6).await;
+    for body in collector.bodies() {
+        let found: Vec<_> = secrets.iter().filter(|secret| body.contains(*secret)).collect();
+        assert!(found.is_empty(), "{found:?} in {body}");
+    }
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_collector_that_says_nothing_holds_up_nobody() {
+    let (origin, collector) = (Origin::start().await, Origin::start().await);
+    origin.any(Reply::json("{}"));
+    collector.any(Reply::silence());
+    let proxy = Proxy::with(&origin.url(), sending_to(&Url::parse(&collector.url()).unwrap())).await;
+    let bearer = format!("Bearer {}", token::mint("ada"));
+    let mut caller = client::Client::connect(proxy.data).await;
+    caller.get(&path("B2X_1_x"), &[("authorization", &bearer)]).await;
+    // A batch is on its way, and gets no answer.
+    collector.wait_for_requests(1).await;
+    for _ in 0..100 {
+        let answer = caller.get(&path("B2X_1_x"), &[("authorization", &bearer)]).await;
+        assert_eq!(answer.status, 200);
+    }
+    assert_eq!(proxy.metrics.spans.get(SpanResult::Sent), 0);
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn spans_that_a_collector_does_not_take_are_counted_and_requests_go_on() {
+    let (origin, collector) = (Origin::start().await, Origin::start().await);
+    origin.any(Reply::json("{}"));
+    collector.any(Reply::status(503));
+    let gone = Url::parse(&format!("http://{}", closed_port())).unwrap();
+    for url in [Url::parse(&collector.url()).unwrap(), gone] {
+        let proxy = Proxy::with(&origin.url(), sending_to(&url)).await;
+        assert_eq!(ask(&proxy, &token::mint("ada"), None).await.status, 200);
+        let metrics = std::sync::Arc::clone(&proxy.metrics);
+        // What is left is sent at the end.
+        proxy.stop().await;
+        assert_eq!(metrics.spans.get(SpanResult::Refused), 2, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_spans_are_sent_when_the_proxy_stops() {
+    let (origin, collector) = (Origin::start().await, Collector::start().await);
+    origin.any(Reply::json("{}"));
+    let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
+    ask(&proxy, &token::mint("ada"), None).await;
+    let metrics = std::sync::Arc::clone(&proxy.metrics);
+    proxy.stop().await;
+    assert_eq!(collector.spans(2).await.len(), 2);
+    assert_eq!(metrics.spans.get(SpanResult::Sent), 2);
+}
+
+#[tokio::test]
+async fn without_an_endpoint_nobody_is_told_and_a_callers_trace_still_goes_on() {
+    let origin = Origin::start().await;
+    origin.any(Reply::json("{}"));
+    let proxy = Proxy::before(&origin.url()).await;
+    ask(&proxy, &token::mint("ada"), None).await;
+    ask(&proxy, &token::mint("grace"), Some(CALLERS)).await;
+    let seen = within("both", async { origin.seen() }).await;
+    assert_eq!(seen[0].header("traceparent"), None);
+    let sent = seen[1].header("traceparent").unwrap();
+    assert!(sent.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && sent.ends_with("-01"), "{sent}");
+    assert!(!sent.contains("00f067aa0ba902b7"));
+    for result in [SpanResult::Sent, SpanResult::Dropped, SpanResult::Refused] {
+        assert_eq!(proxy.metrics.spans.get(result), 0);
+    }
+    proxy.stop().await;
+}
