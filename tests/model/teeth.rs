@@ -27,9 +27,9 @@
 //! | error-stored | only a 200 | (b) | 224 |
 //! | no-store-stored | RFC 9111, 5.2.2.5 | (b) | 558 |
 //! | older-replaces-newer | RFC 9111, 4 | (f) | 1948 |
-//! | any-304 | RFC 9111, 4.3.4 | (c) | 1221 |
+//! | any-304 | RFC 9111, 4.3.4 | (c) | 1581 |
 //! | validator-of-another | promise 2 | (g) | 24 |
-//! | no-cache-reused | RFC 9111, 5.2.2.4 | (b) | 1795 |
+//! | no-cache-reused | RFC 9111, 5.2.2.4 | (b) | 1743 |
 //! | max-stale-widens-proof | promise 2 | (a) | 226 |
 //! | unscrubbed | promise 4 | (e) | 5 |
 //! | select-not-forwarded | promise 1 | (g) | 2 |
