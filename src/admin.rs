@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Method, Request, StatusCode};
+use http::{Method, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -162,8 +162,12 @@ impl<C: Cache> Source for Admin<C> {
 }
 
 impl<C: Cache> Service for Admin<C> {
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response {
-        let (head, body) = request.into_parts();
+    /// Nobody waits for an operator's request.
+    fn at_once(&self, _: &Parts) -> Option<Response> {
+        None
+    }
+
+    async fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
         if !body.is_end_stream() {
             return reply::closing(reply::error(StatusCode::BAD_REQUEST, "no request here has a body"));
         }

@@ -9,12 +9,13 @@ mod record;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Version};
+use http::{Method, Version};
 use http_body::Body;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -64,37 +65,49 @@ impl<H: Handler> Stack<H> {
         Self { tracer, ..self }
     }
 
+    /// Answers one request whose head is all of it, if the handler can do that without waiting. Where it declines,
+    /// nothing has been done or told, and [`Stack::respond`] answers. A request with a span takes that way, too.
+    pub fn respond_at_once(&self, request: &Parts) -> Option<Response> {
+        let start = Instant::now();
+        if self.tracer.is_on() || message::check(request, false, &self.dials.message()).is_err() {
+            return None;
+        }
+        let mut ids = Ids::of(&request.headers);
+        // As below.
+        let answer = catch_unwind(AssertUnwindSafe(|| self.handler.at_once(request, &ids)));
+        let answer = answer.unwrap_or_else(|_| Some(self.reject(Rejection::Panic, &ids)))?;
+        let span = self.tracer.served(&mut ids);
+        let record = Record::begin(&self.metrics, self.dials.access.get(), (request, start), &ids, span);
+        Some(self.finish(answer, request, &ids, record))
+    }
+
     /// Answers one request. `has_body`: more than its head is to come.
     pub async fn respond(&self, request: &Parts, has_body: bool, peer: IpAddr) -> Response {
         let mut ids = Ids::of(&request.headers);
         let span = self.tracer.served(&mut ids);
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
-        let mut record = Record::begin(&self.metrics, self.dials.access.get(), request, &ids, span);
-        let mut answer = match message::check(request, has_body, &self.dials.message()) {
-            Ok(()) => match self.at_once(request, &ids) {
-                Some(answer) => answer,
-                // On the heap: a hit, which does without, would have to move the room for it from place to place.
-                None => Box::pin(self.handle(request, &ids, peer)).await,
-            },
+        let asked = (request, Instant::now());
+        let record = Record::begin(&self.metrics, self.dials.access.get(), asked, &ids, span);
+        let answer = match message::check(request, has_body, &self.dials.message()) {
+            Ok(()) => self.handle(request, &ids, peer).await,
             Err(reason) => self.reject(reason, &ids),
         };
-        if answer.response.body().size_hint().lower() > SMALL {
-            self.make_room(&mut answer, &ids);
-        }
-        record.end(&answer);
-        let mut response = answer.response;
-        dress(response.headers_mut(), request, &ids);
+        let mut response = self.finish(answer, request, &ids, record);
         if has_body {
             close(&mut response, request.version);
         }
-        if request.method == Method::HEAD { without_body(response) } else { response }
+        response
     }
 
-    /// The handler's answer, if it can be given at once and without a fault.
-    fn at_once(&self, request: &Parts, ids: &Ids) -> Option<Answer> {
-        // As below.
-        let answer = catch_unwind(AssertUnwindSafe(|| self.handler.at_once(request, ids)));
-        answer.unwrap_or_else(|_| Some(self.reject(Rejection::Panic, ids)))
+    /// What becomes of every answer.
+    fn finish(&self, mut answer: Answer, request: &Parts, ids: &Ids, mut record: Record<'_>) -> Response {
+        if answer.response.body().size_hint().lower() > SMALL {
+            self.make_room(&mut answer, ids);
+        }
+        record.end(&answer);
+        let mut response = answer.response;
+        dress(response.headers_mut(), request, ids);
+        if request.method == Method::HEAD { without_body(response) } else { response }
     }
 
     /// The handler's answer, if it comes in time and without a fault.
@@ -126,8 +139,11 @@ impl<H: Handler> Stack<H> {
 }
 
 impl<H: Handler> Service for Stack<H> {
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response {
-        let (head, body) = request.into_parts();
+    fn at_once(&self, head: &Parts) -> Option<Response> {
+        self.respond_at_once(head)
+    }
+
+    async fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
         // The body is held until the answer is there: an unread one ends the connection when it is dropped.
         self.respond(&head, !body.is_end_stream(), peer.ip()).await
     }

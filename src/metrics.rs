@@ -110,12 +110,7 @@ impl Metrics {
             request_duration: Durations::new(r)?,
             in_flight: gauge(r, "requests_in_flight", "Requests that are being answered now.")?,
             bypass: Family::new(r, "bypass_total", "Requests that may not use the cache.", "reason")?,
-            not_stored: Family::new(
-                r,
-                "not_stored_total",
-                "Answers of Graph that were not stored.",
-                "reason",
-            )?,
+            not_stored: Family::new(r, "not_stored_total", "Answers of Graph not stored.", "reason")?,
             rejected: Family::new(r, "rejected_total", "Requests refused without asking Graph.", "reason")?,
             proofs: Family::new(r, "proofs_total", "Proofs looked for, recorded and dropped.", "result")?,
             collapsed: counter(r, "collapsed_total", "Requests answered by a flight that was under way.")?,

@@ -19,7 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::Request;
+use http::request::Parts;
 use hyper::body::Incoming;
 
 use crate::error::Response;
@@ -29,9 +29,13 @@ pub use terms::Terms;
 
 /// Whoever answers the requests of a listener.
 pub trait Service: Send + Sync + 'static {
+    /// Answers one request whose head is all of it, if that takes no waiting. Where it does not answer, it has done
+    /// nothing, and [`Service::answer`] is asked.
+    fn at_once(&self, head: &Parts) -> Option<Response>;
+
     /// Answers one request of `peer`. Never fails: every request ends in a response. Dropped when the caller
     /// hangs up.
-    fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Response> + Send;
+    fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> impl Future<Output = Response> + Send;
 }
 
 /// What the data port needs to know.

@@ -19,7 +19,7 @@ use connector_cache::metrics::Metrics;
 use connector_cache::server::{Config, Service, fuzzing::drive};
 use connector_cache::telemetry::Access;
 use http::request::Parts;
-use http::{Method, Request, header};
+use http::{Method, header};
 use hyper::body::{Body, Incoming};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
@@ -100,9 +100,13 @@ struct Recorder {
 }
 
 impl Service for Recorder {
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response {
-        let asked = Asked { head: request.method() == Method::HEAD, body: !request.body().is_end_stream() };
+    fn at_once(&self, _: &Parts) -> Option<Response> {
+        None
+    }
+
+    async fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
+        let asked = Asked { head: head.method == Method::HEAD, body: !body.is_end_stream() };
         self.asked.lock().expect("one thread").push(asked);
-        self.layers.answer(request, peer).await
+        self.layers.answer(head, body, peer).await
     }
 }

@@ -32,9 +32,14 @@ pub struct Claims {
 
 /// When a token ends: its `exp`, seconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct End(pub(super) u64);
+pub struct End(u64);
 
 impl End {
+    /// The token's own `exp`, seconds since the Unix epoch.
+    pub fn unix_seconds(self) -> u64 {
+        self.0
+    }
+
     /// An hour after `now`.
     #[cfg(test)]
     pub fn after(now: Now) -> Self {

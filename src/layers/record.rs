@@ -32,7 +32,7 @@ impl<'a> Record<'a> {
     pub(super) fn begin(
         metrics: &'a Metrics,
         access: Access,
-        request: &'a Parts,
+        (request, start): (&'a Parts, Instant),
         ids: &'a Ids,
         span: Served,
     ) -> Self {
@@ -42,7 +42,7 @@ impl<'a> Record<'a> {
             access,
             request,
             ids,
-            start: Instant::now(),
+            start,
             status: hung_up(),
             outcome: Outcome::None,
             reason: Some("caller-hung-up"),

@@ -3,7 +3,7 @@ use crate::cache::status::Outcome;
 use crate::clock::Clock;
 use crate::ids::{CLIENT_REQUEST_ID, REQUEST_ID};
 use crate::metrics::MethodLabel;
-use http::StatusCode;
+use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use std::future::pending;
 
@@ -14,19 +14,18 @@ struct Stub;
 
 impl Handler for Stub {
     fn at_once(&self, request: &Parts, _: &Ids) -> Option<Answer> {
-        assert!(request.uri.path() != "/panic-at-once", "with a secret");
-        None
+        match request.uri.path() {
+            "/panic-at-once" => panic!("with a secret"),
+            "/at-once" => Some(told()),
+            _ => None,
+        }
     }
 
     async fn handle(&self, request: &Parts, _: &Ids, _: IpAddr) -> Answer {
         match request.uri.path() {
             "/panic" => panic!("with a secret"),
             "/never" => pending().await,
-            _ => {
-                let mut response = Response::new(Full::new(Bytes::from_static(b"{\"a\":1}")));
-                response.headers_mut().insert("x-own", HeaderValue::from_static("1"));
-                Answer { response, outcome: Outcome::Hit, reason: None, token_tag: None }
-            }
+            _ => told(),
         }
     }
 
@@ -34,6 +33,12 @@ impl Handler for Stub {
         let response = problem.response(ids, Clock::system().now());
         Answer { response, outcome: Outcome::None, reason: Some(problem.reason()), token_tag: None }
     }
+}
+
+fn told() -> Answer {
+    let mut response = Response::new(Full::new(Bytes::from_static(b"{\"a\":1}")));
+    response.headers_mut().insert("x-own", HeaderValue::from_static("1"));
+    Answer { response, outcome: Outcome::Hit, reason: None, token_tag: None }
 }
 
 fn stack() -> (Stack<Stub>, Arc<Metrics>) {
@@ -132,4 +137,34 @@ async fn an_answer_is_counted_by_method_status_and_outcome() {
     let (stack, metrics) = stack();
     stack.respond(&get("/"), false, PEER).await;
     assert_eq!(metrics.requests.get(MethodLabel::Get, StatusCode::OK, Outcome::Hit), 1);
+}
+
+#[test]
+fn what_is_answered_at_once_is_dressed_and_counted_like_all_else() {
+    let (stack, metrics) = stack();
+    let response = stack.respond_at_once(&request(Method::HEAD, "/at-once")).unwrap();
+    assert!(guid(&response.headers()[REQUEST_ID]).is_some());
+    assert_eq!(response.headers()["content-length"], "7");
+    assert_eq!(metrics.requests.get(MethodLabel::Head, StatusCode::OK, Outcome::Hit), 1);
+    assert_eq!(metrics.in_flight.get(), 0);
+}
+
+#[test]
+fn what_cannot_be_answered_at_once_leaves_no_trace() {
+    let (stack, metrics) = stack();
+    assert!(stack.respond_at_once(&get("/")).is_none());
+    assert!(stack.respond_at_once(&request(Method::POST, "/at-once")).is_none(), "it is refused elsewhere");
+    assert_eq!(
+        metrics.request_duration.count(Outcome::Hit) + metrics.request_duration.count(Outcome::None),
+        0
+    );
+}
+
+#[test]
+fn a_panic_at_once_is_a_500_for_one_caller() {
+    let (stack, metrics) = stack();
+    let response = stack.respond_at_once(&get("/panic-at-once")).unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(metrics.rejected.get(Rejection::Panic), 1);
+    assert_eq!(stack.respond_at_once(&get("/at-once")).unwrap().status(), StatusCode::OK);
 }

@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its end.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use http::{HeaderValue, Request, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
@@ -30,7 +31,7 @@ use super::terms::{Present, Terms};
 use super::watch::Watch;
 use super::wire::{Fault, Wire};
 use super::{Limits, Service};
-use crate::error::Rejection;
+use crate::error::{Rejection, Response};
 use crate::metrics::Metrics;
 
 /// What all connections of one listener share.
@@ -81,7 +82,7 @@ impl<S: Service> Shared<S> {
     {
         let connection = terms.builder.serve_connection(
             TokioIo::new(io),
-            service_fn(|request| answer(Arc::clone(&self.service), request, peer, pulse.begin())),
+            service_fn(|request| answer(&self.service, request, peer, pulse.begin())),
         );
         let mut connection = pin!(connection);
         let mut watch = Watch::new(Arc::clone(pulse), terms.limits.clone());
@@ -178,15 +179,30 @@ where
     }
 }
 
-/// Answers one request, and says so to the watch.
-async fn answer<S: Service>(
-    service: Arc<S>,
+/// Answers one request, and says so to the watch. What can be answered at once is not even a task's state: to move
+/// the room that a question to Graph needs from place to place would cost a hit more than its look-up.
+fn answer<S: Service>(
+    service: &Arc<S>,
     request: Request<Incoming>,
     peer: SocketAddr,
-    mut ticket: Ticket,
-) -> Result<http::Response<Tracked>, Infallible> {
-    let version = request.version();
-    let (mut head, body) = service.answer(request, peer).await.into_parts();
+    ticket: Ticket,
+) -> impl Future<Output = Result<http::Response<Tracked>, Infallible>> + use<S> {
+    let (head, body) = request.into_parts();
+    let version = head.version;
+    let at_once = if body.is_end_stream() { service.at_once(&head) } else { None };
+    if let Some(response) = at_once {
+        return Either::Left(ready(Ok(tracked(response, version, ticket))));
+    }
+    let service = Arc::clone(service);
+    Either::Right(Box::pin(async move {
+        let response = service.answer(head, body, peer).await;
+        Ok(tracked(response, version, ticket))
+    }))
+}
+
+/// The response as HTTP takes it, with what ends the connection.
+fn tracked(response: Response, version: Version, mut ticket: Ticket) -> http::Response<Tracked> {
+    let (mut head, body) = response.into_parts();
     if head.headers.contains_key(header::CONNECTION) {
         ticket.pulse().refuse();
     } else if ticket.pulse().closes() {
@@ -197,7 +213,7 @@ async fn answer<S: Service>(
         head.version = version;
     }
     ticket.answered();
-    Ok(http::Response::from_parts(head, Tracked { body, _ticket: ticket }))
+    http::Response::from_parts(head, Tracked { body, _ticket: ticket })
 }
 
 /// A body that is known to be unsent for as long as HTTP holds it.

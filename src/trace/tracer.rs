@@ -70,6 +70,11 @@ impl Tracer {
         (Self(Some(Arc::new(Inner { queue, metrics, one_in, scheme: scheme(tls), graph }))), Some(spans))
     }
 
+    /// Whether spans may begin.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Begins the span of a request. From here on `ids` tell of it as the one that asks.
     ///
     /// A caller that is in a trace decides whether spans are wanted; others are in none until one begins here.

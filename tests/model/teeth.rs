@@ -14,19 +14,19 @@
 //! | proof-forever | promise 2 | (a) | 43 |
 //! | claims-trusted | promise 2 | (a) | 16 |
 //! | unproven-evicts | promise 3 | (f) | 23 |
-//! | unheeded-401 | promise 3 | (a) | 1344 |
+//! | unheeded-401 | promise 3 | (a) | 1117 |
 //! | unheeded-403 | promise 3 | (a) | 63 |
 //! | unheeded-broken-no | promise 3 | (a) | 63 |
-//! | unheeded-in-flight | promise 3 | (d) | 2056 |
+//! | unheeded-in-flight | promise 3 | (d) | 2184 |
 //! | purge-misses-flights | an operator's purge | (b) | 594 |
-//! | end-forgotten | promise 2 | (a) | 1633 |
-//! | end-without-margin | promise 2 | (d) | 1240 |
-//! | entry-forever | `ttl` | (b) | 1023 |
+//! | end-forgotten | promise 2 | (a) | 1761 |
+//! | end-without-margin | promise 2 | (a) | 1544 |
+//! | entry-forever | `ttl` | (b) | 1014 |
 //! | stale-past-grace | `stale_while_revalidate` | (a) | 6 |
 //! | stale-after-403 | `stale_if_error` | (a) | 63 |
 //! | error-stored | only a 200 | (b) | 224 |
 //! | no-store-stored | RFC 9111, 5.2.2.5 | (b) | 558 |
-//! | older-replaces-newer | RFC 9111, 4 | (f) | 1948 |
+//! | older-replaces-newer | RFC 9111, 4 | (f) | 697 |
 //! | any-304 | RFC 9111, 4.3.4 | (c) | 1581 |
 //! | validator-of-another | promise 2 | (g) | 24 |
 //! | no-cache-reused | RFC 9111, 5.2.2.4 | (b) | 1743 |
@@ -34,7 +34,7 @@
 //! | unscrubbed | promise 4 | (e) | 5 |
 //! | select-not-forwarded | promise 1 | (g) | 2 |
 //! | spelling-of-token-alone | promise 1 | (b) | 44 |
-//! | front-misses-withdrawals | promise 3 | (a) | 1344 |
+//! | front-misses-withdrawals | promise 3 | (a) | 1472 |
 //! | never-hits | a cache | (f) | 18 |
 
 use connector_cache::sabotage::{Fault, switch};

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use http::request::Parts;
 use tokio::io::duplex;
 
 use super::*;
@@ -10,9 +11,13 @@ use crate::error::Response;
 struct Stub;
 
 impl Service for Stub {
-    async fn answer(&self, request: Request<Incoming>, _: SocketAddr) -> Response {
+    fn at_once(&self, _: &Parts) -> Option<Response> {
+        None
+    }
+
+    async fn answer(&self, head: Parts, _: Incoming, _: SocketAddr) -> Response {
         let mut response = Response::default();
-        if request.uri() == "/last" {
+        if head.uri == "/last" {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
