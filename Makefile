@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help test setup clients fmt lint doc unit it test-clients test-chart test-net image fuzz supply soak \
-	model mutants flood picture demo run
+	model mutants flood bench bench-check picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -74,6 +74,14 @@ mutants: ## faults planted into the code that holds the promises; does a test no
 flood: ## hits with and without a flood of forged tokens, before the release build (SECONDS, HITS, FLOOD, SOURCES)
 	@cargo build --quiet --release --locked
 	@benches/flood
+
+bench: ## beside bare hyper, HAProxy, nginx and Varnish, in one run (two idle cores; ROUNDS, SECS, SCENARIOS)
+	@benches/compare
+
+bench-check: ## instructions and allocations of a hit against those that were recorded
+	$(call say,what a hit costs)
+	@benches/check
+
 test-net: ## faults of a real network, in namespaces of its own (root; iproute2, iptables)
 	@.net/run
 

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::{self, Client};
+use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -32,6 +32,7 @@ pub use self::body::RawBody;
 use self::conn::Reuse;
 use self::connect::Connector;
 pub use self::connect::ProxyError;
+use self::fault::Failure;
 pub use self::tls::RootsError;
 #[cfg(feature = "otlp")]
 pub(crate) use self::tls::platform as client_tls;
@@ -261,7 +262,7 @@ impl Origin {
             biased;
             () = flood => Err(Failure::Final(OriginFault::Protocol)),
             response = timeout_at(first_byte, client.request(request)) => match response {
-                Ok(response) => response.map_err(|error| failure(&error, &reuse)),
+                Ok(response) => response.map_err(|error| fault::failure(&error, &reuse)),
                 Err(_) => Err(Failure::Final(late)),
             },
         };
@@ -357,46 +358,6 @@ fn client(connector: &Connector, idle: usize) -> Client<Connector, Empty<Bytes>>
         // A second attempt is ours to judge and to count.
         .retry_canceled_requests(false)
         .build(connector.clone())
-}
-
-/// An attempt that failed, and whether nothing was received in a way that allows another.
-#[derive(Debug)]
-enum Failure {
-    Again(Retry),
-    Final(OriginFault),
-}
-
-impl Failure {
-    /// What it counts as when there is no further attempt.
-    fn fault(self) -> OriginFault {
-        match self {
-            Self::Again(_) => OriginFault::Reset,
-            Self::Final(fault) => fault,
-        }
-    }
-
-    /// The one word for it.
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Again(reason) => reason.as_str(),
-            Self::Final(fault) => fault.as_str(),
-        }
-    }
-}
-
-/// A GET may be asked again when the server refused to look at it, or when the connection came from the pool
-/// and ended without a word (RFC 9110, section 9.2.2; RFC 9113, section 8.7). Any other retry would multiply the
-/// load of a server in trouble.
-fn failure(error: &legacy::Error, reuse: &Reuse<'_>) -> Failure {
-    if fault::refused_unseen(error) {
-        return Failure::Again(Retry::RefusedStream);
-    }
-    match fault::of(error) {
-        OriginFault::Reset if reuse.was_stale() && !fault::has_reason(error) => {
-            Failure::Again(Retry::StaleConnection)
-        }
-        fault => Failure::Final(fault),
-    }
 }
 
 const VIA: &str = "1.1 connector-cache";

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub mod bare;
+pub mod scene;
 pub mod talk;
 
 /// The resource that is asked for.

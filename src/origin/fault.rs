@@ -5,9 +5,52 @@ use std::io;
 
 use hyper_util::client::legacy;
 
+use super::conn::Reuse;
 use super::connect::ConnectTimeout;
 use super::resolve::Unresolved;
+use crate::cache::status::Retry;
 use crate::error::OriginFault;
+use crate::words::Word;
+
+/// An attempt that failed, and whether nothing was received in a way that allows another.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Again(Retry),
+    Final(OriginFault),
+}
+
+impl Failure {
+    /// What it counts as when there is no further attempt.
+    pub(super) fn fault(self) -> OriginFault {
+        match self {
+            Self::Again(_) => OriginFault::Reset,
+            Self::Final(fault) => fault,
+        }
+    }
+
+    /// The one word for it.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Again(reason) => reason.as_str(),
+            Self::Final(fault) => fault.as_str(),
+        }
+    }
+}
+
+/// A GET may be asked again when the server refused to look at it, or when the connection came from the pool
+/// and ended without a word (RFC 9110, section 9.2.2; RFC 9113, section 8.7). Any other retry would multiply the
+/// load of a server in trouble.
+pub(super) fn failure(error: &legacy::Error, reuse: &Reuse<'_>) -> Failure {
+    if refused_unseen(error) {
+        return Failure::Again(Retry::RefusedStream);
+    }
+    match of(error) {
+        OriginFault::Reset if reuse.was_stale() && !has_reason(error) => {
+            Failure::Again(Retry::StaleConnection)
+        }
+        fault => Failure::Final(fault),
+    }
+}
 
 /// The fault of a request that brought no answer.
 pub(super) fn of(error: &legacy::Error) -> OriginFault {

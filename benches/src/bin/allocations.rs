@@ -1,0 +1,20 @@
+//! Counts the allocations of a hit and of bare hyper's answer, the client's included, which has none.
+//!
+//!     allocations
+
+use std::error::Error;
+
+use connector_cache_benches::scene::Scene;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    for what in ["bare", "ours"] {
+        let mut scene = Scene::set(what)?;
+        let mut outcome = Ok(());
+        let counted = allocation_counter::measure(|| outcome = scene.ask(COUNT));
+        outcome?;
+        println!("{what} {:.2}", counted.count_total as f64 / COUNT as f64);
+    }
+    Ok(())
+}
+
+const COUNT: usize = 1_000;
