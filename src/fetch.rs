@@ -23,12 +23,12 @@ use crate::headers::{self, ORIGIN_REQUEST_ID};
 use crate::identity::{Claims, Identity};
 use crate::ids::{Ids, REQUEST_ID, guid};
 use crate::metrics::Metrics;
-use crate::origin::{Origin, OriginAnswer, RawBody};
+use crate::origin::{Origin, OriginAnswer, Place, RawBody};
 use crate::resource::Resource;
 use crate::retry_after;
 use crate::sabotage::sabotaged;
 use crate::scrub::{Scrubbed, ScrubbedBody, Scrubber};
-use crate::throttle::{Closed, Gates, Outcome};
+use crate::throttle::{Closed, Comer, Gates, Outcome, Passage};
 
 /// What is asked, and by whom. It lives as long as the question and holds the token no longer.
 #[derive(Debug)]
@@ -162,18 +162,17 @@ impl Fetcher {
             },
             None => None,
         };
-        let application = question.claims.ok().map(|claims| claims.application);
-        let fingerprint = question.identity.fingerprint;
-        let passage = match self.gates.enter(fingerprint, application, question.unproven.is_none()) {
-            Ok(passage) => passage,
-            Err(closed) => return Fetched::Failed(shut(closed)),
+        let (place, passage) = match self.way(question).await {
+            Ok(way) => way,
+            Err(problem) => return Fetched::Failed(problem),
         };
+        let fingerprint = question.identity.fingerprint;
         let asked = self.clock.now();
         let stored = question.stored.as_ref();
         let validation = stored.and_then(|stored| Some((stored, stored.validation()?)));
         let condition = validation.and_then(|(_, known)| known.for_token(fingerprint, asked));
         let (token, ids) = (&question.identity.token, &question.ids);
-        let answer = self.origin.ask(&question.resource, token, ids, condition).await;
+        let answer = self.origin.ask(place, &question.resource, token, ids, condition).await;
         if let Some(outcome) = self.outcome(&answer) {
             passage.settle(outcome);
         }
@@ -203,6 +202,24 @@ impl Fetcher {
             Fetched::Failed(_) => {}
         }
         fetched
+    }
+
+    /// A place to ask from, and then the way through the gates. Whoever has to wait for a place goes through them
+    /// afterwards: a queue that Graph's outage has met must not ask it all the same.
+    async fn way(&self, question: &Question) -> Result<(Place<'_>, Passage<'_>), Problem> {
+        let comer = Comer {
+            token: question.identity.fingerprint,
+            application: question.claims.ok().map(|claims| claims.application),
+            proven: question.unproven.is_none(),
+        };
+        let place = match self.origin.place() {
+            Some(place) => place,
+            None => {
+                self.gates.look(&comer).map_err(shut)?;
+                self.origin.wait_for_place().await.map_err(Problem::Rejected)?
+            }
+        };
+        Ok((place, self.gates.enter(&comer).map_err(shut)?))
     }
 
     /// What an answer, or the lack of one, tells the gates. `None`: nothing; Graph was not asked.

@@ -24,7 +24,7 @@ use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -109,6 +109,14 @@ struct Pool {
     client: Client<Connector, Empty<Bytes>>,
 }
 
+/// One of `limits.origin_requests` places to ask from. Dropped, it is free again.
+#[derive(Debug)]
+pub struct Place<'a> {
+    _permit: SemaphorePermit<'a>,
+    /// When it was first wanted.
+    begun: Instant,
+}
+
 /// What Graph said. The header fields are its own: whoever passes one on picks it from a list.
 #[derive(Debug)]
 pub struct OriginAnswer {
@@ -173,22 +181,33 @@ impl Origin {
         Self { tracer, ..self }
     }
 
-    /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout`. With a `condition` the
-    /// answer may be 304. Whoever finds every place taken waits for half of that, so that the other half is left for
-    /// Graph.
+    /// A place to ask from, if one is free.
+    pub fn place(&self) -> Option<Place<'_>> {
+        let (begun, permit) = (Instant::now(), self.permits.try_acquire().ok()?);
+        Some(Place { _permit: permit, begun })
+    }
+
+    /// Waits for a place, for half of `graph.timeout`, so that the other half is left for Graph: one that comes free
+    /// at the end comes too late, and Graph would be asked in vain, and blamed for it.
+    pub async fn wait_for_place(&self) -> Result<Place<'_>, Rejection> {
+        let begun = Instant::now();
+        match timeout_at(begun + self.timeout.get() / 2, self.permits.acquire()).await {
+            Ok(Ok(permit)) => Ok(Place { _permit: permit, begun }),
+            _ => Err(Rejection::Overloaded),
+        }
+    }
+
+    /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout` of when its place was first
+    /// wanted. With a `condition` the answer may be 304.
     pub async fn ask(
         &self,
+        place: Place<'_>,
         resource: &Resource,
         token: &Token,
         ids: &Ids,
         condition: Option<&Validators>,
     ) -> Result<OriginAnswer, Problem> {
-        let (now, time) = (Instant::now(), self.timeout.get());
-        // A place that comes free at the end comes too late: Graph would be asked in vain, and blamed for it.
-        let Ok(Ok(_permit)) = timeout_at(now + time / 2, self.permits.acquire()).await else {
-            return Err(Problem::Rejected(Rejection::Overloaded));
-        };
-        let deadline = now + time;
+        let deadline = place.begun + self.timeout.get();
         let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner).clone();
         let dead = AtomicBool::new(false);
         let asked = timeout_at(deadline, async {

@@ -38,6 +38,30 @@ pub enum Scope {
     Token(Fingerprint),
 }
 
+/// Who comes to the gates.
+#[derive(Clone, Copy, Debug)]
+pub struct Comer {
+    /// Its token.
+    pub token: Fingerprint,
+    /// The application in a tenant that the token says it is of.
+    pub application: Option<Label>,
+    /// The token has proofs.
+    pub proven: bool,
+}
+
+impl Comer {
+    /// Whose gate it may move.
+    fn scope(&self) -> Scope {
+        let own = self.application.filter(|_| self.proven);
+        own.map_or(Scope::Token(self.token), Scope::Application)
+    }
+
+    /// Whose gate it waits at without being able to move it.
+    fn claimed(&self) -> Option<Scope> {
+        self.application.filter(|_| !self.proven).map(Scope::Application)
+    }
+}
+
 /// What became of a request, as far as gates are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -93,19 +117,13 @@ impl Gates {
     /// A token with proofs passes its application's gate, and may be the one that opens or closes it. A token
     /// without any may claim whatever application it likes: it waits while that gate is closed, and moves
     /// nothing but a gate of its own.
-    pub fn enter(
-        &self,
-        token: Fingerprint,
-        application: Option<Label>,
-        proven: bool,
-    ) -> Result<Passage<'_>, Closed> {
-        let now = self.clock.now();
-        let application = application.map(Scope::Application);
-        let scope = application.filter(|_| proven).unwrap_or(Scope::Token(token));
-        if let Some(claimed) = application.filter(|_| !proven).and_then(|claimed| self.scopes.get(&claimed)) {
+    pub fn enter(&self, comer: &Comer) -> Result<Passage<'_>, Closed> {
+        let (now, scope) = (self.clock.now(), comer.scope());
+        if let Some(claimed) = comer.claimed().and_then(|claimed| self.scopes.get(&claimed)) {
             lock(&claimed).look(now).map_err(Closed::Throttled)?;
         }
-        let mut passage = Passage { gates: self, scope, proven, held: None, origin_held: false };
+        let mut passage =
+            Passage { gates: self, scope, proven: comer.proven, held: None, origin_held: false };
         if let Some(gate) = self.scopes.get(&scope) {
             lock(&gate).enter(now).map_err(Closed::Throttled)?;
             passage.held = Some(gate);
@@ -113,6 +131,17 @@ impl Gates {
         lock(&self.origin).enter(now).map_err(Closed::Broken)?;
         passage.origin_held = true;
         Ok(passage)
+    }
+
+    /// Says which gate is closed, and moves none: for who cannot go on yet, whatever the gates say.
+    pub fn look(&self, comer: &Comer) -> Result<(), Closed> {
+        let now = self.clock.now();
+        for scope in comer.claimed().into_iter().chain([comer.scope()]) {
+            if let Some(gate) = self.scopes.get(&scope) {
+                lock(&gate).look(now).map_err(Closed::Throttled)?;
+            }
+        }
+        lock(&self.origin).look(now).map_err(Closed::Broken)
     }
 
     /// How many gates let nobody through now. One that is being opened lets some, and one whose time is over

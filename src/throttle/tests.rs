@@ -29,14 +29,18 @@ impl World {
         Identity::of(&headers, &self.secrets).unwrap().fingerprint
     }
 
+    fn comer(&self, token: &str, app: &str, proven: bool) -> Comer {
+        Comer { token: self.token(token), application: Some(self.app(app)), proven }
+    }
+
     /// Asks as a proven token of an application.
     fn proven(&self, app: &str) -> Result<Passage<'_>, Closed> {
-        self.gates.enter(self.token("proven"), Some(self.app(app)), true)
+        self.gates.enter(&self.comer("proven", app, true))
     }
 
     /// Asks as a token without proofs that claims an application.
     fn unproven(&self, token: &str, app: &str) -> Result<Passage<'_>, Closed> {
-        self.gates.enter(self.token(token), Some(self.app(app)), false)
+        self.gates.enter(&self.comer(token, app, false))
     }
 }
 

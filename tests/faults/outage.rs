@@ -5,6 +5,7 @@ use std::time::Duration;
 use connector_cache::config::Config;
 
 use crate::kit::client::{Client, H2, Response};
+use crate::kit::gate::Gate;
 use crate::kit::origin::Origin;
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
@@ -93,6 +94,34 @@ async fn f16_an_outage_of_an_hour_is_noticed_by_nobody_who_has_a_proof() {
     outage.everybody_is_answered("B2X_1_x").await;
     let answer = outage.ask(1, "B2X_1_x").await;
     assert_eq!(cache_status(&answer), "connector-cache; hit; ttl=300", "and fresh again");
+    outage.clear().await;
+}
+
+#[tokio::test]
+async fn f16_a_queue_that_an_outage_has_met_does_not_ask_after_all() {
+    let (places, queue) = (5, 40);
+    let mut outage = Outage::with(places + queue, |config| config.origin.in_flight = places).await;
+    outage.everybody_is_answered("B2X_1_known").await;
+    let (before, gate) = (outage.origin.requests(), Gate::new());
+    outage.origin.any(Reply::status(503).held_until(&gate));
+    let connection = H2::connect(outage.proxy.data).await;
+    let bearers: Vec<_> = outage.tokens.iter().map(|token| format!("Bearer {token}")).collect();
+    let asks = bearers.iter().map(|bearer| async {
+        connection.get(&path("B2X_1_x"), &[("authorization", bearer.as_str())]).await.unwrap().status
+    });
+    let release = async {
+        let everybody = i64::try_from(places + queue).unwrap();
+        while outage.proxy.metrics.in_flight.get() < everybody {
+            tokio::task::yield_now().await;
+        }
+        outage.origin.wait_for_requests(before + places).await;
+        gate.open();
+    };
+    let (statuses, ()) = tokio::join!(futures_util::future::join_all(asks), release);
+    assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
+    let asked = outage.origin.requests() - before;
+    // The first four failures let one each out of the queue; the fifth says that it is an outage.
+    assert!(asked < 2 * places, "Graph was asked {asked} times");
     outage.clear().await;
 }
 

@@ -95,12 +95,12 @@ impl Link {
 
     /// Resets whoever connects, from now on.
     pub fn refuse(&self) {
-        self.road.send_modify(|road| road.refuses = true);
+        self.road.send_modify(|road| (road.refuses, road.swallows) = (true, false));
     }
 
     /// Whoever connects from now on is connected, and hears nothing.
     pub fn swallow(&self) {
-        self.road.send_modify(|road| road.swallows = true);
+        self.road.send_modify(|road| (road.refuses, road.swallows) = (false, true));
     }
 
     /// The road is as new. What has gone silent stays so.
