@@ -3,79 +3,31 @@
 //! A fetch knows nothing of who waits for it. Whatever Graph says passes the scrubber before it goes
 //! anywhere (promise 4), and only a complete, scrubbed 200 is kept, with the proof for the token that asked.
 
-use std::net::IpAddr;
+mod question;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+pub use self::question::{CallerFields, Question};
 use crate::budget::Budget;
 use crate::cache::entry::Entry;
 use crate::cache::freshness::{self, Lifetime};
-use crate::cache::status::{Bypass, NotStored, ProofResult};
+use crate::cache::status::{NotStored, ProofResult};
 use crate::cache::store::Store;
 use crate::cache::ticket::Ticket;
 use crate::cache::validation::Validation;
-use crate::cache::vary::Presented;
 use crate::clock::{Clock, Now};
 use crate::error::{OriginFault, Problem, Rejection};
 use crate::headers::{self, ORIGIN_REQUEST_ID};
-use crate::identity::{Claims, Identity};
-use crate::ids::{Ids, REQUEST_ID, guid};
+use crate::ids::{REQUEST_ID, guid};
 use crate::metrics::Metrics;
 use crate::origin::{Origin, OriginAnswer, Place, RawBody};
-use crate::resource::Resource;
 use crate::retry_after;
 use crate::sabotage::sabotaged;
 use crate::scrub::{Scrubbed, ScrubbedBody, Scrubber};
-use crate::throttle::{Closed, Comer, Gates, Outcome, Passage};
-
-/// What is asked, and by whom. It lives as long as the question and holds the token no longer.
-#[derive(Debug)]
-pub struct Question {
-    /// What is asked for.
-    pub resource: Arc<Resource>,
-    /// Whose token asks.
-    pub identity: Identity,
-    /// What the token says, or why it may not use the cache.
-    pub claims: Result<Claims, Bypass>,
-    /// The caller's address, where its token has no proof at all: it asks within the budget of such.
-    pub unproven: Option<IpAddr>,
-    /// The caller forbids that the answer is stored, and is obeyed.
-    pub no_store: bool,
-    /// The caller's fields, for `Vary`. None of them goes to Graph.
-    pub headers: CallerFields,
-    /// A stored answer that this token may not be given without Graph's word.
-    pub stored: Option<Arc<Entry>>,
-    /// For correlation.
-    pub ids: Ids,
-}
-
-impl Question {
-    /// The same for a caller that sent `headers`, where `stored` may be renewed by a 304.
-    #[must_use]
-    pub fn of_caller(mut self, headers: &HeaderMap, stored: Option<Arc<Entry>>) -> Self {
-        self.headers.0.clone_from(headers);
-        self.headers.0.remove(header::AUTHORIZATION);
-        self.stored = stored;
-        self
-    }
-
-    /// The caller's request, as `Vary` sees it.
-    pub fn presented(&self) -> Presented<'_> {
-        Presented { headers: &self.headers.0, token: self.identity.fingerprint }
-    }
-}
-
-/// A caller's header fields, but for its token. What is in them is nobody's to print.
-#[derive(Default)]
-pub struct CallerFields(HeaderMap);
-
-impl std::fmt::Debug for CallerFields {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("CallerFields(<redacted>)")
-    }
-}
+use crate::throttle::{Closed, Gates, Outcome, Passage};
 
 /// What came of it. Cheap to clone: everybody who waits gets one.
 #[derive(Clone, Debug)]
@@ -207,17 +159,12 @@ impl Fetcher {
     /// A place to ask from, and then the way through the gates. Whoever has to wait for a place goes through them
     /// afterwards: a queue that Graph's outage has met must not ask it all the same.
     async fn way(&self, question: &Question) -> Result<(Place<'_>, Passage<'_>), Problem> {
-        let comer = Comer {
-            token: question.identity.fingerprint,
-            application: question.claims.ok().map(|claims| claims.application),
-            proven: question.unproven.is_none(),
-        };
-        let place = match self.origin.place() {
-            Some(place) => place,
-            None => {
-                self.gates.look(&comer).map_err(shut)?;
-                self.origin.wait_for_place().await.map_err(Problem::Rejected)?
-            }
+        let comer = question.comer();
+        let place = if let Some(place) = self.origin.place() {
+            place
+        } else {
+            self.gates.look(&comer).map_err(shut)?;
+            self.origin.wait_for_place().await.map_err(Problem::Rejected)?
         };
         Ok((place, self.gates.enter(&comer).map_err(shut)?))
     }
