@@ -14,6 +14,8 @@ use crate::ids::Ids;
 pub struct Answer {
     /// What the caller gets.
     pub response: Response,
+    /// It carries what every answer carries, the ids among it, already.
+    pub is_dressed: bool,
     /// How it came about.
     pub outcome: Outcome,
     /// Why it was not a hit, or what went wrong: a word of a closed vocabulary.

@@ -5,7 +5,7 @@
 //! readings, so neither can make something old look young.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// One reading of both clocks, in milliseconds. Also the stamp on what is stored.
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct Now {
     mono_ms: u64,
     wall_ms: u64,
-    /// How far Graph's clock is ahead of ours.
-    behind: Duration,
+    /// How many milliseconds Graph's clock is ahead of ours. Small: each stored answer has one of these.
+    behind: u32,
 }
 
 impl Now {
@@ -31,7 +31,7 @@ impl Now {
     /// Milliseconds since the Unix epoch, as whoever makes the tokens counts them: a clock of ours that is late
     /// makes no token last longer.
     pub fn token_millis(self) -> u64 {
-        self.wall_ms.saturating_add(millis(self.behind))
+        self.wall_ms.saturating_add(self.behind.into())
     }
 
     /// The wall clock's reading.
@@ -70,7 +70,7 @@ struct Inner {
     /// Wall minus monotonic time in milliseconds, as it was when the wall clock was last trusted.
     offset_ms: AtomicU64,
     /// How far Graph's clock was ahead of ours when Graph last said what time it is, milliseconds.
-    behind_ms: AtomicU64,
+    behind_ms: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Clock {
     fn of(source: Source) -> Self {
         let (mono_ms, wall_ms) = source.read();
         let offset_ms = AtomicU64::new(wall_ms.saturating_sub(mono_ms));
-        Self(Arc::new(Inner { source, offset_ms, behind_ms: AtomicU64::new(0) }))
+        Self(Arc::new(Inner { source, offset_ms, behind_ms: AtomicU32::new(0) }))
     }
 
     /// Reads both clocks. The wall clock's reading never falls behind what the monotonic clock has counted
@@ -101,7 +101,7 @@ impl Clock {
     pub fn now(&self) -> Now {
         let (mono_ms, wall_ms) = self.0.source.read();
         let wall_ms = wall_ms.max(mono_ms.saturating_add(self.0.offset_ms.load(Relaxed)));
-        Now { mono_ms, wall_ms, behind: Duration::from_millis(self.0.behind_ms.load(Relaxed)) }
+        Now { mono_ms, wall_ms, behind: self.0.behind_ms.load(Relaxed) }
     }
 
     /// How far the machine's wall clock was set back since it was last trusted.
@@ -119,7 +119,9 @@ impl Clock {
 
     /// Graph has just said that it is `date`. By its clock tokens end; ours may be late.
     pub fn heard(&self, date: SystemTime) {
-        self.0.behind_ms.store(unix_ms(date).saturating_sub(self.now().wall_ms), Relaxed);
+        // Seven weeks late is as good as any more: every token has ended.
+        let behind = u32::try_from(unix_ms(date).saturating_sub(self.now().wall_ms)).unwrap_or(u32::MAX);
+        self.0.behind_ms.store(behind, Relaxed);
     }
 
     /// Moves a manual clock on. The system's clock takes no orders.
@@ -168,7 +170,7 @@ mod tests {
     use super::*;
 
     fn at(mono_ms: u64, wall_ms: u64) -> Now {
-        Now { mono_ms, wall_ms, behind: Duration::ZERO }
+        Now { mono_ms, wall_ms, behind: 0 }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! entity tag tells a stranger nothing.
 
 use std::sync::LazyLock;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -19,8 +19,9 @@ use crate::cache::status::{Forward, Instead, Outcome};
 use crate::clock::Now;
 use crate::error::{Problem, Response};
 use crate::fetch::{Fetched, Refusal};
-use crate::headers::{CACHE_STATUS, ODATA_VERSION, ORIGIN_REQUEST_ID, numbered};
-use crate::ids::{CLIENT_ID, Ids, OUR_ID};
+use crate::headers::{self, CACHE_STATUS, ORIGIN_REQUEST_ID};
+use crate::ids::{self, CLIENT_ID, Ids, OUR_ID};
+use crate::memo::{self, Kind};
 use crate::words::Word;
 
 /// To whom an answer goes.
@@ -103,7 +104,7 @@ impl Delivery<'_> {
         };
         response.headers_mut().extend(refusal.headers.clone());
         response.headers_mut().insert(CACHE_STATUS, report.header());
-        Answer { response, outcome, reason: report.detail, token_tag: Some(self.tag) }
+        Answer { response, is_dressed: false, outcome, reason: report.detail, token_tag: Some(self.tag) }
     }
 
     /// No answer of Graph's that could be passed on.
@@ -121,24 +122,33 @@ impl Delivery<'_> {
         outcome: Outcome,
     ) -> Answer {
         let told = Told {
-            cache_control: cache_control(max_age),
+            etag: value_of(&entry.tag.spelled()),
+            date: memo::value(Kind::Date, entry.date),
+            cache_control: match max_age {
+                Some(left) => memo::value(Kind::MaxAge, left.as_secs()),
+                None => HeaderValue::from_static("no-store"),
+            },
             cache_status: report.header(),
-            age: age.map(|age| HeaderValue::from(age.as_secs())),
+            age: age.map(|age| memo::value(Kind::Number, age.as_secs())),
+            origin_request_id: entry.origin_request_id.map(|id| ids::spell(id.get())),
         };
-        let response = if is_unmodified(entry, &self.request.headers) {
-            unmodified(entry, told)
+        let (response, is_dressed) = if is_unmodified(entry, &self.request.headers) {
+            (unmodified(told), false)
         } else {
-            whole(entry, told)
+            whole(entry, told, self.ids)
         };
-        Answer { response, outcome, reason: report.detail, token_tag: Some(self.tag) }
+        Answer { response, is_dressed, outcome, reason: report.detail, token_tag: Some(self.tag) }
     }
 }
 
 /// What is told of an entry to one caller at one moment.
 struct Told {
+    etag: HeaderValue,
+    date: HeaderValue,
     cache_control: HeaderValue,
     cache_status: HeaderValue,
     age: Option<HeaderValue>,
+    origin_request_id: Option<HeaderValue>,
 }
 
 /// An answer of our own, that says what went wrong.
@@ -146,81 +156,86 @@ pub fn problem(problem: Problem, ids: &Ids, report: &Report, now: Now) -> Answer
     let report = Report { detail: Some(problem.reason()), ..*report };
     let mut response = problem.response(ids, now);
     response.headers_mut().insert(CACHE_STATUS, report.header());
-    Answer { response, outcome: Outcome::None, reason: report.detail, token_tag: None }
+    Answer { response, is_dressed: false, outcome: Outcome::None, reason: report.detail, token_tag: None }
 }
 
-/// The 200. Nearly every answer of Graph's has the same fields: those are laid into a frame that has their names
-/// already, which takes a fifth of the time of naming them one by one.
-fn whole(entry: &Entry, told: Told) -> Response {
+/// The 200, and whether it has the ids. Nearly every answer of Graph's has the same fields: those are laid into a
+/// frame that has their names already, which takes a fifth of the time of naming them one by one.
+fn whole(entry: &Entry, told: Told, ids: &Ids) -> (Response, bool) {
     let mut response = http::Response::new(Full::new(entry.body.clone().into_bytes()));
-    *response.headers_mut() = match (&entry.headers[..], &entry.origin_request_id, told) {
+    let length = memo::value(Kind::Number, entry.body.len() as u64);
+    match (entry.unusual(), told) {
         (
-            [(_, content_type), (other, odata)],
-            Some(id),
-            Told { cache_control, cache_status, age: Some(age) },
-        ) if *other == ODATA_VERSION => {
+            None,
+            Told {
+                etag,
+                date,
+                cache_control,
+                cache_status,
+                age: Some(age),
+                origin_request_id: Some(origins),
+            },
+        ) => {
             let mut fields = FRAME.clone();
-            let [length, content_type, odata] = [&entry.length, content_type, odata].map(HeaderValue::clone);
-            let [etag, date, id] = [&entry.etag, &entry.date, id].map(HeaderValue::clone);
-            let values = [length, content_type, odata, etag, date, id, age, cache_control, cache_status];
+            let [client, ours] = ids.spelled();
+            let values = [length, etag, date, origins, age, cache_control, cache_status, client, ours];
             fields.values_mut().zip(values).for_each(|(place, value)| *place = value);
-            fields
+            *response.headers_mut() = fields;
+            (response, true)
         }
-        (_, _, told) => {
-            let mut fields = HeaderMap::with_capacity(FIELDS);
-            fields.insert(header::CONTENT_LENGTH, entry.length.clone());
-            fields.extend(entry.headers.iter().cloned());
-            describe(&mut fields, entry, told);
-            fields
+        (_, told) => {
+            let fields = response.headers_mut();
+            fields.reserve(FIELDS);
+            fields.insert(header::CONTENT_LENGTH, length);
+            fields.extend(entry.headers().iter().cloned());
+            describe(fields, told);
+            (response, false)
         }
-    };
-    response
+    }
 }
 
-/// The names of the fields of a hit. Those that are the same in every answer have their value here; those that
-/// every answer of the whole server gets have their room.
+/// The names of the fields of a hit, and the values of those that are the same in every answer.
 static FRAME: LazyLock<HeaderMap> = LazyLock::new(|| {
     let mut frame = HeaderMap::with_capacity(FIELDS);
     // In the order in which `whole` gives the values.
     for name in [
         header::CONTENT_LENGTH,
-        header::CONTENT_TYPE,
-        ODATA_VERSION,
         header::ETAG,
         header::DATE,
         ORIGIN_REQUEST_ID,
         header::AGE,
         header::CACHE_CONTROL,
         CACHE_STATUS,
+        CLIENT_ID.clone(),
+        OUR_ID.clone(),
     ] {
         frame.insert(name, HeaderValue::from_static(""));
     }
-    for name in [header::X_CONTENT_TYPE_OPTIONS, CLIENT_ID.clone(), OUR_ID.clone()] {
-        frame.insert(name, HeaderValue::from_static(""));
-    }
+    frame.extend(headers::usual().iter().cloned());
+    frame.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     frame.insert(header::VARY, HeaderValue::from_static(VARY));
     frame
 });
 
 /// What is told with a whole answer and with a 304: RFC 9110, section 15.4.5.
-fn describe(fields: &mut HeaderMap, entry: &Entry, told: Told) {
-    fields.insert(header::ETAG, entry.etag.clone());
-    fields.insert(header::DATE, entry.date.clone());
+fn describe(fields: &mut HeaderMap, told: Told) {
+    fields.insert(header::ETAG, told.etag);
+    fields.insert(header::DATE, told.date);
     fields.insert(header::VARY, HeaderValue::from_static(VARY));
     fields.insert(header::CACHE_CONTROL, told.cache_control);
     if let Some(age) = told.age {
         fields.insert(header::AGE, age);
     }
-    if let Some(id) = &entry.origin_request_id {
-        fields.insert(ORIGIN_REQUEST_ID, id.clone());
+    if let Some(id) = told.origin_request_id {
+        fields.insert(ORIGIN_REQUEST_ID, id);
     }
     fields.insert(CACHE_STATUS, told.cache_status);
 }
 
-fn unmodified(entry: &Entry, told: Told) -> Response {
+fn unmodified(told: Told) -> Response {
     let mut response = http::Response::new(Full::new(Bytes::new()));
     *response.status_mut() = StatusCode::NOT_MODIFIED;
-    describe(response.headers_mut(), entry, told);
+    describe(response.headers_mut(), told);
     response
 }
 
@@ -228,11 +243,8 @@ fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn cache_control(max_age: Option<Duration>) -> HeaderValue {
-    match max_age {
-        Some(left) => numbered("private, max-age=", left.as_secs()),
-        None => HeaderValue::from_static("no-store"),
-    }
+fn value_of(text: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// Whether the caller has this representation (RFC 9110, section 13.2.2): `If-None-Match` decides where it is
@@ -240,16 +252,13 @@ fn cache_control(max_age: Option<Duration>) -> HeaderValue {
 fn is_unmodified(entry: &Entry, headers: &HeaderMap) -> bool {
     let mut none_match = headers.get_all(header::IF_NONE_MATCH).iter().peekable();
     if none_match.peek().is_some() {
-        return none_match.any(|line| names_tag(line.as_bytes(), entry.etag.as_bytes()));
+        let ours = entry.tag.spelled();
+        return none_match.any(|line| names_tag(line.as_bytes(), &ours));
     }
     let mut lines = headers.get_all(header::IF_MODIFIED_SINCE).iter();
     let (Some(since), None) = (lines.next(), lines.next()) else { return false };
-    let date =
-        |value: &HeaderValue| -> Option<SystemTime> { httpdate::parse_http_date(value.to_str().ok()?).ok() };
-    match (date(since), date(entry.changed())) {
-        (Some(since), Some(modified)) => modified <= since,
-        _ => false,
-    }
+    let since = since.to_str().ok().and_then(|text| httpdate::parse_http_date(text).ok());
+    since.is_some_and(|since| entry.changed() <= since)
 }
 
 /// Whether a list of entity tags has ours, or is `*`. A comma may stand inside a tag, so it is read tag by tag.

@@ -228,7 +228,7 @@ impl Fetcher {
         let Some((old, known)) = known else {
             return Fetched::Failed(Problem::Origin(OriginFault::Status));
         };
-        let headers = known.merge(&old.headers, &answer.headers);
+        let headers = known.merge(old.headers(), &answer.headers);
         let validation = known.renewed(&headers, asked);
         let (entry, storable) = self.entry(question, old.body.clone(), &headers, validation, asked);
         let stored = storable.and_then(|()| self.admit(question, &entry, Some(old), ticket));

@@ -2,7 +2,7 @@
 //!
 //! They are lists of what may pass, not of what may not: a field that nobody thought of stays behind.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -20,13 +20,13 @@ pub fn kept(from: &HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
     std::iter::once((header::CONTENT_TYPE, content_type)).chain(others).collect()
 }
 
-/// What [`kept`] nearly always comes to, in one place for all entries.
-pub fn usual() -> Arc<[(HeaderName, HeaderValue)]> {
-    static USUAL: LazyLock<Arc<[(HeaderName, HeaderValue)]>> = LazyLock::new(|| {
+/// What [`kept`] nearly always comes to.
+pub fn usual() -> &'static [(HeaderName, HeaderValue)] {
+    static USUAL: LazyLock<[(HeaderName, HeaderValue); 2]> = LazyLock::new(|| {
         let [content_type, .., odata] = USUAL_VALUES.map(HeaderValue::from_static);
-        Arc::new([(header::CONTENT_TYPE, content_type), (ODATA_VERSION, odata)])
+        [(header::CONTENT_TYPE, content_type), (ODATA_VERSION, odata)]
     });
-    Arc::clone(&USUAL)
+    &*USUAL
 }
 
 /// Every challenge of a 401 or 403, untouched (RFC 9110, section 11.6.1).
@@ -66,17 +66,6 @@ pub fn pack<'a>(values: impl IntoIterator<Item = &'a mut HeaderValue>) {
 /// When an answer was made, by its `Date` (RFC 9110, section 6.6.1), where that can be read.
 pub fn date(from: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(from.get(header::DATE)?.to_str().ok()?).ok()
-}
-
-/// A value that is some text and a number behind it, without the detour of `format!`. The text must be one that
-/// may stand in a field.
-pub fn numbered(text: &'static str, number: u64) -> HeaderValue {
-    let mut digits = itoa::Buffer::new();
-    let digits = digits.format(number);
-    let mut whole = Vec::with_capacity(text.len() + digits.len());
-    whole.extend_from_slice(text.as_bytes());
-    whole.extend_from_slice(digits.as_bytes());
-    HeaderValue::from_maybe_shared(Bytes::from(whole)).unwrap_or_else(|_| HeaderValue::from_static(text))
 }
 
 /// Whether `Connection` names the field: it was meant for us alone (RFC 9110, section 7.6.1).

@@ -89,9 +89,10 @@ impl Spelling {
     }
 }
 
-/// Whose token it says it is: HMAC-SHA-256 over tenant, subject, application and permissions.
+/// Whose token it says it is: HMAC-SHA-256 over tenant, subject, application and permissions, of which half is kept
+/// (RFC 2104, section 5 allows for that).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Principal([u8; 32]);
+pub struct Principal([u8; 16]);
 
 /// A tenant or subject in an entry: enough of an HMAC to find it again, and nothing to read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

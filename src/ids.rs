@@ -5,26 +5,52 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 /// The ids of one request.
 #[derive(Clone, Debug)]
 pub struct Ids {
     /// Our own: the header `request-id` of the answer.
     pub request: Uuid,
-    /// The caller's `client-request-id`, or a new one where it sent none or one that is not a GUID.
+    /// The caller's `client-request-id`; ours, as at Graph, where it sent none or one that is not a GUID.
     pub client: Uuid,
+    /// How the caller spells its own, where it sent one.
+    theirs: Option<HeaderValue>,
     /// The trace that the caller is in, if it said so.
     pub trace: Option<TraceParent>,
 }
 
 impl Ids {
+    /// Those of a request that has its number already, and of which its caller says nothing.
+    pub fn numbered(request: Uuid) -> Self {
+        Self { request, client: request, theirs: None, trace: None }
+    }
+
     /// Reads the caller's ids and makes ours.
     pub fn of(headers: &HeaderMap) -> Self {
-        let client = headers.get(&CLIENT_ID).and_then(guid);
+        let theirs = headers.get(&CLIENT_ID).and_then(|value| Some((value, guid(value)?)));
         let mut traces = headers.get_all(&TRACE_PARENT).iter();
         let trace = traces.next().and_then(TraceParent::parse).filter(|_| traces.next().is_none());
-        Self { request: Uuid::new_v4(), client: client.unwrap_or_else(Uuid::new_v4), trace }
+        let request = Uuid::new_v4();
+        let client = theirs.map_or(request, |(_, client)| client);
+        Self { request, client, theirs: theirs.map(|(value, _)| value.clone()), trace }
     }
+
+    /// The values of `client-request-id`, in the caller's own spelling, and of `request-id`.
+    pub fn spelled(&self) -> [HeaderValue; 2] {
+        let ours = spell(self.request);
+        [self.theirs.clone().unwrap_or_else(|| ours.clone()), ours]
+    }
+}
+
+/// A GUID as a field has it.
+pub fn spell(id: Uuid) -> HeaderValue {
+    let mut space = [0; Hyphenated::LENGTH];
+    let text = id.hyphenated().encode_lower(&mut space);
+    let mut value = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
+    // It will not come again: in HTTP/2's table of fields it would only push out what will.
+    value.set_sensitive(true);
+    value
 }
 
 /// Where a trace stands: <https://www.w3.org/TR/trace-context/#traceparent-header>.

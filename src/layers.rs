@@ -22,7 +22,7 @@ use hyper::body::Incoming;
 
 use crate::answer::{Answer, Handler};
 use crate::error::{Problem, Rejection, Response};
-use crate::ids::{CLIENT_ID, Ids, OUR_ID, guid};
+use crate::ids::{CLIENT_ID, Ids, OUR_ID};
 use crate::message;
 use crate::metrics::Metrics;
 use crate::room::Room;
@@ -106,7 +106,9 @@ impl<H: Handler> Stack<H> {
         }
         record.end(&answer);
         let mut response = answer.response;
-        dress(response.headers_mut(), request, ids);
+        if !answer.is_dressed {
+            dress(response.headers_mut(), ids);
+        }
         if request.method == Method::HEAD { without_body(response) } else { response }
     }
 
@@ -150,21 +152,11 @@ impl<H: Handler> Service for Stack<H> {
 }
 
 /// What every answer carries.
-fn dress(headers: &mut HeaderMap, request: &Parts, ids: &Ids) {
-    // The caller's own spelling, where it sent an id.
-    let theirs = request.headers.get(&CLIENT_ID).filter(|value| guid(value) == Some(ids.client));
-    headers.insert(&CLIENT_ID, theirs.cloned().unwrap_or_else(|| id(ids.client)));
-    headers.insert(&OUR_ID, id(ids.request));
+fn dress(headers: &mut HeaderMap, ids: &Ids) {
+    let [client, ours] = ids.spelled();
+    headers.insert(&CLIENT_ID, client);
+    headers.insert(&OUR_ID, ours);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-}
-
-fn id(id: uuid::Uuid) -> HeaderValue {
-    let mut space = [0; uuid::fmt::Hyphenated::LENGTH];
-    let text = id.hyphenated().encode_lower(&mut space);
-    let mut value = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
-    // It will not come again: in HTTP/2's table of fields it would only push out what will.
-    value.set_sensitive(true);
-    value
 }
 
 /// RFC 9112, section 9.3: what follows a request whose body was not read must not be taken for a request.

@@ -134,13 +134,26 @@ fn is_host(value: &[u8]) -> bool {
             std::str::from_utf8(address).is_ok_and(|it| it.parse::<std::net::Ipv6Addr>().is_ok())
         }
         // RFC 3986, section 3.2.2: reg-name, which an IPv4 address also is.
-        name => {
-            !name.is_empty()
-                && name.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(b))
-        }
+        name => !name.is_empty() && name.iter().all(|byte| NAME_BYTES.get(usize::from(*byte)) == Some(&true)),
     };
     sound && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
 }
+
+/// Which bytes a registered name may have.
+static NAME_BYTES: [bool; 256] = {
+    let mut may = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        may[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut others: &[u8] = b"-._~!$&'()*+,;=%";
+    while let [byte, rest @ ..] = others {
+        may[*byte as usize] = true;
+        others = rest;
+    }
+    may
+};
 
 fn names_end_to_end_field(option: &str) -> bool {
     ["authorization", "content-length", "host"].iter().any(|name| option.eq_ignore_ascii_case(name))

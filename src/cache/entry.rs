@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use ring::digest;
+use uuid::fmt::Simple;
+use uuid::{NonNilUuid, Uuid};
 
 use super::freshness::{Lifetime, Proof};
 use super::status::Eviction;
@@ -20,30 +23,69 @@ use crate::scrub::{ScrubbedBody, Scrubber};
 use crate::words::Word;
 
 /// A 200 of Graph: scrubbed, complete, with the few header fields that are passed on.
+///
+/// There are as many of these as the cache has room for, so what can be spelled for an answer is not kept spelled.
 #[derive(Debug)]
 pub struct Entry {
     /// The scrubbed body.
     pub body: ScrubbedBody,
-    /// Its length, as `Content-Length` says it.
-    pub length: HeaderValue,
     /// A weak validator of the scrubbed body under the scrubber's present rules.
-    pub etag: HeaderValue,
-    /// Graph's `Date`, or that of the answer's arrival.
-    pub date: HeaderValue,
-    /// The fields of Graph's answer that are passed on.
-    pub headers: Arc<[(HeaderName, HeaderValue)]>,
-    /// Graph's own id of the request that brought this answer, a GUID.
-    pub origin_request_id: Option<HeaderValue>,
+    pub tag: Tag,
+    /// When Graph answered, by its `Date`, or by our clock: seconds since the Unix epoch.
+    pub date: u64,
+    /// Graph's own id of the request that brought this answer.
+    pub origin_request_id: Option<NonNilUuid>,
     /// When Graph was asked.
     pub asked: Now,
     /// How long it may be used.
     pub lifetime: Lifetime,
-    /// With what Graph can be asked whether it still holds.
-    validation: Option<Box<Validation>>,
-    /// What of its request chose it, where that can differ within a key.
-    chosen: Option<Box<Chosen>>,
+    /// What most entries do not have.
+    rare: Option<Box<Rare>>,
     left_by: AtomicU8,
 }
+
+/// What few entries have.
+#[derive(Debug, Default)]
+struct Rare {
+    /// The fields that are passed on, where they are not the usual ones.
+    headers: Option<Box<[(HeaderName, HeaderValue)]>>,
+    /// With what Graph can be asked whether it still holds.
+    validation: Option<Validation>,
+    /// What of its request chose it, where that can differ within a key.
+    chosen: Option<Chosen>,
+}
+
+/// Half of a SHA-256: an entity tag before it is spelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag([u8; 16]);
+
+impl Tag {
+    /// Of a body under a scrubber's rules. Weak: another compact spelling of the same JSON would be the same answer
+    /// (RFC 9110, section 8.8.1). The rules are part of it, so that a change of policy is a change of the
+    /// representation.
+    fn of(body: &[u8], policy: &[u8]) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(&policy.len().to_be_bytes());
+        context.update(policy);
+        context.update(body);
+        let hash = context.finish();
+        let mut tag = [0; 16];
+        tag.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
+        Self(tag)
+    }
+
+    /// As a field has it.
+    pub fn spelled(self) -> Spelled {
+        let mut text = *b"W/\"                                \"";
+        let mut space = [0; Simple::LENGTH];
+        let digits = Uuid::from_bytes(self.0).simple().encode_lower(&mut space).as_bytes();
+        text.iter_mut().skip(3).zip(digits).for_each(|(to, from)| *to = *from);
+        text
+    }
+}
+
+/// An entity tag: `W/`, and 32 digits between quotation marks.
+pub type Spelled = [u8; 36];
 
 impl Entry {
     /// Makes an entry of a scrubbed 200. `asked` is when the question left, not when the answer came
@@ -55,26 +97,21 @@ impl Entry {
         lifetime: Lifetime,
         asked: Now,
     ) -> Self {
-        let date = from.get(header::DATE).filter(|date| is_http_date(date)).cloned();
+        let date = headers::date(from).unwrap_or_else(|| asked.wall());
+        let mut headers = headers::kept(from);
+        headers::pack(headers.iter_mut().map(|(_, value)| value));
         let mut entry = Self {
-            length: HeaderValue::from(body.len()),
-            etag: etag(body.as_bytes(), scrubber.policy()),
-            date: date.unwrap_or_else(|| http_date(asked)),
-            headers: headers::usual(),
-            origin_request_id: from.get(REQUEST_ID).filter(|id| guid(id).is_some()).cloned(),
+            tag: Tag::of(body.as_bytes(), scrubber.policy()),
+            date: date.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            origin_request_id: from.get(REQUEST_ID).and_then(guid).and_then(NonNilUuid::new),
             body,
             asked,
             lifetime,
-            validation: None,
-            chosen: None,
+            rare: None,
             left_by: AtomicU8::new(NOT_SAID),
         };
-        let mut kept = headers::kept(from);
-        let own = [&mut entry.length, &mut entry.etag, &mut entry.date].into_iter();
-        let passed_on = kept.iter_mut().map(|(_, value)| value);
-        headers::pack(own.chain(passed_on).chain(&mut entry.origin_request_id));
-        if *kept != *entry.headers {
-            entry.headers = kept.into();
+        if *headers != *headers::usual() {
+            entry.rare().headers = Some(headers);
         }
         entry
     }
@@ -82,35 +119,56 @@ impl Entry {
     /// The same with what later requests are matched by, and with what Graph can be asked.
     #[must_use]
     pub fn with(mut self, validation: Option<Validation>, chosen: Option<Chosen>) -> Self {
-        (self.validation, self.chosen) = (validation.map(Box::new), chosen.map(Box::new));
+        if validation.is_some() || chosen.is_some() {
+            let rare = self.rare();
+            (rare.validation, rare.chosen) = (validation, chosen);
+        }
         self
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// The fields of Graph's answer that are passed on, where they are not [`headers::usual`].
+    pub fn unusual(&self) -> Option<&[(HeaderName, HeaderValue)]> {
+        self.rare.as_ref()?.headers.as_deref()
+    }
+
+    /// The fields of Graph's answer that are passed on.
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        self.unusual().unwrap_or(headers::usual())
     }
 
     /// With what Graph can be asked whether it still holds.
     pub fn validation(&self) -> Option<&Validation> {
-        self.validation.as_deref()
+        self.rare.as_ref()?.validation.as_ref()
     }
 
     /// What of its request chose it.
     pub fn chosen(&self) -> Option<&Chosen> {
-        self.chosen.as_deref()
+        self.rare.as_ref()?.chosen.as_ref()
     }
 
-    /// The date by which `If-Modified-Since` is judged: when it last changed, else when Graph gave it (RFC 9111,
+    /// The moment by which `If-Modified-Since` is judged: when it last changed, else when Graph gave it (RFC 9111,
     /// section 4.3.2).
-    pub fn changed(&self) -> &HeaderValue {
-        let known = self.validation.as_ref().and_then(|known| known.validators.last_modified());
-        known.unwrap_or(&self.date)
+    pub fn changed(&self) -> SystemTime {
+        let known = self.validation().and_then(|known| known.validators.last_modified());
+        let known = known.and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        known.unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date))
     }
 
     /// Bytes that it takes in memory, about.
     pub fn weight(&self) -> usize {
-        let headers: usize =
-            self.headers.iter().map(|(_, value)| value.len() + size_of::<(HeaderName, HeaderValue)>()).sum();
-        let validation = self.validation.as_deref().map_or(0, Validation::weight);
-        let chosen = self.chosen.as_deref().map_or(0, Chosen::weight);
-        let plain = size_of::<Self>() + self.body.len() + self.etag.len() + self.date.len() + headers;
-        plain + validation + chosen
+        let rare = self.rare.as_deref().map_or(0, |rare| {
+            let headers = rare.headers.iter().flatten();
+            let headers: usize =
+                headers.map(|(_, value)| value.len() + size_of::<(HeaderName, HeaderValue)>()).sum();
+            let validation = rare.validation.as_ref().map_or(0, Validation::weight);
+            let chosen = rare.chosen.as_ref().map_or(0, Chosen::weight);
+            size_of::<Rare>() + headers + validation + chosen
+        });
+        size_of::<Self>() + self.body.len() + rare
     }
 
     /// Says why it is about to leave the store.
@@ -166,27 +224,5 @@ impl Grant {
     }
 }
 
-/// Weak: another compact spelling of the same JSON would be the same answer (RFC 9110, section 8.8.1).
-/// The scrubber's rules are part of it, so that a change of policy is a change of the representation.
-fn etag(body: &[u8], policy: &[u8]) -> HeaderValue {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(&policy.len().to_be_bytes());
-    context.update(policy);
-    context.update(body);
-    let hash = context.finish();
-    let half = hash.as_ref().iter().take(16).fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
-    HeaderValue::try_from(format!("W/\"{half:032x}\"")).unwrap_or_else(|_| HeaderValue::from_static("W/\"\""))
-}
-
-fn is_http_date(value: &HeaderValue) -> bool {
-    value.to_str().is_ok_and(|text| httpdate::parse_http_date(text).is_ok())
-}
-
-fn http_date(now: Now) -> HeaderValue {
-    HeaderValue::try_from(httpdate::fmt_http_date(now.wall()))
-        .unwrap_or_else(|_| HeaderValue::from_static(EPOCH))
-}
-
 const NOT_SAID: u8 = u8::MAX;
 const REPLACED: u8 = u8::MAX - 1;
-const EPOCH: &str = "Thu, 01 Jan 1970 00:00:00 GMT";

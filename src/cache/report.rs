@@ -5,7 +5,8 @@ use std::fmt::Write;
 use http::{HeaderValue, StatusCode};
 
 use super::status::Forward;
-use crate::headers::{PSEUDONYM, numbered};
+use crate::headers::PSEUDONYM;
+use crate::memo::{self, Kind};
 use crate::words::Word;
 
 /// One member of the list: our own, since Graph sends none and a caller's is not ours to repeat.
@@ -28,17 +29,10 @@ pub struct Report {
 impl Report {
     /// The field's value.
     pub fn header(&self) -> HeaderValue {
-        if let Self {
-            hit: Some(ttl),
-            forward: None,
-            forward_status: None,
-            stored: false,
-            collapsed: false,
-            detail: None,
-        } = *self
+        if let Self { hit: Some(ttl), forward: None, detail: None, .. } = *self
             && let Ok(ttl) = u64::try_from(ttl)
         {
-            return numbered("connector-cache; hit; ttl=", ttl);
+            return memo::value(Kind::Hit, ttl);
         }
         let mut text = String::with_capacity(64);
         text.push_str(PSEUDONYM);

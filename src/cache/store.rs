@@ -46,7 +46,7 @@ impl Default for Config {
 /// The entries and the proofs of this process.
 #[derive(Debug)]
 pub struct Store {
-    entries: Cache<EntryKey, Arc<Labelled>>,
+    entries: Cache<EntryKey, Labelled>,
     grants: Cache<Fingerprint, Arc<Grant>>,
     /// The resources that entries and proofs are of, each once: many callers ask for the same few.
     resources: Cache<Arc<Resource>, Arc<Resource>>,
@@ -73,7 +73,7 @@ pub struct Recalled {
 }
 
 /// The answers of one key with whose they are, for purges.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Labelled {
     variants: Variants,
     tenant: Label,
@@ -113,12 +113,10 @@ impl Store {
         let entries = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_entries)
-            .weigher(|key: &EntryKey, kept: &Arc<Labelled>| {
-                weight(key.resource.weight() + kept.variants.weight())
-            })
+            .weigher(|key: &EntryKey, kept: &Labelled| weight(key.resource.weight() + kept.variants.weight()))
             .time_to_live(keep)
             .support_invalidation_closures()
-            .eviction_listener(move |_, kept: Arc<Labelled>, cause| {
+            .eviction_listener(move |_, kept: Labelled, cause| {
                 let cause = match cause {
                     RemovalCause::Size => {
                         kept.leaves_by(Eviction::Space);
@@ -242,7 +240,8 @@ impl Store {
     fn put(&self, key: EntryKey, claims: &Claims, entry: &Arc<Entry>, old: Option<&Arc<Entry>>) -> bool {
         let mut there = true;
         self.entries.entry(key).and_compute_with(|known| {
-            let known = known.as_ref().map(|known| &known.value().variants);
+            let known = known.map(|known| known.into_value().variants);
+            let known = known.as_ref();
             there = old.is_none_or(|old| known.is_some_and(|known| known.have(old)));
             if !there {
                 return Op::Nop;
@@ -255,7 +254,7 @@ impl Store {
                 known.each().filter(|it| !variants.have(it)).for_each(|it| it.mark_replaced());
             }
             let label = |variants| Labelled { variants, tenant: claims.tenant, subject: claims.subject };
-            variants.map_or(Op::Nop, |variants| Op::Put(Arc::new(label(variants))))
+            variants.map_or(Op::Nop, |variants| Op::Put(label(variants)))
         });
         there
     }
@@ -271,7 +270,9 @@ impl Store {
         let earlier = known.iter().find(|(known, _)| known == resource).map(|(_, proof)| *proof);
         let proof = earlier.filter(|earlier| earlier.granted.is_after(proof.granted)).unwrap_or(proof);
         let others = known.iter().filter(|(other, _)| other != resource);
-        let mut proofs: Vec<_> = others.cloned().collect();
+        // As long as it is to be: there are as many of these as the cache has room for.
+        let mut proofs = Vec::with_capacity(known.len() + usize::from(earlier.is_none()));
+        proofs.extend(others.cloned());
         let surplus = (proofs.len() + 1).saturating_sub(self.proofs_per_token.max(1));
         proofs.drain(..surplus);
         proofs.push((Arc::clone(resource), proof));

@@ -1,6 +1,7 @@
 use super::*;
 use crate::cache::status::Outcome;
 use crate::clock::Clock;
+use crate::ids::guid;
 use crate::ids::{CLIENT_REQUEST_ID, REQUEST_ID};
 use crate::metrics::MethodLabel;
 use http::{Request, StatusCode};
@@ -31,14 +32,20 @@ impl Handler for Stub {
 
     fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
         let response = problem.response(ids, Clock::system().now());
-        Answer { response, outcome: Outcome::None, reason: Some(problem.reason()), token_tag: None }
+        Answer {
+            response,
+            is_dressed: false,
+            outcome: Outcome::None,
+            reason: Some(problem.reason()),
+            token_tag: None,
+        }
     }
 }
 
 fn told() -> Answer {
     let mut response = Response::new(Full::new(Bytes::from_static(b"{\"a\":1}")));
     response.headers_mut().insert("x-own", HeaderValue::from_static("1"));
-    Answer { response, outcome: Outcome::Hit, reason: None, token_tag: None }
+    Answer { response, is_dressed: false, outcome: Outcome::Hit, reason: None, token_tag: None }
 }
 
 fn stack() -> (Stack<Stub>, Arc<Metrics>) {

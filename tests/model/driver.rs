@@ -166,7 +166,7 @@ impl<'a> Driver<'a> {
         let parts = setup::request(&asking, &caller.1.text, &self.tags, (spelling, times.by_caller));
         let flights = self.flights();
         let proxy = self.proxy.clone();
-        let ids = Ids { request: Uuid::from_u128(id), client: Uuid::from_u128(id), trace: None };
+        let ids = Ids::numbered(Uuid::from_u128(id));
         // As the layers do it.
         let mut answer = Box::pin(async move {
             match proxy.at_once(&parts, &ids) {

@@ -68,6 +68,7 @@ impl Handler for Stub {
             _ => path.into(),
         };
         Answer {
+            is_dressed: false,
             response: Response::new(Full::new(body)),
             outcome: Outcome::Hit,
             reason: None,
@@ -77,7 +78,13 @@ impl Handler for Stub {
 
     fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
         let response = problem.response(ids, Clock::system().now());
-        Answer { response, outcome: Outcome::None, reason: Some(problem.reason()), token_tag: None }
+        Answer {
+            response,
+            is_dressed: false,
+            outcome: Outcome::None,
+            reason: Some(problem.reason()),
+            token_tag: None,
+        }
     }
 }
 

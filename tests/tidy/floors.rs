@@ -16,6 +16,7 @@ const FLOORS: [&[&str]; 5] = [
         "error",
         "headers",
         "ids",
+        "memo",
         "network",
         "room",
         "sabotage",
