@@ -94,12 +94,17 @@ fn start<F: Future<Output = ExitCode>>(
     };
     // Counts the quota of the control group, as a container has it.
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(config.server.threads.unwrap_or_else(cores))
-        .thread_name("worker")
-        .enable_all()
-        .build();
-    let runtime = match runtime {
+    // With one thread nobody steals work from it, so nothing needs to be where others could take it: over HTTP/2 that
+    // spares a hit a tenth of its time (benches/README.md).
+    let mut builder = match config.server.threads.unwrap_or_else(cores) {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        threads => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(threads).thread_name("worker");
+            builder
+        }
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(START, &format!("the threads cannot be started: {error}")),
     };
