@@ -3,79 +3,32 @@
 //! A fetch knows nothing of who waits for it. Whatever Graph says passes the scrubber before it goes
 //! anywhere (promise 4), and only a complete, scrubbed 200 is kept, with the proof for the token that asked.
 
-use std::net::IpAddr;
+mod question;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+pub use self::question::{CallerFields, Question};
 use crate::budget::Budget;
 use crate::cache::entry::Entry;
 use crate::cache::freshness::{self, Lifetime};
-use crate::cache::status::{Bypass, NotStored, ProofResult};
+use crate::cache::status::{NotStored, ProofResult};
 use crate::cache::store::Store;
 use crate::cache::ticket::Ticket;
 use crate::cache::validation::Validation;
-use crate::cache::vary::Presented;
 use crate::clock::{Clock, Now};
+use crate::coding::Coding;
 use crate::error::{OriginFault, Problem, Rejection};
 use crate::headers::{self, ORIGIN_REQUEST_ID};
-use crate::identity::{Claims, Identity};
-use crate::ids::{Ids, REQUEST_ID, guid};
+use crate::ids::{REQUEST_ID, guid};
 use crate::metrics::Metrics;
 use crate::origin::{Origin, OriginAnswer, RawBody};
-use crate::resource::Resource;
 use crate::retry_after;
 use crate::sabotage::sabotaged;
-use crate::scrub::{Scrubbed, ScrubbedBody, Scrubber};
+use crate::scrub::{GzippedBody, Scrubbed, ScrubbedBody, Scrubber};
 use crate::throttle::{Closed, Gates, Outcome};
-
-/// What is asked, and by whom. It lives as long as the question and holds the token no longer.
-#[derive(Debug)]
-pub struct Question {
-    /// What is asked for.
-    pub resource: Arc<Resource>,
-    /// Whose token asks.
-    pub identity: Identity,
-    /// What the token says, or why it may not use the cache.
-    pub claims: Result<Claims, Bypass>,
-    /// The caller's address, where its token has no proof at all: it asks within the budget of such.
-    pub unproven: Option<IpAddr>,
-    /// The caller forbids that the answer is stored, and is obeyed.
-    pub no_store: bool,
-    /// The caller's fields, for `Vary`. None of them goes to Graph.
-    pub headers: CallerFields,
-    /// A stored answer that this token may not be given without Graph's word.
-    pub stored: Option<Arc<Entry>>,
-    /// For correlation.
-    pub ids: Ids,
-}
-
-impl Question {
-    /// The same for a caller that sent `headers`, where `stored` may be renewed by a 304.
-    #[must_use]
-    pub fn of_caller(mut self, headers: &HeaderMap, stored: Option<Arc<Entry>>) -> Self {
-        self.headers.0.clone_from(headers);
-        self.headers.0.remove(header::AUTHORIZATION);
-        self.stored = stored;
-        self
-    }
-
-    /// The caller's request, as `Vary` sees it.
-    pub fn presented(&self) -> Presented<'_> {
-        Presented { headers: &self.headers.0, token: self.identity.fingerprint }
-    }
-}
-
-/// A caller's header fields, but for its token. What is in them is nobody's to print.
-#[derive(Default)]
-pub struct CallerFields(HeaderMap);
-
-impl std::fmt::Debug for CallerFields {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("CallerFields(<redacted>)")
-    }
-}
 
 /// What came of it. Cheap to clone: everybody who waits gets one.
 #[derive(Clone, Debug)]
@@ -247,7 +200,8 @@ impl Fetcher {
         };
         let token = question.identity.fingerprint;
         let validation = Validation::of(&answer.headers, token, asked);
-        let (entry, storable) = self.entry(question, scrubbed.body, &answer.headers, validation, asked);
+        let (entry, storable) =
+            self.entry(question, (scrubbed.body, None), &answer.headers, validation, asked);
         let stored = storable.and_then(|()| self.admit(question, &entry, None, ticket));
         Fetched::Answer(entry, stored)
     }
@@ -266,25 +220,45 @@ impl Fetcher {
         };
         let headers = known.merge(&old.headers, &answer.headers);
         let validation = known.renewed(&headers, asked);
-        let (entry, storable) = self.entry(question, old.body.clone(), &headers, validation, asked);
+        let body = (old.body.clone(), old.gzip().map(|gzip| gzip.body.clone()));
+        let (entry, storable) = self.entry(question, body, &headers, validation, asked);
         let stored = storable.and_then(|()| self.admit(question, &entry, Some(old), ticket));
         Fetched::Revalidated(entry, stored)
     }
 
-    /// An entry of a body and the fields of Graph's answer, and whether these let it be stored.
+    /// An entry of a body and the fields of Graph's answer, and whether these and the question let it be stored.
+    /// What may be is compressed, once, for a caller that would have it so: the same client asks again.
     fn entry(
         &self,
         question: &Question,
-        body: ScrubbedBody,
+        (body, gzip): (ScrubbedBody, Option<GzippedBody>),
         headers: &HeaderMap,
         validation: Option<Validation>,
         asked: Now,
     ) -> (Arc<Entry>, Result<(), NotStored>) {
+        let presented = question.presented();
         let lifetime = Lifetime::of(headers, &self.freshness.now(), self.clock.now());
-        let chosen = self.store.chooser().chosen(headers, question.presented());
+        let chosen = self.store.chooser().chosen(headers, presented);
+        let can_match = chosen.as_ref().map_err(|reason| *reason);
+        let storable = lifetime.and(can_match).and(self.is_storable(question));
+        let wanted = storable.is_ok() && Coding::preferred(presented.headers) == Coding::Gzip;
+        let gzip = gzip.or_else(|| if wanted { GzippedBody::of(&body) } else { None });
         let entry = Entry::new(body, &self.scrubber, headers, lifetime.unwrap_or(Lifetime::NONE), asked);
-        let entry = Arc::new(entry.with(validation, chosen.as_ref().ok().cloned().flatten()));
-        (entry, lifetime.and(chosen.map(|_| ())))
+        let entry = entry.with(validation, chosen.ok().flatten()).with_gzip(gzip);
+        (Arc::new(entry), storable)
+    }
+
+    /// Whether the answer to this question may be stored, whatever it is.
+    fn is_storable(&self, question: &Question) -> Result<(), NotStored> {
+        let claims = question.claims.as_ref().map_err(|_| NotStored::Bypass)?;
+        if question.no_store {
+            return Err(NotStored::NoStore);
+        }
+        // The answer took its time; the token may have come to its end meanwhile.
+        if sabotaged!(EndForgotten, false, claims.end.left(self.clock.now()).is_zero()) {
+            return Err(NotStored::Expiring);
+        }
+        Ok(())
     }
 
     fn admit(
@@ -295,13 +269,6 @@ impl Fetcher {
         ticket: &Ticket,
     ) -> Result<(), NotStored> {
         let claims = question.claims.as_ref().map_err(|_| NotStored::Bypass)?;
-        if question.no_store {
-            return Err(NotStored::NoStore);
-        }
-        // The answer took its time; the token may have come to its end meanwhile.
-        if sabotaged!(EndForgotten, false, claims.end.left(self.clock.now()).is_zero()) {
-            return Err(NotStored::Expiring);
-        }
         self.store.admit(question.identity.fingerprint, claims, &question.resource, entry, old, ticket)
     }
 

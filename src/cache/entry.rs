@@ -16,7 +16,7 @@ use crate::identity::Claims;
 use crate::ids::{REQUEST_ID, guid};
 use crate::resource::Resource;
 use crate::sabotage::sabotaged;
-use crate::scrub::{ScrubbedBody, Scrubber};
+use crate::scrub::{GzippedBody, ScrubbedBody, Scrubber};
 use crate::words::Word;
 
 /// A 200 of Graph: scrubbed, complete, with the few header fields that are passed on.
@@ -26,6 +26,8 @@ pub struct Entry {
     pub body: ScrubbedBody,
     /// Its length, as `Content-Length` says it.
     pub length: HeaderValue,
+    /// The same in gzip, where its caller would have it so.
+    gzip: Option<Box<Gzip>>,
     /// A weak validator of the scrubbed body under the scrubber's present rules.
     pub etag: HeaderValue,
     /// Graph's `Date`, or that of the answer's arrival.
@@ -43,6 +45,15 @@ pub struct Entry {
     /// What of its request chose it, where that can differ within a key.
     chosen: Option<Box<Chosen>>,
     left_by: AtomicU8,
+}
+
+/// A body in gzip.
+#[derive(Debug)]
+pub struct Gzip {
+    /// The body.
+    pub body: GzippedBody,
+    /// Its length, as `Content-Length` says it.
+    pub length: HeaderValue,
 }
 
 impl Entry {
@@ -63,6 +74,7 @@ impl Entry {
             headers: headers::usual(),
             origin_request_id: from.get(REQUEST_ID).filter(|id| guid(id).is_some()).cloned(),
             body,
+            gzip: None,
             asked,
             lifetime,
             validation: None,
@@ -84,6 +96,18 @@ impl Entry {
     pub fn with(mut self, validation: Option<Validation>, chosen: Option<Chosen>) -> Self {
         (self.validation, self.chosen) = (validation.map(Box::new), chosen.map(Box::new));
         self
+    }
+
+    /// The same with its body in gzip beside it.
+    #[must_use]
+    pub fn with_gzip(mut self, body: Option<GzippedBody>) -> Self {
+        self.gzip = body.map(|body| Box::new(Gzip { length: HeaderValue::from(body.len()), body }));
+        self
+    }
+
+    /// Its body in gzip.
+    pub fn gzip(&self) -> Option<&Gzip> {
+        self.gzip.as_deref()
     }
 
     /// With what Graph can be asked whether it still holds.
@@ -109,8 +133,9 @@ impl Entry {
             self.headers.iter().map(|(_, value)| value.len() + size_of::<(HeaderName, HeaderValue)>()).sum();
         let validation = self.validation.as_deref().map_or(0, Validation::weight);
         let chosen = self.chosen.as_deref().map_or(0, Chosen::weight);
+        let gzip = self.gzip.as_deref().map_or(0, Gzip::weight);
         let plain = size_of::<Self>() + self.body.len() + self.etag.len() + self.date.len() + headers;
-        plain + validation + chosen
+        plain + gzip + validation + chosen
     }
 
     /// Says why it is about to leave the store.
@@ -131,6 +156,12 @@ impl Entry {
     /// Why it left the store, if that was said.
     pub(super) fn left_by(&self) -> Option<Eviction> {
         Eviction::ALL.get(usize::from(self.left_by.load(Relaxed))).copied()
+    }
+}
+
+impl Gzip {
+    fn weight(&self) -> usize {
+        size_of::<Self>() + self.body.len() + self.length.len()
     }
 }
 
