@@ -19,6 +19,7 @@ use crate::cache::store::Store;
 use crate::cache::ticket::Ticket;
 use crate::cache::validation::Validation;
 use crate::clock::{Clock, Now};
+use crate::coding::Coding;
 use crate::error::{OriginFault, Problem, Rejection};
 use crate::headers::{self, ORIGIN_REQUEST_ID};
 use crate::ids::{REQUEST_ID, guid};
@@ -26,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::origin::{Origin, OriginAnswer, Place, RawBody};
 use crate::retry_after;
 use crate::sabotage::sabotaged;
-use crate::scrub::{Scrubbed, ScrubbedBody, Scrubber};
+use crate::scrub::{GzippedBody, Scrubbed, ScrubbedBody, Scrubber};
 use crate::throttle::{Closed, Gates, Outcome, Passage};
 
 /// What came of it. Cheap to clone: everybody who waits gets one.
@@ -211,7 +212,8 @@ impl Fetcher {
         };
         let token = question.identity.fingerprint;
         let validation = Validation::of(&answer.headers, token, asked);
-        let (entry, storable) = self.entry(question, scrubbed.body, &answer.headers, validation, asked);
+        let (entry, storable) =
+            self.entry(question, (scrubbed.body, None), &answer.headers, validation, asked);
         let stored = storable.and_then(|()| self.admit(question, &entry, None, ticket));
         Fetched::Answer(entry, stored)
     }
@@ -230,25 +232,45 @@ impl Fetcher {
         };
         let headers = known.merge(old.headers(), &answer.headers);
         let validation = known.renewed(&headers, asked);
-        let (entry, storable) = self.entry(question, old.body.clone(), &headers, validation, asked);
+        let body = (old.body.clone(), old.gzip().cloned());
+        let (entry, storable) = self.entry(question, body, &headers, validation, asked);
         let stored = storable.and_then(|()| self.admit(question, &entry, Some(old), ticket));
         Fetched::Revalidated(entry, stored)
     }
 
-    /// An entry of a body and the fields of Graph's answer, and whether these let it be stored.
+    /// An entry of a body and the fields of Graph's answer, and whether these and the question let it be stored.
+    /// What may be is compressed, once, for a caller that would have it so: the same client asks again.
     fn entry(
         &self,
         question: &Question,
-        body: ScrubbedBody,
+        (body, gzip): (ScrubbedBody, Option<GzippedBody>),
         headers: &HeaderMap,
         validation: Option<Validation>,
         asked: Now,
     ) -> (Arc<Entry>, Result<(), NotStored>) {
+        let presented = question.presented();
         let lifetime = Lifetime::of(headers, &self.freshness.now(), self.clock.now());
-        let chosen = self.store.chooser().chosen(headers, question.presented());
+        let chosen = self.store.chooser().chosen(headers, presented);
+        let can_match = chosen.as_ref().map_err(|reason| *reason);
+        let storable = lifetime.and(can_match).and(self.is_storable(question));
+        let wanted = storable.is_ok() && Coding::preferred(presented.headers) == Coding::Gzip;
+        let gzip = gzip.or_else(|| if wanted { GzippedBody::of(&body) } else { None });
         let entry = Entry::new(body, &self.scrubber, headers, lifetime.unwrap_or(Lifetime::NONE), asked);
-        let entry = Arc::new(entry.with(validation, chosen.as_ref().ok().cloned().flatten()));
-        (entry, lifetime.and(chosen.map(|_| ())))
+        let entry = entry.with(validation, chosen.ok().flatten()).with_gzip(gzip);
+        (Arc::new(entry), storable)
+    }
+
+    /// Whether the answer to this question may be stored, whatever it is.
+    fn is_storable(&self, question: &Question) -> Result<(), NotStored> {
+        let claims = question.claims.as_ref().map_err(|_| NotStored::Bypass)?;
+        if question.no_store {
+            return Err(NotStored::NoStore);
+        }
+        // The answer took its time; the token may have come to its end meanwhile.
+        if sabotaged!(EndForgotten, false, claims.end.left(self.clock.now()).is_zero()) {
+            return Err(NotStored::Expiring);
+        }
+        Ok(())
     }
 
     fn admit(
@@ -259,13 +281,6 @@ impl Fetcher {
         ticket: &Ticket,
     ) -> Result<(), NotStored> {
         let claims = question.claims.as_ref().map_err(|_| NotStored::Bypass)?;
-        if question.no_store {
-            return Err(NotStored::NoStore);
-        }
-        // The answer took its time; the token may have come to its end meanwhile.
-        if sabotaged!(EndForgotten, false, claims.end.left(self.clock.now()).is_zero()) {
-            return Err(NotStored::Expiring);
-        }
         self.store.admit(question.identity.fingerprint, claims, &question.resource, entry, old, ticket)
     }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 
 pub use self::config::{Config, Usernames};
+pub use self::gzip::GzippedBody;
 pub use self::removed::Removed;
 use self::rules::Rules;
 use self::walk::Walker;
@@ -18,6 +19,7 @@ use crate::cache::status::ScrubFailure;
 use crate::words::Word;
 
 mod config;
+mod gzip;
 mod json;
 mod names;
 mod removed;

@@ -11,6 +11,7 @@ use connector_cache::cache::control::Control;
 use connector_cache::cache::entry::Entry;
 use connector_cache::cache::freshness::{Config, Freshness, Judgement, Lifetime, Proof, Verdict, judge};
 use connector_cache::clock::{Clock, Now};
+use connector_cache::coding::Coding;
 use connector_cache::deliver::Delivery;
 use connector_cache::ids::Ids;
 use connector_cache::retry_after;
@@ -30,6 +31,7 @@ fuzz_target!(|input: &[u8]| {
     control(&headers);
     lifetime(&headers);
     conditional(&headers);
+    coding(&headers);
 });
 
 trait CollectMap {
@@ -119,6 +121,18 @@ fn ages(life: &Lifetime, config: &Config, client: Control) {
         assert!(judged.verdict != Verdict::Fresh || !judged.left.is_zero());
         last = Some(judged);
     }
+}
+
+/// Nobody gets gzip who refuses it, whatever else he says.
+fn coding(headers: &HeaderMap) {
+    let mut turned = HeaderMap::new();
+    let lines: Vec<_> = headers.get_all(header::ACCEPT_ENCODING).iter().cloned().collect();
+    for line in lines.into_iter().rev() {
+        turned.append(header::ACCEPT_ENCODING, line);
+    }
+    assert_eq!(Coding::preferred(&turned), Coding::preferred(headers));
+    turned.append(header::ACCEPT_ENCODING, HeaderValue::from_static("GZIP ; q=0"));
+    assert_eq!(Coding::preferred(&turned), Coding::Identity);
 }
 
 /// `If-None-Match` and `If-Modified-Since`, after the caller was granted the answer.

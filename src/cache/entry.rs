@@ -19,7 +19,7 @@ use crate::identity::Claims;
 use crate::ids::{REQUEST_ID, guid};
 use crate::resource::Resource;
 use crate::sabotage::sabotaged;
-use crate::scrub::{ScrubbedBody, Scrubber};
+use crate::scrub::{GzippedBody, ScrubbedBody, Scrubber};
 use crate::words::Word;
 
 /// A 200 of Graph: scrubbed, complete, with the few header fields that are passed on.
@@ -53,6 +53,8 @@ struct Rare {
     validation: Option<Validation>,
     /// What of its request chose it, where that can differ within a key.
     chosen: Option<Chosen>,
+    /// The body in gzip, where its caller would have it so.
+    gzip: Option<GzippedBody>,
 }
 
 /// Half of a SHA-256: an entity tag before it is spelled.
@@ -126,6 +128,15 @@ impl Entry {
         self
     }
 
+    /// The same with its body in gzip beside it.
+    #[must_use]
+    pub fn with_gzip(mut self, body: Option<GzippedBody>) -> Self {
+        if body.is_some() {
+            self.rare().gzip = body;
+        }
+        self
+    }
+
     fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }
@@ -150,6 +161,11 @@ impl Entry {
         self.rare.as_ref()?.chosen.as_ref()
     }
 
+    /// Its body in gzip.
+    pub fn gzip(&self) -> Option<&GzippedBody> {
+        self.rare.as_ref()?.gzip.as_ref()
+    }
+
     /// The moment by which `If-Modified-Since` is judged: when it last changed, else when Graph gave it (RFC 9111,
     /// section 4.3.2).
     pub fn changed(&self) -> SystemTime {
@@ -166,7 +182,8 @@ impl Entry {
                 headers.map(|(_, value)| value.len() + size_of::<(HeaderName, HeaderValue)>()).sum();
             let validation = rare.validation.as_ref().map_or(0, Validation::weight);
             let chosen = rare.chosen.as_ref().map_or(0, Chosen::weight);
-            size_of::<Rare>() + headers + validation + chosen
+            let gzip = rare.gzip.as_ref().map_or(0, GzippedBody::len);
+            size_of::<Rare>() + headers + validation + chosen + gzip
         });
         size_of::<Self>() + self.body.len() + rare
     }

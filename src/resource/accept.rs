@@ -5,6 +5,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
+use crate::quality::thousandths;
 use crate::words::{Word, words};
 
 words! {
@@ -59,26 +60,12 @@ fn json_range(range: &str) -> Option<(u16, Option<Metadata>)> {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = value.trim_matches('"');
         if name.eq_ignore_ascii_case("q") {
-            quality = thousandths(value)?;
+            quality = thousandths(value.as_bytes())?;
         } else if name.eq_ignore_ascii_case("odata.metadata") {
             level = Metadata::ALL.iter().copied().find(|known| known.as_str().eq_ignore_ascii_case(value));
         }
     }
     Some((quality, level))
-}
-
-/// A `qvalue` (RFC 9110, section 12.4.2).
-fn thousandths(value: &str) -> Option<u16> {
-    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
-    if fraction.len() > 3 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let fraction = format!("{fraction:0<3}").parse::<u16>().ok()?;
-    match whole {
-        "0" => Some(fraction),
-        "1" if fraction == 0 => Some(1000),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

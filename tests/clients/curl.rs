@@ -43,6 +43,34 @@ async fn head_has_the_fields_of_get_in_every_version_of_http() {
 }
 
 #[tokio::test]
+async fn curl_decodes_what_is_compressed() {
+    let world = World::start().await;
+    let token = world.graph.token().mint();
+    let plain = format!("http://{}{}", world.plain.data, path(SIGN_UP));
+    let tls = format!("https://localhost:{}{}", world.tls.data.port(), path(SIGN_UP));
+    for (version, url) in [("--http1.1", &plain), ("--http2", &tls)] {
+        // The first brings it into the cache.
+        curl(&world, &token, &[version, "--compressed", url]).await;
+        let size = ["--output", "/dev/null", "--write-out", "%{size_download} %{header_json}"];
+        let mut told = Vec::new();
+        for more in [&["--compressed"][..], &[]] {
+            let answer = curl(&world, &token, &[&[version, url], more].concat()).await;
+            let (bytes, head) = {
+                let said = curl(&world, &token, &[&[version, url], more, &size].concat()).await;
+                let (bytes, head) = said.split_once(' ').map(|(b, h)| (b.to_owned(), h.to_owned())).unwrap();
+                (bytes.parse::<usize>().unwrap(), head)
+            };
+            assert!(head.contains("connector-cache; hit;"), "{head}");
+            assert_eq!(head.contains("\"content-encoding\""), !more.is_empty(), "{head}");
+            told.push((answer, bytes));
+        }
+        assert_eq!(told[0].0, told[1].0, "{version}");
+        assert!(told[0].1 * 3 < told[1].1 * 2, "{} bytes for {}", told[0].1, told[1].1);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn two_urls_of_one_call_share_a_connection() {
     let world = World::start().await;
     let token = world.graph.token().mint();

@@ -36,6 +36,7 @@ class Witness {
         this.said = context.response.headers.get("cache-status");
         this.etag = context.response.headers.get("etag");
         this.status = context.response.status;
+        this.coding = context.response.headers.get("content-encoding");
     }
     setNext(next) {
         this.next = next;
@@ -102,6 +103,7 @@ const stories = {
         for (const said of ["fwd=uri-miss; fwd-status=200; stored", "hit; ttl="]) {
             const answer = await service.read(SIGN_UP);
             assert.ok(service.witness.said.startsWith(`connector-cache; ${said}`), service.witness.said);
+            assert.equal(service.witness.coding, "gzip");
             assert.equal(answer.postFederationSignup.displayName, "Fraud check");
         }
         assert.equal((await calls()) - before, 1);

@@ -56,12 +56,13 @@ class Service:
         self.credential = Credential(user)
         self.client = GraphServiceClient(self.credential, scopes=["https://graph.microsoft.com/.default"])
         self.client.request_adapter.base_url = base
-        self.seen, self.protocol = None, None
+        self.seen, self.protocol, self.coding = None, None, None
         hooks = self.client.request_adapter._http_client.event_hooks
         self.client.request_adapter._http_client.event_hooks = {**hooks, "response": [self.see]}
 
     async def see(self, response):
         self.protocol = response.http_version
+        self.coding = response.headers.get("content-encoding")
 
     async def read(self, flow, expand=BOTH, headers=()):
         query = ApiConnectorConfigurationRequestBuilder.ApiConnectorConfigurationRequestBuilderGetQueryParameters(
@@ -103,6 +104,7 @@ async def the_first_read_is_a_miss_and_the_second_a_hit(service, protocol):
         answer = await service.read(SIGN_UP)
         holds("Cache-Status", service.said, f"connector-cache; {said}")
         expect("the protocol", service.protocol, protocol)
+        expect("the coding", service.coding, "gzip")
         expect("the connector", answer.post_federation_signup.display_name, "Fraud check")
     expect("requests that reached Graph", order("calls")["calls"] - before, 1)
 

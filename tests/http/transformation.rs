@@ -1,4 +1,4 @@
-//! Lines 51 to 54: the body that leaves is not the body that came (RFC 9110, sections 7.7 and 8.4).
+//! Lines 51 to 53: the body that leaves is not the body that came (RFC 9110, sections 7.7 and 8.4).
 
 use crate::bench::{Bench, SECRET, ok};
 

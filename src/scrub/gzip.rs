@@ -1,0 +1,89 @@
+//! A scrubbed body in gzip.
+
+use std::fmt;
+use std::io::Write as _;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::ScrubbedBody;
+
+/// A scrubbed body in gzip. Only a [`ScrubbedBody`] becomes one, so to ask for this type is to ask for scrubbed
+/// bytes as well.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GzippedBody(Bytes);
+
+impl GzippedBody {
+    /// Compresses a body, where that is worth its place. The state that this takes, some 300 KiB, is gone when it
+    /// returns.
+    pub fn of(body: &ScrubbedBody) -> Option<Self> {
+        if body.len() < WORTHWHILE {
+            return None;
+        }
+        // The fastest level: of the usual two connectors the best one takes 3 % more off. Of the megabyte that a body
+        // may have it takes 6 % more off in thirteen times the time, for which nobody on this thread is answered.
+        let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 2), Compression::fast());
+        encoder.write_all(body.as_bytes()).ok()?;
+        let mut bytes = encoder.finish().ok()?;
+        if bytes.len() >= body.len() {
+            return None;
+        }
+        // A cache counts it by its length.
+        bytes.shrink_to_fit();
+        Some(Self(bytes.into()))
+    }
+
+    /// One gzip member, without a copy.
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+
+    /// The length in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "gzip of nothing has a head and an end")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl fmt::Debug for GzippedBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GzippedBody({} bytes)", self.0.len())
+    }
+}
+
+/// A smaller body fits a packet with its head either way.
+const WORTHWHILE: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scrub::{Config, Scrubber};
+    use std::io::Read as _;
+
+    fn scrubbed(name: &str) -> ScrubbedBody {
+        let raw = format!("{{\"displayName\":\"{name}\",\"password\":\"hunter2\"}}");
+        Scrubber::new(&Config::default(), 1 << 20).scrub(raw.as_bytes()).unwrap().body
+    }
+
+    fn plain(gzipped: GzippedBody) -> Vec<u8> {
+        let (mut plain, whole) = (Vec::new(), gzipped.into_bytes());
+        flate2::read::GzDecoder::new(&whole[..]).read_to_end(&mut plain).unwrap();
+        plain
+    }
+
+    #[test]
+    fn l54_it_is_the_scrubbed_body_again_and_smaller() {
+        for name in ["x".repeat(256), "connector ".repeat(10_000)] {
+            let body = scrubbed(&name);
+            let gzipped = GzippedBody::of(&body).unwrap();
+            assert!(gzipped.len() < body.len());
+            assert_eq!(plain(gzipped), body.as_bytes());
+        }
+    }
+
+    #[test]
+    fn l54_a_small_body_is_left_as_it_is() {
+        assert_eq!(GzippedBody::of(&scrubbed(&"x".repeat(200))), None);
+    }
+}
