@@ -4,7 +4,7 @@
 //! entity tag tells a stranger nothing.
 
 use std::sync::LazyLock;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -18,6 +18,7 @@ use crate::cache::report::Report;
 use crate::cache::status::{Forward, Instead, Outcome};
 use crate::clock::Now;
 use crate::coding::Coding;
+use crate::date;
 use crate::error::{Problem, Response};
 use crate::fetch::{Fetched, Refusal};
 use crate::headers::{CACHE_STATUS, ODATA_VERSION, ORIGIN_REQUEST_ID, numbered};
@@ -261,9 +262,7 @@ fn is_unmodified(entry: &Entry, headers: &HeaderMap) -> bool {
     }
     let mut lines = headers.get_all(header::IF_MODIFIED_SINCE).iter();
     let (Some(since), None) = (lines.next(), lines.next()) else { return false };
-    let date =
-        |value: &HeaderValue| -> Option<SystemTime> { httpdate::parse_http_date(value.to_str().ok()?).ok() };
-    match (date(since), date(entry.changed())) {
+    match (date::read(since), date::read(entry.changed())) {
         (Some(since), Some(modified)) => modified <= since,
         _ => false,
     }
