@@ -18,6 +18,7 @@ use crate::cache::report::Report;
 use crate::cache::status::{Forward, Instead, Outcome};
 use crate::clock::Now;
 use crate::coding::Coding;
+use crate::date;
 use crate::error::{Problem, Response};
 use crate::fetch::{Fetched, Refusal};
 use crate::headers::{self, CACHE_STATUS, ORIGIN_REQUEST_ID};
@@ -275,8 +276,7 @@ fn is_unmodified(entry: &Entry, headers: &HeaderMap) -> bool {
     }
     let mut lines = headers.get_all(header::IF_MODIFIED_SINCE).iter();
     let (Some(since), None) = (lines.next(), lines.next()) else { return false };
-    let since = since.to_str().ok().and_then(|text| httpdate::parse_http_date(text).ok());
-    since.is_some_and(|since| entry.changed() <= since)
+    date::read(since).is_some_and(|since| entry.changed() <= since)
 }
 
 /// Whether a list of entity tags has ours, or is `*`. A comma may stand inside a tag, so it is read tag by tag.

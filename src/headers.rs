@@ -8,6 +8,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::date;
+
 /// The fields of a 200 that are kept with the entry. `Content-Type` is always among them. What `Connection`
 /// names was meant for us alone (RFC 9110, section 7.6.1; RFC 9111, section 3.1).
 pub fn kept(from: &HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
@@ -65,7 +67,7 @@ pub fn pack<'a>(values: impl IntoIterator<Item = &'a mut HeaderValue>) {
 
 /// When an answer was made, by its `Date` (RFC 9110, section 6.6.1), where that can be read.
 pub fn date(from: &HeaderMap) -> Option<SystemTime> {
-    httpdate::parse_http_date(from.get(header::DATE)?.to_str().ok()?).ok()
+    date::read(from.get(header::DATE)?)
 }
 
 /// Whether `Connection` names the field: it was meant for us alone (RFC 9110, section 7.6.1).

@@ -16,6 +16,8 @@ pub struct Control {
     pub no_cache: bool,
     /// `must-revalidate`, or `proxy-revalidate`.
     pub must_revalidate: bool,
+    /// `must-understand`
+    pub must_understand: bool,
     /// `only-if-cached`
     pub only_if_cached: bool,
     /// `max-age`. The smallest where it is repeated; 0 where it is not a number (section 4.2.1).
@@ -24,6 +26,8 @@ pub struct Control {
     pub min_fresh: Option<u64>,
     /// `max-stale`; any age where it has no value.
     pub max_stale: Option<u64>,
+    /// `stale-while-revalidate` (RFC 5861, section 3). The smallest where it is repeated; 0 where it is not a number.
+    pub stale_while_revalidate: Option<u64>,
 }
 
 impl Control {
@@ -47,8 +51,12 @@ impl Control {
             "no-store" => self.no_store = true,
             "no-cache" => self.no_cache = true,
             "must-revalidate" | "proxy-revalidate" => self.must_revalidate = true,
+            "must-understand" => self.must_understand = true,
             "only-if-cached" => self.only_if_cached = true,
             "max-age" => keep_smallest(&mut self.max_age, seconds(value).unwrap_or(0)),
+            "stale-while-revalidate" => {
+                keep_smallest(&mut self.stale_while_revalidate, seconds(value).unwrap_or(0));
+            }
             "min-fresh" => self.min_fresh = self.min_fresh.max(Some(seconds(value).unwrap_or(CLAMP))),
             "max-stale" => {
                 keep_smallest(
@@ -76,7 +84,7 @@ fn seconds(value: Option<&str>) -> Option<u64> {
 }
 
 /// The pieces between commas that are not inside a quoted string. An open quote takes all that follows.
-fn split_outside_quotes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn split_outside_quotes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     line.split(move |byte| {
         let separates = *byte == b',' && !quoted;

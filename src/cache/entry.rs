@@ -14,13 +14,13 @@ use super::status::Eviction;
 use super::validation::Validation;
 use super::vary::Chosen;
 use crate::clock::Now;
-use crate::headers;
 use crate::identity::Claims;
 use crate::ids::{REQUEST_ID, guid};
 use crate::resource::Resource;
 use crate::sabotage::sabotaged;
 use crate::scrub::{GzippedBody, ScrubbedBody, Scrubber};
 use crate::words::Word;
+use crate::{date, headers};
 
 /// A 200 of Graph: scrubbed, complete, with the few header fields that are passed on.
 ///
@@ -170,8 +170,7 @@ impl Entry {
     /// section 4.3.2).
     pub fn changed(&self) -> SystemTime {
         let known = self.validation().and_then(|known| known.validators.last_modified());
-        let known = known.and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
-        known.unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date))
+        known.and_then(date::read).unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date))
     }
 
     /// Bytes that it takes in memory, about.

@@ -80,6 +80,8 @@ pub struct Lifetime {
     pub initial_age: Duration,
     /// It may not be used past that without Graph's word.
     pub must_revalidate: bool,
+    /// From this age on it may not be used while Graph is asked, whatever the grace.
+    pub grace_ends: Duration,
 }
 
 /// A proof: Graph said 200 to one token for one resource.
@@ -155,7 +157,7 @@ pub fn judge(
         Verdict::Forward(Forward::Stale)
     } else if accepted {
         Verdict::StaleAccepted
-    } else if overdue < grace && !declined {
+    } else if overdue < grace && age < lifetime.grace_ends && !declined {
         Verdict::StaleUsable
     } else {
         Verdict::Forward(Forward::Stale)

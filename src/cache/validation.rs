@@ -18,6 +18,7 @@ use http::header::{CACHE_CONTROL, ETAG, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATC
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::clock::Now;
+use crate::date;
 use crate::headers::is_for_one_hop;
 use crate::identity::Fingerprint;
 use crate::sabotage::sabotaged;
@@ -37,8 +38,8 @@ impl Validators {
     pub fn of(headers: &HeaderMap, received: Now) -> Option<Self> {
         let etag = only(headers, &ETAG).filter(|tag| opaque(tag).is_some()).cloned();
         let settled = |modified: &&HeaderValue| {
-            let date = only(headers, &header::DATE).and_then(http_date).unwrap_or_else(|| received.wall());
-            let since = http_date(modified).and_then(|modified| date.duration_since(modified).ok());
+            let date = only(headers, &header::DATE).and_then(date::read).unwrap_or_else(|| received.wall());
+            let since = date::read(modified).and_then(|modified| date.duration_since(modified).ok());
             since.is_some_and(|since| since >= Duration::from_secs(1))
         };
         let last_modified = only(headers, &LAST_MODIFIED).filter(settled).cloned();
@@ -56,20 +57,20 @@ impl Validators {
     }
 
     /// Whether a 304 is about the answer that these belong to (RFC 9111, section 4.3.4): by its entity tag,
-    /// strongly where it is strong; by its `Last-Modified` where the answer had no tag. A 304 that names
-    /// nothing is about nothing.
+    /// strongly where it is strong; by its `Last-Modified` where it has no tag. A 304 ought to name what it is about
+    /// (RFC 9110, section 15.4.5). One that names nothing is about the one answer that was asked about: no
+    /// other was named to whoever said it.
     pub fn are_meant_by(&self, not_modified: &HeaderMap) -> bool {
         sabotaged!(AnyNotModified, return true);
-        match &self.etag {
-            Some(known) => only(not_modified, &ETAG).is_some_and(|told| {
-                let strong = !is_weak(told);
-                opaque(told).is_some() && opaque(told) == opaque(known) && !(strong && is_weak(known))
-            }),
-            None => {
-                !not_modified.contains_key(ETAG)
-                    && self.last_modified.as_ref() == only(not_modified, &LAST_MODIFIED)
-            }
+        if not_modified.contains_key(ETAG) {
+            let (Some(known), Some(told)) = (&self.etag, only(not_modified, &ETAG)) else { return false };
+            let strong = !is_weak(told);
+            return opaque(told).is_some() && opaque(told) == opaque(known) && !(strong && is_weak(known));
         }
+        let dated = not_modified.contains_key(LAST_MODIFIED);
+        !dated
+            || (self.last_modified.is_some()
+                && self.last_modified.as_ref() == only(not_modified, &LAST_MODIFIED))
     }
 
     /// When Graph says that the answer last changed, where that is known.
@@ -148,10 +149,6 @@ impl Validation {
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut lines = headers.get_all(name).iter();
     lines.next().filter(|_| lines.next().is_none())
-}
-
-fn http_date(value: &HeaderValue) -> Option<std::time::SystemTime> {
-    httpdate::parse_http_date(value.to_str().ok()?).ok()
 }
 
 fn is_weak(tag: &HeaderValue) -> bool {

@@ -5,10 +5,12 @@
 //! the letter of the rule, and errs towards asking. Callers' values are not kept but hashed under a key of the
 //! process; one may be a cookie. `Authorization` stands for the token itself, known by its fingerprint.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use http::{HeaderMap, HeaderName, header};
 
+use super::control::split_outside_quotes;
 use super::status::NotStored;
 use crate::identity::Fingerprint;
 
@@ -46,7 +48,8 @@ impl Chooser {
         chosen.is_none_or(|chosen| self.values(&chosen.by, request) == chosen.values)
     }
 
-    /// Absent is like absent alone, and lines of one field count as one list (RFC 9110, section 5.3).
+    /// Absent is like absent alone, and lines of one field count as one list (RFC 9110, section 5.3). As section 4.1
+    /// allows, white space around members means nothing, nor does the case or the order of languages.
     fn values(&self, by: &[HeaderName], request: Presented<'_>) -> u64 {
         let mut hasher = self.0.build_hasher();
         for name in by {
@@ -54,10 +57,19 @@ impl Chooser {
                 request.token.hash(&mut hasher);
                 continue;
             }
-            let lines = request.headers.get_all(name).iter().map(|line| line.as_bytes().trim_ascii());
-            let lines: Vec<_> = lines.collect();
-            hasher.write_u8(u8::from(!lines.is_empty()));
-            lines.join(&b", "[..]).hash(&mut hasher);
+            let lines = request.headers.get_all(name).iter();
+            hasher.write_u8(u8::from(request.headers.contains_key(name)));
+            let members =
+                lines.flat_map(|line| split_outside_quotes(line.as_bytes()).map(<[u8]>::trim_ascii));
+            let mut members: Vec<_> =
+                members.filter(|member| !member.is_empty()).map(Cow::Borrowed).collect();
+            if name == header::ACCEPT_LANGUAGE {
+                for member in &mut members {
+                    member.to_mut().make_ascii_lowercase();
+                }
+                members.sort();
+            }
+            members.hash(&mut hasher);
         }
         hasher.finish()
     }

@@ -114,11 +114,11 @@ pub(crate) fn name(response: &Response) -> String {
     response.json()["postFederationSignup"]["displayName"].as_str().unwrap_or_default().to_owned()
 }
 
-/// A token of an hour that only an origin like this one believes.
+/// A token of two hours that only an origin like this one believes.
 pub(crate) fn token(user: &str) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     // The hour is rounded, so that all tokens of one user in one test are one.
-    let exp = (now.as_secs() / 3600 + 2) * 3600;
+    let exp = (now.as_secs() / 3600 + 3) * 3600;
     let claims = json!({ "tid": "t", "oid": user, "appid": "a", "scp": "s", "exp": exp }).to_string();
     format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
 }

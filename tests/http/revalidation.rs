@@ -160,9 +160,7 @@ async fn l29_no_cache_is_asked_about_before_every_use() {
 
 #[tokio::test]
 async fn l42_a_304_about_another_answer_freshens_nothing_and_the_whole_is_asked_for() {
-    for other in
-        [unchanged("\"two\""), Reply::status(304), Reply::status(304).header("last-modified", EARLIER)]
-    {
+    for other in [unchanged("\"two\""), Reply::status(304).header("last-modified", EARLIER)] {
         let bench = Bench::start().await;
         stale(&bench, tagged("First", "\"one\""), [other, tagged("Second", "\"two\"")]).await;
         let answer = bench.get(&[]).await;
@@ -170,6 +168,22 @@ async fn l42_a_304_about_another_answer_freshens_nothing_and_the_whole_is_asked_
         assert_eq!(asked(&bench).header("if-none-match"), None);
         assert_eq!(name(&bench.get(&[]).await), "Second");
         assert!(bench.proxy.scrape().await.contains(r#"origin_retries_total{reason="other-answer"} 1"#));
+        bench.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn l42_a_304_that_names_nothing_is_about_what_was_asked_about() {
+    let dated = named("First").header("last-modified", EARLIER).header("date", DATE);
+    for first in [tagged("First", "\"one\""), tagged("First", "W/\"one\""), dated] {
+        let bench = Bench::start().await;
+        stale(&bench, first, [Reply::status(304), Reply::status(304)]).await;
+        for asked in 2..=3 {
+            let answer = bench.get(&[]).await;
+            assert_eq!((&*said(&answer), &*name(&answer)), (HELD, "First"));
+            assert_eq!(bench.origin.requests(), asked, "it can be asked about again");
+            bench.proxy.clock.advance(Duration::from_secs(331));
+        }
         bench.stop().await;
     }
 }

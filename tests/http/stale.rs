@@ -18,6 +18,24 @@ async fn l47_must_revalidate_forbids_a_stale_answer_in_an_outage() {
 }
 
 #[tokio::test]
+async fn l48_past_its_time_the_origins_word_decides_whether_it_is_given_while_the_origin_is_asked() {
+    for (directives, then) in [
+        ("max-age=60", "fwd=stale; fwd-status=200; stored"),
+        ("max-age=60, stale-while-revalidate=9", "fwd=stale; fwd-status=200; stored"),
+        ("max-age=60, stale-while-revalidate=10", "hit; ttl=-9"),
+        ("max-age=60, stale-while-revalidate=3600", "hit; ttl=-9"),
+        ("max-age=60, stale-while-revalidate=3600, must-revalidate", "fwd=stale; fwd-status=200; stored"),
+    ] {
+        let bench = Bench::of_the_origin().await;
+        bench.answers(ok().header("cache-control", directives));
+        bench.get(&[]).await;
+        bench.proxy.clock.advance(Duration::from_secs(69));
+        assert_eq!(bench.says(&[]).await, then, "{directives}");
+        bench.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn l50_a_stale_answer_has_no_warning() {
     let bench = Bench::start().await;
     bench.answers([ok().header("warning", "199 - \"x\""), Reply::status(503)]);

@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step of the kit is a failed test")]
 
 pub mod balancer;
+pub mod checklist;
 pub mod client;
 #[cfg(feature = "otlp")]
 pub mod collector;

@@ -59,13 +59,15 @@ impl Mirror {
         }
         let overdue = overdue(history, times, *proof, *body, now);
         let strict = history.words[*body].verdict.is_strict(times);
+        let word = &history.words[*body];
+        let graced = now.ms - word.asked.ms + word.verdict.age() * 1000 < word.verdict.grace_ends(times);
         let proven = now.ms - history.words[*proof].asked.ms < times.proof_ttl;
         match overdue {
             None => Expected::Hit(*body),
             Some(_) if times.by_caller && wish == Wish::MaxStale && proven && !strict => {
                 Expected::Accepted(*body)
             }
-            Some(overdue) if overdue < times.while_revalidate && !strict => Expected::Stale(*body),
+            Some(overdue) if overdue < times.while_revalidate && !strict && graced => Expected::Stale(*body),
             Some(_) => Expected::Forward,
         }
     }

@@ -59,6 +59,16 @@ impl Verdict {
         (life > 0 || self.has_tag()).then_some(life)
     }
 
+    /// The age from which on it may not be given while Graph is asked, milliseconds: where Graph decides, its
+    /// word allows nothing past its time.
+    pub fn grace_ends(self, times: &Times) -> u64 {
+        match self {
+            Self::Lives { seconds, .. } if times.by_graph => u64::from(seconds) * 1000,
+            Self::Other304 if times.by_graph => 60_000,
+            _ => u64::MAX,
+        }
+    }
+
     /// It may never be given past its time, whatever the caller says and however Graph fares.
     pub fn is_strict(self, times: &Times) -> bool {
         self == Self::MustRevalidate || (times.by_graph && matches!(self, Self::Lives { seconds: 0, .. }))
@@ -106,11 +116,11 @@ impl Verdict {
         format!("cache-control: {control}\r\n{etag}")
     }
 
-    /// That the body with this serial still holds; or that another does, or nobody knows which.
+    /// That the body with this serial still holds; or that another does.
     pub fn unchanged(self, serial: usize) -> Reply {
         let told = match self {
             Self::Other304 => self.told(serial + 1_000_000),
-            Self::NotModified => String::new(),
+            Self::NotModified => format!("etag: {}\r\n", tag(serial + 1_000_000)),
             _ => self.told(serial),
         };
         Reply { bytes: format!("HTTP/1.1 304 x\r\n{told}\r\n").into_bytes(), close: false }

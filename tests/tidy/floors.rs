@@ -13,6 +13,7 @@ const FLOORS: [&[&str]; 5] = [
         "cache/status",
         "clock",
         "coding",
+        "date",
         "dial",
         "error",
         "headers",

@@ -50,6 +50,10 @@ pub(crate) fn walk(at: &Path) -> Vec<PathBuf> {
     if at.is_file() {
         return vec![at.to_owned()];
     }
+    // What was built is nobody's text.
+    if at.file_name().is_some_and(|name| name == "target") {
+        return Vec::new();
+    }
     let Ok(entries) = fs::read_dir(at) else { return Vec::new() };
     let mut found: Vec<_> = entries.flat_map(|entry| walk(&entry.unwrap().path())).collect();
     found.sort();

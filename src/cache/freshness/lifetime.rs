@@ -14,8 +14,12 @@ use crate::sabotage::sabotaged;
 
 impl Lifetime {
     /// That of an answer which may not be stored.
-    pub const NONE: Self =
-        Self { fresh_for: Duration::ZERO, initial_age: Duration::ZERO, must_revalidate: true };
+    pub const NONE: Self = Self {
+        fresh_for: Duration::ZERO,
+        initial_age: Duration::ZERO,
+        must_revalidate: true,
+        grace_ends: Duration::ZERO,
+    };
 
     /// Judges whether an answer that came at `received` may be stored, and for how long it is fresh.
     ///
@@ -25,25 +29,34 @@ impl Lifetime {
     /// In `"origin"` mode Graph's word decides and the TTL is the cap. `no-cache` leaves no time at all: the
     /// answer is kept, and asked about before each use (section 5.2.2.4).
     ///
+    /// Past Graph's time it is used while Graph is asked where Graph allows that (`stale-while-revalidate`), since
+    /// section 4.2.4 forbids it otherwise. The TTL and the proof's time are the operator's, and so is the grace
+    /// past them.
+    ///
     /// What has no time left is stored only where Graph can be asked about it; otherwise nobody could ever use it.
     pub fn of(headers: &HeaderMap, config: &Config, received: Now) -> Result<Self, NotStored> {
         let control = Control::of(headers);
-        if sabotaged!(NoStoreStored, false, control.no_store) {
+        // Section 5.2.2.3: a cache that knows the rules of the status SHOULD ignore the `no-store` beside
+        // `must-understand`. A 200's are all that comes here.
+        let understood = config.freshness == Freshness::Origin && control.must_understand;
+        if sabotaged!(NoStoreStored, false, control.no_store && !understood) {
             return Err(NotStored::NoStore);
         }
         vary::named(headers)?;
-        let (fresh_for, must_revalidate) = match config.freshness {
-            Freshness::Operator => (config.ttl, control.must_revalidate),
-            Freshness::Origin => (
-                origin_lifetime(headers, control, received).min(config.ttl),
-                control.must_revalidate || sabotaged!(NoCacheReused, false, control.no_cache),
-            ),
+        let (fresh_for, must_revalidate, grace_ends) = match config.freshness {
+            Freshness::Operator => (config.ttl, control.must_revalidate, Duration::MAX),
+            Freshness::Origin => {
+                let told = origin_lifetime(headers, control, received);
+                let strict = control.must_revalidate || sabotaged!(NoCacheReused, false, control.no_cache);
+                let grace = Duration::from_secs(control.stale_while_revalidate.unwrap_or(0));
+                (told.min(config.ttl), strict, told + grace)
+            }
         };
         let initial_age = age(headers);
         if initial_age >= fresh_for && Validators::of(headers, received).is_none() {
             return Err(NotStored::NoLifetime);
         }
-        Ok(Self { fresh_for, initial_age, must_revalidate })
+        Ok(Self { fresh_for, initial_age, must_revalidate, grace_ends })
     }
 }
 
@@ -72,16 +85,18 @@ fn origin_lifetime(headers: &HeaderMap, control: Control, received: Now) -> Dura
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
     let mut lines = headers.get_all(name).iter();
     let one = lines.next().filter(|_| lines.next().is_none())?;
-    httpdate::parse_http_date(one.to_str().ok()?).ok()
+    crate::date::read(one)
 }
 
-/// `Age`: the first line only; what is not a number is as old as can be (RFC 9111, section 5.1).
+/// RFC 9111, section 5.1: `Age` is a number, and where it is a list "a cache [...] SHOULD use the first member of the
+/// field value, discarding subsequent members". What is not a number "a cache SHOULD ignore".
 fn age(headers: &HeaderMap) -> Duration {
-    let Some(line) = headers.get(header::AGE) else { return Duration::ZERO };
-    let text = line.to_str().unwrap_or_default().trim();
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds = if digits { text.parse::<u64>().unwrap_or(AGE_CLAMP) } else { AGE_CLAMP };
-    Duration::from_secs(seconds.min(AGE_CLAMP))
+    let line = headers.get(header::AGE).and_then(|line| line.to_str().ok()).unwrap_or_default();
+    let first = line.split(',').next().unwrap_or_default().trim();
+    if first.is_empty() || !first.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Duration::ZERO;
+    }
+    Duration::from_secs(first.parse::<u64>().map_or(AGE_CLAMP, |seconds| seconds.min(AGE_CLAMP)))
 }
 
 const AGE_CLAMP: u64 = 1 << 31;

@@ -35,7 +35,12 @@ fn origin(fields: &[(&'static str, &str)]) -> Result<Duration, NotStored> {
 }
 
 fn plain() -> Lifetime {
-    Lifetime { fresh_for: Duration::from_secs(300), initial_age: Duration::ZERO, must_revalidate: false }
+    Lifetime {
+        fresh_for: Duration::from_secs(300),
+        initial_age: Duration::ZERO,
+        must_revalidate: false,
+        grace_ends: Duration::MAX,
+    }
 }
 
 /// The verdict `now` on an entry and a proof of second 0, for a token that ends in an hour.
@@ -79,6 +84,14 @@ fn l15_the_origins_max_age_beats_its_expires_and_the_ttl_caps_both() {
     assert_eq!(origin(&[expires, date]), Ok(HOUR));
     assert_eq!(origin(&[("cache-control", "max-age=7200")]), Ok(HOUR));
     assert_eq!(origin(&[("cache-control", "s-maxage=60")]), Err(NotStored::NoLifetime));
+}
+
+#[test]
+fn l07_must_understand_undoes_no_store_where_the_origin_decides() {
+    let understood = [("cache-control", "must-understand, no-store, max-age=60")];
+    assert_eq!(origin(&understood), Ok(Duration::from_secs(60)));
+    assert_eq!(operator(&understood), Err(NotStored::NoStore));
+    assert_eq!(origin(&[("cache-control", "no-store, max-age=60")]), Err(NotStored::NoStore));
 }
 
 #[test]
@@ -136,13 +149,24 @@ fn l20_an_expires_that_cannot_be_read_means_expired() {
 }
 
 #[test]
-fn l21_an_age_that_cannot_be_read_or_is_past_the_ttl_leaves_no_lifetime() {
-    for odd in ["300", "1000000000", "-1", "+1", "1.5", "x", "", "99999999999999999999999"] {
-        assert_eq!(operator(&[("age", odd)]), Err(NotStored::NoLifetime), "{odd}");
+fn l21_an_age_past_the_ttl_leaves_no_lifetime() {
+    for old in ["300", "1000000000", "2147483648", "99999999999999999999999", "300, 0"] {
+        assert_eq!(operator(&[("age", old)]), Err(NotStored::NoLifetime), "{old}");
     }
-    let lifetime =
-        Lifetime::of(&headers(&[("age", "299"), ("age", "900")]), &Config::default(), at(0)).unwrap();
-    assert_eq!(lifetime.initial_age, Duration::from_secs(299));
+    assert_eq!(operator(&[("age", "300"), ("age", "0")]), Err(NotStored::NoLifetime));
+    let lines = [&[("age", "299"), ("age", "900")][..], &[("age", " 299 ,900")]];
+    for line in lines {
+        let lifetime = Lifetime::of(&headers(line), &Config::default(), at(0)).unwrap();
+        assert_eq!(lifetime.initial_age, Duration::from_secs(299), "{line:?}");
+    }
+}
+
+#[test]
+fn l21_an_age_that_is_no_number_is_ignored() {
+    for odd in ["-1", "+1", "1.5", "x", "", ", 900", "7200;a=b", "\u{663}", "0x10"] {
+        let lifetime = Lifetime::of(&headers(&[("age", odd)]), &Config::default(), at(0)).unwrap();
+        assert_eq!(lifetime.initial_age, Duration::ZERO, "{odd}");
+    }
 }
 
 #[test]
@@ -153,6 +177,30 @@ fn an_entry_is_fresh_until_its_ttl_then_usable_within_the_grace_then_not() {
     assert_eq!(ask(300), Verdict::StaleUsable);
     assert_eq!(ask(329), Verdict::StaleUsable);
     assert_eq!(ask(330), Verdict::Forward(Forward::Stale));
+}
+
+#[test]
+fn l48_where_the_origin_decides_it_says_how_long_the_grace_is() {
+    let config = Config { ttl: Duration::from_secs(100), freshness: Freshness::Origin, ..Config::default() };
+    let last = |directives| {
+        let lifetime = Lifetime::of(&headers(&[("cache-control", directives)]), &config, at(0)).unwrap();
+        let usable = |now: &u64| {
+            let proof = Proof { granted: at(0) };
+            let judged = judge(&config, (&lifetime, at(0)), proof, HOUR, Control::default(), at(*now));
+            matches!(judged.verdict, Verdict::Fresh | Verdict::StaleUsable)
+        };
+        (0..1000).take_while(usable).last()
+    };
+    assert_eq!(last("max-age=60"), Some(59), "none at all");
+    assert_eq!(last("max-age=60, stale-while-revalidate=10"), Some(69));
+    assert_eq!(last("max-age=60, Stale-While-Revalidate=\"10\", stale-while-revalidate=20"), Some(69));
+    assert_eq!(last("max-age=60, stale-while-revalidate=900"), Some(89), "the operator's is the cap");
+    assert_eq!(last("max-age=60, stale-while-revalidate=x"), Some(59));
+    assert_eq!(last("max-age=60, stale-while-revalidate"), Some(59));
+    assert_eq!(last("max-age=60, stale-while-revalidate=9, must-revalidate"), Some(59));
+    // The TTL is the operator's cap, and so is the grace past it: by the origin's word it is fresh.
+    assert_eq!(last("max-age=200"), Some(129));
+    assert_eq!(last("max-age=120"), Some(119));
 }
 
 #[test]
@@ -252,7 +300,7 @@ proptest! {
     /// Age never falls, what is left never grows, and a verdict never gets better with time.
     #[test]
     fn time_only_makes_things_worse(ttl in 1_u64..1000, age in 0_u64..1000, granted in 0_u64..100, one in 100_u64..2000, more in 0_u64..2000) {
-        let lifetime = Lifetime { fresh_for: Duration::from_secs(ttl), initial_age: Duration::from_secs(age), must_revalidate: false };
+        let lifetime = Lifetime { fresh_for: Duration::from_secs(ttl), initial_age: Duration::from_secs(age), ..plain() };
         let proof = Proof { granted: at(granted) };
         let ask = |now| judge(&Config::default(), (&lifetime, at(50)), proof, HOUR, Control::default(), at(now));
         let rank = |verdict| match verdict { Verdict::Fresh => 0, Verdict::StaleUsable | Verdict::StaleAccepted => 1, Verdict::Forward(_) => 2 };

@@ -78,16 +78,20 @@ fn l42_a_304_is_about_the_answer_that_it_names() {
     assert!(about(&weak, &weak));
     assert!(about(&strong, &weak), "a weak tag is compared weakly");
     assert!(!about(&weak, &strong), "a strong tag is compared strongly");
-    for told in [&[][..], &[("etag", "\"b\"")], &[("etag", "a")], &[("etag", "\"a\""), ("etag", "\"a\"")]] {
+    for told in [&[("etag", "\"b\"")][..], &[("etag", "a")], &[("etag", "\"a\""), ("etag", "\"a\"")]] {
         assert!(!about(&strong, told), "{told:?}");
     }
     let dated = [("last-modified", EARLIER), ("date", DATE)];
     assert!(about(&dated, &dated));
-    assert!(!about(&dated, &[]));
     assert!(!about(&dated, &[("last-modified", DATE)]));
     assert!(!about(&dated, &[("last-modified", EARLIER), ("etag", "\"a\"")]), "it names another by its tag");
     let both = [strong[0], dated[0], dated[1]];
-    assert!(!about(&both, &dated), "the tag decides where there is one");
+    assert!(about(&both, &dated), "what it names is right");
+    assert!(!about(&both, &[dated[0], ("etag", "\"b\"")]), "the tag decides where there is one");
+    assert!(!about(&strong, &dated), "a date that was not asked with");
+    for known in [&strong[..], &weak, &dated, &both] {
+        assert!(about(known, &[("date", DATE)]), "only one thing was asked about");
+    }
 }
 
 #[test]

@@ -37,6 +37,20 @@ fn l33_a_request_fits_where_every_named_field_is_as_it_was() {
 }
 
 #[test]
+fn l33_spaces_of_a_list_and_the_case_and_order_of_languages_mean_nothing() {
+    let same = |name: &'static str, one: &str, other: &str| fits(name, &[(name, one)], &[(name, other)]);
+    assert!(same("accept-language", "en, de;q=0.5", " DE;q=0.5 ,,  en "));
+    assert!(!same("accept-language", "en, de;q=0.5", "en, de;q=0.6"));
+    assert!(!same("accept-language", "en, de", "en"));
+    assert!(same("cookie", "1,2", " 1, 2 "));
+    for other in ["2, 1", "1", "1, 2, 2", "1 2", "12", "\"1,2\""] {
+        assert!(!same("cookie", "1, 2", other), "{other}");
+    }
+    assert!(!same("cookie", "\"1,2\"", "\"1, 2\""), "in quotes they are text");
+    assert!(!same("cookie", "a", "A"));
+}
+
+#[test]
 fn l33_absent_is_like_absent_alone() {
     assert!(fits("Accept-Language", &[], &[]));
     assert!(fits("Accept-Language", &[], &[("cookie", "a")]));
