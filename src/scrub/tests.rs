@@ -73,6 +73,7 @@ fn what_is_no_credential_is_kept_byte_for_byte_without_white_space() {
     check(&[
         ("{}", "{}"),
         (" { \"a\" : [ ] , \"b\" : { } }\r\n\t", r#"{"a":[],"b":{}}"#),
+        ("\r{\r\"a\"\r:\r1\n,\n\"b\"\n:\n2\t}\t", r#"{"a":1,"b":2}"#),
         (
             "{\"n\":[9007199254740993,1e400,1.0,-0,1E+2,0.10]}",
             "{\"n\":[9007199254740993,1e400,1.0,-0,1E+2,0.10]}",
@@ -305,7 +306,10 @@ fn the_policy_is_stable_and_changes_with_every_setting() {
         Config { mask: "x".to_owned(), ..default.clone() },
         Config { usernames: Usernames::Keep, ..default.clone() },
         Config { extra_fields: list(&["ab"]), ..default.clone() },
+        Config { extra_fields: list(&["cd"]), ..default.clone() },
         Config { extra_fields: list(&["a", "b"]), ..default.clone() },
+        Config { extra_fields: list(&["a", "bc"]), ..default.clone() },
+        Config { extra_fields: list(&["ab", "c"]), ..default.clone() },
         Config {
             extra_fields: list(&["api-version"]),
             keep_query: list(&["sp", "sv", "se"]),
@@ -318,6 +322,13 @@ fn the_policy_is_stable_and_changes_with_every_setting() {
         assert_eq!(Scrubber::new(&configs[at], 2).policy(), policy);
         assert!(!policies[..at].contains(policy), "{:?}", configs[at]);
     }
+}
+
+#[test]
+fn a_body_takes_no_more_memory_than_its_length() {
+    let raw = "{\"a\":1                                            }";
+    let bytes = scrubbed(raw).unwrap().body.into_bytes();
+    assert_eq!(bytes.try_into_mut().unwrap().capacity(), "{\"a\":1}".len());
 }
 
 #[test]
