@@ -7,6 +7,7 @@
 
 mod bench;
 mod checklist;
+mod counting;
 mod fields;
 mod freshness;
 mod h2_origin;
