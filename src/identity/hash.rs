@@ -66,6 +66,32 @@ mod tests {
         assert_eq!(result, number("f7a3b47b846119fae5b7866cf5e5b77e"));
     }
 
+    /// The layout is written out here, block by block, and not asked of the code.
+    #[test]
+    fn what_is_hashed_is_every_byte_then_the_count_of_each() {
+        let key: [u8; 16] = std::array::from_fn(|at| 2 + u8::try_from(at).unwrap());
+        let mut polyval =
+            Polyval::new(&Key::from(u128::to_be_bytes(0x0303_0405_0607_0809_0a0b_0c0d_0e0f_1011)));
+        polyval.update(&[
+            Block::from(*b"sixteen bytes, a"),
+            Block::from(*b"nd one\0\0\0\0\0\0\0\0\0\0"),
+            Block::from(*b"abc\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+            Block::from([23, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]),
+        ]);
+        let result: [u8; 16] = polyval.finalize().into();
+        assert_eq!(Hash::new(key).of(&[b"sixteen bytes, and one", b"abc", b""]), result);
+    }
+
+    #[test]
+    fn every_byte_of_the_key_counts() {
+        let key: [u8; 16] = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        for at in 0..16 {
+            let mut other = key;
+            other[at] ^= 0x80;
+            assert_ne!(Hash::new(other).one(b"a"), Hash::new(key).one(b"a"), "{at}");
+        }
+    }
+
     #[test]
     fn another_order_cut_filling_or_count_is_another_hash() {
         let hash = Hash::new([7; 16]);
@@ -85,8 +111,11 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_zeros_does_not_make_all_equal() {
-        let hash = Hash::new([0; 16]);
-        assert_ne!(hash.one(b"a"), hash.one(b"b"));
+    fn a_key_of_zeros_or_nearly_so_does_not_make_all_equal() {
+        let one = u128::to_le_bytes(1);
+        for key in [[0; 16], one] {
+            let hash = Hash::new(key);
+            assert_ne!(hash.one(b"a"), hash.one(b"b"));
+        }
     }
 }

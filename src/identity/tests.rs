@@ -67,6 +67,8 @@ fn anything_else_is_refused_with_its_reason() {
         (&["Bearer"], Rejection::NoToken),
         (&["Bearer "], Rejection::NoToken),
         (&["Basic dXNlcjpwYXNz"], Rejection::Scheme),
+        (&[" abc"], Rejection::Scheme),
+        (&["-abc"], Rejection::Scheme),
         (&["Bearerabc"], Rejection::Scheme),
         (&["PoP abc"], Rejection::Scheme),
         (&["Bearer\tabc"], Rejection::TokenForm),
@@ -225,6 +227,30 @@ fn each_part_of_a_principal_tells_two_apart() {
     ] {
         assert!(of(altered(name, value.clone())) != usual, "{name} = {value}");
     }
+}
+
+#[test]
+fn t05_claims_of_one_length_are_told_apart_by_their_text() {
+    let secrets = secrets();
+    let of = |name: &str, value: Value| claims_of(&altered(name, value), &secrets).unwrap().principal;
+    for name in ["tid", "oid", "appid", "idtyp", "scp"] {
+        assert!(of(name, json!("x1")) != of(name, json!("x2")), "{name}");
+    }
+    for name in ["roles", "wids"] {
+        assert!(of(name, json!(["x1"])) != of(name, json!(["x2"])), "{name}");
+        assert!(of(name, json!(["ab", "c"])) != of(name, json!(["a", "bc"])), "{name}: cut elsewhere");
+    }
+}
+
+#[test]
+fn t04_two_subjects_behind_an_empty_oid_are_two() {
+    let secrets = secrets();
+    let of = |sub: &str| {
+        let payload = json!({ "tid": "t", "oid": "", "sub": sub, "exp": NOW + 60 }).to_string();
+        claims_of(&payload, &secrets).unwrap()
+    };
+    assert!(of("s1").principal != of("s2").principal);
+    assert!(of("s1").subject != of("s2").subject);
 }
 
 #[test]

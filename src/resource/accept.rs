@@ -81,9 +81,14 @@ mod tests {
     #[test]
     fn clients_that_do_not_ask_for_a_level_share_one() {
         assert_eq!(Metadata::accepted(&HeaderMap::new()), Some(Metadata::Minimal));
-        for accept in
-            ["*/*", "application/json", "Application/JSON; charset=utf-8", "text/html, */*;q=0.8", ""]
-        {
+        for accept in [
+            "*/*",
+            "application/*",
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "text/html, */*;q=0.8",
+            "",
+        ] {
             assert_eq!(level(accept), Some(Metadata::Minimal), "{accept}");
         }
     }
@@ -100,21 +105,48 @@ mod tests {
     }
 
     #[test]
+    fn a_range_without_a_quality_is_of_the_highest() {
+        let (full, none) = ("application/json;odata.metadata=full", "application/json;odata.metadata=none");
+        assert_eq!(level(&format!("{full};q=0.999, {none}")), Some(Metadata::None));
+        assert_eq!(level(&format!("{full};q=1, {none}")), Some(Metadata::Full));
+        assert_eq!(level(&format!("{full}, {none};q=1")), Some(Metadata::Full));
+        assert_eq!(level(&format!("{full};Q=0.1, {none};q=0.2")), Some(Metadata::None), "in any case");
+    }
+
+    #[test]
+    fn what_graph_is_asked_for_reads_back_as_the_same_level() {
+        for (asked, forwarded) in [
+            (Metadata::Minimal, "application/json;odata.metadata=minimal"),
+            (Metadata::Full, "application/json;odata.metadata=full"),
+            (Metadata::None, "application/json;odata.metadata=none"),
+        ] {
+            assert_eq!(asked.header(), forwarded);
+            assert_eq!(level(forwarded), Some(asked));
+        }
+    }
+
+    #[test]
     fn a_quality_has_at_most_three_digits_and_is_at_most_one() {
         for quality in ["0.001", "0.999", "0.5", "1", "1.", "1.000"] {
             assert_eq!(level(&format!("*/*;q={quality}")), Some(Metadata::Minimal), "{quality}");
         }
-        for quality in
-            ["0", "0.", "0.000", "0.1234", "0.5x", "0.x", "1.001", "1.5", "2", "", ".5", "-0.5", "0.0001"]
-        {
+        for quality in [
+            "0", "0.", "0.000", "0.1234", "0.5x", "0.x", "0.+5", "1.001", "1.5", "2", "", ".5", "-0.5",
+            "0.0001",
+        ] {
             assert_eq!(level(&format!("*/*;q={quality}")), None, "{quality}");
         }
     }
 
     #[test]
     fn what_json_cannot_satisfy_is_refused() {
-        for accept in ["text/html", "application/json;q=0", "application/json;odata.metadata=some", "*/*;q=2"]
-        {
+        for accept in [
+            "text/html",
+            "application/json;q=0",
+            "application/json;odata.metadata=some",
+            "application/json;odata.metadata=full=none",
+            "*/*;q=2",
+        ] {
             assert_eq!(level(accept), None, "{accept}");
         }
     }

@@ -78,6 +78,10 @@ fn what_cannot_be_forwarded_as_it_was_meant_is_refused() {
         "$expand=postFederationSignup($select=id",
         "$expand=postFederationSignup($select=id))",
         "$expand=postFederationSignup($select=id;$expand=x)",
+        "$expand=postFederationSignup($filter=id)",
+        "$expand=postFederationSignup($expand=id)",
+        "$expand=postFederationSignup($Select=id)",
+        "$expand=postFederationSignup(=id)",
         "$expand=postFederationSignup($select=id)x",
         "$expand=postFederationSignup($select=id),postFederationSignup",
         "$expand=postFederationSignup(($select=id))",
@@ -97,6 +101,21 @@ fn what_cannot_be_forwarded_as_it_was_meant_is_refused() {
         "x",
     ] {
         assert_eq!(parse(PATH, query).err(), Some(Rejection::Query), "{query}");
+    }
+}
+
+#[test]
+fn a_select_has_at_most_16_names_of_at_most_64_letters_digits_and_underscores() {
+    let names = |n: u8| (b'a'..b'a' + n).map(char::from).map(String::from).collect::<Vec<_>>().join(",");
+    let long = |n: usize| "x".repeat(n);
+    for good in ["_", "_a", "a_b", "a1", &names(16), &long(64), &format!("{},a", names(16))] {
+        assert!(parse(PATH, &format!("$select={good}")).is_ok(), "{good}");
+        assert!(parse(PATH, &format!("$expand=postFederationSignup($select={good})")).is_ok(), "{good}");
+    }
+    for bad in ["1a", "a-b", "a.b", "\u{e9}", "a%20", &names(17), &long(65)] {
+        assert_eq!(parse(PATH, &format!("$select={bad}")).err(), Some(Rejection::Query), "{bad}");
+        let nested = format!("$expand=postFederationSignup($select={bad})");
+        assert_eq!(parse(PATH, &nested).err(), Some(Rejection::Query), "{bad}");
     }
 }
 
@@ -142,6 +161,8 @@ fn a_path_that_is_not_ours_is_refused() {
     ] {
         assert_eq!(parse(path, "").err(), Some(reason), "{path}");
     }
+    let every = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    assert_eq!(parse(&PATH.replace("B2X_1_test", every), "").unwrap().flow(), every);
     let long = |n| format!("/beta/identity/b2xUserFlows/{}/apiConnectorConfiguration", "x".repeat(n));
     assert!(parse(&long(128), "").is_ok());
     assert_eq!(parse(&long(129), "").err(), Some(Rejection::FlowId));

@@ -73,6 +73,7 @@ fn what_is_no_credential_is_kept_byte_for_byte_without_white_space() {
     check(&[
         ("{}", "{}"),
         (" { \"a\" : [ ] , \"b\" : { } }\r\n\t", r#"{"a":[],"b":{}}"#),
+        ("\r{\r\"a\"\r:\r1\n,\n\"b\"\n:\n2\t}\t", r#"{"a":1,"b":2}"#),
         (
             "{\"n\":[9007199254740993,1e400,1.0,-0,1E+2,0.10]}",
             "{\"n\":[9007199254740993,1e400,1.0,-0,1E+2,0.10]}",
@@ -97,6 +98,7 @@ fn an_error_of_graph_passes_whole() {
 fn an_authentication_configuration_keeps_only_what_is_known_to_be_public() {
     let auth = |members: &str| format!("{{\"authenticationConfiguration\":{members}}}");
     let mask = "\"******\"";
+    let graph_type = |length| format!("{{\"@odata.type\":\"microsoft.graph.{}\"}}", "x".repeat(length));
     for (members, expected) in [
         ("null", "null"),
         ("\"x\"", mask),
@@ -108,6 +110,8 @@ fn an_authentication_configuration_keeps_only_what_is_known_to_be_public() {
             r##"{"@odata.type":"#microsoft.graph.pkcs12Certificate"}"##,
         ),
         (r#"{"@odata.type":"Microsoft.Graph.x"}"#, r#"{"@odata.type":"Microsoft.Graph.x"}"#),
+        (&graph_type(128), &graph_type(128)),
+        (&graph_type(129), r#"{"@odata.type":"******"}"#),
         ("{\"@odata.type\":\"##microsoft.graph.x\"}", r#"{"@odata.type":"******"}"#),
         (r##"{"@odata.type":"#microsoft.graph.x y"}"##, r#"{"@odata.type":"******"}"#),
         (r##"{"@odata.type":"#microsoft.graph."}"##, r#"{"@odata.type":"******"}"#),
@@ -140,6 +144,15 @@ fn a_certificate_list_keeps_only_what_is_known_to_be_public() {
         (
             r#"[{"thumbprint":"0EB2","notAfter":1666350522,"notBefore":"1508670522","isActive":true}]"#,
             r#"[{"thumbprint":"0EB2","notAfter":1666350522,"notBefore":"1508670522","isActive":true}]"#,
+        ),
+        (
+            r#"[{"thumbprint":null,"notAfter":null,"notBefore":null,"isActive":null}]"#,
+            r#"[{"thumbprint":null,"notAfter":null,"notBefore":null,"isActive":null}]"#,
+        ),
+        (r#"[{"notAfter":-1,"notBefore":"-1"}]"#, r#"[{"notAfter":-1,"notBefore":"-1"}]"#),
+        (
+            r#"[{"notAfter":"7","notBefore":"1234567890123456789"}]"#,
+            r#"[{"notAfter":"7","notBefore":"1234567890123456789"}]"#,
         ),
         (r#"[{"thumbprint":1,"isActive":"true"}]"#, r#"[{"thumbprint":"******","isActive":"******"}]"#),
         (r#"[{"thumbprint":{"x":"y"}}]"#, r#"[{"thumbprint":"******"}]"#),
@@ -183,9 +196,16 @@ fn a_target_url_is_scrubbed_wherever_it_is() {
 }
 
 #[test]
+fn the_public_parameters_of_a_logic_app_are_kept_by_default() {
+    let url = "https://h/run?api-version=2016-06-01&sp=%2Frun&sv=1.0&se=2027-01-01T00%3A00%3A00Z&sig=";
+    let (raw, expected) = (format!("{url}x"), format!("{url}******"));
+    check(&[(&format!("{{\"targetUrl\":\"{raw}\"}}"), &format!("{{\"targetUrl\":\"{expected}\"}}"))]);
+}
+
+#[test]
 fn each_member_that_is_altered_counts_once_under_its_rule() {
     let raw = r#"{"password":"x","password":"******","apiKey":null,"targetUrl":"https://u:p@h/?a=1&b=2#c",
-        "authenticationConfiguration":{"username":"x","password":"y","z":{"a":[1,2]}}}"#;
+        "TargetUrl":"ftp://x","authenticationConfiguration":{"username":"x","password":"y","z":{"a":[1,2]}}}"#;
     let removed = scrubbed(raw).unwrap().removed;
     let counts: Vec<_> = removed.iter().collect();
     assert_eq!(
@@ -195,10 +215,10 @@ fn each_member_that_is_altered_counts_once_under_its_rule() {
             (ScrubbedField::Key, 1),
             (ScrubbedField::Username, 1),
             (ScrubbedField::Authentication, 1),
-            (ScrubbedField::TargetUrl, 1),
+            (ScrubbedField::TargetUrl, 2),
         ]
     );
-    assert_eq!(removed.total(), 6);
+    assert_eq!(removed.total(), 7);
 }
 
 #[test]
@@ -305,7 +325,10 @@ fn the_policy_is_stable_and_changes_with_every_setting() {
         Config { mask: "x".to_owned(), ..default.clone() },
         Config { usernames: Usernames::Keep, ..default.clone() },
         Config { extra_fields: list(&["ab"]), ..default.clone() },
+        Config { extra_fields: list(&["cd"]), ..default.clone() },
         Config { extra_fields: list(&["a", "b"]), ..default.clone() },
+        Config { extra_fields: list(&["a", "bc"]), ..default.clone() },
+        Config { extra_fields: list(&["ab", "c"]), ..default.clone() },
         Config {
             extra_fields: list(&["api-version"]),
             keep_query: list(&["sp", "sv", "se"]),
@@ -318,6 +341,13 @@ fn the_policy_is_stable_and_changes_with_every_setting() {
         assert_eq!(Scrubber::new(&configs[at], 2).policy(), policy);
         assert!(!policies[..at].contains(policy), "{:?}", configs[at]);
     }
+}
+
+#[test]
+fn a_body_takes_no_more_memory_than_its_length() {
+    let raw = "{\"a\":1                                            }";
+    let bytes = scrubbed(raw).unwrap().body.into_bytes();
+    assert_eq!(bytes.try_into_mut().unwrap().capacity(), "{\"a\":1}".len());
 }
 
 #[test]

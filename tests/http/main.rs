@@ -8,6 +8,7 @@
 mod bench;
 mod checklist;
 mod coding;
+mod counting;
 mod fields;
 mod freshness;
 mod h2_origin;

@@ -106,6 +106,8 @@ async fn l31_pragma_acts_only_where_there_is_no_cache_control() {
     let bench = Bench::of_the_client().await;
     bench.get(&[]).await;
     assert!(bench.says(&[("pragma", "no-cache")]).await.starts_with("fwd=request"));
+    assert!(bench.says(&[("pragma", "x, No-Cache")]).await.starts_with("fwd=request"));
+    assert_eq!(bench.says(&[("pragma", "x")]).await, "hit; ttl=300", "it asks for nothing that is known");
     assert_eq!(bench.says(&[("pragma", "no-cache"), ("cache-control", "max-age=60")]).await, "hit; ttl=300");
     bench.stop().await;
 }

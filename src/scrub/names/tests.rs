@@ -15,23 +15,37 @@ fn field(name: &str) -> Option<ScrubbedField> {
 fn names_of_credentials_are_known_with_their_field() {
     let table: &[(ScrubbedField, &[&str])] = &[
         (Password, &["password", "oldPassword", "passwordHash", "userPwd", "passwd", "pass", "passphrase"]),
-        (Password, &["passcode", "PIN", "otp", "certPassword1", "usernameAndPassword"]),
+        (
+            Password,
+            &["passcode", "PIN", "otp", "certPassword1", "usernameAndPassword", "pw", "pinCode", "TOTP"],
+        ),
         (Secret, &["secret", "clientSecret", "secretText", "client_secret_v2", "appSecrets"]),
         (
             Token,
             &["token", "access_token", "refreshToken", "idTokenHint", "client-assertion", "jwt", "bearer"],
         ),
+        (Token, &["SAMLResponse", "jwe", "JWS"]),
         (Key, &["key", "keys", "Key1", "primaryKey", "apiKey", "api_keys", "x-functions-key", "keyMaterial"]),
         (Key, &["Ocp-Apim-Subscription-Key", "symmetricKeyInfo", "accountKeyBase64", "keyValue", "jwks"]),
-        (Key, &["commonKey", "addonKey", "daemonKeys", "hockeyKey"]),
+        (Key, &["commonKey", "addonKey", "daemonKeys", "hockeyKey", "hmac", "JWK"]),
+        // What goes on after the word, so that the word itself is looked for.
+        (
+            Key,
+            &["apiKeyHeader", "accessKeyId", "accountKeyName", "sharedKeyLite", "symKeyHex", "masterKeyUri"],
+        ),
+        (Key, &["signingKeyPath", "encryptionKeySource", "subscriptionKeyHeader", "hostKeyList"]),
+        (Key, &["functionKeyCode", "functionsKeyCode", "keyData", "keyBytes", "keyBlob", "keyContents"]),
+        (Key, &["keyStringValue", "keyPairs", "keychainItem", "keyringFile", "keytabFile", "keyBase64Url"]),
         (Certificate, &["pkcs12Value", "pfx", "pfxBase64", "privateKey", "private", "pem", "certPem", "p12"]),
+        (Certificate, &["pkcs8Der", "pemFile", "p12Value"]),
         (ConnectionString, &["connectionString", "sqlConnStr", "DSN", "sas", "blobSas", "sasUrl", "SAS2"]),
-        (ConnectionString, &["SharedAccessSignature", "primaryConnectionStr"]),
+        (ConnectionString, &["SharedAccessSignature", "primaryConnectionStr", "sas_uri"]),
         (
             Credential,
             &["credential", "passkeyCredentials", "Authorization", "proxy-authorization", "Set-Cookie"],
         ),
         (Credential, &["cookies", "sig", "hmacSig", "signature", "signatureValue", "auth", "awsCreds"]),
+        (Credential, &["authorisation", "code_verifier", "authCode", "auth-header", "basicAuth", "CRED"]),
     ];
     for (expected, list) in table {
         for name in *list {
@@ -46,7 +60,7 @@ fn ordinary_names_are_not_taken_for_credentials() {
         notAfter notBefore postFederationSignup postAttributeCollection preTokenIssuance PreTokenIssuance
         preTokenIssuance@odata.context preTokenIssuance@odata.navigationLink @odata.type @odata.context @odata.etag
         postFederationSignup@odata.context error code message innerError date request-id client-request-id
-        target details value status keyboard keyword keyId keyUsage keynote monkey monkeys turkey hockey design
+        target details value status keyboard keyword keyId keyUsage keynote monkey monkeys donkey turkey hockey jockey design
         assigned assignment signIn config passenger compass passive bypass kansasCity hasAssets tempEmail
         topEmployees step12 group12 encoder codec description emailAddress authentication authority author
         credit sacred cook caskets tokyo insertion pinned spinning opinion totpage userFlowType locale";
@@ -73,6 +87,8 @@ fn no_spelling_hides_a_credential() {
         "cl\u{130}entSecret",
         "s\u{131}gnature",
         "pass@word",
+        "to@ken",
+        "sec@ret@odata.type",
     ];
     for name in spellings {
         assert!(field(name).is_some(), "{name:?}");

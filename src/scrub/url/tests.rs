@@ -41,6 +41,9 @@ fn plain_text_that_carries_nothing_is_kept_byte_for_byte() {
         "https://host/?api%2Dversion=1",
         "https://host/a:b@c",
         "https://host//a//b",
+        "HTTPS://Host/-._~:@!$&'()*+,;=",
+        "HTTP://[2001:DB8::1]/x",
+        "https://host/?sv=-._~/:,+*",
     ] {
         assert_eq!(targets().scrub(text).as_deref(), Some(text));
     }
@@ -68,6 +71,9 @@ fn a_piece_without_a_name_is_a_value() {
         ("https://h/?secret;sv=1", "https://h/?******"),
         ("https://h/?secret?sv=1", "https://h/?******"),
         ("https://h/?a%3Dsecret=1", "https://h/?******"),
+        ("https://h/?a%26secret=1", "https://h/?******"),
+        ("https://h/?a%23secret=1", "https://h/?******"),
+        ("https://h/?%4g=1", "https://h/?******"),
         ("https://h/?a%253Dsecret=1", "https://h/?******"),
         ("https://h/?%zz=1", "https://h/?******"),
         ("https://h/?%ff=1", "https://h/?******"),
@@ -107,6 +113,33 @@ fn user_info_and_fragment_are_removed() {
         ("https://h#?a=1", "https://h"),
         ("https://h/?a=1#secret?b=2", "https://h/?a=******"),
         ("https://us%40er:p%2Fss@h/", "https://h/"),
+    ]);
+}
+
+#[test]
+fn what_is_left_of_plain_text_is_its_own_bytes() {
+    check(&[
+        ("HTTPS://a@b@Host/x", "HTTPS://Host/x"),
+        ("HTTPS://user:pass@Host/a@b/c", "HTTPS://Host/a@b/c"),
+        ("HTTPS://Host/#a#b", "HTTPS://Host/"),
+        ("HTTPS://Host/?a=://b", "HTTPS://Host/?a=******"),
+        ("HTTPS://Host/%41z?a=1", "HTTPS://Host/%41z?a=******"),
+    ]);
+}
+
+#[test]
+fn a_percent_sign_before_anything_but_two_hexadecimal_digits_is_not_plain() {
+    for path in ["%", "%4", "%4z", "%z4", "%zz", "a%"] {
+        check(&[(&format!("HTTPS://Host/{path}"), &format!("https://host/{path}"))]);
+    }
+}
+
+#[test]
+fn a_backslash_is_disputed_before_the_query_alone() {
+    check(&[
+        ("https://h/?a\\=x@y", "https://h/?******"),
+        ("https://h/?a=x\\@y", "https://h/?a=******"),
+        ("https://h/#\\@", "https://h/"),
     ]);
 }
 
@@ -156,6 +189,8 @@ fn a_url_is_refused_where_it_is_or_becomes_too_long() {
     let url = |path: usize, rest: &str| format!("https://h/{}{rest}", "x".repeat(path - "https://h/".len()));
     assert!(targets().scrub(&url(MAX_BYTES, "")).is_some());
     assert_eq!(targets().scrub(&url(MAX_BYTES + 1, "")), None);
+    assert!(targets().scrub(&url(MAX_BYTES - 1, "#")).is_some());
+    assert_eq!(targets().scrub(&url(MAX_BYTES, "#")), None, "even where what is left is short enough");
     assert!(targets().scrub(&url(MAX_BYTES - 9, "?a=1")).is_some());
     assert_eq!(targets().scrub(&url(MAX_BYTES - 8, "?a=1")), None);
 }
