@@ -112,15 +112,13 @@ impl<S: Service> Shared<S> {
         let service = service_fn(move |request| answer(&self.service, request, peer, pulse.begin(), None));
         // On the heap, to be given back when the connection rests.
         let mut connection = Box::new(visit.terms.http1.serve_connection(TokioIo::new(io), service));
-        match run(Pin::new(&mut *connection), visit).await {
-            Some(end) => Left::Ended(end),
-            None => {
-                let parts = connection.into_parts();
-                let mut io = parts.io.into_inner();
-                io.put_back(&parts.read_buf);
-                Left::Resting(io)
-            }
+        if let Some(end) = run(Pin::new(&mut *connection), visit).await {
+            return Left::Ended(end);
         }
+        let parts = connection.into_parts();
+        let mut io = parts.io.into_inner();
+        io.put_back(&parts.read_buf);
+        Left::Resting(io)
     }
 
     /// Speaks HTTP/2 until the end: what both sides remember of each other's fields must not be lost.

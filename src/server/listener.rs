@@ -122,12 +122,17 @@ impl<S: Service> Connections<S> {
         if stream.set_nodelay(true).is_err() {
             return; // the peer is gone
         }
-        let shared = Arc::clone(&self.shared);
-        let closing = self.closing.child_token();
-        let tls = self.tls.clone();
+        let (shared, closing) = (Arc::clone(&self.shared), self.closing.child_token());
+        // Two kinds of task: in one, a connection without TLS would take the room of one with it.
+        let Some(tls) = self.tls.clone() else {
+            self.tasks.spawn(async move {
+                let _place = place;
+                shared.drive(stream, peer, closing).await;
+            });
+            return;
+        };
         self.tasks.spawn(async move {
             let _place = place;
-            let Some(tls) = tls else { return shared.drive(stream, peer, closing).await };
             match timeout(terms.limits.tls_timeout, tls.accept(stream)).await {
                 Ok(Ok(stream)) => shared.drive(stream, peer, closing).await,
                 Ok(Err(error)) => {

@@ -64,8 +64,10 @@ impl Watch {
             self.phase = phase;
             let now = Instant::now();
             self.deadline = now + self.allowance(phase);
-            let pause = matches!(phase, Phase::Idle(_)) && !self.pulse.is_http2();
-            self.rest = pause.then(|| now + REST);
+            self.rest = match phase {
+                Phase::Idle(served) if !self.pulse.is_http2() => Some(now + pause(served)),
+                _ => None,
+            };
         }
         if self.turn.is_none() && self.pulse.unsent() > 0 && self.pulse.is_http2() {
             self.pulse.grow_old();
@@ -123,9 +125,18 @@ impl Watch {
     }
 }
 
-/// From a pause to a rest. A request that comes later costs HTTP's buffers anew, some microseconds; it is no more
-/// than once in this time that the timer of a busy connection is moved.
-const REST: Duration = Duration::from_secs(1);
+/// From the beginning of a pause to a rest, for a connection that has served so many requests.
+fn pause(served: usize) -> Duration {
+    if served < FEW { SHORT_PAUSE } else { PAUSE }
+}
+
+/// The next request after a rest costs HTTP's buffers anew, some microseconds: who asks every second does not pay
+/// them. It is no more than once in this time that the timer of a busy connection is moved.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A crowd that connects and asks once each holds buffers for this long, not for a second.
+const SHORT_PAUSE: Duration = Duration::from_millis(100);
+/// Requests after which a connection counts as one that is used.
+const FEW: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -142,10 +153,10 @@ mod tests {
         }
     }
 
-    async fn verdict(watch: &mut Watch) -> (Verdict, u64) {
+    async fn verdict(watch: &mut Watch) -> (Verdict, Duration) {
         let start = Instant::now();
         let verdict = poll_fn(|cx| watch.poll(cx)).await;
-        (verdict, start.elapsed().as_secs())
+        (verdict, Duration::from_millis(u64::try_from(start.elapsed().as_millis()).unwrap()))
     }
 
     /// The verdict that comes after any rest.
@@ -176,13 +187,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_of_http1_becomes_a_rest_once() {
+    async fn a_pause_of_http1_becomes_a_rest_once_and_later_where_a_connection_is_used() {
         let pulse = Arc::new(Pulse::default());
         let mut watch = Watch::new(Arc::clone(&pulse), limits());
         pulse.bytes_came(Protocol::Http1);
+        for _ in 1..FEW {
+            drop(pulse.begin());
+            assert_eq!(verdict(&mut watch).await, (Verdict::Rest, SHORT_PAUSE));
+        }
         drop(pulse.begin());
-        assert_eq!(verdict(&mut watch).await, (Verdict::Rest, 1));
-        assert_eq!(verdict(&mut watch).await, (Verdict::Late(Phase::Idle(1)), 74));
+        assert_eq!(verdict(&mut watch).await, (Verdict::Rest, PAUSE));
+        let late = Verdict::Late(Phase::Idle(FEW));
+        assert_eq!(verdict(&mut watch).await, (late, Duration::from_secs(75) - PAUSE));
     }
 
     #[tokio::test(start_paused = true)]
@@ -191,11 +207,11 @@ mod tests {
         let mut watch = Watch::new(Arc::clone(&pulse), limits());
         pulse.bytes_came(Protocol::Http2);
         drop(pulse.begin());
-        assert_eq!(verdict(&mut watch).await, (Verdict::Late(Phase::Idle(1)), 75));
+        assert_eq!(verdict(&mut watch).await, (Verdict::Late(Phase::Idle(1)), Duration::from_secs(75)));
         pulse.bytes_came(Protocol::Http1);
         drop(pulse.begin());
         watch.close();
-        assert_eq!(verdict(&mut watch).await, (Verdict::Late(Phase::Idle(2)), 30));
+        assert_eq!(verdict(&mut watch).await, (Verdict::Late(Phase::Idle(2)), Duration::from_secs(30)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -26,14 +26,13 @@ impl Parting {
 
     /// Returns when the connection has to go. May be dropped and called again.
     pub(super) async fn due(&mut self) {
-        let end = match self.end {
-            Some(end) => end,
-            None => {
-                self.drain.cancelled().await;
-                // A request may be on its way. Who asks now is answered, with `Connection: close`.
-                self.pulse.drain();
-                *self.end.insert(Instant::now() + self.farewell)
-            }
+        let end = if let Some(end) = self.end {
+            end
+        } else {
+            self.drain.cancelled().await;
+            // A request may be on its way. Who asks now is answered, with `Connection: close`.
+            self.pulse.drain();
+            *self.end.insert(Instant::now() + self.farewell)
         };
         sleep_until(end).await;
     }
