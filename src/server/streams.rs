@@ -138,7 +138,7 @@ mod tests {
         hold.begin();
         let taking = async {
             for bytes in [PROGRESS, PROGRESS, PROGRESS - 1] {
-                sleep(LIMIT - Duration::from_secs(1)).await;
+                sleep(Duration::from_secs(29)).await;
                 hold.take(bytes);
             }
             std::future::pending::<()>().await;

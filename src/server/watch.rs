@@ -198,7 +198,7 @@ mod tests {
         drop(pulse.begin());
         assert_eq!(verdict(&mut watch).await, (Verdict::Rest, PAUSE));
         let late = Verdict::Late(Phase::Idle(FEW));
-        assert_eq!(verdict(&mut watch).await, (late, Duration::from_secs(75) - PAUSE));
+        assert_eq!(verdict(&mut watch).await, (late, Duration::from_secs(74)));
     }
 
     #[tokio::test(start_paused = true)]
