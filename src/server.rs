@@ -26,7 +26,7 @@ use hyper::body::Incoming;
 
 use crate::error::Response;
 
-pub use listener::Server;
+pub use listener::{Server, listen};
 pub use terms::Terms;
 
 /// Whoever answers the requests of a listener.
