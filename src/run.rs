@@ -38,7 +38,7 @@ use crate::refresh::Refreshes;
 use crate::reload::{Parts, Settings};
 use crate::room::Room;
 use crate::scrub::Scrubber;
-use crate::server::{Server, tls};
+use crate::server::{self, Server, tls};
 use crate::throttle::Gates;
 use crate::trace::Tracer;
 use crate::{reload, telemetry};
@@ -275,7 +275,7 @@ fn spans(config: &Config, metrics: &Arc<Metrics>) -> Result<(Tracer, Option<Expo
 
 /// Binds a port.
 pub async fn bind(key: &'static str, address: std::net::SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|reason| StartError::Bind { key, address, reason })
+    server::listen(address).map_err(|reason| StartError::Bind { key, address, reason })
 }
 
 /// Cancelled by the first SIGTERM or SIGINT; the second ends the process with exit code 1.

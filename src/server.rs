@@ -8,7 +8,9 @@ mod der;
 pub mod fuzzing;
 mod listener;
 mod paced;
+mod protocols;
 mod pulse;
+mod streams;
 mod terms;
 pub mod tls;
 mod watch;
@@ -24,7 +26,7 @@ use hyper::body::Incoming;
 
 use crate::error::Response;
 
-pub use listener::Server;
+pub use listener::{Server, listen};
 pub use terms::Terms;
 
 /// Whoever answers the requests of a listener.

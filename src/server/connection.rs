@@ -1,36 +1,42 @@
 //! One connection, from its first byte to its end.
+//!
+//! HTTP is there while there is something to do. A connection at rest has given up HTTP's buffers: it is a socket
+//! that waits for bytes.
+
+mod parting;
+mod sent;
 
 use std::convert::Infallible;
 use std::future::{poll_fn, ready};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::Either;
 use http::{HeaderValue, Request, Version, header};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::parting::Parting;
+use self::sent::Sent;
+use super::Service;
 use super::paced::Paced;
+use super::protocols::{head_max, http2};
 use super::pulse::{Phase, Pulse, Ticket};
+use super::streams::{Hold, Streams};
 use super::terms::{Present, Terms};
-use super::watch::Watch;
-use super::wire::{Fault, Wire};
-use super::{Limits, Service};
+use super::watch::{Verdict, Watch};
+use super::wire::{Fault, Protocol, Wire};
 use crate::error::{Rejection, Response};
 use crate::metrics::Metrics;
 
@@ -55,51 +61,123 @@ impl<S: Service> Shared<S> {
         let terms = self.terms.present();
         let pulse = Arc::new(Pulse::new(Arc::clone(&self.leaving)));
         let (back, mut returned) = oneshot::channel();
-        let io = Paced::new(io, back, Arc::clone(&pulse), Wire::new(buffer(&terms.limits)));
-        let end = self.speak(io, peer, &pulse, &terms, drain).await;
-        if let Some(reason) = end.rejection(pulse.fault()) {
+        let io = Paced::new(io, back, Arc::clone(&pulse), Wire::new(head_max(&terms.limits)));
+        let mut visit = Visit {
+            peer,
+            watch: Watch::new(Arc::clone(&pulse), terms.limits.clone()),
+            parting: Parting::new(drain, Arc::clone(&pulse), FAREWELL.min(terms.drain.timeout / 2)),
+            pulse,
+            terms,
+        };
+        let end = self.host(io, &mut visit).await;
+        if let Some(reason) = end.rejection(visit.pulse.fault()) {
             self.metrics.rejected.inc(reason);
         }
         if let Ok(io) = returned.try_recv()
-            && pulse.may_have_unread()
+            && visit.pulse.may_have_unread()
         {
             // Whether the peer was still there to be told is of no consequence.
             let _ = timeout(LINGER, linger(io)).await;
         }
     }
 
-    /// Speaks HTTP for as long as both sides want.
-    async fn speak<IO>(
-        &self,
-        io: Paced<IO>,
-        peer: SocketAddr,
-        pulse: &Arc<Pulse>,
-        terms: &Present,
-        drain: CancellationToken,
-    ) -> End
+    /// Rests and speaks by turns.
+    async fn host<IO>(&self, mut io: Paced<IO>, visit: &mut Visit) -> End
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let connection = terms.builder.serve_connection(
-            TokioIo::new(io),
-            service_fn(|request| answer(&self.service, request, peer, pulse.begin())),
-        );
-        let mut connection = pin!(connection);
-        let mut watch = Watch::new(Arc::clone(pulse), terms.limits.clone());
+        loop {
+            match rest(&mut io, visit).await {
+                Ok(Protocol::Http2) => return self.speak_http2(io, visit).await,
+                Ok(_) => match self.speak_http1(io, visit).await {
+                    Left::Resting(socket) => io = socket,
+                    Left::Ended(end) => return end,
+                },
+                Err(end) => {
+                    // TLS has a last word, too. Whether it is heard is of no consequence.
+                    let _ = timeout(visit.terms.limits.write_timeout, io.shutdown()).await;
+                    return end;
+                }
+            }
+        }
+    }
+
+    /// Speaks HTTP/1 for as long as there is something to say.
+    async fn speak_http1<IO>(&self, io: Paced<IO>, visit: &mut Visit) -> Left<Paced<IO>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Visit { peer, pulse, .. } = &*visit;
+        let (peer, pulse) = (*peer, Arc::clone(pulse));
+        let service = service_fn(move |request| answer(&self.service, request, peer, pulse.begin(), None));
+        // On the heap, to be given back when the connection rests.
+        let mut connection = Box::new(visit.terms.http1.serve_connection(TokioIo::new(io), service));
+        if let Some(end) = run(Pin::new(&mut *connection), visit).await {
+            return Left::Ended(end);
+        }
+        let parts = connection.into_parts();
+        let mut io = parts.io.into_inner();
+        io.put_back(&parts.read_buf);
+        Left::Resting(io)
+    }
+
+    /// Speaks HTTP/2 until the end: what both sides remember of each other's fields must not be lost.
+    async fn speak_http2<IO>(&self, io: Paced<IO>, visit: &mut Visit) -> End
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Visit { peer, pulse, terms, .. } = &*visit;
+        let (peer, pulse) = (*peer, Arc::clone(pulse));
+        let limit = terms.limits.write_timeout;
+        let streams = Streams::new(Arc::clone(&pulse), Arc::clone(&self.metrics), limit);
+        let http = http2(&terms.limits, streams.clone());
+        let service =
+            service_fn(move |request| answer(&self.service, request, peer, pulse.begin(), Some(&streams)));
+        let mut connection = Box::pin(http.serve_connection(TokioIo::new(io), service));
+        run(connection.as_mut(), visit).await.unwrap_or(End::Closed)
+    }
+}
+
+/// What there is of a connection beside its socket.
+struct Visit {
+    peer: SocketAddr,
+    terms: Arc<Present>,
+    pulse: Arc<Pulse>,
+    watch: Watch,
+    parting: Parting,
+}
+
+/// How HTTP/1 left a connection.
+enum Left<IO> {
+    /// There may be more to say.
+    Resting(IO),
+    /// There is nothing more to say.
+    Ended(End),
+}
+
+/// Waits until the peer has said enough to know what it speaks. What it says waits in `io`.
+async fn rest<IO>(io: &mut Paced<IO>, visit: &mut Visit) -> Result<Protocol, End>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        if io.holds_bytes() && io.protocol() != Protocol::Unknown {
+            return Ok(io.protocol());
+        }
         tokio::select! {
             biased;
-            () = drain.cancelled() => {}
-            end = run(connection.as_mut(), &mut watch) => return end,
+            // What has come is answered, also where the connection has to go.
+            came = poll_fn(|cx| io.poll_wake(cx)) => match came {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return Err(End::Closed),
+            },
+            () = visit.parting.due() => return Err(End::Closed),
+            verdict = poll_fn(|cx| visit.watch.poll(cx)) => match verdict {
+                Verdict::Rest => {}
+                Verdict::Late(Phase::Idle(_)) => return Err(End::Closed),
+                Verdict::Late(_) | Verdict::Stalled => return Err(End::Slow),
+            },
         }
-        pulse.drain();
-        // A request may be on its way. Who asks now is answered, with `Connection: close`.
-        let farewell = FAREWELL.min(terms.drain.timeout / 2);
-        if let Ok(end) = timeout(farewell, run(connection.as_mut(), &mut watch)).await {
-            return end;
-        }
-        watch.close();
-        connection.as_mut().graceful_shutdown();
-        run(connection, &mut watch).await
     }
 }
 
@@ -124,9 +202,9 @@ enum End {
     /// As HTTP has it, or by the peer's hanging up.
     Closed,
     /// The parser gave up.
-    Failed(Fatal),
-    /// The watch closed it.
-    Slow(Phase),
+    Failed(hyper::Error),
+    /// The watch closed it, and not for being idle.
+    Slow,
 }
 
 impl End {
@@ -135,14 +213,11 @@ impl End {
             (_, Some(Fault::TargetTooLong)) => Some(Rejection::TargetTooLong),
             (_, Some(Fault::BareLineFeed)) => Some(Rejection::Malformed),
             (_, Some(Fault::Flood)) => Some(Rejection::Flood),
-            (Self::Failed(error), None) => match error.downcast_ref::<hyper::Error>() {
-                Some(error) if error.is_parse_too_large() => Some(Rejection::HeadersTooLarge),
-                Some(error) if error.is_parse() => Some(Rejection::Malformed),
-                Some(error) => of_http2(error),
-                None => None,
-            },
-            (Self::Slow(Phase::Idle(_)) | Self::Closed, None) => None,
-            (Self::Slow(_), None) => Some(Rejection::Slow),
+            (Self::Failed(error), None) if error.is_parse_too_large() => Some(Rejection::HeadersTooLarge),
+            (Self::Failed(error), None) if error.is_parse() => Some(Rejection::Malformed),
+            (Self::Failed(error), None) => of_http2(error),
+            (Self::Slow, None) => Some(Rejection::Slow),
+            (Self::Closed, None) => None,
         }
     }
 }
@@ -157,25 +232,26 @@ fn of_http2(error: &hyper::Error) -> Option<Rejection> {
     }
 }
 
-/// Runs `connection` until it ends by itself or takes too long. May be dropped and called again.
-async fn run<C>(mut connection: Pin<&mut C>, watch: &mut Watch) -> End
+/// Runs `connection` until it ends, by itself or because it takes too long. `None`: it rests.
+async fn run<C>(mut connection: Pin<&mut C>, visit: &mut Visit) -> Option<End>
 where
-    C: GracefulConnection<Error = Fatal>,
+    C: GracefulConnection<Error = hyper::Error>,
 {
     loop {
         tokio::select! {
             biased;
-            result = connection.as_mut() => return result.map_or_else(End::Failed, |()| End::Closed),
-            phase = poll_fn(|cx| watch.poll(cx)) => {
-                let idle = matches!(phase, Phase::Idle(_));
-                if !idle || watch.is_closing() {
-                    return End::Slow(phase);
-                }
-                // The orderly end of a rest: GOAWAY, or TLS's closure alert.
-                watch.close();
-                connection.as_mut().graceful_shutdown();
+            result = connection.as_mut() => return Some(result.map_or_else(End::Failed, |()| End::Closed)),
+            () = visit.parting.due(), if !visit.watch.is_closing() => {}
+            verdict = poll_fn(|cx| visit.watch.poll(cx)) => match verdict {
+                Verdict::Rest => return None,
+                // The orderly end: GOAWAY, or TLS's closure alert. Streams that are not stalled go on.
+                Verdict::Late(Phase::Idle(_)) | Verdict::Stalled if !visit.watch.is_closing() => {}
+                Verdict::Late(Phase::Idle(_)) => return Some(End::Closed),
+                Verdict::Late(_) | Verdict::Stalled => return Some(End::Slow),
             }
         }
+        visit.watch.close();
+        connection.as_mut().graceful_shutdown();
     }
 }
 
@@ -186,22 +262,35 @@ fn answer<S: Service>(
     request: Request<Incoming>,
     peer: SocketAddr,
     ticket: Ticket,
-) -> impl Future<Output = Result<http::Response<Tracked>, Infallible>> + use<S> {
+    streams: Option<&Streams>,
+) -> impl Future<Output = Result<http::Response<Sent>, Infallible>> + use<S> {
     let (head, body) = request.into_parts();
     let version = head.version;
     let at_once = if body.is_end_stream() { service.at_once(&head) } else { None };
     if let Some(response) = at_once {
-        return Either::Left(ready(Ok(tracked(response, version, ticket))));
+        let hold = streams.filter(|_| is_large(&response)).map(Streams::hold);
+        return Either::Left(ready(Ok(tracked(response, version, ticket, hold))));
     }
-    let service = Arc::clone(service);
+    let (service, hold) = (Arc::clone(service), streams.map(Streams::hold));
     Either::Right(Box::pin(async move {
         let response = service.answer(head, body, peer).await;
-        Ok(tracked(response, version, ticket))
+        let hold = hold.filter(|_| is_large(&response));
+        Ok(tracked(response, version, ticket, hold))
     }))
 }
 
+/// Whether an answer is too large to be left to HTTP.
+fn is_large(response: &Response) -> bool {
+    response.body().size_hint().lower() > SMALL
+}
+
 /// The response as HTTP takes it, with what ends the connection.
-fn tracked(response: Response, version: Version, mut ticket: Ticket) -> http::Response<Tracked> {
+fn tracked(
+    response: Response,
+    version: Version,
+    mut ticket: Ticket,
+    hold: Option<Arc<Hold>>,
+) -> http::Response<Sent> {
     let (mut head, body) = response.into_parts();
     if head.headers.contains_key(header::CONNECTION) {
         ticket.pulse().refuse();
@@ -212,88 +301,20 @@ fn tracked(response: Response, version: Version, mut ticket: Ticket) -> http::Re
         // To an answer of version 1.1 HTTP would add the `keep-alive` that the peer asked for, next to `close`.
         head.version = version;
     }
-    ticket.answered();
-    http::Response::from_parts(head, Tracked { body, _ticket: ticket })
-}
-
-/// A body that is known to be unsent for as long as HTTP holds it.
-struct Tracked {
-    body: Full<Bytes>,
-    _ticket: Ticket,
-}
-
-impl Body for Tracked {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    if hold.is_none() {
+        ticket.answered();
     }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    http::Response::from_parts(head, Sent::new(body.into_inner(), ticket, hold))
 }
 
-/// What HTTP/1 and HTTP/2 may take of us.
-pub(super) fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // The watch has this deadline, and tells a pause from a header.
-        .header_read_timeout(None)
-        .half_close(false)
-        .keep_alive(true)
-        .max_buf_size(buffer(limits));
-    // The parser has a place on the stack for this many, and fills it with nothing. For any other number it fills a
-    // place of its own at each request, one by one: a tenth of what a hit costs.
-    if limits.headers != PARSERS_OWN_HEADERS {
-        builder.http1().max_headers(limits.headers);
-    }
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.h2_streams)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-        .max_local_error_reset_streams(MAX_ERROR_RESETS)
-        .initial_stream_window_size(H2_WINDOW)
-        .initial_connection_window_size(H2_WINDOW)
-        .max_send_buf_size(H2_SEND_BUFFER);
-    builder
-}
-
-/// The longest head that HTTP/1 takes. The parser's own buffer may not be smaller than 8 KiB.
-fn buffer(limits: &Limits) -> usize {
-    limits.header_bytes.max(8 << 10)
-}
-
-type Fatal = Box<dyn std::error::Error + Send + Sync>;
-
+/// An answer of HTTP/2 that is no larger is HTTP's own to send.
+const SMALL: u64 = 16 << 10;
 /// How long a connection may still bring a request after the listener has closed.
 const FAREWELL: Duration = Duration::from_millis(250);
 /// For a refused peer to read why.
 const LINGER: Duration = Duration::from_secs(1);
 /// More than the longest head that is refused; a peer that sends on after that may as well be reset.
 const LINGER_BYTES: usize = 256 << 10;
-/// Streams that a peer opened and reset before we looked at them (CVE-2023-44487); then GOAWAY.
-const MAX_PENDING_RESETS: usize = 20;
-/// Streams that we reset because of a peer's errors, in the life of a connection (CVE-2025-8671); then GOAWAY.
-const MAX_ERROR_RESETS: usize = 256;
-/// What HTTP/1 takes where nobody says otherwise: `limits.headers`, too, has it as its default.
-const PARSERS_OWN_HEADERS: usize = 100;
-/// Requests have no bodies: the smallest window that every client expects.
-const H2_WINDOW: u32 = 65_535;
-/// For each stream, bytes.
-const H2_SEND_BUFFER: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests;

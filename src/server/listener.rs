@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -96,6 +96,15 @@ impl Server {
     }
 }
 
+/// Binds a port, with room for a crowd that comes at once.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A port of a process that has just ended may be bound again.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
+}
+
 /// The connections of one listener.
 struct Connections<S> {
     shared: Arc<Shared<S>>,
@@ -122,12 +131,17 @@ impl<S: Service> Connections<S> {
         if stream.set_nodelay(true).is_err() {
             return; // the peer is gone
         }
-        let shared = Arc::clone(&self.shared);
-        let closing = self.closing.child_token();
-        let tls = self.tls.clone();
+        let (shared, closing) = (Arc::clone(&self.shared), self.closing.child_token());
+        // Two kinds of task: in one, a connection without TLS would take the room of one with it.
+        let Some(tls) = self.tls.clone() else {
+            self.tasks.spawn(async move {
+                let _place = place;
+                shared.drive(stream, peer, closing).await;
+            });
+            return;
+        };
         self.tasks.spawn(async move {
             let _place = place;
-            let Some(tls) = tls else { return shared.drive(stream, peer, closing).await };
             match timeout(terms.limits.tls_timeout, tls.accept(stream)).await {
                 Ok(Ok(stream)) => shared.drive(stream, peer, closing).await,
                 Ok(Err(error)) => {
@@ -156,5 +170,8 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), K::ConnectionAborted | K::ConnectionReset | K::ConnectionRefused | K::Interrupted)
 }
 
+/// Connections that wait in the kernel until they are accepted. Past it the kernel drops what comes, and its peer
+/// tries again after a second. The system may allow fewer (`net.core.somaxconn`, which is as many by default).
+const WAITING: u32 = 4096;
 /// Long enough to be no busy loop, short enough to notice that descriptors are free again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

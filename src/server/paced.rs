@@ -1,6 +1,7 @@
 //! A socket that reports what passes through it.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
 use super::pulse::Pulse;
-use super::wire::{Fault, Wire};
+use super::wire::{Fault, Protocol, Wire};
 
 /// Between HTTP and the socket, above TLS.
 pub(super) struct Paced<IO> {
@@ -19,6 +20,8 @@ pub(super) struct Paced<IO> {
     back: Option<oneshot::Sender<IO>>,
     pulse: Arc<Pulse>,
     wire: Wire,
+    /// Bytes that came while nobody was there to read them, seen by `wire`.
+    ahead: Vec<u8>,
     /// Requests that had been served when the last bytes came.
     served: usize,
     /// A fault was answered; HTTP is told nothing more.
@@ -28,7 +31,50 @@ pub(super) struct Paced<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> Paced<IO> {
     /// Wraps `io`, which `back` gets in the end. `wire` has seen nothing yet.
     pub(super) fn new(io: IO, back: oneshot::Sender<IO>, pulse: Arc<Pulse>, wire: Wire) -> Self {
-        Self { io: Some(io), back: Some(back), pulse, wire, served: 0, faulty: false }
+        Self { io: Some(io), back: Some(back), pulse, wire, ahead: Vec::new(), served: 0, faulty: false }
+    }
+
+    /// What the connection speaks, as far as is known.
+    pub(super) fn protocol(&self) -> Protocol {
+        self.wire.protocol()
+    }
+
+    /// Whether bytes wait for whoever reads next.
+    pub(super) fn holds_bytes(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// Takes back bytes that were read and not used.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        self.ahead.splice(..0, bytes.iter().copied());
+    }
+
+    /// Waits for bytes and keeps them for whoever reads next. False: there will be none.
+    pub(super) fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut space = [MaybeUninit::uninit(); 4096];
+        let mut buf = ReadBuf::uninit(&mut space);
+        ready!(self.poll_new(cx, &mut buf))?;
+        self.ahead.extend_from_slice(buf.filled());
+        Poll::Ready(Ok(!buf.filled().is_empty()))
+    }
+
+    /// Reads what nobody has seen yet.
+    fn poll_new(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.faulty {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(self.io()?.poll_read(cx, buf))?;
+        let new = buf.filled().get(before..).unwrap_or_default();
+        if new.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Err(fault) = self.look(new) {
+            // To HTTP the connection ends here.
+            buf.set_filled(before);
+            self.answer(cx, fault)?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn io(&mut self) -> io::Result<Pin<&mut IO>> {
@@ -69,19 +115,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Paced<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<IO> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.faulty {
-            return Poll::Ready(Ok(()));
+        if this.ahead.is_empty() {
+            return this.poll_new(cx, buf);
         }
-        let before = buf.filled().len();
-        ready!(this.io()?.poll_read(cx, buf))?;
-        let new = buf.filled().get(before..).unwrap_or_default();
-        if new.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        if let Err(fault) = this.look(new) {
-            // To HTTP the connection ends here.
-            buf.set_filled(before);
-            this.answer(cx, fault)?;
+        let n = this.ahead.len().min(buf.remaining());
+        buf.put_slice(&this.ahead[..n]);
+        this.ahead.drain(..n);
+        if this.ahead.is_empty() {
+            this.ahead = Vec::new();
         }
         Poll::Ready(Ok(()))
     }

@@ -15,10 +15,12 @@ pub(super) struct Pulse {
     protocol: AtomicU8,
     /// Requests that the service was given.
     served: AtomicUsize,
-    /// Of these, how many it has not answered.
+    /// Of these, how many are not answered, or have an answer that looks after itself.
     running: AtomicUsize,
-    /// Answers whose body HTTP has not yet taken.
-    unsent: AtomicUsize,
+    /// Other answers that HTTP has not yet written: by turns, so that the old ones can be told from the young.
+    unsent: [AtomicUsize; 2],
+    /// The turn of an answer that is given now: 0 or 1.
+    turn: AtomicUsize,
     /// Bytes came that no request has come of yet.
     fresh: AtomicBool,
     /// The socket took less than it was given.
@@ -61,9 +63,9 @@ impl Pulse {
     pub(super) fn phase(&self) -> Phase {
         let served = self.served.load(Relaxed);
         let progress = self.written.load(Relaxed) / PROGRESS;
-        let unsent = self.unsent.load(Relaxed);
+        let unsent = self.unsent();
         let protocol = self.protocol();
-        if self.blocked.load(Relaxed) {
+        if self.is_blocked() {
             Phase::Blocked(progress)
         } else if self.running.load(Relaxed) > 0 {
             Phase::Busy
@@ -84,7 +86,22 @@ impl Pulse {
         self.fresh.store(false, Relaxed);
         self.served.fetch_add(1, Relaxed);
         self.running.fetch_add(1, Relaxed);
-        Ticket { pulse: Arc::clone(self), answered: false }
+        Ticket { pulse: Arc::clone(self), answered: None }
+    }
+
+    /// Answers that are not written.
+    pub(super) fn unsent(&self) -> usize {
+        self.unsent.iter().map(|unsent| unsent.load(Relaxed)).sum()
+    }
+
+    /// Makes old what is unsent, and young what will be, unless there are answers that were old already: then true.
+    pub(super) fn grow_old(&self) -> bool {
+        let next = 1 - self.turn.load(Relaxed);
+        let stalled = self.unsent[next].load(Relaxed) > 0;
+        if !stalled {
+            self.turn.store(next, Relaxed);
+        }
+        stalled
     }
 
     pub(super) fn served(&self) -> usize {
@@ -93,8 +110,16 @@ impl Pulse {
 
     /// Whether the service has nothing to do and nothing waits to be written: what comes is a new request.
     pub(super) fn is_quiet(&self) -> bool {
-        let counters = [&self.running, &self.unsent];
-        counters.iter().all(|counter| counter.load(Relaxed) == 0) && !self.blocked.load(Relaxed)
+        self.running.load(Relaxed) == 0 && self.unsent() == 0 && !self.is_blocked()
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed)
+    }
+
+    /// Whether it is HTTP/2 that is spoken: it remembers much from one request to the next, and has many at a time.
+    pub(super) fn is_http2(&self) -> bool {
+        self.protocol() == Protocol::Http2
     }
 
     pub(super) fn bytes_came(&self, protocol: Protocol) {
@@ -148,11 +173,12 @@ impl Pulse {
     }
 }
 
-/// One request, from its head until HTTP has taken its answer.
+/// One request, from its head until HTTP has written its answer.
 #[derive(Debug)]
 pub(super) struct Ticket {
     pulse: Arc<Pulse>,
-    answered: bool,
+    /// The turn at which it was.
+    answered: Option<usize>,
 }
 
 impl Ticket {
@@ -163,8 +189,10 @@ impl Ticket {
 
     /// The service has answered.
     pub(super) fn answered(&mut self) {
-        if !std::mem::replace(&mut self.answered, true) {
-            self.pulse.unsent.fetch_add(1, Relaxed);
+        if self.answered.is_none() {
+            let turn = self.pulse.turn.load(Relaxed) & 1;
+            self.answered = Some(turn);
+            self.pulse.unsent[turn].fetch_add(1, Relaxed);
             self.pulse.running.fetch_sub(1, Relaxed);
         }
     }
@@ -172,14 +200,14 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let counter = if self.answered { &self.pulse.unsent } else { &self.pulse.running };
+        let counter = self.answered.map_or(&self.pulse.running, |turn| &self.pulse.unsent[turn]);
         counter.fetch_sub(1, Relaxed);
     }
 }
 
 /// Bytes that a peer must take within `limits.write_timeout`: fewer are no progress, so that a peer cannot
 /// hold an answer for hours a byte at a time.
-const PROGRESS: usize = 4 << 10;
+pub(super) const PROGRESS: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -214,6 +242,22 @@ mod tests {
         pulse.bytes_came(Protocol::Http2);
         drop(pulse.begin());
         assert_eq!(pulse.phase(), Phase::Idle(1));
+    }
+
+    #[test]
+    fn an_answer_that_is_unsent_for_a_whole_turn_is_old() {
+        let pulse = Arc::new(Pulse::default());
+        let [mut first, mut second] = [pulse.begin(), pulse.begin()];
+        first.answered();
+        assert!(!pulse.grow_old(), "it was young");
+        second.answered();
+        assert!(pulse.grow_old() && pulse.grow_old(), "it is old, and stays so");
+        drop(first);
+        assert!(!pulse.grow_old(), "the other was young until now");
+        assert!(pulse.grow_old());
+        drop(second);
+        assert!(!pulse.grow_old());
+        assert_eq!(pulse.unsent(), 0);
     }
 
     #[test]

@@ -2,11 +2,9 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hyper_util::rt::TokioExecutor;
-use hyper_util::server::conn::auto;
+use hyper::server::conn::http1;
 
-use super::connection::builder;
-use super::{Config, Drain, Limits};
+use super::{Config, Drain, Limits, protocols};
 
 /// The terms of a listener. Clones are the same terms.
 #[derive(Clone, Debug)]
@@ -17,7 +15,7 @@ pub struct Terms(Arc<RwLock<Arc<Present>>>);
 pub(super) struct Present {
     pub(super) limits: Limits,
     pub(super) drain: Drain,
-    pub(super) builder: auto::Builder<TokioExecutor>,
+    pub(super) http1: http1::Builder,
 }
 
 impl Terms {
@@ -37,6 +35,7 @@ impl Terms {
 
 impl Present {
     fn of(config: &Config) -> Self {
-        Self { limits: config.limits.clone(), drain: config.drain.clone(), builder: builder(&config.limits) }
+        let http1 = protocols::http1(&config.limits);
+        Self { limits: config.limits.clone(), drain: config.drain.clone(), http1 }
     }
 }

@@ -1,4 +1,4 @@
-//! Closes connections that take too long over something.
+//! Closes connections that take too long over something, and puts to rest those with nothing to do.
 //!
 //! One timer a connection. It is seldom moved: a deadline that goes back is noticed when the timer fires.
 
@@ -18,9 +18,24 @@ pub(super) struct Watch {
     limits: Limits,
     phase: Phase,
     deadline: Instant,
+    /// When a pause becomes a rest; `None` where there is no pause, or where it is one already.
+    rest: Option<Instant>,
+    /// When the next of the answers of HTTP/2 that are unsent grow old; `None` where there were none.
+    turn: Option<Instant>,
     timer: Pin<Box<Sleep>>,
     /// Set once the connection was told to end.
     closing: bool,
+}
+
+/// What the watch has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// HTTP/1 has had nothing to do for a while. Said once a pause.
+    Rest,
+    /// The connection has been in this phase for too long.
+    Late(Phase),
+    /// HTTP/2 goes on, yet the peer leaves the windows of some streams shut.
+    Stalled,
 }
 
 impl Watch {
@@ -28,7 +43,7 @@ impl Watch {
     pub(super) fn new(pulse: Arc<Pulse>, limits: Limits) -> Self {
         let deadline = Instant::now() + limits.header_timeout;
         let timer = Box::pin(sleep_until(deadline));
-        Self { pulse, limits, phase: Phase::Opening, deadline, timer, closing: false }
+        Self { pulse, limits, phase: Phase::Opening, deadline, rest: None, turn: None, timer, closing: false }
     }
 
     /// From now on being idle is no excuse: what remains is to write and to hang up.
@@ -42,28 +57,62 @@ impl Watch {
         self.closing
     }
 
-    /// Ready when the connection has been in one phase for too long. To be polled after the connection was.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
+    /// Ready when there is something to be done about the connection. To be polled after the connection was.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
         let phase = self.pulse.phase();
         if phase != self.phase {
             self.phase = phase;
-            self.deadline = Instant::now() + self.allowance(phase);
+            let now = Instant::now();
+            self.deadline = now + self.allowance(phase);
+            self.rest = match phase {
+                Phase::Idle(served) if !self.pulse.is_http2() => Some(now + pause(served)),
+                _ => None,
+            };
         }
-        if self.deadline < self.timer.deadline() {
-            self.timer.as_mut().reset(self.deadline);
+        if self.turn.is_none() && self.pulse.unsent() > 0 && self.pulse.is_http2() {
+            self.pulse.grow_old();
+            self.turn = Some(Instant::now() + self.limits.write_timeout);
+        }
+        let next = self.next();
+        if next < self.timer.deadline() {
+            self.timer.as_mut().reset(next);
         }
         loop {
             ready!(self.timer.as_mut().poll(cx));
-            if Instant::now() >= self.deadline {
+            let now = Instant::now();
+            if self.rest.is_some_and(|rest| now >= rest) {
+                self.rest = None;
+                let next = self.next();
+                self.timer.as_mut().reset(next);
+                if !self.closing {
+                    return Poll::Ready(Verdict::Rest);
+                }
+            }
+            if self.turn.is_some_and(|turn| now >= turn) {
+                self.turn = (self.pulse.unsent() > 0).then(|| now + self.limits.write_timeout);
+                // Where the socket takes nothing, it is the phase that lasts too long.
+                if self.pulse.grow_old() && !self.pulse.is_blocked() {
+                    let next = self.next();
+                    self.timer.as_mut().reset(next);
+                    return Poll::Ready(Verdict::Stalled);
+                }
+            }
+            if now >= self.deadline {
                 if self.phase != Phase::Busy {
-                    return Poll::Ready(self.phase);
+                    return Poll::Ready(Verdict::Late(self.phase));
                 }
                 // A request has its own deadline. It may have ended without waking the connection, so look
                 // again after a while.
-                self.deadline = Instant::now() + self.allowance(Phase::Busy);
+                self.deadline = now + self.allowance(Phase::Busy);
             }
-            self.timer.as_mut().reset(self.deadline);
+            let next = self.next();
+            self.timer.as_mut().reset(next);
         }
+    }
+
+    /// When the timer has to fire.
+    fn next(&self) -> Instant {
+        [self.rest, self.turn].into_iter().flatten().fold(self.deadline, Instant::min)
     }
 
     fn allowance(&self, phase: Phase) -> Duration {
@@ -75,6 +124,19 @@ impl Watch {
         }
     }
 }
+
+/// From the beginning of a pause to a rest, for a connection that has served so many requests.
+fn pause(served: usize) -> Duration {
+    if served < FEW { SHORT_PAUSE } else { PAUSE }
+}
+
+/// The next request after a rest costs HTTP's buffers anew, some microseconds: who asks every second does not pay
+/// them. It is no more than once in this time that the timer of a busy connection is moved.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A crowd that connects and asks once each holds buffers for this long, not for a second.
+const SHORT_PAUSE: Duration = Duration::from_millis(100);
+/// Requests after which a connection counts as one that is used.
+const FEW: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -91,10 +153,20 @@ mod tests {
         }
     }
 
+    async fn verdict(watch: &mut Watch) -> (Verdict, Duration) {
+        let start = Instant::now();
+        let verdict = poll_fn(|cx| watch.poll(cx)).await;
+        (verdict, Duration::from_millis(u64::try_from(start.elapsed().as_millis()).unwrap()))
+    }
+
+    /// The verdict that comes after any rest.
     async fn expiry(watch: &mut Watch) -> (Phase, u64) {
         let start = Instant::now();
-        let phase = poll_fn(|cx| watch.poll(cx)).await;
-        (phase, start.elapsed().as_secs())
+        loop {
+            if let (Verdict::Late(phase), _) = verdict(watch).await {
+                return (phase, start.elapsed().as_secs());
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -115,6 +187,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_pause_of_http1_becomes_a_rest_once_and_later_where_a_connection_is_used() {
+        let pulse = Arc::new(Pulse::default());
+        let mut watch = Watch::new(Arc::clone(&pulse), limits());
+        pulse.bytes_came(Protocol::Http1);
+        for _ in 1..FEW {
+            drop(pulse.begin());
+            assert_eq!(verdict(&mut watch).await, (Verdict::Rest, SHORT_PAUSE));
+        }
+        drop(pulse.begin());
+        assert_eq!(verdict(&mut watch).await, (Verdict::Rest, PAUSE));
+        let late = Verdict::Late(Phase::Idle(FEW));
+        assert_eq!(verdict(&mut watch).await, (late, Duration::from_secs(74)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn http2_does_not_rest_nor_does_what_is_told_to_end() {
+        let pulse = Arc::new(Pulse::default());
+        let mut watch = Watch::new(Arc::clone(&pulse), limits());
+        pulse.bytes_came(Protocol::Http2);
+        drop(pulse.begin());
+        assert_eq!(verdict(&mut watch).await, (Verdict::Late(Phase::Idle(1)), Duration::from_secs(75)));
+        pulse.bytes_came(Protocol::Http1);
+        drop(pulse.begin());
+        watch.close();
+        assert_eq!(verdict(&mut watch).await, (Verdict::Late(Phase::Idle(2)), Duration::from_secs(30)));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_request_that_ended_unseen_is_found_out() {
         let pulse = Arc::new(Pulse::default());
         let mut watch = Watch::new(Arc::clone(&pulse), limits());
@@ -124,6 +224,38 @@ mod tests {
         assert!(busy.is_err(), "a request that is being answered is not the connection's fault");
         drop(ticket);
         assert_eq!(expiry(&mut watch).await.0, Phase::Idle(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_of_http2_that_nobody_takes_is_found_beside_others_that_are_taken() {
+        let pulse = Arc::new(Pulse::default());
+        let mut watch = Watch::new(Arc::clone(&pulse), limits());
+        pulse.bytes_came(Protocol::Http2);
+        let mut stalled = pulse.begin();
+        let begun = Instant::now();
+        let others = async {
+            stalled.answered();
+            loop {
+                let mut other = pulse.begin();
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                other.answered();
+            }
+        };
+        let found = async {
+            // As a connection: it is woken by whatever its streams do.
+            loop {
+                let verdict = tokio::time::timeout(Duration::from_millis(100), verdict(&mut watch)).await;
+                if let Ok((verdict, _)) = verdict {
+                    return verdict;
+                }
+            }
+        };
+        let verdict = tokio::select! {
+            verdict = found => verdict,
+            () = others => unreachable!("it goes on"),
+        };
+        assert_eq!(verdict, Verdict::Stalled);
+        assert!((30..=60).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

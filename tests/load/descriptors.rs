@@ -1,14 +1,16 @@
-//! F55: no descriptors left.
+//! F55: no descriptors left. And a crowd that comes at once.
 
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::kit::client::Client;
 use crate::kit::origin::Origin;
 use crate::kit::proxy::path;
 use crate::kit::reply::Reply;
 use crate::kit::serve::Serve;
 use crate::kit::{token, within};
-use crate::process::Process;
+use crate::process::{Process, may_open};
 
 #[tokio::test]
 async fn f55_without_a_descriptor_left_it_waits_and_goes_on() {
@@ -39,3 +41,33 @@ async fn f55_without_a_descriptor_left_it_waits_and_goes_on() {
     assert!(status.success());
     assert!(out.iter().any(|line| line.contains("cannot accept connections")), "it says so: {out:?}");
 }
+
+#[tokio::test]
+async fn a_crowd_that_comes_while_the_process_does_not_run_is_answered_when_it_does() {
+    let may_wait = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    if may_wait.trim().parse::<usize>().unwrap() < CROWD || !may_open(CROWD as u64 + 200) {
+        println!("skipped: the system lets fewer than {CROWD} connections wait, or be opened");
+        return;
+    }
+    let origin = Origin::start().await;
+    origin.any(Reply::json("{}"));
+    let url = origin.url();
+    let serve = Serve::start(&[("CONNECTOR_CACHE__GRAPH__BASE_URL", &url)]).await;
+    let authorization = format!("Bearer {}", token::mint("a"));
+    let signal = |name: &str| {
+        let sent = Command::new("kill").args([name, &serve.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    };
+    signal("-STOP");
+    let crowd: Vec<_> = (0..CROWD).map(|_| Client::connect(serve.data)).collect();
+    let mut crowd = within("all of them to be connected", futures_util::future::join_all(crowd)).await;
+    signal("-CONT");
+    for client in &mut crowd {
+        let answer = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
+        assert_eq!(answer.status, 200);
+    }
+    assert!(serve.stop().await.0.success());
+}
+
+/// More than the 1,024 that many a server lets wait.
+const CROWD: usize = 2_000;

@@ -9,7 +9,7 @@ use crate::kit::origin::Origin;
 use crate::kit::proxy::path;
 use crate::kit::reply::Reply;
 use crate::kit::serve::Serve;
-use crate::kit::token;
+use crate::kit::{token, within};
 use crate::number;
 use crate::process::{Process, may_open};
 
@@ -43,6 +43,7 @@ async fn f52_idle_connections_cost_little_memory_and_slow_nobody_down() {
     let env = [
         ("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()),
         ("CONNECTOR_CACHE__LIMITS__CONNECTIONS", &most),
+        ("CONNECTOR_CACHE__LIMITS__CONNECTIONS_PER_ADDRESS", &most),
         ("CONNECTOR_CACHE__LIMITS__IDLE_TIMEOUT", "10m"),
     ];
     let serve = Serve::start(&env).await;
@@ -60,14 +61,20 @@ async fn f52_idle_connections_cost_little_memory_and_slow_nobody_down() {
         });
         idle.extend(join_all(asks).await);
     }
-    let each = (Process(serve.id()).resident_kib() - before) as f64 / count as f64;
+    let process = Process(serve.id());
+    let each = || process.resident_kib().saturating_sub(before) as f64 / count as f64;
+    // Their buffers are 20 KiB. A tenth of a second after its answer each of them is given back.
+    within("every connection to be at rest", async {
+        while each() > MOST_KIB {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let each = each();
     let beside = nearly_slowest(&mut busy, &authorization).await;
     println!(
         "{count} idle connections: {each:.1} KiB each; p99 of hits {alone:?} alone, {beside:?} beside them"
     );
-    // HTTP's two buffers are 8 KiB each, it makes room for the next head while the last is being answered, and
-    // the allocator keeps pages for sizes of their own.
-    assert!(each <= 36.0, "{each:.1} KiB for each connection");
     assert!(beside < alone * 2 + Duration::from_millis(20), "{alone:?} alone, {beside:?} beside them");
     // Each of them still works.
     for client in idle.iter_mut().step_by(97) {
@@ -113,3 +120,7 @@ async fn f59_more_keys_than_there_is_memory_for_are_evicted() {
     assert!(peak < 64 << 10, "{peak} KiB at most, {at_start} KiB at the start");
     assert!(serve.stop().await.0.success());
 }
+
+/// Of one idle connection, at most. What those hold that are not yet at rest is shared out among all of them, and the
+/// allocator keeps some of it: the more there are, and the slower they come, the less it is for each.
+const MOST_KIB: f64 = 20.0;
