@@ -133,6 +133,23 @@ class Pods(unittest.TestCase):
         [constraint] = kit.pod_of(kit.shape(EVERYTHING))["spec"]["topologySpreadConstraints"]
         self.assertEqual(constraint["labelSelector"], {"matchLabels": {"team": "identity"}})
 
+    def test_another_strategy_than_rolling_stands_alone(self):
+        strategy = kit.one(kit.render({"strategy": {"type": "Recreate"}}), "Deployment")["spec"]["strategy"]
+        self.assertEqual(strategy, {"type": "Recreate"})
+
+    def test_an_annotation_of_the_values_does_not_take_the_place_of_the_checksum(self):
+        annotations = kit.pod_of(kit.render({"podAnnotations": {"checksum/config": "a", "b": "c"}}))["metadata"]
+        self.assertEqual(annotations["annotations"]["b"], "c")
+        self.assertRegex(annotations["annotations"]["checksum/config"], "^[0-9a-f]{64}$")
+
+    def test_traffic_stays_near_only_where_kubernetes_knows_the_word(self):
+        def said(word, kube):
+            objects = kit.render({"service": {"trafficDistribution": word}}, kube=kube)
+            return kit.one(objects, "Service", "-cache")["spec"].get("trafficDistribution")
+
+        self.assertEqual([said("PreferClose", kube) for kube in ("1.30.9", "1.31.0")], [None, "PreferClose"])
+        self.assertEqual([said("PreferSameNode", kube) for kube in ("1.33.9", "1.34.0")], [None, "PreferSameNode"])
+
     def test_a_digest_goes_before_a_tag_and_no_tag_is_the_charts_version(self):
         image = lambda **image: kit.container_of(kit.render({"image": image}))["image"]
         digest = "sha256:" + "0" * 64
