@@ -79,6 +79,12 @@ class Monitoring(unittest.TestCase):
         left = {"prometheusRule": {"enabled": True, "disabled": every[:1]}}
         self.assertEqual(alerts(kit.one(kit.render(left), "PrometheusRule")["spec"]["groups"]), every[1:])
 
+    def test_only_alerts_that_there_are_can_be_left_out(self):
+        schema = json.loads((kit.CHART / "values.schema.json").read_text())["properties"]["prometheusRule"]
+        groups = kit.yaml.safe_load(RULES.read_text())["groups"]
+        alerts = [rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule]
+        self.assertEqual(schema["properties"]["disabled"]["items"]["enum"], alerts)
+
     def test_alerts_lead_to_a_copy_of_the_runbook_where_one_is_named(self):
         book = "https://wiki.example/connector-cache/runbook"
         values = {"prometheusRule": {"enabled": True, "runbookUrl": book}}
