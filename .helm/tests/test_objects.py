@@ -12,6 +12,8 @@ AFTER_THE_DRAIN = {
     "main.rs": r"const LEFTOVERS: Duration = Duration::from_secs\((\d+)\)",
     "telemetry/writer.rs": r"const LAST_LINES: Duration = Duration::from_secs\((\d+)\)",
 }
+# Seconds that `helm test` waits where nothing else is said.
+HELMS_PATIENCE = 300
 TLS = kit.CHART / "ci/tls-values.yaml"
 EVERYTHING = kit.CHART / "ci/everything-values.yaml"
 DEFAULT = kit.CHART / "ci/default-values.yaml"
@@ -207,6 +209,13 @@ class Tests(unittest.TestCase):
     def test_helm_test_does_not_ask_where_it_had_to_show_a_certificate(self):
         pods = {o["metadata"]["name"].split("-test-")[1] for o in kit.shape(TLS) if o["kind"] == "Pod"}
         self.assertEqual(pods, {"ready", "metrics"})
+
+    def test_a_test_that_fails_has_failed_before_helm_gives_up_waiting(self):
+        for pod in (o for o in kit.shape(DEFAULT) if o["kind"] == "Pod"):
+            [script] = pod["spec"]["containers"][0]["args"]
+            # Without a delay curl waits twice as long each time.
+            tries, delay, each = map(int, re.search(r"--retry (\d+) --retry-delay (\d+) .*--max-time (\d+)", script).groups())
+            self.assertLess(tries * (delay + each) + each, HELMS_PATIENCE)
 
     def test_the_notes_name_the_url_and_the_next_command(self):
         command = [kit.TOOLS / "bin/helm4", "install", "rel", kit.CHART, "--dry-run=client", "--namespace", "ns"]
