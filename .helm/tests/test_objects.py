@@ -214,7 +214,8 @@ class Tests(unittest.TestCase):
         for pod in (o for o in kit.shape(DEFAULT) if o["kind"] == "Pod"):
             [script] = pod["spec"]["containers"][0]["args"]
             # Without a delay curl waits twice as long each time.
-            tries, delay, each = map(int, re.search(r"--retry (\d+) --retry-delay (\d+) .*--max-time (\d+)", script).groups())
+            said = re.search(r"--retry (\d+) --retry-delay (\d+) .*--max-time (\d+)", script)
+            tries, delay, each = map(int, said.groups())
             self.assertLess(tries * (delay + each) + each, HELMS_PATIENCE)
 
     def test_the_notes_name_the_url_and_the_next_command(self):

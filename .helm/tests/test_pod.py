@@ -40,7 +40,8 @@ class Pod(unittest.TestCase):
         values = pods.values(cls.demo.graph, data, admin, drain={"delay": "200ms"})
         # Without a cluster a Service's port is the pod's.
         values |= {"service": {"port": data}, "adminService": {"port": admin}}
-        values["tests"] = {"image": {"repository": CURL.split(":")[0], "tag": CURL.split(":")[1], "pullPolicy": "Never"}}
+        repository, tag = CURL.split(":")
+        values["tests"] = {"image": {"repository": repository, "tag": tag, "pullPolicy": "Never"}}
         cls.objects = kit.render(values, name=RELEASE)
         cls.enterClassContext(pods.played(pods.playable(kit.render(values, name=RELEASE)), POD))
         stage.wait_for(f"{cls.urls['admin']}/readyz")
