@@ -218,10 +218,14 @@ class Tests(unittest.TestCase):
             tries, delay, each = map(int, said.groups())
             self.assertLess(tries * (delay + each) + each, HELMS_PATIENCE)
 
-    def test_the_notes_name_the_url_and_the_next_command(self):
+    def notes(self, *more):
         command = [kit.TOOLS / "bin/helm4", "install", "rel", kit.CHART, "--dry-run=client", "--namespace", "ns"]
-        notes = kit.run(*command, "--set", "cloud=usgov-l4", "--set", "config.graph.default_version=v1.0").stdout
-        notes = notes.split("NOTES:")[1]
+        done = kit.run(*command, *more)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.split("NOTES:")[1]
+
+    def test_the_notes_name_the_url_and_the_next_command(self):
+        notes = self.notes("--set", "cloud=usgov-l4", "--set", "config.graph.default_version=v1.0")
         for line in (
             "http://rel-connector-cache.ns.svc:8080",
             "helm test rel --namespace ns",
@@ -229,6 +233,24 @@ class Tests(unittest.TestCase):
             "beta only",
         ):
             self.assertIn(line, notes)
+
+    def test_the_notes_warn_of_limits_that_do_not_fit_into_the_memory(self):
+        self.assertNotIn("WARNING", self.notes())
+        self.assertIn("may take 548 MiB", self.notes("--set", "config.limits.bytes_in_flight=100MiB"))
+        self.assertIn("limits.memory is 256Mi", self.notes("--set", "resources.limits.memory=256Mi"))
+        fewer = ["--set", "config.limits.connections=2000", "--set", "resources.limits.memory=256Mi"]
+        self.assertNotIn("WARNING", self.notes(*fewer))
+        self.assertNotIn("WARNING", self.notes("--set", "resources=null"))
+
+    def test_the_notes_warn_of_a_share_of_nothing(self):
+        nothing = ["--set", "resources.requests.cpu=null", "--set", "resources.limits.cpu=null"]
+        self.assertNotIn("WARNING", self.notes("--set", "autoscaling.enabled=true"))
+        self.assertIn("none is requested", self.notes("--set", "autoscaling.enabled=true", *nothing))
+
+    def test_the_memory_of_a_connection_is_what_the_load_test_allows(self):
+        [kib] = re.findall(r"assert!\(each <= (\d+)\.0", (kit.ROOT / "tests/load/memory.rs").read_text())
+        template = (kit.CHART / "templates/_check.tpl").read_text()
+        self.assertIn(f"(mul {int(kib) * 1024} (default 10000 $limits.connections", template)
 
 
 if __name__ == "__main__":

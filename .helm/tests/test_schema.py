@@ -64,8 +64,9 @@ REFUSED = [
     # What takes two values to see, the templates refuse.
     ({"terminationGracePeriodSeconds": 29}, r"config.drain.delay (5s) and config.drain.timeout (20s)"),
     ({"config": {"drain": {"delay": "1m"}}}, "terminationGracePeriodSeconds is 30"),
-    ({"config": {"cache": {"max_bytes": "200MiB"}}}, "resources.limits.memory (256Mi)"),
-    ({"config": {"cache": {"max_bytes": 268435456}}}, "resources.limits.memory (256Mi)"),
+    ({"config": {"cache": {"max_bytes": "385MiB"}}}, "resources.limits.memory (512Mi)"),
+    ({"config": {"cache": {"max_bytes": 536870912}}}, "resources.limits.memory (512Mi)"),
+    ({"resources": {"limits": {"memory": "103Mi"}}}, "resources.limits.memory (103Mi)"),
     ({"containerPorts": {"admin": 8080}}, "containerPorts.admin"),
     ({"tls": {"clientCaKey": "ca.crt"}}, "tls.existingSecret"),
     ({"autoscaling": {"enabled": True, "minReplicas": 9}}, "autoscaling.maxReplicas (6)"),
@@ -79,7 +80,8 @@ REFUSED = [
 ACCEPTED = [
     {"terminationGracePeriodSeconds": 30},
     {"terminationGracePeriodSeconds": 3547, "config": {"drain": {"delay": "500 ms", "timeout": "0h 59m 1s"}}},
-    {"config": {"cache": {"max_bytes": "192MiB"}}},
+    {"config": {"cache": {"max_bytes": "384MiB"}}},
+    {"resources": {"limits": {"memory": "104Mi"}}},
     {"config": {"cache": {"max_bytes": "4GiB"}}, "resources": {"limits": {"memory": None}}},
     {"config": {"cache": {"max_bytes": "700MiB"}}, "resources": {"limits": {"memory": "1G"}}},
     *({"resources": {"limits": {"memory": amount}}} for amount in (1e9, "1e9", "1P", "0.5Gi", "500000000000m")),
