@@ -250,7 +250,8 @@ class Load:
             ("/beta/users", token, "GET"),
             (self.demo.path, token, "POST"),
         ]
-        for number in self.ticks(0.1):
+        # Slow enough for limits.unproven_failures_per_address: past it callers without a proof would be refused, too.
+        for number in self.ticks(0.25):
             path, token, method = wrong[number % len(wrong)]
             ask(self.demo.data, path, token, method=method)
 

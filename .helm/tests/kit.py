@@ -34,13 +34,13 @@ def run(*command, **options):
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
 
 
-def template(values=(), *, helm="helm4", kube=KUBES[-1], name="rel", files=()):
+def template(values=(), *, helm="helm4", kube=KUBES[-1], name="rel", space="ns", files=()):
     """`helm template` with these values above those of the files."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as over:
         json.dump(dict(values), over)
         over.flush()
         more = [argument for file in (*files, over.name) for argument in ("--values", file)]
-        return run(TOOLS / "bin" / helm, "template", name, CHART, "--namespace", "ns", "--kube-version", kube, *more)
+        return run(TOOLS / "bin" / helm, "template", name, CHART, "--namespace", space, "--kube-version", kube, *more)
 
 
 def render(values=(), **options):

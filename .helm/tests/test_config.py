@@ -1,9 +1,12 @@
 """The configuration that the chart renders is one that the proxy takes, and means what the values say."""
 
+import json
 import os
+import re
 import tempfile
 import tomllib
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 import kit
 
@@ -47,6 +50,44 @@ def documented():
     )
 
 
+def bounded():
+    """Key, least and most of every key whose comment in config/default.toml says so."""
+    section, said = "", []
+    for line in (kit.ROOT / "config/default.toml").read_text().splitlines():
+        key = re.match(r"#?(\w+) = ", line)
+        if line.startswith("["):
+            section, said = line.strip("[]"), []
+        elif key:
+            found = re.search(r"\b(\d\w*)(?: \(never\))? to (\d\w*)", " ".join(said))
+            name = f"{section}.{key[1]}"
+            if found and name not in OF_THE_CHART | REFUSED and not name.startswith(("scrub.", "shared.")):
+                yield name, tuple(int(text) if text.isdigit() else text for text in found.groups())
+            said = []
+        else:
+            said.append(line.strip("# "))
+
+
+def outside(least, most):
+    """The first values that are too small and too large."""
+    if isinstance(most, int):
+        return least - 1, most + 1
+    if most.endswith("B"):
+        units = {"KiB": 1 << 10, "MiB": 1 << 20, "TiB": 1 << 40}
+        least, most = (int(text[:-3]) * units[text[-3:]] for text in (least, most))
+        return least - 1, most + 1
+    too_small = [] if least == "0s" else ["0s"]
+    return *too_small, f"{most} 1ms"
+
+
+def nested(pairs):
+    """Sections of a table by dotted keys."""
+    table = {}
+    for key, value in dict(pairs).items():
+        section, name = key.split(".")
+        table.setdefault(section, {})[name] = value
+    return table
+
+
 class Config(unittest.TestCase):
     def test_the_binary_takes_the_configuration_of_every_shape(self):
         for shape in kit.SHAPES:
@@ -66,6 +107,35 @@ class Config(unittest.TestCase):
     def test_every_key_of_the_binary_has_a_value(self):
         values = kit.yaml.safe_load((kit.CHART / "values.yaml").read_text())["config"]
         self.assertEqual({key for key, _ in flat(values)}, set(documented()) - OF_THE_CHART - REFUSED)
+
+    def test_the_chart_takes_of_each_key_what_the_binary_takes_and_no_more(self):
+        bounds = dict(bounded())
+        self.assertGreater(len(bounds), 30)
+        for end in (0, 1):
+            self.take({key: pair[end] for key, pair in bounds.items()})
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            beyond = [(key, value) for key, pair in bounds.items() for value in outside(*pair)]
+            for (key, value), (chart, binary) in zip(beyond, pool.map(self.refusals, beyond), strict=True):
+                with self.subTest(key, value=value):
+                    self.assertIn(key.split(".")[-1], chart)
+                    self.assertIn(key, binary)
+
+    def take(self, values):
+        """Both take all of these at once."""
+        room = {"resources": {"limits": {"memory": None}}, "terminationGracePeriodSeconds": 86400}
+        done = check(kit.config_of(kit.render({"config": nested(values), **room})))
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def refusals(self, pair):
+        """What chart and binary say of a value that neither takes."""
+        values = nested([pair])
+        chart = kit.template({"config": values, "resources": {"limits": {"memory": None}}})
+        literal = json.dumps(pair[1])
+        [(section, _)] = values.items()
+        binary = check(f"[{section}]\n{pair[0].split('.')[1]} = {literal}\n")
+        self.assertNotEqual(chart.returncode, 0)
+        self.assertEqual(binary.returncode, 64)
+        return chart.stderr, binary.stderr
 
     def test_every_value_reaches_the_binary(self):
         shape = kit.CHART / "ci/everything-values.yaml"

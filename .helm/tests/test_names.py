@@ -3,12 +3,16 @@
 import re
 import unittest
 
+import kubernetes_validate
+
 import kit
 
 LONGEST = "a-release-whose-name-is-as-long-as-a-name-may-be-0123"
 NAMES = ["cc", "1", "9-lives", "a.b.c", "1.2", "connector-cache", LONGEST, LONGEST[:-2] + ".9", "x" * 53]
 RFC_1035 = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+# YAML has other ideas of these where no quotes are around them.
+NO_TEXTS_TO_YAML = ["true", "null", "off", "1e3", "007", "0x1f"]
 EVERYTHING = kit.CHART / "ci/everything-values.yaml"
 
 
@@ -49,6 +53,18 @@ class Names(unittest.TestCase):
         for values in ({"nameOverride": "n" * 63}, {"fullnameOverride": "f" * 63}, {"fullnameOverride": "0"}):
             with self.subTest(str(values)):
                 self.check(kit.render(values, files=[EVERYTHING]))
+
+    def test_a_name_that_yaml_could_take_for_something_else_stays_a_text(self):
+        for word in NO_TEXTS_TO_YAML:
+            named = {key: {"existingSecret": word} for key in ("tls", "admin")}
+            named |= {"fullnameOverride": word, "priorityClassName": word, "serviceAccount": {"name": word}}
+            with self.subTest(word):
+                for thing in kit.render(named, files=[EVERYTHING], name=word, space=word):
+                    self.assertIsInstance(thing["metadata"]["name"], str)
+                    # What extraObjects makes is not the chart's.
+                    self.assertIn(thing["metadata"].get("namespace", word), [word])
+                    if thing["kind"] not in kit.FOREIGN:
+                        kubernetes_validate.validate(thing, "1.37", strict=True)
 
     def test_two_long_names_with_the_same_beginning_stay_two(self):
         first, second = (kit.one(kit.render(name="y" * 52 + end), "Deployment") for end in "12")

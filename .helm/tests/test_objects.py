@@ -12,6 +12,8 @@ AFTER_THE_DRAIN = {
     "main.rs": r"const LEFTOVERS: Duration = Duration::from_secs\((\d+)\)",
     "telemetry/writer.rs": r"const LAST_LINES: Duration = Duration::from_secs\((\d+)\)",
 }
+# Seconds that `helm test` waits where nothing else is said.
+HELMS_PATIENCE = 300
 TLS = kit.CHART / "ci/tls-values.yaml"
 EVERYTHING = kit.CHART / "ci/everything-values.yaml"
 DEFAULT = kit.CHART / "ci/default-values.yaml"
@@ -133,6 +135,23 @@ class Pods(unittest.TestCase):
         [constraint] = kit.pod_of(kit.shape(EVERYTHING))["spec"]["topologySpreadConstraints"]
         self.assertEqual(constraint["labelSelector"], {"matchLabels": {"team": "identity"}})
 
+    def test_another_strategy_than_rolling_stands_alone(self):
+        strategy = kit.one(kit.render({"strategy": {"type": "Recreate"}}), "Deployment")["spec"]["strategy"]
+        self.assertEqual(strategy, {"type": "Recreate"})
+
+    def test_an_annotation_of_the_values_does_not_take_the_place_of_the_checksum(self):
+        annotations = kit.pod_of(kit.render({"podAnnotations": {"checksum/config": "a", "b": "c"}}))["metadata"]
+        self.assertEqual(annotations["annotations"]["b"], "c")
+        self.assertRegex(annotations["annotations"]["checksum/config"], "^[0-9a-f]{64}$")
+
+    def test_traffic_stays_near_only_where_kubernetes_knows_the_word(self):
+        def said(word, kube):
+            objects = kit.render({"service": {"trafficDistribution": word}}, kube=kube)
+            return kit.one(objects, "Service", "-cache")["spec"].get("trafficDistribution")
+
+        self.assertEqual([said("PreferClose", kube) for kube in ("1.30.9", "1.31.0")], [None, "PreferClose"])
+        self.assertEqual([said("PreferSameNode", kube) for kube in ("1.33.9", "1.34.0")], [None, "PreferSameNode"])
+
     def test_a_digest_goes_before_a_tag_and_no_tag_is_the_charts_version(self):
         image = lambda **image: kit.container_of(kit.render({"image": image}))["image"]
         digest = "sha256:" + "0" * 64
@@ -191,10 +210,22 @@ class Tests(unittest.TestCase):
         pods = {o["metadata"]["name"].split("-test-")[1] for o in kit.shape(TLS) if o["kind"] == "Pod"}
         self.assertEqual(pods, {"ready", "metrics"})
 
-    def test_the_notes_name_the_url_and_the_next_command(self):
+    def test_a_test_that_fails_has_failed_before_helm_gives_up_waiting(self):
+        for pod in (o for o in kit.shape(DEFAULT) if o["kind"] == "Pod"):
+            [script] = pod["spec"]["containers"][0]["args"]
+            # Without a delay curl waits twice as long each time.
+            said = re.search(r"--retry (\d+) --retry-delay (\d+) .*--max-time (\d+)", script)
+            tries, delay, each = map(int, said.groups())
+            self.assertLess(tries * (delay + each) + each, HELMS_PATIENCE)
+
+    def notes(self, *more):
         command = [kit.TOOLS / "bin/helm4", "install", "rel", kit.CHART, "--dry-run=client", "--namespace", "ns"]
-        notes = kit.run(*command, "--set", "cloud=usgov-l4", "--set", "config.graph.default_version=v1.0").stdout
-        notes = notes.split("NOTES:")[1]
+        done = kit.run(*command, *more)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.split("NOTES:")[1]
+
+    def test_the_notes_name_the_url_and_the_next_command(self):
+        notes = self.notes("--set", "cloud=usgov-l4", "--set", "config.graph.default_version=v1.0")
         for line in (
             "http://rel-connector-cache.ns.svc:8080",
             "helm test rel --namespace ns",
@@ -202,6 +233,24 @@ class Tests(unittest.TestCase):
             "beta only",
         ):
             self.assertIn(line, notes)
+
+    def test_the_notes_warn_of_limits_that_do_not_fit_into_the_memory(self):
+        self.assertNotIn("WARNING", self.notes())
+        self.assertIn("may take 548 MiB", self.notes("--set", "config.limits.bytes_in_flight=100MiB"))
+        self.assertIn("limits.memory is 256Mi", self.notes("--set", "resources.limits.memory=256Mi"))
+        fewer = ["--set", "config.limits.connections=2000", "--set", "resources.limits.memory=256Mi"]
+        self.assertNotIn("WARNING", self.notes(*fewer))
+        self.assertNotIn("WARNING", self.notes("--set", "resources=null"))
+
+    def test_the_notes_warn_of_a_share_of_nothing(self):
+        nothing = ["--set", "resources.requests.cpu=null", "--set", "resources.limits.cpu=null"]
+        self.assertNotIn("WARNING", self.notes("--set", "autoscaling.enabled=true"))
+        self.assertIn("none is requested", self.notes("--set", "autoscaling.enabled=true", *nothing))
+
+    def test_the_memory_of_a_connection_is_what_the_load_test_allows(self):
+        [kib] = re.findall(r"assert!\(each <= (\d+)\.0", (kit.ROOT / "tests/load/memory.rs").read_text())
+        template = (kit.CHART / "templates/_check.tpl").read_text()
+        self.assertIn(f"(mul {int(kib) * 1024} (default 10000 $limits.connections", template)
 
 
 if __name__ == "__main__":

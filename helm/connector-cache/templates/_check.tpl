@@ -1,5 +1,51 @@
+{{/* What the proxy takes, by key of `config`. Numbers are in the schema. A pod with less or more would not start. */}}
+{{- define "connector-cache.bounds" -}}
+limits.header_bytes: [8KiB, 1MiB]
+limits.target_bytes: [1KiB, 32KiB]
+limits.tls_timeout: [1ms, 1m]
+limits.header_timeout: [1ms, 5m]
+limits.idle_timeout: [1ms, 1h]
+limits.write_timeout: [1ms, 10m]
+limits.request_timeout: [1ms, 10m]
+limits.bytes_in_flight: [1MiB, 1TiB]
+limits.follower_wait: [1ms, 10m]
+drain.delay: [0s, 10m]
+drain.timeout: [1ms, 1h]
+graph.connect_timeout: [1ms, 1m]
+graph.first_byte_timeout: [1ms, 10m]
+graph.timeout: [1ms, 10m]
+graph.max_body: [1KiB, 64MiB]
+cache.ttl: [1ms, 24h]
+cache.proof_ttl: [1ms, 1h]
+cache.stale_while_revalidate: [0s, 24h]
+cache.stale_if_error: [0s, 24h]
+cache.max_bytes: [1MiB, 1TiB]
+{{- end -}}
+
+{{- define "connector-cache.checkBounds" -}}
+{{- range $key, $bounds := include "connector-cache.bounds" . | fromYaml -}}
+{{- $path := splitList "." $key -}}
+{{- $value := dig (first $path) (last $path) "" $.Values.config -}}
+{{- $reader := printf "connector-cache.%s" (ternary "bytes" "milliseconds" (hasSuffix "B" (first $bounds))) -}}
+{{- if not (empty (toString $value)) -}}
+{{- $number := include $reader $value | int64 -}}
+{{- if or (lt $number (include $reader (first $bounds) | int64)) (gt $number (include $reader (last $bounds) | int64)) -}}
+{{- printf "config.%s is %v: expected %s to %s" $key $value (first $bounds) (last $bounds) | fail -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $graph := .Values.config.graph -}}
+{{- if and $graph.connect_timeout $graph.timeout -}}
+{{- if gt (include "connector-cache.milliseconds" $graph.connect_timeout | int64) (include "connector-cache.milliseconds" $graph.timeout | int64) -}}
+{{- printf "config.graph.connect_timeout is %s: it may be config.graph.timeout (%s) at most"
+  $graph.connect_timeout $graph.timeout | fail -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What the schema cannot say, because it is about two values. */}}
 {{- define "connector-cache.check" -}}
+{{- include "connector-cache.checkBounds" . -}}
 {{- $drain := .Values.config.drain -}}
 {{- $delay := include "connector-cache.milliseconds" $drain.delay | int64 -}}
 {{- $timeout := include "connector-cache.milliseconds" $drain.timeout | int64 -}}
@@ -11,8 +57,11 @@
 {{- end -}}
 {{- with dig "limits" "memory" "" (default dict .Values.resources) -}}
 {{- $max := $.Values.config.cache.max_bytes -}}
-{{- if gt (include "connector-cache.bytes" $max | int64 | mul 4) (include "connector-cache.bytes" . | int64 | mul 3) -}}
-{{- printf "config.cache.max_bytes is %v: it may be three quarters of resources.limits.memory (%v) at most, or pods are killed when the cache is full"
+{{- $bytes := include "connector-cache.bytes" $max | int64 -}}
+{{- $limit := include "connector-cache.bytes" . | int64 -}}
+{{- /* Measured: what is kept takes a tenth more than it weighs, and the process 26 MiB beside it. */}}
+{{- if or (gt (mul 4 $bytes) (mul 3 $limit)) (gt (add $bytes 41943040) $limit) -}}
+{{- printf "config.cache.max_bytes is %v: it may be three quarters of resources.limits.memory (%v) at most, and 40 MiB less than it, or pods are killed when the cache is full"
   $max . | fail -}}
 {{- end -}}
 {{- end -}}
@@ -28,4 +77,25 @@
 {{- printf "autoscaling.minReplicas is %d: it may be autoscaling.maxReplicas (%d) at most"
   (int $scale.minReplicas) (int $scale.maxReplicas) | fail -}}
 {{- end -}}
+{{- $scrape := .Values.serviceMonitor -}}
+{{- if and $scrape.enabled $scrape.interval $scrape.scrapeTimeout -}}
+{{- if gt (include "connector-cache.milliseconds" $scrape.scrapeTimeout | int64) (include "connector-cache.milliseconds" $scrape.interval | int64) -}}
+{{- printf "serviceMonitor.scrapeTimeout is %s: it may be serviceMonitor.interval (%s) at most, or the operator refuses the monitor"
+  $scrape.scrapeTimeout $scrape.interval | fail -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}
+{{- if has .name (list "CONNECTOR_CACHE__LISTEN__ADDRESS" "CONNECTOR_CACHE__ADMIN__ADDRESS") -}}
+{{- printf "extraEnv has %s: expected listenFamily and containerPorts, which Services and probes go by, too" .name | fail -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What a pod takes when each of its limits is reached at one time, in bytes: what is kept, what is in flight, 36 KiB
+for an idle connection (tests/load/memory.rs) and 32 MiB for the process itself. */}}
+{{- define "connector-cache.most" -}}
+{{- $limits := default dict .Values.config.limits -}}
+{{- $kept := include "connector-cache.bytes" .Values.config.cache.max_bytes | int64 -}}
+{{- $flying := include "connector-cache.bytes" (default "64MiB" $limits.bytes_in_flight) | int64 -}}
+{{- add $kept $flying (mul 36864 (default 10000 $limits.connections | int64)) 33554432 -}}
 {{- end -}}

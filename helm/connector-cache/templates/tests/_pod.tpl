@@ -5,7 +5,7 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: {{ include "connector-cache.fullname" $root }}-test-{{ .name }}
-  namespace: {{ $root.Release.Namespace }}
+  namespace: {{ $root.Release.Namespace | quote }}
   labels:
     {{- include "connector-cache.labelsAnd" (dict "root" $root "labels" (dict "app.kubernetes.io/component" "test")) | nindent 4 }}
   annotations:
