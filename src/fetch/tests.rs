@@ -3,8 +3,10 @@
 use http::Method;
 
 use super::*;
-use crate::identity::Secrets;
-use crate::resource::ApiVersion;
+use crate::cache::status::Bypass;
+use crate::identity::{Identity, Secrets};
+use crate::ids::Ids;
+use crate::resource::{ApiVersion, Resource};
 
 #[test]
 fn an_outage_is_that_graph_could_not_answer_and_never_that_it_would_not() {
