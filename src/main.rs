@@ -94,8 +94,7 @@ fn start<F: Future<Output = ExitCode>>(
     };
     // Counts the quota of the control group, as a container has it.
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    // With one thread nobody steals work from it, so nothing needs to be where others could take it: over HTTP/2 that
-    // spares a hit a tenth of its time (benches/README.md).
+    // With one thread nobody steals work from it, so nothing needs to be where others could take it.
     let mut builder = match config.server.threads.unwrap_or_else(cores) {
         1 => tokio::runtime::Builder::new_current_thread(),
         threads => {

@@ -87,7 +87,7 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// `limits.idle_timeout`: between two requests of one connection.
     pub idle_timeout: Duration,
-    /// `limits.write_timeout`: without progress while an answer is written.
+    /// `limits.write_timeout`: without progress while an answer is written; over HTTP/2 that of each stream.
     pub write_timeout: Duration,
     /// `limits.request_timeout`: from a request's head to its answer; 504 past it.
     pub request_timeout: Duration,

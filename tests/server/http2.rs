@@ -14,10 +14,11 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::frames::{HEADERS, PREFACE, SETTINGS, frame, goaway};
 use crate::raw::Raw;
-use crate::stub::{config, patient, start, start_within, until};
+use crate::stub::{PATIENCE, config, patient, start, start_within, until};
 
 struct Client {
     send: SendRequest<Full<Bytes>>,
@@ -121,9 +122,12 @@ async fn f49_a_stream_whose_window_stays_shut_is_reset_and_the_others_go_on() {
         let mut client = Client::connect(server.address, window).await;
         let shut = client.get("/big").await;
         assert_eq!(room.taken(), 8 << 20);
-        while server.rejected(Rejection::Slow) == 0 {
-            assert_eq!(client.get("/a").await.status(), 200, "beside a window of {window}");
-        }
+        let beside = async {
+            while server.rejected(Rejection::Slow) == 0 {
+                assert_eq!(client.get("/a").await.status(), 200, "beside a window of {window}");
+            }
+        };
+        timeout(PATIENCE, beside).await.expect("the stream is reset");
         until("its memory is given back", || room.taken() == 0).await;
         let error = shut.into_body().collect().await.unwrap_err();
         assert!(format!("{error:?}").contains("CANCEL"), "{error:?}");
@@ -151,12 +155,15 @@ async fn f49_beside_a_small_answer_that_nobody_takes_other_streams_end_and_then_
     let shut = client.get("/shut").await;
     let mut answered = 0;
     // Until the connection takes no more requests: what was asked before is answered.
-    while client.send.ready().await.is_ok() {
-        let request = Request::get("http://cache/a").body(Full::from("")).unwrap();
-        let Ok(response) = client.send.send_request(request).await else { break };
-        assert_eq!(text(response).await, "/a");
-        answered += 1;
-    }
+    let beside = async {
+        while client.send.ready().await.is_ok() {
+            let request = Request::get("http://cache/a").body(Full::from("")).unwrap();
+            let Ok(response) = client.send.send_request(request).await else { break };
+            assert_eq!(text(response).await, "/a");
+            answered += 1;
+        }
+    };
+    timeout(PATIENCE, beside).await.expect("the connection is told to go");
     assert!(answered > 0);
     until("the connection is closed", || server.rejected(Rejection::Slow) == 1).await;
     drop(shut);
