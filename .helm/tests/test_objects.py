@@ -247,10 +247,11 @@ class Tests(unittest.TestCase):
         self.assertNotIn("WARNING", self.notes("--set", "autoscaling.enabled=true"))
         self.assertIn("none is requested", self.notes("--set", "autoscaling.enabled=true", *nothing))
 
-    def test_the_memory_of_a_connection_is_what_the_load_test_allows(self):
-        [kib] = re.findall(r"assert!\(each <= (\d+)\.0", (kit.ROOT / "tests/load/memory.rs").read_text())
+    def test_the_memory_of_a_connection_is_at_least_what_the_load_test_allows_an_idle_one(self):
+        [kib] = re.findall(r"const MOST_KIB: f64 = (\d+)\.0", (kit.ROOT / "tests/load/memory.rs").read_text())
         template = (kit.CHART / "templates/_check.tpl").read_text()
-        self.assertIn(f"(mul {int(kib) * 1024} (default 10000 $limits.connections", template)
+        [counted] = re.findall(r"\(mul (\d+) \(default 10000 \$limits.connections", template)
+        self.assertGreaterEqual(int(counted), int(kib) * 1024)
 
 
 if __name__ == "__main__":

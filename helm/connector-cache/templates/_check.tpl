@@ -92,7 +92,7 @@ cache.max_bytes: [1MiB, 1TiB]
 {{- end -}}
 
 {{/* What a pod takes when each of its limits is reached at one time, in bytes: what is kept, what is in flight, 36 KiB
-for an idle connection (tests/load/memory.rs) and 32 MiB for the process itself. */}}
+for a connection at work (an idle one has less: tests/load/memory.rs) and 32 MiB for the process itself. */}}
 {{- define "connector-cache.most" -}}
 {{- $limits := default dict .Values.config.limits -}}
 {{- $kept := include "connector-cache.bytes" .Values.config.cache.max_bytes | int64 -}}
