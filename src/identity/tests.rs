@@ -198,9 +198,81 @@ fn t04_an_empty_missing_or_doubled_name_is_no_name() {
     assert_eq!(reason(&nobody), Some(Bypass::Incomplete));
     let doubled = altered("scp", Value::Null).replace("{\"app", "{\"oid\":\"victim\",\"app");
     assert_eq!(reason(&doubled), Some(Bypass::Unreadable));
-    for not_claims in ["[]", "1", "null", "\"x\"", "{}x"] {
+    let listed = format!(r#"["t","o","s","a",null,"app",null,null,null,{},0,null]"#, NOW + 60);
+    for not_claims in ["", "[]", "1", "null", "\"x\"", "{}x", "\u{feff}{}", "{}{}", "[{}]", &listed] {
         assert_eq!(reason(not_claims), Some(Bypass::Unreadable), "{not_claims}");
     }
+}
+
+#[test]
+fn t04_no_spelling_of_a_claim_makes_it_another_or_hides_that_it_is_there_twice() {
+    let secrets = secrets();
+    let of = |payload: &str| claims_of(payload, &secrets);
+    let usual = of(&ordinary().to_string()).unwrap();
+    let spelled =
+        ordinary().to_string().replace("\"oid\"", r#""\u006fi\u0064""#).replace("\"o\"", r#""\u006f""#);
+    assert_eq!(of(&format!("\r\n\t {spelled} \n")), Ok(usual));
+    for (claim, more) in [
+        ("tid", r#""t\u0069d":"other""#.to_owned()),
+        ("oid", r#""\u006fid":"other""#.to_owned()),
+        ("exp", format!(r#""\u0065xp":{}"#, NOW + 60)),
+        ("scp", r#""scp":"B A""#.to_owned()),
+        ("nbf", r#""nbf":0"#.to_owned()),
+    ] {
+        let twice = ordinary().to_string().replacen('{', &format!("{{{more},"), 1);
+        assert_eq!(of(&twice), Err(Bypass::Unreadable), "{claim}");
+    }
+    let other_case =
+        ordinary().to_string().replacen('{', r#"{"OID":"other","Exp":1,"CNF":{},"tid ":"other","#, 1);
+    assert_eq!(of(&other_case), Ok(usual), "these are other claims");
+    for (claim, odd) in [
+        ("scp", json!(["A", "B"])),
+        ("roles", json!("A")),
+        ("roles", json!([1])),
+        ("wids", json!({ "0": "w1" })),
+        ("oid", json!(["o"])),
+        ("idtyp", json!(true)),
+        ("appid", json!({})),
+    ] {
+        assert_eq!(of(&altered(claim, odd.clone())), Err(Bypass::Unreadable), "{claim} = {odd}");
+    }
+}
+
+#[test]
+fn f39_no_spelling_of_a_number_but_the_plain_one_is_an_end() {
+    let secrets = secrets();
+    let seconds = NOW + 3600;
+    for odd in ["e0", ".0", "E+0", "0000", "00000000000"] {
+        let payload = altered("exp", json!(7)).replace("\"exp\":7", &format!("\"exp\":{seconds}{odd}"));
+        assert_eq!(claims_of(&payload, &secrets), Err(Bypass::ExpUnusable), "{odd}");
+    }
+    for odd in ["-0", "18446744073709551616", "{}", "[]", "\"\"", "false"] {
+        let payload = altered("exp", json!(7)).replace("\"exp\":7", &format!("\"exp\":{odd}"));
+        assert_eq!(claims_of(&payload, &secrets), Err(Bypass::ExpUnusable), "{odd}");
+        let payload = altered("nbf", json!(7)).replace("\"nbf\":7", &format!("\"nbf\":{odd}"));
+        assert_eq!(claims_of(&payload, &secrets), Err(Bypass::NotYetValid), "{odd}");
+    }
+    for broken in ["+1", "01", "0x10", "NaN", "Infinity", "1_0", ""] {
+        let payload = altered("exp", json!(7)).replace("\"exp\":7", &format!("\"exp\":{broken}"));
+        assert_eq!(claims_of(&payload, &secrets), Err(Bypass::Unreadable), "{broken}");
+    }
+}
+
+#[test]
+fn f38_a_payload_is_base64url_without_padding_and_nothing_else() {
+    let secrets = secrets();
+    let payload = URL_SAFE_NO_PAD.encode(ordinary().to_string());
+    let read = |payload: &str| {
+        let identity = Identity::of(&headers(&[&format!("Bearer a.{payload}.c")]), &secrets).unwrap();
+        identity.token.claims(&secrets, now())
+    };
+    assert!(read(&payload).is_ok());
+    for odd in [format!("+{payload}"), format!("/{payload}"), format!("~{payload}"), payload[1..].to_owned()]
+    {
+        assert!(read(&odd).is_err(), "{odd}");
+    }
+    // The bits that fill up the last letter are zeros, or one claim would have several spellings.
+    assert_eq!(read("e31"), Err(Bypass::Opaque));
 }
 
 #[test]

@@ -139,20 +139,13 @@ fn letter(byte: u8) -> usize {
     usize::from(byte.wrapping_sub(b'a'))
 }
 
-/// Words too short or too common to look for inside a name.
+/// Words too common to look for inside a name, or at the end of one: `oauth` is no credential.
 fn whole(part: &str) -> Option<ScrubbedField> {
-    Some(match part {
-        "pass" | "pw" | "pin" | "pincode" | "otp" | "totp" => Password,
-        "jwe" | "jws" => Token,
-        "hmac" | "jwk" | "jwks" => Key,
-        "dsn" | "sasuri" | "sasurl" => ConnectionString,
-        "auth" | "authcode" | "authheader" | "basicauth" | "cred" => Credential,
-        _ => return None,
-    })
+    matches!(part, "auth").then_some(Credential)
 }
 
 /// Words that count only at the start or the end of a name: `pem` is in `tempEmail`, `sas` in `hasAssets`, `sig`
-/// in `design`, `key` in `keyboard`. A number behind them (`key1`) changes nothing.
+/// in `design`, `key` in `keyboard`, `pass` in `passenger`. A number behind them (`key1`) changes nothing.
 fn edge(part: &str) -> Option<ScrubbedField> {
     if part.starts_with("pem") || part.starts_with("p12") {
         return Some(Certificate);
@@ -161,8 +154,21 @@ fn edge(part: &str) -> Option<ScrubbedField> {
     ENDS.iter().find(|(_, words)| words.iter().any(|word| stem.ends_with(word))).map(|&(field, _)| field)
 }
 
-/// Names that hold a credential word and no credential. They are compared whole: `commonKey` ends in `monkey`.
-const INNOCENT: &[&str] = &["pretokenissuance", "monkey", "monkeys", "donkey", "turkey", "hockey", "jockey"];
+/// Names that hold a credential word, or end in one, and hold no credential. They are compared whole: `commonKey` ends
+/// in `monkey`.
+const INNOCENT: &[&str] = &[
+    "pretokenissuance",
+    "monkey",
+    "monkeys",
+    "donkey",
+    "turkey",
+    "hockey",
+    "jockey",
+    "bypass",
+    "compass",
+    "sacred",
+    "spin",
+];
 
 /// Words that make a credential of any name that holds them. Each begins with a letter.
 const HELD: &[(ScrubbedField, &[&str])] = &[
@@ -180,10 +186,12 @@ const HELD: &[(ScrubbedField, &[&str])] = &[
 ];
 
 const ENDS: &[(ScrubbedField, &[&str])] = &[
-    (Key, &["key", "keys"]),
+    (Password, &["pass", "pw", "pin", "pincode", "otp"]),
+    (Token, &["jwe", "jws"]),
+    (Key, &["key", "keys", "hmac", "jwk", "jwks"]),
     (Certificate, &["pem"]),
-    (ConnectionString, &["sas", "connectionstr"]),
-    (Credential, &["sig", "creds"]),
+    (ConnectionString, &["sas", "connectionstr", "dsn", "sasuri", "sasurl"]),
+    (Credential, &["sig", "cred", "creds", "authcode", "authheader", "basicauth"]),
 ];
 
 #[cfg(test)]

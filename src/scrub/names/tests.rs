@@ -24,10 +24,11 @@ fn names_of_credentials_are_known_with_their_field() {
             Token,
             &["token", "access_token", "refreshToken", "idTokenHint", "client-assertion", "jwt", "bearer"],
         ),
-        (Token, &["SAMLResponse", "jwe", "JWS"]),
+        (Token, &["SAMLResponse", "jwe", "JWS", "signedJws"]),
         (Key, &["key", "keys", "Key1", "primaryKey", "apiKey", "api_keys", "x-functions-key", "keyMaterial"]),
         (Key, &["Ocp-Apim-Subscription-Key", "symmetricKeyInfo", "accountKeyBase64", "keyValue", "jwks"]),
         (Key, &["commonKey", "addonKey", "daemonKeys", "hockeyKey", "hmac", "JWK"]),
+        (Key, &["bodyHmac", "clientJwk", "clientJwks"]),
         // What goes on after the word, so that the word itself is looked for.
         (
             Key,
@@ -40,12 +41,16 @@ fn names_of_credentials_are_known_with_their_field() {
         (Certificate, &["pkcs8Der", "pemFile", "p12Value"]),
         (ConnectionString, &["connectionString", "sqlConnStr", "DSN", "sas", "blobSas", "sasUrl", "SAS2"]),
         (ConnectionString, &["SharedAccessSignature", "primaryConnectionStr", "sas_uri"]),
+        (ConnectionString, &["sentryDsn", "blobSasUrl", "containerSasUri"]),
         (
             Credential,
             &["credential", "passkeyCredentials", "Authorization", "proxy-authorization", "Set-Cookie"],
         ),
         (Credential, &["cookies", "sig", "hmacSig", "signature", "signatureValue", "auth", "awsCreds"]),
-        (Credential, &["authorisation", "code_verifier", "authCode", "auth-header", "basicAuth", "CRED"]),
+        (
+            Credential,
+            &["authorisation", "code_verifier", "authCode", "auth-header", "basicAuth", "CRED", "userCred"],
+        ),
     ];
     for (expected, list) in table {
         for name in *list {
@@ -61,7 +66,7 @@ fn ordinary_names_are_not_taken_for_credentials() {
         preTokenIssuance@odata.context preTokenIssuance@odata.navigationLink @odata.type @odata.context @odata.etag
         postFederationSignup@odata.context error code message innerError date request-id client-request-id
         target details value status keyboard keyword keyId keyUsage keynote monkey monkeys donkey turkey hockey jockey design
-        assigned assignment signIn config passenger compass passive bypass kansasCity hasAssets tempEmail
+        assigned assignment signIn config passenger compass passive bypass oauth spin spins kansasCity hasAssets tempEmail
         topEmployees step12 group12 encoder codec description emailAddress authentication authority author
         credit sacred cook caskets tokyo insertion pinned spinning opinion totpage userFlowType locale";
     for name in ordinary.split_whitespace() {
