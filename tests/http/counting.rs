@@ -131,3 +131,40 @@ async fn what_must_be_asked_anyway_is_no_refresh() {
     assert_eq!(bench.says(&[wish]).await, "fwd=request; fwd-status=200; stored", "none was spent before");
     bench.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_kept_is_weighed_and_what_leaves_is_counted_by_its_cause() {
+    let bench = Bench::start().await;
+    let heavy = || Reply::json(format!("{{\"displayName\":\"{}\"}}", "x".repeat(50_000)));
+    bench.answers([heavy().header("vary", "accept-language")]);
+    bench.get(&[("accept-language", "en")]).await;
+    let one = bench.proxy.series("connector_cache_bytes").await;
+    assert!((50_000.0..60_000.0).contains(&one), "{one}");
+    bench.get(&[("accept-language", "fr")]).await;
+    let two = bench.proxy.series("connector_cache_bytes").await;
+    assert!((100_000.0..120_000.0).contains(&two), "{two}");
+    assert!(bench.proxy.series("connector_cache_entries").await > 0.5);
+    bench.purge().await;
+    assert!(bench.proxy.series("connector_cache_bytes").await < 10_000.0);
+    assert!(bench.proxy.series("connector_cache_purged_entries_total").await > 0.5);
+    assert!(bench.proxy.series("connector_cache_evictions_total{cause=\"purge\"}").await > 0.5);
+    bench.answers([heavy(), no(403)]);
+    bench.get(&[]).await;
+    bench.proxy.clock.advance(PAST);
+    assert_eq!(bench.get(&[]).await.status, 403);
+    let withdrawn = bench.proxy.series("connector_cache_evictions_total{cause=\"invalidate\"}").await;
+    assert!((0.5..1.5).contains(&withdrawn), "{withdrawn}");
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_larger_than_the_whole_cache_may_be_is_not_stored() {
+    let bench = Bench::with(|config| config.store.max_bytes = 64 << 10).await;
+    let of = |bytes: usize| Reply::json(format!("{{\"displayName\":\"{}\"}}", "x".repeat(bytes)));
+    bench.answers([of(64 << 10)]);
+    assert_eq!(bench.says(&[]).await, "fwd=uri-miss; fwd-status=200; detail=too-large");
+    assert_eq!(bench.says(&[]).await, "fwd=uri-miss; fwd-status=200; detail=too-large");
+    bench.answers([of(1 << 10)]);
+    assert_eq!(bench.says(&[]).await, STORED);
+    bench.stop().await;
+}
