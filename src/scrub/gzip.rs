@@ -86,4 +86,21 @@ mod tests {
     fn l54_a_small_body_is_left_as_it_is() {
         assert_eq!(GzippedBody::of(&scrubbed(&"x".repeat(200))), None);
     }
+
+    #[test]
+    fn a_body_of_256_bytes_is_the_smallest_that_is_compressed() {
+        let around = scrubbed("").len();
+        let of = |length: usize| GzippedBody::of(&scrubbed(&"x".repeat(length - around)));
+        assert_eq!(of(255), None);
+        assert!(of(256).is_some());
+    }
+
+    #[test]
+    fn what_is_compressed_takes_no_more_memory_than_it_says() {
+        let gzipped = GzippedBody::of(&scrubbed(&"x".repeat(10_000))).unwrap();
+        let said = gzipped.len();
+        let bytes = gzipped.into_bytes();
+        assert_eq!(bytes.len(), said);
+        assert_eq!(bytes.try_into_mut().unwrap().capacity(), said);
+    }
 }

@@ -1,11 +1,17 @@
 //! What is counted where no header tells of it, and what becomes of Graph's "no" beside its status.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use connector_cache::cache::status::{Bypass, ProofResult, ScrubbedField};
 use connector_cache::error::Rejection;
+use serde_json::json;
 
-use crate::bench::{Bench, SECRET, STORED, said};
+use crate::bench::{Bench, FLOW, SECRET, STORED, ok, said};
+use crate::kit::client;
+use crate::kit::gate::Gate;
+use crate::kit::proxy::path;
 use crate::kit::reply::Reply;
 
 /// Past `cache.ttl`, `cache.proof_ttl` and what may be given while Graph is asked.
@@ -167,4 +173,32 @@ async fn an_answer_larger_than_the_whole_cache_may_be_is_not_stored() {
     bench.answers([of(1 << 10)]);
     assert_eq!(bench.says(&[]).await, STORED);
     bench.stop().await;
+}
+
+#[tokio::test]
+async fn whom_a_gate_stops_does_not_wait_for_a_place_first() {
+    let bench = Bench::with(|config| config.origin.in_flight = 1).await;
+    bench.get(&[]).await;
+    let gate = Gate::new();
+    bench.answers([no(429).header("retry-after", "60"), ok().held_until(&gate)]);
+    // What is past its time would stand in for a throttled Graph.
+    bench.proxy.clock.advance(Duration::from_secs(1000));
+    bench.get(&[]).await;
+    let (data, other) = (bench.proxy.data, of_another_application());
+    let holds =
+        tokio::spawn(async move { client::get(data, &path(FLOW), &[("authorization", &other)]).await });
+    bench.origin.wait_for_requests(3).await;
+    let answer = bench.get(&[]).await;
+    let stopped = bench.proxy.metrics.rejected.get(Rejection::ThrottleGate);
+    gate.open();
+    holds.await.unwrap();
+    assert_eq!((answer.status, stopped), (429, 1));
+    assert_eq!(bench.proxy.metrics.rejected.get(Rejection::Overloaded), 0);
+    bench.stop().await;
+}
+
+fn of_another_application() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let claims = json!({ "tid": "t2", "oid": "eve", "appid": "b", "exp": now.as_secs() + 7200 }).to_string();
+    format!("Bearer e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
 }
