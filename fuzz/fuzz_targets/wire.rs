@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connector_cache::answer::{Answer, Handler};
+use connector_cache::cache::report::Report;
 use connector_cache::cache::status::Outcome;
 use connector_cache::clock::Clock;
+use connector_cache::deliver;
 use connector_cache::error::{Problem, Response};
 use connector_cache::ids::Ids;
 use connector_cache::layers::Stack;
@@ -84,12 +86,11 @@ impl Handler for Stub {
         assert!(!request.headers.contains_key(header::TRANSFER_ENCODING));
         assert!(request.headers.get_all(header::HOST).iter().count() <= 1);
         let response = Response::new(Bytes::from_static(b"{\"id\":\"x\"}").into());
-        Answer { response, outcome: Outcome::Hit, reason: None, token_tag: None }
+        Answer { response, is_dressed: false, outcome: Outcome::Hit, reason: None, token_tag: None }
     }
 
     fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
-        let response = problem.response(ids, Clock::system().now());
-        Answer { response, outcome: Outcome::None, reason: Some(problem.reason()), token_tag: None }
+        deliver::problem(problem, ids, &Report::default(), Clock::system().now())
     }
 }
 

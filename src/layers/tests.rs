@@ -1,8 +1,9 @@
 use super::*;
+use crate::cache::report::Report;
 use crate::cache::status::Outcome;
 use crate::clock::Clock;
-use crate::ids::guid;
-use crate::ids::{CLIENT_REQUEST_ID, REQUEST_ID};
+use crate::deliver;
+use crate::ids::{CLIENT_REQUEST_ID, REQUEST_ID, guid};
 use crate::metrics::MethodLabel;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -31,14 +32,7 @@ impl Handler for Stub {
     }
 
     fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
-        let response = problem.response(ids, Clock::system().now());
-        Answer {
-            response,
-            is_dressed: false,
-            outcome: Outcome::None,
-            reason: Some(problem.reason()),
-            token_tag: None,
-        }
+        deliver::problem(problem, ids, &Report::default(), Clock::system().now())
     }
 }
 

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connector_cache::answer::{Answer, Handler};
+use connector_cache::cache::report::Report;
 use connector_cache::cache::status::Outcome;
 use connector_cache::clock::Clock;
+use connector_cache::deliver;
 use connector_cache::error::{Problem, Rejection, Response};
 use connector_cache::ids::Ids;
 use connector_cache::layers::Stack;
@@ -77,14 +79,7 @@ impl Handler for Stub {
     }
 
     fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
-        let response = problem.response(ids, Clock::system().now());
-        Answer {
-            response,
-            is_dressed: false,
-            outcome: Outcome::None,
-            reason: Some(problem.reason()),
-            token_tag: None,
-        }
+        deliver::problem(problem, ids, &Report::default(), Clock::system().now())
     }
 }
 
