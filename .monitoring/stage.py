@@ -198,15 +198,12 @@ def config_of_prometheus(folder, admins):
     return file
 
 
-class Load:
-    """Callers of both proxies, until they are stopped."""
+class Crowd:
+    """Runs each of its callers in a thread, for as long as the block; `over` tells them that it has ended."""
 
-    def __init__(self, demo, second):
-        self.demo, self.second, self.over = demo, second, threading.Event()
-        self.threads = [
-            threading.Thread(target=caller, daemon=True)
-            for caller in (self.hits, self.hits, self.misses, self.refused, self.purges, self.second_callers)
-        ]
+    def __init__(self, callers, patience=DEADLINE):
+        self.over, self.patience = threading.Event(), patience
+        self.threads = [threading.Thread(target=caller, daemon=True) for caller in callers]
 
     def __enter__(self):
         for thread in self.threads:
@@ -216,7 +213,15 @@ class Load:
     def __exit__(self, *_):
         self.over.set()
         for thread in self.threads:
-            thread.join(DEADLINE)
+            thread.join(self.patience)
+
+
+class Load(Crowd):
+    """Callers of both proxies, until they are stopped."""
+
+    def __init__(self, demo, second):
+        self.demo, self.second = demo, second
+        super().__init__((self.hits, self.hits, self.misses, self.refused, self.purges, self.second_callers))
 
     def ticks(self, seconds):
         """Counts until the end, with a pause after each number."""

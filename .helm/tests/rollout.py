@@ -1,11 +1,14 @@
 """A Service, a kubelet's probe and callers, as far as a rollout has to do with them."""
 
+import functools
 import http.client
 import itertools
 import socket
 import threading
 import time
 import urllib.request
+
+import stage
 
 HOST = "127.0.0.1"
 PATIENCE = 60
@@ -84,24 +87,13 @@ class Kubelet:
             return False
 
 
-class Callers:
+class Callers(stage.Crowd):
     """Ask again and again, two on connections that they keep and two on a new one each time."""
 
     def __init__(self, address, path, token):
         self.address, self.path, self.token = address, path, token
-        self.answered, self.failures, self.over = 0, [], threading.Event()
-        self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self.call, args=(keeps,), daemon=True) for keeps in (True, False) * 2]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for thread in self.threads:
-            thread.join(PATIENCE)
+        self.answered, self.failures, self.lock = 0, [], threading.Lock()
+        super().__init__([functools.partial(self.call, keeps) for keeps in (True, False) * 2], PATIENCE)
 
     def call(self, keeps):
         connection = http.client.HTTPConnection(self.address, timeout=PATIENCE)

@@ -11,10 +11,10 @@ import unittest
 
 import kit
 import pods
-import rollout
 
 sys.path.insert(0, str(kit.ROOT / ".monitoring"))
 
+import rollout  # noqa: E402
 import stage  # noqa: E402
 
 
