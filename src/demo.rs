@@ -62,8 +62,8 @@ async fn try_run(log: Handle) -> Result<(), DemoError> {
     let mut config = config();
     config.origin.base_url = Url::parse(&sandbox.url())?;
     let listeners = Listeners {
-        data: bind_near("listen.address", config.server.address).await?,
-        admin: bind_near("admin.address", config.admin.address).await?,
+        data: bind_near("listen.address", config.server.address)?,
+        admin: bind_near("admin.address", config.admin.address)?,
     };
     introduce(&sandbox, listeners.data.local_addr()?, listeners.admin.local_addr()?)?;
     let app = App::new(config, Clock::system())?;
@@ -73,10 +73,10 @@ async fn try_run(log: Handle) -> Result<(), DemoError> {
 }
 
 /// The port that is wanted, or one of the next that is free.
-async fn bind_near(key: &'static str, wanted: SocketAddr) -> Result<TcpListener, StartError> {
+fn bind_near(key: &'static str, wanted: SocketAddr) -> Result<TcpListener, StartError> {
     let mut address = wanted;
     loop {
-        match bind(key, address).await {
+        match bind(key, address) {
             Ok(listener) => return Ok(listener),
             Err(_) if address.port() - wanted.port() < PORTS_TRIED => address.set_port(address.port() + 1),
             Err(error) => return Err(error),

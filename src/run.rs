@@ -247,8 +247,8 @@ async fn try_serve(settings: Settings, log: telemetry::Handle) -> Result<(), Sta
     // Before anything else: unheeded, it would end the process.
     let mut hang_ups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
     let listeners = Listeners {
-        data: bind("listen.address", config.server.address).await?,
-        admin: bind("admin.address", config.admin.address).await?,
+        data: bind("listen.address", config.server.address)?,
+        admin: bind("admin.address", config.admin.address)?,
     };
     let stop = stop_on_signal()?;
     let app = App::new(config, Clock::system())?.with_settings(settings);
@@ -274,7 +274,7 @@ fn spans(config: &Config, metrics: &Arc<Metrics>) -> Result<(Tracer, Option<Expo
 }
 
 /// Binds a port.
-pub async fn bind(key: &'static str, address: std::net::SocketAddr) -> Result<TcpListener, StartError> {
+pub fn bind(key: &'static str, address: std::net::SocketAddr) -> Result<TcpListener, StartError> {
     server::listen(address).map_err(|reason| StartError::Bind { key, address, reason })
 }
 

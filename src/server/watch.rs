@@ -73,17 +73,15 @@ impl Watch {
             self.pulse.grow_old();
             self.turn = Some(Instant::now() + self.limits.write_timeout);
         }
-        let next = self.next();
-        if next < self.timer.deadline() {
-            self.timer.as_mut().reset(next);
+        if self.next() < self.timer.deadline() {
+            self.set_timer();
         }
         loop {
             ready!(self.timer.as_mut().poll(cx));
             let now = Instant::now();
             if self.rest.is_some_and(|rest| now >= rest) {
                 self.rest = None;
-                let next = self.next();
-                self.timer.as_mut().reset(next);
+                self.set_timer();
                 if !self.closing {
                     return Poll::Ready(Verdict::Rest);
                 }
@@ -92,8 +90,7 @@ impl Watch {
                 self.turn = (self.pulse.unsent() > 0).then(|| now + self.limits.write_timeout);
                 // Where the socket takes nothing, it is the phase that lasts too long.
                 if self.pulse.grow_old() && !self.pulse.is_blocked() {
-                    let next = self.next();
-                    self.timer.as_mut().reset(next);
+                    self.set_timer();
                     return Poll::Ready(Verdict::Stalled);
                 }
             }
@@ -105,9 +102,13 @@ impl Watch {
                 // again after a while.
                 self.deadline = now + self.allowance(Phase::Busy);
             }
-            let next = self.next();
-            self.timer.as_mut().reset(next);
+            self.set_timer();
         }
+    }
+
+    fn set_timer(&mut self) {
+        let next = self.next();
+        self.timer.as_mut().reset(next);
     }
 
     /// When the timer has to fire.
