@@ -125,7 +125,7 @@ impl Delivery<'_> {
         outcome: Outcome,
     ) -> Answer {
         let told = Told {
-            etag: value_of(&entry.tag.spelled()),
+            etag: entry.tag.spelled(),
             date: memo::value(Kind::Date, entry.date),
             cache_control: match max_age {
                 Some(left) => memo::value(Kind::MaxAge, left.as_secs()),
@@ -135,7 +135,7 @@ impl Delivery<'_> {
             age: age.map(|age| memo::value(Kind::Number, age.as_secs())),
             origin_request_id: entry.origin_request_id.map(|id| ids::spell(id.get())),
         };
-        let (response, is_dressed) = if is_unmodified(entry, &self.request.headers) {
+        let (response, is_dressed) = if is_unmodified(entry, &told.etag, &self.request.headers) {
             (unmodified(told), false)
         } else {
             let gzip = entry.gzip().filter(|_| Coding::preferred(&self.request.headers) == Coding::Gzip);
@@ -261,22 +261,16 @@ fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn value_of(text: &[u8]) -> HeaderValue {
-    HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
 /// Whether the caller has this representation (RFC 9110, section 13.2.2): `If-None-Match` decides where it is
 /// there, by weak comparison; `If-Modified-Since` otherwise. One tag stands for the body with and without gzip: section
 /// 8.8.3.3 wants two only of strong ones, and a weak one says that the answers mean the same.
-fn is_unmodified(entry: &Entry, headers: &HeaderMap) -> bool {
+fn is_unmodified(entry: &Entry, etag: &HeaderValue, headers: &HeaderMap) -> bool {
     let mut none_match = headers.get_all(header::IF_NONE_MATCH).iter().peekable();
     if none_match.peek().is_some() {
-        let ours = entry.tag.spelled();
-        return none_match.any(|line| names_tag(line.as_bytes(), &ours));
+        return none_match.any(|line| names_tag(line.as_bytes(), etag.as_bytes()));
     }
-    let mut lines = headers.get_all(header::IF_MODIFIED_SINCE).iter();
-    let (Some(since), None) = (lines.next(), lines.next()) else { return false };
-    date::read(since).is_some_and(|since| entry.changed() <= since)
+    let since = headers::only(headers, &header::IF_MODIFIED_SINCE).and_then(date::read);
+    since.is_some_and(|since| entry.changed() <= since)
 }
 
 /// Whether a list of entity tags has ours, or is `*`. A comma may stand inside a tag, so it is read tag by tag.

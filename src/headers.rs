@@ -70,6 +70,12 @@ pub fn date(from: &HeaderMap) -> Option<SystemTime> {
     date::read(from.get(header::DATE)?)
 }
 
+/// The value of a field that is there once.
+pub fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    lines.next().filter(|_| lines.next().is_none())
+}
+
 /// Whether `Connection` names the field: it was meant for us alone (RFC 9110, section 7.6.1).
 pub fn is_for_one_hop(headers: &HeaderMap, name: &HeaderName) -> bool {
     let mut options = headers

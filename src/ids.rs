@@ -7,6 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
+use crate::headers::only;
+
 /// The ids of one request.
 #[derive(Clone, Debug)]
 pub struct Ids {
@@ -29,8 +31,7 @@ impl Ids {
     /// Reads the caller's ids and makes ours.
     pub fn of(headers: &HeaderMap) -> Self {
         let theirs = headers.get(&CLIENT_ID).and_then(|value| Some((value, guid(value)?)));
-        let mut traces = headers.get_all(&TRACE_PARENT).iter();
-        let trace = traces.next().and_then(TraceParent::parse).filter(|_| traces.next().is_none());
+        let trace = only(headers, &TRACE_PARENT).and_then(TraceParent::parse);
         let request = Uuid::new_v4();
         let client = theirs.map_or(request, |(_, client)| client);
         Self { request, client, theirs: theirs.map(|(value, _)| value.clone()), trace }
@@ -38,7 +39,9 @@ impl Ids {
 
     /// The values of `client-request-id`, in the caller's own spelling, and of `request-id`.
     pub fn spelled(&self) -> [HeaderValue; 2] {
-        let ours = spell(self.request);
+        let mut ours = spell(self.request);
+        // It will not come again: in HTTP/2's table of fields it would only push out what will.
+        ours.set_sensitive(true);
         [self.theirs.clone().unwrap_or_else(|| ours.clone()), ours]
     }
 }
@@ -47,10 +50,7 @@ impl Ids {
 pub fn spell(id: Uuid) -> HeaderValue {
     let mut space = [0; Hyphenated::LENGTH];
     let text = id.hyphenated().encode_lower(&mut space);
-    let mut value = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
-    // It will not come again: in HTTP/2's table of fields it would only push out what will.
-    value.set_sensitive(true);
-    value
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// Where a trace stands: <https://www.w3.org/TR/trace-context/#traceparent-header>.

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ring::digest;
-use uuid::fmt::Simple;
 use uuid::{NonNilUuid, Uuid};
 
 use super::freshness::{Lifetime, Proof};
@@ -70,24 +69,16 @@ impl Tag {
         context.update(&policy.len().to_be_bytes());
         context.update(policy);
         context.update(body);
-        let hash = context.finish();
-        let mut tag = [0; 16];
-        tag.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
-        Self(tag)
+        Self(context.finish().as_ref().first_chunk().copied().unwrap_or_default())
     }
 
     /// As a field has it.
-    pub fn spelled(self) -> Spelled {
-        let mut text = *b"W/\"                                \"";
-        let mut space = [0; Simple::LENGTH];
-        let digits = Uuid::from_bytes(self.0).simple().encode_lower(&mut space).as_bytes();
-        text.iter_mut().skip(3).zip(digits).for_each(|(to, from)| *to = *from);
-        text
+    pub fn spelled(self) -> HeaderValue {
+        let mut text = *b"W/\"................................\"";
+        Uuid::from_bytes(self.0).simple().encode_lower(&mut text[3..]);
+        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
     }
 }
-
-/// An entity tag: `W/`, and 32 digits between quotation marks.
-pub type Spelled = [u8; 36];
 
 impl Entry {
     /// Makes an entry of a scrubbed 200. `asked` is when the question left, not when the answer came
@@ -101,7 +92,6 @@ impl Entry {
     ) -> Self {
         let date = headers::date(from).unwrap_or_else(|| asked.wall());
         let mut headers = headers::kept(from);
-        headers::pack(headers.iter_mut().map(|(_, value)| value));
         let mut entry = Self {
             tag: Tag::of(body.as_bytes(), scrubber.policy()),
             date: date.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
@@ -113,6 +103,7 @@ impl Entry {
             left_by: AtomicU8::new(NOT_SAID),
         };
         if *headers != *headers::usual() {
+            headers::pack(headers.iter_mut().map(|(_, value)| value));
             entry.rare().headers = Some(headers);
         }
         entry

@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::clock::Now;
 use crate::date;
-use crate::headers::is_for_one_hop;
+use crate::headers::{is_for_one_hop, only};
 use crate::identity::Fingerprint;
 use crate::sabotage::sabotaged;
 
@@ -143,12 +143,6 @@ impl Validation {
             self.fields.iter().map(|(_, value)| value.len() + size_of::<(HeaderName, HeaderValue)>());
         size_of::<Self>() + self.validators.weight() + fields.sum::<usize>()
     }
-}
-
-/// The value of a field that is there once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut lines = headers.get_all(name).iter();
-    lines.next().filter(|_| lines.next().is_none())
 }
 
 fn is_weak(tag: &HeaderValue) -> bool {

@@ -10,6 +10,7 @@ use crate::cache::status::NotStored;
 use crate::cache::validation::Validators;
 use crate::cache::vary;
 use crate::clock::Now;
+use crate::headers::only;
 use crate::sabotage::sabotaged;
 
 impl Lifetime {
@@ -83,9 +84,7 @@ fn origin_lifetime(headers: &HeaderMap, control: Control, received: Now) -> Dura
 
 /// The date in a field that is there once, and readable.
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    let mut lines = headers.get_all(name).iter();
-    let one = lines.next().filter(|_| lines.next().is_none())?;
-    crate::date::read(one)
+    crate::date::read(only(headers, name)?)
 }
 
 /// RFC 9111, section 5.1: `Age` is a number, and where it is a list "a cache [...] SHOULD use the first member of the
