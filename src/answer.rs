@@ -8,6 +8,7 @@ use http::request::Parts;
 use crate::cache::status::Outcome;
 use crate::error::{Problem, Response};
 use crate::ids::Ids;
+use crate::message::Asked;
 
 /// An answer, with what metrics and the access log say of it.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl std::fmt::Display for TokenTag {
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request that has no body, if it can be answered without waiting for anything. It may decline
     /// for any reason; then it has done nothing, and [`Handler::handle`] answers.
-    fn at_once(&self, request: &Parts, ids: &Ids) -> Option<Answer>;
+    fn at_once(&self, asked: &Asked<'_>, ids: &Ids) -> Option<Answer>;
 
     /// Answers one request of `peer` that has no body. Never fails: every request ends in an answer.
     fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> impl Future<Output = Answer> + Send;

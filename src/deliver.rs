@@ -7,7 +7,6 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::Full;
 
@@ -30,8 +29,10 @@ use crate::words::Word;
 /// To whom an answer goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery<'a> {
-    /// The request.
-    pub request: &'a Parts,
+    /// The fields of the request.
+    pub headers: &'a HeaderMap,
+    /// Whether a condition may be among them.
+    pub is_conditional: bool,
     /// Its ids.
     pub ids: &'a Ids,
     /// Its token, as the log knows it.
@@ -125,7 +126,6 @@ impl Delivery<'_> {
         outcome: Outcome,
     ) -> Answer {
         let told = Told {
-            etag: entry.tag.spelled(),
             date: memo::value(Kind::Date, entry.date),
             cache_control: match max_age {
                 Some(left) => memo::value(Kind::MaxAge, left.as_secs()),
@@ -133,12 +133,11 @@ impl Delivery<'_> {
             },
             cache_status: report.header(),
             age: age.map(|age| memo::value(Kind::Number, age.as_secs())),
-            origin_request_id: entry.origin_request_id.map(|id| ids::spell(id.get())),
         };
-        let (response, is_dressed) = if is_unmodified(entry, &told.etag, &self.request.headers) {
-            (unmodified(told), false)
+        let (response, is_dressed) = if self.is_conditional && is_unmodified(entry, self.headers) {
+            (unmodified(entry, told), false)
         } else {
-            let gzip = entry.gzip().filter(|_| Coding::preferred(&self.request.headers) == Coding::Gzip);
+            let gzip = entry.gzip().filter(|_| Coding::preferred(self.headers) == Coding::Gzip);
             whole(entry, gzip, told, self.ids)
         };
         Answer { response, is_dressed, outcome, reason: report.detail, token_tag: Some(self.tag) }
@@ -147,12 +146,10 @@ impl Delivery<'_> {
 
 /// What is told of an entry to one caller at one moment.
 struct Told {
-    etag: HeaderValue,
     date: HeaderValue,
     cache_control: HeaderValue,
     cache_status: HeaderValue,
     age: Option<HeaderValue>,
-    origin_request_id: Option<HeaderValue>,
 }
 
 /// An answer of our own, that says what went wrong.
@@ -172,26 +169,21 @@ fn whole(entry: &Entry, gzip: Option<&GzippedBody>, told: Told, ids: &Ids) -> (R
     };
     let length = memo::value(Kind::Number, body.len() as u64);
     let mut response = http::Response::new(Full::new(body));
-    match (entry.unusual(), told) {
-        (
-            None,
-            Told {
-                etag,
-                date,
-                cache_control,
-                cache_status,
-                age: Some(age),
-                origin_request_id: Some(origins),
-            },
-        ) => {
+    match (entry.unusual(), entry.origin_request_id, told) {
+        (None, Some(origins), Told { date, cache_control, cache_status, age: Some(age) }) => {
             let mut fields = frame.clone();
-            let [client, ours] = ids.spelled();
+            let [etag, origins, ours] = ids::sheet(|[etag, origins_text, ours]| {
+                entry.tag.spell(etag);
+                ids::spell(origins.get(), origins_text);
+                ids::spell(ids.request, ours);
+            });
+            let [client, ours] = ids.with(ours);
             let values = [length, etag, date, origins, age, cache_control, cache_status, client, ours];
             fields.values_mut().zip(values).for_each(|(place, value)| *place = value);
             *response.headers_mut() = fields;
             (response, true)
         }
-        (_, told) => {
+        (_, _, told) => {
             let fields = response.headers_mut();
             fields.reserve(FIELDS);
             fields.insert(header::CONTENT_LENGTH, length);
@@ -199,7 +191,7 @@ fn whole(entry: &Entry, gzip: Option<&GzippedBody>, told: Told, ids: &Ids) -> (R
                 fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static(GZIP));
             }
             fields.extend(entry.headers().iter().cloned());
-            describe(fields, told);
+            describe(fields, entry, told);
             (response, false)
         }
     }
@@ -236,24 +228,24 @@ static GZIP_FRAME: LazyLock<HeaderMap> = LazyLock::new(|| {
 });
 
 /// What is told with a whole answer and with a 304: RFC 9110, section 15.4.5.
-fn describe(fields: &mut HeaderMap, told: Told) {
-    fields.insert(header::ETAG, told.etag);
+fn describe(fields: &mut HeaderMap, entry: &Entry, told: Told) {
+    fields.insert(header::ETAG, entry.tag.spelled());
     fields.insert(header::DATE, told.date);
     fields.insert(header::VARY, HeaderValue::from_static(VARY));
     fields.insert(header::CACHE_CONTROL, told.cache_control);
     if let Some(age) = told.age {
         fields.insert(header::AGE, age);
     }
-    if let Some(id) = told.origin_request_id {
-        fields.insert(ORIGIN_REQUEST_ID, id);
+    if let Some(id) = entry.origin_request_id {
+        fields.insert(ORIGIN_REQUEST_ID, ids::spelled(id.get()));
     }
     fields.insert(CACHE_STATUS, told.cache_status);
 }
 
-fn unmodified(told: Told) -> Response {
+fn unmodified(entry: &Entry, told: Told) -> Response {
     let mut response = http::Response::new(Full::new(Bytes::new()));
     *response.status_mut() = StatusCode::NOT_MODIFIED;
-    describe(response.headers_mut(), told);
+    describe(response.headers_mut(), entry, told);
     response
 }
 
@@ -264,9 +256,10 @@ fn seconds(duration: Duration) -> i64 {
 /// Whether the caller has this representation (RFC 9110, section 13.2.2): `If-None-Match` decides where it is
 /// there, by weak comparison; `If-Modified-Since` otherwise. One tag stands for the body with and without gzip: section
 /// 8.8.3.3 wants two only of strong ones, and a weak one says that the answers mean the same.
-fn is_unmodified(entry: &Entry, etag: &HeaderValue, headers: &HeaderMap) -> bool {
+fn is_unmodified(entry: &Entry, headers: &HeaderMap) -> bool {
     let mut none_match = headers.get_all(header::IF_NONE_MATCH).iter().peekable();
     if none_match.peek().is_some() {
+        let etag = entry.tag.spelled();
         return none_match.any(|line| names_tag(line.as_bytes(), etag.as_bytes()));
     }
     let since = headers::only(headers, &header::IF_MODIFIED_SINCE).and_then(date::read);

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Problem;
 use crate::ids::Ids;
+use crate::message::Asked;
 use crate::metrics::Metrics;
 use crate::proxy::Proxy;
 use crate::run::{App, Listeners, StartError, bind, stop_on_signal};
@@ -133,9 +134,9 @@ struct Narrator {
 }
 
 impl Handler for Narrator {
-    fn at_once(&self, request: &Parts, ids: &Ids) -> Option<Answer> {
+    fn at_once(&self, asked: &Asked<'_>, ids: &Ids) -> Option<Answer> {
         let started = Instant::now();
-        let answer = self.proxy.at_once(request, ids)?;
+        let answer = self.proxy.at_once(asked, ids)?;
         self.tell(&answer, started.elapsed());
         Some(answer)
     }

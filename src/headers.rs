@@ -94,6 +94,8 @@ fn is_plain(value: &HeaderValue) -> bool {
 pub const ORIGIN_REQUEST_ID: HeaderName = HeaderName::from_static("origin-request-id");
 /// The version of OData that a body follows.
 pub const ODATA_VERSION: HeaderName = HeaderName::from_static("odata-version");
+/// By which a caller wishes for Graph's word: `crate::refresh`.
+pub static WISH: HeaderName = HeaderName::from_static("connector-cache");
 /// Our name in `Via` and `Cache-Status`.
 pub const PSEUDONYM: &str = "connector-cache";
 /// The field of RFC 9211.

@@ -7,28 +7,28 @@
 mod claims;
 mod hash;
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 pub use self::claims::{Claims, End};
-use self::hash::Hash;
+use self::hash::Hash as Keyed;
 use crate::answer::TokenTag;
 use crate::cache::status::Bypass;
 use crate::clock::Now;
 use crate::error::Rejection;
+use crate::message::{Asked, Lines};
 use crate::sabotage::sabotaged;
 
 /// The keys under which a process hashes what it must not keep. The log's is a key of its own, for `SipHash`:
 /// 32 bits of a keyed hash of a fingerprint tell nobody the fingerprint.
 pub struct Secrets {
-    hash: Hash,
+    hash: Keyed,
     claims: hmac::Key,
     log: RandomState,
 }
@@ -40,7 +40,7 @@ impl Secrets {
         SystemRandom::new().fill(seed.as_mut()).map_err(|_| NoRandomness)?;
         let root = hmac::Key::new(hmac::HMAC_SHA256, seed.as_ref());
         let derive = |purpose: &str| hmac::sign(&root, purpose.as_bytes());
-        let hash = Hash::new(first(Zeroizing::new(first::<16>(derive("hash").as_ref())).as_ref()));
+        let hash = Keyed::new(first(Zeroizing::new(first::<16>(derive("hash").as_ref())).as_ref()));
         let claims = hmac::Key::new(hmac::HMAC_SHA256, derive("claims").as_ref());
         Ok(Self { hash, claims, log: RandomState::new() })
     }
@@ -69,23 +69,28 @@ pub struct Fingerprint([u8; 16]);
 
 /// What a request is known by: the same hash of all that decides its answer, the token and every byte of the
 /// target and of `Accept`. Two requests with one spelling have the same fingerprint and the same resource.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Spelling([u8; 16]);
+
+impl Hash for Spelling {
+    /// As one number: a slice would be hashed with its length before it.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_ne_bytes(self.0));
+    }
+}
 
 impl Spelling {
     /// That of a request. None where the token is missing or either field has several lines: whoever reads them one
     /// by one finds out what is wrong.
-    pub fn of(request: &Parts, secrets: &Secrets) -> Option<Self> {
-        let mut tokens = request.headers.get_all(header::AUTHORIZATION).iter();
-        let mut accepts = request.headers.get_all(header::ACCEPT).iter();
-        let (Some(token), None) = (tokens.next(), tokens.next()) else { return None };
-        let (accept, None) = (accepts.next(), accepts.next()) else { return None };
-        let target = request.uri.path_and_query()?.as_str();
+    pub fn of(asked: &Asked<'_>, secrets: &Secrets) -> Option<Self> {
+        let token = asked.authorization.only()?.as_bytes();
+        let target = asked.head.uri.path_and_query()?.as_str();
         let target = sabotaged!(SpellingOfTokenAlone, "", target).as_bytes();
-        Some(Self(match accept {
-            None => secrets.hash.of(&[token.as_bytes(), target]),
-            Some(accept) => secrets.hash.of(&[token.as_bytes(), target, accept.as_bytes()]),
-        }))
+        match asked.accept {
+            Lines::None => Some(Self(secrets.hash.of(&[token, target]))),
+            Lines::One(accept) => Some(Self(secrets.hash.of(&[token, target, accept.as_bytes()]))),
+            Lines::Several(_) => None,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! They correlate and nothing else. What a caller sends is taken only in the exact form it should have, so
 //! that no id can carry anything else into a log line, a header or Graph.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
@@ -30,8 +31,13 @@ impl Ids {
 
     /// Reads the caller's ids and makes ours.
     pub fn of(headers: &HeaderMap) -> Self {
-        let theirs = headers.get(&CLIENT_ID).and_then(|value| Some((value, guid(value)?)));
-        let trace = only(headers, &TRACE_PARENT).and_then(TraceParent::parse);
+        Self::told(headers.get(&CLIENT_ID), only(headers, &TRACE_PARENT))
+    }
+
+    /// Makes ours beside what the caller tells in `client-request-id` and `traceparent`.
+    pub fn told(client: Option<&HeaderValue>, trace: Option<&HeaderValue>) -> Self {
+        let theirs = client.and_then(|value| Some((value, guid(value)?)));
+        let trace = trace.and_then(TraceParent::parse);
         let request = Uuid::new_v4();
         let client = theirs.map_or(request, |(_, client)| client);
         Self { request, client, theirs: theirs.map(|(value, _)| value.clone()), trace }
@@ -39,7 +45,11 @@ impl Ids {
 
     /// The values of `client-request-id`, in the caller's own spelling, and of `request-id`.
     pub fn spelled(&self) -> [HeaderValue; 2] {
-        let mut ours = spell(self.request);
+        self.with(spelled(self.request))
+    }
+
+    /// The same where `request-id` is spelled already.
+    pub fn with(&self, mut ours: HeaderValue) -> [HeaderValue; 2] {
         // It will not come again: in HTTP/2's table of fields it would only push out what will.
         ours.set_sensitive(true);
         [self.theirs.clone().unwrap_or_else(|| ours.clone()), ours]
@@ -47,11 +57,36 @@ impl Ids {
 }
 
 /// A GUID as a field has it.
-pub fn spell(id: Uuid) -> HeaderValue {
-    let mut space = [0; Hyphenated::LENGTH];
-    let text = id.hyphenated().encode_lower(&mut space);
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+pub fn spelled(id: Uuid) -> HeaderValue {
+    let [value] = sheet(|[text]| spell(id, text));
+    value
 }
+
+/// Writes a GUID as a field has it.
+pub fn spell(id: Uuid, text: &mut Text) {
+    id.hyphenated().encode_lower(text);
+}
+
+/// Field values as long as a GUID that stand in one piece of memory: one is found as quickly as another, and so is
+/// room for all of them.
+pub fn sheet<const N: usize>(write: impl FnOnce(&mut [Text; N])) -> [HeaderValue; N] {
+    struct Sheet<const N: usize>([Text; N]);
+    impl<const N: usize> AsRef<[u8]> for Sheet<N> {
+        fn as_ref(&self) -> &[u8] {
+            self.0.as_flattened()
+        }
+    }
+    let mut sheet = Sheet([[0; Hyphenated::LENGTH]; N]);
+    write(&mut sheet.0);
+    let mut rest = Bytes::from_owner(sheet);
+    std::array::from_fn(|_| {
+        let text = rest.split_to(Hyphenated::LENGTH);
+        HeaderValue::from_maybe_shared(text).unwrap_or(HeaderValue::from_static(""))
+    })
+}
+
+/// A GUID's text.
+pub type Text = [u8; Hyphenated::LENGTH];
 
 /// Where a trace stands: <https://www.w3.org/TR/trace-context/#traceparent-header>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +179,8 @@ pub const REQUEST_ID: &str = "request-id";
 pub static CLIENT_ID: HeaderName = HeaderName::from_static(CLIENT_REQUEST_ID);
 /// [`REQUEST_ID`] as a field's name.
 pub static OUR_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
-static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The caller's trace.
+pub static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 #[cfg(test)]
 mod tests {

@@ -23,7 +23,7 @@ use hyper::body::Incoming;
 use crate::answer::{Answer, Handler};
 use crate::error::{Problem, Rejection, Response};
 use crate::ids::{CLIENT_ID, Ids, OUR_ID};
-use crate::message;
+use crate::message::{self, Asked};
 use crate::metrics::Metrics;
 use crate::room::Room;
 use crate::server::{Limits, Service};
@@ -69,12 +69,13 @@ impl<H: Handler> Stack<H> {
     /// nothing has been done or told, and [`Stack::respond`] answers. A request with a span takes that way, too.
     pub fn respond_at_once(&self, request: &Parts) -> Option<Response> {
         let start = Instant::now();
-        if self.tracer.is_on() || message::check(request, false, &self.dials.message()).is_err() {
+        let asked = Asked::of(request);
+        if self.tracer.is_on() || message::check(&asked, false, &self.dials.message()).is_err() {
             return None;
         }
-        let mut ids = Ids::of(&request.headers);
+        let mut ids = ids(&asked);
         // As below.
-        let answer = catch_unwind(AssertUnwindSafe(|| self.handler.at_once(request, &ids)));
+        let answer = catch_unwind(AssertUnwindSafe(|| self.handler.at_once(&asked, &ids)));
         let answer = answer.unwrap_or_else(|_| Some(self.reject(Rejection::Panic, &ids)))?;
         let span = self.tracer.served(&mut ids);
         let record = Record::begin(&self.metrics, self.dials.access.get(), (request, start), &ids, span);
@@ -83,12 +84,15 @@ impl<H: Handler> Stack<H> {
 
     /// Answers one request. `has_body`: more than its head is to come.
     pub async fn respond(&self, request: &Parts, has_body: bool, peer: IpAddr) -> Response {
-        let mut ids = Ids::of(&request.headers);
+        let start = Instant::now();
+        let (checked, mut ids) = {
+            let asked = Asked::of(request);
+            (message::check(&asked, has_body, &self.dials.message()), ids(&asked))
+        };
         let span = self.tracer.served(&mut ids);
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
-        let asked = (request, Instant::now());
-        let record = Record::begin(&self.metrics, self.dials.access.get(), asked, &ids, span);
-        let answer = match message::check(request, has_body, &self.dials.message()) {
+        let record = Record::begin(&self.metrics, self.dials.access.get(), (request, start), &ids, span);
+        let answer = match checked {
             Ok(()) => self.handle(request, &ids, peer).await,
             Err(reason) => self.reject(reason, &ids),
         };
@@ -149,6 +153,10 @@ impl<H: Handler> Service for Stack<H> {
         // The body is held until the answer is there: an unread one ends the connection when it is dropped.
         self.respond(&head, !body.is_end_stream(), peer.ip()).await
     }
+}
+
+fn ids(asked: &Asked<'_>) -> Ids {
+    Ids::told(asked.client_id.first(), asked.trace_parent.only())
 }
 
 /// What every answer carries.

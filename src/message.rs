@@ -3,10 +3,13 @@
 //! Pure: a request's head goes in, and the reason to refuse it comes out. What cannot even be parsed was
 //! refused before; what the path, the query and the token must be is for those who read them.
 
+mod asked;
+
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Version};
 
+pub use self::asked::{Asked, Lines};
 use crate::error::Rejection;
 use crate::headers::PSEUDONYM;
 
@@ -20,7 +23,8 @@ pub struct Limits {
 }
 
 /// Refuses what must not be answered. `has_body`: more than the head is to come.
-pub fn check(request: &Parts, has_body: bool, limits: &Limits) -> Result<(), Rejection> {
+pub fn check(asked: &Asked<'_>, has_body: bool, limits: &Limits) -> Result<(), Rejection> {
+    let request = asked.head;
     // RFC 9112, section 3: a target "longer than any URI it wishes to parse" is answered with 414.
     if target_bytes(request) > limits.target_bytes {
         return Err(Rejection::TargetTooLong);
@@ -33,42 +37,37 @@ pub fn check(request: &Parts, has_body: bool, limits: &Limits) -> Result<(), Rej
     if request.method != Method::GET && request.method != Method::HEAD {
         return Err(Rejection::Method);
     }
-    let seen = Seen::of(&request.headers);
+    // Nearly no request has any of the fields that are read one by one.
+    let seen = if asked.is_special { Seen::of(&request.headers) } else { Seen::default() };
     // RFC 9110, section 9.3.1: content in a GET "cannot alter the meaning or target of the request and might
     // lead some implementations to reject the request and close the connection because of its potential as a
     // request smuggling attack".
     if has_body || seen.framed {
         return Err(Rejection::Body);
     }
-    if seen.hosts > 1 || !is_host_sound(request, seen.host) {
+    if matches!(asked.host, Lines::Several(_)) || !is_host_sound(request, asked.host.first()) {
         return Err(Rejection::Host);
     }
     seen.refused.map_or(Ok(()), Err)
 }
 
-/// What the header section says of the message, gathered in one pass over it.
+/// What the fields say that framing or routing depends on.
 #[derive(Default)]
-struct Seen<'a> {
-    host: Option<&'a HeaderValue>,
-    hosts: usize,
+struct Seen {
     /// Fields announce content.
     framed: bool,
     /// The gravest reason to refuse that a field gives by itself, in the order of `Rejection`s below.
     refused: Option<Rejection>,
 }
 
-impl<'a> Seen<'a> {
-    fn of(headers: &'a HeaderMap) -> Self {
-        let mut seen = Self::default();
+impl Seen {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut framed = false;
         let (mut connection, mut expectation, mut looped) = (false, false, false);
         for (name, value) in headers {
             match *name {
-                header::HOST => {
-                    seen.host = seen.host.or(Some(value));
-                    seen.hosts += 1;
-                }
-                header::TRANSFER_ENCODING => seen.framed = true,
-                header::CONTENT_LENGTH => seen.framed |= value.as_bytes() != b"0",
+                header::TRANSFER_ENCODING => framed = true,
+                header::CONTENT_LENGTH => framed |= value.as_bytes() != b"0",
                 // RFC 9110, section 7.6.1: "MUST NOT send a connection option corresponding to a field that is
                 // intended for all recipients of the content". A recipient before us may have removed what is
                 // named.
@@ -88,8 +87,7 @@ impl<'a> Seen<'a> {
             (expectation, Rejection::Expectation),
             (looped, Rejection::Loop),
         ];
-        seen.refused = reasons.into_iter().find_map(|(is_so, reason)| is_so.then_some(reason));
-        seen
+        Self { framed, refused: reasons.into_iter().find_map(|(is_so, reason)| is_so.then_some(reason)) }
     }
 }
 

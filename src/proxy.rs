@@ -31,6 +31,7 @@ use crate::error::{Problem, Rejection};
 use crate::fetch::{CallerFields, Fetched, Fetcher, Question};
 use crate::identity::{Claims, End, Fingerprint, Identity, Secrets, Spelling};
 use crate::ids::Ids;
+use crate::message::Asked;
 use crate::refresh::{self, Refreshes};
 use crate::resource::{ApiVersion, Resource};
 use crate::sabotage::sabotaged;
@@ -67,12 +68,12 @@ struct Found {
 }
 
 impl Handler for Proxy {
-    fn at_once(&self, request: &Parts, ids: &Ids) -> Option<Answer> {
-        if refresh::is_wanted(&request.headers) {
+    fn at_once(&self, asked: &Asked<'_>, ids: &Ids) -> Option<Answer> {
+        if asked.has_wish {
             return None;
         }
-        let (now, client) = (self.0.fetcher.clock.now(), self.directives(&request.headers));
-        self.again(Spelling::of(request, &self.0.secrets)?, request, ids, client, now)
+        let (now, client) = (self.0.fetcher.clock.now(), self.directives(asked.headers()));
+        self.again(Spelling::of(asked, &self.0.secrets)?, asked, ids, client, now)
     }
 
     async fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Answer {
@@ -108,7 +109,7 @@ impl Proxy {
         let identity = Identity::of(headers, &self.0.secrets);
         let identity =
             sabotaged!(ProofOfPrincipal, identity.map(|it| it.of_principal(&self.0.secrets, now)), identity)?;
-        let delivery = Delivery { request, ids, tag: identity.tag };
+        let delivery = Delivery { headers, is_conditional: true, ids, tag: identity.tag };
         let grant = self.0.fetcher.store.grant(&identity.fingerprint);
         let claims = self.claims(&identity, grant.as_deref(), now);
         let unproven = grant.is_none().then_some(peer);
@@ -130,7 +131,7 @@ impl Proxy {
             Verdict::Fresh => {
                 // What other fields of the request chose is not known by its spelling.
                 let alike = found.entry.chosen().is_none();
-                if let Some(spelling) = Spelling::of(request, &self.0.secrets).filter(|_| alike) {
+                if let Some(spelling) = Spelling::of(&Asked::of(request), &self.0.secrets).filter(|_| alike) {
                     let Found { entry, proof, .. } = &found;
                     let (entry, proof) = (Arc::clone(entry), *proof);
                     let found = Recalled { entry, proof, end: claims.end, tag: delivery.tag };
@@ -175,7 +176,7 @@ impl Proxy {
     fn again(
         &self,
         spelling: Spelling,
-        request: &Parts,
+        asked: &Asked<'_>,
         ids: &Ids,
         client: Control,
         now: Now,
@@ -186,7 +187,8 @@ impl Proxy {
         let fresh = judgement.verdict == Verdict::Fresh;
         fresh.then(|| {
             fetcher.metrics.proofs.inc(ProofResult::Live);
-            Delivery { request, ids, tag }.hit(&entry, &judgement, None)
+            let (headers, is_conditional) = (asked.headers(), asked.is_conditional);
+            Delivery { headers, is_conditional, ids, tag }.hit(&entry, &judgement, None)
         })
     }
 

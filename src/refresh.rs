@@ -8,10 +8,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use moka::sync::Cache;
 
 use crate::clock::Now;
+use crate::headers::WISH;
 use crate::identity::Fingerprint;
 
 /// What refreshes need to know.
@@ -59,11 +60,10 @@ impl Refreshes {
 
 /// Whether a request asks for it. Other words mean nothing.
 pub fn is_wanted(headers: &HeaderMap) -> bool {
-    let words = headers.get_all(&FIELD).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let words = headers.get_all(&WISH).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     words.map(<[u8]>::trim_ascii).any(|word| word.eq_ignore_ascii_case(b"refresh"))
 }
 
-const FIELD: HeaderName = HeaderName::from_static("connector-cache");
 const MINUTE: u64 = 60_000;
 /// Tokens that are remembered. Past that the one longest unseen owes nothing.
 const TOKENS: u64 = 100_000;
@@ -74,7 +74,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_mins(2);
 mod tests {
     use std::time::{SystemTime, UNIX_EPOCH};
 
-    use http::{HeaderValue, header};
+    use http::{HeaderName, HeaderValue, header};
 
     use super::*;
     use crate::clock::Clock;
@@ -121,10 +121,10 @@ mod tests {
     #[test]
     fn the_word_is_found_in_a_list_in_any_case() {
         for lines in [&["refresh"][..], &["Refresh"], &["x, refresh "], &["x", "REFRESH"]] {
-            assert!(is_wanted(&headers(&FIELD, lines)), "{lines:?}");
+            assert!(is_wanted(&headers(&WISH, lines)), "{lines:?}");
         }
         for lines in [&[][..], &[""], &["refreshing"], &["no-cache"], &["\"refresh\""]] {
-            assert!(!is_wanted(&headers(&FIELD, lines)), "{lines:?}");
+            assert!(!is_wanted(&headers(&WISH, lines)), "{lines:?}");
         }
     }
 }

@@ -17,6 +17,7 @@ use connector_cache::deliver;
 use connector_cache::error::{Problem, Response};
 use connector_cache::ids::Ids;
 use connector_cache::layers::Stack;
+use connector_cache::message;
 use connector_cache::metrics::Metrics;
 use connector_cache::server::{Config, Service, fuzzing::drive};
 use connector_cache::telemetry::Access;
@@ -77,7 +78,7 @@ async fn converse(sent: &[u8], at_a_time: usize) -> (Vec<Asked>, Vec<u8>) {
 struct Stub;
 
 impl Handler for Stub {
-    fn at_once(&self, _: &Parts, _: &Ids) -> Option<Answer> {
+    fn at_once(&self, _: &message::Asked<'_>, _: &Ids) -> Option<Answer> {
         None
     }
 

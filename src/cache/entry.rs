@@ -14,7 +14,7 @@ use super::validation::Validation;
 use super::vary::Chosen;
 use crate::clock::Now;
 use crate::identity::Claims;
-use crate::ids::{REQUEST_ID, guid};
+use crate::ids::{REQUEST_ID, Text, guid, sheet};
 use crate::resource::Resource;
 use crate::sabotage::sabotaged;
 use crate::scrub::{GzippedBody, ScrubbedBody, Scrubber};
@@ -74,9 +74,14 @@ impl Tag {
 
     /// As a field has it.
     pub fn spelled(self) -> HeaderValue {
-        let mut text = *b"W/\"................................\"";
+        let [value] = sheet(|[text]| self.spell(text));
+        value
+    }
+
+    /// Writes it as a field has it: by chance it is as long as a GUID.
+    pub fn spell(self, text: &mut Text) {
+        *text = *b"W/\"................................\"";
         Uuid::from_bytes(self.0).simple().encode_lower(&mut text[3..]);
-        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
     }
 }
 

@@ -15,8 +15,8 @@ const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 struct Stub;
 
 impl Handler for Stub {
-    fn at_once(&self, request: &Parts, _: &Ids) -> Option<Answer> {
-        match request.uri.path() {
+    fn at_once(&self, asked: &Asked<'_>, _: &Ids) -> Option<Answer> {
+        match asked.head.uri.path() {
             "/panic-at-once" => panic!("with a secret"),
             "/at-once" => Some(told()),
             _ => None,

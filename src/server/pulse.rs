@@ -145,13 +145,18 @@ impl Pulse {
         self.refused.load(Relaxed) || (self.protocol() == Protocol::Http1 && self.fresh.load(Relaxed))
     }
 
+    /// Whether the listener is about to close, or has closed.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Relaxed)
+    }
+
     pub(super) fn drain(&self) {
         self.draining.store(true, Relaxed);
     }
 
     /// Whether an answer should carry `Connection: close`.
     pub(super) fn closes(&self) -> bool {
-        (self.draining.load(Relaxed) || self.leaving.load(Relaxed)) && self.protocol() == Protocol::Http1
+        (self.draining.load(Relaxed) || self.is_leaving()) && self.protocol() == Protocol::Http1
     }
 
     pub(super) fn set_fault(&self, fault: Fault) {

@@ -13,6 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use connector_cache::answer::{Answer, Handler};
 use connector_cache::clock::Clock;
 use connector_cache::ids::Ids;
+use connector_cache::message::Asked;
 use connector_cache::proxy::Proxy;
 use connector_cache::run::App;
 use tokio::sync::mpsc;
@@ -169,7 +170,7 @@ impl<'a> Driver<'a> {
         let ids = Ids::numbered(Uuid::from_u128(id));
         // As the layers do it.
         let mut answer = Box::pin(async move {
-            match proxy.at_once(&parts, &ids) {
+            match proxy.at_once(&Asked::of(&parts), &ids) {
                 Some(answer) => answer,
                 None => proxy.handle(&parts, &ids, CALLER).await,
             }

@@ -17,6 +17,7 @@ use connector_cache::cache::status::{Eviction, Outcome};
 use connector_cache::clock::Clock;
 use connector_cache::config::Config;
 use connector_cache::ids::Ids;
+use connector_cache::message::Asked;
 use connector_cache::run::App;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use tokio::runtime::Builder;
@@ -117,7 +118,7 @@ impl Tight<'_> {
         let (proxy, proven) = (self.app.proxy().clone(), self.mirror.is_proven(who));
         // As the layers do it.
         let mut answer = pin!(async {
-            match proxy.at_once(&parts, &ids) {
+            match proxy.at_once(&Asked::of(&parts), &ids) {
                 Some(answer) => answer,
                 None => proxy.handle(&parts, &ids, CALLER).await,
             }

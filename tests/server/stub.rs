@@ -14,6 +14,7 @@ use connector_cache::deliver;
 use connector_cache::error::{Problem, Rejection, Response};
 use connector_cache::ids::Ids;
 use connector_cache::layers::Stack;
+use connector_cache::message::Asked;
 use connector_cache::metrics::Metrics;
 use connector_cache::room::Room;
 use connector_cache::server::{Config, Drain, Limits, Server, Terms};
@@ -51,7 +52,7 @@ impl Stub {
 }
 
 impl Handler for Stub {
-    fn at_once(&self, _: &Parts, _: &Ids) -> Option<Answer> {
+    fn at_once(&self, _: &Asked<'_>, _: &Ids) -> Option<Answer> {
         None
     }
 

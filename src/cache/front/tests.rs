@@ -7,6 +7,7 @@ use super::*;
 use crate::cache::freshness::Lifetime;
 use crate::clock::Clock;
 use crate::identity::{Identity, Secrets};
+use crate::message::Asked;
 use crate::scrub::{Config, Scrubber};
 
 /// Requests that differ in their targets alone, and one answer.
@@ -29,7 +30,7 @@ impl Stage {
 
     fn spelling(&self, number: usize) -> Spelling {
         let request = Request::get(format!("/{number}")).header("authorization", "Bearer a.b.c");
-        Spelling::of(&request.body(()).unwrap().into_parts().0, &self.secrets).unwrap()
+        Spelling::of(&Asked::of(&request.body(()).unwrap().into_parts().0), &self.secrets).unwrap()
     }
 
     fn remember(&self, number: usize, epoch: Epoch) {
