@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// One reading of both clocks, in milliseconds. Also the stamp on what is stored.
+/// One reading of both clocks, in milliseconds. Also the stamp on what is stored, of which there are many: so it has
+/// no padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(Rust, packed(4))]
 pub struct Now {
     mono_ms: u64,
     wall_ms: u64,

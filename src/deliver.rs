@@ -126,7 +126,7 @@ impl Delivery<'_> {
         outcome: Outcome,
     ) -> Answer {
         let told = Told {
-            date: memo::value(Kind::Date, entry.date),
+            date: memo::value(Kind::Date, entry.date()),
             cache_control: match max_age {
                 Some(left) => memo::value(Kind::MaxAge, left.as_secs()),
                 None => HeaderValue::from_static("no-store"),

@@ -99,9 +99,10 @@ impl Spelling {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Principal([u8; 16]);
 
-/// A tenant or subject in an entry: enough of an HMAC to find it again, and nothing to read.
+/// A tenant, subject or application: enough of an HMAC to know it again, and nothing to read. It grants nothing: two
+/// that are alike, by a chance of one in 2^64, are purged or throttled together.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Label([u8; 16]);
+pub struct Label([u8; 8]);
 
 /// What a [`Label`] names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -325,7 +325,7 @@ impl Proxy {
 
     fn judge(&self, entry: &Entry, proof: Proof, end: End, client: Control, now: Now) -> Judgement {
         let rules = self.0.fetcher.freshness.now();
-        judge(&rules, (&entry.lifetime, entry.asked), proof, end.left(now), client, now)
+        judge(&rules, (&entry.lifetime(), entry.asked), proof, end.left(now), client, now)
     }
 
     /// What may serve because Graph could not be asked. It is looked up again: while Graph was asked, it may
@@ -338,7 +338,7 @@ impl Proxy {
         let found =
             self.find(Some(&grant), &claims, &question.resource, presented, Control::default(), now)?;
         let left = sabotaged!(EndForgotten, Duration::MAX, claims.end.left(now));
-        usable_on_error(&fetcher.freshness.now(), &found.entry.lifetime, &found.judgement, left)
+        usable_on_error(&fetcher.freshness.now(), &found.entry.lifetime(), &found.judgement, left)
             .then_some(found)
     }
 

@@ -1,13 +1,14 @@
 //! May this answer be used for this caller now? Judgements of RFC 9111 and RFC 5861, pure, `now` passed in.
 //! `tests/oracle.rs` holds them beside those of another cache, and says where the two differ and why.
 
-mod lifetime;
-
 mod dials;
+mod lifetime;
+mod packed;
 
 use std::time::Duration;
 
 pub use self::dials::Dials;
+pub use self::packed::Packed;
 use super::control::Control;
 use super::status::Forward;
 use crate::clock::Now;

@@ -53,7 +53,8 @@ impl<S: Service> Shared<S> {
         Self { service, terms, metrics, leaving: Arc::default() }
     }
 
-    /// Serves one connection until it ends. Once `drain` is cancelled it takes no request after the current.
+    /// Serves one connection until it ends. Once `drain` is cancelled, which happens only after `leaving` was set, it
+    /// takes no request after the current.
     pub(super) async fn drive<IO>(&self, io: IO, peer: SocketAddr, drain: CancellationToken)
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -1,6 +1,7 @@
 //! A connection in memory, whose bytes come one at a time.
 
 use std::net::Ipv4Addr;
+use std::sync::atomic::Ordering::Relaxed;
 
 use http::request::Parts;
 use tokio::io::duplex;
@@ -159,6 +160,8 @@ async fn at_the_end_of_the_listener_a_rest_ends_and_who_asks_in_time_is_answered
         let visit = async {
             to.write_all(GET).await.unwrap();
             tokio::time::sleep(NAP).await;
+            // As the listener does it.
+            shared.leaving.store(true, Relaxed);
             drain.cancel();
             tokio::time::sleep(FAREWELL / 2).await;
             if asks {
