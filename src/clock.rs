@@ -36,6 +36,13 @@ impl Now {
         self.wall_ms.saturating_add(self.behind.into())
     }
 
+    /// Milliseconds by the monotonic clock, modulo 2^32: for what may be off once in seven weeks, and while the
+    /// machine sleeps.
+    #[expect(clippy::cast_possible_truncation, reason = "that is what it is")]
+    pub fn tick(self) -> u32 {
+        self.mono_ms as u32
+    }
+
     /// The wall clock's reading.
     pub fn wall(self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.wall_ms)

@@ -18,10 +18,10 @@ use crate::cache::control::Control;
 use crate::cache::entry::{Entry, Grant};
 use crate::cache::flight::{Flights, Obligation, Seat};
 use crate::cache::freshness::{ClientDirectives, Judgement, Proof, Verdict, judge, usable_on_error};
+use crate::cache::front::Finding;
 use crate::cache::key::{EntryKey, FlightKey};
 use crate::cache::report::Report;
 use crate::cache::status::{Bypass, Forward, Instead, Outcome, ProofResult};
-use crate::cache::store::Recalled;
 use crate::cache::ticket::Ticket;
 use crate::cache::vary::Presented;
 use crate::clock::Now;
@@ -134,7 +134,7 @@ impl Proxy {
                 if let Some(spelling) = Spelling::of(&Asked::of(request), &self.0.secrets).filter(|_| alike) {
                     let Found { entry, proof, .. } = &found;
                     let (entry, proof) = (Arc::clone(entry), *proof);
-                    let found = Recalled { entry, proof, end: claims.end, tag: delivery.tag };
+                    let found = Finding { entry, proof, end: claims.end, tag: delivery.tag };
                     self.0.fetcher.store.remember(spelling, epoch, now, &found);
                 }
                 Ok(delivery.hit(&found.entry, &found.judgement, why))
@@ -182,7 +182,7 @@ impl Proxy {
         now: Now,
     ) -> Option<Answer> {
         let fetcher = &self.0.fetcher;
-        let Recalled { entry, proof, end, tag } = fetcher.store.recall(spelling, now)?;
+        let Finding { entry, proof, end, tag } = fetcher.store.recall(spelling, now)?;
         let judgement = self.judge(&entry, proof, end, client, now);
         let fresh = judgement.verdict == Verdict::Fresh;
         fresh.then(|| {

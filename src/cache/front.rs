@@ -12,14 +12,16 @@
 //!
 //! Only what the store has found is remembered, so a token without a proof leaves no trace here (promise 3).
 //! An answer that `Vary` ties to other fields of its request is never remembered: a spelling does not have them.
-//! The table grows with what is remembered, up to 16,384 places of about 100 bytes in each thread. It holds
-//! entries weakly: what the store lets go is gone.
+//! The table grows with what is remembered, up to 32,768 places of 72 bytes in each thread. It holds entries weakly:
+//! what the store lets go is gone.
+//!
+//! With thousands of keys what a look costs is how many lines of cold memory it touches. The tags of a set are one
+//! line, a place is another, and the entry is not looked at before the place has said that it is the right one.
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
 
 use super::entry::Entry;
 use super::freshness::Proof;
@@ -29,10 +31,10 @@ use crate::identity::{End, Spelling};
 use crate::sabotage::sabotaged;
 
 /// What the store had for a request.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Finding {
     /// The answer.
-    pub entry: Weak<Entry>,
+    pub entry: Arc<Entry>,
     /// The token's proof for it.
     pub proof: Proof,
     /// When the token ends.
@@ -66,62 +68,77 @@ impl Epochs {
 /// What this thread remembers for a request.
 pub fn recall(spelling: Spelling, epoch: Epoch, now: Now) -> Option<Finding> {
     TABLE.with_borrow(|table| {
-        let slot = table.set(spelling).iter().flatten().find(|slot| slot.spelling == spelling)?;
-        let current = slot.epoch == epoch && now.since(slot.since) < REVISIT;
-        current.then(|| slot.finding.clone())
+        let slot = table.find(spelling)?;
+        let Slot { proof, end, tag, .. } = *slot;
+        let entry = if slot.is_spent(epoch, now) { None } else { slot.entry.upgrade() };
+        Some(Finding { entry: entry?, proof, end, tag })
     })
 }
 
 /// Remembers what was found under `epoch`.
-pub fn remember(spelling: Spelling, epoch: Epoch, now: Now, finding: Finding) {
-    TABLE.with_borrow_mut(|table| table.put(Slot { spelling, epoch, since: now, finding }));
+pub fn remember(spelling: Spelling, epoch: Epoch, now: Now, found: &Finding) {
+    let Finding { proof, end, tag, .. } = *found;
+    let entry = Arc::downgrade(&found.entry);
+    TABLE.with_borrow_mut(|table| {
+        table.put(Slot { spelling, entry, epoch, proof, end, since: now.tick(), tag });
+    });
 }
 
+/// One line of memory.
 struct Slot {
     spelling: Spelling,
+    entry: Weak<Entry>,
     epoch: Epoch,
-    since: Now,
-    finding: Finding,
+    proof: Proof,
+    end: End,
+    /// By [`Now::tick`].
+    since: u32,
+    tag: TokenTag,
 }
 
-/// Sets of four places. A finding has its place in one set; which one says the hash of its spelling.
+/// Sets of places. A finding has its place in one set; which one says the hash of its spelling.
 struct Table {
-    sets: Vec<Set>,
+    /// For each place the hash of what is there, or [`FREE`].
+    tags: Vec<[u64; WAYS]>,
+    slots: Vec<[Option<Slot>; WAYS]>,
     hasher: RandomState,
 }
 
-type Set = [Option<Slot>; 4];
-
 impl Table {
-    fn new() -> Self {
-        Self { sets: vec_of_sets(FIRST_SETS), hasher: RandomState::new() }
+    fn new(sets: usize) -> Self {
+        let slots = std::iter::repeat_with(Default::default).take(sets).collect();
+        Self { tags: vec![[FREE; WAYS]; sets], slots, hasher: RandomState::new() }
     }
 
-    fn place(&self, spelling: Spelling) -> usize {
+    /// Its set, and what it is known by there.
+    fn place(&self, spelling: Spelling) -> (usize, u64) {
         let hash = self.hasher.hash_one(spelling);
         // There is always a power of two of them.
-        usize::try_from(hash & (self.sets.len() as u64 - 1)).unwrap_or(0)
+        (usize::try_from(hash & (self.tags.len() as u64 - 1)).unwrap_or(0), hash.max(FREE + 1))
     }
 
-    fn set(&self, spelling: Spelling) -> &[Option<Slot>] {
-        self.sets.get(self.place(spelling)).map_or(&[], |set| &set[..])
+    fn find(&self, spelling: Spelling) -> Option<&Slot> {
+        let (set, tag) = self.place(spelling);
+        let way = self.tags.get(set)?.iter().position(|known| *known == tag)?;
+        self.slots.get(set)?.get(way)?.as_ref().filter(|slot| slot.spelling == spelling)
     }
 
     /// Takes the place of the same request, of nothing, of what is worth nothing any more, or of the oldest; the
     /// table grows before it loses what is worth something.
     fn put(&mut self, slot: Slot) {
         loop {
-            let (place, grows) = (self.place(slot.spelling), self.sets.len() < LAST_SETS);
-            let Some(set) = self.sets.get_mut(place) else { return };
+            let ((set, tag), grows) = (self.place(slot.spelling), self.tags.len() < LAST_SETS);
+            let (Some(tags), Some(slots)) = (self.tags.get_mut(set), self.slots.get_mut(set)) else { return };
             let rank = |other: &Option<Slot>| match other {
                 Some(other) if other.spelling == slot.spelling => (0, 0),
                 None => (1, 0),
-                Some(other) if other.is_spent(slot.epoch, slot.since) => (2, 0),
-                Some(other) => (3, other.since.unix_millis()),
+                Some(other) if other.is_spent_at(slot.epoch, slot.since) => (2, 0),
+                Some(other) => (3, u32::MAX - slot.since.wrapping_sub(other.since)),
             };
-            let Some(worst) = set.iter_mut().min_by_key(|other| rank(other)) else { return };
-            if rank(worst).0 < 3 || !grows {
-                *worst = Some(slot);
+            let worst = tags.iter_mut().zip(slots).min_by_key(|(_, other)| rank(other));
+            let Some((known, place)) = worst else { return };
+            if rank(place).0 < 3 || !grows {
+                (*known, *place) = (tag, Some(slot));
                 return;
             }
             self.grow();
@@ -129,39 +146,41 @@ impl Table {
     }
 
     fn grow(&mut self) {
-        let sets = vec_of_sets(self.sets.len() * 2);
-        let old = std::mem::replace(&mut self.sets, sets);
-        for slot in old.into_iter().flatten().flatten() {
-            let place = self.place(slot.spelling);
-            // A set's four go to two sets of four.
-            if let Some(free) =
-                self.sets.get_mut(place).and_then(|set| set.iter_mut().find(|it| it.is_none()))
-            {
-                *free = Some(slot);
-            }
-        }
+        let mut larger = Self::new(self.tags.len() * 2);
+        larger.hasher = self.hasher.clone();
+        // What was in one set goes to two of the same size, so all of it has room.
+        std::mem::take(&mut self.slots).into_iter().flatten().flatten().for_each(|slot| larger.put(slot));
+        *self = larger;
     }
 }
 
 impl Slot {
     /// Whether it will not be used again.
     fn is_spent(&self, epoch: Epoch, now: Now) -> bool {
-        self.epoch != epoch || now.since(self.since) >= REVISIT || self.finding.entry.strong_count() == 0
+        self.is_of_the_past(epoch, now.tick())
+    }
+
+    fn is_spent_at(&self, epoch: Epoch, tick: u32) -> bool {
+        self.is_of_the_past(epoch, tick) || self.entry.strong_count() == 0
+    }
+
+    fn is_of_the_past(&self, epoch: Epoch, tick: u32) -> bool {
+        self.epoch != epoch || tick.wrapping_sub(self.since) >= REVISIT
     }
 }
 
-fn vec_of_sets(count: usize) -> Vec<Set> {
-    std::iter::repeat_with(Set::default).take(count).collect()
-}
-
 thread_local! {
-    static TABLE: RefCell<Table> = RefCell::new(Table::new());
+    static TABLE: RefCell<Table> = RefCell::new(Table::new(FIRST_SETS));
 }
 
-const FIRST_SETS: usize = 16;
+/// Nothing is there.
+const FREE: u64 = 0;
+/// Places of a set: their tags are 64 bytes.
+const WAYS: usize = 8;
+const FIRST_SETS: usize = 8;
 const LAST_SETS: usize = 4096;
-/// How long a finding may do without the store.
-const REVISIT: Duration = Duration::from_secs(10);
+/// How long a finding may do without the store, milliseconds.
+const REVISIT: u32 = 10_000;
 
 #[cfg(test)]
 mod tests;

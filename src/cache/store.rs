@@ -21,9 +21,8 @@ use super::status::{Eviction, NotStored};
 use super::ticket::{Ticket, Tickets};
 use super::variants::Variants;
 use super::vary::{Chooser, Presented};
-use crate::answer::TokenTag;
 use crate::clock::Now;
-use crate::identity::{Claims, End, Fingerprint, Label, Principal, Spelling};
+use crate::identity::{Claims, Fingerprint, Label, Principal, Spelling};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
 use crate::sabotage::sabotaged;
@@ -57,19 +56,6 @@ pub struct Store {
     chooser: Chooser,
     epochs: Arc<Epochs>,
     metrics: Arc<Metrics>,
-}
-
-/// What the store has for a request that it has answered before.
-#[derive(Debug)]
-pub struct Recalled {
-    /// The answer.
-    pub entry: Arc<Entry>,
-    /// The token's proof for it.
-    pub proof: Proof,
-    /// When the token ends.
-    pub end: End,
-    /// The token, as the log knows it.
-    pub tag: TokenTag,
 }
 
 /// The answers of one key with whose they are, for purges.
@@ -171,10 +157,8 @@ impl Store {
     }
 
     /// What it has for a request of exactly this spelling, if this thread has looked that up a moment ago.
-    pub fn recall(&self, spelling: Spelling, now: Now) -> Option<Recalled> {
-        let Finding { entry, proof, end, tag } = front::recall(spelling, self.epochs.now(), now)?;
-        let entry = entry.upgrade().filter(|entry| entry.is_kept())?;
-        Some(Recalled { entry, proof, end, tag })
+    pub fn recall(&self, spelling: Spelling, now: Now) -> Option<Finding> {
+        front::recall(spelling, self.epochs.now(), now).filter(|found| found.entry.is_kept())
     }
 
     /// The present state. To be taken before the look-ups whose outcome is given to [`Store::remember`].
@@ -183,14 +167,8 @@ impl Store {
     }
 
     /// Remembers what was looked up for a request.
-    pub fn remember(&self, spelling: Spelling, epoch: Epoch, now: Now, found: &Recalled) {
-        let entry = Arc::downgrade(&found.entry);
-        front::remember(
-            spelling,
-            epoch,
-            now,
-            Finding { entry, proof: found.proof, end: found.end, tag: found.tag },
-        );
+    pub fn remember(&self, spelling: Spelling, epoch: Epoch, now: Now, found: &Finding) {
+        front::remember(spelling, epoch, now, found);
     }
 
     /// To be taken before Graph is asked.

@@ -30,26 +30,32 @@ pub struct Claims {
     pub end: End,
 }
 
-/// When a token ends: its `exp`, seconds since the Unix epoch.
+/// When a token ends: its `exp`, seconds since the Unix epoch. From the year 2106 on every token has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct End(u64);
+pub struct End(u32);
 
 impl End {
     /// The token's own `exp`, seconds since the Unix epoch.
     pub fn unix_seconds(self) -> u64 {
-        self.0
+        self.0.into()
+    }
+
+    fn of(exp: u64) -> Self {
+        Self(u32::try_from(exp).unwrap_or(u32::MAX))
     }
 
     /// An hour after `now`.
     #[cfg(test)]
     pub fn after(now: Now) -> Self {
-        Self(now.unix_seconds() + 3600)
+        Self::of(now.unix_seconds() + 3600)
     }
 
     /// What is left of the token's usable life: it ends 30 seconds before `exp`.
     pub fn left(self, now: Now) -> Duration {
-        let end =
-            self.0.saturating_sub(sabotaged!(EndWithoutMargin, 0, EXP_MARGIN.as_secs())).saturating_mul(1000);
+        let end = self
+            .unix_seconds()
+            .saturating_sub(sabotaged!(EndWithoutMargin, 0, EXP_MARGIN.as_secs()))
+            .saturating_mul(1000);
         Duration::from_millis(end.saturating_sub(now.token_millis()))
     }
 }
@@ -122,7 +128,7 @@ pub(super) fn read(json: &[u8], key: &hmac::Key, now: Now) -> Result<Claims, Byp
         tenant: label(key, LabelKind::Tenant, &tenant),
         subject: label(key, LabelKind::Subject, &subject),
         application: label(key, LabelKind::Application, &application(&tenant, &raw)),
-        end: End(exp),
+        end: End::of(exp),
     };
     if claims.end.left(now).is_zero() { Err(Bypass::Expiring) } else { Ok(claims) }
 }
