@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help test setup clients fmt lint doc unit it test-clients test-chart test-net image fuzz supply soak \
-	model mutants flood bench bench-check picture demo run
+	model mutants flood bench bench-check bench-steps picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -78,9 +78,12 @@ flood: ## hits with and without a flood of forged tokens, before the release bui
 bench: ## beside bare hyper, HAProxy, nginx and Varnish, in one run (two idle cores; ROUNDS, SECS, SCENARIOS)
 	@benches/compare
 
-bench-check: ## instructions and allocations of a hit against those that were recorded
-	$(call say,what a hit costs)
+bench-check: setup ## instructions and allocations of a hit against those that were recorded
+	$(call say,what a hit costs (a first build takes some minutes))
 	@benches/check
+
+bench-steps: setup ## where the instructions of a hit go, step by step
+	@benches/steps
 
 test-net: ## faults of a real network, in namespaces of its own (root; iproute2, iptables)
 	@.net/run

@@ -38,7 +38,7 @@ pub fn fields(length: usize) -> HeaderMap {
         ("odata-version", "4.0"),
         ("etag", "W/\"29f035c763035957086f745cd8e589f2\""),
         ("date", "Mon, 23 Nov 2026 04:58:29 GMT"),
-        ("vary", "Authorization, Accept"),
+        ("vary", "Authorization, Accept, Accept-Encoding"),
         ("cache-control", "private, max-age=299"),
         ("age", "1"),
         ("origin-request-id", "00000000-1c2b-4f0e-9d6a-0123456789ab"),

@@ -87,5 +87,5 @@ async fn ours(sandbox: &Sandbox) -> Result<SocketAddr, Box<dyn Error>> {
     Ok(address)
 }
 
-/// Bytes, about those of the stand-in's answer.
-const BODY: usize = 1_161;
+/// Bytes, those of the answer of the stand-in: `check` compares them.
+const BODY: usize = 1_258;

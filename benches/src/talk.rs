@@ -1,6 +1,6 @@
-//! The plainest client: it writes a request and reads an answer of known length.
+//! The plainest clients: they write a request and read an answer whose head names its length.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,24 +17,18 @@ impl Talk {
     pub async fn with(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, answer: vec![0; 64 << 10] })
+        Ok(Self { stream, answer: vec![0; ROOM] })
     }
 
-    /// Asks, and reads the whole answer: its head names its length.
+    /// Asks, and reads the whole answer.
     pub async fn ask(&mut self, request: &[u8]) -> io::Result<&str> {
         self.stream.write_all(request).await?;
-        let mut come = 0;
-        loop {
-            match self.stream.read(&mut self.answer[come..]).await? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                n => come += n,
-            }
-            if let Some(length) = length(&self.answer[..come])
-                && come >= length
-            {
-                return std::str::from_utf8(&self.answer[..come]).map_err(io::Error::other);
-            }
+        let (mut come, mut length) = (0, None);
+        while length.is_none_or(|length| come < length) {
+            come += some(self.stream.read(&mut self.answer[come..]).await?)?;
+            length = room(&mut self.answer, come, length);
         }
+        std::str::from_utf8(&self.answer[..come]).map_err(io::Error::other)
     }
 
     /// Asks, and reads as many bytes as the answer before had.
@@ -44,10 +38,52 @@ impl Talk {
     }
 }
 
+/// The same without a runtime, for whoever measures time.
+pub struct PlainTalk {
+    stream: std::net::TcpStream,
+    answer: Vec<u8>,
+}
+
+impl PlainTalk {
+    /// Connects.
+    pub fn with(address: SocketAddr) -> io::Result<Self> {
+        let stream = std::net::TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, answer: vec![0; ROOM] })
+    }
+
+    /// Asks, and reads the whole answer.
+    pub fn ask(&mut self, request: &[u8]) -> io::Result<&[u8]> {
+        self.stream.write_all(request)?;
+        let (mut come, mut length) = (0, None);
+        while length.is_none_or(|length| come < length) {
+            come += some(self.stream.read(&mut self.answer[come..])?)?;
+            length = room(&mut self.answer, come, length);
+        }
+        Ok(&self.answer[..come])
+    }
+}
+
+fn some(read: usize) -> io::Result<usize> {
+    if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(read) }
+}
+
+/// The answer's length, as soon as its head has come, and room for all of it.
+fn room(answer: &mut Vec<u8>, come: usize, known: Option<usize>) -> Option<usize> {
+    let length = known.or_else(|| length(&answer[..come]))?;
+    if answer.len() < length {
+        answer.resize(length, 0);
+    }
+    Some(length)
+}
+
 fn length(answer: &[u8]) -> Option<usize> {
-    let text = std::str::from_utf8(answer).ok()?;
-    let (head, _) = text.split_once("\r\n\r\n")?;
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&answer[..end]).ok()?;
     let mut lines = head.lines().filter_map(|line| line.split_once(':'));
     let (_, length) = lines.find(|(name, _)| name.eq_ignore_ascii_case("content-length"))?;
-    Some(head.len() + 4 + length.trim().parse::<usize>().ok()?)
+    Some(end + 4 + length.trim().parse::<usize>().ok()?)
 }
+
+/// Bytes for a head and a usual body. Longer answers get more.
+const ROOM: usize = 64 << 10;
