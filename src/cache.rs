@@ -5,6 +5,7 @@ pub mod entry;
 pub mod flight;
 pub mod freshness;
 pub mod front;
+pub mod grant;
 pub mod key;
 pub mod report;
 pub mod status;

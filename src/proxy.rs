@@ -15,10 +15,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::answer::{Answer, Handler};
 use crate::cache::control::Control;
-use crate::cache::entry::{Entry, Grant};
+use crate::cache::entry::Entry;
 use crate::cache::flight::{Flights, Obligation, Seat};
 use crate::cache::freshness::{ClientDirectives, Judgement, Proof, Verdict, judge, usable_on_error};
 use crate::cache::front::Finding;
+use crate::cache::grant::Grant;
 use crate::cache::key::{EntryKey, FlightKey};
 use crate::cache::report::Report;
 use crate::cache::status::{Bypass, Forward, Instead, Outcome, ProofResult};

@@ -1,6 +1,5 @@
 //! A stored answer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,15 +7,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use ring::digest;
 use uuid::{NonNilUuid, Uuid};
 
-use super::freshness::{Lifetime, Packed, Proof};
+use super::freshness::{Lifetime, Packed};
 use super::status::Eviction;
 use super::validation::Validation;
 use super::vary::Chosen;
 use crate::clock::Now;
-use crate::identity::Claims;
 use crate::ids::{REQUEST_ID, Text, guid, sheet};
-use crate::resource::Resource;
-use crate::sabotage::sabotaged;
 use crate::scrub::{GzippedBody, ScrubbedBody, Scrubber};
 use crate::words::Word;
 use crate::{date, headers};
@@ -210,38 +206,6 @@ impl Entry {
     /// Why it left the store, if that was said.
     pub(super) fn left_by(&self) -> Option<Eviction> {
         Eviction::ALL.get(usize::from(self.left_by.load(Relaxed))).copied()
-    }
-}
-
-/// What the store knows of a token: its claims, read once, and its proofs.
-#[derive(Debug)]
-pub struct Grant {
-    /// What the token says.
-    pub claims: Claims,
-    /// What Graph has granted to it, by resource; the newest last.
-    pub proofs: Vec<(Arc<Resource>, Proof)>,
-}
-
-impl Grant {
-    /// The proof for a resource, live or not.
-    pub fn proof(&self, resource: &Resource) -> Option<Proof> {
-        sabotaged!(ProofOfAnyResource, return self.proof_where(|_| true));
-        sabotaged!(
-            ProofWithoutExpand,
-            return self.proof_where(|known| known.without_expand() == resource.without_expand())
-        );
-        self.proof_where(|known| *known == *resource)
-    }
-
-    fn proof_where(&self, fits: impl Fn(&Resource) -> bool) -> Option<Proof> {
-        self.proofs.iter().find(|(known, _)| fits(known)).map(|(_, proof)| *proof)
-    }
-
-    /// Bytes that it takes in memory, about. Resources are counted here too: their entry may be gone.
-    pub fn weight(&self) -> usize {
-        let proofs: usize =
-            self.proofs.iter().map(|(resource, _)| resource.weight() + size_of::<Proof>() + 8).sum();
-        size_of::<Self>() + proofs
     }
 }
 

@@ -13,9 +13,10 @@ use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::entry::{Entry, Grant};
+use super::entry::Entry;
 use super::freshness::Proof;
 use super::front::{self, Epoch, Epochs, Finding};
+use super::grant::Grant;
 use super::key::EntryKey;
 use super::status::{Eviction, NotStored};
 use super::ticket::{Ticket, Tickets};
@@ -187,7 +188,11 @@ impl Store {
         old: Option<&Arc<Entry>>,
         ticket: &Ticket,
     ) -> Result<(), NotStored> {
-        let resource = &self.resources.get_with_by_ref(resource, || Arc::clone(resource));
+        let resource = &self.resources.get(resource).unwrap_or_else(|| {
+            // Where two come at once each has its own, until the next one comes.
+            self.resources.insert(Arc::clone(resource), Arc::clone(resource));
+            Arc::clone(resource)
+        });
         let key = EntryKey::new(claims.principal, resource);
         if u64::try_from(entry.weight()).unwrap_or(u64::MAX) > self.max_entry {
             return Err(NotStored::TooLarge);
@@ -200,8 +205,9 @@ impl Store {
             return Err(NotStored::Invalidated);
         }
         self.grants.entry(fingerprint).and_upsert_with(|known| {
-            let known = known.map(moka::Entry::into_value);
-            Arc::new(self.with_proof(known.as_deref(), claims, resource, Proof { granted: entry.asked }))
+            let grant = known.map_or_else(|| Arc::new(Grant::new(claims)), moka::Entry::into_value);
+            grant.add(resource, Proof { granted: entry.asked }, self.proofs_per_token);
+            grant
         });
         if is_void() {
             // Withdrawn while this was written: neither may stay.
@@ -237,26 +243,6 @@ impl Store {
         there
     }
 
-    fn with_proof(
-        &self,
-        known: Option<&Grant>,
-        claims: &Claims,
-        resource: &Arc<Resource>,
-        proof: Proof,
-    ) -> Grant {
-        let known = known.map_or(&[][..], |grant| &grant.proofs);
-        let earlier = known.iter().find(|(known, _)| known == resource).map(|(_, proof)| *proof);
-        let proof = earlier.filter(|earlier| earlier.granted.is_after(proof.granted)).unwrap_or(proof);
-        let others = known.iter().filter(|(other, _)| other != resource);
-        // As long as it is to be: there are as many of these as the cache has room for.
-        let mut proofs = Vec::with_capacity(known.len() + usize::from(earlier.is_none()));
-        proofs.extend(others.cloned());
-        let surplus = (proofs.len() + 1).saturating_sub(self.proofs_per_token.max(1));
-        proofs.drain(..surplus);
-        proofs.push((Arc::clone(resource), proof));
-        Grant { claims: *claims, proofs }
-    }
-
     /// Graph said 401: the token is not good any more. Drops its proofs and its principal's entries, if it
     /// had proofs; whoever sends tokens that never were good changes nothing. Returns whether it had.
     pub fn withdraw_token(&self, fingerprint: &Fingerprint) -> bool {
@@ -290,14 +276,8 @@ impl Store {
             None => Op::Nop,
             Some(known) => {
                 let grant = known.into_value();
-                let proofs: Vec<_> =
-                    grant.proofs.iter().filter(|(other, _)| other != resource).cloned().collect();
                 // Without proofs it is as good as a token that never had one.
-                if proofs.is_empty() {
-                    Op::Remove
-                } else {
-                    Op::Put(Arc::new(Grant { claims: grant.claims, proofs }))
-                }
+                if grant.remove(resource) { Op::Put(grant) } else { Op::Remove }
             }
         });
         self.entries.invalidate(&EntryKey::new(grant.claims.principal, resource));
@@ -314,8 +294,7 @@ impl Store {
                 && selection.subject.is_none_or(|wanted| wanted == subject)
         };
         for (fingerprint, grant) in &self.grants {
-            let touched = grant.proofs.iter().any(|(resource, _)| flow(resource));
-            if touched && whose(grant.claims.tenant, grant.claims.subject) {
+            if grant.has_any(flow) && whose(grant.claims.tenant, grant.claims.subject) {
                 self.grants.invalidate(&*fingerprint);
             }
         }

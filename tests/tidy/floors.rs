@@ -29,6 +29,7 @@ const FLOORS: [&[&str]; 5] = [
         "answer",
         "cache/entry",
         "cache/freshness",
+        "cache/grant",
         "cache/key",
         "cache/report",
         "cache/validation",
