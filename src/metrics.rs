@@ -7,7 +7,7 @@ mod family;
 
 use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec, Registry};
 
-pub use self::family::{Durations, Family, MethodLabel, Requests, Statuses};
+pub use self::family::{Durations, Family, Levels, MethodLabel, Requests, Statuses};
 use self::family::{counter, gauge, gauges, histogram, register};
 use crate::cache::status::{Bypass, Eviction, NotStored, ProofResult, Retry, ScrubFailure, ScrubbedField};
 use crate::error::{OriginFault, Rejection};
@@ -49,6 +49,10 @@ pub struct Metrics {
     pub origin_requests: Statuses,
     /// Time of one attempt at Graph, seconds.
     pub origin_duration: Histogram,
+    /// Places to ask Graph from that are taken.
+    pub origin_places_taken: Levels<Places>,
+    /// How many of these there are.
+    pub origin_places: Levels<Places>,
     /// Attempts at Graph without a usable answer, by reason.
     pub origin_errors: Family<OriginFault>,
     /// Second attempts, by reason.
@@ -70,6 +74,8 @@ pub struct Metrics {
     pub draining: IntGauge,
     /// What of `limits.bytes_in_flight` is taken.
     pub bytes_in_flight: IntGauge,
+    /// `limits.bytes_in_flight`.
+    pub bytes_in_flight_limit: IntGauge,
     /// Log lines that were dropped because the log's reader was too slow.
     pub log_lines_dropped: IntGauge,
 }
@@ -81,6 +87,16 @@ words! {
         Success = "success",
         /// The new one was refused; the old one stays in use.
         Failure = "failure",
+    }
+}
+
+words! {
+    /// Whose places to ask Graph from.
+    pub enum Places {
+        /// Everybody's.
+        All = "all",
+        /// Of these, those that requests without a proof may take.
+        Unproven = "unproven",
     }
 }
 
@@ -132,6 +148,13 @@ impl Metrics {
                 "Time of one attempt at Graph.",
                 None,
             )?,
+            origin_places_taken: Levels::new(
+                r,
+                "origin_places_taken",
+                "Places to ask Graph from that are taken.",
+                "of",
+            )?,
+            origin_places: Levels::new(r, "origin_places", "Places to ask Graph from.", "of")?,
             origin_errors: Family::new(r, "origin_errors_total", "Attempts at Graph that failed.", "reason")?,
             origin_retries: Family::new(r, "origin_retries_total", "Second attempts at Graph.", "reason")?,
             throttle_gates: gauge(r, "throttle_gates", "Throttle gates that let nobody through now.")?,
@@ -160,6 +183,11 @@ impl Metrics {
                 r,
                 "bytes_in_flight",
                 "Bytes that are on their way, of those that may be.",
+            )?,
+            bytes_in_flight_limit: gauge(
+                r,
+                "bytes_in_flight_limit",
+                "Bytes that may be on their way at one time.",
             )?,
             log_lines_dropped: gauge(
                 r,
@@ -197,6 +225,7 @@ mod tests {
             r#"connector_cache_bypass_total{reason="token-opaque"} 0"#,
             r#"connector_cache_request_duration_seconds_count{cache="stale"} 0"#,
             r#"connector_cache_origin_requests_total{status="other"} 0"#,
+            r#"connector_cache_origin_places_taken{of="unproven"} 0"#,
             "connector_cache_draining 0",
             "process_resident_memory_bytes",
         ] {
