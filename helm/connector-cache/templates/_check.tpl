@@ -91,11 +91,17 @@ cache.max_bytes: [1MiB, 1TiB]
 {{- end -}}
 {{- end -}}
 
-{{/* What a pod takes when each of its limits is reached at one time, in bytes: what is kept, what is in flight, 36 KiB
-for a connection at work (an idle one has less: tests/load/memory.rs) and 32 MiB for the process itself. */}}
+{{/* What a connection at work takes, in KiB, as benches/README.md has measured it; at rest it is 3, and 18 with TLS. */}}
+{{- define "connector-cache.connection" -}}
+{{- ternary 44 36 (not (empty .Values.tls.existingSecret)) -}}
+{{- end -}}
+
+{{/* What a pod takes when each of its limits is reached at one time, in bytes: what is kept, what is in flight, every
+connection at work, and 32 MiB for the process itself. */}}
 {{- define "connector-cache.most" -}}
 {{- $limits := default dict .Values.config.limits -}}
 {{- $kept := include "connector-cache.bytes" .Values.config.cache.max_bytes | int64 -}}
 {{- $flying := include "connector-cache.bytes" (default "64MiB" $limits.bytes_in_flight) | int64 -}}
-{{- add $kept $flying (mul 36864 (default 10000 $limits.connections | int64)) 33554432 -}}
+{{- $connected := mul 1024 (include "connector-cache.connection" . | int64) (default 10000 $limits.connections | int64) -}}
+{{- add $kept $flying $connected 33554432 -}}
 {{- end -}}
