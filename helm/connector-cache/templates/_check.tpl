@@ -34,12 +34,11 @@ cache.max_bytes: [1MiB, 1TiB]
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $graph := .Values.config.graph -}}
-{{- if and $graph.connect_timeout $graph.timeout -}}
-{{- if gt (include "connector-cache.milliseconds" $graph.connect_timeout | int64) (include "connector-cache.milliseconds" $graph.timeout | int64) -}}
-{{- printf "config.graph.connect_timeout is %s: it may be config.graph.timeout (%s) at most"
-  $graph.connect_timeout $graph.timeout | fail -}}
-{{- end -}}
+{{- /* Where the values say nothing, the binary has these. */ -}}
+{{- $connect := default "2s" .Values.config.graph.connect_timeout -}}
+{{- $whole := default "10s" .Values.config.graph.timeout -}}
+{{- if gt (include "connector-cache.milliseconds" $connect | int64) (include "connector-cache.milliseconds" $whole | int64) -}}
+{{- printf "config.graph.connect_timeout is %s: it may be config.graph.timeout (%s) at most" $connect $whole | fail -}}
 {{- end -}}
 {{- end -}}
 
@@ -84,10 +83,75 @@ cache.max_bytes: [1MiB, 1TiB]
   $scrape.scrapeTimeout $scrape.interval | fail -}}
 {{- end -}}
 {{- end -}}
+{{- $own := default dict .Values.securityContext -}}
+{{- $user := merge (pick $own "runAsNonRoot" "runAsUser") (pick (default dict .Values.podSecurityContext) "runAsNonRoot" "runAsUser") -}}
+{{- if and $user.runAsNonRoot (eq (toString $user.runAsUser) "0") -}}
+{{- fail "runAsUser is 0 where runAsNonRoot is true (podSecurityContext, securityContext): no pod would start" -}}
+{{- end -}}
+{{- $rolling := default dict (default dict .Values.strategy).rollingUpdate -}}
+{{- $none := list "0" "0%" -}}
+{{- if and (has (toString $rolling.maxSurge) $none) (has (toString $rolling.maxUnavailable) $none) -}}
+{{- fail "strategy.rollingUpdate.maxSurge and maxUnavailable are both 0: no pod could be replaced" -}}
+{{- end -}}
+{{- include "connector-cache.checkRequests" (dict "of" "resources" "resources" .Values.resources) -}}
+{{- include "connector-cache.checkRequests" (dict "of" "tests.resources" "resources" .Values.tests.resources) -}}
+{{- include "connector-cache.checkLists" . -}}
+{{- end -}}
+
+{{/* Kubernetes takes no pod that requests more than it may have. */}}
+{{- define "connector-cache.checkRequests" -}}
+{{- $limits := default dict (default dict .resources).limits -}}
+{{- range $name, $request := (default dict .resources).requests -}}
+{{- $limit := get $limits $name -}}
+{{- if not (has (toString $limit) (list "" "<nil>")) -}}
+{{- if gt (include "connector-cache.quantity" $request | float64) (include "connector-cache.quantity" $limit | float64) -}}
+{{- printf "%s.requests.%s is %v: it may be %s.limits.%s (%v) at most" $.of $name $request $.of $name $limit | fail -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Lists of the values that stand beside the chart's own, or whose members must differ. */}}
+{{- define "connector-cache.checkLists" -}}
+{{- $names := list -}}
 {{- range .Values.extraEnv -}}
 {{- if has .name (list "CONNECTOR_CACHE__LISTEN__ADDRESS" "CONNECTOR_CACHE__ADMIN__ADDRESS") -}}
 {{- printf "extraEnv has %s: expected listenFamily and containerPorts, which Services and probes go by, too" .name | fail -}}
 {{- end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- include "connector-cache.checkTwice" (dict "of" "extraEnv" "names" $names) -}}
+{{- $names = list -}}
+{{- range .Values.imagePullSecrets }}{{ $names = append $names .name }}{{ end -}}
+{{- include "connector-cache.checkTwice" (dict "of" "imagePullSecrets" "names" $names) -}}
+{{- $names = list -}}
+{{- range .Values.topologySpreadConstraints }}{{ $names = append $names (printf "%s %s" .topologyKey .whenUnsatisfiable) }}{{ end -}}
+{{- include "connector-cache.checkTwice" (dict "of" "topologySpreadConstraints" "names" $names) -}}
+{{- $names = list -}}
+{{- range (.Files.Get "files/rules.yaml" | fromYaml).groups }}{{ $names = append $names .name }}{{ end -}}
+{{- range .Values.prometheusRule.extraGroups }}{{ $names = append $names .name }}{{ end -}}
+{{- include "connector-cache.checkTwice" (dict "of" "prometheusRule.extraGroups" "names" $names) -}}
+{{- $volumes := list "config" -}}
+{{- if .Values.tls.existingSecret }}{{ $volumes = append $volumes "tls" }}{{ end -}}
+{{- if .Values.admin.existingSecret }}{{ $volumes = append $volumes "admin" }}{{ end -}}
+{{- $paths := list -}}
+{{- range $volumes }}{{ $paths = append $paths (printf "/etc/connector-cache/%s" .) }}{{ end -}}
+{{- range .Values.extraVolumes }}{{ $volumes = append $volumes .name }}{{ end -}}
+{{- include "connector-cache.checkTwice" (dict "of" "extraVolumes" "names" $volumes) -}}
+{{- range .Values.extraVolumeMounts -}}
+{{- if not (has .name $volumes) -}}
+{{- printf "extraVolumeMounts has %s, which no volume is called: expected one of %s" .name (join ", " $volumes) | fail -}}
+{{- end -}}
+{{- $paths = append $paths (trimSuffix "/" .mountPath) -}}
+{{- end -}}
+{{- include "connector-cache.checkTwice" (dict "of" "extraVolumeMounts" "names" $paths) -}}
+{{- end -}}
+
+{{- define "connector-cache.checkTwice" -}}
+{{- $seen := list -}}
+{{- range .names -}}
+{{- if has . $seen }}{{ printf "%s has %s a second time, the chart's own counted: expected each once" $.of . | fail }}{{ end -}}
+{{- $seen = append $seen . -}}
 {{- end -}}
 {{- end -}}
 
