@@ -86,6 +86,7 @@ REFUSED = [
     ({"tolerations": [{"keys": "dedicated"}]}, "keys"),
     ({"tolerations": [{}]}, "tolerations"),
     ({"securityContext": {"capabilities": {"drop": ["all"]}}}, "drop"),
+    ({"podSecurityContext": {"seccompProfile": {"type": None}}}, "seccompProfile"),
     ({"serviceMonitor": {"relabelings": [{}]}}, "relabelings"),
     ({"affinity": {"podAntiAfinity": {}}}, "podAntiAfinity"),
     (

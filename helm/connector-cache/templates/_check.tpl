@@ -83,9 +83,11 @@ cache.max_bytes: [1MiB, 1TiB]
   $scrape.scrapeTimeout $scrape.interval | fail -}}
 {{- end -}}
 {{- end -}}
+{{- $pod := default dict .Values.podSecurityContext -}}
 {{- $own := default dict .Values.securityContext -}}
-{{- $user := merge (pick $own "runAsNonRoot" "runAsUser") (pick (default dict .Values.podSecurityContext) "runAsNonRoot" "runAsUser") -}}
-{{- if and $user.runAsNonRoot (eq (toString $user.runAsUser) "0") -}}
+{{- /* Not by merge: to it a 0 is nothing. */ -}}
+{{- $user := ternary $own.runAsUser $pod.runAsUser (hasKey $own "runAsUser") -}}
+{{- if and (ternary $own.runAsNonRoot $pod.runAsNonRoot (hasKey $own "runAsNonRoot")) (eq (toString $user) "0") -}}
 {{- fail "runAsUser is 0 where runAsNonRoot is true (podSecurityContext, securityContext): no pod would start" -}}
 {{- end -}}
 {{- $rolling := default dict (default dict .Values.strategy).rollingUpdate -}}
