@@ -224,6 +224,9 @@ class Schema(unittest.TestCase):
         objects = kit.render({"config": {"cache": {"ttl": None}}, "podSecurityContext": {"runAsUser": None}})
         self.assertNotRegex(kit.config_of(objects), r"(?m)^ttl")
         self.assertNotIn("runAsUser", kit.pod_of(objects)["spec"]["securityContext"])
+        monitor = kit.render({"serviceMonitor": {"enabled": True, "interval": None, "scrapeTimeout": None}})
+        [endpoint] = kit.one(monitor, "ServiceMonitor")["spec"]["endpoints"]
+        self.assertEqual(endpoint, {"port": "admin", "path": "/metrics"})
 
     def test_a_section_that_is_null_is_taken_or_refused_in_a_line_that_says_so(self):
         values = kit.yaml.safe_load((kit.CHART / "values.yaml").read_text())
