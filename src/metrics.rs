@@ -118,9 +118,7 @@ impl Metrics {
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let r = &registry;
-        let version = gauges(r, "build_info", "The version that runs; always 1.", &["version", "revision"])?;
-        version.with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION]).set(1);
-        register(r, prometheus::process_collector::ProcessCollector::for_self())?;
+        tell_of_the_process(r)?;
         Ok(Self {
             requests: Requests::new(r)?,
             request_duration: Durations::new(r)?,
@@ -148,13 +146,8 @@ impl Metrics {
                 "Time of one attempt at Graph.",
                 None,
             )?,
-            origin_places_taken: Levels::new(
-                r,
-                "origin_places_taken",
-                "Places to ask Graph from that are taken.",
-                "of",
-            )?,
-            origin_places: Levels::new(r, "origin_places", "Places to ask Graph from.", "of")?,
+            origin_places_taken: Levels::new(r, "origin_places_taken", "Places at Graph taken.", "of")?,
+            origin_places: Levels::new(r, "origin_places", "Places at Graph.", "of")?,
             origin_errors: Family::new(r, "origin_errors_total", "Attempts at Graph that failed.", "reason")?,
             origin_retries: Family::new(r, "origin_retries_total", "Second attempts at Graph.", "reason")?,
             throttle_gates: gauge(r, "throttle_gates", "Throttle gates that let nobody through now.")?,
@@ -179,16 +172,8 @@ impl Metrics {
             #[cfg(feature = "otlp")]
             spans: Family::new(r, "trace_spans_total", "Spans, by what became of them.", "result")?,
             draining: gauge(r, "draining", "1 while the process drains.")?,
-            bytes_in_flight: gauge(
-                r,
-                "bytes_in_flight",
-                "Bytes that are on their way, of those that may be.",
-            )?,
-            bytes_in_flight_limit: gauge(
-                r,
-                "bytes_in_flight_limit",
-                "Bytes that may be on their way at one time.",
-            )?,
+            bytes_in_flight: gauge(r, "bytes_in_flight", "Bytes that are on their way.")?,
+            bytes_in_flight_limit: gauge(r, "bytes_in_flight_limit", "Bytes that may be on their way.")?,
             log_lines_dropped: gauge(
                 r,
                 "log_lines_dropped",
@@ -202,6 +187,14 @@ impl Metrics {
     pub fn render(&self) -> prometheus::Result<String> {
         prometheus::TextEncoder::new().encode_to_string(&self.registry.gather())
     }
+}
+
+/// What runs, and what it takes of the machine.
+fn tell_of_the_process(registry: &Registry) -> prometheus::Result<()> {
+    let labels = ["version", "revision"];
+    let version = gauges(registry, "build_info", "The version that runs; always 1.", &labels)?;
+    version.with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION]).set(1);
+    register(registry, prometheus::process_collector::ProcessCollector::for_self())
 }
 
 /// Set by whoever builds an image; a build from a plain checkout does not know.
