@@ -45,6 +45,8 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Budget {
     places: Arc<Semaphore>,
+    /// How many there are.
+    most: usize,
     /// Of all addresses. Only those that failed lately have to enter it.
     all: Arc<Allowance>,
     addresses: Cache<IpAddr, Arc<Allowance>>,
@@ -65,15 +67,21 @@ impl Budget {
     /// A full purse. A request waits for a place as long as it would for Graph, and a quarter of the places at
     /// Graph is always left to those who have proofs.
     pub fn new(config: &Config, origin: &origin::Config, clock: Clock) -> Self {
-        let most = origin.in_flight - origin.in_flight / 4;
+        let most = config.in_flight.min(origin.in_flight - origin.in_flight / 4);
         Self {
-            places: Arc::new(Semaphore::new(config.in_flight.min(most))),
-            all: Arc::new(Allowance::new(config.in_flight.min(most), config.failures)),
+            places: Arc::new(Semaphore::new(most)),
+            most,
+            all: Arc::new(Allowance::new(most, config.failures)),
             addresses: Cache::builder().max_capacity(ADDRESSES).time_to_idle(FORGOTTEN_AFTER).build(),
             config: config.clone(),
             wait: origin.timeout / 2,
             clock,
         }
+    }
+
+    /// Places that are taken, of how many.
+    pub fn places(&self) -> (usize, usize) {
+        (self.most.saturating_sub(self.places.available_permits()), self.most)
     }
 
     /// Waits for a place. Refuses an address that has spent what it may: before the wait, in it, and after it, so
@@ -84,12 +92,12 @@ impl Budget {
             Arc::new(Allowance::new(config.in_flight_per_address, config.failures_per_address))
         });
         self.check(&address)?;
-        let places = timeout(self.wait, self.places(&address)).await.map_err(|_| Rejection::Overloaded)??;
+        let places = timeout(self.wait, self.seat(&address)).await.map_err(|_| Rejection::Overloaded)??;
         self.check(&address)?;
         Ok(Pass { budget: self, address, _places: places })
     }
 
-    async fn places(
+    async fn seat(
         &self,
         address: &Arc<Allowance>,
     ) -> Result<(Place, Option<Place>, OwnedSemaphorePermit), Rejection> {

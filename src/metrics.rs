@@ -7,7 +7,7 @@ mod family;
 
 use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec, Registry};
 
-pub use self::family::{Durations, Family, MethodLabel, Requests, Statuses};
+pub use self::family::{Durations, Family, Levels, MethodLabel, Requests, Statuses};
 use self::family::{counter, gauge, gauges, histogram, register};
 use crate::cache::status::{Bypass, Eviction, NotStored, ProofResult, Retry, ScrubFailure, ScrubbedField};
 use crate::error::{OriginFault, Rejection};
@@ -49,6 +49,10 @@ pub struct Metrics {
     pub origin_requests: Statuses,
     /// Time of one attempt at Graph, seconds.
     pub origin_duration: Histogram,
+    /// Places to ask Graph from that are taken.
+    pub origin_places_taken: Levels<Places>,
+    /// How many of these there are.
+    pub origin_places: Levels<Places>,
     /// Attempts at Graph without a usable answer, by reason.
     pub origin_errors: Family<OriginFault>,
     /// Second attempts, by reason.
@@ -70,6 +74,8 @@ pub struct Metrics {
     pub draining: IntGauge,
     /// What of `limits.bytes_in_flight` is taken.
     pub bytes_in_flight: IntGauge,
+    /// `limits.bytes_in_flight`.
+    pub bytes_in_flight_limit: IntGauge,
     /// Log lines that were dropped because the log's reader was too slow.
     pub log_lines_dropped: IntGauge,
 }
@@ -81,6 +87,16 @@ words! {
         Success = "success",
         /// The new one was refused; the old one stays in use.
         Failure = "failure",
+    }
+}
+
+words! {
+    /// Whose places to ask Graph from.
+    pub enum Places {
+        /// Everybody's.
+        All = "all",
+        /// Of these, those that requests without a proof may take.
+        Unproven = "unproven",
     }
 }
 
@@ -102,9 +118,7 @@ impl Metrics {
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let r = &registry;
-        let version = gauges(r, "build_info", "The version that runs; always 1.", &["version", "revision"])?;
-        version.with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION]).set(1);
-        register(r, prometheus::process_collector::ProcessCollector::for_self())?;
+        tell_of_the_process(r)?;
         Ok(Self {
             requests: Requests::new(r)?,
             request_duration: Durations::new(r)?,
@@ -132,6 +146,8 @@ impl Metrics {
                 "Time of one attempt at Graph.",
                 None,
             )?,
+            origin_places_taken: Levels::new(r, "origin_places_taken", "Places at Graph taken.", "of")?,
+            origin_places: Levels::new(r, "origin_places", "Places at Graph.", "of")?,
             origin_errors: Family::new(r, "origin_errors_total", "Attempts at Graph that failed.", "reason")?,
             origin_retries: Family::new(r, "origin_retries_total", "Second attempts at Graph.", "reason")?,
             throttle_gates: gauge(r, "throttle_gates", "Throttle gates that let nobody through now.")?,
@@ -156,11 +172,8 @@ impl Metrics {
             #[cfg(feature = "otlp")]
             spans: Family::new(r, "trace_spans_total", "Spans, by what became of them.", "result")?,
             draining: gauge(r, "draining", "1 while the process drains.")?,
-            bytes_in_flight: gauge(
-                r,
-                "bytes_in_flight",
-                "Bytes that are on their way, of those that may be.",
-            )?,
+            bytes_in_flight: gauge(r, "bytes_in_flight", "Bytes that are on their way.")?,
+            bytes_in_flight_limit: gauge(r, "bytes_in_flight_limit", "Bytes that may be on their way.")?,
             log_lines_dropped: gauge(
                 r,
                 "log_lines_dropped",
@@ -174,6 +187,14 @@ impl Metrics {
     pub fn render(&self) -> prometheus::Result<String> {
         prometheus::TextEncoder::new().encode_to_string(&self.registry.gather())
     }
+}
+
+/// What runs, and what it takes of the machine.
+fn tell_of_the_process(registry: &Registry) -> prometheus::Result<()> {
+    let labels = ["version", "revision"];
+    let version = gauges(registry, "build_info", "The version that runs; always 1.", &labels)?;
+    version.with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION]).set(1);
+    register(registry, prometheus::process_collector::ProcessCollector::for_self())
 }
 
 /// Set by whoever builds an image; a build from a plain checkout does not know.
@@ -197,6 +218,7 @@ mod tests {
             r#"connector_cache_bypass_total{reason="token-opaque"} 0"#,
             r#"connector_cache_request_duration_seconds_count{cache="stale"} 0"#,
             r#"connector_cache_origin_requests_total{status="other"} 0"#,
+            r#"connector_cache_origin_places_taken{of="unproven"} 0"#,
             "connector_cache_draining 0",
             "process_resident_memory_bytes",
         ] {

@@ -181,6 +181,11 @@ impl Origin {
         Self { tracer, ..self }
     }
 
+    /// Places that are taken, of how many.
+    pub fn places(&self) -> (usize, usize) {
+        (self.in_flight.saturating_sub(self.permits.available_permits()), self.in_flight)
+    }
+
     /// A place to ask from, if one is free.
     pub fn place(&self) -> Option<Place<'_>> {
         let (begun, permit) = (Instant::now(), self.permits.try_acquire().ok()?);

@@ -6,6 +6,7 @@ use crate::admin::{Cache, Selection};
 use crate::cache::store;
 use crate::config::Config;
 use crate::identity::LabelKind;
+use crate::metrics::Places;
 use crate::proxy::Proxy;
 use crate::telemetry::DroppedLines;
 use crate::words::Word;
@@ -72,12 +73,20 @@ impl Cache for Overview {
 
     fn refresh_gauges(&self) {
         let fetcher = &self.proxy.inner().fetcher;
+        let (metrics, room) = (&fetcher.metrics, fetcher.origin.room());
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         fetcher.store.refresh_gauges();
-        fetcher.metrics.throttle_gates.set(i64::try_from(fetcher.gates.closed()).unwrap_or(i64::MAX));
-        let taken = fetcher.origin.room().taken();
-        fetcher.metrics.bytes_in_flight.set(i64::try_from(taken).unwrap_or(i64::MAX));
+        metrics.throttle_gates.set(count(fetcher.gates.closed()));
+        metrics.bytes_in_flight.set(count(room.taken()));
+        metrics.bytes_in_flight_limit.set(count(room.limit()));
+        for (of, (taken, places)) in
+            [(Places::All, fetcher.origin.places()), (Places::Unproven, fetcher.budget.places())]
+        {
+            metrics.origin_places_taken.set(of, taken);
+            metrics.origin_places.set(of, places);
+        }
         if let Some(dropped) = &self.dropped {
-            fetcher.metrics.log_lines_dropped.set(i64::try_from(dropped.get()).unwrap_or(i64::MAX));
+            metrics.log_lines_dropped.set(i64::try_from(dropped.get()).unwrap_or(i64::MAX));
         }
     }
 }

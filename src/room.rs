@@ -42,6 +42,11 @@ impl Room {
         self.0.limit.set(limit);
     }
 
+    /// Bytes that may be held.
+    pub fn limit(&self) -> usize {
+        self.0.limit.get()
+    }
+
     /// Bytes that are held.
     pub fn taken(&self) -> usize {
         self.0.taken.load(Relaxed)

@@ -1,7 +1,6 @@
 """Alerts and dashboard ask for metrics that the proxy has, and render whole."""
 
 import json
-import math
 import re
 import subprocess
 import unittest
@@ -79,19 +78,6 @@ class Monitoring(unittest.TestCase):
         every = alerts(groups)
         left = {"prometheusRule": {"enabled": True, "disabled": every[:1]}}
         self.assertEqual(alerts(kit.one(kit.render(left), "PrometheusRule")["spec"]["groups"]), every[1:])
-
-    def test_the_alert_of_a_crowd_goes_by_the_limit_of_the_values(self):
-        def crowd(**limits):
-            values = {"prometheusRule": {"enabled": True}, "config": {"limits": limits}}
-            groups = kit.one(kit.render(values), "PrometheusRule")["spec"]["groups"]
-            rules = [rule for group in groups for rule in group["rules"]]
-            [rule] = [rule for rule in rules if rule.get("alert") == "ConnectorCacheCrowded"]
-            return int(rule["expr"].split("> ")[1])
-
-        places = kit.yaml.safe_load((kit.CHART / "values.yaml").read_text())["config"]["limits"]["origin_requests"]
-        self.assertEqual(crowd(), math.ceil(0.8 * places))
-        self.assertEqual(crowd(origin_requests=10), 8)
-        self.assertEqual(crowd(origin_requests=None), math.ceil(0.8 * places))
 
     def test_only_alerts_that_there_are_can_be_left_out(self):
         schema = json.loads((kit.CHART / "values.schema.json").read_text())["properties"]["prometheusRule"]

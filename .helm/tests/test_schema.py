@@ -1,10 +1,14 @@
 """Values that are wrong are refused, in a line that names the value."""
 
+import copy
 import functools
 import itertools
+import json
 import os
 import unittest
 from concurrent.futures import ThreadPoolExecutor
+
+import jsonschema
 
 import kit
 
@@ -51,7 +55,8 @@ REFUSED = [
     ({"autoscaling": {"behavior": {"scaledown": {}}}}, "scaledown"),
     ({"commonLabels": {"team": "sign up"}}, "team"),
     ({"commonLabels": {"team": "a" * 64}}, "team"),
-    ({"podLabels": {"a b": "c"}}, "a b"),
+    ({"podLabels": {"a b": "c"}}, "podLabels"),
+    ({"service": {"annotations": {"": "c"}}}, "annotations"),
     ({"nodeSelector": {"disk": "fast!"}}, "disk"),
     ({"topologySpreadConstraints": [{"maxSkew": 1}]}, "topologyKey"),
     ({"config": {"graph": {"base_url": "http://graph.example"}}}, "base_url"),
@@ -61,6 +66,51 @@ REFUSED = [
     ({"ingress": {"hosts": ["https://cache.example"]}}, "hosts"),
     ({"httpRoute": {"parentRefs": [{}]}}, "parentRefs"),
     ({"prometheusRule": {"disabled": ["ConnectorCacheThrottle"]}}, "disabled"),
+    ({"image": {"repository": "registry.example/connector-cache:0.1.0"}}, "repository"),
+    ({"image": {"repository": "registry.example/Connector-Cache"}}, "repository"),
+    ({"image": {"tag": 1.1}}, "tag"),
+    ({"imagePullSecrets": [{"name": ""}]}, "imagePullSecrets"),
+    ({"tls": {"existingSecret": "a..b"}}, "existingSecret"),
+    ({"tls": {"certificateKey": ".."}}, "certificateKey"),
+    ({"config": {"graph": {"base_url": "https://graph.example:70000"}}}, "base_url"),
+    ({"config": {"graph": {"base_url": "https://graph.example:no"}}}, "base_url"),
+    ({"config": {"graph": {"ca_file": "-----BEGIN CERTIFICATE-----\nMIIB"}}}, "ca_file"),
+    ({"config": {"telemetry": {"otlp_endpoint": "http://collector:0"}}}, "otlp_endpoint"),
+    ({"config": {"log": {"filter": "inof"}}}, "filter"),
+    ({"config": {"log": {"filter": "info, debug"}}}, "filter"),
+    ({"config": {"cache": {"stale_if_error": "99999999999999999999h"}}}, "stale_if_error"),
+    ({"config": {"scrub": {"keep_query": ["a\tb"]}}}, "keep_query"),
+    ({"resources": {"limits": {"memroy": "1Gi"}}}, "memroy"),
+    ({"probes": {"startup": {"periodSeconds": 1e12}}}, "periodSeconds"),
+    ({"podDisruptionBudget": {"maxUnavailable": "101%"}}, "maxUnavailable"),
+    ({"tolerations": [{"keys": "dedicated"}]}, "keys"),
+    ({"tolerations": [{}]}, "tolerations"),
+    ({"securityContext": {"capabilities": {"drop": ["all"]}}}, "drop"),
+    ({"podSecurityContext": {"seccompProfile": {"type": None}}}, "seccompProfile"),
+    ({"serviceMonitor": {"relabelings": [{}]}}, "relabelings"),
+    ({"affinity": {"podAntiAfinity": {}}}, "podAntiAfinity"),
+    (
+        {"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "a", "whenUnsatisfiable": "Maybe"}]},
+        "whenUnsatisfiable",
+    ),
+    ({"autoscaling": {"metrics": [{"type": "Pods"}]}}, "metrics"),
+    ({"autoscaling": {"behavior": {"scaleUp": {"policies": [{"type": "Pods"}]}}}}, "policies"),
+    ({"networkPolicy": {"callers": [{}]}}, "callers"),
+    ({"networkPolicy": {"graph": [{"ipBlock": {"cidr": "20.190.128.0"}}]}}, "cidr"),
+    ({"networkPolicy": {"graph": [{"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {}}]}}, "graph"),
+    ({"networkPolicy": {"extraEgress": [{"from": []}]}}, "from"),
+    ({"networkPolicy": {"extraIngress": [{"ports": [{"port": 0}]}]}}, "port"),
+    ({"serviceMonitor": {"relabelings": [{"source_labels": ["a"]}]}}, "source_labels"),
+    ({"prometheusRule": {"extraGroups": [{"rules": []}]}}, "name"),
+    ({"prometheusRule": {"runbookUrl": "https://wiki.example/book#top"}}, "runbookUrl"),
+    ({"ingress": {"hosts": ["10.0.0.1"]}}, "hosts"),
+    ({"ingress": {"tls": [{"secret": "a"}]}}, "secret"),
+    ({"httpRoute": {"parentRefs": [{"name": "a", "hostname": "b"}]}}, "hostname"),
+    ({"extraEnv": [{"name": "A", "value": 1}]}, "value"),
+    ({"extraEnv": [{"name": "A B", "value": "1"}]}, "name"),
+    ({"extraVolumes": [{"name": "a", "configmap": {"name": "b"}}]}, "configmap"),
+    ({"extraVolumeMounts": [{"name": "config", "mountPath": "roots"}]}, "mountPath"),
+    ({"extraObjects": [{"kind": "ConfigMap"}]}, "apiVersion"),
     # What takes two values to see, the templates refuse.
     ({"terminationGracePeriodSeconds": 29}, r"config.drain.delay (5s) and config.drain.timeout (20s)"),
     ({"config": {"drain": {"delay": "1m"}}}, "terminationGracePeriodSeconds is 30"),
@@ -73,6 +123,23 @@ REFUSED = [
     ({"config": {"graph": {"connect_timeout": "11s"}}}, "config.graph.timeout (10s)"),
     ({"serviceMonitor": {"enabled": True, "interval": "5s"}}, "serviceMonitor.interval (5s)"),
     ({"extraEnv": [{"name": "CONNECTOR_CACHE__LISTEN__ADDRESS", "value": "0.0.0.0:1"}]}, "containerPorts"),
+    ({"config": {"graph": {"connect_timeout": None, "timeout": "1s"}}}, "config.graph.timeout (1s)"),
+    ({"podSecurityContext": {"runAsUser": 0}}, "runAsNonRoot"),
+    ({"securityContext": {"runAsUser": 0}}, "securityContext"),
+    ({"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "0%"}}}, "strategy.rollingUpdate.maxSurge"),
+    ({"resources": {"requests": {"memory": "1Gi"}}}, "resources.limits.memory (512Mi)"),
+    ({"resources": {"requests": {"cpu": "2001m"}}}, "resources.limits.cpu (2)"),
+    ({"tests": {"resources": {"requests": {"cpu": 1}}}}, "tests.resources.limits.cpu (100m)"),
+    ({"extraEnv": [{"name": "A"}, {"name": "A"}]}, "extraEnv has A a second time"),
+    ({"imagePullSecrets": [{"name": "a"}, {"name": "a"}]}, "imagePullSecrets has a a second time"),
+    ({"extraVolumes": [{"name": "config", "emptyDir": {}}]}, "extraVolumes has config a second time"),
+    ({"extraVolumeMounts": [{"name": "roots", "mountPath": "/roots"}]}, "extraVolumeMounts has roots"),
+    (
+        {"extraVolumeMounts": [{"name": "config", "mountPath": "/etc/connector-cache/config/"}]},
+        "extraVolumeMounts has /etc/connector-cache/config a second time",
+    ),
+    ({"prometheusRule": {"extraGroups": [{"name": "connector-cache"}]}}, "prometheusRule.extraGroups"),
+    ({"extraObjects": ["no object"]}, "extraObjects[0]"),
     ({"ingress": {"enabled": True}}, "ingress.hosts"),
     ({"httpRoute": {"enabled": True}}, "httpRoute.parentRefs"),
 ]
@@ -81,7 +148,7 @@ ACCEPTED = [
     {"terminationGracePeriodSeconds": 30},
     {"terminationGracePeriodSeconds": 3547, "config": {"drain": {"delay": "500 ms", "timeout": "0h 59m 1s"}}},
     {"config": {"cache": {"max_bytes": "384MiB"}}},
-    {"resources": {"limits": {"memory": "104Mi"}}},
+    {"resources": {"limits": {"memory": "104Mi"}, "requests": None}},
     {"config": {"cache": {"max_bytes": "4GiB"}}, "resources": {"limits": {"memory": None}}},
     {"config": {"cache": {"max_bytes": "700MiB"}}, "resources": {"limits": {"memory": "1G"}}},
     *({"resources": {"limits": {"memory": amount}}} for amount in (1e9, "1e9", "1P", "0.5Gi", "500000000000m")),
@@ -89,10 +156,32 @@ ACCEPTED = [
     {"config": {"graph": {"connect_timeout": None}, "limits": None}},
     {"config": {"graph": {"base_url": "http://[::1]:8080/"}}},
     {"strategy": None, "podAnnotations": None},
+    {"probes": {"liveness": {"periodSeconds": None, "timeoutSeconds": None, "failureThreshold": None}}},
     {"serviceMonitor": {"interval": "5s"}},
     {"podSecurityContext": {"runAsUser": None, "fsGroup": None}},
+    {"podSecurityContext": {"runAsUser": 0}, "securityContext": {"runAsUser": 65532}},
+    {"podSecurityContext": {"runAsUser": 0, "runAsNonRoot": False}},
+    {"tolerations": [{"operator": "Exists"}, {"key": "dedicated"}]},
     {"replicaCount": 0},
+    {"replicaCount": 1, "autoscaling": {"enabled": True, "minReplicas": 1, "maxReplicas": 1}},
+    {"service": {"port": 9090}, "adminService": {"port": 9090}},
+    {"extraEnv": [], "extraVolumes": None, "extraObjects": ["{{ if false }}kind: Secret{{ end }}"]},
+    {"extraObjects": ['{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}']},
+    {"resources": {"requests": {"cpu": 2, "memory": "512Mi"}}},
+    {"resources": {"requests": {"example.com/device": 1}, "limits": {"example.com/device": "1"}}},
+    *({"image": {"repository": name}} for name in ("a", "localhost:5000/a/b__c", "[::1]:5000/a", "Registry.example/a")),
+    *({"config": {"log": {"filter": text}}} for text in ("off", "connector_cache::origin", "warn,hyper=trace")),
+    {"config": {"graph": {"base_url": "https://[fd00::1]:8443/"}}},
+    {"tls": {"existingSecret": "a.b", "clientCaKey": ".ca"}},
+    {"ingress": {"enabled": True, "hosts": ["*.example.com", "cache"]}},
+    {
+        "extraVolumes": [{"name": "roots", "csi": {"driver": "a.b"}}],
+        "extraVolumeMounts": [{"name": "roots", "mountPath": "/r"}],
+    },
 ]
+
+# A value of each kind, and none that anything but a switch takes.
+KINDS = {"a text": "x\ty", "a number": -0.5, "a switch": True, "a list": [[]], "a map": {"a b": 1}}
 
 
 def sections(table, above=()):
@@ -101,6 +190,14 @@ def sections(table, above=()):
         if isinstance(value, dict):
             yield (*above, key)
             yield from sections(value, (*above, key))
+
+
+def leaves(table, above=()):
+    """The path and the default of each value."""
+    for key, value in table.items():
+        yield (*above, key), value
+        if isinstance(value, dict):
+            yield from leaves(value, (*above, key))
 
 
 def null_at(path):
@@ -127,6 +224,9 @@ class Schema(unittest.TestCase):
         objects = kit.render({"config": {"cache": {"ttl": None}}, "podSecurityContext": {"runAsUser": None}})
         self.assertNotRegex(kit.config_of(objects), r"(?m)^ttl")
         self.assertNotIn("runAsUser", kit.pod_of(objects)["spec"]["securityContext"])
+        monitor = kit.render({"serviceMonitor": {"enabled": True, "interval": None, "scrapeTimeout": None}})
+        [endpoint] = kit.one(monitor, "ServiceMonitor")["spec"]["endpoints"]
+        self.assertEqual(endpoint, {"port": "admin", "path": "/metrics"})
 
     def test_a_section_that_is_null_is_taken_or_refused_in_a_line_that_says_so(self):
         values = kit.yaml.safe_load((kit.CHART / "values.yaml").read_text())
@@ -137,6 +237,21 @@ class Schema(unittest.TestCase):
             with self.subTest(".".join(path)):
                 said = one.stderr
                 self.assertTrue(one.returncode == 0 or f"missing property '{path[-1]}'" in said, said)
+
+    def test_a_value_of_another_kind_is_refused_wherever_it_stands(self):
+        schema = jsonschema.Draft7Validator(json.loads((kit.CHART / "values.schema.json").read_text()))
+        values = kit.yaml.safe_load((kit.CHART / "values.yaml").read_text())
+        taken = set()
+        for path, _ in leaves(values):
+            for kind, wrong in KINDS.items():
+                # What is above it has the defaults of all else, as Helm sees it.
+                *above, last = path
+                changed = copy.deepcopy(values)
+                functools.reduce(dict.get, above, changed)[last] = wrong
+                if schema.is_valid(changed):
+                    taken.add((".".join(path), kind))
+        switches = {(".".join(path), "a switch") for path, default in leaves(values) if isinstance(default, bool)}
+        self.assertEqual(taken, switches | {("global", "a map")})
 
     def test_the_chart_can_be_a_part_of_another(self):
         self.assertEqual(kit.template({"global": {"anything": {"at": "all"}}}).returncode, 0)

@@ -45,6 +45,28 @@ impl<W: Word> Family<W> {
     }
 }
 
+/// A gauge for each word of a vocabulary.
+#[derive(Debug)]
+pub struct Levels<W> {
+    gauges: Box<[IntGauge]>,
+    words: std::marker::PhantomData<fn(W)>,
+}
+
+impl<W: Word> Levels<W> {
+    pub(super) fn new(registry: &Registry, name: &str, help: &str, label: &str) -> prometheus::Result<Self> {
+        let family = gauges(registry, name, help, &[label])?;
+        let gauges = W::ALL.iter().map(|word| family.with_label_values(&[word.as_str()])).collect();
+        Ok(Self { gauges, words: std::marker::PhantomData })
+    }
+
+    /// How many there are now.
+    pub fn set(&self, word: W, level: usize) {
+        if let Some(gauge) = self.gauges.get(word.index()) {
+            gauge.set(i64::try_from(level).unwrap_or(i64::MAX));
+        }
+    }
+}
+
 words! {
     /// The methods that are told apart.
     pub enum MethodLabel {

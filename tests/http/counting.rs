@@ -8,7 +8,7 @@ use connector_cache::cache::status::{Bypass, ProofResult, ScrubbedField};
 use connector_cache::error::Rejection;
 use serde_json::json;
 
-use crate::bench::{Bench, FLOW, SECRET, STORED, ok, said};
+use crate::bench::{Bench, FLOW, SECRET, STORED, bearer, ok, said};
 use crate::kit::client;
 use crate::kit::gate::Gate;
 use crate::kit::proxy::path;
@@ -195,6 +195,39 @@ async fn whom_a_gate_stops_does_not_wait_for_a_place_first() {
     assert_eq!((answer.status, stopped), (429, 1));
     assert_eq!(bench.proxy.metrics.rejected.get(Rejection::Overloaded), 0);
     bench.stop().await;
+}
+
+#[tokio::test]
+async fn the_places_that_are_taken_are_told_beside_those_that_there_are() {
+    let bench = Bench::with(|config| config.origin.in_flight = 8).await;
+    let series = async |name: &str| bench.proxy.series(&format!("connector_cache_origin_{name}")).await;
+    assert_is(series("places{of=\"all\"}").await, 8.0);
+    assert_is(series("places{of=\"unproven\"}").await, 6.0);
+    bench.get(&[]).await;
+    let gate = Gate::new();
+    bench.answers([ok().held_until(&gate)]);
+    let (data, ada, eve) = (bench.proxy.data, bearer("ada"), bearer("eve"));
+    let of_ada =
+        tokio::spawn(
+            async move { client::get(data, &path("B2X_1_other"), &[("authorization", &ada)]).await },
+        );
+    let of_eve =
+        tokio::spawn(async move { client::get(data, &path(FLOW), &[("authorization", &eve)]).await });
+    bench.origin.wait_for_requests(3).await;
+    assert_is(series("places_taken{of=\"all\"}").await, 2.0);
+    assert_is(series("places_taken{of=\"unproven\"}").await, 1.0);
+    gate.open();
+    assert_eq!((of_ada.await.unwrap().status, of_eve.await.unwrap().status), (200, 200));
+    crate::kit::within("the places to be free again", async {
+        while series("places_taken{of=\"all\"}").await > 0.0 {}
+    })
+    .await;
+    assert_is(series("places_taken{of=\"unproven\"}").await, 0.0);
+    bench.stop().await;
+}
+
+fn assert_is(told: f64, there_are: f64) {
+    assert!((told - there_are).abs() < 0.5, "{told} are told, {there_are} there are");
 }
 
 fn of_another_application() -> String {

@@ -7,7 +7,7 @@ use connector_cache::cache::status::{
 };
 use connector_cache::config::LIVE;
 use connector_cache::error::{OriginFault, Problem, Rejection};
-use connector_cache::metrics::{MethodLabel, Metrics, Reload};
+use connector_cache::metrics::{MethodLabel, Metrics, Places, Reload};
 use connector_cache::words::Word;
 
 use super::source::read;
@@ -127,6 +127,7 @@ fn every_metric_is_there_with_its_labels_words() {
         words::<ScrubbedField>(),
         words::<Retry>(),
         words::<Reload>(),
+        words::<Places>(),
         #[cfg(feature = "otlp")]
         words::<connector_cache::metrics::SpanResult>(),
     ];

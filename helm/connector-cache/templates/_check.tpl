@@ -34,12 +34,11 @@ cache.max_bytes: [1MiB, 1TiB]
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $graph := .Values.config.graph -}}
-{{- if and $graph.connect_timeout $graph.timeout -}}
-{{- if gt (include "connector-cache.milliseconds" $graph.connect_timeout | int64) (include "connector-cache.milliseconds" $graph.timeout | int64) -}}
-{{- printf "config.graph.connect_timeout is %s: it may be config.graph.timeout (%s) at most"
-  $graph.connect_timeout $graph.timeout | fail -}}
-{{- end -}}
+{{- /* Where the values say nothing, the binary has these. */ -}}
+{{- $connect := default "2s" .Values.config.graph.connect_timeout -}}
+{{- $whole := default "10s" .Values.config.graph.timeout -}}
+{{- if gt (include "connector-cache.milliseconds" $connect | int64) (include "connector-cache.milliseconds" $whole | int64) -}}
+{{- printf "config.graph.connect_timeout is %s: it may be config.graph.timeout (%s) at most" $connect $whole | fail -}}
 {{- end -}}
 {{- end -}}
 
@@ -84,18 +83,91 @@ cache.max_bytes: [1MiB, 1TiB]
   $scrape.scrapeTimeout $scrape.interval | fail -}}
 {{- end -}}
 {{- end -}}
-{{- range .Values.extraEnv -}}
-{{- if has .name (list "CONNECTOR_CACHE__LISTEN__ADDRESS" "CONNECTOR_CACHE__ADMIN__ADDRESS") -}}
-{{- printf "extraEnv has %s: expected listenFamily and containerPorts, which Services and probes go by, too" .name | fail -}}
+{{- $pod := default dict .Values.podSecurityContext -}}
+{{- $own := default dict .Values.securityContext -}}
+{{- /* Not by merge: to it a 0 is nothing. */ -}}
+{{- $user := ternary $own.runAsUser $pod.runAsUser (hasKey $own "runAsUser") -}}
+{{- if and (ternary $own.runAsNonRoot $pod.runAsNonRoot (hasKey $own "runAsNonRoot")) (eq (toString $user) "0") -}}
+{{- fail "runAsUser is 0 where runAsNonRoot is true (podSecurityContext, securityContext): no pod would start" -}}
+{{- end -}}
+{{- $rolling := default dict (default dict .Values.strategy).rollingUpdate -}}
+{{- $none := list "0" "0%" -}}
+{{- if and (has (toString $rolling.maxSurge) $none) (has (toString $rolling.maxUnavailable) $none) -}}
+{{- fail "strategy.rollingUpdate.maxSurge and maxUnavailable are both 0: no pod could be replaced" -}}
+{{- end -}}
+{{- include "connector-cache.checkRequests" (dict "of" "resources" "resources" .Values.resources) -}}
+{{- include "connector-cache.checkRequests" (dict "of" "tests.resources" "resources" .Values.tests.resources) -}}
+{{- include "connector-cache.checkLists" . -}}
+{{- end -}}
+
+{{/* Kubernetes takes no pod that requests more than it may have. */}}
+{{- define "connector-cache.checkRequests" -}}
+{{- $limits := default dict (default dict .resources).limits -}}
+{{- range $name, $request := (default dict .resources).requests -}}
+{{- $limit := get $limits $name -}}
+{{- if not (has (toString $limit) (list "" "<nil>")) -}}
+{{- if gt (include "connector-cache.quantity" $request | float64) (include "connector-cache.quantity" $limit | float64) -}}
+{{- printf "%s.requests.%s is %v: it may be %s.limits.%s (%v) at most" $.of $name $request $.of $name $limit | fail -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* What a pod takes when each of its limits is reached at one time, in bytes: what is kept, what is in flight, 36 KiB
-for a connection at work (an idle one has less: tests/load/memory.rs) and 32 MiB for the process itself. */}}
+{{/* Lists of the values that stand beside the chart's own, or whose members must differ. */}}
+{{- define "connector-cache.checkLists" -}}
+{{- $names := list -}}
+{{- range .Values.extraEnv -}}
+{{- if has .name (list "CONNECTOR_CACHE__LISTEN__ADDRESS" "CONNECTOR_CACHE__ADMIN__ADDRESS") -}}
+{{- printf "extraEnv has %s: expected listenFamily and containerPorts, which Services and probes go by, too" .name | fail -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- include "connector-cache.checkTwice" (dict "of" "extraEnv" "names" $names) -}}
+{{- $names = list -}}
+{{- range .Values.imagePullSecrets }}{{ $names = append $names .name }}{{ end -}}
+{{- include "connector-cache.checkTwice" (dict "of" "imagePullSecrets" "names" $names) -}}
+{{- $names = list -}}
+{{- range .Values.topologySpreadConstraints }}{{ $names = append $names (printf "%s %s" .topologyKey .whenUnsatisfiable) }}{{ end -}}
+{{- include "connector-cache.checkTwice" (dict "of" "topologySpreadConstraints" "names" $names) -}}
+{{- $names = list -}}
+{{- range (.Files.Get "files/rules.yaml" | fromYaml).groups }}{{ $names = append $names .name }}{{ end -}}
+{{- range .Values.prometheusRule.extraGroups }}{{ $names = append $names .name }}{{ end -}}
+{{- include "connector-cache.checkTwice" (dict "of" "prometheusRule.extraGroups" "names" $names) -}}
+{{- $volumes := list "config" -}}
+{{- if .Values.tls.existingSecret }}{{ $volumes = append $volumes "tls" }}{{ end -}}
+{{- if .Values.admin.existingSecret }}{{ $volumes = append $volumes "admin" }}{{ end -}}
+{{- $paths := list -}}
+{{- range $volumes }}{{ $paths = append $paths (printf "/etc/connector-cache/%s" .) }}{{ end -}}
+{{- range .Values.extraVolumes }}{{ $volumes = append $volumes .name }}{{ end -}}
+{{- include "connector-cache.checkTwice" (dict "of" "extraVolumes" "names" $volumes) -}}
+{{- range .Values.extraVolumeMounts -}}
+{{- if not (has .name $volumes) -}}
+{{- printf "extraVolumeMounts has %s, which no volume is called: expected one of %s" .name (join ", " $volumes) | fail -}}
+{{- end -}}
+{{- $paths = append $paths (trimSuffix "/" .mountPath) -}}
+{{- end -}}
+{{- include "connector-cache.checkTwice" (dict "of" "extraVolumeMounts" "names" $paths) -}}
+{{- end -}}
+
+{{- define "connector-cache.checkTwice" -}}
+{{- $seen := list -}}
+{{- range .names -}}
+{{- if has . $seen }}{{ printf "%s has %s a second time, the chart's own counted: expected each once" $.of . | fail }}{{ end -}}
+{{- $seen = append $seen . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What a connection at work takes, in KiB, as benches/README.md has measured it; at rest it is 3, and 18 with TLS. */}}
+{{- define "connector-cache.connection" -}}
+{{- ternary 44 36 (not (empty .Values.tls.existingSecret)) -}}
+{{- end -}}
+
+{{/* What a pod takes when each of its limits is reached at one time, in bytes: what is kept, what is in flight, every
+connection at work, and 32 MiB for the process itself. */}}
 {{- define "connector-cache.most" -}}
 {{- $limits := default dict .Values.config.limits -}}
 {{- $kept := include "connector-cache.bytes" .Values.config.cache.max_bytes | int64 -}}
 {{- $flying := include "connector-cache.bytes" (default "64MiB" $limits.bytes_in_flight) | int64 -}}
-{{- add $kept $flying (mul 36864 (default 10000 $limits.connections | int64)) 33554432 -}}
+{{- $connected := mul 1024 (include "connector-cache.connection" . | int64) (default 10000 $limits.connections | int64) -}}
+{{- add $kept $flying $connected 33554432 -}}
 {{- end -}}

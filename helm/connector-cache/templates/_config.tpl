@@ -65,12 +65,16 @@
 
 {{/* A size such as 64MiB, 256Mi, 1G, 1e9 or 1048576, in bytes; of Kubernetes' quantities and the proxy's sizes. */}}
 {{- define "connector-cache.bytes" -}}
+{{- include "connector-cache.quantity" . | float64 | int64 -}}
+{{- end -}}
+
+{{/* The same without cutting what is less than one off, as CPUs need it. */}}
+{{- define "connector-cache.quantity" -}}
 {{- $units := dict "" 1 "m" 0.001 "K" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "P" 1000000000000000
   "E" 1000000000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624
   "Ei" 1152921504606846976 -}}
 {{- $text := toString . -}}
-{{- if or (kindIs "float64" .) (kindIs "int64" .) }}{{ $text = int64 . | toString }}{{ end -}}
-{{- $number := regexFind "^[0-9.]+([eE][0-9]+)?" $text -}}
+{{- $number := regexFind "^[0-9.]+([eE][+-]?[0-9]+)?" $text -}}
 {{- $unit := trimPrefix $number $text | trim | trimSuffix "B" | replace "k" "K" -}}
-{{- mulf (float64 $number) (get $units $unit) | int64 -}}
+{{- mulf (float64 $number) (get $units $unit) -}}
 {{- end -}}

@@ -75,3 +75,21 @@ app.kubernetes.io/component: proxy
 {{- define "connector-cache.replicas" -}}
 {{- ternary .Values.autoscaling.minReplicas .Values.replicaCount .Values.autoscaling.enabled -}}
 {{- end -}}
+
+{{/* Whether there is a budget. */}}
+{{- define "connector-cache.hasBudget" -}}
+{{- if and .Values.podDisruptionBudget.enabled (gt (include "connector-cache.replicas" . | int) 1) }}yes{{ end -}}
+{{- end -}}
+
+{{/* Whether the budget lets no pod go. */}}
+{{- define "connector-cache.budgetHoldsAll" -}}
+{{- $budget := .Values.podDisruptionBudget -}}
+{{- $least := toString $budget.minAvailable -}}
+{{- if include "connector-cache.hasBudget" . -}}
+{{- if has $least (list "" "<nil>") -}}
+{{- if has (toString $budget.maxUnavailable) (list "0" "0%") }}yes{{ end -}}
+{{- else if or (eq $least "100%") (and (not (hasSuffix "%" $least)) (ge (int $least) (include "connector-cache.replicas" . | int))) -}}
+yes
+{{- end -}}
+{{- end -}}
+{{- end -}}
