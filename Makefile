@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help test setup clients fmt lint doc unit it test-clients test-chart test-net image fuzz supply soak \
-	model mutants flood bench bench-check bench-steps picture demo run
+	model mutants flood bench bench-check bench-parts bench-steps picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -81,6 +81,9 @@ bench: ## beside bare hyper, HAProxy, nginx and Varnish, in one run (two idle co
 bench-check: setup ## instructions and allocations of a hit against those that were recorded
 	$(call say,what a hit costs (a first build takes some minutes))
 	@benches/check
+
+bench-parts: ## the time of the parts of a request, each by itself
+	@cd benches && cargo bench --quiet --locked --profile count --bench parts
 
 bench-steps: setup ## where the instructions of a hit go, step by step
 	@benches/steps

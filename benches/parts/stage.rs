@@ -1,0 +1,99 @@
+//! What the parts are given.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use connector_cache::answer::{Answer, Handler};
+use connector_cache::cache::status::Outcome;
+use connector_cache::clock::Clock;
+use connector_cache::config::Config;
+use connector_cache::ids::Ids;
+use connector_cache::message::Asked;
+use connector_cache::run::App;
+use connector_cache::sandbox::{CONTOSO, Options, SIGN_UP, Sandbox};
+use connector_cache_benches::path;
+use http::Request;
+use http::request::Parts;
+use tokio::runtime::{Builder, Runtime};
+use url::Url;
+
+/// A token of as many bytes, three fifths of them claims.
+pub fn token(length: usize) -> String {
+    let exp = SystemTime::now() + Duration::from_secs(3_600);
+    let exp = exp.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let filling = "x".repeat((length * 6 / 10 * 3 / 4).saturating_sub(140));
+    let claims = format!(
+        r#"{{"tid":"{CONTOSO}","oid":"ada","appid":"portal","scp":"a b","exp":{exp},"xms_filling":"{filling}"}}"#
+    );
+    let mut token = format!("e30.{}.", URL_SAFE_NO_PAD.encode(claims));
+    token.push_str(&"s".repeat(length.saturating_sub(token.len()).max(1)));
+    token
+}
+
+/// The head of a request.
+pub fn parts(token: &str) -> Parts {
+    let request = Request::get(path(SIGN_UP))
+        .header("host", "graph.microsoft.com")
+        .header("accept", "application/json")
+        .header("authorization", format!("Bearer {token}"))
+        .body(());
+    let Ok(request) = request else { unreachable!("the request is well formed") };
+    request.into_parts().0
+}
+
+/// A body of about as many bytes: connectors with their credentials, one after another.
+pub fn body(length: usize) -> Vec<u8> {
+    let connector = r##"{"id":"ceceb85b-3ed3-43c9-9e52-c7b97e3743f4","displayName":"Enrich profile","targetUrl":"https://contoso.azurewebsites.net/api/enrich?code=planted","authenticationConfiguration":{"@odata.type":"#microsoft.graph.basicAuthentication","username":"ada","password":"planted"}}"##;
+    let connectors = vec![connector; (length / connector.len()).max(1)].join(",");
+    format!(r#"{{"value":[{connectors}]}}"#).into_bytes()
+}
+
+/// A proxy without ports that has an answer in memory.
+pub struct Memory {
+    runtime: Runtime,
+    app: App,
+    request: Parts,
+    ids: Ids,
+    _sandbox: Sandbox,
+}
+
+impl Memory {
+    /// Asks the stand-in once, and twice for what is there then.
+    pub fn with_an_answer() -> Self {
+        let Ok(memory) = Self::set() else { unreachable!("a loopback port can be had") };
+        let _miss = memory.answer();
+        assert!(memory.found() && memory.recalled(), "the answer is in memory");
+        memory
+    }
+
+    fn set() -> Result<Self, Box<dyn std::error::Error>> {
+        // A worker: it serves the stand-in while the thread that measures waits.
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let sandbox = runtime.block_on(async { Sandbox::start(Options::default()) })?;
+        let mut config = Config::default();
+        config.origin.base_url = Url::parse(&sandbox.url())?;
+        // The time stands still: no look-up is too old to be remembered.
+        let app = App::new(config, Clock::manual(SystemTime::now()))?;
+        let request = parts(&sandbox.token().tenant(CONTOSO).user("ada").mint());
+        let ids = Ids::of(&request.headers);
+        Ok(Self { runtime, app, request, ids, _sandbox: sandbox })
+    }
+
+    /// Whether a hit comes from what this thread remembers.
+    pub fn recalled(&self) -> bool {
+        self.app.proxy().at_once(&Asked::of(&self.request), &self.ids).is_some()
+    }
+
+    /// Whether a hit comes from the store.
+    pub fn found(&self) -> bool {
+        self.answer().outcome == Outcome::Hit
+    }
+
+    fn answer(&self) -> Answer {
+        self.runtime.block_on(self.app.proxy().handle(&self.request, &self.ids, HERE))
+    }
+}
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
