@@ -237,9 +237,9 @@ fn who_is_over_while_graph_comes_back_makes_room_for_one() {
     for answered in [true, false] {
         let one = eight.pop().unwrap();
         if answered {
-            one.settle(Outcome::Answered)
+            one.settle(Outcome::Answered);
         } else {
-            drop(one)
+            drop(one);
         }
         eight.push(world.proven("a").unwrap());
         assert!(world.proven("a").is_err(), "answered: {answered}");
