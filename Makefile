@@ -35,13 +35,16 @@ fmt: ## check the format (`cargo fmt` mends it)
 	$(call say,format)
 	@cargo fmt --check
 
-lint: ## clippy with warnings as errors: with every feature, as the image is built, and with none
+lint: ## clippy with warnings as errors: with every feature, as the image is built, with none; the fuzz targets fit
 	$(call say,lints (a first build takes some minutes))
 	@cargo clippy --quiet --locked --all-targets --features test-clients,test-net -- -D warnings
 	$(call say,lints: as the image is built)
 	@cargo clippy --quiet --locked --all-targets --no-default-features --features otlp -- -D warnings
 	$(call say,lints: without any feature)
 	@cargo clippy --quiet --locked --all-targets --no-default-features -- -D warnings
+	$(call say,lints: whether the fuzz targets still fit)
+	@# A workspace of its own. Nothing is linked, so libFuzzer, which is C++, need not be built.
+	@CUSTOM_LIBFUZZER_PATH=/dev/null cargo check --quiet --locked --manifest-path fuzz/Cargo.toml --target-dir target
 
 doc: ## the examples in the documentation
 	$(call say,examples)

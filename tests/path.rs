@@ -4,9 +4,15 @@
 
 mod kit;
 
-use std::time::Duration;
+use std::net::Ipv4Addr;
+use std::time::{Duration, SystemTime};
 
-use connector_cache::cache::status::ProofResult;
+use connector_cache::answer::{Answer, Handler};
+use connector_cache::cache::status::{Outcome, ProofResult};
+use connector_cache::clock::Clock;
+use connector_cache::config::Config;
+use connector_cache::ids::Ids;
+use connector_cache::run::App;
 use connector_cache::sandbox::{CONTOSO, FABRIKAM, Options, SIGN_UP, Sandbox, forgery};
 use http::StatusCode;
 use kit::client::{self, Client, H2};
@@ -39,6 +45,36 @@ async fn a_first_request_is_a_miss_and_the_second_a_hit() {
     assert_eq!(hit.body, miss.body);
     assert_eq!(graph.calls(), 1);
     proxy.stop().await;
+}
+
+/// Whoever serves a connection asks that first, and starts nothing for what it answers.
+#[tokio::test]
+async fn what_was_a_hit_a_moment_ago_is_answered_at_once_until_its_time_is_over() {
+    let graph = graph();
+    let mut config = Config::default();
+    config.origin.base_url = graph.url().parse().unwrap();
+    config.freshness.ttl = Duration::from_secs(9);
+    let clock = Clock::manual(SystemTime::now() + Duration::from_secs(30));
+    let proxy = App::new(config, clock.clone()).unwrap().proxy().clone();
+    let (token, ids) = (graph.token().mint(), Ids::numbered(uuid::Uuid::nil()));
+    let request = |more: &'static str| {
+        let request = http::Request::get(path(SIGN_UP)).header("authorization", format!("Bearer {token}"));
+        request.header(more, "refresh").body(()).unwrap().into_parts().0
+    };
+    let (plain, wants_graph) = (request("x-other"), request("connector-cache"));
+    let outcome = |answer: Option<Answer>| answer.map(|answer| answer.outcome);
+    for answered in [Outcome::Miss, Outcome::Hit] {
+        assert_eq!(outcome(proxy.at_once(&plain, &ids)), None);
+        let answer = proxy.handle(&plain, &ids, Ipv4Addr::LOCALHOST.into()).await;
+        assert_eq!(answer.outcome, answered);
+    }
+    assert_eq!(outcome(proxy.at_once(&plain, &ids)), Some(Outcome::Hit));
+    assert_eq!(outcome(proxy.at_once(&wants_graph, &ids)), None);
+    clock.advance(Duration::from_secs(8));
+    assert_eq!(outcome(proxy.at_once(&plain, &ids)), Some(Outcome::Hit));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(outcome(proxy.at_once(&plain, &ids)), None);
+    assert_eq!(graph.calls(), 1);
 }
 
 #[tokio::test]

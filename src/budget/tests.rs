@@ -166,3 +166,82 @@ async fn when_all_have_spent_too_much_those_who_did_nothing_wrong_go_on() {
     );
     assert!(budget.enter(NODE).now_or_never().unwrap().is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_quarter_of_the_places_at_graph_is_left_and_nobody_waits_longer_than_half_of_its_time() {
+    let origin = origin::Config { in_flight: 12, timeout: Duration::from_secs(8), ..Default::default() };
+    let budget = Budget::new(&Config::default(), &origin, Clock::manual(SystemTime::now()));
+    let enter = |peer| budget.enter(peer).now_or_never();
+    let passes: Vec<_> = (0..9).map_while(|_| enter(NODE)).collect();
+    assert_eq!(passes.len(), 9);
+    assert!(enter(OTHER).is_none(), "whatever its address");
+    let start = tokio::time::Instant::now();
+    assert_eq!(budget.enter(OTHER).await.err(), Some(Rejection::Overloaded));
+    let waited = start.elapsed();
+    assert!((4_000..4_010).contains(&waited.as_millis()), "{waited:?}");
+}
+
+#[tokio::test]
+async fn when_all_have_spent_too_much_who_failed_lately_does_not_even_wait() {
+    let (budget, clock) = budget(&Config { in_flight_per_address: 1, failures: 1, ..Config::default() });
+    let first = budget.enter(NODE).await.unwrap();
+    first.failed(clock.now());
+    assert_eq!(budget.enter(NODE).now_or_never().unwrap().err(), Some(Rejection::UnprovenBudget));
+}
+
+#[tokio::test]
+async fn whoever_had_a_place_to_wait_for_while_all_spent_too_much_does_not_ask() {
+    let (budget, clock) = budget(&Config { in_flight: 1, failures: 2, ..Config::default() });
+    assert!(forged(&budget, &clock, NODE).await);
+    let other = budget.enter(OTHER).await.unwrap();
+    let mut queued = Box::pin(budget.enter(NODE));
+    assert!(queued.as_mut().now_or_never().is_none());
+    other.failed(clock.now());
+    drop(other);
+    assert_eq!(queued.now_or_never().unwrap().err(), Some(Rejection::UnprovenBudget));
+}
+
+#[tokio::test]
+async fn whoever_waits_while_the_last_failure_is_spent_is_told_so_before_a_place_is_free() {
+    let (allowance, clock) = (Arc::new(Allowance::new(1, 2)), Clock::manual(SystemTime::now()));
+    let _place = allowance.enter(&clock).now_or_never().unwrap().unwrap();
+    let mut queued = Box::pin(allowance.enter(&clock));
+    assert!(queued.as_mut().now_or_never().is_none());
+    allowance.count(clock.now());
+    assert!(queued.as_mut().now_or_never().is_none(), "one is left");
+    allowance.count(clock.now());
+    assert!(matches!(queued.as_mut().now_or_never(), Some(Err(Spent))));
+}
+
+#[tokio::test]
+async fn nobody_enters_where_all_failures_are_spent_though_every_place_is_free() {
+    let (allowance, clock) = (Arc::new(Allowance::new(1, 1)), Clock::manual(SystemTime::now()));
+    allowance.count(clock.now());
+    assert!(matches!(allowance.enter(&clock).now_or_never(), Some(Err(Spent))));
+}
+
+#[test]
+fn more_failures_than_a_minute_allows_are_forgiven_within_a_minute_and_quiet_earns_no_more() {
+    let (allowance, clock) = (Allowance::new(1, 60), Clock::manual(SystemTime::now()));
+    (0..200).for_each(|_| allowance.count(clock.now()));
+    clock.advance(Duration::from_millis(999));
+    assert!(allowance.exhausted(clock.now()));
+    clock.advance(Duration::from_millis(2));
+    assert!(!allowance.exhausted(clock.now()), "one a second");
+    clock.advance(Duration::from_mins(10));
+    (0..59).for_each(|_| allowance.count(clock.now()));
+    assert!(!allowance.exhausted(clock.now()));
+    allowance.count(clock.now());
+    assert!(allowance.exhausted(clock.now()), "nobody saves up");
+}
+
+#[test]
+fn a_failure_is_held_against_its_address_for_a_minute() {
+    let (allowance, clock) = (Allowance::new(1, 60), Clock::manual(SystemTime::now()));
+    assert!(!allowance.any(clock.now()));
+    allowance.count(clock.now());
+    clock.advance(Duration::from_millis(59_999));
+    assert!(allowance.any(clock.now()));
+    clock.advance(Duration::from_millis(1));
+    assert!(!allowance.any(clock.now()));
+}

@@ -194,5 +194,7 @@ mod tests {
         assert!(matches!(flights.join(key("a", &secrets)), Seat::Full));
         drop(second);
         assert!(matches!(flights.join(key("a", &secrets)), Seat::Follow(_)), "a seat was given back");
+        flights.set_followers(1);
+        assert!(matches!(flights.join(key("a", &secrets)), Seat::Full), "there are fewer seats now");
     }
 }

@@ -68,20 +68,15 @@ impl Epochs {
 /// What this thread remembers for a request.
 pub fn recall(spelling: Spelling, epoch: Epoch, now: Now) -> Option<Finding> {
     TABLE.with_borrow(|table| {
-        let slot = table.find(spelling)?;
+        let slot = table.find(spelling).filter(|slot| !slot.is_spent(epoch, now.tick()))?;
         let Slot { proof, end, tag, .. } = *slot;
-        let entry = if slot.is_spent(epoch, now) { None } else { slot.entry.upgrade() };
-        Some(Finding { entry: entry?, proof, end, tag })
+        Some(Finding { entry: slot.entry.upgrade()?, proof, end, tag })
     })
 }
 
 /// Remembers what was found under `epoch`.
 pub fn remember(spelling: Spelling, epoch: Epoch, now: Now, found: &Finding) {
-    let Finding { proof, end, tag, .. } = *found;
-    let entry = Arc::downgrade(&found.entry);
-    TABLE.with_borrow_mut(|table| {
-        table.put(Slot { spelling, entry, epoch, proof, end, since: now.tick(), tag });
-    });
+    TABLE.with_borrow_mut(|table| table.put(Slot::new(spelling, epoch, now, found)));
 }
 
 /// One line of memory.
@@ -132,7 +127,7 @@ impl Table {
             let rank = |other: &Option<Slot>| match other {
                 Some(other) if other.spelling == slot.spelling => (0, 0),
                 None => (1, 0),
-                Some(other) if other.is_spent_at(slot.epoch, slot.since) => (2, 0),
+                Some(other) if other.is_spent(slot.epoch, slot.since) => (2, 0),
                 Some(other) => (3, u32::MAX - slot.since.wrapping_sub(other.since)),
             };
             let worst = tags.iter_mut().zip(slots).min_by_key(|(_, other)| rank(other));
@@ -155,17 +150,14 @@ impl Table {
 }
 
 impl Slot {
-    /// Whether it will not be used again.
-    fn is_spent(&self, epoch: Epoch, now: Now) -> bool {
-        self.is_of_the_past(epoch, now.tick())
+    fn new(spelling: Spelling, epoch: Epoch, now: Now, found: &Finding) -> Self {
+        let Finding { proof, end, tag, .. } = *found;
+        Self { spelling, entry: Arc::downgrade(&found.entry), epoch, proof, end, since: now.tick(), tag }
     }
 
-    fn is_spent_at(&self, epoch: Epoch, tick: u32) -> bool {
-        self.is_of_the_past(epoch, tick) || self.entry.strong_count() == 0
-    }
-
-    fn is_of_the_past(&self, epoch: Epoch, tick: u32) -> bool {
-        self.epoch != epoch || tick.wrapping_sub(self.since) >= REVISIT
+    /// Whether it will not be used again, at a [`Now::tick`].
+    fn is_spent(&self, epoch: Epoch, tick: u32) -> bool {
+        self.epoch != epoch || tick.wrapping_sub(self.since) >= REVISIT || self.entry.strong_count() == 0
     }
 }
 

@@ -352,3 +352,6 @@ fn weight(bytes: usize) -> u32 {
 const OVERHEAD: usize = 320;
 /// Past that the one longest unasked for is held once more by each who asks for it again.
 const RESOURCES: u64 = 10_000;
+
+#[cfg(test)]
+mod tests;

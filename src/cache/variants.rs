@@ -72,3 +72,6 @@ impl Variants {
 
 /// Past that the one longest unasked for goes: a caller may send any value it likes.
 const VARIANTS_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests;

@@ -44,6 +44,16 @@ impl World {
     }
 }
 
+/// Graph is out of order, and the time has come to look again.
+fn broken() -> World {
+    let world = World::new();
+    for _ in 0..5 {
+        world.proven("a").unwrap().settle(Outcome::Failed);
+    }
+    world.clock.advance(seconds(1));
+    world
+}
+
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
@@ -67,7 +77,7 @@ fn when_the_wait_is_over_one_request_goes_ahead_and_then_a_growing_number() {
     assert_eq!(world.proven("a").err(), Some(Closed::Throttled(seconds(1))), "the probe is under way");
     probe.settle(Outcome::Answered);
     let eight: Vec<_> = (0..8).map(|_| world.proven("a").unwrap()).collect();
-    assert!(world.proven("a").is_err(), "eight at once");
+    assert_eq!(world.proven("a").err(), Some(Closed::Throttled(seconds(1))), "eight at once");
     for passage in eight {
         passage.settle(Outcome::Answered);
     }
@@ -130,6 +140,7 @@ fn t09_a_forged_token_opens_no_gate_either() {
     world.unproven("forged", "victim").unwrap().settle(Outcome::Answered);
     let _probe = world.proven("victim").unwrap();
     assert!(world.proven("victim").is_err(), "the gate is still being tried");
+    assert_eq!(world.unproven("forged", "victim").err(), Some(Closed::Throttled(seconds(1))));
 }
 
 #[test]
@@ -170,4 +181,102 @@ fn a_failure_among_good_answers_breaks_nothing() {
         world.proven("a").unwrap().settle(Outcome::Answered);
     }
     assert!(world.proven("a").is_ok());
+}
+
+#[test]
+fn a_wait_that_ends_later_stays_for_as_long_as_it_has_left() {
+    let world = World::new();
+    let (first, second) = (world.proven("a").unwrap(), world.proven("a").unwrap());
+    first.settle(Outcome::Throttled(seconds(60)));
+    world.clock.advance(seconds(20));
+    second.settle(Outcome::Throttled(seconds(5)));
+    assert_eq!(world.proven("a").err(), Some(Closed::Throttled(seconds(40))));
+}
+
+#[test]
+fn four_failures_before_a_good_answer_and_four_after_it_are_not_five_in_a_row() {
+    let world = World::new();
+    let fail = |count| (0..count).for_each(|_| world.proven("a").unwrap().settle(Outcome::Failed));
+    fail(4);
+    world.proven("a").unwrap().settle(Outcome::Answered);
+    fail(4);
+    assert_eq!(world.gates.closed(), 0);
+    fail(1);
+    assert_eq!(world.proven("a").err(), Some(Closed::Broken(seconds(1))));
+}
+
+#[test]
+fn whoever_passed_before_graph_broke_and_fails_after_it_makes_the_wait_no_longer() {
+    let world = World::new();
+    let late = world.proven("a").unwrap();
+    for _ in 0..5 {
+        world.proven("a").unwrap().settle(Outcome::Failed);
+    }
+    world.clock.advance(Duration::from_millis(400));
+    late.settle(Outcome::Failed);
+    assert_eq!(world.proven("a").err(), Some(Closed::Broken(Duration::from_millis(600))));
+}
+
+#[test]
+fn while_one_looks_whether_graph_is_back_nobody_else_does_until_that_one_is_gone() {
+    let world = broken();
+    let probe = world.proven("a").unwrap();
+    for _ in 0..3 {
+        assert_eq!(world.proven("b").err(), Some(Closed::Broken(seconds(1))));
+    }
+    drop(probe);
+    assert!(world.proven("b").is_ok());
+}
+
+#[test]
+fn who_is_over_while_graph_comes_back_makes_room_for_one() {
+    let world = broken();
+    world.proven("a").unwrap().settle(Outcome::Answered);
+    let mut eight: Vec<_> = (0..8).map(|_| world.proven("a").unwrap()).collect();
+    assert!(world.proven("a").is_err());
+    for answered in [true, false] {
+        let one = eight.pop().unwrap();
+        if answered {
+            one.settle(Outcome::Answered);
+        } else {
+            drop(one);
+        }
+        eight.push(world.proven("a").unwrap());
+        assert!(world.proven("a").is_err(), "answered: {answered}");
+    }
+}
+
+#[test]
+fn as_many_good_answers_as_may_be_under_way_let_more_in_and_no_fewer() {
+    let world = broken();
+    let answered = |count| (0..count).for_each(|_| world.proven("a").unwrap().settle(Outcome::Answered));
+    let room = || std::iter::from_fn(|| world.proven("a").ok()).take(200).collect::<Vec<_>>().len();
+    answered(1);
+    for (good, at_once) in [(7, 8), (1, 32), (31, 32), (1, 200)] {
+        answered(good);
+        assert_eq!(room(), at_once);
+    }
+}
+
+#[test]
+fn a_failure_while_graph_comes_back_closes_it_and_one_after_that_does_not() {
+    let world = broken();
+    let answered = |count| (0..count).for_each(|_| world.proven("a").unwrap().settle(Outcome::Answered));
+    answered(1);
+    world.proven("a").unwrap().settle(Outcome::Failed);
+    assert_eq!(world.proven("a").err(), Some(Closed::Broken(seconds(1))));
+    world.clock.advance(seconds(1));
+    answered(1 + 8 + 32);
+    world.proven("a").unwrap().settle(Outcome::Failed);
+    assert!(world.proven("a").is_ok(), "it is open again");
+}
+
+#[test]
+fn graphs_gate_is_counted_beside_those_of_applications() {
+    let world = World::new();
+    world.proven("b").unwrap().settle(Outcome::Throttled(seconds(30)));
+    for _ in 0..5 {
+        world.proven("a").unwrap().settle(Outcome::Failed);
+    }
+    assert_eq!(world.gates.closed(), 2);
 }

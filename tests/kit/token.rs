@@ -14,13 +14,18 @@ pub fn mint(subject: &str) -> String {
 
 /// The same, for so long.
 pub fn mint_for(subject: &str, life: Duration) -> String {
+    mint_until(subject, *START + life.as_secs())
+}
+
+/// The same, until this second since the Unix epoch: for tests that come close to a token's end.
+pub fn mint_until(subject: &str, end: u64) -> String {
     let header = json!({"typ": "JWT", "alg": "RS256"});
     let claims = json!({
         "tid": "f8cdef31-a31e-4b4a-93e4-5f571e91255a",
         "oid": subject,
         "appid": "00000000-0000-0000-0000-000000000001",
         "scp": "IdentityUserFlow.ReadWrite.All",
-        "exp": *START + life.as_secs(),
+        "exp": end,
     });
     let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
     format!("{}.{}.{}", encode(header.to_string()), encode(claims.to_string()), encode("no one's".to_owned()))

@@ -159,6 +159,12 @@ fn l21_an_age_past_the_ttl_leaves_no_lifetime() {
         let lifetime = Lifetime::of(&headers(line), &Config::default(), at(0)).unwrap();
         assert_eq!(lifetime.initial_age, Duration::from_secs(299), "{line:?}");
     }
+    // What can be asked about is stored however old it is, and every age can be added to.
+    for most in ["2147483648", "2147483649", "18446744073709551615", "99999999999999999999999"] {
+        let fields = headers(&[("age", most), ("etag", "\"a\"")]);
+        let lifetime = Lifetime::of(&fields, &Config::default(), at(0)).unwrap();
+        assert_eq!(lifetime.initial_age, Duration::from_secs(1 << 31), "{most}");
+    }
 }
 
 #[test]
@@ -294,6 +300,14 @@ fn l48_a_stale_answer_serves_in_an_outage_within_its_window_and_the_proofs() {
     assert!(usable(899, 0));
     assert!(!usable(900, 0), "ten minutes past the TTL");
     assert!(!usable(900, 800), "a younger proof does not make the entry younger");
+    let strict = Lifetime { must_revalidate: true, ..plain() };
+    let at_hand = |now| {
+        let proof = Proof { granted: at(0) };
+        let judged = judge(&Config::default(), (&strict, at(0)), proof, HOUR, Control::default(), at(now));
+        usable_on_error(&Config::default(), &strict, &judged, HOUR)
+    };
+    assert!(at_hand(299), "somebody brought a fresh one meanwhile");
+    assert!(!at_hand(300));
 }
 
 proptest! {

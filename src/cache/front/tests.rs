@@ -21,10 +21,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let clock = Clock::manual(SystemTime::now());
-        let scrubber = Scrubber::new(&Config::default(), 1 << 20);
-        let body = scrubber.scrub(b"{}").unwrap().body;
-        let fields = http::HeaderMap::new();
-        let entry = Arc::new(Entry::new(body, &scrubber, &fields, Lifetime::NONE, clock.now()));
+        let entry = Arc::new(entry(clock.now()));
         Self { secrets: Secrets::random().unwrap(), clock, epochs: Epochs::default(), entry }
     }
 
@@ -34,17 +31,26 @@ impl Stage {
     }
 
     fn remember(&self, number: usize, epoch: Epoch) {
+        remember(self.spelling(number), epoch, self.clock.now(), &self.finding());
+    }
+
+    fn finding(&self) -> Finding {
         let now = self.clock.now();
         let request = Request::get("/").header("authorization", "Bearer a.e30.c").body(()).unwrap();
         let identity = Identity::of(request.headers(), &self.secrets).unwrap();
         let (entry, proof) = (Arc::clone(&self.entry), Proof { granted: now });
-        let found = Finding { entry, proof, end: End::after(now), tag: identity.tag };
-        remember(self.spelling(number), epoch, now, &found);
+        Finding { entry, proof, end: End::after(now), tag: identity.tag }
     }
 
     fn recalls(&self, number: usize) -> bool {
         recall(self.spelling(number), self.epochs.now(), self.clock.now()).is_some()
     }
+}
+
+fn entry(asked: Now) -> Entry {
+    let scrubber = Scrubber::new(&Config::default(), 1 << 20);
+    let body = scrubber.scrub(b"{}").unwrap().body;
+    Entry::new(body, &scrubber, &http::HeaderMap::new(), Lifetime::NONE, asked)
 }
 
 #[test]
@@ -86,6 +92,48 @@ fn what_the_store_lets_go_is_gone() {
     let entry = Arc::downgrade(&stage.entry);
     drop(stage.entry);
     assert!(entry.upgrade().is_none());
+}
+
+#[test]
+fn what_is_worth_nothing_gives_its_place_before_the_table_grows() {
+    let mut stage = Stage::new();
+    let sets = || TABLE.with_borrow(|table| table.tags.len());
+    for number in 0..300 {
+        stage.remember(number, stage.epochs.now());
+        stage.epochs.next();
+    }
+    assert_eq!(sets(), FIRST_SETS, "withdrawn");
+    for number in 300..600 {
+        stage.remember(number, stage.epochs.now());
+        stage.clock.advance(Duration::from_millis(REVISIT.into()));
+    }
+    assert_eq!(sets(), FIRST_SETS, "too old");
+    for number in 600..900 {
+        stage.remember(number, stage.epochs.now());
+        stage.entry = Arc::new(entry(stage.clock.now()));
+    }
+    assert_eq!(sets(), FIRST_SETS, "gone");
+    let held: Vec<_> = (900..1200)
+        .map(|number| {
+            stage.remember(number, stage.epochs.now());
+            std::mem::replace(&mut stage.entry, Arc::new(entry(stage.clock.now())))
+        })
+        .collect();
+    assert!(sets() > FIRST_SETS, "{} are worth something", held.len());
+}
+
+#[test]
+fn a_finding_is_spent_from_the_moment_in_which_nobody_is_given_it() {
+    let stage = Stage::new();
+    let (epoch, now) = (stage.epochs.now(), stage.clock.now());
+    let slot = Slot::new(stage.spelling(1), epoch, now, &stage.finding());
+    let last = now.tick().wrapping_add(REVISIT - 1);
+    assert!(!slot.is_spent(epoch, last));
+    assert!(slot.is_spent(epoch, last.wrapping_add(1)));
+    stage.epochs.next();
+    assert!(slot.is_spent(stage.epochs.now(), last));
+    drop(stage);
+    assert!(slot.is_spent(epoch, last));
 }
 
 #[test]

@@ -44,6 +44,10 @@ fn l37_what_graph_gave_is_asked_with_and_nothing_that_only_looks_like_it() {
         assert_eq!(validators(&[("etag", odd)]), None, "{odd}");
     }
     assert_eq!(validators(&[("etag", "\"a\""), ("etag", "\"b\"")]), None, "two tags are none");
+    let longest = format!("\"{}\"", "a".repeat(254));
+    for odd in ["\"!\"", "\"#\"", "\"~\"", "\"\"", "W/\"\"", &longest] {
+        assert!(validators(&[("etag", odd)]).is_some(), "{odd}");
+    }
 }
 
 #[test]
@@ -89,6 +93,7 @@ fn l42_a_304_is_about_the_answer_that_it_names() {
     assert!(about(&both, &dated), "what it names is right");
     assert!(!about(&both, &[dated[0], ("etag", "\"b\"")]), "the tag decides where there is one");
     assert!(!about(&strong, &dated), "a date that was not asked with");
+    assert!(!about(&strong, &[("last-modified", EARLIER), ("last-modified", EARLIER)]), "nor two");
     for known in [&strong[..], &weak, &dated, &both] {
         assert!(about(known, &[("date", DATE)]), "only one thing was asked about");
     }

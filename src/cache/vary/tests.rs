@@ -83,3 +83,25 @@ fn l11_l33_what_no_later_request_can_match_is_not_stored() {
         assert_eq!(named(&headers(&[("vary", vary)])).err(), Some(NotStored::Vary), "{vary}");
     }
 }
+
+#[test]
+fn l33_the_order_of_names_and_how_often_each_is_there_mean_nothing() {
+    let named = |vary: &str| named(&headers(&[("vary", vary)])).unwrap();
+    assert_eq!(named("x-b, x-a"), named("X-A, x-b, x-a"));
+    assert_eq!(named("x-b, x-a").len(), 2);
+    let most = (0..NAMES_MAX).map(|n| format!("x-{n}")).collect::<Vec<_>>().join(",");
+    assert_eq!(named(&most).len(), 16);
+}
+
+#[test]
+fn what_nothing_chose_is_not_marked_and_what_something_chose_weighs_its_names() {
+    let secrets = Secrets::random().unwrap();
+    let bearer = headers(&[("authorization", "Bearer a")]);
+    let request = Presented { headers: &bearer, token: Identity::of(&bearer, &secrets).unwrap().fingerprint };
+    let chosen = |vary: &str| Chooser::default().chosen(&headers(&[("vary", vary)]), request).unwrap();
+    assert_eq!(chosen("accept"), None);
+    let weight = |vary: &str| chosen(vary).unwrap().weight();
+    assert_eq!(weight("x-abc, x-d") - weight("x-abc"), size_of::<HeaderName>() + 3);
+    assert_eq!(weight("x-abc") - weight("x-a"), 2);
+    assert!(weight("x-a") > size_of::<Chosen>() + size_of::<HeaderName>());
+}

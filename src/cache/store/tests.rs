@@ -1,0 +1,208 @@
+//! What is kept, for how long, and who hears that it is gone.
+
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, HeaderValue, Request, header};
+
+use super::*;
+use crate::cache::freshness::Lifetime;
+use crate::clock::Clock;
+use crate::identity::{Identity, Secrets};
+use crate::message::Asked;
+use crate::resource::ApiVersion;
+use crate::scrub::{self, Scrubber};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+struct Stage {
+    secrets: Secrets,
+    clock: Clock,
+    scrubber: Scrubber,
+    metrics: Arc<Metrics>,
+    store: Store,
+}
+
+/// Who asks.
+struct Caller {
+    headers: HeaderMap,
+    identity: Identity,
+    claims: Claims,
+}
+
+impl Stage {
+    fn new(config: &Config) -> Self {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        Self {
+            secrets: Secrets::random().unwrap(),
+            clock: Clock::manual(SystemTime::now()),
+            scrubber: Scrubber::new(&scrub::Config::default(), 1 << 20),
+            store: Store::new(config, HOUR, &metrics),
+            metrics,
+        }
+    }
+
+    fn caller(&self, name: &str) -> Caller {
+        let end = self.clock.now().unix_seconds() + 3600;
+        let claims = format!(r#"{{"tid":"t","oid":"{name}","sub":"{name}","appid":"a","exp":{end}}}"#);
+        let token =
+            format!("Bearer {}.{}.c2ln", URL_SAFE_NO_PAD.encode("{}"), URL_SAFE_NO_PAD.encode(claims));
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(token).unwrap())]);
+        let identity = Identity::of(&headers, &self.secrets).unwrap();
+        let claims = identity.token.claims(&self.secrets, self.clock.now()).unwrap();
+        Caller { headers, identity, claims }
+    }
+
+    fn entry(&self) -> Arc<Entry> {
+        let body = self.scrubber.scrub(b"{}").unwrap().body;
+        Arc::new(Entry::new(body, &self.scrubber, &HeaderMap::new(), Lifetime::NONE, self.clock.now()))
+    }
+
+    /// The same, where a cookie chose it.
+    fn chosen(&self, caller: &Caller, cookie: &'static str) -> Arc<Entry> {
+        let mut request = caller.headers.clone();
+        request.insert(header::COOKIE, HeaderValue::from_static(cookie));
+        let request = Presented { headers: &request, token: caller.identity.fingerprint };
+        let vary = HeaderMap::from_iter([(header::VARY, HeaderValue::from_static("cookie"))]);
+        let chosen = self.store.chooser().chosen(&vary, request).unwrap();
+        Arc::new(Arc::into_inner(self.entry()).unwrap().with(None, chosen))
+    }
+
+    /// Graph answers the caller with `entry`, and it is kept.
+    fn admit(&self, caller: &Caller, resource: &Arc<Resource>, entry: &Arc<Entry>) {
+        let ticket = self.store.ticket(caller.identity.fingerprint, resource);
+        self.store
+            .admit(caller.identity.fingerprint, &caller.claims, resource, entry, None, &ticket)
+            .unwrap();
+    }
+
+    fn has_proof(&self, caller: &Caller, resource: &Resource) -> bool {
+        self.store.grant(&caller.identity.fingerprint).is_some_and(|grant| grant.proof(resource).is_some())
+    }
+
+    fn found(&self, caller: &Caller, resource: &Arc<Resource>) -> Option<Arc<Entry>> {
+        let presented = Presented { headers: &caller.headers, token: caller.identity.fingerprint };
+        self.store.entry(&EntryKey::new(caller.claims.principal, resource), presented)
+    }
+
+    fn spelling(&self, caller: &Caller) -> Spelling {
+        let mut request = Request::get("/x").body(()).unwrap();
+        request.headers_mut().clone_from(&caller.headers);
+        Spelling::of(&Asked::of(&request.into_parts().0), &self.secrets).unwrap()
+    }
+
+    fn remember(&self, caller: &Caller, entry: &Arc<Entry>) {
+        let (now, entry) = (self.clock.now(), Arc::clone(entry));
+        let (proof, tag) = (Proof { granted: now }, caller.identity.tag);
+        let found = Finding { entry, proof, end: caller.claims.end, tag };
+        self.store.remember(self.spelling(caller), self.store.epoch(), now, &found);
+    }
+
+    fn recalled(&self, caller: &Caller) -> Option<Arc<Entry>> {
+        self.store.recall(self.spelling(caller), self.clock.now()).map(|found| found.entry)
+    }
+}
+
+fn resource(flow: &str) -> Arc<Resource> {
+    let path = format!("/beta/identity/b2xUserFlows/{flow}/apiConnectorConfiguration");
+    Arc::new(Resource::parse(&path, None, &HeaderMap::new(), ApiVersion::Beta).unwrap())
+}
+
+#[test]
+fn a_token_keeps_as_many_proofs_as_it_may_the_newest_and_at_least_one() {
+    for (allowed, kept) in [(2, 2), (1, 1), (0, 1)] {
+        let stage = Stage::new(&Config { proofs_per_token: allowed, ..Config::default() });
+        let (ada, flows) = (stage.caller("ada"), ["x", "y", "z"].map(resource));
+        for flow in &flows {
+            stage.admit(&ada, flow, &stage.entry());
+        }
+        let proven: Vec<_> = flows.iter().map(|flow| stage.has_proof(&ada, flow)).collect();
+        assert_eq!(proven, [kept > 2, kept > 1, true], "{allowed}");
+    }
+}
+
+#[test]
+fn what_was_found_a_moment_ago_is_there_until_another_takes_its_place() {
+    let stage = Stage::new(&Config::default());
+    let (ada, flow) = (stage.caller("ada"), resource("x"));
+    assert!(stage.recalled(&ada).is_none());
+    let (first, second) = (stage.entry(), stage.entry());
+    stage.admit(&ada, &flow, &first);
+    stage.remember(&ada, &first);
+    assert!(Arc::ptr_eq(&stage.recalled(&ada).unwrap(), &first));
+    stage.admit(&ada, &flow, &second);
+    assert!(stage.recalled(&ada).is_none(), "somebody still holds it, and yet it is not the store's");
+}
+
+#[test]
+fn an_answer_beside_another_replaces_nothing() {
+    let stage = Stage::new(&Config::default());
+    let (ada, flow) = (stage.caller("ada"), resource("x"));
+    let (first, second) = (stage.chosen(&ada, "a"), stage.chosen(&ada, "b"));
+    stage.admit(&ada, &flow, &first);
+    stage.admit(&ada, &flow, &second);
+    assert!(first.is_kept() && second.is_kept());
+}
+
+#[test]
+fn what_leaves_for_want_of_room_is_counted_and_says_so_to_who_still_holds_it() {
+    let stage = Stage::new(&Config { max_bytes: 10_000, ..Config::default() });
+    let kept: Vec<_> = (0..50).map(|_| stage.entry()).collect();
+    for (number, entry) in kept.iter().enumerate() {
+        stage.admit(&stage.caller(&number.to_string()), &resource("x"), entry);
+    }
+    let (entries, _) = stage.store.counts();
+    let left = kept.iter().filter(|entry| !entry.is_kept()).count();
+    assert!(entries > 0 && left > 0);
+    assert_eq!(left, kept.len() - usize::try_from(entries).unwrap());
+    assert_eq!(stage.metrics.evictions.get(Eviction::Space), u64::try_from(left).unwrap());
+}
+
+#[test]
+fn a_token_that_lost_its_proofs_ends_what_is_remembered_and_one_that_gains_one_does_not() {
+    let stage = Stage::new(&Config { max_bytes: 10_000, ..Config::default() });
+    let before = stage.store.epoch();
+    let ada = stage.caller("ada");
+    for flow in ["x", "y"].map(resource) {
+        stage.admit(&ada, &flow, &stage.entry());
+    }
+    stage.store.refresh_gauges();
+    assert_eq!(stage.store.epoch(), before);
+    for number in 0..50 {
+        stage.admit(&stage.caller(&number.to_string()), &resource("x"), &stage.entry());
+    }
+    stage.store.refresh_gauges();
+    assert_ne!(stage.store.epoch(), before);
+}
+
+#[test]
+fn a_no_for_a_resource_ends_what_is_remembered_and_says_whether_there_was_a_proof() {
+    let stage = Stage::new(&Config::default());
+    let (ada, eve, flow, other) = (stage.caller("ada"), stage.caller("eve"), resource("x"), resource("y"));
+    stage.admit(&ada, &flow, &stage.entry());
+    let withdraw = |caller: &Caller, flow| {
+        let before = stage.store.epoch();
+        let had = stage.store.withdraw_resource(&caller.identity.fingerprint, flow);
+        (had, stage.store.epoch() != before)
+    };
+    assert_eq!(withdraw(&eve, &flow), (false, false), "whoever never had a proof changes nothing");
+    assert_eq!(withdraw(&ada, &other), (false, true), "it may have made room for another");
+    assert!(stage.has_proof(&ada, &flow) && stage.found(&ada, &flow).is_some());
+    assert_eq!(withdraw(&ada, &flow), (true, true));
+    assert!(!stage.has_proof(&ada, &flow) && stage.found(&ada, &flow).is_none());
+}
+
+#[test]
+fn what_is_there_is_counted_with_what_it_weighs() {
+    let stage = Stage::new(&Config::default());
+    assert_eq!(stage.store.counts(), (0, 0));
+    let (ada, flow, entry) = (stage.caller("ada"), resource("x"), stage.entry());
+    stage.admit(&ada, &flow, &entry);
+    assert_eq!(stage.store.counts(), (1, 1));
+    let grant = stage.store.grant(&ada.identity.fingerprint).unwrap();
+    let kept = flow.weight() + Variants::of(entry).weight();
+    assert_eq!(stage.metrics.bytes.get(), i64::from(weight(kept) + weight(grant.weight())));
+    assert!(weight(kept) > u32::try_from(kept).unwrap(), "with what keeps it");
+    assert_eq!(weight(usize::MAX), u32::MAX);
+}
