@@ -12,6 +12,7 @@ use connector_cache::cache::status::{Outcome, ProofResult};
 use connector_cache::clock::Clock;
 use connector_cache::config::Config;
 use connector_cache::ids::Ids;
+use connector_cache::message::Asked;
 use connector_cache::run::App;
 use connector_cache::sandbox::{CONTOSO, FABRIKAM, Options, SIGN_UP, Sandbox, forgery};
 use http::StatusCode;
@@ -64,16 +65,16 @@ async fn what_was_a_hit_a_moment_ago_is_answered_at_once_until_its_time_is_over(
     let (plain, wants_graph) = (request("x-other"), request("connector-cache"));
     let outcome = |answer: Option<Answer>| answer.map(|answer| answer.outcome);
     for answered in [Outcome::Miss, Outcome::Hit] {
-        assert_eq!(outcome(proxy.at_once(&plain, &ids)), None);
+        assert_eq!(outcome(proxy.at_once(&Asked::of(&plain), &ids)), None);
         let answer = proxy.handle(&plain, &ids, Ipv4Addr::LOCALHOST.into()).await;
         assert_eq!(answer.outcome, answered);
     }
-    assert_eq!(outcome(proxy.at_once(&plain, &ids)), Some(Outcome::Hit));
-    assert_eq!(outcome(proxy.at_once(&wants_graph, &ids)), None);
+    assert_eq!(outcome(proxy.at_once(&Asked::of(&plain), &ids)), Some(Outcome::Hit));
+    assert_eq!(outcome(proxy.at_once(&Asked::of(&wants_graph), &ids)), None);
     clock.advance(Duration::from_secs(8));
-    assert_eq!(outcome(proxy.at_once(&plain, &ids)), Some(Outcome::Hit));
+    assert_eq!(outcome(proxy.at_once(&Asked::of(&plain), &ids)), Some(Outcome::Hit));
     clock.advance(Duration::from_secs(1));
-    assert_eq!(outcome(proxy.at_once(&plain, &ids)), None);
+    assert_eq!(outcome(proxy.at_once(&Asked::of(&plain), &ids)), None);
     assert_eq!(graph.calls(), 1);
 }
 

@@ -148,7 +148,8 @@ fn conditional(headers: &HeaderMap) {
         let mut request = Request::new(());
         *request.headers_mut() = headers.clone();
         let (request, ()) = request.into_parts();
-        let delivery = Delivery { request: &request, ids: &Ids::of(headers), tag: TokenTag([0; 4]) };
+        let (ids, tag) = (Ids::of(headers), TokenTag([0; 4]));
+        let delivery = Delivery { headers, is_conditional: true, ids: &ids, tag };
         let judgement = Judgement {
             age: Duration::ZERO,
             left: Duration::ZERO,
