@@ -51,7 +51,7 @@ impl Grant {
             return self.proof_where(|known| known.without_expand() == resource.without_expand())
         );
         let proofs = self.proofs();
-        Some(proofs.list.get(proofs.find(resource)?)?.proof)
+        Some(proofs.list.get(proofs.find(resource, digest(resource))?)?.proof)
     }
 
     #[cfg(feature = "sabotage")]
@@ -61,19 +61,20 @@ impl Grant {
 
     /// Adds a proof; of two for one resource the later stays. Past `most` the oldest goes.
     pub fn add(&self, resource: &Arc<Resource>, proof: Proof, most: usize) {
+        let digest = digest(resource);
         let mut proofs = self.proofs();
-        let earlier = proofs.find(resource).and_then(|at| proofs.take(at)).map(|item| item.proof);
+        let earlier = proofs.find(resource, digest).and_then(|at| proofs.take(at)).map(|item| item.proof);
         while proofs.list.len() >= most.max(1) {
             proofs.take(0);
         }
         let proof = earlier.filter(|earlier| earlier.granted.is_after(proof.granted)).unwrap_or(proof);
-        proofs.push(Item { resource: Arc::clone(resource), proof, digest: digest(resource) });
+        proofs.push(Item { resource: Arc::clone(resource), proof, digest });
     }
 
     /// Takes the proof for a resource away, if there is one. Returns whether others are left.
     pub fn remove(&self, resource: &Resource) -> bool {
         let mut proofs = self.proofs();
-        if let Some(at) = proofs.find(resource) {
+        if let Some(at) = proofs.find(resource, digest(resource)) {
             proofs.take(at);
         }
         !proofs.list.is_empty()
@@ -95,8 +96,7 @@ impl Grant {
 }
 
 impl Proofs {
-    fn find(&self, resource: &Resource) -> Option<usize> {
-        let digest = digest(resource);
+    fn find(&self, resource: &Resource, digest: u32) -> Option<usize> {
         self.list.iter().position(|item| item.digest == digest && *item.resource == *resource)
     }
 
