@@ -61,6 +61,12 @@ pub fn whose(authorization: &[u8], path: &str) -> String {
     format!("{:016x}", hasher.finish())
 }
 
+/// The same of a request for a flow's resource.
+pub fn whose_own(token: &str, flow: &str) -> String {
+    let target = path(flow);
+    whose(format!("Bearer {token}").as_bytes(), target.split('?').next().unwrap_or_default())
+}
+
 /// A body of as many bytes.
 pub fn body(length: usize) -> Bytes {
     let frame = r#"{"id":"connectors","value":""}"#;

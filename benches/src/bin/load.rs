@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use connector_cache_benches::talk::Talk;
-use connector_cache_benches::{path, request, whose};
+use connector_cache_benches::{request, whose_own};
 
 struct Plan {
     address: SocketAddr,
@@ -59,8 +59,7 @@ async fn ask(plan: Arc<Plan>) -> std::io::Result<usize> {
         let flow = format!("{}{}", plan.prefix, number % plan.flows);
         let token = &plan.tokens[number / plan.flows % plan.tokens.len()];
         let answer = talk.ask(&request(&host, &flow, token)).await?;
-        let target = path(&flow);
-        let own = whose(format!("Bearer {token}").as_bytes(), target.split('?').next().unwrap_or_default());
+        let own = whose_own(token, &flow);
         wrong += usize::from(!answer.contains(&own));
     }
 }

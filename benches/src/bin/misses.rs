@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use connector_cache_benches::talk::PlainTalk;
-use connector_cache_benches::{path, request, whose};
+use connector_cache_benches::{request, whose_own};
 
 /// What is asked of every server.
 struct Plan {
@@ -80,9 +80,7 @@ impl Server {
             let talk = number % self.talks.len();
             let answer = self.talks[talk].ask(&request)?;
             self.times.push(since.elapsed());
-            let target = path(&flow);
-            let own =
-                whose(format!("Bearer {token}").as_bytes(), target.split('?').next().unwrap_or_default());
+            let own = whose_own(token, &flow);
             self.wrong += usize::from(!answer.windows(own.len()).any(|part| part == own.as_bytes()));
         }
         Ok(())
