@@ -211,8 +211,7 @@ impl Proxy {
                 // No caller's hang-up cancels another's answer.
                 let flight = self.flight(Arc::clone(&question), ticket, obligation);
                 let fetched = Survivor::new(flight, &self.0.tasks).await;
-                let outcome = outcome(&fetched);
-                (fetched, outcome)
+                (fetched.clone(), outcome(&fetched))
             }
             Seat::Follow(landing) => match timeout(self.0.follower_wait.get(), landing.wait()).await {
                 Ok(Some(fetched)) if self.is_for(&fetched, &question) => {
