@@ -23,6 +23,7 @@ mod config;
 mod gzip;
 mod json;
 mod names;
+mod output;
 mod removed;
 mod rules;
 mod url;

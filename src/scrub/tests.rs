@@ -110,6 +110,14 @@ fn an_authentication_configuration_keeps_only_what_is_known_to_be_public() {
             r##"{"@odata.type":"#microsoft.graph.pkcs12Certificate"}"##,
         ),
         (r#"{"@odata.type":"Microsoft.Graph.x"}"#, r#"{"@odata.type":"Microsoft.Graph.x"}"#),
+        (
+            r#"{"@odata.type":"\u0023microsoft.graph.\u0078"}"#,
+            r#"{"@odata.type":"\u0023microsoft.graph.\u0078"}"#,
+        ),
+        (r#"{"@odata.type":"microsoft.graph.\u0020"}"#, r#"{"@odata.type":"******"}"#),
+        ("{\"@odata.type\":\"microsoft.graph\u{e9}x\"}", r#"{"@odata.type":"******"}"#),
+        (r#"{"@odata.type":"microsoft.grapx.x"}"#, r#"{"@odata.type":"******"}"#),
+        (r#"{"@odata.type":"microsoft"}"#, r#"{"@odata.type":"******"}"#),
         (&graph_type(128), &graph_type(128)),
         (&graph_type(129), r#"{"@odata.type":"******"}"#),
         ("{\"@odata.type\":\"##microsoft.graph.x\"}", r#"{"@odata.type":"******"}"#),
@@ -290,6 +298,23 @@ fn an_output_at_the_limit_passes_and_one_byte_over_does_not() {
     for limit in [0, expected.len() - 1] {
         assert_eq!(scrub(limit).unwrap_err(), ScrubFailure::TooLarge);
     }
+}
+
+#[test]
+fn what_comes_first_in_a_body_is_what_it_is_refused_for() {
+    let refusal =
+        |raw: &str, limit| Scrubber::new(&Config::default(), limit).scrub(raw.as_bytes()).unwrap_err();
+    let half = r#"{"a":1,"b":"\ud800"}"#;
+    assert_eq!(refusal(half, 6), ScrubFailure::TooLarge);
+    assert_eq!(refusal(half, r#"{"a":1,"b":"#.len() - 1), ScrubFailure::TooLarge);
+    assert_eq!(refusal(half, r#"{"a":1,"b":"#.len()), ScrubFailure::BadText);
+    // A name and what stands before it are written together, when the name is read.
+    let name = r#"{"a":1,"\ud800":1}"#;
+    assert_eq!(refusal(name, r#"{"a":1"#.len() - 1), ScrubFailure::TooLarge);
+    assert_eq!(refusal(name, r#"{"a":1"#.len()), ScrubFailure::BadText);
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(64), "]".repeat(64));
+    assert_eq!(refusal(&deep, "{\"a\":".len() + 62), ScrubFailure::TooLarge);
+    assert_eq!(refusal(&deep, "{\"a\":".len() + 63), ScrubFailure::TooDeep);
 }
 
 #[test]
