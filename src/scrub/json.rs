@@ -120,12 +120,12 @@ impl<'a> Reader<'a> {
         let (start, outside) = (self.at, self.depth);
         loop {
             match self.peek()? {
-                b'"' => drop(self.string()?),
-                bracket @ (b'{' | b'[') => drop(self.open(bracket)?),
-                bracket @ (b'}' | b']') => drop(self.close(bracket)?),
-                mark @ (b',' | b':') => drop(self.take(mark)?),
-                _ => drop(self.scalar()?),
-            }
+                b'"' => self.string()?.piece,
+                bracket @ (b'{' | b'[') => self.open(bracket)?,
+                bracket @ (b'}' | b']') => self.close(bracket)?,
+                mark @ (b',' | b':') => self.take(mark)?,
+                _ => self.scalar()?,
+            };
             if self.depth <= outside {
                 return Ok(self.since(start));
             }

@@ -69,7 +69,7 @@ fn is_settled_name(name: &[u8]) -> bool {
     let mut joined = false;
     for &byte in name {
         let inside = byte.is_ascii_alphanumeric();
-        if !inside && !(joined && matches!(byte, b'.' | b'-')) {
+        if !(inside || joined && matches!(byte, b'.' | b'-')) {
             return false;
         }
         joined = inside;
