@@ -21,13 +21,13 @@ mod usual;
 pub(super) enum Meaning {
     /// The value is a credential, wherever it is found.
     Credential(ScrubbedField),
-    /// `authenticationConfiguration`
+    /// `authenticationConfiguration`, or several of them under one name.
     Authentication,
     /// The annotations of the same that say what type it is and where it is described.
     AuthenticationContext,
     /// Any other annotation of the same.
     AuthenticationAnnotation,
-    /// `targetUrl`
+    /// `targetUrl`, its annotations but for its type, and several of them under one name.
     TargetUrl,
     /// `@odata.type`
     TypeAnnotation,
@@ -79,19 +79,17 @@ impl Names {
         if let Some(field) = self.credential(&folded) {
             return Meaning::Credential(field);
         }
+        if let Some((property, annotation)) = folded.split_once('@') {
+            return annotated(property, annotation);
+        }
         match folded.as_str() {
-            "authenticationconfiguration" => Meaning::Authentication,
-            "authenticationconfiguration@odatatype" | "authenticationconfiguration@odatacontext" => {
-                Meaning::AuthenticationContext
-            }
-            "targeturl" => Meaning::TargetUrl,
-            "@odatatype" => Meaning::TypeAnnotation,
+            "authenticationconfiguration" | "authenticationconfigurations" => Meaning::Authentication,
+            "targeturl" | "targeturls" => Meaning::TargetUrl,
             "username" => Meaning::Username,
             "certificatelist" => Meaning::CertificateList,
             "thumbprint" => Meaning::Thumbprint,
             "isactive" => Meaning::IsActive,
             "notbefore" | "notafter" => Meaning::Validity,
-            other if other.starts_with("authenticationconfiguration@") => Meaning::AuthenticationAnnotation,
             _ => Meaning::Other,
         }
     }
@@ -129,6 +127,21 @@ impl Names {
             return Some(Certificate);
         }
         self.ends.at_end_of(part.trim_end_matches(char::is_numeric))
+    }
+}
+
+/// What an annotation says may be what it stands at, but for its type.
+fn annotated(property: &str, annotation: &str) -> Meaning {
+    match (property, annotation) {
+        ("", "odatatype") => Meaning::TypeAnnotation,
+        ("authenticationconfiguration" | "authenticationconfigurations", "odatatype" | "odatacontext") => {
+            Meaning::AuthenticationContext
+        }
+        ("authenticationconfiguration" | "authenticationconfigurations", _) => {
+            Meaning::AuthenticationAnnotation
+        }
+        ("targeturl" | "targeturls", annotation) if annotation != "odatatype" => Meaning::TargetUrl,
+        _ => Meaning::Other,
     }
 }
 

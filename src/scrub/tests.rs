@@ -141,6 +141,17 @@ fn an_authentication_configuration_keeps_only_what_is_known_to_be_public() {
 }
 
 #[test]
+fn several_authentication_configurations_are_as_one() {
+    check(&[
+        (
+            r#"{"authenticationConfigurations":[{"username":"x","password":"y","z":1}]}"#,
+            r#"{"authenticationConfigurations":[{"username":"******","password":"******","z":"******"}]}"#,
+        ),
+        (r#"{"authenticationConfigurations":"x"}"#, r#"{"authenticationConfigurations":"******"}"#),
+    ]);
+}
+
+#[test]
 fn a_certificate_list_keeps_only_what_is_known_to_be_public() {
     let list = |value: &str| format!("{{\"authenticationConfiguration\":{{\"certificateList\":{value}}}}}");
     for (value, expected) in [
@@ -200,6 +211,10 @@ fn a_target_url_is_scrubbed_wherever_it_is() {
         (r#"{"targetUrl":["https://h/"]}"#, r#"{"targetUrl":"******"}"#),
         (r#"{"targetUrl":1}"#, r#"{"targetUrl":"******"}"#),
         (r#"{"targetUrl":"ftp://x"}"#, r#"{"targetUrl":"******"}"#),
+        (r#"{"targetUrl@x":"https://u:p@h/?code=x"}"#, r#"{"targetUrl@x":"https://h/?code=******"}"#),
+        (r#"{"targetUrl@x":{"a":"https://h/?code=x"}}"#, r#"{"targetUrl@x":"******"}"#),
+        (r##"{"targetUrl@odata.type":"#String"}"##, r##"{"targetUrl@odata.type":"#String"}"##),
+        (r#"{"targetUrls":["https://h/?code=x"]}"#, r#"{"targetUrls":"******"}"#),
     ]);
 }
 
