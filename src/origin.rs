@@ -216,28 +216,27 @@ impl Origin {
         let deadline = place.begun + self.timeout.get();
         let pool = Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner));
         let dead = AtomicBool::new(false);
-        let asked = timeout_at(deadline, async {
-            let request = |span: &Attempt| self.request(resource, token, ids, span.id());
-            let span = self.tracer.attempt(ids, false);
-            let first = request(&span).map(|mut request| {
-                condition.inspect(|condition| condition.ask_with(request.headers_mut()));
-                request
-            });
-            match self.attempt(&pool.client, (deadline, &dead), (first, span), condition).await {
-                Err(Failure::Again(reason)) => {
-                    self.metrics.origin_retries.inc(reason);
-                    let client = match reason {
-                        Retry::StaleConnection => &self.fresh,
-                        Retry::RefusedStream | Retry::OtherAnswer => &pool.client,
-                    };
-                    let span = self.tracer.attempt(ids, true);
-                    let second = (request(&span), span);
-                    self.attempt(client, (deadline, &dead), second, None).await.map_err(Failure::fault)
-                }
-                other => other.map_err(Failure::fault),
-            }
+        let request = |span: &Attempt| self.request(resource, token, ids, span.id());
+        let span = self.tracer.attempt(ids, false);
+        let first = request(&span).map(|mut request| {
+            condition.inspect(|condition| condition.ask_with(request.headers_mut()));
+            request
         });
-        let result = match asked.await.unwrap_or(Err(OriginFault::Timeout)) {
+        // Each attempt ends by the deadline.
+        let asked = match self.attempt(&pool.client, (deadline, &dead), (first, span), condition).await {
+            Err(Failure::Again(reason)) => {
+                self.metrics.origin_retries.inc(reason);
+                let client = match reason {
+                    Retry::StaleConnection => &self.fresh,
+                    Retry::RefusedStream | Retry::OtherAnswer => &pool.client,
+                };
+                let span = self.tracer.attempt(ids, true);
+                let second = (request(&span), span);
+                self.attempt(client, (deadline, &dead), second, None).await
+            }
+            other => other,
+        };
+        let result = match asked.map_err(Failure::fault) {
             Ok((response, started, mut span)) => {
                 let answer = self.receive(response, deadline).await;
                 self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
@@ -293,7 +292,7 @@ impl Origin {
         };
         let response = response.inspect_err(|failure| span.failed(failure.word()))?;
         span.answered(response.status(), response.version(), response.headers());
-        reuse.answered();
+        reuse.answered(response.extensions());
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             reuse.discard();
         }
