@@ -10,7 +10,9 @@ mod conn;
 mod connect;
 mod fault;
 mod interim;
+mod pool;
 mod resolve;
+mod spare;
 mod tls;
 
 use std::path::PathBuf;
@@ -23,8 +25,6 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -34,6 +34,8 @@ use self::conn::Reuse;
 use self::connect::Connector;
 pub use self::connect::ProxyError;
 use self::fault::Failure;
+use self::pool::{HttpClient, Pool, client};
+use self::spare::Spare;
 pub use self::tls::RootsError;
 #[cfg(feature = "otlp")]
 pub(crate) use self::tls::platform as client_tls;
@@ -89,10 +91,12 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Origin {
     pool: RwLock<Arc<Pool>>,
+    /// For the pool: it gives out the spare.
     connector: Connector,
+    spare: Arc<Spare>,
     in_flight: usize,
     /// Each question on a connection of its own: where one from the pool was stale, the next may be as well.
-    fresh: Client<Connector, Empty<Bytes>>,
+    fresh: HttpClient,
     base: Uri,
     permits: Semaphore,
     first_byte: Dial<Duration>,
@@ -101,13 +105,6 @@ pub struct Origin {
     room: Room,
     metrics: Arc<Metrics>,
     tracer: Tracer,
-}
-
-/// Connections that may be used again, and how many pools there were before.
-#[derive(Debug)]
-struct Pool {
-    number: u64,
-    client: Client<Connector, Empty<Bytes>>,
 }
 
 /// One of `limits.origin_requests` places to ask from. Dropped, it is free again.
@@ -148,11 +145,13 @@ impl Origin {
     /// Prepares a pool of connections; none is made yet. The environment's `HTTPS_PROXY` and `NO_PROXY` count.
     pub fn new(config: &Config, room: Room, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
         let base = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
-        let connector = Connector::new(config)?;
+        let (own, spare) = (Connector::new(config)?, Arc::<Spare>::default());
+        let connector = own.clone().with_spare(Arc::clone(&spare));
         Ok(Self {
             pool: RwLock::new(Pool { number: 0, client: client(&connector, config.in_flight) }.into()),
-            fresh: client(&connector, 0),
+            fresh: client(&own, 0),
             connector,
+            spare,
             in_flight: config.in_flight,
             base,
             permits: Semaphore::new(config.in_flight),
@@ -213,6 +212,7 @@ impl Origin {
         ids: &Ids,
         condition: Option<&Validators>,
     ) -> Result<OriginAnswer, Problem> {
+        self.spare.note_question();
         let deadline = place.begun + self.timeout.get();
         let pool = Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner));
         let dead = AtomicBool::new(false);
@@ -256,11 +256,17 @@ impl Origin {
         })
     }
 
+    /// Keeps a connection at hand for who asks first, and for who asks first after a rest, as long as it is polled.
+    pub async fn keep_warm(&self) {
+        self.spare.keep_warm(self.connector.clone(), &self.base).await;
+    }
+
     /// Leaves a pool of which one connection died without a word: the others may have died with it, and each would
     /// cost a question its deadline. Whoever is under way on one of them keeps it.
     fn renew(&self, old: &Pool) {
         let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
         if pool.number == old.number {
+            self.spare.clear();
             *pool = Pool { number: old.number + 1, client: client(&self.connector, self.in_flight) }.into();
         }
     }
@@ -269,7 +275,7 @@ impl Origin {
     /// to `condition`.
     async fn attempt(
         &self,
-        client: &Client<Connector, Empty<Bytes>>,
+        client: &HttpClient,
         (deadline, dead): (Instant, &AtomicBool),
         (request, mut span): (Option<Request<Empty<Bytes>>>, Attempt),
         condition: Option<&Validators>,
@@ -371,28 +377,7 @@ impl Origin {
     }
 }
 
-/// Keeps at most so many idle connections.
-fn client(connector: &Connector, idle: usize) -> Client<Connector, Empty<Bytes>> {
-    Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(idle)
-        .http1_max_buf_size(HEAD_BYTES)
-        .http2_max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        // A second attempt is ours to judge and to count.
-        .retry_canceled_requests(false)
-        .build(connector.clone())
-}
-
 const VIA: &str = "1.1 connector-cache";
 /// The global cloud; the national clouds have addresses of their own.
 const GRAPH: &str = "https://graph.microsoft.com";
 const USER_AGENT: &str = concat!("connector-cache/", env!("CARGO_PKG_VERSION"));
-/// Below the 60 seconds after which front ends in general close an idle connection.
-const POOL_IDLE: Duration = Duration::from_secs(50);
-/// HTTP/2 pings, so that a connection that died silently is noticed before a request is spent on it.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// Of one answer's head. Graph's are below 4 KiB; a claims challenge adds a few.
-const HEAD_BYTES: usize = 64 << 10;

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::admin::{self, Admin};
 use crate::answer::Handler;
@@ -51,6 +51,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     readiness: Readiness,
     settings: Option<Settings>,
+    is_warm: bool,
     told: Arc<Notify>,
     tracer: Tracer,
     /// Where somebody collects spans.
@@ -138,6 +139,7 @@ impl App {
             metrics,
             readiness: Readiness::default(),
             settings: None,
+            is_warm: false,
             told: Arc::default(),
             tracer,
             #[cfg(feature = "otlp")]
@@ -149,6 +151,12 @@ impl App {
     #[must_use]
     pub fn with_settings(self, settings: Settings) -> Self {
         Self { settings: Some(settings), ..self }
+    }
+
+    /// Keeps a connection to Graph at hand while it runs.
+    #[must_use]
+    pub fn warmed(self) -> Self {
+        Self { is_warm: true, ..self }
     }
 
     /// To be notified when files are complete that should be read again.
@@ -178,7 +186,7 @@ impl App {
         let (all_told, exporter) = (CancellationToken::new(), self.exporter);
         #[cfg(feature = "otlp")]
         let exporter = exporter.map(|exporter| tokio::spawn(exporter.run(all_told.clone())));
-        let Self { config, proxy, metrics, readiness, settings, told, tracer, .. } = self;
+        let Self { config, proxy, metrics, readiness, settings, is_warm, told, tracer, .. } = self;
         let dropped = log.as_ref().map(|log| log.dropped.clone());
         let overview = Arc::new(Overview::new(proxy.clone(), &config, dropped));
         let admin = Arc::new(Admin::new(&config.admin, overview, Arc::clone(&metrics), readiness.clone())?);
@@ -200,6 +208,9 @@ impl App {
         let over = CancellationToken::new();
         let admin_task = tokio::spawn(admin_server.serve(listeners.admin, admin, over.clone()));
         let watch = tokio::spawn(watch_clock(proxy.clone()));
+        let asker = proxy.clone();
+        let warmth = async move { asker.inner().fetcher.origin.keep_warm().await };
+        let _warmth = is_warm.then(|| AbortOnDropHandle::new(tokio::spawn(warmth)));
         let announce = tokio::spawn(announce_drain(stop.clone(), readiness.clone(), Arc::clone(&metrics)));
         readiness.ready();
         tracing::info!(
@@ -251,7 +262,7 @@ async fn try_serve(settings: Settings, log: telemetry::Handle) -> Result<(), Sta
         admin: bind("admin.address", config.admin.address)?,
     };
     let stop = stop_on_signal()?;
-    let app = App::new(config, Clock::system())?.with_settings(settings);
+    let app = App::new(config, Clock::system())?.with_settings(settings).warmed();
     let told = Arc::clone(app.told());
     tokio::spawn(async move {
         while hang_ups.recv().await.is_some() {

@@ -4,6 +4,7 @@
 //! written to. One that came from the pool and ends without a word had gone stale there; of no other can it be
 //! known that the request was not looked at.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -30,6 +31,8 @@ pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 pub(super) struct Conn {
     stream: TokioIo<Stream>,
     past: Past,
+    /// What came while nobody used it.
+    early: Vec<u8>,
 }
 
 /// What has come over a connection so far.
@@ -41,7 +44,7 @@ struct Heard {
     /// Whom it leads to, and who wants to know that this is a good address.
     peer: Option<IpAddr>,
     memory: Arc<Memory>,
-    /// It has brought an answer.
+    /// It has brought an answer, or was kept for a question to come: it may have gone stale since.
     answered: AtomicBool,
     /// Bytes have come since the last were sent. TLS's own are not among them.
     speaks: AtomicBool,
@@ -117,7 +120,25 @@ impl Conn {
             memory.reached(peer);
         }
         let heard = Heard { peer, memory, answered: AtomicBool::default(), speaks: AtomicBool::default() };
-        Self { stream: TokioIo::new(stream), past: Past(Arc::new(heard)) }
+        Self { stream: TokioIo::new(stream), past: Past(Arc::new(heard)), early: Vec::new() }
+    }
+
+    /// Whether it can still be used after a time in which nobody did: the peer has not closed it, and has said no
+    /// more than a greeting, which is kept for whoever does.
+    pub(super) async fn has_rested_well(&mut self) -> bool {
+        self.past.0.answered.store(true, Relaxed);
+        let mut piece = [0; 1024];
+        loop {
+            let mut piece = ReadBuf::new(&mut piece);
+            let read = poll_fn(|cx| Poll::Ready(Pin::new(&mut self.stream).poll_read(cx, &mut piece)));
+            match read.await {
+                Poll::Pending => return true,
+                Poll::Ready(Ok(())) if !piece.filled().is_empty() && self.early.len() < GREETING => {
+                    self.early.extend_from_slice(piece.filled());
+                }
+                Poll::Ready(_) => return false,
+            }
+        }
     }
 }
 
@@ -133,6 +154,11 @@ impl AsyncRead for Conn {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let length = self.early.len().min(buf.remaining());
+            self.early.drain(..length).for_each(|byte| buf.put_slice(&[byte]));
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
@@ -167,5 +193,55 @@ impl AsyncWrite for Conn {
     ) -> Poll<io::Result<usize>> {
         self.past.0.speaks.store(false, Relaxed);
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+}
+
+/// Of HTTP/2's settings, bytes; a server that waits to be asked says nothing more.
+const GREETING: usize = 4 << 10;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    /// A connection that rests, and its other end.
+    async fn pair() -> (Conn, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let conn = Conn::new(Stream::Http(TokioIo::new(stream)), Arc::default());
+        (conn, listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn what_came_while_it_rested_is_read_first_and_once() {
+        let (mut conn, mut peer) = pair().await;
+        assert!(conn.has_rested_well().await, "nothing came");
+        peer.write_all(b"a greeting").await.unwrap();
+        while conn.early.len() < 10 {
+            assert!(conn.has_rested_well().await);
+            yield_now().await;
+        }
+        peer.write_all(b", and more").await.unwrap();
+        drop(peer);
+        let mut first = [0; 4];
+        conn.read_exact(&mut first).await.unwrap();
+        let mut rest = Vec::new();
+        conn.read_to_end(&mut rest).await.unwrap();
+        assert_eq!((&first, &*rest), (b"a gr", &b"eeting, and more"[..]));
+    }
+
+    #[tokio::test]
+    async fn one_that_was_closed_or_is_talked_over_has_not_rested_well() {
+        for length in [0, 10, 2 * GREETING] {
+            let (mut conn, mut peer) = pair().await;
+            peer.write_all(&vec![b'a'; length]).await.unwrap();
+            let _peer = (length > GREETING).then_some(peer);
+            while conn.has_rested_well().await {
+                yield_now().await;
+            }
+        }
     }
 }

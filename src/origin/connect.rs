@@ -1,8 +1,8 @@
 //! Connections to Graph: resolve, connect, through a proxy if the environment has one, TLS.
 //!
-//! One deadline covers all of it.
+//! One deadline covers all of it. Where a spare is kept, whoever wants a connection is given that.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use tower_service::Service;
 
 use super::conn::{Conn, Stream};
 use super::resolve::{Memory, Resolver, System};
+use super::spare::Spare;
 use super::{Config, SetupError, tls};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -31,6 +32,7 @@ pub(super) struct Connector<R = GaiResolver> {
     route: Route<R>,
     memory: Arc<Memory>,
     deadline: Duration,
+    spare: Option<Arc<Spare>>,
 }
 
 #[derive(Clone, Debug)]
@@ -87,7 +89,20 @@ impl<R: System> Connector<R> {
                 return Err(ProxyError { scheme }.into());
             }
         };
-        Ok(Self { route, memory, deadline: config.connect_timeout })
+        Ok(Self { route, memory, deadline: config.connect_timeout, spare: None })
+    }
+
+    /// The same, for whoever may be given the spare.
+    pub(super) fn with_spare(self, spare: Arc<Spare>) -> Self {
+        Self { spare: Some(spare), ..self }
+    }
+}
+
+impl Connector {
+    /// A connection that was made for nobody yet.
+    pub(super) async fn make(&mut self, uri: Uri) -> Result<Conn, BoxError> {
+        poll_fn(|cx| self.poll_ready(cx)).await?;
+        Ok(self.call(uri).await?.into_inner())
     }
 }
 
@@ -107,6 +122,7 @@ where
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
+        let spare = self.spare.as_ref().and_then(|spare| spare.take());
         let (memory, deadline) = (Arc::clone(&self.memory), self.deadline);
         let connecting: Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>> = match &mut self.route
         {
@@ -114,6 +130,11 @@ where
             Route::Proxied(route) => Box::pin(route.call(uri)),
         };
         Box::pin(async move {
+            if let Some(mut spare) = spare
+                && spare.has_rested_well().await
+            {
+                return Ok(TokioIo::new(spare));
+            }
             let connected = timeout(deadline, connecting).await.map_err(|_| ConnectTimeout.into());
             let stream = connected.flatten().inspect_err(|_| memory.missed())?;
             Ok(TokioIo::new(Conn::new(stream, memory)))

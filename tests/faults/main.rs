@@ -22,6 +22,7 @@ mod requests;
 mod retries;
 mod room;
 mod sample;
+mod spare;
 mod stage;
 mod statuses;
 mod times;

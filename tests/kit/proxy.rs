@@ -35,6 +35,15 @@ impl Proxy {
 
     /// Starts the proxy with the defaults changed.
     pub async fn with(url: &str, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start(url, change, |app| app).await
+    }
+
+    /// Starts the proxy as it is served: with a connection to the origin at hand.
+    pub async fn warm(url: &str, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start(url, change, App::warmed).await
+    }
+
+    async fn start(url: &str, change: impl FnOnce(&mut Config), finish: impl FnOnce(App) -> App) -> Self {
         let mut config = Config::default();
         config.origin.base_url = Url::parse(url).unwrap();
         config.server.drain.delay = Duration::ZERO;
@@ -49,6 +58,7 @@ impl Proxy {
         let clock = Clock::manual(SystemTime::now() + AHEAD);
         let app =
             App::new(config, clock.clone()).unwrap_or_else(|error| panic!("the proxy cannot start: {error}"));
+        let app = finish(app);
         let (metrics, stop) = (Arc::clone(app.metrics()), CancellationToken::new());
         let stopping = stop.clone();
         let running = tokio::spawn(async move {

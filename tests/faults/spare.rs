@@ -1,0 +1,79 @@
+//! The connection that is made before anybody wants one.
+
+use connector_cache::cache::status::Retry;
+use tokio::task::yield_now;
+
+use crate::kit::h2::{Act, H2Origin};
+use crate::kit::origin::Origin;
+use crate::kit::proxy::Proxy;
+use crate::kit::reply::Reply;
+use crate::kit::tls::Authority;
+use crate::kit::{token, within};
+use crate::stage::{BODY, sound};
+
+fn stale(proxy: &Proxy) -> u64 {
+    proxy.metrics.origin_retries.get(Retry::StaleConnection)
+}
+
+#[tokio::test]
+async fn the_first_question_finds_a_connection_made() {
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
+    let config = authority.right().server_config_speaking(&["http/1.1"]);
+    for origin in [Origin::start().await, Origin::start_tls(config).await] {
+        origin.any(sound());
+        let roots = authority.write_pem(directory.path());
+        let proxy = Proxy::warm(&origin.url_by_name(), |config| config.origin.ca_file = Some(roots)).await;
+        origin.wait_for_connections(1).await;
+        assert_eq!(origin.requests(), 0, "and nothing is asked over it");
+        for subject in ["a", "b"] {
+            assert_eq!(proxy.read(&token::mint(subject)).await.text(), BODY);
+        }
+        assert_eq!((origin.requests(), origin.connections(), stale(&proxy)), (2, 1, 0));
+        proxy.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_graph_says_over_http2_before_it_is_asked_is_heard_by_whoever_asks() {
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
+    let config = authority.right().server_config_speaking(&["h2"]);
+    let origin = H2Origin::start(config, |_| Act::Answer(BODY.to_owned())).await;
+    let roots = authority.write_pem(directory.path());
+    let proxy = Proxy::warm(&origin.url(), |config| config.origin.ca_file = Some(roots)).await;
+    let made = async {
+        while origin.connections() == 0 {
+            yield_now().await;
+        }
+    };
+    within("a connection", made).await;
+    for subject in ["a", "b"] {
+        assert_eq!(proxy.read(&token::mint(subject)).await.text(), BODY);
+    }
+    assert_eq!((origin.requests(), origin.connections(), stale(&proxy)), (2, 1, 0));
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn f22_a_spare_that_was_closed_meanwhile_is_not_noticed() {
+    let origin = Origin::start().await;
+    origin.any(sound());
+    let proxy = Proxy::warm(&origin.url(), |_| {}).await;
+    origin.wait_for_connections(1).await;
+    origin.hang_up().await;
+    assert_eq!(proxy.read(&token::mint("a")).await.text(), BODY);
+    assert_eq!((origin.requests(), origin.connections()), (1, 2));
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn f22_a_spare_that_closes_as_we_send_is_replaced_once_unnoticed() {
+    for end in [Reply::hang_up(), Reply::reset()] {
+        let origin = Origin::start().await;
+        origin.any([end, sound()]);
+        let proxy = Proxy::warm(&origin.url(), |_| {}).await;
+        origin.wait_for_connections(1).await;
+        assert_eq!(proxy.read(&token::mint("a")).await.text(), BODY);
+        assert_eq!((origin.requests(), origin.connections(), stale(&proxy)), (2, 2, 1));
+        proxy.stop().await;
+    }
+}
