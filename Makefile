@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help test setup clients fmt lint doc unit it test-clients test-chart test-net image fuzz supply soak \
-	model mutants flood bench bench-check bench-parts bench-steps picture demo run
+	model mutants flood bench bench-check bench-flame bench-parts bench-steps picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -90,6 +90,9 @@ bench-parts: ## the time of the parts of a request, each by itself
 
 bench-steps: setup ## where the instructions of a hit go, step by step
 	@benches/steps
+
+bench-flame: ## flame graphs of a hit and of bare hyper's answer, in target/flame (perf; REQUESTS)
+	@benches/flame
 
 test-net: ## faults of a real network, in namespaces of its own (root; iproute2, iptables)
 	@.net/run
