@@ -6,6 +6,7 @@ pub mod flight;
 pub mod freshness;
 pub mod front;
 pub mod grant;
+mod interner;
 pub mod key;
 pub mod report;
 pub mod status;

@@ -64,20 +64,13 @@ pub struct NoRandomness;
 
 /// What a token is known by: a hash of its bytes under a key that never leaves the process, so that nobody else
 /// can compute or collide one. It never leaves the process either.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 16]);
 
 /// What a request is known by: the same hash of all that decides its answer, the token and every byte of the
 /// target and of `Accept`. Two requests with one spelling have the same fingerprint and the same resource.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Spelling([u8; 16]);
-
-impl Hash for Spelling {
-    /// As one number: a slice would be hashed with its length before it.
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(u128::from_ne_bytes(self.0));
-    }
-}
 
 impl Spelling {
     /// That of a request. None where the token is missing or either field has several lines: whoever reads them one
@@ -96,12 +89,12 @@ impl Spelling {
 
 /// Whose token it says it is: HMAC-SHA-256 over tenant, subject, application and permissions, of which half is kept
 /// (RFC 2104, section 5 allows for that).
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Principal([u8; 16]);
 
 /// A tenant, subject or application: enough of an HMAC to know it again, and nothing to read. It grants nothing: two
 /// that are alike, by a chance of one in 2^64, are purged or throttled together.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Label([u8; 8]);
 
 /// What a [`Label`] names.
@@ -125,6 +118,18 @@ macro_rules! redacted {
     )+ };
 }
 redacted!(Fingerprint Spelling Principal Label Token);
+
+macro_rules! hashed_whole {
+    ($($name:ident)+) => { $(
+        impl Hash for $name {
+            /// Without a count before the bytes: there are always as many.
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                state.write(&self.0);
+            }
+        }
+    )+ };
+}
+hashed_whole!(Fingerprint Spelling Principal Label);
 
 /// A caller's token, for the length of its own request. It has no `Display` and cannot be cloned by accident
 /// into anything that lives longer: what needs it takes it by reference or moves it.

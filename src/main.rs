@@ -44,6 +44,8 @@ fn main() -> ExitCode {
     if let Err(error) = process::harden() {
         return fail(START, &format!("the process cannot be shielded from core dumps: {error}"));
     }
+    // Where the kernel knows no other pages it says so, and that is what is wanted.
+    let _ = process::small_pages();
     telemetry::panic_hook();
     match Cli::try_parse() {
         Ok(cli) => dispatch(cli.command),

@@ -19,6 +19,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::body::Incoming;
@@ -41,7 +42,7 @@ use crate::cache::validation::Validators;
 use crate::dial::Dial;
 use crate::error::{OriginFault, Problem, Rejection};
 use crate::identity::Token;
-use crate::ids::{CLIENT_REQUEST_ID, Ids};
+use crate::ids::{self, CLIENT_ID, Ids, TRACE_PARENT};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
 use crate::room::Room;
@@ -87,12 +88,12 @@ impl Default for Config {
 /// Graph, as this process reaches it.
 #[derive(Debug)]
 pub struct Origin {
-    pool: RwLock<Pool>,
+    pool: RwLock<Arc<Pool>>,
     connector: Connector,
     in_flight: usize,
     /// Each question on a connection of its own: where one from the pool was stale, the next may be as well.
     fresh: Client<Connector, Empty<Bytes>>,
-    base: String,
+    base: Uri,
     permits: Semaphore,
     first_byte: Dial<Duration>,
     timeout: Dial<Duration>,
@@ -103,7 +104,7 @@ pub struct Origin {
 }
 
 /// Connections that may be used again, and how many pools there were before.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Pool {
     number: u64,
     client: Client<Connector, Empty<Bytes>>,
@@ -146,10 +147,10 @@ pub enum SetupError {
 impl Origin {
     /// Prepares a pool of connections; none is made yet. The environment's `HTTPS_PROXY` and `NO_PROXY` count.
     pub fn new(config: &Config, room: Room, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
-        let base = config.base_url.as_str().trim_end_matches('/').to_owned();
+        let base = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
         let connector = Connector::new(config)?;
         Ok(Self {
-            pool: RwLock::new(Pool { number: 0, client: client(&connector, config.in_flight) }),
+            pool: RwLock::new(Pool { number: 0, client: client(&connector, config.in_flight) }.into()),
             fresh: client(&connector, 0),
             connector,
             in_flight: config.in_flight,
@@ -213,30 +214,29 @@ impl Origin {
         condition: Option<&Validators>,
     ) -> Result<OriginAnswer, Problem> {
         let deadline = place.begun + self.timeout.get();
-        let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let pool = Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner));
         let dead = AtomicBool::new(false);
-        let asked = timeout_at(deadline, async {
-            let request = |span: &Attempt| self.request(resource, token, ids, span.id());
-            let span = self.tracer.attempt(ids, false);
-            let first = request(&span).map(|mut request| {
-                condition.inspect(|condition| condition.ask_with(request.headers_mut()));
-                request
-            });
-            match self.attempt(&pool.client, (deadline, &dead), (first, span), condition).await {
-                Err(Failure::Again(reason)) => {
-                    self.metrics.origin_retries.inc(reason);
-                    let client = match reason {
-                        Retry::StaleConnection => &self.fresh,
-                        Retry::RefusedStream | Retry::OtherAnswer => &pool.client,
-                    };
-                    let span = self.tracer.attempt(ids, true);
-                    let second = (request(&span), span);
-                    self.attempt(client, (deadline, &dead), second, None).await.map_err(Failure::fault)
-                }
-                other => other.map_err(Failure::fault),
-            }
+        let request = |span: &Attempt| self.request(resource, token, ids, span.id());
+        let span = self.tracer.attempt(ids, false);
+        let first = request(&span).map(|mut request| {
+            condition.inspect(|condition| condition.ask_with(request.headers_mut()));
+            request
         });
-        let result = match asked.await.unwrap_or(Err(OriginFault::Timeout)) {
+        // Each attempt ends by the deadline.
+        let asked = match self.attempt(&pool.client, (deadline, &dead), (first, span), condition).await {
+            Err(Failure::Again(reason)) => {
+                self.metrics.origin_retries.inc(reason);
+                let client = match reason {
+                    Retry::StaleConnection => &self.fresh,
+                    Retry::RefusedStream | Retry::OtherAnswer => &pool.client,
+                };
+                let span = self.tracer.attempt(ids, true);
+                let second = (request(&span), span);
+                self.attempt(client, (deadline, &dead), second, None).await
+            }
+            other => other,
+        };
+        let result = match asked.map_err(Failure::fault) {
             Ok((response, started, mut span)) => {
                 let answer = self.receive(response, deadline).await;
                 self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
@@ -261,7 +261,7 @@ impl Origin {
     fn renew(&self, old: &Pool) {
         let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
         if pool.number == old.number {
-            *pool = Pool { number: old.number + 1, client: client(&self.connector, self.in_flight) };
+            *pool = Pool { number: old.number + 1, client: client(&self.connector, self.in_flight) }.into();
         }
     }
 
@@ -292,7 +292,7 @@ impl Origin {
         };
         let response = response.inspect_err(|failure| span.failed(failure.word()))?;
         span.answered(response.status(), response.version(), response.headers());
-        reuse.answered();
+        reuse.answered(response.extensions());
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             reuse.discard();
         }
@@ -319,18 +319,20 @@ impl Origin {
         ids: &Ids,
         span: Option<u64>,
     ) -> Option<Request<Empty<Bytes>>> {
-        let uri = Uri::try_from(format!("{}{}", self.base, resource.target())).ok()?;
+        let mut uri = self.base.clone().into_parts();
+        uri.path_and_query = Some(PathAndQuery::from_maybe_shared(resource.target()).ok()?);
         let mut request = Request::new(Empty::new());
-        *request.uri_mut() = uri;
+        *request.uri_mut() = Uri::from_parts(uri).ok()?;
         let headers = request.headers_mut();
+        headers.reserve(12); // those below and a condition's
         headers.insert(header::AUTHORIZATION, token.authorization());
         headers.insert(header::ACCEPT, resource.accept());
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.insert(header::VIA, HeaderValue::from_static(VIA));
-        headers.insert(CLIENT_REQUEST_ID, HeaderValue::try_from(ids.client.to_string()).ok()?);
+        headers.insert(&CLIENT_ID, ids::spelled(ids.client));
         if let Some(trace) = ids.trace {
-            headers.insert("traceparent", HeaderValue::try_from(trace.child(span)).ok()?);
+            headers.insert(&TRACE_PARENT, HeaderValue::try_from(trace.child(span)).ok()?);
         }
         Some(request)
     }

@@ -36,6 +36,7 @@ use crate::message::Asked;
 use crate::refresh::{self, Refreshes};
 use crate::resource::{ApiVersion, Resource};
 use crate::sabotage::sabotaged;
+use crate::survivor::Survivor;
 use crate::words::Word;
 
 /// The cache's decisions. Clones decide with the same memory.
@@ -145,8 +146,8 @@ impl Proxy {
                 // The caller gets its answer now; whoever asks next gets the fresh one.
                 let question = question.of_caller(headers, Some(Arc::clone(&found.entry)));
                 let ticket = self.ticket(&question);
-                if let Seat::Lead(obligation, _) = self.seat(&question, &ticket) {
-                    self.take_off(Arc::new(question), ticket, obligation);
+                if let Seat::Lead(obligation) = self.seat(&question, &ticket) {
+                    self.0.tasks.spawn(self.flight(Arc::new(question), ticket, obligation));
                 }
                 Ok(delivery.stale(&found.entry, &found.judgement, why))
             }
@@ -206,12 +207,11 @@ impl Proxy {
         }
         let (ticket, question) = (self.ticket(&question), Arc::new(question));
         let (fetched, outcome) = match self.seat(&question, &ticket) {
-            Seat::Lead(obligation, landing) => {
-                self.take_off(Arc::clone(&question), ticket, obligation);
-                let lost = Fetched::Failed(Problem::Rejected(Rejection::Panic));
-                let fetched = landing.wait().await.unwrap_or(lost);
-                let outcome = outcome(&fetched);
-                (fetched, outcome)
+            Seat::Lead(obligation) => {
+                // No caller's hang-up cancels another's answer.
+                let flight = self.flight(Arc::clone(&question), ticket, obligation);
+                let fetched = Survivor::new(flight, &self.0.tasks).await;
+                (fetched.clone(), outcome(&fetched))
             }
             Seat::Follow(landing) => match timeout(self.0.follower_wait.get(), landing.wait()).await {
                 Ok(Some(fetched)) if self.is_for(&fetched, &question) => {
@@ -370,15 +370,21 @@ impl Proxy {
         }
     }
 
-    /// Asks in a task of its own: no caller's hang-up cancels another's answer.
-    fn take_off(&self, question: Arc<Question>, ticket: Ticket, obligation: Obligation<Fetched>) {
+    /// Asks, and tells all who wait.
+    fn flight(
+        &self,
+        question: Arc<Question>,
+        ticket: Ticket,
+        obligation: Obligation<Fetched>,
+    ) -> impl Future<Output = Fetched> + Send + use<> {
         let inner = Arc::clone(&self.0);
-        self.0.tasks.spawn(async move {
+        async move {
             let fetched = inner.fetcher.fetch(&question, &ticket).await;
-            // The token is forgotten before anybody hears of the answer.
+            // Whatever is the question's alone is forgotten before anybody else hears of the answer.
             drop(question);
-            obligation.settle(fetched);
-        });
+            obligation.settle(fetched.clone());
+            fetched
+        }
     }
 }
 

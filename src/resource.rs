@@ -7,6 +7,9 @@
 mod accept;
 mod query;
 
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::LazyLock;
+
 use http::{HeaderMap, HeaderValue};
 
 pub use self::accept::Metadata;
@@ -26,8 +29,16 @@ words! {
 }
 
 /// The API connector configuration of one user flow, in one version and shape.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Resource {
+    /// Compared first: of two that differ it nearly always does.
+    digest: u64,
+    named: Named,
+}
+
+/// All that tells two resources apart.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Named {
     version: ApiVersion,
     flow: Box<str>,
     expand: Expand,
@@ -57,22 +68,21 @@ impl Resource {
         }
         let (expand, select) = query::parse(query.unwrap_or_default(), version).ok_or(Rejection::Query)?;
         let metadata = Metadata::accepted(headers).ok_or(Rejection::Accept)?;
-        Ok(Self { version, flow: flow.into(), expand, select, metadata })
+        Ok(Named { version, flow: flow.into(), expand, select, metadata }.into())
     }
 
     /// The target of the request to Graph: the one canonical spelling.
     pub fn target(&self) -> String {
-        let mut target = format!("/{}{COLLECTION}/{}{PROPERTY}", self.version.as_str(), self.flow);
-        let mut separator = '?';
-        let select = sabotaged!(SelectNotForwarded, String::new(), self.select.to_string());
-        for (name, value) in [("$expand", self.expand.to_string()), ("$select", select)] {
-            if !value.is_empty() {
-                target.push(separator);
-                target.push_str(name);
-                target.push('=');
-                target.push_str(&value);
-                separator = '&';
-            }
+        let Named { version, flow, expand, select, .. } = &self.named;
+        let mut target = String::with_capacity(TARGET_LENGTH);
+        target.extend(["/", version.as_str(), COLLECTION, "/", flow, PROPERTY]);
+        if !expand.is_empty() {
+            target.push_str("?$expand=");
+            expand.spell(&mut target);
+        }
+        if !select.is_empty() && sabotaged!(SelectNotForwarded, false, true) {
+            target.push_str(if expand.is_empty() { "?$select=" } else { "&$select=" });
+            select.spell(&mut target);
         }
         target
     }
@@ -81,29 +91,49 @@ impl Resource {
     #[cfg(feature = "sabotage")]
     #[must_use]
     pub fn without_expand(&self) -> Self {
-        Self { expand: Expand::default(), ..self.clone() }
+        Named { expand: Expand::default(), ..self.named.clone() }.into()
     }
 
     /// The `Accept` of the request to Graph.
     pub fn accept(&self) -> HeaderValue {
-        self.metadata.header()
+        self.named.metadata.header()
     }
 
     /// The user flow's id.
     pub fn flow(&self) -> &str {
-        &self.flow
+        &self.named.flow
     }
 
     /// Bytes that it takes in memory, about.
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.flow.len() + self.expand.weight() + self.select.weight()
+        let Named { flow, expand, select, .. } = &self.named;
+        size_of::<Self>() + flow.len() + expand.weight() + select.weight()
+    }
+
+    /// A hash of all of it under a key of the process. Two that differ may have one.
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+}
+
+/// A resource is looked up by a dozen times on its way to Graph and back: it is hashed once.
+impl From<Named> for Resource {
+    fn from(named: Named) -> Self {
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self { digest: KEY.hash_one(&named), named }
+    }
+}
+
+impl Hash for Resource {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.digest);
     }
 }
 
 /// Flow ids are looked up by operators, not by readers of logs.
 impl std::fmt::Debug for Resource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Resource").field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("Resource").field("version", &self.named.version).finish_non_exhaustive()
     }
 }
 
@@ -130,6 +160,8 @@ fn is_flow_byte(byte: u8) -> bool {
 const COLLECTION: &str = "/identity/b2xUserFlows";
 const PROPERTY: &str = "/apiConnectorConfiguration";
 const FLOW_ID_LENGTH: usize = 128;
+/// As long as targets usually are.
+const TARGET_LENGTH: usize = 192;
 
 #[cfg(test)]
 mod tests;

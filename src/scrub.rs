@@ -23,6 +23,7 @@ mod config;
 mod gzip;
 mod json;
 mod names;
+mod output;
 mod removed;
 mod rules;
 mod url;
@@ -127,7 +128,7 @@ fn policy(config: &Config) -> Vec<u8> {
 }
 
 /// The version of the rules in this module. Raise it with every change that alters an output.
-const RULES: u32 = 3;
+const RULES: u32 = 4;
 
 #[cfg(test)]
 mod properties;

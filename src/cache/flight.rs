@@ -2,7 +2,7 @@
 //!
 //! The first to ask leads; whoever asks the same meanwhile follows and gets the same answer. The duty to
 //! answer is a value, the [`Obligation`]: it is settled with an answer, or dropped, and then nobody waits
-//! any longer. The leader's own caller waits like a follower, so its hang-up cancels nobody's answer.
+//! any longer.
 //!
 //! A flight knows nothing of what it carries. Its key holds the token's fingerprint (promise 3), so
 //! nobody can wait on a stranger's question.
@@ -12,7 +12,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 
 use super::key::FlightKey;
 use crate::dial::Dial;
@@ -40,13 +40,15 @@ pub struct Flights<T> {
     under_way: Arc<Mutex<Table<T>>>,
 }
 
-type Table<T> = HashMap<FlightKey, Arc<watch::Sender<Option<T>>>>;
+type Table<T> = HashMap<FlightKey, Arc<Answer<T>>>;
+/// What comes of a flight: an answer, or nothing. Whoever led has one, the table too, and each follower.
+type Answer<T> = SetOnce<Option<T>>;
 
 /// A place in a flight.
 #[derive(Debug)]
 pub enum Seat<T: Clone> {
     /// Nobody was asking: whoever gets this must see to the answer.
-    Lead(Obligation<T>, Landing<T>),
+    Lead(Obligation<T>),
     /// Somebody is asking already.
     Follow(Landing<T>),
     /// Somebody is asking, and as many wait as may.
@@ -68,14 +70,16 @@ impl<T: Clone> Flights<T> {
     pub fn join(&self, key: FlightKey) -> Seat<T> {
         match self.table().entry(key) {
             Entry::Vacant(place) => {
-                let (answer, landing) = watch::channel(None);
                 let key = place.key().clone();
-                let answer = Arc::clone(place.insert(Arc::new(answer)));
-                Seat::Lead(Obligation { flights: self.clone(), key, answer }, Landing(landing))
+                let answer = Arc::clone(place.insert(Arc::new(SetOnce::new())));
+                Seat::Lead(Obligation { flights: self.clone(), key, answer })
             }
-            // The leader's own caller waits too: one receiver is no follower.
-            Entry::Occupied(flight) if flight.get().receiver_count() > self.followers.get() => Seat::Full,
-            Entry::Occupied(flight) => Seat::Follow(Landing(flight.get().subscribe())),
+            Entry::Occupied(flight)
+                if Arc::strong_count(flight.get()) >= self.followers.get().saturating_add(2) =>
+            {
+                Seat::Full
+            }
+            Entry::Occupied(flight) => Seat::Follow(Landing(Arc::clone(flight.get()))),
         }
     }
 
@@ -94,30 +98,33 @@ impl<T: Clone> Flights<T> {
 pub struct Obligation<T: Clone> {
     flights: Flights<T>,
     key: FlightKey,
-    answer: Arc<watch::Sender<Option<T>>>,
+    answer: Arc<Answer<T>>,
 }
 
 impl<T: Clone> Obligation<T> {
     /// Answers everybody who waits. What is to be stored must be stored by now: who comes next looks there.
     pub fn settle(self, answer: T) {
-        self.answer.send_replace(Some(answer));
+        // Nobody else can have said anything: there is one obligation, and it is gone after this.
+        let _ = self.answer.set(Some(answer));
     }
 }
 
 impl<T: Clone> Drop for Obligation<T> {
     fn drop(&mut self) {
         self.flights.table().remove(&self.key);
+        // An error says that it was settled.
+        let _ = self.answer.set(None);
     }
 }
 
 /// A wait for a flight's answer.
 #[derive(Debug)]
-pub struct Landing<T>(watch::Receiver<Option<T>>);
+pub struct Landing<T>(Arc<Answer<T>>);
 
 impl<T: Clone> Landing<T> {
     /// The answer, or `None` when whoever led is gone without one.
-    pub async fn wait(mut self) -> Option<T> {
-        self.0.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone())
+    pub async fn wait(self) -> Option<T> {
+        self.0.wait().await.clone()
     }
 }
 
@@ -147,14 +154,11 @@ mod tests {
     #[tokio::test]
     async fn whoever_asks_the_same_meanwhile_gets_the_same_answer() {
         let (flights, secrets) = (flights(8), Secrets::random().unwrap());
-        let Seat::Lead(obligation, own) = flights.join(key("a", &secrets)) else {
-            panic!("nobody was asking")
-        };
+        let Seat::Lead(obligation) = flights.join(key("a", &secrets)) else { panic!("nobody was asking") };
         let Seat::Follow(landing) = flights.join(key("a", &secrets)) else { panic!("somebody was asking") };
         assert_eq!(flights.count(), 1);
         obligation.settle("answer");
         assert_eq!(landing.wait().await, Some("answer"));
-        assert_eq!(own.wait().await, Some("answer"));
         assert_eq!(flights.count(), 0);
     }
 
@@ -168,21 +172,11 @@ mod tests {
     #[tokio::test]
     async fn a_leader_that_vanishes_leaves_nobody_waiting() {
         let (flights, secrets) = (flights(8), Secrets::random().unwrap());
-        let Seat::Lead(obligation, _) = flights.join(key("a", &secrets)) else { panic!() };
+        let Seat::Lead(obligation) = flights.join(key("a", &secrets)) else { panic!() };
         let Seat::Follow(landing) = flights.join(key("a", &secrets)) else { panic!() };
         drop(obligation);
         assert_eq!(landing.wait().await, None);
         assert!(matches!(flights.join(key("a", &secrets)), Seat::Lead(..)), "the next one leads");
-    }
-
-    #[tokio::test]
-    async fn f57_a_leaders_caller_that_hangs_up_cancels_nobodys_answer() {
-        let (flights, secrets) = (flights(8), Secrets::random().unwrap());
-        let Seat::Lead(obligation, own) = flights.join(key("a", &secrets)) else { panic!() };
-        let Seat::Follow(landing) = flights.join(key("a", &secrets)) else { panic!() };
-        drop(own);
-        obligation.settle("answer");
-        assert_eq!(landing.wait().await, Some("answer"));
     }
 
     #[test]

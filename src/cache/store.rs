@@ -5,7 +5,7 @@
 //! weight, or by Graph's word to a token that had proofs (promise 3). Both caches evict the least recently
 //! used: with a frequency sketch, look-ups of forged tokens would weigh on who stays.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use moka::notification::RemovalCause;
@@ -17,6 +17,7 @@ use super::entry::Entry;
 use super::freshness::Proof;
 use super::front::{self, Epoch, Epochs, Finding};
 use super::grant::Grant;
+use super::interner::Interner;
 use super::key::EntryKey;
 use super::status::{Eviction, NotStored};
 use super::ticket::{Ticket, Tickets};
@@ -48,8 +49,9 @@ impl Default for Config {
 pub struct Store {
     entries: Cache<EntryKey, Labelled>,
     grants: Cache<Fingerprint, Arc<Grant>>,
-    /// The resources that entries and proofs are of, each once: many callers ask for the same few.
-    resources: Cache<Arc<Resource>, Arc<Resource>>,
+    /// Who puts an answer beside the others of its key is alone meanwhile. A turn is of many keys.
+    turns: [Mutex<()>; TURNS],
+    resources: Interner,
     max_entry: u64,
     proofs_per_token: usize,
     /// Of the questions under way: what is purged or withdrawn meanwhile must not be stored after.
@@ -132,7 +134,8 @@ impl Store {
         Self {
             entries,
             grants,
-            resources: Cache::new(RESOURCES),
+            turns: Default::default(),
+            resources: Interner::default(),
             max_entry: for_entries,
             proofs_per_token: config.proofs_per_token,
             tickets: Tickets::default(),
@@ -188,11 +191,7 @@ impl Store {
         old: Option<&Arc<Entry>>,
         ticket: &Ticket,
     ) -> Result<(), NotStored> {
-        let resource = &self.resources.get(resource).unwrap_or_else(|| {
-            // Where two come at once each has its own, until the next one comes.
-            self.resources.insert(Arc::clone(resource), Arc::clone(resource));
-            Arc::clone(resource)
-        });
+        let resource = &self.resources.intern(resource);
         let key = EntryKey::new(claims.principal, resource);
         if u64::try_from(entry.weight()).unwrap_or(u64::MAX) > self.max_entry {
             return Err(NotStored::TooLarge);
@@ -204,11 +203,7 @@ impl Store {
         if !self.put(key.clone(), claims, entry, old) {
             return Err(NotStored::Invalidated);
         }
-        self.grants.entry(fingerprint).and_upsert_with(|known| {
-            let grant = known.map_or_else(|| Arc::new(Grant::new(claims)), moka::Entry::into_value);
-            grant.add(resource, Proof { granted: entry.asked }, self.proofs_per_token);
-            grant
-        });
+        self.prove(fingerprint, claims, resource, Proof { granted: entry.asked });
         if is_void() {
             // Withdrawn while this was written: neither may stay.
             entry.leaves_by(Eviction::Invalidate);
@@ -222,6 +217,12 @@ impl Store {
 
     /// Puts an answer beside the others of its key; the newest stays. False: `old`, which it renews, is gone.
     fn put(&self, key: EntryKey, claims: &Claims, entry: &Arc<Entry>, old: Option<&Arc<Entry>>) -> bool {
+        let label = |variants| Labelled { variants, tenant: claims.tenant, subject: claims.subject };
+        let _turn = self.turn(&key.resource);
+        if old.is_none() && !self.entries.contains_key(&key) {
+            self.entries.insert(key, label(Variants::of(Arc::clone(entry))));
+            return true;
+        }
         let mut there = true;
         self.entries.entry(key).and_compute_with(|known| {
             let known = known.map(|known| known.into_value().variants);
@@ -237,10 +238,31 @@ impl Store {
             if let (Some(known), Some(variants)) = (known, &variants) {
                 known.each().filter(|it| !variants.have(it)).for_each(|it| it.mark_replaced());
             }
-            let label = |variants| Labelled { variants, tenant: claims.tenant, subject: claims.subject };
             variants.map_or(Op::Nop, |variants| Op::Put(label(variants)))
         });
         there
+    }
+
+    /// Adds a proof to those of a token. It is put again where it is, so that it counts with what it weighs now.
+    /// Withdrawn meanwhile it may come back so, and [`Store::admit`] takes it away again.
+    fn prove(&self, fingerprint: Fingerprint, claims: &Claims, resource: &Arc<Resource>, proof: Proof) {
+        let add = |grant: &Grant| grant.add(resource, proof, self.proofs_per_token);
+        if let Some(grant) = self.grants.get(&fingerprint) {
+            add(&grant);
+            self.grants.insert(fingerprint, grant);
+            return;
+        }
+        // Two answers may come at once, and each is to find the other's proof.
+        self.grants.entry(fingerprint).and_upsert_with(|known| {
+            let grant = known.map_or_else(|| Arc::new(Grant::new(claims)), moka::Entry::into_value);
+            add(&grant);
+            grant
+        });
+    }
+
+    fn turn(&self, resource: &Resource) -> MutexGuard<'_, ()> {
+        let [digit, ..] = resource.digest().to_ne_bytes();
+        self.turns[usize::from(digit) % TURNS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Graph said 401: the token is not good any more. Drops its proofs and its principal's entries, if it
@@ -350,8 +372,8 @@ fn weight(bytes: usize) -> u32 {
 
 /// Bytes of moka's own nodes, its hash table and the reference counts, for one pair: an estimate on the high side.
 const OVERHEAD: usize = 320;
-/// Past that the one longest unasked for is held once more by each who asks for it again.
-const RESOURCES: u64 = 10_000;
+/// More than there are threads, as a rule: they hardly ever wait for each other.
+const TURNS: usize = 32;
 
 #[cfg(test)]
 mod tests;

@@ -69,10 +69,12 @@ impl<'a> Reuse<'a> {
         self.past().is_some_and(|past| past.0.answered.load(Relaxed) && !past.0.speaks.load(Relaxed))
     }
 
-    /// To be called when the request was answered: the next on this connection finds it used.
-    pub(super) fn answered(&mut self) {
+    /// To be called when the request was answered, with what came with the answer: the next on this connection finds
+    /// it used.
+    pub(super) fn answered(&mut self, with: &Extensions) {
         self.answered = true;
-        if let Some(past) = self.past() {
+        // The pool puts there what the connection says of itself.
+        if let Some(past) = with.get::<Past>() {
             past.0.answered.store(true, Relaxed);
             if let Some(peer) = past.0.peer {
                 past.0.memory.confirm(peer);

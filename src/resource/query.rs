@@ -4,8 +4,6 @@
 //! OData (OData URL Conventions 4.01, sections 5.1.3 and 5.1.4), so they do not make another key. Whatever
 //! is not understood is refused: an option that was dropped would answer another question than the caller's.
 
-use std::fmt;
-
 use url::form_urlencoded;
 
 use super::ApiVersion;
@@ -70,23 +68,32 @@ impl Expand {
         Some(expand)
     }
 
-    pub(super) fn weight(&self) -> usize {
-        self.0.iter().map(|step| if let Expansion::Selected(names) = step { names.weight() } else { 0 }).sum()
+    /// Nothing is expanded.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.iter().all(|step| *step == Expansion::Absent)
     }
-}
 
-impl fmt::Display for Expand {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Writes the option's value, the one canonical way.
+    pub(super) fn spell(&self, to: &mut String) {
         let mut separator = "";
-        for ((name, _), expansion) in STEPS.iter().zip(&self.0) {
-            match expansion {
+        for ((step, _), expansion) in STEPS.iter().zip(&self.0) {
+            let names = match expansion {
                 Expansion::Absent => continue,
-                Expansion::Whole => write!(f, "{separator}{name}")?,
-                Expansion::Selected(names) => write!(f, "{separator}{name}($select={names})")?,
+                Expansion::Whole => None,
+                Expansion::Selected(names) => Some(names),
+            };
+            to.extend([separator, step]);
+            if let Some(names) = names {
+                to.push_str("($select=");
+                names.spell(to);
+                to.push(')');
             }
             separator = ",";
         }
-        Ok(())
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        self.0.iter().map(|step| if let Expansion::Selected(names) = step { names.weight() } else { 0 }).sum()
     }
 }
 
@@ -99,14 +106,22 @@ impl Names {
         (names.len() <= NAMES).then_some(Self(names))
     }
 
+    /// The option was not given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Writes the option's value, the one canonical way.
+    pub(super) fn spell(&self, to: &mut String) {
+        let mut separator = "";
+        for name in &self.0 {
+            to.extend([separator, name]);
+            separator = ",";
+        }
+    }
+
     pub(super) fn weight(&self) -> usize {
         self.0.iter().map(|name| name.len() + size_of::<Box<str>>()).sum()
-    }
-}
-
-impl fmt::Display for Names {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(","))
     }
 }
 

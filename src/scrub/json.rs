@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
 use crate::cache::status::ScrubFailure;
 
 /// A position in a text, and how many objects and arrays are open there. It has no `Debug`, which would print
@@ -15,12 +17,17 @@ pub(super) struct Reader<'a> {
     depth: usize,
 }
 
-/// A string as it stands in the source, and what it says.
-pub(super) struct Literal<'a> {
-    /// With its quotes and escapes.
-    pub(super) raw: &'a str,
-    /// Without them.
-    pub(super) text: Cow<'a, str>,
+/// A piece of the text: where it begins there, and where it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// A string as it stands in the source, with its quotes and escapes.
+pub(super) struct Literal {
+    pub(super) piece: Piece,
+    escaped: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -40,87 +47,93 @@ impl<'a> Reader<'a> {
     }
 
     /// Consumes `wanted`, which must be next.
-    pub(super) fn take(&mut self, wanted: u8) -> Result<(), ScrubFailure> {
+    pub(super) fn take(&mut self, wanted: u8) -> Result<Piece, ScrubFailure> {
         if self.peek()? != wanted {
             return Err(ScrubFailure::BadJson);
         }
         self.at += 1;
-        Ok(())
+        Ok(self.since(self.at - 1))
     }
 
     /// Consumes the bracket that opens an object or array.
-    pub(super) fn open(&mut self, bracket: u8) -> Result<(), ScrubFailure> {
-        self.take(bracket)?;
+    pub(super) fn open(&mut self, bracket: u8) -> Result<Piece, ScrubFailure> {
+        let piece = self.take(bracket)?;
         self.depth += 1;
-        if self.depth > MAX_DEPTH { Err(ScrubFailure::TooDeep) } else { Ok(()) }
+        if self.depth > MAX_DEPTH { Err(ScrubFailure::TooDeep) } else { Ok(piece) }
     }
 
     /// Consumes the bracket that closes what was opened last.
-    pub(super) fn close(&mut self, bracket: u8) -> Result<(), ScrubFailure> {
-        self.take(bracket)?;
+    pub(super) fn close(&mut self, bracket: u8) -> Result<Piece, ScrubFailure> {
+        let piece = self.take(bracket)?;
         self.depth = self.depth.checked_sub(1).ok_or(ScrubFailure::BadJson)?;
-        Ok(())
+        Ok(piece)
     }
 
     /// Consumes what stands before the next element of the object or array that `bracket` closes: nothing, or a
-    /// comma. False where there is no further element.
-    pub(super) fn another(&mut self, first: bool, bracket: u8) -> Result<bool, ScrubFailure> {
+    /// comma. None where there is no further element.
+    pub(super) fn another(&mut self, first: bool, bracket: u8) -> Result<Option<Piece>, ScrubFailure> {
         if self.peek()? == bracket {
-            return Ok(false);
+            return Ok(None);
         }
-        if !first {
-            self.take(b',')?;
-        }
-        Ok(true)
+        let comma = if first { self.since(self.at) } else { self.take(b',')? };
+        Ok(Some(comma))
     }
 
     /// Consumes a string. Half a surrogate pair in an escape is [`ScrubFailure::BadText`].
-    pub(super) fn string(&mut self) -> Result<Literal<'a>, ScrubFailure> {
-        self.peek()?;
-        let start = self.at;
-        self.take(b'"')?;
-        let mut escaped = false;
+    pub(super) fn string(&mut self) -> Result<Literal, ScrubFailure> {
+        let start = self.take(b'"')?.start;
+        let (mut escaped, mut surrogates) = (false, false);
         loop {
-            match self.text.as_bytes().get(self.at) {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    self.at += 2;
-                }
-                Some(_) => self.at += 1,
-                None => return Err(ScrubFailure::BadJson),
+            let rest = self.text.as_bytes().get(self.at..).ok_or(ScrubFailure::BadJson)?;
+            let length = memchr2(b'"', b'\\', rest).ok_or(ScrubFailure::BadJson)?;
+            self.at += length + 1;
+            match &rest[length..] {
+                [b'"', ..] => break,
+                [_, b'u', b'd' | b'D', ..] => surrogates = true,
+                _ => {}
             }
+            escaped = true;
+            self.at += 1;
         }
-        self.at += 1;
-        let raw = self.since(start)?;
-        let text = if escaped {
-            Cow::Owned(serde_json::from_str(raw).map_err(|_| ScrubFailure::BadText)?)
-        } else {
-            Cow::Borrowed(&raw[1..raw.len() - 1])
-        };
-        Ok(Literal { raw, text })
+        let literal = Literal { piece: self.since(start), escaped };
+        // Of all that an escape can say only a surrogate can be half of something.
+        if surrogates {
+            self.text(&literal)?;
+        }
+        Ok(literal)
+    }
+
+    /// What a string says, without its quotes and escapes. Half a surrogate pair says nothing.
+    pub(super) fn text(&self, literal: &Literal) -> Result<Cow<'a, str>, ScrubFailure> {
+        let raw = self.raw(literal.piece);
+        if literal.escaped {
+            return serde_json::from_str(raw).map(Cow::Owned).map_err(|_| ScrubFailure::BadText);
+        }
+        Ok(Cow::Borrowed(&raw[1..raw.len() - 1]))
     }
 
     /// Consumes a value of any kind and returns its source. It does not recurse, but it minds the depth.
-    pub(super) fn skip(&mut self) -> Result<&'a str, ScrubFailure> {
-        self.peek()?;
+    pub(super) fn skip(&mut self) -> Result<Piece, ScrubFailure> {
+        if self.peek()? == b'"' {
+            return Ok(self.string()?.piece);
+        }
         let (start, outside) = (self.at, self.depth);
         loop {
             match self.peek()? {
+                b'"' => self.string()?.piece,
                 bracket @ (b'{' | b'[') => self.open(bracket)?,
                 bracket @ (b'}' | b']') => self.close(bracket)?,
                 mark @ (b',' | b':') => self.take(mark)?,
-                b'"' => drop(self.string()?),
-                _ => drop(self.scalar()?),
-            }
+                _ => self.scalar()?,
+            };
             if self.depth <= outside {
-                return self.since(start);
+                return Ok(self.since(start));
             }
         }
     }
 
     /// Consumes a number, `true`, `false` or `null`.
-    pub(super) fn scalar(&mut self) -> Result<&'a str, ScrubFailure> {
+    pub(super) fn scalar(&mut self) -> Result<Piece, ScrubFailure> {
         self.peek()?;
         let start = self.at;
         let rest = &self.text.as_bytes()[start..];
@@ -130,11 +143,16 @@ impl<'a> Reader<'a> {
             return Err(ScrubFailure::BadJson);
         }
         self.at += length;
-        self.since(start)
+        Ok(self.since(start))
     }
 
-    fn since(&self, start: usize) -> Result<&'a str, ScrubFailure> {
-        self.text.get(start..self.at).ok_or(ScrubFailure::BadJson)
+    /// The source of a piece.
+    pub(super) fn raw(&self, piece: Piece) -> &'a str {
+        &self.text[piece.start..piece.end]
+    }
+
+    fn since(&self, start: usize) -> Piece {
+        Piece { start, end: self.at }
     }
 }
 
@@ -157,7 +175,8 @@ mod tests {
     #[test]
     fn a_skipped_value_is_returned_as_it_stands() {
         let mut reader = Reader::new(" {\"a\": [1, {}] } ,");
-        assert_eq!(reader.skip(), Ok("{\"a\": [1, {}] }"));
+        let piece = reader.skip().unwrap();
+        assert_eq!(reader.raw(piece), "{\"a\": [1, {}] }");
     }
 
     #[test]
@@ -165,5 +184,36 @@ mod tests {
         let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
         assert!(Reader::new(&nested(MAX_DEPTH)).skip().is_ok());
         assert_eq!(Reader::new(&nested(MAX_DEPTH + 1)).skip(), Err(ScrubFailure::TooDeep));
+    }
+
+    #[test]
+    fn a_string_is_handed_out_as_it_stands_and_as_it_reads() {
+        for (raw, says) in [
+            (r#""""#, ""),
+            (r#""a b""#, "a b"),
+            (r#""\\""#, "\\"),
+            (r#""\"""#, "\""),
+            (r#""a\u0041\"\/b""#, "aA\"/b"),
+            (r#""\\ud800""#, "\\ud800"),
+            (r#""\ud83d\ude00""#, "\u{1f600}"),
+            (r#""\uD83D\uDE00""#, "\u{1f600}"),
+            ("\"\u{e9}\"", "\u{e9}"),
+        ] {
+            let text = format!(" {raw} \"");
+            let mut reader = Reader::new(&text);
+            let literal = reader.string().ok().unwrap();
+            assert_eq!((reader.raw(literal.piece), &*reader.text(&literal).unwrap()), (raw, says));
+            assert_eq!(reader.take(b'"').map(|piece| piece.start), Ok(raw.len() + 2));
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_found_wherever_it_is() {
+        for half in ["ud800", "uD800", "udFFF", "uDfff", "ud83dx", "ud83d\\n", "udc00\\ud83d", "u0041\\udbff"]
+        {
+            for raw in [format!("\"\\{half}\""), format!("[0,{{\"a\":\"b\\{half}\"}}]")] {
+                assert_eq!(Reader::new(&raw).skip(), Err(ScrubFailure::BadText), "{raw}");
+            }
+        }
     }
 }

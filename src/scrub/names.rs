@@ -7,22 +7,27 @@
 
 use std::collections::HashSet;
 
+use self::lexicon::Lexicon;
+use self::usual::Usual;
 use crate::cache::status::ScrubbedField::{
     self, Certificate, ConnectionString, Credential, Extra, Key, Password, Secret, Token,
 };
+
+mod lexicon;
+mod usual;
 
 /// What a name means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// The value is a credential, wherever it is found.
     Credential(ScrubbedField),
-    /// `authenticationConfiguration`
+    /// `authenticationConfiguration`, or several of them under one name.
     Authentication,
     /// The annotations of the same that say what type it is and where it is described.
     AuthenticationContext,
     /// Any other annotation of the same.
     AuthenticationAnnotation,
-    /// `targetUrl`
+    /// `targetUrl`, its annotations but for its type, and several of them under one name.
     TargetUrl,
     /// `@odata.type`
     TypeAnnotation,
@@ -43,61 +48,67 @@ pub(super) enum Meaning {
 /// The judge of names.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
-    /// [`HELD`], by first letter. A body can have 200,000 names, so each place in a name looks at few words.
-    held: [Vec<(&'static str, ScrubbedField)>; 26],
+    held: Lexicon,
+    ends: Lexicon,
     extra: HashSet<String>,
+    usual: Usual,
 }
 
 impl Names {
     /// Adds the operator's own names, whole, to the words that every credential's name is known by.
     pub(super) fn new(extra_fields: &[String]) -> Self {
-        let mut held: [Vec<_>; 26] = Default::default();
-        for &(field, words) in HELD {
-            for word in words {
-                if let Some(list) = held.get_mut(letter(word.as_bytes()[0])) {
-                    list.push((*word, field));
-                }
-            }
-        }
         let mut extra: HashSet<_> = extra_fields.iter().map(|name| fold(name)).collect();
         extra.remove("");
-        Self { held, extra }
+        let mut names = Self {
+            held: Lexicon::of_beginnings(HELD),
+            ends: Lexicon::of_ends(ENDS),
+            extra,
+            usual: Usual::default(),
+        };
+        names.usual = Usual::judged(|name| names.judge(name));
+        names
     }
 
     /// Judges a name, given without its quotes and escapes.
     pub(super) fn meaning(&self, name: &str) -> Meaning {
+        self.usual.meaning(name).unwrap_or_else(|| self.judge(name))
+    }
+
+    fn judge(&self, name: &str) -> Meaning {
         let folded = fold(name);
         if let Some(field) = self.credential(&folded) {
             return Meaning::Credential(field);
         }
+        if let Some((property, annotation)) = folded.split_once('@') {
+            return annotated(property, annotation);
+        }
         match folded.as_str() {
-            "authenticationconfiguration" => Meaning::Authentication,
-            "authenticationconfiguration@odatatype" | "authenticationconfiguration@odatacontext" => {
-                Meaning::AuthenticationContext
-            }
-            "targeturl" => Meaning::TargetUrl,
-            "@odatatype" => Meaning::TypeAnnotation,
+            "authenticationconfiguration" | "authenticationconfigurations" => Meaning::Authentication,
+            "targeturl" | "targeturls" => Meaning::TargetUrl,
             "username" => Meaning::Username,
             "certificatelist" => Meaning::CertificateList,
             "thumbprint" => Meaning::Thumbprint,
             "isactive" => Meaning::IsActive,
             "notbefore" | "notafter" => Meaning::Validity,
-            other if other.starts_with("authenticationconfiguration@") => Meaning::AuthenticationAnnotation,
             _ => Meaning::Other,
         }
     }
 
     fn credential(&self, folded: &str) -> Option<ScrubbedField> {
+        if !folded.contains('@') {
+            return self.part(folded);
+        }
         let judged = folded.split('@').find_map(|part| self.part(part));
-        if judged.is_some() || !folded.contains('@') {
+        if judged.is_some() {
             return judged;
         }
         if self.extra.contains(folded) {
             return Some(Extra);
         }
         // A word may also be hidden across an `@`.
-        let joined: String = folded.split('@').filter(|part| !INNOCENT.contains(part)).collect();
-        self.held(&joined)
+        let mut joined = String::with_capacity(folded.len());
+        joined.extend(folded.split('@').filter(|part| !INNOCENT.contains(part)));
+        self.held.first_in(&joined)
     }
 
     /// Judges what stands on one side of an `@`.
@@ -106,22 +117,40 @@ impl Names {
         if INNOCENT.contains(&part) {
             return listed();
         }
-        self.held(part).or_else(|| whole(part)).or_else(|| edge(part)).or_else(listed)
+        self.held.first_in(part).or_else(|| whole(part)).or_else(|| self.edge(part)).or_else(listed)
     }
 
-    /// The first credential word that a folded name holds.
-    fn held(&self, folded: &str) -> Option<ScrubbedField> {
-        let bytes = folded.as_bytes();
-        bytes.iter().enumerate().find_map(|(at, &first)| {
-            let words = self.held.get(letter(first))?;
-            words.iter().find(|(word, _)| bytes[at..].starts_with(word.as_bytes())).map(|&(_, field)| field)
-        })
+    /// Words that count only at the start or the end of a name: `pem` is in `tempEmail`, `sas` in `hasAssets`, `sig`
+    /// in `design`, `key` in `keyboard`, `pass` in `passenger`. A number behind them (`key1`) changes nothing.
+    fn edge(&self, part: &str) -> Option<ScrubbedField> {
+        if part.starts_with("pem") || part.starts_with("p12") {
+            return Some(Certificate);
+        }
+        self.ends.at_end_of(part.trim_end_matches(char::is_numeric))
+    }
+}
+
+/// What an annotation says may be what it stands at, but for its type.
+fn annotated(property: &str, annotation: &str) -> Meaning {
+    match (property, annotation) {
+        ("", "odatatype") => Meaning::TypeAnnotation,
+        ("authenticationconfiguration" | "authenticationconfigurations", "odatatype" | "odatacontext") => {
+            Meaning::AuthenticationContext
+        }
+        ("authenticationconfiguration" | "authenticationconfigurations", _) => {
+            Meaning::AuthenticationAnnotation
+        }
+        ("targeturl" | "targeturls", annotation) if annotation != "odatatype" => Meaning::TargetUrl,
+        _ => Meaning::Other,
     }
 }
 
 /// Upper and lower case fold together only by going back and forth: `\u{17f}` is a small `S`, `\u{212a}` a
 /// capital `k`, and `\u{1e9e}` needs three steps to `ss`.
 fn fold(name: &str) -> String {
+    if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'@') {
+        return name.to_ascii_lowercase();
+    }
     let mut folded = String::with_capacity(name.len());
     for symbol in name.chars() {
         if symbol.is_ascii_alphanumeric() || symbol == '@' {
@@ -134,24 +163,9 @@ fn fold(name: &str) -> String {
     folded
 }
 
-/// The place of an ASCII letter in the alphabet; for any other byte a number past its end.
-fn letter(byte: u8) -> usize {
-    usize::from(byte.wrapping_sub(b'a'))
-}
-
 /// Words too common to look for inside a name, or at the end of one: `oauth` is no credential.
 fn whole(part: &str) -> Option<ScrubbedField> {
     matches!(part, "auth").then_some(Credential)
-}
-
-/// Words that count only at the start or the end of a name: `pem` is in `tempEmail`, `sas` in `hasAssets`, `sig`
-/// in `design`, `key` in `keyboard`, `pass` in `passenger`. A number behind them (`key1`) changes nothing.
-fn edge(part: &str) -> Option<ScrubbedField> {
-    if part.starts_with("pem") || part.starts_with("p12") {
-        return Some(Certificate);
-    }
-    let stem = part.trim_end_matches(char::is_numeric);
-    ENDS.iter().find(|(_, words)| words.iter().any(|word| stem.ends_with(word))).map(|&(field, _)| field)
 }
 
 /// Names that hold a credential word, or end in one, and hold no credential. They are compared whole: `commonKey` ends
@@ -170,7 +184,7 @@ const INNOCENT: &[&str] = &[
     "spin",
 ];
 
-/// Words that make a credential of any name that holds them. Each begins with a letter.
+/// Words that make a credential of any name that holds them. Each begins with two letters.
 const HELD: &[(ScrubbedField, &[&str])] = &[
     (Password, &["password", "passwd", "pwd", "passphrase", "passcode"]),
     (Secret, &["secret"]),
@@ -185,6 +199,7 @@ const HELD: &[(ScrubbedField, &[&str])] = &[
     (Credential, &["credential", "authorization", "authorisation", "cookie", "signature", "codeverifier"]),
 ];
 
+/// Words that make a credential of any name that ends in them. Each ends in a letter.
 const ENDS: &[(ScrubbedField, &[&str])] = &[
     (Password, &["pass", "pw", "pin", "pincode", "otp"]),
     (Token, &["jwe", "jws"]),

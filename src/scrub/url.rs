@@ -4,7 +4,13 @@
 //! carries its `sig` there. So no query value is kept unless its name is listed, and user info and fragment go.
 //! The path is kept as it is, also where somebody has put a secret into it.
 
+use std::borrow::Cow;
+
 use url::{Url, form_urlencoded};
+
+use self::cut::Cut;
+
+mod cut;
 
 /// The rules for target URLs.
 #[derive(Clone, Debug)]
@@ -23,17 +29,22 @@ impl Targets {
     /// The URL without user info, fragment, and query values that are not listed.
     ///
     /// None where the text is not an absolute http or https URL with a host, where its readers would disagree
-    /// about which part is the host, and where it is or becomes longer than 8192 bytes. Text in plain RFC 3986 characters is kept byte for byte outside of what is
-    /// removed; anything else comes back in the canonical form of the URL standard.
-    pub(super) fn scrub(&self, text: &str) -> Option<String> {
+    /// about which part is the host, and where it is or becomes longer than 8192 bytes. Text in plain RFC 3986
+    /// characters is kept byte for byte outside of what is removed; anything else comes back in the canonical form
+    /// of the URL standard.
+    pub(super) fn scrub<'t>(&self, text: &'t str) -> Option<Cow<'t, str>> {
         if text.len() > MAX_BYTES {
             return None;
         }
-        let clean = self.removed(text)?;
+        let cut = Cut::of(text);
+        let clean = match &cut {
+            Some(cut) if cut.is_settled() => self.joined(cut),
+            _ => Cow::Owned(self.parsed(text, cut.as_ref())?),
+        };
         (clean.len() <= MAX_BYTES).then_some(clean)
     }
 
-    fn removed(&self, text: &str) -> Option<String> {
+    fn parsed(&self, text: &str, cut: Option<&Cut<'_>>) -> Option<String> {
         let mut canonical = Url::parse(text).ok()?;
         if !matches!(canonical.scheme(), "http" | "https") || !canonical.has_host() || is_disputed(text) {
             return None;
@@ -41,44 +52,42 @@ impl Targets {
         canonical.set_username("").ok()?;
         canonical.set_password(None).ok()?;
         canonical.set_fragment(None);
-        let query = canonical.query().map(|query| self.query(query));
-        canonical.set_query(query.as_deref());
+        if let Some(query) = canonical.query() {
+            let mut clean = String::with_capacity(query.len());
+            self.query(query, &mut clean);
+            canonical.set_query(Some(&clean));
+        }
 
         // The text is cut by other means than the parser's, so it passes only if both come to the same URL.
-        match self.cut(text) {
-            Some(clean) if Url::parse(&clean).is_ok_and(|url| url == canonical) => Some(clean),
+        match cut.map(|cut| self.joined(cut)) {
+            Some(clean) if Url::parse(&clean).is_ok_and(|url| url == canonical) => Some(clean.into_owned()),
             _ => Some(canonical.into()),
         }
     }
 
-    /// The same by cutting the text itself. None where it is not plain.
-    fn cut(&self, text: &str) -> Option<String> {
-        if !is_plain(text) {
-            return None;
-        }
-        let (scheme, rest) = text.split_once("://")?;
-        let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
-        let (front, query) = match rest.split_once('?') {
-            Some((front, query)) => (front, Some(query)),
-            None => (rest, None),
+    /// A text that was cut, without what must go.
+    fn joined<'t>(&self, cut: &Cut<'t>) -> Cow<'t, str> {
+        let mut clean = if cut.user {
+            Cow::Owned(format!("{}://{}{}", cut.scheme, cut.host, cut.path))
+        } else {
+            Cow::Borrowed(cut.front)
         };
-        let (authority, path) = front.split_at(front.find('/').unwrap_or(front.len()));
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        let mut clean = format!("{scheme}://{host}{path}");
-        if let Some(query) = query {
-            clean.push('?');
-            clean.push_str(&self.query(query));
-        }
-        Some(clean)
-    }
-
-    fn query(&self, query: &str) -> String {
-        let mut clean = String::with_capacity(query.len());
-        for (at, piece) in query.split('&').enumerate() {
-            clean.push_str(if at > 0 { "&" } else { "" });
-            self.piece(piece, &mut clean);
+        if let Some(query) = cut.query {
+            let front = clean;
+            let mut whole = String::with_capacity(front.len() + 1 + query.len() + self.mask.len());
+            whole.push_str(&front);
+            whole.push('?');
+            self.query(query, &mut whole);
+            clean = Cow::Owned(whole);
         }
         clean
+    }
+
+    fn query(&self, query: &str, clean: &mut String) {
+        for (at, piece) in query.split('&').enumerate() {
+            clean.push_str(if at > 0 { "&" } else { "" });
+            self.piece(piece, clean);
+        }
     }
 
     /// One piece between two `&`. Without a `=` it is a value; so it is where the name could be read as more
@@ -88,16 +97,20 @@ impl Targets {
             piece.split_once('=').and_then(|(name, value)| Some((name, value, percent_decoded(name)?)));
         match named {
             _ if piece.is_empty() => {}
-            Some((_, value, decoded)) if self.keep_query.contains(&decoded) && is_single(value) => {
+            Some((_, value, decoded)) if self.is_listed(&decoded) && is_single(value) => {
                 clean.push_str(piece);
             }
-            Some((name, _, decoded)) if !decoded.contains(DELIMITERS) => {
+            Some((name, _, decoded)) if !decoded.bytes().any(|byte| DELIMITERS.contains(&byte)) => {
                 clean.push_str(name);
                 clean.push('=');
                 clean.push_str(&self.mask);
             }
             _ => clean.push_str(&self.mask),
         }
+    }
+
+    fn is_listed(&self, name: &str) -> bool {
+        self.keep_query.iter().any(|kept| kept == name)
     }
 }
 
@@ -108,21 +121,6 @@ fn is_disputed(text: &str) -> bool {
     front.contains('\\') && front.contains('@')
 }
 
-/// Whether the text has only the characters of RFC 3986, section 2, with each `%` before two hexadecimal digits.
-fn is_plain(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let legal = match byte {
-            b'%' => (0..2).all(|_| bytes.next().is_some_and(|digit| digit.is_ascii_hexdigit())),
-            _ => byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=".contains(&byte),
-        };
-        if !legal {
-            return false;
-        }
-    }
-    true
-}
-
 /// Whether a value is one value however often somebody decodes it, and wherever somebody splits it.
 fn is_single(value: &str) -> bool {
     percent_decoded(value).is_some_and(|decoded| {
@@ -131,7 +129,10 @@ fn is_single(value: &str) -> bool {
 }
 
 /// None where a `%` is not before two hexadecimal digits, or where the result is not UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
+fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -142,7 +143,7 @@ fn percent_decoded(text: &str) -> Option<String> {
             byte
         });
     }
-    String::from_utf8(decoded).ok()
+    String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
 /// A URL that nobody could ask for anyway: RFC 9110, section 4.1, asks of its readers 8000 bytes. Without a limit
@@ -151,7 +152,7 @@ const MAX_BYTES: usize = 8192;
 
 /// What parts one piece of a query from another, or would after one more decoding; and the backslash, which
 /// RFC 3986 has in no URL and the URL standard leaves in a query as it is.
-const DELIMITERS: [char; 7] = [';', '&', '=', '?', '#', '%', '\\'];
+const DELIMITERS: [u8; 7] = *b";&=?#%\\";
 
 #[cfg(test)]
 mod tests;

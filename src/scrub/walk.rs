@@ -3,11 +3,12 @@
 //! It branches on where it is ([`Place`]) and on what a name means ([`Meaning`]). It recurses once for each level
 //! of the document, and the reader refuses more than 64 of them.
 
-use serde_json::Value;
+use std::borrow::Cow;
 
 use super::config::Usernames;
-use super::json::{Literal, Reader};
+use super::json::Reader;
 use super::names::Meaning;
+use super::output::Output;
 use super::removed::Removed;
 use super::rules::Rules;
 use crate::cache::status::{ScrubFailure, ScrubbedField};
@@ -16,8 +17,7 @@ use crate::cache::status::{ScrubFailure, ScrubbedField};
 pub(super) struct Walker<'a> {
     rules: &'a Rules,
     reader: Reader<'a>,
-    output: Vec<u8>,
-    max_output: usize,
+    output: Output<'a>,
     removed: Removed,
 }
 
@@ -36,8 +36,8 @@ type Step = Result<(), ScrubFailure>;
 
 impl<'a> Walker<'a> {
     pub(super) fn new(rules: &'a Rules, text: &'a str, max_output: usize) -> Self {
-        let output = Vec::with_capacity(text.len().min(max_output));
-        Self { rules, reader: Reader::new(text), output, max_output, removed: Removed::default() }
+        let output = Output::new(text, max_output);
+        Self { rules, reader: Reader::new(text), output, removed: Removed::default() }
     }
 
     /// Walks the whole document, which must be an object.
@@ -46,42 +46,38 @@ impl<'a> Walker<'a> {
             return Err(ScrubFailure::NotAnObject);
         }
         self.object(Place::Document)?;
-        Ok((self.output, self.removed))
+        Ok((self.output.into_bytes(), self.removed))
     }
 
     fn object(&mut self, place: Place) -> Step {
-        self.reader.open(b'{')?;
-        self.write("{")?;
+        self.output.keep(self.reader.open(b'{')?)?;
         let mut first = true;
-        while self.reader.another(first, b'}')? {
+        while let Some(comma) = self.reader.another(first, b'}')? {
             let name = self.reader.string()?;
-            self.reader.take(b':')?;
-            self.write(if first { "" } else { "," })?;
-            self.write(name.raw)?;
-            self.write(":")?;
-            self.member(place, &name)?;
+            let meaning = self.rules.names.meaning(&self.reader.text(&name)?);
+            let colon = self.reader.take(b':')?;
+            self.output.keep(comma)?;
+            self.output.keep(name.piece)?;
+            self.output.keep(colon)?;
+            self.member(place, meaning)?;
             first = false;
         }
-        self.reader.close(b'}')?;
-        self.write("}")
+        self.output.keep(self.reader.close(b'}')?)
     }
 
     fn array(&mut self, element: fn(&mut Self) -> Step) -> Step {
-        self.reader.open(b'[')?;
-        self.write("[")?;
+        self.output.keep(self.reader.open(b'[')?)?;
         let mut first = true;
-        while self.reader.another(first, b']')? {
-            self.write(if first { "" } else { "," })?;
+        while let Some(comma) = self.reader.another(first, b']')? {
+            self.output.keep(comma)?;
             element(self)?;
             first = false;
         }
-        self.reader.close(b']')?;
-        self.write("]")
+        self.output.keep(self.reader.close(b']')?)
     }
 
     /// The value of a member whose name is already written.
-    fn member(&mut self, place: Place, name: &Literal<'a>) -> Step {
-        let meaning = self.rules.names.meaning(&name.text);
+    fn member(&mut self, place: Place, meaning: Meaning) -> Step {
         match (place, meaning) {
             (_, Meaning::Credential(field)) => self.keep_if(field, |_| false),
             (Place::Document, meaning) => match meaning {
@@ -107,10 +103,7 @@ impl<'a> Walker<'a> {
         match self.reader.peek()? {
             b'{' => self.object(Place::Document),
             b'[' => self.array(Self::value),
-            _ => {
-                let scalar = self.reader.skip()?;
-                self.write(scalar)
-            }
+            _ => self.output.keep(self.reader.skip()?),
         }
     }
 
@@ -143,18 +136,19 @@ impl<'a> Walker<'a> {
         }
         let url = self.reader.string()?;
         // A mask could read as a URL itself; what is masked already stays as it is.
-        if url.raw == self.rules.mask {
-            return self.write(url.raw);
+        if self.reader.raw(url.piece) == self.rules.mask {
+            return self.output.keep(url.piece);
         }
-        match self.rules.targets.scrub(&url.text) {
-            Some(clean) if clean == url.text => self.write(url.raw),
+        let text = self.reader.text(&url)?;
+        match self.rules.targets.scrub(&text) {
+            Some(clean) if clean == text => self.output.keep(url.piece),
             Some(clean) => {
                 self.removed.add(ScrubbedField::TargetUrl);
-                self.write(&Value::from(clean).to_string())
+                self.output.add_string(&clean)
             }
             None => {
                 self.removed.add(ScrubbedField::TargetUrl);
-                self.write_mask()
+                self.output.add(&self.rules.mask)
             }
         }
     }
@@ -162,27 +156,15 @@ impl<'a> Walker<'a> {
     /// Keeps the next value, whole, if the test on its source allows it, and masks it otherwise. Only a test
     /// that refuses objects and arrays keeps the output free of white space and of what is inside them.
     fn keep_if(&mut self, field: ScrubbedField, keep: impl Fn(&str) -> bool) -> Step {
-        let raw = self.reader.skip()?;
+        let value = self.reader.skip()?;
+        let raw = self.reader.raw(value);
         if keep(raw) {
-            return self.write(raw);
+            return self.output.keep(value);
         }
         if raw != self.rules.mask {
             self.removed.add(field);
         }
-        self.write_mask()
-    }
-
-    fn write_mask(&mut self) -> Step {
-        let rules = self.rules;
-        self.write(&rules.mask)
-    }
-
-    fn write(&mut self, text: &str) -> Step {
-        if text.len() > self.max_output - self.output.len() {
-            return Err(ScrubFailure::TooLarge);
-        }
-        self.output.extend_from_slice(text.as_bytes());
-        Ok(())
+        self.output.add(&self.rules.mask)
     }
 }
 
@@ -219,14 +201,20 @@ fn is_number(raw: &str) -> bool {
 /// The name of a type of Graph's, with or without the `#` in front. Graph's own clients ignore the case.
 fn is_graph_type(raw: &str) -> bool {
     decoded(raw).is_some_and(|text| {
-        let full = text.strip_prefix('#').unwrap_or(&text).to_ascii_lowercase();
-        full.strip_prefix("microsoft.graph.").is_some_and(|name| {
-            // A SimpleIdentifier of OData CSDL 4.01 has at most 128 characters.
-            (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        })
+        let full = text.strip_prefix('#').unwrap_or(&text);
+        let Some((namespace, name)) = full.split_at_checked("microsoft.graph.".len()) else { return false };
+        // A SimpleIdentifier of OData CSDL 4.01 has at most 128 characters.
+        namespace.eq_ignore_ascii_case("microsoft.graph.")
+            && (1..=128).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
     })
 }
 
-fn decoded(raw: &str) -> Option<String> {
-    if is_string(raw) { serde_json::from_str(raw).ok() } else { None }
+fn decoded(raw: &str) -> Option<Cow<'_, str>> {
+    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if inside.contains('\\') {
+        serde_json::from_str(raw).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inside))
+    }
 }

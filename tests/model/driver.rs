@@ -224,8 +224,9 @@ impl<'a> Driver<'a> {
                 && !self.history.is_withdrawn_between(who, what, held.asked.step, self.step)
         });
         // Who has no patience goes alone, as does who is one too many.
-        let followers = (!self.story.impatient).then_some(self.story.followers);
-        joined.filter(|(_, held)| followers.is_some_and(|most| held.waiters.len() <= most)).map(|(id, _)| *id)
+        let most = if self.story.impatient { 0 } else { self.story.followers };
+        let followers = |id: &u128, held: &Held| held.waiters.keys().filter(|waiter| *waiter != id).count();
+        joined.filter(|(id, held)| followers(id, held) < most).map(|(id, _)| *id)
     }
 
     /// Waits for a request's own question at Graph's door.

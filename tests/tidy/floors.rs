@@ -23,6 +23,7 @@ const FLOORS: [&[&str]; 5] = [
         "quality",
         "room",
         "sabotage",
+        "survivor",
         "words",
     ],
     &[
@@ -30,6 +31,7 @@ const FLOORS: [&[&str]; 5] = [
         "cache/entry",
         "cache/freshness",
         "cache/grant",
+        "cache/interner",
         "cache/key",
         "cache/report",
         "cache/validation",

@@ -154,7 +154,21 @@ fn the_members_with_rules_of_their_own_are_found_in_any_spelling() {
         ("authenticationConfiguration@odata.context", Meaning::AuthenticationContext),
         ("authenticationConfiguration@odata.delta", Meaning::AuthenticationAnnotation),
         ("authenticationConfiguration@odata.type@odata.type", Meaning::AuthenticationAnnotation),
+        ("authenticationConfigurations", Meaning::Authentication),
+        ("authenticationConfigurations@odata.type", Meaning::AuthenticationContext),
+        ("authenticationConfigurations@odata.context", Meaning::AuthenticationContext),
+        ("authenticationConfigurations@odata.count", Meaning::AuthenticationAnnotation),
+        ("authenticationConfigurationss", Meaning::Other),
         ("TargetURL", Meaning::TargetUrl),
+        ("targetUrls", Meaning::TargetUrl),
+        ("targetUrl@x", Meaning::TargetUrl),
+        ("target_url@odata.context", Meaning::TargetUrl),
+        ("targetUrl@odata.type@x", Meaning::TargetUrl),
+        ("targetUrls@x", Meaning::TargetUrl),
+        ("targetUrls@odata.type", Meaning::Other),
+        ("x@targetUrl", Meaning::Other),
+        ("x@odata.type", Meaning::Other),
+        ("@odata.types", Meaning::Other),
         ("targetUrl@odata.type", Meaning::Other),
         ("odata.type", Meaning::Other),
         ("@odata.type", Meaning::TypeAnnotation),
@@ -167,11 +181,21 @@ fn the_members_with_rules_of_their_own_are_found_in_any_spelling() {
 }
 
 #[test]
-fn every_word_to_look_for_begins_with_a_letter_and_is_folded() {
-    for (_, words) in HELD {
-        for word in *words {
-            assert!(word.as_bytes()[0].is_ascii_lowercase(), "{word}");
+fn every_word_to_look_for_is_folded_and_has_two_letters_where_it_is_looked_for() {
+    for (words, at_end) in [(HELD, false), (ENDS, true)] {
+        for word in words.iter().flat_map(|(_, words)| *words) {
+            let from = if at_end { word.len() - 2 } else { 0 };
+            assert!(word.as_bytes()[from..from + 2].iter().all(u8::is_ascii_lowercase), "{word}");
             assert_eq!(fold(word), *word);
         }
     }
+}
+
+#[test]
+fn what_is_judged_beforehand_is_judged_by_the_operators_words_too() {
+    let names = Names::new(&["display name".to_owned(), "ID".to_owned()]);
+    for name in ["displayName", "id"] {
+        assert_eq!(names.meaning(name), Meaning::Credential(Extra), "{name}");
+    }
+    assert_eq!(names.meaning("targetUrl"), Meaning::TargetUrl);
 }

@@ -205,6 +205,40 @@ fn any_mask_is_made_safe_for_a_query() {
     }
 }
 
+fn nearly_settled() -> impl Strategy<Value = String> {
+    let scheme = select(&["https://", "http://", "HTTPS://", "https:/", "ftp://"][..]);
+    let label =
+        prop_oneof![6 => "[a-z0-9]{1,4}", 2 => "[a-zA-Z0-9-]{0,6}", 1 => "xn--[a-z0-9]{0,4}", 1 => "0x[0-9]"];
+    let host = vec(label, 1..4).prop_map(|labels| labels.join("."));
+    let port = proptest::option::of("[0-9]{0,5}").prop_map(|port| port.map(|port| format!(":{port}")));
+    let piece = prop_oneof![
+        "[a-zA-Z0-9]{0,4}",
+        "[-._~:/?#@!$&'()*+,;=\\[\\]]",
+        "%[0-9a-fA-F]{2}",
+        select(&["..", "sv=", "&", "code=", "'"][..]).prop_map(str::to_owned),
+    ];
+    (scheme, host, port, select(&["", "/", "?", "/?", "#"][..]), vec(piece, 0..8)).prop_map(
+        |(scheme, host, port, mark, rest)| {
+            format!("{scheme}{host}{}{mark}{}", port.unwrap_or_default(), rest.concat())
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2048, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_parser_would_say_the_same_of_what_is_settled(text in nearly_settled()) {
+        if let Some(cut) = Cut::of(&text).filter(Cut::is_settled) {
+            prop_assert_eq!(targets().parsed(&text, Some(&cut)), Some(targets().joined(&cut).into_owned()));
+            // Nor does it matter to the parser that the text was cut.
+            let canonical = targets().parsed(&text, None).unwrap();
+            let url = Url::parse(&targets().joined(&cut)).unwrap();
+            prop_assert_eq!(url.as_str(), canonical);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn a_target_url_keeps_its_place_and_no_more(text in vec(select(URL_PARTS), 0..12).prop_map(|parts| parts.concat())) {

@@ -1,0 +1,88 @@
+//! The names that Graph's answers usually have, judged beforehand.
+
+use super::Meaning;
+
+/// Names, spelled as Graph spells them, with what they mean; by their length.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Usual(Vec<Vec<(&'static str, Meaning)>>);
+
+impl Usual {
+    /// Has each name judged once. What it means is the judge's word: nothing is said about it here.
+    pub(super) fn judged(judge: impl Fn(&str) -> Meaning) -> Self {
+        let mut by_length = Vec::new();
+        for name in NAMES {
+            if by_length.len() <= name.len() {
+                by_length.resize(name.len() + 1, Vec::new());
+            }
+            by_length[name.len()].push((*name, judge(name)));
+        }
+        Self(by_length)
+    }
+
+    /// What a name means, if it is one of these.
+    pub(super) fn meaning(&self, name: &str) -> Option<Meaning> {
+        let names = self.0.get(name.len())?;
+        names.iter().find(|(usual, _)| *usual == name).map(|&(_, meaning)| meaning)
+    }
+}
+
+/// The members of this resource, of its errors and of lists, and the annotations that they come with.
+const NAMES: &[&str] = &[
+    "@odata.context",
+    "@odata.type",
+    "authenticationConfiguration",
+    "certificateList",
+    "client-request-id",
+    "code",
+    "date",
+    "displayName",
+    "error",
+    "id",
+    "innerError",
+    "isActive",
+    "message",
+    "notAfter",
+    "notBefore",
+    "password",
+    "pkcs12Value",
+    "postAttributeCollection",
+    "postAttributeCollection@odata.context",
+    "postFederationSignup",
+    "postFederationSignup@odata.context",
+    "preTokenIssuance",
+    "preTokenIssuance@odata.context",
+    "request-id",
+    "targetUrl",
+    "thumbprint",
+    "username",
+    "value",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_means_what_the_judge_said_of_it() {
+        let asked = std::cell::RefCell::new(Vec::new());
+        let usual = Usual::judged(|name| {
+            asked.borrow_mut().push(name.to_owned());
+            if name.len() % 2 == 0 { Meaning::Username } else { Meaning::Validity }
+        });
+        assert_eq!(asked.into_inner(), NAMES);
+        for name in NAMES {
+            let meaning = if name.len() % 2 == 0 { Meaning::Username } else { Meaning::Validity };
+            assert_eq!(usual.meaning(name), Some(meaning), "{name}");
+        }
+    }
+
+    #[test]
+    fn another_spelling_is_left_to_the_judge() {
+        let usual = Usual::judged(|_| Meaning::Other);
+        let long = "x".repeat(100);
+        for name in ["", "ID", "ix", "i", "targetURL", "id ", "displayname", "Password", "\u{e9}", &long] {
+            assert_eq!(usual.meaning(name), None, "{name}");
+        }
+        assert_eq!(Usual::default().meaning(""), None);
+    }
+}

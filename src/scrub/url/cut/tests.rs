@@ -1,0 +1,130 @@
+use super::*;
+
+fn is_settled(text: &str) -> bool {
+    Cut::of(text).is_some_and(|cut| cut.is_settled())
+}
+
+#[test]
+fn a_text_is_cut_at_its_first_marks() {
+    for (text, scheme, user, host, path, query) in [
+        ("https://h", "https", false, "h", "", None),
+        ("https://h/", "https", false, "h", "/", None),
+        ("http://h:1/a/b?c=d&e", "http", false, "h:1", "/a/b", Some("c=d&e")),
+        ("https://u:p@h/@?a@b", "https", true, "h", "/@", Some("a@b")),
+        ("https://u@v@h", "https", true, "h", "", None),
+        ("https://@h", "https", true, "h", "", None),
+        ("https://h?a/b?c#d", "https", false, "h", "", Some("a/b?c")),
+        ("https://h#a?b/c@d", "https", false, "h", "", None),
+        ("https://h/?#", "https", false, "h", "/", Some("")),
+        ("https://", "https", false, "", "", None),
+        ("https:///a", "https", false, "", "/a", None),
+        ("HTTPS://h", "HTTPS", false, "h", "", None),
+        ("https:h?a=://b/c", "https:h?a=", false, "b", "/c", None),
+        ("a#b://c", "a#b", false, "c", "", None),
+    ] {
+        let cut = Cut::of(text).unwrap();
+        assert_eq!((cut.scheme, cut.user, cut.host), (scheme, user, host), "{text}");
+        assert_eq!((cut.path, cut.query), (path, query), "{text}");
+        let rest = text.strip_prefix(cut.front).unwrap();
+        assert!(cut.front.ends_with(&format!("{host}{path}")), "{text}");
+        assert!(rest.is_empty() || rest.starts_with(['?', '#']), "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_plain_or_has_no_mark_is_not_cut() {
+    for text in [
+        "",
+        "https",
+        "https:/h",
+        "https//h",
+        "https://h/a b",
+        "https://h/\u{e9}",
+        "https://h/\\",
+        "https://h/%",
+    ] {
+        assert!(Cut::of(text).is_none(), "{text}");
+    }
+    for byte in 0..128_u8 {
+        let plain = byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=".contains(&byte);
+        assert_eq!(is_plain(&format!("a{}", char::from(byte))), plain, "{byte}");
+    }
+    assert!(!is_plain("\u{80}"));
+}
+
+#[test]
+fn every_percent_sign_stands_before_two_hexadecimal_digits() {
+    for text in ["%00", "%aF", "%41%42", "%411", "a%Fab"] {
+        assert!(is_plain(text), "{text}");
+    }
+    for text in ["%", "%4", "%4g", "%g4", "%%41", "%4%41", "%41%", "%41%4", "%/4"] {
+        assert!(!is_plain(text), "{text}");
+    }
+}
+
+#[test]
+fn the_usual_urls_are_settled() {
+    for text in [
+        "https://someapi.com/api/endpoint",
+        "http://h",
+        "https://a1-b2.Contoso.NET:443/x?code=y#z",
+        "https://1.2a.b3/",
+        "https://h:0/../%2e?",
+        "https://h:9999?",
+        "https://h/'[@:]",
+        "https://h/?[@:]$!()*+,;=%41",
+        "https://h/#'",
+    ] {
+        assert!(is_settled(text), "{text}");
+    }
+}
+
+#[test]
+fn what_a_parser_could_see_otherwise_is_not_settled() {
+    for text in [
+        // Another scheme, or another spelling of it.
+        "ftp://h/",
+        "HTTPS://h/",
+        "httpss://h/",
+        "a://h/",
+        // User info.
+        "https://u@h/",
+        "https://@h/",
+        // No host, or one with something empty in it.
+        "https://",
+        "https:///h",
+        "https://?a",
+        "https://.h/",
+        "https://h./",
+        "https://a..h/",
+        // Hyphens at an edge, or side by side as in punycode.
+        "https://-h/",
+        "https://h-/",
+        "https://a-.h/",
+        "https://a.-h/",
+        "https://a--h/",
+        "https://xn--bcher-kva.example/",
+        // It could be an address.
+        "https://1/",
+        "https://127.0.0.1/",
+        "https://a.1/",
+        "https://a.0x7f/",
+        "https://a.7b/",
+        "https://[::1]/",
+        // Characters that no name has.
+        "https://a_b/",
+        "https://a%41/",
+        "https://a~b/",
+        // Ports that are none, or may be too large.
+        "https://h:/",
+        "https://h:00443/",
+        "https://h:65536/",
+        "https://h:1a/",
+        "https://h:1:2/",
+        "https://:1/",
+        // What is escaped in a query.
+        "https://h/?a'",
+    ] {
+        assert!(!is_settled(text), "{text}");
+    }
+}
