@@ -49,7 +49,7 @@ fn what_has_no_token_or_a_field_in_several_lines_has_no_spelling() {
 
 #[test]
 fn spellings_are_spread_over_a_table() {
-    let (secrets, hasher) = (Secrets::random().unwrap(), RandomState::new());
-    let hashes = (0..100).map(|n| hasher.hash_one(spelling(&secrets, &format!("/{n}"), &[TOKEN])));
+    let (secrets, state) = (Secrets::random().unwrap(), RandomState::new());
+    let hashes = (0..100).map(|n| state.hash_one(spelling(&secrets, &format!("/{n}"), &[TOKEN])));
     assert_eq!(hashes.collect::<HashSet<_>>().len(), 100);
 }

@@ -119,7 +119,8 @@ fn what_is_worth_nothing_gives_its_place_before_the_table_grows() {
             std::mem::replace(&mut stage.entry, Arc::new(entry(stage.clock.now())))
         })
         .collect();
-    assert!(sets() > FIRST_SETS, "{} are worth something", held.len());
+    let grown = sets();
+    assert!(grown > FIRST_SETS && grown.is_power_of_two(), "{} are worth something", held.len());
 }
 
 #[test]
