@@ -119,8 +119,7 @@ fn what_is_worth_nothing_gives_its_place_before_the_table_grows() {
             std::mem::replace(&mut stage.entry, Arc::new(entry(stage.clock.now())))
         })
         .collect();
-    let grown = sets();
-    assert!(grown > FIRST_SETS && grown.is_power_of_two(), "{} are worth something", held.len());
+    assert!(sets() > FIRST_SETS, "{} are worth something", held.len());
 }
 
 #[test]
