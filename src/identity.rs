@@ -240,4 +240,6 @@ fn first<const N: usize>(tag: &[u8]) -> [u8; N] {
 }
 
 #[cfg(test)]
+mod spelling;
+#[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! What is one resource, what are two, and what is none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use http::HeaderMap;
 use proptest::prelude::*;
@@ -195,6 +195,16 @@ fn its_weight_counts_every_name_that_it_holds() {
     assert_eq!(weight(&format!("{nested}&$select=id")), bare + 4 * name + 2 + 11 + 2 + 2);
 }
 
+#[test]
+fn equal_resources_have_one_digest_and_others_are_spread() {
+    let state = RandomState::new();
+    let flow = |n: usize| parse(&PATH.replace("B2X_1_test", &n.to_string()), "").unwrap();
+    let both = |n: usize| (flow(n).digest(), state.hash_one(flow(n)));
+    let (digests, hashes): (HashSet<_>, HashSet<_>) = (0..100).map(both).unzip();
+    assert_eq!((digests.len(), hashes.len()), (100, 100));
+    assert_eq!(both(7), both(7));
+}
+
 /// One way to write some question, legal or nearly so.
 fn question() -> impl Strategy<Value = (String, String)> {
     let step = prop::sample::select(vec![
@@ -229,7 +239,7 @@ proptest! {
             let known = by_target.entry(resource.target()).or_insert_with(|| resource.clone());
             prop_assert!(*known == resource);
         }
-        let targets: std::collections::HashSet<_> = by_target.values().collect();
+        let targets: HashSet<_> = by_target.values().collect();
         prop_assert_eq!(targets.len(), by_target.len());
     }
 

@@ -73,7 +73,9 @@ mod tests {
         for name in ["x".repeat(256), "connector ".repeat(10_000)] {
             let body = scrubbed(&name);
             let gzipped = GzippedBody::of(&body).unwrap();
-            assert!(gzipped.len() < body.len());
+            let length = gzipped.clone().into_bytes().len();
+            assert!(length == gzipped.len() && length < body.len());
+            assert_eq!(format!("{gzipped:?}"), format!("GzippedBody({length} bytes)"));
             assert_eq!(plain(gzipped), body.as_bytes());
         }
     }

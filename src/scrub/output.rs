@@ -133,10 +133,12 @@ mod tests {
     #[test]
     fn a_string_is_escaped_as_json_has_it() {
         for byte in 0..128_u8 {
-            let string = format!("a{}b\u{e9}", char::from(byte));
-            let mut output = Output::new("", 99);
-            output.add_string(&string).unwrap();
-            assert_eq!(text(output), Value::from(string).to_string());
+            let one = String::from(char::from(byte));
+            for string in [format!("a{one}b\u{e9}"), one.repeat(2), one] {
+                let mut output = Output::new("", 99);
+                output.add_string(&string).unwrap();
+                assert_eq!(text(output), Value::from(string).to_string());
+            }
         }
     }
 

@@ -280,3 +280,22 @@ fn graphs_gate_is_counted_beside_those_of_applications() {
     }
     assert_eq!(world.gates.closed(), 2);
 }
+
+#[test]
+fn who_only_looks_is_told_of_every_closed_gate_and_moves_none() {
+    let world = World::new();
+    let look = |proven| world.gates.look(&world.comer("forged", "a", proven));
+    assert_eq!((look(true), look(false)), (Ok(()), Ok(())));
+    world.proven("a").unwrap().settle(Outcome::Throttled(seconds(30)));
+    assert_eq!(look(true), Err(Closed::Throttled(seconds(30))), "its application's");
+    assert_eq!(look(false), Err(Closed::Throttled(seconds(30))), "that of the application it claims");
+    world.clock.advance(seconds(30));
+    assert_eq!((look(true), look(true)), (Ok(()), Ok(())), "it does not go ahead itself");
+    drop(world.proven("a").unwrap());
+    world.unproven("forged", "b").unwrap().settle(Outcome::Throttled(seconds(20)));
+    assert_eq!((look(true), look(false)), (Ok(()), Err(Closed::Throttled(seconds(20)))), "the token's own");
+    for _ in 0..5 {
+        world.proven("c").unwrap().settle(Outcome::Failed);
+    }
+    assert_eq!(look(true), Err(Closed::Broken(seconds(1))), "Graph's");
+}

@@ -353,3 +353,16 @@ fn dials_show_what_they_were_set_to_but_for_whose_word_counts() {
     dials.set(&other);
     assert_eq!(dials.now(), Config { freshness: Freshness::Operator, ..other });
 }
+
+#[test]
+fn anything_is_of_use_for_the_longer_time_and_the_longer_grace() {
+    let seconds = |[ttl, proof_ttl, revalidate, on_error]: [u64; 4]| {
+        let span = Duration::from_secs;
+        let (ttl, proof_ttl) = (span(ttl), span(proof_ttl));
+        let (stale_while_revalidate, stale_if_error) = (span(revalidate), span(on_error));
+        let config = Config { ttl, proof_ttl, stale_while_revalidate, stale_if_error, ..Config::default() };
+        config.longest_use().as_secs()
+    };
+    let spans = [[9, 1, 5, 2], [1, 9, 5, 2], [9, 1, 2, 5], [1, 9, 2, 5]];
+    assert_eq!(spans.map(seconds), [14; 4]);
+}

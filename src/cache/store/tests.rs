@@ -206,3 +206,22 @@ fn what_is_there_is_counted_with_what_it_weighs() {
     assert!(weight(kept) > u32::try_from(kept).unwrap(), "with what keeps it");
     assert_eq!(weight(usize::MAX), u32::MAX);
 }
+
+#[test]
+fn what_leaves_is_counted_by_what_it_left_for() {
+    let stage = Stage::new(&Config::default());
+    let (ada, flow) = (stage.caller("ada"), resource("x"));
+    let counted = || {
+        stage.store.refresh_gauges();
+        [Eviction::Purge, Eviction::Invalidate].map(|cause| stage.metrics.evictions.get(cause))
+    };
+    stage.admit(&ada, &flow, &stage.entry());
+    assert_eq!(stage.store.purge(&Selection::default()), 1);
+    assert_eq!(counted(), [1, 0]);
+    stage.admit(&ada, &flow, &stage.entry());
+    assert!(stage.store.withdraw_resource(&ada.identity.fingerprint, &flow));
+    assert_eq!(counted(), [1, 1]);
+    stage.admit(&ada, &flow, &stage.entry());
+    stage.admit(&ada, &flow, &stage.entry());
+    assert_eq!(counted(), [1, 1], "one that is replaced has not left");
+}

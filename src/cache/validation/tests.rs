@@ -88,6 +88,7 @@ fn l42_a_304_is_about_the_answer_that_it_names() {
     let dated = [("last-modified", EARLIER), ("date", DATE)];
     assert!(about(&dated, &dated));
     assert!(!about(&dated, &[("last-modified", DATE)]));
+    assert!(!about(&dated, &[dated[0], dated[0]]), "what is said twice is not said");
     assert!(!about(&dated, &[("last-modified", EARLIER), ("etag", "\"a\"")]), "it names another by its tag");
     let both = [strong[0], dated[0], dated[1]];
     assert!(about(&both, &dated), "what it names is right");
