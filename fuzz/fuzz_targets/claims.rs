@@ -22,7 +22,11 @@ fuzz_target!(|payload: &[u8]| {
     let claims = read(payload);
     assert_eq!(claims, read(payload), "the same payload reads otherwise the second time");
     let Some(claims) = claims else { return };
-    assert!(claims.end.unix_seconds() > NOW + 30 && claims.end.unix_seconds() <= NOW + HORIZON, "exp {} is out of bounds", claims.end.unix_seconds());
+    assert!(
+        claims.end.unix_seconds() > NOW + 30 && claims.end.unix_seconds() <= NOW + HORIZON,
+        "exp {} is out of bounds",
+        claims.end.unix_seconds()
+    );
 
     // A Value cannot hold every number that is skipped over, so not all that reads is a Value.
     let Ok(value) = serde_json::from_slice::<Value>(payload) else { return };

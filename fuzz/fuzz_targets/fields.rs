@@ -16,7 +16,7 @@ use connector_cache::deliver::Delivery;
 use connector_cache::ids::Ids;
 use connector_cache::retry_after;
 use connector_cache::scrub::{self, Scrubber};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use libfuzzer_sys::fuzz_target;
 
 static NOW: LazyLock<Now> =
@@ -145,9 +145,6 @@ fn conditional(headers: &HeaderMap) {
     let plain = |value: &HeaderValue| value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'));
     assert!(entry.headers().iter().all(|(_, value)| plain(value)));
     let status = |headers: &HeaderMap| {
-        let mut request = Request::new(());
-        *request.headers_mut() = headers.clone();
-        let (request, ()) = request.into_parts();
         let (ids, tag) = (Ids::of(headers), TokenTag([0; 4]));
         let delivery = Delivery { headers, is_conditional: true, ids: &ids, tag };
         let judgement = Judgement {

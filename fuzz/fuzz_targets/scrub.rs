@@ -83,7 +83,9 @@ fn same_shape(before: &Value, after: &Value) {
             before.iter().zip(after).for_each(|(before, after)| same_shape(before, after));
         }
         (before, after) if before == after => {}
-        (_, Value::String(text)) => assert!(text == "******" || text.to_ascii_lowercase().starts_with("http"), "{text:?} is new"),
+        (_, Value::String(text)) => {
+            assert!(text == "******" || text.to_ascii_lowercase().starts_with("http"), "{text:?} is new")
+        }
         (_, after) => panic!("{after} is new"),
     }
 }
