@@ -16,8 +16,9 @@ fn said(answer: &crate::kit::client::Response) -> &str {
 #[tokio::test]
 async fn f15_a_firewall_that_drops_every_syn_is_a_504_within_the_connect_timeout() {
     let far = Far::start().await;
-    let serve = far.proxy(&[]).await;
+    // From the start on, so that no connection is at hand.
     there(SWALLOW);
+    let serve = far.proxy(&[]).await;
     let began = Instant::now();
     let answer = far.ask(&serve, 0, ALL).await;
     assert_eq!(
