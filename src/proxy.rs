@@ -210,8 +210,7 @@ impl Proxy {
             Seat::Lead(obligation) => {
                 // No caller's hang-up cancels another's answer.
                 let flight = self.flight(Arc::clone(&question), ticket, obligation);
-                let fetched = Survivor::new(flight, &self.0.tasks).await;
-                (fetched.clone(), outcome(&fetched))
+                with_outcome(Survivor::new(flight, &self.0.tasks).await)
             }
             Seat::Follow(landing) => match timeout(self.0.follower_wait.get(), landing.wait()).await {
                 Ok(Some(fetched)) if self.is_for(&fetched, &question) => {
@@ -355,9 +354,7 @@ impl Proxy {
 
     /// Asks for one caller, and only while it waits.
     async fn alone(&self, question: &Question) -> (Fetched, Outcome) {
-        let fetched = self.0.fetcher.fetch(question, &self.ticket(question)).await;
-        let outcome = outcome(&fetched);
-        (fetched, outcome)
+        with_outcome(self.0.fetcher.fetch(question, &self.ticket(question)).await)
     }
 
     /// Whether what another request of the same token brought may be given to this one (RFC 9111, section 4.1).
@@ -388,9 +385,10 @@ impl Proxy {
     }
 }
 
-/// How whoever asked was answered.
-fn outcome(fetched: &Fetched) -> Outcome {
-    if matches!(fetched, Fetched::Revalidated(..)) { Outcome::Revalidated } else { Outcome::Miss }
+/// What came of asking Graph, with how whoever asked was answered.
+fn with_outcome(fetched: Fetched) -> (Fetched, Outcome) {
+    let revalidated = matches!(fetched, Fetched::Revalidated(..));
+    (fetched, if revalidated { Outcome::Revalidated } else { Outcome::Miss })
 }
 
 /// Who leads or joins a flight: the token, whoever it says its bearer is (promise 3).

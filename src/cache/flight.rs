@@ -74,6 +74,7 @@ impl<T: Clone> Flights<T> {
                 let answer = Arc::clone(place.insert(Arc::new(SetOnce::new())));
                 Seat::Lead(Obligation { flights: self.clone(), key, answer })
             }
+            // The table has one, and whoever leads; the others are followers'.
             Entry::Occupied(flight)
                 if Arc::strong_count(flight.get()) >= self.followers.get().saturating_add(2) =>
             {

@@ -156,7 +156,8 @@ impl AsyncRead for Conn {
     ) -> Poll<io::Result<()>> {
         if !self.early.is_empty() {
             let length = self.early.len().min(buf.remaining());
-            self.early.drain(..length).for_each(|byte| buf.put_slice(&[byte]));
+            buf.put_slice(&self.early[..length]);
+            self.early.drain(..length);
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();

@@ -1,14 +1,13 @@
 //! The connection that is made before anybody wants one.
 
 use connector_cache::cache::status::Retry;
-use tokio::task::yield_now;
 
 use crate::kit::h2::{Act, H2Origin};
 use crate::kit::origin::Origin;
 use crate::kit::proxy::Proxy;
 use crate::kit::reply::Reply;
 use crate::kit::tls::Authority;
-use crate::kit::{token, within};
+use crate::kit::token;
 use crate::stage::{BODY, sound};
 
 fn stale(proxy: &Proxy) -> u64 {
@@ -40,12 +39,7 @@ async fn what_graph_says_over_http2_before_it_is_asked_is_heard_by_whoever_asks(
     let origin = H2Origin::start(config, |_| Act::Answer(BODY.to_owned())).await;
     let roots = authority.write_pem(directory.path());
     let proxy = Proxy::warm(&origin.url(), |config| config.origin.ca_file = Some(roots)).await;
-    let made = async {
-        while origin.connections() == 0 {
-            yield_now().await;
-        }
-    };
-    within("a connection", made).await;
+    origin.wait_for_connections(1).await;
     for subject in ["a", "b"] {
         assert_eq!(proxy.read(&token::mint(subject)).await.text(), BODY);
     }

@@ -94,9 +94,17 @@ impl H2Origin {
 
     /// Returns when at least `count` requests have arrived.
     pub async fn wait_for_requests(&self, count: usize) {
+        self.wait(&format!("{count} requests"), |counts| counts.requests >= count).await;
+    }
+
+    /// Returns when at least `count` connections were accepted.
+    pub async fn wait_for_connections(&self, count: usize) {
+        self.wait(&format!("{count} connections"), |counts| counts.connections >= count).await;
+    }
+
+    async fn wait(&self, what: &str, reached: impl Fn(&Counts) -> bool) {
         let mut counts = self.counts.subscribe();
-        let waiting = counts.wait_for(|counts| counts.requests >= count);
-        within(&format!("{count} requests at the origin"), waiting).await.unwrap();
+        within(&format!("{what} at the origin"), counts.wait_for(|counts| reached(counts))).await.unwrap();
     }
 }
 
