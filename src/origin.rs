@@ -91,7 +91,7 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Origin {
     pool: RwLock<Arc<Pool>>,
-    /// For the pool: it gives out the spare.
+    /// Gives out the spare to nobody; the pool's does.
     connector: Connector,
     spare: Arc<Spare>,
     in_flight: usize,
@@ -145,11 +145,11 @@ impl Origin {
     /// Prepares a pool of connections; none is made yet. The environment's `HTTPS_PROXY` and `NO_PROXY` count.
     pub fn new(config: &Config, room: Room, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
         let base = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
-        let (own, spare) = (Connector::new(config)?, Arc::<Spare>::default());
-        let connector = own.clone().with_spare(Arc::clone(&spare));
+        let (connector, spare) = (Connector::new(config)?, Arc::<Spare>::default());
+        let pooled = connector.clone().with_spare(Arc::clone(&spare));
         Ok(Self {
-            pool: RwLock::new(Pool { number: 0, client: client(&connector, config.in_flight) }.into()),
-            fresh: client(&own, 0),
+            pool: RwLock::new(Pool { number: 0, client: client(pooled, config.in_flight) }.into()),
+            fresh: client(connector.clone(), 0),
             connector,
             spare,
             in_flight: config.in_flight,
@@ -267,7 +267,8 @@ impl Origin {
         let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
         if pool.number == old.number {
             self.spare.clear();
-            *pool = Pool { number: old.number + 1, client: client(&self.connector, self.in_flight) }.into();
+            let pooled = self.connector.clone().with_spare(Arc::clone(&self.spare));
+            *pool = Pool { number: old.number + 1, client: client(pooled, self.in_flight) }.into();
         }
     }
 

@@ -122,7 +122,7 @@ where
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let spare = self.spare.as_ref().and_then(|spare| spare.take());
+        let spare = self.spare.clone();
         let (memory, deadline) = (Arc::clone(&self.memory), self.deadline);
         let connecting: Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>> = match &mut self.route
         {
@@ -130,14 +130,17 @@ where
             Route::Proxied(route) => Box::pin(route.call(uri)),
         };
         Box::pin(async move {
-            if let Some(mut spare) = spare
-                && spare.has_rested_well().await
-            {
-                return Ok(TokioIo::new(spare));
-            }
-            let connected = timeout(deadline, connecting).await.map_err(|_| ConnectTimeout.into());
-            let stream = connected.flatten().inspect_err(|_| memory.missed())?;
-            Ok(TokioIo::new(Conn::new(stream, memory)))
+            let connected = timeout(deadline, async {
+                if let Some(spare) = spare
+                    && let Some(mut spare) = spare.take().await
+                    && spare.has_rested_well().await
+                {
+                    return Ok::<_, BoxError>(spare);
+                }
+                Ok(Conn::new(connecting.await?, Arc::clone(&memory)))
+            });
+            let connected = connected.await.map_err(|_| ConnectTimeout.into());
+            Ok(TokioIo::new(connected.flatten().inspect_err(|_| memory.missed())?))
         })
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Pool {
 }
 
 /// Keeps at most so many idle connections.
-pub(super) fn client(connector: &Connector, idle: usize) -> HttpClient {
+pub(super) fn client(connector: Connector, idle: usize) -> HttpClient {
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
@@ -31,7 +31,7 @@ pub(super) fn client(connector: &Connector, idle: usize) -> HttpClient {
         .http2_keep_alive_interval(KEEP_ALIVE)
         // A second attempt is ours to judge and to count.
         .retry_canceled_requests(false)
-        .build(connector.clone())
+        .build(connector)
 }
 
 /// Below the 60 seconds after which front ends in general close an idle connection.

@@ -16,7 +16,13 @@ use super::conn::Conn;
 use super::connect::Connector;
 
 /// The place of a spare, and whether one is of use.
-pub(super) struct Spare(Mutex<Place>);
+pub(super) struct Spare {
+    place: Mutex<Place>,
+    /// Held while one is made.
+    making: tokio::sync::Mutex<()>,
+    /// Held by whoever takes it, or waits until it is made.
+    taking: tokio::sync::Mutex<()>,
+}
 
 struct Place {
     kept: Option<(Conn, Instant)>,
@@ -27,13 +33,15 @@ struct Place {
 }
 
 impl Spare {
-    /// Sees to it that there is one when it is of use. Where none can be made, the next question finds out why.
+    /// Sees to it that there is one when it is of use, by a connector that gives out none. Where none can be made, the
+    /// next question finds out why.
     pub(super) async fn keep_warm(&self, mut connector: Connector, uri: &Uri) {
         let mut ticks = interval(LIFE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            // Before the next is made: it would be given out for that.
+            // Before it is decided: who asks after that waits for what is made, and makes no other.
+            let _making = self.making.lock().await;
             self.clear();
             if self.is_wanted()
                 && let Ok(connection) = connector.make(uri.clone()).await
@@ -61,22 +69,25 @@ impl Spare {
         self.place().kept = None;
     }
 
-    /// The spare, if it is there and not too old.
-    pub(super) fn take(&self) -> Option<Conn> {
+    /// The spare, if it is there and not too old. One may wait for it while it is made; others are not kept waiting.
+    pub(super) async fn take(&self) -> Option<Conn> {
+        let _taking = self.taking.try_lock().ok()?;
+        let _made = self.making.lock().await;
         let (connection, since) = self.place().kept.take()?;
         // A tick may be late.
         (since.elapsed() <= LIFE * 2).then_some(connection)
     }
 
     fn place(&self) -> MutexGuard<'_, Place> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Default for Spare {
     /// None is there, and nobody has asked yet.
     fn default() -> Self {
-        Self(Mutex::new(Place { kept: None, asked: Instant::now(), begun: false }))
+        let place = Mutex::new(Place { kept: None, asked: Instant::now(), begun: false });
+        Self { place, making: tokio::sync::Mutex::default(), taking: tokio::sync::Mutex::default() }
     }
 }
 
