@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::proxy::Proxy;
 use crate::run::{App, Listeners, StartError, bind, stop_on_signal};
 use crate::sandbox::{CONTOSO, Options, SIGN_UP, Sandbox};
+use crate::server::Lanes;
 use crate::telemetry::{Access, Handle};
 
 /// The built-in defaults, with a quiet log and no wait before the end.
@@ -33,8 +34,8 @@ pub fn config() -> Config {
 }
 
 /// Runs until Ctrl-C.
-pub async fn run(log: Handle) -> ExitCode {
-    match try_run(log).await {
+pub async fn run(log: Handle, lanes: Lanes) -> ExitCode {
+    match try_run(log, lanes).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "connector-cache: {error}");
@@ -56,7 +57,7 @@ enum DemoError {
     Output(#[from] io::Error),
 }
 
-async fn try_run(log: Handle) -> Result<(), DemoError> {
+async fn try_run(log: Handle, lanes: Lanes) -> Result<(), DemoError> {
     let stop = stop_on_signal()?;
     let sandbox = Sandbox::start(Options::default()).map_err(DemoError::Sandbox)?;
     sandbox.latency(GRAPH_LATENCY);
@@ -67,7 +68,7 @@ async fn try_run(log: Handle) -> Result<(), DemoError> {
         admin: bind_near("admin.address", config.admin.address)?,
     };
     introduce(&sandbox, listeners.data.local_addr()?, listeners.admin.local_addr()?)?;
-    let app = App::new(config, Clock::system())?;
+    let app = App::new(config, Clock::system())?.on(lanes);
     let metrics = Arc::clone(app.metrics());
     app.run(listeners, stop, Some(log), |proxy| Narrator { proxy, metrics }).await?;
     Ok(())

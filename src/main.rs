@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use connector_cache::config::{Config, ConfigError, Effective, Sources};
 use connector_cache::reload::Settings;
+use connector_cache::server::{LEFTOVERS, Lanes};
 use connector_cache::{process, run, telemetry};
 
 /// Quicker than the C library's, and it gives memory back: `benches/README.md`.
@@ -66,7 +66,7 @@ fn dispatch(command: Command) -> ExitCode {
             match sources.load() {
                 Ok(started) => {
                     let config = started.config.clone();
-                    start(&config, |log| run::serve(Settings { sources, started }, log))
+                    start(&config, |log, lanes| run::serve(Settings { sources, started }, log, lanes))
                 }
                 Err(error) => refuse(&error),
             }
@@ -85,10 +85,10 @@ fn check(file: Option<&Path>) -> ExitCode {
     }
 }
 
-/// Sets up log and runtime, and hands over to `serve` until it ends.
+/// Sets up log and threads, and hands over to `serve` until it ends.
 fn start<F: Future<Output = ExitCode>>(
     config: &Config,
-    serve: impl FnOnce(telemetry::Handle) -> F,
+    serve: impl FnOnce(telemetry::Handle, Lanes) -> F,
 ) -> ExitCode {
     let (_guard, log) = match telemetry::init(&config.telemetry) {
         Ok(log) => log,
@@ -96,20 +96,13 @@ fn start<F: Future<Output = ExitCode>>(
     };
     // Counts the quota of the control group, as a container has it.
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    // With one thread nobody steals work from it, so nothing needs to be where others could take it.
-    let mut builder = match config.server.threads.unwrap_or_else(cores) {
-        1 => tokio::runtime::Builder::new_current_thread(),
-        threads => {
-            let mut builder = tokio::runtime::Builder::new_multi_thread();
-            builder.worker_threads(threads).thread_name("worker");
-            builder
-        }
-    };
-    let runtime = match builder.enable_all().build() {
-        Ok(runtime) => runtime,
+    let threads = Lanes::start(config.server.threads.unwrap_or_else(cores));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ((lanes, _threads), runtime) = match threads.and_then(|threads| Ok((threads, runtime?))) {
+        Ok(started) => started,
         Err(error) => return fail(START, &format!("the threads cannot be started: {error}")),
     };
-    let code = runtime.block_on(serve(log));
+    let code = runtime.block_on(serve(log, lanes));
     runtime.shutdown_timeout(LEFTOVERS);
     code
 }
@@ -137,5 +130,3 @@ Exit codes: 0 stopped cleanly, 1 could not start, 64 wrong usage or configuratio
 /// `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
 const START: u8 = 1;
-/// For tasks that outlive the drain. Whoever they worked for is gone.
-const LEFTOVERS: Duration = Duration::from_secs(1);

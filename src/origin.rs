@@ -148,7 +148,7 @@ impl Origin {
         let (connector, spare) = (Connector::new(config)?, Arc::<Spare>::default());
         let pooled = connector.clone().with_spare(Arc::clone(&spare));
         Ok(Self {
-            pool: RwLock::new(Pool { number: 0, client: client(pooled, config.in_flight) }.into()),
+            pool: RwLock::new(Pool::new(0, pooled, config.in_flight).into()),
             fresh: client(connector.clone(), 0),
             connector,
             spare,
@@ -215,7 +215,7 @@ impl Origin {
         self.spare.note_question();
         let deadline = place.begun + self.timeout.get();
         let pool = Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner));
-        let dead = AtomicBool::new(false);
+        let (pooled, dead) = (pool.client(), AtomicBool::new(false));
         let request = |span: &Attempt| self.request(resource, token, ids, span.id());
         let span = self.tracer.attempt(ids, false);
         let first = request(&span).map(|mut request| {
@@ -223,12 +223,12 @@ impl Origin {
             request
         });
         // Each attempt ends by the deadline.
-        let asked = match self.attempt(&pool.client, (deadline, &dead), (first, span), condition).await {
+        let asked = match self.attempt(&pooled, (deadline, &dead), (first, span), condition).await {
             Err(Failure::Again(reason)) => {
                 self.metrics.origin_retries.inc(reason);
                 let client = match reason {
                     Retry::StaleConnection => &self.fresh,
-                    Retry::RefusedStream | Retry::OtherAnswer => &pool.client,
+                    Retry::RefusedStream | Retry::OtherAnswer => &*pooled,
                 };
                 let span = self.tracer.attempt(ids, true);
                 let second = (request(&span), span);
@@ -268,7 +268,7 @@ impl Origin {
         if pool.number == old.number {
             self.spare.clear();
             let pooled = self.connector.clone().with_spare(Arc::clone(&self.spare));
-            *pool = Pool { number: old.number + 1, client: client(pooled, self.in_flight) }.into();
+            *pool = Pool::new(old.number + 1, pooled, self.in_flight).into();
         }
     }
 

@@ -38,7 +38,7 @@ use crate::refresh::Refreshes;
 use crate::reload::{Parts, Settings};
 use crate::room::Room;
 use crate::scrub::Scrubber;
-use crate::server::{self, Server, tls};
+use crate::server::{self, Lanes, Server, tls};
 use crate::throttle::Gates;
 use crate::trace::Tracer;
 use crate::{reload, telemetry};
@@ -52,6 +52,7 @@ pub struct App {
     readiness: Readiness,
     settings: Option<Settings>,
     is_warm: bool,
+    lanes: Lanes,
     told: Arc<Notify>,
     tracer: Tracer,
     /// Where somebody collects spans.
@@ -140,6 +141,7 @@ impl App {
             readiness: Readiness::default(),
             settings: None,
             is_warm: false,
+            lanes: Lanes::default(),
             told: Arc::default(),
             tracer,
             #[cfg(feature = "otlp")]
@@ -157,6 +159,12 @@ impl App {
     #[must_use]
     pub fn warmed(self) -> Self {
         Self { is_warm: true, ..self }
+    }
+
+    /// Serves callers' connections on these threads.
+    #[must_use]
+    pub fn on(self, lanes: Lanes) -> Self {
+        Self { lanes, ..self }
     }
 
     /// To be notified when files are complete that should be read again.
@@ -186,12 +194,12 @@ impl App {
         let (all_told, exporter) = (CancellationToken::new(), self.exporter);
         #[cfg(feature = "otlp")]
         let exporter = exporter.map(|exporter| tokio::spawn(exporter.run(all_told.clone())));
-        let Self { config, proxy, metrics, readiness, settings, is_warm, told, tracer, .. } = self;
+        let Self { config, proxy, metrics, readiness, settings, is_warm, lanes, told, tracer, .. } = self;
         let dropped = log.as_ref().map(|log| log.dropped.clone());
         let overview = Arc::new(Overview::new(proxy.clone(), &config, dropped));
         let admin = Arc::new(Admin::new(&config.admin, overview, Arc::clone(&metrics), readiness.clone())?);
         let admin_server = Server::new(&config.admin.server(), Arc::clone(&metrics))?;
-        let data_server = Server::new(&config.server, Arc::clone(&metrics))?;
+        let data_server = Server::new(&config.server, Arc::clone(&metrics))?.on(lanes.clone());
         let handler = Arc::new(wrap(proxy.clone()));
         let stack = Stack::new(handler, Arc::clone(&metrics), config.telemetry.access, &config.server.limits)
             .traced(tracer)
@@ -210,7 +218,7 @@ impl App {
         let watch = tokio::spawn(watch_clock(proxy.clone()));
         let asker = proxy.clone();
         let warmth = async move { asker.inner().fetcher.origin.keep_warm().await };
-        let _warmth = is_warm.then(|| AbortOnDropHandle::new(tokio::spawn(warmth)));
+        let _warmth = is_warm.then(|| AbortOnDropHandle::new(lanes.any().spawn(warmth)));
         let announce = tokio::spawn(announce_drain(stop.clone(), readiness.clone(), Arc::clone(&metrics)));
         readiness.ready();
         tracing::info!(
@@ -241,8 +249,8 @@ impl App {
 }
 
 /// Serves until SIGTERM or SIGINT; a second one ends the process at once. SIGHUP has the files read again.
-pub async fn serve(settings: Settings, log: telemetry::Handle) -> ExitCode {
-    match try_serve(settings, log).await {
+pub async fn serve(settings: Settings, log: telemetry::Handle, lanes: Lanes) -> ExitCode {
+    match try_serve(settings, log, lanes).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "cannot start");
@@ -253,7 +261,7 @@ pub async fn serve(settings: Settings, log: telemetry::Handle) -> ExitCode {
     }
 }
 
-async fn try_serve(settings: Settings, log: telemetry::Handle) -> Result<(), StartError> {
+async fn try_serve(settings: Settings, log: telemetry::Handle, lanes: Lanes) -> Result<(), StartError> {
     let config = settings.started.config.clone();
     // Before anything else: unheeded, it would end the process.
     let mut hang_ups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
@@ -262,7 +270,7 @@ async fn try_serve(settings: Settings, log: telemetry::Handle) -> Result<(), Sta
         admin: bind("admin.address", config.admin.address)?,
     };
     let stop = stop_on_signal()?;
-    let app = App::new(config, Clock::system())?.with_settings(settings).warmed();
+    let app = App::new(config, Clock::system())?.with_settings(settings).warmed().on(lanes);
     let told = Arc::clone(app.told());
     tokio::spawn(async move {
         while hang_ups.recv().await.is_some() {

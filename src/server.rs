@@ -6,6 +6,7 @@ mod der;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod lanes;
 mod listener;
 mod paced;
 mod protocols;
@@ -26,6 +27,7 @@ use hyper::body::Incoming;
 
 use crate::error::Response;
 
+pub use lanes::{LEFTOVERS, Lanes, Threads};
 pub use listener::{Server, listen};
 pub use terms::Terms;
 

@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::addresses::Addresses;
+use super::addresses::{Addresses, Place};
 use super::connection::Shared;
+use super::lanes::Lanes;
 use super::terms::Terms;
 use super::tls::{self, Tls};
 use super::{Config, Service};
@@ -26,13 +27,21 @@ pub struct Server {
     terms: Terms,
     tls: Option<Arc<Tls>>,
     metrics: Arc<Metrics>,
+    lanes: Lanes,
 }
 
 impl Server {
     /// Prepares a server. Fails when the files of `listen.tls` cannot be used.
     pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, tls::Error> {
         let tls = config.tls.clone().map(|files| Tls::load(files, Arc::clone(&metrics)));
-        Ok(Self { terms: Terms::new(config), tls: tls.transpose()?.map(Arc::new), metrics })
+        let (terms, tls) = (Terms::new(config), tls.transpose()?.map(Arc::new));
+        Ok(Self { terms, tls, metrics, lanes: Lanes::default() })
+    }
+
+    /// Serves connections on these threads.
+    #[must_use]
+    pub fn on(self, lanes: Lanes) -> Self {
+        Self { lanes, ..self }
     }
 
     /// The certificates, if the server has any.
@@ -58,6 +67,7 @@ impl Server {
         let mut open = Connections {
             shared,
             tls: self.tls,
+            lanes: self.lanes,
             addresses: Arc::default(),
             tasks: JoinSet::new(),
             closing: CancellationToken::new(),
@@ -109,6 +119,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 struct Connections<S> {
     shared: Arc<Shared<S>>,
     tls: Option<Arc<Tls>>,
+    lanes: Lanes,
     addresses: Arc<Addresses>,
     tasks: JoinSet<()>,
     closing: CancellationToken,
@@ -133,24 +144,44 @@ impl<S: Service> Connections<S> {
         }
         let (shared, closing) = (Arc::clone(&self.shared), self.closing.child_token());
         // Two kinds of task: in one, a connection without TLS would take the room of one with it.
-        let Some(tls) = self.tls.clone() else {
+        match self.tls.clone() {
+            None => self.spawn(stream, place, async move |stream| shared.drive(stream, peer, closing).await),
+            Some(tls) => self.spawn(stream, place, async move |stream| {
+                match timeout(terms.limits.tls_timeout, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => shared.drive(stream, peer, closing).await,
+                    Ok(Err(error)) => {
+                        shared.metrics.rejected.inc(Rejection::Handshake);
+                        tracing::debug!(%error, "a TLS handshake failed");
+                    }
+                    Err(_) => shared.metrics.rejected.inc(Rejection::Slow),
+                }
+            }),
+        }
+    }
+
+    /// Serves a connection in a task of its own, on the thread that it is to stay on.
+    fn spawn<F>(&mut self, stream: TcpStream, place: Place, serve: impl FnOnce(TcpStream) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Some(stay) = self.lanes.enter() else {
             self.tasks.spawn(async move {
                 let _place = place;
-                shared.drive(stream, peer, closing).await;
+                serve(stream).await;
             });
             return;
         };
-        self.tasks.spawn(async move {
-            let _place = place;
-            match timeout(terms.limits.tls_timeout, tls.accept(stream)).await {
-                Ok(Ok(stream)) => shared.drive(stream, peer, closing).await,
-                Ok(Err(error)) => {
-                    shared.metrics.rejected.inc(Rejection::Handshake);
-                    tracing::debug!(%error, "a TLS handshake failed");
-                }
-                Err(_) => shared.metrics.rejected.inc(Rejection::Slow),
+        // The thread that serves it also waits for its bytes.
+        let Ok(stream) = stream.into_std() else { return };
+        let lane = stay.runtime().clone();
+        let task = async move {
+            let _held = (place, stay);
+            match TcpStream::from_std(stream) {
+                Ok(stream) => serve(stream).await,
+                Err(error) => tracing::warn!(%error, "a connection cannot be served"),
             }
-        });
+        };
+        self.tasks.spawn_on(task, &lane);
     }
 
     /// Lets requests finish for `limit`, then cuts what is left.

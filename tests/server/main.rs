@@ -12,6 +12,7 @@ mod floods;
 mod frames;
 mod framing;
 mod http2;
+mod lanes;
 mod raw;
 mod stub;
 mod times;

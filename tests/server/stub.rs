@@ -17,7 +17,7 @@ use connector_cache::layers::Stack;
 use connector_cache::message::Asked;
 use connector_cache::metrics::Metrics;
 use connector_cache::room::Room;
-use connector_cache::server::{Config, Drain, Limits, Server, Terms};
+use connector_cache::server::{Config, Drain, Lanes, Limits, Server, Terms};
 use connector_cache::telemetry::Access;
 use http::request::Parts;
 use http_body_util::Full;
@@ -26,8 +26,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// `/held` waits for [`Stub::release`], `/panic` panics, `/big` is 8 MiB, `/token` tells the length of the
-/// Authorization field, and everything else answers with its own path.
+/// `/held` waits for [`Stub::release`], `/blocked` does so too and its thread with it, `/thread` tells who answers,
+/// `/panic` panics, `/big` is 8 MiB, `/token` tells the length of the Authorization field, and everything else answers
+/// with its own path.
 pub(crate) struct Stub {
     asked: Mutex<Vec<String>>,
     held: AtomicUsize,
@@ -63,6 +64,14 @@ impl Handler for Stub {
             "/panic" => panic!("on demand"),
             "/big" => Bytes::from(vec![b'x'; 8 << 20]),
             "/token" => request.headers["authorization"].len().to_string().into(),
+            "/thread" => format!("{:?}", std::thread::current().id()).into(),
+            "/blocked" => {
+                self.held.fetch_add(1, SeqCst);
+                while self.gate.try_acquire().map(tokio::sync::SemaphorePermit::forget).is_err() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                path.into()
+            }
             "/held" => {
                 self.held.fetch_add(1, SeqCst);
                 self.gate.acquire().await.unwrap().forget();
@@ -132,13 +141,18 @@ pub(crate) async fn start_with(config: Config) -> Running {
 
 /// With room for so many bytes in flight.
 pub(crate) async fn start_within(config: Config, room: Room) -> Running {
+    start_on(Lanes::default(), config, room).await
+}
+
+/// With threads for its connections.
+pub(crate) async fn start_on(lanes: Lanes, config: Config, room: Room) -> Running {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
     let stub = Arc::new(Stub { asked: Mutex::default(), held: AtomicUsize::new(0), gate: Semaphore::new(0) });
     let stack = Stack::new(Arc::clone(&stub), Arc::clone(&metrics), Access::All, &config.limits).within(room);
     let drain = CancellationToken::new();
-    let server = Server::new(&config, Arc::clone(&metrics)).unwrap();
+    let server = Server::new(&config, Arc::clone(&metrics)).unwrap().on(lanes);
     let (tls, terms) = (server.tls().cloned(), server.terms().clone());
     let task = tokio::spawn(server.serve(listener, Arc::new(stack), drain.clone()));
     Running { address, metrics, stub, drain, tls, terms, task }

@@ -1,0 +1,147 @@
+//! The threads that connections are served on, each with a runtime of its own.
+//!
+//! A connection stays where it is put. What it wakes is on its own thread, what that thread remembers is of its
+//! connections, and nobody spends time on looking for work that another has too much of. The thread with the fewest
+//! connections is given the next. Whoever accepts them, and the admin port, are on a thread of their own: a probe is
+//! answered however busy these are.
+//!
+//! One listener and a choice, not a listener each with `SO_REUSEPORT`: the kernel would deal connections out by a hash,
+//! which is even only among many; would reset those that wait at a listener that is being closed; and would let
+//! another process of the same user listen to the same port.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+use std::{io, thread};
+
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::CancellationToken;
+
+/// Threads to serve connections on. By default there are none, and connections are served where they are accepted.
+#[derive(Clone, Debug, Default)]
+pub struct Lanes(Arc<[Lane]>);
+
+#[derive(Debug)]
+struct Lane {
+    runtime: Handle,
+    /// Connections that it has.
+    open: Arc<AtomicUsize>,
+}
+
+/// The threads themselves. Dropped, they end; what still runs there has [`LEFTOVERS`].
+#[derive(Debug, Default)]
+pub struct Threads {
+    stop: CancellationToken,
+    running: Vec<thread::JoinHandle<()>>,
+}
+
+/// A connection's place on a thread. Dropping it gives it back.
+#[derive(Debug)]
+pub(super) struct Stay {
+    runtime: Handle,
+    open: Arc<AtomicUsize>,
+}
+
+impl Lanes {
+    /// Starts so many threads. With one there is nothing to choose, so it starts none: then accepting, serving and
+    /// the rest share the thread that calls.
+    pub fn start(count: usize) -> io::Result<(Self, Threads)> {
+        let (mut lanes, mut threads) = (Vec::new(), Threads::default());
+        for _ in (1..=count).filter(|_| count > 1) {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            lanes.push(Lane { runtime: runtime.handle().clone(), open: Arc::default() });
+            let stop = threads.stop.clone();
+            threads.running.push(thread::Builder::new().name("worker".to_owned()).spawn(move || {
+                runtime.block_on(stop.cancelled());
+                runtime.shutdown_timeout(LEFTOVERS);
+            })?);
+        }
+        Ok((Self(lanes.into()), threads))
+    }
+
+    /// A place on the thread with the fewest connections, if there are threads.
+    pub(super) fn enter(&self) -> Option<Stay> {
+        let lane = self.0.iter().min_by_key(|lane| lane.open.load(Relaxed))?;
+        lane.open.fetch_add(1, Relaxed);
+        Some(Stay { runtime: lane.runtime.clone(), open: Arc::clone(&lane.open) })
+    }
+
+    /// Where what many connections will use is best waited for: with one of the threads, or else where this is called.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn any(&self) -> Handle {
+        self.0.first().map_or_else(Handle::current, |lane| lane.runtime.clone())
+    }
+}
+
+impl Stay {
+    /// The runtime of its thread.
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        for thread in self.running.drain(..) {
+            // One that panicked has been logged by the hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// For tasks that outlive the drain. Whoever they worked for is gone.
+pub const LEFTOVERS: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(stay: &Stay) -> tokio::runtime::Id {
+        stay.runtime().id()
+    }
+
+    #[test]
+    fn the_thread_with_the_fewest_connections_is_given_the_next() {
+        let (lanes, _threads) = Lanes::start(2).unwrap();
+        let enter = || lanes.enter().unwrap();
+        let (first, second, third) = (enter(), enter(), enter());
+        assert_ne!(on(&first), on(&second));
+        let busy = on(&third);
+        let stays = [first, second].into_iter().filter(|stay| on(stay) == busy).collect::<Vec<_>>();
+        assert_eq!(stays.len(), 1, "the other connection has hung up");
+        drop((stays, third));
+        let next = [enter(), enter(), enter()];
+        assert_eq!(next.iter().filter(|stay| on(stay) == busy).count(), 2, "of four places it has two now");
+    }
+
+    #[test]
+    fn with_one_thread_connections_stay_where_they_are_accepted() {
+        for count in [0, 1] {
+            let (lanes, threads) = Lanes::start(count).unwrap();
+            assert!(lanes.enter().is_none() && threads.running.is_empty());
+        }
+    }
+
+    #[test]
+    fn threads_end_with_whoever_started_them() {
+        let (lanes, threads) = Lanes::start(3).unwrap();
+        let held = lanes.enter().unwrap();
+        let (tell, told) = std::sync::mpsc::channel::<()>();
+        // Never ends by itself.
+        held.runtime().spawn(async move {
+            std::future::pending::<()>().await;
+            drop(tell);
+        });
+        drop(threads);
+        assert!(told.try_recv().is_err_and(|error| error == std::sync::mpsc::TryRecvError::Disconnected));
+    }
+}

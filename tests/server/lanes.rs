@@ -1,0 +1,89 @@
+//! Connections on threads of their own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use connector_cache::room::Room;
+use connector_cache::server::{Config, Drain, Lanes, Threads};
+use tokio::net::TcpStream;
+
+use crate::raw::{Raw, get};
+use crate::stub::{Running, config, patient, start_on, until};
+
+/// A server with two threads for its connections.
+async fn start(drain: Duration) -> (Running, Threads) {
+    let (lanes, threads) = Lanes::start(2).unwrap();
+    let drain = Drain { delay: Duration::ZERO, timeout: drain };
+    let server = start_on(lanes, Config { drain, ..config(patient()) }, Room::new(usize::MAX)).await;
+    (server, threads)
+}
+
+#[tokio::test]
+async fn connections_are_dealt_out_and_stay_where_they_are() {
+    let (server, _threads) = start(Duration::ZERO).await;
+    let mut connections = Vec::new();
+    let mut of_thread = BTreeMap::new();
+    for _ in 0..4 {
+        let mut raw = Raw::connect(server.address).await;
+        let thread = raw.get("/thread").await.body;
+        *of_thread.entry(thread.clone()).or_insert(0) += 1;
+        connections.push((raw, thread));
+    }
+    assert_eq!(of_thread.values().copied().collect::<Vec<_>>(), [2, 2]);
+    let accepting = format!("{:?}", std::thread::current().id());
+    assert!(!of_thread.contains_key(&accepting), "it serves none of them");
+    for (raw, thread) in &mut connections {
+        assert_eq!(raw.get("/thread").await.body, *thread);
+    }
+}
+
+#[tokio::test]
+async fn a_thread_that_is_held_up_holds_up_its_own_connections_alone() {
+    let (server, _threads) = start(Duration::ZERO).await;
+    let mut blocked = Raw::connect(server.address).await;
+    blocked.send(get("/blocked")).await;
+    until("the thread is held up", || server.stub.held() == 1).await;
+    let mut other = Raw::connect(server.address).await;
+    assert_eq!(other.get("/a").await.body, "/a");
+    server.stub.release();
+    assert_eq!(blocked.reply(true).await.unwrap().body, "/blocked");
+}
+
+#[tokio::test]
+async fn f61_what_is_in_flight_on_another_thread_is_finished() {
+    let (server, _threads) = start(Duration::from_secs(10)).await;
+    let (mut one, mut other) = (Raw::connect(server.address).await, Raw::connect(server.address).await);
+    one.send(get("/held")).await;
+    other.send(get("/held")).await;
+    until("both are held", || server.stub.held() == 2).await;
+    server.drain.cancel();
+    while TcpStream::connect(server.address).await.is_ok() {}
+    (0..2).for_each(|_| server.stub.release());
+    for raw in [&mut one, &mut other] {
+        let reply = raw.reply(true).await.unwrap();
+        assert_eq!((&*reply.body, reply.field("connection")), ("/held", Some("close")));
+        assert_eq!(raw.rest_text().await, "");
+    }
+    assert_eq!(server.task.await.unwrap(), 0, "none was cut");
+}
+
+#[tokio::test]
+async fn what_does_not_end_in_time_on_another_thread_is_cut() {
+    let (server, _threads) = start(Duration::ZERO).await;
+    let mut raw = Raw::connect(server.address).await;
+    raw.send(get("/held")).await;
+    until("the request is held", || server.stub.held() == 1).await;
+    server.drain.cancel();
+    assert_eq!(server.task.await.unwrap(), 1);
+    assert_eq!(raw.rest_text().await, "");
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_own_request_and_the_thread_goes_on() {
+    let (server, _threads) = start(Duration::ZERO).await;
+    let mut connections = [Raw::connect(server.address).await, Raw::connect(server.address).await];
+    for raw in &mut connections {
+        assert_eq!(raw.get("/panic").await.status(), 500);
+        assert_eq!(raw.get("/a").await.body, "/a");
+    }
+}
