@@ -63,6 +63,7 @@ async fn try_run(log: Handle, lanes: Lanes) -> Result<(), DemoError> {
     sandbox.latency(GRAPH_LATENCY);
     let mut config = config();
     config.origin.base_url = Url::parse(&sandbox.url())?;
+    config.store.threads = lanes.count();
     let listeners = Listeners {
         data: bind_near("listen.address", config.server.address)?,
         admin: bind_near("admin.address", config.admin.address)?,
@@ -162,7 +163,7 @@ impl Narrator {
         }
         let spared: u64 = [Outcome::Hit, Outcome::Stale, Outcome::Collapsed]
             .iter()
-            .map(|outcome| self.metrics.request_duration.count(*outcome))
+            .map(|outcome| self.metrics.answered(*outcome))
             .sum::<u64>()
             + u64::from(matches!(answer.outcome, Outcome::Hit | Outcome::Stale | Outcome::Collapsed));
         let status = answer.response.status().as_u16();

@@ -146,7 +146,7 @@ impl Fetcher {
         sabotaged!(ErrorStored, self.keep_no(question, &fetched, ticket, asked));
         match &fetched {
             Fetched::Answer(_, Ok(())) | Fetched::Revalidated(_, Ok(())) => {
-                self.metrics.proofs.inc(ProofResult::Granted);
+                self.metrics.here().proofs.inc(ProofResult::Granted);
             }
             Fetched::Answer(_, Err(reason)) | Fetched::Revalidated(_, Err(reason)) => {
                 self.metrics.not_stored.inc(*reason);
@@ -299,7 +299,7 @@ impl Fetcher {
             _ => false,
         };
         if withdrawn {
-            self.metrics.proofs.inc(ProofResult::Revoked);
+            self.metrics.here().proofs.inc(ProofResult::Revoked);
         }
         // Where its words cannot be passed on, its meaning can.
         let is_json = answer.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json);

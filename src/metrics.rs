@@ -4,12 +4,18 @@
 //! asked. Every series that can be foreseen is there from the start, at zero.
 
 mod family;
+mod own;
 
+use http::StatusCode;
 use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec, Registry};
 
 pub use self::family::{Durations, Family, Levels, MethodLabel, Requests, Statuses};
 use self::family::{counter, gauge, gauges, histogram, register};
-use crate::cache::status::{Bypass, Eviction, NotStored, ProofResult, Retry, ScrubFailure, ScrubbedField};
+pub use self::own::Own;
+use self::own::Owns;
+use crate::cache::status::{
+    Bypass, Eviction, NotStored, Outcome, ProofResult, Retry, ScrubFailure, ScrubbedField,
+};
 use crate::error::{OriginFault, Rejection};
 use crate::words::words;
 
@@ -17,20 +23,13 @@ use crate::words::words;
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Requests answered, by method, status and outcome.
-    pub requests: Requests,
-    /// Time from the request's head to the answer, seconds, by outcome.
-    pub request_duration: Durations,
-    /// Requests that are being answered now.
-    pub in_flight: IntGauge,
+    owns: Owns,
     /// Requests that may not use the cache, by reason.
     pub bypass: Family<Bypass>,
     /// Answers from Graph that were not stored, by reason.
     pub not_stored: Family<NotStored>,
     /// Requests refused by us, by reason.
     pub rejected: Family<Rejection>,
-    /// Proofs looked for, recorded and dropped.
-    pub proofs: Family<ProofResult>,
     /// Requests that were answered by a flight that was under way already.
     pub collapsed: IntCounter,
     /// Answers in memory.
@@ -120,13 +119,10 @@ impl Metrics {
         let r = &registry;
         tell_of_the_process(r)?;
         Ok(Self {
-            requests: Requests::new(r)?,
-            request_duration: Durations::new(r)?,
-            in_flight: gauge(r, "requests_in_flight", "Requests that are being answered now.")?,
+            owns: Owns::new()?,
             bypass: Family::new(r, "bypass_total", "Requests that may not use the cache.", "reason")?,
             not_stored: Family::new(r, "not_stored_total", "Answers of Graph not stored.", "reason")?,
             rejected: Family::new(r, "rejected_total", "Requests refused without asking Graph.", "reason")?,
-            proofs: Family::new(r, "proofs_total", "Proofs looked for, recorded and dropped.", "result")?,
             collapsed: counter(r, "collapsed_total", "Requests answered by a flight that was under way.")?,
             entries: gauge(r, "entries", "Answers in memory.")?,
             bytes: gauge(r, "bytes", "Weight of answers and proofs in memory, bytes.")?,
@@ -183,9 +179,37 @@ impl Metrics {
         })
     }
 
+    /// What this thread counts of every request.
+    pub fn here(&self) -> &Own {
+        self.owns.here()
+    }
+
+    /// Requests answered so far.
+    pub fn requests(&self, method: MethodLabel, status: StatusCode, outcome: Outcome) -> u64 {
+        self.owns.all().map(|own| own.requests.get(method, status, outcome)).sum()
+    }
+
+    /// Requests so far that came out so.
+    pub fn answered(&self, outcome: Outcome) -> u64 {
+        self.owns.all().map(|own| own.request_duration.count(outcome)).sum()
+    }
+
+    /// Requests that are being answered now.
+    pub fn in_flight(&self) -> i64 {
+        self.owns.all().map(|own| own.in_flight.get()).sum()
+    }
+
+    /// Proofs so far with which it went so.
+    pub fn proofs(&self, result: ProofResult) -> u64 {
+        self.owns.all().map(|own| own.proofs.get(result)).sum()
+    }
+
     /// The exposition in Prometheus' text format, version 0.0.4.
     pub fn render(&self) -> prometheus::Result<String> {
-        prometheus::TextEncoder::new().encode_to_string(&self.registry.gather())
+        let mut families = self.registry.gather();
+        families.extend(self.owns.gather());
+        families.sort_by(|one, other| one.name().cmp(other.name()));
+        prometheus::TextEncoder::new().encode_to_string(&families)
     }
 }
 
@@ -205,10 +229,9 @@ const REVISION: &str = match option_env!("CONNECTOR_CACHE_REVISION") {
 
 #[cfg(test)]
 mod tests {
-    use http::{Method, StatusCode};
+    use http::Method;
 
     use super::*;
-    use crate::cache::status::Outcome;
 
     #[test]
     fn every_foreseen_series_is_there_at_zero() {
@@ -232,7 +255,11 @@ mod tests {
         let before = metrics.render().unwrap().lines().count();
         for code in 600..700 {
             let odd = Method::from_bytes(format!("M{code}").as_bytes()).unwrap();
-            metrics.requests.inc(MethodLabel::from(&odd), StatusCode::from_u16(code).unwrap(), Outcome::None);
+            metrics.here().requests.inc(
+                MethodLabel::from(&odd),
+                StatusCode::from_u16(code).unwrap(),
+                Outcome::None,
+            );
         }
         assert_eq!(metrics.render().unwrap().lines().count(), before + 1);
     }

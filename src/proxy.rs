@@ -188,7 +188,7 @@ impl Proxy {
         let judgement = self.judge(&entry, proof, end, client, now);
         let fresh = judgement.verdict == Verdict::Fresh;
         fresh.then(|| {
-            fetcher.metrics.proofs.inc(ProofResult::Live);
+            fetcher.metrics.here().proofs.inc(ProofResult::Live);
             let (headers, is_conditional) = (asked.headers(), asked.is_conditional);
             Delivery { headers, is_conditional, ids, tag }.hit(&entry, &judgement, None)
         })
@@ -312,11 +312,11 @@ impl Proxy {
         let proven = |grant: &Grant| grant.proof(resource);
         let Some(proof) = sabotaged!(ClaimsTrusted, Some(Proof { granted: now }), grant.and_then(proven))
         else {
-            fetcher.metrics.proofs.inc(ProofResult::Missing);
+            fetcher.metrics.here().proofs.inc(ProofResult::Missing);
             return None;
         };
         let live = now.since(proof.granted) < fetcher.freshness.proof_ttl.get();
-        fetcher.metrics.proofs.inc(if live { ProofResult::Live } else { ProofResult::Expired });
+        fetcher.metrics.here().proofs.inc(if live { ProofResult::Live } else { ProofResult::Expired });
         let key = EntryKey::new(claims.principal, resource);
         let entry = sabotaged!(NeverHits, None, fetcher.store.entry(&key, presented))?;
         let judgement = self.judge(&entry, proof, claims.end, client, now);

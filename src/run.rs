@@ -262,7 +262,8 @@ pub async fn serve(settings: Settings, log: telemetry::Handle, lanes: Lanes) -> 
 }
 
 async fn try_serve(settings: Settings, log: telemetry::Handle, lanes: Lanes) -> Result<(), StartError> {
-    let config = settings.started.config.clone();
+    let mut config = settings.started.config.clone();
+    config.store.threads = lanes.count();
     // Before anything else: unheeded, it would end the process.
     let mut hang_ups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
     let listeners = Listeners {

@@ -211,7 +211,7 @@ async fn a_proof_is_counted_as_live_until_its_time_is_over() {
     let minute = Duration::from_secs(60);
     let proxy = Proxy::with(&graph.url(), |config| config.freshness.proof_ttl = minute).await;
     let token = graph.token().mint();
-    let counted = |result| proxy.metrics.proofs.get(result);
+    let counted = |result| proxy.metrics.proofs(result);
     for (wait, missing, live, expired) in [
         (Duration::ZERO, 1, 0, 0),
         (Duration::from_millis(59_999), 1, 1, 0),

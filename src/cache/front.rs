@@ -12,17 +12,19 @@
 //!
 //! Only what the store has found is remembered, so a token without a proof leaves no trace here (promise 3).
 //! An answer that `Vary` ties to other fields of its request is never remembered: a spelling does not have them.
-//! The table grows with what is remembered, up to 32,768 places of 72 bytes in each thread. It holds entries weakly:
-//! what the store lets go is gone.
+//! Entries are held weakly: what the store lets go is gone.
 //!
-//! With thousands of keys what a look costs is how many lines of cold memory it touches. The tags of a set are one
-//! line, a place is another, and the entry is not looked at before the place has said that it is the right one.
+//! What is remembered grows as it is wanted, up to a [`Room`] that is a part of `cache.max_bytes`: about a place for
+//! each entry of a few KiB. It is many small tables, so that none takes long to grow.
+
+mod table;
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 
+use self::table::{SET_BYTES, Slot, Table};
 use super::entry::Entry;
 use super::freshness::Proof;
 use crate::answer::TokenTag;
@@ -65,114 +67,69 @@ impl Epochs {
     }
 }
 
-/// What this thread remembers for a request.
-pub fn recall(spelling: Spelling, epoch: Epoch, now: Now) -> Option<Finding> {
-    TABLE.with_borrow(|table| {
-        let slot = table.find(spelling).filter(|slot| !slot.is_spent(epoch, now.tick()))?;
-        let Slot { proof, end, tag, .. } = *slot;
-        Some(Finding { entry: slot.entry.upgrade()?, proof, end, tag })
+/// How much each thread may remember.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Both are powers of two.
+    tables: usize,
+    sets: usize,
+}
+
+impl Room {
+    /// As much as so many bytes hold in each thread; one set of places at least.
+    pub fn within(bytes: u64) -> Self {
+        let most = usize::try_from(bytes).unwrap_or(usize::MAX) / SET_BYTES;
+        let sets = most.checked_ilog2().map_or(1, |log| 1 << log);
+        let tables = TABLES.min(sets);
+        Self { tables, sets: sets / tables }
+    }
+}
+
+/// What this thread remembers for a request, of what there is room for.
+pub fn recall(spelling: Spelling, room: Room, epoch: Epoch, now: Now) -> Option<Finding> {
+    FRONT.with_borrow(|front| {
+        let (table, hash) = front.place(spelling, room);
+        let slot = front.tables.get(table)?.find(spelling, hash)?;
+        slot.finding(epoch, now.tick())
     })
 }
 
 /// Remembers what was found under `epoch`.
-pub fn remember(spelling: Spelling, epoch: Epoch, now: Now, found: &Finding) {
-    TABLE.with_borrow_mut(|table| table.put(Slot::new(spelling, epoch, now, found)));
+pub fn remember(spelling: Spelling, room: Room, epoch: Epoch, now: Now, found: &Finding) {
+    FRONT.with_borrow_mut(|front| {
+        let (table, hash) = front.place(spelling, room);
+        let Front { tables, hasher } = front;
+        if let Some(table) = tables.get_mut(table) {
+            let hash_of = |slot: &Slot| hasher.hash_one(slot.spelling());
+            table.put(hash, Slot::new(spelling, epoch, now, found), room.sets, hash_of);
+        }
+    });
 }
 
-/// One line of memory.
-struct Slot {
-    spelling: Spelling,
-    entry: Weak<Entry>,
-    epoch: Epoch,
-    proof: Proof,
-    end: End,
-    /// By [`Now::tick`].
-    since: u32,
-    tag: TokenTag,
-}
-
-/// Sets of places. A finding has its place in one set; which one says the hash of its spelling.
-struct Table {
-    /// For each place the hash of what is there, or [`FREE`].
-    tags: Vec<[u64; WAYS]>,
-    slots: Vec<[Option<Slot>; WAYS]>,
+/// What one thread remembers.
+struct Front {
+    tables: [Table; TABLES],
     hasher: RandomState,
 }
 
-impl Table {
-    fn new(sets: usize) -> Self {
-        let slots = std::iter::repeat_with(Default::default).take(sets).collect();
-        Self { tags: vec![[FREE; WAYS]; sets], slots, hasher: RandomState::new() }
+impl Front {
+    fn new() -> Self {
+        Self { tables: std::array::from_fn(|_| Table::default()), hasher: RandomState::new() }
     }
 
-    /// Its set, and what it is known by there.
-    fn place(&self, spelling: Spelling) -> (usize, u64) {
+    /// Its table, and what it is known by there.
+    fn place(&self, spelling: Spelling, room: Room) -> (usize, u64) {
         let hash = self.hasher.hash_one(spelling);
-        // There is always a power of two of them.
-        (usize::try_from(hash & (self.tags.len() as u64 - 1)).unwrap_or(0), hash.max(FREE + 1))
-    }
-
-    fn find(&self, spelling: Spelling) -> Option<&Slot> {
-        let (set, tag) = self.place(spelling);
-        let way = self.tags.get(set)?.iter().position(|known| *known == tag)?;
-        self.slots.get(set)?.get(way)?.as_ref().filter(|slot| slot.spelling == spelling)
-    }
-
-    /// Takes the place of the same request, of nothing, of what is worth nothing any more, or of the oldest; the
-    /// table grows before it loses what is worth something.
-    fn put(&mut self, slot: Slot) {
-        loop {
-            let ((set, tag), grows) = (self.place(slot.spelling), self.tags.len() < LAST_SETS);
-            let (Some(tags), Some(slots)) = (self.tags.get_mut(set), self.slots.get_mut(set)) else { return };
-            let rank = |other: &Option<Slot>| match other {
-                Some(other) if other.spelling == slot.spelling => (0, 0),
-                None => (1, 0),
-                Some(other) if other.is_spent(slot.epoch, slot.since) => (2, 0),
-                Some(other) => (3, u32::MAX - slot.since.wrapping_sub(other.since)),
-            };
-            let worst = tags.iter_mut().zip(slots).min_by_key(|(_, other)| rank(other));
-            let Some((known, place)) = worst else { return };
-            if rank(place).0 < 3 || !grows {
-                (*known, *place) = (tag, Some(slot));
-                return;
-            }
-            self.grow();
-        }
-    }
-
-    fn grow(&mut self) {
-        let mut larger = Self::new(self.tags.len() * 2);
-        larger.hasher = self.hasher.clone();
-        // What was in one set goes to two of the same size, so all of it has room.
-        std::mem::take(&mut self.slots).into_iter().flatten().flatten().for_each(|slot| larger.put(slot));
-        *self = larger;
-    }
-}
-
-impl Slot {
-    fn new(spelling: Spelling, epoch: Epoch, now: Now, found: &Finding) -> Self {
-        let Finding { proof, end, tag, .. } = *found;
-        Self { spelling, entry: Arc::downgrade(&found.entry), epoch, proof, end, since: now.tick(), tag }
-    }
-
-    /// Whether it will not be used again, at a [`Now::tick`].
-    fn is_spent(&self, epoch: Epoch, tick: u32) -> bool {
-        self.epoch != epoch || tick.wrapping_sub(self.since) >= REVISIT || self.entry.strong_count() == 0
+        // Tables look at the lowest bits.
+        (usize::try_from(hash >> 32).unwrap_or(0) & (room.tables - 1), hash)
     }
 }
 
 thread_local! {
-    static TABLE: RefCell<Table> = RefCell::new(Table::new(FIRST_SETS));
+    static FRONT: RefCell<Front> = RefCell::new(Front::new());
 }
 
-/// Nothing is there.
-const FREE: u64 = 0;
-/// Places of a set: their tags are 64 bytes.
-const WAYS: usize = 8;
-const FIRST_SETS: usize = 8;
-const LAST_SETS: usize = 4096;
-/// How long a finding may do without the store, milliseconds.
-const REVISIT: u32 = 10_000;
+const TABLES: usize = 64;
 
 #[cfg(test)]
 mod tests;

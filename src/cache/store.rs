@@ -15,7 +15,7 @@ use moka::sync::Cache;
 
 use super::entry::Entry;
 use super::freshness::Proof;
-use super::front::{self, Epoch, Epochs, Finding};
+use super::front::{self, Epoch, Epochs, Finding, Room};
 use super::grant::Grant;
 use super::interner::Interner;
 use super::key::EntryKey;
@@ -32,15 +32,17 @@ use crate::sabotage::sabotaged;
 /// What the store needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `cache.max_bytes`: weight of keys, headers, bodies and proofs together.
+    /// `cache.max_bytes`: keys, headers, bodies, proofs, and what threads remember of them, together.
     pub max_bytes: u64,
     /// `limits.proofs_per_token`: resources that one token may hold proofs for.
     pub proofs_per_token: usize,
+    /// Threads that look things up, each of which remembers the last.
+    pub threads: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_bytes: 64 << 20, proofs_per_token: 1_000 }
+        Self { max_bytes: 64 << 20, proofs_per_token: 1_000, threads: 1 }
     }
 }
 
@@ -58,6 +60,7 @@ pub struct Store {
     tickets: Tickets,
     chooser: Chooser,
     epochs: Arc<Epochs>,
+    front: Room,
     metrics: Arc<Metrics>,
 }
 
@@ -95,7 +98,9 @@ impl Store {
     pub fn new(config: &Config, keep: Duration, metrics: &Arc<Metrics>) -> Self {
         // A proof weighs a few hundred bytes where an entry weighs a few thousand.
         let for_grants = config.max_bytes / 5;
-        let for_entries = config.max_bytes - for_grants;
+        let for_fronts = config.max_bytes / FRONTS;
+        let for_entries = config.max_bytes - for_grants - for_fronts;
+        let threads = u64::try_from(config.threads).unwrap_or(u64::MAX).max(1);
         metrics.capacity.set(i64::try_from(config.max_bytes).unwrap_or(i64::MAX));
         let (counts, epochs) = (Arc::clone(metrics), Arc::<Epochs>::default());
         let evictions = Arc::clone(&epochs);
@@ -141,6 +146,7 @@ impl Store {
             tickets: Tickets::default(),
             chooser: Chooser::default(),
             epochs,
+            front: Room::within(for_fronts / threads),
             metrics: Arc::clone(metrics),
         }
     }
@@ -162,7 +168,7 @@ impl Store {
 
     /// What it has for a request of exactly this spelling, if this thread has looked that up a moment ago.
     pub fn recall(&self, spelling: Spelling, now: Now) -> Option<Finding> {
-        front::recall(spelling, self.epochs.now(), now).filter(|found| found.entry.is_kept())
+        front::recall(spelling, self.front, self.epochs.now(), now).filter(|found| found.entry.is_kept())
     }
 
     /// The present state. To be taken before the look-ups whose outcome is given to [`Store::remember`].
@@ -172,7 +178,7 @@ impl Store {
 
     /// Remembers what was looked up for a request.
     pub fn remember(&self, spelling: Spelling, epoch: Epoch, now: Now, found: &Finding) {
-        front::remember(spelling, epoch, now, found);
+        front::remember(spelling, self.front, epoch, now, found);
     }
 
     /// To be taken before Graph is asked.
@@ -372,6 +378,8 @@ fn weight(bytes: usize) -> u32 {
 
 /// Bytes of moka's own nodes, its hash table and the reference counts, for one pair: an estimate on the high side.
 const OVERHEAD: usize = 320;
+/// The part of `cache.max_bytes` in which all threads remember: one in so many.
+const FRONTS: u64 = 16;
 /// More than there are threads, as a rule: they hardly ever wait for each other.
 const TURNS: usize = 32;
 

@@ -134,6 +134,8 @@ pub(super) fn store(r: &mut Reader) -> store::Config {
     store::Config {
         max_bytes: r.get("cache.max_bytes", &Size(1 << 20..=1 << 40), default.max_bytes),
         proofs_per_token: r.get("limits.proofs_per_token", &Count(1..=1_000_000), default.proofs_per_token),
+        // Known once they run.
+        threads: default.threads,
     }
 }
 

@@ -8,14 +8,14 @@ use http::{StatusCode, Version};
 use crate::answer::{Answer, TokenTag};
 use crate::cache::status::Outcome;
 use crate::ids::Ids;
-use crate::metrics::{MethodLabel, Metrics};
+use crate::metrics::{MethodLabel, Metrics, Own};
 use crate::telemetry::Access;
 use crate::trace::Served;
 use crate::words::Word;
 
 /// One request under way. Tells its end when dropped, so a caller that hangs up is told of as well.
 pub(super) struct Record<'a> {
-    metrics: &'a Metrics,
+    counts: &'a Own,
     access: Access,
     request: &'a Parts,
     ids: &'a Ids,
@@ -36,9 +36,10 @@ impl<'a> Record<'a> {
         ids: &'a Ids,
         span: Served,
     ) -> Self {
-        metrics.in_flight.inc();
+        let counts = metrics.here();
+        counts.in_flight.inc();
         Self {
-            metrics,
+            counts,
             access,
             request,
             ids,
@@ -81,9 +82,9 @@ impl<'a> Record<'a> {
 impl Drop for Record<'_> {
     fn drop(&mut self) {
         let duration = self.start.elapsed();
-        self.metrics.in_flight.dec();
-        self.metrics.requests.inc(MethodLabel::from(&self.request.method), self.status, self.outcome);
-        self.metrics.request_duration.observe(self.outcome, duration);
+        self.counts.in_flight.dec();
+        self.counts.requests.inc(MethodLabel::from(&self.request.method), self.status, self.outcome);
+        self.counts.request_duration.observe(self.outcome, duration);
         self.span.end(self.request, self.status, self.outcome, self.reason);
         if self.access.logs(self.outcome) {
             self.log(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));

@@ -59,6 +59,11 @@ impl Lanes {
         Ok((Self(lanes.into()), threads))
     }
 
+    /// Threads that serve.
+    pub fn count(&self) -> usize {
+        self.0.len().max(1)
+    }
+
     /// A place on the thread with the fewest connections, if there are threads.
     pub(super) fn enter(&self) -> Option<Stay> {
         let lane = self.0.iter().min_by_key(|lane| lane.open.load(Relaxed))?;
@@ -128,6 +133,7 @@ mod tests {
         for count in [0, 1] {
             let (lanes, threads) = Lanes::start(count).unwrap();
             assert!(lanes.enter().is_none() && threads.running.is_empty());
+            assert_eq!(lanes.count(), 1);
         }
     }
 

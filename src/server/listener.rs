@@ -160,8 +160,12 @@ impl<S: Service> Connections<S> {
     }
 
     /// Serves a connection in a task of its own, on the thread that it is to stay on.
-    fn spawn<F>(&mut self, stream: TcpStream, place: Place, serve: impl FnOnce(TcpStream) -> F + Send + 'static)
-    where
+    fn spawn<F>(
+        &mut self,
+        stream: TcpStream,
+        place: Place,
+        serve: impl FnOnce(TcpStream) -> F + Send + 'static,
+    ) where
         F: Future<Output = ()> + Send + 'static,
     {
         let Some(stay) = self.lanes.enter() else {

@@ -39,7 +39,7 @@ async fn f57_a_thousand_equal_misses_are_one_question_though_the_first_caller_ha
             })
         })
         .collect();
-    let in_flight = || stage.proxy.metrics.in_flight.get();
+    let in_flight = || stage.proxy.metrics.in_flight();
     within("all to wait", async {
         while in_flight() < 1000 {
             tokio::task::yield_now().await;
@@ -74,7 +74,7 @@ async fn f57_a_thousand_equal_misses_that_fail_fail_together() {
         answer.unwrap().status
     });
     let opening = async {
-        while stage.proxy.metrics.in_flight.get() < 100 {
+        while stage.proxy.metrics.in_flight() < 100 {
             tokio::task::yield_now().await;
         }
         gate.open();

@@ -111,7 +111,7 @@ async fn f16_a_queue_that_an_outage_has_met_does_not_ask_after_all() {
     });
     let release = async {
         let everybody = i64::try_from(places + queue).unwrap();
-        while outage.proxy.metrics.in_flight.get() < everybody {
+        while outage.proxy.metrics.in_flight() < everybody {
             tokio::task::yield_now().await;
         }
         outage.origin.wait_for_requests(before + places).await;

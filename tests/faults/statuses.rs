@@ -27,7 +27,7 @@ async fn f16_every_503_of_a_storm_is_passed_on_once() {
     }
     stage.recovers().await;
     let counted =
-        stage.proxy.metrics.requests.get(MethodLabel::Get, StatusCode::SERVICE_UNAVAILABLE, Outcome::Miss);
+        stage.proxy.metrics.requests(MethodLabel::Get, StatusCode::SERVICE_UNAVAILABLE, Outcome::Miss);
     assert_eq!((counted, stage.proxy.metrics.not_stored.get(NotStored::Status)), (50, 50));
     stage.clear().await;
 }

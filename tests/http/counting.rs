@@ -43,7 +43,7 @@ async fn every_hit_counts_a_live_proof_though_it_is_remembered_where_it_was_foun
     let bench = Bench::start().await;
     for live in 0..4 {
         bench.get(&[]).await;
-        let counted = |result| bench.proxy.metrics.proofs.get(result);
+        let counted = |result| bench.proxy.metrics.proofs(result);
         assert_eq!((counted(ProofResult::Missing), counted(ProofResult::Live)), (1, live));
     }
     bench.stop().await;
@@ -81,7 +81,7 @@ async fn a_no_that_takes_a_yes_back_is_counted_as_that_and_no_other_is() {
         bench.answers([no(status)]);
         bench.proxy.clock.advance(PAST);
         assert_eq!(bench.get(&[]).await.status, status);
-        let counted = || bench.proxy.metrics.proofs.get(ProofResult::Revoked);
+        let counted = || bench.proxy.metrics.proofs(ProofResult::Revoked);
         assert_eq!(counted(), revoked, "{status}");
         assert_eq!(bench.get(&[]).await.status, status);
         assert_eq!(bench.get_as("eve", &[]).await.status, status);

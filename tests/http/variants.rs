@@ -90,7 +90,7 @@ async fn l33_l36_who_waits_for_an_answer_that_another_language_chose_asks_for_it
             (name(&answer), said(&answer))
         };
         let open = async {
-            while bench.proxy.metrics.in_flight.get() < 3 {
+            while bench.proxy.metrics.in_flight() < 3 {
                 tokio::task::yield_now().await;
             }
             gate.open();
@@ -137,7 +137,7 @@ async fn l42_what_was_purged_while_another_variant_was_waited_for_does_not_come_
         bench.origin.wait_for_requests(3).await;
         let answer = async { bench.get(&[("accept-language", "en")]).await };
         let purge = async {
-            while bench.proxy.metrics.in_flight.get() < 2 {
+            while bench.proxy.metrics.in_flight() < 2 {
                 tokio::task::yield_now().await;
             }
             bench.purge().await;

@@ -76,5 +76,5 @@ async fn what_does_not_end_in_time_is_cut_and_counted() {
     server.drain.cancel();
     assert_eq!(stuck.rest_text().await, "");
     assert_eq!(server.task.await.unwrap(), 1);
-    assert_eq!(server.metrics.in_flight.get(), 0);
+    assert_eq!(server.metrics.in_flight(), 0);
 }

@@ -3,12 +3,18 @@ use std::time::{Duration, SystemTime};
 
 use http::Request;
 
+use super::table::{REVISIT, WAYS};
 use super::*;
 use crate::cache::freshness::Lifetime;
 use crate::clock::Clock;
 use crate::identity::{Identity, Secrets};
 use crate::message::Asked;
 use crate::scrub::{Config, Scrubber};
+
+/// 32,768 places.
+const ROOM: Room = Room { tables: 64, sets: 64 };
+/// One table.
+const SMALL: Room = Room { tables: 1, sets: 64 };
 
 /// Requests that differ in their targets alone, and one answer.
 struct Stage {
@@ -31,7 +37,11 @@ impl Stage {
     }
 
     fn remember(&self, number: usize, epoch: Epoch) {
-        remember(self.spelling(number), epoch, self.clock.now(), &self.finding());
+        self.remember_in(ROOM, number, epoch);
+    }
+
+    fn remember_in(&self, room: Room, number: usize, epoch: Epoch) {
+        remember(self.spelling(number), room, epoch, self.clock.now(), &self.finding());
     }
 
     fn finding(&self) -> Finding {
@@ -43,7 +53,7 @@ impl Stage {
     }
 
     fn recalls(&self, number: usize) -> bool {
-        recall(self.spelling(number), self.epochs.now(), self.clock.now()).is_some()
+        recall(self.spelling(number), ROOM, self.epochs.now(), self.clock.now()).is_some()
     }
 }
 
@@ -94,32 +104,49 @@ fn what_the_store_lets_go_is_gone() {
     assert!(entry.upgrade().is_none());
 }
 
+/// Sets and taken places of the first table.
+fn first_table() -> (usize, usize) {
+    FRONT.with_borrow(|front| (front.tables[0].sets(), front.tables[0].taken()))
+}
+
 #[test]
 fn what_is_worth_nothing_gives_its_place_before_the_table_grows() {
     let mut stage = Stage::new();
-    let sets = || TABLE.with_borrow(|table| table.tags.len());
+    let remember = |stage: &Stage, number| stage.remember_in(SMALL, number, stage.epochs.now());
     for number in 0..300 {
-        stage.remember(number, stage.epochs.now());
+        remember(&stage, number);
         stage.epochs.next();
     }
-    assert_eq!(sets(), FIRST_SETS, "withdrawn");
+    assert_eq!(first_table().0, 1, "withdrawn");
     for number in 300..600 {
-        stage.remember(number, stage.epochs.now());
+        remember(&stage, number);
         stage.clock.advance(Duration::from_millis(REVISIT.into()));
     }
-    assert_eq!(sets(), FIRST_SETS, "too old");
+    assert_eq!(first_table().0, 1, "too old");
     for number in 600..900 {
-        stage.remember(number, stage.epochs.now());
+        remember(&stage, number);
         stage.entry = Arc::new(entry(stage.clock.now()));
     }
-    assert_eq!(sets(), FIRST_SETS, "gone");
+    assert_eq!(first_table().0, 1, "gone");
     let held: Vec<_> = (900..1200)
         .map(|number| {
-            stage.remember(number, stage.epochs.now());
+            remember(&stage, number);
             std::mem::replace(&mut stage.entry, Arc::new(entry(stage.clock.now())))
         })
         .collect();
-    assert!(sets() > FIRST_SETS, "{} are worth something", held.len());
+    assert!(first_table().0 > 1, "{} are worth something", held.len());
+}
+
+#[test]
+fn what_is_worth_nothing_does_not_wait_until_its_place_is_wanted() {
+    let stage = Stage::new();
+    (0..300).for_each(|number| stage.remember_in(SMALL, number, stage.epochs.now()));
+    let (sets, taken) = first_table();
+    assert!(sets > 16 && taken > 290, "{taken} in {sets} sets");
+    stage.epochs.next();
+    // The same request again: it takes one place.
+    (0..sets).for_each(|_| stage.remember_in(SMALL, 0, stage.epochs.now()));
+    assert_eq!(first_table(), (sets, 1));
 }
 
 #[test]
@@ -137,18 +164,30 @@ fn a_finding_is_spent_from_the_moment_in_which_nobody_is_given_it() {
 }
 
 #[test]
-fn nearly_all_of_ten_thousand_requests_are_known_and_the_table_has_an_end() {
+fn nearly_all_of_ten_thousand_requests_are_known_and_there_is_an_end() {
     let stage = Stage::new();
     let known = |count: usize| (0..count).filter(|number| stage.recalls(*number)).count();
     (0..10_000).for_each(|number| stage.remember(number, stage.epochs.now()));
     assert!(known(10_000) > 9_990, "{}", known(10_000));
     (0..50_000).for_each(|number| stage.remember(number, stage.epochs.now()));
-    assert!(known(50_000) <= LAST_SETS * WAYS);
+    let most = ROOM.tables * ROOM.sets * WAYS;
+    assert!((most * 9 / 10..=most).contains(&known(50_000)), "{}", known(50_000));
     assert!(stage.recalls(49_999), "the newest has its place");
-    assert_eq!(TABLE.with_borrow(|table| table.tags.len()), LAST_SETS);
+    FRONT.with_borrow(|front| assert!(front.tables.iter().all(|table| table.sets() == ROOM.sets)));
+}
+
+#[test]
+fn there_is_room_for_as_much_as_the_bytes_hold_and_for_one_set_at_least() {
+    assert_eq!(Room::within(4 << 20), ROOM, "of `cache.max_bytes` as it is by default");
+    for bytes in [0, 1, 576, 1_000, 100_000, 37 << 20, u64::MAX] {
+        let Room { tables, sets } = Room::within(bytes);
+        assert!(tables.is_power_of_two() && sets.is_power_of_two() && tables <= TABLES);
+        let taken = (tables * sets) as u128 * SET_BYTES as u128;
+        assert!(taken <= u128::from(bytes.max(576)) && taken * 2 > u128::from(bytes), "{bytes}: {taken}");
+    }
 }
 
 #[test]
 fn a_place_is_one_line_of_memory() {
-    assert_eq!((size_of::<Option<Slot>>(), size_of::<[u64; WAYS]>()), (64, 64));
+    assert_eq!((size_of::<Option<Slot>>(), SET_BYTES), (64, (64 + 8) * WAYS));
 }

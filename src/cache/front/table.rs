@@ -1,0 +1,156 @@
+//! One of the tables in which a thread remembers what it looked up.
+//!
+//! With thousands of keys what a look costs is how many lines of cold memory it touches. The tags of a set are one
+//! line, a place is another, and the entry is not looked at before the place has said that it is the right one.
+
+use std::sync::{Arc, Weak};
+
+use super::{Epoch, Finding};
+use crate::answer::TokenTag;
+use crate::cache::entry::Entry;
+use crate::cache::freshness::Proof;
+use crate::clock::Now;
+use crate::identity::{End, Spelling};
+
+/// Sets of places. A finding has its place in one set; which one says the hash of its spelling. Without sets at first.
+#[derive(Default)]
+pub(super) struct Table {
+    /// For each place the hash of what is there, or [`FREE`].
+    tags: Vec<[u64; WAYS]>,
+    slots: Vec<[Option<Slot>; WAYS]>,
+    /// The set that is swept next.
+    next: usize,
+}
+
+/// One line of memory.
+pub(super) struct Slot {
+    spelling: Spelling,
+    entry: Weak<Entry>,
+    epoch: Epoch,
+    proof: Proof,
+    end: End,
+    /// By [`Now::tick`].
+    since: u32,
+    tag: TokenTag,
+}
+
+impl Table {
+    fn new(sets: usize) -> Self {
+        let slots = std::iter::repeat_with(Default::default).take(sets).collect();
+        Self { tags: vec![[FREE; WAYS]; sets], slots, next: 0 }
+    }
+
+    /// What has this spelling, which has this hash.
+    pub(super) fn find(&self, spelling: Spelling, hash: u64) -> Option<&Slot> {
+        let (set, tag) = self.place(hash);
+        let way = self.tags.get(set)?.iter().position(|known| *known == tag)?;
+        self.slots.get(set)?.get(way)?.as_ref().filter(|slot| slot.spelling == spelling)
+    }
+
+    /// Takes the place of the same request, of nothing, of what is worth nothing any more, or of the oldest; the
+    /// table grows, up to `most` sets, before it loses what is worth something.
+    pub(super) fn put(&mut self, hash: u64, slot: Slot, most: usize, hash_of: impl Fn(&Slot) -> u64) {
+        self.sweep(slot.epoch, slot.since);
+        loop {
+            let ((set, tag), grows) = (self.place(hash), self.tags.len() < most);
+            if let (Some(tags), Some(slots)) = (self.tags.get_mut(set), self.slots.get_mut(set)) {
+                let rank = |other: &Option<Slot>| match other {
+                    Some(other) if other.spelling == slot.spelling => (0, 0),
+                    None => (1, 0),
+                    Some(other) if other.is_spent(slot.epoch, slot.since) => (2, 0),
+                    Some(other) => (3, u32::MAX - slot.since.wrapping_sub(other.since)),
+                };
+                let worst = tags.iter_mut().zip(slots).min_by_key(|(_, other)| rank(other));
+                let Some((known, place)) = worst else { return };
+                if rank(place).0 < 3 || !grows {
+                    (*known, *place) = (tag, Some(slot));
+                    return;
+                }
+            } else if !grows {
+                return;
+            }
+            self.grow(&hash_of);
+        }
+    }
+
+    /// Its set, and what it is known by there. There is always a power of two of them, or none.
+    fn place(&self, hash: u64) -> (usize, u64) {
+        let last = (self.tags.len() as u64).wrapping_sub(1);
+        (usize::try_from(hash & last).unwrap_or(usize::MAX), hash.max(FREE + 1))
+    }
+
+    /// Clears what is worth nothing out of one set, another each time: though nobody comes to take its place, it holds
+    /// the memory in which its entry was.
+    fn sweep(&mut self, epoch: Epoch, tick: u32) {
+        let Some(tags) = self.tags.get_mut(self.next) else { return };
+        for (tag, slot) in tags.iter_mut().zip(self.slots.get_mut(self.next).into_iter().flatten()) {
+            if slot.as_ref().is_some_and(|slot| slot.is_spent(epoch, tick)) {
+                (*tag, *slot) = (FREE, None);
+            }
+        }
+        self.next = (self.next + 1) & (self.tags.len() - 1);
+    }
+
+    fn grow(&mut self, hash_of: &impl Fn(&Slot) -> u64) {
+        let mut larger = Self::new((self.tags.len() * 2).max(1));
+        for slot in std::mem::take(&mut self.slots).into_iter().flatten().flatten() {
+            let (set, tag) = larger.place(hash_of(&slot));
+            let (Some(tags), Some(slots)) = (larger.tags.get_mut(set), larger.slots.get_mut(set)) else {
+                continue;
+            };
+            // What was in one set goes to two of the same size, so all of it has room.
+            if let Some((known, place)) = tags.iter_mut().zip(slots).find(|(_, place)| place.is_none()) {
+                (*known, *place) = (tag, Some(slot));
+            }
+        }
+        *self = larger;
+    }
+
+    /// Sets that it has.
+    #[cfg(test)]
+    pub(super) fn sets(&self) -> usize {
+        self.tags.len()
+    }
+
+    /// Places that are taken.
+    #[cfg(test)]
+    pub(super) fn taken(&self) -> usize {
+        self.slots.iter().flatten().flatten().count()
+    }
+}
+
+impl Slot {
+    /// What was found under `epoch`.
+    pub(super) fn new(spelling: Spelling, epoch: Epoch, now: Now, found: &Finding) -> Self {
+        let Finding { proof, end, tag, .. } = *found;
+        Self { spelling, entry: Arc::downgrade(&found.entry), epoch, proof, end, since: now.tick(), tag }
+    }
+
+    /// What it is known by.
+    pub(super) fn spelling(&self) -> Spelling {
+        self.spelling
+    }
+
+    /// What was found, if that is worth anything now.
+    pub(super) fn finding(&self, epoch: Epoch, tick: u32) -> Option<Finding> {
+        if self.is_spent(epoch, tick) {
+            return None;
+        }
+        let Self { proof, end, tag, .. } = *self;
+        Some(Finding { entry: self.entry.upgrade()?, proof, end, tag })
+    }
+
+    /// Whether it will not be used again, at a [`Now::tick`].
+    pub(super) fn is_spent(&self, epoch: Epoch, tick: u32) -> bool {
+        self.epoch != epoch || tick.wrapping_sub(self.since) >= REVISIT || self.entry.strong_count() == 0
+    }
+}
+
+/// What a set of places takes.
+pub(super) const SET_BYTES: usize = size_of::<[u64; WAYS]>() + size_of::<[Option<Slot>; WAYS]>();
+/// Nothing is there.
+const FREE: u64 = 0;
+/// Places of a set: their tags are 64 bytes.
+pub(super) const WAYS: usize = 8;
+/// How long a finding may do without the store, milliseconds.
+pub(super) const REVISIT: u32 = 10_000;
