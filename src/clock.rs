@@ -100,7 +100,7 @@ impl Clock {
     }
 
     fn of(source: Source) -> Self {
-        let (mono_ms, wall_ms) = source.read();
+        let (mono_ms, wall_ms) = source.read(Instant::now());
         let offset_ms = AtomicU64::new(wall_ms.saturating_sub(mono_ms));
         Self(Arc::new(Inner { source, offset_ms, behind_ms: AtomicU32::new(0) }))
     }
@@ -108,21 +108,26 @@ impl Clock {
     /// Reads both clocks. The wall clock's reading never falls behind what the monotonic clock has counted
     /// since the wall clock was last trusted: a step back cannot lengthen the life of a token.
     pub fn now(&self) -> Now {
-        let (mono_ms, wall_ms) = self.0.source.read();
+        self.at(Instant::now())
+    }
+
+    /// The same, where the monotonic clock was read a moment ago.
+    pub fn at(&self, moment: Instant) -> Now {
+        let (mono_ms, wall_ms) = self.0.source.read(moment);
         let wall_ms = wall_ms.max(mono_ms.saturating_add(self.0.offset_ms.load(Relaxed)));
         Now { mono_ms, wall_ms, behind: self.0.behind_ms.load(Relaxed) }
     }
 
     /// How far the machine's wall clock was set back since it was last trusted.
     pub fn stepped_back(&self) -> Duration {
-        let (mono_ms, wall_ms) = self.0.source.read();
+        let (mono_ms, wall_ms) = self.0.source.read(Instant::now());
         let expected = mono_ms.saturating_add(self.0.offset_ms.load(Relaxed));
         Duration::from_millis(expected.saturating_sub(wall_ms))
     }
 
     /// Trusts the machine's wall clock again, as it stands. To be called after the cache was emptied.
     pub fn trust_wall(&self) {
-        let (mono_ms, wall_ms) = self.0.source.read();
+        let (mono_ms, wall_ms) = self.0.source.read(Instant::now());
         self.0.offset_ms.store(wall_ms.saturating_sub(mono_ms), Relaxed);
     }
 
@@ -157,10 +162,12 @@ impl Clock {
 }
 
 impl Source {
-    /// Monotonic and wall clock, milliseconds.
-    fn read(&self) -> (u64, u64) {
+    /// Monotonic clock, as it was read, and wall clock, milliseconds.
+    fn read(&self, moment: Instant) -> (u64, u64) {
         match self {
-            Self::System { start } => (millis(start.elapsed()), unix_ms(SystemTime::now())),
+            Self::System { start } => {
+                (millis(moment.saturating_duration_since(*start)), unix_ms(SystemTime::now()))
+            }
             Self::Manual { mono_ms, wall_ms } => (mono_ms.load(Relaxed), wall_ms.load(Relaxed)),
         }
     }

@@ -9,7 +9,6 @@ mod record;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -68,7 +67,6 @@ impl<H: Handler> Stack<H> {
     /// Answers one request whose head is all of it, if the handler can do that without waiting. Where it declines,
     /// nothing has been done or told, and [`Stack::respond`] answers. A request with a span takes that way, too.
     pub fn respond_at_once(&self, request: &Parts) -> Option<Response> {
-        let start = Instant::now();
         let asked = Asked::of(request);
         if self.tracer.is_on() || message::check(&asked, false, &self.dials.message()).is_err() {
             return None;
@@ -78,16 +76,15 @@ impl<H: Handler> Stack<H> {
         let answer = catch_unwind(AssertUnwindSafe(|| self.handler.at_once(&asked, &ids)));
         let answer = answer.unwrap_or_else(|_| Some(self.reject(Rejection::Panic, &ids)))?;
         let span = self.tracer.served(&mut ids);
-        let record = Record::begin(&self.metrics, self.dials.access.get(), (request, start), &ids, span);
+        let record = Record::begin(&self.metrics, self.dials.access.get(), (request, asked.at), &ids, span);
         Some(self.finish(answer, request, &ids, record))
     }
 
     /// Answers one request. `has_body`: more than its head is to come.
     pub async fn respond(&self, request: &Parts, has_body: bool, peer: IpAddr) -> Response {
-        let start = Instant::now();
-        let (checked, mut ids) = {
+        let (checked, mut ids, start) = {
             let asked = Asked::of(request);
-            (message::check(&asked, has_body, &self.dials.message()), ids(&asked))
+            (message::check(&asked, has_body, &self.dials.message()), ids(&asked), asked.at)
         };
         let span = self.tracer.served(&mut ids);
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.

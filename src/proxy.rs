@@ -74,7 +74,7 @@ impl Handler for Proxy {
         if asked.has_wish {
             return None;
         }
-        let (now, client) = (self.0.fetcher.clock.now(), self.directives(asked.headers()));
+        let (now, client) = (self.0.fetcher.clock.at(asked.at), self.directives(asked.headers()));
         self.again(Spelling::of(asked, &self.0.secrets)?, asked, ids, client, now)
     }
 

@@ -4,6 +4,8 @@
 //! are not there. Only names are told apart here; what a field says is for those who read it. It shows nothing of
 //! itself in `Debug`, since the token is among what it holds.
 
+use std::time::Instant;
+
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 
@@ -12,6 +14,8 @@ use crate::ids::{CLIENT_ID, TRACE_PARENT};
 
 /// A request's head and what there is in it.
 pub struct Asked<'a> {
+    /// When it was looked at: a hit asks for the time here and at its end.
+    pub at: Instant,
     /// The whole head.
     pub head: &'a Parts,
     /// `Accept`.
@@ -48,6 +52,7 @@ impl<'a> Asked<'a> {
     /// Looks through a head.
     pub fn of(head: &'a Parts) -> Self {
         let mut asked = Self {
+            at: Instant::now(),
             head,
             accept: Lines::None,
             authorization: Lines::None,
