@@ -146,10 +146,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<IO> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        let length = bufs.iter().map(|buf| buf.len()).sum();
         if this.faulty {
-            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+            return Poll::Ready(Ok(length));
         }
-        let written = this.io()?.poll_write_vectored(cx, bufs);
+        let written = if length <= SMALL {
+            // A head and a small body: to copy them takes less time than the kernel takes to find two pieces.
+            let mut space = [MaybeUninit::uninit(); SMALL];
+            let mut joined = ReadBuf::uninit(&mut space);
+            for buf in bufs {
+                joined.put_slice(buf);
+            }
+            this.io()?.poll_write(cx, joined.filled())
+        } else {
+            this.io()?.poll_write_vectored(cx, bufs)
+        };
         this.report(&written);
         written
     }
@@ -179,6 +190,82 @@ impl<IO> Drop for Paced<IO> {
         if let (Some(io), Some(back)) = (self.io.take(), self.back.take()) {
             // Nobody waits for it any more when the whole connection was dropped.
             let _ = back.send(io);
+        }
+    }
+}
+
+/// What is written as one piece, bytes.
+const SMALL: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::IoSlice;
+
+    use super::*;
+
+    /// Takes so many bytes at a time, and tells what it was given.
+    struct Socket {
+        at_most: usize,
+        pieces: Vec<usize>,
+        taken: Vec<u8>,
+    }
+
+    impl AsyncRead for Socket {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Socket {
+        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bufs: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            self.pieces.push(bufs.len());
+            let all = bufs.iter().flat_map(|buf| buf.iter().copied()).take(self.at_most).collect::<Vec<_>>();
+            self.taken.extend_from_slice(&all);
+            Poll::Ready(Ok(all.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Writes a head and a body of so many bytes to a socket that takes so many; how many it took, in which pieces.
+    async fn written(head: usize, body: usize, at_most: usize) -> (usize, Vec<usize>, bool) {
+        let (back, returned) = oneshot::channel();
+        let socket = Socket { at_most, pieces: Vec::new(), taken: Vec::new() };
+        let mut io = Paced::new(socket, back, Arc::default(), Wire::new(8 << 10));
+        let (head, body) = (vec![b'h'; head], vec![b'b'; body]);
+        let bufs = [IoSlice::new(&head), IoSlice::new(&body)];
+        let count = poll_fn(|cx| Pin::new(&mut io).poll_write_vectored(cx, &bufs)).await.unwrap();
+        drop(io);
+        let socket = returned.await.unwrap();
+        let whole = [head, body].concat();
+        (count, socket.pieces, socket.taken == whole[..count])
+    }
+
+    #[tokio::test]
+    async fn a_small_answer_goes_out_as_one_piece_and_a_large_one_as_it_is() {
+        assert_eq!(written(800, SMALL - 800, usize::MAX).await, (SMALL, vec![1], true));
+        assert_eq!(written(800, SMALL - 799, usize::MAX).await, (SMALL + 1, vec![2], true));
+    }
+
+    #[tokio::test]
+    async fn what_the_socket_does_not_take_is_not_said_to_be_written() {
+        for at_most in [1, 799, 800, 801, 1_999] {
+            assert_eq!(written(800, 1_200, at_most).await, (at_most, vec![1], true));
         }
     }
 }
