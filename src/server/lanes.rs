@@ -47,7 +47,8 @@ impl Lanes {
     /// the rest share the thread that calls.
     pub fn start(count: usize) -> io::Result<(Self, Threads)> {
         let (mut lanes, mut threads) = (Vec::new(), Threads::default());
-        for _ in (1..=count).filter(|_| count > 1) {
+        let count = if count > 1 { count } else { 0 };
+        for _ in 0..count {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             lanes.push(Lane { runtime: runtime.handle().clone(), open: Arc::default() });
             let stop = threads.stop.clone();
