@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -275,18 +275,12 @@ impl Proxy {
         }
     }
 
-    /// The caller's directives, where they are obeyed (RFC 9111, sections 5.2.1 and 5.4).
+    /// The caller's directives, where they are obeyed (RFC 9111, section 5.2.1).
     fn directives(&self, headers: &HeaderMap) -> Control {
-        if self.0.fetcher.freshness.client_directives.get() == ClientDirectives::Ignore {
-            return Control::default();
+        match self.0.fetcher.freshness.client_directives.get() {
+            ClientDirectives::Ignore => Control::default(),
+            ClientDirectives::Honor => Control::of_request(headers),
         }
-        let mut control = Control::of(headers);
-        if !headers.contains_key(header::CACHE_CONTROL) {
-            let lines = headers.get_all(header::PRAGMA).iter().filter_map(|line| line.to_str().ok());
-            control.no_cache =
-                lines.flat_map(|line| line.split(',')).any(|d| d.trim().eq_ignore_ascii_case("no-cache"));
-        }
-        control
     }
 
     /// Claims are read once a token: after Graph's first 200 its grant holds them.

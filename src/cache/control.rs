@@ -4,7 +4,7 @@
 //! towards asking Graph again.
 
 use http::HeaderMap;
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, PRAGMA};
 
 /// The directives that a cache for one caller heeds. Seconds are clamped to 2^31 (section 1.2.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,17 @@ impl Control {
             for directive in split_outside_quotes(line.as_bytes()) {
                 control.add(&String::from_utf8_lossy(directive));
             }
+        }
+        control
+    }
+
+    /// The same of a request, in which `Pragma` stands for what is not there (section 5.4).
+    pub fn of_request(headers: &HeaderMap) -> Self {
+        let mut control = Self::of(headers);
+        if !headers.contains_key(CACHE_CONTROL) {
+            let lines = headers.get_all(PRAGMA).iter().filter_map(|line| line.to_str().ok());
+            control.no_cache =
+                lines.flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case("no-cache"));
         }
         control
     }
