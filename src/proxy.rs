@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::request::Parts;
 use http::HeaderMap;
+use http::request::Parts;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -22,7 +22,7 @@ use crate::cache::front::Finding;
 use crate::cache::grant::Grant;
 use crate::cache::key::{EntryKey, FlightKey};
 use crate::cache::report::Report;
-use crate::cache::status::{Bypass, Forward, Instead, Outcome, ProofResult};
+use crate::cache::status::{Bypass, Forward, Outcome, ProofResult};
 use crate::cache::ticket::Ticket;
 use crate::cache::vary::Presented;
 use crate::clock::Now;
@@ -33,7 +33,7 @@ use crate::fetch::{CallerFields, Fetched, Fetcher, Question};
 use crate::identity::{Claims, End, Fingerprint, Identity, Secrets, Spelling};
 use crate::ids::Ids;
 use crate::message::Asked;
-use crate::refresh::{self, Refreshes};
+use crate::refresh::Refreshes;
 use crate::resource::{ApiVersion, Resource};
 use crate::sabotage::sabotaged;
 use crate::survivor::Survivor;
@@ -75,7 +75,12 @@ impl Handler for Proxy {
             return None;
         }
         let (now, client) = (self.0.fetcher.clock.at(asked.at), self.directives(asked.headers()));
-        self.again(Spelling::of(asked, &self.0.secrets)?, asked, ids, client, now)
+        let spelling = Spelling::of(asked, &self.0.secrets)?;
+        let known = self.recall(spelling, client, now).or_else(|| self.look_up(spelling, asked, client, now));
+        let (Finding { entry, tag, .. }, judgement) = known?;
+        self.0.fetcher.metrics.here().proofs.inc(ProofResult::Live);
+        let (headers, is_conditional) = (asked.headers(), asked.is_conditional);
+        Some(Delivery { headers, is_conditional, ids, tag }.hit(&entry, &judgement, None))
     }
 
     async fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Answer {
@@ -86,7 +91,7 @@ impl Handler for Proxy {
     }
 
     fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
-        deliver::problem(problem, ids, &Report::default(), self.0.fetcher.clock.now())
+        deliver::problem(problem, ids, &Report::default(), self.now())
     }
 }
 
@@ -104,13 +109,9 @@ impl Proxy {
     /// Answers from memory when the rules allow it, from Graph otherwise.
     async fn answer(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Result<Answer, Rejection> {
         let (uri, headers) = (&request.uri, &request.headers);
-        let (now, client) = (self.0.fetcher.clock.now(), self.directives(headers));
-        // Before anything is looked up: what is withdrawn meanwhile must not be remembered.
-        let epoch = self.0.fetcher.store.epoch();
+        let (now, client) = (self.now(), self.directives(headers));
         let resource = Arc::new(Resource::parse(uri.path(), uri.query(), headers, self.0.default_version)?);
-        let identity = Identity::of(headers, &self.0.secrets);
-        let identity =
-            sabotaged!(ProofOfPrincipal, identity.map(|it| it.of_principal(&self.0.secrets, now)), identity)?;
+        let identity = self.identity(headers)?;
         let delivery = Delivery { headers, is_conditional: true, ids, tag: identity.tag };
         let grant = self.0.fetcher.store.grant(&identity.fingerprint);
         let claims = self.claims(&identity, grant.as_deref(), now);
@@ -124,23 +125,14 @@ impl Proxy {
             Err(reason) => return self.bypass(&question, reason, &delivery).await,
         };
         let presented = Presented { headers, token: question.identity.fingerprint };
-        let Some(found) = self.find(grant.as_deref(), &claims, &question.resource, presented, client, now)
-        else {
+        let (proof, found) = self.find(grant.as_deref(), &claims, &question.resource, presented, client, now);
+        self.0.fetcher.metrics.here().proofs.inc(proof);
+        let Some(found) = found else {
             return self.ask(question.of_caller(headers, None), Forward::UriMiss, client, &delivery).await;
         };
-        let (verdict, why) = self.refreshed(headers, presented.token, found.judgement.verdict, now);
+        let (verdict, why) = self.0.refreshes.heed(headers, presented.token, found.judgement.verdict, now);
         match verdict {
-            Verdict::Fresh => {
-                // What other fields of the request chose is not known by its spelling.
-                let alike = found.entry.chosen().is_none();
-                if let Some(spelling) = Spelling::of(&Asked::of(request), &self.0.secrets).filter(|_| alike) {
-                    let Found { entry, proof, .. } = &found;
-                    let (entry, proof) = (Arc::clone(entry), *proof);
-                    let found = Finding { entry, proof, end: claims.end, tag: delivery.tag };
-                    self.0.fetcher.store.remember(spelling, epoch, now, &found);
-                }
-                Ok(delivery.hit(&found.entry, &found.judgement, why))
-            }
+            Verdict::Fresh => Ok(delivery.hit(&found.entry, &found.judgement, why)),
             Verdict::StaleAccepted => Ok(delivery.stale(&found.entry, &found.judgement, why)),
             Verdict::StaleUsable => {
                 // The caller gets its answer now; whoever asks next gets the fresh one.
@@ -158,40 +150,38 @@ impl Proxy {
         }
     }
 
-    /// What follows for a caller that may be given something from memory and may want Graph's word instead.
-    fn refreshed(
-        &self,
-        headers: &HeaderMap,
-        token: Fingerprint,
-        verdict: Verdict,
-        now: Now,
-    ) -> (Verdict, Option<Instead>) {
-        match verdict {
-            Verdict::Forward(_) => (verdict, None),
-            _ if !refresh::is_wanted(headers) => (verdict, None),
-            _ if self.0.refreshes.allow(token, now) => (Verdict::Forward(Forward::Request), None),
-            _ => (verdict, Some(Instead::RefreshLimit)),
-        }
+    /// What answered this request a moment ago, if the same entry and proof still do.
+    fn recall(&self, spelling: Spelling, client: Control, now: Now) -> Option<(Finding, Judgement)> {
+        let found = self.0.fetcher.store.recall(spelling, now)?;
+        let judgement = self.judge(&found.entry, found.proof, found.end, client, now);
+        (judgement.verdict == Verdict::Fresh).then_some((found, judgement))
     }
 
-    /// Answers a request that was answered from memory a moment ago, if the same entry and proof still allow it.
-    fn again(
+    /// What answers this request from memory, if something fresh does; this thread remembers it. Where nothing does,
+    /// [`Self::answer`] looks again, and counts what is missing.
+    fn look_up(
         &self,
         spelling: Spelling,
         asked: &Asked<'_>,
-        ids: &Ids,
         client: Control,
         now: Now,
-    ) -> Option<Answer> {
-        let fetcher = &self.0.fetcher;
-        let Finding { entry, proof, end, tag } = fetcher.store.recall(spelling, now)?;
-        let judgement = self.judge(&entry, proof, end, client, now);
-        let fresh = judgement.verdict == Verdict::Fresh;
-        fresh.then(|| {
-            fetcher.metrics.here().proofs.inc(ProofResult::Live);
-            let (headers, is_conditional) = (asked.headers(), asked.is_conditional);
-            Delivery { headers, is_conditional, ids, tag }.hit(&entry, &judgement, None)
-        })
+    ) -> Option<(Finding, Judgement)> {
+        let (store, headers, uri) = (&self.0.fetcher.store, asked.headers(), &asked.head.uri);
+        // Before anything is looked up: what is withdrawn meanwhile must not be remembered.
+        let epoch = store.epoch();
+        let identity = self.identity(headers).ok()?;
+        let grant = store.grant(&identity.fingerprint)?;
+        let claims = self.claims(&identity, Some(&grant), now).ok()?;
+        let resource = Resource::parse(uri.path(), uri.query(), headers, self.0.default_version).ok()?;
+        let presented = Presented { headers, token: identity.fingerprint };
+        let (_, found) = self.find(Some(&grant), &claims, &Arc::new(resource), presented, client, now);
+        let Found { entry, proof, judgement } = found.filter(|it| it.judgement.verdict == Verdict::Fresh)?;
+        let found = Finding { entry, proof, end: claims.end, tag: identity.tag };
+        // What other fields of the request chose is not known by its spelling.
+        if found.entry.chosen().is_none() {
+            store.remember(spelling, epoch, now, &found);
+        }
+        Some((found, judgement))
     }
 
     /// Asks Graph in a flight of the token's own, or waits for the one that is under way.
@@ -251,7 +241,7 @@ impl Proxy {
         forward: Forward,
         delivery: &Delivery<'_>,
     ) -> Result<Answer, Rejection> {
-        let now = self.0.fetcher.clock.now();
+        let now = self.now();
         match fetched {
             Fetched::Failed(Problem::Rejected(rejection)) => Err(*rejection),
             Fetched::Failed(problem @ Problem::Shut(reason, _)) => {
@@ -292,6 +282,19 @@ impl Proxy {
         }
     }
 
+    fn identity(&self, headers: &HeaderMap) -> Result<Identity, Rejection> {
+        let identity = Identity::of(headers, &self.0.secrets);
+        sabotaged!(
+            ProofOfPrincipal,
+            identity.map(|it| it.of_principal(&self.0.secrets, self.now())),
+            identity
+        )
+    }
+
+    fn now(&self) -> Now {
+        self.0.fetcher.clock.now()
+    }
+
     /// Looks for a proof, and only then for an entry: without a proof there is nothing to see (promise 2).
     fn find(
         &self,
@@ -301,20 +304,21 @@ impl Proxy {
         presented: Presented<'_>,
         client: Control,
         now: Now,
-    ) -> Option<Found> {
+    ) -> (ProofResult, Option<Found>) {
         let fetcher = &self.0.fetcher;
         let proven = |grant: &Grant| grant.proof(resource);
         let Some(proof) = sabotaged!(ClaimsTrusted, Some(Proof { granted: now }), grant.and_then(proven))
         else {
-            fetcher.metrics.here().proofs.inc(ProofResult::Missing);
-            return None;
+            return (ProofResult::Missing, None);
         };
         let live = now.since(proof.granted) < fetcher.freshness.proof_ttl.get();
-        fetcher.metrics.here().proofs.inc(if live { ProofResult::Live } else { ProofResult::Expired });
         let key = EntryKey::new(claims.principal, resource);
-        let entry = sabotaged!(NeverHits, None, fetcher.store.entry(&key, presented))?;
-        let judgement = self.judge(&entry, proof, claims.end, client, now);
-        Some(Found { entry, proof, judgement })
+        let entry = sabotaged!(NeverHits, None, fetcher.store.entry(&key, presented));
+        let found = entry.map(|entry| {
+            let judgement = self.judge(&entry, proof, claims.end, client, now);
+            Found { entry, proof, judgement }
+        });
+        (if live { ProofResult::Live } else { ProofResult::Expired }, found)
     }
 
     fn judge(&self, entry: &Entry, proof: Proof, end: End, client: Control, now: Now) -> Judgement {
@@ -329,8 +333,10 @@ impl Proxy {
         let (claims, now) = (question.claims.ok()?, fetcher.clock.now());
         let grant = fetcher.store.grant(&question.identity.fingerprint)?;
         let presented = question.presented();
-        let found =
-            self.find(Some(&grant), &claims, &question.resource, presented, Control::default(), now)?;
+        let (proof, found) =
+            self.find(Some(&grant), &claims, &question.resource, presented, Control::default(), now);
+        fetcher.metrics.here().proofs.inc(proof);
+        let found = found?;
         let left = sabotaged!(EndForgotten, Duration::MAX, claims.end.left(now));
         usable_on_error(&fetcher.freshness.now(), &found.entry.lifetime(), &found.judgement, left)
             .then_some(found)

@@ -11,6 +11,8 @@ use std::time::Duration;
 use http::HeaderMap;
 use moka::sync::Cache;
 
+use crate::cache::freshness::Verdict;
+use crate::cache::status::{Forward, Instead};
 use crate::clock::Now;
 use crate::headers::WISH;
 use crate::identity::Fingerprint;
@@ -45,7 +47,7 @@ impl Refreshes {
 
     /// Whether a token may have its entry refreshed now. If so, that is counted: each costs its part of a minute,
     /// and a minute's worth may be owed.
-    pub fn allow(&self, token: Fingerprint, now: Now) -> bool {
+    fn allow(&self, token: Fingerprint, now: Now) -> bool {
         let Some(cost) = MINUTE.checked_div(self.per_minute) else { return false };
         let paid_by = self.paid_by.get_with(token, Arc::default);
         let mut paid_by = paid_by.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,10 +58,26 @@ impl Refreshes {
         }
         allowed
     }
+
+    /// What follows for a caller that may be given something from memory and may want Graph's word instead.
+    pub fn heed(
+        &self,
+        headers: &HeaderMap,
+        token: Fingerprint,
+        verdict: Verdict,
+        now: Now,
+    ) -> (Verdict, Option<Instead>) {
+        match verdict {
+            Verdict::Forward(_) => (verdict, None),
+            _ if !is_wanted(headers) => (verdict, None),
+            _ if self.allow(token, now) => (Verdict::Forward(Forward::Request), None),
+            _ => (verdict, Some(Instead::RefreshLimit)),
+        }
+    }
 }
 
 /// Whether a request asks for it. Other words mean nothing.
-pub fn is_wanted(headers: &HeaderMap) -> bool {
+fn is_wanted(headers: &HeaderMap) -> bool {
     let words = headers.get_all(&WISH).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     words.map(<[u8]>::trim_ascii).any(|word| word.eq_ignore_ascii_case(b"refresh"))
 }

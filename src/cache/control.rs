@@ -47,8 +47,9 @@ impl Control {
         let mut control = Self::of(headers);
         if !headers.contains_key(CACHE_CONTROL) {
             let lines = headers.get_all(PRAGMA).iter().filter_map(|line| line.to_str().ok());
-            control.no_cache =
-                lines.flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case("no-cache"));
+            control.no_cache = lines
+                .flat_map(|line| line.split(','))
+                .any(|word| word.trim().eq_ignore_ascii_case("no-cache"));
         }
         control
     }
