@@ -159,6 +159,8 @@ impl Proxy {
 
     /// What answers this request from memory, if something fresh does; this thread remembers it. Where nothing does,
     /// [`Self::answer`] looks again, and counts what is missing.
+    // Apart, so that what is remembered has a short way.
+    #[inline(never)]
     fn look_up(
         &self,
         spelling: Spelling,
