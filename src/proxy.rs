@@ -157,8 +157,8 @@ impl Proxy {
         (judgement.verdict == Verdict::Fresh).then_some((found, judgement))
     }
 
-    /// What answers this request from memory, if something fresh does; this thread remembers it. Where nothing does,
-    /// [`Self::answer`] looks again, and counts what is missing.
+    /// What answers this request from memory, if something fresh does. This thread remembers it from the second time on:
+    /// much is asked for again once. Where nothing does, [`Self::answer`] looks again, and counts what is missing.
     // Apart, so that what is remembered has a short way.
     #[inline(never)]
     fn look_up(
@@ -180,7 +180,7 @@ impl Proxy {
         let Found { entry, proof, judgement } = found.filter(|it| it.judgement.verdict == Verdict::Fresh)?;
         let found = Finding { entry, proof, end: claims.end, tag: identity.tag };
         // What other fields of the request chose is not known by its spelling.
-        if found.entry.chosen().is_none() {
+        if found.entry.look_up() && found.entry.chosen().is_none() {
             store.remember(spelling, epoch, now, &found);
         }
         Some((found, judgement))

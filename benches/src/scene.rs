@@ -40,7 +40,8 @@ impl Scene {
             };
             let request = request(&address.to_string(), SIGN_UP, &token);
             let mut talk = Talk::with(address).await?;
-            // A miss, a hit that is looked up, and one that is remembered.
+            // A miss, two hits that are looked up, and one that is remembered.
+            talk.ask(&request).await?;
             talk.ask(&request).await?;
             talk.ask(&request).await?;
             let answer = talk.ask(&request).await?.to_owned();

@@ -1,6 +1,6 @@
 //! A stored answer.
 
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -35,6 +35,7 @@ pub struct Entry {
     /// What most entries do not have.
     rare: Option<Box<Rare>>,
     left_by: AtomicU8,
+    looked_up: AtomicBool,
 }
 
 /// What few entries have.
@@ -101,6 +102,7 @@ impl Entry {
             lifetime: lifetime.into(),
             rare: None,
             left_by: AtomicU8::new(NOT_SAID),
+            looked_up: AtomicBool::new(false),
         };
         if *headers != *headers::usual() {
             headers::pack(headers.iter_mut().map(|(_, value)| value));
@@ -186,6 +188,15 @@ impl Entry {
             size_of::<Rare>() + headers + validation + chosen + gzip
         });
         size_of::<Self>() + self.body.len() + rare
+    }
+
+    /// Says that it was looked up. Returns whether it had been before.
+    pub fn look_up(&self) -> bool {
+        // Nothing depends on it that two threads could not both do.
+        self.looked_up.load(Relaxed) || {
+            self.looked_up.store(true, Relaxed);
+            false
+        }
     }
 
     /// Says why it is about to leave the store.

@@ -18,6 +18,8 @@ pub(super) struct Table {
     /// For each place the hash of what is there, or [`FREE`].
     tags: Vec<[u64; WAYS]>,
     slots: Vec<[Option<Slot>; WAYS]>,
+    /// Places that are taken.
+    taken: usize,
     /// The set that is swept next.
     next: usize,
 }
@@ -37,7 +39,7 @@ pub(super) struct Slot {
 impl Table {
     fn new(sets: usize) -> Self {
         let slots = std::iter::repeat_with(Default::default).take(sets).collect();
-        Self { tags: vec![[FREE; WAYS]; sets], slots, next: 0 }
+        Self { tags: vec![[FREE; WAYS]; sets], slots, taken: 0, next: 0 }
     }
 
     /// What has this spelling, which has this hash.
@@ -47,12 +49,13 @@ impl Table {
         self.slots.get(set)?.get(way)?.as_ref().filter(|slot| slot.spelling == spelling)
     }
 
-    /// Takes the place of the same request, of nothing, of what is worth nothing any more, or of the oldest; the
-    /// table grows, up to `most` sets, before it loses what is worth something.
+    /// Takes the place of the same request, of nothing, of what is worth nothing any more, or of the oldest. Where
+    /// that is worth something, and nearly all places are taken, the table grows, up to `most` sets.
     pub(super) fn put(&mut self, hash: u64, slot: Slot, most: usize, hash_of: impl Fn(&Slot) -> u64) {
         self.sweep(slot.epoch, slot.since);
         loop {
-            let ((set, tag), grows) = (self.place(hash), self.tags.len() < most);
+            let ((set, tag), places) = (self.place(hash), self.tags.len() * WAYS);
+            let grows = self.tags.len() < most && self.taken >= places / 8 * 7;
             if let (Some(tags), Some(slots)) = (self.tags.get_mut(set), self.slots.get_mut(set)) {
                 let rank = |other: &Option<Slot>| match other {
                     Some(other) if other.spelling == slot.spelling => (0, 0),
@@ -63,11 +66,10 @@ impl Table {
                 let worst = tags.iter_mut().zip(slots).min_by_key(|(_, other)| rank(other));
                 let Some((known, place)) = worst else { return };
                 if rank(place).0 < 3 || !grows {
+                    self.taken += usize::from(place.is_none());
                     (*known, *place) = (tag, Some(slot));
                     return;
                 }
-            } else if !grows {
-                return;
             }
             self.grow(&hash_of);
         }
@@ -86,6 +88,7 @@ impl Table {
         for (tag, slot) in tags.iter_mut().zip(self.slots.get_mut(self.next).into_iter().flatten()) {
             if slot.as_ref().is_some_and(|slot| slot.is_spent(epoch, tick)) {
                 (*tag, *slot) = (FREE, None);
+                self.taken -= 1;
             }
         }
         self.next = (self.next + 1) & (self.tags.len() - 1);
@@ -101,6 +104,7 @@ impl Table {
             // What was in one set goes to two of the same size, so all of it has room.
             if let Some((known, place)) = tags.iter_mut().zip(slots).find(|(_, place)| place.is_none()) {
                 (*known, *place) = (tag, Some(slot));
+                larger.taken += 1;
             }
         }
         *self = larger;
@@ -115,7 +119,8 @@ impl Table {
     /// Places that are taken.
     #[cfg(test)]
     pub(super) fn taken(&self) -> usize {
-        self.slots.iter().flatten().flatten().count()
+        assert_eq!(self.taken, self.slots.iter().flatten().flatten().count());
+        self.taken
     }
 }
 

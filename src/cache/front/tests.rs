@@ -142,7 +142,7 @@ fn what_is_worth_nothing_does_not_wait_until_its_place_is_wanted() {
     let stage = Stage::new();
     (0..300).for_each(|number| stage.remember_in(SMALL, number, stage.epochs.now()));
     let (sets, taken) = first_table();
-    assert!(sets > 16 && taken > 290, "{taken} in {sets} sets");
+    assert!(sets > 16 && taken > 200, "{taken} in {sets} sets");
     stage.epochs.next();
     // The same request again: it takes one place.
     (0..sets).for_each(|_| stage.remember_in(SMALL, 0, stage.epochs.now()));
@@ -164,11 +164,17 @@ fn a_finding_is_spent_from_the_moment_in_which_nobody_is_given_it() {
 }
 
 #[test]
-fn nearly_all_of_ten_thousand_requests_are_known_and_there_is_an_end() {
+fn nearly_all_of_ten_thousand_requests_are_known_in_little_room_and_there_is_an_end() {
     let stage = Stage::new();
     let known = |count: usize| (0..count).filter(|number| stage.recalls(*number)).count();
-    (0..10_000).for_each(|number| stage.remember(number, stage.epochs.now()));
-    assert!(known(10_000) > 9_990, "{}", known(10_000));
+    // What lost its place while there was little room is looked up again.
+    for _ in 0..3 {
+        let unknown = (0..10_000).filter(|number| !stage.recalls(*number));
+        unknown.for_each(|number| stage.remember(number, stage.epochs.now()));
+    }
+    assert!(known(10_000) > 9_500, "{}", known(10_000));
+    let places: usize = FRONT.with_borrow(|front| front.tables.iter().map(|table| table.sets() * WAYS).sum());
+    assert!(places <= 2 * 10_000, "{places}");
     (0..50_000).for_each(|number| stage.remember(number, stage.epochs.now()));
     let most = ROOM.tables * ROOM.sets * WAYS;
     assert!((most * 9 / 10..=most).contains(&known(50_000)), "{}", known(50_000));
