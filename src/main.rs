@@ -98,11 +98,13 @@ fn start<F: Future<Output = ExitCode>>(
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let threads = Lanes::start(config.server.threads.unwrap_or_else(cores));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ((lanes, _threads), runtime) = match threads.and_then(|threads| Ok((threads, runtime?))) {
+    let ((lanes, threads), runtime) = match threads.and_then(|threads| Ok((threads, runtime?))) {
         Ok(started) => started,
         Err(error) => return fail(START, &format!("the threads cannot be started: {error}")),
     };
     let code = runtime.block_on(serve(log, lanes));
+    // All at the same time.
+    threads.end();
     runtime.shutdown_timeout(LEFTOVERS);
     code
 }

@@ -9,7 +9,7 @@ import kit
 AFTER_THE_DRAIN = {
     "run.rs": r"const LAST_(?:FLIGHTS|SPANS): Duration = Duration::from_secs\((\d+)\)",
     "admin.rs": r"delay: Duration::ZERO, timeout: Duration::from_secs\((\d+)\)",
-    "main.rs": r"const LEFTOVERS: Duration = Duration::from_secs\((\d+)\)",
+    "server/lanes.rs": r"const LEFTOVERS: Duration = Duration::from_secs\((\d+)\)",
     "telemetry/writer.rs": r"const LAST_LINES: Duration = Duration::from_secs\((\d+)\)",
 }
 # Seconds that `helm test` waits where nothing else is said.

@@ -94,9 +94,16 @@ impl Drop for Stay {
     }
 }
 
+impl Threads {
+    /// Has them begin to end.
+    pub fn end(&self) {
+        self.stop.cancel();
+    }
+}
+
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.end();
         for thread in self.running.drain(..) {
             // One that panicked has been logged by the hook.
             let _ = thread.join();
