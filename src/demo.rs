@@ -63,13 +63,12 @@ async fn try_run(log: Handle, lanes: Lanes) -> Result<(), DemoError> {
     sandbox.latency(GRAPH_LATENCY);
     let mut config = config();
     config.origin.base_url = Url::parse(&sandbox.url())?;
-    config.store.threads = lanes.count();
     let listeners = Listeners {
         data: bind_near("listen.address", config.server.address)?,
         admin: bind_near("admin.address", config.admin.address)?,
     };
     introduce(&sandbox, listeners.data.local_addr()?, listeners.admin.local_addr()?)?;
-    let app = App::new(config, Clock::system())?.on(lanes);
+    let app = App::on(lanes, config, Clock::system())?;
     let metrics = Arc::clone(app.metrics());
     app.run(listeners, stop, Some(log), |proxy| Narrator { proxy, metrics }).await?;
     Ok(())

@@ -109,6 +109,12 @@ pub enum StartError {
 impl App {
     /// Puts the parts together. Nothing is bound and nobody is asked yet.
     pub fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
+        Self::on(Lanes::default(), config, clock)
+    }
+
+    /// The same, for callers' connections that are served on these threads.
+    pub fn on(lanes: Lanes, mut config: Config, clock: Clock) -> Result<Self, StartError> {
+        config.store.threads = lanes.count();
         let metrics = Arc::new(Metrics::new()?);
         #[cfg(feature = "otlp")]
         let (tracer, exporter) = spans(&config, &metrics)?;
@@ -141,7 +147,7 @@ impl App {
             readiness: Readiness::default(),
             settings: None,
             is_warm: false,
-            lanes: Lanes::default(),
+            lanes,
             told: Arc::default(),
             tracer,
             #[cfg(feature = "otlp")]
@@ -159,12 +165,6 @@ impl App {
     #[must_use]
     pub fn warmed(self) -> Self {
         Self { is_warm: true, ..self }
-    }
-
-    /// Serves callers' connections on these threads.
-    #[must_use]
-    pub fn on(self, lanes: Lanes) -> Self {
-        Self { lanes, ..self }
     }
 
     /// To be notified when files are complete that should be read again.
@@ -262,8 +262,7 @@ pub async fn serve(settings: Settings, log: telemetry::Handle, lanes: Lanes) -> 
 }
 
 async fn try_serve(settings: Settings, log: telemetry::Handle, lanes: Lanes) -> Result<(), StartError> {
-    let mut config = settings.started.config.clone();
-    config.store.threads = lanes.count();
+    let config = settings.started.config.clone();
     // Before anything else: unheeded, it would end the process.
     let mut hang_ups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
     let listeners = Listeners {
@@ -271,7 +270,7 @@ async fn try_serve(settings: Settings, log: telemetry::Handle, lanes: Lanes) -> 
         admin: bind("admin.address", config.admin.address)?,
     };
     let stop = stop_on_signal()?;
-    let app = App::new(config, Clock::system())?.with_settings(settings).warmed().on(lanes);
+    let app = App::on(lanes, config, Clock::system())?.with_settings(settings).warmed();
     let told = Arc::clone(app.told());
     tokio::spawn(async move {
         while hang_ups.recv().await.is_some() {
