@@ -192,11 +192,7 @@ impl Entry {
 
     /// Says that it was looked up. Returns whether it had been before.
     pub fn look_up(&self) -> bool {
-        // Nothing depends on it that two threads could not both do.
-        self.looked_up.load(Relaxed) || {
-            self.looked_up.store(true, Relaxed);
-            false
-        }
+        self.looked_up.swap(true, Relaxed)
     }
 
     /// Says why it is about to leave the store.

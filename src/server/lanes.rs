@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug, Default)]
 pub struct Lanes(Arc<[Lane]>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Lane {
     runtime: Handle,
     /// Connections that it has.
@@ -37,10 +37,7 @@ pub struct Threads {
 
 /// A connection's place on a thread. Dropping it gives it back.
 #[derive(Debug)]
-pub(super) struct Stay {
-    runtime: Handle,
-    open: Arc<AtomicUsize>,
-}
+pub(super) struct Stay(Lane);
 
 impl Lanes {
     /// Starts so many threads. With one there is nothing to choose, so it starts none: then accepting, serving and
@@ -69,7 +66,7 @@ impl Lanes {
     pub(super) fn enter(&self) -> Option<Stay> {
         let lane = self.0.iter().min_by_key(|lane| lane.open.load(Relaxed))?;
         lane.open.fetch_add(1, Relaxed);
-        Some(Stay { runtime: lane.runtime.clone(), open: Arc::clone(&lane.open) })
+        Some(Stay(lane.clone()))
     }
 
     /// Where what many connections will use is best waited for: with one of the threads, or else where this is called.
@@ -84,13 +81,13 @@ impl Lanes {
 impl Stay {
     /// The runtime of its thread.
     pub(super) fn runtime(&self) -> &Handle {
-        &self.runtime
+        &self.0.runtime
     }
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        self.open.fetch_sub(1, Relaxed);
+        self.0.open.fetch_sub(1, Relaxed);
     }
 }
 

@@ -56,20 +56,18 @@ impl Table {
         loop {
             let ((set, tag), places) = (self.place(hash), self.tags.len() * WAYS);
             let grows = self.tags.len() < most && self.taken >= places / 8 * 7;
-            if let (Some(tags), Some(slots)) = (self.tags.get_mut(set), self.slots.get_mut(set)) {
-                let rank = |other: &Option<Slot>| match other {
-                    Some(other) if other.spelling == slot.spelling => (0, 0),
-                    None => (1, 0),
-                    Some(other) if other.is_spent(slot.epoch, slot.since) => (2, 0),
-                    Some(other) => (3, u32::MAX - slot.since.wrapping_sub(other.since)),
-                };
-                let worst = tags.iter_mut().zip(slots).min_by_key(|(_, other)| rank(other));
-                let Some((known, place)) = worst else { return };
-                if rank(place).0 < 3 || !grows {
-                    self.taken += usize::from(place.is_none());
-                    (*known, *place) = (tag, Some(slot));
-                    return;
-                }
+            let rank = |other: &Option<Slot>| match other {
+                Some(other) if other.spelling == slot.spelling => (0, 0),
+                None => (1, 0),
+                Some(other) if other.is_spent(slot.epoch, slot.since) => (2, 0),
+                Some(other) => (3, u32::MAX - slot.since.wrapping_sub(other.since)),
+            };
+            let worst = self.set(set).min_by_key(|(_, other)| rank(other));
+            if let Some((known, place)) = worst.filter(|(_, place)| rank(place).0 < 3 || !grows) {
+                let is_new = place.is_none();
+                (*known, *place) = (tag, Some(slot));
+                self.taken += usize::from(is_new);
+                return;
             }
             self.grow(&hash_of);
         }
@@ -81,32 +79,36 @@ impl Table {
         (usize::try_from(hash & last).unwrap_or(usize::MAX), hash.max(FREE + 1))
     }
 
+    /// The places of a set with their tags; none where there are no sets.
+    fn set(&mut self, at: usize) -> impl Iterator<Item = (&mut u64, &mut Option<Slot>)> {
+        let tags = self.tags.get_mut(at).into_iter().flatten();
+        tags.zip(self.slots.get_mut(at).into_iter().flatten())
+    }
+
     /// Clears what is worth nothing out of one set, another each time: though nobody comes to take its place, it holds
     /// the memory in which its entry was.
     fn sweep(&mut self, epoch: Epoch, tick: u32) {
-        let Some(tags) = self.tags.get_mut(self.next) else { return };
-        for (tag, slot) in tags.iter_mut().zip(self.slots.get_mut(self.next).into_iter().flatten()) {
+        let mut cleared = 0;
+        for (tag, slot) in self.set(self.next) {
             if slot.as_ref().is_some_and(|slot| slot.is_spent(epoch, tick)) {
                 (*tag, *slot) = (FREE, None);
-                self.taken -= 1;
+                cleared += 1;
             }
         }
-        self.next = (self.next + 1) & (self.tags.len() - 1);
+        self.taken -= cleared;
+        self.next = (self.next + 1) & self.tags.len().saturating_sub(1);
     }
 
     fn grow(&mut self, hash_of: &impl Fn(&Slot) -> u64) {
         let mut larger = Self::new((self.tags.len() * 2).max(1));
         for slot in std::mem::take(&mut self.slots).into_iter().flatten().flatten() {
             let (set, tag) = larger.place(hash_of(&slot));
-            let (Some(tags), Some(slots)) = (larger.tags.get_mut(set), larger.slots.get_mut(set)) else {
-                continue;
-            };
             // What was in one set goes to two of the same size, so all of it has room.
-            if let Some((known, place)) = tags.iter_mut().zip(slots).find(|(_, place)| place.is_none()) {
+            if let Some((known, place)) = larger.set(set).find(|(_, place)| place.is_none()) {
                 (*known, *place) = (tag, Some(slot));
-                larger.taken += 1;
             }
         }
+        larger.taken = self.taken;
         *self = larger;
     }
 
