@@ -1,0 +1,1 @@
+//! Attacks on the byte budget of answers in flight.

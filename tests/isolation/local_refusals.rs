@@ -1,0 +1,1 @@
+//! Attacks that turn a refusal of the proxy into an outage of Graph.

@@ -1,0 +1,1 @@
+//! Attacks on the log, the start line and the scrape.

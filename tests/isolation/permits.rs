@@ -1,0 +1,1 @@
+//! Attacks on the permits for requests to Graph.

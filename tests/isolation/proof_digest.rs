@@ -1,0 +1,1 @@
+//! Attacks on promise 2: tokens that Graph could answer differently.

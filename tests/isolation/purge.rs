@@ -1,0 +1,1 @@
+//! Races against purges, and purges that remove too much or too little.

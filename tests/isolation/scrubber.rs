@@ -1,0 +1,1 @@
+//! Credentials in places that no list of words names.

@@ -1,0 +1,1 @@
+//! Attacks by tokens without a proof on the other callers of their address.

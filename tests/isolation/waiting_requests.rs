@@ -1,0 +1,1 @@
+//! Attacks on memory by requests that wait.
