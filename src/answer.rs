@@ -1,8 +1,9 @@
 //! What comes back from a decision: the response, and what is told of it.
 
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
+use http::HeaderMap;
 use http::request::Parts;
 
 use crate::cache::status::Outcome;
@@ -42,7 +43,16 @@ pub trait Handler: Send + Sync + 'static {
     fn at_once(&self, asked: &Asked<'_>, ids: &Ids) -> Option<Answer>;
 
     /// Answers one request of `peer` that has no body. Never fails: every request ends in an answer.
-    fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> impl Future<Output = Answer> + Send;
+    ///
+    /// The handler owns the header fields, so that a request that waits keeps only the fields that its answer needs. The
+    /// fields of `request` itself are empty.
+    fn handle(
+        &self,
+        request: &Parts,
+        headers: HeaderMap,
+        ids: &Ids,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Answer> + Send;
 
     /// The answer for a request that ended outside the handler.
     fn problem(&self, problem: Problem, ids: &Ids) -> Answer;

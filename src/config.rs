@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::cache::{flight, freshness, store};
 use crate::resource::ApiVersion;
-use crate::{admin, budget, origin, refresh, scrub, server, telemetry, trace};
+use crate::{admin, origin, refresh, scrub, server, telemetry, trace, unproven_limit, waiting_requests};
 
 mod base_url;
 mod change;
@@ -46,7 +46,9 @@ pub struct Config {
     /// `limits.followers`, `limits.follower_wait`
     pub flight: flight::Config,
     /// `limits.unproven_*`
-    pub budget: budget::Config,
+    pub unproven: unproven_limit::Config,
+    /// Requests that wait for Graph.
+    pub waiting: waiting_requests::Config,
     /// `limits.bytes_in_flight`: bodies that come from Graph and large answers on their way out, together.
     pub bytes_in_flight: usize,
     /// `limits.refreshes_per_token`
@@ -82,7 +84,8 @@ impl Default for Config {
             store: store::Config::default(),
             freshness: freshness::Config::default(),
             flight: flight::Config::default(),
-            budget: budget::Config::default(),
+            unproven: unproven_limit::Config::default(),
+            waiting: waiting_requests::Config::default(),
             bytes_in_flight: 64 << 20,
             refresh: refresh::Config::default(),
             scrub: scrub::Config::default(),
@@ -123,7 +126,8 @@ impl Effective {
             freshness: parts::freshness(&mut reader),
             store: parts::store(&mut reader),
             flight: parts::flight(&mut reader),
-            budget: parts::budget(&mut reader),
+            unproven: parts::unproven(&mut reader),
+            waiting: parts::waiting(&mut reader),
             bytes_in_flight: parts::bytes_in_flight(&mut reader),
             refresh: parts::refresh(&mut reader),
             scrub: parts::scrub(&mut reader),

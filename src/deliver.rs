@@ -18,7 +18,7 @@ use crate::cache::status::{Forward, Instead, Outcome};
 use crate::clock::Now;
 use crate::coding::Coding;
 use crate::date;
-use crate::error::{Problem, Response};
+use crate::error::{Problem, Rejection, Response};
 use crate::fetch::{Fetched, Refusal};
 use crate::headers::{self, CACHE_STATUS, ORIGIN_REQUEST_ID};
 use crate::ids::{self, CLIENT_ID, Ids, OUR_ID};
@@ -109,6 +109,16 @@ impl Delivery<'_> {
         response.headers_mut().extend(refusal.headers.clone());
         response.headers_mut().insert(CACHE_STATUS, report.header());
         Answer { response, is_dressed: false, outcome, reason: report.detail, token_tag: Some(self.tag) }
+    }
+
+    /// Builds the response for a token that Graph refused a few seconds ago: the response of that time, in whose
+    /// `Cache-Status` nothing is forwarded.
+    pub fn recently_refused(&self, refusal: &Refusal, now: Now) -> Answer {
+        let mut answer = self.refused(refusal, Outcome::None, Forward::Bypass, now);
+        let detail = Some(Rejection::TokenRefused.as_str());
+        let report = Report { detail, ..Report::default() };
+        answer.response.headers_mut().insert(CACHE_STATUS, report.header());
+        Answer { reason: detail, ..answer }
     }
 
     /// No answer of Graph's that could be passed on.

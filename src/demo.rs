@@ -1,11 +1,12 @@
 //! A stand-in for Graph and the proxy before it, in one process: no network, no files.
 
 use std::io::{self, IsTerminal, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
 use http::request::Parts;
 use tokio::net::TcpListener;
 use url::Url;
@@ -142,9 +143,9 @@ impl Handler for Narrator {
         Some(answer)
     }
 
-    async fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Answer {
+    async fn handle(&self, request: &Parts, headers: HeaderMap, ids: &Ids, peer: SocketAddr) -> Answer {
         let started = Instant::now();
-        let answer = self.proxy.handle(request, ids, peer).await;
+        let answer = self.proxy.handle(request, headers, ids, peer).await;
         self.tell(&answer, started.elapsed());
         answer
     }

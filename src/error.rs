@@ -80,6 +80,8 @@ words! {
         Breaker = "breaker",
         /// The caller's address has sent too many tokens that Graph refused.
         UnprovenBudget = "unproven-budget",
+        /// Graph refused this very token a few seconds ago; the answer is the same.
+        TokenRefused = "token-refused",
         /// The request was not answered within `limits.request_timeout`.
         Deadline = "deadline",
         /// A fault of ours.
@@ -208,7 +210,7 @@ impl Problem {
             | Self::Origin(OriginFault::Timeout | OriginFault::FirstByte | OriginFault::ConnectTimeout) => {
                 Some((header::RETRY_AFTER, "1"))
             }
-            // By then a tenth of a minute's budget is there again.
+            // A later request may have its paced turn.
             Self::Rejected(Rejection::UnprovenBudget) => Some((header::RETRY_AFTER, "6")),
             _ => None,
         }

@@ -11,7 +11,6 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 pub use self::question::{CallerFields, Question};
-use crate::budget::Budget;
 use crate::cache::entry::Entry;
 use crate::cache::freshness::{self, Lifetime};
 use crate::cache::status::{NotStored, ProofResult};
@@ -24,11 +23,14 @@ use crate::error::{OriginFault, Problem, Rejection};
 use crate::headers::{self, ORIGIN_REQUEST_ID};
 use crate::ids::{REQUEST_ID, guid};
 use crate::metrics::Metrics;
-use crate::origin::{Origin, OriginAnswer, Place, RawBody};
+use crate::origin::{Origin, OriginAnswer, RawBody};
+use crate::permits::UpstreamPermit;
+use crate::refused_tokens::RefusedTokens;
 use crate::retry_after;
 use crate::sabotage::sabotaged;
 use crate::scrub::{GzippedBody, Scrubbed, ScrubbedBody, Scrubber};
 use crate::throttle::{Closed, Gates, Outcome, Passage};
+use crate::unproven_limit::{Admission, UnprovenLimiter};
 
 /// What came of it. Cheap to clone: everybody who waits gets one.
 #[derive(Clone, Debug)]
@@ -39,6 +41,8 @@ pub enum Fetched {
     Revalidated(Arc<Entry>, Result<(), NotStored>),
     /// Graph said no.
     Refused(Arc<Refusal>),
+    /// Graph refused this very token with 401 a few seconds ago: the same answer, without another request.
+    RecentlyRefused(Arc<Refusal>),
     /// There is no answer of Graph's that could be passed on.
     Failed(Problem),
 }
@@ -59,7 +63,7 @@ impl Fetched {
     /// is an answer.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Answer(..) | Self::Revalidated(..) => false,
+            Self::Answer(..) | Self::Revalidated(..) | Self::RecentlyRefused(_) => false,
             Self::Refused(refusal) => {
                 sabotaged!(
                     StaleAfterForbidden,
@@ -78,10 +82,27 @@ impl Fetched {
         match self {
             Self::Answer(..) => Some(StatusCode::OK),
             Self::Revalidated(..) => Some(StatusCode::NOT_MODIFIED),
-            Self::Refused(refusal) => Some(refusal.status),
+            Self::Refused(refusal) | Self::RecentlyRefused(refusal) => Some(refusal.status),
             Self::Failed(_) => None,
         }
     }
+}
+
+impl Refusal {
+    /// Returns the bytes of memory that the response takes, about.
+    fn weight(&self) -> usize {
+        let fields =
+            self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+        size_of::<Self>() + fields + self.body.as_ref().map_or(0, ScrubbedBody::len)
+    }
+}
+
+/// Everything that a question needs before it goes to Graph. Dropped, all of it is given back.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    admission: Option<Admission>,
+    permit: UpstreamPermit,
+    passage: Passage<'a>,
 }
 
 /// What a fetch needs.
@@ -89,8 +110,10 @@ impl Fetched {
 pub struct Fetcher {
     /// Graph.
     pub origin: Origin,
-    /// What the unproven may spend.
-    pub budget: Budget,
+    /// Limits for tokens without a proof.
+    pub unproven: UnprovenLimiter,
+    /// Tokens that Graph refused.
+    pub refused: RefusedTokens<Arc<Refusal>>,
     /// Whether Graph may be asked now.
     pub gates: Gates,
     /// Where answers are kept.
@@ -106,34 +129,62 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Asks Graph and sees to the answer, which is kept while `ticket` is good.
+    /// Sends a question to Graph and stores the answer while `ticket` is valid.
     pub async fn fetch(&self, question: &Question, ticket: &Ticket) -> Fetched {
-        let pass = match question.unproven {
-            Some(peer) => match self.budget.enter(peer).await {
-                Ok(pass) => Some(pass),
-                Err(reason) => return Fetched::Failed(Problem::Rejected(reason)),
-            },
-            None => None,
+        match self.prepare(question).await {
+            Ok(prepared) => self.send(question, prepared, ticket).await,
+            Err(fetched) => fetched,
+        }
+    }
+
+    /// Waits until the question may go to Graph, or returns the result where it may not. Cancelled, it leaves nothing
+    /// behind: Graph has not received anything yet.
+    pub async fn prepare(&self, question: &Question) -> Result<Prepared<'_>, Fetched> {
+        self.recently_refused(question)?;
+        let refuse = |reason| Fetched::Failed(Problem::Rejected(reason));
+        let limited = !question.is_proven && !self.refused.was_proven(&question.identity.fingerprint);
+        let wait = self.origin.queue_time();
+        let admission = if limited {
+            let admission = self.unproven.admit(question.sender(), wait).await.map_err(refuse)?;
+            // Another request of the same token may have been refused in the meantime.
+            self.recently_refused(question)?;
+            Some(admission)
+        } else {
+            None
         };
-        let (place, passage) = match self.way(question).await {
-            Ok(way) => way,
-            Err(problem) => return Fetched::Failed(problem),
-        };
+        let (permit, passage) = self.way(question).await.map_err(Fetched::Failed)?;
+        self.recently_refused(question)?;
+        Ok(Prepared { admission, permit, passage })
+    }
+
+    /// Returns Graph's 401 to this token as an error, if it is a few seconds old.
+    fn recently_refused(&self, question: &Question) -> Result<(), Fetched> {
+        match self.refused.recent(&question.identity.fingerprint) {
+            Some(refusal) => Err(Fetched::RecentlyRefused(refusal)),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends a prepared question to Graph and stores the answer while `ticket` is valid.
+    pub async fn send(&self, question: &Question, prepared: Prepared<'_>, ticket: &Ticket) -> Fetched {
+        let Prepared { admission, permit, passage } = prepared;
         let fingerprint = question.identity.fingerprint;
         let asked = self.clock.now();
         let stored = question.stored.as_ref();
         let validation = stored.and_then(|stored| Some((stored, stored.validation()?)));
         let condition = validation.and_then(|(_, known)| known.for_token(fingerprint, asked));
         let (token, ids) = (&question.identity.token, &question.ids);
-        let answer = self.origin.ask(place, &question.resource, token, ids, condition).await;
+        let answer = self.origin.ask(permit, &question.resource, token, ids, condition).await;
         if let Some(outcome) = self.outcome(&answer) {
             passage.settle(outcome);
         }
         if let Some(date) = answer.as_ref().ok().and_then(|answer| headers::date(&answer.headers)) {
             self.clock.heard(date);
         }
-        if let (Some(pass), Ok(OriginAnswer { status: StatusCode::UNAUTHORIZED, .. })) = (&pass, &answer) {
-            pass.failed(self.clock.now());
+        match (&admission, answer.as_ref().map(|answer| answer.status)) {
+            (Some(admission), Ok(StatusCode::UNAUTHORIZED)) => admission.refused(),
+            (Some(admission), Ok(StatusCode::OK)) => admission.proven(),
+            _ => {}
         }
         let fetched = match answer {
             Ok(answer) if answer.status == StatusCode::OK => self.accept(question, &answer, ticket, asked),
@@ -152,22 +203,23 @@ impl Fetcher {
                 self.metrics.not_stored.inc(*reason);
             }
             Fetched::Refused(_) => self.metrics.not_stored.inc(NotStored::Status),
-            Fetched::Failed(_) => {}
+            Fetched::RecentlyRefused(_) | Fetched::Failed(_) => {}
         }
         fetched
     }
 
-    /// A place to ask from, and then the way through the gates. Whoever has to wait for a place goes through them
-    /// afterwards: a queue that Graph's outage has met must not ask it all the same.
-    async fn way(&self, question: &Question) -> Result<(Place<'_>, Passage<'_>), Problem> {
-        let comer = question.comer();
-        let place = if let Some(place) = self.origin.place() {
-            place
+    /// Takes a permit, and then passes the gates. A caller that has to wait for a permit passes the gates afterwards: a queue
+    /// that an outage of Graph has met must not send its requests all the same.
+    async fn way(&self, question: &Question) -> Result<(UpstreamPermit, Passage<'_>), Problem> {
+        let (comer, owner) = (question.comer(), question.owner());
+        let permit = if let Some(permit) = self.origin.permits().try_acquire(owner) {
+            permit
         } else {
             self.gates.look(&comer).map_err(shut)?;
-            self.origin.wait_for_place().await.map_err(Problem::Rejected)?
+            let permit = self.origin.permits().acquire(owner, self.origin.queue_time()).await;
+            permit.map_err(|_| Problem::Rejected(Rejection::Overloaded))?
         };
-        Ok((place, self.gates.enter(&comer).map_err(shut)?))
+        Ok((permit, self.gates.enter(&comer).map_err(shut)?))
     }
 
     /// What an answer, or the lack of one, tells the gates. `None`: nothing; Graph was not asked.
@@ -284,17 +336,19 @@ impl Fetcher {
         self.store.admit(question.identity.fingerprint, claims, &question.resource, entry, old, ticket)
     }
 
-    /// Graph's "no": it counts against what the token was granted before, and is passed on, never kept.
+    /// Handles an error response of Graph: it counts against what the token was granted before, and is passed on. Only a 401
+    /// is kept, for a few seconds and for the token that received it.
     fn refuse(&self, question: &Question, answer: &OriginAnswer) -> Fetched {
+        let token = &question.identity.fingerprint;
         let withdrawn = match answer.status.as_u16() {
             401 if sabotaged!(UnheededUnauthorized, false, true) => {
                 sabotaged!(UnprovenEvicts, self.store.drop_claimed(question.claims));
-                self.store.withdraw_token(&question.identity.fingerprint)
+                self.store.withdraw_token(token)
             }
             403 | 404 | 410
                 if sabotaged!(UnheededForbidden, false, sabotaged!(StaleAfterForbidden, false, true)) =>
             {
-                self.store.withdraw_resource(&question.identity.fingerprint, &question.resource)
+                self.store.withdraw_resource(token, &question.resource)
             }
             _ => false,
         };
@@ -305,7 +359,16 @@ impl Fetcher {
         let is_json = answer.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json);
         let body = answer.body.as_ref().ok().filter(|_| is_json).and_then(|body| self.scrub(body).ok());
         let body = body.map(|scrubbed| scrubbed.body);
-        Fetched::Refused(Arc::new(Refusal { status: answer.status, headers: self.passed_on(answer), body }))
+        let refusal = Arc::new(Refusal { status: answer.status, headers: self.passed_on(answer), body });
+        if answer.status == StatusCode::UNAUTHORIZED {
+            self.refused.insert(
+                *token,
+                Arc::clone(&refusal),
+                refusal.weight(),
+                withdrawn || question.is_proven,
+            );
+        }
+        Fetched::Refused(refusal)
     }
 
     fn passed_on(&self, answer: &OriginAnswer) -> HeaderMap {

@@ -183,6 +183,20 @@ impl Identity {
     }
 }
 
+impl Fingerprint {
+    /// Returns the whole hash as a key of a fair share.
+    pub fn share_key(self) -> u128 {
+        u128::from_ne_bytes(self.0)
+    }
+}
+
+impl Label {
+    /// Returns the whole hash as a key of a fair share.
+    pub fn share_key(self) -> u128 {
+        u128::from(u64::from_ne_bytes(self.0))
+    }
+}
+
 #[cfg(feature = "sabotage")]
 impl Identity {
     /// The same, known by whose token it says it is.

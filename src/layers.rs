@@ -6,7 +6,7 @@
 mod dials;
 mod record;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -81,16 +81,18 @@ impl<H: Handler> Stack<H> {
     }
 
     /// Answers one request. `has_body`: more than its head is to come.
-    pub async fn respond(&self, request: &Parts, has_body: bool, peer: IpAddr) -> Response {
+    pub async fn respond(&self, mut request: Parts, has_body: bool, peer: SocketAddr) -> Response {
         let (checked, mut ids, start) = {
-            let asked = Asked::of(request);
+            let asked = Asked::of(&request);
             (message::check(&asked, has_body, &self.dials.message()), ids(&asked), asked.at)
         };
+        let headers = std::mem::take(&mut request.headers);
+        let request = &request;
         let span = self.tracer.served(&mut ids);
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
         let record = Record::begin(&self.metrics, self.dials.access.get(), (request, start), &ids, span);
         let answer = match checked {
-            Ok(()) => self.handle(request, &ids, peer).await,
+            Ok(()) => self.handle(request, headers, &ids, peer).await,
             Err(reason) => self.reject(reason, &ids),
         };
         let mut response = self.finish(answer, request, &ids, record);
@@ -114,9 +116,9 @@ impl<H: Handler> Stack<H> {
     }
 
     /// The handler's answer, if it comes in time and without a fault.
-    async fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Answer {
+    async fn handle(&self, request: &Parts, headers: HeaderMap, ids: &Ids, peer: SocketAddr) -> Answer {
         // The handler is not used again before it has been called anew, so no broken state of its own is seen.
-        let answer = AssertUnwindSafe(async { self.handler.handle(request, ids, peer).await }).catch_unwind();
+        let answer = AssertUnwindSafe(self.handler.handle(request, headers, ids, peer)).catch_unwind();
         match tokio::time::timeout(self.dials.deadline.get(), answer).await {
             Ok(Ok(answer)) => answer,
             // The payload is dropped unseen: it may quote what must not be told.
@@ -148,7 +150,8 @@ impl<H: Handler> Service for Stack<H> {
 
     async fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
         // The body is held until the answer is there: an unread one ends the connection when it is dropped.
-        self.respond(&head, !body.is_end_stream(), peer.ip()).await
+        let has_body = !body.is_end_stream();
+        self.respond(head, has_body, peer).await
     }
 }
 

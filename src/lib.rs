@@ -54,7 +54,6 @@
 
 pub mod admin;
 pub mod answer;
-pub mod budget;
 pub mod cache;
 pub mod clock;
 pub mod coding;
@@ -65,6 +64,7 @@ pub mod deliver;
 pub mod demo;
 pub mod dial;
 pub mod error;
+pub mod fair_queue;
 pub mod fetch;
 pub mod files;
 pub mod headers;
@@ -79,11 +79,13 @@ pub mod origin;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod overview;
+pub mod permits;
 pub mod process;
 pub mod proxy;
 pub mod quality;
 pub mod readiness;
 pub mod refresh;
+pub mod refused_tokens;
 pub mod reload;
 pub mod resource;
 pub mod retry_after;
@@ -98,4 +100,6 @@ pub mod survivor;
 pub mod telemetry;
 pub mod throttle;
 pub mod trace;
+pub mod unproven_limit;
+pub mod waiting_requests;
 pub mod words;

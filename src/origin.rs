@@ -25,7 +25,6 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::body::Incoming;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -42,10 +41,11 @@ pub(crate) use self::tls::platform as client_tls;
 use crate::cache::status::Retry;
 use crate::cache::validation::Validators;
 use crate::dial::Dial;
-use crate::error::{OriginFault, Problem, Rejection};
+use crate::error::{OriginFault, Problem};
 use crate::identity::Token;
 use crate::ids::{self, CLIENT_ID, Ids, TRACE_PARENT};
 use crate::metrics::Metrics;
+use crate::permits::{UpstreamPermit, UpstreamPermits};
 use crate::resource::Resource;
 use crate::room::Room;
 use crate::sabotage::sabotaged;
@@ -98,21 +98,13 @@ pub struct Origin {
     /// Each question on a connection of its own: where one from the pool was stale, the next may be as well.
     fresh: HttpClient,
     base: Uri,
-    permits: Semaphore,
+    permits: UpstreamPermits,
     first_byte: Dial<Duration>,
     timeout: Dial<Duration>,
     max_body: usize,
     room: Room,
     metrics: Arc<Metrics>,
     tracer: Tracer,
-}
-
-/// One of `limits.origin_requests` places to ask from. Dropped, it is free again.
-#[derive(Debug)]
-pub struct Place<'a> {
-    _permit: SemaphorePermit<'a>,
-    /// When it was first wanted.
-    begun: Instant,
 }
 
 /// What Graph said. The header fields are its own: whoever passes one on picks it from a list.
@@ -143,7 +135,12 @@ pub enum SetupError {
 
 impl Origin {
     /// Prepares a pool of connections; none is made yet. The environment's `HTTPS_PROXY` and `NO_PROXY` count.
-    pub fn new(config: &Config, room: Room, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
+    pub fn new(
+        config: &Config,
+        permits: UpstreamPermits,
+        room: Room,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, SetupError> {
         let base = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
         let (connector, spare) = (Connector::new(config)?, Arc::<Spare>::default());
         let pooled = connector.clone().with_spare(Arc::clone(&spare));
@@ -154,7 +151,7 @@ impl Origin {
             spare,
             in_flight: config.in_flight,
             base,
-            permits: Semaphore::new(config.in_flight),
+            permits,
             first_byte: Dial::new(config.first_byte_timeout),
             timeout: Dial::new(config.timeout),
             max_body: config.max_body,
@@ -181,39 +178,29 @@ impl Origin {
         Self { tracer, ..self }
     }
 
-    /// Places that are taken, of how many.
-    pub fn places(&self) -> (usize, usize) {
-        (self.in_flight.saturating_sub(self.permits.available_permits()), self.in_flight)
+    /// Returns the permits for requests to Graph.
+    pub fn permits(&self) -> &UpstreamPermits {
+        &self.permits
     }
 
-    /// A place to ask from, if one is free.
-    pub fn place(&self) -> Option<Place<'_>> {
-        let (begun, permit) = (Instant::now(), self.permits.try_acquire().ok()?);
-        Some(Place { _permit: permit, begun })
-    }
-
-    /// Waits for a place, for half of `graph.timeout`, so that the other half is left for Graph: one that comes free
-    /// at the end comes too late, and Graph would be asked in vain, and blamed for it.
-    pub async fn wait_for_place(&self) -> Result<Place<'_>, Rejection> {
-        let begun = Instant::now();
-        match timeout_at(begun + self.timeout.get() / 2, self.permits.acquire()).await {
-            Ok(Ok(permit)) => Ok(Place { _permit: permit, begun }),
-            _ => Err(Rejection::Overloaded),
-        }
+    /// Returns how long a request may wait for a permit: half of `graph.timeout`, so that the other half is left for Graph. A
+    /// permit that comes later comes in vain, and Graph would be blamed for the time-out.
+    pub fn queue_time(&self) -> Duration {
+        self.timeout.get() / 2
     }
 
     /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout` of when its place was first
     /// wanted. With a `condition` the answer may be 304.
     pub async fn ask(
         &self,
-        place: Place<'_>,
+        permit: UpstreamPermit,
         resource: &Resource,
         token: &Token,
         ids: &Ids,
         condition: Option<&Validators>,
     ) -> Result<OriginAnswer, Problem> {
         self.spare.note_question();
-        let deadline = place.begun + self.timeout.get();
+        let deadline = permit.requested_at + self.timeout.get();
         let pool = Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner));
         let (pooled, dead) = (pool.client(), AtomicBool::new(false));
         let request = |span: &Attempt| self.request(resource, token, ids, span.id());

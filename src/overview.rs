@@ -79,9 +79,10 @@ impl Cache for Overview {
         metrics.throttle_gates.set(count(fetcher.gates.closed()));
         metrics.bytes_in_flight.set(count(room.taken()));
         metrics.bytes_in_flight_limit.set(count(room.limit()));
-        for (of, (taken, places)) in
-            [(Places::All, fetcher.origin.places()), (Places::Unproven, fetcher.budget.places())]
-        {
+        for (of, (taken, places)) in [
+            (Places::All, fetcher.origin.permits().usage()),
+            (Places::Unproven, fetcher.origin.permits().unproven_usage()),
+        ] {
             metrics.origin_places_taken.set(of, taken);
             metrics.origin_places.set(of, places);
         }

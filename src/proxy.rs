@@ -4,7 +4,7 @@
 //! proof in it, an entry may be used. Everything else is a question to Graph, in a flight of the token's own.
 //! The parts that are called here decide nothing about each other.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::answer::{Answer, Handler};
 use crate::cache::control::Control;
 use crate::cache::entry::Entry;
-use crate::cache::flight::{Flights, Obligation, Seat};
+use crate::cache::flight::{Callers, Flights, Obligation, Seat};
 use crate::cache::freshness::{ClientDirectives, Judgement, Proof, Verdict, judge, usable_on_error};
 use crate::cache::front::Finding;
 use crate::cache::grant::Grant;
@@ -29,7 +29,7 @@ use crate::clock::Now;
 use crate::deliver::{self, Delivery};
 use crate::dial::Dial;
 use crate::error::{Problem, Rejection};
-use crate::fetch::{CallerFields, Fetched, Fetcher, Question};
+use crate::fetch::{CallerFields, Fetched, Fetcher, Prepared, Question};
 use crate::identity::{Claims, End, Fingerprint, Identity, Secrets, Spelling};
 use crate::ids::Ids;
 use crate::message::Asked;
@@ -37,6 +37,7 @@ use crate::refresh::Refreshes;
 use crate::resource::{ApiVersion, Resource};
 use crate::sabotage::sabotaged;
 use crate::survivor::Survivor;
+use crate::waiting_requests::{WaitPermit, WaitingRequests};
 use crate::words::Word;
 
 /// The cache's decisions. Clones decide with the same memory.
@@ -52,6 +53,8 @@ pub struct Inner {
     pub secrets: Secrets,
     /// Questions under way.
     pub flights: Flights<Fetched>,
+    /// Limits of the requests that wait for Graph.
+    pub waiting: WaitingRequests,
     /// How often callers may ask for Graph's word.
     pub refreshes: Refreshes,
     /// How long a follower waits.
@@ -83,8 +86,8 @@ impl Handler for Proxy {
         Some(Delivery { headers, is_conditional, ids, tag }.hit(&entry, &judgement, None))
     }
 
-    async fn handle(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Answer {
-        self.answer(request, ids, peer).await.unwrap_or_else(|rejection| {
+    async fn handle(&self, request: &Parts, headers: HeaderMap, ids: &Ids, peer: SocketAddr) -> Answer {
+        self.answer(request, headers, ids, peer).await.unwrap_or_else(|rejection| {
             self.0.fetcher.metrics.rejected.inc(rejection);
             self.problem(Problem::Rejected(rejection), ids)
         })
@@ -107,19 +110,28 @@ impl Proxy {
     }
 
     /// Answers from memory when the rules allow it, from Graph otherwise.
-    async fn answer(&self, request: &Parts, ids: &Ids, peer: IpAddr) -> Result<Answer, Rejection> {
-        let (uri, headers) = (&request.uri, &request.headers);
-        let (now, client) = (self.now(), self.directives(headers));
-        let resource = Arc::new(Resource::parse(uri.path(), uri.query(), headers, self.0.default_version)?);
-        let identity = self.identity(headers)?;
+    async fn answer(
+        &self,
+        request: &Parts,
+        headers: HeaderMap,
+        ids: &Ids,
+        peer: SocketAddr,
+    ) -> Result<Answer, Rejection> {
+        let (uri, now) = (&request.uri, self.now());
+        let client = self.directives(&headers);
+        let resource = Arc::new(Resource::parse(uri.path(), uri.query(), &headers, self.0.default_version)?);
+        let identity = self.identity(&headers)?;
+        let fields = CallerFields::new(headers);
+        let headers = fields.as_map();
         let delivery = Delivery { headers, is_conditional: true, ids, tag: identity.tag };
         let grant = self.0.fetcher.store.grant(&identity.fingerprint);
         let claims = self.claims(&identity, grant.as_deref(), now);
-        let unproven = grant.is_none().then_some(peer);
-        let (no_store, ids) = (client.no_store, ids.clone());
-        let (caller, stored) = (CallerFields::default(), None);
+        let is_proven = grant.is_some();
+        let (no_store, ids, stored) = (client.no_store, ids.clone(), None);
+        let headers = fields.clone();
         let question =
-            Question { resource, identity, claims, unproven, no_store, headers: caller, stored, ids };
+            Question { resource, identity, claims, peer, is_proven, no_store, headers, stored, ids };
+        let headers = fields.as_map();
         let claims = match question.claims {
             Ok(claims) => claims,
             Err(reason) => return self.bypass(&question, reason, &delivery).await,
@@ -128,7 +140,7 @@ impl Proxy {
         let (proof, found) = self.find(grant.as_deref(), &claims, &question.resource, presented, client, now);
         self.0.fetcher.metrics.here().proofs.inc(proof);
         let Some(found) = found else {
-            return self.ask(question.of_caller(headers, None), Forward::UriMiss, client, &delivery).await;
+            return self.ask(question, Forward::UriMiss, client, &delivery).await;
         };
         let (verdict, why) = self.0.refreshes.heed(headers, presented.token, found.judgement.verdict, now);
         match verdict {
@@ -136,16 +148,11 @@ impl Proxy {
             Verdict::StaleAccepted => Ok(delivery.stale(&found.entry, &found.judgement, why)),
             Verdict::StaleUsable => {
                 // The caller gets its answer now; whoever asks next gets the fresh one.
-                let question = question.of_caller(headers, Some(Arc::clone(&found.entry)));
-                let ticket = self.ticket(&question);
-                if let Seat::Lead(obligation) = self.seat(&question, &ticket) {
-                    self.0.tasks.spawn(self.flight(Arc::new(question), ticket, obligation));
-                }
+                self.refresh(question.with_stored(Arc::clone(&found.entry)));
                 Ok(delivery.stale(&found.entry, &found.judgement, why))
             }
             Verdict::Forward(forward) => {
-                let question = question.of_caller(headers, Some(found.entry));
-                self.ask(question, forward, client, &delivery).await
+                self.ask(question.with_stored(found.entry), forward, client, &delivery).await
             }
         }
     }
@@ -186,6 +193,27 @@ impl Proxy {
         Some((found, judgement))
     }
 
+    /// Starts a detached fetch that renews a stale answer, unless one is under way or too many requests wait. A caller that
+    /// stands for nobody keeps the fetch going.
+    fn refresh(&self, question: Question) {
+        let Ok(waiting) = self.wait_permit(&question) else { return };
+        let ticket = self.ticket(&question);
+        if let Seat::Lead(obligation, caller) = self.seat(&question, &ticket) {
+            let fetch = self.flight(Arc::new(question), ticket, obligation);
+            self.0.tasks.spawn(async move {
+                let _held = (waiting, caller);
+                fetch.await
+            });
+        }
+    }
+
+    /// Accounts for a request that starts to wait.
+    fn wait_permit(&self, question: &Question) -> Result<WaitPermit, Rejection> {
+        let (peer, token) = (question.peer.ip(), question.identity.fingerprint);
+        let permit = self.0.waiting.acquire(peer, token, question.headers.as_map());
+        permit.map_err(|_| Rejection::Overloaded)
+    }
+
     /// Asks Graph in a flight of the token's own, or waits for the one that is under way.
     async fn ask(
         &self,
@@ -197,12 +225,16 @@ impl Proxy {
         if client.only_if_cached {
             return Err(Rejection::OnlyIfCached);
         }
+        let _waiting = self.wait_permit(&question)?;
         let (ticket, question) = (self.ticket(&question), Arc::new(question));
         let (fetched, outcome) = match self.seat(&question, &ticket) {
-            Seat::Lead(obligation) => {
-                // No caller's hang-up cancels another's answer.
+            Seat::Lead(obligation, _caller) => {
+                // A caller that leaves cancels the fetch only while Graph has received nothing and nobody else waits.
                 let flight = self.flight(Arc::clone(&question), ticket, obligation);
-                with_outcome(Survivor::new(flight, &self.0.tasks).await)
+                match Survivor::new(flight, &self.0.tasks).await {
+                    Some(fetched) => with_outcome(fetched),
+                    None => self.alone(&question).await,
+                }
             }
             Seat::Follow(landing) => match timeout(self.0.follower_wait.get(), landing.wait()).await {
                 Ok(Some(fetched)) if self.is_for(&fetched, &question) => {
@@ -231,6 +263,7 @@ impl Proxy {
         delivery: &Delivery<'_>,
     ) -> Result<Answer, Rejection> {
         self.0.fetcher.metrics.bypass.inc(reason);
+        let _waiting = self.wait_permit(question)?;
         let (fetched, _) = self.alone(question).await;
         self.deliver(question, &fetched, Outcome::Bypass, Forward::Bypass, delivery)
     }
@@ -252,6 +285,10 @@ impl Proxy {
             }
             Fetched::Failed(problem) => Ok(delivery.failed(*problem, forward, now)),
             Fetched::Refused(refusal) => Ok(delivery.refused(refusal, outcome, forward, now)),
+            Fetched::RecentlyRefused(refusal) => {
+                self.0.fetcher.metrics.rejected.inc(Rejection::TokenRefused);
+                Ok(delivery.recently_refused(refusal, now))
+            }
             Fetched::Answer(entry, stored) | Fetched::Revalidated(entry, stored) => {
                 let left = match (stored, question.claims) {
                     (Ok(()), Ok(claims)) => {
@@ -365,25 +402,43 @@ impl Proxy {
             Fetched::Answer(entry, _) | Fetched::Revalidated(entry, _) => {
                 self.0.fetcher.store.chooser().fits(entry.chosen(), question.presented())
             }
-            Fetched::Refused(_) | Fetched::Failed(_) => true,
+            Fetched::Refused(_) | Fetched::RecentlyRefused(_) | Fetched::Failed(_) => true,
         }
     }
 
-    /// Asks, and tells all who wait.
+    /// Fetches, and gives the result to all callers that wait. `None`: the last caller left before Graph received anything.
     fn flight(
         &self,
         question: Arc<Question>,
         ticket: Ticket,
         obligation: Obligation<Fetched>,
-    ) -> impl Future<Output = Fetched> + Send + use<> {
+    ) -> impl Future<Output = Option<Fetched>> + Send + use<> {
         let inner = Arc::clone(&self.0);
         async move {
-            let fetched = inner.fetcher.fetch(&question, &ticket).await;
+            let callers = obligation.callers();
+            let prepared = prepare_while_wanted(&inner.fetcher, &question, &callers).await?;
+            let fetched = match prepared {
+                Ok(prepared) => inner.fetcher.send(&question, prepared, &ticket).await,
+                Err(fetched) => fetched,
+            };
             // Whatever is the question's alone is forgotten before anybody else hears of the answer.
             drop(question);
             obligation.settle(fetched.clone());
-            fetched
+            Some(fetched)
         }
+    }
+}
+
+/// Waits until a question may go to Graph. Returns `None` once no caller waits for the answer any more.
+async fn prepare_while_wanted<'a>(
+    fetcher: &'a Fetcher,
+    question: &Question,
+    callers: &Callers,
+) -> Option<Result<Prepared<'a>, Fetched>> {
+    tokio::select! {
+        biased;
+        () = callers.all_left() => None,
+        prepared = fetcher.prepare(question) => Some(prepared),
     }
 }
 

@@ -16,7 +16,6 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::admin::{self, Admin};
 use crate::answer::Handler;
-use crate::budget::Budget;
 use crate::cache::flight::Flights;
 use crate::cache::freshness::Dials;
 use crate::cache::store::Store;
@@ -32,15 +31,19 @@ use crate::origin::{Origin, SetupError};
 #[cfg(feature = "otlp")]
 use crate::otlp::Exporter;
 use crate::overview::Overview;
+use crate::permits::UpstreamPermits;
 use crate::proxy::{Inner, Proxy};
 use crate::readiness::Readiness;
 use crate::refresh::Refreshes;
+use crate::refused_tokens::RefusedTokens;
 use crate::reload::{Parts, Settings};
 use crate::room::Room;
 use crate::scrub::Scrubber;
 use crate::server::{self, Lanes, Server, tls};
 use crate::throttle::Gates;
 use crate::trace::Tracer;
+use crate::unproven_limit::UnprovenLimiter;
+use crate::waiting_requests::WaitingRequests;
 use crate::{reload, telemetry};
 
 /// The parts, put together and not yet serving.
@@ -121,9 +124,11 @@ impl App {
         #[cfg(not(feature = "otlp"))]
         let tracer = Tracer::default();
         let (keep, room) = (config.freshness.longest_use(), Room::new(config.bytes_in_flight));
+        let permits = UpstreamPermits::new(config.origin.in_flight, config.unproven.in_flight);
         let fetcher = Fetcher {
-            origin: Origin::new(&config.origin, room, Arc::clone(&metrics))?.traced(tracer.clone()),
-            budget: Budget::new(&config.budget, &config.origin, clock.clone()),
+            origin: Origin::new(&config.origin, permits, room, Arc::clone(&metrics))?.traced(tracer.clone()),
+            unproven: UnprovenLimiter::new(&config.unproven, clock.clone()),
+            refused: RefusedTokens::new(clock.clone()),
             gates: Gates::new(clock.clone()),
             store: Arc::new(Store::new(&config.store, keep, &metrics)),
             scrubber: Scrubber::new(&config.scrub, config.origin.max_body),
@@ -135,6 +140,7 @@ impl App {
             fetcher,
             secrets: Secrets::random()?,
             flights: Flights::new(&config.flight),
+            waiting: WaitingRequests::new(&config.waiting),
             refreshes: Refreshes::new(&config.refresh),
             follower_wait: Dial::new(config.flight.wait),
             default_version: config.default_version,

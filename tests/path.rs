@@ -66,7 +66,7 @@ async fn what_is_in_memory_is_answered_at_once_until_its_time_is_over() {
     let outcome = |answer: Option<Answer>| answer.map(|answer| answer.outcome);
     assert_eq!(outcome(proxy.at_once(&Asked::of(&plain), &ids)), None);
     for answered in [Outcome::Miss, Outcome::Hit] {
-        let answer = proxy.handle(&plain, &ids, Ipv4Addr::LOCALHOST.into()).await;
+        let answer = proxy.handle(&plain, plain.headers.clone(), &ids, (Ipv4Addr::LOCALHOST, 1).into()).await;
         assert_eq!(answer.outcome, answered);
     }
     // It is looked up, and then it is known.

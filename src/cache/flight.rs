@@ -9,10 +9,11 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::SetOnce;
+use tokio::sync::{Notify, SetOnce};
 
 use super::key::FlightKey;
 use crate::dial::Dial;
@@ -41,14 +42,61 @@ pub struct Flights<T> {
 }
 
 type Table<T> = HashMap<FlightKey, Arc<Answer<T>>>;
-/// What comes of a flight: an answer, or nothing. Whoever led has one, the table too, and each follower.
-type Answer<T> = SetOnce<Option<T>>;
+
+/// Result of a fetch, or nothing, and the callers that wait for it.
+#[derive(Debug)]
+struct Answer<T> {
+    result: SetOnce<Option<T>>,
+    callers: Arc<Callers>,
+}
+
+/// Callers that wait for one fetch.
+#[derive(Debug, Default)]
+pub struct Callers {
+    waiting: AtomicUsize,
+    left: Notify,
+}
+
+/// One caller that waits for a fetch. Dropped, the caller has left.
+#[derive(Debug)]
+pub struct Caller(Arc<Callers>);
+
+impl Callers {
+    /// Returns when the last caller has left.
+    pub async fn all_left(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.waiting.load(SeqCst) == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.waiting.load(SeqCst)
+    }
+
+    /// Adds a caller.
+    pub fn enter(self: &Arc<Self>) -> Caller {
+        self.waiting.fetch_add(1, SeqCst);
+        Caller(Arc::clone(self))
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if self.0.waiting.fetch_sub(1, SeqCst) == 1 {
+            self.0.left.notify_waiters();
+        }
+    }
+}
 
 /// A place in a flight.
 #[derive(Debug)]
 pub enum Seat<T: Clone> {
-    /// Nobody was asking: whoever gets this must see to the answer.
-    Lead(Obligation<T>),
+    /// No fetch is under way. The obligation goes with the fetch, and the caller with the request that waits.
+    Lead(Obligation<T>, Caller),
     /// Somebody is asking already.
     Follow(Landing<T>),
     /// Somebody is asking, and as many wait as may.
@@ -71,16 +119,17 @@ impl<T: Clone> Flights<T> {
         match self.table().entry(key) {
             Entry::Vacant(place) => {
                 let key = place.key().clone();
-                let answer = Arc::clone(place.insert(Arc::new(SetOnce::new())));
-                Seat::Lead(Obligation { flights: self.clone(), key, answer })
+                let answer = Answer { result: SetOnce::new(), callers: Arc::default() };
+                let leader = answer.callers.enter();
+                let answer = Arc::clone(place.insert(Arc::new(answer)));
+                Seat::Lead(Obligation { flights: self.clone(), key, answer }, leader)
             }
-            // The table has one, and whoever leads; the others are followers'.
-            Entry::Occupied(flight)
-                if Arc::strong_count(flight.get()) >= self.followers.get().saturating_add(2) =>
-            {
-                Seat::Full
+            // The leader is one of the callers, as long as it waits.
+            Entry::Occupied(flight) if flight.get().callers.count() > self.followers.get() => Seat::Full,
+            Entry::Occupied(flight) => {
+                let caller = flight.get().callers.enter();
+                Seat::Follow(Landing { answer: Arc::clone(flight.get()), _caller: caller })
             }
-            Entry::Occupied(flight) => Seat::Follow(Landing(Arc::clone(flight.get()))),
         }
     }
 
@@ -106,7 +155,12 @@ impl<T: Clone> Obligation<T> {
     /// Answers everybody who waits. What is to be stored must be stored by now: who comes next looks there.
     pub fn settle(self, answer: T) {
         // Nobody else can have said anything: there is one obligation, and it is gone after this.
-        let _ = self.answer.set(Some(answer));
+        let _ = self.answer.result.set(Some(answer));
+    }
+
+    /// Returns the callers that wait for the result.
+    pub fn callers(&self) -> Arc<Callers> {
+        Arc::clone(&self.answer.callers)
     }
 }
 
@@ -114,18 +168,21 @@ impl<T: Clone> Drop for Obligation<T> {
     fn drop(&mut self) {
         self.flights.table().remove(&self.key);
         // An error says that it was settled.
-        let _ = self.answer.set(None);
+        let _ = self.answer.result.set(None);
     }
 }
 
 /// A wait for a flight's answer.
 #[derive(Debug)]
-pub struct Landing<T>(Arc<Answer<T>>);
+pub struct Landing<T> {
+    answer: Arc<Answer<T>>,
+    _caller: Caller,
+}
 
 impl<T: Clone> Landing<T> {
     /// The answer, or `None` when whoever led is gone without one.
     pub async fn wait(self) -> Option<T> {
-        self.0.wait().await.clone()
+        self.answer.result.wait().await.clone()
     }
 }
 
@@ -155,7 +212,9 @@ mod tests {
     #[tokio::test]
     async fn whoever_asks_the_same_meanwhile_gets_the_same_answer() {
         let (flights, secrets) = (flights(8), Secrets::random().unwrap());
-        let Seat::Lead(obligation) = flights.join(key("a", &secrets)) else { panic!("nobody was asking") };
+        let Seat::Lead(obligation, _leader) = flights.join(key("a", &secrets)) else {
+            panic!("nobody was asking")
+        };
         let Seat::Follow(landing) = flights.join(key("a", &secrets)) else { panic!("somebody was asking") };
         assert_eq!(flights.count(), 1);
         obligation.settle("answer");
@@ -173,11 +232,25 @@ mod tests {
     #[tokio::test]
     async fn a_leader_that_vanishes_leaves_nobody_waiting() {
         let (flights, secrets) = (flights(8), Secrets::random().unwrap());
-        let Seat::Lead(obligation) = flights.join(key("a", &secrets)) else { panic!() };
+        let Seat::Lead(obligation, _leader) = flights.join(key("a", &secrets)) else { panic!() };
         let Seat::Follow(landing) = flights.join(key("a", &secrets)) else { panic!() };
         drop(obligation);
         assert_eq!(landing.wait().await, None);
         assert!(matches!(flights.join(key("a", &secrets)), Seat::Lead(..)), "the next one leads");
+    }
+
+    #[tokio::test]
+    async fn a_fetch_learns_when_its_last_caller_has_left() {
+        let (flights, secrets) = (flights(8), Secrets::random().unwrap());
+        let Seat::Lead(obligation, leader) = flights.join(key("a", &secrets)) else { panic!() };
+        let Seat::Follow(follower) = flights.join(key("a", &secrets)) else { panic!() };
+        let callers = obligation.callers();
+        let mut all_left = Box::pin(callers.all_left());
+        assert!(futures_util::poll!(&mut all_left).is_pending());
+        drop(leader);
+        assert!(futures_util::poll!(&mut all_left).is_pending(), "a follower still waits");
+        drop(follower);
+        assert!(futures_util::poll!(&mut all_left).is_ready());
     }
 
     #[test]

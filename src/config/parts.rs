@@ -13,7 +13,7 @@ use super::reader::Reader;
 use super::rules::{Address, Count, FilePath, Filter, Names, OneOf, Size, Span, Text};
 use crate::cache::{flight, freshness, store};
 use crate::resource::ApiVersion;
-use crate::{admin, budget, origin, refresh, scrub, server, telemetry, trace};
+use crate::{admin, origin, refresh, scrub, server, telemetry, trace, unproven_limit, waiting_requests};
 
 pub(super) fn server(r: &mut Reader) -> server::Config {
     let default = server::Config::default();
@@ -147,9 +147,9 @@ pub(super) fn flight(r: &mut Reader) -> flight::Config {
     }
 }
 
-pub(super) fn budget(r: &mut Reader) -> budget::Config {
-    let default = budget::Config::default();
-    budget::Config {
+pub(super) fn unproven(r: &mut Reader) -> unproven_limit::Config {
+    let default = unproven_limit::Config::default();
+    unproven_limit::Config {
         in_flight: r.get("limits.unproven_requests", &Count(1..=100_000), default.in_flight),
         in_flight_per_address: r.get(
             "limits.unproven_per_address",
@@ -162,6 +162,15 @@ pub(super) fn budget(r: &mut Reader) -> budget::Config {
             &Count(1..=1_000_000),
             default.failures_per_address,
         ),
+        paced: r.get("limits.unproven_paced", &Count(1..=100_000), default.paced),
+    }
+}
+
+pub(super) fn waiting(r: &mut Reader) -> waiting_requests::Config {
+    let default = waiting_requests::Config::default();
+    waiting_requests::Config {
+        requests: r.get("limits.waiting_requests", &Count(1..=1_000_000), default.requests),
+        bytes: r.get("limits.waiting_bytes", &Size(MIB..=1 << 40), default.bytes),
     }
 }
 

@@ -93,6 +93,9 @@ fn rejected(reason: R) -> Row {
             "TooManyRequests",
             "Too many requests from this address carried an access token that Microsoft Graph refused.",
         ),
+        R::TokenRefused => {
+            (401, "InvalidAuthenticationToken", "Microsoft Graph refused this access token a moment ago.")
+        }
         R::Deadline => (504, "GatewayTimeout", "The request was not answered in time."),
         R::Panic => (500, "InternalServerError", "The request met a fault in the cache."),
     };

@@ -1,6 +1,6 @@
 //! A question to Graph: what is asked, in whose name, and what is known before.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, header};
@@ -10,8 +10,10 @@ use crate::cache::status::Bypass;
 use crate::cache::vary::Presented;
 use crate::identity::{Claims, Identity};
 use crate::ids::Ids;
+use crate::permits::Owner;
 use crate::resource::Resource;
 use crate::throttle::Comer;
+use crate::unproven_limit::Sender;
 
 /// What is asked, and by whom. It lives as long as the question and holds the token no longer.
 #[derive(Debug)]
@@ -22,8 +24,10 @@ pub struct Question {
     pub identity: Identity,
     /// What the token says, or why it may not use the cache.
     pub claims: Result<Claims, Bypass>,
-    /// The caller's address, where its token has no proof at all: it asks within the budget of such.
-    pub unproven: Option<IpAddr>,
+    /// Address and port of the caller.
+    pub peer: SocketAddr,
+    /// The token has at least one proof, live or not.
+    pub is_proven: bool,
     /// The caller forbids that the answer is stored, and is obeyed.
     pub no_store: bool,
     /// The caller's fields, for `Vary`. None of them goes to Graph.
@@ -35,13 +39,29 @@ pub struct Question {
 }
 
 impl Question {
-    /// The same for a caller that sent `headers`, where `stored` may be renewed by a 304.
+    /// Returns the question with a stored answer that a 304 may renew.
     #[must_use]
-    pub fn of_caller(mut self, headers: &HeaderMap, stored: Option<Arc<Entry>>) -> Self {
-        self.headers.0.clone_from(headers);
-        self.headers.0.remove(header::AUTHORIZATION);
-        self.stored = stored;
-        self
+    pub fn with_stored(self, stored: Arc<Entry>) -> Self {
+        Self { stored: Some(stored), ..self }
+    }
+
+    /// Returns the sender of the request, for the limits of unproven tokens.
+    pub fn sender(&self) -> Sender {
+        Sender::new(self.peer, self.identity.fingerprint)
+    }
+
+    /// Returns the owner of the permit for this question. A proven token whose claims cannot be used competes by its
+    /// address, like an unproven one, but within the permits of proven tokens.
+    pub fn owner(&self) -> Owner {
+        match (self.is_proven, &self.claims) {
+            (false, _) => Owner::Unproven(self.sender().path()),
+            (true, Err(_)) => Owner::Proven(self.sender().path()),
+            (true, Ok(claims)) => Owner::Proven([
+                claims.tenant.share_key(),
+                claims.application.share_key(),
+                self.identity.fingerprint.share_key(),
+            ]),
+        }
     }
 
     /// Whom the gates see.
@@ -49,19 +69,35 @@ impl Question {
         Comer {
             token: self.identity.fingerprint,
             application: self.claims.ok().map(|claims| claims.application),
-            proven: self.unproven.is_none(),
+            proven: self.is_proven,
         }
     }
 
     /// The caller's request, as `Vary` sees it.
     pub fn presented(&self) -> Presented<'_> {
-        Presented { headers: &self.headers.0, token: self.identity.fingerprint }
+        Presented { headers: self.headers.as_map(), token: self.identity.fingerprint }
     }
 }
 
-/// A caller's header fields, but for its token. What is in them is nobody's to print.
-#[derive(Default)]
-pub struct CallerFields(HeaderMap);
+/// Header fields of a caller's request without the token. `Debug` shows none of them. Clones share them.
+#[derive(Clone, Default)]
+pub struct CallerFields(Arc<HeaderMap>);
+
+impl CallerFields {
+    /// Keeps the fields that an answer may depend on. The token is in the identity; the fields that are the same in every
+    /// request to Graph, or new in each request, choose no answer.
+    pub fn new(mut headers: HeaderMap) -> Self {
+        for name in [header::AUTHORIZATION, header::HOST, header::USER_AGENT, header::VIA] {
+            headers.remove(name);
+        }
+        Self(Arc::new(headers))
+    }
+
+    /// Returns the fields.
+    pub fn as_map(&self) -> &HeaderMap {
+        &self.0
+    }
+}
 
 impl std::fmt::Debug for CallerFields {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -35,13 +35,13 @@ fn t17_a_question_keeps_its_callers_fields_without_the_token_and_shows_none() {
         resource: Arc::new(Resource::parse(path, None, &headers, ApiVersion::Beta).unwrap()),
         identity: Identity::of(&headers, &secrets).unwrap(),
         claims: Err(Bypass::Opaque),
-        unproven: None,
+        peer: (std::net::Ipv4Addr::LOCALHOST, 1).into(),
+        is_proven: true,
         no_store: false,
-        headers: CallerFields::default(),
+        headers: CallerFields::new(headers),
         stored: None,
         ids: Ids::of(&request.headers),
     };
-    let question = question.of_caller(&headers, None);
     assert!(!question.presented().headers.contains_key(header::AUTHORIZATION));
     assert!(question.presented().headers.contains_key(header::ACCEPT_LANGUAGE));
     let shown = format!("{question:?}");

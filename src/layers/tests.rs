@@ -9,7 +9,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use std::future::pending;
 
-const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
 /// Does what the path says.
 struct Stub;
@@ -23,7 +23,7 @@ impl Handler for Stub {
         }
     }
 
-    async fn handle(&self, request: &Parts, _: &Ids, _: IpAddr) -> Answer {
+    async fn handle(&self, request: &Parts, _: HeaderMap, _: &Ids, _: SocketAddr) -> Answer {
         match request.uri.path() {
             "/panic" => panic!("with a secret"),
             "/never" => pending().await,
@@ -66,7 +66,7 @@ async fn every_answer_carries_the_ids_and_nosniff() {
     let mut asked = get("/");
     let theirs = HeaderValue::from_static("B6A0C1DE-0c1f-4f0e-9d6a-0123456789ab");
     asked.headers.insert(CLIENT_REQUEST_ID, theirs.clone());
-    let response = stack.respond(&asked, false, PEER).await;
+    let response = stack.respond(asked.clone(), false, PEER).await;
     assert_eq!(response.headers()[CLIENT_REQUEST_ID], theirs);
     assert!(guid(&response.headers()[REQUEST_ID]).is_some());
     assert_eq!(response.headers()["x-content-type-options"], "nosniff");
@@ -78,14 +78,14 @@ async fn an_id_that_is_no_guid_is_replaced() {
     let (stack, _) = stack();
     let mut asked = get("/");
     asked.headers.insert(CLIENT_REQUEST_ID, HeaderValue::from_static("<script>"));
-    let response = stack.respond(&asked, false, PEER).await;
+    let response = stack.respond(asked.clone(), false, PEER).await;
     assert!(guid(&response.headers()[CLIENT_REQUEST_ID]).is_some());
 }
 
 #[tokio::test]
 async fn line_83_head_has_the_fields_of_get_and_no_body() {
     let (stack, _) = stack();
-    let response = stack.respond(&request(Method::HEAD, "/"), false, PEER).await;
+    let response = stack.respond(request(Method::HEAD, "/"), false, PEER).await;
     assert_eq!(
         (&response.headers()["content-length"], &response.headers()["x-own"]),
         (&"7".parse().unwrap(), &"1".parse().unwrap())
@@ -96,7 +96,7 @@ async fn line_83_head_has_the_fields_of_get_and_no_body() {
 #[tokio::test]
 async fn f60_a_panic_is_a_500_without_its_message() {
     let (stack, metrics) = stack();
-    let response = stack.respond(&get("/panic"), false, PEER).await;
+    let response = stack.respond(get("/panic"), false, PEER).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert!(!String::from_utf8_lossy(&body(response).await).contains("secret"));
     assert_eq!(metrics.rejected.get(Rejection::Panic), 1);
@@ -107,7 +107,7 @@ async fn f60_a_panic_is_a_500_without_its_message() {
 async fn a_request_without_an_answer_ends_at_its_deadline() {
     let (stack, metrics) = stack();
     let start = tokio::time::Instant::now();
-    let response = stack.respond(&get("/never"), false, PEER).await;
+    let response = stack.respond(get("/never"), false, PEER).await;
     assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(start.elapsed().as_secs(), 30);
     assert_eq!(metrics.rejected.get(Rejection::Deadline), 1);
@@ -116,7 +116,7 @@ async fn a_request_without_an_answer_ends_at_its_deadline() {
 #[tokio::test]
 async fn a_refused_message_never_reaches_the_handler() {
     let (stack, metrics) = stack();
-    let response = stack.respond(&get("/panic"), true, PEER).await;
+    let response = stack.respond(get("/panic"), true, PEER).await;
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
     assert_eq!(response.headers()["connection"], "close");
     assert_eq!(metrics.rejected.get(Rejection::Body), 1);
@@ -127,7 +127,7 @@ async fn a_refused_message_never_reaches_the_handler() {
 async fn a_caller_that_hangs_up_is_counted_once() {
     let (stack, metrics) = stack();
     let asked = get("/never");
-    assert!(stack.respond(&asked, false, PEER).now_or_never().is_none());
+    assert!(stack.respond(asked.clone(), false, PEER).now_or_never().is_none());
     assert_eq!(metrics.in_flight(), 0);
     let hung_up = StatusCode::from_u16(499).unwrap();
     assert_eq!(metrics.requests(MethodLabel::Get, hung_up, Outcome::None), 1);
@@ -136,7 +136,7 @@ async fn a_caller_that_hangs_up_is_counted_once() {
 #[tokio::test]
 async fn an_answer_is_counted_by_method_status_and_outcome() {
     let (stack, metrics) = stack();
-    stack.respond(&get("/"), false, PEER).await;
+    stack.respond(get("/"), false, PEER).await;
     assert_eq!(metrics.requests(MethodLabel::Get, StatusCode::OK, Outcome::Hit), 1);
 }
 

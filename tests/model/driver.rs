@@ -37,7 +37,8 @@ use super::word::Verdict;
 pub type Mismatch = String;
 
 /// Where every request comes from.
-pub const CALLER: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+pub const CALLER: std::net::SocketAddr =
+    std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 50_000);
 
 /// A story under way.
 pub struct Driver<'a> {
@@ -172,7 +173,7 @@ impl<'a> Driver<'a> {
         let mut answer = Box::pin(async move {
             match proxy.at_once(&Asked::of(&parts), &ids) {
                 Some(answer) => answer,
-                None => proxy.handle(&parts, &ids, CALLER).await,
+                None => proxy.handle(&parts, parts.headers.clone(), &ids, CALLER).await,
             }
         });
         let first = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use connector_cache::budget;
 use connector_cache::cache::freshness::{ClientDirectives, Freshness};
 use connector_cache::cache::store::Selection;
 use connector_cache::config::Config;
 use connector_cache::identity::LabelKind;
 use connector_cache::proxy::Proxy;
+use connector_cache::unproven_limit;
 use http::Request;
 use http::request::Parts;
 use url::Url;
@@ -22,11 +22,12 @@ pub fn config(story: &Story, url: &str) -> Config {
     config.origin.base_url = Url::parse(url).unwrap();
     config.origin.timeout = Duration::from_secs(600);
     // What comes through the gates and within the budget is this model's business; see `tight` for both.
-    config.budget = budget::Config {
+    config.unproven = unproven_limit::Config {
         in_flight: 100_000,
         in_flight_per_address: 100_000,
         failures: 1_000_000,
         failures_per_address: 1_000_000,
+        paced: 100_000,
     };
     config.origin.in_flight = 100_000;
     config.flight.wait = Duration::from_millis(if story.impatient { 1 } else { 600_000 });
@@ -54,7 +55,7 @@ pub fn forgetful(story: &Story, url: &str) -> Config {
 /// Room for everything; gates as they are, and a purse that is soon empty.
 pub fn guarded(story: &Story, url: &str) -> Config {
     let mut config = config(story, url);
-    config.budget = budget::Config { failures_per_address: 4, ..budget::Config::default() };
+    config.unproven.failures_per_address = 4;
     config
 }
 

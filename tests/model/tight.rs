@@ -120,7 +120,7 @@ impl Tight<'_> {
         let mut answer = pin!(async {
             match proxy.at_once(&Asked::of(&parts), &ids) {
                 Some(answer) => answer,
-                None => proxy.handle(&parts, &ids, CALLER).await,
+                None => proxy.handle(&parts, parts.headers.clone(), &ids, CALLER).await,
             }
         });
         let mut said = None;

@@ -57,13 +57,13 @@ impl Handler for Stub {
         None
     }
 
-    async fn handle(&self, request: &Parts, _: &Ids, _: std::net::IpAddr) -> Answer {
+    async fn handle(&self, request: &Parts, headers: http::HeaderMap, _: &Ids, _: SocketAddr) -> Answer {
         let path = request.uri.path().to_owned();
         self.asked.lock().unwrap().push(path.clone());
         let body = match &*path {
             "/panic" => panic!("on demand"),
             "/big" => Bytes::from(vec![b'x'; 8 << 20]),
-            "/token" => request.headers["authorization"].len().to_string().into(),
+            "/token" => headers["authorization"].len().to_string().into(),
             "/thread" => format!("{:?}", std::thread::current().id()).into(),
             "/blocked" => {
                 self.held.fetch_add(1, SeqCst);

@@ -1,6 +1,6 @@
 //! What the parts are given.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -92,8 +92,8 @@ impl Memory {
     }
 
     fn answer(&self) -> Answer {
-        self.runtime.block_on(self.app.proxy().handle(&self.request, &self.ids, HERE))
+        self.runtime.block_on(self.app.proxy().handle(&self.request, self.request.headers.clone(), &self.ids, HERE))
     }
 }
 
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50_000);
