@@ -4,9 +4,9 @@
 //! subnet, connection, token. Two rules hold at every level of the tree:
 //!
 //! * **Max-min fairness.** Of the shares that wait, the share with the least in use is served next; of equals the share
-//!   that was served longest ago.
+//!   that was served, or appeared, longest ago.
 //! * **Dynamic threshold** (Choudhury and Hahne, 1998). A share may use at most [`SHARE_FACTOR`] times the capacity that
-//!   is still free beside it. One share alone reaches two thirds of the capacity, and two shares four fifths, so a
+//!   is still free beside it. One share alone reaches four fifths of the capacity, and two shares eight ninths, so a
 //!   newcomer finds a free place without a fixed reservation and without preemption.
 //!
 //! The queue is a data structure without time and without wake-ups. Its owner provides the capacity at each call, and
@@ -20,7 +20,7 @@ pub type Path = [u128; LEVELS];
 /// Levels of shares below the root.
 pub const LEVELS: usize = 3;
 /// Multiple of the free capacity beside a share that the share may use.
-const SHARE_FACTOR: usize = 2;
+const SHARE_FACTOR: usize = 4;
 
 /// Items that wait, and the capacity that each share uses.
 #[derive(Debug)]
@@ -37,11 +37,19 @@ pub struct Position {
     id: u64,
 }
 
+impl Position {
+    /// Returns the owner of the item.
+    pub fn path(self) -> Path {
+        self.path
+    }
+}
+
 /// Share of one owner: what it uses, and what waits in it.
 #[derive(Debug)]
 struct Share<T> {
     in_use: usize,
     waiting: usize,
+    /// Turn in which the share was served last, or appeared.
     last_turn: u64,
     children: HashMap<u128, Share<T>>,
     /// Children with waiting items, the next to be served first.
@@ -70,21 +78,11 @@ impl<T> FairQueue<T> {
         self.root.in_use
     }
 
-    /// Returns the capacity that one of the widest shares uses.
-    pub fn in_use_by(&self, widest: u128) -> usize {
-        self.root.children.get(&widest).map_or(0, |share| share.in_use)
-    }
-
-    /// Returns the number of items that wait in one of the widest shares.
-    pub fn waiting_in(&self, widest: u128) -> usize {
-        self.root.children.get(&widest).map_or(0, |share| share.waiting)
-    }
-
     /// Adds an item at the end of its leaf.
     pub fn push(&mut self, path: Path, item: T) -> Position {
-        let id = self.next_id;
+        let (id, turn) = (self.next_id, self.turn());
         self.next_id += 1;
-        self.root.push(&path, id, item);
+        self.root.push(&path, id, turn, item);
         Position { path, id }
     }
 
@@ -215,15 +213,17 @@ impl<T> Share<T> {
         }
     }
 
-    fn push(&mut self, path: &[u128], id: u64, item: T) {
+    fn push(&mut self, path: &[u128], id: u64, turn: u64, item: T) {
         self.waiting += 1;
         match path {
             [] => {
                 self.items.insert(id, item);
             }
             [key, rest @ ..] => {
-                let child = self.children.entry(*key).or_default();
-                child.push(rest, id, item);
+                // A new share is served after those that wait already: first come, first served among equals.
+                let new = || Self { last_turn: turn, ..Self::default() };
+                let child = self.children.entry(*key).or_insert_with(new);
+                child.push(rest, id, turn, item);
                 self.ready.insert(child.rank(*key));
             }
         }

@@ -5,6 +5,7 @@ mod kit;
 
 use std::time::Duration;
 
+use connector_cache::refused_tokens::REPLAY;
 use connector_cache::sandbox::{Options, Sandbox, forgery};
 use futures_util::future::join_all;
 use kit::client::{self, Client, Response};
@@ -159,7 +160,8 @@ async fn t09_forged_tokens_fill_nothing_that_a_proven_one_needs() {
         })
     });
     let flood: Vec<_> = flood.collect();
-    origin.wait_for_requests(1 + 6).await;
+    // Six permits of eight are for unproven tokens, and one of these is left for another address.
+    origin.wait_for_requests(1 + 5).await;
     let mine = within("a proven token's question", proxy.get(&path("y"), &token)).await;
     assert_eq!(cache_status(&mine), "connector-cache; fwd=uri-miss; fwd-status=200; stored");
     assert_eq!(cache_status(&proxy.read(&token).await), "connector-cache; hit; ttl=300");
@@ -270,6 +272,7 @@ async fn t18_a_guess_at_an_entity_tag_tells_a_stranger_nothing() {
         assert_eq!(refused.status, 401);
         assert_eq!((refused.header("age"), refused.header("etag")), (None, None));
         assert_eq!(cache_status(&refused), "connector-cache; fwd=uri-miss; fwd-status=401");
+        proxy.clock.advance(REPLAY);
     }
     proxy.stop().await;
 }

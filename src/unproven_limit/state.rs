@@ -19,20 +19,36 @@ pub(super) struct State {
     /// Refused tokens of each subnet. A forgotten subnet starts without failures.
     failures: Cache<u128, Arc<Mutex<FailureWindow>>>,
     all_failures: FailureWindow,
-    /// Tokens with requests under way, by subnet.
-    in_flight: HashMap<u128, HashMap<u64, TokenState>>,
+    /// Subnets with requests that wait or are under way.
+    subnets: HashMap<u128, Subnet>,
     queue: FairQueue<Turn>,
     /// The pacing task runs.
     is_pacing: bool,
     last_paced: Option<Instant>,
 }
 
+/// Requests of one subnet.
+#[derive(Debug, Default)]
+struct Subnet {
+    requests: usize,
+    in_flight: HashMap<u64, InFlight>,
+    /// Requests that wait, by token.
+    waiting: HashMap<u64, usize>,
+}
+
 /// Requests of one token under way from one subnet.
 #[derive(Debug, Default)]
-struct TokenState {
+struct InFlight {
     requests: usize,
     /// Graph has answered with 200.
     is_proven: bool,
+}
+
+/// State of the limits of one subnet at one time.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// A token that is not under way may start.
+    allows_new: bool,
 }
 
 impl State {
@@ -41,7 +57,7 @@ impl State {
             config: config.clone(),
             failures: Cache::builder().max_capacity(MAX_SUBNETS).time_to_idle(WINDOW).build(),
             all_failures: FailureWindow::default(),
-            in_flight: HashMap::new(),
+            subnets: HashMap::new(),
             queue: FairQueue::default(),
             is_pacing: false,
             last_paced: None,
@@ -55,10 +71,13 @@ impl State {
     /// Starts a request at once, where no limit is reached. Requests of the subnet that wait are above a limit, since each
     /// end of a request starts all that may start: so none is overtaken that could go.
     pub(super) fn try_admit(&mut self, path: Path, now: Now) -> bool {
+        let limits = self.limits(path, now);
+        let may_start = match self.subnets.get(&subnet(path)) {
+            Some(known) => known.may_start(tag(path), limits.allows_new || self.was_refused(path)),
+            None => limits.allows_new || self.was_refused(path),
+        };
         let free = self.free_slots(path);
-        let admitted = is_below_token_limit(&self.in_flight, path)
-            && !self.is_limited(path, now)
-            && self.queue.try_take_in(path, free);
+        let admitted = may_start && self.queue.try_take_in(path, free);
         if admitted {
             self.start(path);
         }
@@ -68,27 +87,31 @@ impl State {
     /// Adds a request to the queue. A full queue drops the newest request of the fullest share.
     pub(super) fn wait(&mut self, path: Path, turn: Turn) -> Position {
         let position = self.queue.push(path, turn);
-        if self.queue.waiting() > MAX_WAITING {
-            self.queue.drop_longest();
+        *self.subnets.entry(subnet(path)).or_default().waiting.entry(tag(path)).or_default() += 1;
+        if self.queue.waiting() > MAX_WAITING
+            && let Some((dropped, _)) = self.queue.drop_longest()
+        {
+            self.waits_no_longer(dropped);
         }
         position
     }
 
     pub(super) fn leave(&mut self, position: Position) {
-        self.queue.remove(position);
+        if self.queue.remove(position).is_some() {
+            self.waits_no_longer(position.path());
+        }
     }
 
     /// Starts the next waiting request of a subnet, if its limits allow one.
     pub(super) fn next_in(&mut self, path: Path, now: Now) -> Option<(Path, Turn)> {
-        if self.queue.waiting_in(subnet(path)) == 0 {
+        let limits = self.limits(path, now);
+        let free = self.free_slots(path);
+        let known = self.subnets.get(&subnet(path))?;
+        if free == 0 || !(limits.allows_new || known.has_eligible_token()) {
             return None;
         }
-        let free = self.free_slots(path);
-        let limits = self.limits(path, now);
-        let in_flight = &self.in_flight;
-        let next = self.queue.pop_in(subnet(path), free, &mut |path| {
-            is_below_token_limit(in_flight, *path) && !limits.is_reached(in_flight, *path)
-        });
+        let next =
+            self.queue.pop_in(subnet(path), free, &mut |path| known.may_start(tag(*path), limits.allows_new));
         self.started(next)
     }
 
@@ -99,9 +122,10 @@ impl State {
             self.is_pacing = false;
             return Paced::Nobody;
         }
-        let (in_flight, slots) = (&self.in_flight, self.config.in_flight_per_address);
+        let (subnets, slots) = (&self.subnets, self.config.in_flight_per_address);
         let next = self.queue.pop(usize::MAX, &mut |path| {
-            is_below_token_limit(in_flight, *path) && requests(in_flight, *path) < slots
+            let known = subnets.get(&subnet(*path));
+            known.is_none_or(|known| known.requests < slots && known.may_start(tag(*path), true))
         });
         self.started(next).map_or(Paced::NotYet, |(path, turn)| Paced::Turn(path, turn))
     }
@@ -118,16 +142,15 @@ impl State {
     /// Ends a request.
     pub(super) fn end(&mut self, path: Path) {
         self.queue.give_back(path);
-        let Some(tokens) = self.in_flight.get_mut(&subnet(path)) else { return };
-        if let Some(token) = tokens.get_mut(&tag(path)) {
+        let Some(known) = self.subnets.get_mut(&subnet(path)) else { return };
+        known.requests = known.requests.saturating_sub(1);
+        if let Some(token) = known.in_flight.get_mut(&tag(path)) {
             token.requests = token.requests.saturating_sub(1);
             if token.requests == 0 {
-                tokens.remove(&tag(path));
+                known.in_flight.remove(&tag(path));
             }
         }
-        if tokens.is_empty() {
-            self.in_flight.remove(&subnet(path));
-        }
+        self.forget_if_idle(path);
     }
 
     pub(super) fn count_failure(&mut self, path: Path, now: Now) {
@@ -138,82 +161,90 @@ impl State {
 
     pub(super) fn lift_token_limit(&mut self, path: Path) {
         if let Some(token) =
-            self.in_flight.get_mut(&subnet(path)).and_then(|tokens| tokens.get_mut(&tag(path)))
+            self.subnets.get_mut(&subnet(path)).and_then(|known| known.in_flight.get_mut(&tag(path)))
         {
             token.is_proven = true;
         }
     }
 
-    /// Returns whether one more token of this subnet would be above a limit.
+    /// Returns whether refused tokens hold up new tokens of this subnet, rather than slow requests.
     pub(super) fn is_limited(&mut self, path: Path, now: Now) -> bool {
-        let limits = self.limits(path, now);
-        limits.is_reached(&self.in_flight, path)
+        let window = self.failures.get(&subnet(path));
+        window.is_some_and(|window| lock(&window).count(now) > 0) && !self.limits(path, now).allows_new
     }
 
-    /// Reads the refused tokens of a subnet.
-    fn limits(&mut self, path: Path, now: Now) -> SubnetLimits {
+    /// Computes the limits of a subnet. A token under way counts as refused until Graph has answered.
+    fn limits(&mut self, path: Path, now: Now) -> Limits {
         let window = self.failures.get(&subnet(path));
         let failures = window.as_ref().map_or(0, |window| lock(window).count(now));
-        let all_reached = self.all_failures.count(now) >= self.config.failures;
-        let refused = |token| window.as_ref().is_some_and(|window| lock(window).contains(token));
-        let pending = self.in_flight.get(&subnet(path)).map_or(0, |tokens| {
-            tokens.iter().filter(|(token, state)| !state.is_proven && !refused(**token)).count()
-        });
-        let (distinct, limit) = (failures + pending, self.config.failures_per_address);
-        SubnetLimits { window, has_failures: failures > 0, distinct, limit, all_reached }
+        let known = self.subnets.get(&subnet(path));
+        let pending =
+            known.map_or(0, |known| known.in_flight.values().filter(|token| !token.is_proven).count());
+        let is_below = failures + pending < self.config.failures_per_address;
+        let all_reached = self.all_failures.count(now) >= self.config.failures && failures > 0;
+        Limits { allows_new: is_below && !all_reached }
+    }
+
+    /// Returns whether a token counts as refused already, so that another request adds nothing.
+    fn was_refused(&self, path: Path) -> bool {
+        self.failures.get(&subnet(path)).is_some_and(|window| lock(&window).contains(tag(path)))
     }
 
     /// Returns how many more requests of a subnet may be under way.
     fn free_slots(&self, path: Path) -> usize {
-        self.config.in_flight_per_address.saturating_sub(self.queue.in_use_by(subnet(path)))
+        let requests = self.subnets.get(&subnet(path)).map_or(0, |known| known.requests);
+        self.config.in_flight_per_address.saturating_sub(requests)
     }
 
     fn started(&mut self, next: Option<(Path, Turn)>) -> Option<(Path, Turn)> {
         let (path, turn) = next?;
         self.start(path);
+        self.waits_no_longer(path);
         Some((path, turn))
     }
 
     fn start(&mut self, path: Path) {
-        self.in_flight.entry(subnet(path)).or_default().entry(tag(path)).or_default().requests += 1;
+        let known = self.subnets.entry(subnet(path)).or_default();
+        known.requests += 1;
+        known.in_flight.entry(tag(path)).or_default().requests += 1;
     }
-}
 
-/// Refused tokens of one subnet at one time.
-struct SubnetLimits {
-    window: Option<Arc<Mutex<FailureWindow>>>,
-    has_failures: bool,
-    /// Tokens that were refused, or are under way without an answer.
-    distinct: usize,
-    limit: usize,
-    /// All subnets together have reached their limit.
-    all_reached: bool,
-}
-
-impl SubnetLimits {
-    /// Returns whether the subnet is above a limit once the token of `path` is under way. A token that is under way, or
-    /// was refused within the last minute, adds nothing.
-    fn is_reached(&self, in_flight: &InFlight, path: Path) -> bool {
-        let token = in_flight.get(&subnet(path)).and_then(|tokens| tokens.get(&tag(path)));
-        if token.is_some_and(|token| token.is_proven) {
-            return false;
+    fn waits_no_longer(&mut self, path: Path) {
+        let Some(known) = self.subnets.get_mut(&subnet(path)) else { return };
+        if let Some(waiting) = known.waiting.get_mut(&tag(path)) {
+            *waiting = waiting.saturating_sub(1);
+            if *waiting == 0 {
+                known.waiting.remove(&tag(path));
+            }
         }
-        let is_refused = || self.window.as_ref().is_some_and(|window| lock(window).contains(tag(path)));
-        let is_new = token.is_none() && !is_refused();
-        self.distinct + usize::from(is_new) > self.limit || (self.all_reached && self.has_failures)
+        self.forget_if_idle(path);
+    }
+
+    fn forget_if_idle(&mut self, path: Path) {
+        let idle = |known: &Subnet| known.in_flight.is_empty() && known.waiting.is_empty();
+        if self.subnets.get(&subnet(path)).is_some_and(idle) {
+            self.subnets.remove(&subnet(path));
+        }
     }
 }
 
-type InFlight = HashMap<u128, HashMap<u64, TokenState>>;
+impl Subnet {
+    /// Returns whether one more request of a token may start.
+    fn may_start(&self, token: u64, allows_new: bool) -> bool {
+        self.in_flight.get(&token).map_or(allows_new, InFlight::may_start)
+    }
 
-fn is_below_token_limit(in_flight: &InFlight, path: Path) -> bool {
-    let token = in_flight.get(&subnet(path)).and_then(|tokens| tokens.get(&tag(path)));
-    token.is_none_or(|token| token.is_proven || token.requests < PER_TOKEN)
+    /// Returns whether a request waits whose token is under way and may have one more. At most as many tokens are under way
+    /// as the subnet has slots, while thousands of requests may wait.
+    fn has_eligible_token(&self) -> bool {
+        self.in_flight.iter().any(|(token, state)| state.may_start() && self.waiting.contains_key(token))
+    }
 }
 
-fn requests(in_flight: &InFlight, path: Path) -> usize {
-    let tokens = in_flight.get(&subnet(path));
-    tokens.map_or(0, |tokens| tokens.values().map(|token| token.requests).sum())
+impl InFlight {
+    fn may_start(&self) -> bool {
+        self.is_proven || self.requests < PER_TOKEN
+    }
 }
 
 fn subnet([subnet, ..]: Path) -> u128 {

@@ -3,6 +3,7 @@
 use connector_cache::cache::status::{NotStored, Outcome};
 use connector_cache::error::OriginFault;
 use connector_cache::metrics::MethodLabel;
+use connector_cache::refused_tokens::REPLAY;
 use http::StatusCode;
 
 use crate::kit::origin::Origin;
@@ -126,6 +127,7 @@ async fn an_error_with_an_empty_body_keeps_its_status() {
         let answer = stage.ask().await;
         assert_eq!(answer.status, status);
         assert!(answer.json()["error"]["message"].is_string());
+        stage.proxy.clock.advance(REPLAY);
         stage.recovers().await;
     }
     stage.clear().await;
