@@ -48,7 +48,11 @@ const FLOORS: [&[&str]; 5] = [
     ],
     &[
         "admin",
-        "budget",
+        "fair_queue",
+        "permits",
+        "refused_tokens",
+        "unproven_limit",
+        "waiting_requests",
         "cache/flight",
         "cache/front",
         "cache/store",
