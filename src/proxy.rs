@@ -391,9 +391,11 @@ impl Proxy {
         self.0.flights.join(FlightKey { fingerprint, resource, ticket })
     }
 
-    /// Asks for one caller, and only while it waits.
+    /// Fetches for one caller, and only while the caller waits. On the heap: few requests fetch alone, and all others would
+    /// carry the room for it.
     async fn alone(&self, question: &Question) -> (Fetched, Outcome) {
-        with_outcome(self.0.fetcher.fetch(question, &self.ticket(question)).await)
+        let ticket = self.ticket(question);
+        with_outcome(Box::pin(self.0.fetcher.fetch(question, &ticket)).await)
     }
 
     /// Whether what another request of the same token brought may be given to this one (RFC 9111, section 4.1).

@@ -274,7 +274,8 @@ fn answer<S: Service>(
     }
     let (service, hold) = (Arc::clone(service), streams.map(Streams::hold));
     Either::Right(Box::pin(async move {
-        let response = service.answer(head, body, peer).await;
+        // In an allocation of its own: a future that is moved into this one would take its room twice while it waits.
+        let response = Box::pin(service.answer(head, body, peer)).await;
         let hold = hold.filter(|_| is_large(&response));
         Ok(tracked(response, version, ticket, hold))
     }))

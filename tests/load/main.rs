@@ -8,6 +8,7 @@
 //! | `DISTINCT_KEYS` | 1500 | F59: asked for under a memory limit |
 //! | `OUTAGE_SECONDS` | 6 | F16: for how long Graph is away, in real time |
 //! | `OUTAGE_CALLERS` | 1000 | F16: how many notice nothing |
+//! | `ATTACK_SIZE` | 1 | attacks: the size in tenths of the whole; `make flood` runs the whole |
 //! | `SOAK_SECONDS` | 5 | the soak; `make soak` runs it for a minute |
 
 #![cfg(feature = "sandbox")]
@@ -18,6 +19,7 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+mod attacks;
 mod descriptors;
 mod flood;
 mod memory;
