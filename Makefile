@@ -77,6 +77,8 @@ mutants: ## faults planted into the code that holds the promises; does a test no
 flood: ## hits with and without a flood of forged tokens, before the release build (SECONDS, HITS, FLOOD, SOURCES)
 	@cargo build --quiet --release --locked
 	@benches/flood
+	$(call say,attacks on memory in their whole size)
+	@ATTACK_SIZE=10 cargo test --quiet --release --locked --test load attacks -- --nocapture --test-threads 1
 
 bench: ## beside bare hyper, HAProxy, nginx and Varnish, in one run (two idle cores; ROUNDS, SECS, SCENARIOS)
 	@benches/compare
