@@ -52,7 +52,14 @@ impl Proxy {
         (if live { ProofResult::Live } else { ProofResult::Expired }, found)
     }
 
-    pub(super) fn judge(&self, entry: &Entry, granted: Now, end: End, client: Control, now: Now) -> Judgement {
+    pub(super) fn judge(
+        &self,
+        entry: &Entry,
+        granted: Now,
+        end: End,
+        client: Control,
+        now: Now,
+    ) -> Judgement {
         let rules = self.0.fetcher.freshness.now();
         judge(&rules, (&entry.lifetime(), entry.asked), granted, end.left(now), client, now)
     }

@@ -155,7 +155,9 @@ impl Slot {
 
     /// Whether it will not be used again, at a [`Now::tick`].
     pub(super) fn is_spent(&self, epochs: &Epochs, tick: u32) -> bool {
-        !epochs.is_now(self.epoch) || tick.wrapping_sub(self.since) >= REVISIT || self.entry.strong_count() == 0
+        !epochs.is_now(self.epoch)
+            || tick.wrapping_sub(self.since) >= REVISIT
+            || self.entry.strong_count() == 0
     }
 }
 
