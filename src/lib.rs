@@ -46,7 +46,7 @@
 //! | 4, assembly | [`run`], [`reload`], [`overview`], [`config`], `demo` |
 //! | 3, decision | [`proxy`] |
 //! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`refresh`], [`throttle`], [`cache::store`], [`cache::front`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`otlp`], [`process`], [`readiness`], `sandbox` |
-//! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`trace`], [`answer`], [`retry_after`], [`files`], [`cache::key`], [`cache::entry`], [`cache::grant`], `cache::interner`, [`cache::freshness`], [`cache::validation`], [`cache::vary`], [`cache::variants`], [`cache::report`] |
+//! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`trace`], [`answer`], [`retry_after`], [`files`], [`cache::key`], [`cache::purge`], [`cache::entry`], [`cache::grant`], `cache::interner`, [`cache::freshness`], [`cache::validation`], [`cache::vary`], [`cache::variants`], [`cache::report`] |
 //! | 0, words | [`words`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`quality`], [`coding`], [`date`], [`error`], [`ids`], [`clock`], [`dial`], [`memo`], [`network`], [`room`], [`survivor`] |
 //!
 //! `sandbox` (a stand-in for Graph) and `demo` are there with the feature `sandbox`, which is on by default and
