@@ -111,15 +111,18 @@ pub enum Verdict {
     Forward(Forward),
 }
 
-impl Verdict {
-    /// What follows where Graph has since given other bytes to another token: this one asks once, too. The entry may
-    /// serve if that fails.
+impl Judgement {
+    /// The judgement where Graph has since given other bytes to another token: nothing is left, and this token asks once,
+    /// too. The entry may serve if that fails, as one that is past its time.
     #[must_use]
-    pub fn after_news(self) -> Self {
-        match self {
-            Self::Fresh | Self::StaleAccepted | Self::StaleUsable => Self::Forward(Forward::Stale),
-            Self::Forward(_) => self,
-        }
+    pub fn superseded(self) -> Self {
+        let verdict = match self.verdict {
+            Verdict::Fresh | Verdict::StaleAccepted | Verdict::StaleUsable => {
+                Verdict::Forward(Forward::Stale)
+            }
+            forward @ Verdict::Forward(_) => forward,
+        };
+        Self { left: Duration::ZERO, verdict, ..self }
     }
 }
 

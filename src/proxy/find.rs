@@ -43,10 +43,8 @@ impl Proxy {
         let live = now.since(newest.granted) < fetcher.freshness.proof_ttl.get();
         let known = sabotaged!(NeverHits, None, fetcher.store.entry(&key, presented, (grant, newest)));
         let found = known.map(|(entry, proof)| {
-            let mut judgement = self.judge(&entry, proof.granted, claims.end, client, now);
-            if entry.is_superseded() {
-                judgement.verdict = judgement.verdict.after_news();
-            }
+            let judgement = self.judge(&entry, proof.granted, claims.end, client, now);
+            let judgement = if entry.is_superseded() { judgement.superseded() } else { judgement };
             Found { entry, proof, judgement }
         });
         (if live { ProofResult::Live } else { ProofResult::Expired }, found)

@@ -366,3 +366,18 @@ fn anything_is_of_use_for_the_longer_time_and_the_longer_grace() {
     let spans = [[9, 1, 5, 2], [1, 9, 5, 2], [9, 1, 2, 5], [1, 9, 2, 5]];
     assert_eq!(spans.map(seconds), [14; 4]);
 }
+
+#[test]
+fn what_is_superseded_is_asked_about_whatever_the_caller_takes_and_serves_if_that_fails() {
+    let most = |seconds| Control { max_stale: Some(seconds), ..Control::default() };
+    for (client, now) in [(Control::default(), 1), (Control::default(), 310), (most(100), 350)] {
+        let judged = judge(&Config::default(), (&plain(), at(0)), at(now), HOUR, client, at(now));
+        assert!(!matches!(judged.verdict, Verdict::Forward(_)), "{now}");
+        let superseded = judged.superseded();
+        assert_eq!((superseded.verdict, superseded.left), (Verdict::Forward(Forward::Stale), Duration::ZERO));
+        assert!(usable_on_error(&Config::default(), &plain(), &superseded, HOUR));
+    }
+    let asks = Control { no_cache: true, ..Control::default() };
+    let judged = judge(&Config::default(), (&plain(), at(0)), at(0), HOUR, asks, at(1)).superseded();
+    assert_eq!(judged.verdict, Verdict::Forward(Forward::Request));
+}
