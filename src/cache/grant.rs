@@ -73,6 +73,8 @@ impl Grant {
 
     /// The proof for a resource that has this digest. Where request fields select answers, a token has one for each.
     pub fn proof_of(&self, resource: &Resource, given: Digest) -> Option<Proof> {
+        sabotaged!(ProofOfAnyResource, return self.proof(resource));
+        sabotaged!(ProofWithoutExpand, return self.proof(resource));
         let (proofs, digest) = (self.proofs(), digest(resource));
         let mut own = proofs.list.iter().rev().filter(|item| item.is_for(resource, digest));
         own.find(|item| item.proof.digest == given).map(|item| item.proof)

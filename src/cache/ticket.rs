@@ -99,6 +99,15 @@ impl Tickets {
     }
 }
 
+#[cfg(feature = "sabotage")]
+impl Tickets {
+    /// Revokes those of a token's leases that a purge selects.
+    pub fn void_selected(&self, fingerprint: &Fingerprint, selection: &Selection) {
+        let selects = |mark: &Mark| selection.selects(mark.claims.as_ref(), &mark.resource);
+        self.table().revoke(fingerprint, selects);
+    }
+}
+
 impl Table {
     fn revoke_selected(&mut self, selection: &Selection) {
         let selects = |mark: &Mark| {

@@ -162,22 +162,6 @@ async fn a_purge_revokes_what_is_under_way_if_it_matches_and_only_then() {
     }
 }
 
-/// A token that asks for ever new flows that are not there ended, with each 404, what all threads remembered.
-#[tokio::test]
-async fn a_callers_404s_and_403s_leave_what_is_remembered_of_others() {
-    let stage = Stage::start().await;
-    let (ada, grace) = (stage.token("ada"), stage.token("grace"));
-    stage.get("x", &ada).await;
-    stage.get("x", &grace).await;
-    stage.origin.any([Reply::status(404), Reply::status(403)]);
-    for number in 0..20 {
-        assert_eq!(stage.get(&format!("gone{number}"), &ada).await.contains("fwd-status=40"), true);
-        assert_eq!(stage.get("x", &grace).await, HIT);
-        assert_eq!(stage.get("x", &ada).await, HIT);
-    }
-    stage.stop().await;
-}
-
 #[tokio::test]
 async fn after_a_purge_a_token_is_as_one_that_never_had_a_proof() {
     let stage = Stage::start().await;

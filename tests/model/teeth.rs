@@ -79,27 +79,32 @@ macro_rules! teeth {
 }
 
 teeth! {
-    a_principal_without_its_tenant_is_found_out: PrincipalWithoutTenant by ["(b)"];
-    an_entry_without_its_expand_is_found_out: EntryWithoutExpand by ["(b)"];
+    a_principal_without_its_tenant_is_found_out: PrincipalWithoutTenant by ["(a)", "(b)"];
+    an_entry_without_its_expand_is_found_out: EntryWithoutExpand by ["(a)", "(b)"];
     a_flight_of_the_principal_is_found_out: FlightOfPrincipal by ["(d)"];
     a_flight_from_before_is_found_out: FlightFromBefore by ["(d)"];
     a_proof_of_any_resource_is_found_out: ProofOfAnyResource by ["(a)", "(f)"];
     a_proof_without_its_expand_is_found_out: ProofWithoutExpand by ["(a)", "(f)"];
-    a_proof_of_the_principal_is_found_out: ProofOfPrincipal by ["(a)", "(f)"];
+    a_proof_of_the_principal_is_found_out: ProofOfPrincipal by ["(a)", "(d)", "(f)"];
     a_proof_that_never_ends_is_found_out: ProofForever by ["(a)"];
     claims_that_are_trusted_are_found_out: ClaimsTrusted by ["(a)"];
     an_unproven_token_that_evicts_is_found_out: UnprovenEvicts by ["(f)"];
-    a_401_that_withdraws_nothing_is_found_out: UnheededUnauthorized by ["(a)", "(d)"];
+    a_401_that_withdraws_nothing_is_found_out: UnheededUnauthorized by ["(a)", "(b)", "(d)"];
     a_403_that_withdraws_nothing_is_found_out: UnheededForbidden by ["(a)", "(d)"];
     a_broken_no_that_withdraws_nothing_is_found_out: UnheededBroken by ["(a)", "(c)"];
     a_no_that_does_not_count_in_flight_is_found_out: UnheededInFlight by ["(a)", "(d)"];
-    a_purge_that_misses_flights_is_found_out: PurgeMissesFlights by ["(a)", "(b)", "(f)"];
+    a_purge_that_misses_flights_is_found_out: PurgeMissesFlights by ["(a)", "(b)", "(f)", "(i)"];
+    a_purge_that_misses_newcomers_is_found_out: PurgeMissesNewcomers by ["(a)", "(b)", "(d)"];
+    a_purge_that_revokes_all_leases_is_found_out: PurgeRevokesAll by ["(d)", "(f)"];
+    a_purge_that_takes_too_much_is_found_out: PurgeTakesTooMuch by ["(f)"];
+    a_digest_that_is_ignored_is_found_out: DigestIgnored by ["(a)"];
+    other_bytes_that_make_nobody_ask_are_found_out: DivergenceUnheeded by ["(i)"];
     an_end_that_is_forgotten_is_found_out: EndForgotten by ["(a)"];
     an_end_without_its_margin_is_found_out: EndWithoutMargin by ["(a)", "(d)", "(f)"];
     an_entry_that_is_always_fresh_is_found_out: EntryForever by ["(b)"];
     a_stale_entry_past_its_grace_is_found_out: StalePastGrace by ["(a)", "(b)"];
     a_stale_entry_after_a_403_is_found_out: StaleAfterForbidden by ["(a)"];
-    an_error_that_is_stored_is_found_out: ErrorStored by ["(a)", "(b)"];
+    an_error_that_is_stored_is_found_out: ErrorStored by ["(a)", "(b)", "(f)"];
     a_no_store_that_is_stored_is_found_out: NoStoreStored by ["(b)"];
     an_older_answer_in_place_of_a_newer_is_found_out: OlderReplacesNewer by ["(b)", "(f)"];
     a_304_of_anything_is_found_out: AnyNotModified by ["(c)"], where the RFCs decide;
@@ -109,7 +114,7 @@ teeth! {
     a_body_that_was_not_scrubbed_is_found_out: Unscrubbed by ["(e)"];
     a_key_that_is_not_forwarded_is_found_out: SelectNotForwarded by ["(g)"];
     a_request_that_is_known_by_its_token_alone_is_found_out: SpellingOfTokenAlone by ["(a)", "(b)", "(f)"];
-    a_thread_that_misses_withdrawals_is_found_out: FrontMissesWithdrawals by ["(a)", "(b)", "(d)", "(f)"];
+    a_thread_that_misses_withdrawals_is_found_out: FrontMissesWithdrawals by ["(a)", "(b)", "(d)", "(f)", "(g)"], where the RFCs decide;
     a_cache_that_never_hits_is_found_out: NeverHits by ["(f)"];
 }
 

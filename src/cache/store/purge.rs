@@ -16,7 +16,7 @@ impl Store {
         let _purging = sabotaged!(PurgeMissesNewcomers, None, Some(self.tickets.purge(selection)));
         for (fingerprint, grant) in &self.grants {
             if selection.selects_caller(Some(&grant.claims)) {
-                sabotaged!(PurgeMissesNewcomers, self.tickets.void(&fingerprint, None));
+                sabotaged!(PurgeMissesNewcomers, self.tickets.void_selected(&fingerprint, selection));
                 self.take_proofs(&fingerprint, |grant| purge_grant(selection, grant));
             }
         }

@@ -236,6 +236,24 @@ fn a_no_for_a_resource_ends_what_is_remembered_where_there_was_a_proof_and_only_
     assert!(stage.found(&ada, &flow).is_some(), "a grant that was emptied stands in nobody's way");
 }
 
+/// Each of these ended what all threads remembered, of everybody.
+#[test]
+fn a_proven_callers_404s_leave_what_is_remembered_of_others_and_of_itself() {
+    let stage = Stage::new(&Config::default());
+    let (ada, grace, flow) = (stage.caller("ada"), stage.caller("grace"), resource("x"));
+    for caller in [&ada, &grace] {
+        let entry = stage.entry();
+        stage.admit(caller, &flow, &entry);
+        stage.remember(caller, &entry);
+    }
+    for number in 0..100 {
+        stage.store.withdraw_resource(&ada.identity.fingerprint, &resource(&format!("gone{number}")));
+    }
+    assert!(stage.recalled(&ada).is_some() && stage.recalled(&grace).is_some());
+    stage.store.withdraw_resource(&ada.identity.fingerprint, &flow);
+    assert!(stage.recalled(&ada).is_none());
+}
+
 /// Two tokens of one user, each with a view of its own.
 #[test]
 fn a_token_finds_the_bytes_that_graph_gave_to_it_and_no_others() {
