@@ -4,38 +4,43 @@
 //!
 //! | fault | breaks | broken rule | requests |
 //! |---|---|---|---|
-//! | principal-without-tenant | promise 2 | (b) | 55 |
-//! | entry-without-expand | promise 1 | (b) | 18 |
-//! | flight-of-principal | promise 3 | (d) | 24 |
-//! | flight-from-before | promise 2 | (d) | 307 |
-//! | proof-of-any-resource | promise 2 | (a) | 16 |
-//! | proof-without-expand | promise 2 | (f) | 60 |
-//! | proof-of-principal | promise 2 | (a) | 16 |
-//! | proof-forever | promise 2 | (a) | 43 |
-//! | claims-trusted | promise 2 | (a) | 16 |
-//! | unproven-evicts | promise 3 | (f) | 23 |
-//! | unheeded-401 | promise 3 | (a) | 1117 |
-//! | unheeded-403 | promise 3 | (a) | 63 |
-//! | unheeded-broken-no | promise 3 | (a) | 63 |
-//! | unheeded-in-flight | promise 3 | (d) | 2184 |
-//! | purge-misses-flights | an operator's purge | (b) | 594 |
-//! | end-forgotten | promise 2 | (a) | 1761 |
-//! | end-without-margin | promise 2 | (a) | 1544 |
-//! | entry-forever | `ttl` | (b) | 1014 |
-//! | stale-past-grace | `stale_while_revalidate` | (a) | 6 |
-//! | stale-after-403 | `stale_if_error` | (a) | 63 |
-//! | error-stored | only a 200 | (b) | 224 |
-//! | no-store-stored | RFC 9111, 5.2.2.5 | (b) | 558 |
-//! | older-replaces-newer | RFC 9111, 4 | (f) | 697 |
-//! | any-304 | RFC 9111, 4.3.4 | (c) | 1581 |
-//! | validator-of-another | promise 2 | (g) | 24 |
-//! | no-cache-reused | RFC 9111, 5.2.2.4 | (b) | 1743 |
-//! | max-stale-widens-proof | promise 2 | (a) | 226 |
-//! | unscrubbed | promise 4 | (e) | 5 |
-//! | select-not-forwarded | promise 1 | (g) | 2 |
-//! | spelling-of-token-alone | promise 1 | (b) | 44 |
-//! | front-misses-withdrawals | promise 3 | (a) | 1472 |
-//! | never-hits | a cache | (f) | 18 |
+//! | principal-without-tenant | promise 2 | (a) | 63 |
+//! | entry-without-expand | promise 1 | (a) | 29 |
+//! | flight-of-principal | promise 3 | (d) | 9 |
+//! | flight-from-before | promise 2 | (d) | 27 |
+//! | proof-of-any-resource | promise 2 | (f) | 48 |
+//! | proof-without-expand | promise 2 | (f) | 48 |
+//! | proof-of-principal | promise 2 | (d) | 9 |
+//! | proof-forever | promise 2 | (a) | 60 |
+//! | claims-trusted | promise 2 | (a) | 14 |
+//! | unproven-evicts | promise 3 | (f) | 85 |
+//! | unheeded-401 | promise 3 | (b) | 1647 |
+//! | unheeded-403 | promise 3 | (a) | 323 |
+//! | unheeded-broken-no | promise 3 | (a) | 323 |
+//! | unheeded-in-flight | promise 3 | (a) | 3746 |
+//! | purge-misses-flights | an operator's purge | (i) | 194 |
+//! | purge-misses-newcomers | an operator's purge | (d) | 1236 |
+//! | purge-revokes-all | an operator's purge | (f) | 157 |
+//! | purge-takes-too-much | an operator's purge | (f) | 202 |
+//! | digest-ignored | promise 2 | (a) | 63 |
+//! | divergence-unheeded | promise 2 | (i) | 63 |
+//! | end-forgotten | promise 2 | (a) | 3521 |
+//! | end-without-margin | promise 2 | (d) | 1633 |
+//! | entry-forever | `ttl` | (b) | 980 |
+//! | stale-past-grace | `stale_while_revalidate` | (a) | 39 |
+//! | stale-after-403 | `stale_if_error` | (a) | 256 |
+//! | error-stored | only a 200 | (f) | 349 |
+//! | no-store-stored | RFC 9111, 5.2.2.5 | (b) | 309 |
+//! | older-replaces-newer | RFC 9111, 4 | (f) | 928 |
+//! | any-304 | RFC 9111, 4.3.4 | (c) | 1775 |
+//! | validator-of-another | promise 2 | (g) | 93 |
+//! | no-cache-reused | RFC 9111, 5.2.2.4 | (b) | 1474 |
+//! | max-stale-widens-proof | promise 2 | (a) | 213 |
+//! | unscrubbed | promise 4 | (e) | 3 |
+//! | select-not-forwarded | promise 1 | (g) | 3 |
+//! | spelling-of-token-alone | promise 1 | (a) | 33 |
+//! | front-misses-withdrawals | promise 3 | (a) | 2083 |
+//! | never-hits | a cache | (f) | 4 |
 
 use connector_cache::sabotage::{Fault, switch};
 use connector_cache::words::Word as _;
