@@ -38,11 +38,14 @@ pub struct Entry {
     looked_up: AtomicBool,
 }
 
+/// Header fields that are passed on.
+type Fields = Box<[(HeaderName, HeaderValue)]>;
+
 /// What few entries have.
 #[derive(Debug, Default)]
 struct Rare {
     /// The fields that are passed on, where they are not the usual ones, and the digest that covers them too.
-    headers: Option<(Box<[(HeaderName, HeaderValue)]>, Digest)>,
+    headers: Option<(Fields, Digest)>,
     /// With what Graph can be asked whether it still holds.
     validation: Option<Validation>,
     /// What of its request chose it, where that can differ within a key.

@@ -124,8 +124,8 @@ async fn a_refresh_that_brings_the_same_bytes_keeps_everybodys_hits_and_one_that
  {
     let stage = Stage::start().await;
     let tokens: [String; 4] = stage.tokens();
-    tokens.iter().for_each(|token| stage.views.set(token, view("first")));
     for token in &tokens {
+        stage.views.set(token, view("first"));
         is(&stage.get(token).await, "first", STORED);
     }
     is(&stage.refresh(&tokens[0]).await, "first", "fwd=request; fwd-status=200; stored");
@@ -134,7 +134,9 @@ async fn a_refresh_that_brings_the_same_bytes_keeps_everybodys_hits_and_one_that
     }
     assert_eq!(stage.origin.requests(), 5);
     for round in ["second", "third", "first"] {
-        tokens.iter().for_each(|token| stage.views.set(token, view(round)));
+        for token in &tokens {
+            stage.views.set(token, view(round));
+        }
         stage.proxy.clock.advance(Duration::from_secs(60));
         is(&stage.refresh(&tokens[0]).await, round, "fwd=request; fwd-status=200; stored");
         for token in &tokens[1..] {

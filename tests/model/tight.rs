@@ -164,10 +164,8 @@ impl Tight<'_> {
         minds::check(&question, token, &asking.what, (&id.to_string(), ""))?;
         let verdict = self.minds.of((asking.who, token), &asking.what, now.ms, Verdict::Ok);
         let serial = self.history.words.len();
-        let body = match verdict.grants() {
-            true => self.views.show((asking.who, token), &asking.what, serial),
-            false => serial,
-        };
+        let shows = verdict.grants();
+        let body = if shows { self.views.show((asking.who, token), &asking.what, serial) } else { serial };
         let word = Word {
             token: asking.who,
             resource: asking.what.clone(),

@@ -37,7 +37,7 @@ impl Driver<'_> {
         let (serial, asked) = (self.history.words.len(), held.asked);
         let body = self.shown((token, &held.asking.what), verdict, (about.is_some(), holds), serial);
         let renews = holds.is_some();
-        let whole = about.filter(|_| renews).map_or(serial, |word| self.history.words[word].whole);
+        let given = about.filter(|_| renews).map_or(serial, |word| self.history.words[word].whole);
         self.history.say(Word {
             token,
             resource,
@@ -48,7 +48,7 @@ impl Driver<'_> {
             body,
             about,
             renews,
-            whole,
+            whole: given,
             kept: false,
         });
         let whose = format!("P{} {:?}", self.cast[token].principal, held.asking.what);
