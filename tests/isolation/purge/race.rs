@@ -1,6 +1,6 @@
 //! Purges and withdrawals that are raced with writes, on real threads: none leaves anything from before it.
 //!
-//! `PURGE_RACES` is how many there are: 2,000 unless set, 100,000 in `make soak`.
+//! `PURGE_RACES` is how many there are: 1,000 unless set, 100,000 in `make soak`.
 
 #![expect(clippy::print_stdout, reason = "how many races there were is for whoever runs them")]
 
@@ -119,7 +119,7 @@ fn race(
     is_taken: impl Fn(usize, usize, usize) -> bool,
     is_kept: impl Fn(usize, usize) -> bool,
 ) {
-    let races = std::env::var("PURGE_RACES").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000);
+    let races = std::env::var("PURGE_RACES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000);
     let stage = Stage::new();
     let mut survivors = 0;
     let kept = |stage: &Stage| {
