@@ -18,7 +18,7 @@
 //! 1. [`server`] accepts, [`layers`] gives the request its ids, checks the message ([`message`]) and counts.
 //! 2. [`resource`] reads path and query into what is keyed and what is forwarded: the same thing.
 //! 3. [`identity`] hashes the token into a fingerprint, and its claims into a principal.
-//! 4. [`proxy`] looks for a proof (this token, this resource) and for an entry (this principal, this
+//! 4. [`proxy`] looks for a proof (this token, this resource) and for an entry with its digest (this principal, this
 //!    resource); [`cache::freshness`] judges both. With a live proof and a fresh entry, that is the answer.
 //!    Where both were found is remembered for ten seconds ([`cache::front`]), so that the same request again needs
 //!    steps 2 to 4 no more often than that; it is judged each time.
