@@ -99,8 +99,9 @@ bench-flame: ## flame graphs of a hit and of bare hyper's answer, in target/flam
 test-net: ## faults of a real network, in namespaces of its own (root; iproute2, iptables)
 	@.net/run
 
-soak: ## mixed load while Graph and the network fail and heal, for SOAK_SECONDS (60), in a release build
+soak: ## mixed load while Graph and the network fail and heal, for SOAK_SECONDS (60), and PURGE_RACES (100,000) raced purges
 	@SOAK_SECONDS=$${SOAK_SECONDS:-60} cargo test --release --locked --test load soak -- --nocapture
+	@PURGE_RACES=$${PURGE_RACES:-100000} cargo test --release --locked --test isolation race -- --nocapture
 
 model: ## a million requests of the model, in a release build (MODEL_REQUESTS; MODEL_SEED replays a failure)
 	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model -- --nocapture no_caller nor_does

@@ -8,6 +8,7 @@ pub mod front;
 pub mod grant;
 mod interner;
 pub mod key;
+pub mod purge;
 pub mod report;
 pub mod status;
 pub mod store;

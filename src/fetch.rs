@@ -172,7 +172,10 @@ impl Fetcher {
         let asked = self.clock.now();
         let stored = question.stored.as_ref();
         let validation = stored.and_then(|stored| Some((stored, stored.validation()?)));
-        let condition = validation.and_then(|(_, known)| known.for_token(fingerprint, asked));
+        // What is asked about was given to this very token, and was found by its proof of the same digest: a 304
+        // renews both together.
+        let validation = validation.filter(|(_, known)| known.for_token(fingerprint, asked).is_some());
+        let condition = validation.map(|(_, known)| &known.validators);
         let (token, ids) = (&question.identity.token, &question.ids);
         let answer = self.origin.ask(permit, &question.resource, token, ids, condition).await;
         if let Some(outcome) = self.outcome(&answer) {

@@ -92,6 +92,13 @@ impl Spelling {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Principal([u8; 16]);
 
+impl Principal {
+    /// A number that is spread evenly over principals and that nobody outside the process can compute.
+    pub fn spread(self) -> u16 {
+        u16::from_ne_bytes(first(&self.0))
+    }
+}
+
 /// A tenant, subject or application: enough of an HMAC to know it again, and nothing to read. It grants nothing: two
 /// that are alike, by a chance of one in 2^64, are purged or throttled together.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,7 +109,7 @@ pub struct Label([u8; 8]);
 pub enum LabelKind {
     /// The claim `tid`.
     Tenant,
-    /// The claim `oid`, or `sub` where there is no `oid`.
+    /// The claim `oid` or `sub`.
     Subject,
     /// An application in a tenant.
     Application,

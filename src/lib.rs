@@ -18,7 +18,7 @@
 //! 1. [`server`] accepts, [`layers`] gives the request its ids, checks the message ([`message`]) and counts.
 //! 2. [`resource`] reads path and query into what is keyed and what is forwarded: the same thing.
 //! 3. [`identity`] hashes the token into a fingerprint, and its claims into a principal.
-//! 4. [`proxy`] looks for a proof (this token, this resource) and for an entry (this principal, this
+//! 4. [`proxy`] looks for a proof (this token, this resource) and for an entry with its digest (this principal, this
 //!    resource); [`cache::freshness`] judges both. With a live proof and a fresh entry, that is the answer.
 //!    Where both were found is remembered for ten seconds ([`cache::front`]), so that the same request again needs
 //!    steps 2 to 4 no more often than that; it is judged each time.
@@ -46,7 +46,7 @@
 //! | 4, assembly | [`run`], [`reload`], [`overview`], [`config`], `demo` |
 //! | 3, decision | [`proxy`] |
 //! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`fair_queue`], [`permits`], [`unproven_limit`], [`refused_tokens`], [`waiting_requests`], [`refresh`], [`throttle`], [`cache::store`], [`cache::front`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`otlp`], [`process`], [`readiness`], `sandbox` |
-//! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`trace`], [`answer`], [`retry_after`], [`files`], [`cache::key`], [`cache::entry`], [`cache::grant`], `cache::interner`, [`cache::freshness`], [`cache::validation`], [`cache::vary`], [`cache::variants`], [`cache::report`] |
+//! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`trace`], [`answer`], [`retry_after`], [`files`], [`cache::key`], [`cache::purge`], [`cache::entry`], [`cache::grant`], `cache::interner`, [`cache::freshness`], [`cache::validation`], [`cache::vary`], [`cache::variants`], [`cache::report`] |
 //! | 0, words | [`words`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`quality`], [`coding`], [`date`], [`error`], [`ids`], [`clock`], [`dial`], [`memo`], [`network`], [`room`], [`survivor`] |
 //!
 //! `sandbox` (a stand-in for Graph) and `demo` are there with the feature `sandbox`, which is on by default and

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::admin::{Cache, Selection};
-use crate::cache::store;
+use crate::cache::purge;
 use crate::config::Config;
 use crate::identity::LabelKind;
 use crate::metrics::Places;
@@ -64,7 +64,7 @@ impl Cache for Overview {
     fn purge(&self, selection: &Selection) -> u64 {
         let inner = self.proxy.inner();
         let label = |kind, name: &Option<String>| name.as_deref().map(|name| inner.secrets.label(kind, name));
-        inner.fetcher.store.purge(&store::Selection {
+        inner.fetcher.store.purge(&purge::Selection {
             flow: selection.flow.clone(),
             tenant: label(LabelKind::Tenant, &selection.tenant),
             subject: label(LabelKind::Subject, &selection.subject),

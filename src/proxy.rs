@@ -4,6 +4,8 @@
 //! proof in it, an entry may be used. Everything else is a question to Graph, in a flight of the token's own.
 //! The parts that are called here decide nothing about each other.
 
+mod find;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +15,14 @@ use http::request::Parts;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use self::find::Found;
 use crate::answer::{Answer, Handler};
 use crate::cache::control::Control;
-use crate::cache::entry::Entry;
 use crate::cache::flight::{Callers, Flights, Obligation, Seat};
-use crate::cache::freshness::{ClientDirectives, Judgement, Proof, Verdict, judge, usable_on_error};
+use crate::cache::freshness::{ClientDirectives, Judgement, Verdict, usable_on_error};
 use crate::cache::front::Finding;
 use crate::cache::grant::Grant;
-use crate::cache::key::{EntryKey, FlightKey};
+use crate::cache::key::FlightKey;
 use crate::cache::report::Report;
 use crate::cache::status::{Bypass, Forward, Outcome, ProofResult};
 use crate::cache::ticket::Ticket;
@@ -30,7 +32,7 @@ use crate::deliver::{self, Delivery};
 use crate::dial::Dial;
 use crate::error::{Problem, Rejection};
 use crate::fetch::{CallerFields, Fetched, Fetcher, Prepared, Question};
-use crate::identity::{Claims, End, Fingerprint, Identity, Secrets, Spelling};
+use crate::identity::{Claims, Fingerprint, Identity, Secrets, Spelling};
 use crate::ids::Ids;
 use crate::message::Asked;
 use crate::refresh::Refreshes;
@@ -63,13 +65,6 @@ pub struct Inner {
     pub default_version: ApiVersion,
     /// Where flights run: they outlive their callers.
     pub tasks: TaskTracker,
-}
-
-/// An entry that its caller's token was granted once, and what the clock says of both.
-struct Found {
-    entry: Arc<Entry>,
-    proof: Proof,
-    judgement: Judgement,
 }
 
 impl Handler for Proxy {
@@ -160,7 +155,7 @@ impl Proxy {
     /// What answered this request a moment ago, if the same entry and proof still do.
     fn recall(&self, spelling: Spelling, client: Control, now: Now) -> Option<(Finding, Judgement)> {
         let found = self.0.fetcher.store.recall(spelling, now)?;
-        let judgement = self.judge(&found.entry, found.proof, found.end, client, now);
+        let judgement = self.judge(&found.entry, found.granted, found.end, client, now);
         (judgement.verdict == Verdict::Fresh).then_some((found, judgement))
     }
 
@@ -176,16 +171,16 @@ impl Proxy {
         now: Now,
     ) -> Option<(Finding, Judgement)> {
         let (store, headers, uri) = (&self.0.fetcher.store, asked.headers(), &asked.head.uri);
-        // Before anything is looked up: what is withdrawn meanwhile must not be remembered.
-        let epoch = store.epoch();
         let identity = self.identity(headers).ok()?;
         let grant = store.grant(&identity.fingerprint)?;
+        // Before a proof is looked up: what is withdrawn meanwhile must not be remembered.
+        let epoch = store.epoch(grant.claims.principal);
         let claims = self.claims(&identity, Some(&grant), now).ok()?;
         let resource = Resource::parse(uri.path(), uri.query(), headers, self.0.default_version).ok()?;
         let presented = Presented { headers, token: identity.fingerprint };
         let (_, found) = self.find(Some(&grant), &claims, &Arc::new(resource), presented, client, now);
         let Found { entry, proof, judgement } = found.filter(|it| it.judgement.verdict == Verdict::Fresh)?;
-        let found = Finding { entry, proof, end: claims.end, tag: identity.tag };
+        let found = Finding { entry, granted: proof.granted, end: claims.end, tag: identity.tag };
         // What other fields of the request chose is not known by its spelling.
         if found.entry.look_up() && found.entry.chosen().is_none() {
             store.remember(spelling, epoch, now, &found);
@@ -292,8 +287,7 @@ impl Proxy {
             Fetched::Answer(entry, stored) | Fetched::Revalidated(entry, stored) => {
                 let left = match (stored, question.claims) {
                     (Ok(()), Ok(claims)) => {
-                        let proof = Proof { granted: entry.asked };
-                        Some(self.judge(entry, proof, claims.end, Control::default(), now).left)
+                        Some(self.judge(entry, entry.asked, claims.end, Control::default(), now).left)
                     }
                     _ => None,
                 };
@@ -334,37 +328,6 @@ impl Proxy {
         self.0.fetcher.clock.now()
     }
 
-    /// Looks for a proof, and only then for an entry: without a proof there is nothing to see (promise 2).
-    fn find(
-        &self,
-        grant: Option<&Grant>,
-        claims: &Claims,
-        resource: &Arc<Resource>,
-        presented: Presented<'_>,
-        client: Control,
-        now: Now,
-    ) -> (ProofResult, Option<Found>) {
-        let fetcher = &self.0.fetcher;
-        let proven = |grant: &Grant| grant.proof(resource);
-        let Some(proof) = sabotaged!(ClaimsTrusted, Some(Proof { granted: now }), grant.and_then(proven))
-        else {
-            return (ProofResult::Missing, None);
-        };
-        let live = now.since(proof.granted) < fetcher.freshness.proof_ttl.get();
-        let key = EntryKey::new(claims.principal, resource);
-        let entry = sabotaged!(NeverHits, None, fetcher.store.entry(&key, presented));
-        let found = entry.map(|entry| {
-            let judgement = self.judge(&entry, proof, claims.end, client, now);
-            Found { entry, proof, judgement }
-        });
-        (if live { ProofResult::Live } else { ProofResult::Expired }, found)
-    }
-
-    fn judge(&self, entry: &Entry, proof: Proof, end: End, client: Control, now: Now) -> Judgement {
-        let rules = self.0.fetcher.freshness.now();
-        judge(&rules, (&entry.lifetime(), entry.asked), proof, end.left(now), client, now)
-    }
-
     /// What may serve because Graph could not be asked. It is looked up again: while Graph was asked, it may
     /// have been purged or withdrawn.
     fn fall_back(&self, question: &Question) -> Option<Found> {
@@ -382,7 +345,7 @@ impl Proxy {
     }
 
     fn ticket(&self, question: &Question) -> Ticket {
-        self.0.fetcher.store.ticket(asker(question), &question.resource)
+        self.0.fetcher.store.ticket(asker(question), question.claims.as_ref().ok(), &question.resource)
     }
 
     fn seat(&self, question: &Question, ticket: &Ticket) -> Seat<Fetched> {

@@ -63,7 +63,7 @@ impl Resource {
             return Err(Rejection::PercentInPath);
         }
         let (version, flow) = locate(path, default_version).ok_or(Rejection::Path)?;
-        if flow.is_empty() || flow.len() > FLOW_ID_LENGTH || !flow.bytes().all(is_flow_byte) {
+        if !is_flow_id(flow) {
             return Err(Rejection::FlowId);
         }
         let (expand, select) = query::parse(query.unwrap_or_default(), version).ok_or(Rejection::Query)?;
@@ -153,8 +153,10 @@ fn locate(path: &str, default_version: ApiVersion) -> Option<(ApiVersion, &str)>
     (!flow.contains('/')).then_some((version, flow))
 }
 
-fn is_flow_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+/// Whether this may be the id of a flow.
+pub fn is_flow_id(text: &str) -> bool {
+    let is_flow_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    !text.is_empty() && text.len() <= FLOW_ID_LENGTH && text.bytes().all(is_flow_byte)
 }
 
 const COLLECTION: &str = "/identity/b2xUserFlows";

@@ -28,7 +28,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use connector_cache::cache::control::Control;
-use connector_cache::cache::freshness::{Config, Freshness, Lifetime, Proof, Verdict, judge};
+use connector_cache::cache::freshness::{Config, Freshness, Lifetime, Verdict, judge};
 use connector_cache::cache::validation::Validators;
 use connector_cache::cache::vary::{Chooser, Presented};
 use connector_cache::clock::{Clock, Now};
@@ -156,8 +156,7 @@ proptest! {
         prop_assert_eq!(here.is_ok(), there.is_storable() && !case.says("vary", "*"));
         let Ok(lifetime) = here else { return Ok(()) };
         let now = stored.plus(Duration::from_secs(case.later));
-        let proof = Proof { granted: stored };
-        let judged = judge(&config(), (&lifetime, stored), proof, config().ttl, case.client(), now);
+        let judged = judge(&config(), (&lifetime, stored), stored, config().ttl, case.client(), now);
         prop_assert_eq!(judged.age, there.age(now.wall()));
         prop_assert_eq!(judged.left.as_secs(), there.time_to_live(now.wall()).as_secs());
 

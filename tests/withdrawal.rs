@@ -189,7 +189,13 @@ async fn l34_an_answer_that_took_its_time_does_not_replace_a_newer_one() {
     proxy.get(&path("x"), &other).await;
     gate.open();
     within("the answer", before).await.unwrap();
-    let hit = proxy.get(&path("x"), &one).await;
-    assert_eq!((hit.text(), cache_status(&hit)), (r#"{"v":2}"#, "connector-cache; hit; ttl=295"));
+    let hit = proxy.get(&path("x"), &other).await;
+    assert_eq!((hit.text(), cache_status(&hit)), (r#"{"v":2}"#, "connector-cache; hit; ttl=300"));
+    let asked = proxy.get(&path("x"), &one).await;
+    assert_eq!(
+        (asked.text(), cache_status(&asked)),
+        (r#"{"v":2}"#, "connector-cache; fwd=stale; fwd-status=200; stored"),
+        "it was given what Graph has changed since"
+    );
     proxy.stop().await;
 }

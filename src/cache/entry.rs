@@ -38,11 +38,14 @@ pub struct Entry {
     looked_up: AtomicBool,
 }
 
+/// Header fields that are passed on.
+type Fields = Box<[(HeaderName, HeaderValue)]>;
+
 /// What few entries have.
 #[derive(Debug, Default)]
 struct Rare {
-    /// The fields that are passed on, where they are not the usual ones.
-    headers: Option<Box<[(HeaderName, HeaderValue)]>>,
+    /// The fields that are passed on, where they are not the usual ones, and the digest that covers them too.
+    headers: Option<(Fields, Digest)>,
     /// With what Graph can be asked whether it still holds.
     validation: Option<Validation>,
     /// What of its request chose it, where that can differ within a key.
@@ -55,6 +58,39 @@ struct Rare {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag([u8; 16]);
 
+/// Digest of all bytes of an answer that a caller is given from memory: of the scrubbed body under the scrubber's rules,
+/// which is the entity tag, and of the header fields that are passed on, where these are not the usual ones.
+///
+/// A proof records the digest of the answer that Graph gave to its token (promise 2). `Date` and `origin-request-id`
+/// are not part of it: they describe one message of Graph's, and differ in each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest([u8; 16]);
+
+impl Digest {
+    /// Computes the digest of an answer with unusual header fields. Every name and value is preceded by its length.
+    fn compute(tag: Tag, headers: &[(HeaderName, HeaderValue)]) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(&tag.0);
+        for (name, value) in headers {
+            for part in [name.as_str().as_bytes(), value.as_bytes()] {
+                context.update(&part.len().to_be_bytes());
+                context.update(part);
+            }
+        }
+        Self(first_half(context))
+    }
+
+    /// The digest of answer number `answer`, which is no other's.
+    #[cfg(test)]
+    pub fn for_tests(answer: u8) -> Self {
+        Self([answer; 16])
+    }
+}
+
+fn first_half(context: digest::Context) -> [u8; 16] {
+    context.finish().as_ref().first_chunk().copied().unwrap_or_default()
+}
+
 impl Tag {
     /// Of a body under a scrubber's rules. Weak: another compact spelling of the same JSON would be the same answer
     /// (RFC 9110, section 8.8.1). The rules are part of it, so that a change of policy is a change of the
@@ -64,7 +100,7 @@ impl Tag {
         context.update(&policy.len().to_be_bytes());
         context.update(policy);
         context.update(body);
-        Self(context.finish().as_ref().first_chunk().copied().unwrap_or_default())
+        Self(first_half(context))
     }
 
     /// As a field has it.
@@ -106,7 +142,8 @@ impl Entry {
         };
         if *headers != *headers::usual() {
             headers::pack(headers.iter_mut().map(|(_, value)| value));
-            entry.rare().headers = Some(headers);
+            let digest = Digest::compute(entry.tag, &headers);
+            entry.rare().headers = Some((headers, digest));
         }
         entry
     }
@@ -136,7 +173,13 @@ impl Entry {
 
     /// The fields of Graph's answer that are passed on, where they are not [`headers::usual`].
     pub fn unusual(&self) -> Option<&[(HeaderName, HeaderValue)]> {
-        self.rare.as_ref()?.headers.as_deref()
+        self.rare.as_ref()?.headers.as_ref().map(|(headers, _)| &**headers)
+    }
+
+    /// Digest of the bytes that a caller is given: a proof of the same digest lets its token have them.
+    pub fn digest(&self) -> Digest {
+        let unusual = self.rare.as_ref().and_then(|rare| rare.headers.as_ref());
+        unusual.map_or(Digest(self.tag.0), |(_, digest)| *digest)
     }
 
     /// The fields of Graph's answer that are passed on.
@@ -179,7 +222,7 @@ impl Entry {
     /// Bytes that it takes in memory, about.
     pub fn weight(&self) -> usize {
         let rare = self.rare.as_deref().map_or(0, |rare| {
-            let headers = rare.headers.iter().flatten();
+            let headers = rare.headers.iter().flat_map(|(headers, _)| headers);
             let headers: usize =
                 headers.map(|(_, value)| value.len() + size_of::<(HeaderName, HeaderValue)>()).sum();
             let validation = rare.validation.as_ref().map_or(0, Validation::weight);
@@ -205,7 +248,19 @@ impl Entry {
         self.left_by.store(REPLACED, Relaxed);
     }
 
-    /// Whether the store has neither dropped nor replaced it, as far as that was said.
+    /// Records that Graph has since given other bytes to a token of the same principal. The entry stays in the store;
+    /// each token must ask Graph once before it is given these bytes again.
+    pub(super) fn mark_superseded(&self) {
+        // An entry that has left the store stays gone.
+        let _ = self.left_by.compare_exchange(NOT_SAID, SUPERSEDED, Relaxed, Relaxed);
+    }
+
+    /// Whether Graph has since given other bytes to a token of the same principal.
+    pub fn is_superseded(&self) -> bool {
+        self.left_by.load(Relaxed) == SUPERSEDED
+    }
+
+    /// Whether the store has neither dropped, replaced nor superseded it, as far as that was said.
     pub(super) fn is_kept(&self) -> bool {
         self.left_by.load(Relaxed) == NOT_SAID
     }
@@ -218,6 +273,7 @@ impl Entry {
 
 const NOT_SAID: u8 = u8::MAX;
 const REPLACED: u8 = u8::MAX - 1;
+const SUPERSEDED: u8 = u8::MAX - 2;
 
 #[cfg(test)]
 mod tests;

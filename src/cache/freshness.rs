@@ -85,13 +85,6 @@ pub struct Lifetime {
     pub grace_ends: Duration,
 }
 
-/// A proof: Graph said 200 to one token for one resource.
-#[derive(Clone, Copy, Debug)]
-pub struct Proof {
-    /// When Graph was asked.
-    pub granted: Now,
-}
-
 /// What the clock says of an entry and a proof, for one caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judgement {
@@ -118,20 +111,35 @@ pub enum Verdict {
     Forward(Forward),
 }
 
-/// Judges an entry and a proof for a caller whose token is usable for `token_left`.
+impl Judgement {
+    /// The judgement where Graph has since given other bytes to another token: nothing is left, and this token asks once,
+    /// too. The entry may serve if that fails, as one that is past its time.
+    #[must_use]
+    pub fn superseded(self) -> Self {
+        let verdict = match self.verdict {
+            Verdict::Fresh | Verdict::StaleAccepted | Verdict::StaleUsable => {
+                Verdict::Forward(Forward::Stale)
+            }
+            forward @ Verdict::Forward(_) => forward,
+        };
+        Self { left: Duration::ZERO, verdict, ..self }
+    }
+}
+
+/// Judges an entry and a proof, given at `granted`, for a caller whose token is usable for `token_left`.
 ///
 /// `client` holds the caller's directives where they are obeyed. A caller whose token is at its end gets
 /// nothing from memory, fresh or stale.
 pub fn judge(
     config: &Config,
     (lifetime, asked): (&Lifetime, Now),
-    proof: Proof,
+    granted: Now,
     token_left: Duration,
     client: Control,
     now: Now,
 ) -> Judgement {
     let age = lifetime.initial_age.saturating_add(now.since(asked));
-    let proof_age = sabotaged!(ProofForever, Duration::ZERO, now.since(proof.granted));
+    let proof_age = sabotaged!(ProofForever, Duration::ZERO, now.since(granted));
     // A shorter `cache.ttl` holds for what is stored already; a longer one for answers to come.
     let fresh_for = lifetime.fresh_for.min(config.ttl);
     let fresh_for = sabotaged!(EntryForever, Duration::from_hours(9_000), fresh_for);

@@ -3,14 +3,28 @@
 //! Most tokens ask for a few resources. An application's may ask for a thousand, and each answer adds a proof: so
 //! proofs are changed where they lie, looked through without a look at the resources themselves, and weighed as they
 //! come and go.
+//!
+//! A proof that is withdrawn leaves the grant itself, not only the store: a writer that still holds the grant cannot put
+//! the proof back.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::freshness::Proof;
+use super::entry::Digest;
+use crate::clock::Now;
 use crate::identity::Claims;
 use crate::resource::Resource;
 use crate::sabotage::sabotaged;
+
+/// Graph's 200 to one token for one resource, or its 304 about what it had given to that token.
+#[derive(Clone, Copy, Debug)]
+pub struct Proof {
+    /// Time at which Graph was asked.
+    pub granted: Now,
+    /// Digest of the bytes that Graph gave to the token.
+    pub digest: Digest,
+}
 
 /// A token's claims, read once, and its proofs.
 #[derive(Debug)]
@@ -18,6 +32,8 @@ pub struct Grant {
     /// What the token says.
     pub claims: Claims,
     proofs: Mutex<Proofs>,
+    /// Set when all proofs were withdrawn: the grant is on its way out of the store.
+    revoked: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -34,15 +50,17 @@ struct Item {
     proof: Proof,
     /// Of the resource. Two that differ may have one.
     digest: u32,
+    /// Hash of the request fields that selected the answer (RFC 9111, section 4.1); 0 if none did.
+    selector: u32,
 }
 
 impl Grant {
     /// A token that nothing has been granted to yet.
     pub fn new(claims: &Claims) -> Self {
-        Self { claims: *claims, proofs: Mutex::default() }
+        Self { claims: *claims, proofs: Mutex::default(), revoked: AtomicBool::new(false) }
     }
 
-    /// The proof for a resource, live or not.
+    /// The newest proof for a resource, live or not.
     pub fn proof(&self, resource: &Resource) -> Option<Proof> {
         sabotaged!(ProofOfAnyResource, return self.proof_where(|_| true));
         sabotaged!(
@@ -53,35 +71,74 @@ impl Grant {
         Some(proofs.list.get(proofs.find(resource, digest(resource))?)?.proof)
     }
 
+    /// The proof for a resource that has this digest. Where request fields select answers, a token has one for each.
+    pub fn proof_of(&self, resource: &Resource, given: Digest) -> Option<Proof> {
+        sabotaged!(ProofOfAnyResource, return self.proof(resource));
+        sabotaged!(ProofWithoutExpand, return self.proof(resource));
+        let (proofs, digest) = (self.proofs(), digest(resource));
+        let mut own = proofs.list.iter().rev().filter(|item| item.is_for(resource, digest));
+        own.find(|item| item.proof.digest == given).map(|item| item.proof)
+    }
+
+    /// The proof for a resource that an answer with this selector would replace.
+    pub fn proof_before(&self, resource: &Resource, selector: u32) -> Option<Proof> {
+        let (proofs, digest) = (self.proofs(), digest(resource));
+        let mut own = proofs.list.iter().rev().filter(|item| item.is_for(resource, digest));
+        own.find(|item| item.is_replaced_by(selector)).map(|item| item.proof)
+    }
+
     #[cfg(feature = "sabotage")]
     fn proof_where(&self, fits: impl Fn(&Resource) -> bool) -> Option<Proof> {
         self.proofs().list.iter().find(|item| fits(&item.resource)).map(|item| item.proof)
     }
 
-    /// Adds a proof; of two for one resource the later stays. Past `most` the oldest goes.
-    pub fn add(&self, resource: &Arc<Resource>, proof: Proof, most: usize) {
-        let digest = digest(resource);
+    /// Adds a proof; of two that replace each other the later stays. Past `most` the oldest goes, as it does past eight of
+    /// one resource. Returns whether a proof was lost that is not renewed by this one.
+    pub fn add(&self, resource: &Arc<Resource>, proof: Proof, selector: u32, most: usize) -> bool {
+        let item = Item { resource: Arc::clone(resource), proof, digest: digest(resource), selector };
         let mut proofs = self.proofs();
-        let earlier = proofs.find(resource, digest).and_then(|at| proofs.take(at)).map(|item| item.proof);
+        let replaced = |known: &Item| known.is_for(resource, item.digest) && known.is_replaced_by(selector);
+        let is_later = |known: &Item| replaced(known) && known.proof.granted.is_after(proof.granted);
+        if proofs.list.iter().any(is_later) {
+            return false;
+        }
+        let mut lost = false;
+        while let Some(at) = proofs.list.iter().position(replaced) {
+            lost |= proofs.take(at).is_some_and(|known| known.proof.digest != proof.digest);
+        }
         while proofs.list.len() >= most.max(1) {
-            proofs.take(0);
+            lost |= proofs.take(0).is_some();
         }
-        let proof = earlier.filter(|earlier| earlier.granted.is_after(proof.granted)).unwrap_or(proof);
-        proofs.push(Item { resource: Arc::clone(resource), proof, digest });
+        let own = |known: &Item| known.is_for(resource, item.digest);
+        if selector != 0 && proofs.list.iter().filter(|known| own(known)).count() >= OF_ONE_RESOURCE {
+            let oldest = proofs.list.iter().position(own);
+            lost |= oldest.and_then(|at| proofs.take(at)).is_some();
+        }
+        proofs.push(item);
+        lost
     }
 
-    /// Takes the proof for a resource away, if there is one. Returns whether others are left.
-    pub fn remove(&self, resource: &Resource) -> bool {
+    /// Takes the proofs for a resource away.
+    pub fn remove(&self, resource: &Resource) -> Remaining {
+        let digest = digest(resource);
+        self.remove_where(|item| item.is_for(resource, digest))
+    }
+
+    /// Takes the proofs away for the resources that are selected.
+    pub fn purge(&self, selected: impl Fn(&Resource) -> bool) -> Remaining {
+        self.remove_where(|item| selected(&item.resource))
+    }
+
+    /// Takes all proofs away, for good: nothing can be added any more.
+    pub fn revoke(&self) {
         let mut proofs = self.proofs();
-        if let Some(at) = proofs.find(resource, digest(resource)) {
-            proofs.take(at);
-        }
-        !proofs.list.is_empty()
+        self.revoked.store(true, SeqCst);
+        *proofs = Proofs::default();
     }
 
-    /// Whether there is a proof for a resource like that.
-    pub fn has_any(&self, wanted: impl Fn(&Resource) -> bool) -> bool {
-        self.proofs().list.iter().any(|item| wanted(&item.resource))
+    /// Whether all proofs were withdrawn. Such a grant is none.
+    pub fn is_revoked(&self) -> bool {
+        self.revoked.load(SeqCst)
     }
 
     /// Bytes that it takes in memory, about. Resources are counted here too: their entry may be gone.
@@ -89,14 +146,45 @@ impl Grant {
         size_of::<Self>() + self.proofs().weight
     }
 
+    fn remove_where(&self, goes: impl Fn(&Item) -> bool) -> Remaining {
+        let mut proofs = self.proofs();
+        let (before, mut removed) = (proofs.list.len(), 0);
+        proofs.list.retain(|item| {
+            let goes = goes(item);
+            removed += if goes { item.weight() } else { 0 };
+            !goes
+        });
+        proofs.weight -= removed;
+        match proofs.list.len() {
+            after if after == before => Remaining::All,
+            0 => {
+                self.revoked.store(true, SeqCst);
+                Remaining::None
+            }
+            _ => Remaining::Some,
+        }
+    }
+
     fn proofs(&self) -> MutexGuard<'_, Proofs> {
         self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// What is left of a token's proofs after some were to be taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remaining {
+    /// There was nothing to take away.
+    All,
+    /// Some proofs are gone.
+    Some,
+    /// The last proof is gone: the grant is revoked, and as good as none.
+    None,
+}
+
 impl Proofs {
+    /// The newest for a resource.
     fn find(&self, resource: &Resource, digest: u32) -> Option<usize> {
-        self.list.iter().position(|item| item.digest == digest && *item.resource == *resource)
+        self.list.iter().rposition(|item| item.is_for(resource, digest))
     }
 
     fn take(&mut self, at: usize) -> Option<Item> {
@@ -116,6 +204,16 @@ impl Proofs {
 }
 
 impl Item {
+    fn is_for(&self, resource: &Resource, digest: u32) -> bool {
+        self.digest == digest && *self.resource == *resource
+    }
+
+    /// Whether an answer with this selector takes the place of the one that was proven: no request is left that would
+    /// be answered with the old one and not with the new one.
+    fn is_replaced_by(&self, selector: u32) -> bool {
+        self.selector == selector || self.selector == 0 || selector == 0
+    }
+
     fn weight(&self) -> usize {
         self.resource.weight() + size_of::<Self>()
     }
@@ -127,82 +225,8 @@ fn digest(resource: &Resource) -> u32 {
     u32::from_ne_bytes([a, b, c, d])
 }
 
+/// Proofs that one token may have for one resource: as many answers are kept beside each other.
+const OF_ONE_RESOURCE: usize = 8;
+
 #[cfg(test)]
-mod tests {
-    use std::time::{Duration, SystemTime};
-
-    use base64::Engine;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use http::{HeaderMap, HeaderValue, header};
-
-    use super::*;
-    use crate::clock::{Clock, Now};
-    use crate::identity::{Identity, Secrets};
-    use crate::resource::ApiVersion;
-
-    fn resource(flow: usize) -> Arc<Resource> {
-        let path = format!("/beta/identity/b2xUserFlows/flow{flow}/apiConnectorConfiguration");
-        Arc::new(Resource::parse(&path, None, &HeaderMap::new(), ApiVersion::Beta).unwrap())
-    }
-
-    fn grant() -> (Grant, Now) {
-        let (now, secrets) = (Clock::manual(SystemTime::now()).now(), Secrets::random().unwrap());
-        let payload = format!(r#"{{"tid":"t","oid":"o","exp":{}}}"#, now.unix_seconds() + 3600);
-        let token = format!("Bearer a.{}.c", URL_SAFE_NO_PAD.encode(payload));
-        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(token).unwrap())]);
-        let claims = Identity::of(&headers, &secrets).unwrap().token.claims(&secrets, now).unwrap();
-        (Grant::new(&claims), now)
-    }
-
-    #[test]
-    fn of_two_proofs_for_one_resource_the_later_stays_whichever_came_first() {
-        let (grant, now) = grant();
-        let later = now.plus(Duration::from_secs(9));
-        for granted in [now, later, now] {
-            grant.add(&resource(1), Proof { granted }, 10);
-        }
-        assert_eq!(grant.proof(&resource(1)).map(|proof| proof.granted), Some(later));
-        assert!(!grant.remove(&resource(1)), "there was one");
-    }
-
-    #[test]
-    fn past_the_most_the_one_longest_unproven_goes() {
-        let (grant, granted) = grant();
-        for flow in [0, 1, 2, 0, 3] {
-            grant.add(&resource(flow), Proof { granted }, 3);
-        }
-        let there = (0..4).filter(|flow| grant.proof(&resource(*flow)).is_some());
-        assert_eq!(there.collect::<Vec<_>>(), [0, 2, 3]);
-        grant.add(&resource(9), Proof { granted }, 0);
-        assert!(
-            grant.proof(&resource(9)).is_some() && grant.proof(&resource(3)).is_none(),
-            "one may always be"
-        );
-    }
-
-    #[test]
-    fn what_it_weighs_is_what_is_there() {
-        let (grant, granted) = grant();
-        let empty = grant.weight();
-        let fill = |flows: std::ops::Range<usize>| {
-            flows.for_each(|flow| grant.add(&resource(flow), Proof { granted }, 100));
-        };
-        fill(0..100);
-        let whole = grant.weight();
-        assert!(whole >= empty + 100 * (size_of::<Resource>() + size_of::<Item>()), "{whole}");
-        fill(0..100);
-        assert_eq!(grant.weight(), whole, "the same again");
-        (1..100).for_each(|flow| assert!(grant.remove(&resource(flow))));
-        assert!(!grant.remove(&resource(0)));
-        assert_eq!(grant.weight(), empty);
-    }
-
-    #[test]
-    fn resources_with_one_digest_are_told_apart() {
-        let (grant, granted) = grant();
-        grant.add(&resource(1), Proof { granted }, 10);
-        grant.proofs().list[0].digest = digest(&resource(2));
-        assert!(grant.proof(&resource(2)).is_none());
-        assert!(grant.has_any(|it| it.flow() == "flow1") && !grant.has_any(|it| it.flow() == "flow2"));
-    }
-}
+mod tests;

@@ -4,7 +4,15 @@
 //! for a token that Graph has just said 200 to, and nothing is dropped but by an operator, by time, by
 //! weight, or by Graph's word to a token that had proofs (promise 3). Both caches evict the least recently
 //! used: with a frequency sketch, look-ups of forged tokens would weigh on who stays.
+//!
+//! Whoever changes the answers of a key, or the proofs of a token, has a turn at it: what is read, changed and put back
+//! meets no other change in between. A proof that is withdrawn is taken out of the grant itself first, and then the
+//! principal's epoch ends; so neither a writer nor a thread that remembers a look-up can bring it back.
 
+mod purge;
+mod withdraw;
+
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,15 +22,14 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::entry::Entry;
-use super::freshness::Proof;
 use super::front::{self, Epoch, Epochs, Finding, Room};
-use super::grant::Grant;
+use super::grant::{Grant, Proof};
 use super::interner::Interner;
 use super::key::EntryKey;
 use super::status::{Eviction, NotStored};
 use super::ticket::{Ticket, Tickets};
 use super::variants::Variants;
-use super::vary::{Chooser, Presented};
+use super::vary::{Chooser, Chosen, Presented};
 use crate::clock::Now;
 use crate::identity::{Claims, Fingerprint, Label, Principal, Spelling};
 use crate::metrics::Metrics;
@@ -46,13 +53,20 @@ impl Default for Config {
     }
 }
 
+pub use super::purge::Selection;
+
 /// The entries and the proofs of this process.
 #[derive(Debug)]
 pub struct Store {
     entries: Cache<EntryKey, Labelled>,
     grants: Cache<Fingerprint, Arc<Grant>>,
-    /// Who puts an answer beside the others of its key is alone meanwhile. A turn is of many keys.
+    /// Who changes the answers of a key is alone meanwhile. A turn is of many keys.
     turns: [Mutex<()>; TURNS],
+    /// The same for the proofs of a token.
+    grant_turns: [Mutex<()>; TURNS],
+    grant_turn: RandomState,
+    /// Longest that anything is of use.
+    keep: Duration,
     resources: Interner,
     max_entry: u64,
     proofs_per_token: usize,
@@ -69,23 +83,16 @@ pub struct Store {
 struct Labelled {
     variants: Variants,
     tenant: Label,
-    subject: Label,
-}
-
-/// What a purge takes. `None` stands for any.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// Entries of this flow.
-    pub flow: Option<String>,
-    /// Entries of this tenant's tokens.
-    pub tenant: Option<Label>,
-    /// Entries of this subject's tokens.
-    pub subject: Option<Label>,
+    subjects: [Label; 2],
 }
 
 impl Labelled {
     fn leaves_by(&self, cause: Eviction) {
         self.variants.each().for_each(|entry| entry.leaves_by(cause));
+    }
+
+    fn is_selected(&self, selection: &Selection) -> bool {
+        selection.selects_names(Some((self.tenant, self.subjects)))
     }
 
     fn left_by(&self) -> Option<Eviction> {
@@ -130,9 +137,10 @@ impl Store {
             .time_to_live(keep)
             // A token whose proofs have left for want of room is as one that never had any: Graph's 401 to it
             // withdraws nothing. So nobody may remember them.
-            .eviction_listener(move |_, _, cause| {
+            .eviction_listener(move |_, grant: Arc<Grant>, cause| {
                 if cause.was_evicted() {
-                    evictions.next();
+                    grant.revoke();
+                    evictions.end(grant.claims.principal);
                 }
             })
             .build();
@@ -140,6 +148,9 @@ impl Store {
             entries,
             grants,
             turns: Default::default(),
+            grant_turns: Default::default(),
+            grant_turn: RandomState::new(),
+            keep,
             resources: Interner::default(),
             max_entry: for_entries,
             proofs_per_token: config.proofs_per_token,
@@ -153,12 +164,28 @@ impl Store {
 
     /// What is known of a token, if Graph has said 200 to it.
     pub fn grant(&self, fingerprint: &Fingerprint) -> Option<Arc<Grant>> {
-        self.grants.get(fingerprint)
+        self.grants.get(fingerprint).filter(|grant| !grant.is_revoked())
     }
 
-    /// The answer for a principal that fits this request. Whoever calls this has looked at a proof first.
-    pub fn entry(&self, key: &EntryKey, request: Presented<'_>) -> Option<Arc<Entry>> {
-        self.entries.get(key)?.variants.fitting(&self.chooser, request).map(Arc::clone)
+    /// The newest answer for a principal that fits this request and that the token has a proof for, with that proof:
+    /// its digest is the answer's. `newest` is the token's newest proof for the resource.
+    pub fn entry(
+        &self,
+        key: &EntryKey,
+        request: Presented<'_>,
+        (grant, newest): (&Grant, Proof),
+    ) -> Option<(Arc<Entry>, Proof)> {
+        let known = self.entries.get(key)?.variants;
+        let proven = |entry: &Entry| {
+            let given = entry.digest();
+            sabotaged!(DigestIgnored, return Some(newest));
+            // The digest holds also where the key does not: these break both.
+            sabotaged!(EntryWithoutExpand, return Some(newest));
+            sabotaged!(PrincipalWithoutTenant, return Some(newest));
+            // One question has one answer, as a rule.
+            if newest.digest == given { Some(newest) } else { grant.proof_of(&key.resource, given) }
+        };
+        known.find(&self.chooser, request, proven).map(|(entry, proof)| (Arc::clone(entry), proof))
     }
 
     /// What tells requests apart by the fields that chose an answer.
@@ -168,22 +195,27 @@ impl Store {
 
     /// What it has for a request of exactly this spelling, if this thread has looked that up a moment ago.
     pub fn recall(&self, spelling: Spelling, now: Now) -> Option<Finding> {
-        front::recall(spelling, self.front, self.epochs.now(), now).filter(|found| found.entry.is_kept())
+        front::recall(spelling, self.front, &self.epochs, now).filter(|found| found.entry.is_kept())
     }
 
-    /// The present state. To be taken before the look-ups whose outcome is given to [`Store::remember`].
-    pub fn epoch(&self) -> Epoch {
-        self.epochs.now()
+    /// The present state for a principal. To be taken before a proof is looked up that is given to [`Store::remember`].
+    pub fn epoch(&self, principal: Principal) -> Epoch {
+        self.epochs.now(principal)
     }
 
     /// Remembers what was looked up for a request.
     pub fn remember(&self, spelling: Spelling, epoch: Epoch, now: Now, found: &Finding) {
-        front::remember(spelling, self.front, epoch, now, found);
+        front::remember(spelling, self.front, (&self.epochs, epoch), now, found);
     }
 
-    /// To be taken before Graph is asked.
-    pub fn ticket(&self, fingerprint: Fingerprint, resource: &Arc<Resource>) -> Ticket {
-        self.tickets.take(fingerprint, resource)
+    /// The right to keep the answer. To be taken before Graph is asked.
+    pub fn ticket(
+        &self,
+        fingerprint: Fingerprint,
+        claims: Option<&Claims>,
+        resource: &Arc<Resource>,
+    ) -> Ticket {
+        self.tickets.take(fingerprint, claims, resource)
     }
 
     /// Keeps an answer and the proof that it was given to this token. One that renews `old`, after a 304, is
@@ -198,32 +230,33 @@ impl Store {
         ticket: &Ticket,
     ) -> Result<(), NotStored> {
         let resource = &self.resources.intern(resource);
-        let key = EntryKey::new(claims.principal, resource);
         if u64::try_from(entry.weight()).unwrap_or(u64::MAX) > self.max_entry {
             return Err(NotStored::TooLarge);
         }
-        let is_void = || sabotaged!(PurgeMissesFlights, false, !ticket.is_good());
-        if is_void() {
-            return Err(NotStored::Invalidated);
-        }
-        if !self.put(key.clone(), claims, entry, old) {
-            return Err(NotStored::Invalidated);
-        }
-        self.prove(fingerprint, claims, resource, Proof { granted: entry.asked });
-        if is_void() {
-            // Withdrawn while this was written: neither may stay.
-            entry.leaves_by(Eviction::Invalidate);
-            self.entries.invalidate(&key);
-            self.grants.invalidate(&fingerprint);
-            self.epochs.next();
-            return Err(NotStored::Invalidated);
-        }
-        Ok(())
+        let stored = ticket.commit(|| {
+            let selector = entry.chosen().map_or(0, Chosen::selector);
+            let before = self.grant(&fingerprint).and_then(|grant| grant.proof_before(resource, selector));
+            let is_put =
+                self.put(EntryKey::new(claims.principal, resource), claims, entry, (old, before.as_ref()));
+            if is_put {
+                let proof = Proof { granted: entry.asked, digest: entry.digest() };
+                self.prove(fingerprint, claims, resource, (proof, selector));
+            }
+            is_put
+        });
+        if stored == Some(true) { Ok(()) } else { Err(NotStored::Invalidated) }
     }
 
-    /// Puts an answer beside the others of its key; the newest stays. False: `old`, which it renews, is gone.
-    fn put(&self, key: EntryKey, claims: &Claims, entry: &Arc<Entry>, old: Option<&Arc<Entry>>) -> bool {
-        let label = |variants| Labelled { variants, tenant: claims.tenant, subject: claims.subject };
+    /// Puts an answer beside the others of its key. `before` is the proof of the token that was given it, as it was until
+    /// now. False: `old`, which it renews, is gone.
+    fn put(
+        &self,
+        key: EntryKey,
+        claims: &Claims,
+        entry: &Arc<Entry>,
+        (old, before): (Option<&Arc<Entry>>, Option<&Proof>),
+    ) -> bool {
+        let label = |variants| Labelled { variants, tenant: claims.tenant, subjects: claims.subjects };
         let _turn = self.turn(&key.resource);
         if old.is_none() && !self.entries.contains_key(&key) {
             self.entries.insert(key, label(Variants::of(Arc::clone(entry))));
@@ -238,7 +271,7 @@ impl Store {
                 return Op::Nop;
             }
             let variants = match known {
-                Some(known) => known.with(entry, old),
+                Some(known) => known.with(entry, old, before, self.keep),
                 None => Some(Variants::of(Arc::clone(entry))),
             };
             if let (Some(known), Some(variants)) = (known, &variants) {
@@ -250,98 +283,30 @@ impl Store {
     }
 
     /// Adds a proof to those of a token. It is put again where it is, so that it counts with what it weighs now.
-    /// Withdrawn meanwhile it may come back so, and [`Store::admit`] takes it away again.
-    fn prove(&self, fingerprint: Fingerprint, claims: &Claims, resource: &Arc<Resource>, proof: Proof) {
-        let add = |grant: &Grant| grant.add(resource, proof, self.proofs_per_token);
-        if let Some(grant) = self.grants.get(&fingerprint) {
-            add(&grant);
-            self.grants.insert(fingerprint, grant);
-            return;
+    fn prove(
+        &self,
+        fingerprint: Fingerprint,
+        claims: &Claims,
+        resource: &Arc<Resource>,
+        (proof, selector): (Proof, u32),
+    ) {
+        let _turn = self.grant_turn(&fingerprint);
+        let grant = self.grant(&fingerprint).unwrap_or_else(|| Arc::new(Grant::new(claims)));
+        let lost = grant.add(resource, proof, selector, self.proofs_per_token);
+        self.grants.insert(fingerprint, grant);
+        if lost {
+            self.epochs.end(claims.principal);
         }
-        // Two answers may come at once, and each is to find the other's proof.
-        self.grants.entry(fingerprint).and_upsert_with(|known| {
-            let grant = known.map_or_else(|| Arc::new(Grant::new(claims)), moka::Entry::into_value);
-            add(&grant);
-            grant
-        });
     }
 
     fn turn(&self, resource: &Resource) -> MutexGuard<'_, ()> {
         let [digit, ..] = resource.digest().to_ne_bytes();
-        self.turns[usize::from(digit) % TURNS].lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.turns[usize::from(digit) % TURNS])
     }
 
-    /// Graph said 401: the token is not good any more. Drops its proofs and its principal's entries, if it
-    /// had proofs; whoever sends tokens that never were good changes nothing. Returns whether it had.
-    pub fn withdraw_token(&self, fingerprint: &Fingerprint) -> bool {
-        sabotaged!(UnheededInFlight, (), self.tickets.void(fingerprint, None));
-        let Some(grant) = self.grants.get(fingerprint) else { return false };
-        self.grants.invalidate(fingerprint);
-        self.drop_entries(grant.claims.principal);
-        self.epochs.next();
-        true
-    }
-
-    fn drop_entries(&self, principal: Principal) {
-        // Answers at once for every look-up from here on, and sweeps behind. The only error is a missing
-        // builder switch, and that is set above; should it ever come, everything goes.
-        if self.entries.invalidate_entries_if(move |key, _| key.principal == principal).is_err() {
-            self.entries.invalidate_all();
-        }
-    }
-
-    /// Graph said 403, 404 or 410: the token may not see this resource, or it is gone. Drops the token's proof
-    /// for it and its principal's entry, if it had that proof. Returns whether it had.
-    pub fn withdraw_resource(&self, fingerprint: &Fingerprint, resource: &Arc<Resource>) -> bool {
-        sabotaged!(UnheededInFlight, (), self.tickets.void(fingerprint, Some(resource)));
-        let Some(grant) = self.grants.get(fingerprint) else { return false };
-        if grant.proof(resource).is_none() {
-            // It may have had one that made room for others, and somebody may remember that.
-            self.epochs.next();
-            return false;
-        }
-        self.grants.entry(*fingerprint).and_compute_with(|known| match known {
-            None => Op::Nop,
-            Some(known) => {
-                let grant = known.into_value();
-                // Without proofs it is as good as a token that never had one.
-                if grant.remove(resource) { Op::Put(grant) } else { Op::Remove }
-            }
-        });
-        self.entries.invalidate(&EntryKey::new(grant.claims.principal, resource));
-        self.epochs.next();
-        true
-    }
-
-    /// Drops what an operator selects, entries and proofs, and whatever is on its way. Returns the entries' number.
-    pub fn purge(&self, selection: &Selection) -> u64 {
-        self.tickets.void_all();
-        let flow = |resource: &Resource| selection.flow.as_deref().is_none_or(|flow| resource.flow() == flow);
-        let whose = |tenant: Label, subject: Label| {
-            selection.tenant.is_none_or(|wanted| wanted == tenant)
-                && selection.subject.is_none_or(|wanted| wanted == subject)
-        };
-        for (fingerprint, grant) in &self.grants {
-            if grant.has_any(flow) && whose(grant.claims.tenant, grant.claims.subject) {
-                self.grants.invalidate(&*fingerprint);
-            }
-        }
-        let mut purged = 0;
-        for (key, kept) in &self.entries {
-            if flow(&key.resource) && whose(kept.tenant, kept.subject) {
-                kept.leaves_by(Eviction::Purge);
-                self.entries.invalidate(&*key);
-                purged += 1;
-            }
-        }
-        self.epochs.next();
-        self.metrics.purged.inc_by(purged);
-        purged
-    }
-
-    /// Drops everything: the wall clock was set back, so no age can be trusted.
-    pub fn forget(&self) {
-        self.purge(&Selection::default());
+    fn grant_turn(&self, fingerprint: &Fingerprint) -> MutexGuard<'_, ()> {
+        let [digit, ..] = self.grant_turn.hash_one(fingerprint).to_ne_bytes();
+        lock(&self.grant_turns[usize::from(digit) % TURNS])
     }
 
     /// Brings the gauges of size up to date.
@@ -360,15 +325,8 @@ impl Store {
     }
 }
 
-#[cfg(feature = "sabotage")]
-impl Store {
-    /// Drops the entries of whomever a token says it is.
-    pub fn drop_claimed(&self, claims: Result<Claims, super::status::Bypass>) {
-        if let Ok(claims) = claims {
-            self.drop_entries(claims.principal);
-            self.epochs.next();
-        }
-    }
+fn lock(turn: &Mutex<()>) -> MutexGuard<'_, ()> {
+    turn.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// With what moka itself and the allocator keep for one pair.

@@ -1,17 +1,23 @@
-//! Which questions under way may still be answered into the cache.
+//! Leases: which questions under way may still be answered into the cache.
 //!
-//! A question takes a ticket before it leaves. Whatever makes its answer worthless while it is away voids the
-//! ticket: a purge, or a "no" of Graph's to the same token. Who asks after that gets a new ticket, and so does
-//! not wait for the old question either. Tickets are a token's own: no other token can void them (promise 3).
+//! A question takes a lease before it leaves. Whatever makes its answer worthless while it is away revokes the
+//! lease: a purge that selects it, or a "no" of Graph's to the same token. Who asks after that gets a new lease, and so
+//! does not wait for the old question either. Leases are a token's own: no other token can revoke them (promise 3).
+//!
+//! An answer is stored within [`Ticket::commit`], which holds the lease meanwhile. So whoever revokes a lease knows, when
+//! that returns, that its answer is either stored as a whole or never will be; what is then removed from the store
+//! does not come back. A purge takes a while. Until it has ended, each lease that it selects is revoked from the start, so
+//! that it is one point in time to every request: what began before its end stores nothing that it selects.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::identity::Fingerprint;
+use super::purge::Selection;
+use crate::identity::{Claims, Fingerprint};
 use crate::resource::Resource;
+use crate::sabotage::sabotaged;
 
-/// The tickets of all questions under way. Clones share them.
+/// The leases of all questions under way. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Tickets(Arc<Mutex<Table>>);
 
@@ -19,14 +25,19 @@ pub struct Tickets(Arc<Mutex<Table>>);
 struct Table {
     issued: u64,
     marks: HashMap<Fingerprint, Vec<Arc<Mark>>>,
+    /// Purges that have not ended.
+    purges: Vec<Arc<Selection>>,
 }
 
-/// What all tickets share that one token holds for one resource at one time.
+/// What all leases share that one token holds for one resource at one time.
 #[derive(Debug)]
 struct Mark {
     number: u64,
     resource: Arc<Resource>,
-    void: AtomicBool,
+    /// The token's claims. A token whose claims cannot be read stores nothing.
+    claims: Option<Claims>,
+    /// Held while an answer is stored.
+    revoked: Mutex<bool>,
 }
 
 /// A question's right to have its answer kept. It ends when it is dropped.
@@ -37,17 +48,30 @@ pub struct Ticket {
     mark: Arc<Mark>,
 }
 
+/// A purge under way. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Purging<'a> {
+    tickets: &'a Tickets,
+    selection: Arc<Selection>,
+}
+
 impl Tickets {
-    /// A ticket for a question that is about to leave.
-    pub fn take(&self, fingerprint: Fingerprint, resource: &Arc<Resource>) -> Ticket {
+    /// A lease for a question that is about to leave.
+    pub fn take(
+        &self,
+        fingerprint: Fingerprint,
+        claims: Option<&Claims>,
+        resource: &Arc<Resource>,
+    ) -> Ticket {
         let mut table = self.table();
         table.issued += 1;
         let number = table.issued;
+        let revoked = table.purges.iter().any(|purge| purge.selects(claims, resource));
         let own = table.marks.entry(fingerprint).or_default();
         let known = own.iter().find(|mark| mark.resource == *resource).cloned();
         let mark = known.unwrap_or_else(|| {
-            let mark = Mark { number, resource: Arc::clone(resource), void: AtomicBool::new(false) };
-            let mark = Arc::new(mark);
+            let (resource, claims) = (Arc::clone(resource), claims.copied());
+            let mark = Arc::new(Mark { number, resource, claims, revoked: Mutex::new(revoked) });
             own.push(Arc::clone(&mark));
             mark
         });
@@ -55,25 +79,19 @@ impl Tickets {
         Ticket { tickets: self.clone(), fingerprint, mark }
     }
 
-    /// Voids what a token holds: for one resource, or for all.
+    /// Revokes what a token holds: for one resource, or for all.
     pub fn void(&self, fingerprint: &Fingerprint, resource: Option<&Resource>) {
-        let mut table = self.table();
-        let Some(own) = table.marks.get_mut(fingerprint) else { return };
-        own.retain(|mark| {
-            let hit = resource.is_none_or(|resource| *mark.resource == *resource);
-            mark.void.fetch_or(hit, SeqCst);
-            !hit
-        });
-        if own.is_empty() {
-            table.marks.remove(fingerprint);
-        }
+        self.table().revoke(fingerprint, |mark| resource.is_none_or(|resource| *mark.resource == *resource));
     }
 
-    /// Voids everything.
-    pub fn void_all(&self) {
-        for mark in self.table().marks.drain().flat_map(|(_, own)| own) {
-            mark.void.store(true, SeqCst);
-        }
+    /// Begins a purge: revokes what it selects, now and until the purge has ended.
+    pub fn purge(&self, selection: &Selection) -> Purging<'_> {
+        let selection = Arc::new(selection.clone());
+        let mut table = self.table();
+        table.purges.push(Arc::clone(&selection));
+        table.revoke_selected(&selection);
+        drop(table);
+        Purging { tickets: self, selection }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -81,13 +99,62 @@ impl Tickets {
     }
 }
 
-impl Ticket {
-    /// Whether the answer may be kept.
-    pub fn is_good(&self) -> bool {
-        !self.mark.void.load(SeqCst)
+#[cfg(feature = "sabotage")]
+impl Tickets {
+    /// Revokes those of a token's leases that a purge selects.
+    pub fn void_selected(&self, fingerprint: &Fingerprint, selection: &Selection) {
+        let selects = |mark: &Mark| selection.selects(mark.claims.as_ref(), &mark.resource);
+        self.table().revoke(fingerprint, selects);
+    }
+}
+
+impl Table {
+    fn revoke_selected(&mut self, selection: &Selection) {
+        let selects = |mark: &Mark| {
+            sabotaged!(PurgeRevokesAll, true, selection.selects(mark.claims.as_ref(), &mark.resource))
+        };
+        let tokens: Vec<_> = self.marks.keys().copied().collect();
+        for fingerprint in tokens {
+            self.revoke(&fingerprint, selects);
+        }
     }
 
-    /// Equal for the tickets that one token holds for one resource, until they are voided or all dropped.
+    /// Revokes those of a token's leases that are selected. Whoever asks next gets a new one.
+    fn revoke(&mut self, fingerprint: &Fingerprint, selects: impl Fn(&Mark) -> bool) {
+        let Some(own) = self.marks.get_mut(fingerprint) else { return };
+        own.retain(|mark| {
+            let selected = selects(mark);
+            if selected {
+                mark.revoke();
+            }
+            !selected
+        });
+        if own.is_empty() {
+            self.marks.remove(fingerprint);
+        }
+    }
+}
+
+impl Mark {
+    /// Returns when no answer is being stored under it.
+    fn revoke(&self) {
+        *self.revoked() = true;
+    }
+
+    fn revoked(&self) -> MutexGuard<'_, bool> {
+        self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ticket {
+    /// Stores an answer, unless the lease was revoked: then `None`. Nobody can revoke it before `store` returns.
+    pub fn commit<R>(&self, store: impl FnOnce() -> R) -> Option<R> {
+        let revoked = self.mark.revoked();
+        let may_not = sabotaged!(PurgeMissesFlights, false, *revoked);
+        if may_not { None } else { Some(store()) }
+    }
+
+    /// Equal for the leases that one token holds for one resource, until they are revoked or all dropped.
     pub fn number(&self) -> u64 {
         self.mark.number
     }
@@ -108,86 +175,14 @@ impl Drop for Ticket {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use http::{HeaderMap, HeaderValue, header};
-
-    use super::*;
-    use crate::identity::{Identity, Secrets};
-    use crate::resource::ApiVersion;
-
-    fn token(name: &str, secrets: &Secrets) -> Fingerprint {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {name}")).unwrap());
-        Identity::of(&headers, secrets).unwrap().fingerprint
-    }
-
-    fn resource(flow: &str) -> Arc<Resource> {
-        let path = format!("/beta/identity/b2xUserFlows/{flow}/apiConnectorConfiguration");
-        Arc::new(Resource::parse(&path, None, &HeaderMap::new(), ApiVersion::Beta).unwrap())
-    }
-
-    #[test]
-    fn a_no_to_a_token_voids_its_own_tickets_alone() {
-        let (tickets, secrets) = (Tickets::default(), Secrets::random().unwrap());
-        let (a, b) = (token("a", &secrets), token("b", &secrets));
-        let (own, other) = (tickets.take(a, &resource("x")), tickets.take(b, &resource("x")));
-        tickets.void(&a, None);
-        assert!(!own.is_good());
-        assert!(other.is_good());
-    }
-
-    #[test]
-    fn a_no_for_a_resource_leaves_the_tokens_other_tickets() {
-        let (tickets, secrets) = (Tickets::default(), Secrets::random().unwrap());
-        let a = token("a", &secrets);
-        let (x, y) = (tickets.take(a, &resource("x")), tickets.take(a, &resource("y")));
-        tickets.void(&a, Some(&resource("x")));
-        assert!(!x.is_good());
-        assert!(y.is_good());
-    }
-
-    #[test]
-    fn who_asks_after_a_purge_has_another_number() {
-        let (tickets, secrets) = (Tickets::default(), Secrets::random().unwrap());
-        let a = token("a", &secrets);
-        let (first, second) = (tickets.take(a, &resource("x")), tickets.take(a, &resource("x")));
-        assert_eq!(first.number(), second.number());
-        tickets.void_all();
-        let third = tickets.take(a, &resource("x"));
-        assert!(!first.is_good() && !second.is_good() && third.is_good());
-        assert_ne!(first.number(), third.number());
-    }
-
-    #[test]
-    fn a_ticket_that_ends_takes_no_other_out_of_reach_of_a_no() {
-        let (tickets, secrets) = (Tickets::default(), Secrets::random().unwrap());
-        let a = token("a", &secrets);
-        let (first, twin) = (tickets.take(a, &resource("x")), tickets.take(a, &resource("x")));
-        let (ended, other) = (tickets.take(a, &resource("y")), tickets.take(a, &resource("z")));
-        drop((first, ended));
-        tickets.void(&a, None);
-        assert!(!twin.is_good() && !other.is_good());
-    }
-
-    #[test]
-    fn a_no_reaches_a_ticket_though_another_resource_was_refused_before() {
-        let (tickets, secrets) = (Tickets::default(), Secrets::random().unwrap());
-        let a = token("a", &secrets);
-        let (_x, y) = (tickets.take(a, &resource("x")), tickets.take(a, &resource("y")));
-        tickets.void(&a, Some(&resource("x")));
-        tickets.void(&a, None);
-        assert!(!y.is_good());
-    }
-
-    #[test]
-    fn nothing_is_left_of_tickets_that_were_dropped() {
-        let (tickets, secrets) = (Tickets::default(), Secrets::random().unwrap());
-        let a = token("a", &secrets);
-        let (first, second) = (tickets.take(a, &resource("x")), tickets.take(a, &resource("y")));
-        drop(first);
-        assert_eq!(tickets.table().marks.len(), 1);
-        drop(second);
-        assert!(tickets.table().marks.is_empty());
+impl Drop for Purging<'_> {
+    /// Who asks from here on gets a lease that is good, and waits for no question from before.
+    fn drop(&mut self) {
+        let mut table = self.tickets.table();
+        table.purges.retain(|known| !Arc::ptr_eq(known, &self.selection));
+        table.revoke_selected(&self.selection);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,15 @@
-//! The answers to one question, told apart by what chose them (RFC 9111, section 4.1).
+//! The answers to one question, told apart by what chose them (RFC 9111, section 4.1) and by their bytes: what a token
+//! may be given is decided by the digest in its proof.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::entry::Entry;
+use super::grant::Proof;
 use super::vary::{Chooser, Presented};
 use crate::sabotage::sabotaged;
 
-/// At least one answer and at most eight, the newest first, all chosen by the same fields of their requests. Clones
-/// are cheap.
+/// At least one answer and at most eight, the newest first. Clones are cheap.
 #[derive(Clone, Debug)]
 pub enum Variants {
     /// Nearly always.
@@ -22,9 +24,15 @@ impl Variants {
         Self::One(entry)
     }
 
-    /// The newest answer that fits a request (section 4).
-    pub fn fitting(&self, chooser: &Chooser, request: Presented<'_>) -> Option<&Arc<Entry>> {
-        self.each().find(|entry| chooser.fits(entry.chosen(), request))
+    /// The newest answer that fits a request (section 4) and that `proven` returns a proof for.
+    pub fn find<P>(
+        &self,
+        chooser: &Chooser,
+        request: Presented<'_>,
+        mut proven: impl FnMut(&Entry) -> Option<P>,
+    ) -> Option<(&Arc<Entry>, P)> {
+        let mut fitting = self.each().filter(|entry| chooser.fits(entry.chosen(), request));
+        fitting.find_map(|entry| Some((entry, proven(entry)?)))
     }
 
     /// Whether this very answer is among them.
@@ -32,23 +40,59 @@ impl Variants {
         self.each().any(|known| Arc::ptr_eq(known, entry))
     }
 
-    /// These with another answer, in place of the one that fits the same requests and of `old`, which it renews.
-    /// `None` where a newer one is there: an older question may be answered later (section 4). When Graph goes
-    /// over to choosing by other fields, what was chosen before cannot be told apart any more, and goes.
+    /// These with another answer, in place of the one with the same bytes for the same requests, and of `old`, which
+    /// it renews. `None` where a newer one of these is there: an older question may be answered later (section 4).
+    ///
+    /// Answers to the same requests with other bytes stay beside it: tokens of one principal may be given different
+    /// views for good, and each has a proof of its own digest. Where the bytes are news, because the token that
+    /// brought them was given others before, or because nobody has been given these, the older answers are marked as
+    /// superseded: every other token must ask Graph once. A token that asks and is given what it had before brings no
+    /// news, so two views do not supersede each other in turn.
+    ///
+    /// `before` is the proof of the token that was given `entry`, as it was until now. Answers that were asked for
+    /// longer than `keep` before `entry` are of no more use, and go.
     #[must_use]
-    pub fn with(&self, entry: &Arc<Entry>, old: Option<&Arc<Entry>>) -> Option<Self> {
+    pub fn with(
+        &self,
+        entry: &Arc<Entry>,
+        old: Option<&Arc<Entry>>,
+        before: Option<&Proof>,
+        keep: Duration,
+    ) -> Option<Self> {
         let is_newer =
             |known: &Entry| sabotaged!(OlderReplacesNewer, false, known.asked.is_after(entry.asked));
-        let mut others = Vec::with_capacity(VARIANTS_MAX);
-        for known in self.each().filter(|known| old.is_none_or(|old| !Arc::ptr_eq(known, old))) {
-            match (known.chosen(), entry.chosen()) {
-                (Some(one), Some(other)) if one.is_by_the_same(other) && one != other => {
-                    others.push(Arc::clone(known));
-                }
-                _ if is_newer(known) => return None,
-                _ => {}
+        let (mut others, mut rivals) = (Vec::with_capacity(VARIANTS_MAX), Vec::new());
+        let mut is_current = false;
+        for known in self.each() {
+            let (overlap, same_bytes) = (overlap(known, entry), known.digest() == entry.digest());
+            is_current |= overlap && same_bytes && !known.is_superseded();
+            if old.is_some_and(|old| Arc::ptr_eq(old, known)) {
+                continue;
             }
+            if overlap && same_bytes {
+                if is_newer(known) {
+                    return None;
+                }
+                continue;
+            }
+            if overlap {
+                rivals.push(known);
+            }
+            others.push(Arc::clone(known));
         }
+        let is_news = match before {
+            Some(before) if before.granted.is_after(entry.asked) => false,
+            Some(before) => before.digest != entry.digest(),
+            None => !is_current,
+        };
+        if !is_current && rivals.iter().any(|known| is_newer(known)) {
+            entry.mark_superseded();
+        }
+        if is_news {
+            let older = rivals.iter().filter(|known| !is_newer(known));
+            older.for_each(|known| sabotaged!(DivergenceUnheeded, (), known.mark_superseded()));
+        }
+        others.retain(|known| is_newer(known) || entry.asked.since(known.asked) < keep);
         others.truncate(VARIANTS_MAX - 1);
         let place =
             others.iter().position(|known| !known.asked.is_after(entry.asked)).unwrap_or(others.len());
@@ -67,6 +111,14 @@ impl Variants {
     /// Bytes that they take in memory, about.
     pub fn weight(&self) -> usize {
         self.each().map(|entry| entry.weight() + size_of::<Arc<Entry>>()).sum()
+    }
+}
+
+/// Whether some request fits both answers. None does where both were chosen by the same fields with other values.
+fn overlap(known: &Entry, entry: &Entry) -> bool {
+    match (known.chosen(), entry.chosen()) {
+        (Some(one), Some(other)) => one == other || !one.is_by_the_same(other),
+        _ => true,
     }
 }
 

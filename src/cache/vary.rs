@@ -76,6 +76,12 @@ impl Chooser {
 }
 
 impl Chosen {
+    /// Hash of the values of the selecting fields; never zero.
+    pub fn selector(&self) -> u32 {
+        let [a, b, c, d, ..] = self.values.to_ne_bytes();
+        u32::from_ne_bytes([a, b, c, d]) | 1
+    }
+
     /// Whether both were chosen by the same fields, whatever these held.
     pub fn is_by_the_same(&self, other: &Self) -> bool {
         self.by == other.by

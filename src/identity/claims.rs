@@ -9,6 +9,7 @@ use std::time::Duration;
 use ring::hmac;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny};
+use uuid::Uuid;
 
 use super::{Label, LabelKind, Principal, first};
 use crate::cache::status::Bypass;
@@ -22,8 +23,8 @@ pub struct Claims {
     pub principal: Principal,
     /// For a purge by tenant.
     pub tenant: Label,
-    /// For a purge by subject.
-    pub subject: Label,
+    /// For a purge by subject: `oid` and `sub`; the same twice where the token has one of them.
+    pub subjects: [Label; 2],
     /// What Graph throttles: the application, in its tenant.
     pub application: Label,
     /// When the token ends.
@@ -122,11 +123,13 @@ pub(super) fn read(json: &[u8], key: &hmac::Key, now: Now) -> Result<Claims, Byp
     let named =
         |claim: &Option<Cow<'_, str>>| claim.as_deref().filter(|text| !text.is_empty()).map(str::to_owned);
     let tenant = named(&raw.tid).ok_or(Bypass::Incomplete)?;
-    let subject = named(&raw.oid).or_else(|| named(&raw.sub)).ok_or(Bypass::Incomplete)?;
+    let (oid, sub) = (named(&raw.oid), named(&raw.sub));
+    let subject = oid.as_ref().or(sub.as_ref()).ok_or(Bypass::Incomplete)?;
+    let subjects = [subject, sub.as_ref().unwrap_or(subject)];
     let claims = Claims {
         principal: principal(&raw, key),
         tenant: label(key, LabelKind::Tenant, &tenant),
-        subject: label(key, LabelKind::Subject, &subject),
+        subjects: subjects.map(|subject| label(key, LabelKind::Subject, subject)),
         application: label(key, LabelKind::Application, &application(&tenant, &raw)),
         end: End::of(exp),
     };
@@ -179,7 +182,7 @@ fn app<'a>(raw: &'a Raw<'_>) -> Option<&'a str> {
     raw.appid.as_deref().filter(|app| !app.is_empty()).or(raw.azp.as_deref())
 }
 
-/// GUIDs are compared without regard to case, as people type them.
+/// GUIDs, and tenants, are compared without regard to case, as people type them. A `sub` that is no GUID is base64url.
 pub(super) fn label(key: &hmac::Key, kind: LabelKind, name: &str) -> Label {
     let mut context = hmac::Context::with_key(key);
     context.update(match kind {
@@ -187,7 +190,11 @@ pub(super) fn label(key: &hmac::Key, kind: LabelKind, name: &str) -> Label {
         LabelKind::Subject => b"label subject",
         LabelKind::Application => b"label appl.\0\0",
     });
-    context.update(name.to_ascii_lowercase().as_bytes());
+    if kind == LabelKind::Subject && Uuid::try_parse(name).is_err() {
+        context.update(name.as_bytes());
+    } else {
+        context.update(name.to_ascii_lowercase().as_bytes());
+    }
     Label(first(context.sign().as_ref()))
 }
 

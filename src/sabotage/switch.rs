@@ -37,6 +37,16 @@ words! {
         UnheededInFlight = "unheeded-in-flight",
         /// A purge, or a "no", does not keep from the store what is on its way.
         PurgeMissesFlights = "purge-misses-flights",
+        /// A purge revokes the leases of tokens that have a proof, and of no others.
+        PurgeMissesNewcomers = "purge-misses-newcomers",
+        /// A purge revokes all leases, whatever it selects.
+        PurgeRevokesAll = "purge-revokes-all",
+        /// A purge takes all proofs of each token that has one of those that it selects.
+        PurgeTakesTooMuch = "purge-takes-too-much",
+        /// The digest of the proof is not compared with that of the entry.
+        DigestIgnored = "digest-ignored",
+        /// Other bytes for one token do not make the others ask Graph.
+        DivergenceUnheeded = "divergence-unheeded",
         /// The end of a token is not looked at again after a wait.
         EndForgotten = "end-forgotten",
         /// A token is used up to its very end.

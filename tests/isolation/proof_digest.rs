@@ -1,1 +1,277 @@
-//! Attacks on promise 2: tokens that Graph could answer differently.
+//! Tokens of one principal that Graph gives different answers to. The principal is a selection of claims: two tokens of
+//! one principal can differ in groups, device, authentication context and much else that Graph may judge by.
+//!
+//! A hit must return only bytes that Graph itself gave to this very token (promise 2).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use connector_cache::sandbox::{Options, Sandbox};
+use serde_json::json;
+
+use crate::kit::client::{self, Response};
+use crate::kit::origin::{Origin, Request};
+use crate::kit::proxy::{Proxy, path};
+use crate::kit::reply::Reply;
+
+/// What Graph answers to each token; 503 to all others.
+#[derive(Clone, Default)]
+struct Views(Arc<Mutex<HashMap<String, Reply>>>);
+
+impl Views {
+    fn set(&self, token: &str, reply: Reply) {
+        self.0.lock().unwrap().insert(format!("Bearer {token}"), reply);
+    }
+
+    fn fail(&self) {
+        self.0.lock().unwrap().clear();
+    }
+
+    fn answer(&self, request: &Request) -> Reply {
+        let token = request.header("authorization").unwrap_or_default();
+        self.0.lock().unwrap().get(token).cloned().unwrap_or_else(|| Reply::status(503))
+    }
+}
+
+struct Stage {
+    origin: Origin,
+    views: Views,
+    proxy: Proxy,
+    mint: Sandbox,
+}
+
+impl Stage {
+    async fn start() -> Self {
+        let (origin, views) = (Origin::start().await, Views::default());
+        let answers = views.clone();
+        origin.answer("", move |request| answers.answer(request));
+        let proxy = Proxy::before(&origin.url()).await;
+        Self { origin, views, proxy, mint: Sandbox::start(Options::default()).unwrap() }
+    }
+
+    /// Tokens of one principal.
+    fn tokens<const N: usize>(&self) -> [String; N] {
+        std::array::from_fn(|number| self.mint.token().claim("groups", json!([number.to_string()])).mint())
+    }
+
+    async fn get(&self, token: &str) -> (String, String) {
+        told(&self.proxy.get(&path("x"), token).await)
+    }
+
+    async fn refresh(&self, token: &str) -> (String, String) {
+        let fields = [("authorization", &*format!("Bearer {token}")), ("connector-cache", "refresh")];
+        told(&client::get(self.proxy.data, &path("x"), &fields).await)
+    }
+
+    async fn stop(self) {
+        self.proxy.stop().await;
+    }
+}
+
+/// The body, and how it came about.
+fn told(response: &Response) -> (String, String) {
+    let status = response.header("cache-status").unwrap_or("none").replace("connector-cache; ", "");
+    (response.text().to_owned(), status)
+}
+
+fn view(name: &str) -> Reply {
+    Reply::json(format!(r#"{{"id":"{name}"}}"#))
+}
+
+fn body(name: &str) -> String {
+    format!(r#"{{"id":"{name}"}}"#)
+}
+
+fn is(told: &(String, String), name: &str, how: &str) {
+    assert_eq!((&*told.0, &*told.1), (&*body(name), how));
+}
+
+const STORED: &str = "fwd=uri-miss; fwd-status=200; stored";
+const ASKED: &str = "fwd=stale; fwd-status=200; stored";
+const HIT: &str = "hit; ttl=300";
+
+#[tokio::test]
+async fn tokens_of_one_principal_whatever_they_differ_in_are_given_only_what_graph_gave_to_each() {
+    for (claim, values) in [
+        ("groups", [json!(["a"]), json!(["b"])]),
+        ("acrs", [json!(["c1"]), json!(["c2"])]),
+        ("amr", [json!(["pwd"]), json!(["pwd", "mfa"])]),
+        ("appidacr", [json!("1"), json!("2")]),
+        ("deviceid", [json!("d1"), json!("d2")]),
+        ("iss", [json!("https://sts.windows.net/a/"), json!("https://login.microsoftonline.com/a/v2.0")]),
+        ("aud", [json!("https://graph.microsoft.com"), json!("00000003-0000-0000-c000-000000000000")]),
+    ] {
+        let stage = Stage::start().await;
+        let [one, other] = values.map(|value| stage.mint.token().claim(claim, value).mint());
+        stage.views.set(&one, view("one"));
+        stage.views.set(&other, view("other"));
+        is(&stage.get(&one).await, "one", STORED);
+        is(&stage.get(&other).await, "other", STORED);
+        is(&stage.get(&one).await, "one", ASKED);
+        // From here on neither makes the other ask.
+        for _ in 0..3 {
+            is(&stage.get(&other).await, "other", HIT);
+            is(&stage.get(&one).await, "one", HIT);
+        }
+        assert_eq!(stage.origin.requests(), 3, "{claim}");
+        stage.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_that_brings_the_same_bytes_keeps_everybodys_hits_and_one_that_brings_others_makes_each_ask_once()
+ {
+    let stage = Stage::start().await;
+    let tokens: [String; 4] = stage.tokens();
+    for token in &tokens {
+        stage.views.set(token, view("first"));
+        is(&stage.get(token).await, "first", STORED);
+    }
+    is(&stage.refresh(&tokens[0]).await, "first", "fwd=request; fwd-status=200; stored");
+    for token in &tokens {
+        is(&stage.get(token).await, "first", HIT);
+    }
+    assert_eq!(stage.origin.requests(), 5);
+    for round in ["second", "third", "first"] {
+        for token in &tokens {
+            stage.views.set(token, view(round));
+        }
+        stage.proxy.clock.advance(Duration::from_secs(60));
+        is(&stage.refresh(&tokens[0]).await, round, "fwd=request; fwd-status=200; stored");
+        for token in &tokens[1..] {
+            is(&stage.get(token).await, round, ASKED);
+        }
+        for token in &tokens {
+            is(&stage.get(token).await, round, HIT);
+        }
+    }
+    assert_eq!(stage.origin.requests(), 5 + 3 * 4);
+    stage.stop().await;
+}
+
+/// A thread remembers what it has looked up. What another token brings must reach it, and so must what the same token
+/// is given anew.
+#[tokio::test]
+async fn what_a_thread_remembers_ends_when_graph_gives_other_bytes() {
+    let stage = Stage::start().await;
+    let [one, other] = stage.tokens();
+    stage.views.set(&one, view("first"));
+    stage.views.set(&other, view("other"));
+    is(&stage.get(&one).await, "first", STORED);
+    for _ in 0..3 {
+        is(&stage.get(&one).await, "first", HIT);
+    }
+    is(&stage.get(&other).await, "other", STORED);
+    stage.views.set(&one, view("second"));
+    is(&stage.get(&one).await, "second", ASKED);
+    for _ in 0..3 {
+        is(&stage.get(&one).await, "second", HIT);
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn in_an_outage_each_token_is_given_its_own_bytes_or_none() {
+    let stage = Stage::start().await;
+    let [one, other, third] = stage.tokens();
+    stage.views.set(&one, view("one"));
+    stage.views.set(&other, view("other"));
+    is(&stage.get(&one).await, "one", STORED);
+    is(&stage.get(&other).await, "other", STORED);
+    stage.views.fail();
+    // Superseded, then past its time: in both cases Graph is asked first.
+    is(&stage.get(&one).await, "one", "fwd=stale; fwd-status=503; detail=stale-if-error");
+    stage.proxy.clock.advance(Duration::from_secs(400));
+    is(&stage.get(&one).await, "one", "fwd=stale; fwd-status=503; detail=stale-if-error");
+    is(&stage.get(&other).await, "other", "fwd=stale; fwd-status=503; detail=stale-if-error");
+    assert_ne!(stage.get(&third).await.0, body("other"));
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn while_graph_is_asked_each_token_is_given_its_own_bytes() {
+    let stage = Stage::start().await;
+    let [one, other] = stage.tokens();
+    stage.views.set(&one, view("one"));
+    stage.views.set(&other, view("other"));
+    for _ in 0..2 {
+        stage.get(&one).await;
+        stage.get(&other).await;
+    }
+    stage.proxy.clock.advance(Duration::from_secs(310));
+    for (number, (token, name)) in [(&one, "one"), (&other, "other")].into_iter().enumerate() {
+        is(&stage.get(token).await, name, "hit; ttl=-10");
+        stage.origin.wait_for_requests(4 + number).await;
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_304_renews_the_proof_with_the_bytes_that_it_is_about() {
+    let stage = Stage::start().await;
+    let [one, other] = stage.tokens();
+    let tagged = |name: &str| view(name).header("etag", &format!("\"{name}\""));
+    stage.views.set(&one, tagged("one"));
+    stage.views.set(&other, tagged("other"));
+    stage.get(&one).await;
+    stage.get(&other).await;
+    for (token, name) in [(&one, "one"), (&other, "other")] {
+        stage.views.set(token, Reply::status(304).header("etag", &format!("\"{name}\"")));
+    }
+    let asked =
+        |stage: &Stage| stage.origin.seen().last().unwrap().header("if-none-match").map(str::to_owned);
+    is(&stage.get(&one).await, "one", "fwd=stale; fwd-status=304; stored");
+    assert_eq!(asked(&stage).as_deref(), Some("\"one\""));
+    for (token, name) in [(&one, "one"), (&other, "other")] {
+        is(&stage.get(token).await, name, HIT);
+    }
+    stage.proxy.clock.advance(Duration::from_secs(400));
+    for (token, name) in [(&other, "other"), (&one, "one")] {
+        is(&stage.get(token).await, name, "fwd=stale; fwd-status=304; stored");
+        assert_eq!(asked(&stage).unwrap(), format!("\"{name}\""));
+        is(&stage.get(token).await, name, HIT);
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn header_fields_that_are_passed_on_are_among_the_bytes() {
+    let stage = Stage::start().await;
+    let [one, other] = stage.tokens();
+    let dated = |date: &str| view("same").header("sunset", date);
+    stage.views.set(&one, dated("Fri, 01 Jan 2027 00:00:00 GMT"));
+    stage.views.set(&other, dated("Sat, 01 Jan 2028 00:00:00 GMT"));
+    let mut tags = Vec::new();
+    for _ in 0..3 {
+        for (token, year) in [(&one, "2027"), (&other, "2028")] {
+            let answer = stage.proxy.get(&path("x"), token).await;
+            assert!(answer.header("sunset").unwrap().contains(year), "{answer:?}");
+            tags.push(answer.header("etag").unwrap().to_owned());
+        }
+    }
+    assert_eq!(stage.origin.requests(), 3);
+    tags.dedup();
+    assert_eq!(tags.len(), 1, "the entity tag is that of the body");
+    stage.stop().await;
+}
+
+/// More views than are kept beside each other: whose view has left asks Graph, and nobody is given another's.
+#[tokio::test]
+async fn more_views_than_are_kept_cost_calls_and_nothing_else() {
+    let stage = Stage::start().await;
+    let tokens: [String; 12] = stage.tokens();
+    for (number, token) in tokens.iter().enumerate() {
+        stage.views.set(token, view(&format!("view {number}")));
+    }
+    for _ in 0..4 {
+        for (number, token) in tokens.iter().enumerate() {
+            assert_eq!(stage.get(token).await.0, body(&format!("view {number}")));
+        }
+    }
+    for _ in 0..2 {
+        stage.get(&tokens[0]).await;
+    }
+    is(&stage.get(&tokens[0]).await, "view 0", HIT);
+    stage.stop().await;
+}

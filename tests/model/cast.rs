@@ -16,7 +16,8 @@ pub struct Token {
     /// Tokens of equal number claim to be the same principal, truly or not.
     pub principal: usize,
     pub tenant: &'static str,
-    pub subject: &'static str,
+    /// `oid` and `sub`, or the same twice.
+    pub subjects: [&'static str; 2],
     pub app: &'static str,
     /// From then on it may not use the cache, Unix milliseconds. `None`: it never may.
     pub usable_until: Option<u64>,
@@ -46,8 +47,8 @@ impl Claims {
         )
     }
 
-    fn subject(&self) -> &'static str {
-        self.oid.unwrap_or(self.sub)
+    fn subjects(&self) -> [&'static str; 2] {
+        [self.oid.unwrap_or(self.sub), self.sub]
     }
 }
 
@@ -125,7 +126,7 @@ impl Cast {
             text: format!("{header}.{payload}.{signature}"),
             principal,
             tenant: original.tenant,
-            subject: original.subject,
+            subjects: original.subjects,
             app: original.app,
             usable_until: original.usable_until,
             ends: original.ends,
@@ -180,10 +181,10 @@ impl Cast {
         usable_until: Option<u64>,
         ends: u64,
     ) -> usize {
-        let (tenant, subject) = (claims.tenant, claims.subject());
+        let (tenant, subjects) = (claims.tenant, claims.subjects());
         let app = claims.app;
         let verdict = 200;
-        self.tokens.push(Token { name, text, principal, tenant, subject, app, usable_until, ends, verdict });
+        self.tokens.push(Token { name, text, principal, tenant, subjects, app, usable_until, ends, verdict });
         self.tokens.len() - 1
     }
 
@@ -221,12 +222,12 @@ pub const HOT: usize = 8;
 pub const TENANTS: [&str; 2] =
     ["aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002"];
 /// Some subjects, for purges.
-pub const SUBJECTS: [&str; 3] = ["ada-0001", "grace-0002", "service-0003"];
+pub const SUBJECTS: [&str; 4] = ["ada-0001", "grace-0002", "service-0003", "pairwise"];
 /// From here on principals are alone.
 const STRANGERS: usize = 100;
 const SCOPE: &str = r#""scp":"IdentityUserFlow.ReadWrite.All openid","wids":["e","a"],"#;
 const ADA: Claims =
-    Claims { tenant: TENANTS[0], oid: Some(SUBJECTS[0]), sub: "pairwise", app: "portal", more: SCOPE };
+    Claims { tenant: TENANTS[0], oid: Some(SUBJECTS[0]), sub: SUBJECTS[3], app: "portal", more: SCOPE };
 const GRACE: Claims = Claims { oid: Some(SUBJECTS[1]), ..ADA };
 const ADA_OF_B: Claims = Claims { tenant: TENANTS[1], ..ADA };
 const ADA_ELSEWHERE: Claims = Claims { app: "console", ..ADA };

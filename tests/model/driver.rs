@@ -31,6 +31,7 @@ use super::op::{Condition, LATEST, Op, Story, Wish};
 use super::resource::{self, Resource};
 use super::setup;
 use super::tally::Tally;
+use super::views::Views;
 use super::word::Verdict;
 
 /// Why the proxy is wrong.
@@ -55,6 +56,7 @@ pub struct Driver<'a> {
     clock: Clock,
     graph: Graph,
     minds: Minds,
+    views: Views,
     step: u64,
     next: u128,
     waiting: BTreeMap<u128, JoinHandle<()>>,
@@ -103,6 +105,7 @@ impl<'a> Driver<'a> {
             clock,
             graph,
             minds: Minds::default(),
+            views: Views::default(),
             step: 0,
             next: 1,
             waiting: BTreeMap::new(),
@@ -142,6 +145,8 @@ impl<'a> Driver<'a> {
                 self.minds.change(*who, what.clone(), *verdict);
             }
             Op::Heal => self.minds.heal(),
+            Op::View { who, view } => self.views.set(*who, *view),
+            Op::Change { what } => self.views.change(what.as_ref()),
             Op::Purge { flow, tenant, subject } => {
                 let flow = flow.map(resource::flow);
                 self.purge(Purge { step: self.step, flow, tenant: *tenant, subject: *subject });
@@ -221,7 +226,7 @@ impl<'a> Driver<'a> {
             held.flight
                 && held.asking.who == who
                 && held.asking.what == *what
-                && !self.history.is_any_purge_since(held.asked.step)
+                && !self.history.is_purged_since(&self.cast[who], what, held.asked.step, self.step)
                 && !self.history.is_withdrawn_between(who, what, held.asked.step, self.step)
         });
         // Who has no patience goes alone, as does who is one too many.

@@ -43,10 +43,16 @@ pub struct Word {
     /// The step at which the proxy had dealt with it.
     pub dealt: Option<u64>,
     pub verdict: Verdict,
-    /// The serial of the body that it gave, or said to hold still.
+    /// The serial of the body that it gave, or said to hold still: that of the first word that gave it.
     pub body: usize,
     /// The word that brought the entry which it was asked about, if it was.
     pub about: Option<usize>,
+    /// It is a 304 about that.
+    pub renews: bool,
+    /// The word that gave the whole body: itself, unless it is a 304.
+    pub whole: usize,
+    /// It had to be kept, with a proof.
+    pub kept: bool,
 }
 
 /// A purge, at a step.
@@ -66,7 +72,7 @@ impl Purge {
 
     pub fn whose(&self, token: &Token) -> bool {
         self.tenant.is_none_or(|tenant| tenant == token.tenant)
-            && self.subject.is_none_or(|subject| subject == token.subject)
+            && self.subject.is_none_or(|subject| token.subjects.contains(&subject))
     }
 }
 
@@ -96,12 +102,13 @@ impl History {
         self.purges.push(purge);
     }
 
-    /// Rule (a): Graph itself said 200 to exactly this token for exactly this resource, not longer ago than the
-    /// proof's time and `grace`; it has not said no since, and nobody has purged since. `token` is `cast[who]`.
-    pub fn is_granted(
+    /// Rule (a): Graph itself gave these bytes to exactly this token for exactly this resource, by a 200 or a 304 not
+    /// longer ago than the proof's time and grace; it has not said no or given the token other bytes since, and nobody
+    /// has purged since. `token` is `cast[who]`.
+    pub fn is_given(
         &self,
         (who, token): (usize, &Token),
-        resource: &Resource,
+        (resource, body): (&Resource, usize),
         now: Moment,
         window: u64,
     ) -> Result<(), String> {
@@ -110,11 +117,18 @@ impl History {
         }
         let words = self.by_caller.get(&(who, resource.clone())).map_or(&[][..], Vec::as_slice);
         let mut why = "(a) Graph never said 200 to this token for this resource";
-        for word in words.iter().map(|serial| &self.words[*serial]) {
+        let words = || words.iter().map(|serial| &self.words[*serial]);
+        for word in words() {
             if !word.verdict.grants() || word.dealt.is_none_or(|dealt| dealt > now.step) {
                 continue;
             }
-            if now.ms - word.asked.ms >= window {
+            let known = |other: &Word| other.kept && other.dealt.is_some_and(|dealt| dealt <= now.step);
+            let is_later = |other: &Word| known(other) && other.asked.ms > word.asked.ms;
+            if word.body != body {
+                why = "(a) Graph never gave these bytes to this token";
+            } else if words().any(|other| is_later(other) && other.body != body) {
+                why = "(a) Graph has given this token other bytes since";
+            } else if now.ms - word.asked.ms >= window {
                 why = "(a) Graph's 200 to this token is too long ago";
             } else if self.is_refused_since(who, resource, word.said, now.step) {
                 why = "(a) Graph has said no since";
@@ -125,6 +139,25 @@ impl History {
             }
         }
         Err(why.to_owned())
+    }
+
+    /// The same, whatever the bytes.
+    pub fn is_granted(
+        &self,
+        caller: (usize, &Token),
+        resource: &Resource,
+        now: Moment,
+        window: u64,
+    ) -> Result<(), String> {
+        let words = self.by_caller.get(&(caller.0, resource.clone())).map_or(&[][..], Vec::as_slice);
+        let mut why = self.is_given(caller, (resource, usize::MAX), now, window);
+        for word in words.iter().map(|serial| &self.words[*serial]).filter(|word| word.verdict.grants()) {
+            why = self.is_given(caller, (resource, word.body), now, window);
+            if why.is_ok() {
+                break;
+            }
+        }
+        why
     }
 
     /// Rule (b): a body that Graph gave to this principal for this resource, that might be kept, not longer past
@@ -197,10 +230,5 @@ impl History {
         self.purges
             .iter()
             .any(|purge| purge.step > from && purge.step <= until && purge.covers(token, resource))
-    }
-
-    /// Whether anybody purged anything: what was on its way then is not kept.
-    pub fn is_any_purge_since(&self, from: u64) -> bool {
-        self.purges.iter().any(|purge| purge.step > from)
     }
 }

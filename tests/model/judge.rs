@@ -113,7 +113,8 @@ impl Driver<'_> {
     ) -> Result<(), Mismatch> {
         let (now, verdict) = (self.now(), self.history.words[serial].verdict);
         let (who, token, times) = (asking.who, &self.cast[asking.who], self.story.times);
-        let bridge = if asking.expected == Expected::Forward && verdict.is_outage() {
+        let waited = matches!(asking.expected, Expected::Forward | Expected::News);
+        let bridge = if waited && verdict.is_outage() {
             self.mirror.bridge(&self.history, &times, (who, token), &asking.what, now)
         } else {
             None
@@ -141,7 +142,7 @@ impl Driver<'_> {
             _ if verdict.status() == 502 && !matches!(verdict.no(), Some(502)) => Outcome::None,
             (Expected::Bypass, _) => Outcome::Bypass,
             (_, true) => Outcome::Collapsed,
-            (_, false) if self.history.words[serial].body != serial => Outcome::Revalidated,
+            (_, false) if self.history.words[serial].renews => Outcome::Revalidated,
             (_, false) => Outcome::Miss,
         };
         if told.outcome != outcome && !self.lax {
@@ -203,7 +204,8 @@ impl Driver<'_> {
     ) -> Result<(), Mismatch> {
         told.keeps_secrets()?;
         let (who, what, times) = (asking.who, &asking.what, self.story.times);
-        self.history.is_granted((who, &self.cast[who]), what, now, times.proof_ttl + proof_grace)?;
+        let window = times.proof_ttl + proof_grace;
+        self.history.is_granted((who, &self.cast[who]), what, now, window)?;
         let tagged =
             || self.tags.iter().rev().find(|(tag, _)| tag == told.field("etag")).map(|(_, word)| *word);
         let serial =
@@ -211,7 +213,11 @@ impl Driver<'_> {
         let Some(serial) = serial.filter(|serial| *serial < self.history.words.len()) else {
             return Err("(b) nobody knows this body".to_owned());
         };
+        self.history.is_given((who, &self.cast[who]), (what, serial), now, window)?;
         self.history.is_fit(serial, self.cast, who, what, now, (&times, grace))?;
+        if asking.expected == Expected::News && expected.is_none() {
+            return Err("(i) another token was given other bytes, and Graph is not asked".to_owned());
+        }
         if expected.map(|word| self.history.words[word].body) != Some(serial) && !self.lax {
             return Err(format!("(h) W{serial} is given from memory, and memory should have {expected:?}"));
         }

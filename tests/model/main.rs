@@ -7,19 +7,23 @@
 //!
 //! | rule | |
 //! |---|---|
-//! | (a) | From memory only what Graph itself said 200 to, to exactly this token for exactly this resource, within the proof's time and grace; the token is not at its end (`exp` less 30 s); Graph has not said 401 to the token, or 403, 404 or 410 to it for this resource, since; and nobody has purged it since. |
-//! | (b) | The body is one that Graph gave to this principal for this resource, scrubbed, not too old, not purged. Each has a serial, so that any crossing shows. |
+//! | (a) | From memory only bytes that Graph itself gave to exactly this token for exactly this resource (promise 2), by a 200 or a 304 within the proof's time and grace; Graph has not given the token other bytes since; the token is not at its end (`exp` less 30 s); Graph has not said 401 to the token, or 403, 404 or 410 to it for this resource, since; and nobody has purged it since. |
+//! | (b) | The body is one that Graph gave to this principal for this resource, scrubbed, not too old, not purged. Each content has a serial, so that any crossing shows. |
 //! | (c) | An answer of Graph's has exactly Graph's status for this token, and its words, scrubbed. |
 //! | (d) | A caller waits for nothing but its own token's question. |
 //! | (e) | No credential is in any answer. |
-//! | (f) | What should be a hit is one, and an outage is bridged where it may be. Whatever an unproven token did before, it changes nothing here. |
+//! | (f) | What should be a hit is one, and an outage is bridged where it may be. Whatever an unproven token did before, it changes nothing here; nor does a purge of something else. |
 //! | (g) | Graph is asked with exactly the canonical request and this caller's token. |
 //! | (h) | What the answer says of itself is true: age, lifetime, stored or not, and the newest body is given. |
+//! | (i) | When a token of the same principal was given other bytes, each other token asks Graph once. |
+//!
+//! Graph may give tokens of one principal different bytes: each has a view, and a story changes views and contents.
 //!
 //! ```text
 //! op (a story by lot) ─▶ driver ─▶ Proxy ─▶ graph (holds, answers)     cast: who asks   resource: for what
 //!                          └─────▶ judge ─▶ history: may it be so?     word: what Graph may say
 //!                                        └▶ mirror: must it be so?     teeth: would a fault be found out?
+//!                                                                       views: what Graph shows to whom
 //! ```
 //!
 //! A second, smaller run has `cache.freshness = "origin"`, `cache.client_directives = "honor"`, or both: Graph gives
@@ -46,6 +50,7 @@ mod setup;
 mod tally;
 mod teeth;
 mod tight;
+mod views;
 mod word;
 
 use op::Letter;

@@ -10,11 +10,20 @@ use super::history::{History, Moment, Purge, Times};
 use super::op::Wish;
 use super::resource::Resource;
 
-/// Serials of words: the newest proof of each token, the newest body of each principal, by resource.
+/// Serials of words: the newest proof of each token, and the bodies of each principal, by resource.
 #[derive(Debug, Default)]
 pub struct Mirror {
     proofs: BTreeMap<(usize, Resource), usize>,
-    bodies: BTreeMap<(usize, Resource), usize>,
+    bodies: BTreeMap<(usize, Resource), Vec<Kept>>,
+}
+
+/// A body of a principal's. The newest is first.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    /// The word that last said so.
+    word: usize,
+    /// Another token was given other bytes since.
+    superseded: bool,
 }
 
 /// How a request must be answered.
@@ -28,6 +37,8 @@ pub enum Expected {
     Accepted(usize),
     /// By Graph; what is in memory may stand in for an outage.
     Forward,
+    /// The same, because another token was given other bytes.
+    News,
     /// By Graph, and by it alone.
     Miss,
     /// The same, for a token that may not use the cache.
@@ -48,26 +59,27 @@ impl Mirror {
         if token.usable_until.is_none_or(|end| now.ms >= end) {
             return Expected::Bypass;
         }
-        let (Some(proof), Some(body)) = (
-            self.proofs.get(&(who, resource.clone())),
-            self.bodies.get(&(token.principal, resource.clone())),
-        ) else {
+        let Some((proof, Kept { word: body, superseded })) = self.found(history, (who, token), resource)
+        else {
             return Expected::Miss;
         };
         if times.by_caller && wish == Wish::NoCache {
             return Expected::Miss;
         }
-        let overdue = overdue(history, times, *proof, *body, now);
-        let strict = history.words[*body].verdict.is_strict(times);
-        let word = &history.words[*body];
+        if superseded {
+            return Expected::News;
+        }
+        let overdue = overdue(history, times, proof, body, now);
+        let strict = history.words[body].verdict.is_strict(times);
+        let word = &history.words[body];
         let graced = now.ms - word.asked.ms + word.verdict.age() * 1000 < word.verdict.grace_ends(times);
-        let proven = now.ms - history.words[*proof].asked.ms < times.proof_ttl;
+        let proven = now.ms - history.words[proof].asked.ms < times.proof_ttl;
         match overdue {
-            None => Expected::Hit(*body),
+            None => Expected::Hit(body),
             Some(_) if times.by_caller && wish == Wish::MaxStale && proven && !strict => {
-                Expected::Accepted(*body)
+                Expected::Accepted(body)
             }
-            Some(overdue) if overdue < times.while_revalidate && !strict && graced => Expected::Stale(*body),
+            Some(overdue) if overdue < times.while_revalidate && !strict && graced => Expected::Stale(body),
             Some(_) => Expected::Forward,
         }
     }
@@ -81,14 +93,27 @@ impl Mirror {
         resource: &Resource,
         now: Moment,
     ) -> Option<usize> {
-        let proof = *self.proofs.get(&(who, resource.clone()))?;
-        let body = *self.bodies.get(&(token.principal, resource.clone()))?;
+        let (proof, Kept { word: body, superseded }) = self.found(history, (who, token), resource)?;
         let strict = history.words[body].verdict.is_strict(times);
         let usable = match overdue(history, times, proof, body, now) {
-            None => true,
+            None => !superseded || (times.if_error > 0 && !strict),
             Some(overdue) => overdue < times.if_error && !strict,
         };
         (usable && token.usable_until.is_some_and(|end| now.ms < end)).then_some(body)
+    }
+
+    /// The word that is the token's proof, and the body with the bytes that it gave.
+    fn found(
+        &self,
+        history: &History,
+        (who, token): (usize, &Token),
+        resource: &Resource,
+    ) -> Option<(usize, Kept)> {
+        let proof = *self.proofs.get(&(who, resource.clone()))?;
+        let given = history.words[proof].body;
+        let bodies = self.bodies.get(&(token.principal, resource.clone()))?;
+        let kept = bodies.iter().find(|kept| history.words[kept.word].body == given)?;
+        Some((proof, *kept))
     }
 
     /// Whether Graph's 200 to this token counts still, for whatever it was.
@@ -105,11 +130,10 @@ impl Mirror {
         resource: &Resource,
         now: Moment,
     ) -> Option<usize> {
-        self.proofs.get(&(who, resource.clone()))?;
-        let entry = *self.bodies.get(&(token.principal, resource.clone()))?;
+        let (_, Kept { word: entry, .. }) = self.found(history, (who, token), resource)?;
         let word = &history.words[entry];
         let own = word.token == who && word.verdict.has_tag();
-        let recent = now.ms - history.words[word.body].asked.ms < 3_600_000;
+        let recent = now.ms - history.words[word.whole].asked.ms < 3_600_000;
         (own && recent && token.usable_until.is_some_and(|end| now.ms < end)).then_some(entry)
     }
 
@@ -140,9 +164,9 @@ impl Mirror {
         let kept = lives.is_some_and(|life| word.verdict.age() * 1000 < life || word.verdict.has_tag())
             && !(times.by_caller && wish == Wish::NoStore)
             // What a 304 renews must still be there.
-            && (word.body == serial || self.bodies.get(&shared).copied() == word.about)
+            && (!word.renews || self.has(&shared, word.about))
             && token.usable_until.is_some_and(|end| now.ms < end)
-            && !history.is_any_purge_since(word.asked.step)
+            && !history.is_purged_since(token, &word.resource, word.asked.step, now.step)
             && !history.is_withdrawn_between(who, &word.resource, word.asked.step, now.step);
         if kept {
             // The newest stays: an older question may be answered later.
@@ -151,22 +175,53 @@ impl Mirror {
                     *known = serial;
                 }
             };
+            let before = self.proofs.get(&own).copied();
+            self.keep(history, times, shared, (serial, before));
             self.proofs.entry(own).and_modify(newest).or_insert(serial);
-            self.bodies.entry(shared).and_modify(newest).or_insert(serial);
         }
         kept
     }
 
+    fn has(&self, shared: &(usize, Resource), word: Option<usize>) -> bool {
+        self.bodies.get(shared).is_some_and(|bodies| bodies.iter().any(|kept| Some(kept.word) == word))
+    }
+
+    /// Puts a body beside the others of its principal. `before` is the proof that its token had until now.
+    fn keep(
+        &mut self,
+        history: &History,
+        times: &Times,
+        shared: (usize, Resource),
+        (serial, before): (usize, Option<usize>),
+    ) {
+        let (words, word) = (&history.words, &history.words[serial]);
+        let asked = |serial: usize| words[serial].asked.ms;
+        let bodies = self.bodies.entry(shared).or_default();
+        let same = |kept: &Kept| words[kept.word].body == word.body;
+        let is_current = bodies.iter().any(|kept| same(kept) && !kept.superseded);
+        if bodies.iter().any(|kept| same(kept) && asked(kept.word) > word.asked.ms) {
+            return;
+        }
+        bodies.retain(|kept| !same(kept));
+        let is_news = match before {
+            Some(before) if asked(before) > word.asked.ms => false,
+            Some(before) => words[before].body != word.body,
+            None => !is_current,
+        };
+        let superseded = !is_current && bodies.iter().any(|kept| asked(kept.word) > word.asked.ms);
+        for kept in bodies.iter_mut().filter(|kept| asked(kept.word) <= word.asked.ms) {
+            kept.superseded |= is_news;
+        }
+        let longest = times.ttl.max(times.proof_ttl) + times.while_revalidate.max(times.if_error);
+        bodies.retain(|kept| word.asked.ms.saturating_sub(asked(kept.word)) < longest);
+        bodies.truncate(7);
+        let place = bodies.iter().position(|kept| asked(kept.word) <= word.asked.ms).unwrap_or(bodies.len());
+        bodies.insert(place, Kept { word: serial, superseded });
+    }
+
     /// An operator purges.
     pub fn purge(&mut self, purge: &Purge, cast: &[Token]) {
-        // A token whose proofs are touched starts anew.
-        let touched: Vec<usize> = self
-            .proofs
-            .keys()
-            .filter(|(who, resource)| purge.covers(&cast[*who], resource))
-            .map(|(who, _)| *who)
-            .collect();
-        self.proofs.retain(|(who, _), _| !touched.contains(who));
+        self.proofs.retain(|(who, resource), _| !purge.covers(&cast[*who], resource));
         self.bodies.retain(|(principal, resource), _| {
             !cast.iter().any(|token| token.principal == *principal && purge.covers(token, resource))
         });
@@ -183,8 +238,8 @@ impl Mirror {
     ) -> Option<u64> {
         let any = || self.proofs.iter().nth(pick % self.proofs.len().max(1));
         let ((_, resource), proof) = of.and_then(|of| self.proofs.get_key_value(of)).or_else(any)?;
-        let body =
-            self.bodies.iter().find(|((_, known), _)| known == resource).map_or(proof, |(_, body)| body);
+        let body = self.bodies.iter().find(|((_, known), _)| known == resource);
+        let body = body.and_then(|(_, bodies)| bodies.first()).map_or(proof, |kept| &kept.word);
         let (proof, body) = (&history.words[*proof], &history.words[*body]);
         let proof = proof.asked.ms + times.proof_ttl;
         let lives = body.verdict.lives(times).unwrap_or(times.ttl);

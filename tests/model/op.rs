@@ -39,6 +39,10 @@ pub enum Op {
     Mind { who: Option<usize>, what: Option<Resource>, verdict: Verdict },
     /// Graph thinks again as it did at first.
     Heal,
+    /// Graph shows a token from now on what it shows to others of its principal with this view.
+    View { who: usize, view: u8 },
+    /// What Graph shows changes: for a resource, or for all.
+    Change { what: Option<Resource> },
     /// An operator purges.
     Purge { flow: Option<u8>, tenant: Option<&'static str>, subject: Option<&'static str> },
 }
@@ -170,6 +174,8 @@ fn op(letter: Letter) -> impl Strategy<Value = Op> {
         1 => (prop::sample::select(&SHORT[..]), -2..3_i8).prop_map(|(who, off)| Op::TokenEdge { who, off }),
         5 => mind(letter),
         5 => Just(Op::Heal),
+        4 => (who(), 0..3_u8).prop_map(|(who, view)| Op::View { who, view }),
+        8 => prop::option::weighted(0.8, what()).prop_map(|what| Op::Change { what }),
         2 => purge(),
     ]
 }

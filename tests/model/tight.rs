@@ -33,6 +33,7 @@ use super::minds::{self, Minds};
 use super::mirror::{Expected, Mirror};
 use super::op::{Condition, Letter, Op, Story, Wish, story};
 use super::resource::{self, Resource};
+use super::views::Views;
 use super::word::{self, Verdict};
 use super::{run, setup};
 
@@ -45,6 +46,7 @@ struct Tight<'a> {
     clock: Clock,
     graph: Graph,
     minds: Minds,
+    views: Views,
     history: History,
     mirror: Mirror,
     step: u64,
@@ -91,6 +93,8 @@ impl Tight<'_> {
             Op::TokenEdge { who, off } => self.jump(self.cast[*who].usable_until, *off),
             Op::Mind { who, what, verdict } => self.minds.change(*who, what.clone(), *verdict),
             Op::Heal => self.minds.heal(),
+            Op::View { who, view } => self.views.set(*who, *view),
+            Op::Change { what } => self.views.change(what.as_ref()),
             Op::Purge { flow, tenant, subject } => {
                 let flow = flow.map(resource::flow);
                 let purge = Purge { step: self.step, flow, tenant: *tenant, subject: *subject };
@@ -145,7 +149,9 @@ impl Tight<'_> {
             self.history.words[serial].dealt = Some(self.step);
             self.blame(who, proven, self.history.words[serial].verdict);
             let now = self.now();
-            self.mirror.take(&self.history, &self.story.times, self.cast, (serial, Wish::None), now);
+            let said = (serial, Wish::None);
+            let kept = self.mirror.take(&self.history, &self.story.times, self.cast, said, now);
+            self.history.words[serial].kept = kept;
         }
         self.judge(&asking, &told, before, proven)
             .map_err(|why| format!("{} at {what:?}, {expected:?}: {why}; {told:?}", self.cast[who].name))
@@ -157,6 +163,9 @@ impl Tight<'_> {
         let (now, token) = (self.now(), &self.cast[asking.who]);
         minds::check(&question, token, &asking.what, (&id.to_string(), ""))?;
         let verdict = self.minds.of((asking.who, token), &asking.what, now.ms, Verdict::Ok);
+        let serial = self.history.words.len();
+        let shows = verdict.grants();
+        let body = if shows { self.views.show((asking.who, token), &asking.what, serial) } else { serial };
         let word = Word {
             token: asking.who,
             resource: asking.what.clone(),
@@ -164,11 +173,14 @@ impl Tight<'_> {
             said: now.step,
             dealt: None,
             verdict,
-            body: self.history.words.len(),
+            body,
             about: None,
+            renews: false,
+            whole: serial,
+            kept: false,
         };
-        let serial = self.history.say(word);
-        let _ = question.reply.send(verdict.reply(serial, &self.whose(asking)));
+        self.history.say(word);
+        let _ = question.reply.send(verdict.reply((serial, body), &self.whose(asking)));
         Ok(Some(serial))
     }
 
@@ -195,11 +207,12 @@ impl Tight<'_> {
         self.seen.hits += u64::from(told.outcome == Outcome::Hit);
         self.seen.bridged += u64::from(told.outcome == Outcome::Stale);
         let token = &self.cast[asking.who];
-        self.history.is_granted((asking.who, token), &asking.what, now, times.proof_ttl + grace)?;
         let Some(serial) = word::serial(&told.body).filter(|serial| *serial < self.history.words.len())
         else {
             return Err("(b) nobody knows this body".to_owned());
         };
+        let window = times.proof_ttl + grace;
+        self.history.is_given((asking.who, token), (&asking.what, serial), now, window)?;
         self.history.is_fit(serial, self.cast, asking.who, &asking.what, now, (&times, grace))?;
         if told.body != word::scrubbed(serial, &self.whose(asking)) {
             return Err("(b) the body is not Graph's, scrubbed".to_owned());
@@ -211,7 +224,7 @@ impl Tight<'_> {
     fn judge_word(&self, asking: &Asking, told: &Told, serial: usize) -> Result<(), Mismatch> {
         let verdict = self.history.words[serial].verdict;
         let body = match verdict {
-            _ if verdict.grants() => word::scrubbed(serial, &self.whose(asking)),
+            _ if verdict.grants() => word::scrubbed(self.history.words[serial].body, &self.whose(asking)),
             Verdict::No(_) => word::scrubbed_no(serial),
             _ => told.body.clone(),
         };
@@ -245,7 +258,7 @@ impl Tight<'_> {
         if !self.guarded || !deserved {
             return Err(format!("promise 3: refused, and by nobody's doing who may; proven: {proven}"));
         }
-        if asking.expected == Expected::Forward && bridge.is_some() {
+        if matches!(asking.expected, Expected::Forward | Expected::News) && bridge.is_some() {
             return Err("(f) a closed gate was not bridged".to_owned());
         }
         Ok(())
@@ -277,8 +290,10 @@ impl Tight<'_> {
             self.ask(LAST, &what, 0).await?;
             self.clock.advance(Duration::from_secs(2));
         }
-        let granted =
-            self.history.is_granted((LAST, &self.cast[LAST]), &what, self.now(), self.story.times.proof_ttl);
+        let mut words = self.history.words.iter().rev();
+        let last = words.find(|word| word.token == LAST && word.resource == what).map_or(0, |word| word.body);
+        let (caller, window) = ((LAST, &self.cast[LAST]), self.story.times.proof_ttl);
+        let granted = self.history.is_given(caller, (&what, last), self.now(), window);
         granted.map_err(|why| format!("an hour later nobody gets through: {why}"))
     }
 
@@ -311,6 +326,7 @@ async fn play(cast: &[Token], story: &Story, guarded: bool) -> Result<Seen, Mism
         clock,
         graph,
         minds: Minds::default(),
+        views: Views::default(),
         history: History::default(),
         mirror: Mirror::default(),
         step: 0,

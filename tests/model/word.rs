@@ -126,9 +126,9 @@ impl Verdict {
         Reply { bytes: format!("HTTP/1.1 304 x\r\n{told}\r\n").into_bytes(), close: false }
     }
 
-    /// The answer with this serial, for this principal and resource.
-    pub fn reply(self, serial: usize, whose: &str) -> Reply {
-        let told = self.told(serial);
+    /// The answer with this serial, for this principal and resource; a 200 has the body with a serial of its own.
+    pub fn reply(self, (serial, given): (usize, usize), whose: &str) -> Reply {
+        let told = self.told(given);
         let extra = match self {
             Self::Lives { .. } | Self::Other304 => told.as_str(),
             Self::MustRevalidate => "cache-control: must-revalidate\r\n",
@@ -147,8 +147,8 @@ impl Verdict {
         let media = if self == Self::Page { "text/html" } else { "application/json" };
         let body = match self {
             Self::NotModified => String::new(),
-            Self::BadJson => raw(serial, whose).replacen("\",\"", "\" \"", 1),
-            _ if status == 200 => raw(serial, whose),
+            Self::BadJson => raw(given, whose).replacen("\",\"", "\" \"", 1),
+            _ if status == 200 => raw(given, whose),
             _ => raw_no(serial),
         };
         let broken = matches!(self, Self::Truncated | Self::NoBroken(_));

@@ -87,9 +87,11 @@ async fn readiness_follows_the_latch_and_liveness_does_not() {
 async fn the_cache_is_looked_at_and_purged_by_selection() {
     let port = start(Config::default()).await;
     assert_eq!(port.ask("GET", "/cache", "").await.body, r#"{"entries":3}"#);
-    let reply = port.ask("DELETE", "/cache?flow=B2C_1&tenant=t", "").await;
+    let tenant = "aaaaaaaa-1111-4222-8333-bbbbbbbbbbbb";
+    let query = format!("/cache?flow=B2C_1&tenant=%7B{}%7D", tenant.to_uppercase());
+    let reply = port.ask("DELETE", &query, "").await;
     assert_eq!((reply.status(), &*reply.body), (200, r#"{"purged":3}"#));
-    let selection = Selection { flow: Some("B2C_1".into()), tenant: Some("t".into()), subject: None };
+    let selection = Selection { flow: Some("B2C_1".into()), tenant: Some(tenant.into()), subject: None };
     assert_eq!(*port.cache.purged.lock().unwrap(), [selection]);
 }
 
@@ -98,6 +100,8 @@ async fn a_purge_that_is_misspelt_or_foreign_purges_nothing() {
     let port = start(Config::default()).await;
     assert_eq!(port.ask("DELETE", "/cache?flows=a", "").await.status(), 400);
     assert_eq!(port.ask("DELETE", "/cache?flow=a&flow=b", "").await.status(), 400);
+    let refused = port.ask("DELETE", "/cache?tenant=contoso.com", "").await;
+    assert!(refused.status() == 400 && refused.body.contains("tenant must be"), "{}", refused.body);
     assert_eq!(port.ask("DELETE", "/cache", "Origin: http://evil.example\r\n").await.status(), 403);
     assert_eq!(port.ask("DELETE", "/cache", "Content-Length: 2\r\n\r\n{}").await.status(), 400);
     assert_eq!(port.purged(), 0);

@@ -33,6 +33,7 @@ const FLOORS: [&[&str]; 5] = [
         "cache/grant",
         "cache/interner",
         "cache/key",
+        "cache/purge",
         "cache/report",
         "cache/validation",
         "cache/variants",

@@ -105,6 +105,33 @@ fn its_tag_is_weak_and_says_which_body_it_is_under_which_rules() {
 }
 
 #[test]
+fn its_digest_is_the_tags_and_covers_unusual_fields_too() {
+    let stage = Stage::new();
+    let usual: HeaderMap = headers::usual().iter().cloned().collect();
+    let entry = Entry::new(stage.body(300), &stage.scrubber, &usual, Lifetime::NONE, stage.asked);
+    assert_eq!(entry.digest(), Digest(entry.tag.0));
+    let of = |lines| stage.entry(lines).digest();
+    let (soon, later) = (of(&[("sunset", "soon")]), of(&[("sunset", "later")]));
+    assert_eq!(soon, of(&[("sunset", "soon"), ("date", "Thu, 01 Jan 2026 00:00:10 GMT"), ("etag", "\"a\"")]));
+    for other in [later, of(&[]), of(&[("deprecation", "soon")]), entry.digest()] {
+        assert_ne!(soon, other);
+    }
+    let tag = |lines| stage.entry(lines).tag;
+    assert_eq!(tag(&[("sunset", "soon")]), entry.tag, "fields are no part of the entity tag");
+}
+
+#[test]
+fn what_is_superseded_is_kept_no_longer_and_what_has_left_is_not_superseded() {
+    let (entry, left) = (Stage::new().entry(&[]), Stage::new().entry(&[]));
+    assert!(entry.is_kept() && !entry.is_superseded());
+    entry.mark_superseded();
+    assert!(!entry.is_kept() && entry.is_superseded() && entry.left_by().is_none());
+    left.leaves_by(Eviction::Purge);
+    left.mark_superseded();
+    assert_eq!((left.is_superseded(), left.left_by()), (false, Some(Eviction::Purge)));
+}
+
+#[test]
 fn it_weighs_what_it_holds() {
     let stage = Stage::new();
     let usual: HeaderMap = headers::usual().iter().cloned().collect();

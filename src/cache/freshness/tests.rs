@@ -45,7 +45,7 @@ fn plain() -> Lifetime {
 
 /// The verdict `now` on an entry and a proof of second 0, for a token that ends in an hour.
 fn verdict(lifetime: &Lifetime, client: Control, now: u64) -> Verdict {
-    let proof = Proof { granted: at(0) };
+    let proof = at(0);
     judge(&Config::default(), (lifetime, at(0)), proof, HOUR, client, at(now)).verdict
 }
 
@@ -131,7 +131,7 @@ fn l29_no_cache_is_never_used_without_graphs_word() {
     let fields = headers(&[("cache-control", "no-cache, max-age=60"), ("etag", "\"a\"")]);
     let lifetime = Lifetime::of(&fields, &config, at(0)).unwrap();
     for client in [Control::default(), Control { max_stale: Some(9), ..Control::default() }] {
-        let proof = Proof { granted: at(0) };
+        let proof = at(0);
         let judged = judge(&config, (&lifetime, at(0)), proof, HOUR, client, at(0));
         assert_eq!(judged.verdict, Verdict::Forward(Forward::Stale));
         assert!(!usable_on_error(&config, &lifetime, &judged, HOUR));
@@ -191,7 +191,7 @@ fn l48_where_the_origin_decides_it_says_how_long_the_grace_is() {
     let last = |directives| {
         let lifetime = Lifetime::of(&headers(&[("cache-control", directives)]), &config, at(0)).unwrap();
         let usable = |now: &u64| {
-            let proof = Proof { granted: at(0) };
+            let proof = at(0);
             let judged = judge(&config, (&lifetime, at(0)), proof, HOUR, Control::default(), at(*now));
             matches!(judged.verdict, Verdict::Fresh | Verdict::StaleUsable)
         };
@@ -220,7 +220,7 @@ fn l26_a_proof_ends_reuse_however_fresh_the_entry_is() {
 
 #[test]
 fn l26_a_token_at_its_end_gets_nothing_from_memory() {
-    let proof = Proof { granted: at(0) };
+    let proof = at(0);
     let judged =
         judge(&Config::default(), (&plain(), at(0)), proof, Duration::ZERO, Control::default(), at(1));
     assert_eq!(judged.verdict, Verdict::Forward(Forward::Bypass));
@@ -231,7 +231,7 @@ fn l26_a_token_at_its_end_gets_nothing_from_memory() {
 fn what_is_left_is_the_least_of_ttl_proof_and_token() {
     let left = |ttl, granted, token| {
         let lifetime = Lifetime { fresh_for: Duration::from_secs(ttl), ..plain() };
-        let proof = Proof { granted: at(granted) };
+        let proof = at(granted);
         let judged = judge(
             &Config::default(),
             (&lifetime, at(100)),
@@ -266,7 +266,7 @@ fn l30_a_caller_that_is_obeyed_can_take_what_is_old_but_not_what_is_unproven() {
     assert_eq!(ask(most(0), 299), Verdict::Fresh);
     let long = Config { proof_ttl: HOUR, ..Config::default() };
     let proven = |lifetime: &Lifetime, client, token_left, now| {
-        judge(&long, (lifetime, at(0)), Proof { granted: at(0) }, token_left, client, at(now)).verdict
+        judge(&long, (lifetime, at(0)), at(0), token_left, client, at(now)).verdict
     };
     assert_eq!(proven(&plain(), most(60), HOUR, 360), Verdict::StaleAccepted);
     assert_eq!(proven(&plain(), most(60), HOUR, 361), Verdict::Forward(Forward::Stale));
@@ -285,7 +285,7 @@ fn l30_a_caller_that_is_obeyed_can_take_what_is_old_but_not_what_is_unproven() {
 fn l47_must_revalidate_forbids_every_stale_answer() {
     let strict = Lifetime { must_revalidate: true, ..plain() };
     assert_eq!(verdict(&strict, Control::default(), 300), Verdict::Forward(Forward::Stale));
-    let proof = Proof { granted: at(0) };
+    let proof = at(0);
     let judged = judge(&Config::default(), (&strict, at(0)), proof, HOUR, Control::default(), at(301));
     assert!(!usable_on_error(&Config::default(), &strict, &judged, HOUR));
 }
@@ -293,7 +293,7 @@ fn l47_must_revalidate_forbids_every_stale_answer() {
 #[test]
 fn l48_a_stale_answer_serves_in_an_outage_within_its_window_and_the_proofs() {
     let usable = |now, granted| {
-        let proof = Proof { granted: at(granted) };
+        let proof = at(granted);
         let judged = judge(&Config::default(), (&plain(), at(0)), proof, HOUR, Control::default(), at(now));
         usable_on_error(&Config::default(), &plain(), &judged, HOUR)
     };
@@ -302,7 +302,7 @@ fn l48_a_stale_answer_serves_in_an_outage_within_its_window_and_the_proofs() {
     assert!(!usable(900, 800), "a younger proof does not make the entry younger");
     let strict = Lifetime { must_revalidate: true, ..plain() };
     let at_hand = |now| {
-        let proof = Proof { granted: at(0) };
+        let proof = at(0);
         let judged = judge(&Config::default(), (&strict, at(0)), proof, HOUR, Control::default(), at(now));
         usable_on_error(&Config::default(), &strict, &judged, HOUR)
     };
@@ -315,7 +315,7 @@ proptest! {
     #[test]
     fn time_only_makes_things_worse(ttl in 1_u64..1000, age in 0_u64..1000, granted in 0_u64..100, one in 100_u64..2000, more in 0_u64..2000) {
         let lifetime = Lifetime { fresh_for: Duration::from_secs(ttl), initial_age: Duration::from_secs(age), ..plain() };
-        let proof = Proof { granted: at(granted) };
+        let proof = at(granted);
         let ask = |now| judge(&Config::default(), (&lifetime, at(50)), proof, HOUR, Control::default(), at(now));
         let rank = |verdict| match verdict { Verdict::Fresh => 0, Verdict::StaleUsable | Verdict::StaleAccepted => 1, Verdict::Forward(_) => 2 };
         let (early, late) = (ask(one), ask(one + more));
@@ -328,7 +328,7 @@ proptest! {
 fn a_ttl_that_is_lowered_holds_for_what_is_stored_and_a_longer_one_does_not() {
     let judged = |ttl, now| {
         let config = Config { ttl: Duration::from_secs(ttl), ..Config::default() };
-        judge(&config, (&plain(), at(0)), Proof { granted: at(0) }, HOUR, Control::default(), at(now))
+        judge(&config, (&plain(), at(0)), at(0), HOUR, Control::default(), at(now))
     };
     assert_eq!(judged(300, 100).left, Duration::from_secs(200));
     assert_eq!((judged(101, 100).left, judged(101, 100).verdict), (Duration::from_secs(1), Verdict::Fresh));
@@ -365,4 +365,19 @@ fn anything_is_of_use_for_the_longer_time_and_the_longer_grace() {
     };
     let spans = [[9, 1, 5, 2], [1, 9, 5, 2], [9, 1, 2, 5], [1, 9, 2, 5]];
     assert_eq!(spans.map(seconds), [14; 4]);
+}
+
+#[test]
+fn what_is_superseded_is_asked_about_whatever_the_caller_takes_and_serves_if_that_fails() {
+    let most = |seconds| Control { max_stale: Some(seconds), ..Control::default() };
+    for (client, now) in [(Control::default(), 1), (Control::default(), 310), (most(100), 350)] {
+        let judged = judge(&Config::default(), (&plain(), at(0)), at(now), HOUR, client, at(now));
+        assert!(!matches!(judged.verdict, Verdict::Forward(_)), "{now}");
+        let superseded = judged.superseded();
+        assert_eq!((superseded.verdict, superseded.left), (Verdict::Forward(Forward::Stale), Duration::ZERO));
+        assert!(usable_on_error(&Config::default(), &plain(), &superseded, HOUR));
+    }
+    let asks = Control { no_cache: true, ..Control::default() };
+    let judged = judge(&Config::default(), (&plain(), at(0)), at(0), HOUR, asks, at(1)).superseded();
+    assert_eq!(judged.verdict, Verdict::Forward(Forward::Request));
 }

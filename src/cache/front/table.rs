@@ -5,10 +5,9 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{Epoch, Finding};
+use super::{Epoch, Epochs, Finding};
 use crate::answer::TokenTag;
 use crate::cache::entry::Entry;
-use crate::cache::freshness::Proof;
 use crate::clock::Now;
 use crate::identity::{End, Spelling};
 
@@ -29,7 +28,7 @@ pub(super) struct Slot {
     spelling: Spelling,
     entry: Weak<Entry>,
     epoch: Epoch,
-    proof: Proof,
+    granted: Now,
     end: End,
     /// By [`Now::tick`].
     since: u32,
@@ -51,15 +50,22 @@ impl Table {
 
     /// Takes the place of the same request, of nothing, of what is worth nothing any more, or of the oldest. Where
     /// that is worth something, and nearly all places are taken, the table grows, up to `most` sets.
-    pub(super) fn put(&mut self, hash: u64, slot: Slot, most: usize, hash_of: impl Fn(&Slot) -> u64) {
-        self.sweep(slot.epoch, slot.since);
+    pub(super) fn put(
+        &mut self,
+        hash: u64,
+        slot: Slot,
+        epochs: &Epochs,
+        most: usize,
+        hash_of: impl Fn(&Slot) -> u64,
+    ) {
+        self.sweep(epochs, slot.since);
         loop {
             let ((set, tag), places) = (self.place(hash), self.tags.len() * WAYS);
             let grows = self.tags.len() < most && self.taken >= places / 8 * 7;
             let rank = |other: &Option<Slot>| match other {
                 Some(other) if other.spelling == slot.spelling => (0, 0),
                 None => (1, 0),
-                Some(other) if other.is_spent(slot.epoch, slot.since) => (2, 0),
+                Some(other) if other.is_spent(epochs, slot.since) => (2, 0),
                 Some(other) => (3, u32::MAX - slot.since.wrapping_sub(other.since)),
             };
             let worst = self.set(set).min_by_key(|(_, other)| rank(other));
@@ -87,10 +93,10 @@ impl Table {
 
     /// Clears what is worth nothing out of one set, another each time: though nobody comes to take its place, it holds
     /// the memory in which its entry was.
-    fn sweep(&mut self, epoch: Epoch, tick: u32) {
+    fn sweep(&mut self, epochs: &Epochs, tick: u32) {
         let mut cleared = 0;
         for (tag, slot) in self.set(self.next) {
-            if slot.as_ref().is_some_and(|slot| slot.is_spent(epoch, tick)) {
+            if slot.as_ref().is_some_and(|slot| slot.is_spent(epochs, tick)) {
                 (*tag, *slot) = (FREE, None);
                 cleared += 1;
             }
@@ -129,8 +135,8 @@ impl Table {
 impl Slot {
     /// What was found under `epoch`.
     pub(super) fn new(spelling: Spelling, epoch: Epoch, now: Now, found: &Finding) -> Self {
-        let Finding { proof, end, tag, .. } = *found;
-        Self { spelling, entry: Arc::downgrade(&found.entry), epoch, proof, end, since: now.tick(), tag }
+        let Finding { granted, end, tag, .. } = *found;
+        Self { spelling, entry: Arc::downgrade(&found.entry), epoch, granted, end, since: now.tick(), tag }
     }
 
     /// What it is known by.
@@ -139,17 +145,19 @@ impl Slot {
     }
 
     /// What was found, if that is worth anything now.
-    pub(super) fn finding(&self, epoch: Epoch, tick: u32) -> Option<Finding> {
-        if self.is_spent(epoch, tick) {
+    pub(super) fn finding(&self, epochs: &Epochs, tick: u32) -> Option<Finding> {
+        if self.is_spent(epochs, tick) {
             return None;
         }
-        let Self { proof, end, tag, .. } = *self;
-        Some(Finding { entry: self.entry.upgrade()?, proof, end, tag })
+        let Self { granted, end, tag, .. } = *self;
+        Some(Finding { entry: self.entry.upgrade()?, granted, end, tag })
     }
 
     /// Whether it will not be used again, at a [`Now::tick`].
-    pub(super) fn is_spent(&self, epoch: Epoch, tick: u32) -> bool {
-        self.epoch != epoch || tick.wrapping_sub(self.since) >= REVISIT || self.entry.strong_count() == 0
+    pub(super) fn is_spent(&self, epochs: &Epochs, tick: u32) -> bool {
+        !epochs.is_now(self.epoch)
+            || tick.wrapping_sub(self.since) >= REVISIT
+            || self.entry.strong_count() == 0
     }
 }
 

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Request;
 
 use super::table::{REVISIT, WAYS};
@@ -16,9 +18,10 @@ const ROOM: Room = Room { tables: 64, sets: 64 };
 /// One table.
 const SMALL: Room = Room { tables: 1, sets: 64 };
 
-/// Requests that differ in their targets alone, and one answer.
+/// Requests of one principal that differ in their targets alone, and one answer.
 struct Stage {
     secrets: Secrets,
+    principal: Principal,
     clock: Clock,
     epochs: Epochs,
     entry: Arc<Entry>,
@@ -27,8 +30,17 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let clock = Clock::manual(SystemTime::now());
-        let entry = Arc::new(entry(clock.now()));
-        Self { secrets: Secrets::random().unwrap(), clock, epochs: Epochs::default(), entry }
+        let (secrets, entry) = (Secrets::random().unwrap(), Arc::new(entry(clock.now())));
+        let principal = principal(&secrets, &clock, "ada");
+        Self { secrets, principal, clock, epochs: Epochs::default(), entry }
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.epochs.now(self.principal)
+    }
+
+    fn end_epoch(&self) {
+        self.epochs.end(self.principal);
     }
 
     fn spelling(&self, number: usize) -> Spelling {
@@ -41,20 +53,28 @@ impl Stage {
     }
 
     fn remember_in(&self, room: Room, number: usize, epoch: Epoch) {
-        remember(self.spelling(number), room, epoch, self.clock.now(), &self.finding());
+        remember(self.spelling(number), room, (&self.epochs, epoch), self.clock.now(), &self.finding());
     }
 
     fn finding(&self) -> Finding {
         let now = self.clock.now();
         let request = Request::get("/").header("authorization", "Bearer a.e30.c").body(()).unwrap();
         let identity = Identity::of(request.headers(), &self.secrets).unwrap();
-        let (entry, proof) = (Arc::clone(&self.entry), Proof { granted: now });
-        Finding { entry, proof, end: End::after(now), tag: identity.tag }
+        Finding { entry: Arc::clone(&self.entry), granted: now, end: End::after(now), tag: identity.tag }
     }
 
     fn recalls(&self, number: usize) -> bool {
-        recall(self.spelling(number), ROOM, self.epochs.now(), self.clock.now()).is_some()
+        recall(self.spelling(number), ROOM, &self.epochs, self.clock.now()).is_some()
     }
+}
+
+fn principal(secrets: &Secrets, clock: &Clock, name: &str) -> Principal {
+    let end = clock.now().unix_seconds() + 3600;
+    let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"tid":"t","oid":"{name}","exp":{end}}}"#));
+    let request =
+        Request::get("/").header("authorization", format!("Bearer a.{payload}.c")).body(()).unwrap();
+    let identity = Identity::of(request.headers(), secrets).unwrap();
+    identity.token.claims(secrets, clock.now()).unwrap().principal
 }
 
 fn entry(asked: Now) -> Entry {
@@ -66,7 +86,7 @@ fn entry(asked: Now) -> Entry {
 #[test]
 fn the_same_request_is_known_again_and_no_other() {
     let stage = Stage::new();
-    stage.remember(1, stage.epochs.now());
+    stage.remember(1, stage.epoch());
     assert!(stage.recalls(1));
     assert!(!stage.recalls(2));
     assert!(!Stage::new().recalls(1), "another process has another key");
@@ -75,20 +95,20 @@ fn the_same_request_is_known_again_and_no_other() {
 #[test]
 fn what_was_looked_up_before_a_withdrawal_is_worth_nothing_after_it() {
     let stage = Stage::new();
-    let before = stage.epochs.now();
+    let before = stage.epoch();
     stage.remember(1, before);
-    stage.epochs.next();
+    stage.end_epoch();
     assert!(!stage.recalls(1));
     stage.remember(1, before);
     assert!(!stage.recalls(1), "the look-up began before, and what it found may be gone");
-    stage.remember(1, stage.epochs.now());
+    stage.remember(1, stage.epoch());
     assert!(stage.recalls(1));
 }
 
 #[test]
 fn after_ten_seconds_the_store_is_asked_again() {
     let stage = Stage::new();
-    stage.remember(1, stage.epochs.now());
+    stage.remember(1, stage.epoch());
     stage.clock.advance(Duration::from_millis(9_999));
     assert!(stage.recalls(1));
     stage.clock.advance(Duration::from_millis(1));
@@ -98,7 +118,7 @@ fn after_ten_seconds_the_store_is_asked_again() {
 #[test]
 fn what_the_store_lets_go_is_gone() {
     let stage = Stage::new();
-    stage.remember(1, stage.epochs.now());
+    stage.remember(1, stage.epoch());
     let entry = Arc::downgrade(&stage.entry);
     drop(stage.entry);
     assert!(entry.upgrade().is_none());
@@ -112,10 +132,10 @@ fn first_table() -> (usize, usize) {
 #[test]
 fn what_is_worth_nothing_gives_its_place_before_the_table_grows() {
     let mut stage = Stage::new();
-    let remember = |stage: &Stage, number| stage.remember_in(SMALL, number, stage.epochs.now());
+    let remember = |stage: &Stage, number| stage.remember_in(SMALL, number, stage.epoch());
     for number in 0..300 {
         remember(&stage, number);
-        stage.epochs.next();
+        stage.end_epoch();
     }
     assert_eq!(first_table().0, 1, "withdrawn");
     for number in 300..600 {
@@ -140,27 +160,42 @@ fn what_is_worth_nothing_gives_its_place_before_the_table_grows() {
 #[test]
 fn what_is_worth_nothing_does_not_wait_until_its_place_is_wanted() {
     let stage = Stage::new();
-    (0..300).for_each(|number| stage.remember_in(SMALL, number, stage.epochs.now()));
+    (0..300).for_each(|number| stage.remember_in(SMALL, number, stage.epoch()));
     let (sets, taken) = first_table();
     assert!(sets > 16 && taken > 200, "{taken} in {sets} sets");
-    stage.epochs.next();
+    stage.end_epoch();
     // The same request again: it takes one place.
-    (0..sets).for_each(|_| stage.remember_in(SMALL, 0, stage.epochs.now()));
+    (0..sets).for_each(|_| stage.remember_in(SMALL, 0, stage.epoch()));
     assert_eq!(first_table(), (sets, 1));
 }
 
 #[test]
 fn a_finding_is_spent_from_the_moment_in_which_nobody_is_given_it() {
     let stage = Stage::new();
-    let (epoch, now) = (stage.epochs.now(), stage.clock.now());
+    let (epoch, now) = (stage.epoch(), stage.clock.now());
     let slot = Slot::new(stage.spelling(1), epoch, now, &stage.finding());
-    let last = now.tick().wrapping_add(REVISIT - 1);
-    assert!(!slot.is_spent(epoch, last));
-    assert!(slot.is_spent(epoch, last.wrapping_add(1)));
-    stage.epochs.next();
-    assert!(slot.is_spent(stage.epochs.now(), last));
+    let (last, fresh) = (now.tick().wrapping_add(REVISIT - 1), Epochs::default());
+    assert!(!slot.is_spent(&stage.epochs, last));
+    assert!(slot.is_spent(&stage.epochs, last.wrapping_add(1)));
+    stage.end_epoch();
+    assert!(slot.is_spent(&stage.epochs, last) && !slot.is_spent(&fresh, last));
     drop(stage);
-    assert!(slot.is_spent(epoch, last));
+    assert!(slot.is_spent(&fresh, last));
+}
+
+#[test]
+fn what_one_principal_loses_is_remembered_of_all_others_but_a_few_and_a_purge_ends_all() {
+    let (stage, clock) = (Stage::new(), Clock::manual(SystemTime::now()));
+    let others: Vec<_> =
+        (0..500).map(|name| principal(&stage.secrets, &clock, &format!("user {name}"))).collect();
+    let epochs: Vec<_> = others.iter().map(|other| stage.epochs.now(*other)).collect();
+    let last = || epochs.iter().filter(|epoch| stage.epochs.is_now(**epoch)).count();
+    for _ in 0..1_000 {
+        stage.end_epoch();
+    }
+    assert!(last() >= 490, "{} of 500", last());
+    stage.epochs.end_all();
+    assert_eq!(last(), 0);
 }
 
 #[test]
@@ -170,12 +205,12 @@ fn nearly_all_of_ten_thousand_requests_are_known_in_little_room_and_there_is_an_
     // What lost its place while there was little room is looked up again.
     for _ in 0..3 {
         let unknown = (0..10_000).filter(|number| !stage.recalls(*number));
-        unknown.for_each(|number| stage.remember(number, stage.epochs.now()));
+        unknown.for_each(|number| stage.remember(number, stage.epoch()));
     }
     assert!(known(10_000) > 9_500, "{}", known(10_000));
     let places: usize = FRONT.with_borrow(|front| front.tables.iter().map(|table| table.sets() * WAYS).sum());
     assert!(places <= 2 * 10_000, "{places}");
-    (0..50_000).for_each(|number| stage.remember(number, stage.epochs.now()));
+    (0..50_000).for_each(|number| stage.remember(number, stage.epoch()));
     let most = ROOM.tables * ROOM.sets * WAYS;
     assert!((most * 9 / 10..=most).contains(&known(50_000)), "{}", known(50_000));
     assert!(stage.recalls(49_999), "the newest has its place");

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Request, header};
 use super::*;
 use crate::cache::freshness::Lifetime;
 use crate::clock::Clock;
-use crate::identity::{Identity, Secrets};
+use crate::identity::{Identity, LabelKind, Secrets};
 use crate::message::Asked;
 use crate::resource::ApiVersion;
 use crate::scrub::{self, Scrubber};
@@ -44,8 +44,13 @@ impl Stage {
     }
 
     fn caller(&self, name: &str) -> Caller {
-        let end = self.clock.now().unix_seconds() + 3600;
-        let claims = format!(r#"{{"tid":"t","oid":"{name}","sub":"{name}","appid":"a","exp":{end}}}"#);
+        self.caller_with(name, 0)
+    }
+
+    /// Another token of the same user for each number.
+    fn caller_with(&self, name: &str, number: u64) -> Caller {
+        let end = self.clock.now().unix_seconds() + 3600 + number;
+        let claims = format!(r#"{{"tid":"t","oid":"{name}","sub":"sub of {name}","appid":"a","exp":{end}}}"#);
         let token =
             format!("Bearer {}.{}.c2ln", URL_SAFE_NO_PAD.encode("{}"), URL_SAFE_NO_PAD.encode(claims));
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(token).unwrap())]);
@@ -56,6 +61,12 @@ impl Stage {
 
     fn entry(&self) -> Arc<Entry> {
         let body = self.scrubber.scrub(b"{}").unwrap().body;
+        Arc::new(Entry::new(body, &self.scrubber, &HeaderMap::new(), Lifetime::NONE, self.clock.now()))
+    }
+
+    /// An answer with other bytes than [`Stage::entry`] has.
+    fn view(&self, name: &str) -> Arc<Entry> {
+        let body = self.scrubber.scrub(format!("{{\"view\":\"{name}\"}}").as_bytes()).unwrap().body;
         Arc::new(Entry::new(body, &self.scrubber, &HeaderMap::new(), Lifetime::NONE, self.clock.now()))
     }
 
@@ -71,7 +82,7 @@ impl Stage {
 
     /// Graph answers the caller with `entry`, and it is kept.
     fn admit(&self, caller: &Caller, resource: &Arc<Resource>, entry: &Arc<Entry>) {
-        let ticket = self.store.ticket(caller.identity.fingerprint, resource);
+        let ticket = self.store.ticket(caller.identity.fingerprint, Some(&caller.claims), resource);
         self.store
             .admit(caller.identity.fingerprint, &caller.claims, resource, entry, None, &ticket)
             .unwrap();
@@ -83,7 +94,10 @@ impl Stage {
 
     fn found(&self, caller: &Caller, resource: &Arc<Resource>) -> Option<Arc<Entry>> {
         let presented = Presented { headers: &caller.headers, token: caller.identity.fingerprint };
-        self.store.entry(&EntryKey::new(caller.claims.principal, resource), presented)
+        let grant = self.store.grant(&caller.identity.fingerprint)?;
+        let newest = grant.proof(resource)?;
+        let key = EntryKey::new(caller.claims.principal, resource);
+        self.store.entry(&key, presented, (&grant, newest)).map(|(entry, _)| entry)
     }
 
     fn spelling(&self, caller: &Caller) -> Spelling {
@@ -94,9 +108,12 @@ impl Stage {
 
     fn remember(&self, caller: &Caller, entry: &Arc<Entry>) {
         let (now, entry) = (self.clock.now(), Arc::clone(entry));
-        let (proof, tag) = (Proof { granted: now }, caller.identity.tag);
-        let found = Finding { entry, proof, end: caller.claims.end, tag };
-        self.store.remember(self.spelling(caller), self.store.epoch(), now, &found);
+        let found = Finding { entry, granted: now, end: caller.claims.end, tag: caller.identity.tag };
+        self.store.remember(self.spelling(caller), self.epoch(caller), now, &found);
+    }
+
+    fn epoch(&self, caller: &Caller) -> Epoch {
+        self.store.epoch(caller.claims.principal)
     }
 
     fn recalled(&self, caller: &Caller) -> Option<Arc<Entry>> {
@@ -162,35 +179,133 @@ fn what_leaves_for_want_of_room_is_counted_and_says_so_to_who_still_holds_it() {
 #[test]
 fn a_token_that_lost_its_proofs_ends_what_is_remembered_and_one_that_gains_one_does_not() {
     let stage = Stage::new(&Config { max_bytes: 10_000, ..Config::default() });
-    let before = stage.store.epoch();
     let ada = stage.caller("ada");
+    let before = stage.epoch(&ada);
     for flow in ["x", "y"].map(resource) {
         stage.admit(&ada, &flow, &stage.entry());
     }
     stage.store.refresh_gauges();
-    assert_eq!(stage.store.epoch(), before);
+    assert_eq!(stage.epoch(&ada), before);
+    let held = stage.store.grant(&ada.identity.fingerprint).unwrap();
     for number in 0..50 {
         stage.admit(&stage.caller(&number.to_string()), &resource("x"), &stage.entry());
     }
     stage.store.refresh_gauges();
-    assert_ne!(stage.store.epoch(), before);
+    assert_ne!(stage.epoch(&ada), before);
+    assert!(held.proof(&resource("x")).is_none(), "nor has whoever looked it up before");
 }
 
 #[test]
-fn a_no_for_a_resource_ends_what_is_remembered_and_says_whether_there_was_a_proof() {
+fn a_proof_that_makes_room_for_another_ends_what_is_remembered() {
+    let stage = Stage::new(&Config { proofs_per_token: 1, ..Config::default() });
+    let ada = stage.caller("ada");
+    stage.admit(&ada, &resource("x"), &stage.entry());
+    let before = stage.epoch(&ada);
+    stage.admit(&ada, &resource("y"), &stage.entry());
+    assert_ne!(stage.epoch(&ada), before);
+}
+
+#[test]
+fn a_proof_of_other_bytes_ends_what_is_remembered_and_one_of_the_same_does_not() {
+    let stage = Stage::new(&Config::default());
+    let (ada, flow) = (stage.caller("ada"), resource("x"));
+    stage.admit(&ada, &flow, &stage.entry());
+    let before = stage.epoch(&ada);
+    stage.admit(&ada, &flow, &stage.entry());
+    assert_eq!(stage.epoch(&ada), before);
+    stage.admit(&ada, &flow, &stage.view("other"));
+    assert_ne!(stage.epoch(&ada), before);
+}
+
+#[test]
+fn a_no_for_a_resource_ends_what_is_remembered_where_there_was_a_proof_and_only_there() {
     let stage = Stage::new(&Config::default());
     let (ada, eve, flow, other) = (stage.caller("ada"), stage.caller("eve"), resource("x"), resource("y"));
     stage.admit(&ada, &flow, &stage.entry());
     let withdraw = |caller: &Caller, flow| {
-        let before = stage.store.epoch();
+        let before = stage.epoch(caller);
         let had = stage.store.withdraw_resource(&caller.identity.fingerprint, flow);
-        (had, stage.store.epoch() != before)
+        (had, stage.epoch(caller) != before)
     };
     assert_eq!(withdraw(&eve, &flow), (false, false), "whoever never had a proof changes nothing");
-    assert_eq!(withdraw(&ada, &other), (false, true), "it may have made room for another");
+    assert_eq!(withdraw(&ada, &other), (false, false), "nor does whoever has one for something else");
     assert!(stage.has_proof(&ada, &flow) && stage.found(&ada, &flow).is_some());
     assert_eq!(withdraw(&ada, &flow), (true, true));
     assert!(!stage.has_proof(&ada, &flow) && stage.found(&ada, &flow).is_none());
+    stage.admit(&ada, &flow, &stage.entry());
+    assert!(stage.found(&ada, &flow).is_some(), "a grant that was emptied stands in nobody's way");
+}
+
+/// Each of these ended what all threads remembered, of everybody.
+#[test]
+fn a_proven_callers_404s_leave_what_is_remembered_of_others_and_of_itself() {
+    let stage = Stage::new(&Config::default());
+    let (ada, grace, flow) = (stage.caller("ada"), stage.caller("grace"), resource("x"));
+    for caller in [&ada, &grace] {
+        let entry = stage.entry();
+        stage.admit(caller, &flow, &entry);
+        stage.remember(caller, &entry);
+    }
+    for number in 0..100 {
+        stage.store.withdraw_resource(&ada.identity.fingerprint, &resource(&format!("gone{number}")));
+    }
+    assert!(stage.recalled(&ada).is_some() && stage.recalled(&grace).is_some());
+    stage.store.withdraw_resource(&ada.identity.fingerprint, &flow);
+    assert!(stage.recalled(&ada).is_none());
+}
+
+/// Two tokens of one user, each with a view of its own.
+#[test]
+fn a_token_finds_the_bytes_that_graph_gave_to_it_and_no_others() {
+    let stage = Stage::new(&Config::default());
+    let (ada, again, flow) = (stage.caller("ada"), stage.caller_with("ada", 1), resource("x"));
+    let (first, second) = (stage.entry(), stage.view("second"));
+    stage.admit(&ada, &flow, &first);
+    assert!(stage.found(&again, &flow).is_none(), "no proof");
+    stage.admit(&again, &flow, &second);
+    assert!(stage.found(&ada, &flow).is_some_and(|found| Arc::ptr_eq(&found, &first)));
+    assert!(stage.found(&again, &flow).is_some_and(|found| Arc::ptr_eq(&found, &second)));
+    assert!(first.is_superseded() && !second.is_superseded());
+    let renewed = stage.view("second");
+    stage.admit(&ada, &flow, &renewed);
+    assert!(stage.found(&again, &flow).is_some_and(|found| Arc::ptr_eq(&found, &renewed)), "the same bytes");
+}
+
+#[test]
+fn a_purge_takes_the_proofs_and_entries_that_it_selects_and_counts_the_entries() {
+    let stage = Stage::new(&Config::default());
+    let (ada, eve, flows) = (stage.caller("ada"), stage.caller("eve"), ["x", "y"].map(resource));
+    let fill = || {
+        for (caller, flow) in [(&ada, &flows[0]), (&ada, &flows[1]), (&eve, &flows[0])] {
+            stage.admit(caller, flow, &stage.entry());
+        }
+    };
+    let left = || {
+        let known = |caller: &Caller, flow: &Arc<Resource>| {
+            (stage.has_proof(caller, flow), stage.found(caller, flow).is_some())
+        };
+        [known(&ada, &flows[0]), known(&ada, &flows[1]), known(&eve, &flows[0])].map(|(proof, entry)| {
+            assert_eq!(proof, entry);
+            proof
+        })
+    };
+    let label = |name| Some(stage.secrets.label(LabelKind::Subject, name));
+    let flow = |flow: &str| Some(flow.to_owned());
+    for (flow, subject, purged, expected) in [
+        (flow("x"), None, 2, [false, true, false]),
+        (flow("z"), None, 0, [true; 3]),
+        (None, label("ada"), 2, [false, false, true]),
+        (None, label("sub of ada"), 2, [false, false, true]),
+        (flow("y"), label("ada"), 1, [true, false, true]),
+        (flow("y"), label("eve"), 0, [true; 3]),
+        (None, None, 3, [false; 3]),
+    ] {
+        fill();
+        let selection = Selection { flow, tenant: None, subject };
+        assert_eq!((stage.store.purge(&selection), left()), (purged, expected), "{selection:?}");
+    }
+    stage.store.refresh_gauges();
+    assert_eq!(stage.store.counts(), (0, 0));
 }
 
 #[test]

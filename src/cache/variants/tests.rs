@@ -32,8 +32,13 @@ impl Stage {
     }
 
     fn entry(&self, second: u64, chosen: Option<crate::cache::vary::Chosen>) -> Arc<Entry> {
+        self.given(second, 0, chosen)
+    }
+
+    /// The answer to a question of the `second`, with bytes of its own for each `view`.
+    fn given(&self, second: u64, view: u8, chosen: Option<crate::cache::vary::Chosen>) -> Arc<Entry> {
         let scrubber = Scrubber::new(&Config::default(), 1 << 20);
-        let body = scrubber.scrub(b"{}").unwrap().body;
+        let body = scrubber.scrub(format!("{{\"view\":{view}}}").as_bytes()).unwrap().body;
         let asked = self.start.plus(Duration::from_secs(second));
         let entry = Entry::new(body, &scrubber, &HeaderMap::new(), Lifetime::NONE, asked);
         Arc::new(entry.with(None, chosen))
@@ -59,9 +64,9 @@ fn l33_what_other_values_chose_stays_and_what_the_same_chose_is_replaced() {
         stage.chosen(1, "accept-language", "en"),
         stage.chosen(2, "accept-language", "de"),
     );
-    let both = Variants::of(Arc::clone(&de)).with(&en, None).unwrap();
+    let both = Variants::of(Arc::clone(&de)).with(&en, None, None, HOUR).unwrap();
     assert!(are(&both, &[&en, &de]));
-    assert!(are(&both.with(&newer, None).unwrap(), &[&newer, &en]));
+    assert!(are(&both.with(&newer, None, None, HOUR).unwrap(), &[&newer, &en]));
 }
 
 #[test]
@@ -69,12 +74,12 @@ fn l33_what_other_fields_chose_cannot_be_told_apart_any_more_and_goes() {
     let stage = Stage::new();
     let (de, cookie, alike) =
         (stage.chosen(0, "accept-language", "de"), stage.chosen(1, "cookie", "a"), stage.entry(2, None));
-    let variants = Variants::of(de).with(&cookie, None).unwrap();
+    let variants = Variants::of(de).with(&cookie, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&cookie]));
-    let variants = variants.with(&alike, None).unwrap();
+    let variants = variants.with(&alike, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&alike]), "nothing chooses");
     let again = stage.chosen(3, "cookie", "a");
-    assert!(are(&variants.with(&again, None).unwrap(), &[&again]));
+    assert!(are(&variants.with(&again, None, None, HOUR).unwrap(), &[&again]));
 }
 
 #[test]
@@ -83,9 +88,16 @@ fn l34_the_newest_is_first_though_an_older_question_is_answered_later() {
     let [de, en, fr] = ["de", "en", "fr"].map(|value| move |second| (second, value));
     let [de, en, fr] =
         [de(3), en(1), fr(2)].map(|(second, value)| stage.chosen(second, "accept-language", value));
-    let variants = Variants::of(Arc::clone(&de)).with(&en, None).unwrap().with(&fr, None).unwrap();
+    let variants = Variants::of(Arc::clone(&de))
+        .with(&en, None, None, HOUR)
+        .unwrap()
+        .with(&fr, None, None, HOUR)
+        .unwrap();
     assert!(are(&variants, &[&de, &fr, &en]));
-    assert!(variants.with(&stage.chosen(2, "accept-language", "de"), None).is_none(), "a newer one is there");
+    assert!(
+        variants.with(&stage.chosen(2, "accept-language", "de"), None, None, HOUR).is_none(),
+        "a newer one is there"
+    );
 }
 
 #[test]
@@ -93,8 +105,8 @@ fn what_is_renewed_goes_whatever_chose_it() {
     let stage = Stage::new();
     let (old, other) = (stage.chosen(0, "cookie", "a"), stage.chosen(1, "cookie", "b"));
     let renewed = stage.chosen(2, "cookie", "c");
-    let variants = Variants::of(Arc::clone(&old)).with(&other, None).unwrap();
-    assert!(are(&variants.with(&renewed, Some(&old)).unwrap(), &[&renewed, &other]));
+    let variants = Variants::of(Arc::clone(&old)).with(&other, None, None, HOUR).unwrap();
+    assert!(are(&variants.with(&renewed, Some(&old), None, HOUR).unwrap(), &[&renewed, &other]));
 }
 
 #[test]
@@ -102,8 +114,109 @@ fn of_more_than_eight_the_one_longest_unasked_for_goes() {
     let stage = Stage::new();
     let entries: Vec<_> = (0..9).map(|n| stage.chosen(n, "cookie", &n.to_string())).collect();
     let first = Variants::of(Arc::clone(&entries[0]));
-    let variants = entries[1..].iter().fold(first, |known, entry| known.with(entry, None).unwrap());
+    let variants =
+        entries[1..].iter().fold(first, |known, entry| known.with(entry, None, None, HOUR).unwrap());
     assert_eq!(variants.each().len(), 8);
     assert!(!variants.have(&entries[0]) && entries[1..].iter().all(|entry| variants.have(entry)));
     assert!(variants.weight() > entries[1..].iter().map(|entry| entry.weight()).sum());
 }
+
+/// What a token had a proof of until now.
+fn before(entry: &Entry) -> Proof {
+    Proof { granted: entry.asked, digest: entry.digest() }
+}
+
+fn superseded(entries: &[&Arc<Entry>]) -> Vec<bool> {
+    entries.iter().map(|entry| entry.is_superseded()).collect()
+}
+
+#[test]
+fn other_bytes_stay_beside_and_supersede_those_that_are_older() {
+    let stage = Stage::new();
+    let (one, other) = (stage.given(0, 1, None), stage.given(1, 2, None));
+    let variants = Variants::of(Arc::clone(&one)).with(&other, None, None, HOUR).unwrap();
+    assert!(are(&variants, &[&other, &one]));
+    assert_eq!(superseded(&[&one, &other]), [true, false]);
+    let find = |view: &Entry| {
+        let request = Presented { headers: &HeaderMap::new(), token: stage.token };
+        let proven = |entry: &Entry| (entry.digest() == view.digest()).then_some(());
+        variants.find(&stage.chooser, request, proven).map(|(entry, ())| Arc::clone(entry))
+    };
+    assert!(find(&one).is_some_and(|found| Arc::ptr_eq(&found, &one)), "each by its own digest");
+    assert!(find(&stage.given(0, 3, None)).is_none());
+}
+
+/// Two tokens of one principal, of which Graph gives each a view of its own, for good.
+#[test]
+fn a_token_that_is_given_what_it_had_before_supersedes_nobody() {
+    let stage = Stage::new();
+    let (one, other) = (stage.given(0, 1, None), stage.given(1, 2, None));
+    let variants = Variants::of(Arc::clone(&one)).with(&other, None, None, HOUR).unwrap();
+    let again = stage.given(2, 1, None);
+    let variants = variants.with(&again, None, Some(&before(&one)), HOUR).unwrap();
+    assert!(are(&variants, &[&again, &other]));
+    assert_eq!(superseded(&[&again, &other]), [false, false]);
+    let other_again = stage.given(3, 2, None);
+    let variants = variants.with(&other_again, None, Some(&before(&other)), HOUR).unwrap();
+    assert_eq!(superseded(&[&again, &other_again]), [false, false]);
+    let unknown = Variants::of(Arc::clone(&again)).with(
+        &stage.given(4, 3, None),
+        None,
+        Some(&before(&stage.given(0, 3, None))),
+        HOUR,
+    );
+    assert!(unknown.is_some() && !again.is_superseded(), "though its own answer had left the cache");
+    let newcomer = stage.given(5, 1, None);
+    let variants = variants.with(&newcomer, None, None, HOUR).unwrap();
+    assert_eq!(superseded(&[&newcomer, &other_again]), [false, false], "another token with a known view");
+    assert_eq!(variants.each().len(), 2);
+}
+
+#[test]
+fn bytes_that_come_back_are_news_to_a_token_that_was_given_others_meanwhile() {
+    let stage = Stage::new();
+    let (one, other) = (stage.given(0, 1, None), stage.given(1, 2, None));
+    let variants = Variants::of(Arc::clone(&one)).with(&other, None, Some(&before(&one)), HOUR).unwrap();
+    let back = stage.given(2, 1, None);
+    let variants = variants.with(&back, None, Some(&before(&other)), HOUR).unwrap();
+    assert!(are(&variants, &[&back, &other]));
+    assert_eq!(superseded(&[&back, &other]), [false, true]);
+}
+
+#[test]
+fn an_answer_to_an_older_question_supersedes_nothing_and_is_superseded() {
+    let stage = Stage::new();
+    let (late, newer) = (stage.given(0, 1, None), stage.given(1, 2, None));
+    let variants = Variants::of(Arc::clone(&newer)).with(&late, None, None, HOUR).unwrap();
+    assert!(are(&variants, &[&newer, &late]));
+    assert_eq!(superseded(&[&newer, &late]), [false, true]);
+}
+
+#[test]
+fn what_other_values_chose_is_not_superseded() {
+    let stage = Stage::new();
+    let chosen = |value| stage.chosen(0, "cookie", value).chosen().cloned();
+    let (one, other) = (stage.given(0, 1, chosen("a")), stage.given(1, 2, chosen("b")));
+    let variants = Variants::of(Arc::clone(&one)).with(&other, None, None, HOUR).unwrap();
+    assert!(are(&variants, &[&other, &one]));
+    assert_eq!(superseded(&[&one, &other]), [false, false]);
+}
+
+#[test]
+fn other_bytes_go_when_they_are_of_no_more_use() {
+    let stage = Stage::new();
+    let (one, later) = (stage.given(0, 1, None), stage.given(3_600, 2, None));
+    let variants = Variants::of(one).with(&later, None, None, HOUR).unwrap();
+    assert!(are(&variants, &[&later]));
+}
+
+#[test]
+fn of_more_than_eight_views_the_oldest_goes() {
+    let stage = Stage::new();
+    let views: Vec<_> = (0..9).map(|view| stage.given(view.into(), view, None)).collect();
+    let first = Variants::of(Arc::clone(&views[0]));
+    let variants = views[1..].iter().fold(first, |known, entry| known.with(entry, None, None, HOUR).unwrap());
+    assert!(variants.each().len() == 8 && !variants.have(&views[0]));
+}
+
+const HOUR: Duration = Duration::from_hours(1);

@@ -10,6 +10,7 @@ use crate::graph::{Event, Question, Reply};
 use crate::history::Word;
 use crate::judge::{Asking, Told};
 use crate::minds;
+use crate::resource::Resource;
 use crate::word::{self, Verdict};
 
 impl Driver<'_> {
@@ -34,10 +35,24 @@ impl Driver<'_> {
         let about = held.asking.about;
         let holds = about.filter(|_| verdict.is_same()).map(|word| self.history.words[word].body);
         let (serial, asked) = (self.history.words.len(), held.asked);
-        let body = holds.unwrap_or(serial);
-        self.history.say(Word { token, resource, asked, said, dealt: None, verdict, body, about });
+        let body = self.shown((token, &held.asking.what), verdict, (about.is_some(), holds), serial);
+        let renews = holds.is_some();
+        let given = about.filter(|_| renews).map_or(serial, |word| self.history.words[word].whole);
+        self.history.say(Word {
+            token,
+            resource,
+            asked,
+            said,
+            dealt: None,
+            verdict,
+            body,
+            about,
+            renews,
+            whole: given,
+            kept: false,
+        });
         let whose = format!("P{} {:?}", self.cast[token].principal, held.asking.what);
-        let anew = || verdict.reply(serial, &whose.replace('"', "'"));
+        let anew = || verdict.reply((serial, body), &whose.replace('"', "'"));
         let mut reply = held.question.reply;
         let other = about.filter(|_| matches!(verdict, Verdict::Other304 | Verdict::NotModified));
         if let Some(known) = other {
@@ -64,6 +79,7 @@ impl Driver<'_> {
         let now = self.now();
         let said_to = (serial, held.asking.wish);
         let kept = self.mirror.take(&self.history, &self.story.times, self.cast, said_to, now);
+        self.history.words[serial].kept = kept;
         for (waiter, answer) in answers {
             self.waiting.remove(&waiter);
             let Some(asking) = held.waiters.get(&waiter) else {
@@ -73,6 +89,25 @@ impl Driver<'_> {
                 .map_err(|what| format!("{} at {:?}: {what}", self.name(asking.who), asking.what))?;
         }
         Ok(())
+    }
+
+    /// Serial of the body that a word gives: the one that it says to hold, or the one that the token's view shows.
+    /// A token that asks about what it was given, and is told that it holds no more, is given something new.
+    fn shown(
+        &mut self,
+        (who, what): (usize, &Resource),
+        verdict: Verdict,
+        (asked_about, holds): (bool, Option<usize>),
+        serial: usize,
+    ) -> usize {
+        let caller = (who, &self.cast[who]);
+        match holds {
+            _ if !verdict.grants() => return serial,
+            None if !asked_about => return self.views.show(caller, what, serial),
+            None => self.views.put(caller, what, serial),
+            Some(body) => self.views.put(caller, what, body),
+        }
+        holds.unwrap_or(serial)
     }
 
     /// A 304 of something else tells the proxy nothing: it must ask for the whole.

@@ -1,0 +1,201 @@
+//! Purges and withdrawals that are raced with writes, on real threads: none leaves anything from before it.
+//!
+//! `PURGE_RACES` is how many there are: 1,000 unless set, 100,000 in `make soak`.
+
+#![expect(clippy::print_stdout, reason = "how many races there were is for whoever runs them")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use connector_cache::cache::entry::Entry;
+use connector_cache::cache::freshness::Lifetime;
+use connector_cache::cache::store::{Config, Selection, Store};
+use connector_cache::clock::{Clock, Now};
+use connector_cache::identity::{Claims, Fingerprint, Identity, LabelKind, Secrets};
+use connector_cache::metrics::Metrics;
+use connector_cache::resource::{ApiVersion, Resource};
+use connector_cache::scrub::{self, Scrubber};
+use http::{HeaderMap, HeaderValue, header};
+
+struct Caller {
+    fingerprint: Fingerprint,
+    claims: Claims,
+}
+
+/// A store, and who writes to it: two tenants with a few tokens each, for a few flows.
+struct Stage {
+    store: Store,
+    secrets: Secrets,
+    clock: Clock,
+    scrubber: Scrubber,
+    callers: Vec<Caller>,
+    /// The last of them is nobody's to purge or withdraw.
+    flows: Vec<Arc<Resource>>,
+    written: AtomicU64,
+    done: AtomicBool,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let (secrets, clock) = (Secrets::random().unwrap(), Clock::manual(SystemTime::now()));
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let callers = (0..4).map(|number| caller(&secrets, clock.now(), number)).collect();
+        let flows = ["x", "y", "z", "kept"].map(|flow| {
+            let path = format!("/beta/identity/b2xUserFlows/{flow}/apiConnectorConfiguration");
+            Arc::new(Resource::parse(&path, None, &HeaderMap::new(), ApiVersion::Beta).unwrap())
+        });
+        Self {
+            store: Store::new(&Config::default(), Duration::from_hours(1), &metrics),
+            secrets,
+            clock,
+            scrubber: Scrubber::new(&scrub::Config::default(), 1 << 20),
+            callers,
+            flows: flows.into(),
+            written: AtomicU64::new(0),
+            done: AtomicBool::new(false),
+        }
+    }
+
+    /// A request of a token's, and Graph's answer to it, from begin to end.
+    fn write(&self, caller: &Caller, flow: &Arc<Resource>) {
+        let lease = self.store.ticket(caller.fingerprint, Some(&caller.claims), flow);
+        let began = self.clock.now();
+        let body = self.scrubber.scrub(b"{}").unwrap().body;
+        let entry = Entry::new(body, &self.scrubber, &HeaderMap::new(), Lifetime::NONE, began);
+        let _ = self.store.admit(caller.fingerprint, &caller.claims, flow, &Arc::new(entry), None, &lease);
+        self.written.fetch_add(1, SeqCst);
+    }
+
+    /// Each flow of each token again and again, until it is enough.
+    fn write_on(&self, first: usize) {
+        let pairs = self.callers.iter().flat_map(|caller| self.flows.iter().map(move |flow| (caller, flow)));
+        for (caller, flow) in pairs.cycle().skip(first) {
+            if self.done.load(SeqCst) {
+                return;
+            }
+            self.write(caller, flow);
+        }
+    }
+
+    /// Waits until something was written, so that each race has writers.
+    fn wait_for_a_write(&self) {
+        let (before, mut spins) = (self.written.load(SeqCst), 0_u32);
+        while self.written.load(SeqCst) == before {
+            spins += 1;
+            if spins % 1_000 == 0 {
+                std::thread::yield_now();
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    fn proof(&self, caller: &Caller, flow: &Resource) -> Option<Now> {
+        Some(self.store.grant(&caller.fingerprint)?.proof(flow)?.granted)
+    }
+
+    /// Whether a token has a proof for a flow from before `moment`.
+    fn has_old_proof(&self, caller: &Caller, flow: &Resource, moment: Now) -> bool {
+        self.proof(caller, flow).is_some_and(|granted| moment.is_after(granted))
+    }
+}
+
+fn caller(secrets: &Secrets, now: Now, number: usize) -> Caller {
+    let (tenant, end) = (number / 2, now.unix_seconds() + 3_600);
+    let claims = format!(r#"{{"tid":"tenant {tenant}","oid":"user {number}","sub":"s","exp":{end}}}"#);
+    let token = format!("Bearer e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+    let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(token).unwrap())]);
+    let identity = Identity::of(&headers, secrets).unwrap();
+    let claims = identity.token.claims(secrets, now).unwrap();
+    Caller { fingerprint: identity.fingerprint, claims }
+}
+
+/// Four threads write while `take` takes something away, again and again. `is_taken` says from whom and what; of that
+/// nothing from before may be left, and of the rest something must always be there.
+fn race(
+    take: impl Fn(&Stage, usize),
+    is_taken: impl Fn(usize, usize, usize) -> bool,
+    is_kept: impl Fn(usize, usize) -> bool,
+) {
+    let races = std::env::var("PURGE_RACES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000);
+    let stage = Stage::new();
+    let mut survivors = 0;
+    let kept = |stage: &Stage| {
+        let each = stage.callers.iter().enumerate();
+        each.flat_map(|(who, caller)| {
+            stage.flows.iter().enumerate().map(move |(what, flow)| (who, caller, what, flow))
+        })
+        .filter(|(who, _, what, _)| is_kept(*who, *what))
+        .all(|(_, caller, _, flow)| stage.proof(caller, flow).is_some())
+    };
+    for caller in &stage.callers {
+        stage.flows.iter().for_each(|flow| stage.write(caller, flow));
+    }
+    std::thread::scope(|scope| {
+        let stage = &stage;
+        for first in [0, 5, 10] {
+            scope.spawn(move || stage.write_on(first));
+        }
+        for race in 0..races {
+            stage.clock.advance(Duration::from_millis(1));
+            let moment = stage.clock.now();
+            take(stage, race);
+            let lost = !kept(stage);
+            // A write that was under way, if any, has ended by then.
+            stage.wait_for_a_write();
+            let survived = stage.callers.iter().enumerate().any(|(who, caller)| {
+                let old = |(what, flow): (usize, &Arc<Resource>)| {
+                    is_taken(race, who, what) && stage.has_old_proof(caller, flow, moment)
+                };
+                stage.flows.iter().enumerate().any(old)
+            });
+            survivors += usize::from(survived);
+            if lost {
+                stage.done.store(true, SeqCst);
+                panic!("race {race} took what it does not name");
+            }
+        }
+        stage.done.store(true, SeqCst);
+    });
+    let written = stage.written.load(SeqCst);
+    println!("{races} races with {written} writes: {survivors} survivors");
+    assert_eq!(survivors, 0, "of {races}");
+}
+
+#[test]
+fn what_is_purged_does_not_come_back_by_a_write_that_is_under_way() {
+    let take = |stage: &Stage, _| {
+        stage.store.purge(&Selection::default());
+    };
+    race(take, |_, _, _| true, |_, _| false);
+}
+
+#[test]
+fn a_purge_of_one_flow_and_tenant_is_as_sharp_and_leaves_all_others() {
+    let take = |stage: &Stage, race: usize| {
+        let tenant = stage.secrets.label(LabelKind::Tenant, "tenant 0");
+        let flow = Some(["x", "y", "z"][race % 3].to_owned());
+        stage.store.purge(&Selection { flow, tenant: Some(tenant), subject: None });
+    };
+    race(take, |race, who, what| who < 2 && what == race % 3, |who, what| who >= 2 || what == 3);
+}
+
+#[test]
+fn what_a_401_withdraws_does_not_come_back_by_a_write_that_is_under_way() {
+    let take = |stage: &Stage, race: usize| {
+        let caller = &stage.callers[race % 2];
+        stage.store.withdraw_token(&caller.fingerprint);
+    };
+    race(take, |race, who, _| who == race % 2, |who, _| who >= 2);
+}
+
+#[test]
+fn what_a_403_withdraws_does_not_come_back_by_a_write_that_is_under_way() {
+    let take = |stage: &Stage, race: usize| {
+        let caller = &stage.callers[race % 2];
+        stage.store.withdraw_resource(&caller.fingerprint, &stage.flows[race % 3]);
+    };
+    race(take, |race, who, what| who == race % 2 && what == race % 3, |who, what| who >= 2 || what == 3);
+}
