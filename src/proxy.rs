@@ -17,7 +17,9 @@ use crate::answer::{Answer, Handler};
 use crate::cache::control::Control;
 use crate::cache::entry::Entry;
 use crate::cache::flight::{Callers, Flights, Obligation, Seat};
-use crate::cache::freshness::{ClientDirectives, Judgement, Proof, Verdict, judge, usable_on_error};
+use crate::cache::freshness::{
+    ClientDirectives, ErrorSource, Judgement, Proof, Verdict, judge, usable_on_error,
+};
 use crate::cache::front::Finding;
 use crate::cache::grant::Grant;
 use crate::cache::key::{EntryKey, FlightKey};
@@ -247,8 +249,8 @@ impl Proxy {
             Seat::Full => self.alone(&question).await,
         };
         if forward == Forward::Stale
-            && fetched.is_outage()
-            && let Some(found) = self.fall_back(&question)
+            && let Some(source) = fetched.error_source()
+            && let Some(found) = self.fall_back(&question, source)
         {
             return Ok(delivery.instead(&found.entry, &found.judgement, &fetched));
         }
@@ -365,9 +367,9 @@ impl Proxy {
         judge(&rules, (&entry.lifetime(), entry.asked), proof, end.left(now), client, now)
     }
 
-    /// What may serve because Graph could not be asked. It is looked up again: while Graph was asked, it may
-    /// have been purged or withdrawn.
-    fn fall_back(&self, question: &Question) -> Option<Found> {
+    /// Finds an entry that may serve because the request to Graph failed. It is looked up again: while the request was
+    /// under way, it may have been purged or withdrawn.
+    fn fall_back(&self, question: &Question, source: ErrorSource) -> Option<Found> {
         let fetcher = &self.0.fetcher;
         let (claims, now) = (question.claims.ok()?, fetcher.clock.now());
         let grant = fetcher.store.grant(&question.identity.fingerprint)?;
@@ -377,8 +379,9 @@ impl Proxy {
         fetcher.metrics.here().proofs.inc(proof);
         let found = found?;
         let left = sabotaged!(EndForgotten, Duration::MAX, claims.end.left(now));
-        usable_on_error(&fetcher.freshness.now(), &found.entry.lifetime(), &found.judgement, left)
-            .then_some(found)
+        let (rules, lifetime) = (fetcher.freshness.now(), found.entry.lifetime());
+        let ages = (now.since(found.proof.granted), left);
+        usable_on_error(&rules, &lifetime, &found.judgement, source, ages).then_some(found)
     }
 
     fn ticket(&self, question: &Question) -> Ticket {

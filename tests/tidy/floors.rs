@@ -48,6 +48,7 @@ const FLOORS: [&[&str]; 5] = [
     ],
     &[
         "admin",
+        "breaker",
         "fair_queue",
         "permits",
         "refused_tokens",
@@ -68,7 +69,6 @@ const FLOORS: [&[&str]; 5] = [
         "sandbox",
         "server",
         "telemetry",
-        "throttle",
     ],
     &["proxy"],
     &["config", "demo", "lib", "main", "overview", "reload", "run"],

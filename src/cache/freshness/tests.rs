@@ -49,6 +49,17 @@ fn verdict(lifetime: &Lifetime, client: Control, now: u64) -> Verdict {
     judge(&Config::default(), (lifetime, at(0)), proof, HOUR, client, at(now)).verdict
 }
 
+/// [`usable_on_error`] with the default rules, the ages in seconds.
+fn on_error(
+    lifetime: &Lifetime,
+    judged: &Judgement,
+    source: ErrorSource,
+    (proof_age, token_left): (u64, u64),
+) -> bool {
+    let ages = (Duration::from_secs(proof_age), Duration::from_secs(token_left));
+    usable_on_error(&Config::default(), lifetime, judged, source, ages)
+}
+
 #[test]
 fn the_operators_ttl_replaces_what_graph_says_as_a_matter_of_course() {
     for control in ["no-cache", "private", "max-age=0", "private, max-age=9"] {
@@ -134,7 +145,7 @@ fn l29_no_cache_is_never_used_without_graphs_word() {
         let proof = Proof { granted: at(0) };
         let judged = judge(&config, (&lifetime, at(0)), proof, HOUR, client, at(0));
         assert_eq!(judged.verdict, Verdict::Forward(Forward::Stale));
-        assert!(!usable_on_error(&config, &lifetime, &judged, HOUR));
+        assert!(!usable_on_error(&config, &lifetime, &judged, ErrorSource::Upstream, (Duration::ZERO, HOUR)));
     }
 }
 
@@ -224,7 +235,7 @@ fn l26_a_token_at_its_end_gets_nothing_from_memory() {
     let judged =
         judge(&Config::default(), (&plain(), at(0)), proof, Duration::ZERO, Control::default(), at(1));
     assert_eq!(judged.verdict, Verdict::Forward(Forward::Bypass));
-    assert!(!usable_on_error(&Config::default(), &plain(), &judged, Duration::ZERO));
+    assert!(!on_error(&plain(), &judged, ErrorSource::Upstream, (0, 0)));
 }
 
 #[test]
@@ -287,7 +298,7 @@ fn l47_must_revalidate_forbids_every_stale_answer() {
     assert_eq!(verdict(&strict, Control::default(), 300), Verdict::Forward(Forward::Stale));
     let proof = Proof { granted: at(0) };
     let judged = judge(&Config::default(), (&strict, at(0)), proof, HOUR, Control::default(), at(301));
-    assert!(!usable_on_error(&Config::default(), &strict, &judged, HOUR));
+    assert!(!on_error(&strict, &judged, ErrorSource::Upstream, (301, 3600)));
 }
 
 #[test]
@@ -295,7 +306,7 @@ fn l48_a_stale_answer_serves_in_an_outage_within_its_window_and_the_proofs() {
     let usable = |now, granted| {
         let proof = Proof { granted: at(granted) };
         let judged = judge(&Config::default(), (&plain(), at(0)), proof, HOUR, Control::default(), at(now));
-        usable_on_error(&Config::default(), &plain(), &judged, HOUR)
+        on_error(&plain(), &judged, ErrorSource::Upstream, (now - granted, 3600))
     };
     assert!(usable(899, 0));
     assert!(!usable(900, 0), "ten minutes past the TTL");
@@ -304,13 +315,54 @@ fn l48_a_stale_answer_serves_in_an_outage_within_its_window_and_the_proofs() {
     let at_hand = |now| {
         let proof = Proof { granted: at(0) };
         let judged = judge(&Config::default(), (&strict, at(0)), proof, HOUR, Control::default(), at(now));
-        usable_on_error(&Config::default(), &strict, &judged, HOUR)
+        on_error(&strict, &judged, ErrorSource::Upstream, (now, 3600))
     };
     assert!(at_hand(299), "somebody brought a fresh one meanwhile");
     assert!(!at_hand(300));
 }
 
+#[test]
+fn t28_a_local_refusal_is_bridged_while_the_proof_is_live_and_no_longer() {
+    // Now, the second of the proof, seconds left of the token, `must-revalidate`; whether a stale answer may serve
+    // after a failure of Graph, and after a local refusal. The entry is of second 0.
+    for (now, granted, token_left, strict, after_failure, after_refusal) in [
+        (299, 0, 60, false, true, true), // both fresh
+        (299, 0, 60, true, true, true),
+        (310, 100, 60, false, true, true), // a stale entry, a live proof
+        (310, 100, 60, true, false, false),
+        (310, 100, 0, false, false, false),
+        (310, 10, 60, false, true, false), // the proof has just expired
+        (310, 11, 60, false, true, true),  // and just not
+        (899, 0, 60, false, true, false),  // both past their time
+        (899, 0, 60, true, false, false),
+        (900, 0, 60, false, false, false),
+        (899, 700, 60, false, true, true), // the end of the time of the entry, under a live proof
+        (900, 700, 60, false, false, false),
+        (899, 700, 0, false, false, false),
+    ] {
+        let lifetime = Lifetime { must_revalidate: strict, ..plain() };
+        let (proof, left) = (Proof { granted: at(granted) }, Duration::from_secs(token_left));
+        let judged =
+            judge(&Config::default(), (&lifetime, at(0)), proof, left, Control::default(), at(now));
+        let usable = |source| on_error(&lifetime, &judged, source, (now - granted, token_left));
+        let told = (usable(ErrorSource::Upstream), usable(ErrorSource::Local));
+        let case = (now, granted, token_left, strict);
+        assert_eq!(told, (after_failure, after_refusal), "{case:?}");
+    }
+}
+
 proptest! {
+    /// A local refusal never lets more pass than a failure of Graph, and nothing under an expired proof.
+    #[test]
+    fn a_local_refusal_prolongs_no_proof(ttl in 1_u64..1000, granted in 0_u64..100, now in 100_u64..2000, token_left in 0_u64..100, must_revalidate: bool) {
+        let lifetime = Lifetime { fresh_for: Duration::from_secs(ttl), must_revalidate, ..plain() };
+        let (proof, left) = (Proof { granted: at(granted) }, Duration::from_secs(token_left));
+        let judged = judge(&Config::default(), (&lifetime, at(50)), proof, left, Control::default(), at(now));
+        let usable = |source| on_error(&lifetime, &judged, source, (now - granted, token_left));
+        let is_live = now - granted < 300;
+        prop_assert_eq!(usable(ErrorSource::Local), is_live && usable(ErrorSource::Upstream));
+    }
+
     /// Age never falls, what is left never grows, and a verdict never gets better with time.
     #[test]
     fn time_only_makes_things_worse(ttl in 1_u64..1000, age in 0_u64..1000, granted in 0_u64..100, one in 100_u64..2000, more in 0_u64..2000) {
