@@ -90,6 +90,8 @@ fn step(connections: bool) -> impl Strategy<Value = Step> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     /// Without connection-level failures, an application is refused for its own failures alone.
     #[test]
     fn no_result_refuses_a_request_of_another_scope(steps in vec(step(false), 1..400)) {

@@ -301,7 +301,7 @@ async fn play(cast: &[Token], story: &Story, guarded: bool) -> Result<Seen, Mism
     let config: fn(&Story, &str) -> Config = if guarded { setup::guarded } else { setup::forgetful };
     let app = App::new(config(story, &graph.url), clock.clone()).map_err(|error| error.to_string())?;
     if !guarded {
-        app.proxy().inner().fetcher.gates.hold_open();
+        app.proxy().inner().fetcher.breakers.disable();
     }
     let mut tight = Tight {
         cast,
