@@ -76,7 +76,7 @@ words! {
         BytesInFlight = "bytes-in-flight",
         /// Graph asked that this application, or this token, leaves it alone for a while.
         ThrottleGate = "throttle-gate",
-        /// Graph is out of order; one request a second looks whether it still is.
+        /// Graph failed repeatedly in the scope of the request; one request a second checks whether it still fails.
         Breaker = "breaker",
         /// The caller's address has sent too many tokens that Graph refused.
         UnprovenBudget = "unproven-budget",
@@ -132,7 +132,7 @@ pub enum Problem {
     Rejected(Rejection),
     /// Graph's doing.
     Origin(OriginFault),
-    /// Graph is not asked for so many seconds: a gate is closed.
+    /// Graph is not called for so many seconds: a throttle or breaker of the request's own scope is open.
     Shut(Rejection, u32),
     /// Graph's answer could not be scrubbed, so it does not pass.
     Unscrubbable(ScrubFailure),

@@ -3,6 +3,7 @@
 //! A fetch knows nothing of who waits for it. Whatever Graph says passes the scrubber before it goes
 //! anywhere (promise 4), and only a complete, scrubbed 200 is kept, with the proof for the token that asked.
 
+mod outcome;
 mod question;
 
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use self::outcome::{outcome, shut};
 pub use self::question::{CallerFields, Question};
-use crate::breaker::{Breakers, Cause, Failure, InFlight, Outcome, Refused};
+use crate::breaker::{Breakers, InFlight};
 use crate::cache::entry::Entry;
-use crate::cache::freshness::{self, ErrorSource, Lifetime};
+use crate::cache::freshness::{self, Lifetime};
 use crate::cache::status::{NotStored, ProofResult};
 use crate::cache::store::Store;
 use crate::cache::ticket::Ticket;
@@ -59,31 +61,6 @@ pub struct Refusal {
 }
 
 impl Fetched {
-    /// Source of a failure that a stale answer may bridge. `None` if Graph answered: a 401, 403 or 404 is an answer.
-    ///
-    /// A refusal by a breaker or throttle is a failure of Graph, because each refuses only for failures in the scope
-    /// of the token itself (see [`crate::breaker`]).
-    pub fn error_source(&self) -> Option<ErrorSource> {
-        match self {
-            Self::Answer(..) | Self::Revalidated(..) | Self::RecentlyRefused(_) => None,
-            Self::Refused(refusal) => {
-                sabotaged!(
-                    StaleAfterForbidden,
-                    if refusal.status == StatusCode::FORBIDDEN {
-                        return Some(ErrorSource::Upstream);
-                    }
-                );
-                let status = refusal.status;
-                let failed = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-                failed.then_some(ErrorSource::Upstream)
-            }
-            Self::Failed(Problem::Rejected(_)) => Some(ErrorSource::Local),
-            Self::Failed(
-                Problem::Origin(_) | Problem::Shut(..) | Problem::Unscrubbable(_) | Problem::Unreadable(_),
-            ) => Some(ErrorSource::Upstream),
-        }
-    }
-
     /// Graph's status, if it said one.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
@@ -182,7 +159,7 @@ impl Fetcher {
         let condition = validation.and_then(|(_, known)| known.for_token(fingerprint, asked));
         let (token, ids) = (&question.identity.token, &question.ids);
         let answer = self.origin.ask(permit, &question.resource, token, ids, condition).await;
-        if let Some(outcome) = self.outcome(&answer) {
+        if let Some(outcome) = outcome(&answer, self.clock.now()) {
             in_flight.settle(outcome);
         }
         if let Some(date) = answer.as_ref().ok().and_then(|answer| headers::date(&answer.headers)) {
@@ -227,29 +204,6 @@ impl Fetcher {
             permit.map_err(|_| Problem::Rejected(Rejection::Overloaded))?
         };
         Ok((permit, self.breakers.enter(&scope).map_err(shut)?))
-    }
-
-    /// Outcome for the breakers. `None`: Graph was not called.
-    fn outcome(&self, answer: &Result<OriginAnswer, Problem>) -> Option<Outcome> {
-        use OriginFault as Fault;
-        match answer {
-            Ok(answer) => match answer.status.as_u16() {
-                429 => {
-                    let wait = retry_after::of(&answer.headers, answer.status, self.clock.now());
-                    Some(Outcome::Throttled(wait.unwrap_or_default()))
-                }
-                502..=504 => Some(Outcome::Failed(Failure::Status)),
-                _ => Some(Outcome::Answered),
-            },
-            Err(Problem::Origin(Fault::Dns | Fault::Connect | Fault::ConnectTimeout | Fault::Tls)) => {
-                Some(Outcome::Failed(Failure::Connection))
-            }
-            Err(Problem::Origin(Fault::Reset | Fault::FirstByte | Fault::Timeout)) => {
-                Some(Outcome::Failed(Failure::Transport))
-            }
-            Err(Problem::Origin(_)) => Some(Outcome::Answered),
-            Err(_) => None,
-        }
     }
 
     /// A 200: what is JSON by its media type and passes the scrubber becomes an entry.
@@ -404,14 +358,6 @@ impl Fetcher {
             }
         }
     }
-}
-
-fn shut(refused: Refused) -> Problem {
-    let reason = match refused.cause {
-        Cause::Throttled => Rejection::ThrottleGate,
-        Cause::Breaker(_) => Rejection::Breaker,
-    };
-    Problem::Shut(reason, u32::try_from(whole_seconds(refused.left)).unwrap_or(u32::MAX))
 }
 
 #[cfg(feature = "sabotage")]

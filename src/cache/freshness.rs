@@ -196,4 +196,6 @@ pub fn usable_on_error(
 }
 
 #[cfg(test)]
+mod error_tests;
+#[cfg(test)]
 mod tests;

@@ -86,7 +86,7 @@ fn rejected(reason: R) -> Row {
             "Microsoft Graph throttles this application; it is not asked until then.",
         ),
         R::Breaker => {
-            (503, "ServiceNotAvailable", "Microsoft Graph is out of order; it is not asked until then.")
+            (503, "ServiceNotAvailable", "Microsoft Graph failed repeatedly; it is not called until then.")
         }
         R::UnprovenBudget => (
             429,
