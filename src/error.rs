@@ -96,6 +96,8 @@ words! {
         Dns = "dns",
         /// No connection could be made.
         Connect = "connect",
+        /// This machine has no descriptor, port or memory left for a connection.
+        NoSocket = "no-socket",
         /// No connection within `graph.connect_timeout`.
         ConnectTimeout = "connect-timeout",
         /// The TLS handshake failed.
@@ -207,9 +209,12 @@ impl Problem {
                 | Rejection::AddressConnections
                 | Rejection::Deadline,
             )
-            | Self::Origin(OriginFault::Timeout | OriginFault::FirstByte | OriginFault::ConnectTimeout) => {
-                Some((header::RETRY_AFTER, "1"))
-            }
+            | Self::Origin(
+                OriginFault::Timeout
+                | OriginFault::FirstByte
+                | OriginFault::ConnectTimeout
+                | OriginFault::NoSocket,
+            ) => Some((header::RETRY_AFTER, "1")),
             // A later request may have its paced turn.
             Self::Rejected(Rejection::UnprovenBudget) => Some((header::RETRY_AFTER, "6")),
             _ => None,

@@ -135,7 +135,9 @@ proptest! {
     fn every_outage_ends(steps in vec(step(true), 1..400)) {
         let world = World::new();
         let mut play = Play::new(&world);
-        steps.iter().for_each(|step| play.step(step));
+        for step in &steps {
+            play.step(step);
+        }
         // The longest throttle, and the turn of another scope.
         world.clock.advance(Duration::from_secs(20));
         for round in 0..2 {

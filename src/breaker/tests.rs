@@ -87,10 +87,12 @@ fn refused<T>(result: Result<T, Refused>) -> Option<(Cause, Duration)> {
     result.err().map(|refused| (refused.cause, refused.left))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with an Option")]
 fn throttled(left: u64) -> Option<(Cause, Duration)> {
     Some((Cause::Throttled, seconds(left)))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with an Option")]
 fn broken(scope: Scope, left: u64) -> Option<(Cause, Duration)> {
     Some((Cause::Breaker(scope), seconds(left)))
 }

@@ -13,6 +13,9 @@ pub(super) fn row(problem: Problem) -> Row {
         Problem::Origin(O::Timeout | O::FirstByte | O::ConnectTimeout) => {
             (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "Microsoft Graph did not answer in time.")
         }
+        Problem::Origin(O::NoSocket) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "ServiceNotAvailable", "Too many connections are open.")
+        }
         Problem::Origin(O::Dns | O::Connect | O::Tls | O::Reset) => {
             (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph could not be reached.")
         }

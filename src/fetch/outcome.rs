@@ -30,7 +30,9 @@ impl Fetched {
                 let failed = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
                 failed.then_some(ErrorSource::Upstream)
             }
-            Self::Failed(Problem::Rejected(_)) => Some(ErrorSource::Local),
+            Self::Failed(Problem::Rejected(_) | Problem::Origin(OriginFault::NoSocket)) => {
+                Some(ErrorSource::Local)
+            }
             Self::Failed(
                 Problem::Origin(_) | Problem::Shut(..) | Problem::Unscrubbable(_) | Problem::Unreadable(_),
             ) => Some(ErrorSource::Upstream),
@@ -56,6 +58,7 @@ pub(super) fn outcome(answer: &Result<OriginAnswer, Problem>, now: Now) -> Optio
         Err(Problem::Origin(Fault::Reset | Fault::FirstByte | Fault::Timeout)) => {
             Some(Outcome::Failed(Failure::Transport))
         }
+        Err(Problem::Origin(Fault::NoSocket)) => None,
         Err(Problem::Origin(_)) => Some(Outcome::Answered),
         Err(_) => None,
     }

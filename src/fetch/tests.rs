@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::*;
+use crate::cache::freshness::ErrorSource;
 use crate::cache::status::Bypass;
 use crate::identity::{Identity, Secrets};
 use crate::ids::Ids;
@@ -24,7 +25,7 @@ fn a_failure_of_graph_is_an_error_and_a_refusal_of_graph_is_an_answer() {
 }
 
 #[test]
-fn every_refusal_of_our_own_is_local_but_those_of_breakers() {
+fn what_fails_in_the_proxy_is_local_but_for_refusals_of_breakers() {
     for &reason in Rejection::ALL {
         let local = Fetched::Failed(Problem::Rejected(reason));
         assert_eq!(local.error_source(), Some(ErrorSource::Local), "{reason}");
@@ -33,8 +34,14 @@ fn every_refusal_of_our_own_is_local_but_those_of_breakers() {
         let own = Fetched::Failed(Problem::Shut(reason, 1));
         assert_eq!(own.error_source(), Some(ErrorSource::Upstream), "{reason}");
     }
-    let reset = Fetched::Failed(Problem::Origin(OriginFault::Reset));
-    assert_eq!(reset.error_source(), Some(ErrorSource::Upstream));
+    for &fault in OriginFault::ALL {
+        let failed = Fetched::Failed(Problem::Origin(fault));
+        let is_local = fault == OriginFault::NoSocket;
+        let source = if is_local { ErrorSource::Local } else { ErrorSource::Upstream };
+        assert_eq!(failed.error_source(), Some(source), "{fault}");
+        let outcome = outcome(&Err(Problem::Origin(fault)), Clock::system().now());
+        assert_eq!(outcome.is_none(), is_local, "{fault}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Attacks on the circuit breakers.
 
+use std::slice;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -89,7 +90,7 @@ async fn attack(world: &World, attackers: &[String], victim: &str, bad: impl Fn(
 async fn a_flow_of_one_tenant_that_always_fails_costs_other_tenants_no_miss() {
     let world = World::start().await;
     let (attacker, victim) = (world.proven("evil", "a").await, world.proven("good", "a").await);
-    assert_eq!(attack(&world, &[attacker.clone()], &victim, |_| "bad".to_owned()).await, 0);
+    assert_eq!(attack(&world, slice::from_ref(&attacker), &victim, |_| "bad".to_owned()).await, 0);
     let calls = world.graph.seen().iter().filter(|request| request.target.contains("/bad")).count();
     assert!(calls <= 8, "Graph was called {calls} times in four seconds");
     world.stop().await;
@@ -123,7 +124,7 @@ async fn several_tenants_that_fail_together_cost_a_tenant_that_works_no_miss() {
 async fn a_flow_that_always_fails_costs_the_other_flows_of_its_application_no_miss() {
     let world = World::start().await;
     let caller = world.proven("good", "a").await;
-    assert_eq!(attack(&world, &[caller.clone()], &caller, |_| "bad".to_owned()).await, 0);
+    assert_eq!(attack(&world, slice::from_ref(&caller), &caller, |_| "bad".to_owned()).await, 0);
     world.stop().await;
 }
 

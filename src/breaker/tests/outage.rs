@@ -152,7 +152,9 @@ fn requests_from_before_the_outage_that_fail_after_it_open_nothing() {
         world.pass(1_000);
         world.results("a/x", 1, Outcome::Answered, 1 + 8 + 32);
         assert_eq!(world.room("a/x", 1), 200);
-        late.into_iter().for_each(|late| late.settle(failure));
+        for late in late {
+            late.settle(failure);
+        }
         assert_eq!(world.room("a/x", 1), 200, "{failure:?}");
     }
 }
