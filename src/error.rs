@@ -76,7 +76,7 @@ words! {
         BytesInFlight = "bytes-in-flight",
         /// Graph asked that this application, or this token, leaves it alone for a while.
         ThrottleGate = "throttle-gate",
-        /// Graph is out of order; one request a second looks whether it still is.
+        /// Graph failed repeatedly in the scope of the request; one request a second checks whether it still fails.
         Breaker = "breaker",
         /// The caller's address has sent too many tokens that Graph refused.
         UnprovenBudget = "unproven-budget",
@@ -96,6 +96,8 @@ words! {
         Dns = "dns",
         /// No connection could be made.
         Connect = "connect",
+        /// This machine has no descriptor, port or memory left for a connection.
+        NoSocket = "no-socket",
         /// No connection within `graph.connect_timeout`.
         ConnectTimeout = "connect-timeout",
         /// The TLS handshake failed.
@@ -132,7 +134,7 @@ pub enum Problem {
     Rejected(Rejection),
     /// Graph's doing.
     Origin(OriginFault),
-    /// Graph is not asked for so many seconds: a gate is closed.
+    /// Graph is not called for so many seconds: a throttle or breaker of the request's own scope is open.
     Shut(Rejection, u32),
     /// Graph's answer could not be scrubbed, so it does not pass.
     Unscrubbable(ScrubFailure),
@@ -207,9 +209,12 @@ impl Problem {
                 | Rejection::AddressConnections
                 | Rejection::Deadline,
             )
-            | Self::Origin(OriginFault::Timeout | OriginFault::FirstByte | OriginFault::ConnectTimeout) => {
-                Some((header::RETRY_AFTER, "1"))
-            }
+            | Self::Origin(
+                OriginFault::Timeout
+                | OriginFault::FirstByte
+                | OriginFault::ConnectTimeout
+                | OriginFault::NoSocket,
+            ) => Some((header::RETRY_AFTER, "1")),
             // A later request may have its paced turn.
             Self::Rejected(Rejection::UnprovenBudget) => Some((header::RETRY_AFTER, "6")),
             _ => None,

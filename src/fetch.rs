@@ -3,6 +3,7 @@
 //! A fetch knows nothing of who waits for it. Whatever Graph says passes the scrubber before it goes
 //! anywhere (promise 4), and only a complete, scrubbed 200 is kept, with the proof for the token that asked.
 
+mod outcome;
 mod question;
 
 use std::sync::Arc;
@@ -10,7 +11,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use self::outcome::{outcome, shut};
 pub use self::question::{CallerFields, Question};
+use crate::breaker::{Breakers, InFlight};
 use crate::cache::entry::Entry;
 use crate::cache::freshness::{self, Lifetime};
 use crate::cache::status::{NotStored, ProofResult};
@@ -29,7 +32,6 @@ use crate::refused_tokens::RefusedTokens;
 use crate::retry_after;
 use crate::sabotage::sabotaged;
 use crate::scrub::{GzippedBody, Scrubbed, ScrubbedBody, Scrubber};
-use crate::throttle::{Closed, Gates, Outcome, Passage};
 use crate::unproven_limit::{Admission, UnprovenLimiter};
 
 /// What came of it. Cheap to clone: everybody who waits gets one.
@@ -59,24 +61,6 @@ pub struct Refusal {
 }
 
 impl Fetched {
-    /// Whether Graph could not answer, rather than would not: what `stale_if_error` is for. A 401, 403 or 404
-    /// is an answer.
-    pub fn is_outage(&self) -> bool {
-        match self {
-            Self::Answer(..) | Self::Revalidated(..) | Self::RecentlyRefused(_) => false,
-            Self::Refused(refusal) => {
-                sabotaged!(
-                    StaleAfterForbidden,
-                    if refusal.status == StatusCode::FORBIDDEN {
-                        return true;
-                    }
-                );
-                refusal.status.is_server_error() || refusal.status == StatusCode::TOO_MANY_REQUESTS
-            }
-            Self::Failed(_) => true,
-        }
-    }
-
     /// Graph's status, if it said one.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
@@ -102,7 +86,7 @@ impl Refusal {
 pub struct Prepared<'a> {
     admission: Option<Admission>,
     permit: UpstreamPermit,
-    passage: Passage<'a>,
+    in_flight: InFlight<'a>,
 }
 
 /// What a fetch needs.
@@ -114,8 +98,8 @@ pub struct Fetcher {
     pub unproven: UnprovenLimiter,
     /// Tokens that Graph refused.
     pub refused: RefusedTokens<Arc<Refusal>>,
-    /// Whether Graph may be asked now.
-    pub gates: Gates,
+    /// Circuit breakers and throttles.
+    pub breakers: Breakers,
     /// Where answers are kept.
     pub store: Arc<Store>,
     /// What every answer passes.
@@ -152,9 +136,9 @@ impl Fetcher {
         } else {
             None
         };
-        let (permit, passage) = self.way(question).await.map_err(Fetched::Failed)?;
+        let (permit, in_flight) = self.way(question).await.map_err(Fetched::Failed)?;
         self.recently_refused(question)?;
-        Ok(Prepared { admission, permit, passage })
+        Ok(Prepared { admission, permit, in_flight })
     }
 
     /// Returns Graph's 401 to this token as an error, if it is a few seconds old.
@@ -167,7 +151,7 @@ impl Fetcher {
 
     /// Sends a prepared question to Graph and stores the answer while `ticket` is valid.
     pub async fn send(&self, question: &Question, prepared: Prepared<'_>, ticket: &Ticket) -> Fetched {
-        let Prepared { admission, permit, passage } = prepared;
+        let Prepared { admission, permit, in_flight } = prepared;
         let fingerprint = question.identity.fingerprint;
         let asked = self.clock.now();
         let stored = question.stored.as_ref();
@@ -178,8 +162,8 @@ impl Fetcher {
         let condition = validation.map(|(_, known)| &known.validators);
         let (token, ids) = (&question.identity.token, &question.ids);
         let answer = self.origin.ask(permit, &question.resource, token, ids, condition).await;
-        if let Some(outcome) = self.outcome(&answer) {
-            passage.settle(outcome);
+        if let Some(outcome) = outcome(&answer, self.clock.now()) {
+            in_flight.settle(outcome);
         }
         if let Some(date) = answer.as_ref().ok().and_then(|answer| headers::date(&answer.headers)) {
             self.clock.heard(date);
@@ -211,44 +195,18 @@ impl Fetcher {
         fetched
     }
 
-    /// Takes a permit, and then passes the gates. A caller that has to wait for a permit passes the gates afterwards: a queue
-    /// that an outage of Graph has met must not send its requests all the same.
-    async fn way(&self, question: &Question) -> Result<(UpstreamPermit, Passage<'_>), Problem> {
-        let (comer, owner) = (question.comer(), question.owner());
+    /// Takes a permit, and then passes the breakers. They are checked before and after the queue: a request that an open
+    /// breaker refuses must not wait, and a queue that an outage has met must not send its requests all the same.
+    async fn way(&self, question: &Question) -> Result<(UpstreamPermit, InFlight<'_>), Problem> {
+        let (scope, owner) = (question.breaker_scope(), question.owner());
         let permit = if let Some(permit) = self.origin.permits().try_acquire(owner) {
             permit
         } else {
-            self.gates.look(&comer).map_err(shut)?;
+            self.breakers.look(&scope).map_err(shut)?;
             let permit = self.origin.permits().acquire(owner, self.origin.queue_time()).await;
             permit.map_err(|_| Problem::Rejected(Rejection::Overloaded))?
         };
-        Ok((permit, self.gates.enter(&comer).map_err(shut)?))
-    }
-
-    /// What an answer, or the lack of one, tells the gates. `None`: nothing; Graph was not asked.
-    fn outcome(&self, answer: &Result<OriginAnswer, Problem>) -> Option<Outcome> {
-        use OriginFault as Fault;
-        match answer {
-            Ok(answer) => match answer.status.as_u16() {
-                429 => {
-                    let wait = retry_after::of(&answer.headers, answer.status, self.clock.now());
-                    Some(Outcome::Throttled(wait.unwrap_or_default()))
-                }
-                502..=504 => Some(Outcome::Failed),
-                _ => Some(Outcome::Answered),
-            },
-            Err(Problem::Origin(
-                Fault::Dns
-                | Fault::Connect
-                | Fault::ConnectTimeout
-                | Fault::Tls
-                | Fault::Reset
-                | Fault::FirstByte
-                | Fault::Timeout,
-            )) => Some(Outcome::Failed),
-            Err(Problem::Origin(_)) => Some(Outcome::Answered),
-            Err(_) => None,
-        }
+        Ok((permit, self.breakers.enter(&scope).map_err(shut)?))
     }
 
     /// A 200: what is JSON by its media type and passes the scrubber becomes an entry.
@@ -403,14 +361,6 @@ impl Fetcher {
             }
         }
     }
-}
-
-fn shut(closed: Closed) -> Problem {
-    let (reason, left) = match closed {
-        Closed::Throttled(left) => (Rejection::ThrottleGate, left),
-        Closed::Broken(left) => (Rejection::Breaker, left),
-    };
-    Problem::Shut(reason, u32::try_from(whole_seconds(left)).unwrap_or(u32::MAX))
 }
 
 #[cfg(feature = "sabotage")]

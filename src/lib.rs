@@ -24,7 +24,7 @@
 //!    steps 2 to 4 no more often than that; it is judged each time.
 //!    What is past its time may be asked about instead of fetched anew ([`cache::validation`]).
 //! 5. Otherwise Graph is asked, once at a time for a token and resource ([`cache::flight`]), within the limits of
-//!    [`unproven_limit`] where the token has no proof yet, with one of the [`permits`], and while no gate is closed ([`throttle`]). [`fetch`] sees to it: [`origin`] asks, [`scrub`] takes
+//!    [`unproven_limit`] where the token has no proof yet, with one of the [`permits`], and while no circuit breaker or throttle of its scope is open ([`breaker`]). [`fetch`] sees to it: [`origin`] asks, [`scrub`] takes
 //!    the credentials out, [`cache::store`] keeps the entry and the proof.
 //! 6. [`deliver`] makes the response, and says in `Cache-Status` what happened.
 //!
@@ -45,7 +45,7 @@
 //! |---|---|
 //! | 4, assembly | [`run`], [`reload`], [`overview`], [`config`], `demo` |
 //! | 3, decision | [`proxy`] |
-//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`fair_queue`], [`permits`], [`unproven_limit`], [`refused_tokens`], [`waiting_requests`], [`refresh`], [`throttle`], [`cache::store`], [`cache::front`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`otlp`], [`process`], [`readiness`], `sandbox` |
+//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`fair_queue`], [`permits`], [`unproven_limit`], [`refused_tokens`], [`waiting_requests`], [`breaker`], [`refresh`], [`cache::store`], [`cache::front`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`otlp`], [`process`], [`readiness`], `sandbox` |
 //! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`trace`], [`answer`], [`retry_after`], [`files`], [`cache::key`], [`cache::purge`], [`cache::entry`], [`cache::grant`], `cache::interner`, [`cache::freshness`], [`cache::validation`], [`cache::vary`], [`cache::variants`], [`cache::report`] |
 //! | 0, words | [`words`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`quality`], [`coding`], [`date`], [`error`], [`ids`], [`clock`], [`dial`], [`memo`], [`network`], [`room`], [`survivor`] |
 //!
@@ -54,6 +54,7 @@
 
 pub mod admin;
 pub mod answer;
+pub mod breaker;
 pub mod cache;
 pub mod clock;
 pub mod coding;
@@ -98,7 +99,6 @@ pub mod scrub;
 pub mod server;
 pub mod survivor;
 pub mod telemetry;
-pub mod throttle;
 pub mod trace;
 pub mod unproven_limit;
 pub mod waiting_requests;

@@ -56,7 +56,7 @@ pub struct Metrics {
     pub origin_errors: Family<OriginFault>,
     /// Second attempts, by reason.
     pub origin_retries: Family<Retry>,
-    /// Throttle gates that let nobody through now.
+    /// Throttles and circuit breakers that refuse requests now.
     pub throttle_gates: IntGauge,
     /// Entries that operators purged.
     pub purged: IntCounter,
@@ -146,7 +146,11 @@ impl Metrics {
             origin_places: Levels::new(r, "origin_places", "Places at Graph.", "of")?,
             origin_errors: Family::new(r, "origin_errors_total", "Attempts at Graph that failed.", "reason")?,
             origin_retries: Family::new(r, "origin_retries_total", "Second attempts at Graph.", "reason")?,
-            throttle_gates: gauge(r, "throttle_gates", "Throttle gates that let nobody through now.")?,
+            throttle_gates: gauge(
+                r,
+                "throttle_gates",
+                "Throttles and circuit breakers that refuse requests now.",
+            )?,
             purged: counter(r, "purged_entries_total", "Entries that operators purged.")?,
             reloads: Family::new(
                 r,

@@ -76,7 +76,7 @@ impl Cache for Overview {
         let (metrics, room) = (&fetcher.metrics, fetcher.origin.room());
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         fetcher.store.refresh_gauges();
-        metrics.throttle_gates.set(count(fetcher.gates.closed()));
+        metrics.throttle_gates.set(count(fetcher.breakers.count_open()));
         metrics.bytes_in_flight.set(count(room.taken()));
         metrics.bytes_in_flight_limit.set(count(room.limit()));
         for (of, (taken, places)) in [

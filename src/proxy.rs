@@ -19,7 +19,7 @@ use self::find::Found;
 use crate::answer::{Answer, Handler};
 use crate::cache::control::Control;
 use crate::cache::flight::{Callers, Flights, Obligation, Seat};
-use crate::cache::freshness::{ClientDirectives, Judgement, Verdict, usable_on_error};
+use crate::cache::freshness::{ClientDirectives, ErrorSource, Judgement, Verdict, usable_on_error};
 use crate::cache::front::Finding;
 use crate::cache::grant::Grant;
 use crate::cache::key::FlightKey;
@@ -242,8 +242,8 @@ impl Proxy {
             Seat::Full => self.alone(&question).await,
         };
         if forward == Forward::Stale
-            && fetched.is_outage()
-            && let Some(found) = self.fall_back(&question)
+            && let Some(source) = fetched.error_source()
+            && let Some(found) = self.fall_back(&question, source)
         {
             return Ok(delivery.instead(&found.entry, &found.judgement, &fetched));
         }
@@ -328,9 +328,9 @@ impl Proxy {
         self.0.fetcher.clock.now()
     }
 
-    /// What may serve because Graph could not be asked. It is looked up again: while Graph was asked, it may
-    /// have been purged or withdrawn.
-    fn fall_back(&self, question: &Question) -> Option<Found> {
+    /// Finds an entry that may serve because the request to Graph failed. It is looked up again: while the request was
+    /// under way, it may have been purged or withdrawn.
+    fn fall_back(&self, question: &Question, source: ErrorSource) -> Option<Found> {
         let fetcher = &self.0.fetcher;
         let (claims, now) = (question.claims.ok()?, fetcher.clock.now());
         let grant = fetcher.store.grant(&question.identity.fingerprint)?;
@@ -340,8 +340,9 @@ impl Proxy {
         fetcher.metrics.here().proofs.inc(proof);
         let found = found?;
         let left = sabotaged!(EndForgotten, Duration::MAX, claims.end.left(now));
-        usable_on_error(&fetcher.freshness.now(), &found.entry.lifetime(), &found.judgement, left)
-            .then_some(found)
+        let (rules, lifetime) = (fetcher.freshness.now(), found.entry.lifetime());
+        let ages = (now.since(found.proof.granted), left);
+        usable_on_error(&rules, &lifetime, &found.judgement, source, ages).then_some(found)
     }
 
     fn ticket(&self, question: &Question) -> Ticket {

@@ -16,6 +16,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::admin::{self, Admin};
 use crate::answer::Handler;
+use crate::breaker::Breakers;
 use crate::cache::flight::Flights;
 use crate::cache::freshness::Dials;
 use crate::cache::store::Store;
@@ -40,7 +41,6 @@ use crate::reload::{Parts, Settings};
 use crate::room::Room;
 use crate::scrub::Scrubber;
 use crate::server::{self, Lanes, Server, tls};
-use crate::throttle::Gates;
 use crate::trace::Tracer;
 use crate::unproven_limit::UnprovenLimiter;
 use crate::waiting_requests::WaitingRequests;
@@ -129,7 +129,7 @@ impl App {
             origin: Origin::new(&config.origin, permits, room, Arc::clone(&metrics))?.traced(tracer.clone()),
             unproven: UnprovenLimiter::new(&config.unproven, clock.clone()),
             refused: RefusedTokens::new(clock.clone()),
-            gates: Gates::new(clock.clone()),
+            breakers: Breakers::new(clock.clone()),
             store: Arc::new(Store::new(&config.store, keep, &metrics)),
             scrubber: Scrubber::new(&config.scrub, config.origin.max_body),
             freshness: Dials::new(&config.freshness),

@@ -98,6 +98,16 @@ pub struct Judgement {
     pub verdict: Verdict,
 }
 
+/// Source of a failed request to Graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorSource {
+    /// Graph, or the path to it, in the scope of the token: the request failed, or earlier ones did and a breaker is
+    /// open.
+    Upstream,
+    /// The proxy refused to send the request.
+    Local,
+}
+
 /// What may be done with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -174,18 +184,26 @@ pub fn judge(
     Judgement { age, left, overdue, verdict }
 }
 
-/// Whether a stale entry may serve because Graph could not be asked (RFC 5861, section 4): within
+/// Whether a stale entry may serve because a request to Graph failed (RFC 5861, section 4): within
 /// `cache.stale_if_error` past its time and the proof's, never past the token's, never against `must-revalidate`.
+///
+/// `proof_age` is the age of the proof. A local refusal says nothing about Graph, and another caller can cause one: it
+/// does not prolong a proof.
 pub fn usable_on_error(
     config: &Config,
     lifetime: &Lifetime,
     judgement: &Judgement,
-    token_left: Duration,
+    source: ErrorSource,
+    (proof_age, token_left): (Duration, Duration),
 ) -> bool {
     let fresh = !judgement.left.is_zero();
+    let proof_is_live = proof_age < config.proof_ttl;
     !token_left.is_zero()
+        && (proof_is_live || source == ErrorSource::Upstream)
         && (fresh || (judgement.overdue < config.stale_if_error && !lifetime.must_revalidate))
 }
 
+#[cfg(test)]
+mod error_tests;
 #[cfg(test)]
 mod tests;

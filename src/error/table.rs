@@ -13,6 +13,9 @@ pub(super) fn row(problem: Problem) -> Row {
         Problem::Origin(O::Timeout | O::FirstByte | O::ConnectTimeout) => {
             (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "Microsoft Graph did not answer in time.")
         }
+        Problem::Origin(O::NoSocket) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "ServiceNotAvailable", "Too many connections are open.")
+        }
         Problem::Origin(O::Dns | O::Connect | O::Tls | O::Reset) => {
             (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph could not be reached.")
         }
@@ -86,7 +89,7 @@ fn rejected(reason: R) -> Row {
             "Microsoft Graph throttles this application; it is not asked until then.",
         ),
         R::Breaker => {
-            (503, "ServiceNotAvailable", "Microsoft Graph is out of order; it is not asked until then.")
+            (503, "ServiceNotAvailable", "Microsoft Graph failed repeatedly; it is not called until then.")
         }
         R::UnprovenBudget => (
             429,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, header};
 
+use crate::breaker::{Caller, CallerScope};
 use crate::cache::entry::Entry;
 use crate::cache::status::Bypass;
 use crate::cache::vary::Presented;
@@ -12,7 +13,6 @@ use crate::identity::{Claims, Identity};
 use crate::ids::Ids;
 use crate::permits::Owner;
 use crate::resource::Resource;
-use crate::throttle::Comer;
 use crate::unproven_limit::Sender;
 
 /// What is asked, and by whom. It lives as long as the question and holds the token no longer.
@@ -64,13 +64,18 @@ impl Question {
         }
     }
 
-    /// Whom the gates see.
-    pub fn comer(&self) -> Comer {
-        Comer {
-            token: self.identity.fingerprint,
-            application: self.claims.ok().map(|claims| claims.application),
-            proven: self.is_proven,
-        }
+    /// Scope of the breakers. A token with proofs but without usable claims is at its end, and has no application.
+    pub fn breaker_scope(&self) -> CallerScope {
+        let caller = match self.claims {
+            Ok(Claims { tenant, application, .. }) if self.is_proven => {
+                Caller::Proven { tenant, application }
+            }
+            claims => {
+                let claimed = claims.ok().map(|claims| claims.application);
+                Caller::Unproven { token: self.identity.fingerprint, claimed }
+            }
+        };
+        CallerScope { resource: self.resource.digest(), caller }
     }
 
     /// The caller's request, as `Vary` sees it.

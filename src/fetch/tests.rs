@@ -1,26 +1,47 @@
-//! What counts as an outage, and what a question holds of its caller.
+//! Sources of failures, and what a question holds of its caller.
 
 use http::Method;
 
 use super::*;
+use crate::cache::freshness::ErrorSource;
 use crate::cache::status::Bypass;
 use crate::identity::{Identity, Secrets};
 use crate::ids::Ids;
 use crate::resource::{ApiVersion, Resource};
+use crate::words::Word;
 
 #[test]
-fn an_outage_is_that_graph_could_not_answer_and_never_that_it_would_not() {
+fn a_failure_of_graph_is_an_error_and_a_refusal_of_graph_is_an_answer() {
     let refused = |status: u16| {
         let status = StatusCode::from_u16(status).unwrap();
         Fetched::Refused(Arc::new(Refusal { status, headers: HeaderMap::new(), body: None }))
     };
     for status in [400, 401, 403, 404, 405, 406, 410, 428, 451] {
-        assert!(!refused(status).is_outage(), "{status}");
+        assert_eq!(refused(status).error_source(), None, "{status}");
     }
     for status in [429, 500, 501, 502, 503, 504, 509] {
-        assert!(refused(status).is_outage(), "{status}");
+        assert_eq!(refused(status).error_source(), Some(ErrorSource::Upstream), "{status}");
     }
-    assert!(Fetched::Failed(Problem::Origin(OriginFault::Reset)).is_outage());
+}
+
+#[test]
+fn what_fails_in_the_proxy_is_local_but_for_refusals_of_breakers() {
+    for &reason in Rejection::ALL {
+        let local = Fetched::Failed(Problem::Rejected(reason));
+        assert_eq!(local.error_source(), Some(ErrorSource::Local), "{reason}");
+    }
+    for reason in [Rejection::Breaker, Rejection::ThrottleGate] {
+        let own = Fetched::Failed(Problem::Shut(reason, 1));
+        assert_eq!(own.error_source(), Some(ErrorSource::Upstream), "{reason}");
+    }
+    for &fault in OriginFault::ALL {
+        let failed = Fetched::Failed(Problem::Origin(fault));
+        let is_local = fault == OriginFault::NoSocket;
+        let source = if is_local { ErrorSource::Local } else { ErrorSource::Upstream };
+        assert_eq!(failed.error_source(), Some(source), "{fault}");
+        let outcome = outcome(&Err(Problem::Origin(fault)), Clock::system().now());
+        assert_eq!(outcome.is_none(), is_local, "{fault}");
+    }
 }
 
 #[test]

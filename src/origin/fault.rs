@@ -93,7 +93,9 @@ fn of_connecting(error: &legacy::Error) -> OriginFault {
     let is_tls = |error: &io::Error| {
         error.get_ref().is_some_and(<dyn Error + Send + Sync + 'static>::is::<rustls::Error>)
     };
-    if find::<ConnectTimeout>(error).is_some() {
+    if find::<io::Error>(error).is_some_and(is_exhausted) {
+        OriginFault::NoSocket
+    } else if find::<ConnectTimeout>(error).is_some() {
         OriginFault::ConnectTimeout
     } else if find::<Unresolved>(error).is_some() {
         OriginFault::Dns
@@ -102,6 +104,13 @@ fn of_connecting(error: &legacy::Error) -> OriginFault {
     } else {
         OriginFault::Connect
     }
+}
+
+/// Whether this machine has run out of what a connection needs. That says nothing about Graph.
+fn is_exhausted(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    let lacking = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM, Errno::EADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| lacking.contains(&Errno::from_raw(code)))
 }
 
 /// The first error of a type in a chain. An `io::Error` hides what it wraps from `source`, so it is looked into.
@@ -115,4 +124,19 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
         next = inner.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source());
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_descriptors_is_no_fault_of_graph() {
+        use nix::errno::Errno;
+        for (errno, exhausted) in
+            [(Errno::EMFILE, true), (Errno::EADDRNOTAVAIL, true), (Errno::ECONNREFUSED, false)]
+        {
+            assert_eq!(is_exhausted(&io::Error::from_raw_os_error(errno as i32)), exhausted, "{errno}");
+        }
+    }
 }

@@ -156,7 +156,8 @@ async fn f16_a_storm_of_a_minute_asks_graph_no_more_than_callers_ask_and_is_over
         outage.pass(1);
     }
     let asked = outage.origin.requests() - before;
-    assert!(asked <= 65, "{told} callers were told no; Graph was asked {asked} times");
+    // The breaker of the application opens at the third flow; five failures each open those of the first two.
+    assert!(asked <= 70, "{told} callers were told no; Graph was asked {asked} times");
     outage.end();
     // Eight callers of whom each comes back when it is told to.
     let mut left = 5;

@@ -92,7 +92,7 @@ impl<'a> Driver<'a> {
         let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(START));
         let app =
             App::new(setup::config(story, &graph.url), clock.clone()).map_err(|error| error.to_string())?;
-        app.proxy().inner().fetcher.gates.hold_open();
+        app.proxy().inner().fetcher.breakers.disable();
         let mut driver = Self {
             cast,
             story,

@@ -3,12 +3,12 @@
 //! *Forgetful*: memory has room for a few answers. What is evicted cannot be foretold, so a miss is always right;
 //! what does come from memory must be allowed by Graph's own words, as ever, and memory must stay within its limit.
 //!
-//! *Guarded*: the gates are those of every day, and the purse of the unproven is small. The mirror still says what
-//! must come from memory, gates or not. Whoever is refused must have deserved it: promise 3 says by whose doing.
+//! *Guarded*: the breakers are those of every day, and the purse of the unproven is small. The mirror still says what
+//! must come from memory, whatever is open. A caller is refused for failures in its own scope alone (promise 3).
 //!
 //! Nothing is held here: one request at a time, answered before the next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -59,13 +59,58 @@ struct Tight<'a> {
 struct Blame {
     /// 401s to tokens without a proof.
     failures: u32,
-    /// Failures of Graph's in a row, to tokens with proofs.
-    row: u32,
-    broken: bool,
+    /// Tokens that Graph refused with 401.
+    refused_tokens: BTreeSet<usize>,
+    /// Failures of Graph to tokens with proofs.
+    broken: Broken,
     /// Tokens that were throttled when they had no proof.
     throttled_tokens: BTreeSet<usize>,
     /// Tenants and applications whose tokens were throttled while they had proofs.
     throttled_apps: BTreeSet<(&'static str, &'static str)>,
+}
+
+/// An application in its tenant.
+type OwnApp = (&'static str, &'static str);
+
+/// Scopes whose breakers may have opened, by failures of Graph to tokens with proofs.
+#[derive(Default)]
+struct Broken {
+    /// Failures in a row.
+    rows: BTreeMap<(OwnApp, Resource), u32>,
+    resources: BTreeSet<(OwnApp, Resource)>,
+    /// Resources that failed since the last answer to the application.
+    failed: BTreeMap<OwnApp, BTreeSet<Resource>>,
+    apps: BTreeSet<OwnApp>,
+    /// Tenants that failed since the last answer to anybody, and how often.
+    tenants: BTreeMap<&'static str, u32>,
+}
+
+impl Broken {
+    fn failed(&mut self, app: OwnApp, what: &Resource) {
+        let row = self.rows.entry((app, what.clone())).or_default();
+        *row += 1;
+        if *row >= 5 {
+            self.resources.insert((app, what.clone()));
+        }
+        *self.tenants.entry(app.0).or_default() += 1;
+        let general = self.tenants.len() >= 3 && self.tenants.values().sum::<u32>() >= 5;
+        let failed = self.failed.entry(app).or_default();
+        failed.insert(what.clone());
+        if general || failed.len() >= 3 {
+            self.apps.insert(app);
+        }
+    }
+
+    fn answered(&mut self, app: OwnApp, what: &Resource) {
+        self.rows.remove(&(app, what.clone()));
+        self.failed.remove(&app);
+        self.tenants.clear();
+    }
+
+    /// Whether the application may be refused for its own failures.
+    fn may_refuse(&self, app: OwnApp, what: &Resource) -> bool {
+        self.apps.contains(&app) || self.resources.contains(&(app, what.clone()))
+    }
 }
 
 /// What a run consisted of.
@@ -147,7 +192,7 @@ impl Tight<'_> {
         self.step += 1;
         if let Some(serial) = said {
             self.history.words[serial].dealt = Some(self.step);
-            self.blame(who, proven, self.history.words[serial].verdict);
+            self.blame((who, what), proven, self.history.words[serial].verdict);
             let now = self.now();
             let said = (serial, Wish::None);
             let kept = self.mirror.take(&self.history, &self.story.times, self.cast, said, now);
@@ -239,6 +284,9 @@ impl Tight<'_> {
         let (token, times) = (&self.cast[asking.who], &self.story.times);
         let bridge =
             self.mirror.bridge(&self.history, times, (asking.who, token), &asking.what, asking.began);
+        if told.reason == Some("token-refused") && self.blame.refused_tokens.contains(&asking.who) {
+            return Ok(());
+        }
         let deserved = match told.reason {
             Some("unproven-budget") => {
                 self.seen.by_purse += 1;
@@ -251,7 +299,7 @@ impl Tight<'_> {
             }
             Some("breaker") => {
                 self.seen.by_breaker += 1;
-                self.blame.broken
+                self.blame.broken.may_refuse((token.tenant, token.app), &asking.what)
             }
             _ => false,
         };
@@ -265,19 +313,23 @@ impl Tight<'_> {
     }
 
     /// What an answer of Graph's may do to gates and purse.
-    fn blame(&mut self, who: usize, proven: bool, verdict: Verdict) {
+    fn blame(&mut self, (who, what): (usize, &Resource), proven: bool, verdict: Verdict) {
         let (blame, token) = (&mut self.blame, &self.cast[who]);
         match verdict.no() {
-            Some(401) => blame.failures += u32::from(!proven),
+            Some(401) => {
+                blame.failures += u32::from(!proven);
+                blame.refused_tokens.insert(who);
+            }
             Some(429) if proven => drop(blame.throttled_apps.insert((token.tenant, token.app))),
             Some(429) => drop(blame.throttled_tokens.insert(who)),
             _ => {}
         }
+        let app = (token.tenant, token.app);
         match verdict.no() {
-            Some(502..=504) => blame.row += u32::from(proven),
-            _ => blame.row = 0,
+            _ if !proven => {}
+            Some(502..=504) => blame.broken.failed(app, what),
+            _ => blame.broken.answered(app, what),
         }
-        blame.broken |= blame.row >= 5;
     }
 
     /// When Graph is well again, everybody gets through who should, however things were.
@@ -316,7 +368,7 @@ async fn play(cast: &[Token], story: &Story, guarded: bool) -> Result<Seen, Mism
     let config: fn(&Story, &str) -> Config = if guarded { setup::guarded } else { setup::forgetful };
     let app = App::new(config(story, &graph.url), clock.clone()).map_err(|error| error.to_string())?;
     if !guarded {
-        app.proxy().inner().fetcher.gates.hold_open();
+        app.proxy().inner().fetcher.breakers.disable();
     }
     let mut tight = Tight {
         cast,
@@ -400,7 +452,7 @@ fn a_memory_that_is_too_small_forgets_and_gives_nobody_anothers_answer() {
 #[test]
 fn gates_and_purse_refuse_only_by_the_doing_of_those_who_may_and_never_a_hit() {
     let seen = model(true);
-    let refusals = [seen.by_purse, seen.by_gate, seen.by_breaker];
+    let refusals = [seen.by_gate, seen.by_breaker];
     assert!(seen.hits > seen.requests / 100 && refusals.iter().all(|count| *count > 0), "{seen:?}");
 }
 

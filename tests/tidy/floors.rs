@@ -49,6 +49,7 @@ const FLOORS: [&[&str]; 5] = [
     ],
     &[
         "admin",
+        "breaker",
         "fair_queue",
         "permits",
         "refused_tokens",
@@ -69,7 +70,6 @@ const FLOORS: [&[&str]; 5] = [
         "sandbox",
         "server",
         "telemetry",
-        "throttle",
     ],
     &["proxy"],
     &["config", "demo", "lib", "main", "overview", "reload", "run"],

@@ -19,8 +19,11 @@ fn every_threat_is_in_the_model_once_and_has_something_to_show() {
     let rows = security.lines().filter(|line| line.starts_with("| T"));
     let rows: Vec<Vec<_>> = rows.map(|line| line.trim_matches('|').split(" | ").collect()).collect();
     assert!(rows.iter().all(|cells| cells.len() == 4 && cells[3].contains('`')), "a row is not whole");
-    let threats: Vec<_> = rows.iter().map(|cells| cells[0].trim().to_owned()).collect();
-    assert_eq!(threats, (1..=24).map(|number| format!("T{number}")).collect::<Vec<_>>());
+    let number = |cells: &Vec<&str>| cells[0].trim().strip_prefix('T')?.parse::<u32>().ok();
+    let threats: Vec<_> = rows.iter().map(|cells| number(cells).unwrap_or_default()).collect();
+    assert!(threats.is_sorted_by(|one, next| one < next), "twice, or not in order: {threats:?}");
+    let missing: Vec<_> = (1..=25).chain([28]).filter(|number| !threats.contains(number)).collect();
+    assert!(missing.is_empty(), "without a row: {missing:?}");
 }
 
 /// The names of tests are sentences; nothing else in the text has so many underscores.

@@ -13,7 +13,7 @@ const START: u64 = 1_790_000_000;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A second after the start of these tests.
-fn at(seconds: u64) -> Now {
+pub(super) fn at(seconds: u64) -> Now {
     Clock::manual(UNIX_EPOCH + Duration::from_secs(START)).now().plus(Duration::from_secs(seconds))
 }
 
@@ -34,7 +34,7 @@ fn origin(fields: &[(&'static str, &str)]) -> Result<Duration, NotStored> {
     Lifetime::of(&headers(fields), &config, at(0)).map(|lifetime| lifetime.fresh_for)
 }
 
-fn plain() -> Lifetime {
+pub(super) fn plain() -> Lifetime {
     Lifetime {
         fresh_for: Duration::from_secs(300),
         initial_age: Duration::ZERO,
@@ -47,6 +47,17 @@ fn plain() -> Lifetime {
 fn verdict(lifetime: &Lifetime, client: Control, now: u64) -> Verdict {
     let proof = at(0);
     judge(&Config::default(), (lifetime, at(0)), proof, HOUR, client, at(now)).verdict
+}
+
+/// [`usable_on_error`] with the default rules, the ages in seconds.
+pub(super) fn on_error(
+    lifetime: &Lifetime,
+    judged: &Judgement,
+    source: ErrorSource,
+    (proof_age, token_left): (u64, u64),
+) -> bool {
+    let ages = (Duration::from_secs(proof_age), Duration::from_secs(token_left));
+    usable_on_error(&Config::default(), lifetime, judged, source, ages)
 }
 
 #[test]
@@ -134,7 +145,7 @@ fn l29_no_cache_is_never_used_without_graphs_word() {
         let proof = at(0);
         let judged = judge(&config, (&lifetime, at(0)), proof, HOUR, client, at(0));
         assert_eq!(judged.verdict, Verdict::Forward(Forward::Stale));
-        assert!(!usable_on_error(&config, &lifetime, &judged, HOUR));
+        assert!(!usable_on_error(&config, &lifetime, &judged, ErrorSource::Upstream, (Duration::ZERO, HOUR)));
     }
 }
 
@@ -224,7 +235,7 @@ fn l26_a_token_at_its_end_gets_nothing_from_memory() {
     let judged =
         judge(&Config::default(), (&plain(), at(0)), proof, Duration::ZERO, Control::default(), at(1));
     assert_eq!(judged.verdict, Verdict::Forward(Forward::Bypass));
-    assert!(!usable_on_error(&Config::default(), &plain(), &judged, Duration::ZERO));
+    assert!(!on_error(&plain(), &judged, ErrorSource::Upstream, (0, 0)));
 }
 
 #[test]
@@ -287,7 +298,7 @@ fn l47_must_revalidate_forbids_every_stale_answer() {
     assert_eq!(verdict(&strict, Control::default(), 300), Verdict::Forward(Forward::Stale));
     let proof = at(0);
     let judged = judge(&Config::default(), (&strict, at(0)), proof, HOUR, Control::default(), at(301));
-    assert!(!usable_on_error(&Config::default(), &strict, &judged, HOUR));
+    assert!(!on_error(&strict, &judged, ErrorSource::Upstream, (301, 3600)));
 }
 
 #[test]
@@ -295,7 +306,7 @@ fn l48_a_stale_answer_serves_in_an_outage_within_its_window_and_the_proofs() {
     let usable = |now, granted| {
         let proof = at(granted);
         let judged = judge(&Config::default(), (&plain(), at(0)), proof, HOUR, Control::default(), at(now));
-        usable_on_error(&Config::default(), &plain(), &judged, HOUR)
+        on_error(&plain(), &judged, ErrorSource::Upstream, (now - granted, 3600))
     };
     assert!(usable(899, 0));
     assert!(!usable(900, 0), "ten minutes past the TTL");
@@ -304,7 +315,7 @@ fn l48_a_stale_answer_serves_in_an_outage_within_its_window_and_the_proofs() {
     let at_hand = |now| {
         let proof = at(0);
         let judged = judge(&Config::default(), (&strict, at(0)), proof, HOUR, Control::default(), at(now));
-        usable_on_error(&Config::default(), &strict, &judged, HOUR)
+        on_error(&strict, &judged, ErrorSource::Upstream, (now, 3600))
     };
     assert!(at_hand(299), "somebody brought a fresh one meanwhile");
     assert!(!at_hand(300));

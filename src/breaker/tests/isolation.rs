@@ -1,0 +1,173 @@
+//! Scopes that fail, and the others.
+
+use super::super::application::MAX_RESOURCES;
+use super::*;
+
+#[test]
+fn t09_a_forged_token_opens_no_throttle_but_its_own() {
+    let world = World::new();
+    world.unproven("forged", "a/x", 1).unwrap().settle(Outcome::Throttled(seconds(60)));
+    assert!(world.proven("a/x", 1).is_ok());
+    assert!(world.unproven("other", "a/x", 1).is_ok());
+    assert_eq!(refused(world.unproven("forged", "a/x", 1)), throttled(60));
+    assert_eq!(world.breakers.count_open(), 1);
+}
+
+#[test]
+fn t09_a_forged_token_closes_no_throttle_either() {
+    let world = World::new();
+    world.results("a/x", 1, Outcome::Throttled(seconds(5)), 1);
+    assert_eq!(refused(world.unproven("forged", "a/x", 1)), throttled(5));
+    world.pass(5_000);
+    world.unproven("forged", "a/x", 1).unwrap().settle(Outcome::Answered);
+    let _probe = world.proven("a/x", 1).unwrap();
+    assert_eq!(refused(world.proven("a/x", 1)), throttled(1), "the probe is under way");
+    assert_eq!(refused(world.unproven("forged", "a/x", 1)), throttled(1));
+}
+
+#[test]
+fn a_tenant_that_fails_all_the_time_costs_other_tenants_nothing() {
+    let world = World::new();
+    // Many applications, and many resources of each.
+    for round in 0..2_000 {
+        let app = format!("evil/{}", round % 40);
+        for outcome in [STATUS, TRANSPORT] {
+            if let Ok(request) = world.proven(&app, round % 7) {
+                request.settle(outcome);
+            }
+        }
+        world.pass(50);
+        // A first failure of its own opens nothing in another tenant.
+        if round % 500 == 0 {
+            world.results("b/x", round, STATUS, 1);
+        }
+        assert!(world.proven("b/x", 1).is_ok());
+    }
+}
+
+#[test]
+fn several_tenants_that_fail_refuse_no_application_that_has_not_failed_itself() {
+    let world = World::new();
+    for round in 0..200 {
+        for tenant in ["a", "b", "c", "d"] {
+            if let Ok(request) = world.proven(&format!("{tenant}/x"), 1) {
+                request.settle(STATUS);
+            }
+        }
+        assert!(world.proven("victim/x", 1).is_ok(), "round {round}");
+        world.pass(50);
+    }
+}
+
+#[test]
+fn t09_failures_of_the_unproven_open_nothing() {
+    let world = World::new();
+    for n in 0..100 {
+        for failure in [STATUS, TRANSPORT, CONNECTION] {
+            world.unproven(&format!("t{n}"), "a/x", n).unwrap().settle(failure);
+        }
+    }
+    assert_eq!(world.breakers.count_open(), 0);
+    assert!(world.proven("a/x", 1).is_ok());
+}
+
+#[test]
+fn t09_an_unproven_token_does_not_open_a_breaker_that_recovers() {
+    for in_ramp in [false, true] {
+        let world = host_is_due();
+        if in_ramp {
+            world.results("a/x", 1, Outcome::Answered, 1);
+        }
+        for failure in [STATUS, TRANSPORT, CONNECTION] {
+            world.unproven("forged", "a/x", 1).unwrap().settle(failure);
+            drop(world.unproven("forged", "a/x", 1).unwrap());
+        }
+        assert!(world.proven("a/x", 1).is_ok(), "in the ramp: {in_ramp}");
+    }
+}
+
+#[test]
+fn t09_an_unproven_token_does_not_take_the_probe_and_waits_while_one_is_under_way() {
+    let world = host_is_due();
+    let _unproven = world.unproven("forged", "a/x", 1).unwrap();
+    let probe = world.proven("a/x", 1).unwrap();
+    assert_eq!(refused(world.unproven("other", "b/x", 2)), broken(Scope::Host, 1));
+    probe.settle(Outcome::Answered);
+    assert!(world.unproven("other", "b/x", 2).is_ok());
+}
+
+#[test]
+fn t09_an_unproven_token_waits_for_the_breakers_of_the_application_that_it_claims() {
+    let world = World::new();
+    world.results("a/x", 1, STATUS, 5);
+    assert_eq!(refused(world.unproven("new", "a/x", 1)), broken(Scope::Resource, 1));
+    assert!(world.unproven("new", "a/x", 2).is_ok() && world.unproven("new", "b/x", 1).is_ok());
+    world.results("a/x", 2, STATUS, 1);
+    world.results("a/x", 3, STATUS, 1);
+    assert_eq!(refused(world.unproven("new", "a/x", 9)), broken(Scope::Application, 1));
+}
+
+#[test]
+fn one_resource_that_never_recovers_does_not_keep_its_application_broken() {
+    let world = World::new();
+    (1..=3).for_each(|resource| world.results("a/x", resource, STATUS, 1));
+    // The first one is requested twenty times a second, and stays broken.
+    let mut answered = 0;
+    for tick in 0..200 {
+        if let Ok(request) = world.proven("a/x", 1) {
+            request.settle(STATUS);
+        }
+        if tick % 10 == 5
+            && let Ok(request) = world.proven("a/x", 2)
+        {
+            request.settle(Outcome::Answered);
+            answered += 1;
+        }
+        world.pass(50);
+    }
+    assert!(answered >= 15, "{answered} of 20 requests were sent");
+}
+
+#[test]
+fn a_tenant_whose_requests_hang_does_not_take_every_probe_of_the_host() {
+    let world = World::new();
+    world.results("evil/x", 1, CONNECTION, 5);
+    let mut hanging = Vec::new();
+    for tick in 0..100 {
+        hanging.extend(world.proven("evil/x", tick).ok());
+        if tick % 20 == 10
+            && let Ok(request) = world.proven("b/x", 1)
+        {
+            request.settle(Outcome::Answered);
+            assert!(tick <= 60, "{tick}");
+            return;
+        }
+        world.pass(50);
+    }
+    panic!("the other tenant never probed");
+}
+
+#[test]
+fn the_state_of_an_application_is_bounded() {
+    let world = World::new();
+    for resource in 0..1_000 {
+        world.results("a/x", resource, STATUS, 1);
+        world.results("a/x", 5_000, Outcome::Answered, 1);
+    }
+    let own = world.breakers.applications.get(&world.app("a/x")).unwrap();
+    assert_eq!(lock(&own).count_resources(), MAX_RESOURCES);
+    (968..1_000).for_each(|resource| world.results("a/x", resource, Outcome::Answered, 1));
+    assert_eq!(lock(&own).count_resources(), 0, "a resource that is answered is forgotten");
+}
+
+#[test]
+fn a_flood_of_unproven_tokens_evicts_no_application() {
+    let world = World::new();
+    world.results("a/x", 1, Outcome::Throttled(seconds(600)), 1);
+    for n in 0..2 * MAX_TOKENS {
+        world.unproven(&format!("t{n}"), "b/x", 1).unwrap().settle(Outcome::Throttled(seconds(600)));
+    }
+    world.breakers.tokens.run_pending_tasks();
+    assert!(world.breakers.tokens.entry_count() <= MAX_TOKENS);
+    assert_eq!(refused(world.proven("a/x", 1)), throttled(600));
+}
