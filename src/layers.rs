@@ -20,11 +20,11 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::answer::{Answer, Handler};
+use crate::byte_budget::ByteBudget;
 use crate::error::{Problem, Rejection, Response};
 use crate::ids::{CLIENT_ID, Ids, OUR_ID};
 use crate::message::{self, Asked};
 use crate::metrics::Metrics;
-use crate::room::Room;
 use crate::server::{Limits, Service};
 use crate::telemetry::Access;
 use crate::trace::Tracer;
@@ -36,21 +36,21 @@ pub struct Stack<H> {
     handler: Arc<H>,
     metrics: Arc<Metrics>,
     dials: Arc<Dials>,
-    room: Room,
+    byte_budget: ByteBudget,
     tracer: Tracer,
 }
 
 impl<H: Handler> Stack<H> {
     /// Puts the layers around `handler`.
     pub fn new(handler: Arc<H>, metrics: Arc<Metrics>, access: Access, limits: &Limits) -> Self {
-        let (dials, room) = (Arc::new(Dials::new(access, limits)), Room::new(usize::MAX));
-        Self { handler, metrics, dials, room, tracer: Tracer::default() }
+        let (dials, byte_budget) = (Arc::new(Dials::new(access, limits)), ByteBudget::new(usize::MAX));
+        Self { handler, metrics, dials, byte_budget, tracer: Tracer::default() }
     }
 
-    /// Lets large answers go out only while there is `room`.
+    /// Lets large answers go out only while `byte_budget` has room.
     #[must_use]
-    pub fn within(self, room: Room) -> Self {
-        Self { room, ..self }
+    pub fn within(self, byte_budget: ByteBudget) -> Self {
+        Self { byte_budget, ..self }
     }
 
     /// What may be changed while requests go by.
@@ -129,8 +129,8 @@ impl<H: Handler> Stack<H> {
     /// streams that there may be bound those.
     fn make_room(&self, answer: &mut Answer, ids: &Ids) {
         let body = std::mem::take(answer.response.body_mut()).into_inner().unwrap_or_default();
-        match self.room.take(body.len()) {
-            Ok(held) => *answer.response.body_mut() = Full::new(held.tie(body)),
+        match self.byte_budget.acquire(body.len()) {
+            Ok(permit) => *answer.response.body_mut() = Full::new(permit.attach(body)),
             Err(_) => *answer = self.reject(Rejection::BytesInFlight, ids),
         }
     }

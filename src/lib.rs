@@ -47,7 +47,7 @@
 //! | 3, decision | [`proxy`] |
 //! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`budget`], [`refresh`], [`throttle`], [`cache::store`], [`cache::front`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`otlp`], [`process`], [`readiness`], `sandbox` |
 //! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`trace`], [`answer`], [`retry_after`], [`files`], [`cache::key`], [`cache::entry`], [`cache::grant`], `cache::interner`, [`cache::freshness`], [`cache::validation`], [`cache::vary`], [`cache::variants`], [`cache::report`] |
-//! | 0, words | [`words`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`quality`], [`coding`], [`date`], [`error`], [`ids`], [`clock`], [`dial`], [`memo`], [`network`], [`room`], [`survivor`] |
+//! | 0, words | [`words`], [`byte_budget`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`quality`], [`coding`], [`date`], [`error`], [`ids`], [`clock`], [`dial`], [`memo`], [`network`], [`survivor`] |
 //!
 //! `sandbox` (a stand-in for Graph) and `demo` are there with the feature `sandbox`, which is on by default and
 //! off in the image; `otlp` is there with the feature of its name, which is on in both.
@@ -55,6 +55,7 @@
 pub mod admin;
 pub mod answer;
 pub mod budget;
+pub mod byte_budget;
 pub mod cache;
 pub mod clock;
 pub mod coding;
@@ -87,7 +88,6 @@ pub mod refresh;
 pub mod reload;
 pub mod resource;
 pub mod retry_after;
-pub mod room;
 pub mod run;
 pub mod sabotage;
 #[cfg(feature = "sandbox")]

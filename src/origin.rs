@@ -39,6 +39,7 @@ use self::spare::Spare;
 pub use self::tls::RootsError;
 #[cfg(feature = "otlp")]
 pub(crate) use self::tls::platform as client_tls;
+use crate::byte_budget::ByteBudget;
 use crate::cache::status::Retry;
 use crate::cache::validation::Validators;
 use crate::dial::Dial;
@@ -47,7 +48,6 @@ use crate::identity::Token;
 use crate::ids::{self, CLIENT_ID, Ids, TRACE_PARENT};
 use crate::metrics::Metrics;
 use crate::resource::Resource;
-use crate::room::Room;
 use crate::sabotage::sabotaged;
 use crate::trace::{Attempt, Tracer};
 use crate::words::Word;
@@ -102,7 +102,7 @@ pub struct Origin {
     first_byte: Dial<Duration>,
     timeout: Dial<Duration>,
     max_body: usize,
-    room: Room,
+    byte_budget: ByteBudget,
     metrics: Arc<Metrics>,
     tracer: Tracer,
 }
@@ -143,7 +143,7 @@ pub enum SetupError {
 
 impl Origin {
     /// Prepares a pool of connections; none is made yet. The environment's `HTTPS_PROXY` and `NO_PROXY` count.
-    pub fn new(config: &Config, room: Room, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
+    pub fn new(config: &Config, byte_budget: ByteBudget, metrics: Arc<Metrics>) -> Result<Self, SetupError> {
         let base = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
         let (connector, spare) = (Connector::new(config)?, Arc::<Spare>::default());
         let pooled = connector.clone().with_spare(Arc::clone(&spare));
@@ -158,15 +158,15 @@ impl Origin {
             first_byte: Dial::new(config.first_byte_timeout),
             timeout: Dial::new(config.timeout),
             max_body: config.max_body,
-            room,
+            byte_budget,
             metrics,
             tracer: Tracer::default(),
         })
     }
 
-    /// Where bodies take room.
-    pub fn room(&self) -> &Room {
-        &self.room
+    /// Charged for bodies.
+    pub fn byte_budget(&self) -> &ByteBudget {
+        &self.byte_budget
     }
 
     /// Changes the deadlines of questions to come.
@@ -361,7 +361,7 @@ impl Origin {
             200 | 400..600 => {}
             _ => return Err(OriginFault::Status),
         }
-        let body = body::collect(body, &head.headers, self.max_body, &self.room);
+        let body = body::collect(body, &head.headers, self.max_body, &self.byte_budget);
         let body = match timeout_at(deadline, body).await.unwrap_or(Err(OriginFault::Timeout.into())) {
             Err(Problem::Origin(fault))
                 if sabotaged!(UnheededBroken, true, head.status == StatusCode::OK) =>

@@ -73,12 +73,12 @@ impl Cache for Overview {
 
     fn refresh_gauges(&self) {
         let fetcher = &self.proxy.inner().fetcher;
-        let (metrics, room) = (&fetcher.metrics, fetcher.origin.room());
+        let (metrics, byte_budget) = (&fetcher.metrics, fetcher.origin.byte_budget());
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         fetcher.store.refresh_gauges();
         metrics.throttle_gates.set(count(fetcher.gates.closed()));
-        metrics.bytes_in_flight.set(count(room.taken()));
-        metrics.bytes_in_flight_limit.set(count(room.limit()));
+        metrics.bytes_in_flight.set(count(byte_budget.used()));
+        metrics.bytes_in_flight_limit.set(count(byte_budget.limit()));
         for (of, (taken, places)) in
             [(Places::All, fetcher.origin.places()), (Places::Unproven, fetcher.budget.places())]
         {

@@ -17,6 +17,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use crate::admin::{self, Admin};
 use crate::answer::Handler;
 use crate::budget::Budget;
+use crate::byte_budget::ByteBudget;
 use crate::cache::flight::Flights;
 use crate::cache::freshness::Dials;
 use crate::cache::store::Store;
@@ -36,7 +37,6 @@ use crate::proxy::{Inner, Proxy};
 use crate::readiness::Readiness;
 use crate::refresh::Refreshes;
 use crate::reload::{Parts, Settings};
-use crate::room::Room;
 use crate::scrub::Scrubber;
 use crate::server::{self, Lanes, Server, tls};
 use crate::throttle::Gates;
@@ -120,9 +120,9 @@ impl App {
         let (tracer, exporter) = spans(&config, &metrics)?;
         #[cfg(not(feature = "otlp"))]
         let tracer = Tracer::default();
-        let (keep, room) = (config.freshness.longest_use(), Room::new(config.bytes_in_flight));
+        let (keep, byte_budget) = (config.freshness.longest_use(), ByteBudget::new(config.bytes_in_flight));
         let fetcher = Fetcher {
-            origin: Origin::new(&config.origin, room, Arc::clone(&metrics))?.traced(tracer.clone()),
+            origin: Origin::new(&config.origin, byte_budget, Arc::clone(&metrics))?.traced(tracer.clone()),
             budget: Budget::new(&config.budget, &config.origin, clock.clone()),
             gates: Gates::new(clock.clone()),
             store: Arc::new(Store::new(&config.store, keep, &metrics)),
@@ -203,7 +203,7 @@ impl App {
         let handler = Arc::new(wrap(proxy.clone()));
         let stack = Stack::new(handler, Arc::clone(&metrics), config.telemetry.access, &config.server.limits)
             .traced(tracer)
-            .within(proxy.inner().fetcher.origin.room().clone());
+            .within(proxy.inner().fetcher.origin.byte_budget().clone());
         let mut sources: Vec<Arc<dyn Source>> = vec![Arc::clone(&admin) as _];
         sources.extend(data_server.tls().map(|tls| Arc::clone(tls) as _));
         if let Some(settings) = settings {
