@@ -163,7 +163,7 @@ impl<C: Cache> Source for Admin<C> {
 
 impl<C: Cache> Service for Admin<C> {
     /// Nobody waits for an operator's request.
-    fn at_once(&self, _: &Parts) -> Option<Response> {
+    fn at_once(&self, _: &Parts, _: SocketAddr) -> Option<Response> {
         None
     }
 

@@ -66,7 +66,7 @@ impl<H: Handler> Stack<H> {
 
     /// Answers one request whose head is all of it, if the handler can do that without waiting. Where it declines,
     /// nothing has been done or told, and [`Stack::respond`] answers. A request with a span takes that way, too.
-    pub fn respond_at_once(&self, request: &Parts) -> Option<Response> {
+    pub fn respond_at_once(&self, request: &Parts, peer: IpAddr) -> Option<Response> {
         let asked = Asked::of(request);
         if self.tracer.is_on() || message::check(&asked, false, &self.dials.message()).is_err() {
             return None;
@@ -77,7 +77,7 @@ impl<H: Handler> Stack<H> {
         let answer = answer.unwrap_or_else(|_| Some(self.reject(Rejection::Panic, &ids)))?;
         let span = self.tracer.served(&mut ids);
         let record = Record::begin(&self.metrics, self.dials.access.get(), (request, asked.at), &ids, span);
-        Some(self.finish(answer, request, &ids, record))
+        Some(self.finish(answer, request, &ids, peer, record))
     }
 
     /// Answers one request. `has_body`: more than its head is to come.
@@ -93,7 +93,7 @@ impl<H: Handler> Stack<H> {
             Ok(()) => self.handle(request, &ids, peer).await,
             Err(reason) => self.reject(reason, &ids),
         };
-        let mut response = self.finish(answer, request, &ids, record);
+        let mut response = self.finish(answer, request, &ids, peer, record);
         if has_body {
             close(&mut response, request.version);
         }
@@ -101,9 +101,16 @@ impl<H: Handler> Stack<H> {
     }
 
     /// What becomes of every answer.
-    fn finish(&self, mut answer: Answer, request: &Parts, ids: &Ids, mut record: Record<'_>) -> Response {
+    fn finish(
+        &self,
+        mut answer: Answer,
+        request: &Parts,
+        ids: &Ids,
+        peer: IpAddr,
+        mut record: Record<'_>,
+    ) -> Response {
         if answer.response.body().size_hint().lower() > SMALL {
-            self.make_room(&mut answer, ids);
+            self.charge(&mut answer, ids, peer);
         }
         record.end(&answer);
         let mut response = answer.response;
@@ -125,12 +132,12 @@ impl<H: Handler> Stack<H> {
         }
     }
 
-    /// A large answer takes room until the last of it is written. A small one takes none: the connections and
-    /// streams that there may be bound those.
-    fn make_room(&self, answer: &mut Answer, ids: &Ids) {
+    /// Charges a large response to its caller's address until the last of it is written. A small one is charged by
+    /// its connection, and only where the peer does not take it at once.
+    fn charge(&self, answer: &mut Answer, ids: &Ids, peer: IpAddr) {
         let body = std::mem::take(answer.response.body_mut()).into_inner().unwrap_or_default();
-        match self.byte_budget.acquire(body.len()) {
-            Ok(permit) => *answer.response.body_mut() = Full::new(permit.attach(body)),
+        match self.byte_budget.attach(peer, body) {
+            Ok(body) => *answer.response.body_mut() = Full::new(body),
             Err(_) => *answer = self.reject(Rejection::BytesInFlight, ids),
         }
     }
@@ -142,8 +149,8 @@ impl<H: Handler> Stack<H> {
 }
 
 impl<H: Handler> Service for Stack<H> {
-    fn at_once(&self, head: &Parts) -> Option<Response> {
-        self.respond_at_once(head)
+    fn at_once(&self, head: &Parts, peer: SocketAddr) -> Option<Response> {
+        self.respond_at_once(head, peer.ip())
     }
 
     async fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {

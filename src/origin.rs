@@ -15,6 +15,7 @@ mod resolve;
 mod spare;
 mod tls;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -203,7 +204,7 @@ impl Origin {
     }
 
     /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout` of when its place was first
-    /// wanted. With a `condition` the answer may be 304.
+    /// wanted. With a `condition` the answer may be 304. The body is charged to `owner`.
     pub async fn ask(
         &self,
         place: Place<'_>,
@@ -211,6 +212,7 @@ impl Origin {
         token: &Token,
         ids: &Ids,
         condition: Option<&Validators>,
+        owner: IpAddr,
     ) -> Result<OriginAnswer, Problem> {
         self.spare.note_question();
         let deadline = place.begun + self.timeout.get();
@@ -238,7 +240,7 @@ impl Origin {
         };
         let result = match asked.map_err(Failure::fault) {
             Ok((response, started, mut span)) => {
-                let answer = self.receive(response, deadline).await;
+                let answer = self.receive(response, deadline, owner).await;
                 self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
                 if let Err(fault) = &answer {
                     span.failed(fault.as_str());
@@ -349,6 +351,7 @@ impl Origin {
         &self,
         response: http::Response<Incoming>,
         deadline: Instant,
+        owner: IpAddr,
     ) -> Result<OriginAnswer, OriginFault> {
         let (head, body) = response.into_parts();
         match head.status.as_u16() {
@@ -361,7 +364,7 @@ impl Origin {
             200 | 400..600 => {}
             _ => return Err(OriginFault::Status),
         }
-        let body = body::collect(body, &head.headers, self.max_body, &self.byte_budget);
+        let body = body::collect(body, &head.headers, self.max_body, (&self.byte_budget, owner));
         let body = match timeout_at(deadline, body).await.unwrap_or(Err(OriginFault::Timeout.into())) {
             Err(Problem::Origin(fault))
                 if sabotaged!(UnheededBroken, true, head.status == StatusCode::OK) =>

@@ -199,11 +199,14 @@ impl App {
         let overview = Arc::new(Overview::new(proxy.clone(), &config, dropped));
         let admin = Arc::new(Admin::new(&config.admin, overview, Arc::clone(&metrics), readiness.clone())?);
         let admin_server = Server::new(&config.admin.server(), Arc::clone(&metrics))?;
-        let data_server = Server::new(&config.server, Arc::clone(&metrics))?.on(lanes.clone());
+        let byte_budget = proxy.inner().fetcher.origin.byte_budget().clone();
+        let data_server = Server::new(&config.server, Arc::clone(&metrics))?
+            .on(lanes.clone())
+            .charging(byte_budget.clone());
         let handler = Arc::new(wrap(proxy.clone()));
         let stack = Stack::new(handler, Arc::clone(&metrics), config.telemetry.access, &config.server.limits)
             .traced(tracer)
-            .within(proxy.inner().fetcher.origin.byte_budget().clone());
+            .within(byte_budget);
         let mut sources: Vec<Arc<dyn Source>> = vec![Arc::clone(&admin) as _];
         sources.extend(data_server.tls().map(|tls| Arc::clone(tls) as _));
         if let Some(settings) = settings {

@@ -14,6 +14,7 @@ mod pulse;
 mod streams;
 mod terms;
 pub mod tls;
+mod unsent;
 mod watch;
 mod wire;
 
@@ -35,7 +36,7 @@ pub use terms::Terms;
 pub trait Service: Send + Sync + 'static {
     /// Answers one request whose head is all of it, if that takes no waiting. Where it does not answer, it has done
     /// nothing, and [`Service::answer`] is asked.
-    fn at_once(&self, head: &Parts) -> Option<Response>;
+    fn at_once(&self, head: &Parts, peer: SocketAddr) -> Option<Response>;
 
     /// Answers one request of `peer`. Never fails: every request ends in a response. Dropped when the caller
     /// hangs up.

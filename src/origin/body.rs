@@ -1,6 +1,7 @@
 //! A body from Graph: collected whole, decoded, bounded.
 
 use std::io::Read;
+use std::net::IpAddr;
 
 use bytes::Buf;
 use flate2::bufread::GzDecoder;
@@ -37,13 +38,12 @@ impl std::fmt::Debug for RawBody {
     }
 }
 
-/// Reads a body of at most `limit` bytes, on the wire and decoded, while `budget` has room for it. Trailers are
-/// discarded.
+/// Reads a body of at most `limit` bytes, on the wire and decoded, and charges it to `owner`. Trailers are discarded.
 pub(super) async fn collect(
     body: Incoming,
     headers: &HeaderMap,
     limit: usize,
-    budget: &ByteBudget,
+    (budget, owner): (&ByteBudget, IpAddr),
 ) -> Result<RawBody, Problem> {
     check_framing(headers)?;
     let coding = Coding::of(headers)?;
@@ -52,7 +52,7 @@ pub(super) async fn collect(
         return Err(OriginFault::TooLarge.into());
     }
     let expected = announced.unwrap_or(TYPICAL).min(limit);
-    let mut permit = budget.acquire(expected)?;
+    let mut permit = budget.acquire(owner, expected)?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(expected));
     let mut body = std::pin::pin!(body);
     let mut pieces = 0;

@@ -19,6 +19,7 @@ use super::lanes::Lanes;
 use super::terms::Terms;
 use super::tls::{self, Tls};
 use super::{Config, Service};
+use crate::byte_budget::ByteBudget;
 use crate::error::Rejection;
 use crate::metrics::Metrics;
 
@@ -28,6 +29,7 @@ pub struct Server {
     tls: Option<Arc<Tls>>,
     metrics: Arc<Metrics>,
     lanes: Lanes,
+    budget: ByteBudget,
 }
 
 impl Server {
@@ -35,13 +37,19 @@ impl Server {
     pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, tls::Error> {
         let tls = config.tls.clone().map(|files| Tls::load(files, Arc::clone(&metrics)));
         let (terms, tls) = (Terms::new(config), tls.transpose()?.map(Arc::new));
-        Ok(Self { terms, tls, metrics, lanes: Lanes::default() })
+        Ok(Self { terms, tls, metrics, lanes: Lanes::default(), budget: ByteBudget::new(usize::MAX) })
     }
 
     /// Serves connections on these threads.
     #[must_use]
     pub fn on(self, lanes: Lanes) -> Self {
         Self { lanes, ..self }
+    }
+
+    /// Charges unsent responses to `budget`.
+    #[must_use]
+    pub fn charging(self, budget: ByteBudget) -> Self {
+        Self { budget, ..self }
     }
 
     /// The certificates, if the server has any.
@@ -62,7 +70,7 @@ impl Server {
         service: Arc<S>,
         drain: CancellationToken,
     ) -> usize {
-        let shared = Arc::new(Shared::new(service, self.terms.clone(), self.metrics));
+        let shared = Arc::new(Shared::new(service, self.terms.clone(), self.metrics, self.budget));
         let leaving = Arc::clone(&shared.leaving);
         let mut open = Connections {
             shared,

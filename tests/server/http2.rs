@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use connector_cache::byte_budget::ByteBudget;
+use connector_cache::byte_budget::{ByteBudget, RESPONSE_BYTES};
 use connector_cache::error::Rejection;
 use connector_cache::server::Limits;
 use http::{Request, Response};
@@ -121,7 +121,7 @@ async fn f49_a_stream_whose_window_stays_shut_is_reset_and_the_others_go_on() {
         let server = start_within(config(limits), budget.clone()).await;
         let mut client = Client::connect(server.address, window).await;
         let shut = client.get("/big").await;
-        assert_eq!(budget.used(), 8 << 20);
+        assert_eq!(budget.used(), (8 << 20) + RESPONSE_BYTES);
         let beside = async {
             while server.rejected(Rejection::Slow) == 0 {
                 assert_eq!(client.get("/a").await.status(), 200, "beside a window of {window}");

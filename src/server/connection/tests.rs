@@ -12,7 +12,7 @@ use crate::error::Response;
 struct Stub;
 
 impl Service for Stub {
-    fn at_once(&self, _: &Parts) -> Option<Response> {
+    fn at_once(&self, _: &Parts, _: SocketAddr) -> Option<Response> {
         None
     }
 
@@ -30,6 +30,7 @@ fn shared() -> Shared<Stub> {
         Arc::new(Stub),
         Terms::new(&crate::server::Config::default()),
         Arc::new(Metrics::new().unwrap()),
+        ByteBudget::new(usize::MAX),
     )
 }
 
@@ -101,9 +102,10 @@ async fn a_connection_at_rest_holds_no_more_than_its_socket_and_is_answered_as_b
     let (back, _returned) = oneshot::channel();
     let io = Paced::new(server, back, Arc::clone(&pulse), Wire::new(1 << 15));
     let terms = shared.terms.present();
+    let unsent = UnsentCharge::new(ByteBudget::new(usize::MAX), Ipv4Addr::LOCALHOST.into());
     let mut visit = Visit {
         peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        watch: Watch::new(Arc::clone(&pulse), terms.limits.clone()),
+        watch: Watch::new(Arc::clone(&pulse), terms.limits.clone(), unsent),
         parting: Parting::new(CancellationToken::new(), Arc::clone(&pulse), FAREWELL),
         pulse,
         terms,
