@@ -11,6 +11,7 @@ mod listener;
 mod paced;
 mod protocols;
 mod pulse;
+mod replaced;
 mod streams;
 mod terms;
 pub mod tls;
@@ -56,6 +57,8 @@ pub struct Config {
     pub limits: Limits,
     /// `drain.*`
     pub drain: Drain,
+    /// At a limit of connections a new one replaces an old one, instead of being refused. The admin port has it so.
+    pub replaces: bool,
 }
 
 /// PEM files. They are read again when they change.
@@ -113,6 +116,7 @@ impl Default for Config {
             threads: None,
             limits: Limits::default(),
             drain: Drain::default(),
+            replaces: false,
         }
     }
 }

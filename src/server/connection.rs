@@ -56,14 +56,23 @@ impl<S: Service> Shared<S> {
         Self { service, terms, metrics, leaving: Arc::default(), budget }
     }
 
+    /// The state of a connection that has just been accepted.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::new(Pulse::new(Arc::clone(&self.leaving)))
+    }
+
     /// Serves one connection until it ends. Once `drain` is cancelled, which happens only after `leaving` was set, it
     /// takes no request after the current.
-    pub(super) async fn drive<IO>(&self, io: IO, peer: SocketAddr, drain: CancellationToken)
-    where
+    pub(super) async fn drive<IO>(
+        &self,
+        io: IO,
+        peer: SocketAddr,
+        drain: CancellationToken,
+        pulse: Arc<Pulse>,
+    ) where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let terms = self.terms.present();
-        let pulse = Arc::new(Pulse::new(Arc::clone(&self.leaving)));
         let (back, mut returned) = oneshot::channel();
         let io = Paced::new(io, back, Arc::clone(&pulse), Wire::new(head_max(&terms.limits)));
         let unsent = UnsentCharge::new(self.budget.clone(), peer.ip());

@@ -18,7 +18,6 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Shared::new(service, Terms::new(config), metrics, ByteBudget::new(usize::MAX))
-        .drive(io, peer, CancellationToken::new())
-        .await;
+    let shared = Shared::new(service, Terms::new(config), metrics, ByteBudget::new(usize::MAX));
+    shared.drive(io, peer, CancellationToken::new(), shared.pulse()).await;
 }

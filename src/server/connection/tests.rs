@@ -58,7 +58,7 @@ async fn with_pauses(pieces: &[(&[u8], Duration)]) -> String {
     };
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let (.., end) = tokio::join!(
-        shared.drive(server, peer, CancellationToken::new()),
+        shared.drive(server, peer, CancellationToken::new(), shared.pulse()),
         ask,
         from.read_to_end(&mut answered),
     );
@@ -148,7 +148,7 @@ async fn a_rest_ends_with_the_idle_timeout_or_with_the_peer() {
     };
     let (begun, shared) = (tokio::time::Instant::now(), shared());
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    tokio::join!(shared.drive(server, peer, CancellationToken::new()), visit);
+    tokio::join!(shared.drive(server, peer, CancellationToken::new(), shared.pulse()), visit);
     assert_eq!(begun.elapsed(), NAP);
 }
 
@@ -172,7 +172,7 @@ async fn at_the_end_of_the_listener_a_rest_ends_and_who_asks_in_time_is_answered
         };
         let begun = tokio::time::Instant::now();
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        tokio::join!(shared.drive(server, peer, drain.clone()), visit, async {
+        tokio::join!(shared.drive(server, peer, drain.clone(), shared.pulse()), visit, async {
             from.read_to_string(&mut answers).await.unwrap();
         });
         assert_eq!(answers.matches("HTTP/1.1 200 ").count(), answered, "{answers}");
