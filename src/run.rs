@@ -23,6 +23,7 @@ use crate::cache::freshness::Dials;
 use crate::cache::store::Store;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::descriptors::{Demand, Descriptors};
 use crate::dial::Dial;
 use crate::fetch::Fetcher;
 use crate::files::Source;
@@ -52,6 +53,7 @@ pub struct App {
     readiness: Readiness,
     settings: Option<Settings>,
     is_warm: bool,
+    descriptors: Option<Descriptors>,
     lanes: Lanes,
     told: Arc<Notify>,
     tracer: Tracer,
@@ -101,6 +103,9 @@ pub enum StartError {
     /// Metrics.
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// The open-file limit.
+    #[error("the limit of open files cannot be read: {0}")]
+    Descriptors(nix::Error),
     /// Signals.
     #[error("signals cannot be received: {0}")]
     Signals(io::Error),
@@ -147,6 +152,7 @@ impl App {
             readiness: Readiness::default(),
             settings: None,
             is_warm: false,
+            descriptors: None,
             lanes,
             told: Arc::default(),
             tracer,
@@ -165,6 +171,12 @@ impl App {
     #[must_use]
     pub fn warmed(self) -> Self {
         Self { is_warm: true, ..self }
+    }
+
+    /// Serves no more connections than `descriptors` allow.
+    #[must_use]
+    pub fn within(self, descriptors: Descriptors) -> Self {
+        Self { descriptors: Some(descriptors), ..self }
     }
 
     /// To be notified when files are complete that should be read again.
@@ -190,17 +202,31 @@ impl App {
         log: Option<telemetry::Handle>,
         wrap: impl FnOnce(Proxy) -> H,
     ) -> Result<(), StartError> {
+        let max_connections = self.max_connections();
         #[cfg(feature = "otlp")]
         let (all_told, exporter) = (CancellationToken::new(), self.exporter);
         #[cfg(feature = "otlp")]
         let exporter = exporter.map(|exporter| tokio::spawn(exporter.run(all_told.clone())));
-        let Self { config, proxy, metrics, readiness, settings, is_warm, lanes, told, tracer, .. } = self;
+        let Self {
+            config,
+            proxy,
+            metrics,
+            readiness,
+            settings,
+            is_warm,
+            lanes,
+            told,
+            tracer,
+            descriptors,
+            ..
+        } = self;
         let dropped = log.as_ref().map(|log| log.dropped.clone());
         let overview = Arc::new(Overview::new(proxy.clone(), &config, dropped));
         let admin = Arc::new(Admin::new(&config.admin, overview, Arc::clone(&metrics), readiness.clone())?);
         let admin_server = Server::new(&config.admin.server(), Arc::clone(&metrics))?;
         let byte_budget = proxy.inner().fetcher.origin.byte_budget().clone();
         let data_server = Server::new(&config.server, Arc::clone(&metrics))?
+            .at_most(&config.server, max_connections)
             .on(lanes.clone())
             .charging(byte_budget.clone());
         let handler = Arc::new(wrap(proxy.clone()));
@@ -229,6 +255,10 @@ impl App {
             data = %address(&listeners.data),
             "serving"
         );
+        if let Some(descriptors) = descriptors.filter(|_| max_connections < config.server.limits.connections)
+        {
+            warn_of_cap(descriptors, max_connections, &config);
+        }
         let cut = data_server.serve(listeners.data, Arc::new(stack), stop).await;
         // Nobody waits for these flights any more; what they bring would be forgotten a moment later.
         let tasks = &proxy.inner().tasks;
@@ -249,6 +279,31 @@ impl App {
         let _ = admin_task.await;
         Ok(())
     }
+}
+
+impl App {
+    /// Connections of callers that the descriptors allow.
+    fn max_connections(&self) -> usize {
+        let demand = Demand {
+            origin_requests: self.config.origin.in_flight,
+            admin: self.config.admin.server().limits.connections,
+            threads: self.lanes.count(),
+        };
+        self.descriptors.map_or(usize::MAX, |descriptors| descriptors.connections(&demand))
+    }
+}
+
+/// Says that `limits.connections` cannot be reached.
+fn warn_of_cap(descriptors: Descriptors, max_connections: usize, config: &Config) {
+    let limits = config.server.limits.at_most(max_connections);
+    tracing::warn!(
+        descriptors = descriptors.limit(),
+        configured = config.server.limits.connections,
+        connections = limits.connections,
+        connections_per_address = limits.connections_per_address,
+        "limits.connections is capped: the open-file limit (ulimit -Hn) leaves no more beside Graph and the admin \
+         port; raise that limit, or lower limits.connections"
+    );
 }
 
 /// Serves until SIGTERM or SIGINT; a second one ends the process at once. SIGHUP has the files read again.
@@ -273,7 +328,10 @@ async fn try_serve(settings: Settings, log: telemetry::Handle, lanes: Lanes) -> 
         admin: bind("admin.address", config.admin.address)?,
     };
     let stop = stop_on_signal()?;
-    let app = App::on(lanes, config, Clock::system())?.with_settings(settings).warmed();
+    let app = App::on(lanes, config, Clock::system())?
+        .with_settings(settings)
+        .within(Descriptors::current().map_err(StartError::Descriptors)?)
+        .warmed();
     let told = Arc::clone(app.told());
     tokio::spawn(async move {
         while hang_ups.recv().await.is_some() {

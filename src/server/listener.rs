@@ -55,6 +55,12 @@ impl Server {
         Self { lanes, ..self }
     }
 
+    /// Serves no more than `connections`, whatever is configured.
+    #[must_use]
+    pub fn at_most(self, config: &Config, connections: usize) -> Self {
+        Self { terms: Terms::at_most(config, connections), ..self }
+    }
+
     /// Charges unsent responses to `budget`.
     #[must_use]
     pub fn charging(self, budget: ByteBudget) -> Self {

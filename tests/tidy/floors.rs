@@ -54,6 +54,7 @@ const FLOORS: [&[&str]; 5] = [
         "cache/store",
         "cache/ticket",
         "deliver",
+        "descriptors",
         "fetch",
         "layers",
         "origin",
