@@ -125,7 +125,7 @@ impl Fetcher {
         let validation = stored.and_then(|stored| Some((stored, stored.validation()?)));
         let condition = validation.and_then(|(_, known)| known.for_token(fingerprint, asked));
         let (token, ids) = (&question.identity.token, &question.ids);
-        let answer = self.origin.ask(place, &question.resource, token, ids, condition, question.owner).await;
+        let answer = self.origin.ask(place, &question.resource, token, ids, condition, question.peer).await;
         if let Some(outcome) = self.outcome(&answer) {
             passage.settle(outcome);
         }

@@ -118,17 +118,8 @@ impl Proxy {
         let unproven = grant.is_none().then_some(peer);
         let (no_store, ids) = (client.no_store, ids.clone());
         let (caller, stored) = (CallerFields::default(), None);
-        let question = Question {
-            resource,
-            identity,
-            claims,
-            unproven,
-            owner: peer,
-            no_store,
-            headers: caller,
-            stored,
-            ids,
-        };
+        let question =
+            Question { resource, identity, claims, unproven, peer, no_store, headers: caller, stored, ids };
         let claims = match question.claims {
             Ok(claims) => claims,
             Err(reason) => return self.bypass(&question, reason, &delivery).await,

@@ -2,6 +2,8 @@
 //!
 //! Whoever calls binds the ports and says when to stop, so that tests do both in their own way.
 
+mod background;
+
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,10 +12,11 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use self::background::{announce_drain, report_suppressed, watch_clock};
 use crate::admin::{self, Admin};
 use crate::answer::Handler;
 use crate::budget::Budget;
@@ -40,6 +43,7 @@ use crate::refresh::Refreshes;
 use crate::reload::{Parts, Settings};
 use crate::scrub::Scrubber;
 use crate::server::{self, Lanes, Server, tls};
+use crate::telemetry::SuppressedLines;
 use crate::throttle::Gates;
 use crate::trace::Tracer;
 use crate::{reload, telemetry};
@@ -220,8 +224,8 @@ impl App {
             descriptors,
             ..
         } = self;
-        let dropped = log.as_ref().map(|log| log.dropped.clone());
-        let overview = Arc::new(Overview::new(proxy.clone(), &config, dropped));
+        let suppressed = log.as_ref().map(|log| log.suppressed.clone());
+        let overview = Arc::new(Overview::new(proxy.clone(), &config, log.clone()));
         let admin = Arc::new(Admin::new(&config.admin, overview, Arc::clone(&metrics), readiness.clone())?);
         let admin_server = Server::new(&config.admin.server(), Arc::clone(&metrics))?;
         let byte_budget = proxy.inner().fetcher.origin.byte_budget().clone();
@@ -245,6 +249,9 @@ impl App {
         let over = CancellationToken::new();
         let admin_task = tokio::spawn(admin_server.serve(listeners.admin, admin, over.clone()));
         let watch = tokio::spawn(watch_clock(proxy.clone()));
+        let _reports = suppressed
+            .clone()
+            .map(|suppressed| AbortOnDropHandle::new(tokio::spawn(report_suppressed(suppressed))));
         let asker = proxy.clone();
         let warmth = async move { asker.inner().fetcher.origin.keep_warm().await };
         let _warmth = is_warm.then(|| AbortOnDropHandle::new(lanes.any().spawn(warmth)));
@@ -264,6 +271,7 @@ impl App {
         let tasks = &proxy.inner().tasks;
         tasks.close();
         let lost = timeout(LAST_FLIGHTS, tasks.wait()).await.is_err();
+        suppressed.iter().for_each(SuppressedLines::report);
         tracing::info!(connections_cut = cut, flights_cut = lost, "stopped");
         #[cfg(feature = "otlp")]
         if let Some(exporter) = exporter {
@@ -377,30 +385,6 @@ pub fn stop_on_signal() -> Result<CancellationToken, StartError> {
     Ok(stop)
 }
 
-async fn announce_drain(stop: CancellationToken, readiness: Readiness, metrics: Arc<Metrics>) {
-    stop.cancelled().await;
-    readiness.drain();
-    metrics.draining.set(1);
-}
-
-/// Empties the cache when the wall clock was set back by more than a minute: no end of a token can be
-/// trusted that was judged by the clock before.
-async fn watch_clock(proxy: Proxy) {
-    let mut ticks = interval(Duration::from_secs(1));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let fetcher = &proxy.inner().fetcher;
-        let step = fetcher.clock.stepped_back();
-        if step > CLOCK_STEP {
-            tracing::warn!(seconds = step.as_secs(), "the wall clock was set back: the cache is emptied");
-            fetcher.metrics.clock_steps.inc();
-            fetcher.store.forget();
-            fetcher.clock.trust_wall();
-        }
-    }
-}
-
 fn address(listener: &TcpListener) -> String {
     listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
 }
@@ -410,4 +394,3 @@ const LAST_FLIGHTS: Duration = Duration::from_secs(1);
 /// For the spans of the last requests.
 #[cfg(feature = "otlp")]
 const LAST_SPANS: Duration = Duration::from_secs(1);
-const CLOCK_STEP: Duration = Duration::from_secs(60);

@@ -15,7 +15,7 @@ use ring::rand::SystemRandom;
 use self::local::Foreign;
 use super::{Config, reply};
 use crate::error::Response;
-use crate::files::{Files, Look, Secret, Unreadable};
+use crate::files::{Files, Look, Secret, ShownPath, Unreadable};
 use crate::metrics::Reload;
 
 /// The rules, as configured.
@@ -120,7 +120,7 @@ fn tag(key: &hmac::Key, contents: &[Secret], path: &Path) -> Result<hmac::Tag, E
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Token").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Token").field("path", &ShownPath(&self.path)).finish_non_exhaustive()
     }
 }
 
@@ -149,7 +149,7 @@ impl std::fmt::Display for Error {
         match self {
             Self::Unreadable(error) => error.fmt(f),
             Self::Randomness => f.write_str("the system gives no randomness for a key"),
-            Self::Empty(path) => write!(f, "{} is empty; a bearer token was expected", path.display()),
+            Self::Empty(path) => write!(f, "{} is empty; a bearer token was expected", ShownPath(path)),
         }
     }
 }

@@ -83,18 +83,19 @@ mod tests {
             held.recv().ok();
             Ok::<_, Infallible>(number.to_string())
         });
-        let others = join_all((0..50).map(|_| {
-            let counting = Arc::clone(&count);
-            scrapes.get(move || Ok::<_, Infallible>(counting.fetch_add(1, SeqCst).to_string()))
-        }));
-        let late = async {
+        let others = async {
             // The first is rendering by now.
             while count.load(SeqCst) == 0 {
                 tokio::task::yield_now().await;
             }
-            release.send(()).unwrap();
+            let gets = join_all((0..50).map(|_| {
+                let counting = Arc::clone(&count);
+                scrapes.get(move || Ok::<_, Infallible>(counting.fetch_add(1, SeqCst).to_string()))
+            }));
+            let release = async { release.send(()).unwrap() };
+            tokio::join!(gets, release).0
         };
-        let (first, others, ()) = tokio::join!(first, others, late);
+        let (first, others) = tokio::join!(first, others);
         assert_eq!(first.unwrap(), "0");
         assert!(others.into_iter().all(|text| text.unwrap() == "1"));
         assert_eq!(count.load(SeqCst), 2);

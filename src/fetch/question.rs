@@ -25,7 +25,7 @@ pub struct Question {
     /// The caller's address, where its token has no proof at all: it asks within the budget of such.
     pub unproven: Option<IpAddr>,
     /// The caller's address. The bytes of Graph's answer are charged to it.
-    pub owner: IpAddr,
+    pub peer: IpAddr,
     /// The caller forbids that the answer is stored, and is obeyed.
     pub no_store: bool,
     /// The caller's fields, for `Vary`. None of them goes to Graph.

@@ -36,7 +36,7 @@ fn t17_a_question_keeps_its_callers_fields_without_the_token_and_shows_none() {
         identity: Identity::of(&headers, &secrets).unwrap(),
         claims: Err(Bypass::Opaque),
         unproven: None,
-        owner: std::net::Ipv4Addr::LOCALHOST.into(),
+        peer: std::net::Ipv4Addr::LOCALHOST.into(),
         no_store: false,
         headers: CallerFields::default(),
         stored: None,

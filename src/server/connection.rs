@@ -290,6 +290,9 @@ fn answer<S: Service>(
         let hold = streams.filter(|_| is_large(&response)).map(Streams::hold);
         return Either::Left(ready(Ok(tracked(response, version, ticket, hold))));
     }
+    if !body.is_end_stream() {
+        ticket.pulse().set_body();
+    }
     let (service, hold) = (Arc::clone(service), streams.map(Streams::hold));
     Either::Right(Box::pin(async move {
         let response = service.answer(head, body, peer).await;
