@@ -3,6 +3,7 @@
 //! Whoever calls binds the ports and says when to stop, so that tests do both in their own way.
 
 mod background;
+mod cap;
 
 use std::io;
 use std::process::ExitCode;
@@ -16,7 +17,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use self::background::{announce_drain, report_suppressed, watch_clock};
+use self::background::{announce_drain, watch};
+use self::cap::Cap;
 use crate::admin::{self, Admin};
 use crate::answer::Handler;
 use crate::budget::Budget;
@@ -26,7 +28,7 @@ use crate::cache::freshness::Dials;
 use crate::cache::store::Store;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::descriptors::{Demand, Descriptors};
+use crate::descriptors::Descriptors;
 use crate::dial::Dial;
 use crate::fetch::Fetcher;
 use crate::files::Source;
@@ -206,31 +208,19 @@ impl App {
         log: Option<telemetry::Handle>,
         wrap: impl FnOnce(Proxy) -> H,
     ) -> Result<(), StartError> {
-        let max_connections = self.max_connections();
+        let cap = self.descriptors.map(|descriptors| Cap::new(descriptors, &self.config, self.lanes.count()));
         #[cfg(feature = "otlp")]
         let (all_told, exporter) = (CancellationToken::new(), self.exporter);
         #[cfg(feature = "otlp")]
         let exporter = exporter.map(|exporter| tokio::spawn(exporter.run(all_told.clone())));
-        let Self {
-            config,
-            proxy,
-            metrics,
-            readiness,
-            settings,
-            is_warm,
-            lanes,
-            told,
-            tracer,
-            descriptors,
-            ..
-        } = self;
+        let Self { config, proxy, metrics, readiness, settings, is_warm, lanes, told, tracer, .. } = self;
         let suppressed = log.as_ref().map(|log| log.suppressed.clone());
         let overview = Arc::new(Overview::new(proxy.clone(), &config, log.clone()));
         let admin = Arc::new(Admin::new(&config.admin, overview, Arc::clone(&metrics), readiness.clone())?);
         let admin_server = Server::new(&config.admin.server(), Arc::clone(&metrics))?;
         let byte_budget = proxy.inner().fetcher.origin.byte_budget().clone();
         let data_server = Server::new(&config.server, Arc::clone(&metrics))?
-            .at_most(&config.server, max_connections)
+            .at_most(&config.server, cap.map_or(usize::MAX, |cap| cap.connections))
             .on(lanes.clone())
             .charging(byte_budget.clone());
         let handler = Arc::new(wrap(proxy.clone()));
@@ -248,10 +238,7 @@ impl App {
         // The admin port answers until the very end: probes and scrapes see the drain.
         let over = CancellationToken::new();
         let admin_task = tokio::spawn(admin_server.serve(listeners.admin, admin, over.clone()));
-        let watch = tokio::spawn(watch_clock(proxy.clone()));
-        let _reports = suppressed
-            .clone()
-            .map(|suppressed| AbortOnDropHandle::new(tokio::spawn(report_suppressed(suppressed))));
+        let watch = tokio::spawn(watch(proxy.clone(), suppressed.clone()));
         let asker = proxy.clone();
         let warmth = async move { asker.inner().fetcher.origin.keep_warm().await };
         let _warmth = is_warm.then(|| AbortOnDropHandle::new(lanes.any().spawn(warmth)));
@@ -262,9 +249,8 @@ impl App {
             data = %address(&listeners.data),
             "serving"
         );
-        if let Some(descriptors) = descriptors.filter(|_| max_connections < config.server.limits.connections)
-        {
-            warn_of_cap(descriptors, max_connections, &config);
+        if let Some(cap) = cap {
+            cap.warn(&config);
         }
         let cut = data_server.serve(listeners.data, Arc::new(stack), stop).await;
         // Nobody waits for these flights any more; what they bring would be forgotten a moment later.
@@ -287,31 +273,6 @@ impl App {
         let _ = admin_task.await;
         Ok(())
     }
-}
-
-impl App {
-    /// Connections of callers that the descriptors allow.
-    fn max_connections(&self) -> usize {
-        let demand = Demand {
-            origin_requests: self.config.origin.in_flight,
-            admin: self.config.admin.server().limits.connections,
-            threads: self.lanes.count(),
-        };
-        self.descriptors.map_or(usize::MAX, |descriptors| descriptors.connections(&demand))
-    }
-}
-
-/// Says that `limits.connections` cannot be reached.
-fn warn_of_cap(descriptors: Descriptors, max_connections: usize, config: &Config) {
-    let limits = config.server.limits.at_most(max_connections);
-    tracing::warn!(
-        descriptors = descriptors.limit(),
-        configured = config.server.limits.connections,
-        connections = limits.connections,
-        connections_per_address = limits.connections_per_address,
-        "limits.connections is capped: the open-file limit (ulimit -Hn) leaves no more beside Graph and the admin \
-         port; raise that limit, or lower limits.connections"
-    );
 }
 
 /// Serves until SIGTERM or SIGINT; a second one ends the process at once. SIGHUP has the files read again.

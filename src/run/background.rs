@@ -17,9 +17,19 @@ pub(super) async fn announce_drain(stop: CancellationToken, readiness: Readiness
     metrics.draining.set(1);
 }
 
+/// Watches the clock, and reports log lines that were suppressed.
+pub(super) async fn watch(proxy: Proxy, suppressed: Option<SuppressedLines>) {
+    let reports = async {
+        if let Some(suppressed) = suppressed {
+            report_suppressed(suppressed).await;
+        }
+    };
+    tokio::join!(watch_clock(proxy), reports);
+}
+
 /// Empties the cache when the wall clock was set back by more than a minute: no end of a token can be
 /// trusted that was judged by the clock before.
-pub(super) async fn watch_clock(proxy: Proxy) {
+async fn watch_clock(proxy: Proxy) {
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -36,7 +46,7 @@ pub(super) async fn watch_clock(proxy: Proxy) {
 }
 
 /// Logs now and then how many lines were suppressed.
-pub(super) async fn report_suppressed(suppressed: SuppressedLines) {
+async fn report_suppressed(suppressed: SuppressedLines) {
     let mut ticks = interval(SUPPRESSED_REPORTS);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
