@@ -5,6 +5,7 @@
 
 mod access;
 mod reply;
+mod scrape;
 mod selection;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,6 +24,7 @@ use crate::metrics::{Metrics, Reload};
 use crate::readiness::{Readiness, State};
 use crate::server::{self, Drain, Limits, Service};
 use access::Access;
+use scrape::{ScrapeError, Scrapes};
 
 pub use access::Error;
 pub use selection::Selection;
@@ -43,21 +45,24 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The listener: small, since its callers are few and known.
+    /// The listener: small, since its callers are few and known. None of them is refused: one that is new replaces one
+    /// that is old, first of its own address.
     pub fn server(&self) -> server::Config {
         server::Config {
             address: self.address,
             limits: Limits {
                 connections: 128,
-                connections_per_address: 128,
+                connections_per_address: 32,
                 header_bytes: 8 << 10,
                 h2_streams: 16,
                 header_timeout: Duration::from_secs(5),
+                idle_timeout: Duration::from_secs(5),
                 write_timeout: Duration::from_secs(10),
                 request_timeout: Duration::from_secs(10),
                 ..Limits::default()
             },
             drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(1) },
+            replaces: true,
             ..server::Config::default()
         }
     }
@@ -81,6 +86,7 @@ pub struct Admin<C> {
     cache: Arc<C>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
+    scrapes: Scrapes,
 }
 
 impl<C: Cache> Admin<C> {
@@ -92,13 +98,13 @@ impl<C: Cache> Admin<C> {
         readiness: Readiness,
     ) -> Result<Self, Error> {
         let access = Access::new(config)?;
-        Ok(Self { access, cache, metrics, readiness })
+        Ok(Self { access, cache, metrics, readiness, scrapes: Scrapes::default() })
     }
 
     async fn route(&self, request: &Parts, peer: SocketAddr) -> Response {
         let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
         match (request.uri.path(), method) {
-            ("/metrics", &Method::GET) => self.metrics(),
+            ("/metrics", &Method::GET) => self.metrics().await,
             ("/livez", &Method::GET) => reply::text(StatusCode::OK, "alive\n"),
             ("/readyz", &Method::GET) => self.ready(),
             ("/cache", &Method::GET) => match self.access.look(request) {
@@ -116,15 +122,19 @@ impl<C: Cache> Admin<C> {
         }
     }
 
-    fn metrics(&self) -> Response {
-        self.cache.refresh_gauges();
-        match self.metrics.render() {
-            Ok(text) => reply::exposition(text),
-            Err(error) => {
-                tracing::error!(%error, "metrics cannot be rendered");
-                reply::error(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be rendered")
-            }
+    async fn metrics(&self) -> Response {
+        let (cache, metrics) = (Arc::clone(&self.cache), Arc::clone(&self.metrics));
+        let render = move || {
+            cache.refresh_gauges();
+            metrics.render()
+        };
+        match self.scrapes.get(render).await {
+            Ok(text) => return reply::exposition(text),
+            Err(ScrapeError::Render(error)) => tracing::error!(%error, "metrics cannot be rendered"),
+            // A panic has been logged by the hook.
+            Err(ScrapeError::Ended) => {}
         }
+        reply::error(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be rendered")
     }
 
     fn ready(&self) -> Response {
@@ -163,7 +173,7 @@ impl<C: Cache> Source for Admin<C> {
 
 impl<C: Cache> Service for Admin<C> {
     /// Nobody waits for an operator's request.
-    fn at_once(&self, _: &Parts) -> Option<Response> {
+    fn at_once(&self, _: &Parts, _: SocketAddr) -> Option<Response> {
         None
     }
 

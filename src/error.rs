@@ -10,10 +10,10 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::Full;
 
+use crate::byte_budget::BudgetExhausted;
 use crate::cache::status::ScrubFailure;
 use crate::clock::Now;
 use crate::ids::{CLIENT_REQUEST_ID, Ids, REQUEST_ID};
-use crate::room::NoRoom;
 use crate::words::words;
 
 /// What goes back to a caller: every answer is whole in memory before it is sent.
@@ -148,8 +148,8 @@ impl From<OriginFault> for Problem {
     }
 }
 
-impl From<NoRoom> for Problem {
-    fn from(_: NoRoom) -> Self {
+impl From<BudgetExhausted> for Problem {
+    fn from(_: BudgetExhausted) -> Self {
         Self::Rejected(Rejection::BytesInFlight)
     }
 }

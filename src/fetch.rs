@@ -161,7 +161,8 @@ impl Fetcher {
         let validation = validation.filter(|(_, known)| known.for_token(fingerprint, asked).is_some());
         let condition = validation.map(|(_, known)| &known.validators);
         let (token, ids) = (&question.identity.token, &question.ids);
-        let answer = self.origin.ask(permit, &question.resource, token, ids, condition).await;
+        let answer =
+            self.origin.ask(permit, &question.resource, token, ids, condition, question.peer.ip()).await;
         if let Some(outcome) = outcome(&answer, self.clock.now()) {
             in_flight.settle(outcome);
         }

@@ -3,6 +3,8 @@
 //! A change that nobody told of may be half written, so it counts once two looks have found the same. What was judged
 //! once, good or bad, is judged again only when it changes.
 
+mod shown;
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -11,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ring::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
+pub use self::shown::ShownPath;
 use crate::metrics::Reload;
 
 /// Whoever has files, and takes what they hold into use.
@@ -96,7 +99,7 @@ impl Files {
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot read {}: {}", self.path.display(), self.reason)
+        write!(f, "cannot read {}: {}", ShownPath(&self.path), self.reason)
     }
 }
 

@@ -6,7 +6,7 @@
 mod dials;
 mod record;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::answer::{Answer, Handler};
+use crate::byte_budget::ByteBudget;
 use crate::error::{Problem, Rejection, Response};
 use crate::ids::{CLIENT_ID, Ids, OUR_ID};
 use crate::message::{self, Asked};
 use crate::metrics::Metrics;
-use crate::room::Room;
 use crate::server::{Limits, Service};
 use crate::telemetry::Access;
 use crate::trace::Tracer;
@@ -36,21 +36,21 @@ pub struct Stack<H> {
     handler: Arc<H>,
     metrics: Arc<Metrics>,
     dials: Arc<Dials>,
-    room: Room,
+    byte_budget: ByteBudget,
     tracer: Tracer,
 }
 
 impl<H: Handler> Stack<H> {
     /// Puts the layers around `handler`.
     pub fn new(handler: Arc<H>, metrics: Arc<Metrics>, access: Access, limits: &Limits) -> Self {
-        let (dials, room) = (Arc::new(Dials::new(access, limits)), Room::new(usize::MAX));
-        Self { handler, metrics, dials, room, tracer: Tracer::default() }
+        let (dials, byte_budget) = (Arc::new(Dials::new(access, limits)), ByteBudget::new(usize::MAX));
+        Self { handler, metrics, dials, byte_budget, tracer: Tracer::default() }
     }
 
-    /// Lets large answers go out only while there is `room`.
+    /// Lets large answers go out only while `byte_budget` has room.
     #[must_use]
-    pub fn within(self, room: Room) -> Self {
-        Self { room, ..self }
+    pub fn within(self, byte_budget: ByteBudget) -> Self {
+        Self { byte_budget, ..self }
     }
 
     /// What may be changed while requests go by.
@@ -66,7 +66,7 @@ impl<H: Handler> Stack<H> {
 
     /// Answers one request whose head is all of it, if the handler can do that without waiting. Where it declines,
     /// nothing has been done or told, and [`Stack::respond`] answers. A request with a span takes that way, too.
-    pub fn respond_at_once(&self, request: &Parts) -> Option<Response> {
+    pub fn respond_at_once(&self, request: &Parts, peer: IpAddr) -> Option<Response> {
         let asked = Asked::of(request);
         if self.tracer.is_on() || message::check(&asked, false, &self.dials.message()).is_err() {
             return None;
@@ -77,7 +77,7 @@ impl<H: Handler> Stack<H> {
         let answer = answer.unwrap_or_else(|_| Some(self.reject(Rejection::Panic, &ids)))?;
         let span = self.tracer.served(&mut ids);
         let record = Record::begin(&self.metrics, self.dials.access.get(), (request, asked.at), &ids, span);
-        Some(self.finish(answer, request, &ids, record))
+        Some(self.finish(answer, request, &ids, peer, record))
     }
 
     /// Answers one request. `has_body`: more than its head is to come.
@@ -95,7 +95,7 @@ impl<H: Handler> Stack<H> {
             Ok(()) => self.handle(request, headers, &ids, peer).await,
             Err(reason) => self.reject(reason, &ids),
         };
-        let mut response = self.finish(answer, request, &ids, record);
+        let mut response = self.finish(answer, request, &ids, peer.ip(), record);
         if has_body {
             close(&mut response, request.version);
         }
@@ -103,9 +103,16 @@ impl<H: Handler> Stack<H> {
     }
 
     /// What becomes of every answer.
-    fn finish(&self, mut answer: Answer, request: &Parts, ids: &Ids, mut record: Record<'_>) -> Response {
+    fn finish(
+        &self,
+        mut answer: Answer,
+        request: &Parts,
+        ids: &Ids,
+        peer: IpAddr,
+        mut record: Record<'_>,
+    ) -> Response {
         if answer.response.body().size_hint().lower() > SMALL {
-            self.make_room(&mut answer, ids);
+            self.charge(&mut answer, ids, peer);
         }
         record.end(&answer);
         let mut response = answer.response;
@@ -127,12 +134,12 @@ impl<H: Handler> Stack<H> {
         }
     }
 
-    /// A large answer takes room until the last of it is written. A small one takes none: the connections and
-    /// streams that there may be bound those.
-    fn make_room(&self, answer: &mut Answer, ids: &Ids) {
+    /// Charges a large response to its caller's address until the last of it is written. A small one is charged by
+    /// its connection, and only where the peer does not take it at once.
+    fn charge(&self, answer: &mut Answer, ids: &Ids, peer: IpAddr) {
         let body = std::mem::take(answer.response.body_mut()).into_inner().unwrap_or_default();
-        match self.room.take(body.len()) {
-            Ok(held) => *answer.response.body_mut() = Full::new(held.tie(body)),
+        match self.byte_budget.attach(peer, body) {
+            Ok(body) => *answer.response.body_mut() = Full::new(body),
             Err(_) => *answer = self.reject(Rejection::BytesInFlight, ids),
         }
     }
@@ -144,8 +151,8 @@ impl<H: Handler> Stack<H> {
 }
 
 impl<H: Handler> Service for Stack<H> {
-    fn at_once(&self, head: &Parts) -> Option<Response> {
-        self.respond_at_once(head)
+    fn at_once(&self, head: &Parts, peer: SocketAddr) -> Option<Response> {
+        self.respond_at_once(head, peer.ip())
     }
 
     async fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {

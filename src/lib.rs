@@ -45,9 +45,9 @@
 //! |---|---|
 //! | 4, assembly | [`run`], [`reload`], [`overview`], [`config`], `demo` |
 //! | 3, decision | [`proxy`] |
-//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`fair_queue`], [`permits`], [`unproven_limit`], [`refused_tokens`], [`waiting_requests`], [`breaker`], [`refresh`], [`cache::store`], [`cache::front`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`otlp`], [`process`], [`readiness`], `sandbox` |
+//! | 2, machines | [`server`], [`layers`], [`admin`], [`fetch`], [`deliver`], [`origin`], [`fair_queue`], [`permits`], [`unproven_limit`], [`refused_tokens`], [`waiting_requests`], [`breaker`], [`refresh`], [`cache::store`], [`cache::front`], [`cache::ticket`], [`cache::flight`], [`telemetry`], [`otlp`], [`process`], [`descriptors`], [`readiness`], `sandbox` |
 //! | 1, rules | [`identity`], [`resource`], [`scrub`], [`message`], [`metrics`], [`trace`], [`answer`], [`retry_after`], [`files`], [`cache::key`], [`cache::purge`], [`cache::entry`], [`cache::grant`], `cache::interner`, [`cache::freshness`], [`cache::validation`], [`cache::vary`], [`cache::variants`], [`cache::report`] |
-//! | 0, words | [`words`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`quality`], [`coding`], [`date`], [`error`], [`ids`], [`clock`], [`dial`], [`memo`], [`network`], [`room`], [`survivor`] |
+//! | 0, words | [`words`], [`byte_budget`], `sabotage` (test builds only), [`cache::status`], [`cache::control`], [`headers`], [`quality`], [`coding`], [`date`], [`error`], [`ids`], [`clock`], [`dial`], [`memo`], [`network`], [`survivor`] |
 //!
 //! `sandbox` (a stand-in for Graph) and `demo` are there with the feature `sandbox`, which is on by default and
 //! off in the image; `otlp` is there with the feature of its name, which is on in both.
@@ -55,6 +55,7 @@
 pub mod admin;
 pub mod answer;
 pub mod breaker;
+pub mod byte_budget;
 pub mod cache;
 pub mod clock;
 pub mod coding;
@@ -63,6 +64,7 @@ pub mod date;
 pub mod deliver;
 #[cfg(feature = "sandbox")]
 pub mod demo;
+pub mod descriptors;
 pub mod dial;
 pub mod error;
 pub mod fair_queue;
@@ -90,7 +92,6 @@ pub mod refused_tokens;
 pub mod reload;
 pub mod resource;
 pub mod retry_after;
-pub mod room;
 pub mod run;
 pub mod sabotage;
 #[cfg(feature = "sandbox")]

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use connector_cache::config::{Config, ConfigError, Effective, Sources};
 use connector_cache::reload::Settings;
 use connector_cache::server::{LEFTOVERS, Lanes};
-use connector_cache::{process, run, telemetry};
+use connector_cache::{descriptors, process, run, telemetry};
 
 /// Quicker than the C library's, and it gives memory back: `benches/README.md`.
 #[global_allocator]
@@ -46,6 +46,8 @@ fn main() -> ExitCode {
     }
     // Where the kernel knows no other pages it says so, and that is what is wanted.
     let _ = process::small_pages();
+    // Where that is refused, fewer connections fit, and the log says so.
+    let _ = descriptors::raise_limit();
     telemetry::panic_hook();
     match Cli::try_parse() {
         Ok(cli) => dispatch(cli.command),

@@ -77,6 +77,8 @@ pub struct Metrics {
     pub bytes_in_flight_limit: IntGauge,
     /// Log lines that were dropped because the log's reader was too slow.
     pub log_lines_dropped: IntGauge,
+    /// Log lines that were suppressed because there were too many of their kind.
+    pub log_lines_suppressed: IntCounter,
 }
 
 words! {
@@ -178,6 +180,11 @@ impl Metrics {
                 r,
                 "log_lines_dropped",
                 "Log lines dropped because their reader was too slow.",
+            )?,
+            log_lines_suppressed: counter(
+                r,
+                "log_lines_suppressed_total",
+                "Log lines suppressed because there were too many of their kind.",
             )?,
             registry,
         })

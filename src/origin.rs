@@ -15,6 +15,7 @@ mod resolve;
 mod spare;
 mod tls;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -38,6 +39,7 @@ use self::spare::Spare;
 pub use self::tls::RootsError;
 #[cfg(feature = "otlp")]
 pub(crate) use self::tls::platform as client_tls;
+use crate::byte_budget::ByteBudget;
 use crate::cache::status::Retry;
 use crate::cache::validation::Validators;
 use crate::dial::Dial;
@@ -47,7 +49,6 @@ use crate::ids::{self, CLIENT_ID, Ids, TRACE_PARENT};
 use crate::metrics::Metrics;
 use crate::permits::{UpstreamPermit, UpstreamPermits};
 use crate::resource::Resource;
-use crate::room::Room;
 use crate::sabotage::sabotaged;
 use crate::trace::{Attempt, Tracer};
 use crate::words::Word;
@@ -102,7 +103,7 @@ pub struct Origin {
     first_byte: Dial<Duration>,
     timeout: Dial<Duration>,
     max_body: usize,
-    room: Room,
+    byte_budget: ByteBudget,
     metrics: Arc<Metrics>,
     tracer: Tracer,
 }
@@ -138,7 +139,7 @@ impl Origin {
     pub fn new(
         config: &Config,
         permits: UpstreamPermits,
-        room: Room,
+        byte_budget: ByteBudget,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SetupError> {
         let base = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
@@ -155,15 +156,15 @@ impl Origin {
             first_byte: Dial::new(config.first_byte_timeout),
             timeout: Dial::new(config.timeout),
             max_body: config.max_body,
-            room,
+            byte_budget,
             metrics,
             tracer: Tracer::default(),
         })
     }
 
-    /// Where bodies take room.
-    pub fn room(&self) -> &Room {
-        &self.room
+    /// Charged for bodies.
+    pub fn byte_budget(&self) -> &ByteBudget {
+        &self.byte_budget
     }
 
     /// Changes the deadlines of questions to come.
@@ -190,7 +191,7 @@ impl Origin {
     }
 
     /// Asks Graph for `resource` in the name of `token`'s bearer, within `graph.timeout` of when its place was first
-    /// wanted. With a `condition` the answer may be 304.
+    /// wanted. With a `condition` the answer may be 304. The body is charged to `owner`.
     pub async fn ask(
         &self,
         permit: UpstreamPermit,
@@ -198,6 +199,7 @@ impl Origin {
         token: &Token,
         ids: &Ids,
         condition: Option<&Validators>,
+        owner: IpAddr,
     ) -> Result<OriginAnswer, Problem> {
         self.spare.note_question();
         let deadline = permit.requested_at + self.timeout.get();
@@ -225,7 +227,7 @@ impl Origin {
         };
         let result = match asked.map_err(Failure::fault) {
             Ok((response, started, mut span)) => {
-                let answer = self.receive(response, deadline).await;
+                let answer = self.receive(response, deadline, owner).await;
                 self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
                 if let Err(fault) = &answer {
                     span.failed(fault.as_str());
@@ -336,6 +338,7 @@ impl Origin {
         &self,
         response: http::Response<Incoming>,
         deadline: Instant,
+        owner: IpAddr,
     ) -> Result<OriginAnswer, OriginFault> {
         let (head, body) = response.into_parts();
         match head.status.as_u16() {
@@ -348,7 +351,7 @@ impl Origin {
             200 | 400..600 => {}
             _ => return Err(OriginFault::Status),
         }
-        let body = body::collect(body, &head.headers, self.max_body, &self.room);
+        let body = body::collect(body, &head.headers, self.max_body, (&self.byte_budget, owner));
         let body = match timeout_at(deadline, body).await.unwrap_or(Err(OriginFault::Timeout.into())) {
             Err(Problem::Origin(fault))
                 if sabotaged!(UnheededBroken, true, head.status == StatusCode::OK) =>

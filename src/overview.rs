@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::identity::LabelKind;
 use crate::metrics::Places;
 use crate::proxy::Proxy;
-use crate::telemetry::DroppedLines;
+use crate::telemetry;
 use crate::words::Word;
 
 /// What the admin port is given of the cache.
@@ -17,14 +17,14 @@ pub struct Overview {
     proxy: Proxy,
     base_url: String,
     max_bytes: u64,
-    dropped: Option<DroppedLines>,
+    log: Option<telemetry::Handle>,
 }
 
 impl Overview {
     /// A view of `proxy`.
-    pub fn new(proxy: Proxy, config: &Config, dropped: Option<DroppedLines>) -> Self {
+    pub fn new(proxy: Proxy, config: &Config, log: Option<telemetry::Handle>) -> Self {
         let base_url = config.origin.base_url.as_str().to_owned();
-        Self { proxy, base_url, max_bytes: config.store.max_bytes, dropped }
+        Self { proxy, base_url, max_bytes: config.store.max_bytes, log }
     }
 }
 
@@ -73,12 +73,12 @@ impl Cache for Overview {
 
     fn refresh_gauges(&self) {
         let fetcher = &self.proxy.inner().fetcher;
-        let (metrics, room) = (&fetcher.metrics, fetcher.origin.room());
+        let (metrics, byte_budget) = (&fetcher.metrics, fetcher.origin.byte_budget());
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         fetcher.store.refresh_gauges();
         metrics.throttle_gates.set(count(fetcher.breakers.count_open()));
-        metrics.bytes_in_flight.set(count(room.taken()));
-        metrics.bytes_in_flight_limit.set(count(room.limit()));
+        metrics.bytes_in_flight.set(count(byte_budget.used()));
+        metrics.bytes_in_flight_limit.set(count(byte_budget.limit()));
         for (of, (taken, places)) in [
             (Places::All, fetcher.origin.permits().usage()),
             (Places::Unproven, fetcher.origin.permits().unproven_usage()),
@@ -86,8 +86,11 @@ impl Cache for Overview {
             metrics.origin_places_taken.set(of, taken);
             metrics.origin_places.set(of, places);
         }
-        if let Some(dropped) = &self.dropped {
-            metrics.log_lines_dropped.set(i64::try_from(dropped.get()).unwrap_or(i64::MAX));
+        if let Some(log) = &self.log {
+            metrics.log_lines_dropped.set(i64::try_from(log.dropped.get()).unwrap_or(i64::MAX));
+            // Gauges are refreshed by one scrape at a time.
+            let more = log.suppressed.total().saturating_sub(metrics.log_lines_suppressed.get());
+            metrics.log_lines_suppressed.inc_by(more);
         }
     }
 }

@@ -95,7 +95,7 @@ impl Parts {
         let inner = self.proxy.inner();
         inner.fetcher.freshness.set(&config.freshness);
         inner.fetcher.origin.set_deadlines(&config.origin);
-        inner.fetcher.origin.room().resize(config.bytes_in_flight);
+        inner.fetcher.origin.byte_budget().set_limit(config.bytes_in_flight);
         inner.flights.set_followers(config.flight.followers);
         inner.follower_wait.set(config.flight.wait);
         self.layers.set(config.telemetry.access, &config.server.limits);

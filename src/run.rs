@@ -2,6 +2,9 @@
 //!
 //! Whoever calls binds the ports and says when to stop, so that tests do both in their own way.
 
+mod background;
+mod cap;
+
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,18 +13,22 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use self::background::{announce_drain, watch};
+use self::cap::Cap;
 use crate::admin::{self, Admin};
 use crate::answer::Handler;
 use crate::breaker::Breakers;
+use crate::byte_budget::ByteBudget;
 use crate::cache::flight::Flights;
 use crate::cache::freshness::Dials;
 use crate::cache::store::Store;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::descriptors::Descriptors;
 use crate::dial::Dial;
 use crate::fetch::Fetcher;
 use crate::files::Source;
@@ -38,9 +45,9 @@ use crate::readiness::Readiness;
 use crate::refresh::Refreshes;
 use crate::refused_tokens::RefusedTokens;
 use crate::reload::{Parts, Settings};
-use crate::room::Room;
 use crate::scrub::Scrubber;
 use crate::server::{self, Lanes, Server, tls};
+use crate::telemetry::SuppressedLines;
 use crate::trace::Tracer;
 use crate::unproven_limit::UnprovenLimiter;
 use crate::waiting_requests::WaitingRequests;
@@ -55,6 +62,7 @@ pub struct App {
     readiness: Readiness,
     settings: Option<Settings>,
     is_warm: bool,
+    descriptors: Option<Descriptors>,
     lanes: Lanes,
     told: Arc<Notify>,
     tracer: Tracer,
@@ -104,6 +112,9 @@ pub enum StartError {
     /// Metrics.
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// The open-file limit.
+    #[error("the limit of open files cannot be read: {0}")]
+    Descriptors(nix::Error),
     /// Signals.
     #[error("signals cannot be received: {0}")]
     Signals(io::Error),
@@ -123,10 +134,11 @@ impl App {
         let (tracer, exporter) = spans(&config, &metrics)?;
         #[cfg(not(feature = "otlp"))]
         let tracer = Tracer::default();
-        let (keep, room) = (config.freshness.longest_use(), Room::new(config.bytes_in_flight));
+        let (keep, byte_budget) = (config.freshness.longest_use(), ByteBudget::new(config.bytes_in_flight));
         let permits = UpstreamPermits::new(config.origin.in_flight, config.unproven.in_flight);
         let fetcher = Fetcher {
-            origin: Origin::new(&config.origin, permits, room, Arc::clone(&metrics))?.traced(tracer.clone()),
+            origin: Origin::new(&config.origin, permits, byte_budget, Arc::clone(&metrics))?
+                .traced(tracer.clone()),
             unproven: UnprovenLimiter::new(&config.unproven, clock.clone()),
             refused: RefusedTokens::new(clock.clone()),
             breakers: Breakers::new(clock.clone()),
@@ -153,6 +165,7 @@ impl App {
             readiness: Readiness::default(),
             settings: None,
             is_warm: false,
+            descriptors: None,
             lanes,
             told: Arc::default(),
             tracer,
@@ -171,6 +184,12 @@ impl App {
     #[must_use]
     pub fn warmed(self) -> Self {
         Self { is_warm: true, ..self }
+    }
+
+    /// Serves no more connections than `descriptors` allow.
+    #[must_use]
+    pub fn within(self, descriptors: Descriptors) -> Self {
+        Self { descriptors: Some(descriptors), ..self }
     }
 
     /// To be notified when files are complete that should be read again.
@@ -196,20 +215,25 @@ impl App {
         log: Option<telemetry::Handle>,
         wrap: impl FnOnce(Proxy) -> H,
     ) -> Result<(), StartError> {
+        let cap = self.descriptors.map(|descriptors| Cap::new(descriptors, &self.config, self.lanes.count()));
         #[cfg(feature = "otlp")]
         let (all_told, exporter) = (CancellationToken::new(), self.exporter);
         #[cfg(feature = "otlp")]
         let exporter = exporter.map(|exporter| tokio::spawn(exporter.run(all_told.clone())));
         let Self { config, proxy, metrics, readiness, settings, is_warm, lanes, told, tracer, .. } = self;
-        let dropped = log.as_ref().map(|log| log.dropped.clone());
-        let overview = Arc::new(Overview::new(proxy.clone(), &config, dropped));
+        let suppressed = log.as_ref().map(|log| log.suppressed.clone());
+        let overview = Arc::new(Overview::new(proxy.clone(), &config, log.clone()));
         let admin = Arc::new(Admin::new(&config.admin, overview, Arc::clone(&metrics), readiness.clone())?);
         let admin_server = Server::new(&config.admin.server(), Arc::clone(&metrics))?;
-        let data_server = Server::new(&config.server, Arc::clone(&metrics))?.on(lanes.clone());
+        let byte_budget = proxy.inner().fetcher.origin.byte_budget().clone();
+        let data_server = Server::new(&config.server, Arc::clone(&metrics))?
+            .at_most(&config.server, cap.map_or(usize::MAX, |cap| cap.connections))
+            .on(lanes.clone())
+            .charging(byte_budget.clone());
         let handler = Arc::new(wrap(proxy.clone()));
         let stack = Stack::new(handler, Arc::clone(&metrics), config.telemetry.access, &config.server.limits)
             .traced(tracer)
-            .within(proxy.inner().fetcher.origin.room().clone());
+            .within(byte_budget);
         let mut sources: Vec<Arc<dyn Source>> = vec![Arc::clone(&admin) as _];
         sources.extend(data_server.tls().map(|tls| Arc::clone(tls) as _));
         if let Some(settings) = settings {
@@ -221,7 +245,7 @@ impl App {
         // The admin port answers until the very end: probes and scrapes see the drain.
         let over = CancellationToken::new();
         let admin_task = tokio::spawn(admin_server.serve(listeners.admin, admin, over.clone()));
-        let watch = tokio::spawn(watch_clock(proxy.clone()));
+        let watch = tokio::spawn(watch(proxy.clone(), suppressed.clone()));
         let asker = proxy.clone();
         let warmth = async move { asker.inner().fetcher.origin.keep_warm().await };
         let _warmth = is_warm.then(|| AbortOnDropHandle::new(lanes.any().spawn(warmth)));
@@ -232,11 +256,15 @@ impl App {
             data = %address(&listeners.data),
             "serving"
         );
+        if let Some(cap) = cap {
+            cap.warn(&config);
+        }
         let cut = data_server.serve(listeners.data, Arc::new(stack), stop).await;
         // Nobody waits for these flights any more; what they bring would be forgotten a moment later.
         let tasks = &proxy.inner().tasks;
         tasks.close();
         let lost = timeout(LAST_FLIGHTS, tasks.wait()).await.is_err();
+        suppressed.iter().for_each(SuppressedLines::report);
         tracing::info!(connections_cut = cut, flights_cut = lost, "stopped");
         #[cfg(feature = "otlp")]
         if let Some(exporter) = exporter {
@@ -276,7 +304,10 @@ async fn try_serve(settings: Settings, log: telemetry::Handle, lanes: Lanes) -> 
         admin: bind("admin.address", config.admin.address)?,
     };
     let stop = stop_on_signal()?;
-    let app = App::on(lanes, config, Clock::system())?.with_settings(settings).warmed();
+    let app = App::on(lanes, config, Clock::system())?
+        .with_settings(settings)
+        .within(Descriptors::current().map_err(StartError::Descriptors)?)
+        .warmed();
     let told = Arc::clone(app.told());
     tokio::spawn(async move {
         while hang_ups.recv().await.is_some() {
@@ -322,30 +353,6 @@ pub fn stop_on_signal() -> Result<CancellationToken, StartError> {
     Ok(stop)
 }
 
-async fn announce_drain(stop: CancellationToken, readiness: Readiness, metrics: Arc<Metrics>) {
-    stop.cancelled().await;
-    readiness.drain();
-    metrics.draining.set(1);
-}
-
-/// Empties the cache when the wall clock was set back by more than a minute: no end of a token can be
-/// trusted that was judged by the clock before.
-async fn watch_clock(proxy: Proxy) {
-    let mut ticks = interval(Duration::from_secs(1));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let fetcher = &proxy.inner().fetcher;
-        let step = fetcher.clock.stepped_back();
-        if step > CLOCK_STEP {
-            tracing::warn!(seconds = step.as_secs(), "the wall clock was set back: the cache is emptied");
-            fetcher.metrics.clock_steps.inc();
-            fetcher.store.forget();
-            fetcher.clock.trust_wall();
-        }
-    }
-}
-
 fn address(listener: &TcpListener) -> String {
     listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
 }
@@ -355,4 +362,3 @@ const LAST_FLIGHTS: Duration = Duration::from_secs(1);
 /// For the spans of the last requests.
 #[cfg(feature = "otlp")]
 const LAST_SPANS: Duration = Duration::from_secs(1);
-const CLOCK_STEP: Duration = Duration::from_secs(60);

@@ -11,9 +11,11 @@ mod listener;
 mod paced;
 mod protocols;
 mod pulse;
+mod replaced;
 mod streams;
 mod terms;
 pub mod tls;
+mod unsent;
 mod watch;
 mod wire;
 
@@ -35,7 +37,7 @@ pub use terms::Terms;
 pub trait Service: Send + Sync + 'static {
     /// Answers one request whose head is all of it, if that takes no waiting. Where it does not answer, it has done
     /// nothing, and [`Service::answer`] is asked.
-    fn at_once(&self, head: &Parts) -> Option<Response>;
+    fn at_once(&self, head: &Parts, peer: SocketAddr) -> Option<Response>;
 
     /// Answers one request of `peer`. Never fails: every request ends in a response. Dropped when the caller
     /// hangs up.
@@ -55,6 +57,8 @@ pub struct Config {
     pub limits: Limits,
     /// `drain.*`
     pub drain: Drain,
+    /// At a limit of connections a new one replaces an old one, instead of being refused. The admin port has it so.
+    pub replaces: bool,
 }
 
 /// PEM files. They are read again when they change.
@@ -112,6 +116,7 @@ impl Default for Config {
             threads: None,
             limits: Limits::default(),
             drain: Drain::default(),
+            replaces: false,
         }
     }
 }
@@ -135,8 +140,40 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The same limits for at most `connections`. The share of one address shrinks with them.
+    #[must_use]
+    pub fn at_most(&self, connections: usize) -> Self {
+        let mut limits = self.clone();
+        if connections < self.connections {
+            let share = self.connections_per_address.saturating_mul(connections) / self.connections;
+            limits.connections_per_address = share.clamp(1, self.connections_per_address);
+            limits.connections = connections;
+        }
+        limits
+    }
+}
+
 impl Default for Drain {
     fn default() -> Self {
         Self { delay: Duration::from_secs(5), timeout: Duration::from_secs(20) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cap_of_connections_keeps_the_share_of_an_address() {
+        let limits = |connections, connections_per_address| {
+            let limits = Limits { connections: 10_000, connections_per_address, ..Limits::default() };
+            let capped = limits.at_most(connections);
+            (capped.connections, capped.connections_per_address)
+        };
+        assert_eq!(limits(500, 5_000), (500, 250));
+        assert_eq!(limits(500, 20_000), (500, 1_000), "no limit for one address stays none");
+        assert_eq!(limits(1, 5), (1, 1));
+        assert_eq!(limits(10_000, 5_000), (10_000, 5_000));
     }
 }

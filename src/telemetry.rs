@@ -1,7 +1,8 @@
 //! The log: what is written, in which form, and what never is.
 //!
 //! An event becomes one line: JSON, or text for people. A thread of its own writes the lines; when whoever
-//! reads them is too slow, lines are dropped and counted, and no request waits. `RUST_LOG` is not read.
+//! reads them is too slow, lines are dropped and counted, and no request waits. Past ten a second of one kind they are
+//! suppressed and counted. `RUST_LOG` is not read.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -18,10 +19,12 @@ use crate::words::words;
 mod cap;
 mod escape;
 mod fields;
+mod limit;
 mod line;
 mod panic;
 mod writer;
 
+pub use limit::SuppressedLines;
 pub use panic::panic_hook;
 pub use writer::{DroppedLines, Guard};
 
@@ -103,6 +106,8 @@ impl std::error::Error for InitError {}
 pub struct Handle {
     /// Lines that were lost.
     pub dropped: DroppedLines,
+    /// Lines past the limit of their kind.
+    pub suppressed: SuppressedLines,
     filter: reload::Handle<EnvFilter, Registry>,
 }
 
@@ -121,8 +126,10 @@ pub fn init(config: &Config) -> Result<(Guard, Handle), InitError> {
     let format = config.format.unwrap_or_else(by_reader);
     let (writer, guard) = writer::start(io::stdout()).map_err(InitError::Thread)?;
     let (filter, handle) = reload::Layer::new(filter(&config.filter).ok_or(InitError::Filter)?);
-    let handle = Handle { dropped: guard.dropped_lines(), filter: handle };
-    let subscriber = layered(filter, format, writer);
+    let limit = limit::Limit::default();
+    let (dropped, suppressed) = (guard.dropped_lines(), limit.suppressed());
+    let handle = Handle { dropped, suppressed, filter: handle };
+    let subscriber = layered(filter, limit, format, writer);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::Twice)?;
     Ok((guard, handle))
 }
@@ -132,15 +139,15 @@ pub fn subscriber<W>(filter_text: &str, format: Format, writer: W) -> Option<imp
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    Some(layered(filter(filter_text)?, format, writer))
+    Some(layered(filter(filter_text)?, limit::Limit::default(), format, writer))
 }
 
-fn layered<F, W>(filter: F, format: Format, writer: W) -> impl Subscriber + Send + Sync
+fn layered<F, W>(filter: F, limit: limit::Limit, format: Format, writer: W) -> impl Subscriber + Send + Sync
 where
     F: Layer<Registry> + Send + Sync,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    Registry::default().with(filter).with(cap::Cap).with(line::Lines::new(format, writer))
+    Registry::default().with(filter).with(cap::Cap).with(limit).with(line::Lines::new(format, writer))
 }
 
 /// Reads a filter: a level, or directives with commas between them. `None` when it is not one.

@@ -282,8 +282,7 @@ async fn an_operator_purges_by_flow_tenant_and_subject() {
     proxy.get(&path(SIGN_UP), &contoso).await;
     proxy.get(&path(SIGN_UP), &fabrikam).await;
     let purge = async |query: &str| {
-        let request =
-            format!("DELETE /cache{query} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", proxy.admin);
+        let request = format!("DELETE /cache{query} HTTP/1.1\r\nhost: {}\r\n\r\n", proxy.admin);
         client::exchange(proxy.admin, request).await.unwrap().json()["purged"].as_u64().unwrap()
     };
     assert_eq!(purge("?flow=B2X_1_other").await, 0);

@@ -36,7 +36,7 @@ macro_rules! asked {
 }
 
 async fn purge(proxy: &Proxy) {
-    let request = format!("DELETE /cache HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", proxy.admin);
+    let request = format!("DELETE /cache HTTP/1.1\r\nhost: {}\r\n\r\n", proxy.admin);
     assert_eq!(client::exchange(proxy.admin, request).await.unwrap().status, 200);
 }
 

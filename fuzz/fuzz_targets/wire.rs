@@ -102,7 +102,7 @@ struct Recorder {
 }
 
 impl Service for Recorder {
-    fn at_once(&self, _: &Parts) -> Option<Response> {
+    fn at_once(&self, _: &Parts, _: SocketAddr) -> Option<Response> {
         None
     }
 

@@ -1,18 +1,21 @@
 //! Who may look into the cache and who may purge it.
 
-use std::net::{IpAddr, SocketAddr};
+mod local;
+
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{StatusCode, Uri};
 use ring::hmac;
 use ring::rand::SystemRandom;
 
+use self::local::Foreign;
 use super::{Config, reply};
 use crate::error::Response;
-use crate::files::{Files, Look, Secret, Unreadable};
+use crate::files::{Files, Look, Secret, ShownPath, Unreadable};
 use crate::metrics::Reload;
 
 /// The rules, as configured.
@@ -47,7 +50,7 @@ pub(super) enum Refusal {
     /// No bearer, or not the one in the file.
     Bearer,
     /// Purge without a token file, and the caller may not be the operator of this machine.
-    NotLocal,
+    NotLocal(Foreign),
 }
 
 impl Access {
@@ -64,8 +67,7 @@ impl Access {
     pub(super) fn purge(&self, request: &Parts, peer: SocketAddr) -> Result<(), Refusal> {
         match &self.token {
             Some(token) => token.check(&request.headers),
-            None if is_local(request, peer) => Ok(()),
-            None => Err(Refusal::NotLocal),
+            None => local::check(request, peer).map_err(Refusal::NotLocal),
         }
     }
 
@@ -118,7 +120,7 @@ fn tag(key: &hmac::Key, contents: &[Secret], path: &Path) -> Result<hmac::Tag, E
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Token").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Token").field("path", &ShownPath(&self.path)).finish_non_exhaustive()
     }
 }
 
@@ -126,30 +128,6 @@ impl std::fmt::Debug for Token {
 fn credentials(line: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = line.as_bytes().split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token.trim_ascii())
-}
-
-/// Whether a request is from this machine and was meant for it. A web page that the operator looks at reaches
-/// loopback too: it says so in Origin, or, once its name was bound to our address, in Host. So does a proxy
-/// beside us that passes on what comes from elsewhere.
-fn is_local(request: &Parts, peer: SocketAddr) -> bool {
-    let foreign = [header::ORIGIN.as_str(), "forwarded", "x-forwarded-for"];
-    peer.ip().to_canonical().is_loopback()
-        && !foreign.iter().any(|name| request.headers.contains_key(*name))
-        && host(request).is_some_and(|host| is_loopback_name(&host))
-}
-
-fn host(request: &Parts) -> Option<String> {
-    let field = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let authority = field.map_or_else(
-        || request.uri.authority().cloned(),
-        |host| host.parse::<Uri>().ok().and_then(|uri| uri.authority().cloned()),
-    );
-    authority.map(|authority| authority.host().to_owned())
-}
-
-fn is_loopback_name(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|it| it.to_canonical().is_loopback())
 }
 
 impl Refusal {
@@ -161,10 +139,7 @@ impl Refusal {
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
                 response
             }
-            Self::NotLocal => reply::error(
-                StatusCode::FORBIDDEN,
-                "without admin.token_file only requests from this machine to a loopback address may purge",
-            ),
+            Self::NotLocal(reason) => reply::error(StatusCode::FORBIDDEN, reason.message()),
         }
     }
 }
@@ -174,7 +149,7 @@ impl std::fmt::Display for Error {
         match self {
             Self::Unreadable(error) => error.fmt(f),
             Self::Randomness => f.write_str("the system gives no randomness for a key"),
-            Self::Empty(path) => write!(f, "{} is empty; a bearer token was expected", path.display()),
+            Self::Empty(path) => write!(f, "{} is empty; a bearer token was expected", ShownPath(path)),
         }
     }
 }

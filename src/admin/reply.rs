@@ -14,8 +14,8 @@ pub(super) fn text(status: StatusCode, text: &'static str) -> Response {
 }
 
 /// Prometheus' text format.
-pub(super) fn exposition(text: String) -> Response {
-    reply(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text.into())
+pub(super) fn exposition(text: Bytes) -> Response {
+    reply(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
 }
 
 /// JSON.

@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-use super::value::{Raw, Rule, literal};
+use super::value::{Raw, Rule, echo_url, literal};
 
 /// Scheme, host and port of the origin.
 pub(super) struct BaseUrl;
@@ -29,6 +29,10 @@ impl Rule for BaseUrl {
 
     fn write(&self, value: &Url) -> String {
         literal(value.as_str().trim_end_matches('/'))
+    }
+
+    fn echo(&self, raw: &Raw) -> String {
+        echo_url(raw)
     }
 
     fn accepted(&self) -> String {

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::value::{Raw, Rule, literal};
+use super::value::{Raw, Rule, echo_url, literal};
 
 /// The base address of a collector. Nothing secret is sent there, so plain `http` will do.
 pub(super) struct Endpoint;
@@ -24,6 +24,10 @@ impl Rule for Endpoint {
 
     fn write(&self, value: &Url) -> String {
         literal(value.as_str().trim_end_matches('/'))
+    }
+
+    fn echo(&self, raw: &Raw) -> String {
+        echo_url(raw)
     }
 
     fn accepted(&self) -> String {

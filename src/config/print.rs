@@ -1,4 +1,4 @@
-//! The effective configuration, as TOML.
+//! The effective configuration, as TOML. A value that may be a secret is a comment that does not show it.
 
 use std::fmt;
 
@@ -15,8 +15,11 @@ pub(super) fn print(settings: &[Setting], f: &mut fmt::Formatter<'_>) -> fmt::Re
     }
     for table in tables {
         writeln!(f, "\n[{table}]")?;
-        for Setting { key, value, source } in settings {
-            match (split(key), value) {
+        for Setting { key, value, hidden, source } in settings {
+            match (split(key), hidden.as_ref().or(value.as_ref())) {
+                ((of, name), Some(hint)) if of == table && hidden.is_some() => {
+                    writeln!(f, "# {name} = {hint} # {source}")?;
+                }
                 ((of, name), Some(value)) if of == table => writeln!(f, "{name} = {value} # {source}")?,
                 ((of, name), None) if of == table => writeln!(f, "# {name} is not set")?,
                 _ => {}

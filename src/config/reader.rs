@@ -21,6 +21,8 @@ pub(super) struct Setting {
     pub(super) key: &'static str,
     /// As TOML; `None` when it is not set.
     pub(super) value: Option<String>,
+    /// The text to print in place of a value that may be a secret.
+    pub(super) hidden: Option<String>,
     pub(super) source: Source,
 }
 
@@ -32,7 +34,12 @@ impl Reader {
     /// The value of a key that always has one.
     pub(super) fn get<R: Rule>(&mut self, key: &'static str, rule: &R, default: R::Value) -> R::Value {
         let (value, source) = self.given(key, rule).unwrap_or((default, Source::Default));
-        self.settings.push(Setting { key, value: Some(rule.write(&value)), source });
+        self.settings.push(Setting {
+            key,
+            value: Some(rule.write(&value)),
+            hidden: rule.hide(&value),
+            source,
+        });
         value
     }
 
@@ -42,7 +49,9 @@ impl Reader {
             Some((value, source)) => (Some(value), source),
             None => (None, Source::Default),
         };
-        self.settings.push(Setting { key, value: value.as_ref().map(|value| rule.write(value)), source });
+        let written = value.as_ref().map(|value| rule.write(value));
+        let hidden = value.as_ref().and_then(|value| rule.hide(value));
+        self.settings.push(Setting { key, value: written, hidden, source });
         value
     }
 
@@ -51,7 +60,7 @@ impl Reader {
         if let Some(given) = self.layers.take(key) {
             self.problems.push(format!("{}: {key} is refused: {why}", given.source));
         }
-        self.settings.push(Setting { key, value: None, source: Source::Default });
+        self.settings.push(Setting { key, value: None, hidden: None, source: Source::Default });
     }
 
     /// Two values that do not go together. Silent when one of them was refused for itself.
@@ -61,9 +70,10 @@ impl Reader {
         }
         let of_keys = self.settings.iter().filter(|setting| keys.contains(&setting.key));
         let said: Vec<_> = of_keys
-            .map(|Setting { key, value, source }| match value {
-                Some(value) => format!("{key} = {} ({source})", hidden(value).unwrap_or(value)),
-                None => format!("{key} is not set"),
+            .map(|Setting { key, value, hidden: hint, source }| match (hint, value) {
+                (Some(hint), _) => format!("{key} = {hint} ({source})"),
+                (None, Some(value)) => format!("{key} = {} ({source})", hidden(value).unwrap_or(value)),
+                (None, None) => format!("{key} is not set"),
             })
             .collect();
         self.problems.push(format!("{}: {rule}", said.join(", ")));
@@ -82,7 +92,7 @@ impl Reader {
         let value = rule.read(&raw);
         if value.is_none() {
             self.refused.push(key);
-            let (value, accepted) = (raw.echo(), rule.accepted());
+            let (value, accepted) = (rule.echo(&raw), rule.accepted());
             self.problems.push(format!("{source}: {key} = {value} is refused: expected {accepted}"));
         }
         value.map(|value| (value, source))

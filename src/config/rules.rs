@@ -13,6 +13,7 @@ use bytesize::ByteSize;
 use toml::de::DeValue;
 
 use super::value::{Raw, Rule, is_secret, literal};
+use crate::files::ShownPath;
 use crate::telemetry;
 use crate::words::Word;
 
@@ -147,6 +148,20 @@ impl Rule for FilePath {
 
     fn write(&self, value: &PathBuf) -> String {
         literal(&value.to_string_lossy())
+    }
+
+    fn hide(&self, value: &PathBuf) -> Option<String> {
+        let path = ShownPath(value);
+        path.is_hidden().then(|| path.to_string())
+    }
+
+    fn echo(&self, raw: &Raw) -> String {
+        match raw {
+            Raw::Text(text) if !text.is_empty() && !is_secret(text) => {
+                self.hide(&PathBuf::from(text)).unwrap_or_else(|| raw.echo())
+            }
+            _ => raw.echo(),
+        }
     }
 
     fn accepted(&self) -> String {

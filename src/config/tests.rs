@@ -157,19 +157,33 @@ fn good_values_are_taken() {
 
 #[test]
 fn what_check_prints_gives_the_same_configuration_again() {
+    // What is no file's name would be hidden.
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (certificate, key, token) = (file("c \"x\"\\y"), file("k#1"), file("token"));
+    std::fs::write(&certificate, "").unwrap();
     let env = [
-        ("CONNECTOR_CACHE__LISTEN__TLS__CERTIFICATE", "/c \"x\"\\y"),
-        ("CONNECTOR_CACHE__LISTEN__TLS__KEY", "/k#1"),
+        ("CONNECTOR_CACHE__LISTEN__TLS__CERTIFICATE", &*certificate),
+        ("CONNECTOR_CACHE__LISTEN__TLS__KEY", &*key),
         ("CONNECTOR_CACHE__SERVER__THREADS", "3"),
         ("CONNECTOR_CACHE__SCRUB__EXTRA_FIELDS", "it's,\u{e9}"),
         ("CONNECTOR_CACHE__CACHE__TTL", "1m 1s 1ms"),
         ("CONNECTOR_CACHE__GRAPH__MAX_BODY", "2049"),
         ("CONNECTOR_CACHE__LOG__FORMAT", "text"),
-        ("CONNECTOR_CACHE__ADMIN__TOKEN_FILE", "/run/secrets/token"),
+        ("CONNECTOR_CACHE__ADMIN__TOKEN_FILE", &*token),
     ];
     let effective = load("drain.delay = \"90s\"\n", &env).unwrap();
     let again = load(&effective.to_string(), &[]).unwrap();
     assert_eq!(again.config, effective.config);
+}
+
+#[test]
+fn what_check_prints_does_not_show_a_secret_that_stands_where_a_path_should() {
+    let effective = load("admin.token_file = \"hunter2\"\n", &[]).unwrap();
+    let printed = effective.to_string();
+    let line = "# token_file = <hidden: 7 characters, no such file> # ";
+    assert!(printed.contains(line) && !printed.contains("hunter2"), "{printed}");
+    assert!(load(&printed, &[]).is_ok(), "it is TOML all the same");
 }
 
 #[test]

@@ -31,6 +31,16 @@ pub(super) trait Rule {
 
     /// What is accepted, as the rest of a sentence after "expected".
     fn accepted(&self) -> String;
+
+    /// The text that stands for a value that may be a secret. Such a value is never printed.
+    fn hide(&self, _value: &Self::Value) -> Option<String> {
+        None
+    }
+
+    /// A value that is refused, for a message.
+    fn echo(&self, raw: &Raw) -> String {
+        raw.echo()
+    }
 }
 
 impl Raw {
@@ -82,6 +92,15 @@ pub(super) fn is_secret(text: &str) -> bool {
 pub(super) fn hidden(text: &str) -> Option<&'static str> {
     // An at sign may end the user info of a URL, however broken the URL is.
     (is_secret(text) || text.contains('@')).then_some("(hidden: it may hold a secret)")
+}
+
+/// A URL for a message, without its query and fragment: a key or a signature may be in them.
+pub(super) fn echo_url(raw: &Raw) -> String {
+    let Raw::Text(text) = raw else { return raw.echo() };
+    match text.find(['?', '#']).map(|end| text.split_at(end)) {
+        Some((url, rest)) => format!("{} (hidden: {} characters more)", echo(url), rest.chars().count()),
+        None => echo(text),
+    }
 }
 
 fn echo(text: &str) -> String {

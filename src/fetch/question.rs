@@ -24,7 +24,7 @@ pub struct Question {
     pub identity: Identity,
     /// What the token says, or why it may not use the cache.
     pub claims: Result<Claims, Bypass>,
-    /// Address and port of the caller.
+    /// Address and port of the caller. The bytes of Graph's answer are charged to the address.
     pub peer: SocketAddr,
     /// The token has at least one proof, live or not.
     pub is_proven: bool,

@@ -143,7 +143,7 @@ async fn an_answer_is_counted_by_method_status_and_outcome() {
 #[test]
 fn what_is_answered_at_once_is_dressed_and_counted_like_all_else() {
     let (stack, metrics) = stack();
-    let response = stack.respond_at_once(&request(Method::HEAD, "/at-once")).unwrap();
+    let response = stack.respond_at_once(&request(Method::HEAD, "/at-once"), PEER).unwrap();
     assert!(guid(&response.headers()[REQUEST_ID]).is_some());
     assert_eq!(response.headers()["content-length"], "7");
     assert_eq!(metrics.requests(MethodLabel::Head, StatusCode::OK, Outcome::Hit), 1);
@@ -153,16 +153,19 @@ fn what_is_answered_at_once_is_dressed_and_counted_like_all_else() {
 #[test]
 fn what_cannot_be_answered_at_once_leaves_no_trace() {
     let (stack, metrics) = stack();
-    assert!(stack.respond_at_once(&get("/")).is_none());
-    assert!(stack.respond_at_once(&request(Method::POST, "/at-once")).is_none(), "it is refused elsewhere");
+    assert!(stack.respond_at_once(&get("/"), PEER).is_none());
+    assert!(
+        stack.respond_at_once(&request(Method::POST, "/at-once"), PEER).is_none(),
+        "it is refused elsewhere"
+    );
     assert_eq!(metrics.answered(Outcome::Hit) + metrics.answered(Outcome::None), 0);
 }
 
 #[test]
 fn a_panic_at_once_is_a_500_for_one_caller() {
     let (stack, metrics) = stack();
-    let response = stack.respond_at_once(&get("/panic-at-once")).unwrap();
+    let response = stack.respond_at_once(&get("/panic-at-once"), PEER).unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(metrics.rejected.get(Rejection::Panic), 1);
-    assert_eq!(stack.respond_at_once(&get("/at-once")).unwrap().status(), StatusCode::OK);
+    assert_eq!(stack.respond_at_once(&get("/at-once"), PEER).unwrap().status(), StatusCode::OK);
 }

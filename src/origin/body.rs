@@ -1,6 +1,7 @@
 //! A body from Graph: collected whole, decoded, bounded.
 
 use std::io::Read;
+use std::net::IpAddr;
 
 use bytes::Buf;
 use flate2::bufread::GzDecoder;
@@ -10,9 +11,9 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use zeroize::Zeroizing;
 
+use crate::byte_budget::{ByteBudget, BytePermit};
 use crate::cache::status::ScrubFailure;
 use crate::error::{OriginFault, Problem};
-use crate::room::{Held, Room};
 use crate::sabotage::sabotaged;
 use crate::scrub::{Scrubbed, Scrubber};
 
@@ -21,7 +22,7 @@ use crate::scrub::{Scrubbed, Scrubber};
 pub struct RawBody {
     bytes: Zeroizing<Vec<u8>>,
     /// Until they are gone.
-    _held: Held,
+    _permit: BytePermit,
 }
 
 impl RawBody {
@@ -37,13 +38,12 @@ impl std::fmt::Debug for RawBody {
     }
 }
 
-/// Reads a body of at most `limit` bytes, on the wire and decoded, while there is `room` for it. Trailers are
-/// discarded.
+/// Reads a body of at most `limit` bytes, on the wire and decoded, and charges it to `owner`. Trailers are discarded.
 pub(super) async fn collect(
     body: Incoming,
     headers: &HeaderMap,
     limit: usize,
-    room: &Room,
+    (budget, owner): (&ByteBudget, IpAddr),
 ) -> Result<RawBody, Problem> {
     check_framing(headers)?;
     let coding = Coding::of(headers)?;
@@ -52,7 +52,7 @@ pub(super) async fn collect(
         return Err(OriginFault::TooLarge.into());
     }
     let expected = announced.unwrap_or(TYPICAL).min(limit);
-    let mut held = room.take(expected)?;
+    let mut permit = budget.acquire(owner, expected)?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(expected));
     let mut body = std::pin::pin!(body);
     let mut pieces = 0;
@@ -67,17 +67,17 @@ pub(super) async fn collect(
         if length > limit {
             return Err(OriginFault::TooLarge.into());
         }
-        held.cover(length)?;
+        permit.grow_to(length)?;
         bytes.extend_from_slice(&data);
         data.advance(data.remaining());
     }
     if matches!(coding, Coding::Gzip) {
         // Both are there while it is decoded, and only the larger one after.
-        held.cover(bytes.len() + expansion(bytes.len(), limit))?;
+        permit.grow_to(bytes.len() + expansion(bytes.len(), limit))?;
         bytes = gunzip(&bytes, limit)?;
-        held.cover(bytes.len())?;
+        permit.grow_to(bytes.len())?;
     }
-    Ok(RawBody { bytes, _held: held })
+    Ok(RawBody { bytes, _permit: permit })
 }
 
 /// An answer says in one way where it ends. No transfer coding but `chunked` was offered a home here, and a

@@ -7,11 +7,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::files::ShownPath;
+
 /// Why there are no roots of trust.
 #[derive(Debug, thiserror::Error)]
 pub enum RootsError {
     /// The file of `graph.ca_file` is no use.
-    #[error("graph.ca_file: {path}: expected a readable file of PEM certificates: {reason}", path = path.display())]
+    #[error("graph.ca_file: {path}: expected a readable file of PEM certificates: {reason}", path = ShownPath(path))]
     File {
         /// The file.
         path: PathBuf,

@@ -35,8 +35,10 @@ use super::protocols::{head_max, http2};
 use super::pulse::{Phase, Pulse, Ticket};
 use super::streams::{Hold, Streams};
 use super::terms::{Present, Terms};
+use super::unsent::UnsentCharge;
 use super::watch::{Verdict, Watch};
 use super::wire::{Fault, Protocol, Wire};
+use crate::byte_budget::ByteBudget;
 use crate::error::{Rejection, Response};
 use crate::metrics::Metrics;
 
@@ -46,26 +48,37 @@ pub(super) struct Shared<S> {
     pub(super) terms: Terms,
     pub(super) metrics: Arc<Metrics>,
     pub(super) leaving: Arc<AtomicBool>,
+    budget: ByteBudget,
 }
 
 impl<S: Service> Shared<S> {
-    pub(super) fn new(service: Arc<S>, terms: Terms, metrics: Arc<Metrics>) -> Self {
-        Self { service, terms, metrics, leaving: Arc::default() }
+    pub(super) fn new(service: Arc<S>, terms: Terms, metrics: Arc<Metrics>, budget: ByteBudget) -> Self {
+        Self { service, terms, metrics, leaving: Arc::default(), budget }
+    }
+
+    /// The state of a connection that has just been accepted.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::new(Pulse::new(Arc::clone(&self.leaving)))
     }
 
     /// Serves one connection until it ends. Once `drain` is cancelled, which happens only after `leaving` was set, it
     /// takes no request after the current.
-    pub(super) async fn drive<IO>(&self, io: IO, peer: SocketAddr, drain: CancellationToken)
-    where
+    pub(super) async fn drive<IO>(
+        &self,
+        io: IO,
+        peer: SocketAddr,
+        drain: CancellationToken,
+        pulse: Arc<Pulse>,
+    ) where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let terms = self.terms.present();
-        let pulse = Arc::new(Pulse::new(Arc::clone(&self.leaving)));
         let (back, mut returned) = oneshot::channel();
         let io = Paced::new(io, back, Arc::clone(&pulse), Wire::new(head_max(&terms.limits)));
+        let unsent = UnsentCharge::new(self.budget.clone(), peer.ip());
         let mut visit = Visit {
             peer,
-            watch: Watch::new(Arc::clone(&pulse), terms.limits.clone()),
+            watch: Watch::new(Arc::clone(&pulse), terms.limits.clone(), unsent),
             parting: Parting::new(drain, Arc::clone(&pulse), FAREWELL.min(terms.drain.timeout / 2)),
             pulse,
             terms,
@@ -177,6 +190,7 @@ where
                 Verdict::Rest => {}
                 Verdict::Late(Phase::Idle(_)) => return Err(End::Closed),
                 Verdict::Late(_) | Verdict::Stalled => return Err(End::Slow),
+                Verdict::Exhausted => return Err(End::Exhausted),
             },
         }
     }
@@ -206,6 +220,8 @@ enum End {
     Failed(hyper::Error),
     /// The watch closed it, and not for being idle.
     Slow,
+    /// Its responses are not taken, and the address has no bytes left for them.
+    Exhausted,
 }
 
 impl End {
@@ -218,6 +234,7 @@ impl End {
             (Self::Failed(error), None) if error.is_parse() => Some(Rejection::Malformed),
             (Self::Failed(error), None) => of_http2(error),
             (Self::Slow, None) => Some(Rejection::Slow),
+            (Self::Exhausted, None) => Some(Rejection::BytesInFlight),
             (Self::Closed, None) => None,
         }
     }
@@ -249,6 +266,7 @@ where
                 Verdict::Late(Phase::Idle(_)) | Verdict::Stalled if !visit.watch.is_closing() => {}
                 Verdict::Late(Phase::Idle(_)) => return Some(End::Closed),
                 Verdict::Late(_) | Verdict::Stalled => return Some(End::Slow),
+                Verdict::Exhausted => return Some(End::Exhausted),
             }
         }
         visit.watch.close();
@@ -267,10 +285,13 @@ fn answer<S: Service>(
 ) -> impl Future<Output = Result<http::Response<Sent>, Infallible>> + use<S> {
     let (head, body) = request.into_parts();
     let version = head.version;
-    let at_once = if body.is_end_stream() { service.at_once(&head) } else { None };
+    let at_once = if body.is_end_stream() { service.at_once(&head, peer) } else { None };
     if let Some(response) = at_once {
         let hold = streams.filter(|_| is_large(&response)).map(Streams::hold);
         return Either::Left(ready(Ok(tracked(response, version, ticket, hold))));
+    }
+    if !body.is_end_stream() {
+        ticket.pulse().set_body();
     }
     let (service, hold) = (Arc::clone(service), streams.map(Streams::hold));
     Either::Right(Box::pin(async move {

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::Shared;
 use super::{Config, Service, Terms};
+use crate::byte_budget::ByteBudget;
 use crate::metrics::Metrics;
 
 /// Serves one connection until it ends.
@@ -17,5 +18,6 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Shared::new(service, Terms::new(config), metrics).drive(io, peer, CancellationToken::new()).await;
+    let shared = Shared::new(service, Terms::new(config), metrics, ByteBudget::new(usize::MAX));
+    shared.drive(io, peer, CancellationToken::new(), shared.pulse()).await;
 }

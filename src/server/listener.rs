@@ -1,7 +1,7 @@
 //! Accepts connections, counts them, and sees them off.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::{Addresses, Place};
 use super::connection::Shared;
 use super::lanes::Lanes;
+use super::replaced::ReplacedConnections;
 use super::terms::Terms;
 use super::tls::{self, Tls};
-use super::{Config, Service};
+use super::{Config, Limits, Service};
+use crate::byte_budget::ByteBudget;
 use crate::error::Rejection;
 use crate::metrics::Metrics;
 
@@ -28,6 +30,8 @@ pub struct Server {
     tls: Option<Arc<Tls>>,
     metrics: Arc<Metrics>,
     lanes: Lanes,
+    budget: ByteBudget,
+    replaces: bool,
 }
 
 impl Server {
@@ -35,13 +39,32 @@ impl Server {
     pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, tls::Error> {
         let tls = config.tls.clone().map(|files| Tls::load(files, Arc::clone(&metrics)));
         let (terms, tls) = (Terms::new(config), tls.transpose()?.map(Arc::new));
-        Ok(Self { terms, tls, metrics, lanes: Lanes::default() })
+        Ok(Self {
+            terms,
+            tls,
+            metrics,
+            lanes: Lanes::default(),
+            budget: ByteBudget::new(usize::MAX),
+            replaces: config.replaces,
+        })
     }
 
     /// Serves connections on these threads.
     #[must_use]
     pub fn on(self, lanes: Lanes) -> Self {
         Self { lanes, ..self }
+    }
+
+    /// Serves no more than `connections`, whatever is configured.
+    #[must_use]
+    pub fn at_most(self, config: &Config, connections: usize) -> Self {
+        Self { terms: Terms::at_most(config, connections), ..self }
+    }
+
+    /// Charges unsent responses to `budget`.
+    #[must_use]
+    pub fn charging(self, budget: ByteBudget) -> Self {
+        Self { budget, ..self }
     }
 
     /// The certificates, if the server has any.
@@ -62,13 +85,14 @@ impl Server {
         service: Arc<S>,
         drain: CancellationToken,
     ) -> usize {
-        let shared = Arc::new(Shared::new(service, self.terms.clone(), self.metrics));
+        let shared = Arc::new(Shared::new(service, self.terms.clone(), self.metrics, self.budget));
         let leaving = Arc::clone(&shared.leaving);
         let mut open = Connections {
             shared,
             tls: self.tls,
             lanes: self.lanes,
             addresses: Arc::default(),
+            replaced: self.replaces.then(ReplacedConnections::default),
             tasks: JoinSet::new(),
             closing: CancellationToken::new(),
         };
@@ -86,7 +110,7 @@ impl Server {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                Some(_) = open.tasks.join_next() => {}
+                Some(ended) = open.tasks.join_next_with_id() => open.remove(&ended),
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => open.admit(stream, peer),
                     Err(error) if is_of_one_connection(&error) => {}
@@ -121,6 +145,8 @@ struct Connections<S> {
     tls: Option<Arc<Tls>>,
     lanes: Lanes,
     addresses: Arc<Addresses>,
+    /// Where a new connection replaces an old one.
+    replaced: Option<ReplacedConnections>,
     tasks: JoinSet<()>,
     closing: CancellationToken,
 }
@@ -130,25 +156,28 @@ impl<S: Service> Connections<S> {
     /// hold its caller until the caller's own deadline; closed, it can be retried elsewhere.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         let terms = self.shared.terms.present();
-        if self.tasks.len() >= terms.limits.connections {
-            self.shared.metrics.rejected.inc(Rejection::Connections);
-            return;
-        }
-        let Some(place) = self.addresses.enter(peer.ip(), terms.limits.connections_per_address) else {
-            self.shared.metrics.rejected.inc(Rejection::AddressConnections);
-            return;
+        let place = match self.enter(peer.ip(), &terms.limits) {
+            Ok(place) => place,
+            Err(reason) => {
+                self.shared.metrics.rejected.inc(reason);
+                return;
+            }
         };
         // Answers are written whole; waiting for more to send would only delay them.
         if stream.set_nodelay(true).is_err() {
             return; // the peer is gone
         }
         let (shared, closing) = (Arc::clone(&self.shared), self.closing.child_token());
+        let pulse = shared.pulse();
+        let state = Arc::clone(&pulse);
         // Two kinds of task: in one, a connection without TLS would take the room of one with it.
-        match self.tls.clone() {
-            None => self.spawn(stream, place, async move |stream| shared.drive(stream, peer, closing).await),
+        let task = match self.tls.clone() {
+            None => self.spawn(stream, place, async move |stream| {
+                shared.drive(stream, peer, closing, state).await;
+            }),
             Some(tls) => self.spawn(stream, place, async move |stream| {
                 match timeout(terms.limits.tls_timeout, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => shared.drive(stream, peer, closing).await,
+                    Ok(Ok(stream)) => shared.drive(stream, peer, closing, state).await,
                     Ok(Err(error)) => {
                         shared.metrics.rejected.inc(Rejection::Handshake);
                         tracing::debug!(%error, "a TLS handshake failed");
@@ -156,6 +185,30 @@ impl<S: Service> Connections<S> {
                     Err(_) => shared.metrics.rejected.inc(Rejection::Slow),
                 }
             }),
+        };
+        if let (Some(replaced), Some(task)) = (&mut self.replaced, task) {
+            replaced.add(peer.ip(), pulse, task);
+        }
+    }
+
+    /// A place for `peer`, or why there is none. Where a new connection replaces an old one there always is: its
+    /// count is in `replaced`, since the task of the old one ends a moment later.
+    fn enter(&mut self, peer: IpAddr, limits: &Limits) -> Result<Option<Place>, Rejection> {
+        if let Some(replaced) = &mut self.replaced {
+            replaced.make_room(peer, limits);
+            return Ok(None);
+        }
+        if self.tasks.len() >= limits.connections {
+            return Err(Rejection::Connections);
+        }
+        let place = self.addresses.enter(peer, limits.connections_per_address);
+        place.map(Some).ok_or(Rejection::AddressConnections)
+    }
+
+    /// Forgets a connection whose task has ended.
+    fn remove(&mut self, ended: &Result<(Id, ()), JoinError>) {
+        if let Some(replaced) = &mut self.replaced {
+            replaced.remove(ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id));
         }
     }
 
@@ -163,20 +216,20 @@ impl<S: Service> Connections<S> {
     fn spawn<F>(
         &mut self,
         stream: TcpStream,
-        place: Place,
+        place: Option<Place>,
         serve: impl FnOnce(TcpStream) -> F + Send + 'static,
-    ) where
+    ) -> Option<AbortHandle>
+    where
         F: Future<Output = ()> + Send + 'static,
     {
         let Some(stay) = self.lanes.enter() else {
-            self.tasks.spawn(async move {
+            return Some(self.tasks.spawn(async move {
                 let _place = place;
                 serve(stream).await;
-            });
-            return;
+            }));
         };
         // The thread that serves it also waits for its bytes.
-        let Ok(stream) = stream.into_std() else { return };
+        let stream = stream.into_std().ok()?;
         let lane = stay.runtime().clone();
         let task = async move {
             let _held = (place, stay);
@@ -185,7 +238,7 @@ impl<S: Service> Connections<S> {
                 Err(error) => tracing::warn!(%error, "a connection cannot be served"),
             }
         };
-        self.tasks.spawn_on(task, &lane);
+        Some(self.tasks.spawn_on(task, &lane))
     }
 
     /// Lets requests finish for `limit`, then cuts what is left.

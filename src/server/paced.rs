@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
 use super::pulse::Pulse;
-use super::wire::{Fault, Protocol, Wire};
+use super::wire::{Expected, Fault, Protocol, Wire};
 
 /// Between HTTP and the socket, above TLS.
 pub(super) struct Paced<IO> {
@@ -26,12 +26,23 @@ pub(super) struct Paced<IO> {
     served: usize,
     /// A fault was answered; HTTP is told nothing more.
     faulty: bool,
+    /// A fault of a request that is pipelined. It is answered after the request that is being answered.
+    later: Option<Fault>,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Paced<IO> {
     /// Wraps `io`, which `back` gets in the end. `wire` has seen nothing yet.
     pub(super) fn new(io: IO, back: oneshot::Sender<IO>, pulse: Arc<Pulse>, wire: Wire) -> Self {
-        Self { io: Some(io), back: Some(back), pulse, wire, ahead: Vec::new(), served: 0, faulty: false }
+        Self {
+            io: Some(io),
+            back: Some(back),
+            pulse,
+            wire,
+            ahead: Vec::new(),
+            served: 0,
+            faulty: false,
+            later: None,
+        }
     }
 
     /// What the connection speaks, as far as is known.
@@ -63,15 +74,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Paced<IO> {
         if self.faulty {
             return Poll::Ready(Ok(()));
         }
+        if let Some(fault) = self.later {
+            // HTTP reads again once it has written its answer.
+            return if self.pulse.is_quiet() { self.answer(cx, fault).into() } else { Poll::Pending };
+        }
         let before = buf.filled().len();
         ready!(self.io()?.poll_read(cx, buf))?;
         let new = buf.filled().get(before..).unwrap_or_default();
         if new.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        if let Err(fault) = self.look(new) {
+        let expected = self.expected();
+        if let Err(fault) = self.look(new, expected) {
             // To HTTP the connection ends here.
             buf.set_filled(before);
+            if expected == Expected::NextHead && fault == Fault::BareLineFeed {
+                self.later = Some(fault);
+                return Poll::Pending;
+            }
             self.answer(cx, fault)?;
         }
         Poll::Ready(Ok(()))
@@ -81,13 +101,23 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Paced<IO> {
         self.io.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    fn look(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+    fn expected(&self) -> Expected {
+        if self.pulse.is_quiet() {
+            Expected::Head
+        } else if self.pulse.has_body() {
+            Expected::Body
+        } else {
+            Expected::NextHead
+        }
+    }
+
+    fn look(&mut self, bytes: &[u8], expected: Expected) -> Result<(), Fault> {
         let served = self.pulse.served();
         if served != self.served {
             self.served = served;
             self.wire.next_request();
         }
-        let result = self.wire.see(bytes, self.pulse.is_quiet());
+        let result = self.wire.see(bytes, expected);
         self.pulse.bytes_came(self.wire.protocol());
         result
     }

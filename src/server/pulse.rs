@@ -29,6 +29,8 @@ pub(super) struct Pulse {
     written: AtomicUsize,
     /// The last answer ends the connection although more of the request may come.
     refused: AtomicBool,
+    /// The request that is being answered has a body.
+    body: AtomicBool,
     /// Answers over HTTP/1.1 say `Connection: close`.
     draining: AtomicBool,
     /// So do those of every connection of the listener.
@@ -138,6 +140,15 @@ impl Pulse {
     /// To be called when an answer ends the connection in the middle of a request.
     pub(super) fn refuse(&self) {
         self.refused.store(true, Relaxed);
+    }
+
+    /// To be called when a request has a body. It is the last of its connection over HTTP/1.
+    pub(super) fn set_body(&self) {
+        self.body.store(true, Relaxed);
+    }
+
+    pub(super) fn has_body(&self) -> bool {
+        self.body.load(Relaxed)
     }
 
     /// Whether closing now could lose an answer: a socket with unread bytes is reset, not closed.

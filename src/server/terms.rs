@@ -8,7 +8,11 @@ use super::{Config, Drain, Limits, protocols};
 
 /// The terms of a listener. Clones are the same terms.
 #[derive(Clone, Debug)]
-pub struct Terms(Arc<RwLock<Arc<Present>>>);
+pub struct Terms {
+    present: Arc<RwLock<Arc<Present>>>,
+    /// Connections that there may be, whatever is configured.
+    max_connections: usize,
+}
 
 /// What holds now. A connection keeps what held when it was accepted.
 #[derive(Debug)]
@@ -20,22 +24,29 @@ pub(super) struct Present {
 
 impl Terms {
     pub(super) fn new(config: &Config) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(Present::of(config)))))
+        Self::at_most(config, usize::MAX)
+    }
+
+    /// Terms under which there are never more than `max_connections`.
+    pub(super) fn at_most(config: &Config, max_connections: usize) -> Self {
+        let present = Arc::new(RwLock::new(Arc::new(Present::of(config, max_connections))));
+        Self { present, max_connections }
     }
 
     /// Sets limits and drain for connections that come from now on. Address, certificates and threads stay.
     pub fn set(&self, config: &Config) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Present::of(config));
+        let present = Arc::new(Present::of(config, self.max_connections));
+        *self.present.write().unwrap_or_else(PoisonError::into_inner) = present;
     }
 
     pub(super) fn present(&self) -> Arc<Present> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.present.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Present {
-    fn of(config: &Config) -> Self {
+    fn of(config: &Config, max_connections: usize) -> Self {
         let http1 = protocols::http1(&config.limits);
-        Self { limits: config.limits.clone(), drain: config.drain.clone(), http1 }
+        Self { limits: config.limits.at_most(max_connections), drain: config.drain.clone(), http1 }
     }
 }

@@ -13,7 +13,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::TlsFiles;
 use super::der::not_after;
-use crate::files::{Files, Look, Secret, Source, Unreadable};
+use crate::files::{Files, Look, Secret, ShownPath, Source, Unreadable};
 use crate::metrics::{Metrics, Reload};
 
 /// The TLS side of a listener.
@@ -120,14 +120,14 @@ impl std::fmt::Display for Error {
         match self {
             Self::Unreadable(error) => error.fmt(f),
             Self::Pem(path, error) => {
-                write!(f, "{} does not hold the PEM expected of it: {error}", path.display())
+                write!(f, "{} does not hold the PEM expected of it: {error}", ShownPath(path))
             }
             Self::Pair(certificate, key, error) => {
-                let (certificate, key) = (certificate.display(), key.display());
+                let (certificate, key) = (ShownPath(certificate), ShownPath(key));
                 write!(f, "{certificate} and {key} cannot be used together: {error}")
             }
             Self::ClientCa(path, error) => {
-                write!(f, "{} holds no certificate that can sign callers': {error}", path.display())
+                write!(f, "{} holds no certificate that can sign callers': {error}", ShownPath(path))
             }
         }
     }

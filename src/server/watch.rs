@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Limits;
 use super::pulse::{Phase, Pulse};
+use super::unsent::UnsentCharge;
 
 /// Watches one connection.
 pub(super) struct Watch {
@@ -22,6 +23,7 @@ pub(super) struct Watch {
     rest: Option<Instant>,
     /// When the next of the answers of HTTP/2 that are unsent grow old; `None` where there were none.
     turn: Option<Instant>,
+    unsent: UnsentCharge,
     timer: Pin<Box<Sleep>>,
     /// Set once the connection was told to end.
     closing: bool,
@@ -36,14 +38,17 @@ pub(super) enum Verdict {
     Late(Phase),
     /// HTTP/2 goes on, yet the peer leaves the windows of some streams shut.
     Stalled,
+    /// The peer's address has used up its share of bytes for responses that it does not take.
+    Exhausted,
 }
 
 impl Watch {
     /// Starts with a connection that has just been accepted.
-    pub(super) fn new(pulse: Arc<Pulse>, limits: Limits) -> Self {
+    pub(super) fn new(pulse: Arc<Pulse>, limits: Limits, unsent: UnsentCharge) -> Self {
         let deadline = Instant::now() + limits.header_timeout;
         let timer = Box::pin(sleep_until(deadline));
-        Self { pulse, limits, phase: Phase::Opening, deadline, rest: None, turn: None, timer, closing: false }
+        let (phase, closing) = (Phase::Opening, false);
+        Self { pulse, limits, phase, deadline, rest: None, turn: None, unsent, timer, closing }
     }
 
     /// From now on being idle is no excuse: what remains is to write and to hang up.
@@ -69,7 +74,11 @@ impl Watch {
                 _ => None,
             };
         }
-        if self.turn.is_none() && self.pulse.unsent() > 0 && self.pulse.is_http2() {
+        let unsent = self.pulse.unsent();
+        if self.unsent.update(unsent).is_err() {
+            return Poll::Ready(Verdict::Exhausted);
+        }
+        if self.turn.is_none() && unsent > 0 && self.pulse.is_http2() {
             self.pulse.grow_old();
             self.turn = Some(Instant::now() + self.limits.write_timeout);
         }
@@ -144,6 +153,9 @@ mod tests {
     use super::super::wire::Protocol;
     use super::*;
     use std::future::poll_fn;
+    use std::net::Ipv4Addr;
+
+    use crate::byte_budget::ByteBudget;
 
     fn limits() -> Limits {
         Limits {
@@ -152,6 +164,11 @@ mod tests {
             write_timeout: Duration::from_secs(30),
             ..Limits::default()
         }
+    }
+
+    fn watch(pulse: &Arc<Pulse>) -> Watch {
+        let budget = ByteBudget::new(usize::MAX);
+        Watch::new(Arc::clone(pulse), limits(), UnsentCharge::new(budget, Ipv4Addr::LOCALHOST.into()))
     }
 
     async fn verdict(watch: &mut Watch) -> (Verdict, Duration) {
@@ -172,14 +189,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_says_nothing_has_the_time_of_a_header() {
-        let mut watch = Watch::new(Arc::new(Pulse::default()), limits());
+        let mut watch = watch(&Arc::new(Pulse::default()));
         assert_eq!(expiry(&mut watch).await, (Phase::Opening, 10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_has_more_time_than_a_header() {
         let pulse = Arc::new(Pulse::default());
-        let mut watch = Watch::new(Arc::clone(&pulse), limits());
+        let mut watch = watch(&pulse);
         pulse.bytes_came(Protocol::Http1);
         drop(pulse.begin());
         assert_eq!(expiry(&mut watch).await, (Phase::Idle(1), 75));
@@ -190,7 +207,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_of_http1_becomes_a_rest_once_and_later_where_a_connection_is_used() {
         let pulse = Arc::new(Pulse::default());
-        let mut watch = Watch::new(Arc::clone(&pulse), limits());
+        let mut watch = watch(&pulse);
         pulse.bytes_came(Protocol::Http1);
         for _ in 1..FEW {
             drop(pulse.begin());
@@ -205,7 +222,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn http2_does_not_rest_nor_does_what_is_told_to_end() {
         let pulse = Arc::new(Pulse::default());
-        let mut watch = Watch::new(Arc::clone(&pulse), limits());
+        let mut watch = watch(&pulse);
         pulse.bytes_came(Protocol::Http2);
         drop(pulse.begin());
         assert_eq!(verdict(&mut watch).await, (Verdict::Late(Phase::Idle(1)), Duration::from_secs(75)));
@@ -218,7 +235,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_that_ended_unseen_is_found_out() {
         let pulse = Arc::new(Pulse::default());
-        let mut watch = Watch::new(Arc::clone(&pulse), limits());
+        let mut watch = watch(&pulse);
         pulse.bytes_came(Protocol::Http2);
         let ticket = pulse.begin();
         let busy = tokio::time::timeout(Duration::from_secs(200), expiry(&mut watch)).await;
@@ -230,7 +247,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_of_http2_that_nobody_takes_is_found_beside_others_that_are_taken() {
         let pulse = Arc::new(Pulse::default());
-        let mut watch = Watch::new(Arc::clone(&pulse), limits());
+        let mut watch = watch(&pulse);
         pulse.bytes_came(Protocol::Http2);
         let mut stalled = pulse.begin();
         let begun = Instant::now();
@@ -262,7 +279,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_nothing_has_the_time_of_a_write() {
         let pulse = Arc::new(Pulse::default());
-        let mut watch = Watch::new(Arc::clone(&pulse), limits());
+        let mut watch = watch(&pulse);
         pulse.set_blocked(true);
         assert_eq!(expiry(&mut watch).await, (Phase::Blocked(0), 30));
     }

@@ -3,7 +3,7 @@
 //! Two things that the parser below us lets pass or names otherwise: a line that ends in a bare LF, which two
 //! parsers in a row may read as two different requests, and a request line too long for any buffer.
 
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memmem};
 
 /// The protocol that a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,17 @@ impl Fault {
     }
 }
 
+/// What bytes that come are expected to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// A request: none is being answered.
+    Head,
+    /// The next request, pipelined: one is being answered that has no body.
+    NextHead,
+    /// The body of the request that is being answered. The connection ends with its answer.
+    Body,
+}
+
 /// Looks at the bytes of one connection as they come.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -77,8 +88,8 @@ impl Wire {
         self.unasked = 0;
     }
 
-    /// Looks at bytes that just came. `in_head`: no request is being answered.
-    pub(super) fn see(&mut self, bytes: &[u8], in_head: bool) -> Result<(), Fault> {
+    /// Looks at bytes that just came.
+    pub(super) fn see(&mut self, bytes: &[u8], expected: Expected) -> Result<(), Fault> {
         if self.protocol == Protocol::Unknown {
             self.detect(bytes);
         }
@@ -87,7 +98,11 @@ impl Wire {
             Protocol::Http2 => return self.count(bytes),
             Protocol::Http1 => {}
         }
-        let result = if in_head { self.judge(bytes) } else { Ok(()) };
+        let result = match expected {
+            Expected::Head => self.judge(bytes),
+            Expected::NextHead => self.judge_next(bytes),
+            Expected::Body => Ok(()),
+        };
         for &byte in bytes.iter().skip(bytes.len().saturating_sub(3)) {
             self.tail = [self.tail[1], self.tail[2], byte];
         }
@@ -117,7 +132,7 @@ impl Wire {
             self.line = None;
         }
         let before = |at: usize| at.checked_sub(1).map_or(self.tail[2], |at| bytes[at]);
-        if feeds.any(|at| before(at) != b'\r') && self.has_bare_feed_in_head(bytes) {
+        if feeds.any(|at| before(at) != b'\r') && self.has_bare_feed_in_a_head(bytes) {
             return Err(Fault::BareLineFeed);
         }
         if let Some(line) = &mut self.line {
@@ -129,14 +144,42 @@ impl Wire {
         Ok(())
     }
 
-    /// What follows the head's end may be a body, whose lines are its own affair. It may also be the next request,
-    /// which passes; proxies that share a connection among callers do not pipeline on it.
-    fn has_bare_feed_in_head(&self, bytes: &[u8]) -> bool {
+    /// The same for what is pipelined. How long its request line is counts from when it is its turn.
+    fn judge_next(&self, bytes: &[u8]) -> Result<(), Fault> {
+        let before = |at: usize| at.checked_sub(1).map_or(self.tail[2], |at| bytes[at]);
+        let has_bare_feed = memchr_iter(b'\n', bytes).any(|at| before(at) != b'\r');
+        if has_bare_feed && self.has_bare_feed_in_a_head(bytes) { Err(Fault::BareLineFeed) } else { Ok(()) }
+    }
+
+    /// Whether a head has a bare line feed, the first or one that is pipelined behind it. What follows a head that
+    /// announces a body is its own affair: such a request ends the connection.
+    fn has_bare_feed_in_a_head(&self, bytes: &[u8]) -> bool {
         let text = [&self.tail[..], bytes].concat();
         let bare = (3..text.len()).find(|&i| text[i] == b'\n' && text[i - 1] != b'\r');
-        let end = text.windows(4).position(|four| four == b"\r\n\r\n");
-        bare.is_some_and(|bare| end.is_none_or(|end| bare < end))
+        let Some(bare) = bare else { return false };
+        let mut begin = 0;
+        while let Some(length) = memmem::find(&text[begin..], b"\r\n\r\n") {
+            let end = begin + length;
+            if bare < end {
+                return true;
+            }
+            if announces_body(&text[begin..end]) {
+                return false;
+            }
+            begin = end + 4;
+        }
+        true
     }
+}
+
+/// Whether a head, as far as it came with the last bytes, has a field that announces a body.
+fn announces_body(head: &[u8]) -> bool {
+    let is = |line: &[u8], name: &[u8]| {
+        line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+            && line.get(name.len()) == Some(&b':')
+    };
+    head.split(|byte| *byte == b'\n')
+        .any(|line| is(line, b"content-length") || is(line, b"transfer-encoding"))
 }
 
 /// Without a request. Whoever takes a hundred answers of a megabyte at once sends a tenth of it in window updates.
@@ -149,21 +192,21 @@ mod tests {
 
     fn all_at_once_and_byte_by_byte(text: &[u8]) -> [Result<(), Fault>; 2] {
         let mut slow = Wire::new(100);
-        let slowly = text.iter().try_for_each(|byte| slow.see(&[*byte], true));
-        [Wire::new(100).see(text, true), slowly]
+        let slowly = text.iter().try_for_each(|byte| slow.see(&[*byte], Expected::Head));
+        [Wire::new(100).see(text, Expected::Head), slowly]
     }
 
     #[test]
     fn a_preface_is_told_from_a_request_line_however_it_is_cut() {
         for cut in 1..PREFACE.len() {
             let mut wire = Wire::new(100);
-            wire.see(&PREFACE[..cut], true).unwrap();
+            wire.see(&PREFACE[..cut], Expected::Head).unwrap();
             assert_eq!(wire.protocol(), Protocol::Unknown);
-            wire.see(&PREFACE[cut..], true).unwrap();
+            wire.see(&PREFACE[cut..], Expected::Head).unwrap();
             assert_eq!(wire.protocol(), Protocol::Http2);
         }
         let mut wire = Wire::new(100);
-        wire.see(b"PRI * HTTP/1.1\r\n", true).unwrap();
+        wire.see(b"PRI * HTTP/1.1\r\n", Expected::Head).unwrap();
         assert_eq!(wire.protocol(), Protocol::Http1);
     }
 
@@ -192,7 +235,7 @@ mod tests {
             let mut rest = &text[..];
             for (length, in_head, served) in cuts {
                 let (bytes, next) = rest.split_at(length.min(rest.len()));
-                proptest::prop_assert_eq!(wire.see(bytes, in_head), Ok(()));
+                proptest::prop_assert_eq!(wire.see(bytes, if in_head { Expected::Head } else { Expected::NextHead }), Ok(()));
                 if served {
                     wire.next_request();
                 }
@@ -202,30 +245,45 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_feed_in_a_request_that_is_pipelined_is_a_fault() {
+        let (good, bad) = (&b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"[..], &b"GET / HTTP/1.1\nhost: a\n\n"[..]);
+        for text in [[good, bad].concat(), [good, good, bad, good].concat(), [good, b"\n", good].concat()] {
+            assert_eq!(all_at_once_and_byte_by_byte(&text), [Err(Fault::BareLineFeed); 2]);
+        }
+        let mut wire = Wire::new(100);
+        wire.see(good, Expected::Head).unwrap();
+        assert_eq!(
+            wire.see(bad, Expected::NextHead),
+            Err(Fault::BareLineFeed),
+            "while the first is answered"
+        );
+    }
+
+    #[test]
     fn a_body_may_have_any_lines() {
         let text = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\na\nb";
-        assert_eq!(Wire::new(100).see(text, true), Ok(()));
+        assert_eq!(Wire::new(100).see(text, Expected::Head), Ok(()));
         let mut wire = Wire::new(100);
-        wire.see(&text[..text.len() - 3], true).unwrap();
-        assert_eq!(wire.see(b"a\nb", false), Ok(()), "a request is being answered");
+        wire.see(&text[..text.len() - 3], Expected::Head).unwrap();
+        assert_eq!(wire.see(b"a\nb", Expected::Body), Ok(()), "a request is being answered");
     }
 
     #[test]
     fn frames_without_end_are_a_fault_unless_requests_come_of_them() {
         let mut wire = Wire::new(100);
-        wire.see(PREFACE, true).unwrap();
+        wire.see(PREFACE, Expected::Head).unwrap();
         for _ in 0..4 {
-            assert_eq!(wire.see(&vec![0; UNASKED / 2], true), Ok(()));
+            assert_eq!(wire.see(&vec![0; UNASKED / 2], Expected::Head), Ok(()));
             wire.next_request();
         }
-        assert_eq!(wire.see(&vec![0; UNASKED], true), Ok(()));
-        assert_eq!(wire.see(&[0], true), Err(Fault::Flood));
+        assert_eq!(wire.see(&vec![0; UNASKED], Expected::Head), Ok(()));
+        assert_eq!(wire.see(&[0], Expected::Head), Err(Fault::Flood));
     }
 
     #[test]
     fn a_request_line_that_fills_the_buffer_is_a_fault() {
         let text = [&b"GET /"[..], &[b'a'; 95]].concat();
         assert_eq!(all_at_once_and_byte_by_byte(&text), [Err(Fault::TargetTooLong); 2]);
-        assert_eq!(Wire::new(100).see(&text[..99], true), Ok(()));
+        assert_eq!(Wire::new(100).see(&text[..99], Expected::Head), Ok(()));
     }
 }

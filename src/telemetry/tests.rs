@@ -156,9 +156,10 @@ fn a_stalled_reader_costs_lines_and_no_time() {
     let (let_go, stalled) = std::sync::mpsc::channel();
     let (writer, guard) = writer::start(Stalled(stalled)).unwrap();
     let dropped = guard.dropped_lines();
-    with_default(subscriber("info", Format::Json, writer).unwrap(), || {
+    // Lines that are not limited.
+    with_default(subscriber("connector_cache=debug", Format::Json, writer).unwrap(), || {
         for _ in 0..writer::QUEUE_LINES + 2000 {
-            tracing::info!("line");
+            tracing::debug!("line");
         }
     });
     // Some more than the queue holds are in the hands of the writer.
@@ -236,8 +237,9 @@ fn a_filter_with_a_slip_is_none() {
 fn a_filter_that_is_changed_holds_from_then_on() {
     let taken = Taken::default();
     let (writer, (filter, handle)) = (taken.clone(), reload::Layer::new(filter("info").unwrap()));
-    let handle = Handle { dropped: DroppedLines::default(), filter: handle };
-    with_default(layered(filter, Format::Json, move || writer.clone()), || {
+    let handle =
+        Handle { dropped: DroppedLines::default(), suppressed: SuppressedLines::default(), filter: handle };
+    with_default(layered(filter, limit::Limit::default(), Format::Json, move || writer.clone()), || {
         for (filter, number) in [("info", 1), ("debug", 2), ("inof", 3), ("warn", 4)] {
             handle.set_filter(filter);
             tracing::debug!(number);

@@ -73,8 +73,7 @@ impl<'a> Drive<'a> {
             format!("?{CANARY}={CANARY}"),
         ] {
             let admin = self.serve.admin;
-            let request =
-                format!("DELETE /cache{query} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
+            let request = format!("DELETE /cache{query} HTTP/1.1\r\nhost: {admin}\r\n\r\n");
             client::exchange(admin, request).await.unwrap();
         }
     }

@@ -1,1 +1,128 @@
 //! Attacks on the byte budget of answers in flight.
+
+use connector_cache::config::Config;
+use connector_cache::error::Rejection;
+use h2::client::SendRequest;
+use http::{Request, Response};
+use tokio::task::JoinHandle;
+
+use crate::kit::client::{Client, tcp_from};
+use crate::kit::origin::Origin;
+use crate::kit::proxy::{Proxy, path};
+use crate::kit::reply::Reply;
+use crate::kit::{token, within};
+
+/// A megabyte, so that small sizes show what 64 of them do.
+fn small(config: &mut Config) {
+    config.bytes_in_flight = 1 << 20;
+    // The attack ends by the budget, not by time.
+    config.server.limits.write_timeout = std::time::Duration::from_mins(10);
+}
+
+/// An HTTP/2 connection that takes no byte of any body.
+struct Shut {
+    sender: SendRequest<bytes::Bytes>,
+    connection: JoinHandle<Result<(), h2::Error>>,
+    responses: Vec<Response<h2::RecvStream>>,
+}
+
+impl Shut {
+    async fn connect(source: [u8; 4], proxy: &Proxy) -> Self {
+        let stream = tcp_from(source, proxy.data).await;
+        let (sender, connection) =
+            h2::client::Builder::new().initial_window_size(0).handshake(stream).await.unwrap();
+        Self { sender, connection: tokio::spawn(connection), responses: Vec::new() }
+    }
+
+    /// Requests `path` and keeps the response, whose body nobody reads. Returns its status.
+    async fn get(&mut self, path: &str, token: Option<&str>) -> Result<u16, h2::Error> {
+        let mut request = Request::get(format!("http://cache{path}"));
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        self.sender.clone().ready().await?;
+        let (response, _) = self.sender.send_request(request.body(()).unwrap(), true)?;
+        let response = within("a response", response).await?;
+        let status = response.status().as_u16();
+        self.responses.push(response);
+        Ok(status)
+    }
+}
+
+/// The answer to a miss of somebody at another address.
+async fn miss_of_another_address(proxy: &Proxy, flow: &str) -> u16 {
+    let mut other = Client::over(tcp_from(HONEST, proxy.data).await, proxy.data);
+    let authorization = format!("Bearer {}", token::mint("honest"));
+    other.get(&path(flow), &[("authorization", &authorization)]).await.status
+}
+
+fn body_of(bytes: usize) -> Reply {
+    Reply::json(format!("{{\"postFederationSignup\":null,\"id\":\"{}\"}}", "x".repeat(bytes)))
+}
+
+#[tokio::test]
+async fn a_stored_answer_that_many_connections_of_one_address_do_not_take_counts_once() {
+    let origin = Origin::start().await;
+    origin.any(body_of(100 << 10));
+    let proxy = Proxy::with(&origin.url(), small).await;
+    let token = token::mint("attacker");
+    let mut connections = Vec::new();
+    for _ in 0..36 {
+        let mut connection = Shut::connect(ATTACKER, &proxy).await;
+        assert_eq!(connection.get(&path("B2X_1_a"), Some(&token)).await.unwrap(), 200);
+        connections.push(connection);
+    }
+    assert_eq!(miss_of_another_address(&proxy, "B2X_1_b").await, 200);
+    assert_eq!(proxy.metrics.rejected.get(Rejection::BytesInFlight), 0);
+}
+
+#[tokio::test]
+async fn an_address_that_takes_none_of_many_answers_leaves_half_of_the_budget_to_others() {
+    let origin = Origin::start().await;
+    origin.any(body_of(100 << 10));
+    let proxy = Proxy::with(&origin.url(), small).await;
+    let token = token::mint("attacker");
+    let mut connection = Shut::connect(ATTACKER, &proxy).await;
+    let mut held = 0;
+    while connection.get(&path(&format!("B2X_1_{held}")), Some(&token)).await.unwrap() == 200 {
+        held += 1;
+    }
+    assert!((2..=5).contains(&held), "the attacker has its share: {held} answers of 100 KiB");
+    let used = proxy.series("connector_cache_bytes_in_flight").await;
+    assert!(used <= f64::from(512 << 10), "{used} bytes are in flight");
+    for flow in 100..104 {
+        assert_eq!(miss_of_another_address(&proxy, &format!("B2X_1_{flow}")).await, 200);
+    }
+    drop(connection);
+}
+
+#[tokio::test]
+async fn small_answers_that_nobody_takes_are_bounded_for_each_address() {
+    let origin = Origin::start().await;
+    origin.any(Reply::json("{}"));
+    let proxy = Proxy::with(&origin.url(), small).await;
+    let mut connections = Vec::new();
+    let mut is_closed = false;
+    // 401, and its body waits for a window. A connection has a hundred streams at most.
+    'attack: for _ in 0..4 {
+        let mut connection = Shut::connect(ATTACKER, &proxy).await;
+        for _ in 0..100 {
+            if connection.get(&path("B2X_1_a"), None).await.is_err() {
+                is_closed = true;
+                break 'attack;
+            }
+        }
+        connections.push(connection);
+    }
+    assert!(is_closed, "four hundred responses are held for one address");
+    let used = proxy.series("connector_cache_bytes_in_flight").await;
+    assert!(used <= f64::from(512 << 10), "{used} bytes are charged");
+    assert_eq!(proxy.metrics.rejected.get(Rejection::BytesInFlight), 1);
+    assert_eq!(miss_of_another_address(&proxy, "B2X_1_b").await, 200);
+    for connection in connections {
+        assert!(!connection.connection.is_finished(), "what fits the share stays open");
+    }
+}
+
+const ATTACKER: [u8; 4] = [127, 0, 0, 2];
+const HONEST: [u8; 4] = [127, 0, 0, 3];

@@ -16,6 +16,7 @@ mod descriptors;
 mod local_refusals;
 mod logs;
 mod permits;
+mod pipelining;
 mod proof_digest;
 mod purge;
 mod scrubber;

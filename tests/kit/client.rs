@@ -10,7 +10,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::wire::{Stream, Wire, first};
@@ -177,6 +177,13 @@ impl H2 {
         })
         .await
     }
+}
+
+/// A connection from another address of this machine, such as 127.0.0.2.
+pub async fn tcp_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((source, 0).into()).unwrap();
+    within("a connection", socket.connect(address)).await.unwrap()
 }
 
 async fn plain(address: SocketAddr) -> Stream {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use connector_cache::byte_budget::{ByteBudget, RESPONSE_BYTES};
 use connector_cache::error::Rejection;
-use connector_cache::room::Room;
 use connector_cache::server::Limits;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -116,19 +116,19 @@ async fn f49_a_stream_whose_window_stays_shut_is_reset_and_the_others_go_on() {
     // Nobody reads `/big`: a window that was never open, one that is shut after the first bytes, and one that is
     // shut when only the last of the answer is left.
     for window in [0, 65_535, (8 << 20) - 1] {
-        let room = Room::new(usize::MAX);
+        let budget = ByteBudget::new(usize::MAX);
         let limits = Limits { write_timeout: Duration::from_millis(300), ..patient() };
-        let server = start_within(config(limits), room.clone()).await;
+        let server = start_within(config(limits), budget.clone()).await;
         let mut client = Client::connect(server.address, window).await;
         let shut = client.get("/big").await;
-        assert_eq!(room.taken(), 8 << 20);
+        assert_eq!(budget.used(), (8 << 20) + RESPONSE_BYTES);
         let beside = async {
             while server.rejected(Rejection::Slow) == 0 {
                 assert_eq!(client.get("/a").await.status(), 200, "beside a window of {window}");
             }
         };
         timeout(PATIENCE, beside).await.expect("the stream is reset");
-        until("its memory is given back", || room.taken() == 0).await;
+        until("its memory is given back", || budget.used() == 0).await;
         let error = shut.into_body().collect().await.unwrap_err();
         assert!(format!("{error:?}").contains("CANCEL"), "{error:?}");
         assert_eq!(client.get("/b").await.status(), 200, "the connection goes on");
@@ -138,13 +138,13 @@ async fn f49_a_stream_whose_window_stays_shut_is_reset_and_the_others_go_on() {
 
 #[tokio::test]
 async fn a_large_answer_is_whole_and_gives_its_room_back() {
-    let room = Room::new(usize::MAX);
-    let server = start_within(config(patient()), room.clone()).await;
+    let budget = ByteBudget::new(usize::MAX);
+    let server = start_within(config(patient()), budget.clone()).await;
     let mut client = Client::connect(server.address, 65_535).await;
     let response = client.get("/big").await;
     assert_eq!(response.headers()["content-length"], (8 << 20).to_string());
     assert_eq!(text(response).await.len(), 8 << 20);
-    until("its room is given back", || room.taken() == 0).await;
+    until("its room is given back", || budget.used() == 0).await;
 }
 
 #[tokio::test]

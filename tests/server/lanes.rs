@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use connector_cache::room::Room;
+use connector_cache::byte_budget::ByteBudget;
 use connector_cache::server::{Config, Drain, Lanes, Threads};
 use tokio::net::TcpStream;
 
@@ -14,7 +14,7 @@ use crate::stub::{Running, config, patient, start_on, until};
 async fn start(drain: Duration) -> (Running, Threads) {
     let (lanes, threads) = Lanes::start(2).unwrap();
     let drain = Drain { delay: Duration::ZERO, timeout: drain };
-    let server = start_on(lanes, Config { drain, ..config(patient()) }, Room::new(usize::MAX)).await;
+    let server = start_on(lanes, Config { drain, ..config(patient()) }, ByteBudget::new(usize::MAX)).await;
     (server, threads)
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connector_cache::answer::{Answer, Handler};
+use connector_cache::byte_budget::ByteBudget;
 use connector_cache::cache::report::Report;
 use connector_cache::cache::status::Outcome;
 use connector_cache::clock::Clock;
@@ -16,7 +17,6 @@ use connector_cache::ids::Ids;
 use connector_cache::layers::Stack;
 use connector_cache::message::Asked;
 use connector_cache::metrics::Metrics;
-use connector_cache::room::Room;
 use connector_cache::server::{Config, Drain, Lanes, Limits, Server, Terms};
 use connector_cache::telemetry::Access;
 use http::request::Parts;
@@ -136,21 +136,22 @@ pub(crate) async fn start(limits: Limits) -> Running {
 }
 
 pub(crate) async fn start_with(config: Config) -> Running {
-    start_within(config, Room::new(usize::MAX)).await
+    start_within(config, ByteBudget::new(usize::MAX)).await
 }
 
 /// With room for so many bytes in flight.
-pub(crate) async fn start_within(config: Config, room: Room) -> Running {
-    start_on(Lanes::default(), config, room).await
+pub(crate) async fn start_within(config: Config, budget: ByteBudget) -> Running {
+    start_on(Lanes::default(), config, budget).await
 }
 
 /// With threads for its connections.
-pub(crate) async fn start_on(lanes: Lanes, config: Config, room: Room) -> Running {
+pub(crate) async fn start_on(lanes: Lanes, config: Config, budget: ByteBudget) -> Running {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
     let stub = Arc::new(Stub { asked: Mutex::default(), held: AtomicUsize::new(0), gate: Semaphore::new(0) });
-    let stack = Stack::new(Arc::clone(&stub), Arc::clone(&metrics), Access::All, &config.limits).within(room);
+    let stack =
+        Stack::new(Arc::clone(&stub), Arc::clone(&metrics), Access::All, &config.limits).within(budget);
     let drain = CancellationToken::new();
     let server = Server::new(&config, Arc::clone(&metrics)).unwrap().on(lanes);
     let (tls, terms) = (server.tls().cloned(), server.terms().clone());

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use connector_cache::byte_budget::ByteBudget;
 use connector_cache::error::Rejection;
-use connector_cache::room::Room;
 use connector_cache::server::{Config, Limits};
 
 use crate::raw::{Raw, get};
@@ -143,13 +143,13 @@ async fn new_terms_hold_for_the_next_connection() {
 
 #[tokio::test]
 async fn large_answers_that_nobody_takes_leave_no_room_for_more_and_give_it_back() {
-    let room = Room::new(20 << 20);
-    let server = start_within(config(patient()), room.clone()).await;
+    let budget = ByteBudget::new(36 << 20);
+    let server = start_within(config(patient()), budget.clone()).await;
     let mut slow = [Raw::connect(server.address).await, Raw::connect(server.address).await];
     for raw in &mut slow {
         raw.send(get("/big")).await;
     }
-    until("both are on their way", || room.taken() == 16 << 20).await;
+    until("both are on their way", || budget.used() > 16 << 20).await;
     let mut other = Raw::connect(server.address).await;
     let refused = other.get("/big").await;
     assert_eq!((refused.status(), refused.field("retry-after")), (503, Some("1")));
@@ -159,7 +159,7 @@ async fn large_answers_that_nobody_takes_leave_no_room_for_more_and_give_it_back
     let [one, mut two] = slow;
     drop(one);
     assert_eq!(two.reply(true).await.unwrap().body.len(), 8 << 20);
-    until("the room is given back, whether it was taken or not", || room.taken() == 0).await;
+    until("the room is given back, whether it was taken or not", || budget.used() == 0).await;
     assert_eq!(other.get("/big").await.status(), 200);
 }
 

@@ -9,6 +9,7 @@ use super::source::sources;
 /// From the ground up. The README has the same table, with what each file is for.
 const FLOORS: [&[&str]; 5] = [
     &[
+        "byte_budget",
         "cache/control",
         "cache/status",
         "clock",
@@ -21,7 +22,6 @@ const FLOORS: [&[&str]; 5] = [
         "memo",
         "network",
         "quality",
-        "room",
         "sabotage",
         "survivor",
         "words",
@@ -60,6 +60,7 @@ const FLOORS: [&[&str]; 5] = [
         "cache/store",
         "cache/ticket",
         "deliver",
+        "descriptors",
         "fetch",
         "layers",
         "origin",

@@ -12,7 +12,7 @@ use crate::error::Response;
 struct Stub;
 
 impl Service for Stub {
-    fn at_once(&self, _: &Parts) -> Option<Response> {
+    fn at_once(&self, _: &Parts, _: SocketAddr) -> Option<Response> {
         None
     }
 
@@ -30,6 +30,7 @@ fn shared() -> Shared<Stub> {
         Arc::new(Stub),
         Terms::new(&crate::server::Config::default()),
         Arc::new(Metrics::new().unwrap()),
+        ByteBudget::new(usize::MAX),
     )
 }
 
@@ -57,7 +58,7 @@ async fn with_pauses(pieces: &[(&[u8], Duration)]) -> String {
     };
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let (.., end) = tokio::join!(
-        shared.drive(server, peer, CancellationToken::new()),
+        shared.drive(server, peer, CancellationToken::new(), shared.pulse()),
         ask,
         from.read_to_end(&mut answered),
     );
@@ -101,9 +102,10 @@ async fn a_connection_at_rest_holds_no_more_than_its_socket_and_is_answered_as_b
     let (back, _returned) = oneshot::channel();
     let io = Paced::new(server, back, Arc::clone(&pulse), Wire::new(1 << 15));
     let terms = shared.terms.present();
+    let unsent = UnsentCharge::new(ByteBudget::new(usize::MAX), Ipv4Addr::LOCALHOST.into());
     let mut visit = Visit {
         peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        watch: Watch::new(Arc::clone(&pulse), terms.limits.clone()),
+        watch: Watch::new(Arc::clone(&pulse), terms.limits.clone(), unsent),
         parting: Parting::new(CancellationToken::new(), Arc::clone(&pulse), FAREWELL),
         pulse,
         terms,
@@ -146,7 +148,7 @@ async fn a_rest_ends_with_the_idle_timeout_or_with_the_peer() {
     };
     let (begun, shared) = (tokio::time::Instant::now(), shared());
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    tokio::join!(shared.drive(server, peer, CancellationToken::new()), visit);
+    tokio::join!(shared.drive(server, peer, CancellationToken::new(), shared.pulse()), visit);
     assert_eq!(begun.elapsed(), NAP);
 }
 
@@ -170,7 +172,7 @@ async fn at_the_end_of_the_listener_a_rest_ends_and_who_asks_in_time_is_answered
         };
         let begun = tokio::time::Instant::now();
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        tokio::join!(shared.drive(server, peer, drain.clone()), visit, async {
+        tokio::join!(shared.drive(server, peer, drain.clone(), shared.pulse()), visit, async {
             from.read_to_string(&mut answers).await.unwrap();
         });
         assert_eq!(answers.matches("HTTP/1.1 200 ").count(), answered, "{answers}");

@@ -150,7 +150,7 @@ async fn who_operates(world: Arc<World>) {
         round += 1;
         if round % 10 == 0 {
             let admin = world.serve.admin;
-            let purge = format!("DELETE /cache HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
+            let purge = format!("DELETE /cache HTTP/1.1\r\nhost: {admin}\r\n\r\n");
             assert_eq!(client::exchange(admin, purge).await.unwrap().status, 200);
         }
         tokio::time::sleep(Duration::from_millis(500)).await;

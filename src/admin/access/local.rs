@@ -1,0 +1,209 @@
+//! Requests that the operator of this machine sends by hand, without a token.
+//!
+//! A loopback peer proves little: a reverse proxy on the same machine sends from there too, and so does the browser of
+//! an operator on behalf of a web page. Both show themselves by what they add. So a request passes only with the
+//! fields that curl, wget and the HTTP libraries send by themselves, each once. nginx forwards with HTTP/1.0 or with
+//! `Connection: close` and hides all else, so neither passes. A relay that is configured to hide even that cannot be
+//! recognised: a relay needs `admin.token_file`.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::Version;
+use http::header::{self, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::uri::Authority;
+
+/// What shows that a request may not come from an operator of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::admin) enum Foreign {
+    /// It comes from another address.
+    Peer,
+    /// It was meant for a name or address that is not loopback, or for none, or for two.
+    Host,
+    /// HTTP/1.0.
+    Version,
+    /// A field that a relay or a browser adds, or one twice.
+    Field,
+}
+
+/// Checks that a request comes from this machine, was meant for it, and was sent by no relay or browser.
+pub(super) fn check(request: &Parts, peer: SocketAddr) -> Result<(), Foreign> {
+    if !peer.ip().to_canonical().is_loopback() {
+        return Err(Foreign::Peer);
+    }
+    if !is_for_loopback(request) {
+        return Err(Foreign::Host);
+    }
+    if request.version < Version::HTTP_11 {
+        return Err(Foreign::Version);
+    }
+    let headers = &request.headers;
+    let is_repeated = headers.len() != headers.keys_len();
+    if is_repeated || headers.iter().any(|(name, value)| !is_expected(name, value)) {
+        return Err(Foreign::Field);
+    }
+    Ok(())
+}
+
+/// Every name that the request gives for its target is loopback, and there is one.
+fn is_for_loopback(request: &Parts) -> bool {
+    let mut hosts = request.headers.get_all(header::HOST).iter();
+    let field = match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => return false,
+        (Some(host), None) => Some(Authority::try_from(host.as_bytes())),
+        (None, _) => None,
+    };
+    match (field, request.uri.authority()) {
+        (None, None) | (Some(Err(_)), _) => false,
+        (None, Some(authority)) => is_loopback(authority),
+        (Some(Ok(host)), authority) => is_loopback(&host) && authority.is_none_or(is_loopback),
+    }
+}
+
+fn is_loopback(authority: &Authority) -> bool {
+    let host = authority.host();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    // The name of a user before it is no part of a host.
+    !authority.as_str().contains('@')
+        && (host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|it| it.to_canonical().is_loopback()))
+}
+
+fn is_expected(name: &HeaderName, value: &HeaderValue) -> bool {
+    match *name {
+        header::HOST | header::USER_AGENT | header::ACCEPT | header::ACCEPT_ENCODING => true,
+        header::CONNECTION => value.as_bytes().eq_ignore_ascii_case(b"keep-alive"),
+        header::CONTENT_LENGTH => value == "0",
+        _ => false,
+    }
+}
+
+impl Foreign {
+    /// What an operator reads.
+    pub(in crate::admin) fn message(self) -> &'static str {
+        match self {
+            Self::Peer => {
+                "the request comes from another machine; without admin.token_file only requests from this machine \
+                 may purge: set admin.token_file and send its bearer"
+            }
+            Self::Host => {
+                "the Host of the request is not this machine's loopback name or address; without admin.token_file \
+                 only requests to localhost, 127.0.0.1 or [::1] may purge: set admin.token_file and send its bearer"
+            }
+            Self::Version => {
+                "the request came with HTTP/1.0, as a reverse proxy sends it; without admin.token_file no relay may \
+                 purge: send it with HTTP/1.1, or set admin.token_file and send its bearer"
+            }
+            Self::Field => {
+                "the request has a field that a relay or a browser adds; without admin.token_file a purge may have \
+                 Host, User-Agent, Accept, Accept-Encoding, Connection: keep-alive and Content-Length: 0, each once: \
+                 send no other, or set admin.token_file and send its bearer"
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn judge(headers: &[(&str, &str)]) -> Result<(), Foreign> {
+        let headers = [&[("host", "localhost:9090")], headers].concat();
+        check(&request("/cache", &headers), "127.0.0.1:1".parse().unwrap())
+    }
+
+    fn request(uri: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().method("DELETE").uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn requests_of_the_usual_clients_pass() {
+        for fields in [
+            &[][..],
+            // curl
+            &[("user-agent", "curl/8.5.0"), ("accept", "*/*")],
+            // wget
+            &[
+                ("user-agent", "Wget/1.21.3"),
+                ("accept", "*/*"),
+                ("accept-encoding", "identity"),
+                ("connection", "Keep-Alive"),
+            ],
+            // requests of Python
+            &[
+                ("user-agent", "python-requests/2.32"),
+                ("accept-encoding", "gzip, deflate"),
+                ("accept", "*/*"),
+                ("connection", "keep-alive"),
+                ("content-length", "0"),
+            ],
+            // net/http of Go
+            &[("user-agent", "Go-http-client/1.1"), ("accept-encoding", "gzip")],
+        ] {
+            assert_eq!(judge(fields), Ok(()), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_field_of_a_relay_or_a_browser_does_not_pass() {
+        for field in [
+            ("forwarded", "for=10.0.0.1"),
+            ("x-forwarded-for", "127.0.0.1"),
+            ("x-forwarded-host", "a"),
+            ("x-forwarded-proto", "http"),
+            ("x-real-ip", "127.0.0.1"),
+            ("x-request-id", "1"),
+            ("via", "1.1 a"),
+            ("origin", "null"),
+            ("referer", "http://localhost/"),
+            ("cookie", "a=b"),
+            ("authorization", "Bearer a"),
+            ("sec-fetch-site", "none"),
+            ("connection", "close"),
+            ("connection", "keep-alive, x-forwarded-for"),
+            ("connection", "upgrade"),
+            ("content-length", "00"),
+            ("te", "trailers"),
+        ] {
+            assert_eq!(judge(&[field]), Err(Foreign::Field), "{field:?}");
+        }
+        assert_eq!(judge(&[("accept", "a"), ("accept", "b")]), Err(Foreign::Field));
+    }
+
+    #[test]
+    fn every_name_of_the_target_is_loopback_and_there_is_one() {
+        let local = "127.0.0.1:1".parse().unwrap();
+        let of = |uri: &str, hosts: &[&str]| {
+            let hosts: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
+            check(&request(uri, &hosts), local)
+        };
+        for host in ["localhost", "LOCALHOST:1", "127.0.0.1:9090", "127.8.9.1", "[::1]:9090"] {
+            assert_eq!(of("/cache", &[host]), Ok(()), "{host}");
+            assert_eq!(of(&format!("http://{host}/cache"), &[]), Ok(()), "{host}");
+        }
+        for host in ["", "a.example", "localhost.a.example", "a@localhost", "10.0.0.1", "[::2]", "local host"]
+        {
+            assert_eq!(of("/cache", &[host]), Err(Foreign::Host), "{host}");
+        }
+        assert_eq!(of("/cache", &[]), Err(Foreign::Host));
+        assert_eq!(of("/cache", &["localhost", "localhost"]), Err(Foreign::Host));
+        assert_eq!(of("http://a.example/cache", &["localhost"]), Err(Foreign::Host));
+        assert_eq!(of("http://localhost/cache", &["a.example"]), Err(Foreign::Host));
+    }
+
+    #[test]
+    fn another_machine_or_http_1_0_does_not_pass() {
+        let mut request = request("/cache", &[("host", "localhost")]);
+        for peer in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert_eq!(check(&request, peer.parse().unwrap()), Ok(()), "{peer}");
+        }
+        assert_eq!(check(&request, "10.0.0.1:1".parse().unwrap()), Err(Foreign::Peer));
+        request.version = Version::HTTP_10;
+        assert_eq!(check(&request, "127.0.0.1:1".parse().unwrap()), Err(Foreign::Version));
+    }
+}

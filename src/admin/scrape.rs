@@ -1,0 +1,133 @@
+//! Scrapes: one rendering at a time, shared by all callers that wait for it.
+//!
+//! A rendering takes a millisecond of a processor, and reads files of the system. It runs on a thread that serves no
+//! connection, and pauses after it keep repeated scrapes below a fifth of one processor.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until};
+
+/// The last rendering.
+#[derive(Debug, Default)]
+pub(super) struct Scrapes(Arc<Mutex<Option<Rendering>>>);
+
+#[derive(Debug)]
+struct Rendering {
+    text: Bytes,
+    begun: Instant,
+    /// The next one does not begin before.
+    next: Instant,
+}
+
+impl Scrapes {
+    /// Returns a text that `render` began after the call, or its error. Callers that wait at the same time share one.
+    pub(super) async fn get<E, F>(&self, render: F) -> Result<Bytes, ScrapeError<E>>
+    where
+        E: Send + 'static,
+        F: FnOnce() -> Result<String, E> + Send + 'static,
+    {
+        let asked = Instant::now();
+        let mut last = Arc::clone(&self.0).lock_owned().await;
+        if let Some(rendering) = &*last {
+            if rendering.begun >= asked {
+                return Ok(rendering.text.clone());
+            }
+            sleep_until(rendering.next).await;
+        }
+        // The lock goes along: a caller that hangs up leaves no second rendering behind.
+        let rendered = tokio::task::spawn_blocking(move || {
+            let begun = Instant::now();
+            let text = Bytes::from(render()?);
+            let pause = (begun.elapsed() * PAUSE_FACTOR).min(MAX_PAUSE);
+            *last = Some(Rendering { text: text.clone(), begun, next: Instant::now() + pause });
+            Ok(text)
+        });
+        rendered.await.map_err(|_| ScrapeError::Ended)?.map_err(ScrapeError::Render)
+    }
+}
+
+/// Why there is no text.
+#[derive(Debug)]
+pub(super) enum ScrapeError<E> {
+    /// The metrics cannot be rendered.
+    Render(E),
+    /// The process ends, or the rendering panicked.
+    Ended,
+}
+
+/// Pause after a rendering, in multiples of its duration.
+const PAUSE_FACTOR: u32 = 4;
+/// A rendering that had to wait for a processor is no reason to wait longer.
+const MAX_PAUSE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::sync::mpsc;
+
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn callers_that_wait_at_the_same_time_share_a_rendering_that_began_after_their_call() {
+        let (scrapes, count) = (Scrapes::default(), Arc::new(AtomicUsize::new(0)));
+        let (release, held) = mpsc::channel::<()>();
+        let counting = Arc::clone(&count);
+        let first = scrapes.get(move || {
+            let number = counting.fetch_add(1, SeqCst);
+            held.recv().ok();
+            Ok::<_, Infallible>(number.to_string())
+        });
+        let others = async {
+            // The first is rendering by now.
+            while count.load(SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+            let gets = join_all((0..50).map(|_| {
+                let counting = Arc::clone(&count);
+                scrapes.get(move || Ok::<_, Infallible>(counting.fetch_add(1, SeqCst).to_string()))
+            }));
+            let release = async { release.send(()).unwrap() };
+            tokio::join!(gets, release).0
+        };
+        let (first, others) = tokio::join!(first, others);
+        assert_eq!(first.unwrap(), "0");
+        assert!(others.into_iter().all(|text| text.unwrap() == "1"));
+        assert_eq!(count.load(SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_hangs_up_leaves_no_second_rendering_behind() {
+        let (scrapes, running) = (Arc::new(Scrapes::default()), Arc::new(AtomicUsize::new(0)));
+        let (release, held) = mpsc::channel::<()>();
+        let begun = Arc::clone(&running);
+        let first = tokio::spawn({
+            let scrapes = Arc::clone(&scrapes);
+            async move {
+                scrapes
+                    .get(move || {
+                        begun.fetch_add(1, SeqCst);
+                        held.recv().ok();
+                        begun.fetch_sub(1, SeqCst);
+                        Ok::<_, Infallible>(String::new())
+                    })
+                    .await
+            }
+        });
+        while running.load(SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        let alone = Arc::clone(&running);
+        let second = scrapes.get(move || Ok::<_, Infallible>(alone.load(SeqCst).to_string()));
+        let (second, sent) = tokio::join!(second, async { release.send(()) });
+        sent.unwrap();
+        assert_eq!(second.unwrap(), "0", "the first has ended before");
+    }
+}

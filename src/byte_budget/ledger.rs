@@ -1,0 +1,130 @@
+//! Ledger of the byte budget: the bytes of each owner, and the bodies that are being sent.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+
+use super::BudgetExhausted;
+
+/// All charges. An owner or a body without charges has no entry, so the maps are bounded by what is in flight.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    used: usize,
+    owners: HashMap<IpAddr, usize>,
+    /// Sends of one body to one owner.
+    sends: HashMap<(IpAddr, Allocation), usize>,
+    /// Owners that one body is being sent to.
+    receivers: HashMap<Allocation, usize>,
+}
+
+/// Identifies the memory of a body: all clones of one stored body are the same allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Allocation {
+    address: usize,
+    bytes: usize,
+}
+
+impl Allocation {
+    pub(super) fn of(body: &Bytes) -> Self {
+        Self { address: body.as_ptr().addr(), bytes: body.len() }
+    }
+}
+
+impl Ledger {
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Charges `bytes` to `owner`.
+    pub(super) fn charge(
+        &mut self,
+        owner: IpAddr,
+        bytes: usize,
+        limit: usize,
+    ) -> Result<(), BudgetExhausted> {
+        self.charge_both(owner, bytes, bytes, limit)
+    }
+
+    /// Ends a charge.
+    pub(super) fn release(&mut self, owner: IpAddr, bytes: usize) {
+        self.release_both(owner, bytes, bytes);
+    }
+
+    /// Charges one send of a body to `owner`.
+    pub(super) fn begin_send(
+        &mut self,
+        owner: IpAddr,
+        body: Allocation,
+        overhead: usize,
+        limit: usize,
+    ) -> Result<(), BudgetExhausted> {
+        let is_new_to_owner = !self.sends.contains_key(&(owner, body));
+        let of_owner = if is_new_to_owner { body.bytes } else { 0 };
+        let of_total = if self.receivers.contains_key(&body) { 0 } else { body.bytes };
+        let (of_owner, of_total) = (of_owner.saturating_add(overhead), of_total.saturating_add(overhead));
+        self.charge_both(owner, of_owner, of_total, limit)?;
+        *self.sends.entry((owner, body)).or_default() += 1;
+        if is_new_to_owner {
+            *self.receivers.entry(body).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// Ends the charge of one send.
+    pub(super) fn end_send(&mut self, owner: IpAddr, body: Allocation, overhead: usize) {
+        let (mut of_owner, mut of_total) = (overhead, overhead);
+        if count_down(&mut self.sends, (owner, body)) {
+            of_owner += body.bytes;
+            if count_down(&mut self.receivers, body) {
+                of_total += body.bytes;
+            }
+        }
+        self.release_both(owner, of_owner, of_total);
+    }
+
+    /// The rule of the dynamic threshold: after the charge the owner holds no more than is free.
+    fn charge_both(
+        &mut self,
+        owner: IpAddr,
+        of_owner: usize,
+        of_total: usize,
+        limit: usize,
+    ) -> Result<(), BudgetExhausted> {
+        let held = self.owners.get(&owner).copied().unwrap_or_default();
+        let (Some(held), Some(used)) = (held.checked_add(of_owner), self.used.checked_add(of_total)) else {
+            return Err(BudgetExhausted);
+        };
+        if limit.checked_sub(used).is_none_or(|free| held > free) {
+            return Err(BudgetExhausted);
+        }
+        self.used = used;
+        if held > 0 {
+            self.owners.insert(owner, held);
+        }
+        Ok(())
+    }
+
+    fn release_both(&mut self, owner: IpAddr, of_owner: usize, of_total: usize) {
+        self.used = self.used.saturating_sub(of_total);
+        if let Entry::Occupied(mut held) = self.owners.entry(owner) {
+            *held.get_mut() = held.get().saturating_sub(of_owner);
+            if *held.get() == 0 {
+                held.remove();
+            }
+        }
+    }
+}
+
+/// Counts one less. Returns true for the last one, whose entry is removed.
+fn count_down<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) -> bool {
+    let Entry::Occupied(mut count) = counts.entry(key) else { return false };
+    *count.get_mut() -= 1;
+    let is_last = *count.get() == 0;
+    if is_last {
+        count.remove();
+    }
+    is_last
+}

@@ -1,0 +1,71 @@
+//! Paths as logs, messages and `check` show them.
+
+use std::fmt;
+use std::path::Path;
+
+/// A path that was configured. Shown where it is plausible, hidden where it may be the secret itself, put where the
+/// name of its file should be: no file has that name, and no directory that it could lie in exists.
+#[derive(Clone, Copy)]
+pub struct ShownPath<'a>(pub &'a Path);
+
+impl ShownPath<'_> {
+    /// Whether the path may be a secret. Looks at the file system.
+    pub fn is_hidden(self) -> bool {
+        let text = self.0.to_string_lossy();
+        let is_plain =
+            !text.starts_with("ey") && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+        // The root and the working directory would be plausible for any text.
+        let is_plausible = is_plain
+            && self.0.parent().is_some_and(|directory| directory.parent().is_some() && directory.is_dir());
+        !is_plausible && !self.0.exists()
+    }
+}
+
+impl fmt::Display for ShownPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_hidden() {
+            let characters = self.0.to_string_lossy().chars().count();
+            return write!(f, "<hidden: {characters} characters, no such file>");
+        }
+        self.0.display().fmt(f)
+    }
+}
+
+impl fmt::Debug for ShownPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(path: &Path) -> String {
+        ShownPath(path).to_string()
+    }
+
+    #[test]
+    fn a_path_that_is_plausible_is_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["there", "ey there"] {
+            let file = directory.path().join(name);
+            std::fs::write(&file, "").unwrap();
+            assert_eq!(shown(&file), file.to_str().unwrap());
+        }
+        let missing = directory.path().join("missing");
+        assert_eq!(shown(&missing), missing.to_str().unwrap(), "a slip in a name is to be seen");
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_hidden() {
+        for secret in ["hunter2", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln", "/abc+def/ghi==", "/abcdef==", "two words"]
+        {
+            let hidden = format!("<hidden: {} characters, no such file>", secret.len());
+            assert_eq!(shown(Path::new(secret)), hidden);
+            assert_eq!(format!("{:?}", ShownPath(Path::new(secret))), hidden);
+        }
+        let long = "x".repeat(5_000);
+        assert_eq!(shown(Path::new(&long)), "<hidden: 5000 characters, no such file>");
+    }
+}
