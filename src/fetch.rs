@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::origin::{Origin, OriginAnswer, Place, RawBody};
 use crate::retry_after;
 use crate::sabotage::sabotaged;
-use crate::scrub::{GzippedBody, Scrubbed, ScrubbedBody, Scrubber};
+use crate::scrub::{GzippedBody, Notice, Scrubbed, ScrubbedBody, Scrubber, UnknownMemberNotices};
 use crate::throttle::{Closed, Gates, Outcome, Passage};
 
 /// What came of it. Cheap to clone: everybody who waits gets one.
@@ -97,6 +97,8 @@ pub struct Fetcher {
     pub store: Arc<Store>,
     /// What every answer passes.
     pub scrubber: Scrubber,
+    /// Limits the log lines about members that the scrubber does not know.
+    pub unknown_members: UnknownMemberNotices,
     /// How long answers are kept.
     pub freshness: freshness::Dials,
     /// The time.
@@ -323,12 +325,27 @@ impl Fetcher {
         headers
     }
 
+    /// Logs the name of a member that the schema does not know: Graph may have changed.
+    fn notice(&self, scrubbed: &Scrubbed) {
+        if let Some(Notice { member, suppressed }) =
+            self.unknown_members.next(&scrubbed.unknown, self.clock.now())
+        {
+            tracing::warn!(
+                %member,
+                suppressed,
+                "Graph sent a member that its schema does not have: its text is masked; \
+                 if it is harmless, add it to scrub.allow_fields"
+            );
+        }
+    }
+
     fn scrub(&self, body: &RawBody) -> Result<Scrubbed, Problem> {
         match body.scrub(&self.scrubber) {
             Ok(scrubbed) => {
                 for (field, count) in scrubbed.removed.iter() {
                     self.metrics.scrubbed.add(field, count);
                 }
+                self.notice(&scrubbed);
                 Ok(scrubbed)
             }
             Err(failure) => {

@@ -37,7 +37,7 @@ use crate::readiness::Readiness;
 use crate::refresh::Refreshes;
 use crate::reload::{Parts, Settings};
 use crate::room::Room;
-use crate::scrub::Scrubber;
+use crate::scrub::{Scrubber, UnknownMemberNotices};
 use crate::server::{self, Lanes, Server, tls};
 use crate::throttle::Gates;
 use crate::trace::Tracer;
@@ -126,7 +126,8 @@ impl App {
             budget: Budget::new(&config.budget, &config.origin, clock.clone()),
             gates: Gates::new(clock.clone()),
             store: Arc::new(Store::new(&config.store, keep, &metrics)),
-            scrubber: Scrubber::new(&config.scrub, config.origin.max_body),
+            scrubber: Scrubber::new(&config.scrub, config.origin.max_body).trusting(&config.origin.base_url),
+            unknown_members: UnknownMemberNotices::default(),
             freshness: Dials::new(&config.freshness),
             clock,
             metrics: Arc::clone(&metrics),

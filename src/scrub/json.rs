@@ -10,7 +10,8 @@ use memchr::memchr2;
 use crate::cache::status::ScrubFailure;
 
 /// A position in a text, and how many objects and arrays are open there. It has no `Debug`, which would print
-/// the text.
+/// the text. A clone reads ahead.
+#[derive(Clone)]
 pub(super) struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -25,6 +26,7 @@ pub(super) struct Piece {
 }
 
 /// A string as it stands in the source, with its quotes and escapes.
+#[derive(Clone, Copy)]
 pub(super) struct Literal {
     pub(super) piece: Piece,
     escaped: bool,
