@@ -126,7 +126,9 @@ impl Names {
             return meaning;
         }
         match credential {
-            _ if self.allowed.contains(name) && !CREDENTIAL_MEMBERS.contains(&name) => Meaning::Allowed,
+            _ if self.allowed.contains(name) && !CREDENTIAL_MEMBERS.contains(&folded.as_str()) => {
+                Meaning::Allowed
+            }
             Some(field) => Meaning::Credential(field),
             None if is_action(name) => Meaning::Action,
             None => form,
@@ -256,8 +258,8 @@ fn whole(part: &str) -> Option<ScrubbedField> {
 /// The most symbols on one side of an `@` in a name that is shown.
 const MAX_NAME: usize = 64;
 
-/// The members of the schema that are credentials: no operator can allow them.
-const CREDENTIAL_MEMBERS: &[&str] = &["password", "pkcs12Value"];
+/// The members of the schema that are credentials, folded: no operator can allow them.
+const CREDENTIAL_MEMBERS: &[&str] = &["password", "pkcs12value"];
 
 /// Annotations whose values have a form of their own (OData JSON Format 4.01, section 4.5). Those with a token in their
 /// value (`nextLink`, `deltaLink`) and those of media are missing: the resource has none.

@@ -3,7 +3,8 @@
 //! Free text is what people or Graph wrote for people: the name of a connector, the message of an error. A secret that
 //! reads like a word cannot be told from one, so these parts alone are masked: a URL's as those of a target URL, the
 //! value of a `Bearer` or `Basic` scheme, a JWT, PEM text, JSON objects, and the value of a pair whose name is
-//! that of a credential (`password=...`, `"apiKey": "..."`). One pass; every byte is looked at a bounded number of times.
+//! that of a credential (`password=...`, `"apiKey": "..."`). Each kind is looked for in one pass, and every byte is
+//! looked at a bounded number of times.
 
 use std::ops::Range;
 
@@ -17,12 +18,10 @@ pub(super) fn masked(text: &str, rules: &Rules) -> Option<String> {
     if !text.as_bytes().windows(2).any(|pair| is_trigger(pair[0], pair[1])) {
         return None;
     }
-    let mut scan = Scan { text, rules, at: 0, copied: 0, clean: String::new(), is_changed: false };
-    while scan.at < text.len() {
-        scan.step();
-    }
-    scan.clean.push_str(&text[scan.copied..]);
-    scan.is_changed.then_some(scan.clean)
+    PASSES.iter().fold(None, |clean: Option<String>, pass| {
+        let next = Scan::new(clean.as_deref().unwrap_or(text), rules).run(*pass);
+        next.or(clean)
+    })
 }
 
 /// Whether a part of a credential's form can begin, or be in, these two bytes.
@@ -47,20 +46,23 @@ struct Scan<'t> {
     is_changed: bool,
 }
 
-impl Scan<'_> {
-    fn step(&mut self) {
-        let rest = &self.text.as_bytes()[self.at..];
-        let end = match rest {
-            [b':', b'/', b'/', ..] => self.url(),
-            [b':', ..] => self.quoted_pair(),
-            [b'=', ..] => self.pair(),
-            [b'{', ..] => self.json(),
-            [b'-', b'-', b'-', b'-', b'-', b'B', b'E', b'G', b'I', b'N', ..] => self.pem(),
-            [b'b' | b'B', ..] if self.is_word_start() => self.scheme(),
-            [b'e', b'y', b'J', ..] if self.is_word_start() => self.jwt(),
-            _ => None,
-        };
-        self.at = end.unwrap_or(self.at + 1).max(self.at + 1);
+impl<'t> Scan<'t> {
+    fn new(text: &'t str, rules: &'t Rules) -> Self {
+        Self { text, rules, at: 0, copied: 0, clean: String::new(), is_changed: false }
+    }
+
+    /// Looks for parts of one kind at each place. A `part` that begins there is masked, and its end is returned.
+    fn run(mut self, part: Part) -> Option<String> {
+        while self.at < self.text.len() {
+            let next = self.at + 1;
+            self.at = part(&mut self).unwrap_or(next).max(next);
+        }
+        self.clean.push_str(&self.text[self.copied..]);
+        self.is_changed.then_some(self.clean)
+    }
+
+    fn is_at(&self, mark: &str) -> bool {
+        self.text.as_bytes()[self.at..].starts_with(mark.as_bytes())
     }
 
     /// Writes the mask in the place of a part, unless the part is the mask. Returns the end of the part.
@@ -108,6 +110,9 @@ impl Scan<'_> {
 
     /// A URL, from the mark after its scheme.
     fn url(&mut self) -> Option<usize> {
+        if !self.is_at("://") {
+            return None;
+        }
         let start = self.before(self.at, MAX_SCHEME, |byte| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
         });
@@ -129,6 +134,9 @@ impl Scan<'_> {
 
     /// A JSON object, or what looks like the beginning of one. It ends at the last bracket of the text.
     fn json(&mut self) -> Option<usize> {
+        if !self.is_at("{") {
+            return None;
+        }
         let inside = self.after(self.at + 1, |byte| byte.is_ascii_whitespace() || byte == b'\\');
         if !matches!(self.text.as_bytes().get(inside), Some(b'"' | b'\'')) {
             return None;
@@ -138,6 +146,9 @@ impl Scan<'_> {
     }
 
     fn pem(&mut self) -> Option<usize> {
+        if !self.is_at("-----BEGIN") {
+            return None;
+        }
         let rest = &self.text[self.at..];
         let end = rest.find("-----END").and_then(|end| {
             let last = end + "-----END".len();
@@ -153,8 +164,14 @@ impl Scan<'_> {
         if run.len() >= MIN_JWT && run.contains('.') { self.mask(self.at..end) } else { Some(end) }
     }
 
-    /// The value of an authentication scheme.
+    /// The value of an authentication scheme, or a JSON Web Token without one.
     fn scheme(&mut self) -> Option<usize> {
+        if !self.is_word_start() {
+            return None;
+        }
+        if self.is_at("eyJ") {
+            return self.jwt();
+        }
         let is = |name: &str| {
             self.text.get(self.at..self.at + name.len()).is_some_and(|text| text.eq_ignore_ascii_case(name))
         };
@@ -171,10 +188,20 @@ impl Scan<'_> {
         if let Some(end) = self.masked_at(start) {
             return Some(end);
         }
-        let end = self.after(start, |byte| byte > b' ' && !b"\"',;<>\\".contains(&byte));
+        if !is_basic && is_sentence(&self.text.as_bytes()[start..]) {
+            return Some(start);
+        }
+        let end = self.after(start, |byte| byte > b' ' && !ENDS.contains(&byte));
         let value = self.text[start..end].trim_end_matches(['.', '!', '?', ')', ':']);
-        let is_credential = if is_basic { is_basic_value(value) } else { is_bearer_value(value) };
-        if is_credential { self.mask(start..start + value.len()) } else { Some(start) }
+        if is_basic && !is_basic_value(value) { Some(start) } else { self.mask(start..start + value.len()) }
+    }
+
+    fn pairs(&mut self) -> Option<usize> {
+        match self.text.as_bytes()[self.at] {
+            b'=' => self.pair(),
+            b':' => self.quoted_pair(),
+            _ => None,
+        }
     }
 
     /// The value behind an `=` whose name is that of a credential.
@@ -215,16 +242,20 @@ impl Scan<'_> {
 }
 
 fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_.-".contains(&byte) || !byte.is_ascii()
+    byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)
 }
 
-/// Whether the word behind `Bearer` is a token: any word but those of a sentence or a challenge.
-fn is_bearer_value(value: &str) -> bool {
-    let word =
-        value.split(|symbol: char| !symbol.is_ascii_alphabetic() && symbol != '_').next().unwrap_or_default();
-    let rest = &value[word.len()..];
-    let is_word = WORDS.iter().any(|known| known.eq_ignore_ascii_case(word));
-    !(value.is_empty() || is_word && (rest.is_empty() || rest.starts_with('=')))
+/// Whether a word of a sentence, or a parameter of a challenge, follows `Bearer`: any other word is a token.
+fn is_sentence(rest: &[u8]) -> bool {
+    let length = rest.iter().take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'_').count();
+    let (word, rest) = rest.split_at(length);
+    let is_end = |byte: u8| byte <= b' ' || ENDS.contains(&byte);
+    let is_whole = match rest {
+        [] | [b'=', ..] => true,
+        [b'.' | b'!' | b'?' | b')' | b':', rest @ ..] => rest.first().is_none_or(|&byte| is_end(byte)),
+        [byte, ..] => is_end(*byte),
+    };
+    is_whole && WORDS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word))
 }
 
 /// Whether the word behind `Basic` is a credential: Base64 of a text with a colon (RFC 7617), or no word. `Basic` is a
@@ -239,6 +270,14 @@ fn is_basic_value(value: &str) -> bool {
     !(is_word || is_acronym)
 }
 
+/// Masks a part of one kind, if one begins at the scan's place, and returns its end.
+type Part = fn(&mut Scan<'_>) -> Option<usize>;
+
+/// One kind after another, the widest first: a narrow part that overlaps a wide one cannot cut it in two.
+const PASSES: [Part; 5] =
+    [|scan| scan.pem(), |scan| scan.json(), |scan| scan.url(), |scan| scan.scheme(), |scan| scan.pairs()];
+/// The bytes that end the value of a scheme, beside white space.
+const ENDS: &[u8] = b"\"',;<>\\";
 /// Words that follow `Bearer` in sentences, and parameters of a challenge (RFC 6750, section 3).
 const WORDS: &[&str] = &[
     "access",
@@ -248,6 +287,8 @@ const WORDS: &[&str] = &[
     "authentication",
     "authorization",
     "authorization_uri",
+    "basic",
+    "bearer",
     "challenge",
     "client_id",
     "connector",

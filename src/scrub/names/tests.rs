@@ -223,14 +223,14 @@ fn a_name_that_could_be_a_credential_itself_is_hidden() {
 
 #[test]
 fn allowed_names_are_compared_exactly_and_beat_credential_words_but_not_the_schema() {
-    let allow = ["tokenHint", "displayName", "password", "notes"].map(str::to_owned).to_vec();
+    let allow = ["tokenHint", "displayName", "Password", "notes"].map(str::to_owned).to_vec();
     let extra = vec!["Notes".to_owned()];
     let names = Names::new(&Config { allow_fields: allow, extra_fields: extra, ..Config::default() });
     for (name, meaning) in [
         ("tokenHint", Meaning::Allowed),
         ("TokenHint", Meaning::Credential(Token)),
         ("displayName", Meaning::Known(Member::DisplayName)),
-        ("password", Meaning::Credential(Password)),
+        ("Password", Meaning::Credential(Password)),
         ("notes", Meaning::Credential(Extra)),
     ] {
         assert_eq!(names.meaning(name), meaning, "{name}");
