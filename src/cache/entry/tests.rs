@@ -123,7 +123,8 @@ fn it_weighs_what_it_holds() {
     assert_eq!(made(300).with(validation.clone(), None).weight(), bare + weights.0);
     assert_eq!(made(300).with(None, chosen.clone()).weight(), bare + weights.1);
     assert_eq!(made(300).with_gzip(gzip.clone()).weight(), bare + weights.2);
-    let fields = 2 * size_of::<(HeaderName, HeaderValue)>() + "application/json".len() + "soon".len();
+    let fields =
+        2 * size_of::<(HeaderName, HeaderValue)>() + "application/json;charset=utf-8".len() + "soon".len();
     let entry = stage.entry(&[("sunset", "soon")]).with(validation, chosen).with_gzip(gzip);
     assert_eq!(entry.weight(), bare + fields + weights.0 + weights.1 + weights.2);
 }
