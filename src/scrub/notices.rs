@@ -54,3 +54,51 @@ impl UnknownMemberNotices {
 const INTERVAL: Duration = Duration::from_mins(1);
 /// At 64 bytes each.
 const MAX_REMEMBERED: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    fn members(names: &[&str]) -> UnknownMembers {
+        let mut members = UnknownMembers::default();
+        names.iter().for_each(|name| members.add(name, true));
+        members
+    }
+
+    /// A notice as text: the member, and the number of those that were suppressed.
+    fn next(notices: &UnknownMemberNotices, names: &[&str], clock: &Clock) -> Option<(String, u64)> {
+        let notice = notices.next(&members(names), clock.now())?;
+        Some((notice.member.to_string(), notice.suppressed))
+    }
+
+    #[test]
+    fn one_name_a_minute_is_logged_and_the_others_are_counted() {
+        let (notices, clock) = (UnknownMemberNotices::default(), Clock::manual(UNIX_EPOCH + INTERVAL));
+        assert_eq!(next(&notices, &[], &clock), None);
+        assert_eq!(next(&notices, &["a", "b"], &clock), Some(("a".to_owned(), 1)));
+        for names in [&["a"][..], &["a", "b"], &["c"]] {
+            assert_eq!(next(&notices, names, &clock), None);
+        }
+        clock.advance(INTERVAL - Duration::from_millis(1));
+        assert_eq!(next(&notices, &["b"], &clock), None);
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(next(&notices, &["a", "b"], &clock), Some(("b".to_owned(), 3)));
+        clock.advance(INTERVAL);
+        assert_eq!(next(&notices, &["a", "b"], &clock), None, "both were logged");
+        assert_eq!(next(&notices, &["a", "c"], &clock), Some(("c".to_owned(), 0)));
+    }
+
+    #[test]
+    fn the_oldest_name_is_forgotten() {
+        let (notices, clock) = (UnknownMemberNotices::default(), Clock::manual(UNIX_EPOCH + INTERVAL));
+        for number in 0..=MAX_REMEMBERED {
+            assert!(next(&notices, &[&format!("x{number}")], &clock).is_some());
+            clock.advance(INTERVAL);
+        }
+        assert_eq!(next(&notices, &["x1"], &clock), None);
+        assert_eq!(next(&notices, &["x0"], &clock), Some(("x0".to_owned(), 0)));
+    }
+}

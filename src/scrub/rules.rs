@@ -66,7 +66,10 @@ impl Rules {
                 Some(clean) => Verdict::Replace(clean.into_owned()),
                 None => Verdict::Mask,
             },
-            ValueClass::Identifier => form(values::is_identifier(text) && text::masked(text, self).is_none()),
+            ValueClass::Identifier => {
+                let is_clean = || values::is_identifier(text) && text::masked(text, self).is_none();
+                form(values::is_guid(text) || is_clean())
+            }
             ValueClass::RequestId => form(values::is_request_id(text)),
             ValueClass::Date => form(values::is_date(text)),
             ValueClass::Thumbprint => form(values::is_thumbprint(text)),

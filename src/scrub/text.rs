@@ -15,7 +15,7 @@ use super::rules::Rules;
 
 /// The text with masks in the place of its credentials. None where it has none.
 pub(super) fn masked(text: &str, rules: &Rules) -> Option<String> {
-    if !text.as_bytes().windows(2).any(|pair| is_trigger(pair[0], pair[1])) {
+    if !(0..text.len()).any(|at| is_trigger(&text.as_bytes()[at..])) {
         return None;
     }
     PASSES.iter().fold(None, |clean: Option<String>, pass| {
@@ -24,13 +24,13 @@ pub(super) fn masked(text: &str, rules: &Rules) -> Option<String> {
     })
 }
 
-/// Whether a part of a credential's form can begin, or be in, these two bytes.
-fn is_trigger(first: u8, second: u8) -> bool {
-    match first {
-        b':' | b'=' | b'{' => true,
-        b'-' => second == b'-',
-        b'b' | b'B' => matches!(second | 0x20, b'e' | b'a'),
-        b'e' => second == b'y',
+/// Whether a part in the form of a credential can begin, or go on, here.
+fn is_trigger(rest: &[u8]) -> bool {
+    match rest {
+        [b'=' | b'{' | b'"' | b'\'', ..] | [b':', b'/', ..] | [b'-', b'-', ..] | [b'e', b'y', b'J', ..] => {
+            true
+        }
+        [b'b' | b'B', b'e' | b'E', b'a' | b'A', ..] | [b'b' | b'B', b'a' | b'A', b's' | b'S', ..] => true,
         _ => false,
     }
 }
@@ -180,8 +180,10 @@ impl<'t> Scan<'t> {
             (_, true) => ("basic".len(), true),
             _ => return None,
         };
-        let start =
-            self.after(self.at + length, |byte| byte.is_ascii_whitespace() || b":='\"\\".contains(&byte));
+        let rest = &self.text[self.at + length..];
+        let is_between =
+            |symbol: char| symbol.is_whitespace() || matches!(symbol, ':' | '=' | '\'' | '"' | '\\');
+        let start = self.at + length + rest.find(|symbol| !is_between(symbol)).unwrap_or(rest.len());
         if start == self.at + length {
             return None;
         }

@@ -1,5 +1,10 @@
 //! Forms of values that hold no credential.
 
+/// A GUID, or another text of hexadecimal digits and hyphens.
+pub(super) fn is_guid(text: &str) -> bool {
+    text.len() <= 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+}
+
 /// An id of Graph's: short, and without white space or control characters.
 pub(super) fn is_identifier(text: &str) -> bool {
     text.len() <= 128 && !text.contains(|symbol: char| symbol.is_whitespace() || symbol.is_control())
@@ -115,6 +120,7 @@ mod tests {
 
     #[test]
     fn the_other_forms_have_few_characters_and_a_limit() {
+        check(is_guid, &["74d13179-1d5c-4e0c-8c6c-9f3f0a1b2c3d"], &["g", &"0".repeat(37)]);
         check(is_identifier, &["<guid1>", "1", "74d13179-0000"], &["a b", "a\nb", &"x".repeat(129)]);
         check(is_request_id, &["5f571e91-72d8", "x"], &["a b", "a/b", "a=b", &"x".repeat(65)]);
         check(

@@ -68,6 +68,7 @@ fn values_of_schemes_are_masked() {
         ("Bearer hunter2", "Bearer ******"),
         ("Authorization: BEARER  abc.def-ghi/+~==", "Authorization: BEARER  ******"),
         ("bearer: hunter", "bearer: ******"),
+        ("Bearer\u{a0}hunter2", "Bearer\u{a0}******"),
         ("Bearer tokenhunter2.", "Bearer ******."),
         ("Basic dTpw", "Basic ******"),
         ("x Basic dXNlcjpodW50ZXIy y", "x Basic ****** y"),
