@@ -10,8 +10,7 @@ use memchr::memchr2;
 use crate::cache::status::ScrubFailure;
 
 /// A position in a text, and how many objects and arrays are open there. It has no `Debug`, which would print
-/// the text. A clone reads ahead.
-#[derive(Clone)]
+/// the text.
 pub(super) struct Reader<'a> {
     text: &'a str,
     at: usize,

@@ -143,17 +143,21 @@ impl ObjectKind {
 
     /// The kind that a type annotation makes of an object in an unknown position.
     pub(super) fn refined(self, type_name: &str) -> Self {
-        let name = type_name.rsplit('.').next().unwrap_or_default();
+        if self != Self::Connector || type_name == CONNECTOR {
+            return self;
+        }
+        let name = type_name.as_bytes();
         let ends = |end: &str| {
             name.len()
                 .checked_sub(end.len())
-                .and_then(|at| name.get(at..))
-                .is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+                .is_some_and(|at| name[at..].eq_ignore_ascii_case(end.as_bytes()))
         };
-        match self {
-            Self::Connector if ends("authentication") || ends("pkcs12Certificate") => Self::Authentication,
-            Self::Connector if ends("pkcs12CertificateInformation") => Self::Certificate,
-            _ => self,
+        if ends("authentication") || ends(".pkcs12Certificate") {
+            Self::Authentication
+        } else if ends(".pkcs12CertificateInformation") {
+            Self::Certificate
+        } else {
+            self
         }
     }
 }
@@ -175,6 +179,7 @@ pub(super) fn is_step(name: &str) -> bool {
         || STEPS.iter().any(|step| step.eq_ignore_ascii_case(name))
 }
 
+const CONNECTOR: &str = "#microsoft.graph.identityApiConnector";
 const STEPS: [&str; 3] = ["postFederationSignup", "postAttributeCollection", "preTokenIssuance"];
 /// The longest event of Graph's today has 58 letters.
 const MAX_STEP: usize = 64;

@@ -206,35 +206,39 @@ impl<'a> Walker<'a> {
             self.unknown(kind, false)?;
             return Ok(kind);
         }
-        let ahead = self.reader.clone().string()?;
-        let refined = kind.refined(&self.reader.text(&ahead)?);
-        self.annotation(refined, Term::OwnType, None)?;
+        let string = self.reader.string()?;
+        let text = self.reader.text(&string)?;
+        let refined = kind.refined(&text);
+        self.annotation_text(refined, string.piece, (ValueClass::TypeName, &text), None)?;
         Ok(refined)
     }
 
     fn annotation(&mut self, kind: ObjectKind, term: Term, credential: Option<ScrubbedField>) -> Step {
-        match self.reader.peek()? {
-            b'"' => {
-                let ahead = self.reader.clone().string()?;
-                let has_form =
-                    matches!(self.rules.check(term.class(), &self.reader.text(&ahead)?), Verdict::Keep);
-                match credential {
-                    _ if has_form => {
-                        let string = self.reader.string()?;
-                        self.output.keep(string.piece)
-                    }
-                    Some(field) => self.mask(field),
-                    None => self.unknown(kind, false),
-                }
+        match (self.reader.peek()?, credential) {
+            (b'"', _) => {
+                let string = self.reader.string()?;
+                let text = self.reader.text(&string)?;
+                self.annotation_text(kind, string.piece, (term.class(), &text), credential)
             }
-            first if term == Term::Count && (first == b'-' || first.is_ascii_digit()) => {
-                self.output.keep(self.reader.scalar()?)
-            }
-            _ => match credential {
-                Some(field) => self.mask(field),
-                None => self.unknown(kind, false),
-            },
+            (b'-' | b'0'..=b'9', _) if term == Term::Count => self.output.keep(self.reader.scalar()?),
+            (_, Some(field)) => self.mask(field),
+            (_, None) => self.unknown(kind, false),
         }
+    }
+
+    /// The text of an annotation: without the form of its class it is a credential, or unknown.
+    fn annotation_text(
+        &mut self,
+        kind: ObjectKind,
+        string: Piece,
+        (class, text): (ValueClass, &str),
+        credential: Option<ScrubbedField>,
+    ) -> Step {
+        let is_kept = matches!(self.rules.check(class, text), Verdict::Keep);
+        if is_kept || credential.is_none() && self.keeps_unknown(kind) {
+            return self.output.keep(string);
+        }
+        self.mask_value(string, credential.unwrap_or(ScrubbedField::Unknown))
     }
 
     /// A member that the operator knows to be harmless: text, or an array of texts. Objects are walked as any other.
@@ -252,7 +256,7 @@ impl<'a> Walker<'a> {
         match self.reader.peek()? {
             b'{' => self.object(kind.unknown_child()),
             b'[' => self.array(|walker| walker.unknown(kind, is_odd)),
-            b'"' if self.rules.unknown == Unknown::Keep && !kind.is_authentication() => {
+            b'"' if self.keeps_unknown(kind) => {
                 let string = self.reader.string()?;
                 self.output.keep(string.piece)
             }
@@ -262,9 +266,17 @@ impl<'a> Walker<'a> {
         }
     }
 
+    fn keeps_unknown(&self, kind: ObjectKind) -> bool {
+        self.rules.unknown == Unknown::Keep && !kind.is_authentication()
+    }
+
     /// Masks the next value, whole, unless there is nothing in it.
     fn mask(&mut self, field: ScrubbedField) -> Step {
         let value = self.reader.skip()?;
+        self.mask_value(value, field)
+    }
+
+    fn mask_value(&mut self, value: Piece, field: ScrubbedField) -> Step {
         let raw = self.reader.raw(value);
         match raw {
             "null" | EMPTY | "{}" | "[]" => self.output.keep(value),
