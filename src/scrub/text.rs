@@ -15,7 +15,9 @@ use super::rules::Rules;
 
 /// The text with masks in the place of its credentials. None where it has none.
 pub(super) fn masked(text: &str, rules: &Rules) -> Option<String> {
-    if !(0..text.len()).any(|at| is_trigger(&text.as_bytes()[at..])) {
+    let bytes = text.as_bytes();
+    let is_suspect = |(at, byte): (usize, &u8)| TRIGGERS[usize::from(*byte)] && is_trigger(&bytes[at..]);
+    if !bytes.iter().enumerate().any(is_suspect) {
         return None;
     }
     PASSES.iter().fold(None, |clean: Option<String>, pass| {
@@ -34,6 +36,18 @@ fn is_trigger(rest: &[u8]) -> bool {
         _ => false,
     }
 }
+
+/// The first bytes that [`is_trigger`] knows: to look a byte up is quicker than to match it.
+const TRIGGERS: [bool; 256] = {
+    let marks = b"={\"':-ebB";
+    let mut triggers = [false; 256];
+    let mut at = 0;
+    while at < marks.len() {
+        triggers[marks[at] as usize] = true;
+        at += 1;
+    }
+    triggers
+};
 
 /// A scan of one text.
 struct Scan<'t> {

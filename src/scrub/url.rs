@@ -109,12 +109,11 @@ impl Targets {
     /// One segment of a path. A nested authority comes after `scheme://`.
     fn segment(&self, segment: &str, is_authority: bool, clean: &mut String) {
         // What was masked before stays, whatever the mask is made of.
-        if segment
-            .strip_prefix(self.mask.as_str())
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('@'))
-        {
-            return clean.push_str(segment);
-        }
+        let (masked, segment) = match segment.strip_prefix(self.mask.as_str()) {
+            Some(rest) if rest.is_empty() || rest.starts_with('@') => (self.mask.as_str(), rest),
+            _ => ("", segment),
+        };
+        clean.push_str(masked);
         let user = [segment.rfind('@'), rfind_escape(segment, b"40")].into_iter().flatten().max();
         let is_user = |user: &str| is_authority || user.contains(':') || rfind_escape(user, b"3a").is_some();
         let (user, rest) = segment.split_at(user.filter(|&at| is_user(&segment[..at])).unwrap_or(0));
@@ -122,7 +121,7 @@ impl Targets {
         let Some(value) = pair(rest) else { return clean.push_str(rest) };
         if rest[value..].bytes().all(|byte| byte == b'=') {
             // Base64 with its padding, or a name without a value.
-            return clean.push_str(if rest.is_empty() { "" } else { &self.mask });
+            return clean.push_str(&self.mask);
         }
         clean.push_str(&rest[..value]);
         clean.push_str(&self.mask);
@@ -161,12 +160,16 @@ impl Targets {
 
 /// Whether the name of a query value is an identifier, and neither so long nor so full of digits that it could be a key.
 fn is_name(name: &str) -> bool {
-    let is_first = |first: char| first.is_ascii_alphabetic() || matches!(first, '_' | '$');
-    let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || b"_$.-".contains(&byte);
+    let [first, tail @ ..] = name.as_bytes() else { return false };
+    let mut digits = 0;
+    let is_inside = |byte: &u8| {
+        digits += usize::from(byte.is_ascii_digit());
+        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.' | b'-')
+    };
     name.len() <= MAX_NAME
-        && name.starts_with(is_first)
-        && name.bytes().all(is_inside)
-        && name.bytes().filter(u8::is_ascii_digit).count() <= MAX_DIGITS
+        && (first.is_ascii_alphabetic() || matches!(first, b'_' | b'$'))
+        && tail.iter().all(is_inside)
+        && digits <= MAX_DIGITS
 }
 
 /// Whether there is more than the padding of Base64: in `?aHVudGVyMDA==` nothing is a name.

@@ -12,13 +12,15 @@ pub(super) fn is_identifier(text: &str) -> bool {
 
 /// The id of a request: a GUID as a rule; a caller chooses `client-request-id`.
 pub(super) fn is_request_id(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     text.len() <= 64 && text.bytes().all(plain)
 }
 
 /// A date with a time in ISO 8601, with or without a zone.
 pub(super) fn is_date(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_digit() || b"TZtz:.+- ".contains(&byte);
+    let plain = |byte: u8| {
+        byte.is_ascii_digit() || matches!(byte, b'T' | b'Z' | b't' | b'z' | b':' | b'.' | b'+' | b'-' | b' ')
+    };
     text.len() <= 40 && text.starts_with(|first: char| first.is_ascii_digit()) && text.bytes().all(plain)
 }
 

@@ -122,6 +122,8 @@ fn pairs_encoded_queries_and_nested_user_info_in_a_path_are_masked() {
         ("https://h/user:hunter2@other/y", "https://h/******@other/y"),
         ("https://h/user%3Ahunter2%40other/y", "https://h/******%40other/y"),
         ("https://h/https://hunter2@other/y", "https://h/https://******@other/y"),
+        ("https://h/******@u:hunter2@other/x=hunter2", "https://h/************@other/x=******"),
+        ("https://h/******@x=hunter2", "https://h/******@x=******"),
         ("https://h/a b;code=hunter2", "https://h/a%20b;code=******"),
     ]);
     for text in ["https://h/@v1/x@2", "https://h/a%20b%2Fc", "https://h/%", "https://h/%3", "https://h/%4"] {
