@@ -36,9 +36,8 @@ impl Links {
         let rest = self.origins.iter().find_map(|origin| text.strip_prefix(origin.as_str()));
         let rest = match rest {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
-            Some(_) => return false,
             None if RELATIVE.iter().any(|start| text.starts_with(start)) => text,
-            None => return false,
+            _ => return false,
         };
         let (path, fragment) = rest.split_once('#').unwrap_or((rest, ""));
         let is_plain = |part: &str| part.bytes().all(|byte| PLAIN[usize::from(byte)]);

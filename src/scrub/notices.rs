@@ -64,7 +64,9 @@ mod tests {
 
     fn members(names: &[&str]) -> UnknownMembers {
         let mut members = UnknownMembers::default();
-        names.iter().for_each(|name| members.add(name, true));
+        for name in names {
+            members.add(name, true);
+        }
         members
     }
 
@@ -82,7 +84,7 @@ mod tests {
         for names in [&["a"][..], &["a", "b"], &["c"]] {
             assert_eq!(next(&notices, names, &clock), None);
         }
-        clock.advance(INTERVAL - Duration::from_millis(1));
+        clock.advance(Duration::from_millis(59_999));
         assert_eq!(next(&notices, &["b"], &clock), None);
         clock.advance(Duration::from_millis(1));
         assert_eq!(next(&notices, &["a", "b"], &clock), Some(("b".to_owned(), 3)));

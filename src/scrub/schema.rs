@@ -97,6 +97,7 @@ pub(super) enum MemberRule {
 
 impl ObjectKind {
     /// The rule for one of the known members.
+    #[expect(clippy::match_same_arms, reason = "a row for each kind and member, as in the metadata")]
     pub(super) fn rule(self, member: Member) -> MemberRule {
         use MemberRule::{Objects, Value};
         match (self, member) {

@@ -28,13 +28,15 @@ pub(super) fn masked(text: &str, rules: &Rules) -> Option<String> {
 
 /// Whether a part in the form of a credential can begin, or go on, here.
 fn is_trigger(rest: &[u8]) -> bool {
-    match rest {
-        [b'=' | b'{' | b'"' | b'\'', ..] | [b':', b'/', ..] | [b'-', b'-', ..] | [b'e', b'y', b'J', ..] => {
-            true
-        }
-        [b'b' | b'B', b'e' | b'E', b'a' | b'A', ..] | [b'b' | b'B', b'a' | b'A', b's' | b'S', ..] => true,
-        _ => false,
-    }
+    let is_mark = matches!(
+        rest,
+        [b'=' | b'{' | b'"' | b'\'', ..] | [b':', b'/', ..] | [b'-', b'-', ..] | [b'e', b'y', b'J', ..]
+    );
+    let is_scheme = matches!(
+        rest,
+        [b'b' | b'B', b'e' | b'E', b'a' | b'A', ..] | [b'b' | b'B', b'a' | b'A', b's' | b'S', ..]
+    );
+    is_mark || is_scheme
 }
 
 /// The first bytes that [`is_trigger`] knows: to look a byte up is quicker than to match it.

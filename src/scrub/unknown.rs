@@ -58,7 +58,9 @@ mod tests {
     #[test]
     fn names_are_few() {
         let mut members = UnknownMembers::default();
-        (0..100).for_each(|number| members.add(&format!("x{number}"), true));
+        for number in 0..100 {
+            members.add(&format!("x{number}"), true);
+        }
         assert_eq!(members.iter().count(), MAX_NAMES);
     }
 }

@@ -114,8 +114,8 @@ impl Targets {
             _ => ("", segment),
         };
         clean.push_str(masked);
-        let user = [segment.rfind('@'), rfind_escape(segment, b"40")].into_iter().flatten().max();
-        let is_user = |user: &str| is_authority || user.contains(':') || rfind_escape(user, b"3a").is_some();
+        let user = [segment.rfind('@'), rfind_escape(segment, "40")].into_iter().flatten().max();
+        let is_user = |user: &str| is_authority || user.contains(':') || rfind_escape(user, "3a").is_some();
         let (user, rest) = segment.split_at(user.filter(|&at| is_user(&segment[..at])).unwrap_or(0));
         clean.push_str(if user.is_empty() { "" } else { &self.mask });
         let Some(value) = pair(rest) else { return clean.push_str(rest) };
@@ -193,10 +193,11 @@ fn pair(segment: &str) -> Option<usize> {
     })
 }
 
-fn rfind_escape(text: &str, code: &[u8; 2]) -> Option<usize> {
+fn rfind_escape(text: &str, code: &str) -> Option<usize> {
     let bytes = text.as_bytes();
-    memrchr_iter(b'%', bytes)
-        .find(|at| bytes.get(at + 1..at + 3).is_some_and(|escape| escape.eq_ignore_ascii_case(code)))
+    memrchr_iter(b'%', bytes).find(|at| {
+        bytes.get(at + 1..at + 3).is_some_and(|escape| escape.eq_ignore_ascii_case(code.as_bytes()))
+    })
 }
 
 /// Whether readers disagree about where the host ends: to browsers a backslash is a slash, to RFC 3986 it is
