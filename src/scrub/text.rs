@@ -20,6 +20,18 @@ pub(super) fn masked(text: &str, rules: &Rules) -> Option<String> {
     if !bytes.iter().enumerate().any(is_suspect) {
         return None;
     }
+    let mut clean = once(text, rules)?;
+    // A mask or a rewritten URL can make a part of its surroundings. What does not settle is masked whole.
+    for _ in 0..MAX_ROUNDS {
+        match once(&clean, rules) {
+            Some(next) => clean = next,
+            None => return Some(clean),
+        }
+    }
+    Some(rules.mask_text.clone())
+}
+
+fn once(text: &str, rules: &Rules) -> Option<String> {
     PASSES.iter().fold(None, |clean: Option<String>, pass| {
         let next = Scan::new(clean.as_deref().unwrap_or(text), rules).run(*pass);
         next.or(clean)
@@ -161,14 +173,16 @@ impl<'t> Scan<'t> {
         self.mask(self.at..end)
     }
 
+    /// PEM text, from its first beginning to its last end.
     fn pem(&mut self) -> Option<usize> {
         if !self.is_at("-----BEGIN") {
             return None;
         }
         let rest = &self.text[self.at..];
-        let end = rest.find("-----END").and_then(|end| {
-            let last = end + "-----END".len();
-            Some(last + rest[last..].find("-----")? + "-----".len())
+        let end = rest.rfind("-----END").filter(|end| rest.rfind("-----BEGIN") < Some(*end));
+        let end = end.and_then(|end| {
+            let label = end + "-----END".len();
+            Some(label + rest[label..].find("-----")? + "-----".len())
         });
         self.mask(self.at..end.map_or(self.text.len(), |end| self.at + end))
     }
@@ -336,6 +350,7 @@ const WORDS: &[&str] = &[
 const MAX_SCHEME: usize = 16;
 const MAX_NAME: usize = 64;
 const MAX_BLANKS: usize = 4;
+const MAX_ROUNDS: usize = 4;
 const MAX_ACRONYM: usize = 5;
 /// A header alone has more.
 const MIN_JWT: usize = 20;

@@ -2,7 +2,7 @@
 
 /// A GUID, or another text of hexadecimal digits and hyphens.
 pub(super) fn is_guid(text: &str) -> bool {
-    text.len() <= 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+    text.len() <= 36 && text.bytes().all(|byte| OF_GUIDS[usize::from(byte)])
 }
 
 /// An id of Graph's: short, and without white space or control characters.
@@ -38,6 +38,9 @@ pub(super) fn is_whole_number(text: &str) -> bool {
 
 /// The name of a type: one of Graph's, a primitive one, or a collection of either, with or without the `#` in front.
 pub(super) fn is_type_name(text: &str) -> bool {
+    if USUAL_TYPES.contains(&text) {
+        return true;
+    }
     let name = text.strip_prefix('#').unwrap_or(text);
     let element = name.strip_prefix("Collection(").and_then(|rest| rest.strip_suffix(')'));
     let name = element.unwrap_or(name);
@@ -53,6 +56,23 @@ pub(super) fn is_graph_name(text: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_'))
 }
 
+/// Hexadecimal digits and the hyphen.
+const OF_GUIDS: [bool; 256] = {
+    let mut listed = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        listed[byte as usize] = byte.is_ascii_hexdigit() || byte == b'-';
+        byte += 1;
+    }
+    listed
+};
+/// The types that most bodies have: to compare them whole is quicker than to read them.
+const USUAL_TYPES: [&str; 4] = [
+    "#microsoft.graph.basicAuthentication",
+    "#microsoft.graph.clientCertificateAuthentication",
+    "#microsoft.graph.pkcs12Certificate",
+    "#microsoft.graph.identityApiConnector",
+];
 /// OData CSDL 4.01, section 3.3, without the geographic ones, which Graph does not have.
 const PRIMITIVES: [&str; 16] = [
     "Binary",

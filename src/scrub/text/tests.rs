@@ -85,7 +85,9 @@ fn pem_text_is_masked_to_its_end() {
     check(&[
         ("a -----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY----- b", "a ****** b"),
         ("-----BEGIN CERTIFICATE-----MII", "******"),
-        ("-----BEGIN A-----\n1\n-----END A-----\n-----BEGIN B-----\n2", "******\n******"),
+        ("a -----BEGIN A-----\n1\n-----END A-----\n-----BEGIN B-----\n2", "a ******"),
+        ("-----BEGIN A-----1-----END A----- and -----BEGIN B-----2-----END B----- c", "****** c"),
+        ("-----BEGIN-----END -----BEGIN X-----3-----END X-----", "******"),
     ]);
 }
 
