@@ -98,7 +98,7 @@ impl Delivery<'_> {
             *response.status_mut() = refusal.status;
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(header::CONTENT_TYPE, headers::JSON);
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             response
         } else {

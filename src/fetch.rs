@@ -5,6 +5,7 @@
 
 mod outcome;
 mod question;
+mod refusal;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use self::outcome::{outcome, shut};
 pub use self::question::{CallerFields, Question};
+pub use self::refusal::Refusal;
 use crate::breaker::{Breakers, InFlight};
 use crate::cache::entry::Entry;
 use crate::cache::freshness::{self, Lifetime};
@@ -31,7 +33,7 @@ use crate::permits::UpstreamPermit;
 use crate::refused_tokens::RefusedTokens;
 use crate::retry_after;
 use crate::sabotage::sabotaged;
-use crate::scrub::{GzippedBody, Scrubbed, ScrubbedBody, Scrubber};
+use crate::scrub::{GzippedBody, Notice, Scrubbed, ScrubbedBody, Scrubber, UnknownMemberNotices};
 use crate::unproven_limit::{Admission, UnprovenLimiter};
 
 /// What came of it. Cheap to clone: everybody who waits gets one.
@@ -49,17 +51,6 @@ pub enum Fetched {
     Failed(Problem),
 }
 
-/// Graph's "no".
-#[derive(Debug)]
-pub struct Refusal {
-    /// Graph's status.
-    pub status: StatusCode,
-    /// What of its header fields is passed on.
-    pub headers: HeaderMap,
-    /// Its body without credentials, where it could be read.
-    pub body: Option<ScrubbedBody>,
-}
-
 impl Fetched {
     /// Graph's status, if it said one.
     pub fn status(&self) -> Option<StatusCode> {
@@ -69,15 +60,6 @@ impl Fetched {
             Self::Refused(refusal) | Self::RecentlyRefused(refusal) => Some(refusal.status),
             Self::Failed(_) => None,
         }
-    }
-}
-
-impl Refusal {
-    /// Returns the bytes of memory that the response takes, about.
-    fn weight(&self) -> usize {
-        let fields =
-            self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
-        size_of::<Self>() + fields + self.body.as_ref().map_or(0, ScrubbedBody::len)
     }
 }
 
@@ -104,6 +86,8 @@ pub struct Fetcher {
     pub store: Arc<Store>,
     /// What every answer passes.
     pub scrubber: Scrubber,
+    /// Limits the log lines about members that the scrubber does not know.
+    pub unknown_members: UnknownMemberNotices,
     /// How long answers are kept.
     pub freshness: freshness::Dials,
     /// The time.
@@ -348,12 +332,27 @@ impl Fetcher {
         headers
     }
 
+    /// Logs the name of a member that the schema does not know: Graph may have changed.
+    fn notice(&self, scrubbed: &Scrubbed) {
+        if let Some(Notice { member, suppressed }) =
+            self.unknown_members.next(&scrubbed.unknown, self.clock.now())
+        {
+            tracing::warn!(
+                %member,
+                suppressed,
+                "Graph sent a member that its schema does not have: its text is masked; \
+                 if it is harmless, add it to scrub.allow_fields"
+            );
+        }
+    }
+
     fn scrub(&self, body: &RawBody) -> Result<Scrubbed, Problem> {
         match body.scrub(&self.scrubber) {
             Ok(scrubbed) => {
                 for (field, count) in scrubbed.removed.iter() {
                     self.metrics.scrubbed.add(field, count);
                 }
+                self.notice(&scrubbed);
                 Ok(scrubbed)
             }
             Err(failure) => {

@@ -10,11 +10,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::date;
 
-/// The fields of a 200 that are kept with the entry. `Content-Type` is always among them. What `Connection`
-/// names was meant for us alone (RFC 9110, section 7.6.1; RFC 9111, section 3.1).
+/// The fields of a 200 that are kept with the entry. `Content-Type` is always among them, and always says utf-8. What
+/// `Connection` names was meant for us alone (RFC 9110, section 7.6.1; RFC 9111, section 3.1).
 pub fn kept(from: &HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
-    let content_type = from.get(header::CONTENT_TYPE).filter(|value| is_json(value) && is_plain(value));
-    let content_type = content_type.cloned().unwrap_or_else(|| HeaderValue::from_static("application/json"));
+    let content_type = from.get(header::CONTENT_TYPE).and_then(in_utf8).unwrap_or(JSON);
     let others = KEPT.iter().filter_map(|name| {
         let value = from.get(name).filter(|value| is_plain(value) && !is_for_one_hop(from, name))?;
         Some((name.clone(), value.clone()))
@@ -41,6 +40,26 @@ pub fn is_json(value: &HeaderValue) -> bool {
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// A JSON content type whose charset is utf-8: what the scrubber read and wrote, whatever charset came with it. Other
+/// parameters are kept, for OData has some. None if the value is not JSON, or has more than tokens in it.
+fn in_utf8(value: &HeaderValue) -> Option<HeaderValue> {
+    if !is_json(value) || !is_plain(value) {
+        return None;
+    }
+    if USUAL_VALUES.iter().any(|usual| value.as_bytes() == usual.as_bytes()) {
+        return Some(value.clone());
+    }
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/=; ".contains(&byte);
+    let text = value.to_str().ok().filter(|text| text.bytes().all(is_token))?;
+    let is_charset = |part: &str| {
+        part.split_once('=').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+    };
+    let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty() && !is_charset(part));
+    let mut clean = parts.collect::<Vec<_>>().join(";");
+    clean.push_str(";charset=utf-8");
+    HeaderValue::try_from(clean).ok()
 }
 
 /// Moves values into one piece of memory that is theirs alone. As they come from the transport they are parts of its
@@ -109,9 +128,11 @@ const USUAL_VALUES: [&str; 5] = [
     "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
     "application/json;odata.metadata=none;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
     "application/json;odata.metadata=full;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
-    "application/json",
+    "application/json;charset=utf-8",
     "4.0",
 ];
+/// The type of a body of Graph's whose own type says nothing more. The charset is that of the scrubber's output.
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=utf-8");
 
 #[cfg(test)]
 mod tests {
@@ -137,6 +158,30 @@ mod tests {
         }
         let names: Vec<_> = kept(&from).iter().map(|(name, _)| name.to_string()).collect();
         assert_eq!(names, ["content-type", "odata-version"]);
+    }
+
+    #[test]
+    fn a_content_type_always_says_utf_8() {
+        for (value, expected) in [
+            ("application/json", "application/json;charset=utf-8"),
+            ("application/json; charset=UTF-16LE", "application/json;charset=utf-8"),
+            (
+                "application/json;Charset = utf-7;odata.metadata=none",
+                "application/json;odata.metadata=none;charset=utf-8",
+            ),
+            ("application/json;charset=utf-8;charset=utf-16", "application/json;charset=utf-8"),
+            ("application/json;;charset", "application/json;charset;charset=utf-8"),
+            ("application/problem+json;x=y", "application/problem+json;x=y;charset=utf-8"),
+            ("application/json;x=\";charset=utf-8\";charset=utf-16", "application/json;charset=utf-8"),
+            ("application/json, text/html;charset=utf-16", "application/json;charset=utf-8"),
+            ("text/html;charset=utf-16", "application/json;charset=utf-8"),
+            (USUAL_VALUES[0], USUAL_VALUES[0]),
+        ] {
+            let mut from = HeaderMap::new();
+            from.insert("content-type", HeaderValue::from_static(value));
+            assert_eq!(kept(&from)[0], (header::CONTENT_TYPE, HeaderValue::from_static(expected)), "{value}");
+        }
+        assert_eq!(kept(&HeaderMap::new())[0].1, JSON);
     }
 
     #[test]

@@ -148,11 +148,7 @@ impl Metrics {
             origin_places: Levels::new(r, "origin_places", "Places at Graph.", "of")?,
             origin_errors: Family::new(r, "origin_errors_total", "Attempts at Graph that failed.", "reason")?,
             origin_retries: Family::new(r, "origin_retries_total", "Second attempts at Graph.", "reason")?,
-            throttle_gates: gauge(
-                r,
-                "throttle_gates",
-                "Throttles and circuit breakers that refuse requests now.",
-            )?,
+            throttle_gates: gauge(r, "throttle_gates", "Throttles and breakers that refuse requests now.")?,
             purged: counter(r, "purged_entries_total", "Entries that operators purged.")?,
             reloads: Family::new(
                 r,

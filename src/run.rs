@@ -45,7 +45,7 @@ use crate::readiness::Readiness;
 use crate::refresh::Refreshes;
 use crate::refused_tokens::RefusedTokens;
 use crate::reload::{Parts, Settings};
-use crate::scrub::Scrubber;
+use crate::scrub::{Scrubber, UnknownMemberNotices};
 use crate::server::{self, Lanes, Server, tls};
 use crate::telemetry::SuppressedLines;
 use crate::trace::Tracer;
@@ -143,7 +143,8 @@ impl App {
             refused: RefusedTokens::new(clock.clone()),
             breakers: Breakers::new(clock.clone()),
             store: Arc::new(Store::new(&config.store, keep, &metrics)),
-            scrubber: Scrubber::new(&config.scrub, config.origin.max_body),
+            scrubber: Scrubber::new(&config.scrub, config.origin.max_body).trusting(&config.origin.base_url),
+            unknown_members: UnknownMemberNotices::default(),
             freshness: Dials::new(&config.freshness),
             clock,
             metrics: Arc::clone(&metrics),

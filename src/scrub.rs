@@ -1,32 +1,67 @@
-//! JSON in, credentials out.
+//! Bodies from Graph without their credentials.
 //!
-//! Nothing of an answer from Graph reaches a caller, the cache or a log before it has been through here.
-//! The work is structural: the text must be UTF-8, `serde_json` decides that it is JSON, and only then a walker
-//! copies it member by member and leaves out what the rules forbid. What is not understood does not pass.
-//! This module knows no I/O and no HTTP, and it keeps nothing of what it reads.
+//! Nothing of a response from Graph reaches a caller, the cache or a log before it has been through here. The
+//! scrubber fails closed: **a string passes only where Graph's schema says that it is no credential.** The text must be
+//! UTF-8, `serde_json` decides that it is JSON, and only then a walker copies it member by member.
+//!
+//! # The walk
+//! `schema.rs` has the kinds of objects, the members of each kind, and a class for each member's value. The
+//! position of an object decides its kind: the document, the connector of a step, an authentication configuration, a
+//! certificate, an error. In a position that the schema does not know, `@odata.type` decides; without one the object is
+//! walked like a connector, so that a new step or a wrapper around connectors keeps `id`, `displayName` and `targetUrl`.
+//! Inside of an authentication configuration, an error, or in the place of a string, an unknown object keeps no string
+//! at all. A step is one of today's three, or, at the top, `pre`, `post` or `on` and an event: its name is no
+//! credential word (`postTokenIssuance`).
+//!
+//! | value | passes |
+//! |---|---|
+//! | a known member's string | if it has the form of its class (`values.rs`, `link.rs`); of free text (`text.rs`) and of URLs (`url.rs`) all but the credentials in them |
+//! | an annotation of OData's | a type name, a count, a context or link on a host of Graph's or `graph.base_url`; any other text is unknown |
+//! | an unknown string, also in an array | never, unless `scrub.allow_fields` lists its member: it is masked and counted as `unknown` |
+//! | a number, a boolean | unless a credential word names it, or a name with symbols beyond ASCII, which may look like one |
+//! | `null`, `""`, `{}`, `[]` | always: nothing is hidden in them |
+//! | the value under a credential word (`names.rs`), or under a name of `scrub.extra_fields` | never, whatever its type |
+//!
+//! Names: the schema's are compared in any letter case, and otherwise exactly, so that a homoglyph is unknown. A name
+//! that could be a key or token itself (long, full of digits, a pair) is masked with its value. Each copy of
+//! a repeated member is judged by itself. JSON inside of a string is a string.
+//!
+//! `scrub.unknown = "keep"` lets unknown strings pass unless a credential word names them, but for those in
+//! authentication configurations. All else is the same.
+//!
+//! This module knows no I/O and no HTTP, and it keeps nothing of what it reads but the names of unknown members.
 
 use std::fmt;
 use std::sync::Arc;
 
+use ::url::Url;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-pub use self::config::{Config, Usernames};
+pub use self::config::{Config, Unknown, Usernames};
 pub use self::gzip::GzippedBody;
+pub use self::notices::{Notice, UnknownMemberNotices};
 pub use self::removed::Removed;
 use self::rules::Rules;
-use self::walk::Walker;
+pub use self::unknown::{MemberName, UnknownMembers};
+use self::walk::{Walked, Walker};
 use crate::cache::status::ScrubFailure;
 use crate::words::Word;
 
 mod config;
 mod gzip;
 mod json;
+mod link;
 mod names;
+mod notices;
 mod output;
 mod removed;
 mod rules;
+mod schema;
+mod text;
+mod unknown;
 mod url;
+mod values;
 mod walk;
 
 /// The rules, made ready for use. One serves any number of bodies.
@@ -43,16 +78,29 @@ impl Scrubber {
         Self { rules: Rules::new(config), max_output, policy: policy(config) }
     }
 
+    /// Accepts links to this server beside those to Graph's own hosts.
+    #[must_use]
+    pub fn trusting(mut self, base_url: &Url) -> Self {
+        self.rules.trust(base_url);
+        for origin in self.rules.links.origins() {
+            add(&mut self.policy, origin);
+        }
+        self
+    }
+
     /// Takes the credentials out of a body.
     ///
     /// The result is compact JSON: members keep their order, unknown and repeated members stay, and every
-    /// scalar that is kept is the source's own bytes. A scrubbed body that is scrubbed again does not change.
+    /// scalar that is kept is the source's own bytes. A byte order mark is dropped (RFC 8259, section 8.1). A scrubbed
+    /// body that is scrubbed again does not change.
     pub fn scrub(&self, raw: &[u8]) -> Result<Scrubbed, ScrubFailure> {
+        let raw = raw.strip_prefix(BYTE_ORDER_MARK).unwrap_or(raw);
         let text = std::str::from_utf8(raw).map_err(|_| ScrubFailure::BadText)?;
         // Skipping in serde_json uses no recursion, so the depth of the input cannot hurt here.
         serde_json::from_str::<IgnoredAny>(text).map_err(|_| ScrubFailure::BadJson)?;
-        let (bytes, removed) = Walker::new(&self.rules, text, self.max_output).document()?;
-        Ok(Scrubbed { body: ScrubbedBody(bytes.into()), removed })
+        let Walked { bytes, removed, unknown } =
+            Walker::new(&self.rules, text, self.max_output).document()?;
+        Ok(Scrubbed { body: ScrubbedBody(bytes.into()), removed, unknown })
     }
 
     /// Bytes that differ whenever the rules or their configuration differ. They go into entity tags, so that a
@@ -69,13 +117,19 @@ pub struct Scrubbed {
     pub body: ScrubbedBody,
     /// How much was taken away.
     pub removed: Removed,
+    /// Members that the schema does not know and whose text was masked.
+    pub unknown: UnknownMembers,
 }
 
 #[cfg(feature = "sabotage")]
 impl Scrubbed {
     /// Not scrubbed at all.
     pub fn unscrubbed(raw: &[u8]) -> Self {
-        Self { body: ScrubbedBody(raw.into()), removed: Removed::default() }
+        Self {
+            body: ScrubbedBody(raw.into()),
+            removed: Removed::default(),
+            unknown: UnknownMembers::default(),
+        }
     }
 }
 
@@ -112,23 +166,27 @@ impl fmt::Debug for ScrubbedBody {
 /// Every part goes in with its length before it, so that no two configurations give the same bytes.
 fn policy(config: &Config) -> Vec<u8> {
     let mut bytes = RULES.to_be_bytes().to_vec();
-    let mut add = |part: &str| {
-        bytes.extend_from_slice(&part.len().to_be_bytes());
-        bytes.extend_from_slice(part.as_bytes());
-    };
-    add(&config.mask);
-    add(config.usernames.as_str());
-    for list in [&config.extra_fields, &config.keep_query] {
-        add(&list.len().to_string());
+    add(&mut bytes, &config.mask);
+    add(&mut bytes, config.usernames.as_str());
+    add(&mut bytes, config.unknown.as_str());
+    for list in [&config.allow_fields, &config.extra_fields, &config.keep_query] {
+        add(&mut bytes, &list.len().to_string());
         for part in list {
-            add(part);
+            add(&mut bytes, part);
         }
     }
     bytes
 }
 
+fn add(bytes: &mut Vec<u8>, part: &str) {
+    bytes.extend_from_slice(&part.len().to_be_bytes());
+    bytes.extend_from_slice(part.as_bytes());
+}
+
 /// The version of the rules in this module. Raise it with every change that alters an output.
-const RULES: u32 = 4;
+const RULES: u32 = 5;
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 #[cfg(test)]
 mod properties;

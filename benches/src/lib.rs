@@ -69,7 +69,7 @@ pub fn whose_own(token: &str, flow: &str) -> String {
 
 /// A body of as many bytes.
 pub fn body(length: usize) -> Bytes {
-    let frame = r#"{"id":"connectors","value":""}"#;
+    let frame = r#"{"id":"connectors","displayName":""}"#;
     let filling = "x".repeat(length.saturating_sub(frame.len()));
-    Bytes::from(frame.replace(r#""value":"""#, &format!(r#""value":"{filling}""#)))
+    Bytes::from(frame.replace(r#""displayName":"""#, &format!(r#""displayName":"{filling}""#)))
 }

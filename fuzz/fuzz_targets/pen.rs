@@ -108,3 +108,16 @@ pub const CREDENTIALS: &[&str] = &[
     "password@odata.type",
     "cookie",
 ];
+
+/// Names that the schema does not know, and that hold no credential word.
+pub const UNKNOWN: &[&str] = &[
+    "name",
+    "value",
+    "headers",
+    "authHeaderValue",
+    "callbackUrl",
+    "dbUrl",
+    "settings",
+    "p\u{430}ssword",
+    "userName ",
+];

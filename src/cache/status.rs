@@ -146,17 +146,21 @@ words! {
         /// The private parts of a certificate, PKCS#12 or PFX.
         Certificate = "certificate",
         /// A connection string or shared access signature.
-        ConnectionString = "connection_string",
+        ConnectionString = "connection-string",
         /// Any other credential.
         Credential = "credential",
         /// A name of `scrub.extra_fields`.
         Extra = "extra",
         /// The user name of an authentication configuration.
         Username = "username",
-        /// A member of an authentication configuration that is not known to be public.
+        /// A known part of an authentication configuration whose value does not have its form.
         Authentication = "authentication",
-        /// Query values, user info or fragment of a target URL.
-        TargetUrl = "target_url",
+        /// A credential in the text of a name, a message or an allowed member.
+        Text = "text",
+        /// A string, or a name, that Graph's schema does not know.
+        Unknown = "unknown",
+        /// Query values, user info, pairs in the path, or the fragment of a target URL.
+        TargetUrl = "target-url",
     }
 }
 

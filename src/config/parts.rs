@@ -186,12 +186,21 @@ pub(super) fn refresh(r: &mut Reader) -> refresh::Config {
 
 pub(super) fn scrub(r: &mut Reader) -> scrub::Config {
     let default = scrub::Config::default();
-    scrub::Config {
+    let scrub = scrub::Config {
         mask: r.get("scrub.mask", &Text, default.mask),
         usernames: r.get("scrub.usernames", &OneOf::new(), default.usernames),
+        unknown: r.get("scrub.unknown", &OneOf::new(), default.unknown),
+        allow_fields: r.get("scrub.allow_fields", &Names, default.allow_fields),
         extra_fields: r.get("scrub.extra_fields", &Names, default.extra_fields),
         keep_query: r.get("scrub.keep_query", &Names, default.keep_query),
+    };
+    if scrub.allow_fields.iter().any(|name| scrub.extra_fields.contains(name)) {
+        r.conflict(
+            ["scrub.allow_fields", "scrub.extra_fields"],
+            "a member is either allowed or masked: expected each name in one of the two lists",
+        );
     }
+    scrub
 }
 
 /// The tier that replicas share. Its keys are known, so that they are not taken for a slip; nobody is told of it.

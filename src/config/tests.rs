@@ -93,6 +93,8 @@ fn a_nested_key_and_lists_come_from_variables() {
     let env = [
         ("CONNECTOR_CACHE__LISTEN__TLS__CERTIFICATE", "/c"),
         ("CONNECTOR_CACHE__LISTEN__TLS__KEY", "/k"),
+        ("CONNECTOR_CACHE__SCRUB__UNKNOWN", "keep"),
+        ("CONNECTOR_CACHE__SCRUB__ALLOW_FIELDS", "note, @microsoft.graph.tips"),
         ("CONNECTOR_CACHE__SCRUB__EXTRA_FIELDS", "pin, puk"),
         ("CONNECTOR_CACHE__SCRUB__KEEP_QUERY", r#"["sv", "a,b"]"#),
         ("CONNECTOR_CACHE__LIMITS__CONNECTIONS", "12"),
@@ -100,6 +102,8 @@ fn a_nested_key_and_lists_come_from_variables() {
     let config = load("", &env).unwrap().config;
     let files = server::TlsFiles { certificate: "/c".into(), key: "/k".into(), client_ca: None };
     assert_eq!(config.server.tls, Some(files));
+    assert_eq!(config.scrub.unknown.to_string(), "keep");
+    assert_eq!(config.scrub.allow_fields, ["note", "@microsoft.graph.tips"]);
     assert_eq!(config.scrub.extra_fields, ["pin", "puk"]);
     assert_eq!(config.scrub.keep_query, ["sv", "a,b"]);
     assert_eq!(config.server.limits.connections, 12);

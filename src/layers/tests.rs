@@ -9,7 +9,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use std::future::pending;
 
-const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
 /// Does what the path says.
 struct Stub;
@@ -143,7 +143,7 @@ async fn an_answer_is_counted_by_method_status_and_outcome() {
 #[test]
 fn what_is_answered_at_once_is_dressed_and_counted_like_all_else() {
     let (stack, metrics) = stack();
-    let response = stack.respond_at_once(&request(Method::HEAD, "/at-once"), PEER).unwrap();
+    let response = stack.respond_at_once(&request(Method::HEAD, "/at-once"), PEER.ip()).unwrap();
     assert!(guid(&response.headers()[REQUEST_ID]).is_some());
     assert_eq!(response.headers()["content-length"], "7");
     assert_eq!(metrics.requests(MethodLabel::Head, StatusCode::OK, Outcome::Hit), 1);
@@ -153,9 +153,9 @@ fn what_is_answered_at_once_is_dressed_and_counted_like_all_else() {
 #[test]
 fn what_cannot_be_answered_at_once_leaves_no_trace() {
     let (stack, metrics) = stack();
-    assert!(stack.respond_at_once(&get("/"), PEER).is_none());
+    assert!(stack.respond_at_once(&get("/"), PEER.ip()).is_none());
     assert!(
-        stack.respond_at_once(&request(Method::POST, "/at-once"), PEER).is_none(),
+        stack.respond_at_once(&request(Method::POST, "/at-once"), PEER.ip()).is_none(),
         "it is refused elsewhere"
     );
     assert_eq!(metrics.answered(Outcome::Hit) + metrics.answered(Outcome::None), 0);
@@ -164,8 +164,8 @@ fn what_cannot_be_answered_at_once_leaves_no_trace() {
 #[test]
 fn a_panic_at_once_is_a_500_for_one_caller() {
     let (stack, metrics) = stack();
-    let response = stack.respond_at_once(&get("/panic-at-once"), PEER).unwrap();
+    let response = stack.respond_at_once(&get("/panic-at-once"), PEER.ip()).unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(metrics.rejected.get(Rejection::Panic), 1);
-    assert_eq!(stack.respond_at_once(&get("/at-once"), PEER).unwrap().status(), StatusCode::OK);
+    assert_eq!(stack.respond_at_once(&get("/at-once"), PEER.ip()).unwrap().status(), StatusCode::OK);
 }

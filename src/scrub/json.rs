@@ -25,6 +25,7 @@ pub(super) struct Piece {
 }
 
 /// A string as it stands in the source, with its quotes and escapes.
+#[derive(Clone, Copy)]
 pub(super) struct Literal {
     pub(super) piece: Piece,
     escaped: bool,

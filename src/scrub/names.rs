@@ -1,48 +1,70 @@
-//! What the name of a member says about its value.
+//! Meanings of member names.
 //!
-//! Names are judged folded: case is gone in the Unicode sense, and so is everything that is neither letter nor
+//! The schema's names are compared without case and otherwise exactly. The operator's names and the credential words are
+//! looked for in the folded name: case is gone in the Unicode sense, and so is everything that is neither letter nor
 //! digit, so `pass-word`, `PASSWORD` and a zero-width space in the middle are all `password`. Only `@` stays: it
 //! parts a property from its annotation (OData JSON Format 4.01), and both sides are judged.
-//! When in doubt a name is a credential's: the resource has few names, and none of them is in doubt.
+//! A name can hold a credential itself: see [`form`].
 
 use std::collections::HashSet;
 
 use self::lexicon::Lexicon;
 use self::usual::Usual;
+use super::config::{Config, Unknown};
+use super::schema::{self, Member, ValueClass};
 use crate::cache::status::ScrubbedField::{
-    self, Certificate, ConnectionString, Credential, Extra, Key, Password, Secret, Token,
+    self, Authentication, Certificate, ConnectionString, Credential, Extra, Key, Password, Secret, TargetUrl,
+    Token,
 };
 
 mod lexicon;
 mod usual;
 
-/// What a name means.
+/// The meaning of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// The value is a credential, wherever it is found.
     Credential(ScrubbedField),
-    /// `authenticationConfiguration`, or several of them under one name.
-    Authentication,
-    /// The annotations of the same that say what type it is and where it is described.
-    AuthenticationContext,
-    /// Any other annotation of the same.
-    AuthenticationAnnotation,
-    /// `targetUrl`, its annotations but for its type, and several of them under one name.
-    TargetUrl,
-    /// `@odata.type`
-    TypeAnnotation,
-    /// `username`
-    Username,
-    /// `certificateList`
-    CertificateList,
-    /// `thumbprint`
-    Thumbprint,
-    /// `isActive`
-    IsActive,
-    /// `notBefore` and `notAfter`
-    Validity,
-    /// Anything else.
-    Other,
+    /// A member of the schema.
+    Known(Member),
+    /// A step of a user flow, and the credential word in its name.
+    Step(Option<ScrubbedField>),
+    /// An annotation whose value has a form of its own, and the credential word in the name that it annotates.
+    Annotation(Term, Option<ScrubbedField>),
+    /// A bound action: `#microsoft.graph.` and its name.
+    Action,
+    /// A name of `scrub.allow_fields`.
+    Allowed,
+    /// A name that nobody knows.
+    Unknown,
+    /// The same with symbols beyond ASCII: it can look like a credential word and be none.
+    Odd,
+    /// A name that can hold a credential itself.
+    Hidden,
+}
+
+/// The annotations whose values have a form of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Term {
+    /// The type of the object that the annotation is in.
+    OwnType,
+    /// The type of a member.
+    Type,
+    /// A context URL, or a link.
+    Link,
+    /// The number of elements of a collection.
+    Count,
+}
+
+impl Term {
+    /// The class of the value where it is a string.
+    pub(super) fn class(self) -> ValueClass {
+        match self {
+            Self::OwnType | Self::Type => ValueClass::TypeName,
+            Self::Link => ValueClass::Link,
+            Self::Count => ValueClass::Number,
+        }
+    }
 }
 
 /// The judge of names.
@@ -51,18 +73,23 @@ pub(super) struct Names {
     held: Lexicon,
     ends: Lexicon,
     extra: HashSet<String>,
+    allowed: HashSet<String>,
+    /// Whether names that nobody knows pass as they are.
+    lenient: bool,
     usual: Usual,
 }
 
 impl Names {
     /// Adds the operator's own names, whole, to the words that every credential's name is known by.
-    pub(super) fn new(extra_fields: &[String]) -> Self {
-        let mut extra: HashSet<_> = extra_fields.iter().map(|name| fold(name)).collect();
+    pub(super) fn new(config: &Config) -> Self {
+        let mut extra: HashSet<_> = config.extra_fields.iter().map(|name| fold(name)).collect();
         extra.remove("");
         let mut names = Self {
             held: Lexicon::of_beginnings(HELD),
             ends: Lexicon::of_ends(ENDS),
             extra,
+            allowed: config.allow_fields.iter().cloned().collect(),
+            lenient: config.unknown == Unknown::Keep,
             usual: Usual::default(),
         };
         names.usual = Usual::judged(|name| names.judge(name));
@@ -74,24 +101,43 @@ impl Names {
         self.usual.meaning(name).unwrap_or_else(|| self.judge(name))
     }
 
+    /// The credential word that a name holds.
+    pub(super) fn credential_word(&self, name: &str) -> Option<ScrubbedField> {
+        self.credential(&fold(name))
+    }
+
     fn judge(&self, name: &str) -> Meaning {
         let folded = fold(name);
-        if let Some(field) = self.credential(&folded) {
+        let credential = self.credential(&folded);
+        if let Some(field) = credential.filter(|_| self.is_extra(&folded)) {
             return Meaning::Credential(field);
         }
-        if let Some((property, annotation)) = folded.split_once('@') {
-            return annotated(property, annotation);
+        if let Some(member) = schema::member(name).or_else(|| masked_member(&folded)) {
+            return Meaning::Known(member);
         }
-        match folded.as_str() {
-            "authenticationconfiguration" | "authenticationconfigurations" => Meaning::Authentication,
-            "targeturl" | "targeturls" => Meaning::TargetUrl,
-            "username" => Meaning::Username,
-            "certificatelist" => Meaning::CertificateList,
-            "thumbprint" => Meaning::Thumbprint,
-            "isactive" => Meaning::IsActive,
-            "notbefore" | "notafter" => Meaning::Validity,
-            _ => Meaning::Other,
+        if schema::is_step(name) {
+            return Meaning::Step(credential);
         }
+        let form = if self.lenient { Meaning::Unknown } else { form(name) };
+        if form == Meaning::Hidden {
+            return form;
+        }
+        if let Some(meaning) = annotation(name, &folded, credential) {
+            return meaning;
+        }
+        match credential {
+            _ if self.allowed.contains(name) && !CREDENTIAL_MEMBERS.contains(&folded.as_str()) => {
+                Meaning::Allowed
+            }
+            Some(field) => Meaning::Credential(field),
+            None if is_action(name) => Meaning::Action,
+            None => form,
+        }
+    }
+
+    fn is_extra(&self, folded: &str) -> bool {
+        !self.extra.is_empty()
+            && (self.extra.contains(folded) || folded.split('@').any(|part| self.extra.contains(part)))
     }
 
     fn credential(&self, folded: &str) -> Option<ScrubbedField> {
@@ -130,18 +176,59 @@ impl Names {
     }
 }
 
-/// What an annotation says may be what it stands at, but for its type.
-fn annotated(property: &str, annotation: &str) -> Meaning {
-    match (property, annotation) {
-        ("", "odatatype") => Meaning::TypeAnnotation,
-        ("authenticationconfiguration" | "authenticationconfigurations", "odatatype" | "odatacontext") => {
-            Meaning::AuthenticationContext
-        }
-        ("authenticationconfiguration" | "authenticationconfigurations", _) => {
-            Meaning::AuthenticationAnnotation
-        }
-        ("targeturl" | "targeturls", annotation) if annotation != "odatatype" => Meaning::TargetUrl,
-        _ => Meaning::Other,
+/// Members whose values are masked in part or but for a few members: their names are found in any spelling, as those
+/// of credentials are, and so are several of them under one name.
+fn masked_member(folded: &str) -> Option<Member> {
+    match folded {
+        "authenticationconfiguration" | "authenticationconfigurations" => Some(Member::Authentication),
+        "targeturl" | "targeturls" => Some(Member::TargetUrl),
+        _ => None,
+    }
+}
+
+/// The meaning of an annotation whose value has a form of its own. Any other annotation of a target URL is a URL, and of
+/// an authentication configuration it may be all that is in there.
+fn annotation(name: &str, folded: &str, credential: Option<ScrubbedField>) -> Option<Meaning> {
+    let (property, annotation) = name.split_once('@')?;
+    let masked = folded.split_once('@').and_then(|(property, _)| masked_member(property));
+    let field = credential.or(match masked {
+        Some(Member::Authentication) => Some(Authentication),
+        Some(_) => Some(TargetUrl),
+        None => None,
+    });
+    let term = annotation.strip_prefix("odata.").unwrap_or(annotation);
+    let known = TERMS.iter().find(|(known, _)| known.eq_ignore_ascii_case(term)).map(|&(_, term)| term);
+    let is_property = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.#".contains(&byte);
+    match known.filter(|_| property.bytes().all(is_property)) {
+        Some(Term::Type) if property.is_empty() => Some(Meaning::Annotation(Term::OwnType, field)),
+        Some(term) => Some(Meaning::Annotation(term, field)),
+        None if credential.is_some() => None,
+        None => match masked? {
+            Member::TargetUrl => Some(Meaning::Known(Member::TargetUrl)),
+            _ => Some(Meaning::Credential(Authentication)),
+        },
+    }
+}
+
+fn is_action(name: &str) -> bool {
+    name.strip_prefix('#').is_some_and(super::values::is_graph_name)
+}
+
+/// The form of a name that nobody knows. Names of Graph's are identifiers: the longest part has 58 letters, and
+/// digits are few. Longer names, and those with many digits among many letters, can be keys, ids or tokens.
+fn form(name: &str) -> Meaning {
+    let is_long = name.split('@').any(|part| part.chars().nth(MAX_NAME).is_some());
+    let is_dense = name.len() > 8 && name.bytes().filter(u8::is_ascii_digit).count() > 4;
+    let is_pair = name.contains('=') || name.contains("://") || name.contains("-----");
+    let is_scheme = ["bearer ", "basic "]
+        .iter()
+        .any(|scheme| name.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+    if is_long || is_dense || is_pair || is_scheme {
+        Meaning::Hidden
+    } else if name.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        Meaning::Unknown
+    } else {
+        Meaning::Odd
     }
 }
 
@@ -167,6 +254,25 @@ fn fold(name: &str) -> String {
 fn whole(part: &str) -> Option<ScrubbedField> {
     matches!(part, "auth").then_some(Credential)
 }
+
+/// The most symbols on one side of an `@` in a name that is shown.
+const MAX_NAME: usize = 64;
+
+/// The members of the schema that are credentials, folded: no operator can allow them.
+const CREDENTIAL_MEMBERS: &[&str] = &["password", "pkcs12value"];
+
+/// Annotations whose values have a form of their own (OData JSON Format 4.01, section 4.5). Those with a token in their
+/// value (`nextLink`, `deltaLink`) and those of media are missing: the resource has none.
+const TERMS: &[(&str, Term)] = &[
+    ("type", Term::Type),
+    ("context", Term::Link),
+    ("id", Term::Link),
+    ("editLink", Term::Link),
+    ("readLink", Term::Link),
+    ("navigationLink", Term::Link),
+    ("associationLink", Term::Link),
+    ("count", Term::Count),
+];
 
 /// Names that hold a credential word, or end in one, and hold no credential. They are compared whole: `commonKey` ends
 /// in `monkey`.

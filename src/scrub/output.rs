@@ -29,6 +29,7 @@ impl<'a> Output<'a> {
     }
 
     /// Writes a piece of the source as it is.
+    #[inline]
     pub(super) fn keep(&mut self, piece: Piece) -> Result<(), ScrubFailure> {
         self.reserve(piece.end - piece.start)?;
         if piece.start != self.run.end {

@@ -34,12 +34,43 @@ fn disguised(names: &'static [&'static str]) -> impl Strategy<Value = String> {
     })
 }
 
-fn scalar() -> impl Strategy<Value = Value> {
+/// A value under a name that the schema does not know, or where it has no string.
+fn scalar() -> impl Strategy<Value = Node> {
     prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<String>().prop_map(Value::from),
+        Just(Node::Kept(Value::Null)),
+        Just(Node::Kept(json!(""))),
+        any::<bool>().prop_map(|value| Node::Kept(value.into())),
+        any::<i64>().prop_map(|value| Node::Kept(value.into())),
+        (canary(), any::<String>())
+            .prop_map(|(canary, text)| Node::Planted(json!(canary + &text), json!(MASK))),
+    ]
+}
+
+/// What is left of a value that is walked in an authentication configuration.
+fn walked(value: &Value) -> Value {
+    match value {
+        Value::String(_) => json!(MASK),
+        Value::Array(values) => values.iter().map(walked).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), walked(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        scalar => scalar.clone(),
+    }
+}
+
+/// A member that the schema knows in any connector, with a value of its form.
+fn known() -> impl Strategy<Value = (String, Node)> {
+    let link = "https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_x')";
+    let member = |name: &str, value: String| (name.to_owned(), Node::Kept(json!(value)));
+    prop_oneof![
+        "[a-z0-9-]{0,12}".prop_map(move |id| member("id", id)),
+        "[A-Z][a-z]{0,4}( [0-9a-z\u{e9}/()]{1,5}){0,3}".prop_map(move |name| member("displayName", name)),
+        select(&["@odata.context", "postFederationSignup@odata.context", "x@odata.navigationLink"][..])
+            .prop_map(move |name| member(name, link.to_owned())),
+        select(&["@odata.type", "x@odata.type"][..])
+            .prop_map(move |name| member(name, "#microsoft.graph.identityApiConnector".to_owned())),
     ]
 }
 
@@ -47,6 +78,7 @@ fn member(child: impl Strategy<Value = Node> + 'static) -> impl Strategy<Value =
     let ordinary = prop_oneof![select(ORDINARY).prop_map(str::to_owned), "x[0-9]{1,4}"];
     prop_oneof![
         4 => (ordinary, child),
+        2 => known(),
         2 => (disguised(CREDENTIALS), secret()).prop_map(|(name, secret)| (name, Node::Planted(secret, json!(MASK)))),
         1 => (disguised(&["authenticationconfiguration"]), authentication()),
         1 => (disguised(&["targeturl"]), target_url()),
@@ -55,12 +87,16 @@ fn member(child: impl Strategy<Value = Node> + 'static) -> impl Strategy<Value =
 
 fn authentication() -> impl Strategy<Value = Node> {
     let masked = |secret| Node::Planted(secret, json!(MASK));
+    let unknown = |secret: Value| {
+        let expected = walked(&secret);
+        Node::Planted(secret, expected)
+    };
     let named = |name: &str, value: Value| (name.to_owned(), Node::Kept(value));
     let certificate =
         (secret(), "[0-9A-F]{40}", any::<i64>(), any::<bool>()).prop_map(move |(secret, print, at, on)| {
             Node::Object(vec![
                 named("thumbprint", json!(print)),
-                ("subject".to_owned(), masked(secret)),
+                ("subject".to_owned(), unknown(secret)),
                 named("notAfter", json!(at)),
                 named("notBefore", json!(at.to_string())),
                 named("isActive", json!(on)),
@@ -68,9 +104,12 @@ fn authentication() -> impl Strategy<Value = Node> {
         });
     let member = prop_oneof![
         Just(named("@odata.type", json!("#microsoft.graph.basicAuthentication"))),
-        (disguised(&["username", "password", "id", "targeturl"]), secret())
+        (disguised(&["password", "targeturl"]), secret())
             .prop_map(move |(name, secret)| (name, masked(secret))),
-        ("y[0-9]{1,4}", secret()).prop_map(move |(name, secret)| (name, masked(secret))),
+        (select(&["username", "UserName"][..]), secret())
+            .prop_map(move |(name, secret)| (name.to_owned(), masked(secret))),
+        ("(y[0-9]{1,4}|id|displayName|user-name|code)", secret())
+            .prop_map(move |(name, secret)| (name, unknown(secret))),
         vec(certificate, 0..3).prop_map(|list| ("certificateList".to_owned(), Node::Array(list))),
     ];
     prop_oneof![
@@ -101,7 +140,7 @@ fn target_url() -> impl Strategy<Value = Node> {
 }
 
 fn document() -> impl Strategy<Value = (String, Value)> {
-    let node = scalar().prop_map(Node::Kept).prop_recursive(4, 24, 4, |child| {
+    let node = scalar().prop_recursive(4, 24, 4, |child| {
         prop_oneof![
             vec(child.clone(), 0..4).prop_map(Node::Array),
             vec(member(child), 0..4).prop_map(Node::Object),
@@ -123,6 +162,23 @@ proptest! {
         prop_assert!(!value.to_string().contains("CANARY"));
         prop_assert!(!String::from_utf8_lossy(body.as_bytes()).contains("CANARY"));
         prop_assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn no_string_outside_of_the_schema_comes_out(members in vec((select(ANYWHERE), anything()), 0..6)) {
+        let document: Value = members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<serde_json::Map<_, _>>().into();
+        let scrubbed = scrub(document.to_string().as_bytes()).unwrap();
+        let text = String::from_utf8_lossy(scrubbed.body.as_bytes()).into_owned();
+        prop_assert!(!text.contains("CANARY"), "{} of {}", text, document);
+        let again = scrub(text.as_bytes()).unwrap();
+        prop_assert_eq!(again.body.as_bytes(), text.as_bytes());
+    }
+
+    #[test]
+    fn a_document_of_the_schema_passes_unchanged(document in prop_oneof![configuration(), error()]) {
+        let scrubbed = scrub(document.to_string().as_bytes()).unwrap();
+        prop_assert_eq!(String::from_utf8_lossy(scrubbed.body.as_bytes()), document.to_string());
+        prop_assert_eq!(scrubbed.removed, Removed::default());
     }
 
     #[test]
@@ -164,13 +220,104 @@ fn is_object(raw: &[u8]) -> bool {
     serde_json::from_slice::<Value>(raw).is_ok_and(|value| value.is_object())
 }
 
+/// Any JSON, whose strings are all planted.
+fn anything() -> impl Strategy<Value = Value> {
+    let scalar = prop_oneof![
+        4 => (select(AROUND), canary(), select(AROUND)).prop_map(|(before, canary, after)| json!(format!("{before}{canary}{after}"))),
+        1 => any::<i32>().prop_map(Value::from),
+        1 => Just(Value::Null),
+    ];
+    scalar.prop_recursive(5, 32, 4, |child| {
+        let member = (select(ANYWHERE), child.clone()).prop_map(|(name, value)| (name.to_owned(), value));
+        prop_oneof![
+            vec(child, 0..4).prop_map(Value::from),
+            vec(member, 0..5)
+                .prop_map(|members| members.into_iter().collect::<serde_json::Map<_, _>>().into()),
+        ]
+    })
+}
+
+fn configuration() -> impl Strategy<Value = Value> {
+    let certificate = ("[0-9A-F]{40}", any::<i64>(), any::<bool>()).prop_map(|(thumbprint, at, on)| {
+        json!({"thumbprint": thumbprint, "notAfter": at, "notBefore": at.to_string(), "isActive": on})
+    });
+    let authentication = prop_oneof![
+        Just(Value::Null),
+        Just(json!({"@odata.type": "#microsoft.graph.basicAuthentication", "username": null, "password": "******"})),
+        vec(certificate, 0..3).prop_map(|list| {
+            json!({"@odata.type": "#microsoft.graph.clientCertificateAuthentication", "certificateList": list})
+        }),
+    ];
+    let target =
+        "https://[a-z]{1,8}\\.example(:[1-9][0-9]{1,3})?(/[a-z0-9{}. -]{0,6}){0,3}(\\?sv=[0-9.]{1,4})?";
+    let connector = ("[0-9a-f]{8}-[0-9a-f]{4}", "[A-Z][a-z\u{e9}]{0,8}( [a-z0-9]{1,8}){0,3}", target, authentication).prop_map(
+        |(id, name, target, authentication)| {
+            json!({"id": id, "displayName": name, "targetUrl": target, "authenticationConfiguration": authentication})
+        },
+    );
+    let steps = &["postFederationSignup", "postAttributeCollection", "preTokenIssuance", "onTokenIssued"][..];
+    vec((select(steps), proptest::option::of(connector)), 0..4).prop_map(|steps| {
+        let mut document = serde_json::Map::new();
+        for (name, connector) in steps {
+            let link = format!(
+                "https://graph.microsoft.com/v1.0/$metadata#identity/b2xUserFlows('B2X_1_x')/{name}/$entity"
+            );
+            document.insert(format!("{name}@odata.context"), link.into());
+            document.insert(name.to_owned(), connector.into());
+        }
+        document.into()
+    })
+}
+
+fn error() -> impl Strategy<Value = Value> {
+    ("[A-Za-z_]{1,20}", "([A-Z][a-z]{1,8}[.:,]? ){0,6}", "[0-9a-f-]{0,36}").prop_map(|(code, message, id)| {
+        let inner = json!({"date": "2026-07-26T21:46:01", "request-id": id, "client-request-id": id});
+        let details = json!([{"code": code, "message": message, "target": code}]);
+        json!({"error": {"code": code, "message": message, "details": details, "innerError": inner}})
+    })
+}
+
+/// Names of any kind but those of strings that are free text or an id.
+const ANYWHERE: &[&str] = &[
+    "postFederationSignup",
+    "postTokenIssuance",
+    "authenticationConfiguration",
+    "certificateList",
+    "error",
+    "details",
+    "innererror",
+    "@odata.type",
+    "@odata.context",
+    "x@odata.type",
+    "password",
+    "p\u{430}ssword",
+    "authHeaderValue",
+    "username",
+    "targetUrl",
+    "callbackUrl",
+    "thumbprint",
+    "notAfter",
+    "isActive",
+    "date",
+    "status",
+    "name",
+    "value",
+    "title",
+    "#microsoft.graph.x",
+    "aHVudGVyMDA=",
+    "displayName\u{200b}",
+    "",
+];
+
+const AROUND: &[&str] =
+    &["", "https://h/?", "https://u:", "Bearer ", "{\"a\":\"", "\"", "#microsoft.graph. ", "@h", "=", " "];
+
 const MASK: &str = "******";
 
 const ORDINARY: &[&str] = &[
-    "@odata.context",
+    "DISPLAY_NAME",
     "code",
-    "displayName",
-    "id",
+    "message",
     "postFederationSignup",
     "preTokenIssuance",
     "preTokenIssuance@odata.context",

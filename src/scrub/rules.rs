@@ -1,28 +1,83 @@
 //! The configuration, made ready for the walker.
 
 use serde_json::Value;
+use url::Url;
 
-use super::config::{Config, Usernames};
+use super::config::{Config, Unknown, Usernames};
+use super::link::Links;
 use super::names::Names;
+use super::schema::ValueClass;
+use super::text;
 use super::url::Targets;
+use super::values;
 
-/// What the walker consults.
+/// Everything that the walker consults.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
+    /// The mask as text.
+    pub(super) mask_text: String,
     /// The mask as a JSON string, quotes included.
     pub(super) mask: String,
     pub(super) usernames: Usernames,
+    pub(super) unknown: Unknown,
     pub(super) names: Names,
     pub(super) targets: Targets,
+    pub(super) links: Links,
+}
+
+/// The result of the check of one string.
+pub(super) enum Verdict {
+    /// The string has the form of its class.
+    Keep,
+    /// Parts of the string are masked; this is the rest with the masks in it.
+    Replace(String),
+    /// The string does not have the form of its class.
+    Mask,
 }
 
 impl Rules {
     pub(super) fn new(config: &Config) -> Self {
         Self {
+            mask_text: config.mask.clone(),
             mask: Value::from(config.mask.as_str()).to_string(),
             usernames: config.usernames,
-            names: Names::new(&config.extra_fields),
+            unknown: config.unknown,
+            names: Names::new(config),
             targets: Targets::new(&config.mask, &config.keep_query),
+            links: Links::default(),
+        }
+    }
+
+    /// Accepts links to this server beside those to Graph's own hosts.
+    pub(super) fn trust(&mut self, base_url: &Url) {
+        self.links.trust(base_url);
+    }
+
+    /// Checks a string against the class of its member.
+    pub(super) fn check(&self, class: ValueClass, text: &str) -> Verdict {
+        let form = |holds: bool| if holds { Verdict::Keep } else { Verdict::Mask };
+        match class {
+            ValueClass::Text => match text::masked(text, self) {
+                None => Verdict::Keep,
+                Some(clean) => Verdict::Replace(clean),
+            },
+            ValueClass::Url => match self.targets.scrub(text) {
+                Some(clean) if clean == text => Verdict::Keep,
+                Some(clean) => Verdict::Replace(clean.into_owned()),
+                None => Verdict::Mask,
+            },
+            ValueClass::Identifier => {
+                let is_clean = || values::is_identifier(text) && text::masked(text, self).is_none();
+                form(values::is_guid(text) || is_clean())
+            }
+            ValueClass::RequestId => form(values::is_request_id(text)),
+            ValueClass::Date => form(values::is_date(text)),
+            ValueClass::Thumbprint => form(values::is_thumbprint(text)),
+            ValueClass::Number => form(values::is_whole_number(text)),
+            ValueClass::Flag => Verdict::Mask,
+            ValueClass::TypeName => form(values::is_type_name(text)),
+            ValueClass::ActionTitle => form(values::is_graph_name(text)),
+            ValueClass::Link => form(self.links.is_link(text)),
         }
     }
 }

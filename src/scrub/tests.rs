@@ -1,7 +1,9 @@
 use super::*;
 use crate::cache::status::ScrubbedField;
 
+mod authentication;
 mod refusals;
+mod unknown;
 
 fn scrubbed_with(config: &Config, raw: &str) -> Result<Scrubbed, ScrubFailure> {
     Scrubber::new(config, 1 << 20).scrub(raw.as_bytes())
@@ -51,9 +53,29 @@ fn the_users_of_the_mended_sample_pass_if_the_operator_keeps_them() {
 
 #[test]
 fn a_credential_is_masked_whatever_its_type() {
-    for value in ["\"x\"", "null", "true", "1", "{\"a\":1}", "[[\"x\"]]", "{}", "[]", "\"******\""] {
+    for value in ["\"x\"", "true", "1", "{\"a\":1}", "[[\"x\"]]", "[null]", "\"******\""] {
         check(&[(&format!("{{\"a\":1,\"password\":{value}}}"), r#"{"a":1,"password":"******"}"#)]);
     }
+}
+
+#[test]
+fn nothing_is_masked_where_nothing_is_hidden() {
+    let names = ["password", "pkcs12Value", "apiKey", "note", "targetUrl", "\u{e9}", "a=b", "@odata.context"];
+    for (value, expected) in [("null", "null"), ("\"\"", "\"\""), ("{}", "{}"), ("[ ]", "[]"), ("{\n}", "{}")]
+    {
+        for name in names.into_iter().filter(|name| *name != "a=b") {
+            check(&[(&format!("{{\"{name}\":{value}}}"), &format!("{{\"{name}\":{expected}}}"))]);
+        }
+    }
+    let raw = r#"{"postFederationSignup":{"id":"","displayName":null,"targetUrl":"","authenticationConfiguration":{"@odata.type":null,"username":null,"password":null,"pkcs12Value":null,"certificateList":null}}}"#;
+    let scrubbed = scrubbed(raw).unwrap();
+    assert_eq!((scrubbed.body.as_bytes(), scrubbed.removed), (raw.as_bytes(), Removed::default()));
+    assert_eq!(scrubbed.unknown, UnknownMembers::default());
+}
+
+#[test]
+fn a_byte_order_mark_is_dropped() {
+    check(&[("\u{feff}{\"error\":{\"code\":\"c\"}}", r#"{"error":{"code":"c"}}"#), ("\u{feff} {}", "{}")]);
 }
 
 #[test]
@@ -65,6 +87,7 @@ fn no_spelling_of_a_name_hides_a_credential() {
         (r#"{"pass\/word":1}"#, r#"{"pass\/word":"******"}"#),
         ("{\"to\u{212a}en\":1}", "{\"to\u{212a}en\":\"******\"}"),
         (r#"{"password@odata.type":"x"}"#, r#"{"password@odata.type":"******"}"#),
+        (r##"{"password@odata.type":"#String"}"##, r##"{"password@odata.type":"#String"}"##),
         (r#"{"password":"******","password":"x"}"#, r#"{"password":"******","password":"******"}"#),
         (r#"{"a":[{"b":[[{"apiKey":1}]]}]}"#, r#"{"a":[{"b":[[{"apiKey":"******"}]]}]}"#),
     ]);
@@ -81,10 +104,13 @@ fn what_is_no_credential_is_kept_byte_for_byte_without_white_space() {
             "{\"n\":[9007199254740993,1e400,1.0,-0,1E+2,0.10]}",
         ),
         (r#"{"a":1,"b":2,"a":3,"":4}"#, r#"{"a":1,"b":2,"a":3,"":4}"#),
-        (r#"{"a":"\/ \u00e9 \ud83d\ude00 \" \\"}"#, r#"{"a":"\/ \u00e9 \ud83d\ude00 \" \\"}"#),
-        ("{\"a\":\"\u{2028} x  y\"}", "{\"a\":\"\u{2028} x  y\"}"),
+        (
+            r#"{"displayName":"\/ \u00e9 \ud83d\ude00 \" \\"}"#,
+            r#"{"displayName":"\/ \u00e9 \ud83d\ude00 \" \\"}"#,
+        ),
+        ("{\"displayName\":\"\u{2028} x  y\"}", "{\"displayName\":\"\u{2028} x  y\"}"),
         (r#"{"preTokenIssuance":{"id":"x"}}"#, r#"{"preTokenIssuance":{"id":"x"}}"#),
-        (r#"{"username":"x","certificateList":[1]}"#, r#"{"username":"x","certificateList":[1]}"#),
+        (r#"{"username":1,"certificateList":[1]}"#, r#"{"username":1,"certificateList":[1]}"#),
     ]);
     let digits = format!("{{\"n\":{}}}", "7".repeat(1000));
     assert_eq!(text(&digits), digits);
@@ -97,107 +123,59 @@ fn an_error_of_graph_passes_whole() {
 }
 
 #[test]
-fn an_authentication_configuration_keeps_only_what_is_known_to_be_public() {
-    let auth = |members: &str| format!("{{\"authenticationConfiguration\":{members}}}");
+fn annotations_pass_in_their_own_form_only() {
+    let context = "\"https://graph.microsoft.com/beta/$metadata#identity/apiConnectors/$entity\"";
     let mask = "\"******\"";
-    let graph_type = |length| format!("{{\"@odata.type\":\"microsoft.graph.{}\"}}", "x".repeat(length));
-    for (members, expected) in [
-        ("null", "null"),
-        ("\"x\"", mask),
-        ("7", mask),
-        ("{}", "{}"),
-        ("[ null , {\"a\":1}, [{\"a\":1}], 3]", r#"[null,{"a":"******"},[{"a":"******"}],"******"]"#),
-        (
-            r##"{"@odata.type":"#microsoft.graph.pkcs12Certificate"}"##,
-            r##"{"@odata.type":"#microsoft.graph.pkcs12Certificate"}"##,
-        ),
-        (r#"{"@odata.type":"Microsoft.Graph.x"}"#, r#"{"@odata.type":"Microsoft.Graph.x"}"#),
-        (
-            r#"{"@odata.type":"\u0023microsoft.graph.\u0078"}"#,
-            r#"{"@odata.type":"\u0023microsoft.graph.\u0078"}"#,
-        ),
-        (r#"{"@odata.type":"microsoft.graph.\u0020"}"#, r#"{"@odata.type":"******"}"#),
-        ("{\"@odata.type\":\"microsoft.graph\u{e9}x\"}", r#"{"@odata.type":"******"}"#),
-        (r#"{"@odata.type":"microsoft.grapx.x"}"#, r#"{"@odata.type":"******"}"#),
-        (r#"{"@odata.type":"microsoft"}"#, r#"{"@odata.type":"******"}"#),
-        (&graph_type(128), &graph_type(128)),
-        (&graph_type(129), r#"{"@odata.type":"******"}"#),
-        ("{\"@odata.type\":\"##microsoft.graph.x\"}", r#"{"@odata.type":"******"}"#),
-        (r##"{"@odata.type":"#microsoft.graph.x y"}"##, r#"{"@odata.type":"******"}"#),
-        (r##"{"@odata.type":"#microsoft.graph."}"##, r#"{"@odata.type":"******"}"#),
-        (r#"{"@odata.type":null}"#, r#"{"@odata.type":"******"}"#),
-        (r#"{"odata.type":"microsoft.graph.x"}"#, r#"{"odata.type":"******"}"#),
-        (
-            r#"{"username":"x","password":"y","z":{"w":1}}"#,
-            r#"{"username":"******","password":"******","z":"******"}"#,
-        ),
-        (
-            r#"{"username":null,"user@x":1,"targetUrl":null}"#,
-            r#"{"username":"******","user@x":"******","targetUrl":"******"}"#,
-        ),
-        (r#"{"authenticationConfiguration":null}"#, r#"{"authenticationConfiguration":"******"}"#),
-        (r#"{"isActive":true,"thumbprint":"x"}"#, r#"{"isActive":"******","thumbprint":"******"}"#),
-    ] {
-        check(&[(&auth(members), &auth(expected))]);
+    for name in ["authenticationConfiguration", "postTokenIssuance", "notAfter", "password", "x"] {
+        for (annotation, value, expected) in [
+            ("odata.type", "\"#Int64\"", "\"#Int64\""),
+            ("odata.type", "\"#Collection(microsoft.graph.x)\"", "\"#Collection(microsoft.graph.x)\""),
+            ("type", "\"#String\"", "\"#String\""),
+            ("odata.type", "\"x\"", mask),
+            ("odata.context", context, context),
+            ("odata.navigationLink", "\"identity/apiConnectors('1')\"", "\"identity/apiConnectors('1')\""),
+            ("odata.context", "\"https://evil.example/$metadata#x\"", mask),
+            ("odata.id", "\"https://graph.microsoft.com/x?code=hunter2\"", mask),
+            ("odata.count", "1", "1"),
+            ("odata.count", "\"1\"", "\"1\""),
+            ("odata.count", "\"hunter2\"", mask),
+            ("odata.context", "null", "null"),
+            ("odata.delta", "\"x\"", mask),
+        ] {
+            let note = |value| format!("{{\"{name}@{annotation}\":{value}}}");
+            check(&[(&note(value), &note(expected))]);
+        }
     }
-}
-
-#[test]
-fn several_authentication_configurations_are_as_one() {
     check(&[
         (
-            r#"{"authenticationConfigurations":[{"username":"x","password":"y","z":1}]}"#,
-            r#"{"authenticationConfigurations":[{"username":"******","password":"******","z":"******"}]}"#,
+            r#"{"authenticationConfiguration@odata.type":{"x":1}}"#,
+            r#"{"authenticationConfiguration@odata.type":"******"}"#,
         ),
-        (r#"{"authenticationConfigurations":"x"}"#, r#"{"authenticationConfigurations":"******"}"#),
+        (r#"{"x@odata.type":{"x":1,"y":"z"}}"#, r#"{"x@odata.type":{"x":1,"y":"******"}}"#),
+        (
+            r#"{"x@odata.type":7,"password@odata.type":7}"#,
+            r#"{"x@odata.type":7,"password@odata.type":"******"}"#,
+        ),
     ]);
 }
 
 #[test]
-fn a_certificate_list_keeps_only_what_is_known_to_be_public() {
-    let list = |value: &str| format!("{{\"authenticationConfiguration\":{{\"certificateList\":{value}}}}}");
-    for (value, expected) in [
-        ("null", "null"),
-        ("\"x\"", "\"******\""),
-        ("{\"thumbprint\":\"x\"}", "\"******\""),
-        ("[]", "[]"),
-        ("[ null, 1, [{}], \"x\" ]", r#"[null,"******","******","******"]"#),
-        (
-            r#"[{"thumbprint":"0EB2","notAfter":1666350522,"notBefore":"1508670522","isActive":true}]"#,
-            r#"[{"thumbprint":"0EB2","notAfter":1666350522,"notBefore":"1508670522","isActive":true}]"#,
-        ),
-        (
-            r#"[{"thumbprint":null,"notAfter":null,"notBefore":null,"isActive":null}]"#,
-            r#"[{"thumbprint":null,"notAfter":null,"notBefore":null,"isActive":null}]"#,
-        ),
-        (r#"[{"notAfter":-1,"notBefore":"-1"}]"#, r#"[{"notAfter":-1,"notBefore":"-1"}]"#),
-        (
-            r#"[{"notAfter":"7","notBefore":"1234567890123456789"}]"#,
-            r#"[{"notAfter":"7","notBefore":"1234567890123456789"}]"#,
-        ),
-        (r#"[{"thumbprint":1,"isActive":"true"}]"#, r#"[{"thumbprint":"******","isActive":"******"}]"#),
-        (r#"[{"thumbprint":{"x":"y"}}]"#, r#"[{"thumbprint":"******"}]"#),
-        (r#"[{"notAfter":"1x","notBefore":""}]"#, r#"[{"notAfter":"******","notBefore":"******"}]"#),
-        (r#"[{"notAfter":true,"notBefore":[1]}]"#, r#"[{"notAfter":"******","notBefore":"******"}]"#),
-        (r#"[{"notAfter":"12345678901234567890"}]"#, r#"[{"notAfter":"******"}]"#),
-        (r#"[{"subject":"x","privateKey":1}]"#, r#"[{"subject":"******","privateKey":"******"}]"#),
-    ] {
-        check(&[(&list(value), &list(expected))]);
-    }
+fn the_full_metadata_of_graph_passes_whole() {
+    let raw = r##"{"@odata.context":"https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_x')/apiConnectorConfiguration(postFederationSignup())","@odata.type":"#microsoft.graph.userFlowApiConnectorConfiguration","@odata.id":"https://graph.microsoft.com/beta/identity/b2xUserFlows('B2X_1_x')/apiConnectorConfiguration","postFederationSignup@odata.associationLink":"https://graph.microsoft.com/beta/identity/b2xUserFlows('B2X_1_x')/apiConnectorConfiguration/postFederationSignup/$ref","postFederationSignup":{"@odata.type":"#microsoft.graph.identityApiConnector","@odata.editLink":"identity/apiConnectors('74d13179-1d5c-4e0c-8c6c-9f3f0a1b2c3d')","id":"74d13179-1d5c-4e0c-8c6c-9f3f0a1b2c3d","displayName":"Test API Connector 1","targetUrl":"https://someapi.com/api/endpoint","authenticationConfiguration":{"@odata.type":"#microsoft.graph.clientCertificateAuthentication","certificateList@odata.type":"#Collection(microsoft.graph.pkcs12CertificateInformation)","certificateList@odata.count":1,"certificateList":[{"@type":"#microsoft.graph.pkcs12CertificateInformation","thumbprint":"0EB255CB","notAfter@odata.type":"#Int64","notAfter":1666350522,"notBefore@odata.type":"#Int64","notBefore":"1508670522","isActive":true}]},"#microsoft.graph.uploadClientCertificate":{"title":"microsoft.graph.uploadClientCertificate","target":"https://graph.microsoft.com/beta/identity/apiConnectors('74d13179')/microsoft.graph.uploadClientCertificate"}}}"##;
+    let scrubbed = scrubbed(raw).unwrap();
+    assert_eq!(String::from_utf8_lossy(scrubbed.body.as_bytes()), raw);
+    assert_eq!(scrubbed.removed, Removed::default());
 }
 
 #[test]
-fn annotations_of_an_authentication_configuration_say_its_type_or_nothing() {
-    let note = |name, value| format!("{{\"authenticationConfiguration@{name}\":{value}}}");
-    for (name, value, expected) in [
-        ("odata.type", "\"x\"", "\"x\""),
-        ("odata.context", "\"x\"", "\"x\""),
-        ("odata.type", "{\"x\":1}", "\"******\""),
-        ("odata.context", "null", "\"******\""),
-        ("odata.delta", "\"x\"", "\"******\""),
-    ] {
-        check(&[(&note(name, value), &note(name, expected))]);
-    }
+fn links_to_the_configured_server_pass() {
+    let raw = r#"{"@odata.context":"http://127.0.0.1:8099/beta/$metadata#x"}"#;
+    let base_url = ::url::Url::parse("http://127.0.0.1:8099").unwrap();
+    let scrubber = Scrubber::new(&Config::default(), 1 << 20);
+    assert_ne!(scrubber.scrub(raw.as_bytes()).unwrap().body.as_bytes(), raw.as_bytes());
+    let trusting = scrubber.clone().trusting(&base_url);
+    assert_eq!(trusting.scrub(raw.as_bytes()).unwrap().body.as_bytes(), raw.as_bytes());
+    assert_ne!(scrubber.policy(), trusting.policy());
 }
 
 #[test]
@@ -229,9 +207,10 @@ fn the_public_parameters_of_a_logic_app_are_kept_by_default() {
 
 #[test]
 fn each_member_that_is_altered_counts_once_under_its_rule() {
-    let raw = r#"{"password":"x","password":"******","apiKey":null,"targetUrl":"https://u:p@h/?a=1&b=2#c",
-        "TargetUrl":"ftp://x","authenticationConfiguration":{"username":"x","password":"y","z":{"a":[1,2]}}}"#;
-    let removed = scrubbed(raw).unwrap().removed;
+    let raw = r#"{"password":"x","password":"******","apiKey":7,"targetUrl":"https://u:p@h/?a=1&b=2#c",
+        "TargetUrl":"ftp://x","displayName":"https://u:p@h Bearer hunter2","id":"a b","z":["x","y"],
+        "authenticationConfiguration":{"username":"x","password":"y","z":{"a":[1,2]},"w":"x","certificateList":7}}"#;
+    let Scrubbed { removed, unknown, .. } = scrubbed(raw).unwrap();
     let counts: Vec<_> = removed.iter().collect();
     assert_eq!(
         counts,
@@ -240,10 +219,13 @@ fn each_member_that_is_altered_counts_once_under_its_rule() {
             (ScrubbedField::Key, 1),
             (ScrubbedField::Username, 1),
             (ScrubbedField::Authentication, 1),
+            (ScrubbedField::Text, 1),
+            (ScrubbedField::Unknown, 4),
             (ScrubbedField::TargetUrl, 2),
         ]
     );
-    assert_eq!(removed.total(), 7);
+    assert_eq!(removed.total(), 12);
+    assert_eq!(unknown.iter().map(ToString::to_string).collect::<Vec<_>>(), ["id", "z", "w"]);
 }
 
 #[test]
@@ -286,6 +268,8 @@ fn the_policy_is_stable_and_changes_with_every_setting() {
         default.clone(),
         Config { mask: "x".to_owned(), ..default.clone() },
         Config { usernames: Usernames::Keep, ..default.clone() },
+        Config { unknown: Unknown::Keep, ..default.clone() },
+        Config { allow_fields: list(&["ab"]), ..default.clone() },
         Config { extra_fields: list(&["ab"]), ..default.clone() },
         Config { extra_fields: list(&["cd"]), ..default.clone() },
         Config { extra_fields: list(&["a", "b"]), ..default.clone() },
@@ -307,7 +291,7 @@ fn the_policy_is_stable_and_changes_with_every_setting() {
 
 #[test]
 fn debug_shows_only_the_length_of_a_body() {
-    let body = scrubbed("{\"a\":\"b\"}").unwrap().body;
+    let body = scrubbed("{\"a\":123}").unwrap().body;
     assert_eq!((body.len(), format!("{body:?}").as_str()), (9, "ScrubbedBody(9 bytes)"));
 }
 

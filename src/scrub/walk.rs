@@ -1,16 +1,16 @@
 //! The walker: one pass over valid JSON that writes what may be seen and masks the rest.
 //!
-//! It branches on where it is ([`Place`]) and on what a name means ([`Meaning`]). It recurses once for each level
-//! of the document, and the reader refuses more than 64 of them.
+//! It branches on the kind of object that it is in ([`ObjectKind`]) and on the meaning of a name ([`Meaning`]). It
+//! recurses once for each level of the document, and the reader refuses more than 64 of them.
 
-use std::borrow::Cow;
-
-use super::config::Usernames;
-use super::json::Reader;
-use super::names::Meaning;
+use super::config::{Unknown, Usernames};
+use super::json::{Literal, Piece, Reader};
+use super::names::{Meaning, Term};
 use super::output::Output;
 use super::removed::Removed;
-use super::rules::Rules;
+use super::rules::{Rules, Verdict};
+use super::schema::{Member, MemberRule, ObjectKind, ValueClass};
+use super::unknown::UnknownMembers;
 use crate::cache::status::{ScrubFailure, ScrubbedField};
 
 /// One walk through one document.
@@ -19,37 +19,42 @@ pub(super) struct Walker<'a> {
     reader: Reader<'a>,
     output: Output<'a>,
     removed: Removed,
+    unknown: UnknownMembers,
+    /// The name of the member whose value is walked. None if it may not be shown.
+    name: Option<Literal>,
 }
 
-/// What kind of object the walker is in.
-#[derive(Clone, Copy)]
-enum Place {
-    /// Any object that has no rule of its own: what is not forbidden is kept.
-    Document,
-    /// An authentication configuration: what is not allowed is masked.
-    Authentication,
-    /// An element of a certificate list: what is not allowed is masked.
-    Certificate,
+/// The result of a walk.
+pub(super) struct Walked {
+    pub(super) bytes: Vec<u8>,
+    pub(super) removed: Removed,
+    pub(super) unknown: UnknownMembers,
 }
 
 type Step = Result<(), ScrubFailure>;
 
 impl<'a> Walker<'a> {
     pub(super) fn new(rules: &'a Rules, text: &'a str, max_output: usize) -> Self {
-        let output = Output::new(text, max_output);
-        Self { rules, reader: Reader::new(text), output, removed: Removed::default() }
+        Self {
+            rules,
+            reader: Reader::new(text),
+            output: Output::new(text, max_output),
+            removed: Removed::default(),
+            unknown: UnknownMembers::default(),
+            name: None,
+        }
     }
 
     /// Walks the whole document, which must be an object.
-    pub(super) fn document(mut self) -> Result<(Vec<u8>, Removed), ScrubFailure> {
+    pub(super) fn document(mut self) -> Result<Walked, ScrubFailure> {
         if self.reader.peek()? != b'{' {
             return Err(ScrubFailure::NotAnObject);
         }
-        self.object(Place::Document)?;
-        Ok((self.output.into_bytes(), self.removed))
+        self.object(ObjectKind::Root)?;
+        Ok(Walked { bytes: self.output.into_bytes(), removed: self.removed, unknown: self.unknown })
     }
 
-    fn object(&mut self, place: Place) -> Step {
+    fn object(&mut self, mut kind: ObjectKind) -> Step {
         self.output.keep(self.reader.open(b'{')?)?;
         let mut first = true;
         while let Some(comma) = self.reader.another(first, b'}')? {
@@ -57,19 +62,29 @@ impl<'a> Walker<'a> {
             let meaning = self.rules.names.meaning(&self.reader.text(&name)?);
             let colon = self.reader.take(b':')?;
             self.output.keep(comma)?;
-            self.output.keep(name.piece)?;
+            self.name = Some(name);
+            if meaning == Meaning::Hidden {
+                self.hidden_name(name.piece)?;
+            } else {
+                self.output.keep(name.piece)?;
+            }
             self.output.keep(colon)?;
-            self.member(place, meaning)?;
+            if meaning == Meaning::Annotation(Term::OwnType, None) {
+                kind = self.own_type(kind)?;
+            } else {
+                self.member(kind, meaning)?;
+            }
             first = false;
         }
         self.output.keep(self.reader.close(b'}')?)
     }
 
-    fn array(&mut self, element: fn(&mut Self) -> Step) -> Step {
+    fn array(&mut self, element: impl Fn(&mut Self) -> Step) -> Step {
         self.output.keep(self.reader.open(b'[')?)?;
-        let mut first = true;
+        let (name, mut first) = (self.name, true);
         while let Some(comma) = self.reader.another(first, b']')? {
             self.output.keep(comma)?;
+            self.name = name;
             element(self)?;
             first = false;
         }
@@ -77,144 +92,238 @@ impl<'a> Walker<'a> {
     }
 
     /// The value of a member whose name is already written.
-    fn member(&mut self, place: Place, meaning: Meaning) -> Step {
-        match (place, meaning) {
-            (_, Meaning::Credential(field)) => self.keep_if(field, |_| false),
-            (Place::Document, meaning) => match meaning {
-                Meaning::Authentication => self.authentication(),
-                Meaning::AuthenticationContext => self.keep_if(ScrubbedField::Authentication, is_string),
-                Meaning::AuthenticationAnnotation => self.keep_if(ScrubbedField::Authentication, |_| false),
-                Meaning::TargetUrl => self.target_url(),
-                _ => self.value(),
-            },
-            (Place::Authentication, Meaning::CertificateList) => self.certificate_list(),
-            (Place::Authentication, Meaning::Username) => {
-                let keep = self.rules.usernames == Usernames::Keep;
-                self.keep_if(ScrubbedField::Username, |raw| keep && is_string(raw))
+    fn member(&mut self, kind: ObjectKind, meaning: Meaning) -> Step {
+        match meaning {
+            Meaning::Credential(field) => self.mask(field),
+            Meaning::Hidden => self.mask(ScrubbedField::Unknown),
+            Meaning::Known(member) => self.known(kind, member),
+            Meaning::Step(credential) => self.step(kind, credential),
+            Meaning::Annotation(term, credential) => self.annotation(kind, term, credential),
+            Meaning::Action if matches!(kind, ObjectKind::Root | ObjectKind::Connector) => {
+                self.objects(ObjectKind::Action, kind, None)
             }
-            (place, meaning) => {
-                self.keep_if(ScrubbedField::Authentication, |raw| is_public(place, meaning, raw))
+            Meaning::Allowed => self.allowed(kind),
+            Meaning::Odd => self.unknown(kind, true),
+            Meaning::Action | Meaning::Unknown => self.unknown(kind, false),
+        }
+    }
+
+    fn known(&mut self, kind: ObjectKind, member: Member) -> Step {
+        match kind.rule(member) {
+            MemberRule::Value(class) => self.value(kind, class),
+            MemberRule::Objects(ObjectKind::Error) if kind == ObjectKind::Root => {
+                self.objects(ObjectKind::Error, kind, None)
             }
+            MemberRule::Objects(child) => {
+                let field = match child {
+                    ObjectKind::Authentication | ObjectKind::Certificate => {
+                        Some(ScrubbedField::Authentication)
+                    }
+                    _ => None,
+                };
+                self.objects(child, kind, field)
+            }
+            MemberRule::Username => self.username(),
+            MemberRule::Unknown => self.known_elsewhere(kind, member),
         }
     }
 
-    /// A value under no rule: it is kept, but for what is forbidden inside it.
-    fn value(&mut self) -> Step {
+    /// A member of the schema in an object that it does not belong to. Those that take something away do so everywhere.
+    fn known_elsewhere(&mut self, kind: ObjectKind, member: Member) -> Step {
+        match member {
+            Member::TargetUrl | Member::Authentication if kind.is_authentication() => {
+                self.mask(ScrubbedField::Authentication)
+            }
+            Member::TargetUrl => self.mask(ScrubbedField::TargetUrl),
+            Member::Authentication => self.mask(ScrubbedField::Authentication),
+            _ => self.unknown(kind, false),
+        }
+    }
+
+    /// The value of a member that is a string of a class by the schema.
+    fn value(&mut self, kind: ObjectKind, class: ValueClass) -> Step {
         match self.reader.peek()? {
-            b'{' => self.object(Place::Document),
-            b'[' => self.array(Self::value),
-            _ => self.output.keep(self.reader.skip()?),
+            b'"' => {
+                let field = field_of(kind, class);
+                self.checked(class, field)
+            }
+            b'{' | b'[' if class == ValueClass::Url => self.mask(ScrubbedField::TargetUrl),
+            b'{' => self.object(kind.opaque_child()),
+            b'[' => self.array(|walker| walker.unknown(kind.opaque_child(), false)),
+            _ if class == ValueClass::Url => self.mask(ScrubbedField::TargetUrl),
+            _ => self.output.keep(self.reader.scalar()?),
         }
     }
 
-    /// An authentication configuration, or an array of them.
-    fn authentication(&mut self) -> Step {
-        match self.reader.peek()? {
-            b'{' => self.object(Place::Authentication),
-            b'[' => self.array(Self::authentication),
-            _ => self.keep_if(ScrubbedField::Authentication, is_null),
+    /// A string that is checked against its class.
+    fn checked(&mut self, class: ValueClass, field: ScrubbedField) -> Step {
+        let string = self.reader.string()?;
+        let raw = self.reader.raw(string.piece);
+        // What hides nothing, or was masked before, stays as it is.
+        if raw == EMPTY || raw == self.rules.mask {
+            return self.output.keep(string.piece);
         }
-    }
-
-    fn certificate_list(&mut self) -> Step {
-        match self.reader.peek()? {
-            b'[' => self.array(Self::certificate),
-            _ => self.keep_if(ScrubbedField::Authentication, is_null),
-        }
-    }
-
-    fn certificate(&mut self) -> Step {
-        match self.reader.peek()? {
-            b'{' => self.object(Place::Certificate),
-            _ => self.keep_if(ScrubbedField::Authentication, is_null),
-        }
-    }
-
-    fn target_url(&mut self) -> Step {
-        if self.reader.peek()? != b'"' {
-            return self.keep_if(ScrubbedField::TargetUrl, is_null);
-        }
-        let url = self.reader.string()?;
-        // A mask could read as a URL itself; what is masked already stays as it is.
-        if self.reader.raw(url.piece) == self.rules.mask {
-            return self.output.keep(url.piece);
-        }
-        let text = self.reader.text(&url)?;
-        match self.rules.targets.scrub(&text) {
-            Some(clean) if clean == text => self.output.keep(url.piece),
-            Some(clean) => {
-                self.removed.add(ScrubbedField::TargetUrl);
+        match self.rules.check(class, &self.reader.text(&string)?) {
+            Verdict::Keep => self.output.keep(string.piece),
+            Verdict::Replace(clean) => {
+                self.removed.add(field);
                 self.output.add_string(&clean)
             }
-            None => {
-                self.removed.add(ScrubbedField::TargetUrl);
-                self.output.add(&self.rules.mask)
-            }
+            Verdict::Mask => self.replace(field),
         }
     }
 
-    /// Keeps the next value, whole, if the test on its source allows it, and masks it otherwise. Only a test
-    /// that refuses objects and arrays keeps the output free of white space and of what is inside them.
-    fn keep_if(&mut self, field: ScrubbedField, keep: impl Fn(&str) -> bool) -> Step {
-        let value = self.reader.skip()?;
-        let raw = self.reader.raw(value);
-        if keep(raw) {
-            return self.output.keep(value);
+    /// A step: its connector is an object, whatever word its name holds.
+    fn step(&mut self, kind: ObjectKind, credential: Option<ScrubbedField>) -> Step {
+        let is_step = kind == ObjectKind::Root && matches!(self.reader.peek()?, b'{' | b'[');
+        match credential {
+            Some(field) if !is_step => self.mask(field),
+            _ => self.objects(ObjectKind::Connector, kind, None),
         }
-        if raw != self.rules.mask {
-            self.removed.add(field);
+    }
+
+    /// Objects of a kind, in any depth of arrays. A value that is none is masked as `field`, or is unknown.
+    fn objects(&mut self, kind: ObjectKind, parent: ObjectKind, field: Option<ScrubbedField>) -> Step {
+        match (self.reader.peek()?, field) {
+            (b'{', _) => self.object(kind),
+            (b'[', _) => self.array(|walker| walker.objects(kind, parent, field)),
+            (_, Some(field)) => self.mask(field),
+            (_, None) => self.unknown(parent, false),
+        }
+    }
+
+    fn username(&mut self) -> Step {
+        if self.rules.usernames == Usernames::Keep && self.reader.peek()? == b'"' {
+            let string = self.reader.string()?;
+            return self.output.keep(string.piece);
+        }
+        self.mask(ScrubbedField::Username)
+    }
+
+    /// The type annotation of an object, and the kind of the object under it.
+    fn own_type(&mut self, kind: ObjectKind) -> Result<ObjectKind, ScrubFailure> {
+        if self.reader.peek()? != b'"' {
+            self.unknown(kind, false)?;
+            return Ok(kind);
+        }
+        let string = self.reader.string()?;
+        let text = self.reader.text(&string)?;
+        let refined = kind.refined(&text);
+        self.annotation_text(refined, string.piece, (ValueClass::TypeName, &text), None)?;
+        Ok(refined)
+    }
+
+    fn annotation(&mut self, kind: ObjectKind, term: Term, credential: Option<ScrubbedField>) -> Step {
+        match (self.reader.peek()?, credential) {
+            (b'"', _) => {
+                let string = self.reader.string()?;
+                let text = self.reader.text(&string)?;
+                self.annotation_text(kind, string.piece, (term.class(), &text), credential)
+            }
+            (b'-' | b'0'..=b'9', _) if term == Term::Count => self.output.keep(self.reader.scalar()?),
+            (_, Some(field)) => self.mask(field),
+            (_, None) => self.unknown(kind, false),
+        }
+    }
+
+    /// The text of an annotation: without the form of its class it is a credential, or unknown.
+    fn annotation_text(
+        &mut self,
+        kind: ObjectKind,
+        string: Piece,
+        (class, text): (ValueClass, &str),
+        credential: Option<ScrubbedField>,
+    ) -> Step {
+        let is_kept = matches!(self.rules.check(class, text), Verdict::Keep);
+        if is_kept || credential.is_none() && self.keeps_unknown(kind) {
+            return self.output.keep(string);
+        }
+        self.mask_value(string, credential.unwrap_or(ScrubbedField::Unknown))
+    }
+
+    /// A member that the operator knows to be harmless: text, or an array of texts. Objects are walked as any other.
+    fn allowed(&mut self, kind: ObjectKind) -> Step {
+        match self.reader.peek()? {
+            b'"' => self.checked(ValueClass::Text, ScrubbedField::Text),
+            b'[' => self.array(|walker| walker.allowed(kind)),
+            _ => self.unknown(kind, false),
+        }
+    }
+
+    /// A value that the schema does not know: strings are masked, and objects and arrays are walked. `is_odd` says
+    /// that the name may look like a credential word, so that numbers are masked as well.
+    fn unknown(&mut self, kind: ObjectKind, is_odd: bool) -> Step {
+        match self.reader.peek()? {
+            b'{' => self.object(kind.unknown_child()),
+            b'[' => self.array(|walker| walker.unknown(kind, is_odd)),
+            b'"' if self.keeps_unknown(kind) => {
+                let string = self.reader.string()?;
+                self.output.keep(string.piece)
+            }
+            b'"' => self.mask(ScrubbedField::Unknown),
+            _ if is_odd => self.mask(ScrubbedField::Unknown),
+            _ => self.output.keep(self.reader.scalar()?),
+        }
+    }
+
+    fn keeps_unknown(&self, kind: ObjectKind) -> bool {
+        self.rules.unknown == Unknown::Keep && !kind.is_authentication()
+    }
+
+    /// Masks the next value, whole, unless there is nothing in it.
+    fn mask(&mut self, field: ScrubbedField) -> Step {
+        let value = self.reader.skip()?;
+        self.mask_value(value, field)
+    }
+
+    fn mask_value(&mut self, value: Piece, field: ScrubbedField) -> Step {
+        let raw = self.reader.raw(value);
+        match raw {
+            "null" | EMPTY | "{}" | "[]" => self.output.keep(value),
+            _ if raw == self.rules.mask => self.output.keep(value),
+            _ if is_empty(raw, '{', '}') => self.output.add("{}"),
+            _ if is_empty(raw, '[', ']') => self.output.add("[]"),
+            _ => self.replace(field),
+        }
+    }
+
+    /// Writes the mask in the place of a value.
+    fn replace(&mut self, field: ScrubbedField) -> Step {
+        self.removed.add(field);
+        if field == ScrubbedField::Unknown
+            && let Some(name) = self.name
+        {
+            let text = self.reader.text(&name)?;
+            let may_show = self.rules.names.meaning(&text) != Meaning::Hidden;
+            self.unknown.add(&text, may_show);
         }
         self.output.add(&self.rules.mask)
     }
-}
 
-/// Whether a member of an authentication configuration, or of a certificate in it, is known to be public.
-fn is_public(place: Place, meaning: Meaning, raw: &str) -> bool {
-    match (place, meaning) {
-        (Place::Authentication, Meaning::TypeAnnotation) => is_graph_type(raw),
-        (Place::Certificate, Meaning::Thumbprint) => is_string(raw) || is_null(raw),
-        (Place::Certificate, Meaning::IsActive) => matches!(raw, "true" | "false" | "null"),
-        (Place::Certificate, Meaning::Validity) => is_number(raw) || is_null(raw),
-        _ => false,
+    /// A name that can hold a credential itself.
+    fn hidden_name(&mut self, name: Piece) -> Step {
+        if self.reader.raw(name) == self.rules.mask {
+            return self.output.keep(name);
+        }
+        self.replace(ScrubbedField::Unknown)
     }
 }
 
-fn is_null(raw: &str) -> bool {
-    raw == "null"
-}
-
-fn is_string(raw: &str) -> bool {
-    raw.starts_with('"')
-}
-
-/// A number, or the string of one whole number that `IEEE754Compatible=true` makes of an Int64 (OData JSON
-/// Format 4.01, section 3.2).
-fn is_number(raw: &str) -> bool {
-    let number = raw.starts_with(|first: char| first == '-' || first.is_ascii_digit());
-    number
-        || decoded(raw).is_some_and(|text| {
-            let digits = text.strip_prefix('-').unwrap_or(&text);
-            (1..=19).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
-        })
-}
-
-/// The name of a type of Graph's, with or without the `#` in front. Graph's own clients ignore the case.
-fn is_graph_type(raw: &str) -> bool {
-    decoded(raw).is_some_and(|text| {
-        let full = text.strip_prefix('#').unwrap_or(&text);
-        let Some((namespace, name)) = full.split_at_checked("microsoft.graph.".len()) else { return false };
-        // A SimpleIdentifier of OData CSDL 4.01 has at most 128 characters.
-        namespace.eq_ignore_ascii_case("microsoft.graph.")
-            && (1..=128).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    })
-}
-
-fn decoded(raw: &str) -> Option<Cow<'_, str>> {
-    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if inside.contains('\\') {
-        serde_json::from_str(raw).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(inside))
+/// The rule that a string of the wrong form, or with masked parts, is counted under.
+fn field_of(kind: ObjectKind, class: ValueClass) -> ScrubbedField {
+    match class {
+        ValueClass::Text => ScrubbedField::Text,
+        ValueClass::Url => ScrubbedField::TargetUrl,
+        _ if kind.is_authentication() => ScrubbedField::Authentication,
+        _ => ScrubbedField::Unknown,
     }
 }
+
+/// Whether there is only white space between two brackets.
+fn is_empty(raw: &str, open: char, close: char) -> bool {
+    raw.strip_prefix(open)
+        .and_then(|rest| rest.strip_suffix(close))
+        .is_some_and(|inside| inside.bytes().all(|byte| byte.is_ascii_whitespace()))
+}
+
+const EMPTY: &str = "\"\"";

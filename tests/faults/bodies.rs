@@ -32,7 +32,7 @@ fn small(config: &mut Config) {
 
 /// An object of so many bytes.
 fn object(bytes: usize) -> String {
-    format!(r#"{{"padding":"{}"}}"#, "x".repeat(bytes - 14))
+    format!(r#"{{"displayName":"{}"}}"#, "x".repeat(bytes - 18))
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ async fn f28_what_is_not_unicode_does_not_pass() {
         stage.unscrubbable(body, ScrubFailure::BadText).await;
     }
     stage.unscrubbable(lone, ScrubFailure::BadText).await;
-    for body in [utf16, with(b"\0"), with(b"\n"), [b"\xef\xbb\xbf", &with(b"b")[..]].concat(), Vec::new()] {
+    for body in [utf16, with(b"\0"), with(b"\n"), Vec::new()] {
         stage.unscrubbable(body, ScrubFailure::BadJson).await;
     }
     stage.clear().await;

@@ -202,7 +202,10 @@ async fn l42_a_304_replaces_the_fields_that_it_has_and_no_others() {
         assert_eq!((answer.status, &*said(&answer), &*name(&answer)), (200, said_then, "First"));
         let told =
             ["odata-version", "sunset", "date", "content-type", "set-cookie"].map(|n| answer.header(n));
-        assert_eq!(told, [Some("4.01"), Some("never"), Some(DATE), Some("application/json"), None]);
+        assert_eq!(
+            told,
+            [Some("4.01"), Some("never"), Some(DATE), Some("application/json;charset=utf-8"), None]
+        );
         assert_eq!(answer.header("content-length"), Some(&*answer.body.len().to_string()));
     }
     bench.proxy.clock.advance(Duration::from_secs(200));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use connector_cache::error::Rejection;
 use connector_cache::refused_tokens::REPLAY;
 use connector_cache::sandbox::{Options, SIGN_UP, Sandbox, forgery};
 
@@ -62,7 +63,7 @@ async fn a_refused_token_receives_the_same_challenge_from_memory_for_a_few_secon
     assert!(is_challenge(&first) && is_challenge(&again));
     assert_eq!((first.text(), graph.requests()), (again.text(), 1));
     assert_eq!(again.header("cache-status"), Some("connector-cache; detail=token-refused"));
-    assert_eq!(proxy.series(r#"connector_cache_rejected_total{reason="token-refused"}"#).await, 1.0);
+    assert_eq!(proxy.metrics.rejected.get(Rejection::TokenRefused), 1);
     proxy.clock.advance(REPLAY);
     assert!(is_challenge(&proxy.read("dead").await));
     assert_eq!(graph.requests(), 2, "after that Graph decides again");

@@ -26,9 +26,9 @@ async fn silent_graph() -> Origin {
 }
 
 /// Waits until the requests in flight are as many as `wanted`.
-async fn in_flight(proxy: &Proxy, wanted: impl Fn(f64) -> bool) {
+async fn in_flight(proxy: &Proxy, wanted: impl Fn(i64) -> bool) {
     within("requests in flight", async {
-        while !wanted(proxy.series("connector_cache_requests_in_flight").await) {
+        while !wanted(proxy.metrics.in_flight()) {
             tokio::task::yield_now().await;
         }
     })
@@ -56,7 +56,7 @@ async fn requests_that_wait_for_a_slow_graph_are_bounded_and_leave_room_for_othe
         refused += 1;
     }
     // Four sevenths of the requests wait; nobody else is refused.
-    in_flight(&proxy, |count| count == 40.0).await;
+    in_flight(&proxy, |count| count == 40).await;
     for user in 0..10 {
         let token = mint.token().user(&format!("user{user}")).mint();
         assert_eq!(within("an answer", proxy.read(&token)).await.status, 200);
@@ -85,12 +85,12 @@ async fn a_fetch_that_has_not_reached_graph_ends_when_its_caller_leaves() {
         let mut caller = Client::connect(proxy.data).await;
         let authorization = format!("Bearer {token}");
         caller.ask(&path(&format!("slow9{round}")), &[("authorization", &authorization)]).await.unwrap();
-        in_flight(&proxy, |count| count == 3.0).await;
+        in_flight(&proxy, |count| count == 3).await;
         caller.reset();
-        in_flight(&proxy, |count| count == 2.0).await;
+        in_flight(&proxy, |count| count == 2).await;
     }
     callers.into_iter().for_each(Client::reset);
-    in_flight(&proxy, |count| count == 0.0).await;
+    in_flight(&proxy, |count| count == 0).await;
     let look = crate::kit::client::get(proxy.admin, "/cache", &[]).await.json();
     assert_eq!(look["flights"], 2, "what Graph has received goes on, and nothing else is kept");
     assert_eq!(graph.requests(), 3);
@@ -111,12 +111,12 @@ async fn a_fetch_goes_on_for_a_follower_when_its_leader_leaves_before_graph_was_
     let authorization = format!("Bearer {token}");
     let mut leader = Client::connect(proxy.data).await;
     leader.ask(&path("flow1"), &[("authorization", &authorization)]).await.unwrap();
-    in_flight(&proxy, |count| count == 2.0).await;
+    in_flight(&proxy, |count| count == 2).await;
     let mut follower = Client::connect(proxy.data).await;
     follower.ask(&path("flow1"), &[("authorization", &authorization)]).await.unwrap();
-    in_flight(&proxy, |count| count == 3.0).await;
+    in_flight(&proxy, |count| count == 3).await;
     leader.reset();
-    in_flight(&proxy, |count| count == 2.0).await;
+    in_flight(&proxy, |count| count == 2).await;
     gate.open();
     let answer = within("the answer of the follower", follower.response()).await.unwrap();
     assert_eq!(answer.header("cache-status").unwrap().matches("collapsed").count(), 1, "{answer:?}");

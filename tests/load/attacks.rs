@@ -52,10 +52,10 @@ impl Attacker {
             match self.token.take() {
                 // Name 23 of the static table is `authorization`; with incremental indexing.
                 Some(token) => {
-                    block.push(0x40 | 23);
+                    block.push(0x40 + 23);
                     string(&mut block, &format!("Bearer {token}"));
                 }
-                None => block.push(0x80 | 62),
+                None => block.push(0x80 + 62),
             }
             self.frame(HEADERS, END_STREAM | END_HEADERS, self.next_stream, &block).await?;
             streams.push(self.next_stream);

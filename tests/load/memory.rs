@@ -90,7 +90,7 @@ async fn f59_more_keys_than_there_is_memory_for_are_evicted() {
     let count = number("DISTINCT_KEYS", 1_500);
     let origin = Origin::start().await;
     // Some 8 KiB each: fifteen hundred would be 12 MiB.
-    let body = format!(r#"{{"postFederationSignup":null,"padding":"{}"}}"#, "x".repeat(8_000));
+    let body = format!(r#"{{"postFederationSignup":null,"displayName":"{}"}}"#, "x".repeat(8_000));
     origin.any(Reply::json(body));
     let url = origin.url();
     let env =

@@ -171,7 +171,7 @@ pub fn scrubbed(serial: usize, whose: &str) -> String {
 
 fn body(serial: usize, whose: &str, code: &str, word: &str) -> String {
     format!(
-        r##"{{"serial":"W{serial}.","whose":"{whose}","postFederationSignup":{{"targetUrl":"https://step.example/api?code={code}","authenticationConfiguration":{{"@odata.type":"#microsoft.graph.basicAuthentication","username":"{word}","password":"{word}"}}}},"note":{{"clientSecret":"{word}"}}}}"##
+        r##"{{"id":"W{serial}.","displayName":"{whose}","postFederationSignup":{{"targetUrl":"https://step.example/api?code={code}","authenticationConfiguration":{{"@odata.type":"#microsoft.graph.basicAuthentication","username":"{word}","password":"{word}"}}}},"note":{{"clientSecret":"{word}"}}}}"##
     )
 }
 
@@ -196,7 +196,7 @@ pub fn tag(serial: usize) -> String {
 
 /// The serial in a 200's body.
 pub fn serial(body: &str) -> Option<usize> {
-    body.split_once(r#""serial":"W"#)?.1.split_once('.')?.0.parse().ok()
+    body.split_once(r#""id":"W"#)?.1.split_once('.')?.0.parse().ok()
 }
 
 /// The beginning of everything that must never come out.

@@ -2,9 +2,10 @@
 //!
 //! A loopback peer proves little: a reverse proxy on the same machine sends from there too, and so does the browser of
 //! an operator on behalf of a web page. Both show themselves by what they add. So a request passes only with the
-//! fields that curl, wget and the HTTP libraries send by themselves, each once. nginx forwards with HTTP/1.0 or with
-//! `Connection: close` and hides all else, so neither passes. A relay that is configured to hide even that cannot be
-//! recognised: a relay needs `admin.token_file`.
+//! fields that curl, wget and the HTTP libraries send by themselves, each once. nginx forwards with HTTP/1.0, or writes
+//! `Connection: close` directly after `Host`, and hides all else, so neither passes; Python's `urllib` sends
+//! `Connection: close` after its other fields. A relay that is configured to hide even that cannot be recognised: a relay
+//! needs `admin.token_file`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -39,7 +40,7 @@ pub(super) fn check(request: &Parts, peer: SocketAddr) -> Result<(), Foreign> {
     }
     let headers = &request.headers;
     let is_repeated = headers.len() != headers.keys_len();
-    if is_repeated || headers.iter().any(|(name, value)| !is_expected(name, value)) {
+    if is_repeated || is_of_nginx(request) || headers.iter().any(|(name, value)| !is_expected(name, value)) {
         return Err(Foreign::Field);
     }
     Ok(())
@@ -60,6 +61,17 @@ fn is_for_loopback(request: &Parts) -> bool {
     }
 }
 
+/// Whether `Connection: close` follows `Host` directly, as nginx writes the two before all other fields.
+fn is_of_nginx(request: &Parts) -> bool {
+    let mut fields = request.headers.iter().skip_while(|(name, _)| **name != header::HOST).skip(1);
+    let next = fields.next();
+    next.is_some_and(|(name, value)| *name == header::CONNECTION && is_close(value))
+}
+
+fn is_close(value: &HeaderValue) -> bool {
+    value.as_bytes().eq_ignore_ascii_case(b"close")
+}
+
 fn is_loopback(authority: &Authority) -> bool {
     let host = authority.host();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
@@ -71,7 +83,7 @@ fn is_loopback(authority: &Authority) -> bool {
 fn is_expected(name: &HeaderName, value: &HeaderValue) -> bool {
     match *name {
         header::HOST | header::USER_AGENT | header::ACCEPT | header::ACCEPT_ENCODING => true,
-        header::CONNECTION => value.as_bytes().eq_ignore_ascii_case(b"keep-alive"),
+        header::CONNECTION => value.as_bytes().eq_ignore_ascii_case(b"keep-alive") || is_close(value),
         header::CONTENT_LENGTH => value == "0",
         _ => false,
     }
@@ -95,7 +107,7 @@ impl Foreign {
             }
             Self::Field => {
                 "the request has a field that a relay or a browser adds; without admin.token_file a purge may have \
-                 Host, User-Agent, Accept, Accept-Encoding, Connection: keep-alive and Content-Length: 0, each once: \
+                 Host, User-Agent, Accept, Accept-Encoding, Connection and Content-Length: 0, each once: \
                  send no other, or set admin.token_file and send its bearer"
             }
         }
@@ -142,6 +154,8 @@ mod tests {
                 ("connection", "keep-alive"),
                 ("content-length", "0"),
             ],
+            // urllib of Python
+            &[("accept-encoding", "identity"), ("user-agent", "Python-urllib/3.11"), ("connection", "close")],
             // net/http of Go
             &[("user-agent", "Go-http-client/1.1"), ("accept-encoding", "gzip")],
         ] {

@@ -386,7 +386,7 @@ fn what_is_superseded_is_asked_about_whatever_the_caller_takes_and_serves_if_tha
         assert!(!matches!(judged.verdict, Verdict::Forward(_)), "{now}");
         let superseded = judged.superseded();
         assert_eq!((superseded.verdict, superseded.left), (Verdict::Forward(Forward::Stale), Duration::ZERO));
-        assert!(usable_on_error(&Config::default(), &plain(), &superseded, HOUR));
+        assert!(on_error(&plain(), &superseded, ErrorSource::Upstream, (0, 3600)));
     }
     let asks = Control { no_cache: true, ..Control::default() };
     let judged = judge(&Config::default(), (&plain(), at(0)), at(0), HOUR, asks, at(1)).superseded();

@@ -182,6 +182,11 @@ fn values_that_do_not_go_together_are_refused() {
             "listen.tls.certificate is not set, listen.tls.key = \"/usr/k\" (FILE:2): expected both or neither",
         ),
         (
+            "scrub.allow_fields = [\"note\"]\nscrub.extra_fields = [\"a\", \"note\"]",
+            "scrub.allow_fields = [\"note\"] (FILE:1), scrub.extra_fields = [\"a\", \"note\"] (FILE:2): \
+             a member is either allowed or masked: expected each name in one of the two lists",
+        ),
+        (
             "listen.tls.certificate = \"/usr/c\"",
             "listen.tls.certificate = \"/usr/c\" (FILE:1), listen.tls.key is not set: expected both or neither",
         ),

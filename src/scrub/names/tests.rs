@@ -1,14 +1,18 @@
 use super::*;
 
+fn with_extra(names: &[&str]) -> Names {
+    Names::new(&Config {
+        extra_fields: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..Config::default()
+    })
+}
+
 fn names() -> Names {
-    Names::new(&["X-Custom Field".to_owned(), "\u{200b}-".to_owned(), "@odata.count".to_owned()])
+    with_extra(&["X-Custom Field", "\u{200b}-", "@odata.count"])
 }
 
 fn field(name: &str) -> Option<ScrubbedField> {
-    match names().meaning(name) {
-        Meaning::Credential(field) => Some(field),
-        _ => None,
-    }
+    names().credential_word(name)
 }
 
 #[test]
@@ -139,44 +143,105 @@ fn the_operators_names_match_whole_and_folded() {
 
 #[test]
 fn the_operator_can_name_what_is_innocent_by_itself() {
-    let names = Names::new(&["preTokenIssuance".to_owned(), "targetUrl".to_owned()]);
+    let names = with_extra(&["preTokenIssuance", "targetUrl"]);
     for name in ["preTokenIssuance", "preTokenIssuance@odata.context", "targetURL"] {
         assert_eq!(names.meaning(name), Meaning::Credential(Extra), "{name}");
     }
 }
 
 #[test]
-fn the_members_with_rules_of_their_own_are_found_in_any_spelling() {
+fn each_name_has_its_meaning() {
+    let known = Meaning::Known;
+    let note = |term| Meaning::Annotation(term, None);
+    let of_authentication = |term| Meaning::Annotation(term, Some(Authentication));
     let table = [
-        ("AuthenticationConfiguration", Meaning::Authentication),
-        ("authentication_configuration", Meaning::Authentication),
-        ("authenticationConfiguration@odata.type", Meaning::AuthenticationContext),
-        ("authenticationConfiguration@odata.context", Meaning::AuthenticationContext),
-        ("authenticationConfiguration@odata.delta", Meaning::AuthenticationAnnotation),
-        ("authenticationConfiguration@odata.type@odata.type", Meaning::AuthenticationAnnotation),
-        ("authenticationConfigurations", Meaning::Authentication),
-        ("authenticationConfigurations@odata.type", Meaning::AuthenticationContext),
-        ("authenticationConfigurations@odata.context", Meaning::AuthenticationContext),
-        ("authenticationConfigurations@odata.count", Meaning::AuthenticationAnnotation),
-        ("authenticationConfigurationss", Meaning::Other),
-        ("TargetURL", Meaning::TargetUrl),
-        ("targetUrls", Meaning::TargetUrl),
-        ("targetUrl@x", Meaning::TargetUrl),
-        ("target_url@odata.context", Meaning::TargetUrl),
-        ("targetUrl@odata.type@x", Meaning::TargetUrl),
-        ("targetUrls@x", Meaning::TargetUrl),
-        ("targetUrls@odata.type", Meaning::Other),
-        ("x@targetUrl", Meaning::Other),
-        ("x@odata.type", Meaning::Other),
-        ("@odata.types", Meaning::Other),
-        ("targetUrl@odata.type", Meaning::Other),
-        ("odata.type", Meaning::Other),
-        ("@odata.type", Meaning::TypeAnnotation),
-        ("user-name", Meaning::Username),
-        ("username@odata.type", Meaning::Other),
+        ("AuthenticationConfiguration", known(Member::Authentication)),
+        ("authentication_configuration", known(Member::Authentication)),
+        ("authenticationConfigurations", known(Member::Authentication)),
+        ("authenticationConfigurationss", Meaning::Unknown),
+        ("authenticationConfiguration@odata.type", of_authentication(Term::Type)),
+        ("authenticationConfiguration@odata.context", of_authentication(Term::Link)),
+        ("authenticationConfiguration@odata.delta", Meaning::Credential(Authentication)),
+        ("authenticationConfiguration@odata.type@odata.type", Meaning::Credential(Authentication)),
+        ("authenticationConfigurations@odata.count", of_authentication(Term::Count)),
+        ("TargetURL", known(Member::TargetUrl)),
+        ("target_urls", known(Member::TargetUrl)),
+        ("targetUrl@x", known(Member::TargetUrl)),
+        ("targetUrl@odata.type@x", known(Member::TargetUrl)),
+        ("targetUrl@odata.type", Meaning::Annotation(Term::Type, Some(TargetUrl))),
+        ("x@targetUrl", Meaning::Unknown),
+        ("x@odata.type", note(Term::Type)),
+        ("notAfter@type", note(Term::Type)),
+        ("@odata.type", note(Term::OwnType)),
+        ("@Type", note(Term::OwnType)),
+        ("@odata.types", Meaning::Unknown),
+        ("odata.type", Meaning::Unknown),
+        ("@odata.context", note(Term::Link)),
+        ("x@odata.navigationLink", note(Term::Link)),
+        ("x@odata.nextLink", Meaning::Unknown),
+        ("certificateList@odata.count", note(Term::Count)),
+        ("password@odata.type", Meaning::Annotation(Term::Type, Some(Password))),
+        ("password@odata.note", Meaning::Credential(Password)),
+        ("\u{e9}@odata.type", Meaning::Odd),
+        ("#microsoft.graph.uploadClientCertificate", Meaning::Action),
+        ("#microsoft.graph.", Meaning::Unknown),
+        ("preTokenIssuance", Meaning::Step(None)),
+        ("postTokenIssuance", Meaning::Step(Some(Token))),
+        ("posttokenissuance", Meaning::Credential(Token)),
+        ("INNERERROR", known(Member::InnerError)),
+        ("display-name", Meaning::Unknown),
+        ("displ\u{430}yName", Meaning::Odd),
+        ("id\u{200b}", Meaning::Odd),
+        ("user-name", Meaning::Unknown),
+        ("", Meaning::Unknown),
     ];
     for (name, meaning) in table {
         assert_eq!(names().meaning(name), meaning, "{name}");
+    }
+}
+
+#[test]
+fn a_name_that_could_be_a_credential_itself_is_hidden() {
+    let (longest, longer) = ("x".repeat(64), "x".repeat(65));
+    for name in [
+        "aHVudGVyMDA=",
+        "Bearer hunter",
+        "basic hunter",
+        "https://h/x",
+        "-----BEGIN x",
+        "0123456789abcdef",
+        "74d13179-1d5c-4e0c-8c6c-9f3f0a1b2c3d",
+        &longer,
+        &format!("{longer}@odata.type"),
+    ] {
+        assert_eq!(names().meaning(name), Meaning::Hidden, "{name}");
+    }
+    for name in ["12345678", "x-functions", "utm2024", "a b", &longest, &format!("{longest}@x")] {
+        assert_eq!(names().meaning(name), Meaning::Unknown, "{name}");
+    }
+}
+
+#[test]
+fn allowed_names_are_compared_exactly_and_beat_credential_words_but_not_the_schema() {
+    let allow = ["tokenHint", "displayName", "Password", "notes"].map(str::to_owned).to_vec();
+    let extra = vec!["Notes".to_owned()];
+    let names = Names::new(&Config { allow_fields: allow, extra_fields: extra, ..Config::default() });
+    for (name, meaning) in [
+        ("tokenHint", Meaning::Allowed),
+        ("TokenHint", Meaning::Credential(Token)),
+        ("displayName", Meaning::Known(Member::DisplayName)),
+        ("Password", Meaning::Credential(Password)),
+        ("notes", Meaning::Credential(Extra)),
+    ] {
+        assert_eq!(names.meaning(name), meaning, "{name}");
+    }
+}
+
+#[test]
+fn where_unknown_text_is_kept_no_name_is_hidden() {
+    let names = Names::new(&Config { unknown: Unknown::Keep, ..Config::default() });
+    for name in ["aHVudGVyMDA=", "\u{e9}", "0123456789abcdef"] {
+        assert_eq!(names.meaning(name), Meaning::Unknown, "{name}");
     }
 }
 
@@ -193,9 +258,9 @@ fn every_word_to_look_for_is_folded_and_has_two_letters_where_it_is_looked_for()
 
 #[test]
 fn what_is_judged_beforehand_is_judged_by_the_operators_words_too() {
-    let names = Names::new(&["display name".to_owned(), "ID".to_owned()]);
+    let names = with_extra(&["display name", "ID"]);
     for name in ["displayName", "id"] {
         assert_eq!(names.meaning(name), Meaning::Credential(Extra), "{name}");
     }
-    assert_eq!(names.meaning("targetUrl"), Meaning::TargetUrl);
+    assert_eq!(names.meaning("targetUrl"), Meaning::Known(Member::TargetUrl));
 }

@@ -31,14 +31,17 @@ const NAMES: &[&str] = &[
     "@odata.context",
     "@odata.type",
     "authenticationConfiguration",
+    "authenticationConfiguration@odata.type",
     "certificateList",
     "client-request-id",
     "code",
     "date",
+    "details",
     "displayName",
     "error",
     "id",
     "innerError",
+    "innererror",
     "isActive",
     "message",
     "notAfter",
@@ -52,6 +55,7 @@ const NAMES: &[&str] = &[
     "preTokenIssuance",
     "preTokenIssuance@odata.context",
     "request-id",
+    "target",
     "targetUrl",
     "thumbprint",
     "username",
@@ -67,18 +71,18 @@ mod tests {
         let asked = std::cell::RefCell::new(Vec::new());
         let usual = Usual::judged(|name| {
             asked.borrow_mut().push(name.to_owned());
-            if name.len() % 2 == 0 { Meaning::Username } else { Meaning::Validity }
+            if name.len() % 2 == 0 { Meaning::Allowed } else { Meaning::Action }
         });
         assert_eq!(asked.into_inner(), NAMES);
         for name in NAMES {
-            let meaning = if name.len() % 2 == 0 { Meaning::Username } else { Meaning::Validity };
+            let meaning = if name.len() % 2 == 0 { Meaning::Allowed } else { Meaning::Action };
             assert_eq!(usual.meaning(name), Some(meaning), "{name}");
         }
     }
 
     #[test]
     fn another_spelling_is_left_to_the_judge() {
-        let usual = Usual::judged(|_| Meaning::Other);
+        let usual = Usual::judged(|_| Meaning::Unknown);
         let long = "x".repeat(100);
         for name in ["", "ID", "ix", "i", "targetURL", "id ", "displayname", "Password", "\u{e9}", &long] {
             assert_eq!(usual.meaning(name), None, "{name}");

@@ -22,9 +22,21 @@ fn text_that_is_not_unicode_is_refused() {
 
 #[test]
 fn what_is_not_json_is_refused() {
-    for raw in
-        ["", " ", "{", "}", "{}{}", "{},", "\u{feff}{}", "{\"a\":1,}", "{'a':1}", "{\"a\":01}", "{\"a\":NaN}"]
-    {
+    for raw in [
+        "",
+        " ",
+        "{",
+        "}",
+        "{}{}",
+        "{},",
+        "\u{feff}",
+        "\u{feff}\u{feff}{}",
+        "{}\u{feff}",
+        "{\"a\":1,}",
+        "{'a':1}",
+        "{\"a\":01}",
+        "{\"a\":NaN}",
+    ] {
         assert_eq!(scrubbed(raw).unwrap_err(), ScrubFailure::BadJson, "{raw}");
     }
     for raw in ["{\"a\":\"\0\"}", "{\"a\":\"\n\"}", "{\"a\":\"\\x\"}", "{\0}", "{\"a\" 1}", "{\"a\":tru}"] {

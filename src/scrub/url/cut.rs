@@ -82,7 +82,8 @@ fn is_settled_name(name: &[u8]) -> bool {
 fn is_plain(text: &str) -> bool {
     let escape =
         |rest: &str| matches!(rest.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
-    text.bytes().all(|byte| PLAIN[usize::from(byte)]) && text.split('%').skip(1).all(escape)
+    text.bytes().all(|byte| PLAIN[usize::from(byte)])
+        && (memchr(b'%', text.as_bytes()).is_none() || text.split('%').skip(1).all(escape))
 }
 
 /// The characters of RFC 3986, section 2.

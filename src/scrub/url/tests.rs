@@ -29,19 +29,29 @@ fn a_function_url_loses_its_code_and_a_logic_app_its_sig() {
 }
 
 #[test]
-fn plain_text_that_carries_nothing_is_kept_byte_for_byte() {
+fn text_that_carries_nothing_is_kept_byte_for_byte() {
     for text in [
         "https://someapi.com/api/endpoint",
         "https://someapi.com",
-        "HTTPS://SomeApi.COM:443/A/../b/./%7e;v=1",
+        "HTTPS://SomeApi.COM:443/A/../b/./%7e;v",
         "http://[2001:db8::1]:8080/x",
         "http://0x7f.1/",
         "https://host/?",
         "https://host/?sv=1&&se=2026-01-01T00%3A00%3A00Z",
         "https://host/?api%2Dversion=1",
-        "https://host/a:b@c",
+        "https://host/a@b:c",
         "https://host//a//b",
-        "HTTPS://Host/-._~:@!$&'()*+,;=",
+        "HTTPS://Host/-._~@:!$&'()*+,;",
+        "https://host/{tenant}/x",
+        "https://{tenant}.example/x",
+        "https://host/a b",
+        "https://b\u{fc}cher.example/\u{e9}",
+        " https://host/x\n",
+        "https:\\\\host\\x",
+        "https:host/x",
+        "https://host:/x",
+        "https://host/%zz/%4",
+        "https://host/{tenant}?sv=1",
         "HTTP://[2001:DB8::1]/x",
         "https://host/?sv=-._~/:,+*",
     ] {
@@ -54,11 +64,11 @@ fn every_value_that_is_not_listed_is_masked_and_its_name_kept() {
     check(&[
         ("https://h/?a=1&b=2", "https://h/?a=******&b=******"),
         ("https://h?a=1", "https://h?a=******"),
-        ("https://h/?a=&B%20b=2", "https://h/?a=******&B%20b=******"),
+        ("https://h/?a%5Fb=1", "https://h/?a%5Fb=******"),
         ("https://h/?a=b=c", "https://h/?a=******"),
         ("https://h/?SV=1", "https://h/?SV=******"),
-        ("https://h/?filter[x]=1", "https://h/?filter[x]=******"),
-        ("https://h/?=secret", "https://h/?=******"),
+        ("https://h/?Ocp-Apim-Subscription-Key=1", "https://h/?Ocp-Apim-Subscription-Key=******"),
+        ("https://h/?=secret", "https://h/?******"),
     ]);
 }
 
@@ -80,6 +90,45 @@ fn a_piece_without_a_name_is_a_value() {
         ("https://h/?\\sv=1", "https://h/?******"),
         ("https://h/?a%5Cb=1&sv=1", "https://h/?******&sv=1"),
     ]);
+}
+
+#[test]
+fn a_name_that_could_be_a_key_is_a_value() {
+    check(&[
+        ("https://h/?aHVudGVyMDA=", "https://h/?******"),
+        ("https://h/?aHVudGVyMA==", "https://h/?******"),
+        ("https://h/?a=", "https://h/?******"),
+        ("https://h/?a=&B%20b=2", "https://h/?******&******"),
+        ("https://h/?filter[x]=1", "https://h/?******"),
+        ("https://h/?0123456789abcdef=1", "https://h/?******"),
+        ("https://h/?a12345=1", "https://h/?******"),
+        ("https://h/?a1234=1", "https://h/?a1234=******"),
+        ("https://h/?9a=1", "https://h/?******"),
+        (&format!("https://h/?{}=1", "x".repeat(30)), &format!("https://h/?{}=******", "x".repeat(30))),
+        (&format!("https://h/?{}=1", "x".repeat(31)), "https://h/?******"),
+    ]);
+}
+
+#[test]
+fn pairs_encoded_queries_and_nested_user_info_in_a_path_are_masked() {
+    check(&[
+        ("https://h/x;code=hunter2", "https://h/x;code=******"),
+        ("https://h/code=hunter2/y", "https://h/code=******/y"),
+        ("https://h/x%3Fcode=hunter2/y", "https://h/x%3F******/y"),
+        ("https://h/x%3fcode%3dhunter2", "https://h/x%3f******"),
+        ("https://h/x%23hunter2", "https://h/x%23******"),
+        ("https://h/x%253Fcode=hunter2", "https://h/x%25******"),
+        ("https://h/aHVudGVyMDA=/y", "https://h/******/y"),
+        ("https://h/user:hunter2@other/y", "https://h/******@other/y"),
+        ("https://h/user%3Ahunter2%40other/y", "https://h/******%40other/y"),
+        ("https://h/https://hunter2@other/y", "https://h/https://******@other/y"),
+        ("https://h/******@u:hunter2@other/x=hunter2", "https://h/************@other/x=******"),
+        ("https://h/******@x=hunter2", "https://h/******@x=******"),
+        ("https://h/a b;code=hunter2", "https://h/a%20b;code=******"),
+    ]);
+    for text in ["https://h/@v1/x@2", "https://h/a%20b%2Fc", "https://h/%", "https://h/%3", "https://h/%4"] {
+        assert_eq!(targets().scrub(text).as_deref(), Some(text));
+    }
 }
 
 #[test]
@@ -130,7 +179,7 @@ fn what_is_left_of_plain_text_is_its_own_bytes() {
 #[test]
 fn a_percent_sign_before_anything_but_two_hexadecimal_digits_is_not_plain() {
     for path in ["%", "%4", "%4z", "%z4", "%zz", "a%"] {
-        check(&[(&format!("HTTPS://Host/{path}"), &format!("https://host/{path}"))]);
+        check(&[(&format!("HTTPS://Host/{path}?a=1"), &format!("https://host/{path}?a=******"))]);
     }
 }
 
@@ -147,10 +196,11 @@ fn a_backslash_is_disputed_before_the_query_alone() {
 fn odd_text_comes_back_in_canonical_form() {
     check(&[
         ("https:\\\\h\\x?a=1", "https://h/x?a=******"),
-        (" https://h/x\n", "https://h/x"),
+        (" https://h/x?a=1\n", "https://h/x?a=******"),
         ("ht\ttps://user:pa\nss@h/x?co\rde=1", "https://h/x?code=******"),
-        ("https://h/a b?c d=e f", "https://h/a%20b?c%20d=******"),
-        ("https://b\u{fc}cher.example/\u{e9}?\u{e9}=1", "https://xn--bcher-kva.example/%C3%A9?%C3%A9=******"),
+        ("https://h/a b?c d=e f", "https://h/a%20b?******"),
+        ("https://b\u{fc}cher.example/\u{e9}?a=1", "https://xn--bcher-kva.example/%C3%A9?a=******"),
+        ("https://h/\u{e9}?\u{e9}=1", "https://h/%C3%A9?******"),
         ("https:////user@h/x", "https://h/x"),
         ("https:user@h/x", "https://h/x"),
         ("https:/user:pass@h/x", "https://h/x"),
@@ -230,11 +280,11 @@ proptest! {
     #[test]
     fn a_parser_would_say_the_same_of_what_is_settled(text in nearly_settled()) {
         if let Some(cut) = Cut::of(&text).filter(Cut::is_settled) {
-            prop_assert_eq!(targets().parsed(&text, Some(&cut)), Some(targets().joined(&cut).into_owned()));
+            prop_assert_eq!(targets().parsed(&text, Some(&cut)), Some(targets().joined(&cut)));
             // Nor does it matter to the parser that the text was cut.
             let canonical = targets().parsed(&text, None).unwrap();
-            let url = Url::parse(&targets().joined(&cut)).unwrap();
-            prop_assert_eq!(url.as_str(), canonical);
+            let url = |text: &str| Url::parse(text).unwrap();
+            prop_assert_eq!(url(&targets().joined(&cut)), url(&canonical));
         }
     }
 }
@@ -247,8 +297,8 @@ proptest! {
         let after = Url::parse(&clean).unwrap();
         prop_assert_eq!((after.username(), after.password(), after.fragment()), ("", None, None));
         prop_assert_eq!((after.scheme(), after.host(), after.port()), (before.scheme(), before.host(), before.port()));
-        prop_assert_eq!(after.path(), before.path());
-        prop_assert!(clean.is_ascii() && !clean.contains(['\\', '#', ' ', '\n']));
+        prop_assert_eq!(after.path().split('/').count(), before.path().split('/').count());
+        prop_assert!(clean == text || clean.is_ascii() && !clean.contains(['\\', '#', ' ', '\n']));
         for piece in after.query().into_iter().flat_map(|query| query.split('&')) {
             let (name, value) = piece.split_once('=').unwrap_or(("", piece));
             prop_assert!(value == "******" || value.is_empty() && name.is_empty() || name == "sv", "{}", piece);

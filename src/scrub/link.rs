@@ -1,0 +1,120 @@
+//! Links to Graph, and context URLs.
+
+use url::Url;
+
+/// The servers whose links pass.
+#[derive(Clone, Debug)]
+pub(super) struct Links {
+    /// Scheme, host and port.
+    origins: Vec<String>,
+}
+
+impl Default for Links {
+    /// Graph's own hosts in all of its clouds.
+    fn default() -> Self {
+        Self { origins: ORIGINS.map(str::to_owned).to_vec() }
+    }
+}
+
+impl Links {
+    /// Accepts links to one more server.
+    pub(super) fn trust(&mut self, base_url: &Url) {
+        let origin = base_url.as_str().trim_end_matches('/').to_owned();
+        if !self.origins.contains(&origin) {
+            self.origins.push(origin);
+        }
+    }
+
+    /// Scheme, host and port of each accepted server.
+    pub(super) fn origins(&self) -> &[String] {
+        &self.origins
+    }
+
+    /// Whether a text is an absolute link to an accepted server, or a link relative to the service root. A link has no
+    /// user info, no query and no escapes, and no fragment but that of a context (`$metadata#...`).
+    pub(super) fn is_link(&self, text: &str) -> bool {
+        let rest = self.origins.iter().find_map(|origin| text.strip_prefix(origin.as_str()));
+        let rest = match rest {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
+            None if RELATIVE.iter().any(|start| text.starts_with(start)) => text,
+            _ => return false,
+        };
+        let (path, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+        let is_plain = |part: &str| part.bytes().all(|byte| PLAIN[usize::from(byte)]);
+        text.len() <= MAX_BYTES
+            && is_plain(path)
+            && is_plain(fragment)
+            && (fragment.is_empty() || path.ends_with("$metadata"))
+    }
+}
+
+const ORIGINS: [&str; 4] = [
+    "https://graph.microsoft.com",
+    "https://graph.microsoft.us",
+    "https://dod-graph.microsoft.us",
+    "https://microsoftgraph.chinacloudapi.cn",
+];
+/// Where a relative link of this resource begins.
+const RELATIVE: [&str; 5] = ["$metadata#", "identity/", "b2xUserFlows", "b2cUserFlows", "apiConnectors"];
+const MAX_BYTES: usize = 2048;
+
+/// Letters, digits, and the marks of a path with OData keys and of a context's list of properties.
+const PLAIN: [bool; 256] = {
+    let marks = b"-._~/$'()*,";
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        plain[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < marks.len() {
+        plain[marks[at] as usize] = true;
+        at += 1;
+    }
+    plain
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_to_graph_pass_and_no_others() {
+        let mut links = Links::default();
+        links.trust(&Url::parse("http://127.0.0.1:8099").unwrap());
+        let flow = "identity/b2xUserFlows('B2X_1_x')/apiConnectorConfiguration";
+        for text in [
+            &format!(
+                "https://graph.microsoft.com/beta/$metadata#{flow}(postFederationSignup(id,displayName))"
+            ),
+            &format!("https://graph.microsoft.com/v1.0/$metadata#{flow}/microsoft.graph.x/step/$entity"),
+            &format!("https://graph.microsoft.us/v1.0/{flow}/postFederationSignup/$ref"),
+            &format!("$metadata#{flow}"),
+            flow,
+            "https://graph.microsoft.com",
+            "http://127.0.0.1:8099/beta/x",
+        ] {
+            assert!(links.is_link(text), "{text}");
+        }
+        let long = format!("https://graph.microsoft.com/{}", "x".repeat(MAX_BYTES));
+        for text in [
+            "",
+            "hunter2",
+            "https://graph.microsoft.com.evil.example/x",
+            "https://graph.microsoft.com@evil.example/x",
+            "https://graph.microsoft.com:444/x",
+            "https://user:pass@graph.microsoft.com/x",
+            "http://graph.microsoft.com/x",
+            "https://evil.example/beta/$metadata#x",
+            "https://graph.microsoft.com/x?code=hunter2",
+            "https://graph.microsoft.com/x#hunter2",
+            "https://graph.microsoft.com/$metadata#code=hunter2",
+            "https://graph.microsoft.com/x%3Fcode%3Dhunter2",
+            "http://127.0.0.1:80991/x",
+            &long,
+        ] {
+            assert!(!links.is_link(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The schema of the resource: kinds of objects, their members, and the class of each member's value.
+//!
+//! Sources: the v1.0 and beta metadata of Microsoft Graph for `userFlowApiConnectorConfiguration`,
+//! `identityApiConnector`, `basicAuthentication`, `clientCertificateAuthentication`, `pkcs12Certificate` and
+//! `pkcs12CertificateInformation`; OData JSON Format 4.01, section 4.5, for annotations and section 21 for errors.
+//! The credentials among the members (`password`, `pkcs12Value`) are missing here on purpose: the keyword index in
+//! `names.rs` has them, and it applies to every kind.
+
+/// The kind of an object. The position decides it, and for an object in a position that the schema does not know
+/// its `@odata.type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ObjectKind {
+    /// The document: a `userFlowApiConnectorConfiguration`, or an error response.
+    Root,
+    /// An `identityApiConnector`. Also any object that the schema does not know, so that a future step or wrapper
+    /// keeps the known members of its connectors.
+    Connector,
+    /// An authentication configuration of any type.
+    Authentication,
+    /// A `pkcs12CertificateInformation`.
+    Certificate,
+    /// Graph's error object, or one of its details.
+    Error,
+    /// The inner error of an error.
+    InnerError,
+    /// A bound action, as `odata.metadata=full` lists it.
+    Action,
+    /// An object where the schema has none: none of its strings is known.
+    Opaque,
+    /// The same inside of an authentication configuration: `scrub.unknown = "keep"` does not apply.
+    Sealed,
+}
+
+/// A member that the schema knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Member {
+    Id,
+    DisplayName,
+    TargetUrl,
+    Authentication,
+    Username,
+    CertificateList,
+    Thumbprint,
+    IsActive,
+    Validity,
+    Error,
+    Code,
+    Message,
+    Target,
+    Details,
+    InnerError,
+    Date,
+    RequestId,
+    Status,
+    Title,
+}
+
+/// The class of a string, which says how its value is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ValueClass {
+    /// The id of a connector.
+    Identifier,
+    /// Text for people: parts of it that are credentials are masked.
+    Text,
+    /// A URL: user info, query values, odd path parts and the fragment are masked.
+    Url,
+    /// The id of a request.
+    RequestId,
+    /// A date with a time.
+    Date,
+    /// The hash of a certificate.
+    Thumbprint,
+    /// A number, which is a string under `IEEE754Compatible=true`.
+    Number,
+    /// A boolean: no string is one.
+    Flag,
+    /// The name of a type.
+    TypeName,
+    /// The name of an action.
+    ActionTitle,
+    /// A link to Graph, or a context URL.
+    Link,
+}
+
+/// The rule for a member in an object of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MemberRule {
+    /// A string of this class.
+    Value(ValueClass),
+    /// An object of this kind, or an array of them.
+    Objects(ObjectKind),
+    /// The user name of an authentication configuration.
+    Username,
+    /// The schema does not know the member here.
+    Unknown,
+}
+
+impl ObjectKind {
+    /// The rule for one of the known members.
+    #[expect(clippy::match_same_arms, reason = "a row for each kind and member, as in the metadata")]
+    pub(super) fn rule(self, member: Member) -> MemberRule {
+        use MemberRule::{Objects, Value};
+        match (self, member) {
+            (Self::Root, Member::Error) => Objects(Self::Error),
+            (Self::Root | Self::Connector, Member::Id) => Value(ValueClass::Identifier),
+            (Self::Root | Self::Connector, Member::DisplayName) => Value(ValueClass::Text),
+            (Self::Root | Self::Connector, Member::TargetUrl) => Value(ValueClass::Url),
+            (Self::Root | Self::Connector, Member::Authentication) => Objects(Self::Authentication),
+            (Self::Authentication, Member::Username) => MemberRule::Username,
+            (Self::Authentication, Member::CertificateList) => Objects(Self::Certificate),
+            (Self::Certificate, Member::Thumbprint) => Value(ValueClass::Thumbprint),
+            (Self::Certificate, Member::IsActive) => Value(ValueClass::Flag),
+            (Self::Certificate, Member::Validity) => Value(ValueClass::Number),
+            (Self::Error, Member::Target) => Value(ValueClass::Text),
+            (Self::Error, Member::Details) => Objects(Self::Error),
+            (Self::Error | Self::InnerError, Member::Code | Member::Message) => Value(ValueClass::Text),
+            (Self::Error | Self::InnerError, Member::InnerError) => Objects(Self::InnerError),
+            (Self::InnerError, Member::Date) => Value(ValueClass::Date),
+            (Self::InnerError, Member::RequestId) => Value(ValueClass::RequestId),
+            (Self::InnerError, Member::Status) => Value(ValueClass::Number),
+            (Self::Action, Member::Title) => Value(ValueClass::ActionTitle),
+            (Self::Action, Member::Target) => Value(ValueClass::Link),
+            _ => MemberRule::Unknown,
+        }
+    }
+
+    /// The kind of an object under a member that the schema does not know.
+    pub(super) fn unknown_child(self) -> Self {
+        match self {
+            Self::Root | Self::Connector => Self::Connector,
+            _ => self.opaque_child(),
+        }
+    }
+
+    /// The kind of an object in the place of a string.
+    pub(super) fn opaque_child(self) -> Self {
+        if self.is_authentication() { Self::Sealed } else { Self::Opaque }
+    }
+
+    /// Whether the object is, or is in, an authentication configuration.
+    pub(super) fn is_authentication(self) -> bool {
+        matches!(self, Self::Authentication | Self::Certificate | Self::Sealed)
+    }
+
+    /// The kind that a type annotation makes of an object in an unknown position.
+    pub(super) fn refined(self, type_name: &str) -> Self {
+        if self != Self::Connector || type_name == CONNECTOR {
+            return self;
+        }
+        let name = type_name.as_bytes();
+        let ends = |end: &str| {
+            name.len()
+                .checked_sub(end.len())
+                .is_some_and(|at| name[at..].eq_ignore_ascii_case(end.as_bytes()))
+        };
+        if ends("authentication") || ends(".pkcs12Certificate") {
+            Self::Authentication
+        } else if ends(".pkcs12CertificateInformation") {
+            Self::Certificate
+        } else {
+            self
+        }
+    }
+}
+
+/// The member of a name, in any letter case: Graph's property names have none (its own documentation writes
+/// `innerError` and `innererror`).
+pub(super) fn member(name: &str) -> Option<Member> {
+    MEMBERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|&(_, member)| member)
+}
+
+/// Whether a name is that of a step: one of today's, or `pre`, `post` or `on` and an event, as Graph names them.
+pub(super) fn is_step(name: &str) -> bool {
+    let event = ["pre", "post", "on"].iter().find_map(|prefix| name.strip_prefix(prefix));
+    let is_event = |event: &str| {
+        event.starts_with(|first: char| first.is_ascii_uppercase())
+            && event.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    name.len() <= MAX_STEP && event.is_some_and(is_event)
+        || STEPS.iter().any(|step| step.eq_ignore_ascii_case(name))
+}
+
+const CONNECTOR: &str = "#microsoft.graph.identityApiConnector";
+const STEPS: [&str; 3] = ["postFederationSignup", "postAttributeCollection", "preTokenIssuance"];
+/// The longest event of Graph's today has 58 letters.
+const MAX_STEP: usize = 64;
+
+const MEMBERS: &[(&str, Member)] = &[
+    ("id", Member::Id),
+    ("displayName", Member::DisplayName),
+    ("targetUrl", Member::TargetUrl),
+    ("authenticationConfiguration", Member::Authentication),
+    ("username", Member::Username),
+    ("certificateList", Member::CertificateList),
+    ("thumbprint", Member::Thumbprint),
+    ("isActive", Member::IsActive),
+    ("notBefore", Member::Validity),
+    ("notAfter", Member::Validity),
+    ("error", Member::Error),
+    ("code", Member::Code),
+    ("message", Member::Message),
+    ("target", Member::Target),
+    ("details", Member::Details),
+    ("innerError", Member::InnerError),
+    ("date", Member::Date),
+    ("request-id", Member::RequestId),
+    ("client-request-id", Member::RequestId),
+    ("status", Member::Status),
+    ("title", Member::Title),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_one_of_todays_or_a_prefix_and_an_event() {
+        for name in ["postFederationSignup", "PreTokenIssuance", "postTokenIssuance", "onOtpSend", "preX"] {
+            assert!(is_step(name), "{name}");
+        }
+        let long = format!("on{}", "A".repeat(63));
+        for name in ["on", "once", "postal", "pre", "onToken1", "on-Token", "xonToken", "OnToken", "", &long]
+        {
+            assert!(!is_step(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_type_decides_where_the_position_does_not() {
+        for (name, kind) in [
+            ("#microsoft.graph.basicAuthentication", ObjectKind::Authentication),
+            ("microsoft.graph.ClientCertificateAuthentication", ObjectKind::Authentication),
+            ("#microsoft.graph.futureAuthentication", ObjectKind::Authentication),
+            ("#microsoft.graph.pkcs12Certificate", ObjectKind::Authentication),
+            ("#microsoft.graph.pkcs12CertificateInformation", ObjectKind::Certificate),
+            ("#microsoft.graph.identityApiConnector", ObjectKind::Connector),
+            ("\u{e9}", ObjectKind::Connector),
+            ("", ObjectKind::Connector),
+        ] {
+            assert_eq!(ObjectKind::Connector.refined(name), kind, "{name}");
+            assert_eq!(ObjectKind::Root.refined(name), ObjectKind::Root, "{name}");
+            assert_eq!(ObjectKind::Sealed.refined(name), ObjectKind::Sealed, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_member_is_known_only_in_its_own_kind_of_object() {
+        for (kind, member) in [
+            (ObjectKind::Authentication, Member::DisplayName),
+            (ObjectKind::Authentication, Member::Id),
+            (ObjectKind::Connector, Member::Username),
+            (ObjectKind::Connector, Member::Message),
+            (ObjectKind::Connector, Member::Error),
+            (ObjectKind::Root, Member::Code),
+            (ObjectKind::Error, Member::Id),
+            (ObjectKind::Opaque, Member::Id),
+            (ObjectKind::Sealed, Member::CertificateList),
+            (ObjectKind::Certificate, Member::Username),
+        ] {
+            assert_eq!(kind.rule(member), MemberRule::Unknown, "{kind:?} {member:?}");
+        }
+    }
+}

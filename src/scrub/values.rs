@@ -1,0 +1,156 @@
+//! Forms of values that hold no credential.
+
+/// A GUID, or another text of hexadecimal digits and hyphens.
+pub(super) fn is_guid(text: &str) -> bool {
+    text.len() <= 36 && text.bytes().all(|byte| OF_GUIDS[usize::from(byte)])
+}
+
+/// An id of Graph's: short, and without white space or control characters.
+pub(super) fn is_identifier(text: &str) -> bool {
+    text.len() <= 128 && !text.contains(|symbol: char| symbol.is_whitespace() || symbol.is_control())
+}
+
+/// The id of a request: a GUID as a rule; a caller chooses `client-request-id`.
+pub(super) fn is_request_id(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    text.len() <= 64 && text.bytes().all(plain)
+}
+
+/// A date with a time in ISO 8601, with or without a zone.
+pub(super) fn is_date(text: &str) -> bool {
+    let plain = |byte: u8| {
+        byte.is_ascii_digit() || matches!(byte, b'T' | b'Z' | b't' | b'z' | b':' | b'.' | b'+' | b'-' | b' ')
+    };
+    text.len() <= 40 && text.starts_with(|first: char| first.is_ascii_digit()) && text.bytes().all(plain)
+}
+
+/// The hash of a certificate in hexadecimal digits, up to SHA-512, with or without colons.
+pub(super) fn is_thumbprint(text: &str) -> bool {
+    text.len() <= 191 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':')
+}
+
+/// A whole number of at most 19 digits, as `IEEE754Compatible=true` writes an Int64 (OData JSON Format 4.01,
+/// section 3.2).
+pub(super) fn is_whole_number(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    (1..=19).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The name of a type: one of Graph's, a primitive one, or a collection of either, with or without the `#` in front.
+pub(super) fn is_type_name(text: &str) -> bool {
+    if USUAL_TYPES.contains(&text) {
+        return true;
+    }
+    let name = text.strip_prefix('#').unwrap_or(text);
+    let element = name.strip_prefix("Collection(").and_then(|rest| rest.strip_suffix(')'));
+    let name = element.unwrap_or(name);
+    is_graph_name(name) || PRIMITIVES.contains(&name.strip_prefix("Edm.").unwrap_or(name))
+}
+
+/// A name in Graph's namespace. Graph's own clients ignore the case.
+pub(super) fn is_graph_name(text: &str) -> bool {
+    let Some((namespace, name)) = text.split_at_checked("microsoft.graph.".len()) else { return false };
+    // A SimpleIdentifier of OData CSDL 4.01 has at most 128 characters.
+    namespace.eq_ignore_ascii_case("microsoft.graph.")
+        && (1..=128).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_'))
+}
+
+/// Hexadecimal digits and the hyphen.
+const OF_GUIDS: [bool; 256] = {
+    let mut listed = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        listed[byte as usize] = byte.is_ascii_hexdigit() || byte == b'-';
+        byte += 1;
+    }
+    listed
+};
+/// The types that most bodies have: to compare them whole is quicker than to read them.
+const USUAL_TYPES: [&str; 4] = [
+    "#microsoft.graph.basicAuthentication",
+    "#microsoft.graph.clientCertificateAuthentication",
+    "#microsoft.graph.pkcs12Certificate",
+    "#microsoft.graph.identityApiConnector",
+];
+/// OData CSDL 4.01, section 3.3, without the geographic ones, which Graph does not have.
+const PRIMITIVES: [&str; 16] = [
+    "Binary",
+    "Boolean",
+    "Byte",
+    "Date",
+    "DateTimeOffset",
+    "Decimal",
+    "Double",
+    "Duration",
+    "Guid",
+    "Int16",
+    "Int32",
+    "Int64",
+    "SByte",
+    "Single",
+    "String",
+    "TimeOfDay",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(form: fn(&str) -> bool, good: &[&str], bad: &[&str]) {
+        for text in good {
+            assert!(form(text), "{text}");
+        }
+        for text in bad {
+            assert!(!form(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn type_names_are_graphs_or_primitive() {
+        let longest = format!("#microsoft.graph.{}", "x".repeat(128));
+        let longer = format!("{longest}x");
+        check(
+            is_type_name,
+            &[
+                "#microsoft.graph.basicAuthentication",
+                "Microsoft.Graph.x",
+                "#Collection(microsoft.graph.pkcs12CertificateInformation)",
+                "#Int64",
+                "#Edm.String",
+                "#Collection(String)",
+                &longest,
+            ],
+            &[
+                "",
+                "#",
+                "##Int64",
+                "Int65",
+                "hunter2",
+                "microsoft.graph.",
+                "microsoft.graph.x y",
+                "microsoft.grapx.x",
+                "microsoft.graph\u{e9}x",
+                "#Collection(Int64",
+                "#Collection(#Int64)",
+                "#Collection(hunter2)",
+                &longer,
+            ],
+        );
+    }
+
+    #[test]
+    fn the_other_forms_have_few_characters_and_a_limit() {
+        check(is_guid, &["74d13179-1d5c-4e0c-8c6c-9f3f0a1b2c3d"], &["g", &"0".repeat(37)]);
+        check(is_identifier, &["<guid1>", "1", "74d13179-0000"], &["a b", "a\nb", &"x".repeat(129)]);
+        check(is_request_id, &["5f571e91-72d8", "x"], &["a b", "a/b", "a=b", &"x".repeat(65)]);
+        check(
+            is_date,
+            &["2026-07-26T21:46:01", "2026-07-26T21:46:01.123+00:00", "2026-07-26 21:46:01Z"],
+            &["", "yesterday", "T12", "2026-07-26T21:46:01 hunter2", &"1".repeat(41)],
+        );
+        check(is_thumbprint, &["0EB255cb", "0E:B2"], &["hunter2", "0EB2 ", &"0".repeat(192)]);
+        check(is_whole_number, &["7", "-1", "1234567890123456789"], &["", "-", "1x", &"1".repeat(20)]);
+    }
+}
