@@ -63,6 +63,9 @@ impl Cache for Overview {
 
     fn purge(&self, selection: &Selection) -> u64 {
         let inner = self.proxy.inner();
+        if *selection == Selection::default() {
+            inner.fetcher.refused.clear();
+        }
         let label = |kind, name: &Option<String>| name.as_deref().map(|name| inner.secrets.label(kind, name));
         inner.fetcher.store.purge(&purge::Selection {
             flow: selection.flow.clone(),

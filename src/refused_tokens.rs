@@ -56,11 +56,6 @@ impl<A: Clone + Send + Sync + 'static> RefusedTokens<A> {
         self.formerly_proven.contains_key(token)
     }
 
-    /// Forgets a token: Graph has answered it with 200.
-    pub fn remove(&self, token: &Fingerprint) {
-        self.answers.invalidate(token);
-    }
-
     /// Forgets all answers.
     pub fn clear(&self) {
         self.answers.invalidate_all();
@@ -104,7 +99,7 @@ mod tests {
         clock.advance(REPLAY);
         assert_eq!(refused.recent(&a), None);
         refused.insert(a, "challenge", 100, false);
-        refused.remove(&a);
+        refused.clear();
         assert_eq!(refused.recent(&a), None);
     }
 

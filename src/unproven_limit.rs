@@ -9,8 +9,8 @@
 //!   so a burst does not exceed the limit.
 //! * **Above a limit** requests of the subnet wait for a paced turn: `limits.unproven_paced` a second for all such subnets
 //!   together, fairly by subnet, then by connection, then by token. Nobody is locked out.
-//! * A subnet has at most `limits.unproven_per_address` requests under way, and a token at most [`PER_TOKEN`] until its first
-//!   200. Where requests wait, the same fair order holds.
+//! * A subnet has at most `limits.unproven_per_address` requests under way, and a token at most `limits.unproven_per_token`
+//!   until its first 200. Where requests wait, the same fair order holds.
 //!
 //! The queue is bounded by [`MAX_WAITING`]. A full queue drops the newest request of the connection that fills it.
 //! Claims play no part here: nobody has verified them.
@@ -39,6 +39,8 @@ pub struct Config {
     pub in_flight: usize,
     /// `limits.unproven_per_address`: requests of one client subnet under way at one time.
     pub in_flight_per_address: usize,
+    /// `limits.unproven_per_token`: requests of one token under way at one time, until its first 200.
+    pub in_flight_per_token: usize,
     /// `limits.unproven_failures`: distinct refused tokens a minute, of all subnets together.
     pub failures: usize,
     /// `limits.unproven_failures_per_address`: distinct refused tokens a minute, of one subnet.
@@ -49,7 +51,14 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { in_flight: 128, in_flight_per_address: 64, failures: 300, failures_per_address: 60, paced: 40 }
+        Self {
+            in_flight: 128,
+            in_flight_per_address: 64,
+            in_flight_per_token: 8,
+            failures: 300,
+            failures_per_address: 60,
+            paced: 40,
+        }
     }
 }
 
@@ -191,7 +200,7 @@ impl Admission {
         self.limiter.lock().count_failure(self.path, now);
     }
 
-    /// Lifts the limit of [`PER_TOKEN`] for the token of the request: Graph answered with 200.
+    /// Lifts the limit of a token: Graph answered its request with 200.
     pub fn proven(&self) {
         self.limiter.lock().lift_token_limit(self.path);
         self.limiter.dispatch_in(self.path);
@@ -217,8 +226,6 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Requests of one token under way before Graph's first 200 to the token.
-pub const PER_TOKEN: usize = 8;
 /// Requests that wait for a turn. Each holds a few KiB.
 pub const MAX_WAITING: usize = 2_048;
 

@@ -53,13 +53,18 @@ struct Answer<T> {
 /// Callers that wait for one fetch.
 #[derive(Debug, Default)]
 pub struct Callers {
+    /// The leader, as long as it waits, and the followers.
     waiting: AtomicUsize,
+    followers: AtomicUsize,
     left: Notify,
 }
 
 /// One caller that waits for a fetch. Dropped, the caller has left.
 #[derive(Debug)]
-pub struct Caller(Arc<Callers>);
+pub struct Caller {
+    callers: Arc<Callers>,
+    follows: bool,
+}
 
 impl Callers {
     /// Returns when the last caller has left.
@@ -73,21 +78,18 @@ impl Callers {
         }
     }
 
-    fn count(&self) -> usize {
-        self.waiting.load(SeqCst)
-    }
-
-    /// Adds a caller.
-    pub fn enter(self: &Arc<Self>) -> Caller {
+    fn enter(self: &Arc<Self>, follows: bool) -> Caller {
         self.waiting.fetch_add(1, SeqCst);
-        Caller(Arc::clone(self))
+        self.followers.fetch_add(usize::from(follows), SeqCst);
+        Caller { callers: Arc::clone(self), follows }
     }
 }
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        if self.0.waiting.fetch_sub(1, SeqCst) == 1 {
-            self.0.left.notify_waiters();
+        self.callers.followers.fetch_sub(usize::from(self.follows), SeqCst);
+        if self.callers.waiting.fetch_sub(1, SeqCst) == 1 {
+            self.callers.left.notify_waiters();
         }
     }
 }
@@ -120,14 +122,17 @@ impl<T: Clone> Flights<T> {
             Entry::Vacant(place) => {
                 let key = place.key().clone();
                 let answer = Answer { result: SetOnce::new(), callers: Arc::default() };
-                let leader = answer.callers.enter();
+                let leader = answer.callers.enter(false);
                 let answer = Arc::clone(place.insert(Arc::new(answer)));
                 Seat::Lead(Obligation { flights: self.clone(), key, answer }, leader)
             }
-            // The leader is one of the callers, as long as it waits.
-            Entry::Occupied(flight) if flight.get().callers.count() > self.followers.get() => Seat::Full,
+            Entry::Occupied(flight)
+                if flight.get().callers.followers.load(SeqCst) >= self.followers.get() =>
+            {
+                Seat::Full
+            }
             Entry::Occupied(flight) => {
-                let caller = flight.get().callers.enter();
+                let caller = flight.get().callers.enter(true);
                 Seat::Follow(Landing { answer: Arc::clone(flight.get()), _caller: caller })
             }
         }

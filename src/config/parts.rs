@@ -157,6 +157,11 @@ pub(super) fn unproven(r: &mut Reader) -> unproven_limit::Config {
             &Count(1..=100_000),
             default.in_flight_per_address,
         ),
+        in_flight_per_token: r.get(
+            "limits.unproven_per_token",
+            &Count(1..=100_000),
+            default.in_flight_per_token,
+        ),
         failures: r.get("limits.unproven_failures", &Count(1..=1_000_000), default.failures),
         failures_per_address: r.get(
             "limits.unproven_failures_per_address",

@@ -8,7 +8,7 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use super::failures::{FailureWindow, WINDOW};
-use super::{Config, MAX_WAITING, PER_TOKEN, Paced, Turn};
+use super::{Config, MAX_WAITING, Paced, Turn};
 use crate::clock::Now;
 use crate::fair_queue::{FairQueue, Path, Position};
 
@@ -47,6 +47,7 @@ struct InFlight {
 /// State of the limits of one subnet at one time.
 #[derive(Clone, Copy)]
 struct Limits {
+    per_token: usize,
     /// A token that is not under way may start.
     allows_new: bool,
 }
@@ -73,7 +74,9 @@ impl State {
     pub(super) fn try_admit(&mut self, path: Path, now: Now) -> bool {
         let limits = self.limits(path, now);
         let may_start = match self.subnets.get(&subnet(path)) {
-            Some(known) => known.may_start(tag(path), limits.allows_new || self.was_refused(path)),
+            Some(known) => {
+                known.may_start(tag(path), limits.per_token, limits.allows_new || self.was_refused(path))
+            }
             None => limits.allows_new || self.was_refused(path),
         };
         let free = self.free_slots(path);
@@ -107,11 +110,12 @@ impl State {
         let limits = self.limits(path, now);
         let free = self.free_slots(path);
         let known = self.subnets.get(&subnet(path))?;
-        if free == 0 || !(limits.allows_new || known.has_eligible_token()) {
+        if free == 0 || !(limits.allows_new || known.has_eligible_token(limits.per_token)) {
             return None;
         }
-        let next =
-            self.queue.pop_in(subnet(path), free, &mut |path| known.may_start(tag(*path), limits.allows_new));
+        let next = self.queue.pop_in(subnet(path), free, &mut |path| {
+            known.may_start(tag(*path), limits.per_token, limits.allows_new)
+        });
         self.started(next)
     }
 
@@ -123,9 +127,10 @@ impl State {
             return Paced::Nobody;
         }
         let (subnets, slots) = (&self.subnets, self.config.in_flight_per_address);
+        let per_token = self.config.in_flight_per_token;
         let next = self.queue.pop(usize::MAX, &mut |path| {
             let known = subnets.get(&subnet(*path));
-            known.is_none_or(|known| known.requests < slots && known.may_start(tag(*path), true))
+            known.is_none_or(|known| known.requests < slots && known.may_start(tag(*path), per_token, true))
         });
         self.started(next).map_or(Paced::NotYet, |(path, turn)| Paced::Turn(path, turn))
     }
@@ -182,7 +187,7 @@ impl State {
             known.map_or(0, |known| known.in_flight.values().filter(|token| !token.is_proven).count());
         let is_below = failures + pending < self.config.failures_per_address;
         let all_reached = self.all_failures.count(now) >= self.config.failures && failures > 0;
-        Limits { allows_new: is_below && !all_reached }
+        Limits { per_token: self.config.in_flight_per_token, allows_new: is_below && !all_reached }
     }
 
     /// Returns whether a token counts as refused already, so that another request adds nothing.
@@ -230,20 +235,22 @@ impl State {
 
 impl Subnet {
     /// Returns whether one more request of a token may start.
-    fn may_start(&self, token: u64, allows_new: bool) -> bool {
-        self.in_flight.get(&token).map_or(allows_new, InFlight::may_start)
+    fn may_start(&self, token: u64, per_token: usize, allows_new: bool) -> bool {
+        self.in_flight.get(&token).map_or(allows_new, |token| token.may_start(per_token))
     }
 
     /// Returns whether a request waits whose token is under way and may have one more. At most as many tokens are under way
     /// as the subnet has slots, while thousands of requests may wait.
-    fn has_eligible_token(&self) -> bool {
-        self.in_flight.iter().any(|(token, state)| state.may_start() && self.waiting.contains_key(token))
+    fn has_eligible_token(&self, per_token: usize) -> bool {
+        self.in_flight
+            .iter()
+            .any(|(token, state)| state.may_start(per_token) && self.waiting.contains_key(token))
     }
 }
 
 impl InFlight {
-    fn may_start(&self) -> bool {
-        self.is_proven || self.requests < PER_TOKEN
+    fn may_start(&self, per_token: usize) -> bool {
+        self.is_proven || self.requests < per_token
     }
 }
 

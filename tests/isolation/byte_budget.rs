@@ -57,7 +57,7 @@ async fn miss_of_another_address(proxy: &Proxy, flow: &str) -> u16 {
 }
 
 fn body_of(bytes: usize) -> Reply {
-    Reply::json(format!("{{\"postFederationSignup\":null,\"id\":\"{}\"}}", "x".repeat(bytes)))
+    Reply::json(format!("{{\"postFederationSignup\":null,\"numbers\":[{}0]}}", "0,".repeat(bytes / 2)))
 }
 
 #[tokio::test]

@@ -262,16 +262,16 @@ async fn more_views_than_are_kept_cost_calls_and_nothing_else() {
     let stage = Stage::start().await;
     let tokens: [String; 12] = stage.tokens();
     for (number, token) in tokens.iter().enumerate() {
-        stage.views.set(token, view(&format!("view {number}")));
+        stage.views.set(token, view(&format!("view-{number}")));
     }
     for _ in 0..4 {
         for (number, token) in tokens.iter().enumerate() {
-            assert_eq!(stage.get(token).await.0, body(&format!("view {number}")));
+            assert_eq!(stage.get(token).await.0, body(&format!("view-{number}")));
         }
     }
     for _ in 0..2 {
         stage.get(&tokens[0]).await;
     }
-    is(&stage.get(&tokens[0]).await, "view 0", HIT);
+    is(&stage.get(&tokens[0]).await, "view-0", HIT);
     stage.stop().await;
 }

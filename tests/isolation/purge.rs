@@ -44,7 +44,7 @@ impl Stage {
 
     async fn delete(&self, query: &str) -> Response {
         let admin = self.proxy.admin;
-        let request = format!("DELETE /cache{query} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
+        let request = format!("DELETE /cache{query} HTTP/1.1\r\nhost: {admin}\r\n\r\n");
         client::exchange(admin, request).await.unwrap()
     }
 

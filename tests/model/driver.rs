@@ -50,6 +50,8 @@ pub struct Driver<'a> {
     pub(super) tally: &'a mut Tally,
     pub(super) history: History,
     pub(super) mirror: Mirror,
+    /// Graph's last 401 to each token: when the proxy received it, and which word it was.
+    pub(super) refused: BTreeMap<usize, (u64, usize)>,
     /// Entity tags that were given out, and of which word.
     pub(super) tags: Vec<(String, usize)>,
     proxy: Proxy,
@@ -100,6 +102,7 @@ impl<'a> Driver<'a> {
             tally,
             history: History::default(),
             mirror: Mirror::default(),
+            refused: BTreeMap::new(),
             tags: Vec::new(),
             proxy: app.proxy().clone(),
             clock,
@@ -184,10 +187,17 @@ impl<'a> Driver<'a> {
         let first = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
         let leads = self.flights() > flights;
         if let Poll::Ready(answer) = first {
+            let told = Told::of(answer);
+            if told.reason == Some("token-refused") {
+                return self.judge_replay(&asking, &told);
+            }
             if leads {
                 self.arrive(id, &asking, true).await?;
             }
-            return self.judge_at_once(&asking, &Told::of(answer), leads);
+            return self.judge_at_once(&asking, &told, leads);
+        }
+        if self.replayed(who).is_some() {
+            return Err(format!("(j) Graph is asked about {}, which it has just refused", self.name(who)));
         }
         if matches!(expected, Expected::Hit(_) | Expected::Stale(_) | Expected::Accepted(_)) {
             return Err(format!(

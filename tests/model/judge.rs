@@ -2,6 +2,7 @@
 
 use connector_cache::answer::Answer;
 use connector_cache::cache::status::Outcome;
+use connector_cache::refused_tokens::REPLAY;
 use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
 
@@ -73,6 +74,22 @@ impl Told {
 }
 
 impl Driver<'_> {
+    /// The word of Graph's last 401 to a token, while the proxy repeats it.
+    pub(super) fn replayed(&self, who: usize) -> Option<usize> {
+        let (since, serial) = *self.refused.get(&who)?;
+        (self.now().ms - since < u64::try_from(REPLAY.as_millis()).unwrap()).then_some(serial)
+    }
+
+    /// Rule (j): Graph's 401 to this very token, a few seconds old, in place of another request.
+    pub(super) fn judge_replay(&mut self, asking: &Asking, told: &Told) -> Result<(), Mismatch> {
+        self.tally.replayed += 1;
+        let Some(serial) = self.replayed(asking.who) else {
+            return Err(format!("(j) {} was not refused lately: {told:?}", self.name(asking.who)));
+        };
+        told.keeps_secrets()?;
+        self.judge_word(asking, told, serial, "")
+    }
+
     /// An answer that came without a wait: it must be from memory, and the memory must allow it.
     pub(super) fn judge_at_once(
         &mut self,

@@ -16,6 +16,7 @@
 //! | (g) | Graph is asked with exactly the canonical request and this caller's token. |
 //! | (h) | What the answer says of itself is true: age, lifetime, stored or not, and the newest body is given. |
 //! | (i) | When a token of the same principal was given other bytes, each other token asks Graph once. |
+//! | (j) | For five seconds after Graph's 401 to a token, the same answer to this token and no request to Graph; to no other token, and not after that. |
 //!
 //! Graph may give tokens of one principal different bytes: each has a view, and a story changes views and contents.
 //!
@@ -38,6 +39,7 @@
 
 mod cast;
 mod driver;
+mod fair_shares;
 mod graph;
 mod history;
 mod judge;

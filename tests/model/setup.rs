@@ -25,6 +25,7 @@ pub fn config(story: &Story, url: &str) -> Config {
     config.unproven = unproven_limit::Config {
         in_flight: 100_000,
         in_flight_per_address: 100_000,
+        in_flight_per_token: 100_000,
         failures: 1_000_000,
         failures_per_address: 1_000_000,
         paced: 100_000,

@@ -21,6 +21,8 @@ pub struct Tally {
     pub failed: u64,
     pub unmodified: u64,
     pub hang_ups: u64,
+    /// 401s from memory.
+    pub replayed: u64,
     pub revalidated: u64,
 }
 
@@ -33,7 +35,7 @@ impl Tally {
     /// Whether everything came about, and hits often enough.
     pub fn is_varied(&self) -> bool {
         let each = [self.stale, self.bridged, self.misses, self.collapsed, self.bypassed, self.failed];
-        let rest = [self.unmodified, self.hang_ups];
+        let rest = [self.unmodified, self.hang_ups, self.replayed];
         each.iter().chain(&rest).all(|count| count * 1000 >= self.requests) && self.hits * 8 >= self.requests
     }
 
@@ -54,6 +56,7 @@ impl AddAssign for Tally {
         self.requests += other.requests;
         self.questions += other.questions;
         self.hits += other.hits;
+        self.replayed += other.replayed;
         self.stale += other.stale;
         self.bridged += other.bridged;
         self.misses += other.misses;

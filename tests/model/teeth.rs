@@ -94,10 +94,10 @@ teeth! {
     a_proof_that_never_ends_is_found_out: ProofForever by ["(a)"];
     claims_that_are_trusted_are_found_out: ClaimsTrusted by ["(a)"];
     an_unproven_token_that_evicts_is_found_out: UnprovenEvicts by ["(f)"];
-    a_401_that_withdraws_nothing_is_found_out: UnheededUnauthorized by ["(a)", "(b)", "(d)"];
+    a_401_that_withdraws_nothing_is_found_out: UnheededUnauthorized by ["(a)", "(b)", "(d)", "(j)"];
     a_403_that_withdraws_nothing_is_found_out: UnheededForbidden by ["(a)", "(d)"];
     a_broken_no_that_withdraws_nothing_is_found_out: UnheededBroken by ["(a)", "(c)"];
-    a_no_that_does_not_count_in_flight_is_found_out: UnheededInFlight by ["(a)", "(d)"];
+    a_no_that_does_not_count_in_flight_is_found_out: UnheededInFlight by ["(a)", "(d)", "(j)"];
     a_purge_that_misses_flights_is_found_out: PurgeMissesFlights by ["(a)", "(b)", "(f)", "(i)"];
     a_purge_that_misses_newcomers_is_found_out: PurgeMissesNewcomers by ["(a)", "(b)", "(d)"];
     a_purge_that_revokes_all_leases_is_found_out: PurgeRevokesAll by ["(d)", "(f)"];

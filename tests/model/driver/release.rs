@@ -77,6 +77,9 @@ impl Driver<'_> {
         self.step += 1;
         self.history.words[serial].dealt = Some(self.step);
         let now = self.now();
+        if verdict.no() == Some(401) {
+            self.refused.insert(token, (now.ms, serial));
+        }
         let said_to = (serial, held.asking.wish);
         let kept = self.mirror.take(&self.history, &self.story.times, self.cast, said_to, now);
         self.history.words[serial].kept = kept;
