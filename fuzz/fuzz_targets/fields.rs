@@ -9,7 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use connector_cache::answer::TokenTag;
 use connector_cache::cache::control::Control;
 use connector_cache::cache::entry::Entry;
-use connector_cache::cache::freshness::{Config, Freshness, Judgement, Lifetime, Proof, Verdict, judge};
+use connector_cache::cache::freshness::{Config, Freshness, Judgement, Lifetime, Verdict, judge};
 use connector_cache::clock::{Clock, Now};
 use connector_cache::coding::Coding;
 use connector_cache::deliver::Delivery;
@@ -112,7 +112,7 @@ fn ages(life: &Lifetime, config: &Config, client: Control) {
         let judged = judge(
             config,
             (life, *NOW),
-            Proof { granted: *NOW },
+            *NOW,
             token_left.saturating_sub(gone),
             client,
             now,
