@@ -236,7 +236,7 @@ class Tests(unittest.TestCase):
 
     def test_the_notes_warn_of_limits_that_do_not_fit_into_the_memory(self):
         self.assertNotIn("WARNING", self.notes())
-        self.assertIn("may take 548 MiB", self.notes("--set", "config.limits.bytes_in_flight=100MiB"))
+        self.assertIn("may take 612 MiB", self.notes("--set", "config.limits.bytes_in_flight=100MiB"))
         self.assertIn("limits.memory is 256Mi", self.notes("--set", "resources.limits.memory=256Mi"))
         fewer = ["--set", "config.limits.connections=2000", "--set", "resources.limits.memory=256Mi"]
         self.assertNotIn("WARNING", self.notes(*fewer))
@@ -265,9 +265,9 @@ class Tests(unittest.TestCase):
 
     def test_with_tls_a_connection_at_work_takes_more(self):
         with_tls = lambda memory: self.notes("--set", f"tls.existingSecret=tls,resources.limits.memory={memory}")
-        self.assertIn("may take 590 MiB", with_tls("589Mi"))
-        self.assertIn("44 KiB each", with_tls("589Mi"))
-        self.assertNotIn("WARNING", with_tls("590Mi"))
+        self.assertIn("may take 654 MiB", with_tls("653Mi"))
+        self.assertIn("44 KiB each", with_tls("653Mi"))
+        self.assertNotIn("WARNING", with_tls("654Mi"))
 
     def test_a_connection_at_work_is_counted_as_it_was_measured_and_as_no_less_than_one_at_rest(self):
         [plain, tls] = re.findall(r"ternary (\d+) (\d+) ", (kit.CHART / "templates/_check.tpl").read_text())[0][::-1]

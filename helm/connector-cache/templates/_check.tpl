@@ -7,6 +7,7 @@ limits.header_timeout: [1ms, 5m]
 limits.idle_timeout: [1ms, 1h]
 limits.write_timeout: [1ms, 10m]
 limits.request_timeout: [1ms, 10m]
+limits.waiting_bytes: [1MiB, 1TiB]
 limits.bytes_in_flight: [1MiB, 1TiB]
 limits.follower_wait: [1ms, 10m]
 drain.delay: [0s, 10m]
@@ -162,12 +163,13 @@ cache.max_bytes: [1MiB, 1TiB]
 {{- ternary 44 36 (not (empty .Values.tls.existingSecret)) -}}
 {{- end -}}
 
-{{/* What a pod takes when each of its limits is reached at one time, in bytes: what is kept, what is in flight, every
-connection at work, and 32 MiB for the process itself. */}}
+{{/* What a pod takes when each of its limits is reached at one time, in bytes: what is kept, what is in flight, the
+requests that wait, every connection at work, and 32 MiB for the process itself. */}}
 {{- define "connector-cache.most" -}}
 {{- $limits := default dict .Values.config.limits -}}
 {{- $kept := include "connector-cache.bytes" .Values.config.cache.max_bytes | int64 -}}
 {{- $flying := include "connector-cache.bytes" (default "64MiB" $limits.bytes_in_flight) | int64 -}}
+{{- $waiting := include "connector-cache.bytes" (default "64MiB" $limits.waiting_bytes) | int64 -}}
 {{- $connected := mul 1024 (include "connector-cache.connection" . | int64) (default 10000 $limits.connections | int64) -}}
-{{- add $kept $flying $connected 33554432 -}}
+{{- add $kept $flying $waiting $connected 33554432 -}}
 {{- end -}}
