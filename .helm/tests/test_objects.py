@@ -238,7 +238,7 @@ class Tests(unittest.TestCase):
         self.assertNotIn("WARNING", self.notes())
         self.assertIn("may take 612 MiB", self.notes("--set", "config.limits.bytes_in_flight=100MiB"))
         self.assertIn("limits.memory is 256Mi", self.notes("--set", "resources.limits.memory=256Mi"))
-        fewer = ["--set", "config.limits.connections=2000", "--set", "resources.limits.memory=256Mi"]
+        fewer = ["--set", "config.limits.connections=500", "--set", "resources.limits.memory=256Mi"]
         self.assertNotIn("WARNING", self.notes(*fewer))
         self.assertNotIn("WARNING", self.notes("--set", "resources=null"))
 

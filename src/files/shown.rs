@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 /// A path that was configured. Shown where it is plausible, hidden where it may be the secret itself, put where the
-/// name of its file should be: no file has that name, and no directory that it could lie in exists.
+/// name of its file should be: no file has that name, no directory that it could lie in exists, and it is not spelled
+/// like an ordinary path.
 #[derive(Clone, Copy)]
 pub struct ShownPath<'a>(pub &'a Path);
 
@@ -17,9 +18,23 @@ impl ShownPath<'_> {
         // The root and the working directory would be plausible for any text.
         let is_plausible = is_plain
             && self.0.parent().is_some_and(|directory| directory.parent().is_some() && directory.is_dir());
-        !is_plausible && !self.0.exists()
+        !is_plausible && !self.0.exists() && !is_ordinary(&text)
     }
 }
+
+/// Returns whether a text is an absolute path of several short names in lower case. A random secret of some length is not.
+fn is_ordinary(text: &str) -> bool {
+    let Some(path) = text.strip_prefix('/') else { return false };
+    let is_name = |name: &str| {
+        let is_plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+        (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_plain)
+    };
+    path.contains('/') && path.split('/').all(is_name)
+}
+
+/// Length of a name in an ordinary path. A key of 128 bits has 32 hexadecimal digits.
+const MAX_NAME: usize = 31;
 
 impl fmt::Display for ShownPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,6 +70,17 @@ mod tests {
         }
         let missing = directory.path().join("missing");
         assert_eq!(shown(&missing), missing.to_str().unwrap(), "a slip in a name is to be seen");
+    }
+
+    #[test]
+    fn an_ordinary_path_is_shown_though_nothing_of_it_is_on_this_machine() {
+        let path = Path::new("/etc/connector-cache-elsewhere/tls/tls.crt");
+        assert_eq!(shown(path), path.to_str().unwrap());
+        for text in
+            ["/0123456789abcdef0123456789abcdef/x", "/Abc/def", "/abc", "etc/tls/tls.crt", "/a//b", "/a b/c"]
+        {
+            assert!(ShownPath(Path::new(text)).is_hidden(), "{text}");
+        }
     }
 
     #[test]
