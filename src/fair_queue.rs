@@ -7,7 +7,9 @@
 //!   that was served, or appeared, longest ago.
 //! * **Dynamic threshold** (Choudhury and Hahne, 1998). A share may use at most [`SHARE_FACTOR`] times the capacity that
 //!   is still free beside it. One share alone reaches four fifths of the capacity, and two shares eight ninths, so a
-//!   newcomer finds a free place without a fixed reservation and without preemption.
+//!   newcomer finds a free place without preemption.
+//! * **Reserve.** Many shares in step would leave less than one place. A part of the capacity is therefore for the widest
+//!   shares that use nothing yet: see [`Room`].
 //!
 //! The queue is a data structure without time and without wake-ups. Its owner provides the capacity at each call, and
 //! bounds the number of items.
@@ -29,6 +31,36 @@ pub struct FairQueue<T> {
     next_id: u64,
     next_turn: u64,
 }
+
+/// Free capacity, and the part of it that only widest shares without any use may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Places that are free.
+    pub free: usize,
+    /// Places among them that are reserved for newcomers.
+    pub reserve: usize,
+}
+
+impl Room {
+    /// Returns the room that is left of `capacity`, of which a sixteenth is reserved.
+    pub fn left(capacity: usize, in_use: usize) -> Self {
+        Self { free: capacity.saturating_sub(in_use), reserve: capacity / RESERVED_PART }
+    }
+
+    /// Returns the same room with at most `free` places.
+    #[must_use]
+    pub fn at_most(self, free: usize) -> Self {
+        Self { free: self.free.min(free), ..self }
+    }
+
+    /// Returns the free places for a share that uses so much.
+    fn for_share(self, in_use: usize) -> usize {
+        if in_use == 0 { self.free } else { self.free.saturating_sub(self.reserve) }
+    }
+}
+
+/// One place in so many is reserved for newcomers.
+const RESERVED_PART: usize = 16;
 
 /// Position of a waiting item, for [`FairQueue::remove`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,19 +123,25 @@ impl<T> FairQueue<T> {
         self.root.remove(&position.path, position.id)
     }
 
-    /// Takes capacity for an item that does not wait, if `free` and the thresholds allow it.
-    pub fn try_take(&mut self, path: Path, free: usize) -> bool {
-        let allowed = self.root.allows(&path, free);
+    /// Takes capacity for an item that does not wait, if the room and the thresholds allow it.
+    pub fn try_take(&mut self, path: Path, room: Room) -> bool {
+        let [widest, ..] = path;
+        let in_use = self.root.children.get(&widest).map_or(0, |share| share.in_use);
+        let allowed = self.root.allows(&path, room.for_share(in_use));
         if allowed {
             self.take(path);
         }
         allowed
     }
 
-    /// The same as [`Self::try_take`] where the widest share has `free` capacity of its own.
-    pub fn try_take_in(&mut self, path: Path, free: usize) -> bool {
+    /// The same as [`Self::try_take`] where the widest share has room of its own, for the shares in it.
+    pub fn try_take_in(&mut self, path: Path, room: Room) -> bool {
         let [widest, rest @ ..] = path;
-        let allowed = self.root.children.get(&widest).map_or(free > 0, |share| share.allows(&rest, free));
+        let [next, ..] = rest;
+        let share = self.root.children.get(&widest);
+        let in_use = share.and_then(|share| share.children.get(&next)).map_or(0, |share| share.in_use);
+        let free = room.for_share(in_use);
+        let allowed = share.map_or(free > 0, |share| share.allows(&rest, free));
         if allowed {
             self.take(path);
         }
@@ -125,21 +163,21 @@ impl<T> FairQueue<T> {
     }
 
     /// Takes capacity for the item that is served next, and returns it. `eligible` may pass over an item by its path.
-    pub fn pop(&mut self, free: usize, eligible: &mut dyn FnMut(&Path) -> bool) -> Option<(Path, T)> {
+    pub fn pop(&mut self, room: Room, eligible: &mut dyn FnMut(&Path) -> bool) -> Option<(Path, T)> {
         let (turn, mut path) = (self.turn(), [0; LEVELS]);
-        let item = self.root.pop(0, &mut path, Limit { free, turn }, eligible)?;
+        let item = self.root.pop(0, &mut path, Limit { room, turn }, eligible)?;
         Some((path, item))
     }
 
-    /// The same as [`Self::pop`] within one of the widest shares, which has `free` capacity of its own.
+    /// The same as [`Self::pop`] within one of the widest shares, which has room of its own.
     pub fn pop_in(
         &mut self,
         widest: u128,
-        free: usize,
+        room: Room,
         eligible: &mut dyn FnMut(&Path) -> bool,
     ) -> Option<(Path, T)> {
         let (turn, mut path) = (self.turn(), [0; LEVELS]);
-        let item = self.root.pop_child(widest, 0, &mut path, Limit { free, turn }, eligible)?;
+        let item = self.root.pop_child(widest, 0, &mut path, Limit { room, turn }, eligible)?;
         self.root.in_use += 1;
         self.root.waiting -= 1;
         Some((path, item))
@@ -168,15 +206,16 @@ impl<T> FairQueue<T> {
 /// Free capacity beside a share, and the number of the present turn.
 #[derive(Clone, Copy)]
 struct Limit {
-    free: usize,
+    room: Room,
     turn: u64,
 }
 
 impl Limit {
     /// Returns the limit within a child, or `None` if the child has reached its threshold.
     fn within(self, in_use: usize) -> Option<Self> {
-        let free = self.free.saturating_mul(SHARE_FACTOR).checked_sub(in_use)?;
-        (free > 0).then_some(Self { free, ..self })
+        let free = self.room.for_share(in_use).saturating_mul(SHARE_FACTOR).checked_sub(in_use)?;
+        // Below the widest shares nothing is reserved.
+        (free > 0).then_some(Self { room: Room { free, reserve: 0 }, ..self })
     }
 }
 
@@ -205,10 +244,11 @@ impl<T> Share<T> {
     fn allows(&self, path: &[u128], free: usize) -> bool {
         let [key, rest @ ..] = path else { return free > 0 };
         let child = self.children.get(key);
-        let limit = Limit { free, turn: 0 }.within(child.map_or(0, |child| child.in_use));
+        let room = Room { free, reserve: 0 };
+        let limit = Limit { room, turn: 0 }.within(child.map_or(0, |child| child.in_use));
         match (child, limit) {
             (_, None) => false,
-            (Some(child), Some(limit)) => child.allows(rest, limit.free),
+            (Some(child), Some(limit)) => child.allows(rest, limit.room.free),
             (None, Some(_)) => true,
         }
     }

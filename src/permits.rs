@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use crate::fair_queue::{FairQueue, Path, Position};
+use crate::fair_queue::{FairQueue, Path, Position, Room};
 
 /// All permits of a process. Clones share them.
 #[derive(Clone, Debug)]
@@ -87,8 +87,8 @@ impl UpstreamPermits {
     /// Takes a permit if one is free for `owner` and nobody of its class waits.
     pub fn try_acquire(&self, owner: Owner) -> Option<UpstreamPermit> {
         let mut state = self.lock();
-        let (free, queue) = state.class(owner);
-        if queue.waiting() > 0 || !queue.try_take(owner.path(), free) {
+        let (room, queue) = state.class(owner);
+        if queue.waiting() > 0 || !queue.try_take(owner.path(), room) {
             return None;
         }
         drop(state);
@@ -130,31 +130,32 @@ impl State {
         self.proven.in_use() + self.unproven.in_use()
     }
 
-    /// Returns the free permits and the queue of an owner's class.
-    fn class(&mut self, owner: Owner) -> (usize, &mut FairQueue<Grantee>) {
-        let free = self.capacity.saturating_sub(self.in_use());
+    /// Returns the room and the queue of an owner's class.
+    fn class(&mut self, owner: Owner) -> (Room, &mut FairQueue<Grantee>) {
+        let [proven, unproven] = self.rooms();
         match owner {
-            Owner::Proven(_) => (free, &mut self.proven),
-            Owner::Unproven(_) => (free.min(self.unproven_free()), &mut self.unproven),
+            Owner::Proven(_) => (proven, &mut self.proven),
+            Owner::Unproven(_) => (unproven, &mut self.unproven),
         }
     }
 
-    fn unproven_free(&self) -> usize {
-        self.unproven_capacity.saturating_sub(self.unproven.in_use())
+    /// Returns the room for proven and for unproven tokens.
+    fn rooms(&self) -> [Room; 2] {
+        let all = Room::left(self.capacity, self.in_use());
+        [all, Room::left(self.unproven_capacity, self.unproven.in_use()).at_most(all.free)]
     }
 
     /// Takes a permit for the caller that is served next. Of the two classes the class with less in use comes first, so
     /// neither starves the other.
     fn next(&mut self) -> Option<(Owner, Grantee)> {
-        let free = self.capacity.saturating_sub(self.in_use());
-        let unproven_free = free.min(self.unproven_free());
+        let [proven_room, unproven_room] = self.rooms();
         let unproven_first = self.unproven.in_use() < self.proven.in_use();
         let any = &mut |_: &Path| true;
         for unproven in [unproven_first, !unproven_first] {
             let next = if unproven {
-                self.unproven.pop(unproven_free, any).map(|(path, grantee)| (Owner::Unproven(path), grantee))
+                self.unproven.pop(unproven_room, any).map(|(path, grantee)| (Owner::Unproven(path), grantee))
             } else {
-                self.proven.pop(free, any).map(|(path, grantee)| (Owner::Proven(path), grantee))
+                self.proven.pop(proven_room, any).map(|(path, grantee)| (Owner::Proven(path), grantee))
             };
             if next.is_some() {
                 return next;

@@ -7,8 +7,10 @@
 //! * **Below the limits** (`limits.unproven_failures_per_address` for a client subnet, `limits.unproven_failures` for all
 //!   subnets together, tokens a minute) a request passes at once. A token whose answer is not here yet counts as refused,
 //!   so a burst does not exceed the limit.
-//! * **Above a limit** requests of the subnet wait for a paced turn: `limits.unproven_paced` a second for all such subnets
-//!   together, fairly by subnet, then by connection, then by token. Nobody is locked out.
+//! * **Above a limit** new tokens of the subnet wait for a paced turn: `limits.unproven_paced_per_address` a second for each
+//!   such subnet, and `limits.unproven_paced` for all of them together. The subnet with the fewest refused tokens comes
+//!   first, of equals the subnet that waited longest; within a subnet the order is fair by connection, then by token.
+//!   Nobody is locked out.
 //! * A subnet has at most `limits.unproven_per_address` requests under way, and a token at most `limits.unproven_per_token`
 //!   until its first 200. Where requests wait, the same fair order holds.
 //!
@@ -25,7 +27,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use self::state::State;
+use self::state::{State, interval};
 use crate::clock::Clock;
 use crate::error::Rejection;
 use crate::fair_queue::{Path, Position};
@@ -47,6 +49,8 @@ pub struct Config {
     pub failures_per_address: usize,
     /// `limits.unproven_paced`: requests a second of all subnets above a limit together.
     pub paced: usize,
+    /// `limits.unproven_paced_per_address`: requests a second of one subnet above a limit.
+    pub paced_per_address: usize,
 }
 
 impl Default for Config {
@@ -57,7 +61,8 @@ impl Default for Config {
             in_flight_per_token: 8,
             failures: 300,
             failures_per_address: 60,
-            paced: 40,
+            paced: 120,
+            paced_per_address: 40,
         }
     }
 }
@@ -107,8 +112,7 @@ pub struct Admission {
 impl UnprovenLimiter {
     /// Creates a limiter without failures.
     pub fn new(config: &Config, clock: Clock) -> Self {
-        let pace = Duration::from_secs(1) / u32::try_from(config.paced.max(1)).unwrap_or(u32::MAX);
-        Self(Arc::new(Inner { state: Mutex::new(State::new(config)), pace, clock }))
+        Self(Arc::new(Inner { state: Mutex::new(State::new(config)), pace: interval(config.paced), clock }))
     }
 
     /// Waits until a request of `sender` may go to Graph, for at most `wait`.
@@ -128,7 +132,7 @@ impl UnprovenLimiter {
             (admitted, position)
         };
         let _waiting = Waiting { limiter: self, position };
-        self.start_pacing();
+        self.start_pacing(path);
         match timeout(wait, admitted).await {
             Ok(Ok(admission)) => Ok(admission),
             _ if self.lock().is_limited(path, self.now()) => Err(Rejection::UnprovenBudget),
@@ -149,16 +153,16 @@ impl UnprovenLimiter {
         }
     }
 
-    /// Starts the task that gives paced turns, unless the task runs.
-    fn start_pacing(&self) {
+    /// Starts the task that gives paced turns, unless the task runs or no limit holds up the subnet.
+    fn start_pacing(&self, path: Path) {
         let pace = self.0.pace;
-        let Some(mut next) = self.lock().begin_pacing(pace) else { return };
+        let Some(mut next) = self.lock().begin_pacing(path, pace, self.now()) else { return };
         let limiter = Arc::downgrade(&self.0);
         tokio::spawn(async move {
             loop {
                 sleep_until(next).await;
                 let Some(limiter) = Weak::upgrade(&limiter).map(Self) else { return };
-                let granted = match limiter.lock().next_paced() {
+                let granted = match limiter.lock().next_paced(limiter.now()) {
                     Paced::Nobody => return,
                     Paced::NotYet => None,
                     Paced::Turn(path, turn) => Some((path, turn)),
@@ -182,7 +186,7 @@ impl UnprovenLimiter {
 
 /// Result of a look for the next paced request.
 enum Paced {
-    /// No request waits; the pacing task ends.
+    /// No request of a limited subnet waits; the pacing task ends.
     Nobody,
     /// No waiting request may start now.
     NotYet,
@@ -211,6 +215,8 @@ impl Drop for Admission {
     fn drop(&mut self) {
         self.limiter.lock().end(self.path);
         self.limiter.dispatch_in(self.path);
+        // The end may be a refusal that brought the subnet above a limit while others of its requests wait.
+        self.limiter.start_pacing(self.path);
     }
 }
 

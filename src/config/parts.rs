@@ -169,6 +169,11 @@ pub(super) fn unproven(r: &mut Reader) -> unproven_limit::Config {
             default.failures_per_address,
         ),
         paced: r.get("limits.unproven_paced", &Count(1..=100_000), default.paced),
+        paced_per_address: r.get(
+            "limits.unproven_paced_per_address",
+            &Count(1..=100_000),
+            default.paced_per_address,
+        ),
     }
 }
 

@@ -6,13 +6,19 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Room without a reserve.
+fn room(free: usize) -> Room {
+    Room { free, reserve: 0 }
+}
+
 fn all(_: &Path) -> bool {
     true
 }
 
 /// Serves the queue until nothing more can be served, and returns the owners in the order of service.
 fn serve(queue: &mut FairQueue<&'static str>, capacity: usize) -> Vec<&'static str> {
-    std::iter::from_fn(|| queue.pop(capacity - queue.in_use(), &mut all).map(|(_, item)| item)).collect()
+    std::iter::from_fn(|| queue.pop(room(capacity - queue.in_use()), &mut all).map(|(_, item)| item))
+        .collect()
 }
 
 #[test]
@@ -39,11 +45,11 @@ fn new_shares_are_served_in_the_order_of_their_arrival() {
 #[test]
 fn one_share_alone_leaves_room_for_a_newcomer_at_every_level() {
     let mut queue = FairQueue::<()>::default();
-    let alone = (0..256).filter(|_| queue.try_take([1, 1, 1], 256 - queue.in_use())).count();
+    let alone = (0..256).filter(|_| queue.try_take([1, 1, 1], room(256 - queue.in_use()))).count();
     assert_eq!(alone, 193, "three quarters: four fifths of what is free at each of three levels");
-    let token = (0..256).filter(|_| queue.try_take([1, 1, 2], 256 - queue.in_use())).count();
-    let application = (0..256).filter(|_| queue.try_take([1, 2, 1], 256 - queue.in_use())).count();
-    let tenant = (0..256).filter(|_| queue.try_take([2, 1, 1], 256 - queue.in_use())).count();
+    let token = (0..256).filter(|_| queue.try_take([1, 1, 2], room(256 - queue.in_use()))).count();
+    let application = (0..256).filter(|_| queue.try_take([1, 2, 1], room(256 - queue.in_use()))).count();
+    let tenant = (0..256).filter(|_| queue.try_take([2, 1, 1], room(256 - queue.in_use()))).count();
     assert!(token > 0 && application > 0 && tenant > 10, "{token} {application} {tenant}");
 }
 
@@ -52,18 +58,31 @@ fn sixty_greedy_owners_leave_a_place_for_one_more() {
     let mut queue = FairQueue::<()>::default();
     for _ in 0..256 {
         for owner in 0..60 {
-            queue.try_take([owner, 0, 0], 256 - queue.in_use());
+            queue.try_take([owner, 0, 0], room(256 - queue.in_use()));
         }
     }
-    assert!(queue.try_take([1000, 0, 0], 256 - queue.in_use()));
+    assert!(queue.try_take([1000, 0, 0], room(256 - queue.in_use())));
+}
+
+#[test]
+fn a_hundred_owners_in_step_leave_the_reserve_to_newcomers() {
+    let mut queue = FairQueue::<()>::default();
+    for _ in 0..256 {
+        for owner in 0..100 {
+            queue.try_take([owner, 0, 0], Room::left(256, queue.in_use()));
+        }
+    }
+    let newcomers =
+        (1000..1100).filter(|owner| queue.try_take([*owner, 0, 0], Room::left(256, queue.in_use())));
+    assert_eq!(newcomers.count(), 16);
 }
 
 #[test]
 fn the_smallest_capacity_can_be_used() {
     for capacity in 1..=3 {
         let mut queue = FairQueue::<()>::default();
-        assert!(queue.try_take([1, 1, 1], capacity));
-        assert!(!queue.try_take([2, 2, 2], 0), "and no more than all of it");
+        assert!(queue.try_take([1, 1, 1], room(capacity)));
+        assert!(!queue.try_take([2, 2, 2], room(0)), "and no more than all of it");
     }
 }
 
@@ -72,9 +91,9 @@ fn an_item_that_is_not_eligible_holds_up_no_other() {
     let mut queue = FairQueue::default();
     queue.push([1, 1, 1], "refused");
     queue.push([1, 2, 2], "served");
-    let served = queue.pop(10, &mut |path| path[2] != 1);
+    let served = queue.pop(room(10), &mut |path| path[2] != 1);
     assert_eq!(served, Some(([1, 2, 2], "served")));
-    assert!(queue.pop(10, &mut |path| path[2] != 1).is_none());
+    assert!(queue.pop(room(10), &mut |path| path[2] != 1).is_none());
     assert_eq!(queue.waiting(), 1);
 }
 
@@ -98,7 +117,7 @@ fn nothing_is_remembered_of_owners_without_use_and_items() {
     queue.take([4, 5, 6]);
     queue.give_back([4, 5, 6]);
     queue.push([7, 8, 9], "item");
-    let (path, _) = queue.pop_in(7, 1, &mut all).unwrap();
+    let (path, _) = queue.pop_in(7, room(1), &mut all).unwrap();
     queue.give_back(path);
     assert!(queue.root.children.is_empty() && queue.root.ready.is_empty());
     assert_eq!((queue.waiting(), queue.in_use()), (0, 0));
@@ -158,8 +177,8 @@ proptest! {
                 }
                 Step::Pop | Step::PopIn(_) => {
                     let popped = match step {
-                        Step::PopIn(widest) => queue.pop_in(widest, free, &mut all),
-                        _ => queue.pop(free, &mut all),
+                        Step::PopIn(widest) => queue.pop_in(widest, room(free), &mut all),
+                        _ => queue.pop(room(free), &mut all),
                     };
                     if let Some((path, item)) = popped {
                         prop_assert_eq!(waiting.remove(&item).map(|position| position.path), Some(path));

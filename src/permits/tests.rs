@@ -23,7 +23,7 @@ fn flood(permits: &UpstreamPermits, owner: Owner) -> Vec<UpstreamPermit> {
 fn a_flood_of_one_proven_token_leaves_permits_for_another_tenant() {
     let permits = UpstreamPermits::new(256, 128);
     let flood = flood(&permits, proven(1, 1));
-    assert!((190..200).contains(&flood.len()), "{}", flood.len());
+    assert!((170..190).contains(&flood.len()), "{}", flood.len());
     assert!(permits.try_acquire(proven(2, 1)).is_some());
     assert!(permits.try_acquire(proven(1, 2)).is_some(), "another token of its own application, too");
     assert!(permits.try_acquire(unproven(1, 1)).is_some());

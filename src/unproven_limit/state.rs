@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::failures::{FailureWindow, WINDOW};
 use super::{Config, MAX_WAITING, Paced, Turn};
 use crate::clock::Now;
-use crate::fair_queue::{FairQueue, Path, Position};
+use crate::fair_queue::{FairQueue, Path, Position, Room};
 
 /// Accounts of all subnets.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(super) struct State {
     /// The pacing task runs.
     is_pacing: bool,
     last_paced: Option<Instant>,
+    /// Time between two paced turns of one subnet.
+    pace: Duration,
 }
 
 /// Requests of one subnet.
@@ -34,6 +36,8 @@ struct Subnet {
     in_flight: HashMap<u64, InFlight>,
     /// Requests that wait, by token.
     waiting: HashMap<u64, usize>,
+    /// When the next paced turn of the subnet may come.
+    next_turn: Option<Instant>,
 }
 
 /// Requests of one token under way from one subnet.
@@ -62,6 +66,7 @@ impl State {
             queue: FairQueue::default(),
             is_pacing: false,
             last_paced: None,
+            pace: interval(config.paced_per_address),
         }
     }
 
@@ -79,8 +84,8 @@ impl State {
             }
             None => limits.allows_new || self.was_refused(path),
         };
-        let free = self.free_slots(path);
-        let admitted = may_start && self.queue.try_take_in(path, free);
+        let room = self.room(path);
+        let admitted = may_start && self.queue.try_take_in(path, room);
         if admitted {
             self.start(path);
         }
@@ -108,36 +113,64 @@ impl State {
     /// Starts the next waiting request of a subnet, if its limits allow one.
     pub(super) fn next_in(&mut self, path: Path, now: Now) -> Option<(Path, Turn)> {
         let limits = self.limits(path, now);
-        let free = self.free_slots(path);
+        let room = self.room(path);
         let known = self.subnets.get(&subnet(path))?;
-        if free == 0 || !(limits.allows_new || known.has_eligible_token(limits.per_token)) {
+        if room.free == 0 || !(limits.allows_new || known.has_eligible_token(limits.per_token)) {
             return None;
         }
-        let next = self.queue.pop_in(subnet(path), free, &mut |path| {
+        let next = self.queue.pop_in(subnet(path), room, &mut |path| {
             known.may_start(tag(*path), limits.per_token, limits.allows_new)
         });
         self.started(next)
     }
 
-    /// Starts the waiting request of all subnets whose paced turn it is.
-    pub(super) fn next_paced(&mut self) -> Paced {
-        self.last_paced = Some(Instant::now());
-        if self.queue.waiting() == 0 {
+    /// Starts the waiting request of all subnets whose paced turn it is: of the subnet with the fewest refused tokens, so a
+    /// subnet with one expired token is not lost among subnets that flood.
+    pub(super) fn next_paced(&mut self, now: Now) -> Paced {
+        let turn = Instant::now();
+        self.last_paced = Some(turn);
+        let (mut limited, mut free) = (Vec::new(), Vec::new());
+        for (subnet, known) in self.subnets.iter().filter(|(_, known)| !known.waiting.is_empty()) {
+            match self.failures(*subnet, now) {
+                0 => free.push(*subnet),
+                failures => limited.push((failures, known.next_turn, *subnet)),
+            }
+        }
+        // Where the refusals are older than a minute now, no limit holds up the subnet any more.
+        if let Some(next) = free.into_iter().find_map(|subnet| self.next_in([subnet, 0, 0], now)) {
+            return Paced::Turn(next.0, next.1);
+        }
+        if limited.is_empty() {
             self.is_pacing = false;
             return Paced::Nobody;
         }
-        let (subnets, slots) = (&self.subnets, self.config.in_flight_per_address);
-        let per_token = self.config.in_flight_per_token;
-        let next = self.queue.pop(usize::MAX, &mut |path| {
-            let known = subnets.get(&subnet(*path));
-            known.is_none_or(|known| known.requests < slots && known.may_start(tag(*path), per_token, true))
-        });
-        self.started(next).map_or(Paced::NotYet, |(path, turn)| Paced::Turn(path, turn))
+        limited.sort_unstable();
+        limited.retain(|(_, next, _)| next.is_none_or(|next| next <= turn));
+        for (_, next, subnet) in limited {
+            if let Some((path, request)) = self.next_paced_in(subnet) {
+                if let Some(known) = self.subnets.get_mut(&subnet) {
+                    // From the time at which the turn was due, so that late ticks do not lower the rate.
+                    let due = next.filter(|next| *next + self.pace > turn).unwrap_or(turn);
+                    known.next_turn = Some(due + self.pace);
+                }
+                return Paced::Turn(path, request);
+            }
+        }
+        Paced::NotYet
     }
 
-    /// Returns the time of the first paced turn, if the pacing task has to be started.
-    pub(super) fn begin_pacing(&mut self, pace: Duration) -> Option<Instant> {
-        if self.is_pacing || self.queue.waiting() == 0 {
+    /// Starts the next waiting request of a limited subnet, new token or not.
+    fn next_paced_in(&mut self, subnet: u128) -> Option<(Path, Turn)> {
+        let (room, per_token) = (self.room([subnet, 0, 0]), self.config.in_flight_per_token);
+        let known = self.subnets.get(&subnet)?;
+        let next = self.queue.pop_in(subnet, room, &mut |path| known.may_start(tag(*path), per_token, true));
+        self.started(next)
+    }
+
+    /// Returns the time of the first paced turn, if the pacing task has to be started for a subnet.
+    pub(super) fn begin_pacing(&mut self, path: Path, pace: Duration, now: Now) -> Option<Instant> {
+        let waits = self.subnets.get(&subnet(path)).is_some_and(|known| !known.waiting.is_empty());
+        if self.is_pacing || !waits || self.failures(subnet(path), now) == 0 {
             return None;
         }
         self.is_pacing = true;
@@ -174,14 +207,12 @@ impl State {
 
     /// Returns whether refused tokens hold up new tokens of this subnet, rather than slow requests.
     pub(super) fn is_limited(&mut self, path: Path, now: Now) -> bool {
-        let window = self.failures.get(&subnet(path));
-        window.is_some_and(|window| lock(&window).count(now) > 0) && !self.limits(path, now).allows_new
+        self.failures(subnet(path), now) > 0 && !self.limits(path, now).allows_new
     }
 
     /// Computes the limits of a subnet. A token under way counts as refused until Graph has answered.
     fn limits(&mut self, path: Path, now: Now) -> Limits {
-        let window = self.failures.get(&subnet(path));
-        let failures = window.as_ref().map_or(0, |window| lock(window).count(now));
+        let failures = self.failures(subnet(path), now);
         let known = self.subnets.get(&subnet(path));
         let pending =
             known.map_or(0, |known| known.in_flight.values().filter(|token| !token.is_proven).count());
@@ -195,10 +226,15 @@ impl State {
         self.failures.get(&subnet(path)).is_some_and(|window| lock(&window).contains(tag(path)))
     }
 
-    /// Returns how many more requests of a subnet may be under way.
-    fn free_slots(&self, path: Path) -> usize {
+    /// Returns the room for more requests of a subnet.
+    fn room(&self, path: Path) -> Room {
         let requests = self.subnets.get(&subnet(path)).map_or(0, |known| known.requests);
-        self.config.in_flight_per_address.saturating_sub(requests)
+        Room::left(self.config.in_flight_per_address, requests)
+    }
+
+    /// Returns the number of tokens of a subnet that Graph refused within the last minute.
+    fn failures(&self, subnet: u128, now: Now) -> usize {
+        self.failures.get(&subnet).map_or(0, |window| lock(&window).count(now))
     }
 
     fn started(&mut self, next: Option<(Path, Turn)>) -> Option<(Path, Turn)> {
@@ -252,6 +288,11 @@ impl InFlight {
     fn may_start(&self, per_token: usize) -> bool {
         self.is_proven || self.requests < per_token
     }
+}
+
+/// Returns the time between two turns of so many a second.
+pub(super) fn interval(per_second: usize) -> Duration {
+    Duration::from_secs(1) / u32::try_from(per_second.max(1)).unwrap_or(u32::MAX)
 }
 
 fn subnet([subnet, ..]: Path) -> u128 {

@@ -214,3 +214,71 @@ async fn a_minute_later_an_address_is_not_limited_any_more() {
     stage.clock.advance(Duration::from_mins(1));
     assert!((100..160).all(|token| stage.forged(NODE, token)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn five_addresses_that_flood_leave_turns_to_the_honest_token_of_each() {
+    let stage = Stage::new(&Config::default());
+    let hosts: Vec<_> = (1..=5).map(|host| IpAddr::V4(Ipv4Addr::new(10, 0, 1, host))).collect();
+    (0..60 * 5)
+        .for_each(|token| drop(stage.try_admit(hosts[token % 5], 1, token).inspect(Admission::refused)));
+    let (mut forged, mut number) = (Vec::new(), 1000_u16);
+    // Three seconds: twenty forged tokens a second from each address, each on a connection of its own.
+    for _ in 0..60 {
+        for host in &hosts {
+            number += 1;
+            let sender = stage.sender(*host, number, number);
+            let limiter = stage.limiter.clone();
+            forged.push(tokio::spawn(async move {
+                limiter.admit(sender, WAIT).await.inspect(Admission::refused).is_ok()
+            }));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for host in &hosts {
+        let start = Instant::now();
+        assert!(stage.limiter.admit(stage.sender(*host, 9, "honest"), WAIT).await.is_ok());
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_with_one_expired_token_comes_before_two_hundred_that_flood() {
+    let stage = Stage::new(&Config::default());
+    let hosts: Vec<_> = (0..200).map(|host| IpAddr::V4(Ipv4Addr::new(10, 0, 2, host))).collect();
+    for token in 0..600_usize {
+        stage.forged(hosts[token % 200], token);
+    }
+    assert!(stage.forged(NODE, "expired") || stage.limiter.waiting() == 0);
+    let mut flood: Vec<_> = (0..1000_usize)
+        .map(|token| Box::pin(stage.limiter.admit(stage.sender(hosts[token % 200], 7, 5000 + token), WAIT)))
+        .collect();
+    assert!(flood.iter_mut().all(|wait| wait.as_mut().now_or_never().is_none()));
+    for honest in 0..20 {
+        let start = Instant::now();
+        assert!(stage.limiter.admit(stage.sender(NODE, honest, honest), WAIT).await.is_ok());
+        assert!(start.elapsed() < Duration::from_millis(200), "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_requests_of_tokens_without_permission_do_not_take_the_slots_of_newcomers() {
+    let stage = Stage::new(&Config::default());
+    // Eight tokens on eight connections ask for more and more, and Graph is slow: each request waits or holds its slot.
+    let mut slow: Vec<_> = (0..400)
+        .map(|request| Box::pin(stage.limiter.admit(stage.sender(NODE, request % 8, request % 8), WAIT)))
+        .collect();
+    let mut held = Vec::new();
+    slow.retain_mut(|wait| match wait.as_mut().now_or_never() {
+        Some(admission) => {
+            held.push(admission);
+            false
+        }
+        None => true,
+    });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let later = slow.iter_mut().filter_map(|wait| wait.as_mut().now_or_never()).count();
+    assert_eq!(later, 0, "no paced turns where nothing was refused");
+    assert!(held.len() < 64, "{}", held.len());
+    let newcomers: Vec<_> = (100..103).filter_map(|port| stage.try_admit(NODE, port, port)).collect();
+    assert_eq!(newcomers.len(), 3);
+}

@@ -29,6 +29,7 @@ pub fn config(story: &Story, url: &str) -> Config {
         failures: 1_000_000,
         failures_per_address: 1_000_000,
         paced: 100_000,
+        paced_per_address: 100_000,
     };
     config.origin.in_flight = 100_000;
     config.flight.wait = Duration::from_millis(if story.impatient { 1 } else { 600_000 });
