@@ -25,7 +25,7 @@ test: setup clients fmt lint doc test-chart bench-check ## the whole check: form
 
 setup: ## say what is missing, and install it where that is possible
 	$(call say,setup)
-	@.ci/setup
+	@tools/setup.sh
 
 clients:
 	$(call say,Graph's own clients for the tests)
@@ -63,16 +63,16 @@ test-clients: setup clients ## Graph's SDKs for Python and JavaScript, curl and 
 
 test-chart: setup ## the Helm chart, alerts and dashboard: Helm 3 and 4, promtool, a real Prometheus; a pod where there is an image
 	$(call say,chart and alerts and dashboard (a first run fetches its tools))
-	@.helm/test
+	@tools/chart/test.sh
 
 image: ## the container image, built without a registry, and tried (root, Debian's buildah and podman)
-	@.docker/build
+	@tools/image/build.sh
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (60)
-	@.fuzz/run
+	@tools/fuzz.sh
 
 mutants: ## faults planted into the code that holds the promises; does a test notice each? (MUTANTS_SET)
-	@.ci/mutants
+	@tools/mutants.sh
 
 flood: ## hits with and without a flood of forged tokens, before the release build (SECONDS, HITS, FLOOD, SOURCES)
 	@cargo build --quiet --release --locked
@@ -97,7 +97,7 @@ bench-flame: ## flame graphs of a hit and of bare hyper's answer, in target/flam
 	@benches/flame
 
 test-net: ## faults of a real network, in namespaces of its own (root; iproute2, iptables)
-	@.net/run
+	@tools/netns.sh
 
 soak: ## mixed load while Graph and the network fail and heal, for SOAK_SECONDS (60), and PURGE_RACES (100,000) raced purges
 	@SOAK_SECONDS=$${SOAK_SECONDS:-60} cargo test --release --locked --test load soak -- --nocapture
@@ -107,10 +107,10 @@ model: ## a million requests of the model, in a release build (MODEL_REQUESTS; M
 	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model -- --nocapture no_caller nor_does
 
 supply: ## licences, crates and sources in the tree, by cargo-deny
-	@.ci/supply
+	@tools/supply.sh
 
 picture: setup ## docs/dashboard.png: the dashboard's panels, of a real Prometheus beside the demo
-	@.monitoring/picture
+	@tools/monitoring/picture.sh
 
 demo: ## a stand-in for Graph and the proxy before it; nothing else is needed
 	@cargo run --release --locked -- demo

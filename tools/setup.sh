@@ -19,13 +19,13 @@ add() {
 
 # A compiler for C and a linker: the TLS library is built from source.
 links() { echo 'int main(void) { return 0; }' | cc -x c - -o /dev/null 2>/dev/null; }
-links || add build-essential && links ||
+links || { add build-essential && links; } ||
     miss "a C compiler and linker (cc). Debian: sudo apt-get install build-essential"
 
 # Roots of trust, for fetching dependencies and for tests that read the platform's roots.
 roots() { [ -s "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" ]; }
 if has apt-get && ! roots; then
-    add ca-certificates && roots ||
+    { add ca-certificates && roots; } ||
         miss "the roots of trust. Debian: sudo apt-get install ca-certificates"
 fi
 
@@ -42,7 +42,7 @@ else
 fi
 
 # What makes a certificate for the dashboard's test.
-has openssl || add openssl && has openssl || miss "openssl. Debian: sudo apt-get install openssl"
+has openssl || { add openssl && has openssl; } || miss "openssl. Debian: sudo apt-get install openssl"
 
 # What counts the instructions of a hit. Without it that check says so and is skipped.
 if ! has valgrind; then
@@ -50,12 +50,12 @@ if ! has valgrind; then
 fi
 
 # What Graph's own clients run on, and the chart's tests.
-has curl || add curl && has curl || miss "curl. Debian: sudo apt-get install curl"
+has curl || { add curl && has curl; } || miss "curl. Debian: sudo apt-get install curl"
 venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
-venv || add python3 python3-venv && venv ||
+venv || { add python3 python3-venv && venv; } ||
     miss "python3 with venv. Debian: sudo apt-get install python3 python3-venv"
 node() { command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1; }
-node || add nodejs npm && node || miss "node 18 or newer, with npm. Debian: sudo apt-get install nodejs npm"
+node || { add nodejs npm && node; } || miss "node 18 or newer, with npm. Debian: sudo apt-get install nodejs npm"
 
 # promtool reads our metrics and rules, and prometheus asks what the dashboard asks. Both are taken out of their
 # package and put under target/: the package itself would start a server, on the port of our admin address.

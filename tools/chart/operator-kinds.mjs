@@ -2,7 +2,7 @@
 // Prints what is wrong, a line each; ends with 1 when something is, or when a kind is unknown.
 import { text } from "node:stream/consumers";
 
-const models = "../target/tools/node/node_modules/@kubernetes-models";
+const models = "../../target/tools/node/node_modules/@kubernetes-models";
 const load = async (name, path) => (await import(`${models}/${path}`))[name];
 const kinds = {
   ServiceMonitor: await load("ServiceMonitor", "prometheus-operator/monitoring.coreos.com/v1/index.js"),

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Tests the chart with real Helm 3 and 4. Gets its tools first (see .helm/tools); needs python3, node and npm, and
-# cargo. Arguments go to unittest: `.helm/test test_names`.
+# Tests the chart with real Helm 3 and 4. Installs its tools first (see tools/chart/install-tools.sh); needs python3, node and npm, and
+# cargo. Arguments go to unittest: `tools/chart/test.sh test_names`.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
+root=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$root"
-.helm/tools
+tools/chart/install-tools.sh
 # The tests ask this build what it takes and what it counts.
 cargo build --quiet --locked
-cd .helm/tests
+cd tools/chart/tests
 export PYTHONDONTWRITEBYTECODE=1
 unittest() {
     "$root/target/tools/python/bin/python" -m unittest "$@"

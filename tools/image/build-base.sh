@@ -3,8 +3,8 @@
 # for where no registry can be reached. It has the name of the real one. Made once; remove it to renew it:
 # buildah rmi NAME.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
-. "$root/.docker/storage"
+root=$(cd "$(dirname "$0")/../.." && pwd)
+. "$root/tools/image/storage.sh"
 
 name=$(sed -n 's/^FROM \(rust:[^ ]*\) AS build$/\1/p' "$root/Dockerfile")
 [ -n "$name" ] || { echo "$0: the Dockerfile has no line FROM rust:... AS build" >&2; exit 1; }

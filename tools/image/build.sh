@@ -2,8 +2,8 @@
 # Builds the image without any registry, and tries it. The image stays in target/image; `docker build .` makes
 # the same one where the base image can be pulled.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
-. "$root/.docker/storage"
+root=$(cd "$(dirname "$0")/../.." && pwd)
+. "$root/tools/image/storage.sh"
 cd "$root"
 
 packages="buildah podman runc catatonit mmdebstrap"
@@ -20,10 +20,10 @@ if [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 
-.docker/bases
+tools/image/build-base.sh
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -1)
 revision=$(git rev-parse HEAD)
 # One commit, one image: the time in it is the commit's.
 buildah bud --layers --pull-never --format docker --tag "connector-cache:$version" --tag connector-cache:latest \
     --timestamp "$(git log -1 --format=%ct)" --build-arg VERSION="$version" --build-arg REVISION="$revision" .
-.docker/try "connector-cache:$version"
+tools/image/try.sh "connector-cache:$version"

@@ -1,5 +1,6 @@
-# Sourced: buildah and podman keep everything under target/, apart from what else the machine has.
-image=$root/target/image
+# shellcheck shell=bash
+# Sourced, with `root` set: buildah and podman keep everything under target/, apart from what else the machine has.
+image=${root:?}/target/image
 mkdir -p "$image"
 printf '[storage]\ndriver = "overlay"\ngraphroot = "%s/storage"\nrunroot = "%s/run"\n' "$image" "$image" \
     > "$image/storage.conf"

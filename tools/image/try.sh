@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs an image as a cluster would, before the demo's stand-in for Graph, and ends it with SIGTERM.
-# Usage: .docker/try IMAGE
+# Usage: tools/image/try.sh IMAGE
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
-. "$root/.docker/storage"
+root=$(cd "$(dirname "$0")/../.." && pwd)
+. "$root/tools/image/storage.sh"
 cd "$root"
 tag=${1:?expected the name of an image}
 proxy=connector-cache-try-$$

@@ -4,7 +4,7 @@ import json
 import pathlib
 import re
 
-FILE = pathlib.Path(__file__).resolve().parent.parent / "helm/connector-cache/files/dashboard.json"
+FILE = pathlib.Path(__file__).resolve().parents[2] / "helm/connector-cache/files/dashboard.json"
 
 
 def load():

@@ -13,7 +13,7 @@ import time
 import dashboard
 import matplotlib
 import numpy
-import stage
+import testbed
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -137,7 +137,7 @@ def draw(source, file, seconds):
 def main():
     file, seconds = sys.argv[1], int(sys.argv[2])
     print(f"picture: callers for {datetime.timedelta(seconds=seconds)}")
-    with stage.stage(shutil.which("prometheus"), seconds) as source:
+    with testbed.under_load(shutil.which("prometheus"), seconds) as source:
         draw(source, file, seconds)
     print(f"picture: {file}")
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Draws docs/dashboard.png: what the dashboard shows of the demo and a second proxy after a minute of callers.
-# Needs python3 with venv, openssl, prometheus (.ci/setup unpacks it) and target/debug/connector-cache.
+# Needs python3 with venv, openssl, prometheus (tools/setup.sh unpacks it) and target/debug/connector-cache.
 # Takes the number of seconds as an argument.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 venv=target/picture
 matplotlib=matplotlib==3.11.2
 export PYTHONDONTWRITEBYTECODE=1 PATH="$PWD/target/tools/usr/bin:$PATH"
 
 command -v prometheus >/dev/null || {
-    echo "picture: prometheus is not here: run .ci/setup" >&2
+    echo "picture: prometheus is not here: run tools/setup.sh" >&2
     exit 1
 }
 [ -x target/debug/connector-cache ] || cargo build --locked
@@ -18,4 +18,4 @@ command -v prometheus >/dev/null || {
     "$venv/bin/pip" install --quiet --disable-pip-version-check "$matplotlib"
     touch "$venv/$matplotlib"
 }
-"$venv/bin/python" .monitoring/draw.py docs/dashboard.png "${1:-60}"
+"$venv/bin/python" tools/monitoring/draw.py docs/dashboard.png "${1:-60}"

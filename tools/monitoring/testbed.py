@@ -1,4 +1,4 @@
-"""A real Prometheus that looks at two real proxies under load.
+"""A real Prometheus that scrapes two real proxies under load.
 
 The one is the demo, with its stand-in for Graph. The other speaks TLS, keeps answers for a second, asks the same
 stand-in through a relay that fails now and then, and tells a collector of it. So every metric has something to tell.
@@ -21,7 +21,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 RULES = ROOT / "helm/connector-cache/files/rules.yaml"
 BINARY = ROOT / "target/debug/connector-cache"
 HOST = "127.0.0.1"
@@ -327,8 +327,8 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def stage(prometheus, seconds):
-    """Plays for so many seconds, and lends the Prometheus that saw it."""
+def under_load(prometheus, seconds):
+    """Runs the load for this many seconds, and yields the Prometheus that scraped both proxies."""
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))

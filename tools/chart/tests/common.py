@@ -9,7 +9,7 @@ import tempfile
 
 import yaml
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 CHART = ROOT / "helm/connector-cache"
 TOOLS = ROOT / "target/tools"
 BINARY = ROOT / "target/debug/connector-cache"
@@ -22,7 +22,7 @@ VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
 FOREIGN = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
 
 
-NO_PROMETHEUS = "prometheus and promtool are not here: run .ci/setup"
+NO_PROMETHEUS = "prometheus and promtool are not here: run tools/setup.sh"
 
 
 def prometheus_tool(name):

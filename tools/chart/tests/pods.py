@@ -1,4 +1,4 @@
-"""Pods of what the chart renders, by podman, where it and the image are to be had: `.docker/build` makes the image."""
+"""Pods of what the chart renders, by podman, where it and the image are to be had: `tools/image/build.sh` makes the image."""
 
 import contextlib
 import os
@@ -7,10 +7,10 @@ import shutil
 import socket
 import tempfile
 
-import kit
+import common
 
-IMAGE = kit.ROOT / "target/image"
-PROXY = f"localhost/connector-cache:{kit.VERSION}"
+IMAGE = common.ROOT / "target/image"
+PROXY = f"localhost/connector-cache:{common.VERSION}"
 ENVIRONMENT = {
     **os.environ,
     "STORAGE_DRIVER": "overlay",
@@ -23,7 +23,7 @@ SOURCES = ("src", "Cargo.toml", "Cargo.lock", "Dockerfile")
 
 
 def podman(*arguments, **options):
-    return kit.run("podman", *arguments, env=ENVIRONMENT, **options)
+    return common.run("podman", *arguments, env=ENVIRONMENT, **options)
 
 
 def why_not():
@@ -31,11 +31,11 @@ def why_not():
     if not shutil.which("podman"):
         return "there is no podman"
     if podman("image", "exists", PROXY).returncode != 0:
-        return f"there is no image connector-cache:{kit.VERSION}; .docker/build makes it"
+        return f"there is no image connector-cache:{common.VERSION}; tools/image/build.sh makes it"
     label = '{{index .Labels "org.opencontainers.image.revision"}}'
     revision = podman("image", "inspect", "--format", label, PROXY).stdout.strip()
-    if kit.run("git", "diff", "--quiet", revision, "HEAD", "--", *SOURCES, cwd=kit.ROOT).returncode != 0:
-        return f"the image connector-cache:{kit.VERSION} is of other sources; .docker/build makes it anew"
+    if common.run("git", "diff", "--quiet", revision, "HEAD", "--", *SOURCES, cwd=common.ROOT).returncode != 0:
+        return f"the image connector-cache:{common.VERSION} is of other sources; tools/image/build.sh makes it anew"
     return None
 
 
@@ -65,7 +65,7 @@ def playable(objects):
             [container] = thing["spec"]["template"]["spec"]["containers"]
             for key in ("startupProbe", "readinessProbe", "livenessProbe", "ports"):
                 del container[key]
-    return [o for o in objects if o["kind"] in {"ConfigMap", "Deployment"} and not kit.is_hook(o)]
+    return [o for o in objects if o["kind"] in {"ConfigMap", "Deployment"} and not common.is_hook(o)]
 
 
 def knowing(pod, hosts):
@@ -82,7 +82,7 @@ def played(objects, pod):
     """The pod of this name, which these objects make, for as long as the block."""
     try:
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-            kit.yaml.safe_dump_all(objects, file)
+            common.yaml.safe_dump_all(objects, file)
             file.flush()
             done = podman("play", "kube", "--network", "host", file.name)
         assert done.returncode == 0, done.stderr
@@ -108,7 +108,7 @@ def image_with_curl(name):
     libraries = {
         library
         for program in programs.values()
-        for library in re.findall(r"(/\S+) \(0x", kit.run("ldd", program).stdout)
+        for library in re.findall(r"(/\S+) \(0x", common.run("ldd", program).stdout)
     }
     with tempfile.TemporaryDirectory() as root:
         for source in (*programs.values(), *libraries):

@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.request
 
-import stage
+import testbed
 
 HOST = "127.0.0.1"
 PATIENCE = 60
@@ -87,7 +87,7 @@ class Kubelet:
             return False
 
 
-class Callers(stage.Crowd):
+class Callers(testbed.Crowd):
     """Ask again and again, two on connections that they keep and two on a new one each time."""
 
     def __init__(self, address, path, token):

@@ -8,7 +8,7 @@ import tomllib
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
-import kit
+import common
 
 # Keys of the binary that the chart sets by values of its own, or that the binary refuses.
 OF_THE_CHART = {"listen.address", "listen.tls.certificate", "listen.tls.key", "listen.tls.client_ca"}
@@ -22,7 +22,7 @@ def check(text=None, env=()):
         file.write(text or "")
         file.flush()
         arguments = ["--config", file.name] if text is not None else []
-        return kit.run(kit.BINARY, "check", *arguments, env={**dict(env), "PATH": os.environ["PATH"]})
+        return common.run(common.BINARY, "check", *arguments, env={**dict(env), "PATH": os.environ["PATH"]})
 
 
 def flat(table, prefix=""):
@@ -40,7 +40,7 @@ def effective(done):
 
 def documented():
     """Every key of config/default.toml, those that are not set included."""
-    lines = (kit.ROOT / "config/default.toml").read_text().splitlines()
+    lines = (common.ROOT / "config/default.toml").read_text().splitlines()
     return dict(
         flat(
             tomllib.loads(
@@ -53,7 +53,7 @@ def documented():
 def bounded():
     """Key, least and most of every key whose comment in config/default.toml says so."""
     section, said = "", []
-    for line in (kit.ROOT / "config/default.toml").read_text().splitlines():
+    for line in (common.ROOT / "config/default.toml").read_text().splitlines():
         key = re.match(r"#?(\w+) = ", line)
         if line.startswith("["):
             section, said = line.strip("[]"), []
@@ -90,22 +90,22 @@ def nested(pairs):
 
 class Config(unittest.TestCase):
     def test_the_binary_takes_the_configuration_of_every_shape(self):
-        for shape in kit.SHAPES:
+        for shape in common.SHAPES:
             with self.subTest(shape.stem):
-                objects = kit.shape(shape)
-                done = check(kit.config_of(objects), kit.variables_of(objects).items() - {("HTTPS_PROXY", "")})
+                objects = common.shape(shape)
+                done = check(common.config_of(objects), common.variables_of(objects).items() - {("HTTPS_PROXY", "")})
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_the_binary_refuses_what_it_does_not_know(self):
         self.assertEqual(check('[cache]\ntll = "5m"\n').returncode, 64)
 
     def test_the_values_defaults_are_the_binarys_own(self):
-        own, charts = effective(check()), effective(check(kit.config_of(kit.render())))
+        own, charts = effective(check()), effective(check(common.config_of(common.render())))
         # On a terminal the binary writes text; a pod has none.
         self.assertEqual(charts, {**own, "log.format": "json"})
 
     def test_every_key_of_the_binary_has_a_value(self):
-        values = kit.yaml.safe_load((kit.CHART / "values.yaml").read_text())["config"]
+        values = common.yaml.safe_load((common.CHART / "values.yaml").read_text())["config"]
         self.assertEqual({key for key, _ in flat(values)}, set(documented()) - OF_THE_CHART - REFUSED)
 
     def test_the_chart_takes_of_each_key_what_the_binary_takes_and_no_more(self):
@@ -123,13 +123,13 @@ class Config(unittest.TestCase):
     def take(self, values):
         """Both take all of these at once."""
         room = {"resources": {"limits": {"memory": None}}, "terminationGracePeriodSeconds": 86400}
-        done = check(kit.config_of(kit.render({"config": nested(values), **room})))
+        done = check(common.config_of(common.render({"config": nested(values), **room})))
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def refusals(self, pair):
         """What chart and binary say of a value that neither takes."""
         values = nested([pair])
-        chart = kit.template({"config": values, "resources": {"limits": {"memory": None}}})
+        chart = common.template({"config": values, "resources": {"limits": {"memory": None}}})
         literal = json.dumps(pair[1])
         [(section, _)] = values.items()
         binary = check(f"[{section}]\n{pair[0].split('.')[1]} = {literal}\n")
@@ -138,10 +138,10 @@ class Config(unittest.TestCase):
         return chart.stderr, binary.stderr
 
     def test_every_value_reaches_the_binary(self):
-        shape = kit.CHART / "ci/everything-values.yaml"
-        objects = kit.shape(shape)
-        got = effective(check(kit.config_of(objects), kit.variables_of(objects).items()))
-        for key, value in flat(kit.yaml.safe_load(shape.read_text())["config"]):
+        shape = common.CHART / "ci/everything-values.yaml"
+        objects = common.shape(shape)
+        got = effective(check(common.config_of(objects), common.variables_of(objects).items()))
+        for key, value in flat(common.yaml.safe_load(shape.read_text())["config"]):
             expected = {"cache.ttl": "2m", "limits.header_bytes": "64KiB"}.get(key, value)
             self.assertEqual(got[key], expected, key)
         self.assertEqual(got["listen.address"], "[::]:8443")
@@ -156,15 +156,15 @@ class Config(unittest.TestCase):
             "usgov-l5": "https://dod-graph.microsoft.us",
             "china": "https://microsoftgraph.chinacloudapi.cn",
         }
-        base_url = lambda values: tomllib.loads(kit.config_of(kit.render(values)))["graph"]["base_url"]
+        base_url = lambda values: tomllib.loads(common.config_of(common.render(values)))["graph"]["base_url"]
         for cloud, url in clouds.items():
             self.assertEqual(base_url({"cloud": cloud}), url)
         given = {"cloud": "china", "config": {"graph": {"base_url": "https://graph.example"}}}
         self.assertEqual(base_url(given), "https://graph.example")
 
     def test_the_address_is_a_variable_since_the_images_own_would_win_over_the_file(self):
-        image = (kit.ROOT / "Dockerfile").read_text()
-        for name in kit.variables_of(kit.render()):
+        image = (common.ROOT / "Dockerfile").read_text()
+        for name in common.variables_of(common.render()):
             self.assertIn(f"{name}=", image)
 
 

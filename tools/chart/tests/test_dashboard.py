@@ -9,17 +9,17 @@ import sys
 import time
 import unittest
 
-import kit
+import common
 from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-sys.path.insert(0, str(kit.ROOT / ".monitoring"))
+sys.path.insert(0, str(common.ROOT / "tools/monitoring"))
 
 import dashboard  # noqa: E402
-import stage  # noqa: E402
+import testbed  # noqa: E402
 
-PROMETHEUS = kit.prometheus_tool("prometheus")
+PROMETHEUS = common.prometheus_tool("prometheus")
 SECONDS = 15
 # Units of Grafana that the panels use.
 UNITS = {"percentunit", "reqps", "ops", "s", "d", "short", "bytes"}
@@ -67,19 +67,19 @@ class Form(unittest.TestCase):
 
     def test_every_metric_has_a_panel(self):
         row = r"^\| `([a-z_]+)(?:\{.*?\})?` \| (?:counter|gauge|histogram) \|"
-        metrics = re.findall(row, (kit.ROOT / "README.md").read_text(), re.M)
+        metrics = re.findall(row, (common.ROOT / "README.md").read_text(), re.M)
         self.assertGreater(len(metrics), 20)
         asked = " ".join(target["expr"] for panel in self.panels for target in panel["targets"])
         self.assertEqual([name for name in metrics if f"connector_cache_{name}" not in asked], [])
 
 
-@unittest.skipUnless(PROMETHEUS, kit.NO_PROMETHEUS)
+@unittest.skipUnless(PROMETHEUS, common.NO_PROMETHEUS)
 class Live(unittest.TestCase):
     """Seen through a real Prometheus, after some seconds of callers."""
 
     @classmethod
     def setUpClass(cls):
-        cls.source = cls.enterClassContext(stage.stage(PROMETHEUS, SECONDS))
+        cls.source = cls.enterClassContext(testbed.under_load(PROMETHEUS, SECONDS))
 
     def test_every_panel_shows_a_number(self):
         for panel in dashboard.panels(dashboard.load()):
@@ -90,7 +90,7 @@ class Live(unittest.TestCase):
 
     def has_a_number(self, expression):
         """The callers go on; on a busy machine some things take longer to happen."""
-        deadline = time.monotonic() + stage.DEADLINE
+        deadline = time.monotonic() + testbed.DEADLINE
         while True:
             series = self.source.range(expression, SECONDS)
             if any(math.isfinite(float(value)) for one in series for _, value in one["values"]):

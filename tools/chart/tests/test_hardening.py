@@ -6,20 +6,19 @@ import shutil
 import tempfile
 import unittest
 
-import kit
+import common
 
-SCRIPTS = [kit.ROOT / ".docker" / name for name in ("bases", "build", "try")]
-SCRIPTS += [kit.ROOT / ".helm" / name for name in ("test", "tools")]
+SCRIPTS = sorted((common.ROOT / "tools").rglob("*.sh"))
 
 
 def checkov(directory):
-    """Rules for what is rendered, for the chart as it is, and for the Dockerfile, but for .helm/checkov.yaml."""
-    return kit.run(
-        kit.TOOLS / "python/bin/checkov",
+    """Rules for what is rendered, for the chart as it is, and for the Dockerfile, but for tools/chart/checkov.yaml."""
+    return common.run(
+        common.TOOLS / "python/bin/checkov",
         *("--directory", directory, "--framework", "kubernetes", "helm", "dockerfile"),
-        *("--config-file", kit.ROOT / ".helm/checkov.yaml", "--quiet", "--compact", "--skip-download"),
+        *("--config-file", common.ROOT / "tools/chart/checkov.yaml", "--quiet", "--compact", "--skip-download"),
         # It looks for a helm on the path.
-        env={**os.environ, "PATH": f"{kit.TOOLS}/bin:{os.environ['PATH']}", "ANSI_COLORS_DISABLED": "1"},
+        env={**os.environ, "PATH": f"{common.TOOLS}/bin:{os.environ['PATH']}", "ANSI_COLORS_DISABLED": "1"},
     )
 
 
@@ -27,10 +26,10 @@ class Hardening(unittest.TestCase):
     def test_checkov_finds_nothing_but_what_is_left_out_with_a_reason(self):
         with tempfile.TemporaryDirectory() as directory:
             place = pathlib.Path(directory)
-            shutil.copytree(kit.CHART, place / "chart")
-            shutil.copy(kit.ROOT / "Dockerfile", place)
+            shutil.copytree(common.CHART, place / "chart")
+            shutil.copy(common.ROOT / "Dockerfile", place)
             for shape in ("default", "everything"):
-                done = kit.template(files=[kit.CHART / f"ci/{shape}-values.yaml"])
+                done = common.template(files=[common.CHART / f"ci/{shape}-values.yaml"])
                 (place / f"{shape}.yaml").write_text(done.stdout)
             done = checkov(place)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -38,17 +37,18 @@ class Hardening(unittest.TestCase):
     def test_checkov_finds_what_is_wrong(self):
         with tempfile.TemporaryDirectory() as directory:
             loose = {"securityContext": {"allowPrivilegeEscalation": True}}
-            (pathlib.Path(directory) / "loose.yaml").write_text(kit.template(loose).stdout)
+            (pathlib.Path(directory) / "loose.yaml").write_text(common.template(loose).stdout)
             done = checkov(directory)
             self.assertEqual(done.returncode, 1, done.stdout)
             self.assertIn("CKV_K8S_20", done.stdout)
 
     def test_hadolint_finds_nothing(self):
-        done = kit.run(kit.TOOLS / "python/bin/hadolint", kit.ROOT / "Dockerfile")
+        done = common.run(common.TOOLS / "python/bin/hadolint", common.ROOT / "Dockerfile")
         self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
 
     def test_shellcheck_finds_nothing(self):
-        done = kit.run(kit.TOOLS / "python/bin/shellcheck", "--external-sources", "--source-path", kit.ROOT, *SCRIPTS)
+        options = ("--external-sources", "--source-path", common.ROOT)
+        done = common.run(common.TOOLS / "python/bin/shellcheck", *options, *SCRIPTS)
         self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
 
 

@@ -6,15 +6,15 @@ import shutil
 import tempfile
 import unittest
 
-import kit
+import common
 
 
 def context(place):
     """Copies what .dockerignore lets in: nothing but the names that it brings back."""
-    lines = (kit.ROOT / ".dockerignore").read_text().splitlines()
+    lines = (common.ROOT / ".dockerignore").read_text().splitlines()
     assert "*" in lines, "the context is a list of what may come in"
     for name in (line[1:] for line in lines if line.startswith("!")):
-        source = kit.ROOT / name
+        source = common.ROOT / name
         if source.is_dir():
             shutil.copytree(source, place / name)
         elif source.exists():
@@ -27,7 +27,7 @@ class Image(unittest.TestCase):
             context(pathlib.Path(directory))
             # It looks for the targets before it asks for a compiler, and there is none: that is how far it has to come.
             command = ["cargo", "check", "--offline", "--locked"]
-            done = kit.run(*command, cwd=directory, env={**os.environ, "RUSTC": "no-compiler-on-purpose"})
+            done = common.run(*command, cwd=directory, env={**os.environ, "RUSTC": "no-compiler-on-purpose"})
             self.assertIn("no-compiler-on-purpose", done.stderr)
 
 

@@ -5,16 +5,16 @@ import re
 import subprocess
 import unittest
 
-import kit
+import common
 
-RULES = kit.CHART / "files/rules.yaml"
-DASHBOARD = kit.CHART / "files/dashboard.json"
-EVERYTHING = kit.CHART / "ci/everything-values.yaml"
+RULES = common.CHART / "files/rules.yaml"
+DASHBOARD = common.CHART / "files/dashboard.json"
+EVERYTHING = common.CHART / "ci/everything-values.yaml"
 
 
 def metrics_of_a_proxy():
     """The exposition of the demo."""
-    with subprocess.Popen([kit.BINARY, "demo"], stdout=subprocess.PIPE, text=True) as demo:
+    with subprocess.Popen([common.BINARY, "demo"], stdout=subprocess.PIPE, text=True) as demo:
         try:
             url = next(line for line in demo.stdout if line.endswith("/metrics\n")).split()[-1]
             return retry(url)
@@ -23,7 +23,7 @@ def metrics_of_a_proxy():
 
 
 def retry(url):
-    done = kit.run("curl", "-sS", "--fail", "--retry", "20", "--retry-all-errors", "--max-time", "5", url)
+    done = common.run("curl", "-sS", "--fail", "--retry", "20", "--retry-all-errors", "--max-time", "5", url)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -51,7 +51,7 @@ class Monitoring(unittest.TestCase):
     def test_every_metric_that_is_asked_for_exists(self):
         text = metrics_of_a_proxy()
         known = set(re.findall(r"^(\w+)", text, re.M)) | set(re.findall(r"^# TYPE (\w+)", text, re.M))
-        files = [kit.yaml.safe_load(RULES.read_text()), json.loads(DASHBOARD.read_text())]
+        files = [common.yaml.safe_load(RULES.read_text()), json.loads(DASHBOARD.read_text())]
         texts = [text for file in files for text in expressions(file)]
         asked = {name for text in texts for name in re.findall(r"[\w:]*connector_cache_[\w:]+", text)}
         # It is there only where callers speak TLS, which the demo's do not.
@@ -61,7 +61,7 @@ class Monitoring(unittest.TestCase):
         self.assertEqual(asked - known - recorded, set())
 
     def test_the_dashboard_is_installed_as_it_is_with_unique_panels(self):
-        config_map = kit.one(kit.shape(EVERYTHING), "ConfigMap", "-dashboard")
+        config_map = common.one(common.shape(EVERYTHING), "ConfigMap", "-dashboard")
         [(name, text)] = config_map["data"].items()
         self.assertTrue(name.endswith(".json"))
         dashboard = json.loads(text)
@@ -71,24 +71,24 @@ class Monitoring(unittest.TestCase):
         self.assertEqual(config_map["metadata"]["labels"]["grafana_dashboard"], "1")
 
     def test_rules_are_installed_as_they_are_but_for_those_left_out(self):
-        groups = kit.yaml.safe_load(RULES.read_text())["groups"]
-        rendered = kit.one(kit.render({"prometheusRule": {"enabled": True}}), "PrometheusRule")["spec"]["groups"]
+        groups = common.yaml.safe_load(RULES.read_text())["groups"]
+        rendered = common.one(common.render({"prometheusRule": {"enabled": True}}), "PrometheusRule")["spec"]["groups"]
         self.assertEqual(rendered, groups)
         alerts = lambda groups: [rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule]
         every = alerts(groups)
         left = {"prometheusRule": {"enabled": True, "disabled": every[:1]}}
-        self.assertEqual(alerts(kit.one(kit.render(left), "PrometheusRule")["spec"]["groups"]), every[1:])
+        self.assertEqual(alerts(common.one(common.render(left), "PrometheusRule")["spec"]["groups"]), every[1:])
 
     def test_only_alerts_that_there_are_can_be_left_out(self):
-        schema = json.loads((kit.CHART / "values.schema.json").read_text())["properties"]["prometheusRule"]
-        groups = kit.yaml.safe_load(RULES.read_text())["groups"]
+        schema = json.loads((common.CHART / "values.schema.json").read_text())["properties"]["prometheusRule"]
+        groups = common.yaml.safe_load(RULES.read_text())["groups"]
         alerts = [rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule]
         self.assertEqual(schema["properties"]["disabled"]["items"]["enum"], alerts)
 
     def test_alerts_lead_to_a_copy_of_the_runbook_where_one_is_named(self):
         book = "https://wiki.example/connector-cache/runbook"
         values = {"prometheusRule": {"enabled": True, "runbookUrl": book}}
-        for group in kit.one(kit.render(values), "PrometheusRule")["spec"]["groups"]:
+        for group in common.one(common.render(values), "PrometheusRule")["spec"]["groups"]:
             for rule in group["rules"]:
                 if "alert" in rule:
                     self.assertEqual(rule["annotations"]["runbook_url"], f"{book}#{rule['alert'].lower()}")
@@ -96,19 +96,19 @@ class Monitoring(unittest.TestCase):
                     self.assertNotIn("annotations", rule)
 
     def test_every_alert_says_how_bad_it_is_and_what_it_means(self):
-        for group in kit.yaml.safe_load(RULES.read_text())["groups"]:
+        for group in common.yaml.safe_load(RULES.read_text())["groups"]:
             for rule in group["rules"]:
                 if "alert" in rule:
                     self.assertIn(rule["labels"]["severity"], {"critical", "warning", "info"}, rule["alert"])
                     self.assertLessEqual({"summary", "description"}, set(rule["annotations"]), rule["alert"])
 
     def test_the_monitor_selects_the_admin_service_alone(self):
-        objects = kit.shape(EVERYTHING)
-        selector = kit.one(objects, "ServiceMonitor")["spec"]["selector"]["matchLabels"].items()
+        objects = common.shape(EVERYTHING)
+        selector = common.one(objects, "ServiceMonitor")["spec"]["selector"]["matchLabels"].items()
         services = [o for o in objects if o["kind"] == "Service" and selector <= o["metadata"]["labels"].items()]
         self.assertEqual([s["metadata"]["name"] for s in services], ["rel-cache-admin"])
         ports = {port["name"] for port in services[0]["spec"]["ports"]}
-        self.assertIn(kit.one(objects, "ServiceMonitor")["spec"]["endpoints"][0]["port"], ports)
+        self.assertIn(common.one(objects, "ServiceMonitor")["spec"]["endpoints"][0]["port"], ports)
 
 
 if __name__ == "__main__":

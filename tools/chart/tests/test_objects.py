@@ -3,7 +3,7 @@
 import re
 import unittest
 
-import kit
+import common
 
 # How long the binary may take for its last flights, spans, scrapes, tasks and log lines.
 AFTER_THE_DRAIN = {
@@ -14,9 +14,9 @@ AFTER_THE_DRAIN = {
 }
 # Seconds that `helm test` waits where nothing else is said.
 HELMS_PATIENCE = 300
-TLS = kit.CHART / "ci/tls-values.yaml"
-EVERYTHING = kit.CHART / "ci/everything-values.yaml"
-DEFAULT = kit.CHART / "ci/default-values.yaml"
+TLS = common.CHART / "ci/tls-values.yaml"
+EVERYTHING = common.CHART / "ci/everything-values.yaml"
+DEFAULT = common.CHART / "ci/default-values.yaml"
 
 
 def allowed(rule):
@@ -26,35 +26,35 @@ def allowed(rule):
 
 class Exposure(unittest.TestCase):
     def test_by_default_nothing_leads_in_from_outside_and_a_policy_is_on(self):
-        objects = kit.shape(DEFAULT)
-        self.assertFalse(kit.kinds(objects) & {"Ingress", "HTTPRoute"})
+        objects = common.shape(DEFAULT)
+        self.assertFalse(common.kinds(objects) & {"Ingress", "HTTPRoute"})
         self.assertEqual(
             {o["spec"]["type"] for o in objects if o["kind"] == "Service" and "type" in o["spec"]}, {"ClusterIP"}
         )
-        self.assertEqual(kit.one(objects, "NetworkPolicy")["spec"]["policyTypes"], ["Ingress", "Egress"])
+        self.assertEqual(common.one(objects, "NetworkPolicy")["spec"]["policyTypes"], ["Ingress", "Egress"])
 
     def test_the_admin_port_has_a_service_of_its_own_without_an_address(self):
-        for shape in kit.SHAPES:
-            objects = kit.shape(shape)
+        for shape in common.SHAPES:
+            objects = common.shape(shape)
             data, admin = (
-                kit.one(objects, "Service", end)["spec"]
-                for end in (kit.one(objects, "Deployment")["metadata"]["name"], "-admin")
+                common.one(objects, "Service", end)["spec"]
+                for end in (common.one(objects, "Deployment")["metadata"]["name"], "-admin")
             )
             self.assertEqual([port["targetPort"] for port in admin["ports"]], ["admin"])
             self.assertEqual(admin["clusterIP"], "None")
             self.assertNotIn("admin", [port["targetPort"] for port in data["ports"]])
 
     def test_ingress_and_route_lead_to_the_data_port_alone(self):
-        objects = kit.shape(EVERYTHING)
-        data = kit.one(objects, "Service", kit.one(objects, "Deployment")["metadata"]["name"])
-        [rule] = kit.one(objects, "Ingress")["spec"]["rules"]
+        objects = common.shape(EVERYTHING)
+        data = common.one(objects, "Service", common.one(objects, "Deployment")["metadata"]["name"])
+        [rule] = common.one(objects, "Ingress")["spec"]["rules"]
         backend = rule["http"]["paths"][0]["backend"]["service"]
         self.assertEqual(backend, {"name": data["metadata"]["name"], "port": {"name": "https"}})
-        [rule] = kit.one(objects, "HTTPRoute")["spec"]["rules"]
+        [rule] = common.one(objects, "HTTPRoute")["spec"]["rules"]
         self.assertEqual(rule["backendRefs"], [{"name": data["metadata"]["name"], "port": 443}])
 
     def test_callers_reach_the_data_port_only_and_monitoring_the_admin_port_only(self):
-        rules = kit.one(kit.shape(EVERYTHING), "NetworkPolicy")["spec"]["ingress"]
+        rules = common.one(common.shape(EVERYTHING), "NetworkPolicy")["spec"]["ingress"]
         callers, monitoring, tests, _ = rules
         self.assertEqual((allowed(callers), allowed(monitoring), allowed(tests)), ({8443}, {9191}, {8443, 9191}))
         self.assertIn("sign-up", str(callers["from"]))
@@ -62,7 +62,7 @@ class Exposure(unittest.TestCase):
 
     def test_a_policy_without_callers_has_no_rule_that_lets_everybody_in(self):
         values = {"networkPolicy": {"callers": [], "monitoringNamespaces": [], "dns": [], "graph": []}}
-        policy = kit.one(kit.render(values), "NetworkPolicy")["spec"]
+        policy = common.one(common.render(values), "NetworkPolicy")["spec"]
         self.assertEqual(len(policy["ingress"]), 1)
         self.assertEqual(
             policy["ingress"][0]["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"], "test"
@@ -70,20 +70,20 @@ class Exposure(unittest.TestCase):
         self.assertFalse(policy["egress"])
 
     def test_out_go_dns_and_graph_and_no_more_unless_it_is_said(self):
-        ports = lambda objects: [allowed(rule) for rule in kit.one(objects, "NetworkPolicy")["spec"]["egress"]]
-        self.assertEqual(ports(kit.shape(DEFAULT)), [{53}, {443}])
-        self.assertEqual(ports(kit.shape(EVERYTHING)), [{53}, {8443}, {4318}, {6380}])
+        ports = lambda objects: [allowed(rule) for rule in common.one(objects, "NetworkPolicy")["spec"]["egress"]]
+        self.assertEqual(ports(common.shape(DEFAULT)), [{53}, {443}])
+        self.assertEqual(ports(common.shape(EVERYTHING)), [{53}, {8443}, {4318}, {6380}])
 
     def test_graph_is_no_private_address(self):
-        graph = kit.one(kit.shape(DEFAULT), "NetworkPolicy")["spec"]["egress"][1]["to"]
+        graph = common.one(common.shape(DEFAULT), "NetworkPolicy")["spec"]["egress"][1]["to"]
         self.assertIn("169.254.0.0/16", graph[0]["ipBlock"]["except"])
         self.assertIn("10.0.0.0/8", graph[0]["ipBlock"]["except"])
 
 
 class Pods(unittest.TestCase):
     def test_by_default_every_pod_passes_the_restricted_standard(self):
-        objects = kit.shape(DEFAULT)
-        pods = [kit.pod_of(objects)["spec"]] + [o["spec"] for o in objects if o["kind"] == "Pod"]
+        objects = common.shape(DEFAULT)
+        pods = [common.pod_of(objects)["spec"]] + [o["spec"] for o in objects if o["kind"] == "Pod"]
         self.assertEqual(len(pods), 4)
         for pod in pods:
             self.assertTrue(pod["securityContext"]["runAsNonRoot"])
@@ -105,57 +105,57 @@ class Pods(unittest.TestCase):
                 self.assertEqual(set(container["resources"]), {"requests", "limits"})
 
     def test_the_service_account_mounts_no_token(self):
-        self.assertIs(kit.one(kit.shape(DEFAULT), "ServiceAccount")["automountServiceAccountToken"], False)
+        self.assertIs(common.one(common.shape(DEFAULT), "ServiceAccount")["automountServiceAccountToken"], False)
 
     def test_probes_ask_the_admin_port(self):
-        container = kit.container_of(kit.shape(DEFAULT))
+        container = common.container_of(common.shape(DEFAULT))
         paths = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "readiness", "liveness")}
         live, ready = {"path": "/livez", "port": "admin"}, {"path": "/readyz", "port": "admin"}
         self.assertEqual(paths, {"startup": live, "readiness": ready, "liveness": live})
 
     def test_pods_are_replaced_when_the_configuration_changes_and_only_then(self):
-        checksum = lambda **values: kit.pod_of(kit.render(values))["metadata"]["annotations"]["checksum/config"]
+        checksum = lambda **values: common.pod_of(common.render(values))["metadata"]["annotations"]["checksum/config"]
         self.assertEqual(checksum(), checksum(replicaCount=5))
         self.assertNotEqual(checksum(), checksum(config={"cache": {"ttl": "6m"}}))
         self.assertNotEqual(checksum(), checksum(cloud="china"))
 
     def test_secrets_are_mounted_whole_so_that_they_are_renewed(self):
-        objects = kit.shape(TLS)
-        mounts = {mount["name"]: mount for mount in kit.container_of(objects)["volumeMounts"]}
-        volumes = {volume["name"]: volume for volume in kit.pod_of(objects)["spec"]["volumes"]}
+        objects = common.shape(TLS)
+        mounts = {mount["name"]: mount for mount in common.container_of(objects)["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in common.pod_of(objects)["spec"]["volumes"]}
         for name in ("tls", "admin"):
             self.assertNotIn("subPath", mounts[name])
             self.assertTrue(mounts[name]["readOnly"])
             self.assertEqual(volumes[name]["secret"]["defaultMode"], 0o440)
 
     def test_pods_spread_by_their_own_labels_unless_it_is_said_otherwise(self):
-        constraints = kit.pod_of(kit.shape(DEFAULT))["spec"]["topologySpreadConstraints"]
-        own = kit.one(kit.shape(DEFAULT), "Deployment")["spec"]["selector"]
+        constraints = common.pod_of(common.shape(DEFAULT))["spec"]["topologySpreadConstraints"]
+        own = common.one(common.shape(DEFAULT), "Deployment")["spec"]["selector"]
         self.assertEqual([constraint["labelSelector"] for constraint in constraints], [own, own])
-        [constraint] = kit.pod_of(kit.shape(EVERYTHING))["spec"]["topologySpreadConstraints"]
+        [constraint] = common.pod_of(common.shape(EVERYTHING))["spec"]["topologySpreadConstraints"]
         self.assertEqual(constraint["labelSelector"], {"matchLabels": {"team": "identity"}})
 
     def test_another_strategy_than_rolling_stands_alone(self):
-        strategy = kit.one(kit.render({"strategy": {"type": "Recreate"}}), "Deployment")["spec"]["strategy"]
+        strategy = common.one(common.render({"strategy": {"type": "Recreate"}}), "Deployment")["spec"]["strategy"]
         self.assertEqual(strategy, {"type": "Recreate"})
 
     def test_an_annotation_of_the_values_does_not_take_the_place_of_the_checksum(self):
-        annotations = kit.pod_of(kit.render({"podAnnotations": {"checksum/config": "a", "b": "c"}}))["metadata"]
+        annotations = common.pod_of(common.render({"podAnnotations": {"checksum/config": "a", "b": "c"}}))["metadata"]
         self.assertEqual(annotations["annotations"]["b"], "c")
         self.assertRegex(annotations["annotations"]["checksum/config"], "^[0-9a-f]{64}$")
 
     def test_traffic_stays_near_only_where_kubernetes_knows_the_word(self):
         def said(word, kube):
-            objects = kit.render({"service": {"trafficDistribution": word}}, kube=kube)
-            return kit.one(objects, "Service", "-cache")["spec"].get("trafficDistribution")
+            objects = common.render({"service": {"trafficDistribution": word}}, kube=kube)
+            return common.one(objects, "Service", "-cache")["spec"].get("trafficDistribution")
 
         self.assertEqual([said("PreferClose", kube) for kube in ("1.30.9", "1.31.0")], [None, "PreferClose"])
         self.assertEqual([said("PreferSameNode", kube) for kube in ("1.33.9", "1.34.0")], [None, "PreferSameNode"])
 
     def test_a_digest_goes_before_a_tag_and_no_tag_is_the_charts_version(self):
-        image = lambda **image: kit.container_of(kit.render({"image": image}))["image"]
+        image = lambda **image: common.container_of(common.render({"image": image}))["image"]
         digest = "sha256:" + "0" * 64
-        self.assertEqual(image(), f"connector-cache:{kit.VERSION}")
+        self.assertEqual(image(), f"connector-cache:{common.VERSION}")
         self.assertEqual(image(tag="edge"), "connector-cache:edge")
         self.assertEqual(image(tag="edge", digest=digest), f"connector-cache@{digest}")
 
@@ -164,26 +164,26 @@ class Numbers(unittest.TestCase):
     def test_the_grace_period_leaves_what_the_binary_takes_after_its_drain(self):
         seconds = 0
         for file, pattern in AFTER_THE_DRAIN.items():
-            found = re.findall(pattern, (kit.ROOT / "src" / file).read_text())
+            found = re.findall(pattern, (common.ROOT / "src" / file).read_text())
             self.assertTrue(found, file)
             seconds += sum(map(int, found))
-        config = kit.yaml.safe_load((kit.CHART / "values.yaml").read_text())["config"]["drain"]
+        config = common.yaml.safe_load((common.CHART / "values.yaml").read_text())["config"]["drain"]
         drain = sum(int(value.removesuffix("s")) for value in config.values())
-        grace = kit.pod_of(kit.shape(DEFAULT))["spec"]["terminationGracePeriodSeconds"]
+        grace = common.pod_of(common.shape(DEFAULT))["spec"]["terminationGracePeriodSeconds"]
         self.assertLessEqual(seconds, 5)
         self.assertGreaterEqual(grace, drain + seconds)
 
     def test_a_rollout_never_has_fewer_pods_than_there_should_be(self):
-        spec = kit.one(kit.shape(DEFAULT), "Deployment")["spec"]
+        spec = common.one(common.shape(DEFAULT), "Deployment")["spec"]
         self.assertEqual(spec["strategy"]["rollingUpdate"], {"maxSurge": 1, "maxUnavailable": 0})
         # Readiness falls at once on SIGTERM; the delay must outlast the probes that see it.
-        probe = kit.container_of(kit.shape(DEFAULT))["readinessProbe"]
+        probe = common.container_of(common.shape(DEFAULT))["readinessProbe"]
         seen = probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
-        delay = kit.yaml.safe_load((kit.CHART / "values.yaml").read_text())["config"]["drain"]["delay"]
+        delay = common.yaml.safe_load((common.CHART / "values.yaml").read_text())["config"]["drain"]["delay"]
         self.assertLess(seen, int(delay.removesuffix("s")))
 
     def test_a_disruption_budget_is_there_only_with_more_than_one_pod(self):
-        has = lambda **values: "PodDisruptionBudget" in kit.kinds(kit.render(values))
+        has = lambda **values: "PodDisruptionBudget" in common.kinds(common.render(values))
         self.assertTrue(has(replicaCount=2))
         self.assertFalse(has(replicaCount=1))
         self.assertFalse(has(replicaCount=5, autoscaling={"enabled": True, "minReplicas": 1}))
@@ -191,27 +191,27 @@ class Numbers(unittest.TestCase):
         self.assertFalse(has(podDisruptionBudget={"enabled": False}))
 
     def test_a_budget_of_zero_pods_is_a_budget(self):
-        spec = kit.one(kit.render({"podDisruptionBudget": {"minAvailable": 0}}), "PodDisruptionBudget")["spec"]
+        spec = common.one(common.render({"podDisruptionBudget": {"minAvailable": 0}}), "PodDisruptionBudget")["spec"]
         self.assertEqual((spec["minAvailable"], "maxUnavailable" in spec), (0, False))
 
     def test_the_autoscaler_alone_says_how_many_pods_there_are(self):
-        objects = kit.shape(kit.CHART / "ci/hpa-values.yaml")
-        self.assertNotIn("replicas", kit.one(objects, "Deployment")["spec"])
-        target = kit.one(objects, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"]
-        self.assertEqual(target, kit.one(objects, "Deployment")["metadata"]["name"])
+        objects = common.shape(common.CHART / "ci/hpa-values.yaml")
+        self.assertNotIn("replicas", common.one(objects, "Deployment")["spec"])
+        target = common.one(objects, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"]
+        self.assertEqual(target, common.one(objects, "Deployment")["metadata"]["name"])
 
 
 class Tests(unittest.TestCase):
     def test_helm_test_asks_for_readiness_metrics_and_a_401(self):
-        pods = {o["metadata"]["name"].split("-test-")[1] for o in kit.shape(DEFAULT) if o["kind"] == "Pod"}
+        pods = {o["metadata"]["name"].split("-test-")[1] for o in common.shape(DEFAULT) if o["kind"] == "Pod"}
         self.assertEqual(pods, {"ready", "metrics", "token"})
 
     def test_helm_test_does_not_ask_where_it_had_to_show_a_certificate(self):
-        pods = {o["metadata"]["name"].split("-test-")[1] for o in kit.shape(TLS) if o["kind"] == "Pod"}
+        pods = {o["metadata"]["name"].split("-test-")[1] for o in common.shape(TLS) if o["kind"] == "Pod"}
         self.assertEqual(pods, {"ready", "metrics"})
 
     def test_a_test_that_fails_has_failed_before_helm_gives_up_waiting(self):
-        for pod in (o for o in kit.shape(DEFAULT) if o["kind"] == "Pod"):
+        for pod in (o for o in common.shape(DEFAULT) if o["kind"] == "Pod"):
             [script] = pod["spec"]["containers"][0]["args"]
             # Without a delay curl waits twice as long each time.
             said = re.search(r"--retry (\d+) --retry-delay (\d+) .*--max-time (\d+)", script)
@@ -219,8 +219,8 @@ class Tests(unittest.TestCase):
             self.assertLess(tries * (delay + each) + each, HELMS_PATIENCE)
 
     def notes(self, *more):
-        command = [kit.TOOLS / "bin/helm4", "install", "rel", kit.CHART, "--dry-run=client", "--namespace", "ns"]
-        done = kit.run(*command, *more)
+        command = [common.TOOLS / "bin/helm4", "install", "rel", common.CHART, "--dry-run=client", "--namespace", "ns"]
+        done = common.run(*command, *more)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout.split("NOTES:")[1]
 
@@ -270,11 +270,11 @@ class Tests(unittest.TestCase):
         self.assertNotIn("WARNING", with_tls("654Mi"))
 
     def test_a_connection_at_work_is_counted_as_it_was_measured_and_as_no_less_than_one_at_rest(self):
-        [plain, tls] = re.findall(r"ternary (\d+) (\d+) ", (kit.CHART / "templates/_check.tpl").read_text())[0][::-1]
-        measured = (kit.ROOT / "benches/README.md").read_text()
+        [plain, tls] = re.findall(r"ternary (\d+) (\d+) ", (common.CHART / "templates/_check.tpl").read_text())[0][::-1]
+        measured = (common.ROOT / "benches/README.md").read_text()
         self.assertIn(f"3.1 KiB each, {plain}.0 before", measured)
         self.assertIn(f"18.0, {tls}.0 before", measured)
-        [kib] = re.findall(r"const MOST_KIB: f64 = (\d+)\.0", (kit.ROOT / "tests/load/memory.rs").read_text())
+        [kib] = re.findall(r"const MOST_KIB: f64 = (\d+)\.0", (common.ROOT / "tests/load/memory.rs").read_text())
         self.assertGreaterEqual(int(plain), int(kib))
 
 

@@ -9,12 +9,12 @@ import tempfile
 import unittest
 import urllib.request
 
-import kit
+import common
 import pods
 
-sys.path.insert(0, str(kit.ROOT / ".monitoring"))
+sys.path.insert(0, str(common.ROOT / "tools/monitoring"))
 
-import stage  # noqa: E402
+import testbed  # noqa: E402
 
 RELEASE = f"chart-test-{os.getpid()}"
 POD = f"{RELEASE}-connector-cache-pod-0"
@@ -33,8 +33,8 @@ class Pod(unittest.TestCase):
             print(f"\nthe rendered Deployment was not run: {reason}", file=sys.stderr)
             raise unittest.SkipTest(reason)
         # Graph's stand-in, which the image does not have, and tokens for it.
-        demo = stage.running(kit.BINARY, "demo", stdout=subprocess.PIPE, text=True)
-        cls.demo = stage.Demo(cls.enterClassContext(demo))
+        demo = testbed.running(common.BINARY, "demo", stdout=subprocess.PIPE, text=True)
+        cls.demo = testbed.Demo(cls.enterClassContext(demo))
         data, admin = pods.free_ports(2)
         cls.urls = {"http": f"http://127.0.0.1:{data}", "admin": f"http://127.0.0.1:{admin}"}
         values = pods.values(cls.demo.graph, data, admin, drain={"delay": "200ms"})
@@ -42,9 +42,9 @@ class Pod(unittest.TestCase):
         values |= {"service": {"port": data}, "adminService": {"port": admin}}
         repository, tag = CURL.split(":")
         values["tests"] = {"image": {"repository": repository, "tag": tag, "pullPolicy": "Never"}}
-        cls.objects = kit.render(values, name=RELEASE)
-        cls.enterClassContext(pods.played(pods.playable(kit.render(values, name=RELEASE)), POD))
-        stage.wait_for(f"{cls.urls['admin']}/readyz")
+        cls.objects = common.render(values, name=RELEASE)
+        cls.enterClassContext(pods.played(pods.playable(common.render(values, name=RELEASE)), POD))
+        testbed.wait_for(f"{cls.urls['admin']}/readyz")
 
 
 class Life(Pod):
@@ -87,7 +87,7 @@ class Life(Pod):
         request = urllib.request.Request(
             self.urls["http"] + self.demo.path, headers={"Authorization": f"Bearer {token}"}
         )
-        with urllib.request.urlopen(request, timeout=stage.DEADLINE) as answer:
+        with urllib.request.urlopen(request, timeout=testbed.DEADLINE) as answer:
             return answer.headers["Cache-Status"], answer.read()
 
     def test_it_is_as_restricted_as_the_values_say(self):
@@ -96,7 +96,7 @@ class Life(Pod):
         self.assertRegex(status, r"(?m)^Uid:\s+65532\s")
         self.assertRegex(status, r"(?m)^CapEff:\s+0+$")
         self.assertRegex(status, r"(?m)^NoNewPrivs:\s+1$")
-        limit = kit.container_of(self.objects)["resources"]["limits"]["memory"]
+        limit = common.container_of(self.objects)["resources"]["limits"]["memory"]
         self.assertEqual(int(pods.inspect(container, "HostConfig.Memory")), int(limit.removesuffix("Mi")) << 20)
         self.assertEqual(pods.inspect(container, "HostConfig.ReadonlyRootfs"), "true")
 

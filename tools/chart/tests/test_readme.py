@@ -5,9 +5,9 @@ import shlex
 import tempfile
 import unittest
 
-import kit
+import common
 
-PAGES = [kit.ROOT / "README.md", kit.CHART / "README.md"]
+PAGES = [common.ROOT / "README.md", common.CHART / "README.md"]
 # What only a cluster can do. Without one the same is rendered.
 OF_A_CLUSTER = {"--wait", "--create-namespace", "--reset-then-reuse-values"}
 RENDERED = {"install", "upgrade"}
@@ -29,7 +29,7 @@ class Readme(unittest.TestCase):
         for page in PAGES:
             for verb, *words in commands(page):
                 seen.add(verb)
-                for helm in kit.HELMS if verb not in NOT_RUN else ():
+                for helm in common.HELMS if verb not in NOT_RUN else ():
                     with self.subTest(page=page.name, verb=verb, helm=helm):
                         self.run_one(helm, verb, words)
         self.assertEqual(seen, RENDERED | NOT_RUN | {"lint", "template", "package"})
@@ -39,24 +39,24 @@ class Readme(unittest.TestCase):
             verb, words = "template", [word for word in words if word not in OF_A_CLUSTER]
         with tempfile.TemporaryDirectory() as directory:
             words = [directory if word == "target" else word for word in words]
-            done = kit.run(kit.TOOLS / "bin" / helm, verb, *words, cwd=kit.ROOT)
+            done = common.run(common.TOOLS / "bin" / helm, verb, *words, cwd=common.ROOT)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_the_dashboards_command_installs_all_that_it_takes(self):
-        [words] = [words for verb, *words in commands(kit.CHART / "README.md") if "dashboard.enabled=true" in words]
+        [words] = [words for verb, *words in commands(common.CHART / "README.md") if "dashboard.enabled=true" in words]
         words = [word for word in words if word not in OF_A_CLUSTER]
-        objects = kit.parse(kit.run(kit.TOOLS / "bin/helm4", "template", *words, cwd=kit.ROOT).stdout)
-        self.assertLessEqual({"ServiceMonitor", "PrometheusRule"}, kit.kinds(objects))
-        kit.one(objects, "ConfigMap", "-dashboard")
+        objects = common.parse(common.run(common.TOOLS / "bin/helm4", "template", *words, cwd=common.ROOT).stdout)
+        self.assertLessEqual({"ServiceMonitor", "PrometheusRule"}, common.kinds(objects))
+        common.one(objects, "ConfigMap", "-dashboard")
 
     def test_the_address_that_callers_are_told_is_the_services(self):
-        [words] = [words for verb, *words in commands(kit.CHART / "README.md") if verb == "install"]
+        [words] = [words for verb, *words in commands(common.CHART / "README.md") if verb == "install"]
         words = [word for word in words if word not in OF_A_CLUSTER]
-        objects = kit.parse(kit.run(kit.TOOLS / "bin/helm4", "template", *words, cwd=kit.ROOT).stdout)
-        service = kit.one(objects, "Service", "connector-cache")
+        objects = common.parse(common.run(common.TOOLS / "bin/helm4", "template", *words, cwd=common.ROOT).stdout)
+        service = common.one(objects, "Service", "connector-cache")
         name, space = service["metadata"]["name"], service["metadata"]["namespace"]
         url = f"http://{name}.{space}.svc:{service['spec']['ports'][0]['port']}/beta"
-        self.assertIn(f"`{url}`", (kit.CHART / "README.md").read_text())
+        self.assertIn(f"`{url}`", (common.CHART / "README.md").read_text())
 
 
 if __name__ == "__main__":

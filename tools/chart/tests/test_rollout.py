@@ -9,13 +9,13 @@ import sys
 import tempfile
 import unittest
 
-import kit
+import common
 import pods
 
-sys.path.insert(0, str(kit.ROOT / ".monitoring"))
+sys.path.insert(0, str(common.ROOT / "tools/monitoring"))
 
 import rollout  # noqa: E402
-import stage  # noqa: E402
+import testbed  # noqa: E402
 
 
 class Process:
@@ -23,11 +23,11 @@ class Process:
 
     def __init__(self, objects, _, stack):
         place = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())) / "config.toml"
-        place.write_text(kit.config_of(objects))
+        place.write_text(common.config_of(objects))
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        environment = {"PATH": os.environ["PATH"], **kit.variables_of(objects)}
-        command = [kit.BINARY, "serve", "--config", place]
-        self.process = stack.enter_context(stage.running(*command, env=environment, **quiet))
+        environment = {"PATH": os.environ["PATH"], **common.variables_of(objects)}
+        command = [common.BINARY, "serve", "--config", place]
+        self.process = stack.enter_context(testbed.running(*command, env=environment, **quiet))
 
     def stop(self, grace):
         self.process.terminate()
@@ -58,8 +58,8 @@ class Rollout(unittest.TestCase):
 
     def replace(self, kind):
         with contextlib.ExitStack() as stack:
-            process = stack.enter_context(stage.running(kit.BINARY, "demo", stdout=subprocess.PIPE, text=True))
-            demo = stage.Demo(process)
+            process = stack.enter_context(testbed.running(common.BINARY, "demo", stdout=subprocess.PIPE, text=True))
+            demo = testbed.Demo(process)
             service = stack.enter_context(contextlib.closing(rollout.Service()))
             ports, grace = [], 0
             revisions = []
@@ -67,10 +67,10 @@ class Rollout(unittest.TestCase):
             for number, ttl in enumerate(("5m", "6m")):
                 data, admin = pods.free_ports(2)
                 name = f"chart-test-{os.getpid()}-{number}"
-                objects = kit.render(pods.values(demo.graph, data, admin, cache={"ttl": ttl}), name=name)
+                objects = common.render(pods.values(demo.graph, data, admin, cache={"ttl": ttl}), name=name)
                 # podman takes the probes out of these.
-                probe = kit.container_of(objects)["readinessProbe"]
-                grace = kit.pod_of(objects)["spec"]["terminationGracePeriodSeconds"]
+                probe = common.container_of(objects)["readinessProbe"]
+                grace = common.pod_of(objects)["spec"]["terminationGracePeriodSeconds"]
                 revisions.append(kind(objects, name, stack))
                 kubelet = rollout.Kubelet(service, data, admin, probe)
                 stack.callback(kubelet.over.set)

@@ -6,32 +6,32 @@ import re
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
-import kit
+import common
 
-RULES = kit.CHART / "files/rules.yaml"
+RULES = common.CHART / "files/rules.yaml"
 CASES = pathlib.Path(__file__).resolve().parent / "rules"
-RUNBOOK = kit.ROOT / "docs/runbook.md"
-PROMTOOL = kit.prometheus_tool("promtool")
+RUNBOOK = common.ROOT / "docs/runbook.md"
+PROMTOOL = common.prometheus_tool("promtool")
 
 
 def rules():
     """Every rule of the chart."""
-    return [rule for group in kit.yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    return [rule for group in common.yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 
 
 def alerts():
     return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
-@unittest.skipUnless(PROMTOOL, kit.NO_PROMETHEUS)
+@unittest.skipUnless(PROMTOOL, common.NO_PROMETHEUS)
 class Promtool(unittest.TestCase):
     def test_the_rules_are_sound(self):
-        done = kit.run(PROMTOOL, "check", "rules", "--lint-fatal", RULES)
+        done = common.run(PROMTOOL, "check", "rules", "--lint-fatal", RULES)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_every_alert_fires_and_is_silent_as_its_cases_say(self):
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            runs = pool.map(lambda file: (file.name, kit.run(PROMTOOL, "test", "rules", file)), CASES.glob("*.yaml"))
+            runs = pool.map(lambda file: (file.name, common.run(PROMTOOL, "test", "rules", file)), CASES.glob("*.yaml"))
         failed = [f"{name}\n{done.stdout}{done.stderr}" for name, done in runs if done.returncode != 0]
         self.assertEqual(failed, [])
 
@@ -40,7 +40,7 @@ class Cases(unittest.TestCase):
     def test_every_alert_has_a_firing_and_a_silent_case(self):
         self.assertEqual({file.stem for file in CASES.glob("*.yaml")}, set(alerts()))
         for name in alerts():
-            tests = kit.yaml.safe_load((CASES / f"{name}.yaml").read_text())["tests"]
+            tests = common.yaml.safe_load((CASES / f"{name}.yaml").read_text())["tests"]
             asked = [case for test in tests for case in test["alert_rule_test"]]
             self.assertEqual({case["alertname"] for case in asked}, {name})
             self.assertEqual({bool(case["exp_alerts"]) for case in asked}, {True, False}, name)
@@ -65,14 +65,14 @@ class Runbook(unittest.TestCase):
 
     def test_the_queries_of_the_runbook_are_sound(self):
         if not PROMTOOL:
-            self.skipTest(kit.NO_PROMETHEUS)
+            self.skipTest(common.NO_PROMETHEUS)
         queries = re.findall(r"^```promql\n(.*?)^```", RUNBOOK.read_text(), re.M | re.S)
         self.assertTrue(queries)
         group = {"name": "queries", "rules": [{"record": f"q:{n}", "expr": text} for n, text in enumerate(queries)]}
-        with kit.tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-            file.write(kit.yaml.safe_dump({"groups": [group]}))
+        with common.tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(common.yaml.safe_dump({"groups": [group]}))
             file.flush()
-            done = kit.run(PROMTOOL, "check", "rules", file.name)
+            done = common.run(PROMTOOL, "check", "rules", file.name)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 

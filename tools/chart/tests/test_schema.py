@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import jsonschema
 
-import kit
+import common
 
-EVERYTHING = kit.CHART / "ci/everything-values.yaml"
+EVERYTHING = common.CHART / "ci/everything-values.yaml"
 # Values, and what both Helms must name.
 REFUSED = [
     ({"replicas": 2}, "replicas"),
@@ -206,41 +206,41 @@ def null_at(path):
 
 class Schema(unittest.TestCase):
     def test_wrong_values_are_refused_in_a_line_that_names_them(self):
-        for (values, named), helm in itertools.product(REFUSED, kit.HELMS):
+        for (values, named), helm in itertools.product(REFUSED, common.HELMS):
             with self.subTest(str(values), helm=helm):
-                done = kit.template(values, helm=helm)
+                done = common.template(values, helm=helm)
                 self.assertNotEqual(done.returncode, 0)
                 lines = [line for line in done.stderr.splitlines() if named in line]
                 self.assertTrue(lines, f"no line says {named}:\n{done.stderr}")
                 self.assertNotIn("nil pointer", done.stderr)
 
     def test_values_at_the_edge_are_accepted(self):
-        for values, helm in itertools.product(ACCEPTED, kit.HELMS):
+        for values, helm in itertools.product(ACCEPTED, common.HELMS):
             with self.subTest(str(values), helm=helm):
-                done = kit.template(values, helm=helm)
+                done = common.template(values, helm=helm)
                 self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_a_null_leaves_a_key_to_the_binary_or_the_cluster(self):
-        objects = kit.render({"config": {"cache": {"ttl": None}}, "podSecurityContext": {"runAsUser": None}})
-        self.assertNotRegex(kit.config_of(objects), r"(?m)^ttl")
-        self.assertNotIn("runAsUser", kit.pod_of(objects)["spec"]["securityContext"])
-        monitor = kit.render({"serviceMonitor": {"enabled": True, "interval": None, "scrapeTimeout": None}})
-        [endpoint] = kit.one(monitor, "ServiceMonitor")["spec"]["endpoints"]
+        objects = common.render({"config": {"cache": {"ttl": None}}, "podSecurityContext": {"runAsUser": None}})
+        self.assertNotRegex(common.config_of(objects), r"(?m)^ttl")
+        self.assertNotIn("runAsUser", common.pod_of(objects)["spec"]["securityContext"])
+        monitor = common.render({"serviceMonitor": {"enabled": True, "interval": None, "scrapeTimeout": None}})
+        [endpoint] = common.one(monitor, "ServiceMonitor")["spec"]["endpoints"]
         self.assertEqual(endpoint, {"port": "admin", "path": "/metrics"})
 
     def test_a_section_that_is_null_is_taken_or_refused_in_a_line_that_says_so(self):
-        values = kit.yaml.safe_load((kit.CHART / "values.yaml").read_text())
+        values = common.yaml.safe_load((common.CHART / "values.yaml").read_text())
         paths = list(sections(values))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            done = pool.map(lambda path: kit.template(null_at(path), files=[EVERYTHING]), paths)
+            done = pool.map(lambda path: common.template(null_at(path), files=[EVERYTHING]), paths)
         for path, one in zip(paths, done, strict=True):
             with self.subTest(".".join(path)):
                 said = one.stderr
                 self.assertTrue(one.returncode == 0 or f"missing property '{path[-1]}'" in said, said)
 
     def test_a_value_of_another_kind_is_refused_wherever_it_stands(self):
-        schema = jsonschema.Draft7Validator(json.loads((kit.CHART / "values.schema.json").read_text()))
-        values = kit.yaml.safe_load((kit.CHART / "values.yaml").read_text())
+        schema = jsonschema.Draft7Validator(json.loads((common.CHART / "values.schema.json").read_text()))
+        values = common.yaml.safe_load((common.CHART / "values.yaml").read_text())
         taken = set()
         for path, _ in leaves(values):
             for kind, wrong in KINDS.items():
@@ -254,7 +254,7 @@ class Schema(unittest.TestCase):
         self.assertEqual(taken, switches | {("global", "a map")})
 
     def test_the_chart_can_be_a_part_of_another(self):
-        self.assertEqual(kit.template({"global": {"anything": {"at": "all"}}}).returncode, 0)
+        self.assertEqual(common.template({"global": {"anything": {"at": "all"}}}).returncode, 0)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,14 @@ import sys
 import tempfile
 import unittest
 
-import kit
+import common
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-sys.path.insert(0, str(kit.ROOT / ".monitoring"))
+sys.path.insert(0, str(common.ROOT / "tools/monitoring"))
 
-import stage  # noqa: E402
+import testbed  # noqa: E402
 
 IDS = ("traceId", "spanId", "parentSpanId")
 
@@ -51,19 +51,20 @@ class Traces(unittest.TestCase):
     def test_a_collector_reads_the_spans_of_an_answer_and_of_a_failure(self):
         bodies = queue.Queue()
         place = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-        collects = self.enterContext(stage.serving(collector(bodies)))
-        demo = stage.Demo(self.enterContext(stage.running(kit.BINARY, "demo", stdout=subprocess.PIPE, text=True)))
-        data, admin = (f"{stage.HOST}:{stage.free_port()}" for _ in range(2))
+        collects = self.enterContext(testbed.serving(collector(bodies)))
+        process = testbed.running(common.BINARY, "demo", stdout=subprocess.PIPE, text=True)
+        demo = testbed.Demo(self.enterContext(process))
+        data, admin = (f"{testbed.HOST}:{testbed.free_port()}" for _ in range(2))
         (place / "config.toml").write_text(
             f'[listen]\naddress = "{data}"\n[admin]\naddress = "{admin}"\n[graph]\nbase_url = "{demo.graph}"\n'
             f'[telemetry]\notlp_endpoint = "{collects}"\n[drain]\ndelay = "0s"\n'
         )
         environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
-        with stage.running(kit.BINARY, "serve", "--config", place / "config.toml", **quiet):
-            stage.wait_for(f"http://{admin}/readyz")
-            stage.ask(f"http://{data}", demo.path, demo.tokens[0])
-            stage.ask(f"http://{data}", demo.path, "opaque")
+        with testbed.running(common.BINARY, "serve", "--config", place / "config.toml", **quiet):
+            testbed.wait_for(f"http://{admin}/readyz")
+            testbed.ask(f"http://{data}", demo.path, demo.tokens[0])
+            testbed.ask(f"http://{data}", demo.path, "opaque")
         spans = []
         while not bodies.empty():
             path, form, body = bodies.get()
