@@ -40,7 +40,8 @@ def why_not():
 
 
 def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """Ports that are free on every address, as the proxy binds them: a port that is free on one may not be."""
+    sockets = [socket.create_server(("", 0)) for _ in range(count)]
     try:
         return [listener.getsockname()[1] for listener in sockets]
     finally:
