@@ -44,8 +44,7 @@ fn answer(request: &Request<Incoming>, length: usize, calls: &AtomicU64) -> Resp
     }
     calls.fetch_add(1, Relaxed);
     let token = request.headers().get(header::AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
-    let frame =
-        format!(r#"{{"id":"{}","displayName":""}}"#, whose(token, request.uri().path()));
+    let frame = format!(r#"{{"id":"{}","displayName":""}}"#, whose(token, request.uri().path()));
     let filling = "x".repeat(length.saturating_sub(frame.len()));
     let body = frame.replace(r#""displayName":"""#, &format!(r#""displayName":"{filling}""#));
     let mut response = Response::new(Full::new(Bytes::from(body)));

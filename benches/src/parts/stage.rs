@@ -92,7 +92,12 @@ impl Memory {
     }
 
     fn answer(&self) -> Answer {
-        self.runtime.block_on(self.app.proxy().handle(&self.request, self.request.headers.clone(), &self.ids, HERE))
+        self.runtime.block_on(self.app.proxy().handle(
+            &self.request,
+            self.request.headers.clone(),
+            &self.ids,
+            HERE,
+        ))
     }
 }
 
