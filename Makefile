@@ -31,9 +31,9 @@ clients:
 	$(call say,Graph's own clients for the tests)
 	@tests/clients/prepare
 
-fmt: ## check the format (`cargo fmt` mends it)
+fmt: ## check the format (`cargo fmt --all` repairs it)
 	$(call say,format)
-	@cargo fmt --check
+	@cargo fmt --all --check
 
 lint: ## clippy with warnings as errors: with every feature, as the image is built, with none; the fuzz targets fit
 	$(call say,lints (a first build takes some minutes))
@@ -43,8 +43,8 @@ lint: ## clippy with warnings as errors: with every feature, as the image is bui
 	$(call say,lints: without any feature)
 	@cargo clippy --quiet --locked --all-targets --no-default-features -- -D warnings
 	$(call say,lints: whether the fuzz targets still fit)
-	@# A workspace of its own. Nothing is linked, so libFuzzer, which is C++, need not be built.
-	@CUSTOM_LIBFUZZER_PATH=/dev/null cargo check --quiet --locked --manifest-path fuzz/Cargo.toml --target-dir target
+	@# Nothing is linked, so libFuzzer, which is C++, need not be built.
+	@CUSTOM_LIBFUZZER_PATH=/dev/null cargo check --quiet --locked -p connector-cache-fuzz
 
 doc: ## the examples in the documentation
 	$(call say,examples)
@@ -88,7 +88,7 @@ bench-check: setup ## instructions and allocations of a hit against those that w
 	@benches/check
 
 bench-parts: ## the time of the parts of a request, each by itself
-	@cd benches && cargo bench --quiet --locked --profile count --bench parts
+	@cargo bench --quiet --locked -p connector-cache-benches --profile count --bench parts
 
 bench-steps: setup ## where the instructions of a hit go, step by step
 	@benches/steps

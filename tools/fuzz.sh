@@ -11,14 +11,17 @@ sanitizer=${FUZZ_SANITIZER:-none}
 command -v cargo-fuzz >/dev/null || cargo install -j1 --locked cargo-fuzz
 # libFuzzer's flags are not stable yet; this lets the stable compiler take them.
 export RUSTC_BOOTSTRAP=1
+# The workspace's release profile is for the binary. Here a build should be quick, and a crash have a place.
+export CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+export CARGO_PROFILE_RELEASE_STRIP=none CARGO_PROFILE_RELEASE_DEBUG=line-tables-only
 
 targets=${FUZZ_TARGETS:-$(cargo fuzz list)}
 cargo fuzz build -s "$sanitizer"
 failed=
 for target in $targets; do
-    log=fuzz/target/$target.log
+    log=target/fuzz/$target.log
     # What is found goes there; the corpus in the repository is only read.
-    found=fuzz/target/corpus/$target
+    found=target/fuzz/corpus/$target
     mkdir -p "$found"
     set -- -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
     if [ -f "fuzz/dictionaries/$target.dict" ]; then
@@ -35,6 +38,6 @@ for target in $targets; do
 done
 for target in $failed; do
     echo "--- $target" >&2
-    tail -n 40 "fuzz/target/$target.log" >&2
+    tail -n 40 "target/fuzz/$target.log" >&2
 done
 [ -z "$failed" ]

@@ -22,9 +22,5 @@ else
     exit 1
 fi
 
-for manifest in Cargo.toml fuzz/Cargo.toml; do
-    echo "supply: $manifest"
-    cargo fetch --quiet --locked --manifest-path $manifest
-    $deny --offline --locked --manifest-path $manifest --config .deny.toml \
-        check --hide-inclusion-graph licenses bans sources
-done
+cargo fetch --quiet --locked
+$deny --offline --locked --workspace --config .deny.toml check --hide-inclusion-graph licenses bans sources

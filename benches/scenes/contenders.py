@@ -6,7 +6,7 @@ from .machine import DIR, HERE, ROOT, say
 
 BODY = 1200
 ORIGIN = "127.0.0.1:19700"
-BUILT = Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target")) / "release"
+BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 OURS = Path(os.environ.get("OURS", ROOT / "target/release/connector-cache"))
 # Varnish writes these to shared memory for each request; nobody else logs here.
 UNLOGGED = ("Begin End Link SessOpen SessClose ReqStart ReqMethod ReqURL ReqProtocol ReqHeader ReqUnset ReqAcct RespProtocol "
@@ -30,7 +30,7 @@ def install(tools=TOOLS):
 def build():
     if "OURS" not in os.environ:
         subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=ROOT, check=True)
-    subprocess.run(["cargo", "build", "--release", "--locked", "--quiet", "--bins"], cwd=HERE, check=True)
+    subprocess.run(["cargo", "build", "--release", "--locked", "--quiet", "-p", "connector-cache-benches", "--bins"], cwd=HERE, check=True)
 
 
 def ours(port, size="1GiB", threads=1, more=""):

@@ -17,7 +17,8 @@ def context(place):
         source = common.ROOT / name
         if source.is_dir():
             shutil.copytree(source, place / name)
-        elif source.exists():
+        else:
+            (place / name).parent.mkdir(exist_ok=True)
             shutil.copy(source, place / name)
 
 
