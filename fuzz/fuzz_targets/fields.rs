@@ -109,14 +109,7 @@ fn ages(life: &Lifetime, config: &Config, client: Control) {
     let mut last: Option<Judgement> = None;
     for seconds in [0, 1, 29, 150, 299, 300, 301, 329, 330, 371, 900, 4_000] {
         let (now, gone) = (NOW.plus(Duration::from_secs(seconds)), Duration::from_secs(seconds));
-        let judged = judge(
-            config,
-            (life, *NOW),
-            *NOW,
-            token_left.saturating_sub(gone),
-            client,
-            now,
-        );
+        let judged = judge(config, (life, *NOW), *NOW, token_left.saturating_sub(gone), client, now);
         if let Some(last) = last {
             assert!(judged.age >= last.age && judged.left <= last.left && judged.overdue >= last.overdue);
             assert!(last.verdict == Verdict::Fresh || judged.verdict != Verdict::Fresh);
