@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test setup clients fmt lint doc unit it test-clients test-chart test-net image fuzz supply soak \
+.PHONY: help quick test setup clients fmt lint doc unit it test-clients test-chart test-net image fuzz supply soak \
 	model mutants flood bench bench-check bench-flame bench-parts bench-steps picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
@@ -22,6 +22,15 @@ help: ## list the targets
 test: setup clients fmt lint doc test-chart bench-check ## the whole check: format, lints, examples, the chart, what a hit costs, every test
 	$(call say,tests: all of them)
 	@cargo $(tests) --locked --features test-clients
+
+quick: ## the fast loop: format, clippy of the library, unit tests
+	$(call say,format)
+	@cargo fmt --all --check
+	$(call say,lints of the library)
+	@# With the profile of the tests, so that these are linted, too.
+	@cargo clippy --quiet --locked --lib --profile test -- -D warnings
+	$(call say,unit tests)
+	@cargo $(tests) --locked --lib
 
 setup: ## say what is missing, and install it where that is possible
 	$(call say,setup)
