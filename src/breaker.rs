@@ -7,22 +7,26 @@
 //! | throttle of an application in a tenant | a 429 to one of its proven tokens | the application, for as long as `Retry-After` says |
 //! | throttle of an unproven token | a 429 to it | that token |
 //! | resource of an application | 5 failures in a row | that resource to that application |
-//! | application in a tenant | 3 distinct resources in a row, without an answer in between | the application |
+//! | proven token of an application | 3 distinct resources in a row, without an answer to the token in between | that token |
+//! | application in a tenant | the same without an answer to the application, with at least 2 tokens, and of 2 users unless a single user sends requests | the application |
 //! | Graph's host | 5 connection-level failures in a row | everyone |
 //!
 //! A failure is a 502, 503 or 504, or a request that was sent and not answered. Such failures never open the host's
-//! breaker, because a caller can choose a flow that always fails: a refusal would cost callers whose flows work. When
-//! at least 3 tenants fail in a row and no proven token is answered in between, a general outage is likely; then one
-//! failure of its own opens the breaker of an application, so that Graph gets one request per second and application.
+//! breaker, because a caller can choose a flow that always fails: a refusal would cost callers whose flows work. For the
+//! same reason one user does not open the breaker of an application that others use, however many tokens and resources
+//! the failures have. When at least 3 tenants fail in a row and no proven token is answered in between, a general outage
+//! is likely; then one resource instead of 3 is enough, so that Graph gets one request per second and application.
 //!
 //! Tokens without a proof change nothing but the throttle of their own. They wait while the application that they claim
 //! is refused, and while the host is.
 
 mod application;
 mod host;
+mod parts;
 mod row;
 mod state;
 mod turns;
+mod users;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,7 +34,7 @@ use std::time::Duration;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use self::application::Application;
+use self::application::{Application, Sender};
 use self::host::Host;
 use self::state::{Breaker, Operations};
 use crate::clock::{Clock, Now};
@@ -74,6 +78,10 @@ pub enum Caller {
         tenant: Label,
         /// Application in its tenant.
         application: Label,
+        /// User of the token, or the application itself where it acts for none.
+        user: Label,
+        /// The token.
+        token: Fingerprint,
     },
     /// A token without a proof.
     Unproven {
@@ -111,6 +119,8 @@ pub enum Failure {
 pub enum Scope {
     /// A resource of an application.
     Resource,
+    /// A proven token of an application.
+    Token,
     /// An application in a tenant.
     Application,
     /// Graph's host.
@@ -133,6 +143,12 @@ pub struct Refused {
     pub cause: Cause,
     /// Time until the next attempt makes sense.
     pub left: Duration,
+}
+
+impl CallerScope {
+    fn sender(&self, user: Label, token: Fingerprint) -> Sender {
+        Sender { user: user.share_key(), token: token.share_key(), resource: self.resource }
+    }
 }
 
 impl Refused {
@@ -185,9 +201,9 @@ impl Breakers {
     pub fn look(&self, scope: &CallerScope) -> Result<(), Refused> {
         let (now, resource) = (self.clock.now(), scope.resource);
         match scope.caller {
-            Caller::Proven { tenant, application } => {
+            Caller::Proven { tenant, application, user, token } => {
                 if let Some(own) = self.applications.get(&application) {
-                    lock(&own).check(resource, now)?;
+                    lock(&own).check(scope.sender(user, token), now)?;
                 }
                 lock(&self.host).check(tenant, now).map_err(refused_by_host)
             }
@@ -203,8 +219,8 @@ impl Breakers {
     pub fn enter(&self, scope: &CallerScope) -> Result<InFlight<'_>, Refused> {
         let now = self.clock.now();
         let entered = match scope.caller {
-            Caller::Proven { tenant, application } => {
-                self.enter_proven(tenant, application, scope.resource, now)?
+            Caller::Proven { tenant, application, user, token } => {
+                self.enter_proven(tenant, application, scope.sender(user, token), now)?
             }
             Caller::Unproven { token, claimed } => {
                 self.look_only(claimed, scope.resource, now)?;
@@ -226,16 +242,16 @@ impl Breakers {
     }
 
     /// Checks all scopes before the request enters any: the state of none changes if another refuses.
-    fn enter_proven(&self, tenant: Label, app: Label, resource: u64, now: Now) -> Result<Entered, Refused> {
+    fn enter_proven(&self, tenant: Label, app: Label, sender: Sender, now: Now) -> Result<Entered, Refused> {
         let own = self.applications.get(&app);
         let mut own = own.as_ref().map(|own| lock(own));
         if let Some(own) = &mut own {
-            own.check(resource, now)?;
+            own.check(sender, now)?;
         }
         let mut host = lock(&self.host);
         host.check(tenant, now).map_err(refused_by_host)?;
         let host = host.enter(tenant, now);
-        Ok(Entered { own: own.map_or(0, |mut own| own.enter(resource, now)), host })
+        Ok(Entered { own: own.map_or(0, |mut own| own.enter(sender, now)), host })
     }
 
     /// The part of an unproven token: no state changes.
@@ -274,7 +290,9 @@ impl InFlight<'_> {
         }
         self.is_settled = true;
         match self.scope.caller {
-            Caller::Proven { tenant, application } => self.settle_proven(tenant, application, outcome),
+            Caller::Proven { tenant, application, user, token } => {
+                self.settle_proven(tenant, application, self.scope.sender(user, token), outcome);
+            }
             Caller::Unproven { token, .. } => {
                 let tokens = &self.breakers.tokens;
                 let own = match outcome {
@@ -289,8 +307,8 @@ impl InFlight<'_> {
     }
 
     /// An application has state from its first failure or throttle on.
-    fn settle_proven(&self, tenant: Label, application: Label, outcome: Outcome) {
-        let Self { breakers, scope: CallerScope { resource, .. }, entered, .. } = *self;
+    fn settle_proven(&self, tenant: Label, application: Label, sender: Sender, outcome: Outcome) {
+        let Self { breakers, entered, .. } = *self;
         let (now, applications) = (breakers.clock.now(), &breakers.applications);
         let host_is_suspect = {
             let mut host = lock(&breakers.host);
@@ -306,10 +324,10 @@ impl InFlight<'_> {
         let Some(own) = own else { return };
         let mut own = lock(&own);
         match outcome {
-            Outcome::Answered => own.answered(resource, entered.own, now),
-            Outcome::Throttled(wait) => own.throttled(resource, entered.own, now, wait),
-            Outcome::Failed(Failure::Connection) => own.cancelled(resource, entered.own),
-            Outcome::Failed(_) => own.failed(resource, entered.own, now, host_is_suspect),
+            Outcome::Answered => own.answered(sender, entered.own, now),
+            Outcome::Throttled(wait) => own.throttled(sender, entered.own, now, wait),
+            Outcome::Failed(Failure::Connection) => own.cancelled(sender, entered.own),
+            Outcome::Failed(_) => own.failed(sender, entered.own, now, host_is_suspect),
         }
     }
 }
@@ -320,9 +338,9 @@ impl Drop for InFlight<'_> {
             return;
         }
         match self.scope.caller {
-            Caller::Proven { application, .. } => {
+            Caller::Proven { application, user, token, .. } => {
                 if let Some(own) = self.breakers.applications.get(&application) {
-                    lock(&own).cancelled(self.scope.resource, self.entered.own);
+                    lock(&own).cancelled(self.scope.sender(user, token), self.entered.own);
                 }
                 lock(&self.breakers.host).cancelled(self.entered.host);
             }

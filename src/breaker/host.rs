@@ -14,7 +14,7 @@ use crate::identity::Label;
 pub(super) struct Host {
     operations: Operations,
     breaker: Breaker,
-    turns: ProbeTurns<Label>,
+    turns: ProbeTurns<1>,
     /// Connection-level failures in a row.
     failures: u32,
     /// Tenants whose requests failed since the last answer. Applications of one tenant are not independent.
@@ -29,18 +29,14 @@ impl Host {
 
     /// The same for a tenant whose requests may enter.
     pub(super) fn check(&mut self, tenant: Label, now: Now) -> Result<(), Duration> {
-        let mut checked = self.breaker.check(now);
-        if self.breaker.needs_probe() {
-            checked = checked.and_then(|()| self.turns.check(tenant, now));
-        }
-        checked.inspect_err(|_| self.turns.refused(tenant, now))
+        self.turns.pass(&self.breaker, [tenant.share_key()], now)
     }
 
     /// Registers a request that [`Self::check`] lets pass. Returns the number of the operation.
     pub(super) fn enter(&mut self, tenant: Label, now: Now) -> u64 {
         let at = self.operations.begin(now);
         if self.breaker.needs_probe() {
-            self.turns.probed(tenant);
+            self.turns.probed([tenant.share_key()]);
         }
         self.breaker.enter(at);
         at.number

@@ -5,47 +5,59 @@ use std::collections::BTreeSet;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::application::MAX_RESOURCES;
+use super::parts::MAX_PARTS;
 use super::tests::World;
 use super::*;
 
 /// One step. Numbers pick tenants, applications, resources, tokens and requests.
 #[derive(Clone, Debug)]
 enum Step {
-    Enter { app: usize, resource: u64, proven: bool },
+    Enter { app: usize, token: usize, resource: u64, proven: bool },
     Settle { pick: usize, outcome: Outcome },
     Cancel { pick: usize },
     Pass(u16),
 }
 
+/// Sender of a request that entered.
+#[derive(Clone, Copy)]
+struct Entry {
+    app: usize,
+    token: usize,
+    proven: bool,
+}
+
 /// A world after some steps.
 struct Play<'a> {
     world: &'a World,
-    in_flight: Vec<(usize, bool, InFlight<'a>)>,
+    in_flight: Vec<(Entry, InFlight<'a>)>,
     /// Applications of which a proven token had a failure or a 429.
     failed: BTreeSet<usize>,
+    /// Applications with a 429.
+    throttled: BTreeSet<usize>,
+    /// Applications and their proven tokens that had a failure.
+    failed_tokens: BTreeSet<(usize, usize)>,
 }
 
 impl<'a> Play<'a> {
     fn new(world: &'a World) -> Self {
-        Self { world, in_flight: Vec::new(), failed: BTreeSet::new() }
+        let (failed, throttled, failed_tokens) = Default::default();
+        Self { world, in_flight: Vec::new(), failed, throttled, failed_tokens }
     }
 
     fn step(&mut self, step: &Step) {
         match *step {
-            Step::Enter { app, resource, proven } => {
+            Step::Enter { app, token, resource, proven } => {
                 let entered = if proven {
-                    self.world.proven(APPS[app], resource)
+                    self.world.proven(&name(app, token), resource)
                 } else {
                     self.world.unproven(&format!("t{resource}"), APPS[app], resource)
                 };
-                self.in_flight.extend(entered.ok().map(|entered| (app, proven, entered)));
+                self.in_flight.extend(entered.ok().map(|entered| (Entry { app, token, proven }, entered)));
             }
             Step::Settle { pick, outcome } if !self.in_flight.is_empty() => {
-                let (app, proven, request) = self.in_flight.swap_remove(pick % self.in_flight.len());
-                let connection = outcome == Outcome::Failed(Failure::Connection);
-                if proven && outcome != Outcome::Answered && !connection {
-                    self.failed.insert(app);
+                let (entry, request) = self.in_flight.swap_remove(pick % self.in_flight.len());
+                if entry.proven {
+                    self.register(entry, outcome);
                 }
                 request.settle(outcome);
             }
@@ -54,6 +66,28 @@ impl<'a> Play<'a> {
             }
             Step::Settle { .. } | Step::Cancel { .. } => {}
             Step::Pass(millis) => self.world.clock.advance(Duration::from_millis(millis.into())),
+        }
+    }
+
+    fn register(&mut self, Entry { app, token, .. }: Entry, outcome: Outcome) {
+        match outcome {
+            Outcome::Answered | Outcome::Failed(Failure::Connection) => return,
+            Outcome::Throttled(_) => self.throttled.insert(app),
+            Outcome::Failed(_) => self.failed_tokens.insert((app, token)),
+        };
+        self.failed.insert(app);
+    }
+
+    /// Whether results of others than the token may refuse its request for a resource that has never failed.
+    fn may_refuse(&self, app: usize, token: usize, cause: Cause) -> bool {
+        let failed: Vec<_> = self.failed_tokens.iter().filter(|(of, _)| *of == app).map(|(_, t)| t).collect();
+        match cause {
+            Cause::Throttled => self.throttled.contains(&app),
+            Cause::Breaker(Scope::Token) => failed.contains(&&token),
+            Cause::Breaker(Scope::Application) => {
+                failed.iter().map(|token| TOKENS[**token].0).collect::<BTreeSet<_>>().len() >= 2
+            }
+            Cause::Breaker(Scope::Resource | Scope::Host) => false,
         }
     }
 
@@ -69,6 +103,14 @@ impl<'a> Play<'a> {
 /// Two applications each of four tenants.
 const APPS: [&str; 8] = ["a/x", "a/y", "b/x", "b/y", "c/x", "c/y", "d/x", "d/y"];
 
+/// Users of each application, and their tokens.
+const TOKENS: [(&str, &str); 4] = [("u", "t0"), ("u", "t1"), ("v", "t2"), ("v", "t3")];
+
+fn name(app: usize, token: usize) -> String {
+    let (user, token) = TOKENS[token];
+    format!("{}/{user}/{token}", APPS[app])
+}
+
 fn outcome(connections: bool) -> impl Strategy<Value = Outcome> {
     let failure = if connections { Failure::Connection } else { Failure::Transport };
     prop_oneof![
@@ -80,9 +122,10 @@ fn outcome(connections: bool) -> impl Strategy<Value = Outcome> {
 }
 
 fn step(connections: bool) -> impl Strategy<Value = Step> {
-    let enter = (0..APPS.len(), 0_u64..5, prop::bool::weighted(0.8));
+    let enter = (0..APPS.len(), 0..TOKENS.len(), 0_u64..5, prop::bool::weighted(0.8));
+    let enter = enter.prop_map(|(app, token, resource, proven)| Step::Enter { app, token, resource, proven });
     prop_oneof![
-        6 => enter.prop_map(|(app, resource, proven)| Step::Enter { app, resource, proven }),
+        6 => enter,
         5 => (any::<usize>(), outcome(connections)).prop_map(|(pick, outcome)| Step::Settle { pick, outcome }),
         1 => any::<usize>().prop_map(|pick| Step::Cancel { pick }),
         1 => (0_u16..3_000).prop_map(Step::Pass),
@@ -108,6 +151,25 @@ proptest! {
         }
     }
 
+    /// Within an application: a token is refused for its own failures, or for those of two users. All steps are of one
+    /// application, so that failures follow each other.
+    #[test]
+    fn no_result_of_a_token_refuses_a_request_of_another_user(steps in vec(step(false), 1..400)) {
+        let world = World::new();
+        let mut play = Play::new(&world);
+        for step in steps {
+            play.step(&match step {
+                Step::Enter { app, token, resource, proven } => Step::Enter { app: app % 2, token, resource, proven },
+                step => step,
+            });
+            for (app, token) in (0..2).flat_map(|app| (0..TOKENS.len()).map(move |token| (app, token))) {
+                let refused = world.look(&name(app, token), 99).err();
+                let is_fair = refused.is_none_or(|refused| play.may_refuse(app, token, refused.cause));
+                prop_assert!(is_fair, "{}: {:?}", name(app, token), refused);
+            }
+        }
+    }
+
     /// Whatever requests of unproven tokens enter, and whatever becomes of them.
     #[test]
     fn an_unproven_token_changes_no_state_of_others(steps in vec(step(true), 1..400)) {
@@ -119,7 +181,7 @@ proptest! {
             let unproven = match step {
                 Step::Enter { proven, .. } => !proven,
                 Step::Settle { pick, .. } | Step::Cancel { pick } => {
-                    picked(*pick).is_some_and(|(_, proven, _)| !proven)
+                    picked(*pick).is_some_and(|(entry, _)| !entry.proven)
                 }
                 Step::Pass(_) => true,
             };
@@ -157,12 +219,12 @@ proptest! {
         prop_assert_eq!(world.breakers.count_open(), 0);
     }
 
-    /// A caller chooses how many resources it names.
+    /// A caller chooses how many resources it names, and a user how many tokens it gets.
     #[test]
     fn the_state_of_each_application_is_bounded(resources in vec(any::<u64>(), 1..2_000)) {
         let world = World::new();
         for (number, resource) in resources.iter().enumerate() {
-            if let Ok(request) = world.proven("a/x", *resource) {
+            if let Ok(request) = world.proven(&format!("a/x/u{}", number % 100), *resource) {
                 request.settle(Outcome::Failed(Failure::Status));
             }
             if number % 2 == 0 && let Ok(request) = world.proven("a/x", 0) {
@@ -172,6 +234,6 @@ proptest! {
         world.breakers.applications.run_pending_tasks();
         prop_assert_eq!(world.breakers.applications.entry_count(), 1);
         let own = world.breakers.applications.get(&world.app("a/x"));
-        prop_assert!(own.is_some_and(|own| lock(&own).count_resources() <= MAX_RESOURCES));
+        prop_assert!(own.is_some_and(|own| lock(&own).count_parts().iter().all(|parts| *parts <= MAX_PARTS)));
     }
 }

@@ -41,6 +41,23 @@ impl<K: Copy + PartialEq> FailureRow<K> {
         self.failed.clear();
     }
 
+    /// Whether no scope has failed since the last answer, however long ago that is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    /// Number of distinct values of `key` among the scopes.
+    pub(super) fn count_distinct<T: PartialEq>(&self, now: Now, key: impl Fn(&K) -> T) -> usize {
+        let mut seen = Vec::with_capacity(self.failed.len());
+        for failed in self.failed.iter().filter(|failed| now.since(failed.last) < MAX_AGE) {
+            let value = key(&failed.scope);
+            if !seen.contains(&value) {
+                seen.push(value);
+            }
+        }
+        seen.len()
+    }
+
     /// Number of distinct scopes, and of their failures.
     pub(super) fn count(&self, now: Now) -> (usize, u32) {
         let recent = self.failed.iter().filter(|failed| now.since(failed.last) < MAX_AGE);

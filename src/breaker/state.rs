@@ -84,6 +84,11 @@ impl Breaker {
         matches!(self.state, State::HalfOpen { .. } | State::Ramp { .. })
     }
 
+    /// Whether a probe is under way.
+    pub(super) fn is_half_open(&self) -> bool {
+        matches!(self.state, State::HalfOpen { .. })
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)
     }

@@ -10,7 +10,8 @@ use http::{HeaderMap, HeaderValue, header};
 use super::*;
 use crate::identity::{Identity, LabelKind, Secrets};
 
-/// Breakers under a clock that stands still. An application `a/x` is the application x of tenant a.
+/// Breakers under a clock that stands still. An application `a/x` is the application x of tenant a; `a/x/u` is its user
+/// u, and `a/x/u/t` the token t of that user.
 pub(super) struct World {
     pub(super) breakers: Breakers,
     pub(super) clock: Clock,
@@ -24,7 +25,8 @@ impl World {
     }
 
     pub(super) fn app(&self, name: &str) -> Label {
-        self.secrets.label(LabelKind::Application, name)
+        let end = name.match_indices('/').nth(1).map_or(name.len(), |(end, _)| end);
+        self.secrets.label(LabelKind::Application, &name[..end])
     }
 
     fn token(&self, name: &str) -> Fingerprint {
@@ -35,7 +37,9 @@ impl World {
 
     fn scope_of_proven(&self, app: &str, resource: u64) -> CallerScope {
         let tenant = self.secrets.label(LabelKind::Tenant, app.split('/').next().unwrap());
-        CallerScope { resource, caller: Caller::Proven { tenant, application: self.app(app) } }
+        let user = self.secrets.label(LabelKind::Subject, app.split('/').nth(2).unwrap_or_default());
+        let (application, token) = (self.app(app), self.token(app));
+        CallerScope { resource, caller: Caller::Proven { tenant, application, user, token } }
     }
 
     fn scope_of_unproven(&self, token: &str, app: &str, resource: u64) -> CallerScope {
@@ -46,6 +50,11 @@ impl World {
     /// Enters as a proven token of an application.
     pub(super) fn proven(&self, app: &str, resource: u64) -> Result<InFlight<'_>, Refused> {
         self.breakers.enter(&self.scope_of_proven(app, resource))
+    }
+
+    /// Looks as a proven token of an application.
+    pub(super) fn look(&self, app: &str, resource: u64) -> Result<(), Refused> {
+        self.breakers.look(&self.scope_of_proven(app, resource))
     }
 
     /// Enters as a token without a proof that claims an application.
@@ -172,10 +181,12 @@ fn every_open_breaker_is_counted() {
     world.results("b/x", 1, Outcome::Throttled(seconds(30)), 1);
     world.unproven("forged", "c/x", 1).unwrap().settle(Outcome::Throttled(seconds(30)));
     (1..=2).for_each(|resource| world.results("d/x", resource, STATUS, 5));
-    world.results("d/x", 3, STATUS, 1);
+    world.results("d/x/v", 3, STATUS, 1);
     assert_eq!(world.breakers.count_open(), 5, "two throttles, two resources, one application");
+    (1..=3).for_each(|resource| world.results("e/x", resource, STATUS, 1));
+    assert_eq!(world.breakers.count_open(), 6, "one token");
     world.results("a/x", 1, CONNECTION, 5);
-    assert_eq!(world.breakers.count_open(), 6);
+    assert_eq!(world.breakers.count_open(), 7);
 }
 
 #[test]

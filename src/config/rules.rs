@@ -160,7 +160,9 @@ impl Rule for FilePath {
             Raw::Text(text) if !text.is_empty() && !is_secret(text) => {
                 self.hide(&PathBuf::from(text)).unwrap_or_else(|| raw.echo())
             }
-            _ => raw.echo(),
+            Raw::Text(_) => raw.echo(),
+            // The content of the file may have been put here in any form.
+            _ => raw.echo_hidden(),
         }
     }
 

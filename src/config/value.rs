@@ -76,6 +76,22 @@ impl Raw {
             Self::Other(description) => format!("({description})"),
         }
     }
+
+    /// The length of the value for a message, in the place of a value that may be a secret.
+    pub(super) fn echo_hidden(&self) -> String {
+        let count = |text: &str| text.chars().count();
+        match self {
+            Self::Text(text) => format!("(hidden: {} characters)", count(text)),
+            Self::Number(number) => {
+                format!("(hidden: a number of {} characters)", count(&number.to_string()))
+            }
+            Self::List(items) => {
+                let characters: usize = items.iter().map(|item| count(item)).sum();
+                format!("(hidden: an array of strings with {characters} characters)")
+            }
+            Self::Other(_) => "(hidden: a value that is not a string)".to_owned(),
+        }
+    }
 }
 
 /// A string as TOML.
@@ -94,13 +110,33 @@ pub(super) fn hidden(text: &str) -> Option<&'static str> {
     (is_secret(text) || text.contains('@')).then_some("(hidden: it may hold a secret)")
 }
 
-/// A URL for a message, without its query and fragment: a key or a signature may be in them.
+/// A URL for a message: scheme, host and port alone. A key or a signature may be in the rest, and text that is no URL
+/// may be a secret itself.
 pub(super) fn echo_url(raw: &Raw) -> String {
-    let Raw::Text(text) = raw else { return raw.echo() };
-    match text.find(['?', '#']).map(|end| text.split_at(end)) {
-        Some((url, rest)) => format!("{} (hidden: {} characters more)", echo(url), rest.chars().count()),
-        None => echo(text),
+    let Raw::Text(text) = raw else { return raw.echo_hidden() };
+    if text.is_empty() || hidden(text).is_some() {
+        return echo(text);
     }
+    match base_of(text).map(|base| text.split_at(base.len())) {
+        Some((base, "")) => echo(base),
+        Some((base, rest)) => format!("{} (hidden: {} characters more)", echo(base), rest.chars().count()),
+        None => raw.echo_hidden(),
+    }
+}
+
+/// Scheme, host and port of a URL, if they look like ones.
+fn base_of(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_once("://")?;
+    let is_scheme =
+        (1..=MAX_SCHEME).contains(&scheme.len()) && scheme.bytes().all(|b| b.is_ascii_lowercase());
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (authority, ""),
+    };
+    let is_host = host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-[]:".contains(&b));
+    let is_port = port.len() <= MAX_PORT && port.bytes().all(|b| b.is_ascii_digit());
+    (is_scheme && is_host && is_port).then(|| &url[..scheme.len() + "://".len() + authority.len()])
 }
 
 fn echo(text: &str) -> String {
@@ -117,6 +153,9 @@ fn strings(items: &DeArray<'_>) -> Option<Vec<String>> {
     items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
 }
 
+/// Letters of a scheme that may be meant, and digits of a port.
+const MAX_SCHEME: usize = 8;
+const MAX_PORT: usize = 5;
 /// A message stays readable.
 const SHOWN_CHARS: usize = 80;
 /// Likewise.

@@ -67,8 +67,8 @@ impl Question {
     /// Scope of the breakers. A token with proofs but without usable claims is at its end, and has no application.
     pub fn breaker_scope(&self) -> CallerScope {
         let caller = match self.claims {
-            Ok(Claims { tenant, application, .. }) if self.is_proven => {
-                Caller::Proven { tenant, application }
+            Ok(Claims { tenant, application, subjects: [user, _], .. }) if self.is_proven => {
+                Caller::Proven { tenant, application, user, token: self.identity.fingerprint }
             }
             claims => {
                 let claimed = claims.ok().map(|claims| claims.application);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// A path that was configured. Shown where it is plausible, hidden where it may be the secret itself, put where the
 /// name of its file should be: no file has that name, no directory that it could lie in exists, and it is not spelled
-/// like an ordinary path.
+/// like an ordinary path. Hidden too is the path of no file whose last name looks random.
 #[derive(Clone, Copy)]
 pub struct ShownPath<'a>(pub &'a Path);
 
@@ -18,8 +18,18 @@ impl ShownPath<'_> {
         // The root and the working directory would be plausible for any text.
         let is_plausible = is_plain
             && self.0.parent().is_some_and(|directory| directory.parent().is_some() && directory.is_dir());
-        !is_plausible && !self.0.exists() && !is_ordinary(&text)
+        let is_shown = is_plausible && !is_random(&text) || is_ordinary(&text);
+        !is_shown && !self.0.exists()
     }
+}
+
+/// Returns whether the name of the file looks like a key or a password and not like a name.
+fn is_random(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let has = |is: fn(&u8) -> bool| name.bytes().any(|byte| is(&byte));
+    let is_mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit);
+    let is_hexadecimal = name.len() > MAX_NAME && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_mixed && name.len() >= MIN_RANDOM || is_hexadecimal
 }
 
 /// Returns whether a text is an absolute path of several short names in lower case. A random secret of some length is not.
@@ -35,6 +45,8 @@ fn is_ordinary(text: &str) -> bool {
 
 /// Length of a name in an ordinary path. A key of 128 bits has 32 hexadecimal digits.
 const MAX_NAME: usize = 31;
+/// Length of a name from which on capitals, small letters and digits together are no accident.
+const MIN_RANDOM: usize = 20;
 
 impl fmt::Display for ShownPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,6 +102,15 @@ mod tests {
             let hidden = format!("<hidden: {} characters, no such file>", secret.len());
             assert_eq!(shown(Path::new(secret)), hidden);
             assert_eq!(format!("{:?}", ShownPath(Path::new(secret))), hidden);
+        }
+        for random in ["q7Xv2LmZ9pRt4WcK8sNb", "0123456789abcdef0123456789abcdef"] {
+            for path in [format!("/tmp/{random}"), format!("./{random}"), format!("/etc/{random}")] {
+                assert!(ShownPath(Path::new(&path)).is_hidden(), "{path}");
+            }
+            let directory = tempfile::tempdir().unwrap();
+            let file = directory.path().join(random);
+            std::fs::write(&file, "").unwrap();
+            assert_eq!(shown(&file), file.to_str().unwrap(), "there is such a file");
         }
         let long = "x".repeat(5_000);
         assert_eq!(shown(Path::new(&long)), "<hidden: 5000 characters, no such file>");

@@ -2,12 +2,15 @@
 //!
 //! An address at its limit replaces a connection of its own; at the limit of the listener the address with the most
 //! connections loses one. So one address blocks neither the others nor itself, whatever its connections wait for.
+//! A new connection has a short time to send its request and to receive the response before it may be replaced.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::{AbortHandle, Id};
+use tokio::time::Instant;
 
 use super::Limits;
 use super::pulse::{Phase, Pulse};
@@ -22,28 +25,71 @@ struct Open {
     address: IpAddr,
     pulse: Arc<Pulse>,
     task: AbortHandle,
+    accepted: Instant,
+    /// Last phase that was seen, and when it was seen first.
+    phase: Phase,
+    since: Instant,
+}
+
+/// Classes of connections. The first class with a connection loses its oldest one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    /// The peer takes no bytes of a response.
+    Stalled,
+    /// No request is under way.
+    Idle,
+    /// A response is being written.
+    Writing,
+    /// A request is being answered.
+    Busy,
+    /// Accepted a moment ago. What the connection is for may not have been read yet.
+    New,
+}
+
+impl Open {
+    /// Registers the phase. Two equal phases mean that nothing moved in between.
+    fn observe(&mut self, now: Instant) {
+        let phase = self.pulse.phase();
+        if phase != self.phase {
+            (self.phase, self.since) = (phase, now);
+        }
+    }
+
+    fn class(&self, now: Instant) -> Class {
+        if now - self.accepted < GRACE {
+            return Class::New;
+        }
+        match self.phase {
+            Phase::Blocked(_) | Phase::Unsent(..) if now - self.since >= GRACE => Class::Stalled,
+            Phase::Blocked(_) | Phase::Unsent(..) => Class::Writing,
+            Phase::Busy => Class::Busy,
+            Phase::Opening | Phase::Head(_) | Phase::Idle(_) => Class::Idle,
+        }
+    }
 }
 
 impl ReplacedConnections {
     /// Ends one connection where `peer` would otherwise exceed a limit.
     pub(super) fn make_room(&mut self, peer: IpAddr, limits: &Limits) {
-        let address = network(peer);
+        let (address, now) = (network(peer), Instant::now());
+        self.0.iter_mut().for_each(|open| open.observe(now));
         let mut counts = HashMap::<_, usize>::new();
         for open in &self.0 {
             *counts.entry(open.address).or_default() += 1;
         }
         if counts.get(&address).is_some_and(|count| *count >= limits.connections_per_address) {
-            self.end_oldest_of(address);
+            self.end_one_of(address, now);
         } else if self.0.len() >= limits.connections
             && let Some((largest, _)) = counts.into_iter().max_by_key(|(_, count)| *count)
         {
-            self.end_oldest_of(largest);
+            self.end_one_of(largest, now);
         }
     }
 
     /// Adds a connection that `task` serves.
     pub(super) fn add(&mut self, peer: IpAddr, pulse: Arc<Pulse>, task: AbortHandle) {
-        self.0.push(Open { address: network(peer), pulse, task });
+        let (phase, now) = (pulse.phase(), Instant::now());
+        self.0.push(Open { address: network(peer), pulse, task, accepted: now, phase, since: now });
     }
 
     /// Removes a connection whose task has ended.
@@ -51,16 +97,17 @@ impl ReplacedConnections {
         self.0.retain(|open| open.task.id() != task);
     }
 
-    /// The oldest that is not being answered, or else the oldest.
-    fn end_oldest_of(&mut self, address: IpAddr) {
-        let of_address = |open: &Open| open.address == address;
-        let is_idle = |open: &Open| of_address(open) && open.pulse.phase() != Phase::Busy;
-        let oldest = self.0.iter().position(is_idle).or_else(|| self.0.iter().position(of_address));
-        if let Some(oldest) = oldest {
-            self.0.remove(oldest).task.abort();
+    /// Ends the oldest connection of the first class.
+    fn end_one_of(&mut self, address: IpAddr, now: Instant) {
+        let of_address = self.0.iter().enumerate().filter(|(_, open)| open.address == address);
+        if let Some((position, _)) = of_address.min_by_key(|(_, open)| open.class(now)) {
+            self.0.remove(position).task.abort();
         }
     }
 }
+
+/// Time that a probe needs to be answered, with a reserve; and time without progress after which a write is stalled.
+const GRACE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -101,7 +148,50 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    async fn pass(time: Duration) {
+        tokio::time::advance(time).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_connection_is_not_replaced_before_its_request_is_read() {
+        let mut listener = Listener::new(10, 3);
+        let (idle, busy) = (Arc::new(Pulse::default()), Arc::new(Pulse::default()));
+        let request = busy.begin();
+        let oldest = listener.admit(A, &busy);
+        let second = listener.admit(A, &busy);
+        pass(GRACE).await;
+        let probe = listener.admit(A, &idle);
+        listener.admit(A, &busy);
+        assert_eq!(listener.ended().await, oldest, "the probe is new");
+        listener.admit(A, &busy);
+        assert_eq!(listener.ended().await, second);
+        listener.admit(A, &busy);
+        assert_eq!(listener.ended().await, probe, "all are new");
+        drop(request);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_write_makes_no_progress_is_replaced_first() {
+        let mut listener = Listener::new(10, 3);
+        let [idle, stalled, slow] = std::array::from_fn(|_| Arc::new(Pulse::default()));
+        stalled.set_blocked(true);
+        slow.set_blocked(true);
+        let first = listener.admit(A, &idle);
+        let second = listener.admit(A, &slow);
+        let third = listener.admit(A, &stalled);
+        pass(GRACE).await;
+        slow.bytes_went(1 << 20);
+        listener.admit(A, &idle);
+        assert_eq!(listener.ended().await, third, "it has made no progress");
+        pass(GRACE / 2).await;
+        listener.admit(A, &idle);
+        assert_eq!(listener.ended().await, first, "the slow one has made progress");
+        pass(GRACE / 2).await;
+        listener.admit(A, &idle);
+        assert_eq!(listener.ended().await, second, "it has stopped");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_address_at_its_limit_replaces_its_own_oldest_connection_that_is_not_busy() {
         let mut listener = Listener::new(10, 2);
         let (idle, busy) = (Arc::new(Pulse::default()), Arc::new(Pulse::default()));
@@ -110,6 +200,7 @@ mod tests {
         listener.admit(B, &idle);
         let oldest = listener.admit(A, &busy);
         let second = listener.admit(A, &idle);
+        pass(GRACE).await;
         listener.admit(A, &busy);
         assert_eq!(listener.ended().await, second, "the first is busy");
         listener.admit(A, &busy);

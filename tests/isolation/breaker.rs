@@ -217,3 +217,53 @@ async fn requests_that_hang_do_not_prolong_the_ramp() {
     assert!(answers.into_iter().all(|answer| answer.unwrap().status == 200));
     world.stop().await;
 }
+
+/// A user requests ever new flows that fail, 100 times a second.
+#[tokio::test]
+async fn a_user_whose_flows_always_fail_costs_other_users_of_its_application_no_miss() {
+    let world = World::start().await;
+    let users: Vec<_> = (0..5).map(|user| token::mint_in("good", "a", &format!("user{user}"))).collect();
+    let attacker = token::mint_in("good", "a", "attacker");
+    for token in users.iter().chain([&attacker]) {
+        assert_eq!(world.get("known", token).await.status, 200);
+    }
+    let mut refused = 0;
+    for tick in 0..300_usize {
+        assert_eq!(world.get(&format!("bad{tick}"), &attacker).await.status, 503);
+        world.pass(10);
+        if tick >= 100 && tick % 10 == 0 {
+            let answer = world.get(&format!("flow{tick}"), &users[tick / 10 % 5]).await;
+            refused += usize::from(answer.status != 200);
+        }
+    }
+    assert_eq!(refused, 0, "of 20 misses");
+    let calls = world.graph.seen().iter().filter(|request| request.target.contains("/bad")).count();
+    assert!(calls <= 7, "Graph was called {calls} times in three seconds");
+    world.stop().await;
+}
+
+/// After three seconds of outage, the flows of all other users work again.
+#[tokio::test]
+async fn a_user_whose_flows_always_fail_does_not_prolong_an_outage_of_its_application() {
+    let world = World::start().await;
+    let (victim, attacker) = (world.proven("good", "a").await, token::mint_in("good", "a", "attacker"));
+    assert_eq!(world.get("known", &attacker).await.status, 200);
+    world.set_down(true);
+    for tick in 0..60 {
+        for token in [&victim, &attacker] {
+            assert_eq!(world.get(&format!("bad{tick}"), token).await.status, 503);
+        }
+        world.pass(50);
+    }
+    world.set_down(false);
+    let mut answered = 0;
+    for tick in 60..160 {
+        assert_eq!(world.get(&format!("bad{tick}"), &attacker).await.status, 503);
+        world.pass(50);
+        if tick % 20 == 19 {
+            answered += usize::from(world.get(&format!("flow{tick}"), &victim).await.status == 200);
+        }
+    }
+    assert!(answered >= 3, "{answered} of 5 misses, one a second");
+    world.stop().await;
+}

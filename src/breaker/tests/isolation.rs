@@ -1,6 +1,6 @@
 //! Scopes that fail, and the others.
 
-use super::super::application::MAX_RESOURCES;
+use super::super::parts::MAX_PARTS;
 use super::*;
 
 #[test]
@@ -102,8 +102,8 @@ fn t09_an_unproven_token_waits_for_the_breakers_of_the_application_that_it_claim
     world.results("a/x", 1, STATUS, 5);
     assert_eq!(refused(world.unproven("new", "a/x", 1)), broken(Scope::Resource, 1));
     assert!(world.unproven("new", "a/x", 2).is_ok() && world.unproven("new", "b/x", 1).is_ok());
-    world.results("a/x", 2, STATUS, 1);
-    world.results("a/x", 3, STATUS, 1);
+    world.results("a/x/v", 2, STATUS, 1);
+    world.results("a/x/v", 3, STATUS, 1);
     assert_eq!(refused(world.unproven("new", "a/x", 9)), broken(Scope::Application, 1));
 }
 
@@ -126,6 +126,59 @@ fn one_resource_that_never_recovers_does_not_keep_its_application_broken() {
         world.pass(50);
     }
     assert!(answered >= 15, "{answered} of 20 requests were sent");
+}
+
+/// A user, with this many tokens, requests ever new resources that fail, 100 times a second for 10 seconds. Another user
+/// requests ten times a second resources that work. Returns how many of these are refused, and how many fail.
+fn storm(world: &World, tokens: usize) -> (usize, usize) {
+    let (mut refused, mut failed) = (0, 0);
+    for tick in 0..1_000 {
+        if let Ok(request) = world.proven(&format!("a/x/evil/t{}", tick % tokens), 1_000 + tick as u64) {
+            request.settle(STATUS);
+            failed += 1;
+        }
+        if tick % 10 == 5 {
+            match world.proven("a/x/good", 1) {
+                Ok(request) => request.settle(Outcome::Answered),
+                Err(_) => refused += 1,
+            }
+        }
+        world.pass(10);
+    }
+    (refused, failed)
+}
+
+#[test]
+fn a_user_whose_requests_all_fail_costs_other_users_of_its_application_nothing() {
+    let world = World::new();
+    let (refused, failed) = storm(&world, 1);
+    assert_eq!(refused, 0);
+    assert!((10..=14).contains(&failed), "one a second: {failed}");
+    // With many tokens, a user that is alone opens the breaker, which another one closes.
+    for tokens in [2, 10, 100] {
+        let world = World::new();
+        world.results("a/x/good", 1, STATUS, 1);
+        world.results("a/x/good", 1, Outcome::Answered, 1);
+        let (refused, _) = storm(&world, tokens);
+        assert!(refused <= 11, "{tokens} tokens: {refused}");
+    }
+}
+
+#[test]
+fn a_user_whose_requests_all_fail_does_not_prolong_an_outage_of_its_application() {
+    for tokens in [1, 2, 10] {
+        let world = World::new();
+        for resource in 0..20 {
+            for user in ["evil/t0", "good"] {
+                if let Ok(request) = world.proven(&format!("a/x/{user}"), resource) {
+                    request.settle(STATUS);
+                }
+            }
+            world.pass(150);
+        }
+        let (refused, _) = storm(&world, tokens);
+        assert!(refused <= 25, "{tokens} tokens: {refused} of 100, of which 10 are a second");
+    }
 }
 
 #[test]
@@ -155,9 +208,14 @@ fn the_state_of_an_application_is_bounded() {
         world.results("a/x", 5_000, Outcome::Answered, 1);
     }
     let own = world.breakers.applications.get(&world.app("a/x")).unwrap();
-    assert_eq!(lock(&own).count_resources(), MAX_RESOURCES);
+    assert_eq!(lock(&own).count_parts(), [MAX_PARTS, 0], "a token that is answered is forgotten");
     (968..1_000).for_each(|resource| world.results("a/x", resource, Outcome::Answered, 1));
-    assert_eq!(lock(&own).count_resources(), 0, "a resource that is answered is forgotten");
+    assert_eq!(lock(&own).count_parts(), [0, 0], "a resource that is answered is forgotten");
+    for user in 0..1_000 {
+        world.results(&format!("a/x/u{user}"), user, STATUS, 1);
+        world.results("a/x", 5_000, Outcome::Answered, 1);
+    }
+    assert_eq!(lock(&own).count_parts()[1], MAX_PARTS);
 }
 
 #[test]

@@ -39,12 +39,12 @@ fn five_failures_in_a_row_open_a_resource_and_no_other() {
 #[test]
 fn three_resources_that_fail_in_a_row_open_their_application_alone() {
     let world = World::new();
-    for resource in [1, 1, 2, 1] {
-        world.results("a/x", resource, STATUS, 1);
+    for (user, resource) in [("u", 1), ("v", 1), ("u", 2), ("v", 2)] {
+        world.results(&format!("a/x/{user}"), resource, STATUS, 1);
     }
     assert_eq!(world.breakers.count_open(), 0, "two resources");
-    world.results("a/x", 3, STATUS, 1);
-    assert_eq!(refused(world.proven("a/x", 4)), broken(Scope::Application, 1));
+    world.results("a/x/u", 3, STATUS, 1);
+    assert_eq!(refused(world.proven("a/x/w", 4)), broken(Scope::Application, 1));
     assert!(world.proven("a/y", 1).is_ok() && world.proven("b/x", 1).is_ok());
 }
 
@@ -60,17 +60,19 @@ fn an_answer_to_the_application_ends_its_row_of_failed_resources() {
 }
 
 #[test]
-fn while_several_tenants_fail_one_failure_opens_an_application() {
+fn while_several_tenants_fail_one_failure_opens_a_token_and_two_users_an_application() {
     let world = World::new();
     for app in ["a/x", "b/x", "b/y", "c/x"] {
         world.results(app, 1, STATUS, 1);
     }
     assert_eq!(world.breakers.count_open(), 0, "three tenants, and four failures");
-    world.results("c/y", 1, TRANSPORT, 1);
-    assert_eq!(refused(world.proven("c/y", 2)), broken(Scope::Application, 1));
+    world.results("c/y/u", 1, TRANSPORT, 1);
+    assert_eq!(refused(world.proven("c/y/u", 2)), broken(Scope::Token, 1));
     assert!(world.proven("c/x", 1).is_ok(), "it failed before");
+    world.results("c/y/v", 1, TRANSPORT, 1);
+    assert_eq!(refused(world.proven("c/y/w", 2)), broken(Scope::Application, 1));
     world.results("d/x", 1, STATUS, 1);
-    assert_eq!(refused(world.proven("d/x", 1)), broken(Scope::Application, 1));
+    assert_eq!(refused(world.proven("d/x", 1)), broken(Scope::Token, 1));
     // One answer ends the suspicion.
     world.results("e/x", 1, Outcome::Answered, 1);
     world.results("f/x", 1, STATUS, 1);
@@ -85,7 +87,7 @@ fn in_a_general_outage_each_application_sends_one_request_a_second() {
     for _ in 0..600 {
         for app in &apps {
             for resource in 0..3 {
-                if let Ok(request) = world.proven(app, resource) {
+                if let Ok(request) = world.proven(&format!("{app}/u{resource}"), resource) {
                     request.settle(STATUS);
                     sent += 1;
                 }
@@ -223,4 +225,23 @@ fn a_refusal_of_one_scope_leaves_the_probes_of_the_others() {
     assert_eq!(refused(world.proven("a/x", 1)), broken(Scope::Host, 1));
     world.pass(1_000);
     assert!(world.proven("a/x", 1).is_ok(), "it is the probe of both");
+}
+
+#[test]
+fn in_an_outage_an_application_of_many_tokens_sends_one_request_a_second() {
+    for one_user in [true, false] {
+        let world = World::new();
+        let mut sent = 0;
+        for tick in 0..600 {
+            for number in 0..20 {
+                let user = if one_user { 0 } else { number };
+                if let Ok(request) = world.proven(&format!("a/x/u{user}/t{number}"), tick % 7 + number) {
+                    request.settle(STATUS);
+                    sent += 1;
+                }
+            }
+            world.pass(100);
+        }
+        assert!((55..=75).contains(&sent), "sixty seconds, one user: {one_user}: {sent}");
+    }
 }

@@ -69,34 +69,64 @@ fn a_size_or_number_out_of_bounds_is_refused() {
 
 #[test]
 fn an_origin_that_is_not_safe_or_not_bare_is_refused() {
-    for url in [
-        "http://graph.microsoft.com",
-        "http://10.0.0.1",
-        "http://0.0.0.0:80",
-        "http://[::ffff:127.0.0.1]",
-        "http://localhost.example",
-        "ftp://localhost",
-        "https://graph.microsoft.com/v1.0",
-        "https://graph.microsoft.com//",
-        "https://graph.microsoft.com?",
-        "https://graph.microsoft.com/?a=b",
-        "https://graph.microsoft.com#",
-        "https://graph.microsoft.com:0",
-        "https://",
-        "https://graph microsoft com",
-        " https://graph.microsoft.com",
-        "https:\\\\graph.microsoft.com",
-        "graph.microsoft.com",
-        "",
+    for (base, hidden) in [
+        ("http://graph.microsoft.com", ""),
+        ("http://10.0.0.1", ""),
+        ("http://0.0.0.0:80", ""),
+        ("http://[::ffff:127.0.0.1]", ""),
+        ("http://localhost.example", ""),
+        ("ftp://localhost", ""),
+        ("https://graph.microsoft.com:0", ""),
+        ("https://", ""),
+        ("", ""),
+        // A path, a query or a fragment may hold a key.
+        ("https://graph.microsoft.com", "/v1.0"),
+        ("https://graph.microsoft.com", "//"),
+        ("https://graph.microsoft.com", "?"),
+        ("https://graph.microsoft.com:443", "/?a=b"),
+        ("https://graph.microsoft.com", "#"),
+        // So may text that is no URL.
+        ("", "https://graph microsoft com"),
+        ("", " https://graph.microsoft.com"),
+        ("", "https:\\\\graph.microsoft.com"),
+        ("", "graph.microsoft.com"),
+        ("", "hunter2://graph.microsoft.com"),
+        ("", "https://graph.microsoft.com:hunter2"),
     ] {
-        // A query may hold a key.
-        let echo = match url.find(['?', '#']).map(|end| url.split_at(end)) {
-            Some((url, rest)) => format!("{url:?} (hidden: {} characters more)", rest.len()),
-            None => format!("{url:?}"),
+        let echo = match (base, hidden) {
+            (base, "") => format!("{base:?}"),
+            ("", hidden) => format!("(hidden: {} characters)", hidden.len()),
+            (base, hidden) => format!("{base:?} (hidden: {} characters more)", hidden.len()),
         };
         let expected =
             format!("env CONNECTOR_CACHE__GRAPH__BASE_URL: graph.base_url = {echo} is refused: {BASE_URL}");
-        assert_eq!(said_of("CONNECTOR_CACHE__GRAPH__BASE_URL", url), expected);
+        assert_eq!(said_of("CONNECTOR_CACHE__GRAPH__BASE_URL", &format!("{base}{hidden}")), expected);
+    }
+}
+
+#[test]
+fn no_refusal_shows_a_secret_that_stands_in_the_place_of_a_path_or_a_url() {
+    let secret = "q7Xv2LmZ9pRt4WcK8sNb";
+    let forms = ["S", "/tmp/S", "./S", "/etc/S", "https://graph.microsoft.com/S", "grpc://collector:4317/S"];
+    let values = forms.iter().flat_map(|form| [format!("\"{form}\""), format!("[\"{form}\"]")]);
+    let values: Vec<_> =
+        values.map(|value| value.replace('S', secret)).chain(["48151623".to_owned()]).collect();
+    let refused = |key: &str, value: &str| {
+        let said = said(&format!("{key} = {value}"));
+        assert!(said.contains("expected") && said.contains("hidden: "), "{said}");
+        assert!(!said.contains(secret) && !said.contains("48151623"), "{said}");
+    };
+    for value in &values {
+        refused("graph.base_url", value);
+        // Alone, a path of a key is a conflict.
+        refused("listen.tls.key", value);
+        if !value.starts_with("\"https:") {
+            refused("telemetry.otlp_endpoint", value);
+        }
+        if !value.starts_with('"') {
+            refused("admin.token_file", value);
+            refused("graph.ca_file", value);
+        }
     }
 }
 
