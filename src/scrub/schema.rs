@@ -102,6 +102,7 @@ pub(super) enum Member {
     RequestId,
     Status,
     Title,
+    Type,
 }
 
 /// The class of a string, which says how its value is checked.
@@ -166,7 +167,8 @@ impl ObjectKind {
             (Self::Certificate, Member::Validity) => Value(ValueClass::Number),
             (Self::Error, Member::Target) => Value(ValueClass::Text),
             (Self::Error, Member::Details) => Objects(Self::Error),
-            (Self::Error | Self::InnerError, Member::Code | Member::Message) => Value(ValueClass::Text),
+            (Self::Error | Self::InnerError, Member::Code | Member::Message)
+            | (Self::InnerError, Member::Type) => Value(ValueClass::Text),
             (Self::Error | Self::InnerError, Member::InnerError) => Objects(Self::InnerError),
             (Self::InnerError, Member::Date) => Value(ValueClass::Date),
             (Self::InnerError, Member::RequestId) => Value(ValueClass::RequestId),
@@ -261,6 +263,7 @@ const MEMBERS: &[(&str, Member)] = &[
     ("client-request-id", Member::RequestId),
     ("status", Member::Status),
     ("title", Member::Title),
+    ("type", Member::Type),
 ];
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ pub(super) fn is_random(word: &str) -> bool {
     let is_one_word = !word.contains(['-', '_', '+', '/']);
     let is_keen = length < 3 * parts && digits > 1;
     (is_mixed && is_one_word && length >= 12 && is_keen)
-        || (beyond_hex && digits > 2 && length >= 20 && length < if is_mixed { 3 } else { 2 } * parts)
+        || (beyond_hex && digits > 2 && length >= 20 && 2 * length < if is_mixed { 5 } else { 4 } * parts)
 }
 
 /// Whether one of the words of letters and digits in a text looks like a key.

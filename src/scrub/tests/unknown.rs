@@ -182,7 +182,7 @@ fn an_object_in_the_place_of_a_string_keeps_no_string() {
 
 #[test]
 fn an_error_keeps_the_members_of_graphs_error_object() {
-    let error = r#"{"error":{"code":"BadRequest","message":"m","target":"t","details":[{"code":"c","message":"m","target":"t"}],"innererror":{"code":"c","message":"m","date":"2026-07-26T21:46:01","request-id":"5f571e91-72d8","client-request-id":"x","status":"429","innerError":{"code":"d"}}}}"#;
+    let error = r#"{"error":{"code":"BadRequest","message":"m","target":"t","details":[{"code":"c","message":"m","target":"t"}],"innererror":{"code":"c","message":"m","date":"2026-07-26T21:46:01","request-id":"5f571e91-72d8","client-request-id":"x","status":"429","type":"Microsoft.OData.ODataException","innerError":{"code":"d"}}}}"#;
     check(&[(error, error)]);
     check(&[
         (
