@@ -64,9 +64,8 @@ fn separator(rest: &[u8]) -> Option<usize> {
     match rest {
         [b':', b'/', b'/', ..] => None,
         [b'=' | b':' | b'>', ..] => Some(1),
-        [b'%', b'3', b'D' | b'd' | b'A' | b'a', ..] => Some(3),
-        // U+FF1A and U+FF1D, the full-width colon and equals sign.
-        [0xef, 0xbc, 0x9a | 0x9d, ..] => Some(3),
+        // An escape; or U+FF1A and U+FF1D, the full-width colon and equals sign.
+        [b'%', b'3', b'D' | b'd' | b'A' | b'a', ..] | [0xef, 0xbc, 0x9a | 0x9d, ..] => Some(3),
         _ => None,
     }
 }
