@@ -15,7 +15,7 @@ use crate::date;
 pub fn kept(from: &HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
     let content_type = from.get(header::CONTENT_TYPE).and_then(in_utf8).unwrap_or(JSON);
     let others = KEPT.iter().filter_map(|name| {
-        let value = from.get(name).filter(|value| is_plain(value) && !is_for_one_hop(from, name))?;
+        let value = from.get(name).filter(|value| is_known(name, value) && !is_for_one_hop(from, name))?;
         Some((name.clone(), value.clone()))
     });
     std::iter::once((header::CONTENT_TYPE, content_type)).chain(others).collect()
@@ -42,8 +42,9 @@ pub fn is_json(value: &HeaderValue) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// A JSON content type whose charset is utf-8: what the scrubber read and wrote, whatever charset came with it. Other
-/// parameters are kept, for OData has some. None if the value is not JSON, or has more than tokens in it.
+/// A JSON content type whose charset is utf-8: what the scrubber read and wrote, whatever charset came with it. Of the
+/// other parameters those of OData are kept, with the values that OData has for them: any other text could be a
+/// credential. None if the value is not JSON, or has quotes in it.
 fn in_utf8(value: &HeaderValue) -> Option<HeaderValue> {
     if !is_json(value) || !is_plain(value) {
         return None;
@@ -51,15 +52,41 @@ fn in_utf8(value: &HeaderValue) -> Option<HeaderValue> {
     if USUAL_VALUES.iter().any(|usual| value.as_bytes() == usual.as_bytes()) {
         return Some(value.clone());
     }
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/=; ".contains(&byte);
-    let text = value.to_str().ok().filter(|text| text.bytes().all(is_token))?;
-    let is_charset = |part: &str| {
-        part.split_once('=').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-    };
-    let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty() && !is_charset(part));
-    let mut clean = parts.collect::<Vec<_>>().join(";");
+    let text = value.to_str().ok().filter(|text| !text.contains(['"', ',', '\\']))?;
+    let mut parts = text.split(';').map(str::trim);
+    let essence =
+        parts.next().filter(|essence| ESSENCES.iter().any(|known| known.eq_ignore_ascii_case(essence)));
+    let mut clean = essence.unwrap_or(ESSENCES[0]).to_owned();
+    for part in parts.filter(|part| is_known_parameter(part)) {
+        clean.push(';');
+        clean.push_str(part);
+    }
     clean.push_str(";charset=utf-8");
     HeaderValue::try_from(clean).ok()
+}
+
+/// Whether a parameter is one of OData's with a value that OData has for it (OData Protocol 4.01, section 8.1.1, and
+/// OData JSON Format 4.01, section 3).
+fn is_known_parameter(part: &str) -> bool {
+    let Some((name, value)) = part.split_once('=') else { return false };
+    let is_name = |known: &str| known.eq_ignore_ascii_case(name);
+    let is_one_of = |values: &[&str]| values.iter().any(|known| known.eq_ignore_ascii_case(value));
+    let is_switch = ["odata.streaming", "streaming", "IEEE754Compatible", "ExponentialDecimals"];
+    (["odata.metadata", "metadata"].into_iter().any(is_name) && is_one_of(&["minimal", "full", "none"]))
+        || (is_switch.into_iter().any(is_name) && is_one_of(&["true", "false"]))
+}
+
+/// Whether a field says what its definition lets it say: the version of OData; a date, a boolean or a number of
+/// seconds (RFC 9745, RFC 8594).
+fn is_known(name: &HeaderName, value: &HeaderValue) -> bool {
+    if *name == ODATA_VERSION {
+        return matches!(value.as_bytes(), b"4.0" | b"4.01");
+    }
+    let is_seconds =
+        |digits: &[u8]| (1..=12).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    matches!(value.as_bytes(), b"true" | b"false" | b"?0" | b"?1")
+        || value.as_bytes().strip_prefix(b"@").is_some_and(is_seconds)
+        || date::read(value).is_some()
 }
 
 /// Moves values into one piece of memory that is theirs alone. As they come from the transport they are parts of its
@@ -123,6 +150,8 @@ pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 static KEPT: [HeaderName; 3] =
     [ODATA_VERSION, HeaderName::from_static("deprecation"), HeaderName::from_static("sunset")];
 const VALUE_LENGTH: usize = 256;
+/// The media types of Graph's bodies.
+const ESSENCES: [&str; 2] = ["application/json", "application/problem+json"];
 /// What Graph says in nearly every answer: its content types, and the version of OData.
 const USUAL_VALUES: [&str; 5] = [
     "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
@@ -170,8 +199,14 @@ mod tests {
                 "application/json;odata.metadata=none;charset=utf-8",
             ),
             ("application/json;charset=utf-8;charset=utf-16", "application/json;charset=utf-8"),
-            ("application/json;;charset", "application/json;charset;charset=utf-8"),
-            ("application/problem+json;x=y", "application/problem+json;x=y;charset=utf-8"),
+            ("application/json;;charset", "application/json;charset=utf-8"),
+            ("application/problem+json;x=y", "application/problem+json;charset=utf-8"),
+            ("application/hunter2+json", "application/json;charset=utf-8"),
+            ("application/json;odata.metadata=hunter2", "application/json;charset=utf-8"),
+            (
+                "application/json; IEEE754Compatible=true;x=hunter2; odata.streaming=false",
+                "application/json;IEEE754Compatible=true;odata.streaming=false;charset=utf-8",
+            ),
             ("application/json;x=\";charset=utf-8\";charset=utf-16", "application/json;charset=utf-8"),
             ("application/json, text/html;charset=utf-16", "application/json;charset=utf-8"),
             ("text/html;charset=utf-16", "application/json;charset=utf-8"),
@@ -182,6 +217,28 @@ mod tests {
             assert_eq!(kept(&from)[0], (header::CONTENT_TYPE, HeaderValue::from_static(expected)), "{value}");
         }
         assert_eq!(kept(&HeaderMap::new())[0].1, JSON);
+    }
+
+    #[test]
+    fn a_field_that_says_more_than_its_definition_is_dropped() {
+        let date = "Mon, 23 Nov 2026 04:58:29 GMT";
+        for (name, good, bad) in [
+            ("odata-version", &["4.0", "4.01"][..], &["hunter2", "4.0;x=hunter2", ""][..]),
+            ("deprecation", &["true", "@1688169599", date], &["hunter2", "@hunter2", "true, hunter2", "@"]),
+            ("sunset", &[date], &["hunter2", "Mon, 23 Nov 2026 04:58:29 GMT hunter2"]),
+        ] {
+            let count = |value: &'static str| {
+                let mut from = HeaderMap::new();
+                from.insert(name, HeaderValue::from_static(value));
+                kept(&from).len()
+            };
+            for value in good {
+                assert_eq!(count(value), 2, "{name}: {value}");
+            }
+            for value in bad {
+                assert_eq!(count(value), 1, "{name}: {value}");
+            }
+        }
     }
 
     #[test]

@@ -7,23 +7,24 @@
 //! # The walk
 //! `schema.rs` has the kinds of objects, the members of each kind, and a class for each member's value. The
 //! position of an object decides its kind: the document, the connector of a step, an authentication configuration, a
-//! certificate, an error. In a position that the schema does not know, `@odata.type` decides; without one the object is
-//! walked like a connector, so that a new step or a wrapper around connectors keeps `id`, `displayName` and `targetUrl`.
-//! Inside of an authentication configuration, an error, or in the place of a string, an unknown object keeps no string
-//! at all. A step is one of today's three, or, at the top, `pre`, `post` or `on` and an event: its name is no
-//! credential word (`postTokenIssuance`).
+//! certificate, an error. `types.rs` finds the declared types before the walk: a type that does not belong to the
+//! position seals the object, wherever in it the type stands. In a position that the schema does not know the type alone
+//! decides; without one no string of the object passes, but the connectors of the steps in it do. Inside of an
+//! authentication configuration, an error, or in the place of a string, an unknown object keeps no string at all.
+//! A step is one of today's three, or, at the top, `pre`, `post` or `on` and an event: its name is no credential word
+//! (`postTokenIssuance`).
 //!
 //! | value | passes |
 //! |---|---|
 //! | a known member's string | if it has the form of its class (`values.rs`, `link.rs`); of free text (`text.rs`) and of URLs (`url.rs`) all but the credentials in them |
 //! | an annotation of OData's | a type name, a count, a context or link on a host of Graph's or `graph.base_url`; any other text is unknown |
 //! | an unknown string, also in an array | never, unless `scrub.allow_fields` lists its member: it is masked and counted as `unknown` |
-//! | a number, a boolean | unless a credential word names it, or a name with symbols beyond ASCII, which may look like one |
+//! | a number, a boolean | unless a credential word names it, or a name with symbols beyond ASCII, which may look like one; in authentication configurations and sealed objects only the validity of a certificate and booleans |
 //! | `null`, `""`, `{}`, `[]` | always: nothing is hidden in them |
 //! | the value under a credential word (`names.rs`), or under a name of `scrub.extra_fields` | never, whatever its type |
 //!
 //! Names: the schema's are compared in any letter case, and otherwise exactly, so that a homoglyph is unknown. A name
-//! that could be a key or token itself (long, full of digits, a pair) is masked with its value. Each copy of
+//! that could be a key or token itself (long, full of digits, a pair, a credential word with more behind it) is masked with its value. Each copy of
 //! a repeated member is judged by itself. JSON inside of a string is a string.
 //!
 //! `scrub.unknown = "keep"` lets unknown strings pass unless a credential word names them, but for those in
@@ -59,6 +60,7 @@ mod removed;
 mod rules;
 mod schema;
 mod text;
+mod types;
 mod unknown;
 mod url;
 mod values;
@@ -184,7 +186,7 @@ fn add(bytes: &mut Vec<u8>, part: &str) {
 }
 
 /// The version of the rules in this module. Raise it with every change that alters an output.
-const RULES: u32 = 5;
+const RULES: u32 = 6;
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 

@@ -31,7 +31,7 @@ impl Links {
     }
 
     /// Whether a text is an absolute link to an accepted server, or a link relative to the service root. A link has no
-    /// user info, no query and no escapes, and no fragment but that of a context (`$metadata#...`).
+    /// user info, no query, no escapes but of blanks and quotes, and no fragment but that of a context (`$metadata#...`).
     pub(super) fn is_link(&self, text: &str) -> bool {
         let rest = self.origins.iter().find_map(|origin| text.strip_prefix(origin.as_str()));
         let rest = match rest {
@@ -40,7 +40,12 @@ impl Links {
             _ => return false,
         };
         let (path, fragment) = rest.split_once('#').unwrap_or((rest, ""));
-        let is_plain = |part: &str| part.bytes().all(|byte| PLAIN[usize::from(byte)]);
+        // A blank or a quote in the id of a flow hides nothing.
+        let is_plain = |part: &str| {
+            part.split("%20")
+                .flat_map(|part| part.split("%27"))
+                .all(|part| part.bytes().all(|byte| PLAIN[usize::from(byte)]))
+        };
         text.len() <= MAX_BYTES
             && is_plain(path)
             && is_plain(fragment)
@@ -48,7 +53,10 @@ impl Links {
     }
 }
 
-const ORIGINS: [&str; 4] = [
+const ORIGINS: [&str; 7] = [
+    "https://canary.graph.microsoft.com",
+    "https://graph.microsoft.de",
+    "https://graph.microsoft-ppe.com",
     "https://graph.microsoft.com",
     "https://graph.microsoft.us",
     "https://dod-graph.microsoft.us",
@@ -91,6 +99,9 @@ mod tests {
             &format!("https://graph.microsoft.com/v1.0/$metadata#{flow}/microsoft.graph.x/step/$entity"),
             &format!("https://graph.microsoft.us/v1.0/{flow}/postFederationSignup/$ref"),
             &format!("$metadata#{flow}"),
+            "https://canary.graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_a%20%27b')/x",
+            "https://graph.microsoft.de/beta/$metadata#x",
+            "https://graph.microsoft-ppe.com/beta/$metadata#x",
             flow,
             "https://graph.microsoft.com",
             "http://127.0.0.1:8099/beta/x",

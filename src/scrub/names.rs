@@ -12,6 +12,7 @@ use self::lexicon::Lexicon;
 use self::usual::Usual;
 use super::config::{Config, Unknown};
 use super::schema::{self, Member, ValueClass};
+use super::values::is_random;
 use crate::cache::status::ScrubbedField::{
     self, Authentication, Certificate, ConnectionString, Credential, Extra, Key, Password, Secret, TargetUrl,
     Token,
@@ -62,7 +63,7 @@ impl Term {
         match self {
             Self::OwnType | Self::Type => ValueClass::TypeName,
             Self::Link => ValueClass::Link,
-            Self::Count => ValueClass::Number,
+            Self::Count => ValueClass::Count,
         }
     }
 }
@@ -119,6 +120,9 @@ impl Names {
             return Meaning::Step(credential);
         }
         let form = if self.lenient { Meaning::Unknown } else { form(name) };
+        if self.holds_value(name) {
+            return Meaning::Hidden;
+        }
         if form == Meaning::Hidden {
             return form;
         }
@@ -133,6 +137,18 @@ impl Names {
             None if is_action(name) => Meaning::Action,
             None => form,
         }
+    }
+
+    /// Whether other text stands behind a credential word (`password:...`), or the name looks like a key.
+    fn holds_value(&self, name: &str) -> bool {
+        let is_separator = |symbol: char| {
+            symbol.is_whitespace() || symbol.is_ascii_control() || SEPARATORS.contains(&symbol)
+        };
+        let value = name.split_once(is_separator).filter(|(word, rest)| {
+            !rest.trim_matches(is_separator).is_empty() && self.credential_word(word).is_some()
+        });
+        let is_part = |symbol: char| !symbol.is_ascii_alphanumeric();
+        value.is_some() || name.split(is_part).any(is_random)
     }
 
     fn is_extra(&self, folded: &str) -> bool {
@@ -191,6 +207,8 @@ fn masked_member(folded: &str) -> Option<Member> {
 fn annotation(name: &str, folded: &str, credential: Option<ScrubbedField>) -> Option<Meaning> {
     let (property, annotation) = name.split_once('@')?;
     let masked = folded.split_once('@').and_then(|(property, _)| masked_member(property));
+    // A step whose name holds a credential word has links, as an authentication configuration has.
+    let credential = credential.map(|field| if schema::is_step(property) { Authentication } else { field });
     let field = credential.or(match masked {
         Some(Member::Authentication) => Some(Authentication),
         Some(_) => Some(TargetUrl),
@@ -255,6 +273,9 @@ fn whole(part: &str) -> Option<ScrubbedField> {
     matches!(part, "auth").then_some(Credential)
 }
 
+/// What parts a name from a value in one text.
+const SEPARATORS: [char; 13] =
+    [':', '=', ';', ',', '|', '/', '>', '?', '&', '"', '\'', '\u{ff1a}', '\u{ff1d}'];
 /// The most symbols on one side of an `@` in a name that is shown.
 const MAX_NAME: usize = 64;
 
@@ -293,6 +314,15 @@ const INNOCENT: &[&str] = &[
 /// Words that make a credential of any name that holds them. Each begins with two letters.
 const HELD: &[(ScrubbedField, &[&str])] = &[
     (Password, &["password", "passwd", "pwd", "passphrase", "passcode"]),
+    (
+        Password,
+        &["securitycode", "accesscode", "verificationcode", "totpcode", "otpcode", "totpseed", "otpseed"],
+    ),
+    (
+        Password,
+        &["securitypin", "accesspin", "verificationpin", "securityseed", "accessseed", "verificationseed"],
+    ),
+    (Password, &["securityotp", "accessotp", "verificationotp"]),
     (Secret, &["secret"]),
     (Token, &["token", "assertion", "jwt", "bearer", "samlresponse"]),
     // A name that ends in `key` needs no word here; these go on after it.

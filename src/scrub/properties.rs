@@ -28,7 +28,7 @@ fn disguised(names: &'static [&'static str]) -> impl Strategy<Value = String> {
     (select(names), vec((any::<bool>(), 0..8_usize), 1..8)).prop_map(|(name, choices)| {
         let spell = |(symbol, (upper, gap)): (char, &(bool, usize))| {
             let symbol = if *upper { symbol.to_ascii_uppercase() } else { symbol };
-            format!("{}{symbol}", ["-", "_", "\u{200b}", " "].get(*gap).unwrap_or(&""))
+            format!("{}{symbol}", ["-", "_", "\u{200b}", "."].get(*gap).unwrap_or(&""))
         };
         name.chars().zip(choices.iter().cycle()).map(spell).collect()
     })
@@ -49,7 +49,7 @@ fn scalar() -> impl Strategy<Value = Node> {
 /// What is left of a value that is walked in an authentication configuration.
 fn walked(value: &Value) -> Value {
     match value {
-        Value::String(_) => json!(MASK),
+        Value::String(_) | Value::Number(_) => json!(MASK),
         Value::Array(values) => values.iter().map(walked).collect(),
         Value::Object(members) => members
             .iter()
@@ -69,7 +69,7 @@ fn known() -> impl Strategy<Value = (String, Node)> {
         "[A-Z][a-z]{0,4}( [0-9a-z\u{e9}/()]{1,5}){0,3}".prop_map(move |name| member("displayName", name)),
         select(&["@odata.context", "postFederationSignup@odata.context", "x@odata.navigationLink"][..])
             .prop_map(move |name| member(name, link.to_owned())),
-        select(&["@odata.type", "x@odata.type"][..])
+        select(&["X@odata.type", "x@odata.type"][..])
             .prop_map(move |name| member(name, "#microsoft.graph.identityApiConnector".to_owned())),
     ]
 }
@@ -78,10 +78,8 @@ fn member(child: impl Strategy<Value = Node> + 'static) -> impl Strategy<Value =
     let ordinary = prop_oneof![select(ORDINARY).prop_map(str::to_owned), "x[0-9]{1,4}"];
     prop_oneof![
         4 => (ordinary, child),
-        2 => known(),
         2 => (disguised(CREDENTIALS), secret()).prop_map(|(name, secret)| (name, Node::Planted(secret, json!(MASK)))),
         1 => (disguised(&["authenticationconfiguration"]), authentication()),
-        1 => (disguised(&["targeturl"]), target_url()),
     ]
 }
 
@@ -146,8 +144,19 @@ fn document() -> impl Strategy<Value = (String, Value)> {
             vec(member(child), 0..4).prop_map(Node::Object),
         ]
     });
-    (vec(member(node), 0..5), vec(any::<u8>(), 1..64))
-        .prop_map(|(members, choices)| written(members, choices))
+    // The members of a connector are known at the top and in the steps there.
+    let connector = vec(
+        prop_oneof![
+            2 => member(node.clone()),
+            2 => known(),
+            1 => (disguised(&["targeturl"]), target_url()),
+        ],
+        0..5,
+    );
+    let step = (select(STEPS), connector.clone())
+        .prop_map(|(name, members)| vec![(name.to_owned(), Node::Object(members))]);
+    let members = prop_oneof![connector, step];
+    (members, vec(any::<u8>(), 1..64)).prop_map(|(members, choices)| written(members, choices))
 }
 
 fn scrub(raw: &[u8]) -> Result<Scrubbed, ScrubFailure> {
@@ -314,15 +323,9 @@ const AROUND: &[&str] =
 
 const MASK: &str = "******";
 
-const ORDINARY: &[&str] = &[
-    "DISPLAY_NAME",
-    "code",
-    "message",
-    "postFederationSignup",
-    "preTokenIssuance",
-    "preTokenIssuance@odata.context",
-    "username",
-];
+const ORDINARY: &[&str] = &["DISPLAY_NAME", "code", "message", "preTokenIssuance@odata.context", "username"];
+
+const STEPS: &[&str] = &["postFederationSignup", "preTokenIssuance", "postTokenIssuance"];
 
 const CREDENTIALS: &[&str] = &[
     "apikey",

@@ -74,10 +74,11 @@ impl Rules {
             ValueClass::Date => form(values::is_date(text)),
             ValueClass::Thumbprint => form(values::is_thumbprint(text)),
             ValueClass::Number => form(values::is_whole_number(text)),
+            ValueClass::Count => form(values::is_count(text)),
             ValueClass::Flag => Verdict::Mask,
-            ValueClass::TypeName => form(values::is_type_name(text)),
-            ValueClass::ActionTitle => form(values::is_graph_name(text)),
-            ValueClass::Link => form(self.links.is_link(text)),
+            ValueClass::TypeName => form(values::is_type_name(text) && !values::has_random_word(text)),
+            ValueClass::ActionTitle => form(values::is_graph_name(text) && !values::has_random_word(text)),
+            ValueClass::Link => form(self.links.is_link(text) && !values::has_random_word(text)),
         }
     }
 }

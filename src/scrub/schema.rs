@@ -6,15 +6,19 @@
 //! The credentials among the members (`password`, `pkcs12Value`) are missing here on purpose: the keyword index in
 //! `names.rs` has them, and it applies to every kind.
 
-/// The kind of an object. The position decides it, and for an object in a position that the schema does not know
-/// its `@odata.type`.
+use super::values::is_graph_name;
+
+/// The kind of an object. The position decides it together with the declared type, wherever in the object that
+/// stands: a type that does not belong to the position seals the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ObjectKind {
     /// The document: a `userFlowApiConnectorConfiguration`, or an error response.
     Root,
-    /// An `identityApiConnector`. Also any object that the schema does not know, so that a future step or wrapper
-    /// keeps the known members of its connectors.
+    /// An `identityApiConnector`: the object of a step, or one that declares the type.
     Connector,
+    /// An object in a position that the schema does not know: its declared type decides. Without one no string
+    /// of its own passes, but the connectors of its steps do.
+    Wrapper,
     /// An authentication configuration of any type.
     Authentication,
     /// A `pkcs12CertificateInformation`.
@@ -27,8 +31,53 @@ pub(super) enum ObjectKind {
     Action,
     /// An object where the schema has none: none of its strings is known.
     Opaque,
-    /// The same inside of an authentication configuration: `scrub.unknown = "keep"` does not apply.
+    /// The same inside of an authentication configuration, or under a type that does not belong there: no number
+    /// passes either, and `scrub.unknown = "keep"` does not apply.
     Sealed,
+}
+
+/// What a declared type makes of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TypeKind {
+    /// A `userFlowApiConnectorConfiguration`.
+    Configuration,
+    /// An `identityApiConnector`.
+    Connector,
+    /// An authentication configuration of any type, or the certificate of one.
+    Authentication,
+    /// A `pkcs12CertificateInformation`.
+    Certificate,
+    /// An error, or a part of one.
+    Error,
+    /// Anything else.
+    Other,
+}
+
+impl TypeKind {
+    /// The kind of a type by its name.
+    pub(super) fn of(name: &str) -> Self {
+        let name = name.strip_prefix('#').unwrap_or(name);
+        let Some((_, own)) = name.split_at_checked(NAMESPACE.len()).filter(|_| is_graph_name(name)) else {
+            return Self::Other;
+        };
+        let is = |known: &str| own.eq_ignore_ascii_case(known);
+        let ends = |end: &str| {
+            own.len().checked_sub(end.len()).is_some_and(|at| own[at..].eq_ignore_ascii_case(end))
+        };
+        if is("identityApiConnector") {
+            Self::Connector
+        } else if is("userFlowApiConnectorConfiguration") {
+            Self::Configuration
+        } else if ends("authentication") || is("pkcs12Certificate") {
+            Self::Authentication
+        } else if is("pkcs12CertificateInformation") {
+            Self::Certificate
+        } else if ["publicError", "publicInnerError", "publicErrorDetail"].into_iter().any(is) {
+            Self::Error
+        } else {
+            Self::Other
+        }
+    }
 }
 
 /// A member that the schema knows.
@@ -53,6 +102,7 @@ pub(super) enum Member {
     RequestId,
     Status,
     Title,
+    Type,
 }
 
 /// The class of a string, which says how its value is checked.
@@ -72,6 +122,8 @@ pub(super) enum ValueClass {
     Thumbprint,
     /// A number, which is a string under `IEEE754Compatible=true`.
     Number,
+    /// The number of elements of a collection.
+    Count,
     /// A boolean: no string is one.
     Flag,
     /// The name of a type.
@@ -105,7 +157,9 @@ impl ObjectKind {
             (Self::Root | Self::Connector, Member::Id) => Value(ValueClass::Identifier),
             (Self::Root | Self::Connector, Member::DisplayName) => Value(ValueClass::Text),
             (Self::Root | Self::Connector, Member::TargetUrl) => Value(ValueClass::Url),
-            (Self::Root | Self::Connector, Member::Authentication) => Objects(Self::Authentication),
+            (Self::Root | Self::Connector | Self::Wrapper, Member::Authentication) => {
+                Objects(Self::Authentication)
+            }
             (Self::Authentication, Member::Username) => MemberRule::Username,
             (Self::Authentication, Member::CertificateList) => Objects(Self::Certificate),
             (Self::Certificate, Member::Thumbprint) => Value(ValueClass::Thumbprint),
@@ -113,7 +167,8 @@ impl ObjectKind {
             (Self::Certificate, Member::Validity) => Value(ValueClass::Number),
             (Self::Error, Member::Target) => Value(ValueClass::Text),
             (Self::Error, Member::Details) => Objects(Self::Error),
-            (Self::Error | Self::InnerError, Member::Code | Member::Message) => Value(ValueClass::Text),
+            (Self::Error | Self::InnerError, Member::Code | Member::Message)
+            | (Self::InnerError, Member::Type) => Value(ValueClass::Text),
             (Self::Error | Self::InnerError, Member::InnerError) => Objects(Self::InnerError),
             (Self::InnerError, Member::Date) => Value(ValueClass::Date),
             (Self::InnerError, Member::RequestId) => Value(ValueClass::RequestId),
@@ -127,7 +182,7 @@ impl ObjectKind {
     /// The kind of an object under a member that the schema does not know.
     pub(super) fn unknown_child(self) -> Self {
         match self {
-            Self::Root | Self::Connector => Self::Connector,
+            Self::Root | Self::Connector | Self::Wrapper => Self::Wrapper,
             _ => self.opaque_child(),
         }
     }
@@ -137,28 +192,29 @@ impl ObjectKind {
         if self.is_authentication() { Self::Sealed } else { Self::Opaque }
     }
 
-    /// Whether the object is, or is in, an authentication configuration.
+    /// Whether the object is, or is in, an authentication configuration, or is sealed.
     pub(super) fn is_authentication(self) -> bool {
         matches!(self, Self::Authentication | Self::Certificate | Self::Sealed)
     }
 
-    /// The kind that a type annotation makes of an object in an unknown position.
-    pub(super) fn refined(self, type_name: &str) -> Self {
-        if self != Self::Connector || type_name == CONNECTOR {
-            return self;
-        }
-        let name = type_name.as_bytes();
-        let ends = |end: &str| {
-            name.len()
-                .checked_sub(end.len())
-                .is_some_and(|at| name[at..].eq_ignore_ascii_case(end.as_bytes()))
-        };
-        if ends("authentication") || ends(".pkcs12Certificate") {
-            Self::Authentication
-        } else if ends(".pkcs12CertificateInformation") {
-            Self::Certificate
-        } else {
-            self
+    /// Whether the objects under the names of steps are connectors.
+    pub(super) fn has_steps(self) -> bool {
+        matches!(self, Self::Root | Self::Wrapper)
+    }
+
+    /// The kind of an object in this position that declares a type.
+    pub(super) fn declared(self, declared: TypeKind) -> Self {
+        match (self, declared) {
+            (Self::Root, TypeKind::Configuration)
+            | (Self::Connector, TypeKind::Connector)
+            | (Self::Authentication, TypeKind::Authentication)
+            | (Self::Certificate, TypeKind::Certificate)
+            | (Self::Error | Self::InnerError, TypeKind::Error) => self,
+            (Self::Root | Self::Wrapper, TypeKind::Connector) => Self::Connector,
+            (Self::Wrapper, TypeKind::Configuration) => Self::Wrapper,
+            (Self::Wrapper, TypeKind::Authentication) => Self::Authentication,
+            (Self::Wrapper, TypeKind::Certificate) => Self::Certificate,
+            _ => Self::Sealed,
         }
     }
 }
@@ -180,7 +236,7 @@ pub(super) fn is_step(name: &str) -> bool {
         || STEPS.iter().any(|step| step.eq_ignore_ascii_case(name))
 }
 
-const CONNECTOR: &str = "#microsoft.graph.identityApiConnector";
+const NAMESPACE: &str = "microsoft.graph.";
 const STEPS: [&str; 3] = ["postFederationSignup", "postAttributeCollection", "preTokenIssuance"];
 /// The longest event of Graph's today has 58 letters.
 const MAX_STEP: usize = 64;
@@ -207,6 +263,7 @@ const MEMBERS: &[(&str, Member)] = &[
     ("client-request-id", Member::RequestId),
     ("status", Member::Status),
     ("title", Member::Title),
+    ("type", Member::Type),
 ];
 
 #[cfg(test)]
@@ -226,21 +283,33 @@ mod tests {
     }
 
     #[test]
-    fn a_type_decides_where_the_position_does_not() {
-        for (name, kind) in [
-            ("#microsoft.graph.basicAuthentication", ObjectKind::Authentication),
-            ("microsoft.graph.ClientCertificateAuthentication", ObjectKind::Authentication),
-            ("#microsoft.graph.futureAuthentication", ObjectKind::Authentication),
-            ("#microsoft.graph.pkcs12Certificate", ObjectKind::Authentication),
-            ("#microsoft.graph.pkcs12CertificateInformation", ObjectKind::Certificate),
-            ("#microsoft.graph.identityApiConnector", ObjectKind::Connector),
-            ("\u{e9}", ObjectKind::Connector),
-            ("", ObjectKind::Connector),
+    fn a_type_decides_where_the_position_does_not_and_seals_where_it_does_not_belong() {
+        use ObjectKind::{Authentication, Certificate, Connector, Error, Root, Sealed, Wrapper};
+        for (name, root, connector, wrapper, authentication) in [
+            ("#microsoft.graph.basicAuthentication", Sealed, Sealed, Authentication, Authentication),
+            (
+                "microsoft.graph.ClientCertificateAuthentication",
+                Sealed,
+                Sealed,
+                Authentication,
+                Authentication,
+            ),
+            ("#microsoft.graph.futureAuthentication", Sealed, Sealed, Authentication, Authentication),
+            ("#microsoft.graph.pkcs12Certificate", Sealed, Sealed, Authentication, Authentication),
+            ("#microsoft.graph.pkcs12CertificateInformation", Sealed, Sealed, Certificate, Sealed),
+            ("#microsoft.graph.identityApiConnector", Connector, Connector, Connector, Sealed),
+            ("#microsoft.graph.userFlowApiConnectorConfiguration", Root, Sealed, Wrapper, Sealed),
+            ("#microsoft.graph.xidentityApiConnector", Sealed, Sealed, Sealed, Sealed),
+            ("identityApiConnector", Sealed, Sealed, Sealed, Sealed),
+            ("#Collection(microsoft.graph.identityApiConnector)", Sealed, Sealed, Sealed, Sealed),
+            ("\u{e9}", Sealed, Sealed, Sealed, Sealed),
         ] {
-            assert_eq!(ObjectKind::Connector.refined(name), kind, "{name}");
-            assert_eq!(ObjectKind::Root.refined(name), ObjectKind::Root, "{name}");
-            assert_eq!(ObjectKind::Sealed.refined(name), ObjectKind::Sealed, "{name}");
+            let declared = TypeKind::of(name);
+            let kinds = [Root, Connector, Wrapper, Authentication].map(|kind| kind.declared(declared));
+            assert_eq!(kinds, [root, connector, wrapper, authentication], "{name}");
+            assert_eq!(Sealed.declared(declared), Sealed, "{name}");
         }
+        assert_eq!(Error.declared(TypeKind::of("#microsoft.graph.publicError")), Error);
     }
 
     #[test]
@@ -254,6 +323,8 @@ mod tests {
             (ObjectKind::Root, Member::Code),
             (ObjectKind::Error, Member::Id),
             (ObjectKind::Opaque, Member::Id),
+            (ObjectKind::Wrapper, Member::DisplayName),
+            (ObjectKind::Wrapper, Member::TargetUrl),
             (ObjectKind::Sealed, Member::CertificateList),
             (ObjectKind::Certificate, Member::Username),
         ] {

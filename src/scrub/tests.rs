@@ -84,7 +84,7 @@ fn no_spelling_of_a_name_hides_a_credential() {
         (r#"{"pa\u0073sword":1}"#, r#"{"pa\u0073sword":"******"}"#),
         (r#"{"\u0070\u0061\u0053\u0053word":1}"#, r#"{"\u0070\u0061\u0053\u0053word":"******"}"#),
         (r#"{"pa\u017f\u017fword":1}"#, r#"{"pa\u017f\u017fword":"******"}"#),
-        (r#"{"pass\/word":1}"#, r#"{"pass\/word":"******"}"#),
+        (r#"{"pass\/word":1}"#, r#"{"******":"******"}"#),
         ("{\"to\u{212a}en\":1}", "{\"to\u{212a}en\":\"******\"}"),
         (r#"{"password@odata.type":"x"}"#, r#"{"password@odata.type":"******"}"#),
         (r##"{"password@odata.type":"#String"}"##, r##"{"password@odata.type":"#String"}"##),
@@ -125,19 +125,22 @@ fn an_error_of_graph_passes_whole() {
 #[test]
 fn annotations_pass_in_their_own_form_only() {
     let context = "\"https://graph.microsoft.com/beta/$metadata#identity/apiConnectors/$entity\"";
+    let link = "\"identity/apiConnectors('1')\"";
     let mask = "\"******\"";
-    for name in ["authenticationConfiguration", "postTokenIssuance", "notAfter", "password", "x"] {
+    for name in ["authenticationConfiguration", "onAttributeCollection", "notAfter", "password", "x"] {
         for (annotation, value, expected) in [
             ("odata.type", "\"#Int64\"", "\"#Int64\""),
             ("odata.type", "\"#Collection(microsoft.graph.x)\"", "\"#Collection(microsoft.graph.x)\""),
             ("type", "\"#String\"", "\"#String\""),
             ("odata.type", "\"x\"", mask),
-            ("odata.context", context, context),
-            ("odata.navigationLink", "\"identity/apiConnectors('1')\"", "\"identity/apiConnectors('1')\""),
+            ("odata.context", context, if name == "password" { mask } else { context }),
+            ("odata.navigationLink", link, if name == "password" { mask } else { link }),
+            ("odata.count", "1234567", mask),
+            ("odata.count", "\"1234567\"", mask),
             ("odata.context", "\"https://evil.example/$metadata#x\"", mask),
             ("odata.id", "\"https://graph.microsoft.com/x?code=hunter2\"", mask),
-            ("odata.count", "1", "1"),
-            ("odata.count", "\"1\"", "\"1\""),
+            ("odata.count", "1", if name == "password" { mask } else { "1" }),
+            ("odata.count", "\"1\"", if name == "password" { mask } else { "\"1\"" }),
             ("odata.count", "\"hunter2\"", mask),
             ("odata.context", "null", "null"),
             ("odata.delta", "\"x\"", mask),
@@ -183,9 +186,10 @@ fn a_target_url_is_scrubbed_wherever_it_is() {
     check(&[
         (r#"{"targetUrl":"https://h/?code=x"}"#, r#"{"targetUrl":"https://h/?code=******"}"#),
         (
-            r#"{"a":[{"TARGET_URL":"https:\/\/h\/?code=x"}]}"#,
-            r#"{"a":[{"TARGET_URL":"https://h/?code=******"}]}"#,
+            r#"{"onX":[{"TARGET_URL":"https:\/\/h\/?code=x"}]}"#,
+            r#"{"onX":[{"TARGET_URL":"https://h/?code=******"}]}"#,
         ),
+        (r#"{"a":[{"TARGET_URL":"https:\/\/h\/?code=x"}]}"#, r#"{"a":[{"TARGET_URL":"******"}]}"#),
         (r#"{"targetUrl":"https:\/\/h\/"}"#, r#"{"targetUrl":"https:\/\/h\/"}"#),
         (r#"{"targetUrl":null}"#, r#"{"targetUrl":null}"#),
         (r#"{"targetUrl":["https://h/"]}"#, r#"{"targetUrl":"******"}"#),
@@ -218,13 +222,13 @@ fn each_member_that_is_altered_counts_once_under_its_rule() {
             (ScrubbedField::Password, 2),
             (ScrubbedField::Key, 1),
             (ScrubbedField::Username, 1),
-            (ScrubbedField::Authentication, 1),
+            (ScrubbedField::Authentication, 3),
             (ScrubbedField::Text, 1),
             (ScrubbedField::Unknown, 4),
             (ScrubbedField::TargetUrl, 2),
         ]
     );
-    assert_eq!(removed.total(), 12);
+    assert_eq!(removed.total(), 14);
     assert_eq!(unknown.iter().map(ToString::to_string).collect::<Vec<_>>(), ["id", "z", "w"]);
 }
 

@@ -1,10 +1,11 @@
 //! Free text without the credentials in it.
 //!
 //! Free text is what people or Graph wrote for people: the name of a connector, the message of an error. A secret that
-//! reads like a word cannot be told from one, so these parts alone are masked: a URL's as those of a target URL, the
-//! value of a `Bearer` or `Basic` scheme, a JWT, PEM text, JSON objects, and the value of a pair whose name is
-//! that of a credential (`password=...`, `"apiKey": "..."`). Each kind is looked for in one pass, and every byte is
-//! looked at a bounded number of times.
+//! reads like a word cannot be told from one. These parts are masked: user info and queries, with a scheme or without,
+//! the value of a `Bearer` or `Basic` scheme, a JWT, PEM text, JSON objects, the rest of a line behind the name of a
+//! credential and a separator (`password=...`, `x-functions-key: ...`), and every word that looks like a key, wherever
+//! it stands. Words of letters behind `Bearer`, `Basic`, or the name of a token or key pass. Each kind is looked for in
+//! one pass, and every byte is looked at a bounded number of times.
 
 use std::ops::Range;
 
@@ -13,11 +14,12 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::rules::Rules;
 
+mod pairs;
+mod words;
+
 /// The text with masks in the place of its credentials. None where it has none.
 pub(super) fn masked(text: &str, rules: &Rules) -> Option<String> {
-    let bytes = text.as_bytes();
-    let is_suspect = |(at, byte): (usize, &u8)| TRIGGERS[usize::from(*byte)] && is_trigger(&bytes[at..]);
-    if !bytes.iter().enumerate().any(is_suspect) {
+    if is_prose(text.as_bytes()) {
         return None;
     }
     let mut clean = once(text, rules)?;
@@ -38,30 +40,12 @@ fn once(text: &str, rules: &Rules) -> Option<String> {
     })
 }
 
-/// Whether a part in the form of a credential can begin, or go on, here.
-fn is_trigger(rest: &[u8]) -> bool {
-    let is_mark = matches!(
-        rest,
-        [b'=' | b'{' | b'"' | b'\'', ..] | [b':', b'/', ..] | [b'-', b'-', ..] | [b'e', b'y', b'J', ..]
-    );
-    let is_scheme = matches!(
-        rest,
-        [b'b' | b'B', b'e' | b'E', b'a' | b'A', ..] | [b'b' | b'B', b'a' | b'A', b's' | b'S', ..]
-    );
-    is_mark || is_scheme
+/// Whether a text has only letters and blanks, and no name of an authentication scheme.
+fn is_prose(text: &[u8]) -> bool {
+    let is_scheme =
+        |pair: &[u8]| pair.eq_ignore_ascii_case(b"be") || pair.eq_ignore_ascii_case(b"ba") || pair == b"ey";
+    text.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b' ') && !text.windows(2).any(is_scheme)
 }
-
-/// The first bytes that [`is_trigger`] knows: to look a byte up is quicker than to match it.
-const TRIGGERS: [bool; 256] = {
-    let marks = b"={\"':-ebB";
-    let mut triggers = [false; 256];
-    let mut at = 0;
-    while at < marks.len() {
-        triggers[marks[at] as usize] = true;
-        at += 1;
-    }
-    triggers
-};
 
 /// A scan of one text.
 struct Scan<'t> {
@@ -145,10 +129,16 @@ impl<'t> Scan<'t> {
             byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
         });
         let end = self.after(self.at, |byte| byte > b' ' && !b"\"<>`".contains(&byte));
+        if self.goes_on(end) {
+            return self.mask(start..self.line_end(end));
+        }
         let trimmed = self.text[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', ')', ']']);
         let part = start..trimmed.len().max(self.at + "://".len());
         let url = &self.text[part.clone()];
         let scheme = &self.text[start..self.at];
+        if words::is_plain_link(url, self.rules) {
+            return Some(part.end);
+        }
         let is_http = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");
         match self.rules.targets.scrub(url) {
             Some(clean) if is_http => {
@@ -157,6 +147,19 @@ impl<'t> Scan<'t> {
             }
             _ if url.contains(['@', '?', '#', '=', '\\']) => self.mask(part),
             _ => Some(part.end),
+        }
+    }
+
+    /// Whether a URL goes on behind the byte that ends it: a value in quotes, or behind a blank.
+    fn goes_on(&self, end: usize) -> bool {
+        let bytes = self.text.as_bytes();
+        let last = bytes.get(end.wrapping_sub(1)).copied().unwrap_or_default();
+        match bytes.get(end) {
+            Some(b' ' | b'\t') => last == b'=',
+            Some(b'"' | b'<' | b'>' | b'`') => {
+                b"=:@&?#".contains(&last) || bytes.get(end + 1).is_some_and(u8::is_ascii_alphanumeric)
+            }
+            _ => false,
         }
     }
 
@@ -194,13 +197,13 @@ impl<'t> Scan<'t> {
         if run.len() >= MIN_JWT && run.contains('.') { self.mask(self.at..end) } else { Some(end) }
     }
 
-    /// The value of an authentication scheme, or a JSON Web Token without one.
+    /// The value of an authentication scheme, or a JSON Web Token wherever it stands.
     fn scheme(&mut self) -> Option<usize> {
-        if !self.is_word_start() {
-            return None;
-        }
         if self.is_at("eyJ") {
             return self.jwt();
+        }
+        if !self.is_word_start() {
+            return None;
         }
         let is = |name: &str| {
             self.text.get(self.at..self.at + name.len()).is_some_and(|text| text.eq_ignore_ascii_case(name))
@@ -210,71 +213,41 @@ impl<'t> Scan<'t> {
             (_, true) => ("basic".len(), true),
             _ => return None,
         };
-        let rest = &self.text[self.at + length..];
-        let is_between =
-            |symbol: char| symbol.is_whitespace() || matches!(symbol, ':' | '=' | '\'' | '"' | '\\');
-        let start = self.at + length + rest.find(|symbol| !is_between(symbol)).unwrap_or(rest.len());
-        if start == self.at + length {
+        let behind = self.at + length;
+        let mut start = self.between(behind);
+        if start == behind {
             return None;
         }
-        if let Some(end) = self.masked_at(start) {
-            return Some(end);
+        let is_marked = self.text[behind..start].contains([':', '=']);
+        for place in 0..MAX_WORDS {
+            if let Some(end) = self.masked_at(start) {
+                return Some(end);
+            }
+            let end = self.after(start, |byte| byte > b' ' && !ENDS.contains(&byte));
+            let value = self.text[start..end].trim_end_matches(['.', '!', '?', ')', ':']);
+            let is_sentence = is_sentence(&self.text.as_bytes()[start..]);
+            let is_value = match place {
+                0 if is_basic => is_basic_value(value),
+                0 => !is_sentence && (is_marked || !is_plain_word(value)),
+                _ => is_later_value(value),
+            };
+            if is_value && !value.is_empty() {
+                return self.mask(start..start + value.len());
+            }
+            if !is_sentence {
+                break;
+            }
+            start = self.between(end);
         }
-        if !is_basic && is_sentence(&self.text.as_bytes()[start..]) {
-            return Some(start);
-        }
-        let end = self.after(start, |byte| byte > b' ' && !ENDS.contains(&byte));
-        let value = self.text[start..end].trim_end_matches(['.', '!', '?', ')', ':']);
-        if is_basic && !is_basic_value(value) { Some(start) } else { self.mask(start..start + value.len()) }
+        Some(behind)
     }
 
-    fn pairs(&mut self) -> Option<usize> {
-        match self.text.as_bytes()[self.at] {
-            b'=' => self.pair(),
-            b':' => self.quoted_pair(),
-            _ => None,
-        }
+    /// The place behind what stands between a scheme and its value.
+    fn between(&self, start: usize) -> usize {
+        let is_between = |symbol: char| symbol.is_whitespace() || ":='\"\\,<>([`".contains(symbol);
+        let rest = &self.text[start..];
+        start + rest.find(|symbol| !is_between(symbol)).unwrap_or(rest.len())
     }
-
-    /// The value behind an `=` whose name is that of a credential.
-    fn pair(&mut self) -> Option<usize> {
-        let name_end = self.before(self.at, MAX_BLANKS, |byte| byte == b' ');
-        let name = self.before(name_end, MAX_NAME, is_name_byte);
-        self.value_of(name..name_end, self.at + 1)
-    }
-
-    /// The value behind a `:` whose name is that of a credential, in quotes.
-    fn quoted_pair(&mut self) -> Option<usize> {
-        let quote = self.before(self.at, MAX_BLANKS, |byte| byte == b' ');
-        if !self.text[..quote].ends_with(['"', '\'']) {
-            return None;
-        }
-        let name_end = self.before(quote - 1, MAX_BLANKS, |byte| byte == b'\\');
-        let name = self.before(name_end, MAX_NAME, is_name_byte);
-        self.value_of(name..name_end, self.at + 1)
-    }
-
-    fn value_of(&mut self, name: Range<usize>, start: usize) -> Option<usize> {
-        if name.is_empty() {
-            return None;
-        }
-        self.rules.names.credential_word(&self.text[name])?;
-        let start = self.after(start, |byte| matches!(byte, b' ' | b'\\' | b'\t'));
-        let quote = self.text.as_bytes().get(start).copied().filter(|byte| matches!(byte, b'"' | b'\''));
-        let start = start + usize::from(quote.is_some());
-        if let Some(end) = self.masked_at(start) {
-            return Some(end);
-        }
-        let end = match quote {
-            Some(quote) => self.after(start, |byte| byte != quote),
-            None => self.after(start, |byte| byte > b' ' && !b";&,\"'<>)}".contains(&byte)),
-        };
-        self.mask(start..end)
-    }
-}
-
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)
 }
 
 /// Whether a word of a sentence, or a parameter of a challenge, follows `Bearer`: any other word is a token.
@@ -290,11 +263,33 @@ fn is_sentence(rest: &[u8]) -> bool {
     is_whole && WORDS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word))
 }
 
+/// Whether a word behind others is the value of a scheme: Base64 of a text with a colon, or letters with digits.
+fn is_later_value(value: &str) -> bool {
+    let has = |is: fn(&u8) -> bool| value.as_bytes().iter().any(is);
+    let is_mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic);
+    is_mixed && value.len() > MAX_ACRONYM
+        || STANDARD.decode(value).is_ok_and(|decoded| decoded.contains(&b':'))
+}
+
+/// Whether a word is one of a language: letters in one case behind the first, in parts, or a short acronym.
+fn is_plain_word(word: &str) -> bool {
+    word.split(['-', '/', '\'']).all(|part| {
+        let is_word = part.bytes().skip(1).all(|byte| byte.is_ascii_lowercase());
+        let is_acronym = part.len() <= MAX_ACRONYM && part.bytes().all(|byte| byte.is_ascii_uppercase());
+        part.len() <= MAX_WORD
+            && part.bytes().all(|byte| byte.is_ascii_alphabetic())
+            && (is_word || is_acronym)
+    })
+}
+
 /// Whether the word behind `Basic` is a credential: Base64 of a text with a colon (RFC 7617), or no word. `Basic` is a
 /// word of the language, so the words behind it pass.
 fn is_basic_value(value: &str) -> bool {
     if STANDARD.decode(value).is_ok_and(|decoded| decoded.contains(&b':')) {
         return true;
+    }
+    if is_plain_word(value) {
+        return false;
     }
     let mut tail = value.bytes().skip(1);
     let is_word = tail.all(|byte| byte.is_ascii_lowercase() || byte == b'-' || !byte.is_ascii());
@@ -306,8 +301,14 @@ fn is_basic_value(value: &str) -> bool {
 type Part = fn(&mut Scan<'_>) -> Option<usize>;
 
 /// One kind after another, the widest first: a narrow part that overlaps a wide one cannot cut it in two.
-const PASSES: [Part; 5] =
-    [|scan| scan.pem(), |scan| scan.json(), |scan| scan.url(), |scan| scan.scheme(), |scan| scan.pairs()];
+const PASSES: [Part; 6] = [
+    |scan| scan.pem(),
+    |scan| scan.json(),
+    |scan| scan.url(),
+    |scan| scan.scheme(),
+    |scan| scan.pair(),
+    |scan| scan.word(),
+];
 /// The bytes that end the value of a scheme, beside white space.
 const ENDS: &[u8] = b"\"',;<>\\";
 /// Words that follow `Bearer` in sentences, and parameters of a challenge (RFC 6750, section 3).
@@ -348,10 +349,11 @@ const WORDS: &[&str] = &[
 ];
 /// The longest registered scheme that matters here is short; a longer text is none.
 const MAX_SCHEME: usize = 16;
-const MAX_NAME: usize = 64;
-const MAX_BLANKS: usize = 4;
 const MAX_ROUNDS: usize = 4;
 const MAX_ACRONYM: usize = 5;
+const MAX_WORD: usize = 20;
+/// How many words of a sentence may stand between a scheme and its value.
+const MAX_WORDS: usize = 4;
 /// A header alone has more.
 const MIN_JWT: usize = 20;
 

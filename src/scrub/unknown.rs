@@ -17,8 +17,12 @@ impl UnknownMembers {
         self.0.iter()
     }
 
-    /// Adds a name. One that may be a credential itself is not shown.
+    /// Adds a name. One that may be a credential itself is not shown, and one that Graph's answers usually have is not
+    /// worth a notice.
     pub(super) fn add(&mut self, name: &str, may_show: bool) {
+        if USUAL.contains(&name) {
+            return;
+        }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte);
         let is_safe = may_show && (1..=MAX_SHOWN).contains(&name.len()) && name.bytes().all(plain);
         let name = if is_safe { name } else { NOT_SHOWN };
@@ -35,6 +39,8 @@ impl fmt::Display for MemberName {
 }
 
 const NOT_SHOWN: &str = "a name that is not shown";
+/// Annotations that are known, and masked all the same.
+const USUAL: [&str; 2] = ["@microsoft.graph.tips", "@odata.etag"];
 const MAX_SHOWN: usize = 64;
 /// Enough for a new object of Graph's; a body can have 200,000 members.
 const MAX_NAMES: usize = 8;
@@ -47,7 +53,17 @@ mod tests {
     fn a_name_is_kept_once_and_shown_only_if_it_is_a_short_identifier() {
         let mut members = UnknownMembers::default();
         let long = "x".repeat(65);
-        for name in ["authHeaderValue", "x-y_z.1@a", "authHeaderValue", "a\nb", "a b", "", "\u{e9}", &long] {
+        for name in [
+            "@odata.etag",
+            "authHeaderValue",
+            "x-y_z.1@a",
+            "authHeaderValue",
+            "a\nb",
+            "a b",
+            "",
+            "\u{e9}",
+            &long,
+        ] {
             members.add(name, true);
         }
         members.add("hunter2", false);

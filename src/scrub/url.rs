@@ -136,7 +136,7 @@ impl Targets {
 
     /// One piece between two `&`. Without a value it is one itself, and so it is where its name could be read as more
     /// than a name, as in `secret;sv=1`, or could be a key.
-    fn piece(&self, piece: &str, clean: &mut String) {
+    pub(super) fn piece(&self, piece: &str, clean: &mut String) {
         let named =
             piece.split_once('=').and_then(|(name, value)| Some((name, value, percent_decoded(name)?)));
         match named {
@@ -159,7 +159,7 @@ impl Targets {
 }
 
 /// Whether the name of a query value is an identifier, and neither so long nor so full of digits that it could be a key.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let [first, tail @ ..] = name.as_bytes() else { return false };
     let mut digits = 0;
     let is_inside = |byte: &u8| {
@@ -215,7 +215,7 @@ fn is_single(value: &str) -> bool {
 }
 
 /// None where a `%` is not before two hexadecimal digits, or where the result is not UTF-8.
-fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
+pub(super) fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
     }

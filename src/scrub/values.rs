@@ -36,6 +36,45 @@ pub(super) fn is_whole_number(text: &str) -> bool {
     (1..=19).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// The number of elements of a collection: at most 6 digits, for a longer number can be a code.
+pub(super) fn is_count(text: &str) -> bool {
+    (1..=6).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a word looks like a key: letters and digits that change too often for words. Its parts are those of a
+/// name in camel case (`Pkcs12Certificate` has 3, `q8wLk2mN7pXv` has 9). The names of flows have a known prefix.
+pub(super) fn is_random(word: &str) -> bool {
+    let word = FLOWS.iter().find_map(|flow| word.strip_prefix(flow)).unwrap_or(word);
+    let (mut length, mut parts) = (0_usize, 0_usize);
+    let (mut lower, mut upper, mut digits, mut beyond_hex) = (0_usize, 0_usize, 0_usize, false);
+    let mut last = b' ';
+    for byte in word.bytes() {
+        let class = match byte {
+            b'a'..=b'z' => b'a',
+            b'A'..=b'Z' => b'A',
+            b'0'..=b'9' => b'0',
+            _ => b' ',
+        };
+        length += usize::from(class != b' ');
+        lower += usize::from(class == b'a');
+        upper += usize::from(class == b'A');
+        digits += usize::from(class == b'0');
+        beyond_hex |= class != b' ' && !byte.is_ascii_hexdigit();
+        parts += usize::from(class != b' ' && class != last && !(class == b'a' && last == b'A'));
+        last = class;
+    }
+    let is_mixed = lower > 0 && upper > 0 && digits > 0;
+    let is_one_word = !word.contains(['-', '_', '+', '/']);
+    let is_keen = length < 3 * parts && digits > 1;
+    (is_mixed && is_one_word && length >= 12 && is_keen)
+        || (beyond_hex && digits > 2 && length >= 20 && 2 * length < if is_mixed { 5 } else { 4 } * parts)
+}
+
+/// Whether one of the words of letters and digits in a text looks like a key.
+pub(super) fn has_random_word(text: &str) -> bool {
+    text.split(|symbol: char| !symbol.is_ascii_alphanumeric()).any(is_random)
+}
+
 /// The name of a type: one of Graph's, a primitive one, or a collection of either, with or without the `#` in front.
 pub(super) fn is_type_name(text: &str) -> bool {
     if USUAL_TYPES.contains(&text) {
@@ -56,6 +95,8 @@ pub(super) fn is_graph_name(text: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_'))
 }
 
+/// How the names of user flows and policies begin.
+const FLOWS: [&str; 4] = ["B2X_1_", "B2C_1_", "B2C_1A_", "B2X_1A_"];
 /// Hexadecimal digits and the hyphen.
 const OF_GUIDS: [bool; 256] = {
     let mut listed = [false; 256];
@@ -141,6 +182,34 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_known_by_its_changes_and_a_name_by_its_words() {
+        check(
+            is_random,
+            &[
+                "Hunt3rZq8wLk2mN7pXv",
+                "q8wLk2mN7pXvA",
+                "aB3dE5gH7jK9",
+                "aB3-dE5_gH7jK9lM1nO3pQ5",
+                "k3j9x7q2m5z8w1v4t6r0p",
+                "dTpIdW50M3JacTh3TGsybU43cFh2",
+            ],
+            &[
+                "",
+                "displayName",
+                "Pkcs12CertificateInformation",
+                "IEEE754Compatible",
+                "B2X_1_testuserflow",
+                "B2X_1_Signup2Flow3Users",
+                "74d13179-1d5c-4e0c-8c6c-9f3f0a1b2c3d",
+                "0EB255CBE895360E30BFEDFC7E54BF4BE2D46B2A",
+                "x-functions-key",
+                "2026-07-26T21",
+                "postFederationSignup2",
+            ],
+        );
+    }
+
+    #[test]
     fn the_other_forms_have_few_characters_and_a_limit() {
         check(is_guid, &["74d13179-1d5c-4e0c-8c6c-9f3f0a1b2c3d"], &["g", &"0".repeat(37)]);
         check(is_identifier, &["<guid1>", "1", "74d13179-0000"], &["a b", "a\nb", &"x".repeat(129)]);
@@ -151,6 +220,7 @@ mod tests {
             &["", "yesterday", "T12", "2026-07-26T21:46:01 hunter2", &"1".repeat(41)],
         );
         check(is_thumbprint, &["0EB255cb", "0E:B2"], &["hunter2", "0EB2 ", &"0".repeat(192)]);
+        check(is_count, &["0", "999999"], &["", "1000000", "-1", "1e3"]);
         check(is_whole_number, &["7", "-1", "1234567890123456789"], &["", "-", "1x", &"1".repeat(20)]);
     }
 }

@@ -10,18 +10,22 @@ use super::output::Output;
 use super::removed::Removed;
 use super::rules::{Rules, Verdict};
 use super::schema::{Member, MemberRule, ObjectKind, ValueClass};
+use super::types::DeclaredTypes;
 use super::unknown::UnknownMembers;
+use super::values;
 use crate::cache::status::{ScrubFailure, ScrubbedField};
 
 /// One walk through one document.
 pub(super) struct Walker<'a> {
     rules: &'a Rules,
+    text: &'a str,
     reader: Reader<'a>,
     output: Output<'a>,
     removed: Removed,
     unknown: UnknownMembers,
     /// The name of the member whose value is walked. None if it may not be shown.
     name: Option<Literal>,
+    types: DeclaredTypes,
 }
 
 /// The result of a walk.
@@ -37,11 +41,13 @@ impl<'a> Walker<'a> {
     pub(super) fn new(rules: &'a Rules, text: &'a str, max_output: usize) -> Self {
         Self {
             rules,
+            text,
             reader: Reader::new(text),
             output: Output::new(text, max_output),
             removed: Removed::default(),
             unknown: UnknownMembers::default(),
             name: None,
+            types: DeclaredTypes::default(),
         }
     }
 
@@ -50,12 +56,16 @@ impl<'a> Walker<'a> {
         if self.reader.peek()? != b'{' {
             return Err(ScrubFailure::NotAnObject);
         }
+        self.types = DeclaredTypes::of(self.text);
         self.object(ObjectKind::Root)?;
         Ok(Walked { bytes: self.output.into_bytes(), removed: self.removed, unknown: self.unknown })
     }
 
-    fn object(&mut self, mut kind: ObjectKind) -> Step {
-        self.output.keep(self.reader.open(b'{')?)?;
+    /// An object in a position: its declared type may narrow the kind.
+    fn object(&mut self, position: ObjectKind) -> Step {
+        let bracket = self.reader.open(b'{')?;
+        let kind = self.types.at(bracket.start).map_or(position, |declared| position.declared(declared));
+        self.output.keep(bracket)?;
         let mut first = true;
         while let Some(comma) = self.reader.another(first, b'}')? {
             let name = self.reader.string()?;
@@ -69,11 +79,7 @@ impl<'a> Walker<'a> {
                 self.output.keep(name.piece)?;
             }
             self.output.keep(colon)?;
-            if meaning == Meaning::Annotation(Term::OwnType, None) {
-                kind = self.own_type(kind)?;
-            } else {
-                self.member(kind, meaning)?;
-            }
+            self.member(kind, meaning)?;
             first = false;
         }
         self.output.keep(self.reader.close(b'}')?)
@@ -151,6 +157,9 @@ impl<'a> Walker<'a> {
             b'{' => self.object(kind.opaque_child()),
             b'[' => self.array(|walker| walker.unknown(kind.opaque_child(), false)),
             _ if class == ValueClass::Url => self.mask(ScrubbedField::TargetUrl),
+            b'-' | b'0'..=b'9' if kind.is_authentication() && class != ValueClass::Number => {
+                self.mask(ScrubbedField::Authentication)
+            }
             _ => self.output.keep(self.reader.scalar()?),
         }
     }
@@ -178,7 +187,8 @@ impl<'a> Walker<'a> {
         let is_step = kind == ObjectKind::Root && matches!(self.reader.peek()?, b'{' | b'[');
         match credential {
             Some(field) if !is_step => self.mask(field),
-            _ => self.objects(ObjectKind::Connector, kind, None),
+            _ if kind.has_steps() => self.objects(ObjectKind::Connector, kind, None),
+            _ => self.unknown(kind, false),
         }
     }
 
@@ -200,27 +210,27 @@ impl<'a> Walker<'a> {
         self.mask(ScrubbedField::Username)
     }
 
-    /// The type annotation of an object, and the kind of the object under it.
-    fn own_type(&mut self, kind: ObjectKind) -> Result<ObjectKind, ScrubFailure> {
-        if self.reader.peek()? != b'"' {
-            self.unknown(kind, false)?;
-            return Ok(kind);
-        }
-        let string = self.reader.string()?;
-        let text = self.reader.text(&string)?;
-        let refined = kind.refined(&text);
-        self.annotation_text(refined, string.piece, (ValueClass::TypeName, &text), None)?;
-        Ok(refined)
-    }
-
     fn annotation(&mut self, kind: ObjectKind, term: Term, credential: Option<ScrubbedField>) -> Step {
         match (self.reader.peek()?, credential) {
+            // An authentication configuration or a target URL has links and counts; a credential has none.
+            (_, Some(field))
+                if !matches!(field, ScrubbedField::Authentication | ScrubbedField::TargetUrl)
+                    && !matches!(term, Term::Type) =>
+            {
+                self.mask(field)
+            }
             (b'"', _) => {
                 let string = self.reader.string()?;
                 let text = self.reader.text(&string)?;
                 self.annotation_text(kind, string.piece, (term.class(), &text), credential)
             }
-            (b'-' | b'0'..=b'9', _) if term == Term::Count => self.output.keep(self.reader.scalar()?),
+            (b'-' | b'0'..=b'9', _) if term == Term::Count => {
+                let count = self.reader.scalar()?;
+                if values::is_count(self.reader.raw(count)) {
+                    return self.output.keep(count);
+                }
+                self.mask_value(count, credential.unwrap_or(ScrubbedField::Unknown))
+            }
             (_, Some(field)) => self.mask(field),
             (_, None) => self.unknown(kind, false),
         }
@@ -261,6 +271,7 @@ impl<'a> Walker<'a> {
                 self.output.keep(string.piece)
             }
             b'"' => self.mask(ScrubbedField::Unknown),
+            b'-' | b'0'..=b'9' if kind.is_authentication() => self.mask(ScrubbedField::Authentication),
             _ if is_odd => self.mask(ScrubbedField::Unknown),
             _ => self.output.keep(self.reader.scalar()?),
         }

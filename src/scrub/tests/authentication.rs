@@ -12,7 +12,7 @@ fn an_authentication_configuration_keeps_only_what_is_known_to_be_public() {
         ("\"x\"", mask),
         ("7", mask),
         ("{}", "{}"),
-        ("[ null , {\"a\":1}, [{\"a\":1}], 3]", r#"[null,{"a":1},[{"a":1}],"******"]"#),
+        ("[ null , {\"a\":1}, [{\"a\":true}], 3]", r#"[null,{"a":"******"},[{"a":true}],"******"]"#),
         (
             r##"{"@odata.type":"#microsoft.graph.pkcs12Certificate"}"##,
             r##"{"@odata.type":"#microsoft.graph.pkcs12Certificate"}"##,
@@ -32,15 +32,15 @@ fn an_authentication_configuration_keeps_only_what_is_known_to_be_public() {
         (r##"{"@odata.type":"#microsoft.graph.x y"}"##, r#"{"@odata.type":"******"}"#),
         (r##"{"@odata.type":"#microsoft.graph."}"##, r#"{"@odata.type":"******"}"#),
         (r#"{"@odata.type":null}"#, r#"{"@odata.type":null}"#),
-        (r##"{"@odata.type":7,"@type":"#x"}"##, r#"{"@odata.type":7,"@type":"******"}"#),
+        (r##"{"@odata.type":7,"@type":"#x"}"##, r#"{"@odata.type":"******","@type":"******"}"#),
         (r#"{"odata.type":"microsoft.graph.x"}"#, r#"{"odata.type":"******"}"#),
         (
             r#"{"username":"x","password":"y","z":{"w":1,"id":"x","username":"x","v":["x",{"thumbprint":"0E"}]}}"#,
-            r#"{"username":"******","password":"******","z":{"w":1,"id":"******","username":"******","v":["******",{"thumbprint":"******"}]}}"#,
+            r#"{"username":"******","password":"******","z":{"w":"******","id":"******","username":"******","v":["******",{"thumbprint":"******"}]}}"#,
         ),
         (
             r#"{"username":7,"user@x":1,"targetUrl":"https://h/","id":"x","displayName":"x"}"#,
-            r#"{"username":"******","user@x":1,"targetUrl":"******","id":"******","displayName":"******"}"#,
+            r#"{"username":"******","user@x":"******","targetUrl":"******","id":"******","displayName":"******"}"#,
         ),
         (
             r#"{"authenticationConfiguration":{"id":1},"pin":1234}"#,
@@ -85,14 +85,21 @@ fn a_certificate_list_keeps_only_what_is_known_to_be_public() {
             r#"[{"notAfter":"7","notBefore":"1234567890123456789"}]"#,
             r#"[{"notAfter":"7","notBefore":"1234567890123456789"}]"#,
         ),
-        (r#"[{"thumbprint":1,"isActive":"true"}]"#, r#"[{"thumbprint":1,"isActive":"******"}]"#),
+        (r#"[{"thumbprint":1,"isActive":"true"}]"#, r#"[{"thumbprint":"******","isActive":"******"}]"#),
+        (
+            r#"[{"isActive":83920184,"code":83920184,"data":[72,117],"x":{"y":1.5}}]"#,
+            r#"[{"isActive":"******","code":"******","data":["******","******"],"x":{"y":"******"}}]"#,
+        ),
         (r#"[{"thumbprint":"hunter2"}]"#, r#"[{"thumbprint":"******"}]"#),
         (
             r#"[{"thumbprint":{"id":"y","z":["0E",1]}}]"#,
-            r#"[{"thumbprint":{"id":"******","z":["******",1]}}]"#,
+            r#"[{"thumbprint":{"id":"******","z":["******","******"]}}]"#,
         ),
         (r#"[{"notAfter":"1x","notBefore":""}]"#, r#"[{"notAfter":"******","notBefore":""}]"#),
-        (r#"[{"notAfter":true,"notBefore":[1,"1"]}]"#, r#"[{"notAfter":true,"notBefore":[1,"******"]}]"#),
+        (
+            r#"[{"notAfter":true,"notBefore":[1,"1"]}]"#,
+            r#"[{"notAfter":true,"notBefore":["******","******"]}]"#,
+        ),
         (r#"[{"notAfter":"12345678901234567890"}]"#, r#"[{"notAfter":"******"}]"#),
         (r#"[{"subject":"x","privateKey":1}]"#, r#"[{"subject":"******","privateKey":"******"}]"#),
     ] {

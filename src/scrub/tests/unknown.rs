@@ -49,7 +49,7 @@ fn numbers_booleans_and_null_pass_unless_a_credential_word_names_them() {
 fn a_new_step_keeps_the_known_members_of_its_connector() {
     let members = r##"{"id":"1","displayName":"d","targetUrl":"https://h/x","authenticationConfiguration":{"@odata.type":"#microsoft.graph.basicAuthentication","username":"u","password":"p"},"note":"n"}"##;
     let clean = r##"{"id":"1","displayName":"d","targetUrl":"https://h/x","authenticationConfiguration":{"@odata.type":"#microsoft.graph.basicAuthentication","username":"******","password":"******"},"note":"******"}"##;
-    for name in ["postTokenIssuance", "onPasswordReset", "preCredentialCheck", "customStep", "wrapper"] {
+    for name in ["postTokenIssuance", "onPasswordReset", "preCredentialCheck"] {
         let step = |value: &str| format!("{{\"{name}\":{value}}}");
         let array = |value: &str| format!("{{\"{name}\":[{value},[{value}]]}}");
         check(&[(&step(members), &step(clean)), (&array(members), &array(clean))]);
@@ -58,9 +58,99 @@ fn a_new_step_keeps_the_known_members_of_its_connector() {
         (r#"{"postTokenIssuance":"hunter2"}"#, r#"{"postTokenIssuance":"******"}"#),
         (r#"{"postTokenIssuance":31337}"#, r#"{"postTokenIssuance":"******"}"#),
         (r#"{"postTokenIssuance":null}"#, r#"{"postTokenIssuance":null}"#),
+        (
+            r#"{"x":{"onOtpSend":{"id":"1"},"onSend":{"id":"1","onSend":{"id":"1"}}}}"#,
+            r#"{"x":{"onOtpSend":{"id":"1"},"onSend":{"id":"1","onSend":{"id":"******"}}}}"#,
+        ),
         (r#"{"x":{"postTokenIssuance":{"id":"1"}}}"#, r#"{"x":{"postTokenIssuance":"******"}}"#),
         (r#"{"onceToken":{"id":"1"}}"#, r#"{"onceToken":"******"}"#),
     ]);
+}
+
+#[test]
+fn an_object_that_no_step_and_no_type_makes_a_connector_keeps_no_string() {
+    for name in ["authConfig", "authenticationConfigurationV2", "headers", "wrapper", "value", "\u{e9}"] {
+        for (raw, expected) in [
+            (
+                r#"{"displayName":"S","id":"S","targetUrl":"https://h/","n":1}"#,
+                r#"{"displayName":"******","id":"******","targetUrl":"******","n":1}"#,
+            ),
+            (
+                r#"[{"displayName":"S","id":"x-functions-key"}]"#,
+                r#"[{"displayName":"******","id":"******"}]"#,
+            ),
+            (
+                r##"[{"displayName":"d","id":"1","@odata.type":"#microsoft.graph.identityApiConnector"}]"##,
+                r##"[{"displayName":"d","id":"1","@odata.type":"#microsoft.graph.identityApiConnector"}]"##,
+            ),
+        ] {
+            let member = |value: &str| format!("{{\"{name}\":{value}}}");
+            check(&[
+                (&member(raw), &member(expected)),
+                (&connector(&format!("\"{name}\":{raw}")), &connector(&format!("\"{name}\":{expected}"))),
+            ]);
+        }
+    }
+}
+
+#[test]
+fn a_type_that_does_not_belong_to_the_position_seals_the_object_wherever_it_stands() {
+    for basic in ["#microsoft.graph.basicAuthentication", "#microsoft.graph.x", "microsoft.graph.x"] {
+        let first = |members: &str| format!("{{\"@odata.type\":\"{basic}\",{members}}}");
+        let last = |members: &str| format!("{{{members},\"@odata.type\":\"{basic}\"}}");
+        let raw = r#""displayName":"S","id":"S","targetUrl":"https://h/","v":[72,117]"#;
+        let clean = r#""displayName":"******","id":"******","targetUrl":"******","v":["******","******"]"#;
+        let step = |object: String| format!("{{\"postFederationSignup\":{object}}}");
+        let unknown = |object: String| format!("{{\"x\":[{object}]}}");
+        check(&[
+            (&first(raw), &first(clean)),
+            (&last(raw), &last(clean)),
+            (&step(first(raw)), &step(first(clean))),
+            (&step(last(raw)), &step(last(clean))),
+            (&unknown(first(raw)), &unknown(first(clean))),
+            (&unknown(last(raw)), &unknown(last(clean))),
+        ]);
+    }
+}
+
+#[test]
+fn a_name_with_a_credential_behind_it_is_masked_with_its_value() {
+    for name in [
+        "password:S",
+        "password S",
+        "password=S",
+        "x-functions-key: S",
+        "token\u{ff1a}S",
+        "password/S",
+        "Hunt3rZq8wLk2mN7pXv",
+        "x-Hunt3rZq8wLk2mN7pXv",
+        "x@Hunt3rZq8wLk2mN7pXv",
+    ] {
+        check(&[(&format!("{{\"{name}\":1}}"), r#"{"******":"******"}"#)]);
+    }
+}
+
+#[test]
+fn a_code_of_a_credential_is_masked_if_it_is_a_number() {
+    for name in ["securityCode", "access_code", "totpSeed", "verificationCode", "otpCode", "accessPin"] {
+        check(&[(&format!("{{\"{name}\":83920184}}"), &format!("{{\"{name}\":\"******\"}}"))]);
+    }
+    check(&[(r#"{"postalCode":83920184}"#, r#"{"postalCode":83920184}"#)]);
+}
+
+#[test]
+fn an_annotation_of_a_credential_is_masked() {
+    for (annotation, value) in [
+        ("odata.count", "\"8392018412345\""),
+        ("odata.count", "83920184"),
+        ("odata.id", "\"https://graph.microsoft.com/S\""),
+        ("odata.editLink", "\"identity/S\""),
+    ] {
+        check(&[(
+            &format!("{{\"password@{annotation}\":{value}}}"),
+            &format!("{{\"password@{annotation}\":\"******\"}}"),
+        )]);
+    }
 }
 
 #[test]
@@ -92,7 +182,7 @@ fn an_object_in_the_place_of_a_string_keeps_no_string() {
 
 #[test]
 fn an_error_keeps_the_members_of_graphs_error_object() {
-    let error = r#"{"error":{"code":"BadRequest","message":"m","target":"t","details":[{"code":"c","message":"m","target":"t"}],"innererror":{"code":"c","message":"m","date":"2026-07-26T21:46:01","request-id":"5f571e91-72d8","client-request-id":"x","status":"429","innerError":{"code":"d"}}}}"#;
+    let error = r#"{"error":{"code":"BadRequest","message":"m","target":"t","details":[{"code":"c","message":"m","target":"t"}],"innererror":{"code":"c","message":"m","date":"2026-07-26T21:46:01","request-id":"5f571e91-72d8","client-request-id":"x","status":"429","type":"Microsoft.OData.ODataException","innerError":{"code":"d"}}}}"#;
     check(&[(error, error)]);
     check(&[
         (

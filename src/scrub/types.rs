@@ -1,0 +1,132 @@
+//! The types that the objects of a document declare, wherever the declaration stands in the object.
+//!
+//! One pass over the text before the walk finds them all, so that the walk knows the kind of an object before its first
+//! member.
+
+use super::json::Reader;
+use super::schema::TypeKind;
+use crate::cache::status::ScrubFailure;
+
+/// The declared types by the place where their object begins, in the order of the text.
+#[derive(Debug, Default)]
+pub(super) struct DeclaredTypes {
+    found: Vec<(usize, TypeKind)>,
+    next: usize,
+}
+
+impl DeclaredTypes {
+    /// Finds every declared type in valid JSON. It ends at what the reader refuses, as the walk does after it.
+    pub(super) fn of(text: &str) -> Self {
+        let mut found = Vec::new();
+        let _refused_by_the_walk_too = value(&mut Reader::new(text), &mut found);
+        found.sort_unstable_by_key(|&(start, _)| start);
+        Self { found, next: 0 }
+    }
+
+    /// The type of the object that begins at `start`. Objects are looked up in the order of the text.
+    pub(super) fn at(&mut self, start: usize) -> Option<TypeKind> {
+        while let Some(&(at, kind)) = self.found.get(self.next).filter(|(at, _)| *at <= start) {
+            self.next += 1;
+            if at == start {
+                return Some(kind);
+            }
+        }
+        None
+    }
+}
+
+fn value(reader: &mut Reader<'_>, found: &mut Vec<(usize, TypeKind)>) -> Result<(), ScrubFailure> {
+    match reader.peek()? {
+        b'{' => object(reader, found),
+        b'[' => {
+            reader.open(b'[')?;
+            let mut first = true;
+            while reader.another(first, b']')?.is_some() {
+                value(reader, found)?;
+                first = false;
+            }
+            reader.close(b']').map(|_| ())
+        }
+        b'"' => reader.string().map(|_| ()),
+        _ => reader.scalar().map(|_| ()),
+    }
+}
+
+fn object(reader: &mut Reader<'_>, found: &mut Vec<(usize, TypeKind)>) -> Result<(), ScrubFailure> {
+    let start = reader.open(b'{')?.start;
+    let (mut first, mut declared) = (true, None);
+    while reader.another(first, b'}')?.is_some() {
+        let name = reader.string()?;
+        reader.take(b':')?;
+        if is_declaration(&reader.text(&name)?) {
+            let kind = declaration(reader, found)?;
+            declared = match (declared, kind) {
+                (None, kind) => kind,
+                (declared, None) => declared,
+                // Two types that differ say nothing.
+                (Some(one), Some(other)) => Some(if one == other { one } else { TypeKind::Other }),
+            };
+        } else {
+            value(reader, found)?;
+        }
+        first = false;
+    }
+    reader.close(b'}')?;
+    found.extend(declared.map(|kind| (start, kind)));
+    Ok(())
+}
+
+fn declaration(
+    reader: &mut Reader<'_>,
+    found: &mut Vec<(usize, TypeKind)>,
+) -> Result<Option<TypeKind>, ScrubFailure> {
+    if reader.peek()? == b'"' {
+        let literal = reader.string()?;
+        let text = reader.text(&literal)?;
+        return Ok((!text.is_empty()).then(|| TypeKind::of(&text)));
+    }
+    let is_null = reader.peek()? == b'n';
+    value(reader, found)?;
+    Ok((!is_null).then_some(TypeKind::Other))
+}
+
+/// Whether a name is `@odata.type` or `@type`, in any letter case.
+fn is_declaration(name: &str) -> bool {
+    name.eq_ignore_ascii_case("@odata.type") || name.eq_ignore_ascii_case("@type")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_is_found_wherever_it_stands_in_its_object() {
+        let connector = "#microsoft.graph.identityApiConnector";
+        let basic = "#microsoft.graph.basicAuthentication";
+        let text = format!(
+            r#"{{"a":{{"id":1,"@odata.type":"{connector}"}},"b":[{{"\u0040type":"{basic}"}},{{}}],"c":{{"@type":null}},"d":{{"@Type":"{connector}","@odata.type":"{basic}"}},"e":{{"@type":7}},"@odata.type":"x"}}"#
+        );
+        let mut types = DeclaredTypes::of(&text);
+        let found: Vec<_> = text.match_indices('{').map(|(start, _)| types.at(start)).collect();
+        assert_eq!(
+            found,
+            [
+                Some(TypeKind::Other),
+                Some(TypeKind::Connector),
+                Some(TypeKind::Authentication),
+                None,
+                None,
+                Some(TypeKind::Other),
+                Some(TypeKind::Other),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_object_that_was_skipped_is_passed_over() {
+        let text = r##"{"a":{"@type":"x"},"b":{"@type":"#microsoft.graph.identityApiConnector"}}"##;
+        let mut types = DeclaredTypes::of(text);
+        let last = text.rfind('{').unwrap();
+        assert_eq!((types.at(0), types.at(last)), (None, Some(TypeKind::Connector)));
+    }
+}
