@@ -23,7 +23,7 @@ command -v cargo-nextest >/dev/null || cargo install -j1 --locked cargo-nextest
 sabotage='without_expand|proof_where|of_principal|stand_in|hold_open|drop_claimed|keep_no|unscrubbed'
 # What the rules need beside themselves.
 words='cache|sabotage|status|words'
-heads="answer|clock|date|dial|error|headers|ids|message|quality|room|$words"
+heads="answer|clock|date|dial|error|headers|ids|message|quality|byte_budget|$words"
 
 # Copies the tree. The library is its own dev-dependency, for the feature `sabotage`; in a copy it is asked for that
 # feature instead, so that a fault is compiled once and not twice. Of a copy with a part of the library a build takes a
@@ -44,7 +44,7 @@ plant() { # SET, the tree, the tool, further arguments
     case $set in
     decision) chosen+=(-f src/proxy.rs) ;;
     machines)
-        for part in fetch budget survivor throttle; do chosen+=(-f "src/$part.rs" -f "src/$part/**"); done
+        for part in fetch permits fair_queue unproven_limit survivor breaker; do chosen+=(-f "src/$part.rs" -f "src/$part/**"); done
         for part in entry flight freshness front grant interner key store ticket validation variants vary; do
             chosen+=(-f "src/cache/$part.rs" -f "src/cache/$part/**")
         done
@@ -74,7 +74,7 @@ for set in ${MUTANTS_SET:-identity resource scrub decision machines}; do
         plant "$set" part cargo -C=--lib -- -- "$set::"
         ;;
     decision) ;; # No test is beside it: what it does is seen from outside.
-    machines) plant "$set" whole cargo -C=--lib -- -- cache:: budget:: survivor:: throttle:: fetch:: ;;
+    machines) plant "$set" whole cargo -C=--lib -- -- cache:: permits:: fair_queue:: unproven_limit:: survivor:: breaker:: fetch:: ;;
     esac
     plant "$set" whole nextest -C=--test={path,threats,withdrawal,strangers,http,model} \
         -- --fail-fast -E 'not test(/teeth/)'
