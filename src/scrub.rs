@@ -49,6 +49,7 @@ use self::walk::{Walked, Walker};
 use crate::cache::status::ScrubFailure;
 use crate::words::Word;
 
+mod ascii;
 mod config;
 mod gzip;
 mod json;

@@ -1,5 +1,6 @@
 //! Links to Graph, and context URLs.
 
+use super::ascii::alphanumeric_and;
 use url::Url;
 
 /// The servers whose links pass.
@@ -67,21 +68,7 @@ const RELATIVE: [&str; 5] = ["$metadata#", "identity/", "b2xUserFlows", "b2cUser
 const MAX_BYTES: usize = 2048;
 
 /// Letters, digits, and the marks of a path with OData keys and of a context's list of properties.
-const PLAIN: [bool; 256] = {
-    let marks = b"-._~/$'()*,";
-    let mut plain = [false; 256];
-    let mut byte = 0;
-    while byte < 128_u8 {
-        plain[byte as usize] = byte.is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let mut at = 0;
-    while at < marks.len() {
-        plain[marks[at] as usize] = true;
-        at += 1;
-    }
-    plain
-};
+const PLAIN: [bool; 256] = alphanumeric_and(b"-._~/$'()*,");
 
 #[cfg(test)]
 mod tests {

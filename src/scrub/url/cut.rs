@@ -1,5 +1,6 @@
 //! A URL's text in its parts, cut at the marks of RFC 3986.
 
+use crate::scrub::ascii::alphanumeric_and;
 use memchr::{memchr, memrchr};
 
 /// The parts of a text that has only the characters of RFC 3986. Whether a URL's parser sees the same parts is
@@ -87,21 +88,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// The characters of RFC 3986, section 2.
-const PLAIN: [bool; 256] = {
-    let marks = b"-._~:/?#[]@!$&'()*+,;=%";
-    let mut plain = [false; 256];
-    let mut byte = 0;
-    while byte < 128_u8 {
-        plain[byte as usize] = byte.is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let mut at = 0;
-    while at < marks.len() {
-        plain[marks[at] as usize] = true;
-        at += 1;
-    }
-    plain
-};
+const PLAIN: [bool; 256] = alphanumeric_and(b"-._~:/?#[]@!$&'()*+,;=%");
 
 #[cfg(test)]
 mod tests;
