@@ -3,10 +3,12 @@
 //! It has a listener of its own, so that it answers when the data port is full. It knows neither the store nor
 //! the state of any request: what it tells comes from counters, a latch and the [`Cache`] it was given.
 
-mod access;
+mod auth;
+pub mod overview;
+pub mod readiness;
 mod reply;
 mod scrape;
-mod selection;
+mod selector;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -18,16 +20,16 @@ use http::{Method, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::error::Response;
-use crate::files::{Look, Source};
-use crate::metrics::{Metrics, Reload};
-use crate::readiness::{Readiness, State};
+use crate::admin::readiness::{Readiness, State};
+use crate::http::error::Response;
+use crate::observability::metrics::{Metrics, Reload};
 use crate::server::{self, Drain, Limits, Service};
-use access::Access;
+use crate::support::watched_files::{Look, Source};
+use auth::Access;
 use scrape::{ScrapeError, Scrapes};
 
-pub use access::Error;
-pub use selection::Selection;
+pub use auth::Error;
+pub use selector::Selection;
 
 /// What the admin port needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,18 +1,16 @@
 //! The cache: words, rules and machines. The decision that uses them is in [`crate::proxy`].
 
-pub mod control;
+pub mod coalesce;
+pub mod conditional;
 pub mod entry;
-pub mod flight;
 pub mod freshness;
-pub mod front;
-pub mod grant;
+pub mod grants;
 mod interner;
 pub mod key;
+pub mod lease;
+pub mod outcome;
 pub mod purge;
-pub mod report;
-pub mod status;
 pub mod store;
-pub mod ticket;
-pub mod validation;
+pub mod thread_cache;
 pub mod variants;
 pub mod vary;

@@ -6,21 +6,24 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::cache::{flight, freshness, store};
+use crate::cache::{coalesce, freshness, store};
+use crate::observability::{logging, tracing_export};
+use crate::proxy::{refresh_limit, waiting_requests};
 use crate::resource::ApiVersion;
-use crate::{admin, origin, refresh, scrub, server, telemetry, trace, unproven_limit, waiting_requests};
+use crate::upstream::unproven_limit;
+use crate::{admin, scrub, server, upstream};
 
 mod base_url;
+mod builder;
 mod change;
 #[cfg(feature = "otlp")]
 mod endpoint;
 mod layers;
-mod nearest;
-mod parts;
 mod print;
 mod reader;
 mod rules;
 mod sources;
+mod suggestions;
 mod value;
 
 pub use change::{Changes, LIVE};
@@ -36,7 +39,7 @@ pub struct Config {
     /// `admin.*`
     pub admin: admin::Config,
     /// `graph.*`
-    pub origin: origin::Config,
+    pub origin: upstream::Config,
     /// `graph.default_version`: of paths that name none.
     pub default_version: ApiVersion,
     /// `cache.max_bytes`
@@ -44,7 +47,7 @@ pub struct Config {
     /// `cache.*` but for the size.
     pub freshness: freshness::Config,
     /// `limits.followers`, `limits.follower_wait`
-    pub flight: flight::Config,
+    pub flight: coalesce::Config,
     /// `limits.unproven_*`
     pub unproven: unproven_limit::Config,
     /// Requests that wait for Graph.
@@ -52,13 +55,13 @@ pub struct Config {
     /// `limits.bytes_in_flight`: bodies that come from Graph and large answers on their way out, together.
     pub bytes_in_flight: usize,
     /// `limits.refreshes_per_token`
-    pub refresh: refresh::Config,
+    pub refresh: refresh_limit::Config,
     /// `scrub.*`
     pub scrub: scrub::Config,
     /// `log.*`
-    pub telemetry: telemetry::Config,
+    pub telemetry: logging::Config,
     /// `telemetry.*`
-    pub trace: trace::Config,
+    pub trace: tracing_export::Config,
 }
 
 impl Config {
@@ -79,18 +82,18 @@ impl Default for Config {
         Self {
             server: server::Config::default(),
             admin: admin::Config::default(),
-            origin: origin::Config::default(),
+            origin: upstream::Config::default(),
             default_version: ApiVersion::Beta,
             store: store::Config::default(),
             freshness: freshness::Config::default(),
-            flight: flight::Config::default(),
+            flight: coalesce::Config::default(),
             unproven: unproven_limit::Config::default(),
             waiting: waiting_requests::Config::default(),
             bytes_in_flight: 64 << 20,
-            refresh: refresh::Config::default(),
+            refresh: refresh_limit::Config::default(),
             scrub: scrub::Config::default(),
-            telemetry: telemetry::Config::default(),
-            trace: trace::Config::default(),
+            telemetry: logging::Config::default(),
+            trace: tracing_export::Config::default(),
         }
     }
 }
@@ -117,24 +120,24 @@ impl Effective {
     /// Reads every key.
     fn read(layers: Layers) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(layers);
-        let server = parts::server(&mut reader);
+        let server = builder::server(&mut reader);
         let config = Config {
-            admin: parts::admin(&mut reader, server.address),
+            admin: builder::admin(&mut reader, server.address),
             server,
-            origin: parts::origin(&mut reader),
-            default_version: parts::default_version(&mut reader),
-            freshness: parts::freshness(&mut reader),
-            store: parts::store(&mut reader),
-            flight: parts::flight(&mut reader),
-            unproven: parts::unproven(&mut reader),
-            waiting: parts::waiting(&mut reader),
-            bytes_in_flight: parts::bytes_in_flight(&mut reader),
-            refresh: parts::refresh(&mut reader),
-            scrub: parts::scrub(&mut reader),
-            telemetry: parts::telemetry(&mut reader),
-            trace: parts::trace(&mut reader),
+            origin: builder::origin(&mut reader),
+            default_version: builder::default_version(&mut reader),
+            freshness: builder::freshness(&mut reader),
+            store: builder::store(&mut reader),
+            flight: builder::flight(&mut reader),
+            unproven: builder::unproven(&mut reader),
+            waiting: builder::waiting(&mut reader),
+            bytes_in_flight: builder::bytes_in_flight(&mut reader),
+            refresh: builder::refresh(&mut reader),
+            scrub: builder::scrub(&mut reader),
+            telemetry: builder::telemetry(&mut reader),
+            trace: builder::trace(&mut reader),
         };
-        parts::shared(&mut reader);
+        builder::shared(&mut reader);
         let settings = reader.finish().map_err(ConfigError)?;
         Ok(Self { config, settings })
     }

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use connector_cache::app;
+use connector_cache::app::descriptors;
+use connector_cache::app::reload::Settings;
 use connector_cache::config::{Config, ConfigError, Effective, Sources};
-use connector_cache::reload::Settings;
+use connector_cache::observability::{hardening, logging};
 use connector_cache::server::{LEFTOVERS, Lanes};
-use connector_cache::{descriptors, process, run, telemetry};
 
 /// Quicker than the C library's, and it gives memory back: `benches/README.md`.
 #[global_allocator]
@@ -41,14 +43,14 @@ struct Source {
 }
 
 fn main() -> ExitCode {
-    if let Err(error) = process::harden() {
+    if let Err(error) = hardening::harden() {
         return fail(START, &format!("the process cannot be shielded from core dumps: {error}"));
     }
     // Where the kernel knows no other pages it says so, and that is what is wanted.
-    let _ = process::small_pages();
+    let _ = hardening::small_pages();
     // Where that is refused, fewer connections fit, and the log says so.
     let _ = descriptors::raise_limit();
-    telemetry::panic_hook();
+    logging::panic_hook();
     match Cli::try_parse() {
         Ok(cli) => dispatch(cli.command),
         Err(said) => {
@@ -62,13 +64,13 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> ExitCode {
     match command {
         #[cfg(feature = "sandbox")]
-        Command::Demo => start(&connector_cache::demo::config(), connector_cache::demo::run),
+        Command::Demo => start(&app::demo::config(), app::demo::run),
         Command::Serve(Source { config: file }) => {
             let sources = Sources::new(file, environment());
             match sources.load() {
                 Ok(started) => {
                     let config = started.config.clone();
-                    start(&config, |log, lanes| run::serve(Settings { sources, started }, log, lanes))
+                    start(&config, |log, lanes| app::serve(Settings { sources, started }, log, lanes))
                 }
                 Err(error) => refuse(&error),
             }
@@ -90,9 +92,9 @@ fn check(file: Option<&Path>) -> ExitCode {
 /// Sets up log and threads, and hands over to `serve` until it ends.
 fn start<F: Future<Output = ExitCode>>(
     config: &Config,
-    serve: impl FnOnce(telemetry::Handle, Lanes) -> F,
+    serve: impl FnOnce(logging::Handle, Lanes) -> F,
 ) -> ExitCode {
-    let (_guard, log) = match telemetry::init(&config.telemetry) {
+    let (_guard, log) = match logging::init(&config.telemetry) {
         Ok(log) => log,
         Err(error) => return fail(START, &format!("the log cannot be set up: {error}")),
     };

@@ -4,8 +4,14 @@
 //! proof in it, an entry may be used. Everything else is a question to Graph, in a flight of the token's own.
 //! The parts that are called here decide nothing about each other.
 
-mod fetching;
-mod find;
+mod coalesced;
+pub mod fetch;
+pub mod handler;
+mod lookup;
+pub mod middleware;
+pub mod refresh_limit;
+pub mod response;
+pub mod waiting_requests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,29 +21,29 @@ use http::HeaderMap;
 use http::request::Parts;
 use tokio_util::task::TaskTracker;
 
-use self::find::Found;
-use crate::answer::{Answer, Handler};
-use crate::cache::control::Control;
-use crate::cache::flight::Flights;
+use self::lookup::Found;
+use crate::auth::{Claims, Identity, Secrets, Spelling};
+use crate::cache::coalesce::Flights;
 use crate::cache::freshness::{ClientDirectives, ErrorSource, Judgement, Verdict, usable_on_error};
-use crate::cache::front::Finding;
-use crate::cache::grant::Grant;
-use crate::cache::report::Report;
-use crate::cache::status::{Bypass, Forward, Outcome, ProofResult};
+use crate::cache::grants::Grant;
+use crate::cache::outcome::{Bypass, Forward, Outcome, ProofResult};
+use crate::cache::thread_cache::Finding;
 use crate::cache::vary::Presented;
-use crate::clock::Now;
-use crate::deliver::{self, Delivery};
-use crate::dial::Dial;
-use crate::error::{Problem, Rejection};
-use crate::fetch::{CallerFields, Fetched, Fetcher, Question};
-use crate::identity::{Claims, Identity, Secrets, Spelling};
-use crate::ids::Ids;
-use crate::message::Asked;
-use crate::refresh::Refreshes;
+use crate::http::cache_control::Control;
+use crate::http::cache_status::Report;
+use crate::http::error::{Problem, Rejection};
+use crate::http::ids::Ids;
+use crate::http::validate::Asked;
+use crate::proxy::fetch::{CallerFields, Fetched, Fetcher, Question};
+use crate::proxy::handler::{Answer, Handler};
+use crate::proxy::refresh_limit::Refreshes;
+use crate::proxy::response::Delivery;
+use crate::proxy::waiting_requests::WaitingRequests;
 use crate::resource::{ApiVersion, Resource};
-use crate::sabotage::sabotaged;
-use crate::waiting_requests::WaitingRequests;
-use crate::words::Word;
+use crate::support::clock::Now;
+use crate::support::dial::Dial;
+use crate::support::labels::Word;
+use crate::support::sabotage::sabotaged;
 
 /// The cache's decisions. Clones decide with the same memory.
 #[derive(Clone, Debug)]
@@ -86,7 +92,7 @@ impl Handler for Proxy {
     }
 
     fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
-        deliver::problem(problem, ids, &Report::default(), self.now())
+        response::problem(problem, ids, &Report::default(), self.now())
     }
 }
 

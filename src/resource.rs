@@ -14,9 +14,9 @@ use http::{HeaderMap, HeaderValue};
 
 pub use self::accept::Metadata;
 use self::query::{Expand, Names};
-use crate::error::Rejection;
-use crate::sabotage::sabotaged;
-use crate::words::{Word, words};
+use crate::http::error::Rejection;
+use crate::support::labels::{Word, words};
+use crate::support::sabotage::sabotaged;
 
 words! {
     /// The version of Graph's API.

@@ -46,8 +46,8 @@ pub use self::removed::Removed;
 use self::rules::Rules;
 pub use self::unknown::{MemberName, UnknownMembers};
 use self::walk::{Walked, Walker};
-use crate::cache::status::ScrubFailure;
-use crate::words::Word;
+use crate::cache::outcome::ScrubFailure;
+use crate::support::labels::Word;
 
 mod ascii;
 mod config;

@@ -1,23 +1,17 @@
 //! The data port: accept, TLS, HTTP/1.1 and HTTP/2, drain.
 
-mod addresses;
+mod cert_expiry;
 mod connection;
-mod der;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod lanes;
 mod listener;
-mod paced;
+mod per_address;
 mod protocols;
-mod pulse;
 mod replaced;
-mod streams;
-mod terms;
+mod settings;
 pub mod tls;
-mod unsent;
-mod watch;
-mod wire;
+mod workers;
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,11 +21,11 @@ use std::time::Duration;
 use http::request::Parts;
 use hyper::body::Incoming;
 
-use crate::error::Response;
+use crate::http::error::Response;
 
-pub use lanes::{LEFTOVERS, Lanes, Threads};
 pub use listener::{Server, listen};
-pub use terms::Terms;
+pub use settings::Terms;
+pub use workers::{LEFTOVERS, Lanes, Threads};
 
 /// Whoever answers the requests of a listener.
 pub trait Service: Send + Sync + 'static {

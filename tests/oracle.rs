@@ -27,12 +27,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use connector_cache::cache::control::Control;
+use connector_cache::auth::{Fingerprint, Identity, Secrets};
+use connector_cache::cache::conditional::Validators;
 use connector_cache::cache::freshness::{Config, Freshness, Lifetime, Verdict, judge};
-use connector_cache::cache::validation::Validators;
 use connector_cache::cache::vary::{Chooser, Presented};
-use connector_cache::clock::{Clock, Now};
-use connector_cache::identity::{Fingerprint, Identity, Secrets};
+use connector_cache::http::cache_control::Control;
+use connector_cache::support::clock::{Clock, Now};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
 use proptest::collection::vec;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connector_cache::telemetry::{Format, panic_hook, subscriber};
+use connector_cache::observability::logging::{Format, panic_hook, subscriber};
 
 #[test]
 fn a_panic_is_logged_by_place_and_thread_and_not_by_its_message() {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use connector_cache::sandbox::{
+use connector_cache::fake_graph::{
     BARE, CONTOSO, FABRIKAM, Flow, Options, RetryAfter, SIGN_UP, Sandbox, Step, connector, forgery, user_id,
 };
 use flate2::read::GzDecoder;

@@ -5,8 +5,8 @@ mod kit;
 
 use std::time::Duration;
 
-use connector_cache::refused_tokens::REPLAY;
-use connector_cache::sandbox::{Options, Sandbox, forgery};
+use connector_cache::fake_graph::{Options, Sandbox, forgery};
+use connector_cache::upstream::refused_tokens::REPLAY;
 use futures_util::future::join_all;
 use kit::client::{self, Client, Response};
 use kit::gate::Gate;

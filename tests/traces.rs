@@ -5,8 +5,8 @@
 mod kit;
 
 use connector_cache::config::Config;
-use connector_cache::metrics::SpanResult;
-use connector_cache::sandbox::{CONTOSO, Options, SIGN_UP, Sandbox, user_id};
+use connector_cache::fake_graph::{CONTOSO, Options, SIGN_UP, Sandbox, user_id};
+use connector_cache::observability::metrics::SpanResult;
 use kit::client;
 use kit::collector::{Collector, Span};
 use kit::origin::{Origin, closed_port};

@@ -6,7 +6,7 @@ mod kit;
 
 use std::time::Duration;
 
-use connector_cache::sandbox::{Options, Sandbox};
+use connector_cache::fake_graph::{Options, Sandbox};
 use kit::client::{self, Response};
 use kit::gate::Gate;
 use kit::origin::Origin;

@@ -4,11 +4,11 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 
-use connector_cache::clock::Clock;
+use connector_cache::app::{App, Listeners};
 use connector_cache::config::Config;
-use connector_cache::run::{App, Listeners};
-use connector_cache::sandbox::{CONTOSO, Options, SIGN_UP, Sandbox};
-use connector_cache::telemetry::Access;
+use connector_cache::fake_graph::{CONTOSO, Options, SIGN_UP, Sandbox};
+use connector_cache::observability::logging::Access;
+use connector_cache::support::clock::Clock;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;

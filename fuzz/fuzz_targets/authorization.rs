@@ -6,8 +6,8 @@
 use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
-use connector_cache::clock::Clock;
-use connector_cache::identity::{Identity, Secrets};
+use connector_cache::auth::{Identity, Secrets};
+use connector_cache::support::clock::Clock;
 use http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
 

@@ -8,8 +8,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use connector_cache::clock::Clock;
-use connector_cache::identity::{Claims, Identity, Secrets};
+use connector_cache::auth::{Claims, Identity, Secrets};
+use connector_cache::support::clock::Clock;
 use http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;

@@ -6,16 +6,16 @@
 use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
-use connector_cache::answer::TokenTag;
-use connector_cache::cache::control::Control;
 use connector_cache::cache::entry::Entry;
 use connector_cache::cache::freshness::{Config, Freshness, Judgement, Lifetime, Verdict, judge};
-use connector_cache::clock::{Clock, Now};
-use connector_cache::coding::Coding;
-use connector_cache::deliver::Delivery;
-use connector_cache::ids::Ids;
-use connector_cache::retry_after;
+use connector_cache::http::cache_control::Control;
+use connector_cache::http::ids::Ids;
+use connector_cache::http::negotiation::Coding;
+use connector_cache::http::retry_after;
+use connector_cache::proxy::handler::TokenTag;
+use connector_cache::proxy::response::Delivery;
 use connector_cache::scrub::{self, Scrubber};
+use connector_cache::support::clock::{Clock, Now};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use libfuzzer_sys::fuzz_target;
 

@@ -9,18 +9,18 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use connector_cache::answer::{Answer, Handler};
-use connector_cache::cache::report::Report;
-use connector_cache::cache::status::Outcome;
-use connector_cache::clock::Clock;
-use connector_cache::deliver;
-use connector_cache::error::{Problem, Response};
-use connector_cache::ids::Ids;
-use connector_cache::layers::Stack;
-use connector_cache::message;
-use connector_cache::metrics::Metrics;
+use connector_cache::cache::outcome::Outcome;
+use connector_cache::http::cache_status::Report;
+use connector_cache::http::error::{Problem, Response};
+use connector_cache::http::ids::Ids;
+use connector_cache::http::validate;
+use connector_cache::observability::logging::Access;
+use connector_cache::observability::metrics::Metrics;
+use connector_cache::proxy::handler::{Answer, Handler};
+use connector_cache::proxy::middleware::Stack;
+use connector_cache::proxy::response;
 use connector_cache::server::{Config, Service, fuzzing::drive};
-use connector_cache::telemetry::Access;
+use connector_cache::support::clock::Clock;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use hyper::body::{Body, Incoming};
@@ -78,7 +78,7 @@ async fn converse(sent: &[u8], at_a_time: usize) -> (Vec<Asked>, Vec<u8>) {
 struct Stub;
 
 impl Handler for Stub {
-    fn at_once(&self, _: &message::Asked<'_>, _: &Ids) -> Option<Answer> {
+    fn at_once(&self, _: &validate::Asked<'_>, _: &Ids) -> Option<Answer> {
         None
     }
 
@@ -91,7 +91,7 @@ impl Handler for Stub {
     }
 
     fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
-        deliver::problem(problem, ids, &Report::default(), Clock::system().now())
+        response::problem(problem, ids, &Report::default(), Clock::system().now())
     }
 }
 

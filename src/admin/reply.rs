@@ -6,7 +6,7 @@ use http::{StatusCode, response};
 use http_body::Body;
 use http_body_util::Full;
 
-use crate::error::Response;
+use crate::http::error::Response;
 
 /// Plain text.
 pub(super) fn text(status: StatusCode, text: &'static str) -> Response {

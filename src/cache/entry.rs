@@ -7,15 +7,15 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use ring::digest;
 use uuid::{NonNilUuid, Uuid};
 
+use super::conditional::Validation;
 use super::freshness::{Lifetime, Packed};
-use super::status::Eviction;
-use super::validation::Validation;
+use super::outcome::Eviction;
 use super::vary::Chosen;
-use crate::clock::Now;
-use crate::ids::{REQUEST_ID, Text, guid, sheet};
+use crate::http::ids::{REQUEST_ID, Text, guid, sheet};
+use crate::http::{date, headers};
 use crate::scrub::{GzippedBody, ScrubbedBody, Scrubber};
-use crate::words::Word;
-use crate::{date, headers};
+use crate::support::clock::Now;
+use crate::support::labels::Word;
 
 /// A 200 of Graph: scrubbed, complete, with the few header fields that are passed on.
 ///

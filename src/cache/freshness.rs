@@ -9,11 +9,11 @@ use std::time::Duration;
 
 pub use self::dials::Dials;
 pub use self::packed::Packed;
-use super::control::Control;
-use super::status::Forward;
-use crate::clock::Now;
-use crate::sabotage::sabotaged;
-use crate::words::words;
+use super::outcome::Forward;
+use crate::http::cache_control::Control;
+use crate::support::clock::Now;
+use crate::support::labels::words;
+use crate::support::sabotage::sabotaged;
 
 /// What judgements need to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::identity::{Fingerprint, Principal};
+use crate::auth::{Fingerprint, Principal};
 use crate::resource::Resource;
-use crate::sabotage::sabotaged;
+use crate::support::sabotage::sabotaged;
 
 /// Finds an answer: whose, and to what.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

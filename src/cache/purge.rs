@@ -1,6 +1,6 @@
 //! What a purge selects.
 
-use crate::identity::{Claims, Label};
+use crate::auth::{Claims, Label};
 use crate::resource::Resource;
 
 /// A subset of what the cache holds. `None` stands for any.

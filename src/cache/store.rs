@@ -10,7 +10,7 @@
 //! principal's epoch ends; so neither a writer nor a thread that remembers a look-up can bring it back.
 
 mod purge;
-mod withdraw;
+mod revoke;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,19 +22,20 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::entry::Entry;
-use super::front::{self, Epoch, Epochs, Finding, Room};
-use super::grant::{Grant, Proof};
+use super::grants::{Grant, Proof};
 use super::interner::Interner;
 use super::key::EntryKey;
-use super::status::{Eviction, NotStored};
-use super::ticket::{Ticket, Tickets};
+use super::lease::{Ticket, Tickets};
+use super::outcome::{Eviction, NotStored};
+use super::thread_cache;
+use super::thread_cache::{Epoch, Epochs, Finding, Room};
 use super::variants::Variants;
 use super::vary::{Chooser, Chosen, Presented};
-use crate::clock::Now;
-use crate::identity::{Claims, Fingerprint, Label, Principal, Spelling};
-use crate::metrics::Metrics;
+use crate::auth::{Claims, Fingerprint, Label, Principal, Spelling};
+use crate::observability::metrics::Metrics;
 use crate::resource::Resource;
-use crate::sabotage::sabotaged;
+use crate::support::clock::Now;
+use crate::support::sabotage::sabotaged;
 
 /// What the store needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,7 +196,7 @@ impl Store {
 
     /// What it has for a request of exactly this spelling, if this thread has looked that up a moment ago.
     pub fn recall(&self, spelling: Spelling, now: Now) -> Option<Finding> {
-        front::recall(spelling, self.front, &self.epochs, now).filter(|found| found.entry.is_kept())
+        thread_cache::recall(spelling, self.front, &self.epochs, now).filter(|found| found.entry.is_kept())
     }
 
     /// The present state for a principal. To be taken before a proof is looked up that is given to [`Store::remember`].
@@ -205,7 +206,7 @@ impl Store {
 
     /// Remembers what was looked up for a request.
     pub fn remember(&self, spelling: Spelling, epoch: Epoch, now: Now, found: &Finding) {
-        front::remember(spelling, self.front, (&self.epochs, epoch), now, found);
+        thread_cache::remember(spelling, self.front, (&self.epochs, epoch), now, found);
     }
 
     /// The right to keep the answer. To be taken before Graph is asked.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::Entry;
-use super::grant::Proof;
+use super::grants::Proof;
 use super::vary::{Chooser, Presented};
-use crate::sabotage::sabotaged;
+use crate::support::sabotage::sabotaged;
 
 /// At least one answer and at most eight, the newest first. Clones are cheap.
 #[derive(Clone, Debug)]

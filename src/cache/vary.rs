@@ -10,9 +10,9 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::control::split_outside_quotes;
-use super::status::NotStored;
-use crate::identity::Fingerprint;
+use super::outcome::NotStored;
+use crate::auth::Fingerprint;
+use crate::http::cache_control::split_outside_quotes;
 
 /// A caller's request, as far as `Vary` may name it.
 #[derive(Clone, Copy)]

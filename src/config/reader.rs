@@ -3,7 +3,7 @@
 //! A key is known because it was asked for; there is no second list of keys to keep in step.
 
 use super::layers::{Given, Layers, PREFIX, Source, variable};
-use super::nearest::nearest;
+use super::suggestions::nearest;
 use super::value::{Raw, Rule, hidden};
 
 /// One pass over all keys.

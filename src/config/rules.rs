@@ -13,9 +13,9 @@ use bytesize::ByteSize;
 use toml::de::DeValue;
 
 use super::value::{Raw, Rule, is_secret, literal};
-use crate::files::ShownPath;
-use crate::telemetry;
-use crate::words::Word;
+use crate::observability::logging;
+use crate::support::labels::Word;
+use crate::support::watched_files::ShownPath;
 
 /// A plain number.
 pub(super) struct Count<T>(pub(super) RangeInclusive<T>);
@@ -229,7 +229,7 @@ impl Rule for Filter {
 
     fn read(&self, raw: &Raw) -> Option<String> {
         let Raw::Text(text) = raw else { return None };
-        (is_plain(text, MAX_PATH) && telemetry::filter(text).is_some()).then(|| text.clone())
+        (is_plain(text, MAX_PATH) && logging::filter(text).is_some()).then(|| text.clone())
     }
 
     fn write(&self, value: &String) -> String {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::layers::{Layers, PREFIX};
 use super::{ConfigError, Effective};
-use crate::files::{Files, Look, Secret, Unreadable};
+use crate::support::watched_files::{Files, Look, Secret, Unreadable};
 
 /// A file, where one is named, and the environment as it was at the start.
 #[derive(Debug)]

@@ -5,8 +5,8 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::quality::thousandths;
-use crate::words::{Word, words};
+use crate::http::negotiation::quality::thousandths;
+use crate::support::labels::{Word, words};
 
 words! {
     /// How much control information the answer carries (OData JSON Format 4.01, section 3.1).

@@ -7,7 +7,7 @@
 use url::form_urlencoded;
 
 use super::ApiVersion;
-use crate::words::Word;
+use crate::support::labels::Word;
 
 /// What becomes of each step, in the order in which they are forwarded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! Options for scrubbing.
 
-use crate::words::words;
+use crate::support::labels::words;
 
 /// The section `scrub` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,18 +8,18 @@
 
 use std::collections::HashSet;
 
-use self::lexicon::Lexicon;
-use self::usual::Usual;
+use self::keyword_index::Lexicon;
+use self::known::Usual;
 use super::config::{Config, Unknown};
 use super::schema::{self, Member, ValueClass};
 use super::values::is_random;
-use crate::cache::status::ScrubbedField::{
-    self, Authentication, Certificate, ConnectionString, Credential, Extra, Key, Password, Secret, TargetUrl,
-    Token,
+use crate::cache::outcome::ScrubbedField;
+use crate::cache::outcome::ScrubbedField::{
+    Authentication, Certificate, ConnectionString, Credential, Extra, Key, Password, Secret, TargetUrl, Token,
 };
 
-mod lexicon;
-mod usual;
+mod keyword_index;
+mod known;
 
 /// The meaning of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

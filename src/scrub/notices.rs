@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::unknown::{MemberName, UnknownMembers};
-use crate::clock::Now;
+use crate::support::clock::Now;
 
 /// Decides which unknown members are logged. It is consulted only for a body in which text was masked because no
 /// schema knows it.
@@ -60,7 +60,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::clock::Clock;
+    use crate::support::clock::Clock;
 
     fn members(names: &[&str]) -> UnknownMembers {
         let mut members = UnknownMembers::default();

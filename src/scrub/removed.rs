@@ -1,7 +1,7 @@
 //! How much was taken out of a body, by rule.
 
-use crate::cache::status::ScrubbedField;
-use crate::words::Word;
+use crate::cache::outcome::ScrubbedField;
+use crate::support::labels::Word;
 
 /// Counts per [`ScrubbedField`].
 ///

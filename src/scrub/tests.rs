@@ -1,5 +1,5 @@
 use super::*;
-use crate::cache::status::ScrubbedField;
+use crate::cache::outcome::ScrubbedField;
 
 mod authentication;
 mod refusals;

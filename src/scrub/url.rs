@@ -11,9 +11,9 @@ use std::borrow::Cow;
 use memchr::{memchr3, memrchr_iter};
 use url::{Url, form_urlencoded};
 
-use self::cut::Cut;
+use self::parts::Cut;
 
-mod cut;
+mod parts;
 
 /// The rules for target URLs.
 #[derive(Clone, Debug)]

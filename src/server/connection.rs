@@ -3,8 +3,14 @@
 //! HTTP is there while there is something to do. A connection at rest has given up HTTP's buffers: it is a socket
 //! that waits for bytes.
 
-mod parting;
-mod sent;
+mod body;
+mod drain;
+pub(in crate::server) mod h2_send_stall;
+mod monitored_io;
+pub(in crate::server) mod preflight;
+pub(in crate::server) mod state;
+mod timeouts;
+mod unsent;
 
 use std::convert::Infallible;
 use std::future::{poll_fn, ready};
@@ -27,20 +33,20 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use self::parting::Parting;
-use self::sent::Sent;
+use self::body::Sent;
+use self::drain::Parting;
+use self::h2_send_stall::{Hold, Streams};
+use self::monitored_io::Paced;
+use self::preflight::{Fault, Protocol, Wire};
+use self::state::{Phase, Pulse, Ticket};
+use self::timeouts::{Verdict, Watch};
+use self::unsent::UnsentCharge;
 use super::Service;
-use super::paced::Paced;
 use super::protocols::{head_max, http2};
-use super::pulse::{Phase, Pulse, Ticket};
-use super::streams::{Hold, Streams};
-use super::terms::{Present, Terms};
-use super::unsent::UnsentCharge;
-use super::watch::{Verdict, Watch};
-use super::wire::{Fault, Protocol, Wire};
-use crate::byte_budget::ByteBudget;
-use crate::error::{Rejection, Response};
-use crate::metrics::Metrics;
+use super::settings::{Present, Terms};
+use crate::http::error::{Rejection, Response};
+use crate::observability::metrics::Metrics;
+use crate::support::byte_budget::ByteBudget;
 
 /// What all connections of one listener share.
 pub(super) struct Shared<S> {

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::Shared;
 use super::{Config, Service, Terms};
-use crate::byte_budget::ByteBudget;
-use crate::metrics::Metrics;
+use crate::observability::metrics::Metrics;
+use crate::support::byte_budget::ByteBudget;
 
 /// Serves one connection until it ends.
 pub async fn drive<S, IO>(service: Arc<S>, config: &Config, metrics: Arc<Metrics>, io: IO)

@@ -13,16 +13,16 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::addresses::{Addresses, Place};
 use super::connection::Shared;
-use super::lanes::Lanes;
+use super::per_address::{Addresses, Place};
 use super::replaced::ReplacedConnections;
-use super::terms::Terms;
+use super::settings::Terms;
 use super::tls::{self, Tls};
+use super::workers::Lanes;
 use super::{Config, Limits, Service};
-use crate::byte_budget::ByteBudget;
-use crate::error::Rejection;
-use crate::metrics::Metrics;
+use crate::http::error::Rejection;
+use crate::observability::metrics::Metrics;
+use crate::support::byte_budget::ByteBudget;
 
 /// A server that is ready to listen.
 pub struct Server {

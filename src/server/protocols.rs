@@ -4,7 +4,7 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
 
 use super::Limits;
-use super::streams::Streams;
+use super::connection::h2_send_stall::Streams;
 
 /// HTTP/1 within `limits`.
 pub(super) fn http1(limits: &Limits) -> http1::Builder {

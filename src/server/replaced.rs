@@ -13,8 +13,8 @@ use tokio::task::{AbortHandle, Id};
 use tokio::time::Instant;
 
 use super::Limits;
-use super::pulse::{Phase, Pulse};
-use crate::network::network;
+use super::connection::state::{Phase, Pulse};
+use crate::support::client_subnet::network;
 
 /// The connections of one listener, in the order in which they were accepted.
 #[derive(Debug, Default)]
@@ -115,7 +115,7 @@ mod tests {
 
     use tokio::task::JoinSet;
 
-    use super::super::wire::Protocol;
+    use super::super::connection::preflight::Protocol;
     use super::*;
 
     const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));

@@ -12,9 +12,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::TlsFiles;
-use super::der::not_after;
-use crate::files::{Files, Look, Secret, ShownPath, Source, Unreadable};
-use crate::metrics::{Metrics, Reload};
+use super::cert_expiry::not_after;
+use crate::observability::metrics::{Metrics, Reload};
+use crate::support::watched_files::{Files, Look, Secret, ShownPath, Source, Unreadable};
 
 /// The TLS side of a listener.
 #[derive(Debug)]

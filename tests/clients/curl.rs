@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use connector_cache::sandbox::SIGN_UP;
+use connector_cache::fake_graph::SIGN_UP;
 
 use crate::harness::World;
 use crate::kit::proxy::path;

@@ -1,6 +1,6 @@
 //! Bodies that are JSON, almost JSON, or meant to hurt whoever parses them.
 
-use connector_cache::cache::status::ScrubFailure;
+use connector_cache::cache::outcome::ScrubFailure;
 
 use crate::kit::reply::Reply;
 use crate::stage::{CANARY, Stage, sound};

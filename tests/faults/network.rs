@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use connector_cache::config::Config;
-use connector_cache::error::OriginFault;
+use connector_cache::http::error::OriginFault;
 
 use futures_util::future::join_all;
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use connector_cache::cache::status::ScrubFailure;
+use connector_cache::cache::outcome::ScrubFailure;
 use connector_cache::config::Config;
-use connector_cache::error::OriginFault;
-use connector_cache::words::Word;
+use connector_cache::http::error::OriginFault;
+use connector_cache::support::labels::Word;
 
 use crate::kit::client::{Client, Response};
 use crate::kit::origin::Origin;

@@ -1,9 +1,9 @@
 //! Answers that say no, or send elsewhere.
 
-use connector_cache::cache::status::{NotStored, Outcome};
-use connector_cache::error::OriginFault;
-use connector_cache::metrics::MethodLabel;
-use connector_cache::refused_tokens::REPLAY;
+use connector_cache::cache::outcome::{NotStored, Outcome};
+use connector_cache::http::error::OriginFault;
+use connector_cache::observability::metrics::MethodLabel;
+use connector_cache::upstream::refused_tokens::REPLAY;
 use http::StatusCode;
 
 use crate::kit::origin::Origin;

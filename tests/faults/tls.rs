@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connector_cache::error::OriginFault;
+use connector_cache::http::error::OriginFault;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 

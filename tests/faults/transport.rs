@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use connector_cache::cache::status::Retry;
-use connector_cache::error::OriginFault;
+use connector_cache::cache::outcome::Retry;
+use connector_cache::http::error::OriginFault;
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::kit::origin::{Origin, closed_port};

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use connector_cache::sandbox::{Options, Sandbox};
+use connector_cache::fake_graph::{Options, Sandbox};
 
 use crate::drive::Drive;
 use crate::kit::collector::Collector;

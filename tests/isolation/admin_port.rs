@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use connector_cache::admin::readiness::Readiness;
 use connector_cache::admin::{Admin, Cache, Config, Selection};
-use connector_cache::metrics::Metrics;
-use connector_cache::readiness::Readiness;
+use connector_cache::observability::metrics::Metrics;
 use connector_cache::server::Server;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};

@@ -1,7 +1,7 @@
 //! Attacks on file descriptors.
 
-use connector_cache::error::Rejection;
-use connector_cache::words::Word;
+use connector_cache::http::error::Rejection;
+use connector_cache::support::labels::Word;
 
 use crate::kit::client::{Client, tcp_from};
 use crate::kit::origin::Origin;

@@ -1,6 +1,6 @@
 //! Attacks on the permits for requests to Graph.
 
-use connector_cache::sandbox::{Options, Sandbox};
+use connector_cache::fake_graph::{Options, Sandbox};
 use futures_util::future::join_all;
 
 use crate::kit::client::{H2, Response};

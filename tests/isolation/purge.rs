@@ -4,7 +4,7 @@ mod race;
 
 use std::time::Duration;
 
-use connector_cache::sandbox::{CONTOSO, Options, Sandbox, user_id};
+use connector_cache::fake_graph::{CONTOSO, Options, Sandbox, user_id};
 
 use crate::kit::client::{self, Response};
 use crate::kit::gate::Gate;

@@ -1,6 +1,6 @@
 //! Credentials in places that no list of words names.
 
-use connector_cache::cache::status::{ScrubFailure, ScrubbedField};
+use connector_cache::cache::outcome::{ScrubFailure, ScrubbedField};
 use connector_cache::config::Config;
 use connector_cache::scrub::Unknown;
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use connector_cache::error::Rejection;
-use connector_cache::refused_tokens::REPLAY;
-use connector_cache::sandbox::{Options, SIGN_UP, Sandbox, forgery};
+use connector_cache::fake_graph::{Options, SIGN_UP, Sandbox, forgery};
+use connector_cache::http::error::Rejection;
+use connector_cache::upstream::refused_tokens::REPLAY;
 
 use crate::kit::client::Response;
 use crate::kit::origin::Origin;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connector_cache::sandbox::{Options, Sandbox};
+use connector_cache::fake_graph::{Options, Sandbox};
 
 use crate::kit::client::{Client, H2};
 use crate::kit::gate::Gate;

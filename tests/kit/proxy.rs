@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use connector_cache::clock::Clock;
+use connector_cache::app::{App, Listeners};
 use connector_cache::config::Config;
-use connector_cache::metrics::Metrics;
-use connector_cache::run::{App, Listeners};
+use connector_cache::observability::metrics::Metrics;
+use connector_cache::support::clock::Clock;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use connector_cache::sandbox::{BARE, Options, Sandbox};
+use connector_cache::fake_graph::{BARE, Options, Sandbox};
 use futures_util::future::join_all;
 use http::StatusCode;
 

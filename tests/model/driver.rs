@@ -10,12 +10,12 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
 
-use connector_cache::answer::{Answer, Handler};
-use connector_cache::clock::Clock;
-use connector_cache::ids::Ids;
-use connector_cache::message::Asked;
+use connector_cache::app::App;
+use connector_cache::http::ids::Ids;
+use connector_cache::http::validate::Asked;
 use connector_cache::proxy::Proxy;
-use connector_cache::run::App;
+use connector_cache::proxy::handler::{Answer, Handler};
+use connector_cache::support::clock::Clock;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use connector_cache::permits::{Owner, UpstreamPermit, UpstreamPermits};
+use connector_cache::upstream::permits::{Owner, UpstreamPermit, UpstreamPermits};
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;

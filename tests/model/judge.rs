@@ -1,8 +1,8 @@
 //! The verdict on one answer: is it what Graph would have given to this caller, and does it say so?
 
-use connector_cache::answer::Answer;
-use connector_cache::cache::status::Outcome;
-use connector_cache::refused_tokens::REPLAY;
+use connector_cache::cache::outcome::Outcome;
+use connector_cache::proxy::handler::Answer;
+use connector_cache::upstream::refused_tokens::REPLAY;
 use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
 

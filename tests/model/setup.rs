@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use connector_cache::auth::LabelKind;
 use connector_cache::cache::freshness::{ClientDirectives, Freshness};
 use connector_cache::cache::store::Selection;
 use connector_cache::config::Config;
-use connector_cache::identity::LabelKind;
 use connector_cache::proxy::Proxy;
-use connector_cache::unproven_limit;
+use connector_cache::upstream::unproven_limit;
 use http::Request;
 use http::request::Parts;
 use url::Url;

@@ -2,7 +2,7 @@
 
 use std::ops::AddAssign;
 
-use connector_cache::cache::status::Outcome;
+use connector_cache::cache::outcome::Outcome;
 
 /// Counts over all stories.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,6 +1,6 @@
 //! The model's teeth: each deliberate fault must be found out, by what a caller can see.
 //!
-//! What a fault does is told at `connector_cache::sabotage::Fault`. With the seed below, in so many requests:
+//! What a fault does is told at `connector_cache::support::sabotage::Fault`. With the seed below, in so many requests:
 //!
 //! | fault | breaks | broken rule | requests |
 //! |---|---|---|---|
@@ -42,8 +42,8 @@
 //! | front-misses-withdrawals | promise 3 | (a) | 2083 |
 //! | never-hits | a cache | (f) | 4 |
 
-use connector_cache::sabotage::{Fault, switch};
-use connector_cache::words::Word as _;
+use connector_cache::support::labels::Word as _;
+use connector_cache::support::sabotage::{Fault, switch};
 
 use super::op::Letter;
 use super::run;

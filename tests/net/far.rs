@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector_cache::sandbox::{Options, Sandbox};
+use connector_cache::fake_graph::{Options, Sandbox};
 
 use crate::kit::client::{Client, Response};
 use crate::kit::proxy::path;
@@ -159,7 +159,7 @@ async fn until_told() {
     reading.await.unwrap().unwrap();
 }
 
-pub(crate) const FLOW: &str = connector_cache::sandbox::SIGN_UP;
+pub(crate) const FLOW: &str = connector_cache::fake_graph::SIGN_UP;
 pub(crate) const CALLERS: usize = 20;
 const GRAPH: &str = "10.99.0.2:8443";
 const USERS: usize = 40;

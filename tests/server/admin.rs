@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
+use connector_cache::admin::readiness::Readiness;
 use connector_cache::admin::{Admin, Cache, Config, Selection};
-use connector_cache::metrics::Metrics;
-use connector_cache::readiness::Readiness;
+use connector_cache::observability::metrics::Metrics;
 use connector_cache::server::Server;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use connector_cache::error::Rejection;
+use connector_cache::http::error::Rejection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -1,6 +1,6 @@
 //! What HTTP/1 bytes are taken for requests, and what is answered.
 
-use connector_cache::error::Rejection;
+use connector_cache::http::error::Rejection;
 
 use crate::raw::{Raw, get};
 use crate::stub::{Running, patient, start, until};

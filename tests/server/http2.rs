@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use connector_cache::byte_budget::{ByteBudget, RESPONSE_BYTES};
-use connector_cache::error::Rejection;
+use connector_cache::http::error::Rejection;
 use connector_cache::server::Limits;
+use connector_cache::support::byte_budget::{ByteBudget, RESPONSE_BYTES};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;

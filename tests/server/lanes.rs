@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use connector_cache::byte_budget::ByteBudget;
 use connector_cache::server::{Config, Drain, Lanes, Threads};
+use connector_cache::support::byte_budget::ByteBudget;
 use tokio::net::TcpStream;
 
 use crate::raw::{Raw, get};

@@ -6,19 +6,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use connector_cache::answer::{Answer, Handler};
-use connector_cache::byte_budget::ByteBudget;
-use connector_cache::cache::report::Report;
-use connector_cache::cache::status::Outcome;
-use connector_cache::clock::Clock;
-use connector_cache::deliver;
-use connector_cache::error::{Problem, Rejection, Response};
-use connector_cache::ids::Ids;
-use connector_cache::layers::Stack;
-use connector_cache::message::Asked;
-use connector_cache::metrics::Metrics;
+use connector_cache::cache::outcome::Outcome;
+use connector_cache::http::cache_status::Report;
+use connector_cache::http::error::{Problem, Rejection, Response};
+use connector_cache::http::ids::Ids;
+use connector_cache::http::validate::Asked;
+use connector_cache::observability::logging::Access;
+use connector_cache::observability::metrics::Metrics;
+use connector_cache::proxy::handler::{Answer, Handler};
+use connector_cache::proxy::middleware::Stack;
+use connector_cache::proxy::response;
 use connector_cache::server::{Config, Drain, Lanes, Limits, Server, Terms};
-use connector_cache::telemetry::Access;
+use connector_cache::support::byte_budget::ByteBudget;
+use connector_cache::support::clock::Clock;
 use http::request::Parts;
 use http_body_util::Full;
 use tokio::net::TcpListener;
@@ -89,7 +89,7 @@ impl Handler for Stub {
     }
 
     fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
-        deliver::problem(problem, ids, &Report::default(), Clock::system().now())
+        response::problem(problem, ids, &Report::default(), Clock::system().now())
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use connector_cache::byte_budget::ByteBudget;
-use connector_cache::error::Rejection;
+use connector_cache::http::error::Rejection;
 use connector_cache::server::{Config, Limits};
+use connector_cache::support::byte_budget::ByteBudget;
 
 use crate::raw::{Raw, get};
 use crate::stub::{config, patient, start, start_with, start_within, until};

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector_cache::error::Rejection;
-use connector_cache::files::{Look, Source as _};
-use connector_cache::metrics::Reload;
+use connector_cache::http::error::Rejection;
+use connector_cache::observability::metrics::Reload;
 use connector_cache::server::{Config, Limits, TlsFiles};
+use connector_cache::support::watched_files::{Look, Source as _};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use connector_cache::cache::status::{
+use connector_cache::cache::outcome::{
     Bypass, Eviction, Forward, Instead, NotStored, Outcome, ProofResult, Retry, ScrubFailure, ScrubbedField,
 };
 use connector_cache::config::LIVE;
-use connector_cache::error::{OriginFault, Problem, Rejection};
-use connector_cache::metrics::{MethodLabel, Metrics, Places, Reload};
-use connector_cache::words::Word;
+use connector_cache::http::error::{OriginFault, Problem, Rejection};
+use connector_cache::observability::metrics::{MethodLabel, Metrics, Places, Reload};
+use connector_cache::support::labels::Word;
 
 use super::source::read;
 
@@ -129,7 +129,7 @@ fn every_metric_is_there_with_its_labels_words() {
         words::<Reload>(),
         words::<Places>(),
         #[cfg(feature = "otlp")]
-        words::<connector_cache::metrics::SpanResult>(),
+        words::<connector_cache::observability::metrics::SpanResult>(),
     ];
     let missing: Vec<_> =
         labels.into_iter().flatten().filter(|word| !text.contains(&format!("`{word}`"))).collect();

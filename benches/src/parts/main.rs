@@ -6,11 +6,11 @@ use divan::Bencher;
 use divan::counter::BytesCount;
 
 use self::stage::{Memory, body, parts, token};
-use connector_cache::clock::Clock;
-use connector_cache::identity::{Identity, Secrets, Spelling};
-use connector_cache::message::Asked;
+use connector_cache::auth::{Identity, Secrets, Spelling};
+use connector_cache::http::validate::Asked;
 use connector_cache::resource::{ApiVersion, Resource};
 use connector_cache::scrub::{self, Scrubber};
+use connector_cache::support::clock::Clock;
 
 mod stage;
 

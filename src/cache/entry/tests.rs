@@ -1,10 +1,10 @@
 //! What an entry holds, and what it weighs.
 
 use super::*;
+use crate::auth::{Fingerprint, Identity, Secrets};
 use crate::cache::vary::{Chooser, Presented};
-use crate::clock::Clock;
-use crate::identity::{Fingerprint, Identity, Secrets};
 use crate::scrub::Config;
+use crate::support::clock::Clock;
 
 /// With its counts of references it fills a place of 128 bytes. The allocator's next ones are of 160 and 192.
 #[cfg(target_pointer_width = "64")]

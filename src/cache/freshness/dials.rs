@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{ClientDirectives, Config, Freshness};
-use crate::dial::Dial;
+use crate::support::dial::Dial;
 
 /// The configuration of this process. Each judgement takes what it says at its time.
 #[derive(Debug)]

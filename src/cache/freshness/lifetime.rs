@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderName, header};
 
 use super::{Config, Freshness, Lifetime};
-use crate::cache::control::Control;
-use crate::cache::status::NotStored;
-use crate::cache::validation::Validators;
+use crate::cache::conditional::Validators;
+use crate::cache::outcome::NotStored;
 use crate::cache::vary;
-use crate::clock::Now;
-use crate::headers::only;
-use crate::sabotage::sabotaged;
+use crate::http::cache_control::Control;
+use crate::http::headers::only;
+use crate::support::clock::Now;
+use crate::support::sabotage::sabotaged;
 
 impl Lifetime {
     /// That of an answer which may not be stored.
@@ -84,7 +84,7 @@ fn origin_lifetime(headers: &HeaderMap, control: Control, received: Now) -> Dura
 
 /// The date in a field that is there once, and readable.
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    crate::date::read(only(headers, name)?)
+    crate::http::date::read(only(headers, name)?)
 }
 
 /// RFC 9111, section 5.1: `Age` is a number, and where it is a list "a cache [...] SHOULD use the first member of the

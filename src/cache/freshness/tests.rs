@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
-use crate::cache::status::NotStored;
-use crate::clock::Clock;
+use crate::cache::outcome::NotStored;
+use crate::support::clock::Clock;
 
 const START: u64 = 1_790_000_000;
 const HOUR: Duration = Duration::from_secs(3600);

@@ -1,11 +1,11 @@
 //! What an operator takes out of the store.
 
 use super::Store;
-use crate::cache::grant::{Grant, Remaining};
+use crate::cache::grants::{Grant, Remaining};
 use crate::cache::key::EntryKey;
+use crate::cache::outcome::Eviction;
 use crate::cache::purge::Selection;
-use crate::cache::status::Eviction;
-use crate::sabotage::sabotaged;
+use crate::support::sabotage::sabotaged;
 
 impl Store {
     /// Drops what an operator selects, entries and proofs, and revokes what is on its way. Returns the entries' number.

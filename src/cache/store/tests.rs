@@ -7,12 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, Request, header};
 
 use super::*;
+use crate::auth::{Identity, LabelKind, Secrets};
 use crate::cache::freshness::Lifetime;
-use crate::clock::Clock;
-use crate::identity::{Identity, LabelKind, Secrets};
-use crate::message::Asked;
+use crate::http::validate::Asked;
 use crate::resource::ApiVersion;
 use crate::scrub::{self, Scrubber};
+use crate::support::clock::Clock;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
+use crate::auth::{Fingerprint, Identity, Secrets};
 use crate::cache::freshness::Lifetime;
-use crate::clock::{Clock, Now};
-use crate::identity::{Fingerprint, Identity, Secrets};
 use crate::scrub::{Config, Scrubber};
+use crate::support::clock::{Clock, Now};
 
 /// Answers of one key that differ in when they were asked for and in what chose them.
 struct Stage {

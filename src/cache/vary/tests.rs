@@ -3,7 +3,7 @@
 use http::HeaderValue;
 
 use super::*;
-use crate::identity::{Identity, Secrets};
+use crate::auth::{Identity, Secrets};
 
 fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();

@@ -7,7 +7,7 @@ use http::request::Parts;
 use tokio::io::duplex;
 
 use super::*;
-use crate::error::Response;
+use crate::http::error::Response;
 
 struct Stub;
 

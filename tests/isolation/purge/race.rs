@@ -10,14 +10,14 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use connector_cache::auth::{Claims, Fingerprint, Identity, LabelKind, Secrets};
 use connector_cache::cache::entry::Entry;
 use connector_cache::cache::freshness::Lifetime;
 use connector_cache::cache::store::{Config, Selection, Store};
-use connector_cache::clock::{Clock, Now};
-use connector_cache::identity::{Claims, Fingerprint, Identity, LabelKind, Secrets};
-use connector_cache::metrics::Metrics;
+use connector_cache::observability::metrics::Metrics;
 use connector_cache::resource::{ApiVersion, Resource};
 use connector_cache::scrub::{self, Scrubber};
+use connector_cache::support::clock::{Clock, Now};
 use http::{HeaderMap, HeaderValue, header};
 
 struct Caller {

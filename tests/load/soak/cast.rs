@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use connector_cache::sandbox::{CONTOSO, FABRIKAM, Flow, NORTHWIND, Sandbox, Step, connector, forgery};
+use connector_cache::fake_graph::{CONTOSO, FABRIKAM, Flow, NORTHWIND, Sandbox, Step, connector, forgery};
 
 use crate::kit::client::Response;
 use crate::kit::proxy::path;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use connector_cache::sandbox::RetryAfter;
+use connector_cache::fake_graph::RetryAfter;
 use http::StatusCode;
 
 use super::World;

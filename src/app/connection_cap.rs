@@ -1,0 +1,38 @@
+//! Cap on the connections of callers where the open-file limit allows fewer than are configured.
+
+use crate::app::descriptors::{Demand, Descriptors};
+use crate::config::Config;
+
+/// Connections of callers that fit into the open-file limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cap {
+    descriptors: Descriptors,
+    pub(super) connections: usize,
+}
+
+impl Cap {
+    /// Computes the cap for connections that `threads` serve.
+    pub(super) fn new(descriptors: Descriptors, config: &Config, threads: usize) -> Self {
+        let connections = descriptors.connections(&Demand {
+            origin_requests: config.origin.in_flight,
+            admin: config.admin.server().limits.connections,
+            threads,
+        });
+        Self { descriptors, connections }
+    }
+
+    /// Logs a warning where `limits.connections` cannot be reached.
+    pub(super) fn warn(&self, config: &Config) {
+        let (configured, limits) = (&config.server.limits, config.server.limits.at_most(self.connections));
+        if limits.connections < configured.connections {
+            tracing::warn!(
+                descriptors = self.descriptors.limit(),
+                configured = configured.connections,
+                connections = limits.connections,
+                connections_per_address = limits.connections_per_address,
+                "limits.connections is capped: the open-file limit (ulimit -Hn) leaves no more beside Graph and the \
+                 admin port; raise that limit, or lower limits.connections"
+            );
+        }
+    }
+}

@@ -1,0 +1,158 @@
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use super::*;
+use crate::app::App;
+use crate::config::LIVE;
+use crate::server::Server;
+use crate::support::clock::Clock;
+
+/// Remembers how it was looked at.
+#[derive(Default)]
+struct Looked {
+    ticks: AtomicUsize,
+    told: AtomicUsize,
+}
+
+impl Source for Looked {
+    fn reload(&self, look: Look) -> Option<Reload> {
+        let count = if look == Look::Told { &self.told } else { &self.ticks };
+        count.fetch_add(1, SeqCst);
+        None
+    }
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn files_are_looked_at_when_told_and_not_meanwhile() {
+    let (looked, told) = (Arc::new(Looked::default()), Arc::new(Notify::new()));
+    let watching = tokio::spawn(watch(vec![Arc::clone(&looked) as _], Arc::clone(&told)));
+    for times in 1..=3 {
+        told.notify_one();
+        until(|| looked.told.load(SeqCst) == times).await;
+    }
+    assert_eq!(looked.ticks.load(SeqCst), 0);
+    watching.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_are_looked_at_every_few_seconds() {
+    let (looked, began) = (Arc::new(Looked::default()), tokio::time::Instant::now());
+    let watching = tokio::spawn(watch(vec![Arc::clone(&looked) as _], Arc::default()));
+    while looked.ticks.load(SeqCst) < 3 {
+        sleep(INTERVAL / 50).await;
+    }
+    assert!((INTERVAL * 3..INTERVAL * 4).contains(&began.elapsed()), "{:?}", began.elapsed());
+    watching.abort();
+}
+
+fn effective(text: &str) -> Effective {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    Effective::load(Some(file.path()), std::iter::empty()).unwrap()
+}
+
+#[test]
+fn what_changes_is_told_apart_by_whether_it_needs_a_restart() {
+    let started = effective("[cache]\nttl = \"5m\"");
+    let running = effective("[cache]\nttl = \"1m\"\n[scrub]\nmask = \"#\"");
+    let same = running.changes(&running, &started);
+    assert_eq!((same.live, same.restart), (vec![], vec!["scrub.mask"]), "it still waits");
+    let back = started.changes(&running, &started);
+    assert_eq!((back.live, back.restart), (vec!["cache.ttl"], vec![]));
+    let named = effective("[listen.tls]\ncertificate = \"a\"\nkey = \"b\"").changes(&started, &started);
+    assert_eq!(named.restart, ["listen.tls.certificate", "listen.tls.key"]);
+}
+
+#[test]
+fn every_key_that_needs_no_restart_exists() {
+    let printed = effective("").to_string();
+    for key in LIVE {
+        let (section, name) = key.rsplit_once('.').unwrap();
+        let table = printed.split(&format!("\n[{section}]\n")).nth(1).unwrap();
+        let table = table.split("\n[").next().unwrap();
+        assert!(table.lines().any(|line| line.starts_with(&format!("{name} = "))), "{key}");
+    }
+}
+
+/// Another value than the default for each key, as the file has it; without `log.filter`, which has no part here.
+const OTHERS: &[(&str, &str)] = &[
+    ("limits.connections", "11"),
+    ("limits.connections_per_address", "11"),
+    ("limits.header_bytes", "\"11KiB\""),
+    ("limits.headers", "22"),
+    ("limits.target_bytes", "\"11KiB\""),
+    ("limits.h2_streams", "11"),
+    ("limits.tls_timeout", "\"11s\""),
+    ("limits.header_timeout", "\"11s\""),
+    ("limits.idle_timeout", "\"11s\""),
+    ("limits.write_timeout", "\"11s\""),
+    ("limits.request_timeout", "\"11s\""),
+    ("limits.bytes_in_flight", "\"11MiB\""),
+    ("limits.followers", "11"),
+    ("limits.follower_wait", "\"11s\""),
+    ("drain.delay", "\"11s\""),
+    ("drain.timeout", "\"11s\""),
+    ("graph.first_byte_timeout", "\"11s\""),
+    ("graph.timeout", "\"11s\""),
+    ("cache.ttl", "\"11s\""),
+    ("cache.proof_ttl", "\"11s\""),
+    ("cache.stale_while_revalidate", "\"11s\""),
+    ("cache.stale_if_error", "\"11s\""),
+    ("cache.client_directives", "\"honor\""),
+    ("log.access", "\"all\""),
+];
+
+fn running(dir: &tempfile::TempDir) -> Running {
+    let file = dir.path().join("cache.toml");
+    // An origin in plain text needs no roots of trust.
+    std::fs::write(&file, PLAIN).unwrap();
+    let sources = Sources::new(Some(file), std::iter::empty());
+    let started = sources.load().unwrap();
+    let config = &started.config;
+    let app = App::new(config.clone(), Clock::system()).unwrap();
+    let layers = Arc::new(middleware::Dials::new(config.telemetry.access, &config.server.limits));
+    let terms = Server::new(&config.server, Arc::clone(app.metrics())).unwrap().terms().clone();
+    let parts = Parts { proxy: app.proxy().clone(), layers, terms, log: None };
+    // What it counts is no part of what it tells.
+    Running::new(Settings { sources, started }, parts, Arc::new(Metrics::new().unwrap()))
+}
+
+/// All that the parts show of themselves.
+fn told(running: &Running) -> String {
+    format!("{:?}", running.parts)
+}
+
+#[test]
+fn every_key_that_needs_no_restart_reaches_the_part_that_it_is_for() {
+    let with_log = OTHERS.iter().map(|(key, _)| *key).chain(["log.filter"]);
+    assert_eq!(with_log.collect::<BTreeSet<_>>(), LIVE.iter().copied().collect());
+    for (key, value) in OTHERS {
+        let dir = tempfile::tempdir().unwrap();
+        let running = running(&dir);
+        let before = told(&running);
+        assert!(before == told(&running), "nothing changes by itself");
+        std::fs::write(dir.path().join("cache.toml"), format!("{PLAIN}{key} = {value}\n")).unwrap();
+        assert_eq!(running.reload(Look::Told), Some(Reload::Success), "{key}");
+        assert!(before != told(&running), "{key}");
+    }
+}
+
+#[test]
+fn f62_a_configuration_that_is_refused_changes_no_part() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = running(&dir);
+    let before = told(&running);
+    std::fs::write(dir.path().join("cache.toml"), format!("{PLAIN}cache.ttl = \"1s\"\ncache.ttyl = 1\n"))
+        .unwrap();
+    assert_eq!(running.reload(Look::Told), Some(Reload::Failure));
+    assert_eq!((running.metrics.reloads.get(Reload::Failure), running.reload(Look::Told)), (1, None));
+    assert!(before == told(&running));
+}
+
+const PLAIN: &str = "graph.base_url = \"http://127.0.0.1:1\"\n";

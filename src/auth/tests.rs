@@ -1,0 +1,400 @@
+//! Which tokens are one, which are two, and which may not use the cache.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::support::clock::Clock;
+
+const NOW: u64 = 1_790_000_000;
+
+fn now() -> Now {
+    Clock::manual(UNIX_EPOCH + Duration::from_secs(NOW)).now()
+}
+
+fn secrets() -> Secrets {
+    Secrets::random().unwrap()
+}
+
+fn headers(lines: &[&str]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+    }
+    headers
+}
+
+fn jwt(payload: &str) -> String {
+    format!("{}.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#), URL_SAFE_NO_PAD.encode(payload))
+}
+
+fn claims_of(payload: &str, secrets: &Secrets) -> Result<Claims, Bypass> {
+    let identity = Identity::of(&headers(&[&format!("Bearer {}", jwt(payload))]), secrets).unwrap();
+    identity.token.claims(secrets, now())
+}
+
+fn ordinary() -> Value {
+    json!({ "tid": "t", "oid": "o", "sub": "s", "appid": "a", "idtyp": "user", "scp": "B A",
+            "wids": ["w2", "w1"], "nbf": NOW - 60, "exp": NOW + 3600 })
+}
+
+/// The ordinary claims with one changed or, by `null`, removed.
+fn altered(name: &str, value: Value) -> String {
+    let mut claims = ordinary();
+    match value {
+        Value::Null => claims.as_object_mut().unwrap().remove(name),
+        value => claims.as_object_mut().unwrap().insert(name.to_owned(), value),
+    };
+    claims.to_string()
+}
+
+#[test]
+fn one_bearer_token_in_one_line_is_taken() {
+    let secrets = secrets();
+    for line in ["Bearer abc", "bearer abc", "BEARER   a.b-c_d~e+f/g==", "Bearer x"] {
+        assert!(Identity::of(&headers(&[line]), &secrets).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn anything_else_is_refused_with_its_reason() {
+    let secrets = secrets();
+    for (lines, reason) in [
+        (&[][..], Rejection::NoToken),
+        (&[""], Rejection::NoToken),
+        (&["Bearer"], Rejection::NoToken),
+        (&["Bearer "], Rejection::NoToken),
+        (&["Basic dXNlcjpwYXNz"], Rejection::Scheme),
+        (&[" abc"], Rejection::Scheme),
+        (&["-abc"], Rejection::Scheme),
+        (&["Bearerabc"], Rejection::Scheme),
+        (&["PoP abc"], Rejection::Scheme),
+        (&["Bearer\tabc"], Rejection::TokenForm),
+        (&["Bearer-abc"], Rejection::TokenForm),
+        (&["Bearer.abc"], Rejection::TokenForm),
+        (&["Bearer abc "], Rejection::TokenForm),
+        (&["Bearer a b"], Rejection::TokenForm),
+        (&["Bearer a=b"], Rejection::TokenForm),
+        (&["Bearer ="], Rejection::TokenForm),
+        (&["Bearer \u{e9}"], Rejection::TokenForm),
+        (&["Bearer abc, Bearer def"], Rejection::SeveralTokens),
+        (&["Bearer abc", "Bearer def"], Rejection::SeveralTokens),
+        (&["Bearer abc", "Bearer abc"], Rejection::SeveralTokens),
+    ] {
+        assert_eq!(Identity::of(&headers(lines), &secrets).err(), Some(reason), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_token_is_forwarded_as_it_came_and_marked_sensitive() {
+    let identity = Identity::of(&headers(&["bearer  abc"]), &secrets()).unwrap();
+    assert_eq!(identity.token.authorization(), "bearer  abc");
+    assert!(identity.token.authorization().is_sensitive());
+}
+
+#[test]
+fn t17_nothing_of_a_token_is_in_its_debug_output() {
+    let secrets = secrets();
+    let identity =
+        Identity::of(&headers(&[&format!("Bearer {}", jwt(&ordinary().to_string()))]), &secrets).unwrap();
+    let claims = identity.token.claims(&secrets, now()).unwrap();
+    let shown = format!("{identity:?} {claims:?} {secrets:?}");
+    assert!(!shown.contains("eyJ"), "{shown}");
+    assert_eq!(shown.matches("<redacted>").count(), 8, "{shown}");
+}
+
+#[test]
+fn a_fingerprint_depends_on_every_byte_and_on_the_process() {
+    let (one, other) = (secrets(), secrets());
+    let of = |line: &str, secrets: &Secrets| Identity::of(&headers(&[line]), secrets).unwrap().fingerprint;
+    assert!(of("Bearer abc", &one) == of("Bearer abc", &one));
+    assert!(of("Bearer abc", &one) != of("Bearer abd", &one));
+    assert!(of("Bearer abc", &one) != of("Bearer abc=", &one));
+    assert!(of("Bearer abc", &one) != of("Bearer abc", &other));
+}
+
+#[test]
+fn t20_the_logs_tag_is_not_the_head_of_the_fingerprint() {
+    let identity = Identity::of(&headers(&["Bearer abc"]), &secrets()).unwrap();
+    assert_ne!(identity.tag.0[..], identity.fingerprint.0[..4]);
+    assert_eq!(identity.tag.to_string().len(), 8);
+}
+
+#[test]
+fn f38_a_token_that_is_no_readable_jwt_may_not_use_the_cache() {
+    let secrets = secrets();
+    for token in
+        ["EwBIA8l6BAAU", "a.b", "a.!.c", "a.b.c.d.e", "..", "a..c", &jwt("").replace("c2ln", "c2ln.x")]
+    {
+        let line = format!("Bearer {}", token.replace('!', "~"));
+        let identity = Identity::of(&headers(&[&line]), &secrets).unwrap();
+        let reason = identity.token.claims(&secrets, now()).unwrap_err();
+        assert!(matches!(reason, Bypass::Opaque | Bypass::Unreadable), "{token}: {reason}");
+    }
+    let gzip = format!("Bearer a.{}.c", URL_SAFE_NO_PAD.encode(b"\x1f\x8b\x08\x00"));
+    let identity = Identity::of(&headers(&[&gzip]), &secrets).unwrap();
+    assert_eq!(identity.token.claims(&secrets, now()), Err(Bypass::Unreadable));
+}
+
+#[test]
+fn f39_only_a_plain_number_within_29_hours_is_an_end() {
+    let secrets = secrets();
+    let exp =
+        |value: Value| claims_of(&altered("exp", value), &secrets).map(|claims| claims.end.unix_seconds());
+    assert_eq!(exp(json!(NOW + 3600)), Ok(NOW + 3600));
+    assert_eq!(exp(json!(NOW + 29 * 3600)), Ok(NOW + 29 * 3600));
+    for odd in [
+        json!(NOW + 29 * 3600 + 1),
+        json!((NOW + 3600) * 1000),
+        json!((NOW + 3600).to_string()),
+        json!(1.79e9),
+        json!(-1),
+        json!(1e300),
+        json!(9_223_372_036_854_775_808_u64),
+        json!([NOW + 3600]),
+        json!(true),
+        Value::Null,
+    ] {
+        assert_eq!(exp(odd.clone()), Err(Bypass::ExpUnusable), "{odd}");
+    }
+    let null = altered("exp", json!(7)).replace("\"exp\":7", "\"exp\":null");
+    assert_eq!(claims_of(&null, &secrets), Err(Bypass::ExpUnusable));
+    let twice = altered("exp", json!(NOW + 60)).replace("{\"app", &format!("{{\"exp\":{},\"app", NOW + 3600));
+    assert_eq!(claims_of(&twice, &secrets), Err(Bypass::Unreadable));
+}
+
+#[test]
+fn a_token_is_usable_until_30_seconds_before_its_end() {
+    let secrets = secrets();
+    let exp = |seconds| claims_of(&altered("exp", json!(NOW + seconds)), &secrets);
+    assert_eq!(exp(30), Err(Bypass::Expiring));
+    assert_eq!(exp(31).unwrap().end.left(now()), Duration::from_secs(1));
+    assert_eq!(claims_of(&altered("exp", json!(0)), &secrets), Err(Bypass::Expiring));
+}
+
+#[test]
+fn a_token_that_is_not_valid_yet_or_bound_to_a_key_may_not_use_the_cache() {
+    let secrets = secrets();
+    let reason = |name, value| claims_of(&altered(name, value), &secrets).err();
+    assert_eq!(reason("nbf", json!(NOW + 1)), Some(Bypass::NotYetValid));
+    assert_eq!(reason("nbf", json!("0")), Some(Bypass::NotYetValid));
+    assert_eq!(reason("nbf", json!(NOW)), None);
+    assert_eq!(reason("nbf", Value::Null), None, "nbf is optional");
+    assert_eq!(reason("cnf", json!({ "kid": "k" })), Some(Bypass::Bound));
+    let null = altered("cnf", json!(7)).replace("\"cnf\":7", "\"cnf\":null");
+    assert_eq!(claims_of(&null, &secrets), Err(Bypass::Bound));
+}
+
+#[test]
+fn t04_an_empty_missing_or_doubled_name_is_no_name() {
+    let secrets = secrets();
+    let reason = |payload: &str| claims_of(payload, &secrets).err();
+    assert_eq!(reason(&altered("tid", json!(""))), Some(Bypass::Incomplete));
+    assert_eq!(reason(&altered("tid", Value::Null)), Some(Bypass::Incomplete));
+    assert_eq!(reason(&altered("tid", json!(1))), Some(Bypass::Unreadable));
+    let nobody = json!({ "tid": "t", "oid": "", "exp": NOW + 60 }).to_string();
+    assert_eq!(reason(&nobody), Some(Bypass::Incomplete));
+    let doubled = altered("scp", Value::Null).replace("{\"app", "{\"oid\":\"victim\",\"app");
+    assert_eq!(reason(&doubled), Some(Bypass::Unreadable));
+    let listed = format!(r#"["t","o","s","a",null,"app",null,null,null,{},0,null]"#, NOW + 60);
+    for not_claims in ["", "[]", "1", "null", "\"x\"", "{}x", "\u{feff}{}", "{}{}", "[{}]", &listed] {
+        assert_eq!(reason(not_claims), Some(Bypass::Unreadable), "{not_claims}");
+    }
+}
+
+#[test]
+fn t04_no_spelling_of_a_claim_makes_it_another_or_hides_that_it_is_there_twice() {
+    let secrets = secrets();
+    let of = |payload: &str| claims_of(payload, &secrets);
+    let usual = of(&ordinary().to_string()).unwrap();
+    let spelled =
+        ordinary().to_string().replace("\"oid\"", r#""\u006fi\u0064""#).replace("\"o\"", r#""\u006f""#);
+    assert_eq!(of(&format!("\r\n\t {spelled} \n")), Ok(usual));
+    for (claim, more) in [
+        ("tid", r#""t\u0069d":"other""#.to_owned()),
+        ("oid", r#""\u006fid":"other""#.to_owned()),
+        ("exp", format!(r#""\u0065xp":{}"#, NOW + 60)),
+        ("scp", r#""scp":"B A""#.to_owned()),
+        ("nbf", r#""nbf":0"#.to_owned()),
+    ] {
+        let twice = ordinary().to_string().replacen('{', &format!("{{{more},"), 1);
+        assert_eq!(of(&twice), Err(Bypass::Unreadable), "{claim}");
+    }
+    let other_case =
+        ordinary().to_string().replacen('{', r#"{"OID":"other","Exp":1,"CNF":{},"tid ":"other","#, 1);
+    assert_eq!(of(&other_case), Ok(usual), "these are other claims");
+    for (claim, odd) in [
+        ("scp", json!(["A", "B"])),
+        ("roles", json!("A")),
+        ("roles", json!([1])),
+        ("wids", json!({ "0": "w1" })),
+        ("oid", json!(["o"])),
+        ("idtyp", json!(true)),
+        ("appid", json!({})),
+    ] {
+        assert_eq!(of(&altered(claim, odd.clone())), Err(Bypass::Unreadable), "{claim} = {odd}");
+    }
+}
+
+#[test]
+fn f39_no_spelling_of_a_number_but_the_plain_one_is_an_end() {
+    let secrets = secrets();
+    let seconds = NOW + 3600;
+    for odd in ["e0", ".0", "E+0", "0000", "00000000000"] {
+        let payload = altered("exp", json!(7)).replace("\"exp\":7", &format!("\"exp\":{seconds}{odd}"));
+        assert_eq!(claims_of(&payload, &secrets), Err(Bypass::ExpUnusable), "{odd}");
+    }
+    for odd in ["-0", "18446744073709551616", "{}", "[]", "\"\"", "false"] {
+        let payload = altered("exp", json!(7)).replace("\"exp\":7", &format!("\"exp\":{odd}"));
+        assert_eq!(claims_of(&payload, &secrets), Err(Bypass::ExpUnusable), "{odd}");
+        let payload = altered("nbf", json!(7)).replace("\"nbf\":7", &format!("\"nbf\":{odd}"));
+        assert_eq!(claims_of(&payload, &secrets), Err(Bypass::NotYetValid), "{odd}");
+    }
+    for broken in ["+1", "01", "0x10", "NaN", "Infinity", "1_0", ""] {
+        let payload = altered("exp", json!(7)).replace("\"exp\":7", &format!("\"exp\":{broken}"));
+        assert_eq!(claims_of(&payload, &secrets), Err(Bypass::Unreadable), "{broken}");
+    }
+}
+
+#[test]
+fn f38_a_payload_is_base64url_without_padding_and_nothing_else() {
+    let secrets = secrets();
+    let payload = URL_SAFE_NO_PAD.encode(ordinary().to_string());
+    let read = |payload: &str| {
+        let identity = Identity::of(&headers(&[&format!("Bearer a.{payload}.c")]), &secrets).unwrap();
+        identity.token.claims(&secrets, now())
+    };
+    assert!(read(&payload).is_ok());
+    for odd in [format!("+{payload}"), format!("/{payload}"), format!("~{payload}"), payload[1..].to_owned()]
+    {
+        assert!(read(&odd).is_err(), "{odd}");
+    }
+    // The bits that fill up the last letter are zeros, or one claim would have several spellings.
+    assert_eq!(read("e31"), Err(Bypass::Opaque));
+}
+
+#[test]
+fn each_part_of_a_principal_tells_two_apart() {
+    let secrets = secrets();
+    let of = |payload: String| claims_of(&payload, &secrets).unwrap().principal;
+    let usual = of(ordinary().to_string());
+    for (name, value) in [
+        ("tid", json!("t2")),
+        ("oid", json!("o2")),
+        ("oid", Value::Null),
+        ("appid", json!("a2")),
+        ("appid", Value::Null),
+        ("idtyp", json!("app")),
+        ("idtyp", Value::Null),
+        ("scp", json!("A")),
+        ("scp", json!("A B C")),
+        ("scp", Value::Null),
+        ("wids", json!(["w1"])),
+        ("wids", json!(["w1w2"])),
+        ("wids", Value::Null),
+        ("roles", json!([])),
+        ("roles", json!(["A", "B"])),
+    ] {
+        assert!(of(altered(name, value.clone())) != usual, "{name} = {value}");
+    }
+}
+
+#[test]
+fn t05_claims_of_one_length_are_told_apart_by_their_text() {
+    let secrets = secrets();
+    let of = |name: &str, value: Value| claims_of(&altered(name, value), &secrets).unwrap().principal;
+    for name in ["tid", "oid", "appid", "idtyp", "scp"] {
+        assert!(of(name, json!("x1")) != of(name, json!("x2")), "{name}");
+    }
+    for name in ["roles", "wids"] {
+        assert!(of(name, json!(["x1"])) != of(name, json!(["x2"])), "{name}");
+        assert!(of(name, json!(["ab", "c"])) != of(name, json!(["a", "bc"])), "{name}: cut elsewhere");
+    }
+}
+
+#[test]
+fn t04_two_subjects_behind_an_empty_oid_are_two() {
+    let secrets = secrets();
+    let of = |sub: &str| {
+        let payload = json!({ "tid": "t", "oid": "", "sub": sub, "exp": NOW + 60 }).to_string();
+        claims_of(&payload, &secrets).unwrap()
+    };
+    assert!(of("s1").principal != of("s2").principal);
+    assert!(of("s1").subjects != of("s2").subjects);
+}
+
+#[test]
+fn order_and_the_rest_of_the_claims_do_not_make_another_principal() {
+    let secrets = secrets();
+    let of = |payload: String| claims_of(&payload, &secrets).unwrap().principal;
+    let usual = of(ordinary().to_string());
+    for (name, value) in [
+        ("scp", json!("A  B A")),
+        ("wids", json!(["w1", "w2", "w2"])),
+        ("sub", json!("another")),
+        ("uti", json!("x")),
+        ("exp", json!(NOW + 7200)),
+        ("azp", json!("ignored beside appid")),
+    ] {
+        assert!(of(altered(name, value.clone())) == usual, "{name} = {value}");
+    }
+}
+
+#[test]
+fn a_subject_by_sub_is_not_the_same_as_one_by_oid() {
+    let secrets = secrets();
+    let by = |name: &str| json!({ "tid": "t", name: "x", "appid": "a", "exp": NOW + 60 }).to_string();
+    let (sub, oid) = (claims_of(&by("sub"), &secrets).unwrap(), claims_of(&by("oid"), &secrets).unwrap());
+    assert!(sub.principal != oid.principal);
+    assert!(sub.subjects == oid.subjects, "a purge by subject finds both");
+}
+
+#[test]
+fn what_graph_throttles_is_an_application_in_a_tenant() {
+    let secrets = secrets();
+    let of = |payload: String| claims_of(&payload, &secrets).unwrap().application;
+    let usual = of(ordinary().to_string());
+    assert!(of(altered("oid", json!("o2"))) == usual, "all its users together");
+    let through_azp = altered("appid", Value::Null).replace('{', r#"{"azp":"a","#);
+    assert!(of(through_azp) == usual, "whichever claim names it");
+    let empty = altered("appid", json!("")).replace('{', r#"{"azp":"a","#);
+    assert!(of(empty) == usual, "an empty claim is no name");
+    assert!(of(altered("appid", json!("a2"))) != usual);
+    assert!(of(altered("tid", json!("t2"))) != usual);
+    let moved = altered("tid", json!("ta")).replace(r#""appid":"a""#, r#""appid":"""#);
+    assert!(of(moved) != usual, "text moved from one to the other");
+}
+
+#[test]
+fn an_operators_label_finds_the_entrys() {
+    let secrets = secrets();
+    let claims = claims_of(&altered("tid", json!("AbC")), &secrets).unwrap();
+    assert!(claims.tenant == secrets.label(LabelKind::Tenant, "aBc"));
+    assert!(claims.tenant != secrets.label(LabelKind::Subject, "aBc"));
+}
+
+proptest! {
+    /// T5: moving text between claims never makes the same principal.
+    #[test]
+    fn t05_principals_are_injective(
+        one in prop::collection::vec("[ab,|.]{1,3}", 6),
+        other in prop::collection::vec("[ab,|.]{1,3}", 6),
+    ) {
+        let secrets = secrets();
+        let payload = |p: &[String]| json!({ "tid": p[0], "oid": p[1], "appid": p[2], "idtyp": p[3],
+            "roles": [p[4]], "wids": [p[5]], "exp": NOW + 60 }).to_string();
+        let (a, b) = (claims_of(&payload(&one), &secrets).unwrap(), claims_of(&payload(&other), &secrets).unwrap());
+        prop_assert_eq!(a.principal == b.principal, one == other);
+    }
+
+    #[test]
+    fn no_payload_makes_it_panic(payload in ".*", line in "[ -~]*") {
+        let secrets = secrets();
+        let _ = claims_of(&payload, &secrets);
+        if let Ok(identity) = Identity::of(&headers(&[&line]), &secrets) {
+            let _ = identity.token.claims(&secrets, now());
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Which validators are Graph's word, whose they are, and what a 304 changes.
+
+use std::time::UNIX_EPOCH;
+
+use super::*;
+use crate::auth::{Identity, Secrets};
+use crate::support::clock::Clock;
+
+const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+
+fn now() -> Now {
+    Clock::manual(UNIX_EPOCH + Duration::from_secs(1_790_000_000)).now()
+}
+
+fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    }
+    headers
+}
+
+fn validators(fields: &[(&'static str, &str)]) -> Option<Validators> {
+    Validators::of(&headers(fields), now())
+}
+
+fn tokens() -> [Fingerprint; 2] {
+    let secrets = Secrets::random().unwrap();
+    ["ada", "eve"].map(|name| {
+        let authorization = format!("Bearer {name}");
+        Identity::of(&headers(&[("authorization", &authorization)]), &secrets).unwrap().fingerprint
+    })
+}
+
+#[test]
+fn l37_what_graph_gave_is_asked_with_and_nothing_that_only_looks_like_it() {
+    let mut request = HeaderMap::new();
+    let both = [("etag", "W/\"a\""), ("last-modified", EARLIER), ("date", DATE)];
+    validators(&both).unwrap().ask_with(&mut request);
+    assert_eq!(request, headers(&[("if-none-match", "W/\"a\""), ("if-modified-since", EARLIER)]));
+    let long = format!("\"{}\"", "a".repeat(255));
+    for odd in ["a", "\"a", "\"", "", "\"a\" ", "\"a b\"", "\"a\"b\"", "w/\"a\"", "\"aé\"", "*", &long] {
+        assert_eq!(validators(&[("etag", odd)]), None, "{odd}");
+    }
+    assert_eq!(validators(&[("etag", "\"a\""), ("etag", "\"b\"")]), None, "two tags are none");
+    let longest = format!("\"{}\"", "a".repeat(254));
+    for odd in ["\"!\"", "\"#\"", "\"~\"", "\"\"", "W/\"\"", &longest] {
+        assert!(validators(&[("etag", odd)]).is_some(), "{odd}");
+    }
+}
+
+#[test]
+fn l37_a_date_that_may_stand_for_two_states_is_no_validator() {
+    assert!(validators(&[("last-modified", EARLIER), ("date", DATE)]).is_some());
+    assert!(validators(&[("last-modified", EARLIER)]).is_some(), "the answer's date is that of its arrival");
+    for odd in [DATE, "Sun, 06 Nov 1994 08:49:38 GMT", "yesterday"] {
+        assert_eq!(validators(&[("last-modified", odd), ("date", DATE)]), None, "{odd}");
+    }
+}
+
+#[test]
+fn l37_a_token_asks_with_what_it_was_given_itself_and_once_an_hour_for_the_whole() {
+    let ([ada, eve], asked) = (tokens(), now());
+    let known = Validation::of(&headers(&[("etag", "\"a\"")]), ada, asked).unwrap();
+    let later = asked.plus(WHOLE_AGAIN.saturating_sub(Duration::from_millis(1)));
+    assert!(known.for_token(ada, later).is_some());
+    assert!(known.for_token(eve, later).is_none());
+    let renewed = known.renewed(&headers(&[("etag", "\"a\"")]), later).unwrap();
+    assert!(renewed.for_token(ada, later).is_some());
+    assert!(renewed.for_token(ada, asked.plus(WHOLE_AGAIN)).is_none(), "a 304 makes no body younger");
+    assert!(renewed.for_token(eve, later).is_none(), "nor anybody else's");
+}
+
+#[test]
+fn l42_a_304_is_about_the_answer_that_it_names() {
+    let about = |known: &[(&'static str, &str)], told: &[(&'static str, &str)]| {
+        validators(known).unwrap().are_meant_by(&headers(told))
+    };
+    let (strong, weak) = ([("etag", "\"a\"")], [("etag", "W/\"a\"")]);
+    assert!(about(&strong, &strong));
+    assert!(about(&weak, &weak));
+    assert!(about(&strong, &weak), "a weak tag is compared weakly");
+    assert!(!about(&weak, &strong), "a strong tag is compared strongly");
+    for told in [&[("etag", "\"b\"")][..], &[("etag", "a")], &[("etag", "\"a\""), ("etag", "\"a\"")]] {
+        assert!(!about(&strong, told), "{told:?}");
+    }
+    let dated = [("last-modified", EARLIER), ("date", DATE)];
+    assert!(about(&dated, &dated));
+    assert!(!about(&dated, &[("last-modified", DATE)]));
+    assert!(!about(&dated, &[dated[0], dated[0]]), "what is said twice is not said");
+    assert!(!about(&dated, &[("last-modified", EARLIER), ("etag", "\"a\"")]), "it names another by its tag");
+    let both = [strong[0], dated[0], dated[1]];
+    assert!(about(&both, &dated), "what it names is right");
+    assert!(!about(&both, &[dated[0], ("etag", "\"b\"")]), "the tag decides where there is one");
+    assert!(!about(&strong, &dated), "a date that was not asked with");
+    assert!(!about(&strong, &[("last-modified", EARLIER), ("last-modified", EARLIER)]), "nor two");
+    for known in [&strong[..], &weak, &dated, &both] {
+        assert!(about(known, &[("date", DATE)]), "only one thing was asked about");
+    }
+}
+
+#[test]
+fn l42_a_304_replaces_fields_but_what_describes_the_body() {
+    let first = [
+        ("etag", "\"a\""),
+        ("cache-control", "max-age=5"),
+        ("cache-control", "private"),
+        ("age", "3"),
+        ("vary", "accept"),
+    ];
+    let known = Validation::of(&headers(&first), tokens()[0], now()).unwrap();
+    let passed_on = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (HeaderName::from_static("odata-version"), HeaderValue::from_static("4.0")),
+        (HeaderName::from_static("sunset"), HeaderValue::from_static("never")),
+    ];
+    let told = headers(&[
+        ("cache-control", "max-age=9"),
+        ("content-length", "0"),
+        ("content-type", "text/html"),
+        ("content-encoding", "gzip"),
+        ("connection", "sunset, vary"),
+        ("sunset", "now"),
+        ("vary", "*"),
+        ("odata-version", "4.01"),
+        ("date", DATE),
+    ]);
+    let mut merged = known.merge(&passed_on, &told);
+    assert_eq!(merged.remove("date").unwrap(), DATE);
+    let expected = headers(&[
+        ("cache-control", "max-age=9"),
+        ("etag", "\"a\""),
+        ("vary", "accept"),
+        ("content-type", "application/json"),
+        ("odata-version", "4.01"),
+        ("sunset", "never"),
+    ]);
+    assert_eq!(merged, expected);
+}
+
+#[test]
+fn fields_that_are_too_long_to_keep_leave_nothing_to_ask_with() {
+    let long = "x".repeat(WEIGHT_MAX);
+    assert!(Validation::of(&headers(&[("etag", "\"a\""), ("vary", &long)]), tokens()[0], now()).is_none());
+}

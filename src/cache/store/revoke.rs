@@ -1,0 +1,89 @@
+//! What Graph's "no" takes out of the store.
+//!
+//! The leases of the token are revoked first: whatever it has asked for is stored by then, or never will be.
+
+use std::sync::Arc;
+
+use super::{Store, lock};
+use crate::auth::{Fingerprint, Principal};
+use crate::cache::grants::{Grant, Remaining};
+use crate::cache::key::EntryKey;
+use crate::resource::Resource;
+use crate::support::sabotage::sabotaged;
+
+impl Store {
+    /// Graph said 401: the token is not good any more. Drops its proofs and its principal's entries, if it
+    /// had proofs; whoever sends tokens that never were good changes nothing. Returns whether it had.
+    pub fn withdraw_token(&self, fingerprint: &Fingerprint) -> bool {
+        sabotaged!(UnheededInFlight, (), self.tickets.void(fingerprint, None));
+        let turn = self.grant_turn(fingerprint);
+        let Some(grant) = self.grant(fingerprint) else { return false };
+        grant.revoke();
+        self.grants.invalidate(fingerprint);
+        drop(turn);
+        self.drop_entries(grant.claims.principal);
+        self.epochs.end(grant.claims.principal);
+        true
+    }
+
+    fn drop_entries(&self, principal: Principal) {
+        // Nobody who has read what goes now may put it back.
+        let _turns = self.turns.each_ref().map(lock);
+        // Answers at once for every look-up from here on, and sweeps behind. The only error is a missing
+        // builder switch, and that is set above; should it ever come, everything goes.
+        if self.entries.invalidate_entries_if(move |key, _| key.principal == principal).is_err() {
+            self.entries.invalidate_all();
+        }
+    }
+
+    /// Graph said 403, 404 or 410: the token may not see this resource, or it is gone. Drops the token's proof
+    /// for it and its principal's entry, if it had that proof. Returns whether it had.
+    pub fn withdraw_resource(&self, fingerprint: &Fingerprint, resource: &Arc<Resource>) -> bool {
+        sabotaged!(UnheededInFlight, (), self.tickets.void(fingerprint, Some(resource)));
+        let Some(grant) = self.take_proofs(fingerprint, |grant| grant.remove(resource)) else { return false };
+        let turn = self.turn(resource);
+        self.entries.invalidate(&EntryKey::new(grant.claims.principal, resource));
+        drop(turn);
+        self.epochs.end(grant.claims.principal);
+        true
+    }
+
+    /// Takes proofs away from a token's grant. Without any it is as good as a token that never had one. Returns the
+    /// grant if it had some of these.
+    pub(super) fn take_proofs(
+        &self,
+        fingerprint: &Fingerprint,
+        take: impl FnOnce(&Grant) -> Remaining,
+    ) -> Option<Arc<Grant>> {
+        let _turn = self.grant_turn(fingerprint);
+        let grant = self.grant(fingerprint)?;
+        match take(&grant) {
+            Remaining::All => return None,
+            // Put again, so that it counts with what it weighs now.
+            Remaining::Some => self.grants.insert(*fingerprint, Arc::clone(&grant)),
+            Remaining::None => self.grants.invalidate(fingerprint),
+        }
+        Some(grant)
+    }
+}
+
+#[cfg(feature = "sabotage")]
+impl Store {
+    /// Drops the entries of whomever a token says it is.
+    pub fn drop_claimed(&self, claims: Result<crate::auth::Claims, crate::cache::outcome::Bypass>) {
+        if let Ok(claims) = claims {
+            self.drop_entries(claims.principal);
+            self.epochs.end(claims.principal);
+        }
+    }
+
+    /// The newest answer that fits this request, whoever was given it.
+    pub fn claimed_entry(
+        &self,
+        key: &EntryKey,
+        request: crate::cache::vary::Presented<'_>,
+    ) -> Option<Arc<crate::cache::entry::Entry>> {
+        let known = self.entries.get(key)?.variants;
+        known.find(&self.chooser, request, |_| Some(())).map(|(entry, ())| Arc::clone(entry))
+    }
+}

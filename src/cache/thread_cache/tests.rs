@@ -1,0 +1,234 @@
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::Request;
+
+use super::table::{REVISIT, WAYS};
+use super::*;
+use crate::auth::{Identity, Secrets};
+use crate::cache::freshness::Lifetime;
+use crate::http::validate::Asked;
+use crate::scrub::{Config, Scrubber};
+use crate::support::clock::Clock;
+
+/// 32,768 places.
+const ROOM: Room = Room { tables: 64, sets: 64 };
+/// One table.
+const SMALL: Room = Room { tables: 1, sets: 64 };
+
+/// Requests of one principal that differ in their targets alone, and one answer.
+struct Stage {
+    secrets: Secrets,
+    principal: Principal,
+    clock: Clock,
+    epochs: Epochs,
+    entry: Arc<Entry>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let clock = Clock::manual(SystemTime::now());
+        let (secrets, entry) = (Secrets::random().unwrap(), Arc::new(entry(clock.now())));
+        let principal = principal(&secrets, &clock, "ada");
+        Self { secrets, principal, clock, epochs: Epochs::default(), entry }
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.epochs.now(self.principal)
+    }
+
+    fn end_epoch(&self) {
+        self.epochs.end(self.principal);
+    }
+
+    fn spelling(&self, number: usize) -> Spelling {
+        let request = Request::get(format!("/{number}")).header("authorization", "Bearer a.b.c");
+        Spelling::of(&Asked::of(&request.body(()).unwrap().into_parts().0), &self.secrets).unwrap()
+    }
+
+    fn remember(&self, number: usize, epoch: Epoch) {
+        self.remember_in(ROOM, number, epoch);
+    }
+
+    fn remember_in(&self, room: Room, number: usize, epoch: Epoch) {
+        remember(self.spelling(number), room, (&self.epochs, epoch), self.clock.now(), &self.finding());
+    }
+
+    fn finding(&self) -> Finding {
+        let now = self.clock.now();
+        let request = Request::get("/").header("authorization", "Bearer a.e30.c").body(()).unwrap();
+        let identity = Identity::of(request.headers(), &self.secrets).unwrap();
+        Finding { entry: Arc::clone(&self.entry), granted: now, end: End::after(now), tag: identity.tag }
+    }
+
+    fn recalls(&self, number: usize) -> bool {
+        recall(self.spelling(number), ROOM, &self.epochs, self.clock.now()).is_some()
+    }
+}
+
+fn principal(secrets: &Secrets, clock: &Clock, name: &str) -> Principal {
+    let end = clock.now().unix_seconds() + 3600;
+    let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"tid":"t","oid":"{name}","exp":{end}}}"#));
+    let request =
+        Request::get("/").header("authorization", format!("Bearer a.{payload}.c")).body(()).unwrap();
+    let identity = Identity::of(request.headers(), secrets).unwrap();
+    identity.token.claims(secrets, clock.now()).unwrap().principal
+}
+
+fn entry(asked: Now) -> Entry {
+    let scrubber = Scrubber::new(&Config::default(), 1 << 20);
+    let body = scrubber.scrub(b"{}").unwrap().body;
+    Entry::new(body, &scrubber, &http::HeaderMap::new(), Lifetime::NONE, asked)
+}
+
+#[test]
+fn the_same_request_is_known_again_and_no_other() {
+    let stage = Stage::new();
+    stage.remember(1, stage.epoch());
+    assert!(stage.recalls(1));
+    assert!(!stage.recalls(2));
+    assert!(!Stage::new().recalls(1), "another process has another key");
+}
+
+#[test]
+fn what_was_looked_up_before_a_withdrawal_is_worth_nothing_after_it() {
+    let stage = Stage::new();
+    let before = stage.epoch();
+    stage.remember(1, before);
+    stage.end_epoch();
+    assert!(!stage.recalls(1));
+    stage.remember(1, before);
+    assert!(!stage.recalls(1), "the look-up began before, and what it found may be gone");
+    stage.remember(1, stage.epoch());
+    assert!(stage.recalls(1));
+}
+
+#[test]
+fn after_ten_seconds_the_store_is_asked_again() {
+    let stage = Stage::new();
+    stage.remember(1, stage.epoch());
+    stage.clock.advance(Duration::from_millis(9_999));
+    assert!(stage.recalls(1));
+    stage.clock.advance(Duration::from_millis(1));
+    assert!(!stage.recalls(1));
+}
+
+#[test]
+fn what_the_store_lets_go_is_gone() {
+    let stage = Stage::new();
+    stage.remember(1, stage.epoch());
+    let entry = Arc::downgrade(&stage.entry);
+    drop(stage.entry);
+    assert!(entry.upgrade().is_none());
+}
+
+/// Sets and taken places of the first table.
+fn first_table() -> (usize, usize) {
+    FRONT.with_borrow(|front| (front.tables[0].sets(), front.tables[0].taken()))
+}
+
+#[test]
+fn what_is_worth_nothing_gives_its_place_before_the_table_grows() {
+    let mut stage = Stage::new();
+    let remember = |stage: &Stage, number| stage.remember_in(SMALL, number, stage.epoch());
+    for number in 0..300 {
+        remember(&stage, number);
+        stage.end_epoch();
+    }
+    assert_eq!(first_table().0, 1, "withdrawn");
+    for number in 300..600 {
+        remember(&stage, number);
+        stage.clock.advance(Duration::from_millis(REVISIT.into()));
+    }
+    assert_eq!(first_table().0, 1, "too old");
+    for number in 600..900 {
+        remember(&stage, number);
+        stage.entry = Arc::new(entry(stage.clock.now()));
+    }
+    assert_eq!(first_table().0, 1, "gone");
+    let held: Vec<_> = (900..1200)
+        .map(|number| {
+            remember(&stage, number);
+            std::mem::replace(&mut stage.entry, Arc::new(entry(stage.clock.now())))
+        })
+        .collect();
+    assert!(first_table().0 > 1, "{} are worth something", held.len());
+}
+
+#[test]
+fn what_is_worth_nothing_does_not_wait_until_its_place_is_wanted() {
+    let stage = Stage::new();
+    (0..300).for_each(|number| stage.remember_in(SMALL, number, stage.epoch()));
+    let (sets, taken) = first_table();
+    assert!(sets > 16 && taken > 200, "{taken} in {sets} sets");
+    stage.end_epoch();
+    // The same request again: it takes one place.
+    (0..sets).for_each(|_| stage.remember_in(SMALL, 0, stage.epoch()));
+    assert_eq!(first_table(), (sets, 1));
+}
+
+#[test]
+fn a_finding_is_spent_from_the_moment_in_which_nobody_is_given_it() {
+    let stage = Stage::new();
+    let (epoch, now) = (stage.epoch(), stage.clock.now());
+    let slot = Slot::new(stage.spelling(1), epoch, now, &stage.finding());
+    let (last, fresh) = (now.tick().wrapping_add(REVISIT - 1), Epochs::default());
+    assert!(!slot.is_spent(&stage.epochs, last));
+    assert!(slot.is_spent(&stage.epochs, last.wrapping_add(1)));
+    stage.end_epoch();
+    assert!(slot.is_spent(&stage.epochs, last) && !slot.is_spent(&fresh, last));
+    drop(stage);
+    assert!(slot.is_spent(&fresh, last));
+}
+
+#[test]
+fn what_one_principal_loses_is_remembered_of_all_others_but_a_few_and_a_purge_ends_all() {
+    let (stage, clock) = (Stage::new(), Clock::manual(SystemTime::now()));
+    let others: Vec<_> =
+        (0..500).map(|name| principal(&stage.secrets, &clock, &format!("user {name}"))).collect();
+    let epochs: Vec<_> = others.iter().map(|other| stage.epochs.now(*other)).collect();
+    let last = || epochs.iter().filter(|epoch| stage.epochs.is_now(**epoch)).count();
+    for _ in 0..1_000 {
+        stage.end_epoch();
+    }
+    assert!(last() >= 490, "{} of 500", last());
+    stage.epochs.end_all();
+    assert_eq!(last(), 0);
+}
+
+#[test]
+fn nearly_all_of_ten_thousand_requests_are_known_in_little_room_and_there_is_an_end() {
+    let stage = Stage::new();
+    let known = |count: usize| (0..count).filter(|number| stage.recalls(*number)).count();
+    // What lost its place while there was little room is looked up again.
+    for _ in 0..3 {
+        let unknown = (0..10_000).filter(|number| !stage.recalls(*number));
+        unknown.for_each(|number| stage.remember(number, stage.epoch()));
+    }
+    assert!(known(10_000) > 9_500, "{}", known(10_000));
+    let places: usize = FRONT.with_borrow(|front| front.tables.iter().map(|table| table.sets() * WAYS).sum());
+    assert!(places <= 2 * 10_000, "{places}");
+    (0..50_000).for_each(|number| stage.remember(number, stage.epoch()));
+    let most = ROOM.tables * ROOM.sets * WAYS;
+    assert!((most * 9 / 10..=most).contains(&known(50_000)), "{}", known(50_000));
+    assert!(stage.recalls(49_999), "the newest has its place");
+    FRONT.with_borrow(|front| assert!(front.tables.iter().all(|table| table.sets() == ROOM.sets)));
+}
+
+#[test]
+fn there_is_room_for_as_much_as_the_bytes_hold_and_for_one_set_at_least() {
+    assert_eq!(Room::within(4 << 20), ROOM, "of `cache.max_bytes` as it is by default");
+    for bytes in [0, 1, 576, 1_000, 100_000, 37 << 20, u64::MAX] {
+        let Room { tables, sets } = Room::within(bytes);
+        assert!(tables.is_power_of_two() && sets.is_power_of_two() && tables <= TABLES);
+        let taken = (tables * sets) as u128 * SET_BYTES as u128;
+        assert!(taken <= u128::from(bytes.max(576)) && taken * 2 > u128::from(bytes), "{bytes}: {taken}");
+    }
+}
+
+#[test]
+fn a_place_is_one_line_of_memory() {
+    assert_eq!((size_of::<Option<Slot>>(), SET_BYTES), (64, (64 + 8) * WAYS));
+}

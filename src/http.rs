@@ -1,0 +1,13 @@
+//! HTTP rules without state.
+
+pub mod cache_control;
+pub mod cache_status;
+pub mod date;
+pub mod error;
+pub mod headers;
+pub mod ids;
+pub mod negotiation;
+mod request_view;
+pub mod retry_after;
+pub mod templates;
+pub mod validate;

@@ -1,0 +1,99 @@
+//! What we say of ourselves: the field `Cache-Status` (RFC 9211).
+
+use std::fmt::Write;
+
+use http::{HeaderValue, StatusCode};
+
+use crate::cache::outcome::Forward;
+use crate::http::headers::PSEUDONYM;
+use crate::http::templates;
+use crate::http::templates::Kind;
+use crate::support::labels::Word;
+
+/// One member of the list: our own, since Graph sends none and a caller's is not ours to repeat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Answered from memory; seconds for which it stays fresh, below zero when it is stale.
+    pub hit: Option<i64>,
+    /// Why Graph was asked.
+    pub forward: Option<Forward>,
+    /// What Graph said.
+    pub forward_status: Option<StatusCode>,
+    /// Graph's answer was stored.
+    pub stored: bool,
+    /// Somebody with the same token was asking already.
+    pub collapsed: bool,
+    /// A reason, from a closed vocabulary of tokens.
+    pub detail: Option<&'static str>,
+}
+
+impl Report {
+    /// The field's value.
+    pub fn header(&self) -> HeaderValue {
+        if let Self { hit: Some(ttl), forward: None, detail: None, .. } = *self
+            && let Ok(ttl) = u64::try_from(ttl)
+        {
+            return templates::value(Kind::Hit, ttl);
+        }
+        let mut text = String::with_capacity(64);
+        text.push_str(PSEUDONYM);
+        // Writing to a string does not fail.
+        if let Some(ttl) = self.hit {
+            let _ = write!(text, "; hit; ttl={ttl}");
+        }
+        if let Some(forward) = self.forward {
+            let _ = write!(text, "; fwd={}", forward.as_str());
+        }
+        if let Some(status) = self.forward_status {
+            let _ = write!(text, "; fwd-status={}", status.as_u16());
+        }
+        if self.stored {
+            text.push_str("; stored");
+        }
+        if self.collapsed {
+            text.push_str("; collapsed");
+        }
+        if let Some(detail) = self.detail {
+            let _ = write!(text, "; detail={detail}");
+        }
+        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(PSEUDONYM))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::outcome::{Bypass, NotStored, ScrubFailure};
+    use crate::http::error::{OriginFault, Rejection};
+
+    #[test]
+    fn l79_the_designs_examples_come_out_as_written() {
+        let hit = Report { hit: Some(243), ..Report::default() };
+        assert_eq!(hit.header(), "connector-cache; hit; ttl=243");
+        let miss = Report {
+            forward: Some(Forward::UriMiss),
+            forward_status: Some(StatusCode::OK),
+            stored: true,
+            ..Report::default()
+        };
+        assert_eq!(miss.header(), "connector-cache; fwd=uri-miss; fwd-status=200; stored");
+    }
+
+    #[test]
+    fn l79_every_reason_makes_a_valid_structured_field() {
+        fn words<W: Word>() -> impl Iterator<Item = &'static str> {
+            W::ALL.iter().map(|word| word.as_str())
+        }
+        let all = words::<Bypass>()
+            .chain(words::<NotStored>())
+            .chain(words::<Rejection>())
+            .chain(words::<OriginFault>())
+            .chain(words::<ScrubFailure>());
+        for detail in all {
+            let report = Report { hit: Some(-3), collapsed: true, detail: Some(detail), ..Report::default() };
+            let text = report.header();
+            let list = sfv::Parser::new(text.as_bytes()).parse::<sfv::List>();
+            assert!(list.is_ok_and(|list| list.len() == 1), "{text:?}");
+        }
+    }
+}

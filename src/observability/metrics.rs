@@ -1,0 +1,273 @@
+//! What an operator can see: one struct of typed families.
+//!
+//! Labels come from closed vocabularies ([`crate::support::labels`]), so the number of series is bounded whatever is
+//! asked. Every series that can be foreseen is there from the start, at zero.
+
+mod family;
+mod per_thread;
+
+use http::StatusCode;
+use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec, Registry};
+
+pub use self::family::{Durations, Family, Levels, MethodLabel, Requests, Statuses};
+use self::family::{counter, gauge, gauges, histogram, register};
+pub use self::per_thread::Own;
+use self::per_thread::Owns;
+use crate::cache::outcome::{
+    Bypass, Eviction, NotStored, Outcome, ProofResult, Retry, ScrubFailure, ScrubbedField,
+};
+use crate::http::error::{OriginFault, Rejection};
+use crate::support::labels::words;
+
+/// All families. One instance a process, handed to who counts.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    owns: Owns,
+    /// Requests that may not use the cache, by reason.
+    pub bypass: Family<Bypass>,
+    /// Answers from Graph that were not stored, by reason.
+    pub not_stored: Family<NotStored>,
+    /// Requests refused by us, by reason.
+    pub rejected: Family<Rejection>,
+    /// Requests that were answered by a flight that was under way already.
+    pub collapsed: IntCounter,
+    /// Answers in memory.
+    pub entries: IntGauge,
+    /// Their weight and that of the proofs, bytes.
+    pub bytes: IntGauge,
+    /// `cache.max_bytes`.
+    pub capacity: IntGauge,
+    /// What left the cache, by cause.
+    pub evictions: Family<Eviction>,
+    /// Members that the scrubber masked, by kind.
+    pub scrubbed: Family<ScrubbedField>,
+    /// Bodies that could not be scrubbed, by reason.
+    pub scrub_failures: Family<ScrubFailure>,
+    /// Graph's answers, by status.
+    pub origin_requests: Statuses,
+    /// Time of one attempt at Graph, seconds.
+    pub origin_duration: Histogram,
+    /// Places to ask Graph from that are taken.
+    pub origin_places_taken: Levels<Places>,
+    /// How many of these there are.
+    pub origin_places: Levels<Places>,
+    /// Attempts at Graph without a usable answer, by reason.
+    pub origin_errors: Family<OriginFault>,
+    /// Second attempts, by reason.
+    pub origin_retries: Family<Retry>,
+    /// Throttles and circuit breakers that refuse requests now.
+    pub throttle_gates: IntGauge,
+    /// Entries that operators purged.
+    pub purged: IntCounter,
+    /// Reloads of certificates and configuration, by result.
+    pub reloads: Family<Reload>,
+    /// When the certificate in use ends, seconds since the Unix epoch, by use.
+    pub certificate_not_after: IntGaugeVec,
+    /// How often the wall clock was set back so far that the cache was emptied.
+    pub clock_steps: IntCounter,
+    /// Spans, by what became of them.
+    #[cfg(feature = "otlp")]
+    pub spans: Family<SpanResult>,
+    /// 1 while the process drains.
+    pub draining: IntGauge,
+    /// What of `limits.bytes_in_flight` is taken.
+    pub bytes_in_flight: IntGauge,
+    /// `limits.bytes_in_flight`.
+    pub bytes_in_flight_limit: IntGauge,
+    /// Log lines that were dropped because the log's reader was too slow.
+    pub log_lines_dropped: IntGauge,
+    /// Log lines that were suppressed because there were too many of their kind.
+    pub log_lines_suppressed: IntCounter,
+}
+
+words! {
+    /// How a reload ended.
+    pub enum Reload {
+        /// The new one is in use.
+        Success = "success",
+        /// The new one was refused; the old one stays in use.
+        Failure = "failure",
+    }
+}
+
+words! {
+    /// Whose places to ask Graph from.
+    pub enum Places {
+        /// Everybody's.
+        All = "all",
+        /// Of these, those that requests without a proof may take.
+        Unproven = "unproven",
+    }
+}
+
+#[cfg(feature = "otlp")]
+words! {
+    /// What became of a span.
+    pub enum SpanResult {
+        /// The collector took it.
+        Sent = "sent",
+        /// The queue was full.
+        Dropped = "dropped",
+        /// The collector did not take it.
+        Refused = "refused",
+    }
+}
+
+impl Metrics {
+    /// Builds and registers every family. Fails only when two share a name.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let r = &registry;
+        tell_of_the_process(r)?;
+        Ok(Self {
+            owns: Owns::new()?,
+            bypass: Family::new(r, "bypass_total", "Requests that may not use the cache.", "reason")?,
+            not_stored: Family::new(r, "not_stored_total", "Answers of Graph not stored.", "reason")?,
+            rejected: Family::new(r, "rejected_total", "Requests refused without asking Graph.", "reason")?,
+            collapsed: counter(r, "collapsed_total", "Requests answered by a flight that was under way.")?,
+            entries: gauge(r, "entries", "Answers in memory.")?,
+            bytes: gauge(r, "bytes", "Weight of answers and proofs in memory, bytes.")?,
+            capacity: gauge(r, "capacity_bytes", "The weight that the cache may have, bytes.")?,
+            evictions: Family::new(r, "evictions_total", "What left the cache.", "cause")?,
+            scrubbed: Family::new(r, "scrubbed_total", "Members that the scrubber masked.", "field")?,
+            scrub_failures: Family::new(
+                r,
+                "scrub_failures_total",
+                "Bodies that could not be scrubbed.",
+                "reason",
+            )?,
+            origin_requests: Statuses::new(r)?,
+            origin_duration: histogram(
+                r,
+                "origin_request_duration_seconds",
+                "Time of one attempt at Graph.",
+                None,
+            )?,
+            origin_places_taken: Levels::new(r, "origin_places_taken", "Places at Graph taken.", "of")?,
+            origin_places: Levels::new(r, "origin_places", "Places at Graph.", "of")?,
+            origin_errors: Family::new(r, "origin_errors_total", "Attempts at Graph that failed.", "reason")?,
+            origin_retries: Family::new(r, "origin_retries_total", "Second attempts at Graph.", "reason")?,
+            throttle_gates: gauge(r, "throttle_gates", "Throttles and breakers that refuse requests now.")?,
+            purged: counter(r, "purged_entries_total", "Entries that operators purged.")?,
+            reloads: Family::new(
+                r,
+                "config_reloads_total",
+                "Reloads of certificates and configuration.",
+                "result",
+            )?,
+            certificate_not_after: gauges(
+                r,
+                "certificate_not_after_timestamp_seconds",
+                "When the certificate in use ends.",
+                &["use"],
+            )?,
+            clock_steps: counter(
+                r,
+                "clock_steps_total",
+                "Times that the wall clock was set back and the cache emptied.",
+            )?,
+            #[cfg(feature = "otlp")]
+            spans: Family::new(r, "trace_spans_total", "Spans, by what became of them.", "result")?,
+            draining: gauge(r, "draining", "1 while the process drains.")?,
+            bytes_in_flight: gauge(r, "bytes_in_flight", "Bytes that are on their way.")?,
+            bytes_in_flight_limit: gauge(r, "bytes_in_flight_limit", "Bytes that may be on their way.")?,
+            log_lines_dropped: gauge(
+                r,
+                "log_lines_dropped",
+                "Log lines dropped because their reader was too slow.",
+            )?,
+            log_lines_suppressed: counter(
+                r,
+                "log_lines_suppressed_total",
+                "Log lines suppressed because there were too many of their kind.",
+            )?,
+            registry,
+        })
+    }
+
+    /// What this thread counts of every request.
+    pub fn here(&self) -> &Own {
+        self.owns.here()
+    }
+
+    /// Requests answered so far.
+    pub fn requests(&self, method: MethodLabel, status: StatusCode, outcome: Outcome) -> u64 {
+        self.owns.all().map(|own| own.requests.get(method, status, outcome)).sum()
+    }
+
+    /// Requests so far that came out so.
+    pub fn answered(&self, outcome: Outcome) -> u64 {
+        self.owns.all().map(|own| own.request_duration.count(outcome)).sum()
+    }
+
+    /// Requests that are being answered now.
+    pub fn in_flight(&self) -> i64 {
+        self.owns.all().map(|own| own.in_flight.get()).sum()
+    }
+
+    /// Proofs so far with which it went so.
+    pub fn proofs(&self, result: ProofResult) -> u64 {
+        self.owns.all().map(|own| own.proofs.get(result)).sum()
+    }
+
+    /// The exposition in Prometheus' text format, version 0.0.4.
+    pub fn render(&self) -> prometheus::Result<String> {
+        let mut families = self.registry.gather();
+        families.extend(self.owns.gather());
+        families.sort_by(|one, other| one.name().cmp(other.name()));
+        prometheus::TextEncoder::new().encode_to_string(&families)
+    }
+}
+
+/// What runs, and what it takes of the machine.
+fn tell_of_the_process(registry: &Registry) -> prometheus::Result<()> {
+    let labels = ["version", "revision"];
+    let version = gauges(registry, "build_info", "The version that runs; always 1.", &labels)?;
+    version.with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION]).set(1);
+    register(registry, prometheus::process_collector::ProcessCollector::for_self())
+}
+
+/// Set by whoever builds an image; a build from a plain checkout does not know.
+const REVISION: &str = match option_env!("CONNECTOR_CACHE_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    #[test]
+    fn every_foreseen_series_is_there_at_zero() {
+        let text = Metrics::new().unwrap().render().unwrap();
+        for series in [
+            r#"connector_cache_requests_total{cache="hit",method="GET",status="200"} 0"#,
+            r#"connector_cache_bypass_total{reason="token-opaque"} 0"#,
+            r#"connector_cache_request_duration_seconds_count{cache="stale"} 0"#,
+            r#"connector_cache_origin_requests_total{status="other"} 0"#,
+            r#"connector_cache_origin_places_taken{of="unproven"} 0"#,
+            "connector_cache_draining 0",
+            "process_resident_memory_bytes",
+        ] {
+            assert!(text.contains(series), "{series} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_status_or_method_that_nobody_foresaw_shares_one_series() {
+        let metrics = Metrics::new().unwrap();
+        let before = metrics.render().unwrap().lines().count();
+        for code in 600..700 {
+            let odd = Method::from_bytes(format!("M{code}").as_bytes()).unwrap();
+            metrics.here().requests.inc(
+                MethodLabel::from(&odd),
+                StatusCode::from_u16(code).unwrap(),
+                Outcome::None,
+            );
+        }
+        assert_eq!(metrics.render().unwrap().lines().count(), before + 1);
+    }
+}

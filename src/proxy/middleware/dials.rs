@@ -1,0 +1,41 @@
+//! What the layers are told, where an operator may change it while requests go by.
+
+use std::time::Duration;
+
+use crate::http::validate;
+use crate::observability::logging::Access;
+use crate::server::Limits;
+use crate::support::dial::Dial;
+
+/// The layers' settings.
+#[derive(Debug)]
+pub struct Dials {
+    pub(super) access: Dial<Access>,
+    pub(super) deadline: Dial<Duration>,
+    target_bytes: Dial<usize>,
+    headers: Dial<usize>,
+}
+
+impl Dials {
+    /// As configured at the start.
+    pub fn new(access: Access, limits: &Limits) -> Self {
+        Self {
+            access: Dial::new(access),
+            deadline: Dial::new(limits.request_timeout),
+            target_bytes: Dial::new(limits.target_bytes),
+            headers: Dial::new(limits.headers),
+        }
+    }
+
+    /// From now on these hold.
+    pub fn set(&self, access: Access, limits: &Limits) {
+        self.access.set(access);
+        self.deadline.set(limits.request_timeout);
+        self.target_bytes.set(limits.target_bytes);
+        self.headers.set(limits.headers);
+    }
+
+    pub(super) fn message(&self) -> validate::Limits {
+        validate::Limits { target_bytes: self.target_bytes.get(), headers: self.headers.get() }
+    }
+}

@@ -1,0 +1,107 @@
+//! What is told of one request: metrics, an access line, and a span.
+
+use std::time::Instant;
+
+use http::request::Parts;
+use http::{StatusCode, Version};
+
+use crate::cache::outcome::Outcome;
+use crate::http::ids::Ids;
+use crate::observability::logging::Access;
+use crate::observability::metrics::{MethodLabel, Metrics, Own};
+use crate::observability::tracing_export::Served;
+use crate::proxy::handler::{Answer, TokenTag};
+use crate::support::labels::Word;
+
+/// One request under way. Tells its end when dropped, so a caller that hangs up is told of as well.
+pub(super) struct Record<'a> {
+    counts: &'a Own,
+    access: Access,
+    request: &'a Parts,
+    ids: &'a Ids,
+    start: Instant,
+    status: StatusCode,
+    outcome: Outcome,
+    reason: Option<&'static str>,
+    token: Option<TokenTag>,
+    span: Served,
+}
+
+impl<'a> Record<'a> {
+    /// A request has come.
+    pub(super) fn begin(
+        metrics: &'a Metrics,
+        access: Access,
+        (request, start): (&'a Parts, Instant),
+        ids: &'a Ids,
+        span: Served,
+    ) -> Self {
+        let counts = metrics.here();
+        counts.in_flight.inc();
+        Self {
+            counts,
+            access,
+            request,
+            ids,
+            start,
+            status: hung_up(),
+            outcome: Outcome::None,
+            reason: Some("caller-hung-up"),
+            token: None,
+            span,
+        }
+    }
+
+    /// It has its answer.
+    pub(super) fn end(&mut self, answer: &Answer) {
+        self.status = answer.response.status();
+        self.outcome = answer.outcome;
+        self.reason = answer.reason;
+        self.token = answer.token_tag;
+    }
+
+    /// Never the path, the query or the peer; no header and no body.
+    fn log(&self, duration_us: u64) {
+        let trace_id = self.ids.trace.map(crate::http::ids::TraceParent::trace_id);
+        tracing::info!(
+            target: "connector_cache::access",
+            request_id = %self.ids.request,
+            client_request_id = %self.ids.client,
+            trace_id,
+            method = MethodLabel::from(&self.request.method).as_str(),
+            version = version(self.request.version),
+            status = self.status.as_u16(),
+            cache = self.outcome.as_str(),
+            reason = self.reason,
+            duration_us,
+            token = self.token.map(tracing::field::display),
+        );
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        let duration = self.start.elapsed();
+        self.counts.in_flight.dec();
+        self.counts.requests.inc(MethodLabel::from(&self.request.method), self.status, self.outcome);
+        self.counts.request_duration.observe(self.outcome, duration);
+        self.span.end(self.request, self.status, self.outcome, self.reason);
+        if self.access.logs(self.outcome) {
+            self.log(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        }
+    }
+}
+
+/// What nginx and others log where no answer was wanted any more. Nobody is sent it.
+fn hung_up() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT)
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_11 => "1.1",
+        Version::HTTP_2 => "2",
+        _ => "other",
+    }
+}

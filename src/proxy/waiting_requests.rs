@@ -1,0 +1,225 @@
+//! Limits for requests that wait for Graph: in count and bytes, in total, by client subnet and by token.
+//!
+//! A request that cannot be answered from memory waits: for a paced turn, a permit, Graph, or another request's fetch. Each
+//! waiting request holds its header fields and some state. A subnet, and a token within a subnet, may use at most twice
+//! what is free beside it (see [`crate::upstream::fair_queue`]), so one client cannot use up the limits of all.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::HeaderMap;
+
+use crate::auth::Fingerprint;
+use crate::support::client_subnet::network;
+
+/// Configuration of the limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `limits.waiting_requests`: requests that wait at one time.
+    pub requests: usize,
+    /// `limits.waiting_bytes`: memory of these requests, bytes.
+    pub bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { requests: 8_192, bytes: 64 << 20 }
+    }
+}
+
+/// Accounts of all waiting requests. Clones share them.
+#[derive(Clone, Debug)]
+pub struct WaitingRequests(Arc<Mutex<Accounts>>);
+
+#[derive(Debug)]
+struct Accounts {
+    limit: Usage,
+    total: Usage,
+    subnets: HashMap<IpAddr, Subnet>,
+}
+
+#[derive(Debug, Default)]
+struct Subnet {
+    used: Usage,
+    tokens: HashMap<Fingerprint, Usage>,
+}
+
+/// Requests and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Number of requests.
+    pub requests: usize,
+    /// Bytes of memory.
+    pub bytes: usize,
+}
+
+/// Right of one request to wait. Dropped, the request waits no longer.
+#[derive(Debug)]
+pub struct WaitPermit {
+    accounts: WaitingRequests,
+    subnet: IpAddr,
+    token: Fingerprint,
+    used: Usage,
+}
+
+/// A limit is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyWaiting;
+
+impl WaitingRequests {
+    /// Creates empty accounts.
+    pub fn new(config: &Config) -> Self {
+        let limit = Usage { requests: config.requests, bytes: config.bytes };
+        Self(Arc::new(Mutex::new(Accounts { limit, total: Usage::default(), subnets: HashMap::new() })))
+    }
+
+    /// Accounts for one request that starts to wait, with the header fields that it keeps.
+    ///
+    /// # Errors
+    /// [`TooManyWaiting`] if the request would exceed a limit of the process, of its subnet, or of its token.
+    pub fn acquire(
+        &self,
+        peer: IpAddr,
+        token: Fingerprint,
+        headers: &HeaderMap,
+    ) -> Result<WaitPermit, TooManyWaiting> {
+        let used = Usage { requests: 1, bytes: FOOTPRINT + size(headers) };
+        let subnet = network(peer);
+        let mut accounts = self.lock();
+        let free = accounts.limit.minus(accounts.total);
+        let known = accounts.subnets.get(&subnet);
+        let in_subnet = known.map_or_else(Usage::default, |known| known.used);
+        let in_token = known.and_then(|known| known.tokens.get(&token)).copied().unwrap_or_default();
+        let subnet_free = free.doubled().minus(in_subnet);
+        let fits =
+            used.fits(free) && used.fits(subnet_free) && used.fits(subnet_free.doubled().minus(in_token));
+        if !fits {
+            return Err(TooManyWaiting);
+        }
+        accounts.total = accounts.total.plus(used);
+        let known = accounts.subnets.entry(subnet).or_default();
+        known.used = known.used.plus(used);
+        let in_token = known.tokens.entry(token).or_default();
+        *in_token = in_token.plus(used);
+        drop(accounts);
+        Ok(WaitPermit { accounts: self.clone(), subnet, token, used })
+    }
+
+    /// Returns what all waiting requests use.
+    pub fn usage(&self) -> Usage {
+        self.lock().total
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Accounts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for WaitPermit {
+    fn drop(&mut self) {
+        let mut accounts = self.accounts.lock();
+        accounts.total = accounts.total.minus(self.used);
+        let Some(subnet) = accounts.subnets.get_mut(&self.subnet) else { return };
+        subnet.used = subnet.used.minus(self.used);
+        if let Some(token) = subnet.tokens.get_mut(&self.token) {
+            *token = token.minus(self.used);
+            if token.requests == 0 {
+                subnet.tokens.remove(&self.token);
+            }
+        }
+        if subnet.used.requests == 0 {
+            accounts.subnets.remove(&self.subnet);
+        }
+    }
+}
+
+impl Usage {
+    fn plus(self, other: Self) -> Self {
+        Self { requests: self.requests + other.requests, bytes: self.bytes + other.bytes }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(other.requests),
+            bytes: self.bytes.saturating_sub(other.bytes),
+        }
+    }
+
+    fn doubled(self) -> Self {
+        Self { requests: self.requests.saturating_mul(2), bytes: self.bytes.saturating_mul(2) }
+    }
+
+    fn fits(self, free: Self) -> bool {
+        self.requests <= free.requests && self.bytes <= free.bytes
+    }
+}
+
+/// Returns the memory of header fields: their text, and one slot of the map for each.
+fn size(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| FIELD + name.as_str().len() + value.len()).sum()
+}
+
+/// Memory of one waiting request beside its header fields, in bytes: futures, timers, and the stream of HTTP/2. Measured
+/// with `make flood`.
+pub const FOOTPRINT: usize = 8 << 10;
+/// Memory of one slot of a header map.
+const FIELD: usize = 104;
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use http::{HeaderValue, header};
+
+    use super::*;
+    use crate::auth::{Identity, Secrets};
+
+    fn ip(host: u8) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(10, 0, 0, host))
+    }
+
+    fn token(number: usize, secrets: &Secrets) -> Fingerprint {
+        let value = HeaderValue::try_from(format!("Bearer {number}")).unwrap();
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+        Identity::of(&headers, secrets).unwrap().fingerprint
+    }
+
+    /// Takes all that one token of one subnet may take.
+    fn fill(waiting: &WaitingRequests, peer: IpAddr, token: Fingerprint) -> Vec<WaitPermit> {
+        std::iter::from_fn(|| waiting.acquire(peer, token, &HeaderMap::new()).ok()).collect()
+    }
+
+    #[test]
+    fn one_token_and_one_subnet_leave_room_for_others() {
+        let (waiting, secrets) =
+            (WaitingRequests::new(&Config { requests: 700, bytes: 1 << 30 }), Secrets::random().unwrap());
+        let flood = fill(&waiting, ip(1), token(0, &secrets));
+        assert_eq!(flood.len(), 400, "four sevenths");
+        assert!(waiting.acquire(ip(1), token(1, &secrets), &HeaderMap::new()).is_ok());
+        let subnet: Vec<_> =
+            (1..1000).flat_map(|number| fill(&waiting, ip(1), token(number, &secrets))).collect();
+        assert!((460..=467).contains(&(flood.len() + subnet.len())), "two thirds");
+        assert!(waiting.acquire(ip(2), token(0, &secrets), &HeaderMap::new()).is_ok());
+    }
+
+    #[test]
+    fn bytes_are_limited_as_well_as_requests() {
+        let limit = Config { requests: 1_000_000, bytes: 1 << 20 };
+        let (waiting, secrets) = (WaitingRequests::new(&limit), Secrets::random().unwrap());
+        let large =
+            HeaderMap::from_iter([(header::COOKIE, HeaderValue::try_from("x".repeat(30 << 10)).unwrap())]);
+        let held: Vec<_> =
+            std::iter::from_fn(|| waiting.acquire(ip(1), token(0, &secrets), &large).ok()).collect();
+        assert!((10..20).contains(&held.len()), "{}", held.len());
+        assert!(waiting.usage().bytes <= 1 << 20);
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_requests_that_ended() {
+        let (waiting, secrets) = (WaitingRequests::new(&Config::default()), Secrets::random().unwrap());
+        drop(fill(&waiting, ip(1), token(0, &secrets)));
+        assert_eq!(waiting.usage(), Usage::default());
+        assert!(waiting.lock().subnets.is_empty());
+    }
+}

@@ -1,0 +1,169 @@
+//! Words to look for in a folded name.
+//!
+//! A body can have 200,000 names, so each place in a name looks at few words, and at most places at none.
+
+use crate::cache::outcome::ScrubbedField;
+
+/// Words with what they make of a name, by one of their letters. Of words under one letter the order is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Lexicon([Words; 26]);
+
+/// The words under one letter.
+#[derive(Clone, Debug, Default)]
+struct Words {
+    /// The letters that stand beside that one in any of them, a bit each.
+    beside: u32,
+    list: Vec<(&'static str, ScrubbedField)>,
+}
+
+type Listed = &'static [(ScrubbedField, &'static [&'static str])];
+
+impl Lexicon {
+    /// By the first letter, to look for a word anywhere. A word begins with two letters.
+    pub(super) fn of_beginnings(listed: Listed) -> Self {
+        Self::of(listed, |word| match word {
+            [first, second, ..] => Some((*first, *second)),
+            _ => None,
+        })
+    }
+
+    /// By the last letter, to look for a word at the end. A word ends in two letters.
+    pub(super) fn of_ends(listed: Listed) -> Self {
+        Self::of(listed, |word| match word {
+            [.., second, last] => Some((*last, *second)),
+            _ => None,
+        })
+    }
+
+    fn of(listed: Listed, letters: fn(&[u8]) -> Option<(u8, u8)>) -> Self {
+        let mut lexicon = Self(Default::default());
+        for &(field, words) in listed {
+            for word in words {
+                let Some((one, beside)) = letters(word.as_bytes()) else { continue };
+                if let Some(words) = lexicon.0.get_mut(letter(one)) {
+                    words.beside |= 1 << letter(beside);
+                    words.list.push((*word, field));
+                }
+            }
+        }
+        lexicon
+    }
+
+    /// What the first word that the name holds makes of it.
+    pub(super) fn first_in(&self, folded: &str) -> Option<ScrubbedField> {
+        let bytes = folded.as_bytes();
+        bytes.windows(2).enumerate().find_map(|(at, pair)| {
+            let words = self.under(pair[0], pair[1])?;
+            words.iter().find(|(word, _)| bytes[at..].starts_with(word.as_bytes())).map(|&(_, field)| field)
+        })
+    }
+
+    /// What the word that the name ends in makes of it.
+    pub(super) fn at_end_of(&self, folded: &str) -> Option<ScrubbedField> {
+        let &[.., second, last] = folded.as_bytes() else { return None };
+        let words = self.under(last, second)?;
+        words.iter().find(|(word, _)| folded.ends_with(word)).map(|&(_, field)| field)
+    }
+
+    /// The words under a letter, if any of them has the other beside it.
+    fn under(&self, one: u8, beside: u8) -> Option<&[(&'static str, ScrubbedField)]> {
+        let words = self.0.get(letter(one))?;
+        let others = words.beside.checked_shr(u32::from(beside.wrapping_sub(b'a')))?;
+        (others & 1 == 1).then_some(&words.list)
+    }
+}
+
+/// The place of an ASCII letter in the alphabet; for any other byte a number past its end.
+fn letter(byte: u8) -> usize {
+    usize::from(byte.wrapping_sub(b'a'))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::super::{ENDS, HELD};
+    use super::ScrubbedField::{Key, Password, Secret, Token};
+    use super::*;
+
+    const WORDS: Listed = &[(Key, &["abc", "abd"]), (Token, &["bc", "xbc"]), (Secret, &["abcd", "zz1"])];
+
+    #[test]
+    fn the_first_place_decides_and_there_the_order_of_the_list() {
+        let lexicon = Lexicon::of_beginnings(WORDS);
+        for (folded, found) in [
+            ("abc", Some(Key)),
+            ("xxabdxx", Some(Key)),
+            ("bcabc", Some(Token)),
+            ("abcd", Some(Key)),
+            ("zz1", Some(Secret)),
+            ("azz1a", Some(Secret)),
+            ("", None),
+            ("a", None),
+            ("ab", None),
+            ("b", None),
+            ("a{c", None),
+            ("b@", None),
+            ("zz", None),
+            ("\u{e9}bc", Some(Token)),
+            ("b\u{e9}c", None),
+        ] {
+            assert_eq!(lexicon.first_in(folded), found, "{folded}");
+        }
+    }
+
+    #[test]
+    fn only_the_end_decides_and_there_the_order_of_the_list() {
+        let lexicon = Lexicon::of_ends(&WORDS[..2]);
+        for (folded, found) in [
+            ("abc", Some(Key)),
+            ("xabd", Some(Key)),
+            ("xbc", Some(Token)),
+            ("bc", Some(Token)),
+            ("abcx", None),
+            ("c", None),
+            ("", None),
+            ("1c", None),
+            ("cc", None),
+            ("\u{e9}bc", Some(Token)),
+        ] {
+            assert_eq!(lexicon.at_end_of(folded), found, "{folded}");
+        }
+    }
+
+    #[test]
+    fn a_word_too_short_for_two_letters_is_in_no_lexicon() {
+        let words: Listed = &[(Password, &["a", ""])];
+        assert_eq!(Lexicon::of_beginnings(words).first_in("aa"), None);
+        assert_eq!(Lexicon::of_ends(words).at_end_of("aa"), None);
+    }
+
+    fn all(listed: Listed) -> impl Iterator<Item = (&'static str, ScrubbedField)> {
+        listed.iter().flat_map(|&(field, words)| words.iter().map(move |word| (*word, field)))
+    }
+
+    fn folded() -> impl Strategy<Value = String> {
+        let words: Vec<_> = all(HELD).chain(all(ENDS)).map(|(word, _)| word).collect();
+        let piece = prop_oneof![3 => select(words).prop_map(str::to_owned), 2 => "[a-z0-9@\u{e9}{`]{0,3}"];
+        let cut = any::<prop::sample::Index>();
+        proptest::collection::vec((piece, cut), 0..5).prop_map(|pieces| {
+            let whole = |(piece, cut): (String, prop::sample::Index)| {
+                let length = cut.index(piece.len() * 2 + 1);
+                piece.get(..length).unwrap_or(&piece).to_owned()
+            };
+            pieces.into_iter().map(whole).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_is_what_a_search_word_by_word_finds(folded in folded()) {
+            let places = || folded.char_indices().map(|(at, _)| &folded[at..]);
+            let first = places().find_map(|rest| all(HELD).find(|(word, _)| rest.starts_with(word)));
+            prop_assert_eq!(Lexicon::of_beginnings(HELD).first_in(&folded), first.map(|(_, field)| field));
+            let end = all(ENDS).find(|(word, _)| folded.ends_with(word));
+            prop_assert_eq!(Lexicon::of_ends(ENDS).at_end_of(&folded), end.map(|(_, field)| field));
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Building blocks that know nothing of HTTP or of the cache.
+
+pub mod byte_budget;
+pub mod client_subnet;
+pub mod clock;
+pub mod detach_on_drop;
+pub mod dial;
+pub mod labels;
+pub mod sabotage;
+pub mod watched_files;

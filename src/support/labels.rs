@@ -1,0 +1,55 @@
+//! Closed vocabularies.
+//!
+//! Whatever is counted, logged or said in `Cache-Status` comes from an enum declared with `words!`.
+//! A variant has one spelling, and that spelling is the metric label, the log field and the detail.
+//! Because the set is closed, no path, subject or error text can become a label.
+
+/// A word of a closed vocabulary.
+pub trait Word: Copy + 'static {
+    /// Every word there is, in the order of [`Word::index`].
+    const ALL: &'static [Self];
+
+    /// The one spelling.
+    fn as_str(self) -> &'static str;
+
+    /// The position in [`Word::ALL`].
+    fn index(self) -> usize;
+}
+
+/// Declares an enum whose variants each have one spelling, and implements [`Word`] for it.
+macro_rules! words {
+    (
+        $(#[$meta:meta])*
+        pub enum $name:ident {
+            $( $(#[$variant_meta:meta])* $variant:ident = $text:literal, )+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $( $(#[$variant_meta])* $variant, )+
+        }
+
+        impl $crate::support::labels::Word for $name {
+            const ALL: &'static [Self] = &[$( Self::$variant, )+];
+
+            fn as_str(self) -> &'static str {
+                match self {
+                    $( Self::$variant => $text, )+
+                }
+            }
+
+            fn index(self) -> usize {
+                self as usize
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str($crate::support::labels::Word::as_str(*self))
+            }
+        }
+    };
+}
+
+pub(crate) use words;

@@ -1,0 +1,96 @@
+//! State of Graph's host: the breaker for connection-level failures, and the evidence of a general outage.
+
+use std::time::Duration;
+
+use super::consecutive::FailureRow;
+use super::state::{Breaker, Operation, Operations};
+use super::turns::ProbeTurns;
+use super::{Failure, Outcome};
+use crate::auth::Label;
+use crate::support::clock::Now;
+
+/// State that all applications share. Only results of proven tokens change it.
+#[derive(Debug, Default)]
+pub(super) struct Host {
+    operations: Operations,
+    breaker: Breaker,
+    turns: ProbeTurns<1>,
+    /// Connection-level failures in a row.
+    failures: u32,
+    /// Tenants whose requests failed since the last answer. Applications of one tenant are not independent.
+    tenants: FailureRow<Label>,
+}
+
+impl Host {
+    /// Returns the time to wait if the breaker refuses requests. For callers that may not change its state.
+    pub(super) fn look(&self, now: Now) -> Result<(), Duration> {
+        self.breaker.look(now)
+    }
+
+    /// The same for a tenant whose requests may enter.
+    pub(super) fn check(&mut self, tenant: Label, now: Now) -> Result<(), Duration> {
+        self.turns.pass(&self.breaker, [tenant.share_key()], now)
+    }
+
+    /// Registers a request that [`Self::check`] lets pass. Returns the number of the operation.
+    pub(super) fn enter(&mut self, tenant: Label, now: Now) -> u64 {
+        let at = self.operations.begin(now);
+        if self.breaker.needs_probe() {
+            self.turns.probed([tenant.share_key()]);
+        }
+        self.breaker.enter(at);
+        at.number
+    }
+
+    /// Registers the result of a request of `tenant` that entered in operation `entered`.
+    pub(super) fn settle(&mut self, tenant: Label, entered: u64, outcome: Outcome, now: Now) {
+        let at = self.operations.begin(now);
+        match outcome {
+            Outcome::Answered | Outcome::Throttled(_) => {
+                self.tenants.clear();
+                self.connected(entered, at);
+            }
+            Outcome::Failed(Failure::Status) => {
+                self.tenants.push(tenant, now);
+                self.connected(entered, at);
+            }
+            Outcome::Failed(Failure::Transport) => {
+                self.tenants.push(tenant, now);
+                self.breaker.cancelled(entered);
+            }
+            Outcome::Failed(Failure::Connection) => self.not_connected(entered, at),
+        }
+    }
+
+    /// Registers a request without a result.
+    pub(super) fn cancelled(&mut self, entered: u64) {
+        self.breaker.cancelled(entered);
+    }
+
+    /// Whether so many independent tenants failed in a row that a general outage is likely.
+    pub(super) fn is_suspect(&self, now: Now) -> bool {
+        let (tenants, failures) = self.tenants.count(now);
+        tenants >= SUSPECT_TENANTS && failures >= SUSPECT_FAILURES
+    }
+
+    fn connected(&mut self, entered: u64, at: Operation) {
+        if self.breaker.counts(entered) {
+            self.failures = 0;
+        }
+        self.breaker.answered(entered, at);
+    }
+
+    fn not_connected(&mut self, entered: u64, at: Operation) {
+        if self.breaker.counts(entered) {
+            self.failures = self.failures.saturating_add(1);
+        }
+        let trips = self.failures >= MAX_FAILURES || self.breaker.is_recovering();
+        self.breaker.failed(entered, at, trips);
+    }
+}
+
+/// Connection-level failures in a row that open the breaker.
+const MAX_FAILURES: u32 = 5;
+/// Independent tenants, and their failures in all, that make a general outage likely.
+const SUSPECT_TENANTS: usize = 3;
+const SUSPECT_FAILURES: u32 = 5;

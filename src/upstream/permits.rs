@@ -1,0 +1,197 @@
+//! Permits for requests to Graph: a semaphore that is shared fairly.
+//!
+//! `limits.origin_requests` permits exist. A proven token competes by tenant, application and token, because Graph
+//! itself has verified these claims. An unproven token competes by client subnet, connection and token, and all unproven
+//! tokens together hold at most `limits.unproven_requests` permits and three quarters of all. Within these bounds the
+//! [fair queue](crate::upstream::fair_queue) decides: a caller may use idle permits, and a newcomer finds a free permit or receives
+//! the next one.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use crate::upstream::fair_queue::{FairQueue, Path, Position, Room};
+
+/// All permits of a process. Clones share them.
+#[derive(Clone, Debug)]
+pub struct UpstreamPermits(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    capacity: usize,
+    unproven_capacity: usize,
+    proven: FairQueue<Grantee>,
+    unproven: FairQueue<Grantee>,
+}
+
+/// Receiver of a permit.
+type Grantee = oneshot::Sender<Granted>;
+
+/// Right to send one request to Graph. Dropped, it goes to the next waiting caller.
+#[derive(Debug)]
+pub struct UpstreamPermit {
+    _granted: Granted,
+    /// When the caller first asked for the permit.
+    pub requested_at: Instant,
+}
+
+/// Accounting of one permit.
+#[derive(Debug)]
+struct Granted {
+    permits: UpstreamPermits,
+    owner: Owner,
+}
+
+/// Owner of a permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A proven token: tenant, application, token.
+    Proven(Path),
+    /// An unproven token: client subnet, connection, token.
+    Unproven(Path),
+}
+
+/// No permit became free in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoPermit;
+
+impl UpstreamPermits {
+    /// Creates `capacity` permits, at most `unproven_capacity` of them for unproven tokens, and never more than three
+    /// quarters.
+    pub fn new(capacity: usize, unproven_capacity: usize) -> Self {
+        let unproven_capacity = unproven_capacity.min(capacity - capacity / 4);
+        let (proven, unproven) = (FairQueue::default(), FairQueue::default());
+        Self(Arc::new(Mutex::new(State { capacity, unproven_capacity, proven, unproven })))
+    }
+
+    /// Returns the permits in use and their number, of all callers.
+    pub fn usage(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.in_use(), state.capacity)
+    }
+
+    /// Returns the permits in use and their number, of unproven tokens.
+    pub fn unproven_usage(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.unproven.in_use(), state.unproven_capacity)
+    }
+
+    /// Returns the number of callers that wait for a permit.
+    pub fn waiting(&self) -> usize {
+        let state = self.lock();
+        state.proven.waiting() + state.unproven.waiting()
+    }
+
+    /// Takes a permit if one is free for `owner` and nobody of its class waits.
+    pub fn try_acquire(&self, owner: Owner) -> Option<UpstreamPermit> {
+        let mut state = self.lock();
+        let (room, queue) = state.class(owner);
+        if queue.waiting() > 0 || !queue.try_take(owner.path(), room) {
+            return None;
+        }
+        drop(state);
+        Some(UpstreamPermit { _granted: self.granted(owner), requested_at: Instant::now() })
+    }
+
+    /// Waits for a permit, for at most `wait`.
+    pub async fn acquire(&self, owner: Owner, wait: Duration) -> Result<UpstreamPermit, NoPermit> {
+        let requested_at = Instant::now();
+        let (grantee, mut receiver) = oneshot::channel();
+        let position = self.lock().class(owner).1.push(owner.path(), grantee);
+        let _waiting = Waiting { permits: self, owner, position };
+        self.dispatch();
+        match timeout(wait, &mut receiver).await {
+            Ok(Ok(permit)) => Ok(UpstreamPermit { _granted: permit, requested_at }),
+            _ => Err(NoPermit),
+        }
+    }
+
+    /// Gives free permits to waiting callers.
+    fn dispatch(&self) {
+        while let Some((owner, grantee)) = { self.lock().next() } {
+            // A caller that left in this moment returns the permit by dropping it.
+            let _ = grantee.send(self.granted(owner));
+        }
+    }
+
+    fn granted(&self, owner: Owner) -> Granted {
+        Granted { permits: self.clone(), owner }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn in_use(&self) -> usize {
+        self.proven.in_use() + self.unproven.in_use()
+    }
+
+    /// Returns the room and the queue of an owner's class.
+    fn class(&mut self, owner: Owner) -> (Room, &mut FairQueue<Grantee>) {
+        let [proven, unproven] = self.rooms();
+        match owner {
+            Owner::Proven(_) => (proven, &mut self.proven),
+            Owner::Unproven(_) => (unproven, &mut self.unproven),
+        }
+    }
+
+    /// Returns the room for proven and for unproven tokens.
+    fn rooms(&self) -> [Room; 2] {
+        let all = Room::left(self.capacity, self.in_use());
+        [all, Room::left(self.unproven_capacity, self.unproven.in_use()).at_most(all.free)]
+    }
+
+    /// Takes a permit for the caller that is served next. Of the two classes the class with less in use comes first, so
+    /// neither starves the other.
+    fn next(&mut self) -> Option<(Owner, Grantee)> {
+        let [proven_room, unproven_room] = self.rooms();
+        let unproven_first = self.unproven.in_use() < self.proven.in_use();
+        let any = &mut |_: &Path| true;
+        for unproven in [unproven_first, !unproven_first] {
+            let next = if unproven {
+                self.unproven.pop(unproven_room, any).map(|(path, grantee)| (Owner::Unproven(path), grantee))
+            } else {
+                self.proven.pop(proven_room, any).map(|(path, grantee)| (Owner::Proven(path), grantee))
+            };
+            if next.is_some() {
+                return next;
+            }
+        }
+        None
+    }
+}
+
+impl Owner {
+    fn path(self) -> Path {
+        match self {
+            Self::Proven(path) | Self::Unproven(path) => path,
+        }
+    }
+}
+
+/// Place of a caller in the queue.
+struct Waiting<'a> {
+    permits: &'a UpstreamPermits,
+    owner: Owner,
+    position: Position,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.permits.lock().class(self.owner).1.remove(self.position);
+    }
+}
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        self.permits.lock().class(self.owner).1.give_back(self.owner.path());
+        self.permits.dispatch();
+    }
+}
+
+#[cfg(test)]
+mod tests;

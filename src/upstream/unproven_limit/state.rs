@@ -1,0 +1,313 @@
+//! Accounts behind the limiter: requests under way, refused tokens, waiting requests.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use moka::sync::Cache;
+use tokio::time::Instant;
+
+use super::failures::{FailureWindow, WINDOW};
+use super::{Config, MAX_WAITING, Paced, Turn};
+use crate::support::clock::Now;
+use crate::upstream::fair_queue::{FairQueue, Path, Position, Room};
+
+/// Accounts of all subnets.
+#[derive(Debug)]
+pub(super) struct State {
+    config: Config,
+    /// Refused tokens of each subnet. A forgotten subnet starts without failures.
+    failures: Cache<u128, Arc<Mutex<FailureWindow>>>,
+    all_failures: FailureWindow,
+    /// Subnets with requests that wait or are under way.
+    subnets: HashMap<u128, Subnet>,
+    queue: FairQueue<Turn>,
+    /// The pacing task runs.
+    is_pacing: bool,
+    last_paced: Option<Instant>,
+    /// Time between two paced turns of one subnet.
+    pace: Duration,
+}
+
+/// Requests of one subnet.
+#[derive(Debug, Default)]
+struct Subnet {
+    requests: usize,
+    in_flight: HashMap<u64, InFlight>,
+    /// Requests that wait, by token.
+    waiting: HashMap<u64, usize>,
+    /// When the next paced turn of the subnet may come.
+    next_turn: Option<Instant>,
+}
+
+/// Requests of one token under way from one subnet.
+#[derive(Debug, Default)]
+struct InFlight {
+    requests: usize,
+    /// Graph has answered with 200.
+    is_proven: bool,
+}
+
+/// State of the limits of one subnet at one time.
+#[derive(Clone, Copy)]
+struct Limits {
+    per_token: usize,
+    /// A token that is not under way may start.
+    allows_new: bool,
+}
+
+impl State {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            config: config.clone(),
+            failures: Cache::builder().max_capacity(MAX_SUBNETS).time_to_idle(WINDOW).build(),
+            all_failures: FailureWindow::default(),
+            subnets: HashMap::new(),
+            queue: FairQueue::default(),
+            is_pacing: false,
+            last_paced: None,
+            pace: interval(config.paced_per_address),
+        }
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.waiting()
+    }
+
+    /// Starts a request at once, where no limit is reached. Requests of the subnet that wait are above a limit, since each
+    /// end of a request starts all that may start: so none is overtaken that could go.
+    pub(super) fn try_admit(&mut self, path: Path, now: Now) -> bool {
+        let limits = self.limits(path, now);
+        let may_start = match self.subnets.get(&subnet(path)) {
+            Some(known) => {
+                known.may_start(tag(path), limits.per_token, limits.allows_new || self.was_refused(path))
+            }
+            None => limits.allows_new || self.was_refused(path),
+        };
+        let room = self.room(path);
+        let admitted = may_start && self.queue.try_take_in(path, room);
+        if admitted {
+            self.start(path);
+        }
+        admitted
+    }
+
+    /// Adds a request to the queue. A full queue drops the newest request of the fullest share.
+    pub(super) fn wait(&mut self, path: Path, turn: Turn) -> Position {
+        let position = self.queue.push(path, turn);
+        *self.subnets.entry(subnet(path)).or_default().waiting.entry(tag(path)).or_default() += 1;
+        if self.queue.waiting() > MAX_WAITING
+            && let Some((dropped, _)) = self.queue.drop_longest()
+        {
+            self.waits_no_longer(dropped);
+        }
+        position
+    }
+
+    pub(super) fn leave(&mut self, position: Position) {
+        if self.queue.remove(position).is_some() {
+            self.waits_no_longer(position.path());
+        }
+    }
+
+    /// Starts the next waiting request of a subnet, if its limits allow one.
+    pub(super) fn next_in(&mut self, path: Path, now: Now) -> Option<(Path, Turn)> {
+        let limits = self.limits(path, now);
+        let room = self.room(path);
+        let known = self.subnets.get(&subnet(path))?;
+        if room.free == 0 || !(limits.allows_new || known.has_eligible_token(limits.per_token)) {
+            return None;
+        }
+        let next = self.queue.pop_in(subnet(path), room, &mut |path| {
+            known.may_start(tag(*path), limits.per_token, limits.allows_new)
+        });
+        self.started(next)
+    }
+
+    /// Starts the waiting request of all subnets whose paced turn it is: of the subnet with the fewest refused tokens, so a
+    /// subnet with one expired token is not lost among subnets that flood.
+    pub(super) fn next_paced(&mut self, now: Now) -> Paced {
+        let turn = Instant::now();
+        self.last_paced = Some(turn);
+        let (mut limited, mut free) = (Vec::new(), Vec::new());
+        for (subnet, known) in self.subnets.iter().filter(|(_, known)| !known.waiting.is_empty()) {
+            match self.failures(*subnet, now) {
+                0 => free.push(*subnet),
+                failures => limited.push((failures, known.next_turn, *subnet)),
+            }
+        }
+        // Where the refusals are older than a minute now, no limit holds up the subnet any more.
+        if let Some(next) = free.into_iter().find_map(|subnet| self.next_in([subnet, 0, 0], now)) {
+            return Paced::Turn(next.0, next.1);
+        }
+        if limited.is_empty() {
+            self.is_pacing = false;
+            return Paced::Nobody;
+        }
+        limited.sort_unstable();
+        limited.retain(|(_, next, _)| next.is_none_or(|next| next <= turn));
+        for (_, next, subnet) in limited {
+            if let Some((path, request)) = self.next_paced_in(subnet) {
+                if let Some(known) = self.subnets.get_mut(&subnet) {
+                    // From the time at which the turn was due, so that late ticks do not lower the rate.
+                    let due = next.filter(|next| *next + self.pace > turn).unwrap_or(turn);
+                    known.next_turn = Some(due + self.pace);
+                }
+                return Paced::Turn(path, request);
+            }
+        }
+        Paced::NotYet
+    }
+
+    /// Starts the next waiting request of a limited subnet, new token or not.
+    fn next_paced_in(&mut self, subnet: u128) -> Option<(Path, Turn)> {
+        let (room, per_token) = (self.room([subnet, 0, 0]), self.config.in_flight_per_token);
+        let known = self.subnets.get(&subnet)?;
+        let next = self.queue.pop_in(subnet, room, &mut |path| known.may_start(tag(*path), per_token, true));
+        self.started(next)
+    }
+
+    /// Returns the time of the first paced turn, if the pacing task has to be started for a subnet.
+    pub(super) fn begin_pacing(&mut self, path: Path, pace: Duration, now: Now) -> Option<Instant> {
+        let waits = self.subnets.get(&subnet(path)).is_some_and(|known| !known.waiting.is_empty());
+        if self.is_pacing || !waits || self.failures(subnet(path), now) == 0 {
+            return None;
+        }
+        self.is_pacing = true;
+        Some(self.last_paced.map_or_else(Instant::now, |last| last + pace))
+    }
+
+    /// Ends a request.
+    pub(super) fn end(&mut self, path: Path) {
+        self.queue.give_back(path);
+        let Some(known) = self.subnets.get_mut(&subnet(path)) else { return };
+        known.requests = known.requests.saturating_sub(1);
+        if let Some(token) = known.in_flight.get_mut(&tag(path)) {
+            token.requests = token.requests.saturating_sub(1);
+            if token.requests == 0 {
+                known.in_flight.remove(&tag(path));
+            }
+        }
+        self.forget_if_idle(path);
+    }
+
+    pub(super) fn count_failure(&mut self, path: Path, now: Now) {
+        let window = self.failures.get_with(subnet(path), Arc::default);
+        lock(&window).insert(tag(path), self.config.failures_per_address, now);
+        self.all_failures.insert(tag(path), self.config.failures, now);
+    }
+
+    pub(super) fn lift_token_limit(&mut self, path: Path) {
+        if let Some(token) =
+            self.subnets.get_mut(&subnet(path)).and_then(|known| known.in_flight.get_mut(&tag(path)))
+        {
+            token.is_proven = true;
+        }
+    }
+
+    /// Returns whether refused tokens hold up new tokens of this subnet, rather than slow requests.
+    pub(super) fn is_limited(&mut self, path: Path, now: Now) -> bool {
+        self.failures(subnet(path), now) > 0 && !self.limits(path, now).allows_new
+    }
+
+    /// Computes the limits of a subnet. A token under way counts as refused until Graph has answered.
+    fn limits(&mut self, path: Path, now: Now) -> Limits {
+        let failures = self.failures(subnet(path), now);
+        let known = self.subnets.get(&subnet(path));
+        let pending =
+            known.map_or(0, |known| known.in_flight.values().filter(|token| !token.is_proven).count());
+        let is_below = failures + pending < self.config.failures_per_address;
+        let all_reached = self.all_failures.count(now) >= self.config.failures && failures > 0;
+        Limits { per_token: self.config.in_flight_per_token, allows_new: is_below && !all_reached }
+    }
+
+    /// Returns whether a token counts as refused already, so that another request adds nothing.
+    fn was_refused(&self, path: Path) -> bool {
+        self.failures.get(&subnet(path)).is_some_and(|window| lock(&window).contains(tag(path)))
+    }
+
+    /// Returns the room for more requests of a subnet.
+    fn room(&self, path: Path) -> Room {
+        let requests = self.subnets.get(&subnet(path)).map_or(0, |known| known.requests);
+        Room::left(self.config.in_flight_per_address, requests)
+    }
+
+    /// Returns the number of tokens of a subnet that Graph refused within the last minute.
+    fn failures(&self, subnet: u128, now: Now) -> usize {
+        self.failures.get(&subnet).map_or(0, |window| lock(&window).count(now))
+    }
+
+    fn started(&mut self, next: Option<(Path, Turn)>) -> Option<(Path, Turn)> {
+        let (path, turn) = next?;
+        self.start(path);
+        self.waits_no_longer(path);
+        Some((path, turn))
+    }
+
+    fn start(&mut self, path: Path) {
+        let known = self.subnets.entry(subnet(path)).or_default();
+        known.requests += 1;
+        known.in_flight.entry(tag(path)).or_default().requests += 1;
+    }
+
+    fn waits_no_longer(&mut self, path: Path) {
+        let Some(known) = self.subnets.get_mut(&subnet(path)) else { return };
+        if let Some(waiting) = known.waiting.get_mut(&tag(path)) {
+            *waiting = waiting.saturating_sub(1);
+            if *waiting == 0 {
+                known.waiting.remove(&tag(path));
+            }
+        }
+        self.forget_if_idle(path);
+    }
+
+    fn forget_if_idle(&mut self, path: Path) {
+        let idle = |known: &Subnet| known.in_flight.is_empty() && known.waiting.is_empty();
+        if self.subnets.get(&subnet(path)).is_some_and(idle) {
+            self.subnets.remove(&subnet(path));
+        }
+    }
+}
+
+impl Subnet {
+    /// Returns whether one more request of a token may start.
+    fn may_start(&self, token: u64, per_token: usize, allows_new: bool) -> bool {
+        self.in_flight.get(&token).map_or(allows_new, |token| token.may_start(per_token))
+    }
+
+    /// Returns whether a request waits whose token is under way and may have one more. At most as many tokens are under way
+    /// as the subnet has slots, while thousands of requests may wait.
+    fn has_eligible_token(&self, per_token: usize) -> bool {
+        self.in_flight
+            .iter()
+            .any(|(token, state)| state.may_start(per_token) && self.waiting.contains_key(token))
+    }
+}
+
+impl InFlight {
+    fn may_start(&self, per_token: usize) -> bool {
+        self.is_proven || self.requests < per_token
+    }
+}
+
+/// Returns the time between two turns of so many a second.
+pub(super) fn interval(per_second: usize) -> Duration {
+    Duration::from_secs(1) / u32::try_from(per_second.max(1)).unwrap_or(u32::MAX)
+}
+
+fn subnet([subnet, ..]: Path) -> u128 {
+    subnet
+}
+
+/// Returns half of the token's key, which is a keyed hash: enough to tell tokens apart.
+#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+fn tag([.., token]: Path) -> u64 {
+    token as u64
+}
+
+fn lock(window: &Mutex<FailureWindow>) -> std::sync::MutexGuard<'_, FailureWindow> {
+    window.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Subnets with refused tokens that are remembered: at most 16 bytes for each token of each subnet.
+const MAX_SUBNETS: u64 = 10_000;
