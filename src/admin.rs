@@ -23,13 +23,13 @@ use hyper::body::Incoming;
 use crate::admin::readiness::{Readiness, State};
 use crate::http::error::Response;
 use crate::observability::metrics::{Metrics, Reload};
-use crate::server::{self, Drain, Limits, Service};
-use crate::support::watched_files::{Look, Source};
-use auth::Access;
+use crate::server::{self, Drain, ServerLimits, Service};
+use crate::support::watched_files::{ReloadTrigger, Reloadable};
+use auth::AdminAuth;
 use scrape::{ScrapeError, Scrapes};
 
 pub use auth::Error;
-pub use selector::Selection;
+pub use selector::PurgeSelector;
 
 /// What the admin port needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Config {
     pub fn server(&self) -> server::Config {
         server::Config {
             address: self.address,
-            limits: Limits {
+            limits: ServerLimits {
                 connections: 128,
                 connections_per_address: 32,
                 header_bytes: 8 << 10,
@@ -61,7 +61,7 @@ impl Config {
                 idle_timeout: Duration::from_secs(5),
                 write_timeout: Duration::from_secs(10),
                 request_timeout: Duration::from_secs(10),
-                ..Limits::default()
+                ..ServerLimits::default()
             },
             drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(1) },
             replaces: true,
@@ -76,7 +76,7 @@ pub trait Cache: Send + Sync + 'static {
     fn look(&self) -> serde_json::Value;
 
     /// Drops what `selection` selects. Answers how many entries that were. May take a while.
-    fn purge(&self, selection: &Selection) -> u64;
+    fn purge(&self, selection: &PurgeSelector) -> u64;
 
     /// Brings the gauges of the store up to date. Must not block.
     fn refresh_gauges(&self);
@@ -84,7 +84,7 @@ pub trait Cache: Send + Sync + 'static {
 
 /// The admin port's service.
 pub struct Admin<C> {
-    access: Access,
+    access: AdminAuth,
     cache: Arc<C>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
@@ -99,7 +99,7 @@ impl<C: Cache> Admin<C> {
         metrics: Arc<Metrics>,
         readiness: Readiness,
     ) -> Result<Self, Error> {
-        let access = Access::new(config)?;
+        let access = AdminAuth::new(config)?;
         Ok(Self { access, cache, metrics, readiness, scrapes: Scrapes::default() })
     }
 
@@ -109,7 +109,7 @@ impl<C: Cache> Admin<C> {
             ("/metrics", &Method::GET) => self.metrics().await,
             ("/livez", &Method::GET) => reply::text(StatusCode::OK, "alive\n"),
             ("/readyz", &Method::GET) => self.ready(),
-            ("/cache", &Method::GET) => match self.access.look(request) {
+            ("/cache", &Method::GET) => match self.access.authorize(request) {
                 Ok(()) => reply::json(StatusCode::OK, &self.cache.look()),
                 Err(refusal) => refusal.reply(),
             },
@@ -148,7 +148,7 @@ impl<C: Cache> Admin<C> {
     }
 
     async fn purge(&self, query: &str) -> Response {
-        let selection = match Selection::parse(query) {
+        let selection = match PurgeSelector::parse(query) {
             Ok(selection) => selection,
             Err(message) => return reply::error(StatusCode::BAD_REQUEST, message),
         };
@@ -167,15 +167,15 @@ impl<C: Cache> Admin<C> {
     }
 }
 
-impl<C: Cache> Source for Admin<C> {
-    fn reload(&self, look: Look) -> Option<Reload> {
-        self.access.reload(look).inspect(|result| self.metrics.reloads.inc(*result))
+impl<C: Cache> Reloadable for Admin<C> {
+    fn reload(&self, trigger: ReloadTrigger) -> Option<Reload> {
+        self.access.reload(trigger).inspect(|result| self.metrics.reloads.inc(*result))
     }
 }
 
 impl<C: Cache> Service for Admin<C> {
     /// Nobody waits for an operator's request.
-    fn at_once(&self, _: &Parts, _: SocketAddr) -> Option<Response> {
+    fn try_respond_sync(&self, _: &Parts, _: SocketAddr) -> Option<Response> {
         None
     }
 

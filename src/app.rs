@@ -22,14 +22,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use self::background::{announce_drain, watch};
-use self::connection_cap::Cap;
+use self::connection_cap::ConnectionCap;
 use crate::admin::overview::Overview;
 use crate::admin::readiness::Readiness;
 use crate::admin::{self, Admin};
 use crate::app::descriptors::Descriptors;
-use crate::app::reload::{Parts, Settings};
-use crate::auth::{NoRandomness, Secrets};
-use crate::cache::coalesce::Flights;
+use crate::app::reload::{Parts, LiveSources};
+use crate::auth::{NoRandomness, HashKeys};
+use crate::cache::coalesce::Coalescer;
 use crate::cache::freshness::Dials;
 use crate::cache::store::Store;
 use crate::config::Config;
@@ -41,21 +41,21 @@ use crate::observability::tracing_export::Tracer;
 use crate::observability::tracing_export::otlp::Exporter;
 use crate::proxy::fetch::Fetcher;
 use crate::proxy::handler::Handler;
-use crate::proxy::middleware::Stack;
-use crate::proxy::refresh_limit::Refreshes;
+use crate::proxy::middleware::RequestStack;
+use crate::proxy::refresh_limit::RefreshLimiter;
 use crate::proxy::waiting_requests::WaitingRequests;
-use crate::proxy::{Inner, Proxy};
+use crate::proxy::{ProxyParts, Proxy};
 use crate::scrub::{Scrubber, UnknownMemberNotices};
-use crate::server::{self, Lanes, Server, tls};
+use crate::server::{self, Workers, Server, tls};
 use crate::support::byte_budget::ByteBudget;
 use crate::support::clock::Clock;
 use crate::support::dial::Dial;
-use crate::support::watched_files::Source;
+use crate::support::watched_files::Reloadable;
 use crate::upstream::breaker::Breakers;
 use crate::upstream::permits::UpstreamPermits;
 use crate::upstream::refused_tokens::RefusedTokens;
 use crate::upstream::unproven_limit::UnprovenLimiter;
-use crate::upstream::{Origin, SetupError};
+use crate::upstream::{GraphClient, SetupError};
 
 /// The parts, put together and not yet serving.
 #[derive(Debug)]
@@ -64,10 +64,10 @@ pub struct App {
     proxy: Proxy,
     metrics: Arc<Metrics>,
     readiness: Readiness,
-    settings: Option<Settings>,
+    settings: Option<LiveSources>,
     is_warm: bool,
     descriptors: Option<Descriptors>,
-    lanes: Lanes,
+    workers: Workers,
     told: Arc<Notify>,
     tracer: Tracer,
     /// Where somebody collects spans.
@@ -99,7 +99,7 @@ pub enum StartError {
     },
     /// The way to Graph.
     #[error(transparent)]
-    Origin(#[from] SetupError),
+    GraphClient(#[from] SetupError),
     /// The certificate of the data port.
     #[error(transparent)]
     Tls(#[from] tls::Error),
@@ -127,12 +127,12 @@ pub enum StartError {
 impl App {
     /// Puts the parts together. Nothing is bound and nobody is asked yet.
     pub fn new(config: Config, clock: Clock) -> Result<Self, StartError> {
-        Self::on(Lanes::default(), config, clock)
+        Self::on(Workers::default(), config, clock)
     }
 
     /// The same, for callers' connections that are served on these threads.
-    pub fn on(lanes: Lanes, mut config: Config, clock: Clock) -> Result<Self, StartError> {
-        config.store.threads = lanes.count();
+    pub fn on(workers: Workers, mut config: Config, clock: Clock) -> Result<Self, StartError> {
+        config.store.threads = workers.count();
         let metrics = Arc::new(Metrics::new()?);
         #[cfg(feature = "otlp")]
         let (tracer, exporter) = spans(&config, &metrics)?;
@@ -141,7 +141,7 @@ impl App {
         let (keep, byte_budget) = (config.freshness.longest_use(), ByteBudget::new(config.bytes_in_flight));
         let permits = UpstreamPermits::new(config.origin.in_flight, config.unproven.in_flight);
         let fetcher = Fetcher {
-            origin: Origin::new(&config.origin, permits, byte_budget, Arc::clone(&metrics))?
+            origin: GraphClient::new(&config.origin, permits, byte_budget, Arc::clone(&metrics))?
                 .traced(tracer.clone()),
             unproven: UnprovenLimiter::new(&config.unproven, clock.clone()),
             refused: RefusedTokens::new(clock.clone()),
@@ -153,12 +153,12 @@ impl App {
             clock,
             metrics: Arc::clone(&metrics),
         };
-        let proxy = Proxy::new(Inner {
+        let proxy = Proxy::new(ProxyParts {
             fetcher,
-            secrets: Secrets::random()?,
-            flights: Flights::new(&config.flight),
+            secrets: HashKeys::random()?,
+            coalescer: Coalescer::new(&config.flight),
             waiting: WaitingRequests::new(&config.waiting),
-            refreshes: Refreshes::new(&config.refresh),
+            refresh_limiter: RefreshLimiter::new(&config.refresh),
             follower_wait: Dial::new(config.flight.wait),
             default_version: config.default_version,
             tasks: TaskTracker::new(),
@@ -171,7 +171,7 @@ impl App {
             settings: None,
             is_warm: false,
             descriptors: None,
-            lanes,
+            workers,
             told: Arc::default(),
             tracer,
             #[cfg(feature = "otlp")]
@@ -181,7 +181,7 @@ impl App {
 
     /// Reads these again while it runs. The app was made of what they were at the start.
     #[must_use]
-    pub fn with_settings(self, settings: Settings) -> Self {
+    pub fn with_settings(self, settings: LiveSources) -> Self {
         Self { settings: Some(settings), ..self }
     }
 
@@ -217,15 +217,15 @@ impl App {
         self,
         listeners: Listeners,
         stop: CancellationToken,
-        log: Option<logging::Handle>,
+        log: Option<logging::LogHandle>,
         wrap: impl FnOnce(Proxy) -> H,
     ) -> Result<(), StartError> {
-        let cap = self.descriptors.map(|descriptors| Cap::new(descriptors, &self.config, self.lanes.count()));
+        let cap = self.descriptors.map(|descriptors| ConnectionCap::new(descriptors, &self.config, self.workers.count()));
         #[cfg(feature = "otlp")]
         let (all_told, exporter) = (CancellationToken::new(), self.exporter);
         #[cfg(feature = "otlp")]
         let exporter = exporter.map(|exporter| tokio::spawn(exporter.run(all_told.clone())));
-        let Self { config, proxy, metrics, readiness, settings, is_warm, lanes, told, tracer, .. } = self;
+        let Self { config, proxy, metrics, readiness, settings, is_warm, workers, told, tracer, .. } = self;
         let suppressed = log.as_ref().map(|log| log.suppressed.clone());
         let overview = Arc::new(Overview::new(proxy.clone(), &config, log.clone()));
         let admin = Arc::new(Admin::new(&config.admin, overview, Arc::clone(&metrics), readiness.clone())?);
@@ -233,17 +233,17 @@ impl App {
         let byte_budget = proxy.inner().fetcher.origin.byte_budget().clone();
         let data_server = Server::new(&config.server, Arc::clone(&metrics))?
             .at_most(&config.server, cap.map_or(usize::MAX, |cap| cap.connections))
-            .on(lanes.clone())
+            .on(workers.clone())
             .charging(byte_budget.clone());
         let handler = Arc::new(wrap(proxy.clone()));
-        let stack = Stack::new(handler, Arc::clone(&metrics), config.telemetry.access, &config.server.limits)
+        let stack = RequestStack::new(handler, Arc::clone(&metrics), config.telemetry.access, &config.server.limits)
             .traced(tracer)
             .within(byte_budget);
-        let mut sources: Vec<Arc<dyn Source>> = vec![Arc::clone(&admin) as _];
+        let mut sources: Vec<Arc<dyn Reloadable>> = vec![Arc::clone(&admin) as _];
         sources.extend(data_server.tls().map(|tls| Arc::clone(tls) as _));
         if let Some(settings) = settings {
-            let (layers, terms) = (Arc::clone(stack.dials()), data_server.terms().clone());
-            let parts = Parts { proxy: proxy.clone(), layers, terms, log };
+            let (layers, server_settings) = (Arc::clone(stack.dials()), data_server.settings().clone());
+            let parts = Parts { proxy: proxy.clone(), layers, server_settings, log };
             sources.push(Arc::new(reload::Running::new(settings, parts, Arc::clone(&metrics))));
         }
         let reloads = tokio::spawn(reload::watch(sources, told));
@@ -253,7 +253,7 @@ impl App {
         let watch = tokio::spawn(watch(proxy.clone(), suppressed.clone()));
         let asker = proxy.clone();
         let warmth = async move { asker.inner().fetcher.origin.keep_warm().await };
-        let _warmth = is_warm.then(|| AbortOnDropHandle::new(lanes.any().spawn(warmth)));
+        let _warmth = is_warm.then(|| AbortOnDropHandle::new(workers.any().spawn(warmth)));
         let announce = tokio::spawn(announce_drain(stop.clone(), readiness.clone(), Arc::clone(&metrics)));
         readiness.ready();
         tracing::info!(
@@ -288,8 +288,8 @@ impl App {
 }
 
 /// Serves until SIGTERM or SIGINT; a second one ends the process at once. SIGHUP has the files read again.
-pub async fn serve(settings: Settings, log: logging::Handle, lanes: Lanes) -> ExitCode {
-    match try_serve(settings, log, lanes).await {
+pub async fn serve(settings: LiveSources, log: logging::LogHandle, workers: Workers) -> ExitCode {
+    match try_serve(settings, log, workers).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "cannot start");
@@ -300,7 +300,7 @@ pub async fn serve(settings: Settings, log: logging::Handle, lanes: Lanes) -> Ex
     }
 }
 
-async fn try_serve(settings: Settings, log: logging::Handle, lanes: Lanes) -> Result<(), StartError> {
+async fn try_serve(settings: LiveSources, log: logging::LogHandle, workers: Workers) -> Result<(), StartError> {
     let config = settings.started.config.clone();
     // Before anything else: unheeded, it would end the process.
     let mut hang_ups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
@@ -309,7 +309,7 @@ async fn try_serve(settings: Settings, log: logging::Handle, lanes: Lanes) -> Re
         admin: bind("admin.address", config.admin.address)?,
     };
     let stop = stop_on_signal()?;
-    let app = App::on(lanes, config, Clock::system())?
+    let app = App::on(workers, config, Clock::system())?
         .with_settings(settings)
         .within(Descriptors::current().map_err(StartError::Descriptors)?)
         .warmed();

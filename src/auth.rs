@@ -16,24 +16,24 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
-pub use self::claims::{Claims, End};
+pub use self::claims::{Claims, TokenExpiry};
 use self::hash::Hash as Keyed;
 use crate::cache::outcome::Bypass;
 use crate::http::error::Rejection;
-use crate::http::validate::{Asked, Lines};
-use crate::proxy::handler::TokenTag;
+use crate::http::validate::{RequestView, FieldLines};
+use crate::proxy::handler::LogTag;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 
 /// The keys under which a process hashes what it must not keep. The log's is a key of its own, for `SipHash`:
 /// 32 bits of a keyed hash of a fingerprint tell nobody the fingerprint.
-pub struct Secrets {
+pub struct HashKeys {
     hash: Keyed,
     claims: hmac::Key,
     log: RandomState,
 }
 
-impl Secrets {
+impl HashKeys {
     /// New keys from the system's randomness. They live and die with the process, and so does the cache.
     pub fn random() -> Result<Self, NoRandomness> {
         let mut seed = Zeroizing::new([0_u8; 32]);
@@ -46,12 +46,12 @@ impl Secrets {
     }
 
     /// A tenant's or subject's name as entries carry it, so that an operator can purge by it.
-    pub fn label(&self, kind: LabelKind, name: &str) -> Label {
+    pub fn label(&self, kind: ClaimKind, name: &str) -> ClaimHash {
         claims::label(&self.claims, kind, name)
     }
 }
 
-impl std::fmt::Debug for Secrets {
+impl std::fmt::Debug for HashKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secrets(<redacted>)")
     }
@@ -65,24 +65,24 @@ pub struct NoRandomness;
 /// What a token is known by: a hash of its bytes under a key that never leaves the process, so that nobody else
 /// can compute or collide one. It never leaves the process either.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint([u8; 16]);
+pub struct TokenHash([u8; 16]);
 
 /// What a request is known by: the same hash of all that decides its answer, the token and every byte of the
 /// target and of `Accept`. Two requests with one spelling have the same fingerprint and the same resource.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Spelling([u8; 16]);
+pub struct RequestDigest([u8; 16]);
 
-impl Spelling {
+impl RequestDigest {
     /// That of a request. None where the token is missing or either field has several lines: whoever reads them one
     /// by one finds out what is wrong.
-    pub fn of(asked: &Asked<'_>, secrets: &Secrets) -> Option<Self> {
-        let token = asked.authorization.only()?.as_bytes();
-        let target = asked.head.uri.path_and_query()?.as_str();
+    pub fn compute(view: &RequestView<'_>, secrets: &HashKeys) -> Option<Self> {
+        let token = view.authorization.only()?.as_bytes();
+        let target = view.head.uri.path_and_query()?.as_str();
         let target = sabotaged!(SpellingOfTokenAlone, "", target).as_bytes();
-        match asked.accept {
-            Lines::None => Some(Self(secrets.hash.of(&[token, target]))),
-            Lines::One(accept) => Some(Self(secrets.hash.of(&[token, target, accept.as_bytes()]))),
-            Lines::Several(_) => None,
+        match view.accept {
+            FieldLines::None => Some(Self(secrets.hash.of(&[token, target]))),
+            FieldLines::One(accept) => Some(Self(secrets.hash.of(&[token, target, accept.as_bytes()]))),
+            FieldLines::Several(_) => None,
         }
     }
 }
@@ -102,11 +102,11 @@ impl Principal {
 /// A tenant, subject or application: enough of an HMAC to know it again, and nothing to read. It grants nothing: two
 /// that are alike, by a chance of one in 2^64, are purged or throttled together.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Label([u8; 8]);
+pub struct ClaimHash([u8; 8]);
 
-/// What a [`Label`] names.
+/// What a [`ClaimHash`] names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LabelKind {
+pub enum ClaimKind {
     /// The claim `tid`.
     Tenant,
     /// The claim `oid` or `sub`.
@@ -124,7 +124,7 @@ macro_rules! redacted {
         }
     )+ };
 }
-redacted!(Fingerprint Spelling Principal Label Token);
+redacted!(TokenHash RequestDigest Principal ClaimHash Token);
 
 macro_rules! hashed_whole {
     ($($name:ident)+) => { $(
@@ -136,7 +136,7 @@ macro_rules! hashed_whole {
         }
     )+ };
 }
-hashed_whole!(Fingerprint Spelling Principal Label);
+hashed_whole!(TokenHash RequestDigest Principal ClaimHash);
 
 /// A caller's token, for the length of its own request. It has no `Display` and cannot be cloned by accident
 /// into anything that lives longer: what needs it takes it by reference or moves it.
@@ -149,7 +149,7 @@ impl Token {
     }
 
     /// Reads the claims, if they can be read.
-    pub fn claims(&self, secrets: &Secrets, now: Now) -> Result<Claims, Bypass> {
+    pub fn claims(&self, secrets: &HashKeys, now: Now) -> Result<Claims, Bypass> {
         // The scheme stays with the first segment, which nobody reads.
         let mut segments = self.0.as_bytes().split(|byte| *byte == b'.');
         let (Some(_), Some(payload), Some(_), None) =
@@ -168,14 +168,14 @@ pub struct Identity {
     /// For Graph alone.
     pub token: Token,
     /// For the cache.
-    pub fingerprint: Fingerprint,
+    pub fingerprint: TokenHash,
     /// For the log.
-    pub tag: TokenTag,
+    pub tag: LogTag,
 }
 
 impl Identity {
     /// Reads the `Authorization` header: one line, `Bearer` in any case, and a `b64token` (RFC 6750, section 2.1).
-    pub fn of(headers: &HeaderMap, secrets: &Secrets) -> Result<Self, Rejection> {
+    pub fn from_headers(headers: &HeaderMap, secrets: &HashKeys) -> Result<Self, Rejection> {
         let mut lines = headers.get_all(header::AUTHORIZATION).iter();
         let line = lines.next().ok_or(Rejection::NoToken)?;
         if lines.next().is_some() {
@@ -184,20 +184,20 @@ impl Identity {
         check_form(line.as_bytes())?;
         let mut line = line.clone();
         line.set_sensitive(true);
-        let fingerprint = Fingerprint(secrets.hash.one(line.as_bytes()));
-        let tag = TokenTag(first(&secrets.log.hash_one(fingerprint).to_be_bytes()));
+        let fingerprint = TokenHash(secrets.hash.one(line.as_bytes()));
+        let tag = LogTag(first(&secrets.log.hash_one(fingerprint).to_be_bytes()));
         Ok(Self { token: Token(line), fingerprint, tag })
     }
 }
 
-impl Fingerprint {
+impl TokenHash {
     /// Returns the whole hash as a key of a fair share.
     pub fn share_key(self) -> u128 {
         u128::from_ne_bytes(self.0)
     }
 }
 
-impl Label {
+impl ClaimHash {
     /// Returns the whole hash as a key of a fair share.
     pub fn share_key(self) -> u128 {
         u128::from(u64::from_ne_bytes(self.0))
@@ -208,7 +208,7 @@ impl Label {
 impl Identity {
     /// The same, known by whose token it says it is.
     #[must_use]
-    pub fn of_principal(mut self, secrets: &Secrets, now: Now) -> Self {
+    pub fn of_principal(mut self, secrets: &HashKeys, now: Now) -> Self {
         self.fingerprint =
             self.token.claims(secrets, now).map_or(self.fingerprint, |claims| claims.principal.stand_in());
         self
@@ -218,8 +218,8 @@ impl Identity {
 #[cfg(feature = "sabotage")]
 impl Principal {
     /// Stands where a fingerprint should.
-    pub fn stand_in(self) -> Fingerprint {
-        Fingerprint(first(&self.0))
+    pub fn stand_in(self) -> TokenHash {
+        TokenHash(first(&self.0))
     }
 }
 

@@ -27,7 +27,7 @@ mod suggestions;
 mod value;
 
 pub use change::{Changes, LIVE};
-use layers::Layers;
+use layers::RawConfig;
 use reader::{Reader, Setting};
 pub use sources::Sources;
 
@@ -118,7 +118,7 @@ impl Effective {
     }
 
     /// Reads every key.
-    fn read(layers: Layers) -> Result<Self, ConfigError> {
+    fn read(layers: RawConfig) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(layers);
         let server = builder::server(&mut reader);
         let config = Config {

@@ -70,14 +70,14 @@ impl Default for Options {
 }
 
 /// A running stand-in. Dropped, it closes its port and its connections soon after.
-pub struct Sandbox {
+pub struct FakeGraph {
     graph: Arc<Graph>,
     address: SocketAddr,
     scheme: &'static str,
     serving: JoinHandle<()>,
 }
 
-impl Sandbox {
+impl FakeGraph {
     /// Starts serving. Must be called in a Tokio runtime. Fails when the port cannot be bound.
     pub fn start(options: Options) -> io::Result<Self> {
         let listener = match options.listener {
@@ -151,7 +151,7 @@ impl Sandbox {
         self.graph.state().directory.deny(who, flow);
     }
 
-    /// Undoes [`Sandbox::deny`].
+    /// Undoes [`FakeGraph::deny`].
     pub fn allow(&self, who: &str, flow: &str) {
         self.graph.state().directory.allow(who, flow);
     }
@@ -186,7 +186,7 @@ impl Sandbox {
         self.graph.state().faults.fail_next(count, status);
     }
 
-    /// Fails every request until [`Sandbox::heal`].
+    /// Fails every request until [`FakeGraph::heal`].
     pub fn fail_all(&self, status: StatusCode) {
         self.graph.state().faults.fail_all(status);
     }
@@ -231,7 +231,7 @@ impl Sandbox {
     }
 }
 
-impl Drop for Sandbox {
+impl Drop for FakeGraph {
     fn drop(&mut self) {
         self.serving.abort();
     }

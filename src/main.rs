@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use connector_cache::app;
 use connector_cache::app::descriptors;
-use connector_cache::app::reload::Settings;
+use connector_cache::app::reload::LiveSources;
 use connector_cache::config::{Config, ConfigError, Effective, Sources};
 use connector_cache::observability::{hardening, logging};
-use connector_cache::server::{LEFTOVERS, Lanes};
+use connector_cache::server::{LEFTOVERS, Workers};
 
 /// Quicker than the C library's, and it gives memory back: `benches/README.md`.
 #[global_allocator]
@@ -70,7 +70,7 @@ fn dispatch(command: Command) -> ExitCode {
             match sources.load() {
                 Ok(started) => {
                     let config = started.config.clone();
-                    start(&config, |log, lanes| app::serve(Settings { sources, started }, log, lanes))
+                    start(&config, |log, workers| app::serve(LiveSources { sources, started }, log, workers))
                 }
                 Err(error) => refuse(&error),
             }
@@ -92,7 +92,7 @@ fn check(file: Option<&Path>) -> ExitCode {
 /// Sets up log and threads, and hands over to `serve` until it ends.
 fn start<F: Future<Output = ExitCode>>(
     config: &Config,
-    serve: impl FnOnce(logging::Handle, Lanes) -> F,
+    serve: impl FnOnce(logging::LogHandle, Workers) -> F,
 ) -> ExitCode {
     let (_guard, log) = match logging::init(&config.telemetry) {
         Ok(log) => log,
@@ -100,13 +100,13 @@ fn start<F: Future<Output = ExitCode>>(
     };
     // Counts the quota of the control group, as a container has it.
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = Lanes::start(config.server.threads.unwrap_or_else(cores));
+    let threads = Workers::start(config.server.threads.unwrap_or_else(cores));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ((lanes, threads), runtime) = match threads.and_then(|threads| Ok((threads, runtime?))) {
+    let ((workers, threads), runtime) = match threads.and_then(|threads| Ok((threads, runtime?))) {
         Ok(started) => started,
         Err(error) => return fail(START, &format!("the threads cannot be started: {error}")),
     };
-    let code = runtime.block_on(serve(log, lanes));
+    let code = runtime.block_on(serve(log, workers));
     // All at the same time.
     threads.end();
     runtime.shutdown_timeout(LEFTOVERS);

@@ -13,12 +13,12 @@ use std::sync::LazyLock;
 use http::{HeaderMap, HeaderValue};
 
 pub use self::accept::Metadata;
-use self::query::{Expand, Names};
+use self::query::{Expand, PropertyNames};
 use crate::http::error::Rejection;
-use crate::support::labels::{Word, words};
+use crate::support::labels::{Label, labels};
 use crate::support::sabotage::sabotaged;
 
-words! {
+labels! {
     /// The version of Graph's API.
     pub enum ApiVersion {
         /// `v1.0`
@@ -42,7 +42,7 @@ struct Named {
     version: ApiVersion,
     flow: Box<str>,
     expand: Expand,
-    select: Names,
+    select: PropertyNames,
     metadata: Metadata,
 }
 

@@ -47,7 +47,7 @@ use self::rules::Rules;
 pub use self::unknown::{MemberName, UnknownMembers};
 use self::walk::{Walked, Walker};
 use crate::cache::outcome::ScrubFailure;
-use crate::support::labels::Word;
+use crate::support::labels::Label;
 
 mod ascii;
 mod config;

@@ -24,14 +24,14 @@ use hyper::body::Incoming;
 use crate::http::error::Response;
 
 pub use listener::{Server, listen};
-pub use settings::Terms;
-pub use workers::{LEFTOVERS, Lanes, Threads};
+pub use settings::ServerSettings;
+pub use workers::{LEFTOVERS, Workers, Threads};
 
 /// Whoever answers the requests of a listener.
 pub trait Service: Send + Sync + 'static {
     /// Answers one request whose head is all of it, if that takes no waiting. Where it does not answer, it has done
     /// nothing, and [`Service::answer`] is asked.
-    fn at_once(&self, head: &Parts, peer: SocketAddr) -> Option<Response>;
+    fn try_respond_sync(&self, head: &Parts, peer: SocketAddr) -> Option<Response>;
 
     /// Answers one request of `peer`. Never fails: every request ends in a response. Dropped when the caller
     /// hangs up.
@@ -48,7 +48,7 @@ pub struct Config {
     /// `server.threads`; `None`: the cores that the process may use.
     pub threads: Option<usize>,
     /// `limits.*` of connections and messages.
-    pub limits: Limits,
+    pub limits: ServerLimits,
     /// `drain.*`
     pub drain: Drain,
     /// At a limit of connections a new one replaces an old one, instead of being refused. The admin port has it so.
@@ -68,7 +68,7 @@ pub struct TlsFiles {
 
 /// What one caller may take of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ServerLimits {
     /// `limits.connections`: open at one time.
     pub connections: usize,
     /// `limits.connections_per_address`: of one client address, or of one IPv6 /64.
@@ -108,14 +108,14 @@ impl Default for Config {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             tls: None,
             threads: None,
-            limits: Limits::default(),
+            limits: ServerLimits::default(),
             drain: Drain::default(),
             replaces: false,
         }
     }
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections: 10_000,
@@ -134,7 +134,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl ServerLimits {
     /// The same limits for at most `connections`. The share of one address shrinks with them.
     #[must_use]
     pub fn at_most(&self, connections: usize) -> Self {
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_cap_of_connections_keeps_the_share_of_an_address() {
         let limits = |connections, connections_per_address| {
-            let limits = Limits { connections: 10_000, connections_per_address, ..Limits::default() };
+            let limits = ServerLimits { connections: 10_000, connections_per_address, ..ServerLimits::default() };
             let capped = limits.at_most(connections);
             (capped.connections, capped.connections_per_address)
         };

@@ -35,19 +35,19 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 pub use self::body::RawBody;
-use self::connection::Reuse;
+use self::connection::ReuseGuard;
 use self::connector::Connector;
 pub use self::connector::ProxyError;
-use self::error::Failure;
+use self::error::ConnectFailure;
 use self::pool::{HttpClient, Pool, client};
-use self::preconnect::Spare;
+use self::preconnect::Preconnect;
 pub use self::tls::RootsError;
 #[cfg(feature = "otlp")]
 pub(crate) use self::tls::platform as client_tls;
 use crate::auth::Token;
 use crate::cache::conditional::Validators;
 use crate::cache::outcome::Retry;
-use crate::http::error::{OriginFault, Problem};
+use crate::http::error::{UpstreamFailure, ErrorResponse};
 use crate::http::ids;
 use crate::http::ids::{CLIENT_ID, Ids, TRACE_PARENT};
 use crate::observability::metrics::Metrics;
@@ -55,7 +55,7 @@ use crate::observability::tracing_export::{Attempt, Tracer};
 use crate::resource::Resource;
 use crate::support::byte_budget::ByteBudget;
 use crate::support::dial::Dial;
-use crate::support::labels::Word;
+use crate::support::labels::Label;
 use crate::support::sabotage::sabotaged;
 use crate::upstream::permits::{UpstreamPermit, UpstreamPermits};
 
@@ -96,11 +96,11 @@ impl Default for Config {
 
 /// Graph, as this process reaches it.
 #[derive(Debug)]
-pub struct Origin {
+pub struct GraphClient {
     pool: RwLock<Arc<Pool>>,
     /// Gives out the spare to nobody; the pool's does.
     connector: Connector,
-    spare: Arc<Spare>,
+    spare: Arc<Preconnect>,
     in_flight: usize,
     /// Each question on a connection of its own: where one from the pool was stale, the next may be as well.
     fresh: HttpClient,
@@ -116,18 +116,18 @@ pub struct Origin {
 
 /// What Graph said. The header fields are its own: whoever passes one on picks it from a list.
 #[derive(Debug)]
-pub struct OriginAnswer {
+pub struct UpstreamResponse {
     /// The status; never informational, never a redirect. 304 only where it was asked for, and of the answer
     /// that was asked about.
     pub status: StatusCode,
     /// Every field, for reading.
     pub headers: HeaderMap,
     /// The body, for the scrubber. That of a 200 is there; a "no" is one whatever became of its words.
-    pub body: Result<RawBody, Problem>,
+    pub body: Result<RawBody, ErrorResponse>,
 }
 
 /// An answer's beginning, when it was asked for, and the span of that.
-type Head = (http::Response<Incoming>, Instant, Attempt);
+type ResponseHead = (http::Response<Incoming>, Instant, Attempt);
 
 /// Why the way to Graph could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +140,7 @@ pub enum SetupError {
     Proxy(#[from] ProxyError),
 }
 
-impl Origin {
+impl GraphClient {
     /// Prepares a pool of connections; none is made yet. The environment's `HTTPS_PROXY` and `NO_PROXY` count.
     pub fn new(
         config: &Config,
@@ -149,7 +149,7 @@ impl Origin {
         metrics: Arc<Metrics>,
     ) -> Result<Self, SetupError> {
         let base = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
-        let (connector, spare) = (Connector::new(config)?, Arc::<Spare>::default());
+        let (connector, spare) = (Connector::new(config)?, Arc::<Preconnect>::default());
         let pooled = connector.clone().with_spare(Arc::clone(&spare));
         Ok(Self {
             pool: RwLock::new(Pool::new(0, pooled, config.in_flight).into()),
@@ -206,7 +206,7 @@ impl Origin {
         ids: &Ids,
         condition: Option<&Validators>,
         owner: IpAddr,
-    ) -> Result<OriginAnswer, Problem> {
+    ) -> Result<UpstreamResponse, ErrorResponse> {
         self.spare.note_question();
         let deadline = permit.requested_at + self.timeout.get();
         let pool = Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner));
@@ -214,12 +214,12 @@ impl Origin {
         let request = |span: &Attempt| self.request(resource, token, ids, span.id());
         let span = self.tracer.attempt(ids, false);
         let first = request(&span).map(|mut request| {
-            condition.inspect(|condition| condition.ask_with(request.headers_mut()));
+            condition.inspect(|condition| condition.apply_to(request.headers_mut()));
             request
         });
         // Each attempt ends by the deadline.
         let asked = match self.attempt(&pooled, (deadline, &dead), (first, span), condition).await {
-            Err(Failure::Again(reason)) => {
+            Err(ConnectFailure::Again(reason)) => {
                 self.metrics.origin_retries.inc(reason);
                 let client = match reason {
                     Retry::StaleConnection => &self.fresh,
@@ -231,7 +231,7 @@ impl Origin {
             }
             other => other,
         };
-        let result = match asked.map_err(Failure::fault) {
+        let result = match asked.map_err(ConnectFailure::fault) {
             Ok((response, started, mut span)) => {
                 let answer = self.receive(response, deadline, owner).await;
                 self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
@@ -247,7 +247,7 @@ impl Origin {
         }
         result.map_err(|fault| {
             self.metrics.origin_errors.inc(fault);
-            Problem::Origin(fault)
+            ErrorResponse::GraphClient(fault)
         })
     }
 
@@ -275,21 +275,21 @@ impl Origin {
         (deadline, dead): (Instant, &AtomicBool),
         (request, mut span): (Option<Request<Empty<Bytes>>>, Attempt),
         condition: Option<&Validators>,
-    ) -> Result<Head, Failure> {
+    ) -> Result<ResponseHead, ConnectFailure> {
         let started = Instant::now();
-        let mut request = request.ok_or(Failure::Final(OriginFault::Protocol))?;
+        let mut request = request.ok_or(ConnectFailure::Final(UpstreamFailure::Protocol))?;
         let (first_byte, late) = match started + self.first_byte.get() {
-            first_byte if first_byte < deadline => (first_byte, OriginFault::FirstByte),
-            _ => (deadline, OriginFault::Timeout),
+            first_byte if first_byte < deadline => (first_byte, UpstreamFailure::FirstByte),
+            _ => (deadline, UpstreamFailure::Timeout),
         };
-        let mut reuse = Reuse::watch(&mut request, first_byte, dead);
+        let mut reuse = ReuseGuard::watch(&mut request, first_byte, dead);
         let flood = interim::flood(&mut request);
         let response = tokio::select! {
             biased;
-            () = flood => Err(Failure::Final(OriginFault::Protocol)),
+            () = flood => Err(ConnectFailure::Final(UpstreamFailure::Protocol)),
             response = timeout_at(first_byte, client.request(request)) => match response {
                 Ok(response) => response.map_err(|error| error::failure(&error, &reuse)),
-                Err(_) => Err(Failure::Final(late)),
+                Err(_) => Err(ConnectFailure::Final(late)),
             },
         };
         let response = response.inspect_err(|failure| span.failed(failure.word()))?;
@@ -302,9 +302,9 @@ impl Origin {
         let refused = match condition {
             _ if response.status() != StatusCode::NOT_MODIFIED => None,
             // Where a body follows, dropping it unread closes the connection.
-            None => Some(Failure::Final(OriginFault::Status)),
-            Some(condition) if condition.are_meant_by(response.headers()) => None,
-            Some(_) => Some(Failure::Again(Retry::OtherAnswer)),
+            None => Some(ConnectFailure::Final(UpstreamFailure::Status)),
+            Some(condition) if condition.matches(response.headers()) => None,
+            Some(_) => Some(ConnectFailure::Again(Retry::OtherAnswer)),
         };
         if let Some(failure) = refused {
             span.failed(failure.word());
@@ -345,32 +345,32 @@ impl Origin {
         response: http::Response<Incoming>,
         deadline: Instant,
         owner: IpAddr,
-    ) -> Result<OriginAnswer, OriginFault> {
+    ) -> Result<UpstreamResponse, UpstreamFailure> {
         let (head, body) = response.into_parts();
         match head.status.as_u16() {
             // It has none, and passed only as the answer to a condition.
             304 => {
-                let body = Err(OriginFault::Status.into());
-                return Ok(OriginAnswer { status: head.status, headers: head.headers, body });
+                let body = Err(UpstreamFailure::Status.into());
+                return Ok(UpstreamResponse { status: head.status, headers: head.headers, body });
             }
-            300..400 => return Err(OriginFault::Redirect),
+            300..400 => return Err(UpstreamFailure::Redirect),
             200 | 400..600 => {}
-            _ => return Err(OriginFault::Status),
+            _ => return Err(UpstreamFailure::Status),
         }
         let body = body::collect(body, &head.headers, self.max_body, (&self.byte_budget, owner));
-        let body = match timeout_at(deadline, body).await.unwrap_or(Err(OriginFault::Timeout.into())) {
-            Err(Problem::Origin(fault))
+        let body = match timeout_at(deadline, body).await.unwrap_or(Err(UpstreamFailure::Timeout.into())) {
+            Err(ErrorResponse::GraphClient(fault))
                 if sabotaged!(UnheededBroken, true, head.status == StatusCode::OK) =>
             {
                 return Err(fault);
             }
-            Err(Problem::Origin(fault)) => {
+            Err(ErrorResponse::GraphClient(fault)) => {
                 self.metrics.origin_errors.inc(fault);
                 Err(fault.into())
             }
             whole => whole,
         };
-        Ok(OriginAnswer { status: head.status, headers: head.headers, body })
+        Ok(UpstreamResponse { status: head.status, headers: head.headers, body })
     }
 }
 

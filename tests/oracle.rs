@@ -13,7 +13,7 @@
 //! | `proxy-revalidate`, request `max-stale` | asked about | used | stricter: a proxy of many callers, though each has a cache of its own |
 //! | request `max-stale=n`, exactly `n` past its time | used | asked for | s5.2.1.2: by no more than `n` |
 //! | request `max-age=0`, age 0 | asked about | used | stricter: it is how callers spell "ask" |
-//! | request `Pragma` beside `Cache-Control` | ignored | obeyed | s5.4; not drawn |
+//! | request `Pragma` beside `Cache-CacheControl` | ignored | obeyed | s5.4; not drawn |
 //! | response `Pragma: no-cache` | ignored | obeyed | s5.4 is about requests; not drawn |
 //! | a directive in another case, in quotes, or there twice | read, skipped, the smallest | not read, read, `must-revalidate` | s5.2, s4.2.1; pinned by `l01_...`, `l16_...`, `l19_...`; not drawn |
 //! | `max-age` without a value | 0 | not there | s4.2.1 lets it be stale; pinned by `l17_...`; not drawn |
@@ -27,11 +27,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use connector_cache::auth::{Fingerprint, Identity, Secrets};
+use connector_cache::auth::{TokenHash, Identity, HashKeys};
 use connector_cache::cache::conditional::Validators;
-use connector_cache::cache::freshness::{Config, Freshness, Lifetime, Verdict, judge};
-use connector_cache::cache::vary::{Chooser, Presented};
-use connector_cache::http::cache_control::Control;
+use connector_cache::cache::freshness::{Config, FreshnessSource, Lifetime, Decision, judge};
+use connector_cache::cache::vary::{SecondaryKeyHasher, SelectingRequest};
+use connector_cache::http::cache_control::CacheControl;
 use connector_cache::support::clock::{Clock, Now};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
@@ -45,12 +45,12 @@ fn config() -> Config {
         ttl: long,
         proof_ttl: long,
         stale_while_revalidate: Duration::ZERO,
-        freshness: Freshness::Origin,
+        freshness: FreshnessSource::GraphClient,
         ..Config::default()
     }
 }
 
-/// A response, what a later request says in `Cache-Control`, and how many seconds later that comes.
+/// A response, what a later request says in `Cache-CacheControl`, and how many seconds later that comes.
 #[derive(Clone, Debug)]
 struct Case {
     response: Vec<(&'static str, String)>,
@@ -79,10 +79,10 @@ impl Case {
     }
 
     /// The caller's directives, as the proxy reads them.
-    fn client(&self) -> Control {
+    fn client(&self) -> CacheControl {
         let pragma = self.pragma && self.wishes.is_empty();
-        let read = Control::of(&self.request());
-        Control { no_cache: read.no_cache || pragma, ..read }
+        let read = CacheControl::from_headers(&self.request());
+        CacheControl { no_cache: read.no_cache || pragma, ..read }
     }
 }
 
@@ -160,7 +160,7 @@ proptest! {
         prop_assert_eq!(judged.age, there.age(now.wall()));
         prop_assert_eq!(judged.left.as_secs(), there.time_to_live(now.wall()).as_secs());
 
-        let used = matches!(judged.verdict, Verdict::Fresh | Verdict::StaleAccepted);
+        let used = matches!(judged.verdict, Decision::Fresh | Decision::StaleAccepted);
         let request = request(&case.request());
         let before = there.before_request(&request, now.wall());
         let used_there = before.satisfies_without_revalidation();
@@ -175,7 +175,7 @@ proptest! {
 
         if let BeforeRequest::Stale { request, .. } = before {
             let mut asked = HeaderMap::new();
-            Validators::of(&fields, stored).unwrap().ask_with(&mut asked);
+            Validators::of(&fields, stored).unwrap().apply_to(&mut asked);
             prop_assert_eq!(asked.get("if-none-match"), request.headers.get("if-none-match"));
             if let Some(since) = asked.get("if-modified-since") {
                 prop_assert_eq!(Some(since), request.headers.get("if-modified-since"));
@@ -199,7 +199,7 @@ proptest! {
         *response.headers_mut() = not_modified.clone();
         let after = there.after_response(&request(&HeaderMap::new()), &response, now.wall());
         let (about, about_there) =
-            (here.are_meant_by(&not_modified), matches!(after, AfterResponse::NotModified(..)));
+            (here.matches(&not_modified), matches!(after, AfterResponse::NotModified(..)));
         let tag = |fields: &HeaderMap| fields.get("etag").map(|tag| tag.to_str().unwrap().to_owned());
         let weak = |tag: &Option<String>| tag.as_ref().is_some_and(|tag| tag.starts_with("W/"));
         let (stored_tag, told_tag) = (tag(&stored), tag(&not_modified));
@@ -223,9 +223,9 @@ proptest! {
         let answer = headers(&[("vary", vary.to_owned()), ("cache-control", "max-age=60".to_owned())]);
         let (there, now) = policy(&answer, &headers(&first));
         let used_there = there.before_request(&request(&headers(&second)), now.wall()).satisfies_without_revalidation();
-        let (chooser, token, first, second) = (Chooser::default(), token(), headers(&first), headers(&second));
-        let chosen = chooser.chosen(&answer, Presented { headers: &first, token }).unwrap();
-        prop_assert_eq!(chooser.fits(chosen.as_ref(), Presented { headers: &second, token }), used_there);
+        let (chooser, token, first, second) = (SecondaryKeyHasher::default(), token(), headers(&first), headers(&second));
+        let chosen = chooser.chosen(&answer, SelectingRequest { headers: &first, token }).unwrap();
+        prop_assert_eq!(chooser.fits(chosen.as_ref(), SelectingRequest { headers: &second, token }), used_there);
     }
 }
 
@@ -272,9 +272,9 @@ fn policy(response: &HeaderMap, asked_with: &HeaderMap) -> (CachePolicy, Now) {
     (CachePolicy::new_options(&request(asked_with), &answer, now.wall(), options), now)
 }
 
-fn token() -> Fingerprint {
+fn token() -> TokenHash {
     let authorization = headers(&[("authorization", "Bearer a".to_owned())]);
-    Identity::of(&authorization, &Secrets::random().unwrap()).unwrap().fingerprint
+    Identity::from_headers(&authorization, &HashKeys::random().unwrap()).unwrap().fingerprint
 }
 
 fn start() -> SystemTime {

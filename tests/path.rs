@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 use connector_cache::app::App;
 use connector_cache::cache::outcome::{Outcome, ProofResult};
 use connector_cache::config::Config;
-use connector_cache::fake_graph::{CONTOSO, FABRIKAM, Options, SIGN_UP, Sandbox, forgery};
+use connector_cache::fake_graph::{CONTOSO, FABRIKAM, Options, SIGN_UP, FakeGraph, forgery};
 use connector_cache::http::ids::Ids;
-use connector_cache::http::validate::Asked;
+use connector_cache::http::validate::RequestView;
 use connector_cache::proxy::handler::{Answer, Handler};
 use connector_cache::support::clock::Clock;
 use http::StatusCode;
@@ -20,8 +20,8 @@ use kit::client::{self, Client, H2};
 use kit::proxy::{Proxy, path};
 use kit::within;
 
-fn graph() -> Sandbox {
-    Sandbox::start(Options::default()).unwrap_or_else(|error| panic!("the stand-in cannot start: {error}"))
+fn graph() -> FakeGraph {
+    FakeGraph::start(Options::default()).unwrap_or_else(|error| panic!("the stand-in cannot start: {error}"))
 }
 
 fn cache_status(response: &client::Response) -> &str {
@@ -64,20 +64,20 @@ async fn what_is_in_memory_is_answered_at_once_until_its_time_is_over() {
     };
     let (plain, wants_graph) = (request("x-other"), request("connector-cache"));
     let outcome = |answer: Option<Answer>| answer.map(|answer| answer.outcome);
-    assert_eq!(outcome(proxy.at_once(&Asked::of(&plain), &ids)), None);
+    assert_eq!(outcome(proxy.at_once(&RequestView::new(&plain), &ids)), None);
     for answered in [Outcome::Miss, Outcome::Hit] {
         let answer = proxy.handle(&plain, plain.headers.clone(), &ids, (Ipv4Addr::LOCALHOST, 1).into()).await;
         assert_eq!(answer.outcome, answered);
     }
     // It is looked up, and then it is known.
     for _ in 0..2 {
-        assert_eq!(outcome(proxy.at_once(&Asked::of(&plain), &ids)), Some(Outcome::Hit));
+        assert_eq!(outcome(proxy.at_once(&RequestView::new(&plain), &ids)), Some(Outcome::Hit));
     }
-    assert_eq!(outcome(proxy.at_once(&Asked::of(&wants_graph), &ids)), None);
+    assert_eq!(outcome(proxy.at_once(&RequestView::new(&wants_graph), &ids)), None);
     clock.advance(Duration::from_secs(8));
-    assert_eq!(outcome(proxy.at_once(&Asked::of(&plain), &ids)), Some(Outcome::Hit));
+    assert_eq!(outcome(proxy.at_once(&RequestView::new(&plain), &ids)), Some(Outcome::Hit));
     clock.advance(Duration::from_secs(1));
-    assert_eq!(outcome(proxy.at_once(&Asked::of(&plain), &ids)), None);
+    assert_eq!(outcome(proxy.at_once(&RequestView::new(&plain), &ids)), None);
     assert_eq!(graph.calls(), 1);
 }
 

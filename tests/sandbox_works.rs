@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use connector_cache::fake_graph::{
-    BARE, CONTOSO, FABRIKAM, Flow, Options, RetryAfter, SIGN_UP, Sandbox, Step, connector, forgery, user_id,
+    BARE, CONTOSO, FABRIKAM, Flow, Options, RetryAfter, SIGN_UP, FakeGraph, Step, connector, forgery, user_id,
 };
 use flate2::read::GzDecoder;
 use http::StatusCode;
@@ -22,19 +22,19 @@ use kit::tls::Authority;
 
 const EXPAND: &str = "$expand=postFederationSignup,postAttributeCollection,preTokenIssuance";
 
-fn sandbox() -> Sandbox {
-    Sandbox::start(Options::default()).unwrap()
+fn sandbox() -> FakeGraph {
+    FakeGraph::start(Options::default()).unwrap()
 }
 
 fn path(flow: &str) -> String {
     format!("/beta/identity/b2xUserFlows/{flow}/apiConnectorConfiguration?{EXPAND}")
 }
 
-async fn ask(sandbox: &Sandbox, token: &str, flow: &str) -> Response {
+async fn ask(sandbox: &FakeGraph, token: &str, flow: &str) -> Response {
     client::get(sandbox.address(), &path(flow), &[("authorization", &format!("Bearer {token}"))]).await
 }
 
-async fn ask_with(sandbox: &Sandbox, headers: &[(&str, &str)]) -> Response {
+async fn apply_to(sandbox: &FakeGraph, headers: &[(&str, &str)]) -> Response {
     let token = format!("Bearer {}", sandbox.token().mint());
     let all: Vec<_> =
         [("authorization", token.as_str())].into_iter().chain(headers.iter().copied()).collect();
@@ -94,7 +94,7 @@ async fn a_token_ends_when_the_given_clock_says_so() {
     let seconds = Arc::new(AtomicU64::new(1_800_000_000));
     let shown = Arc::clone(&seconds);
     let now = Arc::new(move || SystemTime::UNIX_EPOCH + Duration::from_secs(shown.load(Ordering::Relaxed)));
-    let sandbox = Sandbox::start(Options { now, ..Options::default() }).unwrap();
+    let sandbox = FakeGraph::start(Options { now, ..Options::default() }).unwrap();
     let token = sandbox.token().expires_in(Duration::from_secs(100)).mint();
     assert_eq!(ask(&sandbox, &token, SIGN_UP).await.header("date"), Some("Fri, 15 Jan 2027 08:00:00 GMT"));
     seconds.fetch_add(100, Ordering::Relaxed);
@@ -166,7 +166,7 @@ async fn every_planted_secret_is_served_somewhere() {
 #[tokio::test]
 async fn the_headers_are_those_of_graph() {
     let sandbox = sandbox();
-    let answer = ask_with(&sandbox, &[]).await;
+    let answer = apply_to(&sandbox, &[]).await;
     let expected = [
         ("transfer-encoding", "chunked"),
         ("cache-control", "no-cache"),
@@ -188,21 +188,21 @@ async fn the_headers_are_those_of_graph() {
 #[tokio::test]
 async fn the_callers_request_id_is_echoed_and_otherwise_made_up() {
     let sandbox = sandbox();
-    let given = ask_with(&sandbox, &[("client-request-id", "mine")]).await;
+    let given = apply_to(&sandbox, &[("client-request-id", "mine")]).await;
     assert_eq!(given.header("client-request-id"), Some("mine"));
-    let made = ask_with(&sandbox, &[]).await;
+    let made = apply_to(&sandbox, &[]).await;
     assert_eq!(made.header("client-request-id"), made.header("request-id"));
 }
 
 #[tokio::test]
 async fn gzip_comes_when_it_is_asked_for() {
     let sandbox = sandbox();
-    let answer = ask_with(&sandbox, &[("accept-encoding", "br, gzip")]).await;
+    let answer = apply_to(&sandbox, &[("accept-encoding", "br, gzip")]).await;
     assert_eq!(answer.header("content-encoding"), Some("gzip"));
     let mut text = String::new();
     GzDecoder::new(answer.body.as_slice()).read_to_string(&mut text).unwrap();
     assert!(text.starts_with("{\"@odata.context\""));
-    assert_eq!(ask_with(&sandbox, &[("accept-encoding", "gzip;q=0")]).await.header("content-encoding"), None);
+    assert_eq!(apply_to(&sandbox, &[("accept-encoding", "gzip;q=0")]).await.header("content-encoding"), None);
 }
 
 #[tokio::test]
@@ -236,7 +236,7 @@ async fn latency_comes_before_the_answer() {
     let sandbox = sandbox();
     sandbox.latency(Duration::from_millis(50));
     let asked = Instant::now();
-    ask_with(&sandbox, &[]).await;
+    apply_to(&sandbox, &[]).await;
     assert!(asked.elapsed() >= Duration::from_millis(50));
 }
 
@@ -253,7 +253,7 @@ async fn calls_are_counted_as_they_begin() {
 #[tokio::test]
 async fn what_arrived_is_recorded_and_its_token_not_shown() {
     let sandbox = sandbox();
-    ask_with(&sandbox, &[("traceparent", "00-aa")]).await;
+    apply_to(&sandbox, &[("traceparent", "00-aa")]).await;
     let requests = sandbox.requests();
     assert_eq!(requests[0].target, path(SIGN_UP).as_str());
     assert_eq!(requests[0].headers["traceparent"], "00-aa");
@@ -273,7 +273,7 @@ async fn http_2_is_spoken_with_prior_knowledge() {
 async fn tls_speaks_what_the_client_prefers() {
     let root = Authority::new();
     let tls = Some(root.right().server_config());
-    let sandbox = Sandbox::start(Options { tls, ..Options::default() }).unwrap();
+    let sandbox = FakeGraph::start(Options { tls, ..Options::default() }).unwrap();
     assert!(sandbox.url().starts_with("https://127.0.0.1:"));
     let config = root.client_config(&["h2"]);
     let second = H2::connect_tls(sandbox.address(), config, "localhost").await.unwrap();
@@ -292,5 +292,5 @@ async fn a_stopped_sandbox_ends_its_connections_and_frees_its_port() {
     sandbox.stop().await;
     client.ended().await;
     let listener = Some(std::net::TcpListener::bind(address).unwrap());
-    assert_eq!(Sandbox::start(Options { listener, ..Options::default() }).unwrap().address(), address);
+    assert_eq!(FakeGraph::start(Options { listener, ..Options::default() }).unwrap().address(), address);
 }

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use connector_cache::fake_graph::{INVITATIONS, Options, PARTNERS, SIGN_UP, Sandbox, forgery};
+use connector_cache::fake_graph::{INVITATIONS, Options, PARTNERS, SIGN_UP, FakeGraph, forgery};
 use connector_cache::upstream::refused_tokens::REPLAY;
 use http::StatusCode;
 use kit::client::{self, Client, Response};
 use kit::proxy::{Proxy, path};
 use kit::within;
 
-fn graph() -> Sandbox {
-    Sandbox::start(Options::default()).unwrap()
+fn graph() -> FakeGraph {
+    FakeGraph::start(Options::default()).unwrap()
 }
 
 fn is_hit(response: &Response) -> bool {

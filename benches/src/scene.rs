@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use connector_cache::app::{App, Listeners};
 use connector_cache::config::Config;
-use connector_cache::fake_graph::{CONTOSO, Options, SIGN_UP, Sandbox};
-use connector_cache::observability::logging::Access;
+use connector_cache::fake_graph::{CONTOSO, Options, SIGN_UP, FakeGraph};
+use connector_cache::observability::logging::AccessLog;
 use connector_cache::support::clock::Clock;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -20,7 +20,7 @@ use crate::{bare, request};
 /// Everything up, and the answer in memory.
 pub struct Scene {
     runtime: Runtime,
-    _sandbox: Sandbox,
+    _sandbox: FakeGraph,
     talk: Talk,
     request: Vec<u8>,
     answer: usize,
@@ -31,7 +31,7 @@ impl Scene {
     pub fn set(what: &str) -> Result<Self, Box<dyn Error>> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (sandbox, talk, request, answer) = runtime.block_on(async {
-            let sandbox = Sandbox::start(Options::default())?;
+            let sandbox = FakeGraph::start(Options::default())?;
             let token = sandbox.token().tenant(CONTOSO).user("ada").mint();
             let address = match what {
                 "ours" => ours(&sandbox).await?,
@@ -76,10 +76,10 @@ async fn constant() -> std::io::Result<SocketAddr> {
     Ok(address)
 }
 
-async fn ours(sandbox: &Sandbox) -> Result<SocketAddr, Box<dyn Error>> {
+async fn ours(sandbox: &FakeGraph) -> Result<SocketAddr, Box<dyn Error>> {
     let mut config = Config::default();
     config.origin.base_url = Url::parse(&sandbox.url())?;
-    config.telemetry.access = Access::Off;
+    config.telemetry.access = AccessLog::Off;
     let any = (Ipv4Addr::LOCALHOST, 0);
     let listeners = Listeners { data: TcpListener::bind(any).await?, admin: TcpListener::bind(any).await? };
     let address = listeners.data.local_addr()?;

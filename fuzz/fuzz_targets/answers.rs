@@ -2,14 +2,14 @@
 
 /// A request as the server understood it.
 #[derive(Debug)]
-pub struct Asked {
+pub struct RequestView {
     pub head: bool,
     /// It had a body, which nobody read.
     pub body: bool,
 }
 
 /// Every answer is whole and belongs to a request; only one more may say that what followed was no HTTP.
-pub fn check(asked: &[Asked], mut answered: &[u8]) {
+pub fn check(asked: &[RequestView], mut answered: &[u8]) {
     // The server speaks HTTP/2 only to those who do: a frame then, and SETTINGS first.
     if answered.len() >= 9 && !answered.starts_with(b"HTTP/") {
         return frames(answered);
@@ -40,14 +40,14 @@ pub fn check(asked: &[Asked], mut answered: &[u8]) {
 }
 
 #[derive(Debug)]
-struct Answer {
+struct HandlerResponse {
     status: u16,
     close: bool,
     interim: bool,
 }
 
 /// Reads one answer of HTTP/1. `head`: it is one to HEAD.
-fn answer(text: &[u8], head: bool) -> (Answer, &[u8]) {
+fn answer(text: &[u8], head: bool) -> (HandlerResponse, &[u8]) {
     let end = text.windows(4).position(|four| four == b"\r\n\r\n").expect("an answer has an end of its head");
     let (before, rest) = (std::str::from_utf8(&text[..end]).expect("a head is ASCII"), &text[end + 4..]);
     let mut lines = before.split("\r\n");
@@ -75,7 +75,7 @@ fn answer(text: &[u8], head: bool) -> (Answer, &[u8]) {
     let interim = number < 200;
     let length = if interim || head || number == 304 { 0 } else { length.expect("an answer has a length") };
     assert!(rest.len() >= length, "an answer is cut short");
-    (Answer { status: number, close, interim }, &rest[length..])
+    (HandlerResponse { status: number, close, interim }, &rest[length..])
 }
 
 /// Frames of HTTP/2 (RFC 9113, section 4.1).

@@ -6,12 +6,12 @@
 use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
-use connector_cache::auth::{Identity, Secrets};
+use connector_cache::auth::{Identity, HashKeys};
 use connector_cache::support::clock::Clock;
 use http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
 
-static SECRETS: LazyLock<Secrets> = LazyLock::new(|| Secrets::random().expect("randomness"));
+static SECRETS: LazyLock<HashKeys> = LazyLock::new(|| HashKeys::random().expect("randomness"));
 
 fuzz_target!(|input: &[u8]| {
     let lines: Vec<_> =
@@ -20,7 +20,7 @@ fuzz_target!(|input: &[u8]| {
     for line in &lines {
         headers.append(header::AUTHORIZATION, line.clone());
     }
-    let together = Identity::of(&headers, &SECRETS);
+    let together = Identity::from_headers(&headers, &SECRETS);
     assert!(together.is_err() || lines.len() == 1, "several lines are no token");
     let alone: Vec<_> = lines.iter().map(|line| (line, identity(line))).collect();
     for (line, identity) in alone.iter().filter_map(|(line, identity)| Some((line, identity.as_ref()?))) {
@@ -35,7 +35,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn identity(line: &HeaderValue) -> Option<Identity> {
-    Identity::of(&HeaderMap::from_iter([(header::AUTHORIZATION, line.clone())]), &SECRETS).ok()
+    Identity::from_headers(&HeaderMap::from_iter([(header::AUTHORIZATION, line.clone())]), &SECRETS).ok()
 }
 
 fn check(line: &HeaderValue, identity: &Identity) {

@@ -8,13 +8,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use connector_cache::auth::{Claims, Identity, Secrets};
+use connector_cache::auth::{Claims, Identity, HashKeys};
 use connector_cache::support::clock::Clock;
 use http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
-static SECRETS: LazyLock<Secrets> = LazyLock::new(|| Secrets::random().expect("randomness"));
+static SECRETS: LazyLock<HashKeys> = LazyLock::new(|| HashKeys::random().expect("randomness"));
 const NOW: u64 = 1_785_102_361;
 const HORIZON: u64 = 29 * 3600;
 
@@ -52,7 +52,7 @@ fuzz_target!(|payload: &[u8]| {
 fn read(payload: &[u8]) -> Option<Claims> {
     let line = format!("Bearer e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload));
     let line = HeaderValue::from_str(&line).expect("base64url is plain");
-    let identity = Identity::of(&HeaderMap::from_iter([(header::AUTHORIZATION, line)]), &SECRETS);
+    let identity = Identity::from_headers(&HeaderMap::from_iter([(header::AUTHORIZATION, line)]), &SECRETS);
     // A payload of no bytes is a token all the same.
     let token = identity.expect("a token of three parts is a token").token;
     token.claims(&SECRETS, Clock::manual(UNIX_EPOCH + Duration::from_secs(NOW)).now()).ok()

@@ -7,13 +7,13 @@ use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 use connector_cache::cache::entry::Entry;
-use connector_cache::cache::freshness::{Config, Freshness, Judgement, Lifetime, Verdict, judge};
-use connector_cache::http::cache_control::Control;
+use connector_cache::cache::freshness::{Config, FreshnessSource, Assessment, Lifetime, Decision, judge};
+use connector_cache::http::cache_control::CacheControl;
 use connector_cache::http::ids::Ids;
-use connector_cache::http::negotiation::Coding;
+use connector_cache::http::negotiation::ContentCoding;
 use connector_cache::http::retry_after;
-use connector_cache::proxy::handler::TokenTag;
-use connector_cache::proxy::response::Delivery;
+use connector_cache::proxy::handler::LogTag;
+use connector_cache::proxy::response::ResponseBuilder;
 use connector_cache::scrub::{self, Scrubber};
 use connector_cache::support::clock::{Clock, Now};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -64,7 +64,7 @@ fn retry(headers: &HeaderMap) {
 }
 
 fn control(headers: &HeaderMap) {
-    let read = Control::of(headers);
+    let read = CacheControl::from_headers(headers);
     let times = [read.max_age, read.min_fresh, read.max_stale, read.stale_while_revalidate];
     for seconds in times.into_iter().flatten() {
         assert!(seconds <= CLAMP);
@@ -73,48 +73,48 @@ fn control(headers: &HeaderMap) {
     let lines: Vec<_> = headers.get_all(header::CACHE_CONTROL).iter().cloned().collect();
     let mut turned = HeaderMap::new();
     for line in lines.iter().rev() {
-        let before = Control::of(&turned);
+        let before = CacheControl::from_headers(&turned);
         turned.append(header::CACHE_CONTROL, line.clone());
-        let after = Control::of(&turned);
+        let after = CacheControl::from_headers(&turned);
         assert!(after.no_store >= before.no_store && after.no_cache >= before.no_cache);
         assert!(after.must_revalidate >= before.must_revalidate);
         assert!(before.max_age.is_none_or(|age| after.max_age.is_some_and(|now| now <= age)));
         assert!(before.min_fresh.is_none_or(|age| after.min_fresh.is_some_and(|now| now >= age)));
     }
-    assert_eq!(Control::of(&turned), read);
+    assert_eq!(CacheControl::from_headers(&turned), read);
 }
 
 fn lifetime(headers: &HeaderMap) {
     let operator = Config { ttl: Duration::from_secs(300), ..Config::default() };
-    let origin = Config { freshness: Freshness::Origin, ..operator.clone() };
+    let origin = Config { freshness: FreshnessSource::GraphClient, ..operator.clone() };
     let longest = Lifetime::of(headers, &operator, *NOW);
     for config in [&operator, &origin] {
         let Ok(life) = Lifetime::of(headers, config, *NOW) else { continue };
         assert!(life.fresh_for <= config.ttl);
         // Where Graph decides, `must-understand` undoes a `no-store`.
-        let undone = config.freshness == Freshness::Origin && Control::of(headers).must_understand;
+        let undone = config.freshness == FreshnessSource::GraphClient && CacheControl::from_headers(headers).must_understand;
         assert!(
             undone || longest.is_ok_and(|longest| life.fresh_for <= longest.fresh_for),
             "Graph's word outlives the TTL"
         );
         let wider = Config { ttl: config.ttl * 2, ..config.clone() };
         assert!(Lifetime::of(headers, &wider, *NOW).is_ok_and(|wide| wide.fresh_for >= life.fresh_for));
-        ages(&life, config, Control::of(headers));
+        ages(&life, config, CacheControl::from_headers(headers));
     }
 }
 
 /// Time alone makes nothing younger, and nothing is fresh again once it was not.
-fn ages(life: &Lifetime, config: &Config, client: Control) {
+fn ages(life: &Lifetime, config: &Config, client: CacheControl) {
     let token_left = Duration::from_secs(400);
-    let mut last: Option<Judgement> = None;
+    let mut last: Option<Assessment> = None;
     for seconds in [0, 1, 29, 150, 299, 300, 301, 329, 330, 371, 900, 4_000] {
         let (now, gone) = (NOW.plus(Duration::from_secs(seconds)), Duration::from_secs(seconds));
         let judged = judge(config, (life, *NOW), *NOW, token_left.saturating_sub(gone), client, now);
         if let Some(last) = last {
             assert!(judged.age >= last.age && judged.left <= last.left && judged.overdue >= last.overdue);
-            assert!(last.verdict == Verdict::Fresh || judged.verdict != Verdict::Fresh);
+            assert!(last.verdict == Decision::Fresh || judged.verdict != Decision::Fresh);
         }
-        assert!(judged.verdict != Verdict::Fresh || !judged.left.is_zero());
+        assert!(judged.verdict != Decision::Fresh || !judged.left.is_zero());
         last = Some(judged);
     }
 }
@@ -126,9 +126,9 @@ fn coding(headers: &HeaderMap) {
     for line in lines.into_iter().rev() {
         turned.append(header::ACCEPT_ENCODING, line);
     }
-    assert_eq!(Coding::preferred(&turned), Coding::preferred(headers));
+    assert_eq!(ContentCoding::preferred(&turned), ContentCoding::preferred(headers));
     turned.append(header::ACCEPT_ENCODING, HeaderValue::from_static("GZIP ; q=0"));
-    assert_eq!(Coding::preferred(&turned), Coding::Identity);
+    assert_eq!(ContentCoding::preferred(&turned), ContentCoding::Identity);
 }
 
 /// `If-None-Match` and `If-Modified-Since`, after the caller was granted the answer.
@@ -138,15 +138,15 @@ fn conditional(headers: &HeaderMap) {
     let plain = |value: &HeaderValue| value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'));
     assert!(entry.headers().iter().all(|(_, value)| plain(value)));
     let status = |headers: &HeaderMap| {
-        let (ids, tag) = (Ids::of(headers), TokenTag([0; 4]));
-        let delivery = Delivery { headers, is_conditional: true, ids: &ids, tag };
-        let judgement = Judgement {
+        let (ids, tag) = (Ids::from_headers(headers), LogTag([0; 4]));
+        let delivery = ResponseBuilder { headers, is_conditional: true, ids: &ids, tag };
+        let assessment = Assessment {
             age: Duration::ZERO,
             left: Duration::ZERO,
             overdue: Duration::ZERO,
-            verdict: Verdict::Fresh,
+            verdict: Decision::Fresh,
         };
-        delivery.hit(&entry, &judgement, None).response.status()
+        delivery.hit(&entry, &assessment, None).response.status()
     };
     let answer = status(headers);
     assert!(matches!(answer, StatusCode::OK | StatusCode::NOT_MODIFIED));

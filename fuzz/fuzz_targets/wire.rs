@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connector_cache::cache::outcome::Outcome;
-use connector_cache::http::cache_status::Report;
-use connector_cache::http::error::{Problem, Response};
+use connector_cache::http::cache_status::CacheStatus;
+use connector_cache::http::error::{ErrorResponse, Response};
 use connector_cache::http::ids::Ids;
 use connector_cache::http::validate;
-use connector_cache::observability::logging::Access;
+use connector_cache::observability::logging::AccessLog;
 use connector_cache::observability::metrics::Metrics;
-use connector_cache::proxy::handler::{Answer, Handler};
-use connector_cache::proxy::middleware::Stack;
+use connector_cache::proxy::handler::{HandlerResponse, Handler};
+use connector_cache::proxy::middleware::RequestStack;
 use connector_cache::proxy::response;
 use connector_cache::server::{Config, Service, fuzzing::drive};
 use connector_cache::support::clock::Clock;
@@ -28,7 +28,7 @@ use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 mod answers;
-use answers::Asked;
+use answers::RequestView;
 
 static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(|| Arc::new(Metrics::new().expect("metrics")));
 
@@ -44,10 +44,10 @@ fuzz_target!(|input: &[u8]| {
 });
 
 /// Everything that was asked, as the server understood it, and every byte that came back.
-async fn converse(sent: &[u8], at_a_time: usize) -> (Vec<Asked>, Vec<u8>) {
+async fn converse(sent: &[u8], at_a_time: usize) -> (Vec<RequestView>, Vec<u8>) {
     let (mut client, io) = duplex(1 << 16);
     let config = Config::default();
-    let layers = Stack::new(Arc::new(Stub), Arc::clone(&METRICS), Access::Off, &config.limits);
+    let layers = RequestStack::new(Arc::new(Stub), Arc::clone(&METRICS), AccessLog::Off, &config.limits);
     let service = Arc::new(Recorder { layers, asked: Mutex::default() });
     let server = tokio::spawn({
         let service = Arc::clone(&service);
@@ -78,27 +78,27 @@ async fn converse(sent: &[u8], at_a_time: usize) -> (Vec<Asked>, Vec<u8>) {
 struct Stub;
 
 impl Handler for Stub {
-    fn at_once(&self, _: &validate::Asked<'_>, _: &Ids) -> Option<Answer> {
+    fn at_once(&self, _: &validate::RequestView<'_>, _: &Ids) -> Option<HandlerResponse> {
         None
     }
 
-    async fn handle(&self, request: &Parts, headers: HeaderMap, _: &Ids, _: SocketAddr) -> Answer {
+    async fn handle(&self, request: &Parts, headers: HeaderMap, _: &Ids, _: SocketAddr) -> HandlerResponse {
         assert!(request.method == Method::GET || request.method == Method::HEAD);
         assert!(!headers.contains_key(header::TRANSFER_ENCODING));
         assert!(headers.get_all(header::HOST).iter().count() <= 1);
         let response = Response::new(Bytes::from_static(b"{\"id\":\"x\"}").into());
-        Answer { response, is_dressed: false, outcome: Outcome::Hit, reason: None, token_tag: None }
+        HandlerResponse { response, has_common_headers: false, outcome: Outcome::Hit, reason: None, token_tag: None }
     }
 
-    fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
-        response::problem(problem, ids, &Report::default(), Clock::system().now())
+    fn problem(&self, problem: ErrorResponse, ids: &Ids) -> HandlerResponse {
+        response::problem(problem, ids, &CacheStatus::default(), Clock::system().now())
     }
 }
 
 /// Notes what the server took for a request.
 struct Recorder {
-    layers: Stack<Stub>,
-    asked: Mutex<Vec<Asked>>,
+    layers: RequestStack<Stub>,
+    asked: Mutex<Vec<RequestView>>,
 }
 
 impl Service for Recorder {
@@ -107,7 +107,7 @@ impl Service for Recorder {
     }
 
     async fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
-        let asked = Asked { head: head.method == Method::HEAD, body: !body.is_end_stream() };
+        let asked = RequestView { head: head.method == Method::HEAD, body: !body.is_end_stream() };
         self.asked.lock().expect("one thread").push(asked);
         self.layers.answer(head, body, peer).await
     }

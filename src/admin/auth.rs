@@ -16,18 +16,18 @@ use self::local::Foreign;
 use super::{Config, reply};
 use crate::http::error::Response;
 use crate::observability::metrics::Reload;
-use crate::support::watched_files::{Files, Look, Secret, ShownPath, Unreadable};
+use crate::support::watched_files::{WatchedFiles, ReloadTrigger, Secret, ShownPath, Unreadable};
 
 /// The rules, as configured.
 #[derive(Debug)]
-pub(super) struct Access {
+pub(super) struct AdminAuth {
     token: Option<Token>,
 }
 
 /// The token of the file, as far as it must be known to recognise it.
 struct Token {
     path: PathBuf,
-    files: Files,
+    files: WatchedFiles,
     /// Of this process: what is kept is no use elsewhere.
     key: hmac::Key,
     tag: Mutex<hmac::Tag>,
@@ -46,35 +46,35 @@ pub enum Error {
 
 /// A request that may not have what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum AccessDenied {
     /// No bearer, or not the one in the file.
     Bearer,
     /// Purge without a token file, and the caller may not be the operator of this machine.
     NotLocal(Foreign),
 }
 
-impl Access {
+impl AdminAuth {
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
         Ok(Self { token: config.token_file.clone().map(Token::load).transpose()? })
     }
 
     /// Whether `request` may look. It tells counts and configuration: without a token anyone may.
-    pub(super) fn look(&self, request: &Parts) -> Result<(), Refusal> {
+    pub(super) fn authorize(&self, request: &Parts) -> Result<(), AccessDenied> {
         self.token.as_ref().map_or(Ok(()), |token| token.check(&request.headers))
     }
 
     /// Whether `request` may purge.
-    pub(super) fn purge(&self, request: &Parts, peer: SocketAddr) -> Result<(), Refusal> {
+    pub(super) fn purge(&self, request: &Parts, peer: SocketAddr) -> Result<(), AccessDenied> {
         match &self.token {
             Some(token) => token.check(&request.headers),
-            None => local::check(request, peer).map_err(Refusal::NotLocal),
+            None => local::check(request, peer).map_err(AccessDenied::NotLocal),
         }
     }
 
     /// Takes a new token from the file. One that is broken leaves the old one in use.
-    pub(super) fn reload(&self, look: Look) -> Option<Reload> {
+    pub(super) fn reload(&self, trigger: ReloadTrigger) -> Option<Reload> {
         let token = self.token.as_ref()?;
-        let contents = token.files.changed(look)?.map_err(Error::Unreadable);
+        let contents = token.files.changed(trigger)?.map_err(Error::Unreadable);
         match contents.and_then(|contents| tag(&token.key, &contents, &token.path)) {
             Ok(tag) => {
                 *token.tag.lock().unwrap_or_else(PoisonError::into_inner) = tag;
@@ -93,19 +93,19 @@ impl Token {
     fn load(path: PathBuf) -> Result<Self, Error> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
         let key = key.map_err(|_| Error::Randomness)?;
-        let files = Files::new(vec![path.clone()]);
+        let files = WatchedFiles::new(vec![path.clone()]);
         let tag = tag(&key, &files.read().map_err(Error::Unreadable)?, &path)?;
         Ok(Self { path, files, key, tag: Mutex::new(tag) })
     }
 
     /// Whether this is the bearer. Takes the same time wherever the two differ.
-    fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn check(&self, headers: &HeaderMap) -> Result<(), AccessDenied> {
         let mut lines = headers.get_all(header::AUTHORIZATION).iter();
         let given = lines.next().filter(|_| lines.next().is_none()).and_then(credentials);
         let tag = *self.tag.lock().unwrap_or_else(PoisonError::into_inner);
         match given {
             Some(given) if hmac::verify(&self.key, given, tag.as_ref()).is_ok() => Ok(()),
-            _ => Err(Refusal::Bearer),
+            _ => Err(AccessDenied::Bearer),
         }
     }
 }
@@ -130,7 +130,7 @@ fn credentials(line: &HeaderValue) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token.trim_ascii())
 }
 
-impl Refusal {
+impl AccessDenied {
     pub(super) fn reply(self) -> Response {
         match self {
             Self::Bearer => {

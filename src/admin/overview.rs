@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::admin::{Cache, Selection};
-use crate::auth::LabelKind;
+use crate::admin::{Cache, PurgeSelector};
+use crate::auth::ClaimKind;
 use crate::cache::purge;
 use crate::config::Config;
 use crate::observability::logging;
-use crate::observability::metrics::Places;
+use crate::observability::metrics::PermitKind;
 use crate::proxy::Proxy;
-use crate::support::labels::Word;
+use crate::support::labels::Label;
 
 /// What the admin port is given of the cache.
 #[derive(Debug)]
@@ -17,12 +17,12 @@ pub struct Overview {
     proxy: Proxy,
     base_url: String,
     max_bytes: u64,
-    log: Option<logging::Handle>,
+    log: Option<logging::LogHandle>,
 }
 
 impl Overview {
     /// A view of `proxy`.
-    pub fn new(proxy: Proxy, config: &Config, log: Option<logging::Handle>) -> Self {
+    pub fn new(proxy: Proxy, config: &Config, log: Option<logging::LogHandle>) -> Self {
         let base_url = config.origin.base_url.as_str().to_owned();
         Self { proxy, base_url, max_bytes: config.store.max_bytes, log }
     }
@@ -56,21 +56,21 @@ impl Cache for Overview {
             "tokens_with_proofs": tokens,
             "bytes": metrics.bytes.get(),
             "capacity_bytes": metrics.capacity.get(),
-            "flights": inner.flights.count(),
+            "flights": inner.coalescer.count(),
             "configuration": self.configuration(),
         })
     }
 
-    fn purge(&self, selection: &Selection) -> u64 {
+    fn purge(&self, selection: &PurgeSelector) -> u64 {
         let inner = self.proxy.inner();
-        if *selection == Selection::default() {
+        if *selection == PurgeSelector::default() {
             inner.fetcher.refused.clear();
         }
         let label = |kind, name: &Option<String>| name.as_deref().map(|name| inner.secrets.label(kind, name));
-        inner.fetcher.store.purge(&purge::Selection {
+        inner.fetcher.store.purge(&purge::PurgeSelector {
             flow: selection.flow.clone(),
-            tenant: label(LabelKind::Tenant, &selection.tenant),
-            subject: label(LabelKind::Subject, &selection.subject),
+            tenant: label(ClaimKind::Tenant, &selection.tenant),
+            subject: label(ClaimKind::Subject, &selection.subject),
         })
     }
 
@@ -83,8 +83,8 @@ impl Cache for Overview {
         metrics.bytes_in_flight.set(count(byte_budget.used()));
         metrics.bytes_in_flight_limit.set(count(byte_budget.limit()));
         for (of, (taken, places)) in [
-            (Places::All, fetcher.origin.permits().usage()),
-            (Places::Unproven, fetcher.origin.permits().unproven_usage()),
+            (PermitKind::All, fetcher.origin.permits().usage()),
+            (PermitKind::Unproven, fetcher.origin.permits().unproven_usage()),
         ] {
             metrics.origin_places_taken.set(of, taken);
             metrics.origin_places.set(of, places);

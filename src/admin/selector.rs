@@ -8,7 +8,7 @@ use crate::resource::is_flow_id;
 
 /// A subset of the cache; all of it where nothing is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
+pub struct PurgeSelector {
     /// The id of a user flow.
     pub flow: Option<String>,
     /// A tenant's id, as tokens have it in `tid`: a GUID in lower case, with hyphens.
@@ -17,7 +17,7 @@ pub struct Selection {
     pub subject: Option<String>,
 }
 
-impl Selection {
+impl PurgeSelector {
     /// Reads a query. A name that is unknown, there twice or without a value is refused: a slip must not purge
     /// more, or less, than was meant.
     pub(super) fn parse(query: &str) -> Result<Self, &'static str> {
@@ -87,20 +87,20 @@ mod tests {
     const SUB: &str = "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbta_";
 
     fn only(query: &str) -> Result<[Option<String>; 3], &'static str> {
-        Selection::parse(query).map(|Selection { flow, tenant, subject }| [flow, tenant, subject])
+        PurgeSelector::parse(query).map(|PurgeSelector { flow, tenant, subject }| [flow, tenant, subject])
     }
 
     #[test]
     fn no_query_selects_everything() {
-        assert_eq!(Selection::parse(""), Ok(Selection::default()));
+        assert_eq!(PurgeSelector::parse(""), Ok(PurgeSelector::default()));
     }
 
     #[test]
     fn each_name_selects_by_its_value() {
         let expected =
-            Selection { flow: Some("B2C_1-x".into()), tenant: Some(GUID.into()), subject: Some(SUB.into()) };
+            PurgeSelector { flow: Some("B2C_1-x".into()), tenant: Some(GUID.into()), subject: Some(SUB.into()) };
         let query = format!("subject={SUB}&flow=B2C_1-x&tenant=%7B{GUID}%7D");
-        assert_eq!(Selection::parse(&query), Ok(expected));
+        assert_eq!(PurgeSelector::parse(&query), Ok(expected));
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         for query in
             ["flow", "flow=", "tenant=", "subject=", "flow=a&flow=a", "Flow=a", "flows=a", "flow=a&x=", "&=a"]
         {
-            assert!(Selection::parse(query).is_err(), "{query}");
+            assert!(PurgeSelector::parse(query).is_err(), "{query}");
         }
     }
 }

@@ -5,12 +5,12 @@ use crate::config::Config;
 
 /// Connections of callers that fit into the open-file limit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cap {
+pub(super) struct ConnectionCap {
     descriptors: Descriptors,
     pub(super) connections: usize,
 }
 
-impl Cap {
+impl ConnectionCap {
     /// Computes the cap for connections that `threads` serve.
     pub(super) fn new(descriptors: Descriptors, config: &Config, threads: usize) -> Self {
         let connections = descriptors.connections(&Demand {

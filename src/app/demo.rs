@@ -14,29 +14,29 @@ use url::Url;
 use crate::app::{App, Listeners, StartError, bind, stop_on_signal};
 use crate::cache::outcome::Outcome;
 use crate::config::Config;
-use crate::fake_graph::{CONTOSO, Options, SIGN_UP, Sandbox};
-use crate::http::error::Problem;
+use crate::fake_graph::{CONTOSO, Options, SIGN_UP, FakeGraph};
+use crate::http::error::ErrorResponse;
 use crate::http::ids::Ids;
-use crate::http::validate::Asked;
-use crate::observability::logging::{Access, Handle};
+use crate::http::validate::RequestView;
+use crate::observability::logging::{AccessLog, LogHandle};
 use crate::observability::metrics::Metrics;
 use crate::proxy::Proxy;
-use crate::proxy::handler::{Answer, Handler};
-use crate::server::Lanes;
+use crate::proxy::handler::{HandlerResponse, Handler};
+use crate::server::Workers;
 use crate::support::clock::Clock;
 
 /// The built-in defaults, with a quiet log and no wait before the end.
 pub fn config() -> Config {
     let mut config = Config::default();
     "warn".clone_into(&mut config.telemetry.filter);
-    config.telemetry.access = Access::Off;
+    config.telemetry.access = AccessLog::Off;
     config.server.drain.delay = Duration::ZERO;
     config
 }
 
 /// Runs until Ctrl-C.
-pub async fn run(log: Handle, lanes: Lanes) -> ExitCode {
-    match try_run(log, lanes).await {
+pub async fn run(log: LogHandle, workers: Workers) -> ExitCode {
+    match try_run(log, workers).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "connector-cache: {error}");
@@ -49,7 +49,7 @@ pub async fn run(log: Handle, lanes: Lanes) -> ExitCode {
 #[derive(Debug, thiserror::Error)]
 enum DemoError {
     #[error("the stand-in for Graph cannot start: {0}")]
-    Sandbox(io::Error),
+    FakeGraph(io::Error),
     #[error("its address is no URL: {0}")]
     Url(#[from] url::ParseError),
     #[error(transparent)]
@@ -58,9 +58,9 @@ enum DemoError {
     Output(#[from] io::Error),
 }
 
-async fn try_run(log: Handle, lanes: Lanes) -> Result<(), DemoError> {
+async fn try_run(log: LogHandle, workers: Workers) -> Result<(), DemoError> {
     let stop = stop_on_signal()?;
-    let sandbox = Sandbox::start(Options::default()).map_err(DemoError::Sandbox)?;
+    let sandbox = FakeGraph::start(Options::default()).map_err(DemoError::FakeGraph)?;
     sandbox.latency(GRAPH_LATENCY);
     let mut config = config();
     config.origin.base_url = Url::parse(&sandbox.url())?;
@@ -69,7 +69,7 @@ async fn try_run(log: Handle, lanes: Lanes) -> Result<(), DemoError> {
         admin: bind_near("admin.address", config.admin.address)?,
     };
     introduce(&sandbox, listeners.data.local_addr()?, listeners.admin.local_addr()?)?;
-    let app = App::on(lanes, config, Clock::system())?;
+    let app = App::on(workers, config, Clock::system())?;
     let metrics = Arc::clone(app.metrics());
     app.run(listeners, stop, Some(log), |proxy| Narrator { proxy, metrics }).await?;
     Ok(())
@@ -87,7 +87,7 @@ fn bind_near(key: &'static str, wanted: SocketAddr) -> Result<TcpListener, Start
     }
 }
 
-fn introduce(sandbox: &Sandbox, data: SocketAddr, admin: SocketAddr) -> io::Result<()> {
+fn introduce(sandbox: &FakeGraph, data: SocketAddr, admin: SocketAddr) -> io::Result<()> {
     let line = |user: &str| {
         let token = sandbox.token().tenant(CONTOSO).user(user).expires_in(TOKEN_LIFE).mint();
         let path = format!("/beta/identity/b2xUserFlows/{SIGN_UP}/apiConnectorConfiguration");
@@ -136,27 +136,27 @@ struct Narrator {
 }
 
 impl Handler for Narrator {
-    fn at_once(&self, asked: &Asked<'_>, ids: &Ids) -> Option<Answer> {
+    fn try_handle_sync(&self, asked: &RequestView<'_>, ids: &Ids) -> Option<HandlerResponse> {
         let started = Instant::now();
-        let answer = self.proxy.at_once(asked, ids)?;
+        let answer = self.proxy.try_handle_sync(asked, ids)?;
         self.tell(&answer, started.elapsed());
         Some(answer)
     }
 
-    async fn handle(&self, request: &Parts, headers: HeaderMap, ids: &Ids, peer: SocketAddr) -> Answer {
+    async fn handle(&self, request: &Parts, headers: HeaderMap, ids: &Ids, peer: SocketAddr) -> HandlerResponse {
         let started = Instant::now();
         let answer = self.proxy.handle(request, headers, ids, peer).await;
         self.tell(&answer, started.elapsed());
         answer
     }
 
-    fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
-        self.proxy.problem(problem, ids)
+    fn error_response(&self, error_response: ErrorResponse, ids: &Ids) -> HandlerResponse {
+        self.proxy.error_response(error_response, ids)
     }
 }
 
 impl Narrator {
-    fn tell(&self, answer: &Answer, took: Duration) {
+    fn tell(&self, answer: &HandlerResponse, took: Duration) {
         let mut out = io::stdout();
         if !out.is_terminal() {
             return;

@@ -14,12 +14,12 @@ use crate::observability::logging;
 use crate::observability::metrics::{Metrics, Reload};
 use crate::proxy::Proxy;
 use crate::proxy::middleware;
-use crate::server::Terms;
-use crate::support::watched_files::{Look, Source};
+use crate::server::ServerSettings;
+use crate::support::watched_files::{ReloadTrigger, Reloadable};
 
 /// The configuration of a process that runs.
 #[derive(Debug)]
-pub struct Settings {
+pub struct LiveSources {
     /// Where it comes from.
     pub sources: Sources,
     /// What it was at the start.
@@ -31,14 +31,14 @@ pub struct Settings {
 pub(crate) struct Parts {
     pub(crate) proxy: Proxy,
     pub(crate) layers: Arc<middleware::Dials>,
-    pub(crate) terms: Terms,
-    pub(crate) log: Option<logging::Handle>,
+    pub(crate) server_settings: ServerSettings,
+    pub(crate) log: Option<logging::LogHandle>,
 }
 
 /// The configuration and whom it is told.
 #[derive(Debug)]
 pub(crate) struct Running {
-    settings: Settings,
+    settings: LiveSources,
     present: Mutex<Effective>,
     parts: Parts,
     /// What leaves the store after that cannot be kept for longer.
@@ -47,7 +47,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn new(settings: Settings, parts: Parts, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(settings: LiveSources, parts: Parts, metrics: Arc<Metrics>) -> Self {
         let keep = settings.started.config.freshness.longest_use();
         Self { present: Mutex::new(settings.started.clone()), settings, parts, keep, metrics }
     }
@@ -72,9 +72,9 @@ impl Running {
     }
 }
 
-impl Source for Running {
-    fn reload(&self, look: Look) -> Option<Reload> {
-        let result = match self.settings.sources.changed(look)? {
+impl Reloadable for Running {
+    fn reload(&self, trigger: ReloadTrigger) -> Option<Reload> {
+        let result = match self.settings.sources.changed(trigger)? {
             Ok(new) => {
                 self.adopt(new);
                 Reload::Success
@@ -96,26 +96,26 @@ impl Parts {
         inner.fetcher.freshness.set(&config.freshness);
         inner.fetcher.origin.set_deadlines(&config.origin);
         inner.fetcher.origin.byte_budget().set_limit(config.bytes_in_flight);
-        inner.flights.set_followers(config.flight.followers);
+        inner.coalescer.set_followers(config.flight.followers);
         inner.follower_wait.set(config.flight.wait);
         self.layers.set(config.telemetry.access, &config.server.limits);
-        self.terms.set(&config.server);
+        self.server_settings.set(&config.server);
         self.log.iter().for_each(|log| log.set_filter(&config.telemetry.filter));
     }
 }
 
 /// Looks at all of `sources` every few seconds, and whenever `told`, for ever.
-pub(crate) async fn watch(sources: Vec<Arc<dyn Source>>, told: Arc<Notify>) {
+pub(crate) async fn watch(sources: Vec<Arc<dyn Reloadable>>, told: Arc<Notify>) {
     let sources: Arc<[_]> = sources.into();
     loop {
-        let look = tokio::select! {
-            () = told.notified() => Look::Told,
-            () = sleep(INTERVAL) => Look::Tick,
+        let trigger = tokio::select! {
+            () = told.notified() => ReloadTrigger::Requested,
+            () = sleep(INTERVAL) => ReloadTrigger::Poll,
         };
         let sources = Arc::clone(&sources);
         let looking = tokio::task::spawn_blocking(move || {
-            let found = sources.iter().filter_map(|source| source.reload(look)).count();
-            if look == Look::Told && found == 0 {
+            let found = sources.iter().filter_map(|source| source.reload(trigger)).count();
+            if trigger == ReloadTrigger::Requested && found == 0 {
                 tracing::info!("told to reload: nothing has changed");
             }
         });

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny};
 use uuid::Uuid;
 
-use super::{Label, LabelKind, Principal, first};
+use super::{ClaimHash, ClaimKind, Principal, first};
 use crate::cache::outcome::Bypass;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
@@ -22,20 +22,20 @@ pub struct Claims {
     /// The group whose entries the token may look at, once it has a proof of its own.
     pub principal: Principal,
     /// For a purge by tenant.
-    pub tenant: Label,
+    pub tenant: ClaimHash,
     /// For a purge by subject: `oid` and `sub`; the same twice where the token has one of them.
-    pub subjects: [Label; 2],
+    pub subjects: [ClaimHash; 2],
     /// What Graph throttles: the application, in its tenant.
-    pub application: Label,
+    pub application: ClaimHash,
     /// When the token ends.
-    pub end: End,
+    pub end: TokenExpiry,
 }
 
 /// When a token ends: its `exp`, seconds since the Unix epoch. From the year 2106 on every token has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct End(u32);
+pub struct TokenExpiry(u32);
 
-impl End {
+impl TokenExpiry {
     /// The token's own `exp`, seconds since the Unix epoch.
     pub fn unix_seconds(self) -> u64 {
         self.0.into()
@@ -128,10 +128,10 @@ pub(super) fn read(json: &[u8], key: &hmac::Key, now: Now) -> Result<Claims, Byp
     let subjects = [subject, sub.as_ref().unwrap_or(subject)];
     let claims = Claims {
         principal: principal(&raw, key),
-        tenant: label(key, LabelKind::Tenant, &tenant),
-        subjects: subjects.map(|subject| label(key, LabelKind::Subject, subject)),
-        application: label(key, LabelKind::Application, &application(&tenant, &raw)),
-        end: End::of(exp),
+        tenant: label(key, ClaimKind::Tenant, &tenant),
+        subjects: subjects.map(|subject| label(key, ClaimKind::Subject, subject)),
+        application: label(key, ClaimKind::Application, &application(&tenant, &raw)),
+        end: TokenExpiry::of(exp),
     };
     if claims.end.left(now).is_zero() { Err(Bypass::Expiring) } else { Ok(claims) }
 }
@@ -183,19 +183,19 @@ fn app<'a>(raw: &'a Raw<'_>) -> Option<&'a str> {
 }
 
 /// GUIDs, and tenants, are compared without regard to case, as people type them. A `sub` that is no GUID is base64url.
-pub(super) fn label(key: &hmac::Key, kind: LabelKind, name: &str) -> Label {
+pub(super) fn label(key: &hmac::Key, kind: ClaimKind, name: &str) -> ClaimHash {
     let mut context = hmac::Context::with_key(key);
     context.update(match kind {
-        LabelKind::Tenant => b"label tenant\0",
-        LabelKind::Subject => b"label subject",
-        LabelKind::Application => b"label appl.\0\0",
+        ClaimKind::Tenant => b"label tenant\0",
+        ClaimKind::Subject => b"label subject",
+        ClaimKind::Application => b"label appl.\0\0",
     });
-    if kind == LabelKind::Subject && Uuid::try_parse(name).is_err() {
+    if kind == ClaimKind::Subject && Uuid::try_parse(name).is_err() {
         context.update(name.as_bytes());
     } else {
         context.update(name.to_ascii_lowercase().as_bytes());
     }
-    Label(first(context.sign().as_ref()))
+    ClaimHash(first(context.sign().as_ref()))
 }
 
 fn plain_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Instant, D::Error> {

@@ -9,15 +9,15 @@ use super::*;
 const TOKEN: (&str, &str) = ("authorization", "Bearer a");
 const ACCEPT: (&str, &str) = ("accept", "application/json");
 
-fn spelling(secrets: &Secrets, target: &str, fields: &[(&str, &str)]) -> Option<Spelling> {
+fn spelling(secrets: &HashKeys, target: &str, fields: &[(&str, &str)]) -> Option<RequestDigest> {
     let request =
         fields.iter().fold(Request::get(target), |request, (name, value)| request.header(*name, *value));
-    Spelling::of(&Asked::of(&request.body(()).unwrap().into_parts().0), secrets)
+    RequestDigest::compute(&RequestView::new(&request.body(()).unwrap().into_parts().0), secrets)
 }
 
 #[test]
 fn t05_requests_are_spelled_alike_exactly_where_token_target_and_accept_are() {
-    let secrets = Secrets::random().unwrap();
+    let secrets = HashKeys::random().unwrap();
     let of = |target, fields: &[_]| spelling(&secrets, target, fields);
     let known = of("/x?y", &[TOKEN, ACCEPT]);
     assert!(known.is_some());
@@ -36,12 +36,12 @@ fn t05_requests_are_spelled_alike_exactly_where_token_target_and_accept_are() {
         assert!(other.is_some() && other != known, "{target} {fields:?}");
     }
     assert_ne!(of("/x?y", &[TOKEN, ("accept", "")]), of("/x?y", &[TOKEN]), "empty is not absent");
-    assert_ne!(spelling(&Secrets::random().unwrap(), "/x?y", &[TOKEN, ACCEPT]), known, "another process");
+    assert_ne!(spelling(&HashKeys::random().unwrap(), "/x?y", &[TOKEN, ACCEPT]), known, "another process");
 }
 
 #[test]
 fn what_has_no_token_or_a_field_in_several_lines_has_no_spelling() {
-    let secrets = Secrets::random().unwrap();
+    let secrets = HashKeys::random().unwrap();
     for fields in [&[ACCEPT][..], &[TOKEN, TOKEN], &[TOKEN, ACCEPT, ACCEPT]] {
         assert_eq!(spelling(&secrets, "/x", fields), None, "{fields:?}");
     }
@@ -49,7 +49,7 @@ fn what_has_no_token_or_a_field_in_several_lines_has_no_spelling() {
 
 #[test]
 fn spellings_are_spread_over_a_table() {
-    let (secrets, state) = (Secrets::random().unwrap(), RandomState::new());
+    let (secrets, state) = (HashKeys::random().unwrap(), RandomState::new());
     let hashes = (0..100).map(|n| state.hash_one(spelling(&secrets, &format!("/{n}"), &[TOKEN])));
     assert_eq!(hashes.collect::<HashSet<_>>().len(), 100);
 }

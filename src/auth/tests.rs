@@ -14,8 +14,8 @@ fn now() -> Now {
     Clock::manual(UNIX_EPOCH + Duration::from_secs(NOW)).now()
 }
 
-fn secrets() -> Secrets {
-    Secrets::random().unwrap()
+fn secrets() -> HashKeys {
+    HashKeys::random().unwrap()
 }
 
 fn headers(lines: &[&str]) -> HeaderMap {
@@ -30,8 +30,8 @@ fn jwt(payload: &str) -> String {
     format!("{}.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#), URL_SAFE_NO_PAD.encode(payload))
 }
 
-fn claims_of(payload: &str, secrets: &Secrets) -> Result<Claims, Bypass> {
-    let identity = Identity::of(&headers(&[&format!("Bearer {}", jwt(payload))]), secrets).unwrap();
+fn claims_of(payload: &str, secrets: &HashKeys) -> Result<Claims, Bypass> {
+    let identity = Identity::from_headers(&headers(&[&format!("Bearer {}", jwt(payload))]), secrets).unwrap();
     identity.token.claims(secrets, now())
 }
 
@@ -54,7 +54,7 @@ fn altered(name: &str, value: Value) -> String {
 fn one_bearer_token_in_one_line_is_taken() {
     let secrets = secrets();
     for line in ["Bearer abc", "bearer abc", "BEARER   a.b-c_d~e+f/g==", "Bearer x"] {
-        assert!(Identity::of(&headers(&[line]), &secrets).is_ok(), "{line}");
+        assert!(Identity::from_headers(&headers(&[line]), &secrets).is_ok(), "{line}");
     }
 }
 
@@ -83,13 +83,13 @@ fn anything_else_is_refused_with_its_reason() {
         (&["Bearer abc", "Bearer def"], Rejection::SeveralTokens),
         (&["Bearer abc", "Bearer abc"], Rejection::SeveralTokens),
     ] {
-        assert_eq!(Identity::of(&headers(lines), &secrets).err(), Some(reason), "{lines:?}");
+        assert_eq!(Identity::from_headers(&headers(lines), &secrets).err(), Some(reason), "{lines:?}");
     }
 }
 
 #[test]
 fn a_token_is_forwarded_as_it_came_and_marked_sensitive() {
-    let identity = Identity::of(&headers(&["bearer  abc"]), &secrets()).unwrap();
+    let identity = Identity::from_headers(&headers(&["bearer  abc"]), &secrets()).unwrap();
     assert_eq!(identity.token.authorization(), "bearer  abc");
     assert!(identity.token.authorization().is_sensitive());
 }
@@ -98,7 +98,7 @@ fn a_token_is_forwarded_as_it_came_and_marked_sensitive() {
 fn t17_nothing_of_a_token_is_in_its_debug_output() {
     let secrets = secrets();
     let identity =
-        Identity::of(&headers(&[&format!("Bearer {}", jwt(&ordinary().to_string()))]), &secrets).unwrap();
+        Identity::from_headers(&headers(&[&format!("Bearer {}", jwt(&ordinary().to_string()))]), &secrets).unwrap();
     let claims = identity.token.claims(&secrets, now()).unwrap();
     let shown = format!("{identity:?} {claims:?} {secrets:?}");
     assert!(!shown.contains("eyJ"), "{shown}");
@@ -108,7 +108,7 @@ fn t17_nothing_of_a_token_is_in_its_debug_output() {
 #[test]
 fn a_fingerprint_depends_on_every_byte_and_on_the_process() {
     let (one, other) = (secrets(), secrets());
-    let of = |line: &str, secrets: &Secrets| Identity::of(&headers(&[line]), secrets).unwrap().fingerprint;
+    let of = |line: &str, secrets: &HashKeys| Identity::from_headers(&headers(&[line]), secrets).unwrap().fingerprint;
     assert!(of("Bearer abc", &one) == of("Bearer abc", &one));
     assert!(of("Bearer abc", &one) != of("Bearer abd", &one));
     assert!(of("Bearer abc", &one) != of("Bearer abc=", &one));
@@ -117,7 +117,7 @@ fn a_fingerprint_depends_on_every_byte_and_on_the_process() {
 
 #[test]
 fn t20_the_logs_tag_is_not_the_head_of_the_fingerprint() {
-    let identity = Identity::of(&headers(&["Bearer abc"]), &secrets()).unwrap();
+    let identity = Identity::from_headers(&headers(&["Bearer abc"]), &secrets()).unwrap();
     assert_ne!(identity.tag.0[..], identity.fingerprint.0[..4]);
     assert_eq!(identity.tag.to_string().len(), 8);
 }
@@ -129,12 +129,12 @@ fn f38_a_token_that_is_no_readable_jwt_may_not_use_the_cache() {
         ["EwBIA8l6BAAU", "a.b", "a.!.c", "a.b.c.d.e", "..", "a..c", &jwt("").replace("c2ln", "c2ln.x")]
     {
         let line = format!("Bearer {}", token.replace('!', "~"));
-        let identity = Identity::of(&headers(&[&line]), &secrets).unwrap();
+        let identity = Identity::from_headers(&headers(&[&line]), &secrets).unwrap();
         let reason = identity.token.claims(&secrets, now()).unwrap_err();
         assert!(matches!(reason, Bypass::Opaque | Bypass::Unreadable), "{token}: {reason}");
     }
     let gzip = format!("Bearer a.{}.c", URL_SAFE_NO_PAD.encode(b"\x1f\x8b\x08\x00"));
-    let identity = Identity::of(&headers(&[&gzip]), &secrets).unwrap();
+    let identity = Identity::from_headers(&headers(&[&gzip]), &secrets).unwrap();
     assert_eq!(identity.token.claims(&secrets, now()), Err(Bypass::Unreadable));
 }
 
@@ -263,7 +263,7 @@ fn f38_a_payload_is_base64url_without_padding_and_nothing_else() {
     let secrets = secrets();
     let payload = URL_SAFE_NO_PAD.encode(ordinary().to_string());
     let read = |payload: &str| {
-        let identity = Identity::of(&headers(&[&format!("Bearer a.{payload}.c")]), &secrets).unwrap();
+        let identity = Identity::from_headers(&headers(&[&format!("Bearer a.{payload}.c")]), &secrets).unwrap();
         identity.token.claims(&secrets, now())
     };
     assert!(read(&payload).is_ok());
@@ -371,8 +371,8 @@ fn what_graph_throttles_is_an_application_in_a_tenant() {
 fn an_operators_label_finds_the_entrys() {
     let secrets = secrets();
     let claims = claims_of(&altered("tid", json!("AbC")), &secrets).unwrap();
-    assert!(claims.tenant == secrets.label(LabelKind::Tenant, "aBc"));
-    assert!(claims.tenant != secrets.label(LabelKind::Subject, "aBc"));
+    assert!(claims.tenant == secrets.label(ClaimKind::Tenant, "aBc"));
+    assert!(claims.tenant != secrets.label(ClaimKind::Subject, "aBc"));
 }
 
 proptest! {
@@ -393,7 +393,7 @@ proptest! {
     fn no_payload_makes_it_panic(payload in ".*", line in "[ -~]*") {
         let secrets = secrets();
         let _ = claims_of(&payload, &secrets);
-        if let Ok(identity) = Identity::of(&headers(&[&line]), &secrets) {
+        if let Ok(identity) = Identity::from_headers(&headers(&[&line]), &secrets) {
             let _ = identity.token.claims(&secrets, now());
         }
     }

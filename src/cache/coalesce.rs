@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, SetOnce};
 
-use super::key::FlightKey;
+use super::key::CoalesceKey;
 use crate::support::dial::Dial;
 
 /// What flights need to know.
@@ -36,23 +36,23 @@ impl Default for Config {
 
 /// The flights under way. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Flights<T> {
+pub struct Coalescer<T> {
     followers: Arc<Dial<usize>>,
     under_way: Arc<Mutex<Table<T>>>,
 }
 
-type Table<T> = HashMap<FlightKey, Arc<Answer<T>>>;
+type Table<T> = HashMap<CoalesceKey, Arc<SharedResult<T>>>;
 
 /// Result of a fetch, or nothing, and the callers that wait for it.
 #[derive(Debug)]
-struct Answer<T> {
+struct SharedResult<T> {
     result: SetOnce<Option<T>>,
-    callers: Arc<Callers>,
+    callers: Arc<WaitingCallers>,
 }
 
 /// Callers that wait for one fetch.
 #[derive(Debug, Default)]
-pub struct Callers {
+pub struct WaitingCallers {
     /// The leader, as long as it waits, and the followers.
     waiting: AtomicUsize,
     followers: AtomicUsize,
@@ -61,12 +61,12 @@ pub struct Callers {
 
 /// One caller that waits for a fetch. Dropped, the caller has left.
 #[derive(Debug)]
-pub struct Caller {
-    callers: Arc<Callers>,
+pub struct CallerGuard {
+    callers: Arc<WaitingCallers>,
     follows: bool,
 }
 
-impl Callers {
+impl WaitingCallers {
     /// Returns when the last caller has left.
     pub async fn all_left(&self) {
         loop {
@@ -78,14 +78,14 @@ impl Callers {
         }
     }
 
-    fn enter(self: &Arc<Self>, follows: bool) -> Caller {
+    fn enter(self: &Arc<Self>, follows: bool) -> CallerGuard {
         self.waiting.fetch_add(1, SeqCst);
         self.followers.fetch_add(usize::from(follows), SeqCst);
-        Caller { callers: Arc::clone(self), follows }
+        CallerGuard { callers: Arc::clone(self), follows }
     }
 }
 
-impl Drop for Caller {
+impl Drop for CallerGuard {
     fn drop(&mut self) {
         self.callers.followers.fetch_sub(usize::from(self.follows), SeqCst);
         if self.callers.waiting.fetch_sub(1, SeqCst) == 1 {
@@ -96,16 +96,16 @@ impl Drop for Caller {
 
 /// A place in a flight.
 #[derive(Debug)]
-pub enum Seat<T: Clone> {
+pub enum Role<T: Clone> {
     /// No fetch is under way. The obligation goes with the fetch, and the caller with the request that waits.
-    Lead(Obligation<T>, Caller),
+    Leader(Obligation<T>, CallerGuard),
     /// Somebody is asking already.
-    Follow(Landing<T>),
+    Follower(Wait<T>),
     /// Somebody is asking, and as many wait as may.
     Full,
 }
 
-impl<T: Clone> Flights<T> {
+impl<T: Clone> Coalescer<T> {
     /// No flight under way.
     pub fn new(config: &Config) -> Self {
         Self { followers: Arc::new(Dial::new(config.followers)), under_way: Arc::default() }
@@ -117,23 +117,23 @@ impl<T: Clone> Flights<T> {
     }
 
     /// Takes a seat in the flight for `key`, starting it if there is none.
-    pub fn join(&self, key: FlightKey) -> Seat<T> {
+    pub fn join(&self, key: CoalesceKey) -> Role<T> {
         match self.table().entry(key) {
             Entry::Vacant(place) => {
                 let key = place.key().clone();
-                let answer = Answer { result: SetOnce::new(), callers: Arc::default() };
+                let answer = SharedResult { result: SetOnce::new(), callers: Arc::default() };
                 let leader = answer.callers.enter(false);
                 let answer = Arc::clone(place.insert(Arc::new(answer)));
-                Seat::Lead(Obligation { flights: self.clone(), key, answer }, leader)
+                Role::Leader(Obligation { coalescer: self.clone(), key, answer }, leader)
             }
             Entry::Occupied(flight)
                 if flight.get().callers.followers.load(SeqCst) >= self.followers.get() =>
             {
-                Seat::Full
+                Role::Full
             }
             Entry::Occupied(flight) => {
                 let caller = flight.get().callers.enter(true);
-                Seat::Follow(Landing { answer: Arc::clone(flight.get()), _caller: caller })
+                Role::Follower(Wait { answer: Arc::clone(flight.get()), _caller: caller })
             }
         }
     }
@@ -151,9 +151,9 @@ impl<T: Clone> Flights<T> {
 /// The duty to answer a flight. Dropping it unsettled (the task ended, or panicked) lets every follower go.
 #[derive(Debug)]
 pub struct Obligation<T: Clone> {
-    flights: Flights<T>,
-    key: FlightKey,
-    answer: Arc<Answer<T>>,
+    coalescer: Coalescer<T>,
+    key: CoalesceKey,
+    answer: Arc<SharedResult<T>>,
 }
 
 impl<T: Clone> Obligation<T> {
@@ -164,14 +164,14 @@ impl<T: Clone> Obligation<T> {
     }
 
     /// Returns the callers that wait for the result.
-    pub fn callers(&self) -> Arc<Callers> {
+    pub fn callers(&self) -> Arc<WaitingCallers> {
         Arc::clone(&self.answer.callers)
     }
 }
 
 impl<T: Clone> Drop for Obligation<T> {
     fn drop(&mut self) {
-        self.flights.table().remove(&self.key);
+        self.coalescer.table().remove(&self.key);
         // An error says that it was settled.
         let _ = self.answer.result.set(None);
     }
@@ -179,12 +179,12 @@ impl<T: Clone> Drop for Obligation<T> {
 
 /// A wait for a flight's answer.
 #[derive(Debug)]
-pub struct Landing<T> {
-    answer: Arc<Answer<T>>,
-    _caller: Caller,
+pub struct Wait<T> {
+    answer: Arc<SharedResult<T>>,
+    _caller: CallerGuard,
 }
 
-impl<T: Clone> Landing<T> {
+impl<T: Clone> Wait<T> {
     /// The answer, or `None` when whoever led is gone without one.
     pub async fn wait(self) -> Option<T> {
         self.answer.result.wait().await.clone()
@@ -196,59 +196,59 @@ mod tests {
     use http::{HeaderMap, HeaderValue, header};
 
     use super::*;
-    use crate::auth::{Identity, Secrets};
+    use crate::auth::{Identity, HashKeys};
     use crate::resource::{ApiVersion, Resource};
 
-    fn key(token: &str, secrets: &Secrets) -> FlightKey {
+    fn key(token: &str, secrets: &HashKeys) -> CoalesceKey {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
         let path = "/beta/identity/b2xUserFlows/x/apiConnectorConfiguration";
-        FlightKey {
-            fingerprint: Identity::of(&headers, secrets).unwrap().fingerprint,
+        CoalesceKey {
+            fingerprint: Identity::from_headers(&headers, secrets).unwrap().fingerprint,
             resource: Arc::new(Resource::parse(path, None, &headers, ApiVersion::Beta).unwrap()),
-            ticket: 1,
+            lease: 1,
         }
     }
 
-    fn flights(followers: usize) -> Flights<&'static str> {
-        Flights::new(&Config { followers, ..Config::default() })
+    fn coalescer(followers: usize) -> Coalescer<&'static str> {
+        Coalescer::new(&Config { followers, ..Config::default() })
     }
 
     #[tokio::test]
     async fn whoever_asks_the_same_meanwhile_gets_the_same_answer() {
-        let (flights, secrets) = (flights(8), Secrets::random().unwrap());
-        let Seat::Lead(obligation, _leader) = flights.join(key("a", &secrets)) else {
+        let (coalescer, secrets) = (coalescer(8), HashKeys::random().unwrap());
+        let Role::Leader(obligation, _leader) = coalescer.join(key("a", &secrets)) else {
             panic!("nobody was asking")
         };
-        let Seat::Follow(landing) = flights.join(key("a", &secrets)) else { panic!("somebody was asking") };
-        assert_eq!(flights.count(), 1);
+        let Role::Follower(wait) = coalescer.join(key("a", &secrets)) else { panic!("somebody was asking") };
+        assert_eq!(coalescer.count(), 1);
         obligation.settle("answer");
-        assert_eq!(landing.wait().await, Some("answer"));
-        assert_eq!(flights.count(), 0);
+        assert_eq!(wait.wait().await, Some("answer"));
+        assert_eq!(coalescer.count(), 0);
     }
 
     #[test]
     fn t01_another_token_never_waits_on_this_ones_flight() {
-        let (flights, secrets) = (flights(8), Secrets::random().unwrap());
-        let _leads = flights.join(key("a", &secrets));
-        assert!(matches!(flights.join(key("b", &secrets)), Seat::Lead(..)));
+        let (coalescer, secrets) = (coalescer(8), HashKeys::random().unwrap());
+        let _leads = coalescer.join(key("a", &secrets));
+        assert!(matches!(coalescer.join(key("b", &secrets)), Role::Leader(..)));
     }
 
     #[tokio::test]
     async fn a_leader_that_vanishes_leaves_nobody_waiting() {
-        let (flights, secrets) = (flights(8), Secrets::random().unwrap());
-        let Seat::Lead(obligation, _leader) = flights.join(key("a", &secrets)) else { panic!() };
-        let Seat::Follow(landing) = flights.join(key("a", &secrets)) else { panic!() };
+        let (coalescer, secrets) = (coalescer(8), HashKeys::random().unwrap());
+        let Role::Leader(obligation, _leader) = coalescer.join(key("a", &secrets)) else { panic!() };
+        let Role::Follower(wait) = coalescer.join(key("a", &secrets)) else { panic!() };
         drop(obligation);
-        assert_eq!(landing.wait().await, None);
-        assert!(matches!(flights.join(key("a", &secrets)), Seat::Lead(..)), "the next one leads");
+        assert_eq!(wait.wait().await, None);
+        assert!(matches!(coalescer.join(key("a", &secrets)), Role::Leader(..)), "the next one leads");
     }
 
     #[tokio::test]
     async fn a_fetch_learns_when_its_last_caller_has_left() {
-        let (flights, secrets) = (flights(8), Secrets::random().unwrap());
-        let Seat::Lead(obligation, leader) = flights.join(key("a", &secrets)) else { panic!() };
-        let Seat::Follow(follower) = flights.join(key("a", &secrets)) else { panic!() };
+        let (coalescer, secrets) = (coalescer(8), HashKeys::random().unwrap());
+        let Role::Leader(obligation, leader) = coalescer.join(key("a", &secrets)) else { panic!() };
+        let Role::Follower(follower) = coalescer.join(key("a", &secrets)) else { panic!() };
         let callers = obligation.callers();
         let mut all_left = Box::pin(callers.all_left());
         assert!(futures_util::poll!(&mut all_left).is_pending());
@@ -260,14 +260,14 @@ mod tests {
 
     #[test]
     fn no_more_than_the_limit_may_follow() {
-        let (flights, secrets) = (flights(2), Secrets::random().unwrap());
-        let _leads = flights.join(key("a", &secrets));
-        let _first = flights.join(key("a", &secrets));
-        let second = flights.join(key("a", &secrets));
-        assert!(matches!(flights.join(key("a", &secrets)), Seat::Full));
+        let (coalescer, secrets) = (coalescer(2), HashKeys::random().unwrap());
+        let _leads = coalescer.join(key("a", &secrets));
+        let _first = coalescer.join(key("a", &secrets));
+        let second = coalescer.join(key("a", &secrets));
+        assert!(matches!(coalescer.join(key("a", &secrets)), Role::Full));
         drop(second);
-        assert!(matches!(flights.join(key("a", &secrets)), Seat::Follow(_)), "a seat was given back");
-        flights.set_followers(1);
-        assert!(matches!(flights.join(key("a", &secrets)), Seat::Full), "there are fewer seats now");
+        assert!(matches!(coalescer.join(key("a", &secrets)), Role::Follower(_)), "a seat was given back");
+        coalescer.set_followers(1);
+        assert!(matches!(coalescer.join(key("a", &secrets)), Role::Full), "there are fewer seats now");
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use http::header::{CACHE_CONTROL, ETAG, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::auth::Fingerprint;
+use crate::auth::TokenHash;
 use crate::http::date;
 use crate::http::headers::{is_for_one_hop, only};
 use crate::support::clock::Now;
@@ -47,7 +47,7 @@ impl Validators {
     }
 
     /// Makes a request conditional. Both are sent where both are there (RFC 9110, section 13.1.3).
-    pub fn ask_with(&self, request: &mut HeaderMap) {
+    pub fn apply_to(&self, request: &mut HeaderMap) {
         if let Some(etag) = &self.etag {
             request.insert(IF_NONE_MATCH, etag.clone());
         }
@@ -60,7 +60,7 @@ impl Validators {
     /// strongly where it is strong; by its `Last-Modified` where it has no tag. A 304 ought to name what it is about
     /// (RFC 9110, section 15.4.5). One that names nothing is about the one answer that was asked about: no
     /// other was named to whoever said it.
-    pub fn are_meant_by(&self, not_modified: &HeaderMap) -> bool {
+    pub fn matches(&self, not_modified: &HeaderMap) -> bool {
         sabotaged!(AnyNotModified, return true);
         if not_modified.contains_key(ETAG) {
             let (Some(known), Some(told)) = (&self.etag, only(not_modified, &ETAG)) else { return false };
@@ -91,7 +91,7 @@ pub struct Validation {
     /// The fields of Graph's answer that a 304 need not repeat and the rules need again.
     fields: Box<[(HeaderName, HeaderValue)]>,
     /// To which token the answer was given.
-    given_to: Fingerprint,
+    given_to: TokenHash,
     /// When the body was asked for.
     body_asked: Now,
 }
@@ -99,7 +99,7 @@ pub struct Validation {
 impl Validation {
     /// That of a 200 to a question of `token`'s, asked at `asked`. None where Graph gave no validator, or where
     /// the fields are so long that they are not worth their place.
-    pub fn of(headers: &HeaderMap, token: Fingerprint, asked: Now) -> Option<Self> {
+    pub fn of(headers: &HeaderMap, token: TokenHash, asked: Now) -> Option<Self> {
         let validators = Validators::of(headers, asked)?;
         let names = REMEMBERED.iter().flat_map(|name| headers.get_all(name).iter().map(move |v| (name, v)));
         let fields: Box<_> = names.map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -113,7 +113,7 @@ impl Validation {
     }
 
     /// What `token` may ask Graph with now: its own, and not for ever.
-    pub fn for_token(&self, token: Fingerprint, now: Now) -> Option<&Validators> {
+    pub fn for_token(&self, token: TokenHash, now: Now) -> Option<&Validators> {
         let own = sabotaged!(ValidatorOfAnother, true, token == self.given_to);
         (own && now.since(self.body_asked) < WHOLE_AGAIN).then_some(&self.validators)
     }

@@ -8,14 +8,14 @@ use ring::digest;
 use uuid::{NonNilUuid, Uuid};
 
 use super::conditional::Validation;
-use super::freshness::{Lifetime, Packed};
+use super::freshness::{Lifetime, PackedLifetime};
 use super::outcome::Eviction;
-use super::vary::Chosen;
-use crate::http::ids::{REQUEST_ID, Text, guid, sheet};
+use super::vary::SecondaryKey;
+use crate::http::ids::{REQUEST_ID, Text, guid, templates};
 use crate::http::{date, headers};
 use crate::scrub::{GzippedBody, ScrubbedBody, Scrubber};
 use crate::support::clock::Now;
-use crate::support::labels::Word;
+use crate::support::labels::Label;
 
 /// A 200 of Graph: scrubbed, complete, with the few header fields that are passed on.
 ///
@@ -25,38 +25,38 @@ pub struct Entry {
     /// The scrubbed body.
     pub body: ScrubbedBody,
     /// A weak validator of the scrubbed body under the scrubber's present rules.
-    pub tag: Tag,
+    pub tag: EntityTag,
     date: u32,
     /// Graph's own id of the request that brought this answer.
     pub origin_request_id: Option<NonNilUuid>,
     /// When Graph was asked.
     pub asked: Now,
-    lifetime: Packed,
+    lifetime: PackedLifetime,
     /// What most entries do not have.
-    rare: Option<Box<Rare>>,
+    rare: Option<Box<RareFields>>,
     left_by: AtomicU8,
     looked_up: AtomicBool,
 }
 
 /// Header fields that are passed on.
-type Fields = Box<[(HeaderName, HeaderValue)]>;
+type StoredFields = Box<[(HeaderName, HeaderValue)]>;
 
 /// What few entries have.
 #[derive(Debug, Default)]
-struct Rare {
+struct RareFields {
     /// The fields that are passed on, where they are not the usual ones, and the digest that covers them too.
-    headers: Option<(Fields, Digest)>,
+    headers: Option<(StoredFields, ContentDigest)>,
     /// With what Graph can be asked whether it still holds.
     validation: Option<Validation>,
     /// What of its request chose it, where that can differ within a key.
-    chosen: Option<Chosen>,
+    secondary_key: Option<SecondaryKey>,
     /// The body in gzip, where its caller would have it so.
     gzip: Option<GzippedBody>,
 }
 
 /// Half of a SHA-256: an entity tag before it is spelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tag([u8; 16]);
+pub struct EntityTag([u8; 16]);
 
 /// Digest of all bytes of an answer that a caller is given from memory: of the scrubbed body under the scrubber's rules,
 /// which is the entity tag, and of the header fields that are passed on, where these are not the usual ones.
@@ -64,11 +64,11 @@ pub struct Tag([u8; 16]);
 /// A proof records the digest of the answer that Graph gave to its token (promise 2). `Date` and `origin-request-id`
 /// are not part of it: they describe one message of Graph's, and differ in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Digest([u8; 16]);
+pub struct ContentDigest([u8; 16]);
 
-impl Digest {
+impl ContentDigest {
     /// Computes the digest of an answer with unusual header fields. Every name and value is preceded by its length.
-    fn compute(tag: Tag, headers: &[(HeaderName, HeaderValue)]) -> Self {
+    fn compute(tag: EntityTag, headers: &[(HeaderName, HeaderValue)]) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(&tag.0);
         for (name, value) in headers {
@@ -91,7 +91,7 @@ fn first_half(context: digest::Context) -> [u8; 16] {
     context.finish().as_ref().first_chunk().copied().unwrap_or_default()
 }
 
-impl Tag {
+impl EntityTag {
     /// Of a body under a scrubber's rules. Weak: another compact spelling of the same JSON would be the same answer
     /// (RFC 9110, section 8.8.1). The rules are part of it, so that a change of policy is a change of the
     /// representation.
@@ -105,7 +105,7 @@ impl Tag {
 
     /// As a field has it.
     pub fn spelled(self) -> HeaderValue {
-        let [value] = sheet(|[text]| self.spell(text));
+        let [value] = templates(|[text]| self.spell(text));
         value
     }
 
@@ -129,7 +129,7 @@ impl Entry {
         let date = headers::date(from).unwrap_or_else(|| asked.wall());
         let mut headers = headers::kept(from);
         let mut entry = Self {
-            tag: Tag::of(body.as_bytes(), scrubber.policy()),
+            tag: EntityTag::of(body.as_bytes(), scrubber.policy()),
             date: u32::try_from(date.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
                 .unwrap_or(u32::MAX),
             origin_request_id: from.get(REQUEST_ID).and_then(guid).and_then(NonNilUuid::new),
@@ -142,7 +142,7 @@ impl Entry {
         };
         if *headers != *headers::usual() {
             headers::pack(headers.iter_mut().map(|(_, value)| value));
-            let digest = Digest::compute(entry.tag, &headers);
+            let digest = ContentDigest::compute(entry.tag, &headers);
             entry.rare().headers = Some((headers, digest));
         }
         entry
@@ -150,10 +150,10 @@ impl Entry {
 
     /// The same with what later requests are matched by, and with what Graph can be asked.
     #[must_use]
-    pub fn with(mut self, validation: Option<Validation>, chosen: Option<Chosen>) -> Self {
-        if validation.is_some() || chosen.is_some() {
+    pub fn with(mut self, validation: Option<Validation>, secondary_key: Option<SecondaryKey>) -> Self {
+        if validation.is_some() || secondary_key.is_some() {
             let rare = self.rare();
-            (rare.validation, rare.chosen) = (validation, chosen);
+            (rare.validation, rare.secondary_key) = (validation, secondary_key);
         }
         self
     }
@@ -167,7 +167,7 @@ impl Entry {
         self
     }
 
-    fn rare(&mut self) -> &mut Rare {
+    fn rare(&mut self) -> &mut RareFields {
         self.rare.get_or_insert_default()
     }
 
@@ -177,9 +177,9 @@ impl Entry {
     }
 
     /// Digest of the bytes that a caller is given: a proof of the same digest lets its token have them.
-    pub fn digest(&self) -> Digest {
+    pub fn digest(&self) -> ContentDigest {
         let unusual = self.rare.as_ref().and_then(|rare| rare.headers.as_ref());
-        unusual.map_or(Digest(self.tag.0), |(_, digest)| *digest)
+        unusual.map_or(ContentDigest(self.tag.0), |(_, digest)| *digest)
     }
 
     /// The fields of Graph's answer that are passed on.
@@ -203,8 +203,8 @@ impl Entry {
     }
 
     /// What of its request chose it.
-    pub fn chosen(&self) -> Option<&Chosen> {
-        self.rare.as_ref()?.chosen.as_ref()
+    pub fn secondary_key(&self) -> Option<&SecondaryKey> {
+        self.rare.as_ref()?.secondary_key.as_ref()
     }
 
     /// Its body in gzip.
@@ -226,15 +226,15 @@ impl Entry {
             let headers: usize =
                 headers.map(|(_, value)| value.len() + size_of::<(HeaderName, HeaderValue)>()).sum();
             let validation = rare.validation.as_ref().map_or(0, Validation::weight);
-            let chosen = rare.chosen.as_ref().map_or(0, Chosen::weight);
+            let secondary_key = rare.secondary_key.as_ref().map_or(0, SecondaryKey::weight);
             let gzip = rare.gzip.as_ref().map_or(0, GzippedBody::len);
-            size_of::<Rare>() + headers + validation + chosen + gzip
+            size_of::<RareFields>() + headers + validation + secondary_key + gzip
         });
         size_of::<Self>() + self.body.len() + rare
     }
 
     /// Says that it was looked up. Returns whether it had been before.
-    pub fn look_up(&self) -> bool {
+    pub fn mark_accessed(&self) -> bool {
         self.looked_up.swap(true, Relaxed)
     }
 

@@ -8,11 +8,11 @@ mod packed;
 use std::time::Duration;
 
 pub use self::dials::Dials;
-pub use self::packed::Packed;
+pub use self::packed::PackedLifetime;
 use super::outcome::Forward;
-use crate::http::cache_control::Control;
+use crate::http::cache_control::CacheControl;
 use crate::support::clock::Now;
-use crate::support::labels::words;
+use crate::support::labels::labels;
 use crate::support::sabotage::sabotaged;
 
 /// What judgements need to know.
@@ -27,23 +27,23 @@ pub struct Config {
     /// `cache.stale_if_error`; zero turns it off.
     pub stale_if_error: Duration,
     /// `cache.freshness`
-    pub freshness: Freshness,
+    pub freshness: FreshnessSource,
     /// `cache.client_directives`
     pub client_directives: ClientDirectives,
 }
 
-words! {
+labels! {
     /// Whose word decides how long an answer is fresh.
-    pub enum Freshness {
+    pub enum FreshnessSource {
         /// The operator's: `cache.ttl` replaces what Graph says.
         Operator = "operator",
         /// Graph's, as RFC 9111 has it, with `cache.ttl` as the cap.
-        Origin = "origin",
+        GraphClient = "origin",
     }
 }
 
-words! {
-    /// What becomes of a caller's `Cache-Control`.
+labels! {
+    /// What becomes of a caller's `Cache-CacheControl`.
     pub enum ClientDirectives {
         /// Ignored: the .NET SDK sends `no-store, no-cache` with every request.
         Ignore = "ignore",
@@ -59,7 +59,7 @@ impl Default for Config {
             proof_ttl: Duration::from_mins(5),
             stale_while_revalidate: Duration::from_secs(30),
             stale_if_error: Duration::from_mins(10),
-            freshness: Freshness::Operator,
+            freshness: FreshnessSource::Operator,
             client_directives: ClientDirectives::Ignore,
         }
     }
@@ -87,7 +87,7 @@ pub struct Lifetime {
 
 /// What the clock says of an entry and a proof, for one caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Judgement {
+pub struct Assessment {
     /// How old the answer is (RFC 9111, section 4.2.3).
     pub age: Duration,
     /// How long it may still be used by this caller; zero when it is past that.
@@ -95,7 +95,7 @@ pub struct Judgement {
     /// How far it, or the proof, is past its time.
     pub overdue: Duration,
     /// What follows.
-    pub verdict: Verdict,
+    pub verdict: Decision,
 }
 
 /// Source of a failed request to Graph.
@@ -110,27 +110,27 @@ pub enum ErrorSource {
 
 /// What may be done with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Decision {
     /// Answer with it.
     Fresh,
     /// Answer with it, though it is past its time: the caller takes it so (`max-stale`).
     StaleAccepted,
     /// Answer with it, and ask Graph meanwhile (RFC 5861, section 3).
     StaleUsable,
-    /// Ask Graph. The entry may serve if that fails: see [`usable_on_error`].
+    /// Ask Graph. The entry may serve if that fails: see [`is_usable_on_error`].
     Forward(Forward),
 }
 
-impl Judgement {
+impl Assessment {
     /// The judgement where Graph has since given other bytes to another token: nothing is left, and this token asks once,
     /// too. The entry may serve if that fails, as one that is past its time.
     #[must_use]
     pub fn superseded(self) -> Self {
         let verdict = match self.verdict {
-            Verdict::Fresh | Verdict::StaleAccepted | Verdict::StaleUsable => {
-                Verdict::Forward(Forward::Stale)
+            Decision::Fresh | Decision::StaleAccepted | Decision::StaleUsable => {
+                Decision::Forward(Forward::Stale)
             }
-            forward @ Verdict::Forward(_) => forward,
+            forward @ Decision::Forward(_) => forward,
         };
         Self { left: Duration::ZERO, verdict, ..self }
     }
@@ -140,14 +140,14 @@ impl Judgement {
 ///
 /// `client` holds the caller's directives where they are obeyed. A caller whose token is at its end gets
 /// nothing from memory, fresh or stale.
-pub fn judge(
+pub fn assess(
     config: &Config,
     (lifetime, asked): (&Lifetime, Now),
     granted: Now,
     token_left: Duration,
-    client: Control,
+    client: CacheControl,
     now: Now,
-) -> Judgement {
+) -> Assessment {
     let age = lifetime.initial_age.saturating_add(now.since(asked));
     let proof_age = sabotaged!(ProofForever, Duration::ZERO, now.since(granted));
     // A shorter `cache.ttl` holds for what is stored already; a longer one for answers to come.
@@ -167,21 +167,21 @@ pub fn judge(
     let declined = client.max_age.is_some() && client.max_stale.is_none();
     let grace = sabotaged!(StalePastGrace, Duration::MAX, config.stale_while_revalidate);
     let verdict = if token_left.is_zero() {
-        Verdict::Forward(Forward::Bypass)
+        Decision::Forward(Forward::Bypass)
     } else if asks_graph {
-        Verdict::Forward(Forward::Request)
+        Decision::Forward(Forward::Request)
     } else if !left.is_zero() {
-        Verdict::Fresh
+        Decision::Fresh
     } else if lifetime.must_revalidate {
-        Verdict::Forward(Forward::Stale)
+        Decision::Forward(Forward::Stale)
     } else if accepted {
-        Verdict::StaleAccepted
+        Decision::StaleAccepted
     } else if overdue < grace && age < lifetime.grace_ends && !declined {
-        Verdict::StaleUsable
+        Decision::StaleUsable
     } else {
-        Verdict::Forward(Forward::Stale)
+        Decision::Forward(Forward::Stale)
     };
-    Judgement { age, left, overdue, verdict }
+    Assessment { age, left, overdue, verdict }
 }
 
 /// Whether a stale entry may serve because a request to Graph failed (RFC 5861, section 4): within
@@ -189,18 +189,18 @@ pub fn judge(
 ///
 /// `proof_age` is the age of the proof. A local refusal says nothing about Graph, and another caller can cause one: it
 /// does not prolong a proof.
-pub fn usable_on_error(
+pub fn is_usable_on_error(
     config: &Config,
     lifetime: &Lifetime,
-    judgement: &Judgement,
+    assessment: &Assessment,
     source: ErrorSource,
     (proof_age, token_left): (Duration, Duration),
 ) -> bool {
-    let fresh = !judgement.left.is_zero();
+    let fresh = !assessment.left.is_zero();
     let proof_is_live = proof_age < config.proof_ttl;
     !token_left.is_zero()
         && (proof_is_live || source == ErrorSource::Upstream)
-        && (fresh || (judgement.overdue < config.stale_if_error && !lifetime.must_revalidate))
+        && (fresh || (assessment.overdue < config.stale_if_error && !lifetime.must_revalidate))
 }
 
 #[cfg(test)]

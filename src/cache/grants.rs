@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::entry::Digest;
+use super::entry::ContentDigest;
 use crate::auth::Claims;
 use crate::resource::Resource;
 use crate::support::clock::Now;
@@ -23,12 +23,12 @@ pub struct Proof {
     /// Time at which Graph was asked.
     pub granted: Now,
     /// Digest of the bytes that Graph gave to the token.
-    pub digest: Digest,
+    pub digest: ContentDigest,
 }
 
 /// A token's claims, read once, and its proofs.
 #[derive(Debug)]
-pub struct Grant {
+pub struct Grants {
     /// What the token says.
     pub claims: Claims,
     proofs: Mutex<Proofs>,
@@ -54,7 +54,7 @@ struct Item {
     selector: u32,
 }
 
-impl Grant {
+impl Grants {
     /// A token that nothing has been granted to yet.
     pub fn new(claims: &Claims) -> Self {
         Self { claims: *claims, proofs: Mutex::default(), revoked: AtomicBool::new(false) }
@@ -72,7 +72,7 @@ impl Grant {
     }
 
     /// The proof for a resource that has this digest. Where request fields select answers, a token has one for each.
-    pub fn proof_of(&self, resource: &Resource, given: Digest) -> Option<Proof> {
+    pub fn proof_of(&self, resource: &Resource, given: ContentDigest) -> Option<Proof> {
         sabotaged!(ProofOfAnyResource, return self.proof(resource));
         sabotaged!(ProofWithoutExpand, return self.proof(resource));
         let (proofs, digest) = (self.proofs(), digest(resource));

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::auth::{Fingerprint, Principal};
+use crate::auth::{TokenHash, Principal};
 use crate::resource::Resource;
 use crate::support::sabotage::sabotaged;
 
@@ -27,11 +27,11 @@ impl EntryKey {
 
 /// Finds a question under way. It is the token's own: nobody waits on a stranger's (promise 3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct FlightKey {
+pub struct CoalesceKey {
     /// The token that asks.
-    pub fingerprint: Fingerprint,
+    pub fingerprint: TokenHash,
     /// The question.
     pub resource: Arc<Resource>,
     /// The number of its ticket: who asks after a purge, or after Graph's "no", waits on nothing from before.
-    pub ticket: u64,
+    pub lease: u64,
 }

@@ -2,9 +2,9 @@
 //!
 //! Each spelling is at once a log field, a metric label and a `Cache-Status` detail.
 
-use crate::support::labels::words;
+use crate::support::labels::labels;
 
-words! {
+labels! {
     /// How a request was answered: the label `cache`.
     pub enum Outcome {
         /// From memory, fresh.
@@ -24,7 +24,7 @@ words! {
     }
 }
 
-words! {
+labels! {
     /// Why a request went to Graph: the parameter `fwd` of `Cache-Status` (RFC 9211, section 2.2).
     pub enum Forward {
         /// Nothing usable is stored for this caller.
@@ -38,7 +38,7 @@ words! {
     }
 }
 
-words! {
+labels! {
     /// Why a token may not use the cache. It is forwarded all the same.
     pub enum Bypass {
         /// Not a JWT that can be read: opaque, encrypted, or not base64url.
@@ -58,9 +58,9 @@ words! {
     }
 }
 
-words! {
+labels! {
     /// Why an answer came from memory though Graph was asked for, or should have been.
-    pub enum Instead {
+    pub enum HitReason {
         /// Graph failed, and what is past its time may stand in.
         IfError = "stale-if-error",
         /// The caller has asked for refreshes as often as `limits.refreshes_per_token` allows.
@@ -68,7 +68,7 @@ words! {
     }
 }
 
-words! {
+labels! {
     /// Why an answer was not stored.
     pub enum NotStored {
         /// Graph did not say 200.
@@ -90,7 +90,7 @@ words! {
     }
 }
 
-words! {
+labels! {
     /// What was found where a proof is looked for.
     pub enum ProofResult {
         /// Graph said 200: a proof was recorded.
@@ -106,7 +106,7 @@ words! {
     }
 }
 
-words! {
+labels! {
     /// Why something left the cache.
     pub enum Eviction {
         /// There was no room.
@@ -120,7 +120,7 @@ words! {
     }
 }
 
-words! {
+labels! {
     /// Why a retry was made.
     pub enum Retry {
         /// A pooled connection turned out to be closed; nothing had been received on it.
@@ -132,7 +132,7 @@ words! {
     }
 }
 
-words! {
+labels! {
     /// Which rule of the scrubber took something away.
     pub enum ScrubbedField {
         /// A password or passphrase.
@@ -164,7 +164,7 @@ words! {
     }
 }
 
-words! {
+labels! {
     /// Why a body could not be scrubbed, and so did not pass.
     pub enum ScrubFailure {
         /// Not JSON, as RFC 8259 has it.

@@ -1,20 +1,20 @@
 //! What a purge selects.
 
-use crate::auth::{Claims, Label};
+use crate::auth::{Claims, ClaimHash};
 use crate::resource::Resource;
 
 /// A subset of what the cache holds. `None` stands for any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
+pub struct PurgeSelector {
     /// Resources of this flow.
     pub flow: Option<String>,
     /// What belongs to tokens of this tenant.
-    pub tenant: Option<Label>,
+    pub tenant: Option<ClaimHash>,
     /// What belongs to tokens that have this subject as `oid` or as `sub`.
-    pub subject: Option<Label>,
+    pub subject: Option<ClaimHash>,
 }
 
-impl Selection {
+impl PurgeSelector {
     /// Whether the purge takes what a token with these claims was given for a resource. A token whose claims cannot be
     /// read has neither tenant nor subject.
     pub fn selects(&self, claims: Option<&Claims>, resource: &Resource) -> bool {
@@ -33,7 +33,7 @@ impl Selection {
     }
 
     /// Whether the purge takes what belongs to this tenant and these subjects.
-    pub fn selects_names(&self, names: Option<(Label, [Label; 2])>) -> bool {
+    pub fn selects_names(&self, names: Option<(ClaimHash, [ClaimHash; 2])>) -> bool {
         self.tenant.is_none_or(|wanted| names.is_some_and(|(tenant, _)| tenant == wanted))
             && self.subject.is_none_or(|wanted| names.is_some_and(|(_, own)| own.contains(&wanted)))
     }

@@ -22,16 +22,16 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::entry::Entry;
-use super::grants::{Grant, Proof};
+use super::grants::{Grants, Proof};
 use super::interner::Interner;
 use super::key::EntryKey;
-use super::lease::{Ticket, Tickets};
+use super::lease::{Lease, Leases};
 use super::outcome::{Eviction, NotStored};
 use super::thread_cache;
-use super::thread_cache::{Epoch, Epochs, Finding, Room};
+use super::thread_cache::{Generation, Generations, CachedLookup, Capacity};
 use super::variants::Variants;
-use super::vary::{Chooser, Chosen, Presented};
-use crate::auth::{Claims, Fingerprint, Label, Principal, Spelling};
+use super::vary::{SecondaryKeyHasher, SecondaryKey, SelectingRequest};
+use crate::auth::{Claims, TokenHash, ClaimHash, Principal, RequestDigest};
 use crate::observability::metrics::Metrics;
 use crate::resource::Resource;
 use crate::support::clock::Now;
@@ -54,13 +54,13 @@ impl Default for Config {
     }
 }
 
-pub use super::purge::Selection;
+pub use super::purge::PurgeSelector;
 
 /// The entries and the proofs of this process.
 #[derive(Debug)]
 pub struct Store {
     entries: Cache<EntryKey, Labelled>,
-    grants: Cache<Fingerprint, Arc<Grant>>,
+    grants: Cache<TokenHash, Arc<Grants>>,
     /// Who changes the answers of a key is alone meanwhile. A turn is of many keys.
     turns: [Mutex<()>; TURNS],
     /// The same for the proofs of a token.
@@ -72,10 +72,10 @@ pub struct Store {
     max_entry: u64,
     proofs_per_token: usize,
     /// Of the questions under way: what is purged or withdrawn meanwhile must not be stored after.
-    tickets: Tickets,
-    chooser: Chooser,
-    epochs: Arc<Epochs>,
-    front: Room,
+    leases: Leases,
+    secondary_key_hasher: SecondaryKeyHasher,
+    generations: Arc<Generations>,
+    front: Capacity,
     metrics: Arc<Metrics>,
 }
 
@@ -83,8 +83,8 @@ pub struct Store {
 #[derive(Clone, Debug)]
 struct Labelled {
     variants: Variants,
-    tenant: Label,
-    subjects: [Label; 2],
+    tenant: ClaimHash,
+    subjects: [ClaimHash; 2],
 }
 
 impl Labelled {
@@ -92,7 +92,7 @@ impl Labelled {
         self.variants.each().for_each(|entry| entry.leaves_by(cause));
     }
 
-    fn is_selected(&self, selection: &Selection) -> bool {
+    fn is_selected(&self, selection: &PurgeSelector) -> bool {
         selection.selects_names(Some((self.tenant, self.subjects)))
     }
 
@@ -106,12 +106,12 @@ impl Store {
     pub fn new(config: &Config, keep: Duration, metrics: &Arc<Metrics>) -> Self {
         // A proof weighs a few hundred bytes where an entry weighs a few thousand.
         let for_grants = config.max_bytes / 5;
-        let for_fronts = config.max_bytes / FRONTS;
+        let for_fronts = config.max_bytes / THREAD_CACHE_PART;
         let for_entries = config.max_bytes - for_grants - for_fronts;
         let threads = u64::try_from(config.threads).unwrap_or(u64::MAX).max(1);
         metrics.capacity.set(i64::try_from(config.max_bytes).unwrap_or(i64::MAX));
-        let (counts, epochs) = (Arc::clone(metrics), Arc::<Epochs>::default());
-        let evictions = Arc::clone(&epochs);
+        let (counts, generations) = (Arc::clone(metrics), Arc::<Generations>::default());
+        let evictions = Arc::clone(&generations);
         let entries = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_entries)
@@ -134,11 +134,11 @@ impl Store {
         let grants = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_grants)
-            .weigher(|_: &Fingerprint, grant: &Arc<Grant>| weight(grant.weight()))
+            .weigher(|_: &TokenHash, grant: &Arc<Grants>| weight(grant.weight()))
             .time_to_live(keep)
             // A token whose proofs have left for want of room is as one that never had any: Graph's 401 to it
             // withdraws nothing. So nobody may remember them.
-            .eviction_listener(move |_, grant: Arc<Grant>, cause| {
+            .eviction_listener(move |_, grant: Arc<Grants>, cause| {
                 if cause.was_evicted() {
                     grant.revoke();
                     evictions.end(grant.claims.principal);
@@ -155,16 +155,16 @@ impl Store {
             resources: Interner::default(),
             max_entry: for_entries,
             proofs_per_token: config.proofs_per_token,
-            tickets: Tickets::default(),
-            chooser: Chooser::default(),
-            epochs,
-            front: Room::within(for_fronts / threads),
+            leases: Leases::default(),
+            secondary_key_hasher: SecondaryKeyHasher::default(),
+            generations,
+            front: Capacity::within(for_fronts / threads),
             metrics: Arc::clone(metrics),
         }
     }
 
     /// What is known of a token, if Graph has said 200 to it.
-    pub fn grant(&self, fingerprint: &Fingerprint) -> Option<Arc<Grant>> {
+    pub fn grant(&self, fingerprint: &TokenHash) -> Option<Arc<Grants>> {
         self.grants.get(fingerprint).filter(|grant| !grant.is_revoked())
     }
 
@@ -173,8 +173,8 @@ impl Store {
     pub fn entry(
         &self,
         key: &EntryKey,
-        request: Presented<'_>,
-        (grant, newest): (&Grant, Proof),
+        request: SelectingRequest<'_>,
+        (grant, newest): (&Grants, Proof),
     ) -> Option<(Arc<Entry>, Proof)> {
         let known = self.entries.get(key)?.variants;
         let proven = |entry: &Entry| {
@@ -186,56 +186,56 @@ impl Store {
             // One question has one answer, as a rule.
             if newest.digest == given { Some(newest) } else { grant.proof_of(&key.resource, given) }
         };
-        known.find(&self.chooser, request, proven).map(|(entry, proof)| (Arc::clone(entry), proof))
+        known.find(&self.secondary_key_hasher, request, proven).map(|(entry, proof)| (Arc::clone(entry), proof))
     }
 
     /// What tells requests apart by the fields that chose an answer.
-    pub fn chooser(&self) -> &Chooser {
-        &self.chooser
+    pub fn secondary_key_hasher(&self) -> &SecondaryKeyHasher {
+        &self.secondary_key_hasher
     }
 
     /// What it has for a request of exactly this spelling, if this thread has looked that up a moment ago.
-    pub fn recall(&self, spelling: Spelling, now: Now) -> Option<Finding> {
-        thread_cache::recall(spelling, self.front, &self.epochs, now).filter(|found| found.entry.is_kept())
+    pub fn recall(&self, spelling: RequestDigest, now: Now) -> Option<CachedLookup> {
+        thread_cache::recall(spelling, self.front, &self.generations, now).filter(|found| found.entry.is_kept())
     }
 
     /// The present state for a principal. To be taken before a proof is looked up that is given to [`Store::remember`].
-    pub fn epoch(&self, principal: Principal) -> Epoch {
-        self.epochs.now(principal)
+    pub fn generation(&self, principal: Principal) -> Generation {
+        self.generations.now(principal)
     }
 
     /// Remembers what was looked up for a request.
-    pub fn remember(&self, spelling: Spelling, epoch: Epoch, now: Now, found: &Finding) {
-        thread_cache::remember(spelling, self.front, (&self.epochs, epoch), now, found);
+    pub fn remember(&self, spelling: RequestDigest, generation: Generation, now: Now, found: &CachedLookup) {
+        thread_cache::remember(spelling, self.front, (&self.generations, generation), now, found);
     }
 
     /// The right to keep the answer. To be taken before Graph is asked.
-    pub fn ticket(
+    pub fn lease(
         &self,
-        fingerprint: Fingerprint,
+        fingerprint: TokenHash,
         claims: Option<&Claims>,
         resource: &Arc<Resource>,
-    ) -> Ticket {
-        self.tickets.take(fingerprint, claims, resource)
+    ) -> Lease {
+        self.leases.take(fingerprint, claims, resource)
     }
 
     /// Keeps an answer and the proof that it was given to this token. One that renews `old`, after a 304, is
     /// kept only while that is there: what was purged or replaced meanwhile does not come back.
     pub fn admit(
         &self,
-        fingerprint: Fingerprint,
+        fingerprint: TokenHash,
         claims: &Claims,
         resource: &Arc<Resource>,
         entry: &Arc<Entry>,
         old: Option<&Arc<Entry>>,
-        ticket: &Ticket,
+        lease: &Lease,
     ) -> Result<(), NotStored> {
         let resource = &self.resources.intern(resource);
         if u64::try_from(entry.weight()).unwrap_or(u64::MAX) > self.max_entry {
             return Err(NotStored::TooLarge);
         }
-        let stored = ticket.commit(|| {
-            let selector = entry.chosen().map_or(0, Chosen::selector);
+        let stored = lease.commit(|| {
+            let selector = entry.secondary_key().map_or(0, SecondaryKey::selector);
             let before = self.grant(&fingerprint).and_then(|grant| grant.proof_before(resource, selector));
             let is_put =
                 self.put(EntryKey::new(claims.principal, resource), claims, entry, (old, before.as_ref()));
@@ -286,17 +286,17 @@ impl Store {
     /// Adds a proof to those of a token. It is put again where it is, so that it counts with what it weighs now.
     fn prove(
         &self,
-        fingerprint: Fingerprint,
+        fingerprint: TokenHash,
         claims: &Claims,
         resource: &Arc<Resource>,
         (proof, selector): (Proof, u32),
     ) {
         let _turn = self.grant_turn(&fingerprint);
-        let grant = self.grant(&fingerprint).unwrap_or_else(|| Arc::new(Grant::new(claims)));
+        let grant = self.grant(&fingerprint).unwrap_or_else(|| Arc::new(Grants::new(claims)));
         let lost = grant.add(resource, proof, selector, self.proofs_per_token);
         self.grants.insert(fingerprint, grant);
         if lost {
-            self.epochs.end(claims.principal);
+            self.generations.end(claims.principal);
         }
     }
 
@@ -305,7 +305,7 @@ impl Store {
         lock(&self.turns[usize::from(digit) % TURNS])
     }
 
-    fn grant_turn(&self, fingerprint: &Fingerprint) -> MutexGuard<'_, ()> {
+    fn grant_turn(&self, fingerprint: &TokenHash) -> MutexGuard<'_, ()> {
         let [digit, ..] = self.grant_turn.hash_one(fingerprint).to_ne_bytes();
         lock(&self.grant_turns[usize::from(digit) % TURNS])
     }
@@ -338,7 +338,7 @@ fn weight(bytes: usize) -> u32 {
 /// Bytes of moka's own nodes, its hash table and the reference counts, for one pair: an estimate on the high side.
 const OVERHEAD: usize = 320;
 /// The part of `cache.max_bytes` in which all threads remember: one in so many.
-const FRONTS: u64 = 16;
+const THREAD_CACHE_PART: u64 = 16;
 /// More than there are threads, as a rule: they hardly ever wait for each other.
 const TURNS: usize = 32;
 

@@ -6,7 +6,7 @@
 //! nothing as soon as
 //!
 //! * a token of the same principal lost a proof since before the look-up began, for whatever reason (withdrawn, purged,
-//!   renewed for other bytes, or gone for want of room), or an operator purged: the principal's [`Epoch`] has moved on;
+//!   renewed for other bytes, or gone for want of room), or an operator purged: the principal's [`Generation`] has moved on;
 //! * the entry has left the store, or was replaced or superseded there: it says so itself;
 //! * it is ten seconds old: the store must hear now and then what is still used, or it would evict that first.
 //!
@@ -14,7 +14,7 @@
 //! An answer that `Vary` ties to other fields of its request is never remembered: a spelling does not have them.
 //! Entries are held weakly: what the store lets go is gone.
 //!
-//! What is remembered grows as it is wanted, up to a [`Room`] that is a part of `cache.max_bytes`: about a place for
+//! What is remembered grows as it is wanted, up to a [`Capacity`] that is a part of `cache.max_bytes`: about a place for
 //! each entry of a few KiB. It is many small tables, so that none takes long to grow.
 
 mod table;
@@ -26,30 +26,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::table::{SET_BYTES, Slot, Table};
 use super::entry::Entry;
-use crate::auth::{End, Principal, Spelling};
-use crate::proxy::handler::TokenTag;
+use crate::auth::{TokenExpiry, Principal, RequestDigest};
+use crate::proxy::handler::LogTag;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 
 /// What the store had for a request.
 #[derive(Debug)]
-pub struct Finding {
+pub struct CachedLookup {
     /// The answer. The token's proof for it has the same digest.
     pub entry: Arc<Entry>,
     /// Time of the token's proof for it.
     pub granted: Now,
     /// When the token ends.
-    pub end: End,
+    pub end: TokenExpiry,
     /// The token, as the log knows it.
-    pub tag: TokenTag,
+    pub tag: LogTag,
 }
 
 /// A state of what a store holds for one principal: it ends when a proof of one of the principal's tokens leaves the
 /// store, and with every purge. The lowest bits are the principal's group, the others count how many have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Epoch(u64);
+pub struct Generation(u64);
 
-impl Epoch {
+impl Generation {
     fn group(self) -> usize {
         usize::try_from(self.0 & (GROUPS as u64 - 1)).unwrap_or(0)
     }
@@ -58,26 +58,26 @@ impl Epoch {
 /// The epochs of one store: of each group of principals, and of all of them. What happens to one principal ends the
 /// epoch of few others.
 #[derive(Debug)]
-pub struct Epochs {
+pub struct Generations {
     groups: Box<[AtomicU64; GROUPS]>,
     all: AtomicU64,
 }
 
-impl Default for Epochs {
+impl Default for Generations {
     fn default() -> Self {
         Self { groups: Box::new([const { AtomicU64::new(0) }; GROUPS]), all: AtomicU64::new(0) }
     }
 }
 
-impl Epochs {
+impl Generations {
     /// The present epoch of a principal. To be taken before a proof is looked up that is to be remembered.
-    pub fn now(&self, principal: Principal) -> Epoch {
+    pub fn now(&self, principal: Principal) -> Generation {
         self.present(usize::from(principal.spread()) % GROUPS)
     }
 
     /// Whether an epoch has not ended.
-    pub fn is_now(&self, epoch: Epoch) -> bool {
-        self.present(epoch.group()) == epoch
+    pub fn is_now(&self, generation: Generation) -> bool {
+        self.present(generation.group()) == generation
     }
 
     /// Ends a principal's epoch. To be called when what was withdrawn cannot be found any more: whoever looked it up
@@ -96,22 +96,22 @@ impl Epochs {
     }
 
     /// Both counts only grow, so their sum is the same again only if neither has changed.
-    fn present(&self, group: usize) -> Epoch {
+    fn present(&self, group: usize) -> Generation {
         let own = self.groups.get(group).map_or(0, |count| count.load(Ordering::Acquire));
         let ended = own.wrapping_add(self.all.load(Ordering::Acquire));
-        Epoch(ended.wrapping_mul(GROUPS as u64) | group as u64)
+        Generation(ended.wrapping_mul(GROUPS as u64) | group as u64)
     }
 }
 
 /// How much each thread may remember.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct Capacity {
     /// Both are powers of two.
     tables: usize,
     sets: usize,
 }
 
-impl Room {
+impl Capacity {
     /// As much as so many bytes hold in each thread; one set of places at least.
     pub fn within(bytes: u64) -> Self {
         let most = usize::try_from(bytes).unwrap_or(usize::MAX) / SET_BYTES;
@@ -122,45 +122,45 @@ impl Room {
 }
 
 /// What this thread remembers for a request, of what there is room for.
-pub fn recall(spelling: Spelling, room: Room, epochs: &Epochs, now: Now) -> Option<Finding> {
-    FRONT.with_borrow(|front| {
+pub fn recall(spelling: RequestDigest, room: Capacity, generations: &Generations, now: Now) -> Option<CachedLookup> {
+    THREAD_CACHE.with_borrow(|front| {
         let (table, hash) = front.place(spelling, room);
         let slot = front.tables.get(table)?.find(spelling, hash)?;
-        slot.finding(epochs, now.tick())
+        slot.finding(generations, now.tick())
     })
 }
 
-/// Remembers what was found under `epoch`, one of `epochs`.
+/// Remembers what was found under `generation`, one of `generations`.
 pub fn remember(
-    spelling: Spelling,
-    room: Room,
-    (epochs, epoch): (&Epochs, Epoch),
+    spelling: RequestDigest,
+    room: Capacity,
+    (generations, generation): (&Generations, Generation),
     now: Now,
-    found: &Finding,
+    found: &CachedLookup,
 ) {
-    FRONT.with_borrow_mut(|front| {
+    THREAD_CACHE.with_borrow_mut(|front| {
         let (table, hash) = front.place(spelling, room);
-        let Front { tables, hasher } = front;
+        let ThreadCache { tables, hasher } = front;
         if let Some(table) = tables.get_mut(table) {
             let hash_of = |slot: &Slot| hasher.hash_one(slot.spelling());
-            table.put(hash, Slot::new(spelling, epoch, now, found), epochs, room.sets, hash_of);
+            table.put(hash, Slot::new(spelling, generation, now, found), generations, room.sets, hash_of);
         }
     });
 }
 
 /// What one thread remembers.
-struct Front {
+struct ThreadCache {
     tables: [Table; TABLES],
     hasher: RandomState,
 }
 
-impl Front {
+impl ThreadCache {
     fn new() -> Self {
         Self { tables: std::array::from_fn(|_| Table::default()), hasher: RandomState::new() }
     }
 
     /// Its table, and what it is known by there.
-    fn place(&self, spelling: Spelling, room: Room) -> (usize, u64) {
+    fn place(&self, spelling: RequestDigest, room: Capacity) -> (usize, u64) {
         let hash = self.hasher.hash_one(spelling);
         // Tables look at the lowest bits.
         (usize::try_from(hash >> 32).unwrap_or(0) & (room.tables - 1), hash)
@@ -168,7 +168,7 @@ impl Front {
 }
 
 thread_local! {
-    static FRONT: RefCell<Front> = RefCell::new(Front::new());
+    static THREAD_CACHE: RefCell<ThreadCache> = RefCell::new(ThreadCache::new());
 }
 
 const TABLES: usize = 64;

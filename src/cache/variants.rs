@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::entry::Entry;
 use super::grants::Proof;
-use super::vary::{Chooser, Presented};
+use super::vary::{SecondaryKeyHasher, SelectingRequest};
 use crate::support::sabotage::sabotaged;
 
 /// At least one answer and at most eight, the newest first. Clones are cheap.
@@ -27,11 +27,11 @@ impl Variants {
     /// The newest answer that fits a request (section 4) and that `proven` returns a proof for.
     pub fn find<P>(
         &self,
-        chooser: &Chooser,
-        request: Presented<'_>,
+        secondary_key_hasher: &SecondaryKeyHasher,
+        request: SelectingRequest<'_>,
         mut proven: impl FnMut(&Entry) -> Option<P>,
     ) -> Option<(&Arc<Entry>, P)> {
-        let mut fitting = self.each().filter(|entry| chooser.fits(entry.chosen(), request));
+        let mut fitting = self.each().filter(|entry| secondary_key_hasher.fits(entry.secondary_key(), request));
         fitting.find_map(|entry| Some((entry, proven(entry)?)))
     }
 
@@ -116,7 +116,7 @@ impl Variants {
 
 /// Whether some request fits both answers. None does where both were chosen by the same fields with other values.
 fn overlap(known: &Entry, entry: &Entry) -> bool {
-    match (known.chosen(), entry.chosen()) {
+    match (known.secondary_key(), entry.secondary_key()) {
         (Some(one), Some(other)) => one == other || !one.is_by_the_same(other),
         _ => true,
     }

@@ -11,21 +11,21 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use http::{HeaderMap, HeaderName, header};
 
 use super::outcome::NotStored;
-use crate::auth::Fingerprint;
+use crate::auth::TokenHash;
 use crate::http::cache_control::split_outside_quotes;
 
 /// A caller's request, as far as `Vary` may name it.
 #[derive(Clone, Copy)]
-pub struct Presented<'a> {
+pub struct SelectingRequest<'a> {
     /// The caller's fields. Whether `Authorization` is among them makes no difference.
     pub headers: &'a HeaderMap,
     /// Whose token it has.
-    pub token: Fingerprint,
+    pub token: TokenHash,
 }
 
 /// The fields that chose an answer, and a hash of what they held.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chosen {
+pub struct SecondaryKey {
     /// Sorted, each once; never empty.
     by: Box<[HeaderName]>,
     values: u64,
@@ -33,24 +33,24 @@ pub struct Chosen {
 
 /// Tells requests apart by the fields that chose an answer.
 #[derive(Debug, Default)]
-pub struct Chooser(RandomState);
+pub struct SecondaryKeyHasher(RandomState);
 
-impl Chooser {
+impl SecondaryKeyHasher {
     /// What chose `answer`, where `request` brought it. `None`: nothing that could differ.
-    pub fn chosen(&self, answer: &HeaderMap, request: Presented<'_>) -> Result<Option<Chosen>, NotStored> {
-        let by = named(answer)?;
+    pub fn secondary_key(&self, answer: &HeaderMap, request: SelectingRequest<'_>) -> Result<Option<SecondaryKey>, NotStored> {
+        let by = selecting_fields(answer)?;
         let values = self.values(&by, request);
-        Ok((!by.is_empty()).then_some(Chosen { by, values }))
+        Ok((!by.is_empty()).then_some(SecondaryKey { by, values }))
     }
 
     /// Whether `request` would have been answered with what was chosen like this.
-    pub fn fits(&self, chosen: Option<&Chosen>, request: Presented<'_>) -> bool {
-        chosen.is_none_or(|chosen| self.values(&chosen.by, request) == chosen.values)
+    pub fn fits(&self, secondary_key: Option<&SecondaryKey>, request: SelectingRequest<'_>) -> bool {
+        secondary_key.is_none_or(|secondary_key| self.values(&secondary_key.by, request) == secondary_key.values)
     }
 
     /// Absent is like absent alone, and lines of one field count as one list (RFC 9110, section 5.3). As section 4.1
     /// allows, white space around members means nothing, nor does the case or the order of languages.
-    fn values(&self, by: &[HeaderName], request: Presented<'_>) -> u64 {
+    fn values(&self, by: &[HeaderName], request: SelectingRequest<'_>) -> u64 {
         let mut hasher = self.0.build_hasher();
         for name in by {
             if name == header::AUTHORIZATION {
@@ -75,7 +75,7 @@ impl Chooser {
     }
 }
 
-impl Chosen {
+impl SecondaryKey {
     /// Hash of the values of the selecting fields; never zero.
     pub fn selector(&self) -> u32 {
         let [a, b, c, d, ..] = self.values.to_ne_bytes();
@@ -96,7 +96,7 @@ impl Chosen {
 
 /// The fields that `Vary` names and that can differ between requests of one key. An answer that no later request
 /// can match is not to be stored: `*` in any place, what is not a field's name, what is new in every request.
-pub fn named(answer: &HeaderMap) -> Result<Box<[HeaderName]>, NotStored> {
+pub fn selecting_fields(answer: &HeaderMap) -> Result<Box<[HeaderName]>, NotStored> {
     let mut names = Vec::new();
     let lines =
         answer.get_all(header::VARY).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));

@@ -10,7 +10,7 @@ use super::base_url::BaseUrl;
 #[cfg(feature = "otlp")]
 use super::endpoint::Endpoint;
 use super::reader::Reader;
-use super::rules::{Address, Count, FilePath, Filter, Names, OneOf, Size, Span, Text};
+use super::rules::{Address, Count, FilePath, Filter, NameList, OneOf, Size, Span, Text};
 use crate::cache::{coalesce, freshness, store};
 use crate::observability::{logging, tracing_export};
 use crate::proxy::{refresh_limit, waiting_requests};
@@ -55,9 +55,9 @@ fn tls(r: &mut Reader) -> Option<server::TlsFiles> {
     }
 }
 
-fn limits(r: &mut Reader) -> server::Limits {
-    let default = server::Limits::default();
-    server::Limits {
+fn limits(r: &mut Reader) -> server::ServerLimits {
+    let default = server::ServerLimits::default();
+    server::ServerLimits {
         connections: r.get("limits.connections", &Count(1..=1_000_000), default.connections),
         connections_per_address: r.get(
             "limits.connections_per_address",
@@ -205,9 +205,9 @@ pub(super) fn scrub(r: &mut Reader) -> scrub::Config {
         mask: r.get("scrub.mask", &Text, default.mask),
         usernames: r.get("scrub.usernames", &OneOf::new(), default.usernames),
         unknown: r.get("scrub.unknown", &OneOf::new(), default.unknown),
-        allow_fields: r.get("scrub.allow_fields", &Names, default.allow_fields),
-        extra_fields: r.get("scrub.extra_fields", &Names, default.extra_fields),
-        keep_query: r.get("scrub.keep_query", &Names, default.keep_query),
+        allow_fields: r.get("scrub.allow_fields", &NameList, default.allow_fields),
+        extra_fields: r.get("scrub.extra_fields", &NameList, default.extra_fields),
+        keep_query: r.get("scrub.keep_query", &NameList, default.keep_query),
     };
     if scrub.allow_fields.iter().any(|name| scrub.extra_fields.contains(name)) {
         r.conflict(

@@ -13,23 +13,23 @@ use super::value::Raw;
 
 /// What was given, by key.
 #[derive(Debug, Default)]
-pub(super) struct Layers {
+pub(super) struct RawConfig {
     /// By dotted key.
-    file: BTreeMap<String, Given>,
+    file: BTreeMap<String, GivenValue>,
     /// By the variable's name; only names with our prefix.
-    env: BTreeMap<String, Given>,
+    env: BTreeMap<String, GivenValue>,
 }
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Given {
+pub(super) struct GivenValue {
     pub(super) raw: Raw,
-    pub(super) source: Source,
+    pub(super) source: ValueSource,
 }
 
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum ValueSource {
     /// Nowhere: it is built in.
     Default,
     /// In a file.
@@ -43,7 +43,7 @@ pub(super) enum Source {
     Env(String),
 }
 
-impl Layers {
+impl RawConfig {
     /// Takes the file's text, if there is a file, and picks our variables out of the environment.
     pub(super) fn read(
         file: Option<(&Path, io::Result<String>)>,
@@ -51,8 +51,8 @@ impl Layers {
     ) -> Result<Self, Vec<String>> {
         let mut layers = Self::default();
         for (name, value) in env.filter(|(name, _)| name.starts_with(PREFIX)) {
-            let source = Source::Env(escape(&name));
-            layers.env.insert(name, Given { raw: Raw::Text(value), source });
+            let source = ValueSource::Env(escape(&name));
+            layers.env.insert(name, GivenValue { raw: Raw::Text(value), source });
         }
         if let Some((path, text)) = file {
             let shown = escape(&path.to_string_lossy());
@@ -63,18 +63,18 @@ impl Layers {
     }
 
     /// Takes the value of a key. The environment wins.
-    pub(super) fn take(&mut self, key: &str) -> Option<Given> {
+    pub(super) fn take(&mut self, key: &str) -> Option<GivenValue> {
         let below = self.file.remove(key);
         self.env.remove(&variable(key)).or(below)
     }
 
     /// What was not taken: the key as the file or the environment spells it, and its value.
-    pub(super) fn rest(self) -> impl Iterator<Item = (String, Given)> {
+    pub(super) fn rest(self) -> impl Iterator<Item = (String, GivenValue)> {
         self.file.into_iter().chain(self.env)
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for ValueSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -89,7 +89,7 @@ pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.to_ascii_uppercase().replace('.', "__"))
 }
 
-fn parse(path: &str, text: &str) -> Result<BTreeMap<String, Given>, Vec<String>> {
+fn parse(path: &str, text: &str) -> Result<BTreeMap<String, GivenValue>, Vec<String>> {
     let line = |offset: usize| 1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -102,8 +102,8 @@ fn parse(path: &str, text: &str) -> Result<BTreeMap<String, Given>, Vec<String>>
     }
     let mut found = BTreeMap::new();
     flatten(table.get_ref(), "", &mut |key, value, offset| {
-        let source = Source::File { path: path.to_owned(), line: line(offset) };
-        found.insert(key, Given { raw: Raw::of(value), source });
+        let source = ValueSource::File { path: path.to_owned(), line: line(offset) };
+        found.insert(key, GivenValue { raw: Raw::of(value), source });
     });
     Ok(found)
 }

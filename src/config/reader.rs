@@ -2,14 +2,14 @@
 //!
 //! A key is known because it was asked for; there is no second list of keys to keep in step.
 
-use super::layers::{Given, Layers, PREFIX, Source, variable};
+use super::layers::{GivenValue, RawConfig, PREFIX, ValueSource, variable};
 use super::suggestions::nearest;
 use super::value::{Raw, Rule, hidden};
 
 /// One pass over all keys.
 #[derive(Debug)]
 pub(super) struct Reader {
-    layers: Layers,
+    layers: RawConfig,
     settings: Vec<Setting>,
     refused: Vec<&'static str>,
     problems: Vec<String>,
@@ -23,17 +23,17 @@ pub(super) struct Setting {
     pub(super) value: Option<String>,
     /// The text to print in place of a value that may be a secret.
     pub(super) hidden: Option<String>,
-    pub(super) source: Source,
+    pub(super) source: ValueSource,
 }
 
 impl Reader {
-    pub(super) fn new(layers: Layers) -> Self {
+    pub(super) fn new(layers: RawConfig) -> Self {
         Self { layers, settings: Vec::new(), refused: Vec::new(), problems: Vec::new() }
     }
 
     /// The value of a key that always has one.
     pub(super) fn get<R: Rule>(&mut self, key: &'static str, rule: &R, default: R::Value) -> R::Value {
-        let (value, source) = self.given(key, rule).unwrap_or((default, Source::Default));
+        let (value, source) = self.given(key, rule).unwrap_or((default, ValueSource::Default));
         self.settings.push(Setting {
             key,
             value: Some(rule.write(&value)),
@@ -47,7 +47,7 @@ impl Reader {
     pub(super) fn get_optional<R: Rule>(&mut self, key: &'static str, rule: &R) -> Option<R::Value> {
         let (value, source) = match self.given(key, rule) {
             Some((value, source)) => (Some(value), source),
-            None => (None, Source::Default),
+            None => (None, ValueSource::Default),
         };
         let written = value.as_ref().map(|value| rule.write(value));
         let hidden = value.as_ref().and_then(|value| rule.hide(value));
@@ -60,7 +60,7 @@ impl Reader {
         if let Some(given) = self.layers.take(key) {
             self.problems.push(format!("{}: {key} is refused: {why}", given.source));
         }
-        self.settings.push(Setting { key, value: None, hidden: None, source: Source::Default });
+        self.settings.push(Setting { key, value: None, hidden: None, source: ValueSource::Default });
     }
 
     /// Two values that do not go together. Silent when one of them was refused for itself.
@@ -87,8 +87,8 @@ impl Reader {
         if problems.is_empty() { Ok(self.settings) } else { Err(problems) }
     }
 
-    fn given<R: Rule>(&mut self, key: &'static str, rule: &R) -> Option<(R::Value, Source)> {
-        let Given { raw, source } = self.layers.take(key)?;
+    fn given<R: Rule>(&mut self, key: &'static str, rule: &R) -> Option<(R::Value, ValueSource)> {
+        let GivenValue { raw, source } = self.layers.take(key)?;
         let value = rule.read(&raw);
         if value.is_none() {
             self.refused.push(key);
@@ -100,12 +100,12 @@ impl Reader {
 }
 
 /// The problem with a key that nobody asked for. A known table without keys is none.
-fn unknown(known: &[&'static str], name: &str, given: &Given) -> Option<String> {
+fn unknown(known: &[&'static str], name: &str, given: &GivenValue) -> Option<String> {
     let source = &given.source;
     let is_table =
         |name: &str| known.iter().any(|key| key.strip_prefix(name).is_some_and(|k| k.starts_with('.')));
     match source {
-        Source::Env(variable_name) => {
+        ValueSource::Env(variable_name) => {
             let key = name.strip_prefix(PREFIX).unwrap_or(name).to_ascii_lowercase().replace("__", ".");
             let hint = hint(nearest(&key, known).map(variable));
             Some(format!("env {variable_name} is not a known key: {hint}"))

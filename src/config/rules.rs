@@ -14,7 +14,7 @@ use toml::de::DeValue;
 
 use super::value::{Raw, Rule, is_secret, literal};
 use crate::observability::logging;
-use crate::support::labels::Word;
+use crate::support::labels::Label;
 use crate::support::watched_files::ShownPath;
 
 /// A plain number.
@@ -98,7 +98,7 @@ impl<W> OneOf<W> {
     }
 }
 
-impl<W: Word> Rule for OneOf<W> {
+impl<W: Label> Rule for OneOf<W> {
     type Value = W;
 
     fn read(&self, raw: &Raw) -> Option<W> {
@@ -192,9 +192,9 @@ impl Rule for Text {
 }
 
 /// A list of names: an array, or names with commas between them.
-pub(super) struct Names;
+pub(super) struct NameList;
 
-impl Rule for Names {
+impl Rule for NameList {
     type Value = Vec<String>;
 
     fn read(&self, raw: &Raw) -> Option<Vec<String>> {

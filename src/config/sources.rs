@@ -3,22 +3,22 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::layers::{Layers, PREFIX};
+use super::layers::{RawConfig, PREFIX};
 use super::{ConfigError, Effective};
-use crate::support::watched_files::{Files, Look, Secret, Unreadable};
+use crate::support::watched_files::{WatchedFiles, ReloadTrigger, Secret, Unreadable};
 
 /// A file, where one is named, and the environment as it was at the start.
 #[derive(Debug)]
 pub struct Sources {
     file: Option<PathBuf>,
-    files: Files,
+    files: WatchedFiles,
     env: Vec<(String, String)>,
 }
 
 impl Sources {
     /// Nothing is read yet. Of `env` the variables `CONNECTOR_CACHE__<SECTION>__<KEY>` count.
     pub fn new(file: Option<PathBuf>, env: impl Iterator<Item = (String, String)>) -> Self {
-        let files = Files::new(file.iter().cloned().collect());
+        let files = WatchedFiles::new(file.iter().cloned().collect());
         Self { file, files, env: env.filter(|(name, _)| name.starts_with(PREFIX)).collect() }
     }
 
@@ -28,8 +28,8 @@ impl Sources {
     }
 
     /// The configuration, where its file is new and now to be judged.
-    pub fn changed(&self, look: Look) -> Option<Result<Effective, ConfigError>> {
-        self.files.changed(look).map(|contents| self.parse(contents))
+    pub fn changed(&self, trigger: ReloadTrigger) -> Option<Result<Effective, ConfigError>> {
+        self.files.changed(trigger).map(|contents| self.parse(contents))
     }
 
     fn parse(&self, contents: Result<Vec<Secret>, Unreadable>) -> Result<Effective, ConfigError> {
@@ -39,6 +39,6 @@ impl Sources {
             String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, not_text))
         });
         let file = self.file.as_deref().map(|path| (path, text));
-        Effective::read(Layers::read(file, self.env.iter().cloned()).map_err(ConfigError)?)
+        Effective::read(RawConfig::read(file, self.env.iter().cloned()).map_err(ConfigError)?)
     }
 }

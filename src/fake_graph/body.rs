@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::directory::Flow;
 use super::question::{Expansion, Metadata, Question};
-use crate::support::labels::Word;
+use crate::support::labels::Label;
 
 /// The body of a 200 answer.
 pub(crate) fn configuration(question: &Question, flow: &Flow) -> Value {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
-use crate::support::labels::words;
+use crate::support::labels::labels;
 
-words! {
+labels! {
     /// A step of a user flow that may call an API connector: a navigation property of the configuration.
     pub enum Step {
         /// After federating with an identity provider.

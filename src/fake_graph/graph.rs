@@ -71,7 +71,7 @@ impl Graph {
         }
         let token = bearer(parts);
         let caller =
-            token.ok_or(Rejection::Missing).and_then(|token| self.issuer.judge(token)).map_err(refuse)?;
+            token.ok_or(Rejection::Missing).and_then(|token| self.issuer.assess(token)).map_err(refuse)?;
         if !state.directory.has_tenant(&caller.tenant) {
             let message = "The identity of the calling application could not be established.";
             return Err(unauthorized("Authorization_IdentityNotFound", message, ""));

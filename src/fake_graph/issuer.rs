@@ -76,7 +76,7 @@ impl Issuer {
     }
 
     /// The caller that `token` stands for at this moment.
-    pub(crate) fn judge(&self, token: &str) -> Result<Caller, Rejection> {
+    pub(crate) fn assess(&self, token: &str) -> Result<Caller, Rejection> {
         let claims = self.verified_claims(token)?;
         let now = seconds((self.now)());
         let audience = claims.get("aud").and_then(Value::as_str).unwrap_or_default();

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::directory::Step;
-use crate::support::labels::Word;
+use crate::support::labels::Label;
 
 /// A request for the configuration of one flow.
 #[derive(Debug, PartialEq)]

@@ -1,4 +1,4 @@
-//! `Cache-Control`, read (RFC 9111, section 5.2).
+//! `Cache-CacheControl`, read (RFC 9111, section 5.2).
 //!
 //! The reader is total: whatever comes in, a set of directives comes out, and what is not well formed errs
 //! towards asking Graph again.
@@ -9,7 +9,7 @@ use http::header::{CACHE_CONTROL, PRAGMA};
 /// The directives that a cache for one caller heeds. Seconds are clamped to 2^31 (section 1.2.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "a directive without a value is there or is not")]
-pub struct Control {
+pub struct CacheControl {
     /// `no-store`
     pub no_store: bool,
     /// `no-cache`, also where it names fields: that is treated as if it named none (section 5.2.2.4).
@@ -30,9 +30,9 @@ pub struct Control {
     pub stale_while_revalidate: Option<u64>,
 }
 
-impl Control {
-    /// Reads all `Cache-Control` lines of a message.
-    pub fn of(headers: &HeaderMap) -> Self {
+impl CacheControl {
+    /// Reads all `Cache-CacheControl` lines of a message.
+    pub fn from_headers(headers: &HeaderMap) -> Self {
         let mut control = Self::default();
         for line in headers.get_all(CACHE_CONTROL) {
             for directive in split_outside_quotes(line.as_bytes()) {
@@ -43,8 +43,8 @@ impl Control {
     }
 
     /// The same of a request, in which `Pragma` stands for what is not there (section 5.4).
-    pub fn of_request(headers: &HeaderMap) -> Self {
-        let mut control = Self::of(headers);
+    pub fn from_request(headers: &HeaderMap) -> Self {
+        let mut control = Self::from_headers(headers);
         if !headers.contains_key(CACHE_CONTROL) {
             let lines = headers.get_all(PRAGMA).iter().filter_map(|line| line.to_str().ok());
             control.no_cache = lines
@@ -117,12 +117,12 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn control(lines: &[&str]) -> Control {
+    fn control(lines: &[&str]) -> CacheControl {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(CACHE_CONTROL, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
-        Control::of(&headers)
+        CacheControl::from_headers(&headers)
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn l07_unknown_directives_mean_nothing() {
-        assert_eq!(control(&["immutable, x=\"y\", , =, community=\"UCI\""]), Control::default());
+        assert_eq!(control(&["immutable, x=\"y\", , =, community=\"UCI\""]), CacheControl::default());
     }
 
     #[test]
@@ -170,10 +170,10 @@ mod tests {
     #[test]
     fn l19_a_directive_inside_a_quoted_string_is_text() {
         let read = control(&[r#"x="no-store, max-age=0", y="a\", no-cache", max-age=60"#]);
-        assert_eq!(read, Control { max_age: Some(60), ..Control::default() });
+        assert_eq!(read, CacheControl { max_age: Some(60), ..CacheControl::default() });
         assert_eq!(
             control(&[r#"x="no-store, max-age=1"#]),
-            Control::default(),
+            CacheControl::default(),
             "an open quote takes the rest"
         );
     }

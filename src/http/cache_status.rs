@@ -7,12 +7,12 @@ use http::{HeaderValue, StatusCode};
 use crate::cache::outcome::Forward;
 use crate::http::headers::PSEUDONYM;
 use crate::http::templates;
-use crate::http::templates::Kind;
-use crate::support::labels::Word;
+use crate::http::templates::TemplateKind;
+use crate::support::labels::Label;
 
 /// One member of the list: our own, since Graph sends none and a caller's is not ours to repeat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct CacheStatus {
     /// Answered from memory; seconds for which it stays fresh, below zero when it is stale.
     pub hit: Option<i64>,
     /// Why Graph was asked.
@@ -27,13 +27,13 @@ pub struct Report {
     pub detail: Option<&'static str>,
 }
 
-impl Report {
+impl CacheStatus {
     /// The field's value.
     pub fn header(&self) -> HeaderValue {
         if let Self { hit: Some(ttl), forward: None, detail: None, .. } = *self
             && let Ok(ttl) = u64::try_from(ttl)
         {
-            return templates::value(Kind::Hit, ttl);
+            return templates::value(TemplateKind::Hit, ttl);
         }
         let mut text = String::with_capacity(64);
         text.push_str(PSEUDONYM);
@@ -64,33 +64,33 @@ impl Report {
 mod tests {
     use super::*;
     use crate::cache::outcome::{Bypass, NotStored, ScrubFailure};
-    use crate::http::error::{OriginFault, Rejection};
+    use crate::http::error::{UpstreamFailure, Rejection};
 
     #[test]
     fn l79_the_designs_examples_come_out_as_written() {
-        let hit = Report { hit: Some(243), ..Report::default() };
+        let hit = CacheStatus { hit: Some(243), ..CacheStatus::default() };
         assert_eq!(hit.header(), "connector-cache; hit; ttl=243");
-        let miss = Report {
+        let miss = CacheStatus {
             forward: Some(Forward::UriMiss),
             forward_status: Some(StatusCode::OK),
             stored: true,
-            ..Report::default()
+            ..CacheStatus::default()
         };
         assert_eq!(miss.header(), "connector-cache; fwd=uri-miss; fwd-status=200; stored");
     }
 
     #[test]
     fn l79_every_reason_makes_a_valid_structured_field() {
-        fn words<W: Word>() -> impl Iterator<Item = &'static str> {
+        fn labels<W: Label>() -> impl Iterator<Item = &'static str> {
             W::ALL.iter().map(|word| word.as_str())
         }
-        let all = words::<Bypass>()
-            .chain(words::<NotStored>())
-            .chain(words::<Rejection>())
-            .chain(words::<OriginFault>())
-            .chain(words::<ScrubFailure>());
+        let all = labels::<Bypass>()
+            .chain(labels::<NotStored>())
+            .chain(labels::<Rejection>())
+            .chain(labels::<UpstreamFailure>())
+            .chain(labels::<ScrubFailure>());
         for detail in all {
-            let report = Report { hit: Some(-3), collapsed: true, detail: Some(detail), ..Report::default() };
+            let report = CacheStatus { hit: Some(-3), collapsed: true, detail: Some(detail), ..CacheStatus::default() };
             let text = report.header();
             let list = sfv::Parser::new(text.as_bytes()).parse::<sfv::List>();
             assert!(list.is_ok_and(|list| list.len() == 1), "{text:?}");

@@ -14,12 +14,12 @@ use crate::cache::outcome::ScrubFailure;
 use crate::http::ids::{CLIENT_REQUEST_ID, Ids, REQUEST_ID};
 use crate::support::byte_budget::BudgetExhausted;
 use crate::support::clock::Now;
-use crate::support::labels::words;
+use crate::support::labels::labels;
 
 /// What goes back to a caller: every answer is whole in memory before it is sent.
 pub type Response = http::Response<Full<Bytes>>;
 
-words! {
+labels! {
     /// Why a request was refused before Graph was asked: the label of `rejected_total`.
     pub enum Rejection {
         /// The path is not one of ours.
@@ -89,9 +89,9 @@ words! {
     }
 }
 
-words! {
+labels! {
     /// Why Graph's answer could not be had or used: the label of `origin_errors_total`.
-    pub enum OriginFault {
+    pub enum UpstreamFailure {
         /// The name did not resolve.
         Dns = "dns",
         /// No connection could be made.
@@ -129,11 +129,11 @@ words! {
 
 /// A request that ends in an answer of our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub enum ErrorResponse {
     /// The caller's doing, or a limit of ours.
     Rejected(Rejection),
     /// Graph's doing.
-    Origin(OriginFault),
+    GraphClient(UpstreamFailure),
     /// Graph is not called for so many seconds: a throttle or breaker of the request's own scope is open.
     Shut(Rejection, u32),
     /// Graph's answer could not be scrubbed, so it does not pass.
@@ -142,19 +142,19 @@ pub enum Problem {
     Unreadable(StatusCode),
 }
 
-impl From<OriginFault> for Problem {
-    fn from(fault: OriginFault) -> Self {
-        Self::Origin(fault)
+impl From<UpstreamFailure> for ErrorResponse {
+    fn from(fault: UpstreamFailure) -> Self {
+        Self::GraphClient(fault)
     }
 }
 
-impl From<BudgetExhausted> for Problem {
+impl From<BudgetExhausted> for ErrorResponse {
     fn from(_: BudgetExhausted) -> Self {
         Self::Rejected(Rejection::BytesInFlight)
     }
 }
 
-impl Problem {
+impl ErrorResponse {
     /// The status that the caller sees.
     pub fn status(self) -> StatusCode {
         table::row(self).0
@@ -185,10 +185,10 @@ impl Problem {
 
     /// The word for logs and `Cache-Status`.
     pub fn reason(self) -> &'static str {
-        use crate::support::labels::Word;
+        use crate::support::labels::Label;
         match self {
             Self::Rejected(reason) | Self::Shut(reason, _) => reason.as_str(),
-            Self::Origin(reason) => reason.as_str(),
+            Self::GraphClient(reason) => reason.as_str(),
             Self::Unscrubbable(reason) => reason.as_str(),
             Self::Unreadable(_) => "unreadable-error",
         }
@@ -209,11 +209,11 @@ impl Problem {
                 | Rejection::AddressConnections
                 | Rejection::Deadline,
             )
-            | Self::Origin(
-                OriginFault::Timeout
-                | OriginFault::FirstByte
-                | OriginFault::ConnectTimeout
-                | OriginFault::NoSocket,
+            | Self::GraphClient(
+                UpstreamFailure::Timeout
+                | UpstreamFailure::FirstByte
+                | UpstreamFailure::ConnectTimeout
+                | UpstreamFailure::NoSocket,
             ) => Some((header::RETRY_AFTER, "1")),
             // A later request may have its paced turn.
             Self::Rejected(Rejection::UnprovenBudget) => Some((header::RETRY_AFTER, "6")),
@@ -246,18 +246,18 @@ fn body(code: &str, message: &str, ids: &Ids, now: Now) -> Bytes {
 mod tests {
     use super::*;
     use crate::support::clock::Clock;
-    use crate::support::labels::Word;
+    use crate::support::labels::Label;
     use http::HeaderMap;
 
     #[test]
     fn every_rejection_is_an_error_in_graphs_shape() {
         for &reason in Rejection::ALL {
-            let ids = Ids::of(&HeaderMap::new());
+            let ids = Ids::from_headers(&HeaderMap::new());
             let now = Clock::system().now();
-            let response = Problem::Rejected(reason).response(&ids, now);
+            let response = ErrorResponse::Rejected(reason).response(&ids, now);
             assert!(response.status().as_u16() >= 400, "{reason}");
             assert_eq!(response.headers()["content-type"], "application/json");
-            let (_, code, message) = table::row(Problem::Rejected(reason));
+            let (_, code, message) = table::row(ErrorResponse::Rejected(reason));
             let body: serde_json::Value = serde_json::from_slice(&body(code, message, &ids, now)).unwrap();
             assert_eq!(body["error"]["code"], code);
             assert_eq!(body["error"]["innerError"]["request-id"], ids.request.to_string());
@@ -267,28 +267,28 @@ mod tests {
     #[test]
     fn the_date_has_graphs_form() {
         let now = Clock::manual(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_785_102_361)).now();
-        let text = body("c", "m", &Ids::of(&HeaderMap::new()), now);
+        let text = body("c", "m", &Ids::from_headers(&HeaderMap::new()), now);
         let body: serde_json::Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(body["error"]["innerError"]["date"], "2026-07-26T21:46:01");
     }
 
     #[test]
     fn l81_a_failure_that_passes_by_itself_says_when_to_come_back() {
-        let (ids, now) = (Ids::of(&HeaderMap::new()), Clock::system().now());
-        for problem in [
-            Problem::Rejected(Rejection::Overloaded),
-            Problem::Rejected(Rejection::Connections),
-            Problem::Origin(OriginFault::Timeout),
+        let (ids, now) = (Ids::from_headers(&HeaderMap::new()), Clock::system().now());
+        for error_response in [
+            ErrorResponse::Rejected(Rejection::Overloaded),
+            ErrorResponse::Rejected(Rejection::Connections),
+            ErrorResponse::GraphClient(UpstreamFailure::Timeout),
         ] {
-            let response = problem.response(&ids, now);
+            let response = error_response.response(&ids, now);
             assert_eq!(response.headers()[header::RETRY_AFTER], "1", "{problem:?}");
         }
     }
 
     #[test]
     fn a_missing_token_is_challenged_without_an_error_code() {
-        let response = Problem::Rejected(Rejection::NoToken)
-            .response(&Ids::of(&HeaderMap::new()), Clock::system().now());
+        let response = ErrorResponse::Rejected(Rejection::NoToken)
+            .response(&Ids::from_headers(&HeaderMap::new()), Clock::system().now());
         assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer");
     }
 }

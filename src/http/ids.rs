@@ -30,12 +30,12 @@ impl Ids {
     }
 
     /// Reads the caller's ids and makes ours.
-    pub fn of(headers: &HeaderMap) -> Self {
-        Self::told(headers.get(&CLIENT_ID), only(headers, &TRACE_PARENT))
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        Self::from_fields(headers.get(&CLIENT_ID), only(headers, &TRACE_PARENT))
     }
 
     /// Makes ours beside what the caller tells in `client-request-id` and `traceparent`.
-    pub fn told(client: Option<&HeaderValue>, trace: Option<&HeaderValue>) -> Self {
+    pub fn from_fields(client: Option<&HeaderValue>, trace: Option<&HeaderValue>) -> Self {
         let theirs = client.and_then(|value| Some((value, guid(value)?)));
         let trace = trace.and_then(TraceParent::parse);
         let request = Uuid::new_v4();
@@ -58,7 +58,7 @@ impl Ids {
 
 /// A GUID as a field has it.
 pub fn spelled(id: Uuid) -> HeaderValue {
-    let [value] = sheet(|[text]| spell(id, text));
+    let [value] = templates(|[text]| spell(id, text));
     value
 }
 
@@ -69,16 +69,16 @@ pub fn spell(id: Uuid, text: &mut Text) {
 
 /// Field values as long as a GUID that stand in one piece of memory: one is found as quickly as another, and so is
 /// room for all of them.
-pub fn sheet<const N: usize>(write: impl FnOnce(&mut [Text; N])) -> [HeaderValue; N] {
-    struct Sheet<const N: usize>([Text; N]);
-    impl<const N: usize> AsRef<[u8]> for Sheet<N> {
+pub fn templates<const N: usize>(write: impl FnOnce(&mut [Text; N])) -> [HeaderValue; N] {
+    struct HeaderTemplates<const N: usize>([Text; N]);
+    impl<const N: usize> AsRef<[u8]> for HeaderTemplates<N> {
         fn as_ref(&self) -> &[u8] {
             self.0.as_flattened()
         }
     }
-    let mut sheet = Sheet([[0; Hyphenated::LENGTH]; N]);
-    write(&mut sheet.0);
-    let mut rest = Bytes::from_owner(sheet);
+    let mut templates = HeaderTemplates([[0; Hyphenated::LENGTH]; N]);
+    write(&mut templates.0);
+    let mut rest = Bytes::from_owner(templates);
     std::array::from_fn(|_| {
         let text = rest.split_to(Hyphenated::LENGTH);
         HeaderValue::from_maybe_shared(text).unwrap_or(HeaderValue::from_static(""))
@@ -189,7 +189,7 @@ mod tests {
     fn ids(name: &'static str, value: &str) -> Ids {
         let mut headers = HeaderMap::new();
         headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-        Ids::of(&headers)
+        Ids::from_headers(&headers)
     }
 
     #[test]

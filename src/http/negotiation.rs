@@ -11,14 +11,14 @@ use crate::http::negotiation::quality::thousandths;
 
 /// A content coding that an answer may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coding {
+pub enum ContentCoding {
     /// None: the bytes as they are.
     Identity,
     /// RFC 1952
     Gzip,
 }
 
-impl Coding {
+impl ContentCoding {
     /// The one that a caller likes best. Where it likes both alike it is gzip: fewer bytes.
     ///
     /// By the letter a caller that says nothing accepts anything; but whoever says nothing is who decodes nothing.
@@ -65,12 +65,12 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn preferred(lines: &[&str]) -> Coding {
+    fn preferred(lines: &[&str]) -> ContentCoding {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(header::ACCEPT_ENCODING, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
-        Coding::preferred(&headers)
+        ContentCoding::preferred(&headers)
     }
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
             &["identity;q=0, *"],
             &[", ,gzip,"],
         ] {
-            assert_eq!(preferred(lines), Coding::Gzip, "{lines:?}");
+            assert_eq!(preferred(lines), ContentCoding::Gzip, "{lines:?}");
         }
     }
 
@@ -114,7 +114,7 @@ mod tests {
             &["*, gzip;q=0.5"],
             &["gzipped"],
         ] {
-            assert_eq!(preferred(lines), Coding::Identity, "{lines:?}");
+            assert_eq!(preferred(lines), ContentCoding::Identity, "{lines:?}");
         }
     }
 
@@ -132,14 +132,14 @@ mod tests {
             &["g\u{fc}zip"],
             &["\"gzip\""],
         ] {
-            assert_eq!(preferred(lines), Coding::Identity, "{lines:?}");
+            assert_eq!(preferred(lines), ContentCoding::Identity, "{lines:?}");
         }
     }
 
     #[test]
     fn l54_who_refuses_all_that_there_is_gets_identity() {
         for lines in [&["identity;q=0"][..], &["*;q=0"], &["identity;q=0, gzip;q=0"], &["br, *;q=0"]] {
-            assert_eq!(preferred(lines), Coding::Identity, "{lines:?}");
+            assert_eq!(preferred(lines), ContentCoding::Identity, "{lines:?}");
         }
     }
 }

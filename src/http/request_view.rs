@@ -13,21 +13,21 @@ use crate::http::headers::WISH;
 use crate::http::ids::{CLIENT_ID, TRACE_PARENT};
 
 /// A request's head and what there is in it.
-pub struct Asked<'a> {
+pub struct RequestView<'a> {
     /// When it was looked at: a hit asks for the time here and at its end.
     pub at: Instant,
     /// The whole head.
     pub head: &'a Parts,
     /// `Accept`.
-    pub accept: Lines<'a>,
+    pub accept: FieldLines<'a>,
     /// `Authorization`.
-    pub authorization: Lines<'a>,
+    pub authorization: FieldLines<'a>,
     /// `client-request-id`.
-    pub client_id: Lines<'a>,
+    pub client_id: FieldLines<'a>,
     /// `Host`.
-    pub host: Lines<'a>,
+    pub host: FieldLines<'a>,
     /// `traceparent`.
-    pub trace_parent: Lines<'a>,
+    pub trace_parent: FieldLines<'a>,
     /// There is a condition: `If-None-Match` or `If-Modified-Since`.
     pub is_conditional: bool,
     /// There is a wish of the caller's: `Connector-Cache`.
@@ -38,7 +38,7 @@ pub struct Asked<'a> {
 
 /// The lines of one field.
 #[derive(Clone, Copy, Default)]
-pub enum Lines<'a> {
+pub enum FieldLines<'a> {
     /// It is not there.
     #[default]
     None,
@@ -48,39 +48,39 @@ pub enum Lines<'a> {
     Several(&'a HeaderValue),
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RequestView<'a> {
     /// Looks through a head.
-    pub fn of(head: &'a Parts) -> Self {
-        let mut asked = Self {
+    pub fn new(head: &'a Parts) -> Self {
+        let mut view = Self {
             at: Instant::now(),
             head,
-            accept: Lines::None,
-            authorization: Lines::None,
-            client_id: Lines::None,
-            host: Lines::None,
-            trace_parent: Lines::None,
+            accept: FieldLines::None,
+            authorization: FieldLines::None,
+            client_id: FieldLines::None,
+            host: FieldLines::None,
+            trace_parent: FieldLines::None,
             is_conditional: false,
             has_wish: false,
             is_special: false,
         };
         for (name, value) in &head.headers {
             match *name {
-                header::ACCEPT => asked.accept.add(value),
-                header::AUTHORIZATION => asked.authorization.add(value),
-                header::HOST => asked.host.add(value),
-                header::IF_MODIFIED_SINCE | header::IF_NONE_MATCH => asked.is_conditional = true,
+                header::ACCEPT => view.accept.add(value),
+                header::AUTHORIZATION => view.authorization.add(value),
+                header::HOST => view.host.add(value),
+                header::IF_MODIFIED_SINCE | header::IF_NONE_MATCH => view.is_conditional = true,
                 header::CONNECTION
                 | header::CONTENT_LENGTH
                 | header::EXPECT
                 | header::TRANSFER_ENCODING
-                | header::VIA => asked.is_special = true,
-                ref other if *other == CLIENT_ID => asked.client_id.add(value),
-                ref other if *other == TRACE_PARENT => asked.trace_parent.add(value),
-                ref other if *other == WISH => asked.has_wish = true,
+                | header::VIA => view.is_special = true,
+                ref other if *other == CLIENT_ID => view.client_id.add(value),
+                ref other if *other == TRACE_PARENT => view.trace_parent.add(value),
+                ref other if *other == WISH => view.has_wish = true,
                 _ => {}
             }
         }
-        asked
+        view
     }
 
     /// The header section.
@@ -89,7 +89,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-impl<'a> Lines<'a> {
+impl<'a> FieldLines<'a> {
     fn add(&mut self, line: &'a HeaderValue) {
         *self = match *self {
             Self::None => Self::One(line),
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn each_field_is_found_under_its_own_name_in_any_case() {
-        type Found = for<'a> fn(&Asked<'a>) -> Lines<'a>;
+        type Found = for<'a> fn(&RequestView<'a>) -> FieldLines<'a>;
         let fields: [(&str, Found); 5] = [
             ("Accept", |it| it.accept),
             ("AUTHORIZATION", |it| it.authorization),
@@ -137,10 +137,10 @@ mod tests {
         ];
         for (name, found) in &fields {
             let head = head(&[("x-other", "0"), (name, "1")]);
-            let asked = Asked::of(&head);
-            assert!(found(&asked).only().is_some_and(|line| line == "1"), "{name}");
+            let view = RequestView::new(&head);
+            assert!(found(&view).only().is_some_and(|line| line == "1"), "{name}");
             let others =
-                fields.iter().filter(|(other, found)| other != name && found(&asked).first().is_some());
+                fields.iter().filter(|(other, found)| other != name && found(&view).first().is_some());
             assert_eq!(others.count(), 0, "{name}");
         }
     }
@@ -148,17 +148,17 @@ mod tests {
     #[test]
     fn of_several_lines_the_first_is_known_and_none_is_the_only_one() {
         let head = head(&[("accept", "a"), ("host", "x"), ("accept", "b"), ("accept", "c")]);
-        let accept = Asked::of(&head).accept;
+        let accept = RequestView::new(&head).accept;
         assert!(accept.first().is_some_and(|line| line == "a") && accept.only().is_none());
-        assert!(Lines::None.first().is_none() && Lines::None.only().is_none());
+        assert!(FieldLines::None.first().is_none() && FieldLines::None.only().is_none());
     }
 
     #[test]
     fn what_is_there_whatever_it_says_is_marked() {
         let marks = |name: &str| {
             let head = head(&[(name, "")]);
-            let asked = Asked::of(&head);
-            (asked.is_conditional, asked.has_wish, asked.is_special)
+            let view = RequestView::new(&head);
+            (view.is_conditional, view.has_wish, view.is_special)
         };
         for name in ["if-none-match", "if-modified-since"] {
             assert_eq!(marks(name), (true, false, false), "{name}");

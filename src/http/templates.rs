@@ -10,19 +10,19 @@ use http::HeaderValue;
 
 /// What a number is the value of.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub enum TemplateKind {
     /// `Content-Length`, or an `Age`: the number alone.
     Number,
     /// A date as HTTP has it (RFC 9110, section 5.6.7): seconds since the Unix epoch.
     Date,
-    /// `Cache-Control` of what is fresh for so many seconds more.
+    /// `Cache-CacheControl` of what is fresh for so many seconds more.
     MaxAge,
     /// `Cache-Status` of a hit that is fresh for so many seconds more.
     Hit,
 }
 
 /// The value of `number`.
-pub fn value(kind: Kind, number: u64) -> HeaderValue {
+pub fn value(kind: TemplateKind, number: u64) -> HeaderValue {
     SPELLED.with_borrow_mut(|spelled| {
         let place = usize::try_from(number).unwrap_or(0) % PLACES;
         let known = spelled.get_mut(kind as usize).and_then(|of_kind| of_kind.get_mut(place));
@@ -34,26 +34,26 @@ pub fn value(kind: Kind, number: u64) -> HeaderValue {
     })
 }
 
-fn spell(kind: Kind, number: u64) -> HeaderValue {
+fn spell(kind: TemplateKind, number: u64) -> HeaderValue {
     let mut digits = itoa::Buffer::new();
     let digits = digits.format(number);
     let text = match kind {
-        Kind::Number => digits.to_owned(),
-        Kind::Date => httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(number.min(LAST_SECOND))),
-        Kind::MaxAge => ["private, max-age=", digits].concat(),
-        Kind::Hit => ["connector-cache; hit; ttl=", digits].concat(),
+        TemplateKind::Number => digits.to_owned(),
+        TemplateKind::Date => httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(number.min(LAST_SECOND))),
+        TemplateKind::MaxAge => ["private, max-age=", digits].concat(),
+        TemplateKind::Hit => ["connector-cache; hit; ttl=", digits].concat(),
     };
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-type Places = [Option<(u64, HeaderValue)>; PLACES];
+type TemplateSlots = [Option<(u64, HeaderValue)>; PLACES];
 
 thread_local! {
-    static SPELLED: RefCell<Box<[Places]>> =
+    static SPELLED: RefCell<Box<[TemplateSlots]>> =
         RefCell::new((0..KINDS).map(|_| [const { None }; PLACES]).collect());
 }
 
-const KINDS: usize = Kind::Hit as usize + 1;
+const KINDS: usize = TemplateKind::Hit as usize + 1;
 /// Of each kind; about 100 bytes each. What answers from memory say in one minute is within a few hundred seconds.
 const PLACES: usize = 256;
 /// The end of the year 9999: what comes after has no spelling.
@@ -66,20 +66,20 @@ mod tests {
     #[test]
     fn a_number_is_spelled_for_what_it_is_the_value_of_whatever_was_in_its_place() {
         for number in [7, 7 + PLACES as u64, 7] {
-            assert_eq!(value(Kind::Number, number), number.to_string().as_str());
-            assert_eq!(value(Kind::MaxAge, number), format!("private, max-age={number}").as_str());
-            assert_eq!(value(Kind::Hit, number), format!("connector-cache; hit; ttl={number}").as_str());
+            assert_eq!(value(TemplateKind::Number, number), number.to_string().as_str());
+            assert_eq!(value(TemplateKind::MaxAge, number), format!("private, max-age={number}").as_str());
+            assert_eq!(value(TemplateKind::Hit, number), format!("connector-cache; hit; ttl={number}").as_str());
         }
-        assert_eq!(value(Kind::Number, u64::MAX), "18446744073709551615");
+        assert_eq!(value(TemplateKind::Number, u64::MAX), "18446744073709551615");
     }
 
     #[test]
     fn a_date_is_spelled_as_http_has_it() {
         for _ in 0..2 {
-            assert_eq!(value(Kind::Date, 784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
-            assert_eq!(value(Kind::Date, 784_111_777 + PLACES as u64), "Sun, 06 Nov 1994 08:53:53 GMT");
-            assert_eq!(value(Kind::Date, 0), "Thu, 01 Jan 1970 00:00:00 GMT");
-            assert_eq!(value(Kind::Date, u64::MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
+            assert_eq!(value(TemplateKind::Date, 784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
+            assert_eq!(value(TemplateKind::Date, 784_111_777 + PLACES as u64), "Sun, 06 Nov 1994 08:53:53 GMT");
+            assert_eq!(value(TemplateKind::Date, 0), "Thu, 01 Jan 1970 00:00:00 GMT");
+            assert_eq!(value(TemplateKind::Date, u64::MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
         }
     }
 }

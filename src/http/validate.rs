@@ -7,13 +7,13 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Version};
 
-pub use super::request_view::{Asked, Lines};
+pub use super::request_view::{RequestView, FieldLines};
 use crate::http::error::Rejection;
 use crate::http::headers::PSEUDONYM;
 
 /// Limits on one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct MessageLimits {
     /// `limits.target_bytes`
     pub target_bytes: usize,
     /// `limits.headers`
@@ -21,7 +21,7 @@ pub struct Limits {
 }
 
 /// Refuses what must not be answered. `has_body`: more than the head is to come.
-pub fn check(asked: &Asked<'_>, has_body: bool, limits: &Limits) -> Result<(), Rejection> {
+pub fn check(asked: &RequestView<'_>, has_body: bool, limits: &MessageLimits) -> Result<(), Rejection> {
     let request = asked.head;
     // RFC 9112, section 3: a target "longer than any URI it wishes to parse" is answered with 414.
     if target_bytes(request) > limits.target_bytes {
@@ -43,7 +43,7 @@ pub fn check(asked: &Asked<'_>, has_body: bool, limits: &Limits) -> Result<(), R
     if has_body || seen.framed {
         return Err(Rejection::Body);
     }
-    if matches!(asked.host, Lines::Several(_)) || !is_host_sound(request, asked.host.first()) {
+    if matches!(asked.host, FieldLines::Several(_)) || !is_host_sound(request, asked.host.first()) {
         return Err(Rejection::Host);
     }
     seen.refused.map_or(Ok(()), Err)

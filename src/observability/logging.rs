@@ -14,7 +14,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::cache::outcome::Outcome;
-use crate::support::labels::words;
+use crate::support::labels::labels;
 
 mod cap;
 mod escape;
@@ -36,10 +36,10 @@ pub struct Config {
     /// `log.filter`: a level, or directives such as `info,connector_cache::origin=debug`.
     pub filter: String,
     /// `log.access`
-    pub access: Access,
+    pub access: AccessLog,
 }
 
-words! {
+labels! {
     /// The form of a log line.
     pub enum Format {
         /// One JSON object a line.
@@ -49,9 +49,9 @@ words! {
     }
 }
 
-words! {
+labels! {
     /// Which requests get an access line.
-    pub enum Access {
+    pub enum AccessLog {
         /// Every request.
         All = "all",
         /// All but fresh hits, which the metrics count.
@@ -63,11 +63,11 @@ words! {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { format: None, filter: "info".to_owned(), access: Access::Misses }
+        Self { format: None, filter: "info".to_owned(), access: AccessLog::Misses }
     }
 }
 
-impl Access {
+impl AccessLog {
     /// Whether a request that ended so gets a line.
     pub fn logs(self, outcome: Outcome) -> bool {
         match self {
@@ -103,7 +103,7 @@ impl std::error::Error for InitError {}
 
 /// What others may know and change of a log that runs.
 #[derive(Clone, Debug)]
-pub struct Handle {
+pub struct LogHandle {
     /// Lines that were lost.
     pub dropped: DroppedLines,
     /// Lines past the limit of their kind.
@@ -111,7 +111,7 @@ pub struct Handle {
     filter: reload::Handle<EnvFilter, Registry>,
 }
 
-impl Handle {
+impl LogHandle {
     /// From now on this filter holds. What is no filter changes nothing.
     pub fn set_filter(&self, text: &str) {
         let Some(filter) = filter(text) else { return };
@@ -121,14 +121,14 @@ impl Handle {
 }
 
 /// Sends the log of the whole process to standard output. To be called once; keep the guard until the end.
-pub fn init(config: &Config) -> Result<(Guard, Handle), InitError> {
+pub fn init(config: &Config) -> Result<(Guard, LogHandle), InitError> {
     let by_reader = || if io::stdout().is_terminal() { Format::Text } else { Format::Json };
     let format = config.format.unwrap_or_else(by_reader);
     let (writer, guard) = writer::start(io::stdout()).map_err(InitError::Thread)?;
     let (filter, handle) = reload::Layer::new(filter(&config.filter).ok_or(InitError::Filter)?);
-    let limit = limit::Limit::default();
+    let limit = limit::LineLimit::default();
     let (dropped, suppressed) = (guard.dropped_lines(), limit.suppressed());
-    let handle = Handle { dropped, suppressed, filter: handle };
+    let handle = LogHandle { dropped, suppressed, filter: handle };
     let subscriber = layered(filter, limit, format, writer);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::Twice)?;
     Ok((guard, handle))
@@ -139,15 +139,15 @@ pub fn subscriber<W>(filter_text: &str, format: Format, writer: W) -> Option<imp
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    Some(layered(filter(filter_text)?, limit::Limit::default(), format, writer))
+    Some(layered(filter(filter_text)?, limit::LineLimit::default(), format, writer))
 }
 
-fn layered<F, W>(filter: F, limit: limit::Limit, format: Format, writer: W) -> impl Subscriber + Send + Sync
+fn layered<F, W>(filter: F, limit: limit::LineLimit, format: Format, writer: W) -> impl Subscriber + Send + Sync
 where
     F: Layer<Registry> + Send + Sync,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    Registry::default().with(filter).with(cap::Cap).with(limit).with(line::Lines::new(format, writer))
+    Registry::default().with(filter).with(cap::LevelCap).with(limit).with(line::Lines::new(format, writer))
 }
 
 /// Reads a filter: a level, or directives with commas between them. `None` when it is not one.

@@ -9,27 +9,27 @@ mod per_thread;
 use http::StatusCode;
 use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec, Registry};
 
-pub use self::family::{Durations, Family, Levels, MethodLabel, Requests, Statuses};
+pub use self::family::{Durations, CounterFamily, GaugeFamily, MethodLabel, Requests, Statuses};
 use self::family::{counter, gauge, gauges, histogram, register};
-pub use self::per_thread::Own;
-use self::per_thread::Owns;
+pub use self::per_thread::PerThread;
+use self::per_thread::PerThreadShards;
 use crate::cache::outcome::{
     Bypass, Eviction, NotStored, Outcome, ProofResult, Retry, ScrubFailure, ScrubbedField,
 };
-use crate::http::error::{OriginFault, Rejection};
-use crate::support::labels::words;
+use crate::http::error::{UpstreamFailure, Rejection};
+use crate::support::labels::labels;
 
 /// All families. One instance a process, handed to who counts.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    owns: Owns,
+    owns: PerThreadShards,
     /// Requests that may not use the cache, by reason.
-    pub bypass: Family<Bypass>,
+    pub bypass: CounterFamily<Bypass>,
     /// Answers from Graph that were not stored, by reason.
-    pub not_stored: Family<NotStored>,
+    pub not_stored: CounterFamily<NotStored>,
     /// Requests refused by us, by reason.
-    pub rejected: Family<Rejection>,
+    pub rejected: CounterFamily<Rejection>,
     /// Requests that were answered by a flight that was under way already.
     pub collapsed: IntCounter,
     /// Answers in memory.
@@ -39,36 +39,36 @@ pub struct Metrics {
     /// `cache.max_bytes`.
     pub capacity: IntGauge,
     /// What left the cache, by cause.
-    pub evictions: Family<Eviction>,
+    pub evictions: CounterFamily<Eviction>,
     /// Members that the scrubber masked, by kind.
-    pub scrubbed: Family<ScrubbedField>,
+    pub scrubbed: CounterFamily<ScrubbedField>,
     /// Bodies that could not be scrubbed, by reason.
-    pub scrub_failures: Family<ScrubFailure>,
+    pub scrub_failures: CounterFamily<ScrubFailure>,
     /// Graph's answers, by status.
     pub origin_requests: Statuses,
     /// Time of one attempt at Graph, seconds.
     pub origin_duration: Histogram,
     /// Places to ask Graph from that are taken.
-    pub origin_places_taken: Levels<Places>,
+    pub origin_places_taken: GaugeFamily<PermitKind>,
     /// How many of these there are.
-    pub origin_places: Levels<Places>,
+    pub origin_places: GaugeFamily<PermitKind>,
     /// Attempts at Graph without a usable answer, by reason.
-    pub origin_errors: Family<OriginFault>,
+    pub origin_errors: CounterFamily<UpstreamFailure>,
     /// Second attempts, by reason.
-    pub origin_retries: Family<Retry>,
+    pub origin_retries: CounterFamily<Retry>,
     /// Throttles and circuit breakers that refuse requests now.
     pub throttle_gates: IntGauge,
     /// Entries that operators purged.
     pub purged: IntCounter,
     /// Reloads of certificates and configuration, by result.
-    pub reloads: Family<Reload>,
+    pub reloads: CounterFamily<Reload>,
     /// When the certificate in use ends, seconds since the Unix epoch, by use.
     pub certificate_not_after: IntGaugeVec,
     /// How often the wall clock was set back so far that the cache was emptied.
     pub clock_steps: IntCounter,
     /// Spans, by what became of them.
     #[cfg(feature = "otlp")]
-    pub spans: Family<SpanResult>,
+    pub spans: CounterFamily<SpanResult>,
     /// 1 while the process drains.
     pub draining: IntGauge,
     /// What of `limits.bytes_in_flight` is taken.
@@ -81,7 +81,7 @@ pub struct Metrics {
     pub log_lines_suppressed: IntCounter,
 }
 
-words! {
+labels! {
     /// How a reload ended.
     pub enum Reload {
         /// The new one is in use.
@@ -91,9 +91,9 @@ words! {
     }
 }
 
-words! {
+labels! {
     /// Whose places to ask Graph from.
-    pub enum Places {
+    pub enum PermitKind {
         /// Everybody's.
         All = "all",
         /// Of these, those that requests without a proof may take.
@@ -102,7 +102,7 @@ words! {
 }
 
 #[cfg(feature = "otlp")]
-words! {
+labels! {
     /// What became of a span.
     pub enum SpanResult {
         /// The collector took it.
@@ -121,17 +121,17 @@ impl Metrics {
         let r = &registry;
         tell_of_the_process(r)?;
         Ok(Self {
-            owns: Owns::new()?,
-            bypass: Family::new(r, "bypass_total", "Requests that may not use the cache.", "reason")?,
-            not_stored: Family::new(r, "not_stored_total", "Answers of Graph not stored.", "reason")?,
-            rejected: Family::new(r, "rejected_total", "Requests refused without asking Graph.", "reason")?,
+            owns: PerThreadShards::new()?,
+            bypass: CounterFamily::new(r, "bypass_total", "Requests that may not use the cache.", "reason")?,
+            not_stored: CounterFamily::new(r, "not_stored_total", "Answers of Graph not stored.", "reason")?,
+            rejected: CounterFamily::new(r, "rejected_total", "Requests refused without asking Graph.", "reason")?,
             collapsed: counter(r, "collapsed_total", "Requests answered by a flight that was under way.")?,
             entries: gauge(r, "entries", "Answers in memory.")?,
             bytes: gauge(r, "bytes", "Weight of answers and proofs in memory, bytes.")?,
             capacity: gauge(r, "capacity_bytes", "The weight that the cache may have, bytes.")?,
-            evictions: Family::new(r, "evictions_total", "What left the cache.", "cause")?,
-            scrubbed: Family::new(r, "scrubbed_total", "Members that the scrubber masked.", "field")?,
-            scrub_failures: Family::new(
+            evictions: CounterFamily::new(r, "evictions_total", "What left the cache.", "cause")?,
+            scrubbed: CounterFamily::new(r, "scrubbed_total", "Members that the scrubber masked.", "field")?,
+            scrub_failures: CounterFamily::new(
                 r,
                 "scrub_failures_total",
                 "Bodies that could not be scrubbed.",
@@ -144,13 +144,13 @@ impl Metrics {
                 "Time of one attempt at Graph.",
                 None,
             )?,
-            origin_places_taken: Levels::new(r, "origin_places_taken", "Places at Graph taken.", "of")?,
-            origin_places: Levels::new(r, "origin_places", "Places at Graph.", "of")?,
-            origin_errors: Family::new(r, "origin_errors_total", "Attempts at Graph that failed.", "reason")?,
-            origin_retries: Family::new(r, "origin_retries_total", "Second attempts at Graph.", "reason")?,
+            origin_places_taken: GaugeFamily::new(r, "origin_places_taken", "Places at Graph taken.", "of")?,
+            origin_places: GaugeFamily::new(r, "origin_places", "Places at Graph.", "of")?,
+            origin_errors: CounterFamily::new(r, "origin_errors_total", "Attempts at Graph that failed.", "reason")?,
+            origin_retries: CounterFamily::new(r, "origin_retries_total", "Second attempts at Graph.", "reason")?,
             throttle_gates: gauge(r, "throttle_gates", "Throttles and breakers that refuse requests now.")?,
             purged: counter(r, "purged_entries_total", "Entries that operators purged.")?,
-            reloads: Family::new(
+            reloads: CounterFamily::new(
                 r,
                 "config_reloads_total",
                 "Reloads of certificates and configuration.",
@@ -168,7 +168,7 @@ impl Metrics {
                 "Times that the wall clock was set back and the cache emptied.",
             )?,
             #[cfg(feature = "otlp")]
-            spans: Family::new(r, "trace_spans_total", "Spans, by what became of them.", "result")?,
+            spans: CounterFamily::new(r, "trace_spans_total", "Spans, by what became of them.", "result")?,
             draining: gauge(r, "draining", "1 while the process drains.")?,
             bytes_in_flight: gauge(r, "bytes_in_flight", "Bytes that are on their way.")?,
             bytes_in_flight_limit: gauge(r, "bytes_in_flight_limit", "Bytes that may be on their way.")?,
@@ -187,8 +187,8 @@ impl Metrics {
     }
 
     /// What this thread counts of every request.
-    pub fn here(&self) -> &Own {
-        self.owns.here()
+    pub fn local(&self) -> &PerThread {
+        self.owns.local()
     }
 
     /// Requests answered so far.
@@ -262,7 +262,7 @@ mod tests {
         let before = metrics.render().unwrap().lines().count();
         for code in 600..700 {
             let odd = Method::from_bytes(format!("M{code}").as_bytes()).unwrap();
-            metrics.here().requests.inc(
+            metrics.local().requests.inc(
                 MethodLabel::from(&odd),
                 StatusCode::from_u16(code).unwrap(),
                 Outcome::None,

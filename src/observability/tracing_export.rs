@@ -18,7 +18,7 @@ mod tracer;
 #[cfg(not(feature = "otlp"))]
 pub use self::off::{Attempt, Config, Served, Tracer};
 #[cfg(feature = "otlp")]
-pub use self::span::{Attribute, Finished, Kind, Value};
+pub use self::span::{Attribute, Finished, SpanKind, AttributeValue};
 #[cfg(feature = "otlp")]
 pub use self::tracer::{Attempt, Config, Served, Spans, Tracer};
 

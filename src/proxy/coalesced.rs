@@ -6,25 +6,25 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::Proxy;
-use crate::auth::Fingerprint;
-use crate::cache::coalesce::{Callers, Obligation, Seat};
-use crate::cache::key::FlightKey;
-use crate::cache::lease::Ticket;
+use crate::auth::TokenHash;
+use crate::cache::coalesce::{WaitingCallers, Obligation, Role};
+use crate::cache::key::CoalesceKey;
+use crate::cache::lease::Lease;
 use crate::cache::outcome::Outcome;
 use crate::http::error::Rejection;
-use crate::proxy::fetch::{Fetched, Fetcher, Prepared, Question};
+use crate::proxy::fetch::{Fetched, Fetcher, PreparedFetch, FetchRequest};
 use crate::proxy::waiting_requests::WaitPermit;
-use crate::support::detach_on_drop::Survivor;
+use crate::support::detach_on_drop::DetachOnDrop;
 use crate::support::sabotage::sabotaged;
 
 impl Proxy {
     /// Starts a detached fetch that renews a stale answer, unless one is under way or too many requests wait. A caller that
     /// stands for nobody keeps the fetch going.
-    pub(super) fn refresh(&self, question: Question) {
+    pub(super) fn refresh(&self, question: FetchRequest) {
         let Ok(waiting) = self.wait_permit(&question) else { return };
-        let ticket = self.ticket(&question);
-        if let Seat::Lead(obligation, caller) = self.seat(&question, &ticket) {
-            let fetch = self.flight(Arc::new(question), ticket, obligation);
+        let lease = self.lease(&question);
+        if let Role::Leader(obligation, caller) = self.seat(&question, &lease) {
+            let fetch = self.flight(Arc::new(question), lease, obligation);
             self.0.tasks.spawn(async move {
                 let _held = (waiting, caller);
                 fetch.await
@@ -33,25 +33,25 @@ impl Proxy {
     }
 
     /// Accounts for a request that starts to wait.
-    pub(super) fn wait_permit(&self, question: &Question) -> Result<WaitPermit, Rejection> {
+    pub(super) fn wait_permit(&self, question: &FetchRequest) -> Result<WaitPermit, Rejection> {
         let (peer, token) = (question.peer.ip(), question.identity.fingerprint);
         let permit = self.0.waiting.acquire(peer, token, question.headers.as_map());
         permit.map_err(|_| Rejection::Overloaded)
     }
 
     /// Leads a fetch of the token's own, or waits for the fetch that is under way.
-    pub(super) async fn join(&self, question: &Arc<Question>) -> (Fetched, Outcome) {
-        let ticket = self.ticket(question);
-        match self.seat(question, &ticket) {
-            Seat::Lead(obligation, _caller) => {
+    pub(super) async fn join(&self, question: &Arc<FetchRequest>) -> (Fetched, Outcome) {
+        let lease = self.lease(question);
+        match self.seat(question, &lease) {
+            Role::Leader(obligation, _caller) => {
                 // A caller that leaves cancels the fetch only while Graph has received nothing and nobody else waits.
-                let flight = self.flight(Arc::clone(question), ticket, obligation);
-                match Survivor::new(flight, &self.0.tasks).await {
+                let flight = self.flight(Arc::clone(question), lease, obligation);
+                match DetachOnDrop::new(flight, &self.0.tasks).await {
                     Some(fetched) => with_outcome(fetched),
                     None => self.alone(question).await,
                 }
             }
-            Seat::Follow(landing) => match timeout(self.0.follower_wait.get(), landing.wait()).await {
+            Role::Follower(wait) => match timeout(self.0.follower_wait.get(), wait.wait()).await {
                 Ok(Some(fetched)) if self.is_for(&fetched, question) => {
                     self.0.fetcher.metrics.collapsed.inc();
                     (fetched, Outcome::Collapsed)
@@ -59,32 +59,32 @@ impl Proxy {
                 // Whoever led is late or gone, or was given what another request chose: alone rather than wait on.
                 Ok(_) | Err(_) => self.alone(question).await,
             },
-            Seat::Full => self.alone(question).await,
+            Role::Full => self.alone(question).await,
         }
     }
 
-    fn ticket(&self, question: &Question) -> Ticket {
-        self.0.fetcher.store.ticket(asker(question), question.claims.as_ref().ok(), &question.resource)
+    fn lease(&self, question: &FetchRequest) -> Lease {
+        self.0.fetcher.store.lease(asker(question), question.claims.as_ref().ok(), &question.resource)
     }
 
-    fn seat(&self, question: &Question, ticket: &Ticket) -> Seat<Fetched> {
+    fn seat(&self, question: &FetchRequest, lease: &Lease) -> Role<Fetched> {
         let (fingerprint, resource) = (asker(question), Arc::clone(&question.resource));
-        let ticket = sabotaged!(FlightFromBefore, 0, ticket.number());
-        self.0.flights.join(FlightKey { fingerprint, resource, ticket })
+        let lease = sabotaged!(FlightFromBefore, 0, lease.number());
+        self.0.coalescer.join(CoalesceKey { fingerprint, resource, lease })
     }
 
     /// Fetches for one caller, and only while the caller waits. On the heap: few requests fetch alone, and all others would
     /// carry the room for it.
-    pub(super) async fn alone(&self, question: &Question) -> (Fetched, Outcome) {
-        let ticket = self.ticket(question);
-        with_outcome(Box::pin(self.0.fetcher.fetch(question, &ticket)).await)
+    pub(super) async fn alone(&self, question: &FetchRequest) -> (Fetched, Outcome) {
+        let lease = self.lease(question);
+        with_outcome(Box::pin(self.0.fetcher.fetch(question, &lease)).await)
     }
 
     /// Whether what another request of the same token brought may be given to this one (RFC 9111, section 4.1).
-    fn is_for(&self, fetched: &Fetched, question: &Question) -> bool {
+    fn is_for(&self, fetched: &Fetched, question: &FetchRequest) -> bool {
         match fetched {
             Fetched::Answer(entry, _) | Fetched::Revalidated(entry, _) => {
-                self.0.fetcher.store.chooser().fits(entry.chosen(), question.presented())
+                self.0.fetcher.store.secondary_key_hasher().fits(entry.secondary_key(), question.selecting_request())
             }
             Fetched::Refused(_) | Fetched::RecentlyRefused(_) | Fetched::Failed(_) => true,
         }
@@ -93,8 +93,8 @@ impl Proxy {
     /// Fetches, and gives the result to all callers that wait. `None`: the last caller left before Graph received anything.
     fn flight(
         &self,
-        question: Arc<Question>,
-        ticket: Ticket,
+        question: Arc<FetchRequest>,
+        lease: Lease,
         obligation: Obligation<Fetched>,
     ) -> impl Future<Output = Option<Fetched>> + Send + use<> {
         let inner = Arc::clone(&self.0);
@@ -102,7 +102,7 @@ impl Proxy {
             let callers = obligation.callers();
             let prepared = prepare_while_wanted(&inner.fetcher, &question, &callers).await?;
             let fetched = match prepared {
-                Ok(prepared) => inner.fetcher.send(&question, prepared, &ticket).await,
+                Ok(prepared) => inner.fetcher.send(&question, prepared, &lease).await,
                 Err(fetched) => fetched,
             };
             // Whatever is the question's alone is forgotten before anybody else hears of the answer.
@@ -116,9 +116,9 @@ impl Proxy {
 /// Waits until a question may go to Graph. Returns `None` once no caller waits for the answer any more.
 async fn prepare_while_wanted<'a>(
     fetcher: &'a Fetcher,
-    question: &Question,
-    callers: &Callers,
-) -> Option<Result<Prepared<'a>, Fetched>> {
+    question: &FetchRequest,
+    callers: &WaitingCallers,
+) -> Option<Result<PreparedFetch<'a>, Fetched>> {
     tokio::select! {
         biased;
         () = callers.all_left() => None,
@@ -133,7 +133,7 @@ fn with_outcome(fetched: Fetched) -> (Fetched, Outcome) {
 }
 
 /// Who leads or joins a flight: the token, whoever it says its bearer is (promise 3).
-fn asker(question: &Question) -> Fingerprint {
+fn asker(question: &FetchRequest) -> TokenHash {
     let own = question.identity.fingerprint;
     sabotaged!(FlightOfPrincipal, question.claims.map_or(own, |claims| claims.principal.stand_in()), own)
 }

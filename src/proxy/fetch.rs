@@ -13,19 +13,19 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use self::outcome::{outcome, shut};
-pub use self::request::{CallerFields, Question};
-pub use self::upstream_error::Refusal;
+pub use self::request::{CallerFields, FetchRequest};
+pub use self::upstream_error::UpstreamErrorResponse;
 use crate::cache::conditional::Validation;
 use crate::cache::entry::Entry;
 use crate::cache::freshness::{self, Lifetime};
-use crate::cache::lease::Ticket;
+use crate::cache::lease::Lease;
 use crate::cache::outcome::{NotStored, ProofResult};
 use crate::cache::store::Store;
-use crate::http::error::{OriginFault, Problem, Rejection};
+use crate::http::error::{UpstreamFailure, ErrorResponse, Rejection};
 use crate::http::headers;
 use crate::http::headers::ORIGIN_REQUEST_ID;
 use crate::http::ids::{REQUEST_ID, guid};
-use crate::http::negotiation::Coding;
+use crate::http::negotiation::ContentCoding;
 use crate::http::retry_after;
 use crate::observability::metrics::Metrics;
 use crate::scrub::{GzippedBody, Notice, Scrubbed, ScrubbedBody, Scrubber, UnknownMemberNotices};
@@ -35,7 +35,7 @@ use crate::upstream::breaker::{Breakers, InFlight};
 use crate::upstream::permits::UpstreamPermit;
 use crate::upstream::refused_tokens::RefusedTokens;
 use crate::upstream::unproven_limit::{Admission, UnprovenLimiter};
-use crate::upstream::{Origin, OriginAnswer, RawBody};
+use crate::upstream::{GraphClient, UpstreamResponse, RawBody};
 
 /// What came of it. Cheap to clone: everybody who waits gets one.
 #[derive(Clone, Debug)]
@@ -45,11 +45,11 @@ pub enum Fetched {
     /// Graph said 304: what was stored still holds. Stored again, or why not.
     Revalidated(Arc<Entry>, Result<(), NotStored>),
     /// Graph said no.
-    Refused(Arc<Refusal>),
+    Refused(Arc<UpstreamErrorResponse>),
     /// Graph refused this very token with 401 a few seconds ago: the same answer, without another request.
-    RecentlyRefused(Arc<Refusal>),
+    RecentlyRefused(Arc<UpstreamErrorResponse>),
     /// There is no answer of Graph's that could be passed on.
-    Failed(Problem),
+    Failed(ErrorResponse),
 }
 
 impl Fetched {
@@ -66,7 +66,7 @@ impl Fetched {
 
 /// Everything that a question needs before it goes to Graph. Dropped, all of it is given back.
 #[derive(Debug)]
-pub struct Prepared<'a> {
+pub struct PreparedFetch<'a> {
     admission: Option<Admission>,
     permit: UpstreamPermit,
     in_flight: InFlight<'a>,
@@ -76,11 +76,11 @@ pub struct Prepared<'a> {
 #[derive(Debug)]
 pub struct Fetcher {
     /// Graph.
-    pub origin: Origin,
+    pub origin: GraphClient,
     /// Limits for tokens without a proof.
     pub unproven: UnprovenLimiter,
     /// Tokens that Graph refused.
-    pub refused: RefusedTokens<Arc<Refusal>>,
+    pub refused: RefusedTokens<Arc<UpstreamErrorResponse>>,
     /// Circuit breakers and throttles.
     pub breakers: Breakers,
     /// Where answers are kept.
@@ -98,19 +98,19 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Sends a question to Graph and stores the answer while `ticket` is valid.
-    pub async fn fetch(&self, question: &Question, ticket: &Ticket) -> Fetched {
+    /// Sends a question to Graph and stores the answer while `lease` is valid.
+    pub async fn fetch(&self, question: &FetchRequest, lease: &Lease) -> Fetched {
         match self.prepare(question).await {
-            Ok(prepared) => self.send(question, prepared, ticket).await,
+            Ok(prepared) => self.send(question, prepared, lease).await,
             Err(fetched) => fetched,
         }
     }
 
     /// Waits until the question may go to Graph, or returns the result where it may not. Cancelled, it leaves nothing
     /// behind: Graph has not received anything yet.
-    pub async fn prepare(&self, question: &Question) -> Result<Prepared<'_>, Fetched> {
+    pub async fn prepare(&self, question: &FetchRequest) -> Result<PreparedFetch<'_>, Fetched> {
         self.recently_refused(question)?;
-        let refuse = |reason| Fetched::Failed(Problem::Rejected(reason));
+        let refuse = |reason| Fetched::Failed(ErrorResponse::Rejected(reason));
         let limited = !question.is_proven && !self.refused.was_proven(&question.identity.fingerprint);
         let wait = self.origin.queue_time();
         let admission = if limited {
@@ -121,22 +121,22 @@ impl Fetcher {
         } else {
             None
         };
-        let (permit, in_flight) = self.way(question).await.map_err(Fetched::Failed)?;
+        let (permit, in_flight) = self.acquire_permits(question).await.map_err(Fetched::Failed)?;
         self.recently_refused(question)?;
-        Ok(Prepared { admission, permit, in_flight })
+        Ok(PreparedFetch { admission, permit, in_flight })
     }
 
     /// Returns Graph's 401 to this token as an error, if it is a few seconds old.
-    fn recently_refused(&self, question: &Question) -> Result<(), Fetched> {
+    fn recently_refused(&self, question: &FetchRequest) -> Result<(), Fetched> {
         match self.refused.recent(&question.identity.fingerprint) {
             Some(refusal) => Err(Fetched::RecentlyRefused(refusal)),
             None => Ok(()),
         }
     }
 
-    /// Sends a prepared question to Graph and stores the answer while `ticket` is valid.
-    pub async fn send(&self, question: &Question, prepared: Prepared<'_>, ticket: &Ticket) -> Fetched {
-        let Prepared { admission, permit, in_flight } = prepared;
+    /// Sends a prepared question to Graph and stores the answer while `lease` is valid.
+    pub async fn send(&self, question: &FetchRequest, prepared: PreparedFetch<'_>, lease: &Lease) -> Fetched {
+        let PreparedFetch { admission, permit, in_flight } = prepared;
         let fingerprint = question.identity.fingerprint;
         let asked = self.clock.now();
         let stored = question.stored.as_ref();
@@ -160,17 +160,17 @@ impl Fetcher {
             _ => {}
         }
         let fetched = match answer {
-            Ok(answer) if answer.status == StatusCode::OK => self.accept(question, &answer, ticket, asked),
+            Ok(answer) if answer.status == StatusCode::OK => self.accept(question, &answer, lease, asked),
             Ok(answer) if answer.status == StatusCode::NOT_MODIFIED => {
-                self.renew(question, validation, &answer, ticket, asked)
+                self.renew(question, validation, &answer, lease, asked)
             }
             Ok(answer) => self.refuse(question, &answer),
-            Err(problem) => Fetched::Failed(problem),
+            Err(error_response) => Fetched::Failed(error_response),
         };
-        sabotaged!(ErrorStored, self.keep_no(question, &fetched, ticket, asked));
+        sabotaged!(ErrorStored, self.keep_no(question, &fetched, lease, asked));
         match &fetched {
             Fetched::Answer(_, Ok(())) | Fetched::Revalidated(_, Ok(())) => {
-                self.metrics.here().proofs.inc(ProofResult::Granted);
+                self.metrics.local().proofs.inc(ProofResult::Granted);
             }
             Fetched::Answer(_, Err(reason)) | Fetched::Revalidated(_, Err(reason)) => {
                 self.metrics.not_stored.inc(*reason);
@@ -183,57 +183,57 @@ impl Fetcher {
 
     /// Takes a permit, and then passes the breakers. They are checked before and after the queue: a request that an open
     /// breaker refuses must not wait, and a queue that an outage has met must not send its requests all the same.
-    async fn way(&self, question: &Question) -> Result<(UpstreamPermit, InFlight<'_>), Problem> {
+    async fn acquire_permits(&self, question: &FetchRequest) -> Result<(UpstreamPermit, InFlight<'_>), ErrorResponse> {
         let (scope, owner) = (question.breaker_scope(), question.owner());
         let permit = if let Some(permit) = self.origin.permits().try_acquire(owner) {
             permit
         } else {
             self.breakers.look(&scope).map_err(shut)?;
             let permit = self.origin.permits().acquire(owner, self.origin.queue_time()).await;
-            permit.map_err(|_| Problem::Rejected(Rejection::Overloaded))?
+            permit.map_err(|_| ErrorResponse::Rejected(Rejection::Overloaded))?
         };
         Ok((permit, self.breakers.enter(&scope).map_err(shut)?))
     }
 
     /// A 200: what is JSON by its media type and passes the scrubber becomes an entry.
-    fn accept(&self, question: &Question, answer: &OriginAnswer, ticket: &Ticket, asked: Now) -> Fetched {
+    fn accept(&self, question: &FetchRequest, answer: &UpstreamResponse, lease: &Lease, asked: Now) -> Fetched {
         if !answer.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json) {
-            self.metrics.origin_errors.inc(OriginFault::ContentType);
-            return Fetched::Failed(Problem::Origin(OriginFault::ContentType));
+            self.metrics.origin_errors.inc(UpstreamFailure::ContentType);
+            return Fetched::Failed(ErrorResponse::GraphClient(UpstreamFailure::ContentType));
         }
         let scrubbed = match answer.body.as_ref().map(|body| self.scrub(body)) {
             Ok(Ok(scrubbed)) => scrubbed,
-            Ok(Err(problem)) => {
-                self.metrics.origin_errors.inc(OriginFault::Unscrubbable);
-                return Fetched::Failed(problem);
+            Ok(Err(error_response)) => {
+                self.metrics.origin_errors.inc(UpstreamFailure::Unscrubbable);
+                return Fetched::Failed(error_response);
             }
-            Err(problem) => return Fetched::Failed(*problem),
+            Err(error_response) => return Fetched::Failed(*error_response),
         };
         let token = question.identity.fingerprint;
         let validation = Validation::of(&answer.headers, token, asked);
         let (entry, storable) =
             self.entry(question, (scrubbed.body, None), &answer.headers, validation, asked);
-        let stored = storable.and_then(|()| self.admit(question, &entry, None, ticket));
+        let stored = storable.and_then(|()| self.admit(question, &entry, None, lease));
         Fetched::Answer(entry, stored)
     }
 
     /// A 304: the stored answer holds, with the fields that the 304 brought (RFC 9111, section 4.3.4).
     fn renew(
         &self,
-        question: &Question,
+        question: &FetchRequest,
         known: Option<(&Arc<Entry>, &Validation)>,
-        answer: &OriginAnswer,
-        ticket: &Ticket,
+        answer: &UpstreamResponse,
+        lease: &Lease,
         asked: Now,
     ) -> Fetched {
         let Some((old, known)) = known else {
-            return Fetched::Failed(Problem::Origin(OriginFault::Status));
+            return Fetched::Failed(ErrorResponse::GraphClient(UpstreamFailure::Status));
         };
         let headers = known.merge(old.headers(), &answer.headers);
         let validation = known.renewed(&headers, asked);
         let body = (old.body.clone(), old.gzip().cloned());
         let (entry, storable) = self.entry(question, body, &headers, validation, asked);
-        let stored = storable.and_then(|()| self.admit(question, &entry, Some(old), ticket));
+        let stored = storable.and_then(|()| self.admit(question, &entry, Some(old), lease));
         Fetched::Revalidated(entry, stored)
     }
 
@@ -241,26 +241,26 @@ impl Fetcher {
     /// What may be is compressed, once, for a caller that would have it so: the same client asks again.
     fn entry(
         &self,
-        question: &Question,
+        question: &FetchRequest,
         (body, gzip): (ScrubbedBody, Option<GzippedBody>),
         headers: &HeaderMap,
         validation: Option<Validation>,
         asked: Now,
     ) -> (Arc<Entry>, Result<(), NotStored>) {
-        let presented = question.presented();
+        let selecting_request = question.selecting_request();
         let lifetime = Lifetime::of(headers, &self.freshness.now(), self.clock.now());
-        let chosen = self.store.chooser().chosen(headers, presented);
-        let can_match = chosen.as_ref().map_err(|reason| *reason);
+        let secondary_key = self.store.secondary_key_hasher().secondary_key(headers, selecting_request);
+        let can_match = secondary_key.as_ref().map_err(|reason| *reason);
         let storable = lifetime.and(can_match).and(self.is_storable(question));
-        let wanted = storable.is_ok() && Coding::preferred(presented.headers) == Coding::Gzip;
+        let wanted = storable.is_ok() && ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip;
         let gzip = gzip.or_else(|| if wanted { GzippedBody::of(&body) } else { None });
         let entry = Entry::new(body, &self.scrubber, headers, lifetime.unwrap_or(Lifetime::NONE), asked);
-        let entry = entry.with(validation, chosen.ok().flatten()).with_gzip(gzip);
+        let entry = entry.with(validation, secondary_key.ok().flatten()).with_gzip(gzip);
         (Arc::new(entry), storable)
     }
 
     /// Whether the answer to this question may be stored, whatever it is.
-    fn is_storable(&self, question: &Question) -> Result<(), NotStored> {
+    fn is_storable(&self, question: &FetchRequest) -> Result<(), NotStored> {
         let claims = question.claims.as_ref().map_err(|_| NotStored::Bypass)?;
         if question.no_store {
             return Err(NotStored::NoStore);
@@ -274,18 +274,18 @@ impl Fetcher {
 
     fn admit(
         &self,
-        question: &Question,
+        question: &FetchRequest,
         entry: &Arc<Entry>,
         old: Option<&Arc<Entry>>,
-        ticket: &Ticket,
+        lease: &Lease,
     ) -> Result<(), NotStored> {
         let claims = question.claims.as_ref().map_err(|_| NotStored::Bypass)?;
-        self.store.admit(question.identity.fingerprint, claims, &question.resource, entry, old, ticket)
+        self.store.admit(question.identity.fingerprint, claims, &question.resource, entry, old, lease)
     }
 
     /// Handles an error response of Graph: it counts against what the token was granted before, and is passed on. Only a 401
     /// is kept, for a few seconds and for the token that received it.
-    fn refuse(&self, question: &Question, answer: &OriginAnswer) -> Fetched {
+    fn refuse(&self, question: &FetchRequest, answer: &UpstreamResponse) -> Fetched {
         let token = &question.identity.fingerprint;
         let withdrawn = match answer.status.as_u16() {
             401 if sabotaged!(UnheededUnauthorized, false, true) => {
@@ -300,13 +300,13 @@ impl Fetcher {
             _ => false,
         };
         if withdrawn {
-            self.metrics.here().proofs.inc(ProofResult::Revoked);
+            self.metrics.local().proofs.inc(ProofResult::Revoked);
         }
         // Where its words cannot be passed on, its meaning can.
         let is_json = answer.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json);
         let body = answer.body.as_ref().ok().filter(|_| is_json).and_then(|body| self.scrub(body).ok());
         let body = body.map(|scrubbed| scrubbed.body);
-        let refusal = Arc::new(Refusal { status: answer.status, headers: self.passed_on(answer), body });
+        let refusal = Arc::new(UpstreamErrorResponse { status: answer.status, headers: self.passed_on(answer), body });
         if answer.status == StatusCode::UNAUTHORIZED {
             self.refused.insert(
                 *token,
@@ -318,7 +318,7 @@ impl Fetcher {
         Fetched::Refused(refusal)
     }
 
-    fn passed_on(&self, answer: &OriginAnswer) -> HeaderMap {
+    fn passed_on(&self, answer: &UpstreamResponse) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for challenge in headers::challenges(&answer.headers) {
             headers.append(header::WWW_AUTHENTICATE, challenge);
@@ -347,7 +347,7 @@ impl Fetcher {
         }
     }
 
-    fn scrub(&self, body: &RawBody) -> Result<Scrubbed, Problem> {
+    fn scrub(&self, body: &RawBody) -> Result<Scrubbed, ErrorResponse> {
         match body.scrub(&self.scrubber) {
             Ok(scrubbed) => {
                 for (field, count) in scrubbed.removed.iter() {
@@ -358,7 +358,7 @@ impl Fetcher {
             }
             Err(failure) => {
                 self.metrics.scrub_failures.inc(failure);
-                Err(Problem::Unscrubbable(failure))
+                Err(ErrorResponse::Unscrubbable(failure))
             }
         }
     }
@@ -367,13 +367,13 @@ impl Fetcher {
 #[cfg(feature = "sabotage")]
 impl Fetcher {
     /// Keeps Graph's "no" as if it were an answer.
-    fn keep_no(&self, question: &Question, fetched: &Fetched, ticket: &Ticket, asked: Now) {
+    fn keep_no(&self, question: &FetchRequest, fetched: &Fetched, lease: &Lease, asked: Now) {
         if let Fetched::Refused(refusal) = fetched
             && let (Some(body), Ok(lifetime)) =
                 (&refusal.body, Lifetime::of(&refusal.headers, &self.freshness.now(), asked))
         {
             let entry = Entry::new(body.clone(), &self.scrubber, &refusal.headers, lifetime, asked);
-            let _ = self.admit(question, &Arc::new(entry), None, ticket);
+            let _ = self.admit(question, &Arc::new(entry), None, lease);
         }
     }
 }

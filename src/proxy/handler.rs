@@ -7,30 +7,30 @@ use http::HeaderMap;
 use http::request::Parts;
 
 use crate::cache::outcome::Outcome;
-use crate::http::error::{Problem, Response};
+use crate::http::error::{ErrorResponse, Response};
 use crate::http::ids::Ids;
-use crate::http::validate::Asked;
+use crate::http::validate::RequestView;
 
 /// An answer, with what metrics and the access log say of it.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HandlerResponse {
     /// What the caller gets.
     pub response: Response,
     /// It carries what every answer carries, the ids among it, already.
-    pub is_dressed: bool,
+    pub has_common_headers: bool,
     /// How it came about.
     pub outcome: Outcome,
     /// Why it was not a hit, or what went wrong: a word of a closed vocabulary.
     pub reason: Option<&'static str>,
     /// The first eight hex digits of the token's fingerprint under the log's own key.
-    pub token_tag: Option<TokenTag>,
+    pub token_tag: Option<LogTag>,
 }
 
 /// Tells tokens apart in the log, and nothing else: it cannot be joined to a cache key or a list of tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TokenTag(pub [u8; 4]);
+pub struct LogTag(pub [u8; 4]);
 
-impl std::fmt::Display for TokenTag {
+impl std::fmt::Display for LogTag {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:08x}", u32::from_be_bytes(self.0))
     }
@@ -40,7 +40,7 @@ impl std::fmt::Display for TokenTag {
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request that has no body, if it can be answered without waiting for anything. It may decline
     /// for any reason; then it has done nothing, and [`Handler::handle`] answers.
-    fn at_once(&self, asked: &Asked<'_>, ids: &Ids) -> Option<Answer>;
+    fn try_handle_sync(&self, asked: &RequestView<'_>, ids: &Ids) -> Option<HandlerResponse>;
 
     /// Answers one request of `peer` that has no body. Never fails: every request ends in an answer.
     ///
@@ -52,8 +52,8 @@ pub trait Handler: Send + Sync + 'static {
         headers: HeaderMap,
         ids: &Ids,
         peer: SocketAddr,
-    ) -> impl Future<Output = Answer> + Send;
+    ) -> impl Future<Output = HandlerResponse> + Send;
 
     /// The answer for a request that ended outside the handler.
-    fn problem(&self, problem: Problem, ids: &Ids) -> Answer;
+    fn error_response(&self, error_response: ErrorResponse, ids: &Ids) -> HandlerResponse;
 }

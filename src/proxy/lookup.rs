@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::Proxy;
-use crate::auth::{Claims, End};
+use crate::auth::{Claims, TokenExpiry};
 use crate::cache::entry::Entry;
-use crate::cache::freshness::{Judgement, judge};
-use crate::cache::grants::{Grant, Proof};
+use crate::cache::freshness::{Assessment, assess};
+use crate::cache::grants::{Grants, Proof};
 use crate::cache::key::EntryKey;
 use crate::cache::outcome::ProofResult;
-use crate::cache::vary::Presented;
-use crate::http::cache_control::Control;
+use crate::cache::vary::SelectingRequest;
+use crate::http::cache_control::CacheControl;
 use crate::resource::Resource;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
@@ -19,7 +19,7 @@ use crate::support::sabotage::sabotaged;
 pub(super) struct Found {
     pub(super) entry: Arc<Entry>,
     pub(super) proof: Proof,
-    pub(super) judgement: Judgement,
+    pub(super) assessment: Assessment,
 }
 
 impl Proxy {
@@ -27,39 +27,39 @@ impl Proxy {
     /// Graph itself gave to this token (promise 2).
     pub(super) fn find(
         &self,
-        grant: Option<&Grant>,
+        grant: Option<&Grants>,
         claims: &Claims,
         resource: &Arc<Resource>,
-        presented: Presented<'_>,
-        client: Control,
+        selecting_request: SelectingRequest<'_>,
+        client: CacheControl,
         now: Now,
     ) -> (ProofResult, Option<Found>) {
         let fetcher = &self.0.fetcher;
         let key = EntryKey::new(claims.principal, resource);
-        sabotaged!(ClaimsTrusted, return self.find_claimed(&key, claims, presented, client, now));
+        sabotaged!(ClaimsTrusted, return self.find_claimed(&key, claims, selecting_request, client, now));
         let Some((grant, newest)) = grant.and_then(|grant| Some((grant, grant.proof(resource)?))) else {
             return (ProofResult::Missing, None);
         };
         let live = now.since(newest.granted) < fetcher.freshness.proof_ttl.get();
-        let known = sabotaged!(NeverHits, None, fetcher.store.entry(&key, presented, (grant, newest)));
+        let known = sabotaged!(NeverHits, None, fetcher.store.entry(&key, selecting_request, (grant, newest)));
         let found = known.map(|(entry, proof)| {
-            let judgement = self.judge(&entry, proof.granted, claims.end, client, now);
-            let judgement = if entry.is_superseded() { judgement.superseded() } else { judgement };
-            Found { entry, proof, judgement }
+            let assessment = self.assess(&entry, proof.granted, claims.end, client, now);
+            let assessment = if entry.is_superseded() { assessment.superseded() } else { assessment };
+            Found { entry, proof, assessment }
         });
         (if live { ProofResult::Live } else { ProofResult::Expired }, found)
     }
 
-    pub(super) fn judge(
+    pub(super) fn assess(
         &self,
         entry: &Entry,
         granted: Now,
-        end: End,
-        client: Control,
+        end: TokenExpiry,
+        client: CacheControl,
         now: Now,
-    ) -> Judgement {
+    ) -> Assessment {
         let rules = self.0.fetcher.freshness.now();
-        judge(&rules, (&entry.lifetime(), entry.asked), granted, end.left(now), client, now)
+        assess(&rules, (&entry.lifetime(), entry.asked), granted, end.left(now), client, now)
     }
 }
 
@@ -70,14 +70,14 @@ impl Proxy {
         &self,
         key: &EntryKey,
         claims: &Claims,
-        presented: Presented<'_>,
-        client: Control,
+        selecting_request: SelectingRequest<'_>,
+        client: CacheControl,
         now: Now,
     ) -> (ProofResult, Option<Found>) {
-        let found = self.0.fetcher.store.claimed_entry(key, presented).map(|entry| {
+        let found = self.0.fetcher.store.claimed_entry(key, selecting_request).map(|entry| {
             let proof = Proof { granted: now, digest: entry.digest() };
-            let judgement = self.judge(&entry, now, claims.end, client, now);
-            Found { entry, proof, judgement }
+            let assessment = self.assess(&entry, now, claims.end, client, now);
+            Found { entry, proof, assessment }
         });
         (ProofResult::Live, found)
     }

@@ -19,21 +19,21 @@ use http_body::Body;
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use crate::http::error::{Problem, Rejection, Response};
+use crate::http::error::{ErrorResponse, Rejection, Response};
 use crate::http::ids::{CLIENT_ID, Ids, OUR_ID};
 use crate::http::validate;
-use crate::http::validate::Asked;
-use crate::observability::logging::Access;
+use crate::http::validate::RequestView;
+use crate::observability::logging::AccessLog;
 use crate::observability::metrics::Metrics;
 use crate::observability::tracing_export::Tracer;
-use crate::proxy::handler::{Answer, Handler};
-use crate::server::{Limits, Service};
+use crate::proxy::handler::{HandlerResponse, Handler};
+use crate::server::{ServerLimits, Service};
 use crate::support::byte_budget::ByteBudget;
 pub use dials::Dials;
-use record::Record;
+use record::RequestRecord;
 
 /// A handler in its layers.
-pub struct Stack<H> {
+pub struct RequestStack<H> {
     handler: Arc<H>,
     metrics: Arc<Metrics>,
     dials: Arc<Dials>,
@@ -41,9 +41,9 @@ pub struct Stack<H> {
     tracer: Tracer,
 }
 
-impl<H: Handler> Stack<H> {
+impl<H: Handler> RequestStack<H> {
     /// Puts the layers around `handler`.
-    pub fn new(handler: Arc<H>, metrics: Arc<Metrics>, access: Access, limits: &Limits) -> Self {
+    pub fn new(handler: Arc<H>, metrics: Arc<Metrics>, access: AccessLog, limits: &ServerLimits) -> Self {
         let (dials, byte_budget) = (Arc::new(Dials::new(access, limits)), ByteBudget::new(usize::MAX));
         Self { handler, metrics, dials, byte_budget, tracer: Tracer::default() }
     }
@@ -66,32 +66,32 @@ impl<H: Handler> Stack<H> {
     }
 
     /// Answers one request whose head is all of it, if the handler can do that without waiting. Where it declines,
-    /// nothing has been done or told, and [`Stack::respond`] answers. A request with a span takes that way, too.
-    pub fn respond_at_once(&self, request: &Parts, peer: IpAddr) -> Option<Response> {
-        let asked = Asked::of(request);
-        if self.tracer.is_on() || validate::check(&asked, false, &self.dials.message()).is_err() {
+    /// nothing has been done or told, and [`RequestStack::respond`] answers. A request with a span takes that way, too.
+    pub fn try_respond(&self, request: &Parts, peer: IpAddr) -> Option<Response> {
+        let view = RequestView::new(request);
+        if self.tracer.is_on() || validate::check(&view, false, &self.dials.message()).is_err() {
             return None;
         }
-        let mut ids = ids(&asked);
+        let mut ids = ids(&view);
         // As below.
-        let answer = catch_unwind(AssertUnwindSafe(|| self.handler.at_once(&asked, &ids)));
+        let answer = catch_unwind(AssertUnwindSafe(|| self.handler.try_handle_sync(&view, &ids)));
         let answer = answer.unwrap_or_else(|_| Some(self.reject(Rejection::Panic, &ids)))?;
         let span = self.tracer.served(&mut ids);
-        let record = Record::begin(&self.metrics, self.dials.access.get(), (request, asked.at), &ids, span);
+        let record = RequestRecord::begin(&self.metrics, self.dials.access.get(), (request, view.at), &ids, span);
         Some(self.finish(answer, request, &ids, peer, record))
     }
 
     /// Answers one request. `has_body`: more than its head is to come.
     pub async fn respond(&self, mut request: Parts, has_body: bool, peer: SocketAddr) -> Response {
         let (checked, mut ids, start) = {
-            let asked = Asked::of(&request);
-            (validate::check(&asked, has_body, &self.dials.message()), ids(&asked), asked.at)
+            let view = RequestView::new(&request);
+            (validate::check(&view, has_body, &self.dials.message()), ids(&view), view.at)
         };
         let headers = std::mem::take(&mut request.headers);
         let request = &request;
         let span = self.tracer.served(&mut ids);
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
-        let record = Record::begin(&self.metrics, self.dials.access.get(), (request, start), &ids, span);
+        let record = RequestRecord::begin(&self.metrics, self.dials.access.get(), (request, start), &ids, span);
         let answer = match checked {
             Ok(()) => self.handle(request, headers, &ids, peer).await,
             Err(reason) => self.reject(reason, &ids),
@@ -106,25 +106,25 @@ impl<H: Handler> Stack<H> {
     /// What becomes of every answer.
     fn finish(
         &self,
-        mut answer: Answer,
+        mut answer: HandlerResponse,
         request: &Parts,
         ids: &Ids,
         peer: IpAddr,
-        mut record: Record<'_>,
+        mut record: RequestRecord<'_>,
     ) -> Response {
         if answer.response.body().size_hint().lower() > SMALL {
             self.charge(&mut answer, ids, peer);
         }
         record.end(&answer);
         let mut response = answer.response;
-        if !answer.is_dressed {
-            dress(response.headers_mut(), ids);
+        if !answer.has_common_headers {
+            add_common_headers(response.headers_mut(), ids);
         }
         if request.method == Method::HEAD { without_body(response) } else { response }
     }
 
     /// The handler's answer, if it comes in time and without a fault.
-    async fn handle(&self, request: &Parts, headers: HeaderMap, ids: &Ids, peer: SocketAddr) -> Answer {
+    async fn handle(&self, request: &Parts, headers: HeaderMap, ids: &Ids, peer: SocketAddr) -> HandlerResponse {
         // The handler is not used again before it has been called anew, so no broken state of its own is seen.
         let answer = AssertUnwindSafe(self.handler.handle(request, headers, ids, peer)).catch_unwind();
         match tokio::time::timeout(self.dials.deadline.get(), answer).await {
@@ -137,7 +137,7 @@ impl<H: Handler> Stack<H> {
 
     /// Charges a large response to its caller's address until the last of it is written. A small one is charged by
     /// its connection, and only where the peer does not take it at once.
-    fn charge(&self, answer: &mut Answer, ids: &Ids, peer: IpAddr) {
+    fn charge(&self, answer: &mut HandlerResponse, ids: &Ids, peer: IpAddr) {
         let body = std::mem::take(answer.response.body_mut()).into_inner().unwrap_or_default();
         match self.byte_budget.attach(peer, body) {
             Ok(body) => *answer.response.body_mut() = Full::new(body),
@@ -145,15 +145,15 @@ impl<H: Handler> Stack<H> {
         }
     }
 
-    fn reject(&self, reason: Rejection, ids: &Ids) -> Answer {
+    fn reject(&self, reason: Rejection, ids: &Ids) -> HandlerResponse {
         self.metrics.rejected.inc(reason);
-        self.handler.problem(Problem::Rejected(reason), ids)
+        self.handler.error_response(ErrorResponse::Rejected(reason), ids)
     }
 }
 
-impl<H: Handler> Service for Stack<H> {
-    fn at_once(&self, head: &Parts, peer: SocketAddr) -> Option<Response> {
-        self.respond_at_once(head, peer.ip())
+impl<H: Handler> Service for RequestStack<H> {
+    fn try_respond_sync(&self, head: &Parts, peer: SocketAddr) -> Option<Response> {
+        self.try_respond(head, peer.ip())
     }
 
     async fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
@@ -163,12 +163,12 @@ impl<H: Handler> Service for Stack<H> {
     }
 }
 
-fn ids(asked: &Asked<'_>) -> Ids {
-    Ids::told(asked.client_id.first(), asked.trace_parent.only())
+fn ids(view: &RequestView<'_>) -> Ids {
+    Ids::from_fields(view.client_id.first(), view.trace_parent.only())
 }
 
 /// What every answer carries.
-fn dress(headers: &mut HeaderMap, ids: &Ids) {
+fn add_common_headers(headers: &mut HeaderMap, ids: &Ids) {
     let [client, ours] = ids.spelled();
     headers.insert(&CLIENT_ID, client);
     headers.insert(&OUR_ID, ours);

@@ -1,6 +1,6 @@
 //! `Connector-Cache: refresh`: a caller asks for Graph's word in place of what is stored for it.
 //!
-//! Callers' `Cache-Control` is ignored by default, because an SDK sends `no-cache` with every request. Whoever
+//! Callers' `Cache-CacheControl` is ignored by default, because an SDK sends `no-cache` with every request. Whoever
 //! has just changed a connector has this field instead. Only a token with a proof can be here, and only its
 //! own entry is asked about; so many times a minute, so that nobody turns the cache off for its application's
 //! share of Graph. The field goes no further than this.
@@ -11,9 +11,9 @@ use std::time::Duration;
 use http::HeaderMap;
 use moka::sync::Cache;
 
-use crate::auth::Fingerprint;
-use crate::cache::freshness::Verdict;
-use crate::cache::outcome::{Forward, Instead};
+use crate::auth::TokenHash;
+use crate::cache::freshness::Decision;
+use crate::cache::outcome::{Forward, HitReason};
 use crate::http::headers::WISH;
 use crate::support::clock::Now;
 
@@ -32,13 +32,13 @@ impl Default for Config {
 
 /// How often each token has asked.
 #[derive(Debug)]
-pub struct Refreshes {
+pub struct RefreshLimiter {
     per_minute: u64,
     /// When the requests so far will be paid for, Unix milliseconds.
-    paid_by: Cache<Fingerprint, Arc<Mutex<u64>>>,
+    paid_by: Cache<TokenHash, Arc<Mutex<u64>>>,
 }
 
-impl Refreshes {
+impl RefreshLimiter {
     /// Nobody has asked yet.
     pub fn new(config: &Config) -> Self {
         let paid_by = Cache::builder().max_capacity(TOKENS).time_to_idle(FORGOTTEN_AFTER).build();
@@ -47,7 +47,7 @@ impl Refreshes {
 
     /// Whether a token may have its entry refreshed now. If so, that is counted: each costs its part of a minute,
     /// and a minute's worth may be owed.
-    fn allow(&self, token: Fingerprint, now: Now) -> bool {
+    fn allow(&self, token: TokenHash, now: Now) -> bool {
         let Some(cost) = MINUTE.checked_div(self.per_minute) else { return false };
         let paid_by = self.paid_by.get_with(token, Arc::default);
         let mut paid_by = paid_by.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,18 +60,18 @@ impl Refreshes {
     }
 
     /// What follows for a caller that may be given something from memory and may want Graph's word instead.
-    pub fn heed(
+    pub fn check(
         &self,
         headers: &HeaderMap,
-        token: Fingerprint,
-        verdict: Verdict,
+        token: TokenHash,
+        verdict: Decision,
         now: Now,
-    ) -> (Verdict, Option<Instead>) {
+    ) -> (Decision, Option<HitReason>) {
         match verdict {
-            Verdict::Forward(_) => (verdict, None),
+            Decision::Forward(_) => (verdict, None),
             _ if !is_wanted(headers) => (verdict, None),
-            _ if self.allow(token, now) => (Verdict::Forward(Forward::Request), None),
-            _ => (verdict, Some(Instead::RefreshLimit)),
+            _ if self.allow(token, now) => (Decision::Forward(Forward::Request), None),
+            _ => (verdict, Some(HitReason::RefreshLimit)),
         }
     }
 }
@@ -95,7 +95,7 @@ mod tests {
     use http::{HeaderName, HeaderValue, header};
 
     use super::*;
-    use crate::auth::{Identity, Secrets};
+    use crate::auth::{Identity, HashKeys};
     use crate::support::clock::Clock;
 
     fn headers(name: &HeaderName, lines: &[&str]) -> HeaderMap {
@@ -106,10 +106,10 @@ mod tests {
         headers
     }
 
-    fn tokens() -> [Fingerprint; 2] {
-        let secrets = Secrets::random().unwrap();
+    fn tokens() -> [TokenHash; 2] {
+        let secrets = HashKeys::random().unwrap();
         ["Bearer a", "Bearer b"].map(|text| {
-            Identity::of(&headers(&header::AUTHORIZATION, &[text]), &secrets).unwrap().fingerprint
+            Identity::from_headers(&headers(&header::AUTHORIZATION, &[text]), &secrets).unwrap().fingerprint
         })
     }
 
@@ -120,8 +120,8 @@ mod tests {
 
     #[test]
     fn a_token_may_ask_so_often_in_a_minute_and_then_at_that_rate() {
-        let (refreshes, [a, b]) = (Refreshes::new(&Config { per_token: 6 }), tokens());
-        let allowed = |token, second| refreshes.allow(token, at(second));
+        let (refresh_limiter, [a, b]) = (RefreshLimiter::new(&Config { per_token: 6 }), tokens());
+        let allowed = |token, second| refresh_limiter.allow(token, at(second));
         assert_eq!((0..9).filter(|_| allowed(a, 0)).count(), 6);
         assert!(allowed(b, 0), "another token has its own");
         assert!(!allowed(a, 9));
@@ -132,8 +132,8 @@ mod tests {
 
     #[test]
     fn none_is_allowed_where_none_are() {
-        let refreshes = Refreshes::new(&Config { per_token: 0 });
-        assert!(!refreshes.allow(tokens()[0], at(0)));
+        let refresh_limiter = RefreshLimiter::new(&Config { per_token: 0 });
+        assert!(!refresh_limiter.allow(tokens()[0], at(0)));
     }
 
     #[test]

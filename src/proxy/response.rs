@@ -11,27 +11,27 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::Full;
 
 use crate::cache::entry::Entry;
-use crate::cache::freshness::Judgement;
-use crate::cache::outcome::{Forward, Instead, Outcome};
-use crate::http::cache_status::Report;
+use crate::cache::freshness::Assessment;
+use crate::cache::outcome::{Forward, HitReason, Outcome};
+use crate::http::cache_status::CacheStatus;
 use crate::http::date;
-use crate::http::error::{Problem, Rejection, Response};
+use crate::http::error::{ErrorResponse, Rejection, Response};
 use crate::http::headers;
 use crate::http::headers::{CACHE_STATUS, ORIGIN_REQUEST_ID};
 use crate::http::ids;
 use crate::http::ids::{CLIENT_ID, Ids, OUR_ID};
-use crate::http::negotiation::Coding;
+use crate::http::negotiation::ContentCoding;
 use crate::http::templates;
-use crate::http::templates::Kind;
-use crate::proxy::fetch::{Fetched, Refusal};
-use crate::proxy::handler::{Answer, TokenTag};
+use crate::http::templates::TemplateKind;
+use crate::proxy::fetch::{Fetched, UpstreamErrorResponse};
+use crate::proxy::handler::{HandlerResponse, LogTag};
 use crate::scrub::GzippedBody;
 use crate::support::clock::Now;
-use crate::support::labels::Word;
+use crate::support::labels::Label;
 
 /// To whom an answer goes.
 #[derive(Clone, Copy, Debug)]
-pub struct Delivery<'a> {
+pub struct ResponseBuilder<'a> {
     /// The fields of the request.
     pub headers: &'a HeaderMap,
     /// Whether a condition may be among them.
@@ -39,33 +39,33 @@ pub struct Delivery<'a> {
     /// Its ids.
     pub ids: &'a Ids,
     /// Its token, as the log knows it.
-    pub tag: TokenTag,
+    pub tag: LogTag,
 }
 
-impl Delivery<'_> {
+impl ResponseBuilder<'_> {
     /// A fresh answer from memory; `why`, if the caller wanted something else.
-    pub fn hit(&self, entry: &Entry, judged: &Judgement, why: Option<Instead>) -> Answer {
-        let (hit, detail) = (Some(seconds(judged.left)), why.map(Word::as_str));
-        let report = Report { hit, detail, ..Report::default() };
-        self.with_entry(entry, report, Some(judged.left), Some(judged.age), Outcome::Hit)
+    pub fn hit(&self, entry: &Entry, assessed: &Assessment, why: Option<HitReason>) -> HandlerResponse {
+        let (hit, detail) = (Some(seconds(assessed.left)), why.map(Label::as_str));
+        let report = CacheStatus { hit, detail, ..CacheStatus::default() };
+        self.with_entry(entry, report, Some(assessed.left), Some(assessed.age), Outcome::Hit)
     }
 
     /// A stale answer from memory, while Graph is asked or because the caller takes it so.
-    pub fn stale(&self, entry: &Entry, judged: &Judgement, why: Option<Instead>) -> Answer {
-        let (hit, detail) = (Some(-seconds(judged.overdue)), why.map(Word::as_str));
-        let report = Report { hit, detail, ..Report::default() };
-        self.with_entry(entry, report, Some(Duration::ZERO), Some(judged.age), Outcome::Stale)
+    pub fn stale(&self, entry: &Entry, assessed: &Assessment, why: Option<HitReason>) -> HandlerResponse {
+        let (hit, detail) = (Some(-seconds(assessed.overdue)), why.map(Label::as_str));
+        let report = CacheStatus { hit, detail, ..CacheStatus::default() };
+        self.with_entry(entry, report, Some(Duration::ZERO), Some(assessed.age), Outcome::Stale)
     }
 
     /// A stale answer from memory, because Graph could not be asked.
-    pub fn instead(&self, entry: &Entry, judged: &Judgement, of: &Fetched) -> Answer {
-        let report = Report {
+    pub fn stale_if_error(&self, entry: &Entry, assessed: &Assessment, of: &Fetched) -> HandlerResponse {
+        let report = CacheStatus {
             forward: Some(Forward::Stale),
             forward_status: of.status(),
-            detail: Some(Instead::IfError.as_str()),
-            ..Report::default()
+            detail: Some(HitReason::IfError.as_str()),
+            ..CacheStatus::default()
         };
-        self.with_entry(entry, report, Some(Duration::ZERO), Some(judged.age), Outcome::Stale)
+        self.with_entry(entry, report, Some(Duration::ZERO), Some(assessed.age), Outcome::Stale)
     }
 
     /// Graph's 200, or what its 304 renewed. `left` is how long it may be used, where it was stored.
@@ -76,25 +76,25 @@ impl Delivery<'_> {
         outcome: Outcome,
         forward: Forward,
         reason: Option<&'static str>,
-    ) -> Answer {
-        let report = Report {
+    ) -> HandlerResponse {
+        let report = CacheStatus {
             forward: Some(forward),
             forward_status: Some(status),
             stored: left.is_some() && outcome != Outcome::Collapsed,
             collapsed: outcome == Outcome::Collapsed,
             detail: reason,
-            ..Report::default()
+            ..CacheStatus::default()
         };
         self.with_entry(entry, report, left, None, outcome)
     }
 
     /// Graph's "no", as it was said.
-    pub fn refused(&self, refusal: &Refusal, outcome: Outcome, forward: Forward, now: Now) -> Answer {
-        let mut report = Report {
+    pub fn upstream_error(&self, refusal: &UpstreamErrorResponse, outcome: Outcome, forward: Forward, now: Now) -> HandlerResponse {
+        let mut report = CacheStatus {
             forward: Some(forward),
             forward_status: Some(refusal.status),
             collapsed: outcome == Outcome::Collapsed,
-            ..Report::default()
+            ..CacheStatus::default()
         };
         let mut response = if let Some(body) = &refusal.body {
             let mut response = http::Response::new(Full::new(body.clone().into_bytes()));
@@ -105,55 +105,55 @@ impl Delivery<'_> {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             response
         } else {
-            let problem = Problem::Unreadable(refusal.status);
-            report.detail = Some(problem.reason());
-            problem.response(self.ids, now)
+            let error_response = ErrorResponse::Unreadable(refusal.status);
+            report.detail = Some(error_response.reason());
+            error_response.response(self.ids, now)
         };
         response.headers_mut().extend(refusal.headers.clone());
         response.headers_mut().insert(CACHE_STATUS, report.header());
-        Answer { response, is_dressed: false, outcome, reason: report.detail, token_tag: Some(self.tag) }
+        HandlerResponse { response, has_common_headers: false, outcome, reason: report.detail, token_tag: Some(self.tag) }
     }
 
     /// Builds the response for a token that Graph refused a few seconds ago: the response of that time, in whose
     /// `Cache-Status` nothing is forwarded.
-    pub fn recently_refused(&self, refusal: &Refusal, now: Now) -> Answer {
-        let mut answer = self.refused(refusal, Outcome::None, Forward::Bypass, now);
+    pub fn recently_refused(&self, refusal: &UpstreamErrorResponse, now: Now) -> HandlerResponse {
+        let mut answer = self.upstream_error(refusal, Outcome::None, Forward::Bypass, now);
         let detail = Some(Rejection::TokenRefused.as_str());
-        let report = Report { detail, ..Report::default() };
+        let report = CacheStatus { detail, ..CacheStatus::default() };
         answer.response.headers_mut().insert(CACHE_STATUS, report.header());
-        Answer { reason: detail, ..answer }
+        HandlerResponse { reason: detail, ..answer }
     }
 
     /// No answer of Graph's that could be passed on.
-    pub fn failed(&self, what: Problem, forward: Forward, now: Now) -> Answer {
-        let report = Report { forward: Some(forward), ..Report::default() };
-        Answer { token_tag: Some(self.tag), ..problem(what, self.ids, &report, now) }
+    pub fn failed(&self, what: ErrorResponse, forward: Forward, now: Now) -> HandlerResponse {
+        let report = CacheStatus { forward: Some(forward), ..CacheStatus::default() };
+        HandlerResponse { token_tag: Some(self.tag), ..error_response(what, self.ids, &report, now) }
     }
 
     fn with_entry(
         &self,
         entry: &Entry,
-        report: Report,
+        report: CacheStatus,
         max_age: Option<Duration>,
         age: Option<Duration>,
         outcome: Outcome,
-    ) -> Answer {
+    ) -> HandlerResponse {
         let told = Told {
-            date: templates::value(Kind::Date, entry.date()),
+            date: templates::value(TemplateKind::Date, entry.date()),
             cache_control: match max_age {
-                Some(left) => templates::value(Kind::MaxAge, left.as_secs()),
+                Some(left) => templates::value(TemplateKind::MaxAge, left.as_secs()),
                 None => HeaderValue::from_static("no-store"),
             },
             cache_status: report.header(),
-            age: age.map(|age| templates::value(Kind::Number, age.as_secs())),
+            age: age.map(|age| templates::value(TemplateKind::Number, age.as_secs())),
         };
-        let (response, is_dressed) = if self.is_conditional && is_unmodified(entry, self.headers) {
+        let (response, has_common_headers) = if self.is_conditional && is_unmodified(entry, self.headers) {
             (unmodified(entry, told), false)
         } else {
-            let gzip = entry.gzip().filter(|_| Coding::preferred(self.headers) == Coding::Gzip);
-            whole(entry, gzip, told, self.ids)
+            let gzip = entry.gzip().filter(|_| ContentCoding::preferred(self.headers) == ContentCoding::Gzip);
+            full_response(entry, gzip, told, self.ids)
         };
-        Answer { response, is_dressed, outcome, reason: report.detail, token_tag: Some(self.tag) }
+        HandlerResponse { response, has_common_headers, outcome, reason: report.detail, token_tag: Some(self.tag) }
     }
 }
 
@@ -166,22 +166,22 @@ struct Told {
 }
 
 /// An answer of our own, that says what went wrong.
-pub fn problem(problem: Problem, ids: &Ids, report: &Report, now: Now) -> Answer {
-    let report = Report { detail: Some(problem.reason()), ..*report };
-    let mut response = problem.response(ids, now);
+pub fn error_response(error_response: ErrorResponse, ids: &Ids, report: &CacheStatus, now: Now) -> HandlerResponse {
+    let report = CacheStatus { detail: Some(error_response.reason()), ..*report };
+    let mut response = error_response.response(ids, now);
     response.headers_mut().insert(CACHE_STATUS, report.header());
-    Answer { response, is_dressed: false, outcome: Outcome::None, reason: report.detail, token_tag: None }
+    HandlerResponse { response, has_common_headers: false, outcome: Outcome::None, reason: report.detail, token_tag: None }
 }
 
 /// The 200, and whether it has the ids. Nearly every answer of Graph's has the same fields: those are laid into a
 /// frame that has their names already, which takes a fifth of the time of naming them one by one.
-fn whole(entry: &Entry, gzip: Option<&GzippedBody>, told: Told, ids: &Ids) -> (Response, bool) {
+fn full_response(entry: &Entry, gzip: Option<&GzippedBody>, told: Told, ids: &Ids) -> (Response, bool) {
     let body = gzip.map_or_else(|| entry.body.clone().into_bytes(), |gzip| gzip.clone().into_bytes());
-    let length = templates::value(Kind::Number, body.len() as u64);
+    let length = templates::value(TemplateKind::Number, body.len() as u64);
     let mut response = http::Response::new(Full::new(body));
     if let (None, Some(origins)) = (entry.unusual(), entry.origin_request_id) {
-        let mut fields = FRAMES.of(told.age.is_some(), gzip.is_some()).clone();
-        let [etag, origins, ours] = ids::sheet(|[etag, origins_text, ours]| {
+        let mut fields = RESPONSE_TEMPLATES.of(told.age.is_some(), gzip.is_some()).clone();
+        let [etag, origins, ours] = ids::templates(|[etag, origins_text, ours]| {
             entry.tag.spell(etag);
             ids::spell(origins.get(), origins_text);
             ids::spell(ids.request, ours);
@@ -212,28 +212,28 @@ fn whole(entry: &Entry, gzip: Option<&GzippedBody>, told: Told, ids: &Ids) -> (R
 }
 
 /// The names of the fields of an answer, and the values of those that are the same in every one.
-static FRAMES: LazyLock<Frames> = LazyLock::new(|| Frames {
-    first: [false, true].map(|is_gzip| frame(false, is_gzip)),
-    aged: [false, true].map(|is_gzip| frame(true, is_gzip)),
+static RESPONSE_TEMPLATES: LazyLock<ResponseTemplates> = LazyLock::new(|| ResponseTemplates {
+    first: [false, true].map(|is_gzip| template(false, is_gzip)),
+    aged: [false, true].map(|is_gzip| template(true, is_gzip)),
 });
 
 /// Each without and with gzip.
-struct Frames {
+struct ResponseTemplates {
     /// Of answers that Graph has just given.
     first: [HeaderMap; 2],
     aged: [HeaderMap; 2],
 }
 
-impl Frames {
+impl ResponseTemplates {
     fn of(&self, is_aged: bool, is_gzip: bool) -> &HeaderMap {
         let [plain, gzip] = if is_aged { &self.aged } else { &self.first };
         if is_gzip { gzip } else { plain }
     }
 }
 
-fn frame(is_aged: bool, is_gzip: bool) -> HeaderMap {
-    let mut frame = HeaderMap::with_capacity(FIELDS);
-    // In the order in which `whole` gives the values.
+fn template(is_aged: bool, is_gzip: bool) -> HeaderMap {
+    let mut template = HeaderMap::with_capacity(FIELDS);
+    // In the order in which `full_response` gives the values.
     for name in [
         header::CONTENT_LENGTH,
         header::ETAG,
@@ -247,15 +247,15 @@ fn frame(is_aged: bool, is_gzip: bool) -> HeaderMap {
     .into_iter()
     .chain(is_aged.then_some(header::AGE))
     {
-        frame.insert(name, HeaderValue::from_static(""));
+        template.insert(name, HeaderValue::from_static(""));
     }
-    frame.extend(headers::usual().iter().cloned());
-    frame.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    frame.insert(header::VARY, HeaderValue::from_static(VARY));
+    template.extend(headers::usual().iter().cloned());
+    template.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    template.insert(header::VARY, HeaderValue::from_static(VARY));
     if is_gzip {
-        frame.insert(header::CONTENT_ENCODING, HeaderValue::from_static(GZIP));
+        template.insert(header::CONTENT_ENCODING, HeaderValue::from_static(GZIP));
     }
-    frame
+    template
 }
 
 /// What is told with a whole answer and with a 304: RFC 9110, section 15.4.5.

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderMap;
 
-use crate::auth::Fingerprint;
-use crate::support::client_subnet::network;
+use crate::auth::TokenHash;
+use crate::support::client_subnet::client_subnet;
 
 /// Configuration of the limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ struct Accounts {
 #[derive(Debug, Default)]
 struct Subnet {
     used: Usage,
-    tokens: HashMap<Fingerprint, Usage>,
+    tokens: HashMap<TokenHash, Usage>,
 }
 
 /// Requests and their bytes.
@@ -59,7 +59,7 @@ pub struct Usage {
 pub struct WaitPermit {
     accounts: WaitingRequests,
     subnet: IpAddr,
-    token: Fingerprint,
+    token: TokenHash,
     used: Usage,
 }
 
@@ -81,11 +81,11 @@ impl WaitingRequests {
     pub fn acquire(
         &self,
         peer: IpAddr,
-        token: Fingerprint,
+        token: TokenHash,
         headers: &HeaderMap,
     ) -> Result<WaitPermit, TooManyWaiting> {
         let used = Usage { requests: 1, bytes: FOOTPRINT + size(headers) };
-        let subnet = network(peer);
+        let subnet = client_subnet(peer);
         let mut accounts = self.lock();
         let free = accounts.limit.minus(accounts.total);
         let known = accounts.subnets.get(&subnet);
@@ -173,27 +173,27 @@ mod tests {
     use http::{HeaderValue, header};
 
     use super::*;
-    use crate::auth::{Identity, Secrets};
+    use crate::auth::{Identity, HashKeys};
 
     fn ip(host: u8) -> IpAddr {
         IpAddr::V4(Ipv4Addr::new(10, 0, 0, host))
     }
 
-    fn token(number: usize, secrets: &Secrets) -> Fingerprint {
+    fn token(number: usize, secrets: &HashKeys) -> TokenHash {
         let value = HeaderValue::try_from(format!("Bearer {number}")).unwrap();
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
-        Identity::of(&headers, secrets).unwrap().fingerprint
+        Identity::from_headers(&headers, secrets).unwrap().fingerprint
     }
 
     /// Takes all that one token of one subnet may take.
-    fn fill(waiting: &WaitingRequests, peer: IpAddr, token: Fingerprint) -> Vec<WaitPermit> {
+    fn fill(waiting: &WaitingRequests, peer: IpAddr, token: TokenHash) -> Vec<WaitPermit> {
         std::iter::from_fn(|| waiting.acquire(peer, token, &HeaderMap::new()).ok()).collect()
     }
 
     #[test]
     fn one_token_and_one_subnet_leave_room_for_others() {
         let (waiting, secrets) =
-            (WaitingRequests::new(&Config { requests: 700, bytes: 1 << 30 }), Secrets::random().unwrap());
+            (WaitingRequests::new(&Config { requests: 700, bytes: 1 << 30 }), HashKeys::random().unwrap());
         let flood = fill(&waiting, ip(1), token(0, &secrets));
         assert_eq!(flood.len(), 400, "four sevenths");
         assert!(waiting.acquire(ip(1), token(1, &secrets), &HeaderMap::new()).is_ok());
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn bytes_are_limited_as_well_as_requests() {
         let limit = Config { requests: 1_000_000, bytes: 1 << 20 };
-        let (waiting, secrets) = (WaitingRequests::new(&limit), Secrets::random().unwrap());
+        let (waiting, secrets) = (WaitingRequests::new(&limit), HashKeys::random().unwrap());
         let large =
             HeaderMap::from_iter([(header::COOKIE, HeaderValue::try_from("x".repeat(30 << 10)).unwrap())]);
         let held: Vec<_> =
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn nothing_is_remembered_of_requests_that_ended() {
-        let (waiting, secrets) = (WaitingRequests::new(&Config::default()), Secrets::random().unwrap());
+        let (waiting, secrets) = (WaitingRequests::new(&Config::default()), HashKeys::random().unwrap());
         drop(fill(&waiting, ip(1), token(0, &secrets)));
         assert_eq!(waiting.usage(), Usage::default());
         assert!(waiting.lock().subnets.is_empty());

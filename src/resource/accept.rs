@@ -6,9 +6,9 @@
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::http::negotiation::quality::thousandths;
-use crate::support::labels::{Word, words};
+use crate::support::labels::{Label, labels};
 
-words! {
+labels! {
     /// How much control information the answer carries (OData JSON Format 4.01, section 3.1).
     pub enum Metadata {
         /// `@odata.context` and what cannot be computed: the default.

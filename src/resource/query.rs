@@ -7,7 +7,7 @@
 use url::form_urlencoded;
 
 use super::ApiVersion;
-use crate::support::labels::Word;
+use crate::support::labels::Label;
 
 /// What becomes of each step, in the order in which they are forwarded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -18,20 +18,20 @@ enum Expansion {
     #[default]
     Absent,
     Whole,
-    Selected(Names),
+    Selected(PropertyNames),
 }
 
 /// A set of property names, sorted. Empty means that the option was not given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Names(Vec<Box<str>>);
+pub(super) struct PropertyNames(Vec<Box<str>>);
 
 /// Reads a raw query. `None` for whatever is not a query of ours. Empty pieces (`?`, a trailing `&`) mean nothing.
-pub(super) fn parse(query: &str, version: ApiVersion) -> Option<(Expand, Names)> {
+pub(super) fn parse(query: &str, version: ApiVersion) -> Option<(Expand, PropertyNames)> {
     let (mut expand, mut select) = (None, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let seen_before = match &*name {
             "$expand" | "expand" => expand.replace(Expand::parse(&value, version)?).is_some(),
-            "$select" | "select" => select.replace(Names::parse(&value)?).is_some(),
+            "$select" | "select" => select.replace(PropertyNames::parse(&value)?).is_some(),
             _ => return None,
         };
         if seen_before {
@@ -55,7 +55,7 @@ impl Expand {
                 Some(options) => {
                     let (option, names) = options.split_once('=')?;
                     matches!(option, "$select" | "select").then_some(())?;
-                    Expansion::Selected(Names::parse(names)?)
+                    Expansion::Selected(PropertyNames::parse(names)?)
                 }
             };
             let slot = expand.0.get_mut(step)?;
@@ -97,7 +97,7 @@ impl Expand {
     }
 }
 
-impl Names {
+impl PropertyNames {
     fn parse(list: &str) -> Option<Self> {
         let mut names: Vec<Box<str>> =
             list.split(',').map(|name| is_name(name).then(|| name.into())).collect::<Option<_>>()?;

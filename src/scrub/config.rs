@@ -1,6 +1,6 @@
 //! Options for scrubbing.
 
-use crate::support::labels::words;
+use crate::support::labels::labels;
 
 /// The section `scrub` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Default for Config {
     }
 }
 
-words! {
+labels! {
     /// Treatment of the user name in an authentication configuration.
     pub enum Usernames {
         /// It is masked: it is half of a Basic credential.
@@ -45,7 +45,7 @@ words! {
     }
 }
 
-words! {
+labels! {
     /// Treatment of strings that Graph's schema does not know.
     pub enum Unknown {
         /// They are masked: a string passes only where the schema says that it is no credential.

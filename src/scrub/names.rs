@@ -8,8 +8,8 @@
 
 use std::collections::HashSet;
 
-use self::keyword_index::Lexicon;
-use self::known::Usual;
+use self::keyword_index::KeywordIndex;
+use self::known::KnownNames;
 use super::config::{Config, Unknown};
 use super::schema::{self, Member, ValueClass};
 use super::values::is_random;
@@ -23,7 +23,7 @@ mod known;
 
 /// The meaning of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum FieldClass {
     /// The value is a credential, wherever it is found.
     Credential(ScrubbedField),
     /// A member of the schema.
@@ -70,36 +70,36 @@ impl Term {
 
 /// The judge of names.
 #[derive(Clone, Debug)]
-pub(super) struct Names {
-    held: Lexicon,
-    ends: Lexicon,
+pub(super) struct MemberNames {
+    held: KeywordIndex,
+    ends: KeywordIndex,
     extra: HashSet<String>,
     allowed: HashSet<String>,
     /// Whether names that nobody knows pass as they are.
     lenient: bool,
-    usual: Usual,
+    usual: KnownNames,
 }
 
-impl Names {
+impl MemberNames {
     /// Adds the operator's own names, whole, to the words that every credential's name is known by.
     pub(super) fn new(config: &Config) -> Self {
         let mut extra: HashSet<_> = config.extra_fields.iter().map(|name| fold(name)).collect();
         extra.remove("");
         let mut names = Self {
-            held: Lexicon::of_beginnings(HELD),
-            ends: Lexicon::of_ends(ENDS),
+            held: KeywordIndex::of_beginnings(CONTAINS),
+            ends: KeywordIndex::of_ends(SUFFIXES),
             extra,
             allowed: config.allow_fields.iter().cloned().collect(),
             lenient: config.unknown == Unknown::Keep,
-            usual: Usual::default(),
+            usual: KnownNames::default(),
         };
-        names.usual = Usual::judged(|name| names.judge(name));
+        names.usual = KnownNames::judged(|name| names.assess(name));
         names
     }
 
     /// Judges a name, given without its quotes and escapes.
-    pub(super) fn meaning(&self, name: &str) -> Meaning {
-        self.usual.meaning(name).unwrap_or_else(|| self.judge(name))
+    pub(super) fn field_class(&self, name: &str) -> FieldClass {
+        self.usual.field_class(name).unwrap_or_else(|| self.assess(name))
     }
 
     /// The credential word that a name holds.
@@ -107,34 +107,34 @@ impl Names {
         self.credential(&fold(name))
     }
 
-    fn judge(&self, name: &str) -> Meaning {
+    fn assess(&self, name: &str) -> FieldClass {
         let folded = fold(name);
         let credential = self.credential(&folded);
         if let Some(field) = credential.filter(|_| self.is_extra(&folded)) {
-            return Meaning::Credential(field);
+            return FieldClass::Credential(field);
         }
         if let Some(member) = schema::member(name).or_else(|| masked_member(&folded)) {
-            return Meaning::Known(member);
+            return FieldClass::Known(member);
         }
         if schema::is_step(name) {
-            return Meaning::Step(credential);
+            return FieldClass::Step(credential);
         }
-        let form = if self.lenient { Meaning::Unknown } else { form(name) };
+        let form = if self.lenient { FieldClass::Unknown } else { form(name) };
         if self.holds_value(name) {
-            return Meaning::Hidden;
+            return FieldClass::Hidden;
         }
-        if form == Meaning::Hidden {
+        if form == FieldClass::Hidden {
             return form;
         }
-        if let Some(meaning) = annotation(name, &folded, credential) {
-            return meaning;
+        if let Some(field_class) = annotation(name, &folded, credential) {
+            return field_class;
         }
         match credential {
             _ if self.allowed.contains(name) && !CREDENTIAL_MEMBERS.contains(&folded.as_str()) => {
-                Meaning::Allowed
+                FieldClass::Allowed
             }
-            Some(field) => Meaning::Credential(field),
-            None if is_action(name) => Meaning::Action,
+            Some(field) => FieldClass::Credential(field),
+            None if is_action(name) => FieldClass::Action,
             None => form,
         }
     }
@@ -169,14 +169,14 @@ impl Names {
         }
         // A word may also be hidden across an `@`.
         let mut joined = String::with_capacity(folded.len());
-        joined.extend(folded.split('@').filter(|part| !INNOCENT.contains(part)));
+        joined.extend(folded.split('@').filter(|part| !ALLOWLIST.contains(part)));
         self.held.first_in(&joined)
     }
 
     /// Judges what stands on one side of an `@`.
     fn part(&self, part: &str) -> Option<ScrubbedField> {
         let listed = || self.extra.contains(part).then_some(Extra);
-        if INNOCENT.contains(&part) {
+        if ALLOWLIST.contains(&part) {
             return listed();
         }
         self.held.first_in(part).or_else(|| whole(part)).or_else(|| self.edge(part)).or_else(listed)
@@ -204,7 +204,7 @@ fn masked_member(folded: &str) -> Option<Member> {
 
 /// The meaning of an annotation whose value has a form of its own. Any other annotation of a target URL is a URL, and of
 /// an authentication configuration it may be all that is in there.
-fn annotation(name: &str, folded: &str, credential: Option<ScrubbedField>) -> Option<Meaning> {
+fn annotation(name: &str, folded: &str, credential: Option<ScrubbedField>) -> Option<FieldClass> {
     let (property, annotation) = name.split_once('@')?;
     let masked = folded.split_once('@').and_then(|(property, _)| masked_member(property));
     // A step whose name holds a credential word has links, as an authentication configuration has.
@@ -218,12 +218,12 @@ fn annotation(name: &str, folded: &str, credential: Option<ScrubbedField>) -> Op
     let known = TERMS.iter().find(|(known, _)| known.eq_ignore_ascii_case(term)).map(|&(_, term)| term);
     let is_property = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.#".contains(&byte);
     match known.filter(|_| property.bytes().all(is_property)) {
-        Some(Term::Type) if property.is_empty() => Some(Meaning::Annotation(Term::OwnType, field)),
-        Some(term) => Some(Meaning::Annotation(term, field)),
+        Some(Term::Type) if property.is_empty() => Some(FieldClass::Annotation(Term::OwnType, field)),
+        Some(term) => Some(FieldClass::Annotation(term, field)),
         None if credential.is_some() => None,
         None => match masked? {
-            Member::TargetUrl => Some(Meaning::Known(Member::TargetUrl)),
-            _ => Some(Meaning::Credential(Authentication)),
+            Member::TargetUrl => Some(FieldClass::Known(Member::TargetUrl)),
+            _ => Some(FieldClass::Credential(Authentication)),
         },
     }
 }
@@ -234,7 +234,7 @@ fn is_action(name: &str) -> bool {
 
 /// The form of a name that nobody knows. Names of Graph's are identifiers: the longest part has 58 letters, and
 /// digits are few. Longer names, and those with many digits among many letters, can be keys, ids or tokens.
-fn form(name: &str) -> Meaning {
+fn form(name: &str) -> FieldClass {
     let is_long = name.split('@').any(|part| part.chars().nth(MAX_NAME).is_some());
     let is_dense = name.len() > 8 && name.bytes().filter(u8::is_ascii_digit).count() > 4;
     let is_pair = name.contains('=') || name.contains("://") || name.contains("-----");
@@ -242,11 +242,11 @@ fn form(name: &str) -> Meaning {
         .iter()
         .any(|scheme| name.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
     if is_long || is_dense || is_pair || is_scheme {
-        Meaning::Hidden
+        FieldClass::Hidden
     } else if name.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        Meaning::Unknown
+        FieldClass::Unknown
     } else {
-        Meaning::Odd
+        FieldClass::Odd
     }
 }
 
@@ -297,7 +297,7 @@ const TERMS: &[(&str, Term)] = &[
 
 /// Names that hold a credential word, or end in one, and hold no credential. They are compared whole: `commonKey` ends
 /// in `monkey`.
-const INNOCENT: &[&str] = &[
+const ALLOWLIST: &[&str] = &[
     "pretokenissuance",
     "monkey",
     "monkeys",
@@ -312,7 +312,7 @@ const INNOCENT: &[&str] = &[
 ];
 
 /// Words that make a credential of any name that holds them. Each begins with two letters.
-const HELD: &[(ScrubbedField, &[&str])] = &[
+const CONTAINS: &[(ScrubbedField, &[&str])] = &[
     (Password, &["password", "passwd", "pwd", "passphrase", "passcode"]),
     (
         Password,
@@ -336,7 +336,7 @@ const HELD: &[(ScrubbedField, &[&str])] = &[
 ];
 
 /// Words that make a credential of any name that ends in them. Each ends in a letter.
-const ENDS: &[(ScrubbedField, &[&str])] = &[
+const SUFFIXES: &[(ScrubbedField, &[&str])] = &[
     (Password, &["pass", "pw", "pin", "pincode", "otp"]),
     (Token, &["jwe", "jws"]),
     (Key, &["key", "keys", "hmac", "jwk", "jwks"]),

@@ -1,7 +1,7 @@
 //! How much was taken out of a body, by rule.
 
 use crate::cache::outcome::ScrubbedField;
-use crate::support::labels::Word;
+use crate::support::labels::Label;
 
 /// Counts per [`ScrubbedField`].
 ///

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::config::{Config, Unknown, Usernames};
 use super::link::Links;
-use super::names::Names;
+use super::names::MemberNames;
 use super::schema::ValueClass;
 use super::text;
 use super::url::Targets;
@@ -20,13 +20,13 @@ pub(super) struct Rules {
     pub(super) mask: String,
     pub(super) usernames: Usernames,
     pub(super) unknown: Unknown,
-    pub(super) names: Names,
+    pub(super) names: MemberNames,
     pub(super) targets: Targets,
     pub(super) links: Links,
 }
 
 /// The result of the check of one string.
-pub(super) enum Verdict {
+pub(super) enum MemberAction {
     /// The string has the form of its class.
     Keep,
     /// Parts of the string are masked; this is the rest with the masks in it.
@@ -42,7 +42,7 @@ impl Rules {
             mask: Value::from(config.mask.as_str()).to_string(),
             usernames: config.usernames,
             unknown: config.unknown,
-            names: Names::new(config),
+            names: MemberNames::new(config),
             targets: Targets::new(&config.mask, &config.keep_query),
             links: Links::default(),
         }
@@ -54,17 +54,17 @@ impl Rules {
     }
 
     /// Checks a string against the class of its member.
-    pub(super) fn check(&self, class: ValueClass, text: &str) -> Verdict {
-        let form = |holds: bool| if holds { Verdict::Keep } else { Verdict::Mask };
+    pub(super) fn check(&self, class: ValueClass, text: &str) -> MemberAction {
+        let form = |holds: bool| if holds { MemberAction::Keep } else { MemberAction::Mask };
         match class {
             ValueClass::Text => match text::masked(text, self) {
-                None => Verdict::Keep,
-                Some(clean) => Verdict::Replace(clean),
+                None => MemberAction::Keep,
+                Some(clean) => MemberAction::Replace(clean),
             },
             ValueClass::Url => match self.targets.scrub(text) {
-                Some(clean) if clean == text => Verdict::Keep,
-                Some(clean) => Verdict::Replace(clean.into_owned()),
-                None => Verdict::Mask,
+                Some(clean) if clean == text => MemberAction::Keep,
+                Some(clean) => MemberAction::Replace(clean.into_owned()),
+                None => MemberAction::Mask,
             },
             ValueClass::Identifier => {
                 let is_clean = || values::is_identifier(text) && text::masked(text, self).is_none();
@@ -75,7 +75,7 @@ impl Rules {
             ValueClass::Thumbprint => form(values::is_thumbprint(text)),
             ValueClass::Number => form(values::is_whole_number(text)),
             ValueClass::Count => form(values::is_count(text)),
-            ValueClass::Flag => Verdict::Mask,
+            ValueClass::Flag => MemberAction::Mask,
             ValueClass::TypeName => form(values::is_type_name(text) && !values::has_random_word(text)),
             ValueClass::ActionTitle => form(values::is_graph_name(text) && !values::has_random_word(text)),
             ValueClass::Link => form(self.links.is_link(text) && !values::has_random_word(text)),

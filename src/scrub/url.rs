@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use memchr::{memchr3, memrchr_iter};
 use url::{Url, form_urlencoded};
 
-use self::parts::Cut;
+use self::parts::UrlParts;
 
 mod parts;
 
@@ -39,7 +39,7 @@ impl Targets {
         if text.len() > MAX_BYTES {
             return None;
         }
-        let cut = Cut::of(text);
+        let cut = UrlParts::of(text);
         let clean = match &cut {
             Some(cut) if cut.is_settled() => self.joined(cut),
             _ => self.parsed(text, cut.as_ref())?,
@@ -47,7 +47,7 @@ impl Targets {
         (clean.len() <= MAX_BYTES).then_some(clean)
     }
 
-    fn parsed<'t>(&self, text: &'t str, cut: Option<&Cut<'t>>) -> Option<Cow<'t, str>> {
+    fn parsed<'t>(&self, text: &'t str, cut: Option<&UrlParts<'t>>) -> Option<Cow<'t, str>> {
         let original = Url::parse(text).ok()?;
         if !matches!(original.scheme(), "http" | "https") || !original.has_host() || is_disputed(text) {
             return None;
@@ -74,7 +74,7 @@ impl Targets {
     }
 
     /// A text that was cut, without what must go.
-    fn joined<'t>(&self, cut: &Cut<'t>) -> Cow<'t, str> {
+    fn joined<'t>(&self, cut: &UrlParts<'t>) -> Cow<'t, str> {
         let path = self.path(cut.path);
         let mut clean = match &path {
             Cow::Borrowed(_) if !cut.user => Cow::Borrowed(cut.front),

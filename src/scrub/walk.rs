@@ -1,14 +1,14 @@
 //! The walker: one pass over valid JSON that writes what may be seen and masks the rest.
 //!
-//! It branches on the kind of object that it is in ([`ObjectKind`]) and on the meaning of a name ([`Meaning`]). It
+//! It branches on the kind of object that it is in ([`ObjectKind`]) and on the meaning of a name ([`FieldClass`]). It
 //! recurses once for each level of the document, and the reader refuses more than 64 of them.
 
 use super::config::{Unknown, Usernames};
 use super::json::{Literal, Piece, Reader};
-use super::names::{Meaning, Term};
+use super::names::{FieldClass, Term};
 use super::output::Output;
 use super::removed::Removed;
-use super::rules::{Rules, Verdict};
+use super::rules::{Rules, MemberAction};
 use super::schema::{Member, MemberRule, ObjectKind, ValueClass};
 use super::types::DeclaredTypes;
 use super::unknown::UnknownMembers;
@@ -69,17 +69,17 @@ impl<'a> Walker<'a> {
         let mut first = true;
         while let Some(comma) = self.reader.another(first, b'}')? {
             let name = self.reader.string()?;
-            let meaning = self.rules.names.meaning(&self.reader.text(&name)?);
+            let field_class = self.rules.names.field_class(&self.reader.text(&name)?);
             let colon = self.reader.take(b':')?;
             self.output.keep(comma)?;
             self.name = Some(name);
-            if meaning == Meaning::Hidden {
+            if field_class == FieldClass::Hidden {
                 self.hidden_name(name.piece)?;
             } else {
                 self.output.keep(name.piece)?;
             }
             self.output.keep(colon)?;
-            self.member(kind, meaning)?;
+            self.member(kind, field_class)?;
             first = false;
         }
         self.output.keep(self.reader.close(b'}')?)
@@ -98,19 +98,19 @@ impl<'a> Walker<'a> {
     }
 
     /// The value of a member whose name is already written.
-    fn member(&mut self, kind: ObjectKind, meaning: Meaning) -> Step {
-        match meaning {
-            Meaning::Credential(field) => self.mask(field),
-            Meaning::Hidden => self.mask(ScrubbedField::Unknown),
-            Meaning::Known(member) => self.known(kind, member),
-            Meaning::Step(credential) => self.step(kind, credential),
-            Meaning::Annotation(term, credential) => self.annotation(kind, term, credential),
-            Meaning::Action if matches!(kind, ObjectKind::Root | ObjectKind::Connector) => {
+    fn member(&mut self, kind: ObjectKind, field_class: FieldClass) -> Step {
+        match field_class {
+            FieldClass::Credential(field) => self.mask(field),
+            FieldClass::Hidden => self.mask(ScrubbedField::Unknown),
+            FieldClass::Known(member) => self.known(kind, member),
+            FieldClass::Step(credential) => self.step(kind, credential),
+            FieldClass::Annotation(term, credential) => self.annotation(kind, term, credential),
+            FieldClass::Action if matches!(kind, ObjectKind::Root | ObjectKind::Connector) => {
                 self.objects(ObjectKind::Action, kind, None)
             }
-            Meaning::Allowed => self.allowed(kind),
-            Meaning::Odd => self.unknown(kind, true),
-            Meaning::Action | Meaning::Unknown => self.unknown(kind, false),
+            FieldClass::Allowed => self.allowed(kind),
+            FieldClass::Odd => self.unknown(kind, true),
+            FieldClass::Action | FieldClass::Unknown => self.unknown(kind, false),
         }
     }
 
@@ -173,12 +173,12 @@ impl<'a> Walker<'a> {
             return self.output.keep(string.piece);
         }
         match self.rules.check(class, &self.reader.text(&string)?) {
-            Verdict::Keep => self.output.keep(string.piece),
-            Verdict::Replace(clean) => {
+            MemberAction::Keep => self.output.keep(string.piece),
+            MemberAction::Replace(clean) => {
                 self.removed.add(field);
                 self.output.add_string(&clean)
             }
-            Verdict::Mask => self.replace(field),
+            MemberAction::Mask => self.replace(field),
         }
     }
 
@@ -244,7 +244,7 @@ impl<'a> Walker<'a> {
         (class, text): (ValueClass, &str),
         credential: Option<ScrubbedField>,
     ) -> Step {
-        let is_kept = matches!(self.rules.check(class, text), Verdict::Keep);
+        let is_kept = matches!(self.rules.check(class, text), MemberAction::Keep);
         if is_kept || credential.is_none() && self.keeps_unknown(kind) {
             return self.output.keep(string);
         }
@@ -305,7 +305,7 @@ impl<'a> Walker<'a> {
             && let Some(name) = self.name
         {
             let text = self.reader.text(&name)?;
-            let may_show = self.rules.names.meaning(&text) != Meaning::Hidden;
+            let may_show = self.rules.names.field_class(&text) != FieldClass::Hidden;
             self.unknown.add(&text, may_show);
         }
         self.output.add(&self.rules.mask)

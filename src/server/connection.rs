@@ -33,17 +33,17 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use self::body::Sent;
-use self::drain::Parting;
-use self::h2_send_stall::{Hold, Streams};
-use self::monitored_io::Paced;
-use self::preflight::{Fault, Protocol, Wire};
-use self::state::{Phase, Pulse, Ticket};
-use self::timeouts::{Verdict, Watch};
+use self::body::TrackedBody;
+use self::drain::DrainTimer;
+use self::h2_send_stall::{BodyProgress, StreamExecutor};
+use self::monitored_io::MonitoredIo;
+use self::preflight::{PreflightError, Protocol, Preflight};
+use self::state::{WaitingFor, ConnState, ResponseGuard};
+use self::timeouts::{TimeoutAction, ConnTimeouts};
 use self::unsent::UnsentCharge;
 use super::Service;
 use super::protocols::{head_max, http2};
-use super::settings::{Present, Terms};
+use super::settings::{Present, ServerSettings};
 use crate::http::error::{Rejection, Response};
 use crate::observability::metrics::Metrics;
 use crate::support::byte_budget::ByteBudget;
@@ -51,20 +51,20 @@ use crate::support::byte_budget::ByteBudget;
 /// What all connections of one listener share.
 pub(super) struct Shared<S> {
     service: Arc<S>,
-    pub(super) terms: Terms,
+    pub(super) settings: ServerSettings,
     pub(super) metrics: Arc<Metrics>,
     pub(super) leaving: Arc<AtomicBool>,
     budget: ByteBudget,
 }
 
 impl<S: Service> Shared<S> {
-    pub(super) fn new(service: Arc<S>, terms: Terms, metrics: Arc<Metrics>, budget: ByteBudget) -> Self {
-        Self { service, terms, metrics, leaving: Arc::default(), budget }
+    pub(super) fn new(service: Arc<S>, settings: ServerSettings, metrics: Arc<Metrics>, budget: ByteBudget) -> Self {
+        Self { service, settings, metrics, leaving: Arc::default(), budget }
     }
 
     /// The state of a connection that has just been accepted.
-    pub(super) fn pulse(&self) -> Arc<Pulse> {
-        Arc::new(Pulse::new(Arc::clone(&self.leaving)))
+    pub(super) fn pulse(&self) -> Arc<ConnState> {
+        Arc::new(ConnState::new(Arc::clone(&self.leaving)))
     }
 
     /// Serves one connection until it ends. Once `drain` is cancelled, which happens only after `leaving` was set, it
@@ -74,20 +74,20 @@ impl<S: Service> Shared<S> {
         io: IO,
         peer: SocketAddr,
         drain: CancellationToken,
-        pulse: Arc<Pulse>,
+        pulse: Arc<ConnState>,
     ) where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let terms = self.terms.present();
+        let settings = self.settings.present();
         let (back, mut returned) = oneshot::channel();
-        let io = Paced::new(io, back, Arc::clone(&pulse), Wire::new(head_max(&terms.limits)));
+        let io = MonitoredIo::new(io, back, Arc::clone(&pulse), Preflight::new(head_max(&settings.limits)));
         let unsent = UnsentCharge::new(self.budget.clone(), peer.ip());
-        let mut visit = Visit {
+        let mut visit = ConnContext {
             peer,
-            watch: Watch::new(Arc::clone(&pulse), terms.limits.clone(), unsent),
-            parting: Parting::new(drain, Arc::clone(&pulse), FAREWELL.min(terms.drain.timeout / 2)),
+            watch: ConnTimeouts::new(Arc::clone(&pulse), settings.limits.clone(), unsent),
+            parting: DrainTimer::new(drain, Arc::clone(&pulse), FAREWELL.min(settings.drain.timeout / 2)),
             pulse,
-            terms,
+            settings,
         };
         let end = self.host(io, &mut visit).await;
         if let Some(reason) = end.rejection(visit.pulse.fault()) {
@@ -97,12 +97,12 @@ impl<S: Service> Shared<S> {
             && visit.pulse.may_have_unread()
         {
             // Whether the peer was still there to be told is of no consequence.
-            let _ = timeout(LINGER, linger(io)).await;
+            let _ = timeout(LINGER, lingering_close(io)).await;
         }
     }
 
     /// Rests and speaks by turns.
-    async fn host<IO>(&self, mut io: Paced<IO>, visit: &mut Visit) -> End
+    async fn host<IO>(&self, mut io: MonitoredIo<IO>, visit: &mut ConnContext) -> End
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -115,7 +115,7 @@ impl<S: Service> Shared<S> {
                 },
                 Err(end) => {
                     // TLS has a last word, too. Whether it is heard is of no consequence.
-                    let _ = timeout(visit.terms.limits.write_timeout, io.shutdown()).await;
+                    let _ = timeout(visit.settings.limits.write_timeout, io.shutdown()).await;
                     return end;
                 }
             }
@@ -123,15 +123,15 @@ impl<S: Service> Shared<S> {
     }
 
     /// Speaks HTTP/1 for as long as there is something to say.
-    async fn speak_http1<IO>(&self, io: Paced<IO>, visit: &mut Visit) -> Left<Paced<IO>>
+    async fn speak_http1<IO>(&self, io: MonitoredIo<IO>, visit: &mut ConnContext) -> Left<MonitoredIo<IO>>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Visit { peer, pulse, .. } = &*visit;
+        let ConnContext { peer, pulse, .. } = &*visit;
         let (peer, pulse) = (*peer, Arc::clone(pulse));
         let service = service_fn(move |request| answer(&self.service, request, peer, pulse.begin(), None));
         // On the heap, to be given back when the connection rests.
-        let mut connection = Box::new(visit.terms.http1.serve_connection(TokioIo::new(io), service));
+        let mut connection = Box::new(visit.settings.http1.serve_connection(TokioIo::new(io), service));
         if let Some(end) = run(Pin::new(&mut *connection), visit).await {
             return Left::Ended(end);
         }
@@ -142,15 +142,15 @@ impl<S: Service> Shared<S> {
     }
 
     /// Speaks HTTP/2 until the end: what both sides remember of each other's fields must not be lost.
-    async fn speak_http2<IO>(&self, io: Paced<IO>, visit: &mut Visit) -> End
+    async fn speak_http2<IO>(&self, io: MonitoredIo<IO>, visit: &mut ConnContext) -> End
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Visit { peer, pulse, terms, .. } = &*visit;
+        let ConnContext { peer, pulse, settings, .. } = &*visit;
         let (peer, pulse) = (*peer, Arc::clone(pulse));
-        let limit = terms.limits.write_timeout;
-        let streams = Streams::new(Arc::clone(&pulse), Arc::clone(&self.metrics), limit);
-        let http = http2(&terms.limits, streams.clone());
+        let limit = settings.limits.write_timeout;
+        let streams = StreamExecutor::new(Arc::clone(&pulse), Arc::clone(&self.metrics), limit);
+        let http = http2(&settings.limits, streams.clone());
         let service =
             service_fn(move |request| answer(&self.service, request, peer, pulse.begin(), Some(&streams)));
         let mut connection = Box::pin(http.serve_connection(TokioIo::new(io), service));
@@ -159,12 +159,12 @@ impl<S: Service> Shared<S> {
 }
 
 /// What there is of a connection beside its socket.
-struct Visit {
+struct ConnContext {
     peer: SocketAddr,
-    terms: Arc<Present>,
-    pulse: Arc<Pulse>,
-    watch: Watch,
-    parting: Parting,
+    settings: Arc<Present>,
+    pulse: Arc<ConnState>,
+    watch: ConnTimeouts,
+    parting: DrainTimer,
 }
 
 /// How HTTP/1 left a connection.
@@ -176,7 +176,7 @@ enum Left<IO> {
 }
 
 /// Waits until the peer has said enough to know what it speaks. What it says waits in `io`.
-async fn rest<IO>(io: &mut Paced<IO>, visit: &mut Visit) -> Result<Protocol, End>
+async fn rest<IO>(io: &mut MonitoredIo<IO>, visit: &mut ConnContext) -> Result<Protocol, End>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
@@ -193,10 +193,10 @@ where
             },
             () = visit.parting.due() => return Err(End::Closed),
             verdict = poll_fn(|cx| visit.watch.poll(cx)) => match verdict {
-                Verdict::Rest => {}
-                Verdict::Late(Phase::Idle(_)) => return Err(End::Closed),
-                Verdict::Late(_) | Verdict::Stalled => return Err(End::Slow),
-                Verdict::Exhausted => return Err(End::Exhausted),
+                TimeoutAction::Rest => {}
+                TimeoutAction::Late(WaitingFor::Idle(_)) => return Err(End::Closed),
+                TimeoutAction::Late(_) | TimeoutAction::Stalled => return Err(End::Slow),
+                TimeoutAction::Exhausted => return Err(End::Exhausted),
             },
         }
     }
@@ -204,7 +204,7 @@ where
 
 /// Closes the sending side and reads until the peer hangs up. To close at once, with bytes unread, is to reset
 /// the connection, and a reset can overtake the answer that says why.
-async fn linger<IO: AsyncRead + AsyncWrite + Unpin>(mut io: IO) -> io::Result<()> {
+async fn lingering_close<IO: AsyncRead + AsyncWrite + Unpin>(mut io: IO) -> io::Result<()> {
     io.shutdown().await?;
     // On the heap: as a part of this future it would take up room in every connection's task.
     let mut space = vec![0; 4096];
@@ -231,11 +231,11 @@ enum End {
 }
 
 impl End {
-    fn rejection(&self, fault: Option<Fault>) -> Option<Rejection> {
+    fn rejection(&self, fault: Option<PreflightError>) -> Option<Rejection> {
         match (self, fault) {
-            (_, Some(Fault::TargetTooLong)) => Some(Rejection::TargetTooLong),
-            (_, Some(Fault::BareLineFeed)) => Some(Rejection::Malformed),
-            (_, Some(Fault::Flood)) => Some(Rejection::Flood),
+            (_, Some(PreflightError::TargetTooLong)) => Some(Rejection::TargetTooLong),
+            (_, Some(PreflightError::BareLineFeed)) => Some(Rejection::Malformed),
+            (_, Some(PreflightError::Flood)) => Some(Rejection::Flood),
             (Self::Failed(error), None) if error.is_parse_too_large() => Some(Rejection::HeadersTooLarge),
             (Self::Failed(error), None) if error.is_parse() => Some(Rejection::Malformed),
             (Self::Failed(error), None) => of_http2(error),
@@ -257,7 +257,7 @@ fn of_http2(error: &hyper::Error) -> Option<Rejection> {
 }
 
 /// Runs `connection` until it ends, by itself or because it takes too long. `None`: it rests.
-async fn run<C>(mut connection: Pin<&mut C>, visit: &mut Visit) -> Option<End>
+async fn run<C>(mut connection: Pin<&mut C>, visit: &mut ConnContext) -> Option<End>
 where
     C: GracefulConnection<Error = hyper::Error>,
 {
@@ -267,12 +267,12 @@ where
             result = connection.as_mut() => return Some(result.map_or_else(End::Failed, |()| End::Closed)),
             () = visit.parting.due(), if !visit.watch.is_closing() => {}
             verdict = poll_fn(|cx| visit.watch.poll(cx)) => match verdict {
-                Verdict::Rest => return None,
+                TimeoutAction::Rest => return None,
                 // The orderly end: GOAWAY, or TLS's closure alert. Streams that are not stalled go on.
-                Verdict::Late(Phase::Idle(_)) | Verdict::Stalled if !visit.watch.is_closing() => {}
-                Verdict::Late(Phase::Idle(_)) => return Some(End::Closed),
-                Verdict::Late(_) | Verdict::Stalled => return Some(End::Slow),
-                Verdict::Exhausted => return Some(End::Exhausted),
+                TimeoutAction::Late(WaitingFor::Idle(_)) | TimeoutAction::Stalled if !visit.watch.is_closing() => {}
+                TimeoutAction::Late(WaitingFor::Idle(_)) => return Some(End::Closed),
+                TimeoutAction::Late(_) | TimeoutAction::Stalled => return Some(End::Slow),
+                TimeoutAction::Exhausted => return Some(End::Exhausted),
             }
         }
         visit.watch.close();
@@ -286,20 +286,20 @@ fn answer<S: Service>(
     service: &Arc<S>,
     request: Request<Incoming>,
     peer: SocketAddr,
-    ticket: Ticket,
-    streams: Option<&Streams>,
-) -> impl Future<Output = Result<http::Response<Sent>, Infallible>> + use<S> {
+    ticket: ResponseGuard,
+    streams: Option<&StreamExecutor>,
+) -> impl Future<Output = Result<http::Response<TrackedBody>, Infallible>> + use<S> {
     let (head, body) = request.into_parts();
     let version = head.version;
-    let at_once = if body.is_end_stream() { service.at_once(&head, peer) } else { None };
-    if let Some(response) = at_once {
-        let hold = streams.filter(|_| is_large(&response)).map(Streams::hold);
+    let try_respond_sync = if body.is_end_stream() { service.try_respond_sync(&head, peer) } else { None };
+    if let Some(response) = try_respond_sync {
+        let hold = streams.filter(|_| is_large(&response)).map(StreamExecutor::hold);
         return Either::Left(ready(Ok(tracked(response, version, ticket, hold))));
     }
     if !body.is_end_stream() {
         ticket.pulse().set_body();
     }
-    let (service, hold) = (Arc::clone(service), streams.map(Streams::hold));
+    let (service, hold) = (Arc::clone(service), streams.map(StreamExecutor::hold));
     Either::Right(Box::pin(async move {
         // In an allocation of its own: a future that is moved into this one would take its room twice while it waits.
         let response = Box::pin(service.answer(head, body, peer)).await;
@@ -317,9 +317,9 @@ fn is_large(response: &Response) -> bool {
 fn tracked(
     response: Response,
     version: Version,
-    mut ticket: Ticket,
-    hold: Option<Arc<Hold>>,
-) -> http::Response<Sent> {
+    mut ticket: ResponseGuard,
+    hold: Option<Arc<BodyProgress>>,
+) -> http::Response<TrackedBody> {
     let (mut head, body) = response.into_parts();
     if head.headers.contains_key(header::CONNECTION) {
         ticket.pulse().refuse();
@@ -333,7 +333,7 @@ fn tracked(
     if hold.is_none() {
         ticket.answered();
     }
-    http::Response::from_parts(head, Sent::new(body.into_inner(), ticket, hold))
+    http::Response::from_parts(head, TrackedBody::new(body.into_inner(), ticket, hold))
 }
 
 /// An answer of HTTP/2 that is no larger is HTTP's own to send.

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Shared;
-use super::{Config, Service, Terms};
+use super::{Config, Service, ServerSettings};
 use crate::observability::metrics::Metrics;
 use crate::support::byte_budget::ByteBudget;
 
@@ -18,6 +18,6 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let shared = Shared::new(service, Terms::new(config), metrics, ByteBudget::new(usize::MAX));
+    let shared = Shared::new(service, ServerSettings::new(config), metrics, ByteBudget::new(usize::MAX));
     shared.drive(io, peer, CancellationToken::new(), shared.pulse()).await;
 }

@@ -14,22 +14,22 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Shared;
-use super::per_address::{Addresses, Place};
+use super::per_address::{PerAddressLimit, AddressSlot};
 use super::replaced::ReplacedConnections;
-use super::settings::Terms;
+use super::settings::ServerSettings;
 use super::tls::{self, Tls};
-use super::workers::Lanes;
-use super::{Config, Limits, Service};
+use super::workers::Workers;
+use super::{Config, ServerLimits, Service};
 use crate::http::error::Rejection;
 use crate::observability::metrics::Metrics;
 use crate::support::byte_budget::ByteBudget;
 
 /// A server that is ready to listen.
 pub struct Server {
-    terms: Terms,
+    settings: ServerSettings,
     tls: Option<Arc<Tls>>,
     metrics: Arc<Metrics>,
-    lanes: Lanes,
+    workers: Workers,
     budget: ByteBudget,
     replaces: bool,
 }
@@ -38,12 +38,12 @@ impl Server {
     /// Prepares a server. Fails when the files of `listen.tls` cannot be used.
     pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, tls::Error> {
         let tls = config.tls.clone().map(|files| Tls::load(files, Arc::clone(&metrics)));
-        let (terms, tls) = (Terms::new(config), tls.transpose()?.map(Arc::new));
+        let (settings, tls) = (ServerSettings::new(config), tls.transpose()?.map(Arc::new));
         Ok(Self {
-            terms,
+            settings,
             tls,
             metrics,
-            lanes: Lanes::default(),
+            workers: Workers::default(),
             budget: ByteBudget::new(usize::MAX),
             replaces: config.replaces,
         })
@@ -51,14 +51,14 @@ impl Server {
 
     /// Serves connections on these threads.
     #[must_use]
-    pub fn on(self, lanes: Lanes) -> Self {
-        Self { lanes, ..self }
+    pub fn on(self, workers: Workers) -> Self {
+        Self { workers, ..self }
     }
 
     /// Serves no more than `connections`, whatever is configured.
     #[must_use]
     pub fn at_most(self, config: &Config, connections: usize) -> Self {
-        Self { terms: Terms::at_most(config, connections), ..self }
+        Self { settings: ServerSettings::at_most(config, connections), ..self }
     }
 
     /// Charges unsent responses to `budget`.
@@ -73,8 +73,8 @@ impl Server {
     }
 
     /// What may be changed while it serves.
-    pub fn terms(&self) -> &Terms {
-        &self.terms
+    pub fn settings(&self) -> &ServerSettings {
+        &self.settings
     }
 
     /// Serves what connects to `listener` until `drain` is cancelled, and from then on as `drain.delay` and
@@ -85,23 +85,23 @@ impl Server {
         service: Arc<S>,
         drain: CancellationToken,
     ) -> usize {
-        let shared = Arc::new(Shared::new(service, self.terms.clone(), self.metrics, self.budget));
+        let shared = Arc::new(Shared::new(service, self.settings.clone(), self.metrics, self.budget));
         let leaving = Arc::clone(&shared.leaving);
         let mut open = Connections {
             shared,
             tls: self.tls,
-            lanes: self.lanes,
+            workers: self.workers,
             addresses: Arc::default(),
             replaced: self.replaces.then(ReplacedConnections::default),
             tasks: JoinSet::new(),
             closing: CancellationToken::new(),
         };
-        let terms = self.terms.clone();
+        let settings = self.settings.clone();
         let mut stop = pin!(async move {
             drain.cancelled().await;
             // Load balancers have half of the delay to notice. In the other half whoever asks is told to connect
             // anew, so that no request meets a connection that is just being closed.
-            let half = terms.present().drain.delay / 2;
+            let half = settings.present().drain.delay / 2;
             sleep(half).await;
             leaving.store(true, Relaxed);
             sleep(half).await;
@@ -126,7 +126,7 @@ impl Server {
             open.admit(stream, peer);
         }
         drop(listener);
-        open.finish(self.terms.present().drain.timeout).await
+        open.finish(self.settings.present().drain.timeout).await
     }
 }
 
@@ -143,8 +143,8 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 struct Connections<S> {
     shared: Arc<Shared<S>>,
     tls: Option<Arc<Tls>>,
-    lanes: Lanes,
-    addresses: Arc<Addresses>,
+    workers: Workers,
+    addresses: Arc<PerAddressLimit>,
     /// Where a new connection replaces an old one.
     replaced: Option<ReplacedConnections>,
     tasks: JoinSet<()>,
@@ -155,8 +155,8 @@ impl<S: Service> Connections<S> {
     /// Takes a connection, or closes it at once where there are too many. Left in the kernel's queue it would
     /// hold its caller until the caller's own deadline; closed, it can be retried elsewhere.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let terms = self.shared.terms.present();
-        let place = match self.enter(peer.ip(), &terms.limits) {
+        let settings = self.shared.settings.present();
+        let place = match self.enter(peer.ip(), &settings.limits) {
             Ok(place) => place,
             Err(reason) => {
                 self.shared.metrics.rejected.inc(reason);
@@ -176,7 +176,7 @@ impl<S: Service> Connections<S> {
                 shared.drive(stream, peer, closing, state).await;
             }),
             Some(tls) => self.spawn(stream, place, async move |stream| {
-                match timeout(terms.limits.tls_timeout, tls.accept(stream)).await {
+                match timeout(settings.limits.tls_timeout, tls.accept(stream)).await {
                     Ok(Ok(stream)) => shared.drive(stream, peer, closing, state).await,
                     Ok(Err(error)) => {
                         shared.metrics.rejected.inc(Rejection::Handshake);
@@ -193,7 +193,7 @@ impl<S: Service> Connections<S> {
 
     /// A place for `peer`, or why there is none. Where a new connection replaces an old one there always is: its
     /// count is in `replaced`, since the task of the old one ends a moment later.
-    fn enter(&mut self, peer: IpAddr, limits: &Limits) -> Result<Option<Place>, Rejection> {
+    fn enter(&mut self, peer: IpAddr, limits: &ServerLimits) -> Result<Option<AddressSlot>, Rejection> {
         if let Some(replaced) = &mut self.replaced {
             replaced.make_room(peer, limits);
             return Ok(None);
@@ -216,13 +216,13 @@ impl<S: Service> Connections<S> {
     fn spawn<F>(
         &mut self,
         stream: TcpStream,
-        place: Option<Place>,
+        place: Option<AddressSlot>,
         serve: impl FnOnce(TcpStream) -> F + Send + 'static,
     ) -> Option<AbortHandle>
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let Some(stay) = self.lanes.enter() else {
+        let Some(stay) = self.workers.enter() else {
             return Some(self.tasks.spawn(async move {
                 let _place = place;
                 serve(stream).await;

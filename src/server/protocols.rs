@@ -3,11 +3,11 @@
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
 
-use super::Limits;
-use super::connection::h2_send_stall::Streams;
+use super::ServerLimits;
+use super::connection::h2_send_stall::StreamExecutor;
 
 /// HTTP/1 within `limits`.
-pub(super) fn http1(limits: &Limits) -> http1::Builder {
+pub(super) fn http1(limits: &ServerLimits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         // The watch has this deadline, and tells a pause from a header.
@@ -24,7 +24,7 @@ pub(super) fn http1(limits: &Limits) -> http1::Builder {
 }
 
 /// HTTP/2 within `limits`, which runs its `streams`.
-pub(super) fn http2(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
+pub(super) fn http2(limits: &ServerLimits, streams: StreamExecutor) -> http2::Builder<StreamExecutor> {
     let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
@@ -39,7 +39,7 @@ pub(super) fn http2(limits: &Limits, streams: Streams) -> http2::Builder<Streams
 }
 
 /// The longest head that HTTP/1 takes. The parser's own buffer may not be smaller than 8 KiB.
-pub(super) fn head_max(limits: &Limits) -> usize {
+pub(super) fn head_max(limits: &ServerLimits) -> usize {
     limits.header_bytes.max(8 << 10)
 }
 

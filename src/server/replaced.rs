@@ -12,9 +12,9 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, Id};
 use tokio::time::Instant;
 
-use super::Limits;
-use super::connection::state::{Phase, Pulse};
-use crate::support::client_subnet::network;
+use super::ServerLimits;
+use super::connection::state::{WaitingFor, ConnState};
+use crate::support::client_subnet::client_subnet;
 
 /// The connections of one listener, in the order in which they were accepted.
 #[derive(Debug, Default)]
@@ -23,11 +23,11 @@ pub(super) struct ReplacedConnections(Vec<Open>);
 #[derive(Debug)]
 struct Open {
     address: IpAddr,
-    pulse: Arc<Pulse>,
+    pulse: Arc<ConnState>,
     task: AbortHandle,
     accepted: Instant,
     /// Last phase that was seen, and when it was seen first.
-    phase: Phase,
+    phase: WaitingFor,
     since: Instant,
 }
 
@@ -60,18 +60,18 @@ impl Open {
             return Class::New;
         }
         match self.phase {
-            Phase::Blocked(_) | Phase::Unsent(..) if now - self.since >= GRACE => Class::Stalled,
-            Phase::Blocked(_) | Phase::Unsent(..) => Class::Writing,
-            Phase::Busy => Class::Busy,
-            Phase::Opening | Phase::Head(_) | Phase::Idle(_) => Class::Idle,
+            WaitingFor::Blocked(_) | WaitingFor::Unsent(..) if now - self.since >= GRACE => Class::Stalled,
+            WaitingFor::Blocked(_) | WaitingFor::Unsent(..) => Class::Writing,
+            WaitingFor::Busy => Class::Busy,
+            WaitingFor::Opening | WaitingFor::Head(_) | WaitingFor::Idle(_) => Class::Idle,
         }
     }
 }
 
 impl ReplacedConnections {
     /// Ends one connection where `peer` would otherwise exceed a limit.
-    pub(super) fn make_room(&mut self, peer: IpAddr, limits: &Limits) {
-        let (address, now) = (network(peer), Instant::now());
+    pub(super) fn make_room(&mut self, peer: IpAddr, limits: &ServerLimits) {
+        let (address, now) = (client_subnet(peer), Instant::now());
         self.0.iter_mut().for_each(|open| open.observe(now));
         let mut counts = HashMap::<_, usize>::new();
         for open in &self.0 {
@@ -87,9 +87,9 @@ impl ReplacedConnections {
     }
 
     /// Adds a connection that `task` serves.
-    pub(super) fn add(&mut self, peer: IpAddr, pulse: Arc<Pulse>, task: AbortHandle) {
+    pub(super) fn add(&mut self, peer: IpAddr, pulse: Arc<ConnState>, task: AbortHandle) {
         let (phase, now) = (pulse.phase(), Instant::now());
-        self.0.push(Open { address: network(peer), pulse, task, accepted: now, phase, since: now });
+        self.0.push(Open { address: client_subnet(peer), pulse, task, accepted: now, phase, since: now });
     }
 
     /// Removes a connection whose task has ended.
@@ -124,17 +124,17 @@ mod tests {
     struct Listener {
         open: ReplacedConnections,
         tasks: JoinSet<()>,
-        limits: Limits,
+        limits: ServerLimits,
     }
 
     impl Listener {
         fn new(connections: usize, connections_per_address: usize) -> Self {
-            let limits = Limits { connections, connections_per_address, ..Limits::default() };
+            let limits = ServerLimits { connections, connections_per_address, ..ServerLimits::default() };
             Self { open: ReplacedConnections::default(), tasks: JoinSet::new(), limits }
         }
 
         /// Admits a connection. Returns its task.
-        fn admit(&mut self, peer: IpAddr, pulse: &Arc<Pulse>) -> Id {
+        fn admit(&mut self, peer: IpAddr, pulse: &Arc<ConnState>) -> Id {
             self.open.make_room(peer, &self.limits);
             let task = self.tasks.spawn(pending());
             let id = task.id();
@@ -155,7 +155,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_new_connection_is_not_replaced_before_its_request_is_read() {
         let mut listener = Listener::new(10, 3);
-        let (idle, busy) = (Arc::new(Pulse::default()), Arc::new(Pulse::default()));
+        let (idle, busy) = (Arc::new(ConnState::default()), Arc::new(ConnState::default()));
         let request = busy.begin();
         let oldest = listener.admit(A, &busy);
         let second = listener.admit(A, &busy);
@@ -173,14 +173,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_whose_write_makes_no_progress_is_replaced_first() {
         let mut listener = Listener::new(10, 3);
-        let [idle, stalled, slow] = std::array::from_fn(|_| Arc::new(Pulse::default()));
+        let [idle, stalled, slow] = std::array::from_fn(|_| Arc::new(ConnState::default()));
         stalled.set_blocked(true);
         slow.set_blocked(true);
         let first = listener.admit(A, &idle);
         let second = listener.admit(A, &slow);
         let third = listener.admit(A, &stalled);
         pass(GRACE).await;
-        slow.bytes_went(1 << 20);
+        slow.record_sent(1 << 20);
         listener.admit(A, &idle);
         assert_eq!(listener.ended().await, third, "it has made no progress");
         pass(GRACE / 2).await;
@@ -194,8 +194,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_address_at_its_limit_replaces_its_own_oldest_connection_that_is_not_busy() {
         let mut listener = Listener::new(10, 2);
-        let (idle, busy) = (Arc::new(Pulse::default()), Arc::new(Pulse::default()));
-        busy.bytes_came(Protocol::Http1);
+        let (idle, busy) = (Arc::new(ConnState::default()), Arc::new(ConnState::default()));
+        busy.record_received(Protocol::Http1);
         let request = busy.begin();
         listener.admit(B, &idle);
         let oldest = listener.admit(A, &busy);
@@ -212,7 +212,7 @@ mod tests {
     #[tokio::test]
     async fn at_the_limit_of_the_listener_the_address_with_the_most_connections_loses_one() {
         let mut listener = Listener::new(3, 3);
-        let idle = Arc::new(Pulse::default());
+        let idle = Arc::new(ConnState::default());
         let lone = listener.admit(B, &idle);
         let first = listener.admit(A, &idle);
         listener.admit(A, &idle);

@@ -4,11 +4,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use hyper::server::conn::http1;
 
-use super::{Config, Drain, Limits, protocols};
+use super::{Config, Drain, ServerLimits, protocols};
 
 /// The terms of a listener. Clones are the same terms.
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct ServerSettings {
     present: Arc<RwLock<Arc<Present>>>,
     /// Connections that there may be, whatever is configured.
     max_connections: usize,
@@ -17,12 +17,12 @@ pub struct Terms {
 /// What holds now. A connection keeps what held when it was accepted.
 #[derive(Debug)]
 pub(super) struct Present {
-    pub(super) limits: Limits,
+    pub(super) limits: ServerLimits,
     pub(super) drain: Drain,
     pub(super) http1: http1::Builder,
 }
 
-impl Terms {
+impl ServerSettings {
     pub(super) fn new(config: &Config) -> Self {
         Self::at_most(config, usize::MAX)
     }

@@ -14,13 +14,13 @@ use tokio_rustls::server::TlsStream;
 use super::TlsFiles;
 use super::cert_expiry::not_after;
 use crate::observability::metrics::{Metrics, Reload};
-use crate::support::watched_files::{Files, Look, Secret, ShownPath, Source, Unreadable};
+use crate::support::watched_files::{WatchedFiles, ReloadTrigger, Secret, ShownPath, Reloadable, Unreadable};
 
 /// The TLS side of a listener.
 #[derive(Debug)]
 pub struct Tls {
     named: TlsFiles,
-    files: Files,
+    files: WatchedFiles,
     config: RwLock<Arc<ServerConfig>>,
     metrics: Arc<Metrics>,
 }
@@ -42,7 +42,7 @@ impl Tls {
     /// Loads the files and reports when the certificate ends.
     pub fn load(named: TlsFiles, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let paths = [&named.certificate, &named.key].into_iter().chain(&named.client_ca);
-        let files = Files::new(paths.cloned().collect());
+        let files = WatchedFiles::new(paths.cloned().collect());
         let config = server_config(&named, &files.read().map_err(Error::Unreadable)?, &metrics)?;
         Ok(Self { named, files, config: RwLock::new(Arc::new(config)), metrics })
     }
@@ -54,10 +54,10 @@ impl Tls {
     }
 }
 
-impl Source for Tls {
+impl Reloadable for Tls {
     /// New handshakes use what the files hold if it is sound; otherwise what was in use stays.
-    fn reload(&self, look: Look) -> Option<Reload> {
-        let contents = self.files.changed(look)?.map_err(Error::Unreadable);
+    fn reload(&self, trigger: ReloadTrigger) -> Option<Reload> {
+        let contents = self.files.changed(trigger)?.map_err(Error::Unreadable);
         let config = contents.and_then(|contents| server_config(&self.named, &contents, &self.metrics));
         let result = match config {
             Ok(config) => {

@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Threads to serve connections on. By default there are none, and connections are served where they are accepted.
 #[derive(Clone, Debug, Default)]
-pub struct Lanes(Arc<[Lane]>);
+pub struct Workers(Arc<[Worker]>);
 
 #[derive(Clone, Debug)]
-struct Lane {
+struct Worker {
     runtime: Handle,
     /// Connections that it has.
     open: Arc<AtomicUsize>,
@@ -37,24 +37,24 @@ pub struct Threads {
 
 /// A connection's place on a thread. Dropping it gives it back.
 #[derive(Debug)]
-pub(super) struct Stay(Lane);
+pub(super) struct WorkerSlot(Worker);
 
-impl Lanes {
+impl Workers {
     /// Starts so many threads. With one there is nothing to choose, so it starts none: then accepting, serving and
     /// the rest share the thread that calls.
     pub fn start(count: usize) -> io::Result<(Self, Threads)> {
-        let (mut lanes, mut threads) = (Vec::new(), Threads::default());
+        let (mut workers, mut threads) = (Vec::new(), Threads::default());
         let count = if count > 1 { count } else { 0 };
         for _ in 0..count {
             let runtime = Builder::new_current_thread().enable_all().build()?;
-            lanes.push(Lane { runtime: runtime.handle().clone(), open: Arc::default() });
+            workers.push(Worker { runtime: runtime.handle().clone(), open: Arc::default() });
             let stop = threads.stop.clone();
             threads.running.push(thread::Builder::new().name("worker".to_owned()).spawn(move || {
                 runtime.block_on(stop.cancelled());
                 runtime.shutdown_timeout(LEFTOVERS);
             })?);
         }
-        Ok((Self(lanes.into()), threads))
+        Ok((Self(workers.into()), threads))
     }
 
     /// Threads that serve.
@@ -63,10 +63,10 @@ impl Lanes {
     }
 
     /// A place on the thread with the fewest connections, if there are threads.
-    pub(super) fn enter(&self) -> Option<Stay> {
+    pub(super) fn enter(&self) -> Option<WorkerSlot> {
         let lane = self.0.iter().min_by_key(|lane| lane.open.load(Relaxed))?;
         lane.open.fetch_add(1, Relaxed);
-        Some(Stay(lane.clone()))
+        Some(WorkerSlot(lane.clone()))
     }
 
     /// Where what many connections will use is best waited for: with one of the threads, or else where this is called.
@@ -78,14 +78,14 @@ impl Lanes {
     }
 }
 
-impl Stay {
+impl WorkerSlot {
     /// The runtime of its thread.
     pub(super) fn runtime(&self) -> &Handle {
         &self.0.runtime
     }
 }
 
-impl Drop for Stay {
+impl Drop for WorkerSlot {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Relaxed);
     }
@@ -115,14 +115,14 @@ pub const LEFTOVERS: Duration = Duration::from_secs(1);
 mod tests {
     use super::*;
 
-    fn on(stay: &Stay) -> tokio::runtime::Id {
+    fn on(stay: &WorkerSlot) -> tokio::runtime::Id {
         stay.runtime().id()
     }
 
     #[test]
     fn the_thread_with_the_fewest_connections_is_given_the_next() {
-        let (lanes, _threads) = Lanes::start(2).unwrap();
-        let enter = || lanes.enter().unwrap();
+        let (workers, _threads) = Workers::start(2).unwrap();
+        let enter = || workers.enter().unwrap();
         let (first, second, third) = (enter(), enter(), enter());
         assert_ne!(on(&first), on(&second));
         let busy = on(&third);
@@ -136,16 +136,16 @@ mod tests {
     #[test]
     fn with_one_thread_connections_stay_where_they_are_accepted() {
         for count in [0, 1] {
-            let (lanes, threads) = Lanes::start(count).unwrap();
-            assert!(lanes.enter().is_none() && threads.running.is_empty());
-            assert_eq!(lanes.count(), 1);
+            let (workers, threads) = Workers::start(count).unwrap();
+            assert!(workers.enter().is_none() && threads.running.is_empty());
+            assert_eq!(workers.count(), 1);
         }
     }
 
     #[test]
     fn threads_end_with_whoever_started_them() {
-        let (lanes, threads) = Lanes::start(3).unwrap();
-        let held = lanes.enter().unwrap();
+        let (workers, threads) = Workers::start(3).unwrap();
+        let held = workers.enter().unwrap();
         let (tell, told) = std::sync::mpsc::channel::<()>();
         // Never ends by itself.
         held.runtime().spawn(async move {

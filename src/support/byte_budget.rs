@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use self::ledger::{Allocation, Ledger};
-use crate::support::client_subnet::network;
+use crate::support::client_subnet::client_subnet;
 use crate::support::dial::Dial;
 
 /// The byte budget of a process. Clones share it.
@@ -63,14 +63,14 @@ impl ByteBudget {
 
     /// Charges `bytes` to the address of `owner`.
     pub fn acquire(&self, owner: IpAddr, bytes: usize) -> Result<BytePermit, BudgetExhausted> {
-        let mut permit = BytePermit { budget: self.clone(), owner: network(owner), bytes: 0 };
+        let mut permit = BytePermit { budget: self.clone(), owner: client_subnet(owner), bytes: 0 };
         permit.grow_to(bytes).map(|()| permit)
     }
 
     /// Charges a body that is about to be sent to `owner`: its allocation unless that is charged already, and
     /// [`RESPONSE_BYTES`]. The charge ends with the last reference to the bytes that are returned.
     pub fn attach(&self, owner: IpAddr, body: Bytes) -> Result<Bytes, BudgetExhausted> {
-        let (owner, allocation) = (network(owner), Allocation::of(&body));
+        let (owner, allocation) = (client_subnet(owner), Allocation::of(&body));
         self.ledger().begin_send(owner, allocation, RESPONSE_BYTES, self.limit())?;
         Ok(Bytes::from_owner(Attached { body, budget: self.clone(), owner, allocation }))
     }

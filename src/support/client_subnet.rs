@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 /// An IPv4 address, however it is written, or the /64 that an IPv6 host has to itself.
-pub fn network(peer: IpAddr) -> IpAddr {
+pub fn client_subnet(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
@@ -19,7 +19,7 @@ mod tests {
 
     #[test]
     fn the_addresses_of_one_ipv6_host_are_one() {
-        let of = |text: &str| network(text.parse().unwrap());
+        let of = |text: &str| client_subnet(text.parse().unwrap());
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
         assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));

@@ -75,7 +75,7 @@ pub struct Clock(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    source: Source,
+    source: TimeSource,
     /// Wall minus monotonic time in milliseconds, as it was when the wall clock was last trusted.
     offset_ms: AtomicU64,
     /// How far Graph's clock was ahead of ours when Graph last said what time it is, milliseconds.
@@ -83,7 +83,7 @@ struct Inner {
 }
 
 #[derive(Debug)]
-enum Source {
+enum TimeSource {
     System { start: Instant },
     Manual { mono_ms: AtomicU64, wall_ms: AtomicU64 },
 }
@@ -91,15 +91,15 @@ enum Source {
 impl Clock {
     /// The machine's clocks.
     pub fn system() -> Self {
-        Self::of(Source::System { start: Instant::now() })
+        Self::of(TimeSource::System { start: Instant::now() })
     }
 
     /// A clock that moves only when a test moves it.
     pub fn manual(wall: SystemTime) -> Self {
-        Self::of(Source::Manual { mono_ms: AtomicU64::new(0), wall_ms: AtomicU64::new(unix_ms(wall)) })
+        Self::of(TimeSource::Manual { mono_ms: AtomicU64::new(0), wall_ms: AtomicU64::new(unix_ms(wall)) })
     }
 
-    fn of(source: Source) -> Self {
+    fn of(source: TimeSource) -> Self {
         let (mono_ms, wall_ms) = source.read(Instant::now());
         let offset_ms = AtomicU64::new(wall_ms.saturating_sub(mono_ms));
         Self(Arc::new(Inner { source, offset_ms, behind_ms: AtomicU32::new(0) }))
@@ -140,7 +140,7 @@ impl Clock {
 
     /// Moves a manual clock on. The system's clock takes no orders.
     pub fn advance(&self, by: Duration) {
-        if let Source::Manual { mono_ms, .. } = &self.0.source {
+        if let TimeSource::Manual { mono_ms, .. } = &self.0.source {
             mono_ms.fetch_add(millis(by), Relaxed);
             self.suspend(by);
         }
@@ -148,20 +148,20 @@ impl Clock {
 
     /// Moves a manual clock on as a machine does that sleeps so long: its monotonic clock stands still.
     pub fn suspend(&self, by: Duration) {
-        if let Source::Manual { wall_ms, .. } = &self.0.source {
+        if let TimeSource::Manual { wall_ms, .. } = &self.0.source {
             wall_ms.fetch_add(millis(by), Relaxed);
         }
     }
 
     /// Sets a manual clock's wall clock back.
     pub fn set_back(&self, by: Duration) {
-        if let Source::Manual { wall_ms, .. } = &self.0.source {
+        if let TimeSource::Manual { wall_ms, .. } = &self.0.source {
             wall_ms.fetch_sub(millis(by), Relaxed);
         }
     }
 }
 
-impl Source {
+impl TimeSource {
     /// Monotonic clock, as it was read, and wall clock, milliseconds.
     fn read(&self, moment: Instant) -> (u64, u64) {
         match self {

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 /// Runs to its end, waited for or not.
-pub struct Survivor<T: Send + 'static> {
+pub struct DetachOnDrop<T: Send + 'static> {
     /// None once it has ended, by an answer or by a panic.
     rest: Option<Running<T>>,
     runtime: Handle,
@@ -19,14 +19,14 @@ pub struct Survivor<T: Send + 'static> {
 
 type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-impl<T: Send + 'static> Survivor<T> {
+impl<T: Send + 'static> DetachOnDrop<T> {
     /// Of `future`, which counts among `tasks` from now on. To be called within a runtime.
     pub fn new(future: impl Future<Output = T> + Send + 'static, tasks: &TaskTracker) -> Self {
         Self { rest: Some(Box::pin(tasks.track_future(future))), runtime: Handle::current() }
     }
 }
 
-impl<T: Send + 'static> Future for Survivor<T> {
+impl<T: Send + 'static> Future for DetachOnDrop<T> {
     type Output = T;
 
     /// Never ready again once it was.
@@ -41,7 +41,7 @@ impl<T: Send + 'static> Future for Survivor<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Survivor<T> {
+impl<T: Send + 'static> Drop for DetachOnDrop<T> {
     fn drop(&mut self) {
         if let Some(rest) = self.rest.take() {
             self.runtime.spawn(rest);
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     /// One that says `answer` to `told` once it may.
-    fn waiting(tasks: &TaskTracker) -> (Survivor<u8>, oneshot::Sender<()>, oneshot::Receiver<u8>) {
+    fn waiting(tasks: &TaskTracker) -> (DetachOnDrop<u8>, oneshot::Sender<()>, oneshot::Receiver<u8>) {
         let (go, may_go) = oneshot::channel();
         let (tell, told) = oneshot::channel();
         let future = async {
@@ -64,7 +64,7 @@ mod tests {
             let _ = tell.send(7);
             7
         };
-        (Survivor::new(future, tasks), go, told)
+        (DetachOnDrop::new(future, tasks), go, told)
     }
 
     fn others() -> usize {
@@ -102,7 +102,7 @@ mod tests {
     #[tokio::test]
     async fn what_has_panicked_is_over() {
         let tasks = TaskTracker::new();
-        let survivor = Survivor::new(async { panic!("as a test") }, &tasks);
+        let survivor = DetachOnDrop::new(async { panic!("as a test") }, &tasks);
         let panicked: Result<(), _> = tokio::spawn(survivor).await;
         assert!(panicked.is_err_and(|error| error.is_panic()));
         assert_eq!((tasks.len(), others()), (0, 0));

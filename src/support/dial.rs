@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::support::labels::Word;
+use crate::support::labels::Label;
 
 /// A value of at most 64 bits, shared by reference.
 pub struct Dial<T> {
@@ -71,7 +71,7 @@ impl Notch for usize {
     }
 }
 
-impl<W: Word> Notch for W {
+impl<W: Label> Notch for W {
     fn pack(self) -> u64 {
         self.index().pack()
     }

@@ -1,23 +1,23 @@
 //! Closed vocabularies.
 //!
-//! Whatever is counted, logged or said in `Cache-Status` comes from an enum declared with `words!`.
+//! Whatever is counted, logged or said in `Cache-Status` comes from an enum declared with `labels!`.
 //! A variant has one spelling, and that spelling is the metric label, the log field and the detail.
 //! Because the set is closed, no path, subject or error text can become a label.
 
 /// A word of a closed vocabulary.
-pub trait Word: Copy + 'static {
-    /// Every word there is, in the order of [`Word::index`].
+pub trait Label: Copy + 'static {
+    /// Every word there is, in the order of [`Label::index`].
     const ALL: &'static [Self];
 
     /// The one spelling.
     fn as_str(self) -> &'static str;
 
-    /// The position in [`Word::ALL`].
+    /// The position in [`Label::ALL`].
     fn index(self) -> usize;
 }
 
-/// Declares an enum whose variants each have one spelling, and implements [`Word`] for it.
-macro_rules! words {
+/// Declares an enum whose variants each have one spelling, and implements [`Label`] for it.
+macro_rules! labels {
     (
         $(#[$meta:meta])*
         pub enum $name:ident {
@@ -30,7 +30,7 @@ macro_rules! words {
             $( $(#[$variant_meta])* $variant, )+
         }
 
-        impl $crate::support::labels::Word for $name {
+        impl $crate::support::labels::Label for $name {
             const ALL: &'static [Self] = &[$( Self::$variant, )+];
 
             fn as_str(self) -> &'static str {
@@ -46,10 +46,10 @@ macro_rules! words {
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str($crate::support::labels::Word::as_str(*self))
+                f.write_str($crate::support::labels::Label::as_str(*self))
             }
         }
     };
 }
 
-pub(crate) use words;
+pub(crate) use labels;

@@ -17,32 +17,32 @@ pub use self::shown::ShownPath;
 use crate::observability::metrics::Reload;
 
 /// Whoever has files, and takes what they hold into use.
-pub trait Source: Send + Sync {
+pub trait Reloadable: Send + Sync {
     /// Looks at the files, and takes what is new in them into use if it is sound; otherwise what was in use stays.
     /// `None`: there is nothing new. Blocks on the file system.
-    fn reload(&self, look: Look) -> Option<Reload>;
+    fn reload(&self, trigger: ReloadTrigger) -> Option<Reload>;
 }
 
 /// Why files are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum ReloadTrigger {
     /// Somebody says that they are complete.
-    Told,
+    Requested,
     /// It is time to.
-    Tick,
+    Poll,
 }
 
 /// Files that belong together.
 #[derive(Debug)]
-pub struct Files {
+pub struct WatchedFiles {
     paths: Vec<PathBuf>,
     seen: Mutex<Seen>,
 }
 
 #[derive(Debug, Default)]
 struct Seen {
-    last: Digest,
-    judged: Digest,
+    last: FileDigest,
+    judged: FileDigest,
 }
 
 /// What a file holds. Wiped when it is dropped.
@@ -57,7 +57,7 @@ pub struct Unreadable {
     pub reason: io::Error,
 }
 
-impl Files {
+impl WatchedFiles {
     /// None of them is read yet.
     pub fn new(paths: Vec<PathBuf>) -> Self {
         Self { paths, seen: Mutex::default() }
@@ -72,12 +72,12 @@ impl Files {
     }
 
     /// What they hold, where it is new and now to be judged.
-    pub fn changed(&self, look: Look) -> Option<Result<Vec<Secret>, Unreadable>> {
+    pub fn changed(&self, trigger: ReloadTrigger) -> Option<Result<Vec<Secret>, Unreadable>> {
         let contents = self.contents();
         let digest = digest(&contents);
         let mut seen = self.lock();
         let is_still = std::mem::replace(&mut seen.last, digest) == digest;
-        if digest == seen.judged || !(is_still || look == Look::Told) {
+        if digest == seen.judged || !(is_still || trigger == ReloadTrigger::Requested) {
             return None;
         }
         seen.judged = digest;
@@ -105,7 +105,7 @@ impl fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
-fn digest(contents: &Result<Vec<Secret>, Unreadable>) -> Digest {
+fn digest(contents: &Result<Vec<Secret>, Unreadable>) -> FileDigest {
     let Ok(files) = contents else { return UNREADABLE };
     let mut context = Context::new(&SHA256);
     for file in files {
@@ -115,10 +115,10 @@ fn digest(contents: &Result<Vec<Secret>, Unreadable>) -> Digest {
     context.finish().as_ref().try_into().unwrap_or(UNREADABLE)
 }
 
-type Digest = [u8; 32];
+type FileDigest = [u8; 32];
 
 /// The digest of files that cannot be read.
-const UNREADABLE: Digest = [0; 32];
+const UNREADABLE: FileDigest = [0; 32];
 
 #[cfg(test)]
 mod tests {
@@ -133,38 +133,38 @@ mod tests {
     fn f62_a_file_that_is_being_written_is_read_when_it_stands_still() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "old").unwrap();
-        let files = Files::new(vec![file.path().to_owned()]);
+        let files = WatchedFiles::new(vec![file.path().to_owned()]);
         files.read().unwrap();
-        assert_eq!(texts(files.changed(Look::Tick)), None);
+        assert_eq!(texts(files.changed(ReloadTrigger::Poll)), None);
         for half in ["", "n", "ne"] {
             std::fs::write(file.path(), half).unwrap();
-            assert_eq!(texts(files.changed(Look::Tick)), None, "{half:?} may be half of it");
+            assert_eq!(texts(files.changed(ReloadTrigger::Poll)), None, "{half:?} may be half of it");
         }
         std::fs::write(file.path(), "new").unwrap();
-        assert_eq!(texts(files.changed(Look::Tick)), None);
-        assert_eq!(texts(files.changed(Look::Tick)), Some(vec!["new".to_owned()]));
-        assert_eq!(texts(files.changed(Look::Tick)), None, "once is enough");
+        assert_eq!(texts(files.changed(ReloadTrigger::Poll)), None);
+        assert_eq!(texts(files.changed(ReloadTrigger::Poll)), Some(vec!["new".to_owned()]));
+        assert_eq!(texts(files.changed(ReloadTrigger::Poll)), None, "once is enough");
     }
 
     #[test]
     fn a_file_that_somebody_says_is_complete_is_read_at_once() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let files = Files::new(vec![file.path().to_owned()]);
+        let files = WatchedFiles::new(vec![file.path().to_owned()]);
         files.read().unwrap();
         std::fs::write(file.path(), "new").unwrap();
-        assert_eq!(texts(files.changed(Look::Told)), Some(vec!["new".to_owned()]));
-        assert_eq!(texts(files.changed(Look::Told)), None);
+        assert_eq!(texts(files.changed(ReloadTrigger::Requested)), Some(vec!["new".to_owned()]));
+        assert_eq!(texts(files.changed(ReloadTrigger::Requested)), None);
     }
 
     #[test]
     fn a_file_that_comes_and_goes_is_told_each_time() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
-        let files = Files::new(vec![path.clone()]);
+        let files = WatchedFiles::new(vec![path.clone()]);
         assert!(files.read().is_err());
         std::fs::write(&path, "there").unwrap();
-        assert_eq!(texts(files.changed(Look::Told)), Some(vec!["there".to_owned()]));
+        assert_eq!(texts(files.changed(ReloadTrigger::Requested)), Some(vec!["there".to_owned()]));
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(texts(files.changed(Look::Told)), Some(vec!["unreadable".to_owned()]));
+        assert_eq!(texts(files.changed(ReloadTrigger::Requested)), Some(vec!["unreadable".to_owned()]));
     }
 }

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use zeroize::Zeroizing;
 
 use crate::cache::outcome::ScrubFailure;
-use crate::http::error::{OriginFault, Problem};
+use crate::http::error::{UpstreamFailure, ErrorResponse};
 use crate::scrub::{Scrubbed, Scrubber};
 use crate::support::byte_budget::{ByteBudget, BytePermit};
 use crate::support::sabotage::sabotaged;
@@ -44,12 +44,12 @@ pub(super) async fn collect(
     headers: &HeaderMap,
     limit: usize,
     (budget, owner): (&ByteBudget, IpAddr),
-) -> Result<RawBody, Problem> {
+) -> Result<RawBody, ErrorResponse> {
     check_framing(headers)?;
-    let coding = Coding::of(headers)?;
+    let coding = BodyCoding::of(headers)?;
     let announced = body.size_hint().upper().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     if announced.is_some_and(|bytes| bytes > limit) {
-        return Err(OriginFault::TooLarge.into());
+        return Err(UpstreamFailure::TooLarge.into());
     }
     let expected = announced.unwrap_or(TYPICAL).min(limit);
     let mut permit = budget.acquire(owner, expected)?;
@@ -59,19 +59,19 @@ pub(super) async fn collect(
     while let Some(frame) = body.frame().await {
         pieces += 1;
         if pieces > PIECES + bytes.len() / PIECE_BYTES {
-            return Err(OriginFault::Protocol.into());
+            return Err(UpstreamFailure::Protocol.into());
         }
         let frame = frame.map_err(|error| super::error::of_body(&error))?;
         let Ok(mut data) = frame.into_data() else { continue };
         let length = bytes.len() + data.remaining();
         if length > limit {
-            return Err(OriginFault::TooLarge.into());
+            return Err(UpstreamFailure::TooLarge.into());
         }
         permit.grow_to(length)?;
         bytes.extend_from_slice(&data);
         data.advance(data.remaining());
     }
-    if matches!(coding, Coding::Gzip) {
+    if matches!(coding, BodyCoding::Gzip) {
         // Both are there while it is decoded, and only the larger one after.
         permit.grow_to(bytes.len() + expansion(bytes.len(), limit))?;
         bytes = gunzip(&bytes, limit)?;
@@ -82,7 +82,7 @@ pub(super) async fn collect(
 
 /// An answer says in one way where it ends. No transfer coding but `chunked` was offered a home here, and a
 /// length beside one is how answers are smuggled (RFC 9112, section 6.1).
-fn check_framing(headers: &HeaderMap) -> Result<(), OriginFault> {
+fn check_framing(headers: &HeaderMap) -> Result<(), UpstreamFailure> {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => Ok(()),
@@ -92,36 +92,36 @@ fn check_framing(headers: &HeaderMap) -> Result<(), OriginFault> {
         {
             Ok(())
         }
-        _ => Err(OriginFault::Protocol),
+        _ => Err(UpstreamFailure::Protocol),
     }
 }
 
 /// The codings that were asked for. Anything else was not, and is not guessed at (RFC 9110, section 8.4).
-enum Coding {
+enum BodyCoding {
     Identity,
     Gzip,
 }
 
-impl Coding {
-    fn of(headers: &HeaderMap) -> Result<Self, OriginFault> {
+impl BodyCoding {
+    fn of(headers: &HeaderMap) -> Result<Self, UpstreamFailure> {
         let mut lines = headers.get_all(header::CONTENT_ENCODING).iter();
         let coding = match (lines.next(), lines.next()) {
             (None, _) => return Ok(Self::Identity),
             (Some(line), None) => {
-                line.to_str().map_err(|_| OriginFault::Encoding)?.trim().to_ascii_lowercase()
+                line.to_str().map_err(|_| UpstreamFailure::Encoding)?.trim().to_ascii_lowercase()
             }
-            (Some(_), Some(_)) => return Err(OriginFault::Encoding),
+            (Some(_), Some(_)) => return Err(UpstreamFailure::Encoding),
         };
         match coding.as_str() {
             "gzip" | "x-gzip" => Ok(Self::Gzip),
             "identity" | "" => Ok(Self::Identity),
-            _ => Err(OriginFault::Encoding),
+            _ => Err(UpstreamFailure::Encoding),
         }
     }
 }
 
 /// One gzip member, whole, with a right checksum and nothing behind it (RFC 1952).
-fn gunzip(bytes: &[u8], limit: usize) -> Result<Zeroizing<Vec<u8>>, OriginFault> {
+fn gunzip(bytes: &[u8], limit: usize) -> Result<Zeroizing<Vec<u8>>, UpstreamFailure> {
     let mut decoder = GzDecoder::new(bytes);
     // A vector that grew would leave its smaller selves behind, unwiped: room for the usual ratio at once.
     let mut out = Zeroizing::new(Vec::with_capacity(expansion(bytes.len(), limit)));
@@ -134,9 +134,9 @@ fn gunzip(bytes: &[u8], limit: usize) -> Result<Zeroizing<Vec<u8>>, OriginFault>
         read(&mut decoder, &mut out, rest)?;
     }
     if out.len() > limit {
-        return Err(OriginFault::TooLarge);
+        return Err(UpstreamFailure::TooLarge);
     }
-    if decoder.into_inner().has_remaining() { Err(OriginFault::Encoding) } else { Ok(out) }
+    if decoder.into_inner().has_remaining() { Err(UpstreamFailure::Encoding) } else { Ok(out) }
 }
 
 /// What a member of so many bytes becomes, as a rule.
@@ -145,9 +145,9 @@ fn expansion(bytes: usize, limit: usize) -> usize {
 }
 
 /// At most so many bytes more.
-fn read(decoder: &mut GzDecoder<&[u8]>, out: &mut Vec<u8>, most: usize) -> Result<(), OriginFault> {
+fn read(decoder: &mut GzDecoder<&[u8]>, out: &mut Vec<u8>, most: usize) -> Result<(), UpstreamFailure> {
     let most = u64::try_from(most).unwrap_or(u64::MAX);
-    decoder.take(most).read_to_end(out).map(drop).map_err(|_| OriginFault::Encoding)
+    decoder.take(most).read_to_end(out).map(drop).map_err(|_| UpstreamFailure::Encoding)
 }
 
 /// Two connectors with their contexts.
@@ -184,7 +184,7 @@ mod tests {
         for broken in
             [&whole[..whole.len() - 1], &whole[..12], &[][..], &bad_sum, &[&whole[..], b"junk"].concat()]
         {
-            assert_eq!(gunzip(broken, 1 << 20).err(), Some(OriginFault::Encoding));
+            assert_eq!(gunzip(broken, 1 << 20).err(), Some(UpstreamFailure::Encoding));
         }
     }
 
@@ -192,7 +192,7 @@ mod tests {
     fn f06_a_bomb_stops_at_the_limit() {
         let bomb = gzip(&vec![0; 10 << 20]);
         assert!(bomb.len() < 11 << 10);
-        assert_eq!(gunzip(&bomb, 1 << 20).err(), Some(OriginFault::TooLarge));
+        assert_eq!(gunzip(&bomb, 1 << 20).err(), Some(UpstreamFailure::TooLarge));
     }
 
     #[test]
@@ -200,11 +200,11 @@ mod tests {
         let of = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_ENCODING, value.parse().unwrap());
-            Coding::of(&headers).map(|_| ())
+            BodyCoding::of(&headers).map(|_| ())
         };
         assert_eq!(of("GZIP"), Ok(()));
         for coding in ["br", "br,gzip", "gzip, gzip", "deflate"] {
-            assert_eq!(of(coding), Err(OriginFault::Encoding), "{coding}");
+            assert_eq!(of(coding), Err(UpstreamFailure::Encoding), "{coding}");
         }
     }
 }

@@ -34,10 +34,10 @@ use std::time::Duration;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use self::application::{Application, Sender};
+use self::application::{Application, BreakerScope};
 use self::host::Host;
 use self::state::{Breaker, Operations};
-use crate::auth::{Fingerprint, Label};
+use crate::auth::{TokenHash, ClaimHash};
 use crate::support::clock::{Clock, Now};
 
 /// The breakers and throttles of this process.
@@ -45,9 +45,9 @@ use crate::support::clock::{Clock, Now};
 pub struct Breakers {
     host: Mutex<Host>,
     /// Applications with failures or throttles.
-    applications: Cache<Label, Arc<Mutex<Application>>>,
+    applications: Cache<ClaimHash, Arc<Mutex<Application>>>,
     /// Unproven tokens that Graph throttles. Apart from the applications: a flood of tokens evicts none of them.
-    tokens: Cache<Fingerprint, Arc<Mutex<Token>>>,
+    tokens: Cache<TokenHash, Arc<Mutex<BreakerToken>>>,
     clock: Clock,
     #[cfg(feature = "sabotage")]
     disabled: std::sync::atomic::AtomicBool,
@@ -55,7 +55,7 @@ pub struct Breakers {
 
 /// Throttle of an unproven token.
 #[derive(Debug, Default)]
-struct Token {
+struct BreakerToken {
     operations: Operations,
     throttle: Breaker,
 }
@@ -66,46 +66,46 @@ pub struct CallerScope {
     /// Digest of the resource.
     pub resource: u64,
     /// The caller.
-    pub caller: Caller,
+    pub caller: BreakerCaller,
 }
 
 /// Caller of a request, as far as breakers distinguish callers.
 #[derive(Clone, Copy, Debug)]
-pub enum Caller {
+pub enum BreakerCaller {
     /// A token with proofs.
     Proven {
         /// Tenant of the application.
-        tenant: Label,
+        tenant: ClaimHash,
         /// Application in its tenant.
-        application: Label,
+        application: ClaimHash,
         /// User of the token, or the application itself where it acts for none.
-        user: Label,
+        user: ClaimHash,
         /// The token.
-        token: Fingerprint,
+        token: TokenHash,
     },
     /// A token without a proof.
     Unproven {
         /// The token.
-        token: Fingerprint,
+        token: TokenHash,
         /// Application in its tenant that the token claims.
-        claimed: Option<Label>,
+        claimed: Option<ClaimHash>,
     },
 }
 
 /// Result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CallOutcome {
     /// Graph answered.
     Answered,
     /// Graph answered 429 with this time to wait.
     Throttled(Duration),
     /// Graph or the path to it failed.
-    Failed(Failure),
+    Failed(CallFailure),
 }
 
 /// Kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum CallFailure {
     /// Graph answered 502, 503 or 504.
     Status,
     /// The request was sent, and no whole answer came.
@@ -146,8 +146,8 @@ pub struct Refused {
 }
 
 impl CallerScope {
-    fn sender(&self, user: Label, token: Fingerprint) -> Sender {
-        Sender { user: user.share_key(), token: token.share_key(), resource: self.resource }
+    fn sender(&self, user: ClaimHash, token: TokenHash) -> BreakerScope {
+        BreakerScope { user: user.share_key(), token: token.share_key(), resource: self.resource }
     }
 }
 
@@ -201,13 +201,13 @@ impl Breakers {
     pub fn look(&self, scope: &CallerScope) -> Result<(), Refused> {
         let (now, resource) = (self.clock.now(), scope.resource);
         match scope.caller {
-            Caller::Proven { tenant, application, user, token } => {
+            BreakerCaller::Proven { tenant, application, user, token } => {
                 if let Some(own) = self.applications.get(&application) {
                     lock(&own).check(scope.sender(user, token), now)?;
                 }
                 lock(&self.host).check(tenant, now).map_err(refused_by_host)
             }
-            Caller::Unproven { token, claimed } => {
+            BreakerCaller::Unproven { token, claimed } => {
                 self.look_only(claimed, resource, now)?;
                 let own = self.tokens.get(&token);
                 own.map_or(Ok(()), |own| lock(&own).throttle.check(now)).map_err(Refused::throttled)
@@ -219,10 +219,10 @@ impl Breakers {
     pub fn enter(&self, scope: &CallerScope) -> Result<InFlight<'_>, Refused> {
         let now = self.clock.now();
         let entered = match scope.caller {
-            Caller::Proven { tenant, application, user, token } => {
+            BreakerCaller::Proven { tenant, application, user, token } => {
                 self.enter_proven(tenant, application, scope.sender(user, token), now)?
             }
-            Caller::Unproven { token, claimed } => {
+            BreakerCaller::Unproven { token, claimed } => {
                 self.look_only(claimed, scope.resource, now)?;
                 let own = self.tokens.get(&token).map_or(Ok(0), |own| lock(&own).try_enter(now));
                 Entered { own: own.map_err(Refused::throttled)?, host: 0 }
@@ -236,13 +236,13 @@ impl Breakers {
     pub fn count_open(&self) -> usize {
         let now = self.clock.now();
         let applications: usize = self.applications.iter().map(|(_, own)| lock(&own).count_open(now)).sum();
-        let is_throttled = |own: &Mutex<Token>| lock(own).throttle.look(now).is_err();
+        let is_throttled = |own: &Mutex<BreakerToken>| lock(own).throttle.look(now).is_err();
         let tokens = self.tokens.iter().filter(|(_, own)| is_throttled(own)).count();
         applications + tokens + usize::from(lock(&self.host).look(now).is_err())
     }
 
     /// Checks all scopes before the request enters any: the state of none changes if another refuses.
-    fn enter_proven(&self, tenant: Label, app: Label, sender: Sender, now: Now) -> Result<Entered, Refused> {
+    fn enter_proven(&self, tenant: ClaimHash, app: ClaimHash, sender: BreakerScope, now: Now) -> Result<Entered, Refused> {
         let own = self.applications.get(&app);
         let mut own = own.as_ref().map(|own| lock(own));
         if let Some(own) = &mut own {
@@ -255,7 +255,7 @@ impl Breakers {
     }
 
     /// The part of an unproven token: no state changes.
-    fn look_only(&self, claimed: Option<Label>, resource: u64, now: Now) -> Result<(), Refused> {
+    fn look_only(&self, claimed: Option<ClaimHash>, resource: u64, now: Now) -> Result<(), Refused> {
         if let Some(claimed) = claimed.and_then(|claimed| self.applications.get(&claimed)) {
             lock(&claimed).look(resource, now)?;
         }
@@ -263,7 +263,7 @@ impl Breakers {
     }
 }
 
-impl Token {
+impl BreakerToken {
     fn try_enter(&mut self, now: Now) -> Result<u64, Duration> {
         self.throttle.check(now)?;
         let at = self.operations.begin(now);
@@ -271,33 +271,33 @@ impl Token {
         Ok(at.number)
     }
 
-    fn settle(&mut self, entered: u64, outcome: Outcome, now: Now) {
+    fn settle(&mut self, entered: u64, outcome: CallOutcome, now: Now) {
         let at = self.operations.begin(now);
         match outcome {
-            Outcome::Answered => self.throttle.answered(entered, at),
-            Outcome::Throttled(wait) => self.throttle.open(at, wait),
-            Outcome::Failed(_) => self.throttle.cancelled(entered),
+            CallOutcome::Answered => self.throttle.answered(entered, at),
+            CallOutcome::Throttled(wait) => self.throttle.open(at, wait),
+            CallOutcome::Failed(_) => self.throttle.cancelled(entered),
         }
     }
 }
 
 impl InFlight<'_> {
     /// Registers the result.
-    pub fn settle(mut self, outcome: Outcome) {
+    pub fn settle(mut self, outcome: CallOutcome) {
         #[cfg(feature = "sabotage")]
         if self.breakers.disabled.load(std::sync::atomic::Ordering::Relaxed) {
             return;
         }
         self.is_settled = true;
         match self.scope.caller {
-            Caller::Proven { tenant, application, user, token } => {
+            BreakerCaller::Proven { tenant, application, user, token } => {
                 self.settle_proven(tenant, application, self.scope.sender(user, token), outcome);
             }
-            Caller::Unproven { token, .. } => {
+            BreakerCaller::Unproven { token, .. } => {
                 let tokens = &self.breakers.tokens;
                 let own = match outcome {
-                    Outcome::Throttled(_) => Some(tokens.get_with(token, Arc::default)),
-                    Outcome::Answered | Outcome::Failed(_) => tokens.get(&token),
+                    CallOutcome::Throttled(_) => Some(tokens.get_with(token, Arc::default)),
+                    CallOutcome::Answered | CallOutcome::Failed(_) => tokens.get(&token),
                 };
                 if let Some(own) = own {
                     lock(&own).settle(self.entered.own, outcome, self.breakers.clock.now());
@@ -307,7 +307,7 @@ impl InFlight<'_> {
     }
 
     /// An application has state from its first failure or throttle on.
-    fn settle_proven(&self, tenant: Label, application: Label, sender: Sender, outcome: Outcome) {
+    fn settle_proven(&self, tenant: ClaimHash, application: ClaimHash, sender: BreakerScope, outcome: CallOutcome) {
         let Self { breakers, entered, .. } = *self;
         let (now, applications) = (breakers.clock.now(), &breakers.applications);
         let host_is_suspect = {
@@ -316,18 +316,18 @@ impl InFlight<'_> {
             host.is_suspect(now)
         };
         let own = match outcome {
-            Outcome::Answered | Outcome::Failed(Failure::Connection) => applications.get(&application),
-            Outcome::Throttled(_) | Outcome::Failed(_) => {
+            CallOutcome::Answered | CallOutcome::Failed(CallFailure::Connection) => applications.get(&application),
+            CallOutcome::Throttled(_) | CallOutcome::Failed(_) => {
                 Some(applications.get_with(application, Arc::default))
             }
         };
         let Some(own) = own else { return };
         let mut own = lock(&own);
         match outcome {
-            Outcome::Answered => own.answered(sender, entered.own, now),
-            Outcome::Throttled(wait) => own.throttled(sender, entered.own, now, wait),
-            Outcome::Failed(Failure::Connection) => own.cancelled(sender, entered.own),
-            Outcome::Failed(_) => own.failed(sender, entered.own, now, host_is_suspect),
+            CallOutcome::Answered => own.answered(sender, entered.own, now),
+            CallOutcome::Throttled(wait) => own.throttled(sender, entered.own, now, wait),
+            CallOutcome::Failed(CallFailure::Connection) => own.cancelled(sender, entered.own),
+            CallOutcome::Failed(_) => own.failed(sender, entered.own, now, host_is_suspect),
         }
     }
 }
@@ -338,13 +338,13 @@ impl Drop for InFlight<'_> {
             return;
         }
         match self.scope.caller {
-            Caller::Proven { application, user, token, .. } => {
+            BreakerCaller::Proven { application, user, token, .. } => {
                 if let Some(own) = self.breakers.applications.get(&application) {
                     lock(&own).cancelled(self.scope.sender(user, token), self.entered.own);
                 }
                 lock(&self.breakers.host).cancelled(self.entered.host);
             }
-            Caller::Unproven { token, .. } => {
+            BreakerCaller::Unproven { token, .. } => {
                 if let Some(own) = self.breakers.tokens.get(&token) {
                     lock(&own).throttle.cancelled(self.entered.own);
                 }

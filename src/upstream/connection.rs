@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::dns::Memory;
+use super::dns::LastGoodAddress;
 
 /// The bytes below HTTP, in clear.
 pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -30,20 +30,20 @@ pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 /// A connection to Graph.
 pub(super) struct Conn {
     stream: TokioIo<Stream>,
-    past: Past,
+    past: ReuseState,
     /// What came while nobody used it.
     early: Vec<u8>,
 }
 
 /// What has come over a connection so far.
 #[derive(Clone, Debug)]
-struct Past(Arc<Heard>);
+struct ReuseState(Arc<Heard>);
 
 #[derive(Debug)]
 struct Heard {
     /// Whom it leads to, and who wants to know that this is a good address.
     peer: Option<IpAddr>,
-    memory: Arc<Memory>,
+    memory: Arc<LastGoodAddress>,
     /// It has brought an answer, or was kept for a question to come: it may have gone stale since.
     answered: AtomicBool,
     /// Bytes have come since the last were sent. TLS's own are not among them.
@@ -54,14 +54,14 @@ struct Heard {
 /// when the answer was due, it takes the connection out of the pool: one that died without a word would keep
 /// every further question waiting as long, until HTTP/2's pings or TCP's give it up. Whether it came from the pool,
 /// and so died there, is told in `dead`.
-pub(super) struct Reuse<'a> {
+pub(super) struct ReuseGuard<'a> {
     connection: CaptureConnection,
     deadline: Instant,
     dead: &'a AtomicBool,
     answered: bool,
 }
 
-impl<'a> Reuse<'a> {
+impl<'a> ReuseGuard<'a> {
     /// To be called before the request is sent, which is to be answered by the deadline.
     pub(super) fn watch<B>(request: &mut Request<B>, deadline: Instant, dead: &'a AtomicBool) -> Self {
         Self { connection: capture_connection(request), deadline, dead, answered: false }
@@ -77,7 +77,7 @@ impl<'a> Reuse<'a> {
     pub(super) fn answered(&mut self, with: &Extensions) {
         self.answered = true;
         // The pool puts there what the connection says of itself.
-        if let Some(past) = with.get::<Past>() {
+        if let Some(past) = with.get::<ReuseState>() {
             past.0.answered.store(true, Relaxed);
             if let Some(peer) = past.0.peer {
                 past.0.memory.confirm(peer);
@@ -93,7 +93,7 @@ impl<'a> Reuse<'a> {
         }
     }
 
-    fn past(&self) -> Option<Past> {
+    fn past(&self) -> Option<ReuseState> {
         let metadata = self.connection.connection_metadata();
         let mut extensions = Extensions::new();
         metadata.as_ref()?.get_extras(&mut extensions);
@@ -101,7 +101,7 @@ impl<'a> Reuse<'a> {
     }
 }
 
-impl Drop for Reuse<'_> {
+impl Drop for ReuseGuard<'_> {
     fn drop(&mut self) {
         if !self.answered && Instant::now() >= self.deadline {
             self.discard();
@@ -112,7 +112,7 @@ impl Drop for Reuse<'_> {
 
 impl Conn {
     /// A connection that was just made. Its address goes into `memory`.
-    pub(super) fn new(stream: Stream, memory: Arc<Memory>) -> Self {
+    pub(super) fn new(stream: Stream, memory: Arc<LastGoodAddress>) -> Self {
         let mut extensions = Extensions::new();
         stream.connected().get_extras(&mut extensions);
         let peer = extensions.get().map(|info: &HttpInfo| info.remote_addr().ip());
@@ -120,7 +120,7 @@ impl Conn {
             memory.reached(peer);
         }
         let heard = Heard { peer, memory, answered: AtomicBool::default(), speaks: AtomicBool::default() };
-        Self { stream: TokioIo::new(stream), past: Past(Arc::new(heard)), early: Vec::new() }
+        Self { stream: TokioIo::new(stream), past: ReuseState(Arc::new(heard)), early: Vec::new() }
     }
 
     /// Whether it can still be used after a time in which nobody did: the peer has not closed it, and has said no

@@ -20,8 +20,8 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use super::connection::{Conn, Stream};
-use super::dns::{Memory, Resolver, System};
-use super::preconnect::Spare;
+use super::dns::{LastGoodAddress, Resolver, System};
+use super::preconnect::Preconnect;
 use super::{Config, SetupError, tls};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -30,9 +30,9 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Clone, Debug)]
 pub(super) struct Connector<R = GaiResolver> {
     route: Route<R>,
-    memory: Arc<Memory>,
+    memory: Arc<LastGoodAddress>,
     deadline: Duration,
-    spare: Option<Arc<Spare>>,
+    spare: Option<Arc<Preconnect>>,
 }
 
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ impl<R: System> Connector<R> {
     }
 
     /// The same, for whoever may be given the spare.
-    pub(super) fn with_spare(self, spare: Arc<Spare>) -> Self {
+    pub(super) fn with_spare(self, spare: Arc<Preconnect>) -> Self {
         Self { spare: Some(spare), ..self }
     }
 }

@@ -22,7 +22,7 @@ use tower_service::Service;
 #[derive(Clone, Debug)]
 pub(super) struct Resolver<R> {
     system: R,
-    memory: Arc<Memory>,
+    memory: Arc<LastGoodAddress>,
     /// How long an answer is waited for where there is an address to fall back on.
     patience: Duration,
 }
@@ -34,7 +34,7 @@ pub(super) struct Unresolved(#[source] Arc<io::Error>);
 
 /// What is known of Graph's addresses.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(super) struct LastGoodAddress {
     asked: Mutex<Option<Asked>>,
     good: Mutex<Option<Good>>,
 }
@@ -67,7 +67,7 @@ impl<R> Resolver<R> {
         Self { system, memory: Arc::default(), patience: deadline / 2 }
     }
 
-    pub(super) fn memory(&self) -> &Arc<Memory> {
+    pub(super) fn memory(&self) -> &Arc<LastGoodAddress> {
         &self.memory
     }
 }
@@ -108,7 +108,7 @@ where
     }
 }
 
-impl Memory {
+impl LastGoodAddress {
     /// The system's answer: of the question that is under way, or was asked within the second, or of a new one.
     fn ask<F>(&self, system: impl FnOnce() -> F) -> Hearing
     where

@@ -5,25 +5,25 @@ use std::io;
 
 use hyper_util::client::legacy;
 
-use super::connection::Reuse;
+use super::connection::ReuseGuard;
 use super::connector::ConnectTimeout;
 use super::dns::Unresolved;
 use crate::cache::outcome::Retry;
-use crate::http::error::OriginFault;
-use crate::support::labels::Word;
+use crate::http::error::UpstreamFailure;
+use crate::support::labels::Label;
 
 /// An attempt that failed, and whether nothing was received in a way that allows another.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum ConnectFailure {
     Again(Retry),
-    Final(OriginFault),
+    Final(UpstreamFailure),
 }
 
-impl Failure {
+impl ConnectFailure {
     /// What it counts as when there is no further attempt.
-    pub(super) fn fault(self) -> OriginFault {
+    pub(super) fn fault(self) -> UpstreamFailure {
         match self {
-            Self::Again(_) => OriginFault::Reset,
+            Self::Again(_) => UpstreamFailure::Reset,
             Self::Final(fault) => fault,
         }
     }
@@ -40,40 +40,40 @@ impl Failure {
 /// A GET may be asked again when the server refused to look at it, or when the connection came from the pool
 /// and ended without a word (RFC 9110, section 9.2.2; RFC 9113, section 8.7). Any other retry would multiply the
 /// load of a server in trouble.
-pub(super) fn failure(error: &legacy::Error, reuse: &Reuse<'_>) -> Failure {
+pub(super) fn failure(error: &legacy::Error, reuse: &ReuseGuard<'_>) -> ConnectFailure {
     if refused_unseen(error) {
-        return Failure::Again(Retry::RefusedStream);
+        return ConnectFailure::Again(Retry::RefusedStream);
     }
     match of(error) {
-        OriginFault::Reset if reuse.was_stale() && !has_reason(error) => {
-            Failure::Again(Retry::StaleConnection)
+        UpstreamFailure::Reset if reuse.was_stale() && !has_reason(error) => {
+            ConnectFailure::Again(Retry::StaleConnection)
         }
-        fault => Failure::Final(fault),
+        fault => ConnectFailure::Final(fault),
     }
 }
 
 /// The fault of a request that brought no answer.
-pub(super) fn of(error: &legacy::Error) -> OriginFault {
+pub(super) fn of(error: &legacy::Error) -> UpstreamFailure {
     if error.is_connect() {
         return of_connecting(error);
     }
     match find::<hyper::Error>(error) {
-        Some(error) if error.is_parse() || error.is_parse_too_large() => OriginFault::Protocol,
+        Some(error) if error.is_parse() || error.is_parse_too_large() => UpstreamFailure::Protocol,
         Some(error) => match find::<h2::Error>(error) {
-            Some(error) if error.is_io() || error.is_go_away() || error.is_reset() => OriginFault::Reset,
-            Some(_) => OriginFault::Protocol,
-            None => OriginFault::Reset,
+            Some(error) if error.is_io() || error.is_go_away() || error.is_reset() => UpstreamFailure::Reset,
+            Some(_) => UpstreamFailure::Protocol,
+            None => UpstreamFailure::Reset,
         },
-        None => OriginFault::Reset,
+        None => UpstreamFailure::Reset,
     }
 }
 
 /// The fault of a body: chunks that are none, or an answer that is not whole, whatever broke it off.
-pub(super) fn of_body(error: &hyper::Error) -> OriginFault {
+pub(super) fn of_body(error: &hyper::Error) -> UpstreamFailure {
     let is_bad =
         |error: &io::Error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
     let bad_chunks = find::<io::Error>(error).is_some_and(is_bad);
-    if error.is_parse() || bad_chunks { OriginFault::Protocol } else { OriginFault::Truncated }
+    if error.is_parse() || bad_chunks { UpstreamFailure::Protocol } else { UpstreamFailure::Truncated }
 }
 
 /// Whether Graph said that it did nothing with the request (RFC 9113, section 8.7).
@@ -89,20 +89,20 @@ pub(super) fn has_reason(error: &legacy::Error) -> bool {
     find::<h2::Error>(error).is_some_and(|error| error.reason().is_some())
 }
 
-fn of_connecting(error: &legacy::Error) -> OriginFault {
+fn of_connecting(error: &legacy::Error) -> UpstreamFailure {
     let is_tls = |error: &io::Error| {
         error.get_ref().is_some_and(<dyn Error + Send + Sync + 'static>::is::<rustls::Error>)
     };
     if find::<io::Error>(error).is_some_and(is_exhausted) {
-        OriginFault::NoSocket
+        UpstreamFailure::NoSocket
     } else if find::<ConnectTimeout>(error).is_some() {
-        OriginFault::ConnectTimeout
+        UpstreamFailure::ConnectTimeout
     } else if find::<Unresolved>(error).is_some() {
-        OriginFault::Dns
+        UpstreamFailure::Dns
     } else if find::<rustls::Error>(error).is_some() || find::<io::Error>(error).is_some_and(is_tls) {
-        OriginFault::Tls
+        UpstreamFailure::Tls
     } else {
-        OriginFault::Connect
+        UpstreamFailure::Connect
     }
 }
 

@@ -1,6 +1,6 @@
 //! Hierarchical fair queue: items wait in a tree of shares, and each share gives its items a fair part of a capacity.
 //!
-//! A [`Path`] names the owner of an item, from the widest share to the narrowest: tenant, application, token, or client
+//! A [`SharePath`] names the owner of an item, from the widest share to the narrowest: tenant, application, token, or client
 //! subnet, connection, token. Two rules hold at every level of the tree:
 //!
 //! * **Max-min fairness.** Of the shares that wait, the share with the least in use is served next; of equals the share
@@ -9,7 +9,7 @@
 //!   is still free beside it. One share alone reaches four fifths of the capacity, and two shares eight ninths, so a
 //!   newcomer finds a free place without preemption.
 //! * **Reserve.** Many shares in step would leave less than one place. A part of the capacity is therefore for the widest
-//!   shares that use nothing yet: see [`Room`].
+//!   shares that use nothing yet: see [`QueueCapacity`].
 //!
 //! The queue is a data structure without time and without wake-ups. Its owner provides the capacity at each call, and
 //! bounds the number of items.
@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Owner of an item, from the widest share to the narrowest.
-pub type Path = [u128; LEVELS];
+pub type SharePath = [u128; LEVELS];
 
 /// Levels of shares below the root.
 pub const LEVELS: usize = 3;
@@ -34,14 +34,14 @@ pub struct FairQueue<T> {
 
 /// Free capacity, and the part of it that only widest shares without any use may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct QueueCapacity {
     /// Places that are free.
     pub free: usize,
     /// Places among them that are reserved for newcomers.
     pub reserve: usize,
 }
 
-impl Room {
+impl QueueCapacity {
     /// Returns the room that is left of `capacity`, of which a sixteenth is reserved.
     pub fn left(capacity: usize, in_use: usize) -> Self {
         Self { free: capacity.saturating_sub(in_use), reserve: capacity / RESERVED_PART }
@@ -64,14 +64,14 @@ const RESERVED_PART: usize = 16;
 
 /// Position of a waiting item, for [`FairQueue::remove`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    path: Path,
+pub struct QueuePosition {
+    path: SharePath,
     id: u64,
 }
 
-impl Position {
+impl QueuePosition {
     /// Returns the owner of the item.
-    pub fn path(self) -> Path {
+    pub fn path(self) -> SharePath {
         self.path
     }
 }
@@ -111,20 +111,20 @@ impl<T> FairQueue<T> {
     }
 
     /// Adds an item at the end of its leaf.
-    pub fn push(&mut self, path: Path, item: T) -> Position {
+    pub fn push(&mut self, path: SharePath, item: T) -> QueuePosition {
         let (id, turn) = (self.next_id, self.turn());
         self.next_id += 1;
         self.root.push(&path, id, turn, item);
-        Position { path, id }
+        QueuePosition { path, id }
     }
 
     /// Removes an item. Returns `None` if the item was served or dropped before.
-    pub fn remove(&mut self, position: Position) -> Option<T> {
+    pub fn remove(&mut self, position: QueuePosition) -> Option<T> {
         self.root.remove(&position.path, position.id)
     }
 
     /// Takes capacity for an item that does not wait, if the room and the thresholds allow it.
-    pub fn try_take(&mut self, path: Path, room: Room) -> bool {
+    pub fn try_take(&mut self, path: SharePath, room: QueueCapacity) -> bool {
         let [widest, ..] = path;
         let in_use = self.root.children.get(&widest).map_or(0, |share| share.in_use);
         let allowed = self.root.allows(&path, room.for_share(in_use));
@@ -135,7 +135,7 @@ impl<T> FairQueue<T> {
     }
 
     /// The same as [`Self::try_take`] where the widest share has room of its own, for the shares in it.
-    pub fn try_take_in(&mut self, path: Path, room: Room) -> bool {
+    pub fn try_take_in(&mut self, path: SharePath, room: QueueCapacity) -> bool {
         let [widest, rest @ ..] = path;
         let [next, ..] = rest;
         let share = self.root.children.get(&widest);
@@ -149,7 +149,7 @@ impl<T> FairQueue<T> {
     }
 
     /// Takes capacity without a look at any threshold.
-    pub fn take(&mut self, path: Path) {
+    pub fn take(&mut self, path: SharePath) {
         let turn = self.turn();
         self.root.change(&path, &mut |share| {
             share.in_use += 1;
@@ -158,14 +158,14 @@ impl<T> FairQueue<T> {
     }
 
     /// Returns capacity that [`Self::take`], [`Self::try_take`] or [`Self::pop`] took.
-    pub fn give_back(&mut self, path: Path) {
+    pub fn give_back(&mut self, path: SharePath) {
         self.root.change(&path, &mut |share| share.in_use = share.in_use.saturating_sub(1));
     }
 
     /// Takes capacity for the item that is served next, and returns it. `eligible` may pass over an item by its path.
-    pub fn pop(&mut self, room: Room, eligible: &mut dyn FnMut(&Path) -> bool) -> Option<(Path, T)> {
+    pub fn pop(&mut self, room: QueueCapacity, eligible: &mut dyn FnMut(&SharePath) -> bool) -> Option<(SharePath, T)> {
         let (turn, mut path) = (self.turn(), [0; LEVELS]);
-        let item = self.root.pop(0, &mut path, Limit { room, turn }, eligible)?;
+        let item = self.root.pop(0, &mut path, ShareLimit { room, turn }, eligible)?;
         Some((path, item))
     }
 
@@ -173,11 +173,11 @@ impl<T> FairQueue<T> {
     pub fn pop_in(
         &mut self,
         widest: u128,
-        room: Room,
-        eligible: &mut dyn FnMut(&Path) -> bool,
-    ) -> Option<(Path, T)> {
+        room: QueueCapacity,
+        eligible: &mut dyn FnMut(&SharePath) -> bool,
+    ) -> Option<(SharePath, T)> {
         let (turn, mut path) = (self.turn(), [0; LEVELS]);
-        let item = self.root.pop_child(widest, 0, &mut path, Limit { room, turn }, eligible)?;
+        let item = self.root.pop_child(widest, 0, &mut path, ShareLimit { room, turn }, eligible)?;
         self.root.in_use += 1;
         self.root.waiting -= 1;
         Some((path, item))
@@ -185,7 +185,7 @@ impl<T> FairQueue<T> {
 
     /// Removes the newest item of the fullest share at each level, and returns it: an owner that fills the queue loses
     /// its own items, and not the items of others.
-    pub fn drop_longest(&mut self) -> Option<(Path, T)> {
+    pub fn drop_longest(&mut self) -> Option<(SharePath, T)> {
         let mut path = [0; LEVELS];
         let mut share = &self.root;
         for key in &mut path {
@@ -205,17 +205,17 @@ impl<T> FairQueue<T> {
 
 /// Free capacity beside a share, and the number of the present turn.
 #[derive(Clone, Copy)]
-struct Limit {
-    room: Room,
+struct ShareLimit {
+    room: QueueCapacity,
     turn: u64,
 }
 
-impl Limit {
+impl ShareLimit {
     /// Returns the limit within a child, or `None` if the child has reached its threshold.
     fn within(self, in_use: usize) -> Option<Self> {
         let free = self.room.for_share(in_use).saturating_mul(SHARE_FACTOR).checked_sub(in_use)?;
         // Below the widest shares nothing is reserved.
-        (free > 0).then_some(Self { room: Room { free, reserve: 0 }, ..self })
+        (free > 0).then_some(Self { room: QueueCapacity { free, reserve: 0 }, ..self })
     }
 }
 
@@ -244,8 +244,8 @@ impl<T> Share<T> {
     fn allows(&self, path: &[u128], free: usize) -> bool {
         let [key, rest @ ..] = path else { return free > 0 };
         let child = self.children.get(key);
-        let room = Room { free, reserve: 0 };
-        let limit = Limit { room, turn: 0 }.within(child.map_or(0, |child| child.in_use));
+        let room = QueueCapacity { free, reserve: 0 };
+        let limit = ShareLimit { room, turn: 0 }.within(child.map_or(0, |child| child.in_use));
         match (child, limit) {
             (_, None) => false,
             (Some(child), Some(limit)) => child.allows(rest, limit.room.free),
@@ -314,9 +314,9 @@ impl<T> Share<T> {
     fn pop(
         &mut self,
         level: usize,
-        path: &mut Path,
-        limit: Limit,
-        eligible: &mut dyn FnMut(&Path) -> bool,
+        path: &mut SharePath,
+        limit: ShareLimit,
+        eligible: &mut dyn FnMut(&SharePath) -> bool,
     ) -> Option<T> {
         if level == LEVELS {
             let item = if eligible(path) { self.items.pop_first()?.1 } else { return None };
@@ -349,9 +349,9 @@ impl<T> Share<T> {
         &mut self,
         key: u128,
         level: usize,
-        path: &mut Path,
-        within: Limit,
-        eligible: &mut dyn FnMut(&Path) -> bool,
+        path: &mut SharePath,
+        within: ShareLimit,
+        eligible: &mut dyn FnMut(&SharePath) -> bool,
     ) -> Option<T> {
         let child = self.children.get_mut(&key)?;
         let before = child.rank(key);

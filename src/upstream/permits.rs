@@ -12,14 +12,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use crate::upstream::fair_queue::{FairQueue, Path, Position, Room};
+use crate::upstream::fair_queue::{FairQueue, SharePath, QueuePosition, QueueCapacity};
 
 /// All permits of a process. Clones share them.
 #[derive(Clone, Debug)]
-pub struct UpstreamPermits(Arc<Mutex<State>>);
+pub struct UpstreamPermits(Arc<Mutex<PermitTable>>);
 
 #[derive(Debug)]
-struct State {
+struct PermitTable {
     capacity: usize,
     unproven_capacity: usize,
     proven: FairQueue<Grantee>,
@@ -41,16 +41,16 @@ pub struct UpstreamPermit {
 #[derive(Debug)]
 struct Granted {
     permits: UpstreamPermits,
-    owner: Owner,
+    owner: PermitOwner,
 }
 
 /// Owner of a permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub enum PermitOwner {
     /// A proven token: tenant, application, token.
-    Proven(Path),
+    Proven(SharePath),
     /// An unproven token: client subnet, connection, token.
-    Unproven(Path),
+    Unproven(SharePath),
 }
 
 /// No permit became free in time.
@@ -63,7 +63,7 @@ impl UpstreamPermits {
     pub fn new(capacity: usize, unproven_capacity: usize) -> Self {
         let unproven_capacity = unproven_capacity.min(capacity - capacity / 4);
         let (proven, unproven) = (FairQueue::default(), FairQueue::default());
-        Self(Arc::new(Mutex::new(State { capacity, unproven_capacity, proven, unproven })))
+        Self(Arc::new(Mutex::new(PermitTable { capacity, unproven_capacity, proven, unproven })))
     }
 
     /// Returns the permits in use and their number, of all callers.
@@ -85,7 +85,7 @@ impl UpstreamPermits {
     }
 
     /// Takes a permit if one is free for `owner` and nobody of its class waits.
-    pub fn try_acquire(&self, owner: Owner) -> Option<UpstreamPermit> {
+    pub fn try_acquire(&self, owner: PermitOwner) -> Option<UpstreamPermit> {
         let mut state = self.lock();
         let (room, queue) = state.class(owner);
         if queue.waiting() > 0 || !queue.try_take(owner.path(), room) {
@@ -96,7 +96,7 @@ impl UpstreamPermits {
     }
 
     /// Waits for a permit, for at most `wait`.
-    pub async fn acquire(&self, owner: Owner, wait: Duration) -> Result<UpstreamPermit, NoPermit> {
+    pub async fn acquire(&self, owner: PermitOwner, wait: Duration) -> Result<UpstreamPermit, NoPermit> {
         let requested_at = Instant::now();
         let (grantee, mut receiver) = oneshot::channel();
         let position = self.lock().class(owner).1.push(owner.path(), grantee);
@@ -116,46 +116,46 @@ impl UpstreamPermits {
         }
     }
 
-    fn granted(&self, owner: Owner) -> Granted {
+    fn granted(&self, owner: PermitOwner) -> Granted {
         Granted { permits: self.clone(), owner }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PermitTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl PermitTable {
     fn in_use(&self) -> usize {
         self.proven.in_use() + self.unproven.in_use()
     }
 
     /// Returns the room and the queue of an owner's class.
-    fn class(&mut self, owner: Owner) -> (Room, &mut FairQueue<Grantee>) {
+    fn class(&mut self, owner: PermitOwner) -> (QueueCapacity, &mut FairQueue<Grantee>) {
         let [proven, unproven] = self.rooms();
         match owner {
-            Owner::Proven(_) => (proven, &mut self.proven),
-            Owner::Unproven(_) => (unproven, &mut self.unproven),
+            PermitOwner::Proven(_) => (proven, &mut self.proven),
+            PermitOwner::Unproven(_) => (unproven, &mut self.unproven),
         }
     }
 
     /// Returns the room for proven and for unproven tokens.
-    fn rooms(&self) -> [Room; 2] {
-        let all = Room::left(self.capacity, self.in_use());
-        [all, Room::left(self.unproven_capacity, self.unproven.in_use()).at_most(all.free)]
+    fn rooms(&self) -> [QueueCapacity; 2] {
+        let all = QueueCapacity::left(self.capacity, self.in_use());
+        [all, QueueCapacity::left(self.unproven_capacity, self.unproven.in_use()).at_most(all.free)]
     }
 
     /// Takes a permit for the caller that is served next. Of the two classes the class with less in use comes first, so
     /// neither starves the other.
-    fn next(&mut self) -> Option<(Owner, Grantee)> {
+    fn next(&mut self) -> Option<(PermitOwner, Grantee)> {
         let [proven_room, unproven_room] = self.rooms();
         let unproven_first = self.unproven.in_use() < self.proven.in_use();
-        let any = &mut |_: &Path| true;
+        let any = &mut |_: &SharePath| true;
         for unproven in [unproven_first, !unproven_first] {
             let next = if unproven {
-                self.unproven.pop(unproven_room, any).map(|(path, grantee)| (Owner::Unproven(path), grantee))
+                self.unproven.pop(unproven_room, any).map(|(path, grantee)| (PermitOwner::Unproven(path), grantee))
             } else {
-                self.proven.pop(proven_room, any).map(|(path, grantee)| (Owner::Proven(path), grantee))
+                self.proven.pop(proven_room, any).map(|(path, grantee)| (PermitOwner::Proven(path), grantee))
             };
             if next.is_some() {
                 return next;
@@ -165,8 +165,8 @@ impl State {
     }
 }
 
-impl Owner {
-    fn path(self) -> Path {
+impl PermitOwner {
+    fn path(self) -> SharePath {
         match self {
             Self::Proven(path) | Self::Unproven(path) => path,
         }
@@ -176,8 +176,8 @@ impl Owner {
 /// Place of a caller in the queue.
 struct Waiting<'a> {
     permits: &'a UpstreamPermits,
-    owner: Owner,
-    position: Position,
+    owner: PermitOwner,
+    position: QueuePosition,
 }
 
 impl Drop for Waiting<'_> {

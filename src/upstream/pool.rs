@@ -34,13 +34,13 @@ impl Pool {
 
     /// What asks over connections of the runtime that this is called in.
     pub(super) fn client(&self) -> Arc<HttpClient> {
-        let here = Handle::current().id();
-        if let Some(known) = self.clients.read().unwrap_or_else(PoisonError::into_inner).get(&here) {
+        let local = Handle::current().id();
+        if let Some(known) = self.clients.read().unwrap_or_else(PoisonError::into_inner).get(&local) {
             return Arc::clone(known);
         }
         let new = || Arc::new(client(self.connector.clone(), self.idle));
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(clients.entry(here).or_insert_with(new))
+        Arc::clone(clients.entry(local).or_insert_with(new))
     }
 }
 

@@ -16,15 +16,15 @@ use super::connection::Conn;
 use super::connector::Connector;
 
 /// The place of a spare, and whether one is of use.
-pub(super) struct Spare {
-    place: Mutex<Place>,
+pub(super) struct Preconnect {
+    place: Mutex<PreconnectSlot>,
     /// Held while one is made.
     making: tokio::sync::Mutex<()>,
     /// Held by whoever takes it, or waits until it is made.
     taking: tokio::sync::Mutex<()>,
 }
 
-struct Place {
+struct PreconnectSlot {
     kept: Option<(Conn, Instant)>,
     /// When a question was last asked, or the process began.
     asked: Instant,
@@ -32,7 +32,7 @@ struct Place {
     begun: bool,
 }
 
-impl Spare {
+impl Preconnect {
     /// Sees to it that there is one when it is of use, by a connector that gives out none. Where none can be made, the
     /// next question finds out why.
     pub(super) async fn keep_warm(&self, mut connector: Connector, uri: &Uri) {
@@ -78,20 +78,20 @@ impl Spare {
         (since.elapsed() <= LIFE * 2).then_some(connection)
     }
 
-    fn place(&self) -> MutexGuard<'_, Place> {
+    fn place(&self) -> MutexGuard<'_, PreconnectSlot> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Default for Spare {
+impl Default for Preconnect {
     /// None is there, and nobody has asked yet.
     fn default() -> Self {
-        let place = Mutex::new(Place { kept: None, asked: Instant::now(), begun: false });
+        let place = Mutex::new(PreconnectSlot { kept: None, asked: Instant::now(), begun: false });
         Self { place, making: tokio::sync::Mutex::default(), taking: tokio::sync::Mutex::default() }
     }
 }
 
-impl fmt::Debug for Spare {
+impl fmt::Debug for Preconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Spare").field("is_there", &self.place().kept.is_some()).finish()
     }

@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use crate::auth::Fingerprint;
+use crate::auth::TokenHash;
 use crate::support::clock::{Clock, Now};
 
 /// Recent 401 answers, and tokens that had proofs before.
 #[derive(Debug)]
 pub struct RefusedTokens<A: Clone + Send + Sync + 'static> {
-    answers: Cache<Fingerprint, (A, Now, u32)>,
+    answers: Cache<TokenHash, (A, Now, u32)>,
     /// Only a token with proofs can enter, so a flood of forged tokens removes none.
-    formerly_proven: Cache<Fingerprint, ()>,
+    formerly_proven: Cache<TokenHash, ()>,
     clock: Clock,
 }
 
@@ -36,7 +36,7 @@ impl<A: Clone + Send + Sync + 'static> RefusedTokens<A> {
     }
 
     /// Keeps Graph's 401 to a token, which takes `bytes` of memory. A larger answer than [`MAX_ANSWER`] is not kept.
-    pub fn insert(&self, token: Fingerprint, answer: A, bytes: usize, had_proofs: bool) {
+    pub fn insert(&self, token: TokenHash, answer: A, bytes: usize, had_proofs: bool) {
         if had_proofs {
             self.formerly_proven.insert(token, ());
         }
@@ -46,13 +46,13 @@ impl<A: Clone + Send + Sync + 'static> RefusedTokens<A> {
     }
 
     /// Returns Graph's 401 to a token, if Graph refused the token within the last [`REPLAY`].
-    pub fn recent(&self, token: &Fingerprint) -> Option<A> {
+    pub fn recent(&self, token: &TokenHash) -> Option<A> {
         let (answer, since, _) = self.answers.get(token)?;
         (self.clock.now().since(since) < REPLAY).then_some(answer)
     }
 
     /// Returns whether a refused token had proofs within the last ten minutes.
-    pub fn was_proven(&self, token: &Fingerprint) -> bool {
+    pub fn was_proven(&self, token: &TokenHash) -> bool {
         self.formerly_proven.contains_key(token)
     }
 
@@ -82,16 +82,16 @@ mod tests {
     use http::{HeaderMap, HeaderValue, header};
 
     use super::*;
-    use crate::auth::{Identity, Secrets};
+    use crate::auth::{Identity, HashKeys};
 
-    fn token(name: &'static str, secrets: &Secrets) -> Fingerprint {
+    fn token(name: &'static str, secrets: &HashKeys) -> TokenHash {
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(name))]);
-        Identity::of(&headers, secrets).unwrap().fingerprint
+        Identity::from_headers(&headers, secrets).unwrap().fingerprint
     }
 
     #[test]
     fn a_401_is_repeated_to_its_own_token_for_five_seconds() {
-        let (clock, secrets) = (Clock::manual(SystemTime::now()), Secrets::random().unwrap());
+        let (clock, secrets) = (Clock::manual(SystemTime::now()), HashKeys::random().unwrap());
         let (refused, a) = (RefusedTokens::new(clock.clone()), token("Bearer a", &secrets));
         refused.insert(a, "challenge", 100, false);
         assert_eq!(refused.recent(&a), Some("challenge"));
@@ -105,14 +105,14 @@ mod tests {
 
     #[test]
     fn a_large_answer_is_not_kept_and_all_answers_have_a_bound() {
-        let (clock, secrets) = (Clock::manual(SystemTime::now()), Secrets::random().unwrap());
+        let (clock, secrets) = (Clock::manual(SystemTime::now()), HashKeys::random().unwrap());
         let (refused, a) = (RefusedTokens::new(clock), token("Bearer a", &secrets));
         refused.insert(a, "large", 1 << 20, true);
         assert_eq!((refused.recent(&a), refused.was_proven(&a)), (None, true));
         for number in 0..2000_u32 {
             let value = HeaderValue::try_from(format!("Bearer {number}")).unwrap();
             let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
-            let token = Identity::of(&headers, &secrets).unwrap().fingerprint;
+            let token = Identity::from_headers(&headers, &secrets).unwrap().fingerprint;
             refused.insert(token, "x", 16 << 10, false);
         }
         refused.answers.run_pending_tasks();

@@ -27,12 +27,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use self::state::{State, interval};
-use crate::auth::Fingerprint;
+use self::state::{LimiterState, interval};
+use crate::auth::TokenHash;
 use crate::http::error::Rejection;
-use crate::support::client_subnet::network;
+use crate::support::client_subnet::client_subnet;
 use crate::support::clock::Clock;
-use crate::upstream::fair_queue::{Path, Position};
+use crate::upstream::fair_queue::{SharePath, QueuePosition};
 
 /// Configuration of the limiter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,21 +73,21 @@ pub struct UnprovenLimiter(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    state: Mutex<State>,
+    state: Mutex<LimiterState>,
     pace: Duration,
     clock: Clock,
 }
 
 /// Sender of a request: its subnet and connection, and its token.
 #[derive(Clone, Copy, Debug)]
-pub struct Sender {
-    path: Path,
+pub struct TokenSource {
+    path: SharePath,
 }
 
-impl Sender {
+impl TokenSource {
     /// Describes the sender of a request that carried `token` from `peer`.
-    pub fn new(peer: SocketAddr, token: Fingerprint) -> Self {
-        let subnet = network(peer.ip());
+    pub fn new(peer: SocketAddr, token: TokenHash) -> Self {
+        let subnet = client_subnet(peer.ip());
         let address = match subnet {
             std::net::IpAddr::V4(address) => u128::from(address.to_bits()),
             std::net::IpAddr::V6(address) => address.to_bits(),
@@ -97,7 +97,7 @@ impl Sender {
     }
 
     /// Returns the owner of shares: subnet, connection, token.
-    pub fn path(self) -> Path {
+    pub fn path(self) -> SharePath {
         self.path
     }
 }
@@ -106,13 +106,13 @@ impl Sender {
 #[derive(Debug)]
 pub struct Admission {
     limiter: UnprovenLimiter,
-    path: Path,
+    path: SharePath,
 }
 
 impl UnprovenLimiter {
     /// Creates a limiter without failures.
     pub fn new(config: &Config, clock: Clock) -> Self {
-        Self(Arc::new(Inner { state: Mutex::new(State::new(config)), pace: interval(config.paced), clock }))
+        Self(Arc::new(Inner { state: Mutex::new(LimiterState::new(config)), pace: interval(config.paced), clock }))
     }
 
     /// Waits until a request of `sender` may go to Graph, for at most `wait`.
@@ -120,7 +120,7 @@ impl UnprovenLimiter {
     /// # Errors
     /// [`Rejection::UnprovenBudget`] where the subnet is above a limit and no paced turn came in time,
     /// [`Rejection::Overloaded`] where its requests under way took too long.
-    pub async fn admit(&self, sender: Sender, wait: Duration) -> Result<Admission, Rejection> {
+    pub async fn admit(&self, sender: TokenSource, wait: Duration) -> Result<Admission, Rejection> {
         let path = sender.path();
         let (admitted, position) = {
             let mut state = self.lock();
@@ -146,7 +146,7 @@ impl UnprovenLimiter {
     }
 
     /// Admits waiting requests of one subnet, as far as its limits allow.
-    fn dispatch_in(&self, path: Path) {
+    fn dispatch_in(&self, path: SharePath) {
         while let Some((path, turn)) = { self.lock().next_in(path, self.now()) } {
             // A caller that left in this moment ends the admission by dropping it.
             let _ = turn.send(Admission { limiter: self.clone(), path });
@@ -154,7 +154,7 @@ impl UnprovenLimiter {
     }
 
     /// Starts the task that gives paced turns, unless the task runs or no limit holds up the subnet.
-    fn start_pacing(&self, path: Path) {
+    fn start_pacing(&self, path: SharePath) {
         let pace = self.0.pace;
         let Some(mut next) = self.lock().begin_pacing(path, pace, self.now()) else { return };
         let limiter = Arc::downgrade(&self.0);
@@ -163,9 +163,9 @@ impl UnprovenLimiter {
                 sleep_until(next).await;
                 let Some(limiter) = Weak::upgrade(&limiter).map(Self) else { return };
                 let granted = match limiter.lock().next_paced(limiter.now()) {
-                    Paced::Nobody => return,
-                    Paced::NotYet => None,
-                    Paced::Turn(path, turn) => Some((path, turn)),
+                    PacedRequest::Nobody => return,
+                    PacedRequest::NotYet => None,
+                    PacedRequest::Turn(path, turn) => Some((path, turn)),
                 };
                 if let Some((path, turn)) = granted {
                     let _ = turn.send(Admission { limiter: limiter.clone(), path });
@@ -179,19 +179,19 @@ impl UnprovenLimiter {
         self.0.clock.now()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LimiterState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Result of a look for the next paced request.
-enum Paced {
+enum PacedRequest {
     /// No request of a limited subnet waits; the pacing task ends.
     Nobody,
     /// No waiting request may start now.
     NotYet,
     /// The request of this owner starts.
-    Turn(Path, Turn),
+    Turn(SharePath, Turn),
 }
 
 /// Receiver of an admission.
@@ -223,7 +223,7 @@ impl Drop for Admission {
 /// Place of a request in the queue.
 struct Waiting<'a> {
     limiter: &'a UnprovenLimiter,
-    position: Position,
+    position: QueuePosition,
 }
 
 impl Drop for Waiting<'_> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use connector_cache::cache::freshness::ClientDirectives;
-use connector_cache::fake_graph::{Options, SIGN_UP, Sandbox};
+use connector_cache::fake_graph::{Options, SIGN_UP, FakeGraph};
 
 use crate::kit::client::{self, Response};
 use crate::kit::proxy::{Proxy, path};
@@ -31,7 +31,7 @@ fn said(response: &Response) -> &str {
 
 #[tokio::test]
 async fn its_no_store_on_every_request_does_not_keep_it_from_hits() {
-    let graph = Sandbox::start(Options::default()).unwrap();
+    let graph = FakeGraph::start(Options::default()).unwrap();
     let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
     assert_eq!(said(&get(&proxy, &token).await), "connector-cache; fwd=uri-miss; fwd-status=200; stored");
     proxy.clock.advance(Duration::from_secs(1));
@@ -44,7 +44,7 @@ async fn its_no_store_on_every_request_does_not_keep_it_from_hits() {
 
 #[tokio::test]
 async fn an_operator_who_obeys_it_has_no_hits() {
-    let graph = Sandbox::start(Options::default()).unwrap();
+    let graph = FakeGraph::start(Options::default()).unwrap();
     let honor = ClientDirectives::Honor;
     let proxy = Proxy::with(&graph.url(), |config| config.freshness.client_directives = honor).await;
     let token = graph.token().mint();

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use connector_cache::fake_graph::{Now, Options, Sandbox};
+use connector_cache::fake_graph::{Now, Options, FakeGraph};
 use connector_cache::server::TlsFiles;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use crate::kit::tls::Authority;
 
 /// Everything that a client can meet.
 pub(crate) struct World {
-    pub(crate) graph: Arc<Sandbox>,
+    pub(crate) graph: Arc<FakeGraph>,
     pub(crate) plain: Proxy,
     pub(crate) tls: Proxy,
     /// Holds the certificate's files.
@@ -30,7 +30,7 @@ impl World {
         // The caches' clocks stand still, and a token must not be minted in their future.
         let start = SystemTime::now();
         let now: Now = Arc::new(move || start);
-        let graph = Sandbox::start(Options { now, ..Options::default() }).unwrap();
+        let graph = FakeGraph::start(Options { now, ..Options::default() }).unwrap();
         let files = tempfile::tempdir().unwrap();
         let authority = Authority::new();
         authority.write_pem(files.path());
@@ -117,13 +117,13 @@ fn advice() -> &'static str {
 }
 
 /// Obeys until the client closes its output. Whether it ended well.
-fn serve(mut child: Child, graph: &Sandbox) -> bool {
+fn serve(mut child: Child, graph: &FakeGraph) -> bool {
     let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else { return false };
     obey(input, output, graph);
     child.wait().is_ok_and(|status| status.success())
 }
 
-fn obey(mut input: ChildStdin, output: ChildStdout, graph: &Sandbox) {
+fn obey(mut input: ChildStdin, output: ChildStdout, graph: &FakeGraph) {
     for line in BufReader::new(output).lines() {
         let order: Value = serde_json::from_str(&line.unwrap()).unwrap();
         let answer = carry_out(&order, graph);
@@ -134,7 +134,7 @@ fn obey(mut input: ChildStdin, output: ChildStdout, graph: &Sandbox) {
     }
 }
 
-fn carry_out(order: &Value, graph: &Sandbox) -> Value {
+fn carry_out(order: &Value, graph: &FakeGraph) -> Value {
     let text = |name: &str| order[name].as_str().unwrap_or_else(|| panic!("no {name} in {order}"));
     let number = |name: &str| order[name].as_u64().unwrap_or_else(|| panic!("no {name} in {order}"));
     match text("do") {

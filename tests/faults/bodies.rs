@@ -4,11 +4,11 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use connector_cache::config::Config;
-use connector_cache::http::error::OriginFault;
+use connector_cache::http::error::UpstreamFailure;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::kit::origin::Origin;
+use crate::kit::origin::GraphClient;
 use crate::kit::proxy::path;
 use crate::kit::reply::Reply;
 use crate::kit::serve::Serve;
@@ -46,7 +46,7 @@ async fn f05_a_gzip_body_that_is_not_whole_is_a_502() {
     let junk = [&whole[..], b"junk"].concat();
     let two = [&whole[..], &whole[..]].concat();
     for broken in [bad_sum, cut, junk, two, Vec::new(), BODY.as_bytes().to_vec()] {
-        stage.fails(coded(broken), 502, OriginFault::Encoding).await;
+        stage.fails(coded(broken), 502, UpstreamFailure::Encoding).await;
     }
     assert_eq!(stage.passes(coded(whole)).await.text(), BODY);
     stage.clear().await;
@@ -57,13 +57,13 @@ async fn f06_ten_megabytes_in_ten_kilobytes_stop_at_the_limit() {
     let mut stage = Stage::set().await;
     let bomb = gzip(&vec![0; 10 << 20]);
     assert!(bomb.len() < 11 << 10);
-    stage.fails(coded(bomb), 502, OriginFault::TooLarge).await;
+    stage.fails(coded(bomb), 502, UpstreamFailure::TooLarge).await;
     stage.clear().await;
 }
 
 #[tokio::test]
 async fn f06_a_bomb_costs_less_than_four_megabytes() {
-    let origin = Origin::start().await;
+    let origin = GraphClient::start().await;
     let url = origin.url();
     // One thread: each has a heap of its own, and what is measured is the bomb, not their number.
     let env = [("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()), ("CONNECTOR_CACHE__SERVER__THREADS", "1")];
@@ -107,8 +107,8 @@ async fn f07_a_chunk_size_that_overflows_is_a_502() {
 async fn f07_a_chunk_that_is_not_chunked_as_it_should_be_is_a_fault_of_the_protocol() {
     let mut stage = Stage::set().await;
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
-    stage.fails(Reply::raw(format!("{head}zz\r\n")), 502, OriginFault::Protocol).await;
-    stage.fails(Reply::raw(format!("{head}2\r\n{{}}xx")), 502, OriginFault::Protocol).await;
+    stage.fails(Reply::raw(format!("{head}zz\r\n")), 502, UpstreamFailure::Protocol).await;
+    stage.fails(Reply::raw(format!("{head}2\r\n{{}}xx")), 502, UpstreamFailure::Protocol).await;
     stage.clear().await;
 }
 
@@ -118,7 +118,7 @@ async fn f07_a_chunk_extension_of_a_megabyte_is_a_502() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     let extension = "x".repeat(1 << 20);
     let bytes = format!("{head}2;{extension}\r\n{{}}\r\n0\r\n\r\n");
-    stage.fails(Reply::raw(bytes), 502, OriginFault::Protocol).await;
+    stage.fails(Reply::raw(bytes), 502, UpstreamFailure::Protocol).await;
     stage.clear().await;
 }
 
@@ -126,7 +126,7 @@ async fn f07_a_chunk_extension_of_a_megabyte_is_a_502() {
 async fn f07_a_million_chunks_of_a_byte_are_not_read_to_the_end() {
     let mut stage = Stage::set().await;
     let million = sound().body(object(1 << 20)).chunked(1);
-    stage.fails(million, 502, OriginFault::Protocol).await;
+    stage.fails(million, 502, UpstreamFailure::Protocol).await;
     let some = sound().body(object(3000)).chunked(1);
     assert_eq!(stage.passes(some).await.body.len(), 3000);
     stage.clear().await;
@@ -147,7 +147,7 @@ async fn f08_one_byte_more_than_the_limit_is_a_502_and_the_limit_itself_is_not()
     let mut stage = Stage::with(small).await;
     let plain = |bytes| sound().body(object(bytes));
     for over in [plain(LIMIT + 1), plain(LIMIT + 1).chunked(512), plain(LIMIT + 1).gzip()] {
-        stage.fails(over, 502, OriginFault::TooLarge).await;
+        stage.fails(over, 502, UpstreamFailure::TooLarge).await;
     }
     for just in [plain(LIMIT), plain(LIMIT).chunked(512), plain(LIMIT).gzip()] {
         assert_eq!(stage.passes(just).await.body.len(), LIMIT);
@@ -164,7 +164,7 @@ async fn f08_a_length_over_the_limit_is_refused_before_the_body_comes() {
     .await;
     let never = crate::kit::gate::Gate::new();
     let announced = sound().header("content-length", "1099511627776").paused_after(110, &never);
-    stage.fails(announced, 502, OriginFault::TooLarge).await;
+    stage.fails(announced, 502, UpstreamFailure::TooLarge).await;
     stage.clear().await;
 }
 
@@ -172,10 +172,10 @@ async fn f08_a_length_over_the_limit_is_refused_before_the_body_comes() {
 async fn f09_a_coding_that_was_not_asked_for_is_a_502() {
     let mut stage = Stage::set().await;
     for coding in ["br", "br,gzip", "gzip, gzip", "deflate", "zstd", "\u{fc}"] {
-        stage.fails(sound().header("content-encoding", coding), 502, OriginFault::Encoding).await;
+        stage.fails(sound().header("content-encoding", coding), 502, UpstreamFailure::Encoding).await;
     }
     let twice = coded(gzip(BODY.as_bytes())).header("content-encoding", "gzip");
-    stage.fails(twice, 502, OriginFault::Encoding).await;
+    stage.fails(twice, 502, UpstreamFailure::Encoding).await;
     stage.clear().await;
 }
 

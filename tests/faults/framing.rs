@@ -1,6 +1,6 @@
 //! Heads and framing: interim answers, statuses without a body, fields that must not pass.
 
-use connector_cache::http::error::OriginFault;
+use connector_cache::http::error::UpstreamFailure;
 
 use crate::kit::reply::Reply;
 use crate::stage::{BODY, CANARY, STORED, Stage, cache_status, sound};
@@ -19,7 +19,7 @@ async fn f10_a_success_that_is_no_200_and_an_unsolicited_304_are_502() {
         let reply =
             sound().header("content-range", "bytes 0-1/2").body(if status == 304 { "" } else { BODY });
         let reply = reply.status_of(status);
-        stage.fails(reply, 502, OriginFault::Status).await;
+        stage.fails(reply, 502, UpstreamFailure::Status).await;
     }
     stage.clear().await;
 }
@@ -28,7 +28,7 @@ async fn f10_a_success_that_is_no_200_and_an_unsolicited_304_are_502() {
 async fn f10_a_status_that_nobody_knows_is_a_502() {
     let mut stage = Stage::set().await;
     for status in [600, 999] {
-        stage.fails(sound().status_of(status), 502, OriginFault::Status).await;
+        stage.fails(sound().status_of(status), 502, UpstreamFailure::Status).await;
     }
     stage.clear().await;
 }
@@ -37,7 +37,7 @@ async fn f10_a_status_that_nobody_knows_is_a_502() {
 async fn f10_a_switch_of_protocols_that_nobody_asked_for_is_a_502() {
     let mut stage = Stage::set().await;
     let switch = "HTTP/1.1 101 Scripted\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
-    stage.fails(after(switch), 502, OriginFault::Status).await;
+    stage.fails(after(switch), 502, UpstreamFailure::Status).await;
     assert_eq!(stage.origin.connections(), 2, "the connection is HTTP no more");
     stage.clear().await;
 }
@@ -55,7 +55,7 @@ async fn f10_ten_interim_answers_are_skipped() {
 async fn f10_more_interim_answers_than_ten_are_a_502() {
     let mut stage = Stage::set().await;
     for interim in ["HTTP/1.1 100 Scripted\r\n\r\n", "HTTP/1.1 103 Scripted\r\nlink: </style.css>\r\n\r\n"] {
-        stage.fails(after(&interim.repeat(11)), 502, OriginFault::Protocol).await;
+        stage.fails(after(&interim.repeat(11)), 502, UpstreamFailure::Protocol).await;
     }
     stage.clear().await;
 }
@@ -66,9 +66,9 @@ async fn f11_a_sign_in_page_is_a_502_and_no_proof() {
     let page = format!("<html><title>Sign in</title><p>{CANARY}</html>");
     for kind in ["text/html; charset=utf-8", "text/json", "application/xml", "", "json"] {
         let reply = Reply::status(200).header("content-type", kind).body(page.as_bytes());
-        stage.fails(reply, 502, OriginFault::ContentType).await;
+        stage.fails(reply, 502, UpstreamFailure::ContentType).await;
     }
-    stage.fails(Reply::status(200).body(BODY), 502, OriginFault::ContentType).await;
+    stage.fails(Reply::status(200).body(BODY), 502, UpstreamFailure::ContentType).await;
     stage.clear().await;
 }
 
@@ -158,7 +158,7 @@ async fn f12_what_is_no_http_at_all_is_a_502() {
         "\x15\x03\x01\x00\x02\x02\x46",
         "HTTP/1.1 2000 OK\r\n\r\n",
     ] {
-        stage.fails(Reply::raw(garbage), 502, OriginFault::Protocol).await;
+        stage.fails(Reply::raw(garbage), 502, UpstreamFailure::Protocol).await;
     }
     stage.clear().await;
 }
@@ -166,9 +166,9 @@ async fn f12_what_is_no_http_at_all_is_a_502() {
 #[tokio::test]
 async fn f12_a_head_larger_than_its_limit_is_a_502() {
     let mut stage = Stage::set().await;
-    stage.fails(sound().header("x-long", &"x".repeat(256 << 10)), 502, OriginFault::Protocol).await;
+    stage.fails(sound().header("x-long", &"x".repeat(256 << 10)), 502, UpstreamFailure::Protocol).await;
     let many = (0..200).fold(sound(), |reply, n| reply.header(&format!("x-{n}"), "a"));
-    stage.fails(many, 502, OriginFault::Protocol).await;
+    stage.fails(many, 502, UpstreamFailure::Protocol).await;
     stage.clear().await;
 }
 

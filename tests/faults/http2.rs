@@ -1,7 +1,7 @@
 //! F23: an origin that speaks HTTP/2 and breaks off streams and connections.
 
 use connector_cache::cache::outcome::Retry;
-use connector_cache::http::error::OriginFault;
+use connector_cache::http::error::UpstreamFailure;
 use h2::Reason;
 
 use crate::kit::client::{Client, H2, Response};
@@ -43,7 +43,7 @@ impl Pair {
     }
 
     /// The next answer is a 502 of this kind without a second attempt, and the one after it is sound.
-    async fn fails(&mut self, fault: OriginFault) {
+    async fn fails(&mut self, fault: UpstreamFailure) {
         let (asked, faults) = (self.origin.requests(), self.proxy.metrics.origin_errors.get(fault));
         let answer = self.ask().await;
         let said = format!("connector-cache; fwd=uri-miss; detail={fault}");
@@ -134,7 +134,7 @@ async fn f23_a_stream_that_is_reset_for_another_reason_is_a_502_and_not_asked_ag
     .await;
     assert_eq!(pair.ask().await.status, 200);
     for _ in reasons {
-        pair.fails(OriginFault::Reset).await;
+        pair.fails(UpstreamFailure::Reset).await;
     }
     assert_eq!(pair.origin.connections(), 1, "the other streams of the connection are not concerned");
     pair.proxy.stop().await;
@@ -162,7 +162,7 @@ async fn f23_a_stream_that_is_reset_in_its_body_is_a_502() {
         .await;
         gate.open();
     };
-    let ((), ()) = futures_util::future::join(pair.fails(OriginFault::Truncated), opening).await;
+    let ((), ()) = futures_util::future::join(pair.fails(UpstreamFailure::Truncated), opening).await;
     pair.proxy.stop().await;
 }
 
@@ -206,7 +206,7 @@ async fn f23_a_connection_that_is_abandoned_with_an_error_is_a_502() {
     let mut pair =
         Pair::playing(|n| if n == 2 { Act::Abandon(Reason::INTERNAL_ERROR) } else { sound() }).await;
     assert_eq!(pair.ask().await.status, 200);
-    pair.fails(OriginFault::Reset).await;
+    pair.fails(UpstreamFailure::Reset).await;
     assert_eq!(pair.origin.connections(), 2);
     pair.proxy.stop().await;
 }

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use connector_cache::config::Config;
-use connector_cache::http::error::OriginFault;
+use connector_cache::http::error::UpstreamFailure;
 
 use futures_util::future::join_all;
 
 use crate::kit::client::{Client, Response};
 use crate::kit::h2::{Act, H2Origin};
 use crate::kit::link::Link;
-use crate::kit::origin::Origin;
+use crate::kit::origin::GraphClient;
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::tls::Authority;
 use crate::kit::{token, within};
@@ -18,14 +18,14 @@ use crate::stage::{BODY, cache_status, sound};
 
 /// The proxy, a road, and Graph at its end.
 struct Far {
-    origin: Origin,
+    origin: GraphClient,
     link: Link,
     proxy: Proxy,
 }
 
 impl Far {
     async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let origin = Origin::start().await;
+        let origin = GraphClient::start().await;
         origin.any(sound());
         let link = Link::to(origin.address()).await;
         let proxy = Proxy::with(&format!("http://{}", link.address()), change).await;
@@ -130,7 +130,7 @@ async fn f22_a_connection_that_died_in_the_pool_without_a_word_costs_one_answer(
     let began = Instant::now();
     assert_eq!(far.ask("b").await.status, 200);
     assert!(began.elapsed() < DEADLINE, "{:?}", began.elapsed());
-    assert_eq!(far.proxy.metrics.origin_errors.get(OriginFault::Timeout), 1);
+    assert_eq!(far.proxy.metrics.origin_errors.get(UpstreamFailure::Timeout), 1);
     assert_eq!(far.link.connections(), 2);
     far.clear().await;
 }
@@ -183,7 +183,7 @@ async fn f22_an_http2_connection_that_died_without_a_word_costs_one_answer() {
 
 #[tokio::test]
 async fn f49_a_caller_on_a_narrow_road_gets_its_answer_and_keeps_nobody_waiting() {
-    let origin = Origin::start().await;
+    let origin = GraphClient::start().await;
     origin.any(sound());
     let proxy = Proxy::before(&origin.url()).await;
     let link = Link::to(proxy.data).await;
@@ -200,7 +200,7 @@ async fn f49_a_caller_on_a_narrow_road_gets_its_answer_and_keeps_nobody_waiting(
 
 #[tokio::test]
 async fn f48_callers_that_vanish_without_a_word_leave_nothing_open() {
-    let origin = Origin::start().await;
+    let origin = GraphClient::start().await;
     origin.any(sound());
     let proxy =
         Proxy::with(&origin.url(), |config| config.server.limits.idle_timeout = Duration::from_millis(300))

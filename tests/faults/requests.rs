@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use connector_cache::cache::outcome::Bypass;
 use connector_cache::http::error::Rejection;
-use connector_cache::support::labels::Word as _;
+use connector_cache::support::labels::Label as _;
 
 use crate::kit::client::{Client, Response};
 use crate::kit::proxy::path;

@@ -1,7 +1,7 @@
 //! The second attempt: when it is made, and when not.
 
 use connector_cache::cache::outcome::Retry;
-use connector_cache::http::error::OriginFault;
+use connector_cache::http::error::UpstreamFailure;
 
 use crate::kit::gate::Gate;
 use crate::kit::proxy::path;
@@ -73,7 +73,7 @@ async fn f01_no_second_attempt_once_anything_was_received() {
     ] {
         let mut stage = Stage::set().await;
         stage.passes(sound()).await;
-        stage.fails([partial, sound()], 502, OriginFault::Reset).await;
+        stage.fails([partial, sound()], 502, UpstreamFailure::Reset).await;
         assert_eq!(stale(&stage), 0);
         stage.clear().await;
     }
@@ -83,7 +83,7 @@ async fn f01_no_second_attempt_once_anything_was_received() {
 async fn f01_no_second_attempt_once_a_head_was_received() {
     let mut stage = Stage::set().await;
     stage.passes(sound()).await;
-    stage.fails([sound().cut_after(90), sound()], 502, OriginFault::Truncated).await;
+    stage.fails([sound().cut_after(90), sound()], 502, UpstreamFailure::Truncated).await;
     assert_eq!(stale(&stage), 0);
     stage.clear().await;
 }
@@ -92,7 +92,7 @@ async fn f01_no_second_attempt_once_a_head_was_received() {
 async fn f22_a_second_attempt_that_fails_is_not_followed_by_a_third() {
     let mut stage = Stage::set().await;
     stage.passes(sound()).await;
-    stage.fails([Reply::hang_up(), Reply::hang_up(), sound()], 502, OriginFault::Reset).await;
+    stage.fails([Reply::hang_up(), Reply::hang_up(), sound()], 502, UpstreamFailure::Reset).await;
     assert_eq!((stale(&stage), stage.origin.requests()), (1, 4));
     stage.clear().await;
 }

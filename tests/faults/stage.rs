@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use connector_cache::cache::outcome::ScrubFailure;
 use connector_cache::config::Config;
-use connector_cache::http::error::OriginFault;
-use connector_cache::support::labels::Word;
+use connector_cache::http::error::UpstreamFailure;
+use connector_cache::support::labels::Label;
 
 use crate::kit::client::{Client, Response};
-use crate::kit::origin::Origin;
+use crate::kit::origin::GraphClient;
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
 use crate::kit::token;
 
 /// One origin, one proxy, and one connection of a caller's.
 pub(crate) struct Stage {
-    pub(crate) origin: Origin,
+    pub(crate) origin: GraphClient,
     pub(crate) proxy: Proxy,
     client: Client,
     /// Each question is another subject's, so that no answer but its own can serve it.
@@ -29,12 +29,12 @@ impl Stage {
 
     /// With the proxy's defaults changed.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let origin = Origin::start().await;
+        let origin = GraphClient::start().await;
         Self::before(origin, change).await
     }
 
     /// With an origin of the test's own.
-    pub(crate) async fn before(origin: Origin, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn before(origin: GraphClient, change: impl FnOnce(&mut Config)) -> Self {
         let proxy = Proxy::with(&origin.url(), change).await;
         let client = Client::connect(proxy.data).await;
         Self { origin, proxy, client, subjects: 0 }
@@ -58,7 +58,7 @@ impl Stage {
         &mut self,
         replies: impl Into<Vec<Reply>>,
         status: u16,
-        fault: OriginFault,
+        fault: UpstreamFailure,
     ) -> Response {
         let before = self.faults();
         self.origin.any(replies);
@@ -78,7 +78,7 @@ impl Stage {
         let answer = self.ask().await;
         let said = format!("connector-cache; fwd=uri-miss; detail={failure}");
         assert_eq!((answer.status, cache_status(&answer)), (502, said.as_str()), "{}", answer.text());
-        self.counted(&before, OriginFault::Unscrubbable);
+        self.counted(&before, UpstreamFailure::Unscrubbable);
         assert_eq!(self.proxy.metrics.scrub_failures.get(failure), failures + 1);
         self.is_ours(&answer);
         self.recovers().await;
@@ -113,12 +113,12 @@ impl Stage {
 
     /// The count of each kind of fault.
     pub(crate) fn faults(&self) -> Vec<u64> {
-        OriginFault::ALL.iter().map(|fault| self.proxy.metrics.origin_errors.get(*fault)).collect()
+        UpstreamFailure::ALL.iter().map(|fault| self.proxy.metrics.origin_errors.get(*fault)).collect()
     }
 
     /// One more of this kind than `before`, and no more of any other.
-    pub(crate) fn counted(&self, before: &[u64], fault: OriginFault) {
-        for (&kind, (was, is)) in OriginFault::ALL.iter().zip(before.iter().zip(self.faults())) {
+    pub(crate) fn counted(&self, before: &[u64], fault: UpstreamFailure) {
+        for (&kind, (was, is)) in UpstreamFailure::ALL.iter().zip(before.iter().zip(self.faults())) {
             assert_eq!(is - was, u64::from(kind == fault), "origin_errors_total, reason {kind}");
         }
     }

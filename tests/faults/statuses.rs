@@ -1,12 +1,12 @@
 //! Answers that say no, or send elsewhere.
 
 use connector_cache::cache::outcome::{NotStored, Outcome};
-use connector_cache::http::error::OriginFault;
+use connector_cache::http::error::UpstreamFailure;
 use connector_cache::observability::metrics::MethodLabel;
 use connector_cache::upstream::refused_tokens::REPLAY;
 use http::StatusCode;
 
-use crate::kit::origin::Origin;
+use crate::kit::origin::GraphClient;
 use crate::kit::reply::Reply;
 use crate::stage::{CANARY, Stage, cache_status, sound};
 
@@ -84,13 +84,13 @@ async fn f17_where_a_429_came_from_is_not_told() {
 #[tokio::test]
 async fn f20_a_redirect_is_a_502_and_is_not_followed() {
     let mut stage = Stage::set().await;
-    let elsewhere = Origin::start().await;
+    let elsewhere = GraphClient::start().await;
     let own = stage.origin.url();
     for status in [300, 301, 302, 303, 305, 307, 308, 399] {
         for target in [format!("{}/stolen", elsewhere.url()), format!("{own}/stolen"), "//stolen".to_owned()]
         {
             let reply = no(status).header("location", &target);
-            let answer = stage.fails(reply, 502, OriginFault::Redirect).await;
+            let answer = stage.fails(reply, 502, UpstreamFailure::Redirect).await;
             assert_eq!(answer.header("location"), None);
         }
     }

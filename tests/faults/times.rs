@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use connector_cache::config::Config;
-use connector_cache::http::error::OriginFault;
+use connector_cache::http::error::UpstreamFailure;
 
 use crate::kit::client::H2;
 use crate::kit::proxy::path;
@@ -31,9 +31,9 @@ async fn f13_an_origin_that_never_answers_is_a_504_at_the_deadline_for_all_who_w
         assert!(*status == 504 && (DEADLINE..DEADLINE * 4).contains(waited), "{status} after {waited:?}");
     }
     assert_eq!(stage.origin.requests(), 1);
-    assert_eq!(stage.proxy.metrics.origin_errors.get(OriginFault::Timeout), 1, "one question, one fault");
+    assert_eq!(stage.proxy.metrics.origin_errors.get(UpstreamFailure::Timeout), 1, "one question, one fault");
     stage.origin.wait_for_ended(1).await;
-    let answer = stage.fails(Reply::silence(), 504, OriginFault::Timeout).await;
+    let answer = stage.fails(Reply::silence(), 504, UpstreamFailure::Timeout).await;
     assert_eq!(answer.header("retry-after"), Some("1"));
     stage.clear().await;
 }
@@ -42,7 +42,7 @@ async fn f13_an_origin_that_never_answers_is_a_504_at_the_deadline_for_all_who_w
 async fn f13_an_answer_that_does_not_begin_is_a_504_before_the_deadline_of_the_whole() {
     let mut stage = Stage::with(|config| config.origin.first_byte_timeout = DEADLINE).await;
     let began = Instant::now();
-    let answer = stage.fails(Reply::silence(), 504, OriginFault::FirstByte).await;
+    let answer = stage.fails(Reply::silence(), 504, UpstreamFailure::FirstByte).await;
     assert!((DEADLINE..DEADLINE * 8).contains(&began.elapsed()), "{:?}", began.elapsed());
     assert_eq!(answer.header("retry-after"), Some("1"));
     stage.clear().await;
@@ -66,7 +66,7 @@ async fn f14_a_slow_drip_ends_at_the_deadline_of_the_whole() {
     let mut stage = Stage::with(short).await;
     let drip = sound().drip(1, Duration::from_millis(20));
     let began = Instant::now();
-    stage.fails(drip, 504, OriginFault::Timeout).await;
+    stage.fails(drip, 504, UpstreamFailure::Timeout).await;
     assert!(began.elapsed() < DEADLINE * 4, "{:?}", began.elapsed());
     stage.clear().await;
 }
@@ -75,7 +75,7 @@ async fn f14_a_slow_drip_ends_at_the_deadline_of_the_whole() {
 async fn f14_a_drip_after_the_head_ends_there_too() {
     let mut stage = Stage::with(short).await;
     let never = crate::kit::gate::Gate::new();
-    stage.fails(sound().paused_after(100, &never), 504, OriginFault::Timeout).await;
+    stage.fails(sound().paused_after(100, &never), 504, UpstreamFailure::Timeout).await;
     stage.origin.wait_for_connections(2).await;
     stage.clear().await;
 }
@@ -100,7 +100,7 @@ async fn f13_a_caller_that_waits_for_a_place_gets_a_503_and_not_the_origins_blam
     assert_eq!(status, 504);
     assert_eq!((answer.status, cache_status(&answer)), (503, "connector-cache; detail=overloaded"));
     assert_eq!(answer.header("retry-after"), Some("1"));
-    stage.counted(&began, OriginFault::Timeout);
+    stage.counted(&began, UpstreamFailure::Timeout);
     assert_eq!(stage.origin.requests(), 1, "the second was never asked");
     stage.clear().await;
 }

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use connector_cache::http::error::OriginFault;
+use connector_cache::http::error::UpstreamFailure;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
 use crate::kit::client;
-use crate::kit::origin::Origin;
+use crate::kit::origin::GraphClient;
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::tls::Authority;
 use crate::kit::token;
 use crate::stage::{BODY, STORED, Stage, cache_status, sound};
 
 /// The answer from behind an origin with this certificate, and that origin.
-async fn asked(trusted: &Authority, shown: Arc<ServerConfig>) -> (client::Response, Origin, Proxy) {
+async fn asked(trusted: &Authority, shown: Arc<ServerConfig>) -> (client::Response, GraphClient, Proxy) {
     let directory = tempfile::tempdir().unwrap();
     let roots = trusted.write_pem(directory.path());
-    let origin = Origin::start_tls(shown).await;
+    let origin = GraphClient::start_tls(shown).await;
     origin.any(sound());
     let proxy = Proxy::with(&origin.url_by_name(), |config| config.origin.ca_file = Some(roots)).await;
     let answer = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
@@ -28,7 +28,7 @@ async fn is_refused(trusted: &Authority, shown: Arc<ServerConfig>) {
     let (answer, origin, proxy) = asked(trusted, shown).await;
     let said = "connector-cache; fwd=uri-miss; detail=tls";
     assert_eq!((answer.status, cache_status(&answer)), (502, said), "{}", answer.text());
-    assert_eq!(proxy.metrics.origin_errors.get(OriginFault::Tls), 1);
+    assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::Tls), 1);
     assert_eq!((origin.connections(), origin.requests()), (1, 0), "the token was not sent");
     let again = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
     assert_eq!((again.status, origin.requests()), (502, 0));
@@ -73,13 +73,13 @@ async fn f19_an_origin_that_demands_a_certificate_of_ours_is_refused() {
     assert_eq!((answer.status, origin.requests()), (502, 0));
     // Under TLS 1.3 the refusal follows the handshake, so it is known by what comes of the connection.
     let errors = &proxy.metrics.origin_errors;
-    assert_eq!(errors.get(OriginFault::Tls) + errors.get(OriginFault::Reset), 1);
+    assert_eq!(errors.get(UpstreamFailure::Tls) + errors.get(UpstreamFailure::Reset), 1);
     proxy.stop().await;
 }
 
 #[tokio::test]
 async fn f19_an_origin_that_speaks_no_tls_is_refused() {
-    let plain = Origin::start().await;
+    let plain = GraphClient::start().await;
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
@@ -122,11 +122,11 @@ async fn f15_a_handshake_that_is_never_answered_is_a_504_after_the_connect_timeo
 async fn f03_a_body_under_tls_that_ends_without_a_goodbye_is_a_502() {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let roots = authority.write_pem(directory.path());
-    let origin = Origin::start_tls(authority.right().server_config()).await;
+    let origin = GraphClient::start_tls(authority.right().server_config()).await;
     let mut stage = Stage::before(origin, |config| config.origin.ca_file = Some(roots)).await;
     // Without a length it lasts until the end of the connection, and anybody can end that.
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
     let cut = crate::kit::reply::Reply::raw(format!("{head}{BODY}")).cut_after(head.len() + BODY.len());
-    stage.fails(cut, 502, OriginFault::Truncated).await;
+    stage.fails(cut, 502, UpstreamFailure::Truncated).await;
     stage.clear().await;
 }

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use connector_cache::cache::outcome::Retry;
-use connector_cache::http::error::OriginFault;
+use connector_cache::http::error::UpstreamFailure;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::kit::origin::{Origin, closed_port};
+use crate::kit::origin::{GraphClient, closed_port};
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
 use crate::kit::{client, token};
@@ -15,7 +15,7 @@ use crate::stage::{BODY, STORED, Stage, cache_status, sound};
 #[tokio::test]
 async fn f01_a_reset_before_an_answer_is_a_502_and_a_new_connection_is_not_tried_twice() {
     let mut stage = Stage::set().await;
-    stage.fails(Reply::reset(), 502, OriginFault::Reset).await;
+    stage.fails(Reply::reset(), 502, UpstreamFailure::Reset).await;
     assert_eq!(stage.origin.requests(), 2, "one question, and the one after it");
     assert_eq!(stage.proxy.metrics.origin_retries.get(Retry::StaleConnection), 0);
     stage.clear().await;
@@ -24,22 +24,22 @@ async fn f01_a_reset_before_an_answer_is_a_502_and_a_new_connection_is_not_tried
 #[tokio::test]
 async fn f01_a_close_before_an_answer_is_a_502() {
     let mut stage = Stage::set().await;
-    stage.fails(Reply::hang_up(), 502, OriginFault::Reset).await;
+    stage.fails(Reply::hang_up(), 502, UpstreamFailure::Reset).await;
     stage.clear().await;
 }
 
 #[tokio::test]
 async fn f01_a_close_in_the_head_is_a_502() {
     let mut stage = Stage::set().await;
-    stage.fails(Reply::raw("HTTP/1.1 200 OK\r\ncontent-"), 502, OriginFault::Reset).await;
+    stage.fails(Reply::raw("HTTP/1.1 200 OK\r\ncontent-"), 502, UpstreamFailure::Reset).await;
     stage.clear().await;
 }
 
 #[tokio::test]
 async fn f02_a_reset_in_the_body_is_a_502() {
     let mut stage = Stage::set().await;
-    stage.fails(sound().reset_after(90), 502, OriginFault::Truncated).await;
-    stage.fails(sound().chunked(7).reset_after(110), 502, OriginFault::Truncated).await;
+    stage.fails(sound().reset_after(90), 502, UpstreamFailure::Truncated).await;
+    stage.fails(sound().chunked(7).reset_after(110), 502, UpstreamFailure::Truncated).await;
     stage.clear().await;
 }
 
@@ -48,8 +48,8 @@ async fn f03_a_body_that_ends_too_early_is_a_502() {
     let mut stage = Stage::set().await;
     let longer = (BODY.len() + 1).to_string();
     let short = sound().header("content-length", &longer).then_close();
-    stage.fails(short, 502, OriginFault::Truncated).await;
-    stage.fails(sound().chunked(7).cut_after(110), 502, OriginFault::Truncated).await;
+    stage.fails(short, 502, UpstreamFailure::Truncated).await;
+    stage.fails(sound().chunked(7).cut_after(110), 502, UpstreamFailure::Truncated).await;
     stage.clear().await;
 }
 
@@ -77,7 +77,7 @@ async fn f15_a_port_where_nobody_listens_is_a_502() {
         (answer.status, cache_status(&answer)),
         (502, "connector-cache; fwd=uri-miss; detail=connect")
     );
-    assert_eq!(proxy.metrics.origin_errors.get(OriginFault::Connect), 1);
+    assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::Connect), 1);
     proxy.stop().await;
 }
 
@@ -103,7 +103,7 @@ async fn f15_a_port_that_swallows_connections_is_a_504_after_the_connect_timeout
     assert_eq!((answer.status, cache_status(&answer)), (504, said));
     assert!((connect..connect * 10).contains(&began.elapsed()), "{:?}", began.elapsed());
     assert_eq!(answer.header("retry-after"), Some("1"));
-    assert_eq!(proxy.metrics.origin_errors.get(OriginFault::ConnectTimeout), 1);
+    assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::ConnectTimeout), 1);
     proxy.stop().await;
 }
 
@@ -112,13 +112,13 @@ async fn f18_a_name_that_does_not_resolve_is_a_502() {
     let proxy = Proxy::before("http://graph.invalid").await;
     let answer = proxy.read(&token::mint("a")).await;
     assert_eq!((answer.status, cache_status(&answer)), (502, "connector-cache; fwd=uri-miss; detail=dns"));
-    assert_eq!(proxy.metrics.origin_errors.get(OriginFault::Dns), 1);
+    assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::Dns), 1);
     proxy.stop().await;
 }
 
 #[tokio::test]
 async fn f56_nothing_that_a_caller_sends_chooses_the_origin() {
-    let (origin, elsewhere) = (Origin::start().await, Origin::start().await);
+    let (origin, elsewhere) = (GraphClient::start().await, GraphClient::start().await);
     origin.any(sound());
     let proxy = Proxy::before(&origin.url()).await;
     let (token, path) = (token::mint("a"), path("B2X_1_x"));
@@ -150,7 +150,7 @@ async fn f56_nothing_that_a_caller_sends_chooses_the_origin() {
 
 #[tokio::test]
 async fn f56_connect_opens_no_tunnel() {
-    let (origin, elsewhere) = (Origin::start().await, Origin::start().await);
+    let (origin, elsewhere) = (GraphClient::start().await, GraphClient::start().await);
     let proxy = Proxy::before(&origin.url()).await;
     let evil = elsewhere.address();
     let refused =

@@ -4,17 +4,17 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use connector_cache::cache::freshness::{ClientDirectives, Freshness};
+use connector_cache::cache::freshness::{ClientDirectives, FreshnessSource};
 use connector_cache::config::Config;
 use serde_json::json;
 
 use crate::kit::client::{self, Response};
-use crate::kit::origin::Origin;
+use crate::kit::origin::GraphClient;
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
 
 pub(crate) struct Bench {
-    pub(crate) origin: Origin,
+    pub(crate) origin: GraphClient,
     pub(crate) proxy: Proxy,
 }
 
@@ -26,7 +26,7 @@ impl Bench {
 
     /// `cache.freshness = "origin"`.
     pub(crate) async fn of_the_origin() -> Self {
-        Self::with(|config| config.freshness.freshness = Freshness::Origin).await
+        Self::with(|config| config.freshness.freshness = FreshnessSource::GraphClient).await
     }
 
     /// `cache.client_directives = "honor"`.
@@ -35,7 +35,7 @@ impl Bench {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let origin = Origin::start().await;
+        let origin = GraphClient::start().await;
         origin.any(ok());
         let proxy = Proxy::with(&origin.url(), change).await;
         Self { origin, proxy }

@@ -1,4 +1,4 @@
-//! `Connector-Cache: refresh`: the way to Graph for a caller whose `Cache-Control` is not obeyed.
+//! `Connector-Cache: refresh`: the way to Graph for a caller whose `Cache-CacheControl` is not obeyed.
 
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
 //! Requests of every kind, sent to a process that logs all it can.
 
-use connector_cache::fake_graph::{CONTOSO, SIGN_UP, Sandbox, forgery, user_id};
+use connector_cache::fake_graph::{CONTOSO, SIGN_UP, FakeGraph, forgery, user_id};
 use http::StatusCode;
 
 use crate::canaries::Canaries;
 use crate::kit::client;
-use crate::kit::origin::Origin;
+use crate::kit::origin::GraphClient;
 use crate::kit::proxy::path;
 use crate::kit::reply::Reply;
 use crate::kit::serve::Serve;
@@ -41,7 +41,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Before the stand-in for Graph: misses, hits, refusals, challenges, throttling, a purge.
-    pub(crate) async fn through_graph(&mut self, graph: &Sandbox) {
+    pub(crate) async fn through_graph(&mut self, graph: &FakeGraph) {
         for secret in graph.planted_secrets() {
             self.canaries.secret(&secret);
         }
@@ -79,7 +79,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Before an origin that answers with canaries in whatever cannot be used.
-    pub(crate) async fn through_faults(&mut self, origin: &Origin) {
+    pub(crate) async fn through_faults(&mut self, origin: &GraphClient) {
         let gzip = Reply::json(CANARY).gzip();
         let cases: Vec<(Reply, u16)> = vec![
             (Reply::json(format!("{{\"a\":\"{CANARY}\" \"b\":1}}")), 502),

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use connector_cache::fake_graph::{Options, Sandbox};
+use connector_cache::fake_graph::{Options, FakeGraph};
 
 use crate::drive::Drive;
 use crate::kit::collector::Collector;
-use crate::kit::origin::Origin;
+use crate::kit::origin::GraphClient;
 use crate::kit::serve::Serve;
 use crate::kit::tls::Authority;
 
@@ -76,7 +76,7 @@ async fn nothing_leaks_before_graph(format: &str) {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let roots = authority.write_pem(directory.path());
     let tls = Some(Arc::clone(&authority.right().server_config()));
-    let graph = Sandbox::start(Options { tls, ..Options::default() }).unwrap();
+    let graph = FakeGraph::start(Options { tls, ..Options::default() }).unwrap();
     let collector = Collector::start().await;
     let serve = loud(format, &graph.url(), roots.to_str(), &collector).await;
     let mut drive = Drive::of(&serve);
@@ -91,7 +91,7 @@ async fn nothing_leaks_before_graph(format: &str) {
 }
 
 async fn nothing_leaks_before_a_faulty_origin(format: &str) {
-    let (origin, collector) = (Origin::start().await, Collector::start().await);
+    let (origin, collector) = (GraphClient::start().await, Collector::start().await);
     let serve = loud(format, &origin.url(), None, &collector).await;
     let mut drive = Drive::of(&serve);
     drive.through_faults(&origin).await;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use connector_cache::admin::readiness::Readiness;
-use connector_cache::admin::{Admin, Cache, Config, Selection};
+use connector_cache::admin::{Admin, Cache, Config, PurgeSelector};
 use connector_cache::observability::metrics::Metrics;
 use connector_cache::server::Server;
 use tokio::io::AsyncWriteExt;
@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::kit::client::{self, Client, tcp_from};
-use crate::kit::origin::Origin;
+use crate::kit::origin::GraphClient;
 use crate::kit::proxy::Proxy;
 use crate::kit::within;
 
@@ -37,7 +37,7 @@ impl Cache for Slow {
         serde_json::json!({})
     }
 
-    fn purge(&self, _: &Selection) -> u64 {
+    fn purge(&self, _: &PurgeSelector) -> u64 {
         self.purged.store(true, SeqCst);
         1
     }
@@ -81,7 +81,7 @@ async fn fastest_probes(admin: SocketAddr) -> Option<Duration> {
 
 /// Probes are answered while `source` holds 300 connections that sent `bytes` and read nothing.
 async fn probes_pass_by(source: [u8; 4], bytes: &[u8]) {
-    let origin = Origin::start().await;
+    let origin = GraphClient::start().await;
     let proxy = Proxy::before(&origin.url()).await;
     let mut held = Vec::new();
     for _ in 0..300 {

@@ -1,10 +1,10 @@
 //! Attacks on the permits for requests to Graph.
 
-use connector_cache::fake_graph::{Options, Sandbox};
+use connector_cache::fake_graph::{Options, FakeGraph};
 use futures_util::future::join_all;
 
 use crate::kit::client::{H2, Response};
-use crate::kit::origin::Origin;
+use crate::kit::origin::GraphClient;
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
 use crate::kit::within;
@@ -12,8 +12,8 @@ use crate::kit::within;
 const PERMITS: usize = 16;
 
 /// Graph that never answers for flows whose id begins with `slow`, and answers 403 to tokens in `forbidden`.
-async fn graph(forbidden: Vec<String>) -> Origin {
-    let graph = Origin::start().await;
+async fn graph(forbidden: Vec<String>) -> GraphClient {
+    let graph = GraphClient::start().await;
     graph.answer("", move |request| {
         let token = request.header("authorization").unwrap_or_default();
         if request.target.contains("/slow") {
@@ -27,7 +27,7 @@ async fn graph(forbidden: Vec<String>) -> Origin {
     graph
 }
 
-async fn proxy(graph: &Origin) -> Proxy {
+async fn proxy(graph: &GraphClient) -> Proxy {
     Proxy::with(&graph.url(), |config| config.origin.in_flight = PERMITS).await
 }
 
@@ -52,7 +52,7 @@ async fn read_all(proxy: &Proxy, tokens: &[String]) -> Vec<u16> {
 
 #[tokio::test]
 async fn a_proven_token_that_floods_slow_flows_leaves_permits_for_another_tenant() {
-    let mint = Sandbox::start(Options::default()).unwrap();
+    let mint = FakeGraph::start(Options::default()).unwrap();
     let graph = graph(Vec::new()).await;
     let proxy = proxy(&graph).await;
     let attacker = mint.token().mint();
@@ -70,7 +70,7 @@ async fn a_proven_token_that_floods_slow_flows_leaves_permits_for_another_tenant
 
 #[tokio::test]
 async fn a_proven_token_that_floods_slow_flows_leaves_permits_for_a_new_flow_of_a_proven_caller() {
-    let mint = Sandbox::start(Options::default()).unwrap();
+    let mint = FakeGraph::start(Options::default()).unwrap();
     let graph = graph(Vec::new()).await;
     let proxy = proxy(&graph).await;
     let (attacker, victim) = (mint.token().mint(), mint.token().tenant("fabrikam").mint());
@@ -89,7 +89,7 @@ async fn a_proven_token_that_floods_slow_flows_leaves_permits_for_a_new_flow_of_
 
 #[tokio::test]
 async fn a_token_without_permission_that_floods_leaves_permits_for_new_tokens_of_its_address() {
-    let mint = Sandbox::start(Options::default()).unwrap();
+    let mint = FakeGraph::start(Options::default()).unwrap();
     let attacker = mint.token().mint();
     let graph = graph(vec![attacker.clone()]).await;
     let proxy = proxy(&graph).await;

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use connector_cache::fake_graph::{Options, Sandbox};
+use connector_cache::fake_graph::{Options, FakeGraph};
 use serde_json::json;
 
 use crate::kit::client::{self, Response};
-use crate::kit::origin::{Origin, Request};
+use crate::kit::origin::{GraphClient, Request};
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
 
@@ -35,19 +35,19 @@ impl Views {
 }
 
 struct Stage {
-    origin: Origin,
+    origin: GraphClient,
     views: Views,
     proxy: Proxy,
-    mint: Sandbox,
+    mint: FakeGraph,
 }
 
 impl Stage {
     async fn start() -> Self {
-        let (origin, views) = (Origin::start().await, Views::default());
+        let (origin, views) = (GraphClient::start().await, Views::default());
         let answers = views.clone();
         origin.answer("", move |request| answers.answer(request));
         let proxy = Proxy::before(&origin.url()).await;
-        Self { origin, views, proxy, mint: Sandbox::start(Options::default()).unwrap() }
+        Self { origin, views, proxy, mint: FakeGraph::start(Options::default()).unwrap() }
     }
 
     /// Tokens of one principal.

@@ -4,27 +4,27 @@ mod race;
 
 use std::time::Duration;
 
-use connector_cache::fake_graph::{CONTOSO, Options, Sandbox, user_id};
+use connector_cache::fake_graph::{CONTOSO, Options, FakeGraph, user_id};
 
 use crate::kit::client::{self, Response};
 use crate::kit::gate::Gate;
-use crate::kit::origin::Origin;
+use crate::kit::origin::GraphClient;
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
 use crate::kit::within;
 
 struct Stage {
-    origin: Origin,
+    origin: GraphClient,
     proxy: Proxy,
-    mint: Sandbox,
+    mint: FakeGraph,
 }
 
 impl Stage {
     async fn start() -> Self {
-        let origin = Origin::start().await;
+        let origin = GraphClient::start().await;
         origin.any(Reply::json(r#"{"v":1}"#));
         let proxy = Proxy::before(&origin.url()).await;
-        Self { origin, proxy, mint: Sandbox::start(Options::default()).unwrap() }
+        Self { origin, proxy, mint: FakeGraph::start(Options::default()).unwrap() }
     }
 
     fn token(&self, user: &str) -> String {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use connector_cache::fake_graph::{Options, SIGN_UP, Sandbox, forgery};
+use connector_cache::fake_graph::{Options, SIGN_UP, FakeGraph, forgery};
 use connector_cache::http::error::Rejection;
 use connector_cache::upstream::refused_tokens::REPLAY;
 
 use crate::kit::client::Response;
-use crate::kit::origin::Origin;
+use crate::kit::origin::GraphClient;
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
 use crate::kit::within;
@@ -16,8 +16,8 @@ const CHALLENGE: &str =
     r#"Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
 
 /// Graph that refuses tokens that end in `dead` with a claims challenge, and answers all others.
-async fn graph() -> Origin {
-    let graph = Origin::start().await;
+async fn graph() -> GraphClient {
+    let graph = GraphClient::start().await;
     graph.answer("", |request| {
         if request.header("authorization").unwrap_or_default().ends_with("dead") {
             let body =
@@ -41,7 +41,7 @@ fn is_challenge(answer: &Response) -> bool {
 
 #[tokio::test]
 async fn a_dead_token_that_is_repeated_locks_out_no_other_token_of_its_address() {
-    let (graph, mint) = (graph().await, Sandbox::start(Options::default()).unwrap());
+    let (graph, mint) = (graph().await, FakeGraph::start(Options::default()).unwrap());
     let proxy = Proxy::before(&graph.url()).await;
     for _ in 0..70 {
         assert!(is_challenge(&proxy.read("dead").await), "each time the challenge reaches its caller");
@@ -72,7 +72,7 @@ async fn a_refused_token_receives_the_same_challenge_from_memory_for_a_few_secon
 
 #[tokio::test]
 async fn a_revoked_token_that_had_proofs_is_not_counted_as_a_forgery() {
-    let mint = Sandbox::start(Options::default()).unwrap();
+    let mint = FakeGraph::start(Options::default()).unwrap();
     let proxy = Proxy::with(&mint.url(), |config| config.unproven.failures_per_address = 1).await;
     let tokens: Vec<_> = (0..5).map(|user| mint.token().user(&format!("user{user}")).mint()).collect();
     for token in &tokens {
@@ -92,7 +92,7 @@ async fn a_revoked_token_that_had_proofs_is_not_counted_as_a_forgery() {
 
 #[tokio::test]
 async fn honest_new_tokens_are_answered_beside_forged_tokens_of_the_same_address() {
-    let mint = Sandbox::start(Options::default()).unwrap();
+    let mint = FakeGraph::start(Options::default()).unwrap();
     let proxy = Proxy::before(&mint.url()).await;
     let victim = mint.token().mint();
     let forged = |number: usize| forgery::altered(&victim, "kid", number.to_string());

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use connector_cache::fake_graph::{Options, Sandbox};
+use connector_cache::fake_graph::{Options, FakeGraph};
 
 use crate::kit::client::{Client, H2};
 use crate::kit::gate::Gate;
-use crate::kit::origin::Origin;
+use crate::kit::origin::GraphClient;
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
 use crate::kit::within;
@@ -14,8 +14,8 @@ use crate::kit::within;
 const ANSWER: &str = r#"{"@odata.context":"https://graph.microsoft.com/beta/$metadata#x"}"#;
 
 /// Graph that never answers for flows whose id begins with `slow`.
-async fn silent_graph() -> Origin {
-    let graph = Origin::start().await;
+async fn silent_graph() -> GraphClient {
+    let graph = GraphClient::start().await;
     graph.answer(
         "",
         |request| {
@@ -37,7 +37,7 @@ async fn in_flight(proxy: &Proxy, wanted: impl Fn(i64) -> bool) {
 
 #[tokio::test]
 async fn requests_that_wait_for_a_slow_graph_are_bounded_and_leave_room_for_other_tokens() {
-    let (graph, mint) = (silent_graph().await, Sandbox::start(Options::default()).unwrap());
+    let (graph, mint) = (silent_graph().await, FakeGraph::start(Options::default()).unwrap());
     let proxy = Proxy::with(&graph.url(), |config| config.waiting.requests = 70).await;
     let attacker = mint.token().mint();
     let connection = Arc::new(H2::connect(proxy.data).await);
@@ -67,7 +67,7 @@ async fn requests_that_wait_for_a_slow_graph_are_bounded_and_leave_room_for_othe
 
 #[tokio::test]
 async fn a_fetch_that_has_not_reached_graph_ends_when_its_caller_leaves() {
-    let (graph, mint) = (silent_graph().await, Sandbox::start(Options::default()).unwrap());
+    let (graph, mint) = (silent_graph().await, FakeGraph::start(Options::default()).unwrap());
     let proxy = Proxy::with(&graph.url(), |config| config.origin.in_flight = 2).await;
     let token = mint.token().mint();
     assert_eq!(proxy.read(&token).await.status, 200);
@@ -98,8 +98,8 @@ async fn a_fetch_that_has_not_reached_graph_ends_when_its_caller_leaves() {
 
 #[tokio::test]
 async fn a_fetch_goes_on_for_a_follower_when_its_leader_leaves_before_graph_was_reached() {
-    let (gate, mint) = (Gate::default(), Sandbox::start(Options::default()).unwrap());
-    let graph = Origin::start().await;
+    let (gate, mint) = (Gate::default(), FakeGraph::start(Options::default()).unwrap());
+    let graph = GraphClient::start().await;
     graph.any(Reply::json(ANSWER));
     graph.route("/beta/identity/b2xUserFlows/slow1", Reply::json(ANSWER).held_until(&gate));
     let proxy = Proxy::with(&graph.url(), |config| config.origin.in_flight = 1).await;

@@ -1,7 +1,7 @@
 //! An origin on a real port that does as it is told, and tells what it saw.
 //!
 //! A request without a route, or one that cannot be read, is a failure of the test: it is noted and raised by
-//! [`Origin::finish`] or when the origin is dropped.
+//! [`GraphClient::finish`] or when the origin is dropped.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -39,7 +39,7 @@ impl Request {
 }
 
 /// A running origin.
-pub struct Origin {
+pub struct GraphClient {
     address: SocketAddr,
     scheme: &'static str,
     script: Arc<Script>,
@@ -64,7 +64,7 @@ struct Counts {
     requests: usize,
 }
 
-impl Origin {
+impl GraphClient {
     /// Listens without TLS.
     pub async fn start() -> Self {
         Self::listen(None, "http").await
@@ -178,7 +178,7 @@ impl Origin {
     }
 }
 
-impl Drop for Origin {
+impl Drop for GraphClient {
     fn drop(&mut self) {
         self.accepting.abort();
         let failures = lock(&self.script.failures);

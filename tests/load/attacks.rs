@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use connector_cache::fake_graph::{Options, Sandbox};
+use connector_cache::fake_graph::{Options, FakeGraph};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::kit::origin::Origin;
+use crate::kit::origin::GraphClient;
 use crate::kit::proxy::path;
 use crate::kit::reply::Reply;
 use crate::kit::serve::Serve;
@@ -133,8 +133,8 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 /// Starts Graph that answers no flow whose id begins with `slow`, and the proxy before it.
-async fn stage() -> (Origin, Serve) {
-    let graph = Origin::start().await;
+async fn stage() -> (GraphClient, Serve) {
+    let graph = GraphClient::start().await;
     graph.answer("", |request| {
         if request.target.contains("/slow") {
             Reply::silence()
@@ -156,7 +156,7 @@ async fn stage() -> (Origin, Serve) {
 }
 
 /// Prints what an attack cost, and checks that memory stays below the worst case. Returns the growth in KiB.
-fn report(attack: &str, serve: &Serve, graph: &Origin, sent: &AtomicU64, before_kib: u64) -> u64 {
+fn report(attack: &str, serve: &Serve, graph: &GraphClient, sent: &AtomicU64, before_kib: u64) -> u64 {
     let (sent_kib, peak) = (sent.load(Relaxed) >> 10, serve.peak_kib());
     println!(
         "{attack}: {sent_kib} KiB sent, memory {before_kib} KiB before and {peak} KiB at its peak, Graph received {}",
@@ -169,7 +169,7 @@ fn report(attack: &str, serve: &Serve, graph: &Origin, sent: &AtomicU64, before_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_that_wait_on_many_streams_cost_less_than_a_hundred_times_their_bytes() {
     let size = number("ATTACK_SIZE", 1);
-    let ((graph, serve), mint) = (stage().await, Sandbox::start(Options::default()).unwrap());
+    let ((graph, serve), mint) = (stage().await, FakeGraph::start(Options::default()).unwrap());
     let (token, sent) = (mint.token().mint(), Arc::default());
     assert_eq!(serve.get(&path("flow"), &token).await.status, 200);
     let before = serve.peak_kib();
@@ -195,7 +195,7 @@ async fn requests_that_wait_on_many_streams_cost_less_than_a_hundred_times_their
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_are_opened_and_reset_in_a_loop_leave_nothing_behind() {
     let rounds = 100 * number("ATTACK_SIZE", 1);
-    let ((graph, serve), mint) = (stage().await, Sandbox::start(Options::default()).unwrap());
+    let ((graph, serve), mint) = (stage().await, FakeGraph::start(Options::default()).unwrap());
     let (token, sent) = (mint.token().mint(), Arc::default());
     assert_eq!(serve.get(&path("flow"), &token).await.status, 200);
     let before = serve.peak_kib();
@@ -236,7 +236,7 @@ async fn read_each(serve: &Serve, tokens: &[String]) -> (usize, Duration) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proven_token_that_holds_permits_leaves_permits_for_another_tenant() {
-    let ((graph, serve), mint) = (stage().await, Sandbox::start(Options::default()).unwrap());
+    let ((graph, serve), mint) = (stage().await, FakeGraph::start(Options::default()).unwrap());
     let (token, sent) = (mint.token().mint(), Arc::default());
     assert_eq!(serve.get(&path("flow"), &token).await.status, 200);
     let before = serve.peak_kib();
@@ -265,7 +265,7 @@ async fn a_proven_token_that_holds_permits_leaves_permits_for_another_tenant() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_without_permission_leaves_permits_for_new_tokens_of_its_address() {
-    let mint = Sandbox::start(Options::default()).unwrap();
+    let mint = FakeGraph::start(Options::default()).unwrap();
     let (graph, serve) = stage().await;
     let (token, sent) = (mint.token().mint(), Arc::default());
     let before = serve.peak_kib();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use connector_cache::fake_graph::{BARE, Options, Sandbox};
+use connector_cache::fake_graph::{BARE, Options, FakeGraph};
 use futures_util::future::join_all;
 use http::StatusCode;
 
@@ -76,7 +76,7 @@ impl Crowd {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f16_thousands_of_callers_do_not_notice_that_graph_is_away() {
     let (seconds, callers) = (number("OUTAGE_SECONDS", 6) as u64, number("OUTAGE_CALLERS", 1_000));
-    let graph = Sandbox::start(Options::default()).unwrap();
+    let graph = FakeGraph::start(Options::default()).unwrap();
     let link = Link::to(graph.address()).await;
     let url = format!("http://{}", link.address());
     let env = [

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use connector_cache::fake_graph::{Options, Sandbox};
+use connector_cache::fake_graph::{Options, FakeGraph};
 
 use crate::kit::client;
 use crate::kit::link::Link;
@@ -31,7 +31,7 @@ use tally::Tally;
 
 /// What everybody in it sees.
 pub(super) struct World {
-    graph: Sandbox,
+    graph: FakeGraph,
     link: Link,
     serve: Serve,
     cast: Cast,
@@ -77,7 +77,7 @@ async fn a_soak_leaves_nothing_behind_and_tells_nobody_what_is_anothers() {
 
 /// Short times, so that everything that ends does so within seconds, and a cache too small for all.
 async fn world() -> World {
-    let graph = Sandbox::start(Options::default()).unwrap();
+    let graph = FakeGraph::start(Options::default()).unwrap();
     let cast = Cast::of(&graph);
     let link = Link::to(graph.address()).await;
     let url = format!("http://{}", link.address());

@@ -12,7 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use connector_cache::app::App;
 use connector_cache::http::ids::Ids;
-use connector_cache::http::validate::Asked;
+use connector_cache::http::validate::RequestView;
 use connector_cache::proxy::Proxy;
 use connector_cache::proxy::handler::{Answer, Handler};
 use connector_cache::support::clock::Clock;
@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::cast::{START, Token};
-use super::graph::{Event, Graph, Question};
+use super::graph::{Event, Graph, FetchRequest};
 use super::history::{History, Moment, Purge};
 use super::judge::{Asking, Told};
 use super::minds::Minds;
@@ -71,7 +71,7 @@ type Done = (u128, Answer);
 
 /// A question that Graph has not answered yet.
 struct Held {
-    question: Question,
+    question: FetchRequest,
     asking: Asking,
     /// What Graph thought when it came.
     verdict: Verdict,
@@ -179,7 +179,7 @@ impl<'a> Driver<'a> {
         let ids = Ids::numbered(Uuid::from_u128(id));
         // As the layers do it.
         let mut answer = Box::pin(async move {
-            match proxy.at_once(&Asked::of(&parts), &ids) {
+            match proxy.at_once(&RequestView::new(&parts), &ids) {
                 Some(answer) => answer,
                 None => proxy.handle(&parts, parts.headers.clone(), &ids, CALLER).await,
             }
@@ -250,7 +250,7 @@ impl<'a> Driver<'a> {
         let question = loop {
             let event = timeout(PATIENCE, self.graph.events.recv()).await;
             match event {
-                Ok(Some(Event::Asked(question))) => break question,
+                Ok(Some(Event::RequestView(question))) => break question,
                 Ok(Some(Event::Gone(_))) => {}
                 Ok(None) | Err(_) => {
                     return Err(format!("(d) {} waits, and Graph was not asked", self.name(asking.who)));

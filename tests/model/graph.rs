@@ -11,13 +11,13 @@ use tokio::task::JoinHandle;
 /// What happens at Graph's door.
 pub enum Event {
     /// A question came.
-    Asked(Question),
+    RequestView(FetchRequest),
     /// The connection of the question with this `client-request-id` was closed.
     Gone(String),
 }
 
 /// A question as it arrived.
-pub struct Question {
+pub struct FetchRequest {
     pub target: String,
     /// Names in lower case.
     pub fields: Vec<(String, String)>,
@@ -32,7 +32,7 @@ pub struct Reply {
     pub close: bool,
 }
 
-impl Question {
+impl FetchRequest {
     pub fn field(&self, name: &str) -> &str {
         self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
@@ -79,7 +79,7 @@ async fn serve(mut stream: TcpStream, report: mpsc::UnboundedSender<Event>) {
         let (reply, said) = oneshot::channel();
         let question = question(&head, reply);
         let id = question.field("client-request-id").to_owned();
-        if report.send(Event::Asked(question)).is_err() {
+        if report.send(Event::RequestView(question)).is_err() {
             return;
         }
         let reply = tokio::select! {
@@ -97,12 +97,12 @@ async fn serve(mut stream: TcpStream, report: mpsc::UnboundedSender<Event>) {
     }
 }
 
-fn question(head: &[u8], reply: oneshot::Sender<Reply>) -> Question {
+fn question(head: &[u8], reply: oneshot::Sender<Reply>) -> FetchRequest {
     let text = std::str::from_utf8(head).unwrap();
     let mut lines = text.split("\r\n");
     let target = lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
     let fields = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
-    Question { target, fields: fields.collect(), reply }
+    FetchRequest { target, fields: fields.collect(), reply }
 }

@@ -33,7 +33,7 @@ pub struct Times {
 
 /// One answer of Graph's.
 #[derive(Debug)]
-pub struct Word {
+pub struct Label {
     pub token: usize,
     pub resource: Resource,
     /// When the question was there.
@@ -79,7 +79,7 @@ impl Purge {
 /// The record.
 #[derive(Debug, Default)]
 pub struct History {
-    pub words: Vec<Word>,
+    pub words: Vec<Label>,
     by_caller: HashMap<(usize, Resource), Vec<usize>>,
     /// Words that say no, by token.
     refusals: HashMap<usize, Vec<usize>>,
@@ -88,7 +88,7 @@ pub struct History {
 
 impl History {
     /// Graph makes up its mind. Returns the word's serial.
-    pub fn say(&mut self, word: Word) -> usize {
+    pub fn say(&mut self, word: Label) -> usize {
         let serial = self.words.len();
         self.by_caller.entry((word.token, word.resource.clone())).or_default().push(serial);
         if matches!(word.verdict.no(), Some(401 | 403 | 404 | 410)) {
@@ -122,8 +122,8 @@ impl History {
             if !word.verdict.grants() || word.dealt.is_none_or(|dealt| dealt > now.step) {
                 continue;
             }
-            let known = |other: &Word| other.kept && other.dealt.is_some_and(|dealt| dealt <= now.step);
-            let is_later = |other: &Word| known(other) && other.asked.ms > word.asked.ms;
+            let known = |other: &Label| other.kept && other.dealt.is_some_and(|dealt| dealt <= now.step);
+            let is_later = |other: &Label| known(other) && other.asked.ms > word.asked.ms;
             if word.body != body {
                 why = "(a) Graph never gave these bytes to this token";
             } else if words().any(|other| is_later(other) && other.body != body) {
@@ -183,7 +183,7 @@ impl History {
 
     fn is_word_fit(
         &self,
-        word: &Word,
+        word: &Label,
         cast: &[Token],
         who: usize,
         resource: &Resource,

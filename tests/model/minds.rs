@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::cast::Token;
-use super::graph::Question;
+use super::graph::FetchRequest;
 use super::resource::Resource;
 use super::word::Verdict;
 
@@ -37,7 +37,7 @@ impl Minds {
 /// Rule (g): exactly the canonical request, with this caller's token, and nothing else of the caller's.
 /// `id`: the caller's `client-request-id`; `tag`: Graph's own tag of what it gave to this token, if any.
 pub fn check(
-    question: &Question,
+    question: &FetchRequest,
     token: &Token,
     what: &Resource,
     (id, tag): (&str, &str),

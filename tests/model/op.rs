@@ -54,10 +54,10 @@ pub enum Condition {
     /// `If-None-Match: *`
     Any,
     /// An entity tag that somebody was given, the most recent first.
-    Tag(u8),
+    EntityTag(u8),
 }
 
-/// What a caller says in `Cache-Control`.
+/// What a caller says in `Cache-CacheControl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Where callers are obeyed, nothing; else what is not to be obeyed.
@@ -184,7 +184,7 @@ fn ask(letter: Letter) -> impl Strategy<Value = Op> {
     let condition = prop_oneof![
         6 => Just(Condition::None),
         1 => Just(Condition::Any),
-        1 => (0..8_u8).prop_map(Condition::Tag),
+        1 => (0..8_u8).prop_map(Condition::EntityTag),
     ];
     let wish = match letter {
         Letter::Operators => Just(Wish::None).boxed(),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use connector_cache::auth::LabelKind;
-use connector_cache::cache::freshness::{ClientDirectives, Freshness};
-use connector_cache::cache::store::Selection;
+use connector_cache::cache::freshness::{ClientDirectives, FreshnessSource};
+use connector_cache::cache::store::PurgeSelector;
 use connector_cache::config::Config;
 use connector_cache::proxy::Proxy;
 use connector_cache::upstream::unproven_limit;
@@ -39,7 +39,7 @@ pub fn config(story: &Story, url: &str) -> Config {
     config.freshness.stale_while_revalidate = Duration::from_millis(story.times.while_revalidate);
     config.freshness.stale_if_error = Duration::from_millis(story.times.if_error);
     if story.times.by_graph {
-        config.freshness.freshness = Freshness::Origin;
+        config.freshness.freshness = FreshnessSource::GraphClient;
     }
     if story.times.by_caller {
         config.freshness.client_directives = ClientDirectives::Honor;
@@ -65,7 +65,7 @@ pub fn guarded(story: &Story, url: &str) -> Config {
 pub fn purge(proxy: &Proxy, purge: &Purge) {
     let inner = proxy.inner();
     let label = |kind, name: Option<&str>| name.map(|name| inner.secrets.label(kind, name));
-    inner.fetcher.store.purge(&Selection {
+    inner.fetcher.store.purge(&PurgeSelector {
         flow: purge.flow.clone(),
         tenant: label(LabelKind::Tenant, purge.tenant),
         subject: label(LabelKind::Subject, purge.subject),
@@ -97,7 +97,7 @@ pub fn request(
     match asking.condition {
         Condition::None => {}
         Condition::Any => request = request.header("if-none-match", "*"),
-        Condition::Tag(back) => {
+        Condition::EntityTag(back) => {
             if let Some((tag, _)) = tags.iter().rev().nth(usize::from(back)) {
                 request = request.header("if-none-match", tag);
             }

@@ -42,7 +42,7 @@
 //! | front-misses-withdrawals | promise 3 | (a) | 2083 |
 //! | never-hits | a cache | (f) | 4 |
 
-use connector_cache::support::labels::Word as _;
+use connector_cache::support::labels::Label as _;
 use connector_cache::support::sabotage::{Fault, switch};
 
 use super::op::Letter;

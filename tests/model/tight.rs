@@ -16,7 +16,7 @@ use connector_cache::app::App;
 use connector_cache::cache::outcome::{Eviction, Outcome};
 use connector_cache::config::Config;
 use connector_cache::http::ids::Ids;
-use connector_cache::http::validate::Asked;
+use connector_cache::http::validate::RequestView;
 use connector_cache::proxy::handler::Handler as _;
 use connector_cache::support::clock::Clock;
 use proptest::strategy::{Strategy as _, ValueTree as _};
@@ -27,7 +27,7 @@ use uuid::Uuid;
 use super::cast::{START, Token, cast};
 use super::driver::{CALLER, Mismatch};
 use super::graph::{Event, Graph};
-use super::history::{History, Moment, Purge, Word};
+use super::history::{History, Moment, Purge, Label};
 use super::judge::{Asking, Told};
 use super::minds::{self, Minds};
 use super::mirror::{Expected, Mirror};
@@ -167,7 +167,7 @@ impl Tight<'_> {
         let (proxy, proven) = (self.app.proxy().clone(), self.mirror.is_proven(who));
         // As the layers do it.
         let mut answer = pin!(async {
-            match proxy.at_once(&Asked::of(&parts), &ids) {
+            match proxy.at_once(&RequestView::new(&parts), &ids) {
                 Some(answer) => answer,
                 None => proxy.handle(&parts, parts.headers.clone(), &ids, CALLER).await,
             }
@@ -204,14 +204,14 @@ impl Tight<'_> {
 
     /// Graph answers at once with what it thinks. Returns the word's serial.
     fn reply(&mut self, asking: &Asking, event: Event, id: Uuid) -> Result<Option<usize>, Mismatch> {
-        let Event::Asked(question) = event else { return Ok(None) };
+        let Event::RequestView(question) = event else { return Ok(None) };
         let (now, token) = (self.now(), &self.cast[asking.who]);
         minds::check(&question, token, &asking.what, (&id.to_string(), ""))?;
         let verdict = self.minds.of((asking.who, token), &asking.what, now.ms, Verdict::Ok);
         let serial = self.history.words.len();
         let shows = verdict.grants();
         let body = if shows { self.views.show((asking.who, token), &asking.what, serial) } else { serial };
-        let word = Word {
+        let word = Label {
             token: asking.who,
             resource: asking.what.clone(),
             asked: now,

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector_cache::fake_graph::{Options, Sandbox};
+use connector_cache::fake_graph::{Options, FakeGraph};
 
 use crate::kit::client::{Client, Response};
 use crate::kit::proxy::path;
@@ -129,7 +129,7 @@ async fn graph_of_the_far_end() {
     let tls = Some(authority.certify(&["10.99.0.2"]).server_config());
     let listener = Some(TcpListener::bind(GRAPH).unwrap());
     let graph =
-        Sandbox::start(Options { listener, tls: tls.map(|tls| Arc::clone(&tls)), ..Options::default() });
+        FakeGraph::start(Options { listener, tls: tls.map(|tls| Arc::clone(&tls)), ..Options::default() });
     let graph = graph.unwrap();
     let tokens: Vec<_> = (0..USERS).map(|user| graph.token().user(&format!("net-{user}")).mint()).collect();
     std::fs::write(directory.join("writing"), tokens.join("\n")).unwrap();

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use connector_cache::admin::readiness::Readiness;
-use connector_cache::admin::{Admin, Cache, Config, Selection};
+use connector_cache::admin::{Admin, Cache, Config, PurgeSelector};
 use connector_cache::observability::metrics::Metrics;
 use connector_cache::server::Server;
 use tokio::net::TcpListener;
@@ -14,7 +14,7 @@ use crate::raw::{Raw, Reply};
 
 #[derive(Default)]
 struct Fake {
-    purged: Mutex<Vec<Selection>>,
+    purged: Mutex<Vec<PurgeSelector>>,
     metrics: Option<Arc<Metrics>>,
 }
 
@@ -23,7 +23,7 @@ impl Cache for Fake {
         serde_json::json!({ "entries": 3 })
     }
 
-    fn purge(&self, selection: &Selection) -> u64 {
+    fn purge(&self, selection: &PurgeSelector) -> u64 {
         self.purged.lock().unwrap().push(selection.clone());
         3
     }
@@ -91,7 +91,7 @@ async fn the_cache_is_looked_at_and_purged_by_selection() {
     let query = format!("/cache?flow=B2C_1&tenant=%7B{}%7D", tenant.to_uppercase());
     let reply = port.ask("DELETE", &query, "").await;
     assert_eq!((reply.status(), &*reply.body), (200, r#"{"purged":3}"#));
-    let selection = Selection { flow: Some("B2C_1".into()), tenant: Some(tenant.into()), subject: None };
+    let selection = PurgeSelector { flow: Some("B2C_1".into()), tenant: Some(tenant.into()), subject: None };
     assert_eq!(*port.cache.purged.lock().unwrap(), [selection]);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connector_cache::http::error::Rejection;
-use connector_cache::server::Limits;
+use connector_cache::server::ServerLimits;
 use connector_cache::support::byte_budget::{ByteBudget, RESPONSE_BYTES};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -96,7 +96,7 @@ async fn f44_a_body_or_a_host_unlike_the_authority_is_refused_and_the_connection
 
 #[tokio::test]
 async fn an_idle_connection_is_told_to_go() {
-    let server = start(Limits { idle_timeout: Duration::from_millis(100), ..patient() }).await;
+    let server = start(ServerLimits { idle_timeout: Duration::from_millis(100), ..patient() }).await;
     let mut client = Client::connect(server.address, 65_535).await;
     text(client.get("/a").await).await;
     client.connection.await.unwrap().expect("GOAWAY is no error");
@@ -104,7 +104,7 @@ async fn an_idle_connection_is_told_to_go() {
 
 #[tokio::test]
 async fn f49_a_window_that_stays_shut_ends_the_connection() {
-    let server = start(Limits { write_timeout: Duration::from_millis(100), ..patient() }).await;
+    let server = start(ServerLimits { write_timeout: Duration::from_millis(100), ..patient() }).await;
     let mut client = Client::connect(server.address, 0).await;
     let response = client.get("/a").await;
     assert_eq!(response.status(), 200, "the head needs no window");
@@ -117,7 +117,7 @@ async fn f49_a_stream_whose_window_stays_shut_is_reset_and_the_others_go_on() {
     // shut when only the last of the answer is left.
     for window in [0, 65_535, (8 << 20) - 1] {
         let budget = ByteBudget::new(usize::MAX);
-        let limits = Limits { write_timeout: Duration::from_millis(300), ..patient() };
+        let limits = ServerLimits { write_timeout: Duration::from_millis(300), ..patient() };
         let server = start_within(config(limits), budget.clone()).await;
         let mut client = Client::connect(server.address, window).await;
         let shut = client.get("/big").await;
@@ -149,7 +149,7 @@ async fn a_large_answer_is_whole_and_gives_its_room_back() {
 
 #[tokio::test]
 async fn f49_beside_a_small_answer_that_nobody_takes_other_streams_end_and_then_the_connection() {
-    let server = start(Limits { write_timeout: Duration::from_millis(300), ..patient() }).await;
+    let server = start(ServerLimits { write_timeout: Duration::from_millis(300), ..patient() }).await;
     let mut client = Client::connect(server.address, 3).await;
     // `/shut` is longer than its window, and nobody reads it; the others fit.
     let shut = client.get("/shut").await;

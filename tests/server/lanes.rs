@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use connector_cache::server::{Config, Drain, Lanes, Threads};
+use connector_cache::server::{Config, Drain, Workers, Threads};
 use connector_cache::support::byte_budget::ByteBudget;
 use tokio::net::TcpStream;
 
@@ -12,7 +12,7 @@ use crate::stub::{Running, config, patient, start_on, until};
 
 /// A server with two threads for its connections.
 async fn start(drain: Duration) -> (Running, Threads) {
-    let (lanes, threads) = Lanes::start(2).unwrap();
+    let (lanes, threads) = Workers::start(2).unwrap();
     let drain = Drain { delay: Duration::ZERO, timeout: drain };
     let server = start_on(lanes, Config { drain, ..config(patient()) }, ByteBudget::new(usize::MAX)).await;
     (server, threads)

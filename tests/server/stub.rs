@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connector_cache::cache::outcome::Outcome;
-use connector_cache::http::cache_status::Report;
-use connector_cache::http::error::{Problem, Rejection, Response};
+use connector_cache::http::cache_status::CacheStatus;
+use connector_cache::http::error::{ErrorResponse, Rejection, Response};
 use connector_cache::http::ids::Ids;
-use connector_cache::http::validate::Asked;
-use connector_cache::observability::logging::Access;
+use connector_cache::http::validate::RequestView;
+use connector_cache::observability::logging::AccessLog;
 use connector_cache::observability::metrics::Metrics;
-use connector_cache::proxy::handler::{Answer, Handler};
-use connector_cache::proxy::middleware::Stack;
+use connector_cache::proxy::handler::{HandlerResponse, Handler};
+use connector_cache::proxy::middleware::RequestStack;
 use connector_cache::proxy::response;
-use connector_cache::server::{Config, Drain, Lanes, Limits, Server, Terms};
+use connector_cache::server::{Config, Drain, Workers, ServerLimits, Server, Terms};
 use connector_cache::support::byte_budget::ByteBudget;
 use connector_cache::support::clock::Clock;
 use http::request::Parts;
@@ -53,11 +53,11 @@ impl Stub {
 }
 
 impl Handler for Stub {
-    fn at_once(&self, _: &Asked<'_>, _: &Ids) -> Option<Answer> {
+    fn at_once(&self, _: &RequestView<'_>, _: &Ids) -> Option<HandlerResponse> {
         None
     }
 
-    async fn handle(&self, request: &Parts, headers: http::HeaderMap, _: &Ids, _: SocketAddr) -> Answer {
+    async fn handle(&self, request: &Parts, headers: http::HeaderMap, _: &Ids, _: SocketAddr) -> HandlerResponse {
         let path = request.uri.path().to_owned();
         self.asked.lock().unwrap().push(path.clone());
         let body = match &*path {
@@ -79,8 +79,8 @@ impl Handler for Stub {
             }
             _ => path.into(),
         };
-        Answer {
-            is_dressed: false,
+        HandlerResponse {
+            has_common_headers: false,
             response: Response::new(Full::new(body)),
             outcome: Outcome::Hit,
             reason: None,
@@ -88,8 +88,8 @@ impl Handler for Stub {
         }
     }
 
-    fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
-        response::problem(problem, ids, &Report::default(), Clock::system().now())
+    fn error_response(&self, error_response: ErrorResponse, ids: &Ids) -> HandlerResponse {
+        response::error_response(error_response, ids, &CacheStatus::default(), Clock::system().now())
     }
 }
 
@@ -111,19 +111,19 @@ impl Running {
 }
 
 /// Limits that no test reaches by accident.
-pub(crate) fn patient() -> Limits {
+pub(crate) fn patient() -> ServerLimits {
     let long = Duration::from_secs(20);
-    Limits {
+    ServerLimits {
         tls_timeout: long,
         header_timeout: long,
         idle_timeout: long,
         write_timeout: long,
         request_timeout: long,
-        ..Limits::default()
+        ..ServerLimits::default()
     }
 }
 
-pub(crate) fn config(limits: Limits) -> Config {
+pub(crate) fn config(limits: ServerLimits) -> Config {
     Config {
         limits,
         drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(10) },
@@ -131,7 +131,7 @@ pub(crate) fn config(limits: Limits) -> Config {
     }
 }
 
-pub(crate) async fn start(limits: Limits) -> Running {
+pub(crate) async fn start(limits: ServerLimits) -> Running {
     start_with(config(limits)).await
 }
 
@@ -141,17 +141,17 @@ pub(crate) async fn start_with(config: Config) -> Running {
 
 /// With room for so many bytes in flight.
 pub(crate) async fn start_within(config: Config, budget: ByteBudget) -> Running {
-    start_on(Lanes::default(), config, budget).await
+    start_on(Workers::default(), config, budget).await
 }
 
 /// With threads for its connections.
-pub(crate) async fn start_on(lanes: Lanes, config: Config, budget: ByteBudget) -> Running {
+pub(crate) async fn start_on(lanes: Workers, config: Config, budget: ByteBudget) -> Running {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
     let stub = Arc::new(Stub { asked: Mutex::default(), held: AtomicUsize::new(0), gate: Semaphore::new(0) });
     let stack =
-        Stack::new(Arc::clone(&stub), Arc::clone(&metrics), Access::All, &config.limits).within(budget);
+        RequestStack::new(Arc::clone(&stub), Arc::clone(&metrics), AccessLog::All, &config.limits).within(budget);
     let drain = CancellationToken::new();
     let server = Server::new(&config, Arc::clone(&metrics)).unwrap().on(lanes);
     let (tls, terms) = (server.tls().cloned(), server.terms().clone());

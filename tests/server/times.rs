@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use connector_cache::http::error::Rejection;
-use connector_cache::server::{Config, Limits};
+use connector_cache::server::{Config, ServerLimits};
 use connector_cache::support::byte_budget::ByteBudget;
 
 use crate::raw::{Raw, get};
@@ -15,7 +15,7 @@ const SHORT: Duration = Duration::from_millis(100);
 async fn f48_a_connection_that_says_too_little_is_closed() {
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r";
     for bytes in ["", "G", "GET / HTTP/1.1\r\nHost: cac", preface] {
-        let server = start(Limits { header_timeout: SHORT, ..patient() }).await;
+        let server = start(ServerLimits { header_timeout: SHORT, ..patient() }).await;
         let mut raw = Raw::connect(server.address).await;
         raw.send(bytes).await;
         assert_eq!(raw.rest_text().await, "", "{bytes:?}");
@@ -25,7 +25,7 @@ async fn f48_a_connection_that_says_too_little_is_closed() {
 
 #[tokio::test]
 async fn f48_a_byte_now_and_then_does_not_help() {
-    let server = start(Limits { header_timeout: SHORT, ..patient() }).await;
+    let server = start(ServerLimits { header_timeout: SHORT, ..patient() }).await;
     let (mut read, mut write) = tokio::net::TcpStream::connect(server.address).await.unwrap().into_split();
     let trickle = tokio::spawn(async move {
         let mut pause = tokio::time::interval(SHORT / 5);
@@ -44,7 +44,7 @@ async fn f48_a_byte_now_and_then_does_not_help() {
 
 #[tokio::test]
 async fn a_pause_between_requests_has_a_time_of_its_own() {
-    let server = start(Limits { idle_timeout: SHORT, ..patient() }).await;
+    let server = start(ServerLimits { idle_timeout: SHORT, ..patient() }).await;
     let mut raw = Raw::connect(server.address).await;
     assert_eq!(raw.get("/a").await.status(), 200);
     assert_eq!(raw.rest_text().await, "");
@@ -53,7 +53,7 @@ async fn a_pause_between_requests_has_a_time_of_its_own() {
 
 #[tokio::test]
 async fn a_second_header_has_the_time_of_the_first() {
-    let server = start(Limits { header_timeout: SHORT, ..patient() }).await;
+    let server = start(ServerLimits { header_timeout: SHORT, ..patient() }).await;
     let mut raw = Raw::connect(server.address).await;
     assert_eq!(raw.get("/a").await.status(), 200);
     raw.send("GET / HTTP/1.1\r\n").await;
@@ -63,7 +63,7 @@ async fn a_second_header_has_the_time_of_the_first() {
 
 #[tokio::test]
 async fn a_request_that_waits_for_us_is_not_idle() {
-    let limits = Limits { idle_timeout: SHORT, header_timeout: SHORT, write_timeout: SHORT, ..patient() };
+    let limits = ServerLimits { idle_timeout: SHORT, header_timeout: SHORT, write_timeout: SHORT, ..patient() };
     let server = start(limits).await;
     let mut raw = Raw::connect(server.address).await;
     raw.send(get("/held")).await;
@@ -79,7 +79,7 @@ async fn a_request_that_waits_for_us_is_not_idle() {
 
 #[tokio::test]
 async fn f49_a_peer_that_takes_no_bytes_is_closed() {
-    let server = start(Limits { write_timeout: SHORT, ..patient() }).await;
+    let server = start(ServerLimits { write_timeout: SHORT, ..patient() }).await;
     let mut raw = Raw::connect(server.address).await;
     raw.send([get("/big"), get("/big"), get("/big")].concat()).await;
     until("the connection is closed", || server.rejected(Rejection::Slow) == 1).await;
@@ -87,7 +87,7 @@ async fn f49_a_peer_that_takes_no_bytes_is_closed() {
 
 #[tokio::test]
 async fn f49_a_peer_that_takes_a_byte_now_and_then_is_closed() {
-    let server = start(Limits { write_timeout: SHORT * 3, ..patient() }).await;
+    let server = start(ServerLimits { write_timeout: SHORT * 3, ..patient() }).await;
     let (mut read, mut write) = tokio::net::TcpStream::connect(server.address).await.unwrap().into_split();
     let all = [get("/big"), get("/big"), get("/big")].concat();
     tokio::io::AsyncWriteExt::write_all(&mut write, all.as_bytes()).await.unwrap();
@@ -103,7 +103,7 @@ async fn f49_a_peer_that_takes_a_byte_now_and_then_is_closed() {
 
 #[tokio::test]
 async fn a_connection_past_the_limit_is_closed_and_the_others_go_on() {
-    let server = start(Limits { connections: 1, ..patient() }).await;
+    let server = start(ServerLimits { connections: 1, ..patient() }).await;
     let mut first = Raw::connect(server.address).await;
     first.get("/a").await;
     assert_eq!(Raw::connect(server.address).await.rest_text().await, "");
@@ -113,7 +113,7 @@ async fn a_connection_past_the_limit_is_closed_and_the_others_go_on() {
 
 #[tokio::test]
 async fn an_address_past_its_limit_is_closed_and_the_others_go_on() {
-    let server = start(Limits { connections_per_address: 2, ..patient() }).await;
+    let server = start(ServerLimits { connections_per_address: 2, ..patient() }).await;
     let mut own = [Raw::connect(server.address).await, Raw::connect(server.address).await];
     for raw in &mut own {
         assert_eq!(raw.get("/a").await.status(), 200);
@@ -128,12 +128,12 @@ async fn an_address_past_its_limit_is_closed_and_the_others_go_on() {
 
 #[tokio::test]
 async fn new_terms_hold_for_the_next_connection() {
-    let config = config(Limits { connections: 1, ..patient() });
+    let config = config(ServerLimits { connections: 1, ..patient() });
     let server = start_with(config.clone()).await;
     let mut first = Raw::connect(server.address).await;
     first.get("/a").await;
     assert_eq!(Raw::connect(server.address).await.rest_text().await, "");
-    let limits = Limits { connections: 2, idle_timeout: SHORT, ..patient() };
+    let limits = ServerLimits { connections: 2, idle_timeout: SHORT, ..patient() };
     server.terms.set(&Config { limits, ..config });
     let mut second = Raw::connect(server.address).await;
     assert_eq!(second.get("/b").await.status(), 200);
@@ -165,7 +165,7 @@ async fn large_answers_that_nobody_takes_leave_no_room_for_more_and_give_it_back
 
 #[tokio::test]
 async fn a_place_is_free_again_when_its_connection_ends() {
-    let server = start(Limits { connections: 1, ..patient() }).await;
+    let server = start(ServerLimits { connections: 1, ..patient() }).await;
     let mut first = Raw::connect(server.address).await;
     first.send("GET /a HTTP/1.1\r\nHost: cache\r\nConnection: close\r\n\r\n").await;
     first.rest().await;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use connector_cache::http::error::Rejection;
 use connector_cache::observability::metrics::Reload;
-use connector_cache::server::{Config, Limits, TlsFiles};
-use connector_cache::support::watched_files::{Look, Source as _};
+use connector_cache::server::{Config, ServerLimits, TlsFiles};
+use connector_cache::support::watched_files::{ReloadTrigger, Reloadable as _};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -44,7 +44,7 @@ impl Disk {
         certificate.der().clone()
     }
 
-    async fn start(&self, client_ca: Option<PathBuf>, limits: Limits) -> Running {
+    async fn start(&self, client_ca: Option<PathBuf>, limits: ServerLimits) -> Running {
         let files = TlsFiles { certificate: self.path("tls.crt"), key: self.path("tls.key"), client_ca };
         start_with(Config { tls: Some(files), ..config(limits) }).await
     }
@@ -94,12 +94,12 @@ async fn f62_a_new_pair_is_for_new_handshakes_and_a_broken_one_for_none() {
     let tls = server.tls.clone().unwrap();
     let mut before = Raw::over(connect(&server, &old, b"http/1.1", None).await.unwrap());
     let new = disk.renew();
-    assert_eq!(tls.reload(Look::Told), Some(Reload::Success));
+    assert_eq!(tls.reload(ReloadTrigger::Requested), Some(Reload::Success));
     assert!(connect(&server, &old, b"http/1.1", None).await.is_err(), "the old certificate is gone");
     connect(&server, &new, b"http/1.1", None).await.unwrap();
     assert_eq!(before.get("/a").await.body, "/a", "what is connected stays so");
     fs::write(disk.path("tls.crt"), "half").unwrap();
-    assert_eq!(tls.reload(Look::Told), Some(Reload::Failure));
+    assert_eq!(tls.reload(ReloadTrigger::Requested), Some(Reload::Failure));
     connect(&server, &new, b"http/1.1", None).await.unwrap();
 }
 
@@ -107,7 +107,7 @@ async fn f62_a_new_pair_is_for_new_handshakes_and_a_broken_one_for_none() {
 async fn f54_a_handshake_that_stalls_is_closed() {
     let disk = Disk::new();
     disk.renew();
-    let server = disk.start(None, Limits { tls_timeout: Duration::from_millis(100), ..patient() }).await;
+    let server = disk.start(None, ServerLimits { tls_timeout: Duration::from_millis(100), ..patient() }).await;
     let mut raw = Raw::connect(server.address).await;
     raw.send([0x16, 3, 1]).await;
     assert_eq!(raw.rest_text().await, "");
@@ -118,7 +118,7 @@ async fn f54_a_handshake_that_stalls_is_closed() {
 async fn f54_a_thousand_half_open_handshakes_are_closed_and_keep_nobody_out() {
     let disk = Disk::new();
     let certificate = disk.renew();
-    let server = disk.start(None, Limits { tls_timeout: Duration::from_millis(500), ..patient() }).await;
+    let server = disk.start(None, ServerLimits { tls_timeout: Duration::from_millis(500), ..patient() }).await;
     let mut half_open = Vec::new();
     for _ in 0..1_000 {
         let mut raw = Raw::connect(server.address).await;

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use connector_cache::cache::outcome::{
-    Bypass, Eviction, Forward, Instead, NotStored, Outcome, ProofResult, Retry, ScrubFailure, ScrubbedField,
+    Bypass, Eviction, Forward, HitReason, NotStored, Outcome, ProofResult, Retry, ScrubFailure, ScrubbedField,
 };
 use connector_cache::config::LIVE;
-use connector_cache::http::error::{OriginFault, Problem, Rejection};
+use connector_cache::http::error::{UpstreamFailure, ErrorResponse, Rejection};
 use connector_cache::observability::metrics::{MethodLabel, Metrics, Places, Reload};
-use connector_cache::support::labels::Word;
+use connector_cache::support::labels::Label;
 
 use super::source::read;
 
@@ -73,8 +73,8 @@ fn is_key(code: &str) -> bool {
 #[test]
 fn every_reason_is_there_and_no_other() {
     let reasons = |of: &str| rows(of).into_keys().collect::<BTreeSet<_>>();
-    let own = &words::<Instead>() | &BTreeSet::from(["unreadable-error".to_owned()]);
-    let of_graph = &words::<OriginFault>() | &words::<ScrubFailure>();
+    let own = &words::<HitReason>() | &BTreeSet::from(["unreadable-error".to_owned()]);
+    let of_graph = &words::<UpstreamFailure>() | &words::<ScrubFailure>();
     assert_eq!(reasons("Why a token may not use the cache"), words::<Bypass>());
     assert_eq!(reasons("Why an answer was not stored"), words::<NotStored>());
     assert_eq!(reasons("Why a request was refused"), words::<Rejection>());
@@ -87,15 +87,15 @@ fn every_reason_has_its_status() {
     let (refused, of_graph) =
         (rows("Why a request was refused"), rows("Why Graph's answer could not be used"));
     for &reason in Rejection::ALL {
-        let (told, is) = (&refused[reason.as_str()], Problem::Rejected(reason).status().as_str().to_owned());
+        let (told, is) = (&refused[reason.as_str()], ErrorResponse::Rejected(reason).status().as_str().to_owned());
         // A connection that never came to a request is closed without an answer.
         assert!(*told == is || told == "none", "{reason}: {told} is told, {is} is answered");
     }
-    for &reason in OriginFault::ALL {
-        assert_eq!(of_graph[reason.as_str()], Problem::Origin(reason).status().as_str(), "{reason}");
+    for &reason in UpstreamFailure::ALL {
+        assert_eq!(of_graph[reason.as_str()], ErrorResponse::GraphClient(reason).status().as_str(), "{reason}");
     }
     for &reason in ScrubFailure::ALL {
-        assert_eq!(of_graph[reason.as_str()], Problem::Unscrubbable(reason).status().as_str(), "{reason}");
+        assert_eq!(of_graph[reason.as_str()], ErrorResponse::Unscrubbable(reason).status().as_str(), "{reason}");
     }
 }
 
@@ -136,6 +136,6 @@ fn every_metric_is_there_with_its_labels_words() {
     assert!(missing.is_empty(), "labels that the section Metrics does not explain: {missing:?}");
 }
 
-fn words<W: Word>() -> BTreeSet<String> {
+fn words<W: Label>() -> BTreeSet<String> {
     W::ALL.iter().map(|word| word.as_str().to_owned()).collect()
 }

@@ -6,8 +6,8 @@ use divan::Bencher;
 use divan::counter::BytesCount;
 
 use self::stage::{Memory, body, parts, token};
-use connector_cache::auth::{Identity, Secrets, Spelling};
-use connector_cache::http::validate::Asked;
+use connector_cache::auth::{Identity, HashKeys, RequestDigest};
+use connector_cache::http::validate::RequestView;
 use connector_cache::resource::{ApiVersion, Resource};
 use connector_cache::scrub::{self, Scrubber};
 use connector_cache::support::clock::Clock;
@@ -22,21 +22,21 @@ fn main() {
 #[divan::bench(args = LENGTHS)]
 fn fingerprint(bencher: Bencher<'_, '_>, length: usize) {
     let (secrets, parts) = (secrets(), parts(&token(length)));
-    bencher.counter(BytesCount::new(length)).bench(|| Identity::of(&parts.headers, &secrets).is_ok());
+    bencher.counter(BytesCount::new(length)).bench(|| Identity::from_headers(&parts.headers, &secrets).is_ok());
 }
 
 /// The hash of all that decides an answer: what finds the look-ups that a thread remembers.
 #[divan::bench(args = LENGTHS)]
 fn spelling(bencher: Bencher<'_, '_>, length: usize) {
     let (secrets, parts) = (secrets(), parts(&token(length)));
-    bencher.counter(BytesCount::new(length)).bench(|| Spelling::of(&Asked::of(&parts), &secrets).is_some());
+    bencher.counter(BytesCount::new(length)).bench(|| RequestDigest::compute(&RequestView::new(&parts), &secrets).is_some());
 }
 
 /// Base64 and JSON of a token to who asks and until when.
 #[divan::bench(args = LENGTHS)]
 fn claims(bencher: Bencher<'_, '_>, length: usize) {
     let (secrets, parts, now) = (secrets(), parts(&token(length)), Clock::system().now());
-    let Ok(identity) = Identity::of(&parts.headers, &secrets) else { unreachable!("the token has its form") };
+    let Ok(identity) = Identity::from_headers(&parts.headers, &secrets) else { unreachable!("the token has its form") };
     assert!(identity.token.claims(&secrets, now).is_ok(), "the claims can be read");
     bencher.counter(BytesCount::new(length)).bench(|| identity.token.claims(&secrets, now).is_ok());
 }
@@ -76,8 +76,8 @@ fn found_hit(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| memory.found());
 }
 
-fn secrets() -> Secrets {
-    let Ok(secrets) = Secrets::random() else { unreachable!("the system has random bytes") };
+fn secrets() -> HashKeys {
+    let Ok(secrets) = HashKeys::random() else { unreachable!("the system has random bytes") };
     secrets
 }
 

@@ -8,10 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use connector_cache::app::App;
 use connector_cache::cache::outcome::Outcome;
 use connector_cache::config::Config;
-use connector_cache::fake_graph::{CONTOSO, Options, SIGN_UP, Sandbox};
+use connector_cache::fake_graph::{CONTOSO, Options, SIGN_UP, FakeGraph};
 use connector_cache::http::ids::Ids;
-use connector_cache::http::validate::Asked;
-use connector_cache::proxy::handler::{Answer, Handler};
+use connector_cache::http::validate::RequestView;
+use connector_cache::proxy::handler::{HandlerResponse, Handler};
 use connector_cache::support::clock::Clock;
 use connector_cache_benches::path;
 use http::Request;
@@ -56,7 +56,7 @@ pub struct Memory {
     app: App,
     request: Parts,
     ids: Ids,
-    _sandbox: Sandbox,
+    _sandbox: FakeGraph,
 }
 
 impl Memory {
@@ -71,19 +71,19 @@ impl Memory {
     fn set() -> Result<Self, Box<dyn std::error::Error>> {
         // A worker: it serves the stand-in while the thread that measures waits.
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let sandbox = runtime.block_on(async { Sandbox::start(Options::default()) })?;
+        let sandbox = runtime.block_on(async { FakeGraph::start(Options::default()) })?;
         let mut config = Config::default();
         config.origin.base_url = Url::parse(&sandbox.url())?;
         // The time stands still: no look-up is too old to be remembered.
         let app = App::new(config, Clock::manual(SystemTime::now()))?;
         let request = parts(&sandbox.token().tenant(CONTOSO).user("ada").mint());
-        let ids = Ids::of(&request.headers);
+        let ids = Ids::from_headers(&request.headers);
         Ok(Self { runtime, app, request, ids, _sandbox: sandbox })
     }
 
     /// Whether a hit comes from what this thread remembers.
     pub fn recalled(&self) -> bool {
-        self.app.proxy().at_once(&Asked::of(&self.request), &self.ids).is_some()
+        self.app.proxy().at_once(&RequestView::new(&self.request), &self.ids).is_some()
     }
 
     /// Whether a hit comes from the store.
@@ -91,7 +91,7 @@ impl Memory {
         self.answer().outcome == Outcome::Hit
     }
 
-    fn answer(&self) -> Answer {
+    fn answer(&self) -> HandlerResponse {
         self.runtime.block_on(self.app.proxy().handle(
             &self.request,
             self.request.headers.clone(),

@@ -120,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    fn judge(headers: &[(&str, &str)]) -> Result<(), Foreign> {
+    fn assess(headers: &[(&str, &str)]) -> Result<(), Foreign> {
         let headers = [&[("host", "localhost:9090")], headers].concat();
         check(&request("/cache", &headers), "127.0.0.1:1".parse().unwrap())
     }
@@ -159,7 +159,7 @@ mod tests {
             // net/http of Go
             &[("user-agent", "Go-http-client/1.1"), ("accept-encoding", "gzip")],
         ] {
-            assert_eq!(judge(fields), Ok(()), "{fields:?}");
+            assert_eq!(assess(fields), Ok(()), "{fields:?}");
         }
     }
 
@@ -184,9 +184,9 @@ mod tests {
             ("content-length", "00"),
             ("te", "trailers"),
         ] {
-            assert_eq!(judge(&[field]), Err(Foreign::Field), "{field:?}");
+            assert_eq!(assess(&[field]), Err(Foreign::Field), "{field:?}");
         }
-        assert_eq!(judge(&[("accept", "a"), ("accept", "b")]), Err(Foreign::Field));
+        assert_eq!(assess(&[("accept", "a"), ("accept", "b")]), Err(Foreign::Field));
     }
 
     #[test]

@@ -14,8 +14,8 @@ fn peer(address: &str) -> SocketAddr {
     SocketAddr::new(address.parse().unwrap(), 1)
 }
 
-fn open() -> Access {
-    Access { token: None }
+fn open() -> AdminAuth {
+    AdminAuth { token: None }
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn without_a_token_this_machine_may_purge_and_anyone_may_look() {
 
 #[test]
 fn without_a_token_nobody_else_may_purge() {
-    let refused = |reason| Err(Refusal::NotLocal(reason));
+    let refused = |reason| Err(AccessDenied::NotLocal(reason));
     let (host, local) = (("host", "localhost"), peer("127.0.0.1"));
     assert_eq!(open().purge(&request(&[host]), peer("10.0.0.1")), refused(Foreign::Peer));
     assert_eq!(open().purge(&request(&[("host", "rebound.example:9090")]), local), refused(Foreign::Host));
@@ -38,11 +38,11 @@ fn without_a_token_nobody_else_may_purge() {
     assert_eq!(open().purge(&relayed, local), refused(Foreign::Field));
 }
 
-fn guarded(token: &str) -> (tempfile::NamedTempFile, Access) {
+fn guarded(token: &str) -> (tempfile::NamedTempFile, AdminAuth) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(token.as_bytes()).unwrap();
     let config = Config { token_file: Some(file.path().to_owned()), ..Config::default() };
-    let access = Access::new(&config).unwrap();
+    let access = AdminAuth::new(&config).unwrap();
     (file, access)
 }
 
@@ -63,12 +63,12 @@ fn with_a_token_every_look_and_purge_needs_it() {
         &[("authorization", "Bearer s3cret"), ("authorization", "Bearer s3cret")],
     ] {
         let request = request(headers);
-        assert_eq!(access.look(&request), Err(Refusal::Bearer), "{headers:?}");
-        assert_eq!(access.purge(&request, peer("127.0.0.1")), Err(Refusal::Bearer), "{headers:?}");
+        assert_eq!(access.look(&request), Err(AccessDenied::Bearer), "{headers:?}");
+        assert_eq!(access.purge(&request, peer("127.0.0.1")), Err(AccessDenied::Bearer), "{headers:?}");
     }
 }
 
-fn holds(access: &Access, token: &str) -> bool {
+fn holds(access: &AdminAuth, token: &str) -> bool {
     access.look(&request(&[("authorization", &format!("Bearer {token}"))])).is_ok()
 }
 
@@ -76,12 +76,12 @@ fn holds(access: &Access, token: &str) -> bool {
 fn f62_a_new_token_holds_once_its_file_stands_still_or_at_once_when_told() {
     let (file, access) = guarded("old");
     std::fs::write(file.path(), "new").unwrap();
-    assert_eq!(access.reload(Look::Tick), None, "it may still be written");
+    assert_eq!(access.reload(ReloadTrigger::Poll), None, "it may still be written");
     assert!(holds(&access, "old") && !holds(&access, "new"));
-    assert_eq!(access.reload(Look::Tick), Some(Reload::Success));
+    assert_eq!(access.reload(ReloadTrigger::Poll), Some(Reload::Success));
     assert!(holds(&access, "new") && !holds(&access, "old"));
     std::fs::write(file.path(), "newest").unwrap();
-    assert_eq!((access.reload(Look::Told), access.reload(Look::Told)), (Some(Reload::Success), None));
+    assert_eq!((access.reload(ReloadTrigger::Requested), access.reload(ReloadTrigger::Requested)), (Some(Reload::Success), None));
     assert!(holds(&access, "newest") && !holds(&access, "new"));
 }
 
@@ -89,13 +89,13 @@ fn f62_a_new_token_holds_once_its_file_stands_still_or_at_once_when_told() {
 fn f62_a_broken_token_file_is_refused_once_and_the_old_token_stays() {
     let (file, access) = guarded("old");
     std::fs::write(file.path(), " \n").unwrap();
-    assert_eq!((access.reload(Look::Told), access.reload(Look::Told)), (Some(Reload::Failure), None));
+    assert_eq!((access.reload(ReloadTrigger::Requested), access.reload(ReloadTrigger::Requested)), (Some(Reload::Failure), None));
     assert!(holds(&access, "old") && !holds(&access, ""));
     std::fs::remove_file(file.path()).unwrap();
-    assert_eq!((access.reload(Look::Told), access.reload(Look::Tick)), (Some(Reload::Failure), None));
+    assert_eq!((access.reload(ReloadTrigger::Requested), access.reload(ReloadTrigger::Poll)), (Some(Reload::Failure), None));
     assert!(holds(&access, "old"));
     std::fs::write(file.path(), "new").unwrap();
-    assert_eq!(access.reload(Look::Told), Some(Reload::Success));
+    assert_eq!(access.reload(ReloadTrigger::Requested), Some(Reload::Success));
     assert!(holds(&access, "new") && !holds(&access, "old"));
 }
 
@@ -103,7 +103,7 @@ fn f62_a_broken_token_file_is_refused_once_and_the_old_token_stays() {
 fn a_token_file_that_is_missing_or_empty_is_told_at_start() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let config = |path: &Path| Config { token_file: Some(path.to_owned()), ..Config::default() };
-    assert!(matches!(Access::new(&config(file.path())), Err(Error::Empty(_))));
-    let missing = Access::new(&config(Path::new("/nonexistent"))).unwrap_err();
+    assert!(matches!(AdminAuth::new(&config(file.path())), Err(Error::Empty(_))));
+    let missing = AdminAuth::new(&config(Path::new("/nonexistent"))).unwrap_err();
     assert!(missing.to_string().contains("<hidden: 12 characters, no such file>"), "{missing}");
 }

@@ -14,9 +14,9 @@ struct Looked {
     told: AtomicUsize,
 }
 
-impl Source for Looked {
-    fn reload(&self, look: Look) -> Option<Reload> {
-        let count = if look == Look::Told { &self.told } else { &self.ticks };
+impl Reloadable for Looked {
+    fn reload(&self, trigger: ReloadTrigger) -> Option<Reload> {
+        let count = if look == ReloadTrigger::Requested { &self.told } else { &self.ticks };
         count.fetch_add(1, SeqCst);
         None
     }
@@ -117,10 +117,10 @@ fn running(dir: &tempfile::TempDir) -> Running {
     let config = &started.config;
     let app = App::new(config.clone(), Clock::system()).unwrap();
     let layers = Arc::new(middleware::Dials::new(config.telemetry.access, &config.server.limits));
-    let terms = Server::new(&config.server, Arc::clone(app.metrics())).unwrap().terms().clone();
-    let parts = Parts { proxy: app.proxy().clone(), layers, terms, log: None };
+    let server_settings = Server::new(&config.server, Arc::clone(app.metrics())).unwrap().server_settings().clone();
+    let parts = Parts { proxy: app.proxy().clone(), layers, server_settings, log: None };
     // What it counts is no part of what it tells.
-    Running::new(Settings { sources, started }, parts, Arc::new(Metrics::new().unwrap()))
+    Running::new(LiveSources { sources, started }, parts, Arc::new(Metrics::new().unwrap()))
 }
 
 /// All that the parts show of themselves.
@@ -138,7 +138,7 @@ fn every_key_that_needs_no_restart_reaches_the_part_that_it_is_for() {
         let before = told(&running);
         assert!(before == told(&running), "nothing changes by itself");
         std::fs::write(dir.path().join("cache.toml"), format!("{PLAIN}{key} = {value}\n")).unwrap();
-        assert_eq!(running.reload(Look::Told), Some(Reload::Success), "{key}");
+        assert_eq!(running.reload(ReloadTrigger::Requested), Some(Reload::Success), "{key}");
         assert!(before != told(&running), "{key}");
     }
 }
@@ -150,8 +150,8 @@ fn f62_a_configuration_that_is_refused_changes_no_part() {
     let before = told(&running);
     std::fs::write(dir.path().join("cache.toml"), format!("{PLAIN}cache.ttl = \"1s\"\ncache.ttyl = 1\n"))
         .unwrap();
-    assert_eq!(running.reload(Look::Told), Some(Reload::Failure));
-    assert_eq!((running.metrics.reloads.get(Reload::Failure), running.reload(Look::Told)), (1, None));
+    assert_eq!(running.reload(ReloadTrigger::Requested), Some(Reload::Failure));
+    assert_eq!((running.metrics.reloads.get(Reload::Failure), running.reload(ReloadTrigger::Requested)), (1, None));
     assert!(before == told(&running));
 }
 

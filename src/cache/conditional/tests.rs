@@ -3,7 +3,7 @@
 use std::time::UNIX_EPOCH;
 
 use super::*;
-use crate::auth::{Identity, Secrets};
+use crate::auth::{Identity, HashKeys};
 use crate::support::clock::Clock;
 
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
@@ -25,11 +25,11 @@ fn validators(fields: &[(&'static str, &str)]) -> Option<Validators> {
     Validators::of(&headers(fields), now())
 }
 
-fn tokens() -> [Fingerprint; 2] {
-    let secrets = Secrets::random().unwrap();
+fn tokens() -> [TokenHash; 2] {
+    let secrets = HashKeys::random().unwrap();
     ["ada", "eve"].map(|name| {
         let authorization = format!("Bearer {name}");
-        Identity::of(&headers(&[("authorization", &authorization)]), &secrets).unwrap().fingerprint
+        Identity::from_headers(&headers(&[("authorization", &authorization)]), &secrets).unwrap().fingerprint
     })
 }
 
@@ -37,7 +37,7 @@ fn tokens() -> [Fingerprint; 2] {
 fn l37_what_graph_gave_is_asked_with_and_nothing_that_only_looks_like_it() {
     let mut request = HeaderMap::new();
     let both = [("etag", "W/\"a\""), ("last-modified", EARLIER), ("date", DATE)];
-    validators(&both).unwrap().ask_with(&mut request);
+    validators(&both).unwrap().apply_to(&mut request);
     assert_eq!(request, headers(&[("if-none-match", "W/\"a\""), ("if-modified-since", EARLIER)]));
     let long = format!("\"{}\"", "a".repeat(255));
     for odd in ["a", "\"a", "\"", "", "\"a\" ", "\"a b\"", "\"a\"b\"", "w/\"a\"", "\"aé\"", "*", &long] {
@@ -75,7 +75,7 @@ fn l37_a_token_asks_with_what_it_was_given_itself_and_once_an_hour_for_the_whole
 #[test]
 fn l42_a_304_is_about_the_answer_that_it_names() {
     let about = |known: &[(&'static str, &str)], told: &[(&'static str, &str)]| {
-        validators(known).unwrap().are_meant_by(&headers(told))
+        validators(known).unwrap().matches(&headers(told))
     };
     let (strong, weak) = ([("etag", "\"a\"")], [("etag", "W/\"a\"")]);
     assert!(about(&strong, &strong));

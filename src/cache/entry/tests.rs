@@ -1,8 +1,8 @@
 //! What an entry holds, and what it weighs.
 
 use super::*;
-use crate::auth::{Fingerprint, Identity, Secrets};
-use crate::cache::vary::{Chooser, Presented};
+use crate::auth::{TokenHash, Identity, HashKeys};
+use crate::cache::vary::{SecondaryKeyHasher, SelectingRequest};
 use crate::scrub::Config;
 use crate::support::clock::Clock;
 
@@ -16,13 +16,13 @@ fn an_entry_is_no_larger_than_it_has_to_be() {
 struct Stage {
     scrubber: Scrubber,
     asked: Now,
-    token: Fingerprint,
+    token: TokenHash,
 }
 
 impl Stage {
     fn new() -> Self {
         let bearer = fields(&[("authorization", "Bearer a")]);
-        let token = Identity::of(&bearer, &Secrets::random().unwrap()).unwrap().fingerprint;
+        let token = Identity::from_headers(&bearer, &HashKeys::random().unwrap()).unwrap().fingerprint;
         let asked = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_790_000_000)).now();
         Self { scrubber: Scrubber::new(&Config::default(), 1 << 20), asked, token }
     }
@@ -39,9 +39,9 @@ impl Stage {
         Validation::of(&fields(lines), self.token, self.asked)
     }
 
-    fn chosen(&self) -> Option<Chosen> {
-        let request = Presented { headers: &HeaderMap::new(), token: self.token };
-        Chooser::default().chosen(&fields(&[("vary", "cookie")]), request).unwrap()
+    fn secondary_key(&self) -> Option<SecondaryKey> {
+        let request = SelectingRequest { headers: &HeaderMap::new(), token: self.token };
+        SecondaryKeyHasher::default().secondary_key(&fields(&[("vary", "cookie")]), request).unwrap()
     }
 }
 
@@ -79,14 +79,14 @@ fn its_date_is_graphs_or_that_of_the_question_and_it_changed_when_graph_says() {
 #[test]
 fn what_it_is_given_it_has_and_nothing_else() {
     let (stage, bare) = (Stage::new(), |entry: &Entry| {
-        entry.validation().is_none() && entry.chosen().is_none() && entry.gzip().is_none()
+        entry.validation().is_none() && entry.secondary_key().is_none() && entry.gzip().is_none()
     });
     assert!(bare(&stage.entry(&[])));
     assert!(bare(&stage.entry(&[]).with(None, None).with_gzip(None)));
-    let (validation, chosen) = (stage.validation(&[("etag", "\"a\"")]), stage.chosen());
-    let entry = stage.entry(&[]).with(validation.clone(), chosen.clone());
+    let (validation, secondary_key) = (stage.validation(&[("etag", "\"a\"")]), stage.secondary_key());
+    let entry = stage.entry(&[]).with(validation.clone(), secondary_key.clone());
     assert_eq!(entry.validation().unwrap().validators, validation.unwrap().validators);
-    assert_eq!((entry.chosen(), entry.gzip()), (chosen.as_ref(), None));
+    assert_eq!((entry.secondary_key(), entry.gzip()), (secondary_key.as_ref(), None));
     let gzip = GzippedBody::of(&entry.body);
     assert!(gzip.is_some());
     assert_eq!(stage.entry(&[]).with_gzip(gzip.clone()).gzip(), gzip.as_ref());
@@ -94,9 +94,9 @@ fn what_it_is_given_it_has_and_nothing_else() {
 
 #[test]
 fn its_tag_is_weak_and_says_which_body_it_is_under_which_rules() {
-    let tag = Tag(std::array::from_fn(|at| 0xa0 + u8::try_from(at).unwrap()));
+    let tag = EntityTag(std::array::from_fn(|at| 0xa0 + u8::try_from(at).unwrap()));
     assert_eq!(tag.spelled(), "W/\"a0a1a2a3a4a5a6a7a8a9aaabacadaeaf\"");
-    let of = Tag::of;
+    let of = EntityTag::of;
     assert_eq!(of(b"body", b"rules"), of(b"body", b"rules"));
     for other in [of(b"bodx", b"rules"), of(b"body", b"rulex"), of(b"sbody", b"rule"), of(b"ody", b"rulesb")]
     {
@@ -109,7 +109,7 @@ fn its_digest_is_the_tags_and_covers_unusual_fields_too() {
     let stage = Stage::new();
     let usual: HeaderMap = headers::usual().iter().cloned().collect();
     let entry = Entry::new(stage.body(300), &stage.scrubber, &usual, Lifetime::NONE, stage.asked);
-    assert_eq!(entry.digest(), Digest(entry.tag.0));
+    assert_eq!(entry.digest(), ContentDigest(entry.tag.0));
     let of = |lines| stage.entry(lines).digest();
     let (soon, later) = (of(&[("sunset", "@10")]), of(&[("sunset", "@200")]));
     assert_eq!(soon, of(&[("sunset", "@10"), ("date", "Thu, 01 Jan 2026 00:00:10 GMT"), ("etag", "\"a\"")]));
@@ -140,18 +140,18 @@ fn it_weighs_what_it_holds() {
         assert_eq!(made(length).weight(), size_of::<Entry>() + length);
     }
     let bare = size_of::<Entry>() + 300 + size_of::<Rare>();
-    let (validation, chosen) = (stage.validation(&[("etag", "\"a\"")]), stage.chosen());
+    let (validation, secondary_key) = (stage.validation(&[("etag", "\"a\"")]), stage.secondary_key());
     let gzip = GzippedBody::of(&made(300).body);
     let weights = (
         validation.as_ref().map_or(0, Validation::weight),
-        chosen.as_ref().map_or(0, Chosen::weight),
+        secondary_key.as_ref().map_or(0, SecondaryKey::weight),
         gzip.as_ref().map_or(0, GzippedBody::len),
     );
     assert_eq!(made(300).with(validation.clone(), None).weight(), bare + weights.0);
-    assert_eq!(made(300).with(None, chosen.clone()).weight(), bare + weights.1);
+    assert_eq!(made(300).with(None, secondary_key.clone()).weight(), bare + weights.1);
     assert_eq!(made(300).with_gzip(gzip.clone()).weight(), bare + weights.2);
     let fields =
         2 * size_of::<(HeaderName, HeaderValue)>() + "application/json;charset=utf-8".len() + "@10".len();
-    let entry = stage.entry(&[("sunset", "@10")]).with(validation, chosen).with_gzip(gzip);
+    let entry = stage.entry(&[("sunset", "@10")]).with(validation, secondary_key).with_gzip(gzip);
     assert_eq!(entry.weight(), bare + fields + weights.0 + weights.1 + weights.2);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ClientDirectives, Config, Freshness};
+use super::{ClientDirectives, Config, FreshnessSource};
 use crate::support::dial::Dial;
 
 /// The configuration of this process. Each judgement takes what it says at its time.
@@ -15,7 +15,7 @@ pub struct Dials {
     stale_if_error: Dial<Duration>,
     /// `cache.client_directives`
     pub client_directives: Dial<ClientDirectives>,
-    freshness: Freshness,
+    freshness: FreshnessSource,
 }
 
 impl Dials {

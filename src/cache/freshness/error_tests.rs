@@ -28,7 +28,7 @@ fn t28_a_local_refusal_is_bridged_while_the_proof_is_live_and_no_longer() {
     ] {
         let lifetime = Lifetime { must_revalidate: strict, ..plain() };
         let (proof, left) = (at(granted), Duration::from_secs(token_left));
-        let judged = judge(&Config::default(), (&lifetime, at(0)), proof, left, Control::default(), at(now));
+        let judged = assess(&Config::default(), (&lifetime, at(0)), proof, left, CacheControl::default(), at(now));
         let usable = |source| on_error(&lifetime, &judged, source, (now - granted, token_left));
         let told = (usable(ErrorSource::Upstream), usable(ErrorSource::Local));
         let case = (now, granted, token_left, strict);
@@ -42,7 +42,7 @@ proptest! {
     fn a_local_refusal_prolongs_no_proof(ttl in 1_u64..1000, granted in 0_u64..100, now in 100_u64..2000, token_left in 0_u64..100, must_revalidate: bool) {
         let lifetime = Lifetime { fresh_for: Duration::from_secs(ttl), must_revalidate, ..plain() };
         let (proof, left) = (at(granted), Duration::from_secs(token_left));
-        let judged = judge(&Config::default(), (&lifetime, at(50)), proof, left, Control::default(), at(now));
+        let judged = assess(&Config::default(), (&lifetime, at(50)), proof, left, CacheControl::default(), at(now));
         let usable = |source| on_error(&lifetime, &judged, source, (now - granted, token_left));
         let is_live = now - granted < 300;
         prop_assert_eq!(usable(ErrorSource::Local), is_live && usable(ErrorSource::Upstream));

@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::{Config, Freshness, Lifetime};
+use super::{Config, FreshnessSource, Lifetime};
 use crate::cache::conditional::Validators;
 use crate::cache::outcome::NotStored;
 use crate::cache::vary;
-use crate::http::cache_control::Control;
+use crate::http::cache_control::CacheControl;
 use crate::http::headers::only;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
@@ -36,17 +36,17 @@ impl Lifetime {
     ///
     /// What has no time left is stored only where Graph can be asked about it; otherwise nobody could ever use it.
     pub fn of(headers: &HeaderMap, config: &Config, received: Now) -> Result<Self, NotStored> {
-        let control = Control::of(headers);
+        let control = CacheControl::from_headers(headers);
         // Section 5.2.2.3: a cache that knows the rules of the status SHOULD ignore the `no-store` beside
         // `must-understand`. A 200's are all that comes here.
-        let understood = config.freshness == Freshness::Origin && control.must_understand;
+        let understood = config.freshness == FreshnessSource::GraphClient && control.must_understand;
         if sabotaged!(NoStoreStored, false, control.no_store && !understood) {
             return Err(NotStored::NoStore);
         }
-        vary::named(headers)?;
+        vary::selecting_fields(headers)?;
         let (fresh_for, must_revalidate, grace_ends) = match config.freshness {
-            Freshness::Operator => (config.ttl, control.must_revalidate, Duration::MAX),
-            Freshness::Origin => {
+            FreshnessSource::Operator => (config.ttl, control.must_revalidate, Duration::MAX),
+            FreshnessSource::GraphClient => {
                 let told = origin_lifetime(headers, control, received);
                 let strict = control.must_revalidate || sabotaged!(NoCacheReused, false, control.no_cache);
                 let grace = Duration::from_secs(control.stale_while_revalidate.unwrap_or(0));
@@ -63,7 +63,7 @@ impl Lifetime {
 
 /// The freshness lifetime as RFC 9111, section 4.2.1 ranks its sources for a cache of one caller's answers, so
 /// without `s-maxage`; by heuristics where Graph says nothing (section 4.2.2).
-fn origin_lifetime(headers: &HeaderMap, control: Control, received: Now) -> Duration {
+fn origin_lifetime(headers: &HeaderMap, control: CacheControl, received: Now) -> Duration {
     if sabotaged!(NoCacheReused, false, control.no_cache) {
         return Duration::ZERO;
     }

@@ -7,7 +7,7 @@ use super::Lifetime;
 /// A [`Lifetime`] to the millisecond, in 16 bytes in place of 56. What is longer than 49 days is kept as 49 days: it
 /// ends early, and not late.
 #[derive(Clone, Copy, Debug)]
-pub struct Packed {
+pub struct PackedLifetime {
     fresh_ms: u32,
     /// Whole seconds, as `Age` has them.
     age_s: u32,
@@ -16,7 +16,7 @@ pub struct Packed {
     must_revalidate: bool,
 }
 
-impl From<Lifetime> for Packed {
+impl From<Lifetime> for PackedLifetime {
     fn from(lifetime: Lifetime) -> Self {
         let millis = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(NEVER).min(NEVER - 1);
         Self {
@@ -28,8 +28,8 @@ impl From<Lifetime> for Packed {
     }
 }
 
-impl From<Packed> for Lifetime {
-    fn from(packed: Packed) -> Self {
+impl From<PackedLifetime> for Lifetime {
+    fn from(packed: PackedLifetime) -> Self {
         let millis = |span: u32| Duration::from_millis(span.into());
         Self {
             fresh_for: millis(packed.fresh_ms),
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     fn kept(lifetime: Lifetime) -> Lifetime {
-        Packed::from(lifetime).into()
+        PackedLifetime::from(lifetime).into()
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn operator(fields: &[(&'static str, &str)]) -> Result<Duration, NotStored> {
 }
 
 fn origin(fields: &[(&'static str, &str)]) -> Result<Duration, NotStored> {
-    let config = Config { freshness: Freshness::Origin, ttl: HOUR, ..Config::default() };
+    let config = Config { freshness: FreshnessSource::GraphClient, ttl: HOUR, ..Config::default() };
     Lifetime::of(&headers(fields), &config, at(0)).map(|lifetime| lifetime.fresh_for)
 }
 
@@ -44,20 +44,20 @@ pub(super) fn plain() -> Lifetime {
 }
 
 /// The verdict `now` on an entry and a proof of second 0, for a token that ends in an hour.
-fn verdict(lifetime: &Lifetime, client: Control, now: u64) -> Verdict {
+fn verdict(lifetime: &Lifetime, client: CacheControl, now: u64) -> Decision {
     let proof = at(0);
-    judge(&Config::default(), (lifetime, at(0)), proof, HOUR, client, at(now)).verdict
+    assess(&Config::default(), (lifetime, at(0)), proof, HOUR, client, at(now)).verdict
 }
 
-/// [`usable_on_error`] with the default rules, the ages in seconds.
+/// [`is_usable_on_error`] with the default rules, the ages in seconds.
 pub(super) fn on_error(
     lifetime: &Lifetime,
-    judged: &Judgement,
+    judged: &Assessment,
     source: ErrorSource,
     (proof_age, token_left): (u64, u64),
 ) -> bool {
     let ages = (Duration::from_secs(proof_age), Duration::from_secs(token_left));
-    usable_on_error(&Config::default(), lifetime, judged, source, ages)
+    is_usable_on_error(&Config::default(), lifetime, judged, source, ages)
 }
 
 #[test]
@@ -138,14 +138,14 @@ fn l29_what_has_no_time_left_is_stored_only_where_graph_can_be_asked_about_it() 
 
 #[test]
 fn l29_no_cache_is_never_used_without_graphs_word() {
-    let config = Config { freshness: Freshness::Origin, ..Config::default() };
+    let config = Config { freshness: FreshnessSource::GraphClient, ..Config::default() };
     let fields = headers(&[("cache-control", "no-cache, max-age=60"), ("etag", "\"a\"")]);
     let lifetime = Lifetime::of(&fields, &config, at(0)).unwrap();
-    for client in [Control::default(), Control { max_stale: Some(9), ..Control::default() }] {
+    for client in [CacheControl::default(), CacheControl { max_stale: Some(9), ..CacheControl::default() }] {
         let proof = at(0);
-        let judged = judge(&config, (&lifetime, at(0)), proof, HOUR, client, at(0));
-        assert_eq!(judged.verdict, Verdict::Forward(Forward::Stale));
-        assert!(!usable_on_error(&config, &lifetime, &judged, ErrorSource::Upstream, (Duration::ZERO, HOUR)));
+        let judged = assess(&config, (&lifetime, at(0)), proof, HOUR, client, at(0));
+        assert_eq!(judged.verdict, Decision::Forward(Forward::Stale));
+        assert!(!is_usable_on_error(&config, &lifetime, &judged, ErrorSource::Upstream, (Duration::ZERO, HOUR)));
     }
 }
 
@@ -188,23 +188,23 @@ fn l21_an_age_that_is_no_number_is_ignored() {
 
 #[test]
 fn an_entry_is_fresh_until_its_ttl_then_usable_within_the_grace_then_not() {
-    let ask = |now| verdict(&plain(), Control::default(), now);
-    assert_eq!(ask(0), Verdict::Fresh);
-    assert_eq!(ask(299), Verdict::Fresh);
-    assert_eq!(ask(300), Verdict::StaleUsable);
-    assert_eq!(ask(329), Verdict::StaleUsable);
-    assert_eq!(ask(330), Verdict::Forward(Forward::Stale));
+    let ask = |now| verdict(&plain(), CacheControl::default(), now);
+    assert_eq!(ask(0), Decision::Fresh);
+    assert_eq!(ask(299), Decision::Fresh);
+    assert_eq!(ask(300), Decision::StaleUsable);
+    assert_eq!(ask(329), Decision::StaleUsable);
+    assert_eq!(ask(330), Decision::Forward(Forward::Stale));
 }
 
 #[test]
 fn l48_where_the_origin_decides_it_says_how_long_the_grace_is() {
-    let config = Config { ttl: Duration::from_secs(100), freshness: Freshness::Origin, ..Config::default() };
+    let config = Config { ttl: Duration::from_secs(100), freshness: FreshnessSource::GraphClient, ..Config::default() };
     let last = |directives| {
         let lifetime = Lifetime::of(&headers(&[("cache-control", directives)]), &config, at(0)).unwrap();
         let usable = |now: &u64| {
             let proof = at(0);
-            let judged = judge(&config, (&lifetime, at(0)), proof, HOUR, Control::default(), at(*now));
-            matches!(judged.verdict, Verdict::Fresh | Verdict::StaleUsable)
+            let judged = assess(&config, (&lifetime, at(0)), proof, HOUR, CacheControl::default(), at(*now));
+            matches!(judged.verdict, Decision::Fresh | Decision::StaleUsable)
         };
         (0..1000).take_while(usable).last()
     };
@@ -223,18 +223,18 @@ fn l48_where_the_origin_decides_it_says_how_long_the_grace_is() {
 #[test]
 fn l26_a_proof_ends_reuse_however_fresh_the_entry_is() {
     let lifetime = Lifetime { fresh_for: HOUR * 9, ..plain() };
-    let ask = |now| verdict(&lifetime, Control::default(), now);
-    assert_eq!(ask(299), Verdict::Fresh);
-    assert_eq!(ask(300), Verdict::StaleUsable);
-    assert_eq!(ask(330), Verdict::Forward(Forward::Stale));
+    let ask = |now| verdict(&lifetime, CacheControl::default(), now);
+    assert_eq!(ask(299), Decision::Fresh);
+    assert_eq!(ask(300), Decision::StaleUsable);
+    assert_eq!(ask(330), Decision::Forward(Forward::Stale));
 }
 
 #[test]
 fn l26_a_token_at_its_end_gets_nothing_from_memory() {
     let proof = at(0);
     let judged =
-        judge(&Config::default(), (&plain(), at(0)), proof, Duration::ZERO, Control::default(), at(1));
-    assert_eq!(judged.verdict, Verdict::Forward(Forward::Bypass));
+        assess(&Config::default(), (&plain(), at(0)), proof, Duration::ZERO, CacheControl::default(), at(1));
+    assert_eq!(judged.verdict, Decision::Forward(Forward::Bypass));
     assert!(!on_error(&plain(), &judged, ErrorSource::Upstream, (0, 0)));
 }
 
@@ -243,12 +243,12 @@ fn what_is_left_is_the_least_of_ttl_proof_and_token() {
     let left = |ttl, granted, token| {
         let lifetime = Lifetime { fresh_for: Duration::from_secs(ttl), ..plain() };
         let proof = at(granted);
-        let judged = judge(
+        let judged = assess(
             &Config::default(),
             (&lifetime, at(100)),
             proof,
             Duration::from_secs(token),
-            Control::default(),
+            CacheControl::default(),
             at(150),
         );
         judged.left.as_secs()
@@ -261,43 +261,43 @@ fn what_is_left_is_the_least_of_ttl_proof_and_token() {
 #[test]
 fn l30_a_caller_that_is_obeyed_can_ask_for_graphs_word() {
     let ask = |client| verdict(&plain(), client, 100);
-    let forward = Verdict::Forward(Forward::Request);
-    assert_eq!(ask(Control { no_cache: true, ..Control::default() }), forward);
-    assert_eq!(ask(Control { max_age: Some(0), ..Control::default() }), forward);
-    assert_eq!(ask(Control { max_age: Some(99), ..Control::default() }), forward);
-    assert_eq!(ask(Control { max_age: Some(100), ..Control::default() }), Verdict::Fresh);
-    assert_eq!(ask(Control { min_fresh: Some(201), ..Control::default() }), forward);
-    assert_eq!(ask(Control { min_fresh: Some(200), ..Control::default() }), Verdict::Fresh);
+    let forward = Decision::Forward(Forward::Request);
+    assert_eq!(ask(CacheControl { no_cache: true, ..CacheControl::default() }), forward);
+    assert_eq!(ask(CacheControl { max_age: Some(0), ..CacheControl::default() }), forward);
+    assert_eq!(ask(CacheControl { max_age: Some(99), ..CacheControl::default() }), forward);
+    assert_eq!(ask(CacheControl { max_age: Some(100), ..CacheControl::default() }), Decision::Fresh);
+    assert_eq!(ask(CacheControl { min_fresh: Some(201), ..CacheControl::default() }), forward);
+    assert_eq!(ask(CacheControl { min_fresh: Some(200), ..CacheControl::default() }), Decision::Fresh);
 }
 
 #[test]
 fn l30_a_caller_that_is_obeyed_can_take_what_is_old_but_not_what_is_unproven() {
     let ask = |client, now| verdict(&plain(), client, now);
-    let most = |most| Control { max_stale: Some(most), ..Control::default() };
-    assert_eq!(ask(most(0), 299), Verdict::Fresh);
+    let most = |most| CacheControl { max_stale: Some(most), ..CacheControl::default() };
+    assert_eq!(ask(most(0), 299), Decision::Fresh);
     let long = Config { proof_ttl: HOUR, ..Config::default() };
     let proven = |lifetime: &Lifetime, client, token_left, now| {
-        judge(&long, (lifetime, at(0)), at(0), token_left, client, at(now)).verdict
+        assess(&long, (lifetime, at(0)), at(0), token_left, client, at(now)).verdict
     };
-    assert_eq!(proven(&plain(), most(60), HOUR, 360), Verdict::StaleAccepted);
-    assert_eq!(proven(&plain(), most(60), HOUR, 361), Verdict::Forward(Forward::Stale));
-    assert_eq!(proven(&plain(), most(1 << 31), HOUR, 3599), Verdict::StaleAccepted);
-    assert_eq!(proven(&plain(), most(1 << 31), HOUR, 3600), Verdict::Forward(Forward::Stale), "the proof");
-    assert_eq!(proven(&plain(), most(1 << 31), Duration::ZERO, 301), Verdict::Forward(Forward::Bypass));
+    assert_eq!(proven(&plain(), most(60), HOUR, 360), Decision::StaleAccepted);
+    assert_eq!(proven(&plain(), most(60), HOUR, 361), Decision::Forward(Forward::Stale));
+    assert_eq!(proven(&plain(), most(1 << 31), HOUR, 3599), Decision::StaleAccepted);
+    assert_eq!(proven(&plain(), most(1 << 31), HOUR, 3600), Decision::Forward(Forward::Stale), "the proof");
+    assert_eq!(proven(&plain(), most(1 << 31), Duration::ZERO, 301), Decision::Forward(Forward::Bypass));
     let strict = Lifetime { must_revalidate: true, ..plain() };
-    assert_eq!(proven(&strict, most(1 << 31), HOUR, 301), Verdict::Forward(Forward::Stale));
-    let both = Control { max_age: Some(400), ..most(60) };
-    assert_eq!(proven(&plain(), both, HOUR, 350), Verdict::StaleAccepted);
-    let age_alone = Control { max_age: Some(400), ..Control::default() };
-    assert_eq!(proven(&plain(), age_alone, HOUR, 310), Verdict::Forward(Forward::Stale), "nothing stale");
+    assert_eq!(proven(&strict, most(1 << 31), HOUR, 301), Decision::Forward(Forward::Stale));
+    let both = CacheControl { max_age: Some(400), ..most(60) };
+    assert_eq!(proven(&plain(), both, HOUR, 350), Decision::StaleAccepted);
+    let age_alone = CacheControl { max_age: Some(400), ..CacheControl::default() };
+    assert_eq!(proven(&plain(), age_alone, HOUR, 310), Decision::Forward(Forward::Stale), "nothing stale");
 }
 
 #[test]
 fn l47_must_revalidate_forbids_every_stale_answer() {
     let strict = Lifetime { must_revalidate: true, ..plain() };
-    assert_eq!(verdict(&strict, Control::default(), 300), Verdict::Forward(Forward::Stale));
+    assert_eq!(verdict(&strict, CacheControl::default(), 300), Decision::Forward(Forward::Stale));
     let proof = at(0);
-    let judged = judge(&Config::default(), (&strict, at(0)), proof, HOUR, Control::default(), at(301));
+    let judged = assess(&Config::default(), (&strict, at(0)), proof, HOUR, CacheControl::default(), at(301));
     assert!(!on_error(&strict, &judged, ErrorSource::Upstream, (301, 3600)));
 }
 
@@ -305,7 +305,7 @@ fn l47_must_revalidate_forbids_every_stale_answer() {
 fn l48_a_stale_answer_serves_in_an_outage_within_its_window_and_the_proofs() {
     let usable = |now, granted| {
         let proof = at(granted);
-        let judged = judge(&Config::default(), (&plain(), at(0)), proof, HOUR, Control::default(), at(now));
+        let judged = assess(&Config::default(), (&plain(), at(0)), proof, HOUR, CacheControl::default(), at(now));
         on_error(&plain(), &judged, ErrorSource::Upstream, (now - granted, 3600))
     };
     assert!(usable(899, 0));
@@ -314,7 +314,7 @@ fn l48_a_stale_answer_serves_in_an_outage_within_its_window_and_the_proofs() {
     let strict = Lifetime { must_revalidate: true, ..plain() };
     let at_hand = |now| {
         let proof = at(0);
-        let judged = judge(&Config::default(), (&strict, at(0)), proof, HOUR, Control::default(), at(now));
+        let judged = assess(&Config::default(), (&strict, at(0)), proof, HOUR, CacheControl::default(), at(now));
         on_error(&strict, &judged, ErrorSource::Upstream, (now, 3600))
     };
     assert!(at_hand(299), "somebody brought a fresh one meanwhile");
@@ -327,8 +327,8 @@ proptest! {
     fn time_only_makes_things_worse(ttl in 1_u64..1000, age in 0_u64..1000, granted in 0_u64..100, one in 100_u64..2000, more in 0_u64..2000) {
         let lifetime = Lifetime { fresh_for: Duration::from_secs(ttl), initial_age: Duration::from_secs(age), ..plain() };
         let proof = at(granted);
-        let ask = |now| judge(&Config::default(), (&lifetime, at(50)), proof, HOUR, Control::default(), at(now));
-        let rank = |verdict| match verdict { Verdict::Fresh => 0, Verdict::StaleUsable | Verdict::StaleAccepted => 1, Verdict::Forward(_) => 2 };
+        let ask = |now| assess(&Config::default(), (&lifetime, at(50)), proof, HOUR, CacheControl::default(), at(now));
+        let rank = |verdict| match verdict { Decision::Fresh => 0, Decision::StaleUsable | Decision::StaleAccepted => 1, Decision::Forward(_) => 2 };
         let (early, late) = (ask(one), ask(one + more));
         prop_assert!(late.age >= early.age && late.left <= early.left && late.overdue >= early.overdue);
         prop_assert!(rank(late.verdict) >= rank(early.verdict));
@@ -339,12 +339,12 @@ proptest! {
 fn a_ttl_that_is_lowered_holds_for_what_is_stored_and_a_longer_one_does_not() {
     let judged = |ttl, now| {
         let config = Config { ttl: Duration::from_secs(ttl), ..Config::default() };
-        judge(&config, (&plain(), at(0)), at(0), HOUR, Control::default(), at(now))
+        assess(&config, (&plain(), at(0)), at(0), HOUR, CacheControl::default(), at(now))
     };
     assert_eq!(judged(300, 100).left, Duration::from_secs(200));
-    assert_eq!((judged(101, 100).left, judged(101, 100).verdict), (Duration::from_secs(1), Verdict::Fresh));
-    assert_eq!(judged(100, 100).verdict, Verdict::StaleUsable);
-    assert_eq!(judged(60, 100).verdict, Verdict::Forward(Forward::Stale));
+    assert_eq!((judged(101, 100).left, judged(101, 100).verdict), (Duration::from_secs(1), Decision::Fresh));
+    assert_eq!(judged(100, 100).verdict, Decision::StaleUsable);
+    assert_eq!(judged(60, 100).verdict, Decision::Forward(Forward::Stale));
     assert_eq!(judged(60, 100).overdue, Duration::from_secs(40));
     assert_eq!(judged(600, 299).left, Duration::from_secs(1), "it was promised five minutes");
 }
@@ -359,10 +359,10 @@ fn dials_show_what_they_were_set_to_but_for_whose_word_counts() {
         stale_while_revalidate: Duration::from_secs(3),
         stale_if_error: Duration::from_secs(4),
         client_directives: ClientDirectives::Honor,
-        freshness: Freshness::Origin,
+        freshness: FreshnessSource::GraphClient,
     };
     dials.set(&other);
-    assert_eq!(dials.now(), Config { freshness: Freshness::Operator, ..other });
+    assert_eq!(dials.now(), Config { freshness: FreshnessSource::Operator, ..other });
 }
 
 #[test]
@@ -380,15 +380,15 @@ fn anything_is_of_use_for_the_longer_time_and_the_longer_grace() {
 
 #[test]
 fn what_is_superseded_is_asked_about_whatever_the_caller_takes_and_serves_if_that_fails() {
-    let most = |seconds| Control { max_stale: Some(seconds), ..Control::default() };
-    for (client, now) in [(Control::default(), 1), (Control::default(), 310), (most(100), 350)] {
-        let judged = judge(&Config::default(), (&plain(), at(0)), at(now), HOUR, client, at(now));
-        assert!(!matches!(judged.verdict, Verdict::Forward(_)), "{now}");
+    let most = |seconds| CacheControl { max_stale: Some(seconds), ..CacheControl::default() };
+    for (client, now) in [(CacheControl::default(), 1), (CacheControl::default(), 310), (most(100), 350)] {
+        let judged = assess(&Config::default(), (&plain(), at(0)), at(now), HOUR, client, at(now));
+        assert!(!matches!(judged.verdict, Decision::Forward(_)), "{now}");
         let superseded = judged.superseded();
-        assert_eq!((superseded.verdict, superseded.left), (Verdict::Forward(Forward::Stale), Duration::ZERO));
+        assert_eq!((superseded.verdict, superseded.left), (Decision::Forward(Forward::Stale), Duration::ZERO));
         assert!(on_error(&plain(), &superseded, ErrorSource::Upstream, (0, 3600)));
     }
-    let asks = Control { no_cache: true, ..Control::default() };
-    let judged = judge(&Config::default(), (&plain(), at(0)), at(0), HOUR, asks, at(1)).superseded();
-    assert_eq!(judged.verdict, Verdict::Forward(Forward::Request));
+    let asks = CacheControl { no_cache: true, ..CacheControl::default() };
+    let judged = assess(&Config::default(), (&plain(), at(0)), at(0), HOUR, asks, at(1)).superseded();
+    assert_eq!(judged.verdict, Decision::Forward(Forward::Request));
 }

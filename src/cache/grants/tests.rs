@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::*;
-use crate::auth::{Identity, Secrets};
+use crate::auth::{Identity, HashKeys};
 use crate::resource::ApiVersion;
 use crate::support::clock::{Clock, Now};
 
@@ -16,18 +16,18 @@ fn resource(flow: usize) -> Arc<Resource> {
     Arc::new(Resource::parse(&path, None, &HeaderMap::new(), ApiVersion::Beta).unwrap())
 }
 
-fn grant() -> (Grant, Now) {
-    let (now, secrets) = (Clock::manual(SystemTime::now()).now(), Secrets::random().unwrap());
+fn grant() -> (Grants, Now) {
+    let (now, secrets) = (Clock::manual(SystemTime::now()).now(), HashKeys::random().unwrap());
     let payload = format!(r#"{{"tid":"t","oid":"o","exp":{}}}"#, now.unix_seconds() + 3600);
     let token = format!("Bearer a.{}.c", URL_SAFE_NO_PAD.encode(payload));
     let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(token).unwrap())]);
-    let claims = Identity::of(&headers, &secrets).unwrap().token.claims(&secrets, now).unwrap();
-    (Grant::new(&claims), now)
+    let claims = Identity::from_headers(&headers, &secrets).unwrap().token.claims(&secrets, now).unwrap();
+    (Grants::new(&claims), now)
 }
 
 /// A proof of answer number `answer`.
 fn proof(granted: Now, answer: u8) -> Proof {
-    Proof { granted, digest: Digest::for_tests(answer) }
+    Proof { granted, digest: ContentDigest::for_tests(answer) }
 }
 
 #[test]
@@ -38,14 +38,14 @@ fn of_two_proofs_for_one_resource_the_later_stays_whichever_came_first() {
         grant.add(&resource(1), proof(granted, answer), 0, 10);
     }
     let kept = grant.proof(&resource(1)).unwrap();
-    assert_eq!((kept.granted, kept.digest), (later, Digest::for_tests(2)));
+    assert_eq!((kept.granted, kept.digest), (later, ContentDigest::for_tests(2)));
     assert_eq!(grant.remove(&resource(1)), Remaining::None, "there was one");
 }
 
 #[test]
 fn a_proof_is_of_the_bytes_that_were_given_last() {
     let (grant, now) = grant();
-    let (first, second) = (Digest::for_tests(1), Digest::for_tests(2));
+    let (first, second) = (ContentDigest::for_tests(1), ContentDigest::for_tests(2));
     assert!(!grant.add(&resource(1), proof(now, 1), 0, 10));
     assert!(!grant.add(&resource(1), proof(now, 1), 0, 10), "renewed, nothing is lost");
     assert!(grant.proof_of(&resource(1), first).is_some() && grant.proof_of(&resource(1), second).is_none());
@@ -61,10 +61,10 @@ fn where_request_fields_select_answers_each_has_a_proof() {
         let lost = grant.add(&resource(1), proof(now, u8::try_from(selector).unwrap()), selector, 100);
         assert_eq!(lost, selector > 8, "{selector}");
     }
-    let known = |answer| grant.proof_of(&resource(1), Digest::for_tests(answer)).is_some();
+    let known = |answer| grant.proof_of(&resource(1), ContentDigest::for_tests(answer)).is_some();
     assert_eq!((1..=9).filter(|answer| known(*answer)).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7, 8, 9]);
     let before = |selector| grant.proof_before(&resource(1), selector).map(|proof| proof.digest);
-    assert_eq!((before(4), before(1)), (Some(Digest::for_tests(4)), None));
+    assert_eq!((before(4), before(1)), (Some(ContentDigest::for_tests(4)), None));
     assert!(grant.add(&resource(1), proof(now, 10), 0, 100), "nothing selects any more");
     assert!(!(1..=9).any(known) && known(10));
 }

@@ -1,10 +1,10 @@
 //! What an operator takes out of the store.
 
 use super::Store;
-use crate::cache::grants::{Grant, Remaining};
+use crate::cache::grants::{Grants, Remaining};
 use crate::cache::key::EntryKey;
 use crate::cache::outcome::Eviction;
-use crate::cache::purge::Selection;
+use crate::cache::purge::PurgeSelector;
 use crate::support::sabotage::sabotaged;
 
 impl Store {
@@ -12,11 +12,11 @@ impl Store {
     ///
     /// To all others it is one point in time: a request that began before this returns stores nothing that is selected.
     /// What is not selected goes on meanwhile: no lock is held for longer than one entry, or one grant, takes.
-    pub fn purge(&self, selection: &Selection) -> u64 {
-        let _purging = sabotaged!(PurgeMissesNewcomers, None, Some(self.tickets.purge(selection)));
+    pub fn purge(&self, selection: &PurgeSelector) -> u64 {
+        let _purging = sabotaged!(PurgeMissesNewcomers, None, Some(self.leases.purge(selection)));
         for (fingerprint, grant) in &self.grants {
             if selection.selects_caller(Some(&grant.claims)) {
-                sabotaged!(PurgeMissesNewcomers, self.tickets.void_selected(&fingerprint, selection));
+                sabotaged!(PurgeMissesNewcomers, self.leases.revoke_by_purge(&fingerprint, selection));
                 self.take_proofs(&fingerprint, |grant| purge_grant(selection, grant));
             }
         }
@@ -26,7 +26,7 @@ impl Store {
                 purged += u64::from(self.purge_entry(&key));
             }
         }
-        self.epochs.end_all();
+        self.generations.end_all();
         self.metrics.purged.inc_by(purged);
         purged
     }
@@ -42,11 +42,11 @@ impl Store {
 
     /// Drops everything: the wall clock was set back, so no age can be trusted.
     pub fn forget(&self) {
-        self.purge(&Selection::default());
+        self.purge(&PurgeSelector::default());
     }
 }
 
-fn purge_grant(selection: &Selection, grant: &Grant) -> Remaining {
+fn purge_grant(selection: &PurgeSelector, grant: &Grants) -> Remaining {
     let selected = |resource: &_| selection.selects_resource(resource);
     sabotaged!(
         PurgeTakesTooMuch,

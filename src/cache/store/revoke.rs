@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use super::{Store, lock};
-use crate::auth::{Fingerprint, Principal};
-use crate::cache::grants::{Grant, Remaining};
+use crate::auth::{TokenHash, Principal};
+use crate::cache::grants::{Grants, Remaining};
 use crate::cache::key::EntryKey;
 use crate::resource::Resource;
 use crate::support::sabotage::sabotaged;
@@ -14,15 +14,15 @@ use crate::support::sabotage::sabotaged;
 impl Store {
     /// Graph said 401: the token is not good any more. Drops its proofs and its principal's entries, if it
     /// had proofs; whoever sends tokens that never were good changes nothing. Returns whether it had.
-    pub fn withdraw_token(&self, fingerprint: &Fingerprint) -> bool {
-        sabotaged!(UnheededInFlight, (), self.tickets.void(fingerprint, None));
+    pub fn withdraw_token(&self, fingerprint: &TokenHash) -> bool {
+        sabotaged!(UnheededInFlight, (), self.leases.revoke_for(fingerprint, None));
         let turn = self.grant_turn(fingerprint);
         let Some(grant) = self.grant(fingerprint) else { return false };
         grant.revoke();
         self.grants.invalidate(fingerprint);
         drop(turn);
         self.drop_entries(grant.claims.principal);
-        self.epochs.end(grant.claims.principal);
+        self.generations.end(grant.claims.principal);
         true
     }
 
@@ -38,13 +38,13 @@ impl Store {
 
     /// Graph said 403, 404 or 410: the token may not see this resource, or it is gone. Drops the token's proof
     /// for it and its principal's entry, if it had that proof. Returns whether it had.
-    pub fn withdraw_resource(&self, fingerprint: &Fingerprint, resource: &Arc<Resource>) -> bool {
-        sabotaged!(UnheededInFlight, (), self.tickets.void(fingerprint, Some(resource)));
+    pub fn withdraw_resource(&self, fingerprint: &TokenHash, resource: &Arc<Resource>) -> bool {
+        sabotaged!(UnheededInFlight, (), self.leases.revoke_for(fingerprint, Some(resource)));
         let Some(grant) = self.take_proofs(fingerprint, |grant| grant.remove(resource)) else { return false };
         let turn = self.turn(resource);
         self.entries.invalidate(&EntryKey::new(grant.claims.principal, resource));
         drop(turn);
-        self.epochs.end(grant.claims.principal);
+        self.generations.end(grant.claims.principal);
         true
     }
 
@@ -52,9 +52,9 @@ impl Store {
     /// grant if it had some of these.
     pub(super) fn take_proofs(
         &self,
-        fingerprint: &Fingerprint,
-        take: impl FnOnce(&Grant) -> Remaining,
-    ) -> Option<Arc<Grant>> {
+        fingerprint: &TokenHash,
+        take: impl FnOnce(&Grants) -> Remaining,
+    ) -> Option<Arc<Grants>> {
         let _turn = self.grant_turn(fingerprint);
         let grant = self.grant(fingerprint)?;
         match take(&grant) {
@@ -73,7 +73,7 @@ impl Store {
     pub fn drop_claimed(&self, claims: Result<crate::auth::Claims, crate::cache::outcome::Bypass>) {
         if let Ok(claims) = claims {
             self.drop_entries(claims.principal);
-            self.epochs.end(claims.principal);
+            self.generations.end(claims.principal);
         }
     }
 
@@ -81,9 +81,9 @@ impl Store {
     pub fn claimed_entry(
         &self,
         key: &EntryKey,
-        request: crate::cache::vary::Presented<'_>,
+        request: crate::cache::vary::SelectingRequest<'_>,
     ) -> Option<Arc<crate::cache::entry::Entry>> {
         let known = self.entries.get(key)?.variants;
-        known.find(&self.chooser, request, |_| Some(())).map(|(entry, ())| Arc::clone(entry))
+        known.find(&self.secondary_key_hasher, request, |_| Some(())).map(|(entry, ())| Arc::clone(entry))
     }
 }

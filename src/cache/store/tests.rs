@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, Request, header};
 
 use super::*;
-use crate::auth::{Identity, LabelKind, Secrets};
+use crate::auth::{Identity, ClaimKind, HashKeys};
 use crate::cache::freshness::Lifetime;
 use crate::http::validate::Asked;
 use crate::resource::ApiVersion;
@@ -17,7 +17,7 @@ use crate::support::clock::Clock;
 const HOUR: Duration = Duration::from_secs(3600);
 
 struct Stage {
-    secrets: Secrets,
+    secrets: HashKeys,
     clock: Clock,
     scrubber: Scrubber,
     metrics: Arc<Metrics>,
@@ -35,7 +35,7 @@ impl Stage {
     fn new(config: &Config) -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
         Self {
-            secrets: Secrets::random().unwrap(),
+            secrets: HashKeys::random().unwrap(),
             clock: Clock::manual(SystemTime::now()),
             scrubber: Scrubber::new(&scrub::Config::default(), 1 << 20),
             store: Store::new(config, HOUR, &metrics),
@@ -54,7 +54,7 @@ impl Stage {
         let token =
             format!("Bearer {}.{}.c2ln", URL_SAFE_NO_PAD.encode("{}"), URL_SAFE_NO_PAD.encode(claims));
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(token).unwrap())]);
-        let identity = Identity::of(&headers, &self.secrets).unwrap();
+        let identity = Identity::from_headers(&headers, &self.secrets).unwrap();
         let claims = identity.token.claims(&self.secrets, self.clock.now()).unwrap();
         Caller { headers, identity, claims }
     }
@@ -71,20 +71,20 @@ impl Stage {
     }
 
     /// The same, where a cookie chose it.
-    fn chosen(&self, caller: &Caller, cookie: &'static str) -> Arc<Entry> {
+    fn secondary_key(&self, caller: &Caller, cookie: &'static str) -> Arc<Entry> {
         let mut request = caller.headers.clone();
         request.insert(header::COOKIE, HeaderValue::from_static(cookie));
-        let request = Presented { headers: &request, token: caller.identity.fingerprint };
+        let request = SelectingRequest { headers: &request, token: caller.identity.fingerprint };
         let vary = HeaderMap::from_iter([(header::VARY, HeaderValue::from_static("cookie"))]);
-        let chosen = self.store.chooser().chosen(&vary, request).unwrap();
-        Arc::new(Arc::into_inner(self.entry()).unwrap().with(None, chosen))
+        let secondary_key = self.store.secondary_key_hasher().secondary_key(&vary, request).unwrap();
+        Arc::new(Arc::into_inner(self.entry()).unwrap().with(None, secondary_key))
     }
 
     /// Graph answers the caller with `entry`, and it is kept.
     fn admit(&self, caller: &Caller, resource: &Arc<Resource>, entry: &Arc<Entry>) {
-        let ticket = self.store.ticket(caller.identity.fingerprint, Some(&caller.claims), resource);
+        let lease = self.store.lease(caller.identity.fingerprint, Some(&caller.claims), resource);
         self.store
-            .admit(caller.identity.fingerprint, &caller.claims, resource, entry, None, &ticket)
+            .admit(caller.identity.fingerprint, &caller.claims, resource, entry, None, &lease)
             .unwrap();
     }
 
@@ -93,27 +93,27 @@ impl Stage {
     }
 
     fn found(&self, caller: &Caller, resource: &Arc<Resource>) -> Option<Arc<Entry>> {
-        let presented = Presented { headers: &caller.headers, token: caller.identity.fingerprint };
+        let selecting_request = SelectingRequest { headers: &caller.headers, token: caller.identity.fingerprint };
         let grant = self.store.grant(&caller.identity.fingerprint)?;
         let newest = grant.proof(resource)?;
         let key = EntryKey::new(caller.claims.principal, resource);
-        self.store.entry(&key, presented, (&grant, newest)).map(|(entry, _)| entry)
+        self.store.entry(&key, selecting_request, (&grant, newest)).map(|(entry, _)| entry)
     }
 
-    fn spelling(&self, caller: &Caller) -> Spelling {
+    fn spelling(&self, caller: &Caller) -> RequestDigest {
         let mut request = Request::get("/x").body(()).unwrap();
         request.headers_mut().clone_from(&caller.headers);
-        Spelling::of(&Asked::of(&request.into_parts().0), &self.secrets).unwrap()
+        RequestDigest::compute(&Asked::of(&request.into_parts().0), &self.secrets).unwrap()
     }
 
     fn remember(&self, caller: &Caller, entry: &Arc<Entry>) {
         let (now, entry) = (self.clock.now(), Arc::clone(entry));
-        let found = Finding { entry, granted: now, end: caller.claims.end, tag: caller.identity.tag };
-        self.store.remember(self.spelling(caller), self.epoch(caller), now, &found);
+        let found = CachedLookup { entry, granted: now, end: caller.claims.end, tag: caller.identity.tag };
+        self.store.remember(self.spelling(caller), self.generation(caller), now, &found);
     }
 
-    fn epoch(&self, caller: &Caller) -> Epoch {
-        self.store.epoch(caller.claims.principal)
+    fn generation(&self, caller: &Caller) -> Generation {
+        self.store.generation(caller.claims.principal)
     }
 
     fn recalled(&self, caller: &Caller) -> Option<Arc<Entry>> {
@@ -156,7 +156,7 @@ fn what_was_found_a_moment_ago_is_there_until_another_takes_its_place() {
 fn an_answer_beside_another_replaces_nothing() {
     let stage = Stage::new(&Config::default());
     let (ada, flow) = (stage.caller("ada"), resource("x"));
-    let (first, second) = (stage.chosen(&ada, "a"), stage.chosen(&ada, "b"));
+    let (first, second) = (stage.secondary_key(&ada, "a"), stage.secondary_key(&ada, "b"));
     stage.admit(&ada, &flow, &first);
     stage.admit(&ada, &flow, &second);
     assert!(first.is_kept() && second.is_kept());
@@ -180,18 +180,18 @@ fn what_leaves_for_want_of_room_is_counted_and_says_so_to_who_still_holds_it() {
 fn a_token_that_lost_its_proofs_ends_what_is_remembered_and_one_that_gains_one_does_not() {
     let stage = Stage::new(&Config { max_bytes: 10_000, ..Config::default() });
     let ada = stage.caller("ada");
-    let before = stage.epoch(&ada);
+    let before = stage.generation(&ada);
     for flow in ["x", "y"].map(resource) {
         stage.admit(&ada, &flow, &stage.entry());
     }
     stage.store.refresh_gauges();
-    assert_eq!(stage.epoch(&ada), before);
+    assert_eq!(stage.generation(&ada), before);
     let held = stage.store.grant(&ada.identity.fingerprint).unwrap();
     for number in 0..50 {
         stage.admit(&stage.caller(&number.to_string()), &resource("x"), &stage.entry());
     }
     stage.store.refresh_gauges();
-    assert_ne!(stage.epoch(&ada), before);
+    assert_ne!(stage.generation(&ada), before);
     assert!(held.proof(&resource("x")).is_none(), "nor has whoever looked it up before");
 }
 
@@ -200,9 +200,9 @@ fn a_proof_that_makes_room_for_another_ends_what_is_remembered() {
     let stage = Stage::new(&Config { proofs_per_token: 1, ..Config::default() });
     let ada = stage.caller("ada");
     stage.admit(&ada, &resource("x"), &stage.entry());
-    let before = stage.epoch(&ada);
+    let before = stage.generation(&ada);
     stage.admit(&ada, &resource("y"), &stage.entry());
-    assert_ne!(stage.epoch(&ada), before);
+    assert_ne!(stage.generation(&ada), before);
 }
 
 #[test]
@@ -210,11 +210,11 @@ fn a_proof_of_other_bytes_ends_what_is_remembered_and_one_of_the_same_does_not()
     let stage = Stage::new(&Config::default());
     let (ada, flow) = (stage.caller("ada"), resource("x"));
     stage.admit(&ada, &flow, &stage.entry());
-    let before = stage.epoch(&ada);
+    let before = stage.generation(&ada);
     stage.admit(&ada, &flow, &stage.entry());
-    assert_eq!(stage.epoch(&ada), before);
+    assert_eq!(stage.generation(&ada), before);
     stage.admit(&ada, &flow, &stage.view("other"));
-    assert_ne!(stage.epoch(&ada), before);
+    assert_ne!(stage.generation(&ada), before);
 }
 
 #[test]
@@ -223,9 +223,9 @@ fn a_no_for_a_resource_ends_what_is_remembered_where_there_was_a_proof_and_only_
     let (ada, eve, flow, other) = (stage.caller("ada"), stage.caller("eve"), resource("x"), resource("y"));
     stage.admit(&ada, &flow, &stage.entry());
     let withdraw = |caller: &Caller, flow| {
-        let before = stage.epoch(caller);
+        let before = stage.generation(caller);
         let had = stage.store.withdraw_resource(&caller.identity.fingerprint, flow);
-        (had, stage.epoch(caller) != before)
+        (had, stage.generation(caller) != before)
     };
     assert_eq!(withdraw(&eve, &flow), (false, false), "whoever never had a proof changes nothing");
     assert_eq!(withdraw(&ada, &other), (false, false), "nor does whoever has one for something else");
@@ -289,7 +289,7 @@ fn a_purge_takes_the_proofs_and_entries_that_it_selects_and_counts_the_entries()
             proof
         })
     };
-    let label = |name| Some(stage.secrets.label(LabelKind::Subject, name));
+    let label = |name| Some(stage.secrets.label(ClaimKind::Subject, name));
     let flow = |flow: &str| Some(flow.to_owned());
     for (flow, subject, purged, expected) in [
         (flow("x"), None, 2, [false, true, false]),
@@ -301,7 +301,7 @@ fn a_purge_takes_the_proofs_and_entries_that_it_selects_and_counts_the_entries()
         (None, None, 3, [false; 3]),
     ] {
         fill();
-        let selection = Selection { flow, tenant: None, subject };
+        let selection = PurgeSelector { flow, tenant: None, subject };
         assert_eq!((stage.store.purge(&selection), left()), (purged, expected), "{selection:?}");
     }
     stage.store.refresh_gauges();
@@ -331,7 +331,7 @@ fn what_leaves_is_counted_by_what_it_left_for() {
         [Eviction::Purge, Eviction::Invalidate].map(|cause| stage.metrics.evictions.get(cause))
     };
     stage.admit(&ada, &flow, &stage.entry());
-    assert_eq!(stage.store.purge(&Selection::default()), 1);
+    assert_eq!(stage.store.purge(&PurgeSelector::default()), 1);
     assert_eq!(counted(), [1, 0]);
     stage.admit(&ada, &flow, &stage.entry());
     assert!(stage.store.withdraw_resource(&ada.identity.fingerprint, &flow));

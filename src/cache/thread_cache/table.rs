@@ -5,10 +5,10 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{Epoch, Epochs, Finding};
-use crate::auth::{End, Spelling};
+use super::{Generation, Generations, CachedLookup};
+use crate::auth::{TokenExpiry, RequestDigest};
 use crate::cache::entry::Entry;
-use crate::proxy::handler::TokenTag;
+use crate::proxy::handler::LogTag;
 use crate::support::clock::Now;
 
 /// Sets of places. A finding has its place in one set; which one says the hash of its spelling. Without sets at first.
@@ -25,14 +25,14 @@ pub(super) struct Table {
 
 /// One line of memory.
 pub(super) struct Slot {
-    spelling: Spelling,
+    spelling: RequestDigest,
     entry: Weak<Entry>,
-    epoch: Epoch,
+    generation: Generation,
     granted: Now,
-    end: End,
+    end: TokenExpiry,
     /// By [`Now::tick`].
     since: u32,
-    tag: TokenTag,
+    tag: LogTag,
 }
 
 impl Table {
@@ -42,7 +42,7 @@ impl Table {
     }
 
     /// What has this spelling, which has this hash.
-    pub(super) fn find(&self, spelling: Spelling, hash: u64) -> Option<&Slot> {
+    pub(super) fn find(&self, spelling: RequestDigest, hash: u64) -> Option<&Slot> {
         let (set, tag) = self.place(hash);
         let way = self.tags.get(set)?.iter().position(|known| *known == tag)?;
         self.slots.get(set)?.get(way)?.as_ref().filter(|slot| slot.spelling == spelling)
@@ -54,18 +54,18 @@ impl Table {
         &mut self,
         hash: u64,
         slot: Slot,
-        epochs: &Epochs,
+        generations: &Generations,
         most: usize,
         hash_of: impl Fn(&Slot) -> u64,
     ) {
-        self.sweep(epochs, slot.since);
+        self.sweep(generations, slot.since);
         loop {
             let ((set, tag), places) = (self.place(hash), self.tags.len() * WAYS);
             let grows = self.tags.len() < most && self.taken >= places / 8 * 7;
             let rank = |other: &Option<Slot>| match other {
                 Some(other) if other.spelling == slot.spelling => (0, 0),
                 None => (1, 0),
-                Some(other) if other.is_spent(epochs, slot.since) => (2, 0),
+                Some(other) if other.is_spent(generations, slot.since) => (2, 0),
                 Some(other) => (3, u32::MAX - slot.since.wrapping_sub(other.since)),
             };
             let worst = self.set(set).min_by_key(|(_, other)| rank(other));
@@ -93,10 +93,10 @@ impl Table {
 
     /// Clears what is worth nothing out of one set, another each time: though nobody comes to take its place, it holds
     /// the memory in which its entry was.
-    fn sweep(&mut self, epochs: &Epochs, tick: u32) {
+    fn sweep(&mut self, generations: &Generations, tick: u32) {
         let mut cleared = 0;
         for (tag, slot) in self.set(self.next) {
-            if slot.as_ref().is_some_and(|slot| slot.is_spent(epochs, tick)) {
+            if slot.as_ref().is_some_and(|slot| slot.is_spent(generations, tick)) {
                 (*tag, *slot) = (FREE, None);
                 cleared += 1;
             }
@@ -133,29 +133,29 @@ impl Table {
 }
 
 impl Slot {
-    /// What was found under `epoch`.
-    pub(super) fn new(spelling: Spelling, epoch: Epoch, now: Now, found: &Finding) -> Self {
-        let Finding { granted, end, tag, .. } = *found;
-        Self { spelling, entry: Arc::downgrade(&found.entry), epoch, granted, end, since: now.tick(), tag }
+    /// What was found under `generation`.
+    pub(super) fn new(spelling: RequestDigest, generation: Generation, now: Now, found: &CachedLookup) -> Self {
+        let CachedLookup { granted, end, tag, .. } = *found;
+        Self { spelling, entry: Arc::downgrade(&found.entry), generation, granted, end, since: now.tick(), tag }
     }
 
     /// What it is known by.
-    pub(super) fn spelling(&self) -> Spelling {
+    pub(super) fn spelling(&self) -> RequestDigest {
         self.spelling
     }
 
     /// What was found, if that is worth anything now.
-    pub(super) fn finding(&self, epochs: &Epochs, tick: u32) -> Option<Finding> {
-        if self.is_spent(epochs, tick) {
+    pub(super) fn finding(&self, generations: &Generations, tick: u32) -> Option<CachedLookup> {
+        if self.is_spent(generations, tick) {
             return None;
         }
         let Self { granted, end, tag, .. } = *self;
-        Some(Finding { entry: self.entry.upgrade()?, granted, end, tag })
+        Some(CachedLookup { entry: self.entry.upgrade()?, granted, end, tag })
     }
 
     /// Whether it will not be used again, at a [`Now::tick`].
-    pub(super) fn is_spent(&self, epochs: &Epochs, tick: u32) -> bool {
-        !epochs.is_now(self.epoch)
+    pub(super) fn is_spent(&self, generations: &Generations, tick: u32) -> bool {
+        !generations.is_now(self.generation)
             || tick.wrapping_sub(self.since) >= REVISIT
             || self.entry.strong_count() == 0
     }

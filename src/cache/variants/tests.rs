@@ -5,43 +5,43 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
-use crate::auth::{Fingerprint, Identity, Secrets};
+use crate::auth::{TokenHash, Identity, HashKeys};
 use crate::cache::freshness::Lifetime;
 use crate::scrub::{Config, Scrubber};
 use crate::support::clock::{Clock, Now};
 
 /// Answers of one key that differ in when they were asked for and in what chose them.
 struct Stage {
-    chooser: Chooser,
-    token: Fingerprint,
+    secondary_key_hasher: SecondaryKeyHasher,
+    token: TokenHash,
     start: Now,
 }
 
 impl Stage {
     fn new() -> Self {
         let bearer = fields("authorization", "Bearer a");
-        let token = Identity::of(&bearer, &Secrets::random().unwrap()).unwrap().fingerprint;
-        Self { chooser: Chooser::default(), token, start: Clock::manual(SystemTime::now()).now() }
+        let token = Identity::from_headers(&bearer, &HashKeys::random().unwrap()).unwrap().fingerprint;
+        Self { secondary_key_hasher: SecondaryKeyHasher::default(), token, start: Clock::manual(SystemTime::now()).now() }
     }
 
     /// The answer to a question of the `second`, chosen by what `field` held.
-    fn chosen(&self, second: u64, field: &str, value: &str) -> Arc<Entry> {
+    fn secondary_key(&self, second: u64, field: &str, value: &str) -> Arc<Entry> {
         let request = fields(field, value);
-        let request = Presented { headers: &request, token: self.token };
-        self.entry(second, self.chooser.chosen(&fields("vary", field), request).unwrap())
+        let request = SelectingRequest { headers: &request, token: self.token };
+        self.entry(second, self.secondary_key_hasher.secondary_key(&fields("vary", field), request).unwrap())
     }
 
-    fn entry(&self, second: u64, chosen: Option<crate::cache::vary::Chosen>) -> Arc<Entry> {
-        self.given(second, 0, chosen)
+    fn entry(&self, second: u64, secondary_key: Option<crate::cache::vary::SecondaryKey>) -> Arc<Entry> {
+        self.given(second, 0, secondary_key)
     }
 
     /// The answer to a question of the `second`, with bytes of its own for each `view`.
-    fn given(&self, second: u64, view: u8, chosen: Option<crate::cache::vary::Chosen>) -> Arc<Entry> {
+    fn given(&self, second: u64, view: u8, secondary_key: Option<crate::cache::vary::SecondaryKey>) -> Arc<Entry> {
         let scrubber = Scrubber::new(&Config::default(), 1 << 20);
         let body = scrubber.scrub(format!("{{\"view\":{view}}}").as_bytes()).unwrap().body;
         let asked = self.start.plus(Duration::from_secs(second));
         let entry = Entry::new(body, &scrubber, &HeaderMap::new(), Lifetime::NONE, asked);
-        Arc::new(entry.with(None, chosen))
+        Arc::new(entry.with(None, secondary_key))
     }
 }
 
@@ -60,9 +60,9 @@ fn are(variants: &Variants, wanted: &[&Arc<Entry>]) -> bool {
 fn l33_what_other_values_chose_stays_and_what_the_same_chose_is_replaced() {
     let stage = Stage::new();
     let (de, en, newer) = (
-        stage.chosen(0, "accept-language", "de"),
-        stage.chosen(1, "accept-language", "en"),
-        stage.chosen(2, "accept-language", "de"),
+        stage.secondary_key(0, "accept-language", "de"),
+        stage.secondary_key(1, "accept-language", "en"),
+        stage.secondary_key(2, "accept-language", "de"),
     );
     let both = Variants::of(Arc::clone(&de)).with(&en, None, None, HOUR).unwrap();
     assert!(are(&both, &[&en, &de]));
@@ -73,12 +73,12 @@ fn l33_what_other_values_chose_stays_and_what_the_same_chose_is_replaced() {
 fn l33_what_other_fields_chose_cannot_be_told_apart_any_more_and_goes() {
     let stage = Stage::new();
     let (de, cookie, alike) =
-        (stage.chosen(0, "accept-language", "de"), stage.chosen(1, "cookie", "a"), stage.entry(2, None));
+        (stage.secondary_key(0, "accept-language", "de"), stage.secondary_key(1, "cookie", "a"), stage.entry(2, None));
     let variants = Variants::of(de).with(&cookie, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&cookie]));
     let variants = variants.with(&alike, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&alike]), "nothing chooses");
-    let again = stage.chosen(3, "cookie", "a");
+    let again = stage.secondary_key(3, "cookie", "a");
     assert!(are(&variants.with(&again, None, None, HOUR).unwrap(), &[&again]));
 }
 
@@ -87,7 +87,7 @@ fn l34_the_newest_is_first_though_an_older_question_is_answered_later() {
     let stage = Stage::new();
     let [de, en, fr] = ["de", "en", "fr"].map(|value| move |second| (second, value));
     let [de, en, fr] =
-        [de(3), en(1), fr(2)].map(|(second, value)| stage.chosen(second, "accept-language", value));
+        [de(3), en(1), fr(2)].map(|(second, value)| stage.secondary_key(second, "accept-language", value));
     let variants = Variants::of(Arc::clone(&de))
         .with(&en, None, None, HOUR)
         .unwrap()
@@ -95,7 +95,7 @@ fn l34_the_newest_is_first_though_an_older_question_is_answered_later() {
         .unwrap();
     assert!(are(&variants, &[&de, &fr, &en]));
     assert!(
-        variants.with(&stage.chosen(2, "accept-language", "de"), None, None, HOUR).is_none(),
+        variants.with(&stage.secondary_key(2, "accept-language", "de"), None, None, HOUR).is_none(),
         "a newer one is there"
     );
 }
@@ -103,8 +103,8 @@ fn l34_the_newest_is_first_though_an_older_question_is_answered_later() {
 #[test]
 fn what_is_renewed_goes_whatever_chose_it() {
     let stage = Stage::new();
-    let (old, other) = (stage.chosen(0, "cookie", "a"), stage.chosen(1, "cookie", "b"));
-    let renewed = stage.chosen(2, "cookie", "c");
+    let (old, other) = (stage.secondary_key(0, "cookie", "a"), stage.secondary_key(1, "cookie", "b"));
+    let renewed = stage.secondary_key(2, "cookie", "c");
     let variants = Variants::of(Arc::clone(&old)).with(&other, None, None, HOUR).unwrap();
     assert!(are(&variants.with(&renewed, Some(&old), None, HOUR).unwrap(), &[&renewed, &other]));
 }
@@ -112,7 +112,7 @@ fn what_is_renewed_goes_whatever_chose_it() {
 #[test]
 fn of_more_than_eight_the_one_longest_unasked_for_goes() {
     let stage = Stage::new();
-    let entries: Vec<_> = (0..9).map(|n| stage.chosen(n, "cookie", &n.to_string())).collect();
+    let entries: Vec<_> = (0..9).map(|n| stage.secondary_key(n, "cookie", &n.to_string())).collect();
     let first = Variants::of(Arc::clone(&entries[0]));
     let variants =
         entries[1..].iter().fold(first, |known, entry| known.with(entry, None, None, HOUR).unwrap());
@@ -138,9 +138,9 @@ fn other_bytes_stay_beside_and_supersede_those_that_are_older() {
     assert!(are(&variants, &[&other, &one]));
     assert_eq!(superseded(&[&one, &other]), [true, false]);
     let find = |view: &Entry| {
-        let request = Presented { headers: &HeaderMap::new(), token: stage.token };
+        let request = SelectingRequest { headers: &HeaderMap::new(), token: stage.token };
         let proven = |entry: &Entry| (entry.digest() == view.digest()).then_some(());
-        variants.find(&stage.chooser, request, proven).map(|(entry, ())| Arc::clone(entry))
+        variants.find(&stage.secondary_key_hasher, request, proven).map(|(entry, ())| Arc::clone(entry))
     };
     assert!(find(&one).is_some_and(|found| Arc::ptr_eq(&found, &one)), "each by its own digest");
     assert!(find(&stage.given(0, 3, None)).is_none());
@@ -195,8 +195,8 @@ fn an_answer_to_an_older_question_supersedes_nothing_and_is_superseded() {
 #[test]
 fn what_other_values_chose_is_not_superseded() {
     let stage = Stage::new();
-    let chosen = |value| stage.chosen(0, "cookie", value).chosen().cloned();
-    let (one, other) = (stage.given(0, 1, chosen("a")), stage.given(1, 2, chosen("b")));
+    let secondary_key = |value| stage.secondary_key(0, "cookie", value).secondary_key().cloned();
+    let (one, other) = (stage.given(0, 1, secondary_key("a")), stage.given(1, 2, secondary_key("b")));
     let variants = Variants::of(Arc::clone(&one)).with(&other, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&other, &one]));
     assert_eq!(superseded(&[&one, &other]), [false, false]);

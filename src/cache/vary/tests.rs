@@ -3,7 +3,7 @@
 use http::HeaderValue;
 
 use super::*;
-use crate::auth::{Identity, Secrets};
+use crate::auth::{Identity, HashKeys};
 
 fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -15,13 +15,13 @@ fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
 
 /// Whether what `first` brought, under this `Vary`, fits `second`. The token is the same.
 fn fits(vary: &str, first: &[(&'static str, &str)], second: &[(&'static str, &str)]) -> bool {
-    let secrets = Secrets::random().unwrap();
+    let secrets = HashKeys::random().unwrap();
     let authorization = headers(&[("authorization", "Bearer a")]);
-    let token = Identity::of(&authorization, &secrets).unwrap().fingerprint;
-    let (chooser, first, second) = (Chooser::default(), headers(first), headers(second));
-    let request = Presented { headers: &first, token };
-    let chosen = chooser.chosen(&headers(&[("vary", vary)]), request).unwrap();
-    chooser.fits(chosen.as_ref(), Presented { headers: &second, token })
+    let token = Identity::from_headers(&authorization, &secrets).unwrap().fingerprint;
+    let (secondary_key_hasher, first, second) = (SecondaryKeyHasher::default(), headers(first), headers(second));
+    let request = SelectingRequest { headers: &first, token };
+    let secondary_key = secondary_key_hasher.secondary_key(&headers(&[("vary", vary)]), request).unwrap();
+    secondary_key_hasher.fits(secondary_key.as_ref(), SelectingRequest { headers: &second, token })
 }
 
 #[test]
@@ -61,47 +61,47 @@ fn l33_absent_is_like_absent_alone() {
 #[test]
 fn l33_what_is_alike_in_all_requests_of_a_key_chooses_nothing() {
     let answer = headers(&[("vary", "Accept, Accept-Encoding"), ("vary", "user-agent,via, host,,")]);
-    assert_eq!(named(&answer).unwrap().len(), 0);
+    assert_eq!(selecting_fields(&answer).unwrap().len(), 0);
 }
 
 #[test]
 fn l33_authorization_is_the_token() {
-    let secrets = Secrets::random().unwrap();
+    let secrets = HashKeys::random().unwrap();
     let [a, b] = ["Bearer a", "Bearer b"]
-        .map(|value| Identity::of(&headers(&[("authorization", value)]), &secrets).unwrap().fingerprint);
-    let (chooser, none) = (Chooser::default(), HeaderMap::new());
-    let request = |token| Presented { headers: &none, token };
-    let chosen = chooser.chosen(&headers(&[("vary", "Authorization")]), request(a)).unwrap();
-    assert!(chooser.fits(chosen.as_ref(), request(a)));
-    assert!(!chooser.fits(chosen.as_ref(), request(b)));
+        .map(|value| Identity::from_headers(&headers(&[("authorization", value)]), &secrets).unwrap().fingerprint);
+    let (secondary_key_hasher, none) = (SecondaryKeyHasher::default(), HeaderMap::new());
+    let request = |token| SelectingRequest { headers: &none, token };
+    let secondary_key = secondary_key_hasher.secondary_key(&headers(&[("vary", "Authorization")]), request(a)).unwrap();
+    assert!(secondary_key_hasher.fits(secondary_key.as_ref(), request(a)));
+    assert!(!secondary_key_hasher.fits(secondary_key.as_ref(), request(b)));
 }
 
 #[test]
 fn l11_l33_what_no_later_request_can_match_is_not_stored() {
     let many = (0..=NAMES_MAX).map(|n| format!("x-{n}")).collect::<Vec<_>>().join(",");
     for vary in ["*", "accept, *", "a b", "client-request-id", "Accept, TraceParent", &many] {
-        assert_eq!(named(&headers(&[("vary", vary)])).err(), Some(NotStored::Vary), "{vary}");
+        assert_eq!(selecting_fields(&headers(&[("vary", vary)])).err(), Some(NotStored::Vary), "{vary}");
     }
 }
 
 #[test]
 fn l33_the_order_of_names_and_how_often_each_is_there_mean_nothing() {
-    let named = |vary: &str| named(&headers(&[("vary", vary)])).unwrap();
-    assert_eq!(named("x-b, x-a"), named("X-A, x-b, x-a"));
-    assert_eq!(named("x-b, x-a").len(), 2);
+    let selecting_fields = |vary: &str| selecting_fields(&headers(&[("vary", vary)])).unwrap();
+    assert_eq!(selecting_fields("x-b, x-a"), selecting_fields("X-A, x-b, x-a"));
+    assert_eq!(selecting_fields("x-b, x-a").len(), 2);
     let most = (0..NAMES_MAX).map(|n| format!("x-{n}")).collect::<Vec<_>>().join(",");
-    assert_eq!(named(&most).len(), 16);
+    assert_eq!(selecting_fields(&most).len(), 16);
 }
 
 #[test]
 fn what_nothing_chose_is_not_marked_and_what_something_chose_weighs_its_names() {
-    let secrets = Secrets::random().unwrap();
+    let secrets = HashKeys::random().unwrap();
     let bearer = headers(&[("authorization", "Bearer a")]);
-    let request = Presented { headers: &bearer, token: Identity::of(&bearer, &secrets).unwrap().fingerprint };
-    let chosen = |vary: &str| Chooser::default().chosen(&headers(&[("vary", vary)]), request).unwrap();
-    assert_eq!(chosen("accept"), None);
-    let weight = |vary: &str| chosen(vary).unwrap().weight();
+    let request = SelectingRequest { headers: &bearer, token: Identity::from_headers(&bearer, &secrets).unwrap().fingerprint };
+    let secondary_key = |vary: &str| SecondaryKeyHasher::default().secondary_key(&headers(&[("vary", vary)]), request).unwrap();
+    assert_eq!(secondary_key("accept"), None);
+    let weight = |vary: &str| secondary_key(vary).unwrap().weight();
     assert_eq!(weight("x-abc, x-d") - weight("x-abc"), size_of::<HeaderName>() + 3);
     assert_eq!(weight("x-abc") - weight("x-a"), 2);
-    assert!(weight("x-a") > size_of::<Chosen>() + size_of::<HeaderName>());
+    assert!(weight("x-a") > size_of::<SecondaryKey>() + size_of::<HeaderName>());
 }

@@ -77,12 +77,12 @@ fn what_cannot_be_read_is_a_bad_request() {
 
 #[test]
 fn the_metadata_level_is_a_parameter_of_accept() {
-    let level = |accept| ask_with(accept).metadata;
+    let level = |accept| apply_to(accept).metadata;
     assert_eq!(level("application/json;odata.metadata=none"), Metadata::None);
     assert_eq!(level("text/html, application/json; odata.metadata=full"), Metadata::Full);
     assert_eq!(level("*/*"), Metadata::Minimal);
 }
 
-fn ask_with(accept: &str) -> Question {
+fn apply_to(accept: &str) -> Question {
     Question::parse(PATH, "", accept).unwrap()
 }

@@ -29,7 +29,7 @@ impl Entra {
     }
 
     fn rejection(&self, token: &str) -> Option<Rejection> {
-        self.issuer.judge(token).err()
+        self.issuer.assess(token).err()
     }
 }
 
@@ -111,6 +111,6 @@ fn a_revoked_user_loses_every_token_and_may_sign_in_again_at_once() {
 fn one_user_has_one_sub_through_every_app() {
     let entra = Entra::new();
     let sub = |token: TokenBuilder| token.without("oid").mint();
-    let object = |token: &str| entra.issuer.judge(token).unwrap().object;
+    let object = |token: &str| entra.issuer.assess(token).unwrap().object;
     assert_eq!(object(&sub(entra.token().via("portal"))), object(&sub(entra.token().via("mail"))));
 }

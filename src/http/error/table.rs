@@ -2,27 +2,27 @@
 
 use http::StatusCode;
 
-use super::{OriginFault as O, Problem, Rejection as R};
+use super::{UpstreamFailure as O, ErrorResponse, Rejection as R};
 
 /// Status, Graph's code, sentence.
 pub(super) type Row = (StatusCode, &'static str, &'static str);
 
-pub(super) fn row(problem: Problem) -> Row {
-    match problem {
-        Problem::Rejected(reason) | Problem::Shut(reason, _) => rejected(reason),
-        Problem::Origin(O::Timeout | O::FirstByte | O::ConnectTimeout) => {
+pub(super) fn row(error_response: ErrorResponse) -> Row {
+    match error_response {
+        ErrorResponse::Rejected(reason) | ErrorResponse::Shut(reason, _) => rejected(reason),
+        ErrorResponse::GraphClient(O::Timeout | O::FirstByte | O::ConnectTimeout) => {
             (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "Microsoft Graph did not answer in time.")
         }
-        Problem::Origin(O::NoSocket) => {
+        ErrorResponse::GraphClient(O::NoSocket) => {
             (StatusCode::SERVICE_UNAVAILABLE, "ServiceNotAvailable", "Too many connections are open.")
         }
-        Problem::Origin(O::Dns | O::Connect | O::Tls | O::Reset) => {
+        ErrorResponse::GraphClient(O::Dns | O::Connect | O::Tls | O::Reset) => {
             (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph could not be reached.")
         }
-        Problem::Origin(_) | Problem::Unscrubbable(_) => {
+        ErrorResponse::GraphClient(_) | ErrorResponse::Unscrubbable(_) => {
             (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph's answer could not be used.")
         }
-        Problem::Unreadable(status) => (status, code_for(status), "Microsoft Graph refused the request."),
+        ErrorResponse::Unreadable(status) => (status, code_for(status), "Microsoft Graph refused the request."),
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use http::Request;
 use proptest::prelude::*;
 
-const LIMITS: Limits = Limits { target_bytes: 64, headers: 8 };
+const LIMITS: MessageLimits = MessageLimits { target_bytes: 64, headers: 8 };
 
 fn request(version: Version, target: &str, headers: &[(&str, &str)]) -> Parts {
     let mut request = Request::builder().version(version).uri(target);
@@ -13,11 +13,11 @@ fn request(version: Version, target: &str, headers: &[(&str, &str)]) -> Parts {
 }
 
 fn verdict(headers: &[(&str, &str)]) -> Result<(), Rejection> {
-    check(&Asked::of(&request(Version::HTTP_11, "/beta/x", headers)), false, &LIMITS)
+    check(&RequestView::new(&request(Version::HTTP_11, "/beta/x", headers)), false, &LIMITS)
 }
 
 fn verdict_h2(target: &str, headers: &[(&str, &str)]) -> Result<(), Rejection> {
-    check(&Asked::of(&request(Version::HTTP_2, target, headers)), false, &LIMITS)
+    check(&RequestView::new(&request(Version::HTTP_2, target, headers)), false, &LIMITS)
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn a_plain_get_passes_in_every_form() {
     assert_eq!(verdict_h2("http://cache/beta/x", &[]), Ok(()));
     assert_eq!(verdict_h2("http://cache/beta/x", &[("host", "CACHE")]), Ok(()));
     let absolute = request(Version::HTTP_11, "http://169.254.169.254/beta/x", &[("host", "cache")]);
-    assert_eq!(check(&Asked::of(&absolute), false, &LIMITS), Ok(()));
+    assert_eq!(check(&RequestView::new(&absolute), false, &LIMITS), Ok(()));
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn line_67_a_host_that_is_missing_doubled_or_invalid_is_refused() {
         assert_eq!(verdict(&[("host", host)]), Err(Rejection::Host), "{host:?}");
     }
     let old = request(Version::HTTP_10, "/beta/x", &[]);
-    assert_eq!(check(&Asked::of(&old), false, &LIMITS), Err(Rejection::Host));
+    assert_eq!(check(&RequestView::new(&old), false, &LIMITS), Err(Rejection::Host));
 }
 
 #[test]
@@ -59,14 +59,14 @@ fn line_59_other_methods_are_refused() {
     for method in [Method::TRACE, Method::CONNECT, Method::POST, Method::OPTIONS] {
         let mut request = request(Version::HTTP_11, "/beta/x", &[("host", "a")]);
         request.method = method;
-        assert_eq!(check(&Asked::of(&request), false, &LIMITS), Err(Rejection::Method));
+        assert_eq!(check(&RequestView::new(&request), false, &LIMITS), Err(Rejection::Method));
     }
 }
 
 #[test]
 fn line_75_any_body_is_refused() {
     let plain = request(Version::HTTP_11, "/beta/x", &[("host", "a")]);
-    assert_eq!(check(&Asked::of(&plain), true, &LIMITS), Err(Rejection::Body));
+    assert_eq!(check(&RequestView::new(&plain), true, &LIMITS), Err(Rejection::Body));
     for field in [("content-length", "5"), ("content-length", "+0"), ("transfer-encoding", "chunked")] {
         assert_eq!(verdict(&[("host", "a"), field]), Err(Rejection::Body), "{field:?}");
     }
@@ -106,11 +106,11 @@ fn line_58_a_request_that_came_through_us_is_refused() {
 fn line_69_a_target_is_measured_whole() {
     let path = format!("/{}", "a".repeat(63));
     let fits = request(Version::HTTP_11, &path, &[("host", "a")]);
-    assert_eq!(check(&Asked::of(&fits), false, &LIMITS), Ok(()));
+    assert_eq!(check(&RequestView::new(&fits), false, &LIMITS), Ok(()));
     let long = request(Version::HTTP_11, &format!("{path}a"), &[("host", "a")]);
-    assert_eq!(check(&Asked::of(&long), false, &LIMITS), Err(Rejection::TargetTooLong));
+    assert_eq!(check(&RequestView::new(&long), false, &LIMITS), Err(Rejection::TargetTooLong));
     let absolute = request(Version::HTTP_11, &format!("http://a{path}"), &[("host", "a")]);
-    assert_eq!(check(&Asked::of(&absolute), false, &LIMITS), Err(Rejection::TargetTooLong));
+    assert_eq!(check(&RequestView::new(&absolute), false, &LIMITS), Err(Rejection::TargetTooLong));
 }
 
 #[test]
@@ -126,7 +126,7 @@ proptest! {
         for name in ["host", "connection", "expect", "via", "content-length"] {
             let mut request = request(Version::HTTP_11, "/beta/x", &[]);
             request.headers.insert(name, value.clone());
-            let _ = check(&Asked::of(&request), false, &LIMITS);
+            let _ = check(&RequestView::new(&request), false, &LIMITS);
         }
     }
 }

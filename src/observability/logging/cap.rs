@@ -11,9 +11,9 @@ use tracing_subscriber::layer::Context;
 
 /// Stops events and spans of others below INFO.
 #[derive(Debug)]
-pub(super) struct Cap;
+pub(super) struct LevelCap;
 
-impl<S: Subscriber> Layer<S> for Cap {
+impl<S: Subscriber> Layer<S> for LevelCap {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if passes(metadata) { Interest::always() } else { Interest::never() }
     }

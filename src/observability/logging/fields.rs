@@ -6,11 +6,11 @@ use tracing::field::{Field, Visit};
 
 /// Names and values, in the order they came. A name that comes again replaces its value.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fields(Vec<(&'static str, Value)>);
+pub(super) struct Fields(Vec<(&'static str, FieldValue)>);
 
 /// A value in the form in which JSON has it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(super) enum FieldValue {
     /// True or false.
     Bool(bool),
     /// A whole number.
@@ -32,16 +32,16 @@ impl Fields {
     }
 
     /// All fields but the message.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &FieldValue)> {
         self.0.iter().map(|(name, value)| (*name, value)).filter(|(name, _)| *name != MESSAGE)
     }
 
     /// What the event says.
-    pub(super) fn message(&self) -> Option<&Value> {
+    pub(super) fn message(&self) -> Option<&FieldValue> {
         self.0.iter().find(|(name, _)| *name == MESSAGE).map(|(_, value)| value)
     }
 
-    fn put(&mut self, name: &'static str, value: Value) {
+    fn put(&mut self, name: &'static str, value: FieldValue) {
         let name = name.strip_prefix("r#").unwrap_or(name);
         match self.0.iter_mut().find(|(known, _)| *known == name) {
             Some((_, slot)) => *slot = value,
@@ -52,19 +52,19 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field.name(), Value::Bool(value));
+        self.put(field.name(), FieldValue::Bool(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field.name(), Value::Signed(value));
+        self.put(field.name(), FieldValue::Signed(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field.name(), Value::Unsigned(value));
+        self.put(field.name(), FieldValue::Unsigned(value));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field.name(), Value::Float(value));
+        self.put(field.name(), FieldValue::Float(value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -76,7 +76,7 @@ impl Visit for Fields {
     }
 }
 
-fn text(value: fmt::Arguments<'_>) -> Value {
+fn text(value: fmt::Arguments<'_>) -> FieldValue {
     let mut short = Short { text: String::new(), left: MAX_CHARS };
     // It ends early with an error when the text is too long.
     let whole = short.write_fmt(value).is_ok();
@@ -84,7 +84,7 @@ fn text(value: fmt::Arguments<'_>) -> Value {
         short.text.pop();
         short.text.push('\u{2026}');
     }
-    Value::Text(short.text)
+    FieldValue::Text(short.text)
 }
 
 /// Takes so many characters and then no more, so that a large value is not even formatted.

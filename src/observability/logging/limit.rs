@@ -18,7 +18,7 @@ use tracing_subscriber::layer::Context;
 
 /// Suppresses events past the limit of their kind.
 #[derive(Debug, Default)]
-pub(super) struct Limit(SuppressedLines);
+pub(super) struct LineLimit(SuppressedLines);
 
 /// Counts of suppressed lines. Clones read the same counts.
 #[derive(Clone, Debug, Default)]
@@ -28,12 +28,12 @@ pub struct SuppressedLines(Arc<Inner>);
 struct Inner {
     total: AtomicU64,
     /// Bounded: reasons and statuses come from closed sets.
-    kinds: Mutex<HashMap<Kind, Bucket>>,
+    kinds: Mutex<HashMap<LineKind, Bucket>>,
 }
 
 /// What shares one limit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Kind {
+struct LineKind {
     callsite: Identifier,
     reason: Reason,
     status: u64,
@@ -63,14 +63,14 @@ struct Reason {
     length: usize,
 }
 
-impl Limit {
+impl LineLimit {
     /// The counts.
     pub(super) fn suppressed(&self) -> SuppressedLines {
         self.0.clone()
     }
 }
 
-impl<S: Subscriber> Layer<S> for Limit {
+impl<S: Subscriber> Layer<S> for LineLimit {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
         if *metadata.level() > Level::INFO {
@@ -106,7 +106,7 @@ impl SuppressedLines {
     }
 
     /// What is to be reported. Kinds that have been silent for a while are forgotten.
-    fn take(&self) -> Vec<(Kind, &'static str, Level, u64)> {
+    fn take(&self) -> Vec<(LineKind, &'static str, Level, u64)> {
         let (mut found, now) = (Vec::new(), Instant::now());
         let mut kinds = self.0.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         for (kind, bucket) in kinds.iter_mut().filter(|(_, bucket)| bucket.suppressed > 0) {
@@ -118,7 +118,7 @@ impl SuppressedLines {
     }
 
     fn admit(&self, metadata: &'static Metadata<'static>, fields: &KindFields, now: Instant) -> bool {
-        let kind = Kind { callsite: metadata.callsite(), reason: fields.reason, status: fields.status };
+        let kind = LineKind { callsite: metadata.callsite(), reason: fields.reason, status: fields.status };
         let mut kinds = self.0.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = kinds.entry(kind).or_insert_with(|| Bucket {
             target: metadata.target(),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn passed(log: impl Fn()) -> (u64, SuppressedLines) {
-        let (limit, passed) = (Limit::default(), Passed::default());
+        let (limit, passed) = (LineLimit::default(), Passed::default());
         let suppressed = limit.suppressed();
         let subscriber = tracing_subscriber::registry().with(limit).with(passed.clone());
         tracing::subscriber::with_default(subscriber, log);
@@ -252,7 +252,7 @@ mod tests {
             level: Level::WARN,
             fields: &[],
             callsite: &CALLSITE,
-            kind: tracing::metadata::Kind::EVENT,
+            kind: tracing::metadata::LineKind::EVENT,
         };
         CALLSITE.metadata()
     }

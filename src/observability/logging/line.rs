@@ -14,7 +14,7 @@ use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use super::Format;
 use super::escape::{PlainJson, escape, quote};
-use super::fields::{Fields, Value};
+use super::fields::{Fields, FieldValue};
 
 /// Writes events as lines, with the fields of the spans they are in.
 #[derive(Debug)]
@@ -82,11 +82,11 @@ fn json(time: &impl Display, metadata: &Metadata<'_>, fields: &Fields) -> Option
         match value {
             // A name is there once. Ours stand for every line, so they stay.
             _ if OWN_NAMES.contains(&name) => Ok(()),
-            Value::Bool(value) => map.serialize_entry(name, value),
-            Value::Signed(value) => map.serialize_entry(name, value),
-            Value::Unsigned(value) => map.serialize_entry(name, value),
-            Value::Float(value) => map.serialize_entry(name, value),
-            Value::Text(value) => map.serialize_entry(name, value),
+            FieldValue::Bool(value) => map.serialize_entry(name, value),
+            FieldValue::Signed(value) => map.serialize_entry(name, value),
+            FieldValue::Unsigned(value) => map.serialize_entry(name, value),
+            FieldValue::Float(value) => map.serialize_entry(name, value),
+            FieldValue::Text(value) => map.serialize_entry(name, value),
         }
         .ok()?;
     }
@@ -97,7 +97,7 @@ fn json(time: &impl Display, metadata: &Metadata<'_>, fields: &Fields) -> Option
 
 fn text(time: &impl Display, metadata: &Metadata<'_>, fields: &Fields) -> String {
     let mut line = format!("{time} {:>5} {}:", metadata.level().as_str(), metadata.target());
-    if let Some(Value::Text(message)) = fields.message() {
+    if let Some(FieldValue::Text(message)) = fields.message() {
         line.push(' ');
         escape(message, &mut line);
     }
@@ -105,12 +105,12 @@ fn text(time: &impl Display, metadata: &Metadata<'_>, fields: &Fields) -> String
         // Writing to a string does not fail.
         let _ = write!(line, " {name}=");
         let _ = match value {
-            Value::Bool(value) => write!(line, "{value}"),
-            Value::Signed(value) => write!(line, "{value}"),
-            Value::Unsigned(value) => write!(line, "{value}"),
-            Value::Float(value) => write!(line, "{value}"),
-            Value::Text(value) if is_word(value) => write!(line, "{value}"),
-            Value::Text(value) => {
+            FieldValue::Bool(value) => write!(line, "{value}"),
+            FieldValue::Signed(value) => write!(line, "{value}"),
+            FieldValue::Unsigned(value) => write!(line, "{value}"),
+            FieldValue::Float(value) => write!(line, "{value}"),
+            FieldValue::Text(value) if is_word(value) => write!(line, "{value}"),
+            FieldValue::Text(value) => {
                 quote(value, &mut line);
                 Ok(())
             }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tracing::subscriber::with_default;
 
 use super::*;
-use crate::support::labels::Word;
+use crate::support::labels::Label;
 
 /// Takes what is logged. Clones share it.
 #[derive(Clone, Default)]
@@ -215,9 +215,9 @@ fn lines_that_cannot_be_written_are_counted() {
 #[test]
 fn access_lines_are_for_whom_they_are_asked() {
     for &outcome in Outcome::ALL {
-        assert!(Access::All.logs(outcome));
-        assert!(!Access::Off.logs(outcome));
-        assert_eq!(Access::Misses.logs(outcome), outcome != Outcome::Hit);
+        assert!(AccessLog::All.logs(outcome));
+        assert!(!AccessLog::Off.logs(outcome));
+        assert_eq!(AccessLog::Misses.logs(outcome), outcome != Outcome::Hit);
     }
 }
 
@@ -238,8 +238,8 @@ fn a_filter_that_is_changed_holds_from_then_on() {
     let taken = Taken::default();
     let (writer, (filter, handle)) = (taken.clone(), reload::Layer::new(filter("info").unwrap()));
     let handle =
-        Handle { dropped: DroppedLines::default(), suppressed: SuppressedLines::default(), filter: handle };
-    with_default(layered(filter, limit::Limit::default(), Format::Json, move || writer.clone()), || {
+        LogHandle { dropped: DroppedLines::default(), suppressed: SuppressedLines::default(), filter: handle };
+    with_default(layered(filter, limit::LineLimit::default(), Format::Json, move || writer.clone()), || {
         for (filter, number) in [("info", 1), ("debug", 2), ("inof", 3), ("warn", 4)] {
             handle.set_filter(filter);
             tracing::debug!(number);

@@ -10,21 +10,21 @@ use prometheus::{
 };
 
 use crate::cache::outcome::Outcome;
-use crate::support::labels::{Word, words};
+use crate::support::labels::{Label, labels};
 
 /// A counter for each word of a vocabulary.
 #[derive(Debug)]
-pub struct Family<W> {
+pub struct CounterFamily<W> {
     counters: Box<[IntCounter]>,
-    words: std::marker::PhantomData<fn(W)>,
+    labels: std::marker::PhantomData<fn(W)>,
 }
 
-impl<W: Word> Family<W> {
+impl<W: Label> CounterFamily<W> {
     pub(super) fn new(registry: &Registry, name: &str, help: &str, label: &str) -> prometheus::Result<Self> {
         let family = IntCounterVec::new(opts(name, help), &[label])?;
         let counters = W::ALL.iter().map(|word| family.with_label_values(&[word.as_str()])).collect();
         register(registry, family)?;
-        Ok(Self { counters, words: std::marker::PhantomData })
+        Ok(Self { counters, labels: std::marker::PhantomData })
     }
 
     /// Counts one.
@@ -47,16 +47,16 @@ impl<W: Word> Family<W> {
 
 /// A gauge for each word of a vocabulary.
 #[derive(Debug)]
-pub struct Levels<W> {
+pub struct GaugeFamily<W> {
     gauges: Box<[IntGauge]>,
-    words: std::marker::PhantomData<fn(W)>,
+    labels: std::marker::PhantomData<fn(W)>,
 }
 
-impl<W: Word> Levels<W> {
+impl<W: Label> GaugeFamily<W> {
     pub(super) fn new(registry: &Registry, name: &str, help: &str, label: &str) -> prometheus::Result<Self> {
         let family = gauges(registry, name, help, &[label])?;
         let gauges = W::ALL.iter().map(|word| family.with_label_values(&[word.as_str()])).collect();
-        Ok(Self { gauges, words: std::marker::PhantomData })
+        Ok(Self { gauges, labels: std::marker::PhantomData })
     }
 
     /// How many there are now.
@@ -67,7 +67,7 @@ impl<W: Word> Levels<W> {
     }
 }
 
-words! {
+labels! {
     /// The methods that are told apart.
     pub enum MethodLabel {
         /// GET.

@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, Metric, MetricFamily};
 use prometheus::{IntGauge, Registry};
 
-use super::family::{Durations, Family, Requests, gauge};
+use super::family::{Durations, CounterFamily, Requests, gauge};
 use crate::cache::outcome::ProofResult;
 
 /// What one thread counts.
 #[derive(Debug)]
-pub struct Own {
+pub struct PerThread {
     registry: Registry,
     /// Requests answered, by method, status and outcome.
     pub requests: Requests,
@@ -25,14 +25,14 @@ pub struct Own {
     /// Requests that are being answered now.
     pub in_flight: IntGauge,
     /// Proofs looked for, recorded and dropped.
-    pub proofs: Family<ProofResult>,
+    pub proofs: CounterFamily<ProofResult>,
 }
 
 /// What all threads count.
 #[derive(Debug)]
-pub(super) struct Owns(Box<[OnceLock<Own>]>);
+pub(super) struct PerThreadShards(Box<[OnceLock<PerThread>]>);
 
-impl Own {
+impl PerThread {
     fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let r = &registry;
@@ -40,28 +40,28 @@ impl Own {
             requests: Requests::new(r)?,
             request_duration: Durations::new(r)?,
             in_flight: gauge(r, "requests_in_flight", "Requests that are being answered now.")?,
-            proofs: Family::new(r, "proofs_total", "Proofs looked for, recorded and dropped.", "result")?,
+            proofs: CounterFamily::new(r, "proofs_total", "Proofs looked for, recorded and dropped.", "result")?,
             registry,
         })
     }
 }
 
-impl Owns {
+impl PerThreadShards {
     /// Nothing is counted yet, and all that can be foreseen is there.
     pub(super) fn new() -> prometheus::Result<Self> {
-        let first = OnceLock::from(Own::new()?);
+        let first = OnceLock::from(PerThread::new()?);
         Ok(Self(std::iter::once(first).chain((1..PLACES).map(|_| OnceLock::new())).collect()))
     }
 
     /// This thread's.
-    pub(super) fn here(&self) -> &Own {
+    pub(super) fn local(&self) -> &PerThread {
         #[expect(clippy::expect_used, reason = "the first was made like that, and `new` said so")]
-        let make = || Own::new().expect("no two families share a name");
+        let make = || PerThread::new().expect("no two families share a name");
         self.0[PLACE.with(|place| *place) % PLACES].get_or_init(make)
     }
 
     /// Each thread's.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Own> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &PerThread> {
         self.0.iter().filter_map(OnceLock::get)
     }
 
@@ -129,7 +129,7 @@ mod tests {
     fn what_threads_count_is_told_together() {
         let metrics = Metrics::new().unwrap();
         let count = |outcome, millis| {
-            let own = metrics.here();
+            let own = metrics.local();
             own.in_flight.inc();
             own.requests.inc(MethodLabel::Get, StatusCode::OK, outcome);
             own.request_duration.observe(outcome, Duration::from_millis(millis));
@@ -141,8 +141,8 @@ mod tests {
         });
         count(Outcome::Miss, 200);
         // A series that one thread alone has.
-        metrics.here().requests.inc(MethodLabel::Head, StatusCode::OK, Outcome::Hit);
-        metrics.here().in_flight.dec();
+        metrics.local().requests.inc(MethodLabel::Head, StatusCode::OK, Outcome::Hit);
+        metrics.local().in_flight.dec();
         let text = metrics.render().unwrap();
         for line in [
             r#"requests_total{cache="hit",method="GET",status="200"} 2"#,

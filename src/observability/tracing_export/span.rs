@@ -17,7 +17,7 @@ pub struct Finished {
     /// The span that it is a part of.
     pub parent: Option<u64>,
     /// On which side of a request.
-    pub kind: Kind,
+    pub kind: SpanKind,
     /// Its name: one of a handful.
     pub name: &'static str,
     /// When it began.
@@ -31,13 +31,13 @@ pub struct Finished {
 }
 
 /// A name of the OpenTelemetry conventions, or our own, and a value.
-pub type Attribute = (&'static str, Value);
+pub type Attribute = (&'static str, AttributeValue);
 
 /// All that an attribute can hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub enum AttributeValue {
     /// A word of a closed vocabulary, or a constant.
-    Word(&'static str),
+    Label(&'static str),
     /// A number.
     Number(i64),
     /// A status, where the conventions want it as a word.
@@ -50,7 +50,7 @@ pub enum Value {
 
 /// On which side of a request a span is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SpanKind {
     /// Answers.
     Server,
     /// Asks.
@@ -62,7 +62,7 @@ pub enum Kind {
 pub(super) struct Running {
     pub(super) place: TraceParent,
     pub(super) parent: Option<u64>,
-    kind: Kind,
+    kind: SpanKind,
     began: SystemTime,
     since: Instant,
     pub(super) attributes: Vec<Attribute>,
@@ -70,12 +70,12 @@ pub(super) struct Running {
 
 impl Running {
     /// Begins now.
-    pub(super) fn begin(place: TraceParent, parent: Option<u64>, kind: Kind) -> Self {
+    pub(super) fn begin(place: TraceParent, parent: Option<u64>, kind: SpanKind) -> Self {
         let attributes = Vec::with_capacity(ATTRIBUTES);
         Self { place, parent, kind, began: SystemTime::now(), since: Instant::now(), attributes }
     }
 
-    pub(super) fn say(&mut self, name: &'static str, value: Value) {
+    pub(super) fn say(&mut self, name: &'static str, value: AttributeValue) {
         self.attributes.push((name, value));
     }
 
@@ -96,8 +96,8 @@ impl Running {
 }
 
 /// `network.protocol.version`
-pub(super) fn protocol(version: Version) -> Value {
-    Value::Word(match version {
+pub(super) fn protocol(version: Version) -> AttributeValue {
+    AttributeValue::Label(match version {
         Version::HTTP_10 => "1.0",
         Version::HTTP_2 => "2",
         _ => "1.1",

@@ -8,11 +8,11 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use url::Url;
 
 use super::ROUTE;
-use super::span::{Finished, Kind, Running, Value, protocol};
+use super::span::{Finished, SpanKind, Running, AttributeValue, protocol};
 use crate::cache::outcome::Outcome;
 use crate::http::ids::{Ids, REQUEST_ID, TraceParent, guid, span_id};
 use crate::observability::metrics::{Metrics, SpanResult};
-use crate::support::labels::Word;
+use crate::support::labels::Label;
 
 /// What is told, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Tracer {
             _ => return Served(None),
         };
         ids.trace = Some(place);
-        Served(Some((Arc::clone(inner), Running::begin(place, parent, Kind::Server))))
+        Served(Some((Arc::clone(inner), Running::begin(place, parent, SpanKind::Server))))
     }
 
     /// Begins the span of an attempt at Graph. `again`: it is the second.
@@ -95,16 +95,16 @@ impl Tracer {
         let (Some(inner), Some(trace)) = (&self.0, ids.trace.filter(|trace| trace.is_sampled())) else {
             return Attempt(None);
         };
-        let mut span = Running::begin(trace.within(span_id()), Some(trace.span()), Kind::Client);
-        span.say("http.request.method", Value::Word("GET"));
-        span.say("url.scheme", Value::Word(inner.graph.scheme));
-        span.say("url.template", Value::Word(ROUTE));
-        span.say("server.address", Value::Host(Arc::clone(&inner.graph.host)));
-        span.say("server.port", Value::Number(i64::from(inner.graph.port.unwrap_or_default())));
+        let mut span = Running::begin(trace.within(span_id()), Some(trace.span()), SpanKind::Client);
+        span.say("http.request.method", AttributeValue::Label("GET"));
+        span.say("url.scheme", AttributeValue::Label(inner.graph.scheme));
+        span.say("url.template", AttributeValue::Label(ROUTE));
+        span.say("server.address", AttributeValue::Host(Arc::clone(&inner.graph.host)));
+        span.say("server.port", AttributeValue::Number(i64::from(inner.graph.port.unwrap_or_default())));
         if again {
-            span.say("http.request.resend_count", Value::Number(1));
+            span.say("http.request.resend_count", AttributeValue::Number(1));
         }
-        Attempt(Some((Arc::clone(inner), span, Some(Value::Word(CANCELLED)))))
+        Attempt(Some((Arc::clone(inner), span, Some(AttributeValue::Label(CANCELLED)))))
     }
 }
 
@@ -139,23 +139,23 @@ impl Served {
             (&Method::HEAD, false) => ("HEAD", "HEAD"),
             _ => ("_OTHER", "HTTP"),
         };
-        span.say("http.request.method", Value::Word(method));
-        span.say("url.scheme", Value::Word(inner.scheme));
+        span.say("http.request.method", AttributeValue::Label(method));
+        span.say("url.scheme", AttributeValue::Label(inner.scheme));
         span.say("network.protocol.version", protocol(request.version));
         if is_ours {
-            span.say("http.route", Value::Word(ROUTE));
+            span.say("http.route", AttributeValue::Label(ROUTE));
         }
         let failed = status.is_server_error();
         let error = match status.as_u16() {
-            HUNG_UP => reason.map(Value::Word),
+            HUNG_UP => reason.map(AttributeValue::Label),
             status => {
-                span.say("http.response.status_code", Value::Number(i64::from(status)));
-                failed.then(|| reason.map_or(Value::Status(status), Value::Word))
+                span.say("http.response.status_code", AttributeValue::Number(i64::from(status)));
+                failed.then(|| reason.map_or(AttributeValue::Status(status), AttributeValue::Label))
             }
         };
-        span.say("connector_cache.cache", Value::Word(outcome.as_str()));
+        span.say("connector_cache.cache", AttributeValue::Label(outcome.as_str()));
         if let Some(reason) = reason {
-            span.say("connector_cache.reason", Value::Word(reason));
+            span.say("connector_cache.reason", AttributeValue::Label(reason));
         }
         if let Some(error) = error {
             span.say("error.type", error);
@@ -166,7 +166,7 @@ impl Served {
 
 /// The span of an attempt at Graph, if there is one. One that is dropped before it was told how it ended was given up.
 #[derive(Debug)]
-pub struct Attempt(Option<(Arc<Inner>, Running, Option<Value>)>);
+pub struct Attempt(Option<(Arc<Inner>, Running, Option<AttributeValue>)>);
 
 impl Attempt {
     /// Its id, for the header that goes to Graph.
@@ -177,18 +177,18 @@ impl Attempt {
     /// The head of Graph's answer is there.
     pub fn answered(&mut self, status: StatusCode, version: Version, headers: &HeaderMap) {
         let Some((_, span, error)) = &mut self.0 else { return };
-        *error = (status.as_u16() >= 400).then_some(Value::Status(status.as_u16()));
+        *error = (status.as_u16() >= 400).then_some(AttributeValue::Status(status.as_u16()));
         span.say("network.protocol.version", protocol(version));
-        span.say("http.response.status_code", Value::Number(i64::from(status.as_u16())));
+        span.say("http.response.status_code", AttributeValue::Number(i64::from(status.as_u16())));
         if let Some(id) = headers.get(REQUEST_ID).and_then(guid) {
-            span.say("http.response.header.request-id", Value::Guid(id));
+            span.say("http.response.header.request-id", AttributeValue::Guid(id));
         }
     }
 
     /// It brought nothing that can be used.
     pub fn failed(&mut self, reason: &'static str) {
         if let Some((_, _, error)) = &mut self.0 {
-            *error = Some(Value::Word(reason));
+            *error = Some(AttributeValue::Label(reason));
         }
     }
 }
@@ -234,7 +234,7 @@ mod tests {
 
     fn serve(tracer: &Tracer) -> bool {
         let request = Request::new(()).into_parts().0;
-        let mut ids = Ids::of(&request.headers);
+        let mut ids = Ids::from_headers(&request.headers);
         tracer.served(&mut ids).end(&request, StatusCode::OK, Outcome::Hit, None);
         ids.trace.is_some()
     }

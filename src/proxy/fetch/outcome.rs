@@ -4,12 +4,12 @@ use http::StatusCode;
 
 use super::{Fetched, whole_seconds};
 use crate::cache::freshness::ErrorSource;
-use crate::http::error::{OriginFault, Problem, Rejection};
+use crate::http::error::{UpstreamFailure, ErrorResponse, Rejection};
 use crate::http::retry_after;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
-use crate::upstream::OriginAnswer;
-use crate::upstream::breaker::{Cause, Failure, Outcome, Refused};
+use crate::upstream::UpstreamResponse;
+use crate::upstream::breaker::{Cause, CallFailure, CallOutcome, Refused};
 
 impl Fetched {
     /// Source of a failure that a stale answer may bridge. `None` if Graph answered: a 401, 403 or 404 is an answer.
@@ -30,45 +30,45 @@ impl Fetched {
                 let failed = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
                 failed.then_some(ErrorSource::Upstream)
             }
-            Self::Failed(Problem::Rejected(_) | Problem::Origin(OriginFault::NoSocket)) => {
+            Self::Failed(ErrorResponse::Rejected(_) | ErrorResponse::GraphClient(UpstreamFailure::NoSocket)) => {
                 Some(ErrorSource::Local)
             }
             Self::Failed(
-                Problem::Origin(_) | Problem::Shut(..) | Problem::Unscrubbable(_) | Problem::Unreadable(_),
+                ErrorResponse::GraphClient(_) | ErrorResponse::Shut(..) | ErrorResponse::Unscrubbable(_) | ErrorResponse::Unreadable(_),
             ) => Some(ErrorSource::Upstream),
         }
     }
 }
 
 /// Outcome for the breakers. `None`: Graph was not called.
-pub(super) fn outcome(answer: &Result<OriginAnswer, Problem>, now: Now) -> Option<Outcome> {
-    use OriginFault as Fault;
+pub(super) fn outcome(answer: &Result<UpstreamResponse, ErrorResponse>, now: Now) -> Option<CallOutcome> {
+    use UpstreamFailure as Fault;
     match answer {
         Ok(answer) => match answer.status.as_u16() {
             429 => {
                 let wait = retry_after::of(&answer.headers, answer.status, now);
-                Some(Outcome::Throttled(wait.unwrap_or_default()))
+                Some(CallOutcome::Throttled(wait.unwrap_or_default()))
             }
-            502..=504 => Some(Outcome::Failed(Failure::Status)),
-            _ => Some(Outcome::Answered),
+            502..=504 => Some(CallOutcome::Failed(CallFailure::Status)),
+            _ => Some(CallOutcome::Answered),
         },
-        Err(Problem::Origin(Fault::Dns | Fault::Connect | Fault::ConnectTimeout | Fault::Tls)) => {
-            Some(Outcome::Failed(Failure::Connection))
+        Err(ErrorResponse::GraphClient(Fault::Dns | Fault::Connect | Fault::ConnectTimeout | Fault::Tls)) => {
+            Some(CallOutcome::Failed(CallFailure::Connection))
         }
-        Err(Problem::Origin(Fault::Reset | Fault::FirstByte | Fault::Timeout)) => {
-            Some(Outcome::Failed(Failure::Transport))
+        Err(ErrorResponse::GraphClient(Fault::Reset | Fault::FirstByte | Fault::Timeout)) => {
+            Some(CallOutcome::Failed(CallFailure::Transport))
         }
-        Err(Problem::Origin(Fault::NoSocket)) => None,
-        Err(Problem::Origin(_)) => Some(Outcome::Answered),
+        Err(ErrorResponse::GraphClient(Fault::NoSocket)) => None,
+        Err(ErrorResponse::GraphClient(_)) => Some(CallOutcome::Answered),
         Err(_) => None,
     }
 }
 
 /// A refusal by a breaker or throttle, as the caller sees it.
-pub(super) fn shut(refused: Refused) -> Problem {
+pub(super) fn shut(refused: Refused) -> ErrorResponse {
     let reason = match refused.cause {
         Cause::Throttled => Rejection::ThrottleGate,
         Cause::Breaker(_) => Rejection::Breaker,
     };
-    Problem::Shut(reason, u32::try_from(whole_seconds(refused.left)).unwrap_or(u32::MAX))
+    ErrorResponse::Shut(reason, u32::try_from(whole_seconds(refused.left)).unwrap_or(u32::MAX))
 }

@@ -8,16 +8,16 @@ use http::{HeaderMap, header};
 use crate::auth::{Claims, Identity};
 use crate::cache::entry::Entry;
 use crate::cache::outcome::Bypass;
-use crate::cache::vary::Presented;
+use crate::cache::vary::SelectingRequest;
 use crate::http::ids::Ids;
 use crate::resource::Resource;
-use crate::upstream::breaker::{Caller, CallerScope};
-use crate::upstream::permits::Owner;
-use crate::upstream::unproven_limit::Sender;
+use crate::upstream::breaker::{BreakerCaller, CallerScope};
+use crate::upstream::permits::PermitOwner;
+use crate::upstream::unproven_limit::TokenSource;
 
 /// What is asked, and by whom. It lives as long as the question and holds the token no longer.
 #[derive(Debug)]
-pub struct Question {
+pub struct FetchRequest {
     /// What is asked for.
     pub resource: Arc<Resource>,
     /// Whose token asks.
@@ -38,7 +38,7 @@ pub struct Question {
     pub ids: Ids,
 }
 
-impl Question {
+impl FetchRequest {
     /// Returns the question with a stored answer that a 304 may renew.
     #[must_use]
     pub fn with_stored(self, stored: Arc<Entry>) -> Self {
@@ -46,17 +46,17 @@ impl Question {
     }
 
     /// Returns the sender of the request, for the limits of unproven tokens.
-    pub fn sender(&self) -> Sender {
-        Sender::new(self.peer, self.identity.fingerprint)
+    pub fn sender(&self) -> TokenSource {
+        TokenSource::new(self.peer, self.identity.fingerprint)
     }
 
     /// Returns the owner of the permit for this question. A proven token whose claims cannot be used competes by its
     /// address, like an unproven one, but within the permits of proven tokens.
-    pub fn owner(&self) -> Owner {
+    pub fn owner(&self) -> PermitOwner {
         match (self.is_proven, &self.claims) {
-            (false, _) => Owner::Unproven(self.sender().path()),
-            (true, Err(_)) => Owner::Proven(self.sender().path()),
-            (true, Ok(claims)) => Owner::Proven([
+            (false, _) => PermitOwner::Unproven(self.sender().path()),
+            (true, Err(_)) => PermitOwner::Proven(self.sender().path()),
+            (true, Ok(claims)) => PermitOwner::Proven([
                 claims.tenant.share_key(),
                 claims.application.share_key(),
                 self.identity.fingerprint.share_key(),
@@ -68,19 +68,19 @@ impl Question {
     pub fn breaker_scope(&self) -> CallerScope {
         let caller = match self.claims {
             Ok(Claims { tenant, application, subjects: [user, _], .. }) if self.is_proven => {
-                Caller::Proven { tenant, application, user, token: self.identity.fingerprint }
+                BreakerCaller::Proven { tenant, application, user, token: self.identity.fingerprint }
             }
             claims => {
                 let claimed = claims.ok().map(|claims| claims.application);
-                Caller::Unproven { token: self.identity.fingerprint, claimed }
+                BreakerCaller::Unproven { token: self.identity.fingerprint, claimed }
             }
         };
         CallerScope { resource: self.resource.digest(), caller }
     }
 
     /// The caller's request, as `Vary` sees it.
-    pub fn presented(&self) -> Presented<'_> {
-        Presented { headers: self.headers.as_map(), token: self.identity.fingerprint }
+    pub fn selecting_request(&self) -> SelectingRequest<'_> {
+        SelectingRequest { headers: self.headers.as_map(), token: self.identity.fingerprint }
     }
 }
 

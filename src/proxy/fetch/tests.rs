@@ -3,18 +3,18 @@
 use http::Method;
 
 use super::*;
-use crate::auth::{Identity, Secrets};
+use crate::auth::{Identity, HashKeys};
 use crate::cache::freshness::ErrorSource;
 use crate::cache::outcome::Bypass;
 use crate::http::ids::Ids;
 use crate::resource::{ApiVersion, Resource};
-use crate::support::labels::Word;
+use crate::support::labels::Label;
 
 #[test]
 fn a_failure_of_graph_is_an_error_and_a_refusal_of_graph_is_an_answer() {
     let refused = |status: u16| {
         let status = StatusCode::from_u16(status).unwrap();
-        Fetched::Refused(Arc::new(Refusal { status, headers: HeaderMap::new(), body: None }))
+        Fetched::Refused(Arc::new(UpstreamErrorResponse { status, headers: HeaderMap::new(), body: None }))
     };
     for status in [400, 401, 403, 404, 405, 406, 410, 428, 451] {
         assert_eq!(refused(status).error_source(), None, "{status}");
@@ -27,44 +27,44 @@ fn a_failure_of_graph_is_an_error_and_a_refusal_of_graph_is_an_answer() {
 #[test]
 fn what_fails_in_the_proxy_is_local_but_for_refusals_of_breakers() {
     for &reason in Rejection::ALL {
-        let local = Fetched::Failed(Problem::Rejected(reason));
+        let local = Fetched::Failed(ErrorResponse::Rejected(reason));
         assert_eq!(local.error_source(), Some(ErrorSource::Local), "{reason}");
     }
     for reason in [Rejection::Breaker, Rejection::ThrottleGate] {
-        let own = Fetched::Failed(Problem::Shut(reason, 1));
+        let own = Fetched::Failed(ErrorResponse::Shut(reason, 1));
         assert_eq!(own.error_source(), Some(ErrorSource::Upstream), "{reason}");
     }
-    for &fault in OriginFault::ALL {
-        let failed = Fetched::Failed(Problem::Origin(fault));
-        let is_local = fault == OriginFault::NoSocket;
+    for &fault in UpstreamFailure::ALL {
+        let failed = Fetched::Failed(ErrorResponse::GraphClient(fault));
+        let is_local = fault == UpstreamFailure::NoSocket;
         let source = if is_local { ErrorSource::Local } else { ErrorSource::Upstream };
         assert_eq!(failed.error_source(), Some(source), "{fault}");
-        let outcome = outcome(&Err(Problem::Origin(fault)), Clock::system().now());
+        let outcome = outcome(&Err(ErrorResponse::GraphClient(fault)), Clock::system().now());
         assert_eq!(outcome.is_none(), is_local, "{fault}");
     }
 }
 
 #[test]
 fn t17_a_question_keeps_its_callers_fields_without_the_token_and_shows_none() {
-    let secrets = Secrets::random().unwrap();
+    let secrets = HashKeys::random().unwrap();
     let mut headers = HeaderMap::new();
     headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer secret"));
     headers.insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static("secret"));
     let path = "/beta/identity/b2xUserFlows/x/apiConnectorConfiguration";
     let (request, ()) = http::Request::builder().method(Method::GET).uri(path).body(()).unwrap().into_parts();
-    let question = Question {
+    let question = FetchRequest {
         resource: Arc::new(Resource::parse(path, None, &headers, ApiVersion::Beta).unwrap()),
-        identity: Identity::of(&headers, &secrets).unwrap(),
+        identity: Identity::from_headers(&headers, &secrets).unwrap(),
         claims: Err(Bypass::Opaque),
         peer: (std::net::Ipv4Addr::LOCALHOST, 1).into(),
         is_proven: true,
         no_store: false,
         headers: CallerFields::new(headers),
         stored: None,
-        ids: Ids::of(&request.headers),
+        ids: Ids::from_headers(&request.headers),
     };
-    assert!(!question.presented().headers.contains_key(header::AUTHORIZATION));
-    assert!(question.presented().headers.contains_key(header::ACCEPT_LANGUAGE));
+    assert!(!question.selecting_request().headers.contains_key(header::AUTHORIZATION));
+    assert!(question.selecting_request().headers.contains_key(header::ACCEPT_LANGUAGE));
     let shown = format!("{question:?}");
     assert!(!shown.contains("secret") && shown.contains("CallerFields(<redacted>)"), "{shown}");
 }

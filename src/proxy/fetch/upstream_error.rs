@@ -6,7 +6,7 @@ use crate::scrub::ScrubbedBody;
 
 /// Error response of Graph without credentials.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct UpstreamErrorResponse {
     /// Graph's status.
     pub status: StatusCode,
     /// What of its header fields is passed on.
@@ -15,7 +15,7 @@ pub struct Refusal {
     pub body: Option<ScrubbedBody>,
 }
 
-impl Refusal {
+impl UpstreamErrorResponse {
     /// Returns the bytes of memory that the response takes, about.
     pub(super) fn weight(&self) -> usize {
         let fields =

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use crate::http::validate;
-use crate::observability::logging::Access;
-use crate::server::Limits;
+use crate::observability::logging::AccessLog;
+use crate::server::ServerLimits;
 use crate::support::dial::Dial;
 
 /// The layers' settings.
 #[derive(Debug)]
 pub struct Dials {
-    pub(super) access: Dial<Access>,
+    pub(super) access: Dial<AccessLog>,
     pub(super) deadline: Dial<Duration>,
     target_bytes: Dial<usize>,
     headers: Dial<usize>,
@@ -18,7 +18,7 @@ pub struct Dials {
 
 impl Dials {
     /// As configured at the start.
-    pub fn new(access: Access, limits: &Limits) -> Self {
+    pub fn new(access: AccessLog, limits: &ServerLimits) -> Self {
         Self {
             access: Dial::new(access),
             deadline: Dial::new(limits.request_timeout),
@@ -28,14 +28,14 @@ impl Dials {
     }
 
     /// From now on these hold.
-    pub fn set(&self, access: Access, limits: &Limits) {
+    pub fn set(&self, access: AccessLog, limits: &ServerLimits) {
         self.access.set(access);
         self.deadline.set(limits.request_timeout);
         self.target_bytes.set(limits.target_bytes);
         self.headers.set(limits.headers);
     }
 
-    pub(super) fn message(&self) -> validate::Limits {
-        validate::Limits { target_bytes: self.target_bytes.get(), headers: self.headers.get() }
+    pub(super) fn message(&self) -> validate::MessageLimits {
+        validate::MessageLimits { target_bytes: self.target_bytes.get(), headers: self.headers.get() }
     }
 }

@@ -7,36 +7,36 @@ use http::{StatusCode, Version};
 
 use crate::cache::outcome::Outcome;
 use crate::http::ids::Ids;
-use crate::observability::logging::Access;
-use crate::observability::metrics::{MethodLabel, Metrics, Own};
+use crate::observability::logging::AccessLog;
+use crate::observability::metrics::{MethodLabel, Metrics, PerThread};
 use crate::observability::tracing_export::Served;
-use crate::proxy::handler::{Answer, TokenTag};
-use crate::support::labels::Word;
+use crate::proxy::handler::{HandlerResponse, LogTag};
+use crate::support::labels::Label;
 
 /// One request under way. Tells its end when dropped, so a caller that hangs up is told of as well.
-pub(super) struct Record<'a> {
-    counts: &'a Own,
-    access: Access,
+pub(super) struct RequestRecord<'a> {
+    counts: &'a PerThread,
+    access: AccessLog,
     request: &'a Parts,
     ids: &'a Ids,
     start: Instant,
     status: StatusCode,
     outcome: Outcome,
     reason: Option<&'static str>,
-    token: Option<TokenTag>,
+    token: Option<LogTag>,
     span: Served,
 }
 
-impl<'a> Record<'a> {
+impl<'a> RequestRecord<'a> {
     /// A request has come.
     pub(super) fn begin(
         metrics: &'a Metrics,
-        access: Access,
+        access: AccessLog,
         (request, start): (&'a Parts, Instant),
         ids: &'a Ids,
         span: Served,
     ) -> Self {
-        let counts = metrics.here();
+        let counts = metrics.local();
         counts.in_flight.inc();
         Self {
             counts,
@@ -53,7 +53,7 @@ impl<'a> Record<'a> {
     }
 
     /// It has its answer.
-    pub(super) fn end(&mut self, answer: &Answer) {
+    pub(super) fn end(&mut self, answer: &HandlerResponse) {
         self.status = answer.response.status();
         self.outcome = answer.outcome;
         self.reason = answer.reason;
@@ -79,7 +79,7 @@ impl<'a> Record<'a> {
     }
 }
 
-impl Drop for Record<'_> {
+impl Drop for RequestRecord<'_> {
     fn drop(&mut self) {
         let duration = self.start.elapsed();
         self.counts.in_flight.dec();

@@ -1,6 +1,6 @@
 use super::*;
 use crate::cache::outcome::Outcome;
-use crate::http::cache_status::Report;
+use crate::http::cache_status::CacheStatus;
 use crate::http::ids::{CLIENT_REQUEST_ID, REQUEST_ID, guid};
 use crate::observability::metrics::MethodLabel;
 use crate::proxy::response;
@@ -15,7 +15,7 @@ const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOS
 struct Stub;
 
 impl Handler for Stub {
-    fn at_once(&self, asked: &Asked<'_>, _: &Ids) -> Option<Answer> {
+    fn at_once(&self, asked: &RequestView<'_>, _: &Ids) -> Option<HandlerResponse> {
         match asked.head.uri.path() {
             "/panic-at-once" => panic!("with a secret"),
             "/at-once" => Some(told()),
@@ -23,7 +23,7 @@ impl Handler for Stub {
         }
     }
 
-    async fn handle(&self, request: &Parts, _: HeaderMap, _: &Ids, _: SocketAddr) -> Answer {
+    async fn handle(&self, request: &Parts, _: HeaderMap, _: &Ids, _: SocketAddr) -> HandlerResponse {
         match request.uri.path() {
             "/panic" => panic!("with a secret"),
             "/never" => pending().await,
@@ -31,20 +31,20 @@ impl Handler for Stub {
         }
     }
 
-    fn problem(&self, problem: Problem, ids: &Ids) -> Answer {
-        response::problem(problem, ids, &Report::default(), Clock::system().now())
+    fn error_response(&self, error_response: ErrorResponse, ids: &Ids) -> HandlerResponse {
+        response::error_response(error_response, ids, &CacheStatus::default(), Clock::system().now())
     }
 }
 
-fn told() -> Answer {
+fn told() -> HandlerResponse {
     let mut response = Response::new(Full::new(Bytes::from_static(b"{\"a\":1}")));
     response.headers_mut().insert("x-own", HeaderValue::from_static("1"));
-    Answer { response, is_dressed: false, outcome: Outcome::Hit, reason: None, token_tag: None }
+    HandlerResponse { response, has_common_headers: false, outcome: Outcome::Hit, reason: None, token_tag: None }
 }
 
-fn stack() -> (Stack<Stub>, Arc<Metrics>) {
+fn stack() -> (RequestStack<Stub>, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let stack = Stack::new(Arc::new(Stub), Arc::clone(&metrics), Access::All, &Limits::default());
+    let stack = RequestStack::new(Arc::new(Stub), Arc::clone(&metrics), AccessLog::All, &ServerLimits::default());
     (stack, metrics)
 }
 
@@ -143,7 +143,7 @@ async fn an_answer_is_counted_by_method_status_and_outcome() {
 #[test]
 fn what_is_answered_at_once_is_dressed_and_counted_like_all_else() {
     let (stack, metrics) = stack();
-    let response = stack.respond_at_once(&request(Method::HEAD, "/at-once"), PEER.ip()).unwrap();
+    let response = stack.try_respond(&request(Method::HEAD, "/at-once"), PEER.ip()).unwrap();
     assert!(guid(&response.headers()[REQUEST_ID]).is_some());
     assert_eq!(response.headers()["content-length"], "7");
     assert_eq!(metrics.requests(MethodLabel::Head, StatusCode::OK, Outcome::Hit), 1);
@@ -153,9 +153,9 @@ fn what_is_answered_at_once_is_dressed_and_counted_like_all_else() {
 #[test]
 fn what_cannot_be_answered_at_once_leaves_no_trace() {
     let (stack, metrics) = stack();
-    assert!(stack.respond_at_once(&get("/"), PEER.ip()).is_none());
+    assert!(stack.try_respond(&get("/"), PEER.ip()).is_none());
     assert!(
-        stack.respond_at_once(&request(Method::POST, "/at-once"), PEER.ip()).is_none(),
+        stack.try_respond(&request(Method::POST, "/at-once"), PEER.ip()).is_none(),
         "it is refused elsewhere"
     );
     assert_eq!(metrics.answered(Outcome::Hit) + metrics.answered(Outcome::None), 0);
@@ -164,8 +164,8 @@ fn what_cannot_be_answered_at_once_leaves_no_trace() {
 #[test]
 fn a_panic_at_once_is_a_500_for_one_caller() {
     let (stack, metrics) = stack();
-    let response = stack.respond_at_once(&get("/panic-at-once"), PEER.ip()).unwrap();
+    let response = stack.try_respond(&get("/panic-at-once"), PEER.ip()).unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(metrics.rejected.get(Rejection::Panic), 1);
-    assert_eq!(stack.respond_at_once(&get("/at-once"), PEER.ip()).unwrap().status(), StatusCode::OK);
+    assert_eq!(stack.try_respond(&get("/at-once"), PEER.ip()).unwrap().status(), StatusCode::OK);
 }

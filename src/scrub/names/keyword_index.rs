@@ -6,7 +6,7 @@ use crate::cache::outcome::ScrubbedField;
 
 /// Words with what they make of a name, by one of their letters. Of words under one letter the order is kept.
 #[derive(Clone, Debug)]
-pub(super) struct Lexicon([Words; 26]);
+pub(super) struct KeywordIndex([Words; 26]);
 
 /// The words under one letter.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ struct Words {
 
 type Listed = &'static [(ScrubbedField, &'static [&'static str])];
 
-impl Lexicon {
+impl KeywordIndex {
     /// By the first letter, to look for a word anywhere. A word begins with two letters.
     pub(super) fn of_beginnings(listed: Listed) -> Self {
         Self::of(listed, |word| match word {
@@ -83,7 +83,7 @@ mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
 
-    use super::super::{ENDS, HELD};
+    use super::super::{SUFFIXES, CONTAINS};
     use super::ScrubbedField::{Key, Password, Secret, Token};
     use super::*;
 
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_first_place_decides_and_there_the_order_of_the_list() {
-        let lexicon = Lexicon::of_beginnings(WORDS);
+        let lexicon = KeywordIndex::of_beginnings(WORDS);
         for (folded, found) in [
             ("abc", Some(Key)),
             ("xxabdxx", Some(Key)),
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn only_the_end_decides_and_there_the_order_of_the_list() {
-        let lexicon = Lexicon::of_ends(&WORDS[..2]);
+        let lexicon = KeywordIndex::of_ends(&WORDS[..2]);
         for (folded, found) in [
             ("abc", Some(Key)),
             ("xabd", Some(Key)),
@@ -135,8 +135,8 @@ mod tests {
     #[test]
     fn a_word_too_short_for_two_letters_is_in_no_lexicon() {
         let words: Listed = &[(Password, &["a", ""])];
-        assert_eq!(Lexicon::of_beginnings(words).first_in("aa"), None);
-        assert_eq!(Lexicon::of_ends(words).at_end_of("aa"), None);
+        assert_eq!(KeywordIndex::of_beginnings(words).first_in("aa"), None);
+        assert_eq!(KeywordIndex::of_ends(words).at_end_of("aa"), None);
     }
 
     fn all(listed: Listed) -> impl Iterator<Item = (&'static str, ScrubbedField)> {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn folded() -> impl Strategy<Value = String> {
-        let words: Vec<_> = all(HELD).chain(all(ENDS)).map(|(word, _)| word).collect();
+        let words: Vec<_> = all(CONTAINS).chain(all(SUFFIXES)).map(|(word, _)| word).collect();
         let piece = prop_oneof![3 => select(words).prop_map(str::to_owned), 2 => "[a-z0-9@\u{e9}{`]{0,3}"];
         let cut = any::<prop::sample::Index>();
         proptest::collection::vec((piece, cut), 0..5).prop_map(|pieces| {
@@ -160,10 +160,10 @@ mod tests {
         #[test]
         fn what_is_found_is_what_a_search_word_by_word_finds(folded in folded()) {
             let places = || folded.char_indices().map(|(at, _)| &folded[at..]);
-            let first = places().find_map(|rest| all(HELD).find(|(word, _)| rest.starts_with(word)));
-            prop_assert_eq!(Lexicon::of_beginnings(HELD).first_in(&folded), first.map(|(_, field)| field));
-            let end = all(ENDS).find(|(word, _)| folded.ends_with(word));
-            prop_assert_eq!(Lexicon::of_ends(ENDS).at_end_of(&folded), end.map(|(_, field)| field));
+            let first = places().find_map(|rest| all(CONTAINS).find(|(word, _)| rest.starts_with(word)));
+            prop_assert_eq!(KeywordIndex::of_beginnings(CONTAINS).first_in(&folded), first.map(|(_, field)| field));
+            let end = all(SUFFIXES).find(|(word, _)| folded.ends_with(word));
+            prop_assert_eq!(KeywordIndex::of_ends(SUFFIXES).at_end_of(&folded), end.map(|(_, field)| field));
         }
     }
 }

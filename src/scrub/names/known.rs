@@ -1,28 +1,28 @@
 //! The names that Graph's answers usually have, judged beforehand.
 
-use super::Meaning;
+use super::FieldClass;
 
 /// Names, spelled as Graph spells them, with what they mean; by their length.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Usual(Vec<Vec<(&'static str, Meaning)>>);
+pub(super) struct KnownNames(Vec<Vec<(&'static str, FieldClass)>>);
 
-impl Usual {
+impl KnownNames {
     /// Has each name judged once. What it means is the judge's word: nothing is said about it here.
-    pub(super) fn judged(judge: impl Fn(&str) -> Meaning) -> Self {
+    pub(super) fn judged(assess: impl Fn(&str) -> FieldClass) -> Self {
         let mut by_length = Vec::new();
         for name in NAMES {
             if by_length.len() <= name.len() {
                 by_length.resize(name.len() + 1, Vec::new());
             }
-            by_length[name.len()].push((*name, judge(name)));
+            by_length[name.len()].push((*name, assess(name)));
         }
         Self(by_length)
     }
 
     /// What a name means, if it is one of these.
-    pub(super) fn meaning(&self, name: &str) -> Option<Meaning> {
+    pub(super) fn field_class(&self, name: &str) -> Option<FieldClass> {
         let names = self.0.get(name.len())?;
-        names.iter().find(|(usual, _)| *usual == name).map(|&(_, meaning)| meaning)
+        names.iter().find(|(usual, _)| *usual == name).map(|&(_, field_class)| field_class)
     }
 }
 
@@ -69,24 +69,24 @@ mod tests {
     #[test]
     fn each_name_means_what_the_judge_said_of_it() {
         let asked = std::cell::RefCell::new(Vec::new());
-        let usual = Usual::judged(|name| {
+        let usual = KnownNames::judged(|name| {
             asked.borrow_mut().push(name.to_owned());
-            if name.len() % 2 == 0 { Meaning::Allowed } else { Meaning::Action }
+            if name.len() % 2 == 0 { FieldClass::Allowed } else { FieldClass::Action }
         });
         assert_eq!(asked.into_inner(), NAMES);
         for name in NAMES {
-            let meaning = if name.len() % 2 == 0 { Meaning::Allowed } else { Meaning::Action };
-            assert_eq!(usual.meaning(name), Some(meaning), "{name}");
+            let field_class = if name.len() % 2 == 0 { FieldClass::Allowed } else { FieldClass::Action };
+            assert_eq!(usual.field_class(name), Some(field_class), "{name}");
         }
     }
 
     #[test]
     fn another_spelling_is_left_to_the_judge() {
-        let usual = Usual::judged(|_| Meaning::Unknown);
+        let usual = KnownNames::judged(|_| FieldClass::Unknown);
         let long = "x".repeat(100);
         for name in ["", "ID", "ix", "i", "targetURL", "id ", "displayname", "Password", "\u{e9}", &long] {
-            assert_eq!(usual.meaning(name), None, "{name}");
+            assert_eq!(usual.field_class(name), None, "{name}");
         }
-        assert_eq!(Usual::default().meaning(""), None);
+        assert_eq!(KnownNames::default().field_class(""), None);
     }
 }

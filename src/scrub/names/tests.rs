@@ -1,13 +1,13 @@
 use super::*;
 
-fn with_extra(names: &[&str]) -> Names {
-    Names::new(&Config {
+fn with_extra(names: &[&str]) -> MemberNames {
+    MemberNames::new(&Config {
         extra_fields: names.iter().map(|name| (*name).to_owned()).collect(),
         ..Config::default()
     })
 }
 
-fn names() -> Names {
+fn names() -> MemberNames {
     with_extra(&["X-Custom Field", "\u{200b}-", "@odata.count"])
 }
 
@@ -145,58 +145,58 @@ fn the_operators_names_match_whole_and_folded() {
 fn the_operator_can_name_what_is_innocent_by_itself() {
     let names = with_extra(&["preTokenIssuance", "targetUrl"]);
     for name in ["preTokenIssuance", "preTokenIssuance@odata.context", "targetURL"] {
-        assert_eq!(names.meaning(name), Meaning::Credential(Extra), "{name}");
+        assert_eq!(names.field_class(name), FieldClass::Credential(Extra), "{name}");
     }
 }
 
 #[test]
 fn each_name_has_its_meaning() {
-    let known = Meaning::Known;
-    let note = |term| Meaning::Annotation(term, None);
-    let of_authentication = |term| Meaning::Annotation(term, Some(Authentication));
+    let known = FieldClass::Known;
+    let note = |term| FieldClass::Annotation(term, None);
+    let of_authentication = |term| FieldClass::Annotation(term, Some(Authentication));
     let table = [
         ("AuthenticationConfiguration", known(Member::Authentication)),
         ("authentication_configuration", known(Member::Authentication)),
         ("authenticationConfigurations", known(Member::Authentication)),
-        ("authenticationConfigurationss", Meaning::Unknown),
+        ("authenticationConfigurationss", FieldClass::Unknown),
         ("authenticationConfiguration@odata.type", of_authentication(Term::Type)),
         ("authenticationConfiguration@odata.context", of_authentication(Term::Link)),
-        ("authenticationConfiguration@odata.delta", Meaning::Credential(Authentication)),
-        ("authenticationConfiguration@odata.type@odata.type", Meaning::Credential(Authentication)),
+        ("authenticationConfiguration@odata.delta", FieldClass::Credential(Authentication)),
+        ("authenticationConfiguration@odata.type@odata.type", FieldClass::Credential(Authentication)),
         ("authenticationConfigurations@odata.count", of_authentication(Term::Count)),
         ("TargetURL", known(Member::TargetUrl)),
         ("target_urls", known(Member::TargetUrl)),
         ("targetUrl@x", known(Member::TargetUrl)),
         ("targetUrl@odata.type@x", known(Member::TargetUrl)),
-        ("targetUrl@odata.type", Meaning::Annotation(Term::Type, Some(TargetUrl))),
-        ("x@targetUrl", Meaning::Unknown),
+        ("targetUrl@odata.type", FieldClass::Annotation(Term::Type, Some(TargetUrl))),
+        ("x@targetUrl", FieldClass::Unknown),
         ("x@odata.type", note(Term::Type)),
         ("notAfter@type", note(Term::Type)),
         ("@odata.type", note(Term::OwnType)),
         ("@Type", note(Term::OwnType)),
-        ("@odata.types", Meaning::Unknown),
-        ("odata.type", Meaning::Unknown),
+        ("@odata.types", FieldClass::Unknown),
+        ("odata.type", FieldClass::Unknown),
         ("@odata.context", note(Term::Link)),
         ("x@odata.navigationLink", note(Term::Link)),
-        ("x@odata.nextLink", Meaning::Unknown),
+        ("x@odata.nextLink", FieldClass::Unknown),
         ("certificateList@odata.count", note(Term::Count)),
-        ("password@odata.type", Meaning::Annotation(Term::Type, Some(Password))),
-        ("password@odata.note", Meaning::Credential(Password)),
-        ("\u{e9}@odata.type", Meaning::Odd),
-        ("#microsoft.graph.uploadClientCertificate", Meaning::Action),
-        ("#microsoft.graph.", Meaning::Unknown),
-        ("preTokenIssuance", Meaning::Step(None)),
-        ("postTokenIssuance", Meaning::Step(Some(Token))),
-        ("posttokenissuance", Meaning::Credential(Token)),
+        ("password@odata.type", FieldClass::Annotation(Term::Type, Some(Password))),
+        ("password@odata.note", FieldClass::Credential(Password)),
+        ("\u{e9}@odata.type", FieldClass::Odd),
+        ("#microsoft.graph.uploadClientCertificate", FieldClass::Action),
+        ("#microsoft.graph.", FieldClass::Unknown),
+        ("preTokenIssuance", FieldClass::Step(None)),
+        ("postTokenIssuance", FieldClass::Step(Some(Token))),
+        ("posttokenissuance", FieldClass::Credential(Token)),
         ("INNERERROR", known(Member::InnerError)),
-        ("display-name", Meaning::Unknown),
-        ("displ\u{430}yName", Meaning::Odd),
-        ("id\u{200b}", Meaning::Odd),
-        ("user-name", Meaning::Unknown),
-        ("", Meaning::Unknown),
+        ("display-name", FieldClass::Unknown),
+        ("displ\u{430}yName", FieldClass::Odd),
+        ("id\u{200b}", FieldClass::Odd),
+        ("user-name", FieldClass::Unknown),
+        ("", FieldClass::Unknown),
     ];
-    for (name, meaning) in table {
-        assert_eq!(names().meaning(name), meaning, "{name}");
+    for (name, field_class) in table {
+        assert_eq!(names().field_class(name), field_class, "{name}");
     }
 }
 
@@ -214,10 +214,10 @@ fn a_name_that_could_be_a_credential_itself_is_hidden() {
         &longer,
         &format!("{longer}@odata.type"),
     ] {
-        assert_eq!(names().meaning(name), Meaning::Hidden, "{name}");
+        assert_eq!(names().field_class(name), FieldClass::Hidden, "{name}");
     }
     for name in ["12345678", "x-functions", "utm2024", "a b", &longest, &format!("{longest}@x")] {
-        assert_eq!(names().meaning(name), Meaning::Unknown, "{name}");
+        assert_eq!(names().field_class(name), FieldClass::Unknown, "{name}");
     }
 }
 
@@ -225,29 +225,29 @@ fn a_name_that_could_be_a_credential_itself_is_hidden() {
 fn allowed_names_are_compared_exactly_and_beat_credential_words_but_not_the_schema() {
     let allow = ["tokenHint", "displayName", "Password", "notes"].map(str::to_owned).to_vec();
     let extra = vec!["Notes".to_owned()];
-    let names = Names::new(&Config { allow_fields: allow, extra_fields: extra, ..Config::default() });
-    for (name, meaning) in [
-        ("tokenHint", Meaning::Allowed),
-        ("TokenHint", Meaning::Credential(Token)),
-        ("displayName", Meaning::Known(Member::DisplayName)),
-        ("Password", Meaning::Credential(Password)),
-        ("notes", Meaning::Credential(Extra)),
+    let names = MemberNames::new(&Config { allow_fields: allow, extra_fields: extra, ..Config::default() });
+    for (name, field_class) in [
+        ("tokenHint", FieldClass::Allowed),
+        ("TokenHint", FieldClass::Credential(Token)),
+        ("displayName", FieldClass::Known(Member::DisplayName)),
+        ("Password", FieldClass::Credential(Password)),
+        ("notes", FieldClass::Credential(Extra)),
     ] {
-        assert_eq!(names.meaning(name), meaning, "{name}");
+        assert_eq!(names.field_class(name), field_class, "{name}");
     }
 }
 
 #[test]
 fn where_unknown_text_is_kept_no_name_is_hidden() {
-    let names = Names::new(&Config { unknown: Unknown::Keep, ..Config::default() });
+    let names = MemberNames::new(&Config { unknown: Unknown::Keep, ..Config::default() });
     for name in ["aHVudGVyMDA=", "\u{e9}", "0123456789abcdef"] {
-        assert_eq!(names.meaning(name), Meaning::Unknown, "{name}");
+        assert_eq!(names.field_class(name), FieldClass::Unknown, "{name}");
     }
 }
 
 #[test]
 fn every_word_to_look_for_is_folded_and_has_two_letters_where_it_is_looked_for() {
-    for (words, at_end) in [(HELD, false), (ENDS, true)] {
+    for (words, at_end) in [(CONTAINS, false), (SUFFIXES, true)] {
         for word in words.iter().flat_map(|(_, words)| *words) {
             let from = if at_end { word.len() - 2 } else { 0 };
             assert!(word.as_bytes()[from..from + 2].iter().all(u8::is_ascii_lowercase), "{word}");
@@ -260,7 +260,7 @@ fn every_word_to_look_for_is_folded_and_has_two_letters_where_it_is_looked_for()
 fn what_is_judged_beforehand_is_judged_by_the_operators_words_too() {
     let names = with_extra(&["display name", "ID"]);
     for name in ["displayName", "id"] {
-        assert_eq!(names.meaning(name), Meaning::Credential(Extra), "{name}");
+        assert_eq!(names.field_class(name), FieldClass::Credential(Extra), "{name}");
     }
-    assert_eq!(names.meaning("targetUrl"), Meaning::Known(Member::TargetUrl));
+    assert_eq!(names.field_class("targetUrl"), FieldClass::Known(Member::TargetUrl));
 }

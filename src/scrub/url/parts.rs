@@ -5,7 +5,7 @@ use memchr::{memchr, memrchr};
 
 /// The parts of a text that has only the characters of RFC 3986. Whether a URL's parser sees the same parts is
 /// another question, unless they are settled.
-pub(super) struct Cut<'t> {
+pub(super) struct UrlParts<'t> {
     /// All before query and fragment.
     pub(super) front: &'t str,
     pub(super) scheme: &'t str,
@@ -17,7 +17,7 @@ pub(super) struct Cut<'t> {
     pub(super) query: Option<&'t str>,
 }
 
-impl<'t> Cut<'t> {
+impl<'t> UrlParts<'t> {
     /// None where the text is not plain, or has no `://`.
     pub(super) fn of(text: &'t str) -> Option<Self> {
         if !is_plain(text) {

@@ -279,7 +279,7 @@ proptest! {
 
     #[test]
     fn a_parser_would_say_the_same_of_what_is_settled(text in nearly_settled()) {
-        if let Some(cut) = Cut::of(&text).filter(Cut::is_settled) {
+        if let Some(cut) = UrlParts::of(&text).filter(UrlParts::is_settled) {
             prop_assert_eq!(targets().parsed(&text, Some(&cut)), Some(targets().joined(&cut)));
             // Nor does it matter to the parser that the text was cut.
             let canonical = targets().parsed(&text, None).unwrap();

@@ -8,24 +8,24 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
-use super::super::connection::h2_send_stall::Hold;
-use super::super::connection::state::Ticket;
+use super::super::connection::h2_send_stall::BodyProgress;
+use super::super::connection::state::ResponseGuard;
 
 /// The body of an answer.
-pub(super) struct Sent {
+pub(super) struct TrackedBody {
     bytes: Option<Bytes>,
-    ticket: Option<Ticket>,
-    hold: Option<Arc<Hold>>,
+    ticket: Option<ResponseGuard>,
+    hold: Option<Arc<BodyProgress>>,
 }
 
-impl Sent {
+impl TrackedBody {
     /// `bytes` answer the request that `ticket` stands for. With a `hold` the end is told only when they have gone.
-    pub(super) fn new(bytes: Option<Bytes>, ticket: Ticket, hold: Option<Arc<Hold>>) -> Self {
+    pub(super) fn new(bytes: Option<Bytes>, ticket: ResponseGuard, hold: Option<Arc<BodyProgress>>) -> Self {
         Self { bytes, ticket: Some(ticket), hold }
     }
 }
 
-impl Body for Sent {
+impl Body for TrackedBody {
     type Data = Piece;
     type Error = Infallible;
 
@@ -59,8 +59,8 @@ impl Body for Sent {
 /// What HTTP holds of an answer until it is written.
 pub(super) struct Piece {
     bytes: Bytes,
-    _ticket: Option<Ticket>,
-    hold: Option<Arc<Hold>>,
+    _ticket: Option<ResponseGuard>,
+    hold: Option<Arc<BodyProgress>>,
 }
 
 impl Buf for Piece {

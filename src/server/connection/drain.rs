@@ -9,23 +9,23 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::super::connection::state::Pulse;
+use super::super::connection::state::ConnState;
 
 /// The end of a listener, as one connection has it.
-pub(super) struct Parting {
+pub(super) struct DrainTimer {
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
     /// The connection's task will be woken when the listener ends.
     is_awaited: bool,
-    pulse: Arc<Pulse>,
+    pulse: Arc<ConnState>,
     /// From the end of the listener to that of the connection.
     farewell: Duration,
     /// Set once the listener has ended.
     end: Option<Instant>,
 }
 
-impl Parting {
+impl DrainTimer {
     /// A connection that stays until `drain` is cancelled, and for `farewell` after it.
-    pub(super) fn new(drain: CancellationToken, pulse: Arc<Pulse>, farewell: Duration) -> Self {
+    pub(super) fn new(drain: CancellationToken, pulse: Arc<ConnState>, farewell: Duration) -> Self {
         Self { drain: Box::pin(drain.cancelled_owned()), is_awaited: false, pulse, farewell, end: None }
     }
 

@@ -14,26 +14,26 @@ use futures_util::task::AtomicWaker;
 use hyper::rt::Executor;
 use tokio::time::sleep;
 
-use super::state::{PROGRESS, Pulse};
+use super::state::{PROGRESS, ConnState};
 use crate::http::error::Rejection;
 use crate::observability::metrics::Metrics;
 
 /// The streams of one connection. Clones are the same streams.
 #[derive(Clone)]
-pub(in crate::server) struct Streams(Arc<Inner>);
+pub(in crate::server) struct StreamExecutor(Arc<Inner>);
 
 struct Inner {
-    pulse: Arc<Pulse>,
+    pulse: Arc<ConnState>,
     metrics: Arc<Metrics>,
     /// `limits.write_timeout`
     limit: Duration,
     /// Of the request that the service was given last, whose stream HTTP has not yet asked to be run.
-    coming: Mutex<Option<Arc<Hold>>>,
+    coming: Mutex<Option<Arc<BodyProgress>>>,
 }
 
 /// An answer that is held until all of it was taken.
 #[derive(Debug, Default)]
-pub(in crate::server) struct Hold {
+pub(in crate::server) struct BodyProgress {
     /// There is something to be taken.
     begun: AtomicBool,
     /// Bytes that were.
@@ -43,23 +43,23 @@ pub(in crate::server) struct Hold {
     waker: AtomicWaker,
 }
 
-impl Streams {
+impl StreamExecutor {
     /// The streams of the connection that `pulse` is of.
-    pub(in crate::server) fn new(pulse: Arc<Pulse>, metrics: Arc<Metrics>, limit: Duration) -> Self {
+    pub(in crate::server) fn new(pulse: Arc<ConnState>, metrics: Arc<Metrics>, limit: Duration) -> Self {
         Self(Arc::new(Inner { pulse, metrics, limit, coming: Mutex::default() }))
     }
 
     /// For the request that is being taken: its answer may be held.
-    pub(in crate::server) fn hold(&self) -> Arc<Hold> {
+    pub(in crate::server) fn hold(&self) -> Arc<BodyProgress> {
         Arc::clone(self.coming().insert(Arc::default()))
     }
 
-    fn coming(&self) -> MutexGuard<'_, Option<Arc<Hold>>> {
+    fn coming(&self) -> MutexGuard<'_, Option<Arc<BodyProgress>>> {
         self.0.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<F> Executor<F> for Streams
+impl<F> Executor<F> for StreamExecutor
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -80,7 +80,7 @@ where
     }
 }
 
-impl Hold {
+impl BodyProgress {
     /// From now on the peer has something to take.
     pub(in crate::server) fn begin(&self) {
         self.begun.store(true, Relaxed);
@@ -104,7 +104,7 @@ impl Hold {
     }
 
     /// Returns when the peer has taken too little for `limit`. To be polled after the stream was.
-    async fn stalls(&self, pulse: &Pulse, limit: Duration) {
+    async fn stalls(&self, pulse: &ConnState, limit: Duration) {
         // It begins while the stream is polled, so nobody has to be woken.
         poll_fn(|_| if self.begun.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }).await;
         let mut before = self.progress();
@@ -134,7 +134,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_enough_does_not_stall_and_one_that_takes_a_byte_now_and_then_does() {
-        let (hold, pulse) = (Hold::default(), Pulse::default());
+        let (hold, pulse) = (BodyProgress::default(), ConnState::default());
         hold.begin();
         let taking = async {
             for bytes in [PROGRESS, PROGRESS, PROGRESS - 1] {
@@ -153,7 +153,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_is_not_there_yet_or_waits_for_the_socket_does_not_stall() {
-        let (hold, pulse) = (Hold::default(), Pulse::default());
+        let (hold, pulse) = (BodyProgress::default(), ConnState::default());
         assert!(timeout(LIMIT * 3, hold.stalls(&pulse, LIMIT)).await.is_err());
         hold.begin();
         pulse.set_blocked(true);

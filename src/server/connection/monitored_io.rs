@@ -9,17 +9,17 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-use super::preflight::{Expected, Fault, Protocol, Wire};
-use super::state::Pulse;
+use super::preflight::{Expected, PreflightError, Protocol, Preflight};
+use super::state::ConnState;
 
 /// Between HTTP and the socket, above TLS.
-pub(in crate::server) struct Paced<IO> {
+pub(in crate::server) struct MonitoredIo<IO> {
     /// Taken only by `drop`.
     io: Option<IO>,
     /// Who gets the socket when HTTP is done with it.
     back: Option<oneshot::Sender<IO>>,
-    pulse: Arc<Pulse>,
-    wire: Wire,
+    pulse: Arc<ConnState>,
+    wire: Preflight,
     /// Bytes that came while nobody was there to read them, seen by `wire`.
     ahead: Vec<u8>,
     /// Requests that had been served when the last bytes came.
@@ -27,12 +27,12 @@ pub(in crate::server) struct Paced<IO> {
     /// A fault was answered; HTTP is told nothing more.
     faulty: bool,
     /// A fault of a request that is pipelined. It is answered after the request that is being answered.
-    later: Option<Fault>,
+    later: Option<PreflightError>,
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin> Paced<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin> MonitoredIo<IO> {
     /// Wraps `io`, which `back` gets in the end. `wire` has seen nothing yet.
-    pub(in crate::server) fn new(io: IO, back: oneshot::Sender<IO>, pulse: Arc<Pulse>, wire: Wire) -> Self {
+    pub(in crate::server) fn new(io: IO, back: oneshot::Sender<IO>, pulse: Arc<ConnState>, wire: Preflight) -> Self {
         Self {
             io: Some(io),
             back: Some(back),
@@ -88,7 +88,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Paced<IO> {
         if let Err(fault) = self.look(new, expected) {
             // To HTTP the connection ends here.
             buf.set_filled(before);
-            if expected == Expected::NextHead && fault == Fault::BareLineFeed {
+            if expected == Expected::NextHead && fault == PreflightError::BareLineFeed {
                 self.later = Some(fault);
                 return Poll::Pending;
             }
@@ -111,20 +111,20 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Paced<IO> {
         }
     }
 
-    fn look(&mut self, bytes: &[u8], expected: Expected) -> Result<(), Fault> {
+    fn look(&mut self, bytes: &[u8], expected: Expected) -> Result<(), PreflightError> {
         let served = self.pulse.served();
         if served != self.served {
             self.served = served;
             self.wire.next_request();
         }
         let result = self.wire.see(bytes, expected);
-        self.pulse.bytes_came(self.wire.protocol());
+        self.pulse.record_received(self.wire.protocol());
         result
     }
 
     /// Answers in HTTP's place. Nothing is being written, so the socket has room for these few bytes; TLS sends
     /// on with its closure alert what it had to hold back.
-    fn answer(&mut self, cx: &mut Context<'_>, fault: Fault) -> io::Result<()> {
+    fn answer(&mut self, cx: &mut Context<'_>, fault: PreflightError) -> io::Result<()> {
         self.faulty = true;
         self.pulse.set_fault(fault);
         if self.io()?.poll_write(cx, fault.reply())?.is_ready() {
@@ -136,13 +136,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Paced<IO> {
     fn report(&self, written: &Poll<io::Result<usize>>) {
         match written {
             Poll::Pending => self.pulse.set_blocked(true),
-            Poll::Ready(Ok(n)) => self.pulse.bytes_went(*n),
+            Poll::Ready(Ok(n)) => self.pulse.record_sent(*n),
             Poll::Ready(Err(_)) => {}
         }
     }
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for MonitoredIo<IO> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.ahead.is_empty() {
@@ -158,7 +158,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<IO> {
     }
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MonitoredIo<IO> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.faulty {
@@ -215,7 +215,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<IO> {
     }
 }
 
-impl<IO> Drop for Paced<IO> {
+impl<IO> Drop for MonitoredIo<IO> {
     fn drop(&mut self) {
         if let (Some(io), Some(back)) = (self.io.take(), self.back.take()) {
             // Nobody waits for it any more when the whole connection was dropped.
@@ -276,7 +276,7 @@ mod tests {
     async fn written(head: usize, body: usize, at_most: usize) -> (usize, Vec<usize>, bool) {
         let (back, returned) = oneshot::channel();
         let socket = Socket { at_most, pieces: Vec::new(), taken: Vec::new() };
-        let mut io = Paced::new(socket, back, Arc::default(), Wire::new(8 << 10));
+        let mut io = MonitoredIo::new(socket, back, Arc::default(), Preflight::new(8 << 10));
         let (head, body) = (vec![b'h'; head], vec![b'b'; body]);
         let bufs = [IoSlice::new(&head), IoSlice::new(&body)];
         let count = poll_fn(|cx| Pin::new(&mut io).poll_write_vectored(cx, &bufs)).await.unwrap();

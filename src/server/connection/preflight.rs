@@ -18,7 +18,7 @@ pub(in crate::server) enum Protocol {
 
 /// Why a connection is not listened to any longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Fault {
+pub(in crate::server) enum PreflightError {
     /// RFC 9112, section 3: "A server that receives a request-target longer than any URI it wishes to parse
     /// MUST respond with a 414 (URI Too Long) status code." The parser would say 431 once its buffer is full.
     TargetTooLong = 1,
@@ -29,7 +29,7 @@ pub(in crate::server) enum Fault {
     Flood = 3,
 }
 
-impl Fault {
+impl PreflightError {
     /// The whole answer.
     pub(in crate::server) fn reply(self) -> &'static [u8] {
         match self {
@@ -58,7 +58,7 @@ pub(in crate::server) enum Expected {
 
 /// Looks at the bytes of one connection as they come.
 #[derive(Debug)]
-pub(in crate::server) struct Wire {
+pub(in crate::server) struct Preflight {
     protocol: Protocol,
     /// Bytes of the HTTP/2 preface that came so far.
     preface: usize,
@@ -71,7 +71,7 @@ pub(in crate::server) struct Wire {
     tail: [u8; 3],
 }
 
-impl Wire {
+impl Preflight {
     /// A new connection, on which no request line may fill `line_max` bytes.
     pub(in crate::server) fn new(line_max: usize) -> Self {
         Self { protocol: Protocol::Unknown, preface: 0, line: Some(0), line_max, unasked: 0, tail: [0; 3] }
@@ -89,7 +89,7 @@ impl Wire {
     }
 
     /// Looks at bytes that just came.
-    pub(in crate::server) fn see(&mut self, bytes: &[u8], expected: Expected) -> Result<(), Fault> {
+    pub(in crate::server) fn see(&mut self, bytes: &[u8], expected: Expected) -> Result<(), PreflightError> {
         if self.protocol == Protocol::Unknown {
             self.detect(bytes);
         }
@@ -99,7 +99,7 @@ impl Wire {
             Protocol::Http1 => {}
         }
         let result = match expected {
-            Expected::Head => self.judge(bytes),
+            Expected::Head => self.assess(bytes),
             Expected::NextHead => self.judge_next(bytes),
             Expected::Body => Ok(()),
         };
@@ -121,34 +121,34 @@ impl Wire {
         }
     }
 
-    fn count(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+    fn count(&mut self, bytes: &[u8]) -> Result<(), PreflightError> {
         self.unasked = self.unasked.saturating_add(bytes.len());
-        if self.unasked > UNASKED { Err(Fault::Flood) } else { Ok(()) }
+        if self.unasked > UNASKED { Err(PreflightError::Flood) } else { Ok(()) }
     }
 
-    fn judge(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+    fn assess(&mut self, bytes: &[u8]) -> Result<(), PreflightError> {
         let mut feeds = memchr_iter(b'\n', bytes).peekable();
         if feeds.peek().is_some() {
             self.line = None;
         }
         let before = |at: usize| at.checked_sub(1).map_or(self.tail[2], |at| bytes[at]);
         if feeds.any(|at| before(at) != b'\r') && self.has_bare_feed_in_a_head(bytes) {
-            return Err(Fault::BareLineFeed);
+            return Err(PreflightError::BareLineFeed);
         }
         if let Some(line) = &mut self.line {
             *line += bytes.len();
             if *line >= self.line_max {
-                return Err(Fault::TargetTooLong);
+                return Err(PreflightError::TargetTooLong);
             }
         }
         Ok(())
     }
 
     /// The same for what is pipelined. How long its request line is counts from when it is its turn.
-    fn judge_next(&self, bytes: &[u8]) -> Result<(), Fault> {
+    fn judge_next(&self, bytes: &[u8]) -> Result<(), PreflightError> {
         let before = |at: usize| at.checked_sub(1).map_or(self.tail[2], |at| bytes[at]);
         let has_bare_feed = memchr_iter(b'\n', bytes).any(|at| before(at) != b'\r');
-        if has_bare_feed && self.has_bare_feed_in_a_head(bytes) { Err(Fault::BareLineFeed) } else { Ok(()) }
+        if has_bare_feed && self.has_bare_feed_in_a_head(bytes) { Err(PreflightError::BareLineFeed) } else { Ok(()) }
     }
 
     /// Whether a head has a bare line feed, the first or one that is pipelined behind it. What follows a head that
@@ -190,22 +190,22 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 mod tests {
     use super::*;
 
-    fn all_at_once_and_byte_by_byte(text: &[u8]) -> [Result<(), Fault>; 2] {
-        let mut slow = Wire::new(100);
+    fn all_at_once_and_byte_by_byte(text: &[u8]) -> [Result<(), PreflightError>; 2] {
+        let mut slow = Preflight::new(100);
         let slowly = text.iter().try_for_each(|byte| slow.see(&[*byte], Expected::Head));
-        [Wire::new(100).see(text, Expected::Head), slowly]
+        [Preflight::new(100).see(text, Expected::Head), slowly]
     }
 
     #[test]
     fn a_preface_is_told_from_a_request_line_however_it_is_cut() {
         for cut in 1..PREFACE.len() {
-            let mut wire = Wire::new(100);
+            let mut wire = Preflight::new(100);
             wire.see(&PREFACE[..cut], Expected::Head).unwrap();
             assert_eq!(wire.protocol(), Protocol::Unknown);
             wire.see(&PREFACE[cut..], Expected::Head).unwrap();
             assert_eq!(wire.protocol(), Protocol::Http2);
         }
-        let mut wire = Wire::new(100);
+        let mut wire = Preflight::new(100);
         wire.see(b"PRI * HTTP/1.1\r\n", Expected::Head).unwrap();
         assert_eq!(wire.protocol(), Protocol::Http1);
     }
@@ -215,7 +215,7 @@ mod tests {
         for text in
             [&b"GET / HTTP/1.1\nhost: a\r\n\r\n"[..], b"GET / HTTP/1.1\r\nx: a\n\nGET / HTTP/1.1\r\n\r\n"]
         {
-            assert_eq!(all_at_once_and_byte_by_byte(text), [Err(Fault::BareLineFeed); 2]);
+            assert_eq!(all_at_once_and_byte_by_byte(text), [Err(PreflightError::BareLineFeed); 2]);
         }
     }
 
@@ -231,7 +231,7 @@ mod tests {
             cuts in proptest::collection::vec((1usize..60, proptest::bool::ANY, proptest::bool::ANY), 1..20),
         ) {
             let text = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(10);
-            let mut wire = Wire::new(100);
+            let mut wire = Preflight::new(100);
             let mut rest = &text[..];
             for (length, in_head, served) in cuts {
                 let (bytes, next) = rest.split_at(length.min(rest.len()));
@@ -248,13 +248,13 @@ mod tests {
     fn a_bare_feed_in_a_request_that_is_pipelined_is_a_fault() {
         let (good, bad) = (&b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"[..], &b"GET / HTTP/1.1\nhost: a\n\n"[..]);
         for text in [[good, bad].concat(), [good, good, bad, good].concat(), [good, b"\n", good].concat()] {
-            assert_eq!(all_at_once_and_byte_by_byte(&text), [Err(Fault::BareLineFeed); 2]);
+            assert_eq!(all_at_once_and_byte_by_byte(&text), [Err(PreflightError::BareLineFeed); 2]);
         }
-        let mut wire = Wire::new(100);
+        let mut wire = Preflight::new(100);
         wire.see(good, Expected::Head).unwrap();
         assert_eq!(
             wire.see(bad, Expected::NextHead),
-            Err(Fault::BareLineFeed),
+            Err(PreflightError::BareLineFeed),
             "while the first is answered"
         );
     }
@@ -262,28 +262,28 @@ mod tests {
     #[test]
     fn a_body_may_have_any_lines() {
         let text = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\na\nb";
-        assert_eq!(Wire::new(100).see(text, Expected::Head), Ok(()));
-        let mut wire = Wire::new(100);
+        assert_eq!(Preflight::new(100).see(text, Expected::Head), Ok(()));
+        let mut wire = Preflight::new(100);
         wire.see(&text[..text.len() - 3], Expected::Head).unwrap();
         assert_eq!(wire.see(b"a\nb", Expected::Body), Ok(()), "a request is being answered");
     }
 
     #[test]
     fn frames_without_end_are_a_fault_unless_requests_come_of_them() {
-        let mut wire = Wire::new(100);
+        let mut wire = Preflight::new(100);
         wire.see(PREFACE, Expected::Head).unwrap();
         for _ in 0..4 {
             assert_eq!(wire.see(&vec![0; UNASKED / 2], Expected::Head), Ok(()));
             wire.next_request();
         }
         assert_eq!(wire.see(&vec![0; UNASKED], Expected::Head), Ok(()));
-        assert_eq!(wire.see(&[0], Expected::Head), Err(Fault::Flood));
+        assert_eq!(wire.see(&[0], Expected::Head), Err(PreflightError::Flood));
     }
 
     #[test]
     fn a_request_line_that_fills_the_buffer_is_a_fault() {
         let text = [&b"GET /"[..], &[b'a'; 95]].concat();
-        assert_eq!(all_at_once_and_byte_by_byte(&text), [Err(Fault::TargetTooLong); 2]);
-        assert_eq!(Wire::new(100).see(&text[..99], Expected::Head), Ok(()));
+        assert_eq!(all_at_once_and_byte_by_byte(&text), [Err(PreflightError::TargetTooLong); 2]);
+        assert_eq!(Preflight::new(100).see(&text[..99], Expected::Head), Ok(()));
     }
 }

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
 
-use super::preflight::{Fault, Protocol};
+use super::preflight::{PreflightError, Protocol};
 
 /// Shared by everything that belongs to one connection. All orderings are relaxed: each field is a hint of
 /// its own, and whoever reads them is woken by what changed them.
 #[derive(Debug, Default)]
-pub(in crate::server) struct Pulse {
+pub(in crate::server) struct ConnState {
     protocol: AtomicU8,
     /// Requests that the service was given.
     served: AtomicUsize,
@@ -40,7 +40,7 @@ pub(in crate::server) struct Pulse {
 
 /// What a connection is waiting for. Two equal values mean that nothing moved in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Phase {
+pub(in crate::server) enum WaitingFor {
     /// For its first request.
     Opening,
     /// For the rest of a request's header section.
@@ -55,40 +55,40 @@ pub(in crate::server) enum Phase {
     Idle(usize),
 }
 
-impl Pulse {
+impl ConnState {
     /// A connection that has just been accepted. `leaving`: its listener is about to close.
     pub(in crate::server) fn new(leaving: Arc<AtomicBool>) -> Self {
         Self { leaving, ..Self::default() }
     }
 
     /// The state of things.
-    pub(in crate::server) fn phase(&self) -> Phase {
+    pub(in crate::server) fn phase(&self) -> WaitingFor {
         let served = self.served.load(Relaxed);
         let progress = self.written.load(Relaxed) / PROGRESS;
         let unsent = self.unsent();
         let protocol = self.protocol();
         if self.is_blocked() {
-            Phase::Blocked(progress)
+            WaitingFor::Blocked(progress)
         } else if self.running.load(Relaxed) > 0 {
-            Phase::Busy
+            WaitingFor::Busy
         } else if unsent > 0 {
-            Phase::Unsent(served, unsent, progress)
+            WaitingFor::Unsent(served, unsent, progress)
         } else if served == 0 && protocol != Protocol::Http2 {
-            Phase::Opening
+            WaitingFor::Opening
         } else if protocol == Protocol::Http1 && self.fresh.load(Relaxed) {
-            Phase::Head(served)
+            WaitingFor::Head(served)
         } else {
             // In HTTP/2 pings and window updates come between requests, so bytes alone mean nothing.
-            Phase::Idle(served)
+            WaitingFor::Idle(served)
         }
     }
 
     /// Begins a request.
-    pub(in crate::server) fn begin(self: &Arc<Self>) -> Ticket {
+    pub(in crate::server) fn begin(self: &Arc<Self>) -> ResponseGuard {
         self.fresh.store(false, Relaxed);
         self.served.fetch_add(1, Relaxed);
         self.running.fetch_add(1, Relaxed);
-        Ticket { pulse: Arc::clone(self), answered: None }
+        ResponseGuard { pulse: Arc::clone(self), answered: None }
     }
 
     /// Answers that are not written.
@@ -97,7 +97,7 @@ impl Pulse {
     }
 
     /// Makes old what is unsent, and young what will be, unless there are answers that were old already: then true.
-    pub(in crate::server) fn grow_old(&self) -> bool {
+    pub(in crate::server) fn rotate_generations(&self) -> bool {
         let next = 1 - self.turn.load(Relaxed);
         let stalled = self.unsent[next].load(Relaxed) > 0;
         if !stalled {
@@ -124,12 +124,12 @@ impl Pulse {
         self.protocol() == Protocol::Http2
     }
 
-    pub(in crate::server) fn bytes_came(&self, protocol: Protocol) {
+    pub(in crate::server) fn record_received(&self, protocol: Protocol) {
         self.protocol.store(protocol as u8, Relaxed);
         self.fresh.store(true, Relaxed);
     }
 
-    pub(in crate::server) fn bytes_went(&self, n: usize) {
+    pub(in crate::server) fn record_sent(&self, n: usize) {
         self.written.fetch_add(n, Relaxed);
     }
 
@@ -170,14 +170,14 @@ impl Pulse {
         (self.draining.load(Relaxed) || self.is_leaving()) && self.protocol() == Protocol::Http1
     }
 
-    pub(in crate::server) fn set_fault(&self, fault: Fault) {
+    pub(in crate::server) fn set_fault(&self, fault: PreflightError) {
         self.fault.store(fault as u8, Relaxed);
     }
 
     /// What was wrong with the bytes, if anything.
-    pub(in crate::server) fn fault(&self) -> Option<Fault> {
+    pub(in crate::server) fn fault(&self) -> Option<PreflightError> {
         let fault = self.fault.load(Relaxed);
-        [Fault::TargetTooLong, Fault::BareLineFeed, Fault::Flood].into_iter().find(|f| *f as u8 == fault)
+        [PreflightError::TargetTooLong, PreflightError::BareLineFeed, PreflightError::Flood].into_iter().find(|f| *f as u8 == fault)
     }
 
     fn protocol(&self) -> Protocol {
@@ -191,15 +191,15 @@ impl Pulse {
 
 /// One request, from its head until HTTP has written its answer.
 #[derive(Debug)]
-pub(in crate::server) struct Ticket {
-    pulse: Arc<Pulse>,
+pub(in crate::server) struct ResponseGuard {
+    pulse: Arc<ConnState>,
     /// The turn at which it was.
     answered: Option<usize>,
 }
 
-impl Ticket {
+impl ResponseGuard {
     /// The connection that the request came by.
-    pub(in crate::server) fn pulse(&self) -> &Pulse {
+    pub(in crate::server) fn pulse(&self) -> &ConnState {
         &self.pulse
     }
 
@@ -214,7 +214,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for ResponseGuard {
     fn drop(&mut self) {
         let counter = self.answered.map_or(&self.pulse.running, |turn| &self.pulse.unsent[turn]);
         counter.fetch_sub(1, Relaxed);
@@ -231,59 +231,59 @@ mod tests {
 
     #[test]
     fn a_connection_opens_reads_works_and_rests() {
-        let pulse = Arc::new(Pulse::default());
-        assert_eq!(pulse.phase(), Phase::Opening);
-        pulse.bytes_came(Protocol::Http1);
-        assert_eq!(pulse.phase(), Phase::Opening, "the first head has the time of the first wait");
+        let pulse = Arc::new(ConnState::default());
+        assert_eq!(pulse.phase(), WaitingFor::Opening);
+        pulse.record_received(Protocol::Http1);
+        assert_eq!(pulse.phase(), WaitingFor::Opening, "the first head has the time of the first wait");
         let mut ticket = pulse.begin();
-        assert_eq!(pulse.phase(), Phase::Busy);
+        assert_eq!(pulse.phase(), WaitingFor::Busy);
         ticket.answered();
-        assert_eq!(pulse.phase(), Phase::Unsent(1, 1, 0));
+        assert_eq!(pulse.phase(), WaitingFor::Unsent(1, 1, 0));
         drop(ticket);
-        assert_eq!(pulse.phase(), Phase::Idle(1));
-        pulse.bytes_came(Protocol::Http1);
-        assert_eq!(pulse.phase(), Phase::Head(1));
+        assert_eq!(pulse.phase(), WaitingFor::Idle(1));
+        pulse.record_received(Protocol::Http1);
+        assert_eq!(pulse.phase(), WaitingFor::Head(1));
     }
 
     #[test]
     fn bytes_between_two_requests_of_http2_are_no_head() {
-        let pulse = Arc::new(Pulse::default());
-        pulse.bytes_came(Protocol::Http2);
-        assert_eq!(pulse.phase(), Phase::Idle(0));
+        let pulse = Arc::new(ConnState::default());
+        pulse.record_received(Protocol::Http2);
+        assert_eq!(pulse.phase(), WaitingFor::Idle(0));
     }
 
     #[test]
     fn a_request_that_is_dropped_is_over() {
-        let pulse = Arc::new(Pulse::default());
-        pulse.bytes_came(Protocol::Http2);
+        let pulse = Arc::new(ConnState::default());
+        pulse.record_received(Protocol::Http2);
         drop(pulse.begin());
-        assert_eq!(pulse.phase(), Phase::Idle(1));
+        assert_eq!(pulse.phase(), WaitingFor::Idle(1));
     }
 
     #[test]
     fn an_answer_that_is_unsent_for_a_whole_turn_is_old() {
-        let pulse = Arc::new(Pulse::default());
+        let pulse = Arc::new(ConnState::default());
         let [mut first, mut second] = [pulse.begin(), pulse.begin()];
         first.answered();
-        assert!(!pulse.grow_old(), "it was young");
+        assert!(!pulse.rotate_generations(), "it was young");
         second.answered();
-        assert!(pulse.grow_old() && pulse.grow_old(), "it is old, and stays so");
+        assert!(pulse.rotate_generations() && pulse.rotate_generations(), "it is old, and stays so");
         drop(first);
-        assert!(!pulse.grow_old(), "the other was young until now");
-        assert!(pulse.grow_old());
+        assert!(!pulse.rotate_generations(), "the other was young until now");
+        assert!(pulse.rotate_generations());
         drop(second);
-        assert!(!pulse.grow_old());
+        assert!(!pulse.rotate_generations());
         assert_eq!(pulse.unsent(), 0);
     }
 
     #[test]
     fn a_few_bytes_are_no_progress() {
-        let pulse = Pulse::default();
+        let pulse = ConnState::default();
         pulse.set_blocked(true);
         let before = pulse.phase();
-        pulse.bytes_went(PROGRESS - 1);
+        pulse.record_sent(PROGRESS - 1);
         assert_eq!(pulse.phase(), before);
-        pulse.bytes_went(1);
+        pulse.record_sent(1);
         assert_ne!(pulse.phase(), before);
     }
 }

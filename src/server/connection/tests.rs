@@ -12,7 +12,7 @@ use crate::http::error::Response;
 struct Stub;
 
 impl Service for Stub {
-    fn at_once(&self, _: &Parts, _: SocketAddr) -> Option<Response> {
+    fn try_respond_sync(&self, _: &Parts, _: SocketAddr) -> Option<Response> {
         None
     }
 
@@ -28,7 +28,7 @@ impl Service for Stub {
 fn shared() -> Shared<Stub> {
     Shared::new(
         Arc::new(Stub),
-        Terms::new(&crate::server::Config::default()),
+        ServerSettings::new(&crate::server::Config::default()),
         Arc::new(Metrics::new().unwrap()),
         ByteBudget::new(usize::MAX),
     )
@@ -98,17 +98,17 @@ const LAST: &[u8] = b"GET /last HTTP/1.1\r\nhost: a\r\n\r\n";
 #[tokio::test(start_paused = true)]
 async fn a_connection_at_rest_holds_no_more_than_its_socket_and_is_answered_as_before() {
     let (mut client, server) = duplex(1 << 12);
-    let (shared, pulse) = (shared(), Arc::new(Pulse::default()));
+    let (shared, pulse) = (shared(), Arc::new(ConnState::default()));
     let (back, _returned) = oneshot::channel();
-    let io = Paced::new(server, back, Arc::clone(&pulse), Wire::new(1 << 15));
-    let terms = shared.terms.present();
+    let io = MonitoredIo::new(server, back, Arc::clone(&pulse), Preflight::new(1 << 15));
+    let settings = shared.settings.present();
     let unsent = UnsentCharge::new(ByteBudget::new(usize::MAX), Ipv4Addr::LOCALHOST.into());
-    let mut visit = Visit {
+    let mut visit = ConnContext {
         peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        watch: Watch::new(Arc::clone(&pulse), terms.limits.clone(), unsent),
-        parting: Parting::new(CancellationToken::new(), Arc::clone(&pulse), FAREWELL),
+        watch: ConnTimeouts::new(Arc::clone(&pulse), settings.limits.clone(), unsent),
+        parting: DrainTimer::new(CancellationToken::new(), Arc::clone(&pulse), FAREWELL),
         pulse,
-        terms,
+        settings,
     };
     client.write_all(GET).await.unwrap();
     let Left::Resting(mut io) = shared.speak_http1(io, &mut visit).await else { panic!("it ended") };

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::state::{Phase, Pulse};
+use super::state::{WaitingFor, ConnState};
 use super::unsent::UnsentCharge;
-use crate::server::Limits;
+use crate::server::ServerLimits;
 
 /// Watches one connection.
-pub(in crate::server) struct Watch {
-    pulse: Arc<Pulse>,
-    limits: Limits,
-    phase: Phase,
+pub(in crate::server) struct ConnTimeouts {
+    pulse: Arc<ConnState>,
+    limits: ServerLimits,
+    phase: WaitingFor,
     deadline: Instant,
     /// When a pause becomes a rest; `None` where there is no pause, or where it is one already.
     rest: Option<Instant>,
@@ -31,23 +31,23 @@ pub(in crate::server) struct Watch {
 
 /// What the watch has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Verdict {
+pub(in crate::server) enum TimeoutAction {
     /// HTTP/1 has had nothing to do for a while. Said once a pause.
     Rest,
     /// The connection has been in this phase for too long.
-    Late(Phase),
+    Late(WaitingFor),
     /// HTTP/2 goes on, yet the peer leaves the windows of some streams shut.
     Stalled,
     /// The peer's address has used up its share of bytes for responses that it does not take.
     Exhausted,
 }
 
-impl Watch {
+impl ConnTimeouts {
     /// Starts with a connection that has just been accepted.
-    pub(in crate::server) fn new(pulse: Arc<Pulse>, limits: Limits, unsent: UnsentCharge) -> Self {
+    pub(in crate::server) fn new(pulse: Arc<ConnState>, limits: ServerLimits, unsent: UnsentCharge) -> Self {
         let deadline = Instant::now() + limits.header_timeout;
         let timer = Box::pin(sleep_until(deadline));
-        let (phase, closing) = (Phase::Opening, false);
+        let (phase, closing) = (WaitingFor::Opening, false);
         Self { pulse, limits, phase, deadline, rest: None, turn: None, unsent, timer, closing }
     }
 
@@ -63,23 +63,23 @@ impl Watch {
     }
 
     /// Ready when there is something to be done about the connection. To be polled after the connection was.
-    pub(in crate::server) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
+    pub(in crate::server) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<TimeoutAction> {
         let phase = self.pulse.phase();
         if phase != self.phase {
             self.phase = phase;
             let now = Instant::now();
             self.deadline = now + self.allowance(phase);
             self.rest = match phase {
-                Phase::Idle(served) if !self.pulse.is_http2() => Some(now + pause(served)),
+                WaitingFor::Idle(served) if !self.pulse.is_http2() => Some(now + pause(served)),
                 _ => None,
             };
         }
         let unsent = self.pulse.unsent();
         if self.unsent.update(unsent).is_err() {
-            return Poll::Ready(Verdict::Exhausted);
+            return Poll::Ready(TimeoutAction::Exhausted);
         }
         if self.turn.is_none() && unsent > 0 && self.pulse.is_http2() {
-            self.pulse.grow_old();
+            self.pulse.rotate_generations();
             self.turn = Some(Instant::now() + self.limits.write_timeout);
         }
         if self.next() < self.timer.deadline() {
@@ -92,24 +92,24 @@ impl Watch {
                 self.rest = None;
                 self.set_timer();
                 if !self.closing {
-                    return Poll::Ready(Verdict::Rest);
+                    return Poll::Ready(TimeoutAction::Rest);
                 }
             }
             if self.turn.is_some_and(|turn| now >= turn) {
                 self.turn = (self.pulse.unsent() > 0).then(|| now + self.limits.write_timeout);
                 // Where the socket takes nothing, it is the phase that lasts too long.
-                if self.pulse.grow_old() && !self.pulse.is_blocked() {
+                if self.pulse.rotate_generations() && !self.pulse.is_blocked() {
                     self.set_timer();
-                    return Poll::Ready(Verdict::Stalled);
+                    return Poll::Ready(TimeoutAction::Stalled);
                 }
             }
             if now >= self.deadline {
-                if self.phase != Phase::Busy {
-                    return Poll::Ready(Verdict::Late(self.phase));
+                if self.phase != WaitingFor::Busy {
+                    return Poll::Ready(TimeoutAction::Late(self.phase));
                 }
                 // A request has its own deadline. It may have ended without waking the connection, so look
                 // again after a while.
-                self.deadline = now + self.allowance(Phase::Busy);
+                self.deadline = now + self.allowance(WaitingFor::Busy);
             }
             self.set_timer();
         }
@@ -125,12 +125,12 @@ impl Watch {
         [self.rest, self.turn].into_iter().flatten().fold(self.deadline, Instant::min)
     }
 
-    fn allowance(&self, phase: Phase) -> Duration {
+    fn allowance(&self, phase: WaitingFor) -> Duration {
         match phase {
-            Phase::Opening | Phase::Head(_) => self.limits.header_timeout,
-            Phase::Blocked(_) | Phase::Unsent(..) => self.limits.write_timeout,
-            Phase::Idle(_) if self.closing => self.limits.write_timeout,
-            Phase::Busy | Phase::Idle(_) => self.limits.idle_timeout,
+            WaitingFor::Opening | WaitingFor::Head(_) => self.limits.header_timeout,
+            WaitingFor::Blocked(_) | WaitingFor::Unsent(..) => self.limits.write_timeout,
+            WaitingFor::Idle(_) if self.closing => self.limits.write_timeout,
+            WaitingFor::Busy | WaitingFor::Idle(_) => self.limits.idle_timeout,
         }
     }
 }
@@ -157,31 +157,31 @@ mod tests {
 
     use crate::support::byte_budget::ByteBudget;
 
-    fn limits() -> Limits {
-        Limits {
+    fn limits() -> ServerLimits {
+        ServerLimits {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
-            ..Limits::default()
+            ..ServerLimits::default()
         }
     }
 
-    fn watch(pulse: &Arc<Pulse>) -> Watch {
+    fn watch(pulse: &Arc<ConnState>) -> ConnTimeouts {
         let budget = ByteBudget::new(usize::MAX);
-        Watch::new(Arc::clone(pulse), limits(), UnsentCharge::new(budget, Ipv4Addr::LOCALHOST.into()))
+        ConnTimeouts::new(Arc::clone(pulse), limits(), UnsentCharge::new(budget, Ipv4Addr::LOCALHOST.into()))
     }
 
-    async fn verdict(watch: &mut Watch) -> (Verdict, Duration) {
+    async fn verdict(watch: &mut ConnTimeouts) -> (TimeoutAction, Duration) {
         let start = Instant::now();
         let verdict = poll_fn(|cx| watch.poll(cx)).await;
         (verdict, Duration::from_millis(u64::try_from(start.elapsed().as_millis()).unwrap()))
     }
 
     /// The verdict that comes after any rest.
-    async fn expiry(watch: &mut Watch) -> (Phase, u64) {
+    async fn expiry(watch: &mut ConnTimeouts) -> (WaitingFor, u64) {
         let start = Instant::now();
         loop {
-            if let (Verdict::Late(phase), _) = verdict(watch).await {
+            if let (TimeoutAction::Late(phase), _) = verdict(watch).await {
                 return (phase, start.elapsed().as_secs());
             }
         }
@@ -189,66 +189,66 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_says_nothing_has_the_time_of_a_header() {
-        let mut watch = watch(&Arc::new(Pulse::default()));
-        assert_eq!(expiry(&mut watch).await, (Phase::Opening, 10));
+        let mut watch = watch(&Arc::new(ConnState::default()));
+        assert_eq!(expiry(&mut watch).await, (WaitingFor::Opening, 10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_has_more_time_than_a_header() {
-        let pulse = Arc::new(Pulse::default());
+        let pulse = Arc::new(ConnState::default());
         let mut watch = watch(&pulse);
-        pulse.bytes_came(Protocol::Http1);
+        pulse.record_received(Protocol::Http1);
         drop(pulse.begin());
-        assert_eq!(expiry(&mut watch).await, (Phase::Idle(1), 75));
-        pulse.bytes_came(Protocol::Http1);
-        assert_eq!(expiry(&mut watch).await, (Phase::Head(1), 10));
+        assert_eq!(expiry(&mut watch).await, (WaitingFor::Idle(1), 75));
+        pulse.record_received(Protocol::Http1);
+        assert_eq!(expiry(&mut watch).await, (WaitingFor::Head(1), 10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_of_http1_becomes_a_rest_once_and_later_where_a_connection_is_used() {
-        let pulse = Arc::new(Pulse::default());
+        let pulse = Arc::new(ConnState::default());
         let mut watch = watch(&pulse);
-        pulse.bytes_came(Protocol::Http1);
+        pulse.record_received(Protocol::Http1);
         for _ in 1..FEW {
             drop(pulse.begin());
-            assert_eq!(verdict(&mut watch).await, (Verdict::Rest, SHORT_PAUSE));
+            assert_eq!(verdict(&mut watch).await, (TimeoutAction::Rest, SHORT_PAUSE));
         }
         drop(pulse.begin());
-        assert_eq!(verdict(&mut watch).await, (Verdict::Rest, PAUSE));
-        let late = Verdict::Late(Phase::Idle(FEW));
+        assert_eq!(verdict(&mut watch).await, (TimeoutAction::Rest, PAUSE));
+        let late = TimeoutAction::Late(WaitingFor::Idle(FEW));
         assert_eq!(verdict(&mut watch).await, (late, Duration::from_secs(74)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn http2_does_not_rest_nor_does_what_is_told_to_end() {
-        let pulse = Arc::new(Pulse::default());
+        let pulse = Arc::new(ConnState::default());
         let mut watch = watch(&pulse);
-        pulse.bytes_came(Protocol::Http2);
+        pulse.record_received(Protocol::Http2);
         drop(pulse.begin());
-        assert_eq!(verdict(&mut watch).await, (Verdict::Late(Phase::Idle(1)), Duration::from_secs(75)));
-        pulse.bytes_came(Protocol::Http1);
+        assert_eq!(verdict(&mut watch).await, (TimeoutAction::Late(WaitingFor::Idle(1)), Duration::from_secs(75)));
+        pulse.record_received(Protocol::Http1);
         drop(pulse.begin());
         watch.close();
-        assert_eq!(verdict(&mut watch).await, (Verdict::Late(Phase::Idle(2)), Duration::from_secs(30)));
+        assert_eq!(verdict(&mut watch).await, (TimeoutAction::Late(WaitingFor::Idle(2)), Duration::from_secs(30)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_ended_unseen_is_found_out() {
-        let pulse = Arc::new(Pulse::default());
+        let pulse = Arc::new(ConnState::default());
         let mut watch = watch(&pulse);
-        pulse.bytes_came(Protocol::Http2);
+        pulse.record_received(Protocol::Http2);
         let ticket = pulse.begin();
         let busy = tokio::time::timeout(Duration::from_secs(200), expiry(&mut watch)).await;
         assert!(busy.is_err(), "a request that is being answered is not the connection's fault");
         drop(ticket);
-        assert_eq!(expiry(&mut watch).await.0, Phase::Idle(1));
+        assert_eq!(expiry(&mut watch).await.0, WaitingFor::Idle(1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_of_http2_that_nobody_takes_is_found_beside_others_that_are_taken() {
-        let pulse = Arc::new(Pulse::default());
+        let pulse = Arc::new(ConnState::default());
         let mut watch = watch(&pulse);
-        pulse.bytes_came(Protocol::Http2);
+        pulse.record_received(Protocol::Http2);
         let mut stalled = pulse.begin();
         let begun = Instant::now();
         let others = async {
@@ -272,15 +272,15 @@ mod tests {
             verdict = found => verdict,
             () = others => unreachable!("it goes on"),
         };
-        assert_eq!(verdict, Verdict::Stalled);
+        assert_eq!(verdict, TimeoutAction::Stalled);
         assert!((30..=60).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_nothing_has_the_time_of_a_write() {
-        let pulse = Arc::new(Pulse::default());
+        let pulse = Arc::new(ConnState::default());
         let mut watch = watch(&pulse);
         pulse.set_blocked(true);
-        assert_eq!(expiry(&mut watch).await, (Phase::Blocked(0), 30));
+        assert_eq!(expiry(&mut watch).await, (WaitingFor::Blocked(0), 30));
     }
 }

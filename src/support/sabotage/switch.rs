@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
-use crate::support::labels::words;
+use crate::support::labels::labels;
 
-words! {
+labels! {
     /// A fault. Each breaks a promise of the cache's in one line.
     pub enum Fault {
         /// Principals of two tenants with otherwise equal claims are one.

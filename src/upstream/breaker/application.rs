@@ -19,7 +19,7 @@ pub(super) struct Application {
     turns: ProbeTurns<3>,
     users: RecentUsers,
     /// Requests that failed since the last answer to the application.
-    row: FailureRow<Sender>,
+    row: FailureRow<BreakerScope>,
     /// Resources with failures.
     resources: Parts<u64, u32>,
     /// Tokens with failures.
@@ -36,13 +36,13 @@ struct TokenFailures {
 
 /// A proven token of the application and the resource that it requests. The keys are keyed hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sender {
+pub(super) struct BreakerScope {
     pub(super) user: u128,
     pub(super) token: u128,
     pub(super) resource: u64,
 }
 
-impl Sender {
+impl BreakerScope {
     /// One user may have many tokens, and each of them requests many resources.
     fn path(self) -> [u128; 3] {
         [self.user, self.token, self.resource.into()]
@@ -59,7 +59,7 @@ impl Application {
     }
 
     /// The same for callers whose requests may enter.
-    pub(super) fn check(&mut self, sender: Sender, now: Now) -> Result<(), Refused> {
+    pub(super) fn check(&mut self, sender: BreakerScope, now: Now) -> Result<(), Refused> {
         self.users.add(sender.user, now);
         self.throttle.check(now).map_err(Refused::throttled)?;
         let checked = self.resources.get(sender.resource).map_or(Ok(()), |known| known.breaker.check(now));
@@ -74,7 +74,7 @@ impl Application {
     }
 
     /// Registers a request that [`Self::check`] lets pass. Returns the number of the operation.
-    pub(super) fn enter(&mut self, sender: Sender, now: Now) -> u64 {
+    pub(super) fn enter(&mut self, sender: BreakerScope, now: Now) -> u64 {
         let at = self.operations.begin(now);
         self.throttle.enter(at);
         if self.breaker.needs_probe() {
@@ -94,7 +94,7 @@ impl Application {
     }
 
     /// Registers an answer.
-    pub(super) fn answered(&mut self, sender: Sender, entered: u64, now: Now) {
+    pub(super) fn answered(&mut self, sender: BreakerScope, entered: u64, now: Now) {
         let at = self.operations.begin(now);
         self.throttle.answered(entered, at);
         self.available(sender, entered, at);
@@ -102,14 +102,14 @@ impl Application {
 
     /// Registers a 429: Graph is available, and throttles the application for `wait`. That is an instruction and no
     /// guess, so it holds whenever the request was sent.
-    pub(super) fn throttled(&mut self, sender: Sender, entered: u64, now: Now, wait: Duration) {
+    pub(super) fn throttled(&mut self, sender: BreakerScope, entered: u64, now: Now, wait: Duration) {
         let at = self.operations.begin(now);
         self.throttle.open(at, wait);
         self.available(sender, entered, at);
     }
 
     /// Registers a failure. If a general outage is likely, one resource is enough for a breaker to open.
-    pub(super) fn failed(&mut self, sender: Sender, entered: u64, now: Now, host_is_suspect: bool) {
+    pub(super) fn failed(&mut self, sender: BreakerScope, entered: u64, now: Now, host_is_suspect: bool) {
         let at = self.operations.begin(now);
         self.throttle.cancelled(entered);
         let min_resources = if host_is_suspect { 1 } else { MAX_RESOURCES_IN_ROW };
@@ -129,7 +129,7 @@ impl Application {
     }
 
     /// Registers a request without a result that concerns the application.
-    pub(super) fn cancelled(&mut self, sender: Sender, entered: u64) {
+    pub(super) fn cancelled(&mut self, sender: BreakerScope, entered: u64) {
         self.throttle.cancelled(entered);
         self.breaker.cancelled(entered);
         if let Some(known) = self.resources.get_mut(sender.resource) {
@@ -153,7 +153,7 @@ impl Application {
     }
 
     /// The part of the application's own breaker.
-    fn application_failed(&mut self, sender: Sender, entered: u64, at: Operation, min_resources: usize) {
+    fn application_failed(&mut self, sender: BreakerScope, entered: u64, at: Operation, min_resources: usize) {
         if self.breaker.counts(entered) {
             self.row.push(sender, at.now);
         }
@@ -168,14 +168,14 @@ impl Application {
 
     /// Whether the failures in a row have the application as their common cause, and not one of its users.
     fn is_at_fault(&self, now: Now, min_resources: usize) -> bool {
-        let count = |key: fn(&Sender) -> u128| self.row.count_distinct(now, key);
+        let count = |key: fn(&BreakerScope) -> u128| self.row.count_distinct(now, key);
         let users = if self.users.is_single(now) { 1 } else { 2 };
         count(|sender| sender.resource.into()) >= min_resources
             && count(|sender| sender.token) >= 2
             && count(|sender| sender.user) >= users
     }
 
-    fn available(&mut self, sender: Sender, entered: u64, at: Operation) {
+    fn available(&mut self, sender: BreakerScope, entered: u64, at: Operation) {
         if self.breaker.counts(entered) {
             self.row.clear();
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::consecutive::FailureRow;
 use super::state::{Breaker, Operation, Operations};
 use super::turns::ProbeTurns;
-use super::{Failure, Outcome};
-use crate::auth::Label;
+use super::{CallFailure, CallOutcome};
+use crate::auth::ClaimHash;
 use crate::support::clock::Now;
 
 /// State that all applications share. Only results of proven tokens change it.
@@ -18,7 +18,7 @@ pub(super) struct Host {
     /// Connection-level failures in a row.
     failures: u32,
     /// Tenants whose requests failed since the last answer. Applications of one tenant are not independent.
-    tenants: FailureRow<Label>,
+    tenants: FailureRow<ClaimHash>,
 }
 
 impl Host {
@@ -28,12 +28,12 @@ impl Host {
     }
 
     /// The same for a tenant whose requests may enter.
-    pub(super) fn check(&mut self, tenant: Label, now: Now) -> Result<(), Duration> {
+    pub(super) fn check(&mut self, tenant: ClaimHash, now: Now) -> Result<(), Duration> {
         self.turns.pass(&self.breaker, [tenant.share_key()], now)
     }
 
     /// Registers a request that [`Self::check`] lets pass. Returns the number of the operation.
-    pub(super) fn enter(&mut self, tenant: Label, now: Now) -> u64 {
+    pub(super) fn enter(&mut self, tenant: ClaimHash, now: Now) -> u64 {
         let at = self.operations.begin(now);
         if self.breaker.needs_probe() {
             self.turns.probed([tenant.share_key()]);
@@ -43,22 +43,22 @@ impl Host {
     }
 
     /// Registers the result of a request of `tenant` that entered in operation `entered`.
-    pub(super) fn settle(&mut self, tenant: Label, entered: u64, outcome: Outcome, now: Now) {
+    pub(super) fn settle(&mut self, tenant: ClaimHash, entered: u64, outcome: CallOutcome, now: Now) {
         let at = self.operations.begin(now);
         match outcome {
-            Outcome::Answered | Outcome::Throttled(_) => {
+            CallOutcome::Answered | CallOutcome::Throttled(_) => {
                 self.tenants.clear();
                 self.connected(entered, at);
             }
-            Outcome::Failed(Failure::Status) => {
+            CallOutcome::Failed(CallFailure::Status) => {
                 self.tenants.push(tenant, now);
                 self.connected(entered, at);
             }
-            Outcome::Failed(Failure::Transport) => {
+            CallOutcome::Failed(CallFailure::Transport) => {
                 self.tenants.push(tenant, now);
                 self.breaker.cancelled(entered);
             }
-            Outcome::Failed(Failure::Connection) => self.not_connected(entered, at),
+            CallOutcome::Failed(CallFailure::Connection) => self.not_connected(entered, at),
         }
     }
 

@@ -13,7 +13,7 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Step {
     Enter { app: usize, token: usize, resource: u64, proven: bool },
-    Settle { pick: usize, outcome: Outcome },
+    Settle { pick: usize, outcome: CallOutcome },
     Cancel { pick: usize },
     Pass(u16),
 }
@@ -69,11 +69,11 @@ impl<'a> Play<'a> {
         }
     }
 
-    fn register(&mut self, Entry { app, token, .. }: Entry, outcome: Outcome) {
+    fn register(&mut self, Entry { app, token, .. }: Entry, outcome: CallOutcome) {
         match outcome {
-            Outcome::Answered | Outcome::Failed(Failure::Connection) => return,
-            Outcome::Throttled(_) => self.throttled.insert(app),
-            Outcome::Failed(_) => self.failed_tokens.insert((app, token)),
+            CallOutcome::Answered | CallOutcome::Failed(CallFailure::Connection) => return,
+            CallOutcome::Throttled(_) => self.throttled.insert(app),
+            CallOutcome::Failed(_) => self.failed_tokens.insert((app, token)),
         };
         self.failed.insert(app);
     }
@@ -111,13 +111,13 @@ fn name(app: usize, token: usize) -> String {
     format!("{}/{user}/{token}", APPS[app])
 }
 
-fn outcome(connections: bool) -> impl Strategy<Value = Outcome> {
-    let failure = if connections { Failure::Connection } else { Failure::Transport };
+fn outcome(connections: bool) -> impl Strategy<Value = CallOutcome> {
+    let failure = if connections { CallFailure::Connection } else { CallFailure::Transport };
     prop_oneof![
-        2 => Just(Outcome::Answered),
-        4 => Just(Outcome::Failed(Failure::Status)),
-        2 => Just(Outcome::Failed(failure)),
-        1 => (0_u64..20).prop_map(|seconds| Outcome::Throttled(Duration::from_secs(seconds))),
+        2 => Just(CallOutcome::Answered),
+        4 => Just(CallOutcome::Failed(CallFailure::Status)),
+        2 => Just(CallOutcome::Failed(failure)),
+        1 => (0_u64..20).prop_map(|seconds| CallOutcome::Throttled(Duration::from_secs(seconds))),
     ]
 }
 
@@ -207,7 +207,7 @@ proptest! {
                 for resource in 0..5 {
                     let request = world.proven(app, resource);
                     prop_assert!(request.is_ok(), "round {}: {:?}", round, request.err());
-                    request.unwrap().settle(Outcome::Answered);
+                    request.unwrap().settle(CallOutcome::Answered);
                 }
             }
             world.clock.advance(Duration::from_secs(10));
@@ -225,10 +225,10 @@ proptest! {
         let world = World::new();
         for (number, resource) in resources.iter().enumerate() {
             if let Ok(request) = world.proven(&format!("a/x/u{}", number % 100), *resource) {
-                request.settle(Outcome::Failed(Failure::Status));
+                request.settle(CallOutcome::Failed(CallFailure::Status));
             }
             if number % 2 == 0 && let Ok(request) = world.proven("a/x", 0) {
-                request.settle(Outcome::Answered);
+                request.settle(CallOutcome::Answered);
             }
         }
         world.breakers.applications.run_pending_tasks();

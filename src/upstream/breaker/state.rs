@@ -10,13 +10,13 @@ use crate::support::clock::Now;
 /// A circuit breaker. New ones are closed.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    state: State,
+    state: BreakerState,
     /// Operation that made the last transition, except for the end of a ramp.
     changed: u64,
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum BreakerState {
     #[default]
     Closed,
     /// Every request is refused until the wait is over.
@@ -48,14 +48,14 @@ impl Operations {
 impl Breaker {
     /// A closed breaker. Results of requests that entered before `changed` do not count.
     pub(super) fn new(changed: u64) -> Self {
-        Self { state: State::Closed, changed }
+        Self { state: BreakerState::Closed, changed }
     }
 
     /// Returns the time to wait if the breaker refuses requests. For callers that may not change its state.
     pub(super) fn look(&self, now: Now) -> Result<(), Duration> {
         match self.state {
-            State::Closed | State::Ramp { .. } => Ok(()),
-            State::Open { since, wait } | State::HalfOpen { since, wait } => {
+            BreakerState::Closed | BreakerState::Ramp { .. } => Ok(()),
+            BreakerState::Open { since, wait } | BreakerState::HalfOpen { since, wait } => {
                 let left = wait.saturating_sub(now.since(since));
                 if left.is_zero() { Ok(()) } else { Err(left) }
             }
@@ -65,7 +65,7 @@ impl Breaker {
     /// The same for callers that enter: the ramp has a limit.
     pub(super) fn check(&self, now: Now) -> Result<(), Duration> {
         match self.state {
-            State::Ramp { since, limit, in_flight, .. }
+            BreakerState::Ramp { since, limit, in_flight, .. }
                 if in_flight >= limit && !ramp_is_over(since, now) =>
             {
                 Err(PROBE_INTERVAL)
@@ -76,21 +76,21 @@ impl Breaker {
 
     /// Whether the next request that enters is a probe.
     pub(super) fn needs_probe(&self) -> bool {
-        matches!(self.state, State::Open { .. } | State::HalfOpen { .. })
+        matches!(self.state, BreakerState::Open { .. } | BreakerState::HalfOpen { .. })
     }
 
     /// Whether requests are limited after a time in which they were refused.
     pub(super) fn is_recovering(&self) -> bool {
-        matches!(self.state, State::HalfOpen { .. } | State::Ramp { .. })
+        matches!(self.state, BreakerState::HalfOpen { .. } | BreakerState::Ramp { .. })
     }
 
     /// Whether a probe is under way.
     pub(super) fn is_half_open(&self) -> bool {
-        matches!(self.state, State::HalfOpen { .. })
+        matches!(self.state, BreakerState::HalfOpen { .. })
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed)
+        matches!(self.state, BreakerState::Closed)
     }
 
     /// Whether the result of a request that entered in this operation counts.
@@ -102,11 +102,11 @@ impl Breaker {
     pub(super) fn enter(&mut self, at: Operation) {
         self.end_ramp(at.now);
         match &mut self.state {
-            State::Closed => {}
-            State::Open { .. } => self.change(at, State::HalfOpen { since: at.now, wait: PROBE_INTERVAL }),
+            BreakerState::Closed => {}
+            BreakerState::Open { .. } => self.change(at, BreakerState::HalfOpen { since: at.now, wait: PROBE_INTERVAL }),
             // Earlier probes may still be under way. The first result of any of them counts.
-            State::HalfOpen { since, wait } => (*since, *wait) = (at.now, PROBE_INTERVAL),
-            State::Ramp { in_flight, .. } => *in_flight += 1,
+            BreakerState::HalfOpen { since, wait } => (*since, *wait) = (at.now, PROBE_INTERVAL),
+            BreakerState::Ramp { in_flight, .. } => *in_flight += 1,
         }
     }
 
@@ -117,16 +117,16 @@ impl Breaker {
             return;
         }
         match &mut self.state {
-            State::Closed | State::Open { .. } => {}
-            State::HalfOpen { .. } => self.begin_ramp(at),
-            State::Ramp { limit, in_flight, answered, .. } => {
+            BreakerState::Closed | BreakerState::Open { .. } => {}
+            BreakerState::HalfOpen { .. } => self.begin_ramp(at),
+            BreakerState::Ramp { limit, in_flight, answered, .. } => {
                 *in_flight = in_flight.saturating_sub(1);
                 *answered += 1;
                 if *answered >= *limit {
                     (*limit, *answered) = (*limit * RAMP_FACTOR, 0);
                 }
                 if *limit > RAMP_LAST_LIMIT {
-                    self.state = State::Closed;
+                    self.state = BreakerState::Closed;
                 }
             }
         }
@@ -139,11 +139,11 @@ impl Breaker {
             return;
         }
         match &mut self.state {
-            State::Open { .. } => {}
+            BreakerState::Open { .. } => {}
             _ if trips => self.open(at, PROBE_INTERVAL),
-            State::Closed => {}
-            State::HalfOpen { .. } => self.begin_ramp(at),
-            State::Ramp { in_flight, .. } => *in_flight = in_flight.saturating_sub(1),
+            BreakerState::Closed => {}
+            BreakerState::HalfOpen { .. } => self.begin_ramp(at),
+            BreakerState::Ramp { in_flight, .. } => *in_flight = in_flight.saturating_sub(1),
         }
     }
 
@@ -153,35 +153,35 @@ impl Breaker {
             return;
         }
         match &mut self.state {
-            State::Closed | State::Open { .. } => {}
-            State::HalfOpen { wait, .. } => *wait = Duration::ZERO,
-            State::Ramp { in_flight, .. } => *in_flight = in_flight.saturating_sub(1),
+            BreakerState::Closed | BreakerState::Open { .. } => {}
+            BreakerState::HalfOpen { wait, .. } => *wait = Duration::ZERO,
+            BreakerState::Ramp { in_flight, .. } => *in_flight = in_flight.saturating_sub(1),
         }
     }
 
     /// Opens the breaker for `wait`. A wait that ends later stays.
     pub(super) fn open(&mut self, at: Operation, wait: Duration) {
         let left = match self.state {
-            State::Open { since, wait } => wait.saturating_sub(at.now.since(since)),
+            BreakerState::Open { since, wait } => wait.saturating_sub(at.now.since(since)),
             _ => Duration::ZERO,
         };
-        self.change(at, State::Open { since: at.now, wait: wait.max(left) });
+        self.change(at, BreakerState::Open { since: at.now, wait: wait.max(left) });
     }
 
     fn begin_ramp(&mut self, at: Operation) {
-        self.change(at, State::Ramp { since: at.now, limit: RAMP_FIRST_LIMIT, in_flight: 0, answered: 0 });
+        self.change(at, BreakerState::Ramp { since: at.now, limit: RAMP_FIRST_LIMIT, in_flight: 0, answered: 0 });
     }
 
     /// Closes a breaker whose ramp has lasted long enough, whatever its requests brought.
     fn end_ramp(&mut self, now: Now) {
-        if let State::Ramp { since, .. } = self.state
+        if let BreakerState::Ramp { since, .. } = self.state
             && ramp_is_over(since, now)
         {
-            self.state = State::Closed;
+            self.state = BreakerState::Closed;
         }
     }
 
-    fn change(&mut self, at: Operation, state: State) {
+    fn change(&mut self, at: Operation, state: BreakerState) {
         (self.state, self.changed) = (state, at.number);
     }
 }

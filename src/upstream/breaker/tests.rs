@@ -8,43 +8,43 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::*;
-use crate::auth::{Identity, LabelKind, Secrets};
+use crate::auth::{Identity, ClaimKind, HashKeys};
 
 /// Breakers under a clock that stands still. An application `a/x` is the application x of tenant a; `a/x/u` is its user
 /// u, and `a/x/u/t` the token t of that user.
 pub(super) struct World {
     pub(super) breakers: Breakers,
     pub(super) clock: Clock,
-    secrets: Secrets,
+    secrets: HashKeys,
 }
 
 impl World {
     pub(super) fn new() -> Self {
         let clock = Clock::manual(SystemTime::now());
-        Self { breakers: Breakers::new(clock.clone()), clock, secrets: Secrets::random().unwrap() }
+        Self { breakers: Breakers::new(clock.clone()), clock, secrets: HashKeys::random().unwrap() }
     }
 
-    pub(super) fn app(&self, name: &str) -> Label {
+    pub(super) fn app(&self, name: &str) -> ClaimHash {
         let end = name.match_indices('/').nth(1).map_or(name.len(), |(end, _)| end);
-        self.secrets.label(LabelKind::Application, &name[..end])
+        self.secrets.label(ClaimKind::Application, &name[..end])
     }
 
-    fn token(&self, name: &str) -> Fingerprint {
+    fn token(&self, name: &str) -> TokenHash {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {name}")).unwrap());
-        Identity::of(&headers, &self.secrets).unwrap().fingerprint
+        Identity::from_headers(&headers, &self.secrets).unwrap().fingerprint
     }
 
     fn scope_of_proven(&self, app: &str, resource: u64) -> CallerScope {
-        let tenant = self.secrets.label(LabelKind::Tenant, app.split('/').next().unwrap());
-        let user = self.secrets.label(LabelKind::Subject, app.split('/').nth(2).unwrap_or_default());
+        let tenant = self.secrets.label(ClaimKind::Tenant, app.split('/').next().unwrap());
+        let user = self.secrets.label(ClaimKind::Subject, app.split('/').nth(2).unwrap_or_default());
         let (application, token) = (self.app(app), self.token(app));
-        CallerScope { resource, caller: Caller::Proven { tenant, application, user, token } }
+        CallerScope { resource, caller: BreakerCaller::Proven { tenant, application, user, token } }
     }
 
     fn scope_of_unproven(&self, token: &str, app: &str, resource: u64) -> CallerScope {
         let claimed = Some(self.app(app));
-        CallerScope { resource, caller: Caller::Unproven { token: self.token(token), claimed } }
+        CallerScope { resource, caller: BreakerCaller::Unproven { token: self.token(token), claimed } }
     }
 
     /// Enters as a proven token of an application.
@@ -62,7 +62,7 @@ impl World {
         self.breakers.enter(&self.scope_of_unproven(token, app, resource))
     }
 
-    fn results(&self, app: &str, resource: u64, outcome: Outcome, count: u32) {
+    fn results(&self, app: &str, resource: u64, outcome: CallOutcome, count: u32) {
         (0..count).for_each(|_| self.proven(app, resource).unwrap().settle(outcome));
     }
 
@@ -84,9 +84,9 @@ fn host_is_due() -> World {
     world
 }
 
-const STATUS: Outcome = Outcome::Failed(Failure::Status);
-const TRANSPORT: Outcome = Outcome::Failed(Failure::Transport);
-const CONNECTION: Outcome = Outcome::Failed(Failure::Connection);
+const STATUS: CallOutcome = CallOutcome::Failed(CallFailure::Status);
+const TRANSPORT: CallOutcome = CallOutcome::Failed(CallFailure::Transport);
+const CONNECTION: CallOutcome = CallOutcome::Failed(CallFailure::Connection);
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -109,7 +109,7 @@ fn broken(scope: Scope, left: u64) -> Option<(Cause, Duration)> {
 #[test]
 fn a_throttled_application_waits_as_long_as_graph_asked() {
     let world = World::new();
-    world.results("a/x", 1, Outcome::Throttled(seconds(30)), 1);
+    world.results("a/x", 1, CallOutcome::Throttled(seconds(30)), 1);
     world.pass(10_000);
     assert_eq!(refused(world.proven("a/x", 2)), throttled(20));
     assert!(world.proven("a/y", 1).is_ok(), "another application is not held back");
@@ -119,47 +119,47 @@ fn a_throttled_application_waits_as_long_as_graph_asked() {
 #[test]
 fn when_the_wait_is_over_one_request_goes_ahead_and_then_a_growing_number() {
     let world = World::new();
-    world.results("a/x", 1, Outcome::Throttled(seconds(30)), 1);
+    world.results("a/x", 1, CallOutcome::Throttled(seconds(30)), 1);
     world.pass(30_000);
     let probe = world.proven("a/x", 1).unwrap();
     assert_eq!(refused(world.proven("a/x", 1)), throttled(1), "the probe is under way");
-    probe.settle(Outcome::Answered);
+    probe.settle(CallOutcome::Answered);
     let eight: Vec<_> = (0..8).map(|_| world.proven("a/x", 1).unwrap()).collect();
     assert_eq!(refused(world.proven("a/x", 1)), throttled(1), "eight at once");
     for request in eight {
-        request.settle(Outcome::Answered);
+        request.settle(CallOutcome::Answered);
     }
     assert_eq!(world.room("a/x", 1), 32);
-    world.results("a/x", 1, Outcome::Answered, 200);
+    world.results("a/x", 1, CallOutcome::Answered, 200);
     assert_eq!(world.room("a/x", 1), 200, "it is closed");
 }
 
 #[test]
 fn only_breakers_that_refuse_requests_count_as_open() {
     let world = World::new();
-    world.results("a/x", 1, Outcome::Throttled(seconds(30)), 1);
+    world.results("a/x", 1, CallOutcome::Throttled(seconds(30)), 1);
     assert_eq!(world.breakers.count_open(), 1);
     world.pass(30_000);
     assert_eq!(world.breakers.count_open(), 0, "the next request passes");
     let probe = world.proven("a/x", 1).unwrap();
     assert_eq!(world.breakers.count_open(), 1, "a probe is under way");
-    probe.settle(Outcome::Answered);
+    probe.settle(CallOutcome::Answered);
     assert_eq!(world.breakers.count_open(), 0, "it is in its ramp");
 }
 
 #[test]
 fn a_probe_that_is_throttled_again_opens_the_throttle_again() {
     let world = World::new();
-    world.results("a/x", 1, Outcome::Throttled(seconds(5)), 1);
+    world.results("a/x", 1, CallOutcome::Throttled(seconds(5)), 1);
     world.pass(5_000);
-    world.results("a/x", 1, Outcome::Throttled(seconds(60)), 1);
+    world.results("a/x", 1, CallOutcome::Throttled(seconds(60)), 1);
     assert_eq!(refused(world.proven("a/x", 1)), throttled(60));
 }
 
 #[test]
 fn a_probe_whose_caller_hung_up_leaves_room_for_another() {
     let world = World::new();
-    world.results("a/x", 1, Outcome::Throttled(seconds(5)), 1);
+    world.results("a/x", 1, CallOutcome::Throttled(seconds(5)), 1);
     world.pass(5_000);
     drop(world.proven("a/x", 1).unwrap());
     assert!(world.proven("a/x", 1).is_ok());
@@ -169,17 +169,17 @@ fn a_probe_whose_caller_hung_up_leaves_room_for_another() {
 fn a_wait_that_ends_later_stays_for_as_long_as_it_has_left() {
     let world = World::new();
     let (first, second) = (world.proven("a/x", 1).unwrap(), world.proven("a/x", 1).unwrap());
-    first.settle(Outcome::Throttled(seconds(60)));
+    first.settle(CallOutcome::Throttled(seconds(60)));
     world.pass(20_000);
-    second.settle(Outcome::Throttled(seconds(5)));
+    second.settle(CallOutcome::Throttled(seconds(5)));
     assert_eq!(refused(world.proven("a/x", 1)), throttled(40));
 }
 
 #[test]
 fn every_open_breaker_is_counted() {
     let world = World::new();
-    world.results("b/x", 1, Outcome::Throttled(seconds(30)), 1);
-    world.unproven("forged", "c/x", 1).unwrap().settle(Outcome::Throttled(seconds(30)));
+    world.results("b/x", 1, CallOutcome::Throttled(seconds(30)), 1);
+    world.unproven("forged", "c/x", 1).unwrap().settle(CallOutcome::Throttled(seconds(30)));
     (1..=2).for_each(|resource| world.results("d/x", resource, STATUS, 5));
     world.results("d/x/v", 3, STATUS, 1);
     assert_eq!(world.breakers.count_open(), 5, "two throttles, two resources, one application");
@@ -195,12 +195,12 @@ fn a_look_returns_the_refusal_of_every_scope_and_admits_no_request() {
     let proven = || refused(world.breakers.look(&world.scope_of_proven("a/x", 1)));
     let unproven = || refused(world.breakers.look(&world.scope_of_unproven("forged", "a/x", 1)));
     assert_eq!((proven(), unproven()), (None, None));
-    world.results("a/x", 1, Outcome::Throttled(seconds(30)), 1);
+    world.results("a/x", 1, CallOutcome::Throttled(seconds(30)), 1);
     assert_eq!((proven(), unproven()), (throttled(30), throttled(30)));
     world.pass(30_000);
     assert_eq!((proven(), proven()), (None, None), "a look is no probe");
-    world.results("a/x", 1, Outcome::Answered, 1);
-    world.unproven("forged", "b/x", 1).unwrap().settle(Outcome::Throttled(seconds(20)));
+    world.results("a/x", 1, CallOutcome::Answered, 1);
+    world.unproven("forged", "b/x", 1).unwrap().settle(CallOutcome::Throttled(seconds(20)));
     assert_eq!((proven(), unproven()), (None, throttled(20)), "the token's own");
     world.results("a/x", 1, STATUS, 1);
     assert_eq!(proven(), None);

@@ -14,7 +14,7 @@ struct Script {
 
 #[derive(Clone, Debug)]
 enum Said {
-    Addresses(Vec<IpAddr>),
+    PerAddressLimit(Vec<IpAddr>),
     NoSuchName,
     /// No answer, ever.
     Silence,
@@ -38,7 +38,7 @@ impl Service<Name> for Script {
         }
         Box::pin(async move {
             match said {
-                Said::Addresses(ips) => {
+                Said::PerAddressLimit(ips) => {
                     let found: Vec<_> = ips.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
                     Ok(found.into_iter())
                 }
@@ -69,7 +69,7 @@ fn ip(last: u8) -> IpAddr {
 }
 
 fn named(last: u8) -> Said {
-    Said::Addresses(vec![ip(last)])
+    Said::PerAddressLimit(vec![ip(last)])
 }
 
 async fn resolve(resolver: &mut Resolver<Script>) -> Option<Vec<IpAddr>> {
@@ -107,7 +107,7 @@ async fn f18_a_name_that_does_not_exist_is_asked_for_once_a_second_too() {
 
 #[tokio::test(start_paused = true)]
 async fn f18_the_last_good_address_is_kept_for_five_minutes_and_no_longer() {
-    for flap in [Said::NoSuchName, Said::Addresses(Vec::new()), Said::Silence] {
+    for flap in [Said::NoSuchName, Said::PerAddressLimit(Vec::new()), Said::Silence] {
         let (script, mut resolver) = Script::saying([named(1)]);
         assert_eq!(resolve(&mut resolver).await, Some(vec![ip(1)]));
         resolver.memory().reached(ip(1));

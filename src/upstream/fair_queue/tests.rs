@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use super::*;
 
 /// Room without a reserve.
-fn room(free: usize) -> Room {
-    Room { free, reserve: 0 }
+fn room(free: usize) -> QueueCapacity {
+    QueueCapacity { free, reserve: 0 }
 }
 
-fn all(_: &Path) -> bool {
+fn all(_: &SharePath) -> bool {
     true
 }
 
@@ -69,11 +69,11 @@ fn a_hundred_owners_in_step_leave_the_reserve_to_newcomers() {
     let mut queue = FairQueue::<()>::default();
     for _ in 0..256 {
         for owner in 0..100 {
-            queue.try_take([owner, 0, 0], Room::left(256, queue.in_use()));
+            queue.try_take([owner, 0, 0], QueueCapacity::left(256, queue.in_use()));
         }
     }
     let newcomers =
-        (1000..1100).filter(|owner| queue.try_take([*owner, 0, 0], Room::left(256, queue.in_use())));
+        (1000..1100).filter(|owner| queue.try_take([*owner, 0, 0], QueueCapacity::left(256, queue.in_use())));
     assert_eq!(newcomers.count(), 16);
 }
 
@@ -126,7 +126,7 @@ fn nothing_is_remembered_of_owners_without_use_and_items() {
 /// Steps of a random history.
 #[derive(Clone, Debug)]
 enum Step {
-    Push(Path),
+    Push(SharePath),
     Remove(usize),
     Pop,
     PopIn(u128),

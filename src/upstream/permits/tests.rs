@@ -6,16 +6,16 @@ use super::*;
 
 const WAIT: Duration = Duration::from_secs(5);
 
-fn proven(tenant: u128, token: u128) -> Owner {
-    Owner::Proven([tenant, 1, token])
+fn proven(tenant: u128, token: u128) -> PermitOwner {
+    PermitOwner::Proven([tenant, 1, token])
 }
 
-fn unproven(subnet: u128, token: u128) -> Owner {
-    Owner::Unproven([subnet, 1, token])
+fn unproven(subnet: u128, token: u128) -> PermitOwner {
+    PermitOwner::Unproven([subnet, 1, token])
 }
 
 /// Takes permits of one owner until no more is free for it.
-fn flood(permits: &UpstreamPermits, owner: Owner) -> Vec<UpstreamPermit> {
+fn flood(permits: &UpstreamPermits, owner: PermitOwner) -> Vec<UpstreamPermit> {
     std::iter::from_fn(|| permits.try_acquire(owner)).collect()
 }
 

@@ -11,7 +11,7 @@ use super::*;
 
 /// A spare before a listener that counts who comes.
 struct World {
-    spare: Arc<Spare>,
+    spare: Arc<Preconnect>,
     come: Arc<AtomicUsize>,
     keeping: JoinHandle<()>,
 }
@@ -30,7 +30,7 @@ impl World {
             }
         });
         let config = Config { base_url: Url::parse(&base).unwrap(), ..Config::default() };
-        let spare = Arc::<Spare>::default();
+        let spare = Arc::<Preconnect>::default();
         let connector = Connector::new(&config).unwrap();
         let (kept, uri) = (Arc::clone(&spare), base.parse().unwrap());
         let keeping = tokio::spawn(async move { kept.keep_warm(connector, &uri).await });

@@ -8,13 +8,13 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use super::failures::{FailureWindow, WINDOW};
-use super::{Config, MAX_WAITING, Paced, Turn};
+use super::{Config, MAX_WAITING, PacedRequest, Turn};
 use crate::support::clock::Now;
-use crate::upstream::fair_queue::{FairQueue, Path, Position, Room};
+use crate::upstream::fair_queue::{FairQueue, SharePath, QueuePosition, QueueCapacity};
 
 /// Accounts of all subnets.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct LimiterState {
     config: Config,
     /// Refused tokens of each subnet. A forgotten subnet starts without failures.
     failures: Cache<u128, Arc<Mutex<FailureWindow>>>,
@@ -50,13 +50,13 @@ struct InFlight {
 
 /// State of the limits of one subnet at one time.
 #[derive(Clone, Copy)]
-struct Limits {
+struct LimitState {
     per_token: usize,
     /// A token that is not under way may start.
     allows_new: bool,
 }
 
-impl State {
+impl LimiterState {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             config: config.clone(),
@@ -76,7 +76,7 @@ impl State {
 
     /// Starts a request at once, where no limit is reached. Requests of the subnet that wait are above a limit, since each
     /// end of a request starts all that may start: so none is overtaken that could go.
-    pub(super) fn try_admit(&mut self, path: Path, now: Now) -> bool {
+    pub(super) fn try_admit(&mut self, path: SharePath, now: Now) -> bool {
         let limits = self.limits(path, now);
         let may_start = match self.subnets.get(&subnet(path)) {
             Some(known) => {
@@ -93,7 +93,7 @@ impl State {
     }
 
     /// Adds a request to the queue. A full queue drops the newest request of the fullest share.
-    pub(super) fn wait(&mut self, path: Path, turn: Turn) -> Position {
+    pub(super) fn wait(&mut self, path: SharePath, turn: Turn) -> QueuePosition {
         let position = self.queue.push(path, turn);
         *self.subnets.entry(subnet(path)).or_default().waiting.entry(tag(path)).or_default() += 1;
         if self.queue.waiting() > MAX_WAITING
@@ -104,14 +104,14 @@ impl State {
         position
     }
 
-    pub(super) fn leave(&mut self, position: Position) {
+    pub(super) fn leave(&mut self, position: QueuePosition) {
         if self.queue.remove(position).is_some() {
             self.waits_no_longer(position.path());
         }
     }
 
     /// Starts the next waiting request of a subnet, if its limits allow one.
-    pub(super) fn next_in(&mut self, path: Path, now: Now) -> Option<(Path, Turn)> {
+    pub(super) fn next_in(&mut self, path: SharePath, now: Now) -> Option<(SharePath, Turn)> {
         let limits = self.limits(path, now);
         let room = self.room(path);
         let known = self.subnets.get(&subnet(path))?;
@@ -126,7 +126,7 @@ impl State {
 
     /// Starts the waiting request of all subnets whose paced turn it is: of the subnet with the fewest refused tokens, so a
     /// subnet with one expired token is not lost among subnets that flood.
-    pub(super) fn next_paced(&mut self, now: Now) -> Paced {
+    pub(super) fn next_paced(&mut self, now: Now) -> PacedRequest {
         let turn = Instant::now();
         self.last_paced = Some(turn);
         let (mut limited, mut free) = (Vec::new(), Vec::new());
@@ -138,11 +138,11 @@ impl State {
         }
         // Where the refusals are older than a minute now, no limit holds up the subnet any more.
         if let Some(next) = free.into_iter().find_map(|subnet| self.next_in([subnet, 0, 0], now)) {
-            return Paced::Turn(next.0, next.1);
+            return PacedRequest::Turn(next.0, next.1);
         }
         if limited.is_empty() {
             self.is_pacing = false;
-            return Paced::Nobody;
+            return PacedRequest::Nobody;
         }
         limited.sort_unstable();
         limited.retain(|(_, next, _)| next.is_none_or(|next| next <= turn));
@@ -153,14 +153,14 @@ impl State {
                     let due = next.filter(|next| *next + self.pace > turn).unwrap_or(turn);
                     known.next_turn = Some(due + self.pace);
                 }
-                return Paced::Turn(path, request);
+                return PacedRequest::Turn(path, request);
             }
         }
-        Paced::NotYet
+        PacedRequest::NotYet
     }
 
     /// Starts the next waiting request of a limited subnet, new token or not.
-    fn next_paced_in(&mut self, subnet: u128) -> Option<(Path, Turn)> {
+    fn next_paced_in(&mut self, subnet: u128) -> Option<(SharePath, Turn)> {
         let (room, per_token) = (self.room([subnet, 0, 0]), self.config.in_flight_per_token);
         let known = self.subnets.get(&subnet)?;
         let next = self.queue.pop_in(subnet, room, &mut |path| known.may_start(tag(*path), per_token, true));
@@ -168,7 +168,7 @@ impl State {
     }
 
     /// Returns the time of the first paced turn, if the pacing task has to be started for a subnet.
-    pub(super) fn begin_pacing(&mut self, path: Path, pace: Duration, now: Now) -> Option<Instant> {
+    pub(super) fn begin_pacing(&mut self, path: SharePath, pace: Duration, now: Now) -> Option<Instant> {
         let waits = self.subnets.get(&subnet(path)).is_some_and(|known| !known.waiting.is_empty());
         if self.is_pacing || !waits || self.failures(subnet(path), now) == 0 {
             return None;
@@ -178,7 +178,7 @@ impl State {
     }
 
     /// Ends a request.
-    pub(super) fn end(&mut self, path: Path) {
+    pub(super) fn end(&mut self, path: SharePath) {
         self.queue.give_back(path);
         let Some(known) = self.subnets.get_mut(&subnet(path)) else { return };
         known.requests = known.requests.saturating_sub(1);
@@ -191,13 +191,13 @@ impl State {
         self.forget_if_idle(path);
     }
 
-    pub(super) fn count_failure(&mut self, path: Path, now: Now) {
+    pub(super) fn count_failure(&mut self, path: SharePath, now: Now) {
         let window = self.failures.get_with(subnet(path), Arc::default);
         lock(&window).insert(tag(path), self.config.failures_per_address, now);
         self.all_failures.insert(tag(path), self.config.failures, now);
     }
 
-    pub(super) fn lift_token_limit(&mut self, path: Path) {
+    pub(super) fn lift_token_limit(&mut self, path: SharePath) {
         if let Some(token) =
             self.subnets.get_mut(&subnet(path)).and_then(|known| known.in_flight.get_mut(&tag(path)))
         {
@@ -206,30 +206,30 @@ impl State {
     }
 
     /// Returns whether refused tokens hold up new tokens of this subnet, rather than slow requests.
-    pub(super) fn is_limited(&mut self, path: Path, now: Now) -> bool {
+    pub(super) fn is_limited(&mut self, path: SharePath, now: Now) -> bool {
         self.failures(subnet(path), now) > 0 && !self.limits(path, now).allows_new
     }
 
     /// Computes the limits of a subnet. A token under way counts as refused until Graph has answered.
-    fn limits(&mut self, path: Path, now: Now) -> Limits {
+    fn limits(&mut self, path: SharePath, now: Now) -> LimitState {
         let failures = self.failures(subnet(path), now);
         let known = self.subnets.get(&subnet(path));
         let pending =
             known.map_or(0, |known| known.in_flight.values().filter(|token| !token.is_proven).count());
         let is_below = failures + pending < self.config.failures_per_address;
         let all_reached = self.all_failures.count(now) >= self.config.failures && failures > 0;
-        Limits { per_token: self.config.in_flight_per_token, allows_new: is_below && !all_reached }
+        LimitState { per_token: self.config.in_flight_per_token, allows_new: is_below && !all_reached }
     }
 
     /// Returns whether a token counts as refused already, so that another request adds nothing.
-    fn was_refused(&self, path: Path) -> bool {
+    fn was_refused(&self, path: SharePath) -> bool {
         self.failures.get(&subnet(path)).is_some_and(|window| lock(&window).contains(tag(path)))
     }
 
     /// Returns the room for more requests of a subnet.
-    fn room(&self, path: Path) -> Room {
+    fn room(&self, path: SharePath) -> QueueCapacity {
         let requests = self.subnets.get(&subnet(path)).map_or(0, |known| known.requests);
-        Room::left(self.config.in_flight_per_address, requests)
+        QueueCapacity::left(self.config.in_flight_per_address, requests)
     }
 
     /// Returns the number of tokens of a subnet that Graph refused within the last minute.
@@ -237,20 +237,20 @@ impl State {
         self.failures.get(&subnet).map_or(0, |window| lock(&window).count(now))
     }
 
-    fn started(&mut self, next: Option<(Path, Turn)>) -> Option<(Path, Turn)> {
+    fn started(&mut self, next: Option<(SharePath, Turn)>) -> Option<(SharePath, Turn)> {
         let (path, turn) = next?;
         self.start(path);
         self.waits_no_longer(path);
         Some((path, turn))
     }
 
-    fn start(&mut self, path: Path) {
+    fn start(&mut self, path: SharePath) {
         let known = self.subnets.entry(subnet(path)).or_default();
         known.requests += 1;
         known.in_flight.entry(tag(path)).or_default().requests += 1;
     }
 
-    fn waits_no_longer(&mut self, path: Path) {
+    fn waits_no_longer(&mut self, path: SharePath) {
         let Some(known) = self.subnets.get_mut(&subnet(path)) else { return };
         if let Some(waiting) = known.waiting.get_mut(&tag(path)) {
             *waiting = waiting.saturating_sub(1);
@@ -261,7 +261,7 @@ impl State {
         self.forget_if_idle(path);
     }
 
-    fn forget_if_idle(&mut self, path: Path) {
+    fn forget_if_idle(&mut self, path: SharePath) {
         let idle = |known: &Subnet| known.in_flight.is_empty() && known.waiting.is_empty();
         if self.subnets.get(&subnet(path)).is_some_and(idle) {
             self.subnets.remove(&subnet(path));
@@ -295,13 +295,13 @@ pub(super) fn interval(per_second: usize) -> Duration {
     Duration::from_secs(1) / u32::try_from(per_second.max(1)).unwrap_or(u32::MAX)
 }
 
-fn subnet([subnet, ..]: Path) -> u128 {
+fn subnet([subnet, ..]: SharePath) -> u128 {
     subnet
 }
 
 /// Returns half of the token's key, which is a keyed hash: enough to tell tokens apart.
 #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
-fn tag([.., token]: Path) -> u64 {
+fn tag([.., token]: SharePath) -> u64 {
     token as u64
 }
 

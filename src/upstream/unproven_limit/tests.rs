@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::*;
-use crate::auth::{Identity, Secrets};
+use crate::auth::{Identity, HashKeys};
 
 const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
@@ -17,7 +17,7 @@ const WAIT: Duration = Duration::from_secs(5);
 struct Stage {
     limiter: UnprovenLimiter,
     clock: Clock,
-    secrets: Secrets,
+    secrets: HashKeys,
 }
 
 impl Stage {
@@ -26,15 +26,15 @@ impl Stage {
         Self {
             limiter: UnprovenLimiter::new(config, clock.clone()),
             clock,
-            secrets: Secrets::random().unwrap(),
+            secrets: HashKeys::random().unwrap(),
         }
     }
 
     /// Sender of a token, by its name, on a connection of a subnet.
-    fn sender(&self, ip: IpAddr, port: u16, token: impl std::fmt::Display) -> Sender {
+    fn sender(&self, ip: IpAddr, port: u16, token: impl std::fmt::Display) -> TokenSource {
         let value = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
-        Sender::new(SocketAddr::new(ip, port), Identity::of(&headers, &self.secrets).unwrap().fingerprint)
+        TokenSource::new(SocketAddr::new(ip, port), Identity::from_headers(&headers, &self.secrets).unwrap().fingerprint)
     }
 
     /// Admits a request now, or not.

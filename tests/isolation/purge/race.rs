@@ -10,10 +10,10 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use connector_cache::auth::{Claims, Fingerprint, Identity, LabelKind, Secrets};
+use connector_cache::auth::{Claims, TokenHash, Identity, LabelKind, HashKeys};
 use connector_cache::cache::entry::Entry;
 use connector_cache::cache::freshness::Lifetime;
-use connector_cache::cache::store::{Config, Selection, Store};
+use connector_cache::cache::store::{Config, PurgeSelector, Store};
 use connector_cache::observability::metrics::Metrics;
 use connector_cache::resource::{ApiVersion, Resource};
 use connector_cache::scrub::{self, Scrubber};
@@ -21,14 +21,14 @@ use connector_cache::support::clock::{Clock, Now};
 use http::{HeaderMap, HeaderValue, header};
 
 struct Caller {
-    fingerprint: Fingerprint,
+    fingerprint: TokenHash,
     claims: Claims,
 }
 
 /// A store, and who writes to it: two tenants with a few tokens each, for a few flows.
 struct Stage {
     store: Store,
-    secrets: Secrets,
+    secrets: HashKeys,
     clock: Clock,
     scrubber: Scrubber,
     callers: Vec<Caller>,
@@ -40,7 +40,7 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let (secrets, clock) = (Secrets::random().unwrap(), Clock::manual(SystemTime::now()));
+        let (secrets, clock) = (HashKeys::random().unwrap(), Clock::manual(SystemTime::now()));
         let metrics = Arc::new(Metrics::new().unwrap());
         let callers = (0..4).map(|number| caller(&secrets, clock.now(), number)).collect();
         let flows = ["x", "y", "z", "kept"].map(|flow| {
@@ -102,12 +102,12 @@ impl Stage {
     }
 }
 
-fn caller(secrets: &Secrets, now: Now, number: usize) -> Caller {
+fn caller(secrets: &HashKeys, now: Now, number: usize) -> Caller {
     let (tenant, end) = (number / 2, now.unix_seconds() + 3_600);
     let claims = format!(r#"{{"tid":"tenant {tenant}","oid":"user {number}","sub":"s","exp":{end}}}"#);
     let token = format!("Bearer e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
     let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(token).unwrap())]);
-    let identity = Identity::of(&headers, secrets).unwrap();
+    let identity = Identity::from_headers(&headers, secrets).unwrap();
     let claims = identity.token.claims(secrets, now).unwrap();
     Caller { fingerprint: identity.fingerprint, claims }
 }
@@ -167,7 +167,7 @@ fn race(
 #[test]
 fn what_is_purged_does_not_come_back_by_a_write_that_is_under_way() {
     let take = |stage: &Stage, _| {
-        stage.store.purge(&Selection::default());
+        stage.store.purge(&PurgeSelector::default());
     };
     race(take, |_, _, _| true, |_, _| false);
 }
@@ -177,7 +177,7 @@ fn a_purge_of_one_flow_and_tenant_is_as_sharp_and_leaves_all_others() {
     let take = |stage: &Stage, race: usize| {
         let tenant = stage.secrets.label(LabelKind::Tenant, "tenant 0");
         let flow = Some(["x", "y", "z"][race % 3].to_owned());
-        stage.store.purge(&Selection { flow, tenant: Some(tenant), subject: None });
+        stage.store.purge(&PurgeSelector { flow, tenant: Some(tenant), subject: None });
     };
     race(take, |race, who, what| who < 2 && what == race % 3, |who, what| who >= 2 || what == 3);
 }

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use connector_cache::fake_graph::{CONTOSO, FABRIKAM, Flow, NORTHWIND, Sandbox, Step, connector, forgery};
+use connector_cache::fake_graph::{CONTOSO, FABRIKAM, Flow, NORTHWIND, FakeGraph, Step, connector, forgery};
 
 use crate::kit::client::Response;
 use crate::kit::proxy::path;
@@ -36,7 +36,7 @@ enum Role {
 
 impl Cast {
     /// Three tenants with the same flows, whose words differ.
-    pub(super) fn of(graph: &Sandbox) -> Self {
+    pub(super) fn of(graph: &FakeGraph) -> Self {
         for tenant in TENANTS {
             for flow in 0..FLOWS {
                 let secret = graph.plant("password");
@@ -77,7 +77,7 @@ impl Cast {
     }
 
     /// Has Graph take back a good token, but never the last of a tenant. False when none is left.
-    pub(super) fn revoke_one(&self, graph: &Sandbox) -> bool {
+    pub(super) fn revoke_one(&self, graph: &FakeGraph) -> bool {
         for tenant in TENANTS {
             let of_tenant: Vec<_> = self.good().filter(|member| member.tenant == tenant).collect();
             if let [one, _, ..] = of_tenant[..] {

@@ -6,8 +6,8 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{Driver, Mismatch, PATIENCE};
-use crate::graph::{Event, Question, Reply};
-use crate::history::Word;
+use crate::graph::{Event, FetchRequest, Reply};
+use crate::history::Label;
 use crate::judge::{Asking, Told};
 use crate::minds;
 use crate::resource::Resource;
@@ -19,7 +19,7 @@ impl Driver<'_> {
         &self,
         id: u128,
         asking: &Asking,
-        question: &Question,
+        question: &FetchRequest,
     ) -> Result<(), Mismatch> {
         let tag = asking.about.map_or_else(String::new, |word| self.tag(word));
         let id = Uuid::from_u128(id).to_string();
@@ -38,7 +38,7 @@ impl Driver<'_> {
         let body = self.shown((token, &held.asking.what), verdict, (about.is_some(), holds), serial);
         let renews = holds.is_some();
         let given = about.filter(|_| renews).map_or(serial, |word| self.history.words[word].whole);
-        self.history.say(Word {
+        self.history.say(Label {
             token,
             resource,
             asked,
@@ -116,7 +116,7 @@ impl Driver<'_> {
     /// A 304 of something else tells the proxy nothing: it must ask for the whole.
     async fn asked_again(&mut self) -> Result<oneshot::Sender<Reply>, Mismatch> {
         match timeout(PATIENCE, self.graph.events.recv()).await {
-            Ok(Some(Event::Asked(question))) if question.field("if-none-match").is_empty() => {
+            Ok(Some(Event::RequestView(question))) if question.field("if-none-match").is_empty() => {
                 Ok(question.reply)
             }
             _ => Err("(c) a 304 of another answer was taken for this one".to_owned()),

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 use uuid::Uuid;
 
-use crate::observability::tracing_export::{Finished, Kind, Value};
+use crate::observability::tracing_export::{Finished, SpanKind, AttributeValue};
 
 /// Who tells: this process.
 #[derive(Debug)]
@@ -131,19 +131,19 @@ impl Serialize for Attribute<'_> {
 
 enum Any<'a> {
     Text(&'a str),
-    Of(&'a Value),
+    Of(&'a AttributeValue),
 }
 
 impl Serialize for Any<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Text(text) | Self::Of(Value::Word(text)) => {
+            Self::Text(text) | Self::Of(AttributeValue::Label(text)) => {
                 Map([("stringValue", *text)]).serialize(serializer)
             }
-            Self::Of(Value::Host(host)) => Map([("stringValue", host.as_ref())]).serialize(serializer),
-            Self::Of(Value::Status(status)) => Map([("stringValue", Spelled(status))]).serialize(serializer),
-            Self::Of(Value::Number(number)) => Map([("intValue", Spelled(number))]).serialize(serializer),
-            Self::Of(Value::Guid(id)) => {
+            Self::Of(AttributeValue::Host(host)) => Map([("stringValue", host.as_ref())]).serialize(serializer),
+            Self::Of(AttributeValue::Status(status)) => Map([("stringValue", Spelled(status))]).serialize(serializer),
+            Self::Of(AttributeValue::Number(number)) => Map([("intValue", Spelled(number))]).serialize(serializer),
+            Self::Of(AttributeValue::Guid(id)) => {
                 let values = [Map([("stringValue", Spelled(id))])];
                 Map([("arrayValue", Map([("values", values)]))]).serialize(serializer)
             }
@@ -160,10 +160,10 @@ impl<T: Display> Serialize for Spelled<T> {
     }
 }
 
-fn kind(kind: Kind) -> u8 {
+fn kind(kind: SpanKind) -> u8 {
     match kind {
-        Kind::Server => 2,
-        Kind::Client => 3,
+        SpanKind::Server => 2,
+        SpanKind::Client => 3,
     }
 }
 

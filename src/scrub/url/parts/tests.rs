@@ -1,7 +1,7 @@
 use super::*;
 
 fn is_settled(text: &str) -> bool {
-    Cut::of(text).is_some_and(|cut| cut.is_settled())
+    UrlParts::of(text).is_some_and(|cut| cut.is_settled())
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn a_text_is_cut_at_its_first_marks() {
         ("https:h?a=://b/c", "https:h?a=", false, "b", "/c", None),
         ("a#b://c", "a#b", false, "c", "", None),
     ] {
-        let cut = Cut::of(text).unwrap();
+        let cut = UrlParts::of(text).unwrap();
         assert_eq!((cut.scheme, cut.user, cut.host), (scheme, user, host), "{text}");
         assert_eq!((cut.path, cut.query), (path, query), "{text}");
         let rest = text.strip_prefix(cut.front).unwrap();
@@ -43,7 +43,7 @@ fn what_is_not_plain_or_has_no_mark_is_not_cut() {
         "https://h/\\",
         "https://h/%",
     ] {
-        assert!(Cut::of(text).is_none(), "{text}");
+        assert!(UrlParts::of(text).is_none(), "{text}");
     }
     for byte in 0..128_u8 {
         let plain = byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=".contains(&byte);

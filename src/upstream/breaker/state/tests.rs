@@ -82,7 +82,7 @@ fn a_probe_that_hangs_is_repeated_every_second_and_any_answer_ends_it() {
     world.answered(first);
     assert_eq!(world.room(), 8, "a probe that takes longer than a second counts");
     world.failed(second);
-    assert!(matches!(world.breaker.state, State::Ramp { .. }), "it was sent before the answer");
+    assert!(matches!(world.breaker.state, BreakerState::Ramp { .. }), "it was sent before the answer");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn late_failures_of_requests_from_before_the_outage_do_not_open_it_again() {
     world.pass(1_000);
     let (mut late, probe) = (late.into_iter(), world.enter().unwrap());
     world.failed(late.next().unwrap());
-    assert!(matches!(world.breaker.state, State::HalfOpen { .. }));
+    assert!(matches!(world.breaker.state, BreakerState::HalfOpen { .. }));
     world.answered(probe);
     late.by_ref().take(50).for_each(|late| world.failed(late));
     assert_eq!(world.room(), 8, "nor do they take room in the ramp");
@@ -134,7 +134,7 @@ fn a_late_answer_of_a_request_from_before_the_outage_is_no_probe() {
     world.pass(1_000);
     world.enter().unwrap();
     world.answered(late);
-    assert!(matches!(world.breaker.state, State::HalfOpen { .. }));
+    assert!(matches!(world.breaker.state, BreakerState::HalfOpen { .. }));
 }
 
 #[test]

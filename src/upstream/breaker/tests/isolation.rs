@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn t09_a_forged_token_opens_no_throttle_but_its_own() {
     let world = World::new();
-    world.unproven("forged", "a/x", 1).unwrap().settle(Outcome::Throttled(seconds(60)));
+    world.unproven("forged", "a/x", 1).unwrap().settle(CallOutcome::Throttled(seconds(60)));
     assert!(world.proven("a/x", 1).is_ok());
     assert!(world.unproven("other", "a/x", 1).is_ok());
     assert_eq!(refused(world.unproven("forged", "a/x", 1)), throttled(60));
@@ -16,10 +16,10 @@ fn t09_a_forged_token_opens_no_throttle_but_its_own() {
 #[test]
 fn t09_a_forged_token_closes_no_throttle_either() {
     let world = World::new();
-    world.results("a/x", 1, Outcome::Throttled(seconds(5)), 1);
+    world.results("a/x", 1, CallOutcome::Throttled(seconds(5)), 1);
     assert_eq!(refused(world.unproven("forged", "a/x", 1)), throttled(5));
     world.pass(5_000);
-    world.unproven("forged", "a/x", 1).unwrap().settle(Outcome::Answered);
+    world.unproven("forged", "a/x", 1).unwrap().settle(CallOutcome::Answered);
     let _probe = world.proven("a/x", 1).unwrap();
     assert_eq!(refused(world.proven("a/x", 1)), throttled(1), "the probe is under way");
     assert_eq!(refused(world.unproven("forged", "a/x", 1)), throttled(1));
@@ -76,7 +76,7 @@ fn t09_an_unproven_token_does_not_open_a_breaker_that_recovers() {
     for in_ramp in [false, true] {
         let world = host_is_due();
         if in_ramp {
-            world.results("a/x", 1, Outcome::Answered, 1);
+            world.results("a/x", 1, CallOutcome::Answered, 1);
         }
         for failure in [STATUS, TRANSPORT, CONNECTION] {
             world.unproven("forged", "a/x", 1).unwrap().settle(failure);
@@ -92,7 +92,7 @@ fn t09_an_unproven_token_does_not_take_the_probe_and_waits_while_one_is_under_wa
     let _unproven = world.unproven("forged", "a/x", 1).unwrap();
     let probe = world.proven("a/x", 1).unwrap();
     assert_eq!(refused(world.unproven("other", "b/x", 2)), broken(Scope::Host, 1));
-    probe.settle(Outcome::Answered);
+    probe.settle(CallOutcome::Answered);
     assert!(world.unproven("other", "b/x", 2).is_ok());
 }
 
@@ -120,7 +120,7 @@ fn one_resource_that_never_recovers_does_not_keep_its_application_broken() {
         if tick % 10 == 5
             && let Ok(request) = world.proven("a/x", 2)
         {
-            request.settle(Outcome::Answered);
+            request.settle(CallOutcome::Answered);
             answered += 1;
         }
         world.pass(50);
@@ -139,7 +139,7 @@ fn storm(world: &World, tokens: usize) -> (usize, usize) {
         }
         if tick % 10 == 5 {
             match world.proven("a/x/good", 1) {
-                Ok(request) => request.settle(Outcome::Answered),
+                Ok(request) => request.settle(CallOutcome::Answered),
                 Err(_) => refused += 1,
             }
         }
@@ -158,7 +158,7 @@ fn a_user_whose_requests_all_fail_costs_other_users_of_its_application_nothing()
     for tokens in [2, 10, 100] {
         let world = World::new();
         world.results("a/x/good", 1, STATUS, 1);
-        world.results("a/x/good", 1, Outcome::Answered, 1);
+        world.results("a/x/good", 1, CallOutcome::Answered, 1);
         let (refused, _) = storm(&world, tokens);
         assert!(refused <= 11, "{tokens} tokens: {refused}");
     }
@@ -191,7 +191,7 @@ fn a_tenant_whose_requests_hang_does_not_take_every_probe_of_the_host() {
         if tick % 20 == 10
             && let Ok(request) = world.proven("b/x", 1)
         {
-            request.settle(Outcome::Answered);
+            request.settle(CallOutcome::Answered);
             assert!(tick <= 60, "{tick}");
             return;
         }
@@ -205,15 +205,15 @@ fn the_state_of_an_application_is_bounded() {
     let world = World::new();
     for resource in 0..1_000 {
         world.results("a/x", resource, STATUS, 1);
-        world.results("a/x", 5_000, Outcome::Answered, 1);
+        world.results("a/x", 5_000, CallOutcome::Answered, 1);
     }
     let own = world.breakers.applications.get(&world.app("a/x")).unwrap();
     assert_eq!(lock(&own).count_parts(), [MAX_PARTS, 0], "a token that is answered is forgotten");
-    (968..1_000).for_each(|resource| world.results("a/x", resource, Outcome::Answered, 1));
+    (968..1_000).for_each(|resource| world.results("a/x", resource, CallOutcome::Answered, 1));
     assert_eq!(lock(&own).count_parts(), [0, 0], "a resource that is answered is forgotten");
     for user in 0..1_000 {
         world.results(&format!("a/x/u{user}"), user, STATUS, 1);
-        world.results("a/x", 5_000, Outcome::Answered, 1);
+        world.results("a/x", 5_000, CallOutcome::Answered, 1);
     }
     assert_eq!(lock(&own).count_parts()[1], MAX_PARTS);
 }
@@ -221,9 +221,9 @@ fn the_state_of_an_application_is_bounded() {
 #[test]
 fn a_flood_of_unproven_tokens_evicts_no_application() {
     let world = World::new();
-    world.results("a/x", 1, Outcome::Throttled(seconds(600)), 1);
+    world.results("a/x", 1, CallOutcome::Throttled(seconds(600)), 1);
     for n in 0..2 * MAX_TOKENS {
-        world.unproven(&format!("t{n}"), "b/x", 1).unwrap().settle(Outcome::Throttled(seconds(600)));
+        world.unproven(&format!("t{n}"), "b/x", 1).unwrap().settle(CallOutcome::Throttled(seconds(600)));
     }
     world.breakers.tokens.run_pending_tasks();
     assert!(world.breakers.tokens.entry_count() <= MAX_TOKENS);

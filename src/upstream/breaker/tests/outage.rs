@@ -19,7 +19,7 @@ fn five_failed_connections_in_a_row_open_the_host_and_a_probe_a_second_follows()
     }
     assert_eq!(probes, 60, "a minute of outage");
     world.pass(1_000);
-    world.results("a/x", 1, Outcome::Answered, 1);
+    world.results("a/x", 1, CallOutcome::Answered, 1);
     assert!(world.proven("a/x", 1).is_ok(), "Graph is back");
 }
 
@@ -54,7 +54,7 @@ fn an_answer_to_the_application_ends_its_row_of_failed_resources() {
     for round in 0..100 {
         world.results("a/x", 10 * round, STATUS, 1);
         world.results("a/x", 10 * round + 1, STATUS, 1);
-        world.results("a/x", 7, Outcome::Answered, 1);
+        world.results("a/x", 7, CallOutcome::Answered, 1);
     }
     assert_eq!(world.breakers.count_open(), 0);
 }
@@ -74,7 +74,7 @@ fn while_several_tenants_fail_one_failure_opens_a_token_and_two_users_an_applica
     world.results("d/x", 1, STATUS, 1);
     assert_eq!(refused(world.proven("d/x", 1)), broken(Scope::Token, 1));
     // One answer ends the suspicion.
-    world.results("e/x", 1, Outcome::Answered, 1);
+    world.results("e/x", 1, CallOutcome::Answered, 1);
     world.results("f/x", 1, STATUS, 1);
     assert!(world.proven("f/x", 1).is_ok());
 }
@@ -102,7 +102,7 @@ fn in_a_general_outage_each_application_sends_one_request_a_second() {
 fn a_failure_among_good_answers_opens_nothing() {
     let world = World::new();
     for _ in 0..100 {
-        for outcome in [STATUS, Outcome::Answered, CONNECTION, Outcome::Answered] {
+        for outcome in [STATUS, CallOutcome::Answered, CONNECTION, CallOutcome::Answered] {
             world.results("a/x", 1, outcome, 1);
         }
     }
@@ -114,7 +114,7 @@ fn four_failures_before_a_good_answer_and_four_after_it_are_not_five_in_a_row() 
     for (failure, scope) in [(STATUS, Scope::Resource), (CONNECTION, Scope::Host)] {
         let world = World::new();
         world.results("a/x", 1, failure, 4);
-        world.results("a/x", 1, Outcome::Answered, 1);
+        world.results("a/x", 1, CallOutcome::Answered, 1);
         world.results("a/x", 1, failure, 4);
         assert_eq!(world.breakers.count_open(), 0);
         world.results("a/x", 1, failure, 1);
@@ -152,7 +152,7 @@ fn requests_from_before_the_outage_that_fail_after_it_open_nothing() {
         let late: Vec<_> = (0..50).map(|_| world.proven("a/x", 1).unwrap()).collect();
         world.results("a/x", 1, failure, 5);
         world.pass(1_000);
-        world.results("a/x", 1, Outcome::Answered, 1 + 8 + 32);
+        world.results("a/x", 1, CallOutcome::Answered, 1 + 8 + 32);
         assert_eq!(world.room("a/x", 1), 200);
         for late in late {
             late.settle(failure);
@@ -175,13 +175,13 @@ fn while_a_probe_is_under_way_no_other_request_passes_until_it_is_gone() {
 #[test]
 fn a_request_that_ends_in_the_ramp_makes_room_for_one() {
     let world = host_is_due();
-    world.results("a/x", 1, Outcome::Answered, 1);
+    world.results("a/x", 1, CallOutcome::Answered, 1);
     let mut eight: Vec<_> = (0..8).map(|_| world.proven("a/x", 1).unwrap()).collect();
     assert!(world.proven("a/x", 1).is_err());
     for answered in [true, false] {
         let one = eight.pop().unwrap();
         if answered {
-            one.settle(Outcome::Answered);
+            one.settle(CallOutcome::Answered);
         } else {
             drop(one);
         }
@@ -193,9 +193,9 @@ fn a_request_that_ends_in_the_ramp_makes_room_for_one() {
 #[test]
 fn as_many_good_answers_as_may_be_under_way_let_more_in_and_no_fewer() {
     let world = host_is_due();
-    world.results("a/x", 1, Outcome::Answered, 1);
+    world.results("a/x", 1, CallOutcome::Answered, 1);
     for (good, at_once) in [(7, 8), (1, 32), (31, 32), (1, 200)] {
-        world.results("a/x", 1, Outcome::Answered, good);
+        world.results("a/x", 1, CallOutcome::Answered, good);
         assert_eq!(world.room("a/x", 1), at_once);
     }
 }
@@ -206,11 +206,11 @@ fn a_failure_in_the_ramp_opens_the_breaker_and_one_after_it_does_not() {
         let world = World::new();
         world.results("a/x", 1, failure, 5);
         world.pass(1_000);
-        world.results("a/x", 1, Outcome::Answered, 1);
+        world.results("a/x", 1, CallOutcome::Answered, 1);
         world.results("a/x", 1, failure, 1);
         assert_eq!(refused(world.proven("a/x", 1)), broken(scope, 1));
         world.pass(1_000);
-        world.results("a/x", 1, Outcome::Answered, 1 + 8 + 32);
+        world.results("a/x", 1, CallOutcome::Answered, 1 + 8 + 32);
         world.results("a/x", 1, failure, 1);
         assert!(world.proven("a/x", 1).is_ok(), "it is closed again");
     }
