@@ -27,8 +27,8 @@ use crate::admin::overview::Overview;
 use crate::admin::readiness::Readiness;
 use crate::admin::{self, Admin};
 use crate::app::descriptors::Descriptors;
-use crate::app::reload::{Parts, LiveSources};
-use crate::auth::{NoRandomness, HashKeys};
+use crate::app::reload::{LiveSources, Parts};
+use crate::auth::{HashKeys, NoRandomness};
 use crate::cache::coalesce::Coalescer;
 use crate::cache::freshness::Dials;
 use crate::cache::store::Store;
@@ -44,9 +44,9 @@ use crate::proxy::handler::Handler;
 use crate::proxy::middleware::RequestStack;
 use crate::proxy::refresh_limit::RefreshLimiter;
 use crate::proxy::waiting_requests::WaitingRequests;
-use crate::proxy::{ProxyParts, Proxy};
+use crate::proxy::{Proxy, ProxyParts};
 use crate::scrub::{Scrubber, UnknownMemberNotices};
-use crate::server::{self, Workers, Server, tls};
+use crate::server::{self, Server, Workers, tls};
 use crate::support::byte_budget::ByteBudget;
 use crate::support::clock::Clock;
 use crate::support::dial::Dial;
@@ -220,7 +220,9 @@ impl App {
         log: Option<logging::LogHandle>,
         wrap: impl FnOnce(Proxy) -> H,
     ) -> Result<(), StartError> {
-        let cap = self.descriptors.map(|descriptors| ConnectionCap::new(descriptors, &self.config, self.workers.count()));
+        let cap = self
+            .descriptors
+            .map(|descriptors| ConnectionCap::new(descriptors, &self.config, self.workers.count()));
         #[cfg(feature = "otlp")]
         let (all_told, exporter) = (CancellationToken::new(), self.exporter);
         #[cfg(feature = "otlp")]
@@ -236,9 +238,10 @@ impl App {
             .on(workers.clone())
             .charging(byte_budget.clone());
         let handler = Arc::new(wrap(proxy.clone()));
-        let stack = RequestStack::new(handler, Arc::clone(&metrics), config.telemetry.access, &config.server.limits)
-            .traced(tracer)
-            .within(byte_budget);
+        let stack =
+            RequestStack::new(handler, Arc::clone(&metrics), config.telemetry.access, &config.server.limits)
+                .traced(tracer)
+                .within(byte_budget);
         let mut sources: Vec<Arc<dyn Reloadable>> = vec![Arc::clone(&admin) as _];
         sources.extend(data_server.tls().map(|tls| Arc::clone(tls) as _));
         if let Some(settings) = settings {
@@ -300,7 +303,11 @@ pub async fn serve(settings: LiveSources, log: logging::LogHandle, workers: Work
     }
 }
 
-async fn try_serve(settings: LiveSources, log: logging::LogHandle, workers: Workers) -> Result<(), StartError> {
+async fn try_serve(
+    settings: LiveSources,
+    log: logging::LogHandle,
+    workers: Workers,
+) -> Result<(), StartError> {
     let config = settings.started.config.clone();
     // Before anything else: unheeded, it would end the process.
     let mut hang_ups = signal(SignalKind::hangup()).map_err(StartError::Signals)?;

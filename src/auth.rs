@@ -20,7 +20,7 @@ pub use self::claims::{Claims, TokenExpiry};
 use self::hash::Hash as Keyed;
 use crate::cache::outcome::Bypass;
 use crate::http::error::Rejection;
-use crate::http::validate::{RequestView, FieldLines};
+use crate::http::validate::{FieldLines, RequestView};
 use crate::proxy::handler::LogTag;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;

@@ -22,9 +22,9 @@ use http::request::Parts;
 use tokio_util::task::TaskTracker;
 
 use self::lookup::Found;
-use crate::auth::{Claims, Identity, HashKeys, RequestDigest};
+use crate::auth::{Claims, HashKeys, Identity, RequestDigest};
 use crate::cache::coalesce::Coalescer;
-use crate::cache::freshness::{ClientDirectives, ErrorSource, Assessment, Decision, is_usable_on_error};
+use crate::cache::freshness::{Assessment, ClientDirectives, Decision, ErrorSource, is_usable_on_error};
 use crate::cache::grants::Grants;
 use crate::cache::outcome::{Bypass, Forward, Outcome, ProofResult};
 use crate::cache::thread_cache::CachedLookup;
@@ -34,8 +34,8 @@ use crate::http::cache_status::CacheStatus;
 use crate::http::error::{ErrorResponse, Rejection};
 use crate::http::ids::Ids;
 use crate::http::validate::RequestView;
-use crate::proxy::fetch::{CallerFields, Fetched, Fetcher, FetchRequest};
-use crate::proxy::handler::{HandlerResponse, Handler};
+use crate::proxy::fetch::{CallerFields, FetchRequest, Fetched, Fetcher};
+use crate::proxy::handler::{Handler, HandlerResponse};
 use crate::proxy::refresh_limit::RefreshLimiter;
 use crate::proxy::response::ResponseBuilder;
 use crate::proxy::waiting_requests::WaitingRequests;
@@ -84,7 +84,13 @@ impl Handler for Proxy {
         Some(ResponseBuilder { headers, is_conditional, ids, tag }.hit(&entry, &assessment, None))
     }
 
-    async fn handle(&self, request: &Parts, headers: HeaderMap, ids: &Ids, peer: SocketAddr) -> HandlerResponse {
+    async fn handle(
+        &self,
+        request: &Parts,
+        headers: HeaderMap,
+        ids: &Ids,
+        peer: SocketAddr,
+    ) -> HandlerResponse {
         self.answer(request, headers, ids, peer).await.unwrap_or_else(|rejection| {
             self.0.fetcher.metrics.rejected.inc(rejection);
             self.error_response(ErrorResponse::Rejected(rejection), ids)
@@ -135,12 +141,14 @@ impl Proxy {
             Err(reason) => return self.bypass(&question, reason, &response).await,
         };
         let selecting_request = SelectingRequest { headers, token: question.identity.fingerprint };
-        let (proof, found) = self.find(grant.as_deref(), &claims, &question.resource, selecting_request, client, now);
+        let (proof, found) =
+            self.find(grant.as_deref(), &claims, &question.resource, selecting_request, client, now);
         self.0.fetcher.metrics.local().proofs.inc(proof);
         let Some(found) = found else {
             return self.ask(question, Forward::UriMiss, client, &response).await;
         };
-        let (verdict, why) = self.0.refresh_limiter.check(headers, selecting_request.token, found.assessment.verdict, now);
+        let (verdict, why) =
+            self.0.refresh_limiter.check(headers, selecting_request.token, found.assessment.verdict, now);
         match verdict {
             Decision::Fresh => Ok(response.hit(&found.entry, &found.assessment, why)),
             Decision::StaleAccepted => Ok(response.stale(&found.entry, &found.assessment, why)),
@@ -156,7 +164,12 @@ impl Proxy {
     }
 
     /// What answered this request a moment ago, if the same entry and proof still do.
-    fn recall(&self, spelling: RequestDigest, client: CacheControl, now: Now) -> Option<(CachedLookup, Assessment)> {
+    fn recall(
+        &self,
+        spelling: RequestDigest,
+        client: CacheControl,
+        now: Now,
+    ) -> Option<(CachedLookup, Assessment)> {
         let found = self.0.fetcher.store.recall(spelling, now)?;
         let assessment = self.assess(&found.entry, found.granted, found.end, client, now);
         (assessment.verdict == Decision::Fresh).then_some((found, assessment))
@@ -181,8 +194,10 @@ impl Proxy {
         let claims = self.claims(&identity, Some(&grant), now).ok()?;
         let resource = Resource::parse(uri.path(), uri.query(), headers, self.0.default_version).ok()?;
         let selecting_request = SelectingRequest { headers, token: identity.fingerprint };
-        let (_, found) = self.find(Some(&grant), &claims, &Arc::new(resource), selecting_request, client, now);
-        let Found { entry, proof, assessment } = found.filter(|it| it.assessment.verdict == Decision::Fresh)?;
+        let (_, found) =
+            self.find(Some(&grant), &claims, &Arc::new(resource), selecting_request, client, now);
+        let Found { entry, proof, assessment } =
+            found.filter(|it| it.assessment.verdict == Decision::Fresh)?;
         let found = CachedLookup { entry, granted: proof.granted, end: claims.end, tag: identity.tag };
         // What other fields of the request chose is not known by its spelling.
         if found.entry.mark_accessed() && found.entry.secondary_key().is_none() {
@@ -301,8 +316,14 @@ impl Proxy {
         let (claims, now) = (question.claims.ok()?, fetcher.clock.now());
         let grant = fetcher.store.grant(&question.identity.fingerprint)?;
         let selecting_request = question.selecting_request();
-        let (proof, found) =
-            self.find(Some(&grant), &claims, &question.resource, selecting_request, CacheControl::default(), now);
+        let (proof, found) = self.find(
+            Some(&grant),
+            &claims,
+            &question.resource,
+            selecting_request,
+            CacheControl::default(),
+            now,
+        );
         fetcher.metrics.local().proofs.inc(proof);
         let found = found?;
         let left = sabotaged!(EndForgotten, Duration::MAX, claims.end.left(now));

@@ -25,7 +25,7 @@ use crate::http::error::Response;
 
 pub use listener::{Server, listen};
 pub use settings::ServerSettings;
-pub use workers::{LEFTOVERS, Workers, Threads};
+pub use workers::{LEFTOVERS, Threads, Workers};
 
 /// Whoever answers the requests of a listener.
 pub trait Service: Send + Sync + 'static {
@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn a_cap_of_connections_keeps_the_share_of_an_address() {
         let limits = |connections, connections_per_address| {
-            let limits = ServerLimits { connections: 10_000, connections_per_address, ..ServerLimits::default() };
+            let limits =
+                ServerLimits { connections: 10_000, connections_per_address, ..ServerLimits::default() };
             let capped = limits.at_most(connections);
             (capped.connections, capped.connections_per_address)
         };

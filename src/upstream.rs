@@ -47,7 +47,7 @@ pub(crate) use self::tls::platform as client_tls;
 use crate::auth::Token;
 use crate::cache::conditional::Validators;
 use crate::cache::outcome::Retry;
-use crate::http::error::{UpstreamFailure, ErrorResponse};
+use crate::http::error::{ErrorResponse, UpstreamFailure};
 use crate::http::ids;
 use crate::http::ids::{CLIENT_ID, Ids, TRACE_PARENT};
 use crate::observability::metrics::Metrics;

@@ -27,9 +27,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use connector_cache::auth::{TokenHash, Identity, HashKeys};
+use connector_cache::auth::{HashKeys, Identity, TokenHash};
 use connector_cache::cache::conditional::Validators;
-use connector_cache::cache::freshness::{Config, FreshnessSource, Lifetime, Decision, judge};
+use connector_cache::cache::freshness::{Config, Decision, FreshnessSource, Lifetime, assess};
 use connector_cache::cache::vary::{SecondaryKeyHasher, SelectingRequest};
 use connector_cache::http::cache_control::CacheControl;
 use connector_cache::support::clock::{Clock, Now};
@@ -156,7 +156,7 @@ proptest! {
         prop_assert_eq!(here.is_ok(), there.is_storable() && !case.says("vary", "*"));
         let Ok(lifetime) = here else { return Ok(()) };
         let now = stored.plus(Duration::from_secs(case.later));
-        let judged = judge(&config(), (&lifetime, stored), stored, config().ttl, case.client(), now);
+        let judged = assess(&config(), (&lifetime, stored), stored, config().ttl, case.client(), now);
         prop_assert_eq!(judged.age, there.age(now.wall()));
         prop_assert_eq!(judged.left.as_secs(), there.time_to_live(now.wall()).as_secs());
 
@@ -224,7 +224,7 @@ proptest! {
         let (there, now) = policy(&answer, &headers(&first));
         let used_there = there.before_request(&request(&headers(&second)), now.wall()).satisfies_without_revalidation();
         let (chooser, token, first, second) = (SecondaryKeyHasher::default(), token(), headers(&first), headers(&second));
-        let chosen = chooser.chosen(&answer, SelectingRequest { headers: &first, token }).unwrap();
+        let chosen = chooser.secondary_key(&answer, SelectingRequest { headers: &first, token }).unwrap();
         prop_assert_eq!(chooser.fits(chosen.as_ref(), SelectingRequest { headers: &second, token }), used_there);
     }
 }

@@ -10,10 +10,10 @@ use std::time::{Duration, SystemTime};
 use connector_cache::app::App;
 use connector_cache::cache::outcome::{Outcome, ProofResult};
 use connector_cache::config::Config;
-use connector_cache::fake_graph::{CONTOSO, FABRIKAM, Options, SIGN_UP, FakeGraph, forgery};
+use connector_cache::fake_graph::{CONTOSO, FABRIKAM, FakeGraph, Options, SIGN_UP, forgery};
 use connector_cache::http::ids::Ids;
 use connector_cache::http::validate::RequestView;
-use connector_cache::proxy::handler::{Answer, Handler};
+use connector_cache::proxy::handler::{Handler, HandlerResponse};
 use connector_cache::support::clock::Clock;
 use http::StatusCode;
 use kit::client::{self, Client, H2};
@@ -63,21 +63,21 @@ async fn what_is_in_memory_is_answered_at_once_until_its_time_is_over() {
         request.header(more, "refresh").body(()).unwrap().into_parts().0
     };
     let (plain, wants_graph) = (request("x-other"), request("connector-cache"));
-    let outcome = |answer: Option<Answer>| answer.map(|answer| answer.outcome);
-    assert_eq!(outcome(proxy.at_once(&RequestView::new(&plain), &ids)), None);
+    let outcome = |answer: Option<HandlerResponse>| answer.map(|answer| answer.outcome);
+    assert_eq!(outcome(proxy.try_handle_sync(&RequestView::new(&plain), &ids)), None);
     for answered in [Outcome::Miss, Outcome::Hit] {
         let answer = proxy.handle(&plain, plain.headers.clone(), &ids, (Ipv4Addr::LOCALHOST, 1).into()).await;
         assert_eq!(answer.outcome, answered);
     }
     // It is looked up, and then it is known.
     for _ in 0..2 {
-        assert_eq!(outcome(proxy.at_once(&RequestView::new(&plain), &ids)), Some(Outcome::Hit));
+        assert_eq!(outcome(proxy.try_handle_sync(&RequestView::new(&plain), &ids)), Some(Outcome::Hit));
     }
-    assert_eq!(outcome(proxy.at_once(&RequestView::new(&wants_graph), &ids)), None);
+    assert_eq!(outcome(proxy.try_handle_sync(&RequestView::new(&wants_graph), &ids)), None);
     clock.advance(Duration::from_secs(8));
-    assert_eq!(outcome(proxy.at_once(&RequestView::new(&plain), &ids)), Some(Outcome::Hit));
+    assert_eq!(outcome(proxy.try_handle_sync(&RequestView::new(&plain), &ids)), Some(Outcome::Hit));
     clock.advance(Duration::from_secs(1));
-    assert_eq!(outcome(proxy.at_once(&RequestView::new(&plain), &ids)), None);
+    assert_eq!(outcome(proxy.try_handle_sync(&RequestView::new(&plain), &ids)), None);
     assert_eq!(graph.calls(), 1);
 }
 

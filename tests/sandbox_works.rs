@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use connector_cache::fake_graph::{
-    BARE, CONTOSO, FABRIKAM, Flow, Options, RetryAfter, SIGN_UP, FakeGraph, Step, connector, forgery, user_id,
+    BARE, CONTOSO, FABRIKAM, FakeGraph, Flow, Options, RetryAfter, SIGN_UP, Step, connector, forgery, user_id,
 };
 use flate2::read::GzDecoder;
 use http::StatusCode;

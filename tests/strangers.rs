@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use connector_cache::fake_graph::{INVITATIONS, Options, PARTNERS, SIGN_UP, FakeGraph, forgery};
+use connector_cache::fake_graph::{FakeGraph, INVITATIONS, Options, PARTNERS, SIGN_UP, forgery};
 use connector_cache::upstream::refused_tokens::REPLAY;
 use http::StatusCode;
 use kit::client::{self, Client, Response};

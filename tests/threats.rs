@@ -5,7 +5,7 @@ mod kit;
 
 use std::time::Duration;
 
-use connector_cache::fake_graph::{Options, FakeGraph, forgery};
+use connector_cache::fake_graph::{FakeGraph, Options, forgery};
 use connector_cache::upstream::refused_tokens::REPLAY;
 use futures_util::future::join_all;
 use kit::client::{self, Client, Response};

@@ -5,7 +5,7 @@
 mod kit;
 
 use connector_cache::config::Config;
-use connector_cache::fake_graph::{CONTOSO, Options, SIGN_UP, FakeGraph, user_id};
+use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, SIGN_UP, user_id};
 use connector_cache::observability::metrics::SpanResult;
 use kit::client;
 use kit::collector::{Collector, Span};

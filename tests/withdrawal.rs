@@ -6,7 +6,7 @@ mod kit;
 
 use std::time::Duration;
 
-use connector_cache::fake_graph::{Options, FakeGraph};
+use connector_cache::fake_graph::{FakeGraph, Options};
 use kit::client::{self, Response};
 use kit::gate::Gate;
 use kit::origin::GraphClient;

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use connector_cache::app::{App, Listeners};
 use connector_cache::config::Config;
-use connector_cache::fake_graph::{CONTOSO, Options, SIGN_UP, FakeGraph};
+use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, SIGN_UP};
 use connector_cache::observability::logging::AccessLog;
 use connector_cache::support::clock::Clock;
 use tokio::net::TcpListener;

@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
-use connector_cache::auth::{Identity, HashKeys};
+use connector_cache::auth::{HashKeys, Identity};
 use connector_cache::support::clock::Clock;
 use http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;

@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use connector_cache::auth::{Claims, Identity, HashKeys};
+use connector_cache::auth::{Claims, HashKeys, Identity};
 use connector_cache::support::clock::Clock;
 use http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;

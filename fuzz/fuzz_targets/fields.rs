@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 use connector_cache::cache::entry::Entry;
-use connector_cache::cache::freshness::{Config, FreshnessSource, Assessment, Lifetime, Decision, judge};
+use connector_cache::cache::freshness::{Assessment, Config, Decision, FreshnessSource, Lifetime, assess};
 use connector_cache::http::cache_control::CacheControl;
 use connector_cache::http::ids::Ids;
 use connector_cache::http::negotiation::ContentCoding;
@@ -92,7 +92,8 @@ fn lifetime(headers: &HeaderMap) {
         let Ok(life) = Lifetime::of(headers, config, *NOW) else { continue };
         assert!(life.fresh_for <= config.ttl);
         // Where Graph decides, `must-understand` undoes a `no-store`.
-        let undone = config.freshness == FreshnessSource::GraphClient && CacheControl::from_headers(headers).must_understand;
+        let undone = config.freshness == FreshnessSource::GraphClient
+            && CacheControl::from_headers(headers).must_understand;
         assert!(
             undone || longest.is_ok_and(|longest| life.fresh_for <= longest.fresh_for),
             "Graph's word outlives the TTL"
@@ -109,7 +110,7 @@ fn ages(life: &Lifetime, config: &Config, client: CacheControl) {
     let mut last: Option<Assessment> = None;
     for seconds in [0, 1, 29, 150, 299, 300, 301, 329, 330, 371, 900, 4_000] {
         let (now, gone) = (NOW.plus(Duration::from_secs(seconds)), Duration::from_secs(seconds));
-        let judged = judge(config, (life, *NOW), *NOW, token_left.saturating_sub(gone), client, now);
+        let judged = assess(config, (life, *NOW), *NOW, token_left.saturating_sub(gone), client, now);
         if let Some(last) = last {
             assert!(judged.age >= last.age && judged.left <= last.left && judged.overdue >= last.overdue);
             assert!(last.verdict == Decision::Fresh || judged.verdict != Decision::Fresh);

@@ -16,7 +16,7 @@ use connector_cache::http::ids::Ids;
 use connector_cache::http::validate;
 use connector_cache::observability::logging::AccessLog;
 use connector_cache::observability::metrics::Metrics;
-use connector_cache::proxy::handler::{HandlerResponse, Handler};
+use connector_cache::proxy::handler::{Handler, HandlerResponse};
 use connector_cache::proxy::middleware::RequestStack;
 use connector_cache::proxy::response;
 use connector_cache::server::{Config, Service, fuzzing::drive};
@@ -78,7 +78,7 @@ async fn converse(sent: &[u8], at_a_time: usize) -> (Vec<RequestView>, Vec<u8>) 
 struct Stub;
 
 impl Handler for Stub {
-    fn at_once(&self, _: &validate::RequestView<'_>, _: &Ids) -> Option<HandlerResponse> {
+    fn try_handle_sync(&self, _: &validate::RequestView<'_>, _: &Ids) -> Option<HandlerResponse> {
         None
     }
 
@@ -87,11 +87,17 @@ impl Handler for Stub {
         assert!(!headers.contains_key(header::TRANSFER_ENCODING));
         assert!(headers.get_all(header::HOST).iter().count() <= 1);
         let response = Response::new(Bytes::from_static(b"{\"id\":\"x\"}").into());
-        HandlerResponse { response, has_common_headers: false, outcome: Outcome::Hit, reason: None, token_tag: None }
+        HandlerResponse {
+            response,
+            has_common_headers: false,
+            outcome: Outcome::Hit,
+            reason: None,
+            token_tag: None,
+        }
     }
 
-    fn problem(&self, problem: ErrorResponse, ids: &Ids) -> HandlerResponse {
-        response::problem(problem, ids, &CacheStatus::default(), Clock::system().now())
+    fn error_response(&self, error: ErrorResponse, ids: &Ids) -> HandlerResponse {
+        response::error_response(error, ids, &CacheStatus::default(), Clock::system().now())
     }
 }
 
@@ -102,7 +108,7 @@ struct Recorder {
 }
 
 impl Service for Recorder {
-    fn at_once(&self, _: &Parts, _: SocketAddr) -> Option<Response> {
+    fn try_respond_sync(&self, _: &Parts, _: SocketAddr) -> Option<Response> {
         None
     }
 

@@ -16,7 +16,7 @@ use self::local::Foreign;
 use super::{Config, reply};
 use crate::http::error::Response;
 use crate::observability::metrics::Reload;
-use crate::support::watched_files::{WatchedFiles, ReloadTrigger, Secret, ShownPath, Unreadable};
+use crate::support::watched_files::{ReloadTrigger, Secret, ShownPath, Unreadable, WatchedFiles};
 
 /// The rules, as configured.
 #[derive(Debug)]

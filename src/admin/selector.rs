@@ -97,8 +97,11 @@ mod tests {
 
     #[test]
     fn each_name_selects_by_its_value() {
-        let expected =
-            PurgeSelector { flow: Some("B2C_1-x".into()), tenant: Some(GUID.into()), subject: Some(SUB.into()) };
+        let expected = PurgeSelector {
+            flow: Some("B2C_1-x".into()),
+            tenant: Some(GUID.into()),
+            subject: Some(SUB.into()),
+        };
         let query = format!("subject={SUB}&flow=B2C_1-x&tenant=%7B{GUID}%7D");
         assert_eq!(PurgeSelector::parse(&query), Ok(expected));
     }

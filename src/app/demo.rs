@@ -14,14 +14,14 @@ use url::Url;
 use crate::app::{App, Listeners, StartError, bind, stop_on_signal};
 use crate::cache::outcome::Outcome;
 use crate::config::Config;
-use crate::fake_graph::{CONTOSO, Options, SIGN_UP, FakeGraph};
+use crate::fake_graph::{CONTOSO, FakeGraph, Options, SIGN_UP};
 use crate::http::error::ErrorResponse;
 use crate::http::ids::Ids;
 use crate::http::validate::RequestView;
 use crate::observability::logging::{AccessLog, LogHandle};
 use crate::observability::metrics::Metrics;
 use crate::proxy::Proxy;
-use crate::proxy::handler::{HandlerResponse, Handler};
+use crate::proxy::handler::{Handler, HandlerResponse};
 use crate::server::Workers;
 use crate::support::clock::Clock;
 
@@ -143,7 +143,13 @@ impl Handler for Narrator {
         Some(answer)
     }
 
-    async fn handle(&self, request: &Parts, headers: HeaderMap, ids: &Ids, peer: SocketAddr) -> HandlerResponse {
+    async fn handle(
+        &self,
+        request: &Parts,
+        headers: HeaderMap,
+        ids: &Ids,
+        peer: SocketAddr,
+    ) -> HandlerResponse {
         let started = Instant::now();
         let answer = self.proxy.handle(request, headers, ids, peer).await;
         self.tell(&answer, started.elapsed());

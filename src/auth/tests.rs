@@ -98,7 +98,8 @@ fn a_token_is_forwarded_as_it_came_and_marked_sensitive() {
 fn t17_nothing_of_a_token_is_in_its_debug_output() {
     let secrets = secrets();
     let identity =
-        Identity::from_headers(&headers(&[&format!("Bearer {}", jwt(&ordinary().to_string()))]), &secrets).unwrap();
+        Identity::from_headers(&headers(&[&format!("Bearer {}", jwt(&ordinary().to_string()))]), &secrets)
+            .unwrap();
     let claims = identity.token.claims(&secrets, now()).unwrap();
     let shown = format!("{identity:?} {claims:?} {secrets:?}");
     assert!(!shown.contains("eyJ"), "{shown}");
@@ -108,7 +109,9 @@ fn t17_nothing_of_a_token_is_in_its_debug_output() {
 #[test]
 fn a_fingerprint_depends_on_every_byte_and_on_the_process() {
     let (one, other) = (secrets(), secrets());
-    let of = |line: &str, secrets: &HashKeys| Identity::from_headers(&headers(&[line]), secrets).unwrap().fingerprint;
+    let of = |line: &str, secrets: &HashKeys| {
+        Identity::from_headers(&headers(&[line]), secrets).unwrap().fingerprint
+    };
     assert!(of("Bearer abc", &one) == of("Bearer abc", &one));
     assert!(of("Bearer abc", &one) != of("Bearer abd", &one));
     assert!(of("Bearer abc", &one) != of("Bearer abc=", &one));
@@ -263,7 +266,8 @@ fn f38_a_payload_is_base64url_without_padding_and_nothing_else() {
     let secrets = secrets();
     let payload = URL_SAFE_NO_PAD.encode(ordinary().to_string());
     let read = |payload: &str| {
-        let identity = Identity::from_headers(&headers(&[&format!("Bearer a.{payload}.c")]), &secrets).unwrap();
+        let identity =
+            Identity::from_headers(&headers(&[&format!("Bearer a.{payload}.c")]), &secrets).unwrap();
         identity.token.claims(&secrets, now())
     };
     assert!(read(&payload).is_ok());

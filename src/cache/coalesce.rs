@@ -196,7 +196,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue, header};
 
     use super::*;
-    use crate::auth::{Identity, HashKeys};
+    use crate::auth::{HashKeys, Identity};
     use crate::resource::{ApiVersion, Resource};
 
     fn key(token: &str, secrets: &HashKeys) -> CoalesceKey {

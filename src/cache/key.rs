@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::auth::{TokenHash, Principal};
+use crate::auth::{Principal, TokenHash};
 use crate::resource::Resource;
 use crate::support::sabotage::sabotaged;
 

@@ -57,12 +57,7 @@ pub struct PurgeGuard<'a> {
 
 impl Leases {
     /// A lease for a question that is about to leave.
-    pub fn take(
-        &self,
-        fingerprint: TokenHash,
-        claims: Option<&Claims>,
-        resource: &Arc<Resource>,
-    ) -> Lease {
+    pub fn take(&self, fingerprint: TokenHash, claims: Option<&Claims>, resource: &Arc<Resource>) -> Lease {
         let mut table = self.table();
         table.issued += 1;
         let number = table.issued;
@@ -81,7 +76,8 @@ impl Leases {
 
     /// Revokes what a token holds: for one resource, or for all.
     pub fn revoke_for(&self, fingerprint: &TokenHash, resource: Option<&Resource>) {
-        self.table().revoke(fingerprint, |state| resource.is_none_or(|resource| *state.resource == *resource));
+        self.table()
+            .revoke(fingerprint, |state| resource.is_none_or(|resource| *state.resource == *resource));
     }
 
     /// Begins a purge: revokes what it selects, now and until the purge has ended.

@@ -1,6 +1,6 @@
 //! What a purge selects.
 
-use crate::auth::{Claims, ClaimHash};
+use crate::auth::{ClaimHash, Claims};
 use crate::resource::Resource;
 
 /// A subset of what the cache holds. `None` stands for any.

@@ -28,10 +28,10 @@ use super::key::EntryKey;
 use super::lease::{Lease, Leases};
 use super::outcome::{Eviction, NotStored};
 use super::thread_cache;
-use super::thread_cache::{Generation, Generations, CachedLookup, Capacity};
+use super::thread_cache::{CachedLookup, Capacity, Generation, Generations};
 use super::variants::Variants;
-use super::vary::{SecondaryKeyHasher, SecondaryKey, SelectingRequest};
-use crate::auth::{Claims, TokenHash, ClaimHash, Principal, RequestDigest};
+use super::vary::{SecondaryKey, SecondaryKeyHasher, SelectingRequest};
+use crate::auth::{ClaimHash, Claims, Principal, RequestDigest, TokenHash};
 use crate::observability::metrics::Metrics;
 use crate::resource::Resource;
 use crate::support::clock::Now;
@@ -186,7 +186,9 @@ impl Store {
             // One question has one answer, as a rule.
             if newest.digest == given { Some(newest) } else { grant.proof_of(&key.resource, given) }
         };
-        known.find(&self.secondary_key_hasher, request, proven).map(|(entry, proof)| (Arc::clone(entry), proof))
+        known
+            .find(&self.secondary_key_hasher, request, proven)
+            .map(|(entry, proof)| (Arc::clone(entry), proof))
     }
 
     /// What tells requests apart by the fields that chose an answer.
@@ -196,7 +198,8 @@ impl Store {
 
     /// What it has for a request of exactly this spelling, if this thread has looked that up a moment ago.
     pub fn recall(&self, spelling: RequestDigest, now: Now) -> Option<CachedLookup> {
-        thread_cache::recall(spelling, self.front, &self.generations, now).filter(|found| found.entry.is_kept())
+        thread_cache::recall(spelling, self.front, &self.generations, now)
+            .filter(|found| found.entry.is_kept())
     }
 
     /// The present state for a principal. To be taken before a proof is looked up that is given to [`Store::remember`].
@@ -210,12 +213,7 @@ impl Store {
     }
 
     /// The right to keep the answer. To be taken before Graph is asked.
-    pub fn lease(
-        &self,
-        fingerprint: TokenHash,
-        claims: Option<&Claims>,
-        resource: &Arc<Resource>,
-    ) -> Lease {
+    pub fn lease(&self, fingerprint: TokenHash, claims: Option<&Claims>, resource: &Arc<Resource>) -> Lease {
         self.leases.take(fingerprint, claims, resource)
     }
 

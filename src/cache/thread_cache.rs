@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::table::{SET_BYTES, Slot, Table};
 use super::entry::Entry;
-use crate::auth::{TokenExpiry, Principal, RequestDigest};
+use crate::auth::{Principal, RequestDigest, TokenExpiry};
 use crate::proxy::handler::LogTag;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
@@ -122,7 +122,12 @@ impl Capacity {
 }
 
 /// What this thread remembers for a request, of what there is room for.
-pub fn recall(spelling: RequestDigest, room: Capacity, generations: &Generations, now: Now) -> Option<CachedLookup> {
+pub fn recall(
+    spelling: RequestDigest,
+    room: Capacity,
+    generations: &Generations,
+    now: Now,
+) -> Option<CachedLookup> {
     THREAD_CACHE.with_borrow(|front| {
         let (table, hash) = front.place(spelling, room);
         let slot = front.tables.get(table)?.find(spelling, hash)?;

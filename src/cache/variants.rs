@@ -31,7 +31,8 @@ impl Variants {
         request: SelectingRequest<'_>,
         mut proven: impl FnMut(&Entry) -> Option<P>,
     ) -> Option<(&Arc<Entry>, P)> {
-        let mut fitting = self.each().filter(|entry| secondary_key_hasher.fits(entry.secondary_key(), request));
+        let mut fitting =
+            self.each().filter(|entry| secondary_key_hasher.fits(entry.secondary_key(), request));
         fitting.find_map(|entry| Some((entry, proven(entry)?)))
     }
 

@@ -37,7 +37,11 @@ pub struct SecondaryKeyHasher(RandomState);
 
 impl SecondaryKeyHasher {
     /// What chose `answer`, where `request` brought it. `None`: nothing that could differ.
-    pub fn secondary_key(&self, answer: &HeaderMap, request: SelectingRequest<'_>) -> Result<Option<SecondaryKey>, NotStored> {
+    pub fn secondary_key(
+        &self,
+        answer: &HeaderMap,
+        request: SelectingRequest<'_>,
+    ) -> Result<Option<SecondaryKey>, NotStored> {
         let by = selecting_fields(answer)?;
         let values = self.values(&by, request);
         Ok((!by.is_empty()).then_some(SecondaryKey { by, values }))
@@ -45,7 +49,8 @@ impl SecondaryKeyHasher {
 
     /// Whether `request` would have been answered with what was chosen like this.
     pub fn fits(&self, secondary_key: Option<&SecondaryKey>, request: SelectingRequest<'_>) -> bool {
-        secondary_key.is_none_or(|secondary_key| self.values(&secondary_key.by, request) == secondary_key.values)
+        secondary_key
+            .is_none_or(|secondary_key| self.values(&secondary_key.by, request) == secondary_key.values)
     }
 
     /// Absent is like absent alone, and lines of one field count as one list (RFC 9110, section 5.3). As section 4.1

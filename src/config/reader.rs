@@ -2,7 +2,7 @@
 //!
 //! A key is known because it was asked for; there is no second list of keys to keep in step.
 
-use super::layers::{GivenValue, RawConfig, PREFIX, ValueSource, variable};
+use super::layers::{GivenValue, PREFIX, RawConfig, ValueSource, variable};
 use super::suggestions::nearest;
 use super::value::{Raw, Rule, hidden};
 

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::layers::{RawConfig, PREFIX};
+use super::layers::{PREFIX, RawConfig};
 use super::{ConfigError, Effective};
-use crate::support::watched_files::{WatchedFiles, ReloadTrigger, Secret, Unreadable};
+use crate::support::watched_files::{ReloadTrigger, Secret, Unreadable, WatchedFiles};
 
 /// A file, where one is named, and the environment as it was at the start.
 #[derive(Debug)]

@@ -64,7 +64,7 @@ impl CacheStatus {
 mod tests {
     use super::*;
     use crate::cache::outcome::{Bypass, NotStored, ScrubFailure};
-    use crate::http::error::{UpstreamFailure, Rejection};
+    use crate::http::error::{Rejection, UpstreamFailure};
 
     #[test]
     fn l79_the_designs_examples_come_out_as_written() {
@@ -90,7 +90,12 @@ mod tests {
             .chain(labels::<UpstreamFailure>())
             .chain(labels::<ScrubFailure>());
         for detail in all {
-            let report = CacheStatus { hit: Some(-3), collapsed: true, detail: Some(detail), ..CacheStatus::default() };
+            let report = CacheStatus {
+                hit: Some(-3),
+                collapsed: true,
+                detail: Some(detail),
+                ..CacheStatus::default()
+            };
             let text = report.header();
             let list = sfv::Parser::new(text.as_bytes()).parse::<sfv::List>();
             assert!(list.is_ok_and(|list| list.len() == 1), "{text:?}");

@@ -281,7 +281,7 @@ mod tests {
             ErrorResponse::GraphClient(UpstreamFailure::Timeout),
         ] {
             let response = error_response.response(&ids, now);
-            assert_eq!(response.headers()[header::RETRY_AFTER], "1", "{problem:?}");
+            assert_eq!(response.headers()[header::RETRY_AFTER], "1", "{error_response:?}");
         }
     }
 

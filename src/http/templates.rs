@@ -39,7 +39,9 @@ fn spell(kind: TemplateKind, number: u64) -> HeaderValue {
     let digits = digits.format(number);
     let text = match kind {
         TemplateKind::Number => digits.to_owned(),
-        TemplateKind::Date => httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(number.min(LAST_SECOND))),
+        TemplateKind::Date => {
+            httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(number.min(LAST_SECOND)))
+        }
         TemplateKind::MaxAge => ["private, max-age=", digits].concat(),
         TemplateKind::Hit => ["connector-cache; hit; ttl=", digits].concat(),
     };
@@ -68,7 +70,10 @@ mod tests {
         for number in [7, 7 + PLACES as u64, 7] {
             assert_eq!(value(TemplateKind::Number, number), number.to_string().as_str());
             assert_eq!(value(TemplateKind::MaxAge, number), format!("private, max-age={number}").as_str());
-            assert_eq!(value(TemplateKind::Hit, number), format!("connector-cache; hit; ttl={number}").as_str());
+            assert_eq!(
+                value(TemplateKind::Hit, number),
+                format!("connector-cache; hit; ttl={number}").as_str()
+            );
         }
         assert_eq!(value(TemplateKind::Number, u64::MAX), "18446744073709551615");
     }
@@ -77,7 +82,10 @@ mod tests {
     fn a_date_is_spelled_as_http_has_it() {
         for _ in 0..2 {
             assert_eq!(value(TemplateKind::Date, 784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
-            assert_eq!(value(TemplateKind::Date, 784_111_777 + PLACES as u64), "Sun, 06 Nov 1994 08:53:53 GMT");
+            assert_eq!(
+                value(TemplateKind::Date, 784_111_777 + PLACES as u64),
+                "Sun, 06 Nov 1994 08:53:53 GMT"
+            );
             assert_eq!(value(TemplateKind::Date, 0), "Thu, 01 Jan 1970 00:00:00 GMT");
             assert_eq!(value(TemplateKind::Date, u64::MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
         }

@@ -7,7 +7,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Version};
 
-pub use super::request_view::{RequestView, FieldLines};
+pub use super::request_view::{FieldLines, RequestView};
 use crate::http::error::Rejection;
 use crate::http::headers::PSEUDONYM;
 

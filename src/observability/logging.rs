@@ -142,7 +142,12 @@ where
     Some(layered(filter(filter_text)?, limit::LineLimit::default(), format, writer))
 }
 
-fn layered<F, W>(filter: F, limit: limit::LineLimit, format: Format, writer: W) -> impl Subscriber + Send + Sync
+fn layered<F, W>(
+    filter: F,
+    limit: limit::LineLimit,
+    format: Format,
+    writer: W,
+) -> impl Subscriber + Send + Sync
 where
     F: Layer<Registry> + Send + Sync,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,

@@ -9,14 +9,14 @@ mod per_thread;
 use http::StatusCode;
 use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec, Registry};
 
-pub use self::family::{Durations, CounterFamily, GaugeFamily, MethodLabel, Requests, Statuses};
+pub use self::family::{CounterFamily, Durations, GaugeFamily, MethodLabel, Requests, Statuses};
 use self::family::{counter, gauge, gauges, histogram, register};
 pub use self::per_thread::PerThread;
 use self::per_thread::PerThreadShards;
 use crate::cache::outcome::{
     Bypass, Eviction, NotStored, Outcome, ProofResult, Retry, ScrubFailure, ScrubbedField,
 };
-use crate::http::error::{UpstreamFailure, Rejection};
+use crate::http::error::{Rejection, UpstreamFailure};
 use crate::support::labels::labels;
 
 /// All families. One instance a process, handed to who counts.
@@ -124,7 +124,12 @@ impl Metrics {
             owns: PerThreadShards::new()?,
             bypass: CounterFamily::new(r, "bypass_total", "Requests that may not use the cache.", "reason")?,
             not_stored: CounterFamily::new(r, "not_stored_total", "Answers of Graph not stored.", "reason")?,
-            rejected: CounterFamily::new(r, "rejected_total", "Requests refused without asking Graph.", "reason")?,
+            rejected: CounterFamily::new(
+                r,
+                "rejected_total",
+                "Requests refused without asking Graph.",
+                "reason",
+            )?,
             collapsed: counter(r, "collapsed_total", "Requests answered by a flight that was under way.")?,
             entries: gauge(r, "entries", "Answers in memory.")?,
             bytes: gauge(r, "bytes", "Weight of answers and proofs in memory, bytes.")?,
@@ -146,8 +151,18 @@ impl Metrics {
             )?,
             origin_places_taken: GaugeFamily::new(r, "origin_places_taken", "Places at Graph taken.", "of")?,
             origin_places: GaugeFamily::new(r, "origin_places", "Places at Graph.", "of")?,
-            origin_errors: CounterFamily::new(r, "origin_errors_total", "Attempts at Graph that failed.", "reason")?,
-            origin_retries: CounterFamily::new(r, "origin_retries_total", "Second attempts at Graph.", "reason")?,
+            origin_errors: CounterFamily::new(
+                r,
+                "origin_errors_total",
+                "Attempts at Graph that failed.",
+                "reason",
+            )?,
+            origin_retries: CounterFamily::new(
+                r,
+                "origin_retries_total",
+                "Second attempts at Graph.",
+                "reason",
+            )?,
             throttle_gates: gauge(r, "throttle_gates", "Throttles and breakers that refuse requests now.")?,
             purged: counter(r, "purged_entries_total", "Entries that operators purged.")?,
             reloads: CounterFamily::new(

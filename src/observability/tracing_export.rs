@@ -18,7 +18,7 @@ mod tracer;
 #[cfg(not(feature = "otlp"))]
 pub use self::off::{Attempt, Config, Served, Tracer};
 #[cfg(feature = "otlp")]
-pub use self::span::{Attribute, Finished, SpanKind, AttributeValue};
+pub use self::span::{Attribute, AttributeValue, Finished, SpanKind};
 #[cfg(feature = "otlp")]
 pub use self::tracer::{Attempt, Config, Served, Spans, Tracer};
 

@@ -7,12 +7,12 @@ use tokio::time::timeout;
 
 use super::Proxy;
 use crate::auth::TokenHash;
-use crate::cache::coalesce::{WaitingCallers, Obligation, Role};
+use crate::cache::coalesce::{Obligation, Role, WaitingCallers};
 use crate::cache::key::CoalesceKey;
 use crate::cache::lease::Lease;
 use crate::cache::outcome::Outcome;
 use crate::http::error::Rejection;
-use crate::proxy::fetch::{Fetched, Fetcher, PreparedFetch, FetchRequest};
+use crate::proxy::fetch::{FetchRequest, Fetched, Fetcher, PreparedFetch};
 use crate::proxy::waiting_requests::WaitPermit;
 use crate::support::detach_on_drop::DetachOnDrop;
 use crate::support::sabotage::sabotaged;
@@ -83,9 +83,12 @@ impl Proxy {
     /// Whether what another request of the same token brought may be given to this one (RFC 9111, section 4.1).
     fn is_for(&self, fetched: &Fetched, question: &FetchRequest) -> bool {
         match fetched {
-            Fetched::Answer(entry, _) | Fetched::Revalidated(entry, _) => {
-                self.0.fetcher.store.secondary_key_hasher().fits(entry.secondary_key(), question.selecting_request())
-            }
+            Fetched::Answer(entry, _) | Fetched::Revalidated(entry, _) => self
+                .0
+                .fetcher
+                .store
+                .secondary_key_hasher()
+                .fits(entry.secondary_key(), question.selecting_request()),
             Fetched::Refused(_) | Fetched::RecentlyRefused(_) | Fetched::Failed(_) => true,
         }
     }

@@ -21,7 +21,7 @@ use crate::cache::freshness::{self, Lifetime};
 use crate::cache::lease::Lease;
 use crate::cache::outcome::{NotStored, ProofResult};
 use crate::cache::store::Store;
-use crate::http::error::{UpstreamFailure, ErrorResponse, Rejection};
+use crate::http::error::{ErrorResponse, Rejection, UpstreamFailure};
 use crate::http::headers;
 use crate::http::headers::ORIGIN_REQUEST_ID;
 use crate::http::ids::{REQUEST_ID, guid};
@@ -35,7 +35,7 @@ use crate::upstream::breaker::{Breakers, InFlight};
 use crate::upstream::permits::UpstreamPermit;
 use crate::upstream::refused_tokens::RefusedTokens;
 use crate::upstream::unproven_limit::{Admission, UnprovenLimiter};
-use crate::upstream::{GraphClient, UpstreamResponse, RawBody};
+use crate::upstream::{GraphClient, RawBody, UpstreamResponse};
 
 /// What came of it. Cheap to clone: everybody who waits gets one.
 #[derive(Clone, Debug)]
@@ -183,7 +183,10 @@ impl Fetcher {
 
     /// Takes a permit, and then passes the breakers. They are checked before and after the queue: a request that an open
     /// breaker refuses must not wait, and a queue that an outage has met must not send its requests all the same.
-    async fn acquire_permits(&self, question: &FetchRequest) -> Result<(UpstreamPermit, InFlight<'_>), ErrorResponse> {
+    async fn acquire_permits(
+        &self,
+        question: &FetchRequest,
+    ) -> Result<(UpstreamPermit, InFlight<'_>), ErrorResponse> {
         let (scope, owner) = (question.breaker_scope(), question.owner());
         let permit = if let Some(permit) = self.origin.permits().try_acquire(owner) {
             permit
@@ -196,7 +199,13 @@ impl Fetcher {
     }
 
     /// A 200: what is JSON by its media type and passes the scrubber becomes an entry.
-    fn accept(&self, question: &FetchRequest, answer: &UpstreamResponse, lease: &Lease, asked: Now) -> Fetched {
+    fn accept(
+        &self,
+        question: &FetchRequest,
+        answer: &UpstreamResponse,
+        lease: &Lease,
+        asked: Now,
+    ) -> Fetched {
         if !answer.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json) {
             self.metrics.origin_errors.inc(UpstreamFailure::ContentType);
             return Fetched::Failed(ErrorResponse::GraphClient(UpstreamFailure::ContentType));
@@ -252,7 +261,8 @@ impl Fetcher {
         let secondary_key = self.store.secondary_key_hasher().secondary_key(headers, selecting_request);
         let can_match = secondary_key.as_ref().map_err(|reason| *reason);
         let storable = lifetime.and(can_match).and(self.is_storable(question));
-        let wanted = storable.is_ok() && ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip;
+        let wanted =
+            storable.is_ok() && ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip;
         let gzip = gzip.or_else(|| if wanted { GzippedBody::of(&body) } else { None });
         let entry = Entry::new(body, &self.scrubber, headers, lifetime.unwrap_or(Lifetime::NONE), asked);
         let entry = entry.with(validation, secondary_key.ok().flatten()).with_gzip(gzip);
@@ -306,7 +316,8 @@ impl Fetcher {
         let is_json = answer.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json);
         let body = answer.body.as_ref().ok().filter(|_| is_json).and_then(|body| self.scrub(body).ok());
         let body = body.map(|scrubbed| scrubbed.body);
-        let refusal = Arc::new(UpstreamErrorResponse { status: answer.status, headers: self.passed_on(answer), body });
+        let refusal =
+            Arc::new(UpstreamErrorResponse { status: answer.status, headers: self.passed_on(answer), body });
         if answer.status == StatusCode::UNAUTHORIZED {
             self.refused.insert(
                 *token,

@@ -41,7 +41,8 @@ impl Proxy {
             return (ProofResult::Missing, None);
         };
         let live = now.since(newest.granted) < fetcher.freshness.proof_ttl.get();
-        let known = sabotaged!(NeverHits, None, fetcher.store.entry(&key, selecting_request, (grant, newest)));
+        let known =
+            sabotaged!(NeverHits, None, fetcher.store.entry(&key, selecting_request, (grant, newest)));
         let found = known.map(|(entry, proof)| {
             let assessment = self.assess(&entry, proof.granted, claims.end, client, now);
             let assessment = if entry.is_superseded() { assessment.superseded() } else { assessment };

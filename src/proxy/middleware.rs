@@ -26,7 +26,7 @@ use crate::http::validate::RequestView;
 use crate::observability::logging::AccessLog;
 use crate::observability::metrics::Metrics;
 use crate::observability::tracing_export::Tracer;
-use crate::proxy::handler::{HandlerResponse, Handler};
+use crate::proxy::handler::{Handler, HandlerResponse};
 use crate::server::{ServerLimits, Service};
 use crate::support::byte_budget::ByteBudget;
 pub use dials::Dials;
@@ -77,7 +77,8 @@ impl<H: Handler> RequestStack<H> {
         let answer = catch_unwind(AssertUnwindSafe(|| self.handler.try_handle_sync(&view, &ids)));
         let answer = answer.unwrap_or_else(|_| Some(self.reject(Rejection::Panic, &ids)))?;
         let span = self.tracer.served(&mut ids);
-        let record = RequestRecord::begin(&self.metrics, self.dials.access.get(), (request, view.at), &ids, span);
+        let record =
+            RequestRecord::begin(&self.metrics, self.dials.access.get(), (request, view.at), &ids, span);
         Some(self.finish(answer, request, &ids, peer, record))
     }
 
@@ -91,7 +92,8 @@ impl<H: Handler> RequestStack<H> {
         let request = &request;
         let span = self.tracer.served(&mut ids);
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
-        let record = RequestRecord::begin(&self.metrics, self.dials.access.get(), (request, start), &ids, span);
+        let record =
+            RequestRecord::begin(&self.metrics, self.dials.access.get(), (request, start), &ids, span);
         let answer = match checked {
             Ok(()) => self.handle(request, headers, &ids, peer).await,
             Err(reason) => self.reject(reason, &ids),
@@ -124,7 +126,13 @@ impl<H: Handler> RequestStack<H> {
     }
 
     /// The handler's answer, if it comes in time and without a fault.
-    async fn handle(&self, request: &Parts, headers: HeaderMap, ids: &Ids, peer: SocketAddr) -> HandlerResponse {
+    async fn handle(
+        &self,
+        request: &Parts,
+        headers: HeaderMap,
+        ids: &Ids,
+        peer: SocketAddr,
+    ) -> HandlerResponse {
         // The handler is not used again before it has been called anew, so no broken state of its own is seen.
         let answer = AssertUnwindSafe(self.handler.handle(request, headers, ids, peer)).catch_unwind();
         match tokio::time::timeout(self.dials.deadline.get(), answer).await {

@@ -95,7 +95,7 @@ mod tests {
     use http::{HeaderName, HeaderValue, header};
 
     use super::*;
-    use crate::auth::{Identity, HashKeys};
+    use crate::auth::{HashKeys, Identity};
     use crate::support::clock::Clock;
 
     fn headers(name: &HeaderName, lines: &[&str]) -> HeaderMap {

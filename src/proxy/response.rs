@@ -89,7 +89,13 @@ impl ResponseBuilder<'_> {
     }
 
     /// Graph's "no", as it was said.
-    pub fn upstream_error(&self, refusal: &UpstreamErrorResponse, outcome: Outcome, forward: Forward, now: Now) -> HandlerResponse {
+    pub fn upstream_error(
+        &self,
+        refusal: &UpstreamErrorResponse,
+        outcome: Outcome,
+        forward: Forward,
+        now: Now,
+    ) -> HandlerResponse {
         let mut report = CacheStatus {
             forward: Some(forward),
             forward_status: Some(refusal.status),
@@ -111,7 +117,13 @@ impl ResponseBuilder<'_> {
         };
         response.headers_mut().extend(refusal.headers.clone());
         response.headers_mut().insert(CACHE_STATUS, report.header());
-        HandlerResponse { response, has_common_headers: false, outcome, reason: report.detail, token_tag: Some(self.tag) }
+        HandlerResponse {
+            response,
+            has_common_headers: false,
+            outcome,
+            reason: report.detail,
+            token_tag: Some(self.tag),
+        }
     }
 
     /// Builds the response for a token that Graph refused a few seconds ago: the response of that time, in whose
@@ -153,7 +165,13 @@ impl ResponseBuilder<'_> {
             let gzip = entry.gzip().filter(|_| ContentCoding::preferred(self.headers) == ContentCoding::Gzip);
             full_response(entry, gzip, told, self.ids)
         };
-        HandlerResponse { response, has_common_headers, outcome, reason: report.detail, token_tag: Some(self.tag) }
+        HandlerResponse {
+            response,
+            has_common_headers,
+            outcome,
+            reason: report.detail,
+            token_tag: Some(self.tag),
+        }
     }
 }
 
@@ -166,11 +184,22 @@ struct Told {
 }
 
 /// An answer of our own, that says what went wrong.
-pub fn error_response(error_response: ErrorResponse, ids: &Ids, report: &CacheStatus, now: Now) -> HandlerResponse {
+pub fn error_response(
+    error_response: ErrorResponse,
+    ids: &Ids,
+    report: &CacheStatus,
+    now: Now,
+) -> HandlerResponse {
     let report = CacheStatus { detail: Some(error_response.reason()), ..*report };
     let mut response = error_response.response(ids, now);
     response.headers_mut().insert(CACHE_STATUS, report.header());
-    HandlerResponse { response, has_common_headers: false, outcome: Outcome::None, reason: report.detail, token_tag: None }
+    HandlerResponse {
+        response,
+        has_common_headers: false,
+        outcome: Outcome::None,
+        reason: report.detail,
+        token_tag: None,
+    }
 }
 
 /// The 200, and whether it has the ids. Nearly every answer of Graph's has the same fields: those are laid into a

@@ -173,7 +173,7 @@ mod tests {
     use http::{HeaderValue, header};
 
     use super::*;
-    use crate::auth::{Identity, HashKeys};
+    use crate::auth::{HashKeys, Identity};
 
     fn ip(host: u8) -> IpAddr {
         IpAddr::V4(Ipv4Addr::new(10, 0, 0, host))

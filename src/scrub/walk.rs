@@ -8,7 +8,7 @@ use super::json::{Literal, Piece, Reader};
 use super::names::{FieldClass, Term};
 use super::output::Output;
 use super::removed::Removed;
-use super::rules::{Rules, MemberAction};
+use super::rules::{MemberAction, Rules};
 use super::schema::{Member, MemberRule, ObjectKind, ValueClass};
 use super::types::DeclaredTypes;
 use super::unknown::UnknownMembers;

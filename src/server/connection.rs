@@ -37,9 +37,9 @@ use self::body::TrackedBody;
 use self::drain::DrainTimer;
 use self::h2_send_stall::{BodyProgress, StreamExecutor};
 use self::monitored_io::MonitoredIo;
-use self::preflight::{PreflightError, Protocol, Preflight};
-use self::state::{WaitingFor, ConnState, ResponseGuard};
-use self::timeouts::{TimeoutAction, ConnTimeouts};
+use self::preflight::{Preflight, PreflightError, Protocol};
+use self::state::{ConnState, ResponseGuard, WaitingFor};
+use self::timeouts::{ConnTimeouts, TimeoutAction};
 use self::unsent::UnsentCharge;
 use super::Service;
 use super::protocols::{head_max, http2};
@@ -58,7 +58,12 @@ pub(super) struct Shared<S> {
 }
 
 impl<S: Service> Shared<S> {
-    pub(super) fn new(service: Arc<S>, settings: ServerSettings, metrics: Arc<Metrics>, budget: ByteBudget) -> Self {
+    pub(super) fn new(
+        service: Arc<S>,
+        settings: ServerSettings,
+        metrics: Arc<Metrics>,
+        budget: ByteBudget,
+    ) -> Self {
         Self { service, settings, metrics, leaving: Arc::default(), budget }
     }
 

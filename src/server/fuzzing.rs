@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Shared;
-use super::{Config, Service, ServerSettings};
+use super::{Config, ServerSettings, Service};
 use crate::observability::metrics::Metrics;
 use crate::support::byte_budget::ByteBudget;
 

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Shared;
-use super::per_address::{PerAddressLimit, AddressSlot};
+use super::per_address::{AddressSlot, PerAddressLimit};
 use super::replaced::ReplacedConnections;
 use super::settings::ServerSettings;
 use super::tls::{self, Tls};

@@ -13,7 +13,7 @@ use tokio::task::{AbortHandle, Id};
 use tokio::time::Instant;
 
 use super::ServerLimits;
-use super::connection::state::{WaitingFor, ConnState};
+use super::connection::state::{ConnState, WaitingFor};
 use crate::support::client_subnet::client_subnet;
 
 /// The connections of one listener, in the order in which they were accepted.

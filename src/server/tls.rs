@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 use super::TlsFiles;
 use super::cert_expiry::not_after;
 use crate::observability::metrics::{Metrics, Reload};
-use crate::support::watched_files::{WatchedFiles, ReloadTrigger, Secret, ShownPath, Reloadable, Unreadable};
+use crate::support::watched_files::{ReloadTrigger, Reloadable, Secret, ShownPath, Unreadable, WatchedFiles};
 
 /// The TLS side of a listener.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use zeroize::Zeroizing;
 
 use crate::cache::outcome::ScrubFailure;
-use crate::http::error::{UpstreamFailure, ErrorResponse};
+use crate::http::error::{ErrorResponse, UpstreamFailure};
 use crate::scrub::{Scrubbed, Scrubber};
 use crate::support::byte_budget::{ByteBudget, BytePermit};
 use crate::support::sabotage::sabotaged;

@@ -37,7 +37,7 @@ use moka::sync::Cache;
 use self::application::{Application, BreakerScope};
 use self::host::Host;
 use self::state::{Breaker, Operations};
-use crate::auth::{TokenHash, ClaimHash};
+use crate::auth::{ClaimHash, TokenHash};
 use crate::support::clock::{Clock, Now};
 
 /// The breakers and throttles of this process.
@@ -242,7 +242,13 @@ impl Breakers {
     }
 
     /// Checks all scopes before the request enters any: the state of none changes if another refuses.
-    fn enter_proven(&self, tenant: ClaimHash, app: ClaimHash, sender: BreakerScope, now: Now) -> Result<Entered, Refused> {
+    fn enter_proven(
+        &self,
+        tenant: ClaimHash,
+        app: ClaimHash,
+        sender: BreakerScope,
+        now: Now,
+    ) -> Result<Entered, Refused> {
         let own = self.applications.get(&app);
         let mut own = own.as_ref().map(|own| lock(own));
         if let Some(own) = &mut own {
@@ -307,7 +313,13 @@ impl InFlight<'_> {
     }
 
     /// An application has state from its first failure or throttle on.
-    fn settle_proven(&self, tenant: ClaimHash, application: ClaimHash, sender: BreakerScope, outcome: CallOutcome) {
+    fn settle_proven(
+        &self,
+        tenant: ClaimHash,
+        application: ClaimHash,
+        sender: BreakerScope,
+        outcome: CallOutcome,
+    ) {
         let Self { breakers, entered, .. } = *self;
         let (now, applications) = (breakers.clock.now(), &breakers.applications);
         let host_is_suspect = {
@@ -316,7 +328,9 @@ impl InFlight<'_> {
             host.is_suspect(now)
         };
         let own = match outcome {
-            CallOutcome::Answered | CallOutcome::Failed(CallFailure::Connection) => applications.get(&application),
+            CallOutcome::Answered | CallOutcome::Failed(CallFailure::Connection) => {
+                applications.get(&application)
+            }
             CallOutcome::Throttled(_) | CallOutcome::Failed(_) => {
                 Some(applications.get_with(application, Arc::default))
             }

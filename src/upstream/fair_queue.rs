@@ -163,7 +163,11 @@ impl<T> FairQueue<T> {
     }
 
     /// Takes capacity for the item that is served next, and returns it. `eligible` may pass over an item by its path.
-    pub fn pop(&mut self, room: QueueCapacity, eligible: &mut dyn FnMut(&SharePath) -> bool) -> Option<(SharePath, T)> {
+    pub fn pop(
+        &mut self,
+        room: QueueCapacity,
+        eligible: &mut dyn FnMut(&SharePath) -> bool,
+    ) -> Option<(SharePath, T)> {
         let (turn, mut path) = (self.turn(), [0; LEVELS]);
         let item = self.root.pop(0, &mut path, ShareLimit { room, turn }, eligible)?;
         Some((path, item))

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use crate::upstream::fair_queue::{FairQueue, SharePath, QueuePosition, QueueCapacity};
+use crate::upstream::fair_queue::{FairQueue, QueueCapacity, QueuePosition, SharePath};
 
 /// All permits of a process. Clones share them.
 #[derive(Clone, Debug)]
@@ -153,7 +153,9 @@ impl PermitTable {
         let any = &mut |_: &SharePath| true;
         for unproven in [unproven_first, !unproven_first] {
             let next = if unproven {
-                self.unproven.pop(unproven_room, any).map(|(path, grantee)| (PermitOwner::Unproven(path), grantee))
+                self.unproven
+                    .pop(unproven_room, any)
+                    .map(|(path, grantee)| (PermitOwner::Unproven(path), grantee))
             } else {
                 self.proven.pop(proven_room, any).map(|(path, grantee)| (PermitOwner::Proven(path), grantee))
             };

@@ -82,7 +82,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue, header};
 
     use super::*;
-    use crate::auth::{Identity, HashKeys};
+    use crate::auth::{HashKeys, Identity};
 
     fn token(name: &'static str, secrets: &HashKeys) -> TokenHash {
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(name))]);

@@ -32,7 +32,7 @@ use crate::auth::TokenHash;
 use crate::http::error::Rejection;
 use crate::support::client_subnet::client_subnet;
 use crate::support::clock::Clock;
-use crate::upstream::fair_queue::{SharePath, QueuePosition};
+use crate::upstream::fair_queue::{QueuePosition, SharePath};
 
 /// Configuration of the limiter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +112,11 @@ pub struct Admission {
 impl UnprovenLimiter {
     /// Creates a limiter without failures.
     pub fn new(config: &Config, clock: Clock) -> Self {
-        Self(Arc::new(Inner { state: Mutex::new(LimiterState::new(config)), pace: interval(config.paced), clock }))
+        Self(Arc::new(Inner {
+            state: Mutex::new(LimiterState::new(config)),
+            pace: interval(config.paced),
+            clock,
+        }))
     }
 
     /// Waits until a request of `sender` may go to Graph, for at most `wait`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use connector_cache::cache::freshness::ClientDirectives;
-use connector_cache::fake_graph::{Options, SIGN_UP, FakeGraph};
+use connector_cache::fake_graph::{FakeGraph, Options, SIGN_UP};
 
 use crate::kit::client::{self, Response};
 use crate::kit::proxy::{Proxy, path};

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use connector_cache::fake_graph::{Now, Options, FakeGraph};
+use connector_cache::fake_graph::{FakeGraph, Now, Options};
 use connector_cache::server::TlsFiles;
 use http::StatusCode;
 use serde_json::{Value, json};

@@ -10,7 +10,11 @@ use crate::kit::tunnel::Tunnel;
 use crate::stage::{BODY, sound};
 
 /// Asks once through a proxy process with these variables, and returns its answer and all of its log.
-async fn asked(origin: &GraphClient, authority: &Authority, variables: &[(&str, &str)]) -> (Response, String) {
+async fn asked(
+    origin: &GraphClient,
+    authority: &Authority,
+    variables: &[(&str, &str)],
+) -> (Response, String) {
     origin.any(sound());
     let directory = tempfile::tempdir().unwrap();
     let (url, roots) = (origin.url_by_name(), authority.write_pem(directory.path()));

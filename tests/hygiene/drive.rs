@@ -1,6 +1,6 @@
 //! Requests of every kind, sent to a process that logs all it can.
 
-use connector_cache::fake_graph::{CONTOSO, SIGN_UP, FakeGraph, forgery, user_id};
+use connector_cache::fake_graph::{CONTOSO, FakeGraph, SIGN_UP, forgery, user_id};
 use http::StatusCode;
 
 use crate::canaries::Canaries;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use connector_cache::fake_graph::{Options, FakeGraph};
+use connector_cache::fake_graph::{FakeGraph, Options};
 
 use crate::drive::Drive;
 use crate::kit::collector::Collector;

@@ -1,6 +1,6 @@
 //! Attacks on the permits for requests to Graph.
 
-use connector_cache::fake_graph::{Options, FakeGraph};
+use connector_cache::fake_graph::{FakeGraph, Options};
 use futures_util::future::join_all;
 
 use crate::kit::client::{H2, Response};

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use connector_cache::fake_graph::{Options, FakeGraph};
+use connector_cache::fake_graph::{FakeGraph, Options};
 use serde_json::json;
 
 use crate::kit::client::{self, Response};

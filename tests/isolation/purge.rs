@@ -4,7 +4,7 @@ mod race;
 
 use std::time::Duration;
 
-use connector_cache::fake_graph::{CONTOSO, Options, FakeGraph, user_id};
+use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, user_id};
 
 use crate::kit::client::{self, Response};
 use crate::kit::gate::Gate;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector_cache::fake_graph::{Options, SIGN_UP, FakeGraph, forgery};
+use connector_cache::fake_graph::{FakeGraph, Options, SIGN_UP, forgery};
 use connector_cache::http::error::Rejection;
 use connector_cache::upstream::refused_tokens::REPLAY;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connector_cache::fake_graph::{Options, FakeGraph};
+use connector_cache::fake_graph::{FakeGraph, Options};
 
 use crate::kit::client::{Client, H2};
 use crate::kit::gate::Gate;

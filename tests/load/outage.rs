@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use connector_cache::fake_graph::{BARE, Options, FakeGraph};
+use connector_cache::fake_graph::{BARE, FakeGraph, Options};
 use futures_util::future::join_all;
 use http::StatusCode;
 

@@ -14,7 +14,7 @@ use connector_cache::app::App;
 use connector_cache::http::ids::Ids;
 use connector_cache::http::validate::RequestView;
 use connector_cache::proxy::Proxy;
-use connector_cache::proxy::handler::{Answer, Handler};
+use connector_cache::proxy::handler::{Handler, HandlerResponse};
 use connector_cache::support::clock::Clock;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::cast::{START, Token};
-use super::graph::{Event, Graph, FetchRequest};
+use super::graph::{Event, FetchRequest, Graph};
 use super::history::{History, Moment, Purge};
 use super::judge::{Asking, Told};
 use super::minds::Minds;
@@ -67,7 +67,7 @@ pub struct Driver<'a> {
 }
 
 /// A request that waited, by its number, and its answer.
-type Done = (u128, Answer);
+type Done = (u128, HandlerResponse);
 
 /// A question that Graph has not answered yet.
 struct Held {
@@ -179,7 +179,7 @@ impl<'a> Driver<'a> {
         let ids = Ids::numbered(Uuid::from_u128(id));
         // As the layers do it.
         let mut answer = Box::pin(async move {
-            match proxy.at_once(&RequestView::new(&parts), &ids) {
+            match proxy.try_handle_sync(&RequestView::new(&parts), &ids) {
                 Some(answer) => answer,
                 None => proxy.handle(&parts, parts.headers.clone(), &ids, CALLER).await,
             }
@@ -313,7 +313,7 @@ impl<'a> Driver<'a> {
             self.step += 1;
             self.release(id, true).await.map_err(|what| format!("at the end: {what}"))?;
         }
-        let (flights, tasks) = (self.proxy.inner().flights.count(), self.flights());
+        let (flights, tasks) = (self.proxy.inner().coalescer.count(), self.flights());
         if flights + tasks + self.waiting.len() > 0 {
             return Err(format!(
                 "{flights} flights, {tasks} tasks and {} callers are left",

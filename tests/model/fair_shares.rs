@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use connector_cache::upstream::permits::{Owner, UpstreamPermit, UpstreamPermits};
+use connector_cache::upstream::permits::{PermitOwner, UpstreamPermit, UpstreamPermits};
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -39,12 +39,12 @@ fn step() -> impl Strategy<Value = Step> {
 /// What gives permits: the real one, or a plain semaphore.
 trait Permits {
     type Permit;
-    fn request(&self, owner: Owner) -> impl Future<Output = Self::Permit> + 'static;
+    fn request(&self, owner: PermitOwner) -> impl Future<Output = Self::Permit> + 'static;
 }
 
 impl Permits for UpstreamPermits {
     type Permit = UpstreamPermit;
-    fn request(&self, owner: Owner) -> impl Future<Output = UpstreamPermit> + 'static {
+    fn request(&self, owner: PermitOwner) -> impl Future<Output = UpstreamPermit> + 'static {
         let permits = self.clone();
         async move { permits.acquire(owner, WAIT).await.unwrap() }
     }
@@ -52,7 +52,7 @@ impl Permits for UpstreamPermits {
 
 impl Permits for std::sync::Arc<tokio::sync::Semaphore> {
     type Permit = tokio::sync::OwnedSemaphorePermit;
-    fn request(&self, _: Owner) -> impl Future<Output = Self::Permit> + 'static {
+    fn request(&self, _: PermitOwner) -> impl Future<Output = Self::Permit> + 'static {
         let semaphore = self.clone();
         async move { semaphore.acquire_owned().await.unwrap() }
     }
@@ -76,7 +76,7 @@ fn play<P: Permits>(permits: &P, steps: &[Step]) -> Result<(), String> {
         match *step {
             Step::Request { tenant, application, token, proven } => {
                 let path = [tenant, application, token].map(u128::from);
-                let owner = if proven { Owner::Proven(path) } else { Owner::Unproven(path) };
+                let owner = if proven { PermitOwner::Proven(path) } else { PermitOwner::Unproven(path) };
                 let mut request = Box::pin(permits.request(owner));
                 let share = (proven, tenant);
                 match request.as_mut().now_or_never() {

@@ -1,7 +1,7 @@
 //! The verdict on one answer: is it what Graph would have given to this caller, and does it say so?
 
 use connector_cache::cache::outcome::Outcome;
-use connector_cache::proxy::handler::Answer;
+use connector_cache::proxy::handler::HandlerResponse;
 use connector_cache::upstream::refused_tokens::REPLAY;
 use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
@@ -39,7 +39,7 @@ pub struct Told {
 }
 
 impl Told {
-    pub fn of(answer: Answer) -> Self {
+    pub fn of(answer: HandlerResponse) -> Self {
         let (head, body) = answer.response.into_parts();
         let body = body.collect().now_or_never().unwrap().unwrap().to_bytes();
         let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector_cache::auth::LabelKind;
+use connector_cache::auth::ClaimKind;
 use connector_cache::cache::freshness::{ClientDirectives, FreshnessSource};
 use connector_cache::cache::store::PurgeSelector;
 use connector_cache::config::Config;
@@ -67,8 +67,8 @@ pub fn purge(proxy: &Proxy, purge: &Purge) {
     let label = |kind, name: Option<&str>| name.map(|name| inner.secrets.label(kind, name));
     inner.fetcher.store.purge(&PurgeSelector {
         flow: purge.flow.clone(),
-        tenant: label(LabelKind::Tenant, purge.tenant),
-        subject: label(LabelKind::Subject, purge.subject),
+        tenant: label(ClaimKind::Tenant, purge.tenant),
+        subject: label(ClaimKind::Subject, purge.subject),
     });
 }
 

@@ -27,7 +27,7 @@ use uuid::Uuid;
 use super::cast::{START, Token, cast};
 use super::driver::{CALLER, Mismatch};
 use super::graph::{Event, Graph};
-use super::history::{History, Moment, Purge, Label};
+use super::history::{History, Label, Moment, Purge};
 use super::judge::{Asking, Told};
 use super::minds::{self, Minds};
 use super::mirror::{Expected, Mirror};
@@ -167,7 +167,7 @@ impl Tight<'_> {
         let (proxy, proven) = (self.app.proxy().clone(), self.mirror.is_proven(who));
         // As the layers do it.
         let mut answer = pin!(async {
-            match proxy.at_once(&RequestView::new(&parts), &ids) {
+            match proxy.try_handle_sync(&RequestView::new(&parts), &ids) {
                 Some(answer) => answer,
                 None => proxy.handle(&parts, parts.headers.clone(), &ids, CALLER).await,
             }

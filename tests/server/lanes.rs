@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use connector_cache::server::{Config, Drain, Workers, Threads};
+use connector_cache::server::{Config, Drain, Threads, Workers};
 use connector_cache::support::byte_budget::ByteBudget;
 use tokio::net::TcpStream;
 

@@ -13,10 +13,10 @@ use connector_cache::http::ids::Ids;
 use connector_cache::http::validate::RequestView;
 use connector_cache::observability::logging::AccessLog;
 use connector_cache::observability::metrics::Metrics;
-use connector_cache::proxy::handler::{HandlerResponse, Handler};
+use connector_cache::proxy::handler::{Handler, HandlerResponse};
 use connector_cache::proxy::middleware::RequestStack;
 use connector_cache::proxy::response;
-use connector_cache::server::{Config, Drain, Workers, ServerLimits, Server, Terms};
+use connector_cache::server::{Config, Drain, Server, ServerLimits, ServerSettings, Workers};
 use connector_cache::support::byte_budget::ByteBudget;
 use connector_cache::support::clock::Clock;
 use http::request::Parts;
@@ -53,11 +53,17 @@ impl Stub {
 }
 
 impl Handler for Stub {
-    fn at_once(&self, _: &RequestView<'_>, _: &Ids) -> Option<HandlerResponse> {
+    fn try_handle_sync(&self, _: &RequestView<'_>, _: &Ids) -> Option<HandlerResponse> {
         None
     }
 
-    async fn handle(&self, request: &Parts, headers: http::HeaderMap, _: &Ids, _: SocketAddr) -> HandlerResponse {
+    async fn handle(
+        &self,
+        request: &Parts,
+        headers: http::HeaderMap,
+        _: &Ids,
+        _: SocketAddr,
+    ) -> HandlerResponse {
         let path = request.uri.path().to_owned();
         self.asked.lock().unwrap().push(path.clone());
         let body = match &*path {
@@ -100,7 +106,7 @@ pub(crate) struct Running {
     pub(crate) stub: Arc<Stub>,
     pub(crate) drain: CancellationToken,
     pub(crate) tls: Option<Arc<connector_cache::server::tls::Tls>>,
-    pub(crate) terms: Terms,
+    pub(crate) terms: ServerSettings,
     pub(crate) task: JoinHandle<usize>,
 }
 
@@ -150,11 +156,11 @@ pub(crate) async fn start_on(lanes: Workers, config: Config, budget: ByteBudget)
     let address = listener.local_addr().unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
     let stub = Arc::new(Stub { asked: Mutex::default(), held: AtomicUsize::new(0), gate: Semaphore::new(0) });
-    let stack =
-        RequestStack::new(Arc::clone(&stub), Arc::clone(&metrics), AccessLog::All, &config.limits).within(budget);
+    let stack = RequestStack::new(Arc::clone(&stub), Arc::clone(&metrics), AccessLog::All, &config.limits)
+        .within(budget);
     let drain = CancellationToken::new();
     let server = Server::new(&config, Arc::clone(&metrics)).unwrap().on(lanes);
-    let (tls, terms) = (server.tls().cloned(), server.terms().clone());
+    let (tls, terms) = (server.tls().cloned(), server.settings().clone());
     let task = tokio::spawn(server.serve(listener, Arc::new(stack), drain.clone()));
     Running { address, metrics, stub, drain, tls, terms, task }
 }

@@ -63,7 +63,8 @@ async fn a_second_header_has_the_time_of_the_first() {
 
 #[tokio::test]
 async fn a_request_that_waits_for_us_is_not_idle() {
-    let limits = ServerLimits { idle_timeout: SHORT, header_timeout: SHORT, write_timeout: SHORT, ..patient() };
+    let limits =
+        ServerLimits { idle_timeout: SHORT, header_timeout: SHORT, write_timeout: SHORT, ..patient() };
     let server = start(limits).await;
     let mut raw = Raw::connect(server.address).await;
     raw.send(get("/held")).await;

@@ -107,7 +107,8 @@ async fn f62_a_new_pair_is_for_new_handshakes_and_a_broken_one_for_none() {
 async fn f54_a_handshake_that_stalls_is_closed() {
     let disk = Disk::new();
     disk.renew();
-    let server = disk.start(None, ServerLimits { tls_timeout: Duration::from_millis(100), ..patient() }).await;
+    let server =
+        disk.start(None, ServerLimits { tls_timeout: Duration::from_millis(100), ..patient() }).await;
     let mut raw = Raw::connect(server.address).await;
     raw.send([0x16, 3, 1]).await;
     assert_eq!(raw.rest_text().await, "");
@@ -118,7 +119,8 @@ async fn f54_a_handshake_that_stalls_is_closed() {
 async fn f54_a_thousand_half_open_handshakes_are_closed_and_keep_nobody_out() {
     let disk = Disk::new();
     let certificate = disk.renew();
-    let server = disk.start(None, ServerLimits { tls_timeout: Duration::from_millis(500), ..patient() }).await;
+    let server =
+        disk.start(None, ServerLimits { tls_timeout: Duration::from_millis(500), ..patient() }).await;
     let mut half_open = Vec::new();
     for _ in 0..1_000 {
         let mut raw = Raw::connect(server.address).await;

@@ -6,8 +6,8 @@ use connector_cache::cache::outcome::{
     Bypass, Eviction, Forward, HitReason, NotStored, Outcome, ProofResult, Retry, ScrubFailure, ScrubbedField,
 };
 use connector_cache::config::LIVE;
-use connector_cache::http::error::{UpstreamFailure, ErrorResponse, Rejection};
-use connector_cache::observability::metrics::{MethodLabel, Metrics, Places, Reload};
+use connector_cache::http::error::{ErrorResponse, Rejection, UpstreamFailure};
+use connector_cache::observability::metrics::{MethodLabel, Metrics, PermitKind, Reload};
 use connector_cache::support::labels::Label;
 
 use super::source::read;
@@ -87,15 +87,24 @@ fn every_reason_has_its_status() {
     let (refused, of_graph) =
         (rows("Why a request was refused"), rows("Why Graph's answer could not be used"));
     for &reason in Rejection::ALL {
-        let (told, is) = (&refused[reason.as_str()], ErrorResponse::Rejected(reason).status().as_str().to_owned());
+        let (told, is) =
+            (&refused[reason.as_str()], ErrorResponse::Rejected(reason).status().as_str().to_owned());
         // A connection that never came to a request is closed without an answer.
         assert!(*told == is || told == "none", "{reason}: {told} is told, {is} is answered");
     }
     for &reason in UpstreamFailure::ALL {
-        assert_eq!(of_graph[reason.as_str()], ErrorResponse::GraphClient(reason).status().as_str(), "{reason}");
+        assert_eq!(
+            of_graph[reason.as_str()],
+            ErrorResponse::GraphClient(reason).status().as_str(),
+            "{reason}"
+        );
     }
     for &reason in ScrubFailure::ALL {
-        assert_eq!(of_graph[reason.as_str()], ErrorResponse::Unscrubbable(reason).status().as_str(), "{reason}");
+        assert_eq!(
+            of_graph[reason.as_str()],
+            ErrorResponse::Unscrubbable(reason).status().as_str(),
+            "{reason}"
+        );
     }
 }
 
@@ -127,7 +136,7 @@ fn every_metric_is_there_with_its_labels_words() {
         words::<ScrubbedField>(),
         words::<Retry>(),
         words::<Reload>(),
-        words::<Places>(),
+        words::<PermitKind>(),
         #[cfg(feature = "otlp")]
         words::<connector_cache::observability::metrics::SpanResult>(),
     ];

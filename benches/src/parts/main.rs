@@ -6,7 +6,7 @@ use divan::Bencher;
 use divan::counter::BytesCount;
 
 use self::stage::{Memory, body, parts, token};
-use connector_cache::auth::{Identity, HashKeys, RequestDigest};
+use connector_cache::auth::{HashKeys, Identity, RequestDigest};
 use connector_cache::http::validate::RequestView;
 use connector_cache::resource::{ApiVersion, Resource};
 use connector_cache::scrub::{self, Scrubber};
@@ -22,21 +22,27 @@ fn main() {
 #[divan::bench(args = LENGTHS)]
 fn fingerprint(bencher: Bencher<'_, '_>, length: usize) {
     let (secrets, parts) = (secrets(), parts(&token(length)));
-    bencher.counter(BytesCount::new(length)).bench(|| Identity::from_headers(&parts.headers, &secrets).is_ok());
+    bencher
+        .counter(BytesCount::new(length))
+        .bench(|| Identity::from_headers(&parts.headers, &secrets).is_ok());
 }
 
 /// The hash of all that decides an answer: what finds the look-ups that a thread remembers.
 #[divan::bench(args = LENGTHS)]
 fn spelling(bencher: Bencher<'_, '_>, length: usize) {
     let (secrets, parts) = (secrets(), parts(&token(length)));
-    bencher.counter(BytesCount::new(length)).bench(|| RequestDigest::compute(&RequestView::new(&parts), &secrets).is_some());
+    bencher
+        .counter(BytesCount::new(length))
+        .bench(|| RequestDigest::compute(&RequestView::new(&parts), &secrets).is_some());
 }
 
 /// Base64 and JSON of a token to who asks and until when.
 #[divan::bench(args = LENGTHS)]
 fn claims(bencher: Bencher<'_, '_>, length: usize) {
     let (secrets, parts, now) = (secrets(), parts(&token(length)), Clock::system().now());
-    let Ok(identity) = Identity::from_headers(&parts.headers, &secrets) else { unreachable!("the token has its form") };
+    let Ok(identity) = Identity::from_headers(&parts.headers, &secrets) else {
+        unreachable!("the token has its form")
+    };
     assert!(identity.token.claims(&secrets, now).is_ok(), "the claims can be read");
     bencher.counter(BytesCount::new(length)).bench(|| identity.token.claims(&secrets, now).is_ok());
 }

@@ -8,10 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use connector_cache::app::App;
 use connector_cache::cache::outcome::Outcome;
 use connector_cache::config::Config;
-use connector_cache::fake_graph::{CONTOSO, Options, SIGN_UP, FakeGraph};
+use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, SIGN_UP};
 use connector_cache::http::ids::Ids;
 use connector_cache::http::validate::RequestView;
-use connector_cache::proxy::handler::{HandlerResponse, Handler};
+use connector_cache::proxy::handler::{Handler, HandlerResponse};
 use connector_cache::support::clock::Clock;
 use connector_cache_benches::path;
 use http::Request;
@@ -83,7 +83,7 @@ impl Memory {
 
     /// Whether a hit comes from what this thread remembers.
     pub fn recalled(&self) -> bool {
-        self.app.proxy().at_once(&RequestView::new(&self.request), &self.ids).is_some()
+        self.app.proxy().try_handle_sync(&RequestView::new(&self.request), &self.ids).is_some()
     }
 
     /// Whether a hit comes from the store.

@@ -25,7 +25,7 @@ fn without_a_token_this_machine_may_purge_and_anyone_may_look() {
     {
         assert_eq!(open().purge(&request(&[("host", host)]), peer(address)), Ok(()), "{host}");
     }
-    assert_eq!(open().look(&request(&[])), Ok(()));
+    assert_eq!(open().authorize(&request(&[])), Ok(()));
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn with_a_token_every_look_and_purge_needs_it() {
     let (_file, access) = guarded("s3cret\n");
     for given in ["Bearer s3cret", "bearer s3cret"] {
         let request = request(&[("authorization", given)]);
-        assert_eq!(access.look(&request), Ok(()));
+        assert_eq!(access.authorize(&request), Ok(()));
         assert_eq!(access.purge(&request, peer("10.0.0.1")), Ok(()));
     }
     for headers in [
@@ -63,13 +63,13 @@ fn with_a_token_every_look_and_purge_needs_it() {
         &[("authorization", "Bearer s3cret"), ("authorization", "Bearer s3cret")],
     ] {
         let request = request(headers);
-        assert_eq!(access.look(&request), Err(AccessDenied::Bearer), "{headers:?}");
+        assert_eq!(access.authorize(&request), Err(AccessDenied::Bearer), "{headers:?}");
         assert_eq!(access.purge(&request, peer("127.0.0.1")), Err(AccessDenied::Bearer), "{headers:?}");
     }
 }
 
 fn holds(access: &AdminAuth, token: &str) -> bool {
-    access.look(&request(&[("authorization", &format!("Bearer {token}"))])).is_ok()
+    access.authorize(&request(&[("authorization", &format!("Bearer {token}"))])).is_ok()
 }
 
 #[test]
@@ -81,7 +81,10 @@ fn f62_a_new_token_holds_once_its_file_stands_still_or_at_once_when_told() {
     assert_eq!(access.reload(ReloadTrigger::Poll), Some(Reload::Success));
     assert!(holds(&access, "new") && !holds(&access, "old"));
     std::fs::write(file.path(), "newest").unwrap();
-    assert_eq!((access.reload(ReloadTrigger::Requested), access.reload(ReloadTrigger::Requested)), (Some(Reload::Success), None));
+    assert_eq!(
+        (access.reload(ReloadTrigger::Requested), access.reload(ReloadTrigger::Requested)),
+        (Some(Reload::Success), None)
+    );
     assert!(holds(&access, "newest") && !holds(&access, "new"));
 }
 
@@ -89,10 +92,16 @@ fn f62_a_new_token_holds_once_its_file_stands_still_or_at_once_when_told() {
 fn f62_a_broken_token_file_is_refused_once_and_the_old_token_stays() {
     let (file, access) = guarded("old");
     std::fs::write(file.path(), " \n").unwrap();
-    assert_eq!((access.reload(ReloadTrigger::Requested), access.reload(ReloadTrigger::Requested)), (Some(Reload::Failure), None));
+    assert_eq!(
+        (access.reload(ReloadTrigger::Requested), access.reload(ReloadTrigger::Requested)),
+        (Some(Reload::Failure), None)
+    );
     assert!(holds(&access, "old") && !holds(&access, ""));
     std::fs::remove_file(file.path()).unwrap();
-    assert_eq!((access.reload(ReloadTrigger::Requested), access.reload(ReloadTrigger::Poll)), (Some(Reload::Failure), None));
+    assert_eq!(
+        (access.reload(ReloadTrigger::Requested), access.reload(ReloadTrigger::Poll)),
+        (Some(Reload::Failure), None)
+    );
     assert!(holds(&access, "old"));
     std::fs::write(file.path(), "new").unwrap();
     assert_eq!(access.reload(ReloadTrigger::Requested), Some(Reload::Success));

@@ -16,7 +16,7 @@ struct Looked {
 
 impl Reloadable for Looked {
     fn reload(&self, trigger: ReloadTrigger) -> Option<Reload> {
-        let count = if look == ReloadTrigger::Requested { &self.told } else { &self.ticks };
+        let count = if trigger == ReloadTrigger::Requested { &self.told } else { &self.ticks };
         count.fetch_add(1, SeqCst);
         None
     }
@@ -117,7 +117,7 @@ fn running(dir: &tempfile::TempDir) -> Running {
     let config = &started.config;
     let app = App::new(config.clone(), Clock::system()).unwrap();
     let layers = Arc::new(middleware::Dials::new(config.telemetry.access, &config.server.limits));
-    let server_settings = Server::new(&config.server, Arc::clone(app.metrics())).unwrap().server_settings().clone();
+    let server_settings = Server::new(&config.server, Arc::clone(app.metrics())).unwrap().settings().clone();
     let parts = Parts { proxy: app.proxy().clone(), layers, server_settings, log: None };
     // What it counts is no part of what it tells.
     Running::new(LiveSources { sources, started }, parts, Arc::new(Metrics::new().unwrap()))
@@ -151,7 +151,10 @@ fn f62_a_configuration_that_is_refused_changes_no_part() {
     std::fs::write(dir.path().join("cache.toml"), format!("{PLAIN}cache.ttl = \"1s\"\ncache.ttyl = 1\n"))
         .unwrap();
     assert_eq!(running.reload(ReloadTrigger::Requested), Some(Reload::Failure));
-    assert_eq!((running.metrics.reloads.get(Reload::Failure), running.reload(ReloadTrigger::Requested)), (1, None));
+    assert_eq!(
+        (running.metrics.reloads.get(Reload::Failure), running.reload(ReloadTrigger::Requested)),
+        (1, None)
+    );
     assert!(before == told(&running));
 }
 

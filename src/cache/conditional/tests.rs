@@ -3,7 +3,7 @@
 use std::time::UNIX_EPOCH;
 
 use super::*;
-use crate::auth::{Identity, HashKeys};
+use crate::auth::{HashKeys, Identity};
 use crate::support::clock::Clock;
 
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";

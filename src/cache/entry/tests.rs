@@ -1,7 +1,7 @@
 //! What an entry holds, and what it weighs.
 
 use super::*;
-use crate::auth::{TokenHash, Identity, HashKeys};
+use crate::auth::{HashKeys, Identity, TokenHash};
 use crate::cache::vary::{SecondaryKeyHasher, SelectingRequest};
 use crate::scrub::Config;
 use crate::support::clock::Clock;
@@ -139,7 +139,7 @@ fn it_weighs_what_it_holds() {
     for length in [8, 300] {
         assert_eq!(made(length).weight(), size_of::<Entry>() + length);
     }
-    let bare = size_of::<Entry>() + 300 + size_of::<Rare>();
+    let bare = size_of::<Entry>() + 300 + size_of::<RareFields>();
     let (validation, secondary_key) = (stage.validation(&[("etag", "\"a\"")]), stage.secondary_key());
     let gzip = GzippedBody::of(&made(300).body);
     let weights = (

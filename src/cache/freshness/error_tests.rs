@@ -28,7 +28,8 @@ fn t28_a_local_refusal_is_bridged_while_the_proof_is_live_and_no_longer() {
     ] {
         let lifetime = Lifetime { must_revalidate: strict, ..plain() };
         let (proof, left) = (at(granted), Duration::from_secs(token_left));
-        let judged = assess(&Config::default(), (&lifetime, at(0)), proof, left, CacheControl::default(), at(now));
+        let judged =
+            assess(&Config::default(), (&lifetime, at(0)), proof, left, CacheControl::default(), at(now));
         let usable = |source| on_error(&lifetime, &judged, source, (now - granted, token_left));
         let told = (usable(ErrorSource::Upstream), usable(ErrorSource::Local));
         let case = (now, granted, token_left, strict);

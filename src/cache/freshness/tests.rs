@@ -145,7 +145,13 @@ fn l29_no_cache_is_never_used_without_graphs_word() {
         let proof = at(0);
         let judged = assess(&config, (&lifetime, at(0)), proof, HOUR, client, at(0));
         assert_eq!(judged.verdict, Decision::Forward(Forward::Stale));
-        assert!(!is_usable_on_error(&config, &lifetime, &judged, ErrorSource::Upstream, (Duration::ZERO, HOUR)));
+        assert!(!is_usable_on_error(
+            &config,
+            &lifetime,
+            &judged,
+            ErrorSource::Upstream,
+            (Duration::ZERO, HOUR)
+        ));
     }
 }
 
@@ -198,7 +204,11 @@ fn an_entry_is_fresh_until_its_ttl_then_usable_within_the_grace_then_not() {
 
 #[test]
 fn l48_where_the_origin_decides_it_says_how_long_the_grace_is() {
-    let config = Config { ttl: Duration::from_secs(100), freshness: FreshnessSource::GraphClient, ..Config::default() };
+    let config = Config {
+        ttl: Duration::from_secs(100),
+        freshness: FreshnessSource::GraphClient,
+        ..Config::default()
+    };
     let last = |directives| {
         let lifetime = Lifetime::of(&headers(&[("cache-control", directives)]), &config, at(0)).unwrap();
         let usable = |now: &u64| {
@@ -305,7 +315,8 @@ fn l47_must_revalidate_forbids_every_stale_answer() {
 fn l48_a_stale_answer_serves_in_an_outage_within_its_window_and_the_proofs() {
     let usable = |now, granted| {
         let proof = at(granted);
-        let judged = assess(&Config::default(), (&plain(), at(0)), proof, HOUR, CacheControl::default(), at(now));
+        let judged =
+            assess(&Config::default(), (&plain(), at(0)), proof, HOUR, CacheControl::default(), at(now));
         on_error(&plain(), &judged, ErrorSource::Upstream, (now - granted, 3600))
     };
     assert!(usable(899, 0));
@@ -314,7 +325,8 @@ fn l48_a_stale_answer_serves_in_an_outage_within_its_window_and_the_proofs() {
     let strict = Lifetime { must_revalidate: true, ..plain() };
     let at_hand = |now| {
         let proof = at(0);
-        let judged = assess(&Config::default(), (&strict, at(0)), proof, HOUR, CacheControl::default(), at(now));
+        let judged =
+            assess(&Config::default(), (&strict, at(0)), proof, HOUR, CacheControl::default(), at(now));
         on_error(&strict, &judged, ErrorSource::Upstream, (now, 3600))
     };
     assert!(at_hand(299), "somebody brought a fresh one meanwhile");
@@ -385,7 +397,10 @@ fn what_is_superseded_is_asked_about_whatever_the_caller_takes_and_serves_if_tha
         let judged = assess(&Config::default(), (&plain(), at(0)), at(now), HOUR, client, at(now));
         assert!(!matches!(judged.verdict, Decision::Forward(_)), "{now}");
         let superseded = judged.superseded();
-        assert_eq!((superseded.verdict, superseded.left), (Decision::Forward(Forward::Stale), Duration::ZERO));
+        assert_eq!(
+            (superseded.verdict, superseded.left),
+            (Decision::Forward(Forward::Stale), Duration::ZERO)
+        );
         assert!(on_error(&plain(), &superseded, ErrorSource::Upstream, (0, 3600)));
     }
     let asks = CacheControl { no_cache: true, ..CacheControl::default() };

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::*;
-use crate::auth::{Identity, ClaimKind, HashKeys};
+use crate::auth::{ClaimKind, HashKeys, Identity};
 use crate::resource::ApiVersion;
 use crate::support::clock::Clock;
 
@@ -87,9 +87,9 @@ fn nothing_is_left_of_tickets_that_were_dropped() {
     let a = token("a", &secrets);
     let (first, second) = (leases.take(a, None, &resource("x")), leases.take(a, None, &resource("y")));
     drop(first);
-    assert_eq!(leases.table().marks.len(), 1);
+    assert_eq!(leases.table().states.len(), 1);
     drop(second);
-    assert!(leases.table().marks.is_empty());
+    assert!(leases.table().states.is_empty());
 }
 
 /// Claims of a user of a tenant, by `oid` and `sub`.
@@ -110,7 +110,10 @@ fn a_purge_revokes_what_it_selects_and_nothing_else() {
     let label = |kind, name| Some(secrets.label(kind, name));
     for (selection, selected) in [
         (PurgeSelector { flow: Some("x".into()), ..PurgeSelector::default() }, [true, false, true]),
-        (PurgeSelector { tenant: label(ClaimKind::Tenant, "t"), ..PurgeSelector::default() }, [true, true, false]),
+        (
+            PurgeSelector { tenant: label(ClaimKind::Tenant, "t"), ..PurgeSelector::default() },
+            [true, true, false],
+        ),
         (
             PurgeSelector { subject: label(ClaimKind::Subject, "ada"), ..PurgeSelector::default() },
             [true, true, false],
@@ -119,13 +122,16 @@ fn a_purge_revokes_what_it_selects_and_nothing_else() {
             PurgeSelector { subject: label(ClaimKind::Subject, "pairwise"), ..PurgeSelector::default() },
             [true, true, false],
         ),
-        (PurgeSelector { subject: label(ClaimKind::Subject, "nobody"), ..PurgeSelector::default() }, [false; 3]),
+        (
+            PurgeSelector { subject: label(ClaimKind::Subject, "nobody"), ..PurgeSelector::default() },
+            [false; 3],
+        ),
     ] {
         let (a, b) = (token("a", &secrets), token("b", &secrets));
-        let leases = [(a, &ada, "x"), (a, &ada, "y"), (b, &grace, "x")]
+        let held = [(a, &ada, "x"), (a, &ada, "y"), (b, &grace, "x")]
             .map(|(token, claims, flow)| leases.take(token, Some(claims), &resource(flow)));
         drop(leases.purge(&selection));
-        assert_eq!(leases.each_ref().map(|lease| !is_good(lease)), selected, "{selection:?}");
+        assert_eq!(held.each_ref().map(|lease| !is_good(lease)), selected, "{selection:?}");
     }
 }
 

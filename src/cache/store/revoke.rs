@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::{Store, lock};
-use crate::auth::{TokenHash, Principal};
+use crate::auth::{Principal, TokenHash};
 use crate::cache::grants::{Grants, Remaining};
 use crate::cache::key::EntryKey;
 use crate::resource::Resource;

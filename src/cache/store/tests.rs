@@ -7,9 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, Request, header};
 
 use super::*;
-use crate::auth::{Identity, ClaimKind, HashKeys};
+use crate::auth::{ClaimKind, HashKeys, Identity};
 use crate::cache::freshness::Lifetime;
-use crate::http::validate::Asked;
+use crate::http::validate::RequestView;
 use crate::resource::ApiVersion;
 use crate::scrub::{self, Scrubber};
 use crate::support::clock::Clock;
@@ -83,9 +83,7 @@ impl Stage {
     /// Graph answers the caller with `entry`, and it is kept.
     fn admit(&self, caller: &Caller, resource: &Arc<Resource>, entry: &Arc<Entry>) {
         let lease = self.store.lease(caller.identity.fingerprint, Some(&caller.claims), resource);
-        self.store
-            .admit(caller.identity.fingerprint, &caller.claims, resource, entry, None, &lease)
-            .unwrap();
+        self.store.admit(caller.identity.fingerprint, &caller.claims, resource, entry, None, &lease).unwrap();
     }
 
     fn has_proof(&self, caller: &Caller, resource: &Resource) -> bool {
@@ -93,7 +91,8 @@ impl Stage {
     }
 
     fn found(&self, caller: &Caller, resource: &Arc<Resource>) -> Option<Arc<Entry>> {
-        let selecting_request = SelectingRequest { headers: &caller.headers, token: caller.identity.fingerprint };
+        let selecting_request =
+            SelectingRequest { headers: &caller.headers, token: caller.identity.fingerprint };
         let grant = self.store.grant(&caller.identity.fingerprint)?;
         let newest = grant.proof(resource)?;
         let key = EntryKey::new(caller.claims.principal, resource);
@@ -103,7 +102,7 @@ impl Stage {
     fn spelling(&self, caller: &Caller) -> RequestDigest {
         let mut request = Request::get("/x").body(()).unwrap();
         request.headers_mut().clone_from(&caller.headers);
-        RequestDigest::compute(&Asked::of(&request.into_parts().0), &self.secrets).unwrap()
+        RequestDigest::compute(&RequestView::new(&request.into_parts().0), &self.secrets).unwrap()
     }
 
     fn remember(&self, caller: &Caller, entry: &Arc<Entry>) {

@@ -5,8 +5,8 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{Generation, Generations, CachedLookup};
-use crate::auth::{TokenExpiry, RequestDigest};
+use super::{CachedLookup, Generation, Generations};
+use crate::auth::{RequestDigest, TokenExpiry};
 use crate::cache::entry::Entry;
 use crate::proxy::handler::LogTag;
 use crate::support::clock::Now;
@@ -134,9 +134,22 @@ impl Table {
 
 impl Slot {
     /// What was found under `generation`.
-    pub(super) fn new(spelling: RequestDigest, generation: Generation, now: Now, found: &CachedLookup) -> Self {
+    pub(super) fn new(
+        spelling: RequestDigest,
+        generation: Generation,
+        now: Now,
+        found: &CachedLookup,
+    ) -> Self {
         let CachedLookup { granted, end, tag, .. } = *found;
-        Self { spelling, entry: Arc::downgrade(&found.entry), generation, granted, end, since: now.tick(), tag }
+        Self {
+            spelling,
+            entry: Arc::downgrade(&found.entry),
+            generation,
+            granted,
+            end,
+            since: now.tick(),
+            tag,
+        }
     }
 
     /// What it is known by.

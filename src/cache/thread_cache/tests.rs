@@ -7,9 +7,9 @@ use http::Request;
 
 use super::table::{REVISIT, WAYS};
 use super::*;
-use crate::auth::{Identity, HashKeys};
+use crate::auth::{HashKeys, Identity};
 use crate::cache::freshness::Lifetime;
-use crate::http::validate::Asked;
+use crate::http::validate::RequestView;
 use crate::scrub::{Config, Scrubber};
 use crate::support::clock::Clock;
 
@@ -45,7 +45,8 @@ impl Stage {
 
     fn spelling(&self, number: usize) -> RequestDigest {
         let request = Request::get(format!("/{number}")).header("authorization", "Bearer a.b.c");
-        RequestDigest::compute(&Asked::of(&request.body(()).unwrap().into_parts().0), &self.secrets).unwrap()
+        RequestDigest::compute(&RequestView::new(&request.body(()).unwrap().into_parts().0), &self.secrets)
+            .unwrap()
     }
 
     fn remember(&self, number: usize, generation: Generation) {
@@ -53,14 +54,25 @@ impl Stage {
     }
 
     fn remember_in(&self, room: Capacity, number: usize, generation: Generation) {
-        remember(self.spelling(number), room, (&self.generations, generation), self.clock.now(), &self.finding());
+        remember(
+            self.spelling(number),
+            room,
+            (&self.generations, generation),
+            self.clock.now(),
+            &self.finding(),
+        );
     }
 
     fn finding(&self) -> CachedLookup {
         let now = self.clock.now();
         let request = Request::get("/").header("authorization", "Bearer a.e30.c").body(()).unwrap();
         let identity = Identity::from_headers(request.headers(), &self.secrets).unwrap();
-        CachedLookup { entry: Arc::clone(&self.entry), granted: now, end: TokenExpiry::after(now), tag: identity.tag }
+        CachedLookup {
+            entry: Arc::clone(&self.entry),
+            granted: now,
+            end: TokenExpiry::after(now),
+            tag: identity.tag,
+        }
     }
 
     fn recalls(&self, number: usize) -> bool {
@@ -208,7 +220,8 @@ fn nearly_all_of_ten_thousand_requests_are_known_in_little_room_and_there_is_an_
         unknown.for_each(|number| stage.remember(number, stage.generation()));
     }
     assert!(known(10_000) > 9_500, "{}", known(10_000));
-    let places: usize = THREAD_CACHE.with_borrow(|front| front.tables.iter().map(|table| table.sets() * WAYS).sum());
+    let places: usize =
+        THREAD_CACHE.with_borrow(|front| front.tables.iter().map(|table| table.sets() * WAYS).sum());
     assert!(places <= 2 * 10_000, "{places}");
     (0..50_000).for_each(|number| stage.remember(number, stage.generation()));
     let most = ROOM.tables * ROOM.sets * WAYS;

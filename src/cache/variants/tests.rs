@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
-use crate::auth::{TokenHash, Identity, HashKeys};
+use crate::auth::{HashKeys, Identity, TokenHash};
 use crate::cache::freshness::Lifetime;
 use crate::scrub::{Config, Scrubber};
 use crate::support::clock::{Clock, Now};
@@ -21,7 +21,11 @@ impl Stage {
     fn new() -> Self {
         let bearer = fields("authorization", "Bearer a");
         let token = Identity::from_headers(&bearer, &HashKeys::random().unwrap()).unwrap().fingerprint;
-        Self { secondary_key_hasher: SecondaryKeyHasher::default(), token, start: Clock::manual(SystemTime::now()).now() }
+        Self {
+            secondary_key_hasher: SecondaryKeyHasher::default(),
+            token,
+            start: Clock::manual(SystemTime::now()).now(),
+        }
     }
 
     /// The answer to a question of the `second`, chosen by what `field` held.
@@ -36,7 +40,12 @@ impl Stage {
     }
 
     /// The answer to a question of the `second`, with bytes of its own for each `view`.
-    fn given(&self, second: u64, view: u8, secondary_key: Option<crate::cache::vary::SecondaryKey>) -> Arc<Entry> {
+    fn given(
+        &self,
+        second: u64,
+        view: u8,
+        secondary_key: Option<crate::cache::vary::SecondaryKey>,
+    ) -> Arc<Entry> {
         let scrubber = Scrubber::new(&Config::default(), 1 << 20);
         let body = scrubber.scrub(format!("{{\"view\":{view}}}").as_bytes()).unwrap().body;
         let asked = self.start.plus(Duration::from_secs(second));
@@ -72,8 +81,11 @@ fn l33_what_other_values_chose_stays_and_what_the_same_chose_is_replaced() {
 #[test]
 fn l33_what_other_fields_chose_cannot_be_told_apart_any_more_and_goes() {
     let stage = Stage::new();
-    let (de, cookie, alike) =
-        (stage.secondary_key(0, "accept-language", "de"), stage.secondary_key(1, "cookie", "a"), stage.entry(2, None));
+    let (de, cookie, alike) = (
+        stage.secondary_key(0, "accept-language", "de"),
+        stage.secondary_key(1, "cookie", "a"),
+        stage.entry(2, None),
+    );
     let variants = Variants::of(de).with(&cookie, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&cookie]));
     let variants = variants.with(&alike, None, None, HOUR).unwrap();

@@ -3,7 +3,7 @@
 use http::HeaderValue;
 
 use super::*;
-use crate::auth::{Identity, HashKeys};
+use crate::auth::{HashKeys, Identity};
 
 fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -18,7 +18,8 @@ fn fits(vary: &str, first: &[(&'static str, &str)], second: &[(&'static str, &st
     let secrets = HashKeys::random().unwrap();
     let authorization = headers(&[("authorization", "Bearer a")]);
     let token = Identity::from_headers(&authorization, &secrets).unwrap().fingerprint;
-    let (secondary_key_hasher, first, second) = (SecondaryKeyHasher::default(), headers(first), headers(second));
+    let (secondary_key_hasher, first, second) =
+        (SecondaryKeyHasher::default(), headers(first), headers(second));
     let request = SelectingRequest { headers: &first, token };
     let secondary_key = secondary_key_hasher.secondary_key(&headers(&[("vary", vary)]), request).unwrap();
     secondary_key_hasher.fits(secondary_key.as_ref(), SelectingRequest { headers: &second, token })
@@ -67,11 +68,13 @@ fn l33_what_is_alike_in_all_requests_of_a_key_chooses_nothing() {
 #[test]
 fn l33_authorization_is_the_token() {
     let secrets = HashKeys::random().unwrap();
-    let [a, b] = ["Bearer a", "Bearer b"]
-        .map(|value| Identity::from_headers(&headers(&[("authorization", value)]), &secrets).unwrap().fingerprint);
+    let [a, b] = ["Bearer a", "Bearer b"].map(|value| {
+        Identity::from_headers(&headers(&[("authorization", value)]), &secrets).unwrap().fingerprint
+    });
     let (secondary_key_hasher, none) = (SecondaryKeyHasher::default(), HeaderMap::new());
     let request = |token| SelectingRequest { headers: &none, token };
-    let secondary_key = secondary_key_hasher.secondary_key(&headers(&[("vary", "Authorization")]), request(a)).unwrap();
+    let secondary_key =
+        secondary_key_hasher.secondary_key(&headers(&[("vary", "Authorization")]), request(a)).unwrap();
     assert!(secondary_key_hasher.fits(secondary_key.as_ref(), request(a)));
     assert!(!secondary_key_hasher.fits(secondary_key.as_ref(), request(b)));
 }
@@ -97,8 +100,13 @@ fn l33_the_order_of_names_and_how_often_each_is_there_mean_nothing() {
 fn what_nothing_chose_is_not_marked_and_what_something_chose_weighs_its_names() {
     let secrets = HashKeys::random().unwrap();
     let bearer = headers(&[("authorization", "Bearer a")]);
-    let request = SelectingRequest { headers: &bearer, token: Identity::from_headers(&bearer, &secrets).unwrap().fingerprint };
-    let secondary_key = |vary: &str| SecondaryKeyHasher::default().secondary_key(&headers(&[("vary", vary)]), request).unwrap();
+    let request = SelectingRequest {
+        headers: &bearer,
+        token: Identity::from_headers(&bearer, &secrets).unwrap().fingerprint,
+    };
+    let secondary_key = |vary: &str| {
+        SecondaryKeyHasher::default().secondary_key(&headers(&[("vary", vary)]), request).unwrap()
+    };
     assert_eq!(secondary_key("accept"), None);
     let weight = |vary: &str| secondary_key(vary).unwrap().weight();
     assert_eq!(weight("x-abc, x-d") - weight("x-abc"), size_of::<HeaderName>() + 3);

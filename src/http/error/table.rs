@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{UpstreamFailure as O, ErrorResponse, Rejection as R};
+use super::{ErrorResponse, Rejection as R, UpstreamFailure as O};
 
 /// Status, Graph's code, sentence.
 pub(super) type Row = (StatusCode, &'static str, &'static str);
@@ -22,7 +22,9 @@ pub(super) fn row(error_response: ErrorResponse) -> Row {
         ErrorResponse::GraphClient(_) | ErrorResponse::Unscrubbable(_) => {
             (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph's answer could not be used.")
         }
-        ErrorResponse::Unreadable(status) => (status, code_for(status), "Microsoft Graph refused the request."),
+        ErrorResponse::Unreadable(status) => {
+            (status, code_for(status), "Microsoft Graph refused the request.")
+        }
     }
 }
 

@@ -252,7 +252,7 @@ mod tests {
             level: Level::WARN,
             fields: &[],
             callsite: &CALLSITE,
-            kind: tracing::metadata::LineKind::EVENT,
+            kind: tracing::metadata::Kind::EVENT,
         };
         CALLSITE.metadata()
     }

@@ -14,7 +14,7 @@ use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use super::Format;
 use super::escape::{PlainJson, escape, quote};
-use super::fields::{Fields, FieldValue};
+use super::fields::{FieldValue, Fields};
 
 /// Writes events as lines, with the fields of the spans they are in.
 #[derive(Debug)]

@@ -237,8 +237,11 @@ fn a_filter_with_a_slip_is_none() {
 fn a_filter_that_is_changed_holds_from_then_on() {
     let taken = Taken::default();
     let (writer, (filter, handle)) = (taken.clone(), reload::Layer::new(filter("info").unwrap()));
-    let handle =
-        LogHandle { dropped: DroppedLines::default(), suppressed: SuppressedLines::default(), filter: handle };
+    let handle = LogHandle {
+        dropped: DroppedLines::default(),
+        suppressed: SuppressedLines::default(),
+        filter: handle,
+    };
     with_default(layered(filter, limit::LineLimit::default(), Format::Json, move || writer.clone()), || {
         for (filter, number) in [("info", 1), ("debug", 2), ("inof", 3), ("warn", 4)] {
             handle.set_filter(filter);

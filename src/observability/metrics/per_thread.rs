@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, Metric, MetricFamily};
 use prometheus::{IntGauge, Registry};
 
-use super::family::{Durations, CounterFamily, Requests, gauge};
+use super::family::{CounterFamily, Durations, Requests, gauge};
 use crate::cache::outcome::ProofResult;
 
 /// What one thread counts.
@@ -40,7 +40,12 @@ impl PerThread {
             requests: Requests::new(r)?,
             request_duration: Durations::new(r)?,
             in_flight: gauge(r, "requests_in_flight", "Requests that are being answered now.")?,
-            proofs: CounterFamily::new(r, "proofs_total", "Proofs looked for, recorded and dropped.", "result")?,
+            proofs: CounterFamily::new(
+                r,
+                "proofs_total",
+                "Proofs looked for, recorded and dropped.",
+                "result",
+            )?,
             registry,
         })
     }

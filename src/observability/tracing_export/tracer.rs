@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use url::Url;
 
 use super::ROUTE;
-use super::span::{Finished, SpanKind, Running, AttributeValue, protocol};
+use super::span::{AttributeValue, Finished, Running, SpanKind, protocol};
 use crate::cache::outcome::Outcome;
 use crate::http::ids::{Ids, REQUEST_ID, TraceParent, guid, span_id};
 use crate::observability::metrics::{Metrics, SpanResult};

@@ -4,12 +4,12 @@ use http::StatusCode;
 
 use super::{Fetched, whole_seconds};
 use crate::cache::freshness::ErrorSource;
-use crate::http::error::{UpstreamFailure, ErrorResponse, Rejection};
+use crate::http::error::{ErrorResponse, Rejection, UpstreamFailure};
 use crate::http::retry_after;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 use crate::upstream::UpstreamResponse;
-use crate::upstream::breaker::{Cause, CallFailure, CallOutcome, Refused};
+use crate::upstream::breaker::{CallFailure, CallOutcome, Cause, Refused};
 
 impl Fetched {
     /// Source of a failure that a stale answer may bridge. `None` if Graph answered: a 401, 403 or 404 is an answer.
@@ -30,11 +30,14 @@ impl Fetched {
                 let failed = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
                 failed.then_some(ErrorSource::Upstream)
             }
-            Self::Failed(ErrorResponse::Rejected(_) | ErrorResponse::GraphClient(UpstreamFailure::NoSocket)) => {
-                Some(ErrorSource::Local)
-            }
             Self::Failed(
-                ErrorResponse::GraphClient(_) | ErrorResponse::Shut(..) | ErrorResponse::Unscrubbable(_) | ErrorResponse::Unreadable(_),
+                ErrorResponse::Rejected(_) | ErrorResponse::GraphClient(UpstreamFailure::NoSocket),
+            ) => Some(ErrorSource::Local),
+            Self::Failed(
+                ErrorResponse::GraphClient(_)
+                | ErrorResponse::Shut(..)
+                | ErrorResponse::Unscrubbable(_)
+                | ErrorResponse::Unreadable(_),
             ) => Some(ErrorSource::Upstream),
         }
     }

@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::*;
-use crate::auth::{Identity, HashKeys};
+use crate::auth::{HashKeys, Identity};
 use crate::cache::freshness::ErrorSource;
 use crate::cache::outcome::Bypass;
 use crate::http::ids::Ids;

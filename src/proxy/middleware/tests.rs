@@ -15,7 +15,7 @@ const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOS
 struct Stub;
 
 impl Handler for Stub {
-    fn at_once(&self, asked: &RequestView<'_>, _: &Ids) -> Option<HandlerResponse> {
+    fn try_handle_sync(&self, asked: &RequestView<'_>, _: &Ids) -> Option<HandlerResponse> {
         match asked.head.uri.path() {
             "/panic-at-once" => panic!("with a secret"),
             "/at-once" => Some(told()),
@@ -39,12 +39,19 @@ impl Handler for Stub {
 fn told() -> HandlerResponse {
     let mut response = Response::new(Full::new(Bytes::from_static(b"{\"a\":1}")));
     response.headers_mut().insert("x-own", HeaderValue::from_static("1"));
-    HandlerResponse { response, has_common_headers: false, outcome: Outcome::Hit, reason: None, token_tag: None }
+    HandlerResponse {
+        response,
+        has_common_headers: false,
+        outcome: Outcome::Hit,
+        reason: None,
+        token_tag: None,
+    }
 }
 
 fn stack() -> (RequestStack<Stub>, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let stack = RequestStack::new(Arc::new(Stub), Arc::clone(&metrics), AccessLog::All, &ServerLimits::default());
+    let stack =
+        RequestStack::new(Arc::new(Stub), Arc::clone(&metrics), AccessLog::All, &ServerLimits::default());
     (stack, metrics)
 }
 

@@ -83,7 +83,7 @@ mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
 
-    use super::super::{SUFFIXES, CONTAINS};
+    use super::super::{CONTAINS, SUFFIXES};
     use super::ScrubbedField::{Key, Password, Secret, Token};
     use super::*;
 

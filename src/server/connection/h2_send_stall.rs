@@ -14,7 +14,7 @@ use futures_util::task::AtomicWaker;
 use hyper::rt::Executor;
 use tokio::time::sleep;
 
-use super::state::{PROGRESS, ConnState};
+use super::state::{ConnState, PROGRESS};
 use crate::http::error::Rejection;
 use crate::observability::metrics::Metrics;
 

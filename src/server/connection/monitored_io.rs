@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-use super::preflight::{Expected, PreflightError, Protocol, Preflight};
+use super::preflight::{Expected, Preflight, PreflightError, Protocol};
 use super::state::ConnState;
 
 /// Between HTTP and the socket, above TLS.
@@ -32,7 +32,12 @@ pub(in crate::server) struct MonitoredIo<IO> {
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> MonitoredIo<IO> {
     /// Wraps `io`, which `back` gets in the end. `wire` has seen nothing yet.
-    pub(in crate::server) fn new(io: IO, back: oneshot::Sender<IO>, pulse: Arc<ConnState>, wire: Preflight) -> Self {
+    pub(in crate::server) fn new(
+        io: IO,
+        back: oneshot::Sender<IO>,
+        pulse: Arc<ConnState>,
+        wire: Preflight,
+    ) -> Self {
         Self {
             io: Some(io),
             back: Some(back),

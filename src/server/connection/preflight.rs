@@ -148,7 +148,11 @@ impl Preflight {
     fn judge_next(&self, bytes: &[u8]) -> Result<(), PreflightError> {
         let before = |at: usize| at.checked_sub(1).map_or(self.tail[2], |at| bytes[at]);
         let has_bare_feed = memchr_iter(b'\n', bytes).any(|at| before(at) != b'\r');
-        if has_bare_feed && self.has_bare_feed_in_a_head(bytes) { Err(PreflightError::BareLineFeed) } else { Ok(()) }
+        if has_bare_feed && self.has_bare_feed_in_a_head(bytes) {
+            Err(PreflightError::BareLineFeed)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether a head has a bare line feed, the first or one that is pipelined behind it. What follows a head that

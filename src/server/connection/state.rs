@@ -177,7 +177,9 @@ impl ConnState {
     /// What was wrong with the bytes, if anything.
     pub(in crate::server) fn fault(&self) -> Option<PreflightError> {
         let fault = self.fault.load(Relaxed);
-        [PreflightError::TargetTooLong, PreflightError::BareLineFeed, PreflightError::Flood].into_iter().find(|f| *f as u8 == fault)
+        [PreflightError::TargetTooLong, PreflightError::BareLineFeed, PreflightError::Flood]
+            .into_iter()
+            .find(|f| *f as u8 == fault)
     }
 
     fn protocol(&self) -> Protocol {

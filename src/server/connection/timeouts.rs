@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::state::{WaitingFor, ConnState};
+use super::state::{ConnState, WaitingFor};
 use super::unsent::UnsentCharge;
 use crate::server::ServerLimits;
 
@@ -225,11 +225,17 @@ mod tests {
         let mut watch = watch(&pulse);
         pulse.record_received(Protocol::Http2);
         drop(pulse.begin());
-        assert_eq!(verdict(&mut watch).await, (TimeoutAction::Late(WaitingFor::Idle(1)), Duration::from_secs(75)));
+        assert_eq!(
+            verdict(&mut watch).await,
+            (TimeoutAction::Late(WaitingFor::Idle(1)), Duration::from_secs(75))
+        );
         pulse.record_received(Protocol::Http1);
         drop(pulse.begin());
         watch.close();
-        assert_eq!(verdict(&mut watch).await, (TimeoutAction::Late(WaitingFor::Idle(2)), Duration::from_secs(30)));
+        assert_eq!(
+            verdict(&mut watch).await,
+            (TimeoutAction::Late(WaitingFor::Idle(2)), Duration::from_secs(30))
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -83,7 +83,10 @@ fn f62_what_is_broken_half_written_or_mismatched_is_refused_once_and_the_old_pai
         let (disk, tls, metrics) = loaded(&old);
         let (before, old_end) = (current(&tls), end(&metrics));
         disk.put(certificate, key);
-        assert_eq!((tls.reload(ReloadTrigger::Requested), tls.reload(ReloadTrigger::Requested)), (Some(Reload::Failure), None));
+        assert_eq!(
+            (tls.reload(ReloadTrigger::Requested), tls.reload(ReloadTrigger::Requested)),
+            (Some(Reload::Failure), None)
+        );
         assert!(Arc::ptr_eq(&before, &current(&tls)));
         assert_eq!((end(&metrics), metrics.reloads.get(Reload::Failure)), (old_end, 1));
         disk.put(&new.certificate, &new.key);

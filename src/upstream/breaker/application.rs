@@ -153,7 +153,13 @@ impl Application {
     }
 
     /// The part of the application's own breaker.
-    fn application_failed(&mut self, sender: BreakerScope, entered: u64, at: Operation, min_resources: usize) {
+    fn application_failed(
+        &mut self,
+        sender: BreakerScope,
+        entered: u64,
+        at: Operation,
+        min_resources: usize,
+    ) {
         if self.breaker.counts(entered) {
             self.row.push(sender, at.now);
         }

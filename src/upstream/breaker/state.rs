@@ -103,7 +103,9 @@ impl Breaker {
         self.end_ramp(at.now);
         match &mut self.state {
             BreakerState::Closed => {}
-            BreakerState::Open { .. } => self.change(at, BreakerState::HalfOpen { since: at.now, wait: PROBE_INTERVAL }),
+            BreakerState::Open { .. } => {
+                self.change(at, BreakerState::HalfOpen { since: at.now, wait: PROBE_INTERVAL })
+            }
             // Earlier probes may still be under way. The first result of any of them counts.
             BreakerState::HalfOpen { since, wait } => (*since, *wait) = (at.now, PROBE_INTERVAL),
             BreakerState::Ramp { in_flight, .. } => *in_flight += 1,
@@ -169,7 +171,10 @@ impl Breaker {
     }
 
     fn begin_ramp(&mut self, at: Operation) {
-        self.change(at, BreakerState::Ramp { since: at.now, limit: RAMP_FIRST_LIMIT, in_flight: 0, answered: 0 });
+        self.change(
+            at,
+            BreakerState::Ramp { since: at.now, limit: RAMP_FIRST_LIMIT, in_flight: 0, answered: 0 },
+        );
     }
 
     /// Closes a breaker whose ramp has lasted long enough, whatever its requests brought.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::*;
-use crate::auth::{Identity, ClaimKind, HashKeys};
+use crate::auth::{ClaimKind, HashKeys, Identity};
 
 /// Breakers under a clock that stands still. An application `a/x` is the application x of tenant a; `a/x/u` is its user
 /// u, and `a/x/u/t` the token t of that user.

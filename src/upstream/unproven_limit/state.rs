@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::failures::{FailureWindow, WINDOW};
 use super::{Config, MAX_WAITING, PacedRequest, Turn};
 use crate::support::clock::Now;
-use crate::upstream::fair_queue::{FairQueue, SharePath, QueuePosition, QueueCapacity};
+use crate::upstream::fair_queue::{FairQueue, QueueCapacity, QueuePosition, SharePath};
 
 /// Accounts of all subnets.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::*;
-use crate::auth::{Identity, HashKeys};
+use crate::auth::{HashKeys, Identity};
 
 const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
@@ -34,7 +34,10 @@ impl Stage {
     fn sender(&self, ip: IpAddr, port: u16, token: impl std::fmt::Display) -> TokenSource {
         let value = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
-        TokenSource::new(SocketAddr::new(ip, port), Identity::from_headers(&headers, &self.secrets).unwrap().fingerprint)
+        TokenSource::new(
+            SocketAddr::new(ip, port),
+            Identity::from_headers(&headers, &self.secrets).unwrap().fingerprint,
+        )
     }
 
     /// Admits a request now, or not.

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use connector_cache::auth::{Claims, TokenHash, Identity, LabelKind, HashKeys};
+use connector_cache::auth::{ClaimKind, Claims, HashKeys, Identity, TokenHash};
 use connector_cache::cache::entry::Entry;
 use connector_cache::cache::freshness::Lifetime;
 use connector_cache::cache::store::{Config, PurgeSelector, Store};
@@ -61,7 +61,7 @@ impl Stage {
 
     /// A request of a token's, and Graph's answer to it, from begin to end.
     fn write(&self, caller: &Caller, flow: &Arc<Resource>) {
-        let lease = self.store.ticket(caller.fingerprint, Some(&caller.claims), flow);
+        let lease = self.store.lease(caller.fingerprint, Some(&caller.claims), flow);
         let began = self.clock.now();
         let body = self.scrubber.scrub(b"{}").unwrap().body;
         let entry = Entry::new(body, &self.scrubber, &HeaderMap::new(), Lifetime::NONE, began);
@@ -175,7 +175,7 @@ fn what_is_purged_does_not_come_back_by_a_write_that_is_under_way() {
 #[test]
 fn a_purge_of_one_flow_and_tenant_is_as_sharp_and_leaves_all_others() {
     let take = |stage: &Stage, race: usize| {
-        let tenant = stage.secrets.label(LabelKind::Tenant, "tenant 0");
+        let tenant = stage.secrets.label(ClaimKind::Tenant, "tenant 0");
         let flow = Some(["x", "y", "z"][race % 3].to_owned());
         stage.store.purge(&PurgeSelector { flow, tenant: Some(tenant), subject: None });
     };

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use connector_cache::fake_graph::{CONTOSO, FABRIKAM, Flow, NORTHWIND, FakeGraph, Step, connector, forgery};
+use connector_cache::fake_graph::{CONTOSO, FABRIKAM, FakeGraph, Flow, NORTHWIND, Step, connector, forgery};
 
 use crate::kit::client::Response;
 use crate::kit::proxy::path;

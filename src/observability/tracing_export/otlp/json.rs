@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 use uuid::Uuid;
 
-use crate::observability::tracing_export::{Finished, SpanKind, AttributeValue};
+use crate::observability::tracing_export::{AttributeValue, Finished, SpanKind};
 
 /// Who tells: this process.
 #[derive(Debug)]
@@ -140,9 +140,15 @@ impl Serialize for Any<'_> {
             Self::Text(text) | Self::Of(AttributeValue::Label(text)) => {
                 Map([("stringValue", *text)]).serialize(serializer)
             }
-            Self::Of(AttributeValue::Host(host)) => Map([("stringValue", host.as_ref())]).serialize(serializer),
-            Self::Of(AttributeValue::Status(status)) => Map([("stringValue", Spelled(status))]).serialize(serializer),
-            Self::Of(AttributeValue::Number(number)) => Map([("intValue", Spelled(number))]).serialize(serializer),
+            Self::Of(AttributeValue::Host(host)) => {
+                Map([("stringValue", host.as_ref())]).serialize(serializer)
+            }
+            Self::Of(AttributeValue::Status(status)) => {
+                Map([("stringValue", Spelled(status))]).serialize(serializer)
+            }
+            Self::Of(AttributeValue::Number(number)) => {
+                Map([("intValue", Spelled(number))]).serialize(serializer)
+            }
             Self::Of(AttributeValue::Guid(id)) => {
                 let values = [Map([("stringValue", Spelled(id))])];
                 Map([("arrayValue", Map([("values", values)]))]).serialize(serializer)
