@@ -99,7 +99,7 @@ pub enum StartError {
     },
     /// The way to Graph.
     #[error(transparent)]
-    GraphClient(#[from] SetupError),
+    Upstream(#[from] SetupError),
     /// The certificate of the data port.
     #[error(transparent)]
     Tls(#[from] tls::Error),

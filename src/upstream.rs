@@ -247,7 +247,7 @@ impl GraphClient {
         }
         result.map_err(|fault| {
             self.metrics.origin_errors.inc(fault);
-            ErrorResponse::GraphClient(fault)
+            ErrorResponse::Upstream(fault)
         })
     }
 
@@ -359,12 +359,12 @@ impl GraphClient {
         }
         let body = body::collect(body, &head.headers, self.max_body, (&self.byte_budget, owner));
         let body = match timeout_at(deadline, body).await.unwrap_or(Err(UpstreamFailure::Timeout.into())) {
-            Err(ErrorResponse::GraphClient(fault))
+            Err(ErrorResponse::Upstream(fault))
                 if sabotaged!(UnheededBroken, true, head.status == StatusCode::OK) =>
             {
                 return Err(fault);
             }
-            Err(ErrorResponse::GraphClient(fault)) => {
+            Err(ErrorResponse::Upstream(fault)) => {
                 self.metrics.origin_errors.inc(fault);
                 Err(fault.into())
             }

@@ -45,7 +45,7 @@ fn config() -> Config {
         ttl: long,
         proof_ttl: long,
         stale_while_revalidate: Duration::ZERO,
-        freshness: FreshnessSource::GraphClient,
+        freshness: FreshnessSource::Origin,
         ..Config::default()
     }
 }

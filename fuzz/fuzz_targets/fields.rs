@@ -86,13 +86,13 @@ fn control(headers: &HeaderMap) {
 
 fn lifetime(headers: &HeaderMap) {
     let operator = Config { ttl: Duration::from_secs(300), ..Config::default() };
-    let origin = Config { freshness: FreshnessSource::GraphClient, ..operator.clone() };
+    let origin = Config { freshness: FreshnessSource::Origin, ..operator.clone() };
     let longest = Lifetime::of(headers, &operator, *NOW);
     for config in [&operator, &origin] {
         let Ok(life) = Lifetime::of(headers, config, *NOW) else { continue };
         assert!(life.fresh_for <= config.ttl);
         // Where Graph decides, `must-understand` undoes a `no-store`.
-        let undone = config.freshness == FreshnessSource::GraphClient
+        let undone = config.freshness == FreshnessSource::Origin
             && CacheControl::from_headers(headers).must_understand;
         assert!(
             undone || longest.is_ok_and(|longest| life.fresh_for <= longest.fresh_for),

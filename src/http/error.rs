@@ -133,7 +133,7 @@ pub enum ErrorResponse {
     /// The caller's doing, or a limit of ours.
     Rejected(Rejection),
     /// Graph's doing.
-    GraphClient(UpstreamFailure),
+    Upstream(UpstreamFailure),
     /// Graph is not called for so many seconds: a throttle or breaker of the request's own scope is open.
     Shut(Rejection, u32),
     /// Graph's answer could not be scrubbed, so it does not pass.
@@ -144,7 +144,7 @@ pub enum ErrorResponse {
 
 impl From<UpstreamFailure> for ErrorResponse {
     fn from(fault: UpstreamFailure) -> Self {
-        Self::GraphClient(fault)
+        Self::Upstream(fault)
     }
 }
 
@@ -188,7 +188,7 @@ impl ErrorResponse {
         use crate::support::labels::Label;
         match self {
             Self::Rejected(reason) | Self::Shut(reason, _) => reason.as_str(),
-            Self::GraphClient(reason) => reason.as_str(),
+            Self::Upstream(reason) => reason.as_str(),
             Self::Unscrubbable(reason) => reason.as_str(),
             Self::Unreadable(_) => "unreadable-error",
         }
@@ -209,7 +209,7 @@ impl ErrorResponse {
                 | Rejection::AddressConnections
                 | Rejection::Deadline,
             )
-            | Self::GraphClient(
+            | Self::Upstream(
                 UpstreamFailure::Timeout
                 | UpstreamFailure::FirstByte
                 | UpstreamFailure::ConnectTimeout
@@ -278,7 +278,7 @@ mod tests {
         for error_response in [
             ErrorResponse::Rejected(Rejection::Overloaded),
             ErrorResponse::Rejected(Rejection::Connections),
-            ErrorResponse::GraphClient(UpstreamFailure::Timeout),
+            ErrorResponse::Upstream(UpstreamFailure::Timeout),
         ] {
             let response = error_response.response(&ids, now);
             assert_eq!(response.headers()[header::RETRY_AFTER], "1", "{error_response:?}");

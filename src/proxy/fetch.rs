@@ -208,7 +208,7 @@ impl Fetcher {
     ) -> Fetched {
         if !answer.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json) {
             self.metrics.origin_errors.inc(UpstreamFailure::ContentType);
-            return Fetched::Failed(ErrorResponse::GraphClient(UpstreamFailure::ContentType));
+            return Fetched::Failed(ErrorResponse::Upstream(UpstreamFailure::ContentType));
         }
         let scrubbed = match answer.body.as_ref().map(|body| self.scrub(body)) {
             Ok(Ok(scrubbed)) => scrubbed,
@@ -236,7 +236,7 @@ impl Fetcher {
         asked: Now,
     ) -> Fetched {
         let Some((old, known)) = known else {
-            return Fetched::Failed(ErrorResponse::GraphClient(UpstreamFailure::Status));
+            return Fetched::Failed(ErrorResponse::Upstream(UpstreamFailure::Status));
         };
         let headers = known.merge(old.headers(), &answer.headers);
         let validation = known.renewed(&headers, asked);

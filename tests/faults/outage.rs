@@ -6,7 +6,7 @@ use connector_cache::config::Config;
 
 use crate::kit::client::{Client, H2, Response};
 use crate::kit::gate::Gate;
-use crate::kit::origin::GraphClient;
+use crate::kit::origin::StubGraph;
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
 use crate::kit::token;
@@ -14,7 +14,7 @@ use crate::stage::{cache_status, sound};
 
 /// Callers, and a Graph that fails when it is told to.
 struct Outage {
-    origin: GraphClient,
+    origin: StubGraph,
     proxy: Proxy,
     client: Client,
     tokens: Vec<String>,
@@ -23,7 +23,7 @@ struct Outage {
 impl Outage {
     /// As many callers as `callers`, each with a token of its own that lasts a working day.
     async fn with(callers: usize, change: impl FnOnce(&mut Config)) -> Self {
-        let origin = GraphClient::start().await;
+        let origin = StubGraph::start().await;
         origin.any(sound());
         let proxy = Proxy::with(&origin.url(), change).await;
         let client = Client::connect(proxy.data).await;

@@ -9,12 +9,12 @@ use connector_cache::config::Config;
 use serde_json::json;
 
 use crate::kit::client::{self, Response};
-use crate::kit::origin::GraphClient;
+use crate::kit::origin::StubGraph;
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
 
 pub(crate) struct Bench {
-    pub(crate) origin: GraphClient,
+    pub(crate) origin: StubGraph,
     pub(crate) proxy: Proxy,
 }
 
@@ -26,7 +26,7 @@ impl Bench {
 
     /// `cache.freshness = "origin"`.
     pub(crate) async fn of_the_origin() -> Self {
-        Self::with(|config| config.freshness.freshness = FreshnessSource::GraphClient).await
+        Self::with(|config| config.freshness.freshness = FreshnessSource::Origin).await
     }
 
     /// `cache.client_directives = "honor"`.
@@ -35,7 +35,7 @@ impl Bench {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let origin = GraphClient::start().await;
+        let origin = StubGraph::start().await;
         origin.any(ok());
         let proxy = Proxy::with(&origin.url(), change).await;
         Self { origin, proxy }

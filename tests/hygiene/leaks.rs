@@ -8,7 +8,7 @@ use connector_cache::fake_graph::{FakeGraph, Options};
 
 use crate::drive::Drive;
 use crate::kit::collector::Collector;
-use crate::kit::origin::GraphClient;
+use crate::kit::origin::StubGraph;
 use crate::kit::serve::Serve;
 use crate::kit::tls::Authority;
 
@@ -91,7 +91,7 @@ async fn nothing_leaks_before_graph(format: &str) {
 }
 
 async fn nothing_leaks_before_a_faulty_origin(format: &str) {
-    let (origin, collector) = (GraphClient::start().await, Collector::start().await);
+    let (origin, collector) = (StubGraph::start().await, Collector::start().await);
     let serve = loud(format, &origin.url(), None, &collector).await;
     let mut drive = Drive::of(&serve);
     drive.through_faults(&origin).await;

@@ -11,7 +11,7 @@ use connector_cache::fake_graph::{FakeGraph, Options};
 use serde_json::json;
 
 use crate::kit::client::{self, Response};
-use crate::kit::origin::{GraphClient, Request};
+use crate::kit::origin::{Request, StubGraph};
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
 
@@ -35,7 +35,7 @@ impl Views {
 }
 
 struct Stage {
-    origin: GraphClient,
+    origin: StubGraph,
     views: Views,
     proxy: Proxy,
     mint: FakeGraph,
@@ -43,7 +43,7 @@ struct Stage {
 
 impl Stage {
     async fn start() -> Self {
-        let (origin, views) = (GraphClient::start().await, Views::default());
+        let (origin, views) = (StubGraph::start().await, Views::default());
         let answers = views.clone();
         origin.answer("", move |request| answers.answer(request));
         let proxy = Proxy::before(&origin.url()).await;

@@ -8,20 +8,20 @@ use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, user_id};
 
 use crate::kit::client::{self, Response};
 use crate::kit::gate::Gate;
-use crate::kit::origin::GraphClient;
+use crate::kit::origin::StubGraph;
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
 use crate::kit::within;
 
 struct Stage {
-    origin: GraphClient,
+    origin: StubGraph,
     proxy: Proxy,
     mint: FakeGraph,
 }
 
 impl Stage {
     async fn start() -> Self {
-        let origin = GraphClient::start().await;
+        let origin = StubGraph::start().await;
         origin.any(Reply::json(r#"{"v":1}"#));
         let proxy = Proxy::before(&origin.url()).await;
         Self { origin, proxy, mint: FakeGraph::start(Options::default()).unwrap() }

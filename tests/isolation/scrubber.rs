@@ -5,7 +5,7 @@ use connector_cache::config::Config;
 use connector_cache::scrub::Unknown;
 
 use crate::kit::client::Response;
-use crate::kit::origin::GraphClient;
+use crate::kit::origin::StubGraph;
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
 use crate::kit::serve::Serve;
@@ -13,7 +13,7 @@ use crate::kit::token;
 
 /// A proxy before a scripted Graph.
 struct Stage {
-    origin: GraphClient,
+    origin: StubGraph,
     proxy: Proxy,
     subjects: usize,
 }
@@ -24,7 +24,7 @@ impl Stage {
     }
 
     async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let origin = GraphClient::start().await;
+        let origin = StubGraph::start().await;
         let proxy = Proxy::with(&origin.url(), change).await;
         Self { origin, proxy, subjects: 0 }
     }
@@ -259,7 +259,7 @@ async fn the_operator_can_keep_unknown_text_or_some_of_it() {
 
 #[tokio::test]
 async fn one_line_a_minute_names_a_member_that_graph_has_not_sent_before() {
-    let origin = GraphClient::start().await;
+    let origin = StubGraph::start().await;
     let url = origin.url();
     let serve = Serve::start(&[("CONNECTOR_CACHE__GRAPH__BASE_URL", &url)]).await;
     for (subject, members) in [

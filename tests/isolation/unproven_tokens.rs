@@ -7,7 +7,7 @@ use connector_cache::http::error::Rejection;
 use connector_cache::upstream::refused_tokens::REPLAY;
 
 use crate::kit::client::Response;
-use crate::kit::origin::GraphClient;
+use crate::kit::origin::StubGraph;
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
 use crate::kit::within;
@@ -16,8 +16,8 @@ const CHALLENGE: &str =
     r#"Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
 
 /// Graph that refuses tokens that end in `dead` with a claims challenge, and answers all others.
-async fn graph() -> GraphClient {
-    let graph = GraphClient::start().await;
+async fn graph() -> StubGraph {
+    let graph = StubGraph::start().await;
     graph.answer("", |request| {
         if request.header("authorization").unwrap_or_default().ends_with("dead") {
             let body =

@@ -6,7 +6,7 @@ use connector_cache::fake_graph::{FakeGraph, Options};
 
 use crate::kit::client::{Client, H2};
 use crate::kit::gate::Gate;
-use crate::kit::origin::GraphClient;
+use crate::kit::origin::StubGraph;
 use crate::kit::proxy::{Proxy, path};
 use crate::kit::reply::Reply;
 use crate::kit::within;
@@ -14,8 +14,8 @@ use crate::kit::within;
 const ANSWER: &str = r#"{"@odata.context":"https://graph.microsoft.com/beta/$metadata#x"}"#;
 
 /// Graph that never answers for flows whose id begins with `slow`.
-async fn silent_graph() -> GraphClient {
-    let graph = GraphClient::start().await;
+async fn silent_graph() -> StubGraph {
+    let graph = StubGraph::start().await;
     graph.answer(
         "",
         |request| {
@@ -99,7 +99,7 @@ async fn a_fetch_that_has_not_reached_graph_ends_when_its_caller_leaves() {
 #[tokio::test]
 async fn a_fetch_goes_on_for_a_follower_when_its_leader_leaves_before_graph_was_reached() {
     let (gate, mint) = (Gate::default(), FakeGraph::start(Options::default()).unwrap());
-    let graph = GraphClient::start().await;
+    let graph = StubGraph::start().await;
     graph.any(Reply::json(ANSWER));
     graph.route("/beta/identity/b2xUserFlows/slow1", Reply::json(ANSWER).held_until(&gate));
     let proxy = Proxy::with(&graph.url(), |config| config.origin.in_flight = 1).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 use crate::kit::client::Client;
-use crate::kit::origin::GraphClient;
+use crate::kit::origin::StubGraph;
 use crate::kit::proxy::path;
 use crate::kit::reply::Reply;
 use crate::kit::serve::Serve;
@@ -37,7 +37,7 @@ async fn f52_idle_connections_cost_little_memory_and_slow_nobody_down() {
         println!("skipped: {count} connections need as many descriptors; raise `ulimit -Hn`");
         return;
     }
-    let origin = GraphClient::start().await;
+    let origin = StubGraph::start().await;
     origin.any(Reply::json("{}"));
     let (url, most) = (origin.url(), (count + 100).to_string());
     let env = [
@@ -88,7 +88,7 @@ async fn f52_idle_connections_cost_little_memory_and_slow_nobody_down() {
 #[tokio::test]
 async fn f59_more_keys_than_there_is_memory_for_are_evicted() {
     let count = number("DISTINCT_KEYS", 1_500);
-    let origin = GraphClient::start().await;
+    let origin = StubGraph::start().await;
     // Some 8 KiB each: fifteen hundred would be 12 MiB.
     let body = format!(r#"{{"postFederationSignup":null,"displayName":"{}"}}"#, "x".repeat(8_000));
     origin.any(Reply::json(body));

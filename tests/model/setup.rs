@@ -39,7 +39,7 @@ pub fn config(story: &Story, url: &str) -> Config {
     config.freshness.stale_while_revalidate = Duration::from_millis(story.times.while_revalidate);
     config.freshness.stale_if_error = Duration::from_millis(story.times.if_error);
     if story.times.by_graph {
-        config.freshness.freshness = FreshnessSource::GraphClient;
+        config.freshness.freshness = FreshnessSource::Origin;
     }
     if story.times.by_caller {
         config.freshness.client_directives = ClientDirectives::Honor;

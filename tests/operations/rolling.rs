@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::kit::balancer::Balancer;
 use crate::kit::client::Client;
-use crate::kit::origin::GraphClient;
+use crate::kit::origin::StubGraph;
 use crate::kit::proxy::path;
 use crate::kit::reply::Reply;
 use crate::kit::serve::Serve;
@@ -17,7 +17,7 @@ use crate::kit::{token, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f61_two_instances_are_rolled_under_a_thousand_requests_a_second_and_none_fails() {
-    let origin = GraphClient::start().await;
+    let origin = StubGraph::start().await;
     origin.any(Reply::json("{}"));
     let (url, balancer) = (origin.url(), Balancer::start().await);
     let env = [("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()), ("CONNECTOR_CACHE__DRAIN__DELAY", "1s")];

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::kit::client::{self, Client};
-use crate::kit::origin::GraphClient;
+use crate::kit::origin::StubGraph;
 use crate::kit::proxy::path;
 use crate::kit::reply::Reply;
 use crate::kit::serve::Serve;
@@ -24,7 +24,7 @@ pub(crate) async fn reloads(serve: &Serve, result: &str, count: u32) {
 
 /// A process with a configuration file.
 struct Stage {
-    origin: GraphClient,
+    origin: StubGraph,
     dir: tempfile::TempDir,
     serve: Serve,
     reloaded: [u32; 2],
@@ -32,7 +32,7 @@ struct Stage {
 
 impl Stage {
     async fn set(text: &str) -> Self {
-        let (origin, dir) = (GraphClient::start().await, tempfile::tempdir().unwrap());
+        let (origin, dir) = (StubGraph::start().await, tempfile::tempdir().unwrap());
         origin.any(Reply::json("{}"));
         let file = dir.path().join("cache.toml");
         std::fs::write(&file, text).unwrap();
@@ -163,7 +163,7 @@ async fn limits_and_log_follow_the_file_and_the_environment_stays_above_it() {
 
 #[tokio::test]
 async fn f62_the_admin_token_follows_its_file() {
-    let (origin, dir) = (GraphClient::start().await, tempfile::tempdir().unwrap());
+    let (origin, dir) = (StubGraph::start().await, tempfile::tempdir().unwrap());
     let (file, url) = (dir.path().join("token"), origin.url());
     std::fs::write(&file, "old").unwrap();
     let env = [

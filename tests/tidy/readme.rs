@@ -93,11 +93,7 @@ fn every_reason_has_its_status() {
         assert!(*told == is || told == "none", "{reason}: {told} is told, {is} is answered");
     }
     for &reason in UpstreamFailure::ALL {
-        assert_eq!(
-            of_graph[reason.as_str()],
-            ErrorResponse::GraphClient(reason).status().as_str(),
-            "{reason}"
-        );
+        assert_eq!(of_graph[reason.as_str()], ErrorResponse::Upstream(reason).status().as_str(), "{reason}");
     }
     for &reason in ScrubFailure::ALL {
         assert_eq!(

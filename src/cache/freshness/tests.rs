@@ -30,7 +30,7 @@ fn operator(fields: &[(&'static str, &str)]) -> Result<Duration, NotStored> {
 }
 
 fn origin(fields: &[(&'static str, &str)]) -> Result<Duration, NotStored> {
-    let config = Config { freshness: FreshnessSource::GraphClient, ttl: HOUR, ..Config::default() };
+    let config = Config { freshness: FreshnessSource::Origin, ttl: HOUR, ..Config::default() };
     Lifetime::of(&headers(fields), &config, at(0)).map(|lifetime| lifetime.fresh_for)
 }
 
@@ -138,7 +138,7 @@ fn l29_what_has_no_time_left_is_stored_only_where_graph_can_be_asked_about_it() 
 
 #[test]
 fn l29_no_cache_is_never_used_without_graphs_word() {
-    let config = Config { freshness: FreshnessSource::GraphClient, ..Config::default() };
+    let config = Config { freshness: FreshnessSource::Origin, ..Config::default() };
     let fields = headers(&[("cache-control", "no-cache, max-age=60"), ("etag", "\"a\"")]);
     let lifetime = Lifetime::of(&fields, &config, at(0)).unwrap();
     for client in [CacheControl::default(), CacheControl { max_stale: Some(9), ..CacheControl::default() }] {
@@ -204,11 +204,8 @@ fn an_entry_is_fresh_until_its_ttl_then_usable_within_the_grace_then_not() {
 
 #[test]
 fn l48_where_the_origin_decides_it_says_how_long_the_grace_is() {
-    let config = Config {
-        ttl: Duration::from_secs(100),
-        freshness: FreshnessSource::GraphClient,
-        ..Config::default()
-    };
+    let config =
+        Config { ttl: Duration::from_secs(100), freshness: FreshnessSource::Origin, ..Config::default() };
     let last = |directives| {
         let lifetime = Lifetime::of(&headers(&[("cache-control", directives)]), &config, at(0)).unwrap();
         let usable = |now: &u64| {
@@ -371,7 +368,7 @@ fn dials_show_what_they_were_set_to_but_for_whose_word_counts() {
         stale_while_revalidate: Duration::from_secs(3),
         stale_if_error: Duration::from_secs(4),
         client_directives: ClientDirectives::Honor,
-        freshness: FreshnessSource::GraphClient,
+        freshness: FreshnessSource::Origin,
     };
     dials.set(&other);
     assert_eq!(dials.now(), Config { freshness: FreshnessSource::Operator, ..other });

@@ -10,16 +10,16 @@ pub(super) type Row = (StatusCode, &'static str, &'static str);
 pub(super) fn row(error_response: ErrorResponse) -> Row {
     match error_response {
         ErrorResponse::Rejected(reason) | ErrorResponse::Shut(reason, _) => rejected(reason),
-        ErrorResponse::GraphClient(O::Timeout | O::FirstByte | O::ConnectTimeout) => {
+        ErrorResponse::Upstream(O::Timeout | O::FirstByte | O::ConnectTimeout) => {
             (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "Microsoft Graph did not answer in time.")
         }
-        ErrorResponse::GraphClient(O::NoSocket) => {
+        ErrorResponse::Upstream(O::NoSocket) => {
             (StatusCode::SERVICE_UNAVAILABLE, "ServiceNotAvailable", "Too many connections are open.")
         }
-        ErrorResponse::GraphClient(O::Dns | O::Connect | O::Tls | O::Reset) => {
+        ErrorResponse::Upstream(O::Dns | O::Connect | O::Tls | O::Reset) => {
             (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph could not be reached.")
         }
-        ErrorResponse::GraphClient(_) | ErrorResponse::Unscrubbable(_) => {
+        ErrorResponse::Upstream(_) | ErrorResponse::Unscrubbable(_) => {
             (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph's answer could not be used.")
         }
         ErrorResponse::Unreadable(status) => {

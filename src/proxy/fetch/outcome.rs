@@ -30,11 +30,11 @@ impl Fetched {
                 let failed = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
                 failed.then_some(ErrorSource::Upstream)
             }
+            Self::Failed(ErrorResponse::Rejected(_) | ErrorResponse::Upstream(UpstreamFailure::NoSocket)) => {
+                Some(ErrorSource::Local)
+            }
             Self::Failed(
-                ErrorResponse::Rejected(_) | ErrorResponse::GraphClient(UpstreamFailure::NoSocket),
-            ) => Some(ErrorSource::Local),
-            Self::Failed(
-                ErrorResponse::GraphClient(_)
+                ErrorResponse::Upstream(_)
                 | ErrorResponse::Shut(..)
                 | ErrorResponse::Unscrubbable(_)
                 | ErrorResponse::Unreadable(_),
@@ -55,14 +55,14 @@ pub(super) fn outcome(answer: &Result<UpstreamResponse, ErrorResponse>, now: Now
             502..=504 => Some(CallOutcome::Failed(CallFailure::Status)),
             _ => Some(CallOutcome::Answered),
         },
-        Err(ErrorResponse::GraphClient(Fault::Dns | Fault::Connect | Fault::ConnectTimeout | Fault::Tls)) => {
+        Err(ErrorResponse::Upstream(Fault::Dns | Fault::Connect | Fault::ConnectTimeout | Fault::Tls)) => {
             Some(CallOutcome::Failed(CallFailure::Connection))
         }
-        Err(ErrorResponse::GraphClient(Fault::Reset | Fault::FirstByte | Fault::Timeout)) => {
+        Err(ErrorResponse::Upstream(Fault::Reset | Fault::FirstByte | Fault::Timeout)) => {
             Some(CallOutcome::Failed(CallFailure::Transport))
         }
-        Err(ErrorResponse::GraphClient(Fault::NoSocket)) => None,
-        Err(ErrorResponse::GraphClient(_)) => Some(CallOutcome::Answered),
+        Err(ErrorResponse::Upstream(Fault::NoSocket)) => None,
+        Err(ErrorResponse::Upstream(_)) => Some(CallOutcome::Answered),
         Err(_) => None,
     }
 }

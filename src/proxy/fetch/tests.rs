@@ -35,11 +35,11 @@ fn what_fails_in_the_proxy_is_local_but_for_refusals_of_breakers() {
         assert_eq!(own.error_source(), Some(ErrorSource::Upstream), "{reason}");
     }
     for &fault in UpstreamFailure::ALL {
-        let failed = Fetched::Failed(ErrorResponse::GraphClient(fault));
+        let failed = Fetched::Failed(ErrorResponse::Upstream(fault));
         let is_local = fault == UpstreamFailure::NoSocket;
         let source = if is_local { ErrorSource::Local } else { ErrorSource::Upstream };
         assert_eq!(failed.error_source(), Some(source), "{fault}");
-        let outcome = outcome(&Err(ErrorResponse::GraphClient(fault)), Clock::system().now());
+        let outcome = outcome(&Err(ErrorResponse::Upstream(fault)), Clock::system().now());
         assert_eq!(outcome.is_none(), is_local, "{fault}");
     }
 }
