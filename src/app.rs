@@ -31,6 +31,7 @@ use crate::app::reload::{LiveSources, Parts};
 use crate::auth::{HashKeys, NoRandomness};
 use crate::cache::coalesce::Coalescer;
 use crate::cache::freshness::Dials;
+use crate::cache::outcome::Eviction;
 use crate::cache::store::Store;
 use crate::config::Config;
 use crate::observability::logging;
@@ -138,6 +139,7 @@ impl App {
         let (tracer, exporter) = spans(&config, &metrics)?;
         #[cfg(not(feature = "otlp"))]
         let tracer = Tracer::default();
+        metrics.capacity.set(i64::try_from(config.store.max_bytes).unwrap_or(i64::MAX));
         let (keep, byte_budget) = (config.freshness.longest_use(), ByteBudget::new(config.bytes_in_flight));
         let permits = UpstreamPermits::new(config.origin.in_flight, config.unproven.in_flight);
         let fetcher = Fetcher {
@@ -146,7 +148,7 @@ impl App {
             unproven: UnprovenLimiter::new(&config.unproven, clock.clone()),
             refused: RefusedTokens::new(clock.clone()),
             breakers: Breakers::new(clock.clone()),
-            store: Arc::new(Store::new(&config.store, keep, &metrics)),
+            store: Arc::new(Store::new(&config.store, keep, count_evictions(&metrics))),
             scrubber: Scrubber::new(&config.scrub, config.origin.max_body).trusting(&config.origin.base_url),
             unknown_members: UnknownMemberNotices::default(),
             freshness: Dials::new(&config.freshness),
@@ -327,6 +329,12 @@ async fn try_serve(
         }
     });
     app.run(listeners, stop, Some(log), std::convert::identity).await
+}
+
+/// Counter of the evictions of a store.
+fn count_evictions(metrics: &Arc<Metrics>) -> impl Fn(Eviction) + Send + Sync + use<> {
+    let metrics = Arc::clone(metrics);
+    move |cause| metrics.evictions.inc(cause)
 }
 
 /// What begins spans, and what sends them where somebody collects them.

@@ -4,6 +4,7 @@
 //! fingerprint finds proofs. The claims are not verified, for nobody but Graph can verify them: they group
 //! what is stored and bound how long it may be used, and grant nothing (promise 2).
 
+mod bypass;
 mod claims;
 mod hash;
 
@@ -16,10 +17,10 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
+pub use self::bypass::Bypass;
 pub use self::claims::{Claims, TokenExpiry};
 use self::hash::Hash as Keyed;
-use crate::cache::outcome::Bypass;
-use crate::http::error::Rejection;
+use crate::http::rejection::Rejection;
 use crate::http::validate::{FieldLines, RequestView};
 use crate::proxy::handler::LogTag;
 use crate::support::clock::Now;

@@ -7,6 +7,7 @@ pub mod error;
 pub mod headers;
 pub mod ids;
 pub mod negotiation;
+pub mod rejection;
 mod request_view;
 pub mod retry_after;
 pub mod templates;

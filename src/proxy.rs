@@ -5,6 +5,7 @@
 //! The parts that are called here decide nothing about each other.
 
 mod coalesced;
+pub mod error_response;
 pub mod fetch;
 pub mod handler;
 mod lookup;
@@ -22,18 +23,21 @@ use http::request::Parts;
 use tokio_util::task::TaskTracker;
 
 use self::lookup::Found;
+use crate::auth::Bypass;
 use crate::auth::{Claims, HashKeys, Identity, RequestDigest};
 use crate::cache::coalesce::Coalescer;
 use crate::cache::freshness::{Assessment, ClientDirectives, Decision, ErrorSource, is_usable_on_error};
 use crate::cache::grants::Grants;
-use crate::cache::outcome::{Bypass, Forward, Outcome, ProofResult};
+use crate::cache::outcome::{Outcome, ProofResult};
 use crate::cache::thread_cache::CachedLookup;
 use crate::cache::vary::SelectingRequest;
 use crate::http::cache_control::CacheControl;
 use crate::http::cache_status::CacheStatus;
-use crate::http::error::{ErrorResponse, Rejection};
+use crate::http::cache_status::Forward;
 use crate::http::ids::Ids;
+use crate::http::rejection::Rejection;
 use crate::http::validate::RequestView;
+use crate::proxy::error_response::ErrorResponse;
 use crate::proxy::fetch::{CallerFields, FetchRequest, Fetched, Fetcher};
 use crate::proxy::handler::{Handler, HandlerResponse};
 use crate::proxy::refresh_limit::RefreshLimiter;

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue};
 
 pub use self::accept::Metadata;
 use self::query::{Expand, PropertyNames};
-use crate::http::error::Rejection;
+use crate::http::rejection::Rejection;
 use crate::support::labels::{Label, labels};
 use crate::support::sabotage::sabotaged;
 

@@ -6,8 +6,10 @@ mod connection;
 #[doc(hidden)]
 pub mod fuzzing;
 mod listener;
+mod metrics;
 mod per_address;
 mod protocols;
+mod rejection;
 mod replaced;
 mod settings;
 pub mod tls;
@@ -24,6 +26,7 @@ use hyper::body::Incoming;
 use crate::http::error::Response;
 
 pub use listener::{Server, listen};
+pub use rejection::ConnRejection;
 pub use settings::ServerSettings;
 pub use workers::{LEFTOVERS, Threads, Workers};
 

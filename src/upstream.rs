@@ -11,12 +11,14 @@ mod connection;
 mod connector;
 mod dns;
 mod error;
+mod failure;
 pub mod fair_queue;
 mod interim;
 pub mod permits;
 mod pool;
 mod preconnect;
 pub mod refused_tokens;
+mod retry;
 mod tls;
 pub mod unproven_limit;
 
@@ -39,15 +41,15 @@ use self::connection::ReuseGuard;
 use self::connector::Connector;
 pub use self::connector::ProxyError;
 use self::error::ConnectFailure;
+pub use self::failure::{RequestError, UpstreamFailure};
 use self::pool::{HttpClient, Pool, client};
 use self::preconnect::Preconnect;
+pub use self::retry::Retry;
 pub use self::tls::RootsError;
 #[cfg(feature = "otlp")]
 pub(crate) use self::tls::platform as client_tls;
 use crate::auth::Token;
 use crate::cache::conditional::Validators;
-use crate::cache::outcome::Retry;
-use crate::http::error::{ErrorResponse, UpstreamFailure};
 use crate::http::ids;
 use crate::http::ids::{CLIENT_ID, Ids, TRACE_PARENT};
 use crate::observability::metrics::Metrics;
@@ -123,7 +125,7 @@ pub struct UpstreamResponse {
     /// Every field, for reading.
     pub headers: HeaderMap,
     /// The body, for the scrubber. That of a 200 is there; a "no" is one whatever became of its words.
-    pub body: Result<RawBody, ErrorResponse>,
+    pub body: Result<RawBody, RequestError>,
 }
 
 /// An answer's beginning, when it was asked for, and the span of that.
@@ -206,7 +208,7 @@ impl GraphClient {
         ids: &Ids,
         condition: Option<&Validators>,
         owner: IpAddr,
-    ) -> Result<UpstreamResponse, ErrorResponse> {
+    ) -> Result<UpstreamResponse, RequestError> {
         self.spare.note_question();
         let deadline = permit.requested_at + self.timeout.get();
         let pool = Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner));
@@ -247,7 +249,7 @@ impl GraphClient {
         }
         result.map_err(|fault| {
             self.metrics.origin_errors.inc(fault);
-            ErrorResponse::Upstream(fault)
+            RequestError::Failed(fault)
         })
     }
 
@@ -359,12 +361,12 @@ impl GraphClient {
         }
         let body = body::collect(body, &head.headers, self.max_body, (&self.byte_budget, owner));
         let body = match timeout_at(deadline, body).await.unwrap_or(Err(UpstreamFailure::Timeout.into())) {
-            Err(ErrorResponse::Upstream(fault))
+            Err(RequestError::Failed(fault))
                 if sabotaged!(UnheededBroken, true, head.status == StatusCode::OK) =>
             {
                 return Err(fault);
             }
-            Err(ErrorResponse::Upstream(fault)) => {
+            Err(RequestError::Failed(fault)) => {
                 self.metrics.origin_errors.inc(fault);
                 Err(fault.into())
             }

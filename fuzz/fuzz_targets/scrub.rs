@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use connector_cache::cache::outcome::ScrubFailure;
+use connector_cache::scrub::ScrubFailure;
 use connector_cache::scrub::{Config, Scrubber};
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;

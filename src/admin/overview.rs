@@ -49,13 +49,12 @@ impl Overview {
 impl Cache for Overview {
     fn look(&self) -> Value {
         let inner = self.proxy.inner();
-        let (entries, tokens) = inner.fetcher.store.counts();
-        let metrics = &inner.fetcher.metrics;
+        let size = inner.fetcher.store.size();
         json!({
-            "entries": entries,
-            "tokens_with_proofs": tokens,
-            "bytes": metrics.bytes.get(),
-            "capacity_bytes": metrics.capacity.get(),
+            "entries": size.entries,
+            "tokens_with_proofs": size.tokens,
+            "bytes": size.bytes,
+            "capacity_bytes": self.max_bytes,
             "flights": inner.coalescer.count(),
             "configuration": self.configuration(),
         })
@@ -67,18 +66,22 @@ impl Cache for Overview {
             inner.fetcher.refused.clear();
         }
         let label = |kind, name: &Option<String>| name.as_deref().map(|name| inner.secrets.label(kind, name));
-        inner.fetcher.store.purge(&purge::PurgeSelector {
+        let purged = inner.fetcher.store.purge(&purge::PurgeSelector {
             flow: selection.flow.clone(),
             tenant: label(ClaimKind::Tenant, &selection.tenant),
             subject: label(ClaimKind::Subject, &selection.subject),
-        })
+        });
+        inner.fetcher.metrics.purged.inc_by(purged);
+        purged
     }
 
     fn refresh_gauges(&self) {
         let fetcher = &self.proxy.inner().fetcher;
         let (metrics, byte_budget) = (&fetcher.metrics, fetcher.origin.byte_budget());
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        fetcher.store.refresh_gauges();
+        let (size, large) = (fetcher.store.size(), |count: u64| i64::try_from(count).unwrap_or(i64::MAX));
+        metrics.entries.set(large(size.entries));
+        metrics.bytes.set(large(size.bytes));
         metrics.throttle_gates.set(count(fetcher.breakers.count_open()));
         metrics.bytes_in_flight.set(count(byte_budget.used()));
         metrics.bytes_in_flight_limit.set(count(byte_budget.limit()));

@@ -12,7 +12,7 @@ use serde::de::{self, Deserializer, IgnoredAny};
 use uuid::Uuid;
 
 use super::{ClaimHash, ClaimKind, Principal, first};
-use crate::cache::outcome::Bypass;
+use crate::auth::Bypass;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 pub use self::dials::Dials;
 pub use self::packed::PackedLifetime;
-use super::outcome::Forward;
 use crate::http::cache_control::CacheControl;
+use crate::http::cache_status::Forward;
 use crate::support::clock::Now;
 use crate::support::labels::labels;
 use crate::support::sabotage::sabotaged;

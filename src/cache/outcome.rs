@@ -25,40 +25,6 @@ labels! {
 }
 
 labels! {
-    /// Why a request went to Graph: the parameter `fwd` of `Cache-Status` (RFC 9211, section 2.2).
-    pub enum Forward {
-        /// Nothing usable is stored for this caller.
-        UriMiss = "uri-miss",
-        /// What is stored is past its freshness.
-        Stale = "stale",
-        /// The caller's directives ask for Graph's word.
-        Request = "request",
-        /// The request may not use the cache.
-        Bypass = "bypass",
-    }
-}
-
-labels! {
-    /// Why a token may not use the cache. It is forwarded all the same.
-    pub enum Bypass {
-        /// Not a JWT that can be read: opaque, encrypted, or not base64url.
-        Opaque = "token-opaque",
-        /// The claims are not the JSON object that they should be, or one is there twice.
-        Unreadable = "claims-unreadable",
-        /// Tenant or subject is missing or empty.
-        Incomplete = "claims-incomplete",
-        /// `exp` is missing, not a plain number, or more than 29 hours ahead.
-        ExpUnusable = "exp-unusable",
-        /// The token ends within 30 seconds, or has ended.
-        Expiring = "token-expiring",
-        /// `nbf` is ahead, or not a plain number.
-        NotYetValid = "token-not-yet-valid",
-        /// The token is bound to a key (`cnf`): its bytes alone are not the credential.
-        Bound = "token-bound",
-    }
-}
-
-labels! {
     /// Why an answer came from memory though Graph was asked for, or should have been.
     pub enum HitReason {
         /// Graph failed, and what is past its time may stand in.
@@ -117,65 +83,5 @@ labels! {
         Purge = "purge",
         /// Graph's answer said so (401, 403, 404, 410).
         Invalidate = "invalidate",
-    }
-}
-
-labels! {
-    /// Why a retry was made.
-    pub enum Retry {
-        /// A pooled connection turned out to be closed; nothing had been received on it.
-        StaleConnection = "stale-connection",
-        /// Graph refused the stream before it looked at it (HTTP/2 `REFUSED_STREAM`, or a graceful GOAWAY).
-        RefusedStream = "refused-stream",
-        /// Graph said 304 of something other than it was asked about: asked again, without a condition.
-        OtherAnswer = "other-answer",
-    }
-}
-
-labels! {
-    /// Which rule of the scrubber took something away.
-    pub enum ScrubbedField {
-        /// A password or passphrase.
-        Password = "password",
-        /// A secret.
-        Secret = "secret",
-        /// A token or assertion.
-        Token = "token",
-        /// A key, or the material of one.
-        Key = "key",
-        /// The private parts of a certificate, PKCS#12 or PFX.
-        Certificate = "certificate",
-        /// A connection string or shared access signature.
-        ConnectionString = "connection-string",
-        /// Any other credential.
-        Credential = "credential",
-        /// A name of `scrub.extra_fields`.
-        Extra = "extra",
-        /// The user name of an authentication configuration.
-        Username = "username",
-        /// A known part of an authentication configuration whose value does not have its form.
-        Authentication = "authentication",
-        /// A credential in the text of a name, a message or an allowed member.
-        Text = "text",
-        /// A string, or a name, that Graph's schema does not know.
-        Unknown = "unknown",
-        /// Query values, user info, pairs in the path, or the fragment of a target URL.
-        TargetUrl = "target-url",
-    }
-}
-
-labels! {
-    /// Why a body could not be scrubbed, and so did not pass.
-    pub enum ScrubFailure {
-        /// Not JSON, as RFC 8259 has it.
-        BadJson = "bad-json",
-        /// Not UTF-8, or a string with half a surrogate pair.
-        BadText = "bad-text",
-        /// JSON, but not an object.
-        NotAnObject = "not-an-object",
-        /// Nested more than 64 deep.
-        TooDeep = "too-deep",
-        /// The answer would be larger than the limit on bodies.
-        TooLarge = "too-large",
     }
 }

@@ -32,7 +32,6 @@ use super::thread_cache::{CachedLookup, Capacity, Generation, Generations};
 use super::variants::Variants;
 use super::vary::{SecondaryKey, SecondaryKeyHasher, SelectingRequest};
 use crate::auth::{ClaimHash, Claims, Principal, RequestDigest, TokenHash};
-use crate::observability::metrics::Metrics;
 use crate::resource::Resource;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
@@ -76,7 +75,17 @@ pub struct Store {
     secondary_key_hasher: SecondaryKeyHasher,
     generations: Arc<Generations>,
     front: Capacity,
-    metrics: Arc<Metrics>,
+}
+
+/// Size of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreSize {
+    /// Keys with at least one answer.
+    pub entries: u64,
+    /// Tokens with at least one proof.
+    pub tokens: u64,
+    /// Weight of all answers and proofs, bytes.
+    pub bytes: u64,
 }
 
 /// The answers of one key with whose they are, for purges.
@@ -102,15 +111,18 @@ impl Labelled {
 }
 
 impl Store {
-    /// An empty store. `keep` is the longest that anything in it can be of use.
-    pub fn new(config: &Config, keep: Duration, metrics: &Arc<Metrics>) -> Self {
+    /// Creates an empty store. Entries and proofs leave after `keep`. `on_eviction` is called for each key that leaves.
+    pub fn new(
+        config: &Config,
+        keep: Duration,
+        on_eviction: impl Fn(Eviction) + Send + Sync + 'static,
+    ) -> Self {
         // A proof weighs a few hundred bytes where an entry weighs a few thousand.
         let for_grants = config.max_bytes / 5;
         let for_fronts = config.max_bytes / THREAD_CACHE_PART;
         let for_entries = config.max_bytes - for_grants - for_fronts;
         let threads = u64::try_from(config.threads).unwrap_or(u64::MAX).max(1);
-        metrics.capacity.set(i64::try_from(config.max_bytes).unwrap_or(i64::MAX));
-        let (counts, generations) = (Arc::clone(metrics), Arc::<Generations>::default());
+        let generations = Arc::<Generations>::default();
         let evictions = Arc::clone(&generations);
         let entries = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
@@ -128,7 +140,7 @@ impl Store {
                     RemovalCause::Explicit => kept.left_by().unwrap_or(Eviction::Invalidate),
                     RemovalCause::Replaced => return,
                 };
-                counts.evictions.inc(cause);
+                on_eviction(cause);
             })
             .build();
         let grants = Cache::builder()
@@ -159,7 +171,6 @@ impl Store {
             secondary_key_hasher: SecondaryKeyHasher::default(),
             generations,
             front: Capacity::within(for_fronts / threads),
-            metrics: Arc::clone(metrics),
         }
     }
 
@@ -308,19 +319,15 @@ impl Store {
         lock(&self.grant_turns[usize::from(digit) % TURNS])
     }
 
-    /// Brings the gauges of size up to date.
-    pub fn refresh_gauges(&self) {
+    /// Returns the size after all pending evictions.
+    pub fn size(&self) -> StoreSize {
         self.entries.run_pending_tasks();
         self.grants.run_pending_tasks();
-        let bytes = self.entries.weighted_size() + self.grants.weighted_size();
-        self.metrics.entries.set(i64::try_from(self.entries.entry_count()).unwrap_or(i64::MAX));
-        self.metrics.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
-    }
-
-    /// How many entries there are, and of how many tokens proofs.
-    pub fn counts(&self) -> (u64, u64) {
-        self.refresh_gauges();
-        (self.entries.entry_count(), self.grants.entry_count())
+        StoreSize {
+            entries: self.entries.entry_count(),
+            tokens: self.grants.entry_count(),
+            bytes: self.entries.weighted_size() + self.grants.weighted_size(),
+        }
     }
 }
 

@@ -4,11 +4,24 @@ use std::fmt::Write;
 
 use http::{HeaderValue, StatusCode};
 
-use crate::cache::outcome::Forward;
 use crate::http::headers::PSEUDONYM;
 use crate::http::templates;
 use crate::http::templates::TemplateKind;
-use crate::support::labels::Label;
+use crate::support::labels::{Label, labels};
+
+labels! {
+    /// Why a request went to Graph: the parameter `fwd` of `Cache-Status` (RFC 9211, section 2.2).
+    pub enum Forward {
+        /// Nothing usable is stored for this caller.
+        UriMiss = "uri-miss",
+        /// What is stored is past its freshness.
+        Stale = "stale",
+        /// The caller's directives ask for Graph's word.
+        Request = "request",
+        /// The request may not use the cache.
+        Bypass = "bypass",
+    }
+}
 
 /// One member of the list: our own, since Graph sends none and a caller's is not ours to repeat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,8 +76,11 @@ impl CacheStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::outcome::{Bypass, NotStored, ScrubFailure};
-    use crate::http::error::{Rejection, UpstreamFailure};
+    use crate::auth::Bypass;
+    use crate::cache::outcome::NotStored;
+    use crate::http::rejection::Rejection;
+    use crate::scrub::ScrubFailure;
+    use crate::upstream::UpstreamFailure;
 
     #[test]
     fn l79_the_designs_examples_come_out_as_written() {

@@ -8,8 +8,8 @@ use http::request::Parts;
 use http::{Method, Version};
 
 pub use super::request_view::{FieldLines, RequestView};
-use crate::http::error::Rejection;
 use crate::http::headers::PSEUDONYM;
+use crate::http::rejection::Rejection;
 
 /// Limits on one message.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,11 +13,13 @@ pub use self::family::{CounterFamily, Durations, GaugeFamily, MethodLabel, Reque
 use self::family::{counter, gauge, gauges, histogram, register};
 pub use self::per_thread::PerThread;
 use self::per_thread::PerThreadShards;
-use crate::cache::outcome::{
-    Bypass, Eviction, NotStored, Outcome, ProofResult, Retry, ScrubFailure, ScrubbedField,
-};
-use crate::http::error::{Rejection, UpstreamFailure};
+use crate::auth::Bypass;
+use crate::cache::outcome::{Eviction, NotStored, Outcome, ProofResult};
+use crate::http::rejection::Rejection;
+use crate::scrub::{ScrubFailure, ScrubbedField};
 use crate::support::labels::labels;
+use crate::upstream::Retry;
+use crate::upstream::UpstreamFailure;
 
 /// All families. One instance a process, handed to who counts.
 #[derive(Debug)]

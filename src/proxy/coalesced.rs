@@ -11,7 +11,7 @@ use crate::cache::coalesce::{Obligation, Role, WaitingCallers};
 use crate::cache::key::CoalesceKey;
 use crate::cache::lease::Lease;
 use crate::cache::outcome::Outcome;
-use crate::http::error::Rejection;
+use crate::http::rejection::Rejection;
 use crate::proxy::fetch::{FetchRequest, Fetched, Fetcher, PreparedFetch};
 use crate::proxy::waiting_requests::WaitPermit;
 use crate::support::detach_on_drop::DetachOnDrop;

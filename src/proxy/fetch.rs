@@ -21,16 +21,18 @@ use crate::cache::freshness::{self, Lifetime};
 use crate::cache::lease::Lease;
 use crate::cache::outcome::{NotStored, ProofResult};
 use crate::cache::store::Store;
-use crate::http::error::{ErrorResponse, Rejection, UpstreamFailure};
 use crate::http::headers;
 use crate::http::headers::ORIGIN_REQUEST_ID;
 use crate::http::ids::{REQUEST_ID, guid};
 use crate::http::negotiation::ContentCoding;
+use crate::http::rejection::Rejection;
 use crate::http::retry_after;
 use crate::observability::metrics::Metrics;
+use crate::proxy::error_response::ErrorResponse;
 use crate::scrub::{GzippedBody, Notice, Scrubbed, ScrubbedBody, Scrubber, UnknownMemberNotices};
 use crate::support::clock::{Clock, Now};
 use crate::support::sabotage::sabotaged;
+use crate::upstream::UpstreamFailure;
 use crate::upstream::breaker::{Breakers, InFlight};
 use crate::upstream::permits::UpstreamPermit;
 use crate::upstream::refused_tokens::RefusedTokens;
@@ -165,7 +167,7 @@ impl Fetcher {
                 self.renew(question, validation, &answer, lease, asked)
             }
             Ok(answer) => self.refuse(question, &answer),
-            Err(error_response) => Fetched::Failed(error_response),
+            Err(error) => Fetched::Failed(error.into()),
         };
         sabotaged!(ErrorStored, self.keep_no(question, &fetched, lease, asked));
         match &fetched {
@@ -216,7 +218,7 @@ impl Fetcher {
                 self.metrics.origin_errors.inc(UpstreamFailure::Unscrubbable);
                 return Fetched::Failed(error_response);
             }
-            Err(error_response) => return Fetched::Failed(*error_response),
+            Err(error) => return Fetched::Failed((*error).into()),
         };
         let token = question.identity.fingerprint;
         let validation = Validation::of(&answer.headers, token, asked);

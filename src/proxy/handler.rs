@@ -7,9 +7,10 @@ use http::HeaderMap;
 use http::request::Parts;
 
 use crate::cache::outcome::Outcome;
-use crate::http::error::{ErrorResponse, Response};
+use crate::http::error::Response;
 use crate::http::ids::Ids;
 use crate::http::validate::RequestView;
+use crate::proxy::error_response::ErrorResponse;
 
 /// An answer, with what metrics and the access log say of it.
 #[derive(Debug)]

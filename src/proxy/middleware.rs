@@ -19,13 +19,15 @@ use http_body::Body;
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use crate::http::error::{ErrorResponse, Rejection, Response};
+use crate::http::error::Response;
 use crate::http::ids::{CLIENT_ID, Ids, OUR_ID};
+use crate::http::rejection::Rejection;
 use crate::http::validate;
 use crate::http::validate::RequestView;
 use crate::observability::logging::AccessLog;
 use crate::observability::metrics::Metrics;
 use crate::observability::tracing_export::Tracer;
+use crate::proxy::error_response::ErrorResponse;
 use crate::proxy::handler::{Handler, HandlerResponse};
 use crate::server::{ServerLimits, Service};
 use crate::support::byte_budget::ByteBudget;

@@ -13,7 +13,8 @@ use moka::sync::Cache;
 
 use crate::auth::TokenHash;
 use crate::cache::freshness::Decision;
-use crate::cache::outcome::{Forward, HitReason};
+use crate::cache::outcome::HitReason;
+use crate::http::cache_status::Forward;
 use crate::http::headers::WISH;
 use crate::support::clock::Now;
 

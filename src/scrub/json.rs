@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-use crate::cache::outcome::ScrubFailure;
+use crate::scrub::ScrubFailure;
 
 /// A position in a text, and how many objects and arrays are open there. It has no `Debug`, which would print
 /// the text.

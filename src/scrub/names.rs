@@ -13,8 +13,8 @@ use self::known::KnownNames;
 use super::config::{Config, Unknown};
 use super::schema::{self, Member, ValueClass};
 use super::values::is_random;
-use crate::cache::outcome::ScrubbedField;
-use crate::cache::outcome::ScrubbedField::{
+use crate::scrub::ScrubbedField;
+use crate::scrub::ScrubbedField::{
     Authentication, Certificate, ConnectionString, Credential, Extra, Key, Password, Secret, TargetUrl, Token,
 };
 

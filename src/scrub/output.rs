@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::json::Piece;
-use crate::cache::outcome::ScrubFailure;
+use crate::scrub::ScrubFailure;
 
 /// The output so far. Pieces that stand side by side in the source are copied in one run. It has no `Debug`, which
 /// would print the text.

@@ -1,6 +1,6 @@
 //! How much was taken out of a body, by rule.
 
-use crate::cache::outcome::ScrubbedField;
+use crate::scrub::ScrubbedField;
 use crate::support::labels::Label;
 
 /// Counts per [`ScrubbedField`].

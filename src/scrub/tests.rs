@@ -1,5 +1,5 @@
 use super::*;
-use crate::cache::outcome::ScrubbedField;
+use crate::scrub::ScrubbedField;
 
 mod authentication;
 mod refusals;

@@ -5,7 +5,7 @@
 
 use super::json::Reader;
 use super::schema::TypeKind;
-use crate::cache::outcome::ScrubFailure;
+use crate::scrub::ScrubFailure;
 
 /// The declared types by the place where their object begins, in the order of the text.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use super::schema::{Member, MemberRule, ObjectKind, ValueClass};
 use super::types::DeclaredTypes;
 use super::unknown::UnknownMembers;
 use super::values;
-use crate::cache::outcome::{ScrubFailure, ScrubbedField};
+use crate::scrub::{ScrubFailure, ScrubbedField};
 
 /// One walk through one document.
 pub(super) struct Walker<'a> {

@@ -44,15 +44,16 @@ use self::unsent::UnsentCharge;
 use super::Service;
 use super::protocols::{head_max, http2};
 use super::settings::{Present, ServerSettings};
-use crate::http::error::{Rejection, Response};
-use crate::observability::metrics::Metrics;
+use crate::http::error::Response;
+use crate::server::metrics::ServerMetrics;
+use crate::server::rejection::ConnRejection;
 use crate::support::byte_budget::ByteBudget;
 
 /// What all connections of one listener share.
 pub(super) struct Shared<S> {
     service: Arc<S>,
     pub(super) settings: ServerSettings,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<ServerMetrics>,
     pub(super) leaving: Arc<AtomicBool>,
     budget: ByteBudget,
 }
@@ -61,7 +62,7 @@ impl<S: Service> Shared<S> {
     pub(super) fn new(
         service: Arc<S>,
         settings: ServerSettings,
-        metrics: Arc<Metrics>,
+        metrics: Arc<ServerMetrics>,
         budget: ByteBudget,
     ) -> Self {
         Self { service, settings, metrics, leaving: Arc::default(), budget }
@@ -236,28 +237,28 @@ enum End {
 }
 
 impl End {
-    fn rejection(&self, fault: Option<PreflightError>) -> Option<Rejection> {
+    fn rejection(&self, fault: Option<PreflightError>) -> Option<ConnRejection> {
         match (self, fault) {
-            (_, Some(PreflightError::TargetTooLong)) => Some(Rejection::TargetTooLong),
-            (_, Some(PreflightError::BareLineFeed)) => Some(Rejection::Malformed),
-            (_, Some(PreflightError::Flood)) => Some(Rejection::Flood),
-            (Self::Failed(error), None) if error.is_parse_too_large() => Some(Rejection::HeadersTooLarge),
-            (Self::Failed(error), None) if error.is_parse() => Some(Rejection::Malformed),
+            (_, Some(PreflightError::TargetTooLong)) => Some(ConnRejection::TargetTooLong),
+            (_, Some(PreflightError::BareLineFeed)) => Some(ConnRejection::Malformed),
+            (_, Some(PreflightError::Flood)) => Some(ConnRejection::Flood),
+            (Self::Failed(error), None) if error.is_parse_too_large() => Some(ConnRejection::HeadersTooLarge),
+            (Self::Failed(error), None) if error.is_parse() => Some(ConnRejection::Malformed),
             (Self::Failed(error), None) => of_http2(error),
-            (Self::Slow, None) => Some(Rejection::Slow),
-            (Self::Exhausted, None) => Some(Rejection::BytesInFlight),
+            (Self::Slow, None) => Some(ConnRejection::Slow),
+            (Self::Exhausted, None) => Some(ConnRejection::BytesInFlight),
             (Self::Closed, None) => None,
         }
     }
 }
 
 /// Why we ended an HTTP/2 connection, if it was us and for a reason.
-fn of_http2(error: &hyper::Error) -> Option<Rejection> {
+fn of_http2(error: &hyper::Error) -> Option<ConnRejection> {
     let error = std::error::Error::source(error)?.downcast_ref::<h2::Error>()?;
     match error.reason()? {
         _ if error.is_remote() => None,
-        h2::Reason::ENHANCE_YOUR_CALM => Some(Rejection::Flood),
-        _ => Some(Rejection::Malformed),
+        h2::Reason::ENHANCE_YOUR_CALM => Some(ConnRejection::Flood),
+        _ => Some(ConnRejection::Malformed),
     }
 }
 

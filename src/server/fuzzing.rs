@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::Shared;
 use super::{Config, ServerSettings, Service};
 use crate::observability::metrics::Metrics;
+use crate::server::metrics::ServerMetrics;
 use crate::support::byte_budget::ByteBudget;
 
 /// Serves one connection until it ends.
@@ -18,6 +19,11 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let shared = Shared::new(service, ServerSettings::new(config), metrics, ByteBudget::new(usize::MAX));
+    let shared = Shared::new(
+        service,
+        ServerSettings::new(config),
+        Arc::new(ServerMetrics::new(&metrics)),
+        ByteBudget::new(usize::MAX),
+    );
     shared.drive(io, peer, CancellationToken::new(), shared.pulse()).await;
 }

@@ -20,15 +20,16 @@ use super::settings::ServerSettings;
 use super::tls::{self, Tls};
 use super::workers::Workers;
 use super::{Config, ServerLimits, Service};
-use crate::http::error::Rejection;
 use crate::observability::metrics::Metrics;
+use crate::server::metrics::ServerMetrics;
+use crate::server::rejection::ConnRejection;
 use crate::support::byte_budget::ByteBudget;
 
 /// A server that is ready to listen.
 pub struct Server {
     settings: ServerSettings,
     tls: Option<Arc<Tls>>,
-    metrics: Arc<Metrics>,
+    metrics: ServerMetrics,
     workers: Workers,
     budget: ByteBudget,
     replaces: bool,
@@ -42,7 +43,7 @@ impl Server {
         Ok(Self {
             settings,
             tls,
-            metrics,
+            metrics: ServerMetrics::new(&metrics),
             workers: Workers::default(),
             budget: ByteBudget::new(usize::MAX),
             replaces: config.replaces,
@@ -85,7 +86,8 @@ impl Server {
         service: Arc<S>,
         drain: CancellationToken,
     ) -> usize {
-        let shared = Arc::new(Shared::new(service, self.settings.clone(), self.metrics, self.budget));
+        let shared =
+            Arc::new(Shared::new(service, self.settings.clone(), Arc::new(self.metrics), self.budget));
         let leaving = Arc::clone(&shared.leaving);
         let mut open = Connections {
             shared,
@@ -179,10 +181,10 @@ impl<S: Service> Connections<S> {
                 match timeout(settings.limits.tls_timeout, tls.accept(stream)).await {
                     Ok(Ok(stream)) => shared.drive(stream, peer, closing, state).await,
                     Ok(Err(error)) => {
-                        shared.metrics.rejected.inc(Rejection::Handshake);
+                        shared.metrics.rejected.inc(ConnRejection::Handshake);
                         tracing::debug!(%error, "a TLS handshake failed");
                     }
-                    Err(_) => shared.metrics.rejected.inc(Rejection::Slow),
+                    Err(_) => shared.metrics.rejected.inc(ConnRejection::Slow),
                 }
             }),
         };
@@ -193,16 +195,16 @@ impl<S: Service> Connections<S> {
 
     /// A place for `peer`, or why there is none. Where a new connection replaces an old one there always is: its
     /// count is in `replaced`, since the task of the old one ends a moment later.
-    fn enter(&mut self, peer: IpAddr, limits: &ServerLimits) -> Result<Option<AddressSlot>, Rejection> {
+    fn enter(&mut self, peer: IpAddr, limits: &ServerLimits) -> Result<Option<AddressSlot>, ConnRejection> {
         if let Some(replaced) = &mut self.replaced {
             replaced.make_room(peer, limits);
             return Ok(None);
         }
         if self.tasks.len() >= limits.connections {
-            return Err(Rejection::Connections);
+            return Err(ConnRejection::Connections);
         }
         let place = self.addresses.enter(peer, limits.connections_per_address);
-        place.map(Some).ok_or(Rejection::AddressConnections)
+        place.map(Some).ok_or(ConnRejection::AddressConnections)
     }
 
     /// Forgets a connection whose task has ended.

@@ -11,11 +11,12 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use zeroize::Zeroizing;
 
-use crate::cache::outcome::ScrubFailure;
-use crate::http::error::{ErrorResponse, UpstreamFailure};
+use crate::scrub::ScrubFailure;
 use crate::scrub::{Scrubbed, Scrubber};
 use crate::support::byte_budget::{ByteBudget, BytePermit};
 use crate::support::sabotage::sabotaged;
+use crate::upstream::RequestError;
+use crate::upstream::UpstreamFailure;
 
 /// Bytes of Graph's that nobody has scrubbed. All that can be done with them is to scrub them; they are
 /// wiped when they are dropped.
@@ -44,7 +45,7 @@ pub(super) async fn collect(
     headers: &HeaderMap,
     limit: usize,
     (budget, owner): (&ByteBudget, IpAddr),
-) -> Result<RawBody, ErrorResponse> {
+) -> Result<RawBody, RequestError> {
     check_framing(headers)?;
     let coding = BodyCoding::of(headers)?;
     let announced = body.size_hint().upper().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));

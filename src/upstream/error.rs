@@ -8,9 +8,9 @@ use hyper_util::client::legacy;
 use super::connection::ReuseGuard;
 use super::connector::ConnectTimeout;
 use super::dns::Unresolved;
-use crate::cache::outcome::Retry;
-use crate::http::error::UpstreamFailure;
 use crate::support::labels::Label;
+use crate::upstream::Retry;
+use crate::upstream::UpstreamFailure;
 
 /// An attempt that failed, and whether nothing was received in a way that allows another.
 #[derive(Debug)]

@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use self::state::{LimiterState, interval};
 use crate::auth::TokenHash;
-use crate::http::error::Rejection;
+use crate::http::rejection::Rejection;
 use crate::support::client_subnet::client_subnet;
 use crate::support::clock::Clock;
 use crate::upstream::fair_queue::{QueuePosition, SharePath};

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use connector_cache::config::Config;
-use connector_cache::http::error::UpstreamFailure;
+use connector_cache::upstream::UpstreamFailure;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 

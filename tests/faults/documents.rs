@@ -1,6 +1,6 @@
 //! Bodies that are JSON, almost JSON, or meant to hurt whoever parses them.
 
-use connector_cache::cache::outcome::ScrubFailure;
+use connector_cache::scrub::ScrubFailure;
 
 use crate::kit::reply::Reply;
 use crate::stage::{CANARY, Stage, sound};

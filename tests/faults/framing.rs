@@ -1,6 +1,6 @@
 //! Heads and framing: interim answers, statuses without a body, fields that must not pass.
 
-use connector_cache::http::error::UpstreamFailure;
+use connector_cache::upstream::UpstreamFailure;
 
 use crate::kit::reply::Reply;
 use crate::stage::{BODY, CANARY, STORED, Stage, cache_status, sound};

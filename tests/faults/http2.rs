@@ -1,7 +1,7 @@
 //! F23: an origin that speaks HTTP/2 and breaks off streams and connections.
 
-use connector_cache::cache::outcome::Retry;
-use connector_cache::http::error::UpstreamFailure;
+use connector_cache::upstream::Retry;
+use connector_cache::upstream::UpstreamFailure;
 use h2::Reason;
 
 use crate::kit::client::{Client, H2, Response};

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use connector_cache::cache::outcome::Bypass;
-use connector_cache::http::error::Rejection;
+use connector_cache::auth::Bypass;
+use connector_cache::http::rejection::Rejection;
 use connector_cache::support::labels::Label as _;
 
 use crate::kit::client::{Client, Response};

@@ -1,7 +1,7 @@
 //! The second attempt: when it is made, and when not.
 
-use connector_cache::cache::outcome::Retry;
-use connector_cache::http::error::UpstreamFailure;
+use connector_cache::upstream::Retry;
+use connector_cache::upstream::UpstreamFailure;
 
 use crate::kit::gate::Gate;
 use crate::kit::proxy::path;

@@ -1,7 +1,7 @@
 //! Bytes in flight: bodies of Graph's past the limit are refused, and the room is given back.
 
 use connector_cache::config::Config;
-use connector_cache::http::error::Rejection;
+use connector_cache::http::rejection::Rejection;
 
 use crate::kit::client::Client;
 use crate::kit::gate::Gate;

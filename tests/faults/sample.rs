@@ -1,6 +1,6 @@
 //! F24: the answer that Graph's documentation shows, to the letter and mended.
 
-use connector_cache::cache::outcome::ScrubFailure;
+use connector_cache::scrub::ScrubFailure;
 
 use crate::kit::reply::Reply;
 use crate::stage::{Stage, cache_status};

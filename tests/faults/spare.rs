@@ -1,6 +1,6 @@
 //! The connection that is made before anybody wants one.
 
-use connector_cache::cache::outcome::Retry;
+use connector_cache::upstream::Retry;
 
 use crate::kit::h2::{Act, H2Origin};
 use crate::kit::origin::StubGraph;

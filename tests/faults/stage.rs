@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use connector_cache::cache::outcome::ScrubFailure;
 use connector_cache::config::Config;
-use connector_cache::http::error::UpstreamFailure;
+use connector_cache::scrub::ScrubFailure;
 use connector_cache::support::labels::Label;
+use connector_cache::upstream::UpstreamFailure;
 
 use crate::kit::client::{Client, Response};
 use crate::kit::origin::StubGraph;

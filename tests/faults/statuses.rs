@@ -1,8 +1,8 @@
 //! Answers that say no, or send elsewhere.
 
 use connector_cache::cache::outcome::{NotStored, Outcome};
-use connector_cache::http::error::UpstreamFailure;
 use connector_cache::observability::metrics::MethodLabel;
+use connector_cache::upstream::UpstreamFailure;
 use connector_cache::upstream::refused_tokens::REPLAY;
 use http::StatusCode;
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use connector_cache::config::Config;
-use connector_cache::http::error::UpstreamFailure;
+use connector_cache::upstream::UpstreamFailure;
 
 use crate::kit::client::H2;
 use crate::kit::proxy::path;

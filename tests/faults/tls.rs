@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connector_cache::http::error::UpstreamFailure;
+use connector_cache::upstream::UpstreamFailure;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use connector_cache::cache::outcome::Retry;
-use connector_cache::http::error::UpstreamFailure;
+use connector_cache::upstream::Retry;
+use connector_cache::upstream::UpstreamFailure;
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::kit::origin::{StubGraph, closed_port};

@@ -4,8 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use connector_cache::cache::outcome::{Bypass, ProofResult, ScrubbedField};
-use connector_cache::http::error::Rejection;
+use connector_cache::auth::Bypass;
+use connector_cache::cache::outcome::ProofResult;
+use connector_cache::http::rejection::Rejection;
+use connector_cache::scrub::ScrubbedField;
 use serde_json::json;
 
 use crate::bench::{Bench, FLOW, SECRET, STORED, bearer, ok, said};

@@ -1,7 +1,7 @@
 //! Attacks on the byte budget of answers in flight.
 
 use connector_cache::config::Config;
-use connector_cache::http::error::Rejection;
+use connector_cache::http::rejection::Rejection;
 use h2::client::SendRequest;
 use http::{Request, Response};
 use tokio::task::JoinHandle;

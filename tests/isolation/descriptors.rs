@@ -1,6 +1,6 @@
 //! Attacks on file descriptors.
 
-use connector_cache::http::error::Rejection;
+use connector_cache::server::ConnRejection;
 use connector_cache::support::labels::Label;
 
 use crate::kit::client::{Client, tcp_from};
@@ -46,7 +46,7 @@ async fn idle_connections_past_the_open_file_limit_leave_graph_and_the_admin_por
         idle
     })
     .await;
-    let reason = Rejection::AddressConnections.as_str();
+    let reason = ConnRejection::AddressConnections.as_str();
     let rejected = format!("connector_cache_rejected_total{{reason=\"{reason}\"}}");
     within("those past the share to be refused", async { while serve.series(&rejected).await < 800.0 {} })
         .await;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use connector_cache::config::Config;
-use connector_cache::http::error::Rejection;
+use connector_cache::http::rejection::Rejection;
 
 use crate::kit::client::Response;
 use crate::kit::gate::Gate;

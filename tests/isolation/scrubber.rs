@@ -1,8 +1,8 @@
 //! Credentials in places that no list of words names.
 
-use connector_cache::cache::outcome::{ScrubFailure, ScrubbedField};
 use connector_cache::config::Config;
 use connector_cache::scrub::Unknown;
+use connector_cache::scrub::{ScrubFailure, ScrubbedField};
 
 use crate::kit::client::Response;
 use crate::kit::origin::StubGraph;

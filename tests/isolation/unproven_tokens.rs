@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use connector_cache::fake_graph::{FakeGraph, Options, SIGN_UP, forgery};
-use connector_cache::http::error::Rejection;
+use connector_cache::http::rejection::Rejection;
 use connector_cache::upstream::refused_tokens::REPLAY;
 
 use crate::kit::client::Response;

@@ -390,7 +390,7 @@ async fn play(cast: &[Token], story: &Story, guarded: bool) -> Result<Seen, Mism
     }
     tight.recovers().await?;
     let fetcher = &tight.app.proxy().inner().fetcher;
-    fetcher.store.refresh_gauges();
+    fetcher.store.size();
     let (bytes, limit) = (fetcher.metrics.bytes.get(), fetcher.metrics.capacity.get());
     if bytes > limit {
         return Err(format!("{bytes} bytes are kept where {limit} may be"));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use connector_cache::http::error::Rejection;
+use connector_cache::server::ConnRejection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -47,7 +47,7 @@ async fn ends(first: Vec<u8>, piece: impl Fn(u32) -> Vec<u8>) {
     let sent = pour(&server, &[hello(), first].concat(), piece).await;
     // What the socket's buffers still took counts as sent.
     assert!(sent < 16 << 20, "{sent} bytes");
-    until("it is counted", || server.rejected(Rejection::Flood) == 1).await;
+    until("it is counted", || server.rejected(ConnRejection::Flood) == 1).await;
     assert_eq!(other.get("/b").await.status(), 200);
 }
 
@@ -62,7 +62,7 @@ async fn f50_streams_opened_only_to_be_reset_end_the_connection() {
     }
     raw.send(bytes).await;
     assert_eq!(goaway(&raw.rest().await), Some(ENHANCE_YOUR_CALM));
-    until("it is counted", || server.rejected(Rejection::Flood) == 1).await;
+    until("it is counted", || server.rejected(ConnRejection::Flood) == 1).await;
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn f51_a_header_block_without_end_ends_the_connection() {
     }
     raw.send(bytes).await;
     assert_eq!(goaway(&raw.rest().await), Some(ENHANCE_YOUR_CALM));
-    until("it is counted", || server.rejected(Rejection::Flood) == 1).await;
+    until("it is counted", || server.rejected(ConnRejection::Flood) == 1).await;
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn f51_a_small_block_that_unfolds_to_much_ends_the_connection() {
     raw.send([hello(), frame(HEADERS, END_HEADERS | END_STREAM, 1, &bomb)].concat()).await;
     assert_eq!(goaway(&raw.rest().await), Some(ENHANCE_YOUR_CALM));
     assert_eq!(server.stub.asked(), [""; 0]);
-    until("it is counted", || server.rejected(Rejection::Flood) == 1).await;
+    until("it is counted", || server.rejected(ConnRejection::Flood) == 1).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What HTTP/1 bytes are taken for requests, and what is answered.
 
-use connector_cache::http::error::Rejection;
+use connector_cache::http::rejection::Rejection;
+use connector_cache::server::ConnRejection;
 
 use crate::raw::{Raw, get};
 use crate::stub::{Running, patient, start, until};
@@ -94,7 +95,7 @@ async fn line_70_a_head_that_two_parsers_may_read_differently_is_refused() {
         "GET  /a HTTP/1.1\r\nHost: cache\r\n\r\n",
     ] {
         let server = assert_refused(head).await;
-        until(head, || server.rejected(Rejection::Malformed) == 1).await;
+        until(head, || server.rejected(ConnRejection::Malformed) == 1).await;
     }
 }
 

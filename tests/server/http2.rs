@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use connector_cache::http::error::Rejection;
+use connector_cache::http::rejection::Rejection;
+use connector_cache::server::ConnRejection;
 use connector_cache::server::ServerLimits;
 use connector_cache::support::byte_budget::{ByteBudget, RESPONSE_BYTES};
 use http::{Request, Response};
@@ -108,7 +109,7 @@ async fn f49_a_window_that_stays_shut_ends_the_connection() {
     let mut client = Client::connect(server.address, 0).await;
     let response = client.get("/a").await;
     assert_eq!(response.status(), 200, "the head needs no window");
-    until("the connection is closed", || server.rejected(Rejection::Slow) == 1).await;
+    until("the connection is closed", || server.rejected(ConnRejection::Slow) == 1).await;
 }
 
 #[tokio::test]
@@ -123,7 +124,7 @@ async fn f49_a_stream_whose_window_stays_shut_is_reset_and_the_others_go_on() {
         let shut = client.get("/big").await;
         assert_eq!(budget.used(), (8 << 20) + RESPONSE_BYTES);
         let beside = async {
-            while server.rejected(Rejection::Slow) == 0 {
+            while server.rejected(ConnRejection::Slow) == 0 {
                 assert_eq!(client.get("/a").await.status(), 200, "beside a window of {window}");
             }
         };
@@ -132,7 +133,7 @@ async fn f49_a_stream_whose_window_stays_shut_is_reset_and_the_others_go_on() {
         let error = shut.into_body().collect().await.unwrap_err();
         assert!(format!("{error:?}").contains("CANCEL"), "{error:?}");
         assert_eq!(client.get("/b").await.status(), 200, "the connection goes on");
-        assert_eq!(server.rejected(Rejection::Slow), 1, "beside a window of {window}");
+        assert_eq!(server.rejected(ConnRejection::Slow), 1, "beside a window of {window}");
     }
 }
 
@@ -165,7 +166,7 @@ async fn f49_beside_a_small_answer_that_nobody_takes_other_streams_end_and_then_
     };
     timeout(PATIENCE, beside).await.expect("the connection is told to go");
     assert!(answered > 0);
-    until("the connection is closed", || server.rejected(Rejection::Slow) == 1).await;
+    until("the connection is closed", || server.rejected(ConnRejection::Slow) == 1).await;
     drop(shut);
 }
 

@@ -8,17 +8,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use connector_cache::cache::outcome::Outcome;
 use connector_cache::http::cache_status::CacheStatus;
-use connector_cache::http::error::{ErrorResponse, Rejection, Response};
+use connector_cache::http::error::Response;
 use connector_cache::http::ids::Ids;
 use connector_cache::http::validate::RequestView;
 use connector_cache::observability::logging::AccessLog;
 use connector_cache::observability::metrics::Metrics;
+use connector_cache::proxy::error_response::ErrorResponse;
 use connector_cache::proxy::handler::{Handler, HandlerResponse};
 use connector_cache::proxy::middleware::RequestStack;
 use connector_cache::proxy::response;
 use connector_cache::server::{Config, Drain, Server, ServerLimits, ServerSettings, Workers};
 use connector_cache::support::byte_budget::ByteBudget;
 use connector_cache::support::clock::Clock;
+use connector_cache::support::labels::Label;
 use http::request::Parts;
 use http_body_util::Full;
 use tokio::net::TcpListener;
@@ -111,8 +113,8 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn rejected(&self, reason: Rejection) -> u64 {
-        self.metrics.rejected.get(reason)
+    pub(crate) fn rejected<L: Label>(&self, reason: L) -> u64 {
+        self.metrics.rejected.with_labels_of().get(reason)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use connector_cache::http::error::Rejection;
+use connector_cache::http::rejection::Rejection;
+use connector_cache::server::ConnRejection;
 use connector_cache::server::{Config, ServerLimits};
 use connector_cache::support::byte_budget::ByteBudget;
 
@@ -19,7 +20,7 @@ async fn f48_a_connection_that_says_too_little_is_closed() {
         let mut raw = Raw::connect(server.address).await;
         raw.send(bytes).await;
         assert_eq!(raw.rest_text().await, "", "{bytes:?}");
-        assert_eq!(server.rejected(Rejection::Slow), 1, "{bytes:?}");
+        assert_eq!(server.rejected(ConnRejection::Slow), 1, "{bytes:?}");
     }
 }
 
@@ -48,7 +49,7 @@ async fn a_pause_between_requests_has_a_time_of_its_own() {
     let mut raw = Raw::connect(server.address).await;
     assert_eq!(raw.get("/a").await.status(), 200);
     assert_eq!(raw.rest_text().await, "");
-    assert_eq!(server.rejected(Rejection::Slow), 0, "to be idle is no fault");
+    assert_eq!(server.rejected(ConnRejection::Slow), 0, "to be idle is no fault");
 }
 
 #[tokio::test]
@@ -58,7 +59,7 @@ async fn a_second_header_has_the_time_of_the_first() {
     assert_eq!(raw.get("/a").await.status(), 200);
     raw.send("GET / HTTP/1.1\r\n").await;
     assert_eq!(raw.rest_text().await, "");
-    assert_eq!(server.rejected(Rejection::Slow), 1);
+    assert_eq!(server.rejected(ConnRejection::Slow), 1);
 }
 
 #[tokio::test]
@@ -83,7 +84,7 @@ async fn f49_a_peer_that_takes_no_bytes_is_closed() {
     let server = start(ServerLimits { write_timeout: SHORT, ..patient() }).await;
     let mut raw = Raw::connect(server.address).await;
     raw.send([get("/big"), get("/big"), get("/big")].concat()).await;
-    until("the connection is closed", || server.rejected(Rejection::Slow) == 1).await;
+    until("the connection is closed", || server.rejected(ConnRejection::Slow) == 1).await;
 }
 
 #[tokio::test]
@@ -94,7 +95,7 @@ async fn f49_a_peer_that_takes_a_byte_now_and_then_is_closed() {
     tokio::io::AsyncWriteExt::write_all(&mut write, all.as_bytes()).await.unwrap();
     let sipping = async {
         let mut pause = tokio::time::interval(SHORT / 5);
-        while server.rejected(Rejection::Slow) == 0 {
+        while server.rejected(ConnRejection::Slow) == 0 {
             pause.tick().await;
             let _ = tokio::io::AsyncReadExt::read(&mut read, &mut [0; 1]).await;
         }
@@ -108,7 +109,7 @@ async fn a_connection_past_the_limit_is_closed_and_the_others_go_on() {
     let mut first = Raw::connect(server.address).await;
     first.get("/a").await;
     assert_eq!(Raw::connect(server.address).await.rest_text().await, "");
-    assert_eq!(server.rejected(Rejection::Connections), 1);
+    assert_eq!(server.rejected(ConnRejection::Connections), 1);
     assert_eq!(first.get("/b").await.status(), 200);
 }
 
@@ -120,7 +121,7 @@ async fn an_address_past_its_limit_is_closed_and_the_others_go_on() {
         assert_eq!(raw.get("/a").await.status(), 200);
     }
     assert_eq!(Raw::connect(server.address).await.rest_text().await, "");
-    assert_eq!(server.rejected(Rejection::AddressConnections), 1);
+    assert_eq!(server.rejected(ConnRejection::AddressConnections), 1);
     let mut other = Raw::connect_from("127.0.0.2", server.address).await;
     for raw in own.iter_mut().chain([&mut other]) {
         assert_eq!(raw.get("/b").await.status(), 200);

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector_cache::http::error::Rejection;
 use connector_cache::observability::metrics::Reload;
+use connector_cache::server::ConnRejection;
 use connector_cache::server::{Config, ServerLimits, TlsFiles};
 use connector_cache::support::watched_files::{ReloadTrigger, Reloadable as _};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -112,7 +112,7 @@ async fn f54_a_handshake_that_stalls_is_closed() {
     let mut raw = Raw::connect(server.address).await;
     raw.send([0x16, 3, 1]).await;
     assert_eq!(raw.rest_text().await, "");
-    assert_eq!(server.rejected(Rejection::Slow), 1);
+    assert_eq!(server.rejected(ConnRejection::Slow), 1);
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn f54_a_thousand_half_open_handshakes_are_closed_and_keep_nobody_out() {
     for mut raw in half_open {
         assert_eq!(raw.rest_text().await, "");
     }
-    assert_eq!(server.rejected(Rejection::Slow), 1_000);
+    assert_eq!(server.rejected(ConnRejection::Slow), 1_000);
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn plain_text_on_a_tls_port_is_no_handshake() {
     let mut raw = Raw::connect(server.address).await;
     raw.send(crate::raw::get("/a")).await;
     raw.rest().await;
-    assert_eq!(server.rejected(Rejection::Handshake), 1);
+    assert_eq!(server.rejected(ConnRejection::Handshake), 1);
     assert_eq!(server.stub.asked(), [""; 0]);
 }
 

@@ -2,13 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use connector_cache::cache::outcome::{
-    Bypass, Eviction, Forward, HitReason, NotStored, Outcome, ProofResult, Retry, ScrubFailure, ScrubbedField,
-};
+use connector_cache::auth::Bypass;
+use connector_cache::cache::outcome::{Eviction, HitReason, NotStored, Outcome, ProofResult};
 use connector_cache::config::LIVE;
-use connector_cache::http::error::{ErrorResponse, Rejection, UpstreamFailure};
+use connector_cache::http::cache_status::Forward;
+use connector_cache::http::rejection::Rejection;
 use connector_cache::observability::metrics::{MethodLabel, Metrics, PermitKind, Reload};
+use connector_cache::proxy::error_response::ErrorResponse;
+use connector_cache::scrub::{ScrubFailure, ScrubbedField};
+use connector_cache::server::ConnRejection;
 use connector_cache::support::labels::Label;
+use connector_cache::upstream::Retry;
+use connector_cache::upstream::UpstreamFailure;
 
 use super::source::read;
 
@@ -77,7 +82,7 @@ fn every_reason_is_there_and_no_other() {
     let of_graph = &words::<UpstreamFailure>() | &words::<ScrubFailure>();
     assert_eq!(reasons("Why a token may not use the cache"), words::<Bypass>());
     assert_eq!(reasons("Why an answer was not stored"), words::<NotStored>());
-    assert_eq!(reasons("Why a request was refused"), words::<Rejection>());
+    assert_eq!(reasons("Why a request was refused"), &words::<Rejection>() | &words::<ConnRejection>());
     assert_eq!(reasons("Why Graph's answer could not be used"), of_graph);
     assert_eq!(reasons("Other reasons"), own);
 }
@@ -89,8 +94,7 @@ fn every_reason_has_its_status() {
     for &reason in Rejection::ALL {
         let (told, is) =
             (&refused[reason.as_str()], ErrorResponse::Rejected(reason).status().as_str().to_owned());
-        // A connection that never came to a request is closed without an answer.
-        assert!(*told == is || told == "none", "{reason}: {told} is told, {is} is answered");
+        assert_eq!(*told, is, "{reason}");
     }
     for &reason in UpstreamFailure::ALL {
         assert_eq!(of_graph[reason.as_str()], ErrorResponse::Upstream(reason).status().as_str(), "{reason}");

@@ -27,7 +27,6 @@ impl Store {
             }
         }
         self.generations.end_all();
-        self.metrics.purged.inc_by(purged);
         purged
     }
 
@@ -40,9 +39,9 @@ impl Store {
         true
     }
 
-    /// Drops everything: the wall clock was set back, so no age can be trusted.
-    pub fn forget(&self) {
-        self.purge(&PurgeSelector::default());
+    /// Drops everything after the wall clock was set back: no age can be trusted. Returns the number of entries.
+    pub fn forget(&self) -> u64 {
+        self.purge(&PurgeSelector::default())
     }
 }
 

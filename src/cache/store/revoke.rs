@@ -70,7 +70,7 @@ impl Store {
 #[cfg(feature = "sabotage")]
 impl Store {
     /// Drops the entries of whomever a token says it is.
-    pub fn drop_claimed(&self, claims: Result<crate::auth::Claims, crate::cache::outcome::Bypass>) {
+    pub fn drop_claimed(&self, claims: Result<crate::auth::Claims, crate::auth::Bypass>) {
         if let Ok(claims) = claims {
             self.drop_entries(claims.principal);
             self.generations.end(claims.principal);

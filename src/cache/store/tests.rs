@@ -10,6 +10,7 @@ use super::*;
 use crate::auth::{ClaimKind, HashKeys, Identity};
 use crate::cache::freshness::Lifetime;
 use crate::http::validate::RequestView;
+use crate::observability::metrics::Metrics;
 use crate::resource::ApiVersion;
 use crate::scrub::{self, Scrubber};
 use crate::support::clock::Clock;
@@ -38,7 +39,10 @@ impl Stage {
             secrets: HashKeys::random().unwrap(),
             clock: Clock::manual(SystemTime::now()),
             scrubber: Scrubber::new(&scrub::Config::default(), 1 << 20),
-            store: Store::new(config, HOUR, &metrics),
+            store: Store::new(config, HOUR, {
+                let metrics = Arc::clone(&metrics);
+                move |cause| metrics.evictions.inc(cause)
+            }),
             metrics,
         }
     }
@@ -168,7 +172,7 @@ fn what_leaves_for_want_of_room_is_counted_and_says_so_to_who_still_holds_it() {
     for (number, entry) in kept.iter().enumerate() {
         stage.admit(&stage.caller(&number.to_string()), &resource("x"), entry);
     }
-    let (entries, _) = stage.store.counts();
+    let entries = stage.store.size().entries;
     let left = kept.iter().filter(|entry| !entry.is_kept()).count();
     assert!(entries > 0 && left > 0);
     assert_eq!(left, kept.len() - usize::try_from(entries).unwrap());
@@ -183,13 +187,13 @@ fn a_token_that_lost_its_proofs_ends_what_is_remembered_and_one_that_gains_one_d
     for flow in ["x", "y"].map(resource) {
         stage.admit(&ada, &flow, &stage.entry());
     }
-    stage.store.refresh_gauges();
+    stage.store.size();
     assert_eq!(stage.generation(&ada), before);
     let held = stage.store.grant(&ada.identity.fingerprint).unwrap();
     for number in 0..50 {
         stage.admit(&stage.caller(&number.to_string()), &resource("x"), &stage.entry());
     }
-    stage.store.refresh_gauges();
+    stage.store.size();
     assert_ne!(stage.generation(&ada), before);
     assert!(held.proof(&resource("x")).is_none(), "nor has whoever looked it up before");
 }
@@ -303,20 +307,20 @@ fn a_purge_takes_the_proofs_and_entries_that_it_selects_and_counts_the_entries()
         let selection = PurgeSelector { flow, tenant: None, subject };
         assert_eq!((stage.store.purge(&selection), left()), (purged, expected), "{selection:?}");
     }
-    stage.store.refresh_gauges();
-    assert_eq!(stage.store.counts(), (0, 0));
+    stage.store.size();
+    assert_eq!((stage.store.size().entries, stage.store.size().tokens), (0, 0));
 }
 
 #[test]
 fn what_is_there_is_counted_with_what_it_weighs() {
     let stage = Stage::new(&Config::default());
-    assert_eq!(stage.store.counts(), (0, 0));
+    assert_eq!((stage.store.size().entries, stage.store.size().tokens), (0, 0));
     let (ada, flow, entry) = (stage.caller("ada"), resource("x"), stage.entry());
     stage.admit(&ada, &flow, &entry);
-    assert_eq!(stage.store.counts(), (1, 1));
+    assert_eq!((stage.store.size().entries, stage.store.size().tokens), (1, 1));
     let grant = stage.store.grant(&ada.identity.fingerprint).unwrap();
     let kept = flow.weight() + Variants::of(entry).weight();
-    assert_eq!(stage.metrics.bytes.get(), i64::from(weight(kept) + weight(grant.weight())));
+    assert_eq!(stage.store.size().bytes, u64::from(weight(kept) + weight(grant.weight())));
     assert!(weight(kept) > u32::try_from(kept).unwrap(), "with what keeps it");
     assert_eq!(weight(usize::MAX), u32::MAX);
 }
@@ -326,7 +330,7 @@ fn what_leaves_is_counted_by_what_it_left_for() {
     let stage = Stage::new(&Config::default());
     let (ada, flow) = (stage.caller("ada"), resource("x"));
     let counted = || {
-        stage.store.refresh_gauges();
+        stage.store.size();
         [Eviction::Purge, Eviction::Invalidate].map(|cause| stage.metrics.evictions.get(cause))
     };
     stage.admit(&ada, &flow, &stage.entry());

@@ -15,6 +15,7 @@ use crate::support::labels::{Label, labels};
 /// A counter for each word of a vocabulary.
 #[derive(Debug)]
 pub struct CounterFamily<W> {
+    metric: IntCounterVec,
     counters: Box<[IntCounter]>,
     labels: std::marker::PhantomData<fn(W)>,
 }
@@ -23,8 +24,14 @@ impl<W: Label> CounterFamily<W> {
     pub(super) fn new(registry: &Registry, name: &str, help: &str, label: &str) -> prometheus::Result<Self> {
         let family = IntCounterVec::new(opts(name, help), &[label])?;
         let counters = W::ALL.iter().map(|word| family.with_label_values(&[word.as_str()])).collect();
-        register(registry, family)?;
-        Ok(Self { counters, labels: std::marker::PhantomData })
+        register(registry, family.clone())?;
+        Ok(Self { metric: family, counters, labels: std::marker::PhantomData })
+    }
+
+    /// A family with other labels on the same metric: two parts that know different reasons count in one metric.
+    pub fn with_labels_of<M: Label>(&self) -> CounterFamily<M> {
+        let counters = M::ALL.iter().map(|label| self.metric.with_label_values(&[label.as_str()])).collect();
+        CounterFamily { metric: self.metric.clone(), counters, labels: std::marker::PhantomData }
     }
 
     /// Counts one.

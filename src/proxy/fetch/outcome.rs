@@ -4,12 +4,14 @@ use http::StatusCode;
 
 use super::{Fetched, whole_seconds};
 use crate::cache::freshness::ErrorSource;
-use crate::http::error::{ErrorResponse, Rejection, UpstreamFailure};
+use crate::http::rejection::Rejection;
 use crate::http::retry_after;
+use crate::proxy::error_response::ErrorResponse;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 use crate::upstream::UpstreamResponse;
 use crate::upstream::breaker::{CallFailure, CallOutcome, Cause, Refused};
+use crate::upstream::{RequestError, UpstreamFailure};
 
 impl Fetched {
     /// Source of a failure that a stale answer may bridge. `None` if Graph answered: a 401, 403 or 404 is an answer.
@@ -44,7 +46,7 @@ impl Fetched {
 }
 
 /// Outcome for the breakers. `None`: Graph was not called.
-pub(super) fn outcome(answer: &Result<UpstreamResponse, ErrorResponse>, now: Now) -> Option<CallOutcome> {
+pub(super) fn outcome(answer: &Result<UpstreamResponse, RequestError>, now: Now) -> Option<CallOutcome> {
     use UpstreamFailure as Fault;
     match answer {
         Ok(answer) => match answer.status.as_u16() {
@@ -55,14 +57,14 @@ pub(super) fn outcome(answer: &Result<UpstreamResponse, ErrorResponse>, now: Now
             502..=504 => Some(CallOutcome::Failed(CallFailure::Status)),
             _ => Some(CallOutcome::Answered),
         },
-        Err(ErrorResponse::Upstream(Fault::Dns | Fault::Connect | Fault::ConnectTimeout | Fault::Tls)) => {
+        Err(RequestError::Failed(Fault::Dns | Fault::Connect | Fault::ConnectTimeout | Fault::Tls)) => {
             Some(CallOutcome::Failed(CallFailure::Connection))
         }
-        Err(ErrorResponse::Upstream(Fault::Reset | Fault::FirstByte | Fault::Timeout)) => {
+        Err(RequestError::Failed(Fault::Reset | Fault::FirstByte | Fault::Timeout)) => {
             Some(CallOutcome::Failed(CallFailure::Transport))
         }
-        Err(ErrorResponse::Upstream(Fault::NoSocket)) => None,
-        Err(ErrorResponse::Upstream(_)) => Some(CallOutcome::Answered),
+        Err(RequestError::Failed(Fault::NoSocket)) => None,
+        Err(RequestError::Failed(_)) => Some(CallOutcome::Answered),
         Err(_) => None,
     }
 }

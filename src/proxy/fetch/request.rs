@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use http::{HeaderMap, header};
 
+use crate::auth::Bypass;
 use crate::auth::{Claims, Identity};
 use crate::cache::entry::Entry;
-use crate::cache::outcome::Bypass;
 use crate::cache::vary::SelectingRequest;
 use crate::http::ids::Ids;
 use crate::resource::Resource;

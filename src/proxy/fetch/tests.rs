@@ -3,12 +3,13 @@
 use http::Method;
 
 use super::*;
+use crate::auth::Bypass;
 use crate::auth::{HashKeys, Identity};
 use crate::cache::freshness::ErrorSource;
-use crate::cache::outcome::Bypass;
 use crate::http::ids::Ids;
 use crate::resource::{ApiVersion, Resource};
 use crate::support::labels::Label;
+use crate::upstream::RequestError;
 
 #[test]
 fn a_failure_of_graph_is_an_error_and_a_refusal_of_graph_is_an_answer() {
@@ -39,7 +40,7 @@ fn what_fails_in_the_proxy_is_local_but_for_refusals_of_breakers() {
         let is_local = fault == UpstreamFailure::NoSocket;
         let source = if is_local { ErrorSource::Local } else { ErrorSource::Upstream };
         assert_eq!(failed.error_source(), Some(source), "{fault}");
-        let outcome = outcome(&Err(ErrorResponse::Upstream(fault)), Clock::system().now());
+        let outcome = outcome(&Err(RequestError::Failed(fault)), Clock::system().now());
         assert_eq!(outcome.is_none(), is_local, "{fault}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A body can have 200,000 names, so each place in a name looks at few words, and at most places at none.
 
-use crate::cache::outcome::ScrubbedField;
+use crate::scrub::ScrubbedField;
 
 /// Words with what they make of a name, by one of their letters. Of words under one letter the order is kept.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Pairs: the name of a credential, a separator, and the value up to the end of the line.
 
 use super::Scan;
-use crate::cache::outcome::ScrubbedField;
+use crate::scrub::ScrubbedField;
 
 impl Scan<'_> {
     /// The value behind a separator whose name is that of a credential. It ends with its line, whatever quotes,

@@ -15,8 +15,8 @@ use hyper::rt::Executor;
 use tokio::time::sleep;
 
 use super::state::{ConnState, PROGRESS};
-use crate::http::error::Rejection;
-use crate::observability::metrics::Metrics;
+use crate::server::metrics::ServerMetrics;
+use crate::server::rejection::ConnRejection;
 
 /// The streams of one connection. Clones are the same streams.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ pub(in crate::server) struct StreamExecutor(Arc<Inner>);
 
 struct Inner {
     pulse: Arc<ConnState>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<ServerMetrics>,
     /// `limits.write_timeout`
     limit: Duration,
     /// Of the request that the service was given last, whose stream HTTP has not yet asked to be run.
@@ -45,7 +45,11 @@ pub(in crate::server) struct BodyProgress {
 
 impl StreamExecutor {
     /// The streams of the connection that `pulse` is of.
-    pub(in crate::server) fn new(pulse: Arc<ConnState>, metrics: Arc<Metrics>, limit: Duration) -> Self {
+    pub(in crate::server) fn new(
+        pulse: Arc<ConnState>,
+        metrics: Arc<ServerMetrics>,
+        limit: Duration,
+    ) -> Self {
         Self(Arc::new(Inner { pulse, metrics, limit, coming: Mutex::default() }))
     }
 
@@ -74,7 +78,7 @@ where
             tokio::select! {
                 biased;
                 () = stream => {}
-                () = hold.stalls(&inner.pulse, inner.limit) => inner.metrics.rejected.inc(Rejection::Slow),
+                () = hold.stalls(&inner.pulse, inner.limit) => inner.metrics.rejected.inc(ConnRejection::Slow),
             }
         });
     }

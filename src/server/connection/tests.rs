@@ -8,6 +8,7 @@ use tokio::io::duplex;
 
 use super::*;
 use crate::http::error::Response;
+use crate::observability::metrics::Metrics;
 
 struct Stub;
 
@@ -29,7 +30,7 @@ fn shared() -> Shared<Stub> {
     Shared::new(
         Arc::new(Stub),
         ServerSettings::new(&crate::server::Config::default()),
-        Arc::new(Metrics::new().unwrap()),
+        Arc::new(ServerMetrics::new(&Metrics::new().unwrap())),
         ByteBudget::new(usize::MAX),
     )
 }

@@ -14,7 +14,6 @@ use connector_cache::auth::{ClaimKind, Claims, HashKeys, Identity, TokenHash};
 use connector_cache::cache::entry::Entry;
 use connector_cache::cache::freshness::Lifetime;
 use connector_cache::cache::store::{Config, PurgeSelector, Store};
-use connector_cache::observability::metrics::Metrics;
 use connector_cache::resource::{ApiVersion, Resource};
 use connector_cache::scrub::{self, Scrubber};
 use connector_cache::support::clock::{Clock, Now};
@@ -41,14 +40,13 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let (secrets, clock) = (HashKeys::random().unwrap(), Clock::manual(SystemTime::now()));
-        let metrics = Arc::new(Metrics::new().unwrap());
         let callers = (0..4).map(|number| caller(&secrets, clock.now(), number)).collect();
         let flows = ["x", "y", "z", "kept"].map(|flow| {
             let path = format!("/beta/identity/b2xUserFlows/{flow}/apiConnectorConfiguration");
             Arc::new(Resource::parse(&path, None, &HeaderMap::new(), ApiVersion::Beta).unwrap())
         });
         Self {
-            store: Store::new(&Config::default(), Duration::from_hours(1), &metrics),
+            store: Store::new(&Config::default(), Duration::from_hours(1), |_| {}),
             secrets,
             clock,
             scrubber: Scrubber::new(&scrub::Config::default(), 1 << 20),
