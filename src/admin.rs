@@ -22,8 +22,9 @@ use hyper::body::Incoming;
 
 use crate::admin::readiness::{Readiness, State};
 use crate::http::error::Response;
-use crate::observability::metrics::{Metrics, Reload};
+use crate::observability::metrics::Metrics;
 use crate::server::{self, Drain, ServerLimits, Service};
+use crate::support::watched_files::ReloadResult;
 use crate::support::watched_files::{ReloadTrigger, Reloadable};
 use auth::AdminAuth;
 use scrape::{ScrapeError, Scrapes};
@@ -168,7 +169,7 @@ impl<C: Cache> Admin<C> {
 }
 
 impl<C: Cache> Reloadable for Admin<C> {
-    fn reload(&self, trigger: ReloadTrigger) -> Option<Reload> {
+    fn reload(&self, trigger: ReloadTrigger) -> Option<ReloadResult> {
         self.access.reload(trigger).inspect(|result| self.metrics.reloads.inc(*result))
     }
 }

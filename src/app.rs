@@ -113,7 +113,7 @@ pub enum StartError {
     /// The way to the collector.
     #[cfg(feature = "otlp")]
     #[error("telemetry.otlp_endpoint: {0}")]
-    Traces(#[from] crate::upstream::RootsError),
+    Traces(#[from] crate::support::client_tls::RootsError),
     /// Metrics.
     #[error("the metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -231,7 +231,12 @@ impl App {
         let exporter = exporter.map(|exporter| tokio::spawn(exporter.run(all_told.clone())));
         let Self { config, proxy, metrics, readiness, settings, is_warm, workers, told, tracer, .. } = self;
         let suppressed = log.as_ref().map(|log| log.suppressed.clone());
-        let overview = Arc::new(Overview::new(proxy.clone(), &config, log.clone()));
+        let overview = Arc::new(Overview::new(
+            proxy.clone(),
+            &config.origin.base_url,
+            config.store.max_bytes,
+            log.clone(),
+        ));
         let admin = Arc::new(Admin::new(&config.admin, overview, Arc::clone(&metrics), readiness.clone())?);
         let admin_server = Server::new(&config.admin.server(), Arc::clone(&metrics))?;
         let byte_budget = proxy.inner().fetcher.origin.byte_budget().clone();

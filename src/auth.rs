@@ -7,6 +7,7 @@
 mod bypass;
 mod claims;
 mod hash;
+mod log_tag;
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
@@ -20,9 +21,9 @@ use zeroize::Zeroizing;
 pub use self::bypass::Bypass;
 pub use self::claims::{Claims, TokenExpiry};
 use self::hash::Hash as Keyed;
+pub use self::log_tag::LogTag;
 use crate::http::rejection::Rejection;
 use crate::http::validate::{FieldLines, RequestView};
-use crate::proxy::handler::LogTag;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 

@@ -2,6 +2,7 @@
 
 pub mod byte_budget;
 pub mod client_subnet;
+pub mod client_tls;
 pub mod clock;
 pub mod detach_on_drop;
 pub mod dial;

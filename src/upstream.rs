@@ -19,7 +19,6 @@ mod pool;
 mod preconnect;
 pub mod refused_tokens;
 mod retry;
-mod tls;
 pub mod unproven_limit;
 
 use std::net::IpAddr;
@@ -45,9 +44,6 @@ pub use self::failure::{RequestError, UpstreamFailure};
 use self::pool::{HttpClient, Pool, client};
 use self::preconnect::Preconnect;
 pub use self::retry::Retry;
-pub use self::tls::RootsError;
-#[cfg(feature = "otlp")]
-pub(crate) use self::tls::platform as client_tls;
 use crate::auth::Token;
 use crate::cache::conditional::Validators;
 use crate::http::ids;
@@ -56,6 +52,7 @@ use crate::observability::metrics::Metrics;
 use crate::observability::tracing_export::{Attempt, Tracer};
 use crate::resource::Resource;
 use crate::support::byte_budget::ByteBudget;
+use crate::support::client_tls::RootsError;
 use crate::support::dial::Dial;
 use crate::support::labels::Label;
 use crate::support::sabotage::sabotaged;

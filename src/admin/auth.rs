@@ -15,7 +15,7 @@ use ring::rand::SystemRandom;
 use self::local::Foreign;
 use super::{Config, reply};
 use crate::http::error::Response;
-use crate::observability::metrics::Reload;
+use crate::support::watched_files::ReloadResult;
 use crate::support::watched_files::{ReloadTrigger, Secret, ShownPath, Unreadable, WatchedFiles};
 
 /// The rules, as configured.
@@ -72,18 +72,18 @@ impl AdminAuth {
     }
 
     /// Takes a new token from the file. One that is broken leaves the old one in use.
-    pub(super) fn reload(&self, trigger: ReloadTrigger) -> Option<Reload> {
+    pub(super) fn reload(&self, trigger: ReloadTrigger) -> Option<ReloadResult> {
         let token = self.token.as_ref()?;
         let contents = token.files.changed(trigger)?.map_err(Error::Unreadable);
         match contents.and_then(|contents| tag(&token.key, &contents, &token.path)) {
             Ok(tag) => {
                 *token.tag.lock().unwrap_or_else(PoisonError::into_inner) = tag;
                 tracing::info!("a new admin token is in use");
-                Some(Reload::Success)
+                Some(ReloadResult::Success)
             }
             Err(error) => {
                 tracing::error!(%error, "the new admin token is refused; the old one stays in use");
-                Some(Reload::Failure)
+                Some(ReloadResult::Failure)
             }
         }
     }

@@ -1,11 +1,11 @@
 //! The cache as an operator sees it: counts, configuration, purges. No identities.
 
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::admin::{Cache, PurgeSelector};
 use crate::auth::ClaimKind;
 use crate::cache::purge;
-use crate::config::Config;
 use crate::observability::logging;
 use crate::observability::metrics::PermitKind;
 use crate::proxy::Proxy;
@@ -22,9 +22,8 @@ pub struct Overview {
 
 impl Overview {
     /// A view of `proxy`.
-    pub fn new(proxy: Proxy, config: &Config, log: Option<logging::LogHandle>) -> Self {
-        let base_url = config.origin.base_url.as_str().to_owned();
-        Self { proxy, base_url, max_bytes: config.store.max_bytes, log }
+    pub fn new(proxy: Proxy, base_url: &Url, max_bytes: u64, log: Option<logging::LogHandle>) -> Self {
+        Self { proxy, base_url: base_url.as_str().to_owned(), max_bytes, log }
     }
 }
 

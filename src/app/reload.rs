@@ -11,10 +11,11 @@ use tokio::time::sleep;
 
 use crate::config::{Config, Effective, Sources};
 use crate::observability::logging;
-use crate::observability::metrics::{Metrics, Reload};
+use crate::observability::metrics::Metrics;
 use crate::proxy::Proxy;
 use crate::proxy::middleware;
 use crate::server::ServerSettings;
+use crate::support::watched_files::ReloadResult;
 use crate::support::watched_files::{ReloadTrigger, Reloadable};
 
 /// The configuration of a process that runs.
@@ -73,15 +74,15 @@ impl Running {
 }
 
 impl Reloadable for Running {
-    fn reload(&self, trigger: ReloadTrigger) -> Option<Reload> {
+    fn reload(&self, trigger: ReloadTrigger) -> Option<ReloadResult> {
         let result = match self.settings.sources.changed(trigger)? {
             Ok(new) => {
                 self.adopt(new);
-                Reload::Success
+                ReloadResult::Success
             }
             Err(error) => {
                 tracing::error!(%error, "the new configuration is refused; the old one stays in use");
-                Reload::Failure
+                ReloadResult::Failure
             }
         };
         self.metrics.reloads.inc(result);

@@ -26,8 +26,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::table::{SET_BYTES, Slot, Table};
 use super::entry::Entry;
+use crate::auth::LogTag;
 use crate::auth::{Principal, RequestDigest, TokenExpiry};
-use crate::proxy::handler::LogTag;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 

@@ -18,6 +18,7 @@ use crate::cache::outcome::{Eviction, NotStored, Outcome, ProofResult};
 use crate::http::rejection::Rejection;
 use crate::scrub::{ScrubFailure, ScrubbedField};
 use crate::support::labels::labels;
+use crate::support::watched_files::ReloadResult;
 use crate::upstream::Retry;
 use crate::upstream::UpstreamFailure;
 
@@ -63,7 +64,7 @@ pub struct Metrics {
     /// Entries that operators purged.
     pub purged: IntCounter,
     /// Reloads of certificates and configuration, by result.
-    pub reloads: CounterFamily<Reload>,
+    pub reloads: CounterFamily<ReloadResult>,
     /// When the certificate in use ends, seconds since the Unix epoch, by use.
     pub certificate_not_after: IntGaugeVec,
     /// How often the wall clock was set back so far that the cache was emptied.
@@ -81,16 +82,6 @@ pub struct Metrics {
     pub log_lines_dropped: IntGauge,
     /// Log lines that were suppressed because there were too many of their kind.
     pub log_lines_suppressed: IntCounter,
-}
-
-labels! {
-    /// How a reload ended.
-    pub enum Reload {
-        /// The new one is in use.
-        Success = "success",
-        /// The new one was refused; the old one stays in use.
-        Failure = "failure",
-    }
 }
 
 labels! {

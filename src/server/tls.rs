@@ -13,7 +13,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::TlsFiles;
 use super::cert_expiry::not_after;
-use crate::observability::metrics::{Metrics, Reload};
+use crate::observability::metrics::Metrics;
+use crate::support::watched_files::ReloadResult;
 use crate::support::watched_files::{ReloadTrigger, Reloadable, Secret, ShownPath, Unreadable, WatchedFiles};
 
 /// The TLS side of a listener.
@@ -56,18 +57,18 @@ impl Tls {
 
 impl Reloadable for Tls {
     /// New handshakes use what the files hold if it is sound; otherwise what was in use stays.
-    fn reload(&self, trigger: ReloadTrigger) -> Option<Reload> {
+    fn reload(&self, trigger: ReloadTrigger) -> Option<ReloadResult> {
         let contents = self.files.changed(trigger)?.map_err(Error::Unreadable);
         let config = contents.and_then(|contents| server_config(&self.named, &contents, &self.metrics));
         let result = match config {
             Ok(config) => {
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
                 tracing::info!("new TLS certificates are in use");
-                Reload::Success
+                ReloadResult::Success
             }
             Err(error) => {
                 tracing::error!(%error, "new TLS certificates are refused; the old ones stay in use");
-                Reload::Failure
+                ReloadResult::Failure
             }
         };
         self.metrics.reloads.inc(result);

@@ -14,13 +14,23 @@ use ring::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
 pub use self::shown::ShownPath;
-use crate::observability::metrics::Reload;
+use crate::support::labels::labels;
+
+labels! {
+    /// How a reload ended.
+    pub enum ReloadResult {
+        /// The new one is in use.
+        Success = "success",
+        /// The new one was refused; the old one stays in use.
+        Failure = "failure",
+    }
+}
 
 /// Whoever has files, and takes what they hold into use.
 pub trait Reloadable: Send + Sync {
     /// Looks at the files, and takes what is new in them into use if it is sound; otherwise what was in use stays.
     /// `None`: there is nothing new. Blocks on the file system.
-    fn reload(&self, trigger: ReloadTrigger) -> Option<Reload>;
+    fn reload(&self, trigger: ReloadTrigger) -> Option<ReloadResult>;
 }
 
 /// Why files are looked at.

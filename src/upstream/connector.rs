@@ -22,7 +22,8 @@ use tower_service::Service;
 use super::connection::{Conn, Stream};
 use super::dns::{LastGoodAddress, Resolver, System};
 use super::preconnect::Preconnect;
-use super::{Config, SetupError, tls};
+use super::{Config, SetupError};
+use crate::support::client_tls;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -66,7 +67,11 @@ impl<R: System> Connector<R> {
         let is_https = config.base_url.scheme() == "https";
         // A plain origin is on loopback: no proxy leads there.
         let proxy = Matcher::from_env().intercept(&uri).filter(|_| is_https);
-        let tls = if is_https { tls::client_config(config.ca_file.as_deref())? } else { tls::no_roots()? };
+        let tls = if is_https {
+            client_tls::client_config(config.ca_file.as_deref())?
+        } else {
+            client_tls::no_roots()?
+        };
         let tls = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions();
         let resolver = Resolver::new(system, config.connect_timeout);
         let memory = Arc::clone(resolver.memory());

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector_cache::observability::metrics::Reload;
 use connector_cache::server::ConnRejection;
 use connector_cache::server::{Config, ServerLimits, TlsFiles};
+use connector_cache::support::watched_files::ReloadResult;
 use connector_cache::support::watched_files::{ReloadTrigger, Reloadable as _};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
@@ -94,12 +94,12 @@ async fn f62_a_new_pair_is_for_new_handshakes_and_a_broken_one_for_none() {
     let tls = server.tls.clone().unwrap();
     let mut before = Raw::over(connect(&server, &old, b"http/1.1", None).await.unwrap());
     let new = disk.renew();
-    assert_eq!(tls.reload(ReloadTrigger::Requested), Some(Reload::Success));
+    assert_eq!(tls.reload(ReloadTrigger::Requested), Some(ReloadResult::Success));
     assert!(connect(&server, &old, b"http/1.1", None).await.is_err(), "the old certificate is gone");
     connect(&server, &new, b"http/1.1", None).await.unwrap();
     assert_eq!(before.get("/a").await.body, "/a", "what is connected stays so");
     fs::write(disk.path("tls.crt"), "half").unwrap();
-    assert_eq!(tls.reload(ReloadTrigger::Requested), Some(Reload::Failure));
+    assert_eq!(tls.reload(ReloadTrigger::Requested), Some(ReloadResult::Failure));
     connect(&server, &new, b"http/1.1", None).await.unwrap();
 }
 

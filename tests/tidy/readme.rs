@@ -7,11 +7,12 @@ use connector_cache::cache::outcome::{Eviction, HitReason, NotStored, Outcome, P
 use connector_cache::config::LIVE;
 use connector_cache::http::cache_status::Forward;
 use connector_cache::http::rejection::Rejection;
-use connector_cache::observability::metrics::{MethodLabel, Metrics, PermitKind, Reload};
+use connector_cache::observability::metrics::{MethodLabel, Metrics, PermitKind};
 use connector_cache::proxy::error_response::ErrorResponse;
 use connector_cache::scrub::{ScrubFailure, ScrubbedField};
 use connector_cache::server::ConnRejection;
 use connector_cache::support::labels::Label;
+use connector_cache::support::watched_files::ReloadResult;
 use connector_cache::upstream::Retry;
 use connector_cache::upstream::UpstreamFailure;
 
@@ -135,7 +136,7 @@ fn every_metric_is_there_with_its_labels_words() {
         words::<Eviction>(),
         words::<ScrubbedField>(),
         words::<Retry>(),
-        words::<Reload>(),
+        words::<ReloadResult>(),
         words::<PermitKind>(),
         #[cfg(feature = "otlp")]
         words::<connector_cache::observability::metrics::SpanResult>(),

@@ -78,12 +78,12 @@ fn f62_a_new_token_holds_once_its_file_stands_still_or_at_once_when_told() {
     std::fs::write(file.path(), "new").unwrap();
     assert_eq!(access.reload(ReloadTrigger::Poll), None, "it may still be written");
     assert!(holds(&access, "old") && !holds(&access, "new"));
-    assert_eq!(access.reload(ReloadTrigger::Poll), Some(Reload::Success));
+    assert_eq!(access.reload(ReloadTrigger::Poll), Some(ReloadResult::Success));
     assert!(holds(&access, "new") && !holds(&access, "old"));
     std::fs::write(file.path(), "newest").unwrap();
     assert_eq!(
         (access.reload(ReloadTrigger::Requested), access.reload(ReloadTrigger::Requested)),
-        (Some(Reload::Success), None)
+        (Some(ReloadResult::Success), None)
     );
     assert!(holds(&access, "newest") && !holds(&access, "new"));
 }
@@ -94,17 +94,17 @@ fn f62_a_broken_token_file_is_refused_once_and_the_old_token_stays() {
     std::fs::write(file.path(), " \n").unwrap();
     assert_eq!(
         (access.reload(ReloadTrigger::Requested), access.reload(ReloadTrigger::Requested)),
-        (Some(Reload::Failure), None)
+        (Some(ReloadResult::Failure), None)
     );
     assert!(holds(&access, "old") && !holds(&access, ""));
     std::fs::remove_file(file.path()).unwrap();
     assert_eq!(
         (access.reload(ReloadTrigger::Requested), access.reload(ReloadTrigger::Poll)),
-        (Some(Reload::Failure), None)
+        (Some(ReloadResult::Failure), None)
     );
     assert!(holds(&access, "old"));
     std::fs::write(file.path(), "new").unwrap();
-    assert_eq!(access.reload(ReloadTrigger::Requested), Some(Reload::Success));
+    assert_eq!(access.reload(ReloadTrigger::Requested), Some(ReloadResult::Success));
     assert!(holds(&access, "new") && !holds(&access, "old"));
 }
 

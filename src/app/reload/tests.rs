@@ -15,7 +15,7 @@ struct Looked {
 }
 
 impl Reloadable for Looked {
-    fn reload(&self, trigger: ReloadTrigger) -> Option<Reload> {
+    fn reload(&self, trigger: ReloadTrigger) -> Option<ReloadResult> {
         let count = if trigger == ReloadTrigger::Requested { &self.told } else { &self.ticks };
         count.fetch_add(1, SeqCst);
         None
@@ -138,7 +138,7 @@ fn every_key_that_needs_no_restart_reaches_the_part_that_it_is_for() {
         let before = told(&running);
         assert!(before == told(&running), "nothing changes by itself");
         std::fs::write(dir.path().join("cache.toml"), format!("{PLAIN}{key} = {value}\n")).unwrap();
-        assert_eq!(running.reload(ReloadTrigger::Requested), Some(Reload::Success), "{key}");
+        assert_eq!(running.reload(ReloadTrigger::Requested), Some(ReloadResult::Success), "{key}");
         assert!(before != told(&running), "{key}");
     }
 }
@@ -150,9 +150,9 @@ fn f62_a_configuration_that_is_refused_changes_no_part() {
     let before = told(&running);
     std::fs::write(dir.path().join("cache.toml"), format!("{PLAIN}cache.ttl = \"1s\"\ncache.ttyl = 1\n"))
         .unwrap();
-    assert_eq!(running.reload(ReloadTrigger::Requested), Some(Reload::Failure));
+    assert_eq!(running.reload(ReloadTrigger::Requested), Some(ReloadResult::Failure));
     assert_eq!(
-        (running.metrics.reloads.get(Reload::Failure), running.reload(ReloadTrigger::Requested)),
+        (running.metrics.reloads.get(ReloadResult::Failure), running.reload(ReloadTrigger::Requested)),
         (1, None)
     );
     assert!(before == told(&running));

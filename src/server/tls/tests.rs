@@ -58,7 +58,7 @@ fn end(metrics: &Metrics) -> i64 {
 fn files_that_did_not_change_are_left_alone() {
     let (_disk, tls, metrics) = loaded(&pair(2031));
     assert_eq!(tls.reload(ReloadTrigger::Requested), None);
-    assert_eq!(metrics.reloads.get(Reload::Success) + metrics.reloads.get(Reload::Failure), 0);
+    assert_eq!(metrics.reloads.get(ReloadResult::Success) + metrics.reloads.get(ReloadResult::Failure), 0);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_new_pair_replaces_the_old_one_and_its_end_is_told() {
     let (before, old_end) = (current(&tls), end(&metrics));
     let new = pair(2041);
     disk.put(&new.certificate, &new.key);
-    assert_eq!(tls.reload(ReloadTrigger::Requested), Some(Reload::Success));
+    assert_eq!(tls.reload(ReloadTrigger::Requested), Some(ReloadResult::Success));
     assert!(!Arc::ptr_eq(&before, &current(&tls)));
     assert!(end(&metrics) > old_end, "{old_end}");
 }
@@ -85,12 +85,16 @@ fn f62_what_is_broken_half_written_or_mismatched_is_refused_once_and_the_old_pai
         disk.put(certificate, key);
         assert_eq!(
             (tls.reload(ReloadTrigger::Requested), tls.reload(ReloadTrigger::Requested)),
-            (Some(Reload::Failure), None)
+            (Some(ReloadResult::Failure), None)
         );
         assert!(Arc::ptr_eq(&before, &current(&tls)));
-        assert_eq!((end(&metrics), metrics.reloads.get(Reload::Failure)), (old_end, 1));
+        assert_eq!((end(&metrics), metrics.reloads.get(ReloadResult::Failure)), (old_end, 1));
         disk.put(&new.certificate, &new.key);
-        assert_eq!(tls.reload(ReloadTrigger::Requested), Some(Reload::Success), "the rest of the file came");
+        assert_eq!(
+            tls.reload(ReloadTrigger::Requested),
+            Some(ReloadResult::Success),
+            "the rest of the file came"
+        );
     }
 }
 
@@ -98,7 +102,7 @@ fn f62_what_is_broken_half_written_or_mismatched_is_refused_once_and_the_old_pai
 fn a_file_that_is_gone_is_a_failure_that_names_it() {
     let (disk, tls, _) = loaded(&pair(2031));
     fs::remove_file(&disk.files.key).unwrap();
-    assert_eq!(tls.reload(ReloadTrigger::Requested), Some(Reload::Failure));
+    assert_eq!(tls.reload(ReloadTrigger::Requested), Some(ReloadResult::Failure));
     let error = Tls::load(disk.files.clone(), Arc::new(Metrics::new().unwrap())).unwrap_err();
     assert!(error.to_string().contains("tls.key"), "{error}");
 }

@@ -29,7 +29,7 @@ pub enum RootsError {
 }
 
 /// TLS 1.2 and 1.3 with the platform's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` count) and those of `extra`.
-pub(super) fn client_config(extra: Option<&Path>) -> Result<ClientConfig, RootsError> {
+pub fn client_config(extra: Option<&Path>) -> Result<ClientConfig, RootsError> {
     let mut roots = RootCertStore::empty();
     // A root that does not parse is of no use to anybody else either; platforms carry some.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -47,13 +47,12 @@ pub(super) fn client_config(extra: Option<&Path>) -> Result<ClientConfig, RootsE
 }
 
 /// For an origin that is asked in plain text: nobody is trusted.
-pub(super) fn no_roots() -> Result<ClientConfig, RootsError> {
+pub fn no_roots() -> Result<ClientConfig, RootsError> {
     with_roots(RootCertStore::empty())
 }
 
 /// For whom else this process asks: with the platform's roots where TLS is spoken.
-#[cfg(feature = "otlp")]
-pub(crate) fn platform(tls: bool) -> Result<ClientConfig, RootsError> {
+pub fn platform(tls: bool) -> Result<ClientConfig, RootsError> {
     if tls { client_config(None) } else { no_roots() }
 }
 
