@@ -17,7 +17,7 @@
 //!
 //! # Modules
 //!
-//! A module imports from modules in rows below its own row, never from a row above.
+//! A module imports from modules of lower levels only. `tests/tidy/levels.rs` checks this.
 //!
 //! | level | module | contents |
 //! |---|---|---|
@@ -27,14 +27,14 @@
 //! | 7 | [`proxy`] | the decision: lookup, fetch, middleware, response |
 //! | 6 | [`upstream`] | client of Graph: connections, permits, circuit breakers, limits for unproven tokens |
 //! | 6 | [`server`] | data port: listener, workers, TLS, connection timeouts |
-//! | 5 | [`scrub`] | removal of credentials from a body |
 //! | 5 | [`observability`] | logging, metrics, tracing export, hardening of the process |
 //! | 4 | [`cache`] | entries, proofs, leases, freshness |
 //! | 3 | [`auth`] | token to hash and claims |
 //! | 3 | [`resource`] | path and query to resource |
 //! | 2 | [`http`] | HTTP rules without state |
-//! | 1 | [`support`] | clock, byte budget, labels, watched files |
-//! | 1 | `fake_graph` | stand-in for Graph, for the demo and the tests |
+//! | 2 | [`scrub`] | removal of credentials from a body |
+//! | 2 | `fake_graph` | stand-in for Graph, for the demo and the tests |
+//! | 1 | [`support`] | clock, byte budget, labels, watched files, TLS roots |
 
 pub mod admin;
 pub mod app;

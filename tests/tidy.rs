@@ -4,10 +4,10 @@
 
 #[path = "tidy/files.rs"]
 mod files;
-#[path = "tidy/floors.rs"]
-mod floors;
 #[path = "tidy/imports.rs"]
 mod imports;
+#[path = "tidy/levels.rs"]
+mod levels;
 #[path = "tidy/readme.rs"]
 mod readme;
 #[path = "tidy/security.rs"]

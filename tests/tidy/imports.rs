@@ -1,30 +1,48 @@
-//! Which module names which: `use`, and paths in the midst of code.
+//! Imports of modules: `use` declarations, and paths inside of code.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::source::Source;
 use super::tokens::Token;
 
-/// By module, the modules that its code names. A module is a file of `src` with the folder of its name;
-/// the files in `cache` are modules of their own, for that folder is a list and nothing more.
-pub(crate) fn graph(sources: &[Source]) -> BTreeMap<String, BTreeSet<String>> {
-    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+/// A module of a room with all modules inside it, or the file of the room itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Unit {
+    /// The room: a module of the crate.
+    pub(crate) room: String,
+    /// The module in the room; `None` for the file of the room.
+    pub(crate) module: Option<String>,
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.module {
+            Some(module) => write!(f, "{}::{module}", self.room),
+            None => f.write_str(&self.room),
+        }
+    }
+}
+
+/// The units that each unit names in its code. Code for tests does not count.
+pub(crate) fn graph(sources: &[Source]) -> BTreeMap<Unit, BTreeSet<Unit>> {
+    let modules: BTreeSet<_> = sources.iter().map(|source| source.module.clone()).collect();
+    let mut graph: BTreeMap<Unit, BTreeSet<Unit>> = BTreeMap::new();
     for source in sources.iter().filter(|source| !source.is_test) {
-        let Some(module) = unit(&source.module) else { continue };
-        let named = graph.entry(module.clone()).or_default();
+        let Some(unit) = unit(&source.module, &modules) else { continue };
+        let imported = graph.entry(unit.clone()).or_default();
         let paths = paths(&source.module, &source.tokens);
-        named.extend(paths.iter().filter_map(|path| unit(path)).filter(|other| *other != module));
+        imported.extend(paths.iter().filter_map(|path| self::unit(path, &modules)).filter(|other| *other != unit));
     }
     graph
 }
 
-/// The module that a path lies in. None for the crate itself and for the list of `cache`.
-fn unit(path: &[String]) -> Option<String> {
-    match path {
-        [] => None,
-        [first, rest @ ..] if first == "cache" => rest.first().map(|second| format!("cache/{second}")),
-        [first, ..] => Some(first.clone()),
-    }
+/// The unit of a path. `None` for the crate itself.
+fn unit(path: &[String], modules: &BTreeSet<Vec<String>>) -> Option<Unit> {
+    let (room, rest) = path.split_first()?;
+    // The second name of a path may be an item of the room's own file.
+    let module = rest.first().filter(|_| modules.contains(&path[..2]));
+    Some(Unit { room: room.clone(), module: module.cloned() })
 }
 
 /// Every path that starts at the crate, from its root on.
