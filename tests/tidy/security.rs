@@ -1,4 +1,4 @@
-//! SECURITY.md says what shows each claim, so each test that it names must be there.
+//! Tests that docs/security-model.md names must exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use super::source::{read, root, walk};
 
 #[test]
 fn every_test_that_the_threat_model_names_is_there() {
-    let (security, tests) = (read("SECURITY.md"), tests());
+    let (security, tests) = (read("docs/security-model.md"), tests());
     let named: BTreeSet<_> = security.split('`').skip(1).step_by(2).filter(|name| is_test(name)).collect();
     let missing: Vec<_> = named.iter().filter(|name| !tests.contains(**name)).collect();
     assert!(named.len() > 50 && missing.is_empty(), "{} are named, not there: {missing:?}", named.len());
@@ -15,7 +15,7 @@ fn every_test_that_the_threat_model_names_is_there() {
 
 #[test]
 fn every_threat_is_in_the_model_once_and_has_something_to_show() {
-    let security = read("SECURITY.md");
+    let security = read("docs/security-model.md");
     let rows = security.lines().filter(|line| line.starts_with("| T"));
     let rows: Vec<Vec<_>> = rows.map(|line| line.trim_matches('|').split(" | ").collect()).collect();
     assert!(rows.iter().all(|cells| cells.len() == 4 && cells[3].contains('`')), "a row is not whole");
