@@ -20,11 +20,11 @@ use crate::support::sabotage::sabotaged;
 impl Proxy {
     /// Starts a detached fetch that renews a stale answer, unless one is under way or too many requests wait. A caller that
     /// stands for nobody keeps the fetch going.
-    pub(super) fn refresh(&self, question: FetchRequest) {
+    pub(super) fn refresh(&self, question: Arc<FetchRequest>) {
         let Ok(waiting) = self.wait_permit(&question) else { return };
         let lease = self.lease(&question);
         if let Role::Leader(obligation, caller) = self.seat(&question, &lease) {
-            let fetch = self.flight(Arc::new(question), lease, obligation);
+            let fetch = self.flight(question, lease, obligation);
             self.0.tasks.spawn(async move {
                 let _held = (waiting, caller);
                 fetch.await
