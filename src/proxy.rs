@@ -57,7 +57,7 @@ pub struct ProxyParts {
     /// Calls Graph and stores its responses.
     pub fetcher: Fetcher,
     /// Keys under which tokens are hashed.
-    pub secrets: HashKeys,
+    pub hash_keys: HashKeys,
     /// Fetches under way.
     pub coalescer: Coalescer<Fetched>,
     /// Limits for the requests that wait for Graph.
@@ -78,7 +78,7 @@ impl Handler for Proxy {
     fn lookup(&self, request: &RequestView<'_>, ids: &Ids) -> Lookup<Self::Prepared> {
         let (now, client) = (self.0.fetcher.clock.at(request.at), self.directives(request.headers()));
         // The digest does not hold the wish for a refresh.
-        let digest = if request.has_wish { None } else { RequestDigest::compute(request, &self.0.secrets) };
+        let digest = if request.has_wish { None } else { RequestDigest::compute(request, &self.0.hash_keys) };
         if let Some((found, assessment)) = digest.and_then(|digest| self.recall(digest, client, now)) {
             self.0.fetcher.metrics.local().proofs.inc(ProofResult::Live);
             let (headers, is_conditional) = (request.headers(), request.is_conditional);
@@ -89,6 +89,8 @@ impl Handler for Proxy {
         self.decide(&context).unwrap_or_else(|rejection| Lookup::Ready(self.reject(rejection, ids)))
     }
 
+    // Runs in the task of the lookup, right after it. A request that has waited for Graph and then needs an entry looks the
+    // entry up again: see `find_on_error`.
     async fn respond(
         &self,
         prepared: Box<PreparedRequest>,
@@ -96,9 +98,34 @@ impl Handler for Proxy {
         ids: &Ids,
         peer: SocketAddr,
     ) -> HandlerResponse {
-        self.proceed(*prepared, headers, ids, peer)
-            .await
-            .unwrap_or_else(|rejection| self.reject(rejection, ids))
+        let PreparedRequest { resource, identity, claims, is_proven, client, is_conditional, next } =
+            *prepared;
+        let fields = CallerFields::new(headers);
+        let response = ResponseBuilder { headers: fields.as_map(), is_conditional, ids, tag: identity.tag };
+        let (no_store, headers, own_ids) = (client.no_store, fields.clone(), ids.clone());
+        let request = |stored| {
+            Arc::new(FetchRequest {
+                resource,
+                identity,
+                claims,
+                peer,
+                is_proven,
+                no_store,
+                headers,
+                stored,
+                ids: own_ids,
+            })
+        };
+        let result = match next {
+            NextStep::Bypass(reason) => self.bypass(&request(None), reason, &response).await,
+            NextStep::Refresh(found, reason) => {
+                // The caller gets the stale entry now. Later requests get the fresh one.
+                self.refresh(request(Some(Arc::clone(&found.entry))));
+                Ok(response.stale(&found.entry, &found.assessment, reason))
+            }
+            NextStep::Fetch(forward, stored) => self.fetch(request(stored), forward, client, &response).await,
+        };
+        result.unwrap_or_else(|rejection| self.reject(rejection, ids))
     }
 
     fn error_response(&self, error_response: ErrorResponse, ids: &Ids) -> HandlerResponse {
@@ -170,48 +197,6 @@ impl Proxy {
             Decision::StaleAccepted => Lookup::Ready(response.stale(&found.entry, &found.assessment, reason)),
             Decision::StaleUsable => Lookup::Continue(NextStep::Refresh(found, reason)),
             Decision::Forward(forward) => Lookup::Continue(NextStep::Fetch(forward, Some(found.entry))),
-        }
-    }
-
-    /// Goes on with a request that needs Graph: steps 4 to 8.
-    ///
-    /// Runs in the task of the lookup, right after it. Where it waits for Graph and then needs an entry, it looks again: see
-    /// [`Self::find_on_error`].
-    async fn proceed(
-        &self,
-        prepared: PreparedRequest,
-        headers: HeaderMap,
-        ids: &Ids,
-        peer: SocketAddr,
-    ) -> Result<HandlerResponse, Rejection> {
-        let PreparedRequest { resource, identity, claims, is_proven, client, is_conditional, next } =
-            prepared;
-        let fields = CallerFields::new(headers);
-        let response = ResponseBuilder { headers: fields.as_map(), is_conditional, ids, tag: identity.tag };
-        let stored = match &next {
-            NextStep::Bypass(_) => None,
-            NextStep::Refresh(found, _) => Some(Arc::clone(&found.entry)),
-            NextStep::Fetch(_, stored) => stored.clone(),
-        };
-        let request = Arc::new(FetchRequest {
-            resource,
-            identity,
-            claims,
-            peer,
-            is_proven,
-            no_store: client.no_store,
-            headers: fields.clone(),
-            stored,
-            ids: ids.clone(),
-        });
-        match next {
-            NextStep::Bypass(reason) => self.bypass(&request, reason, &response).await,
-            NextStep::Refresh(found, reason) => {
-                // The caller gets the stale entry now. Later requests get the fresh one.
-                self.refresh(request);
-                Ok(response.stale(&found.entry, &found.assessment, reason))
-            }
-            NextStep::Fetch(forward, _) => self.fetch(request, forward, client, &response).await,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Requests that go to Graph: fetch, bypass, and the response to what came of either.
+//! Requests that go to Graph: coalesced fetch or bypass, and the response to the result.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl Proxy {
             return Err(Rejection::OnlyIfCached);
         }
         let (fetched, outcome) = match self.wait_permit(&request) {
-            Ok(_waiting) => self.join(&request).await,
+            Ok(_waiting) => self.fetch_shared(&request).await,
             Err(reason) => (Fetched::Failed(ErrorResponse::Rejected(reason)), Outcome::Miss),
         };
         if forward == Forward::Stale
@@ -48,7 +48,7 @@ impl Proxy {
     ) -> Result<HandlerResponse, Rejection> {
         self.0.fetcher.metrics.bypass.inc(reason);
         let _waiting = self.wait_permit(request)?;
-        let (fetched, _) = self.alone(request).await;
+        let (fetched, _) = self.fetch_alone(request).await;
         self.deliver(request, &fetched, Outcome::Bypass, Forward::Bypass, response)
     }
 
@@ -69,12 +69,12 @@ impl Proxy {
                 Ok(self.error_response(*error_response, response.ids))
             }
             Fetched::Failed(error_response) => Ok(response.failed(*error_response, forward, now)),
-            Fetched::Refused(refusal) => Ok(response.upstream_error(refusal, outcome, forward, now)),
-            Fetched::RecentlyRefused(refusal) => {
+            Fetched::UpstreamError(error) => Ok(response.upstream_error(error, outcome, forward, now)),
+            Fetched::RecentUnauthorized(error) => {
                 self.0.fetcher.metrics.rejected.inc(Rejection::TokenRefused);
-                Ok(response.recently_refused(refusal, now))
+                Ok(response.recent_unauthorized(error, now))
             }
-            Fetched::Answer(entry, stored) | Fetched::Revalidated(entry, stored) => {
+            Fetched::Full(entry, stored) | Fetched::Revalidated(entry, stored) => {
                 let left = match (stored, request.claims) {
                     (Ok(()), Ok(claims)) => {
                         Some(self.assess(entry, entry.asked, claims.end, CacheControl::default(), now).left)
@@ -83,7 +83,7 @@ impl Proxy {
                 };
                 let reason = request.claims.err().map(Label::as_str).or(stored.err().map(Label::as_str));
                 let status = fetched.status().unwrap_or_default();
-                Ok(response.answered((entry, status), left, outcome, forward, reason))
+                Ok(response.fetched((entry, status), left, outcome, forward, reason))
             }
         }
     }

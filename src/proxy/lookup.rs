@@ -38,10 +38,10 @@ impl Proxy {
     }
 
     pub(super) fn identity(&self, headers: &HeaderMap) -> Result<Identity, Rejection> {
-        let identity = Identity::from_headers(headers, &self.0.secrets);
+        let identity = Identity::from_headers(headers, &self.0.hash_keys);
         sabotaged!(
             ProofOfPrincipal,
-            identity.map(|it| it.of_principal(&self.0.secrets, self.now())),
+            identity.map(|it| it.of_principal(&self.0.hash_keys, self.now())),
             identity
         )
     }
@@ -56,7 +56,7 @@ impl Proxy {
         match grants {
             Some(grants) if grants.claims.end.left(now).is_zero() => Err(Bypass::Expiring),
             Some(grants) => Ok(grants.claims),
-            None => identity.token.claims(&self.0.secrets, now),
+            None => identity.token.claims(&self.0.hash_keys, now),
         }
     }
 

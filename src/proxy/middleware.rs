@@ -1,7 +1,8 @@
-//! The path of one request outside the decision: who it is, whether it may be asked, how long it may take,
-//! what every answer carries, and what is told of it.
+//! Middleware: everything about a request that does not depend on its resource.
 //!
-//! Nothing here knows what is asked for or where the answer comes from.
+//! A request passes the checks of its message, gets its ids and its span, and goes to the handler within the request
+//! timeout. Its response gets the common header fields, is charged to the byte budget if it is large, and is counted,
+//! logged and traced. The middleware knows neither the resource nor the cache.
 
 mod dials;
 mod record;
@@ -34,7 +35,7 @@ use crate::support::byte_budget::ByteBudget;
 pub use dials::Dials;
 use record::RequestRecord;
 
-/// A handler in its layers.
+/// A handler with the middleware around it.
 pub struct RequestStack<H> {
     handler: Arc<H>,
     metrics: Arc<Metrics>,
@@ -44,24 +45,24 @@ pub struct RequestStack<H> {
 }
 
 impl<H: Handler> RequestStack<H> {
-    /// Puts the layers around `handler`.
+    /// Builds the middleware around `handler`.
     pub fn new(handler: Arc<H>, metrics: Arc<Metrics>, access: AccessLog, limits: &ServerLimits) -> Self {
         let (dials, byte_budget) = (Arc::new(Dials::new(access, limits)), ByteBudget::new(usize::MAX));
         Self { handler, metrics, dials, byte_budget, tracer: Tracer::default() }
     }
 
-    /// Lets large answers go out only while `byte_budget` has room.
+    /// Charges large responses to `byte_budget`.
     #[must_use]
     pub fn within(self, byte_budget: ByteBudget) -> Self {
         Self { byte_budget, ..self }
     }
 
-    /// What may be changed while requests go by.
+    /// Returns the live settings.
     pub fn dials(&self) -> &Arc<Dials> {
         &self.dials
     }
 
-    /// Tells of each request by a span of `tracer`.
+    /// Traces requests by `tracer`.
     #[must_use]
     pub fn traced(self, tracer: Tracer) -> Self {
         Self { tracer, ..self }
@@ -130,21 +131,21 @@ impl<H: Handler> RequestStack<H> {
         lookup.unwrap_or_else(|_| Lookup::Ready(self.reject(Rejection::Panic, ids)))
     }
 
-    /// What becomes of every answer.
+    /// Completes a response: charges it, counts and logs it, adds the common header fields.
     fn finish(
         &self,
-        mut answer: HandlerResponse,
+        mut response: HandlerResponse,
         request: &Parts,
         ids: &Ids,
         peer: IpAddr,
         mut record: RequestRecord<'_>,
     ) -> Response {
-        if answer.response.body().size_hint().lower() > SMALL {
-            self.charge(&mut answer, ids, peer);
+        if response.response.body().size_hint().lower() > SMALL_RESPONSE_BYTES {
+            self.charge(&mut response, ids, peer);
         }
-        record.end(&answer);
-        let mut response = answer.response;
-        if !answer.has_common_headers {
+        record.end(&response);
+        let HandlerResponse { mut response, has_common_headers, .. } = response;
+        if !has_common_headers {
             add_common_headers(response.headers_mut(), ids);
         }
         if request.method == Method::HEAD { without_body(response) } else { response }
@@ -168,13 +169,13 @@ impl<H: Handler> RequestStack<H> {
         }
     }
 
-    /// Charges a large response to its caller's address until the last of it is written. A small one is charged by
-    /// its connection, and only where the peer does not take it at once.
-    fn charge(&self, answer: &mut HandlerResponse, ids: &Ids, peer: IpAddr) {
-        let body = std::mem::take(answer.response.body_mut()).into_inner().unwrap_or_default();
+    /// Charges a large response to its caller's address until all of it is written. A small one is charged by its
+    /// connection, and only if the peer does not read it at once.
+    fn charge(&self, response: &mut HandlerResponse, ids: &Ids, peer: IpAddr) {
+        let body = std::mem::take(response.response.body_mut()).into_inner().unwrap_or_default();
         match self.byte_budget.attach(peer, body) {
-            Ok(body) => *answer.response.body_mut() = Full::new(body),
-            Err(_) => *answer = self.reject(Rejection::BytesInFlight, ids),
+            Ok(body) => *response.response.body_mut() = Full::new(body),
+            Err(_) => *response = self.reject(Rejection::BytesInFlight, ids),
         }
     }
 
@@ -219,7 +220,7 @@ pub struct PendingRequest<P> {
     next: Result<P, Rejection>,
 }
 
-/// What every answer carries.
+/// Adds the header fields that all responses have.
 fn add_common_headers(headers: &mut HeaderMap, ids: &Ids) {
     let [client, ours] = ids.spelled();
     headers.insert(&CLIENT_ID, client);
@@ -227,14 +228,15 @@ fn add_common_headers(headers: &mut HeaderMap, ids: &Ids) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
-/// RFC 9112, section 9.3: what follows a request whose body was not read must not be taken for a request.
+/// Ends the connection of HTTP/1: the body was not read, and its bytes must not be parsed as a request (RFC 9112, section
+/// 9.3).
 fn close(response: &mut Response, version: Version) {
     if version < Version::HTTP_2 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }
 
-/// RFC 9110, section 9.3.2: the fields that GET would have, and no content.
+/// Removes the content of the response to HEAD, with the header fields of GET (RFC 9110, section 9.3.2).
 fn without_body(mut response: Response) -> Response {
     let length = response.body().size_hint().exact();
     if let (Some(length), true) = (length, response.status() != http::StatusCode::NOT_MODIFIED) {
@@ -244,8 +246,8 @@ fn without_body(mut response: Response) -> Response {
     response
 }
 
-/// An answer of Graph's has a few KiB, so a hit has nothing to do with the others.
-const SMALL: u64 = 16 << 10;
+/// Larger responses are charged here. Graph's have a few KiB, so that nearly all hits are below.
+const SMALL_RESPONSE_BYTES: u64 = 16 << 10;
 
 #[cfg(test)]
 mod tests;

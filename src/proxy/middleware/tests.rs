@@ -11,7 +11,7 @@ use std::future::pending;
 
 const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
-/// Does what the path says.
+/// Handler whose path selects the behaviour.
 struct Stub;
 
 impl Handler for Stub {
@@ -20,7 +20,7 @@ impl Handler for Stub {
     fn lookup(&self, request: &RequestView<'_>, _: &Ids) -> Lookup<String> {
         match request.head.uri.path() {
             "/panic-at-once" => panic!("with a secret"),
-            "/at-once" => Lookup::Ready(told()),
+            "/at-once" => Lookup::Ready(stub_response()),
             path => Lookup::Continue(path.to_owned()),
         }
     }
@@ -29,7 +29,7 @@ impl Handler for Stub {
         match &*path {
             "/panic" => panic!("with a secret"),
             "/never" => pending().await,
-            _ => told(),
+            _ => stub_response(),
         }
     }
 
@@ -38,7 +38,7 @@ impl Handler for Stub {
     }
 }
 
-fn told() -> HandlerResponse {
+fn stub_response() -> HandlerResponse {
     let mut response = Response::new(Full::new(Bytes::from_static(b"{\"a\":1}")));
     response.headers_mut().insert("x-own", HeaderValue::from_static("1"));
     HandlerResponse {
@@ -66,7 +66,7 @@ async fn respond(stack: &RequestStack<Stub>, head: Parts, has_body: bool) -> Res
 }
 
 /// Returns the response to a request without a body, if it needs no waiting.
-fn at_once(stack: &RequestStack<Stub>, head: &Parts) -> Option<Response> {
+fn respond_at_once(stack: &RequestStack<Stub>, head: &Parts) -> Option<Response> {
     stack.try_respond(head, false, PEER).break_value()
 }
 
@@ -83,12 +83,12 @@ async fn body(response: Response) -> Bytes {
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_ids_and_nosniff() {
+async fn all_responses_have_the_ids_and_nosniff() {
     let (stack, _) = stack();
-    let mut asked = get("/");
+    let mut head = get("/");
     let theirs = HeaderValue::from_static("B6A0C1DE-0c1f-4f0e-9d6a-0123456789ab");
-    asked.headers.insert(CLIENT_REQUEST_ID, theirs.clone());
-    let response = respond(&stack, asked.clone(), false).await;
+    head.headers.insert(CLIENT_REQUEST_ID, theirs.clone());
+    let response = respond(&stack, head.clone(), false).await;
     assert_eq!(response.headers()[CLIENT_REQUEST_ID], theirs);
     assert!(guid(&response.headers()[REQUEST_ID]).is_some());
     assert_eq!(response.headers()["x-content-type-options"], "nosniff");
@@ -98,9 +98,9 @@ async fn every_answer_carries_the_ids_and_nosniff() {
 #[tokio::test]
 async fn an_id_that_is_no_guid_is_replaced() {
     let (stack, _) = stack();
-    let mut asked = get("/");
-    asked.headers.insert(CLIENT_REQUEST_ID, HeaderValue::from_static("<script>"));
-    let response = respond(&stack, asked.clone(), false).await;
+    let mut head = get("/");
+    head.headers.insert(CLIENT_REQUEST_ID, HeaderValue::from_static("<script>"));
+    let response = respond(&stack, head.clone(), false).await;
     assert!(guid(&response.headers()[CLIENT_REQUEST_ID]).is_some());
 }
 
@@ -126,7 +126,7 @@ async fn f60_a_panic_is_a_500_without_its_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_without_an_answer_ends_at_its_deadline() {
+async fn a_request_without_a_response_ends_at_its_deadline() {
     let (stack, metrics) = stack();
     let start = tokio::time::Instant::now();
     let response = respond(&stack, get("/never"), false).await;
@@ -148,24 +148,24 @@ async fn a_refused_message_never_reaches_the_handler() {
 #[tokio::test]
 async fn a_caller_that_hangs_up_is_counted_once() {
     let (stack, metrics) = stack();
-    let asked = get("/never");
-    assert!(respond(&stack, asked.clone(), false).now_or_never().is_none());
+    let head = get("/never");
+    assert!(respond(&stack, head.clone(), false).now_or_never().is_none());
     assert_eq!(metrics.in_flight(), 0);
     let hung_up = StatusCode::from_u16(499).unwrap();
     assert_eq!(metrics.requests(MethodLabel::Get, hung_up, Outcome::None), 1);
 }
 
 #[tokio::test]
-async fn an_answer_is_counted_by_method_status_and_outcome() {
+async fn a_response_is_counted_by_method_status_and_outcome() {
     let (stack, metrics) = stack();
     respond(&stack, get("/"), false).await;
     assert_eq!(metrics.requests(MethodLabel::Get, StatusCode::OK, Outcome::Hit), 1);
 }
 
 #[test]
-fn what_is_answered_at_once_is_dressed_and_counted_like_all_else() {
+fn a_response_of_the_lookup_has_common_headers_and_is_counted() {
     let (stack, metrics) = stack();
-    let response = at_once(&stack, &request(Method::HEAD, "/at-once")).unwrap();
+    let response = respond_at_once(&stack, &request(Method::HEAD, "/at-once")).unwrap();
     assert!(guid(&response.headers()[REQUEST_ID]).is_some());
     assert_eq!(response.headers()["content-length"], "7");
     assert_eq!(metrics.requests(MethodLabel::Head, StatusCode::OK, Outcome::Hit), 1);
@@ -173,20 +173,23 @@ fn what_is_answered_at_once_is_dressed_and_counted_like_all_else() {
 }
 
 #[test]
-fn what_cannot_be_answered_at_once_leaves_no_trace() {
+fn a_request_that_must_wait_is_not_counted_before_it_does() {
     let (stack, metrics) = stack();
-    assert!(at_once(&stack, &get("/")).is_none());
-    assert!(at_once(&stack, &request(Method::POST, "/at-once")).is_none(), "it is refused elsewhere");
+    assert!(respond_at_once(&stack, &get("/")).is_none());
+    assert!(
+        respond_at_once(&stack, &request(Method::POST, "/at-once")).is_none(),
+        "it is rejected by the second part"
+    );
     assert_eq!(metrics.answered(Outcome::Hit) + metrics.answered(Outcome::None), 0);
 }
 
 #[test]
-fn a_panic_at_once_is_a_500_for_one_caller() {
+fn a_panic_in_the_lookup_is_a_500_for_one_caller() {
     let (stack, metrics) = stack();
-    let response = at_once(&stack, &get("/panic-at-once")).unwrap();
+    let response = respond_at_once(&stack, &get("/panic-at-once")).unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(metrics.rejected.get(Rejection::Panic), 1);
-    assert_eq!(at_once(&stack, &get("/at-once")).unwrap().status(), StatusCode::OK);
+    assert_eq!(respond_at_once(&stack, &get("/at-once")).unwrap().status(), StatusCode::OK);
 }
 
 /// Row E9: an endpoint for spans that samples one request in 1,000 must not make all hits slow.
@@ -200,7 +203,7 @@ fn a_tracer_takes_no_hit_off_the_fast_path_and_a_sampled_hit_has_one_span() {
         let (stack, metrics) = stack();
         let (tracer, queue) = Tracer::new(&config, false, &url, &metrics);
         let (stack, mut queue) = (stack.traced(tracer), queue.unwrap());
-        assert_eq!(at_once(&stack, &get("/at-once")).unwrap().status(), StatusCode::OK);
+        assert_eq!(respond_at_once(&stack, &get("/at-once")).unwrap().status(), StatusCode::OK);
         let names: Vec<_> = std::iter::from_fn(|| queue.try_recv().ok()).map(|span| span.name).collect();
         assert_eq!(names, vec!["GET"; spans], "one in {one_in}");
     }
