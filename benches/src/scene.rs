@@ -68,23 +68,24 @@ impl Scene {
     /// requests are those of a token with a few proofs.
     fn of_misses() -> Result<Self, Box<dyn Error>> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (sandbox, talk, host, answer) = runtime.block_on(async {
+        let (sandbox, tokens, talk, host, answer) = runtime.block_on(async {
             let sandbox = FakeGraph::start(Options::default())?;
+            // Before the proxy's clock is set: it must not be behind the tokens' `nbf`.
+            let mint = |number| sandbox.token().tenant(CONTOSO).user(&format!("user-{number}")).mint();
+            let tokens: Vec<_> = (0..TOKENS).map(mint).collect();
             let graph = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
             let url = format!("http://{}", graph.local_addr()?);
             tokio::spawn(bare::serve_constant(graph, (graph_fields(), connectors(BODY)), false));
             let address = ours(&url).await?;
             let (mut talk, host) = (Talk::with(address).await?, address.to_string());
             // Flow ids of one length have responses of one length.
-            let token = sandbox.token().tenant(CONTOSO).user("first").mint();
-            let answer = talk.ask(&request(&host, "flow-000000", &token)).await?.to_owned();
+            let answer = talk.ask(&request(&host, "flow-000000", &tokens[0])).await?.to_owned();
             if !answer.contains("connector-cache; fwd=uri-miss; fwd-status=200; stored") {
                 return Err(format!("this is no miss: {answer}").into());
             }
-            Ok::<_, Box<dyn Error>>((sandbox, talk, host, answer.len()))
+            Ok::<_, Box<dyn Error>>((sandbox, tokens, talk, host, answer.len()))
         })?;
-        let mint = |number| sandbox.token().tenant(CONTOSO).user(&format!("user-{number}")).mint();
-        let target = Target::New { host, tokens: (0..TOKENS).map(mint).collect(), next: 0 };
+        let target = Target::New { host, tokens, next: 0 };
         Ok(Self { runtime, _sandbox: sandbox, talk, target, answer })
     }
 
