@@ -11,6 +11,7 @@ mod scrape;
 mod selector;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -175,12 +176,14 @@ impl<C: Cache> Reloadable for Admin<C> {
 }
 
 impl<C: Cache> Service for Admin<C> {
-    /// Nobody waits for an operator's request.
-    fn try_respond_sync(&self, _: &Parts, _: SocketAddr) -> Option<Response> {
-        None
+    type Pending = ();
+
+    /// Leaves all requests to the asynchronous part: an operator's request may take its time.
+    fn try_respond(&self, _: &Parts, _: bool, _: SocketAddr) -> ControlFlow<Response, ()> {
+        ControlFlow::Continue(())
     }
 
-    async fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
+    async fn respond(&self, (): (), head: Parts, body: Incoming, peer: SocketAddr) -> Response {
         if !body.is_end_stream() {
             return reply::closing(reply::error(StatusCode::BAD_REQUEST, "no request here has a body"));
         }

@@ -143,7 +143,7 @@ impl App {
         let (keep, byte_budget) = (config.freshness.longest_use(), ByteBudget::new(config.bytes_in_flight));
         let permits = UpstreamPermits::new(config.origin.in_flight, config.unproven.in_flight);
         let fetcher = Fetcher {
-            origin: GraphClient::new(&config.origin, permits, byte_budget, Arc::clone(&metrics))?
+            graph_client: GraphClient::new(&config.origin, permits, byte_budget, Arc::clone(&metrics))?
                 .traced(tracer.clone()),
             unproven: UnprovenLimiter::new(&config.unproven, clock.clone()),
             refused: RefusedTokens::new(clock.clone()),
@@ -157,7 +157,7 @@ impl App {
         };
         let proxy = Proxy::new(ProxyParts {
             fetcher,
-            secrets: HashKeys::random()?,
+            hash_keys: HashKeys::random()?,
             coalescer: Coalescer::new(&config.flight),
             waiting: WaitingRequests::new(&config.waiting),
             refresh_limiter: RefreshLimiter::new(&config.refresh),
@@ -239,7 +239,7 @@ impl App {
         ));
         let admin = Arc::new(Admin::new(&config.admin, overview, Arc::clone(&metrics), readiness.clone())?);
         let admin_server = Server::new(&config.admin.server(), Arc::clone(&metrics))?;
-        let byte_budget = proxy.inner().fetcher.origin.byte_budget().clone();
+        let byte_budget = proxy.inner().fetcher.graph_client.byte_budget().clone();
         let data_server = Server::new(&config.server, Arc::clone(&metrics))?
             .at_most(&config.server, cap.map_or(usize::MAX, |cap| cap.connections))
             .on(workers.clone())
@@ -262,7 +262,7 @@ impl App {
         let admin_task = tokio::spawn(admin_server.serve(listeners.admin, admin, over.clone()));
         let watch = tokio::spawn(watch(proxy.clone(), suppressed.clone()));
         let asker = proxy.clone();
-        let warmth = async move { asker.inner().fetcher.origin.keep_warm().await };
+        let warmth = async move { asker.inner().fetcher.graph_client.keep_warm().await };
         let _warmth = is_warm.then(|| AbortOnDropHandle::new(workers.any().spawn(warmth)));
         let announce = tokio::spawn(announce_drain(stop.clone(), readiness.clone(), Arc::clone(&metrics)));
         readiness.ready();

@@ -17,6 +17,7 @@ mod workers;
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,15 +31,31 @@ pub use rejection::ConnRejection;
 pub use settings::ServerSettings;
 pub use workers::{LEFTOVERS, Threads, Workers};
 
-/// Whoever answers the requests of a listener.
+/// Responds to the requests of a listener.
+///
+/// Each request is one call of [`Service::try_respond`], and one of [`Service::respond`] if that returns `Continue`.
+/// Neither fails: every request ends in a response.
 pub trait Service: Send + Sync + 'static {
-    /// Answers one request whose head is all of it, if that takes no waiting. Where it does not answer, it has done
-    /// nothing, and [`Service::answer`] is asked.
-    fn try_respond_sync(&self, head: &Parts, peer: SocketAddr) -> Option<Response>;
+    /// State of a request between its two parts.
+    type Pending: Send + 'static;
 
-    /// Answers one request of `peer`. Never fails: every request ends in a response. Dropped when the caller
-    /// hangs up.
-    fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> impl Future<Output = Response> + Send;
+    /// Responds to one request of `peer` if that needs no waiting (`Break`), or returns what [`Service::respond`] needs.
+    /// `has_body`: content follows the head.
+    fn try_respond(
+        &self,
+        head: &Parts,
+        has_body: bool,
+        peer: SocketAddr,
+    ) -> ControlFlow<Response, Self::Pending>;
+
+    /// Responds to one request after [`Service::try_respond`]. Dropped when the caller hangs up.
+    fn respond(
+        &self,
+        pending: Self::Pending,
+        head: Parts,
+        body: Incoming,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Response> + Send;
 }
 
 /// What the data port needs to know.

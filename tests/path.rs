@@ -13,7 +13,7 @@ use connector_cache::config::Config;
 use connector_cache::fake_graph::{CONTOSO, FABRIKAM, FakeGraph, Options, SIGN_UP, forgery};
 use connector_cache::http::ids::Ids;
 use connector_cache::http::validate::RequestView;
-use connector_cache::proxy::handler::{Handler, HandlerResponse};
+use connector_cache::proxy::handler::{Handler, Lookup};
 use connector_cache::support::clock::Clock;
 use http::StatusCode;
 use kit::client::{self, Client, H2};
@@ -63,21 +63,22 @@ async fn what_is_in_memory_is_answered_at_once_until_its_time_is_over() {
         request.header(more, "refresh").body(()).unwrap().into_parts().0
     };
     let (plain, wants_graph) = (request("x-other"), request("connector-cache"));
-    let outcome = |answer: Option<HandlerResponse>| answer.map(|answer| answer.outcome);
-    assert_eq!(outcome(proxy.try_handle_sync(&RequestView::new(&plain), &ids)), None);
-    for answered in [Outcome::Miss, Outcome::Hit] {
-        let answer = proxy.handle(&plain, plain.headers.clone(), &ids, (Ipv4Addr::LOCALHOST, 1).into()).await;
-        assert_eq!(answer.outcome, answered);
+    let look_up = |request: &http::request::Parts| match proxy.lookup(&RequestView::new(request), &ids) {
+        Lookup::Ready(answer) => Ok(answer.outcome),
+        Lookup::Continue(prepared) => Err(prepared),
+    };
+    let prepared = look_up(&plain).expect_err("nothing is in memory");
+    let answer = proxy.respond(prepared, plain.headers.clone(), &ids, (Ipv4Addr::LOCALHOST, 1).into()).await;
+    assert_eq!(answer.outcome, Outcome::Miss);
+    // It is looked up twice, and then it is known.
+    for _ in 0..3 {
+        assert_eq!(look_up(&plain).unwrap(), Outcome::Hit);
     }
-    // It is looked up, and then it is known.
-    for _ in 0..2 {
-        assert_eq!(outcome(proxy.try_handle_sync(&RequestView::new(&plain), &ids)), Some(Outcome::Hit));
-    }
-    assert_eq!(outcome(proxy.try_handle_sync(&RequestView::new(&wants_graph), &ids)), None);
+    assert!(look_up(&wants_graph).is_err());
     clock.advance(Duration::from_secs(8));
-    assert_eq!(outcome(proxy.try_handle_sync(&RequestView::new(&plain), &ids)), Some(Outcome::Hit));
+    assert_eq!(look_up(&plain).unwrap(), Outcome::Hit);
     clock.advance(Duration::from_secs(1));
-    assert_eq!(outcome(proxy.try_handle_sync(&RequestView::new(&plain), &ids)), None);
+    assert!(look_up(&plain).is_err());
     assert_eq!(graph.calls(), 1);
 }
 

@@ -12,7 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Serves every connection of `listener` for as long as the runtime runs. Speaks HTTP/2 where `h2` says so.
 pub async fn serve(listener: TcpListener, length: usize, h2: bool) {
-    let constant = Arc::new((crate::fields(length), crate::body(length)));
+    serve_constant(listener, (crate::fields(length), crate::body(length)), h2).await;
+}
+
+/// Serves every connection of `listener` with these fields and this body.
+pub async fn serve_constant(listener: TcpListener, constant: (HeaderMap, Bytes), h2: bool) {
+    let constant = Arc::new(constant);
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(connection(stream, Arc::clone(&constant), h2));
     }

@@ -54,6 +54,37 @@ pub fn fields(length: usize) -> HeaderMap {
     fields
 }
 
+/// The header fields of a response of Graph.
+pub fn graph_fields() -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    for (name, value) in [
+        (
+            "content-type",
+            "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
+        ),
+        ("cache-control", "no-cache"),
+        ("vary", "Accept-Encoding"),
+        ("odata-version", "4.0"),
+        ("request-id", "00000000-1c2b-4f0e-9d6a-0123456789ab"),
+        ("client-request-id", "00000000-1c2b-4f0e-9d6a-0123456789ab"),
+        ("strict-transport-security", "max-age=31536000"),
+        (
+            "x-ms-ags-diagnostic",
+            r#"{"ServerInfo":{"DataCenter":"West Europe","Slice":"E","Ring":"5","ScaleUnit":"003","RoleInstance":"AM1PEPF00000000"}}"#,
+        ),
+    ] {
+        fields.insert(name, HeaderValue::from_static(value));
+    }
+    fields
+}
+
+/// A body of about `length` bytes: connectors with their credentials, one after another.
+pub fn connectors(length: usize) -> Bytes {
+    let connector = r##"{"id":"ceceb85b-3ed3-43c9-9e52-c7b97e3743f4","displayName":"Enrich profile","targetUrl":"https://contoso.azurewebsites.net/api/enrich?code=planted","authenticationConfiguration":{"@odata.type":"#microsoft.graph.basicAuthentication","username":"ada","password":"planted"}}"##;
+    let connectors = vec![connector; (length / connector.len()).max(1)].join(",");
+    Bytes::from(format!(r#"{{"value":[{connectors}]}}"#))
+}
+
 /// What the stub's body says of the request that it answers.
 pub fn whose(authorization: &[u8], path: &str) -> String {
     let mut hasher = DefaultHasher::new();

@@ -15,28 +15,39 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::talk::Talk;
-use crate::{bare, request};
+use crate::{bare, connectors, graph_fields, request};
 
 /// Everything up, and the answer in memory.
 pub struct Scene {
     runtime: Runtime,
     _sandbox: FakeGraph,
     talk: Talk,
-    request: Vec<u8>,
+    target: Target,
     answer: usize,
 }
 
+/// The requests of the client.
+enum Target {
+    /// The same request each time, and its length of response.
+    Same(Vec<u8>),
+    /// A flow of its own for each request: all are misses.
+    New { host: String, tokens: Vec<String>, next: usize },
+}
+
 impl Scene {
-    /// Sets up `ours` or `bare`, and asks until the answer is a hit.
+    /// Sets up `ours` or `bare`, and asks until the answer is a hit; or `miss`, where no two requests are the same.
     pub fn set(what: &str) -> Result<Self, Box<dyn Error>> {
+        if what == "miss" {
+            return Self::of_misses();
+        }
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (sandbox, talk, request, answer) = runtime.block_on(async {
             let sandbox = FakeGraph::start(Options::default())?;
             let token = sandbox.token().tenant(CONTOSO).user("ada").mint();
             let address = match what {
-                "ours" => ours(&sandbox).await?,
+                "ours" => ours(&sandbox.url()).await?,
                 "bare" => constant().await?,
-                _ => return Err("there are `ours` and `bare`".into()),
+                _ => return Err("there are `ours`, `bare` and `miss`".into()),
             };
             let request = request(&address.to_string(), SIGN_UP, &token);
             let mut talk = Talk::with(address).await?;
@@ -50,14 +61,47 @@ impl Scene {
             }
             Ok::<_, Box<dyn Error>>((sandbox, talk, request, answer.len()))
         })?;
-        Ok(Self { runtime, _sandbox: sandbox, talk, request, answer })
+        Ok(Self { runtime, _sandbox: sandbox, talk, target: Target::Same(request), answer })
+    }
+
+    /// A proxy without entries in front of a constant response. Each of its tokens asks for some flows, so that nearly all
+    /// requests are those of a token with a few proofs.
+    fn of_misses() -> Result<Self, Box<dyn Error>> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (sandbox, tokens, talk, host, answer) = runtime.block_on(async {
+            let sandbox = FakeGraph::start(Options::default())?;
+            // Before the proxy's clock is set: it must not be behind the tokens' `nbf`.
+            let mint = |number| sandbox.token().tenant(CONTOSO).user(&format!("user-{number}")).mint();
+            let tokens: Vec<_> = (0..TOKENS).map(mint).collect();
+            let graph = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let url = format!("http://{}", graph.local_addr()?);
+            tokio::spawn(bare::serve_constant(graph, (graph_fields(), connectors(BODY)), false));
+            let address = ours(&url).await?;
+            let (mut talk, host) = (Talk::with(address).await?, address.to_string());
+            // Flow ids of one length have responses of one length.
+            let answer = talk.ask(&request(&host, "flow-000000", &tokens[0])).await?.to_owned();
+            if !answer.contains("connector-cache; fwd=uri-miss; fwd-status=200; stored") {
+                return Err(format!("this is no miss: {answer}").into());
+            }
+            Ok::<_, Box<dyn Error>>((sandbox, tokens, talk, host, answer.len()))
+        })?;
+        let target = Target::New { host, tokens, next: 0 };
+        Ok(Self { runtime, _sandbox: sandbox, talk, target, answer })
     }
 
     /// Asks so many times more.
     pub fn ask(&mut self, count: usize) -> std::io::Result<()> {
-        self.runtime.block_on(async {
+        let Self { runtime, talk, target, answer, .. } = self;
+        runtime.block_on(async {
             for _ in 0..count {
-                self.talk.ask_again(&self.request, self.answer).await?;
+                match target {
+                    Target::Same(request) => talk.ask_again(request, *answer).await?,
+                    Target::New { host, tokens, next } => {
+                        *next += 1;
+                        let (token, flow) = (&tokens[*next / FLOWS % TOKENS], format!("flow-{next:06}"));
+                        talk.ask_again(&request(host, &flow, token), *answer).await?;
+                    }
+                }
             }
             Ok(())
         })
@@ -65,7 +109,10 @@ impl Scene {
 
     /// What was measured.
     pub fn summary(&self) -> String {
-        format!("{} bytes asked, {} bytes answered", self.request.len(), self.answer)
+        match &self.target {
+            Target::Same(request) => format!("{} bytes asked, {} bytes answered", request.len(), self.answer),
+            Target::New { next, .. } => format!("{next} misses, {} bytes answered", self.answer),
+        }
     }
 }
 
@@ -76,9 +123,9 @@ async fn constant() -> std::io::Result<SocketAddr> {
     Ok(address)
 }
 
-async fn ours(sandbox: &FakeGraph) -> Result<SocketAddr, Box<dyn Error>> {
+async fn ours(graph: &str) -> Result<SocketAddr, Box<dyn Error>> {
     let mut config = Config::default();
-    config.origin.base_url = Url::parse(&sandbox.url())?;
+    config.origin.base_url = Url::parse(graph)?;
     config.telemetry.access = AccessLog::Off;
     let any = (Ipv4Addr::LOCALHOST, 0);
     let listeners = Listeners { data: TcpListener::bind(any).await?, admin: TcpListener::bind(any).await? };
@@ -90,3 +137,7 @@ async fn ours(sandbox: &FakeGraph) -> Result<SocketAddr, Box<dyn Error>> {
 
 /// Bytes, those of the answer of the stand-in: `check` compares them.
 const BODY: usize = 1_258;
+/// Tokens of the misses, as many as 1,200 requests need.
+const TOKENS: usize = 60;
+/// Flows that one token asks for.
+const FLOWS: usize = 20;

@@ -5,6 +5,7 @@
 #![no_main]
 
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -17,14 +18,14 @@ use connector_cache::http::validate;
 use connector_cache::observability::logging::AccessLog;
 use connector_cache::observability::metrics::Metrics;
 use connector_cache::proxy::error_response::ErrorResponse;
-use connector_cache::proxy::handler::{Handler, HandlerResponse};
+use connector_cache::proxy::handler::{Handler, HandlerResponse, Lookup};
 use connector_cache::proxy::middleware::RequestStack;
 use connector_cache::proxy::response;
 use connector_cache::server::{Config, Service, fuzzing::drive};
 use connector_cache::support::clock::Clock;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
@@ -79,12 +80,14 @@ async fn converse(sent: &[u8], at_a_time: usize) -> (Vec<RequestView>, Vec<u8>) 
 struct Stub;
 
 impl Handler for Stub {
-    fn try_handle_sync(&self, _: &validate::RequestView<'_>, _: &Ids) -> Option<HandlerResponse> {
-        None
+    type Prepared = ();
+
+    fn lookup(&self, request: &validate::RequestView<'_>, _: &Ids) -> Lookup<()> {
+        assert!(request.head.method == Method::GET || request.head.method == Method::HEAD);
+        Lookup::Continue(())
     }
 
-    async fn handle(&self, request: &Parts, headers: HeaderMap, _: &Ids, _: SocketAddr) -> HandlerResponse {
-        assert!(request.method == Method::GET || request.method == Method::HEAD);
+    async fn respond(&self, (): (), headers: HeaderMap, _: &Ids, _: SocketAddr) -> HandlerResponse {
         assert!(!headers.contains_key(header::TRANSFER_ENCODING));
         assert!(headers.get_all(header::HOST).iter().count() <= 1);
         let response = Response::new(Bytes::from_static(b"{\"id\":\"x\"}").into());
@@ -109,13 +112,26 @@ struct Recorder {
 }
 
 impl Service for Recorder {
-    fn try_respond_sync(&self, _: &Parts, _: SocketAddr) -> Option<Response> {
-        None
+    type Pending = <RequestStack<Stub> as Service>::Pending;
+
+    fn try_respond(
+        &self,
+        head: &Parts,
+        has_body: bool,
+        peer: SocketAddr,
+    ) -> ControlFlow<Response, Self::Pending> {
+        let asked = RequestView { head: head.method == Method::HEAD, body: has_body };
+        self.asked.lock().expect("one thread").push(asked);
+        self.layers.try_respond(head, has_body, peer)
     }
 
-    async fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
-        let asked = RequestView { head: head.method == Method::HEAD, body: !body.is_end_stream() };
-        self.asked.lock().expect("one thread").push(asked);
-        self.layers.answer(head, body, peer).await
+    async fn respond(
+        &self,
+        pending: Self::Pending,
+        head: Parts,
+        body: Incoming,
+        peer: SocketAddr,
+    ) -> Response {
+        Service::respond(&self.layers, pending, head, body, peer).await
     }
 }

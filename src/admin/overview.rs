@@ -64,7 +64,8 @@ impl Cache for Overview {
         if *selection == PurgeSelector::default() {
             inner.fetcher.refused.clear();
         }
-        let label = |kind, name: &Option<String>| name.as_deref().map(|name| inner.secrets.label(kind, name));
+        let label =
+            |kind, name: &Option<String>| name.as_deref().map(|name| inner.hash_keys.label(kind, name));
         let purged = inner.fetcher.store.purge(&purge::PurgeSelector {
             flow: selection.flow.clone(),
             tenant: label(ClaimKind::Tenant, &selection.tenant),
@@ -76,7 +77,7 @@ impl Cache for Overview {
 
     fn refresh_gauges(&self) {
         let fetcher = &self.proxy.inner().fetcher;
-        let (metrics, byte_budget) = (&fetcher.metrics, fetcher.origin.byte_budget());
+        let (metrics, byte_budget) = (&fetcher.metrics, fetcher.graph_client.byte_budget());
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let (size, large) = (fetcher.store.size(), |count: u64| i64::try_from(count).unwrap_or(i64::MAX));
         metrics.entries.set(large(size.entries));
@@ -85,8 +86,8 @@ impl Cache for Overview {
         metrics.bytes_in_flight.set(count(byte_budget.used()));
         metrics.bytes_in_flight_limit.set(count(byte_budget.limit()));
         for (of, (taken, places)) in [
-            (PermitKind::All, fetcher.origin.permits().usage()),
-            (PermitKind::Unproven, fetcher.origin.permits().unproven_usage()),
+            (PermitKind::All, fetcher.graph_client.permits().usage()),
+            (PermitKind::Unproven, fetcher.graph_client.permits().unproven_usage()),
         ] {
             metrics.origin_places_taken.set(of, taken);
             metrics.origin_places.set(of, places);

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
-use http::request::Parts;
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -21,7 +20,7 @@ use crate::observability::logging::{AccessLog, LogHandle};
 use crate::observability::metrics::Metrics;
 use crate::proxy::Proxy;
 use crate::proxy::error_response::ErrorResponse;
-use crate::proxy::handler::{Handler, HandlerResponse};
+use crate::proxy::handler::{Handler, HandlerResponse, Lookup};
 use crate::server::Workers;
 use crate::support::clock::Clock;
 
@@ -136,22 +135,25 @@ struct Narrator {
 }
 
 impl Handler for Narrator {
-    fn try_handle_sync(&self, asked: &RequestView<'_>, ids: &Ids) -> Option<HandlerResponse> {
+    type Prepared = (Instant, <Proxy as Handler>::Prepared);
+
+    fn lookup(&self, request: &RequestView<'_>, ids: &Ids) -> Lookup<Self::Prepared> {
         let started = Instant::now();
-        let answer = self.proxy.try_handle_sync(asked, ids)?;
-        self.tell(&answer, started.elapsed());
-        Some(answer)
+        let lookup = self.proxy.lookup(request, ids);
+        if let Lookup::Ready(response) = &lookup {
+            self.tell(response, started.elapsed());
+        }
+        lookup.map(|prepared| (started, prepared))
     }
 
-    async fn handle(
+    async fn respond(
         &self,
-        request: &Parts,
+        (started, prepared): Self::Prepared,
         headers: HeaderMap,
         ids: &Ids,
         peer: SocketAddr,
     ) -> HandlerResponse {
-        let started = Instant::now();
-        let answer = self.proxy.handle(request, headers, ids, peer).await;
+        let answer = self.proxy.respond(prepared, headers, ids, peer).await;
         self.tell(&answer, started.elapsed());
         answer
     }

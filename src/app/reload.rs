@@ -95,8 +95,8 @@ impl Parts {
     fn set(&self, config: &Config) {
         let inner = self.proxy.inner();
         inner.fetcher.freshness.set(&config.freshness);
-        inner.fetcher.origin.set_deadlines(&config.origin);
-        inner.fetcher.origin.byte_budget().set_limit(config.bytes_in_flight);
+        inner.fetcher.graph_client.set_deadlines(&config.origin);
+        inner.fetcher.graph_client.byte_budget().set_limit(config.bytes_in_flight);
         inner.coalescer.set_followers(config.flight.followers);
         inner.follower_wait.set(config.flight.wait);
         self.layers.set(config.telemetry.access, &config.server.limits);

@@ -1,4 +1,4 @@
-//! Fetches of the decision: who leads, who follows, and when a fetch ends before Graph has received it.
+//! Coalesced fetches: which request leads, which follow, and when a fetch is cancelled.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use crate::support::detach_on_drop::DetachOnDrop;
 use crate::support::sabotage::sabotaged;
 
 impl Proxy {
-    /// Starts a detached fetch that renews a stale answer, unless one is under way or too many requests wait. A caller that
-    /// stands for nobody keeps the fetch going.
-    pub(super) fn refresh(&self, question: FetchRequest) {
-        let Ok(waiting) = self.wait_permit(&question) else { return };
-        let lease = self.lease(&question);
-        if let Role::Leader(obligation, caller) = self.seat(&question, &lease) {
-            let fetch = self.flight(Arc::new(question), lease, obligation);
+    /// Starts a detached fetch that renews a stale entry, unless a fetch is under way or too many requests wait.
+    pub(super) fn refresh(&self, request: Arc<FetchRequest>) {
+        let Ok(waiting) = self.wait_permit(&request) else { return };
+        let lease = self.lease(&request);
+        if let Role::Leader(obligation, caller) = self.join_fetch(&request, &lease) {
+            let fetch = self.lead_fetch(request, lease, obligation);
             self.0.tasks.spawn(async move {
+                // The caller's guard keeps the fetch going, although no request waits for it.
                 let _held = (waiting, caller);
                 fetch.await
             });
@@ -33,110 +33,113 @@ impl Proxy {
     }
 
     /// Accounts for a request that starts to wait.
-    pub(super) fn wait_permit(&self, question: &FetchRequest) -> Result<WaitPermit, Rejection> {
-        let (peer, token) = (question.peer.ip(), question.identity.fingerprint);
-        let permit = self.0.waiting.acquire(peer, token, question.headers.as_map());
+    pub(super) fn wait_permit(&self, request: &FetchRequest) -> Result<WaitPermit, Rejection> {
+        let (peer, token) = (request.peer.ip(), request.identity.fingerprint);
+        let permit = self.0.waiting.acquire(peer, token, request.headers.as_map());
         permit.map_err(|_| Rejection::Overloaded)
     }
 
-    /// Leads a fetch of the token's own, or waits for the fetch that is under way.
-    pub(super) async fn join(&self, question: &Arc<FetchRequest>) -> (Fetched, Outcome) {
-        let lease = self.lease(question);
-        match self.seat(question, &lease) {
+    /// Leads a fetch of the token, or waits for the fetch that is under way.
+    pub(super) async fn fetch_shared(&self, request: &Arc<FetchRequest>) -> (Fetched, Outcome) {
+        let lease = self.lease(request);
+        match self.join_fetch(request, &lease) {
             Role::Leader(obligation, _caller) => {
-                // A caller that leaves cancels the fetch only while Graph has received nothing and nobody else waits.
-                let flight = self.flight(Arc::clone(question), lease, obligation);
-                match DetachOnDrop::new(flight, &self.0.tasks).await {
+                // A caller that leaves cancels the fetch only while Graph has received nothing and no other request waits.
+                let fetch = self.lead_fetch(Arc::clone(request), lease, obligation);
+                match DetachOnDrop::new(fetch, &self.0.tasks).await {
                     Some(fetched) => with_outcome(fetched),
-                    None => self.alone(question).await,
+                    None => self.fetch_alone(request).await,
                 }
             }
             Role::Follower(wait) => match timeout(self.0.follower_wait.get(), wait.wait()).await {
-                Ok(Some(fetched)) if self.is_for(&fetched, question) => {
+                Ok(Some(fetched)) if self.is_selected_by(&fetched, request) => {
                     self.0.fetcher.metrics.collapsed.inc();
                     (fetched, Outcome::Collapsed)
                 }
-                // Whoever led is late or gone, or was given what another request chose: alone rather than wait on.
-                Ok(_) | Err(_) => self.alone(question).await,
+                // The leader is late or gone, or its response was selected by other request fields.
+                Ok(_) | Err(_) => self.fetch_alone(request).await,
             },
-            Role::Full => self.alone(question).await,
+            Role::Full => self.fetch_alone(request).await,
         }
     }
 
-    fn lease(&self, question: &FetchRequest) -> Lease {
-        self.0.fetcher.store.lease(asker(question), question.claims.as_ref().ok(), &question.resource)
+    /// Takes the right to store the response. Taken before the request to Graph.
+    fn lease(&self, request: &FetchRequest) -> Lease {
+        self.0.fetcher.store.lease(coalescing_token(request), request.claims.as_ref().ok(), &request.resource)
     }
 
-    fn seat(&self, question: &FetchRequest, lease: &Lease) -> Role<Fetched> {
-        let (fingerprint, resource) = (asker(question), Arc::clone(&question.resource));
+    /// Joins the fetch for the same token and resource, or becomes its leader.
+    fn join_fetch(&self, request: &FetchRequest, lease: &Lease) -> Role<Fetched> {
+        let (fingerprint, resource) = (coalescing_token(request), Arc::clone(&request.resource));
         let lease = sabotaged!(FlightFromBefore, 0, lease.number());
         self.0.coalescer.join(CoalesceKey { fingerprint, resource, lease })
     }
 
-    /// Fetches for one caller, and only while the caller waits. On the heap: few requests fetch alone, and all others would
-    /// carry the room for it.
-    pub(super) async fn alone(&self, question: &FetchRequest) -> (Fetched, Outcome) {
-        let lease = self.lease(question);
-        with_outcome(Box::pin(self.0.fetcher.fetch(question, &lease)).await)
+    /// Fetches for one caller, and only while the caller waits. Boxed: few requests fetch alone, and the futures of all
+    /// others would be larger.
+    pub(super) async fn fetch_alone(&self, request: &FetchRequest) -> (Fetched, Outcome) {
+        let lease = self.lease(request);
+        with_outcome(Box::pin(self.0.fetcher.fetch(request, &lease)).await)
     }
 
-    /// Whether what another request of the same token brought may be given to this one (RFC 9111, section 4.1).
-    fn is_for(&self, fetched: &Fetched, question: &FetchRequest) -> bool {
+    /// Returns whether the result for another request of the same token fits this one (RFC 9111, section 4.1).
+    fn is_selected_by(&self, fetched: &Fetched, request: &FetchRequest) -> bool {
         match fetched {
-            Fetched::Answer(entry, _) | Fetched::Revalidated(entry, _) => self
+            Fetched::Full(entry, _) | Fetched::Revalidated(entry, _) => self
                 .0
                 .fetcher
                 .store
                 .secondary_key_hasher()
-                .fits(entry.secondary_key(), question.selecting_request()),
-            Fetched::Refused(_) | Fetched::RecentlyRefused(_) | Fetched::Failed(_) => true,
+                .fits(entry.secondary_key(), request.selecting_request()),
+            Fetched::UpstreamError(_) | Fetched::RecentUnauthorized(_) | Fetched::Failed(_) => true,
         }
     }
 
-    /// Fetches, and gives the result to all callers that wait. `None`: the last caller left before Graph received anything.
-    fn flight(
+    /// Fetches, and gives the result to all callers that wait. Returns `None` if the last caller left before Graph received
+    /// anything.
+    fn lead_fetch(
         &self,
-        question: Arc<FetchRequest>,
+        request: Arc<FetchRequest>,
         lease: Lease,
         obligation: Obligation<Fetched>,
     ) -> impl Future<Output = Option<Fetched>> + Send + use<> {
         let inner = Arc::clone(&self.0);
         async move {
             let callers = obligation.callers();
-            let prepared = prepare_while_wanted(&inner.fetcher, &question, &callers).await?;
+            let prepared = prepare_while_wanted(&inner.fetcher, &request, &callers).await?;
             let fetched = match prepared {
-                Ok(prepared) => inner.fetcher.send(&question, prepared, &lease).await,
+                Ok(prepared) => inner.fetcher.send(&request, prepared, &lease).await,
                 Err(fetched) => fetched,
             };
-            // Whatever is the question's alone is forgotten before anybody else hears of the answer.
-            drop(question);
+            // The token is dropped before the followers get the result.
+            drop(request);
             obligation.settle(fetched.clone());
             Some(fetched)
         }
     }
 }
 
-/// Waits until a question may go to Graph. Returns `None` once no caller waits for the answer any more.
+/// Waits until a request may go to Graph. Returns `None` once no caller waits any more.
 async fn prepare_while_wanted<'a>(
     fetcher: &'a Fetcher,
-    question: &FetchRequest,
+    request: &FetchRequest,
     callers: &WaitingCallers,
 ) -> Option<Result<PreparedFetch<'a>, Fetched>> {
     tokio::select! {
         biased;
         () = callers.all_left() => None,
-        prepared = fetcher.prepare(question) => Some(prepared),
+        prepared = fetcher.prepare(request) => Some(prepared),
     }
 }
 
-/// What came of asking Graph, with how whoever asked was answered.
+/// Adds the cache outcome of the request that led the fetch.
 fn with_outcome(fetched: Fetched) -> (Fetched, Outcome) {
     let revalidated = matches!(fetched, Fetched::Revalidated(..));
     (fetched, if revalidated { Outcome::Revalidated } else { Outcome::Miss })
 }
 
-/// Who leads or joins a flight: the token, whoever it says its bearer is (promise 3).
-fn asker(question: &FetchRequest) -> TokenHash {
-    let own = question.identity.fingerprint;
-    sabotaged!(FlightOfPrincipal, question.claims.map_or(own, |claims| claims.principal.stand_in()), own)
+/// Returns the token that leads or joins a fetch. Its claims make no difference (promise 3).
+fn coalescing_token(request: &FetchRequest) -> TokenHash {
+    let own = request.identity.fingerprint;
+    sabotaged!(FlightOfPrincipal, request.claims.map_or(own, |claims| claims.principal.stand_in()), own)
 }

@@ -1,10 +1,9 @@
-//! What comes back from a decision: the response, and what is told of it.
+//! Interface between the middleware and the cache decision.
 
 use std::future::Future;
 use std::net::SocketAddr;
 
 use http::HeaderMap;
-use http::request::Parts;
 
 use crate::auth::LogTag;
 use crate::cache::outcome::Outcome;
@@ -13,39 +12,62 @@ use crate::http::ids::Ids;
 use crate::http::validate::RequestView;
 use crate::proxy::error_response::ErrorResponse;
 
-/// An answer, with what metrics and the access log say of it.
+/// A response, with the outcome for metrics and the access log.
 #[derive(Debug)]
 pub struct HandlerResponse {
-    /// What the caller gets.
+    /// Response to the caller.
     pub response: Response,
-    /// It carries what every answer carries, the ids among it, already.
+    /// The response has the header fields that all responses have, the ids among them.
     pub has_common_headers: bool,
-    /// How it came about.
+    /// Outcome of the cache lookup.
     pub outcome: Outcome,
-    /// Why it was not a hit, or what went wrong: a word of a closed vocabulary.
+    /// Reason why the request was no hit, or why it failed: a label of a closed set.
     pub reason: Option<&'static str>,
-    /// The first eight hex digits of the token's fingerprint under the log's own key.
+    /// Tag of the token in the access log.
     pub token_tag: Option<LogTag>,
 }
 
-/// Whoever answers requests that have passed the layers.
-pub trait Handler: Send + Sync + 'static {
-    /// Answers one request that has no body, if it can be answered without waiting for anything. It may decline
-    /// for any reason; then it has done nothing, and [`Handler::handle`] answers.
-    fn try_handle_sync(&self, asked: &RequestView<'_>, ids: &Ids) -> Option<HandlerResponse>;
+/// Result of the part of a request that waits for nothing.
+#[derive(Debug)]
+pub enum Lookup<P> {
+    /// The response: an entry that may be used, or an error.
+    Ready(HandlerResponse),
+    /// The response needs more than a lookup. Holds the results so far, for [`Handler::respond`].
+    Continue(P),
+}
 
-    /// Answers one request of `peer` that has no body. Never fails: every request ends in an answer.
+impl<P> Lookup<P> {
+    /// Converts what the rest of the request needs.
+    pub fn map<Q>(self, convert: impl FnOnce(P) -> Q) -> Lookup<Q> {
+        match self {
+            Self::Ready(response) => Lookup::Ready(response),
+            Self::Continue(prepared) => Lookup::Continue(convert(prepared)),
+        }
+    }
+}
+
+/// Handles the requests that have passed the middleware's checks. None has a body.
+///
+/// Each request is one call of [`Handler::lookup`], and one of [`Handler::respond`] if the lookup returns
+/// [`Lookup::Continue`]. Neither fails: every request ends in a response.
+pub trait Handler: Send + Sync + 'static {
+    /// Results of a lookup that [`Handler::respond`] needs.
+    type Prepared: Send + 'static;
+
+    /// Responds to a request if that needs no waiting, or returns what is known of the request.
+    fn lookup(&self, request: &RequestView<'_>, ids: &Ids) -> Lookup<Self::Prepared>;
+
+    /// Responds to a request of `peer` after its lookup.
     ///
-    /// The handler owns the header fields, so that a request that waits keeps only the fields that its answer needs. The
-    /// fields of `request` itself are empty.
-    fn handle(
+    /// The handler owns `headers`, so that a request that waits keeps only the fields that its response depends on.
+    fn respond(
         &self,
-        request: &Parts,
+        prepared: Self::Prepared,
         headers: HeaderMap,
         ids: &Ids,
         peer: SocketAddr,
     ) -> impl Future<Output = HandlerResponse> + Send;
 
-    /// The answer for a request that ended outside the handler.
+    /// Builds the response for a request that failed outside the handler.
     fn error_response(&self, error_response: ErrorResponse, ids: &Ids) -> HandlerResponse;
 }

@@ -1,21 +1,28 @@
-//! The look-up: which entry a token has a proof for, and what the clock says of both.
+//! Lookups: the identity of a caller, the entry that its token has a proof for, and the freshness of both.
 
 use std::sync::Arc;
 
+use http::HeaderMap;
+
 use super::Proxy;
-use crate::auth::{Claims, TokenExpiry};
+use crate::auth::Bypass;
+use crate::auth::LogTag;
+use crate::auth::{Claims, Identity, RequestDigest, TokenExpiry};
 use crate::cache::entry::Entry;
-use crate::cache::freshness::{Assessment, assess};
+use crate::cache::freshness::{Assessment, ClientDirectives, Decision, assess};
 use crate::cache::grants::{Grants, Proof};
 use crate::cache::key::EntryKey;
 use crate::cache::outcome::ProofResult;
+use crate::cache::thread_cache::{CachedLookup, Generation};
 use crate::cache::vary::SelectingRequest;
 use crate::http::cache_control::CacheControl;
+use crate::http::rejection::Rejection;
 use crate::resource::Resource;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 
-/// An entry with the bytes that its caller's token was granted, the proof of that, and what the clock says of both.
+/// An entry, the proof that Graph gave its bytes to the caller's token, and the freshness of both.
+#[derive(Debug)]
 pub(super) struct Found {
     pub(super) entry: Arc<Entry>,
     pub(super) proof: Proof,
@@ -23,11 +30,70 @@ pub(super) struct Found {
 }
 
 impl Proxy {
-    /// Looks for a proof, and only then for an entry with the same digest: there is nothing to see but the bytes that
-    /// Graph itself gave to this token (promise 2).
+    /// Returns the caller's directives, where they are obeyed (RFC 9111, section 5.2.1).
+    pub(super) fn directives(&self, headers: &HeaderMap) -> CacheControl {
+        match self.0.fetcher.freshness.client_directives.get() {
+            ClientDirectives::Ignore => CacheControl::default(),
+            ClientDirectives::Honor => CacheControl::from_request(headers),
+        }
+    }
+
+    pub(super) fn identity(&self, headers: &HeaderMap) -> Result<Identity, Rejection> {
+        let identity = Identity::from_headers(headers, &self.0.hash_keys);
+        sabotaged!(
+            ProofOfPrincipal,
+            identity.map(|it| it.of_principal(&self.0.hash_keys, self.now())),
+            identity
+        )
+    }
+
+    /// Returns the claims of a token. They are read once a token: after Graph's first 200 the grants hold them.
+    pub(super) fn claims(
+        &self,
+        identity: &Identity,
+        grants: Option<&Grants>,
+        now: Now,
+    ) -> Result<Claims, Bypass> {
+        match grants {
+            Some(grants) if grants.claims.end.left(now).is_zero() => Err(Bypass::Expiring),
+            Some(grants) => Ok(grants.claims),
+            None => identity.token.claims(&self.0.hash_keys, now),
+        }
+    }
+
+    /// Returns the lookup that this thread remembers for the request, if the entry and the proof are still fresh.
+    pub(super) fn recall(
+        &self,
+        digest: RequestDigest,
+        client: CacheControl,
+        now: Now,
+    ) -> Option<(CachedLookup, Assessment)> {
+        let found = self.0.fetcher.store.recall(digest, now)?;
+        let assessment = self.assess(&found.entry, found.granted, found.end, client, now);
+        (assessment.verdict == Decision::Fresh).then_some((found, assessment))
+    }
+
+    /// Lets this thread remember a lookup from the second hit of the entry on: many entries are used only once.
+    pub(super) fn remember(
+        &self,
+        digest: RequestDigest,
+        generation: Generation,
+        now: Now,
+        (found, end, tag): (Found, TokenExpiry, LogTag),
+    ) {
+        let Found { entry, proof, .. } = found;
+        // The digest does not hold the other request fields that `Vary` may name.
+        if entry.mark_accessed() && entry.secondary_key().is_none() {
+            let found = CachedLookup { entry, granted: proof.granted, end, tag };
+            self.0.fetcher.store.remember(digest, generation, now, &found);
+        }
+    }
+
+    /// Finds a proof, and only then an entry with the same digest: a caller can get only bytes that Graph itself gave to
+    /// this token (promise 2).
     pub(super) fn find(
         &self,
-        grant: Option<&Grants>,
+        grants: Option<&Grants>,
         claims: &Claims,
         resource: &Arc<Resource>,
         selecting_request: SelectingRequest<'_>,
@@ -37,12 +103,12 @@ impl Proxy {
         let fetcher = &self.0.fetcher;
         let key = EntryKey::new(claims.principal, resource);
         sabotaged!(ClaimsTrusted, return self.find_claimed(&key, claims, selecting_request, client, now));
-        let Some((grant, newest)) = grant.and_then(|grant| Some((grant, grant.proof(resource)?))) else {
+        let Some((grants, newest)) = grants.and_then(|grants| Some((grants, grants.proof(resource)?))) else {
             return (ProofResult::Missing, None);
         };
         let live = now.since(newest.granted) < fetcher.freshness.proof_ttl.get();
         let known =
-            sabotaged!(NeverHits, None, fetcher.store.entry(&key, selecting_request, (grant, newest)));
+            sabotaged!(NeverHits, None, fetcher.store.entry(&key, selecting_request, (grants, newest)));
         let found = known.map(|(entry, proof)| {
             let assessment = self.assess(&entry, proof.granted, claims.end, client, now);
             let assessment = if entry.is_superseded() { assessment.superseded() } else { assessment };
@@ -51,6 +117,7 @@ impl Proxy {
         (if live { ProofResult::Live } else { ProofResult::Expired }, found)
     }
 
+    /// Judges the freshness of an entry and of a proof given at `granted`.
     pub(super) fn assess(
         &self,
         entry: &Entry,
@@ -66,7 +133,7 @@ impl Proxy {
 
 #[cfg(feature = "sabotage")]
 impl Proxy {
-    /// Looks up what a token claims to be entitled to: the fault `claims-trusted`.
+    /// Looks up the entry of the principal that a token claims: the fault `claims-trusted`.
     fn find_claimed(
         &self,
         key: &EntryKey,

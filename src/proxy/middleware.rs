@@ -1,14 +1,17 @@
-//! The path of one request outside the decision: who it is, whether it may be asked, how long it may take,
-//! what every answer carries, and what is told of it.
+//! Middleware: everything about a request that does not depend on its resource.
 //!
-//! Nothing here knows what is asked for or where the answer comes from.
+//! A request passes the checks of its message, gets its ids and its span, and goes to the handler within the request
+//! timeout. Its response gets the common header fields, is charged to the byte budget if it is large, and is counted,
+//! logged and traced. The middleware knows neither the resource nor the cache.
 
 mod dials;
 mod record;
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -26,15 +29,15 @@ use crate::http::validate;
 use crate::http::validate::RequestView;
 use crate::observability::logging::AccessLog;
 use crate::observability::metrics::Metrics;
-use crate::observability::tracing_export::Tracer;
+use crate::observability::tracing_export::{Served, Tracer};
 use crate::proxy::error_response::ErrorResponse;
-use crate::proxy::handler::{Handler, HandlerResponse};
+use crate::proxy::handler::{Handler, HandlerResponse, Lookup};
 use crate::server::{ServerLimits, Service};
 use crate::support::byte_budget::ByteBudget;
 pub use dials::Dials;
 use record::RequestRecord;
 
-/// A handler in its layers.
+/// A handler with the middleware around it.
 pub struct RequestStack<H> {
     handler: Arc<H>,
     metrics: Arc<Metrics>,
@@ -44,114 +47,137 @@ pub struct RequestStack<H> {
 }
 
 impl<H: Handler> RequestStack<H> {
-    /// Puts the layers around `handler`.
+    /// Builds the middleware around `handler`.
     pub fn new(handler: Arc<H>, metrics: Arc<Metrics>, access: AccessLog, limits: &ServerLimits) -> Self {
         let (dials, byte_budget) = (Arc::new(Dials::new(access, limits)), ByteBudget::new(usize::MAX));
         Self { handler, metrics, dials, byte_budget, tracer: Tracer::default() }
     }
 
-    /// Lets large answers go out only while `byte_budget` has room.
+    /// Charges large responses to `byte_budget`.
     #[must_use]
     pub fn within(self, byte_budget: ByteBudget) -> Self {
         Self { byte_budget, ..self }
     }
 
-    /// What may be changed while requests go by.
+    /// Returns the live settings.
     pub fn dials(&self) -> &Arc<Dials> {
         &self.dials
     }
 
-    /// Tells of each request by a span of `tracer`.
+    /// Traces requests by `tracer`.
     #[must_use]
     pub fn traced(self, tracer: Tracer) -> Self {
         Self { tracer, ..self }
     }
 
-    /// Answers one request whose head is all of it, if the handler can do that without waiting. Where it declines,
-    /// nothing has been done or told, and [`RequestStack::respond`] answers. A request with a span takes that way, too.
-    pub fn try_respond(&self, request: &Parts, peer: IpAddr) -> Option<Response> {
-        let view = RequestView::new(request);
-        if self.tracer.is_on() || validate::check(&view, false, &self.dials.message()).is_err() {
-            return None;
-        }
-        let mut ids = ids(&view);
-        // As below.
-        let answer = catch_unwind(AssertUnwindSafe(|| self.handler.try_handle_sync(&view, &ids)));
-        let answer = answer.unwrap_or_else(|_| Some(self.reject(Rejection::Panic, &ids)))?;
+    /// Runs the part of a request that waits for nothing: checks the message, reads its ids, starts its span, and looks the
+    /// response up. `has_body`: content follows the head.
+    ///
+    /// Returns the response, or what [`RequestStack::respond`] needs to go on. Until then nothing is counted or logged.
+    pub fn try_respond(
+        &self,
+        head: &Parts,
+        has_body: bool,
+        peer: SocketAddr,
+    ) -> ControlFlow<Response, Box<PendingRequest<H::Prepared>>> {
+        let view = RequestView::new(head);
+        let checked = validate::check(&view, has_body, &self.dials.message());
+        let mut ids = Ids::from_fields(view.client_id.first(), view.trace_parent.only());
         let span = self.tracer.served(&mut ids);
-        let record =
-            RequestRecord::begin(&self.metrics, self.dials.access.get(), (request, view.at), &ids, span);
-        Some(self.finish(answer, request, &ids, peer, record))
+        let start = view.at;
+        let next = match checked {
+            Ok(()) => match self.lookup(&view, &ids) {
+                Lookup::Ready(response) => {
+                    let record = self.record((head, start), &ids, span);
+                    return ControlFlow::Break(self.finish(response, head, &ids, peer.ip(), record));
+                }
+                Lookup::Continue(prepared) => Ok(prepared),
+            },
+            // Where a body follows, the response must not be sent before `respond` holds the body.
+            Err(reason) => Err(reason),
+        };
+        ControlFlow::Continue(Box::new(PendingRequest { ids, start, span, next }))
     }
 
-    /// Answers one request. `has_body`: more than its head is to come.
-    pub async fn respond(&self, mut request: Parts, has_body: bool, peer: SocketAddr) -> Response {
-        let (checked, mut ids, start) = {
-            let view = RequestView::new(&request);
-            (validate::check(&view, has_body, &self.dials.message()), ids(&view), view.at)
-        };
-        let headers = std::mem::take(&mut request.headers);
-        let request = &request;
-        let span = self.tracer.served(&mut ids);
+    /// Runs the rest of a request, within the request timeout.
+    pub async fn respond(
+        &self,
+        pending: Box<PendingRequest<H::Prepared>>,
+        mut head: Parts,
+        has_body: bool,
+        peer: SocketAddr,
+    ) -> Response {
+        let PendingRequest { ids, start, span, next } = *pending;
+        let headers = std::mem::take(&mut head.headers);
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
-        let record =
-            RequestRecord::begin(&self.metrics, self.dials.access.get(), (request, start), &ids, span);
-        let answer = match checked {
-            Ok(()) => self.handle(request, headers, &ids, peer).await,
+        let record = self.record((&head, start), &ids, span);
+        let response = match next {
+            Ok(prepared) => self.handle(prepared, headers, &ids, peer).await,
             Err(reason) => self.reject(reason, &ids),
         };
-        let mut response = self.finish(answer, request, &ids, peer.ip(), record);
+        let mut response = self.finish(response, &head, &ids, peer.ip(), record);
         if has_body {
-            close(&mut response, request.version);
+            close(&mut response, head.version);
         }
         response
     }
 
-    /// What becomes of every answer.
+    fn record<'a>(&'a self, request: (&'a Parts, Instant), ids: &'a Ids, span: Served) -> RequestRecord<'a> {
+        RequestRecord::begin(&self.metrics, self.dials.access.get(), request, ids, span)
+    }
+
+    /// Calls the handler's lookup. A panic becomes a response.
+    fn lookup(&self, request: &RequestView<'_>, ids: &Ids) -> Lookup<H::Prepared> {
+        // As in `handle`.
+        let lookup = catch_unwind(AssertUnwindSafe(|| self.handler.lookup(request, ids)));
+        lookup.unwrap_or_else(|_| Lookup::Ready(self.reject(Rejection::Panic, ids)))
+    }
+
+    /// Completes a response: charges it, counts and logs it, adds the common header fields.
     fn finish(
         &self,
-        mut answer: HandlerResponse,
+        mut response: HandlerResponse,
         request: &Parts,
         ids: &Ids,
         peer: IpAddr,
         mut record: RequestRecord<'_>,
     ) -> Response {
-        if answer.response.body().size_hint().lower() > SMALL {
-            self.charge(&mut answer, ids, peer);
+        if response.response.body().size_hint().lower() > SMALL_RESPONSE_BYTES {
+            self.charge(&mut response, ids, peer);
         }
-        record.end(&answer);
-        let mut response = answer.response;
-        if !answer.has_common_headers {
+        record.end(&response);
+        let HandlerResponse { mut response, has_common_headers, .. } = response;
+        if !has_common_headers {
             add_common_headers(response.headers_mut(), ids);
         }
         if request.method == Method::HEAD { without_body(response) } else { response }
     }
 
-    /// The handler's answer, if it comes in time and without a fault.
+    /// Calls the handler's asynchronous part. A panic and the request timeout become responses.
     async fn handle(
         &self,
-        request: &Parts,
+        prepared: H::Prepared,
         headers: HeaderMap,
         ids: &Ids,
         peer: SocketAddr,
     ) -> HandlerResponse {
-        // The handler is not used again before it has been called anew, so no broken state of its own is seen.
-        let answer = AssertUnwindSafe(self.handler.handle(request, headers, ids, peer)).catch_unwind();
-        match tokio::time::timeout(self.dials.deadline.get(), answer).await {
-            Ok(Ok(answer)) => answer,
-            // The payload is dropped unseen: it may quote what must not be told.
+        // The handler shares no state that a panic could leave half changed.
+        let response = AssertUnwindSafe(self.handler.respond(prepared, headers, ids, peer)).catch_unwind();
+        match tokio::time::timeout(self.dials.deadline.get(), response).await {
+            Ok(Ok(response)) => response,
+            // The payload is dropped unread: it may hold what must not be logged.
             Ok(Err(_)) => self.reject(Rejection::Panic, ids),
             Err(_) => self.reject(Rejection::Deadline, ids),
         }
     }
 
-    /// Charges a large response to its caller's address until the last of it is written. A small one is charged by
-    /// its connection, and only where the peer does not take it at once.
-    fn charge(&self, answer: &mut HandlerResponse, ids: &Ids, peer: IpAddr) {
-        let body = std::mem::take(answer.response.body_mut()).into_inner().unwrap_or_default();
+    /// Charges a large response to its caller's address until all of it is written. A small one is charged by its
+    /// connection, and only if the peer does not read it at once.
+    fn charge(&self, response: &mut HandlerResponse, ids: &Ids, peer: IpAddr) {
+        let body = std::mem::take(response.response.body_mut()).into_inner().unwrap_or_default();
         match self.byte_budget.attach(peer, body) {
-            Ok(body) => *answer.response.body_mut() = Full::new(body),
-            Err(_) => *answer = self.reject(Rejection::BytesInFlight, ids),
+            Ok(body) => *response.response.body_mut() = Full::new(body),
+            Err(_) => *response = self.reject(Rejection::BytesInFlight, ids),
         }
     }
 
@@ -162,22 +188,41 @@ impl<H: Handler> RequestStack<H> {
 }
 
 impl<H: Handler> Service for RequestStack<H> {
-    fn try_respond_sync(&self, head: &Parts, peer: SocketAddr) -> Option<Response> {
-        self.try_respond(head, peer.ip())
+    type Pending = Box<PendingRequest<H::Prepared>>;
+
+    fn try_respond(
+        &self,
+        head: &Parts,
+        has_body: bool,
+        peer: SocketAddr,
+    ) -> ControlFlow<Response, Self::Pending> {
+        Self::try_respond(self, head, has_body, peer)
     }
 
-    async fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
-        // The body is held until the answer is there: an unread one ends the connection when it is dropped.
+    async fn respond(
+        &self,
+        pending: Self::Pending,
+        head: Parts,
+        body: Incoming,
+        peer: SocketAddr,
+    ) -> Response {
+        // The body is held until the response is complete: dropped unread, it ends the connection.
         let has_body = !body.is_end_stream();
-        self.respond(head, has_body, peer).await
+        Self::respond(self, pending, head, has_body, peer).await
     }
 }
 
-fn ids(view: &RequestView<'_>) -> Ids {
-    Ids::from_fields(view.client_id.first(), view.trace_parent.only())
+/// A request after [`RequestStack::try_respond`] that has no response yet.
+#[derive(Debug)]
+pub struct PendingRequest<P> {
+    ids: Ids,
+    start: Instant,
+    span: Served,
+    /// Result of the handler's lookup, or the reason why the message is refused.
+    next: Result<P, Rejection>,
 }
 
-/// What every answer carries.
+/// Adds the header fields that all responses have.
 fn add_common_headers(headers: &mut HeaderMap, ids: &Ids) {
     let [client, ours] = ids.spelled();
     headers.insert(&CLIENT_ID, client);
@@ -185,14 +230,15 @@ fn add_common_headers(headers: &mut HeaderMap, ids: &Ids) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
-/// RFC 9112, section 9.3: what follows a request whose body was not read must not be taken for a request.
+/// Ends the connection of HTTP/1: the body was not read, and its bytes must not be parsed as a request (RFC 9112, section
+/// 9.3).
 fn close(response: &mut Response, version: Version) {
     if version < Version::HTTP_2 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }
 
-/// RFC 9110, section 9.3.2: the fields that GET would have, and no content.
+/// Removes the content of the response to HEAD, with the header fields of GET (RFC 9110, section 9.3.2).
 fn without_body(mut response: Response) -> Response {
     let length = response.body().size_hint().exact();
     if let (Some(length), true) = (length, response.status() != http::StatusCode::NOT_MODIFIED) {
@@ -202,8 +248,8 @@ fn without_body(mut response: Response) -> Response {
     response
 }
 
-/// An answer of Graph's has a few KiB, so a hit has nothing to do with the others.
-const SMALL: u64 = 16 << 10;
+/// Larger responses are charged here. Graph's have a few KiB, so that nearly all hits are below.
+const SMALL_RESPONSE_BYTES: u64 = 16 << 10;
 
 #[cfg(test)]
 mod tests;

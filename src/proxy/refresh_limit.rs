@@ -1,9 +1,9 @@
-//! `Connector-Cache: refresh`: a caller asks for Graph's word in place of what is stored for it.
+//! Rate limit for forced refreshes: `Connector-Cache: refresh`.
 //!
-//! Callers' `Cache-CacheControl` is ignored by default, because an SDK sends `no-cache` with every request. Whoever
-//! has just changed a connector has this field instead. Only a token with a proof can be here, and only its
-//! own entry is asked about; so many times a minute, so that nobody turns the cache off for its application's
-//! share of Graph. The field goes no further than this.
+//! `Cache-Control` of callers is ignored by default, because an SDK sends `no-cache` with every request. A caller that has
+//! just changed a connector sends this field instead. It holds for tokens with a proof, and for their own entry. The limit
+//! by token and minute keeps a caller from turning the cache off and using up its application's share of Graph. The field
+//! is not forwarded to Graph.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::http::cache_status::Forward;
 use crate::http::headers::WISH;
 use crate::support::clock::Now;
 
-/// What refreshes need to know.
+/// Configuration of forced refreshes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `limits.refreshes_per_token`: in a minute; 0 allows none.
+    /// `limits.refreshes_per_token`: refreshes of one token in a minute; 0 allows none.
     pub per_token: usize,
 }
 
@@ -31,36 +31,37 @@ impl Default for Config {
     }
 }
 
-/// How often each token has asked.
+/// Rate limiter (GCRA) of forced refreshes by token.
 #[derive(Debug)]
 pub struct RefreshLimiter {
     per_minute: u64,
-    /// When the requests so far will be paid for, Unix milliseconds.
-    paid_by: Cache<TokenHash, Arc<Mutex<u64>>>,
+    /// Time until which the rate is used up, by token, in Unix milliseconds.
+    used_until: Cache<TokenHash, Arc<Mutex<u64>>>,
 }
 
 impl RefreshLimiter {
-    /// Nobody has asked yet.
+    /// Creates a limiter without a history.
     pub fn new(config: &Config) -> Self {
-        let paid_by = Cache::builder().max_capacity(TOKENS).time_to_idle(FORGOTTEN_AFTER).build();
-        Self { per_minute: u64::try_from(config.per_token).unwrap_or(u64::MAX), paid_by }
+        let used_until =
+            Cache::builder().max_capacity(MAX_TRACKED_TOKENS).time_to_idle(TOKEN_IDLE_TIMEOUT).build();
+        Self { per_minute: u64::try_from(config.per_token).unwrap_or(u64::MAX), used_until }
     }
 
-    /// Whether a token may have its entry refreshed now. If so, that is counted: each costs its part of a minute,
-    /// and a minute's worth may be owed.
+    /// Counts a refresh, if the token may refresh now. Each refresh uses its part of a minute, and a burst may use up one
+    /// minute in advance.
     fn allow(&self, token: TokenHash, now: Now) -> bool {
-        let Some(cost) = MINUTE.checked_div(self.per_minute) else { return false };
-        let paid_by = self.paid_by.get_with(token, Arc::default);
-        let mut paid_by = paid_by.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = (*paid_by).max(now.unix_millis()) + cost;
-        let allowed = next <= now.unix_millis() + MINUTE;
+        let Some(cost) = MINUTE_MS.checked_div(self.per_minute) else { return false };
+        let used_until = self.used_until.get_with(token, Arc::default);
+        let mut used_until = used_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = (*used_until).max(now.unix_millis()) + cost;
+        let allowed = next <= now.unix_millis() + MINUTE_MS;
         if allowed {
-            *paid_by = next;
+            *used_until = next;
         }
         allowed
     }
 
-    /// What follows for a caller that may be given something from memory and may want Graph's word instead.
+    /// Returns the decision for a caller that may use an entry: forward if it requests a refresh and the limit allows it.
     pub fn check(
         &self,
         headers: &HeaderMap,
@@ -70,24 +71,24 @@ impl RefreshLimiter {
     ) -> (Decision, Option<HitReason>) {
         match verdict {
             Decision::Forward(_) => (verdict, None),
-            _ if !is_wanted(headers) => (verdict, None),
+            _ if !wants_refresh(headers) => (verdict, None),
             _ if self.allow(token, now) => (Decision::Forward(Forward::Request), None),
             _ => (verdict, Some(HitReason::RefreshLimit)),
         }
     }
 }
 
-/// Whether a request asks for it. Other words mean nothing.
-fn is_wanted(headers: &HeaderMap) -> bool {
-    let words = headers.get_all(&WISH).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    words.map(<[u8]>::trim_ascii).any(|word| word.eq_ignore_ascii_case(b"refresh"))
+/// Returns whether a request has the field with the member `refresh`. Other members are ignored.
+fn wants_refresh(headers: &HeaderMap) -> bool {
+    let members = headers.get_all(&WISH).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    members.map(<[u8]>::trim_ascii).any(|member| member.eq_ignore_ascii_case(b"refresh"))
 }
 
-const MINUTE: u64 = 60_000;
-/// Tokens that are remembered. Past that the one longest unseen owes nothing.
-const TOKENS: u64 = 100_000;
-/// By then everything is paid for.
-const FORGOTTEN_AFTER: Duration = Duration::from_mins(2);
+const MINUTE_MS: u64 = 60_000;
+/// Tokens with a history. Past that, the least recently used token loses its history.
+const MAX_TRACKED_TOKENS: u64 = 100_000;
+/// Idle time after which a history is dropped. It has ended after one minute.
+const TOKEN_IDLE_TIMEOUT: Duration = Duration::from_mins(2);
 
 #[cfg(test)]
 mod tests {
@@ -108,9 +109,9 @@ mod tests {
     }
 
     fn tokens() -> [TokenHash; 2] {
-        let secrets = HashKeys::random().unwrap();
+        let hash_keys = HashKeys::random().unwrap();
         ["Bearer a", "Bearer b"].map(|text| {
-            Identity::from_headers(&headers(&header::AUTHORIZATION, &[text]), &secrets).unwrap().fingerprint
+            Identity::from_headers(&headers(&header::AUTHORIZATION, &[text]), &hash_keys).unwrap().fingerprint
         })
     }
 
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_may_ask_so_often_in_a_minute_and_then_at_that_rate() {
+    fn a_token_may_refresh_in_a_burst_and_then_at_that_rate() {
         let (refresh_limiter, [a, b]) = (RefreshLimiter::new(&Config { per_token: 6 }), tokens());
         let allowed = |token, second| refresh_limiter.allow(token, at(second));
         assert_eq!((0..9).filter(|_| allowed(a, 0)).count(), 6);
@@ -128,22 +129,22 @@ mod tests {
         assert!(!allowed(a, 9));
         assert!(allowed(a, 10));
         assert!(!allowed(a, 10));
-        assert_eq!((0..9).filter(|_| allowed(a, 600)).count(), 6, "nobody saves up");
+        assert_eq!((0..9).filter(|_| allowed(a, 600)).count(), 6, "idle time adds no more than a minute");
     }
 
     #[test]
-    fn none_is_allowed_where_none_are() {
+    fn a_limit_of_zero_allows_no_refresh() {
         let refresh_limiter = RefreshLimiter::new(&Config { per_token: 0 });
         assert!(!refresh_limiter.allow(tokens()[0], at(0)));
     }
 
     #[test]
-    fn the_word_is_found_in_a_list_in_any_case() {
+    fn the_member_refresh_is_found_in_a_list_in_any_case() {
         for lines in [&["refresh"][..], &["Refresh"], &["x, refresh "], &["x", "REFRESH"]] {
-            assert!(is_wanted(&headers(&WISH, lines)), "{lines:?}");
+            assert!(wants_refresh(&headers(&WISH, lines)), "{lines:?}");
         }
         for lines in [&[][..], &[""], &["refreshing"], &["no-cache"], &["\"refresh\""]] {
-            assert!(!is_wanted(&headers(&WISH, lines)), "{lines:?}");
+            assert!(!wants_refresh(&headers(&WISH, lines)), "{lines:?}");
         }
     }
 }

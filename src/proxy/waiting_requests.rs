@@ -1,6 +1,6 @@
 //! Limits for requests that wait for Graph: in count and bytes, in total, by client subnet and by token.
 //!
-//! A request that cannot be answered from memory waits: for a paced turn, a permit, Graph, or another request's fetch. Each
+//! A request that is no hit waits: for a paced turn, a permit, Graph, or another request's fetch. Each
 //! waiting request holds its header fields and some state. A subnet, and a token within a subnet, may use at most twice
 //! what is free beside it (see [`crate::upstream::fair_queue`]), so one client cannot use up the limits of all.
 
@@ -84,7 +84,7 @@ impl WaitingRequests {
         token: TokenHash,
         headers: &HeaderMap,
     ) -> Result<WaitPermit, TooManyWaiting> {
-        let used = Usage { requests: 1, bytes: FOOTPRINT + size(headers) };
+        let used = Usage { requests: 1, bytes: WAITING_REQUEST_BYTES + header_bytes(headers) };
         let subnet = client_subnet(peer);
         let mut accounts = self.lock();
         let free = accounts.limit.minus(accounts.total);
@@ -155,16 +155,16 @@ impl Usage {
     }
 }
 
-/// Returns the memory of header fields: their text, and one slot of the map for each.
-fn size(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| FIELD + name.as_str().len() + value.len()).sum()
+/// Returns the memory of header fields in bytes: their text, and one slot of the map for each.
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| HEADER_SLOT_BYTES + name.as_str().len() + value.len()).sum()
 }
 
 /// Memory of one waiting request beside its header fields, in bytes: futures, timers, and the stream of HTTP/2. Measured
 /// with `make flood`.
-pub const FOOTPRINT: usize = 8 << 10;
-/// Memory of one slot of a header map.
-const FIELD: usize = 104;
+pub const WAITING_REQUEST_BYTES: usize = 8 << 10;
+/// Memory of one slot of a header map, in bytes.
+const HEADER_SLOT_BYTES: usize = 104;
 
 #[cfg(test)]
 mod tests {
@@ -179,46 +179,46 @@ mod tests {
         IpAddr::V4(Ipv4Addr::new(10, 0, 0, host))
     }
 
-    fn token(number: usize, secrets: &HashKeys) -> TokenHash {
+    fn token(number: usize, hash_keys: &HashKeys) -> TokenHash {
         let value = HeaderValue::try_from(format!("Bearer {number}")).unwrap();
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
-        Identity::from_headers(&headers, secrets).unwrap().fingerprint
+        Identity::from_headers(&headers, hash_keys).unwrap().fingerprint
     }
 
-    /// Takes all that one token of one subnet may take.
+    /// Acquires all permits that one token of one subnet may have.
     fn fill(waiting: &WaitingRequests, peer: IpAddr, token: TokenHash) -> Vec<WaitPermit> {
         std::iter::from_fn(|| waiting.acquire(peer, token, &HeaderMap::new()).ok()).collect()
     }
 
     #[test]
-    fn one_token_and_one_subnet_leave_room_for_others() {
-        let (waiting, secrets) =
+    fn one_token_and_one_subnet_leave_capacity_for_others() {
+        let (waiting, hash_keys) =
             (WaitingRequests::new(&Config { requests: 700, bytes: 1 << 30 }), HashKeys::random().unwrap());
-        let flood = fill(&waiting, ip(1), token(0, &secrets));
+        let flood = fill(&waiting, ip(1), token(0, &hash_keys));
         assert_eq!(flood.len(), 400, "four sevenths");
-        assert!(waiting.acquire(ip(1), token(1, &secrets), &HeaderMap::new()).is_ok());
+        assert!(waiting.acquire(ip(1), token(1, &hash_keys), &HeaderMap::new()).is_ok());
         let subnet: Vec<_> =
-            (1..1000).flat_map(|number| fill(&waiting, ip(1), token(number, &secrets))).collect();
+            (1..1000).flat_map(|number| fill(&waiting, ip(1), token(number, &hash_keys))).collect();
         assert!((460..=467).contains(&(flood.len() + subnet.len())), "two thirds");
-        assert!(waiting.acquire(ip(2), token(0, &secrets), &HeaderMap::new()).is_ok());
+        assert!(waiting.acquire(ip(2), token(0, &hash_keys), &HeaderMap::new()).is_ok());
     }
 
     #[test]
     fn bytes_are_limited_as_well_as_requests() {
         let limit = Config { requests: 1_000_000, bytes: 1 << 20 };
-        let (waiting, secrets) = (WaitingRequests::new(&limit), HashKeys::random().unwrap());
+        let (waiting, hash_keys) = (WaitingRequests::new(&limit), HashKeys::random().unwrap());
         let large =
             HeaderMap::from_iter([(header::COOKIE, HeaderValue::try_from("x".repeat(30 << 10)).unwrap())]);
         let held: Vec<_> =
-            std::iter::from_fn(|| waiting.acquire(ip(1), token(0, &secrets), &large).ok()).collect();
+            std::iter::from_fn(|| waiting.acquire(ip(1), token(0, &hash_keys), &large).ok()).collect();
         assert!((10..20).contains(&held.len()), "{}", held.len());
         assert!(waiting.usage().bytes <= 1 << 20);
     }
 
     #[test]
-    fn nothing_is_remembered_of_requests_that_ended() {
-        let (waiting, secrets) = (WaitingRequests::new(&Config::default()), HashKeys::random().unwrap());
-        drop(fill(&waiting, ip(1), token(0, &secrets)));
+    fn requests_that_ended_leave_no_accounts() {
+        let (waiting, hash_keys) = (WaitingRequests::new(&Config::default()), HashKeys::random().unwrap());
+        drop(fill(&waiting, ip(1), token(0, &hash_keys)));
         assert_eq!(waiting.usage(), Usage::default());
         assert!(waiting.lock().subnets.is_empty());
     }

@@ -16,6 +16,7 @@ use std::convert::Infallible;
 use std::future::{poll_fn, ready};
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -297,18 +298,21 @@ fn answer<S: Service>(
 ) -> impl Future<Output = Result<http::Response<TrackedBody>, Infallible>> + use<S> {
     let (head, body) = request.into_parts();
     let version = head.version;
-    let try_respond_sync = if body.is_end_stream() { service.try_respond_sync(&head, peer) } else { None };
-    if let Some(response) = try_respond_sync {
-        let hold = streams.filter(|_| is_large(&response)).map(StreamExecutor::hold);
-        return Either::Left(ready(Ok(tracked(response, version, ticket, hold))));
-    }
-    if !body.is_end_stream() {
+    let has_body = !body.is_end_stream();
+    let pending = match service.try_respond(&head, has_body, peer) {
+        ControlFlow::Break(response) => {
+            let hold = streams.filter(|_| is_large(&response)).map(StreamExecutor::hold);
+            return Either::Left(ready(Ok(tracked(response, version, ticket, hold))));
+        }
+        ControlFlow::Continue(pending) => pending,
+    };
+    if has_body {
         ticket.pulse().set_body();
     }
     let (service, hold) = (Arc::clone(service), streams.map(StreamExecutor::hold));
     Either::Right(Box::pin(async move {
         // In an allocation of its own: a future that is moved into this one would take its room twice while it waits.
-        let response = Box::pin(service.answer(head, body, peer)).await;
+        let response = Box::pin(service.respond(pending, head, body, peer)).await;
         let hold = hold.filter(|_| is_large(&response));
         Ok(tracked(response, version, ticket, hold))
     }))

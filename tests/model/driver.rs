@@ -14,7 +14,7 @@ use connector_cache::app::App;
 use connector_cache::http::ids::Ids;
 use connector_cache::http::validate::RequestView;
 use connector_cache::proxy::Proxy;
-use connector_cache::proxy::handler::{Handler, HandlerResponse};
+use connector_cache::proxy::handler::{Handler, HandlerResponse, Lookup};
 use connector_cache::support::clock::Clock;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -179,9 +179,12 @@ impl<'a> Driver<'a> {
         let ids = Ids::numbered(Uuid::from_u128(id));
         // As the layers do it.
         let mut answer = Box::pin(async move {
-            match proxy.try_handle_sync(&RequestView::new(&parts), &ids) {
-                Some(answer) => answer,
-                None => proxy.handle(&parts, parts.headers.clone(), &ids, CALLER).await,
+            let lookup = proxy.lookup(&RequestView::new(&parts), &ids);
+            match lookup {
+                Lookup::Ready(answer) => answer,
+                Lookup::Continue(prepared) => {
+                    proxy.respond(prepared, parts.headers.clone(), &ids, CALLER).await
+                }
             }
         });
         let first = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;

@@ -17,7 +17,7 @@ use connector_cache::cache::outcome::{Eviction, Outcome};
 use connector_cache::config::Config;
 use connector_cache::http::ids::Ids;
 use connector_cache::http::validate::RequestView;
-use connector_cache::proxy::handler::Handler as _;
+use connector_cache::proxy::handler::{Handler as _, Lookup};
 use connector_cache::support::clock::Clock;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use tokio::runtime::Builder;
@@ -167,9 +167,12 @@ impl Tight<'_> {
         let (proxy, proven) = (self.app.proxy().clone(), self.mirror.is_proven(who));
         // As the layers do it.
         let mut answer = pin!(async {
-            match proxy.try_handle_sync(&RequestView::new(&parts), &ids) {
-                Some(answer) => answer,
-                None => proxy.handle(&parts, parts.headers.clone(), &ids, CALLER).await,
+            let lookup = proxy.lookup(&RequestView::new(&parts), &ids);
+            match lookup {
+                Lookup::Ready(answer) => answer,
+                Lookup::Continue(prepared) => {
+                    proxy.respond(prepared, parts.headers.clone(), &ids, CALLER).await
+                }
             }
         });
         let mut said = None;

@@ -14,7 +14,7 @@ use connector_cache::http::validate::RequestView;
 use connector_cache::observability::logging::AccessLog;
 use connector_cache::observability::metrics::Metrics;
 use connector_cache::proxy::error_response::ErrorResponse;
-use connector_cache::proxy::handler::{Handler, HandlerResponse};
+use connector_cache::proxy::handler::{Handler, HandlerResponse, Lookup};
 use connector_cache::proxy::middleware::RequestStack;
 use connector_cache::proxy::response;
 use connector_cache::server::{Config, Drain, Server, ServerLimits, ServerSettings, Workers};
@@ -55,18 +55,19 @@ impl Stub {
 }
 
 impl Handler for Stub {
-    fn try_handle_sync(&self, _: &RequestView<'_>, _: &Ids) -> Option<HandlerResponse> {
-        None
+    type Prepared = String;
+
+    fn lookup(&self, request: &RequestView<'_>, _: &Ids) -> Lookup<String> {
+        Lookup::Continue(request.head.uri.path().to_owned())
     }
 
-    async fn handle(
+    async fn respond(
         &self,
-        request: &Parts,
+        path: String,
         headers: http::HeaderMap,
         _: &Ids,
         _: SocketAddr,
     ) -> HandlerResponse {
-        let path = request.uri.path().to_owned();
         self.asked.lock().unwrap().push(path.clone());
         let body = match &*path {
             "/panic" => panic!("on demand"),

@@ -32,7 +32,9 @@ pub(crate) fn graph(sources: &[Source]) -> BTreeMap<Unit, BTreeSet<Unit>> {
         let Some(unit) = unit(&source.module, &modules) else { continue };
         let imported = graph.entry(unit.clone()).or_default();
         let paths = paths(&source.module, &source.tokens);
-        imported.extend(paths.iter().filter_map(|path| self::unit(path, &modules)).filter(|other| *other != unit));
+        imported.extend(
+            paths.iter().filter_map(|path| self::unit(path, &modules)).filter(|other| *other != unit),
+        );
     }
     graph
 }

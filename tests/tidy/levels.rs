@@ -26,7 +26,8 @@ fn levels() -> BTreeMap<&'static str, usize> {
 
 #[test]
 fn every_room_has_a_level_and_every_level_its_rooms() {
-    let rooms: BTreeSet<String> = sources().iter().filter_map(|source| source.module.first().cloned()).collect();
+    let rooms: BTreeSet<String> =
+        sources().iter().filter_map(|source| source.module.first().cloned()).collect();
     let expected = levels().into_keys().chain(["lib", "main"]).map(str::to_owned).collect();
     assert_eq!(rooms, expected);
 }

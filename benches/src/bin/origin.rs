@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
-use connector_cache_benches::whose;
+use connector_cache_benches::{graph_fields, whose};
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -48,23 +48,6 @@ fn answer(request: &Request<Incoming>, length: usize, calls: &AtomicU64) -> Resp
     let filling = "x".repeat(length.saturating_sub(frame.len()));
     let body = frame.replace(r#""displayName":"""#, &format!(r#""displayName":"{filling}""#));
     let mut response = Response::new(Full::new(Bytes::from(body)));
-    for (name, value) in [
-        (
-            "content-type",
-            "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
-        ),
-        ("cache-control", "no-cache"),
-        ("vary", "Accept-Encoding"),
-        ("odata-version", "4.0"),
-        ("request-id", "00000000-1c2b-4f0e-9d6a-0123456789ab"),
-        ("client-request-id", "00000000-1c2b-4f0e-9d6a-0123456789ab"),
-        ("strict-transport-security", "max-age=31536000"),
-        (
-            "x-ms-ags-diagnostic",
-            r#"{"ServerInfo":{"DataCenter":"West Europe","Slice":"E","Ring":"5","ScaleUnit":"003","RoleInstance":"AM1PEPF00000000"}}"#,
-        ),
-    ] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
+    *response.headers_mut() = graph_fields();
     response
 }

@@ -5,12 +5,13 @@
 use divan::Bencher;
 use divan::counter::BytesCount;
 
-use self::stage::{Memory, body, parts, token};
+use self::stage::{Memory, parts, token};
 use connector_cache::auth::{HashKeys, Identity, RequestDigest};
 use connector_cache::http::validate::RequestView;
 use connector_cache::resource::{ApiVersion, Resource};
 use connector_cache::scrub::{self, Scrubber};
 use connector_cache::support::clock::Clock;
+use connector_cache_benches::connectors;
 
 mod stage;
 
@@ -60,7 +61,7 @@ fn resource(bencher: Bencher<'_, '_>) {
 /// Credentials out of a body.
 #[divan::bench(args = [1_200, 100_000])]
 fn scrub(bencher: Bencher<'_, '_>, length: usize) {
-    let (scrubber, body) = (Scrubber::new(&scrub::Config::default(), 1 << 20), body(length));
+    let (scrubber, body) = (Scrubber::new(&scrub::Config::default(), 1 << 20), connectors(length));
     assert!(
         scrubber.scrub(&body).is_ok_and(|scrubbed| scrubbed.removed.total() > 0),
         "credentials are found"

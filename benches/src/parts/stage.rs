@@ -6,16 +6,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use connector_cache::app::App;
-use connector_cache::cache::outcome::Outcome;
 use connector_cache::config::Config;
 use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, SIGN_UP};
 use connector_cache::http::ids::Ids;
 use connector_cache::http::validate::RequestView;
-use connector_cache::proxy::handler::{Handler, HandlerResponse};
+use connector_cache::proxy::Proxy;
+use connector_cache::proxy::handler::{Handler, Lookup};
 use connector_cache::support::clock::Clock;
 use connector_cache_benches::path;
-use http::Request;
 use http::request::Parts;
+use http::{HeaderValue, Request};
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
@@ -43,18 +43,13 @@ pub fn parts(token: &str) -> Parts {
     request.into_parts().0
 }
 
-/// A body of about as many bytes: connectors with their credentials, one after another.
-pub fn body(length: usize) -> Vec<u8> {
-    let connector = r##"{"id":"ceceb85b-3ed3-43c9-9e52-c7b97e3743f4","displayName":"Enrich profile","targetUrl":"https://contoso.azurewebsites.net/api/enrich?code=planted","authenticationConfiguration":{"@odata.type":"#microsoft.graph.basicAuthentication","username":"ada","password":"planted"}}"##;
-    let connectors = vec![connector; (length / connector.len()).max(1)].join(",");
-    format!(r#"{{"value":[{connectors}]}}"#).into_bytes()
-}
-
 /// A proxy without ports that has an answer in memory.
 pub struct Memory {
     runtime: Runtime,
     app: App,
     request: Parts,
+    /// The same with a field that the thread does not remember a request by.
+    unremembered: Parts,
     ids: Ids,
     _sandbox: FakeGraph,
 }
@@ -63,8 +58,8 @@ impl Memory {
     /// Asks the stand-in once, and twice for what is there then.
     pub fn with_an_answer() -> Self {
         let Ok(memory) = Self::set() else { unreachable!("a loopback port can be had") };
-        let _miss = memory.answer();
-        assert!(memory.found() && memory.recalled(), "the answer is in memory");
+        memory.ask_graph();
+        assert!(memory.found() && memory.recalled() && memory.recalled(), "the answer is in memory");
         memory
     }
 
@@ -78,26 +73,30 @@ impl Memory {
         let app = App::new(config, Clock::manual(SystemTime::now()))?;
         let request = parts(&sandbox.token().tenant(CONTOSO).user("ada").mint());
         let ids = Ids::from_headers(&request.headers);
-        Ok(Self { runtime, app, request, ids, _sandbox: sandbox })
+        let mut unremembered = request.clone();
+        unremembered.headers.insert("connector-cache", HeaderValue::from_static("none"));
+        Ok(Self { runtime, app, request, unremembered, ids, _sandbox: sandbox })
     }
 
     /// Whether a hit comes from what this thread remembers.
     pub fn recalled(&self) -> bool {
-        self.app.proxy().try_handle_sync(&RequestView::new(&self.request), &self.ids).is_some()
+        matches!(self.look_up(&self.request), Lookup::Ready(_))
     }
 
     /// Whether a hit comes from the store.
     pub fn found(&self) -> bool {
-        self.answer().outcome == Outcome::Hit
+        matches!(self.look_up(&self.unremembered), Lookup::Ready(_))
     }
 
-    fn answer(&self) -> HandlerResponse {
-        self.runtime.block_on(self.app.proxy().handle(
-            &self.request,
-            self.request.headers.clone(),
-            &self.ids,
-            HERE,
-        ))
+    fn look_up(&self, request: &Parts) -> Lookup<<Proxy as Handler>::Prepared> {
+        self.app.proxy().lookup(&RequestView::new(request), &self.ids)
+    }
+
+    fn ask_graph(&self) {
+        if let Lookup::Continue(prepared) = self.look_up(&self.request) {
+            let headers = self.request.headers.clone();
+            self.runtime.block_on(self.app.proxy().respond(prepared, headers, &self.ids, HERE));
+        }
     }
 }
 

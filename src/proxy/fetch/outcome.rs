@@ -1,57 +1,25 @@
-//! Results of a fetch, as circuit breakers and stale answers see them.
+//! Conversion between the results of a fetch and those of circuit breakers.
 
-use http::StatusCode;
-
-use super::{Fetched, whole_seconds};
-use crate::cache::freshness::ErrorSource;
+use super::whole_seconds;
 use crate::http::rejection::Rejection;
 use crate::http::retry_after;
 use crate::proxy::error_response::ErrorResponse;
 use crate::support::clock::Now;
-use crate::support::sabotage::sabotaged;
+use crate::upstream::RequestError;
+use crate::upstream::UpstreamFailure;
 use crate::upstream::UpstreamResponse;
 use crate::upstream::breaker::{CallFailure, CallOutcome, Cause, Refused};
-use crate::upstream::{RequestError, UpstreamFailure};
 
-impl Fetched {
-    /// Source of a failure that a stale answer may bridge. `None` if Graph answered: a 401, 403 or 404 is an answer.
-    ///
-    /// A refusal by a breaker or throttle is a failure of Graph, because each refuses only for failures in the scope
-    /// of the token itself (see [`crate::upstream::breaker`]).
-    pub fn error_source(&self) -> Option<ErrorSource> {
-        match self {
-            Self::Answer(..) | Self::Revalidated(..) | Self::RecentlyRefused(_) => None,
-            Self::Refused(refusal) => {
-                sabotaged!(
-                    StaleAfterForbidden,
-                    if refusal.status == StatusCode::FORBIDDEN {
-                        return Some(ErrorSource::Upstream);
-                    }
-                );
-                let status = refusal.status;
-                let failed = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-                failed.then_some(ErrorSource::Upstream)
-            }
-            Self::Failed(ErrorResponse::Rejected(_) | ErrorResponse::Upstream(UpstreamFailure::NoSocket)) => {
-                Some(ErrorSource::Local)
-            }
-            Self::Failed(
-                ErrorResponse::Upstream(_)
-                | ErrorResponse::Shut(..)
-                | ErrorResponse::Unscrubbable(_)
-                | ErrorResponse::Unreadable(_),
-            ) => Some(ErrorSource::Upstream),
-        }
-    }
-}
-
-/// Outcome for the breakers. `None`: Graph was not called.
-pub(super) fn outcome(answer: &Result<UpstreamResponse, RequestError>, now: Now) -> Option<CallOutcome> {
+/// Returns the outcome for the breakers. `None` if Graph was not called.
+pub(super) fn call_outcome(
+    response: &Result<UpstreamResponse, RequestError>,
+    now: Now,
+) -> Option<CallOutcome> {
     use UpstreamFailure as Fault;
-    match answer {
-        Ok(answer) => match answer.status.as_u16() {
+    match response {
+        Ok(response) => match response.status.as_u16() {
             429 => {
-                let wait = retry_after::of(&answer.headers, answer.status, now);
+                let wait = retry_after::of(&response.headers, response.status, now);
                 Some(CallOutcome::Throttled(wait.unwrap_or_default()))
             }
             502..=504 => Some(CallOutcome::Failed(CallFailure::Status)),
@@ -69,8 +37,8 @@ pub(super) fn outcome(answer: &Result<UpstreamResponse, RequestError>, now: Now)
     }
 }
 
-/// A refusal by a breaker or throttle, as the caller sees it.
-pub(super) fn shut(refused: Refused) -> ErrorResponse {
+/// Returns the error response for a request that a breaker or throttle rejects.
+pub(super) fn breaker_response(refused: Refused) -> ErrorResponse {
     let reason = match refused.cause {
         Cause::Throttled => Rejection::ThrottleGate,
         Cause::Breaker(_) => Rejection::Breaker,

@@ -1,4 +1,4 @@
-//! A question to Graph: what is asked, in whose name, and what is known before.
+//! Request for a fetch: the resource, the caller and its token, and the entry that a 304 may renew.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,47 +15,41 @@ use crate::upstream::breaker::{BreakerCaller, CallerScope};
 use crate::upstream::permits::PermitOwner;
 use crate::upstream::unproven_limit::TokenSource;
 
-/// What is asked, and by whom. It lives as long as the question and holds the token no longer.
+/// Request for a fetch. It holds the token only as long as the fetch needs it.
 #[derive(Debug)]
 pub struct FetchRequest {
-    /// What is asked for.
+    /// Resource.
     pub resource: Arc<Resource>,
-    /// Whose token asks.
+    /// Identity of the caller, with its token.
     pub identity: Identity,
-    /// What the token says, or why it may not use the cache.
+    /// Claims of the token, or the reason why it may not use the cache.
     pub claims: Result<Claims, Bypass>,
-    /// Address and port of the caller. The bytes of Graph's answer are charged to the address.
+    /// Address and port of the caller. The bytes of Graph's response are charged to the address.
     pub peer: SocketAddr,
     /// The token has at least one proof, live or not.
     pub is_proven: bool,
-    /// The caller forbids that the answer is stored, and is obeyed.
+    /// The caller sent `no-store`, and `cache.client_directives` is `honor`.
     pub no_store: bool,
-    /// The caller's fields, for `Vary`. None of them goes to Graph.
+    /// Header fields of the caller, for `Vary`. None of them goes to Graph.
     pub headers: CallerFields,
-    /// A stored answer that this token may not be given without Graph's word.
+    /// Stored entry that a 304 may renew.
     pub stored: Option<Arc<Entry>>,
-    /// For correlation.
+    /// Ids for correlation.
     pub ids: Ids,
 }
 
 impl FetchRequest {
-    /// Returns the question with a stored answer that a 304 may renew.
-    #[must_use]
-    pub fn with_stored(self, stored: Arc<Entry>) -> Self {
-        Self { stored: Some(stored), ..self }
-    }
-
-    /// Returns the sender of the request, for the limits of unproven tokens.
-    pub fn sender(&self) -> TokenSource {
+    /// Returns the source of the token, for the limits of unproven tokens.
+    pub fn token_source(&self) -> TokenSource {
         TokenSource::new(self.peer, self.identity.fingerprint)
     }
 
-    /// Returns the owner of the permit for this question. A proven token whose claims cannot be used competes by its
-    /// address, like an unproven one, but within the permits of proven tokens.
-    pub fn owner(&self) -> PermitOwner {
+    /// Returns the owner of the upstream permit. A proven token whose claims cannot be used competes by its address, like
+    /// an unproven one, but within the permits of proven tokens.
+    pub fn permit_owner(&self) -> PermitOwner {
         match (self.is_proven, &self.claims) {
-            (false, _) => PermitOwner::Unproven(self.sender().path()),
-            (true, Err(_)) => PermitOwner::Proven(self.sender().path()),
+            (false, _) => PermitOwner::Unproven(self.token_source().path()),
+            (true, Err(_)) => PermitOwner::Proven(self.token_source().path()),
             (true, Ok(claims)) => PermitOwner::Proven([
                 claims.tenant.share_key(),
                 claims.application.share_key(),
@@ -64,7 +58,8 @@ impl FetchRequest {
         }
     }
 
-    /// Scope of the breakers. A token with proofs but without usable claims is at its end, and has no application.
+    /// Returns the scope of the breakers. A token with proofs but without usable claims is about to expire, and has no
+    /// application.
     pub fn breaker_scope(&self) -> CallerScope {
         let caller = match self.claims {
             Ok(Claims { tenant, application, subjects: [user, _], .. }) if self.is_proven => {
@@ -78,7 +73,7 @@ impl FetchRequest {
         CallerScope { resource: self.resource.digest(), caller }
     }
 
-    /// The caller's request, as `Vary` sees it.
+    /// Returns the caller's request, as `Vary` sees it.
     pub fn selecting_request(&self) -> SelectingRequest<'_> {
         SelectingRequest { headers: self.headers.as_map(), token: self.identity.fingerprint }
     }
@@ -89,8 +84,8 @@ impl FetchRequest {
 pub struct CallerFields(Arc<HeaderMap>);
 
 impl CallerFields {
-    /// Keeps the fields that an answer may depend on. The token is in the identity; the fields that are the same in every
-    /// request to Graph, or new in each request, choose no answer.
+    /// Keeps the fields that a response may depend on. The token is in the identity. The fields that are the same in every
+    /// request to Graph select no response.
     pub fn new(mut headers: HeaderMap) -> Self {
         for name in [header::AUTHORIZATION, header::HOST, header::USER_AGENT, header::VIA] {
             headers.remove(name);

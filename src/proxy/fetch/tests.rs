@@ -1,6 +1,6 @@
-//! Sources of failures, and what a question holds of its caller.
+//! Sources of failures, and the data of the caller in a fetch request.
 
-use http::Method;
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::*;
 use crate::auth::Bypass;
@@ -10,12 +10,17 @@ use crate::http::ids::Ids;
 use crate::resource::{ApiVersion, Resource};
 use crate::support::labels::Label;
 use crate::upstream::RequestError;
+use crate::upstream::UpstreamFailure;
 
 #[test]
-fn a_failure_of_graph_is_an_error_and_a_refusal_of_graph_is_an_answer() {
+fn a_failure_of_graph_is_an_error_and_an_error_response_of_graph_is_a_response() {
     let refused = |status: u16| {
         let status = StatusCode::from_u16(status).unwrap();
-        Fetched::Refused(Arc::new(UpstreamErrorResponse { status, headers: HeaderMap::new(), body: None }))
+        Fetched::UpstreamError(Arc::new(UpstreamErrorResponse {
+            status,
+            headers: HeaderMap::new(),
+            body: None,
+        }))
     };
     for status in [400, 401, 403, 404, 405, 406, 410, 428, 451] {
         assert_eq!(refused(status).error_source(), None, "{status}");
@@ -26,7 +31,7 @@ fn a_failure_of_graph_is_an_error_and_a_refusal_of_graph_is_an_answer() {
 }
 
 #[test]
-fn what_fails_in_the_proxy_is_local_but_for_refusals_of_breakers() {
+fn a_failure_in_the_proxy_is_local_except_rejections_by_breakers() {
     for &reason in Rejection::ALL {
         let local = Fetched::Failed(ErrorResponse::Rejected(reason));
         assert_eq!(local.error_source(), Some(ErrorSource::Local), "{reason}");
@@ -40,22 +45,22 @@ fn what_fails_in_the_proxy_is_local_but_for_refusals_of_breakers() {
         let is_local = fault == UpstreamFailure::NoSocket;
         let source = if is_local { ErrorSource::Local } else { ErrorSource::Upstream };
         assert_eq!(failed.error_source(), Some(source), "{fault}");
-        let outcome = outcome(&Err(RequestError::Failed(fault)), Clock::system().now());
+        let outcome = call_outcome(&Err(RequestError::Failed(fault)), Clock::system().now());
         assert_eq!(outcome.is_none(), is_local, "{fault}");
     }
 }
 
 #[test]
-fn t17_a_question_keeps_its_callers_fields_without_the_token_and_shows_none() {
-    let secrets = HashKeys::random().unwrap();
+fn t17_a_fetch_request_keeps_the_callers_fields_without_the_token_and_shows_none() {
+    let hash_keys = HashKeys::random().unwrap();
     let mut headers = HeaderMap::new();
     headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer secret"));
     headers.insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static("secret"));
     let path = "/beta/identity/b2xUserFlows/x/apiConnectorConfiguration";
     let (request, ()) = http::Request::builder().method(Method::GET).uri(path).body(()).unwrap().into_parts();
-    let question = FetchRequest {
+    let fetch_request = FetchRequest {
         resource: Arc::new(Resource::parse(path, None, &headers, ApiVersion::Beta).unwrap()),
-        identity: Identity::from_headers(&headers, &secrets).unwrap(),
+        identity: Identity::from_headers(&headers, &hash_keys).unwrap(),
         claims: Err(Bypass::Opaque),
         peer: (std::net::Ipv4Addr::LOCALHOST, 1).into(),
         is_proven: true,
@@ -64,8 +69,8 @@ fn t17_a_question_keeps_its_callers_fields_without_the_token_and_shows_none() {
         stored: None,
         ids: Ids::from_headers(&request.headers),
     };
-    assert!(!question.selecting_request().headers.contains_key(header::AUTHORIZATION));
-    assert!(question.selecting_request().headers.contains_key(header::ACCEPT_LANGUAGE));
-    let shown = format!("{question:?}");
+    assert!(!fetch_request.selecting_request().headers.contains_key(header::AUTHORIZATION));
+    assert!(fetch_request.selecting_request().headers.contains_key(header::ACCEPT_LANGUAGE));
+    let shown = format!("{fetch_request:?}");
     assert!(!shown.contains("secret") && shown.contains("CallerFields(<redacted>)"), "{shown}");
 }

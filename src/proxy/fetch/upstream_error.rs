@@ -1,25 +1,92 @@
-//! Error response of Graph, as it is passed on.
+//! Error responses of Graph: what they withdraw, and how they go to callers.
 
-use http::{HeaderMap, StatusCode};
+use std::sync::Arc;
 
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::{FetchRequest, Fetched, Fetcher, whole_seconds};
+use crate::cache::outcome::ProofResult;
+use crate::http::headers;
+use crate::http::headers::ORIGIN_REQUEST_ID;
+use crate::http::ids::{REQUEST_ID, guid};
+use crate::http::retry_after;
 use crate::scrub::ScrubbedBody;
+use crate::support::sabotage::sabotaged;
+use crate::upstream::UpstreamResponse;
 
 /// Error response of Graph without credentials.
 #[derive(Debug)]
 pub struct UpstreamErrorResponse {
     /// Graph's status.
     pub status: StatusCode,
-    /// What of its header fields is passed on.
+    /// Header fields that go to the caller.
     pub headers: HeaderMap,
-    /// Its body without credentials, where it could be read.
+    /// Scrubbed body. `None` if it could not be scrubbed.
     pub body: Option<ScrubbedBody>,
 }
 
 impl UpstreamErrorResponse {
-    /// Returns the bytes of memory that the response takes, about.
+    /// Returns the memory of the response in bytes, approximately.
     pub(super) fn weight(&self) -> usize {
         let fields =
             self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
         size_of::<Self>() + fields + self.body.as_ref().map_or(0, ScrubbedBody::len)
+    }
+}
+
+impl Fetcher {
+    /// Handles an error response: it withdraws proofs of the token, and goes to the caller. Only a 401 is stored, for a few
+    /// seconds and for the token that received it.
+    pub(super) fn handle_error(&self, request: &FetchRequest, response: &UpstreamResponse) -> Fetched {
+        let token = &request.identity.fingerprint;
+        let withdrawn = match response.status.as_u16() {
+            401 if sabotaged!(UnheededUnauthorized, false, true) => {
+                sabotaged!(UnprovenEvicts, self.store.drop_claimed(request.claims));
+                self.store.withdraw_token(token)
+            }
+            403 | 404 | 410
+                if sabotaged!(UnheededForbidden, false, sabotaged!(StaleAfterForbidden, false, true)) =>
+            {
+                self.store.withdraw_resource(token, &request.resource)
+            }
+            _ => false,
+        };
+        if withdrawn {
+            self.metrics.local().proofs.inc(ProofResult::Revoked);
+        }
+        // A body that is no JSON or cannot be scrubbed is replaced by an error of ours with the same status.
+        let is_json = response.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json);
+        let body = response.body.as_ref().ok().filter(|_| is_json).and_then(|body| self.scrub(body).ok());
+        let body = body.map(|scrubbed| scrubbed.body);
+        let upstream_error = Arc::new(UpstreamErrorResponse {
+            status: response.status,
+            headers: self.forwarded_headers(response),
+            body,
+        });
+        if response.status == StatusCode::UNAUTHORIZED {
+            self.refused.insert(
+                *token,
+                Arc::clone(&upstream_error),
+                upstream_error.weight(),
+                withdrawn || request.is_proven,
+            );
+        }
+        Fetched::UpstreamError(upstream_error)
+    }
+
+    /// Returns the header fields that go to the caller: `WWW-Authenticate`, `Retry-After`, and Graph's request id.
+    fn forwarded_headers(&self, response: &UpstreamResponse) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for challenge in headers::challenges(&response.headers) {
+            headers.append(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(wait) = retry_after::of(&response.headers, response.status, self.clock.now()) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+        }
+        let id = response.headers.get(REQUEST_ID).and_then(guid);
+        if let Some(id) = id.and_then(|id| HeaderValue::try_from(id.to_string()).ok()) {
+            headers.insert(ORIGIN_REQUEST_ID, id);
+        }
+        headers
     }
 }

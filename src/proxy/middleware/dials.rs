@@ -1,4 +1,4 @@
-//! What the layers are told, where an operator may change it while requests go by.
+//! Live settings of the middleware.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::observability::logging::AccessLog;
 use crate::server::ServerLimits;
 use crate::support::dial::Dial;
 
-/// The layers' settings.
+/// Settings that an operator may change while requests are served.
 #[derive(Debug)]
 pub struct Dials {
     pub(super) access: Dial<AccessLog>,
@@ -17,7 +17,7 @@ pub struct Dials {
 }
 
 impl Dials {
-    /// As configured at the start.
+    /// Takes the settings of the start.
     pub fn new(access: AccessLog, limits: &ServerLimits) -> Self {
         Self {
             access: Dial::new(access),
@@ -27,7 +27,7 @@ impl Dials {
         }
     }
 
-    /// From now on these hold.
+    /// Replaces the settings.
     pub fn set(&self, access: AccessLog, limits: &ServerLimits) {
         self.access.set(access);
         self.deadline.set(limits.request_timeout);

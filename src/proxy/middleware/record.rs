@@ -1,4 +1,4 @@
-//! What is told of one request: metrics, an access line, and a span.
+//! Record of one request: metrics, a line of the access log, and a span.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::observability::tracing_export::Served;
 use crate::proxy::handler::HandlerResponse;
 use crate::support::labels::Label;
 
-/// One request under way. Tells its end when dropped, so a caller that hangs up is told of as well.
+/// A request under way. Dropped, it is counted, logged and traced, also if the caller hangs up.
 pub(super) struct RequestRecord<'a> {
     counts: &'a PerThread,
     access: AccessLog,
@@ -29,7 +29,7 @@ pub(super) struct RequestRecord<'a> {
 }
 
 impl<'a> RequestRecord<'a> {
-    /// A request has come.
+    /// Starts the record.
     pub(super) fn begin(
         metrics: &'a Metrics,
         access: AccessLog,
@@ -53,15 +53,15 @@ impl<'a> RequestRecord<'a> {
         }
     }
 
-    /// It has its answer.
-    pub(super) fn end(&mut self, answer: &HandlerResponse) {
-        self.status = answer.response.status();
-        self.outcome = answer.outcome;
-        self.reason = answer.reason;
-        self.token = answer.token_tag;
+    /// Takes over the outcome of the response.
+    pub(super) fn end(&mut self, response: &HandlerResponse) {
+        self.status = response.response.status();
+        self.outcome = response.outcome;
+        self.reason = response.reason;
+        self.token = response.token_tag;
     }
 
-    /// Never the path, the query or the peer; no header and no body.
+    /// Writes a line of the access log. It never has the path, the query, the peer, a header field or the body.
     fn log(&self, duration_us: u64) {
         let trace_id = self.ids.trace.map(crate::http::ids::TraceParent::trace_id);
         tracing::info!(
@@ -93,7 +93,7 @@ impl Drop for RequestRecord<'_> {
     }
 }
 
-/// What nginx and others log where no answer was wanted any more. Nobody is sent it.
+/// Returns the status for a caller that hung up before the response, as nginx logs it. It is never sent.
 fn hung_up() -> StatusCode {
     StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT)
 }

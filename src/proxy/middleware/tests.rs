@@ -11,23 +11,25 @@ use std::future::pending;
 
 const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
-/// Does what the path says.
+/// Handler whose path selects the behaviour.
 struct Stub;
 
 impl Handler for Stub {
-    fn try_handle_sync(&self, asked: &RequestView<'_>, _: &Ids) -> Option<HandlerResponse> {
-        match asked.head.uri.path() {
+    type Prepared = String;
+
+    fn lookup(&self, request: &RequestView<'_>, _: &Ids) -> Lookup<String> {
+        match request.head.uri.path() {
             "/panic-at-once" => panic!("with a secret"),
-            "/at-once" => Some(told()),
-            _ => None,
+            "/at-once" => Lookup::Ready(stub_response()),
+            path => Lookup::Continue(path.to_owned()),
         }
     }
 
-    async fn handle(&self, request: &Parts, _: HeaderMap, _: &Ids, _: SocketAddr) -> HandlerResponse {
-        match request.uri.path() {
+    async fn respond(&self, path: String, _: HeaderMap, _: &Ids, _: SocketAddr) -> HandlerResponse {
+        match &*path {
             "/panic" => panic!("with a secret"),
             "/never" => pending().await,
-            _ => told(),
+            _ => stub_response(),
         }
     }
 
@@ -36,7 +38,7 @@ impl Handler for Stub {
     }
 }
 
-fn told() -> HandlerResponse {
+fn stub_response() -> HandlerResponse {
     let mut response = Response::new(Full::new(Bytes::from_static(b"{\"a\":1}")));
     response.headers_mut().insert("x-own", HeaderValue::from_static("1"));
     HandlerResponse {
@@ -55,6 +57,19 @@ fn stack() -> (RequestStack<Stub>, Arc<Metrics>) {
     (stack, metrics)
 }
 
+/// Responds to a request as a connection does, in one part or in two.
+async fn respond(stack: &RequestStack<Stub>, head: Parts, has_body: bool) -> Response {
+    match stack.try_respond(&head, has_body, PEER) {
+        ControlFlow::Break(response) => response,
+        ControlFlow::Continue(pending) => stack.respond(pending, head, has_body, PEER).await,
+    }
+}
+
+/// Returns the response to a request without a body, if it needs no waiting.
+fn respond_at_once(stack: &RequestStack<Stub>, head: &Parts) -> Option<Response> {
+    stack.try_respond(head, false, PEER).break_value()
+}
+
 fn request(method: Method, path: &str) -> Parts {
     Request::builder().method(method).uri(path).header("host", "a").body(()).unwrap().into_parts().0
 }
@@ -68,12 +83,12 @@ async fn body(response: Response) -> Bytes {
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_ids_and_nosniff() {
+async fn all_responses_have_the_ids_and_nosniff() {
     let (stack, _) = stack();
-    let mut asked = get("/");
+    let mut head = get("/");
     let theirs = HeaderValue::from_static("B6A0C1DE-0c1f-4f0e-9d6a-0123456789ab");
-    asked.headers.insert(CLIENT_REQUEST_ID, theirs.clone());
-    let response = stack.respond(asked.clone(), false, PEER).await;
+    head.headers.insert(CLIENT_REQUEST_ID, theirs.clone());
+    let response = respond(&stack, head.clone(), false).await;
     assert_eq!(response.headers()[CLIENT_REQUEST_ID], theirs);
     assert!(guid(&response.headers()[REQUEST_ID]).is_some());
     assert_eq!(response.headers()["x-content-type-options"], "nosniff");
@@ -83,16 +98,16 @@ async fn every_answer_carries_the_ids_and_nosniff() {
 #[tokio::test]
 async fn an_id_that_is_no_guid_is_replaced() {
     let (stack, _) = stack();
-    let mut asked = get("/");
-    asked.headers.insert(CLIENT_REQUEST_ID, HeaderValue::from_static("<script>"));
-    let response = stack.respond(asked.clone(), false, PEER).await;
+    let mut head = get("/");
+    head.headers.insert(CLIENT_REQUEST_ID, HeaderValue::from_static("<script>"));
+    let response = respond(&stack, head.clone(), false).await;
     assert!(guid(&response.headers()[CLIENT_REQUEST_ID]).is_some());
 }
 
 #[tokio::test]
 async fn line_83_head_has_the_fields_of_get_and_no_body() {
     let (stack, _) = stack();
-    let response = stack.respond(request(Method::HEAD, "/"), false, PEER).await;
+    let response = respond(&stack, request(Method::HEAD, "/"), false).await;
     assert_eq!(
         (&response.headers()["content-length"], &response.headers()["x-own"]),
         (&"7".parse().unwrap(), &"1".parse().unwrap())
@@ -103,7 +118,7 @@ async fn line_83_head_has_the_fields_of_get_and_no_body() {
 #[tokio::test]
 async fn f60_a_panic_is_a_500_without_its_message() {
     let (stack, metrics) = stack();
-    let response = stack.respond(get("/panic"), false, PEER).await;
+    let response = respond(&stack, get("/panic"), false).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert!(!String::from_utf8_lossy(&body(response).await).contains("secret"));
     assert_eq!(metrics.rejected.get(Rejection::Panic), 1);
@@ -111,10 +126,10 @@ async fn f60_a_panic_is_a_500_without_its_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_without_an_answer_ends_at_its_deadline() {
+async fn a_request_without_a_response_ends_at_its_deadline() {
     let (stack, metrics) = stack();
     let start = tokio::time::Instant::now();
-    let response = stack.respond(get("/never"), false, PEER).await;
+    let response = respond(&stack, get("/never"), false).await;
     assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(start.elapsed().as_secs(), 30);
     assert_eq!(metrics.rejected.get(Rejection::Deadline), 1);
@@ -123,7 +138,7 @@ async fn a_request_without_an_answer_ends_at_its_deadline() {
 #[tokio::test]
 async fn a_refused_message_never_reaches_the_handler() {
     let (stack, metrics) = stack();
-    let response = stack.respond(get("/panic"), true, PEER).await;
+    let response = respond(&stack, get("/panic"), true).await;
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
     assert_eq!(response.headers()["connection"], "close");
     assert_eq!(metrics.rejected.get(Rejection::Body), 1);
@@ -133,24 +148,24 @@ async fn a_refused_message_never_reaches_the_handler() {
 #[tokio::test]
 async fn a_caller_that_hangs_up_is_counted_once() {
     let (stack, metrics) = stack();
-    let asked = get("/never");
-    assert!(stack.respond(asked.clone(), false, PEER).now_or_never().is_none());
+    let head = get("/never");
+    assert!(respond(&stack, head.clone(), false).now_or_never().is_none());
     assert_eq!(metrics.in_flight(), 0);
     let hung_up = StatusCode::from_u16(499).unwrap();
     assert_eq!(metrics.requests(MethodLabel::Get, hung_up, Outcome::None), 1);
 }
 
 #[tokio::test]
-async fn an_answer_is_counted_by_method_status_and_outcome() {
+async fn a_response_is_counted_by_method_status_and_outcome() {
     let (stack, metrics) = stack();
-    stack.respond(get("/"), false, PEER).await;
+    respond(&stack, get("/"), false).await;
     assert_eq!(metrics.requests(MethodLabel::Get, StatusCode::OK, Outcome::Hit), 1);
 }
 
 #[test]
-fn what_is_answered_at_once_is_dressed_and_counted_like_all_else() {
+fn a_response_of_the_lookup_has_common_headers_and_is_counted() {
     let (stack, metrics) = stack();
-    let response = stack.try_respond(&request(Method::HEAD, "/at-once"), PEER.ip()).unwrap();
+    let response = respond_at_once(&stack, &request(Method::HEAD, "/at-once")).unwrap();
     assert!(guid(&response.headers()[REQUEST_ID]).is_some());
     assert_eq!(response.headers()["content-length"], "7");
     assert_eq!(metrics.requests(MethodLabel::Head, StatusCode::OK, Outcome::Hit), 1);
@@ -158,21 +173,38 @@ fn what_is_answered_at_once_is_dressed_and_counted_like_all_else() {
 }
 
 #[test]
-fn what_cannot_be_answered_at_once_leaves_no_trace() {
+fn a_request_that_must_wait_is_not_counted_before_it_does() {
     let (stack, metrics) = stack();
-    assert!(stack.try_respond(&get("/"), PEER.ip()).is_none());
+    assert!(respond_at_once(&stack, &get("/")).is_none());
     assert!(
-        stack.try_respond(&request(Method::POST, "/at-once"), PEER.ip()).is_none(),
-        "it is refused elsewhere"
+        respond_at_once(&stack, &request(Method::POST, "/at-once")).is_none(),
+        "it is rejected by the second part"
     );
     assert_eq!(metrics.answered(Outcome::Hit) + metrics.answered(Outcome::None), 0);
 }
 
 #[test]
-fn a_panic_at_once_is_a_500_for_one_caller() {
+fn a_panic_in_the_lookup_is_a_500_for_one_caller() {
     let (stack, metrics) = stack();
-    let response = stack.try_respond(&get("/panic-at-once"), PEER.ip()).unwrap();
+    let response = respond_at_once(&stack, &get("/panic-at-once")).unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(metrics.rejected.get(Rejection::Panic), 1);
-    assert_eq!(stack.try_respond(&get("/at-once"), PEER.ip()).unwrap().status(), StatusCode::OK);
+    assert_eq!(respond_at_once(&stack, &get("/at-once")).unwrap().status(), StatusCode::OK);
+}
+
+/// Row E9: an endpoint for spans that samples one request in 1,000 must not make all hits slow.
+#[cfg(feature = "otlp")]
+#[test]
+fn a_tracer_takes_no_hit_off_the_fast_path_and_a_sampled_hit_has_one_span() {
+    use crate::observability::tracing_export::Config;
+    let url = url::Url::parse("http://collector:4318").unwrap();
+    for (one_in, spans) in [(0, 0), (1, 1)] {
+        let config = Config { endpoint: Some(url.clone()), one_in };
+        let (stack, metrics) = stack();
+        let (tracer, queue) = Tracer::new(&config, false, &url, &metrics);
+        let (stack, mut queue) = (stack.traced(tracer), queue.unwrap());
+        assert_eq!(respond_at_once(&stack, &get("/at-once")).unwrap().status(), StatusCode::OK);
+        let names: Vec<_> = std::iter::from_fn(|| queue.try_recv().ok()).map(|span| span.name).collect();
+        assert_eq!(names, vec!["GET"; spans], "one in {one_in}");
+    }
 }

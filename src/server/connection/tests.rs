@@ -13,11 +13,13 @@ use crate::observability::metrics::Metrics;
 struct Stub;
 
 impl Service for Stub {
-    fn try_respond_sync(&self, _: &Parts, _: SocketAddr) -> Option<Response> {
-        None
+    type Pending = ();
+
+    fn try_respond(&self, _: &Parts, _: bool, _: SocketAddr) -> ControlFlow<Response, ()> {
+        ControlFlow::Continue(())
     }
 
-    async fn answer(&self, head: Parts, _: Incoming, _: SocketAddr) -> Response {
+    async fn respond(&self, (): (), head: Parts, _: Incoming, _: SocketAddr) -> Response {
         let mut response = Response::default();
         if head.uri == "/last" {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

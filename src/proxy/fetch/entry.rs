@@ -1,0 +1,173 @@
+//! Successful responses of Graph: from a scrubbed body to a stored entry.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, header};
+
+use super::{FetchRequest, Fetched, Fetcher};
+use crate::cache::conditional::Validation;
+use crate::cache::entry::Entry;
+use crate::cache::freshness::Lifetime;
+use crate::cache::lease::Lease;
+use crate::cache::outcome::NotStored;
+use crate::http::headers;
+use crate::http::negotiation::ContentCoding;
+use crate::proxy::error_response::ErrorResponse;
+use crate::scrub::{GzippedBody, Notice, Scrubbed, ScrubbedBody};
+use crate::support::clock::Now;
+use crate::support::sabotage::sabotaged;
+use crate::upstream::UpstreamFailure;
+use crate::upstream::{RawBody, UpstreamResponse};
+
+impl Fetcher {
+    /// Handles a 200: if its body is JSON by its media type and passes the scrubber, it becomes an entry.
+    pub(super) fn handle_ok(
+        &self,
+        request: &FetchRequest,
+        response: &UpstreamResponse,
+        lease: &Lease,
+        requested_at: Now,
+    ) -> Fetched {
+        if !response.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json) {
+            self.metrics.origin_errors.inc(UpstreamFailure::ContentType);
+            return Fetched::Failed(ErrorResponse::Upstream(UpstreamFailure::ContentType));
+        }
+        let scrubbed = match response.body.as_ref().map(|body| self.scrub(body)) {
+            Ok(Ok(scrubbed)) => scrubbed,
+            Ok(Err(error_response)) => {
+                self.metrics.origin_errors.inc(UpstreamFailure::Unscrubbable);
+                return Fetched::Failed(error_response);
+            }
+            Err(error) => return Fetched::Failed((*error).into()),
+        };
+        let token = request.identity.fingerprint;
+        let validation = Validation::of(&response.headers, token, requested_at);
+        let (entry, storable) =
+            self.build_entry(request, (scrubbed.body, None), &response.headers, validation, requested_at);
+        let stored = storable.and_then(|()| self.admit(request, &entry, None, lease));
+        Fetched::Full(entry, stored)
+    }
+
+    /// Handles a 304: the stored response is valid, with the header fields of the 304 (RFC 9111, section 4.3.4).
+    pub(super) fn handle_not_modified(
+        &self,
+        request: &FetchRequest,
+        known: Option<(&Arc<Entry>, &Validation)>,
+        response: &UpstreamResponse,
+        lease: &Lease,
+        requested_at: Now,
+    ) -> Fetched {
+        let Some((old, known)) = known else {
+            return Fetched::Failed(ErrorResponse::Upstream(UpstreamFailure::Status));
+        };
+        let headers = known.merge(old.headers(), &response.headers);
+        let validation = known.renewed(&headers, requested_at);
+        let body = (old.body.clone(), old.gzip().cloned());
+        let (entry, storable) = self.build_entry(request, body, &headers, validation, requested_at);
+        let stored = storable.and_then(|()| self.admit(request, &entry, Some(old), lease));
+        Fetched::Revalidated(entry, stored)
+    }
+
+    /// Builds an entry from a body and the header fields of Graph's response. Returns also whether it may be stored. An
+    /// entry that may be stored is compressed once if its first caller prefers gzip: the same client will ask again.
+    fn build_entry(
+        &self,
+        request: &FetchRequest,
+        (body, gzip): (ScrubbedBody, Option<GzippedBody>),
+        headers: &HeaderMap,
+        validation: Option<Validation>,
+        requested_at: Now,
+    ) -> (Arc<Entry>, Result<(), NotStored>) {
+        let selecting_request = request.selecting_request();
+        let lifetime = Lifetime::of(headers, &self.freshness.now(), self.clock.now());
+        let secondary_key = self.store.secondary_key_hasher().secondary_key(headers, selecting_request);
+        let can_match = secondary_key.as_ref().map_err(|reason| *reason);
+        let storable = lifetime.and(can_match).and(self.is_storable(request));
+        let prefers_gzip =
+            storable.is_ok() && ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip;
+        let gzip = gzip.or_else(|| if prefers_gzip { GzippedBody::of(&body) } else { None });
+        let entry =
+            Entry::new(body, &self.scrubber, headers, lifetime.unwrap_or(Lifetime::NONE), requested_at);
+        let entry = entry.with(validation, secondary_key.ok().flatten()).with_gzip(gzip);
+        (Arc::new(entry), storable)
+    }
+
+    /// Returns an error if no response to this request may be stored.
+    fn is_storable(&self, request: &FetchRequest) -> Result<(), NotStored> {
+        let claims = request.claims.as_ref().map_err(|_| NotStored::Bypass)?;
+        if request.no_store {
+            return Err(NotStored::NoStore);
+        }
+        // The token may have expired while the request was under way.
+        if sabotaged!(EndForgotten, false, claims.end.left(self.clock.now()).is_zero()) {
+            return Err(NotStored::Expiring);
+        }
+        Ok(())
+    }
+
+    /// Stores an entry and its proof while `lease` is valid.
+    pub(super) fn admit(
+        &self,
+        request: &FetchRequest,
+        entry: &Arc<Entry>,
+        old: Option<&Arc<Entry>>,
+        lease: &Lease,
+    ) -> Result<(), NotStored> {
+        let claims = request.claims.as_ref().map_err(|_| NotStored::Bypass)?;
+        self.store.admit(request.identity.fingerprint, claims, &request.resource, entry, old, lease)
+    }
+
+    /// Logs the name of a JSON member that the schema does not have: Graph may have changed.
+    fn log_unknown_member(&self, scrubbed: &Scrubbed) {
+        if let Some(Notice { member, suppressed }) =
+            self.unknown_members.next(&scrubbed.unknown, self.clock.now())
+        {
+            tracing::warn!(
+                %member,
+                suppressed,
+                "Graph sent a JSON member that its schema does not have: its text is masked; \
+                 if it holds no credential, add its name to scrub.allow_fields"
+            );
+        }
+    }
+
+    /// Removes the credentials of a body, and counts them.
+    pub(super) fn scrub(&self, body: &RawBody) -> Result<Scrubbed, ErrorResponse> {
+        match body.scrub(&self.scrubber) {
+            Ok(scrubbed) => {
+                for (field, count) in scrubbed.removed.iter() {
+                    self.metrics.scrubbed.add(field, count);
+                }
+                self.log_unknown_member(&scrubbed);
+                Ok(scrubbed)
+            }
+            Err(failure) => {
+                self.metrics.scrub_failures.inc(failure);
+                Err(ErrorResponse::Unscrubbable(failure))
+            }
+        }
+    }
+}
+
+#[cfg(feature = "sabotage")]
+impl Fetcher {
+    /// Stores an error response like a 200: the fault `error-stored`.
+    pub(super) fn store_error(
+        &self,
+        request: &FetchRequest,
+        fetched: &Fetched,
+        lease: &Lease,
+        requested_at: Now,
+    ) {
+        if let Fetched::UpstreamError(upstream_error) = fetched
+            && let (Some(body), Ok(lifetime)) = (
+                &upstream_error.body,
+                Lifetime::of(&upstream_error.headers, &self.freshness.now(), requested_at),
+            )
+        {
+            let entry =
+                Entry::new(body.clone(), &self.scrubber, &upstream_error.headers, lifetime, requested_at);
+            let _ = self.admit(request, &Arc::new(entry), None, lease);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Requests that go to Graph: coalesced fetch or bypass, and the response to the result.
+
+use std::sync::Arc;
+
+use super::Proxy;
+use super::lookup::Found;
+use crate::auth::Bypass;
+use crate::cache::freshness::{ErrorSource, is_usable_on_error};
+use crate::cache::outcome::Outcome;
+use crate::http::cache_control::CacheControl;
+use crate::http::cache_status::Forward;
+use crate::http::rejection::Rejection;
+use crate::proxy::error_response::ErrorResponse;
+use crate::proxy::fetch::{FetchRequest, Fetched};
+use crate::proxy::handler::{Handler, HandlerResponse};
+use crate::proxy::response::ResponseBuilder;
+use crate::support::labels::Label;
+use crate::support::sabotage::sabotaged;
+
+impl Proxy {
+    /// Calls Graph in a fetch of the token's own, or waits for the fetch that is under way.
+    pub(super) async fn fetch(
+        &self,
+        request: Arc<FetchRequest>,
+        forward: Forward,
+        client: CacheControl,
+        response: &ResponseBuilder<'_>,
+    ) -> Result<HandlerResponse, Rejection> {
+        if client.only_if_cached {
+            return Err(Rejection::OnlyIfCached);
+        }
+        let (fetched, outcome) = match self.wait_permit(&request) {
+            Ok(_waiting) => self.fetch_shared(&request).await,
+            Err(reason) => (Fetched::Failed(ErrorResponse::Rejected(reason)), Outcome::Miss),
+        };
+        if forward == Forward::Stale
+            && let Some(source) = fetched.error_source()
+            && let Some(found) = self.find_on_error(&request, source)
+        {
+            return Ok(response.stale_if_error(&found.entry, &found.assessment, &fetched));
+        }
+        self.deliver(&request, &fetched, outcome, forward, response)
+    }
+
+    /// Calls Graph for this caller alone, and only while the caller waits: the token may not use the cache.
+    pub(super) async fn bypass(
+        &self,
+        request: &FetchRequest,
+        reason: Bypass,
+        response: &ResponseBuilder<'_>,
+    ) -> Result<HandlerResponse, Rejection> {
+        self.0.fetcher.metrics.bypass.inc(reason);
+        let _waiting = self.wait_permit(request)?;
+        let (fetched, _) = self.fetch_alone(request).await;
+        self.deliver(request, &fetched, Outcome::Bypass, Forward::Bypass, response)
+    }
+
+    /// Builds the response to the result of a fetch.
+    fn deliver(
+        &self,
+        request: &FetchRequest,
+        fetched: &Fetched,
+        outcome: Outcome,
+        forward: Forward,
+        response: &ResponseBuilder<'_>,
+    ) -> Result<HandlerResponse, Rejection> {
+        let now = self.now();
+        match fetched {
+            Fetched::Failed(ErrorResponse::Rejected(rejection)) => Err(*rejection),
+            Fetched::Failed(error_response @ ErrorResponse::Shut(reason, _)) => {
+                self.0.fetcher.metrics.rejected.inc(*reason);
+                Ok(self.error_response(*error_response, response.ids))
+            }
+            Fetched::Failed(error_response) => Ok(response.failed(*error_response, forward, now)),
+            Fetched::UpstreamError(error) => Ok(response.upstream_error(error, outcome, forward, now)),
+            Fetched::RecentUnauthorized(error) => {
+                self.0.fetcher.metrics.rejected.inc(Rejection::TokenRefused);
+                Ok(response.recent_unauthorized(error, now))
+            }
+            Fetched::Full(entry, stored) | Fetched::Revalidated(entry, stored) => {
+                let left = match (stored, request.claims) {
+                    (Ok(()), Ok(claims)) => {
+                        Some(self.assess(entry, entry.asked, claims.end, CacheControl::default(), now).left)
+                    }
+                    _ => None,
+                };
+                let reason = request.claims.err().map(Label::as_str).or(stored.err().map(Label::as_str));
+                let status = fetched.status().unwrap_or_default();
+                Ok(response.fetched((entry, status), left, outcome, forward, reason))
+            }
+        }
+    }
+
+    /// Finds an entry that may be used because the request to Graph failed. The store is consulted again: while the request
+    /// was under way, the entry may have been purged or its proof withdrawn.
+    fn find_on_error(&self, request: &FetchRequest, source: ErrorSource) -> Option<Found> {
+        let fetcher = &self.0.fetcher;
+        let (claims, now) = (request.claims.ok()?, fetcher.clock.now());
+        let grants = fetcher.store.grant(&request.identity.fingerprint)?;
+        let client = CacheControl::default();
+        let selecting_request = request.selecting_request();
+        let (proof, found) =
+            self.find(Some(&grants), &claims, &request.resource, selecting_request, client, now);
+        fetcher.metrics.local().proofs.inc(proof);
+        let found = found?;
+        let left = sabotaged!(EndForgotten, std::time::Duration::MAX, claims.end.left(now));
+        let (rules, lifetime) = (fetcher.freshness.now(), found.entry.lifetime());
+        let ages = (now.since(found.proof.granted), left);
+        is_usable_on_error(&rules, &lifetime, &found.assessment, source, ages).then_some(found)
+    }
+}
