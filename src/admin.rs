@@ -64,7 +64,7 @@ impl Config {
                 ..ServerLimits::default()
             },
             drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(1) },
-            replaces: true,
+            evicts_connections: true,
             ..server::Config::default()
         }
     }
@@ -179,7 +179,7 @@ impl<C: Cache> Service for Admin<C> {
         None
     }
 
-    async fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
+    async fn respond(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
         if !body.is_end_stream() {
             return reply::closing(reply::error(StatusCode::BAD_REQUEST, "no request here has a body"));
         }

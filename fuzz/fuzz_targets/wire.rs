@@ -19,7 +19,7 @@ use connector_cache::observability::metrics::Metrics;
 use connector_cache::proxy::handler::{Handler, HandlerResponse};
 use connector_cache::proxy::middleware::RequestStack;
 use connector_cache::proxy::response;
-use connector_cache::server::{Config, Service, fuzzing::drive};
+use connector_cache::server::{Config, Service, fuzzing::serve_connection};
 use connector_cache::support::clock::Clock;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
@@ -51,7 +51,7 @@ async fn converse(sent: &[u8], at_a_time: usize) -> (Vec<RequestView>, Vec<u8>) 
     let service = Arc::new(Recorder { layers, asked: Mutex::default() });
     let server = tokio::spawn({
         let service = Arc::clone(&service);
-        async move { drive(service, &config, Arc::clone(&METRICS), io).await }
+        async move { serve_connection(service, &config, Arc::clone(&METRICS), io).await }
     });
     let (mut answers, mut questions) = tokio::io::split(&mut client);
     let mut answered = Vec::new();
@@ -112,9 +112,9 @@ impl Service for Recorder {
         None
     }
 
-    async fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
+    async fn respond(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
         let asked = RequestView { head: head.method == Method::HEAD, body: !body.is_end_stream() };
         self.asked.lock().expect("one thread").push(asked);
-        self.layers.answer(head, body, peer).await
+        self.layers.respond(head, body, peer).await
     }
 }

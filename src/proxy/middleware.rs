@@ -164,7 +164,7 @@ impl<H: Handler> Service for RequestStack<H> {
         self.try_respond(head, peer.ip())
     }
 
-    async fn answer(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
+    async fn respond(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
         // The body is held until the answer is there: an unread one ends the connection when it is dropped.
         let has_body = !body.is_end_stream();
         self.respond(head, has_body, peer).await
