@@ -258,7 +258,7 @@ impl App {
         let warmth = async move { asker.inner().fetcher.origin.keep_warm().await };
         let _warmth = is_warm.then(|| AbortOnDropHandle::new(workers.first_runtime().spawn(warmth)));
         let announce = tokio::spawn(announce_drain(stop.clone(), readiness.clone(), Arc::clone(&metrics)));
-        readiness.ready();
+        readiness.set_ready();
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             data = %address(&listeners.data),

@@ -1,4 +1,4 @@
-//! Answers of the admin port. All are whole, none may be stored or sniffed.
+//! Responses of the admin port. All have complete bodies, and forbid caching and content sniffing.
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -8,41 +8,44 @@ use http_body_util::Full;
 
 use crate::http::error::Response;
 
-/// Plain text.
+/// Builds a plain text response.
 pub(super) fn text(status: StatusCode, text: &'static str) -> Response {
     reply(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
 }
 
-/// Prometheus' text format.
-pub(super) fn exposition(text: Bytes) -> Response {
+/// Builds a response in the Prometheus text format.
+pub(super) fn metrics_text(text: Bytes) -> Response {
     reply(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
 }
 
-/// JSON.
+/// Builds a JSON response.
 pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Response {
     reply(status, "application/json", value.to_string().into())
 }
 
-/// An error, for a person.
+/// Builds an error response with a message for the operator.
 pub(super) fn error(status: StatusCode, message: &str) -> Response {
     json(status, &serde_json::json!({ "error": message }))
 }
 
-/// 405, with the methods that are.
-pub(super) fn not_allowed(allow: &'static str) -> Response {
-    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method");
+/// Builds a 405 response with the methods that the path allows.
+pub(super) fn method_not_allowed(allow: &'static str) -> Response {
+    let mut response = error(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this path does not allow the method; the field Allow lists the methods",
+    );
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     response
 }
 
-/// Ends the connection with this answer.
-pub(super) fn closing(mut response: Response) -> Response {
+/// Adds `Connection: close`, which ends the connection after this response.
+pub(super) fn with_connection_close(mut response: Response) -> Response {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
-/// The answer to HEAD, from that to GET.
-pub(super) fn head(mut response: Response) -> Response {
+/// Turns the response to GET into the response to HEAD.
+pub(super) fn without_body(mut response: Response) -> Response {
     let length = response.body().size_hint().exact().unwrap_or_default();
     response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     *response.body_mut() = Full::new(Bytes::new());
