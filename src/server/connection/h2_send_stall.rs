@@ -9,9 +9,14 @@
 //!   ends. The response then waits in the connection, out of reach. [`UnfinishedResponses`](super::unfinished) counts
 //!   these responses, and a stall shuts the whole connection down.
 //!
-//! One mechanism is not enough. The counts cannot end one stream and keep the others. A [`BodyProgress`] for each small
-//! response would cost each hit an allocation, a timer, a second poll of the stream, and a second DATA frame for
-//! END_STREAM. The tests of `tests/server/http2.rs` hold each of these properties.
+//! One mechanism is not enough; in `tests/server/http2.rs` a test fails without each of them:
+//!
+//! - The counts alone would shut a connection down for one large response
+//!   (`f49_a_stream_whose_window_stays_shut_is_reset_and_the_others_go_on`).
+//! - Without the counts a peer would hold its small responses as long as its other streams progress
+//!   (`f49_beside_a_small_answer_that_nobody_takes_other_streams_end_and_then_the_connection`).
+//! - A [`BodyProgress`] for small responses, too, would cost each hit an allocation, a timer, another poll of the stream
+//!   and a second DATA frame for END_STREAM (`a_small_response_is_one_data_frame_that_ends_its_stream`).
 
 use std::future::{Future, poll_fn};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
