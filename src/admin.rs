@@ -7,7 +7,7 @@ mod auth;
 pub mod overview;
 mod purge_query;
 pub mod readiness;
-mod reply;
+mod response;
 mod scrape;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -108,20 +108,20 @@ impl<C: CacheAdmin> Admin<C> {
         let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
         match (request.uri.path(), method) {
             ("/metrics", &Method::GET) => self.metrics().await,
-            ("/livez", &Method::GET) => reply::text(StatusCode::OK, "alive\n"),
+            ("/livez", &Method::GET) => response::text(StatusCode::OK, "alive\n"),
             ("/readyz", &Method::GET) => self.ready(),
             ("/cache", &Method::GET) => match self.auth.authorize_overview(request) {
-                Ok(()) => reply::json(StatusCode::OK, &self.cache.overview()),
-                Err(denied) => denied.reply(),
+                Ok(()) => response::json(StatusCode::OK, &self.cache.overview()),
+                Err(denied) => denied.into_response(),
             },
             ("/cache", &Method::DELETE) => match self.auth.authorize_purge(request, peer) {
                 Ok(()) => self.purge(request.uri.query().unwrap_or_default()).await,
-                Err(denied) => denied.reply(),
+                Err(denied) => denied.into_response(),
             },
-            ("/", &Method::GET) => reply::text(StatusCode::OK, INDEX),
-            ("/cache", _) => reply::method_not_allowed("GET, HEAD, DELETE"),
-            ("/" | "/metrics" | "/livez" | "/readyz", _) => reply::method_not_allowed("GET, HEAD"),
-            _ => reply::error(StatusCode::NOT_FOUND, "no such path; GET / lists the paths"),
+            ("/", &Method::GET) => response::text(StatusCode::OK, INDEX),
+            ("/cache", _) => response::method_not_allowed("GET, HEAD, DELETE"),
+            ("/" | "/metrics" | "/livez" | "/readyz", _) => response::method_not_allowed("GET, HEAD"),
+            _ => response::error(StatusCode::NOT_FOUND, "no such path; GET / lists the paths"),
         }
     }
 
@@ -132,26 +132,26 @@ impl<C: CacheAdmin> Admin<C> {
             metrics.render()
         };
         match self.scrapes.get(render).await {
-            Ok(text) => return reply::metrics_text(text),
+            Ok(text) => return response::metrics_text(text),
             Err(ScrapeError::Render(error)) => tracing::error!(%error, "metrics cannot be rendered"),
             // The panic hook has logged the panic.
             Err(ScrapeError::Ended) => {}
         }
-        reply::error(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be rendered")
+        response::error(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be rendered")
     }
 
     fn ready(&self) -> Response {
         match self.readiness.state() {
-            ReadinessState::Ready => reply::text(StatusCode::OK, "ready\n"),
-            ReadinessState::Starting => reply::text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
-            ReadinessState::Draining => reply::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            ReadinessState::Ready => response::text(StatusCode::OK, "ready\n"),
+            ReadinessState::Starting => response::text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+            ReadinessState::Draining => response::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         }
     }
 
     async fn purge(&self, query: &str) -> Response {
         let query = match PurgeQuery::parse(query) {
             Ok(query) => query,
-            Err(message) => return reply::error(StatusCode::BAD_REQUEST, message),
+            Err(message) => return response::error(StatusCode::BAD_REQUEST, message),
         };
         tracing::info!(
             flow = query.flow.is_some(),
@@ -162,9 +162,9 @@ impl<C: CacheAdmin> Admin<C> {
         let cache = Arc::clone(&self.cache);
         // A purge may visit every entry, and must not delay the probes.
         match tokio::task::spawn_blocking(move || cache.purge(&query)).await {
-            Ok(purged) => reply::json(StatusCode::OK, &serde_json::json!({ "purged": purged })),
+            Ok(purged) => response::json(StatusCode::OK, &serde_json::json!({ "purged": purged })),
             Err(_) => {
-                reply::error(StatusCode::INTERNAL_SERVER_ERROR, "the purge did not complete; repeat it")
+                response::error(StatusCode::INTERNAL_SERVER_ERROR, "the purge did not complete; repeat it")
             }
         }
     }
@@ -184,19 +184,20 @@ impl<C: CacheAdmin> Service for Admin<C> {
 
     async fn respond(&self, head: Parts, body: Incoming, peer: SocketAddr) -> Response {
         if !body.is_end_stream() {
-            return reply::with_connection_close(reply::error(
+            return response::with_connection_close(response::error(
                 StatusCode::BAD_REQUEST,
                 "requests to the admin port must not have a body",
             ));
         }
         let response = self.route(&head, peer).await;
-        if head.method == Method::HEAD { reply::without_body(response) } else { response }
+        if head.method == Method::HEAD { response::without_body(response) } else { response }
     }
 }
 
+/// Response to `GET /`.
 const INDEX: &str = "connector-cache\n\n\
-    GET    /metrics   counters, in Prometheus' text format\n\
+    GET    /metrics   counters and gauges in the Prometheus text format\n\
     GET    /livez     200 while the process runs\n\
-    GET    /readyz    200 while requests are welcome\n\
+    GET    /readyz    200 while the process accepts requests\n\
     GET    /cache     counts and configuration\n\
-    DELETE /cache     drops entries; flow=, tenant=, subject= select which, all without\n";
+    DELETE /cache     drops the entries that flow=, tenant= and subject= select; all without them\n";

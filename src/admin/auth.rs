@@ -13,7 +13,7 @@ use ring::hmac;
 use ring::rand::SystemRandom;
 
 use self::local::NotLocalReason;
-use super::{Config, reply};
+use super::{Config, response};
 use crate::http::error::Response;
 use crate::observability::metrics::Reload;
 use crate::support::watched_files::{ReloadTrigger, Secret, ShownPath, Unreadable, WatchedFiles};
@@ -134,17 +134,17 @@ fn bearer_token(line: &HeaderValue) -> Option<&[u8]> {
 
 impl AccessDenied {
     /// Builds the response to the denied request.
-    pub(super) fn reply(self) -> Response {
+    pub(super) fn into_response(self) -> Response {
         match self {
             Self::Bearer => {
-                let mut response = reply::error(
+                let mut response = response::error(
                     StatusCode::UNAUTHORIZED,
                     "the request needs the bearer token of admin.token_file: send it as Authorization: Bearer <token>",
                 );
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
                 response
             }
-            Self::NotLocal(reason) => reply::error(StatusCode::FORBIDDEN, reason.message()),
+            Self::NotLocal(reason) => response::error(StatusCode::FORBIDDEN, reason.message()),
         }
     }
 }

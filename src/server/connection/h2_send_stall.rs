@@ -5,7 +5,7 @@
 //!
 //! - A response above [`MAX_UNTRACKED_BODY_BYTES`] has a [`BodyProgress`]. Its stream's task stays until the last byte was
 //!   taken, so [`StreamExecutor`] can reset this stream alone, free the rest of the response, and keep the connection.
-//! - A smaller response is complete as soon as hyper has it: its only DATA frame carries END_STREAM, and the stream's task
+//! - A smaller response is complete as soon as hyper has it: its only DATA frame carries `END_STREAM`, and the stream's task
 //!   ends. The response then waits in the connection, out of reach. [`UnfinishedResponses`](super::unfinished) counts
 //!   these responses, and a stall shuts the whole connection down.
 //!
@@ -16,7 +16,7 @@
 //! - Without the counts a peer would hold its small responses as long as its other streams progress
 //!   (`f49_beside_a_small_answer_that_nobody_takes_other_streams_end_and_then_the_connection`).
 //! - A [`BodyProgress`] for small responses, too, would cost each hit an allocation, a timer, another poll of the stream
-//!   and a second DATA frame for END_STREAM (`a_small_response_is_one_data_frame_that_ends_its_stream`).
+//!   and a second DATA frame for `END_STREAM` (`a_small_response_is_one_data_frame_that_ends_its_stream`).
 
 use std::future::{Future, poll_fn};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};

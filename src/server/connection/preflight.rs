@@ -204,7 +204,7 @@ fn announces_body(head: &[u8]) -> bool {
 }
 
 /// Limit of HTTP/2 bytes without a request. A peer that takes a hundred responses of one megabyte each at the same time
-/// sends a tenth of this number in WINDOW_UPDATE frames.
+/// sends a tenth of this number in `WINDOW_UPDATE` frames.
 const MAX_H2_BYTES_WITHOUT_REQUEST: usize = 1 << 20;
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 

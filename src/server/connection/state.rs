@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
 
 use super::preflight::{PreflightError, Protocol};
-use super::unfinished::{Generation, UnfinishedResponses};
+use super::unfinished::{ResponseGeneration, UnfinishedResponses};
 
 /// State that all parts of one connection share. All orderings are relaxed: no field depends on another one, and the
 /// change of a field wakes the task that reads it.
@@ -194,7 +194,7 @@ impl ConnState {
 pub(in crate::server) struct ResponseGuard {
     conn_state: Arc<ConnState>,
     /// Generation of the unfinished response; `None` while the service has the request.
-    generation: Option<Generation>,
+    generation: Option<ResponseGeneration>,
 }
 
 impl ResponseGuard {

@@ -15,18 +15,18 @@ pub(super) struct UnfinishedResponses {
 
 /// Generation that a response belongs to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Generation(usize);
+pub(super) struct ResponseGeneration(usize);
 
 impl UnfinishedResponses {
     /// Adds a response to the younger generation.
-    pub(super) fn add(&self) -> Generation {
+    pub(super) fn add(&self) -> ResponseGeneration {
         let generation = self.current.load(Relaxed) & 1;
         self.counts[generation].fetch_add(1, Relaxed);
-        Generation(generation)
+        ResponseGeneration(generation)
     }
 
     /// Removes a response that was written or dropped.
-    pub(super) fn remove(&self, generation: Generation) {
+    pub(super) fn remove(&self, generation: ResponseGeneration) {
         self.counts[generation.0].fetch_sub(1, Relaxed);
     }
 

@@ -1,8 +1,8 @@
 //! Responses of the admin port. All have complete bodies, and forbid caching and content sniffing.
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{self, HeaderValue};
-use http::{StatusCode, response};
 use http_body::Body;
 use http_body_util::Full;
 
@@ -10,17 +10,17 @@ use crate::http::error::Response;
 
 /// Builds a plain text response.
 pub(super) fn text(status: StatusCode, text: &'static str) -> Response {
-    reply(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
+    build(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
 }
 
 /// Builds a response in the Prometheus text format.
 pub(super) fn metrics_text(text: Bytes) -> Response {
-    reply(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+    build(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
 }
 
 /// Builds a JSON response.
 pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Response {
-    reply(status, "application/json", value.to_string().into())
+    build(status, "application/json", value.to_string().into())
 }
 
 /// Builds an error response with a message for the operator.
@@ -52,9 +52,9 @@ pub(super) fn without_body(mut response: Response) -> Response {
     response
 }
 
-fn reply(status: StatusCode, media_type: &'static str, body: Bytes) -> Response {
+fn build(status: StatusCode, media_type: &'static str, body: Bytes) -> Response {
     let (mut head, ()) = http::Response::new(()).into_parts();
-    let response::Parts { headers, .. } = &mut head;
+    let http::response::Parts { headers, .. } = &mut head;
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
