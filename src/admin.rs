@@ -1,14 +1,14 @@
-//! The admin port: metrics, probes, a look into the cache, purge.
+//! The admin port: metrics, probes, an overview of the cache, purges.
 //!
-//! It has a listener of its own, so that it answers when the data port is full. It knows neither the store nor
-//! the state of any request: what it tells comes from counters, a latch and the [`Cache`] it was given.
+//! The admin port has a listener of its own, so that it responds while the data port is full. It knows neither the store
+//! nor the state of a request: its responses come from counters, from [`Readiness`] and from a [`CacheAdmin`].
 
 mod auth;
 pub mod overview;
+mod purge_query;
 pub mod readiness;
-mod reply;
+mod response;
 mod scrape;
-mod selector;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
@@ -21,24 +21,25 @@ use http::{Method, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use crate::admin::readiness::{Readiness, State};
+use crate::admin::readiness::{Readiness, ReadinessState};
 use crate::http::error::Response;
 use crate::observability::metrics::Metrics;
 use crate::server::{self, Drain, ServerLimits, Service};
 use crate::support::watched_files::ReloadResult;
 use crate::support::watched_files::{ReloadTrigger, Reloadable};
 use auth::AdminAuth;
-use scrape::{ScrapeError, Scrapes};
+use scrape::{ScrapeCoalescer, ScrapeError};
 
 pub use auth::Error;
-pub use selector::PurgeSelector;
+pub use purge_query::PurgeQuery;
 
-/// What the admin port needs to know.
+/// Configuration of the admin port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `admin.address`
     pub address: SocketAddr,
-    /// `admin.token_file`: holds the bearer that `/cache` asks for; without it `DELETE /cache` answers loopback peers only.
+    /// `admin.token_file`: holds the bearer token that `/cache` requires. Without it `GET /cache` is open, and
+    /// `DELETE /cache` accepts loopback peers only.
     pub token_file: Option<PathBuf>,
 }
 
@@ -49,8 +50,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The listener: small, since its callers are few and known. None of them is refused: one that is new replaces one
-    /// that is old, first of its own address.
+    /// Returns the configuration of the listener. Its limits are small, since its callers are few and known. It refuses
+    /// no connection: a new one replaces an open one, first of the same address.
     pub fn server(&self) -> server::Config {
         server::Config {
             address: self.address,
@@ -66,63 +67,63 @@ impl Config {
                 ..ServerLimits::default()
             },
             drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(1) },
-            replaces: true,
+            evicts_connections: true,
             ..server::Config::default()
         }
     }
 }
 
-/// What an operator may do with a cache.
-pub trait Cache: Send + Sync + 'static {
-    /// Counts and configuration. No identity, flow or credential.
-    fn look(&self) -> serde_json::Value;
+/// Operations on the cache for an operator.
+pub trait CacheAdmin: Send + Sync + 'static {
+    /// Returns counts and configuration. No identity, flow or credential.
+    fn overview(&self) -> serde_json::Value;
 
-    /// Drops what `selection` selects. Answers how many entries that were. May take a while.
-    fn purge(&self, selection: &PurgeSelector) -> u64;
+    /// Drops the entries that `query` selects. Returns their number. May take long.
+    fn purge(&self, query: &PurgeQuery) -> u64;
 
-    /// Brings the gauges of the store up to date. Must not block.
+    /// Updates the gauges of the store. Must not block.
     fn refresh_gauges(&self);
 }
 
 /// The admin port's service.
 pub struct Admin<C> {
-    access: AdminAuth,
+    auth: AdminAuth,
     cache: Arc<C>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
-    scrapes: Scrapes,
+    scrapes: ScrapeCoalescer,
 }
 
-impl<C: Cache> Admin<C> {
-    /// Prepares the service. Fails when the token file cannot be used.
+impl<C: CacheAdmin> Admin<C> {
+    /// Creates the service. Fails when the token file cannot be used.
     pub fn new(
         config: &Config,
         cache: Arc<C>,
         metrics: Arc<Metrics>,
         readiness: Readiness,
     ) -> Result<Self, Error> {
-        let access = AdminAuth::new(config)?;
-        Ok(Self { access, cache, metrics, readiness, scrapes: Scrapes::default() })
+        let auth = AdminAuth::new(config)?;
+        Ok(Self { auth, cache, metrics, readiness, scrapes: ScrapeCoalescer::default() })
     }
 
     async fn route(&self, request: &Parts, peer: SocketAddr) -> Response {
         let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
         match (request.uri.path(), method) {
             ("/metrics", &Method::GET) => self.metrics().await,
-            ("/livez", &Method::GET) => reply::text(StatusCode::OK, "alive\n"),
+            ("/livez", &Method::GET) => response::text(StatusCode::OK, "alive\n"),
             ("/readyz", &Method::GET) => self.ready(),
-            ("/cache", &Method::GET) => match self.access.authorize(request) {
-                Ok(()) => reply::json(StatusCode::OK, &self.cache.look()),
-                Err(refusal) => refusal.reply(),
+            ("/cache", &Method::GET) => match self.auth.authorize_overview(request) {
+                Ok(()) => response::json(StatusCode::OK, &self.cache.overview()),
+                Err(denied) => denied.into_response(),
             },
-            ("/cache", &Method::DELETE) => match self.access.purge(request, peer) {
+            ("/cache", &Method::DELETE) => match self.auth.authorize_purge(request, peer) {
                 Ok(()) => self.purge(request.uri.query().unwrap_or_default()).await,
-                Err(refusal) => refusal.reply(),
+                Err(denied) => denied.into_response(),
             },
-            ("/", &Method::GET) => reply::text(StatusCode::OK, INDEX),
-            ("/cache", _) => reply::not_allowed("GET, HEAD, DELETE"),
-            ("/" | "/metrics" | "/livez" | "/readyz", _) => reply::not_allowed("GET, HEAD"),
-            _ => reply::error(StatusCode::NOT_FOUND, "no such path; / lists those that there are"),
+            ("/", &Method::GET) => response::text(StatusCode::OK, INDEX),
+            ("/cache", _) => response::method_not_allowed("GET, HEAD, DELETE"),
+            ("/" | "/metrics" | "/livez" | "/readyz", _) => response::method_not_allowed("GET, HEAD"),
+            _ => response::error(StatusCode::NOT_FOUND, "no such path; GET / lists the paths"),
         }
     }
 
@@ -133,49 +134,51 @@ impl<C: Cache> Admin<C> {
             metrics.render()
         };
         match self.scrapes.get(render).await {
-            Ok(text) => return reply::exposition(text),
+            Ok(text) => return response::metrics_text(text),
             Err(ScrapeError::Render(error)) => tracing::error!(%error, "metrics cannot be rendered"),
-            // A panic has been logged by the hook.
+            // The panic hook has logged the panic.
             Err(ScrapeError::Ended) => {}
         }
-        reply::error(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be rendered")
+        response::error(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be rendered")
     }
 
     fn ready(&self) -> Response {
         match self.readiness.state() {
-            State::Ready => reply::text(StatusCode::OK, "ready\n"),
-            State::Starting => reply::text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
-            State::Draining => reply::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            ReadinessState::Ready => response::text(StatusCode::OK, "ready\n"),
+            ReadinessState::Starting => response::text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+            ReadinessState::Draining => response::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         }
     }
 
     async fn purge(&self, query: &str) -> Response {
-        let selection = match PurgeSelector::parse(query) {
-            Ok(selection) => selection,
-            Err(message) => return reply::error(StatusCode::BAD_REQUEST, message),
+        let query = match PurgeQuery::parse(query) {
+            Ok(query) => query,
+            Err(message) => return response::error(StatusCode::BAD_REQUEST, message),
         };
         tracing::info!(
-            flow = selection.flow.is_some(),
-            tenant = selection.tenant.is_some(),
-            subject = selection.subject.is_some(),
+            flow = query.flow.is_some(),
+            tenant = query.tenant.is_some(),
+            subject = query.subject.is_some(),
             "an operator purges the cache"
         );
         let cache = Arc::clone(&self.cache);
-        // It may have to look at every entry, and must not hold up the probes.
-        match tokio::task::spawn_blocking(move || cache.purge(&selection)).await {
-            Ok(purged) => reply::json(StatusCode::OK, &serde_json::json!({ "purged": purged })),
-            Err(_) => reply::error(StatusCode::INTERNAL_SERVER_ERROR, "the purge did not end; repeat it"),
+        // A purge may visit every entry, and must not delay the probes.
+        match tokio::task::spawn_blocking(move || cache.purge(&query)).await {
+            Ok(purged) => response::json(StatusCode::OK, &serde_json::json!({ "purged": purged })),
+            Err(_) => {
+                response::error(StatusCode::INTERNAL_SERVER_ERROR, "the purge did not complete; repeat it")
+            }
         }
     }
 }
 
-impl<C: Cache> Reloadable for Admin<C> {
+impl<C: CacheAdmin> Reloadable for Admin<C> {
     fn reload(&self, trigger: ReloadTrigger) -> Option<ReloadResult> {
-        self.access.reload(trigger).inspect(|result| self.metrics.reloads.inc(*result))
+        self.auth.reload(trigger).inspect(|result| self.metrics.reloads.inc(*result))
     }
 }
 
-impl<C: Cache> Service for Admin<C> {
+impl<C: CacheAdmin> Service for Admin<C> {
     type Pending = ();
 
     /// Leaves all requests to the asynchronous part: an operator's request may take its time.
@@ -185,16 +188,20 @@ impl<C: Cache> Service for Admin<C> {
 
     async fn respond(&self, (): (), head: Parts, body: Incoming, peer: SocketAddr) -> Response {
         if !body.is_end_stream() {
-            return reply::closing(reply::error(StatusCode::BAD_REQUEST, "no request here has a body"));
+            return response::with_connection_close(response::error(
+                StatusCode::BAD_REQUEST,
+                "requests to the admin port must not have a body",
+            ));
         }
         let response = self.route(&head, peer).await;
-        if head.method == Method::HEAD { reply::head(response) } else { response }
+        if head.method == Method::HEAD { response::without_body(response) } else { response }
     }
 }
 
+/// Response to `GET /`.
 const INDEX: &str = "connector-cache\n\n\
-    GET    /metrics   counters, in Prometheus' text format\n\
+    GET    /metrics   counters and gauges in the Prometheus text format\n\
     GET    /livez     200 while the process runs\n\
-    GET    /readyz    200 while requests are welcome\n\
+    GET    /readyz    200 while the process accepts requests\n\
     GET    /cache     counts and configuration\n\
-    DELETE /cache     drops entries; flow=, tenant=, subject= select which, all without\n";
+    DELETE /cache     drops the entries that flow=, tenant= and subject= select; all without them\n";

@@ -241,9 +241,9 @@ impl App {
         let admin_server = Server::new(&config.admin.server(), Arc::clone(&metrics))?;
         let byte_budget = proxy.inner().fetcher.graph_client.byte_budget().clone();
         let data_server = Server::new(&config.server, Arc::clone(&metrics))?
-            .at_most(&config.server, cap.map_or(usize::MAX, |cap| cap.connections))
-            .on(workers.clone())
-            .charging(byte_budget.clone());
+            .with_max_connections(&config.server, cap.map_or(usize::MAX, |cap| cap.connections))
+            .with_workers(workers.clone())
+            .with_byte_budget(byte_budget.clone());
         let handler = Arc::new(wrap(proxy.clone()));
         let stack =
             RequestStack::new(handler, Arc::clone(&metrics), config.telemetry.access, &config.server.limits)
@@ -263,9 +263,9 @@ impl App {
         let watch = tokio::spawn(watch(proxy.clone(), suppressed.clone()));
         let asker = proxy.clone();
         let warmth = async move { asker.inner().fetcher.graph_client.keep_warm().await };
-        let _warmth = is_warm.then(|| AbortOnDropHandle::new(workers.any().spawn(warmth)));
+        let _warmth = is_warm.then(|| AbortOnDropHandle::new(workers.first_runtime().spawn(warmth)));
         let announce = tokio::spawn(announce_drain(stop.clone(), readiness.clone(), Arc::clone(&metrics)));
-        readiness.ready();
+        readiness.set_ready();
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             data = %address(&listeners.data),
@@ -356,7 +356,7 @@ fn spans(config: &Config, metrics: &Arc<Metrics>) -> Result<(Tracer, Option<Expo
 
 /// Binds a port.
 pub fn bind(key: &'static str, address: std::net::SocketAddr) -> Result<TcpListener, StartError> {
-    server::listen(address).map_err(|reason| StartError::Bind { key, address, reason })
+    server::bind(address).map_err(|reason| StartError::Bind { key, address, reason })
 }
 
 /// Cancelled by the first SIGTERM or SIGINT; the second ends the process with exit code 1.

@@ -10,7 +10,7 @@ use connector_cache::app::descriptors;
 use connector_cache::app::reload::LiveSources;
 use connector_cache::config::{Config, ConfigError, Effective, Sources};
 use connector_cache::observability::{hardening, logging};
-use connector_cache::server::{LEFTOVERS, Workers};
+use connector_cache::server::{RUNTIME_SHUTDOWN_TIMEOUT, Workers};
 
 /// Quicker than the C library's, and it gives memory back: `benches/README.md`.
 #[global_allocator]
@@ -108,8 +108,8 @@ fn start<F: Future<Output = ExitCode>>(
     };
     let code = runtime.block_on(serve(log, workers));
     // All at the same time.
-    threads.end();
-    runtime.shutdown_timeout(LEFTOVERS);
+    threads.stop();
+    runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
     code
 }
 

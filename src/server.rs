@@ -1,16 +1,18 @@
-//! The data port: accept, TLS, HTTP/1.1 and HTTP/2, drain.
+//! The server: listeners, TLS, HTTP/1.1 and HTTP/2 connections, drain.
+//!
+//! Both ports use it. The server accepts a connection, checks limits and timeouts, passes each request to a
+//! [`Service`] and writes the response. It knows no route, no token and no cache.
 
 mod cert_expiry;
 mod connection;
+mod evictor;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod listener;
 mod metrics;
 mod per_address;
-mod protocols;
 mod rejection;
-mod replaced;
 mod settings;
 pub mod tls;
 mod workers;
@@ -26,10 +28,10 @@ use hyper::body::Incoming;
 
 use crate::http::error::Response;
 
-pub use listener::{Server, listen};
+pub use listener::{Server, bind};
 pub use rejection::ConnRejection;
 pub use settings::ServerSettings;
-pub use workers::{LEFTOVERS, Threads, Workers};
+pub use workers::{RUNTIME_SHUTDOWN_TIMEOUT, WorkerThreads, Workers};
 
 /// Responds to the requests of a listener.
 ///
@@ -58,67 +60,69 @@ pub trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Response> + Send;
 }
 
-/// What the data port needs to know.
+/// Configuration of one listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `listen.address`
     pub address: SocketAddr,
     /// `listen.tls.*`; plain text without it.
     pub tls: Option<TlsFiles>,
-    /// `server.threads`; `None`: the cores that the process may use.
+    /// `server.threads`; `None`: as many as the process may use processors.
     pub threads: Option<usize>,
     /// `limits.*` of connections and messages.
     pub limits: ServerLimits,
     /// `drain.*`
     pub drain: Drain,
-    /// At a limit of connections a new one replaces an old one, instead of being refused. The admin port has it so.
-    pub replaces: bool,
+    /// At a limit of connections a new connection replaces an open one instead of being refused. Set for the admin
+    /// port.
+    pub evicts_connections: bool,
 }
 
-/// PEM files. They are read again when they change.
+/// PEM files. The server reads them again when they change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     /// `listen.tls.certificate`: the chain, leaf first.
     pub certificate: PathBuf,
     /// `listen.tls.key`
     pub key: PathBuf,
-    /// `listen.tls.client_ca`: callers must show a certificate that one of these signed.
+    /// `listen.tls.client_ca`: callers must present a certificate that one of these signed.
     pub client_ca: Option<PathBuf>,
 }
 
-/// What one caller may take of the server.
+/// Limits of connections and requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerLimits {
     /// `limits.connections`: open at one time.
     pub connections: usize,
-    /// `limits.connections_per_address`: of one client address, or of one IPv6 /64.
+    /// `limits.connections_per_address`: open at one time from one IPv4 address or one IPv6 /64.
     pub connections_per_address: usize,
-    /// `limits.header_bytes`: of one request's header section; 431 past it.
+    /// `limits.header_bytes`: of the header section of one request; 431 above.
     pub header_bytes: usize,
-    /// `limits.headers`: fields in one request; 431 past it.
+    /// `limits.headers`: fields in one request; 431 above.
     pub headers: usize,
-    /// `limits.target_bytes`: of one request's target; 414 past it.
+    /// `limits.target_bytes`: of the target of one request; 414 above.
     pub target_bytes: usize,
     /// `limits.h2_streams`: at one time on one HTTP/2 connection.
     pub h2_streams: u32,
     /// `limits.tls_timeout`: for the handshake.
     pub tls_timeout: Duration,
-    /// `limits.header_timeout`: from a connection's first wait, or a request's first byte, to the end of its header section.
+    /// `limits.header_timeout`: from the begin of the connection, or from the first byte of a later request, to the end
+    /// of the header section.
     pub header_timeout: Duration,
     /// `limits.idle_timeout`: between two requests of one connection.
     pub idle_timeout: Duration,
-    /// `limits.write_timeout`: without progress while an answer is written; over HTTP/2 that of each stream.
+    /// `limits.write_timeout`: without progress while a response is written; over HTTP/2 for each stream.
     pub write_timeout: Duration,
-    /// `limits.request_timeout`: from a request's head to its answer; 504 past it.
+    /// `limits.request_timeout`: from the head of a request to its response; 504 above.
     pub request_timeout: Duration,
 }
 
-/// How the server stops.
+/// Steps of a graceful shutdown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drain {
-    /// `drain.delay`: not ready any more, yet serving, so that load balancers notice.
+    /// `drain.delay`: the process is not ready any more but still accepts connections, so that load balancers notice.
     pub delay: Duration,
-    /// `drain.timeout`: then this long for what is in flight.
+    /// `drain.timeout`: then the time for open requests to end.
     pub timeout: Duration,
 }
 
@@ -130,7 +134,7 @@ impl Default for Config {
             threads: None,
             limits: ServerLimits::default(),
             drain: Drain::default(),
-            replaces: false,
+            evicts_connections: false,
         }
     }
 }
@@ -139,7 +143,8 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections: 10_000,
-            // A node's pods, or a gateway, may all be behind one address; yet none can take every place.
+            // All pods of a node, or all callers of a gateway, may share one address. Half of the connections stay for
+            // other addresses.
             connections_per_address: 5_000,
             header_bytes: 32 << 10,
             headers: 100,
@@ -155,9 +160,9 @@ impl Default for ServerLimits {
 }
 
 impl ServerLimits {
-    /// The same limits for at most `connections`. The share of one address shrinks with them.
+    /// Returns these limits with at most `connections` connections. The share of one address shrinks in proportion.
     #[must_use]
-    pub fn at_most(&self, connections: usize) -> Self {
+    pub fn cap_connections(&self, connections: usize) -> Self {
         let mut limits = self.clone();
         if connections < self.connections {
             let share = self.connections_per_address.saturating_mul(connections) / self.connections;
@@ -183,11 +188,11 @@ mod tests {
         let limits = |connections, connections_per_address| {
             let limits =
                 ServerLimits { connections: 10_000, connections_per_address, ..ServerLimits::default() };
-            let capped = limits.at_most(connections);
+            let capped = limits.cap_connections(connections);
             (capped.connections, capped.connections_per_address)
         };
         assert_eq!(limits(500, 5_000), (500, 250));
-        assert_eq!(limits(500, 20_000), (500, 1_000), "no limit for one address stays none");
+        assert_eq!(limits(500, 20_000), (500, 1_000), "an address without a limit of its own still has none");
         assert_eq!(limits(1, 5), (1, 1));
         assert_eq!(limits(10_000, 5_000), (10_000, 5_000));
     }

@@ -21,7 +21,7 @@ use connector_cache::proxy::error_response::ErrorResponse;
 use connector_cache::proxy::handler::{Handler, HandlerResponse, Lookup};
 use connector_cache::proxy::middleware::RequestStack;
 use connector_cache::proxy::response;
-use connector_cache::server::{Config, Service, fuzzing::drive};
+use connector_cache::server::{Config, Service, fuzzing::serve_connection};
 use connector_cache::support::clock::Clock;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
@@ -53,7 +53,7 @@ async fn converse(sent: &[u8], at_a_time: usize) -> (Vec<RequestView>, Vec<u8>) 
     let service = Arc::new(Recorder { layers, asked: Mutex::default() });
     let server = tokio::spawn({
         let service = Arc::clone(&service);
-        async move { drive(service, &config, Arc::clone(&METRICS), io).await }
+        async move { serve_connection(service, &config, Arc::clone(&METRICS), io).await }
     });
     let (mut answers, mut questions) = tokio::io::split(&mut client);
     let mut answered = Vec::new();

@@ -1,4 +1,4 @@
-//! Who may look into the cache and who may purge it.
+//! Authorization of the overview and of purges.
 
 mod local;
 
@@ -12,45 +12,45 @@ use http::request::Parts;
 use ring::hmac;
 use ring::rand::SystemRandom;
 
-use self::local::Foreign;
-use super::{Config, reply};
+use self::local::NotLocalReason;
+use super::{Config, response};
 use crate::http::error::Response;
 use crate::support::watched_files::ReloadResult;
 use crate::support::watched_files::{ReloadTrigger, Secret, ShownPath, Unreadable, WatchedFiles};
 
-/// The rules, as configured.
+/// Authorization by the configured token file, or without one.
 #[derive(Debug)]
 pub(super) struct AdminAuth {
     token: Option<Token>,
 }
 
-/// The token of the file, as far as it must be known to recognise it.
+/// The bearer token of the file. The process keeps only its HMAC.
 struct Token {
     path: PathBuf,
     files: WatchedFiles,
-    /// Of this process: what is kept is no use elsewhere.
+    /// Random key of this process, so that the tag is of no use elsewhere.
     key: hmac::Key,
     tag: Mutex<hmac::Tag>,
 }
 
-/// Why the token file cannot be used.
+/// Error of the token file.
 #[derive(Debug)]
 pub enum Error {
-    /// It cannot be read.
+    /// The file cannot be read.
     Unreadable(Unreadable),
-    /// Nothing but white space is in it.
+    /// The file contains only white space.
     Empty(PathBuf),
-    /// There is no randomness for a key.
+    /// The system provides no randomness for a key.
     Randomness,
 }
 
-/// A request that may not have what it asks for.
+/// Reason for the denial of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AccessDenied {
-    /// No bearer, or not the one in the file.
+    /// The request has no bearer token, or another one than the file.
     Bearer,
-    /// Purge without a token file, and the caller may not be the operator of this machine.
-    NotLocal(Foreign),
+    /// A purge without a token file, whose sender may not be an operator of this machine.
+    NotLocal(NotLocalReason),
 }
 
 impl AdminAuth {
@@ -58,24 +58,25 @@ impl AdminAuth {
         Ok(Self { token: config.token_file.clone().map(Token::load).transpose()? })
     }
 
-    /// Whether `request` may look. It tells counts and configuration: without a token anyone may.
-    pub(super) fn authorize(&self, request: &Parts) -> Result<(), AccessDenied> {
+    /// Checks that `request` may have the overview. The overview contains counts and configuration only, so that without
+    /// a token file every caller may have it.
+    pub(super) fn authorize_overview(&self, request: &Parts) -> Result<(), AccessDenied> {
         self.token.as_ref().map_or(Ok(()), |token| token.check(&request.headers))
     }
 
-    /// Whether `request` may purge.
-    pub(super) fn purge(&self, request: &Parts, peer: SocketAddr) -> Result<(), AccessDenied> {
+    /// Checks that `request` may purge.
+    pub(super) fn authorize_purge(&self, request: &Parts, peer: SocketAddr) -> Result<(), AccessDenied> {
         match &self.token {
             Some(token) => token.check(&request.headers),
             None => local::check(request, peer).map_err(AccessDenied::NotLocal),
         }
     }
 
-    /// Takes a new token from the file. One that is broken leaves the old one in use.
+    /// Loads a new token from the file. If the file is invalid, the previous token stays in use.
     pub(super) fn reload(&self, trigger: ReloadTrigger) -> Option<ReloadResult> {
         let token = self.token.as_ref()?;
         let contents = token.files.changed(trigger)?.map_err(Error::Unreadable);
-        match contents.and_then(|contents| tag(&token.key, &contents, &token.path)) {
+        match contents.and_then(|contents| compute_tag(&token.key, &contents, &token.path)) {
             Ok(tag) => {
                 *token.tag.lock().unwrap_or_else(PoisonError::into_inner) = tag;
                 tracing::info!("a new admin token is in use");
@@ -94,14 +95,14 @@ impl Token {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
         let key = key.map_err(|_| Error::Randomness)?;
         let files = WatchedFiles::new(vec![path.clone()]);
-        let tag = tag(&key, &files.read().map_err(Error::Unreadable)?, &path)?;
+        let tag = compute_tag(&key, &files.read().map_err(Error::Unreadable)?, &path)?;
         Ok(Self { path, files, key, tag: Mutex::new(tag) })
     }
 
-    /// Whether this is the bearer. Takes the same time wherever the two differ.
+    /// Checks the bearer token, in constant time.
     fn check(&self, headers: &HeaderMap) -> Result<(), AccessDenied> {
         let mut lines = headers.get_all(header::AUTHORIZATION).iter();
-        let given = lines.next().filter(|_| lines.next().is_none()).and_then(credentials);
+        let given = lines.next().filter(|_| lines.next().is_none()).and_then(bearer_token);
         let tag = *self.tag.lock().unwrap_or_else(PoisonError::into_inner);
         match given {
             Some(given) if hmac::verify(&self.key, given, tag.as_ref()).is_ok() => Ok(()),
@@ -110,8 +111,8 @@ impl Token {
     }
 }
 
-/// What a token is recognised by.
-fn tag(key: &hmac::Key, contents: &[Secret], path: &Path) -> Result<hmac::Tag, Error> {
+/// Computes the HMAC that recognises the token.
+fn compute_tag(key: &hmac::Key, contents: &[Secret], path: &Path) -> Result<hmac::Tag, Error> {
     match contents.first().map(|text| text.trim_ascii()) {
         None | Some([]) => Err(Error::Empty(path.to_owned())),
         Some(token) => Ok(hmac::sign(key, token)),
@@ -124,22 +125,26 @@ impl std::fmt::Debug for Token {
     }
 }
 
-/// RFC 6750, section 2.1; the scheme in any case (RFC 9110, section 11.1).
-fn credentials(line: &HeaderValue) -> Option<&[u8]> {
+/// Returns the token of a bearer `Authorization` field (RFC 6750, section 2.1). The scheme is matched without regard to
+/// case (RFC 9110, section 11.1).
+fn bearer_token(line: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = line.as_bytes().split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token.trim_ascii())
 }
 
 impl AccessDenied {
-    pub(super) fn reply(self) -> Response {
+    /// Builds the response to the denied request.
+    pub(super) fn into_response(self) -> Response {
         match self {
             Self::Bearer => {
-                let mut response =
-                    reply::error(StatusCode::UNAUTHORIZED, "the bearer of admin.token_file is needed");
+                let mut response = response::error(
+                    StatusCode::UNAUTHORIZED,
+                    "the request needs the bearer token of admin.token_file: send it as Authorization: Bearer <token>",
+                );
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
                 response
             }
-            Self::NotLocal(reason) => reply::error(StatusCode::FORBIDDEN, reason.message()),
+            Self::NotLocal(reason) => response::error(StatusCode::FORBIDDEN, reason.message()),
         }
     }
 }
@@ -148,7 +153,7 @@ impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unreadable(error) => error.fmt(f),
-            Self::Randomness => f.write_str("the system gives no randomness for a key"),
+            Self::Randomness => f.write_str("the system provides no randomness for a key"),
             Self::Empty(path) => write!(f, "{} is empty; a bearer token was expected", ShownPath(path)),
         }
     }

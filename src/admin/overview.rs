@@ -1,9 +1,9 @@
-//! The cache as an operator sees it: counts, configuration, purges. No identities.
+//! The cache for the admin port: counts, configuration, purges. No identities.
 
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::admin::{Cache, PurgeSelector};
+use crate::admin::{CacheAdmin, PurgeQuery};
 use crate::auth::ClaimKind;
 use crate::cache::purge;
 use crate::observability::logging;
@@ -11,7 +11,7 @@ use crate::observability::metrics::PermitKind;
 use crate::proxy::Proxy;
 use crate::support::labels::Label;
 
-/// What the admin port is given of the cache.
+/// [`CacheAdmin`] of a proxy.
 #[derive(Debug)]
 pub struct Overview {
     proxy: Proxy,
@@ -25,10 +25,8 @@ impl Overview {
     pub fn new(proxy: Proxy, base_url: &Url, max_bytes: u64, log: Option<logging::LogHandle>) -> Self {
         Self { proxy, base_url: base_url.as_str().to_owned(), max_bytes, log }
     }
-}
 
-impl Overview {
-    /// What holds now.
+    /// Returns the settings of the cache that are in effect.
     fn configuration(&self) -> Value {
         let rules = self.proxy.inner().fetcher.freshness.now();
         let time = |duration| humantime::format_duration(duration).to_string();
@@ -45,8 +43,8 @@ impl Overview {
     }
 }
 
-impl Cache for Overview {
-    fn look(&self) -> Value {
+impl CacheAdmin for Overview {
+    fn overview(&self) -> Value {
         let inner = self.proxy.inner();
         let size = inner.fetcher.store.size();
         json!({
@@ -59,17 +57,17 @@ impl Cache for Overview {
         })
     }
 
-    fn purge(&self, selection: &PurgeSelector) -> u64 {
+    fn purge(&self, query: &PurgeQuery) -> u64 {
         let inner = self.proxy.inner();
-        if *selection == PurgeSelector::default() {
+        if *query == PurgeQuery::default() {
             inner.fetcher.refused.clear();
         }
         let label =
             |kind, name: &Option<String>| name.as_deref().map(|name| inner.hash_keys.label(kind, name));
         let purged = inner.fetcher.store.purge(&purge::PurgeSelector {
-            flow: selection.flow.clone(),
-            tenant: label(ClaimKind::Tenant, &selection.tenant),
-            subject: label(ClaimKind::Subject, &selection.subject),
+            flow: query.flow.clone(),
+            tenant: label(ClaimKind::Tenant, &query.tenant),
+            subject: label(ClaimKind::Subject, &query.subject),
         });
         inner.fetcher.metrics.purged.inc_by(purged);
         purged
@@ -85,18 +83,18 @@ impl Cache for Overview {
         metrics.throttle_gates.set(count(fetcher.breakers.count_open()));
         metrics.bytes_in_flight.set(count(byte_budget.used()));
         metrics.bytes_in_flight_limit.set(count(byte_budget.limit()));
-        for (of, (taken, places)) in [
+        for (kind, (in_use, limit)) in [
             (PermitKind::All, fetcher.graph_client.permits().usage()),
             (PermitKind::Unproven, fetcher.graph_client.permits().unproven_usage()),
         ] {
-            metrics.origin_places_taken.set(of, taken);
-            metrics.origin_places.set(of, places);
+            metrics.origin_places_taken.set(kind, in_use);
+            metrics.origin_places.set(kind, limit);
         }
         if let Some(log) = &self.log {
             metrics.log_lines_dropped.set(i64::try_from(log.dropped.get()).unwrap_or(i64::MAX));
-            // Gauges are refreshed by one scrape at a time.
-            let more = log.suppressed.total().saturating_sub(metrics.log_lines_suppressed.get());
-            metrics.log_lines_suppressed.inc_by(more);
+            // No other scrape runs at the same time, so reading and adding need no lock.
+            let new = log.suppressed.total().saturating_sub(metrics.log_lines_suppressed.get());
+            metrics.log_lines_suppressed.inc_by(new);
         }
     }
 }

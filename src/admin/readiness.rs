@@ -1,40 +1,40 @@
-//! Whether the process wants requests: a latch that start and drain set and the probe reads.
+//! Readiness of the process: a latch that start and drain set, and `/readyz` reads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-/// Clones share one latch. It goes from starting to ready to draining, and never back.
+/// Latch from starting to ready to draining, which never goes back. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<AtomicU8>);
 
-/// What the latch says.
+/// State of the latch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Not everything listens yet.
+pub enum ReadinessState {
+    /// Not all ports are listening.
     Starting = 0,
-    /// Requests are welcome.
+    /// The process accepts requests.
     Ready = 1,
     /// The process is about to end.
     Draining = 2,
 }
 
 impl Readiness {
-    /// Everything listens. Has no effect on a process that drains.
-    pub fn ready(&self) {
-        self.0.fetch_max(State::Ready as u8, Relaxed);
+    /// Records that all ports are listening. Has no effect on a process that drains.
+    pub fn set_ready(&self) {
+        self.0.fetch_max(ReadinessState::Ready as u8, Relaxed);
     }
 
-    /// The process is about to end.
-    pub fn drain(&self) {
-        self.0.fetch_max(State::Draining as u8, Relaxed);
+    /// Records that the process is about to end.
+    pub fn set_draining(&self) {
+        self.0.fetch_max(ReadinessState::Draining as u8, Relaxed);
     }
 
-    /// What the latch says.
-    pub fn state(&self) -> State {
+    /// Returns the state of the latch.
+    pub fn state(&self) -> ReadinessState {
         match self.0.load(Relaxed) {
-            0 => State::Starting,
-            1 => State::Ready,
-            _ => State::Draining,
+            0 => ReadinessState::Starting,
+            1 => ReadinessState::Ready,
+            _ => ReadinessState::Draining,
         }
     }
 }
@@ -46,11 +46,11 @@ mod tests {
     #[test]
     fn a_process_that_drains_does_not_become_ready() {
         let readiness = Readiness::default();
-        assert_eq!(readiness.state(), State::Starting);
-        readiness.ready();
-        assert_eq!(readiness.state(), State::Ready);
-        readiness.clone().drain();
-        readiness.ready();
-        assert_eq!(readiness.state(), State::Draining);
+        assert_eq!(readiness.state(), ReadinessState::Starting);
+        readiness.set_ready();
+        assert_eq!(readiness.state(), ReadinessState::Ready);
+        readiness.clone().set_draining();
+        readiness.set_ready();
+        assert_eq!(readiness.state(), ReadinessState::Draining);
     }
 }

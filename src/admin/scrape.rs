@@ -1,7 +1,7 @@
-//! Scrapes: one rendering at a time, shared by all callers that wait for it.
+//! Coalescing of scrapes: one rendering of the metrics at a time, which all waiting callers share.
 //!
-//! A rendering takes a millisecond of a processor, and reads files of the system. It runs on a thread that serves no
-//! connection, and pauses after it keep repeated scrapes below a fifth of one processor.
+//! A rendering takes a millisecond of processor time, and reads files of the system. It runs on a thread that serves no
+//! connection. A pause after each rendering limits repeated scrapes to a fifth of one processor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,34 +10,35 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-/// The last rendering.
+/// Shared state of all scrapes: the last rendering.
 #[derive(Debug, Default)]
-pub(super) struct Scrapes(Arc<Mutex<Option<Rendering>>>);
+pub(super) struct ScrapeCoalescer(Arc<Mutex<Option<Rendering>>>);
 
 #[derive(Debug)]
 struct Rendering {
     text: Bytes,
     begun: Instant,
-    /// The next one does not begin before.
+    /// Earliest begin of the next rendering.
     next: Instant,
 }
 
-impl Scrapes {
-    /// Returns a text that `render` began after the call, or its error. Callers that wait at the same time share one.
+impl ScrapeCoalescer {
+    /// Returns the text of a rendering that began after the call, or its error. Callers that wait at the same time share
+    /// one rendering.
     pub(super) async fn get<E, F>(&self, render: F) -> Result<Bytes, ScrapeError<E>>
     where
         E: Send + 'static,
         F: FnOnce() -> Result<String, E> + Send + 'static,
     {
-        let asked = Instant::now();
+        let called = Instant::now();
         let mut last = Arc::clone(&self.0).lock_owned().await;
         if let Some(rendering) = &*last {
-            if rendering.begun >= asked {
+            if rendering.begun >= called {
                 return Ok(rendering.text.clone());
             }
             sleep_until(rendering.next).await;
         }
-        // The lock goes along: a caller that hangs up leaves no second rendering behind.
+        // The closure owns the lock, so that no second rendering begins after the caller has disconnected.
         let rendered = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
             let text = Bytes::from(render()?);
@@ -49,18 +50,18 @@ impl Scrapes {
     }
 }
 
-/// Why there is no text.
+/// Error of a scrape.
 #[derive(Debug)]
 pub(super) enum ScrapeError<E> {
     /// The metrics cannot be rendered.
     Render(E),
-    /// The process ends, or the rendering panicked.
+    /// The process is ending, or the rendering panicked.
     Ended,
 }
 
-/// Pause after a rendering, in multiples of its duration.
+/// Pause after a rendering, as a multiple of its duration.
 const PAUSE_FACTOR: u32 = 4;
-/// A rendering that had to wait for a processor is no reason to wait longer.
+/// Upper bound of the pause, for a rendering whose duration contains a wait for a processor.
 const MAX_PAUSE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
@@ -75,22 +76,22 @@ mod tests {
 
     #[tokio::test]
     async fn callers_that_wait_at_the_same_time_share_a_rendering_that_began_after_their_call() {
-        let (scrapes, count) = (Scrapes::default(), Arc::new(AtomicUsize::new(0)));
+        let (coalescer, count) = (ScrapeCoalescer::default(), Arc::new(AtomicUsize::new(0)));
         let (release, held) = mpsc::channel::<()>();
         let counting = Arc::clone(&count);
-        let first = scrapes.get(move || {
+        let first = coalescer.get(move || {
             let number = counting.fetch_add(1, SeqCst);
             held.recv().ok();
             Ok::<_, Infallible>(number.to_string())
         });
         let others = async {
-            // The first is rendering by now.
+            // Waits until the first rendering has begun.
             while count.load(SeqCst) == 0 {
                 tokio::task::yield_now().await;
             }
             let gets = join_all((0..50).map(|_| {
                 let counting = Arc::clone(&count);
-                scrapes.get(move || Ok::<_, Infallible>(counting.fetch_add(1, SeqCst).to_string()))
+                coalescer.get(move || Ok::<_, Infallible>(counting.fetch_add(1, SeqCst).to_string()))
             }));
             let release = async { release.send(()).unwrap() };
             tokio::join!(gets, release).0
@@ -102,14 +103,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_that_hangs_up_leaves_no_second_rendering_behind() {
-        let (scrapes, running) = (Arc::new(Scrapes::default()), Arc::new(AtomicUsize::new(0)));
+    async fn no_second_rendering_begins_after_a_caller_has_disconnected() {
+        let (coalescer, running) = (Arc::new(ScrapeCoalescer::default()), Arc::new(AtomicUsize::new(0)));
         let (release, held) = mpsc::channel::<()>();
         let begun = Arc::clone(&running);
         let first = tokio::spawn({
-            let scrapes = Arc::clone(&scrapes);
+            let coalescer = Arc::clone(&coalescer);
             async move {
-                scrapes
+                coalescer
                     .get(move || {
                         begun.fetch_add(1, SeqCst);
                         held.recv().ok();
@@ -125,9 +126,9 @@ mod tests {
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
         let alone = Arc::clone(&running);
-        let second = scrapes.get(move || Ok::<_, Infallible>(alone.load(SeqCst).to_string()));
+        let second = coalescer.get(move || Ok::<_, Infallible>(alone.load(SeqCst).to_string()));
         let (second, sent) = tokio::join!(second, async { release.send(()) });
         sent.unwrap();
-        assert_eq!(second.unwrap(), "0", "the first has ended before");
+        assert_eq!(second.unwrap(), "0", "the first rendering has ended");
     }
 }

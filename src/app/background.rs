@@ -13,7 +13,7 @@ use crate::proxy::Proxy;
 
 pub(super) async fn announce_drain(stop: CancellationToken, readiness: Readiness, metrics: Arc<Metrics>) {
     stop.cancelled().await;
-    readiness.drain();
+    readiness.set_draining();
     metrics.draining.set(1);
 }
 

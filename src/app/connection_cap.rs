@@ -23,7 +23,8 @@ impl ConnectionCap {
 
     /// Logs a warning where `limits.connections` cannot be reached.
     pub(super) fn warn(&self, config: &Config) {
-        let (configured, limits) = (&config.server.limits, config.server.limits.at_most(self.connections));
+        let (configured, limits) =
+            (&config.server.limits, config.server.limits.cap_connections(self.connections));
         if limits.connections < configured.connections {
             tracing::warn!(
                 descriptors = self.descriptors.limit(),

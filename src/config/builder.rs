@@ -29,7 +29,7 @@ pub(super) fn server(r: &mut Reader) -> server::Config {
             delay: r.get("drain.delay", &Span(up_to(MINUTE * 10)), default.drain.delay),
             timeout: r.get("drain.timeout", &Span(within(HOUR)), default.drain.timeout),
         },
-        replaces: default.replaces,
+        evicts_connections: default.evicts_connections,
     }
 }
 

@@ -1,11 +1,10 @@
-//! When a certificate ends: the one field of X.509 that is read here.
+//! Expiry of an X.509 certificate, for a metric.
 //!
-//! TLS itself checks certificates; this is for a metric, so whatever is odd is answered with `None`.
+//! rustls validates certificates. This parser reads only `notAfter`, and returns `None` for any unexpected encoding.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Seconds since the Unix epoch at which the certificate, in DER, is no longer valid: `notAfter` of RFC 5280,
-/// section 4.1.2.5.
+/// Returns `notAfter` of a DER certificate (RFC 5280, section 4.1.2.5), in seconds since the Unix epoch.
 pub(super) fn not_after(certificate: &[u8]) -> Option<u64> {
     let (_, certificate, _) = element(certificate, SEQUENCE)?;
     let (_, mut rest, _) = element(certificate, SEQUENCE)?;
@@ -20,10 +19,11 @@ pub(super) fn not_after(certificate: &[u8]) -> Option<u64> {
     let not_before = *validity.first()?;
     let (_, _, rest) = element(validity, not_before)?;
     let (tag, text, _) = element(rest, *rest.first()?)?;
-    seconds(tag, std::str::from_utf8(text).ok()?)
+    parse_time(tag, std::str::from_utf8(text).ok()?)
 }
 
-/// The element at the start of `der`: its tag, which must be `expected`, its content, and what follows it.
+/// Splits off the element at the start of `der`. Returns its tag, which must be `expected`, its content, and the bytes
+/// after it.
 fn element(der: &[u8], expected: u8) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, der) = der.split_first().filter(|(tag, _)| **tag == expected)?;
     let (&first, der) = der.split_first()?;
@@ -33,15 +33,16 @@ fn element(der: &[u8], expected: u8) -> Option<(u8, &[u8], &[u8])> {
             let (digits, der) = der.split_at_checked(usize::from(first & 0x7f))?;
             (digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), der)
         }
-        // Longer than 64 KiB, or of a form that DER does not have.
+        // An element of 64 KiB or more, or a length that DER does not allow.
         _ => return None,
     };
     let (content, rest) = der.split_at_checked(length)?;
     Some((tag, content, rest))
 }
 
-/// RFC 5280, section 4.1.2.5: `YYMMDDHHMMSSZ` until 2049, `YYYYMMDDHHMMSSZ` from then on.
-fn seconds(tag: u8, text: &str) -> Option<u64> {
+/// Converts a time of RFC 5280, section 4.1.2.5, to seconds since the Unix epoch: `YYMMDDHHMMSSZ` through 2049,
+/// `YYYYMMDDHHMMSSZ` from 2050 on.
+fn parse_time(tag: u8, text: &str) -> Option<u64> {
     let digits = text.strip_suffix('Z').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
     let (century, digits) = match (tag, digits.len()) {
         (UTC_TIME, 12) if digits < "50" => ("20", digits),
@@ -74,13 +75,13 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_certificate_is_read_in_both_forms_of_time() {
+    fn not_after_is_read_in_both_forms_of_time() {
         assert_eq!(not_after(&certificate(2031)), Some(1_927_843_200));
         assert_eq!(not_after(&certificate(2060)), Some(2_842_992_000));
     }
 
     #[test]
-    fn no_prefix_of_a_certificate_has_an_end_or_panics() {
+    fn a_truncated_certificate_yields_none_and_does_not_panic() {
         let whole = certificate(2031);
         for length in 0..whole.len() {
             assert_eq!(not_after(&whole[..length]), None);
@@ -89,8 +90,8 @@ mod tests {
 
     #[test]
     fn two_digits_of_a_year_span_1950_to_2049() {
-        assert_eq!(seconds(UTC_TIME, "491231235959Z"), Some(2_524_607_999));
-        assert_eq!(seconds(UTC_TIME, "700101000001Z"), Some(1));
-        assert_eq!(seconds(UTC_TIME, "4912312359+1Z"), None);
+        assert_eq!(parse_time(UTC_TIME, "491231235959Z"), Some(2_524_607_999));
+        assert_eq!(parse_time(UTC_TIME, "700101000001Z"), Some(1));
+        assert_eq!(parse_time(UTC_TIME, "4912312359+1Z"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Accepts connections, counts them, and sees them off.
+//! The listener: accepts connections, enforces the limits of their number, and drains them.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,9 +13,9 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Shared;
+use super::connection::ListenerContext;
+use super::evictor::ConnEvictor;
 use super::per_address::{AddressSlot, PerAddressLimit};
-use super::replaced::ReplacedConnections;
 use super::settings::ServerSettings;
 use super::tls::{self, Tls};
 use super::workers::Workers;
@@ -25,14 +25,14 @@ use crate::server::metrics::ServerMetrics;
 use crate::server::rejection::ConnRejection;
 use crate::support::byte_budget::ByteBudget;
 
-/// A server that is ready to listen.
+/// A server that is prepared to serve a listener.
 pub struct Server {
     settings: ServerSettings,
     tls: Option<Arc<Tls>>,
     metrics: ServerMetrics,
     workers: Workers,
     budget: ByteBudget,
-    replaces: bool,
+    evicts_connections: bool,
 }
 
 impl Server {
@@ -46,140 +46,144 @@ impl Server {
             metrics: ServerMetrics::new(&metrics),
             workers: Workers::default(),
             budget: ByteBudget::new(usize::MAX),
-            replaces: config.replaces,
+            evicts_connections: config.evicts_connections,
         })
     }
 
-    /// Serves connections on these threads.
+    /// Sets the threads that serve the connections.
     #[must_use]
-    pub fn on(self, workers: Workers) -> Self {
+    pub fn with_workers(self, workers: Workers) -> Self {
         Self { workers, ..self }
     }
 
-    /// Serves no more than `connections`, whatever is configured.
+    /// Sets an upper bound for `limits.connections`, which also holds after a reload.
     #[must_use]
-    pub fn at_most(self, config: &Config, connections: usize) -> Self {
-        Self { settings: ServerSettings::at_most(config, connections), ..self }
+    pub fn with_max_connections(self, config: &Config, connections: usize) -> Self {
+        Self { settings: ServerSettings::with_max_connections(config, connections), ..self }
     }
 
-    /// Charges unsent responses to `budget`.
+    /// Sets the budget that unfinished responses are charged to.
     #[must_use]
-    pub fn charging(self, budget: ByteBudget) -> Self {
+    pub fn with_byte_budget(self, budget: ByteBudget) -> Self {
         Self { budget, ..self }
     }
 
-    /// The certificates, if the server has any.
+    /// Returns the certificates, if the server has TLS.
     pub fn tls(&self) -> Option<&Arc<Tls>> {
         self.tls.as_ref()
     }
 
-    /// What may be changed while it serves.
+    /// Returns the settings that a reload may replace while the server runs.
     pub fn settings(&self) -> &ServerSettings {
         &self.settings
     }
 
-    /// Serves what connects to `listener` until `drain` is cancelled, and from then on as `drain.delay` and
-    /// `drain.timeout` have it. Answers how many connections had to be cut.
+    /// Serves the connections of `listener` until `drain` is cancelled, then drains them within `drain.delay` and
+    /// `drain.timeout`. Returns the number of connections that had to be cut.
     pub async fn serve<S: Service>(
         self,
         listener: TcpListener,
         service: Arc<S>,
         drain: CancellationToken,
     ) -> usize {
-        let shared =
-            Arc::new(Shared::new(service, self.settings.clone(), Arc::new(self.metrics), self.budget));
-        let leaving = Arc::clone(&shared.leaving);
-        let mut open = Connections {
+        let shared = Arc::new(ListenerContext::new(
+            service,
+            self.settings.clone(),
+            Arc::new(self.metrics),
+            self.budget,
+        ));
+        let listener_closing = Arc::clone(&shared.listener_closing);
+        let mut connections = OpenConnections {
             shared,
             tls: self.tls,
             workers: self.workers,
-            addresses: Arc::default(),
-            replaced: self.replaces.then(ReplacedConnections::default),
+            per_address: Arc::default(),
+            evictor: self.evicts_connections.then(ConnEvictor::default),
             tasks: JoinSet::new(),
             closing: CancellationToken::new(),
         };
         let settings = self.settings.clone();
         let mut stop = pin!(async move {
             drain.cancelled().await;
-            // Load balancers have half of the delay to notice. In the other half whoever asks is told to connect
-            // anew, so that no request meets a connection that is just being closed.
-            let half = settings.present().drain.delay / 2;
+            // Load balancers have the first half of the delay to notice. In the second half responses carry
+            // `Connection: close`, so that callers connect anew and no request meets a connection that is being closed.
+            let half = settings.current().drain.delay / 2;
             sleep(half).await;
-            leaving.store(true, Relaxed);
+            listener_closing.store(true, Relaxed);
             sleep(half).await;
         });
         loop {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                Some(ended) = open.tasks.join_next_with_id() => open.remove(&ended),
+                Some(ended) = connections.tasks.join_next_with_id() => connections.remove(&ended),
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => open.admit(stream, peer),
-                    Err(error) if is_of_one_connection(&error) => {}
+                    Ok((stream, peer)) => connections.open(stream, peer),
+                    Err(error) if is_per_connection_error(&error) => {}
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept connections");
-                        sleep(ACCEPT_PAUSE).await;
+                        sleep(ACCEPT_RETRY_DELAY).await;
                     }
                 },
             }
         }
-        // Whoever the kernel has already accepted for us would be reset with the listener.
+        // Connections in the kernel's accept queue would be reset when the listener is closed.
         while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
-            open.admit(stream, peer);
+            connections.open(stream, peer);
         }
         drop(listener);
-        open.finish(self.settings.present().drain.timeout).await
+        connections.finish(self.settings.current().drain.timeout).await
     }
 }
 
-/// Binds a port, with room for a crowd that comes at once.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Binds a TCP port and listens on it, with an accept queue for bursts.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A port of a process that has just ended may be bound again.
+    // Allows a bind to the port of a process that has just ended.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(WAITING)
+    socket.listen(ACCEPT_BACKLOG)
 }
 
-/// The connections of one listener.
-struct Connections<S> {
-    shared: Arc<Shared<S>>,
+/// The open connections of one listener.
+struct OpenConnections<S> {
+    shared: Arc<ListenerContext<S>>,
     tls: Option<Arc<Tls>>,
     workers: Workers,
-    addresses: Arc<PerAddressLimit>,
-    /// Where a new connection replaces an old one.
-    replaced: Option<ReplacedConnections>,
+    per_address: Arc<PerAddressLimit>,
+    /// Set where a new connection replaces an open one at a limit.
+    evictor: Option<ConnEvictor>,
     tasks: JoinSet<()>,
     closing: CancellationToken,
 }
 
-impl<S: Service> Connections<S> {
-    /// Takes a connection, or closes it at once where there are too many. Left in the kernel's queue it would
-    /// hold its caller until the caller's own deadline; closed, it can be retried elsewhere.
-    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let settings = self.shared.settings.present();
-        let place = match self.enter(peer.ip(), &settings.limits) {
-            Ok(place) => place,
+impl<S: Service> OpenConnections<S> {
+    /// Serves an accepted connection, or closes it at once if a limit is reached. In the kernel's queue the connection
+    /// would block its caller until the caller's own timeout; after a close the caller can retry elsewhere.
+    fn open(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let settings = self.shared.settings.current();
+        let address_slot = match self.acquire_slot(peer.ip(), &settings.limits) {
+            Ok(address_slot) => address_slot,
             Err(reason) => {
                 self.shared.metrics.rejected.inc(reason);
                 return;
             }
         };
-        // Answers are written whole; waiting for more to send would only delay them.
+        // Responses are written as a whole, so Nagle's algorithm would only delay them.
         if stream.set_nodelay(true).is_err() {
-            return; // the peer is gone
+            return; // the peer has closed the connection
         }
         let (shared, closing) = (Arc::clone(&self.shared), self.closing.child_token());
-        let pulse = shared.pulse();
-        let state = Arc::clone(&pulse);
-        // Two kinds of task: in one, a connection without TLS would take the room of one with it.
+        let conn_state = shared.new_conn_state();
+        let task_state = Arc::clone(&conn_state);
+        // Two types of task: in a common one a plain connection would take the memory of a TLS connection.
         let task = match self.tls.clone() {
-            None => self.spawn(stream, place, async move |stream| {
-                shared.drive(stream, peer, closing, state).await;
+            None => self.spawn(stream, address_slot, async move |stream| {
+                shared.serve_connection(stream, peer, closing, task_state).await;
             }),
-            Some(tls) => self.spawn(stream, place, async move |stream| {
+            Some(tls) => self.spawn(stream, address_slot, async move |stream| {
                 match timeout(settings.limits.tls_timeout, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => shared.drive(stream, peer, closing, state).await,
+                    Ok(Ok(stream)) => shared.serve_connection(stream, peer, closing, task_state).await,
                     Ok(Err(error)) => {
                         shared.metrics.rejected.inc(ConnRejection::Handshake);
                         tracing::debug!(%error, "a TLS handshake failed");
@@ -188,62 +192,67 @@ impl<S: Service> Connections<S> {
                 }
             }),
         };
-        if let (Some(replaced), Some(task)) = (&mut self.replaced, task) {
-            replaced.add(peer.ip(), pulse, task);
+        if let (Some(evictor), Some(task)) = (&mut self.evictor, task) {
+            evictor.add(peer.ip(), conn_state, task);
         }
     }
 
-    /// A place for `peer`, or why there is none. Where a new connection replaces an old one there always is: its
-    /// count is in `replaced`, since the task of the old one ends a moment later.
-    fn enter(&mut self, peer: IpAddr, limits: &ServerLimits) -> Result<Option<AddressSlot>, ConnRejection> {
-        if let Some(replaced) = &mut self.replaced {
-            replaced.make_room(peer, limits);
+    /// Acquires a slot for a connection of `peer`, or returns the limit that is reached. With an evictor a connection
+    /// always has room and needs no slot: the evictor counts the connections, since the task of an evicted connection
+    /// ends a moment later.
+    fn acquire_slot(
+        &mut self,
+        peer: IpAddr,
+        limits: &ServerLimits,
+    ) -> Result<Option<AddressSlot>, ConnRejection> {
+        if let Some(evictor) = &mut self.evictor {
+            evictor.make_room(peer, limits);
             return Ok(None);
         }
         if self.tasks.len() >= limits.connections {
             return Err(ConnRejection::Connections);
         }
-        let place = self.addresses.enter(peer, limits.connections_per_address);
-        place.map(Some).ok_or(ConnRejection::AddressConnections)
+        let address_slot = self.per_address.acquire(peer, limits.connections_per_address);
+        address_slot.map(Some).ok_or(ConnRejection::AddressConnections)
     }
 
-    /// Forgets a connection whose task has ended.
+    /// Removes a connection whose task has ended.
     fn remove(&mut self, ended: &Result<(Id, ()), JoinError>) {
-        if let Some(replaced) = &mut self.replaced {
-            replaced.remove(ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id));
+        if let Some(evictor) = &mut self.evictor {
+            evictor.remove(ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id));
         }
     }
 
-    /// Serves a connection in a task of its own, on the thread that it is to stay on.
+    /// Spawns the task of a connection on the worker that serves it until its end.
     fn spawn<F>(
         &mut self,
         stream: TcpStream,
-        place: Option<AddressSlot>,
+        address_slot: Option<AddressSlot>,
         serve: impl FnOnce(TcpStream) -> F + Send + 'static,
     ) -> Option<AbortHandle>
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let Some(stay) = self.workers.enter() else {
+        let Some(worker_slot) = self.workers.acquire() else {
             return Some(self.tasks.spawn(async move {
-                let _place = place;
+                let _slot = address_slot;
                 serve(stream).await;
             }));
         };
-        // The thread that serves it also waits for its bytes.
+        // Registers the socket with the I/O driver of the worker's runtime.
         let stream = stream.into_std().ok()?;
-        let lane = stay.runtime().clone();
+        let runtime = worker_slot.runtime().clone();
         let task = async move {
-            let _held = (place, stay);
+            let _slots = (address_slot, worker_slot);
             match TcpStream::from_std(stream) {
                 Ok(stream) => serve(stream).await,
                 Err(error) => tracing::warn!(%error, "a connection cannot be served"),
             }
         };
-        Some(self.tasks.spawn_on(task, &lane))
+        Some(self.tasks.spawn_on(task, &runtime))
     }
 
-    /// Lets requests finish for `limit`, then cuts what is left.
+    /// Waits up to `limit` for open requests to end, then cuts the remaining connections. Returns their number.
     async fn finish(mut self, limit: Duration) -> usize {
         self.closing.cancel();
         let done = timeout(limit, async { while self.tasks.join_next().await.is_some() {} }).await;
@@ -253,15 +262,15 @@ impl<S: Service> Connections<S> {
     }
 }
 
-/// Whether `accept` failed because of the connection it would have returned, and not for want of descriptors
-/// or memory: accept(2) passes on errors that are already pending on the new socket.
-fn is_of_one_connection(error: &io::Error) -> bool {
+/// Returns whether `accept` failed because of the connection that it would have returned, and not for lack of file
+/// descriptors or memory: accept(2) also returns errors that are already pending on the new socket.
+fn is_per_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind as K;
     matches!(error.kind(), K::ConnectionAborted | K::ConnectionReset | K::ConnectionRefused | K::Interrupted)
 }
 
-/// Connections that wait in the kernel until they are accepted. Past it the kernel drops what comes, and its peer
-/// tries again after a second. The system may allow fewer (`net.core.somaxconn`, which is as many by default).
-const WAITING: u32 = 4096;
-/// Long enough to be no busy loop, short enough to notice that descriptors are free again.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Length of the kernel's accept queue. Above it the kernel drops a connection request, and the peer repeats the request
+/// after a second. The system may allow fewer (`net.core.somaxconn`, whose default is this number).
+const ACCEPT_BACKLOG: u32 = 4096;
+/// Pause after a failed `accept`: long enough to be no busy loop, short enough to use free descriptors soon.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);

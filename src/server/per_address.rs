@@ -1,4 +1,4 @@
-//! How many connections each client address has open.
+//! Limit of open connections for each client address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::support::client_subnet::client_subnet;
 
-/// The addresses with connections on one listener.
+/// Counts of the open connections of one listener, by client address.
 #[derive(Debug, Default)]
 pub(super) struct PerAddressLimit(Mutex<HashMap<IpAddr, usize>>);
 
-/// One connection's place. Dropping it gives it back.
+/// Counts one connection of an address until dropped.
 #[derive(Debug)]
 pub(super) struct AddressSlot {
     addresses: Arc<PerAddressLimit>,
@@ -18,13 +18,13 @@ pub(super) struct AddressSlot {
 }
 
 impl PerAddressLimit {
-    /// Takes a place for `peer`, unless its address has `most` already.
-    pub(super) fn enter(self: &Arc<Self>, peer: IpAddr, most: usize) -> Option<AddressSlot> {
+    /// Acquires a slot for `peer`, unless its address has `max` slots.
+    pub(super) fn acquire(self: &Arc<Self>, peer: IpAddr, max: usize) -> Option<AddressSlot> {
         let address = client_subnet(peer);
-        let mut open = self.lock();
-        let count = open.entry(address).or_default();
-        // An address without connections is below any limit, so no empty count stays behind.
-        if *count >= most {
+        let mut counts = self.lock();
+        let count = counts.entry(address).or_default();
+        // An address without connections is below any limit, so an entry with a count of zero never remains.
+        if *count >= max {
             return None;
         }
         *count += 1;
@@ -38,11 +38,11 @@ impl PerAddressLimit {
 
 impl Drop for AddressSlot {
     fn drop(&mut self) {
-        let mut open = self.addresses.lock();
-        if let Some(count) = open.get_mut(&self.address) {
+        let mut counts = self.addresses.lock();
+        if let Some(count) = counts.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.address);
+                counts.remove(&self.address);
             }
         }
     }
@@ -57,22 +57,22 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_its_places_and_no_more_and_takes_none_of_others() {
+    fn an_address_has_its_slots_and_no_more_and_takes_none_of_another_address() {
         let addresses = Arc::new(PerAddressLimit::default());
-        let places = [addresses.enter(ip("10.0.0.1"), 2), addresses.enter(ip("::ffff:10.0.0.1"), 2)];
-        assert!(places.iter().all(Option::is_some));
-        assert!(addresses.enter(ip("10.0.0.1"), 2).is_none());
-        assert!(addresses.enter(ip("10.0.0.2"), 2).is_some());
-        drop(places);
-        assert!(addresses.lock().is_empty(), "nothing is remembered of who is gone");
-        assert!(addresses.enter(ip("10.0.0.1"), 2).is_some());
+        let slots = [addresses.acquire(ip("10.0.0.1"), 2), addresses.acquire(ip("::ffff:10.0.0.1"), 2)];
+        assert!(slots.iter().all(Option::is_some));
+        assert!(addresses.acquire(ip("10.0.0.1"), 2).is_none());
+        assert!(addresses.acquire(ip("10.0.0.2"), 2).is_some());
+        drop(slots);
+        assert!(addresses.lock().is_empty(), "no count of an address without connections remains");
+        assert!(addresses.acquire(ip("10.0.0.1"), 2).is_some());
     }
 
     #[test]
-    fn the_addresses_of_one_ipv6_network_are_one() {
+    fn the_addresses_of_one_ipv6_network_share_their_slots() {
         let addresses = Arc::new(PerAddressLimit::default());
-        let _place = addresses.enter(ip("2001:db8::1"), 1);
-        assert!(addresses.enter(ip("2001:db8::ffff:2"), 1).is_none());
-        assert!(addresses.enter(ip("2001:db8:0:1::1"), 1).is_some());
+        let _slot = addresses.acquire(ip("2001:db8::1"), 1);
+        assert!(addresses.acquire(ip("2001:db8::ffff:2"), 1).is_none());
+        assert!(addresses.acquire(ip("2001:db8:0:1::1"), 1).is_some());
     }
 }

@@ -1,22 +1,27 @@
-//! What a listener grants, and may be told anew while it serves.
+//! Settings of a listener, which a reload may replace while the listener serves, and the builders of HTTP/1 and
+//! HTTP/2 that apply the settings to a connection.
+//!
+//! Each connection keeps the snapshot that was current when the connection was accepted.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::TokioTimer;
 
-use super::{Config, Drain, ServerLimits, protocols};
+use super::connection::h2_send_stall::StreamExecutor;
+use super::{Config, Drain, ServerLimits};
 
-/// The terms of a listener. Clones are the same terms.
+/// Handle to the settings of one listener. Clones share the settings.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
-    present: Arc<RwLock<Arc<Present>>>,
-    /// Connections that there may be, whatever is configured.
+    current: Arc<RwLock<Arc<SettingsSnapshot>>>,
+    /// Upper bound of `limits.connections`, which holds for every reload.
     max_connections: usize,
 }
 
-/// What holds now. A connection keeps what held when it was accepted.
+/// Settings of one configuration.
 #[derive(Debug)]
-pub(super) struct Present {
+pub(super) struct SettingsSnapshot {
     pub(super) limits: ServerLimits,
     pub(super) drain: Drain,
     pub(super) http1: http1::Builder,
@@ -24,29 +29,83 @@ pub(super) struct Present {
 
 impl ServerSettings {
     pub(super) fn new(config: &Config) -> Self {
-        Self::at_most(config, usize::MAX)
+        Self::with_max_connections(config, usize::MAX)
     }
 
-    /// Terms under which there are never more than `max_connections`.
-    pub(super) fn at_most(config: &Config, max_connections: usize) -> Self {
-        let present = Arc::new(RwLock::new(Arc::new(Present::of(config, max_connections))));
-        Self { present, max_connections }
+    /// Creates settings whose `limits.connections` never exceeds `max_connections`.
+    pub(super) fn with_max_connections(config: &Config, max_connections: usize) -> Self {
+        let current = SettingsSnapshot::from_config(config, max_connections);
+        Self { current: Arc::new(RwLock::new(Arc::new(current))), max_connections }
     }
 
-    /// Sets limits and drain for connections that come from now on. Address, certificates and threads stay.
+    /// Sets limits and drain for connections that are accepted from now on. Address, certificates and threads do not
+    /// change.
     pub fn set(&self, config: &Config) {
-        let present = Arc::new(Present::of(config, self.max_connections));
-        *self.present.write().unwrap_or_else(PoisonError::into_inner) = present;
+        let current = Arc::new(SettingsSnapshot::from_config(config, self.max_connections));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
     }
 
-    pub(super) fn present(&self) -> Arc<Present> {
-        Arc::clone(&self.present.read().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn current(&self) -> Arc<SettingsSnapshot> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Present {
-    fn of(config: &Config, max_connections: usize) -> Self {
-        let http1 = protocols::http1(&config.limits);
-        Self { limits: config.limits.at_most(max_connections), drain: config.drain.clone(), http1 }
+impl SettingsSnapshot {
+    fn from_config(config: &Config, max_connections: usize) -> Self {
+        let http1 = http1_builder(&config.limits);
+        Self { limits: config.limits.cap_connections(max_connections), drain: config.drain.clone(), http1 }
     }
 }
+
+/// Returns the builder of HTTP/1 connections within `limits`.
+fn http1_builder(limits: &ServerLimits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // `ConnTimeouts` applies this timeout, and a different one to a pause between two requests.
+        .header_read_timeout(None)
+        .half_close(false)
+        .keep_alive(true)
+        .max_buf_size(max_head_bytes(limits));
+    // For its default hyper has an uninitialised array on the stack. For any other number hyper fills an array of its
+    // own, one element after the other, at each request: a tenth of the cost of a hit.
+    if limits.headers != HYPER_DEFAULT_MAX_HEADERS {
+        builder.max_headers(limits.headers);
+    }
+    builder
+}
+
+/// Returns the builder of HTTP/2 connections within `limits`, whose streams run on `executor`.
+pub(super) fn http2_builder(
+    limits: &ServerLimits,
+    executor: StreamExecutor,
+) -> http2::Builder<StreamExecutor> {
+    let mut builder = http2::Builder::new(executor);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.h2_streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(MAX_PENDING_RESET_STREAMS)
+        .max_local_error_reset_streams(MAX_ERROR_RESET_STREAMS)
+        .initial_stream_window_size(H2_WINDOW_BYTES)
+        .initial_connection_window_size(H2_WINDOW_BYTES)
+        .max_send_buf_size(H2_SEND_BUFFER_BYTES);
+    builder
+}
+
+/// Returns the longest head that HTTP/1 accepts. hyper's read buffer cannot be smaller than 8 KiB.
+pub(super) fn max_head_bytes(limits: &ServerLimits) -> usize {
+    limits.header_bytes.max(8 << 10)
+}
+
+/// Streams that the peer opened and reset before hyper accepted them (CVE-2023-44487). More end the connection with
+/// GOAWAY.
+const MAX_PENDING_RESET_STREAMS: usize = 20;
+/// Streams of one connection that hyper reset because of errors of the peer (CVE-2025-8671). More end the connection
+/// with GOAWAY.
+const MAX_ERROR_RESET_STREAMS: usize = 256;
+/// hyper's own limit of header fields, which is also the default of `limits.headers`.
+const HYPER_DEFAULT_MAX_HEADERS: usize = 100;
+/// Receive window. Requests have no bodies, so this is the default of RFC 9113 section 6.9.2, which every client expects.
+const H2_WINDOW_BYTES: u32 = 65_535;
+/// Send buffer of each stream.
+const H2_SEND_BUFFER_BYTES: usize = 64 << 10;

@@ -1,4 +1,4 @@
-//! Certificates of the data port: loaded, checked, and renewed while connections go on.
+//! TLS certificates of a listener: loaded, checked, and reloaded while connections continue.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,38 +17,38 @@ use crate::observability::metrics::Metrics;
 use crate::support::watched_files::ReloadResult;
 use crate::support::watched_files::{ReloadTrigger, Reloadable, Secret, ShownPath, Unreadable, WatchedFiles};
 
-/// The TLS side of a listener.
+/// TLS configuration of a listener, which follows its files.
 #[derive(Debug)]
 pub struct Tls {
-    named: TlsFiles,
+    paths: TlsFiles,
     files: WatchedFiles,
     config: RwLock<Arc<ServerConfig>>,
     metrics: Arc<Metrics>,
 }
 
-/// Why certificates cannot be used.
+/// Error of the files of `listen.tls`.
 #[derive(Debug)]
 pub enum Error {
     /// A file cannot be read.
     Unreadable(Unreadable),
-    /// The file is not the PEM that it should be.
+    /// The file does not have the expected PEM content.
     Pem(PathBuf, pem::Error),
-    /// Certificate and key are each readable, yet cannot serve together.
+    /// Certificate and key are valid by themselves but do not belong together.
     Pair(PathBuf, PathBuf, rustls::Error),
-    /// No certificate of the file can vouch for callers.
+    /// No certificate of the file can sign client certificates.
     ClientCa(PathBuf, String),
 }
 
 impl Tls {
-    /// Loads the files and reports when the certificate ends.
-    pub fn load(named: TlsFiles, metrics: Arc<Metrics>) -> Result<Self, Error> {
-        let paths = [&named.certificate, &named.key].into_iter().chain(&named.client_ca);
-        let files = WatchedFiles::new(paths.cloned().collect());
-        let config = server_config(&named, &files.read().map_err(Error::Unreadable)?, &metrics)?;
-        Ok(Self { named, files, config: RwLock::new(Arc::new(config)), metrics })
+    /// Loads the files, and sets the metric of the certificate's expiry.
+    pub fn load(paths: TlsFiles, metrics: Arc<Metrics>) -> Result<Self, Error> {
+        let watched = [&paths.certificate, &paths.key].into_iter().chain(&paths.client_ca);
+        let files = WatchedFiles::new(watched.cloned().collect());
+        let config = server_config(&paths, &files.read().map_err(Error::Unreadable)?, &metrics)?;
+        Ok(Self { paths, files, config: RwLock::new(Arc::new(config)), metrics })
     }
 
-    /// Shakes hands.
+    /// Performs the TLS handshake.
     pub(super) async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
         let config = Arc::clone(&*self.config.read().unwrap_or_else(PoisonError::into_inner));
         TlsAcceptor::from(config).accept(stream).await
@@ -56,10 +56,10 @@ impl Tls {
 }
 
 impl Reloadable for Tls {
-    /// New handshakes use what the files hold if it is sound; otherwise what was in use stays.
+    /// Uses the changed files for new handshakes. If they are invalid, the previous certificate stays in use.
     fn reload(&self, trigger: ReloadTrigger) -> Option<ReloadResult> {
         let contents = self.files.changed(trigger)?.map_err(Error::Unreadable);
-        let config = contents.and_then(|contents| server_config(&self.named, &contents, &self.metrics));
+        let config = contents.and_then(|contents| server_config(&self.paths, &contents, &self.metrics));
         let result = match config {
             Ok(config) => {
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
@@ -76,20 +76,20 @@ impl Reloadable for Tls {
     }
 }
 
-/// What the files say, and tells when the certificate ends.
-fn server_config(named: &TlsFiles, contents: &[Secret], metrics: &Metrics) -> Result<ServerConfig, Error> {
+/// Builds the configuration from the files' contents, and sets the metric of the certificate's expiry.
+fn server_config(paths: &TlsFiles, contents: &[Secret], metrics: &Metrics) -> Result<ServerConfig, Error> {
     let [certificate, key, client_ca @ ..] = contents else {
-        return Err(Error::Pem(named.certificate.clone(), pem::Error::NoItemsFound));
+        return Err(Error::Pem(paths.certificate.clone(), pem::Error::NoItemsFound));
     };
-    let chain = certificates(&named.certificate, certificate)?;
-    let end = chain.first().and_then(|leaf| not_after(leaf));
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| Error::Pem(named.key.clone(), e))?;
+    let chain = certificates(&paths.certificate, certificate)?;
+    let expiry = chain.first().and_then(|leaf| not_after(leaf));
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| Error::Pem(paths.key.clone(), e))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let pair = |error| Error::Pair(named.certificate.clone(), named.key.clone(), error);
+    let mismatch = |error| Error::Pair(paths.certificate.clone(), paths.key.clone(), error);
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(pair)?;
-    let builder = match named.client_ca.as_deref().zip(client_ca.first()) {
+        .map_err(mismatch)?;
+    let builder = match paths.client_ca.as_deref().zip(client_ca.first()) {
         None => builder.with_no_client_auth(),
         Some((path, pem)) => {
             let refuse = |error: &dyn std::fmt::Display| Error::ClientCa(path.to_owned(), error.to_string());
@@ -101,14 +101,14 @@ fn server_config(named: &TlsFiles, contents: &[Secret], metrics: &Metrics) -> Re
             builder.with_client_cert_verifier(verifier.map_err(|error| refuse(&error))?)
         }
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(pair)?;
+    let mut config = builder.with_single_cert(chain, key).map_err(mismatch)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let end = end.and_then(|end| i64::try_from(end).ok()).unwrap_or_default();
-    metrics.certificate_not_after.with_label_values(&["listen"]).set(end);
+    let expiry = expiry.and_then(|expiry| i64::try_from(expiry).ok()).unwrap_or_default();
+    metrics.certificate_not_after.with_label_values(&["listen"]).set(expiry);
     Ok(config)
 }
 
-/// All certificates of a file; at least one.
+/// Parses all certificates of a file. A file without one is an error.
 fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
     let chain =
@@ -121,14 +121,18 @@ impl std::fmt::Display for Error {
         match self {
             Self::Unreadable(error) => error.fmt(f),
             Self::Pem(path, error) => {
-                write!(f, "{} does not hold the PEM expected of it: {error}", ShownPath(path))
+                write!(f, "{} does not hold the expected PEM: {error}", ShownPath(path))
             }
             Self::Pair(certificate, key, error) => {
                 let (certificate, key) = (ShownPath(certificate), ShownPath(key));
                 write!(f, "{certificate} and {key} cannot be used together: {error}")
             }
             Self::ClientCa(path, error) => {
-                write!(f, "{} holds no certificate that can sign callers': {error}", ShownPath(path))
+                write!(
+                    f,
+                    "{} holds no certificate that can sign client certificates: {error}",
+                    ShownPath(path)
+                )
             }
         }
     }

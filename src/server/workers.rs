@@ -1,13 +1,14 @@
-//! The threads that connections are served on, each with a runtime of its own.
+//! Worker threads that serve connections, each with a current-thread runtime of its own.
 //!
-//! A connection stays where it is put. What it wakes is on its own thread, what that thread remembers is of its
-//! connections, and nobody spends time on looking for work that another has too much of. The thread with the fewest
-//! connections is given the next. Whoever accepts them, and the admin port, are on a thread of their own: a probe is
-//! answered however busy these are.
+//! A connection stays on its worker. All tasks that it wakes are on the same thread, per-thread caches hold data of the
+//! thread's own connections, and no thread spends time on work stealing. The listener assigns a new connection to the
+//! worker with the fewest connections. The listener and the admin port run on another thread, so that a probe is
+//! answered however busy the workers are.
 //!
-//! One listener and a choice, not a listener each with `SO_REUSEPORT`: the kernel would deal connections out by a hash,
-//! which is even only among many; would reset those that wait at a listener that is being closed; and would let
-//! another process of the same user listen to the same port.
+//! One listener assigns all connections; the workers have no listeners of their own with `SO_REUSEPORT`. With
+//! `SO_REUSEPORT` the kernel would choose the worker by a hash, which is even only for many connections; would reset the
+//! connections that wait at a listener that is being closed; and would let another process of the same user listen on
+//! the same port.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -17,69 +18,70 @@ use std::{io, thread};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
-/// Threads to serve connections on. By default there are none, and connections are served where they are accepted.
+/// Handles of the workers. The default has none: connections are then served on the runtime that accepts them.
 #[derive(Clone, Debug, Default)]
 pub struct Workers(Arc<[Worker]>);
 
 #[derive(Clone, Debug)]
 struct Worker {
     runtime: Handle,
-    /// Connections that it has.
-    open: Arc<AtomicUsize>,
+    /// Number of connections on this worker.
+    connections: Arc<AtomicUsize>,
 }
 
-/// The threads themselves. Dropped, they end; what still runs there has [`LEFTOVERS`].
+/// Threads of the workers. A drop stops and joins them; tasks that still run have [`RUNTIME_SHUTDOWN_TIMEOUT`] to end.
 #[derive(Debug, Default)]
-pub struct Threads {
+pub struct WorkerThreads {
     stop: CancellationToken,
-    running: Vec<thread::JoinHandle<()>>,
+    handles: Vec<thread::JoinHandle<()>>,
 }
 
-/// A connection's place on a thread. Dropping it gives it back.
+/// Counts one connection of a worker until dropped.
 #[derive(Debug)]
 pub(super) struct WorkerSlot(Worker);
 
 impl Workers {
-    /// Starts so many threads. With one there is nothing to choose, so it starts none: then accepting, serving and
-    /// the rest share the thread that calls.
-    pub fn start(count: usize) -> io::Result<(Self, Threads)> {
-        let (mut workers, mut threads) = (Vec::new(), Threads::default());
+    /// Starts `count` threads. For a count of one no thread starts: accepting, serving and all else then share the
+    /// calling thread.
+    pub fn start(count: usize) -> io::Result<(Self, WorkerThreads)> {
+        let (mut workers, mut threads) = (Vec::new(), WorkerThreads::default());
         let count = if count > 1 { count } else { 0 };
         for _ in 0..count {
             let runtime = Builder::new_current_thread().enable_all().build()?;
-            workers.push(Worker { runtime: runtime.handle().clone(), open: Arc::default() });
+            workers.push(Worker { runtime: runtime.handle().clone(), connections: Arc::default() });
             let stop = threads.stop.clone();
-            threads.running.push(thread::Builder::new().name("worker".to_owned()).spawn(move || {
+            threads.handles.push(thread::Builder::new().name("worker".to_owned()).spawn(move || {
                 runtime.block_on(stop.cancelled());
-                runtime.shutdown_timeout(LEFTOVERS);
+                runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
             })?);
         }
         Ok((Self(workers.into()), threads))
     }
 
-    /// Threads that serve.
+    /// Returns the number of threads that serve connections.
     pub fn count(&self) -> usize {
         self.0.len().max(1)
     }
 
-    /// A place on the thread with the fewest connections, if there are threads.
-    pub(super) fn enter(&self) -> Option<WorkerSlot> {
-        let lane = self.0.iter().min_by_key(|lane| lane.open.load(Relaxed))?;
-        lane.open.fetch_add(1, Relaxed);
-        Some(WorkerSlot(lane.clone()))
+    /// Acquires a slot of the worker with the fewest connections, if there are workers.
+    pub(super) fn acquire(&self) -> Option<WorkerSlot> {
+        let worker = self.0.iter().min_by_key(|worker| worker.connections.load(Relaxed))?;
+        worker.connections.fetch_add(1, Relaxed);
+        Some(WorkerSlot(worker.clone()))
     }
 
-    /// Where what many connections will use is best waited for: with one of the threads, or else where this is called.
+    /// Returns the runtime of the first worker, or the current runtime if there are no workers. For tasks that create
+    /// resources for many connections.
     ///
     /// # Panics
     /// Outside of a runtime.
-    pub fn any(&self) -> Handle {
-        self.0.first().map_or_else(Handle::current, |lane| lane.runtime.clone())
+    pub fn first_runtime(&self) -> Handle {
+        self.0.first().map_or_else(Handle::current, |worker| worker.runtime.clone())
     }
 }
 
 impl WorkerSlot {
-    /// The runtime of its thread.
+    /// Returns the runtime of the worker.
     pub(super) fn runtime(&self) -> &Handle {
         &self.0.runtime
     }
@@ -87,72 +89,76 @@ impl WorkerSlot {
 
 impl Drop for WorkerSlot {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
+        self.0.connections.fetch_sub(1, Relaxed);
     }
 }
 
-impl Threads {
-    /// Has them begin to end.
-    pub fn end(&self) {
+impl WorkerThreads {
+    /// Starts the stop of all threads, without waiting for their end.
+    pub fn stop(&self) {
         self.stop.cancel();
     }
 }
 
-impl Drop for Threads {
+impl Drop for WorkerThreads {
     fn drop(&mut self) {
-        self.end();
-        for thread in self.running.drain(..) {
-            // One that panicked has been logged by the hook.
+        self.stop();
+        for thread in self.handles.drain(..) {
+            // The panic hook has logged the panic of a thread.
             let _ = thread.join();
         }
     }
 }
 
-/// For tasks that outlive the drain. Whoever they worked for is gone.
-pub const LEFTOVERS: Duration = Duration::from_secs(1);
+/// Time for tasks that outlive the drain. The callers that they worked for have disconnected.
+pub const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn on(stay: &WorkerSlot) -> tokio::runtime::Id {
-        stay.runtime().id()
+    fn runtime_id(slot: &WorkerSlot) -> tokio::runtime::Id {
+        slot.runtime().id()
     }
 
     #[test]
-    fn the_thread_with_the_fewest_connections_is_given_the_next() {
+    fn the_worker_with_the_fewest_connections_receives_the_next() {
         let (workers, _threads) = Workers::start(2).unwrap();
-        let enter = || workers.enter().unwrap();
-        let (first, second, third) = (enter(), enter(), enter());
-        assert_ne!(on(&first), on(&second));
-        let busy = on(&third);
-        let stays = [first, second].into_iter().filter(|stay| on(stay) == busy).collect::<Vec<_>>();
-        assert_eq!(stays.len(), 1, "the other connection has hung up");
-        drop((stays, third));
-        let next = [enter(), enter(), enter()];
-        assert_eq!(next.iter().filter(|stay| on(stay) == busy).count(), 2, "of four places it has two now");
+        let acquire = || workers.acquire().unwrap();
+        let (first, second, third) = (acquire(), acquire(), acquire());
+        assert_ne!(runtime_id(&first), runtime_id(&second));
+        let busy = runtime_id(&third);
+        let slots = [first, second].into_iter().filter(|slot| runtime_id(slot) == busy).collect::<Vec<_>>();
+        assert_eq!(slots.len(), 1, "one of the two connections that end was on the worker with two");
+        drop((slots, third));
+        let next = [acquire(), acquire(), acquire()];
+        assert_eq!(
+            next.iter().filter(|slot| runtime_id(slot) == busy).count(),
+            2,
+            "the worker has two of four connections"
+        );
     }
 
     #[test]
     fn with_one_thread_connections_stay_where_they_are_accepted() {
         for count in [0, 1] {
             let (workers, threads) = Workers::start(count).unwrap();
-            assert!(workers.enter().is_none() && threads.running.is_empty());
+            assert!(workers.acquire().is_none() && threads.handles.is_empty());
             assert_eq!(workers.count(), 1);
         }
     }
 
     #[test]
-    fn threads_end_with_whoever_started_them() {
+    fn a_drop_of_the_threads_ends_them_and_their_tasks() {
         let (workers, threads) = Workers::start(3).unwrap();
-        let held = workers.enter().unwrap();
-        let (tell, told) = std::sync::mpsc::channel::<()>();
+        let held = workers.acquire().unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
         // Never ends by itself.
         held.runtime().spawn(async move {
             std::future::pending::<()>().await;
-            drop(tell);
+            drop(sender);
         });
         drop(threads);
-        assert!(told.try_recv().is_err_and(|error| error == std::sync::mpsc::TryRecvError::Disconnected));
+        assert!(receiver.try_recv().is_err_and(|error| error == std::sync::mpsc::TryRecvError::Disconnected));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use connector_cache::admin::readiness::Readiness;
-use connector_cache::admin::{Admin, Cache, Config, PurgeSelector};
+use connector_cache::admin::{Admin, CacheAdmin, Config, PurgeQuery};
 use connector_cache::observability::metrics::Metrics;
 use connector_cache::server::Server;
 use tokio::io::AsyncWriteExt;
@@ -32,12 +32,12 @@ struct Slow {
     scraping: AtomicBool,
 }
 
-impl Cache for Slow {
-    fn look(&self) -> serde_json::Value {
+impl CacheAdmin for Slow {
+    fn overview(&self) -> serde_json::Value {
         serde_json::json!({})
     }
 
-    fn purge(&self, _: &PurgeSelector) -> u64 {
+    fn purge(&self, _: &PurgeQuery) -> u64 {
         self.purged.store(true, SeqCst);
         1
     }

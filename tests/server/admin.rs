@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use connector_cache::admin::readiness::Readiness;
-use connector_cache::admin::{Admin, Cache, Config, PurgeSelector};
+use connector_cache::admin::{Admin, CacheAdmin, Config, PurgeQuery};
 use connector_cache::observability::metrics::Metrics;
 use connector_cache::server::Server;
 use tokio::net::TcpListener;
@@ -14,16 +14,16 @@ use crate::raw::{Raw, Reply};
 
 #[derive(Default)]
 struct Fake {
-    purged: Mutex<Vec<PurgeSelector>>,
+    purged: Mutex<Vec<PurgeQuery>>,
     metrics: Option<Arc<Metrics>>,
 }
 
-impl Cache for Fake {
-    fn look(&self) -> serde_json::Value {
+impl CacheAdmin for Fake {
+    fn overview(&self) -> serde_json::Value {
         serde_json::json!({ "entries": 3 })
     }
 
-    fn purge(&self, selection: &PurgeSelector) -> u64 {
+    fn purge(&self, selection: &PurgeQuery) -> u64 {
         self.purged.lock().unwrap().push(selection.clone());
         3
     }
@@ -75,9 +75,9 @@ async fn metrics_are_in_the_text_format_and_fresh() {
 async fn readiness_follows_the_latch_and_liveness_does_not() {
     let port = start(Config::default()).await;
     assert_eq!(port.ask("GET", "/readyz", "").await.status(), 503);
-    port.readiness.ready();
+    port.readiness.set_ready();
     assert_eq!(port.ask("GET", "/readyz", "").await.status(), 200);
-    port.readiness.drain();
+    port.readiness.set_draining();
     let draining = port.ask("GET", "/readyz", "").await;
     assert_eq!((draining.status(), &*draining.body), (503, "draining\n"));
     assert_eq!(port.ask("GET", "/livez", "").await.status(), 200);
@@ -91,7 +91,7 @@ async fn the_cache_is_looked_at_and_purged_by_selection() {
     let query = format!("/cache?flow=B2C_1&tenant=%7B{}%7D", tenant.to_uppercase());
     let reply = port.ask("DELETE", &query, "").await;
     assert_eq!((reply.status(), &*reply.body), (200, r#"{"purged":3}"#));
-    let selection = PurgeSelector { flow: Some("B2C_1".into()), tenant: Some(tenant.into()), subject: None };
+    let selection = PurgeQuery { flow: Some("B2C_1".into()), tenant: Some(tenant.into()), subject: None };
     assert_eq!(*port.cache.purged.lock().unwrap(), [selection]);
 }
 

@@ -17,7 +17,9 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::frames::{HEADERS, PREFACE, SETTINGS, frame, goaway};
+use crate::frames::{
+    DATA, END_HEADERS, END_STREAM, GET, HEADERS, PREFACE, SETTINGS, frame, goaway, hello, kinds,
+};
 use crate::raw::Raw;
 use crate::stub::{PATIENCE, config, patient, start, start_within, until};
 
@@ -168,6 +170,18 @@ async fn f49_beside_a_small_answer_that_nobody_takes_other_streams_end_and_then_
     assert!(answered > 0);
     until("the connection is closed", || server.rejected(ConnRejection::Slow) == 1).await;
     drop(shut);
+}
+
+/// A second DATA frame only for END_STREAM would cost each hit another poll of its stream.
+#[tokio::test]
+async fn a_small_response_is_one_data_frame_that_ends_its_stream() {
+    // The client sends no acknowledgement of the server's PING, so the graceful end takes `write_timeout`.
+    let short = Duration::from_millis(100);
+    let server = start(ServerLimits { idle_timeout: short, write_timeout: short, ..patient() }).await;
+    let mut raw = Raw::connect(server.address).await;
+    raw.send([hello(), frame(HEADERS, END_HEADERS | END_STREAM, 1, GET)].concat()).await;
+    let kinds = kinds(&raw.rest().await);
+    assert_eq!(kinds.iter().filter(|kind| **kind == (DATA, 1)).count(), 1, "{kinds:?}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use connector_cache::server::{Config, Drain, Threads, Workers};
+use connector_cache::server::{Config, Drain, WorkerThreads, Workers};
 use connector_cache::support::byte_budget::ByteBudget;
 use tokio::net::TcpStream;
 
@@ -11,7 +11,7 @@ use crate::raw::{Raw, get};
 use crate::stub::{Running, config, patient, start_on, until};
 
 /// A server with two threads for its connections.
-async fn start(drain: Duration) -> (Running, Threads) {
+async fn start(drain: Duration) -> (Running, WorkerThreads) {
     let (lanes, threads) = Workers::start(2).unwrap();
     let drain = Drain { delay: Duration::ZERO, timeout: drain };
     let server = start_on(lanes, Config { drain, ..config(patient()) }, ByteBudget::new(usize::MAX)).await;

@@ -154,7 +154,7 @@ pub(crate) async fn start_within(config: Config, budget: ByteBudget) -> Running 
 }
 
 /// With threads for its connections.
-pub(crate) async fn start_on(lanes: Workers, config: Config, budget: ByteBudget) -> Running {
+pub(crate) async fn start_on(workers: Workers, config: Config, budget: ByteBudget) -> Running {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
@@ -162,7 +162,7 @@ pub(crate) async fn start_on(lanes: Workers, config: Config, budget: ByteBudget)
     let stack = RequestStack::new(Arc::clone(&stub), Arc::clone(&metrics), AccessLog::All, &config.limits)
         .within(budget);
     let drain = CancellationToken::new();
-    let server = Server::new(&config, Arc::clone(&metrics)).unwrap().on(lanes);
+    let server = Server::new(&config, Arc::clone(&metrics)).unwrap().with_workers(workers);
     let (tls, terms) = (server.tls().cloned(), server.settings().clone());
     let task = tokio::spawn(server.serve(listener, Arc::new(stack), drain.clone()));
     Running { address, metrics, stub, drain, tls, terms, task }

@@ -1,11 +1,11 @@
-//! Requests that the operator of this machine sends by hand, without a token.
+//! Check that an operator of this machine sent a request, for purges without a token.
 //!
-//! A loopback peer proves little: a reverse proxy on the same machine sends from there too, and so does the browser of
-//! an operator on behalf of a web page. Both show themselves by what they add. So a request passes only with the
-//! fields that curl, wget and the HTTP libraries send by themselves, each once. nginx forwards with HTTP/1.0, or writes
-//! `Connection: close` directly after `Host`, and hides all else, so neither passes; Python's `urllib` sends
-//! `Connection: close` after its other fields. A relay that is configured to hide even that cannot be recognised: a relay
-//! needs `admin.token_file`.
+//! A loopback peer address proves little: a reverse proxy on the same machine has one too, and so has the browser of an
+//! operator that sends a request for a web page. Both add fields of their own. So a request passes only with the fields
+//! that curl, wget and the HTTP libraries send by themselves, each once. nginx forwards with HTTP/1.0, or writes
+//! `Connection: close` directly after `Host`, and may hide all other traces, so neither form passes. Python's `urllib`
+//! sends `Connection: close` after its other fields and passes. A relay that is configured to hide even that cannot be
+//! recognised: an installation with a relay needs `admin.token_file`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,39 +14,40 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::Authority;
 
-/// What shows that a request may not come from an operator of this machine.
+/// Reason to assume that no operator of this machine sent the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::admin) enum Foreign {
-    /// It comes from another address.
+pub(in crate::admin) enum NotLocalReason {
+    /// The peer has another address than loopback.
     Peer,
-    /// It was meant for a name or address that is not loopback, or for none, or for two.
+    /// The target is a name or address other than loopback, or it is missing or repeated.
     Host,
-    /// HTTP/1.0.
+    /// The request is HTTP/1.0.
     Version,
-    /// A field that a relay or a browser adds, or one twice.
+    /// The request has a field that a relay or a browser adds, or a field twice.
     Field,
 }
 
-/// Checks that a request comes from this machine, was meant for it, and was sent by no relay or browser.
-pub(super) fn check(request: &Parts, peer: SocketAddr) -> Result<(), Foreign> {
+/// Checks that a request comes from this machine, has a target on this machine, and was sent by no relay or browser.
+pub(super) fn check(request: &Parts, peer: SocketAddr) -> Result<(), NotLocalReason> {
     if !peer.ip().to_canonical().is_loopback() {
-        return Err(Foreign::Peer);
+        return Err(NotLocalReason::Peer);
     }
     if !is_for_loopback(request) {
-        return Err(Foreign::Host);
+        return Err(NotLocalReason::Host);
     }
     if request.version < Version::HTTP_11 {
-        return Err(Foreign::Version);
+        return Err(NotLocalReason::Version);
     }
     let headers = &request.headers;
     let is_repeated = headers.len() != headers.keys_len();
-    if is_repeated || is_of_nginx(request) || headers.iter().any(|(name, value)| !is_expected(name, value)) {
-        return Err(Foreign::Field);
+    if is_repeated || is_from_nginx(request) || headers.iter().any(|(name, value)| !is_expected(name, value))
+    {
+        return Err(NotLocalReason::Field);
     }
     Ok(())
 }
 
-/// Every name that the request gives for its target is loopback, and there is one.
+/// Returns whether the target and `Host` name only loopback, and at least one of them is present.
 fn is_for_loopback(request: &Parts) -> bool {
     let mut hosts = request.headers.get_all(header::HOST).iter();
     let field = match (hosts.next(), hosts.next()) {
@@ -61,8 +62,8 @@ fn is_for_loopback(request: &Parts) -> bool {
     }
 }
 
-/// Whether `Connection: close` follows `Host` directly, as nginx writes the two before all other fields.
-fn is_of_nginx(request: &Parts) -> bool {
+/// Returns whether `Connection: close` follows `Host` directly: nginx writes the two before all other fields.
+fn is_from_nginx(request: &Parts) -> bool {
     let mut fields = request.headers.iter().skip_while(|(name, _)| **name != header::HOST).skip(1);
     let next = fields.next();
     next.is_some_and(|(name, value)| *name == header::CONNECTION && is_close(value))
@@ -75,7 +76,7 @@ fn is_close(value: &HeaderValue) -> bool {
 fn is_loopback(authority: &Authority) -> bool {
     let host = authority.host();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    // The name of a user before it is no part of a host.
+    // `Authority::host` leaves out the user information before `@`.
     !authority.as_str().contains('@')
         && (host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|it| it.to_canonical().is_loopback()))
 }
@@ -89,8 +90,8 @@ fn is_expected(name: &HeaderName, value: &HeaderValue) -> bool {
     }
 }
 
-impl Foreign {
-    /// What an operator reads.
+impl NotLocalReason {
+    /// Returns the message for the operator.
     pub(in crate::admin) fn message(self) -> &'static str {
         match self {
             Self::Peer => {
@@ -120,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    fn assess(headers: &[(&str, &str)]) -> Result<(), Foreign> {
+    fn check_fields(headers: &[(&str, &str)]) -> Result<(), NotLocalReason> {
         let headers = [&[("host", "localhost:9090")], headers].concat();
         check(&request("/cache", &headers), "127.0.0.1:1".parse().unwrap())
     }
@@ -159,7 +160,7 @@ mod tests {
             // net/http of Go
             &[("user-agent", "Go-http-client/1.1"), ("accept-encoding", "gzip")],
         ] {
-            assert_eq!(assess(fields), Ok(()), "{fields:?}");
+            assert_eq!(check_fields(fields), Ok(()), "{fields:?}");
         }
     }
 
@@ -184,30 +185,30 @@ mod tests {
             ("content-length", "00"),
             ("te", "trailers"),
         ] {
-            assert_eq!(assess(&[field]), Err(Foreign::Field), "{field:?}");
+            assert_eq!(check_fields(&[field]), Err(NotLocalReason::Field), "{field:?}");
         }
-        assert_eq!(assess(&[("accept", "a"), ("accept", "b")]), Err(Foreign::Field));
+        assert_eq!(check_fields(&[("accept", "a"), ("accept", "b")]), Err(NotLocalReason::Field));
     }
 
     #[test]
-    fn every_name_of_the_target_is_loopback_and_there_is_one() {
+    fn the_target_and_host_must_name_loopback_and_one_is_required() {
         let local = "127.0.0.1:1".parse().unwrap();
-        let of = |uri: &str, hosts: &[&str]| {
+        let check_target = |uri: &str, hosts: &[&str]| {
             let hosts: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
             check(&request(uri, &hosts), local)
         };
         for host in ["localhost", "LOCALHOST:1", "127.0.0.1:9090", "127.8.9.1", "[::1]:9090"] {
-            assert_eq!(of("/cache", &[host]), Ok(()), "{host}");
-            assert_eq!(of(&format!("http://{host}/cache"), &[]), Ok(()), "{host}");
+            assert_eq!(check_target("/cache", &[host]), Ok(()), "{host}");
+            assert_eq!(check_target(&format!("http://{host}/cache"), &[]), Ok(()), "{host}");
         }
         for host in ["", "a.example", "localhost.a.example", "a@localhost", "10.0.0.1", "[::2]", "local host"]
         {
-            assert_eq!(of("/cache", &[host]), Err(Foreign::Host), "{host}");
+            assert_eq!(check_target("/cache", &[host]), Err(NotLocalReason::Host), "{host}");
         }
-        assert_eq!(of("/cache", &[]), Err(Foreign::Host));
-        assert_eq!(of("/cache", &["localhost", "localhost"]), Err(Foreign::Host));
-        assert_eq!(of("http://a.example/cache", &["localhost"]), Err(Foreign::Host));
-        assert_eq!(of("http://localhost/cache", &["a.example"]), Err(Foreign::Host));
+        assert_eq!(check_target("/cache", &[]), Err(NotLocalReason::Host));
+        assert_eq!(check_target("/cache", &["localhost", "localhost"]), Err(NotLocalReason::Host));
+        assert_eq!(check_target("http://a.example/cache", &["localhost"]), Err(NotLocalReason::Host));
+        assert_eq!(check_target("http://localhost/cache", &["a.example"]), Err(NotLocalReason::Host));
     }
 
     #[test]
@@ -216,8 +217,8 @@ mod tests {
         for peer in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
             assert_eq!(check(&request, peer.parse().unwrap()), Ok(()), "{peer}");
         }
-        assert_eq!(check(&request, "10.0.0.1:1".parse().unwrap()), Err(Foreign::Peer));
+        assert_eq!(check(&request, "10.0.0.1:1".parse().unwrap()), Err(NotLocalReason::Peer));
         request.version = Version::HTTP_10;
-        assert_eq!(check(&request, "127.0.0.1:1".parse().unwrap()), Err(Foreign::Version));
+        assert_eq!(check(&request, "127.0.0.1:1".parse().unwrap()), Err(NotLocalReason::Version));
     }
 }

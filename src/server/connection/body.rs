@@ -1,4 +1,6 @@
-//! The body of an answer, which is known to be unsent for as long as HTTP holds any of it.
+//! Response body that reports when hyper has written it.
+//!
+//! The body counts as an unfinished response for as long as hyper holds any of its bytes.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -8,47 +10,52 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
-use super::super::connection::h2_send_stall::BodyProgress;
-use super::super::connection::state::ResponseGuard;
+use super::h2_send_stall::BodyProgress;
+use super::state::ResponseGuard;
 
-/// The body of an answer.
+/// Body of a response, in one piece.
 pub(super) struct TrackedBody {
     bytes: Option<Bytes>,
-    ticket: Option<ResponseGuard>,
-    hold: Option<Arc<BodyProgress>>,
+    guard: Option<ResponseGuard>,
+    progress: Option<Arc<BodyProgress>>,
 }
 
 impl TrackedBody {
-    /// `bytes` answer the request that `ticket` stands for. With a `hold` the end is told only when they have gone.
-    pub(super) fn new(bytes: Option<Bytes>, ticket: ResponseGuard, hold: Option<Arc<BodyProgress>>) -> Self {
-        Self { bytes, ticket: Some(ticket), hold }
+    /// Creates the body of the request that `guard` counts. With a `progress` the body ends only after the peer has taken
+    /// all bytes.
+    pub(super) fn new(
+        bytes: Option<Bytes>,
+        guard: ResponseGuard,
+        progress: Option<Arc<BodyProgress>>,
+    ) -> Self {
+        Self { bytes, guard: Some(guard), progress }
     }
 }
 
 impl Body for TrackedBody {
-    type Data = Piece;
+    type Data = TrackedBytes;
     type Error = Infallible;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<TrackedBytes>, Infallible>>> {
         let this = self.get_mut();
         if let Some(bytes) = this.bytes.take() {
-            if let Some(hold) = &this.hold {
-                hold.begin();
+            if let Some(progress) = &this.progress {
+                progress.start();
             }
-            let piece = Piece { bytes, _ticket: this.ticket.take(), hold: this.hold.clone() };
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
+            let bytes = TrackedBytes { bytes, _guard: this.guard.take(), progress: this.progress.clone() };
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        if let Some(hold) = &this.hold {
-            ready!(hold.poll_end(cx));
+        if let Some(progress) = &this.progress {
+            ready!(progress.poll_finished(cx));
         }
         Poll::Ready(None)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_none() && self.hold.is_none()
+        self.bytes.is_none() && self.progress.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -56,14 +63,14 @@ impl Body for TrackedBody {
     }
 }
 
-/// What HTTP holds of an answer until it is written.
-pub(super) struct Piece {
+/// Bytes of a response that hyper holds until they are written.
+pub(super) struct TrackedBytes {
     bytes: Bytes,
-    _ticket: Option<ResponseGuard>,
-    hold: Option<Arc<BodyProgress>>,
+    _guard: Option<ResponseGuard>,
+    progress: Option<Arc<BodyProgress>>,
 }
 
-impl Buf for Piece {
+impl Buf for TrackedBytes {
     fn remaining(&self) -> usize {
         self.bytes.remaining()
     }
@@ -74,16 +81,16 @@ impl Buf for Piece {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
-        if let Some(hold) = &self.hold {
-            hold.take(count);
+        if let Some(progress) = &self.progress {
+            progress.record_taken(count);
         }
     }
 }
 
-impl Drop for Piece {
+impl Drop for TrackedBytes {
     fn drop(&mut self) {
-        if let Some(hold) = &self.hold {
-            hold.end();
+        if let Some(progress) = &self.progress {
+            progress.finish();
         }
     }
 }

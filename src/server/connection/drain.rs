@@ -1,4 +1,4 @@
-//! When a connection has to go although nothing is wrong with it.
+//! Drain of one connection after its listener has closed.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -9,46 +9,47 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::super::connection::state::ConnState;
+use super::state::ConnState;
 
-/// The end of a listener, as one connection has it.
+/// Timer from the close of the listener to the close of one connection.
 pub(super) struct DrainTimer {
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// The connection's task will be woken when the listener ends.
-    is_awaited: bool,
-    pulse: Arc<ConnState>,
-    /// From the end of the listener to that of the connection.
-    farewell: Duration,
-    /// Set once the listener has ended.
-    end: Option<Instant>,
+    /// The token of `drain` has the waker of the connection's task.
+    is_waker_registered: bool,
+    conn_state: Arc<ConnState>,
+    /// Time between the two closes.
+    grace: Duration,
+    /// Set when the listener has closed.
+    deadline: Option<Instant>,
 }
 
 impl DrainTimer {
-    /// A connection that stays until `drain` is cancelled, and for `farewell` after it.
-    pub(super) fn new(drain: CancellationToken, pulse: Arc<ConnState>, farewell: Duration) -> Self {
-        Self { drain: Box::pin(drain.cancelled_owned()), is_awaited: false, pulse, farewell, end: None }
+    /// Creates the timer of a connection that stays open until `grace` after the cancellation of `drain`.
+    pub(super) fn new(drain: CancellationToken, conn_state: Arc<ConnState>, grace: Duration) -> Self {
+        let drain = Box::pin(drain.cancelled_owned());
+        Self { drain, is_waker_registered: false, conn_state, grace, deadline: None }
     }
 
-    /// Returns when the connection has to go. May be dropped and called again, but by one task alone.
-    pub(super) async fn due(&mut self) {
-        let end = if let Some(end) = self.end {
-            end
+    /// Waits until the connection has to close. The future may be dropped and created again, within one task only.
+    pub(super) async fn wait_until_due(&mut self) {
+        let deadline = if let Some(deadline) = self.deadline {
+            deadline
         } else {
             poll_fn(|cx| self.poll_drain(cx)).await;
-            // A request may be on its way. Who asks now is answered, with `Connection: close`.
-            self.pulse.drain();
-            *self.end.insert(Instant::now() + self.farewell)
+            // A request may already be on its way. It is answered, with `Connection: close`.
+            self.conn_state.start_drain();
+            *self.deadline.insert(Instant::now() + self.grace)
         };
-        sleep_until(end).await;
+        sleep_until(deadline).await;
     }
 
-    /// To ask the token takes two locks, and a connection comes by here with each request. A listener says that it
-    /// is leaving before it ends.
+    /// Polls the token, but only once before the listener begins to close: a poll takes two locks, and a connection polls
+    /// with each request. The listener sets `listener_closing` before it cancels the token.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_awaited && !self.pulse.is_leaving() {
+        if self.is_waker_registered && !self.conn_state.is_listener_closing() {
             return Poll::Pending;
         }
-        self.is_awaited = true;
+        self.is_waker_registered = true;
         self.drain.as_mut().poll(cx)
     }
 }

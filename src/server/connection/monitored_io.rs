@@ -1,4 +1,7 @@
-//! A socket that reports what passes through it.
+//! Wrapper of a connection's socket, between hyper and TLS or TCP.
+//!
+//! Reads pass through [`Preflight`] before hyper sees them, and both directions report to [`ConnState`]. The wrapper also
+//! keeps bytes that arrive while no hyper connection exists, and returns the socket when hyper drops it.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -12,76 +15,76 @@ use tokio::sync::oneshot;
 use super::preflight::{Expected, Preflight, PreflightError, Protocol};
 use super::state::ConnState;
 
-/// Between HTTP and the socket, above TLS.
+/// A socket with checks and reports.
 pub(in crate::server) struct MonitoredIo<IO> {
-    /// Taken only by `drop`.
+    /// `None` only after `drop`.
     io: Option<IO>,
-    /// Who gets the socket when HTTP is done with it.
-    back: Option<oneshot::Sender<IO>>,
-    pulse: Arc<ConnState>,
-    wire: Preflight,
-    /// Bytes that came while nobody was there to read them, seen by `wire`.
-    ahead: Vec<u8>,
-    /// Requests that had been served when the last bytes came.
-    served: usize,
-    /// A fault was answered; HTTP is told nothing more.
-    faulty: bool,
-    /// A fault of a request that is pipelined. It is answered after the request that is being answered.
-    later: Option<PreflightError>,
+    /// Receives the socket at `drop`.
+    io_sender: Option<oneshot::Sender<IO>>,
+    conn_state: Arc<ConnState>,
+    preflight: Preflight,
+    /// Bytes that passed `preflight` while no reader existed.
+    read_ahead: Vec<u8>,
+    /// Requests of the connection at the last read.
+    requests: usize,
+    /// The response to an error was written. hyper reads no more bytes, and its writes are discarded.
+    is_rejected: bool,
+    /// Error of a pipelined request. Its response follows the response to the open request.
+    deferred_error: Option<PreflightError>,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> MonitoredIo<IO> {
-    /// Wraps `io`, which `back` gets in the end. `wire` has seen nothing yet.
+    /// Wraps `io`, which `io_sender` receives at the end. `preflight` is new.
     pub(in crate::server) fn new(
         io: IO,
-        back: oneshot::Sender<IO>,
-        pulse: Arc<ConnState>,
-        wire: Preflight,
+        io_sender: oneshot::Sender<IO>,
+        conn_state: Arc<ConnState>,
+        preflight: Preflight,
     ) -> Self {
         Self {
             io: Some(io),
-            back: Some(back),
-            pulse,
-            wire,
-            ahead: Vec::new(),
-            served: 0,
-            faulty: false,
-            later: None,
+            io_sender: Some(io_sender),
+            conn_state,
+            preflight,
+            read_ahead: Vec::new(),
+            requests: 0,
+            is_rejected: false,
+            deferred_error: None,
         }
     }
 
-    /// What the connection speaks, as far as is known.
+    /// Returns the protocol of the bytes so far.
     pub(in crate::server) fn protocol(&self) -> Protocol {
-        self.wire.protocol()
+        self.preflight.protocol()
     }
 
-    /// Whether bytes wait for whoever reads next.
-    pub(in crate::server) fn holds_bytes(&self) -> bool {
-        !self.ahead.is_empty()
+    /// Returns whether bytes wait for the next reader.
+    pub(in crate::server) fn has_read_ahead(&self) -> bool {
+        !self.read_ahead.is_empty()
     }
 
-    /// Takes back bytes that were read and not used.
-    pub(in crate::server) fn put_back(&mut self, bytes: &[u8]) {
-        self.ahead.splice(..0, bytes.iter().copied());
+    /// Puts back bytes that a reader has read and not used.
+    pub(in crate::server) fn unread(&mut self, bytes: &[u8]) {
+        self.read_ahead.splice(..0, bytes.iter().copied());
     }
 
-    /// Waits for bytes and keeps them for whoever reads next. False: there will be none.
-    pub(in crate::server) fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    /// Waits for bytes, and keeps them for the next reader. Returns false at the end of the input.
+    pub(in crate::server) fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut space = [MaybeUninit::uninit(); 4096];
         let mut buf = ReadBuf::uninit(&mut space);
-        ready!(self.poll_new(cx, &mut buf))?;
-        self.ahead.extend_from_slice(buf.filled());
+        ready!(self.poll_read_checked(cx, &mut buf))?;
+        self.read_ahead.extend_from_slice(buf.filled());
         Poll::Ready(Ok(!buf.filled().is_empty()))
     }
 
-    /// Reads what nobody has seen yet.
-    fn poll_new(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.faulty {
+    /// Reads new bytes from the socket and checks them.
+    fn poll_read_checked(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.is_rejected {
             return Poll::Ready(Ok(()));
         }
-        if let Some(fault) = self.later {
-            // HTTP reads again once it has written its answer.
-            return if self.pulse.is_quiet() { self.answer(cx, fault).into() } else { Poll::Pending };
+        if let Some(error) = self.deferred_error {
+            // hyper reads again after it has written its response.
+            return if self.conn_state.is_quiet() { self.reject(cx, error).into() } else { Poll::Pending };
         }
         let before = buf.filled().len();
         ready!(self.io()?.poll_read(cx, buf))?;
@@ -90,14 +93,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> MonitoredIo<IO> {
             return Poll::Ready(Ok(()));
         }
         let expected = self.expected();
-        if let Err(fault) = self.look(new, expected) {
-            // To HTTP the connection ends here.
+        if let Err(error) = self.inspect(new, expected) {
+            // hyper sees the end of the input.
             buf.set_filled(before);
-            if expected == Expected::NextHead && fault == PreflightError::BareLineFeed {
-                self.later = Some(fault);
+            if expected == Expected::NextHead && error == PreflightError::BareLineFeed {
+                self.deferred_error = Some(error);
                 return Poll::Pending;
             }
-            self.answer(cx, fault)?;
+            self.reject(cx, error)?;
         }
         Poll::Ready(Ok(()))
     }
@@ -107,41 +110,41 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> MonitoredIo<IO> {
     }
 
     fn expected(&self) -> Expected {
-        if self.pulse.is_quiet() {
+        if self.conn_state.is_quiet() {
             Expected::Head
-        } else if self.pulse.has_body() {
+        } else if self.conn_state.has_request_body() {
             Expected::Body
         } else {
             Expected::NextHead
         }
     }
 
-    fn look(&mut self, bytes: &[u8], expected: Expected) -> Result<(), PreflightError> {
-        let served = self.pulse.served();
-        if served != self.served {
-            self.served = served;
-            self.wire.next_request();
+    fn inspect(&mut self, bytes: &[u8], expected: Expected) -> Result<(), PreflightError> {
+        let requests = self.conn_state.requests();
+        if requests != self.requests {
+            self.requests = requests;
+            self.preflight.start_request();
         }
-        let result = self.wire.see(bytes, expected);
-        self.pulse.record_received(self.wire.protocol());
+        let result = self.preflight.inspect(bytes, expected);
+        self.conn_state.record_received(self.preflight.protocol());
         result
     }
 
-    /// Answers in HTTP's place. Nothing is being written, so the socket has room for these few bytes; TLS sends
-    /// on with its closure alert what it had to hold back.
-    fn answer(&mut self, cx: &mut Context<'_>, fault: PreflightError) -> io::Result<()> {
-        self.faulty = true;
-        self.pulse.set_fault(fault);
-        if self.io()?.poll_write(cx, fault.reply())?.is_ready() {
+    /// Writes the response to an error in place of hyper. No other write is in progress, so the socket has room for
+    /// these few bytes; TLS sends the bytes that it had to hold back with its closure alert.
+    fn reject(&mut self, cx: &mut Context<'_>, error: PreflightError) -> io::Result<()> {
+        self.is_rejected = true;
+        self.conn_state.set_preflight_error(error);
+        if self.io()?.poll_write(cx, error.response())?.is_ready() {
             let _ = self.io()?.poll_flush(cx)?;
         }
         Ok(())
     }
 
-    fn report(&self, written: &Poll<io::Result<usize>>) {
-        match written {
-            Poll::Pending => self.pulse.set_blocked(true),
-            Poll::Ready(Ok(n)) => self.pulse.record_sent(*n),
+    fn record_write(&self, result: &Poll<io::Result<usize>>) {
+        match result {
+            Poll::Pending => self.conn_state.set_blocked(true),
+            Poll::Ready(Ok(bytes)) => self.conn_state.record_sent(*bytes),
             Poll::Ready(Err(_)) => {}
         }
     }
@@ -150,14 +153,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> MonitoredIo<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for MonitoredIo<IO> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.ahead.is_empty() {
-            return this.poll_new(cx, buf);
+        if this.read_ahead.is_empty() {
+            return this.poll_read_checked(cx, buf);
         }
-        let n = this.ahead.len().min(buf.remaining());
-        buf.put_slice(&this.ahead[..n]);
-        this.ahead.drain(..n);
-        if this.ahead.is_empty() {
-            this.ahead = Vec::new();
+        let n = this.read_ahead.len().min(buf.remaining());
+        buf.put_slice(&this.read_ahead[..n]);
+        this.read_ahead.drain(..n);
+        if this.read_ahead.is_empty() {
+            this.read_ahead = Vec::new();
         }
         Poll::Ready(Ok(()))
     }
@@ -166,13 +169,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for MonitoredIo<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MonitoredIo<IO> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.faulty {
-            // The peer has its answer. HTTP's own, to what came before the fault, is for nobody.
+        if this.is_rejected {
+            // The peer has received its response. hyper's response to the bytes before the error is discarded.
             return Poll::Ready(Ok(buf.len()));
         }
-        let written = this.io()?.poll_write(cx, buf);
-        this.report(&written);
-        written
+        let result = this.io()?.poll_write(cx, buf);
+        this.record_write(&result);
+        result
     }
 
     fn poll_write_vectored(
@@ -182,12 +185,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MonitoredIo<IO> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let length = bufs.iter().map(|buf| buf.len()).sum();
-        if this.faulty {
+        if this.is_rejected {
             return Poll::Ready(Ok(length));
         }
-        let written = if length <= SMALL {
-            // A head and a small body: to copy them takes less time than the kernel takes to find two pieces.
-            let mut space = [MaybeUninit::uninit(); SMALL];
+        let result = if length <= MAX_JOINED_WRITE_BYTES {
+            // For a head and a small body a copy takes less time than the kernel needs to collect two buffers.
+            let mut space = [MaybeUninit::uninit(); MAX_JOINED_WRITE_BYTES];
             let mut joined = ReadBuf::uninit(&mut space);
             for buf in bufs {
                 joined.put_slice(buf);
@@ -196,8 +199,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MonitoredIo<IO> {
         } else {
             this.io()?.poll_write_vectored(cx, bufs)
         };
-        this.report(&written);
-        written
+        this.record_write(&result);
+        result
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -207,30 +210,30 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MonitoredIo<IO> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = this.io()?.poll_flush(cx);
-        // HTTP flushes when it has nothing left to write.
-        this.pulse.set_blocked(flushed.is_pending());
+        // hyper flushes when its write buffer is empty.
+        this.conn_state.set_blocked(flushed.is_pending());
         flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let shut = this.io()?.poll_shutdown(cx);
-        this.pulse.set_blocked(shut.is_pending());
+        this.conn_state.set_blocked(shut.is_pending());
         shut
     }
 }
 
 impl<IO> Drop for MonitoredIo<IO> {
     fn drop(&mut self) {
-        if let (Some(io), Some(back)) = (self.io.take(), self.back.take()) {
-            // Nobody waits for it any more when the whole connection was dropped.
-            let _ = back.send(io);
+        if let (Some(io), Some(io_sender)) = (self.io.take(), self.io_sender.take()) {
+            // The receiver is gone if the task of the connection was dropped.
+            let _ = io_sender.send(io);
         }
     }
 }
 
-/// What is written as one piece, bytes.
-const SMALL: usize = 4096;
+/// Size up to which several buffers are copied into one write.
+const MAX_JOINED_WRITE_BYTES: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -239,7 +242,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes so many bytes at a time, and tells what it was given.
+    /// Accepts up to `at_most` bytes for each write. Records the number of buffers of each write, and the bytes.
     struct Socket {
         at_most: usize,
         pieces: Vec<usize>,
@@ -277,30 +280,37 @@ mod tests {
         }
     }
 
-    /// Writes a head and a body of so many bytes to a socket that takes so many; how many it took, in which pieces.
-    async fn written(head: usize, body: usize, at_most: usize) -> (usize, Vec<usize>, bool) {
-        let (back, returned) = oneshot::channel();
+    /// Writes a head and a body to a socket that accepts `at_most` bytes. Returns the number of bytes that the socket
+    /// accepted, the number of buffers of each write, and whether the bytes are right.
+    async fn write(head: usize, body: usize, at_most: usize) -> (usize, Vec<usize>, bool) {
+        let (io_sender, io_receiver) = oneshot::channel();
         let socket = Socket { at_most, pieces: Vec::new(), taken: Vec::new() };
-        let mut io = MonitoredIo::new(socket, back, Arc::default(), Preflight::new(8 << 10));
+        let mut io = MonitoredIo::new(socket, io_sender, Arc::default(), Preflight::new(8 << 10));
         let (head, body) = (vec![b'h'; head], vec![b'b'; body]);
         let bufs = [IoSlice::new(&head), IoSlice::new(&body)];
         let count = poll_fn(|cx| Pin::new(&mut io).poll_write_vectored(cx, &bufs)).await.unwrap();
         drop(io);
-        let socket = returned.await.unwrap();
+        let socket = io_receiver.await.unwrap();
         let whole = [head, body].concat();
         (count, socket.pieces, socket.taken == whole[..count])
     }
 
     #[tokio::test]
-    async fn a_small_answer_goes_out_as_one_piece_and_a_large_one_as_it_is() {
-        assert_eq!(written(800, SMALL - 800, usize::MAX).await, (SMALL, vec![1], true));
-        assert_eq!(written(800, SMALL - 799, usize::MAX).await, (SMALL + 1, vec![2], true));
+    async fn a_small_response_is_joined_into_one_buffer_and_a_large_one_is_not() {
+        assert_eq!(
+            write(800, MAX_JOINED_WRITE_BYTES - 800, usize::MAX).await,
+            (MAX_JOINED_WRITE_BYTES, vec![1], true)
+        );
+        assert_eq!(
+            write(800, MAX_JOINED_WRITE_BYTES - 799, usize::MAX).await,
+            (MAX_JOINED_WRITE_BYTES + 1, vec![2], true)
+        );
     }
 
     #[tokio::test]
-    async fn what_the_socket_does_not_take_is_not_said_to_be_written() {
+    async fn bytes_that_the_socket_does_not_accept_do_not_count_as_written() {
         for at_most in [1, 799, 800, 801, 1_999] {
-            assert_eq!(written(800, 1_200, at_most).await, (at_most, vec![1], true));
+            assert_eq!(write(800, 1_200, at_most).await, (at_most, vec![1], true));
         }
     }
 }

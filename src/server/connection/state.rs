@@ -1,185 +1,183 @@
-//! What one connection is doing, as seen by the bytes that pass and the requests that are answered.
+//! State of one connection, derived from the bytes that pass and the requests that are processed.
 //!
-//! The wrapper around the socket and the wrapper around the service report here; the watch that closes slow
-//! connections reads it. It knows nothing of time.
+//! [`MonitoredIo`](super::monitored_io::MonitoredIo) reports bytes, and the wrapper of the service reports requests and
+//! responses. [`ConnTimeouts`](super::timeouts::ConnTimeouts) and the evictor read the state. It knows no clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
 
 use super::preflight::{PreflightError, Protocol};
+use super::unfinished::{ResponseGeneration, UnfinishedResponses};
 
-/// Shared by everything that belongs to one connection. All orderings are relaxed: each field is a hint of
-/// its own, and whoever reads them is woken by what changed them.
+/// State that all parts of one connection share. All orderings are relaxed: no field depends on another one, and the
+/// change of a field wakes the task that reads it.
 #[derive(Debug, Default)]
 pub(in crate::server) struct ConnState {
     protocol: AtomicU8,
-    /// Requests that the service was given.
-    served: AtomicUsize,
-    /// Of these, how many are not answered, or have an answer that looks after itself.
-    running: AtomicUsize,
-    /// Other answers that HTTP has not yet written: by turns, so that the old ones can be told from the young.
-    unsent: [AtomicUsize; 2],
-    /// The turn of an answer that is given now: 0 or 1.
-    turn: AtomicUsize,
-    /// Bytes came that no request has come of yet.
-    fresh: AtomicBool,
-    /// The socket took less than it was given.
-    blocked: AtomicBool,
-    /// Bytes written.
-    written: AtomicUsize,
-    /// The last answer ends the connection although more of the request may come.
-    refused: AtomicBool,
-    /// The request that is being answered has a body.
-    body: AtomicBool,
-    /// Answers over HTTP/1.1 say `Connection: close`.
-    draining: AtomicBool,
-    /// So do those of every connection of the listener.
-    leaving: Arc<AtomicBool>,
-    fault: AtomicU8,
+    /// Requests that the service has received.
+    requests: AtomicUsize,
+    /// Of these, the requests without a response, and those whose response has a
+    /// [`BodyProgress`](super::h2_send_stall::BodyProgress).
+    in_service: AtomicUsize,
+    /// All other responses that hyper has not written.
+    unfinished: UnfinishedResponses,
+    /// The peer sent bytes that have not become a request yet.
+    has_unparsed_bytes: AtomicBool,
+    /// The socket took fewer bytes than hyper wrote.
+    is_blocked: AtomicBool,
+    bytes_written: AtomicUsize,
+    /// The last response ends the connection although the peer may still send the rest of its request.
+    closes_early: AtomicBool,
+    /// The current request has a body.
+    has_request_body: AtomicBool,
+    /// Responses over HTTP/1.1 carry `Connection: close`.
+    is_draining: AtomicBool,
+    /// The same for every connection of the listener.
+    listener_closing: Arc<AtomicBool>,
+    preflight_error: AtomicU8,
 }
 
-/// What a connection is waiting for. Two equal values mean that nothing moved in between.
+/// What a connection waits for. Two equal values mean that nothing moved in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum WaitingFor {
-    /// For its first request.
-    Opening,
-    /// For the rest of a request's header section.
-    Head(usize),
-    /// For us.
-    Busy,
-    /// For its peer to take bytes; with the count of [`PROGRESS`] steps so far.
-    Blocked(usize),
-    /// For its peer to open an HTTP/2 window: requests so far, answers not taken, progress.
-    Unsent(usize, usize, usize),
-    /// For the next request.
-    Idle(usize),
+    /// The first request.
+    FirstRequest,
+    /// The rest of a request's header section; with the count of requests so far.
+    RequestHead(usize),
+    /// A response of the service.
+    Service,
+    /// The peer's socket to take bytes; with the count of [`PROGRESS_STEP_BYTES`] written so far.
+    Socket(usize),
+    /// The peer to open an HTTP/2 window; with the counts of requests, unfinished responses and written
+    /// [`PROGRESS_STEP_BYTES`].
+    ResponseWrite(usize, usize, usize),
+    /// The next request; with the count of requests so far.
+    NextRequest(usize),
 }
 
 impl ConnState {
-    /// A connection that has just been accepted. `leaving`: its listener is about to close.
-    pub(in crate::server) fn new(leaving: Arc<AtomicBool>) -> Self {
-        Self { leaving, ..Self::default() }
+    /// Creates the state of an accepted connection. `listener_closing` is set when its listener is about to close.
+    pub(in crate::server) fn new(listener_closing: Arc<AtomicBool>) -> Self {
+        Self { listener_closing, ..Self::default() }
     }
 
-    /// The state of things.
-    pub(in crate::server) fn phase(&self) -> WaitingFor {
-        let served = self.served.load(Relaxed);
-        let progress = self.written.load(Relaxed) / PROGRESS;
-        let unsent = self.unsent();
+    /// Derives what the connection waits for.
+    pub(in crate::server) fn waiting_for(&self) -> WaitingFor {
+        let requests = self.requests.load(Relaxed);
+        let progress = self.bytes_written.load(Relaxed) / PROGRESS_STEP_BYTES;
+        let unfinished = self.unfinished();
         let protocol = self.protocol();
         if self.is_blocked() {
-            WaitingFor::Blocked(progress)
-        } else if self.running.load(Relaxed) > 0 {
-            WaitingFor::Busy
-        } else if unsent > 0 {
-            WaitingFor::Unsent(served, unsent, progress)
-        } else if served == 0 && protocol != Protocol::Http2 {
-            WaitingFor::Opening
-        } else if protocol == Protocol::Http1 && self.fresh.load(Relaxed) {
-            WaitingFor::Head(served)
+            WaitingFor::Socket(progress)
+        } else if self.in_service.load(Relaxed) > 0 {
+            WaitingFor::Service
+        } else if unfinished > 0 {
+            WaitingFor::ResponseWrite(requests, unfinished, progress)
+        } else if requests == 0 && protocol != Protocol::Http2 {
+            WaitingFor::FirstRequest
+        } else if protocol == Protocol::Http1 && self.has_unparsed_bytes.load(Relaxed) {
+            WaitingFor::RequestHead(requests)
         } else {
-            // In HTTP/2 pings and window updates come between requests, so bytes alone mean nothing.
-            WaitingFor::Idle(served)
+            // Over HTTP/2 bytes alone are no request: PING and WINDOW_UPDATE frames arrive between two requests.
+            WaitingFor::NextRequest(requests)
         }
     }
 
-    /// Begins a request.
-    pub(in crate::server) fn begin(self: &Arc<Self>) -> ResponseGuard {
-        self.fresh.store(false, Relaxed);
-        self.served.fetch_add(1, Relaxed);
-        self.running.fetch_add(1, Relaxed);
-        ResponseGuard { pulse: Arc::clone(self), answered: None }
+    /// Registers a request that the service receives.
+    pub(in crate::server) fn begin_request(self: &Arc<Self>) -> ResponseGuard {
+        self.has_unparsed_bytes.store(false, Relaxed);
+        self.requests.fetch_add(1, Relaxed);
+        self.in_service.fetch_add(1, Relaxed);
+        ResponseGuard { conn_state: Arc::clone(self), generation: None }
     }
 
-    /// Answers that are not written.
-    pub(in crate::server) fn unsent(&self) -> usize {
-        self.unsent.iter().map(|unsent| unsent.load(Relaxed)).sum()
+    /// Returns the number of unfinished responses.
+    pub(in crate::server) fn unfinished(&self) -> usize {
+        self.unfinished.count()
     }
 
-    /// Makes old what is unsent, and young what will be, unless there are answers that were old already: then true.
+    /// Rotates the two generations of unfinished responses. Returns true if the older generation is not empty, which
+    /// means a stalled peer.
     pub(in crate::server) fn rotate_generations(&self) -> bool {
-        let next = 1 - self.turn.load(Relaxed);
-        let stalled = self.unsent[next].load(Relaxed) > 0;
-        if !stalled {
-            self.turn.store(next, Relaxed);
-        }
-        stalled
+        self.unfinished.rotate()
     }
 
-    pub(in crate::server) fn served(&self) -> usize {
-        self.served.load(Relaxed)
+    /// Returns the number of requests that the service has received.
+    pub(in crate::server) fn requests(&self) -> usize {
+        self.requests.load(Relaxed)
     }
 
-    /// Whether the service has nothing to do and nothing waits to be written: what comes is a new request.
+    /// Returns whether no request is open and nothing waits to be written, so that the next bytes begin a request.
     pub(in crate::server) fn is_quiet(&self) -> bool {
-        self.running.load(Relaxed) == 0 && self.unsent() == 0 && !self.is_blocked()
+        self.in_service.load(Relaxed) == 0 && self.unfinished() == 0 && !self.is_blocked()
     }
 
+    /// Returns whether the socket takes no bytes at the moment.
     pub(in crate::server) fn is_blocked(&self) -> bool {
-        self.blocked.load(Relaxed)
+        self.is_blocked.load(Relaxed)
     }
 
-    /// Whether it is HTTP/2 that is spoken: it remembers much from one request to the next, and has many at a time.
+    /// Returns whether the connection speaks HTTP/2, which keeps state between requests and multiplexes them.
     pub(in crate::server) fn is_http2(&self) -> bool {
         self.protocol() == Protocol::Http2
     }
 
     pub(in crate::server) fn record_received(&self, protocol: Protocol) {
         self.protocol.store(protocol as u8, Relaxed);
-        self.fresh.store(true, Relaxed);
+        self.has_unparsed_bytes.store(true, Relaxed);
     }
 
-    pub(in crate::server) fn record_sent(&self, n: usize) {
-        self.written.fetch_add(n, Relaxed);
+    pub(in crate::server) fn record_sent(&self, bytes: usize) {
+        self.bytes_written.fetch_add(bytes, Relaxed);
     }
 
-    pub(in crate::server) fn set_blocked(&self, blocked: bool) {
-        self.blocked.store(blocked, Relaxed);
+    pub(in crate::server) fn set_blocked(&self, is_blocked: bool) {
+        self.is_blocked.store(is_blocked, Relaxed);
     }
 
-    /// To be called when an answer ends the connection in the middle of a request.
-    pub(in crate::server) fn refuse(&self) {
-        self.refused.store(true, Relaxed);
+    /// Records that a response ends the connection in the middle of a request.
+    pub(in crate::server) fn set_closes_early(&self) {
+        self.closes_early.store(true, Relaxed);
     }
 
-    /// To be called when a request has a body. It is the last of its connection over HTTP/1.
-    pub(in crate::server) fn set_body(&self) {
-        self.body.store(true, Relaxed);
+    /// Records that the current request has a body. Over HTTP/1 it is the last request of its connection.
+    pub(in crate::server) fn set_request_body(&self) {
+        self.has_request_body.store(true, Relaxed);
     }
 
-    pub(in crate::server) fn has_body(&self) -> bool {
-        self.body.load(Relaxed)
+    pub(in crate::server) fn has_request_body(&self) -> bool {
+        self.has_request_body.load(Relaxed)
     }
 
-    /// Whether closing now could lose an answer: a socket with unread bytes is reset, not closed.
-    pub(in crate::server) fn may_have_unread(&self) -> bool {
-        self.refused.load(Relaxed) || (self.protocol() == Protocol::Http1 && self.fresh.load(Relaxed))
+    /// Returns whether a close now could lose a response: a close with unread bytes resets the connection.
+    pub(in crate::server) fn may_have_unread_bytes(&self) -> bool {
+        self.closes_early.load(Relaxed)
+            || (self.protocol() == Protocol::Http1 && self.has_unparsed_bytes.load(Relaxed))
     }
 
-    /// Whether the listener is about to close, or has closed.
-    pub(in crate::server) fn is_leaving(&self) -> bool {
-        self.leaving.load(Relaxed)
+    /// Returns whether the listener is about to close, or has closed.
+    pub(in crate::server) fn is_listener_closing(&self) -> bool {
+        self.listener_closing.load(Relaxed)
     }
 
-    pub(in crate::server) fn drain(&self) {
-        self.draining.store(true, Relaxed);
+    pub(in crate::server) fn start_drain(&self) {
+        self.is_draining.store(true, Relaxed);
     }
 
-    /// Whether an answer should carry `Connection: close`.
-    pub(in crate::server) fn closes(&self) -> bool {
-        (self.draining.load(Relaxed) || self.is_leaving()) && self.protocol() == Protocol::Http1
+    /// Returns whether a response has to carry `Connection: close`.
+    pub(in crate::server) fn sends_connection_close(&self) -> bool {
+        (self.is_draining.load(Relaxed) || self.is_listener_closing()) && self.protocol() == Protocol::Http1
     }
 
-    pub(in crate::server) fn set_fault(&self, fault: PreflightError) {
-        self.fault.store(fault as u8, Relaxed);
+    pub(in crate::server) fn set_preflight_error(&self, error: PreflightError) {
+        self.preflight_error.store(error as u8, Relaxed);
     }
 
-    /// What was wrong with the bytes, if anything.
-    pub(in crate::server) fn fault(&self) -> Option<PreflightError> {
-        let fault = self.fault.load(Relaxed);
+    pub(in crate::server) fn preflight_error(&self) -> Option<PreflightError> {
+        let error = self.preflight_error.load(Relaxed);
         [PreflightError::TargetTooLong, PreflightError::BareLineFeed, PreflightError::Flood]
             .into_iter()
-            .find(|f| *f as u8 == fault)
+            .find(|e| *e as u8 == error)
     }
 
     fn protocol(&self) -> Protocol {
@@ -191,101 +189,109 @@ impl ConnState {
     }
 }
 
-/// One request, from its head until HTTP has written its answer.
+/// One request in the counts of its connection, from its head until hyper has written its response.
 #[derive(Debug)]
 pub(in crate::server) struct ResponseGuard {
-    pulse: Arc<ConnState>,
-    /// The turn at which it was.
-    answered: Option<usize>,
+    conn_state: Arc<ConnState>,
+    /// Generation of the unfinished response; `None` while the service has the request.
+    generation: Option<ResponseGeneration>,
 }
 
 impl ResponseGuard {
-    /// The connection that the request came by.
-    pub(in crate::server) fn pulse(&self) -> &ConnState {
-        &self.pulse
+    /// Returns the state of the request's connection.
+    pub(in crate::server) fn conn_state(&self) -> &ConnState {
+        &self.conn_state
     }
 
-    /// The service has answered.
-    pub(in crate::server) fn answered(&mut self) {
-        if self.answered.is_none() {
-            let turn = self.pulse.turn.load(Relaxed) & 1;
-            self.answered = Some(turn);
-            self.pulse.unsent[turn].fetch_add(1, Relaxed);
-            self.pulse.running.fetch_sub(1, Relaxed);
+    /// Moves the request from the service to the unfinished responses.
+    pub(in crate::server) fn response_ready(&mut self) {
+        if self.generation.is_none() {
+            self.generation = Some(self.conn_state.unfinished.add());
+            self.conn_state.in_service.fetch_sub(1, Relaxed);
         }
     }
 }
 
 impl Drop for ResponseGuard {
     fn drop(&mut self) {
-        let counter = self.answered.map_or(&self.pulse.running, |turn| &self.pulse.unsent[turn]);
-        counter.fetch_sub(1, Relaxed);
+        if let Some(generation) = self.generation {
+            self.conn_state.unfinished.remove(generation);
+        } else {
+            self.conn_state.in_service.fetch_sub(1, Relaxed);
+        }
     }
 }
 
-/// Bytes that a peer must take within `limits.write_timeout`: fewer are no progress, so that a peer cannot
-/// hold an answer for hours a byte at a time.
-pub(in crate::server) const PROGRESS: usize = 4 << 10;
+/// Bytes that a peer has to take within `limits.write_timeout`. Fewer are no progress, so that a peer cannot
+/// hold a response for hours by taking one byte at a time.
+pub(in crate::server) const PROGRESS_STEP_BYTES: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_opens_reads_works_and_rests() {
-        let pulse = Arc::new(ConnState::default());
-        assert_eq!(pulse.phase(), WaitingFor::Opening);
-        pulse.record_received(Protocol::Http1);
-        assert_eq!(pulse.phase(), WaitingFor::Opening, "the first head has the time of the first wait");
-        let mut ticket = pulse.begin();
-        assert_eq!(pulse.phase(), WaitingFor::Busy);
-        ticket.answered();
-        assert_eq!(pulse.phase(), WaitingFor::Unsent(1, 1, 0));
-        drop(ticket);
-        assert_eq!(pulse.phase(), WaitingFor::Idle(1));
-        pulse.record_received(Protocol::Http1);
-        assert_eq!(pulse.phase(), WaitingFor::Head(1));
+    fn a_connection_waits_for_request_service_write_and_next_request() {
+        let conn_state = Arc::new(ConnState::default());
+        assert_eq!(conn_state.waiting_for(), WaitingFor::FirstRequest);
+        conn_state.record_received(Protocol::Http1);
+        assert_eq!(
+            conn_state.waiting_for(),
+            WaitingFor::FirstRequest,
+            "the first head shares the time of the wait for it"
+        );
+        let mut guard = conn_state.begin_request();
+        assert_eq!(conn_state.waiting_for(), WaitingFor::Service);
+        guard.response_ready();
+        assert_eq!(conn_state.waiting_for(), WaitingFor::ResponseWrite(1, 1, 0));
+        drop(guard);
+        assert_eq!(conn_state.waiting_for(), WaitingFor::NextRequest(1));
+        conn_state.record_received(Protocol::Http1);
+        assert_eq!(conn_state.waiting_for(), WaitingFor::RequestHead(1));
     }
 
     #[test]
     fn bytes_between_two_requests_of_http2_are_no_head() {
-        let pulse = Arc::new(ConnState::default());
-        pulse.record_received(Protocol::Http2);
-        assert_eq!(pulse.phase(), WaitingFor::Idle(0));
+        let conn_state = Arc::new(ConnState::default());
+        conn_state.record_received(Protocol::Http2);
+        assert_eq!(conn_state.waiting_for(), WaitingFor::NextRequest(0));
     }
 
     #[test]
-    fn a_request_that_is_dropped_is_over() {
-        let pulse = Arc::new(ConnState::default());
-        pulse.record_received(Protocol::Http2);
-        drop(pulse.begin());
-        assert_eq!(pulse.phase(), WaitingFor::Idle(1));
+    fn a_dropped_request_is_not_counted_any_more() {
+        let conn_state = Arc::new(ConnState::default());
+        conn_state.record_received(Protocol::Http2);
+        drop(conn_state.begin_request());
+        assert_eq!(conn_state.waiting_for(), WaitingFor::NextRequest(1));
     }
 
     #[test]
-    fn an_answer_that_is_unsent_for_a_whole_turn_is_old() {
-        let pulse = Arc::new(ConnState::default());
-        let [mut first, mut second] = [pulse.begin(), pulse.begin()];
-        first.answered();
-        assert!(!pulse.rotate_generations(), "it was young");
-        second.answered();
-        assert!(pulse.rotate_generations() && pulse.rotate_generations(), "it is old, and stays so");
+    fn a_response_that_is_unfinished_for_a_full_generation_is_stalled() {
+        let conn_state = Arc::new(ConnState::default());
+        let [mut first, mut second] = [conn_state.begin_request(), conn_state.begin_request()];
+        first.response_ready();
+        assert!(!conn_state.rotate_generations(), "the first was in the younger generation");
+        second.response_ready();
+        assert!(
+            conn_state.rotate_generations() && conn_state.rotate_generations(),
+            "the first is in the older generation, and stays there"
+        );
         drop(first);
-        assert!(!pulse.rotate_generations(), "the other was young until now");
-        assert!(pulse.rotate_generations());
+        assert!(!conn_state.rotate_generations(), "the second was in the younger generation until now");
+        assert!(conn_state.rotate_generations());
         drop(second);
-        assert!(!pulse.rotate_generations());
-        assert_eq!(pulse.unsent(), 0);
+        assert!(!conn_state.rotate_generations());
+        assert_eq!(conn_state.unfinished(), 0);
     }
 
     #[test]
     fn a_few_bytes_are_no_progress() {
-        let pulse = ConnState::default();
-        pulse.set_blocked(true);
-        let before = pulse.phase();
-        pulse.record_sent(PROGRESS - 1);
-        assert_eq!(pulse.phase(), before);
-        pulse.record_sent(1);
-        assert_ne!(pulse.phase(), before);
+        let conn_state = ConnState::default();
+        conn_state.set_blocked(true);
+        let before = conn_state.waiting_for();
+        conn_state.record_sent(PROGRESS_STEP_BYTES - 1);
+        assert_eq!(conn_state.waiting_for(), before);
+        conn_state.record_sent(1);
+        assert_ne!(conn_state.waiting_for(), before);
     }
 }

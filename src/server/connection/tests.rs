@@ -1,10 +1,12 @@
-//! A connection in memory, whose bytes come one at a time.
+//! Tests over a connection in memory, whose bytes arrive one at a time.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering::Relaxed;
 
 use http::request::Parts;
-use tokio::io::duplex;
+use http::{HeaderValue, header};
+use hyper::body::Incoming;
+use tokio::io::{AsyncReadExt, duplex};
 
 use super::*;
 use crate::http::error::Response;
@@ -28,8 +30,8 @@ impl Service for Stub {
     }
 }
 
-fn shared() -> Shared<Stub> {
-    Shared::new(
+fn shared() -> ListenerContext<Stub> {
+    ListenerContext::new(
         Arc::new(Stub),
         ServerSettings::new(&crate::server::Config::default()),
         Arc::new(ServerMetrics::new(&Metrics::new().unwrap())),
@@ -37,21 +39,21 @@ fn shared() -> Shared<Stub> {
     )
 }
 
-/// What comes back for `sent`, until the server closes the connection.
-async fn answers(sent: &[u8]) -> String {
+/// Sends bytes one at a time. Returns all responses until the server closes the connection.
+async fn responses_to(sent: &[u8]) -> String {
     let bytes: Vec<_> = sent.chunks(1).map(|byte| (byte, Duration::ZERO)).collect();
-    with_pauses(&bytes).await
+    responses_to_pieces(&bytes).await
 }
 
-/// What comes back for pieces with a pause after each, until the server closes the connection.
-async fn with_pauses(pieces: &[(&[u8], Duration)]) -> String {
+/// Sends pieces with a pause after each. Returns all responses until the server closes the connection.
+async fn responses_to_pieces(pieces: &[(&[u8], Duration)]) -> String {
     let (client, server) = duplex(1 << 12);
     let shared = shared();
     let (mut from, mut to) = tokio::io::split(client);
-    let mut answered = Vec::new();
-    let ask = async {
+    let mut received = Vec::new();
+    let send = async {
         for (piece, pause) in pieces {
-            let _ = to.write_all(piece).await; // the server may have hung up
+            let _ = to.write_all(piece).await; // the server may have closed the connection
             if pause.is_zero() {
                 tokio::task::yield_now().await;
             } else {
@@ -61,148 +63,157 @@ async fn with_pauses(pieces: &[(&[u8], Duration)]) -> String {
     };
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let (.., end) = tokio::join!(
-        shared.drive(server, peer, CancellationToken::new(), shared.pulse()),
-        ask,
-        from.read_to_end(&mut answered),
+        shared.serve_connection(server, peer, CancellationToken::new(), shared.new_conn_state()),
+        send,
+        from.read_to_end(&mut received),
     );
     end.unwrap();
-    String::from_utf8(answered).unwrap()
+    String::from_utf8(received).unwrap()
 }
 
-/// Found by the fuzzer: a fault was answered, and then what had come before it as well.
+/// Found by the fuzzer: the bytes before an error had a response too, after the response to the error.
 #[tokio::test(start_paused = true)]
-async fn a_fault_is_the_last_thing_that_is_answered() {
-    let answers = answers(b"PRI * HTTP/2.0\r\n\r\n\nGET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
-    assert!(answers.starts_with("HTTP/1.1 400 "), "{answers}");
+async fn the_response_to_an_error_is_the_last_response() {
+    let responses = responses_to(b"PRI * HTTP/2.0\r\n\r\n\nGET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(responses.matches("HTTP/1.1 ").count(), 1, "{responses}");
+    assert!(responses.starts_with("HTTP/1.1 400 "), "{responses}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_one_at_a_time_are_a_request_like_any_other() {
-    let answers = answers(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    assert!(answers.starts_with("HTTP/1.1 200 ") && answers.ends_with("\r\n\r\n"), "{answers}");
+async fn a_request_whose_bytes_arrive_one_at_a_time_is_served() {
+    let responses = responses_to(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(responses.starts_with("HTTP/1.1 200 ") && responses.ends_with("\r\n\r\n"), "{responses}");
 }
 
-/// Found by the fuzzer: the answer said `connection: close, keep-alive`.
+/// Found by the fuzzer: the response carried `connection: close, keep-alive`.
 #[tokio::test(start_paused = true)]
-async fn a_last_answer_to_http_1_0_says_close_and_nothing_else() {
-    let ask = |path| format!("GET {path} HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n");
-    let answers = answers([ask("/"), ask("/last"), ask("/")].concat().as_bytes()).await;
-    let connection: Vec<_> = answers.lines().filter(|line| line.starts_with("connection: ")).collect();
-    assert_eq!(connection, ["connection: keep-alive", "connection: close"], "{answers}");
-    assert_eq!(answers.matches("HTTP/1.0 200 ").count(), 2, "{answers}");
+async fn the_last_response_to_http_1_0_carries_only_close() {
+    let get = |path| format!("GET {path} HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n");
+    let responses = responses_to([get("/"), get("/last"), get("/")].concat().as_bytes()).await;
+    let connection: Vec<_> = responses.lines().filter(|line| line.starts_with("connection: ")).collect();
+    assert_eq!(connection, ["connection: keep-alive", "connection: close"], "{responses}");
+    assert_eq!(responses.matches("HTTP/1.0 200 ").count(), 2, "{responses}");
 }
 
-/// Long enough to be at rest after it.
-const NAP: Duration = Duration::from_millis(1_500);
+/// Long enough for the release of the buffers of an idle connection.
+const PAUSE: Duration = Duration::from_millis(1_500);
 const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const LAST: &[u8] = b"GET /last HTTP/1.1\r\nhost: a\r\n\r\n";
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_at_rest_holds_no_more_than_its_socket_and_is_answered_as_before() {
+async fn an_idle_connection_holds_no_buffers_and_is_served_as_before() {
     let (mut client, server) = duplex(1 << 12);
-    let (shared, pulse) = (shared(), Arc::new(ConnState::default()));
-    let (back, _returned) = oneshot::channel();
-    let io = MonitoredIo::new(server, back, Arc::clone(&pulse), Preflight::new(1 << 15));
-    let settings = shared.settings.present();
-    let unsent = UnsentCharge::new(ByteBudget::new(usize::MAX), Ipv4Addr::LOCALHOST.into());
-    let mut visit = ConnContext {
+    let (shared, conn_state) = (shared(), Arc::new(ConnState::default()));
+    let (io_sender, _returned) = oneshot::channel();
+    let io = MonitoredIo::new(server, io_sender, Arc::clone(&conn_state), Preflight::new(1 << 15));
+    let settings = shared.settings.current();
+    let unsent = ResponseCharge::new(ByteBudget::new(usize::MAX), Ipv4Addr::LOCALHOST.into());
+    let mut context = ConnContext {
         peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        watch: ConnTimeouts::new(Arc::clone(&pulse), settings.limits.clone(), unsent),
-        parting: DrainTimer::new(CancellationToken::new(), Arc::clone(&pulse), FAREWELL),
-        pulse,
+        timeouts: ConnTimeouts::new(Arc::clone(&conn_state), settings.limits.clone(), unsent),
+        drain_timer: DrainTimer::new(CancellationToken::new(), Arc::clone(&conn_state), DRAIN_GRACE),
+        conn_state,
         settings,
     };
     client.write_all(GET).await.unwrap();
-    let Left::Resting(mut io) = shared.speak_http1(io, &mut visit).await else { panic!("it ended") };
-    assert!(!io.holds_bytes());
+    let Http1Exit::Idle(mut io) = shared.serve_http1(io, &mut context).await else {
+        panic!("the connection ended")
+    };
+    assert!(!io.has_read_ahead());
     client.write_all(LAST).await.unwrap();
-    assert_eq!(rest(&mut io, &mut visit).await.ok(), Some(Protocol::Http1));
-    let left = shared.speak_http1(io, &mut visit).await;
-    assert!(matches!(left, Left::Ended(End::Closed)));
-    let mut answers = String::new();
-    client.read_to_string(&mut answers).await.unwrap();
-    assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 2, "{answers}");
+    assert_eq!(wait_for_request(&mut io, &mut context).await.ok(), Some(Protocol::Http1));
+    let exit = shared.serve_http1(io, &mut context).await;
+    assert!(matches!(exit, Http1Exit::Closed(CloseReason::Normal)));
+    let mut responses = String::new();
+    client.read_to_string(&mut responses).await.unwrap();
+    assert_eq!(responses.matches("HTTP/1.1 200 ").count(), 2, "{responses}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_after_a_rest_is_judged_as_before_it() {
-    for (fault, status) in [
+async fn bytes_after_an_idle_period_are_checked_as_before_it() {
+    for (invalid, status) in [
         (&b"GET / HTTP/1.1\nhost: a\r\n\r\n"[..], "HTTP/1.1 400 "),
         (b"\0\r\n\r\n", "HTTP/1.1 400 "),
         (&[&b"GET /"[..], &b"a".repeat(40_000)].concat(), "HTTP/1.1 414 "),
     ] {
-        let answers = with_pauses(&[(GET, NAP), (fault, NAP), (GET, NAP)]).await;
-        assert!(answers.starts_with("HTTP/1.1 200 ") && answers.contains(status), "{answers}");
-        assert_eq!(answers.matches("HTTP/1.1 ").count(), 2, "{answers}");
+        let responses = responses_to_pieces(&[(GET, PAUSE), (invalid, PAUSE), (GET, PAUSE)]).await;
+        assert!(responses.starts_with("HTTP/1.1 200 ") && responses.contains(status), "{responses}");
+        assert_eq!(responses.matches("HTTP/1.1 ").count(), 2, "{responses}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rest_ends_with_the_idle_timeout_or_with_the_peer() {
+async fn an_idle_period_ends_with_the_idle_timeout_or_with_the_peer() {
     let begun = tokio::time::Instant::now();
-    assert_eq!(with_pauses(&[(GET, Duration::ZERO)]).await.matches("HTTP/1.1 200 ").count(), 1);
+    assert_eq!(responses_to_pieces(&[(GET, Duration::ZERO)]).await.matches("HTTP/1.1 200 ").count(), 1);
     assert_eq!(begun.elapsed().as_secs(), 75);
     let (mut client, server) = duplex(1 << 12);
     client.write_all(GET).await.unwrap();
-    let visit = async {
-        tokio::time::sleep(NAP).await;
+    let client = async {
+        tokio::time::sleep(PAUSE).await;
         client.shutdown().await.unwrap();
     };
     let (begun, shared) = (tokio::time::Instant::now(), shared());
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    tokio::join!(shared.drive(server, peer, CancellationToken::new(), shared.pulse()), visit);
-    assert_eq!(begun.elapsed(), NAP);
+    tokio::join!(
+        shared.serve_connection(server, peer, CancellationToken::new(), shared.new_conn_state()),
+        client
+    );
+    assert_eq!(begun.elapsed(), PAUSE);
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_end_of_the_listener_a_rest_ends_and_who_asks_in_time_is_answered() {
-    for (asks, answered) in [(false, 1), (true, 2)] {
+async fn after_the_close_of_the_listener_an_idle_connection_ends_and_a_request_in_time_is_served() {
+    for (sends_request, expected) in [(false, 1), (true, 2)] {
         let (client, server) = duplex(1 << 12);
         let (mut from, mut to) = tokio::io::split(client);
         let (shared, drain) = (shared(), CancellationToken::new());
-        let mut answers = String::new();
-        let visit = async {
+        let mut responses = String::new();
+        let client = async {
             to.write_all(GET).await.unwrap();
-            tokio::time::sleep(NAP).await;
-            // As the listener does it.
-            shared.leaving.store(true, Relaxed);
+            tokio::time::sleep(PAUSE).await;
+            // In the order of the listener.
+            shared.listener_closing.store(true, Relaxed);
             drain.cancel();
-            tokio::time::sleep(FAREWELL / 2).await;
-            if asks {
+            tokio::time::sleep(DRAIN_GRACE / 2).await;
+            if sends_request {
                 to.write_all(GET).await.unwrap();
             }
         };
         let begun = tokio::time::Instant::now();
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        tokio::join!(shared.drive(server, peer, drain.clone(), shared.pulse()), visit, async {
-            from.read_to_string(&mut answers).await.unwrap();
-        });
-        assert_eq!(answers.matches("HTTP/1.1 200 ").count(), answered, "{answers}");
-        assert_eq!(answers.contains("connection: close"), asks, "{answers}");
-        assert!(begun.elapsed() <= NAP + FAREWELL, "{:?}", begun.elapsed());
+        tokio::join!(
+            shared.serve_connection(server, peer, drain.clone(), shared.new_conn_state()),
+            client,
+            async {
+                from.read_to_string(&mut responses).await.unwrap();
+            }
+        );
+        assert_eq!(responses.matches("HTTP/1.1 200 ").count(), expected, "{responses}");
+        assert_eq!(responses.contains("connection: close"), sends_request, "{responses}");
+        assert!(begun.elapsed() <= PAUSE + DRAIN_GRACE, "{:?}", begun.elapsed());
     }
 }
 
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
 
-    /// A rest may come anywhere, also within a head or between two requests that came together.
+    /// An idle period may begin anywhere, also within a head or between two requests that arrived together.
     #[test]
-    fn however_requests_are_cut_and_wherever_their_peer_pauses_each_is_answered(
+    fn each_request_is_served_for_any_split_and_any_pauses(
         cuts in proptest::collection::vec((1_usize..60, proptest::bool::ANY), 0..5),
     ) {
         let text = [GET, GET, LAST].concat();
         let mut rest = &text[..];
         let mut pieces = Vec::new();
-        for (length, naps) in cuts {
+        for (length, pauses) in cuts {
             let (piece, next) = rest.split_at(length.min(rest.len()));
-            pieces.push((piece, if naps { NAP } else { Duration::ZERO }));
+            pieces.push((piece, if pauses { PAUSE } else { Duration::ZERO }));
             rest = next;
         }
         pieces.push((rest, Duration::ZERO));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        let answers = runtime.unwrap().block_on(with_pauses(&pieces));
-        proptest::prop_assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 3, "{}", answers);
+        let responses = runtime.unwrap().block_on(responses_to_pieces(&pieces));
+        proptest::prop_assert_eq!(responses.matches("HTTP/1.1 200 ").count(), 3, "{}", responses);
     }
 }

@@ -1,6 +1,8 @@
-//! Closes connections that take too long over something, and puts to rest those with nothing to do.
+//! Timeouts of one connection: closes a connection that takes too long, and releases hyper's buffers of an idle HTTP/1
+//! connection.
 //!
-//! One timer a connection. It is seldom moved: a deadline that goes back is noticed when the timer fires.
+//! Each connection has one timer. The timer moves seldom: a deadline that moved to a later time is noticed when the
+//! timer fires.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,144 +11,160 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::response_charge::ResponseCharge;
 use super::state::{ConnState, WaitingFor};
-use super::unsent::UnsentCharge;
 use crate::server::ServerLimits;
 
-/// Watches one connection.
+/// Timeouts of one connection.
 pub(in crate::server) struct ConnTimeouts {
-    pulse: Arc<ConnState>,
+    conn_state: Arc<ConnState>,
     limits: ServerLimits,
-    phase: WaitingFor,
+    /// The value at the last poll.
+    waiting_for: WaitingFor,
+    /// Deadline of `waiting_for`.
     deadline: Instant,
-    /// When a pause becomes a rest; `None` where there is no pause, or where it is one already.
-    rest: Option<Instant>,
-    /// When the next of the answers of HTTP/2 that are unsent grow old; `None` where there were none.
-    turn: Option<Instant>,
-    unsent: UnsentCharge,
+    /// Time at which hyper's buffers are released; `None` if the connection is not idle, or has no buffers.
+    buffer_release: Option<Instant>,
+    /// Time of the next rotation of the unfinished HTTP/2 responses; `None` without unfinished responses.
+    rotation: Option<Instant>,
+    charge: ResponseCharge,
     timer: Pin<Box<Sleep>>,
-    /// Set once the connection was told to end.
-    closing: bool,
+    /// The connection has begun its graceful shutdown.
+    is_closing: bool,
 }
 
-/// What the watch has to say.
+/// Action that the connection has to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum TimeoutAction {
-    /// HTTP/1 has had nothing to do for a while. Said once a pause.
-    Rest,
-    /// The connection has been in this phase for too long.
-    Late(WaitingFor),
-    /// HTTP/2 goes on, yet the peer leaves the windows of some streams shut.
-    Stalled,
-    /// The peer's address has used up its share of bytes for responses that it does not take.
-    Exhausted,
+    /// Release hyper's buffers of an idle HTTP/1 connection. Returned once for each idle period.
+    ReleaseBuffers,
+    /// Close: the connection has waited too long.
+    TimedOut(WaitingFor),
+    /// Shut down gracefully: over HTTP/2 the peer keeps the windows of some streams shut while others progress.
+    SendStalled,
+    /// Close: the budget has no bytes left for the unfinished responses of the peer's address.
+    BudgetExhausted,
 }
 
 impl ConnTimeouts {
-    /// Starts with a connection that has just been accepted.
-    pub(in crate::server) fn new(pulse: Arc<ConnState>, limits: ServerLimits, unsent: UnsentCharge) -> Self {
+    /// Creates the timeouts of an accepted connection. `limits.header_timeout` runs from now on.
+    pub(in crate::server) fn new(
+        conn_state: Arc<ConnState>,
+        limits: ServerLimits,
+        charge: ResponseCharge,
+    ) -> Self {
         let deadline = Instant::now() + limits.header_timeout;
-        let timer = Box::pin(sleep_until(deadline));
-        let (phase, closing) = (WaitingFor::Opening, false);
-        Self { pulse, limits, phase, deadline, rest: None, turn: None, unsent, timer, closing }
+        Self {
+            conn_state,
+            limits,
+            waiting_for: WaitingFor::FirstRequest,
+            deadline,
+            buffer_release: None,
+            rotation: None,
+            charge,
+            timer: Box::pin(sleep_until(deadline)),
+            is_closing: false,
+        }
     }
 
-    /// From now on being idle is no excuse: what remains is to write and to hang up.
-    pub(in crate::server) fn close(&mut self) {
-        self.closing = true;
-        self.deadline = Instant::now() + self.allowance(self.phase);
+    /// Starts the timeout of the graceful shutdown. From now on an idle connection has `limits.write_timeout` only.
+    pub(in crate::server) fn start_close(&mut self) {
+        self.is_closing = true;
+        self.deadline = Instant::now() + self.timeout_of(self.waiting_for);
     }
 
-    /// Whether the connection was told to end.
+    /// Returns whether the connection has begun its graceful shutdown.
     pub(in crate::server) fn is_closing(&self) -> bool {
-        self.closing
+        self.is_closing
     }
 
-    /// Ready when there is something to be done about the connection. To be polled after the connection was.
+    /// Returns the next action when it is due. The caller polls the connection first.
     pub(in crate::server) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<TimeoutAction> {
-        let phase = self.pulse.phase();
-        if phase != self.phase {
-            self.phase = phase;
+        let waiting_for = self.conn_state.waiting_for();
+        if waiting_for != self.waiting_for {
+            self.waiting_for = waiting_for;
             let now = Instant::now();
-            self.deadline = now + self.allowance(phase);
-            self.rest = match phase {
-                WaitingFor::Idle(served) if !self.pulse.is_http2() => Some(now + pause(served)),
+            self.deadline = now + self.timeout_of(waiting_for);
+            self.buffer_release = match waiting_for {
+                WaitingFor::NextRequest(requests) if !self.conn_state.is_http2() => {
+                    Some(now + buffer_release_delay(requests))
+                }
                 _ => None,
             };
         }
-        let unsent = self.pulse.unsent();
-        if self.unsent.update(unsent).is_err() {
-            return Poll::Ready(TimeoutAction::Exhausted);
+        let unfinished = self.conn_state.unfinished();
+        if self.charge.update(unfinished).is_err() {
+            return Poll::Ready(TimeoutAction::BudgetExhausted);
         }
-        if self.turn.is_none() && unsent > 0 && self.pulse.is_http2() {
-            self.pulse.rotate_generations();
-            self.turn = Some(Instant::now() + self.limits.write_timeout);
+        if self.rotation.is_none() && unfinished > 0 && self.conn_state.is_http2() {
+            self.conn_state.rotate_generations();
+            self.rotation = Some(Instant::now() + self.limits.write_timeout);
         }
-        if self.next() < self.timer.deadline() {
+        if self.next_deadline() < self.timer.deadline() {
             self.set_timer();
         }
         loop {
             ready!(self.timer.as_mut().poll(cx));
             let now = Instant::now();
-            if self.rest.is_some_and(|rest| now >= rest) {
-                self.rest = None;
+            if self.buffer_release.is_some_and(|time| now >= time) {
+                self.buffer_release = None;
                 self.set_timer();
-                if !self.closing {
-                    return Poll::Ready(TimeoutAction::Rest);
+                if !self.is_closing {
+                    return Poll::Ready(TimeoutAction::ReleaseBuffers);
                 }
             }
-            if self.turn.is_some_and(|turn| now >= turn) {
-                self.turn = (self.pulse.unsent() > 0).then(|| now + self.limits.write_timeout);
-                // Where the socket takes nothing, it is the phase that lasts too long.
-                if self.pulse.rotate_generations() && !self.pulse.is_blocked() {
+            if self.rotation.is_some_and(|time| now >= time) {
+                self.rotation = (self.conn_state.unfinished() > 0).then(|| now + self.limits.write_timeout);
+                // While the socket is blocked, the deadline of `WaitingFor::Socket` applies.
+                if self.conn_state.rotate_generations() && !self.conn_state.is_blocked() {
                     self.set_timer();
-                    return Poll::Ready(TimeoutAction::Stalled);
+                    return Poll::Ready(TimeoutAction::SendStalled);
                 }
             }
             if now >= self.deadline {
-                if self.phase != WaitingFor::Busy {
-                    return Poll::Ready(TimeoutAction::Late(self.phase));
+                if self.waiting_for != WaitingFor::Service {
+                    return Poll::Ready(TimeoutAction::TimedOut(self.waiting_for));
                 }
-                // A request has its own deadline. It may have ended without waking the connection, so look
-                // again after a while.
-                self.deadline = now + self.allowance(WaitingFor::Busy);
+                // A request has a deadline of its own. It may have ended without a wake-up of the connection, so
+                // check again later.
+                self.deadline = now + self.timeout_of(WaitingFor::Service);
             }
             self.set_timer();
         }
     }
 
     fn set_timer(&mut self) {
-        let next = self.next();
+        let next = self.next_deadline();
         self.timer.as_mut().reset(next);
     }
 
-    /// When the timer has to fire.
-    fn next(&self) -> Instant {
-        [self.rest, self.turn].into_iter().flatten().fold(self.deadline, Instant::min)
+    fn next_deadline(&self) -> Instant {
+        [self.buffer_release, self.rotation].into_iter().flatten().fold(self.deadline, Instant::min)
     }
 
-    fn allowance(&self, phase: WaitingFor) -> Duration {
-        match phase {
-            WaitingFor::Opening | WaitingFor::Head(_) => self.limits.header_timeout,
-            WaitingFor::Blocked(_) | WaitingFor::Unsent(..) => self.limits.write_timeout,
-            WaitingFor::Idle(_) if self.closing => self.limits.write_timeout,
-            WaitingFor::Busy | WaitingFor::Idle(_) => self.limits.idle_timeout,
+    fn timeout_of(&self, waiting_for: WaitingFor) -> Duration {
+        match waiting_for {
+            WaitingFor::FirstRequest | WaitingFor::RequestHead(_) => self.limits.header_timeout,
+            WaitingFor::Socket(_) | WaitingFor::ResponseWrite(..) => self.limits.write_timeout,
+            WaitingFor::NextRequest(_) if self.is_closing => self.limits.write_timeout,
+            WaitingFor::Service | WaitingFor::NextRequest(_) => self.limits.idle_timeout,
         }
     }
 }
 
-/// From the beginning of a pause to a rest, for a connection that has served so many requests.
-fn pause(served: usize) -> Duration {
-    if served < FEW { SHORT_PAUSE } else { PAUSE }
+/// Returns the idle time after which hyper's buffers are released, for a connection with so many requests so far.
+fn buffer_release_delay(requests: usize) -> Duration {
+    if requests < ESTABLISHED_CONN_REQUESTS { NEW_CONN_BUFFER_RELEASE_DELAY } else { BUFFER_RELEASE_DELAY }
 }
 
-/// The next request after a rest costs HTTP's buffers anew, some microseconds: who asks every second does not pay
-/// them. It is no more than once in this time that the timer of a busy connection is moved.
-const PAUSE: Duration = Duration::from_secs(1);
-/// A crowd that connects and asks once each holds buffers for this long, not for a second.
-const SHORT_PAUSE: Duration = Duration::from_millis(100);
-/// Requests after which a connection counts as one that is used.
-const FEW: usize = 4;
+/// Idle time before the buffers of an established connection are released. The next request has to allocate them again,
+/// which takes some microseconds; a caller with a request every second does not pay for that. The timer of a busy
+/// connection moves at most once in this time.
+const BUFFER_RELEASE_DELAY: Duration = Duration::from_secs(1);
+/// The same for a new connection, so that many connections with one request each do not hold buffers for a second.
+const NEW_CONN_BUFFER_RELEASE_DELAY: Duration = Duration::from_millis(100);
+/// Number of requests from which on a connection counts as established.
+const ESTABLISHED_CONN_REQUESTS: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -166,127 +184,135 @@ mod tests {
         }
     }
 
-    fn watch(pulse: &Arc<ConnState>) -> ConnTimeouts {
+    fn timeouts(conn_state: &Arc<ConnState>) -> ConnTimeouts {
         let budget = ByteBudget::new(usize::MAX);
-        ConnTimeouts::new(Arc::clone(pulse), limits(), UnsentCharge::new(budget, Ipv4Addr::LOCALHOST.into()))
+        ConnTimeouts::new(
+            Arc::clone(conn_state),
+            limits(),
+            ResponseCharge::new(budget, Ipv4Addr::LOCALHOST.into()),
+        )
     }
 
-    async fn verdict(watch: &mut ConnTimeouts) -> (TimeoutAction, Duration) {
+    async fn next_action(timeouts: &mut ConnTimeouts) -> (TimeoutAction, Duration) {
         let start = Instant::now();
-        let verdict = poll_fn(|cx| watch.poll(cx)).await;
-        (verdict, Duration::from_millis(u64::try_from(start.elapsed().as_millis()).unwrap()))
+        let action = poll_fn(|cx| timeouts.poll(cx)).await;
+        (action, Duration::from_millis(u64::try_from(start.elapsed().as_millis()).unwrap()))
     }
 
-    /// The verdict that comes after any rest.
-    async fn expiry(watch: &mut ConnTimeouts) -> (WaitingFor, u64) {
+    /// Returns the first timeout, and the seconds until it, past all releases of buffers.
+    async fn next_timeout(timeouts: &mut ConnTimeouts) -> (WaitingFor, u64) {
         let start = Instant::now();
         loop {
-            if let (TimeoutAction::Late(phase), _) = verdict(watch).await {
-                return (phase, start.elapsed().as_secs());
+            if let (TimeoutAction::TimedOut(waiting_for), _) = next_action(timeouts).await {
+                return (waiting_for, start.elapsed().as_secs());
             }
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_says_nothing_has_the_time_of_a_header() {
-        let mut watch = watch(&Arc::new(ConnState::default()));
-        assert_eq!(expiry(&mut watch).await, (WaitingFor::Opening, 10));
+    async fn a_connection_without_bytes_has_the_header_timeout() {
+        let mut timeouts = timeouts(&Arc::new(ConnState::default()));
+        assert_eq!(next_timeout(&mut timeouts).await, (WaitingFor::FirstRequest, 10));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_has_more_time_than_a_header() {
-        let pulse = Arc::new(ConnState::default());
-        let mut watch = watch(&pulse);
-        pulse.record_received(Protocol::Http1);
-        drop(pulse.begin());
-        assert_eq!(expiry(&mut watch).await, (WaitingFor::Idle(1), 75));
-        pulse.record_received(Protocol::Http1);
-        assert_eq!(expiry(&mut watch).await, (WaitingFor::Head(1), 10));
+    async fn an_idle_connection_has_more_time_than_a_header() {
+        let conn_state = Arc::new(ConnState::default());
+        let mut timeouts = timeouts(&conn_state);
+        conn_state.record_received(Protocol::Http1);
+        drop(conn_state.begin_request());
+        assert_eq!(next_timeout(&mut timeouts).await, (WaitingFor::NextRequest(1), 75));
+        conn_state.record_received(Protocol::Http1);
+        assert_eq!(next_timeout(&mut timeouts).await, (WaitingFor::RequestHead(1), 10));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_of_http1_becomes_a_rest_once_and_later_where_a_connection_is_used() {
-        let pulse = Arc::new(ConnState::default());
-        let mut watch = watch(&pulse);
-        pulse.record_received(Protocol::Http1);
-        for _ in 1..FEW {
-            drop(pulse.begin());
-            assert_eq!(verdict(&mut watch).await, (TimeoutAction::Rest, SHORT_PAUSE));
+    async fn buffers_of_http1_are_released_once_an_idle_period_and_later_on_an_established_connection() {
+        let conn_state = Arc::new(ConnState::default());
+        let mut timeouts = timeouts(&conn_state);
+        conn_state.record_received(Protocol::Http1);
+        for _ in 1..ESTABLISHED_CONN_REQUESTS {
+            drop(conn_state.begin_request());
+            assert_eq!(
+                next_action(&mut timeouts).await,
+                (TimeoutAction::ReleaseBuffers, NEW_CONN_BUFFER_RELEASE_DELAY)
+            );
         }
-        drop(pulse.begin());
-        assert_eq!(verdict(&mut watch).await, (TimeoutAction::Rest, PAUSE));
-        let late = TimeoutAction::Late(WaitingFor::Idle(FEW));
-        assert_eq!(verdict(&mut watch).await, (late, Duration::from_secs(74)));
+        drop(conn_state.begin_request());
+        assert_eq!(next_action(&mut timeouts).await, (TimeoutAction::ReleaseBuffers, BUFFER_RELEASE_DELAY));
+        let late = TimeoutAction::TimedOut(WaitingFor::NextRequest(ESTABLISHED_CONN_REQUESTS));
+        assert_eq!(next_action(&mut timeouts).await, (late, Duration::from_secs(74)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn http2_does_not_rest_nor_does_what_is_told_to_end() {
-        let pulse = Arc::new(ConnState::default());
-        let mut watch = watch(&pulse);
-        pulse.record_received(Protocol::Http2);
-        drop(pulse.begin());
+    async fn buffers_are_not_released_over_http2_or_while_closing() {
+        let conn_state = Arc::new(ConnState::default());
+        let mut timeouts = timeouts(&conn_state);
+        conn_state.record_received(Protocol::Http2);
+        drop(conn_state.begin_request());
         assert_eq!(
-            verdict(&mut watch).await,
-            (TimeoutAction::Late(WaitingFor::Idle(1)), Duration::from_secs(75))
+            next_action(&mut timeouts).await,
+            (TimeoutAction::TimedOut(WaitingFor::NextRequest(1)), Duration::from_secs(75))
         );
-        pulse.record_received(Protocol::Http1);
-        drop(pulse.begin());
-        watch.close();
+        conn_state.record_received(Protocol::Http1);
+        drop(conn_state.begin_request());
+        timeouts.start_close();
         assert_eq!(
-            verdict(&mut watch).await,
-            (TimeoutAction::Late(WaitingFor::Idle(2)), Duration::from_secs(30))
+            next_action(&mut timeouts).await,
+            (TimeoutAction::TimedOut(WaitingFor::NextRequest(2)), Duration::from_secs(30))
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_that_ended_unseen_is_found_out() {
-        let pulse = Arc::new(ConnState::default());
-        let mut watch = watch(&pulse);
-        pulse.record_received(Protocol::Http2);
-        let ticket = pulse.begin();
-        let busy = tokio::time::timeout(Duration::from_secs(200), expiry(&mut watch)).await;
-        assert!(busy.is_err(), "a request that is being answered is not the connection's fault");
-        drop(ticket);
-        assert_eq!(expiry(&mut watch).await.0, WaitingFor::Idle(1));
+    async fn a_request_that_ended_without_a_wake_up_is_noticed() {
+        let conn_state = Arc::new(ConnState::default());
+        let mut timeouts = timeouts(&conn_state);
+        conn_state.record_received(Protocol::Http2);
+        let guard = conn_state.begin_request();
+        let busy = tokio::time::timeout(Duration::from_secs(200), next_timeout(&mut timeouts)).await;
+        assert!(busy.is_err(), "the time of the service does not count against the connection");
+        drop(guard);
+        assert_eq!(next_timeout(&mut timeouts).await.0, WaitingFor::NextRequest(1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_of_http2_that_nobody_takes_is_found_beside_others_that_are_taken() {
-        let pulse = Arc::new(ConnState::default());
-        let mut watch = watch(&pulse);
-        pulse.record_received(Protocol::Http2);
-        let mut stalled = pulse.begin();
+    async fn a_response_of_http2_that_the_peer_does_not_take_is_found_beside_others_that_it_takes() {
+        let conn_state = Arc::new(ConnState::default());
+        let mut timeouts = timeouts(&conn_state);
+        conn_state.record_received(Protocol::Http2);
+        let mut stalled = conn_state.begin_request();
         let begun = Instant::now();
         let others = async {
-            stalled.answered();
+            stalled.response_ready();
             loop {
-                let mut other = pulse.begin();
+                let mut other = conn_state.begin_request();
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                other.answered();
+                other.response_ready();
             }
         };
         let found = async {
-            // As a connection: it is woken by whatever its streams do.
+            // Polls as often as a connection, which every change of its streams wakes.
             loop {
-                let verdict = tokio::time::timeout(Duration::from_millis(100), verdict(&mut watch)).await;
-                if let Ok((verdict, _)) = verdict {
-                    return verdict;
+                let action =
+                    tokio::time::timeout(Duration::from_millis(100), next_action(&mut timeouts)).await;
+                if let Ok((action, _)) = action {
+                    return action;
                 }
             }
         };
-        let verdict = tokio::select! {
-            verdict = found => verdict,
-            () = others => unreachable!("it goes on"),
+        let action = tokio::select! {
+            action = found => action,
+            () = others => unreachable!("the loop has no end"),
         };
-        assert_eq!(verdict, TimeoutAction::Stalled);
+        assert_eq!(action, TimeoutAction::SendStalled);
         assert!((30..=60).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_takes_nothing_has_the_time_of_a_write() {
-        let pulse = Arc::new(ConnState::default());
-        let mut watch = watch(&pulse);
-        pulse.set_blocked(true);
-        assert_eq!(expiry(&mut watch).await, (WaitingFor::Blocked(0), 30));
+    async fn a_peer_that_takes_no_bytes_has_the_write_timeout() {
+        let conn_state = Arc::new(ConnState::default());
+        let mut timeouts = timeouts(&conn_state);
+        conn_state.set_blocked(true);
+        assert_eq!(next_timeout(&mut timeouts).await, (WaitingFor::Socket(0), 30));
     }
 }

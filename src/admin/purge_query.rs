@@ -1,61 +1,61 @@
-//! Query of `DELETE /cache`: what a purge is to remove.
+//! Query of `DELETE /cache`, which selects the entries to purge.
 //!
-//! A selector that cannot match anything is refused: an operator would take "0 purged" for the truth.
+//! A value that cannot match any entry is refused: an operator would trust the result "0 purged".
 
 use uuid::Uuid;
 
 use crate::resource::is_flow_id;
 
-/// A subset of the cache; all of it where nothing is set.
+/// Selection of cache entries by the operator's names; all entries if no field is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PurgeSelector {
-    /// The id of a user flow.
+pub struct PurgeQuery {
+    /// Id of a user flow.
     pub flow: Option<String>,
-    /// A tenant's id, as tokens have it in `tid`: a GUID in lower case, with hyphens.
+    /// Tenant id in the form of the claim `tid`: a GUID in lower case, with hyphens.
     pub tenant: Option<String>,
-    /// A subject's id, as tokens have it in `oid` (a GUID as above) or in `sub`.
+    /// Subject id in the form of the claim `oid` (a GUID as above) or `sub`.
     pub subject: Option<String>,
 }
 
-impl PurgeSelector {
-    /// Reads a query. A name that is unknown, there twice or without a value is refused: a slip must not purge
-    /// more, or less, than was meant.
+impl PurgeQuery {
+    /// Parses a query. An unknown name, a repeated name or a name without a value is an error: a typing error must not
+    /// purge more or less than intended.
     pub(super) fn parse(query: &str) -> Result<Self, &'static str> {
-        let mut selection = Self::default();
+        let mut selected = Self::default();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let (field, value) = match &*name {
-                "flow" => (&mut selection.flow, flow(&value)),
-                "tenant" => (&mut selection.tenant, tenant(&value)),
-                "subject" => (&mut selection.subject, subject(&value)),
-                _ => return Err("the query may hold flow, tenant and subject"),
+                "flow" => (&mut selected.flow, parse_flow(&value)),
+                "tenant" => (&mut selected.tenant, parse_tenant(&value)),
+                "subject" => (&mut selected.subject, parse_subject(&value)),
+                _ => return Err("the query has an unknown name; expected are flow, tenant and subject"),
             };
             if field.is_some() {
-                return Err("flow, tenant and subject may each be there once, with a value");
+                return Err("flow, tenant and subject may each occur once, with a value");
             }
             *field = Some(value?);
         }
-        Ok(selection)
+        Ok(selected)
     }
 }
 
-/// The id of a flow keeps its case: Graph tells ids apart by it.
-fn flow(value: &str) -> Result<String, &'static str> {
+/// Parses the id of a flow. Its case is kept, since Graph compares ids with regard to case.
+fn parse_flow(value: &str) -> Result<String, &'static str> {
     let error = "flow must be the id of a user flow: 1 to 128 letters, digits, hyphens and underscores";
     if is_flow_id(value) { Ok(value.to_owned()) } else { Err(error) }
 }
 
-fn tenant(value: &str) -> Result<String, &'static str> {
+fn parse_tenant(value: &str) -> Result<String, &'static str> {
     let error =
         "tenant must be the tenant's id, a GUID like 11111111-2222-3333-4444-555555555555, not a domain name";
-    guid(value).ok_or(error)
+    parse_guid(value).ok_or(error)
 }
 
-/// An `oid` is a GUID, and so is the `sub` of an application. The `sub` of a user is base64url, 43 characters today. What
-/// consists of hexadecimal digits and hyphens alone is a GUID with a slip in it.
-fn subject(value: &str) -> Result<String, &'static str> {
+/// Parses an `oid` or a `sub`. An `oid` is a GUID, and so is the `sub` of an application. The `sub` of a user is
+/// base64url, 43 characters today. A value of hexadecimal digits and hyphens only is taken for a mistyped GUID.
+fn parse_subject(value: &str) -> Result<String, &'static str> {
     let error = "subject must be an oid, a GUID like 11111111-2222-3333-4444-555555555555, \
         or a sub, 20 to 128 letters, digits, hyphens and underscores; not a name or an address";
-    if let Some(guid) = guid(value) {
+    if let Some(guid) = parse_guid(value) {
         return Ok(guid);
     }
     let is_base64url = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
@@ -64,8 +64,8 @@ fn subject(value: &str) -> Result<String, &'static str> {
     if is_sub { Ok(value.to_owned()) } else { Err(error) }
 }
 
-/// Reads a GUID in any of its spellings: with braces or parentheses around it, without hyphens, in upper case.
-fn guid(value: &str) -> Option<String> {
+/// Parses a GUID in any of its spellings: in braces or parentheses, without hyphens, in upper case.
+fn parse_guid(value: &str) -> Option<String> {
     let value = value.trim();
     let inner = [('{', '}'), ('(', ')')]
         .iter()
@@ -76,7 +76,7 @@ fn guid(value: &str) -> Option<String> {
     Some(guid.hyphenated().to_string())
 }
 
-/// Length of a `sub` that is no GUID.
+/// Characters of a `sub` that is no GUID.
 const SUB_LENGTH: std::ops::RangeInclusive<usize> = 20..=128;
 
 #[cfg(test)]
@@ -86,24 +86,21 @@ mod tests {
     const GUID: &str = "aaaaaaaa-1111-4222-8333-bbbbbbbbbbbb";
     const SUB: &str = "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbta_";
 
-    fn only(query: &str) -> Result<[Option<String>; 3], &'static str> {
-        PurgeSelector::parse(query).map(|PurgeSelector { flow, tenant, subject }| [flow, tenant, subject])
+    fn fields(query: &str) -> Result<[Option<String>; 3], &'static str> {
+        PurgeQuery::parse(query).map(|PurgeQuery { flow, tenant, subject }| [flow, tenant, subject])
     }
 
     #[test]
     fn no_query_selects_everything() {
-        assert_eq!(PurgeSelector::parse(""), Ok(PurgeSelector::default()));
+        assert_eq!(PurgeQuery::parse(""), Ok(PurgeQuery::default()));
     }
 
     #[test]
     fn each_name_selects_by_its_value() {
-        let expected = PurgeSelector {
-            flow: Some("B2C_1-x".into()),
-            tenant: Some(GUID.into()),
-            subject: Some(SUB.into()),
-        };
+        let expected =
+            PurgeQuery { flow: Some("B2C_1-x".into()), tenant: Some(GUID.into()), subject: Some(SUB.into()) };
         let query = format!("subject={SUB}&flow=B2C_1-x&tenant=%7B{GUID}%7D");
-        assert_eq!(PurgeSelector::parse(&query), Ok(expected));
+        assert_eq!(PurgeQuery::parse(&query), Ok(expected));
     }
 
     #[test]
@@ -122,16 +119,16 @@ mod tests {
         ];
         for spelling in spellings {
             let guid = Some(GUID.to_owned());
-            assert_eq!(only(&format!("tenant={spelling}")), Ok([None, guid.clone(), None]), "{spelling}");
-            assert_eq!(only(&format!("subject={spelling}")), Ok([None, None, guid]), "{spelling}");
+            assert_eq!(fields(&format!("tenant={spelling}")), Ok([None, guid.clone(), None]), "{spelling}");
+            assert_eq!(fields(&format!("subject={spelling}")), Ok([None, None, guid]), "{spelling}");
         }
     }
 
     #[test]
-    fn what_no_token_has_is_refused_with_what_is_expected() {
+    fn a_value_that_no_token_has_is_refused_with_the_expected_form() {
         for tenant in ["contoso.com", "contoso", "common", &GUID[1..], &format!("{{{GUID}"), SUB, "{{}}"] {
             assert!(
-                only(&format!("tenant={tenant}")).is_err_and(|it| it.contains("a GUID like")),
+                fields(&format!("tenant={tenant}")).is_err_and(|it| it.contains("a GUID like")),
                 "{tenant}"
             );
         }
@@ -144,20 +141,24 @@ mod tests {
             "x y",
             &"a.".repeat(20),
         ] {
-            assert!(only(&format!("subject={subject}")).is_err_and(|it| it.contains("a sub")), "{subject}");
+            assert!(fields(&format!("subject={subject}")).is_err_and(|it| it.contains("a sub")), "{subject}");
         }
         for flow in ["a b", "a%2Fb", "%C3%A4", &"a".repeat(129)] {
-            assert!(only(&format!("flow={flow}")).is_err_and(|it| it.contains("flow must be")), "{flow}");
+            assert!(fields(&format!("flow={flow}")).is_err_and(|it| it.contains("flow must be")), "{flow}");
         }
-        assert_eq!(only("flow=B2X_1_Case"), Ok([Some("B2X_1_Case".into()), None, None]), "as it is spelled");
+        assert_eq!(
+            fields("flow=B2X_1_Case"),
+            Ok([Some("B2X_1_Case".into()), None, None]),
+            "the case is kept"
+        );
     }
 
     #[test]
-    fn a_slip_purges_nothing() {
+    fn a_mistyped_query_is_an_error() {
         for query in
             ["flow", "flow=", "tenant=", "subject=", "flow=a&flow=a", "Flow=a", "flows=a", "flow=a&x=", "&=a"]
         {
-            assert!(PurgeSelector::parse(query).is_err(), "{query}");
+            assert!(PurgeQuery::parse(query).is_err(), "{query}");
         }
     }
 }
