@@ -53,7 +53,7 @@ use crate::support::dial::Dial;
 use crate::support::watched_files::Reloadable;
 use crate::upstream::breaker::Breakers;
 use crate::upstream::permits::UpstreamPermits;
-use crate::upstream::refused_tokens::RefusedTokens;
+use crate::upstream::unauthorized_tokens::UnauthorizedTokens;
 use crate::upstream::unproven_limit::UnprovenLimiter;
 use crate::upstream::{GraphClient, SetupError};
 
@@ -144,7 +144,7 @@ impl App {
             origin: GraphClient::new(&config.origin, permits, byte_budget, Arc::clone(&metrics))?
                 .traced(tracer.clone()),
             unproven: UnprovenLimiter::new(&config.unproven, clock.clone()),
-            refused: RefusedTokens::new(clock.clone()),
+            refused: UnauthorizedTokens::new(clock.clone()),
             breakers: Breakers::new(clock.clone()),
             store: Arc::new(Store::new(&config.store, keep, &metrics)),
             scrubber: Scrubber::new(&config.scrub, config.origin.max_body).trusting(&config.origin.base_url),

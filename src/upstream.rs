@@ -16,8 +16,8 @@ mod interim;
 pub mod permits;
 mod pool;
 mod preconnect;
-pub mod refused_tokens;
 mod tls;
+pub mod unauthorized_tokens;
 pub mod unproven_limit;
 
 use std::net::IpAddr;

@@ -33,7 +33,7 @@ use crate::support::clock::{Clock, Now};
 use crate::support::sabotage::sabotaged;
 use crate::upstream::breaker::{Breakers, InFlight};
 use crate::upstream::permits::UpstreamPermit;
-use crate::upstream::refused_tokens::RefusedTokens;
+use crate::upstream::unauthorized_tokens::UnauthorizedTokens;
 use crate::upstream::unproven_limit::{Admission, UnprovenLimiter};
 use crate::upstream::{GraphClient, RawBody, UpstreamResponse};
 
@@ -80,7 +80,7 @@ pub struct Fetcher {
     /// Limits for tokens without a proof.
     pub unproven: UnprovenLimiter,
     /// Tokens that Graph refused.
-    pub refused: RefusedTokens<Arc<UpstreamErrorResponse>>,
+    pub refused: UnauthorizedTokens<Arc<UpstreamErrorResponse>>,
     /// Circuit breakers and throttles.
     pub breakers: Breakers,
     /// Where answers are kept.
@@ -149,14 +149,14 @@ impl Fetcher {
         let answer =
             self.origin.ask(permit, &question.resource, token, ids, condition, question.peer.ip()).await;
         if let Some(outcome) = outcome(&answer, self.clock.now()) {
-            in_flight.settle(outcome);
+            in_flight.record_outcome(outcome);
         }
         if let Some(date) = answer.as_ref().ok().and_then(|answer| headers::date(&answer.headers)) {
             self.clock.heard(date);
         }
         match (&admission, answer.as_ref().map(|answer| answer.status)) {
-            (Some(admission), Ok(StatusCode::UNAUTHORIZED)) => admission.refused(),
-            (Some(admission), Ok(StatusCode::OK)) => admission.proven(),
+            (Some(admission), Ok(StatusCode::UNAUTHORIZED)) => admission.record_unauthorized(),
+            (Some(admission), Ok(StatusCode::OK)) => admission.record_success(),
             _ => {}
         }
         let fetched = match answer {
@@ -191,11 +191,11 @@ impl Fetcher {
         let permit = if let Some(permit) = self.origin.permits().try_acquire(owner) {
             permit
         } else {
-            self.breakers.look(&scope).map_err(shut)?;
+            self.breakers.check(&scope).map_err(shut)?;
             let permit = self.origin.permits().acquire(owner, self.origin.queue_time()).await;
             permit.map_err(|_| ErrorResponse::Rejected(Rejection::Overloaded))?
         };
-        Ok((permit, self.breakers.enter(&scope).map_err(shut)?))
+        Ok((permit, self.breakers.try_start(&scope).map_err(shut)?))
     }
 
     /// A 200: what is JSON by its media type and passes the scrubber becomes an entry.

@@ -34,8 +34,8 @@ use std::time::Duration;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use self::application::{Application, BreakerScope};
-use self::host::Host;
+use self::application::{ApplicationBreakers, BreakerScope};
+use self::host::HostBreaker;
 use self::state::{Breaker, Operations};
 use crate::auth::{ClaimHash, TokenHash};
 use crate::support::clock::{Clock, Now};
@@ -43,11 +43,11 @@ use crate::support::clock::{Clock, Now};
 /// The breakers and throttles of this process.
 #[derive(Debug)]
 pub struct Breakers {
-    host: Mutex<Host>,
+    host: Mutex<HostBreaker>,
     /// Applications with failures or throttles.
-    applications: Cache<ClaimHash, Arc<Mutex<Application>>>,
+    applications: Cache<ClaimHash, Arc<Mutex<ApplicationBreakers>>>,
     /// Unproven tokens that Graph throttles. Apart from the applications: a flood of tokens evicts none of them.
-    tokens: Cache<TokenHash, Arc<Mutex<BreakerToken>>>,
+    tokens: Cache<TokenHash, Arc<Mutex<TokenThrottle>>>,
     clock: Clock,
     #[cfg(feature = "sabotage")]
     disabled: std::sync::atomic::AtomicBool,
@@ -55,7 +55,7 @@ pub struct Breakers {
 
 /// Throttle of an unproven token.
 #[derive(Debug, Default)]
-struct BreakerToken {
+struct TokenThrottle {
     operations: Operations,
     throttle: Breaker,
 }
@@ -114,9 +114,9 @@ pub enum CallFailure {
     Connection,
 }
 
-/// Scope of a breaker.
+/// Kind of a breaker, by its scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum BreakerKind {
     /// A resource of an application.
     Resource,
     /// A proven token of an application.
@@ -127,52 +127,52 @@ pub enum Scope {
     Host,
 }
 
-/// Cause of a refusal.
+/// Cause of a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum RejectionCause {
     /// Graph throttles the application or the token.
     Throttled,
     /// The breaker of this scope is open.
-    Breaker(Scope),
+    Breaker(BreakerKind),
 }
 
 /// A refusal. It always lies in the scope of the caller itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct BreakerRejection {
     /// The cause.
-    pub cause: Cause,
+    pub cause: RejectionCause,
     /// Time until the next attempt makes sense.
-    pub left: Duration,
+    pub retry_after: Duration,
 }
 
 impl CallerScope {
-    fn sender(&self, user: ClaimHash, token: TokenHash) -> BreakerScope {
+    fn breaker_scope(&self, user: ClaimHash, token: TokenHash) -> BreakerScope {
         BreakerScope { user: user.share_key(), token: token.share_key(), resource: self.resource }
     }
 }
 
-impl Refused {
-    fn throttled(left: Duration) -> Self {
-        Self { cause: Cause::Throttled, left }
+impl BreakerRejection {
+    fn throttled(retry_after: Duration) -> Self {
+        Self { cause: RejectionCause::Throttled, retry_after }
     }
 
-    fn breaker(scope: Scope, left: Duration) -> Self {
-        Self { cause: Cause::Breaker(scope), left }
+    fn breaker(kind: BreakerKind, retry_after: Duration) -> Self {
+        Self { cause: RejectionCause::Breaker(kind), retry_after }
     }
 }
 
-/// A request on its way to Graph. [`Self::settle`] registers its result; dropped without one, it was cancelled.
+/// A request on its way to Graph. [`Self::record_outcome`] registers its result; dropped without one, it was cancelled.
 #[derive(Debug)]
 pub struct InFlight<'a> {
     breakers: &'a Breakers,
     scope: CallerScope,
-    /// Numbers of the operations by which the request entered. Zero: there was no state.
-    entered: Entered,
-    is_settled: bool,
+    /// Numbers of the operations by which the request started. Zero: there was no state.
+    started: StartNumbers,
+    is_recorded: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Entered {
+struct StartNumbers {
     /// Of the application, or of the unproven token.
     own: u64,
     host: u64,
@@ -197,38 +197,38 @@ impl Breakers {
         self.disabled.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// Returns the refusal that [`Self::enter`] would return now. To be called before a request queues.
-    pub fn look(&self, scope: &CallerScope) -> Result<(), Refused> {
+    /// Returns the refusal that [`Self::try_start`] would return now. To be called before a request queues.
+    pub fn check(&self, scope: &CallerScope) -> Result<(), BreakerRejection> {
         let (now, resource) = (self.clock.now(), scope.resource);
         match scope.caller {
             BreakerCaller::Proven { tenant, application, user, token } => {
                 if let Some(own) = self.applications.get(&application) {
-                    lock(&own).check(scope.sender(user, token), now)?;
+                    lock(&own).check(scope.breaker_scope(user, token), now)?;
                 }
                 lock(&self.host).check(tenant, now).map_err(refused_by_host)
             }
             BreakerCaller::Unproven { token, claimed } => {
-                self.look_only(claimed, resource, now)?;
+                self.peek_unproven(claimed, resource, now)?;
                 let own = self.tokens.get(&token);
-                own.map_or(Ok(()), |own| lock(&own).throttle.check(now)).map_err(Refused::throttled)
+                own.map_or(Ok(()), |own| lock(&own).throttle.check(now)).map_err(BreakerRejection::throttled)
             }
         }
     }
 
     /// Lets a request pass, or returns the refusal. To be called when the request is about to be sent.
-    pub fn enter(&self, scope: &CallerScope) -> Result<InFlight<'_>, Refused> {
+    pub fn try_start(&self, scope: &CallerScope) -> Result<InFlight<'_>, BreakerRejection> {
         let now = self.clock.now();
-        let entered = match scope.caller {
+        let started = match scope.caller {
             BreakerCaller::Proven { tenant, application, user, token } => {
-                self.enter_proven(tenant, application, scope.sender(user, token), now)?
+                self.start_proven(tenant, application, scope.breaker_scope(user, token), now)?
             }
             BreakerCaller::Unproven { token, claimed } => {
-                self.look_only(claimed, scope.resource, now)?;
-                let own = self.tokens.get(&token).map_or(Ok(0), |own| lock(&own).try_enter(now));
-                Entered { own: own.map_err(Refused::throttled)?, host: 0 }
+                self.peek_unproven(claimed, scope.resource, now)?;
+                let own = self.tokens.get(&token).map_or(Ok(0), |own| lock(&own).try_start(now));
+                StartNumbers { own: own.map_err(BreakerRejection::throttled)?, host: 0 }
             }
         };
-        Ok(InFlight { breakers: self, scope: *scope, entered, is_settled: false })
+        Ok(InFlight { breakers: self, scope: *scope, started, is_recorded: false })
     }
 
     /// Number of breakers and throttles that refuse requests now. One in its ramp lets some pass, and one whose time is
@@ -236,68 +236,78 @@ impl Breakers {
     pub fn count_open(&self) -> usize {
         let now = self.clock.now();
         let applications: usize = self.applications.iter().map(|(_, own)| lock(&own).count_open(now)).sum();
-        let is_throttled = |own: &Mutex<BreakerToken>| lock(own).throttle.look(now).is_err();
+        let is_throttled = |own: &Mutex<TokenThrottle>| lock(own).throttle.peek(now).is_err();
         let tokens = self.tokens.iter().filter(|(_, own)| is_throttled(own)).count();
-        applications + tokens + usize::from(lock(&self.host).look(now).is_err())
+        applications + tokens + usize::from(lock(&self.host).peek(now).is_err())
     }
 
     /// Checks all scopes before the request enters any: the state of none changes if another refuses.
-    fn enter_proven(
+    fn start_proven(
         &self,
         tenant: ClaimHash,
         app: ClaimHash,
-        sender: BreakerScope,
+        scope: BreakerScope,
         now: Now,
-    ) -> Result<Entered, Refused> {
+    ) -> Result<StartNumbers, BreakerRejection> {
         let own = self.applications.get(&app);
         let mut own = own.as_ref().map(|own| lock(own));
         if let Some(own) = &mut own {
-            own.check(sender, now)?;
+            own.check(scope, now)?;
         }
         let mut host = lock(&self.host);
         host.check(tenant, now).map_err(refused_by_host)?;
-        let host = host.enter(tenant, now);
-        Ok(Entered { own: own.map_or(0, |mut own| own.enter(sender, now)), host })
+        let host = host.record_start(tenant, now);
+        Ok(StartNumbers { own: own.map_or(0, |mut own| own.record_start(scope, now)), host })
     }
 
     /// The part of an unproven token: no state changes.
-    fn look_only(&self, claimed: Option<ClaimHash>, resource: u64, now: Now) -> Result<(), Refused> {
+    fn peek_unproven(
+        &self,
+        claimed: Option<ClaimHash>,
+        resource: u64,
+        now: Now,
+    ) -> Result<(), BreakerRejection> {
         if let Some(claimed) = claimed.and_then(|claimed| self.applications.get(&claimed)) {
-            lock(&claimed).look(resource, now)?;
+            lock(&claimed).peek(resource, now)?;
         }
-        lock(&self.host).look(now).map_err(refused_by_host)
+        lock(&self.host).peek(now).map_err(refused_by_host)
     }
 }
 
-impl BreakerToken {
-    fn try_enter(&mut self, now: Now) -> Result<u64, Duration> {
+impl TokenThrottle {
+    fn try_start(&mut self, now: Now) -> Result<u64, Duration> {
         self.throttle.check(now)?;
         let at = self.operations.begin(now);
-        self.throttle.enter(at);
+        self.throttle.record_start(at);
         Ok(at.number)
     }
 
-    fn settle(&mut self, entered: u64, outcome: CallOutcome, now: Now) {
+    fn record_outcome(&mut self, started: u64, outcome: CallOutcome, now: Now) {
         let at = self.operations.begin(now);
         match outcome {
-            CallOutcome::Answered => self.throttle.answered(entered, at),
+            CallOutcome::Answered => self.throttle.record_success(started, at),
             CallOutcome::Throttled(wait) => self.throttle.open(at, wait),
-            CallOutcome::Failed(_) => self.throttle.cancelled(entered),
+            CallOutcome::Failed(_) => self.throttle.record_cancelled(started),
         }
     }
 }
 
 impl InFlight<'_> {
     /// Registers the result.
-    pub fn settle(mut self, outcome: CallOutcome) {
+    pub fn record_outcome(mut self, outcome: CallOutcome) {
         #[cfg(feature = "sabotage")]
         if self.breakers.disabled.load(std::sync::atomic::Ordering::Relaxed) {
             return;
         }
-        self.is_settled = true;
+        self.is_recorded = true;
         match self.scope.caller {
             BreakerCaller::Proven { tenant, application, user, token } => {
-                self.settle_proven(tenant, application, self.scope.sender(user, token), outcome);
+                self.record_proven_outcome(
+                    tenant,
+                    application,
+                    self.scope.breaker_scope(user, token),
+                    outcome,
+                );
             }
             BreakerCaller::Unproven { token, .. } => {
                 let tokens = &self.breakers.tokens;
@@ -306,25 +316,25 @@ impl InFlight<'_> {
                     CallOutcome::Answered | CallOutcome::Failed(_) => tokens.get(&token),
                 };
                 if let Some(own) = own {
-                    lock(&own).settle(self.entered.own, outcome, self.breakers.clock.now());
+                    lock(&own).record_outcome(self.started.own, outcome, self.breakers.clock.now());
                 }
             }
         }
     }
 
     /// An application has state from its first failure or throttle on.
-    fn settle_proven(
+    fn record_proven_outcome(
         &self,
         tenant: ClaimHash,
         application: ClaimHash,
-        sender: BreakerScope,
+        scope: BreakerScope,
         outcome: CallOutcome,
     ) {
-        let Self { breakers, entered, .. } = *self;
+        let Self { breakers, started, .. } = *self;
         let (now, applications) = (breakers.clock.now(), &breakers.applications);
         let host_is_suspect = {
             let mut host = lock(&breakers.host);
-            host.settle(tenant, entered.host, outcome, now);
+            host.record_outcome(tenant, started.host, outcome, now);
             host.is_suspect(now)
         };
         let own = match outcome {
@@ -338,37 +348,37 @@ impl InFlight<'_> {
         let Some(own) = own else { return };
         let mut own = lock(&own);
         match outcome {
-            CallOutcome::Answered => own.answered(sender, entered.own, now),
-            CallOutcome::Throttled(wait) => own.throttled(sender, entered.own, now, wait),
-            CallOutcome::Failed(CallFailure::Connection) => own.cancelled(sender, entered.own),
-            CallOutcome::Failed(_) => own.failed(sender, entered.own, now, host_is_suspect),
+            CallOutcome::Answered => own.record_success(scope, started.own, now),
+            CallOutcome::Throttled(wait) => own.record_throttled(scope, started.own, now, wait),
+            CallOutcome::Failed(CallFailure::Connection) => own.record_cancelled(scope, started.own),
+            CallOutcome::Failed(_) => own.record_failure(scope, started.own, now, host_is_suspect),
         }
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        if self.is_settled {
+        if self.is_recorded {
             return;
         }
         match self.scope.caller {
             BreakerCaller::Proven { application, user, token, .. } => {
                 if let Some(own) = self.breakers.applications.get(&application) {
-                    lock(&own).cancelled(self.scope.sender(user, token), self.entered.own);
+                    lock(&own).record_cancelled(self.scope.breaker_scope(user, token), self.started.own);
                 }
-                lock(&self.breakers.host).cancelled(self.entered.host);
+                lock(&self.breakers.host).record_cancelled(self.started.host);
             }
             BreakerCaller::Unproven { token, .. } => {
                 if let Some(own) = self.breakers.tokens.get(&token) {
-                    lock(&own).throttle.cancelled(self.entered.own);
+                    lock(&own).throttle.record_cancelled(self.started.own);
                 }
             }
         }
     }
 }
 
-fn refused_by_host(left: Duration) -> Refused {
-    Refused::breaker(Scope::Host, left)
+fn refused_by_host(retry_after: Duration) -> BreakerRejection {
+    BreakerRejection::breaker(BreakerKind::Host, retry_after)
 }
 
 fn bounded<K, V>(most: u64) -> Cache<K, V>

@@ -43,7 +43,7 @@ pub struct QueueCapacity {
 
 impl QueueCapacity {
     /// Returns the room that is left of `capacity`, of which a sixteenth is reserved.
-    pub fn left(capacity: usize, in_use: usize) -> Self {
+    pub fn remaining(capacity: usize, in_use: usize) -> Self {
         Self { free: capacity.saturating_sub(in_use), reserve: capacity / RESERVED_PART }
     }
 
@@ -124,32 +124,32 @@ impl<T> FairQueue<T> {
     }
 
     /// Takes capacity for an item that does not wait, if the room and the thresholds allow it.
-    pub fn try_take(&mut self, path: SharePath, room: QueueCapacity) -> bool {
+    pub fn try_acquire(&mut self, path: SharePath, capacity: QueueCapacity) -> bool {
         let [widest, ..] = path;
         let in_use = self.root.children.get(&widest).map_or(0, |share| share.in_use);
-        let allowed = self.root.allows(&path, room.for_share(in_use));
+        let allowed = self.root.allows(&path, capacity.for_share(in_use));
         if allowed {
-            self.take(path);
+            self.acquire(path);
         }
         allowed
     }
 
-    /// The same as [`Self::try_take`] where the widest share has room of its own, for the shares in it.
-    pub fn try_take_in(&mut self, path: SharePath, room: QueueCapacity) -> bool {
+    /// The same as [`Self::try_acquire`] where the widest share has room of its own, for the shares in it.
+    pub fn try_acquire_in(&mut self, path: SharePath, capacity: QueueCapacity) -> bool {
         let [widest, rest @ ..] = path;
         let [next, ..] = rest;
         let share = self.root.children.get(&widest);
         let in_use = share.and_then(|share| share.children.get(&next)).map_or(0, |share| share.in_use);
-        let free = room.for_share(in_use);
+        let free = capacity.for_share(in_use);
         let allowed = share.map_or(free > 0, |share| share.allows(&rest, free));
         if allowed {
-            self.take(path);
+            self.acquire(path);
         }
         allowed
     }
 
     /// Takes capacity without a look at any threshold.
-    pub fn take(&mut self, path: SharePath) {
+    pub fn acquire(&mut self, path: SharePath) {
         let turn = self.turn();
         self.root.change(&path, &mut |share| {
             share.in_use += 1;
@@ -157,19 +157,19 @@ impl<T> FairQueue<T> {
         });
     }
 
-    /// Returns capacity that [`Self::take`], [`Self::try_take`] or [`Self::pop`] took.
-    pub fn give_back(&mut self, path: SharePath) {
+    /// Returns capacity that [`Self::acquire`], [`Self::try_acquire`] or [`Self::pop`] took.
+    pub fn release(&mut self, path: SharePath) {
         self.root.change(&path, &mut |share| share.in_use = share.in_use.saturating_sub(1));
     }
 
     /// Takes capacity for the item that is served next, and returns it. `eligible` may pass over an item by its path.
     pub fn pop(
         &mut self,
-        room: QueueCapacity,
+        capacity: QueueCapacity,
         eligible: &mut dyn FnMut(&SharePath) -> bool,
     ) -> Option<(SharePath, T)> {
         let (turn, mut path) = (self.turn(), [0; LEVELS]);
-        let item = self.root.pop(0, &mut path, ShareLimit { room, turn }, eligible)?;
+        let item = self.root.pop(0, &mut path, ShareLimit { capacity, turn }, eligible)?;
         Some((path, item))
     }
 
@@ -177,11 +177,11 @@ impl<T> FairQueue<T> {
     pub fn pop_in(
         &mut self,
         widest: u128,
-        room: QueueCapacity,
+        capacity: QueueCapacity,
         eligible: &mut dyn FnMut(&SharePath) -> bool,
     ) -> Option<(SharePath, T)> {
         let (turn, mut path) = (self.turn(), [0; LEVELS]);
-        let item = self.root.pop_child(widest, 0, &mut path, ShareLimit { room, turn }, eligible)?;
+        let item = self.root.pop_child(widest, 0, &mut path, ShareLimit { capacity, turn }, eligible)?;
         self.root.in_use += 1;
         self.root.waiting -= 1;
         Some((path, item))
@@ -210,16 +210,16 @@ impl<T> FairQueue<T> {
 /// Free capacity beside a share, and the number of the present turn.
 #[derive(Clone, Copy)]
 struct ShareLimit {
-    room: QueueCapacity,
+    capacity: QueueCapacity,
     turn: u64,
 }
 
 impl ShareLimit {
     /// Returns the limit within a child, or `None` if the child has reached its threshold.
     fn within(self, in_use: usize) -> Option<Self> {
-        let free = self.room.for_share(in_use).saturating_mul(SHARE_FACTOR).checked_sub(in_use)?;
+        let free = self.capacity.for_share(in_use).saturating_mul(SHARE_FACTOR).checked_sub(in_use)?;
         // Below the widest shares nothing is reserved.
-        (free > 0).then_some(Self { room: QueueCapacity { free, reserve: 0 }, ..self })
+        (free > 0).then_some(Self { capacity: QueueCapacity { free, reserve: 0 }, ..self })
     }
 }
 
@@ -248,11 +248,11 @@ impl<T> Share<T> {
     fn allows(&self, path: &[u128], free: usize) -> bool {
         let [key, rest @ ..] = path else { return free > 0 };
         let child = self.children.get(key);
-        let room = QueueCapacity { free, reserve: 0 };
-        let limit = ShareLimit { room, turn: 0 }.within(child.map_or(0, |child| child.in_use));
+        let capacity = QueueCapacity { free, reserve: 0 };
+        let limit = ShareLimit { capacity, turn: 0 }.within(child.map_or(0, |child| child.in_use));
         match (child, limit) {
             (_, None) => false,
-            (Some(child), Some(limit)) => child.allows(rest, limit.room.free),
+            (Some(child), Some(limit)) => child.allows(rest, limit.capacity.free),
             (None, Some(_)) => true,
         }
     }

@@ -22,24 +22,24 @@ pub struct UpstreamPermits(Arc<Mutex<PermitTable>>);
 struct PermitTable {
     capacity: usize,
     unproven_capacity: usize,
-    proven: FairQueue<Grantee>,
-    unproven: FairQueue<Grantee>,
+    proven: FairQueue<PermitSender>,
+    unproven: FairQueue<PermitSender>,
 }
 
 /// Receiver of a permit.
-type Grantee = oneshot::Sender<Granted>;
+type PermitSender = oneshot::Sender<PermitGuard>;
 
 /// Right to send one request to Graph. Dropped, it goes to the next waiting caller.
 #[derive(Debug)]
 pub struct UpstreamPermit {
-    _granted: Granted,
+    _guard: PermitGuard,
     /// When the caller first asked for the permit.
     pub requested_at: Instant,
 }
 
 /// Accounting of one permit.
 #[derive(Debug)]
-struct Granted {
+struct PermitGuard {
     permits: UpstreamPermits,
     owner: PermitOwner,
 }
@@ -87,37 +87,37 @@ impl UpstreamPermits {
     /// Takes a permit if one is free for `owner` and nobody of its class waits.
     pub fn try_acquire(&self, owner: PermitOwner) -> Option<UpstreamPermit> {
         let mut state = self.lock();
-        let (room, queue) = state.class(owner);
-        if queue.waiting() > 0 || !queue.try_take(owner.path(), room) {
+        let (capacity, queue) = state.class(owner);
+        if queue.waiting() > 0 || !queue.try_acquire(owner.path(), capacity) {
             return None;
         }
         drop(state);
-        Some(UpstreamPermit { _granted: self.granted(owner), requested_at: Instant::now() })
+        Some(UpstreamPermit { _guard: self.guard(owner), requested_at: Instant::now() })
     }
 
     /// Waits for a permit, for at most `wait`.
     pub async fn acquire(&self, owner: PermitOwner, wait: Duration) -> Result<UpstreamPermit, NoPermit> {
         let requested_at = Instant::now();
-        let (grantee, mut receiver) = oneshot::channel();
-        let position = self.lock().class(owner).1.push(owner.path(), grantee);
-        let _waiting = Waiting { permits: self, owner, position };
+        let (sender, mut receiver) = oneshot::channel();
+        let position = self.lock().class(owner).1.push(owner.path(), sender);
+        let _waiting = QueuedCaller { permits: self, owner, position };
         self.dispatch();
         match timeout(wait, &mut receiver).await {
-            Ok(Ok(permit)) => Ok(UpstreamPermit { _granted: permit, requested_at }),
+            Ok(Ok(permit)) => Ok(UpstreamPermit { _guard: permit, requested_at }),
             _ => Err(NoPermit),
         }
     }
 
     /// Gives free permits to waiting callers.
     fn dispatch(&self) {
-        while let Some((owner, grantee)) = { self.lock().next() } {
+        while let Some((owner, sender)) = { self.lock().next() } {
             // A caller that left in this moment returns the permit by dropping it.
-            let _ = grantee.send(self.granted(owner));
+            let _ = sender.send(self.guard(owner));
         }
     }
 
-    fn granted(&self, owner: PermitOwner) -> Granted {
-        Granted { permits: self.clone(), owner }
+    fn guard(&self, owner: PermitOwner) -> PermitGuard {
+        PermitGuard { permits: self.clone(), owner }
     }
 
     fn lock(&self) -> MutexGuard<'_, PermitTable> {
@@ -130,34 +130,36 @@ impl PermitTable {
         self.proven.in_use() + self.unproven.in_use()
     }
 
-    /// Returns the room and the queue of an owner's class.
-    fn class(&mut self, owner: PermitOwner) -> (QueueCapacity, &mut FairQueue<Grantee>) {
-        let [proven, unproven] = self.rooms();
+    /// Returns the capacity and the queue of an owner's class.
+    fn class(&mut self, owner: PermitOwner) -> (QueueCapacity, &mut FairQueue<PermitSender>) {
+        let [proven, unproven] = self.capacities();
         match owner {
             PermitOwner::Proven(_) => (proven, &mut self.proven),
             PermitOwner::Unproven(_) => (unproven, &mut self.unproven),
         }
     }
 
-    /// Returns the room for proven and for unproven tokens.
-    fn rooms(&self) -> [QueueCapacity; 2] {
-        let all = QueueCapacity::left(self.capacity, self.in_use());
-        [all, QueueCapacity::left(self.unproven_capacity, self.unproven.in_use()).at_most(all.free)]
+    /// Returns the capacity for proven and for unproven tokens.
+    fn capacities(&self) -> [QueueCapacity; 2] {
+        let all = QueueCapacity::remaining(self.capacity, self.in_use());
+        [all, QueueCapacity::remaining(self.unproven_capacity, self.unproven.in_use()).at_most(all.free)]
     }
 
     /// Takes a permit for the caller that is served next. Of the two classes the class with less in use comes first, so
     /// neither starves the other.
-    fn next(&mut self) -> Option<(PermitOwner, Grantee)> {
-        let [proven_room, unproven_room] = self.rooms();
+    fn next(&mut self) -> Option<(PermitOwner, PermitSender)> {
+        let [proven_capacity, unproven_capacity] = self.capacities();
         let unproven_first = self.unproven.in_use() < self.proven.in_use();
         let any = &mut |_: &SharePath| true;
         for unproven in [unproven_first, !unproven_first] {
             let next = if unproven {
                 self.unproven
-                    .pop(unproven_room, any)
-                    .map(|(path, grantee)| (PermitOwner::Unproven(path), grantee))
+                    .pop(unproven_capacity, any)
+                    .map(|(path, sender)| (PermitOwner::Unproven(path), sender))
             } else {
-                self.proven.pop(proven_room, any).map(|(path, grantee)| (PermitOwner::Proven(path), grantee))
+                self.proven
+                    .pop(proven_capacity, any)
+                    .map(|(path, sender)| (PermitOwner::Proven(path), sender))
             };
             if next.is_some() {
                 return next;
@@ -176,21 +178,21 @@ impl PermitOwner {
 }
 
 /// Place of a caller in the queue.
-struct Waiting<'a> {
+struct QueuedCaller<'a> {
     permits: &'a UpstreamPermits,
     owner: PermitOwner,
     position: QueuePosition,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueuedCaller<'_> {
     fn drop(&mut self) {
         self.permits.lock().class(self.owner).1.remove(self.position);
     }
 }
 
-impl Drop for Granted {
+impl Drop for PermitGuard {
     fn drop(&mut self) {
-        self.permits.lock().class(self.owner).1.give_back(self.owner.path());
+        self.permits.lock().class(self.owner).1.release(self.owner.path());
         self.permits.dispatch();
     }
 }

@@ -69,10 +69,10 @@ impl Default for Config {
 
 /// Limits of all unproven tokens. Clones share them.
 #[derive(Clone, Debug)]
-pub struct UnprovenLimiter(Arc<Inner>);
+pub struct UnprovenLimiter(Arc<SharedState>);
 
 #[derive(Debug)]
-struct Inner {
+struct SharedState {
     state: Mutex<LimiterState>,
     pace: Duration,
     clock: Clock,
@@ -112,7 +112,7 @@ pub struct Admission {
 impl UnprovenLimiter {
     /// Creates a limiter without failures.
     pub fn new(config: &Config, clock: Clock) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(SharedState {
             state: Mutex::new(LimiterState::new(config)),
             pace: interval(config.paced),
             clock,
@@ -124,18 +124,18 @@ impl UnprovenLimiter {
     /// # Errors
     /// [`Rejection::UnprovenBudget`] where the subnet is above a limit and no paced turn came in time,
     /// [`Rejection::Overloaded`] where its requests under way took too long.
-    pub async fn admit(&self, sender: TokenSource, wait: Duration) -> Result<Admission, Rejection> {
-        let path = sender.path();
+    pub async fn admit(&self, source: TokenSource, wait: Duration) -> Result<Admission, Rejection> {
+        let path = source.path();
         let (admitted, position) = {
             let mut state = self.lock();
             if state.try_admit(path, self.now()) {
                 return Ok(Admission { limiter: self.clone(), path });
             }
-            let (turn, admitted) = oneshot::channel();
-            let position = state.wait(path, turn);
+            let (sender, admitted) = oneshot::channel();
+            let position = state.enqueue(path, sender);
             (admitted, position)
         };
-        let _waiting = Waiting { limiter: self, position };
+        let _waiting = QueuedRequest { limiter: self, position };
         self.start_pacing(path);
         match timeout(wait, admitted).await {
             Ok(Ok(admission)) => Ok(admission),
@@ -150,10 +150,10 @@ impl UnprovenLimiter {
     }
 
     /// Admits waiting requests of one subnet, as far as its limits allow.
-    fn dispatch_in(&self, path: SharePath) {
-        while let Some((path, turn)) = { self.lock().next_in(path, self.now()) } {
+    fn admit_waiting(&self, path: SharePath) {
+        while let Some((path, sender)) = { self.lock().start_next_in(path, self.now()) } {
             // A caller that left in this moment ends the admission by dropping it.
-            let _ = turn.send(Admission { limiter: self.clone(), path });
+            let _ = sender.send(Admission { limiter: self.clone(), path });
         }
     }
 
@@ -166,13 +166,13 @@ impl UnprovenLimiter {
             loop {
                 sleep_until(next).await;
                 let Some(limiter) = Weak::upgrade(&limiter).map(Self) else { return };
-                let granted = match limiter.lock().next_paced(limiter.now()) {
-                    PacedRequest::Nobody => return,
-                    PacedRequest::NotYet => None,
-                    PacedRequest::Turn(path, turn) => Some((path, turn)),
+                let granted = match limiter.lock().start_next_paced(limiter.now()) {
+                    PacingDecision::Stop => return,
+                    PacingDecision::Wait => None,
+                    PacingDecision::Admit(path, sender) => Some((path, sender)),
                 };
-                if let Some((path, turn)) = granted {
-                    let _ = turn.send(Admission { limiter: limiter.clone(), path });
+                if let Some((path, sender)) = granted {
+                    let _ = sender.send(Admission { limiter: limiter.clone(), path });
                 }
                 next = Instant::now() + pace;
             }
@@ -189,50 +189,50 @@ impl UnprovenLimiter {
 }
 
 /// Result of a look for the next paced request.
-enum PacedRequest {
+enum PacingDecision {
     /// No request of a limited subnet waits; the pacing task ends.
-    Nobody,
+    Stop,
     /// No waiting request may start now.
-    NotYet,
+    Wait,
     /// The request of this owner starts.
-    Turn(SharePath, Turn),
+    Admit(SharePath, AdmissionSender),
 }
 
 /// Receiver of an admission.
-type Turn = oneshot::Sender<Admission>;
+type AdmissionSender = oneshot::Sender<Admission>;
 
 impl Admission {
     /// Counts a 401 of Graph against the subnet of the request, once a minute for a token.
-    pub fn refused(&self) {
+    pub fn record_unauthorized(&self) {
         let now = self.limiter.now();
         self.limiter.lock().count_failure(self.path, now);
     }
 
     /// Lifts the limit of a token: Graph answered its request with 200.
-    pub fn proven(&self) {
+    pub fn record_success(&self) {
         self.limiter.lock().lift_token_limit(self.path);
-        self.limiter.dispatch_in(self.path);
+        self.limiter.admit_waiting(self.path);
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.limiter.lock().end(self.path);
-        self.limiter.dispatch_in(self.path);
+        self.limiter.lock().record_end(self.path);
+        self.limiter.admit_waiting(self.path);
         // The end may be a refusal that brought the subnet above a limit while others of its requests wait.
         self.limiter.start_pacing(self.path);
     }
 }
 
 /// Place of a request in the queue.
-struct Waiting<'a> {
+struct QueuedRequest<'a> {
     limiter: &'a UnprovenLimiter,
     position: QueuePosition,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueuedRequest<'_> {
     fn drop(&mut self) {
-        self.limiter.lock().leave(self.position);
+        self.limiter.lock().dequeue(self.position);
     }
 }
 

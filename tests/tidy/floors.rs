@@ -52,7 +52,7 @@ const FLOORS: [&[&str]; 5] = [
         "breaker",
         "fair_queue",
         "permits",
-        "refused_tokens",
+        "unauthorized_tokens",
         "unproven_limit",
         "waiting_requests",
         "cache/flight",

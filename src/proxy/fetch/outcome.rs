@@ -9,7 +9,7 @@ use crate::http::retry_after;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 use crate::upstream::UpstreamResponse;
-use crate::upstream::breaker::{CallFailure, CallOutcome, Cause, Refused};
+use crate::upstream::breaker::{BreakerRejection, CallFailure, CallOutcome, RejectionCause};
 
 impl Fetched {
     /// Source of a failure that a stale answer may bridge. `None` if Graph answered: a 401, 403 or 404 is an answer.
@@ -68,10 +68,10 @@ pub(super) fn outcome(answer: &Result<UpstreamResponse, ErrorResponse>, now: Now
 }
 
 /// A refusal by a breaker or throttle, as the caller sees it.
-pub(super) fn shut(refused: Refused) -> ErrorResponse {
+pub(super) fn shut(refused: BreakerRejection) -> ErrorResponse {
     let reason = match refused.cause {
-        Cause::Throttled => Rejection::ThrottleGate,
-        Cause::Breaker(_) => Rejection::Breaker,
+        RejectionCause::Throttled => Rejection::ThrottleGate,
+        RejectionCause::Breaker(_) => Rejection::Breaker,
     };
-    ErrorResponse::Shut(reason, u32::try_from(whole_seconds(refused.left)).unwrap_or(u32::MAX))
+    ErrorResponse::Shut(reason, u32::try_from(whole_seconds(refused.retry_after)).unwrap_or(u32::MAX))
 }

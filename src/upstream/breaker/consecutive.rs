@@ -6,25 +6,25 @@ use crate::support::clock::Now;
 
 /// Scopes that failed since the last answer. Bounded in number and age.
 #[derive(Debug)]
-pub(super) struct FailureRow<K> {
+pub(super) struct ConsecutiveFailures<K> {
     /// One element per scope, the latest failure last.
-    failed: Vec<Failed<K>>,
+    failed: Vec<ScopeFailures<K>>,
 }
 
 #[derive(Debug)]
-struct Failed<K> {
+struct ScopeFailures<K> {
     scope: K,
     last: Now,
     failures: u32,
 }
 
-impl<K> Default for FailureRow<K> {
+impl<K> Default for ConsecutiveFailures<K> {
     fn default() -> Self {
         Self { failed: Vec::new() }
     }
 }
 
-impl<K: Copy + PartialEq> FailureRow<K> {
+impl<K: Copy + PartialEq> ConsecutiveFailures<K> {
     /// Adds a failure of `scope`.
     pub(super) fn push(&mut self, scope: K, now: Now) {
         self.failed.retain(|failed| now.since(failed.last) < MAX_AGE);
@@ -33,10 +33,10 @@ impl<K: Copy + PartialEq> FailureRow<K> {
         if self.failed.len() >= MAX_SCOPES {
             self.failed.remove(0);
         }
-        self.failed.push(Failed { scope, last: now, failures: before.saturating_add(1) });
+        self.failed.push(ScopeFailures { scope, last: now, failures: before.saturating_add(1) });
     }
 
-    /// Ends the row: a request was answered.
+    /// Ends the consecutive: a request was answered.
     pub(super) fn clear(&mut self) {
         self.failed.clear();
     }
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_row_counts_each_scope_once_and_every_failure() {
-        let mut row = FailureRow::default();
+        let mut row = ConsecutiveFailures::default();
         for scope in [1, 1, 2, 1] {
             row.push(scope, at(0));
         }
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn failures_that_lie_far_apart_are_no_row() {
-        let mut row = FailureRow::default();
+        let mut row = ConsecutiveFailures::default();
         row.push(1, at(0));
         row.push(2, at(20));
         assert_eq!(row.count(at(29)), (2, 2));
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_row_keeps_the_latest_scopes_alone() {
-        let mut row = FailureRow::default();
+        let mut row = ConsecutiveFailures::default();
         (0..1000).for_each(|scope| row.push(scope, at(0)));
         assert_eq!(row.count(at(0)), (MAX_SCOPES, 8));
         assert_eq!(row.failed.len(), MAX_SCOPES);

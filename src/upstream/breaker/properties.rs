@@ -18,7 +18,7 @@ enum Step {
     Pass(u16),
 }
 
-/// Sender of a request that entered.
+/// Sender of a request that started.
 #[derive(Clone, Copy)]
 struct Entry {
     app: usize,
@@ -47,19 +47,19 @@ impl<'a> Play<'a> {
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Enter { app, token, resource, proven } => {
-                let entered = if proven {
+                let started = if proven {
                     self.world.proven(&name(app, token), resource)
                 } else {
                     self.world.unproven(&format!("t{resource}"), APPS[app], resource)
                 };
-                self.in_flight.extend(entered.ok().map(|entered| (Entry { app, token, proven }, entered)));
+                self.in_flight.extend(started.ok().map(|started| (Entry { app, token, proven }, started)));
             }
             Step::Settle { pick, outcome } if !self.in_flight.is_empty() => {
                 let (entry, request) = self.in_flight.swap_remove(pick % self.in_flight.len());
                 if entry.proven {
                     self.register(entry, outcome);
                 }
-                request.settle(outcome);
+                request.record_outcome(outcome);
             }
             Step::Cancel { pick } if !self.in_flight.is_empty() => {
                 drop(self.in_flight.swap_remove(pick % self.in_flight.len()));
@@ -79,15 +79,15 @@ impl<'a> Play<'a> {
     }
 
     /// Whether results of others than the token may refuse its request for a resource that has never failed.
-    fn may_refuse(&self, app: usize, token: usize, cause: Cause) -> bool {
+    fn may_refuse(&self, app: usize, token: usize, cause: RejectionCause) -> bool {
         let failed: Vec<_> = self.failed_tokens.iter().filter(|(of, _)| *of == app).map(|(_, t)| t).collect();
         match cause {
-            Cause::Throttled => self.throttled.contains(&app),
-            Cause::Breaker(Scope::Token) => failed.contains(&&token),
-            Cause::Breaker(Scope::Application) => {
+            RejectionCause::Throttled => self.throttled.contains(&app),
+            RejectionCause::Breaker(BreakerKind::Token) => failed.contains(&&token),
+            RejectionCause::Breaker(BreakerKind::Application) => {
                 failed.iter().map(|token| TOKENS[**token].0).collect::<BTreeSet<_>>().len() >= 2
             }
-            Cause::Breaker(Scope::Resource | Scope::Host) => false,
+            RejectionCause::Breaker(BreakerKind::Resource | BreakerKind::Host) => false,
         }
     }
 
@@ -163,7 +163,7 @@ proptest! {
                 step => step,
             });
             for (app, token) in (0..2).flat_map(|app| (0..TOKENS.len()).map(move |token| (app, token))) {
-                let refused = world.look(&name(app, token), 99).err();
+                let refused = world.check(&name(app, token), 99).err();
                 let is_fair = refused.is_none_or(|refused| play.may_refuse(app, token, refused.cause));
                 prop_assert!(is_fair, "{}: {:?}", name(app, token), refused);
             }
@@ -207,7 +207,7 @@ proptest! {
                 for resource in 0..5 {
                     let request = world.proven(app, resource);
                     prop_assert!(request.is_ok(), "round {}: {:?}", round, request.err());
-                    request.unwrap().settle(CallOutcome::Answered);
+                    request.unwrap().record_outcome(CallOutcome::Answered);
                 }
             }
             world.clock.advance(Duration::from_secs(10));
@@ -225,10 +225,10 @@ proptest! {
         let world = World::new();
         for (number, resource) in resources.iter().enumerate() {
             if let Ok(request) = world.proven(&format!("a/x/u{}", number % 100), *resource) {
-                request.settle(CallOutcome::Failed(CallFailure::Status));
+                request.record_outcome(CallOutcome::Failed(CallFailure::Status));
             }
             if number % 2 == 0 && let Ok(request) = world.proven("a/x", 0) {
-                request.settle(CallOutcome::Answered);
+                request.record_outcome(CallOutcome::Answered);
             }
         }
         world.breakers.applications.run_pending_tasks();

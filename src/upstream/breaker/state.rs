@@ -1,7 +1,7 @@
 //! State machine of one circuit breaker: closed, open, half-open, ramp.
 //!
 //! The owner of a breaker decides which results trip it, and numbers the operations on it. A result counts only if its
-//! request entered after the last transition: what was sent before an outage says nothing about the time after it.
+//! request started after the last transition: what was sent before an outage says nothing about the time after it.
 
 use std::time::Duration;
 
@@ -46,13 +46,13 @@ impl Operations {
 }
 
 impl Breaker {
-    /// A closed breaker. Results of requests that entered before `changed` do not count.
+    /// A closed breaker. Results of requests that started before `changed` do not count.
     pub(super) fn new(changed: u64) -> Self {
         Self { state: BreakerState::Closed, changed }
     }
 
     /// Returns the time to wait if the breaker refuses requests. For callers that may not change its state.
-    pub(super) fn look(&self, now: Now) -> Result<(), Duration> {
+    pub(super) fn peek(&self, now: Now) -> Result<(), Duration> {
         match self.state {
             BreakerState::Closed | BreakerState::Ramp { .. } => Ok(()),
             BreakerState::Open { since, wait } | BreakerState::HalfOpen { since, wait } => {
@@ -70,7 +70,7 @@ impl Breaker {
             {
                 Err(PROBE_INTERVAL)
             }
-            _ => self.look(now),
+            _ => self.peek(now),
         }
     }
 
@@ -93,13 +93,13 @@ impl Breaker {
         matches!(self.state, BreakerState::Closed)
     }
 
-    /// Whether the result of a request that entered in this operation counts.
-    pub(super) fn counts(&self, entered: u64) -> bool {
-        entered >= self.changed
+    /// Whether the result of a request that started in this operation counts.
+    pub(super) fn counts_result(&self, started: u64) -> bool {
+        started >= self.changed
     }
 
     /// Registers a request that [`Self::check`] lets pass.
-    pub(super) fn enter(&mut self, at: Operation) {
+    pub(super) fn record_start(&mut self, at: Operation) {
         self.end_ramp(at.now);
         match &mut self.state {
             BreakerState::Closed => {}
@@ -112,10 +112,10 @@ impl Breaker {
         }
     }
 
-    /// Registers an answer to a request that entered in operation `entered`.
-    pub(super) fn answered(&mut self, entered: u64, at: Operation) {
+    /// Registers an answer to a request that started in operation `started`.
+    pub(super) fn record_success(&mut self, started: u64, at: Operation) {
         self.end_ramp(at.now);
-        if !self.counts(entered) {
+        if !self.counts_result(started) {
             return;
         }
         match &mut self.state {
@@ -135,9 +135,9 @@ impl Breaker {
     }
 
     /// Registers a failure, which opens the breaker if it `trips`.
-    pub(super) fn failed(&mut self, entered: u64, at: Operation, trips: bool) {
+    pub(super) fn record_failure(&mut self, started: u64, at: Operation, trips: bool) {
         self.end_ramp(at.now);
-        if !self.counts(entered) {
+        if !self.counts_result(started) {
             return;
         }
         match &mut self.state {
@@ -150,8 +150,8 @@ impl Breaker {
     }
 
     /// Registers a request that ended without a meaningful result. A probe may be repeated at once.
-    pub(super) fn cancelled(&mut self, entered: u64) {
-        if !self.counts(entered) {
+    pub(super) fn record_cancelled(&mut self, started: u64) {
+        if !self.counts_result(started) {
             return;
         }
         match &mut self.state {

@@ -48,22 +48,27 @@ impl World {
     }
 
     /// Enters as a proven token of an application.
-    pub(super) fn proven(&self, app: &str, resource: u64) -> Result<InFlight<'_>, Refused> {
-        self.breakers.enter(&self.scope_of_proven(app, resource))
+    pub(super) fn proven(&self, app: &str, resource: u64) -> Result<InFlight<'_>, BreakerRejection> {
+        self.breakers.try_start(&self.scope_of_proven(app, resource))
     }
 
     /// Looks as a proven token of an application.
-    pub(super) fn look(&self, app: &str, resource: u64) -> Result<(), Refused> {
-        self.breakers.look(&self.scope_of_proven(app, resource))
+    pub(super) fn check(&self, app: &str, resource: u64) -> Result<(), BreakerRejection> {
+        self.breakers.check(&self.scope_of_proven(app, resource))
     }
 
     /// Enters as a token without a proof that claims an application.
-    pub(super) fn unproven(&self, token: &str, app: &str, resource: u64) -> Result<InFlight<'_>, Refused> {
-        self.breakers.enter(&self.scope_of_unproven(token, app, resource))
+    pub(super) fn unproven(
+        &self,
+        token: &str,
+        app: &str,
+        resource: u64,
+    ) -> Result<InFlight<'_>, BreakerRejection> {
+        self.breakers.try_start(&self.scope_of_unproven(token, app, resource))
     }
 
     fn results(&self, app: &str, resource: u64, outcome: CallOutcome, count: u32) {
-        (0..count).for_each(|_| self.proven(app, resource).unwrap().settle(outcome));
+        (0..count).for_each(|_| self.proven(app, resource).unwrap().record_outcome(outcome));
     }
 
     fn pass(&self, millis: u64) {
@@ -92,18 +97,18 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-fn refused<T>(result: Result<T, Refused>) -> Option<(Cause, Duration)> {
-    result.err().map(|refused| (refused.cause, refused.left))
+fn refused<T>(result: Result<T, BreakerRejection>) -> Option<(RejectionCause, Duration)> {
+    result.err().map(|refused| (refused.cause, refused.retry_after))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is compared with an Option")]
-fn throttled(left: u64) -> Option<(Cause, Duration)> {
-    Some((Cause::Throttled, seconds(left)))
+fn throttled(left: u64) -> Option<(RejectionCause, Duration)> {
+    Some((RejectionCause::Throttled, seconds(left)))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is compared with an Option")]
-fn broken(scope: Scope, left: u64) -> Option<(Cause, Duration)> {
-    Some((Cause::Breaker(scope), seconds(left)))
+fn broken(scope: BreakerKind, left: u64) -> Option<(RejectionCause, Duration)> {
+    Some((RejectionCause::Breaker(scope), seconds(left)))
 }
 
 #[test]
@@ -123,11 +128,11 @@ fn when_the_wait_is_over_one_request_goes_ahead_and_then_a_growing_number() {
     world.pass(30_000);
     let probe = world.proven("a/x", 1).unwrap();
     assert_eq!(refused(world.proven("a/x", 1)), throttled(1), "the probe is under way");
-    probe.settle(CallOutcome::Answered);
+    probe.record_outcome(CallOutcome::Answered);
     let eight: Vec<_> = (0..8).map(|_| world.proven("a/x", 1).unwrap()).collect();
     assert_eq!(refused(world.proven("a/x", 1)), throttled(1), "eight at once");
     for request in eight {
-        request.settle(CallOutcome::Answered);
+        request.record_outcome(CallOutcome::Answered);
     }
     assert_eq!(world.room("a/x", 1), 32);
     world.results("a/x", 1, CallOutcome::Answered, 200);
@@ -143,7 +148,7 @@ fn only_breakers_that_refuse_requests_count_as_open() {
     assert_eq!(world.breakers.count_open(), 0, "the next request passes");
     let probe = world.proven("a/x", 1).unwrap();
     assert_eq!(world.breakers.count_open(), 1, "a probe is under way");
-    probe.settle(CallOutcome::Answered);
+    probe.record_outcome(CallOutcome::Answered);
     assert_eq!(world.breakers.count_open(), 0, "it is in its ramp");
 }
 
@@ -169,9 +174,9 @@ fn a_probe_whose_caller_hung_up_leaves_room_for_another() {
 fn a_wait_that_ends_later_stays_for_as_long_as_it_has_left() {
     let world = World::new();
     let (first, second) = (world.proven("a/x", 1).unwrap(), world.proven("a/x", 1).unwrap());
-    first.settle(CallOutcome::Throttled(seconds(60)));
+    first.record_outcome(CallOutcome::Throttled(seconds(60)));
     world.pass(20_000);
-    second.settle(CallOutcome::Throttled(seconds(5)));
+    second.record_outcome(CallOutcome::Throttled(seconds(5)));
     assert_eq!(refused(world.proven("a/x", 1)), throttled(40));
 }
 
@@ -179,7 +184,7 @@ fn a_wait_that_ends_later_stays_for_as_long_as_it_has_left() {
 fn every_open_breaker_is_counted() {
     let world = World::new();
     world.results("b/x", 1, CallOutcome::Throttled(seconds(30)), 1);
-    world.unproven("forged", "c/x", 1).unwrap().settle(CallOutcome::Throttled(seconds(30)));
+    world.unproven("forged", "c/x", 1).unwrap().record_outcome(CallOutcome::Throttled(seconds(30)));
     (1..=2).for_each(|resource| world.results("d/x", resource, STATUS, 5));
     world.results("d/x/v", 3, STATUS, 1);
     assert_eq!(world.breakers.count_open(), 5, "two throttles, two resources, one application");
@@ -192,18 +197,18 @@ fn every_open_breaker_is_counted() {
 #[test]
 fn a_look_returns_the_refusal_of_every_scope_and_admits_no_request() {
     let world = World::new();
-    let proven = || refused(world.breakers.look(&world.scope_of_proven("a/x", 1)));
-    let unproven = || refused(world.breakers.look(&world.scope_of_unproven("forged", "a/x", 1)));
+    let proven = || refused(world.breakers.check(&world.scope_of_proven("a/x", 1)));
+    let unproven = || refused(world.breakers.check(&world.scope_of_unproven("forged", "a/x", 1)));
     assert_eq!((proven(), unproven()), (None, None));
     world.results("a/x", 1, CallOutcome::Throttled(seconds(30)), 1);
     assert_eq!((proven(), unproven()), (throttled(30), throttled(30)));
     world.pass(30_000);
     assert_eq!((proven(), proven()), (None, None), "a look is no probe");
     world.results("a/x", 1, CallOutcome::Answered, 1);
-    world.unproven("forged", "b/x", 1).unwrap().settle(CallOutcome::Throttled(seconds(20)));
+    world.unproven("forged", "b/x", 1).unwrap().record_outcome(CallOutcome::Throttled(seconds(20)));
     assert_eq!((proven(), unproven()), (None, throttled(20)), "the token's own");
     world.results("a/x", 1, STATUS, 1);
     assert_eq!(proven(), None);
     world.results("c/x", 1, CONNECTION, 5);
-    assert_eq!((proven(), unproven()), (broken(Scope::Host, 1), broken(Scope::Host, 1)));
+    assert_eq!((proven(), unproven()), (broken(BreakerKind::Host, 1), broken(BreakerKind::Host, 1)));
 }

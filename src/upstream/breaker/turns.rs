@@ -25,23 +25,23 @@ impl<const N: usize> Default for ProbeTurns<N> {
 
 impl<const N: usize> ProbeTurns<N> {
     /// Returns the time to wait if `breaker` refuses a request of `scope`, or if another scope sends the next probe.
-    pub(super) fn pass(&mut self, breaker: &Breaker, scope: [u128; N], now: Now) -> Result<(), Duration> {
+    pub(super) fn check(&mut self, breaker: &Breaker, scope: [u128; N], now: Now) -> Result<(), Duration> {
         let mut checked = breaker.check(now);
         if breaker.needs_probe() {
-            checked = checked.and_then(|()| self.check(scope, now));
+            checked = checked.and_then(|()| self.check_turn(scope, now));
         }
-        checked.inspect_err(|_| self.refused(scope, now))
+        checked.inspect_err(|_| self.record_rejected(scope, now))
     }
 
     /// Returns the time to wait if another scope comes first.
-    fn check(&self, scope: [u128; N], now: Now) -> Result<(), Duration> {
+    fn check_turn(&self, scope: [u128; N], now: Now) -> Result<(), Duration> {
         let Some(shared) = self.count_shared(scope) else { return Ok(()) };
         let waits = |since: &Option<Now>| since.is_some_and(|since| now.since(since) < MAX_WAIT);
         if self.other_waits[..shared].iter().any(waits) { Err(PROBE_INTERVAL) } else { Ok(()) }
     }
 
     /// Registers that a request of `scope` was refused.
-    fn refused(&mut self, scope: [u128; N], now: Now) {
+    fn record_rejected(&mut self, scope: [u128; N], now: Now) {
         let differs_at = self.count_shared(scope);
         if let Some(waits) = differs_at.and_then(|key| self.other_waits.get_mut(key)) {
             *waits = Some(now);
@@ -49,7 +49,7 @@ impl<const N: usize> ProbeTurns<N> {
     }
 
     /// Registers that `scope` sends a probe.
-    pub(super) fn probed(&mut self, scope: [u128; N]) {
+    pub(super) fn record_probe(&mut self, scope: [u128; N]) {
         *self = Self { last: Some(scope), ..Self::default() };
     }
 
@@ -75,30 +75,37 @@ mod tests {
         let start = Clock::manual(UNIX_EPOCH).now();
         let at = |seconds| start.plus(Duration::from_secs(seconds));
         let mut turns = ProbeTurns::default();
-        turns.refused([2], at(0));
-        assert_eq!((turns.check([1], at(0)), turns.check([2], at(0))), (Ok(()), Ok(())), "nobody has probed");
-        turns.probed([1]);
-        turns.refused([1], at(0));
-        assert_eq!(turns.check([1], at(1)), Ok(()), "no other scope waits");
-        turns.refused([2], at(1));
-        assert_eq!((turns.check([1], at(3)), turns.check([2], at(3))), (Err(PROBE_INTERVAL), Ok(())));
-        assert_eq!(turns.check([1], at(4)), Ok(()), "the other one has given up");
-        turns.probed([2]);
-        assert_eq!(turns.check([1], at(4)), Ok(()));
+        turns.record_rejected([2], at(0));
+        assert_eq!(
+            (turns.check_turn([1], at(0)), turns.check_turn([2], at(0))),
+            (Ok(()), Ok(())),
+            "nobody has probed"
+        );
+        turns.record_probe([1]);
+        turns.record_rejected([1], at(0));
+        assert_eq!(turns.check_turn([1], at(1)), Ok(()), "no other scope waits");
+        turns.record_rejected([2], at(1));
+        assert_eq!(
+            (turns.check_turn([1], at(3)), turns.check_turn([2], at(3))),
+            (Err(PROBE_INTERVAL), Ok(()))
+        );
+        assert_eq!(turns.check_turn([1], at(4)), Ok(()), "the other one has given up");
+        turns.record_probe([2]);
+        assert_eq!(turns.check_turn([1], at(4)), Ok(()));
     }
 
     #[test]
     fn a_scope_gains_no_turn_by_a_change_of_its_narrow_key() {
         let now = Clock::manual(UNIX_EPOCH).now();
         let mut turns = ProbeTurns::default();
-        turns.probed([1, 1]);
-        turns.refused([1, 2], now);
-        assert_eq!(turns.check([1, 1], now), Err(PROBE_INTERVAL), "the other narrow key waits");
-        assert_eq!((turns.check([1, 2], now), turns.check([2, 1], now)), (Ok(()), Ok(())));
-        turns.refused([2, 1], now);
+        turns.record_probe([1, 1]);
+        turns.record_rejected([1, 2], now);
+        assert_eq!(turns.check_turn([1, 1], now), Err(PROBE_INTERVAL), "the other narrow key waits");
+        assert_eq!((turns.check_turn([1, 2], now), turns.check_turn([2, 1], now)), (Ok(()), Ok(())));
+        turns.record_rejected([2, 1], now);
         for narrow in 1..10 {
-            assert_eq!(turns.check([1, narrow], now), Err(PROBE_INTERVAL));
+            assert_eq!(turns.check_turn([1, narrow], now), Err(PROBE_INTERVAL));
         }
-        assert_eq!(turns.check([2, 1], now), Ok(()));
+        assert_eq!(turns.check_turn([2, 1], now), Ok(()));
     }
 }

@@ -45,11 +45,11 @@ fn new_shares_are_served_in_the_order_of_their_arrival() {
 #[test]
 fn one_share_alone_leaves_room_for_a_newcomer_at_every_level() {
     let mut queue = FairQueue::<()>::default();
-    let alone = (0..256).filter(|_| queue.try_take([1, 1, 1], room(256 - queue.in_use()))).count();
+    let alone = (0..256).filter(|_| queue.try_acquire([1, 1, 1], room(256 - queue.in_use()))).count();
     assert_eq!(alone, 193, "three quarters: four fifths of what is free at each of three levels");
-    let token = (0..256).filter(|_| queue.try_take([1, 1, 2], room(256 - queue.in_use()))).count();
-    let application = (0..256).filter(|_| queue.try_take([1, 2, 1], room(256 - queue.in_use()))).count();
-    let tenant = (0..256).filter(|_| queue.try_take([2, 1, 1], room(256 - queue.in_use()))).count();
+    let token = (0..256).filter(|_| queue.try_acquire([1, 1, 2], room(256 - queue.in_use()))).count();
+    let application = (0..256).filter(|_| queue.try_acquire([1, 2, 1], room(256 - queue.in_use()))).count();
+    let tenant = (0..256).filter(|_| queue.try_acquire([2, 1, 1], room(256 - queue.in_use()))).count();
     assert!(token > 0 && application > 0 && tenant > 10, "{token} {application} {tenant}");
 }
 
@@ -58,10 +58,10 @@ fn sixty_greedy_owners_leave_a_place_for_one_more() {
     let mut queue = FairQueue::<()>::default();
     for _ in 0..256 {
         for owner in 0..60 {
-            queue.try_take([owner, 0, 0], room(256 - queue.in_use()));
+            queue.try_acquire([owner, 0, 0], room(256 - queue.in_use()));
         }
     }
-    assert!(queue.try_take([1000, 0, 0], room(256 - queue.in_use())));
+    assert!(queue.try_acquire([1000, 0, 0], room(256 - queue.in_use())));
 }
 
 #[test]
@@ -69,11 +69,11 @@ fn a_hundred_owners_in_step_leave_the_reserve_to_newcomers() {
     let mut queue = FairQueue::<()>::default();
     for _ in 0..256 {
         for owner in 0..100 {
-            queue.try_take([owner, 0, 0], QueueCapacity::left(256, queue.in_use()));
+            queue.try_acquire([owner, 0, 0], QueueCapacity::remaining(256, queue.in_use()));
         }
     }
-    let newcomers =
-        (1000..1100).filter(|owner| queue.try_take([*owner, 0, 0], QueueCapacity::left(256, queue.in_use())));
+    let newcomers = (1000..1100)
+        .filter(|owner| queue.try_acquire([*owner, 0, 0], QueueCapacity::remaining(256, queue.in_use())));
     assert_eq!(newcomers.count(), 16);
 }
 
@@ -81,8 +81,8 @@ fn a_hundred_owners_in_step_leave_the_reserve_to_newcomers() {
 fn the_smallest_capacity_can_be_used() {
     for capacity in 1..=3 {
         let mut queue = FairQueue::<()>::default();
-        assert!(queue.try_take([1, 1, 1], room(capacity)));
-        assert!(!queue.try_take([2, 2, 2], room(0)), "and no more than all of it");
+        assert!(queue.try_acquire([1, 1, 1], room(capacity)));
+        assert!(!queue.try_acquire([2, 2, 2], room(0)), "and no more than all of it");
     }
 }
 
@@ -114,11 +114,11 @@ fn nothing_is_remembered_of_owners_without_use_and_items() {
     let position = queue.push([1, 2, 3], "item");
     assert_eq!(queue.remove(position), Some("item"));
     assert_eq!(queue.remove(position), None, "only once");
-    queue.take([4, 5, 6]);
-    queue.give_back([4, 5, 6]);
+    queue.acquire([4, 5, 6]);
+    queue.release([4, 5, 6]);
     queue.push([7, 8, 9], "item");
     let (path, _) = queue.pop_in(7, room(1), &mut all).unwrap();
-    queue.give_back(path);
+    queue.release(path);
     assert!(queue.root.children.is_empty() && queue.root.ready.is_empty());
     assert_eq!((queue.waiting(), queue.in_use()), (0, 0));
 }
@@ -185,7 +185,7 @@ proptest! {
                         taken.push(path);
                     }
                 }
-                Step::GiveBack(at) if !taken.is_empty() => queue.give_back(taken.swap_remove(at % taken.len())),
+                Step::GiveBack(at) if !taken.is_empty() => queue.release(taken.swap_remove(at % taken.len())),
                 Step::GiveBack(_) => {}
                 Step::DropLongest => {
                     if let Some((_, item)) = queue.drop_longest() {

@@ -17,7 +17,7 @@ const WAIT: Duration = Duration::from_secs(5);
 struct Stage {
     limiter: UnprovenLimiter,
     clock: Clock,
-    secrets: HashKeys,
+    hash_keys: HashKeys,
 }
 
 impl Stage {
@@ -26,7 +26,7 @@ impl Stage {
         Self {
             limiter: UnprovenLimiter::new(config, clock.clone()),
             clock,
-            secrets: HashKeys::random().unwrap(),
+            hash_keys: HashKeys::random().unwrap(),
         }
     }
 
@@ -36,7 +36,7 @@ impl Stage {
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
         TokenSource::new(
             SocketAddr::new(ip, port),
-            Identity::from_headers(&headers, &self.secrets).unwrap().fingerprint,
+            Identity::from_headers(&headers, &self.hash_keys).unwrap().fingerprint,
         )
     }
 
@@ -47,7 +47,7 @@ impl Stage {
 
     /// Sends a token that Graph refuses. Returns whether the request was admitted at once.
     fn forged(&self, ip: IpAddr, token: impl std::fmt::Display) -> bool {
-        self.try_admit(ip, 1, token).inspect(Admission::refused).is_some()
+        self.try_admit(ip, 1, token).inspect(Admission::record_unauthorized).is_some()
     }
 }
 
@@ -149,7 +149,7 @@ async fn a_cold_start_of_a_thousand_honest_callers_behind_one_address_is_not_hel
         let before = waiting.len();
         waiting.retain_mut(|waits| match waits.as_mut().now_or_never() {
             Some(admission) => {
-                admission.unwrap().proven();
+                admission.unwrap().record_success();
                 false
             }
             None => true,
@@ -167,7 +167,7 @@ async fn an_unproven_token_has_eight_requests_under_way_until_its_first_200() {
     assert!(stage.try_admit(NODE, 1, "another").is_some());
     let mut waits = Box::pin(stage.limiter.admit(stage.sender(NODE, 99, "token"), WAIT));
     assert!(waits.as_mut().now_or_never().is_none());
-    held[0].proven();
+    held[0].record_success();
     assert!(matches!(waits.now_or_never(), Some(Ok(_))));
 }
 
@@ -222,8 +222,9 @@ async fn a_minute_later_an_address_is_not_limited_any_more() {
 async fn five_addresses_that_flood_leave_turns_to_the_honest_token_of_each() {
     let stage = Stage::new(&Config::default());
     let hosts: Vec<_> = (1..=5).map(|host| IpAddr::V4(Ipv4Addr::new(10, 0, 1, host))).collect();
-    (0..60 * 5)
-        .for_each(|token| drop(stage.try_admit(hosts[token % 5], 1, token).inspect(Admission::refused)));
+    (0..60 * 5).for_each(|token| {
+        drop(stage.try_admit(hosts[token % 5], 1, token).inspect(Admission::record_unauthorized))
+    });
     let (mut forged, mut number) = (Vec::new(), 1000_u16);
     // Three seconds: twenty forged tokens a second from each address, each on a connection of its own.
     for _ in 0..60 {
@@ -232,7 +233,7 @@ async fn five_addresses_that_flood_leave_turns_to_the_honest_token_of_each() {
             let sender = stage.sender(*host, number, number);
             let limiter = stage.limiter.clone();
             forged.push(tokio::spawn(async move {
-                limiter.admit(sender, WAIT).await.inspect(Admission::refused).is_ok()
+                limiter.admit(sender, WAIT).await.inspect(Admission::record_unauthorized).is_ok()
             }));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -21,8 +21,8 @@ impl World {
     /// A breaker that has opened, and whose wait is over.
     fn due() -> Self {
         let mut world = Self::closed();
-        let entered = world.enter().unwrap();
-        world.failed(entered);
+        let started = world.try_start().unwrap();
+        world.record_failure(started);
         world.pass(1_000);
         world
     }
@@ -30,26 +30,26 @@ impl World {
     /// A breaker whose probe was answered.
     fn ramp() -> Self {
         let mut world = Self::due();
-        let probe = world.enter().unwrap();
-        world.answered(probe);
+        let probe = world.try_start().unwrap();
+        world.record_success(probe);
         world
     }
 
-    fn enter(&mut self) -> Result<u64, Duration> {
+    fn try_start(&mut self) -> Result<u64, Duration> {
         self.breaker.check(self.now)?;
         let at = self.operations.begin(self.now);
-        self.breaker.enter(at);
+        self.breaker.record_start(at);
         Ok(at.number)
     }
 
-    fn answered(&mut self, entered: u64) {
+    fn record_success(&mut self, started: u64) {
         let at = self.operations.begin(self.now);
-        self.breaker.answered(entered, at);
+        self.breaker.record_success(started, at);
     }
 
-    fn failed(&mut self, entered: u64) {
+    fn record_failure(&mut self, started: u64) {
         let at = self.operations.begin(self.now);
-        self.breaker.failed(entered, at, true);
+        self.breaker.record_failure(started, at, true);
     }
 
     fn pass(&mut self, millis: u64) {
@@ -58,41 +58,41 @@ impl World {
 
     /// Number of requests that may enter at one time, up to 200.
     fn room(&mut self) -> usize {
-        std::iter::from_fn(|| self.enter().ok()).take(200).count()
+        std::iter::from_fn(|| self.try_start().ok()).take(200).count()
     }
 }
 
 #[test]
 fn an_open_breaker_admits_one_probe_when_its_wait_is_over() {
     let mut world = World::due();
-    world.enter().unwrap();
-    assert_eq!(world.enter(), Err(PROBE_INTERVAL));
+    world.try_start().unwrap();
+    assert_eq!(world.try_start(), Err(PROBE_INTERVAL));
     world.pass(400);
-    assert_eq!(world.enter(), Err(Duration::from_millis(600)));
+    assert_eq!(world.try_start(), Err(Duration::from_millis(600)));
 }
 
 #[test]
 fn a_probe_that_hangs_is_repeated_every_second_and_any_answer_ends_it() {
     let mut world = World::due();
-    let first = world.enter().unwrap();
+    let first = world.try_start().unwrap();
     world.pass(1_000);
-    let second = world.enter().unwrap();
+    let second = world.try_start().unwrap();
     assert_eq!(world.room(), 0);
     world.pass(1_000);
-    world.answered(first);
+    world.record_success(first);
     assert_eq!(world.room(), 8, "a probe that takes longer than a second counts");
-    world.failed(second);
+    world.record_failure(second);
     assert!(matches!(world.breaker.state, BreakerState::Ramp { .. }), "it was sent before the answer");
 }
 
 #[test]
 fn a_probe_that_is_cancelled_is_repeated_at_once() {
     let mut world = World::due();
-    let probe = world.enter().unwrap();
-    world.breaker.cancelled(probe);
-    let again = world.enter().unwrap();
-    assert_eq!(world.enter(), Err(PROBE_INTERVAL));
-    world.answered(again);
+    let probe = world.try_start().unwrap();
+    world.breaker.record_cancelled(probe);
+    let again = world.try_start().unwrap();
+    assert_eq!(world.try_start(), Err(PROBE_INTERVAL));
+    world.record_success(again);
     assert_eq!(world.room(), 8);
 }
 
@@ -103,7 +103,7 @@ fn a_ramp_ends_after_ten_seconds_whatever_its_requests_bring() {
     world.pass(9_999);
     assert_eq!(world.room(), 0);
     world.pass(1);
-    assert_eq!(world.breaker.look(world.now), Ok(()));
+    assert_eq!(world.breaker.peek(world.now), Ok(()));
     assert_eq!(world.room(), 200);
     assert!(world.breaker.is_closed());
 }
@@ -111,38 +111,38 @@ fn a_ramp_ends_after_ten_seconds_whatever_its_requests_bring() {
 #[test]
 fn late_failures_of_requests_from_before_the_outage_do_not_open_it_again() {
     let mut world = World::closed();
-    let late: Vec<_> = (0..100).map(|_| world.enter().unwrap()).collect();
-    let first = world.enter().unwrap();
-    world.failed(first);
+    let late: Vec<_> = (0..100).map(|_| world.try_start().unwrap()).collect();
+    let first = world.try_start().unwrap();
+    world.record_failure(first);
     world.pass(1_000);
-    let (mut late, probe) = (late.into_iter(), world.enter().unwrap());
-    world.failed(late.next().unwrap());
+    let (mut late, probe) = (late.into_iter(), world.try_start().unwrap());
+    world.record_failure(late.next().unwrap());
     assert!(matches!(world.breaker.state, BreakerState::HalfOpen { .. }));
-    world.answered(probe);
-    late.by_ref().take(50).for_each(|late| world.failed(late));
+    world.record_success(probe);
+    late.by_ref().take(50).for_each(|late| world.record_failure(late));
     assert_eq!(world.room(), 8, "nor do they take room in the ramp");
     world.pass(10_000);
-    late.for_each(|late| world.failed(late));
+    late.for_each(|late| world.record_failure(late));
     assert!(world.breaker.is_closed());
 }
 
 #[test]
 fn a_late_answer_of_a_request_from_before_the_outage_is_no_probe() {
     let mut world = World::closed();
-    let (late, first) = (world.enter().unwrap(), world.enter().unwrap());
-    world.failed(first);
+    let (late, first) = (world.try_start().unwrap(), world.try_start().unwrap());
+    world.record_failure(first);
     world.pass(1_000);
-    world.enter().unwrap();
-    world.answered(late);
+    world.try_start().unwrap();
+    world.record_success(late);
     assert!(matches!(world.breaker.state, BreakerState::HalfOpen { .. }));
 }
 
 #[test]
 fn a_failure_that_does_not_trip_lets_the_next_ones_in() {
     let mut world = World::due();
-    let probe = world.enter().unwrap();
+    let probe = world.try_start().unwrap();
     let at = world.operations.begin(world.now);
-    world.breaker.failed(probe, at, false);
+    world.breaker.record_failure(probe, at, false);
     assert_eq!(world.room(), 8);
 }
 
@@ -151,9 +151,9 @@ fn a_look_changes_nothing_in_any_state() {
     for mut world in [World::closed(), World::due(), World::ramp()] {
         for _ in 0..3 {
             let before = format!("{:?}", world.breaker);
-            let _ = world.breaker.look(world.now);
+            let _ = world.breaker.peek(world.now);
             assert_eq!(format!("{:?}", world.breaker), before);
-            let _ = world.enter();
+            let _ = world.try_start();
             world.pass(20_000);
         }
     }

@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn t09_a_forged_token_opens_no_throttle_but_its_own() {
     let world = World::new();
-    world.unproven("forged", "a/x", 1).unwrap().settle(CallOutcome::Throttled(seconds(60)));
+    world.unproven("forged", "a/x", 1).unwrap().record_outcome(CallOutcome::Throttled(seconds(60)));
     assert!(world.proven("a/x", 1).is_ok());
     assert!(world.unproven("other", "a/x", 1).is_ok());
     assert_eq!(refused(world.unproven("forged", "a/x", 1)), throttled(60));
@@ -19,7 +19,7 @@ fn t09_a_forged_token_closes_no_throttle_either() {
     world.results("a/x", 1, CallOutcome::Throttled(seconds(5)), 1);
     assert_eq!(refused(world.unproven("forged", "a/x", 1)), throttled(5));
     world.pass(5_000);
-    world.unproven("forged", "a/x", 1).unwrap().settle(CallOutcome::Answered);
+    world.unproven("forged", "a/x", 1).unwrap().record_outcome(CallOutcome::Answered);
     let _probe = world.proven("a/x", 1).unwrap();
     assert_eq!(refused(world.proven("a/x", 1)), throttled(1), "the probe is under way");
     assert_eq!(refused(world.unproven("forged", "a/x", 1)), throttled(1));
@@ -33,7 +33,7 @@ fn a_tenant_that_fails_all_the_time_costs_other_tenants_nothing() {
         let app = format!("evil/{}", round % 40);
         for outcome in [STATUS, TRANSPORT] {
             if let Ok(request) = world.proven(&app, round % 7) {
-                request.settle(outcome);
+                request.record_outcome(outcome);
             }
         }
         world.pass(50);
@@ -51,7 +51,7 @@ fn several_tenants_that_fail_refuse_no_application_that_has_not_failed_itself() 
     for round in 0..200 {
         for tenant in ["a", "b", "c", "d"] {
             if let Ok(request) = world.proven(&format!("{tenant}/x"), 1) {
-                request.settle(STATUS);
+                request.record_outcome(STATUS);
             }
         }
         assert!(world.proven("victim/x", 1).is_ok(), "round {round}");
@@ -64,7 +64,7 @@ fn t09_failures_of_the_unproven_open_nothing() {
     let world = World::new();
     for n in 0..100 {
         for failure in [STATUS, TRANSPORT, CONNECTION] {
-            world.unproven(&format!("t{n}"), "a/x", n).unwrap().settle(failure);
+            world.unproven(&format!("t{n}"), "a/x", n).unwrap().record_outcome(failure);
         }
     }
     assert_eq!(world.breakers.count_open(), 0);
@@ -79,7 +79,7 @@ fn t09_an_unproven_token_does_not_open_a_breaker_that_recovers() {
             world.results("a/x", 1, CallOutcome::Answered, 1);
         }
         for failure in [STATUS, TRANSPORT, CONNECTION] {
-            world.unproven("forged", "a/x", 1).unwrap().settle(failure);
+            world.unproven("forged", "a/x", 1).unwrap().record_outcome(failure);
             drop(world.unproven("forged", "a/x", 1).unwrap());
         }
         assert!(world.proven("a/x", 1).is_ok(), "in the ramp: {in_ramp}");
@@ -91,8 +91,8 @@ fn t09_an_unproven_token_does_not_take_the_probe_and_waits_while_one_is_under_wa
     let world = host_is_due();
     let _unproven = world.unproven("forged", "a/x", 1).unwrap();
     let probe = world.proven("a/x", 1).unwrap();
-    assert_eq!(refused(world.unproven("other", "b/x", 2)), broken(Scope::Host, 1));
-    probe.settle(CallOutcome::Answered);
+    assert_eq!(refused(world.unproven("other", "b/x", 2)), broken(BreakerKind::Host, 1));
+    probe.record_outcome(CallOutcome::Answered);
     assert!(world.unproven("other", "b/x", 2).is_ok());
 }
 
@@ -100,11 +100,11 @@ fn t09_an_unproven_token_does_not_take_the_probe_and_waits_while_one_is_under_wa
 fn t09_an_unproven_token_waits_for_the_breakers_of_the_application_that_it_claims() {
     let world = World::new();
     world.results("a/x", 1, STATUS, 5);
-    assert_eq!(refused(world.unproven("new", "a/x", 1)), broken(Scope::Resource, 1));
+    assert_eq!(refused(world.unproven("new", "a/x", 1)), broken(BreakerKind::Resource, 1));
     assert!(world.unproven("new", "a/x", 2).is_ok() && world.unproven("new", "b/x", 1).is_ok());
     world.results("a/x/v", 2, STATUS, 1);
     world.results("a/x/v", 3, STATUS, 1);
-    assert_eq!(refused(world.unproven("new", "a/x", 9)), broken(Scope::Application, 1));
+    assert_eq!(refused(world.unproven("new", "a/x", 9)), broken(BreakerKind::Application, 1));
 }
 
 #[test]
@@ -115,12 +115,12 @@ fn one_resource_that_never_recovers_does_not_keep_its_application_broken() {
     let mut answered = 0;
     for tick in 0..200 {
         if let Ok(request) = world.proven("a/x", 1) {
-            request.settle(STATUS);
+            request.record_outcome(STATUS);
         }
         if tick % 10 == 5
             && let Ok(request) = world.proven("a/x", 2)
         {
-            request.settle(CallOutcome::Answered);
+            request.record_outcome(CallOutcome::Answered);
             answered += 1;
         }
         world.pass(50);
@@ -134,12 +134,12 @@ fn storm(world: &World, tokens: usize) -> (usize, usize) {
     let (mut refused, mut failed) = (0, 0);
     for tick in 0..1_000 {
         if let Ok(request) = world.proven(&format!("a/x/evil/t{}", tick % tokens), 1_000 + tick as u64) {
-            request.settle(STATUS);
+            request.record_outcome(STATUS);
             failed += 1;
         }
         if tick % 10 == 5 {
             match world.proven("a/x/good", 1) {
-                Ok(request) => request.settle(CallOutcome::Answered),
+                Ok(request) => request.record_outcome(CallOutcome::Answered),
                 Err(_) => refused += 1,
             }
         }
@@ -171,7 +171,7 @@ fn a_user_whose_requests_all_fail_does_not_prolong_an_outage_of_its_application(
         for resource in 0..20 {
             for user in ["evil/t0", "good"] {
                 if let Ok(request) = world.proven(&format!("a/x/{user}"), resource) {
-                    request.settle(STATUS);
+                    request.record_outcome(STATUS);
                 }
             }
             world.pass(150);
@@ -191,7 +191,7 @@ fn a_tenant_whose_requests_hang_does_not_take_every_probe_of_the_host() {
         if tick % 20 == 10
             && let Ok(request) = world.proven("b/x", 1)
         {
-            request.settle(CallOutcome::Answered);
+            request.record_outcome(CallOutcome::Answered);
             assert!(tick <= 60, "{tick}");
             return;
         }
@@ -223,7 +223,10 @@ fn a_flood_of_unproven_tokens_evicts_no_application() {
     let world = World::new();
     world.results("a/x", 1, CallOutcome::Throttled(seconds(600)), 1);
     for n in 0..2 * MAX_TOKENS {
-        world.unproven(&format!("t{n}"), "b/x", 1).unwrap().settle(CallOutcome::Throttled(seconds(600)));
+        world
+            .unproven(&format!("t{n}"), "b/x", 1)
+            .unwrap()
+            .record_outcome(CallOutcome::Throttled(seconds(600)));
     }
     world.breakers.tokens.run_pending_tasks();
     assert!(world.breakers.tokens.entry_count() <= MAX_TOKENS);

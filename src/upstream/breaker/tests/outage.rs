@@ -8,12 +8,12 @@ fn five_failed_connections_in_a_row_open_the_host_and_a_probe_a_second_follows()
     world.results("a/x", 1, CONNECTION, 4);
     assert!(world.proven("b/x", 1).is_ok());
     world.results("a/y", 2, CONNECTION, 1);
-    assert_eq!(refused(world.proven("b/x", 1)), broken(Scope::Host, 1));
+    assert_eq!(refused(world.proven("b/x", 1)), broken(BreakerKind::Host, 1));
     let mut probes = 0;
     for _ in 0..600 {
         world.pass(100);
         if let Ok(probe) = world.proven("a/x", 1) {
-            probe.settle(CONNECTION);
+            probe.record_outcome(CONNECTION);
             probes += 1;
         }
     }
@@ -28,7 +28,7 @@ fn five_failures_in_a_row_open_a_resource_and_no_other() {
     for failure in [STATUS, TRANSPORT] {
         let world = World::new();
         world.results("a/x", 1, failure, 5);
-        assert_eq!(refused(world.proven("a/x", 1)), broken(Scope::Resource, 1), "{failure:?}");
+        assert_eq!(refused(world.proven("a/x", 1)), broken(BreakerKind::Resource, 1), "{failure:?}");
         for (app, resource) in [("a/x", 2), ("a/y", 1), ("b/x", 1)] {
             assert!(world.proven(app, resource).is_ok(), "{app} {resource}");
         }
@@ -44,7 +44,7 @@ fn three_resources_that_fail_in_a_row_open_their_application_alone() {
     }
     assert_eq!(world.breakers.count_open(), 0, "two resources");
     world.results("a/x/u", 3, STATUS, 1);
-    assert_eq!(refused(world.proven("a/x/w", 4)), broken(Scope::Application, 1));
+    assert_eq!(refused(world.proven("a/x/w", 4)), broken(BreakerKind::Application, 1));
     assert!(world.proven("a/y", 1).is_ok() && world.proven("b/x", 1).is_ok());
 }
 
@@ -67,12 +67,12 @@ fn while_several_tenants_fail_one_failure_opens_a_token_and_two_users_an_applica
     }
     assert_eq!(world.breakers.count_open(), 0, "three tenants, and four failures");
     world.results("c/y/u", 1, TRANSPORT, 1);
-    assert_eq!(refused(world.proven("c/y/u", 2)), broken(Scope::Token, 1));
+    assert_eq!(refused(world.proven("c/y/u", 2)), broken(BreakerKind::Token, 1));
     assert!(world.proven("c/x", 1).is_ok(), "it failed before");
     world.results("c/y/v", 1, TRANSPORT, 1);
-    assert_eq!(refused(world.proven("c/y/w", 2)), broken(Scope::Application, 1));
+    assert_eq!(refused(world.proven("c/y/w", 2)), broken(BreakerKind::Application, 1));
     world.results("d/x", 1, STATUS, 1);
-    assert_eq!(refused(world.proven("d/x", 1)), broken(Scope::Token, 1));
+    assert_eq!(refused(world.proven("d/x", 1)), broken(BreakerKind::Token, 1));
     // One answer ends the suspicion.
     world.results("e/x", 1, CallOutcome::Answered, 1);
     world.results("f/x", 1, STATUS, 1);
@@ -88,7 +88,7 @@ fn in_a_general_outage_each_application_sends_one_request_a_second() {
         for app in &apps {
             for resource in 0..3 {
                 if let Ok(request) = world.proven(&format!("{app}/u{resource}"), resource) {
-                    request.settle(STATUS);
+                    request.record_outcome(STATUS);
                     sent += 1;
                 }
             }
@@ -111,7 +111,7 @@ fn a_failure_among_good_answers_opens_nothing() {
 
 #[test]
 fn four_failures_before_a_good_answer_and_four_after_it_are_not_five_in_a_row() {
-    for (failure, scope) in [(STATUS, Scope::Resource), (CONNECTION, Scope::Host)] {
+    for (failure, scope) in [(STATUS, BreakerKind::Resource), (CONNECTION, BreakerKind::Host)] {
         let world = World::new();
         world.results("a/x", 1, failure, 4);
         world.results("a/x", 1, CallOutcome::Answered, 1);
@@ -134,14 +134,14 @@ fn a_status_of_graph_shows_that_connections_can_be_made() {
 
 #[test]
 fn a_request_from_before_the_outage_that_fails_in_it_makes_the_wait_no_longer() {
-    for (failure, scope) in [(STATUS, Scope::Resource), (CONNECTION, Scope::Host)] {
+    for (failure, scope) in [(STATUS, BreakerKind::Resource), (CONNECTION, BreakerKind::Host)] {
         let world = World::new();
         let late = world.proven("a/x", 1).unwrap();
         world.results("a/x", 1, failure, 5);
         world.pass(400);
-        late.settle(failure);
+        late.record_outcome(failure);
         let left = Duration::from_millis(600);
-        assert_eq!(refused(world.proven("a/x", 1)), Some((Cause::Breaker(scope), left)));
+        assert_eq!(refused(world.proven("a/x", 1)), Some((RejectionCause::Breaker(scope), left)));
     }
 }
 
@@ -155,7 +155,7 @@ fn requests_from_before_the_outage_that_fail_after_it_open_nothing() {
         world.results("a/x", 1, CallOutcome::Answered, 1 + 8 + 32);
         assert_eq!(world.room("a/x", 1), 200);
         for late in late {
-            late.settle(failure);
+            late.record_outcome(failure);
         }
         assert_eq!(world.room("a/x", 1), 200, "{failure:?}");
     }
@@ -166,7 +166,7 @@ fn while_a_probe_is_under_way_no_other_request_passes_until_it_is_gone() {
     let world = host_is_due();
     let probe = world.proven("a/x", 1).unwrap();
     for _ in 0..3 {
-        assert_eq!(refused(world.proven("b/x", 1)), broken(Scope::Host, 1));
+        assert_eq!(refused(world.proven("b/x", 1)), broken(BreakerKind::Host, 1));
     }
     drop(probe);
     assert!(world.proven("b/x", 1).is_ok());
@@ -181,7 +181,7 @@ fn a_request_that_ends_in_the_ramp_makes_room_for_one() {
     for answered in [true, false] {
         let one = eight.pop().unwrap();
         if answered {
-            one.settle(CallOutcome::Answered);
+            one.record_outcome(CallOutcome::Answered);
         } else {
             drop(one);
         }
@@ -202,7 +202,7 @@ fn as_many_good_answers_as_may_be_under_way_let_more_in_and_no_fewer() {
 
 #[test]
 fn a_failure_in_the_ramp_opens_the_breaker_and_one_after_it_does_not() {
-    for (failure, scope) in [(STATUS, Scope::Resource), (CONNECTION, Scope::Host)] {
+    for (failure, scope) in [(STATUS, BreakerKind::Resource), (CONNECTION, BreakerKind::Host)] {
         let world = World::new();
         world.results("a/x", 1, failure, 5);
         world.pass(1_000);
@@ -222,7 +222,7 @@ fn a_refusal_of_one_scope_leaves_the_probes_of_the_others() {
     world.results("a/x", 1, STATUS, 5);
     world.pass(1_000);
     world.results("b/x", 1, CONNECTION, 5);
-    assert_eq!(refused(world.proven("a/x", 1)), broken(Scope::Host, 1));
+    assert_eq!(refused(world.proven("a/x", 1)), broken(BreakerKind::Host, 1));
     world.pass(1_000);
     assert!(world.proven("a/x", 1).is_ok(), "it is the probe of both");
 }
@@ -236,7 +236,7 @@ fn in_an_outage_an_application_of_many_tokens_sends_one_request_a_second() {
             for number in 0..20 {
                 let user = if one_user { 0 } else { number };
                 if let Ok(request) = world.proven(&format!("a/x/u{user}/t{number}"), tick % 7 + number) {
-                    request.settle(STATUS);
+                    request.record_outcome(STATUS);
                     sent += 1;
                 }
             }
