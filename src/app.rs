@@ -142,7 +142,7 @@ impl App {
         let permits = UpstreamPermits::new(config.origin.in_flight, config.unproven.in_flight);
         let fetcher = Fetcher {
             origin: GraphClient::new(&config.origin, permits, byte_budget, Arc::clone(&metrics))?
-                .traced(tracer.clone()),
+                .with_tracer(tracer.clone()),
             unproven: UnprovenLimiter::new(&config.unproven, clock.clone()),
             refused: UnauthorizedTokens::new(clock.clone()),
             breakers: Breakers::new(clock.clone()),
@@ -255,7 +255,7 @@ impl App {
         let admin_task = tokio::spawn(admin_server.serve(listeners.admin, admin, over.clone()));
         let watch = tokio::spawn(watch(proxy.clone(), suppressed.clone()));
         let asker = proxy.clone();
-        let warmth = async move { asker.inner().fetcher.origin.keep_warm().await };
+        let warmth = async move { asker.inner().fetcher.origin.keep_preconnected().await };
         let _warmth = is_warm.then(|| AbortOnDropHandle::new(workers.any().spawn(warmth)));
         let announce = tokio::spawn(announce_drain(stop.clone(), readiness.clone(), Arc::clone(&metrics)));
         readiness.ready();

@@ -112,7 +112,7 @@ impl Fetcher {
         self.recently_refused(question)?;
         let refuse = |reason| Fetched::Failed(ErrorResponse::Rejected(reason));
         let limited = !question.is_proven && !self.refused.was_proven(&question.identity.fingerprint);
-        let wait = self.origin.queue_time();
+        let wait = self.origin.permit_timeout();
         let admission = if limited {
             let admission = self.unproven.admit(question.sender(), wait).await.map_err(refuse)?;
             // Another request of the same token may have been refused in the meantime.
@@ -147,7 +147,7 @@ impl Fetcher {
         let condition = validation.map(|(_, known)| &known.validators);
         let (token, ids) = (&question.identity.token, &question.ids);
         let answer =
-            self.origin.ask(permit, &question.resource, token, ids, condition, question.peer.ip()).await;
+            self.origin.send(permit, &question.resource, token, ids, condition, question.peer.ip()).await;
         if let Some(outcome) = outcome(&answer, self.clock.now()) {
             in_flight.record_outcome(outcome);
         }
@@ -192,7 +192,7 @@ impl Fetcher {
             permit
         } else {
             self.breakers.check(&scope).map_err(shut)?;
-            let permit = self.origin.permits().acquire(owner, self.origin.queue_time()).await;
+            let permit = self.origin.permits().acquire(owner, self.origin.permit_timeout()).await;
             permit.map_err(|_| ErrorResponse::Rejected(Rejection::Overloaded))?
         };
         Ok((permit, self.breakers.try_start(&scope).map_err(shut)?))
