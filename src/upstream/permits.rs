@@ -1,10 +1,10 @@
-//! Permits for requests to Graph: a semaphore that is shared fairly.
+//! Permits for requests to Graph: a fair semaphore.
 //!
-//! `limits.origin_requests` permits exist. A proven token competes by tenant, application and token, because Graph
+//! There are `limits.origin_requests` permits. A proven token competes by tenant, application and token, because Graph
 //! itself has verified these claims. An unproven token competes by client subnet, connection and token, and all unproven
 //! tokens together hold at most `limits.unproven_requests` permits and three quarters of all. Within these bounds the
-//! [fair queue](crate::upstream::fair_queue) decides: a caller may use idle permits, and a newcomer finds a free permit or receives
-//! the next one.
+//! [fair queue](crate::upstream::fair_queue) decides: a caller may use idle permits, and a newcomer finds a free permit or
+//! receives the next one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,18 +26,18 @@ struct PermitTable {
     unproven: FairQueue<PermitSender>,
 }
 
-/// Receiver of a permit.
+/// Channel to a waiting caller.
 type PermitSender = oneshot::Sender<PermitGuard>;
 
-/// Right to send one request to Graph. Dropped, it goes to the next waiting caller.
+/// Right to send one request to Graph. When it is dropped, the next waiting caller gets it.
 #[derive(Debug)]
 pub struct UpstreamPermit {
     _guard: PermitGuard,
-    /// When the caller first asked for the permit.
+    /// Time at which the caller requested the permit.
     pub requested_at: Instant,
 }
 
-/// Accounting of one permit.
+/// Accounting of one permit: gives the capacity back on drop.
 #[derive(Debug)]
 struct PermitGuard {
     permits: UpstreamPermits,
@@ -84,7 +84,7 @@ impl UpstreamPermits {
         state.proven.waiting() + state.unproven.waiting()
     }
 
-    /// Takes a permit if one is free for `owner` and nobody of its class waits.
+    /// Takes a permit if one is free for `owner` and no caller of its class (proven or unproven) waits.
     pub fn try_acquire(&self, owner: PermitOwner) -> Option<UpstreamPermit> {
         let mut state = self.lock();
         let (capacity, queue) = state.class(owner);
@@ -96,6 +96,9 @@ impl UpstreamPermits {
     }
 
     /// Waits for a permit, for at most `wait`.
+    ///
+    /// # Errors
+    /// [`NoPermit`] if no permit became free for `owner` in time.
     pub async fn acquire(&self, owner: PermitOwner, wait: Duration) -> Result<UpstreamPermit, NoPermit> {
         let requested_at = Instant::now();
         let (sender, mut receiver) = oneshot::channel();
@@ -111,7 +114,7 @@ impl UpstreamPermits {
     /// Gives free permits to waiting callers.
     fn dispatch(&self) {
         while let Some((owner, sender)) = { self.lock().next() } {
-            // A caller that left in this moment returns the permit by dropping it.
+            // If the caller has left, the send fails and drops the permit, which gives it back.
             let _ = sender.send(self.guard(owner));
         }
     }
@@ -145,8 +148,8 @@ impl PermitTable {
         [all, QueueCapacity::remaining(self.unproven_capacity, self.unproven.in_use()).at_most(all.free)]
     }
 
-    /// Takes a permit for the caller that is served next. Of the two classes the class with less in use comes first, so
-    /// neither starves the other.
+    /// Takes a permit for the caller that is served next. The class with fewer permits in use comes first, so neither class
+    /// starves the other.
     fn next(&mut self) -> Option<(PermitOwner, PermitSender)> {
         let [proven_capacity, unproven_capacity] = self.capacities();
         let unproven_first = self.unproven.in_use() < self.proven.in_use();
@@ -177,7 +180,7 @@ impl PermitOwner {
     }
 }
 
-/// Place of a caller in the queue.
+/// Queue entry of a waiting caller, removed on drop.
 struct QueuedCaller<'a> {
     permits: &'a UpstreamPermits,
     owner: PermitOwner,

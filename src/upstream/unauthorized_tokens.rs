@@ -1,10 +1,10 @@
-//! Tokens that Graph refused with 401.
+//! Tokens to which Graph responded with 401.
 //!
-//! Graph's 401 is about the token, whatever the resource. A client that repeats a refused token receives the same response,
-//! with its claims challenge, for [`UNAUTHORIZED_RESPONSE_TTL`] without another request to Graph. A refused token that had proofs is a real
-//! token that was revoked, and no forgery: the limits of unproven tokens do not count it.
+//! A 401 depends on the token alone, whatever the resource. A client that repeats such a token gets the same response, with
+//! its claims challenge, for [`UNAUTHORIZED_RESPONSE_TTL`] without another request to Graph. A token that had proofs before
+//! its 401 is a revoked token and not a forgery: the limits of unproven tokens do not apply to it.
 //!
-//! An entry is found by the hash of the token that Graph refused, so no token affects another.
+//! Entries are found by the hash of the token, so no token affects another.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use moka::sync::Cache;
 use crate::auth::TokenHash;
 use crate::support::clock::{Clock, Now};
 
-/// Recent 401 responses, and tokens that had proofs before.
+/// Recent 401 responses, and tokens that had proofs before their 401.
 #[derive(Debug)]
 pub struct UnauthorizedTokens<R: Clone + Send + Sync + 'static> {
     responses: Cache<TokenHash, (R, Now, u32)>,
-    /// Only a token with proofs can enter, so a flood of forged tokens removes none.
+    /// Only tokens that had proofs are inserted, so a flood of forged tokens evicts none.
     revoked: Cache<TokenHash, ()>,
     clock: Clock,
 }
 
 impl<R: Clone + Send + Sync + 'static> UnauthorizedTokens<R> {
-    /// Creates an empty memory.
+    /// Creates an empty cache.
     pub fn new(clock: Clock) -> Self {
         let responses = Cache::builder()
             .max_capacity(MAX_TOTAL_BYTES)
@@ -35,7 +35,7 @@ impl<R: Clone + Send + Sync + 'static> UnauthorizedTokens<R> {
         Self { responses, revoked, clock }
     }
 
-    /// Keeps Graph's 401 to a token, which takes `bytes` of memory. A larger response than [`MAX_RESPONSE_BYTES`] is not kept.
+    /// Stores Graph's 401 to a token, a response of `bytes` of memory. A response above [`MAX_RESPONSE_BYTES`] is not stored.
     pub fn insert(&self, token: TokenHash, response: R, bytes: usize, had_proofs: bool) {
         if had_proofs {
             self.revoked.insert(token, ());
@@ -45,33 +45,33 @@ impl<R: Clone + Send + Sync + 'static> UnauthorizedTokens<R> {
         }
     }
 
-    /// Returns Graph's 401 to a token, if Graph refused the token within the last [`UNAUTHORIZED_RESPONSE_TTL`].
+    /// Returns Graph's 401 to a token, if it is younger than [`UNAUTHORIZED_RESPONSE_TTL`].
     pub fn recent(&self, token: &TokenHash) -> Option<R> {
         let (response, since, _) = self.responses.get(token)?;
         (self.clock.now().since(since) < UNAUTHORIZED_RESPONSE_TTL).then_some(response)
     }
 
-    /// Returns whether a refused token had proofs within the last ten minutes.
+    /// Returns whether a token got a 401 within the last ten minutes and had proofs before.
     pub fn was_proven(&self, token: &TokenHash) -> bool {
         self.revoked.contains_key(token)
     }
 
-    /// Forgets all responses.
+    /// Removes all responses.
     pub fn clear(&self) {
         self.responses.invalidate_all();
     }
 }
 
-/// Time for which a 401 is repeated without a request to Graph. Shorter than the time in which a client fetches a new
-/// token and comes back with it, so nobody notices a permission that is given back.
+/// Time for which a 401 is repeated without a request to Graph. Shorter than the time that a client needs to fetch a new
+/// token, so a permission that is granted again takes effect without a visible delay.
 pub const UNAUTHORIZED_RESPONSE_TTL: Duration = Duration::from_secs(5);
-/// Longest time that Entra needs to revoke all sessions of a user is minutes; a revoked token is retried for less.
+/// Time for which a token counts as revoked: longer than the minutes that Entra takes to revoke all sessions of a user.
 const REVOKED_TOKEN_TTL: Duration = Duration::from_mins(10);
-/// Memory of all responses.
+/// Memory of all responses, bytes.
 const MAX_TOTAL_BYTES: u64 = 4 << 20;
-/// Memory of one response: a claims challenge has about 2 KiB.
+/// Memory of one response, bytes. A claims challenge has about 2 KiB.
 const MAX_RESPONSE_BYTES: u32 = 16 << 10;
-/// Memory of one entry beside the response.
+/// Memory of one entry in addition to the response, bytes.
 const ENTRY_OVERHEAD_BYTES: u32 = 320;
 const MAX_REVOKED_TOKENS: u64 = 10_000;
 
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_answer_is_not_kept_and_all_answers_have_a_bound() {
+    fn a_large_response_is_not_stored_and_all_responses_have_a_bound() {
         let (clock, hash_keys) = (Clock::manual(SystemTime::now()), HashKeys::random().unwrap());
         let (refused, a) = (UnauthorizedTokens::new(clock), token("Bearer a", &hash_keys));
         refused.insert(a, "large", 1 << 20, true);

@@ -1,4 +1,4 @@
-//! Accounts behind the limiter: requests under way, refused tokens, waiting requests.
+//! State of the limiter: requests in flight, refused tokens and waiting requests by subnet.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,24 +8,24 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use super::failures::{FailureWindow, WINDOW};
-use super::{AdmissionSender, Config, MAX_WAITING, PacingDecision};
+use super::{AdmissionSender, Config, MAX_WAITING_REQUESTS, PacingDecision};
 use crate::support::clock::Now;
 use crate::upstream::fair_queue::{FairQueue, QueueCapacity, QueuePosition, SharePath};
 
-/// Accounts of all subnets.
+/// State of all subnets.
 #[derive(Debug)]
 pub(super) struct LimiterState {
     config: Config,
-    /// Refused tokens of each subnet. A forgotten subnet starts without failures.
+    /// Refused tokens of each subnet. An evicted subnet starts without failures.
     failures: Cache<u128, Arc<Mutex<FailureWindow>>>,
     all_failures: FailureWindow,
-    /// Subnets with requests that wait or are under way.
+    /// Subnets with requests that wait or are in flight.
     subnets: HashMap<u128, Subnet>,
     queue: FairQueue<AdmissionSender>,
-    /// The pacing task runs.
+    /// Whether the pacing task is running.
     is_pacing: bool,
     last_paced: Option<Instant>,
-    /// Time between two paced turns of one subnet.
+    /// Time between two paced requests of one subnet.
     pace: Duration,
 }
 
@@ -34,25 +34,25 @@ pub(super) struct LimiterState {
 struct Subnet {
     requests: usize,
     in_flight: HashMap<u64, TokenRequests>,
-    /// Requests that wait, by token.
+    /// Waiting requests by token.
     waiting: HashMap<u64, usize>,
-    /// When the next paced turn of the subnet may come.
-    next_turn: Option<Instant>,
+    /// Time at which the next paced request of the subnet may start.
+    next_paced_at: Option<Instant>,
 }
 
-/// Requests of one token under way from one subnet.
+/// Requests of one token in flight from one subnet.
 #[derive(Debug, Default)]
 struct TokenRequests {
     requests: usize,
-    /// Graph has answered with 200.
+    /// Graph has responded with 200.
     is_proven: bool,
 }
 
-/// State of the limits of one subnet at one time.
+/// Limits of one subnet at one time.
 #[derive(Clone, Copy)]
 struct SubnetLimits {
     per_token: usize,
-    /// A token that is not under way may start.
+    /// A token without requests in flight may start.
     allows_new: bool,
 }
 
@@ -74,8 +74,8 @@ impl LimiterState {
         self.queue.waiting()
     }
 
-    /// Starts a request at once, where no limit is reached. Requests of the subnet that wait are above a limit, since each
-    /// end of a request starts all that may start: so none is overtaken that could go.
+    /// Starts a request at once if no limit is reached. This overtakes no waiting request that could start: each end of a
+    /// request starts all waiting requests that may start, so those that still wait are above a limit.
     pub(super) fn try_admit(&mut self, path: SharePath, now: Now) -> bool {
         let limits = self.limits(path, now);
         let may_start = match self.subnets.get(&subnet(path)) {
@@ -98,7 +98,7 @@ impl LimiterState {
     pub(super) fn enqueue(&mut self, path: SharePath, sender: AdmissionSender) -> QueuePosition {
         let position = self.queue.push(path, sender);
         *self.subnets.entry(subnet(path)).or_default().waiting.entry(token_key(path)).or_default() += 1;
-        if self.queue.waiting() > MAX_WAITING
+        if self.queue.waiting() > MAX_WAITING_REQUESTS
             && let Some((dropped, _)) = self.queue.drop_longest()
         {
             self.record_dequeued(dropped);
@@ -106,6 +106,7 @@ impl LimiterState {
         position
     }
 
+    /// Removes a request from the queue, unless it was served or dropped before.
     pub(super) fn dequeue(&mut self, position: QueuePosition) {
         if self.queue.remove(position).is_some() {
             self.record_dequeued(position.path());
@@ -130,8 +131,8 @@ impl LimiterState {
         self.started(next)
     }
 
-    /// Starts the waiting request of all subnets whose paced turn it is: of the subnet with the fewest refused tokens, so a
-    /// subnet with one expired token is not lost among subnets that flood.
+    /// Starts the next paced request of all subnets. The subnet with the fewest refused tokens comes first, so a subnet with
+    /// one expired token is served among subnets that flood.
     pub(super) fn start_next_paced(&mut self, now: Now) -> PacingDecision {
         let turn = Instant::now();
         self.last_paced = Some(turn);
@@ -139,10 +140,10 @@ impl LimiterState {
         for (subnet, known) in self.subnets.iter().filter(|(_, known)| !known.waiting.is_empty()) {
             match self.failures(*subnet, now) {
                 0 => free.push(*subnet),
-                failures => limited.push((failures, known.next_turn, *subnet)),
+                failures => limited.push((failures, known.next_paced_at, *subnet)),
             }
         }
-        // Where the refusals are older than a minute now, no limit holds up the subnet any more.
+        // Once its refused tokens are older than a minute, a subnet is below the limits.
         if let Some(next) = free.into_iter().find_map(|subnet| self.start_next_in([subnet, 0, 0], now)) {
             return PacingDecision::Admit(next.0, next.1);
         }
@@ -155,9 +156,9 @@ impl LimiterState {
         for (_, next, subnet) in limited {
             if let Some((path, request)) = self.start_next_paced_in(subnet) {
                 if let Some(known) = self.subnets.get_mut(&subnet) {
-                    // From the time at which the turn was due, so that late ticks do not lower the rate.
+                    // Counted from the time at which the request was due, so that late ticks do not lower the rate.
                     let due = next.filter(|next| *next + self.pace > turn).unwrap_or(turn);
-                    known.next_turn = Some(due + self.pace);
+                    known.next_paced_at = Some(due + self.pace);
                 }
                 return PacingDecision::Admit(path, request);
             }
@@ -165,7 +166,7 @@ impl LimiterState {
         PacingDecision::Wait
     }
 
-    /// Starts the next waiting request of a limited subnet, new token or not.
+    /// Starts the next waiting request of a limited subnet, also of a new token.
     fn start_next_paced_in(&mut self, subnet: u128) -> Option<(SharePath, AdmissionSender)> {
         let (capacity, per_token) = (self.capacity([subnet, 0, 0]), self.config.in_flight_per_token);
         let known = self.subnets.get(&subnet)?;
@@ -175,7 +176,7 @@ impl LimiterState {
         self.started(next)
     }
 
-    /// Returns the time of the first paced turn, if the pacing task has to be started for a subnet.
+    /// Returns the time of the first paced request if the pacing task must be started for a subnet.
     pub(super) fn begin_pacing(&mut self, path: SharePath, pace: Duration, now: Now) -> Option<Instant> {
         let waits = self.subnets.get(&subnet(path)).is_some_and(|known| !known.waiting.is_empty());
         if self.is_pacing || !waits || self.failures(subnet(path), now) == 0 {
@@ -199,12 +200,14 @@ impl LimiterState {
         self.remove_if_idle(path);
     }
 
+    /// Counts a 401 of Graph.
     pub(super) fn count_failure(&mut self, path: SharePath, now: Now) {
         let window = self.failures.get_with(subnet(path), Arc::default);
         lock(&window).insert(token_key(path), self.config.failures_per_address, now);
         self.all_failures.insert(token_key(path), self.config.failures, now);
     }
 
+    /// Removes the limit of a token after its first 200.
     pub(super) fn lift_token_limit(&mut self, path: SharePath) {
         if let Some(token) =
             self.subnets.get_mut(&subnet(path)).and_then(|known| known.in_flight.get_mut(&token_key(path)))
@@ -213,12 +216,12 @@ impl LimiterState {
         }
     }
 
-    /// Returns whether refused tokens hold up new tokens of this subnet, rather than slow requests.
+    /// Returns whether refused tokens, rather than slow requests, delay new tokens of this subnet.
     pub(super) fn is_limited(&mut self, path: SharePath, now: Now) -> bool {
         self.failures(subnet(path), now) > 0 && !self.limits(path, now).allows_new
     }
 
-    /// Computes the limits of a subnet. A token under way counts as refused until Graph has answered.
+    /// Computes the limits of a subnet. A token in flight counts as refused until Graph responds with 200.
     fn limits(&mut self, path: SharePath, now: Now) -> SubnetLimits {
         let failures = self.failures(subnet(path), now);
         let known = self.subnets.get(&subnet(path));
@@ -229,7 +232,7 @@ impl LimiterState {
         SubnetLimits { per_token: self.config.in_flight_per_token, allows_new: is_below && !all_reached }
     }
 
-    /// Returns whether a token counts as refused already, so that another request adds nothing.
+    /// Returns whether a token counts as refused already, so that another request adds no failure.
     fn was_refused(&self, path: SharePath) -> bool {
         self.failures.get(&subnet(path)).is_some_and(|window| lock(&window).contains(token_key(path)))
     }
@@ -286,8 +289,8 @@ impl Subnet {
         self.in_flight.get(&token).map_or(allows_new, |token| token.may_start(per_token))
     }
 
-    /// Returns whether a request waits whose token is under way and may have one more. At most as many tokens are under way
-    /// as the subnet has slots, while thousands of requests may wait.
+    /// Returns whether a request waits whose token is in flight and may have one more request. The search goes through the
+    /// tokens in flight, at most as many as the subnet has slots, because thousands of requests may wait.
     fn has_eligible_token(&self, per_token: usize) -> bool {
         self.in_flight
             .iter()
@@ -301,7 +304,7 @@ impl TokenRequests {
     }
 }
 
-/// Returns the time between two turns of so many a second.
+/// Returns the time between two events at a rate of `per_second`.
 pub(super) fn interval(per_second: usize) -> Duration {
     Duration::from_secs(1) / u32::try_from(per_second.max(1)).unwrap_or(u32::MAX)
 }
@@ -310,7 +313,7 @@ fn subnet([subnet, ..]: SharePath) -> u128 {
     subnet
 }
 
-/// Returns half of the token's key, which is a keyed hash: enough to tell tokens apart.
+/// Returns half of the token's key. The key is a keyed hash, and half of it is enough to distinguish tokens.
 #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
 fn token_key([.., token]: SharePath) -> u64 {
     token as u64
@@ -320,5 +323,5 @@ fn lock(window: &Mutex<FailureWindow>) -> std::sync::MutexGuard<'_, FailureWindo
     window.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Subnets with refused tokens that are remembered: at most 16 bytes for each token of each subnet.
+/// Subnets whose refused tokens are kept, with at most 16 bytes for each token of each subnet.
 const MAX_SUBNETS: u64 = 10_000;
