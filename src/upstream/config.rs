@@ -27,7 +27,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        #[expect(clippy::expect_used, reason = "a constant that a test parses")]
+        #[expect(clippy::expect_used, reason = "tests parse the constant")]
         let base_url = Url::parse(GLOBAL_CLOUD_URL).expect("the default base URL is valid");
         Self {
             base_url,

@@ -4,6 +4,17 @@
 //! resolution, TCP and TLS, which take three to four round trips; they take the preconnected connection instead. One is
 //! made at startup and after each idle time, and replaced before Graph's front end would close it, until there was no
 //! request for [`MAX_IDLE_TIME`]. Like an idle connection of the pool, a preconnected connection may be stale.
+//!
+//! Measured over TLS with 20 ms of latency in each direction, which does not delay the TCP handshake, so that a real path
+//! gains one more round trip (debug build):
+//!
+//! | miss | HTTP/1.1 with | without | HTTP/2 with | without |
+//! |---|---|---|---|---|
+//! | first after the start | 50 ms | 117 ms | 90 ms | 126 ms |
+//! | first after 75 s without a request | 59 ms | 104 ms | 76 ms | 133 ms |
+//! | on a pooled connection | 52 ms | 56 ms | 52 ms | 65 ms |
+//!
+//! To repeat: `cargo test --test faults preconnect_saves -- --ignored --nocapture`.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -106,7 +106,7 @@ impl Breaker {
         match &mut self.state {
             BreakerState::Closed => {}
             BreakerState::Open { .. } => {
-                self.change(at, BreakerState::HalfOpen { since: at.now, wait: PROBE_INTERVAL })
+                self.change(at, BreakerState::HalfOpen { since: at.now, wait: PROBE_INTERVAL });
             }
             // Earlier probes may still be in flight. The first outcome of any of them counts.
             BreakerState::HalfOpen { since, wait } => (*since, *wait) = (at.now, PROBE_INTERVAL),

@@ -222,7 +222,7 @@ async fn five_addresses_that_flood_leave_capacity_to_the_valid_token_of_each() {
     let test = TestLimiter::new(&Config::default());
     let hosts: Vec<_> = (1..=5).map(|host| IpAddr::V4(Ipv4Addr::new(10, 0, 1, host))).collect();
     (0..60 * 5).for_each(|token| {
-        drop(test.try_admit(hosts[token % 5], 1, token).inspect(Admission::record_unauthorized))
+        drop(test.try_admit(hosts[token % 5], 1, token).inspect(Admission::record_unauthorized));
     });
     let (mut forged, mut number) = (Vec::new(), 1000_u16);
     // Three seconds: twenty forged tokens a second from each address, each on a connection of its own.
