@@ -101,12 +101,12 @@ fn rejection<T>(result: Result<T, BreakerRejection>) -> Option<(RejectionCause, 
     result.err().map(|rejected| (rejected.cause, rejected.retry_after))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it is compared with an Option")]
+#[expect(clippy::unnecessary_wraps, reason = "the result is compared with an Option")]
 fn throttled(left: u64) -> Option<(RejectionCause, Duration)> {
     Some((RejectionCause::Throttled, seconds(left)))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it is compared with an Option")]
+#[expect(clippy::unnecessary_wraps, reason = "the result is compared with an Option")]
 fn broken(scope: BreakerKind, left: u64) -> Option<(RejectionCause, Duration)> {
     Some((RejectionCause::Breaker(scope), seconds(left)))
 }
@@ -149,7 +149,7 @@ fn only_breakers_that_reject_requests_count_as_open() {
     let probe = test.proven("a/x", 1).unwrap();
     assert_eq!(test.breakers.count_open(), 1, "a probe is in flight");
     probe.record_outcome(CallOutcome::Answered);
-    assert_eq!(test.breakers.count_open(), 0, "it is in its ramp");
+    assert_eq!(test.breakers.count_open(), 0, "the breaker is in its ramp");
 }
 
 #[test]
