@@ -54,7 +54,7 @@ use crate::support::dial::Dial;
 use crate::support::watched_files::Reloadable;
 use crate::upstream::breaker::Breakers;
 use crate::upstream::permits::UpstreamPermits;
-use crate::upstream::refused_tokens::RefusedTokens;
+use crate::upstream::unauthorized_tokens::UnauthorizedTokens;
 use crate::upstream::unproven_limit::UnprovenLimiter;
 use crate::upstream::{GraphClient, SetupError};
 
@@ -144,9 +144,9 @@ impl App {
         let permits = UpstreamPermits::new(config.origin.in_flight, config.unproven.in_flight);
         let fetcher = Fetcher {
             graph_client: GraphClient::new(&config.origin, permits, byte_budget, Arc::clone(&metrics))?
-                .traced(tracer.clone()),
+                .with_tracer(tracer.clone()),
             unproven: UnprovenLimiter::new(&config.unproven, clock.clone()),
-            refused: RefusedTokens::new(clock.clone()),
+            refused: UnauthorizedTokens::new(clock.clone()),
             breakers: Breakers::new(clock.clone()),
             store: Arc::new(Store::new(&config.store, keep, count_evictions(&metrics))),
             scrubber: Scrubber::new(&config.scrub, config.origin.max_body).trusting(&config.origin.base_url),
@@ -262,7 +262,7 @@ impl App {
         let admin_task = tokio::spawn(admin_server.serve(listeners.admin, admin, over.clone()));
         let watch = tokio::spawn(watch(proxy.clone(), suppressed.clone()));
         let asker = proxy.clone();
-        let warmth = async move { asker.inner().fetcher.graph_client.keep_warm().await };
+        let warmth = async move { asker.inner().fetcher.graph_client.keep_preconnected().await };
         let _warmth = is_warm.then(|| AbortOnDropHandle::new(workers.first_runtime().spawn(warmth)));
         let announce = tokio::spawn(announce_drain(stop.clone(), readiness.clone(), Arc::clone(&metrics)));
         readiness.set_ready();

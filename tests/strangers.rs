@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use connector_cache::fake_graph::{FakeGraph, INVITATIONS, Options, PARTNERS, SIGN_UP, forgery};
-use connector_cache::upstream::refused_tokens::REPLAY;
+use connector_cache::upstream::unauthorized_tokens::UNAUTHORIZED_RESPONSE_TTL;
 use http::StatusCode;
 use kit::client::{self, Client, Response};
 use kit::proxy::{Proxy, path};
@@ -85,7 +85,7 @@ async fn t04_no_trick_with_header_or_claims_gets_anothers_answer() {
         assert!(!is_hit(&answer) && answer.header("age").is_none(), "{trick}");
         assert_eq!(graph.calls(), before + 1, "Graph judges every token by itself: {trick}");
         // Two tricks send the same token.
-        proxy.clock.advance(REPLAY);
+        proxy.clock.advance(UNAUTHORIZED_RESPONSE_TTL);
     }
     assert!(is_hit(&ask(&proxy, SIGN_UP, &token, &[]).await));
     proxy.stop().await;
@@ -166,7 +166,7 @@ async fn t18_a_stranger_cannot_tell_what_is_in_the_cache() {
         let fields = ["age", "etag", "cache-control", "vary", "cache-status"];
         told.push((answer.status, fields.map(|name| answer.header(name).map(str::to_owned))));
         // Within this time the second answer would come from the first, whatever is in the cache.
-        proxy.clock.advance(REPLAY);
+        proxy.clock.advance(UNAUTHORIZED_RESPONSE_TTL);
     }
     assert_eq!(told[0].0, 401);
     assert_eq!(told[0], told[1], "what somebody holds, and what nobody holds, look alike");

@@ -6,7 +6,7 @@ mod kit;
 use std::time::Duration;
 
 use connector_cache::fake_graph::{FakeGraph, Options, forgery};
-use connector_cache::upstream::refused_tokens::REPLAY;
+use connector_cache::upstream::unauthorized_tokens::UNAUTHORIZED_RESPONSE_TTL;
 use futures_util::future::join_all;
 use kit::client::{self, Client, Response};
 use kit::gate::Gate;
@@ -272,7 +272,7 @@ async fn t18_a_guess_at_an_entity_tag_tells_a_stranger_nothing() {
         assert_eq!(refused.status, 401);
         assert_eq!((refused.header("age"), refused.header("etag")), (None, None));
         assert_eq!(cache_status(&refused), "connector-cache; fwd=uri-miss; fwd-status=401");
-        proxy.clock.advance(REPLAY);
+        proxy.clock.advance(UNAUTHORIZED_RESPONSE_TTL);
     }
     proxy.stop().await;
 }

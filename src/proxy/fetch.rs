@@ -32,7 +32,7 @@ use crate::support::sabotage::sabotaged;
 use crate::upstream::GraphClient;
 use crate::upstream::breaker::{Breakers, InFlight};
 use crate::upstream::permits::UpstreamPermit;
-use crate::upstream::refused_tokens::RefusedTokens;
+use crate::upstream::unauthorized_tokens::UnauthorizedTokens;
 use crate::upstream::unproven_limit::{Admission, UnprovenLimiter};
 
 /// All that a request needs before it goes to Graph. Released when dropped.
@@ -51,7 +51,7 @@ pub struct Fetcher {
     /// Limits for tokens without a proof.
     pub unproven: UnprovenLimiter,
     /// Tokens to which Graph responded 401 a few seconds ago, with the response.
-    pub refused: RefusedTokens<Arc<UpstreamErrorResponse>>,
+    pub refused: UnauthorizedTokens<Arc<UpstreamErrorResponse>>,
     /// Circuit breakers and throttles.
     pub breakers: Breakers,
     /// Entries and proofs.
@@ -83,7 +83,7 @@ impl Fetcher {
         self.recently_refused(request)?;
         let reject = |reason| Fetched::Failed(ErrorResponse::Rejected(reason));
         let limited = !request.is_proven && !self.refused.was_proven(&request.identity.fingerprint);
-        let wait = self.graph_client.queue_time();
+        let wait = self.graph_client.permit_timeout();
         let admission = if limited {
             let admission = self.unproven.admit(request.token_source(), wait).await.map_err(reject)?;
             // Another request of the same token may have been refused in the meantime.
@@ -117,16 +117,16 @@ impl Fetcher {
         let condition = validation.map(|(_, known)| &known.validators);
         let (token, ids) = (&request.identity.token, &request.ids);
         let response =
-            self.graph_client.ask(permit, &request.resource, token, ids, condition, request.peer.ip()).await;
+            self.graph_client.send(permit, &request.resource, token, ids, condition, request.peer.ip()).await;
         if let Some(outcome) = call_outcome(&response, self.clock.now()) {
-            in_flight.settle(outcome);
+            in_flight.record_outcome(outcome);
         }
         if let Some(date) = response.as_ref().ok().and_then(|response| headers::date(&response.headers)) {
             self.clock.heard(date);
         }
         match (&admission, response.as_ref().map(|response| response.status)) {
-            (Some(admission), Ok(StatusCode::UNAUTHORIZED)) => admission.refused(),
-            (Some(admission), Ok(StatusCode::OK)) => admission.proven(),
+            (Some(admission), Ok(StatusCode::UNAUTHORIZED)) => admission.record_unauthorized(),
+            (Some(admission), Ok(StatusCode::OK)) => admission.record_success(),
             _ => {}
         }
         let fetched = match response {
@@ -163,11 +163,11 @@ impl Fetcher {
         let permit = if let Some(permit) = self.graph_client.permits().try_acquire(owner) {
             permit
         } else {
-            self.breakers.look(&scope).map_err(breaker_response)?;
-            let permit = self.graph_client.permits().acquire(owner, self.graph_client.queue_time()).await;
+            self.breakers.check(&scope).map_err(breaker_response)?;
+            let permit = self.graph_client.permits().acquire(owner, self.graph_client.permit_timeout()).await;
             permit.map_err(|_| ErrorResponse::Rejected(Rejection::Overloaded))?
         };
-        Ok((permit, self.breakers.enter(&scope).map_err(breaker_response)?))
+        Ok((permit, self.breakers.try_start(&scope).map_err(breaker_response)?))
     }
 }
 

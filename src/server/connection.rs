@@ -17,7 +17,6 @@ mod unfinished;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

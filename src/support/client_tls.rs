@@ -1,4 +1,4 @@
-//! Whom to trust as Graph.
+//! TLS configuration of connections to Graph: root certificates and protocol versions.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,29 +9,30 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::support::watched_files::ShownPath;
 
-/// Why there are no roots of trust.
+/// Error in the root certificates.
 #[derive(Debug, thiserror::Error)]
 pub enum RootsError {
-    /// The file of `graph.ca_file` is no use.
+    /// The file of `graph.ca_file` cannot be used.
     #[error("graph.ca_file: {path}: expected a readable file of PEM certificates: {reason}", path = ShownPath(path))]
     File {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Cause.
         reason: String,
     },
-    /// Neither the platform nor a file has any.
+    /// Neither the platform nor `graph.ca_file` has root certificates.
     #[error("no root certificates: install the package ca-certificates, or set graph.ca_file")]
     None,
-    /// The provider does not speak TLS 1.2 and 1.3.
-    #[error("TLS could not be set up: {0}")]
+    /// The cryptography provider does not support TLS 1.2 and 1.3.
+    #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// TLS 1.2 and 1.3 with the platform's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` count) and those of `extra`.
+/// Creates a configuration for TLS 1.2 and 1.3 with the platform's root certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR`
+/// apply) and those of the file `extra`.
 pub fn client_config(extra: Option<&Path>) -> Result<ClientConfig, RootsError> {
     let mut roots = RootCertStore::empty();
-    // A root that does not parse is of no use to anybody else either; platforms carry some.
+    // Platforms contain some certificates that do not parse; they are skipped.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = extra {
         for certificate in read(path)? {
@@ -46,14 +47,14 @@ pub fn client_config(extra: Option<&Path>) -> Result<ClientConfig, RootsError> {
     with_roots(roots)
 }
 
-/// For an origin that is asked in plain text: nobody is trusted.
-pub fn no_roots() -> Result<ClientConfig, RootsError> {
+/// Creates a configuration without root certificates, for a URL with `http`: no peer is trusted.
+pub fn config_without_roots() -> Result<ClientConfig, RootsError> {
     with_roots(RootCertStore::empty())
 }
 
-/// For whom else this process asks: with the platform's roots where TLS is spoken.
-pub fn platform(tls: bool) -> Result<ClientConfig, RootsError> {
-    if tls { client_config(None) } else { no_roots() }
+/// Creates a configuration for other clients of this process: with the platform's root certificates if `tls` is set.
+pub fn platform_config(tls: bool) -> Result<ClientConfig, RootsError> {
+    if tls { client_config(None) } else { config_without_roots() }
 }
 
 fn with_roots(roots: RootCertStore) -> Result<ClientConfig, RootsError> {
@@ -67,5 +68,5 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, RootsError> {
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>)
         .map_err(|error| bad(error.to_string()))?;
-    if certificates.is_empty() { Err(bad("it holds none".to_owned())) } else { Ok(certificates) }
+    if certificates.is_empty() { Err(bad("it contains no certificate".to_owned())) } else { Ok(certificates) }
 }

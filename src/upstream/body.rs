@@ -1,4 +1,4 @@
-//! A body from Graph: collected whole, decoded, bounded.
+//! Response body: collected whole, decoded, and bounded.
 
 use std::io::Read;
 use std::net::IpAddr;
@@ -18,16 +18,18 @@ use crate::support::sabotage::sabotaged;
 use crate::upstream::RequestError;
 use crate::upstream::UpstreamFailure;
 
-/// Bytes of Graph's that nobody has scrubbed. All that can be done with them is to scrub them; they are
-/// wiped when they are dropped.
+/// Response body that still contains credentials. It can only be scrubbed, and its bytes are zeroed when it is dropped.
 pub struct RawBody {
     bytes: Zeroizing<Vec<u8>>,
-    /// Until they are gone.
+    /// Accounts for the bytes until they are dropped.
     _permit: BytePermit,
 }
 
 impl RawBody {
-    /// Takes the credentials out.
+    /// Removes the credentials.
+    ///
+    /// # Errors
+    /// [`ScrubFailure`] if the body cannot be scrubbed.
     pub fn scrub(&self, scrubber: &Scrubber) -> Result<Scrubbed, ScrubFailure> {
         sabotaged!(Unscrubbed, Ok(Scrubbed::unscrubbed(&self.bytes)), scrubber.scrub(&self.bytes))
     }
@@ -39,30 +41,40 @@ impl std::fmt::Debug for RawBody {
     }
 }
 
-/// Reads a body of at most `limit` bytes, on the wire and decoded, and charges it to `owner`. Trailers are discarded.
+/// Limits of one response body.
+pub(super) struct BodyLimits<'a> {
+    /// Size, as received and decoded.
+    pub(super) max_bytes: usize,
+    /// Budget that the body is charged to.
+    pub(super) budget: &'a ByteBudget,
+    /// Owner within the budget.
+    pub(super) owner: IpAddr,
+}
+
+/// Reads and decodes a body within `limits`. Trailers are discarded.
 pub(super) async fn collect(
     body: Incoming,
     headers: &HeaderMap,
-    limit: usize,
-    (budget, owner): (&ByteBudget, IpAddr),
+    limits: &BodyLimits<'_>,
 ) -> Result<RawBody, RequestError> {
+    let limit = limits.max_bytes;
     check_framing(headers)?;
-    let coding = BodyCoding::of(headers)?;
+    let coding = BodyCoding::from_headers(headers)?;
     let announced = body.size_hint().upper().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     if announced.is_some_and(|bytes| bytes > limit) {
         return Err(UpstreamFailure::TooLarge.into());
     }
-    let expected = announced.unwrap_or(TYPICAL).min(limit);
-    let mut permit = budget.acquire(owner, expected)?;
+    let expected = announced.unwrap_or(TYPICAL_BODY_BYTES).min(limit);
+    let mut permit = limits.budget.acquire(limits.owner, expected)?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(expected));
     let mut body = std::pin::pin!(body);
-    let mut pieces = 0;
+    let mut frames = 0_usize;
     while let Some(frame) = body.frame().await {
-        pieces += 1;
-        if pieces > PIECES + bytes.len() / PIECE_BYTES {
+        frames += 1;
+        if frames > MAX_SMALL_FRAMES + bytes.len() / MIN_FRAME_BYTES {
             return Err(UpstreamFailure::Protocol.into());
         }
-        let frame = frame.map_err(|error| super::error::of_body(&error))?;
+        let frame = frame.map_err(|error| super::error::classify_body_error(&error))?;
         let Ok(mut data) = frame.into_data() else { continue };
         let length = bytes.len() + data.remaining();
         if length > limit {
@@ -73,16 +85,16 @@ pub(super) async fn collect(
         data.advance(data.remaining());
     }
     if matches!(coding, BodyCoding::Gzip) {
-        // Both are there while it is decoded, and only the larger one after.
-        permit.grow_to(bytes.len() + expansion(bytes.len(), limit))?;
+        // During decoding both forms are in memory, and afterwards only the decoded one.
+        permit.grow_to(bytes.len() + decoded_estimate(bytes.len(), limit))?;
         bytes = gunzip(&bytes, limit)?;
         permit.grow_to(bytes.len())?;
     }
     Ok(RawBody { bytes, _permit: permit })
 }
 
-/// An answer says in one way where it ends. No transfer coding but `chunked` was offered a home here, and a
-/// length beside one is how answers are smuggled (RFC 9112, section 6.1).
+/// Checks that the end of the body is unambiguous. `chunked` is the only transfer coding that this client accepts, and a
+/// `Content-Length` beside a transfer coding is a sign of response smuggling (RFC 9112, section 6.1).
 fn check_framing(headers: &HeaderMap) -> Result<(), UpstreamFailure> {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
@@ -97,14 +109,14 @@ fn check_framing(headers: &HeaderMap) -> Result<(), UpstreamFailure> {
     }
 }
 
-/// The codings that were asked for. Anything else was not, and is not guessed at (RFC 9110, section 8.4).
+/// Content codings that a request accepts. A response with any other coding fails (RFC 9110, section 8.4).
 enum BodyCoding {
     Identity,
     Gzip,
 }
 
 impl BodyCoding {
-    fn of(headers: &HeaderMap) -> Result<Self, UpstreamFailure> {
+    fn from_headers(headers: &HeaderMap) -> Result<Self, UpstreamFailure> {
         let mut lines = headers.get_all(header::CONTENT_ENCODING).iter();
         let coding = match (lines.next(), lines.next()) {
             (None, _) => return Ok(Self::Identity),
@@ -121,16 +133,16 @@ impl BodyCoding {
     }
 }
 
-/// One gzip member, whole, with a right checksum and nothing behind it (RFC 1952).
+/// Decodes one gzip member, which must be whole, have the right checksum, and be followed by nothing (RFC 1952).
 fn gunzip(bytes: &[u8], limit: usize) -> Result<Zeroizing<Vec<u8>>, UpstreamFailure> {
     let mut decoder = GzDecoder::new(bytes);
-    // A vector that grew would leave its smaller selves behind, unwiped: room for the usual ratio at once.
-    let mut out = Zeroizing::new(Vec::with_capacity(expansion(bytes.len(), limit)));
-    let usual = out.capacity();
-    read(&mut decoder, &mut out, usual)?;
-    if out.len() == usual {
-        // It grows once, to all that it may have, and not by and by: a bomb costs twice its limit otherwise.
-        let rest = limit.saturating_add(1).saturating_sub(usual);
+    // A vector that grows leaves its smaller buffers in memory without zeroing them, so the usual size is reserved at once.
+    let mut out = Zeroizing::new(Vec::with_capacity(decoded_estimate(bytes.len(), limit)));
+    let reserved = out.capacity();
+    read(&mut decoder, &mut out, reserved)?;
+    if out.len() == reserved {
+        // One growth to the limit: with gradual growth a gzip bomb would take twice the limit.
+        let rest = limit.saturating_add(1).saturating_sub(reserved);
         out.reserve_exact(rest);
         read(&mut decoder, &mut out, rest)?;
     }
@@ -140,23 +152,23 @@ fn gunzip(bytes: &[u8], limit: usize) -> Result<Zeroizing<Vec<u8>>, UpstreamFail
     if decoder.into_inner().has_remaining() { Err(UpstreamFailure::Encoding) } else { Ok(out) }
 }
 
-/// What a member of so many bytes becomes, as a rule.
-fn expansion(bytes: usize, limit: usize) -> usize {
+/// Estimates the decoded size of a gzip member.
+fn decoded_estimate(bytes: usize, limit: usize) -> usize {
     bytes.saturating_mul(8).min(limit)
 }
 
-/// At most so many bytes more.
-fn read(decoder: &mut GzDecoder<&[u8]>, out: &mut Vec<u8>, most: usize) -> Result<(), UpstreamFailure> {
-    let most = u64::try_from(most).unwrap_or(u64::MAX);
-    decoder.take(most).read_to_end(out).map(drop).map_err(|_| UpstreamFailure::Encoding)
+/// Decodes at most `max_bytes` further bytes.
+fn read(decoder: &mut GzDecoder<&[u8]>, out: &mut Vec<u8>, max_bytes: usize) -> Result<(), UpstreamFailure> {
+    let max_bytes = u64::try_from(max_bytes).unwrap_or(u64::MAX);
+    decoder.take(max_bytes).read_to_end(out).map(drop).map_err(|_| UpstreamFailure::Encoding)
 }
 
-/// Two connectors with their contexts.
-const TYPICAL: usize = 4 << 10;
-/// A body may come in so many pieces of any size, and in one more for every [`PIECE_BYTES`]: each costs about
-/// the same, and a network cuts them no smaller.
-const PIECES: usize = 4096;
-const PIECE_BYTES: usize = 64;
+/// Size of two connectors with their contexts.
+const TYPICAL_BODY_BYTES: usize = 4 << 10;
+/// Frames of any size that a body may have, in addition to one frame per [`MIN_FRAME_BYTES`]. Each frame costs about the
+/// same CPU time, and networks do not fragment a body further.
+const MAX_SMALL_FRAMES: usize = 4096;
+const MIN_FRAME_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -197,15 +209,15 @@ mod tests {
     }
 
     #[test]
-    fn f09_a_coding_that_was_not_asked_for_is_refused() {
-        let of = |value: &str| {
+    fn f09_a_coding_that_the_request_does_not_accept_is_an_error() {
+        let parse = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_ENCODING, value.parse().unwrap());
-            BodyCoding::of(&headers).map(|_| ())
+            BodyCoding::from_headers(&headers).map(|_| ())
         };
-        assert_eq!(of("GZIP"), Ok(()));
+        assert_eq!(parse("GZIP"), Ok(()));
         for coding in ["br", "br,gzip", "gzip, gzip", "deflate"] {
-            assert_eq!(of(coding), Err(UpstreamFailure::Encoding), "{coding}");
+            assert_eq!(parse(coding), Err(UpstreamFailure::Encoding), "{coding}");
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Connections to Graph: resolve, connect, through a proxy if the environment has one, TLS.
+//! Connector: makes connections to Graph by name resolution, TCP, the proxy of the environment if there is one, and TLS.
 //!
-//! One deadline covers all of it. Where a spare is kept, whoever wants a connection is given that.
+//! One timeout (`graph.connect_timeout`) covers all steps. A pool may pass in a connection that exists already; where it
+//! comes from is not known here.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,21 +20,23 @@ use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 use tower_service::Service;
 
-use super::connection::{Conn, Stream};
-use super::dns::{LastGoodAddress, Resolver, System};
-use super::preconnect::Preconnect;
-use super::{Config, SetupError};
-use crate::support::client_tls;
+use super::config::Config;
+use super::connection::{Stream, UpstreamConnection};
+use super::dns::{LastGoodAddress, Resolver, SystemResolver};
+use crate::support::client_tls::{self, RootsError};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// Future of a connection.
+pub(super) type Connecting =
+    Pin<Box<dyn Future<Output = Result<TokioIo<UpstreamConnection>, BoxError>> + Send>>;
 
-/// Makes connections to Graph.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Connector to Graph. Clones share the last good address.
 #[derive(Clone, Debug)]
 pub(super) struct Connector<R = GaiResolver> {
     route: Route<R>,
-    memory: Arc<LastGoodAddress>,
-    deadline: Duration,
-    spare: Option<Arc<Preconnect>>,
+    last_good_address: Arc<LastGoodAddress>,
+    connect_timeout: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -42,39 +45,51 @@ enum Route<R> {
     Proxied(HttpsConnector<Tunnel<HttpConnector<Resolver<R>>>>),
 }
 
-/// `HTTPS_PROXY` holds something that cannot be used.
+/// Error of the Graph client at startup.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The root certificates.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// The proxy of the environment.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+}
+
+/// `HTTPS_PROXY` has a scheme that is not supported.
 #[derive(Debug, thiserror::Error)]
 #[error("HTTPS_PROXY: expected a proxy of the form http://host:port, found one with the scheme {scheme:?}")]
 pub struct ProxyError {
     scheme: String,
 }
 
-/// No connection was made within `graph.connect_timeout`.
+/// Timeout of a connection attempt (`graph.connect_timeout`).
 #[derive(Debug, thiserror::Error)]
-#[error("no connection in time")]
+#[error("connection attempt timed out")]
 pub(super) struct ConnectTimeout;
 
 impl Connector {
+    /// Creates a connector that resolves names by the platform's resolver.
     pub(super) fn new(config: &Config) -> Result<Self, SetupError> {
-        Self::with(config, GaiResolver::new())
+        Self::with_resolver(config, GaiResolver::new())
     }
 }
 
-impl<R: System> Connector<R> {
-    /// With names resolved by `system`.
-    fn with(config: &Config, system: R) -> Result<Self, SetupError> {
+impl<R: SystemResolver> Connector<R> {
+    /// Creates a connector that resolves names by `system`.
+    fn with_resolver(config: &Config, system: R) -> Result<Self, SetupError> {
         let uri = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
         let is_https = config.base_url.scheme() == "https";
-        // A plain origin is on loopback: no proxy leads there.
+        // `http` is allowed only to a loopback address, which a proxy cannot reach.
         let proxy = Matcher::from_env().intercept(&uri).filter(|_| is_https);
         let tls = if is_https {
             client_tls::client_config(config.ca_file.as_deref())?
         } else {
-            client_tls::no_roots()?
+            client_tls::config_without_roots()?
         };
         let tls = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions();
         let resolver = Resolver::new(system, config.connect_timeout);
-        let memory = Arc::clone(resolver.memory());
+        let last_good_address = Arc::clone(resolver.last_good_address());
         let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -94,30 +109,52 @@ impl<R: System> Connector<R> {
                 return Err(ProxyError { scheme }.into());
             }
         };
-        Ok(Self { route, memory, deadline: config.connect_timeout, spare: None })
-    }
-
-    /// The same, for whoever may be given the spare.
-    pub(super) fn with_spare(self, spare: Arc<Preconnect>) -> Self {
-        Self { spare: Some(spare), ..self }
+        Ok(Self { route, last_good_address, connect_timeout: config.connect_timeout })
     }
 }
 
-impl Connector {
-    /// A connection that was made for nobody yet.
-    pub(super) async fn make(&mut self, uri: Uri) -> Result<Conn, BoxError> {
+impl<R> Connector<R>
+where
+    R: SystemResolver<Response: Iterator<Item = SocketAddr>, Future: Send>,
+{
+    /// Makes a new connection.
+    pub(super) async fn connect(&mut self, uri: Uri) -> Result<UpstreamConnection, BoxError> {
         poll_fn(|cx| self.poll_ready(cx)).await?;
         Ok(self.call(uri).await?.into_inner())
+    }
+
+    /// Returns the connection of `ready`, or a new one if `ready` has none. One timeout covers both.
+    pub(super) fn connect_unless<F>(&mut self, uri: Uri, ready: F) -> Connecting
+    where
+        F: Future<Output = Option<UpstreamConnection>> + Send + 'static,
+    {
+        let (last_good_address, connect_timeout) =
+            (Arc::clone(&self.last_good_address), self.connect_timeout);
+        let connecting: Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>> = match &mut self.route
+        {
+            Route::Direct(route) => Box::pin(route.call(uri)),
+            Route::Proxied(route) => Box::pin(route.call(uri)),
+        };
+        Box::pin(async move {
+            let connected = timeout(connect_timeout, async {
+                if let Some(connection) = ready.await {
+                    return Ok::<_, BoxError>(connection);
+                }
+                Ok(UpstreamConnection::new(connecting.await?, Arc::clone(&last_good_address)))
+            });
+            let connected = connected.await.map_err(|_| ConnectTimeout.into());
+            Ok(TokioIo::new(connected.flatten().inspect_err(|_| last_good_address.record_failure())?))
+        })
     }
 }
 
 impl<R> Service<Uri> for Connector<R>
 where
-    R: System<Response: Iterator<Item = SocketAddr>, Future: Send>,
+    R: SystemResolver<Response: Iterator<Item = SocketAddr>, Future: Send>,
 {
-    type Response = TokioIo<Conn>;
+    type Response = TokioIo<UpstreamConnection>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Conn>, BoxError>> + Send>>;
+    type Future = Connecting;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match &mut self.route {
@@ -126,31 +163,12 @@ where
         }
     }
 
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let spare = self.spare.clone();
-        let (memory, deadline) = (Arc::clone(&self.memory), self.deadline);
-        let connecting: Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>> = match &mut self.route
-        {
-            Route::Direct(route) => Box::pin(route.call(uri)),
-            Route::Proxied(route) => Box::pin(route.call(uri)),
-        };
-        Box::pin(async move {
-            let connected = timeout(deadline, async {
-                if let Some(spare) = spare
-                    && let Some(mut spare) = spare.take().await
-                    && spare.has_rested_well().await
-                {
-                    return Ok::<_, BoxError>(spare);
-                }
-                Ok(Conn::new(connecting.await?, Arc::clone(&memory)))
-            });
-            let connected = connected.await.map_err(|_| ConnectTimeout.into());
-            Ok(TokioIo::new(connected.flatten().inspect_err(|_| memory.missed())?))
-        })
+    fn call(&mut self, uri: Uri) -> Connecting {
+        self.connect_unless(uri, ready(None))
     }
 }
 
-/// Notices a peer that is gone without a word.
+/// Idle time after which TCP probes a peer, so that a peer that vanished silently is detected.
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]

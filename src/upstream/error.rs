@@ -1,61 +1,63 @@
-//! What went wrong on the way to Graph, read off the chain of an error's sources.
+//! Classification of failed requests to Graph, from the chain of an error's sources.
 
 use std::error::Error;
 use std::io;
 
 use hyper_util::client::legacy;
 
-use super::connection::ReuseGuard;
 use super::connector::ConnectTimeout;
-use super::dns::Unresolved;
+use super::dns::ResolveError;
+use super::reuse::ReuseGuard;
 use crate::support::labels::Label;
 use crate::upstream::Retry;
 use crate::upstream::UpstreamFailure;
 
-/// An attempt that failed, and whether nothing was received in a way that allows another.
+/// Error of one attempt.
 #[derive(Debug)]
-pub(super) enum ConnectFailure {
-    Again(Retry),
+pub(super) enum AttemptError {
+    /// Graph did not process the request, so it may be sent once more.
+    Retryable(Retry),
+    /// No further attempt.
     Final(UpstreamFailure),
 }
 
-impl ConnectFailure {
-    /// What it counts as when there is no further attempt.
-    pub(super) fn fault(self) -> UpstreamFailure {
+impl AttemptError {
+    /// Returns the failure that the error counts as if there is no further attempt.
+    pub(super) fn into_failure(self) -> UpstreamFailure {
         match self {
-            Self::Again(_) => UpstreamFailure::Reset,
-            Self::Final(fault) => fault,
+            Self::Retryable(_) => UpstreamFailure::Reset,
+            Self::Final(failure) => failure,
         }
     }
 
-    /// The one word for it.
-    pub(super) fn word(&self) -> &'static str {
+    /// Returns the label of the error.
+    pub(super) fn as_str(&self) -> &'static str {
         match self {
-            Self::Again(reason) => reason.as_str(),
-            Self::Final(fault) => fault.as_str(),
+            Self::Retryable(reason) => reason.as_str(),
+            Self::Final(failure) => failure.as_str(),
         }
     }
 }
 
-/// A GET may be asked again when the server refused to look at it, or when the connection came from the pool
-/// and ended without a word (RFC 9110, section 9.2.2; RFC 9113, section 8.7). Any other retry would multiply the
-/// load of a server in trouble.
-pub(super) fn failure(error: &legacy::Error, reuse: &ReuseGuard<'_>) -> ConnectFailure {
-    if refused_unseen(error) {
-        return ConnectFailure::Again(Retry::RefusedStream);
+/// Classifies an attempt without a response. A GET may be repeated if the server did not process it, or if it was sent on a
+/// pooled connection that ended without a response byte (RFC 9110, section 9.2.2; RFC 9113, section 8.7). Any other retry
+/// would multiply the load of an overloaded server.
+pub(super) fn classify_attempt(error: &legacy::Error, reuse: &ReuseGuard<'_>) -> AttemptError {
+    if is_unprocessed(error) {
+        return AttemptError::Retryable(Retry::RefusedStream);
     }
-    match of(error) {
-        UpstreamFailure::Reset if reuse.was_stale() && !has_reason(error) => {
-            ConnectFailure::Again(Retry::StaleConnection)
+    match classify_request_error(error) {
+        UpstreamFailure::Reset if reuse.was_stale() && !has_http2_reason(error) => {
+            AttemptError::Retryable(Retry::StaleConnection)
         }
-        fault => ConnectFailure::Final(fault),
+        failure => AttemptError::Final(failure),
     }
 }
 
-/// The fault of a request that brought no answer.
-pub(super) fn of(error: &legacy::Error) -> UpstreamFailure {
+/// Classifies a request without a response.
+fn classify_request_error(error: &legacy::Error) -> UpstreamFailure {
     if error.is_connect() {
-        return of_connecting(error);
+        return classify_connect_error(error);
     }
     match find::<hyper::Error>(error) {
         Some(error) if error.is_parse() || error.is_parse_too_large() => UpstreamFailure::Protocol,
@@ -68,28 +70,28 @@ pub(super) fn of(error: &legacy::Error) -> UpstreamFailure {
     }
 }
 
-/// The fault of a body: chunks that are none, or an answer that is not whole, whatever broke it off.
-pub(super) fn of_body(error: &hyper::Error) -> UpstreamFailure {
+/// Classifies an error in a body: invalid chunks, or a truncated body whatever the cause.
+pub(super) fn classify_body_error(error: &hyper::Error) -> UpstreamFailure {
     let is_bad =
         |error: &io::Error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
     let bad_chunks = find::<io::Error>(error).is_some_and(is_bad);
     if error.is_parse() || bad_chunks { UpstreamFailure::Protocol } else { UpstreamFailure::Truncated }
 }
 
-/// Whether Graph said that it did nothing with the request (RFC 9113, section 8.7).
-pub(super) fn refused_unseen(error: &legacy::Error) -> bool {
+/// Returns whether Graph declares that it did not process the request (RFC 9113, section 8.7).
+fn is_unprocessed(error: &legacy::Error) -> bool {
     find::<h2::Error>(error).is_some_and(|error| {
         error.reason() == Some(h2::Reason::REFUSED_STREAM)
             || (error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
     })
 }
 
-/// Whether Graph ended the stream or the connection by a frame that says why: then it has spoken.
-pub(super) fn has_reason(error: &legacy::Error) -> bool {
+/// Returns whether Graph ended the stream or the connection by a frame with an error code, which is a response byte.
+fn has_http2_reason(error: &legacy::Error) -> bool {
     find::<h2::Error>(error).is_some_and(|error| error.reason().is_some())
 }
 
-fn of_connecting(error: &legacy::Error) -> UpstreamFailure {
+fn classify_connect_error(error: &legacy::Error) -> UpstreamFailure {
     let is_tls = |error: &io::Error| {
         error.get_ref().is_some_and(<dyn Error + Send + Sync + 'static>::is::<rustls::Error>)
     };
@@ -97,7 +99,7 @@ fn of_connecting(error: &legacy::Error) -> UpstreamFailure {
         UpstreamFailure::NoSocket
     } else if find::<ConnectTimeout>(error).is_some() {
         UpstreamFailure::ConnectTimeout
-    } else if find::<Unresolved>(error).is_some() {
+    } else if find::<ResolveError>(error).is_some() {
         UpstreamFailure::Dns
     } else if find::<rustls::Error>(error).is_some() || find::<io::Error>(error).is_some_and(is_tls) {
         UpstreamFailure::Tls
@@ -106,14 +108,15 @@ fn of_connecting(error: &legacy::Error) -> UpstreamFailure {
     }
 }
 
-/// Whether this machine has run out of what a connection needs. That says nothing about Graph.
+/// Returns whether this machine has no descriptor, port or memory for a connection. Graph is not the cause.
 fn is_exhausted(error: &io::Error) -> bool {
     use nix::errno::Errno;
-    let lacking = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM, Errno::EADDRNOTAVAIL];
-    error.raw_os_error().is_some_and(|code| lacking.contains(&Errno::from_raw(code)))
+    let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM, Errno::EADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| exhausted.contains(&Errno::from_raw(code)))
 }
 
-/// The first error of a type in a chain. An `io::Error` hides what it wraps from `source`, so it is looked into.
+/// Returns the first error of a type in a chain. `source` of an `io::Error` skips the wrapped error, so this function
+/// inspects it.
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
@@ -131,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_without_descriptors_is_no_fault_of_graph() {
+    fn exhausted_descriptors_and_ports_of_this_machine_are_no_failure_of_graph() {
         use nix::errno::Errno;
         for (errno, exhausted) in
             [(Errno::EMFILE, true), (Errno::EADDRNOTAVAIL, true), (Errno::ECONNREFUSED, false)]

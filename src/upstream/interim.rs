@@ -1,4 +1,4 @@
-//! Interim answers (1xx): skipped, but not for ever.
+//! Interim responses (1xx, RFC 9110, section 15.2): skipped, up to a limit.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,19 +8,20 @@ use http::Request;
 use hyper::ext::on_informational;
 use tokio::sync::Notify;
 
-/// Ends when more than [`MOST`] interim answers to `request` have come. To be called before it is sent.
+/// Counts the interim responses to `request`, which is not sent yet. The future completes when there are more than
+/// [`MAX_INTERIM_RESPONSES`].
 ///
-/// They are counted over HTTP/1.1. Over HTTP/2 the transport skips them unseen, and the deadline alone bounds them.
-pub(super) fn flood<B>(request: &mut Request<B>) -> impl Future<Output = ()> + use<B> {
-    let (come, over) = (AtomicUsize::new(0), Arc::new(Notify::new()));
-    let raise = Arc::clone(&over);
+/// Only interim responses of HTTP/1.1 count. Over HTTP/2 the transport skips them, and only the deadline bounds them.
+pub(super) fn limit_interim_responses<B>(request: &mut Request<B>) -> impl Future<Output = ()> + use<B> {
+    let (received, exceeded) = (AtomicUsize::new(0), Arc::new(Notify::new()));
+    let notify = Arc::clone(&exceeded);
     on_informational(request, move |_| {
-        if come.fetch_add(1, Relaxed) == MOST {
-            raise.notify_one();
+        if received.fetch_add(1, Relaxed) == MAX_INTERIM_RESPONSES {
+            notify.notify_one();
         }
     });
-    async move { over.notified().await }
+    async move { exceeded.notified().await }
 }
 
-/// Nobody sends more than a `100` and a `103` or two.
-const MOST: usize = 10;
+/// Interim responses to one request. Servers send one `100` and one or two `103`.
+const MAX_INTERIM_RESPONSES: usize = 10;

@@ -1,10 +1,10 @@
-//! Permits for requests to Graph: a semaphore that is shared fairly.
+//! Permits for requests to Graph: a fair semaphore.
 //!
-//! `limits.origin_requests` permits exist. A proven token competes by tenant, application and token, because Graph
+//! There are `limits.origin_requests` permits. A proven token competes by tenant, application and token, because Graph
 //! itself has verified these claims. An unproven token competes by client subnet, connection and token, and all unproven
 //! tokens together hold at most `limits.unproven_requests` permits and three quarters of all. Within these bounds the
-//! [fair queue](crate::upstream::fair_queue) decides: a caller may use idle permits, and a newcomer finds a free permit or receives
-//! the next one.
+//! [fair queue](crate::upstream::fair_queue) decides: a caller may use idle permits, and a newcomer finds a free permit or
+//! receives the next one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,24 +22,24 @@ pub struct UpstreamPermits(Arc<Mutex<PermitTable>>);
 struct PermitTable {
     capacity: usize,
     unproven_capacity: usize,
-    proven: FairQueue<Grantee>,
-    unproven: FairQueue<Grantee>,
+    proven: FairQueue<PermitSender>,
+    unproven: FairQueue<PermitSender>,
 }
 
-/// Receiver of a permit.
-type Grantee = oneshot::Sender<Granted>;
+/// Channel to a waiting caller.
+type PermitSender = oneshot::Sender<PermitGuard>;
 
-/// Right to send one request to Graph. Dropped, it goes to the next waiting caller.
+/// Right to send one request to Graph. When it is dropped, the next waiting caller gets it.
 #[derive(Debug)]
 pub struct UpstreamPermit {
-    _granted: Granted,
-    /// When the caller first asked for the permit.
+    _guard: PermitGuard,
+    /// Time at which the caller requested the permit.
     pub requested_at: Instant,
 }
 
-/// Accounting of one permit.
+/// Accounting of one permit: gives the capacity back on drop.
 #[derive(Debug)]
-struct Granted {
+struct PermitGuard {
     permits: UpstreamPermits,
     owner: PermitOwner,
 }
@@ -84,40 +84,43 @@ impl UpstreamPermits {
         state.proven.waiting() + state.unproven.waiting()
     }
 
-    /// Takes a permit if one is free for `owner` and nobody of its class waits.
+    /// Takes a permit if one is free for `owner` and no caller of its class (proven or unproven) waits.
     pub fn try_acquire(&self, owner: PermitOwner) -> Option<UpstreamPermit> {
         let mut state = self.lock();
-        let (room, queue) = state.class(owner);
-        if queue.waiting() > 0 || !queue.try_take(owner.path(), room) {
+        let (capacity, queue) = state.class(owner);
+        if queue.waiting() > 0 || !queue.try_acquire(owner.path(), capacity) {
             return None;
         }
         drop(state);
-        Some(UpstreamPermit { _granted: self.granted(owner), requested_at: Instant::now() })
+        Some(UpstreamPermit { _guard: self.guard(owner), requested_at: Instant::now() })
     }
 
     /// Waits for a permit, for at most `wait`.
+    ///
+    /// # Errors
+    /// [`NoPermit`] if no permit became free for `owner` in time.
     pub async fn acquire(&self, owner: PermitOwner, wait: Duration) -> Result<UpstreamPermit, NoPermit> {
         let requested_at = Instant::now();
-        let (grantee, mut receiver) = oneshot::channel();
-        let position = self.lock().class(owner).1.push(owner.path(), grantee);
-        let _waiting = Waiting { permits: self, owner, position };
+        let (sender, mut receiver) = oneshot::channel();
+        let position = self.lock().class(owner).1.push(owner.path(), sender);
+        let _waiting = QueuedCaller { permits: self, owner, position };
         self.dispatch();
         match timeout(wait, &mut receiver).await {
-            Ok(Ok(permit)) => Ok(UpstreamPermit { _granted: permit, requested_at }),
+            Ok(Ok(permit)) => Ok(UpstreamPermit { _guard: permit, requested_at }),
             _ => Err(NoPermit),
         }
     }
 
     /// Gives free permits to waiting callers.
     fn dispatch(&self) {
-        while let Some((owner, grantee)) = { self.lock().next() } {
-            // A caller that left in this moment returns the permit by dropping it.
-            let _ = grantee.send(self.granted(owner));
+        while let Some((owner, sender)) = { self.lock().next() } {
+            // If the caller has left, the send fails and drops the permit, which gives it back.
+            let _ = sender.send(self.guard(owner));
         }
     }
 
-    fn granted(&self, owner: PermitOwner) -> Granted {
-        Granted { permits: self.clone(), owner }
+    fn guard(&self, owner: PermitOwner) -> PermitGuard {
+        PermitGuard { permits: self.clone(), owner }
     }
 
     fn lock(&self) -> MutexGuard<'_, PermitTable> {
@@ -130,34 +133,36 @@ impl PermitTable {
         self.proven.in_use() + self.unproven.in_use()
     }
 
-    /// Returns the room and the queue of an owner's class.
-    fn class(&mut self, owner: PermitOwner) -> (QueueCapacity, &mut FairQueue<Grantee>) {
-        let [proven, unproven] = self.rooms();
+    /// Returns the capacity and the queue of an owner's class.
+    fn class(&mut self, owner: PermitOwner) -> (QueueCapacity, &mut FairQueue<PermitSender>) {
+        let [proven, unproven] = self.capacities();
         match owner {
             PermitOwner::Proven(_) => (proven, &mut self.proven),
             PermitOwner::Unproven(_) => (unproven, &mut self.unproven),
         }
     }
 
-    /// Returns the room for proven and for unproven tokens.
-    fn rooms(&self) -> [QueueCapacity; 2] {
-        let all = QueueCapacity::left(self.capacity, self.in_use());
-        [all, QueueCapacity::left(self.unproven_capacity, self.unproven.in_use()).at_most(all.free)]
+    /// Returns the capacity for proven and for unproven tokens.
+    fn capacities(&self) -> [QueueCapacity; 2] {
+        let all = QueueCapacity::remaining(self.capacity, self.in_use());
+        [all, QueueCapacity::remaining(self.unproven_capacity, self.unproven.in_use()).at_most(all.free)]
     }
 
-    /// Takes a permit for the caller that is served next. Of the two classes the class with less in use comes first, so
-    /// neither starves the other.
-    fn next(&mut self) -> Option<(PermitOwner, Grantee)> {
-        let [proven_room, unproven_room] = self.rooms();
+    /// Takes a permit for the caller that is served next. The class with fewer permits in use comes first, so neither class
+    /// starves the other.
+    fn next(&mut self) -> Option<(PermitOwner, PermitSender)> {
+        let [proven_capacity, unproven_capacity] = self.capacities();
         let unproven_first = self.unproven.in_use() < self.proven.in_use();
         let any = &mut |_: &SharePath| true;
         for unproven in [unproven_first, !unproven_first] {
             let next = if unproven {
                 self.unproven
-                    .pop(unproven_room, any)
-                    .map(|(path, grantee)| (PermitOwner::Unproven(path), grantee))
+                    .pop(unproven_capacity, any)
+                    .map(|(path, sender)| (PermitOwner::Unproven(path), sender))
             } else {
-                self.proven.pop(proven_room, any).map(|(path, grantee)| (PermitOwner::Proven(path), grantee))
+                self.proven
+                    .pop(proven_capacity, any)
+                    .map(|(path, sender)| (PermitOwner::Proven(path), sender))
             };
             if next.is_some() {
                 return next;
@@ -175,22 +180,22 @@ impl PermitOwner {
     }
 }
 
-/// Place of a caller in the queue.
-struct Waiting<'a> {
+/// Queue entry of a waiting caller, removed on drop.
+struct QueuedCaller<'a> {
     permits: &'a UpstreamPermits,
     owner: PermitOwner,
     position: QueuePosition,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueuedCaller<'_> {
     fn drop(&mut self) {
         self.permits.lock().class(self.owner).1.remove(self.position);
     }
 }
 
-impl Drop for Granted {
+impl Drop for PermitGuard {
     fn drop(&mut self) {
-        self.permits.lock().class(self.owner).1.give_back(self.owner.path());
+        self.permits.lock().class(self.owner).1.release(self.owner.path());
         self.permits.dispatch();
     }
 }

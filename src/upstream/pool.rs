@@ -1,5 +1,7 @@
-//! Connections to Graph that may be used again, by the runtime that they are waited for with: a question over another's
-//! would go from thread to thread and back.
+//! Pool of connections to Graph, one part per runtime: a request on a connection of another runtime would move between
+//! threads twice.
+
+mod connector;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,66 +13,68 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::runtime::{Handle, Id};
 
-use super::connector::Connector;
+pub(super) use self::connector::PoolConnector;
 
-/// What asks over them.
-pub(super) type HttpClient = Client<Connector, Empty<Bytes>>;
+/// HTTP client with the idle connections of one runtime.
+pub(super) type HttpClient = Client<PoolConnector, Empty<Bytes>>;
 
-/// Those of one pool, and how many pools there were before.
+/// Clients of all runtimes.
 #[derive(Debug)]
 pub(super) struct Pool {
-    pub(super) number: u64,
-    connector: Connector,
-    /// So many that rest, at most, with each runtime.
-    idle: usize,
+    /// Number of pools that this one has replaced.
+    pub(super) generation: u64,
+    connector: PoolConnector,
+    /// Idle connections of each runtime.
+    max_idle: usize,
     clients: RwLock<HashMap<Id, Arc<HttpClient>>>,
 }
 
 impl Pool {
-    /// A pool without connections.
-    pub(super) fn new(number: u64, connector: Connector, idle: usize) -> Self {
-        Self { number, connector, idle, clients: RwLock::default() }
+    /// Creates a pool without connections.
+    pub(super) fn new(generation: u64, connector: PoolConnector, max_idle: usize) -> Self {
+        Self { generation, connector, max_idle, clients: RwLock::default() }
     }
 
-    /// What asks over connections of the runtime that this is called in.
-    pub(super) fn client(&self) -> Arc<HttpClient> {
+    /// Returns the client of the current runtime.
+    pub(super) fn local_client(&self) -> Arc<HttpClient> {
         let local = Handle::current().id();
         if let Some(known) = self.clients.read().unwrap_or_else(PoisonError::into_inner).get(&local) {
             return Arc::clone(known);
         }
-        let new = || Arc::new(client(self.connector.clone(), self.idle));
+        let new = || Arc::new(build_client(self.connector.clone(), self.max_idle));
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(clients.entry(local).or_insert_with(new))
     }
 }
 
-/// Keeps at most so many idle connections.
-pub(super) fn client(connector: Connector, idle: usize) -> HttpClient {
+/// Builds a client that keeps at most `max_idle` idle connections.
+pub(super) fn build_client(connector: PoolConnector, max_idle: usize) -> HttpClient {
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(idle)
-        .http1_max_buf_size(HEAD_BYTES)
-        .http2_max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        // A second attempt is ours to judge and to count.
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .pool_max_idle_per_host(max_idle)
+        .http1_max_buf_size(MAX_HEAD_BYTES)
+        .http2_max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
+        .http2_keep_alive_interval(PING_INTERVAL)
+        // The Graph client decides on retries and counts them.
         .retry_canceled_requests(false)
         .build(connector)
 }
 
-/// Below the 60 seconds after which front ends in general close an idle connection.
-const POOL_IDLE: Duration = Duration::from_secs(50);
-/// HTTP/2 pings, so that a connection that died silently is noticed before a request is spent on it.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// Of one answer's head. Graph's are below 4 KiB; a claims challenge adds a few.
-const HEAD_BYTES: usize = 64 << 10;
+/// Shorter than the 60 seconds after which most front ends close an idle connection.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+/// Interval of HTTP/2 pings, so that a connection that died silently is detected before a request uses it.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Size of the head of one response. Graph's heads are below 4 KiB; a claims challenge adds a few KiB.
+const MAX_HEAD_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
     use tokio::runtime::{Builder, Runtime};
 
-    use super::super::Config;
+    use super::super::config::Config;
+    use super::super::connector::Connector;
     use super::*;
 
     fn runtime() -> Runtime {
@@ -79,12 +83,13 @@ mod tests {
 
     #[test]
     fn each_runtime_has_connections_of_its_own_and_uses_them_again() {
-        let pool = Pool::new(0, Connector::new(&Config::default()).unwrap(), 1);
+        let connector = PoolConnector::new(Connector::new(&Config::default()).unwrap(), None);
+        let pool = Pool::new(0, connector, 1);
         let (one, other) = (runtime(), runtime());
-        let of = |runtime: &Runtime| runtime.block_on(async { pool.client() });
-        let first = of(&one);
-        assert!(Arc::ptr_eq(&of(&one), &first));
-        assert!(!Arc::ptr_eq(&of(&other), &first));
-        assert!(Arc::ptr_eq(&of(&one), &first), "whoever came between");
+        let client_of = |runtime: &Runtime| runtime.block_on(async { pool.local_client() });
+        let first = client_of(&one);
+        assert!(Arc::ptr_eq(&client_of(&one), &first));
+        assert!(!Arc::ptr_eq(&client_of(&other), &first));
+        assert!(Arc::ptr_eq(&client_of(&one), &first), "another runtime changes nothing");
     }
 }

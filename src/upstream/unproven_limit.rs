@@ -1,21 +1,21 @@
 //! Limits for requests whose token has no proof.
 //!
-//! Anybody can invent tokens, and each invented token costs a request to Graph. An honest token has no proof before its
-//! first answer either, so the limiter separates floods from honest first requests by the count of *distinct* tokens that
-//! Graph refused with 401:
+//! An attacker can invent tokens, and each invented token costs a request to Graph. A valid token has no proof before its
+//! first response either, so the limiter separates floods from valid first requests by the number of *distinct* tokens to
+//! which Graph responded with 401 (refused tokens):
 //!
 //! * **Below the limits** (`limits.unproven_failures_per_address` for a client subnet, `limits.unproven_failures` for all
-//!   subnets together, tokens a minute) a request passes at once. A token whose answer is not here yet counts as refused,
-//!   so a burst does not exceed the limit.
-//! * **Above a limit** new tokens of the subnet wait for a paced turn: `limits.unproven_paced_per_address` a second for each
+//!   subnets together, tokens a minute) a request is admitted at once. A token without a response yet counts as refused, so
+//!   a burst does not exceed the limit.
+//! * **Above a limit** new tokens of the subnet are paced: `limits.unproven_paced_per_address` requests a second for each
 //!   such subnet, and `limits.unproven_paced` for all of them together. The subnet with the fewest refused tokens comes
-//!   first, of equals the subnet that waited longest; within a subnet the order is fair by connection, then by token.
-//!   Nobody is locked out.
-//! * A subnet has at most `limits.unproven_per_address` requests under way, and a token at most `limits.unproven_per_token`
-//!   until its first 200. Where requests wait, the same fair order holds.
+//!   first; among equal subnets the subnet that waited longest. Within a subnet the order is fair by connection, then by
+//!   token. No subnet is blocked completely.
+//! * A subnet has at most `limits.unproven_per_address` requests in flight, and a token at most `limits.unproven_per_token`
+//!   until its first 200. Waiting requests are served in the same fair order.
 //!
-//! The queue is bounded by [`MAX_WAITING`]. A full queue drops the newest request of the connection that fills it.
-//! Claims play no part here: nobody has verified them.
+//! [`MAX_WAITING_REQUESTS`] bounds the queue. A full queue drops the newest request of the connection that fills the queue.
+//! The limiter does not use the claims of a token, because they are not verified.
 
 mod failures;
 mod state;
@@ -37,19 +37,19 @@ use crate::upstream::fair_queue::{QueuePosition, SharePath};
 /// Configuration of the limiter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `limits.unproven_requests`: requests to Graph under way at one time.
+    /// `limits.unproven_requests`: requests to Graph in flight.
     pub in_flight: usize,
-    /// `limits.unproven_per_address`: requests of one client subnet under way at one time.
+    /// `limits.unproven_per_address`: requests of one client subnet in flight.
     pub in_flight_per_address: usize,
-    /// `limits.unproven_per_token`: requests of one token under way at one time, until its first 200.
+    /// `limits.unproven_per_token`: requests of one token in flight, until its first 200.
     pub in_flight_per_token: usize,
-    /// `limits.unproven_failures`: distinct refused tokens a minute, of all subnets together.
+    /// `limits.unproven_failures`: distinct refused tokens a minute, all subnets together.
     pub failures: usize,
-    /// `limits.unproven_failures_per_address`: distinct refused tokens a minute, of one subnet.
+    /// `limits.unproven_failures_per_address`: distinct refused tokens a minute, one subnet.
     pub failures_per_address: usize,
-    /// `limits.unproven_paced`: requests a second of all subnets above a limit together.
+    /// `limits.unproven_paced`: requests a second, all subnets above a limit together.
     pub paced: usize,
-    /// `limits.unproven_paced_per_address`: requests a second of one subnet above a limit.
+    /// `limits.unproven_paced_per_address`: requests a second, one subnet above a limit.
     pub paced_per_address: usize,
 }
 
@@ -67,25 +67,25 @@ impl Default for Config {
     }
 }
 
-/// Limits of all unproven tokens. Clones share them.
+/// Limiter of all unproven tokens. Clones share its state.
 #[derive(Clone, Debug)]
-pub struct UnprovenLimiter(Arc<Inner>);
+pub struct UnprovenLimiter(Arc<SharedState>);
 
 #[derive(Debug)]
-struct Inner {
+struct SharedState {
     state: Mutex<LimiterState>,
     pace: Duration,
     clock: Clock,
 }
 
-/// Sender of a request: its subnet and connection, and its token.
+/// Source of a request: client subnet, connection and token.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenSource {
     path: SharePath,
 }
 
 impl TokenSource {
-    /// Describes the sender of a request that carried `token` from `peer`.
+    /// Creates the source of a request with `token` from `peer`.
     pub fn new(peer: SocketAddr, token: TokenHash) -> Self {
         let subnet = client_subnet(peer.ip());
         let address = match subnet {
@@ -96,13 +96,13 @@ impl TokenSource {
         Self { path: [address, u128::from(peer.port()), token.share_key()] }
     }
 
-    /// Returns the owner of shares: subnet, connection, token.
+    /// Returns the owner in the fair queue: subnet, connection, token.
     pub fn path(self) -> SharePath {
         self.path
     }
 }
 
-/// Admission of one request. Dropped, it ends the request.
+/// Admission of one request. Dropping it ends the request.
 #[derive(Debug)]
 pub struct Admission {
     limiter: UnprovenLimiter,
@@ -112,30 +112,30 @@ pub struct Admission {
 impl UnprovenLimiter {
     /// Creates a limiter without failures.
     pub fn new(config: &Config, clock: Clock) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(SharedState {
             state: Mutex::new(LimiterState::new(config)),
             pace: interval(config.paced),
             clock,
         }))
     }
 
-    /// Waits until a request of `sender` may go to Graph, for at most `wait`.
+    /// Waits until a request of `source` may be sent to Graph, for at most `wait`.
     ///
     /// # Errors
-    /// [`Rejection::UnprovenBudget`] where the subnet is above a limit and no paced turn came in time,
-    /// [`Rejection::Overloaded`] where its requests under way took too long.
-    pub async fn admit(&self, sender: TokenSource, wait: Duration) -> Result<Admission, Rejection> {
-        let path = sender.path();
+    /// [`Rejection::UnprovenBudget`] if the subnet is above a limit and its pace admitted no request in time,
+    /// [`Rejection::Overloaded`] if its requests in flight took too long.
+    pub async fn admit(&self, source: TokenSource, wait: Duration) -> Result<Admission, Rejection> {
+        let path = source.path();
         let (admitted, position) = {
             let mut state = self.lock();
             if state.try_admit(path, self.now()) {
                 return Ok(Admission { limiter: self.clone(), path });
             }
-            let (turn, admitted) = oneshot::channel();
-            let position = state.wait(path, turn);
+            let (sender, admitted) = oneshot::channel();
+            let position = state.enqueue(path, sender);
             (admitted, position)
         };
-        let _waiting = Waiting { limiter: self, position };
+        let _waiting = QueuedRequest { limiter: self, position };
         self.start_pacing(path);
         match timeout(wait, admitted).await {
             Ok(Ok(admission)) => Ok(admission),
@@ -144,20 +144,20 @@ impl UnprovenLimiter {
         }
     }
 
-    /// Returns the number of requests that wait.
+    /// Returns the number of waiting requests.
     pub fn waiting(&self) -> usize {
         self.lock().waiting()
     }
 
-    /// Admits waiting requests of one subnet, as far as its limits allow.
-    fn dispatch_in(&self, path: SharePath) {
-        while let Some((path, turn)) = { self.lock().next_in(path, self.now()) } {
-            // A caller that left in this moment ends the admission by dropping it.
-            let _ = turn.send(Admission { limiter: self.clone(), path });
+    /// Admits waiting requests of one subnet, as many as its limits allow.
+    fn admit_waiting(&self, path: SharePath) {
+        while let Some((path, sender)) = { self.lock().start_next_in(path, self.now()) } {
+            // If the caller has left, the send fails and drops the admission, which ends it.
+            let _ = sender.send(Admission { limiter: self.clone(), path });
         }
     }
 
-    /// Starts the task that gives paced turns, unless the task runs or no limit holds up the subnet.
+    /// Starts the pacing task, unless the task is running or the subnet is below the limits.
     fn start_pacing(&self, path: SharePath) {
         let pace = self.0.pace;
         let Some(mut next) = self.lock().begin_pacing(path, pace, self.now()) else { return };
@@ -166,13 +166,13 @@ impl UnprovenLimiter {
             loop {
                 sleep_until(next).await;
                 let Some(limiter) = Weak::upgrade(&limiter).map(Self) else { return };
-                let granted = match limiter.lock().next_paced(limiter.now()) {
-                    PacedRequest::Nobody => return,
-                    PacedRequest::NotYet => None,
-                    PacedRequest::Turn(path, turn) => Some((path, turn)),
+                let granted = match limiter.lock().start_next_paced(limiter.now()) {
+                    PacingDecision::Stop => return,
+                    PacingDecision::Wait => None,
+                    PacingDecision::Admit(path, sender) => Some((path, sender)),
                 };
-                if let Some((path, turn)) = granted {
-                    let _ = turn.send(Admission { limiter: limiter.clone(), path });
+                if let Some((path, sender)) = granted {
+                    let _ = sender.send(Admission { limiter: limiter.clone(), path });
                 }
                 next = Instant::now() + pace;
             }
@@ -188,56 +188,56 @@ impl UnprovenLimiter {
     }
 }
 
-/// Result of a look for the next paced request.
-enum PacedRequest {
-    /// No request of a limited subnet waits; the pacing task ends.
-    Nobody,
+/// Decision of the pacing task at one tick.
+enum PacingDecision {
+    /// No request of a limited subnet waits: the pacing task ends.
+    Stop,
     /// No waiting request may start now.
-    NotYet,
+    Wait,
     /// The request of this owner starts.
-    Turn(SharePath, Turn),
+    Admit(SharePath, AdmissionSender),
 }
 
-/// Receiver of an admission.
-type Turn = oneshot::Sender<Admission>;
+/// Channel to a waiting request.
+type AdmissionSender = oneshot::Sender<Admission>;
 
 impl Admission {
-    /// Counts a 401 of Graph against the subnet of the request, once a minute for a token.
-    pub fn refused(&self) {
+    /// Records a 401 of Graph as a failure of the subnet, once a minute for a token.
+    pub fn record_unauthorized(&self) {
         let now = self.limiter.now();
         self.limiter.lock().count_failure(self.path, now);
     }
 
-    /// Lifts the limit of a token: Graph answered its request with 200.
-    pub fn proven(&self) {
+    /// Records a 200 of Graph, which removes the limit of the token.
+    pub fn record_success(&self) {
         self.limiter.lock().lift_token_limit(self.path);
-        self.limiter.dispatch_in(self.path);
+        self.limiter.admit_waiting(self.path);
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.limiter.lock().end(self.path);
-        self.limiter.dispatch_in(self.path);
-        // The end may be a refusal that brought the subnet above a limit while others of its requests wait.
+        self.limiter.lock().record_end(self.path);
+        self.limiter.admit_waiting(self.path);
+        // The ended request may have got a 401 that brought the subnet above a limit while other requests of the subnet wait.
         self.limiter.start_pacing(self.path);
     }
 }
 
-/// Place of a request in the queue.
-struct Waiting<'a> {
+/// Queue entry of a waiting request, removed on drop.
+struct QueuedRequest<'a> {
     limiter: &'a UnprovenLimiter,
     position: QueuePosition,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for QueuedRequest<'_> {
     fn drop(&mut self) {
-        self.limiter.lock().leave(self.position);
+        self.limiter.lock().dequeue(self.position);
     }
 }
 
-/// Requests that wait for a turn. Each holds a few KiB.
-pub const MAX_WAITING: usize = 2_048;
+/// Waiting requests. Each has a few KiB.
+pub const MAX_WAITING_REQUESTS: usize = 2_048;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,16 @@
 //! The connection that is made before anybody wants one.
 
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use connector_cache::config::Config;
 use connector_cache::upstream::Retry;
+use tokio::time::sleep;
+use url::Url;
 
 use crate::kit::h2::{Act, H2Origin};
+use crate::kit::link::Link;
 use crate::kit::origin::StubGraph;
 use crate::kit::proxy::Proxy;
 use crate::kit::reply::Reply;
@@ -70,4 +78,51 @@ async fn f22_a_spare_that_closes_as_we_send_is_replaced_once_unnoticed() {
         assert_eq!((origin.requests(), origin.connections(), stale(&proxy)), (2, 2, 1));
         proxy.stop().await;
     }
+}
+
+/// Prints the latency of three misses with and without preconnect, over a link with 20 ms of latency in each direction: the
+/// first miss after the start, the first miss after 75 s without a request, and a miss on a pooled connection.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement: cargo test --test faults preconnect_saves -- --ignored --nocapture"]
+async fn preconnect_saves_the_handshakes_of_the_first_miss() {
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
+    let roots = authority.write_pem(directory.path());
+    for protocol in ["http/1.1", "h2"] {
+        let config = authority.right().server_config_speaking(&[protocol]);
+        let (with, without) = if protocol == "h2" {
+            let origin = H2Origin::start(config, |_| Act::Answer(BODY.to_owned())).await;
+            let url = Url::parse(&origin.url()).unwrap();
+            let address = SocketAddr::from(([127, 0, 0, 1], url.port().unwrap()));
+            tokio::join!(first_misses(address, &roots, true), first_misses(address, &roots, false))
+        } else {
+            let origin = StubGraph::start_tls(config).await;
+            origin.any(sound());
+            let address = origin.address();
+            tokio::join!(first_misses(address, &roots, true), first_misses(address, &roots, false))
+        };
+        println!(
+            "{protocol}: [after start, after idle time, pooled]: with preconnect {with:?}, without {without:?}"
+        );
+        assert!(with[0] < without[0] && with[1] < without[1]);
+    }
+}
+
+/// Returns the latency of the first miss, of the first miss after idle time, and of one on a pooled connection.
+async fn first_misses(origin: SocketAddr, roots: &Path, preconnects: bool) -> [Duration; 3] {
+    let link = Link::to(origin).await;
+    link.latency(Duration::from_millis(20));
+    let url = format!("https://localhost:{}", link.address().port());
+    let change = |config: &mut Config| config.origin.ca_file = Some(roots.to_owned());
+    let proxy = if preconnects { Proxy::warm(&url, change).await } else { Proxy::with(&url, change).await };
+    sleep(Duration::from_secs(2)).await;
+    let miss = async |subject| {
+        let (token, start) = (token::mint(subject), Instant::now());
+        assert_eq!(proxy.read(&token).await.text(), BODY);
+        start.elapsed()
+    };
+    let after_start = miss("a").await;
+    sleep(Duration::from_secs(75)).await;
+    let (after_idle, pooled) = (miss("b").await, miss("c").await);
+    proxy.stop().await;
+    [after_start, after_idle, pooled]
 }

@@ -3,7 +3,7 @@
 use connector_cache::cache::outcome::{NotStored, Outcome};
 use connector_cache::observability::metrics::MethodLabel;
 use connector_cache::upstream::UpstreamFailure;
-use connector_cache::upstream::refused_tokens::REPLAY;
+use connector_cache::upstream::unauthorized_tokens::UNAUTHORIZED_RESPONSE_TTL;
 use http::StatusCode;
 
 use crate::kit::origin::StubGraph;
@@ -127,7 +127,7 @@ async fn an_error_with_an_empty_body_keeps_its_status() {
         let answer = stage.ask().await;
         assert_eq!(answer.status, status);
         assert!(answer.json()["error"]["message"].is_string());
-        stage.proxy.clock.advance(REPLAY);
+        stage.proxy.clock.advance(UNAUTHORIZED_RESPONSE_TTL);
         stage.recovers().await;
     }
     stage.clear().await;

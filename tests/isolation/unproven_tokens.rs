@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use connector_cache::fake_graph::{FakeGraph, Options, SIGN_UP, forgery};
 use connector_cache::http::rejection::Rejection;
-use connector_cache::upstream::refused_tokens::REPLAY;
+use connector_cache::upstream::unauthorized_tokens::UNAUTHORIZED_RESPONSE_TTL;
 
 use crate::kit::client::Response;
 use crate::kit::origin::StubGraph;
@@ -64,7 +64,7 @@ async fn a_refused_token_receives_the_same_challenge_from_memory_for_a_few_secon
     assert_eq!((first.text(), graph.requests()), (again.text(), 1));
     assert_eq!(again.header("cache-status"), Some("connector-cache; detail=token-refused"));
     assert_eq!(proxy.metrics.rejected.get(Rejection::TokenRefused), 1);
-    proxy.clock.advance(REPLAY);
+    proxy.clock.advance(UNAUTHORIZED_RESPONSE_TTL);
     assert!(is_challenge(&proxy.read("dead").await));
     assert_eq!(graph.requests(), 2, "after that Graph decides again");
     proxy.stop().await;
@@ -82,7 +82,7 @@ async fn a_revoked_token_that_had_proofs_is_not_counted_as_a_forgery() {
     proxy.clock.advance(Duration::from_mins(20));
     for token in &tokens {
         assert_eq!(read(&proxy, token).await.status, 401);
-        proxy.clock.advance(REPLAY);
+        proxy.clock.advance(UNAUTHORIZED_RESPONSE_TTL);
         assert_eq!(read(&proxy, token).await.status, 401, "and again, after the first answer was forgotten");
     }
     let honest = mint.token().user("honest").mint();

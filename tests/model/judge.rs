@@ -2,7 +2,7 @@
 
 use connector_cache::cache::outcome::Outcome;
 use connector_cache::proxy::handler::HandlerResponse;
-use connector_cache::upstream::refused_tokens::REPLAY;
+use connector_cache::upstream::unauthorized_tokens::UNAUTHORIZED_RESPONSE_TTL;
 use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
 
@@ -77,7 +77,8 @@ impl Driver<'_> {
     /// The word of Graph's last 401 to a token, while the proxy repeats it.
     pub(super) fn replayed(&self, who: usize) -> Option<usize> {
         let (since, serial) = *self.refused.get(&who)?;
-        (self.now().ms - since < u64::try_from(REPLAY.as_millis()).unwrap()).then_some(serial)
+        (self.now().ms - since < u64::try_from(UNAUTHORIZED_RESPONSE_TTL.as_millis()).unwrap())
+            .then_some(serial)
     }
 
     /// Rule (j): Graph's 401 to this very token, a few seconds old, in place of another request.

@@ -40,8 +40,8 @@ impl Exporter {
     /// Prepares to send `spans` to `endpoint`, whose path gets `/v1/traces` behind it. No connection is made yet, and
     /// no proxy of the environment is asked.
     pub fn new(endpoint: &Url, spans: Spans, metrics: Arc<Metrics>) -> Result<Self, RootsError> {
-        let tls =
-            HttpsConnectorBuilder::new().with_tls_config(client_tls::platform(endpoint.scheme() == "https")?);
+        let tls = HttpsConnectorBuilder::new()
+            .with_tls_config(client_tls::platform_config(endpoint.scheme() == "https")?);
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(PATIENCE));

@@ -8,7 +8,7 @@ use crate::support::clock::Now;
 use crate::upstream::RequestError;
 use crate::upstream::UpstreamFailure;
 use crate::upstream::UpstreamResponse;
-use crate::upstream::breaker::{CallFailure, CallOutcome, Cause, Refused};
+use crate::upstream::breaker::{BreakerRejection, CallFailure, CallOutcome, RejectionCause};
 
 /// Returns the outcome for the breakers. `None` if Graph was not called.
 pub(super) fn call_outcome(
@@ -38,10 +38,10 @@ pub(super) fn call_outcome(
 }
 
 /// Returns the error response for a request that a breaker or throttle rejects.
-pub(super) fn breaker_response(refused: Refused) -> ErrorResponse {
-    let reason = match refused.cause {
-        Cause::Throttled => Rejection::ThrottleGate,
-        Cause::Breaker(_) => Rejection::Breaker,
+pub(super) fn breaker_response(rejection: BreakerRejection) -> ErrorResponse {
+    let reason = match rejection.cause {
+        RejectionCause::Throttled => Rejection::ThrottleGate,
+        RejectionCause::Breaker(_) => Rejection::Breaker,
     };
-    ErrorResponse::Shut(reason, u32::try_from(whole_seconds(refused.left)).unwrap_or(u32::MAX))
+    ErrorResponse::Shut(reason, u32::try_from(whole_seconds(rejection.retry_after)).unwrap_or(u32::MAX))
 }

@@ -1,150 +1,142 @@
-//! State of one application in a tenant: its throttle, its breaker, and the breakers of its resources and tokens.
+//! Breakers of one application in a tenant: its throttle, its own breaker, and those of its resources and tokens.
 
 use std::time::Duration;
 
-use super::consecutive::FailureRow;
-use super::parts::Parts;
+use super::consecutive::ConsecutiveFailures;
+use super::parts::FailingParts;
+use super::rejection::{BreakerKind, BreakerRejection};
+use super::scope::BreakerScope;
 use super::state::{Breaker, Operation, Operations};
 use super::turns::ProbeTurns;
 use super::users::RecentUsers;
-use super::{Refused, Scope};
 use crate::support::clock::Now;
 
-/// State of an application. Only results of its own proven tokens change it.
+/// Breakers of an application. Only outcomes of its own proven tokens change them.
 #[derive(Debug, Default)]
-pub(super) struct Application {
+pub(super) struct ApplicationBreakers {
     operations: Operations,
     throttle: Breaker,
     breaker: Breaker,
     turns: ProbeTurns<3>,
     users: RecentUsers,
-    /// Requests that failed since the last answer to the application.
-    row: FailureRow<BreakerScope>,
+    /// Requests that failed since the last response to the application.
+    consecutive: ConsecutiveFailures<BreakerScope>,
     /// Resources with failures.
-    resources: Parts<u64, u32>,
+    resources: FailingParts<u64, u32>,
     /// Tokens with failures.
-    tokens: Parts<u128, TokenFailures>,
+    tokens: FailingParts<u128, TokenFailures>,
 }
 
 /// Failures of one token.
 #[derive(Debug, Default)]
 struct TokenFailures {
-    /// Resources that failed since the last answer to the token.
-    row: FailureRow<u64>,
+    /// Resources that failed since the last response to the token.
+    consecutive: ConsecutiveFailures<u64>,
     turns: ProbeTurns<1>,
 }
 
-/// A proven token of the application and the resource that it requests. The keys are keyed hashes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BreakerScope {
-    pub(super) user: u128,
-    pub(super) token: u128,
-    pub(super) resource: u64,
-}
-
-impl BreakerScope {
-    /// One user may have many tokens, and each of them requests many resources.
-    fn path(self) -> [u128; 3] {
-        [self.user, self.token, self.resource.into()]
-    }
-}
-
-impl Application {
-    /// Returns the refusal of a request for `resource`. For callers that may not change the state.
-    pub(super) fn look(&self, resource: u64, now: Now) -> Result<(), Refused> {
-        self.throttle.look(now).map_err(Refused::throttled)?;
-        self.breaker.look(now).map_err(|left| Refused::breaker(Scope::Application, left))?;
-        let looked = self.resources.get(resource).map_or(Ok(()), |known| known.breaker.look(now));
-        looked.map_err(|left| Refused::breaker(Scope::Resource, left))
+impl ApplicationBreakers {
+    /// Returns the rejection of a request for `resource`, without a change of state.
+    pub(super) fn peek(&self, resource: u64, now: Now) -> Result<(), BreakerRejection> {
+        self.throttle.peek(now).map_err(BreakerRejection::throttled)?;
+        self.breaker.peek(now).map_err(|wait| BreakerRejection::breaker(BreakerKind::Application, wait))?;
+        let peeked = self.resources.get(resource).map_or(Ok(()), |known| known.breaker.peek(now));
+        peeked.map_err(|wait| BreakerRejection::breaker(BreakerKind::Resource, wait))
     }
 
-    /// The same for callers whose requests may enter.
-    pub(super) fn check(&mut self, sender: BreakerScope, now: Now) -> Result<(), Refused> {
-        self.users.add(sender.user, now);
-        self.throttle.check(now).map_err(Refused::throttled)?;
-        let checked = self.resources.get(sender.resource).map_or(Ok(()), |known| known.breaker.check(now));
-        checked.map_err(|left| Refused::breaker(Scope::Resource, left))?;
-        if let Some(known) = self.tokens.get_mut(sender.token) {
-            let path = [sender.resource.into()];
-            let checked = known.failures.turns.pass(&known.breaker, path, now);
-            checked.map_err(|left| Refused::breaker(Scope::Token, left))?;
+    /// Returns the rejection of a request that may start, and registers a rejected scope for the next probe.
+    pub(super) fn check(&mut self, scope: BreakerScope, now: Now) -> Result<(), BreakerRejection> {
+        self.users.record(scope.user, now);
+        self.throttle.check(now).map_err(BreakerRejection::throttled)?;
+        let checked = self.resources.get(scope.resource).map_or(Ok(()), |known| known.breaker.check(now));
+        checked.map_err(|wait| BreakerRejection::breaker(BreakerKind::Resource, wait))?;
+        if let Some(known) = self.tokens.get_mut(scope.token) {
+            let path = [scope.resource.into()];
+            let checked = known.failures.turns.check(&known.breaker, path, now);
+            checked.map_err(|wait| BreakerRejection::breaker(BreakerKind::Token, wait))?;
         }
-        let checked = self.turns.pass(&self.breaker, sender.path(), now);
-        checked.map_err(|left| Refused::breaker(Scope::Application, left))
+        let checked = self.turns.check(&self.breaker, scope.path(), now);
+        checked.map_err(|wait| BreakerRejection::breaker(BreakerKind::Application, wait))
     }
 
-    /// Registers a request that [`Self::check`] lets pass. Returns the number of the operation.
-    pub(super) fn enter(&mut self, sender: BreakerScope, now: Now) -> u64 {
+    /// Records the start of a request that [`Self::check`] admits. Returns the number of the operation.
+    pub(super) fn record_start(&mut self, scope: BreakerScope, now: Now) -> u64 {
         let at = self.operations.begin(now);
-        self.throttle.enter(at);
+        self.throttle.record_start(at);
         if self.breaker.needs_probe() {
-            self.turns.probed(sender.path());
+            self.turns.record_probe(scope.path());
         }
-        self.breaker.enter(at);
-        if let Some(known) = self.resources.get_mut(sender.resource) {
-            known.breaker.enter(at);
+        self.breaker.record_start(at);
+        if let Some(known) = self.resources.get_mut(scope.resource) {
+            known.breaker.record_start(at);
         }
-        if let Some(known) = self.tokens.get_mut(sender.token) {
+        if let Some(known) = self.tokens.get_mut(scope.token) {
             if known.breaker.needs_probe() {
-                known.failures.turns.probed([sender.resource.into()]);
+                known.failures.turns.record_probe([scope.resource.into()]);
             }
-            known.breaker.enter(at);
+            known.breaker.record_start(at);
         }
         at.number
     }
 
-    /// Registers an answer.
-    pub(super) fn answered(&mut self, sender: BreakerScope, entered: u64, now: Now) {
+    /// Records a response.
+    pub(super) fn record_success(&mut self, scope: BreakerScope, started: u64, now: Now) {
         let at = self.operations.begin(now);
-        self.throttle.answered(entered, at);
-        self.available(sender, entered, at);
+        self.throttle.record_success(started, at);
+        self.record_available(scope, started, at);
     }
 
-    /// Registers a 429: Graph is available, and throttles the application for `wait`. That is an instruction and no
-    /// guess, so it holds whenever the request was sent.
-    pub(super) fn throttled(&mut self, sender: BreakerScope, entered: u64, now: Now, wait: Duration) {
+    /// Records a 429: Graph is available and throttles the application for `wait`. This is an explicit instruction, so it
+    /// applies even if the request started before the last transition.
+    pub(super) fn record_throttled(&mut self, scope: BreakerScope, started: u64, now: Now, wait: Duration) {
         let at = self.operations.begin(now);
         self.throttle.open(at, wait);
-        self.available(sender, entered, at);
+        self.record_available(scope, started, at);
     }
 
-    /// Registers a failure. If a general outage is likely, one resource is enough for a breaker to open.
-    pub(super) fn failed(&mut self, sender: BreakerScope, entered: u64, now: Now, host_is_suspect: bool) {
+    /// Records a failure. If a general outage is likely, one failed resource is enough to open a breaker.
+    pub(super) fn record_failure(
+        &mut self,
+        scope: BreakerScope,
+        started: u64,
+        now: Now,
+        host_is_suspect: bool,
+    ) {
         let at = self.operations.begin(now);
-        self.throttle.cancelled(entered);
-        let min_resources = if host_is_suspect { 1 } else { MAX_RESOURCES_IN_ROW };
-        self.application_failed(sender, entered, at, min_resources);
-        let token = self.tokens.get_or_add(sender.token, at);
-        if token.breaker.counts(entered) {
-            token.failures.row.push(sender.resource, now);
+        self.throttle.record_cancelled(started);
+        let min_resources = if host_is_suspect { 1 } else { MIN_FAILED_RESOURCES };
+        self.record_application_failure(scope, started, at, min_resources);
+        let token = self.tokens.get_or_add(scope.token, at);
+        if token.breaker.counts_outcome(started) {
+            token.failures.consecutive.push(scope.resource, now);
         }
-        let trips = token.failures.row.count(now).0 >= min_resources;
-        token.breaker.failed(entered, at, trips);
-        let resource = self.resources.get_or_add(sender.resource, at);
-        if resource.breaker.counts(entered) {
+        let trips = token.failures.consecutive.count(now).0 >= min_resources;
+        token.breaker.record_failure(started, at, trips);
+        let resource = self.resources.get_or_add(scope.resource, at);
+        if resource.breaker.counts_outcome(started) {
             resource.failures = resource.failures.saturating_add(1);
         }
         let trips = resource.failures >= MAX_FAILURES || resource.breaker.is_recovering();
-        resource.breaker.failed(entered, at, trips);
+        resource.breaker.record_failure(started, at, trips);
     }
 
-    /// Registers a request without a result that concerns the application.
-    pub(super) fn cancelled(&mut self, sender: BreakerScope, entered: u64) {
-        self.throttle.cancelled(entered);
-        self.breaker.cancelled(entered);
-        if let Some(known) = self.resources.get_mut(sender.resource) {
-            known.breaker.cancelled(entered);
+    /// Records a request without an outcome that concerns the application.
+    pub(super) fn record_cancelled(&mut self, scope: BreakerScope, started: u64) {
+        self.throttle.record_cancelled(started);
+        self.breaker.record_cancelled(started);
+        if let Some(known) = self.resources.get_mut(scope.resource) {
+            known.breaker.record_cancelled(started);
         }
-        if let Some(known) = self.tokens.get_mut(sender.token) {
-            known.breaker.cancelled(entered);
+        if let Some(known) = self.tokens.get_mut(scope.token) {
+            known.breaker.record_cancelled(started);
         }
     }
 
-    /// Number of breakers that refuse requests, the throttle included.
+    /// Returns the number of breakers that reject all requests, including the throttle.
     pub(super) fn count_open(&self, now: Now) -> usize {
         let own = [&self.throttle, &self.breaker].into_iter();
         let all = own.chain(self.resources.breakers()).chain(self.tokens.breakers());
-        all.filter(|breaker| breaker.look(now).is_err()).count()
+        all.filter(|breaker| breaker.peek(now).is_err()).count()
     }
 
     #[cfg(test)]
@@ -152,63 +144,64 @@ impl Application {
         [self.resources.breakers().count(), self.tokens.breakers().count()]
     }
 
-    /// The part of the application's own breaker.
-    fn application_failed(
+    /// Records a failure in the application's own breaker.
+    fn record_application_failure(
         &mut self,
-        sender: BreakerScope,
-        entered: u64,
+        scope: BreakerScope,
+        started: u64,
         at: Operation,
         min_resources: usize,
     ) {
-        if self.breaker.counts(entered) {
-            self.row.push(sender, at.now);
+        if self.breaker.counts_outcome(started) {
+            self.consecutive.push(scope, at.now);
         }
-        let trips = self.is_at_fault(at.now, min_resources);
+        let trips = self.is_common_cause(at.now, min_resources);
         if trips && self.breaker.is_half_open() {
-            // The next probe is due a second after this one began, whenever this one fails. So a token whose probes
-            // fail does not prolong the time in which others are refused.
+            // The next probe is due one second after this probe started, whenever this one fails. So a token whose probes
+            // fail does not prolong the time in which the requests of others are rejected.
             return;
         }
-        self.breaker.failed(entered, at, trips);
+        self.breaker.record_failure(started, at, trips);
     }
 
-    /// Whether the failures in a row have the application as their common cause, and not one of its users.
-    fn is_at_fault(&self, now: Now, min_resources: usize) -> bool {
-        let count = |key: fn(&BreakerScope) -> u128| self.row.count_distinct(now, key);
+    /// Returns whether the consecutive failures have the application as their common cause, rather than one of its users.
+    fn is_common_cause(&self, now: Now, min_resources: usize) -> bool {
+        let count = |key: fn(&BreakerScope) -> u128| self.consecutive.count_distinct(now, key);
         let users = if self.users.is_single(now) { 1 } else { 2 };
-        count(|sender| sender.resource.into()) >= min_resources
-            && count(|sender| sender.token) >= 2
-            && count(|sender| sender.user) >= users
+        count(|scope| scope.resource.into()) >= min_resources
+            && count(|scope| scope.token) >= 2
+            && count(|scope| scope.user) >= users
     }
 
-    fn available(&mut self, sender: BreakerScope, entered: u64, at: Operation) {
-        if self.breaker.counts(entered) {
-            self.row.clear();
+    /// Records that Graph responded, whatever the status.
+    fn record_available(&mut self, scope: BreakerScope, started: u64, at: Operation) {
+        if self.breaker.counts_outcome(started) {
+            self.consecutive.clear();
         }
-        self.breaker.answered(entered, at);
-        if let Some(known) = self.resources.get_mut(sender.resource) {
-            if known.breaker.counts(entered) {
+        self.breaker.record_success(started, at);
+        if let Some(known) = self.resources.get_mut(scope.resource) {
+            if known.breaker.counts_outcome(started) {
                 known.failures = 0;
             }
-            known.breaker.answered(entered, at);
+            known.breaker.record_success(started, at);
             if known.failures == 0 && known.breaker.is_closed() {
-                self.resources.remove(sender.resource, at);
+                self.resources.remove(scope.resource, at);
             }
         }
-        if let Some(known) = self.tokens.get_mut(sender.token) {
-            if known.breaker.counts(entered) {
-                known.failures.row.clear();
+        if let Some(known) = self.tokens.get_mut(scope.token) {
+            if known.breaker.counts_outcome(started) {
+                known.failures.consecutive.clear();
             }
-            known.breaker.answered(entered, at);
-            if known.failures.row.is_empty() && known.breaker.is_closed() {
-                self.tokens.remove(sender.token, at);
+            known.breaker.record_success(started, at);
+            if known.failures.consecutive.is_empty() && known.breaker.is_closed() {
+                self.tokens.remove(scope.token, at);
             }
         }
     }
 }
 
-/// Failures of a resource in a row that open its breaker.
+/// Consecutive failures of a resource that open its breaker.
 const MAX_FAILURES: u32 = 5;
-/// Distinct resources that fail in a row, without an answer in between, that open the breaker of a token or of the
+/// Distinct resources whose consecutive failures, without a response in between, open the breaker of a token or of the
 /// application.
-const MAX_RESOURCES_IN_ROW: usize = 3;
+const MIN_FAILED_RESOURCES: usize = 3;

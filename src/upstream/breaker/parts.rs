@@ -1,49 +1,50 @@
-//! Parts of an application that have failed, each with a breaker of its own: its resources and its tokens.
+//! Parts of an application that have failed, each with its own breaker: resources and tokens.
 
 use super::state::{Breaker, Operation};
 
-/// The parts with failures, the least recently used first. Bounded in number.
+/// Parts with failures, the least recently used first. Bounded in number.
 #[derive(Debug)]
-pub(super) struct Parts<K, F> {
-    parts: Vec<Part<K, F>>,
-    /// Operation that last removed a part. Results of requests that entered before do not count for one that is added
+pub(super) struct FailingParts<K, F> {
+    parts: Vec<FailingPart<K, F>>,
+    /// Operation that last removed a part. Outcomes of requests that started earlier do not count for a part that is added
     /// again.
     removed: u64,
 }
 
-/// One part.
+/// One part with its breaker.
 #[derive(Debug)]
-pub(super) struct Part<K, F> {
+pub(super) struct FailingPart<K, F> {
     key: K,
     pub(super) breaker: Breaker,
-    /// Failures in a row.
+    /// Consecutive failures.
     pub(super) failures: F,
 }
 
-impl<K, F> Default for Parts<K, F> {
+impl<K, F> Default for FailingParts<K, F> {
     fn default() -> Self {
         Self { parts: Vec::new(), removed: 0 }
     }
 }
 
-impl<K: Copy + PartialEq, F: Default> Parts<K, F> {
+impl<K: Copy + PartialEq, F: Default> FailingParts<K, F> {
     /// Returns a part with failures.
-    pub(super) fn get(&self, key: K) -> Option<&Part<K, F>> {
+    pub(super) fn get(&self, key: K) -> Option<&FailingPart<K, F>> {
         self.parts.iter().find(|part| part.key == key)
     }
 
-    /// The same, and makes it the most recently used one.
-    pub(super) fn get_mut(&mut self, key: K) -> Option<&mut Part<K, F>> {
+    /// Returns a part with failures and makes it the most recently used part.
+    pub(super) fn get_mut(&mut self, key: K) -> Option<&mut FailingPart<K, F>> {
         let position = self.position(key)?;
         let part = self.parts.remove(position);
         Some(self.parts.push_mut(part))
     }
 
-    /// The same, added if it is new. The least recently used one makes room.
-    pub(super) fn get_or_add(&mut self, key: K, at: Operation) -> &mut Part<K, F> {
+    /// Returns a part and makes it the most recently used part; adds it if it is new. A full list drops the least recently
+    /// used part.
+    pub(super) fn get_or_add(&mut self, key: K, at: Operation) -> &mut FailingPart<K, F> {
         let part = match self.position(key) {
             Some(position) => self.parts.remove(position),
-            None => Part { key, breaker: Breaker::new(self.removed), failures: F::default() },
+            None => FailingPart { key, breaker: Breaker::new(self.removed), failures: F::default() },
         };
         if self.parts.len() >= MAX_PARTS {
             self.parts.remove(0);
@@ -60,7 +61,7 @@ impl<K: Copy + PartialEq, F: Default> Parts<K, F> {
         }
     }
 
-    /// The breakers of the parts.
+    /// Returns the breakers of all parts.
     pub(super) fn breakers(&self) -> impl Iterator<Item = &Breaker> {
         self.parts.iter().map(|part| &part.breaker)
     }
@@ -70,5 +71,5 @@ impl<K: Copy + PartialEq, F: Default> Parts<K, F> {
     }
 }
 
-/// Parts of one kind with failures that are remembered per application.
+/// Parts of one kind that are kept per application.
 pub(super) const MAX_PARTS: usize = 32;

@@ -1,4 +1,4 @@
-//! Properties that hold after any schedule of requests and results.
+//! Properties that hold after any schedule of requests and outcomes.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::parts::MAX_PARTS;
-use super::tests::World;
+use super::tests::TestBreakers;
 use super::*;
 
-/// One step. Numbers pick tenants, applications, resources, tokens and requests.
+/// One step. Numbers select tenants, applications, resources, tokens and requests.
 #[derive(Clone, Debug)]
 enum Step {
     Enter { app: usize, token: usize, resource: u64, proven: bool },
@@ -18,7 +18,7 @@ enum Step {
     Pass(u16),
 }
 
-/// Sender of a request that entered.
+/// Sender of a started request.
 #[derive(Clone, Copy)]
 struct Entry {
     app: usize,
@@ -26,46 +26,46 @@ struct Entry {
     proven: bool,
 }
 
-/// A world after some steps.
+/// State of a test after some steps.
 struct Play<'a> {
-    world: &'a World,
+    test: &'a TestBreakers,
     in_flight: Vec<(Entry, InFlight<'a>)>,
-    /// Applications of which a proven token had a failure or a 429.
+    /// Applications with a failure of, or a 429 to, a proven token.
     failed: BTreeSet<usize>,
     /// Applications with a 429.
     throttled: BTreeSet<usize>,
-    /// Applications and their proven tokens that had a failure.
+    /// Applications and their proven tokens with a failure.
     failed_tokens: BTreeSet<(usize, usize)>,
 }
 
 impl<'a> Play<'a> {
-    fn new(world: &'a World) -> Self {
+    fn new(test: &'a TestBreakers) -> Self {
         let (failed, throttled, failed_tokens) = Default::default();
-        Self { world, in_flight: Vec::new(), failed, throttled, failed_tokens }
+        Self { test, in_flight: Vec::new(), failed, throttled, failed_tokens }
     }
 
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Enter { app, token, resource, proven } => {
-                let entered = if proven {
-                    self.world.proven(&name(app, token), resource)
+                let started = if proven {
+                    self.test.proven(&name(app, token), resource)
                 } else {
-                    self.world.unproven(&format!("t{resource}"), APPS[app], resource)
+                    self.test.unproven(&format!("t{resource}"), APPS[app], resource)
                 };
-                self.in_flight.extend(entered.ok().map(|entered| (Entry { app, token, proven }, entered)));
+                self.in_flight.extend(started.ok().map(|started| (Entry { app, token, proven }, started)));
             }
             Step::Settle { pick, outcome } if !self.in_flight.is_empty() => {
                 let (entry, request) = self.in_flight.swap_remove(pick % self.in_flight.len());
                 if entry.proven {
                     self.register(entry, outcome);
                 }
-                request.settle(outcome);
+                request.record_outcome(outcome);
             }
             Step::Cancel { pick } if !self.in_flight.is_empty() => {
                 drop(self.in_flight.swap_remove(pick % self.in_flight.len()));
             }
             Step::Settle { .. } | Step::Cancel { .. } => {}
-            Step::Pass(millis) => self.world.clock.advance(Duration::from_millis(millis.into())),
+            Step::Pass(millis) => self.test.clock.advance(Duration::from_millis(millis.into())),
         }
     }
 
@@ -78,25 +78,25 @@ impl<'a> Play<'a> {
         self.failed.insert(app);
     }
 
-    /// Whether results of others than the token may refuse its request for a resource that has never failed.
-    fn may_refuse(&self, app: usize, token: usize, cause: Cause) -> bool {
+    /// Returns whether outcomes of other tokens may reject the request of a token for a resource that has never failed.
+    fn may_reject(&self, app: usize, token: usize, cause: RejectionCause) -> bool {
         let failed: Vec<_> = self.failed_tokens.iter().filter(|(of, _)| *of == app).map(|(_, t)| t).collect();
         match cause {
-            Cause::Throttled => self.throttled.contains(&app),
-            Cause::Breaker(Scope::Token) => failed.contains(&&token),
-            Cause::Breaker(Scope::Application) => {
+            RejectionCause::Throttled => self.throttled.contains(&app),
+            RejectionCause::Breaker(BreakerKind::Token) => failed.contains(&&token),
+            RejectionCause::Breaker(BreakerKind::Application) => {
                 failed.iter().map(|token| TOKENS[**token].0).collect::<BTreeSet<_>>().len() >= 2
             }
-            Cause::Breaker(Scope::Resource | Scope::Host) => false,
+            RejectionCause::Breaker(BreakerKind::Resource | BreakerKind::Host) => false,
         }
     }
 
-    /// All state that an unproven token must not change.
+    /// Returns all state that an unproven token must not change.
     fn snapshot(&self) -> String {
-        let applications = &self.world.breakers.applications;
-        let own = |name: &&str| applications.get(&self.world.app(name)).map(|own| format!("{own:?}"));
+        let applications = &self.test.breakers.applications;
+        let own = |name: &&str| applications.get(&self.test.app(name)).map(|own| format!("{own:?}"));
         let own: Vec<_> = APPS.iter().map(own).collect();
-        format!("{:?} {own:?}", self.world.breakers.host)
+        format!("{:?} {own:?}", self.test.breakers.host)
     }
 }
 
@@ -135,46 +135,46 @@ fn step(connections: bool) -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Without connection-level failures, an application is refused for its own failures alone.
+    /// Without connection-level failures, only its own failures lead to the rejection of an application.
     #[test]
-    fn no_result_refuses_a_request_of_another_scope(steps in vec(step(false), 1..400)) {
-        let world = World::new();
-        let mut play = Play::new(&world);
+    fn no_outcome_rejects_a_request_of_another_scope(steps in vec(step(false), 1..400)) {
+        let test = TestBreakers::new();
+        let mut play = Play::new(&test);
         for step in &steps {
             play.step(step);
-            prop_assert!(world.proven("victim/x", 1).is_ok());
+            prop_assert!(test.proven("victim/x", 1).is_ok());
             for (number, app) in APPS.iter().enumerate() {
                 if !play.failed.contains(&number) {
-                    prop_assert!(world.proven(app, 1).is_ok(), "{} has never failed", app);
+                    prop_assert!(test.proven(app, 1).is_ok(), "{} has never failed", app);
                 }
             }
         }
     }
 
-    /// Within an application: a token is refused for its own failures, or for those of two users. All steps are of one
-    /// application, so that failures follow each other.
+    /// Within an application, a token is rejected for its own failures or for those of two users. All steps belong to one
+    /// application, so that failures are consecutive.
     #[test]
-    fn no_result_of_a_token_refuses_a_request_of_another_user(steps in vec(step(false), 1..400)) {
-        let world = World::new();
-        let mut play = Play::new(&world);
+    fn no_outcome_of_a_token_rejects_a_request_of_another_user(steps in vec(step(false), 1..400)) {
+        let test = TestBreakers::new();
+        let mut play = Play::new(&test);
         for step in steps {
             play.step(&match step {
                 Step::Enter { app, token, resource, proven } => Step::Enter { app: app % 2, token, resource, proven },
                 step => step,
             });
             for (app, token) in (0..2).flat_map(|app| (0..TOKENS.len()).map(move |token| (app, token))) {
-                let refused = world.look(&name(app, token), 99).err();
-                let is_fair = refused.is_none_or(|refused| play.may_refuse(app, token, refused.cause));
-                prop_assert!(is_fair, "{}: {:?}", name(app, token), refused);
+                let rejected = test.check(&name(app, token), 99).err();
+                let is_fair = rejected.is_none_or(|rejected| play.may_reject(app, token, rejected.cause));
+                prop_assert!(is_fair, "{}: {:?}", name(app, token), rejected);
             }
         }
     }
 
-    /// Whatever requests of unproven tokens enter, and whatever becomes of them.
+    /// Any requests of unproven tokens, with any outcomes.
     #[test]
     fn an_unproven_token_changes_no_state_of_others(steps in vec(step(true), 1..400)) {
-        let world = World::new();
-        let mut play = Play::new(&world);
+        let test = TestBreakers::new();
+        let mut play = Play::new(&test);
         for step in &steps {
             let before = play.snapshot();
             let picked = |pick: usize| play.in_flight.get(pick % play.in_flight.len().max(1));
@@ -192,48 +192,48 @@ proptest! {
         }
     }
 
-    /// Once Graph answers, each application is served without a limit soon, though requests from before may hang.
+    /// Once Graph responds, each application is soon served without a limit, even if earlier requests hang.
     #[test]
     fn every_outage_ends(steps in vec(step(true), 1..400)) {
-        let world = World::new();
-        let mut play = Play::new(&world);
+        let test = TestBreakers::new();
+        let mut play = Play::new(&test);
         for step in &steps {
             play.step(step);
         }
         // The longest throttle, and the turn of another scope.
-        world.clock.advance(Duration::from_secs(20));
+        test.clock.advance(Duration::from_secs(20));
         for round in 0..2 {
             for app in APPS {
                 for resource in 0..5 {
-                    let request = world.proven(app, resource);
+                    let request = test.proven(app, resource);
                     prop_assert!(request.is_ok(), "round {}: {:?}", round, request.err());
-                    request.unwrap().settle(CallOutcome::Answered);
+                    request.unwrap().record_outcome(CallOutcome::Answered);
                 }
             }
-            world.clock.advance(Duration::from_secs(10));
+            test.clock.advance(Duration::from_secs(10));
         }
         for app in APPS {
-            let crowd: Vec<_> = (0..200).filter_map(|_| world.proven(app, 0).ok()).collect();
+            let crowd: Vec<_> = (0..200).filter_map(|_| test.proven(app, 0).ok()).collect();
             prop_assert_eq!(crowd.len(), 200);
         }
-        prop_assert_eq!(world.breakers.count_open(), 0);
+        prop_assert_eq!(test.breakers.count_open(), 0);
     }
 
-    /// A caller chooses how many resources it names, and a user how many tokens it gets.
+    /// A caller chooses the number of its resources, and a user the number of its tokens.
     #[test]
     fn the_state_of_each_application_is_bounded(resources in vec(any::<u64>(), 1..2_000)) {
-        let world = World::new();
+        let test = TestBreakers::new();
         for (number, resource) in resources.iter().enumerate() {
-            if let Ok(request) = world.proven(&format!("a/x/u{}", number % 100), *resource) {
-                request.settle(CallOutcome::Failed(CallFailure::Status));
+            if let Ok(request) = test.proven(&format!("a/x/u{}", number % 100), *resource) {
+                request.record_outcome(CallOutcome::Failed(CallFailure::Status));
             }
-            if number % 2 == 0 && let Ok(request) = world.proven("a/x", 0) {
-                request.settle(CallOutcome::Answered);
+            if number % 2 == 0 && let Ok(request) = test.proven("a/x", 0) {
+                request.record_outcome(CallOutcome::Answered);
             }
         }
-        world.breakers.applications.run_pending_tasks();
-        prop_assert_eq!(world.breakers.applications.entry_count(), 1);
-        let own = world.breakers.applications.get(&world.app("a/x"));
+        test.breakers.applications.run_pending_tasks();
+        prop_assert_eq!(test.breakers.applications.entry_count(), 1);
+        let own = test.breakers.applications.get(&test.app("a/x"));
         prop_assert!(own.is_some_and(|own| lock(&own).count_parts().iter().all(|parts| *parts <= MAX_PARTS)));
     }
 }

@@ -1,13 +1,14 @@
 //! State machine of one circuit breaker: closed, open, half-open, ramp.
 //!
-//! The owner of a breaker decides which results trip it, and numbers the operations on it. A result counts only if its
-//! request entered after the last transition: what was sent before an outage says nothing about the time after it.
+//! The owner of a breaker decides which outcomes trip it, and numbers the operations on it. An outcome counts only if its
+//! request started after the last transition: a request that was sent before an outage gives no evidence about the time
+//! after it.
 
 use std::time::Duration;
 
 use crate::support::clock::Now;
 
-/// A circuit breaker. New ones are closed.
+/// Circuit breaker, closed at first.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     state: BreakerState,
@@ -19,15 +20,15 @@ pub(super) struct Breaker {
 enum BreakerState {
     #[default]
     Closed,
-    /// Every request is refused until the wait is over.
+    /// All requests are rejected until the wait is over.
     Open { since: Now, wait: Duration },
-    /// A probe is under way. The next one may start when the wait is over.
+    /// A probe is in flight. The next probe may start when the wait is over.
     HalfOpen { since: Now, wait: Duration },
-    /// A probe was answered. The number of requests at one time is limited.
+    /// A probe got a response. The number of requests at one time is limited.
     Ramp { since: Now, limit: u32, in_flight: u32, answered: u32 },
 }
 
-/// Numbers the operations on the breakers behind one lock.
+/// Counter of the operations on the breakers behind one lock.
 #[derive(Debug, Default)]
 pub(super) struct Operations(u64);
 
@@ -39,6 +40,7 @@ pub(super) struct Operation {
 }
 
 impl Operations {
+    /// Numbers a new operation.
     pub(super) fn begin(&mut self, now: Now) -> Operation {
         self.0 += 1;
         Operation { now, number: self.0 }
@@ -46,13 +48,13 @@ impl Operations {
 }
 
 impl Breaker {
-    /// A closed breaker. Results of requests that entered before `changed` do not count.
+    /// Creates a closed breaker. Outcomes of requests that started before operation `changed` do not count.
     pub(super) fn new(changed: u64) -> Self {
         Self { state: BreakerState::Closed, changed }
     }
 
-    /// Returns the time to wait if the breaker refuses requests. For callers that may not change its state.
-    pub(super) fn look(&self, now: Now) -> Result<(), Duration> {
+    /// Returns the time to wait if the breaker rejects all requests. The ramp rejects none.
+    pub(super) fn peek(&self, now: Now) -> Result<(), Duration> {
         match self.state {
             BreakerState::Closed | BreakerState::Ramp { .. } => Ok(()),
             BreakerState::Open { since, wait } | BreakerState::HalfOpen { since, wait } => {
@@ -62,7 +64,7 @@ impl Breaker {
         }
     }
 
-    /// The same for callers that enter: the ramp has a limit.
+    /// Returns the time to wait if the breaker rejects the next request. The ramp has a limit.
     pub(super) fn check(&self, now: Now) -> Result<(), Duration> {
         match self.state {
             BreakerState::Ramp { since, limit, in_flight, .. }
@@ -70,21 +72,21 @@ impl Breaker {
             {
                 Err(PROBE_INTERVAL)
             }
-            _ => self.look(now),
+            _ => self.peek(now),
         }
     }
 
-    /// Whether the next request that enters is a probe.
+    /// Returns whether the next request that starts is a probe.
     pub(super) fn needs_probe(&self) -> bool {
         matches!(self.state, BreakerState::Open { .. } | BreakerState::HalfOpen { .. })
     }
 
-    /// Whether requests are limited after a time in which they were refused.
+    /// Returns whether requests are limited after a time in which they were rejected.
     pub(super) fn is_recovering(&self) -> bool {
         matches!(self.state, BreakerState::HalfOpen { .. } | BreakerState::Ramp { .. })
     }
 
-    /// Whether a probe is under way.
+    /// Returns whether a probe is in flight.
     pub(super) fn is_half_open(&self) -> bool {
         matches!(self.state, BreakerState::HalfOpen { .. })
     }
@@ -93,29 +95,29 @@ impl Breaker {
         matches!(self.state, BreakerState::Closed)
     }
 
-    /// Whether the result of a request that entered in this operation counts.
-    pub(super) fn counts(&self, entered: u64) -> bool {
-        entered >= self.changed
+    /// Returns whether the outcome of a request that started in operation `started` counts.
+    pub(super) fn counts_outcome(&self, started: u64) -> bool {
+        started >= self.changed
     }
 
-    /// Registers a request that [`Self::check`] lets pass.
-    pub(super) fn enter(&mut self, at: Operation) {
+    /// Records the start of a request that [`Self::check`] admits.
+    pub(super) fn record_start(&mut self, at: Operation) {
         self.end_ramp(at.now);
         match &mut self.state {
             BreakerState::Closed => {}
             BreakerState::Open { .. } => {
-                self.change(at, BreakerState::HalfOpen { since: at.now, wait: PROBE_INTERVAL })
+                self.change(at, BreakerState::HalfOpen { since: at.now, wait: PROBE_INTERVAL });
             }
-            // Earlier probes may still be under way. The first result of any of them counts.
+            // Earlier probes may still be in flight. The first outcome of any of them counts.
             BreakerState::HalfOpen { since, wait } => (*since, *wait) = (at.now, PROBE_INTERVAL),
             BreakerState::Ramp { in_flight, .. } => *in_flight += 1,
         }
     }
 
-    /// Registers an answer to a request that entered in operation `entered`.
-    pub(super) fn answered(&mut self, entered: u64, at: Operation) {
+    /// Records a response to a request that started in operation `started`.
+    pub(super) fn record_success(&mut self, started: u64, at: Operation) {
         self.end_ramp(at.now);
-        if !self.counts(entered) {
+        if !self.counts_outcome(started) {
             return;
         }
         match &mut self.state {
@@ -134,10 +136,10 @@ impl Breaker {
         }
     }
 
-    /// Registers a failure, which opens the breaker if it `trips`.
-    pub(super) fn failed(&mut self, entered: u64, at: Operation, trips: bool) {
+    /// Records a failure, which opens the breaker if `trips` is set.
+    pub(super) fn record_failure(&mut self, started: u64, at: Operation, trips: bool) {
         self.end_ramp(at.now);
-        if !self.counts(entered) {
+        if !self.counts_outcome(started) {
             return;
         }
         match &mut self.state {
@@ -149,9 +151,9 @@ impl Breaker {
         }
     }
 
-    /// Registers a request that ended without a meaningful result. A probe may be repeated at once.
-    pub(super) fn cancelled(&mut self, entered: u64) {
-        if !self.counts(entered) {
+    /// Records a request that ended without a meaningful outcome. A probe may be repeated at once.
+    pub(super) fn record_cancelled(&mut self, started: u64) {
+        if !self.counts_outcome(started) {
             return;
         }
         match &mut self.state {
@@ -161,7 +163,7 @@ impl Breaker {
         }
     }
 
-    /// Opens the breaker for `wait`. A wait that ends later stays.
+    /// Opens the breaker for `wait`. A present wait that ends later is kept.
     pub(super) fn open(&mut self, at: Operation, wait: Duration) {
         let left = match self.state {
             BreakerState::Open { since, wait } => wait.saturating_sub(at.now.since(since)),
@@ -177,7 +179,7 @@ impl Breaker {
         );
     }
 
-    /// Closes a breaker whose ramp has lasted long enough, whatever its requests brought.
+    /// Closes a breaker whose ramp has lasted [`RAMP_TIME`], whatever the outcomes.
     fn end_ramp(&mut self, now: Now) {
         if let BreakerState::Ramp { since, .. } = self.state
             && ramp_is_over(since, now)
@@ -195,14 +197,14 @@ fn ramp_is_over(since: Now, now: Now) -> bool {
     now.since(since) >= RAMP_TIME
 }
 
-/// Time between two probes, and between the opening and the first one.
+/// Time between two probes, and between the opening and the first probe.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// Callers that are refused come back a second later, all at once: one, eight, thirty-two and then all are admitted
-/// within four seconds.
+/// Limits of the ramp. All rejected callers come back one second later at the same time: 1, 8, 32 and then all are
+/// admitted within four seconds.
 const RAMP_FIRST_LIMIT: u32 = 8;
 const RAMP_FACTOR: u32 = 4;
 const RAMP_LAST_LIMIT: u32 = 32;
-/// Time from the answer to a probe until the breaker is closed.
+/// Time from the response to a probe until the breaker is closed.
 const RAMP_TIME: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

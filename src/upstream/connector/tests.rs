@@ -1,4 +1,4 @@
-//! F18, with connections: a name that flaps, over addresses of this machine.
+//! F18, with connections: a name whose addresses change, on loopback addresses.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -10,12 +10,12 @@ use url::Url;
 
 use super::*;
 
-/// A name that leads where a test says; nowhere at first.
+/// Resolver with the addresses that a test sets; none at first.
 #[derive(Clone, Debug, Default)]
 struct Names(Arc<Mutex<Vec<Ipv4Addr>>>);
 
 impl Names {
-    fn lead_to(&self, addresses: &[Ipv4Addr]) {
+    fn set(&self, addresses: &[Ipv4Addr]) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = addresses.to_vec();
     }
 }
@@ -32,26 +32,26 @@ impl Service<Name> for Names {
     fn call(&mut self, _: Name) -> Self::Future {
         let addresses = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let found: Vec<_> = addresses.into_iter().map(|ip| SocketAddr::from((ip, 0))).collect();
-        std::future::ready(Ok(found.into_iter()))
+        ready(Ok(found.into_iter()))
     }
 }
 
-struct World {
+struct TestClient {
     names: Names,
     connector: Connector<Names>,
     uri: Uri,
 }
 
-impl World {
+impl TestClient {
     fn new(port: u16) -> Self {
         let (names, url) = (Names::default(), format!("http://localhost:{port}"));
         let config = Config { base_url: Url::parse(&url).unwrap(), ..Config::default() };
-        let connector = Connector::with(&config, names.clone()).unwrap();
-        // Another name: whatever it is, it leads where the test says.
+        let connector = Connector::with_resolver(&config, names.clone()).unwrap();
+        // The resolver of the test ignores the name.
         Self { names, connector, uri: format!("http://graph.example:{port}").parse().unwrap() }
     }
 
-    /// What the system said is older than a second.
+    /// Connects after the last lookup has become older than a second.
     async fn connect_later(&mut self) -> Result<(), BoxError> {
         tokio::time::sleep(Duration::from_secs(2)).await;
         self.connector.call(self.uri.clone()).await.map(|_| ())
@@ -62,43 +62,46 @@ const A: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const B: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 #[tokio::test(start_paused = true)]
-async fn f18_a_name_that_is_gone_still_leads_to_the_last_good_address() {
+async fn f18_a_name_without_addresses_still_leads_to_the_last_good_address() {
     let there = TcpListener::bind((A, 0)).await.unwrap();
-    let mut world = World::new(there.local_addr().unwrap().port());
-    assert!(world.connect_later().await.is_err(), "an empty answer, and nothing is known");
-    world.names.lead_to(&[A]);
-    world.connect_later().await.unwrap();
-    world.names.lead_to(&[]);
+    let mut client = TestClient::new(there.local_addr().unwrap().port());
+    assert!(
+        client.connect_later().await.is_err(),
+        "the lookup finds nothing, and there is no last good address"
+    );
+    client.names.set(&[A]);
+    client.connect_later().await.unwrap();
+    client.names.set(&[]);
     for _ in 0..10 {
-        world.connect_later().await.unwrap();
+        client.connect_later().await.unwrap();
     }
     tokio::time::sleep(Duration::from_secs(300)).await;
-    let error = world.connect_later().await.unwrap_err();
-    assert!(format!("{error:?}").contains("Unresolved"), "{error:?}");
+    let error = client.connect_later().await.unwrap_err();
+    assert!(format!("{error:?}").contains("ResolveError"), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn f18_an_address_that_died_gives_way_to_the_one_that_the_name_has_now() {
+async fn f18_an_address_that_fails_is_replaced_by_the_present_address_of_the_name() {
     let old = TcpListener::bind((A, 0)).await.unwrap();
     let port = old.local_addr().unwrap().port();
-    let mut world = World::new(port);
-    world.names.lead_to(&[A]);
-    world.connect_later().await.unwrap();
+    let mut client = TestClient::new(port);
+    client.names.set(&[A]);
+    client.connect_later().await.unwrap();
     drop(old);
     let new = TcpListener::bind((B, port)).await.unwrap();
-    world.names.lead_to(&[B]);
-    world.connect_later().await.unwrap();
+    client.names.set(&[B]);
+    client.connect_later().await.unwrap();
     new.accept().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn f18_a_name_that_flaps_to_a_dead_address_costs_no_connection() {
+async fn f18_a_name_that_changes_to_a_dead_address_costs_no_connection() {
     let there = TcpListener::bind((A, 0)).await.unwrap();
-    let mut world = World::new(there.local_addr().unwrap().port());
-    world.names.lead_to(&[A]);
-    world.connect_later().await.unwrap();
-    world.names.lead_to(&[B]);
+    let mut client = TestClient::new(there.local_addr().unwrap().port());
+    client.names.set(&[A]);
+    client.connect_later().await.unwrap();
+    client.names.set(&[B]);
     for _ in 0..10 {
-        world.connect_later().await.unwrap();
+        client.connect_later().await.unwrap();
     }
 }

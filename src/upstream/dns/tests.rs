@@ -1,26 +1,26 @@
-//! F18: what the system says of a name, and what is made of it.
+//! F18: results of lookups and the addresses that are tried.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use super::*;
 
-/// Says what it was told to say, the last for ever.
+/// Resolver with scripted results; the last one repeats.
 #[derive(Clone, Debug, Default)]
-struct Script {
-    answers: Arc<Mutex<VecDeque<Said>>>,
-    questions: Arc<AtomicUsize>,
+struct ScriptedResolver {
+    results: Arc<Mutex<VecDeque<Scripted>>>,
+    lookups: Arc<AtomicUsize>,
 }
 
 #[derive(Clone, Debug)]
-enum Said {
-    PerAddressLimit(Vec<IpAddr>),
+enum Scripted {
+    Addresses(Vec<IpAddr>),
     NoSuchName,
-    /// No answer, ever.
-    Silence,
+    /// The lookup never completes.
+    NeverCompletes,
 }
 
-impl Service<Name> for Script {
+impl Service<Name> for ScriptedResolver {
     type Response = std::vec::IntoIter<SocketAddr>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
@@ -30,37 +30,37 @@ impl Service<Name> for Script {
     }
 
     fn call(&mut self, _: Name) -> Self::Future {
-        self.questions.fetch_add(1, SeqCst);
-        let mut answers = lock(&self.answers);
-        let said = answers[0].clone();
-        if answers.len() > 1 {
-            answers.pop_front();
+        self.lookups.fetch_add(1, SeqCst);
+        let mut results = lock(&self.results);
+        let scripted = results[0].clone();
+        if results.len() > 1 {
+            results.pop_front();
         }
         Box::pin(async move {
-            match said {
-                Said::PerAddressLimit(ips) => {
+            match scripted {
+                Scripted::Addresses(ips) => {
                     let found: Vec<_> = ips.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
                     Ok(found.into_iter())
                 }
-                Said::NoSuchName => Err(io::Error::other("no such name")),
-                Said::Silence => std::future::pending().await,
+                Scripted::NoSuchName => Err(io::Error::other("no such name")),
+                Scripted::NeverCompletes => std::future::pending().await,
             }
         })
     }
 }
 
-impl Script {
-    fn saying(said: impl Into<VecDeque<Said>>) -> (Self, Resolver<Self>) {
-        let script = Self { answers: Arc::new(Mutex::new(said.into())), ..Self::default() };
-        (script.clone(), Resolver::new(script, DEADLINE))
+impl ScriptedResolver {
+    fn returning(scripted: impl Into<VecDeque<Scripted>>) -> (Self, Resolver<Self>) {
+        let script = Self { results: Arc::new(Mutex::new(scripted.into())), ..Self::default() };
+        (script.clone(), Resolver::new(script, CONNECT_TIMEOUT))
     }
 
-    fn now_says(&self, said: Said) {
-        *lock(&self.answers) = VecDeque::from([said]);
+    fn set_result(&self, scripted: Scripted) {
+        *lock(&self.results) = VecDeque::from([scripted]);
     }
 
-    fn questions(&self) -> usize {
-        self.questions.load(SeqCst)
+    fn lookups(&self) -> usize {
+        self.lookups.load(SeqCst)
     }
 }
 
@@ -68,11 +68,11 @@ fn ip(last: u8) -> IpAddr {
     IpAddr::from([192, 0, 2, last])
 }
 
-fn named(last: u8) -> Said {
-    Said::PerAddressLimit(vec![ip(last)])
+fn named(last: u8) -> Scripted {
+    Scripted::Addresses(vec![ip(last)])
 }
 
-async fn resolve(resolver: &mut Resolver<Script>) -> Option<Vec<IpAddr>> {
+async fn resolve(resolver: &mut Resolver<ScriptedResolver>) -> Option<Vec<IpAddr>> {
     let found = resolver.call("graph.example".parse().unwrap()).await.ok()?;
     Some(found.map(|address| address.ip()).collect())
 }
@@ -82,8 +82,8 @@ async fn later(seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f18_a_storm_of_connections_asks_once_a_second() {
-    let (script, resolver) = Script::saying([named(1)]);
+async fn f18_a_storm_of_connections_causes_one_lookup_a_second() {
+    let (script, resolver) = ScriptedResolver::returning([named(1)]);
     for second in 1..=3 {
         let all = (0..1000).map(|_| {
             let mut resolver = resolver.clone();
@@ -91,38 +91,38 @@ async fn f18_a_storm_of_connections_asks_once_a_second() {
         });
         let found = futures_util::future::join_all(all).await;
         assert!(found.iter().all(|found| *found == Some(vec![ip(1)])));
-        assert_eq!(script.questions(), second);
+        assert_eq!(script.lookups(), second);
         later(1).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn f18_a_name_that_does_not_exist_is_asked_for_once_a_second_too() {
-    let (script, mut resolver) = Script::saying([Said::NoSuchName]);
+async fn f18_a_name_that_does_not_exist_causes_one_lookup_a_second_too() {
+    let (script, mut resolver) = ScriptedResolver::returning([Scripted::NoSuchName]);
     for _ in 0..100 {
         assert_eq!(resolve(&mut resolver).await, None);
     }
-    assert_eq!(script.questions(), 1);
+    assert_eq!(script.lookups(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn f18_the_last_good_address_is_kept_for_five_minutes_and_no_longer() {
-    for flap in [Said::NoSuchName, Said::PerAddressLimit(Vec::new()), Said::Silence] {
-        let (script, mut resolver) = Script::saying([named(1)]);
+    for flap in [Scripted::NoSuchName, Scripted::Addresses(Vec::new()), Scripted::NeverCompletes] {
+        let (script, mut resolver) = ScriptedResolver::returning([named(1)]);
         assert_eq!(resolve(&mut resolver).await, Some(vec![ip(1)]));
-        resolver.memory().reached(ip(1));
-        script.now_says(flap.clone());
-        // However well it serves meanwhile.
+        resolver.last_good_address().record_connection(ip(1));
+        script.set_result(flap.clone());
+        // Responses meanwhile do not extend the time.
         for _ in 0..10 {
             later(29).await;
             assert_eq!(resolve(&mut resolver).await, Some(vec![ip(1)]), "{flap:?}");
-            assert!(resolver.memory().confirm(ip(1)));
+            assert!(resolver.last_good_address().record_response(ip(1)));
         }
         later(41).await;
-        if matches!(flap, Said::Silence) {
-            let waiting = timeout(DEADLINE * 5, resolve(&mut resolver)).await;
-            assert!(waiting.is_err(), "nothing to say");
-            assert_eq!(script.questions(), 2, "one question is under way, however long");
+        if matches!(flap, Scripted::NeverCompletes) {
+            let waiting = timeout(CONNECT_TIMEOUT * 5, resolve(&mut resolver)).await;
+            assert!(waiting.is_err(), "there is no fallback");
+            assert_eq!(script.lookups(), 2, "one lookup is running, however long");
         } else {
             assert_eq!(resolve(&mut resolver).await, None, "{flap:?}");
         }
@@ -130,47 +130,55 @@ async fn f18_the_last_good_address_is_kept_for_five_minutes_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f18_an_address_that_was_good_for_nothing_since_is_forgotten() {
-    let (script, mut resolver) = Script::saying([named(1)]);
+async fn f18_an_address_without_connection_or_response_for_five_minutes_is_not_tried() {
+    let (script, mut resolver) = ScriptedResolver::returning([named(1)]);
     resolve(&mut resolver).await;
-    resolver.memory().reached(ip(1));
+    resolver.last_good_address().record_connection(ip(1));
     later(301).await;
-    script.now_says(Said::NoSuchName);
+    script.set_result(Scripted::NoSuchName);
     assert_eq!(resolve(&mut resolver).await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn f18_an_answer_on_an_old_connection_keeps_its_address_good() {
-    let (script, mut resolver) = Script::saying([named(1)]);
+async fn f18_a_response_on_an_old_connection_keeps_its_address_good() {
+    let (script, mut resolver) = ScriptedResolver::returning([named(1)]);
     resolve(&mut resolver).await;
-    resolver.memory().reached(ip(1));
+    resolver.last_good_address().record_connection(ip(1));
     later(299).await;
-    assert!(resolver.memory().confirm(ip(1)));
+    assert!(resolver.last_good_address().record_response(ip(1)));
     later(10).await;
-    script.now_says(Said::NoSuchName);
+    script.set_result(Scripted::NoSuchName);
     assert_eq!(resolve(&mut resolver).await, Some(vec![ip(1)]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn f18_a_new_address_is_tried_before_the_old_one_and_after_it_where_that_failed() {
-    let (script, mut resolver) = Script::saying([named(1)]);
+async fn f18_a_new_address_is_tried_before_the_old_one_and_after_it_if_that_failed() {
+    let (script, mut resolver) = ScriptedResolver::returning([named(1)]);
     resolve(&mut resolver).await;
-    resolver.memory().reached(ip(1));
-    script.now_says(named(2));
+    resolver.last_good_address().record_connection(ip(1));
+    script.set_result(named(2));
     later(1).await;
     assert_eq!(resolve(&mut resolver).await, Some(vec![ip(2), ip(1)]));
-    resolver.memory().missed();
-    assert_eq!(resolve(&mut resolver).await, Some(vec![ip(1), ip(2)]), "the new one swallowed the attempt");
-    resolver.memory().missed();
-    assert_eq!(resolve(&mut resolver).await, Some(vec![ip(2), ip(1)]), "so did the old one");
-    resolver.memory().reached(ip(2));
-    assert_eq!(resolve(&mut resolver).await, Some(vec![ip(2)]), "the old one is forgotten");
+    resolver.last_good_address().record_failure();
+    assert_eq!(
+        resolve(&mut resolver).await,
+        Some(vec![ip(1), ip(2)]),
+        "the attempt on the new address failed"
+    );
+    resolver.last_good_address().record_failure();
+    assert_eq!(
+        resolve(&mut resolver).await,
+        Some(vec![ip(2), ip(1)]),
+        "the attempt on the old address failed"
+    );
+    resolver.last_good_address().record_connection(ip(2));
+    assert_eq!(resolve(&mut resolver).await, Some(vec![ip(2)]), "the old address is not tried");
 }
 
 #[tokio::test(start_paused = true)]
-async fn f18_a_system_that_is_slow_is_waited_for_where_there_is_nothing_else() {
-    let (_, mut resolver) = Script::saying([Said::Silence]);
-    assert!(timeout(DEADLINE * 10, resolve(&mut resolver)).await.is_err());
+async fn f18_a_slow_lookup_is_awaited_if_there_is_no_fallback() {
+    let (_, mut resolver) = ScriptedResolver::returning([Scripted::NeverCompletes]);
+    assert!(timeout(CONNECT_TIMEOUT * 10, resolve(&mut resolver)).await.is_err());
 }
 
-const DEADLINE: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

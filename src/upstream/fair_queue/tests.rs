@@ -1,13 +1,14 @@
-//! Fairness, thresholds and bookkeeping of the queue.
+//! Fairness, thresholds and counts of the queue.
 
 use std::collections::HashMap;
 
 use proptest::prelude::*;
 
+use super::share::Share;
 use super::*;
 
-/// Room without a reserve.
-fn room(free: usize) -> QueueCapacity {
+/// Creates a capacity without a reserve.
+fn places(free: usize) -> QueueCapacity {
     QueueCapacity { free, reserve: 0 }
 }
 
@@ -15,9 +16,9 @@ fn all(_: &SharePath) -> bool {
     true
 }
 
-/// Serves the queue until nothing more can be served, and returns the owners in the order of service.
+/// Serves items until the capacity is in use, and returns the owners in the order of service.
 fn serve(queue: &mut FairQueue<&'static str>, capacity: usize) -> Vec<&'static str> {
-    std::iter::from_fn(|| queue.pop(room(capacity - queue.in_use()), &mut all).map(|(_, item)| item))
+    std::iter::from_fn(|| queue.pop(places(capacity - queue.in_use()), &mut all).map(|(_, item)| item))
         .collect()
 }
 
@@ -43,13 +44,13 @@ fn new_shares_are_served_in_the_order_of_their_arrival() {
 }
 
 #[test]
-fn one_share_alone_leaves_room_for_a_newcomer_at_every_level() {
+fn one_share_alone_leaves_capacity_for_a_newcomer_at_every_level() {
     let mut queue = FairQueue::<()>::default();
-    let alone = (0..256).filter(|_| queue.try_take([1, 1, 1], room(256 - queue.in_use()))).count();
+    let alone = (0..256).filter(|_| queue.try_acquire([1, 1, 1], places(256 - queue.in_use()))).count();
     assert_eq!(alone, 193, "three quarters: four fifths of what is free at each of three levels");
-    let token = (0..256).filter(|_| queue.try_take([1, 1, 2], room(256 - queue.in_use()))).count();
-    let application = (0..256).filter(|_| queue.try_take([1, 2, 1], room(256 - queue.in_use()))).count();
-    let tenant = (0..256).filter(|_| queue.try_take([2, 1, 1], room(256 - queue.in_use()))).count();
+    let token = (0..256).filter(|_| queue.try_acquire([1, 1, 2], places(256 - queue.in_use()))).count();
+    let application = (0..256).filter(|_| queue.try_acquire([1, 2, 1], places(256 - queue.in_use()))).count();
+    let tenant = (0..256).filter(|_| queue.try_acquire([2, 1, 1], places(256 - queue.in_use()))).count();
     assert!(token > 0 && application > 0 && tenant > 10, "{token} {application} {tenant}");
 }
 
@@ -58,22 +59,22 @@ fn sixty_greedy_owners_leave_a_place_for_one_more() {
     let mut queue = FairQueue::<()>::default();
     for _ in 0..256 {
         for owner in 0..60 {
-            queue.try_take([owner, 0, 0], room(256 - queue.in_use()));
+            queue.try_acquire([owner, 0, 0], places(256 - queue.in_use()));
         }
     }
-    assert!(queue.try_take([1000, 0, 0], room(256 - queue.in_use())));
+    assert!(queue.try_acquire([1000, 0, 0], places(256 - queue.in_use())));
 }
 
 #[test]
-fn a_hundred_owners_in_step_leave_the_reserve_to_newcomers() {
+fn a_hundred_owners_that_grow_together_leave_the_reserve_to_newcomers() {
     let mut queue = FairQueue::<()>::default();
     for _ in 0..256 {
         for owner in 0..100 {
-            queue.try_take([owner, 0, 0], QueueCapacity::left(256, queue.in_use()));
+            queue.try_acquire([owner, 0, 0], QueueCapacity::remaining(256, queue.in_use()));
         }
     }
-    let newcomers =
-        (1000..1100).filter(|owner| queue.try_take([*owner, 0, 0], QueueCapacity::left(256, queue.in_use())));
+    let newcomers = (1000..1100)
+        .filter(|owner| queue.try_acquire([*owner, 0, 0], QueueCapacity::remaining(256, queue.in_use())));
     assert_eq!(newcomers.count(), 16);
 }
 
@@ -81,19 +82,19 @@ fn a_hundred_owners_in_step_leave_the_reserve_to_newcomers() {
 fn the_smallest_capacity_can_be_used() {
     for capacity in 1..=3 {
         let mut queue = FairQueue::<()>::default();
-        assert!(queue.try_take([1, 1, 1], room(capacity)));
-        assert!(!queue.try_take([2, 2, 2], room(0)), "and no more than all of it");
+        assert!(queue.try_acquire([1, 1, 1], places(capacity)));
+        assert!(!queue.try_acquire([2, 2, 2], places(0)), "the capacity is in use");
     }
 }
 
 #[test]
-fn an_item_that_is_not_eligible_holds_up_no_other() {
+fn an_item_that_is_not_eligible_delays_no_other_item() {
     let mut queue = FairQueue::default();
     queue.push([1, 1, 1], "refused");
     queue.push([1, 2, 2], "served");
-    let served = queue.pop(room(10), &mut |path| path[2] != 1);
+    let served = queue.pop(places(10), &mut |path| path[2] != 1);
     assert_eq!(served, Some(([1, 2, 2], "served")));
-    assert!(queue.pop(room(10), &mut |path| path[2] != 1).is_none());
+    assert!(queue.pop(places(10), &mut |path| path[2] != 1).is_none());
     assert_eq!(queue.waiting(), 1);
 }
 
@@ -109,16 +110,16 @@ fn the_fullest_share_loses_its_newest_item() {
 }
 
 #[test]
-fn nothing_is_remembered_of_owners_without_use_and_items() {
+fn an_owner_without_use_and_items_leaves_no_state() {
     let mut queue = FairQueue::default();
     let position = queue.push([1, 2, 3], "item");
     assert_eq!(queue.remove(position), Some("item"));
     assert_eq!(queue.remove(position), None, "only once");
-    queue.take([4, 5, 6]);
-    queue.give_back([4, 5, 6]);
+    queue.acquire([4, 5, 6]);
+    queue.release([4, 5, 6]);
     queue.push([7, 8, 9], "item");
-    let (path, _) = queue.pop_in(7, room(1), &mut all).unwrap();
-    queue.give_back(path);
+    let (path, _) = queue.pop_in(7, places(1), &mut all).unwrap();
+    queue.release(path);
     assert!(queue.root.children.is_empty() && queue.root.ready.is_empty());
     assert_eq!((queue.waiting(), queue.in_use()), (0, 0));
 }
@@ -146,7 +147,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Checks the counts of a share and of the shares below it.
+/// Checks the counts of a share and of the shares below.
 fn check<T>(share: &Share<T>, level: usize) {
     if level == LEVELS {
         assert_eq!(share.waiting, share.items.len());
@@ -177,15 +178,15 @@ proptest! {
                 }
                 Step::Pop | Step::PopIn(_) => {
                     let popped = match step {
-                        Step::PopIn(widest) => queue.pop_in(widest, room(free), &mut all),
-                        _ => queue.pop(room(free), &mut all),
+                        Step::PopIn(widest) => queue.pop_in(widest, places(free), &mut all),
+                        _ => queue.pop(places(free), &mut all),
                     };
                     if let Some((path, item)) = popped {
                         prop_assert_eq!(waiting.remove(&item).map(|position| position.path), Some(path));
                         taken.push(path);
                     }
                 }
-                Step::GiveBack(at) if !taken.is_empty() => queue.give_back(taken.swap_remove(at % taken.len())),
+                Step::GiveBack(at) if !taken.is_empty() => queue.release(taken.swap_remove(at % taken.len())),
                 Step::GiveBack(_) => {}
                 Step::DropLongest => {
                     if let Some((_, item)) = queue.drop_longest() {

@@ -14,7 +14,7 @@ fn unproven(subnet: u128, token: u128) -> PermitOwner {
     PermitOwner::Unproven([subnet, 1, token])
 }
 
-/// Takes permits of one owner until no more is free for it.
+/// Takes permits of one owner until none is free for this owner.
 fn flood(permits: &UpstreamPermits, owner: PermitOwner) -> Vec<UpstreamPermit> {
     std::iter::from_fn(|| permits.try_acquire(owner)).collect()
 }
@@ -38,7 +38,7 @@ fn floods_of_unproven_tokens_leave_a_quarter_for_proven_ones() {
 }
 
 #[test]
-fn one_unproven_token_leaves_permits_for_another_of_its_address() {
+fn one_unproven_token_leaves_permits_for_another_token_of_its_subnet() {
     let permits = UpstreamPermits::new(256, 128);
     let _flood = flood(&permits, unproven(1, 1));
     assert!(permits.try_acquire(unproven(1, 2)).is_some());
@@ -70,7 +70,7 @@ async fn a_caller_above_its_share_waits_while_permits_are_idle_and_a_newcomer_do
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_ends_in_time_and_leaves_nothing_behind() {
+async fn a_wait_ends_in_time_and_leaves_no_state() {
     let permits = UpstreamPermits::new(1, 1);
     let held = permits.try_acquire(proven(1, 1)).unwrap();
     let start = Instant::now();
@@ -90,7 +90,7 @@ async fn a_permit_for_a_caller_that_left_goes_to_the_next() {
     let mut stays = Box::pin(permits.acquire(proven(3, 1), WAIT));
     assert!(leaves.as_mut().now_or_never().is_none() && stays.as_mut().now_or_never().is_none());
     drop(held);
-    // The permit is on its way to the first, which leaves without it.
+    // The permit was sent to the first caller, which leaves without receiving it.
     drop(leaves);
     assert!(matches!(stays.now_or_never(), Some(Ok(_))));
 }

@@ -6,95 +6,95 @@ use tokio::task::{JoinHandle, yield_now};
 use tokio::time::sleep;
 use url::Url;
 
-use super::super::Config;
+use super::super::config::Config;
 use super::*;
 
-/// A spare before a listener that counts who comes.
-struct World {
-    spare: Arc<Preconnect>,
-    come: Arc<AtomicUsize>,
-    keeping: JoinHandle<()>,
+/// Preconnect and a listener that counts connections.
+struct TestServer {
+    preconnect: Arc<Preconnect>,
+    accepted: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
 }
 
-impl World {
+impl TestServer {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let come = Arc::<AtomicUsize>::default();
-        let counted = Arc::clone(&come);
+        let accepted = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&accepted);
         tokio::spawn(async move {
             let mut open = Vec::new();
-            while let Ok(one) = listener.accept().await {
-                open.push(one);
+            while let Ok(connection) = listener.accept().await {
+                open.push(connection);
                 counted.fetch_add(1, Relaxed);
             }
         });
         let config = Config { base_url: Url::parse(&base).unwrap(), ..Config::default() };
-        let spare = Arc::<Preconnect>::default();
+        let preconnect = Arc::<Preconnect>::default();
         let connector = Connector::new(&config).unwrap();
-        let (kept, uri) = (Arc::clone(&spare), base.parse().unwrap());
-        let keeping = tokio::spawn(async move { kept.keep_warm(connector, &uri).await });
-        Self { spare, come, keeping }
+        let (running, uri) = (Arc::clone(&preconnect), base.parse().unwrap());
+        let task = tokio::spawn(async move { running.run(connector, &uri).await });
+        Self { preconnect, accepted, task }
     }
 
-    /// Connections so far, a second later.
-    async fn come(&self) -> usize {
+    /// Returns the number of connections so far, a second later.
+    async fn accepted(&self) -> usize {
         sleep(Duration::from_secs(1)).await;
-        self.come.load(Relaxed)
+        self.accepted.load(Relaxed)
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_is_made_at_the_start_and_given_out_once() {
-    let world = World::new().await;
-    assert_eq!(world.come().await, 1);
-    assert!(world.spare.take().await.is_some());
-    assert!(world.spare.take().await.is_none());
-    assert_eq!(world.come().await, 1);
+async fn a_connection_is_made_at_startup_and_handed_out_once() {
+    let server = TestServer::new().await;
+    assert_eq!(server.accepted().await, 1);
+    assert!(server.preconnect.take().await.is_some());
+    assert!(server.preconnect.take().await.is_none());
+    assert_eq!(server.accepted().await, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_made_anew_before_it_dies_until_nobody_has_come_for_ten_minutes() {
-    let world = World::new().await;
-    assert_eq!(world.come().await, 1);
-    sleep(LIFE).await;
-    assert_eq!(world.come().await, 2);
-    sleep(WARM * 2).await;
-    assert_eq!(world.come().await, 24);
-    assert!(world.spare.take().await.is_none(), "and the last one is closed");
+async fn the_connection_is_replaced_until_there_was_no_request_for_ten_minutes() {
+    let server = TestServer::new().await;
+    assert_eq!(server.accepted().await, 1);
+    sleep(REPLACE_INTERVAL).await;
+    assert_eq!(server.accepted().await, 2);
+    sleep(MAX_IDLE_TIME * 2).await;
+    assert_eq!(server.accepted().await, 24);
+    assert!(server.preconnect.take().await.is_none(), "the last connection is closed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_questions_come_none_is_made_and_after_a_rest_one_is() {
-    let world = World::new().await;
+async fn no_connection_is_made_under_load_and_one_is_made_after_idle_time() {
+    let server = TestServer::new().await;
     for _ in 0..10 {
-        assert_eq!(world.come().await, 1);
-        world.spare.note_question();
+        assert_eq!(server.accepted().await, 1);
+        server.preconnect.record_request();
         sleep(Duration::from_secs(10)).await;
     }
-    assert!(world.spare.take().await.is_none(), "the first was closed when questions came");
-    sleep(LIFE).await;
-    assert_eq!(world.come().await, 2);
-    assert!(world.spare.take().await.is_some());
+    assert!(server.preconnect.take().await.is_none(), "the first connection was closed under load");
+    sleep(REPLACE_INTERVAL).await;
+    assert_eq!(server.accepted().await, 2);
+    assert!(server.preconnect.take().await.is_some());
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_nobody_looked_after_is_given_to_nobody() {
-    let world = World::new().await;
-    assert_eq!(world.come().await, 1);
-    world.keeping.abort();
-    sleep(LIFE * 2).await;
-    assert!(world.spare.take().await.is_none());
+async fn an_old_connection_is_not_handed_out_if_the_task_has_ended() {
+    let server = TestServer::new().await;
+    assert_eq!(server.accepted().await, 1);
+    server.task.abort();
+    sleep(REPLACE_INTERVAL * 2).await;
+    assert!(server.preconnect.take().await.is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asks_while_it_is_made_is_given_that_and_one_more_is_not_kept_waiting() {
-    let world = World::new().await;
-    // Now it has begun, and waits for the network.
+async fn one_request_waits_for_the_connection_that_is_made_and_a_second_one_does_not() {
+    let server = TestServer::new().await;
+    // The connection attempt has started and waits for the network.
     yield_now().await;
-    let mut first = std::pin::pin!(world.spare.take());
+    let mut first = std::pin::pin!(server.preconnect.take());
     assert!(futures_util::poll!(&mut first).is_pending());
-    assert!(world.spare.take().await.is_none());
+    assert!(server.preconnect.take().await.is_none());
     assert!(first.await.is_some());
-    assert_eq!(world.come().await, 1);
+    assert_eq!(server.accepted().await, 1);
 }

@@ -1,4 +1,4 @@
-//! Tokens that Graph refused within the last minute.
+//! Window of refused tokens: tokens to which Graph responded with 401 within the last minute.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use crate::support::clock::Now;
 
 /// Distinct refused tokens of one client subnet, or of all, within [`WINDOW`].
 ///
-/// A token counts once, however often Graph refuses the token: one broken client is one failure.
+/// A token counts once, however many 401 responses it gets: one broken client is one failure.
 #[derive(Debug, Default)]
 pub(super) struct FailureWindow {
-    /// Tags of tokens with the time of the first refusal, the oldest first.
+    /// Hashes of tokens with the time of the first 401, the oldest first.
     refused: VecDeque<(u64, Now)>,
 }
 
 impl FailureWindow {
-    /// Counts a refused token. At most `limit` tokens are kept; of more the oldest are forgotten.
+    /// Adds a refused token. At most `limit` tokens are kept; the oldest are dropped first.
     pub(super) fn insert(&mut self, token: u64, limit: usize, now: Now) {
         self.expire(now);
         if self.contains(token) {
@@ -45,7 +45,7 @@ impl FailureWindow {
     }
 }
 
-/// Time for which a refusal counts.
+/// Time for which a 401 counts.
 pub(super) const WINDOW: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
         clock.advance(Duration::from_millis(59_999));
         window.insert(7, 60, clock.now());
         clock.advance(Duration::from_millis(1));
-        assert_eq!(window.count(clock.now()), 0, "the first refusal began the minute");
+        assert_eq!(window.count(clock.now()), 0, "the first 401 starts the minute");
         window.insert(7, 60, clock.now());
         assert_eq!(window.count(clock.now()), 1);
     }

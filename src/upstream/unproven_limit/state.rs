@@ -1,4 +1,4 @@
-//! Accounts behind the limiter: requests under way, refused tokens, waiting requests.
+//! State of the limiter: requests in flight, refused tokens and waiting requests by subnet.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,24 +8,24 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use super::failures::{FailureWindow, WINDOW};
-use super::{Config, MAX_WAITING, PacedRequest, Turn};
+use super::{AdmissionSender, Config, MAX_WAITING_REQUESTS, PacingDecision};
 use crate::support::clock::Now;
 use crate::upstream::fair_queue::{FairQueue, QueueCapacity, QueuePosition, SharePath};
 
-/// Accounts of all subnets.
+/// State of all subnets.
 #[derive(Debug)]
 pub(super) struct LimiterState {
     config: Config,
-    /// Refused tokens of each subnet. A forgotten subnet starts without failures.
+    /// Refused tokens of each subnet. An evicted subnet starts without failures.
     failures: Cache<u128, Arc<Mutex<FailureWindow>>>,
     all_failures: FailureWindow,
-    /// Subnets with requests that wait or are under way.
+    /// Subnets with requests that wait or are in flight.
     subnets: HashMap<u128, Subnet>,
-    queue: FairQueue<Turn>,
-    /// The pacing task runs.
+    queue: FairQueue<AdmissionSender>,
+    /// Whether the pacing task is running.
     is_pacing: bool,
     last_paced: Option<Instant>,
-    /// Time between two paced turns of one subnet.
+    /// Time between two paced requests of one subnet.
     pace: Duration,
 }
 
@@ -33,26 +33,26 @@ pub(super) struct LimiterState {
 #[derive(Debug, Default)]
 struct Subnet {
     requests: usize,
-    in_flight: HashMap<u64, InFlight>,
-    /// Requests that wait, by token.
+    in_flight: HashMap<u64, TokenRequests>,
+    /// Waiting requests by token.
     waiting: HashMap<u64, usize>,
-    /// When the next paced turn of the subnet may come.
-    next_turn: Option<Instant>,
+    /// Time at which the next paced request of the subnet may start.
+    next_paced_at: Option<Instant>,
 }
 
-/// Requests of one token under way from one subnet.
+/// Requests of one token in flight from one subnet.
 #[derive(Debug, Default)]
-struct InFlight {
+struct TokenRequests {
     requests: usize,
-    /// Graph has answered with 200.
+    /// Graph has responded with 200.
     is_proven: bool,
 }
 
-/// State of the limits of one subnet at one time.
+/// Limits of one subnet at one time.
 #[derive(Clone, Copy)]
-struct LimitState {
+struct SubnetLimits {
     per_token: usize,
-    /// A token that is not under way may start.
+    /// A token without requests in flight may start.
     allows_new: bool,
 }
 
@@ -74,18 +74,20 @@ impl LimiterState {
         self.queue.waiting()
     }
 
-    /// Starts a request at once, where no limit is reached. Requests of the subnet that wait are above a limit, since each
-    /// end of a request starts all that may start: so none is overtaken that could go.
+    /// Starts a request at once if no limit is reached. This overtakes no waiting request that could start: each end of a
+    /// request starts all waiting requests that may start, so those that still wait are above a limit.
     pub(super) fn try_admit(&mut self, path: SharePath, now: Now) -> bool {
         let limits = self.limits(path, now);
         let may_start = match self.subnets.get(&subnet(path)) {
-            Some(known) => {
-                known.may_start(tag(path), limits.per_token, limits.allows_new || self.was_refused(path))
-            }
+            Some(known) => known.may_start(
+                token_key(path),
+                limits.per_token,
+                limits.allows_new || self.was_refused(path),
+            ),
             None => limits.allows_new || self.was_refused(path),
         };
-        let room = self.room(path);
-        let admitted = may_start && self.queue.try_take_in(path, room);
+        let capacity = self.capacity(path);
+        let admitted = may_start && self.queue.try_acquire_in(path, capacity);
         if admitted {
             self.start(path);
         }
@@ -93,81 +95,88 @@ impl LimiterState {
     }
 
     /// Adds a request to the queue. A full queue drops the newest request of the fullest share.
-    pub(super) fn wait(&mut self, path: SharePath, turn: Turn) -> QueuePosition {
-        let position = self.queue.push(path, turn);
-        *self.subnets.entry(subnet(path)).or_default().waiting.entry(tag(path)).or_default() += 1;
-        if self.queue.waiting() > MAX_WAITING
+    pub(super) fn enqueue(&mut self, path: SharePath, sender: AdmissionSender) -> QueuePosition {
+        let position = self.queue.push(path, sender);
+        *self.subnets.entry(subnet(path)).or_default().waiting.entry(token_key(path)).or_default() += 1;
+        if self.queue.waiting() > MAX_WAITING_REQUESTS
             && let Some((dropped, _)) = self.queue.drop_longest()
         {
-            self.waits_no_longer(dropped);
+            self.record_dequeued(dropped);
         }
         position
     }
 
-    pub(super) fn leave(&mut self, position: QueuePosition) {
+    /// Removes a request from the queue, unless it was served or dropped before.
+    pub(super) fn dequeue(&mut self, position: QueuePosition) {
         if self.queue.remove(position).is_some() {
-            self.waits_no_longer(position.path());
+            self.record_dequeued(position.path());
         }
     }
 
     /// Starts the next waiting request of a subnet, if its limits allow one.
-    pub(super) fn next_in(&mut self, path: SharePath, now: Now) -> Option<(SharePath, Turn)> {
+    pub(super) fn start_next_in(
+        &mut self,
+        path: SharePath,
+        now: Now,
+    ) -> Option<(SharePath, AdmissionSender)> {
         let limits = self.limits(path, now);
-        let room = self.room(path);
+        let capacity = self.capacity(path);
         let known = self.subnets.get(&subnet(path))?;
-        if room.free == 0 || !(limits.allows_new || known.has_eligible_token(limits.per_token)) {
+        if capacity.free == 0 || !(limits.allows_new || known.has_eligible_token(limits.per_token)) {
             return None;
         }
-        let next = self.queue.pop_in(subnet(path), room, &mut |path| {
-            known.may_start(tag(*path), limits.per_token, limits.allows_new)
+        let next = self.queue.pop_in(subnet(path), capacity, &mut |path| {
+            known.may_start(token_key(*path), limits.per_token, limits.allows_new)
         });
         self.started(next)
     }
 
-    /// Starts the waiting request of all subnets whose paced turn it is: of the subnet with the fewest refused tokens, so a
-    /// subnet with one expired token is not lost among subnets that flood.
-    pub(super) fn next_paced(&mut self, now: Now) -> PacedRequest {
+    /// Starts the next paced request of all subnets. The subnet with the fewest refused tokens comes first, so a subnet with
+    /// one expired token is served among subnets that flood.
+    pub(super) fn start_next_paced(&mut self, now: Now) -> PacingDecision {
         let turn = Instant::now();
         self.last_paced = Some(turn);
         let (mut limited, mut free) = (Vec::new(), Vec::new());
         for (subnet, known) in self.subnets.iter().filter(|(_, known)| !known.waiting.is_empty()) {
             match self.failures(*subnet, now) {
                 0 => free.push(*subnet),
-                failures => limited.push((failures, known.next_turn, *subnet)),
+                failures => limited.push((failures, known.next_paced_at, *subnet)),
             }
         }
-        // Where the refusals are older than a minute now, no limit holds up the subnet any more.
-        if let Some(next) = free.into_iter().find_map(|subnet| self.next_in([subnet, 0, 0], now)) {
-            return PacedRequest::Turn(next.0, next.1);
+        // Once its refused tokens are older than a minute, a subnet is below the limits.
+        if let Some(next) = free.into_iter().find_map(|subnet| self.start_next_in([subnet, 0, 0], now)) {
+            return PacingDecision::Admit(next.0, next.1);
         }
         if limited.is_empty() {
             self.is_pacing = false;
-            return PacedRequest::Nobody;
+            return PacingDecision::Stop;
         }
         limited.sort_unstable();
         limited.retain(|(_, next, _)| next.is_none_or(|next| next <= turn));
         for (_, next, subnet) in limited {
-            if let Some((path, request)) = self.next_paced_in(subnet) {
+            if let Some((path, request)) = self.start_next_paced_in(subnet) {
                 if let Some(known) = self.subnets.get_mut(&subnet) {
-                    // From the time at which the turn was due, so that late ticks do not lower the rate.
+                    // Counted from the time at which the request was due, so that late ticks do not lower the rate.
                     let due = next.filter(|next| *next + self.pace > turn).unwrap_or(turn);
-                    known.next_turn = Some(due + self.pace);
+                    known.next_paced_at = Some(due + self.pace);
                 }
-                return PacedRequest::Turn(path, request);
+                return PacingDecision::Admit(path, request);
             }
         }
-        PacedRequest::NotYet
+        PacingDecision::Wait
     }
 
-    /// Starts the next waiting request of a limited subnet, new token or not.
-    fn next_paced_in(&mut self, subnet: u128) -> Option<(SharePath, Turn)> {
-        let (room, per_token) = (self.room([subnet, 0, 0]), self.config.in_flight_per_token);
+    /// Starts the next waiting request of a limited subnet, also of a new token.
+    fn start_next_paced_in(&mut self, subnet: u128) -> Option<(SharePath, AdmissionSender)> {
+        let (capacity, per_token) = (self.capacity([subnet, 0, 0]), self.config.in_flight_per_token);
         let known = self.subnets.get(&subnet)?;
-        let next = self.queue.pop_in(subnet, room, &mut |path| known.may_start(tag(*path), per_token, true));
+        let next = self
+            .queue
+            .pop_in(subnet, capacity, &mut |path| known.may_start(token_key(*path), per_token, true));
         self.started(next)
     }
 
-    /// Returns the time of the first paced turn, if the pacing task has to be started for a subnet.
+    /// Returns the time of the first paced request if the pacing task must be started for a subnet.
     pub(super) fn begin_pacing(&mut self, path: SharePath, pace: Duration, now: Now) -> Option<Instant> {
         let waits = self.subnets.get(&subnet(path)).is_some_and(|known| !known.waiting.is_empty());
         if self.is_pacing || !waits || self.failures(subnet(path), now) == 0 {
@@ -178,58 +187,60 @@ impl LimiterState {
     }
 
     /// Ends a request.
-    pub(super) fn end(&mut self, path: SharePath) {
-        self.queue.give_back(path);
+    pub(super) fn record_end(&mut self, path: SharePath) {
+        self.queue.release(path);
         let Some(known) = self.subnets.get_mut(&subnet(path)) else { return };
         known.requests = known.requests.saturating_sub(1);
-        if let Some(token) = known.in_flight.get_mut(&tag(path)) {
+        if let Some(token) = known.in_flight.get_mut(&token_key(path)) {
             token.requests = token.requests.saturating_sub(1);
             if token.requests == 0 {
-                known.in_flight.remove(&tag(path));
+                known.in_flight.remove(&token_key(path));
             }
         }
-        self.forget_if_idle(path);
+        self.remove_if_idle(path);
     }
 
+    /// Counts a 401 of Graph.
     pub(super) fn count_failure(&mut self, path: SharePath, now: Now) {
         let window = self.failures.get_with(subnet(path), Arc::default);
-        lock(&window).insert(tag(path), self.config.failures_per_address, now);
-        self.all_failures.insert(tag(path), self.config.failures, now);
+        lock(&window).insert(token_key(path), self.config.failures_per_address, now);
+        self.all_failures.insert(token_key(path), self.config.failures, now);
     }
 
+    /// Removes the limit of a token after its first 200.
     pub(super) fn lift_token_limit(&mut self, path: SharePath) {
         if let Some(token) =
-            self.subnets.get_mut(&subnet(path)).and_then(|known| known.in_flight.get_mut(&tag(path)))
+            self.subnets.get_mut(&subnet(path)).and_then(|known| known.in_flight.get_mut(&token_key(path)))
         {
             token.is_proven = true;
         }
     }
 
-    /// Returns whether refused tokens hold up new tokens of this subnet, rather than slow requests.
+    /// Returns whether refused tokens, rather than slow requests, delay new tokens of this subnet.
     pub(super) fn is_limited(&mut self, path: SharePath, now: Now) -> bool {
         self.failures(subnet(path), now) > 0 && !self.limits(path, now).allows_new
     }
 
-    /// Computes the limits of a subnet. A token under way counts as refused until Graph has answered.
-    fn limits(&mut self, path: SharePath, now: Now) -> LimitState {
+    /// Computes the limits of a subnet. A token in flight counts as refused until Graph responds with 200.
+    fn limits(&mut self, path: SharePath, now: Now) -> SubnetLimits {
         let failures = self.failures(subnet(path), now);
         let known = self.subnets.get(&subnet(path));
         let pending =
             known.map_or(0, |known| known.in_flight.values().filter(|token| !token.is_proven).count());
         let is_below = failures + pending < self.config.failures_per_address;
         let all_reached = self.all_failures.count(now) >= self.config.failures && failures > 0;
-        LimitState { per_token: self.config.in_flight_per_token, allows_new: is_below && !all_reached }
+        SubnetLimits { per_token: self.config.in_flight_per_token, allows_new: is_below && !all_reached }
     }
 
-    /// Returns whether a token counts as refused already, so that another request adds nothing.
+    /// Returns whether a token counts as refused already, so that another request adds no failure.
     fn was_refused(&self, path: SharePath) -> bool {
-        self.failures.get(&subnet(path)).is_some_and(|window| lock(&window).contains(tag(path)))
+        self.failures.get(&subnet(path)).is_some_and(|window| lock(&window).contains(token_key(path)))
     }
 
-    /// Returns the room for more requests of a subnet.
-    fn room(&self, path: SharePath) -> QueueCapacity {
+    /// Returns the capacity for more requests of a subnet.
+    fn capacity(&self, path: SharePath) -> QueueCapacity {
         let requests = self.subnets.get(&subnet(path)).map_or(0, |known| known.requests);
-        QueueCapacity::left(self.config.in_flight_per_address, requests)
+        QueueCapacity::remaining(self.config.in_flight_per_address, requests)
     }
 
     /// Returns the number of tokens of a subnet that Graph refused within the last minute.
@@ -237,31 +248,34 @@ impl LimiterState {
         self.failures.get(&subnet).map_or(0, |window| lock(&window).count(now))
     }
 
-    fn started(&mut self, next: Option<(SharePath, Turn)>) -> Option<(SharePath, Turn)> {
-        let (path, turn) = next?;
+    fn started(
+        &mut self,
+        next: Option<(SharePath, AdmissionSender)>,
+    ) -> Option<(SharePath, AdmissionSender)> {
+        let (path, sender) = next?;
         self.start(path);
-        self.waits_no_longer(path);
-        Some((path, turn))
+        self.record_dequeued(path);
+        Some((path, sender))
     }
 
     fn start(&mut self, path: SharePath) {
         let known = self.subnets.entry(subnet(path)).or_default();
         known.requests += 1;
-        known.in_flight.entry(tag(path)).or_default().requests += 1;
+        known.in_flight.entry(token_key(path)).or_default().requests += 1;
     }
 
-    fn waits_no_longer(&mut self, path: SharePath) {
+    fn record_dequeued(&mut self, path: SharePath) {
         let Some(known) = self.subnets.get_mut(&subnet(path)) else { return };
-        if let Some(waiting) = known.waiting.get_mut(&tag(path)) {
+        if let Some(waiting) = known.waiting.get_mut(&token_key(path)) {
             *waiting = waiting.saturating_sub(1);
             if *waiting == 0 {
-                known.waiting.remove(&tag(path));
+                known.waiting.remove(&token_key(path));
             }
         }
-        self.forget_if_idle(path);
+        self.remove_if_idle(path);
     }
 
-    fn forget_if_idle(&mut self, path: SharePath) {
+    fn remove_if_idle(&mut self, path: SharePath) {
         let idle = |known: &Subnet| known.in_flight.is_empty() && known.waiting.is_empty();
         if self.subnets.get(&subnet(path)).is_some_and(idle) {
             self.subnets.remove(&subnet(path));
@@ -275,8 +289,8 @@ impl Subnet {
         self.in_flight.get(&token).map_or(allows_new, |token| token.may_start(per_token))
     }
 
-    /// Returns whether a request waits whose token is under way and may have one more. At most as many tokens are under way
-    /// as the subnet has slots, while thousands of requests may wait.
+    /// Returns whether a request waits whose token is in flight and may have one more request. The search goes through the
+    /// tokens in flight, at most as many as the subnet has slots, because thousands of requests may wait.
     fn has_eligible_token(&self, per_token: usize) -> bool {
         self.in_flight
             .iter()
@@ -284,13 +298,13 @@ impl Subnet {
     }
 }
 
-impl InFlight {
+impl TokenRequests {
     fn may_start(&self, per_token: usize) -> bool {
         self.is_proven || self.requests < per_token
     }
 }
 
-/// Returns the time between two turns of so many a second.
+/// Returns the time between two events at a rate of `per_second`.
 pub(super) fn interval(per_second: usize) -> Duration {
     Duration::from_secs(1) / u32::try_from(per_second.max(1)).unwrap_or(u32::MAX)
 }
@@ -299,9 +313,9 @@ fn subnet([subnet, ..]: SharePath) -> u128 {
     subnet
 }
 
-/// Returns half of the token's key, which is a keyed hash: enough to tell tokens apart.
+/// Returns half of the token's key. The key is a keyed hash, and half of it is enough to distinguish tokens.
 #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
-fn tag([.., token]: SharePath) -> u64 {
+fn token_key([.., token]: SharePath) -> u64 {
     token as u64
 }
 
@@ -309,5 +323,5 @@ fn lock(window: &Mutex<FailureWindow>) -> std::sync::MutexGuard<'_, FailureWindo
     window.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Subnets with refused tokens that are remembered: at most 16 bytes for each token of each subnet.
+/// Subnets whose refused tokens are kept, with at most 16 bytes for each token of each subnet.
 const MAX_SUBNETS: u64 = 10_000;

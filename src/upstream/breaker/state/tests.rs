@@ -1,160 +1,163 @@
-//! Transitions of one breaker, in time that is passed in.
+//! Transitions of one breaker, with the time as an argument.
 
 use std::time::UNIX_EPOCH;
 
 use super::*;
 use crate::support::clock::Clock;
 
-/// A breaker that every failure trips, and its clock.
-struct World {
+/// Breaker that every failure trips, and its clock.
+struct TestBreakers {
     breaker: Breaker,
     operations: Operations,
     now: Now,
 }
 
-impl World {
+impl TestBreakers {
     fn closed() -> Self {
         let now = Clock::manual(UNIX_EPOCH).now();
         Self { breaker: Breaker::default(), operations: Operations::default(), now }
     }
 
-    /// A breaker that has opened, and whose wait is over.
+    /// Creates a breaker that has opened, and whose wait is over.
     fn due() -> Self {
-        let mut world = Self::closed();
-        let entered = world.enter().unwrap();
-        world.failed(entered);
-        world.pass(1_000);
-        world
+        let mut test = Self::closed();
+        let started = test.try_start().unwrap();
+        test.record_failure(started);
+        test.pass(1_000);
+        test
     }
 
-    /// A breaker whose probe was answered.
+    /// Creates a breaker whose probe got a response.
     fn ramp() -> Self {
-        let mut world = Self::due();
-        let probe = world.enter().unwrap();
-        world.answered(probe);
-        world
+        let mut test = Self::due();
+        let probe = test.try_start().unwrap();
+        test.record_success(probe);
+        test
     }
 
-    fn enter(&mut self) -> Result<u64, Duration> {
+    fn try_start(&mut self) -> Result<u64, Duration> {
         self.breaker.check(self.now)?;
         let at = self.operations.begin(self.now);
-        self.breaker.enter(at);
+        self.breaker.record_start(at);
         Ok(at.number)
     }
 
-    fn answered(&mut self, entered: u64) {
+    fn record_success(&mut self, started: u64) {
         let at = self.operations.begin(self.now);
-        self.breaker.answered(entered, at);
+        self.breaker.record_success(started, at);
     }
 
-    fn failed(&mut self, entered: u64) {
+    fn record_failure(&mut self, started: u64) {
         let at = self.operations.begin(self.now);
-        self.breaker.failed(entered, at, true);
+        self.breaker.record_failure(started, at, true);
     }
 
     fn pass(&mut self, millis: u64) {
         self.now = self.now.plus(Duration::from_millis(millis));
     }
 
-    /// Number of requests that may enter at one time, up to 200.
-    fn room(&mut self) -> usize {
-        std::iter::from_fn(|| self.enter().ok()).take(200).count()
+    /// Returns the number of requests that may start at one time, up to 200.
+    fn capacity(&mut self) -> usize {
+        std::iter::from_fn(|| self.try_start().ok()).take(200).count()
     }
 }
 
 #[test]
 fn an_open_breaker_admits_one_probe_when_its_wait_is_over() {
-    let mut world = World::due();
-    world.enter().unwrap();
-    assert_eq!(world.enter(), Err(PROBE_INTERVAL));
-    world.pass(400);
-    assert_eq!(world.enter(), Err(Duration::from_millis(600)));
+    let mut test = TestBreakers::due();
+    test.try_start().unwrap();
+    assert_eq!(test.try_start(), Err(PROBE_INTERVAL));
+    test.pass(400);
+    assert_eq!(test.try_start(), Err(Duration::from_millis(600)));
 }
 
 #[test]
-fn a_probe_that_hangs_is_repeated_every_second_and_any_answer_ends_it() {
-    let mut world = World::due();
-    let first = world.enter().unwrap();
-    world.pass(1_000);
-    let second = world.enter().unwrap();
-    assert_eq!(world.room(), 0);
-    world.pass(1_000);
-    world.answered(first);
-    assert_eq!(world.room(), 8, "a probe that takes longer than a second counts");
-    world.failed(second);
-    assert!(matches!(world.breaker.state, BreakerState::Ramp { .. }), "it was sent before the answer");
+fn a_probe_that_hangs_is_repeated_every_second_and_any_response_ends_it() {
+    let mut test = TestBreakers::due();
+    let first = test.try_start().unwrap();
+    test.pass(1_000);
+    let second = test.try_start().unwrap();
+    assert_eq!(test.capacity(), 0);
+    test.pass(1_000);
+    test.record_success(first);
+    assert_eq!(test.capacity(), 8, "a probe that takes longer than a second counts");
+    test.record_failure(second);
+    assert!(
+        matches!(test.breaker.state, BreakerState::Ramp { .. }),
+        "the probe started before the transition"
+    );
 }
 
 #[test]
 fn a_probe_that_is_cancelled_is_repeated_at_once() {
-    let mut world = World::due();
-    let probe = world.enter().unwrap();
-    world.breaker.cancelled(probe);
-    let again = world.enter().unwrap();
-    assert_eq!(world.enter(), Err(PROBE_INTERVAL));
-    world.answered(again);
-    assert_eq!(world.room(), 8);
+    let mut test = TestBreakers::due();
+    let probe = test.try_start().unwrap();
+    test.breaker.record_cancelled(probe);
+    let again = test.try_start().unwrap();
+    assert_eq!(test.try_start(), Err(PROBE_INTERVAL));
+    test.record_success(again);
+    assert_eq!(test.capacity(), 8);
 }
 
 #[test]
-fn a_ramp_ends_after_ten_seconds_whatever_its_requests_bring() {
-    let mut world = World::ramp();
-    assert_eq!(world.room(), 8, "none of them ever ends");
-    world.pass(9_999);
-    assert_eq!(world.room(), 0);
-    world.pass(1);
-    assert_eq!(world.breaker.look(world.now), Ok(()));
-    assert_eq!(world.room(), 200);
-    assert!(world.breaker.is_closed());
+fn a_ramp_ends_after_ten_seconds_whatever_the_outcomes() {
+    let mut test = TestBreakers::ramp();
+    assert_eq!(test.capacity(), 8, "none of them ever ends");
+    test.pass(9_999);
+    assert_eq!(test.capacity(), 0);
+    test.pass(1);
+    assert_eq!(test.breaker.peek(test.now), Ok(()));
+    assert_eq!(test.capacity(), 200);
+    assert!(test.breaker.is_closed());
 }
 
 #[test]
 fn late_failures_of_requests_from_before_the_outage_do_not_open_it_again() {
-    let mut world = World::closed();
-    let late: Vec<_> = (0..100).map(|_| world.enter().unwrap()).collect();
-    let first = world.enter().unwrap();
-    world.failed(first);
-    world.pass(1_000);
-    let (mut late, probe) = (late.into_iter(), world.enter().unwrap());
-    world.failed(late.next().unwrap());
-    assert!(matches!(world.breaker.state, BreakerState::HalfOpen { .. }));
-    world.answered(probe);
-    late.by_ref().take(50).for_each(|late| world.failed(late));
-    assert_eq!(world.room(), 8, "nor do they take room in the ramp");
-    world.pass(10_000);
-    late.for_each(|late| world.failed(late));
-    assert!(world.breaker.is_closed());
+    let mut test = TestBreakers::closed();
+    let late: Vec<_> = (0..100).map(|_| test.try_start().unwrap()).collect();
+    let first = test.try_start().unwrap();
+    test.record_failure(first);
+    test.pass(1_000);
+    let (mut late, probe) = (late.into_iter(), test.try_start().unwrap());
+    test.record_failure(late.next().unwrap());
+    assert!(matches!(test.breaker.state, BreakerState::HalfOpen { .. }));
+    test.record_success(probe);
+    late.by_ref().take(50).for_each(|late| test.record_failure(late));
+    assert_eq!(test.capacity(), 8, "late failures take no capacity of the ramp");
+    test.pass(10_000);
+    late.for_each(|late| test.record_failure(late));
+    assert!(test.breaker.is_closed());
 }
 
 #[test]
-fn a_late_answer_of_a_request_from_before_the_outage_is_no_probe() {
-    let mut world = World::closed();
-    let (late, first) = (world.enter().unwrap(), world.enter().unwrap());
-    world.failed(first);
-    world.pass(1_000);
-    world.enter().unwrap();
-    world.answered(late);
-    assert!(matches!(world.breaker.state, BreakerState::HalfOpen { .. }));
+fn a_late_response_to_a_request_from_before_the_outage_is_no_probe() {
+    let mut test = TestBreakers::closed();
+    let (late, first) = (test.try_start().unwrap(), test.try_start().unwrap());
+    test.record_failure(first);
+    test.pass(1_000);
+    test.try_start().unwrap();
+    test.record_success(late);
+    assert!(matches!(test.breaker.state, BreakerState::HalfOpen { .. }));
 }
 
 #[test]
-fn a_failure_that_does_not_trip_lets_the_next_ones_in() {
-    let mut world = World::due();
-    let probe = world.enter().unwrap();
-    let at = world.operations.begin(world.now);
-    world.breaker.failed(probe, at, false);
-    assert_eq!(world.room(), 8);
+fn a_failure_that_does_not_trip_admits_the_next_requests() {
+    let mut test = TestBreakers::due();
+    let probe = test.try_start().unwrap();
+    let at = test.operations.begin(test.now);
+    test.breaker.record_failure(probe, at, false);
+    assert_eq!(test.capacity(), 8);
 }
 
 #[test]
-fn a_look_changes_nothing_in_any_state() {
-    for mut world in [World::closed(), World::due(), World::ramp()] {
+fn a_peek_changes_no_state() {
+    for mut test in [TestBreakers::closed(), TestBreakers::due(), TestBreakers::ramp()] {
         for _ in 0..3 {
-            let before = format!("{:?}", world.breaker);
-            let _ = world.breaker.look(world.now);
-            assert_eq!(format!("{:?}", world.breaker), before);
-            let _ = world.enter();
-            world.pass(20_000);
+            let before = format!("{:?}", test.breaker);
+            let _ = test.breaker.peek(test.now);
+            assert_eq!(format!("{:?}", test.breaker), before);
+            let _ = test.try_start();
+            test.pass(20_000);
         }
     }
 }

@@ -1,0 +1,239 @@
+//! Graph client: sends one request, with one retry where HTTP allows it, and receives the response.
+
+use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use http::{StatusCode, Uri};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+
+use super::body::BodyLimits;
+use super::config::Config;
+use super::connector::{Connector, SetupError};
+use super::error::{AttemptError, classify_attempt};
+use super::interim::limit_interim_responses;
+use super::permits::{UpstreamPermit, UpstreamPermits};
+use super::pool::{HttpClient, Pool, PoolConnector, build_client};
+use super::preconnect::Preconnect;
+use super::request::{GraphRequest, build_request};
+use super::response::{UpstreamResponse, receive};
+use super::reuse::ReuseGuard;
+use crate::auth::Token;
+use crate::cache::conditional::Validators;
+use crate::http::ids::Ids;
+use crate::observability::metrics::Metrics;
+use crate::observability::tracing_export::{Attempt, Tracer};
+use crate::resource::Resource;
+use crate::support::byte_budget::ByteBudget;
+use crate::support::dial::Dial;
+use crate::support::labels::Label;
+use crate::upstream::Retry;
+use crate::upstream::{RequestError, UpstreamFailure};
+
+/// Client of Graph, with its connection pools.
+#[derive(Debug)]
+pub struct GraphClient {
+    pool: RwLock<Arc<Pool>>,
+    /// Makes new connections, and never hands out the preconnected one.
+    connector: Connector,
+    preconnect: Arc<Preconnect>,
+    max_idle_connections: usize,
+    /// Opens a new connection for each request: if one connection of the pool was stale, the next may be stale as well.
+    unpooled: HttpClient,
+    base: Uri,
+    permits: UpstreamPermits,
+    first_byte_timeout: Dial<Duration>,
+    timeout: Dial<Duration>,
+    max_body: usize,
+    byte_budget: ByteBudget,
+    metrics: Arc<Metrics>,
+    tracer: Tracer,
+}
+
+/// Head of a response, the start of its request, and the span of the attempt.
+type ResponseHead = (http::Response<Incoming>, Instant, Attempt);
+
+impl GraphClient {
+    /// Creates a client with an empty pool. The environment's `HTTPS_PROXY` and `NO_PROXY` apply.
+    ///
+    /// # Errors
+    /// [`SetupError`] if there are no usable root certificates or the proxy URL is not supported.
+    pub fn new(
+        config: &Config,
+        permits: UpstreamPermits,
+        byte_budget: ByteBudget,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, SetupError> {
+        let base = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
+        let (connector, preconnect) = (Connector::new(config)?, Arc::<Preconnect>::default());
+        let pooled = PoolConnector::new(connector.clone(), Some(Arc::clone(&preconnect)));
+        Ok(Self {
+            pool: RwLock::new(Pool::new(0, pooled, config.in_flight).into()),
+            unpooled: build_client(PoolConnector::new(connector.clone(), None), 0),
+            connector,
+            preconnect,
+            max_idle_connections: config.in_flight,
+            base,
+            permits,
+            first_byte_timeout: Dial::new(config.first_byte_timeout),
+            timeout: Dial::new(config.timeout),
+            max_body: config.max_body,
+            byte_budget,
+            metrics,
+            tracer: Tracer::default(),
+        })
+    }
+
+    /// Returns the byte budget that response bodies are charged to.
+    pub fn byte_budget(&self) -> &ByteBudget {
+        &self.byte_budget
+    }
+
+    /// Changes the timeouts of future requests.
+    pub fn set_deadlines(&self, config: &Config) {
+        self.first_byte_timeout.set(config.first_byte_timeout);
+        self.timeout.set(config.timeout);
+    }
+
+    /// Records each attempt as a span of `tracer`.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
+    }
+
+    /// Returns the permits for requests to Graph.
+    pub fn permits(&self) -> &UpstreamPermits {
+        &self.permits
+    }
+
+    /// Returns how long a request may wait for a permit: half of `graph.timeout`, so that the other half remains for Graph.
+    /// A later permit would be useless, and the timeout would be attributed to Graph.
+    pub fn permit_timeout(&self) -> Duration {
+        self.timeout.get() / 2
+    }
+
+    /// Requests `resource` with `token`. The limit of `graph.timeout` includes the wait for the permit. With a `condition`
+    /// the response may be a 304. The body is charged to `owner`.
+    ///
+    /// # Errors
+    /// [`RequestError`] if Graph cannot be reached, or its response is late, malformed, too large or a redirect.
+    pub async fn send(
+        &self,
+        permit: UpstreamPermit,
+        resource: &Resource,
+        token: &Token,
+        ids: &Ids,
+        condition: Option<&Validators>,
+        owner: IpAddr,
+    ) -> Result<UpstreamResponse, RequestError> {
+        self.preconnect.record_request();
+        let deadline = permit.requested_at + self.timeout.get();
+        let pool = Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner));
+        let (pooled, pool_is_stale) = (pool.local_client(), AtomicBool::new(false));
+        let build = |span: &Attempt| build_request(&self.base, resource, token, ids, span.id());
+        let span = self.tracer.attempt(ids, false);
+        let first = build(&span).map(|mut request| {
+            condition.inspect(|condition| condition.apply_to(request.headers_mut()));
+            request
+        });
+        // Each attempt ends at the deadline.
+        let received = match self.attempt(&pooled, (deadline, &pool_is_stale), (first, span), condition).await
+        {
+            Err(AttemptError::Retryable(reason)) => {
+                self.metrics.origin_retries.inc(reason);
+                let client = match reason {
+                    Retry::StaleConnection => &self.unpooled,
+                    Retry::RefusedStream | Retry::OtherAnswer => &*pooled,
+                };
+                let span = self.tracer.attempt(ids, true);
+                let second = (build(&span), span);
+                self.attempt(client, (deadline, &pool_is_stale), second, None).await
+            }
+            first => first,
+        };
+        let result = match received.map_err(AttemptError::into_failure) {
+            Ok((response, started, mut span)) => {
+                let limits = BodyLimits { max_bytes: self.max_body, budget: &self.byte_budget, owner };
+                let response = receive(response, deadline, &limits, &self.metrics).await;
+                self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
+                if let Err(failure) = &response {
+                    span.failed(failure.as_str());
+                }
+                response
+            }
+            Err(failure) => Err(failure),
+        };
+        if pool_is_stale.into_inner() {
+            self.replace_pool(&pool);
+        }
+        result.map_err(|failure| {
+            self.metrics.origin_errors.inc(failure);
+            RequestError::Failed(failure)
+        })
+    }
+
+    /// Keeps one connection prepared for the first request, and for the first request after an idle time. Runs until the
+    /// future is dropped.
+    pub async fn keep_preconnected(&self) {
+        self.preconnect.run(self.connector.clone(), &self.base).await;
+    }
+
+    /// Replaces a pool in which a connection died silently: its other connections may be dead as well, and each of them
+    /// would delay a request until its timeout. Requests on the old pool keep their connections.
+    fn replace_pool(&self, old: &Pool) {
+        let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
+        if pool.generation == old.generation {
+            self.preconnect.clear();
+            let pooled = PoolConnector::new(self.connector.clone(), Some(Arc::clone(&self.preconnect)));
+            *pool = Pool::new(old.generation + 1, pooled, self.max_idle_connections).into();
+        }
+    }
+
+    /// Sends a request and waits for the head of the response. A 304 is accepted only if it matches `condition`.
+    async fn attempt(
+        &self,
+        client: &HttpClient,
+        (deadline, pool_is_stale): (Instant, &AtomicBool),
+        (request, mut span): (Option<GraphRequest>, Attempt),
+        condition: Option<&Validators>,
+    ) -> Result<ResponseHead, AttemptError> {
+        let started = Instant::now();
+        let mut request = request.ok_or(AttemptError::Final(UpstreamFailure::Protocol))?;
+        let (head_deadline, timeout_failure) = match started + self.first_byte_timeout.get() {
+            first_byte if first_byte < deadline => (first_byte, UpstreamFailure::FirstByte),
+            _ => (deadline, UpstreamFailure::Timeout),
+        };
+        let mut reuse = ReuseGuard::new(&mut request, head_deadline, pool_is_stale);
+        let too_many_interim = limit_interim_responses(&mut request);
+        let response = tokio::select! {
+            biased;
+            () = too_many_interim => Err(AttemptError::Final(UpstreamFailure::Protocol)),
+            response = timeout_at(head_deadline, client.request(request)) => match response {
+                Ok(response) => response.map_err(|error| classify_attempt(&error, &reuse)),
+                Err(_) => Err(AttemptError::Final(timeout_failure)),
+            },
+        };
+        let response = response.inspect_err(|error| span.failed(error.as_str()))?;
+        span.answered(response.status(), response.version(), response.headers());
+        reuse.record_response(response.extensions());
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+            // Graph asks clients to come back on a new connection after a 503.
+            reuse.close_when_idle();
+        }
+        self.metrics.origin_requests.inc(response.status());
+        let rejected = match condition {
+            _ if response.status() != StatusCode::NOT_MODIFIED => None,
+            // If a body follows, dropping the response unread closes the connection.
+            None => Some(AttemptError::Final(UpstreamFailure::Status)),
+            Some(condition) if condition.matches(response.headers()) => None,
+            Some(_) => Some(AttemptError::Retryable(Retry::OtherAnswer)),
+        };
+        if let Some(error) = rejected {
+            span.failed(error.as_str());
+            return Err(error);
+        }
+        Ok((response, started, span))
+    }
+}
