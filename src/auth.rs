@@ -17,7 +17,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 pub use self::claims::{Claims, TokenExpiry};
-use self::hash::Hash as Keyed;
+use self::hash::Hash as KeyedHash;
 use crate::cache::outcome::Bypass;
 use crate::http::error::Rejection;
 use crate::http::validate::{FieldLines, RequestView};
@@ -28,7 +28,7 @@ use crate::support::sabotage::sabotaged;
 /// The keys under which a process hashes what it must not keep. The log's is a key of its own, for `SipHash`:
 /// 32 bits of a keyed hash of a fingerprint tell nobody the fingerprint.
 pub struct HashKeys {
-    hash: Keyed,
+    hash: KeyedHash,
     claims: hmac::Key,
     log: RandomState,
 }
@@ -40,14 +40,14 @@ impl HashKeys {
         SystemRandom::new().fill(seed.as_mut()).map_err(|_| NoRandomness)?;
         let root = hmac::Key::new(hmac::HMAC_SHA256, seed.as_ref());
         let derive = |purpose: &str| hmac::sign(&root, purpose.as_bytes());
-        let hash = Keyed::new(first(Zeroizing::new(first::<16>(derive("hash").as_ref())).as_ref()));
+        let hash = KeyedHash::new(first(Zeroizing::new(first::<16>(derive("hash").as_ref())).as_ref()));
         let claims = hmac::Key::new(hmac::HMAC_SHA256, derive("claims").as_ref());
         Ok(Self { hash, claims, log: RandomState::new() })
     }
 
     /// A tenant's or subject's name as entries carry it, so that an operator can purge by it.
-    pub fn label(&self, kind: ClaimKind, name: &str) -> ClaimHash {
-        claims::label(&self.claims, kind, name)
+    pub fn claim_hash(&self, kind: ClaimKind, name: &str) -> ClaimHash {
+        claims::hash_claim(&self.claims, kind, name)
     }
 }
 
@@ -75,13 +75,13 @@ pub struct RequestDigest([u8; 16]);
 impl RequestDigest {
     /// That of a request. None where the token is missing or either field has several lines: whoever reads them one
     /// by one finds out what is wrong.
-    pub fn compute(view: &RequestView<'_>, secrets: &HashKeys) -> Option<Self> {
+    pub fn compute(view: &RequestView<'_>, hash_keys: &HashKeys) -> Option<Self> {
         let token = view.authorization.only()?.as_bytes();
         let target = view.head.uri.path_and_query()?.as_str();
         let target = sabotaged!(SpellingOfTokenAlone, "", target).as_bytes();
         match view.accept {
-            FieldLines::None => Some(Self(secrets.hash.of(&[token, target]))),
-            FieldLines::One(accept) => Some(Self(secrets.hash.of(&[token, target, accept.as_bytes()]))),
+            FieldLines::None => Some(Self(hash_keys.hash.of(&[token, target]))),
+            FieldLines::One(accept) => Some(Self(hash_keys.hash.of(&[token, target, accept.as_bytes()]))),
             FieldLines::Several(_) => None,
         }
     }
@@ -94,7 +94,7 @@ pub struct Principal([u8; 16]);
 
 impl Principal {
     /// A number that is spread evenly over principals and that nobody outside the process can compute.
-    pub fn spread(self) -> u16 {
+    pub fn bucket_hash(self) -> u16 {
         u16::from_ne_bytes(first(&self.0))
     }
 }
@@ -149,7 +149,7 @@ impl Token {
     }
 
     /// Reads the claims, if they can be read.
-    pub fn claims(&self, secrets: &HashKeys, now: Now) -> Result<Claims, Bypass> {
+    pub fn claims(&self, hash_keys: &HashKeys, now: Now) -> Result<Claims, Bypass> {
         // The scheme stays with the first segment, which nobody reads.
         let mut segments = self.0.as_bytes().split(|byte| *byte == b'.');
         let (Some(_), Some(payload), Some(_), None) =
@@ -158,7 +158,7 @@ impl Token {
             return Err(Bypass::Opaque);
         };
         let json = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload).map_err(|_| Bypass::Opaque)?);
-        claims::read(&json, &secrets.claims, now)
+        claims::read(&json, &hash_keys.claims, now)
     }
 }
 
@@ -168,14 +168,14 @@ pub struct Identity {
     /// For Graph alone.
     pub token: Token,
     /// For the cache.
-    pub fingerprint: TokenHash,
+    pub token_hash: TokenHash,
     /// For the log.
-    pub tag: LogTag,
+    pub log_tag: LogTag,
 }
 
 impl Identity {
     /// Reads the `Authorization` header: one line, `Bearer` in any case, and a `b64token` (RFC 6750, section 2.1).
-    pub fn from_headers(headers: &HeaderMap, secrets: &HashKeys) -> Result<Self, Rejection> {
+    pub fn from_headers(headers: &HeaderMap, hash_keys: &HashKeys) -> Result<Self, Rejection> {
         let mut lines = headers.get_all(header::AUTHORIZATION).iter();
         let line = lines.next().ok_or(Rejection::NoToken)?;
         if lines.next().is_some() {
@@ -184,9 +184,9 @@ impl Identity {
         check_form(line.as_bytes())?;
         let mut line = line.clone();
         line.set_sensitive(true);
-        let fingerprint = TokenHash(secrets.hash.one(line.as_bytes()));
-        let tag = LogTag(first(&secrets.log.hash_one(fingerprint).to_be_bytes()));
-        Ok(Self { token: Token(line), fingerprint, tag })
+        let token_hash = TokenHash(hash_keys.hash.one(line.as_bytes()));
+        let log_tag = LogTag(first(&hash_keys.log.hash_one(token_hash).to_be_bytes()));
+        Ok(Self { token: Token(line), token_hash, log_tag })
     }
 }
 
@@ -208,9 +208,9 @@ impl ClaimHash {
 impl Identity {
     /// The same, known by whose token it says it is.
     #[must_use]
-    pub fn of_principal(mut self, secrets: &HashKeys, now: Now) -> Self {
-        self.fingerprint =
-            self.token.claims(secrets, now).map_or(self.fingerprint, |claims| claims.principal.stand_in());
+    pub fn of_principal(mut self, hash_keys: &HashKeys, now: Now) -> Self {
+        self.token_hash =
+            self.token.claims(hash_keys, now).map_or(self.token_hash, |claims| claims.principal.stand_in());
         self
     }
 }

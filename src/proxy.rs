@@ -78,7 +78,7 @@ impl Handler for Proxy {
         let (now, client) = (self.0.fetcher.clock.at(asked.at), self.directives(asked.headers()));
         let spelling = RequestDigest::compute(asked, &self.0.secrets)?;
         let known = self.recall(spelling, client, now).or_else(|| self.look_up(spelling, asked, client, now));
-        let (CachedLookup { entry, tag, .. }, assessment) = known?;
+        let (CachedLookup { entry, log_tag: tag, .. }, assessment) = known?;
         self.0.fetcher.metrics.local().proofs.inc(ProofResult::Live);
         let (headers, is_conditional) = (asked.headers(), asked.is_conditional);
         Some(ResponseBuilder { headers, is_conditional, ids, tag }.hit(&entry, &assessment, None))
@@ -127,8 +127,8 @@ impl Proxy {
         let identity = self.identity(&headers)?;
         let fields = CallerFields::new(headers);
         let headers = fields.as_map();
-        let response = ResponseBuilder { headers, is_conditional: true, ids, tag: identity.tag };
-        let grant = self.0.fetcher.store.grant(&identity.fingerprint);
+        let response = ResponseBuilder { headers, is_conditional: true, ids, tag: identity.log_tag };
+        let grant = self.0.fetcher.store.grant(&identity.token_hash);
         let claims = self.claims(&identity, grant.as_deref(), now);
         let is_proven = grant.is_some();
         let (no_store, ids, stored) = (client.no_store, ids.clone(), None);
@@ -140,7 +140,7 @@ impl Proxy {
             Ok(claims) => claims,
             Err(reason) => return self.bypass(&question, reason, &response).await,
         };
-        let selecting_request = SelectingRequest { headers, token: question.identity.fingerprint };
+        let selecting_request = SelectingRequest { headers, token: question.identity.token_hash };
         let (proof, found) =
             self.find(grant.as_deref(), &claims, &question.resource, selecting_request, client, now);
         self.0.fetcher.metrics.local().proofs.inc(proof);
@@ -170,8 +170,8 @@ impl Proxy {
         client: CacheControl,
         now: Now,
     ) -> Option<(CachedLookup, Assessment)> {
-        let found = self.0.fetcher.store.recall(spelling, now)?;
-        let assessment = self.assess(&found.entry, found.granted, found.end, client, now);
+        let found = self.0.fetcher.store.thread_cache_get(spelling, now)?;
+        let assessment = self.assess(&found.entry, found.granted, found.expiry, client, now);
         (assessment.verdict == Decision::Fresh).then_some((found, assessment))
     }
 
@@ -188,20 +188,21 @@ impl Proxy {
     ) -> Option<(CachedLookup, Assessment)> {
         let (store, headers, uri) = (&self.0.fetcher.store, asked.headers(), &asked.head.uri);
         let identity = self.identity(headers).ok()?;
-        let grant = store.grant(&identity.fingerprint)?;
+        let grant = store.grant(&identity.token_hash)?;
         // Before a proof is looked up: what is withdrawn meanwhile must not be remembered.
         let generation = store.generation(grant.claims.principal);
         let claims = self.claims(&identity, Some(&grant), now).ok()?;
         let resource = Resource::parse(uri.path(), uri.query(), headers, self.0.default_version).ok()?;
-        let selecting_request = SelectingRequest { headers, token: identity.fingerprint };
+        let selecting_request = SelectingRequest { headers, token: identity.token_hash };
         let (_, found) =
             self.find(Some(&grant), &claims, &Arc::new(resource), selecting_request, client, now);
         let Found { entry, proof, assessment } =
             found.filter(|it| it.assessment.verdict == Decision::Fresh)?;
-        let found = CachedLookup { entry, granted: proof.granted, end: claims.end, tag: identity.tag };
+        let found =
+            CachedLookup { entry, granted: proof.granted, expiry: claims.expiry, log_tag: identity.log_tag };
         // What other fields of the request chose is not known by its spelling.
         if found.entry.mark_accessed() && found.entry.secondary_key().is_none() {
-            store.remember(spelling, generation, now, &found);
+            store.thread_cache_insert(spelling, generation, now, &found);
         }
         Some((found, assessment))
     }
@@ -267,9 +268,9 @@ impl Proxy {
             }
             Fetched::Answer(entry, stored) | Fetched::Revalidated(entry, stored) => {
                 let left = match (stored, question.claims) {
-                    (Ok(()), Ok(claims)) => {
-                        Some(self.assess(entry, entry.asked, claims.end, CacheControl::default(), now).left)
-                    }
+                    (Ok(()), Ok(claims)) => Some(
+                        self.assess(entry, entry.asked, claims.expiry, CacheControl::default(), now).left,
+                    ),
                     _ => None,
                 };
                 let reason = question.claims.err().map(Label::as_str).or(stored.err().map(Label::as_str));
@@ -290,7 +291,7 @@ impl Proxy {
     /// Claims are read once a token: after Graph's first 200 its grant holds them.
     fn claims(&self, identity: &Identity, grant: Option<&Grants>, now: Now) -> Result<Claims, Bypass> {
         match grant {
-            Some(grant) if grant.claims.end.left(now).is_zero() => Err(Bypass::Expiring),
+            Some(grant) if grant.claims.expiry.remaining(now).is_zero() => Err(Bypass::Expiring),
             Some(grant) => Ok(grant.claims),
             None => identity.token.claims(&self.0.secrets, now),
         }
@@ -314,7 +315,7 @@ impl Proxy {
     fn fall_back(&self, question: &FetchRequest, source: ErrorSource) -> Option<Found> {
         let fetcher = &self.0.fetcher;
         let (claims, now) = (question.claims.ok()?, fetcher.clock.now());
-        let grant = fetcher.store.grant(&question.identity.fingerprint)?;
+        let grant = fetcher.store.grant(&question.identity.token_hash)?;
         let selecting_request = question.selecting_request();
         let (proof, found) = self.find(
             Some(&grant),
@@ -326,7 +327,7 @@ impl Proxy {
         );
         fetcher.metrics.local().proofs.inc(proof);
         let found = found?;
-        let left = sabotaged!(EndForgotten, Duration::MAX, claims.end.left(now));
+        let left = sabotaged!(EndForgotten, Duration::MAX, claims.expiry.remaining(now));
         let (rules, lifetime) = (fetcher.freshness.now(), found.entry.lifetime());
         let ages = (now.since(found.proof.granted), left);
         is_usable_on_error(&rules, &lifetime, &found.assessment, source, ages).then_some(found)

@@ -33,12 +33,12 @@ labels! {
 pub struct Resource {
     /// Compared first: of two that differ it nearly always does.
     digest: u64,
-    named: Named,
+    parts: ResourceParts,
 }
 
 /// All that tells two resources apart.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Named {
+struct ResourceParts {
     version: ApiVersion,
     flow: Box<str>,
     expand: Expand,
@@ -62,27 +62,27 @@ impl Resource {
         if path.contains('%') {
             return Err(Rejection::PercentInPath);
         }
-        let (version, flow) = locate(path, default_version).ok_or(Rejection::Path)?;
+        let (version, flow) = parse_path(path, default_version).ok_or(Rejection::Path)?;
         if !is_flow_id(flow) {
             return Err(Rejection::FlowId);
         }
         let (expand, select) = query::parse(query.unwrap_or_default(), version).ok_or(Rejection::Query)?;
         let metadata = Metadata::accepted(headers).ok_or(Rejection::Accept)?;
-        Ok(Named { version, flow: flow.into(), expand, select, metadata }.into())
+        Ok(ResourceParts { version, flow: flow.into(), expand, select, metadata }.into())
     }
 
     /// The target of the request to Graph: the one canonical spelling.
     pub fn target(&self) -> String {
-        let Named { version, flow, expand, select, .. } = &self.named;
-        let mut target = String::with_capacity(TARGET_LENGTH);
+        let ResourceParts { version, flow, expand, select, .. } = &self.parts;
+        let mut target = String::with_capacity(TYPICAL_TARGET_BYTES);
         target.extend(["/", version.as_str(), COLLECTION, "/", flow, PROPERTY]);
         if !expand.is_empty() {
             target.push_str("?$expand=");
-            expand.spell(&mut target);
+            expand.write_to(&mut target);
         }
         if !select.is_empty() && sabotaged!(SelectNotForwarded, false, true) {
             target.push_str(if expand.is_empty() { "?$select=" } else { "&$select=" });
-            select.spell(&mut target);
+            select.write_to(&mut target);
         }
         target
     }
@@ -91,22 +91,22 @@ impl Resource {
     #[cfg(feature = "sabotage")]
     #[must_use]
     pub fn without_expand(&self) -> Self {
-        Named { expand: Expand::default(), ..self.named.clone() }.into()
+        ResourceParts { expand: Expand::default(), ..self.parts.clone() }.into()
     }
 
     /// The `Accept` of the request to Graph.
     pub fn accept(&self) -> HeaderValue {
-        self.named.metadata.header()
+        self.parts.metadata.header()
     }
 
     /// The user flow's id.
     pub fn flow(&self) -> &str {
-        &self.named.flow
+        &self.parts.flow
     }
 
     /// Bytes that it takes in memory, about.
     pub fn weight(&self) -> usize {
-        let Named { flow, expand, select, .. } = &self.named;
+        let ResourceParts { flow, expand, select, .. } = &self.parts;
         size_of::<Self>() + flow.len() + expand.weight() + select.weight()
     }
 
@@ -117,10 +117,10 @@ impl Resource {
 }
 
 /// A resource is looked up by a dozen times on its way to Graph and back: it is hashed once.
-impl From<Named> for Resource {
-    fn from(named: Named) -> Self {
-        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        Self { digest: KEY.hash_one(&named), named }
+impl From<ResourceParts> for Resource {
+    fn from(parts: ResourceParts) -> Self {
+        static STATE_FOR_DIGEST: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self { digest: STATE_FOR_DIGEST.hash_one(&parts), parts }
     }
 }
 
@@ -133,12 +133,12 @@ impl Hash for Resource {
 /// Flow ids are looked up by operators, not by readers of logs.
 impl std::fmt::Debug for Resource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Resource").field("version", &self.named.version).finish_non_exhaustive()
+        f.debug_struct("Resource").field("version", &self.parts.version).finish_non_exhaustive()
     }
 }
 
 /// The version and what stands where the flow id should.
-fn locate(path: &str, default_version: ApiVersion) -> Option<(ApiVersion, &str)> {
+fn parse_path(path: &str, default_version: ApiVersion) -> Option<(ApiVersion, &str)> {
     let versioned = |version: ApiVersion| {
         let rest = path.strip_prefix('/')?.strip_prefix(version.as_str())?;
         Some((version, rest.strip_prefix("//").map_or(rest, |_| rest.get(1..).unwrap_or(rest))))
@@ -156,14 +156,14 @@ fn locate(path: &str, default_version: ApiVersion) -> Option<(ApiVersion, &str)>
 /// Whether this may be the id of a flow.
 pub fn is_flow_id(text: &str) -> bool {
     let is_flow_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    !text.is_empty() && text.len() <= FLOW_ID_LENGTH && text.bytes().all(is_flow_byte)
+    !text.is_empty() && text.len() <= MAX_FLOW_ID_BYTES && text.bytes().all(is_flow_byte)
 }
 
 const COLLECTION: &str = "/identity/b2xUserFlows";
 const PROPERTY: &str = "/apiConnectorConfiguration";
-const FLOW_ID_LENGTH: usize = 128;
+const MAX_FLOW_ID_BYTES: usize = 128;
 /// As long as targets usually are.
-const TARGET_LENGTH: usize = 192;
+const TYPICAL_TARGET_BYTES: usize = 192;
 
 #[cfg(test)]
 mod tests;

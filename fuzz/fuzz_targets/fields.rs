@@ -86,20 +86,22 @@ fn control(headers: &HeaderMap) {
 
 fn lifetime(headers: &HeaderMap) {
     let operator = Config { ttl: Duration::from_secs(300), ..Config::default() };
-    let origin = Config { freshness: FreshnessSource::GraphClient, ..operator.clone() };
-    let longest = Lifetime::of(headers, &operator, *NOW);
+    let origin = Config { freshness: FreshnessSource::Origin, ..operator.clone() };
+    let longest = Lifetime::from_response(headers, &operator, *NOW);
     for config in [&operator, &origin] {
-        let Ok(life) = Lifetime::of(headers, config, *NOW) else { continue };
+        let Ok(life) = Lifetime::from_response(headers, config, *NOW) else { continue };
         assert!(life.fresh_for <= config.ttl);
         // Where Graph decides, `must-understand` undoes a `no-store`.
-        let undone = config.freshness == FreshnessSource::GraphClient
+        let undone = config.freshness == FreshnessSource::Origin
             && CacheControl::from_headers(headers).must_understand;
         assert!(
             undone || longest.is_ok_and(|longest| life.fresh_for <= longest.fresh_for),
             "Graph's word outlives the TTL"
         );
         let wider = Config { ttl: config.ttl * 2, ..config.clone() };
-        assert!(Lifetime::of(headers, &wider, *NOW).is_ok_and(|wide| wide.fresh_for >= life.fresh_for));
+        assert!(
+            Lifetime::from_response(headers, &wider, *NOW).is_ok_and(|wide| wide.fresh_for >= life.fresh_for)
+        );
         ages(&life, config, CacheControl::from_headers(headers));
     }
 }
@@ -152,7 +154,7 @@ fn conditional(headers: &HeaderMap) {
     let answer = status(headers);
     assert!(matches!(answer, StatusCode::OK | StatusCode::NOT_MODIFIED));
     let mut with_ours = headers.clone();
-    with_ours.append(header::IF_NONE_MATCH, entry.tag.spelled());
+    with_ours.append(header::IF_NONE_MATCH, entry.etag.to_header_value());
     assert_eq!(status(&with_ours), StatusCode::NOT_MODIFIED, "our own tag is not found among theirs");
     if headers.contains_key(header::IF_NONE_MATCH) {
         let mut without = headers.clone();

@@ -66,7 +66,8 @@ impl Cache for Overview {
         if *selection == PurgeSelector::default() {
             inner.fetcher.refused.clear();
         }
-        let label = |kind, name: &Option<String>| name.as_deref().map(|name| inner.secrets.label(kind, name));
+        let label =
+            |kind, name: &Option<String>| name.as_deref().map(|name| inner.secrets.claim_hash(kind, name));
         inner.fetcher.store.purge(&purge::PurgeSelector {
             flow: selection.flow.clone(),
             tenant: label(ClaimKind::Tenant, &selection.tenant),

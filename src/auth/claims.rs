@@ -28,7 +28,7 @@ pub struct Claims {
     /// What Graph throttles: the application, in its tenant.
     pub application: ClaimHash,
     /// When the token ends.
-    pub end: TokenExpiry,
+    pub expiry: TokenExpiry,
 }
 
 /// When a token ends: its `exp`, seconds since the Unix epoch. From the year 2106 on every token has ended.
@@ -41,18 +41,18 @@ impl TokenExpiry {
         self.0.into()
     }
 
-    fn of(exp: u64) -> Self {
+    fn from_exp(exp: u64) -> Self {
         Self(u32::try_from(exp).unwrap_or(u32::MAX))
     }
 
     /// An hour after `now`.
     #[cfg(test)]
     pub fn after(now: Now) -> Self {
-        Self::of(now.unix_seconds() + 3600)
+        Self::from_exp(now.unix_seconds() + 3600)
     }
 
     /// What is left of the token's usable life: it ends 30 seconds before `exp`.
-    pub fn left(self, now: Now) -> Duration {
+    pub fn remaining(self, now: Now) -> Duration {
         let end = self
             .unix_seconds()
             .saturating_sub(sabotaged!(EndWithoutMargin, 0, EXP_MARGIN.as_secs()))
@@ -128,12 +128,12 @@ pub(super) fn read(json: &[u8], key: &hmac::Key, now: Now) -> Result<Claims, Byp
     let subjects = [subject, sub.as_ref().unwrap_or(subject)];
     let claims = Claims {
         principal: principal(&raw, key),
-        tenant: label(key, ClaimKind::Tenant, &tenant),
-        subjects: subjects.map(|subject| label(key, ClaimKind::Subject, subject)),
-        application: label(key, ClaimKind::Application, &application(&tenant, &raw)),
-        end: TokenExpiry::of(exp),
+        tenant: hash_claim(key, ClaimKind::Tenant, &tenant),
+        subjects: subjects.map(|subject| hash_claim(key, ClaimKind::Subject, subject)),
+        application: hash_claim(key, ClaimKind::Application, &application(&tenant, &raw)),
+        expiry: TokenExpiry::from_exp(exp),
     };
-    if claims.end.left(now).is_zero() { Err(Bypass::Expiring) } else { Ok(claims) }
+    if claims.expiry.remaining(now).is_zero() { Err(Bypass::Expiring) } else { Ok(claims) }
 }
 
 /// Every part is tagged, counted and measured, so that no two sets of claims spell the same bytes.
@@ -183,7 +183,7 @@ fn app<'a>(raw: &'a Raw<'_>) -> Option<&'a str> {
 }
 
 /// GUIDs, and tenants, are compared without regard to case, as people type them. A `sub` that is no GUID is base64url.
-pub(super) fn label(key: &hmac::Key, kind: ClaimKind, name: &str) -> ClaimHash {
+pub(super) fn hash_claim(key: &hmac::Key, kind: ClaimKind, name: &str) -> ClaimHash {
     let mut context = hmac::Context::with_key(key);
     context.update(match kind {
         ClaimKind::Tenant => b"label tenant\0",

@@ -9,16 +9,16 @@ use super::*;
 const TOKEN: (&str, &str) = ("authorization", "Bearer a");
 const ACCEPT: (&str, &str) = ("accept", "application/json");
 
-fn spelling(secrets: &HashKeys, target: &str, fields: &[(&str, &str)]) -> Option<RequestDigest> {
+fn spelling(hash_keys: &HashKeys, target: &str, fields: &[(&str, &str)]) -> Option<RequestDigest> {
     let request =
         fields.iter().fold(Request::get(target), |request, (name, value)| request.header(*name, *value));
-    RequestDigest::compute(&RequestView::new(&request.body(()).unwrap().into_parts().0), secrets)
+    RequestDigest::compute(&RequestView::new(&request.body(()).unwrap().into_parts().0), hash_keys)
 }
 
 #[test]
 fn t05_requests_are_spelled_alike_exactly_where_token_target_and_accept_are() {
-    let secrets = HashKeys::random().unwrap();
-    let of = |target, fields: &[_]| spelling(&secrets, target, fields);
+    let hash_keys = HashKeys::random().unwrap();
+    let of = |target, fields: &[_]| spelling(&hash_keys, target, fields);
     let known = of("/x?y", &[TOKEN, ACCEPT]);
     assert!(known.is_some());
     assert_eq!(of("/x?y", &[("user-agent", "b"), ACCEPT, TOKEN]), known, "nothing else decides");
@@ -41,15 +41,15 @@ fn t05_requests_are_spelled_alike_exactly_where_token_target_and_accept_are() {
 
 #[test]
 fn what_has_no_token_or_a_field_in_several_lines_has_no_spelling() {
-    let secrets = HashKeys::random().unwrap();
+    let hash_keys = HashKeys::random().unwrap();
     for fields in [&[ACCEPT][..], &[TOKEN, TOKEN], &[TOKEN, ACCEPT, ACCEPT]] {
-        assert_eq!(spelling(&secrets, "/x", fields), None, "{fields:?}");
+        assert_eq!(spelling(&hash_keys, "/x", fields), None, "{fields:?}");
     }
 }
 
 #[test]
 fn spellings_are_spread_over_a_table() {
-    let (secrets, state) = (HashKeys::random().unwrap(), RandomState::new());
-    let hashes = (0..100).map(|n| state.hash_one(spelling(&secrets, &format!("/{n}"), &[TOKEN])));
+    let (hash_keys, state) = (HashKeys::random().unwrap(), RandomState::new());
+    let hashes = (0..100).map(|n| state.hash_one(spelling(&hash_keys, &format!("/{n}"), &[TOKEN])));
     assert_eq!(hashes.collect::<HashSet<_>>().len(), 100);
 }

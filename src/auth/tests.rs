@@ -14,7 +14,7 @@ fn now() -> Now {
     Clock::manual(UNIX_EPOCH + Duration::from_secs(NOW)).now()
 }
 
-fn secrets() -> HashKeys {
+fn hash_keys() -> HashKeys {
     HashKeys::random().unwrap()
 }
 
@@ -30,9 +30,10 @@ fn jwt(payload: &str) -> String {
     format!("{}.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#), URL_SAFE_NO_PAD.encode(payload))
 }
 
-fn claims_of(payload: &str, secrets: &HashKeys) -> Result<Claims, Bypass> {
-    let identity = Identity::from_headers(&headers(&[&format!("Bearer {}", jwt(payload))]), secrets).unwrap();
-    identity.token.claims(secrets, now())
+fn claims_of(payload: &str, hash_keys: &HashKeys) -> Result<Claims, Bypass> {
+    let identity =
+        Identity::from_headers(&headers(&[&format!("Bearer {}", jwt(payload))]), hash_keys).unwrap();
+    identity.token.claims(hash_keys, now())
 }
 
 fn ordinary() -> Value {
@@ -52,15 +53,15 @@ fn altered(name: &str, value: Value) -> String {
 
 #[test]
 fn one_bearer_token_in_one_line_is_taken() {
-    let secrets = secrets();
+    let hash_keys = hash_keys();
     for line in ["Bearer abc", "bearer abc", "BEARER   a.b-c_d~e+f/g==", "Bearer x"] {
-        assert!(Identity::from_headers(&headers(&[line]), &secrets).is_ok(), "{line}");
+        assert!(Identity::from_headers(&headers(&[line]), &hash_keys).is_ok(), "{line}");
     }
 }
 
 #[test]
 fn anything_else_is_refused_with_its_reason() {
-    let secrets = secrets();
+    let hash_keys = hash_keys();
     for (lines, reason) in [
         (&[][..], Rejection::NoToken),
         (&[""], Rejection::NoToken),
@@ -83,34 +84,34 @@ fn anything_else_is_refused_with_its_reason() {
         (&["Bearer abc", "Bearer def"], Rejection::SeveralTokens),
         (&["Bearer abc", "Bearer abc"], Rejection::SeveralTokens),
     ] {
-        assert_eq!(Identity::from_headers(&headers(lines), &secrets).err(), Some(reason), "{lines:?}");
+        assert_eq!(Identity::from_headers(&headers(lines), &hash_keys).err(), Some(reason), "{lines:?}");
     }
 }
 
 #[test]
 fn a_token_is_forwarded_as_it_came_and_marked_sensitive() {
-    let identity = Identity::from_headers(&headers(&["bearer  abc"]), &secrets()).unwrap();
+    let identity = Identity::from_headers(&headers(&["bearer  abc"]), &hash_keys()).unwrap();
     assert_eq!(identity.token.authorization(), "bearer  abc");
     assert!(identity.token.authorization().is_sensitive());
 }
 
 #[test]
 fn t17_nothing_of_a_token_is_in_its_debug_output() {
-    let secrets = secrets();
+    let hash_keys = hash_keys();
     let identity =
-        Identity::from_headers(&headers(&[&format!("Bearer {}", jwt(&ordinary().to_string()))]), &secrets)
+        Identity::from_headers(&headers(&[&format!("Bearer {}", jwt(&ordinary().to_string()))]), &hash_keys)
             .unwrap();
-    let claims = identity.token.claims(&secrets, now()).unwrap();
-    let shown = format!("{identity:?} {claims:?} {secrets:?}");
+    let claims = identity.token.claims(&hash_keys, now()).unwrap();
+    let shown = format!("{identity:?} {claims:?} {hash_keys:?}");
     assert!(!shown.contains("eyJ"), "{shown}");
     assert_eq!(shown.matches("<redacted>").count(), 8, "{shown}");
 }
 
 #[test]
 fn a_fingerprint_depends_on_every_byte_and_on_the_process() {
-    let (one, other) = (secrets(), secrets());
-    let of = |line: &str, secrets: &HashKeys| {
-        Identity::from_headers(&headers(&[line]), secrets).unwrap().fingerprint
+    let (one, other) = (hash_keys(), hash_keys());
+    let of = |line: &str, hash_keys: &HashKeys| {
+        Identity::from_headers(&headers(&[line]), hash_keys).unwrap().token_hash
     };
     assert!(of("Bearer abc", &one) == of("Bearer abc", &one));
     assert!(of("Bearer abc", &one) != of("Bearer abd", &one));
@@ -120,32 +121,33 @@ fn a_fingerprint_depends_on_every_byte_and_on_the_process() {
 
 #[test]
 fn t20_the_logs_tag_is_not_the_head_of_the_fingerprint() {
-    let identity = Identity::from_headers(&headers(&["Bearer abc"]), &secrets()).unwrap();
-    assert_ne!(identity.tag.0[..], identity.fingerprint.0[..4]);
-    assert_eq!(identity.tag.to_string().len(), 8);
+    let identity = Identity::from_headers(&headers(&["Bearer abc"]), &hash_keys()).unwrap();
+    assert_ne!(identity.log_tag.0[..], identity.token_hash.0[..4]);
+    assert_eq!(identity.log_tag.to_string().len(), 8);
 }
 
 #[test]
 fn f38_a_token_that_is_no_readable_jwt_may_not_use_the_cache() {
-    let secrets = secrets();
+    let hash_keys = hash_keys();
     for token in
         ["EwBIA8l6BAAU", "a.b", "a.!.c", "a.b.c.d.e", "..", "a..c", &jwt("").replace("c2ln", "c2ln.x")]
     {
         let line = format!("Bearer {}", token.replace('!', "~"));
-        let identity = Identity::from_headers(&headers(&[&line]), &secrets).unwrap();
-        let reason = identity.token.claims(&secrets, now()).unwrap_err();
+        let identity = Identity::from_headers(&headers(&[&line]), &hash_keys).unwrap();
+        let reason = identity.token.claims(&hash_keys, now()).unwrap_err();
         assert!(matches!(reason, Bypass::Opaque | Bypass::Unreadable), "{token}: {reason}");
     }
     let gzip = format!("Bearer a.{}.c", URL_SAFE_NO_PAD.encode(b"\x1f\x8b\x08\x00"));
-    let identity = Identity::from_headers(&headers(&[&gzip]), &secrets).unwrap();
-    assert_eq!(identity.token.claims(&secrets, now()), Err(Bypass::Unreadable));
+    let identity = Identity::from_headers(&headers(&[&gzip]), &hash_keys).unwrap();
+    assert_eq!(identity.token.claims(&hash_keys, now()), Err(Bypass::Unreadable));
 }
 
 #[test]
 fn f39_only_a_plain_number_within_29_hours_is_an_end() {
-    let secrets = secrets();
-    let exp =
-        |value: Value| claims_of(&altered("exp", value), &secrets).map(|claims| claims.end.unix_seconds());
+    let hash_keys = hash_keys();
+    let exp = |value: Value| {
+        claims_of(&altered("exp", value), &hash_keys).map(|claims| claims.expiry.unix_seconds())
+    };
     assert_eq!(exp(json!(NOW + 3600)), Ok(NOW + 3600));
     assert_eq!(exp(json!(NOW + 29 * 3600)), Ok(NOW + 29 * 3600));
     for odd in [
@@ -163,37 +165,37 @@ fn f39_only_a_plain_number_within_29_hours_is_an_end() {
         assert_eq!(exp(odd.clone()), Err(Bypass::ExpUnusable), "{odd}");
     }
     let null = altered("exp", json!(7)).replace("\"exp\":7", "\"exp\":null");
-    assert_eq!(claims_of(&null, &secrets), Err(Bypass::ExpUnusable));
+    assert_eq!(claims_of(&null, &hash_keys), Err(Bypass::ExpUnusable));
     let twice = altered("exp", json!(NOW + 60)).replace("{\"app", &format!("{{\"exp\":{},\"app", NOW + 3600));
-    assert_eq!(claims_of(&twice, &secrets), Err(Bypass::Unreadable));
+    assert_eq!(claims_of(&twice, &hash_keys), Err(Bypass::Unreadable));
 }
 
 #[test]
 fn a_token_is_usable_until_30_seconds_before_its_end() {
-    let secrets = secrets();
-    let exp = |seconds| claims_of(&altered("exp", json!(NOW + seconds)), &secrets);
+    let hash_keys = hash_keys();
+    let exp = |seconds| claims_of(&altered("exp", json!(NOW + seconds)), &hash_keys);
     assert_eq!(exp(30), Err(Bypass::Expiring));
-    assert_eq!(exp(31).unwrap().end.left(now()), Duration::from_secs(1));
-    assert_eq!(claims_of(&altered("exp", json!(0)), &secrets), Err(Bypass::Expiring));
+    assert_eq!(exp(31).unwrap().expiry.remaining(now()), Duration::from_secs(1));
+    assert_eq!(claims_of(&altered("exp", json!(0)), &hash_keys), Err(Bypass::Expiring));
 }
 
 #[test]
 fn a_token_that_is_not_valid_yet_or_bound_to_a_key_may_not_use_the_cache() {
-    let secrets = secrets();
-    let reason = |name, value| claims_of(&altered(name, value), &secrets).err();
+    let hash_keys = hash_keys();
+    let reason = |name, value| claims_of(&altered(name, value), &hash_keys).err();
     assert_eq!(reason("nbf", json!(NOW + 1)), Some(Bypass::NotYetValid));
     assert_eq!(reason("nbf", json!("0")), Some(Bypass::NotYetValid));
     assert_eq!(reason("nbf", json!(NOW)), None);
     assert_eq!(reason("nbf", Value::Null), None, "nbf is optional");
     assert_eq!(reason("cnf", json!({ "kid": "k" })), Some(Bypass::Bound));
     let null = altered("cnf", json!(7)).replace("\"cnf\":7", "\"cnf\":null");
-    assert_eq!(claims_of(&null, &secrets), Err(Bypass::Bound));
+    assert_eq!(claims_of(&null, &hash_keys), Err(Bypass::Bound));
 }
 
 #[test]
 fn t04_an_empty_missing_or_doubled_name_is_no_name() {
-    let secrets = secrets();
-    let reason = |payload: &str| claims_of(payload, &secrets).err();
+    let hash_keys = hash_keys();
+    let reason = |payload: &str| claims_of(payload, &hash_keys).err();
     assert_eq!(reason(&altered("tid", json!(""))), Some(Bypass::Incomplete));
     assert_eq!(reason(&altered("tid", Value::Null)), Some(Bypass::Incomplete));
     assert_eq!(reason(&altered("tid", json!(1))), Some(Bypass::Unreadable));
@@ -209,8 +211,8 @@ fn t04_an_empty_missing_or_doubled_name_is_no_name() {
 
 #[test]
 fn t04_no_spelling_of_a_claim_makes_it_another_or_hides_that_it_is_there_twice() {
-    let secrets = secrets();
-    let of = |payload: &str| claims_of(payload, &secrets);
+    let hash_keys = hash_keys();
+    let of = |payload: &str| claims_of(payload, &hash_keys);
     let usual = of(&ordinary().to_string()).unwrap();
     let spelled =
         ordinary().to_string().replace("\"oid\"", r#""\u006fi\u0064""#).replace("\"o\"", r#""\u006f""#);
@@ -243,32 +245,32 @@ fn t04_no_spelling_of_a_claim_makes_it_another_or_hides_that_it_is_there_twice()
 
 #[test]
 fn f39_no_spelling_of_a_number_but_the_plain_one_is_an_end() {
-    let secrets = secrets();
+    let hash_keys = hash_keys();
     let seconds = NOW + 3600;
     for odd in ["e0", ".0", "E+0", "0000", "00000000000"] {
         let payload = altered("exp", json!(7)).replace("\"exp\":7", &format!("\"exp\":{seconds}{odd}"));
-        assert_eq!(claims_of(&payload, &secrets), Err(Bypass::ExpUnusable), "{odd}");
+        assert_eq!(claims_of(&payload, &hash_keys), Err(Bypass::ExpUnusable), "{odd}");
     }
     for odd in ["-0", "18446744073709551616", "{}", "[]", "\"\"", "false"] {
         let payload = altered("exp", json!(7)).replace("\"exp\":7", &format!("\"exp\":{odd}"));
-        assert_eq!(claims_of(&payload, &secrets), Err(Bypass::ExpUnusable), "{odd}");
+        assert_eq!(claims_of(&payload, &hash_keys), Err(Bypass::ExpUnusable), "{odd}");
         let payload = altered("nbf", json!(7)).replace("\"nbf\":7", &format!("\"nbf\":{odd}"));
-        assert_eq!(claims_of(&payload, &secrets), Err(Bypass::NotYetValid), "{odd}");
+        assert_eq!(claims_of(&payload, &hash_keys), Err(Bypass::NotYetValid), "{odd}");
     }
     for broken in ["+1", "01", "0x10", "NaN", "Infinity", "1_0", ""] {
         let payload = altered("exp", json!(7)).replace("\"exp\":7", &format!("\"exp\":{broken}"));
-        assert_eq!(claims_of(&payload, &secrets), Err(Bypass::Unreadable), "{broken}");
+        assert_eq!(claims_of(&payload, &hash_keys), Err(Bypass::Unreadable), "{broken}");
     }
 }
 
 #[test]
 fn f38_a_payload_is_base64url_without_padding_and_nothing_else() {
-    let secrets = secrets();
+    let hash_keys = hash_keys();
     let payload = URL_SAFE_NO_PAD.encode(ordinary().to_string());
     let read = |payload: &str| {
         let identity =
-            Identity::from_headers(&headers(&[&format!("Bearer a.{payload}.c")]), &secrets).unwrap();
-        identity.token.claims(&secrets, now())
+            Identity::from_headers(&headers(&[&format!("Bearer a.{payload}.c")]), &hash_keys).unwrap();
+        identity.token.claims(&hash_keys, now())
     };
     assert!(read(&payload).is_ok());
     for odd in [format!("+{payload}"), format!("/{payload}"), format!("~{payload}"), payload[1..].to_owned()]
@@ -281,8 +283,8 @@ fn f38_a_payload_is_base64url_without_padding_and_nothing_else() {
 
 #[test]
 fn each_part_of_a_principal_tells_two_apart() {
-    let secrets = secrets();
-    let of = |payload: String| claims_of(&payload, &secrets).unwrap().principal;
+    let hash_keys = hash_keys();
+    let of = |payload: String| claims_of(&payload, &hash_keys).unwrap().principal;
     let usual = of(ordinary().to_string());
     for (name, value) in [
         ("tid", json!("t2")),
@@ -307,8 +309,8 @@ fn each_part_of_a_principal_tells_two_apart() {
 
 #[test]
 fn t05_claims_of_one_length_are_told_apart_by_their_text() {
-    let secrets = secrets();
-    let of = |name: &str, value: Value| claims_of(&altered(name, value), &secrets).unwrap().principal;
+    let hash_keys = hash_keys();
+    let of = |name: &str, value: Value| claims_of(&altered(name, value), &hash_keys).unwrap().principal;
     for name in ["tid", "oid", "appid", "idtyp", "scp"] {
         assert!(of(name, json!("x1")) != of(name, json!("x2")), "{name}");
     }
@@ -320,10 +322,10 @@ fn t05_claims_of_one_length_are_told_apart_by_their_text() {
 
 #[test]
 fn t04_two_subjects_behind_an_empty_oid_are_two() {
-    let secrets = secrets();
+    let hash_keys = hash_keys();
     let of = |sub: &str| {
         let payload = json!({ "tid": "t", "oid": "", "sub": sub, "exp": NOW + 60 }).to_string();
-        claims_of(&payload, &secrets).unwrap()
+        claims_of(&payload, &hash_keys).unwrap()
     };
     assert!(of("s1").principal != of("s2").principal);
     assert!(of("s1").subjects != of("s2").subjects);
@@ -331,8 +333,8 @@ fn t04_two_subjects_behind_an_empty_oid_are_two() {
 
 #[test]
 fn order_and_the_rest_of_the_claims_do_not_make_another_principal() {
-    let secrets = secrets();
-    let of = |payload: String| claims_of(&payload, &secrets).unwrap().principal;
+    let hash_keys = hash_keys();
+    let of = |payload: String| claims_of(&payload, &hash_keys).unwrap().principal;
     let usual = of(ordinary().to_string());
     for (name, value) in [
         ("scp", json!("A  B A")),
@@ -348,17 +350,17 @@ fn order_and_the_rest_of_the_claims_do_not_make_another_principal() {
 
 #[test]
 fn a_subject_by_sub_is_not_the_same_as_one_by_oid() {
-    let secrets = secrets();
+    let hash_keys = hash_keys();
     let by = |name: &str| json!({ "tid": "t", name: "x", "appid": "a", "exp": NOW + 60 }).to_string();
-    let (sub, oid) = (claims_of(&by("sub"), &secrets).unwrap(), claims_of(&by("oid"), &secrets).unwrap());
+    let (sub, oid) = (claims_of(&by("sub"), &hash_keys).unwrap(), claims_of(&by("oid"), &hash_keys).unwrap());
     assert!(sub.principal != oid.principal);
     assert!(sub.subjects == oid.subjects, "a purge by subject finds both");
 }
 
 #[test]
 fn what_graph_throttles_is_an_application_in_a_tenant() {
-    let secrets = secrets();
-    let of = |payload: String| claims_of(&payload, &secrets).unwrap().application;
+    let hash_keys = hash_keys();
+    let of = |payload: String| claims_of(&payload, &hash_keys).unwrap().application;
     let usual = of(ordinary().to_string());
     assert!(of(altered("oid", json!("o2"))) == usual, "all its users together");
     let through_azp = altered("appid", Value::Null).replace('{', r#"{"azp":"a","#);
@@ -373,10 +375,10 @@ fn what_graph_throttles_is_an_application_in_a_tenant() {
 
 #[test]
 fn an_operators_label_finds_the_entrys() {
-    let secrets = secrets();
-    let claims = claims_of(&altered("tid", json!("AbC")), &secrets).unwrap();
-    assert!(claims.tenant == secrets.label(ClaimKind::Tenant, "aBc"));
-    assert!(claims.tenant != secrets.label(ClaimKind::Subject, "aBc"));
+    let hash_keys = hash_keys();
+    let claims = claims_of(&altered("tid", json!("AbC")), &hash_keys).unwrap();
+    assert!(claims.tenant == hash_keys.claim_hash(ClaimKind::Tenant, "aBc"));
+    assert!(claims.tenant != hash_keys.claim_hash(ClaimKind::Subject, "aBc"));
 }
 
 proptest! {
@@ -386,19 +388,19 @@ proptest! {
         one in prop::collection::vec("[ab,|.]{1,3}", 6),
         other in prop::collection::vec("[ab,|.]{1,3}", 6),
     ) {
-        let secrets = secrets();
+        let hash_keys = hash_keys();
         let payload = |p: &[String]| json!({ "tid": p[0], "oid": p[1], "appid": p[2], "idtyp": p[3],
             "roles": [p[4]], "wids": [p[5]], "exp": NOW + 60 }).to_string();
-        let (a, b) = (claims_of(&payload(&one), &secrets).unwrap(), claims_of(&payload(&other), &secrets).unwrap());
+        let (a, b) = (claims_of(&payload(&one), &hash_keys).unwrap(), claims_of(&payload(&other), &hash_keys).unwrap());
         prop_assert_eq!(a.principal == b.principal, one == other);
     }
 
     #[test]
     fn no_payload_makes_it_panic(payload in ".*", line in "[ -~]*") {
-        let secrets = secrets();
-        let _ = claims_of(&payload, &secrets);
-        if let Ok(identity) = Identity::from_headers(&headers(&[&line]), &secrets) {
-            let _ = identity.token.claims(&secrets, now());
+        let hash_keys = hash_keys();
+        let _ = claims_of(&payload, &hash_keys);
+        if let Ok(identity) = Identity::from_headers(&headers(&[&line]), &hash_keys) {
+            let _ = identity.token.claims(&hash_keys, now());
         }
     }
 }

@@ -38,7 +38,7 @@ impl Default for Config {
 #[derive(Clone, Debug)]
 pub struct Coalescer<T> {
     followers: Arc<Dial<usize>>,
-    under_way: Arc<Mutex<Table<T>>>,
+    in_flight: Arc<Mutex<Table<T>>>,
 }
 
 type Table<T> = HashMap<CoalesceKey, Arc<SharedResult<T>>>;
@@ -63,7 +63,7 @@ pub struct WaitingCallers {
 #[derive(Debug)]
 pub struct CallerGuard {
     callers: Arc<WaitingCallers>,
-    follows: bool,
+    is_follower: bool,
 }
 
 impl WaitingCallers {
@@ -78,16 +78,16 @@ impl WaitingCallers {
         }
     }
 
-    fn enter(self: &Arc<Self>, follows: bool) -> CallerGuard {
+    fn enter(self: &Arc<Self>, is_follower: bool) -> CallerGuard {
         self.waiting.fetch_add(1, SeqCst);
-        self.followers.fetch_add(usize::from(follows), SeqCst);
-        CallerGuard { callers: Arc::clone(self), follows }
+        self.followers.fetch_add(usize::from(is_follower), SeqCst);
+        CallerGuard { callers: Arc::clone(self), is_follower }
     }
 }
 
 impl Drop for CallerGuard {
     fn drop(&mut self) {
-        self.callers.followers.fetch_sub(usize::from(self.follows), SeqCst);
+        self.callers.followers.fetch_sub(usize::from(self.is_follower), SeqCst);
         if self.callers.waiting.fetch_sub(1, SeqCst) == 1 {
             self.callers.left.notify_waiters();
         }
@@ -108,7 +108,7 @@ pub enum Role<T: Clone> {
 impl<T: Clone> Coalescer<T> {
     /// No flight under way.
     pub fn new(config: &Config) -> Self {
-        Self { followers: Arc::new(Dial::new(config.followers)), under_way: Arc::default() }
+        Self { followers: Arc::new(Dial::new(config.followers)), in_flight: Arc::default() }
     }
 
     /// Changes how many may follow.
@@ -144,7 +144,7 @@ impl<T: Clone> Coalescer<T> {
     }
 
     fn table(&self) -> MutexGuard<'_, Table<T>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -199,12 +199,12 @@ mod tests {
     use crate::auth::{HashKeys, Identity};
     use crate::resource::{ApiVersion, Resource};
 
-    fn key(token: &str, secrets: &HashKeys) -> CoalesceKey {
+    fn key(token: &str, hash_keys: &HashKeys) -> CoalesceKey {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
         let path = "/beta/identity/b2xUserFlows/x/apiConnectorConfiguration";
         CoalesceKey {
-            fingerprint: Identity::from_headers(&headers, secrets).unwrap().fingerprint,
+            token_hash: Identity::from_headers(&headers, hash_keys).unwrap().token_hash,
             resource: Arc::new(Resource::parse(path, None, &headers, ApiVersion::Beta).unwrap()),
             lease: 1,
         }
@@ -216,11 +216,13 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_asks_the_same_meanwhile_gets_the_same_answer() {
-        let (coalescer, secrets) = (coalescer(8), HashKeys::random().unwrap());
-        let Role::Leader(obligation, _leader) = coalescer.join(key("a", &secrets)) else {
+        let (coalescer, hash_keys) = (coalescer(8), HashKeys::random().unwrap());
+        let Role::Leader(obligation, _leader) = coalescer.join(key("a", &hash_keys)) else {
             panic!("nobody was asking")
         };
-        let Role::Follower(wait) = coalescer.join(key("a", &secrets)) else { panic!("somebody was asking") };
+        let Role::Follower(wait) = coalescer.join(key("a", &hash_keys)) else {
+            panic!("somebody was asking")
+        };
         assert_eq!(coalescer.count(), 1);
         obligation.settle("answer");
         assert_eq!(wait.wait().await, Some("answer"));
@@ -229,26 +231,26 @@ mod tests {
 
     #[test]
     fn t01_another_token_never_waits_on_this_ones_flight() {
-        let (coalescer, secrets) = (coalescer(8), HashKeys::random().unwrap());
-        let _leads = coalescer.join(key("a", &secrets));
-        assert!(matches!(coalescer.join(key("b", &secrets)), Role::Leader(..)));
+        let (coalescer, hash_keys) = (coalescer(8), HashKeys::random().unwrap());
+        let _leads = coalescer.join(key("a", &hash_keys));
+        assert!(matches!(coalescer.join(key("b", &hash_keys)), Role::Leader(..)));
     }
 
     #[tokio::test]
     async fn a_leader_that_vanishes_leaves_nobody_waiting() {
-        let (coalescer, secrets) = (coalescer(8), HashKeys::random().unwrap());
-        let Role::Leader(obligation, _leader) = coalescer.join(key("a", &secrets)) else { panic!() };
-        let Role::Follower(wait) = coalescer.join(key("a", &secrets)) else { panic!() };
+        let (coalescer, hash_keys) = (coalescer(8), HashKeys::random().unwrap());
+        let Role::Leader(obligation, _leader) = coalescer.join(key("a", &hash_keys)) else { panic!() };
+        let Role::Follower(wait) = coalescer.join(key("a", &hash_keys)) else { panic!() };
         drop(obligation);
         assert_eq!(wait.wait().await, None);
-        assert!(matches!(coalescer.join(key("a", &secrets)), Role::Leader(..)), "the next one leads");
+        assert!(matches!(coalescer.join(key("a", &hash_keys)), Role::Leader(..)), "the next one leads");
     }
 
     #[tokio::test]
     async fn a_fetch_learns_when_its_last_caller_has_left() {
-        let (coalescer, secrets) = (coalescer(8), HashKeys::random().unwrap());
-        let Role::Leader(obligation, leader) = coalescer.join(key("a", &secrets)) else { panic!() };
-        let Role::Follower(follower) = coalescer.join(key("a", &secrets)) else { panic!() };
+        let (coalescer, hash_keys) = (coalescer(8), HashKeys::random().unwrap());
+        let Role::Leader(obligation, leader) = coalescer.join(key("a", &hash_keys)) else { panic!() };
+        let Role::Follower(follower) = coalescer.join(key("a", &hash_keys)) else { panic!() };
         let callers = obligation.callers();
         let mut all_left = Box::pin(callers.all_left());
         assert!(futures_util::poll!(&mut all_left).is_pending());
@@ -260,14 +262,14 @@ mod tests {
 
     #[test]
     fn no_more_than_the_limit_may_follow() {
-        let (coalescer, secrets) = (coalescer(2), HashKeys::random().unwrap());
-        let _leads = coalescer.join(key("a", &secrets));
-        let _first = coalescer.join(key("a", &secrets));
-        let second = coalescer.join(key("a", &secrets));
-        assert!(matches!(coalescer.join(key("a", &secrets)), Role::Full));
+        let (coalescer, hash_keys) = (coalescer(2), HashKeys::random().unwrap());
+        let _leads = coalescer.join(key("a", &hash_keys));
+        let _first = coalescer.join(key("a", &hash_keys));
+        let second = coalescer.join(key("a", &hash_keys));
+        assert!(matches!(coalescer.join(key("a", &hash_keys)), Role::Full));
         drop(second);
-        assert!(matches!(coalescer.join(key("a", &secrets)), Role::Follower(_)), "a seat was given back");
+        assert!(matches!(coalescer.join(key("a", &hash_keys)), Role::Follower(_)), "a seat was given back");
         coalescer.set_followers(1);
-        assert!(matches!(coalescer.join(key("a", &secrets)), Role::Full), "there are fewer seats now");
+        assert!(matches!(coalescer.join(key("a", &hash_keys)), Role::Full), "there are fewer seats now");
     }
 }

@@ -35,14 +35,14 @@ impl Validators {
     ///
     /// A `Last-Modified` counts where it is at least a second before the answer's own date: what changes twice
     /// in a second has one date for two states (RFC 9110, section 8.8.2.2).
-    pub fn of(headers: &HeaderMap, received: Now) -> Option<Self> {
+    pub fn from_headers(headers: &HeaderMap, received: Now) -> Option<Self> {
         let etag = only(headers, &ETAG).filter(|tag| opaque(tag).is_some()).cloned();
-        let settled = |modified: &&HeaderValue| {
+        let is_strong = |modified: &&HeaderValue| {
             let date = only(headers, &header::DATE).and_then(date::read).unwrap_or_else(|| received.wall());
             let since = date::read(modified).and_then(|modified| date.duration_since(modified).ok());
             since.is_some_and(|since| since >= Duration::from_secs(1))
         };
-        let last_modified = only(headers, &LAST_MODIFIED).filter(settled).cloned();
+        let last_modified = only(headers, &LAST_MODIFIED).filter(is_strong).cloned();
         (etag.is_some() || last_modified.is_some()).then_some(Self { etag, last_modified })
     }
 
@@ -85,42 +85,46 @@ impl Validators {
 
 /// What is kept with an answer so that Graph can be asked about it.
 #[derive(Clone, Debug)]
-pub struct Validation {
+pub struct RevalidationState {
     /// What Graph is asked with.
     pub validators: Validators,
     /// The fields of Graph's answer that a 304 need not repeat and the rules need again.
     fields: Box<[(HeaderName, HeaderValue)]>,
     /// To which token the answer was given.
-    given_to: TokenHash,
+    token_hash: TokenHash,
     /// When the body was asked for.
-    body_asked: Now,
+    body_requested_at: Now,
 }
 
-impl Validation {
+impl RevalidationState {
     /// That of a 200 to a question of `token`'s, asked at `asked`. None where Graph gave no validator, or where
     /// the fields are so long that they are not worth their place.
-    pub fn of(headers: &HeaderMap, token: TokenHash, asked: Now) -> Option<Self> {
-        let validators = Validators::of(headers, asked)?;
-        let names = REMEMBERED.iter().flat_map(|name| headers.get_all(name).iter().map(move |v| (name, v)));
+    pub fn from_response(headers: &HeaderMap, token: TokenHash, asked: Now) -> Option<Self> {
+        let validators = Validators::from_headers(headers, asked)?;
+        let names =
+            STORED_FIELD_NAMES.iter().flat_map(|name| headers.get_all(name).iter().map(move |v| (name, v)));
         let fields: Box<_> = names.map(|(name, value)| (name.clone(), value.clone())).collect();
-        let known = Self { validators, fields, given_to: token, body_asked: asked };
-        (known.weight() <= WEIGHT_MAX).then_some(known)
+        let known = Self { validators, fields, token_hash: token, body_requested_at: asked };
+        (known.weight() <= MAX_STATE_BYTES).then_some(known)
     }
 
     /// The same after a 304, with `headers` as they are now. The body is as old as it was.
-    pub fn renewed(&self, headers: &HeaderMap, asked: Now) -> Option<Self> {
-        Some(Self { body_asked: self.body_asked, ..Self::of(headers, self.given_to, asked)? })
+    pub fn renew(&self, headers: &HeaderMap, asked: Now) -> Option<Self> {
+        Some(Self {
+            body_requested_at: self.body_requested_at,
+            ..Self::from_response(headers, self.token_hash, asked)?
+        })
     }
 
     /// What `token` may ask Graph with now: its own, and not for ever.
-    pub fn for_token(&self, token: TokenHash, now: Now) -> Option<&Validators> {
-        let own = sabotaged!(ValidatorOfAnother, true, token == self.given_to);
-        (own && now.since(self.body_asked) < WHOLE_AGAIN).then_some(&self.validators)
+    pub fn validators_for(&self, token: TokenHash, now: Now) -> Option<&Validators> {
+        let own = sabotaged!(ValidatorOfAnother, true, token == self.token_hash);
+        (own && now.since(self.body_requested_at) < MAX_BODY_AGE).then_some(&self.validators)
     }
 
     /// The fields of the stored answer with those of a 304 in their place (RFC 9111, section 3.2). What
-    /// describes a body stays as it is stored; `passed_on` are the stored fields beside the remembered ones.
-    pub fn merge(&self, passed_on: &[(HeaderName, HeaderValue)], not_modified: &HeaderMap) -> HeaderMap {
+    /// describes a body stays as it is stored; `stored_headers` are the stored fields beside the remembered ones.
+    pub fn merge(&self, stored_headers: &[(HeaderName, HeaderValue)], not_modified: &HeaderMap) -> HeaderMap {
         let mut merged = not_modified.clone();
         for name in not_modified.keys() {
             if name.as_str().starts_with("content-") || is_for_one_hop(not_modified, name) {
@@ -129,7 +133,7 @@ impl Validation {
         }
         merged.remove(header::CONNECTION);
         let told: Vec<HeaderName> = merged.keys().cloned().collect();
-        for (name, value) in self.fields.iter().chain(passed_on) {
+        for (name, value) in self.fields.iter().chain(stored_headers) {
             if !told.contains(name) {
                 merged.append(name.clone(), value.clone());
             }
@@ -154,17 +158,17 @@ fn opaque(tag: &HeaderValue) -> Option<&[u8]> {
     let bytes = tag.as_bytes();
     let quoted = bytes.strip_prefix(b"W/").unwrap_or(bytes);
     let inner = quoted.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    let fits = bytes.len() <= TAG_LENGTH && inner.iter().all(|byte| matches!(byte, b'!' | b'#'..=b'~'));
+    let fits = bytes.len() <= MAX_ETAG_BYTES && inner.iter().all(|byte| matches!(byte, b'!' | b'#'..=b'~'));
     fits.then_some(quoted)
 }
 
 /// What the rules read of an answer, beside its date and age, which are a 304's own.
-static REMEMBERED: [HeaderName; 5] = [CACHE_CONTROL, EXPIRES, VARY, ETAG, LAST_MODIFIED];
+static STORED_FIELD_NAMES: [HeaderName; 5] = [CACHE_CONTROL, EXPIRES, VARY, ETAG, LAST_MODIFIED];
 /// Of one answer: more is no validator that anybody would send.
-const WEIGHT_MAX: usize = 2 << 10;
-const TAG_LENGTH: usize = 256;
+const MAX_STATE_BYTES: usize = 2 << 10;
+const MAX_ETAG_BYTES: usize = 256;
 /// However often Graph says 304. `cache.proof_ttl` has the same bound.
-const WHOLE_AGAIN: Duration = Duration::from_hours(1);
+const MAX_BODY_AGE: Duration = Duration::from_hours(1);
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use ring::digest;
 use uuid::{NonNilUuid, Uuid};
 
-use super::conditional::Validation;
+use super::conditional::RevalidationState;
 use super::freshness::{Lifetime, PackedLifetime};
 use super::outcome::Eviction;
 use super::vary::SecondaryKey;
@@ -25,7 +25,7 @@ pub struct Entry {
     /// The scrubbed body.
     pub body: ScrubbedBody,
     /// A weak validator of the scrubbed body under the scrubber's present rules.
-    pub tag: EntityTag,
+    pub etag: EntityTag,
     date: u32,
     /// Graph's own id of the request that brought this answer.
     pub origin_request_id: Option<NonNilUuid>,
@@ -33,9 +33,9 @@ pub struct Entry {
     pub asked: Now,
     lifetime: PackedLifetime,
     /// What most entries do not have.
-    rare: Option<Box<RareFields>>,
-    left_by: AtomicU8,
-    looked_up: AtomicBool,
+    optional: Option<Box<OptionalParts>>,
+    eviction_cause: AtomicU8,
+    accessed: AtomicBool,
 }
 
 /// Header fields that are passed on.
@@ -43,11 +43,11 @@ type StoredFields = Box<[(HeaderName, HeaderValue)]>;
 
 /// What few entries have.
 #[derive(Debug, Default)]
-struct RareFields {
+struct OptionalParts {
     /// The fields that are passed on, where they are not the usual ones, and the digest that covers them too.
     headers: Option<(StoredFields, ContentDigest)>,
     /// With what Graph can be asked whether it still holds.
-    validation: Option<Validation>,
+    revalidation: Option<RevalidationState>,
     /// What of its request chose it, where that can differ within a key.
     secondary_key: Option<SecondaryKey>,
     /// The body in gzip, where its caller would have it so.
@@ -77,17 +77,17 @@ impl ContentDigest {
                 context.update(part);
             }
         }
-        Self(first_half(context))
+        Self(truncate_digest(context))
     }
 
     /// The digest of answer number `answer`, which is no other's.
     #[cfg(test)]
-    pub fn for_tests(answer: u8) -> Self {
+    pub fn numbered(answer: u8) -> Self {
         Self([answer; 16])
     }
 }
 
-fn first_half(context: digest::Context) -> [u8; 16] {
+fn truncate_digest(context: digest::Context) -> [u8; 16] {
     context.finish().as_ref().first_chunk().copied().unwrap_or_default()
 }
 
@@ -95,22 +95,22 @@ impl EntityTag {
     /// Of a body under a scrubber's rules. Weak: another compact spelling of the same JSON would be the same answer
     /// (RFC 9110, section 8.8.1). The rules are part of it, so that a change of policy is a change of the
     /// representation.
-    fn of(body: &[u8], policy: &[u8]) -> Self {
+    fn compute(body: &[u8], policy: &[u8]) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(&policy.len().to_be_bytes());
         context.update(policy);
         context.update(body);
-        Self(first_half(context))
+        Self(truncate_digest(context))
     }
 
     /// As a field has it.
-    pub fn spelled(self) -> HeaderValue {
-        let [value] = templates(|[text]| self.spell(text));
+    pub fn to_header_value(self) -> HeaderValue {
+        let [value] = templates(|[text]| self.write_to(text));
         value
     }
 
     /// Writes it as a field has it: by chance it is as long as a GUID.
-    pub fn spell(self, text: &mut Text) {
+    pub fn write_to(self, text: &mut Text) {
         *text = *b"W/\"................................\"";
         Uuid::from_bytes(self.0).simple().encode_lower(&mut text[3..]);
     }
@@ -129,31 +129,35 @@ impl Entry {
         let date = headers::date(from).unwrap_or_else(|| asked.wall());
         let mut headers = headers::kept(from);
         let mut entry = Self {
-            tag: EntityTag::of(body.as_bytes(), scrubber.policy()),
+            etag: EntityTag::compute(body.as_bytes(), scrubber.policy()),
             date: u32::try_from(date.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
                 .unwrap_or(u32::MAX),
             origin_request_id: from.get(REQUEST_ID).and_then(guid).and_then(NonNilUuid::new),
             body,
             asked,
             lifetime: lifetime.into(),
-            rare: None,
-            left_by: AtomicU8::new(NOT_SAID),
-            looked_up: AtomicBool::new(false),
+            optional: None,
+            eviction_cause: AtomicU8::new(IN_STORE),
+            accessed: AtomicBool::new(false),
         };
         if *headers != *headers::usual() {
             headers::pack(headers.iter_mut().map(|(_, value)| value));
-            let digest = ContentDigest::compute(entry.tag, &headers);
-            entry.rare().headers = Some((headers, digest));
+            let digest = ContentDigest::compute(entry.etag, &headers);
+            entry.optional().headers = Some((headers, digest));
         }
         entry
     }
 
     /// The same with what later requests are matched by, and with what Graph can be asked.
     #[must_use]
-    pub fn with(mut self, validation: Option<Validation>, secondary_key: Option<SecondaryKey>) -> Self {
+    pub fn with(
+        mut self,
+        validation: Option<RevalidationState>,
+        secondary_key: Option<SecondaryKey>,
+    ) -> Self {
         if validation.is_some() || secondary_key.is_some() {
-            let rare = self.rare();
-            (rare.validation, rare.secondary_key) = (validation, secondary_key);
+            let optional = self.optional();
+            (optional.revalidation, optional.secondary_key) = (validation, secondary_key);
         }
         self
     }
@@ -162,29 +166,29 @@ impl Entry {
     #[must_use]
     pub fn with_gzip(mut self, body: Option<GzippedBody>) -> Self {
         if body.is_some() {
-            self.rare().gzip = body;
+            self.optional().gzip = body;
         }
         self
     }
 
-    fn rare(&mut self) -> &mut RareFields {
-        self.rare.get_or_insert_default()
+    fn optional(&mut self) -> &mut OptionalParts {
+        self.optional.get_or_insert_default()
     }
 
     /// The fields of Graph's answer that are passed on, where they are not [`headers::usual`].
-    pub fn unusual(&self) -> Option<&[(HeaderName, HeaderValue)]> {
-        self.rare.as_ref()?.headers.as_ref().map(|(headers, _)| &**headers)
+    pub fn non_default_headers(&self) -> Option<&[(HeaderName, HeaderValue)]> {
+        self.optional.as_ref()?.headers.as_ref().map(|(headers, _)| &**headers)
     }
 
     /// Digest of the bytes that a caller is given: a proof of the same digest lets its token have them.
     pub fn digest(&self) -> ContentDigest {
-        let unusual = self.rare.as_ref().and_then(|rare| rare.headers.as_ref());
-        unusual.map_or(ContentDigest(self.tag.0), |(_, digest)| *digest)
+        let non_default_headers = self.optional.as_ref().and_then(|optional| optional.headers.as_ref());
+        non_default_headers.map_or(ContentDigest(self.etag.0), |(_, digest)| *digest)
     }
 
     /// The fields of Graph's answer that are passed on.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        self.unusual().unwrap_or(headers::usual())
+        self.non_default_headers().unwrap_or(headers::usual())
     }
 
     /// How long it may be used.
@@ -198,80 +202,80 @@ impl Entry {
     }
 
     /// With what Graph can be asked whether it still holds.
-    pub fn validation(&self) -> Option<&Validation> {
-        self.rare.as_ref()?.validation.as_ref()
+    pub fn revalidation(&self) -> Option<&RevalidationState> {
+        self.optional.as_ref()?.revalidation.as_ref()
     }
 
     /// What of its request chose it.
     pub fn secondary_key(&self) -> Option<&SecondaryKey> {
-        self.rare.as_ref()?.secondary_key.as_ref()
+        self.optional.as_ref()?.secondary_key.as_ref()
     }
 
     /// Its body in gzip.
     pub fn gzip(&self) -> Option<&GzippedBody> {
-        self.rare.as_ref()?.gzip.as_ref()
+        self.optional.as_ref()?.gzip.as_ref()
     }
 
     /// The moment by which `If-Modified-Since` is judged: when it last changed, else when Graph gave it (RFC 9111,
     /// section 4.3.2).
-    pub fn changed(&self) -> SystemTime {
-        let known = self.validation().and_then(|known| known.validators.last_modified());
+    pub fn last_modified(&self) -> SystemTime {
+        let known = self.revalidation().and_then(|known| known.validators.last_modified());
         known.and_then(date::read).unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date()))
     }
 
     /// Bytes that it takes in memory, about.
     pub fn weight(&self) -> usize {
-        let rare = self.rare.as_deref().map_or(0, |rare| {
-            let headers = rare.headers.iter().flat_map(|(headers, _)| headers);
+        let optional = self.optional.as_deref().map_or(0, |optional| {
+            let headers = optional.headers.iter().flat_map(|(headers, _)| headers);
             let headers: usize =
                 headers.map(|(_, value)| value.len() + size_of::<(HeaderName, HeaderValue)>()).sum();
-            let validation = rare.validation.as_ref().map_or(0, Validation::weight);
-            let secondary_key = rare.secondary_key.as_ref().map_or(0, SecondaryKey::weight);
-            let gzip = rare.gzip.as_ref().map_or(0, GzippedBody::len);
-            size_of::<RareFields>() + headers + validation + secondary_key + gzip
+            let validation = optional.revalidation.as_ref().map_or(0, RevalidationState::weight);
+            let secondary_key = optional.secondary_key.as_ref().map_or(0, SecondaryKey::weight);
+            let gzip = optional.gzip.as_ref().map_or(0, GzippedBody::len);
+            size_of::<OptionalParts>() + headers + validation + secondary_key + gzip
         });
-        size_of::<Self>() + self.body.len() + rare
+        size_of::<Self>() + self.body.len() + optional
     }
 
     /// Says that it was looked up. Returns whether it had been before.
     pub fn mark_accessed(&self) -> bool {
-        self.looked_up.swap(true, Relaxed)
+        self.accessed.swap(true, Relaxed)
     }
 
     /// Says why it is about to leave the store.
-    pub(super) fn leaves_by(&self, cause: Eviction) {
-        self.left_by.store(u8::try_from(cause.index()).unwrap_or(NOT_SAID), Relaxed);
+    pub(super) fn mark_evicted(&self, cause: Eviction) {
+        self.eviction_cause.store(u8::try_from(cause.index()).unwrap_or(IN_STORE), Relaxed);
     }
 
     /// Says that a newer one has taken its place in the store.
     pub(super) fn mark_replaced(&self) {
-        self.left_by.store(REPLACED, Relaxed);
+        self.eviction_cause.store(REPLACED, Relaxed);
     }
 
     /// Records that Graph has since given other bytes to a token of the same principal. The entry stays in the store;
     /// each token must ask Graph once before it is given these bytes again.
     pub(super) fn mark_superseded(&self) {
         // An entry that has left the store stays gone.
-        let _ = self.left_by.compare_exchange(NOT_SAID, SUPERSEDED, Relaxed, Relaxed);
+        let _ = self.eviction_cause.compare_exchange(IN_STORE, SUPERSEDED, Relaxed, Relaxed);
     }
 
     /// Whether Graph has since given other bytes to a token of the same principal.
     pub fn is_superseded(&self) -> bool {
-        self.left_by.load(Relaxed) == SUPERSEDED
+        self.eviction_cause.load(Relaxed) == SUPERSEDED
     }
 
     /// Whether the store has neither dropped, replaced nor superseded it, as far as that was said.
     pub(super) fn is_kept(&self) -> bool {
-        self.left_by.load(Relaxed) == NOT_SAID
+        self.eviction_cause.load(Relaxed) == IN_STORE
     }
 
     /// Why it left the store, if that was said.
-    pub(super) fn left_by(&self) -> Option<Eviction> {
-        Eviction::ALL.get(usize::from(self.left_by.load(Relaxed))).copied()
+    pub(super) fn eviction_cause(&self) -> Option<Eviction> {
+        Eviction::ALL.get(usize::from(self.eviction_cause.load(Relaxed))).copied()
     }
 }
 
-const NOT_SAID: u8 = u8::MAX;
+const IN_STORE: u8 = u8::MAX;
 const REPLACED: u8 = u8::MAX - 1;
 const SUPERSEDED: u8 = u8::MAX - 2;
 

@@ -38,7 +38,7 @@ labels! {
         /// The operator's: `cache.ttl` replaces what Graph says.
         Operator = "operator",
         /// Graph's, as RFC 9111 has it, with `cache.ttl` as the cap.
-        GraphClient = "origin",
+        Origin = "origin",
     }
 }
 

@@ -39,13 +39,13 @@ pub struct Grants {
 #[derive(Debug, Default)]
 struct Proofs {
     /// The newest last.
-    list: VecDeque<Item>,
+    list: VecDeque<ProofRecord>,
     /// Bytes of all of them.
     weight: usize,
 }
 
 #[derive(Debug)]
-struct Item {
+struct ProofRecord {
     resource: Arc<Resource>,
     proof: Proof,
     /// Of the resource. Two that differ may have one.
@@ -61,7 +61,7 @@ impl Grants {
     }
 
     /// The newest proof for a resource, live or not.
-    pub fn proof(&self, resource: &Resource) -> Option<Proof> {
+    pub fn newest_proof(&self, resource: &Resource) -> Option<Proof> {
         sabotaged!(ProofOfAnyResource, return self.proof_where(|_| true));
         sabotaged!(
             ProofWithoutExpand,
@@ -72,18 +72,18 @@ impl Grants {
     }
 
     /// The proof for a resource that has this digest. Where request fields select answers, a token has one for each.
-    pub fn proof_of(&self, resource: &Resource, given: ContentDigest) -> Option<Proof> {
-        sabotaged!(ProofOfAnyResource, return self.proof(resource));
-        sabotaged!(ProofWithoutExpand, return self.proof(resource));
+    pub fn proof_for_content(&self, resource: &Resource, given: ContentDigest) -> Option<Proof> {
+        sabotaged!(ProofOfAnyResource, return self.newest_proof(resource));
+        sabotaged!(ProofWithoutExpand, return self.newest_proof(resource));
         let (proofs, digest) = (self.proofs(), digest(resource));
-        let mut own = proofs.list.iter().rev().filter(|item| item.is_for(resource, digest));
+        let mut own = proofs.list.iter().rev().filter(|item| item.matches_resource(resource, digest));
         own.find(|item| item.proof.digest == given).map(|item| item.proof)
     }
 
     /// The proof for a resource that an answer with this selector would replace.
-    pub fn proof_before(&self, resource: &Resource, selector: u32) -> Option<Proof> {
+    pub fn proof_replaced_by(&self, resource: &Resource, selector: u32) -> Option<Proof> {
         let (proofs, digest) = (self.proofs(), digest(resource));
-        let mut own = proofs.list.iter().rev().filter(|item| item.is_for(resource, digest));
+        let mut own = proofs.list.iter().rev().filter(|item| item.matches_resource(resource, digest));
         own.find(|item| item.is_replaced_by(selector)).map(|item| item.proof)
     }
 
@@ -92,13 +92,15 @@ impl Grants {
         self.proofs().list.iter().find(|item| fits(&item.resource)).map(|item| item.proof)
     }
 
-    /// Adds a proof; of two that replace each other the later stays. Past `most` the oldest goes, as it does past eight of
+    /// Adds a proof; of two that replace each other the later stays. Past `max_proofs` the oldest goes, as it does past eight of
     /// one resource. Returns whether a proof was lost that is not renewed by this one.
-    pub fn add(&self, resource: &Arc<Resource>, proof: Proof, selector: u32, most: usize) -> bool {
-        let item = Item { resource: Arc::clone(resource), proof, digest: digest(resource), selector };
+    pub fn add(&self, resource: &Arc<Resource>, proof: Proof, selector: u32, max_proofs: usize) -> bool {
+        let item = ProofRecord { resource: Arc::clone(resource), proof, digest: digest(resource), selector };
         let mut proofs = self.proofs();
-        let replaced = |known: &Item| known.is_for(resource, item.digest) && known.is_replaced_by(selector);
-        let is_later = |known: &Item| replaced(known) && known.proof.granted.is_after(proof.granted);
+        let replaced = |known: &ProofRecord| {
+            known.matches_resource(resource, item.digest) && known.is_replaced_by(selector)
+        };
+        let is_later = |known: &ProofRecord| replaced(known) && known.proof.granted.is_after(proof.granted);
         if proofs.list.iter().any(is_later) {
             return false;
         }
@@ -106,11 +108,11 @@ impl Grants {
         while let Some(at) = proofs.list.iter().position(replaced) {
             lost |= proofs.take(at).is_some_and(|known| known.proof.digest != proof.digest);
         }
-        while proofs.list.len() >= most.max(1) {
+        while proofs.list.len() >= max_proofs.max(1) {
             lost |= proofs.take(0).is_some();
         }
-        let own = |known: &Item| known.is_for(resource, item.digest);
-        if selector != 0 && proofs.list.iter().filter(|known| own(known)).count() >= OF_ONE_RESOURCE {
+        let own = |known: &ProofRecord| known.matches_resource(resource, item.digest);
+        if selector != 0 && proofs.list.iter().filter(|known| own(known)).count() >= MAX_PROOFS_PER_RESOURCE {
             let oldest = proofs.list.iter().position(own);
             lost |= oldest.and_then(|at| proofs.take(at)).is_some();
         }
@@ -121,7 +123,7 @@ impl Grants {
     /// Takes the proofs for a resource away.
     pub fn remove(&self, resource: &Resource) -> Remaining {
         let digest = digest(resource);
-        self.remove_where(|item| item.is_for(resource, digest))
+        self.remove_where(|item| item.matches_resource(resource, digest))
     }
 
     /// Takes the proofs away for the resources that are selected.
@@ -146,7 +148,7 @@ impl Grants {
         size_of::<Self>() + self.proofs().weight
     }
 
-    fn remove_where(&self, goes: impl Fn(&Item) -> bool) -> Remaining {
+    fn remove_where(&self, goes: impl Fn(&ProofRecord) -> bool) -> Remaining {
         let mut proofs = self.proofs();
         let (before, mut removed) = (proofs.list.len(), 0);
         proofs.list.retain(|item| {
@@ -184,17 +186,17 @@ pub enum Remaining {
 impl Proofs {
     /// The newest for a resource.
     fn find(&self, resource: &Resource, digest: u32) -> Option<usize> {
-        self.list.iter().rposition(|item| item.is_for(resource, digest))
+        self.list.iter().rposition(|item| item.matches_resource(resource, digest))
     }
 
-    fn take(&mut self, at: usize) -> Option<Item> {
+    fn take(&mut self, at: usize) -> Option<ProofRecord> {
         let item = self.list.remove(at)?;
         self.weight -= item.weight();
         Some(item)
     }
 
     /// There are as many lists as the cache has room for, and most are short: room is made by an eighth at a time.
-    fn push(&mut self, item: Item) {
+    fn push(&mut self, item: ProofRecord) {
         if self.list.len() == self.list.capacity() {
             self.list.reserve_exact((self.list.len() / 8).max(1));
         }
@@ -203,8 +205,8 @@ impl Proofs {
     }
 }
 
-impl Item {
-    fn is_for(&self, resource: &Resource, digest: u32) -> bool {
+impl ProofRecord {
+    fn matches_resource(&self, resource: &Resource, digest: u32) -> bool {
         self.digest == digest && *self.resource == *resource
     }
 
@@ -226,7 +228,7 @@ fn digest(resource: &Resource) -> u32 {
 }
 
 /// Proofs that one token may have for one resource: as many answers are kept beside each other.
-const OF_ONE_RESOURCE: usize = 8;
+const MAX_PROOFS_PER_RESOURCE: usize = 8;
 
 #[cfg(test)]
 mod tests;

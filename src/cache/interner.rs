@@ -19,9 +19,9 @@ impl Interner {
         if let Some(known) = known.get(resource) {
             return Arc::clone(known);
         }
-        if known.len() >= MOST {
+        if known.len() >= MAX_INTERNED_RESOURCES {
             known.retain(|known| Arc::strong_count(known) > 1);
-            if known.len() > MOST / 2 {
+            if known.len() > MAX_INTERNED_RESOURCES / 2 {
                 known.clear();
             }
         }
@@ -31,7 +31,7 @@ impl Interner {
 }
 
 /// Two megabytes of them, about.
-const MOST: usize = 10_000;
+const MAX_INTERNED_RESOURCES: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -63,9 +63,9 @@ mod tests {
     fn when_there_are_too_many_those_go_that_nobody_holds() {
         let (interner, held) = (Interner::default(), resource(0));
         interner.intern(&held);
-        (1..MOST).for_each(|flow| drop(interner.intern(&resource(flow))));
-        assert_eq!(count(&interner), MOST);
-        interner.intern(&resource(MOST));
+        (1..MAX_INTERNED_RESOURCES).for_each(|flow| drop(interner.intern(&resource(flow))));
+        assert_eq!(count(&interner), MAX_INTERNED_RESOURCES);
+        interner.intern(&resource(MAX_INTERNED_RESOURCES));
         assert_eq!(count(&interner), 2, "the one that is held and the new one");
         assert!(Arc::ptr_eq(&interner.intern(&resource(0)), &held));
     }
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn there_are_never_too_many_whoever_holds_them() {
         let interner = Interner::default();
-        let held: Vec<_> = (0..=MOST).map(resource).collect();
+        let held: Vec<_> = (0..=MAX_INTERNED_RESOURCES).map(resource).collect();
         for resource in &held {
             interner.intern(resource);
         }

@@ -29,7 +29,7 @@ impl EntryKey {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CoalesceKey {
     /// The token that asks.
-    pub fingerprint: TokenHash,
+    pub token_hash: TokenHash,
     /// The question.
     pub resource: Arc<Resource>,
     /// The number of its ticket: who asks after a purge, or after Graph's "no", waits on nothing from before.

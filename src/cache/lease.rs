@@ -19,10 +19,10 @@ use crate::support::sabotage::sabotaged;
 
 /// The leases of all questions under way. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Leases(Arc<Mutex<Table>>);
+pub struct Leases(Arc<Mutex<LeaseTable>>);
 
 #[derive(Debug, Default)]
-struct Table {
+struct LeaseTable {
     issued: u64,
     states: HashMap<TokenHash, Vec<Arc<LeaseState>>>,
     /// Purges that have not ended.
@@ -44,7 +44,7 @@ struct LeaseState {
 #[derive(Debug)]
 pub struct Lease {
     leases: Leases,
-    fingerprint: TokenHash,
+    token_hash: TokenHash,
     state: Arc<LeaseState>,
 }
 
@@ -52,17 +52,17 @@ pub struct Lease {
 #[derive(Debug)]
 pub struct PurgeGuard<'a> {
     leases: &'a Leases,
-    selection: Arc<PurgeSelector>,
+    selector: Arc<PurgeSelector>,
 }
 
 impl Leases {
     /// A lease for a question that is about to leave.
-    pub fn take(&self, fingerprint: TokenHash, claims: Option<&Claims>, resource: &Arc<Resource>) -> Lease {
+    pub fn acquire(&self, token_hash: TokenHash, claims: Option<&Claims>, resource: &Arc<Resource>) -> Lease {
         let mut table = self.table();
         table.issued += 1;
         let number = table.issued;
         let revoked = table.purges.iter().any(|purge| purge.selects(claims, resource));
-        let own = table.states.entry(fingerprint).or_default();
+        let own = table.states.entry(token_hash).or_default();
         let known = own.iter().find(|state| state.resource == *resource).cloned();
         let state = known.unwrap_or_else(|| {
             let (resource, claims) = (Arc::clone(resource), claims.copied());
@@ -71,26 +71,25 @@ impl Leases {
             state
         });
         drop(table);
-        Lease { leases: self.clone(), fingerprint, state }
+        Lease { leases: self.clone(), token_hash, state }
     }
 
     /// Revokes what a token holds: for one resource, or for all.
-    pub fn revoke_for(&self, fingerprint: &TokenHash, resource: Option<&Resource>) {
-        self.table()
-            .revoke(fingerprint, |state| resource.is_none_or(|resource| *state.resource == *resource));
+    pub fn revoke_for(&self, token_hash: &TokenHash, resource: Option<&Resource>) {
+        self.table().revoke(token_hash, |state| resource.is_none_or(|resource| *state.resource == *resource));
     }
 
     /// Begins a purge: revokes what it selects, now and until the purge has ended.
-    pub fn purge(&self, selection: &PurgeSelector) -> PurgeGuard<'_> {
-        let selection = Arc::new(selection.clone());
+    pub fn purge(&self, selector: &PurgeSelector) -> PurgeGuard<'_> {
+        let selector = Arc::new(selector.clone());
         let mut table = self.table();
-        table.purges.push(Arc::clone(&selection));
-        table.revoke_selected(&selection);
+        table.purges.push(Arc::clone(&selector));
+        table.revoke_all_selected(&selector);
         drop(table);
-        PurgeGuard { leases: self, selection }
+        PurgeGuard { leases: self, selector }
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, LeaseTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -98,26 +97,26 @@ impl Leases {
 #[cfg(feature = "sabotage")]
 impl Leases {
     /// Revokes those of a token's leases that a purge selects.
-    pub fn revoke_by_purge(&self, fingerprint: &TokenHash, selection: &PurgeSelector) {
-        let selects = |state: &LeaseState| selection.selects(state.claims.as_ref(), &state.resource);
-        self.table().revoke(fingerprint, selects);
+    pub fn revoke_by_purge(&self, token_hash: &TokenHash, selector: &PurgeSelector) {
+        let selects = |state: &LeaseState| selector.selects(state.claims.as_ref(), &state.resource);
+        self.table().revoke(token_hash, selects);
     }
 }
 
-impl Table {
-    fn revoke_selected(&mut self, selection: &PurgeSelector) {
+impl LeaseTable {
+    fn revoke_all_selected(&mut self, selector: &PurgeSelector) {
         let selects = |state: &LeaseState| {
-            sabotaged!(PurgeRevokesAll, true, selection.selects(state.claims.as_ref(), &state.resource))
+            sabotaged!(PurgeRevokesAll, true, selector.selects(state.claims.as_ref(), &state.resource))
         };
         let tokens: Vec<_> = self.states.keys().copied().collect();
-        for fingerprint in tokens {
-            self.revoke(&fingerprint, selects);
+        for token_hash in tokens {
+            self.revoke(&token_hash, selects);
         }
     }
 
     /// Revokes those of a token's leases that are selected. Whoever asks next gets a new one.
-    fn revoke(&mut self, fingerprint: &TokenHash, selects: impl Fn(&LeaseState) -> bool) {
-        let Some(own) = self.states.get_mut(fingerprint) else { return };
+    fn revoke(&mut self, token_hash: &TokenHash, selects: impl Fn(&LeaseState) -> bool) {
+        let Some(own) = self.states.get_mut(token_hash) else { return };
         own.retain(|state| {
             let selected = selects(state);
             if selected {
@@ -126,7 +125,7 @@ impl Table {
             !selected
         });
         if own.is_empty() {
-            self.states.remove(fingerprint);
+            self.states.remove(token_hash);
         }
     }
 }
@@ -163,10 +162,10 @@ impl Drop for Lease {
         if Arc::strong_count(&self.state) > 2 {
             return;
         }
-        let Some(own) = table.states.get_mut(&self.fingerprint) else { return };
+        let Some(own) = table.states.get_mut(&self.token_hash) else { return };
         own.retain(|state| !Arc::ptr_eq(state, &self.state));
         if own.is_empty() {
-            table.states.remove(&self.fingerprint);
+            table.states.remove(&self.token_hash);
         }
     }
 }
@@ -175,8 +174,8 @@ impl Drop for PurgeGuard<'_> {
     /// Who asks from here on gets a lease that is good, and waits for no question from before.
     fn drop(&mut self) {
         let mut table = self.leases.table();
-        table.purges.retain(|known| !Arc::ptr_eq(known, &self.selection));
-        table.revoke_selected(&self.selection);
+        table.purges.retain(|known| !Arc::ptr_eq(known, &self.selector));
+        table.revoke_all_selected(&self.selector);
     }
 }
 

@@ -59,15 +59,15 @@ pub use super::purge::PurgeSelector;
 /// The entries and the proofs of this process.
 #[derive(Debug)]
 pub struct Store {
-    entries: Cache<EntryKey, Labelled>,
+    entries: Cache<EntryKey, StoredVariants>,
     grants: Cache<TokenHash, Arc<Grants>>,
     /// Who changes the answers of a key is alone meanwhile. A turn is of many keys.
-    turns: [Mutex<()>; TURNS],
+    entry_locks: [Mutex<()>; LOCK_STRIPES],
     /// The same for the proofs of a token.
-    grant_turns: [Mutex<()>; TURNS],
-    grant_turn: RandomState,
+    grant_locks: [Mutex<()>; LOCK_STRIPES],
+    lock_grants: RandomState,
     /// Longest that anything is of use.
-    keep: Duration,
+    retention: Duration,
     resources: Interner,
     max_entry: u64,
     proofs_per_token: usize,
@@ -75,38 +75,38 @@ pub struct Store {
     leases: Leases,
     secondary_key_hasher: SecondaryKeyHasher,
     generations: Arc<Generations>,
-    front: Capacity,
+    thread_capacity: Capacity,
     metrics: Arc<Metrics>,
 }
 
 /// The answers of one key with whose they are, for purges.
 #[derive(Clone, Debug)]
-struct Labelled {
+struct StoredVariants {
     variants: Variants,
     tenant: ClaimHash,
     subjects: [ClaimHash; 2],
 }
 
-impl Labelled {
-    fn leaves_by(&self, cause: Eviction) {
-        self.variants.each().for_each(|entry| entry.leaves_by(cause));
+impl StoredVariants {
+    fn mark_evicted(&self, cause: Eviction) {
+        self.variants.iter().for_each(|entry| entry.mark_evicted(cause));
     }
 
-    fn is_selected(&self, selection: &PurgeSelector) -> bool {
-        selection.selects_names(Some((self.tenant, self.subjects)))
+    fn is_selected(&self, selector: &PurgeSelector) -> bool {
+        selector.selects_names(Some((self.tenant, self.subjects)))
     }
 
-    fn left_by(&self) -> Option<Eviction> {
-        self.variants.each().find_map(|entry| entry.left_by())
+    fn eviction_cause(&self) -> Option<Eviction> {
+        self.variants.iter().find_map(|entry| entry.eviction_cause())
     }
 }
 
 impl Store {
-    /// An empty store. `keep` is the longest that anything in it can be of use.
-    pub fn new(config: &Config, keep: Duration, metrics: &Arc<Metrics>) -> Self {
+    /// An empty store. `retention` is the longest that anything in it can be of use.
+    pub fn new(config: &Config, retention: Duration, metrics: &Arc<Metrics>) -> Self {
         // A proof weighs a few hundred bytes where an entry weighs a few thousand.
         let for_grants = config.max_bytes / 5;
-        let for_fronts = config.max_bytes / THREAD_CACHE_PART;
+        let for_fronts = config.max_bytes / THREAD_CACHE_DIVISOR;
         let for_entries = config.max_bytes - for_grants - for_fronts;
         let threads = u64::try_from(config.threads).unwrap_or(u64::MAX).max(1);
         metrics.capacity.set(i64::try_from(config.max_bytes).unwrap_or(i64::MAX));
@@ -115,17 +115,19 @@ impl Store {
         let entries = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_entries)
-            .weigher(|key: &EntryKey, kept: &Labelled| weight(key.resource.weight() + kept.variants.weight()))
-            .time_to_live(keep)
+            .weigher(|key: &EntryKey, kept: &StoredVariants| {
+                weight(key.resource.weight() + kept.variants.weight())
+            })
+            .time_to_live(retention)
             .support_invalidation_closures()
-            .eviction_listener(move |_, kept: Labelled, cause| {
+            .eviction_listener(move |_, kept: StoredVariants, cause| {
                 let cause = match cause {
                     RemovalCause::Size => {
-                        kept.leaves_by(Eviction::Space);
+                        kept.mark_evicted(Eviction::Space);
                         Eviction::Space
                     }
                     RemovalCause::Expired => Eviction::Time,
-                    RemovalCause::Explicit => kept.left_by().unwrap_or(Eviction::Invalidate),
+                    RemovalCause::Explicit => kept.eviction_cause().unwrap_or(Eviction::Invalidate),
                     RemovalCause::Replaced => return,
                 };
                 counts.evictions.inc(cause);
@@ -135,37 +137,37 @@ impl Store {
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_grants)
             .weigher(|_: &TokenHash, grant: &Arc<Grants>| weight(grant.weight()))
-            .time_to_live(keep)
+            .time_to_live(retention)
             // A token whose proofs have left for want of room is as one that never had any: Graph's 401 to it
             // withdraws nothing. So nobody may remember them.
             .eviction_listener(move |_, grant: Arc<Grants>, cause| {
                 if cause.was_evicted() {
                     grant.revoke();
-                    evictions.end(grant.claims.principal);
+                    evictions.advance(grant.claims.principal);
                 }
             })
             .build();
         Self {
             entries,
             grants,
-            turns: Default::default(),
-            grant_turns: Default::default(),
-            grant_turn: RandomState::new(),
-            keep,
+            entry_locks: Default::default(),
+            grant_locks: Default::default(),
+            lock_grants: RandomState::new(),
+            retention,
             resources: Interner::default(),
             max_entry: for_entries,
             proofs_per_token: config.proofs_per_token,
             leases: Leases::default(),
             secondary_key_hasher: SecondaryKeyHasher::default(),
             generations,
-            front: Capacity::within(for_fronts / threads),
+            thread_capacity: Capacity::from_bytes(for_fronts / threads),
             metrics: Arc::clone(metrics),
         }
     }
 
     /// What is known of a token, if Graph has said 200 to it.
-    pub fn grant(&self, fingerprint: &TokenHash) -> Option<Arc<Grants>> {
-        self.grants.get(fingerprint).filter(|grant| !grant.is_revoked())
+    pub fn grant(&self, token_hash: &TokenHash) -> Option<Arc<Grants>> {
+        self.grants.get(token_hash).filter(|grant| !grant.is_revoked())
     }
 
     /// The newest answer for a principal that fits this request and that the token has a proof for, with that proof:
@@ -184,7 +186,7 @@ impl Store {
             sabotaged!(EntryWithoutExpand, return Some(newest));
             sabotaged!(PrincipalWithoutTenant, return Some(newest));
             // One question has one answer, as a rule.
-            if newest.digest == given { Some(newest) } else { grant.proof_of(&key.resource, given) }
+            if newest.digest == given { Some(newest) } else { grant.proof_for_content(&key.resource, given) }
         };
         known
             .find(&self.secondary_key_hasher, request, proven)
@@ -197,31 +199,37 @@ impl Store {
     }
 
     /// What it has for a request of exactly this spelling, if this thread has looked that up a moment ago.
-    pub fn recall(&self, spelling: RequestDigest, now: Now) -> Option<CachedLookup> {
-        thread_cache::recall(spelling, self.front, &self.generations, now)
+    pub fn thread_cache_get(&self, digest: RequestDigest, now: Now) -> Option<CachedLookup> {
+        thread_cache::recall(digest, self.thread_capacity, &self.generations, now)
             .filter(|found| found.entry.is_kept())
     }
 
     /// The present state for a principal. To be taken before a proof is looked up that is given to [`Store::remember`].
     pub fn generation(&self, principal: Principal) -> Generation {
-        self.generations.now(principal)
+        self.generations.current(principal)
     }
 
     /// Remembers what was looked up for a request.
-    pub fn remember(&self, spelling: RequestDigest, generation: Generation, now: Now, found: &CachedLookup) {
-        thread_cache::remember(spelling, self.front, (&self.generations, generation), now, found);
+    pub fn thread_cache_insert(
+        &self,
+        digest: RequestDigest,
+        generation: Generation,
+        now: Now,
+        found: &CachedLookup,
+    ) {
+        thread_cache::remember(digest, self.thread_capacity, (&self.generations, generation), now, found);
     }
 
     /// The right to keep the answer. To be taken before Graph is asked.
-    pub fn lease(&self, fingerprint: TokenHash, claims: Option<&Claims>, resource: &Arc<Resource>) -> Lease {
-        self.leases.take(fingerprint, claims, resource)
+    pub fn lease(&self, token_hash: TokenHash, claims: Option<&Claims>, resource: &Arc<Resource>) -> Lease {
+        self.leases.acquire(token_hash, claims, resource)
     }
 
     /// Keeps an answer and the proof that it was given to this token. One that renews `old`, after a 304, is
     /// kept only while that is there: what was purged or replaced meanwhile does not come back.
     pub fn admit(
         &self,
-        fingerprint: TokenHash,
+        token_hash: TokenHash,
         claims: &Claims,
         resource: &Arc<Resource>,
         entry: &Arc<Entry>,
@@ -234,12 +242,13 @@ impl Store {
         }
         let stored = lease.commit(|| {
             let selector = entry.secondary_key().map_or(0, SecondaryKey::selector);
-            let before = self.grant(&fingerprint).and_then(|grant| grant.proof_before(resource, selector));
+            let before =
+                self.grant(&token_hash).and_then(|grant| grant.proof_replaced_by(resource, selector));
             let is_put =
                 self.put(EntryKey::new(claims.principal, resource), claims, entry, (old, before.as_ref()));
             if is_put {
                 let proof = Proof { granted: entry.asked, digest: entry.digest() };
-                self.prove(fingerprint, claims, resource, (proof, selector));
+                self.add_proof(token_hash, claims, resource, (proof, selector));
             }
             is_put
         });
@@ -255,26 +264,26 @@ impl Store {
         entry: &Arc<Entry>,
         (old, before): (Option<&Arc<Entry>>, Option<&Proof>),
     ) -> bool {
-        let label = |variants| Labelled { variants, tenant: claims.tenant, subjects: claims.subjects };
-        let _turn = self.turn(&key.resource);
+        let label = |variants| StoredVariants { variants, tenant: claims.tenant, subjects: claims.subjects };
+        let _guard = self.lock_entries(&key.resource);
         if old.is_none() && !self.entries.contains_key(&key) {
-            self.entries.insert(key, label(Variants::of(Arc::clone(entry))));
+            self.entries.insert(key, label(Variants::single(Arc::clone(entry))));
             return true;
         }
         let mut there = true;
         self.entries.entry(key).and_compute_with(|known| {
             let known = known.map(|known| known.into_value().variants);
             let known = known.as_ref();
-            there = old.is_none_or(|old| known.is_some_and(|known| known.have(old)));
+            there = old.is_none_or(|old| known.is_some_and(|known| known.contains(old)));
             if !there {
                 return Op::Nop;
             }
             let variants = match known {
-                Some(known) => known.with(entry, old, before, self.keep),
-                None => Some(Variants::of(Arc::clone(entry))),
+                Some(known) => known.with(entry, old, before, self.retention),
+                None => Some(Variants::single(Arc::clone(entry))),
             };
             if let (Some(known), Some(variants)) = (known, &variants) {
-                known.each().filter(|it| !variants.have(it)).for_each(|it| it.mark_replaced());
+                known.iter().filter(|it| !variants.contains(it)).for_each(|it| it.mark_replaced());
             }
             variants.map_or(Op::Nop, |variants| Op::Put(label(variants)))
         });
@@ -282,30 +291,30 @@ impl Store {
     }
 
     /// Adds a proof to those of a token. It is put again where it is, so that it counts with what it weighs now.
-    fn prove(
+    fn add_proof(
         &self,
-        fingerprint: TokenHash,
+        token_hash: TokenHash,
         claims: &Claims,
         resource: &Arc<Resource>,
         (proof, selector): (Proof, u32),
     ) {
-        let _turn = self.grant_turn(&fingerprint);
-        let grant = self.grant(&fingerprint).unwrap_or_else(|| Arc::new(Grants::new(claims)));
+        let _guard = self.lock_grants(&token_hash);
+        let grant = self.grant(&token_hash).unwrap_or_else(|| Arc::new(Grants::new(claims)));
         let lost = grant.add(resource, proof, selector, self.proofs_per_token);
-        self.grants.insert(fingerprint, grant);
+        self.grants.insert(token_hash, grant);
         if lost {
-            self.generations.end(claims.principal);
+            self.generations.advance(claims.principal);
         }
     }
 
-    fn turn(&self, resource: &Resource) -> MutexGuard<'_, ()> {
+    fn lock_entries(&self, resource: &Resource) -> MutexGuard<'_, ()> {
         let [digit, ..] = resource.digest().to_ne_bytes();
-        lock(&self.turns[usize::from(digit) % TURNS])
+        lock(&self.entry_locks[usize::from(digit) % LOCK_STRIPES])
     }
 
-    fn grant_turn(&self, fingerprint: &TokenHash) -> MutexGuard<'_, ()> {
-        let [digit, ..] = self.grant_turn.hash_one(fingerprint).to_ne_bytes();
-        lock(&self.grant_turns[usize::from(digit) % TURNS])
+    fn lock_grants(&self, token_hash: &TokenHash) -> MutexGuard<'_, ()> {
+        let [digit, ..] = self.lock_grants.hash_one(token_hash).to_ne_bytes();
+        lock(&self.grant_locks[usize::from(digit) % LOCK_STRIPES])
     }
 
     /// Brings the gauges of size up to date.
@@ -324,21 +333,21 @@ impl Store {
     }
 }
 
-fn lock(turn: &Mutex<()>) -> MutexGuard<'_, ()> {
-    turn.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(lock_entries: &Mutex<()>) -> MutexGuard<'_, ()> {
+    lock_entries.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// With what moka itself and the allocator keep for one pair.
 fn weight(bytes: usize) -> u32 {
-    u32::try_from(bytes.saturating_add(OVERHEAD)).unwrap_or(u32::MAX)
+    u32::try_from(bytes.saturating_add(OVERHEAD_BYTES)).unwrap_or(u32::MAX)
 }
 
 /// Bytes of moka's own nodes, its hash table and the reference counts, for one pair: an estimate on the high side.
-const OVERHEAD: usize = 320;
+const OVERHEAD_BYTES: usize = 320;
 /// The part of `cache.max_bytes` in which all threads remember: one in so many.
-const THREAD_CACHE_PART: u64 = 16;
+const THREAD_CACHE_DIVISOR: u64 = 16;
 /// More than there are threads, as a rule: they hardly ever wait for each other.
-const TURNS: usize = 32;
+const LOCK_STRIPES: usize = 32;
 
 #[cfg(test)]
 mod tests;

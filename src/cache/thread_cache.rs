@@ -39,9 +39,9 @@ pub struct CachedLookup {
     /// Time of the token's proof for it.
     pub granted: Now,
     /// When the token ends.
-    pub end: TokenExpiry,
+    pub expiry: TokenExpiry,
     /// The token, as the log knows it.
-    pub tag: LogTag,
+    pub log_tag: LogTag,
 }
 
 /// A state of what a store holds for one principal: it ends when a proof of one of the principal's tokens leaves the
@@ -51,7 +51,7 @@ pub struct Generation(u64);
 
 impl Generation {
     fn group(self) -> usize {
-        usize::try_from(self.0 & (GROUPS as u64 - 1)).unwrap_or(0)
+        usize::try_from(self.0 & (PRINCIPAL_GROUPS as u64 - 1)).unwrap_or(0)
     }
 }
 
@@ -59,47 +59,47 @@ impl Generation {
 /// epoch of few others.
 #[derive(Debug)]
 pub struct Generations {
-    groups: Box<[AtomicU64; GROUPS]>,
+    groups: Box<[AtomicU64; PRINCIPAL_GROUPS]>,
     all: AtomicU64,
 }
 
 impl Default for Generations {
     fn default() -> Self {
-        Self { groups: Box::new([const { AtomicU64::new(0) }; GROUPS]), all: AtomicU64::new(0) }
+        Self { groups: Box::new([const { AtomicU64::new(0) }; PRINCIPAL_GROUPS]), all: AtomicU64::new(0) }
     }
 }
 
 impl Generations {
     /// The present epoch of a principal. To be taken before a proof is looked up that is to be remembered.
-    pub fn now(&self, principal: Principal) -> Generation {
-        self.present(usize::from(principal.spread()) % GROUPS)
+    pub fn current(&self, principal: Principal) -> Generation {
+        self.current_of_group(usize::from(principal.bucket_hash()) % PRINCIPAL_GROUPS)
     }
 
     /// Whether an epoch has not ended.
-    pub fn is_now(&self, generation: Generation) -> bool {
-        self.present(generation.group()) == generation
+    pub fn is_current(&self, generation: Generation) -> bool {
+        self.current_of_group(generation.group()) == generation
     }
 
     /// Ends a principal's epoch. To be called when what was withdrawn cannot be found any more: whoever looked it up
     /// before remembers it under the old one.
-    pub fn end(&self, principal: Principal) {
+    pub fn advance(&self, principal: Principal) {
         sabotaged!(FrontMissesWithdrawals, return);
-        if let Some(group) = self.groups.get(usize::from(principal.spread()) % GROUPS) {
+        if let Some(group) = self.groups.get(usize::from(principal.bucket_hash()) % PRINCIPAL_GROUPS) {
             group.fetch_add(1, Ordering::AcqRel);
         }
     }
 
     /// Ends the epochs of all principals.
-    pub fn end_all(&self) {
+    pub fn advance_all(&self) {
         sabotaged!(FrontMissesWithdrawals, return);
         self.all.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Both counts only grow, so their sum is the same again only if neither has changed.
-    fn present(&self, group: usize) -> Generation {
+    fn current_of_group(&self, group: usize) -> Generation {
         let own = self.groups.get(group).map_or(0, |count| count.load(Ordering::Acquire));
         let ended = own.wrapping_add(self.all.load(Ordering::Acquire));
-        Generation(ended.wrapping_mul(GROUPS as u64) | group as u64)
+        Generation(ended.wrapping_mul(PRINCIPAL_GROUPS as u64) | group as u64)
     }
 }
 
@@ -113,49 +113,49 @@ pub struct Capacity {
 
 impl Capacity {
     /// As much as so many bytes hold in each thread; one set of places at least.
-    pub fn within(bytes: u64) -> Self {
+    pub fn from_bytes(bytes: u64) -> Self {
         let most = usize::try_from(bytes).unwrap_or(usize::MAX) / SET_BYTES;
         let sets = most.checked_ilog2().map_or(1, |log| 1 << log);
-        let tables = TABLES.min(sets);
+        let tables = TABLES_PER_THREAD.min(sets);
         Self { tables, sets: sets / tables }
     }
 }
 
 /// What this thread remembers for a request, of what there is room for.
 pub fn recall(
-    spelling: RequestDigest,
-    room: Capacity,
+    digest: RequestDigest,
+    capacity: Capacity,
     generations: &Generations,
     now: Now,
 ) -> Option<CachedLookup> {
-    THREAD_CACHE.with_borrow(|front| {
-        let (table, hash) = front.place(spelling, room);
-        let slot = front.tables.get(table)?.find(spelling, hash)?;
-        slot.finding(generations, now.tick())
+    THREAD_CACHE.with_borrow(|cache| {
+        let (table, hash) = cache.place(digest, capacity);
+        let slot = cache.tables.get(table)?.find(digest, hash)?;
+        slot.to_lookup(generations, now.tick())
     })
 }
 
 /// Remembers what was found under `generation`, one of `generations`.
 pub fn remember(
-    spelling: RequestDigest,
-    room: Capacity,
+    digest: RequestDigest,
+    capacity: Capacity,
     (generations, generation): (&Generations, Generation),
     now: Now,
-    found: &CachedLookup,
+    lookup: &CachedLookup,
 ) {
-    THREAD_CACHE.with_borrow_mut(|front| {
-        let (table, hash) = front.place(spelling, room);
-        let ThreadCache { tables, hasher } = front;
+    THREAD_CACHE.with_borrow_mut(|cache| {
+        let (table, hash) = cache.place(digest, capacity);
+        let ThreadCache { tables, hasher } = cache;
         if let Some(table) = tables.get_mut(table) {
-            let hash_of = |slot: &Slot| hasher.hash_one(slot.spelling());
-            table.put(hash, Slot::new(spelling, generation, now, found), generations, room.sets, hash_of);
+            let hash_of = |slot: &Slot| hasher.hash_one(slot.digest());
+            table.put(hash, Slot::new(digest, generation, now, lookup), generations, capacity.sets, hash_of);
         }
     });
 }
 
 /// What one thread remembers.
 struct ThreadCache {
-    tables: [Table; TABLES],
+    tables: [Table; TABLES_PER_THREAD],
     hasher: RandomState,
 }
 
@@ -165,10 +165,10 @@ impl ThreadCache {
     }
 
     /// Its table, and what it is known by there.
-    fn place(&self, spelling: RequestDigest, room: Capacity) -> (usize, u64) {
-        let hash = self.hasher.hash_one(spelling);
+    fn place(&self, digest: RequestDigest, capacity: Capacity) -> (usize, u64) {
+        let hash = self.hasher.hash_one(digest);
         // Tables look at the lowest bits.
-        (usize::try_from(hash >> 32).unwrap_or(0) & (room.tables - 1), hash)
+        (usize::try_from(hash >> 32).unwrap_or(0) & (capacity.tables - 1), hash)
     }
 }
 
@@ -176,9 +176,9 @@ thread_local! {
     static THREAD_CACHE: RefCell<ThreadCache> = RefCell::new(ThreadCache::new());
 }
 
-const TABLES: usize = 64;
+const TABLES_PER_THREAD: usize = 64;
 /// Groups of principals with epochs of their own: 8 KiB of counts, a power of two.
-const GROUPS: usize = 1024;
+const PRINCIPAL_GROUPS: usize = 1024;
 
 #[cfg(test)]
 mod tests;

@@ -20,28 +20,27 @@ pub enum Variants {
 
 impl Variants {
     /// One answer.
-    pub fn of(entry: Arc<Entry>) -> Self {
+    pub fn single(entry: Arc<Entry>) -> Self {
         Self::One(entry)
     }
 
     /// The newest answer that fits a request (section 4) and that `proven` returns a proof for.
     pub fn find<P>(
         &self,
-        secondary_key_hasher: &SecondaryKeyHasher,
+        hasher: &SecondaryKeyHasher,
         request: SelectingRequest<'_>,
         mut proven: impl FnMut(&Entry) -> Option<P>,
     ) -> Option<(&Arc<Entry>, P)> {
-        let mut fitting =
-            self.each().filter(|entry| secondary_key_hasher.fits(entry.secondary_key(), request));
+        let mut fitting = self.iter().filter(|entry| hasher.matches(entry.secondary_key(), request));
         fitting.find_map(|entry| Some((entry, proven(entry)?)))
     }
 
     /// Whether this very answer is among them.
-    pub fn have(&self, entry: &Arc<Entry>) -> bool {
-        self.each().any(|known| Arc::ptr_eq(known, entry))
+    pub fn contains(&self, entry: &Arc<Entry>) -> bool {
+        self.iter().any(|known| Arc::ptr_eq(known, entry))
     }
 
-    /// These with another answer, in place of the one with the same bytes for the same requests, and of `old`, which
+    /// These with another answer, in place of the one with the same bytes for the same requests, and of `renewed`, which
     /// it renews. `None` where a newer one of these is there: an older question may be answered later (section 4).
     ///
     /// Answers to the same requests with other bytes stay beside it: tokens of one principal may be given different
@@ -51,23 +50,23 @@ impl Variants {
     /// news, so two views do not supersede each other in turn.
     ///
     /// `before` is the proof of the token that was given `entry`, as it was until now. Answers that were asked for
-    /// longer than `keep` before `entry` are of no more use, and go.
+    /// longer than `retention` before `entry` are of no more use, and go.
     #[must_use]
     pub fn with(
         &self,
         entry: &Arc<Entry>,
-        old: Option<&Arc<Entry>>,
+        renewed: Option<&Arc<Entry>>,
         before: Option<&Proof>,
-        keep: Duration,
+        retention: Duration,
     ) -> Option<Self> {
         let is_newer =
             |known: &Entry| sabotaged!(OlderReplacesNewer, false, known.asked.is_after(entry.asked));
-        let (mut others, mut rivals) = (Vec::with_capacity(VARIANTS_MAX), Vec::new());
+        let (mut others, mut overlapping) = (Vec::with_capacity(MAX_VARIANTS), Vec::new());
         let mut is_current = false;
-        for known in self.each() {
+        for known in self.iter() {
             let (overlap, same_bytes) = (overlap(known, entry), known.digest() == entry.digest());
             is_current |= overlap && same_bytes && !known.is_superseded();
-            if old.is_some_and(|old| Arc::ptr_eq(old, known)) {
+            if renewed.is_some_and(|renewed| Arc::ptr_eq(renewed, known)) {
                 continue;
             }
             if overlap && same_bytes {
@@ -77,24 +76,24 @@ impl Variants {
                 continue;
             }
             if overlap {
-                rivals.push(known);
+                overlapping.push(known);
             }
             others.push(Arc::clone(known));
         }
-        let is_news = match before {
+        let has_new_content = match before {
             Some(before) if before.granted.is_after(entry.asked) => false,
             Some(before) => before.digest != entry.digest(),
             None => !is_current,
         };
-        if !is_current && rivals.iter().any(|known| is_newer(known)) {
+        if !is_current && overlapping.iter().any(|known| is_newer(known)) {
             entry.mark_superseded();
         }
-        if is_news {
-            let older = rivals.iter().filter(|known| !is_newer(known));
+        if has_new_content {
+            let older = overlapping.iter().filter(|known| !is_newer(known));
             older.for_each(|known| sabotaged!(DivergenceUnheeded, (), known.mark_superseded()));
         }
-        others.retain(|known| is_newer(known) || entry.asked.since(known.asked) < keep);
-        others.truncate(VARIANTS_MAX - 1);
+        others.retain(|known| is_newer(known) || entry.asked.since(known.asked) < retention);
+        others.truncate(MAX_VARIANTS - 1);
         let place =
             others.iter().position(|known| !known.asked.is_after(entry.asked)).unwrap_or(others.len());
         others.insert(place, Arc::clone(entry));
@@ -102,7 +101,7 @@ impl Variants {
     }
 
     /// Each of them, the newest first.
-    pub fn each(&self) -> std::slice::Iter<'_, Arc<Entry>> {
+    pub fn iter(&self) -> std::slice::Iter<'_, Arc<Entry>> {
         match self {
             Self::One(entry) => std::slice::from_ref(entry).iter(),
             Self::Several(entries) => entries.iter(),
@@ -111,20 +110,20 @@ impl Variants {
 
     /// Bytes that they take in memory, about.
     pub fn weight(&self) -> usize {
-        self.each().map(|entry| entry.weight() + size_of::<Arc<Entry>>()).sum()
+        self.iter().map(|entry| entry.weight() + size_of::<Arc<Entry>>()).sum()
     }
 }
 
 /// Whether some request fits both answers. None does where both were chosen by the same fields with other values.
 fn overlap(known: &Entry, entry: &Entry) -> bool {
     match (known.secondary_key(), entry.secondary_key()) {
-        (Some(one), Some(other)) => one == other || !one.is_by_the_same(other),
+        (Some(one), Some(other)) => one == other || !one.has_same_fields(other),
         _ => true,
     }
 }
 
 /// Past that the one longest unasked for goes: a caller may send any value it likes.
-const VARIANTS_MAX: usize = 8;
+const MAX_VARIANTS: usize = 8;
 
 #[cfg(test)]
 mod tests;

@@ -27,8 +27,8 @@ pub struct SelectingRequest<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecondaryKey {
     /// Sorted, each once; never empty.
-    by: Box<[HeaderName]>,
-    values: u64,
+    fields: Box<[HeaderName]>,
+    values_hash: u64,
 }
 
 /// Tells requests apart by the fields that chose an answer.
@@ -36,28 +36,29 @@ pub struct SecondaryKey {
 pub struct SecondaryKeyHasher(RandomState);
 
 impl SecondaryKeyHasher {
-    /// What chose `answer`, where `request` brought it. `None`: nothing that could differ.
-    pub fn secondary_key(
+    /// What chose `response`, where `request` brought it. `None`: nothing that could differ.
+    pub fn compute(
         &self,
-        answer: &HeaderMap,
+        response: &HeaderMap,
         request: SelectingRequest<'_>,
     ) -> Result<Option<SecondaryKey>, NotStored> {
-        let by = selecting_fields(answer)?;
-        let values = self.values(&by, request);
-        Ok((!by.is_empty()).then_some(SecondaryKey { by, values }))
+        let fields = selecting_fields(response)?;
+        let values_hash = self.values_hash(&fields, request);
+        Ok((!fields.is_empty()).then_some(SecondaryKey { fields, values_hash }))
     }
 
     /// Whether `request` would have been answered with what was chosen like this.
-    pub fn fits(&self, secondary_key: Option<&SecondaryKey>, request: SelectingRequest<'_>) -> bool {
-        secondary_key
-            .is_none_or(|secondary_key| self.values(&secondary_key.by, request) == secondary_key.values)
+    pub fn matches(&self, secondary_key: Option<&SecondaryKey>, request: SelectingRequest<'_>) -> bool {
+        secondary_key.is_none_or(|secondary_key| {
+            self.values_hash(&secondary_key.fields, request) == secondary_key.values_hash
+        })
     }
 
     /// Absent is like absent alone, and lines of one field count as one list (RFC 9110, section 5.3). As section 4.1
     /// allows, white space around members means nothing, nor does the case or the order of languages.
-    fn values(&self, by: &[HeaderName], request: SelectingRequest<'_>) -> u64 {
+    fn values_hash(&self, fields: &[HeaderName], request: SelectingRequest<'_>) -> u64 {
         let mut hasher = self.0.build_hasher();
-        for name in by {
+        for name in fields {
             if name == header::AUTHORIZATION {
                 request.token.hash(&mut hasher);
                 continue;
@@ -83,47 +84,47 @@ impl SecondaryKeyHasher {
 impl SecondaryKey {
     /// Hash of the values of the selecting fields; never zero.
     pub fn selector(&self) -> u32 {
-        let [a, b, c, d, ..] = self.values.to_ne_bytes();
+        let [a, b, c, d, ..] = self.values_hash.to_ne_bytes();
         u32::from_ne_bytes([a, b, c, d]) | 1
     }
 
     /// Whether both were chosen by the same fields, whatever these held.
-    pub fn is_by_the_same(&self, other: &Self) -> bool {
-        self.by == other.by
+    pub fn has_same_fields(&self, other: &Self) -> bool {
+        self.fields == other.fields
     }
 
     /// Bytes that it takes in memory, about.
     pub fn weight(&self) -> usize {
-        let names = self.by.iter().map(|name| size_of::<HeaderName>() + name.as_str().len());
+        let names = self.fields.iter().map(|name| size_of::<HeaderName>() + name.as_str().len());
         size_of::<Self>() + names.sum::<usize>()
     }
 }
 
 /// The fields that `Vary` names and that can differ between requests of one key. An answer that no later request
 /// can match is not to be stored: `*` in any place, what is not a field's name, what is new in every request.
-pub fn selecting_fields(answer: &HeaderMap) -> Result<Box<[HeaderName]>, NotStored> {
+pub fn selecting_fields(response: &HeaderMap) -> Result<Box<[HeaderName]>, NotStored> {
     let mut names = Vec::new();
     let lines =
-        answer.get_all(header::VARY).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+        response.get_all(header::VARY).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     for name in lines.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty()) {
         let name = HeaderName::from_bytes(name).map_err(|_| NotStored::Vary)?;
-        if name == "*" || NEW_EACH_TIME.contains(&name.as_str()) {
+        if name == "*" || PER_REQUEST_FIELDS.contains(&name.as_str()) {
             return Err(NotStored::Vary);
         }
-        if !SAME_WITHIN_A_KEY.contains(&name.as_str()) {
+        if !CONSTANT_FIELDS.contains(&name.as_str()) {
             names.push(name);
         }
     }
     names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
     names.dedup();
-    if names.len() > NAMES_MAX { Err(NotStored::Vary) } else { Ok(names.into()) }
+    if names.len() > MAX_SELECTING_FIELDS { Err(NotStored::Vary) } else { Ok(names.into()) }
 }
 
 /// `Accept` is in the key; the others are the same in every request to Graph.
-const SAME_WITHIN_A_KEY: [&str; 5] = ["accept", "accept-encoding", "host", "user-agent", "via"];
+const CONSTANT_FIELDS: [&str; 5] = ["accept", "accept-encoding", "host", "user-agent", "via"];
 /// What correlates goes to Graph with another value each time.
-const NEW_EACH_TIME: [&str; 2] = ["client-request-id", "traceparent"];
-const NAMES_MAX: usize = 16;
+const PER_REQUEST_FIELDS: [&str; 2] = ["client-request-id", "traceparent"];
+const MAX_SELECTING_FIELDS: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -34,7 +34,7 @@ impl Proxy {
 
     /// Accounts for a request that starts to wait.
     pub(super) fn wait_permit(&self, question: &FetchRequest) -> Result<WaitPermit, Rejection> {
-        let (peer, token) = (question.peer.ip(), question.identity.fingerprint);
+        let (peer, token) = (question.peer.ip(), question.identity.token_hash);
         let permit = self.0.waiting.acquire(peer, token, question.headers.as_map());
         permit.map_err(|_| Rejection::Overloaded)
     }
@@ -68,9 +68,9 @@ impl Proxy {
     }
 
     fn seat(&self, question: &FetchRequest, lease: &Lease) -> Role<Fetched> {
-        let (fingerprint, resource) = (asker(question), Arc::clone(&question.resource));
+        let (token_hash, resource) = (asker(question), Arc::clone(&question.resource));
         let lease = sabotaged!(FlightFromBefore, 0, lease.number());
-        self.0.coalescer.join(CoalesceKey { fingerprint, resource, lease })
+        self.0.coalescer.join(CoalesceKey { token_hash, resource, lease })
     }
 
     /// Fetches for one caller, and only while the caller waits. On the heap: few requests fetch alone, and all others would
@@ -88,7 +88,7 @@ impl Proxy {
                 .fetcher
                 .store
                 .secondary_key_hasher()
-                .fits(entry.secondary_key(), question.selecting_request()),
+                .matches(entry.secondary_key(), question.selecting_request()),
             Fetched::Refused(_) | Fetched::RecentlyRefused(_) | Fetched::Failed(_) => true,
         }
     }
@@ -137,6 +137,6 @@ fn with_outcome(fetched: Fetched) -> (Fetched, Outcome) {
 
 /// Who leads or joins a flight: the token, whoever it says its bearer is (promise 3).
 fn asker(question: &FetchRequest) -> TokenHash {
-    let own = question.identity.fingerprint;
+    let own = question.identity.token_hash;
     sabotaged!(FlightOfPrincipal, question.claims.map_or(own, |claims| claims.principal.stand_in()), own)
 }

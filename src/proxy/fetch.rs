@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use self::outcome::{outcome, shut};
 pub use self::request::{CallerFields, FetchRequest};
 pub use self::upstream_error::UpstreamErrorResponse;
-use crate::cache::conditional::Validation;
+use crate::cache::conditional::RevalidationState;
 use crate::cache::entry::Entry;
 use crate::cache::freshness::{self, Lifetime};
 use crate::cache::lease::Lease;
@@ -111,7 +111,7 @@ impl Fetcher {
     pub async fn prepare(&self, question: &FetchRequest) -> Result<PreparedFetch<'_>, Fetched> {
         self.recently_refused(question)?;
         let refuse = |reason| Fetched::Failed(ErrorResponse::Rejected(reason));
-        let limited = !question.is_proven && !self.refused.was_proven(&question.identity.fingerprint);
+        let limited = !question.is_proven && !self.refused.was_proven(&question.identity.token_hash);
         let wait = self.origin.queue_time();
         let admission = if limited {
             let admission = self.unproven.admit(question.sender(), wait).await.map_err(refuse)?;
@@ -128,7 +128,7 @@ impl Fetcher {
 
     /// Returns Graph's 401 to this token as an error, if it is a few seconds old.
     fn recently_refused(&self, question: &FetchRequest) -> Result<(), Fetched> {
-        match self.refused.recent(&question.identity.fingerprint) {
+        match self.refused.recent(&question.identity.token_hash) {
             Some(refusal) => Err(Fetched::RecentlyRefused(refusal)),
             None => Ok(()),
         }
@@ -137,13 +137,13 @@ impl Fetcher {
     /// Sends a prepared question to Graph and stores the answer while `lease` is valid.
     pub async fn send(&self, question: &FetchRequest, prepared: PreparedFetch<'_>, lease: &Lease) -> Fetched {
         let PreparedFetch { admission, permit, in_flight } = prepared;
-        let fingerprint = question.identity.fingerprint;
+        let token_hash = question.identity.token_hash;
         let asked = self.clock.now();
         let stored = question.stored.as_ref();
-        let validation = stored.and_then(|stored| Some((stored, stored.validation()?)));
+        let validation = stored.and_then(|stored| Some((stored, stored.revalidation()?)));
         // What is asked about was given to this very token, and was found by its proof of the same digest: a 304
         // renews both together.
-        let validation = validation.filter(|(_, known)| known.for_token(fingerprint, asked).is_some());
+        let validation = validation.filter(|(_, known)| known.validators_for(token_hash, asked).is_some());
         let condition = validation.map(|(_, known)| &known.validators);
         let (token, ids) = (&question.identity.token, &question.ids);
         let answer =
@@ -218,8 +218,8 @@ impl Fetcher {
             }
             Err(error_response) => return Fetched::Failed(*error_response),
         };
-        let token = question.identity.fingerprint;
-        let validation = Validation::of(&answer.headers, token, asked);
+        let token = question.identity.token_hash;
+        let validation = RevalidationState::from_response(&answer.headers, token, asked);
         let (entry, storable) =
             self.entry(question, (scrubbed.body, None), &answer.headers, validation, asked);
         let stored = storable.and_then(|()| self.admit(question, &entry, None, lease));
@@ -230,7 +230,7 @@ impl Fetcher {
     fn renew(
         &self,
         question: &FetchRequest,
-        known: Option<(&Arc<Entry>, &Validation)>,
+        known: Option<(&Arc<Entry>, &RevalidationState)>,
         answer: &UpstreamResponse,
         lease: &Lease,
         asked: Now,
@@ -239,7 +239,7 @@ impl Fetcher {
             return Fetched::Failed(ErrorResponse::GraphClient(UpstreamFailure::Status));
         };
         let headers = known.merge(old.headers(), &answer.headers);
-        let validation = known.renewed(&headers, asked);
+        let validation = known.renew(&headers, asked);
         let body = (old.body.clone(), old.gzip().cloned());
         let (entry, storable) = self.entry(question, body, &headers, validation, asked);
         let stored = storable.and_then(|()| self.admit(question, &entry, Some(old), lease));
@@ -253,12 +253,12 @@ impl Fetcher {
         question: &FetchRequest,
         (body, gzip): (ScrubbedBody, Option<GzippedBody>),
         headers: &HeaderMap,
-        validation: Option<Validation>,
+        validation: Option<RevalidationState>,
         asked: Now,
     ) -> (Arc<Entry>, Result<(), NotStored>) {
         let selecting_request = question.selecting_request();
-        let lifetime = Lifetime::of(headers, &self.freshness.now(), self.clock.now());
-        let secondary_key = self.store.secondary_key_hasher().secondary_key(headers, selecting_request);
+        let lifetime = Lifetime::from_response(headers, &self.freshness.now(), self.clock.now());
+        let secondary_key = self.store.secondary_key_hasher().compute(headers, selecting_request);
         let can_match = secondary_key.as_ref().map_err(|reason| *reason);
         let storable = lifetime.and(can_match).and(self.is_storable(question));
         let wanted =
@@ -276,7 +276,7 @@ impl Fetcher {
             return Err(NotStored::NoStore);
         }
         // The answer took its time; the token may have come to its end meanwhile.
-        if sabotaged!(EndForgotten, false, claims.end.left(self.clock.now()).is_zero()) {
+        if sabotaged!(EndForgotten, false, claims.expiry.remaining(self.clock.now()).is_zero()) {
             return Err(NotStored::Expiring);
         }
         Ok(())
@@ -290,22 +290,22 @@ impl Fetcher {
         lease: &Lease,
     ) -> Result<(), NotStored> {
         let claims = question.claims.as_ref().map_err(|_| NotStored::Bypass)?;
-        self.store.admit(question.identity.fingerprint, claims, &question.resource, entry, old, lease)
+        self.store.admit(question.identity.token_hash, claims, &question.resource, entry, old, lease)
     }
 
     /// Handles an error response of Graph: it counts against what the token was granted before, and is passed on. Only a 401
     /// is kept, for a few seconds and for the token that received it.
     fn refuse(&self, question: &FetchRequest, answer: &UpstreamResponse) -> Fetched {
-        let token = &question.identity.fingerprint;
+        let token = &question.identity.token_hash;
         let withdrawn = match answer.status.as_u16() {
             401 if sabotaged!(UnheededUnauthorized, false, true) => {
                 sabotaged!(UnprovenEvicts, self.store.drop_claimed(question.claims));
-                self.store.withdraw_token(token)
+                self.store.revoke_token(token)
             }
             403 | 404 | 410
                 if sabotaged!(UnheededForbidden, false, sabotaged!(StaleAfterForbidden, false, true)) =>
             {
-                self.store.withdraw_resource(token, &question.resource)
+                self.store.revoke_resource(token, &question.resource)
             }
             _ => false,
         };
@@ -381,7 +381,7 @@ impl Fetcher {
     fn keep_no(&self, question: &FetchRequest, fetched: &Fetched, lease: &Lease, asked: Now) {
         if let Fetched::Refused(refusal) = fetched
             && let (Some(body), Ok(lifetime)) =
-                (&refusal.body, Lifetime::of(&refusal.headers, &self.freshness.now(), asked))
+                (&refusal.body, Lifetime::from_response(&refusal.headers, &self.freshness.now(), asked))
         {
             let entry = Entry::new(body.clone(), &self.scrubber, &refusal.headers, lifetime, asked);
             let _ = self.admit(question, &Arc::new(entry), None, lease);

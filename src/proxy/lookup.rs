@@ -37,14 +37,15 @@ impl Proxy {
         let fetcher = &self.0.fetcher;
         let key = EntryKey::new(claims.principal, resource);
         sabotaged!(ClaimsTrusted, return self.find_claimed(&key, claims, selecting_request, client, now));
-        let Some((grant, newest)) = grant.and_then(|grant| Some((grant, grant.proof(resource)?))) else {
+        let Some((grant, newest)) = grant.and_then(|grant| Some((grant, grant.newest_proof(resource)?)))
+        else {
             return (ProofResult::Missing, None);
         };
         let live = now.since(newest.granted) < fetcher.freshness.proof_ttl.get();
         let known =
             sabotaged!(NeverHits, None, fetcher.store.entry(&key, selecting_request, (grant, newest)));
         let found = known.map(|(entry, proof)| {
-            let assessment = self.assess(&entry, proof.granted, claims.end, client, now);
+            let assessment = self.assess(&entry, proof.granted, claims.expiry, client, now);
             let assessment = if entry.is_superseded() { assessment.superseded() } else { assessment };
             Found { entry, proof, assessment }
         });
@@ -60,7 +61,7 @@ impl Proxy {
         now: Now,
     ) -> Assessment {
         let rules = self.0.fetcher.freshness.now();
-        assess(&rules, (&entry.lifetime(), entry.asked), granted, end.left(now), client, now)
+        assess(&rules, (&entry.lifetime(), entry.asked), granted, end.remaining(now), client, now)
     }
 }
 
@@ -77,7 +78,7 @@ impl Proxy {
     ) -> (ProofResult, Option<Found>) {
         let found = self.0.fetcher.store.claimed_entry(key, selecting_request).map(|entry| {
             let proof = Proof { granted: now, digest: entry.digest() };
-            let assessment = self.assess(&entry, now, claims.end, client, now);
+            let assessment = self.assess(&entry, now, claims.expiry, client, now);
             Found { entry, proof, assessment }
         });
         (ProofResult::Live, found)

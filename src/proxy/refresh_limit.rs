@@ -109,7 +109,7 @@ mod tests {
     fn tokens() -> [TokenHash; 2] {
         let secrets = HashKeys::random().unwrap();
         ["Bearer a", "Bearer b"].map(|text| {
-            Identity::from_headers(&headers(&header::AUTHORIZATION, &[text]), &secrets).unwrap().fingerprint
+            Identity::from_headers(&headers(&header::AUTHORIZATION, &[text]), &secrets).unwrap().token_hash
         })
     }
 

@@ -208,10 +208,10 @@ fn full_response(entry: &Entry, gzip: Option<&GzippedBody>, told: Told, ids: &Id
     let body = gzip.map_or_else(|| entry.body.clone().into_bytes(), |gzip| gzip.clone().into_bytes());
     let length = templates::value(TemplateKind::Number, body.len() as u64);
     let mut response = http::Response::new(Full::new(body));
-    if let (None, Some(origins)) = (entry.unusual(), entry.origin_request_id) {
+    if let (None, Some(origins)) = (entry.non_default_headers(), entry.origin_request_id) {
         let mut fields = RESPONSE_TEMPLATES.of(told.age.is_some(), gzip.is_some()).clone();
         let [etag, origins, ours] = ids::templates(|[etag, origins_text, ours]| {
-            entry.tag.spell(etag);
+            entry.etag.write_to(etag);
             ids::spell(origins.get(), origins_text);
             ids::spell(ids.request, ours);
         });
@@ -289,7 +289,7 @@ fn template(is_aged: bool, is_gzip: bool) -> HeaderMap {
 
 /// What is told with a whole answer and with a 304: RFC 9110, section 15.4.5.
 fn describe(fields: &mut HeaderMap, entry: &Entry, told: Told) {
-    fields.insert(header::ETAG, entry.tag.spelled());
+    fields.insert(header::ETAG, entry.etag.to_header_value());
     fields.insert(header::DATE, told.date);
     fields.insert(header::VARY, HeaderValue::from_static(VARY));
     fields.insert(header::CACHE_CONTROL, told.cache_control);
@@ -319,11 +319,11 @@ fn seconds(duration: Duration) -> i64 {
 fn is_unmodified(entry: &Entry, headers: &HeaderMap) -> bool {
     let mut none_match = headers.get_all(header::IF_NONE_MATCH).iter().peekable();
     if none_match.peek().is_some() {
-        let etag = entry.tag.spelled();
+        let etag = entry.etag.to_header_value();
         return none_match.any(|line| names_tag(line.as_bytes(), etag.as_bytes()));
     }
     let since = headers::only(headers, &header::IF_MODIFIED_SINCE).and_then(date::read);
-    since.is_some_and(|since| entry.changed() <= since)
+    since.is_some_and(|since| entry.last_modified() <= since)
 }
 
 /// Whether a list of entity tags has ours, or is `*`. A comma may stand inside a tag, so it is read tag by tag.

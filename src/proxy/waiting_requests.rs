@@ -182,7 +182,7 @@ mod tests {
     fn token(number: usize, secrets: &HashKeys) -> TokenHash {
         let value = HeaderValue::try_from(format!("Bearer {number}")).unwrap();
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
-        Identity::from_headers(&headers, secrets).unwrap().fingerprint
+        Identity::from_headers(&headers, secrets).unwrap().token_hash
     }
 
     /// Takes all that one token of one subnet may take.

@@ -74,7 +74,7 @@ impl Expand {
     }
 
     /// Writes the option's value, the one canonical way.
-    pub(super) fn spell(&self, to: &mut String) {
+    pub(super) fn write_to(&self, to: &mut String) {
         let mut separator = "";
         for ((step, _), expansion) in STEPS.iter().zip(&self.0) {
             let names = match expansion {
@@ -85,7 +85,7 @@ impl Expand {
             to.extend([separator, step]);
             if let Some(names) = names {
                 to.push_str("($select=");
-                names.spell(to);
+                names.write_to(to);
                 to.push(')');
             }
             separator = ",";
@@ -100,10 +100,10 @@ impl Expand {
 impl PropertyNames {
     fn parse(list: &str) -> Option<Self> {
         let mut names: Vec<Box<str>> =
-            list.split(',').map(|name| is_name(name).then(|| name.into())).collect::<Option<_>>()?;
+            list.split(',').map(|name| is_property_name(name).then(|| name.into())).collect::<Option<_>>()?;
         names.sort_unstable();
         names.dedup();
-        (names.len() <= NAMES).then_some(Self(names))
+        (names.len() <= MAX_SELECTED_NAMES).then_some(Self(names))
     }
 
     /// The option was not given.
@@ -112,7 +112,7 @@ impl PropertyNames {
     }
 
     /// Writes the option's value, the one canonical way.
-    pub(super) fn spell(&self, to: &mut String) {
+    pub(super) fn write_to(&self, to: &mut String) {
         let mut separator = "";
         for name in &self.0 {
             to.extend([separator, name]);
@@ -126,11 +126,11 @@ impl PropertyNames {
 }
 
 /// An `odataIdentifier`, in ASCII and of a sane length.
-fn is_name(name: &str) -> bool {
+fn is_property_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && name.len() <= NAME_LENGTH
+        && name.len() <= MAX_NAME_BYTES
 }
 
 /// The pieces between commas that are not inside parentheses. Those that do not match stay in their piece, and no
@@ -154,6 +154,6 @@ const STEPS: [(&str, &[ApiVersion]); 3] = [
     ("preTokenIssuance", &[ApiVersion::Beta]),
 ];
 /// Names in one `$select`; the connector has four properties.
-const NAMES: usize = 16;
+const MAX_SELECTED_NAMES: usize = 16;
 /// Bytes of one name.
-const NAME_LENGTH: usize = 64;
+const MAX_NAME_BYTES: usize = 64;

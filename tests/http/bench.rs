@@ -26,7 +26,7 @@ impl Bench {
 
     /// `cache.freshness = "origin"`.
     pub(crate) async fn of_the_origin() -> Self {
-        Self::with(|config| config.freshness.freshness = FreshnessSource::GraphClient).await
+        Self::with(|config| config.freshness.freshness = FreshnessSource::Origin).await
     }
 
     /// `cache.client_directives = "honor"`.

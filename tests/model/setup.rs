@@ -39,7 +39,7 @@ pub fn config(story: &Story, url: &str) -> Config {
     config.freshness.stale_while_revalidate = Duration::from_millis(story.times.while_revalidate);
     config.freshness.stale_if_error = Duration::from_millis(story.times.if_error);
     if story.times.by_graph {
-        config.freshness.freshness = FreshnessSource::GraphClient;
+        config.freshness.freshness = FreshnessSource::Origin;
     }
     if story.times.by_caller {
         config.freshness.client_directives = ClientDirectives::Honor;
@@ -64,7 +64,7 @@ pub fn guarded(story: &Story, url: &str) -> Config {
 /// An operator purges.
 pub fn purge(proxy: &Proxy, purge: &Purge) {
     let inner = proxy.inner();
-    let label = |kind, name: Option<&str>| name.map(|name| inner.secrets.label(kind, name));
+    let label = |kind, name: Option<&str>| name.map(|name| inner.secrets.claim_hash(kind, name));
     inner.fetcher.store.purge(&PurgeSelector {
         flow: purge.flow.clone(),
         tenant: label(ClaimKind::Tenant, purge.tenant),

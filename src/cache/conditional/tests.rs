@@ -22,14 +22,14 @@ fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 fn validators(fields: &[(&'static str, &str)]) -> Option<Validators> {
-    Validators::of(&headers(fields), now())
+    Validators::from_headers(&headers(fields), now())
 }
 
 fn tokens() -> [TokenHash; 2] {
-    let secrets = HashKeys::random().unwrap();
+    let hash_keys = HashKeys::random().unwrap();
     ["ada", "eve"].map(|name| {
         let authorization = format!("Bearer {name}");
-        Identity::from_headers(&headers(&[("authorization", &authorization)]), &secrets).unwrap().fingerprint
+        Identity::from_headers(&headers(&[("authorization", &authorization)]), &hash_keys).unwrap().token_hash
     })
 }
 
@@ -62,14 +62,14 @@ fn l37_a_date_that_may_stand_for_two_states_is_no_validator() {
 #[test]
 fn l37_a_token_asks_with_what_it_was_given_itself_and_once_an_hour_for_the_whole() {
     let ([ada, eve], asked) = (tokens(), now());
-    let known = Validation::of(&headers(&[("etag", "\"a\"")]), ada, asked).unwrap();
-    let later = asked.plus(WHOLE_AGAIN.saturating_sub(Duration::from_millis(1)));
-    assert!(known.for_token(ada, later).is_some());
-    assert!(known.for_token(eve, later).is_none());
-    let renewed = known.renewed(&headers(&[("etag", "\"a\"")]), later).unwrap();
-    assert!(renewed.for_token(ada, later).is_some());
-    assert!(renewed.for_token(ada, asked.plus(WHOLE_AGAIN)).is_none(), "a 304 makes no body younger");
-    assert!(renewed.for_token(eve, later).is_none(), "nor anybody else's");
+    let known = RevalidationState::from_response(&headers(&[("etag", "\"a\"")]), ada, asked).unwrap();
+    let later = asked.plus(MAX_BODY_AGE.saturating_sub(Duration::from_millis(1)));
+    assert!(known.validators_for(ada, later).is_some());
+    assert!(known.validators_for(eve, later).is_none());
+    let renewed = known.renew(&headers(&[("etag", "\"a\"")]), later).unwrap();
+    assert!(renewed.validators_for(ada, later).is_some());
+    assert!(renewed.validators_for(ada, asked.plus(MAX_BODY_AGE)).is_none(), "a 304 makes no body younger");
+    assert!(renewed.validators_for(eve, later).is_none(), "nor anybody else's");
 }
 
 #[test]
@@ -109,8 +109,8 @@ fn l42_a_304_replaces_fields_but_what_describes_the_body() {
         ("age", "3"),
         ("vary", "accept"),
     ];
-    let known = Validation::of(&headers(&first), tokens()[0], now()).unwrap();
-    let passed_on = [
+    let known = RevalidationState::from_response(&headers(&first), tokens()[0], now()).unwrap();
+    let stored_headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (HeaderName::from_static("odata-version"), HeaderValue::from_static("4.0")),
         (HeaderName::from_static("sunset"), HeaderValue::from_static("never")),
@@ -126,7 +126,7 @@ fn l42_a_304_replaces_fields_but_what_describes_the_body() {
         ("odata-version", "4.01"),
         ("date", DATE),
     ]);
-    let mut merged = known.merge(&passed_on, &told);
+    let mut merged = known.merge(&stored_headers, &told);
     assert_eq!(merged.remove("date").unwrap(), DATE);
     let expected = headers(&[
         ("cache-control", "max-age=9"),
@@ -141,6 +141,9 @@ fn l42_a_304_replaces_fields_but_what_describes_the_body() {
 
 #[test]
 fn fields_that_are_too_long_to_keep_leave_nothing_to_ask_with() {
-    let long = "x".repeat(WEIGHT_MAX);
-    assert!(Validation::of(&headers(&[("etag", "\"a\""), ("vary", &long)]), tokens()[0], now()).is_none());
+    let long = "x".repeat(MAX_STATE_BYTES);
+    assert!(
+        RevalidationState::from_response(&headers(&[("etag", "\"a\""), ("vary", &long)]), tokens()[0], now())
+            .is_none()
+    );
 }

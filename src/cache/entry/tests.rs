@@ -22,7 +22,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let bearer = fields(&[("authorization", "Bearer a")]);
-        let token = Identity::from_headers(&bearer, &HashKeys::random().unwrap()).unwrap().fingerprint;
+        let token = Identity::from_headers(&bearer, &HashKeys::random().unwrap()).unwrap().token_hash;
         let asked = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_790_000_000)).now();
         Self { scrubber: Scrubber::new(&Config::default(), 1 << 20), asked, token }
     }
@@ -35,13 +35,13 @@ impl Stage {
         Entry::new(self.body(300), &self.scrubber, &fields(lines), Lifetime::NONE, self.asked)
     }
 
-    fn validation(&self, lines: &[(&'static str, &'static str)]) -> Option<Validation> {
-        Validation::of(&fields(lines), self.token, self.asked)
+    fn revalidation(&self, lines: &[(&'static str, &'static str)]) -> Option<RevalidationState> {
+        RevalidationState::from_response(&fields(lines), self.token, self.asked)
     }
 
     fn secondary_key(&self) -> Option<SecondaryKey> {
         let request = SelectingRequest { headers: &HeaderMap::new(), token: self.token };
-        SecondaryKeyHasher::default().secondary_key(&fields(&[("vary", "cookie")]), request).unwrap()
+        SecondaryKeyHasher::default().compute(&fields(&[("vary", "cookie")]), request).unwrap()
     }
 }
 
@@ -55,23 +55,23 @@ fn the_usual_fields_are_not_kept_and_others_are() {
     let stage = Stage::new();
     let usual: HeaderMap = headers::usual().iter().cloned().collect();
     let entry = Entry::new(stage.body(8), &stage.scrubber, &usual, Lifetime::NONE, stage.asked);
-    assert!(entry.unusual().is_none());
+    assert!(entry.non_default_headers().is_none());
     assert_eq!(entry.headers(), headers::usual());
     let lines = [("content-type", "application/json;charset=utf-8"), ("sunset", "@10")];
     let (entry, lines) = (stage.entry(&lines), fields(&lines).into_iter());
     let lines: Vec<_> = lines.map(|(name, value)| (name.unwrap(), value)).collect();
-    assert_eq!((entry.unusual(), entry.headers()), (Some(&lines[..]), &lines[..]));
+    assert_eq!((entry.non_default_headers(), entry.headers()), (Some(&lines[..]), &lines[..]));
 }
 
 #[test]
 fn its_date_is_graphs_or_that_of_the_question_and_it_changed_when_graph_says() {
     let stage = Stage::new();
-    let changed = |entry: &Entry| entry.changed().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let changed = |entry: &Entry| entry.last_modified().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let entry = stage.entry(&[]);
     assert_eq!((entry.date(), changed(&entry)), (1_790_000_000, 1_790_000_000));
     let entry = stage.entry(&[("date", "Thu, 01 Jan 2026 00:00:10 GMT")]);
     assert_eq!((entry.date(), changed(&entry)), (1_767_225_610, 1_767_225_610));
-    let validation = stage.validation(&[("last-modified", "Thu, 01 Jan 2026 00:00:01 GMT")]);
+    let validation = stage.revalidation(&[("last-modified", "Thu, 01 Jan 2026 00:00:01 GMT")]);
     let entry = entry.with(validation, None);
     assert_eq!((entry.date(), changed(&entry)), (1_767_225_610, 1_767_225_601));
 }
@@ -79,13 +79,13 @@ fn its_date_is_graphs_or_that_of_the_question_and_it_changed_when_graph_says() {
 #[test]
 fn what_it_is_given_it_has_and_nothing_else() {
     let (stage, bare) = (Stage::new(), |entry: &Entry| {
-        entry.validation().is_none() && entry.secondary_key().is_none() && entry.gzip().is_none()
+        entry.revalidation().is_none() && entry.secondary_key().is_none() && entry.gzip().is_none()
     });
     assert!(bare(&stage.entry(&[])));
     assert!(bare(&stage.entry(&[]).with(None, None).with_gzip(None)));
-    let (validation, secondary_key) = (stage.validation(&[("etag", "\"a\"")]), stage.secondary_key());
+    let (validation, secondary_key) = (stage.revalidation(&[("etag", "\"a\"")]), stage.secondary_key());
     let entry = stage.entry(&[]).with(validation.clone(), secondary_key.clone());
-    assert_eq!(entry.validation().unwrap().validators, validation.unwrap().validators);
+    assert_eq!(entry.revalidation().unwrap().validators, validation.unwrap().validators);
     assert_eq!((entry.secondary_key(), entry.gzip()), (secondary_key.as_ref(), None));
     let gzip = GzippedBody::of(&entry.body);
     assert!(gzip.is_some());
@@ -95,8 +95,8 @@ fn what_it_is_given_it_has_and_nothing_else() {
 #[test]
 fn its_tag_is_weak_and_says_which_body_it_is_under_which_rules() {
     let tag = EntityTag(std::array::from_fn(|at| 0xa0 + u8::try_from(at).unwrap()));
-    assert_eq!(tag.spelled(), "W/\"a0a1a2a3a4a5a6a7a8a9aaabacadaeaf\"");
-    let of = EntityTag::of;
+    assert_eq!(tag.to_header_value(), "W/\"a0a1a2a3a4a5a6a7a8a9aaabacadaeaf\"");
+    let of = EntityTag::compute;
     assert_eq!(of(b"body", b"rules"), of(b"body", b"rules"));
     for other in [of(b"bodx", b"rules"), of(b"body", b"rulex"), of(b"sbody", b"rule"), of(b"ody", b"rulesb")]
     {
@@ -109,15 +109,15 @@ fn its_digest_is_the_tags_and_covers_unusual_fields_too() {
     let stage = Stage::new();
     let usual: HeaderMap = headers::usual().iter().cloned().collect();
     let entry = Entry::new(stage.body(300), &stage.scrubber, &usual, Lifetime::NONE, stage.asked);
-    assert_eq!(entry.digest(), ContentDigest(entry.tag.0));
+    assert_eq!(entry.digest(), ContentDigest(entry.etag.0));
     let of = |lines| stage.entry(lines).digest();
     let (soon, later) = (of(&[("sunset", "@10")]), of(&[("sunset", "@200")]));
     assert_eq!(soon, of(&[("sunset", "@10"), ("date", "Thu, 01 Jan 2026 00:00:10 GMT"), ("etag", "\"a\"")]));
     for other in [later, of(&[]), of(&[("deprecation", "@10")]), entry.digest()] {
         assert_ne!(soon, other);
     }
-    let tag = |lines| stage.entry(lines).tag;
-    assert_eq!(tag(&[("sunset", "@10")]), entry.tag, "fields are no part of the entity tag");
+    let tag = |lines| stage.entry(lines).etag;
+    assert_eq!(tag(&[("sunset", "@10")]), entry.etag, "fields are no part of the entity tag");
 }
 
 #[test]
@@ -125,10 +125,10 @@ fn what_is_superseded_is_kept_no_longer_and_what_has_left_is_not_superseded() {
     let (entry, left) = (Stage::new().entry(&[]), Stage::new().entry(&[]));
     assert!(entry.is_kept() && !entry.is_superseded());
     entry.mark_superseded();
-    assert!(!entry.is_kept() && entry.is_superseded() && entry.left_by().is_none());
-    left.leaves_by(Eviction::Purge);
+    assert!(!entry.is_kept() && entry.is_superseded() && entry.eviction_cause().is_none());
+    left.mark_evicted(Eviction::Purge);
     left.mark_superseded();
-    assert_eq!((left.is_superseded(), left.left_by()), (false, Some(Eviction::Purge)));
+    assert_eq!((left.is_superseded(), left.eviction_cause()), (false, Some(Eviction::Purge)));
 }
 
 #[test]
@@ -139,11 +139,11 @@ fn it_weighs_what_it_holds() {
     for length in [8, 300] {
         assert_eq!(made(length).weight(), size_of::<Entry>() + length);
     }
-    let bare = size_of::<Entry>() + 300 + size_of::<RareFields>();
-    let (validation, secondary_key) = (stage.validation(&[("etag", "\"a\"")]), stage.secondary_key());
+    let bare = size_of::<Entry>() + 300 + size_of::<OptionalParts>();
+    let (validation, secondary_key) = (stage.revalidation(&[("etag", "\"a\"")]), stage.secondary_key());
     let gzip = GzippedBody::of(&made(300).body);
     let weights = (
-        validation.as_ref().map_or(0, Validation::weight),
+        validation.as_ref().map_or(0, RevalidationState::weight),
         secondary_key.as_ref().map_or(0, SecondaryKey::weight),
         gzip.as_ref().map_or(0, GzippedBody::len),
     );

@@ -35,18 +35,18 @@ impl Lifetime {
     /// past them.
     ///
     /// What has no time left is stored only where Graph can be asked about it; otherwise nobody could ever use it.
-    pub fn of(headers: &HeaderMap, config: &Config, received: Now) -> Result<Self, NotStored> {
+    pub fn from_response(headers: &HeaderMap, config: &Config, received: Now) -> Result<Self, NotStored> {
         let control = CacheControl::from_headers(headers);
         // Section 5.2.2.3: a cache that knows the rules of the status SHOULD ignore the `no-store` beside
         // `must-understand`. A 200's are all that comes here.
-        let understood = config.freshness == FreshnessSource::GraphClient && control.must_understand;
+        let understood = config.freshness == FreshnessSource::Origin && control.must_understand;
         if sabotaged!(NoStoreStored, false, control.no_store && !understood) {
             return Err(NotStored::NoStore);
         }
         vary::selecting_fields(headers)?;
         let (fresh_for, must_revalidate, grace_ends) = match config.freshness {
             FreshnessSource::Operator => (config.ttl, control.must_revalidate, Duration::MAX),
-            FreshnessSource::GraphClient => {
+            FreshnessSource::Origin => {
                 let told = origin_lifetime(headers, control, received);
                 let strict = control.must_revalidate || sabotaged!(NoCacheReused, false, control.no_cache);
                 let grace = Duration::from_secs(control.stale_while_revalidate.unwrap_or(0));
@@ -54,7 +54,7 @@ impl Lifetime {
             }
         };
         let initial_age = age(headers);
-        if initial_age >= fresh_for && Validators::of(headers, received).is_none() {
+        if initial_age >= fresh_for && Validators::from_headers(headers, received).is_none() {
             return Err(NotStored::NoLifetime);
         }
         Ok(Self { fresh_for, initial_age, must_revalidate, grace_ends })

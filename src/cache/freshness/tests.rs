@@ -26,12 +26,12 @@ fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 fn operator(fields: &[(&'static str, &str)]) -> Result<Duration, NotStored> {
-    Lifetime::of(&headers(fields), &Config::default(), at(0)).map(|lifetime| lifetime.fresh_for)
+    Lifetime::from_response(&headers(fields), &Config::default(), at(0)).map(|lifetime| lifetime.fresh_for)
 }
 
 fn origin(fields: &[(&'static str, &str)]) -> Result<Duration, NotStored> {
-    let config = Config { freshness: FreshnessSource::GraphClient, ttl: HOUR, ..Config::default() };
-    Lifetime::of(&headers(fields), &config, at(0)).map(|lifetime| lifetime.fresh_for)
+    let config = Config { freshness: FreshnessSource::Origin, ttl: HOUR, ..Config::default() };
+    Lifetime::from_response(&headers(fields), &config, at(0)).map(|lifetime| lifetime.fresh_for)
 }
 
 pub(super) fn plain() -> Lifetime {
@@ -138,9 +138,9 @@ fn l29_what_has_no_time_left_is_stored_only_where_graph_can_be_asked_about_it() 
 
 #[test]
 fn l29_no_cache_is_never_used_without_graphs_word() {
-    let config = Config { freshness: FreshnessSource::GraphClient, ..Config::default() };
+    let config = Config { freshness: FreshnessSource::Origin, ..Config::default() };
     let fields = headers(&[("cache-control", "no-cache, max-age=60"), ("etag", "\"a\"")]);
-    let lifetime = Lifetime::of(&fields, &config, at(0)).unwrap();
+    let lifetime = Lifetime::from_response(&fields, &config, at(0)).unwrap();
     for client in [CacheControl::default(), CacheControl { max_stale: Some(9), ..CacheControl::default() }] {
         let proof = at(0);
         let judged = assess(&config, (&lifetime, at(0)), proof, HOUR, client, at(0));
@@ -173,13 +173,13 @@ fn l21_an_age_past_the_ttl_leaves_no_lifetime() {
     assert_eq!(operator(&[("age", "300"), ("age", "0")]), Err(NotStored::NoLifetime));
     let lines = [&[("age", "299"), ("age", "900")][..], &[("age", " 299 ,900")]];
     for line in lines {
-        let lifetime = Lifetime::of(&headers(line), &Config::default(), at(0)).unwrap();
+        let lifetime = Lifetime::from_response(&headers(line), &Config::default(), at(0)).unwrap();
         assert_eq!(lifetime.initial_age, Duration::from_secs(299), "{line:?}");
     }
     // What can be asked about is stored however old it is, and every age can be added to.
     for most in ["2147483648", "2147483649", "18446744073709551615", "99999999999999999999999"] {
         let fields = headers(&[("age", most), ("etag", "\"a\"")]);
-        let lifetime = Lifetime::of(&fields, &Config::default(), at(0)).unwrap();
+        let lifetime = Lifetime::from_response(&fields, &Config::default(), at(0)).unwrap();
         assert_eq!(lifetime.initial_age, Duration::from_secs(1 << 31), "{most}");
     }
 }
@@ -187,7 +187,7 @@ fn l21_an_age_past_the_ttl_leaves_no_lifetime() {
 #[test]
 fn l21_an_age_that_is_no_number_is_ignored() {
     for odd in ["-1", "+1", "1.5", "x", "", ", 900", "7200;a=b", "\u{663}", "0x10"] {
-        let lifetime = Lifetime::of(&headers(&[("age", odd)]), &Config::default(), at(0)).unwrap();
+        let lifetime = Lifetime::from_response(&headers(&[("age", odd)]), &Config::default(), at(0)).unwrap();
         assert_eq!(lifetime.initial_age, Duration::ZERO, "{odd}");
     }
 }
@@ -204,13 +204,11 @@ fn an_entry_is_fresh_until_its_ttl_then_usable_within_the_grace_then_not() {
 
 #[test]
 fn l48_where_the_origin_decides_it_says_how_long_the_grace_is() {
-    let config = Config {
-        ttl: Duration::from_secs(100),
-        freshness: FreshnessSource::GraphClient,
-        ..Config::default()
-    };
+    let config =
+        Config { ttl: Duration::from_secs(100), freshness: FreshnessSource::Origin, ..Config::default() };
     let last = |directives| {
-        let lifetime = Lifetime::of(&headers(&[("cache-control", directives)]), &config, at(0)).unwrap();
+        let lifetime =
+            Lifetime::from_response(&headers(&[("cache-control", directives)]), &config, at(0)).unwrap();
         let usable = |now: &u64| {
             let proof = at(0);
             let judged = assess(&config, (&lifetime, at(0)), proof, HOUR, CacheControl::default(), at(*now));
@@ -371,7 +369,7 @@ fn dials_show_what_they_were_set_to_but_for_whose_word_counts() {
         stale_while_revalidate: Duration::from_secs(3),
         stale_if_error: Duration::from_secs(4),
         client_directives: ClientDirectives::Honor,
-        freshness: FreshnessSource::GraphClient,
+        freshness: FreshnessSource::Origin,
     };
     dials.set(&other);
     assert_eq!(dials.now(), Config { freshness: FreshnessSource::Operator, ..other });

@@ -13,10 +13,10 @@ use crate::auth::{ClaimKind, HashKeys, Identity};
 use crate::resource::ApiVersion;
 use crate::support::clock::Clock;
 
-fn token(name: &str, secrets: &HashKeys) -> TokenHash {
+fn token(name: &str, hash_keys: &HashKeys) -> TokenHash {
     let mut headers = HeaderMap::new();
     headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {name}")).unwrap());
-    Identity::from_headers(&headers, secrets).unwrap().fingerprint
+    Identity::from_headers(&headers, hash_keys).unwrap().token_hash
 }
 
 fn is_good(lease: &Lease) -> bool {
@@ -30,9 +30,9 @@ fn resource(flow: &str) -> Arc<Resource> {
 
 #[test]
 fn a_no_to_a_token_voids_its_own_tickets_alone() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let (a, b) = (token("a", &secrets), token("b", &secrets));
-    let (own, other) = (leases.take(a, None, &resource("x")), leases.take(b, None, &resource("x")));
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let (a, b) = (token("a", &hash_keys), token("b", &hash_keys));
+    let (own, other) = (leases.acquire(a, None, &resource("x")), leases.acquire(b, None, &resource("x")));
     leases.revoke_for(&a, None);
     assert!(!is_good(&own));
     assert!(is_good(&other));
@@ -40,9 +40,9 @@ fn a_no_to_a_token_voids_its_own_tickets_alone() {
 
 #[test]
 fn a_no_for_a_resource_leaves_the_tokens_other_tickets() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let a = token("a", &secrets);
-    let (x, y) = (leases.take(a, None, &resource("x")), leases.take(a, None, &resource("y")));
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let a = token("a", &hash_keys);
+    let (x, y) = (leases.acquire(a, None, &resource("x")), leases.acquire(a, None, &resource("y")));
     leases.revoke_for(&a, Some(&resource("x")));
     assert!(!is_good(&x));
     assert!(is_good(&y));
@@ -50,22 +50,22 @@ fn a_no_for_a_resource_leaves_the_tokens_other_tickets() {
 
 #[test]
 fn who_asks_after_a_purge_has_another_number() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let a = token("a", &secrets);
-    let (first, second) = (leases.take(a, None, &resource("x")), leases.take(a, None, &resource("x")));
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let a = token("a", &hash_keys);
+    let (first, second) = (leases.acquire(a, None, &resource("x")), leases.acquire(a, None, &resource("x")));
     assert_eq!(first.number(), second.number());
     drop(leases.purge(&PurgeSelector::default()));
-    let third = leases.take(a, None, &resource("x"));
+    let third = leases.acquire(a, None, &resource("x"));
     assert!(!is_good(&first) && !is_good(&second) && is_good(&third));
     assert_ne!(first.number(), third.number());
 }
 
 #[test]
 fn a_ticket_that_ends_takes_no_other_out_of_reach_of_a_no() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let a = token("a", &secrets);
-    let (first, twin) = (leases.take(a, None, &resource("x")), leases.take(a, None, &resource("x")));
-    let (ended, other) = (leases.take(a, None, &resource("y")), leases.take(a, None, &resource("z")));
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let a = token("a", &hash_keys);
+    let (first, twin) = (leases.acquire(a, None, &resource("x")), leases.acquire(a, None, &resource("x")));
+    let (ended, other) = (leases.acquire(a, None, &resource("y")), leases.acquire(a, None, &resource("z")));
     drop((first, ended));
     leases.revoke_for(&a, None);
     assert!(!is_good(&twin) && !is_good(&other));
@@ -73,9 +73,9 @@ fn a_ticket_that_ends_takes_no_other_out_of_reach_of_a_no() {
 
 #[test]
 fn a_no_reaches_a_ticket_though_another_resource_was_refused_before() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let a = token("a", &secrets);
-    let (_x, y) = (leases.take(a, None, &resource("x")), leases.take(a, None, &resource("y")));
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let a = token("a", &hash_keys);
+    let (_x, y) = (leases.acquire(a, None, &resource("x")), leases.acquire(a, None, &resource("y")));
     leases.revoke_for(&a, Some(&resource("x")));
     leases.revoke_for(&a, None);
     assert!(!is_good(&y));
@@ -83,9 +83,9 @@ fn a_no_reaches_a_ticket_though_another_resource_was_refused_before() {
 
 #[test]
 fn nothing_is_left_of_tickets_that_were_dropped() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let a = token("a", &secrets);
-    let (first, second) = (leases.take(a, None, &resource("x")), leases.take(a, None, &resource("y")));
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let a = token("a", &hash_keys);
+    let (first, second) = (leases.acquire(a, None, &resource("x")), leases.acquire(a, None, &resource("y")));
     drop(first);
     assert_eq!(leases.table().states.len(), 1);
     drop(second);
@@ -93,22 +93,22 @@ fn nothing_is_left_of_tickets_that_were_dropped() {
 }
 
 /// Claims of a user of a tenant, by `oid` and `sub`.
-fn claims(secrets: &HashKeys, tenant: &str, [oid, sub]: [&str; 2]) -> Claims {
+fn claims(hash_keys: &HashKeys, tenant: &str, [oid, sub]: [&str; 2]) -> Claims {
     let now = Clock::manual(SystemTime::now()).now();
     let end = now.unix_seconds() + 3600;
     let payload = format!(r#"{{"tid":"{tenant}","oid":"{oid}","sub":"{sub}","exp":{end}}}"#);
     let token = format!("Bearer a.{}.c", URL_SAFE_NO_PAD.encode(payload));
     let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(token).unwrap())]);
-    Identity::from_headers(&headers, secrets).unwrap().token.claims(secrets, now).unwrap()
+    Identity::from_headers(&headers, hash_keys).unwrap().token.claims(hash_keys, now).unwrap()
 }
 
 #[test]
 fn a_purge_revokes_what_it_selects_and_nothing_else() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
     let (ada, grace) =
-        (claims(&secrets, "t", ["ada", "pairwise"]), claims(&secrets, "u", ["grace", "other"]));
-    let label = |kind, name| Some(secrets.label(kind, name));
-    for (selection, selected) in [
+        (claims(&hash_keys, "t", ["ada", "pairwise"]), claims(&hash_keys, "u", ["grace", "other"]));
+    let label = |kind, name| Some(hash_keys.claim_hash(kind, name));
+    for (selector, selected) in [
         (PurgeSelector { flow: Some("x".into()), ..PurgeSelector::default() }, [true, false, true]),
         (
             PurgeSelector { tenant: label(ClaimKind::Tenant, "t"), ..PurgeSelector::default() },
@@ -127,33 +127,33 @@ fn a_purge_revokes_what_it_selects_and_nothing_else() {
             [false; 3],
         ),
     ] {
-        let (a, b) = (token("a", &secrets), token("b", &secrets));
+        let (a, b) = (token("a", &hash_keys), token("b", &hash_keys));
         let held = [(a, &ada, "x"), (a, &ada, "y"), (b, &grace, "x")]
-            .map(|(token, claims, flow)| leases.take(token, Some(claims), &resource(flow)));
-        drop(leases.purge(&selection));
-        assert_eq!(held.each_ref().map(|lease| !is_good(lease)), selected, "{selection:?}");
+            .map(|(token, claims, flow)| leases.acquire(token, Some(claims), &resource(flow)));
+        drop(leases.purge(&selector));
+        assert_eq!(held.each_ref().map(|lease| !is_good(lease)), selected, "{selector:?}");
     }
 }
 
 #[test]
 fn a_lease_that_is_taken_before_the_purge_has_ended_is_not_good_and_one_after_it_is() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let a = token("a", &secrets);
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let a = token("a", &hash_keys);
     let flow = |flow: &str| PurgeSelector { flow: Some(flow.into()), ..PurgeSelector::default() };
     let purging = leases.purge(&flow("x"));
-    let (during, other) = (leases.take(a, None, &resource("x")), leases.take(a, None, &resource("y")));
-    let twin = leases.take(a, None, &resource("x"));
+    let (during, other) = (leases.acquire(a, None, &resource("x")), leases.acquire(a, None, &resource("y")));
+    let twin = leases.acquire(a, None, &resource("x"));
     assert!(!is_good(&during) && is_good(&other) && during.number() == twin.number());
     drop(purging);
-    let after = leases.take(a, None, &resource("x"));
+    let after = leases.acquire(a, None, &resource("x"));
     assert!(!is_good(&during) && !is_good(&twin) && is_good(&after));
     assert_ne!(after.number(), during.number(), "nobody waits for a question from before");
 }
 
 #[test]
 fn nobody_revokes_a_lease_while_its_answer_is_stored() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let lease = leases.take(token("a", &secrets), None, &resource("x"));
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let lease = leases.acquire(token("a", &hash_keys), None, &resource("x"));
     let stored = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (begun, purge) = mpsc::channel();

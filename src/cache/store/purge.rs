@@ -12,30 +12,30 @@ impl Store {
     ///
     /// To all others it is one point in time: a request that began before this returns stores nothing that is selected.
     /// What is not selected goes on meanwhile: no lock is held for longer than one entry, or one grant, takes.
-    pub fn purge(&self, selection: &PurgeSelector) -> u64 {
-        let _purging = sabotaged!(PurgeMissesNewcomers, None, Some(self.leases.purge(selection)));
-        for (fingerprint, grant) in &self.grants {
-            if selection.selects_caller(Some(&grant.claims)) {
-                sabotaged!(PurgeMissesNewcomers, self.leases.revoke_by_purge(&fingerprint, selection));
-                self.take_proofs(&fingerprint, |grant| purge_grant(selection, grant));
+    pub fn purge(&self, selector: &PurgeSelector) -> u64 {
+        let _purging = sabotaged!(PurgeMissesNewcomers, None, Some(self.leases.purge(selector)));
+        for (token_hash, grant) in &self.grants {
+            if selector.selects_caller(Some(&grant.claims)) {
+                sabotaged!(PurgeMissesNewcomers, self.leases.revoke_by_purge(&token_hash, selector));
+                self.remove_proofs(&token_hash, |grant| purge_grant(selector, grant));
             }
         }
         let mut purged = 0;
         for (key, kept) in &self.entries {
-            if selection.selects_resource(&key.resource) && kept.is_selected(selection) {
+            if selector.selects_resource(&key.resource) && kept.is_selected(selector) {
                 purged += u64::from(self.purge_entry(&key));
             }
         }
-        self.generations.end_all();
+        self.generations.advance_all();
         self.metrics.purged.inc_by(purged);
         purged
     }
 
     /// Drops the answers of a key. Returns whether there were any.
     fn purge_entry(&self, key: &EntryKey) -> bool {
-        let _turn = self.turn(&key.resource);
+        let _guard = self.lock_entries(&key.resource);
         let Some(kept) = self.entries.get(key) else { return false };
-        kept.leaves_by(Eviction::Purge);
+        kept.mark_evicted(Eviction::Purge);
         self.entries.invalidate(key);
         true
     }
@@ -46,8 +46,8 @@ impl Store {
     }
 }
 
-fn purge_grant(selection: &PurgeSelector, grant: &Grants) -> Remaining {
-    let selected = |resource: &_| selection.selects_resource(resource);
+fn purge_grant(selector: &PurgeSelector, grant: &Grants) -> Remaining {
+    let selected = |resource: &_| selector.selects_resource(resource);
     sabotaged!(
         PurgeTakesTooMuch,
         match grant.purge(selected) {

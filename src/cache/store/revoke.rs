@@ -14,21 +14,21 @@ use crate::support::sabotage::sabotaged;
 impl Store {
     /// Graph said 401: the token is not good any more. Drops its proofs and its principal's entries, if it
     /// had proofs; whoever sends tokens that never were good changes nothing. Returns whether it had.
-    pub fn withdraw_token(&self, fingerprint: &TokenHash) -> bool {
-        sabotaged!(UnheededInFlight, (), self.leases.revoke_for(fingerprint, None));
-        let turn = self.grant_turn(fingerprint);
-        let Some(grant) = self.grant(fingerprint) else { return false };
+    pub fn revoke_token(&self, token_hash: &TokenHash) -> bool {
+        sabotaged!(UnheededInFlight, (), self.leases.revoke_for(token_hash, None));
+        let lock_entries = self.lock_grants(token_hash);
+        let Some(grant) = self.grant(token_hash) else { return false };
         grant.revoke();
-        self.grants.invalidate(fingerprint);
-        drop(turn);
-        self.drop_entries(grant.claims.principal);
-        self.generations.end(grant.claims.principal);
+        self.grants.invalidate(token_hash);
+        drop(lock_entries);
+        self.invalidate_entries_of(grant.claims.principal);
+        self.generations.advance(grant.claims.principal);
         true
     }
 
-    fn drop_entries(&self, principal: Principal) {
+    fn invalidate_entries_of(&self, principal: Principal) {
         // Nobody who has read what goes now may put it back.
-        let _turns = self.turns.each_ref().map(lock);
+        let _turns = self.entry_locks.each_ref().map(lock);
         // Answers at once for every look-up from here on, and sweeps behind. The only error is a missing
         // builder switch, and that is set above; should it ever come, everything goes.
         if self.entries.invalidate_entries_if(move |key, _| key.principal == principal).is_err() {
@@ -38,30 +38,32 @@ impl Store {
 
     /// Graph said 403, 404 or 410: the token may not see this resource, or it is gone. Drops the token's proof
     /// for it and its principal's entry, if it had that proof. Returns whether it had.
-    pub fn withdraw_resource(&self, fingerprint: &TokenHash, resource: &Arc<Resource>) -> bool {
-        sabotaged!(UnheededInFlight, (), self.leases.revoke_for(fingerprint, Some(resource)));
-        let Some(grant) = self.take_proofs(fingerprint, |grant| grant.remove(resource)) else { return false };
-        let turn = self.turn(resource);
+    pub fn revoke_resource(&self, token_hash: &TokenHash, resource: &Arc<Resource>) -> bool {
+        sabotaged!(UnheededInFlight, (), self.leases.revoke_for(token_hash, Some(resource)));
+        let Some(grant) = self.remove_proofs(token_hash, |grant| grant.remove(resource)) else {
+            return false;
+        };
+        let lock_entries = self.lock_entries(resource);
         self.entries.invalidate(&EntryKey::new(grant.claims.principal, resource));
-        drop(turn);
-        self.generations.end(grant.claims.principal);
+        drop(lock_entries);
+        self.generations.advance(grant.claims.principal);
         true
     }
 
     /// Takes proofs away from a token's grant. Without any it is as good as a token that never had one. Returns the
     /// grant if it had some of these.
-    pub(super) fn take_proofs(
+    pub(super) fn remove_proofs(
         &self,
-        fingerprint: &TokenHash,
+        token_hash: &TokenHash,
         take: impl FnOnce(&Grants) -> Remaining,
     ) -> Option<Arc<Grants>> {
-        let _turn = self.grant_turn(fingerprint);
-        let grant = self.grant(fingerprint)?;
+        let _guard = self.lock_grants(token_hash);
+        let grant = self.grant(token_hash)?;
         match take(&grant) {
             Remaining::All => return None,
             // Put again, so that it counts with what it weighs now.
-            Remaining::Some => self.grants.insert(*fingerprint, Arc::clone(&grant)),
-            Remaining::None => self.grants.invalidate(fingerprint),
+            Remaining::Some => self.grants.insert(*token_hash, Arc::clone(&grant)),
+            Remaining::None => self.grants.invalidate(token_hash),
         }
         Some(grant)
     }
@@ -72,8 +74,8 @@ impl Store {
     /// Drops the entries of whomever a token says it is.
     pub fn drop_claimed(&self, claims: Result<crate::auth::Claims, crate::cache::outcome::Bypass>) {
         if let Ok(claims) = claims {
-            self.drop_entries(claims.principal);
-            self.generations.end(claims.principal);
+            self.invalidate_entries_of(claims.principal);
+            self.generations.advance(claims.principal);
         }
     }
 

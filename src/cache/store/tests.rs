@@ -17,7 +17,7 @@ use crate::support::clock::Clock;
 const HOUR: Duration = Duration::from_secs(3600);
 
 struct Stage {
-    secrets: HashKeys,
+    hash_keys: HashKeys,
     clock: Clock,
     scrubber: Scrubber,
     metrics: Arc<Metrics>,
@@ -35,7 +35,7 @@ impl Stage {
     fn new(config: &Config) -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
         Self {
-            secrets: HashKeys::random().unwrap(),
+            hash_keys: HashKeys::random().unwrap(),
             clock: Clock::manual(SystemTime::now()),
             scrubber: Scrubber::new(&scrub::Config::default(), 1 << 20),
             store: Store::new(config, HOUR, &metrics),
@@ -54,8 +54,8 @@ impl Stage {
         let token =
             format!("Bearer {}.{}.c2ln", URL_SAFE_NO_PAD.encode("{}"), URL_SAFE_NO_PAD.encode(claims));
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(token).unwrap())]);
-        let identity = Identity::from_headers(&headers, &self.secrets).unwrap();
-        let claims = identity.token.claims(&self.secrets, self.clock.now()).unwrap();
+        let identity = Identity::from_headers(&headers, &self.hash_keys).unwrap();
+        let claims = identity.token.claims(&self.hash_keys, self.clock.now()).unwrap();
         Caller { headers, identity, claims }
     }
 
@@ -74,41 +74,48 @@ impl Stage {
     fn secondary_key(&self, caller: &Caller, cookie: &'static str) -> Arc<Entry> {
         let mut request = caller.headers.clone();
         request.insert(header::COOKIE, HeaderValue::from_static(cookie));
-        let request = SelectingRequest { headers: &request, token: caller.identity.fingerprint };
+        let request = SelectingRequest { headers: &request, token: caller.identity.token_hash };
         let vary = HeaderMap::from_iter([(header::VARY, HeaderValue::from_static("cookie"))]);
-        let secondary_key = self.store.secondary_key_hasher().secondary_key(&vary, request).unwrap();
+        let secondary_key = self.store.secondary_key_hasher().compute(&vary, request).unwrap();
         Arc::new(Arc::into_inner(self.entry()).unwrap().with(None, secondary_key))
     }
 
     /// Graph answers the caller with `entry`, and it is kept.
     fn admit(&self, caller: &Caller, resource: &Arc<Resource>, entry: &Arc<Entry>) {
-        let lease = self.store.lease(caller.identity.fingerprint, Some(&caller.claims), resource);
-        self.store.admit(caller.identity.fingerprint, &caller.claims, resource, entry, None, &lease).unwrap();
+        let lease = self.store.lease(caller.identity.token_hash, Some(&caller.claims), resource);
+        self.store.admit(caller.identity.token_hash, &caller.claims, resource, entry, None, &lease).unwrap();
     }
 
     fn has_proof(&self, caller: &Caller, resource: &Resource) -> bool {
-        self.store.grant(&caller.identity.fingerprint).is_some_and(|grant| grant.proof(resource).is_some())
+        self.store
+            .grant(&caller.identity.token_hash)
+            .is_some_and(|grant| grant.newest_proof(resource).is_some())
     }
 
     fn found(&self, caller: &Caller, resource: &Arc<Resource>) -> Option<Arc<Entry>> {
         let selecting_request =
-            SelectingRequest { headers: &caller.headers, token: caller.identity.fingerprint };
-        let grant = self.store.grant(&caller.identity.fingerprint)?;
-        let newest = grant.proof(resource)?;
+            SelectingRequest { headers: &caller.headers, token: caller.identity.token_hash };
+        let grant = self.store.grant(&caller.identity.token_hash)?;
+        let newest = grant.newest_proof(resource)?;
         let key = EntryKey::new(caller.claims.principal, resource);
         self.store.entry(&key, selecting_request, (&grant, newest)).map(|(entry, _)| entry)
     }
 
-    fn spelling(&self, caller: &Caller) -> RequestDigest {
+    fn digest(&self, caller: &Caller) -> RequestDigest {
         let mut request = Request::get("/x").body(()).unwrap();
         request.headers_mut().clone_from(&caller.headers);
-        RequestDigest::compute(&RequestView::new(&request.into_parts().0), &self.secrets).unwrap()
+        RequestDigest::compute(&RequestView::new(&request.into_parts().0), &self.hash_keys).unwrap()
     }
 
     fn remember(&self, caller: &Caller, entry: &Arc<Entry>) {
         let (now, entry) = (self.clock.now(), Arc::clone(entry));
-        let found = CachedLookup { entry, granted: now, end: caller.claims.end, tag: caller.identity.tag };
-        self.store.remember(self.spelling(caller), self.generation(caller), now, &found);
+        let found = CachedLookup {
+            entry,
+            granted: now,
+            expiry: caller.claims.expiry,
+            log_tag: caller.identity.log_tag,
+        };
+        self.store.thread_cache_insert(self.digest(caller), self.generation(caller), now, &found);
     }
 
     fn generation(&self, caller: &Caller) -> Generation {
@@ -116,7 +123,7 @@ impl Stage {
     }
 
     fn recalled(&self, caller: &Caller) -> Option<Arc<Entry>> {
-        self.store.recall(self.spelling(caller), self.clock.now()).map(|found| found.entry)
+        self.store.thread_cache_get(self.digest(caller), self.clock.now()).map(|found| found.entry)
     }
 }
 
@@ -185,13 +192,13 @@ fn a_token_that_lost_its_proofs_ends_what_is_remembered_and_one_that_gains_one_d
     }
     stage.store.refresh_gauges();
     assert_eq!(stage.generation(&ada), before);
-    let held = stage.store.grant(&ada.identity.fingerprint).unwrap();
+    let held = stage.store.grant(&ada.identity.token_hash).unwrap();
     for number in 0..50 {
         stage.admit(&stage.caller(&number.to_string()), &resource("x"), &stage.entry());
     }
     stage.store.refresh_gauges();
     assert_ne!(stage.generation(&ada), before);
-    assert!(held.proof(&resource("x")).is_none(), "nor has whoever looked it up before");
+    assert!(held.newest_proof(&resource("x")).is_none(), "nor has whoever looked it up before");
 }
 
 #[test]
@@ -223,7 +230,7 @@ fn a_no_for_a_resource_ends_what_is_remembered_where_there_was_a_proof_and_only_
     stage.admit(&ada, &flow, &stage.entry());
     let withdraw = |caller: &Caller, flow| {
         let before = stage.generation(caller);
-        let had = stage.store.withdraw_resource(&caller.identity.fingerprint, flow);
+        let had = stage.store.revoke_resource(&caller.identity.token_hash, flow);
         (had, stage.generation(caller) != before)
     };
     assert_eq!(withdraw(&eve, &flow), (false, false), "whoever never had a proof changes nothing");
@@ -246,10 +253,10 @@ fn a_proven_callers_404s_leave_what_is_remembered_of_others_and_of_itself() {
         stage.remember(caller, &entry);
     }
     for number in 0..100 {
-        stage.store.withdraw_resource(&ada.identity.fingerprint, &resource(&format!("gone{number}")));
+        stage.store.revoke_resource(&ada.identity.token_hash, &resource(&format!("gone{number}")));
     }
     assert!(stage.recalled(&ada).is_some() && stage.recalled(&grace).is_some());
-    stage.store.withdraw_resource(&ada.identity.fingerprint, &flow);
+    stage.store.revoke_resource(&ada.identity.token_hash, &flow);
     assert!(stage.recalled(&ada).is_none());
 }
 
@@ -288,7 +295,7 @@ fn a_purge_takes_the_proofs_and_entries_that_it_selects_and_counts_the_entries()
             proof
         })
     };
-    let label = |name| Some(stage.secrets.label(ClaimKind::Subject, name));
+    let label = |name| Some(stage.hash_keys.claim_hash(ClaimKind::Subject, name));
     let flow = |flow: &str| Some(flow.to_owned());
     for (flow, subject, purged, expected) in [
         (flow("x"), None, 2, [false, true, false]),
@@ -300,8 +307,8 @@ fn a_purge_takes_the_proofs_and_entries_that_it_selects_and_counts_the_entries()
         (None, None, 3, [false; 3]),
     ] {
         fill();
-        let selection = PurgeSelector { flow, tenant: None, subject };
-        assert_eq!((stage.store.purge(&selection), left()), (purged, expected), "{selection:?}");
+        let selector = PurgeSelector { flow, tenant: None, subject };
+        assert_eq!((stage.store.purge(&selector), left()), (purged, expected), "{selector:?}");
     }
     stage.store.refresh_gauges();
     assert_eq!(stage.store.counts(), (0, 0));
@@ -314,8 +321,8 @@ fn what_is_there_is_counted_with_what_it_weighs() {
     let (ada, flow, entry) = (stage.caller("ada"), resource("x"), stage.entry());
     stage.admit(&ada, &flow, &entry);
     assert_eq!(stage.store.counts(), (1, 1));
-    let grant = stage.store.grant(&ada.identity.fingerprint).unwrap();
-    let kept = flow.weight() + Variants::of(entry).weight();
+    let grant = stage.store.grant(&ada.identity.token_hash).unwrap();
+    let kept = flow.weight() + Variants::single(entry).weight();
     assert_eq!(stage.metrics.bytes.get(), i64::from(weight(kept) + weight(grant.weight())));
     assert!(weight(kept) > u32::try_from(kept).unwrap(), "with what keeps it");
     assert_eq!(weight(usize::MAX), u32::MAX);
@@ -333,7 +340,7 @@ fn what_leaves_is_counted_by_what_it_left_for() {
     assert_eq!(stage.store.purge(&PurgeSelector::default()), 1);
     assert_eq!(counted(), [1, 0]);
     stage.admit(&ada, &flow, &stage.entry());
-    assert!(stage.store.withdraw_resource(&ada.identity.fingerprint, &flow));
+    assert!(stage.store.revoke_resource(&ada.identity.token_hash, &flow));
     assert_eq!(counted(), [1, 1]);
     stage.admit(&ada, &flow, &stage.entry());
     stage.admit(&ada, &flow, &stage.entry());

@@ -14,9 +14,9 @@ use crate::support::clock::Now;
 /// Sets of places. A finding has its place in one set; which one says the hash of its spelling. Without sets at first.
 #[derive(Default)]
 pub(super) struct Table {
-    /// For each place the hash of what is there, or [`FREE`].
-    tags: Vec<[u64; WAYS]>,
-    slots: Vec<[Option<Slot>; WAYS]>,
+    /// For each place the hash of what is there, or [`EMPTY_TAG`].
+    tags: Vec<[u64; SLOTS_PER_SET]>,
+    slots: Vec<[Option<Slot>; SLOTS_PER_SET]>,
     /// Places that are taken.
     taken: usize,
     /// The set that is swept next.
@@ -25,27 +25,27 @@ pub(super) struct Table {
 
 /// One line of memory.
 pub(super) struct Slot {
-    spelling: RequestDigest,
+    digest: RequestDigest,
     entry: Weak<Entry>,
     generation: Generation,
     granted: Now,
-    end: TokenExpiry,
+    expiry: TokenExpiry,
     /// By [`Now::tick`].
     since: u32,
-    tag: LogTag,
+    log_tag: LogTag,
 }
 
 impl Table {
     fn new(sets: usize) -> Self {
         let slots = std::iter::repeat_with(Default::default).take(sets).collect();
-        Self { tags: vec![[FREE; WAYS]; sets], slots, taken: 0, next: 0 }
+        Self { tags: vec![[EMPTY_TAG; SLOTS_PER_SET]; sets], slots, taken: 0, next: 0 }
     }
 
     /// What has this spelling, which has this hash.
-    pub(super) fn find(&self, spelling: RequestDigest, hash: u64) -> Option<&Slot> {
+    pub(super) fn find(&self, digest: RequestDigest, hash: u64) -> Option<&Slot> {
         let (set, tag) = self.place(hash);
         let way = self.tags.get(set)?.iter().position(|known| *known == tag)?;
-        self.slots.get(set)?.get(way)?.as_ref().filter(|slot| slot.spelling == spelling)
+        self.slots.get(set)?.get(way)?.as_ref().filter(|slot| slot.digest == digest)
     }
 
     /// Takes the place of the same request, of nothing, of what is worth nothing any more, or of the oldest. Where
@@ -60,12 +60,12 @@ impl Table {
     ) {
         self.sweep(generations, slot.since);
         loop {
-            let ((set, tag), places) = (self.place(hash), self.tags.len() * WAYS);
+            let ((set, tag), places) = (self.place(hash), self.tags.len() * SLOTS_PER_SET);
             let grows = self.tags.len() < most && self.taken >= places / 8 * 7;
             let rank = |other: &Option<Slot>| match other {
-                Some(other) if other.spelling == slot.spelling => (0, 0),
+                Some(other) if other.digest == slot.digest => (0, 0),
                 None => (1, 0),
-                Some(other) if other.is_spent(generations, slot.since) => (2, 0),
+                Some(other) if other.is_invalid(generations, slot.since) => (2, 0),
                 Some(other) => (3, u32::MAX - slot.since.wrapping_sub(other.since)),
             };
             let worst = self.set(set).min_by_key(|(_, other)| rank(other));
@@ -82,7 +82,7 @@ impl Table {
     /// Its set, and what it is known by there. There is always a power of two of them, or none.
     fn place(&self, hash: u64) -> (usize, u64) {
         let last = (self.tags.len() as u64).wrapping_sub(1);
-        (usize::try_from(hash & last).unwrap_or(usize::MAX), hash.max(FREE + 1))
+        (usize::try_from(hash & last).unwrap_or(usize::MAX), hash.max(EMPTY_TAG + 1))
     }
 
     /// The places of a set with their tags; none where there are no sets.
@@ -96,8 +96,8 @@ impl Table {
     fn sweep(&mut self, generations: &Generations, tick: u32) {
         let mut cleared = 0;
         for (tag, slot) in self.set(self.next) {
-            if slot.as_ref().is_some_and(|slot| slot.is_spent(generations, tick)) {
-                (*tag, *slot) = (FREE, None);
+            if slot.as_ref().is_some_and(|slot| slot.is_invalid(generations, tick)) {
+                (*tag, *slot) = (EMPTY_TAG, None);
                 cleared += 1;
             }
         }
@@ -135,50 +135,51 @@ impl Table {
 impl Slot {
     /// What was found under `generation`.
     pub(super) fn new(
-        spelling: RequestDigest,
+        digest: RequestDigest,
         generation: Generation,
         now: Now,
-        found: &CachedLookup,
+        lookup: &CachedLookup,
     ) -> Self {
-        let CachedLookup { granted, end, tag, .. } = *found;
+        let CachedLookup { granted, expiry, log_tag, .. } = *lookup;
         Self {
-            spelling,
-            entry: Arc::downgrade(&found.entry),
+            digest,
+            entry: Arc::downgrade(&lookup.entry),
             generation,
             granted,
-            end,
+            expiry,
             since: now.tick(),
-            tag,
+            log_tag,
         }
     }
 
     /// What it is known by.
-    pub(super) fn spelling(&self) -> RequestDigest {
-        self.spelling
+    pub(super) fn digest(&self) -> RequestDigest {
+        self.digest
     }
 
     /// What was found, if that is worth anything now.
-    pub(super) fn finding(&self, generations: &Generations, tick: u32) -> Option<CachedLookup> {
-        if self.is_spent(generations, tick) {
+    pub(super) fn to_lookup(&self, generations: &Generations, tick: u32) -> Option<CachedLookup> {
+        if self.is_invalid(generations, tick) {
             return None;
         }
-        let Self { granted, end, tag, .. } = *self;
-        Some(CachedLookup { entry: self.entry.upgrade()?, granted, end, tag })
+        let Self { granted, expiry, log_tag, .. } = *self;
+        Some(CachedLookup { entry: self.entry.upgrade()?, granted, expiry, log_tag })
     }
 
     /// Whether it will not be used again, at a [`Now::tick`].
-    pub(super) fn is_spent(&self, generations: &Generations, tick: u32) -> bool {
-        !generations.is_now(self.generation)
-            || tick.wrapping_sub(self.since) >= REVISIT
+    pub(super) fn is_invalid(&self, generations: &Generations, tick: u32) -> bool {
+        !generations.is_current(self.generation)
+            || tick.wrapping_sub(self.since) >= MAX_LOOKUP_AGE_MS
             || self.entry.strong_count() == 0
     }
 }
 
 /// What a set of places takes.
-pub(super) const SET_BYTES: usize = size_of::<[u64; WAYS]>() + size_of::<[Option<Slot>; WAYS]>();
+pub(super) const SET_BYTES: usize =
+    size_of::<[u64; SLOTS_PER_SET]>() + size_of::<[Option<Slot>; SLOTS_PER_SET]>();
 /// Nothing is there.
-const FREE: u64 = 0;
+const EMPTY_TAG: u64 = 0;
 /// Places of a set: their tags are 64 bytes.
-pub(super) const WAYS: usize = 8;
+pub(super) const SLOTS_PER_SET: usize = 8;
 /// How long a finding may do without the store, milliseconds.
-pub(super) const REVISIT: u32 = 10_000;
+pub(super) const MAX_LOOKUP_AGE_MS: u32 = 10_000;

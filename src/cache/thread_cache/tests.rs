@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Request;
 
-use super::table::{REVISIT, WAYS};
+use super::table::{MAX_LOOKUP_AGE_MS, SLOTS_PER_SET};
 use super::*;
 use crate::auth::{HashKeys, Identity};
 use crate::cache::freshness::Lifetime;
@@ -14,13 +14,13 @@ use crate::scrub::{Config, Scrubber};
 use crate::support::clock::Clock;
 
 /// 32,768 places.
-const ROOM: Capacity = Capacity { tables: 64, sets: 64 };
+const CAPACITY: Capacity = Capacity { tables: 64, sets: 64 };
 /// One table.
 const SMALL: Capacity = Capacity { tables: 1, sets: 64 };
 
 /// Requests of one principal that differ in their targets alone, and one answer.
 struct Stage {
-    secrets: HashKeys,
+    hash_keys: HashKeys,
     principal: Principal,
     clock: Clock,
     generations: Generations,
@@ -30,63 +30,63 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let clock = Clock::manual(SystemTime::now());
-        let (secrets, entry) = (HashKeys::random().unwrap(), Arc::new(entry(clock.now())));
-        let principal = principal(&secrets, &clock, "ada");
-        Self { secrets, principal, clock, generations: Generations::default(), entry }
+        let (hash_keys, entry) = (HashKeys::random().unwrap(), Arc::new(entry(clock.now())));
+        let principal = principal(&hash_keys, &clock, "ada");
+        Self { hash_keys, principal, clock, generations: Generations::default(), entry }
     }
 
     fn generation(&self) -> Generation {
-        self.generations.now(self.principal)
+        self.generations.current(self.principal)
     }
 
     fn end_epoch(&self) {
-        self.generations.end(self.principal);
+        self.generations.advance(self.principal);
     }
 
-    fn spelling(&self, number: usize) -> RequestDigest {
+    fn digest(&self, number: usize) -> RequestDigest {
         let request = Request::get(format!("/{number}")).header("authorization", "Bearer a.b.c");
-        RequestDigest::compute(&RequestView::new(&request.body(()).unwrap().into_parts().0), &self.secrets)
+        RequestDigest::compute(&RequestView::new(&request.body(()).unwrap().into_parts().0), &self.hash_keys)
             .unwrap()
     }
 
     fn remember(&self, number: usize, generation: Generation) {
-        self.remember_in(ROOM, number, generation);
+        self.remember_in(CAPACITY, number, generation);
     }
 
-    fn remember_in(&self, room: Capacity, number: usize, generation: Generation) {
+    fn remember_in(&self, capacity: Capacity, number: usize, generation: Generation) {
         remember(
-            self.spelling(number),
-            room,
+            self.digest(number),
+            capacity,
             (&self.generations, generation),
             self.clock.now(),
-            &self.finding(),
+            &self.lookup(),
         );
     }
 
-    fn finding(&self) -> CachedLookup {
+    fn lookup(&self) -> CachedLookup {
         let now = self.clock.now();
         let request = Request::get("/").header("authorization", "Bearer a.e30.c").body(()).unwrap();
-        let identity = Identity::from_headers(request.headers(), &self.secrets).unwrap();
+        let identity = Identity::from_headers(request.headers(), &self.hash_keys).unwrap();
         CachedLookup {
             entry: Arc::clone(&self.entry),
             granted: now,
-            end: TokenExpiry::after(now),
-            tag: identity.tag,
+            expiry: TokenExpiry::after(now),
+            log_tag: identity.log_tag,
         }
     }
 
     fn recalls(&self, number: usize) -> bool {
-        recall(self.spelling(number), ROOM, &self.generations, self.clock.now()).is_some()
+        recall(self.digest(number), CAPACITY, &self.generations, self.clock.now()).is_some()
     }
 }
 
-fn principal(secrets: &HashKeys, clock: &Clock, name: &str) -> Principal {
+fn principal(hash_keys: &HashKeys, clock: &Clock, name: &str) -> Principal {
     let end = clock.now().unix_seconds() + 3600;
     let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"tid":"t","oid":"{name}","exp":{end}}}"#));
     let request =
         Request::get("/").header("authorization", format!("Bearer a.{payload}.c")).body(()).unwrap();
-    let identity = Identity::from_headers(request.headers(), secrets).unwrap();
-    identity.token.claims(secrets, clock.now()).unwrap().principal
+    let identity = Identity::from_headers(request.headers(), hash_keys).unwrap();
+    identity.token.claims(hash_keys, clock.now()).unwrap().principal
 }
 
 fn entry(asked: Now) -> Entry {
@@ -138,7 +138,7 @@ fn what_the_store_lets_go_is_gone() {
 
 /// Sets and taken places of the first table.
 fn first_table() -> (usize, usize) {
-    THREAD_CACHE.with_borrow(|front| (front.tables[0].sets(), front.tables[0].taken()))
+    THREAD_CACHE.with_borrow(|cache| (cache.tables[0].sets(), cache.tables[0].taken()))
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn what_is_worth_nothing_gives_its_place_before_the_table_grows() {
     assert_eq!(first_table().0, 1, "withdrawn");
     for number in 300..600 {
         remember(&stage, number);
-        stage.clock.advance(Duration::from_millis(REVISIT.into()));
+        stage.clock.advance(Duration::from_millis(MAX_LOOKUP_AGE_MS.into()));
     }
     assert_eq!(first_table().0, 1, "too old");
     for number in 600..900 {
@@ -185,28 +185,28 @@ fn what_is_worth_nothing_does_not_wait_until_its_place_is_wanted() {
 fn a_finding_is_spent_from_the_moment_in_which_nobody_is_given_it() {
     let stage = Stage::new();
     let (generation, now) = (stage.generation(), stage.clock.now());
-    let slot = Slot::new(stage.spelling(1), generation, now, &stage.finding());
-    let (last, fresh) = (now.tick().wrapping_add(REVISIT - 1), Generations::default());
-    assert!(!slot.is_spent(&stage.generations, last));
-    assert!(slot.is_spent(&stage.generations, last.wrapping_add(1)));
+    let slot = Slot::new(stage.digest(1), generation, now, &stage.lookup());
+    let (last, fresh) = (now.tick().wrapping_add(MAX_LOOKUP_AGE_MS - 1), Generations::default());
+    assert!(!slot.is_invalid(&stage.generations, last));
+    assert!(slot.is_invalid(&stage.generations, last.wrapping_add(1)));
     stage.end_epoch();
-    assert!(slot.is_spent(&stage.generations, last) && !slot.is_spent(&fresh, last));
+    assert!(slot.is_invalid(&stage.generations, last) && !slot.is_invalid(&fresh, last));
     drop(stage);
-    assert!(slot.is_spent(&fresh, last));
+    assert!(slot.is_invalid(&fresh, last));
 }
 
 #[test]
 fn what_one_principal_loses_is_remembered_of_all_others_but_a_few_and_a_purge_ends_all() {
     let (stage, clock) = (Stage::new(), Clock::manual(SystemTime::now()));
     let others: Vec<_> =
-        (0..500).map(|name| principal(&stage.secrets, &clock, &format!("user {name}"))).collect();
-    let generations: Vec<_> = others.iter().map(|other| stage.generations.now(*other)).collect();
-    let last = || generations.iter().filter(|generation| stage.generations.is_now(**generation)).count();
+        (0..500).map(|name| principal(&stage.hash_keys, &clock, &format!("user {name}"))).collect();
+    let generations: Vec<_> = others.iter().map(|other| stage.generations.current(*other)).collect();
+    let last = || generations.iter().filter(|generation| stage.generations.is_current(**generation)).count();
     for _ in 0..1_000 {
         stage.end_epoch();
     }
     assert!(last() >= 490, "{} of 500", last());
-    stage.generations.end_all();
+    stage.generations.advance_all();
     assert_eq!(last(), 0);
 }
 
@@ -221,21 +221,21 @@ fn nearly_all_of_ten_thousand_requests_are_known_in_little_room_and_there_is_an_
     }
     assert!(known(10_000) > 9_500, "{}", known(10_000));
     let places: usize =
-        THREAD_CACHE.with_borrow(|front| front.tables.iter().map(|table| table.sets() * WAYS).sum());
+        THREAD_CACHE.with_borrow(|cache| cache.tables.iter().map(|table| table.sets() * SLOTS_PER_SET).sum());
     assert!(places <= 2 * 10_000, "{places}");
     (0..50_000).for_each(|number| stage.remember(number, stage.generation()));
-    let most = ROOM.tables * ROOM.sets * WAYS;
+    let most = CAPACITY.tables * CAPACITY.sets * SLOTS_PER_SET;
     assert!((most * 9 / 10..=most).contains(&known(50_000)), "{}", known(50_000));
     assert!(stage.recalls(49_999), "the newest has its place");
-    THREAD_CACHE.with_borrow(|front| assert!(front.tables.iter().all(|table| table.sets() == ROOM.sets)));
+    THREAD_CACHE.with_borrow(|cache| assert!(cache.tables.iter().all(|table| table.sets() == CAPACITY.sets)));
 }
 
 #[test]
 fn there_is_room_for_as_much_as_the_bytes_hold_and_for_one_set_at_least() {
-    assert_eq!(Capacity::within(4 << 20), ROOM, "of `cache.max_bytes` as it is by default");
+    assert_eq!(Capacity::from_bytes(4 << 20), CAPACITY, "of `cache.max_bytes` as it is by default");
     for bytes in [0, 1, 576, 1_000, 100_000, 37 << 20, u64::MAX] {
-        let Capacity { tables, sets } = Capacity::within(bytes);
-        assert!(tables.is_power_of_two() && sets.is_power_of_two() && tables <= TABLES);
+        let Capacity { tables, sets } = Capacity::from_bytes(bytes);
+        assert!(tables.is_power_of_two() && sets.is_power_of_two() && tables <= TABLES_PER_THREAD);
         let taken = (tables * sets) as u128 * SET_BYTES as u128;
         assert!(taken <= u128::from(bytes.max(576)) && taken * 2 > u128::from(bytes), "{bytes}: {taken}");
     }
@@ -243,5 +243,5 @@ fn there_is_room_for_as_much_as_the_bytes_hold_and_for_one_set_at_least() {
 
 #[test]
 fn a_place_is_one_line_of_memory() {
-    assert_eq!((size_of::<Option<Slot>>(), SET_BYTES), (64, (64 + 8) * WAYS));
+    assert_eq!((size_of::<Option<Slot>>(), SET_BYTES), (64, (64 + 8) * SLOTS_PER_SET));
 }

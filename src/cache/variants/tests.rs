@@ -12,7 +12,7 @@ use crate::support::clock::{Clock, Now};
 
 /// Answers of one key that differ in when they were asked for and in what chose them.
 struct Stage {
-    secondary_key_hasher: SecondaryKeyHasher,
+    hasher: SecondaryKeyHasher,
     token: TokenHash,
     start: Now,
 }
@@ -20,19 +20,15 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let bearer = fields("authorization", "Bearer a");
-        let token = Identity::from_headers(&bearer, &HashKeys::random().unwrap()).unwrap().fingerprint;
-        Self {
-            secondary_key_hasher: SecondaryKeyHasher::default(),
-            token,
-            start: Clock::manual(SystemTime::now()).now(),
-        }
+        let token = Identity::from_headers(&bearer, &HashKeys::random().unwrap()).unwrap().token_hash;
+        Self { hasher: SecondaryKeyHasher::default(), token, start: Clock::manual(SystemTime::now()).now() }
     }
 
     /// The answer to a question of the `second`, chosen by what `field` held.
     fn secondary_key(&self, second: u64, field: &str, value: &str) -> Arc<Entry> {
         let request = fields(field, value);
         let request = SelectingRequest { headers: &request, token: self.token };
-        self.entry(second, self.secondary_key_hasher.secondary_key(&fields("vary", field), request).unwrap())
+        self.entry(second, self.hasher.compute(&fields("vary", field), request).unwrap())
     }
 
     fn entry(&self, second: u64, secondary_key: Option<crate::cache::vary::SecondaryKey>) -> Arc<Entry> {
@@ -61,8 +57,8 @@ fn fields(name: &str, value: &str) -> HeaderMap {
 
 /// Whether these are there, in this order, and no other.
 fn are(variants: &Variants, wanted: &[&Arc<Entry>]) -> bool {
-    variants.each().len() == wanted.len()
-        && variants.each().zip(wanted).all(|(one, other)| Arc::ptr_eq(one, other))
+    variants.iter().len() == wanted.len()
+        && variants.iter().zip(wanted).all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 #[test]
@@ -73,7 +69,7 @@ fn l33_what_other_values_chose_stays_and_what_the_same_chose_is_replaced() {
         stage.secondary_key(1, "accept-language", "en"),
         stage.secondary_key(2, "accept-language", "de"),
     );
-    let both = Variants::of(Arc::clone(&de)).with(&en, None, None, HOUR).unwrap();
+    let both = Variants::single(Arc::clone(&de)).with(&en, None, None, HOUR).unwrap();
     assert!(are(&both, &[&en, &de]));
     assert!(are(&both.with(&newer, None, None, HOUR).unwrap(), &[&newer, &en]));
 }
@@ -86,7 +82,7 @@ fn l33_what_other_fields_chose_cannot_be_told_apart_any_more_and_goes() {
         stage.secondary_key(1, "cookie", "a"),
         stage.entry(2, None),
     );
-    let variants = Variants::of(de).with(&cookie, None, None, HOUR).unwrap();
+    let variants = Variants::single(de).with(&cookie, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&cookie]));
     let variants = variants.with(&alike, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&alike]), "nothing chooses");
@@ -100,7 +96,7 @@ fn l34_the_newest_is_first_though_an_older_question_is_answered_later() {
     let [de, en, fr] = ["de", "en", "fr"].map(|value| move |second| (second, value));
     let [de, en, fr] =
         [de(3), en(1), fr(2)].map(|(second, value)| stage.secondary_key(second, "accept-language", value));
-    let variants = Variants::of(Arc::clone(&de))
+    let variants = Variants::single(Arc::clone(&de))
         .with(&en, None, None, HOUR)
         .unwrap()
         .with(&fr, None, None, HOUR)
@@ -117,7 +113,7 @@ fn what_is_renewed_goes_whatever_chose_it() {
     let stage = Stage::new();
     let (old, other) = (stage.secondary_key(0, "cookie", "a"), stage.secondary_key(1, "cookie", "b"));
     let renewed = stage.secondary_key(2, "cookie", "c");
-    let variants = Variants::of(Arc::clone(&old)).with(&other, None, None, HOUR).unwrap();
+    let variants = Variants::single(Arc::clone(&old)).with(&other, None, None, HOUR).unwrap();
     assert!(are(&variants.with(&renewed, Some(&old), None, HOUR).unwrap(), &[&renewed, &other]));
 }
 
@@ -125,11 +121,11 @@ fn what_is_renewed_goes_whatever_chose_it() {
 fn of_more_than_eight_the_one_longest_unasked_for_goes() {
     let stage = Stage::new();
     let entries: Vec<_> = (0..9).map(|n| stage.secondary_key(n, "cookie", &n.to_string())).collect();
-    let first = Variants::of(Arc::clone(&entries[0]));
+    let first = Variants::single(Arc::clone(&entries[0]));
     let variants =
         entries[1..].iter().fold(first, |known, entry| known.with(entry, None, None, HOUR).unwrap());
-    assert_eq!(variants.each().len(), 8);
-    assert!(!variants.have(&entries[0]) && entries[1..].iter().all(|entry| variants.have(entry)));
+    assert_eq!(variants.iter().len(), 8);
+    assert!(!variants.contains(&entries[0]) && entries[1..].iter().all(|entry| variants.contains(entry)));
     assert!(variants.weight() > entries[1..].iter().map(|entry| entry.weight()).sum());
 }
 
@@ -146,13 +142,13 @@ fn superseded(entries: &[&Arc<Entry>]) -> Vec<bool> {
 fn other_bytes_stay_beside_and_supersede_those_that_are_older() {
     let stage = Stage::new();
     let (one, other) = (stage.given(0, 1, None), stage.given(1, 2, None));
-    let variants = Variants::of(Arc::clone(&one)).with(&other, None, None, HOUR).unwrap();
+    let variants = Variants::single(Arc::clone(&one)).with(&other, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&other, &one]));
     assert_eq!(superseded(&[&one, &other]), [true, false]);
     let find = |view: &Entry| {
         let request = SelectingRequest { headers: &HeaderMap::new(), token: stage.token };
         let proven = |entry: &Entry| (entry.digest() == view.digest()).then_some(());
-        variants.find(&stage.secondary_key_hasher, request, proven).map(|(entry, ())| Arc::clone(entry))
+        variants.find(&stage.hasher, request, proven).map(|(entry, ())| Arc::clone(entry))
     };
     assert!(find(&one).is_some_and(|found| Arc::ptr_eq(&found, &one)), "each by its own digest");
     assert!(find(&stage.given(0, 3, None)).is_none());
@@ -163,7 +159,7 @@ fn other_bytes_stay_beside_and_supersede_those_that_are_older() {
 fn a_token_that_is_given_what_it_had_before_supersedes_nobody() {
     let stage = Stage::new();
     let (one, other) = (stage.given(0, 1, None), stage.given(1, 2, None));
-    let variants = Variants::of(Arc::clone(&one)).with(&other, None, None, HOUR).unwrap();
+    let variants = Variants::single(Arc::clone(&one)).with(&other, None, None, HOUR).unwrap();
     let again = stage.given(2, 1, None);
     let variants = variants.with(&again, None, Some(&before(&one)), HOUR).unwrap();
     assert!(are(&variants, &[&again, &other]));
@@ -171,7 +167,7 @@ fn a_token_that_is_given_what_it_had_before_supersedes_nobody() {
     let other_again = stage.given(3, 2, None);
     let variants = variants.with(&other_again, None, Some(&before(&other)), HOUR).unwrap();
     assert_eq!(superseded(&[&again, &other_again]), [false, false]);
-    let unknown = Variants::of(Arc::clone(&again)).with(
+    let unknown = Variants::single(Arc::clone(&again)).with(
         &stage.given(4, 3, None),
         None,
         Some(&before(&stage.given(0, 3, None))),
@@ -181,14 +177,14 @@ fn a_token_that_is_given_what_it_had_before_supersedes_nobody() {
     let newcomer = stage.given(5, 1, None);
     let variants = variants.with(&newcomer, None, None, HOUR).unwrap();
     assert_eq!(superseded(&[&newcomer, &other_again]), [false, false], "another token with a known view");
-    assert_eq!(variants.each().len(), 2);
+    assert_eq!(variants.iter().len(), 2);
 }
 
 #[test]
 fn bytes_that_come_back_are_news_to_a_token_that_was_given_others_meanwhile() {
     let stage = Stage::new();
     let (one, other) = (stage.given(0, 1, None), stage.given(1, 2, None));
-    let variants = Variants::of(Arc::clone(&one)).with(&other, None, Some(&before(&one)), HOUR).unwrap();
+    let variants = Variants::single(Arc::clone(&one)).with(&other, None, Some(&before(&one)), HOUR).unwrap();
     let back = stage.given(2, 1, None);
     let variants = variants.with(&back, None, Some(&before(&other)), HOUR).unwrap();
     assert!(are(&variants, &[&back, &other]));
@@ -199,7 +195,7 @@ fn bytes_that_come_back_are_news_to_a_token_that_was_given_others_meanwhile() {
 fn an_answer_to_an_older_question_supersedes_nothing_and_is_superseded() {
     let stage = Stage::new();
     let (late, newer) = (stage.given(0, 1, None), stage.given(1, 2, None));
-    let variants = Variants::of(Arc::clone(&newer)).with(&late, None, None, HOUR).unwrap();
+    let variants = Variants::single(Arc::clone(&newer)).with(&late, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&newer, &late]));
     assert_eq!(superseded(&[&newer, &late]), [false, true]);
 }
@@ -209,7 +205,7 @@ fn what_other_values_chose_is_not_superseded() {
     let stage = Stage::new();
     let secondary_key = |value| stage.secondary_key(0, "cookie", value).secondary_key().cloned();
     let (one, other) = (stage.given(0, 1, secondary_key("a")), stage.given(1, 2, secondary_key("b")));
-    let variants = Variants::of(Arc::clone(&one)).with(&other, None, None, HOUR).unwrap();
+    let variants = Variants::single(Arc::clone(&one)).with(&other, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&other, &one]));
     assert_eq!(superseded(&[&one, &other]), [false, false]);
 }
@@ -218,7 +214,7 @@ fn what_other_values_chose_is_not_superseded() {
 fn other_bytes_go_when_they_are_of_no_more_use() {
     let stage = Stage::new();
     let (one, later) = (stage.given(0, 1, None), stage.given(3_600, 2, None));
-    let variants = Variants::of(one).with(&later, None, None, HOUR).unwrap();
+    let variants = Variants::single(one).with(&later, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&later]));
 }
 
@@ -226,9 +222,9 @@ fn other_bytes_go_when_they_are_of_no_more_use() {
 fn of_more_than_eight_views_the_oldest_goes() {
     let stage = Stage::new();
     let views: Vec<_> = (0..9).map(|view| stage.given(view.into(), view, None)).collect();
-    let first = Variants::of(Arc::clone(&views[0]));
+    let first = Variants::single(Arc::clone(&views[0]));
     let variants = views[1..].iter().fold(first, |known, entry| known.with(entry, None, None, HOUR).unwrap());
-    assert!(variants.each().len() == 8 && !variants.have(&views[0]));
+    assert!(variants.iter().len() == 8 && !variants.contains(&views[0]));
 }
 
 const HOUR: Duration = Duration::from_hours(1);

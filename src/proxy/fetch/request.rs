@@ -47,7 +47,7 @@ impl FetchRequest {
 
     /// Returns the sender of the request, for the limits of unproven tokens.
     pub fn sender(&self) -> TokenSource {
-        TokenSource::new(self.peer, self.identity.fingerprint)
+        TokenSource::new(self.peer, self.identity.token_hash)
     }
 
     /// Returns the owner of the permit for this question. A proven token whose claims cannot be used competes by its
@@ -59,7 +59,7 @@ impl FetchRequest {
             (true, Ok(claims)) => PermitOwner::Proven([
                 claims.tenant.share_key(),
                 claims.application.share_key(),
-                self.identity.fingerprint.share_key(),
+                self.identity.token_hash.share_key(),
             ]),
         }
     }
@@ -68,11 +68,11 @@ impl FetchRequest {
     pub fn breaker_scope(&self) -> CallerScope {
         let caller = match self.claims {
             Ok(Claims { tenant, application, subjects: [user, _], .. }) if self.is_proven => {
-                BreakerCaller::Proven { tenant, application, user, token: self.identity.fingerprint }
+                BreakerCaller::Proven { tenant, application, user, token: self.identity.token_hash }
             }
             claims => {
                 let claimed = claims.ok().map(|claims| claims.application);
-                BreakerCaller::Unproven { token: self.identity.fingerprint, claimed }
+                BreakerCaller::Unproven { token: self.identity.token_hash, claimed }
             }
         };
         CallerScope { resource: self.resource.digest(), caller }
@@ -80,7 +80,7 @@ impl FetchRequest {
 
     /// The caller's request, as `Vary` sees it.
     pub fn selecting_request(&self) -> SelectingRequest<'_> {
-        SelectingRequest { headers: self.headers.as_map(), token: self.identity.fingerprint }
+        SelectingRequest { headers: self.headers.as_map(), token: self.identity.token_hash }
     }
 }
 

@@ -26,18 +26,18 @@ impl World {
 
     pub(super) fn app(&self, name: &str) -> ClaimHash {
         let end = name.match_indices('/').nth(1).map_or(name.len(), |(end, _)| end);
-        self.secrets.label(ClaimKind::Application, &name[..end])
+        self.secrets.claim_hash(ClaimKind::Application, &name[..end])
     }
 
     fn token(&self, name: &str) -> TokenHash {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {name}")).unwrap());
-        Identity::from_headers(&headers, &self.secrets).unwrap().fingerprint
+        Identity::from_headers(&headers, &self.secrets).unwrap().token_hash
     }
 
     fn scope_of_proven(&self, app: &str, resource: u64) -> CallerScope {
-        let tenant = self.secrets.label(ClaimKind::Tenant, app.split('/').next().unwrap());
-        let user = self.secrets.label(ClaimKind::Subject, app.split('/').nth(2).unwrap_or_default());
+        let tenant = self.secrets.claim_hash(ClaimKind::Tenant, app.split('/').next().unwrap());
+        let user = self.secrets.claim_hash(ClaimKind::Subject, app.split('/').nth(2).unwrap_or_default());
         let (application, token) = (self.app(app), self.token(app));
         CallerScope { resource, caller: BreakerCaller::Proven { tenant, application, user, token } }
     }

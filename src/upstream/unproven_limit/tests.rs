@@ -36,7 +36,7 @@ impl Stage {
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
         TokenSource::new(
             SocketAddr::new(ip, port),
-            Identity::from_headers(&headers, &self.secrets).unwrap().fingerprint,
+            Identity::from_headers(&headers, &self.secrets).unwrap().token_hash,
         )
     }
 
