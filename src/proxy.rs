@@ -128,7 +128,7 @@ impl Proxy {
         let fields = CallerFields::new(headers);
         let headers = fields.as_map();
         let response = ResponseBuilder { headers, is_conditional: true, ids, tag: identity.log_tag };
-        let grant = self.0.fetcher.store.grant(&identity.token_hash);
+        let grant = self.0.fetcher.store.grants(&identity.token_hash);
         let claims = self.claims(&identity, grant.as_deref(), now);
         let is_proven = grant.is_some();
         let (no_store, ids, stored) = (client.no_store, ids.clone(), None);
@@ -148,7 +148,7 @@ impl Proxy {
             return self.ask(question, Forward::UriMiss, client, &response).await;
         };
         let (verdict, why) =
-            self.0.refresh_limiter.check(headers, selecting_request.token, found.assessment.verdict, now);
+            self.0.refresh_limiter.check(headers, selecting_request.token, found.assessment.decision, now);
         match verdict {
             Decision::Fresh => Ok(response.hit(&found.entry, &found.assessment, why)),
             Decision::StaleAccepted => Ok(response.stale(&found.entry, &found.assessment, why)),
@@ -171,8 +171,8 @@ impl Proxy {
         now: Now,
     ) -> Option<(CachedLookup, Assessment)> {
         let found = self.0.fetcher.store.thread_cache_get(spelling, now)?;
-        let assessment = self.assess(&found.entry, found.granted, found.expiry, client, now);
-        (assessment.verdict == Decision::Fresh).then_some((found, assessment))
+        let assessment = self.assess(&found.entry, found.granted_at, found.expiry, client, now);
+        (assessment.decision == Decision::Fresh).then_some((found, assessment))
     }
 
     /// What answers this request from memory, if something fresh does. This thread remembers it from the second time on:
@@ -188,7 +188,7 @@ impl Proxy {
     ) -> Option<(CachedLookup, Assessment)> {
         let (store, headers, uri) = (&self.0.fetcher.store, asked.headers(), &asked.head.uri);
         let identity = self.identity(headers).ok()?;
-        let grant = store.grant(&identity.token_hash)?;
+        let grant = store.grants(&identity.token_hash)?;
         // Before a proof is looked up: what is withdrawn meanwhile must not be remembered.
         let generation = store.generation(grant.claims.principal);
         let claims = self.claims(&identity, Some(&grant), now).ok()?;
@@ -197,9 +197,13 @@ impl Proxy {
         let (_, found) =
             self.find(Some(&grant), &claims, &Arc::new(resource), selecting_request, client, now);
         let Found { entry, proof, assessment } =
-            found.filter(|it| it.assessment.verdict == Decision::Fresh)?;
-        let found =
-            CachedLookup { entry, granted: proof.granted, expiry: claims.expiry, log_tag: identity.log_tag };
+            found.filter(|it| it.assessment.decision == Decision::Fresh)?;
+        let found = CachedLookup {
+            entry,
+            granted_at: proof.granted_at,
+            expiry: claims.expiry,
+            log_tag: identity.log_tag,
+        };
         // What other fields of the request chose is not known by its spelling.
         if found.entry.mark_accessed() && found.entry.secondary_key().is_none() {
             store.thread_cache_insert(spelling, generation, now, &found);
@@ -269,7 +273,8 @@ impl Proxy {
             Fetched::Answer(entry, stored) | Fetched::Revalidated(entry, stored) => {
                 let left = match (stored, question.claims) {
                     (Ok(()), Ok(claims)) => Some(
-                        self.assess(entry, entry.asked, claims.expiry, CacheControl::default(), now).left,
+                        self.assess(entry, entry.requested_at, claims.expiry, CacheControl::default(), now)
+                            .remaining,
                     ),
                     _ => None,
                 };
@@ -315,7 +320,7 @@ impl Proxy {
     fn fall_back(&self, question: &FetchRequest, source: ErrorSource) -> Option<Found> {
         let fetcher = &self.0.fetcher;
         let (claims, now) = (question.claims.ok()?, fetcher.clock.now());
-        let grant = fetcher.store.grant(&question.identity.token_hash)?;
+        let grant = fetcher.store.grants(&question.identity.token_hash)?;
         let selecting_request = question.selecting_request();
         let (proof, found) = self.find(
             Some(&grant),
@@ -329,7 +334,7 @@ impl Proxy {
         let found = found?;
         let left = sabotaged!(EndForgotten, Duration::MAX, claims.expiry.remaining(now));
         let (rules, lifetime) = (fetcher.freshness.now(), found.entry.lifetime());
-        let ages = (now.since(found.proof.granted), left);
+        let ages = (now.since(found.proof.granted_at), left);
         is_usable_on_error(&rules, &lifetime, &found.assessment, source, ages).then_some(found)
     }
 }

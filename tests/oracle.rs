@@ -158,16 +158,16 @@ proptest! {
         let now = stored.plus(Duration::from_secs(case.later));
         let judged = assess(&config(), (&lifetime, stored), stored, config().ttl, case.client(), now);
         prop_assert_eq!(judged.age, there.age(now.wall()));
-        prop_assert_eq!(judged.left.as_secs(), there.time_to_live(now.wall()).as_secs());
+        prop_assert_eq!(judged.remaining.as_secs(), there.time_to_live(now.wall()).as_secs());
 
-        let used = matches!(judged.verdict, Decision::Fresh | Decision::StaleAccepted);
+        let used = matches!(judged.decision, Decision::Fresh | Decision::StaleAccepted);
         let request = request(&case.request());
         let before = there.before_request(&request, now.wall());
         let used_there = before.satisfies_without_revalidation();
         let strict = ["no-cache", "proxy-revalidate"].iter().any(|word| case.says("cache-control", word));
         if case.wish("max-age=") == Some("0") || (strict && case.wish("max-stale").is_some()) {
             prop_assert!(!used || used_there, "stricter, never laxer");
-        } else if judged.left.is_zero() && case.wish("max-stale=") == Some(&judged.overdue.as_secs().to_string()) {
+        } else if judged.remaining.is_zero() && case.wish("max-stale=") == Some(&judged.overdue.as_secs().to_string()) {
             prop_assert!(used || !used_there, "by no more than so many seconds");
         } else {
             prop_assert_eq!(used, used_there);

@@ -114,10 +114,14 @@ fn ages(life: &Lifetime, config: &Config, client: CacheControl) {
         let (now, gone) = (NOW.plus(Duration::from_secs(seconds)), Duration::from_secs(seconds));
         let judged = assess(config, (life, *NOW), *NOW, token_left.saturating_sub(gone), client, now);
         if let Some(last) = last {
-            assert!(judged.age >= last.age && judged.left <= last.left && judged.overdue >= last.overdue);
-            assert!(last.verdict == Decision::Fresh || judged.verdict != Decision::Fresh);
+            assert!(
+                judged.age >= last.age
+                    && judged.remaining <= last.remaining
+                    && judged.overdue >= last.overdue
+            );
+            assert!(last.decision == Decision::Fresh || judged.decision != Decision::Fresh);
         }
-        assert!(judged.verdict != Decision::Fresh || !judged.left.is_zero());
+        assert!(judged.decision != Decision::Fresh || !judged.remaining.is_zero());
         last = Some(judged);
     }
 }
@@ -145,9 +149,9 @@ fn conditional(headers: &HeaderMap) {
         let delivery = ResponseBuilder { headers, is_conditional: true, ids: &ids, tag };
         let assessment = Assessment {
             age: Duration::ZERO,
-            left: Duration::ZERO,
+            remaining: Duration::ZERO,
             overdue: Duration::ZERO,
-            verdict: Decision::Fresh,
+            decision: Decision::Fresh,
         };
         delivery.hit(&entry, &assessment, None).response.status()
     };

@@ -99,20 +99,20 @@ pub struct RevalidationState {
 impl RevalidationState {
     /// That of a 200 to a question of `token`'s, asked at `asked`. None where Graph gave no validator, or where
     /// the fields are so long that they are not worth their place.
-    pub fn from_response(headers: &HeaderMap, token: TokenHash, asked: Now) -> Option<Self> {
-        let validators = Validators::from_headers(headers, asked)?;
+    pub fn from_response(headers: &HeaderMap, token: TokenHash, requested_at: Now) -> Option<Self> {
+        let validators = Validators::from_headers(headers, requested_at)?;
         let names =
             STORED_FIELD_NAMES.iter().flat_map(|name| headers.get_all(name).iter().map(move |v| (name, v)));
         let fields: Box<_> = names.map(|(name, value)| (name.clone(), value.clone())).collect();
-        let known = Self { validators, fields, token_hash: token, body_requested_at: asked };
+        let known = Self { validators, fields, token_hash: token, body_requested_at: requested_at };
         (known.weight() <= MAX_STATE_BYTES).then_some(known)
     }
 
     /// The same after a 304, with `headers` as they are now. The body is as old as it was.
-    pub fn renew(&self, headers: &HeaderMap, asked: Now) -> Option<Self> {
+    pub fn renew(&self, headers: &HeaderMap, requested_at: Now) -> Option<Self> {
         Some(Self {
             body_requested_at: self.body_requested_at,
-            ..Self::from_response(headers, self.token_hash, asked)?
+            ..Self::from_response(headers, self.token_hash, requested_at)?
         })
     }
 

@@ -30,7 +30,7 @@ pub struct Entry {
     /// Graph's own id of the request that brought this answer.
     pub origin_request_id: Option<NonNilUuid>,
     /// When Graph was asked.
-    pub asked: Now,
+    pub requested_at: Now,
     lifetime: PackedLifetime,
     /// What most entries do not have.
     optional: Option<Box<OptionalParts>>,
@@ -124,9 +124,9 @@ impl Entry {
         scrubber: &Scrubber,
         from: &HeaderMap,
         lifetime: Lifetime,
-        asked: Now,
+        requested_at: Now,
     ) -> Self {
-        let date = headers::date(from).unwrap_or_else(|| asked.wall());
+        let date = headers::date(from).unwrap_or_else(|| requested_at.wall());
         let mut headers = headers::kept(from);
         let mut entry = Self {
             etag: EntityTag::compute(body.as_bytes(), scrubber.policy()),
@@ -134,7 +134,7 @@ impl Entry {
                 .unwrap_or(u32::MAX),
             origin_request_id: from.get(REQUEST_ID).and_then(guid).and_then(NonNilUuid::new),
             body,
-            asked,
+            requested_at,
             lifetime: lifetime.into(),
             optional: None,
             eviction_cause: AtomicU8::new(IN_STORE),

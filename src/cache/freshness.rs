@@ -91,11 +91,11 @@ pub struct Assessment {
     /// How old the answer is (RFC 9111, section 4.2.3).
     pub age: Duration,
     /// How long it may still be used by this caller; zero when it is past that.
-    pub left: Duration,
+    pub remaining: Duration,
     /// How far it, or the proof, is past its time.
     pub overdue: Duration,
     /// What follows.
-    pub verdict: Decision,
+    pub decision: Decision,
 }
 
 /// Source of a failed request to Graph.
@@ -126,13 +126,13 @@ impl Assessment {
     /// too. The entry may serve if that fails, as one that is past its time.
     #[must_use]
     pub fn superseded(self) -> Self {
-        let verdict = match self.verdict {
+        let decision = match self.decision {
             Decision::Fresh | Decision::StaleAccepted | Decision::StaleUsable => {
                 Decision::Forward(Forward::Stale)
             }
             forward @ Decision::Forward(_) => forward,
         };
-        Self { left: Duration::ZERO, verdict, ..self }
+        Self { remaining: Duration::ZERO, decision, ..self }
     }
 }
 
@@ -142,35 +142,35 @@ impl Assessment {
 /// nothing from memory, fresh or stale.
 pub fn assess(
     config: &Config,
-    (lifetime, asked): (&Lifetime, Now),
-    granted: Now,
+    (lifetime, requested_at): (&Lifetime, Now),
+    granted_at: Now,
     token_left: Duration,
     client: CacheControl,
     now: Now,
 ) -> Assessment {
-    let age = lifetime.initial_age.saturating_add(now.since(asked));
-    let proof_age = sabotaged!(ProofForever, Duration::ZERO, now.since(granted));
+    let age = lifetime.initial_age.saturating_add(now.since(requested_at));
+    let proof_age = sabotaged!(ProofForever, Duration::ZERO, now.since(granted_at));
     // A shorter `cache.ttl` holds for what is stored already; a longer one for answers to come.
     let fresh_for = lifetime.fresh_for.min(config.ttl);
     let fresh_for = sabotaged!(EntryForever, Duration::from_hours(9_000), fresh_for);
     let proof_left = config.proof_ttl.saturating_sub(proof_age);
-    let left = fresh_for.saturating_sub(age).min(proof_left).min(token_left);
+    let remaining = fresh_for.saturating_sub(age).min(proof_left).min(token_left);
     let past = age.saturating_sub(fresh_for);
     let overdue = past.max(proof_age.saturating_sub(config.proof_ttl));
     let asks_graph = client.no_cache
         || client.max_age.is_some_and(|limit| age > Duration::from_secs(limit) || limit == 0)
-        || client.min_fresh.is_some_and(|wanted| left < Duration::from_secs(wanted));
+        || client.min_fresh.is_some_and(|wanted| remaining < Duration::from_secs(wanted));
     // A caller may take what is old (section 5.2.1.2); whether it may see it at all is not its to say.
     let accepted = client.max_stale.is_some_and(|most| past <= Duration::from_secs(most))
         && (sabotaged!(MaxStaleWidensProof, true, !proof_left.is_zero()));
     // Who asks for an age and not for more wants nothing past its time (section 5.2.1.1).
     let declined = client.max_age.is_some() && client.max_stale.is_none();
     let grace = sabotaged!(StalePastGrace, Duration::MAX, config.stale_while_revalidate);
-    let verdict = if token_left.is_zero() {
+    let decision = if token_left.is_zero() {
         Decision::Forward(Forward::Bypass)
     } else if asks_graph {
         Decision::Forward(Forward::Request)
-    } else if !left.is_zero() {
+    } else if !remaining.is_zero() {
         Decision::Fresh
     } else if lifetime.must_revalidate {
         Decision::Forward(Forward::Stale)
@@ -181,7 +181,7 @@ pub fn assess(
     } else {
         Decision::Forward(Forward::Stale)
     };
-    Assessment { age, left, overdue, verdict }
+    Assessment { age, remaining, overdue, decision }
 }
 
 /// Whether a stale entry may serve because a request to Graph failed (RFC 5861, section 4): within
@@ -196,7 +196,7 @@ pub fn is_usable_on_error(
     source: ErrorSource,
     (proof_age, token_left): (Duration, Duration),
 ) -> bool {
-    let fresh = !assessment.left.is_zero();
+    let fresh = !assessment.remaining.is_zero();
     let proof_is_live = proof_age < config.proof_ttl;
     !token_left.is_zero()
         && (proof_is_live || source == ErrorSource::Upstream)

@@ -21,7 +21,7 @@ use crate::support::sabotage::sabotaged;
 #[derive(Clone, Copy, Debug)]
 pub struct Proof {
     /// Time at which Graph was asked.
-    pub granted: Now,
+    pub granted_at: Now,
     /// Digest of the bytes that Graph gave to the token.
     pub digest: ContentDigest,
 }
@@ -100,7 +100,8 @@ impl Grants {
         let replaced = |known: &ProofRecord| {
             known.matches_resource(resource, item.digest) && known.is_replaced_by(selector)
         };
-        let is_later = |known: &ProofRecord| replaced(known) && known.proof.granted.is_after(proof.granted);
+        let is_later =
+            |known: &ProofRecord| replaced(known) && known.proof.granted_at.is_after(proof.granted_at);
         if proofs.list.iter().any(is_later) {
             return false;
         }

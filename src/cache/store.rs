@@ -166,13 +166,13 @@ impl Store {
     }
 
     /// What is known of a token, if Graph has said 200 to it.
-    pub fn grant(&self, token_hash: &TokenHash) -> Option<Arc<Grants>> {
+    pub fn grants(&self, token_hash: &TokenHash) -> Option<Arc<Grants>> {
         self.grants.get(token_hash).filter(|grant| !grant.is_revoked())
     }
 
     /// The newest answer for a principal that fits this request and that the token has a proof for, with that proof:
     /// its digest is the answer's. `newest` is the token's newest proof for the resource.
-    pub fn entry(
+    pub fn find_entry(
         &self,
         key: &EntryKey,
         request: SelectingRequest<'_>,
@@ -221,7 +221,12 @@ impl Store {
     }
 
     /// The right to keep the answer. To be taken before Graph is asked.
-    pub fn lease(&self, token_hash: TokenHash, claims: Option<&Claims>, resource: &Arc<Resource>) -> Lease {
+    pub fn acquire_lease(
+        &self,
+        token_hash: TokenHash,
+        claims: Option<&Claims>,
+        resource: &Arc<Resource>,
+    ) -> Lease {
         self.leases.acquire(token_hash, claims, resource)
     }
 
@@ -243,11 +248,11 @@ impl Store {
         let stored = lease.commit(|| {
             let selector = entry.secondary_key().map_or(0, SecondaryKey::selector);
             let before =
-                self.grant(&token_hash).and_then(|grant| grant.proof_replaced_by(resource, selector));
+                self.grants(&token_hash).and_then(|grant| grant.proof_replaced_by(resource, selector));
             let is_put =
                 self.put(EntryKey::new(claims.principal, resource), claims, entry, (old, before.as_ref()));
             if is_put {
-                let proof = Proof { granted: entry.asked, digest: entry.digest() };
+                let proof = Proof { granted_at: entry.requested_at, digest: entry.digest() };
                 self.add_proof(token_hash, claims, resource, (proof, selector));
             }
             is_put
@@ -299,7 +304,7 @@ impl Store {
         (proof, selector): (Proof, u32),
     ) {
         let _guard = self.lock_grants(&token_hash);
-        let grant = self.grant(&token_hash).unwrap_or_else(|| Arc::new(Grants::new(claims)));
+        let grant = self.grants(&token_hash).unwrap_or_else(|| Arc::new(Grants::new(claims)));
         let lost = grant.add(resource, proof, selector, self.proofs_per_token);
         self.grants.insert(token_hash, grant);
         if lost {

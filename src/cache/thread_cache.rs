@@ -37,7 +37,7 @@ pub struct CachedLookup {
     /// The answer. The token's proof for it has the same digest.
     pub entry: Arc<Entry>,
     /// Time of the token's proof for it.
-    pub granted: Now,
+    pub granted_at: Now,
     /// When the token ends.
     pub expiry: TokenExpiry,
     /// The token, as the log knows it.

@@ -59,8 +59,9 @@ impl Variants {
         before: Option<&Proof>,
         retention: Duration,
     ) -> Option<Self> {
-        let is_newer =
-            |known: &Entry| sabotaged!(OlderReplacesNewer, false, known.asked.is_after(entry.asked));
+        let is_newer = |known: &Entry| {
+            sabotaged!(OlderReplacesNewer, false, known.requested_at.is_after(entry.requested_at))
+        };
         let (mut others, mut overlapping) = (Vec::with_capacity(MAX_VARIANTS), Vec::new());
         let mut is_current = false;
         for known in self.iter() {
@@ -81,7 +82,7 @@ impl Variants {
             others.push(Arc::clone(known));
         }
         let has_new_content = match before {
-            Some(before) if before.granted.is_after(entry.asked) => false,
+            Some(before) if before.granted_at.is_after(entry.requested_at) => false,
             Some(before) => before.digest != entry.digest(),
             None => !is_current,
         };
@@ -92,10 +93,12 @@ impl Variants {
             let older = overlapping.iter().filter(|known| !is_newer(known));
             older.for_each(|known| sabotaged!(DivergenceUnheeded, (), known.mark_superseded()));
         }
-        others.retain(|known| is_newer(known) || entry.asked.since(known.asked) < retention);
+        others.retain(|known| is_newer(known) || entry.requested_at.since(known.requested_at) < retention);
         others.truncate(MAX_VARIANTS - 1);
-        let place =
-            others.iter().position(|known| !known.asked.is_after(entry.asked)).unwrap_or(others.len());
+        let place = others
+            .iter()
+            .position(|known| !known.requested_at.is_after(entry.requested_at))
+            .unwrap_or(others.len());
         others.insert(place, Arc::clone(entry));
         Some(if others.len() == 1 { Self::One(Arc::clone(entry)) } else { Self::Several(others.into()) })
     }

@@ -64,7 +64,7 @@ impl Proxy {
     }
 
     fn lease(&self, question: &FetchRequest) -> Lease {
-        self.0.fetcher.store.lease(asker(question), question.claims.as_ref().ok(), &question.resource)
+        self.0.fetcher.store.acquire_lease(asker(question), question.claims.as_ref().ok(), &question.resource)
     }
 
     fn seat(&self, question: &FetchRequest, lease: &Lease) -> Role<Fetched> {

@@ -41,11 +41,11 @@ impl Proxy {
         else {
             return (ProofResult::Missing, None);
         };
-        let live = now.since(newest.granted) < fetcher.freshness.proof_ttl.get();
+        let live = now.since(newest.granted_at) < fetcher.freshness.proof_ttl.get();
         let known =
-            sabotaged!(NeverHits, None, fetcher.store.entry(&key, selecting_request, (grant, newest)));
+            sabotaged!(NeverHits, None, fetcher.store.find_entry(&key, selecting_request, (grant, newest)));
         let found = known.map(|(entry, proof)| {
-            let assessment = self.assess(&entry, proof.granted, claims.expiry, client, now);
+            let assessment = self.assess(&entry, proof.granted_at, claims.expiry, client, now);
             let assessment = if entry.is_superseded() { assessment.superseded() } else { assessment };
             Found { entry, proof, assessment }
         });
@@ -61,7 +61,7 @@ impl Proxy {
         now: Now,
     ) -> Assessment {
         let rules = self.0.fetcher.freshness.now();
-        assess(&rules, (&entry.lifetime(), entry.asked), granted, end.remaining(now), client, now)
+        assess(&rules, (&entry.lifetime(), entry.requested_at), granted, end.remaining(now), client, now)
     }
 }
 
@@ -77,7 +77,7 @@ impl Proxy {
         now: Now,
     ) -> (ProofResult, Option<Found>) {
         let found = self.0.fetcher.store.claimed_entry(key, selecting_request).map(|entry| {
-            let proof = Proof { granted: now, digest: entry.digest() };
+            let proof = Proof { granted_at: now, digest: entry.digest() };
             let assessment = self.assess(&entry, now, claims.expiry, client, now);
             Found { entry, proof, assessment }
         });

@@ -45,9 +45,9 @@ pub struct ResponseBuilder<'a> {
 impl ResponseBuilder<'_> {
     /// A fresh answer from memory; `why`, if the caller wanted something else.
     pub fn hit(&self, entry: &Entry, assessed: &Assessment, why: Option<HitReason>) -> HandlerResponse {
-        let (hit, detail) = (Some(seconds(assessed.left)), why.map(Label::as_str));
+        let (hit, detail) = (Some(seconds(assessed.remaining)), why.map(Label::as_str));
         let report = CacheStatus { hit, detail, ..CacheStatus::default() };
-        self.with_entry(entry, report, Some(assessed.left), Some(assessed.age), Outcome::Hit)
+        self.with_entry(entry, report, Some(assessed.remaining), Some(assessed.age), Outcome::Hit)
     }
 
     /// A stale answer from memory, while Graph is asked or because the caller takes it so.

@@ -61,14 +61,17 @@ fn l37_a_date_that_may_stand_for_two_states_is_no_validator() {
 
 #[test]
 fn l37_a_token_asks_with_what_it_was_given_itself_and_once_an_hour_for_the_whole() {
-    let ([ada, eve], asked) = (tokens(), now());
-    let known = RevalidationState::from_response(&headers(&[("etag", "\"a\"")]), ada, asked).unwrap();
-    let later = asked.plus(MAX_BODY_AGE.saturating_sub(Duration::from_millis(1)));
+    let ([ada, eve], requested_at) = (tokens(), now());
+    let known = RevalidationState::from_response(&headers(&[("etag", "\"a\"")]), ada, requested_at).unwrap();
+    let later = requested_at.plus(MAX_BODY_AGE.saturating_sub(Duration::from_millis(1)));
     assert!(known.validators_for(ada, later).is_some());
     assert!(known.validators_for(eve, later).is_none());
     let renewed = known.renew(&headers(&[("etag", "\"a\"")]), later).unwrap();
     assert!(renewed.validators_for(ada, later).is_some());
-    assert!(renewed.validators_for(ada, asked.plus(MAX_BODY_AGE)).is_none(), "a 304 makes no body younger");
+    assert!(
+        renewed.validators_for(ada, requested_at.plus(MAX_BODY_AGE)).is_none(),
+        "a 304 makes no body younger"
+    );
     assert!(renewed.validators_for(eve, later).is_none(), "nor anybody else's");
 }
 
@@ -93,10 +96,10 @@ fn l42_a_304_is_about_the_answer_that_it_names() {
     let both = [strong[0], dated[0], dated[1]];
     assert!(about(&both, &dated), "what it names is right");
     assert!(!about(&both, &[dated[0], ("etag", "\"b\"")]), "the tag decides where there is one");
-    assert!(!about(&strong, &dated), "a date that was not asked with");
+    assert!(!about(&strong, &dated), "a date that was not requested_at with");
     assert!(!about(&strong, &[("last-modified", EARLIER), ("last-modified", EARLIER)]), "nor two");
     for known in [&strong[..], &weak, &dated, &both] {
-        assert!(about(known, &[("date", DATE)]), "only one thing was asked about");
+        assert!(about(known, &[("date", DATE)]), "only one thing was requested_at about");
     }
 }
 

@@ -15,7 +15,7 @@ fn an_entry_is_no_larger_than_it_has_to_be() {
 
 struct Stage {
     scrubber: Scrubber,
-    asked: Now,
+    requested_at: Now,
     token: TokenHash,
 }
 
@@ -23,8 +23,8 @@ impl Stage {
     fn new() -> Self {
         let bearer = fields(&[("authorization", "Bearer a")]);
         let token = Identity::from_headers(&bearer, &HashKeys::random().unwrap()).unwrap().token_hash;
-        let asked = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_790_000_000)).now();
-        Self { scrubber: Scrubber::new(&Config::default(), 1 << 20), asked, token }
+        let requested_at = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_790_000_000)).now();
+        Self { scrubber: Scrubber::new(&Config::default(), 1 << 20), requested_at, token }
     }
 
     fn body(&self, length: usize) -> ScrubbedBody {
@@ -32,11 +32,11 @@ impl Stage {
     }
 
     fn entry(&self, lines: &[(&'static str, &'static str)]) -> Entry {
-        Entry::new(self.body(300), &self.scrubber, &fields(lines), Lifetime::NONE, self.asked)
+        Entry::new(self.body(300), &self.scrubber, &fields(lines), Lifetime::NONE, self.requested_at)
     }
 
     fn revalidation(&self, lines: &[(&'static str, &'static str)]) -> Option<RevalidationState> {
-        RevalidationState::from_response(&fields(lines), self.token, self.asked)
+        RevalidationState::from_response(&fields(lines), self.token, self.requested_at)
     }
 
     fn secondary_key(&self) -> Option<SecondaryKey> {
@@ -54,7 +54,7 @@ fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
 fn the_usual_fields_are_not_kept_and_others_are() {
     let stage = Stage::new();
     let usual: HeaderMap = headers::usual().iter().cloned().collect();
-    let entry = Entry::new(stage.body(8), &stage.scrubber, &usual, Lifetime::NONE, stage.asked);
+    let entry = Entry::new(stage.body(8), &stage.scrubber, &usual, Lifetime::NONE, stage.requested_at);
     assert!(entry.non_default_headers().is_none());
     assert_eq!(entry.headers(), headers::usual());
     let lines = [("content-type", "application/json;charset=utf-8"), ("sunset", "@10")];
@@ -108,7 +108,7 @@ fn its_tag_is_weak_and_says_which_body_it_is_under_which_rules() {
 fn its_digest_is_the_tags_and_covers_unusual_fields_too() {
     let stage = Stage::new();
     let usual: HeaderMap = headers::usual().iter().cloned().collect();
-    let entry = Entry::new(stage.body(300), &stage.scrubber, &usual, Lifetime::NONE, stage.asked);
+    let entry = Entry::new(stage.body(300), &stage.scrubber, &usual, Lifetime::NONE, stage.requested_at);
     assert_eq!(entry.digest(), ContentDigest(entry.etag.0));
     let of = |lines| stage.entry(lines).digest();
     let (soon, later) = (of(&[("sunset", "@10")]), of(&[("sunset", "@200")]));
@@ -135,7 +135,8 @@ fn what_is_superseded_is_kept_no_longer_and_what_has_left_is_not_superseded() {
 fn it_weighs_what_it_holds() {
     let stage = Stage::new();
     let usual: HeaderMap = headers::usual().iter().cloned().collect();
-    let made = |length| Entry::new(stage.body(length), &stage.scrubber, &usual, Lifetime::NONE, stage.asked);
+    let made =
+        |length| Entry::new(stage.body(length), &stage.scrubber, &usual, Lifetime::NONE, stage.requested_at);
     for length in [8, 300] {
         assert_eq!(made(length).weight(), size_of::<Entry>() + length);
     }

@@ -11,7 +11,7 @@ use super::*;
 fn t28_a_local_refusal_is_bridged_while_the_proof_is_live_and_no_longer() {
     // Now, the second of the proof, seconds left of the token, `must-revalidate`; whether a stale answer may serve
     // after a failure of Graph, and after a local refusal. The entry is of second 0.
-    for (now, granted, token_left, strict, after_failure, after_refusal) in [
+    for (now, granted_at, token_left, strict, after_failure, after_refusal) in [
         (299, 0, 60, false, true, true), // both fresh
         (299, 0, 60, true, true, true),
         (310, 100, 60, false, true, true), // a stale entry, a live proof
@@ -27,12 +27,12 @@ fn t28_a_local_refusal_is_bridged_while_the_proof_is_live_and_no_longer() {
         (899, 700, 0, false, false, false),
     ] {
         let lifetime = Lifetime { must_revalidate: strict, ..plain() };
-        let (proof, left) = (at(granted), Duration::from_secs(token_left));
+        let (proof, left) = (at(granted_at), Duration::from_secs(token_left));
         let judged =
             assess(&Config::default(), (&lifetime, at(0)), proof, left, CacheControl::default(), at(now));
-        let usable = |source| on_error(&lifetime, &judged, source, (now - granted, token_left));
+        let usable = |source| on_error(&lifetime, &judged, source, (now - granted_at, token_left));
         let told = (usable(ErrorSource::Upstream), usable(ErrorSource::Local));
-        let case = (now, granted, token_left, strict);
+        let case = (now, granted_at, token_left, strict);
         assert_eq!(told, (after_failure, after_refusal), "{case:?}");
     }
 }
@@ -40,12 +40,12 @@ fn t28_a_local_refusal_is_bridged_while_the_proof_is_live_and_no_longer() {
 proptest! {
     /// A local refusal never lets more pass than a failure of Graph, and nothing under an expired proof.
     #[test]
-    fn a_local_refusal_prolongs_no_proof(ttl in 1_u64..1000, granted in 0_u64..100, now in 100_u64..2000, token_left in 0_u64..100, must_revalidate: bool) {
+    fn a_local_refusal_prolongs_no_proof(ttl in 1_u64..1000, granted_at in 0_u64..100, now in 100_u64..2000, token_left in 0_u64..100, must_revalidate: bool) {
         let lifetime = Lifetime { fresh_for: Duration::from_secs(ttl), must_revalidate, ..plain() };
-        let (proof, left) = (at(granted), Duration::from_secs(token_left));
+        let (proof, left) = (at(granted_at), Duration::from_secs(token_left));
         let judged = assess(&Config::default(), (&lifetime, at(50)), proof, left, CacheControl::default(), at(now));
-        let usable = |source| on_error(&lifetime, &judged, source, (now - granted, token_left));
-        let is_live = now - granted < 300;
+        let usable = |source| on_error(&lifetime, &judged, source, (now - granted_at, token_left));
+        let is_live = now - granted_at < 300;
         prop_assert_eq!(usable(ErrorSource::Local), is_live && usable(ErrorSource::Upstream));
     }
 }

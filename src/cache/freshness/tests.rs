@@ -44,9 +44,9 @@ pub(super) fn plain() -> Lifetime {
 }
 
 /// The verdict `now` on an entry and a proof of second 0, for a token that ends in an hour.
-fn verdict(lifetime: &Lifetime, client: CacheControl, now: u64) -> Decision {
+fn decision(lifetime: &Lifetime, client: CacheControl, now: u64) -> Decision {
     let proof = at(0);
-    assess(&Config::default(), (lifetime, at(0)), proof, HOUR, client, at(now)).verdict
+    assess(&Config::default(), (lifetime, at(0)), proof, HOUR, client, at(now)).decision
 }
 
 /// [`is_usable_on_error`] with the default rules, the ages in seconds.
@@ -144,7 +144,7 @@ fn l29_no_cache_is_never_used_without_graphs_word() {
     for client in [CacheControl::default(), CacheControl { max_stale: Some(9), ..CacheControl::default() }] {
         let proof = at(0);
         let judged = assess(&config, (&lifetime, at(0)), proof, HOUR, client, at(0));
-        assert_eq!(judged.verdict, Decision::Forward(Forward::Stale));
+        assert_eq!(judged.decision, Decision::Forward(Forward::Stale));
         assert!(!is_usable_on_error(
             &config,
             &lifetime,
@@ -194,7 +194,7 @@ fn l21_an_age_that_is_no_number_is_ignored() {
 
 #[test]
 fn an_entry_is_fresh_until_its_ttl_then_usable_within_the_grace_then_not() {
-    let ask = |now| verdict(&plain(), CacheControl::default(), now);
+    let ask = |now| decision(&plain(), CacheControl::default(), now);
     assert_eq!(ask(0), Decision::Fresh);
     assert_eq!(ask(299), Decision::Fresh);
     assert_eq!(ask(300), Decision::StaleUsable);
@@ -212,7 +212,7 @@ fn l48_where_the_origin_decides_it_says_how_long_the_grace_is() {
         let usable = |now: &u64| {
             let proof = at(0);
             let judged = assess(&config, (&lifetime, at(0)), proof, HOUR, CacheControl::default(), at(*now));
-            matches!(judged.verdict, Decision::Fresh | Decision::StaleUsable)
+            matches!(judged.decision, Decision::Fresh | Decision::StaleUsable)
         };
         (0..1000).take_while(usable).last()
     };
@@ -231,7 +231,7 @@ fn l48_where_the_origin_decides_it_says_how_long_the_grace_is() {
 #[test]
 fn l26_a_proof_ends_reuse_however_fresh_the_entry_is() {
     let lifetime = Lifetime { fresh_for: HOUR * 9, ..plain() };
-    let ask = |now| verdict(&lifetime, CacheControl::default(), now);
+    let ask = |now| decision(&lifetime, CacheControl::default(), now);
     assert_eq!(ask(299), Decision::Fresh);
     assert_eq!(ask(300), Decision::StaleUsable);
     assert_eq!(ask(330), Decision::Forward(Forward::Stale));
@@ -242,15 +242,15 @@ fn l26_a_token_at_its_end_gets_nothing_from_memory() {
     let proof = at(0);
     let judged =
         assess(&Config::default(), (&plain(), at(0)), proof, Duration::ZERO, CacheControl::default(), at(1));
-    assert_eq!(judged.verdict, Decision::Forward(Forward::Bypass));
+    assert_eq!(judged.decision, Decision::Forward(Forward::Bypass));
     assert!(!on_error(&plain(), &judged, ErrorSource::Upstream, (0, 0)));
 }
 
 #[test]
 fn what_is_left_is_the_least_of_ttl_proof_and_token() {
-    let left = |ttl, granted, token| {
+    let left = |ttl, granted_at, token| {
         let lifetime = Lifetime { fresh_for: Duration::from_secs(ttl), ..plain() };
-        let proof = at(granted);
+        let proof = at(granted_at);
         let judged = assess(
             &Config::default(),
             (&lifetime, at(100)),
@@ -259,7 +259,7 @@ fn what_is_left_is_the_least_of_ttl_proof_and_token() {
             CacheControl::default(),
             at(150),
         );
-        judged.left.as_secs()
+        judged.remaining.as_secs()
     };
     assert_eq!(left(300, 100, 3600), 250);
     assert_eq!(left(900, 0, 3600), 150);
@@ -268,7 +268,7 @@ fn what_is_left_is_the_least_of_ttl_proof_and_token() {
 
 #[test]
 fn l30_a_caller_that_is_obeyed_can_ask_for_graphs_word() {
-    let ask = |client| verdict(&plain(), client, 100);
+    let ask = |client| decision(&plain(), client, 100);
     let forward = Decision::Forward(Forward::Request);
     assert_eq!(ask(CacheControl { no_cache: true, ..CacheControl::default() }), forward);
     assert_eq!(ask(CacheControl { max_age: Some(0), ..CacheControl::default() }), forward);
@@ -280,12 +280,12 @@ fn l30_a_caller_that_is_obeyed_can_ask_for_graphs_word() {
 
 #[test]
 fn l30_a_caller_that_is_obeyed_can_take_what_is_old_but_not_what_is_unproven() {
-    let ask = |client, now| verdict(&plain(), client, now);
+    let ask = |client, now| decision(&plain(), client, now);
     let most = |most| CacheControl { max_stale: Some(most), ..CacheControl::default() };
     assert_eq!(ask(most(0), 299), Decision::Fresh);
     let long = Config { proof_ttl: HOUR, ..Config::default() };
     let proven = |lifetime: &Lifetime, client, token_left, now| {
-        assess(&long, (lifetime, at(0)), at(0), token_left, client, at(now)).verdict
+        assess(&long, (lifetime, at(0)), at(0), token_left, client, at(now)).decision
     };
     assert_eq!(proven(&plain(), most(60), HOUR, 360), Decision::StaleAccepted);
     assert_eq!(proven(&plain(), most(60), HOUR, 361), Decision::Forward(Forward::Stale));
@@ -303,7 +303,7 @@ fn l30_a_caller_that_is_obeyed_can_take_what_is_old_but_not_what_is_unproven() {
 #[test]
 fn l47_must_revalidate_forbids_every_stale_answer() {
     let strict = Lifetime { must_revalidate: true, ..plain() };
-    assert_eq!(verdict(&strict, CacheControl::default(), 300), Decision::Forward(Forward::Stale));
+    assert_eq!(decision(&strict, CacheControl::default(), 300), Decision::Forward(Forward::Stale));
     let proof = at(0);
     let judged = assess(&Config::default(), (&strict, at(0)), proof, HOUR, CacheControl::default(), at(301));
     assert!(!on_error(&strict, &judged, ErrorSource::Upstream, (301, 3600)));
@@ -311,11 +311,11 @@ fn l47_must_revalidate_forbids_every_stale_answer() {
 
 #[test]
 fn l48_a_stale_answer_serves_in_an_outage_within_its_window_and_the_proofs() {
-    let usable = |now, granted| {
-        let proof = at(granted);
+    let usable = |now, granted_at| {
+        let proof = at(granted_at);
         let judged =
             assess(&Config::default(), (&plain(), at(0)), proof, HOUR, CacheControl::default(), at(now));
-        on_error(&plain(), &judged, ErrorSource::Upstream, (now - granted, 3600))
+        on_error(&plain(), &judged, ErrorSource::Upstream, (now - granted_at, 3600))
     };
     assert!(usable(899, 0));
     assert!(!usable(900, 0), "ten minutes past the TTL");
@@ -334,14 +334,14 @@ fn l48_a_stale_answer_serves_in_an_outage_within_its_window_and_the_proofs() {
 proptest! {
     /// Age never falls, what is left never grows, and a verdict never gets better with time.
     #[test]
-    fn time_only_makes_things_worse(ttl in 1_u64..1000, age in 0_u64..1000, granted in 0_u64..100, one in 100_u64..2000, more in 0_u64..2000) {
+    fn time_only_makes_things_worse(ttl in 1_u64..1000, age in 0_u64..1000, granted_at in 0_u64..100, one in 100_u64..2000, more in 0_u64..2000) {
         let lifetime = Lifetime { fresh_for: Duration::from_secs(ttl), initial_age: Duration::from_secs(age), ..plain() };
-        let proof = at(granted);
+        let proof = at(granted_at);
         let ask = |now| assess(&Config::default(), (&lifetime, at(50)), proof, HOUR, CacheControl::default(), at(now));
-        let rank = |verdict| match verdict { Decision::Fresh => 0, Decision::StaleUsable | Decision::StaleAccepted => 1, Decision::Forward(_) => 2 };
+        let rank = |decision| match decision { Decision::Fresh => 0, Decision::StaleUsable | Decision::StaleAccepted => 1, Decision::Forward(_) => 2 };
         let (early, late) = (ask(one), ask(one + more));
-        prop_assert!(late.age >= early.age && late.left <= early.left && late.overdue >= early.overdue);
-        prop_assert!(rank(late.verdict) >= rank(early.verdict));
+        prop_assert!(late.age >= early.age && late.remaining <= early.remaining && late.overdue >= early.overdue);
+        prop_assert!(rank(late.decision) >= rank(early.decision));
     }
 }
 
@@ -351,12 +351,15 @@ fn a_ttl_that_is_lowered_holds_for_what_is_stored_and_a_longer_one_does_not() {
         let config = Config { ttl: Duration::from_secs(ttl), ..Config::default() };
         assess(&config, (&plain(), at(0)), at(0), HOUR, CacheControl::default(), at(now))
     };
-    assert_eq!(judged(300, 100).left, Duration::from_secs(200));
-    assert_eq!((judged(101, 100).left, judged(101, 100).verdict), (Duration::from_secs(1), Decision::Fresh));
-    assert_eq!(judged(100, 100).verdict, Decision::StaleUsable);
-    assert_eq!(judged(60, 100).verdict, Decision::Forward(Forward::Stale));
+    assert_eq!(judged(300, 100).remaining, Duration::from_secs(200));
+    assert_eq!(
+        (judged(101, 100).remaining, judged(101, 100).decision),
+        (Duration::from_secs(1), Decision::Fresh)
+    );
+    assert_eq!(judged(100, 100).decision, Decision::StaleUsable);
+    assert_eq!(judged(60, 100).decision, Decision::Forward(Forward::Stale));
     assert_eq!(judged(60, 100).overdue, Duration::from_secs(40));
-    assert_eq!(judged(600, 299).left, Duration::from_secs(1), "it was promised five minutes");
+    assert_eq!(judged(600, 299).remaining, Duration::from_secs(1), "it was promised five minutes");
 }
 
 #[test]
@@ -393,15 +396,15 @@ fn what_is_superseded_is_asked_about_whatever_the_caller_takes_and_serves_if_tha
     let most = |seconds| CacheControl { max_stale: Some(seconds), ..CacheControl::default() };
     for (client, now) in [(CacheControl::default(), 1), (CacheControl::default(), 310), (most(100), 350)] {
         let judged = assess(&Config::default(), (&plain(), at(0)), at(now), HOUR, client, at(now));
-        assert!(!matches!(judged.verdict, Decision::Forward(_)), "{now}");
+        assert!(!matches!(judged.decision, Decision::Forward(_)), "{now}");
         let superseded = judged.superseded();
         assert_eq!(
-            (superseded.verdict, superseded.left),
+            (superseded.decision, superseded.remaining),
             (Decision::Forward(Forward::Stale), Duration::ZERO)
         );
         assert!(on_error(&plain(), &superseded, ErrorSource::Upstream, (0, 3600)));
     }
     let asks = CacheControl { no_cache: true, ..CacheControl::default() };
     let judged = assess(&Config::default(), (&plain(), at(0)), at(0), HOUR, asks, at(1)).superseded();
-    assert_eq!(judged.verdict, Decision::Forward(Forward::Request));
+    assert_eq!(judged.decision, Decision::Forward(Forward::Request));
 }

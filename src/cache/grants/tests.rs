@@ -26,19 +26,19 @@ fn grant() -> (Grants, Now) {
 }
 
 /// A proof of answer number `answer`.
-fn proof(granted: Now, answer: u8) -> Proof {
-    Proof { granted, digest: ContentDigest::numbered(answer) }
+fn proof(granted_at: Now, answer: u8) -> Proof {
+    Proof { granted_at, digest: ContentDigest::numbered(answer) }
 }
 
 #[test]
 fn of_two_proofs_for_one_resource_the_later_stays_whichever_came_first() {
     let (grant, now) = grant();
     let later = now.plus(Duration::from_secs(9));
-    for (granted, answer) in [(now, 1), (later, 2), (now, 3)] {
-        grant.add(&resource(1), proof(granted, answer), 0, 10);
+    for (granted_at, answer) in [(now, 1), (later, 2), (now, 3)] {
+        grant.add(&resource(1), proof(granted_at, answer), 0, 10);
     }
     let kept = grant.newest_proof(&resource(1)).unwrap();
-    assert_eq!((kept.granted, kept.digest), (later, ContentDigest::numbered(2)));
+    assert_eq!((kept.granted_at, kept.digest), (later, ContentDigest::numbered(2)));
     assert_eq!(grant.remove(&resource(1)), Remaining::None, "there was one");
 }
 
@@ -77,12 +77,13 @@ fn where_request_fields_select_answers_each_has_a_proof() {
 
 #[test]
 fn past_the_most_the_one_longest_unproven_goes() {
-    let (grant, granted) = grant();
-    let lost: Vec<_> = [0, 1, 2, 0, 3].map(|flow| grant.add(&resource(flow), proof(granted, 1), 0, 3)).into();
+    let (grant, granted_at) = grant();
+    let lost: Vec<_> =
+        [0, 1, 2, 0, 3].map(|flow| grant.add(&resource(flow), proof(granted_at, 1), 0, 3)).into();
     assert_eq!(lost, [false, false, false, false, true]);
     let there = (0..4).filter(|flow| grant.newest_proof(&resource(*flow)).is_some());
     assert_eq!(there.collect::<Vec<_>>(), [0, 2, 3]);
-    grant.add(&resource(9), proof(granted, 1), 0, 0);
+    grant.add(&resource(9), proof(granted_at, 1), 0, 0);
     assert!(
         grant.newest_proof(&resource(9)).is_some() && grant.newest_proof(&resource(3)).is_none(),
         "one may always be"
@@ -91,10 +92,10 @@ fn past_the_most_the_one_longest_unproven_goes() {
 
 #[test]
 fn what_it_weighs_is_what_is_there() {
-    let (grant, granted) = grant();
+    let (grant, granted_at) = grant();
     let empty = grant.weight();
     let fill = |flows: std::ops::Range<usize>| {
-        flows.for_each(|flow| assert!(!grant.add(&resource(flow), proof(granted, 1), 0, 100)));
+        flows.for_each(|flow| assert!(!grant.add(&resource(flow), proof(granted_at, 1), 0, 100)));
     };
     fill(0..100);
     let whole = grant.weight();
@@ -108,9 +109,9 @@ fn what_it_weighs_is_what_is_there() {
 
 #[test]
 fn a_purge_takes_what_is_selected_and_with_the_last_proof_the_grant() {
-    let (grant, granted) = grant();
+    let (grant, granted_at) = grant();
     for flow in [1, 2] {
-        grant.add(&resource(flow), proof(granted, 1), 0, 10);
+        grant.add(&resource(flow), proof(granted_at, 1), 0, 10);
     }
     let purge = |flow: &str| grant.purge(|resource| resource.flow() == flow);
     assert_eq!(purge("flow3"), Remaining::All);
@@ -121,16 +122,16 @@ fn a_purge_takes_what_is_selected_and_with_the_last_proof_the_grant() {
 
 #[test]
 fn nothing_is_left_in_a_grant_that_is_revoked_whoever_holds_it() {
-    let (grant, granted) = grant();
-    grant.add(&resource(1), proof(granted, 1), 0, 10);
+    let (grant, granted_at) = grant();
+    grant.add(&resource(1), proof(granted_at, 1), 0, 10);
     grant.revoke();
     assert!(grant.is_revoked() && grant.newest_proof(&resource(1)).is_none());
 }
 
 #[test]
 fn resources_with_one_digest_are_told_apart() {
-    let (grant, granted) = grant();
-    grant.add(&resource(1), proof(granted, 1), 0, 10);
+    let (grant, granted_at) = grant();
+    grant.add(&resource(1), proof(granted_at, 1), 0, 10);
     grant.proofs().list[0].digest = digest(&resource(2));
     assert!(grant.newest_proof(&resource(2)).is_none());
     assert_eq!(grant.remove(&resource(2)), Remaining::All);

@@ -41,7 +41,7 @@ impl Store {
     }
 
     /// Drops everything: the wall clock was set back, so no age can be trusted.
-    pub fn forget(&self) {
+    pub fn clear(&self) {
         self.purge(&PurgeSelector::default());
     }
 }

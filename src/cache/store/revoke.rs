@@ -17,7 +17,7 @@ impl Store {
     pub fn revoke_token(&self, token_hash: &TokenHash) -> bool {
         sabotaged!(UnheededInFlight, (), self.leases.revoke_for(token_hash, None));
         let lock_entries = self.lock_grants(token_hash);
-        let Some(grant) = self.grant(token_hash) else { return false };
+        let Some(grant) = self.grants(token_hash) else { return false };
         grant.revoke();
         self.grants.invalidate(token_hash);
         drop(lock_entries);
@@ -58,7 +58,7 @@ impl Store {
         take: impl FnOnce(&Grants) -> Remaining,
     ) -> Option<Arc<Grants>> {
         let _guard = self.lock_grants(token_hash);
-        let grant = self.grant(token_hash)?;
+        let grant = self.grants(token_hash)?;
         match take(&grant) {
             Remaining::All => return None,
             // Put again, so that it counts with what it weighs now.

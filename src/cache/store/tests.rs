@@ -82,23 +82,23 @@ impl Stage {
 
     /// Graph answers the caller with `entry`, and it is kept.
     fn admit(&self, caller: &Caller, resource: &Arc<Resource>, entry: &Arc<Entry>) {
-        let lease = self.store.lease(caller.identity.token_hash, Some(&caller.claims), resource);
+        let lease = self.store.acquire_lease(caller.identity.token_hash, Some(&caller.claims), resource);
         self.store.admit(caller.identity.token_hash, &caller.claims, resource, entry, None, &lease).unwrap();
     }
 
     fn has_proof(&self, caller: &Caller, resource: &Resource) -> bool {
         self.store
-            .grant(&caller.identity.token_hash)
+            .grants(&caller.identity.token_hash)
             .is_some_and(|grant| grant.newest_proof(resource).is_some())
     }
 
     fn found(&self, caller: &Caller, resource: &Arc<Resource>) -> Option<Arc<Entry>> {
         let selecting_request =
             SelectingRequest { headers: &caller.headers, token: caller.identity.token_hash };
-        let grant = self.store.grant(&caller.identity.token_hash)?;
+        let grant = self.store.grants(&caller.identity.token_hash)?;
         let newest = grant.newest_proof(resource)?;
         let key = EntryKey::new(caller.claims.principal, resource);
-        self.store.entry(&key, selecting_request, (&grant, newest)).map(|(entry, _)| entry)
+        self.store.find_entry(&key, selecting_request, (&grant, newest)).map(|(entry, _)| entry)
     }
 
     fn digest(&self, caller: &Caller) -> RequestDigest {
@@ -111,7 +111,7 @@ impl Stage {
         let (now, entry) = (self.clock.now(), Arc::clone(entry));
         let found = CachedLookup {
             entry,
-            granted: now,
+            granted_at: now,
             expiry: caller.claims.expiry,
             log_tag: caller.identity.log_tag,
         };
@@ -192,7 +192,7 @@ fn a_token_that_lost_its_proofs_ends_what_is_remembered_and_one_that_gains_one_d
     }
     stage.store.refresh_gauges();
     assert_eq!(stage.generation(&ada), before);
-    let held = stage.store.grant(&ada.identity.token_hash).unwrap();
+    let held = stage.store.grants(&ada.identity.token_hash).unwrap();
     for number in 0..50 {
         stage.admit(&stage.caller(&number.to_string()), &resource("x"), &stage.entry());
     }
@@ -321,7 +321,7 @@ fn what_is_there_is_counted_with_what_it_weighs() {
     let (ada, flow, entry) = (stage.caller("ada"), resource("x"), stage.entry());
     stage.admit(&ada, &flow, &entry);
     assert_eq!(stage.store.counts(), (1, 1));
-    let grant = stage.store.grant(&ada.identity.token_hash).unwrap();
+    let grant = stage.store.grants(&ada.identity.token_hash).unwrap();
     let kept = flow.weight() + Variants::single(entry).weight();
     assert_eq!(stage.metrics.bytes.get(), i64::from(weight(kept) + weight(grant.weight())));
     assert!(weight(kept) > u32::try_from(kept).unwrap(), "with what keeps it");

@@ -28,7 +28,7 @@ pub(super) struct Slot {
     digest: RequestDigest,
     entry: Weak<Entry>,
     generation: Generation,
-    granted: Now,
+    granted_at: Now,
     expiry: TokenExpiry,
     /// By [`Now::tick`].
     since: u32,
@@ -140,12 +140,12 @@ impl Slot {
         now: Now,
         lookup: &CachedLookup,
     ) -> Self {
-        let CachedLookup { granted, expiry, log_tag, .. } = *lookup;
+        let CachedLookup { granted_at, expiry, log_tag, .. } = *lookup;
         Self {
             digest,
             entry: Arc::downgrade(&lookup.entry),
             generation,
-            granted,
+            granted_at,
             expiry,
             since: now.tick(),
             log_tag,
@@ -162,8 +162,8 @@ impl Slot {
         if self.is_invalid(generations, tick) {
             return None;
         }
-        let Self { granted, expiry, log_tag, .. } = *self;
-        Some(CachedLookup { entry: self.entry.upgrade()?, granted, expiry, log_tag })
+        let Self { granted_at, expiry, log_tag, .. } = *self;
+        Some(CachedLookup { entry: self.entry.upgrade()?, granted_at, expiry, log_tag })
     }
 
     /// Whether it will not be used again, at a [`Now::tick`].

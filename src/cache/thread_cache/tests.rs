@@ -69,7 +69,7 @@ impl Stage {
         let identity = Identity::from_headers(request.headers(), &self.hash_keys).unwrap();
         CachedLookup {
             entry: Arc::clone(&self.entry),
-            granted: now,
+            granted_at: now,
             expiry: TokenExpiry::after(now),
             log_tag: identity.log_tag,
         }
@@ -89,10 +89,10 @@ fn principal(hash_keys: &HashKeys, clock: &Clock, name: &str) -> Principal {
     identity.token.claims(hash_keys, clock.now()).unwrap().principal
 }
 
-fn entry(asked: Now) -> Entry {
+fn entry(requested_at: Now) -> Entry {
     let scrubber = Scrubber::new(&Config::default(), 1 << 20);
     let body = scrubber.scrub(b"{}").unwrap().body;
-    Entry::new(body, &scrubber, &http::HeaderMap::new(), Lifetime::NONE, asked)
+    Entry::new(body, &scrubber, &http::HeaderMap::new(), Lifetime::NONE, requested_at)
 }
 
 #[test]

@@ -44,8 +44,8 @@ impl Stage {
     ) -> Arc<Entry> {
         let scrubber = Scrubber::new(&Config::default(), 1 << 20);
         let body = scrubber.scrub(format!("{{\"view\":{view}}}").as_bytes()).unwrap().body;
-        let asked = self.start.plus(Duration::from_secs(second));
-        let entry = Entry::new(body, &scrubber, &HeaderMap::new(), Lifetime::NONE, asked);
+        let requested_at = self.start.plus(Duration::from_secs(second));
+        let entry = Entry::new(body, &scrubber, &HeaderMap::new(), Lifetime::NONE, requested_at);
         Arc::new(entry.with(None, secondary_key))
     }
 }
@@ -131,7 +131,7 @@ fn of_more_than_eight_the_one_longest_unasked_for_goes() {
 
 /// What a token had a proof of until now.
 fn before(entry: &Entry) -> Proof {
-    Proof { granted: entry.asked, digest: entry.digest() }
+    Proof { granted_at: entry.requested_at, digest: entry.digest() }
 }
 
 fn superseded(entries: &[&Arc<Entry>]) -> Vec<bool> {

@@ -61,7 +61,7 @@ impl Stage {
 
     /// A request of a token's, and Graph's answer to it, from begin to end.
     fn write(&self, caller: &Caller, flow: &Arc<Resource>) {
-        let lease = self.store.lease(caller.token_hash, Some(&caller.claims), flow);
+        let lease = self.store.acquire_lease(caller.token_hash, Some(&caller.claims), flow);
         let began = self.clock.now();
         let body = self.scrubber.scrub(b"{}").unwrap().body;
         let entry = Entry::new(body, &self.scrubber, &HeaderMap::new(), Lifetime::NONE, began);
@@ -93,7 +93,7 @@ impl Stage {
     }
 
     fn newest_proof(&self, caller: &Caller, flow: &Resource) -> Option<Now> {
-        Some(self.store.grant(&caller.token_hash)?.newest_proof(flow)?.granted)
+        Some(self.store.grants(&caller.token_hash)?.newest_proof(flow)?.granted_at)
     }
 
     /// Whether a token has a proof for a flow from before `moment`.
