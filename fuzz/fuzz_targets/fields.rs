@@ -6,13 +6,13 @@
 use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
+use connector_cache::auth::LogTag;
 use connector_cache::cache::entry::Entry;
 use connector_cache::cache::freshness::{Assessment, Config, Decision, FreshnessSource, Lifetime, assess};
 use connector_cache::http::cache_control::CacheControl;
 use connector_cache::http::ids::Ids;
 use connector_cache::http::negotiation::ContentCoding;
 use connector_cache::http::retry_after;
-use connector_cache::proxy::handler::LogTag;
 use connector_cache::proxy::response::ResponseBuilder;
 use connector_cache::scrub::{self, Scrubber};
 use connector_cache::support::clock::{Clock, Now};

@@ -26,8 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::table::{SET_BYTES, Slot, Table};
 use super::entry::Entry;
-use crate::auth::{Principal, RequestDigest, TokenExpiry};
-use crate::proxy::handler::LogTag;
+use crate::auth::{LogTag, Principal, RequestDigest, TokenExpiry};
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 

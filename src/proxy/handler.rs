@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use http::HeaderMap;
 use http::request::Parts;
 
+use crate::auth::LogTag;
 use crate::cache::outcome::Outcome;
 use crate::http::error::{ErrorResponse, Response};
 use crate::http::ids::Ids;
@@ -24,16 +25,6 @@ pub struct HandlerResponse {
     pub reason: Option<&'static str>,
     /// The first eight hex digits of the token's fingerprint under the log's own key.
     pub token_tag: Option<LogTag>,
-}
-
-/// Tells tokens apart in the log, and nothing else: it cannot be joined to a cache key or a list of tokens.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LogTag(pub [u8; 4]);
-
-impl std::fmt::Display for LogTag {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:08x}", u32::from_be_bytes(self.0))
-    }
 }
 
 /// Whoever answers requests that have passed the layers.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::Full;
 
+use crate::auth::LogTag;
 use crate::cache::entry::Entry;
 use crate::cache::freshness::Assessment;
 use crate::cache::outcome::{Forward, HitReason, Outcome};
@@ -24,7 +25,7 @@ use crate::http::negotiation::ContentCoding;
 use crate::http::templates;
 use crate::http::templates::TemplateKind;
 use crate::proxy::fetch::{Fetched, UpstreamErrorResponse};
-use crate::proxy::handler::{HandlerResponse, LogTag};
+use crate::proxy::handler::HandlerResponse;
 use crate::scrub::GzippedBody;
 use crate::support::clock::Now;
 use crate::support::labels::Label;

@@ -6,9 +6,8 @@
 use std::sync::{Arc, Weak};
 
 use super::{CachedLookup, Generation, Generations};
-use crate::auth::{RequestDigest, TokenExpiry};
+use crate::auth::{LogTag, RequestDigest, TokenExpiry};
 use crate::cache::entry::Entry;
-use crate::proxy::handler::LogTag;
 use crate::support::clock::Now;
 
 /// Sets of places. A finding has its place in one set; which one says the hash of its spelling. Without sets at first.

@@ -5,12 +5,13 @@ use std::time::Instant;
 use http::request::Parts;
 use http::{StatusCode, Version};
 
+use crate::auth::LogTag;
 use crate::cache::outcome::Outcome;
 use crate::http::ids::Ids;
 use crate::observability::logging::AccessLog;
 use crate::observability::metrics::{MethodLabel, Metrics, PerThread};
 use crate::observability::tracing_export::Served;
-use crate::proxy::handler::{HandlerResponse, LogTag};
+use crate::proxy::handler::HandlerResponse;
 use crate::support::labels::Label;
 
 /// One request under way. Tells its end when dropped, so a caller that hangs up is told of as well.
