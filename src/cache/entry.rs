@@ -1,4 +1,4 @@
-//! A stored answer.
+//! A stored response.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,57 +17,58 @@ use crate::scrub::{GzippedBody, ScrubbedBody, Scrubber};
 use crate::support::clock::Now;
 use crate::support::labels::Label;
 
-/// A 200 of Graph: scrubbed, complete, with the few header fields that are passed on.
+/// A complete 200 response of Graph: the scrubbed body and the few header fields that callers receive.
 ///
-/// There are as many of these as the cache has room for, so what can be spelled for an answer is not kept spelled.
+/// The number of entries is bounded only by the cache's capacity, so values that can be rendered for each response are not
+/// stored in rendered form.
 #[derive(Debug)]
 pub struct Entry {
     /// The scrubbed body.
     pub body: ScrubbedBody,
-    /// A weak validator of the scrubbed body under the scrubber's present rules.
+    /// Weak validator of the scrubbed body under the scrubber's current rules.
     pub etag: EntityTag,
     date: u32,
-    /// Graph's own id of the request that brought this answer.
+    /// Graph's `request-id` of the response.
     pub origin_request_id: Option<NonNilUuid>,
-    /// When Graph was asked.
+    /// Time at which the request was sent to Graph.
     pub requested_at: Now,
     lifetime: PackedLifetime,
-    /// What most entries do not have.
+    /// Parts that most entries do not have.
     optional: Option<Box<OptionalParts>>,
     eviction_cause: AtomicU8,
     accessed: AtomicBool,
 }
 
-/// Header fields that are passed on.
+/// Header fields that callers receive.
 type StoredFields = Box<[(HeaderName, HeaderValue)]>;
 
-/// What few entries have.
+/// Parts that few entries have.
 #[derive(Debug, Default)]
 struct OptionalParts {
-    /// The fields that are passed on, where they are not the usual ones, and the digest that covers them too.
+    /// Header fields that differ from the default ones, and the digest that includes them.
     headers: Option<(StoredFields, ContentDigest)>,
-    /// With what Graph can be asked whether it still holds.
+    /// Data for conditional requests to Graph.
     revalidation: Option<RevalidationState>,
-    /// What of its request chose it, where that can differ within a key.
+    /// Secondary key, if selecting fields can differ between requests of one key.
     secondary_key: Option<SecondaryKey>,
-    /// The body in gzip, where its caller would have it so.
+    /// The body in gzip, if its caller accepted gzip.
     gzip: Option<GzippedBody>,
 }
 
-/// Half of a SHA-256: an entity tag before it is spelled.
+/// Entity tag in binary form: half of a SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntityTag([u8; 16]);
 
-/// Digest of all bytes of an answer that a caller is given from memory: of the scrubbed body under the scrubber's rules,
-/// which is the entity tag, and of the header fields that are passed on, where these are not the usual ones.
+/// Digest of all bytes that a caller receives from memory: of the scrubbed body under the scrubber's rules, which is the
+/// entity tag, and of the header fields if they differ from the default ones.
 ///
-/// A proof records the digest of the answer that Graph gave to its token (promise 2). `Date` and `origin-request-id`
-/// are not part of it: they describe one message of Graph's, and differ in each.
+/// A proof records the digest of Graph's response to its token (promise 2). `Date` and `origin-request-id` are not part of
+/// the digest: they describe one message from Graph, and differ in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentDigest([u8; 16]);
 
 impl ContentDigest {
-    /// Computes the digest of an answer with unusual header fields. Every name and value is preceded by its length.
+    /// Computes the digest of a response with non-default header fields. Its length precedes every name and value.
     fn compute(tag: EntityTag, headers: &[(HeaderName, HeaderValue)]) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(&tag.0);
@@ -80,10 +81,10 @@ impl ContentDigest {
         Self(truncate_digest(context))
     }
 
-    /// The digest of answer number `answer`, which is no other's.
+    /// Creates a distinct digest for each number.
     #[cfg(test)]
-    pub fn numbered(answer: u8) -> Self {
-        Self([answer; 16])
+    pub fn numbered(number: u8) -> Self {
+        Self([number; 16])
     }
 }
 
@@ -92,9 +93,9 @@ fn truncate_digest(context: digest::Context) -> [u8; 16] {
 }
 
 impl EntityTag {
-    /// Of a body under a scrubber's rules. Weak: another compact spelling of the same JSON would be the same answer
-    /// (RFC 9110, section 8.8.1). The rules are part of it, so that a change of policy is a change of the
-    /// representation.
+    /// Computes the tag of a body under a scrubber's rules. The tag is weak: another serialisation of the same JSON would
+    /// be an equivalent response (RFC 9110, section 8.8.1). The rules are included, so that a change of the scrubber's
+    /// policy changes the tag.
     fn compute(body: &[u8], policy: &[u8]) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(&policy.len().to_be_bytes());
@@ -103,13 +104,13 @@ impl EntityTag {
         Self(truncate_digest(context))
     }
 
-    /// As a field has it.
+    /// Renders the tag as a field value.
     pub fn to_header_value(self) -> HeaderValue {
         let [value] = templates(|[text]| self.write_to(text));
         value
     }
 
-    /// Writes it as a field has it: by chance it is as long as a GUID.
+    /// Writes the tag as a field value. It has the length of a GUID, for which the templates of header values are made.
     pub fn write_to(self, text: &mut Text) {
         *text = *b"W/\"................................\"";
         Uuid::from_bytes(self.0).simple().encode_lower(&mut text[3..]);
@@ -117,8 +118,8 @@ impl EntityTag {
 }
 
 impl Entry {
-    /// Makes an entry of a scrubbed 200. `asked` is when the question left, not when the answer came
-    /// (RFC 9111, section 4.2.3 counts the delay as age).
+    /// Creates an entry from a scrubbed 200 response. `requested_at` is the time at which the request was sent, not the
+    /// time at which the response arrived: RFC 9111, section 4.2.3 counts the delay as age.
     pub fn new(
         body: ScrubbedBody,
         scrubber: &Scrubber,
@@ -148,9 +149,9 @@ impl Entry {
         entry
     }
 
-    /// The same with what later requests are matched by, and with what Graph can be asked.
+    /// Adds the data for conditional requests and the secondary key.
     #[must_use]
-    pub fn with(
+    pub fn with_optional_parts(
         mut self,
         validation: Option<RevalidationState>,
         secondary_key: Option<SecondaryKey>,
@@ -162,7 +163,7 @@ impl Entry {
         self
     }
 
-    /// The same with its body in gzip beside it.
+    /// Adds the body in gzip.
     #[must_use]
     pub fn with_gzip(mut self, body: Option<GzippedBody>) -> Self {
         if body.is_some() {
@@ -175,55 +176,56 @@ impl Entry {
         self.optional.get_or_insert_default()
     }
 
-    /// The fields of Graph's answer that are passed on, where they are not [`headers::usual`].
+    /// Returns the header fields that callers receive, if they differ from [`headers::usual`].
     pub fn non_default_headers(&self) -> Option<&[(HeaderName, HeaderValue)]> {
         self.optional.as_ref()?.headers.as_ref().map(|(headers, _)| &**headers)
     }
 
-    /// Digest of the bytes that a caller is given: a proof of the same digest lets its token have them.
+    /// Returns the digest of the bytes that a caller receives. A token with a proof of the same digest may receive them.
     pub fn digest(&self) -> ContentDigest {
         let non_default_headers = self.optional.as_ref().and_then(|optional| optional.headers.as_ref());
         non_default_headers.map_or(ContentDigest(self.etag.0), |(_, digest)| *digest)
     }
 
-    /// The fields of Graph's answer that are passed on.
+    /// Returns the header fields that callers receive.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         self.non_default_headers().unwrap_or(headers::usual())
     }
 
-    /// How long it may be used.
+    /// Returns how long the entry may be used.
     pub fn lifetime(&self) -> Lifetime {
         self.lifetime.into()
     }
 
-    /// When Graph answered, by its `Date`, or by our clock: seconds since the Unix epoch, up to the year 2106.
+    /// Returns the response's `Date`, or the time of the request if there is none: seconds since the Unix epoch, up to the
+    /// year 2106.
     pub fn date(&self) -> u64 {
         self.date.into()
     }
 
-    /// With what Graph can be asked whether it still holds.
+    /// Returns the data for conditional requests to Graph.
     pub fn revalidation(&self) -> Option<&RevalidationState> {
         self.optional.as_ref()?.revalidation.as_ref()
     }
 
-    /// What of its request chose it.
+    /// Returns the secondary key.
     pub fn secondary_key(&self) -> Option<&SecondaryKey> {
         self.optional.as_ref()?.secondary_key.as_ref()
     }
 
-    /// Its body in gzip.
+    /// Returns the body in gzip.
     pub fn gzip(&self) -> Option<&GzippedBody> {
         self.optional.as_ref()?.gzip.as_ref()
     }
 
-    /// The moment by which `If-Modified-Since` is judged: when it last changed, else when Graph gave it (RFC 9111,
-    /// section 4.3.2).
+    /// Returns the time for the evaluation of `If-Modified-Since`: `Last-Modified`, or else `Date` (RFC 9111, section
+    /// 4.3.2).
     pub fn last_modified(&self) -> SystemTime {
-        let known = self.revalidation().and_then(|known| known.validators.last_modified());
-        known.and_then(date::read).unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date()))
+        let last_modified = self.revalidation().and_then(|state| state.validators.last_modified());
+        last_modified.and_then(date::read).unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date()))
     }
 
-    /// Bytes that it takes in memory, about.
+    /// Returns the approximate size in memory, bytes.
     pub fn weight(&self) -> usize {
         let optional = self.optional.as_deref().map_or(0, |optional| {
             let headers = optional.headers.iter().flat_map(|(headers, _)| headers);
@@ -237,44 +239,45 @@ impl Entry {
         size_of::<Self>() + self.body.len() + optional
     }
 
-    /// Says that it was looked up. Returns whether it had been before.
+    /// Marks the entry as accessed. Returns whether it was marked before.
     pub fn mark_accessed(&self) -> bool {
         self.accessed.swap(true, Relaxed)
     }
 
-    /// Says why it is about to leave the store.
+    /// Records why the entry leaves the store.
     pub(super) fn mark_evicted(&self, cause: Eviction) {
         self.eviction_cause.store(u8::try_from(cause.index()).unwrap_or(IN_STORE), Relaxed);
     }
 
-    /// Says that a newer one has taken its place in the store.
+    /// Records that a newer entry has replaced this one in the store.
     pub(super) fn mark_replaced(&self) {
         self.eviction_cause.store(REPLACED, Relaxed);
     }
 
-    /// Records that Graph has since given other bytes to a token of the same principal. The entry stays in the store;
-    /// each token must ask Graph once before it is given these bytes again.
+    /// Records that Graph has since sent other bytes to a token of the same principal. The entry stays in the store; each
+    /// token must send one request to Graph before it receives these bytes again.
     pub(super) fn mark_superseded(&self) {
-        // An entry that has left the store stays gone.
+        // An entry that has left the store keeps its cause.
         let _ = self.eviction_cause.compare_exchange(IN_STORE, SUPERSEDED, Relaxed, Relaxed);
     }
 
-    /// Whether Graph has since given other bytes to a token of the same principal.
+    /// Returns whether Graph has since sent other bytes to a token of the same principal.
     pub fn is_superseded(&self) -> bool {
         self.eviction_cause.load(Relaxed) == SUPERSEDED
     }
 
-    /// Whether the store has neither dropped, replaced nor superseded it, as far as that was said.
+    /// Returns false if the store has recorded that the entry was evicted, replaced or superseded.
     pub(super) fn is_kept(&self) -> bool {
         self.eviction_cause.load(Relaxed) == IN_STORE
     }
 
-    /// Why it left the store, if that was said.
+    /// Returns why the entry left the store, if that is recorded.
     pub(super) fn eviction_cause(&self) -> Option<Eviction> {
         Eviction::ALL.get(usize::from(self.eviction_cause.load(Relaxed))).copied()
     }
 }
 
+/// Values of `eviction_cause` beside the indexes of [`Eviction`].
 const IN_STORE: u8 = u8::MAX;
 const REPLACED: u8 = u8::MAX - 1;
 const SUPERSEDED: u8 = u8::MAX - 2;

@@ -1,11 +1,11 @@
-//! The words of a cache decision: outcomes, and a reason for every "no".
+//! Labels of a cache decision: outcomes, and the reasons for them.
 //!
-//! Each spelling is at once a log field, a metric label and a `Cache-Status` detail.
+//! Each label has one spelling, in log fields, metric labels and `Cache-Status` details.
 
 use crate::support::labels::labels;
 
 labels! {
-    /// How a request was answered: the label `cache`.
+    /// Source of the response to a request: the metric label `cache`.
     pub enum Outcome {
         /// From memory, fresh.
         Hit = "hit",
@@ -13,25 +13,25 @@ labels! {
         Miss = "miss",
         /// From memory, past its freshness.
         Stale = "stale",
-        /// From memory, after Graph said that it still holds.
+        /// From memory, after Graph's 304.
         Revalidated = "revalidated",
-        /// From the flight that an equal request had already started.
+        /// From the request to Graph that an equal request had already started.
         Collapsed = "collapsed",
         /// From Graph, for a request that may not use the cache.
         Bypass = "bypass",
-        /// Not answered by the cache or Graph: refused, or failed.
+        /// Neither from memory nor from Graph: rejected, or failed.
         None = "none",
     }
 }
 
 labels! {
-    /// Why a request went to Graph: the parameter `fwd` of `Cache-Status` (RFC 9211, section 2.2).
+    /// Reason why a request was forwarded to Graph: the parameter `fwd` of `Cache-Status` (RFC 9211, section 2.2).
     pub enum Forward {
-        /// Nothing usable is stored for this caller.
+        /// No usable response is stored for this token.
         UriMiss = "uri-miss",
-        /// What is stored is past its freshness.
+        /// The stored response is past its freshness.
         Stale = "stale",
-        /// The caller's directives ask for Graph's word.
+        /// The caller's directives require a request to Graph.
         Request = "request",
         /// The request may not use the cache.
         Bypass = "bypass",
@@ -39,17 +39,17 @@ labels! {
 }
 
 labels! {
-    /// Why a token may not use the cache. It is forwarded all the same.
+    /// Reason why a token may not use the cache. Its request is forwarded all the same.
     pub enum Bypass {
         /// Not a JWT that can be read: opaque, encrypted, or not base64url.
         Opaque = "token-opaque",
-        /// The claims are not the JSON object that they should be, or one is there twice.
+        /// The claims are not a JSON object of the expected form, or a claim is a duplicate.
         Unreadable = "claims-unreadable",
         /// Tenant or subject is missing or empty.
         Incomplete = "claims-incomplete",
         /// `exp` is missing, not a plain number, or more than 29 hours ahead.
         ExpUnusable = "exp-unusable",
-        /// The token ends within 30 seconds, or has ended.
+        /// The token expires within 30 seconds, or has expired.
         Expiring = "token-expiring",
         /// `nbf` is ahead, or not a plain number.
         NotYetValid = "token-not-yet-valid",
@@ -59,81 +59,81 @@ labels! {
 }
 
 labels! {
-    /// Why an answer came from memory though Graph was asked for, or should have been.
+    /// Reason why a response came from memory although a request to Graph was required or requested.
     pub enum HitReason {
-        /// Graph failed, and what is past its time may stand in.
+        /// The request to Graph failed, and a stale response may replace it.
         IfError = "stale-if-error",
-        /// The caller has asked for refreshes as often as `limits.refreshes_per_token` allows.
+        /// The token has used its forced refreshes: `limits.refreshes_per_token`.
         RefreshLimit = "refresh-limit",
     }
 }
 
 labels! {
-    /// Why an answer was not stored.
+    /// Reason why a response was not stored.
     pub enum NotStored {
-        /// Graph did not say 200.
+        /// Graph's status was not 200.
         Status = "status",
         /// The token may not use the cache.
         Bypass = "bypass",
-        /// Graph, or the caller where it is obeyed, said `no-store`.
+        /// Graph sent `no-store`, or the caller did where its directives are honoured.
         NoStore = "no-store",
-        /// `Vary` names what is different in every request, or `*`.
+        /// `Vary` contains `*` or a field that differs in every request.
         Vary = "vary",
-        /// It has no time left, and no validator to ask Graph with.
+        /// The response has neither freshness lifetime nor validator.
         NoLifetime = "no-lifetime",
-        /// A purge or a withdrawn permission came between question and answer.
+        /// A purge, or an error response that revokes proofs, came between request and response.
         Invalidated = "invalidated",
-        /// The token came within 30 seconds of its end while Graph answered.
+        /// The token came within 30 seconds of its expiry during the request to Graph.
         Expiring = "token-expiring",
-        /// One answer is larger than the whole cache may be.
+        /// The response is larger than the cache's capacity.
         TooLarge = "too-large",
     }
 }
 
 labels! {
-    /// What was found where a proof is looked for.
+    /// Result of a look-up of a proof, or a change of proofs.
     pub enum ProofResult {
-        /// Graph said 200: a proof was recorded.
+        /// Graph's 200 was recorded as a proof.
         Granted = "granted",
         /// A live proof was found.
         Live = "live",
         /// No proof was found.
         Missing = "missing",
-        /// A proof was found that is past `cache.proof_ttl`.
+        /// A proof older than `cache.proof_ttl` was found.
         Expired = "expired",
-        /// Graph withdrew its word: proofs were dropped.
+        /// An error response from Graph revoked proofs.
         Revoked = "revoked",
     }
 }
 
 labels! {
-    /// Why something left the cache.
+    /// Reason why an entry left the cache.
     pub enum Eviction {
-        /// There was no room.
+        /// The capacity was exceeded.
         Space = "space",
-        /// Its time was over.
+        /// The retention time had passed.
         Time = "time",
-        /// An operator asked.
+        /// An operator purged it.
         Purge = "purge",
-        /// Graph's answer said so (401, 403, 404, 410).
+        /// An error response from Graph invalidated it (401, 403, 404, 410).
         Invalidate = "invalidate",
     }
 }
 
 labels! {
-    /// Why a retry was made.
+    /// Reason for a retry of a request to Graph.
     pub enum Retry {
-        /// A pooled connection turned out to be closed; nothing had been received on it.
+        /// A pooled connection was already closed, before any byte was received on it.
         StaleConnection = "stale-connection",
-        /// Graph refused the stream before it looked at it (HTTP/2 `REFUSED_STREAM`, or a graceful GOAWAY).
+        /// Graph refused the stream before processing (HTTP/2 `REFUSED_STREAM`, or a graceful GOAWAY).
         RefusedStream = "refused-stream",
-        /// Graph said 304 of something other than it was asked about: asked again, without a condition.
+        /// Graph's 304 named another representation: the request was repeated without a condition.
         OtherAnswer = "other-answer",
     }
 }
 
 labels! {
-    /// Which rule of the scrubber took something away.
+    /// Rule of the scrubber that masked a value.
     pub enum ScrubbedField {
         /// A password or passphrase.
         Password = "password",
@@ -153,11 +153,11 @@ labels! {
         Extra = "extra",
         /// The user name of an authentication configuration.
         Username = "username",
-        /// A known part of an authentication configuration whose value does not have its form.
+        /// A known member of an authentication configuration whose value does not have the expected form.
         Authentication = "authentication",
         /// A credential in the text of a name, a message or an allowed member.
         Text = "text",
-        /// A string, or a name, that Graph's schema does not know.
+        /// A string, or a member name, that Graph's schema does not contain.
         Unknown = "unknown",
         /// Query values, user info, pairs in the path, or the fragment of a target URL.
         TargetUrl = "target-url",
@@ -165,9 +165,9 @@ labels! {
 }
 
 labels! {
-    /// Why a body could not be scrubbed, and so did not pass.
+    /// Reason why a body could not be scrubbed. Such a body does not reach the caller.
     pub enum ScrubFailure {
-        /// Not JSON, as RFC 8259 has it.
+        /// Not JSON as RFC 8259 defines it.
         BadJson = "bad-json",
         /// Not UTF-8, or a string with half a surrogate pair.
         BadText = "bad-text",
@@ -175,7 +175,7 @@ labels! {
         NotAnObject = "not-an-object",
         /// Nested more than 64 deep.
         TooDeep = "too-deep",
-        /// The answer would be larger than the limit on bodies.
+        /// The scrubbed body would be larger than the limit on bodies.
         TooLarge = "too-large",
     }
 }

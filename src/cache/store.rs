@@ -284,7 +284,7 @@ impl Store {
                 return Op::Nop;
             }
             let variants = match known {
-                Some(known) => known.with(entry, old, before, self.retention),
+                Some(known) => known.with_entry(entry, old, before, self.retention),
                 None => Some(Variants::single(Arc::clone(entry))),
             };
             if let (Some(known), Some(variants)) = (known, &variants) {

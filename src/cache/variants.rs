@@ -52,7 +52,7 @@ impl Variants {
     /// `before` is the proof of the token that was given `entry`, as it was until now. Answers that were asked for
     /// longer than `retention` before `entry` are of no more use, and go.
     #[must_use]
-    pub fn with(
+    pub fn with_entry(
         &self,
         entry: &Arc<Entry>,
         renewed: Option<&Arc<Entry>>,

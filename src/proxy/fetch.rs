@@ -265,7 +265,7 @@ impl Fetcher {
             storable.is_ok() && ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip;
         let gzip = gzip.or_else(|| if wanted { GzippedBody::of(&body) } else { None });
         let entry = Entry::new(body, &self.scrubber, headers, lifetime.unwrap_or(Lifetime::NONE), asked);
-        let entry = entry.with(validation, secondary_key.ok().flatten()).with_gzip(gzip);
+        let entry = entry.with_optional_parts(validation, secondary_key.ok().flatten()).with_gzip(gzip);
         (Arc::new(entry), storable)
     }
 

@@ -72,7 +72,7 @@ fn its_date_is_graphs_or_that_of_the_question_and_it_changed_when_graph_says() {
     let entry = stage.entry(&[("date", "Thu, 01 Jan 2026 00:00:10 GMT")]);
     assert_eq!((entry.date(), changed(&entry)), (1_767_225_610, 1_767_225_610));
     let validation = stage.revalidation(&[("last-modified", "Thu, 01 Jan 2026 00:00:01 GMT")]);
-    let entry = entry.with(validation, None);
+    let entry = entry.with_optional_parts(validation, None);
     assert_eq!((entry.date(), changed(&entry)), (1_767_225_610, 1_767_225_601));
 }
 
@@ -82,9 +82,9 @@ fn what_it_is_given_it_has_and_nothing_else() {
         entry.revalidation().is_none() && entry.secondary_key().is_none() && entry.gzip().is_none()
     });
     assert!(bare(&stage.entry(&[])));
-    assert!(bare(&stage.entry(&[]).with(None, None).with_gzip(None)));
+    assert!(bare(&stage.entry(&[]).with_optional_parts(None, None).with_gzip(None)));
     let (validation, secondary_key) = (stage.revalidation(&[("etag", "\"a\"")]), stage.secondary_key());
-    let entry = stage.entry(&[]).with(validation.clone(), secondary_key.clone());
+    let entry = stage.entry(&[]).with_optional_parts(validation.clone(), secondary_key.clone());
     assert_eq!(entry.revalidation().unwrap().validators, validation.unwrap().validators);
     assert_eq!((entry.secondary_key(), entry.gzip()), (secondary_key.as_ref(), None));
     let gzip = GzippedBody::of(&entry.body);
@@ -148,11 +148,12 @@ fn it_weighs_what_it_holds() {
         secondary_key.as_ref().map_or(0, SecondaryKey::weight),
         gzip.as_ref().map_or(0, GzippedBody::len),
     );
-    assert_eq!(made(300).with(validation.clone(), None).weight(), bare + weights.0);
-    assert_eq!(made(300).with(None, secondary_key.clone()).weight(), bare + weights.1);
+    assert_eq!(made(300).with_optional_parts(validation.clone(), None).weight(), bare + weights.0);
+    assert_eq!(made(300).with_optional_parts(None, secondary_key.clone()).weight(), bare + weights.1);
     assert_eq!(made(300).with_gzip(gzip.clone()).weight(), bare + weights.2);
     let fields =
         2 * size_of::<(HeaderName, HeaderValue)>() + "application/json;charset=utf-8".len() + "@10".len();
-    let entry = stage.entry(&[("sunset", "@10")]).with(validation, secondary_key).with_gzip(gzip);
+    let entry =
+        stage.entry(&[("sunset", "@10")]).with_optional_parts(validation, secondary_key).with_gzip(gzip);
     assert_eq!(entry.weight(), bare + fields + weights.0 + weights.1 + weights.2);
 }

@@ -13,7 +13,7 @@ impl Store {
     /// To all others it is one point in time: a request that began before this returns stores nothing that is selected.
     /// What is not selected goes on meanwhile: no lock is held for longer than one entry, or one grant, takes.
     pub fn purge(&self, selector: &PurgeSelector) -> u64 {
-        let _purging = sabotaged!(PurgeMissesNewcomers, None, Some(self.leases.purge(selector)));
+        let _purging = sabotaged!(PurgeMissesNewcomers, None, Some(self.leases.begin_purge(selector)));
         for (token_hash, grant) in &self.grants {
             if selector.selects_caller(Some(&grant.claims)) {
                 sabotaged!(PurgeMissesNewcomers, self.leases.revoke_by_purge(&token_hash, selector));

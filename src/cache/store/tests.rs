@@ -77,7 +77,7 @@ impl Stage {
         let request = SelectingRequest { headers: &request, token: caller.identity.token_hash };
         let vary = HeaderMap::from_iter([(header::VARY, HeaderValue::from_static("cookie"))]);
         let secondary_key = self.store.secondary_key_hasher().compute(&vary, request).unwrap();
-        Arc::new(Arc::into_inner(self.entry()).unwrap().with(None, secondary_key))
+        Arc::new(Arc::into_inner(self.entry()).unwrap().with_optional_parts(None, secondary_key))
     }
 
     /// Graph answers the caller with `entry`, and it is kept.

@@ -46,7 +46,7 @@ impl Stage {
         let body = scrubber.scrub(format!("{{\"view\":{view}}}").as_bytes()).unwrap().body;
         let requested_at = self.start.plus(Duration::from_secs(second));
         let entry = Entry::new(body, &scrubber, &HeaderMap::new(), Lifetime::NONE, requested_at);
-        Arc::new(entry.with(None, secondary_key))
+        Arc::new(entry.with_optional_parts(None, secondary_key))
     }
 }
 
@@ -69,9 +69,9 @@ fn l33_what_other_values_chose_stays_and_what_the_same_chose_is_replaced() {
         stage.secondary_key(1, "accept-language", "en"),
         stage.secondary_key(2, "accept-language", "de"),
     );
-    let both = Variants::single(Arc::clone(&de)).with(&en, None, None, HOUR).unwrap();
+    let both = Variants::single(Arc::clone(&de)).with_entry(&en, None, None, HOUR).unwrap();
     assert!(are(&both, &[&en, &de]));
-    assert!(are(&both.with(&newer, None, None, HOUR).unwrap(), &[&newer, &en]));
+    assert!(are(&both.with_entry(&newer, None, None, HOUR).unwrap(), &[&newer, &en]));
 }
 
 #[test]
@@ -82,12 +82,12 @@ fn l33_what_other_fields_chose_cannot_be_told_apart_any_more_and_goes() {
         stage.secondary_key(1, "cookie", "a"),
         stage.entry(2, None),
     );
-    let variants = Variants::single(de).with(&cookie, None, None, HOUR).unwrap();
+    let variants = Variants::single(de).with_entry(&cookie, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&cookie]));
-    let variants = variants.with(&alike, None, None, HOUR).unwrap();
+    let variants = variants.with_entry(&alike, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&alike]), "nothing chooses");
     let again = stage.secondary_key(3, "cookie", "a");
-    assert!(are(&variants.with(&again, None, None, HOUR).unwrap(), &[&again]));
+    assert!(are(&variants.with_entry(&again, None, None, HOUR).unwrap(), &[&again]));
 }
 
 #[test]
@@ -97,13 +97,13 @@ fn l34_the_newest_is_first_though_an_older_question_is_answered_later() {
     let [de, en, fr] =
         [de(3), en(1), fr(2)].map(|(second, value)| stage.secondary_key(second, "accept-language", value));
     let variants = Variants::single(Arc::clone(&de))
-        .with(&en, None, None, HOUR)
+        .with_entry(&en, None, None, HOUR)
         .unwrap()
-        .with(&fr, None, None, HOUR)
+        .with_entry(&fr, None, None, HOUR)
         .unwrap();
     assert!(are(&variants, &[&de, &fr, &en]));
     assert!(
-        variants.with(&stage.secondary_key(2, "accept-language", "de"), None, None, HOUR).is_none(),
+        variants.with_entry(&stage.secondary_key(2, "accept-language", "de"), None, None, HOUR).is_none(),
         "a newer one is there"
     );
 }
@@ -113,8 +113,8 @@ fn what_is_renewed_goes_whatever_chose_it() {
     let stage = Stage::new();
     let (old, other) = (stage.secondary_key(0, "cookie", "a"), stage.secondary_key(1, "cookie", "b"));
     let renewed = stage.secondary_key(2, "cookie", "c");
-    let variants = Variants::single(Arc::clone(&old)).with(&other, None, None, HOUR).unwrap();
-    assert!(are(&variants.with(&renewed, Some(&old), None, HOUR).unwrap(), &[&renewed, &other]));
+    let variants = Variants::single(Arc::clone(&old)).with_entry(&other, None, None, HOUR).unwrap();
+    assert!(are(&variants.with_entry(&renewed, Some(&old), None, HOUR).unwrap(), &[&renewed, &other]));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn of_more_than_eight_the_one_longest_unasked_for_goes() {
     let entries: Vec<_> = (0..9).map(|n| stage.secondary_key(n, "cookie", &n.to_string())).collect();
     let first = Variants::single(Arc::clone(&entries[0]));
     let variants =
-        entries[1..].iter().fold(first, |known, entry| known.with(entry, None, None, HOUR).unwrap());
+        entries[1..].iter().fold(first, |known, entry| known.with_entry(entry, None, None, HOUR).unwrap());
     assert_eq!(variants.iter().len(), 8);
     assert!(!variants.contains(&entries[0]) && entries[1..].iter().all(|entry| variants.contains(entry)));
     assert!(variants.weight() > entries[1..].iter().map(|entry| entry.weight()).sum());
@@ -142,7 +142,7 @@ fn superseded(entries: &[&Arc<Entry>]) -> Vec<bool> {
 fn other_bytes_stay_beside_and_supersede_those_that_are_older() {
     let stage = Stage::new();
     let (one, other) = (stage.given(0, 1, None), stage.given(1, 2, None));
-    let variants = Variants::single(Arc::clone(&one)).with(&other, None, None, HOUR).unwrap();
+    let variants = Variants::single(Arc::clone(&one)).with_entry(&other, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&other, &one]));
     assert_eq!(superseded(&[&one, &other]), [true, false]);
     let find = |view: &Entry| {
@@ -159,15 +159,15 @@ fn other_bytes_stay_beside_and_supersede_those_that_are_older() {
 fn a_token_that_is_given_what_it_had_before_supersedes_nobody() {
     let stage = Stage::new();
     let (one, other) = (stage.given(0, 1, None), stage.given(1, 2, None));
-    let variants = Variants::single(Arc::clone(&one)).with(&other, None, None, HOUR).unwrap();
+    let variants = Variants::single(Arc::clone(&one)).with_entry(&other, None, None, HOUR).unwrap();
     let again = stage.given(2, 1, None);
-    let variants = variants.with(&again, None, Some(&before(&one)), HOUR).unwrap();
+    let variants = variants.with_entry(&again, None, Some(&before(&one)), HOUR).unwrap();
     assert!(are(&variants, &[&again, &other]));
     assert_eq!(superseded(&[&again, &other]), [false, false]);
     let other_again = stage.given(3, 2, None);
-    let variants = variants.with(&other_again, None, Some(&before(&other)), HOUR).unwrap();
+    let variants = variants.with_entry(&other_again, None, Some(&before(&other)), HOUR).unwrap();
     assert_eq!(superseded(&[&again, &other_again]), [false, false]);
-    let unknown = Variants::single(Arc::clone(&again)).with(
+    let unknown = Variants::single(Arc::clone(&again)).with_entry(
         &stage.given(4, 3, None),
         None,
         Some(&before(&stage.given(0, 3, None))),
@@ -175,7 +175,7 @@ fn a_token_that_is_given_what_it_had_before_supersedes_nobody() {
     );
     assert!(unknown.is_some() && !again.is_superseded(), "though its own answer had left the cache");
     let newcomer = stage.given(5, 1, None);
-    let variants = variants.with(&newcomer, None, None, HOUR).unwrap();
+    let variants = variants.with_entry(&newcomer, None, None, HOUR).unwrap();
     assert_eq!(superseded(&[&newcomer, &other_again]), [false, false], "another token with a known view");
     assert_eq!(variants.iter().len(), 2);
 }
@@ -184,9 +184,10 @@ fn a_token_that_is_given_what_it_had_before_supersedes_nobody() {
 fn bytes_that_come_back_are_news_to_a_token_that_was_given_others_meanwhile() {
     let stage = Stage::new();
     let (one, other) = (stage.given(0, 1, None), stage.given(1, 2, None));
-    let variants = Variants::single(Arc::clone(&one)).with(&other, None, Some(&before(&one)), HOUR).unwrap();
+    let variants =
+        Variants::single(Arc::clone(&one)).with_entry(&other, None, Some(&before(&one)), HOUR).unwrap();
     let back = stage.given(2, 1, None);
-    let variants = variants.with(&back, None, Some(&before(&other)), HOUR).unwrap();
+    let variants = variants.with_entry(&back, None, Some(&before(&other)), HOUR).unwrap();
     assert!(are(&variants, &[&back, &other]));
     assert_eq!(superseded(&[&back, &other]), [false, true]);
 }
@@ -195,7 +196,7 @@ fn bytes_that_come_back_are_news_to_a_token_that_was_given_others_meanwhile() {
 fn an_answer_to_an_older_question_supersedes_nothing_and_is_superseded() {
     let stage = Stage::new();
     let (late, newer) = (stage.given(0, 1, None), stage.given(1, 2, None));
-    let variants = Variants::single(Arc::clone(&newer)).with(&late, None, None, HOUR).unwrap();
+    let variants = Variants::single(Arc::clone(&newer)).with_entry(&late, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&newer, &late]));
     assert_eq!(superseded(&[&newer, &late]), [false, true]);
 }
@@ -205,7 +206,7 @@ fn what_other_values_chose_is_not_superseded() {
     let stage = Stage::new();
     let secondary_key = |value| stage.secondary_key(0, "cookie", value).secondary_key().cloned();
     let (one, other) = (stage.given(0, 1, secondary_key("a")), stage.given(1, 2, secondary_key("b")));
-    let variants = Variants::single(Arc::clone(&one)).with(&other, None, None, HOUR).unwrap();
+    let variants = Variants::single(Arc::clone(&one)).with_entry(&other, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&other, &one]));
     assert_eq!(superseded(&[&one, &other]), [false, false]);
 }
@@ -214,7 +215,7 @@ fn what_other_values_chose_is_not_superseded() {
 fn other_bytes_go_when_they_are_of_no_more_use() {
     let stage = Stage::new();
     let (one, later) = (stage.given(0, 1, None), stage.given(3_600, 2, None));
-    let variants = Variants::single(one).with(&later, None, None, HOUR).unwrap();
+    let variants = Variants::single(one).with_entry(&later, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&later]));
 }
 
@@ -223,7 +224,8 @@ fn of_more_than_eight_views_the_oldest_goes() {
     let stage = Stage::new();
     let views: Vec<_> = (0..9).map(|view| stage.given(view.into(), view, None)).collect();
     let first = Variants::single(Arc::clone(&views[0]));
-    let variants = views[1..].iter().fold(first, |known, entry| known.with(entry, None, None, HOUR).unwrap());
+    let variants =
+        views[1..].iter().fold(first, |known, entry| known.with_entry(entry, None, None, HOUR).unwrap());
     assert!(variants.iter().len() == 8 && !variants.contains(&views[0]));
 }
 
