@@ -1,13 +1,13 @@
-//! Where answers and proofs are kept: two moka caches, bounded by weight.
+//! Store of responses and proofs: two moka caches, bounded by weight.
 //!
-//! The store keeps and evicts; whether something may be used is judged elsewhere. Nothing is written but
-//! for a token that Graph has just said 200 to, and nothing is dropped but by an operator, by time, by
-//! weight, or by Graph's word to a token that had proofs (promise 3). Both caches evict the least recently
-//! used: with a frequency sketch, look-ups of forged tokens would weigh on who stays.
+//! The store stores and evicts; [`super::freshness`] decides whether an entry may be used. The store writes only for a token
+//! to which Graph has just sent a 200. It removes entries and proofs only on an operator's purge, by time, by weight, or
+//! after an error response from Graph to a token with proofs (promise 3). Both caches evict the least recently used pair:
+//! with a frequency sketch, look-ups for forged tokens would influence which pairs stay.
 //!
-//! Whoever changes the answers of a key, or the proofs of a token, has a turn at it: what is read, changed and put back
-//! meets no other change in between. A proof that is withdrawn is taken out of the grant itself first, and then the
-//! principal's epoch ends; so neither a writer nor a thread that remembers a look-up can bring it back.
+//! A change of a key's responses, or of a token's proofs, holds a striped lock: no other change occurs between its read and
+//! its write. A revocation removes a proof from the grants first, and then advances the principal's generation; so neither
+//! a writer nor a thread cache can restore the proof.
 
 mod purge;
 mod revoke;
@@ -37,14 +37,14 @@ use crate::resource::Resource;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 
-/// What the store needs to know.
+/// Limits of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `cache.max_bytes`: keys, headers, bodies, proofs, and what threads remember of them, together.
+    /// `cache.max_bytes`: limit on the total of keys, headers, bodies, proofs and thread caches.
     pub max_bytes: u64,
-    /// `limits.proofs_per_token`: resources that one token may hold proofs for.
+    /// `limits.proofs_per_token`: limit on the resources for which one token may have proofs.
     pub proofs_per_token: usize,
-    /// Threads that look things up, each of which remembers the last.
+    /// Number of threads with a thread cache.
     pub threads: usize,
 }
 
@@ -56,22 +56,22 @@ impl Default for Config {
 
 pub use super::purge::PurgeSelector;
 
-/// The entries and the proofs of this process.
+/// Entries and proofs of this process.
 #[derive(Debug)]
 pub struct Store {
     entries: Cache<EntryKey, StoredVariants>,
     grants: Cache<TokenHash, Arc<Grants>>,
-    /// Who changes the answers of a key is alone meanwhile. A turn is of many keys.
+    /// Locks for changes of entries. Many keys share a lock.
     entry_locks: [Mutex<()>; LOCK_STRIPES],
-    /// The same for the proofs of a token.
+    /// Locks for changes of proofs. Many tokens share a lock.
     grant_locks: [Mutex<()>; LOCK_STRIPES],
     lock_grants: RandomState,
-    /// Longest that anything is of use.
+    /// Longest time for which an entry or proof is usable.
     retention: Duration,
     resources: Interner,
     max_entry: u64,
     proofs_per_token: usize,
-    /// Of the questions under way: what is purged or withdrawn meanwhile must not be stored after.
+    /// Leases of requests in flight: a response that was purged or revoked meanwhile must not be stored.
     leases: Leases,
     secondary_key_hasher: SecondaryKeyHasher,
     generations: Arc<Generations>,
@@ -79,7 +79,7 @@ pub struct Store {
     metrics: Arc<Metrics>,
 }
 
-/// The answers of one key with whose they are, for purges.
+/// Responses of one key, with tenant and subjects for purges.
 #[derive(Clone, Debug)]
 struct StoredVariants {
     variants: Variants,
@@ -102,9 +102,9 @@ impl StoredVariants {
 }
 
 impl Store {
-    /// An empty store. `retention` is the longest that anything in it can be of use.
+    /// Creates an empty store. `retention` is the longest time for which an entry or proof is usable.
     pub fn new(config: &Config, retention: Duration, metrics: &Arc<Metrics>) -> Self {
-        // A proof weighs a few hundred bytes where an entry weighs a few thousand.
+        // A proof takes a few hundred bytes, an entry a few thousand.
         let for_grants = config.max_bytes / 5;
         let for_fronts = config.max_bytes / THREAD_CACHE_DIVISOR;
         let for_entries = config.max_bytes - for_grants - for_fronts;
@@ -138,8 +138,8 @@ impl Store {
             .max_capacity(for_grants)
             .weigher(|_: &TokenHash, grant: &Arc<Grants>| weight(grant.weight()))
             .time_to_live(retention)
-            // A token whose proofs have left for want of room is as one that never had any: Graph's 401 to it
-            // withdraws nothing. So nobody may remember them.
+            // A later 401 revokes nothing of a token whose proofs were evicted. So thread caches must not keep look-ups that
+            // depend on these proofs.
             .eviction_listener(move |_, grant: Arc<Grants>, cause| {
                 if cause.was_evicted() {
                     grant.revoke();
@@ -165,13 +165,13 @@ impl Store {
         }
     }
 
-    /// What is known of a token, if Graph has said 200 to it.
+    /// Returns the claims and proofs of a token, if Graph has sent a 200 to it.
     pub fn grants(&self, token_hash: &TokenHash) -> Option<Arc<Grants>> {
         self.grants.get(token_hash).filter(|grant| !grant.is_revoked())
     }
 
-    /// The newest answer for a principal that fits this request and that the token has a proof for, with that proof:
-    /// its digest is the answer's. `newest` is the token's newest proof for the resource.
+    /// Returns the newest response that matches this request and for which the token has a proof, with that proof: its
+    /// digest is the response's. `newest` is the token's newest proof for the resource.
     pub fn find_entry(
         &self,
         key: &EntryKey,
@@ -185,7 +185,7 @@ impl Store {
             // The digest holds also where the key does not: these break both.
             sabotaged!(EntryWithoutExpand, return Some(newest));
             sabotaged!(PrincipalWithoutTenant, return Some(newest));
-            // One question has one answer, as a rule.
+            // Nearly always one response is stored for a key.
             if newest.digest == given { Some(newest) } else { grant.proof_for_content(&key.resource, given) }
         };
         known
@@ -193,23 +193,24 @@ impl Store {
             .map(|(entry, proof)| (Arc::clone(entry), proof))
     }
 
-    /// What tells requests apart by the fields that chose an answer.
+    /// Returns the hasher of secondary keys.
     pub fn secondary_key_hasher(&self) -> &SecondaryKeyHasher {
         &self.secondary_key_hasher
     }
 
-    /// What it has for a request of exactly this spelling, if this thread has looked that up a moment ago.
+    /// Returns the result of an earlier look-up for an identical request, if this thread's cache has a valid one.
     pub fn thread_cache_get(&self, digest: RequestDigest, now: Now) -> Option<CachedLookup> {
         thread_cache::recall(digest, self.thread_capacity, &self.generations, now)
             .filter(|found| found.entry.is_kept())
     }
 
-    /// The present state for a principal. To be taken before a proof is looked up that is given to [`Store::remember`].
+    /// Returns the current generation of a principal. Callers read it before the look-up of a proof whose result they pass to
+    /// [`Store::thread_cache_insert`].
     pub fn generation(&self, principal: Principal) -> Generation {
         self.generations.current(principal)
     }
 
-    /// Remembers what was looked up for a request.
+    /// Adds the result of a look-up to this thread's cache.
     pub fn thread_cache_insert(
         &self,
         digest: RequestDigest,
@@ -220,7 +221,7 @@ impl Store {
         thread_cache::remember(digest, self.thread_capacity, (&self.generations, generation), now, found);
     }
 
-    /// The right to keep the answer. To be taken before Graph is asked.
+    /// Acquires the right to store a response. Callers acquire it before they send the request to Graph.
     pub fn acquire_lease(
         &self,
         token_hash: TokenHash,
@@ -230,8 +231,8 @@ impl Store {
         self.leases.acquire(token_hash, claims, resource)
     }
 
-    /// Keeps an answer and the proof that it was given to this token. One that renews `old`, after a 304, is
-    /// kept only while that is there: what was purged or replaced meanwhile does not come back.
+    /// Stores a response and the proof that Graph sent it to this token. A response that renews `old`, after a 304, is
+    /// stored only if `old` is still there: a response that was purged or replaced meanwhile is not restored.
     pub fn admit(
         &self,
         token_hash: TokenHash,
@@ -249,38 +250,42 @@ impl Store {
             let selector = entry.secondary_key().map_or(0, SecondaryKey::selector);
             let before =
                 self.grants(&token_hash).and_then(|grant| grant.proof_replaced_by(resource, selector));
-            let is_put =
-                self.put(EntryKey::new(claims.principal, resource), claims, entry, (old, before.as_ref()));
-            if is_put {
+            let is_stored = self.insert_variant(
+                EntryKey::new(claims.principal, resource),
+                claims,
+                entry,
+                (old, before.as_ref()),
+            );
+            if is_stored {
                 let proof = Proof { granted_at: entry.requested_at, digest: entry.digest() };
                 self.add_proof(token_hash, claims, resource, (proof, selector));
             }
-            is_put
+            is_stored
         });
         if stored == Some(true) { Ok(()) } else { Err(NotStored::Invalidated) }
     }
 
-    /// Puts an answer beside the others of its key. `before` is the proof of the token that was given it, as it was until
-    /// now. False: `old`, which it renews, is gone.
-    fn put(
+    /// Adds a response to the others of its key. `before` is the token's previous proof. Returns false if `old`, which the
+    /// response renews, is no longer stored.
+    fn insert_variant(
         &self,
         key: EntryKey,
         claims: &Claims,
         entry: &Arc<Entry>,
         (old, before): (Option<&Arc<Entry>>, Option<&Proof>),
     ) -> bool {
-        let label = |variants| StoredVariants { variants, tenant: claims.tenant, subjects: claims.subjects };
+        let stored = |variants| StoredVariants { variants, tenant: claims.tenant, subjects: claims.subjects };
         let _guard = self.lock_entries(&key.resource);
         if old.is_none() && !self.entries.contains_key(&key) {
-            self.entries.insert(key, label(Variants::single(Arc::clone(entry))));
+            self.entries.insert(key, stored(Variants::single(Arc::clone(entry))));
             return true;
         }
-        let mut there = true;
+        let mut is_current = true;
         self.entries.entry(key).and_compute_with(|known| {
             let known = known.map(|known| known.into_value().variants);
             let known = known.as_ref();
-            there = old.is_none_or(|old| known.is_some_and(|known| known.contains(old)));
-            if !there {
+            is_current = old.is_none_or(|old| known.is_some_and(|known| known.contains(old)));
+            if !is_current {
                 return Op::Nop;
             }
             let variants = match known {
@@ -290,12 +295,12 @@ impl Store {
             if let (Some(known), Some(variants)) = (known, &variants) {
                 known.iter().filter(|it| !variants.contains(it)).for_each(|it| it.mark_replaced());
             }
-            variants.map_or(Op::Nop, |variants| Op::Put(label(variants)))
+            variants.map_or(Op::Nop, |variants| Op::Put(stored(variants)))
         });
-        there
+        is_current
     }
 
-    /// Adds a proof to those of a token. It is put again where it is, so that it counts with what it weighs now.
+    /// Adds a proof to a token's grants. The grants are inserted again, so that moka updates their weight.
     fn add_proof(
         &self,
         token_hash: TokenHash,
@@ -313,16 +318,16 @@ impl Store {
     }
 
     fn lock_entries(&self, resource: &Resource) -> MutexGuard<'_, ()> {
-        let [digit, ..] = resource.digest().to_ne_bytes();
-        lock(&self.entry_locks[usize::from(digit) % LOCK_STRIPES])
+        let [first, ..] = resource.digest().to_ne_bytes();
+        lock_stripe(&self.entry_locks[usize::from(first) % LOCK_STRIPES])
     }
 
     fn lock_grants(&self, token_hash: &TokenHash) -> MutexGuard<'_, ()> {
-        let [digit, ..] = self.lock_grants.hash_one(token_hash).to_ne_bytes();
-        lock(&self.grant_locks[usize::from(digit) % LOCK_STRIPES])
+        let [first, ..] = self.lock_grants.hash_one(token_hash).to_ne_bytes();
+        lock_stripe(&self.grant_locks[usize::from(first) % LOCK_STRIPES])
     }
 
-    /// Brings the gauges of size up to date.
+    /// Updates the gauges of size.
     pub fn refresh_gauges(&self) {
         self.entries.run_pending_tasks();
         self.grants.run_pending_tasks();
@@ -331,27 +336,27 @@ impl Store {
         self.metrics.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// How many entries there are, and of how many tokens proofs.
+    /// Returns the number of entries, and the number of tokens with proofs.
     pub fn counts(&self) -> (u64, u64) {
         self.refresh_gauges();
         (self.entries.entry_count(), self.grants.entry_count())
     }
 }
 
-fn lock(lock_entries: &Mutex<()>) -> MutexGuard<'_, ()> {
-    lock_entries.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock_stripe(stripe: &Mutex<()>) -> MutexGuard<'_, ()> {
+    stripe.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// With what moka itself and the allocator keep for one pair.
+/// Returns the weight of a pair: its size and the overhead of moka and the allocator.
 fn weight(bytes: usize) -> u32 {
     u32::try_from(bytes.saturating_add(OVERHEAD_BYTES)).unwrap_or(u32::MAX)
 }
 
-/// Bytes of moka's own nodes, its hash table and the reference counts, for one pair: an estimate on the high side.
+/// Upper estimate of moka's nodes, its hash table and the reference counts for one pair, bytes.
 const OVERHEAD_BYTES: usize = 320;
-/// The part of `cache.max_bytes` in which all threads remember: one in so many.
+/// Divisor of `cache.max_bytes` that gives the capacity of all thread caches.
 const THREAD_CACHE_DIVISOR: u64 = 16;
-/// More than there are threads, as a rule: they hardly ever wait for each other.
+/// Number of locks. More than there are threads on most machines, so that threads rarely wait for each other.
 const LOCK_STRIPES: usize = 32;
 
 #[cfg(test)]

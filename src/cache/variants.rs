@@ -1,5 +1,5 @@
-//! The answers to one question, told apart by what chose them (RFC 9111, section 4.1) and by their bytes: what a token
-//! may be given is decided by the digest in its proof.
+//! Variants: the stored responses of one key. They differ in their secondary key (RFC 9111, section 4.1) or in their bytes.
+//! The digest in a token's proof decides which bytes the token may receive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,33 +9,33 @@ use super::grants::Proof;
 use super::vary::{SecondaryKeyHasher, SelectingRequest};
 use crate::support::sabotage::sabotaged;
 
-/// At least one answer and at most eight, the newest first. Clones are cheap.
+/// One to eight responses, the newest first. Clones are cheap.
 #[derive(Clone, Debug)]
 pub enum Variants {
-    /// Nearly always.
+    /// One response; nearly always the case.
     One(Arc<Entry>),
-    /// Two or more.
+    /// Two or more responses.
     Several(Arc<[Arc<Entry>]>),
 }
 
 impl Variants {
-    /// One answer.
+    /// Creates variants of one response.
     pub fn single(entry: Arc<Entry>) -> Self {
         Self::One(entry)
     }
 
-    /// The newest answer that fits a request (section 4) and that `proven` returns a proof for.
+    /// Returns the newest response that matches a request (section 4) and for which `proven` returns a proof.
     pub fn find<P>(
         &self,
         hasher: &SecondaryKeyHasher,
         request: SelectingRequest<'_>,
         mut proven: impl FnMut(&Entry) -> Option<P>,
     ) -> Option<(&Arc<Entry>, P)> {
-        let mut fitting = self.iter().filter(|entry| hasher.matches(entry.secondary_key(), request));
-        fitting.find_map(|entry| Some((entry, proven(entry)?)))
+        let mut matching = self.iter().filter(|entry| hasher.matches(entry.secondary_key(), request));
+        matching.find_map(|entry| Some((entry, proven(entry)?)))
     }
 
-    /// Whether this very answer is among them.
+    /// Returns whether the variants contain this entry, by identity.
     pub fn contains(&self, entry: &Arc<Entry>) -> bool {
         self.iter().any(|known| Arc::ptr_eq(known, entry))
     }
@@ -103,7 +103,7 @@ impl Variants {
         Some(if others.len() == 1 { Self::One(Arc::clone(entry)) } else { Self::Several(others.into()) })
     }
 
-    /// Each of them, the newest first.
+    /// Returns the entries, the newest first.
     pub fn iter(&self) -> std::slice::Iter<'_, Arc<Entry>> {
         match self {
             Self::One(entry) => std::slice::from_ref(entry).iter(),
@@ -111,13 +111,14 @@ impl Variants {
         }
     }
 
-    /// Bytes that they take in memory, about.
+    /// Returns the approximate size in memory, bytes.
     pub fn weight(&self) -> usize {
         self.iter().map(|entry| entry.weight() + size_of::<Arc<Entry>>()).sum()
     }
 }
 
-/// Whether some request fits both answers. None does where both were chosen by the same fields with other values.
+/// Returns whether a request can match both responses. No request matches two responses with the same selecting fields and
+/// different values.
 fn overlap(known: &Entry, entry: &Entry) -> bool {
     match (known.secondary_key(), entry.secondary_key()) {
         (Some(one), Some(other)) => one == other || !one.has_same_fields(other),
@@ -125,7 +126,8 @@ fn overlap(known: &Entry, entry: &Entry) -> bool {
     }
 }
 
-/// Past that the one longest unasked for goes: a caller may send any value it likes.
+/// Limit on responses of one key; the oldest is removed beyond it. Callers choose the values of selecting fields, so the
+/// number of secondary keys is not bounded otherwise.
 const MAX_VARIANTS: usize = 8;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What an operator takes out of the store.
+//! Removal by an operator's purge.
 
 use super::Store;
 use crate::cache::grants::{Grants, Remaining};
@@ -8,10 +8,10 @@ use crate::cache::purge::PurgeSelector;
 use crate::support::sabotage::sabotaged;
 
 impl Store {
-    /// Drops what an operator selects, entries and proofs, and revokes what is on its way. Returns the entries' number.
+    /// Removes the selected entries and proofs, and revokes the selected leases. Returns the number of removed entries.
     ///
-    /// To all others it is one point in time: a request that began before this returns stores nothing that is selected.
-    /// What is not selected goes on meanwhile: no lock is held for longer than one entry, or one grant, takes.
+    /// For every request the purge is one point in time: a request that began before this function returns stores nothing
+    /// that is selected. Other requests continue meanwhile: no lock is held for longer than one entry or one token takes.
     pub fn purge(&self, selector: &PurgeSelector) -> u64 {
         let _purging = sabotaged!(PurgeMissesNewcomers, None, Some(self.leases.begin_purge(selector)));
         for (token_hash, grant) in &self.grants {
@@ -31,7 +31,7 @@ impl Store {
         purged
     }
 
-    /// Drops the answers of a key. Returns whether there were any.
+    /// Removes the responses of a key. Returns whether there were any.
     fn purge_entry(&self, key: &EntryKey) -> bool {
         let _guard = self.lock_entries(&key.resource);
         let Some(kept) = self.entries.get(key) else { return false };
@@ -40,7 +40,7 @@ impl Store {
         true
     }
 
-    /// Drops everything: the wall clock was set back, so no age can be trusted.
+    /// Removes everything. Called after the wall clock was set back, because no stored age is reliable then.
     pub fn clear(&self) {
         self.purge(&PurgeSelector::default());
     }
