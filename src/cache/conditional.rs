@@ -124,8 +124,8 @@ impl RevalidationState {
         (own && now.since(self.body_requested_at) < MAX_BODY_AGE).then_some(&self.validators)
     }
 
-    /// The fields of the stored answer with those of a 304 in their place (RFC 9111, section 3.2). What
-    /// describes a body stays as it is stored; `stored_headers` are the stored fields beside the remembered ones.
+    /// Merges the fields of a 304 into the stored fields (RFC 9111, section 3.2). Fields that describe the body keep their
+    /// stored values. `stored_headers` are the fields of the entry that callers receive.
     pub fn merge(&self, stored_headers: &[(HeaderName, HeaderValue)], not_modified: &HeaderMap) -> HeaderMap {
         let mut merged = not_modified.clone();
         for name in not_modified.keys() {

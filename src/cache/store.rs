@@ -65,7 +65,7 @@ pub struct Store {
     entry_locks: [Mutex<()>; LOCK_STRIPES],
     /// Locks for changes of proofs. Many tokens share a lock.
     grant_locks: [Mutex<()>; LOCK_STRIPES],
-    lock_grants: RandomState,
+    grant_lock_hasher: RandomState,
     /// Longest time for which an entry or proof is usable.
     retention: Duration,
     resources: Interner,
@@ -75,7 +75,7 @@ pub struct Store {
     leases: Leases,
     secondary_key_hasher: SecondaryKeyHasher,
     generations: Arc<Generations>,
-    thread_capacity: Capacity,
+    thread_cache_capacity: Capacity,
     metrics: Arc<Metrics>,
 }
 
@@ -106,8 +106,8 @@ impl Store {
     pub fn new(config: &Config, retention: Duration, metrics: &Arc<Metrics>) -> Self {
         // A proof takes a few hundred bytes, an entry a few thousand.
         let for_grants = config.max_bytes / 5;
-        let for_fronts = config.max_bytes / THREAD_CACHE_DIVISOR;
-        let for_entries = config.max_bytes - for_grants - for_fronts;
+        let for_thread_caches = config.max_bytes / THREAD_CACHE_DIVISOR;
+        let for_entries = config.max_bytes - for_grants - for_thread_caches;
         let threads = u64::try_from(config.threads).unwrap_or(u64::MAX).max(1);
         metrics.capacity.set(i64::try_from(config.max_bytes).unwrap_or(i64::MAX));
         let (counts, generations) = (Arc::clone(metrics), Arc::<Generations>::default());
@@ -152,7 +152,7 @@ impl Store {
             grants,
             entry_locks: Default::default(),
             grant_locks: Default::default(),
-            lock_grants: RandomState::new(),
+            grant_lock_hasher: RandomState::new(),
             retention,
             resources: Interner::default(),
             max_entry: for_entries,
@@ -160,7 +160,7 @@ impl Store {
             leases: Leases::default(),
             secondary_key_hasher: SecondaryKeyHasher::default(),
             generations,
-            thread_capacity: Capacity::from_bytes(for_fronts / threads),
+            thread_cache_capacity: Capacity::from_bytes(for_thread_caches / threads),
             metrics: Arc::clone(metrics),
         }
     }
@@ -200,7 +200,7 @@ impl Store {
 
     /// Returns the result of an earlier look-up for an identical request, if this thread's cache has a valid one.
     pub fn thread_cache_get(&self, digest: RequestDigest, now: Now) -> Option<CachedLookup> {
-        thread_cache::recall(digest, self.thread_capacity, &self.generations, now)
+        thread_cache::get(digest, self.thread_cache_capacity, &self.generations, now)
             .filter(|found| found.entry.is_kept())
     }
 
@@ -218,7 +218,7 @@ impl Store {
         now: Now,
         found: &CachedLookup,
     ) {
-        thread_cache::remember(digest, self.thread_capacity, (&self.generations, generation), now, found);
+        thread_cache::insert(digest, self.thread_cache_capacity, (&self.generations, generation), now, found);
     }
 
     /// Acquires the right to store a response. Callers acquire it before they send the request to Graph.
@@ -323,7 +323,7 @@ impl Store {
     }
 
     fn lock_grants(&self, token_hash: &TokenHash) -> MutexGuard<'_, ()> {
-        let [first, ..] = self.lock_grants.hash_one(token_hash).to_ne_bytes();
+        let [first, ..] = self.grant_lock_hasher.hash_one(token_hash).to_ne_bytes();
         lock_stripe(&self.grant_locks[usize::from(first) % LOCK_STRIPES])
     }
 

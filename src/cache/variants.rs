@@ -40,17 +40,18 @@ impl Variants {
         self.iter().any(|known| Arc::ptr_eq(known, entry))
     }
 
-    /// These with another answer, in place of the one with the same bytes for the same requests, and of `renewed`, which
-    /// it renews. `None` where a newer one of these is there: an older question may be answered later (section 4).
+    /// Returns the variants with another response, in place of the one with the same bytes for the same requests, and of
+    /// `renewed`, which it renews. Returns `None` if a newer one of these is present: a response to an older request may
+    /// arrive later (section 4).
     ///
-    /// Answers to the same requests with other bytes stay beside it: tokens of one principal may be given different
-    /// views for good, and each has a proof of its own digest. Where the bytes are news, because the token that
-    /// brought them was given others before, or because nobody has been given these, the older answers are marked as
-    /// superseded: every other token must ask Graph once. A token that asks and is given what it had before brings no
-    /// news, so two views do not supersede each other in turn.
+    /// Responses to the same requests with other bytes stay: tokens of one principal may permanently receive different
+    /// representations, and each token has a proof of its own digest. If the bytes are new, because the token received other
+    /// bytes before, or because no current response has them, the older responses are marked as superseded: every other
+    /// token must send one request to Graph. A token that receives the same bytes as before supersedes nothing, so two
+    /// representations do not supersede each other alternately.
     ///
-    /// `before` is the proof of the token that was given `entry`, as it was until now. Answers that were asked for
-    /// longer than `retention` before `entry` are of no more use, and go.
+    /// `before` is the previous proof of the token that received `entry`. Responses that were requested more than
+    /// `retention` before `entry` are no longer usable and are removed.
     #[must_use]
     pub fn with_entry(
         &self,
