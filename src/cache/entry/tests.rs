@@ -1,4 +1,4 @@
-//! What an entry holds, and what it weighs.
+//! Contents and weight of an entry.
 
 use super::*;
 use crate::auth::{HashKeys, Identity, TokenHash};
@@ -6,10 +6,10 @@ use crate::cache::vary::{SecondaryKeyHasher, SelectingRequest};
 use crate::scrub::Config;
 use crate::support::clock::Clock;
 
-/// With its counts of references it fills a place of 128 bytes. The allocator's next ones are of 160 and 192.
+/// With its reference counts an entry fills an allocation of 128 bytes. The allocator's next sizes are 160 and 192.
 #[cfg(target_pointer_width = "64")]
 #[test]
-fn an_entry_is_no_larger_than_it_has_to_be() {
+fn an_entry_has_at_most_112_bytes() {
     assert!(size_of::<Entry>() <= 112, "{}", size_of::<Entry>());
 }
 
@@ -51,7 +51,7 @@ fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
 }
 
 #[test]
-fn the_usual_fields_are_not_kept_and_others_are() {
+fn default_fields_are_not_stored_and_others_are() {
     let stage = Stage::new();
     let usual: HeaderMap = headers::usual().iter().cloned().collect();
     let entry = Entry::new(stage.body(8), &stage.scrubber, &usual, Lifetime::NONE, stage.requested_at);
@@ -64,20 +64,20 @@ fn the_usual_fields_are_not_kept_and_others_are() {
 }
 
 #[test]
-fn its_date_is_graphs_or_that_of_the_question_and_it_changed_when_graph_says() {
+fn the_date_is_graphs_or_that_of_the_request_and_last_modified_is_graphs_or_the_date() {
     let stage = Stage::new();
-    let changed = |entry: &Entry| entry.last_modified().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let modified = |entry: &Entry| entry.last_modified().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let entry = stage.entry(&[]);
-    assert_eq!((entry.date(), changed(&entry)), (1_790_000_000, 1_790_000_000));
+    assert_eq!((entry.date(), modified(&entry)), (1_790_000_000, 1_790_000_000));
     let entry = stage.entry(&[("date", "Thu, 01 Jan 2026 00:00:10 GMT")]);
-    assert_eq!((entry.date(), changed(&entry)), (1_767_225_610, 1_767_225_610));
+    assert_eq!((entry.date(), modified(&entry)), (1_767_225_610, 1_767_225_610));
     let validation = stage.revalidation(&[("last-modified", "Thu, 01 Jan 2026 00:00:01 GMT")]);
     let entry = entry.with_optional_parts(validation, None);
-    assert_eq!((entry.date(), changed(&entry)), (1_767_225_610, 1_767_225_601));
+    assert_eq!((entry.date(), modified(&entry)), (1_767_225_610, 1_767_225_601));
 }
 
 #[test]
-fn what_it_is_given_it_has_and_nothing_else() {
+fn an_entry_has_only_the_optional_parts_that_were_added() {
     let (stage, bare) = (Stage::new(), |entry: &Entry| {
         entry.revalidation().is_none() && entry.secondary_key().is_none() && entry.gzip().is_none()
     });
@@ -93,7 +93,7 @@ fn what_it_is_given_it_has_and_nothing_else() {
 }
 
 #[test]
-fn its_tag_is_weak_and_says_which_body_it_is_under_which_rules() {
+fn the_entity_tag_is_weak_and_depends_on_body_and_rules() {
     let tag = EntityTag(std::array::from_fn(|at| 0xa0 + u8::try_from(at).unwrap()));
     assert_eq!(tag.to_header_value(), "W/\"a0a1a2a3a4a5a6a7a8a9aaabacadaeaf\"");
     let of = EntityTag::compute;
@@ -105,7 +105,7 @@ fn its_tag_is_weak_and_says_which_body_it_is_under_which_rules() {
 }
 
 #[test]
-fn its_digest_is_the_tags_and_covers_unusual_fields_too() {
+fn the_digest_is_that_of_the_tag_and_covers_non_default_fields() {
     let stage = Stage::new();
     let usual: HeaderMap = headers::usual().iter().cloned().collect();
     let entry = Entry::new(stage.body(300), &stage.scrubber, &usual, Lifetime::NONE, stage.requested_at);
@@ -117,11 +117,11 @@ fn its_digest_is_the_tags_and_covers_unusual_fields_too() {
         assert_ne!(soon, other);
     }
     let tag = |lines| stage.entry(lines).etag;
-    assert_eq!(tag(&[("sunset", "@10")]), entry.etag, "fields are no part of the entity tag");
+    assert_eq!(tag(&[("sunset", "@10")]), entry.etag, "the entity tag does not cover fields");
 }
 
 #[test]
-fn what_is_superseded_is_kept_no_longer_and_what_has_left_is_not_superseded() {
+fn a_superseded_entry_is_not_kept_and_an_evicted_one_is_not_superseded() {
     let (entry, left) = (Stage::new().entry(&[]), Stage::new().entry(&[]));
     assert!(entry.is_kept() && !entry.is_superseded());
     entry.mark_superseded();
@@ -132,7 +132,7 @@ fn what_is_superseded_is_kept_no_longer_and_what_has_left_is_not_superseded() {
 }
 
 #[test]
-fn it_weighs_what_it_holds() {
+fn the_weight_is_the_sum_of_the_parts() {
     let stage = Stage::new();
     let usual: HeaderMap = headers::usual().iter().cloned().collect();
     let made =

@@ -2,6 +2,13 @@
 //!
 //! With thousands of keys the cost of a look-up is the number of cold cache lines that it touches. The tags of a set are one
 //! line, a slot is another, and the entry is not touched before the slot has matched.
+//!
+//! The crate `quick_cache` (0.6.24, `unsync::Cache`) does not replace this table, because an invalid slot keeps the memory of
+//! its evicted entry allocated and only this table clears such slots as it goes. After an invalidation of 20,000 look-ups
+//! and 20,000 further insertions for 1,000 requests this table has freed all 20,000 entries, `quick_cache` none: 2.5 MB per
+//! thread outside `cache.max_bytes`. A hit takes 275 instructions here and 283 there (`get` and check of the look-up, 10,000
+//! keys), with 4.2 and 4.7 L1 read misses, and a look-up 104 and 126 bytes of memory. Counted with `valgrind --tool=callgrind
+//! --cache-sim=yes` on a loop of either, built in release mode with `CARGO_PROFILE_RELEASE_LTO=off`.
 
 use std::sync::{Arc, Weak};
 

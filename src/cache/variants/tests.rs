@@ -1,4 +1,4 @@
-//! Which answers to one question stay beside each other, and in what order.
+//! Which responses of one key are stored together, and in what order.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use crate::cache::freshness::Lifetime;
 use crate::scrub::{Config, Scrubber};
 use crate::support::clock::{Clock, Now};
 
-/// Answers of one key that differ in when they were asked for and in what chose them.
+/// Source of responses of one key that differ in their time and in their selecting fields.
 struct Stage {
     hasher: SecondaryKeyHasher,
     token: TokenHash,
@@ -24,7 +24,7 @@ impl Stage {
         Self { hasher: SecondaryKeyHasher::default(), token, start: Clock::manual(SystemTime::now()).now() }
     }
 
-    /// The answer to a question of the `second`, chosen by what `field` held.
+    /// Creates the response to a request at `second` that `value` of `field` selected.
     fn secondary_key(&self, second: u64, field: &str, value: &str) -> Arc<Entry> {
         let request = fields(field, value);
         let request = SelectingRequest { headers: &request, token: self.token };
@@ -35,7 +35,7 @@ impl Stage {
         self.given(second, 0, secondary_key)
     }
 
-    /// The answer to a question of the `second`, with bytes of its own for each `view`.
+    /// Creates the response to a request at `second`, with distinct bytes for each `view`.
     fn given(
         &self,
         second: u64,
@@ -55,14 +55,14 @@ fn fields(name: &str, value: &str) -> HeaderMap {
     HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
 }
 
-/// Whether these are there, in this order, and no other.
+/// Returns whether exactly these entries are stored, in this order.
 fn are(variants: &Variants, wanted: &[&Arc<Entry>]) -> bool {
     variants.iter().len() == wanted.len()
         && variants.iter().zip(wanted).all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 #[test]
-fn l33_what_other_values_chose_stays_and_what_the_same_chose_is_replaced() {
+fn l33_a_response_selected_by_other_values_stays_and_one_by_the_same_is_replaced() {
     let stage = Stage::new();
     let (de, en, newer) = (
         stage.secondary_key(0, "accept-language", "de"),
@@ -75,7 +75,7 @@ fn l33_what_other_values_chose_stays_and_what_the_same_chose_is_replaced() {
 }
 
 #[test]
-fn l33_what_other_fields_chose_cannot_be_told_apart_any_more_and_goes() {
+fn l33_a_response_with_other_selecting_fields_is_removed() {
     let stage = Stage::new();
     let (de, cookie, alike) = (
         stage.secondary_key(0, "accept-language", "de"),
@@ -85,13 +85,13 @@ fn l33_what_other_fields_chose_cannot_be_told_apart_any_more_and_goes() {
     let variants = Variants::single(de).with_entry(&cookie, None, None, HOUR).unwrap();
     assert!(are(&variants, &[&cookie]));
     let variants = variants.with_entry(&alike, None, None, HOUR).unwrap();
-    assert!(are(&variants, &[&alike]), "nothing chooses");
+    assert!(are(&variants, &[&alike]), "no selecting fields");
     let again = stage.secondary_key(3, "cookie", "a");
     assert!(are(&variants.with_entry(&again, None, None, HOUR).unwrap(), &[&again]));
 }
 
 #[test]
-fn l34_the_newest_is_first_though_an_older_question_is_answered_later() {
+fn l34_the_newest_is_first_although_the_response_to_an_older_request_arrives_later() {
     let stage = Stage::new();
     let [de, en, fr] = ["de", "en", "fr"].map(|value| move |second| (second, value));
     let [de, en, fr] =
@@ -104,12 +104,12 @@ fn l34_the_newest_is_first_though_an_older_question_is_answered_later() {
     assert!(are(&variants, &[&de, &fr, &en]));
     assert!(
         variants.with_entry(&stage.secondary_key(2, "accept-language", "de"), None, None, HOUR).is_none(),
-        "a newer one is there"
+        "a newer one is stored"
     );
 }
 
 #[test]
-fn what_is_renewed_goes_whatever_chose_it() {
+fn a_renewed_response_is_removed_regardless_of_its_selecting_fields() {
     let stage = Stage::new();
     let (old, other) = (stage.secondary_key(0, "cookie", "a"), stage.secondary_key(1, "cookie", "b"));
     let renewed = stage.secondary_key(2, "cookie", "c");
@@ -118,7 +118,7 @@ fn what_is_renewed_goes_whatever_chose_it() {
 }
 
 #[test]
-fn of_more_than_eight_the_one_longest_unasked_for_goes() {
+fn of_more_than_eight_responses_the_oldest_is_removed() {
     let stage = Stage::new();
     let entries: Vec<_> = (0..9).map(|n| stage.secondary_key(n, "cookie", &n.to_string())).collect();
     let first = Variants::single(Arc::clone(&entries[0]));
@@ -129,8 +129,8 @@ fn of_more_than_eight_the_one_longest_unasked_for_goes() {
     assert!(variants.weight() > entries[1..].iter().map(|entry| entry.weight()).sum());
 }
 
-/// What a token had a proof of until now.
-fn before(entry: &Entry) -> Proof {
+/// Returns the proof of a token that received `entry`.
+fn proof_of(entry: &Entry) -> Proof {
     Proof { granted_at: entry.requested_at, digest: entry.digest() }
 }
 
@@ -139,7 +139,7 @@ fn superseded(entries: &[&Arc<Entry>]) -> Vec<bool> {
 }
 
 #[test]
-fn other_bytes_stay_beside_and_supersede_those_that_are_older() {
+fn other_bytes_are_stored_too_and_supersede_older_ones() {
     let stage = Stage::new();
     let (one, other) = (stage.given(0, 1, None), stage.given(1, 2, None));
     let variants = Variants::single(Arc::clone(&one)).with_entry(&other, None, None, HOUR).unwrap();
@@ -154,26 +154,26 @@ fn other_bytes_stay_beside_and_supersede_those_that_are_older() {
     assert!(find(&stage.given(0, 3, None)).is_none());
 }
 
-/// Two tokens of one principal, of which Graph gives each a view of its own, for good.
+/// Two tokens of one principal that permanently receive different representations.
 #[test]
-fn a_token_that_is_given_what_it_had_before_supersedes_nobody() {
+fn a_token_that_receives_the_same_bytes_as_before_supersedes_nothing() {
     let stage = Stage::new();
     let (one, other) = (stage.given(0, 1, None), stage.given(1, 2, None));
     let variants = Variants::single(Arc::clone(&one)).with_entry(&other, None, None, HOUR).unwrap();
     let again = stage.given(2, 1, None);
-    let variants = variants.with_entry(&again, None, Some(&before(&one)), HOUR).unwrap();
+    let variants = variants.with_entry(&again, None, Some(&proof_of(&one)), HOUR).unwrap();
     assert!(are(&variants, &[&again, &other]));
     assert_eq!(superseded(&[&again, &other]), [false, false]);
     let other_again = stage.given(3, 2, None);
-    let variants = variants.with_entry(&other_again, None, Some(&before(&other)), HOUR).unwrap();
+    let variants = variants.with_entry(&other_again, None, Some(&proof_of(&other)), HOUR).unwrap();
     assert_eq!(superseded(&[&again, &other_again]), [false, false]);
     let unknown = Variants::single(Arc::clone(&again)).with_entry(
         &stage.given(4, 3, None),
         None,
-        Some(&before(&stage.given(0, 3, None))),
+        Some(&proof_of(&stage.given(0, 3, None))),
         HOUR,
     );
-    assert!(unknown.is_some() && !again.is_superseded(), "though its own answer had left the cache");
+    assert!(unknown.is_some() && !again.is_superseded(), "although its own response was evicted");
     let newcomer = stage.given(5, 1, None);
     let variants = variants.with_entry(&newcomer, None, None, HOUR).unwrap();
     assert_eq!(superseded(&[&newcomer, &other_again]), [false, false], "another token with a known view");
@@ -181,19 +181,19 @@ fn a_token_that_is_given_what_it_had_before_supersedes_nobody() {
 }
 
 #[test]
-fn bytes_that_come_back_are_news_to_a_token_that_was_given_others_meanwhile() {
+fn earlier_bytes_are_new_to_a_token_that_received_others_meanwhile() {
     let stage = Stage::new();
     let (one, other) = (stage.given(0, 1, None), stage.given(1, 2, None));
     let variants =
-        Variants::single(Arc::clone(&one)).with_entry(&other, None, Some(&before(&one)), HOUR).unwrap();
+        Variants::single(Arc::clone(&one)).with_entry(&other, None, Some(&proof_of(&one)), HOUR).unwrap();
     let back = stage.given(2, 1, None);
-    let variants = variants.with_entry(&back, None, Some(&before(&other)), HOUR).unwrap();
+    let variants = variants.with_entry(&back, None, Some(&proof_of(&other)), HOUR).unwrap();
     assert!(are(&variants, &[&back, &other]));
     assert_eq!(superseded(&[&back, &other]), [false, true]);
 }
 
 #[test]
-fn an_answer_to_an_older_question_supersedes_nothing_and_is_superseded() {
+fn a_response_to_an_older_request_supersedes_nothing_and_is_superseded() {
     let stage = Stage::new();
     let (late, newer) = (stage.given(0, 1, None), stage.given(1, 2, None));
     let variants = Variants::single(Arc::clone(&newer)).with_entry(&late, None, None, HOUR).unwrap();
@@ -202,7 +202,7 @@ fn an_answer_to_an_older_question_supersedes_nothing_and_is_superseded() {
 }
 
 #[test]
-fn what_other_values_chose_is_not_superseded() {
+fn a_response_selected_by_other_values_is_not_superseded() {
     let stage = Stage::new();
     let secondary_key = |value| stage.secondary_key(0, "cookie", value).secondary_key().cloned();
     let (one, other) = (stage.given(0, 1, secondary_key("a")), stage.given(1, 2, secondary_key("b")));
@@ -212,7 +212,7 @@ fn what_other_values_chose_is_not_superseded() {
 }
 
 #[test]
-fn other_bytes_go_when_they_are_of_no_more_use() {
+fn other_bytes_are_removed_after_the_retention_time() {
     let stage = Stage::new();
     let (one, later) = (stage.given(0, 1, None), stage.given(3_600, 2, None));
     let variants = Variants::single(one).with_entry(&later, None, None, HOUR).unwrap();
@@ -220,7 +220,7 @@ fn other_bytes_go_when_they_are_of_no_more_use() {
 }
 
 #[test]
-fn of_more_than_eight_views_the_oldest_goes() {
+fn of_more_than_eight_representations_the_oldest_is_removed() {
     let stage = Stage::new();
     let views: Vec<_> = (0..9).map(|view| stage.given(view.into(), view, None)).collect();
     let first = Variants::single(Arc::clone(&views[0]));
