@@ -17,7 +17,7 @@ pub struct Principal(pub(super) [u8; 16]);
 
 /// Hash of a tenant, a subject or an application: 64 bits of an HMAC-SHA-256.
 ///
-/// It can be compared but not read. It grants nothing: two names with equal hashes (probability 2^-64) are purged or
+/// A claim hash can be compared but not read. It grants nothing: two names with equal hashes (probability 2^-64) are purged or
 /// throttled together.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ClaimHash(pub(super) [u8; 8]);

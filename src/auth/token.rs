@@ -12,7 +12,7 @@ use crate::support::clock::Now;
 
 /// A caller's token, kept for the length of its own request.
 ///
-/// It has neither `Display` nor `Clone`, so it cannot be copied by accident into a value that lives longer. Functions
+/// The type has neither `Display` nor `Clone`, so it cannot be copied by accident into a value that lives longer. Functions
 /// take it by reference or move it.
 pub struct Token(pub(super) HeaderValue);
 

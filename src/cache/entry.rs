@@ -1,17 +1,19 @@
 //! A stored response.
 
+mod digest;
+
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use ring::digest;
-use uuid::{NonNilUuid, Uuid};
+use uuid::NonNilUuid;
 
+pub use self::digest::{ContentDigest, EntityTag};
 use super::conditional::RevalidationState;
 use super::freshness::{Lifetime, PackedLifetime};
 use super::outcome::Eviction;
 use super::vary::SecondaryKey;
-use crate::http::ids::{REQUEST_ID, Text, guid, templates};
+use crate::http::ids::{REQUEST_ID, guid};
 use crate::http::{date, headers};
 use crate::scrub::{GzippedBody, ScrubbedBody, Scrubber};
 use crate::support::clock::Now;
@@ -53,68 +55,6 @@ struct OptionalParts {
     secondary_key: Option<SecondaryKey>,
     /// The body in gzip, if its caller accepted gzip.
     gzip: Option<GzippedBody>,
-}
-
-/// Entity tag in binary form: half of a SHA-256.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EntityTag([u8; 16]);
-
-/// Digest of all bytes that a caller receives from memory: of the scrubbed body under the scrubber's rules, which is the
-/// entity tag, and of the header fields if they differ from the default ones.
-///
-/// A proof records the digest of Graph's response to its token (promise 2). `Date` and `origin-request-id` are not part of
-/// the digest: they describe one message from Graph, and differ in each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ContentDigest([u8; 16]);
-
-impl ContentDigest {
-    /// Computes the digest of a response with non-default header fields. Its length precedes every name and value.
-    fn compute(tag: EntityTag, headers: &[(HeaderName, HeaderValue)]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(&tag.0);
-        for (name, value) in headers {
-            for part in [name.as_str().as_bytes(), value.as_bytes()] {
-                context.update(&part.len().to_be_bytes());
-                context.update(part);
-            }
-        }
-        Self(truncate_digest(context))
-    }
-
-    /// Creates a distinct digest for each number.
-    #[cfg(test)]
-    pub fn numbered(number: u8) -> Self {
-        Self([number; 16])
-    }
-}
-
-fn truncate_digest(context: digest::Context) -> [u8; 16] {
-    context.finish().as_ref().first_chunk().copied().unwrap_or_default()
-}
-
-impl EntityTag {
-    /// Computes the tag of a body under a scrubber's rules. The tag is weak: another serialisation of the same JSON would
-    /// be an equivalent response (RFC 9110, section 8.8.1). The rules are included, so that a change of the scrubber's
-    /// policy changes the tag.
-    fn compute(body: &[u8], policy: &[u8]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(&policy.len().to_be_bytes());
-        context.update(policy);
-        context.update(body);
-        Self(truncate_digest(context))
-    }
-
-    /// Renders the tag as a field value.
-    pub fn to_header_value(self) -> HeaderValue {
-        let [value] = templates(|[text]| self.write_to(text));
-        value
-    }
-
-    /// Writes the tag as a field value. It has the length of a GUID, for which the templates of header values are made.
-    pub fn write_to(self, text: &mut Text) {
-        *text = *b"W/\"................................\"";
-        Uuid::from_bytes(self.0).simple().encode_lower(&mut text[3..]);
-    }
 }
 
 impl Entry {
@@ -184,7 +124,7 @@ impl Entry {
     /// Returns the digest of the bytes that a caller receives. A token with a proof of the same digest may receive them.
     pub fn digest(&self) -> ContentDigest {
         let non_default_headers = self.optional.as_ref().and_then(|optional| optional.headers.as_ref());
-        non_default_headers.map_or(ContentDigest(self.etag.0), |(_, digest)| *digest)
+        non_default_headers.map_or(ContentDigest::from(self.etag), |(_, digest)| *digest)
     }
 
     /// Returns the header fields that callers receive.

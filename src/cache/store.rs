@@ -9,6 +9,7 @@
 //! its write. A revocation removes a proof from the grants first, and then advances the principal's generation; so neither
 //! a writer nor a thread cache can restore the proof.
 
+mod admit;
 mod purge;
 mod revoke;
 
@@ -17,7 +18,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use moka::notification::RemovalCause;
-use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
@@ -26,11 +26,11 @@ use super::grants::{Grants, Proof};
 use super::interner::Interner;
 use super::key::EntryKey;
 use super::lease::{Lease, Leases};
-use super::outcome::{Eviction, NotStored};
+use super::outcome::Eviction;
 use super::thread_cache;
 use super::thread_cache::{CachedLookup, Capacity, Generation, Generations};
 use super::variants::Variants;
-use super::vary::{SecondaryKey, SecondaryKeyHasher, SelectingRequest};
+use super::vary::{SecondaryKeyHasher, SelectingRequest};
 use crate::auth::{ClaimHash, Claims, Principal, RequestDigest, TokenHash};
 use crate::observability::metrics::Metrics;
 use crate::resource::Resource;
@@ -136,14 +136,14 @@ impl Store {
         let grants = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_grants)
-            .weigher(|_: &TokenHash, grant: &Arc<Grants>| weight(grant.weight()))
+            .weigher(|_: &TokenHash, grants: &Arc<Grants>| weight(grants.weight()))
             .time_to_live(retention)
             // A later 401 revokes nothing of a token whose proofs were evicted. So thread caches must not keep look-ups that
             // depend on these proofs.
-            .eviction_listener(move |_, grant: Arc<Grants>, cause| {
+            .eviction_listener(move |_, grants: Arc<Grants>, cause| {
                 if cause.was_evicted() {
-                    grant.revoke();
-                    evictions.advance(grant.claims.principal);
+                    grants.revoke();
+                    evictions.advance(grants.claims.principal);
                 }
             })
             .build();
@@ -167,7 +167,7 @@ impl Store {
 
     /// Returns the claims and proofs of a token, if Graph has sent a 200 to it.
     pub fn grants(&self, token_hash: &TokenHash) -> Option<Arc<Grants>> {
-        self.grants.get(token_hash).filter(|grant| !grant.is_revoked())
+        self.grants.get(token_hash).filter(|grants| !grants.is_revoked())
     }
 
     /// Returns the newest response that matches this request and for which the token has a proof, with that proof: its
@@ -176,7 +176,7 @@ impl Store {
         &self,
         key: &EntryKey,
         request: SelectingRequest<'_>,
-        (grant, newest): (&Grants, Proof),
+        (grants, newest): (&Grants, Proof),
     ) -> Option<(Arc<Entry>, Proof)> {
         let known = self.entries.get(key)?.variants;
         let proven = |entry: &Entry| {
@@ -186,7 +186,7 @@ impl Store {
             sabotaged!(EntryWithoutExpand, return Some(newest));
             sabotaged!(PrincipalWithoutTenant, return Some(newest));
             // Nearly always one response is stored for a key.
-            if newest.digest == given { Some(newest) } else { grant.proof_for_content(&key.resource, given) }
+            if newest.digest == given { Some(newest) } else { grants.proof_for_content(&key.resource, given) }
         };
         known
             .find(&self.secondary_key_hasher, request, proven)
@@ -229,92 +229,6 @@ impl Store {
         resource: &Arc<Resource>,
     ) -> Lease {
         self.leases.acquire(token_hash, claims, resource)
-    }
-
-    /// Stores a response and the proof that Graph sent it to this token. A response that renews `old`, after a 304, is
-    /// stored only if `old` is still there: a response that was purged or replaced meanwhile is not restored.
-    pub fn admit(
-        &self,
-        token_hash: TokenHash,
-        claims: &Claims,
-        resource: &Arc<Resource>,
-        entry: &Arc<Entry>,
-        old: Option<&Arc<Entry>>,
-        lease: &Lease,
-    ) -> Result<(), NotStored> {
-        let resource = &self.resources.intern(resource);
-        if u64::try_from(entry.weight()).unwrap_or(u64::MAX) > self.max_entry {
-            return Err(NotStored::TooLarge);
-        }
-        let stored = lease.commit(|| {
-            let selector = entry.secondary_key().map_or(0, SecondaryKey::selector);
-            let before =
-                self.grants(&token_hash).and_then(|grant| grant.proof_replaced_by(resource, selector));
-            let is_stored = self.insert_variant(
-                EntryKey::new(claims.principal, resource),
-                claims,
-                entry,
-                (old, before.as_ref()),
-            );
-            if is_stored {
-                let proof = Proof { granted_at: entry.requested_at, digest: entry.digest() };
-                self.add_proof(token_hash, claims, resource, (proof, selector));
-            }
-            is_stored
-        });
-        if stored == Some(true) { Ok(()) } else { Err(NotStored::Invalidated) }
-    }
-
-    /// Adds a response to the others of its key. `before` is the token's previous proof. Returns false if `old`, which the
-    /// response renews, is no longer stored.
-    fn insert_variant(
-        &self,
-        key: EntryKey,
-        claims: &Claims,
-        entry: &Arc<Entry>,
-        (old, before): (Option<&Arc<Entry>>, Option<&Proof>),
-    ) -> bool {
-        let stored = |variants| StoredVariants { variants, tenant: claims.tenant, subjects: claims.subjects };
-        let _guard = self.lock_entries(&key.resource);
-        if old.is_none() && !self.entries.contains_key(&key) {
-            self.entries.insert(key, stored(Variants::single(Arc::clone(entry))));
-            return true;
-        }
-        let mut is_current = true;
-        self.entries.entry(key).and_compute_with(|known| {
-            let known = known.map(|known| known.into_value().variants);
-            let known = known.as_ref();
-            is_current = old.is_none_or(|old| known.is_some_and(|known| known.contains(old)));
-            if !is_current {
-                return Op::Nop;
-            }
-            let variants = match known {
-                Some(known) => known.with_entry(entry, old, before, self.retention),
-                None => Some(Variants::single(Arc::clone(entry))),
-            };
-            if let (Some(known), Some(variants)) = (known, &variants) {
-                known.iter().filter(|it| !variants.contains(it)).for_each(|it| it.mark_replaced());
-            }
-            variants.map_or(Op::Nop, |variants| Op::Put(stored(variants)))
-        });
-        is_current
-    }
-
-    /// Adds a proof to a token's grants. The grants are inserted again, so that moka updates their weight.
-    fn add_proof(
-        &self,
-        token_hash: TokenHash,
-        claims: &Claims,
-        resource: &Arc<Resource>,
-        (proof, selector): (Proof, u32),
-    ) {
-        let _guard = self.lock_grants(&token_hash);
-        let grant = self.grants(&token_hash).unwrap_or_else(|| Arc::new(Grants::new(claims)));
-        let lost = grant.add(resource, proof, selector, self.proofs_per_token);
-        self.grants.insert(token_hash, grant);
-        if lost {
-            self.generations.advance(claims.principal);
-        }
     }
 
     fn lock_entries(&self, resource: &Resource) -> MutexGuard<'_, ()> {

@@ -1,14 +1,14 @@
 //! Thread cache: per-thread first-level cache of look-ups. A repeated request needs one look-up, and neither a lock nor a
 //! counter that threads share.
 //!
-//! It caches look-ups, not responses: which entry and which proof the store returned for a request with this digest. The
+//! The cache contains look-ups, not responses: which entry and which proof the store returned for a request with this digest. The
 //! freshness of both is assessed again for each request, and the store remains the authority. A cached look-up is invalid
 //! when
 //!
 //! * a token of the same principal has lost a proof since the look-up began (revoked, purged, replaced by a proof of other
 //!   bytes, or evicted), or an operator has purged: the principal's [`Generation`] has advanced;
 //! * the entry has left the store, or was replaced or superseded: the entry records this itself;
-//! * it is ten seconds old: the store must see accesses now and then, or it would evict the entries in use first.
+//! * the look-up is ten seconds old: the store must see accesses now and then, or it would evict the entries in use first.
 //!
 //! Only successful look-ups of the store are cached, so a token without a proof leaves no trace here (promise 3). A
 //! response with selecting fields in `Vary` is never cached here, because the request digest does not cover those fields.

@@ -77,16 +77,16 @@ fn l37_a_token_validates_its_own_response_and_fetches_the_full_response_once_an_
 
 #[test]
 fn l42_a_304_selects_the_response_that_it_names() {
-    let about = |known: &[(&'static str, &str)], told: &[(&'static str, &str)]| {
-        validators(known).unwrap().matches(&headers(told))
+    let about = |known: &[(&'static str, &str)], received: &[(&'static str, &str)]| {
+        validators(known).unwrap().matches(&headers(received))
     };
     let (strong, weak) = ([("etag", "\"a\"")], [("etag", "W/\"a\"")]);
     assert!(about(&strong, &strong));
     assert!(about(&weak, &weak));
     assert!(about(&strong, &weak), "a weak tag is compared weakly");
     assert!(!about(&weak, &strong), "a strong tag is compared strongly");
-    for told in [&[("etag", "\"b\"")][..], &[("etag", "a")], &[("etag", "\"a\""), ("etag", "\"a\"")]] {
-        assert!(!about(&strong, told), "{told:?}");
+    for received in [&[("etag", "\"b\"")][..], &[("etag", "a")], &[("etag", "\"a\""), ("etag", "\"a\"")]] {
+        assert!(!about(&strong, received), "{received:?}");
     }
     let dated = [("last-modified", EARLIER), ("date", DATE)];
     assert!(about(&dated, &dated));
@@ -121,7 +121,7 @@ fn l42_a_304_replaces_all_fields_except_those_that_describe_the_body() {
         (HeaderName::from_static("odata-version"), HeaderValue::from_static("4.0")),
         (HeaderName::from_static("sunset"), HeaderValue::from_static("never")),
     ];
-    let told = headers(&[
+    let received = headers(&[
         ("cache-control", "max-age=9"),
         ("content-length", "0"),
         ("content-type", "text/html"),
@@ -132,7 +132,7 @@ fn l42_a_304_replaces_all_fields_except_those_that_describe_the_body() {
         ("odata-version", "4.01"),
         ("date", DATE),
     ]);
-    let mut merged = known.merge(&stored_headers, &told);
+    let mut merged = known.merge(&stored_headers, &received);
     assert_eq!(merged.remove("date").unwrap(), DATE);
     let expected = headers(&[
         ("cache-control", "max-age=9"),

@@ -9,7 +9,7 @@ use super::*;
 
 #[test]
 fn t28_after_a_local_refusal_a_stale_entry_is_used_only_while_the_proof_is_live() {
-    // Now, the second of the proof, seconds left of the token, `must-revalidate`; whether a stale answer may serve
+    // Now, the second of the proof, remaining seconds of the token, `must-revalidate`; whether a stale entry may be used
     // after a failure of Graph, and after a local refusal. The entry is of second 0.
     for (now, granted_at, token_left, strict, after_failure, after_refusal) in [
         (299, 0, 60, false, true, true), // both fresh

@@ -18,12 +18,12 @@ impl Store {
     pub fn revoke_token(&self, token_hash: &TokenHash) -> bool {
         sabotaged!(UnheededInFlight, (), self.leases.revoke_for(token_hash, None));
         let guard = self.lock_grants(token_hash);
-        let Some(grant) = self.grants(token_hash) else { return false };
-        grant.revoke();
+        let Some(grants) = self.grants(token_hash) else { return false };
+        grants.revoke();
         self.grants.invalidate(token_hash);
         drop(guard);
-        self.invalidate_entries_of(grant.claims.principal);
-        self.generations.advance(grant.claims.principal);
+        self.invalidate_entries_of(grants.claims.principal);
+        self.generations.advance(grants.claims.principal);
         true
     }
 
@@ -41,13 +41,13 @@ impl Store {
     /// a proof. Returns whether it had one.
     pub fn revoke_resource(&self, token_hash: &TokenHash, resource: &Arc<Resource>) -> bool {
         sabotaged!(UnheededInFlight, (), self.leases.revoke_for(token_hash, Some(resource)));
-        let Some(grant) = self.remove_proofs(token_hash, |grant| grant.remove(resource)) else {
+        let Some(grants) = self.remove_proofs(token_hash, |grants| grants.remove(resource)) else {
             return false;
         };
         let guard = self.lock_entries(resource);
-        self.entries.invalidate(&EntryKey::new(grant.claims.principal, resource));
+        self.entries.invalidate(&EntryKey::new(grants.claims.principal, resource));
         drop(guard);
-        self.generations.advance(grant.claims.principal);
+        self.generations.advance(grants.claims.principal);
         true
     }
 
@@ -58,14 +58,14 @@ impl Store {
         remove: impl FnOnce(&Grants) -> Remaining,
     ) -> Option<Arc<Grants>> {
         let _guard = self.lock_grants(token_hash);
-        let grant = self.grants(token_hash)?;
-        match remove(&grant) {
+        let grants = self.grants(token_hash)?;
+        match remove(&grants) {
             Remaining::All => return None,
             // Inserted again, so that moka updates the weight.
-            Remaining::Some => self.grants.insert(*token_hash, Arc::clone(&grant)),
+            Remaining::Some => self.grants.insert(*token_hash, Arc::clone(&grants)),
             Remaining::None => self.grants.invalidate(token_hash),
         }
-        Some(grant)
+        Some(grants)
     }
 }
 
