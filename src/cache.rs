@@ -1,4 +1,5 @@
-//! The cache: words, rules and machines. The decision that uses them is in [`crate::proxy`].
+//! The cache: stored responses, proofs, leases, and the rules of RFC 9111. The decision that uses them is in
+//! [`crate::proxy`].
 
 pub mod coalesce;
 pub mod conditional;

@@ -85,7 +85,7 @@ impl Handler for Proxy {
         if let Some((found, assessment)) = digest.and_then(|digest| self.recall(digest, client, now)) {
             self.0.fetcher.metrics.local().proofs.inc(ProofResult::Live);
             let (headers, is_conditional) = (request.headers(), request.is_conditional);
-            let response = ResponseBuilder { headers, is_conditional, ids, tag: found.tag };
+            let response = ResponseBuilder { headers, is_conditional, ids, tag: found.log_tag };
             return Lookup::Ready(response.hit(&found.entry, &assessment, None));
         }
         let context = LookupContext { request, ids, digest, client, now };
@@ -104,7 +104,8 @@ impl Handler for Proxy {
         let PreparedRequest { resource, identity, claims, is_proven, client, is_conditional, next } =
             *prepared;
         let fields = CallerFields::new(headers);
-        let response = ResponseBuilder { headers: fields.as_map(), is_conditional, ids, tag: identity.tag };
+        let response =
+            ResponseBuilder { headers: fields.as_map(), is_conditional, ids, tag: identity.log_tag };
         let (no_store, headers, own_ids) = (client.no_store, fields.clone(), ids.clone());
         let request = |stored| {
             Arc::new(FetchRequest {
@@ -156,7 +157,7 @@ impl Proxy {
         let (headers, uri) = (request.headers(), &request.head.uri);
         let resource = Arc::new(Resource::parse(uri.path(), uri.query(), headers, self.0.default_version)?);
         let identity = self.identity(headers)?;
-        let grants = self.0.fetcher.store.grant(&identity.fingerprint);
+        let grants = self.0.fetcher.store.grants(&identity.token_hash);
         let claims = self.claims(&identity, grants.as_deref(), now);
         let next = match &claims {
             Ok(claims) => self.judge(context, &resource, &identity, (grants.as_deref(), claims)),
@@ -178,7 +179,7 @@ impl Proxy {
     ) -> Lookup<NextStep> {
         let LookupContext { request, ids, digest, client, now } = *context;
         let (headers, is_conditional) = (request.headers(), request.is_conditional);
-        let (token, tag) = (identity.fingerprint, identity.tag);
+        let (token, tag) = (identity.token_hash, identity.log_tag);
         // Read before the proof is looked up: a proof that is withdrawn after this must not be remembered.
         let generation = self.0.fetcher.store.generation(claims.principal);
         let selecting_request = SelectingRequest { headers, token };
@@ -187,13 +188,13 @@ impl Proxy {
         let Some(found) = found else {
             return Lookup::Continue(NextStep::Fetch(Forward::UriMiss, None));
         };
-        let (decision, reason) = self.0.refresh_limiter.check(headers, token, found.assessment.verdict, now);
+        let (decision, reason) = self.0.refresh_limiter.check(headers, token, found.assessment.decision, now);
         let response = ResponseBuilder { headers, is_conditional, ids, tag };
         match decision {
             Decision::Fresh => {
                 let response = response.hit(&found.entry, &found.assessment, reason);
                 if let Some(digest) = digest {
-                    self.remember(digest, generation, now, (found, claims.end, tag));
+                    self.remember(digest, generation, now, (found, claims.expiry, tag));
                 }
                 Lookup::Ready(response)
             }

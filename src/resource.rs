@@ -1,8 +1,10 @@
 //! Path and query to resource, and back.
 //!
-//! A [`Resource`] is what is keyed and what is forwarded (promise 1): the request to Graph is spelled from
-//! it alone, so two requests with equal resources cannot ask Graph for different things. Whatever it cannot
-//! hold is refused here, before Graph is asked.
+//! A [`Resource`] is both the cache key and the source of the request to Graph (promise 1): the request to Graph is built
+//! from it alone, so two requests with equal resources cannot cause different requests to Graph. Requests that a resource
+//! cannot represent are rejected here, before any request to Graph.
+//!
+//! This module knows nothing about tokens, caching or connections.
 
 mod accept;
 mod query;
@@ -31,14 +33,14 @@ labels! {
 /// The API connector configuration of one user flow, in one version and shape.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Resource {
-    /// Compared first: of two that differ it nearly always does.
+    /// Hash of `parts`. It is compared first: it nearly always differs if the parts differ.
     digest: u64,
-    named: Named,
+    parts: ResourceParts,
 }
 
-/// All that tells two resources apart.
+/// Everything that distinguishes two resources.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Named {
+struct ResourceParts {
     version: ApiVersion,
     flow: Box<str>,
     expand: Expand,
@@ -47,12 +49,12 @@ struct Named {
 }
 
 impl Resource {
-    /// Reads a request's path, query and `Accept`.
+    /// Parses a request's path, query and `Accept`.
     ///
     /// The path is `/{version}/identity/b2xUserFlows/{id}/apiConnectorConfiguration`, or
-    /// `b2xUserFlows('{id}')` in OData's key syntax; the slash after the version may be doubled (a client
-    /// whose base URL ends in a slash does that); without a version it is `default_version`'s. Segments are
-    /// compared byte for byte and never decoded: a percent sign is refused wherever it is.
+    /// `b2xUserFlows('{id}')` in OData's key syntax. The slash after the version may be doubled (clients whose base URL
+    /// ends in a slash send this). A path without a version uses `default_version`. Segments are compared byte for byte
+    /// and never decoded: a percent sign anywhere in the path is rejected.
     pub fn parse(
         path: &str,
         query: Option<&str>,
@@ -62,27 +64,27 @@ impl Resource {
         if path.contains('%') {
             return Err(Rejection::PercentInPath);
         }
-        let (version, flow) = locate(path, default_version).ok_or(Rejection::Path)?;
+        let (version, flow) = parse_path(path, default_version).ok_or(Rejection::Path)?;
         if !is_flow_id(flow) {
             return Err(Rejection::FlowId);
         }
         let (expand, select) = query::parse(query.unwrap_or_default(), version).ok_or(Rejection::Query)?;
-        let metadata = Metadata::accepted(headers).ok_or(Rejection::Accept)?;
-        Ok(Named { version, flow: flow.into(), expand, select, metadata }.into())
+        let metadata = Metadata::from_accept(headers).ok_or(Rejection::Accept)?;
+        Ok(ResourceParts { version, flow: flow.into(), expand, select, metadata }.into())
     }
 
-    /// The target of the request to Graph: the one canonical spelling.
+    /// Returns the target of the request to Graph, in its only canonical form.
     pub fn target(&self) -> String {
-        let Named { version, flow, expand, select, .. } = &self.named;
-        let mut target = String::with_capacity(TARGET_LENGTH);
+        let ResourceParts { version, flow, expand, select, .. } = &self.parts;
+        let mut target = String::with_capacity(TYPICAL_TARGET_BYTES);
         target.extend(["/", version.as_str(), COLLECTION, "/", flow, PROPERTY]);
         if !expand.is_empty() {
             target.push_str("?$expand=");
-            expand.spell(&mut target);
+            expand.write_to(&mut target);
         }
         if !select.is_empty() && sabotaged!(SelectNotForwarded, false, true) {
             target.push_str(if expand.is_empty() { "?$select=" } else { "&$select=" });
-            select.spell(&mut target);
+            select.write_to(&mut target);
         }
         target
     }
@@ -91,36 +93,36 @@ impl Resource {
     #[cfg(feature = "sabotage")]
     #[must_use]
     pub fn without_expand(&self) -> Self {
-        Named { expand: Expand::default(), ..self.named.clone() }.into()
+        ResourceParts { expand: Expand::default(), ..self.parts.clone() }.into()
     }
 
-    /// The `Accept` of the request to Graph.
+    /// Returns the `Accept` value of the request to Graph.
     pub fn accept(&self) -> HeaderValue {
-        self.named.metadata.header()
+        self.parts.metadata.accept_value()
     }
 
-    /// The user flow's id.
+    /// Returns the user flow's id.
     pub fn flow(&self) -> &str {
-        &self.named.flow
+        &self.parts.flow
     }
 
-    /// Bytes that it takes in memory, about.
+    /// Returns the approximate size in memory, bytes.
     pub fn weight(&self) -> usize {
-        let Named { flow, expand, select, .. } = &self.named;
+        let ResourceParts { flow, expand, select, .. } = &self.parts;
         size_of::<Self>() + flow.len() + expand.weight() + select.weight()
     }
 
-    /// A hash of all of it under a key of the process. Two that differ may have one.
+    /// Returns a hash of all parts under a key of the process. Different resources may have equal digests.
     pub fn digest(&self) -> u64 {
         self.digest
     }
 }
 
-/// A resource is looked up by a dozen times on its way to Graph and back: it is hashed once.
-impl From<Named> for Resource {
-    fn from(named: Named) -> Self {
-        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        Self { digest: KEY.hash_one(&named), named }
+/// Computes the digest once, because a resource is a lookup key about a dozen times in one request.
+impl From<ResourceParts> for Resource {
+    fn from(parts: ResourceParts) -> Self {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self { digest: HASHER.hash_one(&parts), parts }
     }
 }
 
@@ -130,40 +132,40 @@ impl Hash for Resource {
     }
 }
 
-/// Flow ids are looked up by operators, not by readers of logs.
+/// Shows no flow id: flow ids do not belong in logs.
 impl std::fmt::Debug for Resource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Resource").field("version", &self.named.version).finish_non_exhaustive()
+        f.debug_struct("Resource").field("version", &self.parts.version).finish_non_exhaustive()
     }
 }
 
-/// The version and what stands where the flow id should.
-fn locate(path: &str, default_version: ApiVersion) -> Option<(ApiVersion, &str)> {
+/// Splits a path into the version and the text in the place of the flow id.
+fn parse_path(path: &str, default_version: ApiVersion) -> Option<(ApiVersion, &str)> {
     let versioned = |version: ApiVersion| {
         let rest = path.strip_prefix('/')?.strip_prefix(version.as_str())?;
         Some((version, rest.strip_prefix("//").map_or(rest, |_| rest.get(1..).unwrap_or(rest))))
     };
     let (version, rest) =
         versioned(ApiVersion::V1).or_else(|| versioned(ApiVersion::Beta)).unwrap_or((default_version, path));
-    let keyed = rest.strip_prefix(COLLECTION)?.strip_suffix(PROPERTY)?;
-    let flow = match keyed.strip_prefix('/') {
+    let key = rest.strip_prefix(COLLECTION)?.strip_suffix(PROPERTY)?;
+    let flow = match key.strip_prefix('/') {
         Some(segment) => segment,
-        None => keyed.strip_prefix("('")?.strip_suffix("')")?,
+        None => key.strip_prefix("('")?.strip_suffix("')")?,
     };
     (!flow.contains('/')).then_some((version, flow))
 }
 
-/// Whether this may be the id of a flow.
+/// Returns whether `text` is a valid flow id.
 pub fn is_flow_id(text: &str) -> bool {
     let is_flow_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    !text.is_empty() && text.len() <= FLOW_ID_LENGTH && text.bytes().all(is_flow_byte)
+    !text.is_empty() && text.len() <= MAX_FLOW_ID_BYTES && text.bytes().all(is_flow_byte)
 }
 
 const COLLECTION: &str = "/identity/b2xUserFlows";
 const PROPERTY: &str = "/apiConnectorConfiguration";
-const FLOW_ID_LENGTH: usize = 128;
-/// As long as targets usually are.
-const TARGET_LENGTH: usize = 192;
+const MAX_FLOW_ID_BYTES: usize = 128;
+/// Initial capacity of a target; most targets fit.
+const TYPICAL_TARGET_BYTES: usize = 192;
 
 #[cfg(test)]
 mod tests;

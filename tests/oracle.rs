@@ -152,22 +152,22 @@ proptest! {
     fn both_say_the_same_of_storing_age_time_left_and_use(case in case()) {
         let fields = headers(&case.response);
         let (there, stored) = policy(&fields, &HeaderMap::new());
-        let here = Lifetime::of(&fields, &config(), stored);
+        let here = Lifetime::from_response(&fields, &config(), stored);
         prop_assert_eq!(here.is_ok(), there.is_storable() && !case.says("vary", "*"));
         let Ok(lifetime) = here else { return Ok(()) };
         let now = stored.plus(Duration::from_secs(case.later));
         let judged = assess(&config(), (&lifetime, stored), stored, config().ttl, case.client(), now);
         prop_assert_eq!(judged.age, there.age(now.wall()));
-        prop_assert_eq!(judged.left.as_secs(), there.time_to_live(now.wall()).as_secs());
+        prop_assert_eq!(judged.remaining.as_secs(), there.time_to_live(now.wall()).as_secs());
 
-        let used = matches!(judged.verdict, Decision::Fresh | Decision::StaleAccepted);
+        let used = matches!(judged.decision, Decision::Fresh | Decision::StaleAccepted);
         let request = request(&case.request());
         let before = there.before_request(&request, now.wall());
         let used_there = before.satisfies_without_revalidation();
         let strict = ["no-cache", "proxy-revalidate"].iter().any(|word| case.says("cache-control", word));
         if case.wish("max-age=") == Some("0") || (strict && case.wish("max-stale").is_some()) {
             prop_assert!(!used || used_there, "stricter, never laxer");
-        } else if judged.left.is_zero() && case.wish("max-stale=") == Some(&judged.overdue.as_secs().to_string()) {
+        } else if judged.remaining.is_zero() && case.wish("max-stale=") == Some(&judged.overdue.as_secs().to_string()) {
             prop_assert!(used || !used_there, "by no more than so many seconds");
         } else {
             prop_assert_eq!(used, used_there);
@@ -175,7 +175,7 @@ proptest! {
 
         if let BeforeRequest::Stale { request, .. } = before {
             let mut asked = HeaderMap::new();
-            Validators::of(&fields, stored).unwrap().apply_to(&mut asked);
+            Validators::from_headers(&fields, stored).unwrap().apply_to(&mut asked);
             prop_assert_eq!(asked.get("if-none-match"), request.headers.get("if-none-match"));
             if let Some(since) = asked.get("if-modified-since") {
                 prop_assert_eq!(Some(since), request.headers.get("if-modified-since"));
@@ -193,7 +193,7 @@ proptest! {
         let (known, told) = ([&known[..], date].concat(), [&told[..], date].concat());
         let (stored, not_modified) = (headers(&known), headers(&told));
         let (there, now) = policy(&stored, &HeaderMap::new());
-        let Some(here) = Validators::of(&stored, now) else { return Ok(()) };
+        let Some(here) = Validators::from_headers(&stored, now) else { return Ok(()) };
         let mut response = Response::new(());
         *response.status_mut() = http::StatusCode::NOT_MODIFIED;
         *response.headers_mut() = not_modified.clone();
@@ -224,8 +224,8 @@ proptest! {
         let (there, now) = policy(&answer, &headers(&first));
         let used_there = there.before_request(&request(&headers(&second)), now.wall()).satisfies_without_revalidation();
         let (chooser, token, first, second) = (SecondaryKeyHasher::default(), token(), headers(&first), headers(&second));
-        let chosen = chooser.secondary_key(&answer, SelectingRequest { headers: &first, token }).unwrap();
-        prop_assert_eq!(chooser.fits(chosen.as_ref(), SelectingRequest { headers: &second, token }), used_there);
+        let chosen = chooser.compute(&answer, SelectingRequest { headers: &first, token }).unwrap();
+        prop_assert_eq!(chooser.matches(chosen.as_ref(), SelectingRequest { headers: &second, token }), used_there);
     }
 }
 
@@ -274,7 +274,7 @@ fn policy(response: &HeaderMap, asked_with: &HeaderMap) -> (CachePolicy, Now) {
 
 fn token() -> TokenHash {
     let authorization = headers(&[("authorization", "Bearer a".to_owned())]);
-    Identity::from_headers(&authorization, &HashKeys::random().unwrap()).unwrap().fingerprint
+    Identity::from_headers(&authorization, &HashKeys::random().unwrap()).unwrap().token_hash
 }
 
 fn start() -> SystemTime {

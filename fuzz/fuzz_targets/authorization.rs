@@ -28,7 +28,7 @@ fuzz_target!(|input: &[u8]| {
         for (other_line, other) in
             alone.iter().filter_map(|(line, identity)| Some((line, identity.as_ref()?)))
         {
-            let same = other.fingerprint == identity.fingerprint;
+            let same = other.token_hash == identity.token_hash;
             assert_eq!(same, line == other_line, "fingerprints say nothing but which token it is");
         }
     }
@@ -50,7 +50,7 @@ fn check(line: &HeaderValue, identity: &Identity) {
 
     let forwarded = identity.token.authorization();
     assert!(forwarded == *line && forwarded.is_sensitive(), "the token goes on as it came, and unseen");
-    let shown = format!("{identity:?}{}", identity.tag);
+    let shown = format!("{identity:?}{}", identity.log_tag);
     assert!(token.len() < 20 || !shown.contains(token), "the token shows itself");
     let now = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_785_102_361)).now();
     let _ = identity.token.claims(&SECRETS, now);

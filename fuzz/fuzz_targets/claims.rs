@@ -23,14 +23,14 @@ fuzz_target!(|payload: &[u8]| {
     assert_eq!(claims, read(payload), "the same payload reads otherwise the second time");
     let Some(claims) = claims else { return };
     assert!(
-        claims.end.unix_seconds() > NOW + 30 && claims.end.unix_seconds() <= NOW + HORIZON,
+        claims.expiry.unix_seconds() > NOW + 30 && claims.expiry.unix_seconds() <= NOW + HORIZON,
         "exp {} is out of bounds",
-        claims.end.unix_seconds()
+        claims.expiry.unix_seconds()
     );
 
     // A Value cannot hold every number that is skipped over, so not all that reads is a Value.
     let Ok(value) = serde_json::from_slice::<Value>(payload) else { return };
-    assert_eq!(value["exp"].as_u64(), Some(claims.end.unix_seconds()));
+    assert_eq!(value["exp"].as_u64(), Some(claims.expiry.unix_seconds()));
     assert!(value.get("cnf").is_none(), "a token that is bound to a key was read");
     let named = |name: &str| value[name].as_str().is_some_and(|text| !text.is_empty());
     assert!(named("tid") && (named("oid") || named("sub")), "a claim set without a name was read");

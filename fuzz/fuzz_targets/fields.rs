@@ -87,9 +87,9 @@ fn control(headers: &HeaderMap) {
 fn lifetime(headers: &HeaderMap) {
     let operator = Config { ttl: Duration::from_secs(300), ..Config::default() };
     let origin = Config { freshness: FreshnessSource::Origin, ..operator.clone() };
-    let longest = Lifetime::of(headers, &operator, *NOW);
+    let longest = Lifetime::from_response(headers, &operator, *NOW);
     for config in [&operator, &origin] {
-        let Ok(life) = Lifetime::of(headers, config, *NOW) else { continue };
+        let Ok(life) = Lifetime::from_response(headers, config, *NOW) else { continue };
         assert!(life.fresh_for <= config.ttl);
         // Where Graph decides, `must-understand` undoes a `no-store`.
         let undone = config.freshness == FreshnessSource::Origin
@@ -99,7 +99,9 @@ fn lifetime(headers: &HeaderMap) {
             "Graph's word outlives the TTL"
         );
         let wider = Config { ttl: config.ttl * 2, ..config.clone() };
-        assert!(Lifetime::of(headers, &wider, *NOW).is_ok_and(|wide| wide.fresh_for >= life.fresh_for));
+        assert!(
+            Lifetime::from_response(headers, &wider, *NOW).is_ok_and(|wide| wide.fresh_for >= life.fresh_for)
+        );
         ages(&life, config, CacheControl::from_headers(headers));
     }
 }
@@ -112,10 +114,14 @@ fn ages(life: &Lifetime, config: &Config, client: CacheControl) {
         let (now, gone) = (NOW.plus(Duration::from_secs(seconds)), Duration::from_secs(seconds));
         let judged = assess(config, (life, *NOW), *NOW, token_left.saturating_sub(gone), client, now);
         if let Some(last) = last {
-            assert!(judged.age >= last.age && judged.left <= last.left && judged.overdue >= last.overdue);
-            assert!(last.verdict == Decision::Fresh || judged.verdict != Decision::Fresh);
+            assert!(
+                judged.age >= last.age
+                    && judged.remaining <= last.remaining
+                    && judged.overdue >= last.overdue
+            );
+            assert!(last.decision == Decision::Fresh || judged.decision != Decision::Fresh);
         }
-        assert!(judged.verdict != Decision::Fresh || !judged.left.is_zero());
+        assert!(judged.decision != Decision::Fresh || !judged.remaining.is_zero());
         last = Some(judged);
     }
 }
@@ -143,16 +149,16 @@ fn conditional(headers: &HeaderMap) {
         let delivery = ResponseBuilder { headers, is_conditional: true, ids: &ids, tag };
         let assessment = Assessment {
             age: Duration::ZERO,
-            left: Duration::ZERO,
+            remaining: Duration::ZERO,
             overdue: Duration::ZERO,
-            verdict: Decision::Fresh,
+            decision: Decision::Fresh,
         };
         delivery.hit(&entry, &assessment, None).response.status()
     };
     let answer = status(headers);
     assert!(matches!(answer, StatusCode::OK | StatusCode::NOT_MODIFIED));
     let mut with_ours = headers.clone();
-    with_ours.append(header::IF_NONE_MATCH, entry.tag.spelled());
+    with_ours.append(header::IF_NONE_MATCH, entry.etag.to_header_value());
     assert_eq!(status(&with_ours), StatusCode::NOT_MODIFIED, "our own tag is not found among theirs");
     if headers.contains_key(header::IF_NONE_MATCH) {
         let mut without = headers.clone();

@@ -63,7 +63,7 @@ impl CacheAdmin for Overview {
             inner.fetcher.refused.clear();
         }
         let label =
-            |kind, name: &Option<String>| name.as_deref().map(|name| inner.hash_keys.label(kind, name));
+            |kind, name: &Option<String>| name.as_deref().map(|name| inner.hash_keys.claim_hash(kind, name));
         let purged = inner.fetcher.store.purge(&purge::PurgeSelector {
             flow: query.flow.clone(),
             tenant: label(ClaimKind::Tenant, &query.tenant),

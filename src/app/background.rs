@@ -39,7 +39,7 @@ async fn watch_clock(proxy: Proxy) {
         if step > CLOCK_STEP {
             tracing::warn!(seconds = step.as_secs(), "the wall clock was set back: the cache is emptied");
             fetcher.metrics.clock_steps.inc();
-            fetcher.metrics.purged.inc_by(fetcher.store.forget());
+            fetcher.metrics.purged.inc_by(fetcher.store.clear());
             fetcher.clock.trust_wall();
         }
     }

@@ -3,17 +3,17 @@
 use crate::support::labels::labels;
 
 labels! {
-    /// Why a token may not use the cache. It is forwarded all the same.
+    /// Reason why a token may not use the cache. Its request is forwarded all the same.
     pub enum Bypass {
         /// Not a JWT that can be read: opaque, encrypted, or not base64url.
         Opaque = "token-opaque",
-        /// The claims are not the JSON object that they should be, or one is there twice.
+        /// The claims are not a JSON object of the expected form, or a claim is a duplicate.
         Unreadable = "claims-unreadable",
         /// Tenant or subject is missing or empty.
         Incomplete = "claims-incomplete",
         /// `exp` is missing, not a plain number, or more than 29 hours ahead.
         ExpUnusable = "exp-unusable",
-        /// The token ends within 30 seconds, or has ended.
+        /// The token expires within 30 seconds, or has expired.
         Expiring = "token-expiring",
         /// `nbf` is ahead, or not a plain number.
         NotYetValid = "token-not-yet-valid",

@@ -1,7 +1,7 @@
-//! The claims of a token that nobody here can verify.
+//! Claims of a token, unverified.
 //!
-//! What cannot be read without doubt is not read at all: the token is then forwarded and never cached.
-//! The names are those of Entra's access tokens; `exp` and `nbf` are RFC 7519's, `cnf` is RFC 7800's.
+//! Claims that cannot be read without doubt are not read at all: the token is then forwarded and never cached. The names
+//! are those of Entra's access tokens; `exp` and `nbf` are defined by RFC 7519, `cnf` by RFC 7800.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,59 +11,31 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny};
 use uuid::Uuid;
 
-use super::{ClaimHash, ClaimKind, Principal, first};
+use super::hash::prefix;
+use super::{ClaimHash, ClaimKind, Principal, TokenExpiry};
 use crate::auth::Bypass;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 
-/// What a token says of its bearer, hashed.
+/// Hashed claims of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claims {
-    /// The group whose entries the token may look at, once it has a proof of its own.
+    /// The group whose entries the token may use once it has a proof of its own.
     pub principal: Principal,
-    /// For a purge by tenant.
+    /// Hash of the tenant, for a purge by tenant.
     pub tenant: ClaimHash,
-    /// For a purge by subject: `oid` and `sub`; the same twice where the token has one of them.
+    /// Hashes of `oid` and `sub`, for a purge by subject. Both are equal if the token has only one of the two.
     pub subjects: [ClaimHash; 2],
-    /// What Graph throttles: the application, in its tenant.
+    /// Hash of the application in its tenant: the scope in which Graph throttles.
     pub application: ClaimHash,
-    /// When the token ends.
-    pub end: TokenExpiry,
+    /// Expiry of the token.
+    pub expiry: TokenExpiry,
 }
 
-/// When a token ends: its `exp`, seconds since the Unix epoch. From the year 2106 on every token has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenExpiry(u32);
-
-impl TokenExpiry {
-    /// The token's own `exp`, seconds since the Unix epoch.
-    pub fn unix_seconds(self) -> u64 {
-        self.0.into()
-    }
-
-    fn of(exp: u64) -> Self {
-        Self(u32::try_from(exp).unwrap_or(u32::MAX))
-    }
-
-    /// An hour after `now`.
-    #[cfg(test)]
-    pub fn after(now: Now) -> Self {
-        Self::of(now.unix_seconds() + 3600)
-    }
-
-    /// What is left of the token's usable life: it ends 30 seconds before `exp`.
-    pub fn left(self, now: Now) -> Duration {
-        let end = self
-            .unix_seconds()
-            .saturating_sub(sabotaged!(EndWithoutMargin, 0, EXP_MARGIN.as_secs()))
-            .saturating_mul(1000);
-        Duration::from_millis(end.saturating_sub(now.token_millis()))
-    }
-}
-
-/// A claim that is there twice makes the whole set unreadable: readers differ on which one counts.
+/// Claims as the token carries them. A duplicate claim makes the whole set unreadable, because parsers differ on which of
+/// the two they use.
 #[derive(Deserialize)]
-struct Raw<'a> {
+struct RawClaims<'a> {
     #[serde(borrow)]
     tid: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -82,62 +54,62 @@ struct Raw<'a> {
     roles: Option<Vec<Cow<'a, str>>>,
     #[serde(borrow)]
     wids: Option<Vec<Cow<'a, str>>>,
-    #[serde(default, deserialize_with = "plain_number")]
-    exp: Instant,
-    #[serde(default, deserialize_with = "plain_number")]
-    nbf: Instant,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "numeric_date")]
+    exp: NumericDate,
+    #[serde(default, deserialize_with = "numeric_date")]
+    nbf: NumericDate,
+    #[serde(default, deserialize_with = "is_present")]
     cnf: bool,
 }
 
-/// A `NumericDate`, of which only whole seconds are taken.
+/// A `NumericDate` (RFC 7519, section 2). Only whole seconds are accepted.
 #[derive(Default, Clone, Copy)]
-enum Instant {
+enum NumericDate {
     #[default]
     Absent,
-    Odd,
+    Invalid,
     Seconds(u64),
 }
 
-/// Reads a token's payload.
-pub(super) fn read(json: &[u8], key: &hmac::Key, now: Now) -> Result<Claims, Bypass> {
-    // To serde a list of the fields' values would be as good as their object; to RFC 7519, section 4, it is not.
+/// Parses the payload of a token. Fails with the reason why the token may not use the cache.
+pub(super) fn parse(json: &[u8], key: &hmac::Key, now: Now) -> Result<Claims, Bypass> {
+    // Serde also accepts an array of the fields' values; RFC 7519, section 4 requires an object.
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err(Bypass::Unreadable);
     }
-    let raw: Raw<'_> = serde_json::from_slice(json).map_err(|_| Bypass::Unreadable)?;
+    let raw: RawClaims<'_> = serde_json::from_slice(json).map_err(|_| Bypass::Unreadable)?;
     if raw.cnf {
         return Err(Bypass::Bound);
     }
-    let Instant::Seconds(exp) = raw.exp else { return Err(Bypass::ExpUnusable) };
+    let NumericDate::Seconds(exp) = raw.exp else { return Err(Bypass::ExpUnusable) };
     let seconds = now.token_millis() / 1000;
-    if exp > seconds.saturating_add(EXP_HORIZON.as_secs()) {
+    if exp > seconds.saturating_add(MAX_TOKEN_LIFETIME.as_secs()) {
         return Err(Bypass::ExpUnusable);
     }
     match raw.nbf {
-        Instant::Absent => {}
-        Instant::Seconds(nbf) if nbf <= seconds => {}
-        Instant::Seconds(_) | Instant::Odd => return Err(Bypass::NotYetValid),
+        NumericDate::Absent => {}
+        NumericDate::Seconds(nbf) if nbf <= seconds => {}
+        NumericDate::Seconds(_) | NumericDate::Invalid => return Err(Bypass::NotYetValid),
     }
-    // An empty claim is no name: all who lack one would share it.
-    let named =
+    // An empty claim is not a name: all tokens without one would share it.
+    let non_empty =
         |claim: &Option<Cow<'_, str>>| claim.as_deref().filter(|text| !text.is_empty()).map(str::to_owned);
-    let tenant = named(&raw.tid).ok_or(Bypass::Incomplete)?;
-    let (oid, sub) = (named(&raw.oid), named(&raw.sub));
+    let tenant = non_empty(&raw.tid).ok_or(Bypass::Incomplete)?;
+    let (oid, sub) = (non_empty(&raw.oid), non_empty(&raw.sub));
     let subject = oid.as_ref().or(sub.as_ref()).ok_or(Bypass::Incomplete)?;
     let subjects = [subject, sub.as_ref().unwrap_or(subject)];
     let claims = Claims {
         principal: principal(&raw, key),
-        tenant: label(key, ClaimKind::Tenant, &tenant),
-        subjects: subjects.map(|subject| label(key, ClaimKind::Subject, subject)),
-        application: label(key, ClaimKind::Application, &application(&tenant, &raw)),
-        end: TokenExpiry::of(exp),
+        tenant: hash_claim(key, ClaimKind::Tenant, &tenant),
+        subjects: subjects.map(|subject| hash_claim(key, ClaimKind::Subject, subject)),
+        application: hash_claim(key, ClaimKind::Application, &application(&tenant, &raw)),
+        expiry: TokenExpiry::from_exp(exp),
     };
-    if claims.end.left(now).is_zero() { Err(Bypass::Expiring) } else { Ok(claims) }
+    if claims.expiry.remaining(now).is_zero() { Err(Bypass::Expiring) } else { Ok(claims) }
 }
 
-/// Every part is tagged, counted and measured, so that no two sets of claims spell the same bytes.
-fn principal(raw: &Raw<'_>, key: &hmac::Key) -> Principal {
+/// Computes the principal. Name, count and length precede every part, so that no two sets of claims give the same bytes.
+fn principal(raw: &RawClaims<'_>, key: &hmac::Key) -> Principal {
     let (subject_kind, subject) = match raw.oid.as_deref().filter(|oid| !oid.is_empty()) {
         Some(oid) => ("oid", Some(oid)),
         None => ("sub", raw.sub.as_deref()),
@@ -149,17 +121,26 @@ fn principal(raw: &Raw<'_>, key: &hmac::Key) -> Principal {
     let (roles, wids) = (list(&raw.roles), list(&raw.wids));
     let mut context = hmac::Context::with_key(key);
     let tenant = raw.tid.as_deref().map(|text| vec![text]);
-    absorb(&mut context, "tid", sabotaged!(PrincipalWithoutTenant, None, tenant));
-    absorb(&mut context, subject_kind, subject.map(|text| vec![text]));
-    absorb(&mut context, "app", app(raw).map(|text| vec![text]));
-    absorb(&mut context, "idtyp", raw.idtyp.as_deref().map(|text| vec![text]));
-    absorb(&mut context, "scp", scopes);
-    absorb(&mut context, "roles", roles.as_ref().map(|items| items.iter().map(String::as_str).collect()));
-    absorb(&mut context, "wids", wids.as_ref().map(|items| items.iter().map(String::as_str).collect()));
-    Principal(first(context.sign().as_ref()))
+    update_with_set(&mut context, "tid", sabotaged!(PrincipalWithoutTenant, None, tenant));
+    update_with_set(&mut context, subject_kind, subject.map(|text| vec![text]));
+    update_with_set(&mut context, "app", app_id(raw).map(|text| vec![text]));
+    update_with_set(&mut context, "idtyp", raw.idtyp.as_deref().map(|text| vec![text]));
+    update_with_set(&mut context, "scp", scopes);
+    update_with_set(
+        &mut context,
+        "roles",
+        roles.as_ref().map(|items| items.iter().map(String::as_str).collect()),
+    );
+    update_with_set(
+        &mut context,
+        "wids",
+        wids.as_ref().map(|items| items.iter().map(String::as_str).collect()),
+    );
+    Principal(prefix(context.sign().as_ref()))
 }
 
-fn absorb(context: &mut hmac::Context, name: &str, items: Option<Vec<&str>>) {
+/// Adds a set of values to the MAC; order and duplicates make no difference.
+fn update_with_set(context: &mut hmac::Context, name: &str, items: Option<Vec<&str>>) {
     context.update(name.as_bytes());
     let Some(mut items) = items else { return context.update(&[0]) };
     items.sort_unstable();
@@ -172,18 +153,20 @@ fn absorb(context: &mut hmac::Context, name: &str, items: Option<Vec<&str>>) {
     }
 }
 
-/// Measured, so that no two pairs spell the same text.
-fn application(tenant: &str, raw: &Raw<'_>) -> String {
-    format!("{}:{tenant}{}", tenant.len(), app(raw).unwrap_or_default())
+/// Returns the text that is hashed for an application in a tenant. The length of the tenant precedes it, so that no two
+/// pairs give the same text.
+fn application(tenant: &str, raw: &RawClaims<'_>) -> String {
+    format!("{}:{tenant}{}", tenant.len(), app_id(raw).unwrap_or_default())
 }
 
-/// `appid` of version 1 tokens, which Graph's are, or `azp` of version 2.
-fn app<'a>(raw: &'a Raw<'_>) -> Option<&'a str> {
+/// Returns `appid` of a version 1 token, which Graph's tokens are, or `azp` of a version 2 token.
+fn app_id<'a>(raw: &'a RawClaims<'_>) -> Option<&'a str> {
     raw.appid.as_deref().filter(|app| !app.is_empty()).or(raw.azp.as_deref())
 }
 
-/// GUIDs, and tenants, are compared without regard to case, as people type them. A `sub` that is no GUID is base64url.
-pub(super) fn label(key: &hmac::Key, kind: ClaimKind, name: &str) -> ClaimHash {
+/// Hashes a name. GUIDs and tenants are compared without regard to case, because operators type them in either case. A
+/// `sub` that is not a GUID is base64url, and its case matters.
+pub(super) fn hash_claim(key: &hmac::Key, kind: ClaimKind, name: &str) -> ClaimHash {
     let mut context = hmac::Context::with_key(key);
     context.update(match kind {
         ClaimKind::Tenant => b"label tenant\0",
@@ -195,19 +178,20 @@ pub(super) fn label(key: &hmac::Key, kind: ClaimKind, name: &str) -> ClaimHash {
     } else {
         context.update(name.to_ascii_lowercase().as_bytes());
     }
-    ClaimHash(first(context.sign().as_ref()))
+    ClaimHash(prefix(context.sign().as_ref()))
 }
 
-fn plain_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Instant, D::Error> {
+fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NumericDate, D::Error> {
     let value = serde_json::Value::deserialize(deserializer).map_err(de::Error::custom)?;
-    Ok(value.as_u64().map_or(Instant::Odd, Instant::Seconds))
+    Ok(value.as_u64().map_or(NumericDate::Invalid, NumericDate::Seconds))
 }
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+fn is_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-/// Clocks differ, and an answer takes time on its way.
-const EXP_MARGIN: Duration = Duration::from_secs(30);
-/// The longest life that Entra gives an access token is 28 hours (continuous access evaluation).
-const EXP_HORIZON: Duration = Duration::from_hours(29);
+/// Largest accepted lifetime. Entra issues access tokens for at most 28 hours (continuous access evaluation).
+const MAX_TOKEN_LIFETIME: Duration = Duration::from_hours(29);
+
+#[cfg(test)]
+mod tests;

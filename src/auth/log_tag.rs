@@ -1,7 +1,7 @@
 //! Tag of a token in the log.
 
-/// Short keyed hash that distinguishes tokens in the log. Its key is used for nothing else, so the tag matches neither a
-/// cache key nor a list of tokens.
+/// Tag that tells tokens apart in the log. It cannot be joined to a cache key or to a list of tokens: it is 32 bits of
+/// a hash of the token hash under a key of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LogTag(pub [u8; 4]);
 

@@ -1,11 +1,11 @@
-//! One question to Graph at a time for a key.
+//! Request coalescing: one request to Graph at a time for a key.
 //!
-//! The first to ask leads; whoever asks the same meanwhile follows and gets the same answer. The duty to
-//! answer is a value, the [`Obligation`]: it is settled with an answer, or dropped, and then nobody waits
-//! any longer.
+//! The first request for a key is the leader. Equal requests that arrive before its result are followers and receive the
+//! same result. The duty to provide a result is a value, the [`Obligation`]: it is settled with a result, or dropped, and
+//! either ends the wait of every follower.
 //!
-//! A flight knows nothing of what it carries. Its key holds the token's fingerprint (promise 3), so
-//! nobody can wait on a stranger's question.
+//! This module knows nothing about the result. The key contains the token hash (promise 3), so no token waits for another
+//! token's request.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -18,13 +18,13 @@ use tokio::sync::{Notify, SetOnce};
 use super::key::CoalesceKey;
 use crate::support::dial::Dial;
 
-/// What flights need to know.
+/// Limits of coalescing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `limits.followers`: requests that may wait on one flight; more go alone.
+    /// `limits.followers`: requests that may wait for one request to Graph. Further requests are sent separately.
     pub followers: usize,
-    /// `limits.follower_wait`: how long one waits before it goes alone. Longer than `graph.timeout`, so that
-    /// those who wait for a leader in vain hear so with it, and do not all ask again.
+    /// `limits.follower_wait`: how long a follower waits before its own request is sent. Longer than `graph.timeout`, so that
+    /// followers receive the leader's timeout, and do not all send requests again.
     pub wait: Duration,
 }
 
@@ -34,16 +34,16 @@ impl Default for Config {
     }
 }
 
-/// The flights under way. Clones share them.
+/// Coalesced requests in flight. Clones share one table.
 #[derive(Clone, Debug)]
 pub struct Coalescer<T> {
     followers: Arc<Dial<usize>>,
-    under_way: Arc<Mutex<Table<T>>>,
+    in_flight: Arc<Mutex<Table<T>>>,
 }
 
 type Table<T> = HashMap<CoalesceKey, Arc<SharedResult<T>>>;
 
-/// Result of a fetch, or nothing, and the callers that wait for it.
+/// Result of a fetch, `None` if the leader ended without one, and the callers that wait for it.
 #[derive(Debug)]
 struct SharedResult<T> {
     result: SetOnce<Option<T>>,
@@ -53,17 +53,17 @@ struct SharedResult<T> {
 /// Callers that wait for one fetch.
 #[derive(Debug, Default)]
 pub struct WaitingCallers {
-    /// The leader, as long as it waits, and the followers.
+    /// Number of followers, plus one while the leader waits.
     waiting: AtomicUsize,
     followers: AtomicUsize,
     left: Notify,
 }
 
-/// One caller that waits for a fetch. Dropped, the caller has left.
+/// One caller that waits for a fetch. Dropping the guard means that the caller has left.
 #[derive(Debug)]
 pub struct CallerGuard {
     callers: Arc<WaitingCallers>,
-    follows: bool,
+    is_follower: bool,
 }
 
 impl WaitingCallers {
@@ -78,116 +78,118 @@ impl WaitingCallers {
         }
     }
 
-    fn enter(self: &Arc<Self>, follows: bool) -> CallerGuard {
+    fn register(self: &Arc<Self>, is_follower: bool) -> CallerGuard {
         self.waiting.fetch_add(1, SeqCst);
-        self.followers.fetch_add(usize::from(follows), SeqCst);
-        CallerGuard { callers: Arc::clone(self), follows }
+        self.followers.fetch_add(usize::from(is_follower), SeqCst);
+        CallerGuard { callers: Arc::clone(self), is_follower }
     }
 }
 
 impl Drop for CallerGuard {
     fn drop(&mut self) {
-        self.callers.followers.fetch_sub(usize::from(self.follows), SeqCst);
+        self.callers.followers.fetch_sub(usize::from(self.is_follower), SeqCst);
         if self.callers.waiting.fetch_sub(1, SeqCst) == 1 {
             self.callers.left.notify_waiters();
         }
     }
 }
 
-/// A place in a flight.
+/// Role of a request in coalescing.
 #[derive(Debug)]
 pub enum Role<T: Clone> {
-    /// No fetch is under way. The obligation goes with the fetch, and the caller with the request that waits.
+    /// No fetch was in flight. The obligation belongs to the fetch, the guard to the waiting request.
     Leader(Obligation<T>, CallerGuard),
-    /// Somebody is asking already.
+    /// A fetch is in flight.
     Follower(Wait<T>),
-    /// Somebody is asking, and as many wait as may.
+    /// A fetch is in flight, and the limit on followers is reached.
     Full,
 }
 
 impl<T: Clone> Coalescer<T> {
-    /// No flight under way.
+    /// Creates a coalescer without requests in flight.
     pub fn new(config: &Config) -> Self {
-        Self { followers: Arc::new(Dial::new(config.followers)), under_way: Arc::default() }
+        Self { followers: Arc::new(Dial::new(config.followers)), in_flight: Arc::default() }
     }
 
-    /// Changes how many may follow.
+    /// Sets the limit on followers.
     pub fn set_followers(&self, followers: usize) {
         self.followers.set(followers);
     }
 
-    /// Takes a seat in the flight for `key`, starting it if there is none.
+    /// Joins the fetch for `key`, or becomes the leader of a new one.
     pub fn join(&self, key: CoalesceKey) -> Role<T> {
         match self.table().entry(key) {
-            Entry::Vacant(place) => {
-                let key = place.key().clone();
-                let answer = SharedResult { result: SetOnce::new(), callers: Arc::default() };
-                let leader = answer.callers.enter(false);
-                let answer = Arc::clone(place.insert(Arc::new(answer)));
-                Role::Leader(Obligation { coalescer: self.clone(), key, answer }, leader)
+            Entry::Vacant(vacant) => {
+                let key = vacant.key().clone();
+                let result = SharedResult { result: SetOnce::new(), callers: Arc::default() };
+                let leader = result.callers.register(false);
+                let shared = Arc::clone(vacant.insert(Arc::new(result)));
+                Role::Leader(Obligation { coalescer: self.clone(), key, shared }, leader)
             }
-            Entry::Occupied(flight)
-                if flight.get().callers.followers.load(SeqCst) >= self.followers.get() =>
+            Entry::Occupied(shared)
+                if shared.get().callers.followers.load(SeqCst) >= self.followers.get() =>
             {
                 Role::Full
             }
-            Entry::Occupied(flight) => {
-                let caller = flight.get().callers.enter(true);
-                Role::Follower(Wait { answer: Arc::clone(flight.get()), _caller: caller })
+            Entry::Occupied(shared) => {
+                let caller = shared.get().callers.register(true);
+                Role::Follower(Wait { shared: Arc::clone(shared.get()), _caller: caller })
             }
         }
     }
 
-    /// How many flights are under way.
+    /// Returns the number of fetches in flight.
     pub fn count(&self) -> usize {
         self.table().len()
     }
 
     fn table(&self) -> MutexGuard<'_, Table<T>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The duty to answer a flight. Dropping it unsettled (the task ended, or panicked) lets every follower go.
+/// Duty to provide the result of a fetch. If it is dropped unsettled (the task ended, or panicked), every wait ends with
+/// `None`.
 #[derive(Debug)]
 pub struct Obligation<T: Clone> {
     coalescer: Coalescer<T>,
     key: CoalesceKey,
-    answer: Arc<SharedResult<T>>,
+    shared: Arc<SharedResult<T>>,
 }
 
 impl<T: Clone> Obligation<T> {
-    /// Answers everybody who waits. What is to be stored must be stored by now: who comes next looks there.
-    pub fn settle(self, answer: T) {
-        // Nobody else can have said anything: there is one obligation, and it is gone after this.
-        let _ = self.answer.result.set(Some(answer));
+    /// Delivers the result to the leader's caller and to every follower. A response must be stored before this call, because
+    /// the next request looks in the store.
+    pub fn settle(self, result: T) {
+        // The result cannot be set yet: there is one obligation, and `settle` consumes it.
+        let _ = self.shared.result.set(Some(result));
     }
 
     /// Returns the callers that wait for the result.
     pub fn callers(&self) -> Arc<WaitingCallers> {
-        Arc::clone(&self.answer.callers)
+        Arc::clone(&self.shared.callers)
     }
 }
 
 impl<T: Clone> Drop for Obligation<T> {
     fn drop(&mut self) {
         self.coalescer.table().remove(&self.key);
-        // An error says that it was settled.
-        let _ = self.answer.result.set(None);
+        // An error means that the obligation was settled.
+        let _ = self.shared.result.set(None);
     }
 }
 
-/// A wait for a flight's answer.
+/// Wait for the result of another request's fetch.
 #[derive(Debug)]
 pub struct Wait<T> {
-    answer: Arc<SharedResult<T>>,
+    shared: Arc<SharedResult<T>>,
     _caller: CallerGuard,
 }
 
 impl<T: Clone> Wait<T> {
-    /// The answer, or `None` when whoever led is gone without one.
+    /// Waits for the result. Returns `None` if the leader ended without one.
     pub async fn wait(self) -> Option<T> {
-        self.answer.result.wait().await.clone()
+        self.shared.result.wait().await.clone()
     }
 }
 
@@ -199,12 +201,12 @@ mod tests {
     use crate::auth::{HashKeys, Identity};
     use crate::resource::{ApiVersion, Resource};
 
-    fn key(token: &str, secrets: &HashKeys) -> CoalesceKey {
+    fn key(token: &str, hash_keys: &HashKeys) -> CoalesceKey {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
         let path = "/beta/identity/b2xUserFlows/x/apiConnectorConfiguration";
         CoalesceKey {
-            fingerprint: Identity::from_headers(&headers, secrets).unwrap().fingerprint,
+            token_hash: Identity::from_headers(&headers, hash_keys).unwrap().token_hash,
             resource: Arc::new(Resource::parse(path, None, &headers, ApiVersion::Beta).unwrap()),
             lease: 1,
         }
@@ -215,40 +217,45 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_asks_the_same_meanwhile_gets_the_same_answer() {
-        let (coalescer, secrets) = (coalescer(8), HashKeys::random().unwrap());
-        let Role::Leader(obligation, _leader) = coalescer.join(key("a", &secrets)) else {
-            panic!("nobody was asking")
+    async fn equal_requests_in_flight_receive_the_same_result() {
+        let (coalescer, hash_keys) = (coalescer(8), HashKeys::random().unwrap());
+        let Role::Leader(obligation, _leader) = coalescer.join(key("a", &hash_keys)) else {
+            panic!("no request was in flight")
         };
-        let Role::Follower(wait) = coalescer.join(key("a", &secrets)) else { panic!("somebody was asking") };
+        let Role::Follower(wait) = coalescer.join(key("a", &hash_keys)) else {
+            panic!("a request was in flight")
+        };
         assert_eq!(coalescer.count(), 1);
-        obligation.settle("answer");
-        assert_eq!(wait.wait().await, Some("answer"));
+        obligation.settle("result");
+        assert_eq!(wait.wait().await, Some("result"));
         assert_eq!(coalescer.count(), 0);
     }
 
     #[test]
-    fn t01_another_token_never_waits_on_this_ones_flight() {
-        let (coalescer, secrets) = (coalescer(8), HashKeys::random().unwrap());
-        let _leads = coalescer.join(key("a", &secrets));
-        assert!(matches!(coalescer.join(key("b", &secrets)), Role::Leader(..)));
+    fn t01_a_token_never_waits_for_another_tokens_fetch() {
+        let (coalescer, hash_keys) = (coalescer(8), HashKeys::random().unwrap());
+        let _leads = coalescer.join(key("a", &hash_keys));
+        assert!(matches!(coalescer.join(key("b", &hash_keys)), Role::Leader(..)));
     }
 
     #[tokio::test]
-    async fn a_leader_that_vanishes_leaves_nobody_waiting() {
-        let (coalescer, secrets) = (coalescer(8), HashKeys::random().unwrap());
-        let Role::Leader(obligation, _leader) = coalescer.join(key("a", &secrets)) else { panic!() };
-        let Role::Follower(wait) = coalescer.join(key("a", &secrets)) else { panic!() };
+    async fn a_dropped_leader_ends_every_wait() {
+        let (coalescer, hash_keys) = (coalescer(8), HashKeys::random().unwrap());
+        let Role::Leader(obligation, _leader) = coalescer.join(key("a", &hash_keys)) else { panic!() };
+        let Role::Follower(wait) = coalescer.join(key("a", &hash_keys)) else { panic!() };
         drop(obligation);
         assert_eq!(wait.wait().await, None);
-        assert!(matches!(coalescer.join(key("a", &secrets)), Role::Leader(..)), "the next one leads");
+        assert!(
+            matches!(coalescer.join(key("a", &hash_keys)), Role::Leader(..)),
+            "the next request is the leader"
+        );
     }
 
     #[tokio::test]
-    async fn a_fetch_learns_when_its_last_caller_has_left() {
-        let (coalescer, secrets) = (coalescer(8), HashKeys::random().unwrap());
-        let Role::Leader(obligation, leader) = coalescer.join(key("a", &secrets)) else { panic!() };
-        let Role::Follower(follower) = coalescer.join(key("a", &secrets)) else { panic!() };
+    async fn a_fetch_is_notified_when_its_last_caller_has_left() {
+        let (coalescer, hash_keys) = (coalescer(8), HashKeys::random().unwrap());
+        let Role::Leader(obligation, leader) = coalescer.join(key("a", &hash_keys)) else { panic!() };
+        let Role::Follower(follower) = coalescer.join(key("a", &hash_keys)) else { panic!() };
         let callers = obligation.callers();
         let mut all_left = Box::pin(callers.all_left());
         assert!(futures_util::poll!(&mut all_left).is_pending());
@@ -259,15 +266,18 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_the_limit_may_follow() {
-        let (coalescer, secrets) = (coalescer(2), HashKeys::random().unwrap());
-        let _leads = coalescer.join(key("a", &secrets));
-        let _first = coalescer.join(key("a", &secrets));
-        let second = coalescer.join(key("a", &secrets));
-        assert!(matches!(coalescer.join(key("a", &secrets)), Role::Full));
+    fn the_number_of_followers_is_limited() {
+        let (coalescer, hash_keys) = (coalescer(2), HashKeys::random().unwrap());
+        let _leads = coalescer.join(key("a", &hash_keys));
+        let _first = coalescer.join(key("a", &hash_keys));
+        let second = coalescer.join(key("a", &hash_keys));
+        assert!(matches!(coalescer.join(key("a", &hash_keys)), Role::Full));
         drop(second);
-        assert!(matches!(coalescer.join(key("a", &secrets)), Role::Follower(_)), "a seat was given back");
+        assert!(
+            matches!(coalescer.join(key("a", &hash_keys)), Role::Follower(_)),
+            "a dropped follower makes room"
+        );
         coalescer.set_followers(1);
-        assert!(matches!(coalescer.join(key("a", &secrets)), Role::Full), "there are fewer seats now");
+        assert!(matches!(coalescer.join(key("a", &hash_keys)), Role::Full), "the limit is lower now");
     }
 }

@@ -1,16 +1,15 @@
-//! Whether a stored answer still holds, by Graph's word (RFC 9111, section 4.3).
+//! Conditional requests to Graph: validation of a stored response (RFC 9111, section 4.3).
 //!
-//! Where Graph gave an answer a validator, an answer past its time is not fetched anew but asked about, and
-//! Graph may say 304. A 304 is Graph's word for the token that asked, and for no other: a server evaluates a
-//! condition only after everything else, and only where its answer without the condition were a 200 (RFC 9110,
-//! sections 13.2.1 and 15.4.5). It has looked at this very token and would have answered it. So a 304 is a
-//! proof, as a 200 is, for exactly that token.
+//! A stale response with a validator is not fetched again but validated, and Graph may respond with 304. A 304 applies to
+//! the token of the request and to no other: a server evaluates a condition after all other checks, and only if its
+//! response without the condition were a 200 (RFC 9110, sections 13.2.1 and 15.4.5). Graph has checked this token and would
+//! have sent the response to it. So a 304 is a proof for exactly that token, as a 200 is.
 //!
-//! What the 304 does not carry is the body, so that must be the one this token would have got. An entity tag
-//! names a representation only as well as the server keeps its tags apart, and a token's view of a resource may
-//! differ from another's. Therefore a token asks with a validator that Graph gave to itself, about the body that
-//! Graph gave to itself, never about what another token of its principal brought. And once an hour it asks for
-//! the whole: were a tag not to change when the token's view does, the older view would end there.
+//! A 304 has no body, so the stored body must be the one that Graph would have sent to this token. Whether an entity tag
+//! identifies a representation depends on the server, and two tokens may see different representations of one resource.
+//! Therefore a token validates only a body that Graph sent to the same token, with the validator of that response, never a
+//! response to another token of its principal. And once an hour a token fetches the full response: if a tag did not change
+//! together with the token's representation, the outdated body would be used for an hour at most.
 
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use crate::http::headers::{is_for_one_hop, only};
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 
-/// Graph's own validators of one answer. There is at least one.
+/// Graph's validators of one response. There is at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validators {
     etag: Option<HeaderValue>,
@@ -31,22 +30,22 @@ pub struct Validators {
 }
 
 impl Validators {
-    /// Those of an answer that came at `received`, if it has any.
+    /// Reads the validators of a response that arrived at `received`, if it has any.
     ///
-    /// A `Last-Modified` counts where it is at least a second before the answer's own date: what changes twice
-    /// in a second has one date for two states (RFC 9110, section 8.8.2.2).
-    pub fn of(headers: &HeaderMap, received: Now) -> Option<Self> {
-        let etag = only(headers, &ETAG).filter(|tag| opaque(tag).is_some()).cloned();
-        let settled = |modified: &&HeaderValue| {
+    /// A `Last-Modified` is used only if it is at least a second before the response's `Date`: a resource that changes twice
+    /// within a second has one date for two states (RFC 9110, section 8.8.2.2).
+    pub fn from_headers(headers: &HeaderMap, received: Now) -> Option<Self> {
+        let etag = only(headers, &ETAG).filter(|tag| opaque_tag(tag).is_some()).cloned();
+        let is_strong = |modified: &&HeaderValue| {
             let date = only(headers, &header::DATE).and_then(date::read).unwrap_or_else(|| received.wall());
             let since = date::read(modified).and_then(|modified| date.duration_since(modified).ok());
             since.is_some_and(|since| since >= Duration::from_secs(1))
         };
-        let last_modified = only(headers, &LAST_MODIFIED).filter(settled).cloned();
+        let last_modified = only(headers, &LAST_MODIFIED).filter(is_strong).cloned();
         (etag.is_some() || last_modified.is_some()).then_some(Self { etag, last_modified })
     }
 
-    /// Makes a request conditional. Both are sent where both are there (RFC 9110, section 13.1.3).
+    /// Makes a request conditional. Sends both validators if both exist (RFC 9110, section 13.1.3).
     pub fn apply_to(&self, request: &mut HeaderMap) {
         if let Some(etag) = &self.etag {
             request.insert(IF_NONE_MATCH, etag.clone());
@@ -56,24 +55,27 @@ impl Validators {
         }
     }
 
-    /// Whether a 304 is about the answer that these belong to (RFC 9111, section 4.3.4): by its entity tag,
-    /// strongly where it is strong; by its `Last-Modified` where it has no tag. A 304 ought to name what it is about
-    /// (RFC 9110, section 15.4.5). One that names nothing is about the one answer that was asked about: no
-    /// other was named to whoever said it.
+    /// Returns whether a 304 selects the response of these validators (RFC 9111, section 4.3.4): by its entity tag, with
+    /// strong comparison if the tag is strong; by its `Last-Modified` if it has no tag.
+    ///
+    /// A 304 should carry a validator (RFC 9110, section 15.4.5). A 304 without one selects the stored response, because the
+    /// request named no other.
     pub fn matches(&self, not_modified: &HeaderMap) -> bool {
         sabotaged!(AnyNotModified, return true);
         if not_modified.contains_key(ETAG) {
-            let (Some(known), Some(told)) = (&self.etag, only(not_modified, &ETAG)) else { return false };
-            let strong = !is_weak(told);
-            return opaque(told).is_some() && opaque(told) == opaque(known) && !(strong && is_weak(known));
+            let (Some(known), Some(received)) = (&self.etag, only(not_modified, &ETAG)) else { return false };
+            let strong = !is_weak(received);
+            return opaque_tag(received).is_some()
+                && opaque_tag(received) == opaque_tag(known)
+                && !(strong && is_weak(known));
         }
-        let dated = not_modified.contains_key(LAST_MODIFIED);
-        !dated
+        let has_date = not_modified.contains_key(LAST_MODIFIED);
+        !has_date
             || (self.last_modified.is_some()
                 && self.last_modified.as_ref() == only(not_modified, &LAST_MODIFIED))
     }
 
-    /// When Graph says that the answer last changed, where that is known.
+    /// Returns `Last-Modified`, if it is a validator.
     pub fn last_modified(&self) -> Option<&HeaderValue> {
         self.last_modified.as_ref()
     }
@@ -83,44 +85,48 @@ impl Validators {
     }
 }
 
-/// What is kept with an answer so that Graph can be asked about it.
+/// Data that is stored with a response for its validation.
 #[derive(Clone, Debug)]
-pub struct Validation {
-    /// What Graph is asked with.
+pub struct RevalidationState {
+    /// Validators for the conditional request.
     pub validators: Validators,
-    /// The fields of Graph's answer that a 304 need not repeat and the rules need again.
+    /// Response fields that a 304 need not repeat and that the freshness rules read again.
     fields: Box<[(HeaderName, HeaderValue)]>,
-    /// To which token the answer was given.
-    given_to: TokenHash,
-    /// When the body was asked for.
-    body_asked: Now,
+    /// Token to which Graph sent the response.
+    token_hash: TokenHash,
+    /// Time of the request that returned the body.
+    body_requested_at: Now,
 }
 
-impl Validation {
-    /// That of a 200 to a question of `token`'s, asked at `asked`. None where Graph gave no validator, or where
-    /// the fields are so long that they are not worth their place.
-    pub fn of(headers: &HeaderMap, token: TokenHash, asked: Now) -> Option<Self> {
-        let validators = Validators::of(headers, asked)?;
-        let names = REMEMBERED.iter().flat_map(|name| headers.get_all(name).iter().map(move |v| (name, v)));
+impl RevalidationState {
+    /// Creates the state of a 200 to a request of `token` at `requested_at`. Returns `None` without a validator, or if the
+    /// fields exceed [`MAX_STATE_BYTES`].
+    pub fn from_response(headers: &HeaderMap, token: TokenHash, requested_at: Now) -> Option<Self> {
+        let validators = Validators::from_headers(headers, requested_at)?;
+        let names =
+            STORED_FIELD_NAMES.iter().flat_map(|name| headers.get_all(name).iter().map(move |v| (name, v)));
         let fields: Box<_> = names.map(|(name, value)| (name.clone(), value.clone())).collect();
-        let known = Self { validators, fields, given_to: token, body_asked: asked };
-        (known.weight() <= WEIGHT_MAX).then_some(known)
+        let known = Self { validators, fields, token_hash: token, body_requested_at: requested_at };
+        (known.weight() <= MAX_STATE_BYTES).then_some(known)
     }
 
-    /// The same after a 304, with `headers` as they are now. The body is as old as it was.
-    pub fn renewed(&self, headers: &HeaderMap, asked: Now) -> Option<Self> {
-        Some(Self { body_asked: self.body_asked, ..Self::of(headers, self.given_to, asked)? })
+    /// Returns the state after a 304, with the merged `headers`. The time of the body stays.
+    pub fn renew(&self, headers: &HeaderMap, requested_at: Now) -> Option<Self> {
+        Some(Self {
+            body_requested_at: self.body_requested_at,
+            ..Self::from_response(headers, self.token_hash, requested_at)?
+        })
     }
 
-    /// What `token` may ask Graph with now: its own, and not for ever.
-    pub fn for_token(&self, token: TokenHash, now: Now) -> Option<&Validators> {
-        let own = sabotaged!(ValidatorOfAnother, true, token == self.given_to);
-        (own && now.since(self.body_asked) < WHOLE_AGAIN).then_some(&self.validators)
+    /// Returns the validators that `token` may use now: those of its own response, if the body is less than an hour old.
+    pub fn validators_for(&self, token: TokenHash, now: Now) -> Option<&Validators> {
+        let own = sabotaged!(ValidatorOfAnother, true, token == self.token_hash);
+        (own && now.since(self.body_requested_at) < MAX_BODY_AGE).then_some(&self.validators)
     }
 
-    /// The fields of the stored answer with those of a 304 in their place (RFC 9111, section 3.2). What
-    /// describes a body stays as it is stored; `passed_on` are the stored fields beside the remembered ones.
-    pub fn merge(&self, passed_on: &[(HeaderName, HeaderValue)], not_modified: &HeaderMap) -> HeaderMap {
+    /// Merges the fields of a 304 into the stored fields (RFC 9111, section 3.2). Fields that describe the body keep their
+    /// stored values. `stored_headers` are the fields of the entry that callers receive.
+    pub fn merge(&self, stored_headers: &[(HeaderName, HeaderValue)], not_modified: &HeaderMap) -> HeaderMap {
         let mut merged = not_modified.clone();
         for name in not_modified.keys() {
             if name.as_str().starts_with("content-") || is_for_one_hop(not_modified, name) {
@@ -128,16 +134,16 @@ impl Validation {
             }
         }
         merged.remove(header::CONNECTION);
-        let told: Vec<HeaderName> = merged.keys().cloned().collect();
-        for (name, value) in self.fields.iter().chain(passed_on) {
-            if !told.contains(name) {
+        let received: Vec<HeaderName> = merged.keys().cloned().collect();
+        for (name, value) in self.fields.iter().chain(stored_headers) {
+            if !received.contains(name) {
                 merged.append(name.clone(), value.clone());
             }
         }
         merged
     }
 
-    /// Bytes that it takes in memory, about.
+    /// Returns the approximate size in memory, bytes.
     pub fn weight(&self) -> usize {
         let fields =
             self.fields.iter().map(|(_, value)| value.len() + size_of::<(HeaderName, HeaderValue)>());
@@ -149,22 +155,22 @@ fn is_weak(tag: &HeaderValue) -> bool {
     tag.as_bytes().starts_with(b"W/")
 }
 
-/// An entity tag without its mark of weakness, if it is one (RFC 9110, section 8.8.3) of a sane length.
-fn opaque(tag: &HeaderValue) -> Option<&[u8]> {
+/// Returns the opaque tag, without `W/`, of a valid entity tag within the length limit (RFC 9110, section 8.8.3).
+fn opaque_tag(tag: &HeaderValue) -> Option<&[u8]> {
     let bytes = tag.as_bytes();
     let quoted = bytes.strip_prefix(b"W/").unwrap_or(bytes);
     let inner = quoted.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    let fits = bytes.len() <= TAG_LENGTH && inner.iter().all(|byte| matches!(byte, b'!' | b'#'..=b'~'));
+    let fits = bytes.len() <= MAX_ETAG_BYTES && inner.iter().all(|byte| matches!(byte, b'!' | b'#'..=b'~'));
     fits.then_some(quoted)
 }
 
-/// What the rules read of an answer, beside its date and age, which are a 304's own.
-static REMEMBERED: [HeaderName; 5] = [CACHE_CONTROL, EXPIRES, VARY, ETAG, LAST_MODIFIED];
-/// Of one answer: more is no validator that anybody would send.
-const WEIGHT_MAX: usize = 2 << 10;
-const TAG_LENGTH: usize = 256;
-/// However often Graph says 304. `cache.proof_ttl` has the same bound.
-const WHOLE_AGAIN: Duration = Duration::from_hours(1);
+/// Names of the response fields that the freshness rules read, except `Date` and `Age`, which the 304 has itself.
+static STORED_FIELD_NAMES: [HeaderName; 5] = [CACHE_CONTROL, EXPIRES, VARY, ETAG, LAST_MODIFIED];
+/// Limit on the state of one response. Longer fields are not plausible validators.
+const MAX_STATE_BYTES: usize = 2 << 10;
+const MAX_ETAG_BYTES: usize = 256;
+/// Age of a body beyond which the full response is fetched, regardless of 304s. `cache.proof_ttl` has the same limit.
+const MAX_BODY_AGE: Duration = Duration::from_hours(1);
 
 #[cfg(test)]
 mod tests;

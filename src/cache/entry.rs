@@ -1,277 +1,224 @@
-//! A stored answer.
+//! A stored response.
+
+mod digest;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use ring::digest;
-use uuid::{NonNilUuid, Uuid};
+use uuid::NonNilUuid;
 
-use super::conditional::Validation;
+pub use self::digest::{ContentDigest, EntityTag};
+use super::conditional::RevalidationState;
 use super::freshness::{Lifetime, PackedLifetime};
 use super::outcome::Eviction;
 use super::vary::SecondaryKey;
-use crate::http::ids::{REQUEST_ID, Text, guid, templates};
+use crate::http::ids::{REQUEST_ID, guid};
 use crate::http::{date, headers};
 use crate::scrub::{GzippedBody, ScrubbedBody, Scrubber};
 use crate::support::clock::Now;
 use crate::support::labels::Label;
 
-/// A 200 of Graph: scrubbed, complete, with the few header fields that are passed on.
+/// A complete 200 response of Graph: the scrubbed body and the few header fields that callers receive.
 ///
-/// There are as many of these as the cache has room for, so what can be spelled for an answer is not kept spelled.
+/// The number of entries is bounded only by the cache's capacity, so values that can be rendered for each response are not
+/// stored in rendered form.
 #[derive(Debug)]
 pub struct Entry {
     /// The scrubbed body.
     pub body: ScrubbedBody,
-    /// A weak validator of the scrubbed body under the scrubber's present rules.
-    pub tag: EntityTag,
+    /// Weak validator of the scrubbed body under the scrubber's current rules.
+    pub etag: EntityTag,
     date: u32,
-    /// Graph's own id of the request that brought this answer.
+    /// Graph's `request-id` of the response.
     pub origin_request_id: Option<NonNilUuid>,
-    /// When Graph was asked.
-    pub asked: Now,
+    /// Time at which the request was sent to Graph.
+    pub requested_at: Now,
     lifetime: PackedLifetime,
-    /// What most entries do not have.
-    rare: Option<Box<RareFields>>,
-    left_by: AtomicU8,
-    looked_up: AtomicBool,
+    /// Parts that most entries do not have.
+    optional: Option<Box<OptionalParts>>,
+    eviction_cause: AtomicU8,
+    accessed: AtomicBool,
 }
 
-/// Header fields that are passed on.
+/// Header fields that callers receive.
 type StoredFields = Box<[(HeaderName, HeaderValue)]>;
 
-/// What few entries have.
+/// Parts that few entries have.
 #[derive(Debug, Default)]
-struct RareFields {
-    /// The fields that are passed on, where they are not the usual ones, and the digest that covers them too.
+struct OptionalParts {
+    /// Header fields that differ from the default ones, and the digest that includes them.
     headers: Option<(StoredFields, ContentDigest)>,
-    /// With what Graph can be asked whether it still holds.
-    validation: Option<Validation>,
-    /// What of its request chose it, where that can differ within a key.
+    /// Data for conditional requests to Graph.
+    revalidation: Option<RevalidationState>,
+    /// Secondary key, if selecting fields can differ between requests of one key.
     secondary_key: Option<SecondaryKey>,
-    /// The body in gzip, where its caller would have it so.
+    /// The body in gzip, if its caller accepted gzip.
     gzip: Option<GzippedBody>,
 }
 
-/// Half of a SHA-256: an entity tag before it is spelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EntityTag([u8; 16]);
-
-/// Digest of all bytes of an answer that a caller is given from memory: of the scrubbed body under the scrubber's rules,
-/// which is the entity tag, and of the header fields that are passed on, where these are not the usual ones.
-///
-/// A proof records the digest of the answer that Graph gave to its token (promise 2). `Date` and `origin-request-id`
-/// are not part of it: they describe one message of Graph's, and differ in each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ContentDigest([u8; 16]);
-
-impl ContentDigest {
-    /// Computes the digest of an answer with unusual header fields. Every name and value is preceded by its length.
-    fn compute(tag: EntityTag, headers: &[(HeaderName, HeaderValue)]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(&tag.0);
-        for (name, value) in headers {
-            for part in [name.as_str().as_bytes(), value.as_bytes()] {
-                context.update(&part.len().to_be_bytes());
-                context.update(part);
-            }
-        }
-        Self(first_half(context))
-    }
-
-    /// The digest of answer number `answer`, which is no other's.
-    #[cfg(test)]
-    pub fn for_tests(answer: u8) -> Self {
-        Self([answer; 16])
-    }
-}
-
-fn first_half(context: digest::Context) -> [u8; 16] {
-    context.finish().as_ref().first_chunk().copied().unwrap_or_default()
-}
-
-impl EntityTag {
-    /// Of a body under a scrubber's rules. Weak: another compact spelling of the same JSON would be the same answer
-    /// (RFC 9110, section 8.8.1). The rules are part of it, so that a change of policy is a change of the
-    /// representation.
-    fn of(body: &[u8], policy: &[u8]) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(&policy.len().to_be_bytes());
-        context.update(policy);
-        context.update(body);
-        Self(first_half(context))
-    }
-
-    /// As a field has it.
-    pub fn spelled(self) -> HeaderValue {
-        let [value] = templates(|[text]| self.spell(text));
-        value
-    }
-
-    /// Writes it as a field has it: by chance it is as long as a GUID.
-    pub fn spell(self, text: &mut Text) {
-        *text = *b"W/\"................................\"";
-        Uuid::from_bytes(self.0).simple().encode_lower(&mut text[3..]);
-    }
-}
-
 impl Entry {
-    /// Makes an entry of a scrubbed 200. `asked` is when the question left, not when the answer came
-    /// (RFC 9111, section 4.2.3 counts the delay as age).
+    /// Creates an entry from a scrubbed 200 response. `requested_at` is the time at which the request was sent, not the
+    /// time at which the response arrived: RFC 9111, section 4.2.3 counts the delay as age.
     pub fn new(
         body: ScrubbedBody,
         scrubber: &Scrubber,
         from: &HeaderMap,
         lifetime: Lifetime,
-        asked: Now,
+        requested_at: Now,
     ) -> Self {
-        let date = headers::date(from).unwrap_or_else(|| asked.wall());
+        let date = headers::date(from).unwrap_or_else(|| requested_at.wall());
         let mut headers = headers::kept(from);
         let mut entry = Self {
-            tag: EntityTag::of(body.as_bytes(), scrubber.policy()),
+            etag: EntityTag::compute(body.as_bytes(), scrubber.policy()),
             date: u32::try_from(date.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
                 .unwrap_or(u32::MAX),
             origin_request_id: from.get(REQUEST_ID).and_then(guid).and_then(NonNilUuid::new),
             body,
-            asked,
+            requested_at,
             lifetime: lifetime.into(),
-            rare: None,
-            left_by: AtomicU8::new(NOT_SAID),
-            looked_up: AtomicBool::new(false),
+            optional: None,
+            eviction_cause: AtomicU8::new(IN_STORE),
+            accessed: AtomicBool::new(false),
         };
         if *headers != *headers::usual() {
             headers::pack(headers.iter_mut().map(|(_, value)| value));
-            let digest = ContentDigest::compute(entry.tag, &headers);
-            entry.rare().headers = Some((headers, digest));
+            let digest = ContentDigest::compute(entry.etag, &headers);
+            entry.optional().headers = Some((headers, digest));
         }
         entry
     }
 
-    /// The same with what later requests are matched by, and with what Graph can be asked.
+    /// Adds the data for conditional requests and the secondary key.
     #[must_use]
-    pub fn with(mut self, validation: Option<Validation>, secondary_key: Option<SecondaryKey>) -> Self {
+    pub fn with_optional_parts(
+        mut self,
+        validation: Option<RevalidationState>,
+        secondary_key: Option<SecondaryKey>,
+    ) -> Self {
         if validation.is_some() || secondary_key.is_some() {
-            let rare = self.rare();
-            (rare.validation, rare.secondary_key) = (validation, secondary_key);
+            let optional = self.optional();
+            (optional.revalidation, optional.secondary_key) = (validation, secondary_key);
         }
         self
     }
 
-    /// The same with its body in gzip beside it.
+    /// Adds the body in gzip.
     #[must_use]
     pub fn with_gzip(mut self, body: Option<GzippedBody>) -> Self {
         if body.is_some() {
-            self.rare().gzip = body;
+            self.optional().gzip = body;
         }
         self
     }
 
-    fn rare(&mut self) -> &mut RareFields {
-        self.rare.get_or_insert_default()
+    fn optional(&mut self) -> &mut OptionalParts {
+        self.optional.get_or_insert_default()
     }
 
-    /// The fields of Graph's answer that are passed on, where they are not [`headers::usual`].
-    pub fn unusual(&self) -> Option<&[(HeaderName, HeaderValue)]> {
-        self.rare.as_ref()?.headers.as_ref().map(|(headers, _)| &**headers)
+    /// Returns the header fields that callers receive, if they differ from [`headers::usual`].
+    pub fn non_default_headers(&self) -> Option<&[(HeaderName, HeaderValue)]> {
+        self.optional.as_ref()?.headers.as_ref().map(|(headers, _)| &**headers)
     }
 
-    /// Digest of the bytes that a caller is given: a proof of the same digest lets its token have them.
+    /// Returns the digest of the bytes that a caller receives. A token with a proof of the same digest may receive them.
     pub fn digest(&self) -> ContentDigest {
-        let unusual = self.rare.as_ref().and_then(|rare| rare.headers.as_ref());
-        unusual.map_or(ContentDigest(self.tag.0), |(_, digest)| *digest)
+        let non_default_headers = self.optional.as_ref().and_then(|optional| optional.headers.as_ref());
+        non_default_headers.map_or(ContentDigest::from(self.etag), |(_, digest)| *digest)
     }
 
-    /// The fields of Graph's answer that are passed on.
+    /// Returns the header fields that callers receive.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        self.unusual().unwrap_or(headers::usual())
+        self.non_default_headers().unwrap_or(headers::usual())
     }
 
-    /// How long it may be used.
+    /// Returns how long the entry may be used.
     pub fn lifetime(&self) -> Lifetime {
         self.lifetime.into()
     }
 
-    /// When Graph answered, by its `Date`, or by our clock: seconds since the Unix epoch, up to the year 2106.
+    /// Returns the response's `Date`, or the time of the request if there is none: seconds since the Unix epoch, up to the
+    /// year 2106.
     pub fn date(&self) -> u64 {
         self.date.into()
     }
 
-    /// With what Graph can be asked whether it still holds.
-    pub fn validation(&self) -> Option<&Validation> {
-        self.rare.as_ref()?.validation.as_ref()
+    /// Returns the data for conditional requests to Graph.
+    pub fn revalidation(&self) -> Option<&RevalidationState> {
+        self.optional.as_ref()?.revalidation.as_ref()
     }
 
-    /// What of its request chose it.
+    /// Returns the secondary key.
     pub fn secondary_key(&self) -> Option<&SecondaryKey> {
-        self.rare.as_ref()?.secondary_key.as_ref()
+        self.optional.as_ref()?.secondary_key.as_ref()
     }
 
-    /// Its body in gzip.
+    /// Returns the body in gzip.
     pub fn gzip(&self) -> Option<&GzippedBody> {
-        self.rare.as_ref()?.gzip.as_ref()
+        self.optional.as_ref()?.gzip.as_ref()
     }
 
-    /// The moment by which `If-Modified-Since` is judged: when it last changed, else when Graph gave it (RFC 9111,
-    /// section 4.3.2).
-    pub fn changed(&self) -> SystemTime {
-        let known = self.validation().and_then(|known| known.validators.last_modified());
-        known.and_then(date::read).unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date()))
+    /// Returns the time for the evaluation of `If-Modified-Since`: `Last-Modified`, or else `Date` (RFC 9111, section
+    /// 4.3.2).
+    pub fn last_modified(&self) -> SystemTime {
+        let last_modified = self.revalidation().and_then(|state| state.validators.last_modified());
+        last_modified.and_then(date::read).unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date()))
     }
 
-    /// Bytes that it takes in memory, about.
+    /// Returns the approximate size in memory, bytes.
     pub fn weight(&self) -> usize {
-        let rare = self.rare.as_deref().map_or(0, |rare| {
-            let headers = rare.headers.iter().flat_map(|(headers, _)| headers);
+        let optional = self.optional.as_deref().map_or(0, |optional| {
+            let headers = optional.headers.iter().flat_map(|(headers, _)| headers);
             let headers: usize =
                 headers.map(|(_, value)| value.len() + size_of::<(HeaderName, HeaderValue)>()).sum();
-            let validation = rare.validation.as_ref().map_or(0, Validation::weight);
-            let secondary_key = rare.secondary_key.as_ref().map_or(0, SecondaryKey::weight);
-            let gzip = rare.gzip.as_ref().map_or(0, GzippedBody::len);
-            size_of::<RareFields>() + headers + validation + secondary_key + gzip
+            let validation = optional.revalidation.as_ref().map_or(0, RevalidationState::weight);
+            let secondary_key = optional.secondary_key.as_ref().map_or(0, SecondaryKey::weight);
+            let gzip = optional.gzip.as_ref().map_or(0, GzippedBody::len);
+            size_of::<OptionalParts>() + headers + validation + secondary_key + gzip
         });
-        size_of::<Self>() + self.body.len() + rare
+        size_of::<Self>() + self.body.len() + optional
     }
 
-    /// Says that it was looked up. Returns whether it had been before.
+    /// Marks the entry as accessed. Returns whether it was marked before.
     pub fn mark_accessed(&self) -> bool {
-        self.looked_up.swap(true, Relaxed)
+        self.accessed.swap(true, Relaxed)
     }
 
-    /// Says why it is about to leave the store.
-    pub(super) fn leaves_by(&self, cause: Eviction) {
-        self.left_by.store(u8::try_from(cause.index()).unwrap_or(NOT_SAID), Relaxed);
+    /// Records why the entry leaves the store.
+    pub(super) fn mark_evicted(&self, cause: Eviction) {
+        self.eviction_cause.store(u8::try_from(cause.index()).unwrap_or(IN_STORE), Relaxed);
     }
 
-    /// Says that a newer one has taken its place in the store.
+    /// Records that a newer entry has replaced this one in the store.
     pub(super) fn mark_replaced(&self) {
-        self.left_by.store(REPLACED, Relaxed);
+        self.eviction_cause.store(REPLACED, Relaxed);
     }
 
-    /// Records that Graph has since given other bytes to a token of the same principal. The entry stays in the store;
-    /// each token must ask Graph once before it is given these bytes again.
+    /// Records that Graph has since sent other bytes to a token of the same principal. The entry stays in the store; each
+    /// token must send one request to Graph before it receives these bytes again.
     pub(super) fn mark_superseded(&self) {
-        // An entry that has left the store stays gone.
-        let _ = self.left_by.compare_exchange(NOT_SAID, SUPERSEDED, Relaxed, Relaxed);
+        // An entry that has left the store keeps its cause.
+        let _ = self.eviction_cause.compare_exchange(IN_STORE, SUPERSEDED, Relaxed, Relaxed);
     }
 
-    /// Whether Graph has since given other bytes to a token of the same principal.
+    /// Returns whether Graph has since sent other bytes to a token of the same principal.
     pub fn is_superseded(&self) -> bool {
-        self.left_by.load(Relaxed) == SUPERSEDED
+        self.eviction_cause.load(Relaxed) == SUPERSEDED
     }
 
-    /// Whether the store has neither dropped, replaced nor superseded it, as far as that was said.
+    /// Returns false if the store has recorded that the entry was evicted, replaced or superseded.
     pub(super) fn is_kept(&self) -> bool {
-        self.left_by.load(Relaxed) == NOT_SAID
+        self.eviction_cause.load(Relaxed) == IN_STORE
     }
 
-    /// Why it left the store, if that was said.
-    pub(super) fn left_by(&self) -> Option<Eviction> {
-        Eviction::ALL.get(usize::from(self.left_by.load(Relaxed))).copied()
+    /// Returns why the entry left the store, if that is recorded.
+    pub(super) fn eviction_cause(&self) -> Option<Eviction> {
+        Eviction::ALL.get(usize::from(self.eviction_cause.load(Relaxed))).copied()
     }
 }
 
-const NOT_SAID: u8 = u8::MAX;
+/// Values of `eviction_cause` beside the indexes of [`Eviction`].
+const IN_STORE: u8 = u8::MAX;
 const REPLACED: u8 = u8::MAX - 1;
 const SUPERSEDED: u8 = u8::MAX - 2;
 

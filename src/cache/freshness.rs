@@ -1,5 +1,7 @@
-//! May this answer be used for this caller now? Judgements of RFC 9111 and RFC 5861, pure, `now` passed in.
-//! `tests/oracle.rs` holds them beside those of another cache, and says where the two differ and why.
+//! Freshness: whether a stored response may be used for a token now, by RFC 9111 and RFC 5861.
+//!
+//! All functions are pure; the caller passes `now`. `tests/oracle.rs` compares them with another implementation, and states
+//! where and why the two differ.
 
 mod dials;
 mod lifetime;
@@ -15,7 +17,7 @@ use crate::support::clock::Now;
 use crate::support::labels::labels;
 use crate::support::sabotage::sabotaged;
 
-/// What judgements need to know.
+/// Rules of freshness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `cache.ttl`
@@ -33,21 +35,21 @@ pub struct Config {
 }
 
 labels! {
-    /// Whose word decides how long an answer is fresh.
+    /// Source of the freshness lifetime of a response.
     pub enum FreshnessSource {
-        /// The operator's: `cache.ttl` replaces what Graph says.
+        /// The operator: `cache.ttl` replaces Graph's directives.
         Operator = "operator",
-        /// Graph's, as RFC 9111 has it, with `cache.ttl` as the cap.
+        /// Graph, as RFC 9111 specifies, with `cache.ttl` as the upper limit.
         Origin = "origin",
     }
 }
 
 labels! {
-    /// What becomes of a caller's `Cache-CacheControl`.
+    /// Treatment of a caller's `Cache-Control`.
     pub enum ClientDirectives {
         /// Ignored: the .NET SDK sends `no-store, no-cache` with every request.
         Ignore = "ignore",
-        /// Obeyed, as RFC 9111, section 5.2.1 has it.
+        /// Honoured, as RFC 9111, section 5.2.1 specifies.
         Honor = "honor",
     }
 }
@@ -66,36 +68,36 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The longest that anything stored can be of use.
+    /// Returns the longest time for which a stored entry or proof is usable.
     pub fn longest_use(&self) -> Duration {
         self.ttl.max(self.proof_ttl) + self.stale_while_revalidate.max(self.stale_if_error)
     }
 }
 
-/// How long an answer may be used, as it was judged when it came.
+/// How long a response may be used, as determined on arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    /// From the moment the question left. Zero: only after Graph was asked whether it still holds.
+    /// Freshness lifetime, from the time of the request. Zero: the response must be validated before each use.
     pub fresh_for: Duration,
-    /// How old the answer already was, by its `Age`.
+    /// Initial age of the response, from its `Age`.
     pub initial_age: Duration,
-    /// It may not be used past that without Graph's word.
+    /// True if a stale response must be validated before use (`must-revalidate`).
     pub must_revalidate: bool,
-    /// From this age on it may not be used while Graph is asked, whatever the grace.
+    /// Age from which the response may not be used during a refresh, regardless of the configured grace.
     pub grace_ends: Duration,
 }
 
-/// What the clock says of an entry and a proof, for one caller.
+/// Assessment of an entry and a proof for one token at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Assessment {
-    /// How old the answer is (RFC 9111, section 4.2.3).
+    /// Current age of the response (RFC 9111, section 4.2.3).
     pub age: Duration,
-    /// How long it may still be used by this caller; zero when it is past that.
-    pub left: Duration,
-    /// How far it, or the proof, is past its time.
+    /// Time for which this token may still use the response; zero if it has passed.
+    pub remaining: Duration,
+    /// Time since the freshness lifetime of the response, or the lifetime of the proof, has passed.
     pub overdue: Duration,
-    /// What follows.
-    pub verdict: Decision,
+    /// Resulting decision.
+    pub decision: Decision,
 }
 
 /// Source of a failed request to Graph.
@@ -108,69 +110,69 @@ pub enum ErrorSource {
     Local,
 }
 
-/// What may be done with an entry.
+/// Permitted use of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Answer with it.
+    /// Respond with the entry.
     Fresh,
-    /// Answer with it, though it is past its time: the caller takes it so (`max-stale`).
+    /// Respond with the stale entry: the caller accepts it (`max-stale`).
     StaleAccepted,
-    /// Answer with it, and ask Graph meanwhile (RFC 5861, section 3).
+    /// Respond with the stale entry, and refresh it in the background (RFC 5861, section 3).
     StaleUsable,
-    /// Ask Graph. The entry may serve if that fails: see [`is_usable_on_error`].
+    /// Send a request to Graph. The entry may be used if the request fails: see [`is_usable_on_error`].
     Forward(Forward),
 }
 
 impl Assessment {
-    /// The judgement where Graph has since given other bytes to another token: nothing is left, and this token asks once,
-    /// too. The entry may serve if that fails, as one that is past its time.
+    /// Returns the assessment of a superseded entry: Graph has since sent other bytes to another token, so this token must
+    /// send one request to Graph. The entry may be used if that request fails, as a stale one.
     #[must_use]
     pub fn superseded(self) -> Self {
-        let verdict = match self.verdict {
+        let decision = match self.decision {
             Decision::Fresh | Decision::StaleAccepted | Decision::StaleUsable => {
                 Decision::Forward(Forward::Stale)
             }
             forward @ Decision::Forward(_) => forward,
         };
-        Self { left: Duration::ZERO, verdict, ..self }
+        Self { remaining: Duration::ZERO, decision, ..self }
     }
 }
 
-/// Judges an entry and a proof, given at `granted`, for a caller whose token is usable for `token_left`.
+/// Assesses an entry and a proof of time `granted_at`, for a token that is usable for a further `token_left`.
 ///
-/// `client` holds the caller's directives where they are obeyed. A caller whose token is at its end gets
-/// nothing from memory, fresh or stale.
+/// `client` contains the caller's directives if they are honoured. An expiring token receives nothing from memory, neither
+/// fresh nor stale.
 pub fn assess(
     config: &Config,
-    (lifetime, asked): (&Lifetime, Now),
-    granted: Now,
+    (lifetime, requested_at): (&Lifetime, Now),
+    granted_at: Now,
     token_left: Duration,
     client: CacheControl,
     now: Now,
 ) -> Assessment {
-    let age = lifetime.initial_age.saturating_add(now.since(asked));
-    let proof_age = sabotaged!(ProofForever, Duration::ZERO, now.since(granted));
-    // A shorter `cache.ttl` holds for what is stored already; a longer one for answers to come.
+    let age = lifetime.initial_age.saturating_add(now.since(requested_at));
+    let proof_age = sabotaged!(ProofForever, Duration::ZERO, now.since(granted_at));
+    // A lowered `cache.ttl` applies to stored responses too; a raised one only to later responses.
     let fresh_for = lifetime.fresh_for.min(config.ttl);
     let fresh_for = sabotaged!(EntryForever, Duration::from_hours(9_000), fresh_for);
     let proof_left = config.proof_ttl.saturating_sub(proof_age);
-    let left = fresh_for.saturating_sub(age).min(proof_left).min(token_left);
+    let remaining = fresh_for.saturating_sub(age).min(proof_left).min(token_left);
     let past = age.saturating_sub(fresh_for);
     let overdue = past.max(proof_age.saturating_sub(config.proof_ttl));
-    let asks_graph = client.no_cache
+    let needs_request = client.no_cache
         || client.max_age.is_some_and(|limit| age > Duration::from_secs(limit) || limit == 0)
-        || client.min_fresh.is_some_and(|wanted| left < Duration::from_secs(wanted));
-    // A caller may take what is old (section 5.2.1.2); whether it may see it at all is not its to say.
+        || client.min_fresh.is_some_and(|wanted| remaining < Duration::from_secs(wanted));
+    // A caller may accept a stale response (section 5.2.1.2), but cannot extend a proof.
     let accepted = client.max_stale.is_some_and(|most| past <= Duration::from_secs(most))
         && (sabotaged!(MaxStaleWidensProof, true, !proof_left.is_zero()));
-    // Who asks for an age and not for more wants nothing past its time (section 5.2.1.1).
+    // `max-age` without `max-stale` declines stale responses (section 5.2.1.1).
     let declined = client.max_age.is_some() && client.max_stale.is_none();
     let grace = sabotaged!(StalePastGrace, Duration::MAX, config.stale_while_revalidate);
-    let verdict = if token_left.is_zero() {
+    let decision = if token_left.is_zero() {
         Decision::Forward(Forward::Bypass)
-    } else if asks_graph {
+    } else if needs_request {
         Decision::Forward(Forward::Request)
-    } else if !left.is_zero() {
+    } else if !remaining.is_zero() {
         Decision::Fresh
     } else if lifetime.must_revalidate {
         Decision::Forward(Forward::Stale)
@@ -181,14 +183,15 @@ pub fn assess(
     } else {
         Decision::Forward(Forward::Stale)
     };
-    Assessment { age, left, overdue, verdict }
+    Assessment { age, remaining, overdue, decision }
 }
 
-/// Whether a stale entry may serve because a request to Graph failed (RFC 5861, section 4): within
-/// `cache.stale_if_error` past its time and the proof's, never past the token's, never against `must-revalidate`.
+/// Returns whether a stale entry may be used after a failed request to Graph (RFC 5861, section 4): within
+/// `cache.stale_if_error` after the lifetimes of entry and proof, never after the token's expiry, never against
+/// `must-revalidate`.
 ///
-/// `proof_age` is the age of the proof. A local refusal says nothing about Graph, and another caller can cause one: it
-/// does not prolong a proof.
+/// `proof_age` is the age of the proof. A local refusal is no information about Graph, and another caller can cause it: it
+/// does not extend a proof.
 pub fn is_usable_on_error(
     config: &Config,
     lifetime: &Lifetime,
@@ -196,7 +199,7 @@ pub fn is_usable_on_error(
     source: ErrorSource,
     (proof_age, token_left): (Duration, Duration),
 ) -> bool {
-    let fresh = !assessment.left.is_zero();
+    let fresh = !assessment.remaining.is_zero();
     let proof_is_live = proof_age < config.proof_ttl;
     !token_left.is_zero()
         && (proof_is_live || source == ErrorSource::Upstream)
@@ -205,5 +208,7 @@ pub fn is_usable_on_error(
 
 #[cfg(test)]
 mod error_tests;
+#[cfg(test)]
+mod lifetime_tests;
 #[cfg(test)]
 mod tests;

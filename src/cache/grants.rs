@@ -1,11 +1,11 @@
-//! What the store knows of a token that Graph has said 200 to.
+//! Proofs of one token: the records of Graph's 200 responses to it.
 //!
-//! Most tokens ask for a few resources. An application's may ask for a thousand, and each answer adds a proof: so
-//! proofs are changed where they lie, looked through without a look at the resources themselves, and weighed as they
-//! come and go.
+//! Most tokens request a few resources. A token of an application may request a thousand, and each response adds a proof.
+//! Proofs are therefore changed in place, searched by a digest of the resource, and their weight is updated with each
+//! change.
 //!
-//! A proof that is withdrawn leaves the grant itself, not only the store: a writer that still holds the grant cannot put
-//! the proof back.
+//! A revoked proof is removed from the grants themselves, not only from the store: a writer that still holds a reference to
+//! the grants cannot restore it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -17,51 +17,51 @@ use crate::resource::Resource;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 
-/// Graph's 200 to one token for one resource, or its 304 about what it had given to that token.
+/// Record of Graph's 200 to one token for one resource, or of a 304 that confirms an earlier 200 to the same token.
 #[derive(Clone, Copy, Debug)]
 pub struct Proof {
-    /// Time at which Graph was asked.
-    pub granted: Now,
-    /// Digest of the bytes that Graph gave to the token.
+    /// Time at which the request was sent to Graph.
+    pub granted_at: Now,
+    /// Digest of the bytes that Graph sent to the token.
     pub digest: ContentDigest,
 }
 
-/// A token's claims, read once, and its proofs.
+/// A token's claims and its proofs.
 #[derive(Debug)]
 pub struct Grants {
-    /// What the token says.
+    /// Claims of the token, parsed once.
     pub claims: Claims,
     proofs: Mutex<Proofs>,
-    /// Set when all proofs were withdrawn: the grant is on its way out of the store.
+    /// True once all proofs are revoked. The store treats revoked grants as absent and removes them.
     revoked: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Proofs {
-    /// The newest last.
-    list: VecDeque<Item>,
-    /// Bytes of all of them.
+    /// Proofs in order of addition, the newest last.
+    list: VecDeque<ProofRecord>,
+    /// Size of all proofs, bytes.
     weight: usize,
 }
 
 #[derive(Debug)]
-struct Item {
+struct ProofRecord {
     resource: Arc<Resource>,
     proof: Proof,
-    /// Of the resource. Two that differ may have one.
+    /// Digest of the resource. Different resources may have equal digests.
     digest: u32,
-    /// Hash of the request fields that selected the answer (RFC 9111, section 4.1); 0 if none did.
+    /// Hash of the selecting request fields (RFC 9111, section 4.1); 0 if there are none.
     selector: u32,
 }
 
 impl Grants {
-    /// A token that nothing has been granted to yet.
+    /// Creates grants without proofs.
     pub fn new(claims: &Claims) -> Self {
         Self { claims: *claims, proofs: Mutex::default(), revoked: AtomicBool::new(false) }
     }
 
-    /// The newest proof for a resource, live or not.
-    pub fn proof(&self, resource: &Resource) -> Option<Proof> {
+    /// Returns the newest proof for a resource, live or expired.
+    pub fn newest_proof(&self, resource: &Resource) -> Option<Proof> {
         sabotaged!(ProofOfAnyResource, return self.proof_where(|_| true));
         sabotaged!(
             ProofWithoutExpand,
@@ -71,19 +71,20 @@ impl Grants {
         Some(proofs.list.get(proofs.find(resource, digest(resource))?)?.proof)
     }
 
-    /// The proof for a resource that has this digest. Where request fields select answers, a token has one for each.
-    pub fn proof_of(&self, resource: &Resource, given: ContentDigest) -> Option<Proof> {
-        sabotaged!(ProofOfAnyResource, return self.proof(resource));
-        sabotaged!(ProofWithoutExpand, return self.proof(resource));
+    /// Returns the proof for a resource with this content digest. If request fields select responses, a token has one proof
+    /// for each response.
+    pub fn proof_for_content(&self, resource: &Resource, content: ContentDigest) -> Option<Proof> {
+        sabotaged!(ProofOfAnyResource, return self.newest_proof(resource));
+        sabotaged!(ProofWithoutExpand, return self.newest_proof(resource));
         let (proofs, digest) = (self.proofs(), digest(resource));
-        let mut own = proofs.list.iter().rev().filter(|item| item.is_for(resource, digest));
-        own.find(|item| item.proof.digest == given).map(|item| item.proof)
+        let mut own = proofs.list.iter().rev().filter(|item| item.matches_resource(resource, digest));
+        own.find(|item| item.proof.digest == content).map(|item| item.proof)
     }
 
-    /// The proof for a resource that an answer with this selector would replace.
-    pub fn proof_before(&self, resource: &Resource, selector: u32) -> Option<Proof> {
+    /// Returns the proof for a resource that a response with this selector would replace.
+    pub fn proof_replaced_by(&self, resource: &Resource, selector: u32) -> Option<Proof> {
         let (proofs, digest) = (self.proofs(), digest(resource));
-        let mut own = proofs.list.iter().rev().filter(|item| item.is_for(resource, digest));
+        let mut own = proofs.list.iter().rev().filter(|item| item.matches_resource(resource, digest));
         own.find(|item| item.is_replaced_by(selector)).map(|item| item.proof)
     }
 
@@ -92,13 +93,16 @@ impl Grants {
         self.proofs().list.iter().find(|item| fits(&item.resource)).map(|item| item.proof)
     }
 
-    /// Adds a proof; of two that replace each other the later stays. Past `most` the oldest goes, as it does past eight of
-    /// one resource. Returns whether a proof was lost that is not renewed by this one.
-    pub fn add(&self, resource: &Arc<Resource>, proof: Proof, selector: u32, most: usize) -> bool {
-        let item = Item { resource: Arc::clone(resource), proof, digest: digest(resource), selector };
+    /// Adds a proof. Of two proofs that replace each other the later one stays. Removes the oldest proof beyond `max_proofs`,
+    /// and beyond eight for one resource. Returns whether a removed proof was for other content than the new one.
+    pub fn add(&self, resource: &Arc<Resource>, proof: Proof, selector: u32, max_proofs: usize) -> bool {
+        let item = ProofRecord { resource: Arc::clone(resource), proof, digest: digest(resource), selector };
         let mut proofs = self.proofs();
-        let replaced = |known: &Item| known.is_for(resource, item.digest) && known.is_replaced_by(selector);
-        let is_later = |known: &Item| replaced(known) && known.proof.granted.is_after(proof.granted);
+        let replaced = |known: &ProofRecord| {
+            known.matches_resource(resource, item.digest) && known.is_replaced_by(selector)
+        };
+        let is_later =
+            |known: &ProofRecord| replaced(known) && known.proof.granted_at.is_after(proof.granted_at);
         if proofs.list.iter().any(is_later) {
             return false;
         }
@@ -106,11 +110,11 @@ impl Grants {
         while let Some(at) = proofs.list.iter().position(replaced) {
             lost |= proofs.take(at).is_some_and(|known| known.proof.digest != proof.digest);
         }
-        while proofs.list.len() >= most.max(1) {
+        while proofs.list.len() >= max_proofs.max(1) {
             lost |= proofs.take(0).is_some();
         }
-        let own = |known: &Item| known.is_for(resource, item.digest);
-        if selector != 0 && proofs.list.iter().filter(|known| own(known)).count() >= OF_ONE_RESOURCE {
+        let own = |known: &ProofRecord| known.matches_resource(resource, item.digest);
+        if selector != 0 && proofs.list.iter().filter(|known| own(known)).count() >= MAX_PROOFS_PER_RESOURCE {
             let oldest = proofs.list.iter().position(own);
             lost |= oldest.and_then(|at| proofs.take(at)).is_some();
         }
@@ -118,35 +122,36 @@ impl Grants {
         lost
     }
 
-    /// Takes the proofs for a resource away.
+    /// Removes the proofs for a resource.
     pub fn remove(&self, resource: &Resource) -> Remaining {
         let digest = digest(resource);
-        self.remove_where(|item| item.is_for(resource, digest))
+        self.remove_where(|item| item.matches_resource(resource, digest))
     }
 
-    /// Takes the proofs away for the resources that are selected.
+    /// Removes the proofs for the selected resources.
     pub fn purge(&self, selected: impl Fn(&Resource) -> bool) -> Remaining {
         self.remove_where(|item| selected(&item.resource))
     }
 
-    /// Takes all proofs away, for good: nothing can be added any more.
+    /// Removes all proofs and marks the grants as revoked.
     pub fn revoke(&self) {
         let mut proofs = self.proofs();
         self.revoked.store(true, SeqCst);
         *proofs = Proofs::default();
     }
 
-    /// Whether all proofs were withdrawn. Such a grant is none.
+    /// Returns whether all proofs are revoked. The store treats such grants as absent.
     pub fn is_revoked(&self) -> bool {
         self.revoked.load(SeqCst)
     }
 
-    /// Bytes that it takes in memory, about. Resources are counted here too: their entry may be gone.
+    /// Returns the approximate size in memory, bytes. It includes the resources, because their entries may be evicted
+    /// earlier.
     pub fn weight(&self) -> usize {
         size_of::<Self>() + self.proofs().weight
     }
 
-    fn remove_where(&self, goes: impl Fn(&Item) -> bool) -> Remaining {
+    fn remove_where(&self, goes: impl Fn(&ProofRecord) -> bool) -> Remaining {
         let mut proofs = self.proofs();
         let (before, mut removed) = (proofs.list.len(), 0);
         proofs.list.retain(|item| {
@@ -170,31 +175,31 @@ impl Grants {
     }
 }
 
-/// What is left of a token's proofs after some were to be taken away.
+/// Effect of a removal on a token's proofs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remaining {
-    /// There was nothing to take away.
+    /// No proof matched; all remain.
     All,
-    /// Some proofs are gone.
+    /// Proofs were removed; others remain.
     Some,
-    /// The last proof is gone: the grant is revoked, and as good as none.
+    /// The last proof was removed, and the grants are revoked.
     None,
 }
 
 impl Proofs {
-    /// The newest for a resource.
+    /// Returns the position of the newest proof for a resource.
     fn find(&self, resource: &Resource, digest: u32) -> Option<usize> {
-        self.list.iter().rposition(|item| item.is_for(resource, digest))
+        self.list.iter().rposition(|item| item.matches_resource(resource, digest))
     }
 
-    fn take(&mut self, at: usize) -> Option<Item> {
+    fn take(&mut self, at: usize) -> Option<ProofRecord> {
         let item = self.list.remove(at)?;
         self.weight -= item.weight();
         Some(item)
     }
 
-    /// There are as many lists as the cache has room for, and most are short: room is made by an eighth at a time.
-    fn push(&mut self, item: Item) {
+    /// Appends a proof. The list grows by an eighth, because there are as many lists as tokens and most lists are short.
+    fn push(&mut self, item: ProofRecord) {
         if self.list.len() == self.list.capacity() {
             self.list.reserve_exact((self.list.len() / 8).max(1));
         }
@@ -203,13 +208,13 @@ impl Proofs {
     }
 }
 
-impl Item {
-    fn is_for(&self, resource: &Resource, digest: u32) -> bool {
+impl ProofRecord {
+    fn matches_resource(&self, resource: &Resource, digest: u32) -> bool {
         self.digest == digest && *self.resource == *resource
     }
 
-    /// Whether an answer with this selector takes the place of the one that was proven: no request is left that would
-    /// be answered with the old one and not with the new one.
+    /// Returns whether a response with this selector replaces the proven one: every request that selects the old response
+    /// then selects the new one.
     fn is_replaced_by(&self, selector: u32) -> bool {
         self.selector == selector || self.selector == 0 || selector == 0
     }
@@ -219,14 +224,14 @@ impl Item {
     }
 }
 
-/// Half of it is enough to pass nearly all others by, and keeps an item small.
+/// Returns half of the resource's digest. Half is enough to skip nearly all other resources, and keeps records small.
 fn digest(resource: &Resource) -> u32 {
     let [a, b, c, d, ..] = resource.digest().to_ne_bytes();
     u32::from_ne_bytes([a, b, c, d])
 }
 
-/// Proofs that one token may have for one resource: as many answers are kept beside each other.
-const OF_ONE_RESOURCE: usize = 8;
+/// Limit on proofs of one token for one resource. It equals the limit on variants of one key.
+const MAX_PROOFS_PER_RESOURCE: usize = 8;
 
 #[cfg(test)]
 mod tests;

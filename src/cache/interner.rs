@@ -1,27 +1,27 @@
-//! Resources, each once: entries and proofs of many callers are of the same few.
+//! Interner of resources: entries and proofs of many tokens share the same few resources.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::resource::Resource;
 
-/// The resources that entries and proofs are of, as far as they are remembered.
+/// Set of known resources, bounded.
 #[derive(Debug, Default)]
 pub(super) struct Interner(Mutex<HashSet<Arc<Resource>>>);
 
 impl Interner {
-    /// The one that is equal to `resource`: a known one, or itself, which is known from now on.
+    /// Returns the known resource that equals `resource`, or adds `resource` and returns it.
     ///
-    /// Once so many are known as may be, those go that nobody else holds, and where these are few, all. Whatever is
-    /// of one that went keeps it; who asks for its like meanwhile holds another.
+    /// At the limit the interner drops the resources without another reference, and if more than half remain, all of them.
+    /// Entries and proofs keep their references; a later equal resource is then a second copy.
     pub(super) fn intern(&self, resource: &Arc<Resource>) -> Arc<Resource> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.get(resource) {
             return Arc::clone(known);
         }
-        if known.len() >= MOST {
+        if known.len() >= MAX_INTERNED_RESOURCES {
             known.retain(|known| Arc::strong_count(known) > 1);
-            if known.len() > MOST / 2 {
+            if known.len() > MAX_INTERNED_RESOURCES / 2 {
                 known.clear();
             }
         }
@@ -30,8 +30,8 @@ impl Interner {
     }
 }
 
-/// Two megabytes of them, about.
-const MOST: usize = 10_000;
+/// About 2 MB.
+const MAX_INTERNED_RESOURCES: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equals_the_first_is_held_by_all() {
+    fn equal_resources_share_the_first_one() {
         let (interner, first, other) = (Interner::default(), resource(1), resource(2));
         for resource in [&first, &other, &resource(1), &resource(2)] {
             let expected = if *resource == first { &first } else { &other };
@@ -60,20 +60,20 @@ mod tests {
     }
 
     #[test]
-    fn when_there_are_too_many_those_go_that_nobody_holds() {
+    fn at_the_limit_resources_without_another_reference_are_dropped() {
         let (interner, held) = (Interner::default(), resource(0));
         interner.intern(&held);
-        (1..MOST).for_each(|flow| drop(interner.intern(&resource(flow))));
-        assert_eq!(count(&interner), MOST);
-        interner.intern(&resource(MOST));
-        assert_eq!(count(&interner), 2, "the one that is held and the new one");
+        (1..MAX_INTERNED_RESOURCES).for_each(|flow| drop(interner.intern(&resource(flow))));
+        assert_eq!(count(&interner), MAX_INTERNED_RESOURCES);
+        interner.intern(&resource(MAX_INTERNED_RESOURCES));
+        assert_eq!(count(&interner), 2, "the referenced one and the new one");
         assert!(Arc::ptr_eq(&interner.intern(&resource(0)), &held));
     }
 
     #[test]
-    fn there_are_never_too_many_whoever_holds_them() {
+    fn the_limit_holds_even_if_every_resource_is_referenced() {
         let interner = Interner::default();
-        let held: Vec<_> = (0..=MOST).map(resource).collect();
+        let held: Vec<_> = (0..=MAX_INTERNED_RESOURCES).map(resource).collect();
         for resource in &held {
             interner.intern(resource);
         }

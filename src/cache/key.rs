@@ -1,6 +1,6 @@
-//! The keys: by what an answer is found, and by what a question under way is.
+//! Keys of stored responses and of requests in flight.
 //!
-//! Both are typed: no part is joined to another as text, none has a default, none shows itself in `Debug`.
+//! Both keys are typed: their parts are not concatenated as text, have no defaults, and are redacted in `Debug`.
 
 use std::sync::Arc;
 
@@ -8,30 +8,32 @@ use crate::auth::{Principal, TokenHash};
 use crate::resource::Resource;
 use crate::support::sabotage::sabotaged;
 
-/// Finds an answer: whose, and to what.
+/// Key of the stored responses for one principal and one resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EntryKey {
-    /// The group of callers that may look at it, each with a proof of its own.
+    /// The group of tokens that may use the responses, each with a proof of its own.
     pub principal: Principal,
-    /// The question.
+    /// The resource of the responses.
     pub resource: Arc<Resource>,
 }
 
 impl EntryKey {
-    /// The key of a principal's answer.
+    /// Creates the key for a principal and a resource.
     pub fn new(principal: Principal, resource: &Arc<Resource>) -> Self {
         let resource = sabotaged!(EntryWithoutExpand, Arc::new(resource.without_expand()), resource.clone());
         Self { principal, resource }
     }
 }
 
-/// Finds a question under way. It is the token's own: nobody waits on a stranger's (promise 3).
+/// Key of a request to Graph in flight. It contains the token hash, so no token waits for another token's request
+/// (promise 3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CoalesceKey {
-    /// The token that asks.
-    pub fingerprint: TokenHash,
-    /// The question.
+    /// The token of the request.
+    pub token_hash: TokenHash,
+    /// The requested resource.
     pub resource: Arc<Resource>,
-    /// The number of its ticket: who asks after a purge, or after Graph's "no", waits on nothing from before.
+    /// The number of the request's lease: a request that begins after a purge, or after an error response that revokes
+    /// proofs, does not wait for one from before.
     pub lease: u64,
 }

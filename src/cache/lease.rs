@@ -1,13 +1,15 @@
-//! Leases: which questions under way may still be answered into the cache.
+//! Leases: the right of a request in flight to store its response, revoked by invalidation.
 //!
-//! A question takes a lease before it leaves. Whatever makes its answer worthless while it is away revokes the
-//! lease: a purge that selects it, or a "no" of Graph's to the same token. Who asks after that gets a new lease, and so
-//! does not wait for the old question either. Leases are a token's own: no other token can revoke them (promise 3).
+//! A request acquires a lease before it is sent to Graph. An invalidation during the request revokes the lease: a purge that
+//! selects the request, or an error response from Graph that revokes proofs of the same token. A later request acquires a
+//! new lease, and so does not wait for the old request either. A lease belongs to one token: no other token can revoke it
+//! (promise 3).
 //!
-//! An answer is stored within [`Lease::commit`], which holds the lease meanwhile. So whoever revokes a lease knows, when
-//! that returns, that its answer is either stored as a whole or never will be; what is then removed from the store
-//! does not come back. A purge takes a while. Until it has ended, each lease that it selects is revoked from the start, so
-//! that it is one point in time to every request: what began before its end stores nothing that it selects.
+//! A response is stored within [`Lease::commit`], which holds the lease's lock. When a revocation returns, the response is
+//! therefore either stored completely or never will be; entries that are removed afterwards do not come back.
+//!
+//! A purge takes time. Until it ends, each new lease that it selects is revoked from the start, so that the purge is one
+//! point in time for every request: a request that began before the end of the purge stores nothing that it selects.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,52 +19,52 @@ use crate::auth::{Claims, TokenHash};
 use crate::resource::Resource;
 use crate::support::sabotage::sabotaged;
 
-/// The leases of all questions under way. Clones share them.
+/// Leases of all requests in flight. Clones share one table.
 #[derive(Clone, Debug, Default)]
-pub struct Leases(Arc<Mutex<Table>>);
+pub struct Leases(Arc<Mutex<LeaseTable>>);
 
 #[derive(Debug, Default)]
-struct Table {
+struct LeaseTable {
     issued: u64,
     states: HashMap<TokenHash, Vec<Arc<LeaseState>>>,
-    /// Purges that have not ended.
+    /// Purges in progress.
     purges: Vec<Arc<PurgeSelector>>,
 }
 
-/// What all leases share that one token holds for one resource at one time.
+/// Shared state of all leases that one token holds for one resource at one time.
 #[derive(Debug)]
 struct LeaseState {
     number: u64,
     resource: Arc<Resource>,
-    /// The token's claims. A token whose claims cannot be read stores nothing.
+    /// Claims of the token; `None` if they cannot be read, in which case nothing is stored.
     claims: Option<Claims>,
-    /// Held while an answer is stored.
+    /// Locked while a response is stored.
     revoked: Mutex<bool>,
 }
 
-/// A question's right to have its answer kept. It ends when it is dropped.
+/// Right of one request to store its response. It ends on drop.
 #[derive(Debug)]
 pub struct Lease {
     leases: Leases,
-    fingerprint: TokenHash,
+    token_hash: TokenHash,
     state: Arc<LeaseState>,
 }
 
-/// A purge under way. It ends when this is dropped.
+/// Purge in progress. It ends on drop.
 #[derive(Debug)]
 pub struct PurgeGuard<'a> {
     leases: &'a Leases,
-    selection: Arc<PurgeSelector>,
+    selector: Arc<PurgeSelector>,
 }
 
 impl Leases {
-    /// A lease for a question that is about to leave.
-    pub fn take(&self, fingerprint: TokenHash, claims: Option<&Claims>, resource: &Arc<Resource>) -> Lease {
+    /// Acquires a lease for a request that is about to be sent.
+    pub fn acquire(&self, token_hash: TokenHash, claims: Option<&Claims>, resource: &Arc<Resource>) -> Lease {
         let mut table = self.table();
         table.issued += 1;
         let number = table.issued;
         let revoked = table.purges.iter().any(|purge| purge.selects(claims, resource));
-        let own = table.states.entry(fingerprint).or_default();
+        let own = table.states.entry(token_hash).or_default();
         let known = own.iter().find(|state| state.resource == *resource).cloned();
         let state = known.unwrap_or_else(|| {
             let (resource, claims) = (Arc::clone(resource), claims.copied());
@@ -71,26 +73,25 @@ impl Leases {
             state
         });
         drop(table);
-        Lease { leases: self.clone(), fingerprint, state }
+        Lease { leases: self.clone(), token_hash, state }
     }
 
-    /// Revokes what a token holds: for one resource, or for all.
-    pub fn revoke_for(&self, fingerprint: &TokenHash, resource: Option<&Resource>) {
-        self.table()
-            .revoke(fingerprint, |state| resource.is_none_or(|resource| *state.resource == *resource));
+    /// Revokes a token's leases for one resource, or for all.
+    pub fn revoke_for(&self, token_hash: &TokenHash, resource: Option<&Resource>) {
+        self.table().revoke(token_hash, |state| resource.is_none_or(|resource| *state.resource == *resource));
     }
 
-    /// Begins a purge: revokes what it selects, now and until the purge has ended.
-    pub fn purge(&self, selection: &PurgeSelector) -> PurgeGuard<'_> {
-        let selection = Arc::new(selection.clone());
+    /// Begins a purge: revokes the leases that it selects, now and until the purge ends.
+    pub fn begin_purge(&self, selector: &PurgeSelector) -> PurgeGuard<'_> {
+        let selector = Arc::new(selector.clone());
         let mut table = self.table();
-        table.purges.push(Arc::clone(&selection));
-        table.revoke_selected(&selection);
+        table.purges.push(Arc::clone(&selector));
+        table.revoke_all_selected(&selector);
         drop(table);
-        PurgeGuard { leases: self, selection }
+        PurgeGuard { leases: self, selector }
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, LeaseTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -98,26 +99,26 @@ impl Leases {
 #[cfg(feature = "sabotage")]
 impl Leases {
     /// Revokes those of a token's leases that a purge selects.
-    pub fn revoke_by_purge(&self, fingerprint: &TokenHash, selection: &PurgeSelector) {
-        let selects = |state: &LeaseState| selection.selects(state.claims.as_ref(), &state.resource);
-        self.table().revoke(fingerprint, selects);
+    pub fn revoke_by_purge(&self, token_hash: &TokenHash, selector: &PurgeSelector) {
+        let selects = |state: &LeaseState| selector.selects(state.claims.as_ref(), &state.resource);
+        self.table().revoke(token_hash, selects);
     }
 }
 
-impl Table {
-    fn revoke_selected(&mut self, selection: &PurgeSelector) {
+impl LeaseTable {
+    fn revoke_all_selected(&mut self, selector: &PurgeSelector) {
         let selects = |state: &LeaseState| {
-            sabotaged!(PurgeRevokesAll, true, selection.selects(state.claims.as_ref(), &state.resource))
+            sabotaged!(PurgeRevokesAll, true, selector.selects(state.claims.as_ref(), &state.resource))
         };
         let tokens: Vec<_> = self.states.keys().copied().collect();
-        for fingerprint in tokens {
-            self.revoke(&fingerprint, selects);
+        for token_hash in tokens {
+            self.revoke(&token_hash, selects);
         }
     }
 
-    /// Revokes those of a token's leases that are selected. Whoever asks next gets a new one.
-    fn revoke(&mut self, fingerprint: &TokenHash, selects: impl Fn(&LeaseState) -> bool) {
-        let Some(own) = self.states.get_mut(fingerprint) else { return };
+    /// Revokes the selected leases of a token. The next request acquires a new one.
+    fn revoke(&mut self, token_hash: &TokenHash, selects: impl Fn(&LeaseState) -> bool) {
+        let Some(own) = self.states.get_mut(token_hash) else { return };
         own.retain(|state| {
             let selected = selects(state);
             if selected {
@@ -126,13 +127,13 @@ impl Table {
             !selected
         });
         if own.is_empty() {
-            self.states.remove(fingerprint);
+            self.states.remove(token_hash);
         }
     }
 }
 
 impl LeaseState {
-    /// Returns when no answer is being stored under it.
+    /// Revokes the lease. Waits until no response is being stored under it.
     fn revoke(&self) {
         *self.revoked() = true;
     }
@@ -143,14 +144,15 @@ impl LeaseState {
 }
 
 impl Lease {
-    /// Stores an answer, unless the lease was revoked: then `None`. Nobody can revoke it before `store` returns.
+    /// Runs `store`, or returns `None` if the lease is revoked. The lease cannot be revoked before `store` returns.
     pub fn commit<R>(&self, store: impl FnOnce() -> R) -> Option<R> {
         let revoked = self.state.revoked();
         let may_not = sabotaged!(PurgeMissesFlights, false, *revoked);
         if may_not { None } else { Some(store()) }
     }
 
-    /// Equal for the leases that one token holds for one resource, until they are revoked or all dropped.
+    /// Returns the number of the lease. Leases of one token for one resource share a number until they are revoked or all
+    /// dropped.
     pub fn number(&self) -> u64 {
         self.state.number
     }
@@ -159,24 +161,25 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let mut table = self.leases.table();
-        // The table's own and this one: nobody else holds it, and nobody can take it meanwhile.
+        // Two references, the table's and this one, mean that this is the last lease. The table's lock prevents new ones.
         if Arc::strong_count(&self.state) > 2 {
             return;
         }
-        let Some(own) = table.states.get_mut(&self.fingerprint) else { return };
+        let Some(own) = table.states.get_mut(&self.token_hash) else { return };
         own.retain(|state| !Arc::ptr_eq(state, &self.state));
         if own.is_empty() {
-            table.states.remove(&self.fingerprint);
+            table.states.remove(&self.token_hash);
         }
     }
 }
 
 impl Drop for PurgeGuard<'_> {
-    /// Who asks from here on gets a lease that is good, and waits for no question from before.
+    /// Revokes the leases that were acquired during the purge. A later request acquires a valid lease, and does not wait
+    /// for a request from before.
     fn drop(&mut self) {
         let mut table = self.leases.table();
-        table.purges.retain(|known| !Arc::ptr_eq(known, &self.selection));
-        table.revoke_selected(&self.selection);
+        table.purges.retain(|known| !Arc::ptr_eq(known, &self.selector));
+        table.revoke_all_selected(&self.selector);
     }
 }
 

@@ -1,11 +1,11 @@
-//! The words of a cache decision: outcomes, and a reason for every "no".
+//! Labels of a cache decision: outcomes, and the reasons for them.
 //!
-//! Each spelling is at once a log field, a metric label and a `Cache-Status` detail.
+//! Each label has one spelling, in log fields, metric labels and `Cache-Status` details.
 
 use crate::support::labels::labels;
 
 labels! {
-    /// How a request was answered: the label `cache`.
+    /// Source of the response to a request: the metric label `cache`.
     pub enum Outcome {
         /// From memory, fresh.
         Hit = "hit",
@@ -13,75 +13,75 @@ labels! {
         Miss = "miss",
         /// From memory, past its freshness.
         Stale = "stale",
-        /// From memory, after Graph said that it still holds.
+        /// From memory, after Graph's 304.
         Revalidated = "revalidated",
-        /// From the flight that an equal request had already started.
+        /// From the request to Graph that an equal request had already started.
         Collapsed = "collapsed",
         /// From Graph, for a request that may not use the cache.
         Bypass = "bypass",
-        /// Not answered by the cache or Graph: refused, or failed.
+        /// Neither from memory nor from Graph: rejected, or failed.
         None = "none",
     }
 }
 
 labels! {
-    /// Why an answer came from memory though Graph was asked for, or should have been.
+    /// Reason why a response came from memory although a request to Graph was required or requested.
     pub enum HitReason {
-        /// Graph failed, and what is past its time may stand in.
+        /// The request to Graph failed, and a stale response may replace it.
         IfError = "stale-if-error",
-        /// The caller has asked for refreshes as often as `limits.refreshes_per_token` allows.
+        /// The token has used its forced refreshes: `limits.refreshes_per_token`.
         RefreshLimit = "refresh-limit",
     }
 }
 
 labels! {
-    /// Why an answer was not stored.
+    /// Reason why a response was not stored.
     pub enum NotStored {
-        /// Graph did not say 200.
+        /// Graph's status was not 200.
         Status = "status",
         /// The token may not use the cache.
         Bypass = "bypass",
-        /// Graph, or the caller where it is obeyed, said `no-store`.
+        /// Graph sent `no-store`, or the caller did where its directives are honoured.
         NoStore = "no-store",
-        /// `Vary` names what is different in every request, or `*`.
+        /// `Vary` contains `*` or a field that differs in every request.
         Vary = "vary",
-        /// It has no time left, and no validator to ask Graph with.
+        /// The response has neither freshness lifetime nor validator.
         NoLifetime = "no-lifetime",
-        /// A purge or a withdrawn permission came between question and answer.
+        /// A purge, or an error response that revokes proofs, came between request and response.
         Invalidated = "invalidated",
-        /// The token came within 30 seconds of its end while Graph answered.
+        /// The token came within 30 seconds of its expiry during the request to Graph.
         Expiring = "token-expiring",
-        /// One answer is larger than the whole cache may be.
+        /// The response is larger than the cache's capacity.
         TooLarge = "too-large",
     }
 }
 
 labels! {
-    /// What was found where a proof is looked for.
+    /// Result of a look-up of a proof, or a change of proofs.
     pub enum ProofResult {
-        /// Graph said 200: a proof was recorded.
+        /// Graph's 200 was recorded as a proof.
         Granted = "granted",
         /// A live proof was found.
         Live = "live",
         /// No proof was found.
         Missing = "missing",
-        /// A proof was found that is past `cache.proof_ttl`.
+        /// A proof older than `cache.proof_ttl` was found.
         Expired = "expired",
-        /// Graph withdrew its word: proofs were dropped.
+        /// An error response from Graph revoked proofs.
         Revoked = "revoked",
     }
 }
 
 labels! {
-    /// Why something left the cache.
+    /// Reason why an entry left the cache.
     pub enum Eviction {
-        /// There was no room.
+        /// The capacity was exceeded.
         Space = "space",
-        /// Its time was over.
+        /// The retention time had passed.
         Time = "time",
-        /// An operator asked.
+        /// An operator purged it.
         Purge = "purge",
-        /// Graph's answer said so (401, 403, 404, 410).
+        /// An error response from Graph invalidated it (401, 403, 404, 410).
         Invalidate = "invalidate",
     }
 }

@@ -1,14 +1,15 @@
-//! Where answers and proofs are kept: two moka caches, bounded by weight.
+//! Store of responses and proofs: two moka caches, bounded by weight.
 //!
-//! The store keeps and evicts; whether something may be used is judged elsewhere. Nothing is written but
-//! for a token that Graph has just said 200 to, and nothing is dropped but by an operator, by time, by
-//! weight, or by Graph's word to a token that had proofs (promise 3). Both caches evict the least recently
-//! used: with a frequency sketch, look-ups of forged tokens would weigh on who stays.
+//! The store stores and evicts; [`super::freshness`] decides whether an entry may be used. The store writes only for a token
+//! to which Graph has just sent a 200. It removes entries and proofs only on an operator's purge, by time, by weight, or
+//! after an error response from Graph to a token with proofs (promise 3). Both caches evict the least recently used pair:
+//! with a frequency sketch, look-ups for forged tokens would influence which pairs stay.
 //!
-//! Whoever changes the answers of a key, or the proofs of a token, has a turn at it: what is read, changed and put back
-//! meets no other change in between. A proof that is withdrawn is taken out of the grant itself first, and then the
-//! principal's epoch ends; so neither a writer nor a thread that remembers a look-up can bring it back.
+//! A change of a key's responses, or of a token's proofs, holds a striped lock: no other change occurs between its read and
+//! its write. A revocation removes a proof from the grants first, and then advances the principal's generation; so neither
+//! a writer nor a thread cache can restore the proof.
 
+mod admit;
 mod purge;
 mod revoke;
 
@@ -17,7 +18,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use moka::notification::RemovalCause;
-use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
@@ -26,24 +26,24 @@ use super::grants::{Grants, Proof};
 use super::interner::Interner;
 use super::key::EntryKey;
 use super::lease::{Lease, Leases};
-use super::outcome::{Eviction, NotStored};
+use super::outcome::Eviction;
 use super::thread_cache;
 use super::thread_cache::{CachedLookup, Capacity, Generation, Generations};
 use super::variants::Variants;
-use super::vary::{SecondaryKey, SecondaryKeyHasher, SelectingRequest};
+use super::vary::{SecondaryKeyHasher, SelectingRequest};
 use crate::auth::{ClaimHash, Claims, Principal, RequestDigest, TokenHash};
 use crate::resource::Resource;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 
-/// What the store needs to know.
+/// Limits of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `cache.max_bytes`: keys, headers, bodies, proofs, and what threads remember of them, together.
+    /// `cache.max_bytes`: limit on the total of keys, headers, bodies, proofs and thread caches.
     pub max_bytes: u64,
-    /// `limits.proofs_per_token`: resources that one token may hold proofs for.
+    /// `limits.proofs_per_token`: limit on the resources for which one token may have proofs.
     pub proofs_per_token: usize,
-    /// Threads that look things up, each of which remembers the last.
+    /// Number of threads with a thread cache.
     pub threads: usize,
 }
 
@@ -55,89 +55,92 @@ impl Default for Config {
 
 pub use super::purge::PurgeSelector;
 
-/// The entries and the proofs of this process.
+/// Entries and proofs of this process.
 #[derive(Debug)]
 pub struct Store {
-    entries: Cache<EntryKey, Labelled>,
+    entries: Cache<EntryKey, StoredVariants>,
     grants: Cache<TokenHash, Arc<Grants>>,
-    /// Who changes the answers of a key is alone meanwhile. A turn is of many keys.
-    turns: [Mutex<()>; TURNS],
-    /// The same for the proofs of a token.
-    grant_turns: [Mutex<()>; TURNS],
-    grant_turn: RandomState,
-    /// Longest that anything is of use.
-    keep: Duration,
+    /// Locks for changes of entries. Many keys share a lock.
+    entry_locks: [Mutex<()>; LOCK_STRIPES],
+    /// Locks for changes of proofs. Many tokens share a lock.
+    grant_locks: [Mutex<()>; LOCK_STRIPES],
+    grant_lock_hasher: RandomState,
+    /// Longest time for which an entry or proof is usable.
+    retention: Duration,
     resources: Interner,
     max_entry: u64,
     proofs_per_token: usize,
-    /// Of the questions under way: what is purged or withdrawn meanwhile must not be stored after.
+    /// Leases of requests in flight: a response that was purged or revoked meanwhile must not be stored.
     leases: Leases,
     secondary_key_hasher: SecondaryKeyHasher,
     generations: Arc<Generations>,
-    front: Capacity,
+    thread_cache_capacity: Capacity,
 }
 
 /// Size of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreSize {
-    /// Keys with at least one answer.
+    /// Keys with at least one response.
     pub entries: u64,
     /// Tokens with at least one proof.
     pub tokens: u64,
-    /// Weight of all answers and proofs, bytes.
+    /// Weight of all responses and proofs, bytes.
     pub bytes: u64,
 }
 
-/// The answers of one key with whose they are, for purges.
+/// Responses of one key, with tenant and subjects for purges.
 #[derive(Clone, Debug)]
-struct Labelled {
+struct StoredVariants {
     variants: Variants,
     tenant: ClaimHash,
     subjects: [ClaimHash; 2],
 }
 
-impl Labelled {
-    fn leaves_by(&self, cause: Eviction) {
-        self.variants.each().for_each(|entry| entry.leaves_by(cause));
+impl StoredVariants {
+    fn mark_evicted(&self, cause: Eviction) {
+        self.variants.iter().for_each(|entry| entry.mark_evicted(cause));
     }
 
-    fn is_selected(&self, selection: &PurgeSelector) -> bool {
-        selection.selects_names(Some((self.tenant, self.subjects)))
+    fn is_selected(&self, selector: &PurgeSelector) -> bool {
+        selector.selects_names(Some((self.tenant, self.subjects)))
     }
 
-    fn left_by(&self) -> Option<Eviction> {
-        self.variants.each().find_map(|entry| entry.left_by())
+    fn eviction_cause(&self) -> Option<Eviction> {
+        self.variants.iter().find_map(|entry| entry.eviction_cause())
     }
 }
 
 impl Store {
-    /// Creates an empty store. Entries and proofs leave after `keep`. `on_eviction` is called for each key that leaves.
+    /// Creates an empty store. `retention` is the longest time for which an entry or proof is usable. `on_eviction` is called
+    /// for each key that leaves the store.
     pub fn new(
         config: &Config,
-        keep: Duration,
+        retention: Duration,
         on_eviction: impl Fn(Eviction) + Send + Sync + 'static,
     ) -> Self {
-        // A proof weighs a few hundred bytes where an entry weighs a few thousand.
+        // A proof takes a few hundred bytes, an entry a few thousand.
         let for_grants = config.max_bytes / 5;
-        let for_fronts = config.max_bytes / THREAD_CACHE_PART;
-        let for_entries = config.max_bytes - for_grants - for_fronts;
+        let for_thread_caches = config.max_bytes / THREAD_CACHE_DIVISOR;
+        let for_entries = config.max_bytes - for_grants - for_thread_caches;
         let threads = u64::try_from(config.threads).unwrap_or(u64::MAX).max(1);
         let generations = Arc::<Generations>::default();
         let evictions = Arc::clone(&generations);
         let entries = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_entries)
-            .weigher(|key: &EntryKey, kept: &Labelled| weight(key.resource.weight() + kept.variants.weight()))
-            .time_to_live(keep)
+            .weigher(|key: &EntryKey, kept: &StoredVariants| {
+                weight(key.resource.weight() + kept.variants.weight())
+            })
+            .time_to_live(retention)
             .support_invalidation_closures()
-            .eviction_listener(move |_, kept: Labelled, cause| {
+            .eviction_listener(move |_, kept: StoredVariants, cause| {
                 let cause = match cause {
                     RemovalCause::Size => {
-                        kept.leaves_by(Eviction::Space);
+                        kept.mark_evicted(Eviction::Space);
                         Eviction::Space
                     }
                     RemovalCause::Expired => Eviction::Time,
-                    RemovalCause::Explicit => kept.left_by().unwrap_or(Eviction::Invalidate),
+                    RemovalCause::Explicit => kept.eviction_cause().unwrap_or(Eviction::Invalidate),
                     RemovalCause::Replaced => return,
                 };
                 on_eviction(cause);
@@ -146,46 +149,46 @@ impl Store {
         let grants = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_grants)
-            .weigher(|_: &TokenHash, grant: &Arc<Grants>| weight(grant.weight()))
-            .time_to_live(keep)
-            // A token whose proofs have left for want of room is as one that never had any: Graph's 401 to it
-            // withdraws nothing. So nobody may remember them.
-            .eviction_listener(move |_, grant: Arc<Grants>, cause| {
+            .weigher(|_: &TokenHash, grants: &Arc<Grants>| weight(grants.weight()))
+            .time_to_live(retention)
+            // A later 401 revokes nothing of a token whose proofs were evicted. So thread caches must not keep look-ups that
+            // depend on these proofs.
+            .eviction_listener(move |_, grants: Arc<Grants>, cause| {
                 if cause.was_evicted() {
-                    grant.revoke();
-                    evictions.end(grant.claims.principal);
+                    grants.revoke();
+                    evictions.advance(grants.claims.principal);
                 }
             })
             .build();
         Self {
             entries,
             grants,
-            turns: Default::default(),
-            grant_turns: Default::default(),
-            grant_turn: RandomState::new(),
-            keep,
+            entry_locks: Default::default(),
+            grant_locks: Default::default(),
+            grant_lock_hasher: RandomState::new(),
+            retention,
             resources: Interner::default(),
             max_entry: for_entries,
             proofs_per_token: config.proofs_per_token,
             leases: Leases::default(),
             secondary_key_hasher: SecondaryKeyHasher::default(),
             generations,
-            front: Capacity::within(for_fronts / threads),
+            thread_cache_capacity: Capacity::from_bytes(for_thread_caches / threads),
         }
     }
 
-    /// What is known of a token, if Graph has said 200 to it.
-    pub fn grant(&self, fingerprint: &TokenHash) -> Option<Arc<Grants>> {
-        self.grants.get(fingerprint).filter(|grant| !grant.is_revoked())
+    /// Returns the claims and proofs of a token, if Graph has sent a 200 to it.
+    pub fn grants(&self, token_hash: &TokenHash) -> Option<Arc<Grants>> {
+        self.grants.get(token_hash).filter(|grants| !grants.is_revoked())
     }
 
-    /// The newest answer for a principal that fits this request and that the token has a proof for, with that proof:
-    /// its digest is the answer's. `newest` is the token's newest proof for the resource.
-    pub fn entry(
+    /// Returns the newest response that matches this request and for which the token has a proof, with that proof: its
+    /// digest is the response's. `newest` is the token's newest proof for the resource.
+    pub fn find_entry(
         &self,
         key: &EntryKey,
         request: SelectingRequest<'_>,
-        (grant, newest): (&Grants, Proof),
+        (grants, newest): (&Grants, Proof),
     ) -> Option<(Arc<Entry>, Proof)> {
         let known = self.entries.get(key)?.variants;
         let proven = |entry: &Entry| {
@@ -194,129 +197,60 @@ impl Store {
             // The digest holds also where the key does not: these break both.
             sabotaged!(EntryWithoutExpand, return Some(newest));
             sabotaged!(PrincipalWithoutTenant, return Some(newest));
-            // One question has one answer, as a rule.
-            if newest.digest == given { Some(newest) } else { grant.proof_of(&key.resource, given) }
+            // Nearly always one response is stored for a key.
+            if newest.digest == given { Some(newest) } else { grants.proof_for_content(&key.resource, given) }
         };
         known
             .find(&self.secondary_key_hasher, request, proven)
             .map(|(entry, proof)| (Arc::clone(entry), proof))
     }
 
-    /// What tells requests apart by the fields that chose an answer.
+    /// Returns the hasher of secondary keys.
     pub fn secondary_key_hasher(&self) -> &SecondaryKeyHasher {
         &self.secondary_key_hasher
     }
 
-    /// What it has for a request of exactly this spelling, if this thread has looked that up a moment ago.
-    pub fn recall(&self, spelling: RequestDigest, now: Now) -> Option<CachedLookup> {
-        thread_cache::recall(spelling, self.front, &self.generations, now)
+    /// Returns the result of an earlier look-up for an identical request, if this thread's cache has a valid one.
+    pub fn thread_cache_get(&self, digest: RequestDigest, now: Now) -> Option<CachedLookup> {
+        thread_cache::get(digest, self.thread_cache_capacity, &self.generations, now)
             .filter(|found| found.entry.is_kept())
     }
 
-    /// The present state for a principal. To be taken before a proof is looked up that is given to [`Store::remember`].
+    /// Returns the current generation of a principal. Callers read it before the look-up of a proof whose result they pass to
+    /// [`Store::thread_cache_insert`].
     pub fn generation(&self, principal: Principal) -> Generation {
-        self.generations.now(principal)
+        self.generations.current(principal)
     }
 
-    /// Remembers what was looked up for a request.
-    pub fn remember(&self, spelling: RequestDigest, generation: Generation, now: Now, found: &CachedLookup) {
-        thread_cache::remember(spelling, self.front, (&self.generations, generation), now, found);
-    }
-
-    /// The right to keep the answer. To be taken before Graph is asked.
-    pub fn lease(&self, fingerprint: TokenHash, claims: Option<&Claims>, resource: &Arc<Resource>) -> Lease {
-        self.leases.take(fingerprint, claims, resource)
-    }
-
-    /// Keeps an answer and the proof that it was given to this token. One that renews `old`, after a 304, is
-    /// kept only while that is there: what was purged or replaced meanwhile does not come back.
-    pub fn admit(
+    /// Adds the result of a look-up to this thread's cache.
+    pub fn thread_cache_insert(
         &self,
-        fingerprint: TokenHash,
-        claims: &Claims,
-        resource: &Arc<Resource>,
-        entry: &Arc<Entry>,
-        old: Option<&Arc<Entry>>,
-        lease: &Lease,
-    ) -> Result<(), NotStored> {
-        let resource = &self.resources.intern(resource);
-        if u64::try_from(entry.weight()).unwrap_or(u64::MAX) > self.max_entry {
-            return Err(NotStored::TooLarge);
-        }
-        let stored = lease.commit(|| {
-            let selector = entry.secondary_key().map_or(0, SecondaryKey::selector);
-            let before = self.grant(&fingerprint).and_then(|grant| grant.proof_before(resource, selector));
-            let is_put =
-                self.put(EntryKey::new(claims.principal, resource), claims, entry, (old, before.as_ref()));
-            if is_put {
-                let proof = Proof { granted: entry.asked, digest: entry.digest() };
-                self.prove(fingerprint, claims, resource, (proof, selector));
-            }
-            is_put
-        });
-        if stored == Some(true) { Ok(()) } else { Err(NotStored::Invalidated) }
-    }
-
-    /// Puts an answer beside the others of its key. `before` is the proof of the token that was given it, as it was until
-    /// now. False: `old`, which it renews, is gone.
-    fn put(
-        &self,
-        key: EntryKey,
-        claims: &Claims,
-        entry: &Arc<Entry>,
-        (old, before): (Option<&Arc<Entry>>, Option<&Proof>),
-    ) -> bool {
-        let label = |variants| Labelled { variants, tenant: claims.tenant, subjects: claims.subjects };
-        let _turn = self.turn(&key.resource);
-        if old.is_none() && !self.entries.contains_key(&key) {
-            self.entries.insert(key, label(Variants::of(Arc::clone(entry))));
-            return true;
-        }
-        let mut there = true;
-        self.entries.entry(key).and_compute_with(|known| {
-            let known = known.map(|known| known.into_value().variants);
-            let known = known.as_ref();
-            there = old.is_none_or(|old| known.is_some_and(|known| known.have(old)));
-            if !there {
-                return Op::Nop;
-            }
-            let variants = match known {
-                Some(known) => known.with(entry, old, before, self.keep),
-                None => Some(Variants::of(Arc::clone(entry))),
-            };
-            if let (Some(known), Some(variants)) = (known, &variants) {
-                known.each().filter(|it| !variants.have(it)).for_each(|it| it.mark_replaced());
-            }
-            variants.map_or(Op::Nop, |variants| Op::Put(label(variants)))
-        });
-        there
-    }
-
-    /// Adds a proof to those of a token. It is put again where it is, so that it counts with what it weighs now.
-    fn prove(
-        &self,
-        fingerprint: TokenHash,
-        claims: &Claims,
-        resource: &Arc<Resource>,
-        (proof, selector): (Proof, u32),
+        digest: RequestDigest,
+        generation: Generation,
+        now: Now,
+        found: &CachedLookup,
     ) {
-        let _turn = self.grant_turn(&fingerprint);
-        let grant = self.grant(&fingerprint).unwrap_or_else(|| Arc::new(Grants::new(claims)));
-        let lost = grant.add(resource, proof, selector, self.proofs_per_token);
-        self.grants.insert(fingerprint, grant);
-        if lost {
-            self.generations.end(claims.principal);
-        }
+        thread_cache::insert(digest, self.thread_cache_capacity, (&self.generations, generation), now, found);
     }
 
-    fn turn(&self, resource: &Resource) -> MutexGuard<'_, ()> {
-        let [digit, ..] = resource.digest().to_ne_bytes();
-        lock(&self.turns[usize::from(digit) % TURNS])
+    /// Acquires the right to store a response. Callers acquire it before they send the request to Graph.
+    pub fn acquire_lease(
+        &self,
+        token_hash: TokenHash,
+        claims: Option<&Claims>,
+        resource: &Arc<Resource>,
+    ) -> Lease {
+        self.leases.acquire(token_hash, claims, resource)
     }
 
-    fn grant_turn(&self, fingerprint: &TokenHash) -> MutexGuard<'_, ()> {
-        let [digit, ..] = self.grant_turn.hash_one(fingerprint).to_ne_bytes();
-        lock(&self.grant_turns[usize::from(digit) % TURNS])
+    fn lock_entries(&self, resource: &Resource) -> MutexGuard<'_, ()> {
+        let [first, ..] = resource.digest().to_ne_bytes();
+        lock_stripe(&self.entry_locks[usize::from(first) % LOCK_STRIPES])
+    }
+
+    fn lock_grants(&self, token_hash: &TokenHash) -> MutexGuard<'_, ()> {
+        let [first, ..] = self.grant_lock_hasher.hash_one(token_hash).to_ne_bytes();
+        lock_stripe(&self.grant_locks[usize::from(first) % LOCK_STRIPES])
     }
 
     /// Returns the size after all pending evictions.
@@ -331,21 +265,21 @@ impl Store {
     }
 }
 
-fn lock(turn: &Mutex<()>) -> MutexGuard<'_, ()> {
-    turn.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock_stripe(stripe: &Mutex<()>) -> MutexGuard<'_, ()> {
+    stripe.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// With what moka itself and the allocator keep for one pair.
+/// Returns the weight of a pair: its size and the overhead of moka and the allocator.
 fn weight(bytes: usize) -> u32 {
-    u32::try_from(bytes.saturating_add(OVERHEAD)).unwrap_or(u32::MAX)
+    u32::try_from(bytes.saturating_add(OVERHEAD_BYTES)).unwrap_or(u32::MAX)
 }
 
-/// Bytes of moka's own nodes, its hash table and the reference counts, for one pair: an estimate on the high side.
-const OVERHEAD: usize = 320;
-/// The part of `cache.max_bytes` in which all threads remember: one in so many.
-const THREAD_CACHE_PART: u64 = 16;
-/// More than there are threads, as a rule: they hardly ever wait for each other.
-const TURNS: usize = 32;
+/// Upper estimate of moka's nodes, its hash table and the reference counts for one pair, bytes.
+const OVERHEAD_BYTES: usize = 320;
+/// Divisor of `cache.max_bytes` that gives the capacity of all thread caches.
+const THREAD_CACHE_DIVISOR: u64 = 16;
+/// Number of locks. More than there are threads on most machines, so that threads rarely wait for each other.
+const LOCK_STRIPES: usize = 32;
 
 #[cfg(test)]
 mod tests;

@@ -1,21 +1,21 @@
-//! What the last requests found, kept by each thread for itself: the same request again needs one look, and
-//! no lock or counter that threads share.
+//! Thread cache: per-thread first-level cache of look-ups. A repeated request needs one look-up, and neither a lock nor a
+//! counter that threads share.
 //!
-//! It is a memory of look-ups, not of answers: of which entry and which proof the store had for a request of
-//! exactly this spelling. Both are judged anew each time. The store stays the authority. A memory is worth
-//! nothing as soon as
+//! The cache contains look-ups, not responses: which entry and which proof the store returned for a request with this digest. The
+//! freshness of both is assessed again for each request, and the store remains the authority. A cached look-up is invalid
+//! when
 //!
-//! * a token of the same principal lost a proof since before the look-up began, for whatever reason (withdrawn, purged,
-//!   renewed for other bytes, or gone for want of room), or an operator purged: the principal's [`Generation`] has moved on;
-//! * the entry has left the store, or was replaced or superseded there: it says so itself;
-//! * it is ten seconds old: the store must hear now and then what is still used, or it would evict that first.
+//! * a token of the same principal has lost a proof since the look-up began (revoked, purged, replaced by a proof of other
+//!   bytes, or evicted), or an operator has purged: the principal's [`Generation`] has advanced;
+//! * the entry has left the store, or was replaced or superseded: the entry records this itself;
+//! * the look-up is ten seconds old: the store must see accesses now and then, or it would evict the entries in use first.
 //!
-//! Only what the store has found is remembered, so a token without a proof leaves no trace here (promise 3).
-//! An answer that `Vary` ties to other fields of its request is never remembered: a spelling does not have them.
-//! Entries are held weakly: what the store lets go is gone.
+//! Only successful look-ups of the store are cached, so a token without a proof leaves no trace here (promise 3). A
+//! response with selecting fields in `Vary` is never cached here, because the request digest does not cover those fields.
+//! Entries are referenced weakly, so that an evicted entry is freed.
 //!
-//! What is remembered grows as it is wanted, up to a [`Capacity`] that is a part of `cache.max_bytes`: about a place for
-//! each entry of a few KiB. It is many small tables, so that none takes long to grow.
+//! The cache grows on demand, up to a [`Capacity`] that is a part of `cache.max_bytes`: about one slot for each entry of a
+//! few KiB. It consists of many small tables, so that growing one table takes little time.
 
 mod table;
 
@@ -26,136 +26,142 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::table::{SET_BYTES, Slot, Table};
 use super::entry::Entry;
-use crate::auth::LogTag;
-use crate::auth::{Principal, RequestDigest, TokenExpiry};
+use crate::auth::{LogTag, Principal, RequestDigest, TokenExpiry};
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 
-/// What the store had for a request.
+/// Result of a look-up in the store.
 #[derive(Debug)]
 pub struct CachedLookup {
-    /// The answer. The token's proof for it has the same digest.
+    /// The entry. The token's proof for it has the same digest.
     pub entry: Arc<Entry>,
-    /// Time of the token's proof for it.
-    pub granted: Now,
-    /// When the token ends.
-    pub end: TokenExpiry,
-    /// The token, as the log knows it.
-    pub tag: LogTag,
+    /// Time of the token's proof for the entry.
+    pub granted_at: Now,
+    /// Expiry of the token.
+    pub expiry: TokenExpiry,
+    /// Tag of the token in the log.
+    pub log_tag: LogTag,
 }
 
-/// A state of what a store holds for one principal: it ends when a proof of one of the principal's tokens leaves the
-/// store, and with every purge. The lowest bits are the principal's group, the others count how many have ended.
+/// Generation of a principal's proofs. It advances when a proof of one of the principal's tokens leaves the store, and with
+/// every purge. The lowest bits are the principal's group, the others the number of advances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation(u64);
 
 impl Generation {
     fn group(self) -> usize {
-        usize::try_from(self.0 & (GROUPS as u64 - 1)).unwrap_or(0)
+        usize::try_from(self.0 & (PRINCIPAL_GROUPS as u64 - 1)).unwrap_or(0)
     }
 }
 
-/// The epochs of one store: of each group of principals, and of all of them. What happens to one principal ends the
-/// epoch of few others.
+/// Generation counters of one store: one for each group of principals, and one for all. An advance for one principal
+/// affects only the few others of its group.
 #[derive(Debug)]
 pub struct Generations {
-    groups: Box<[AtomicU64; GROUPS]>,
+    groups: Box<[AtomicU64; PRINCIPAL_GROUPS]>,
     all: AtomicU64,
 }
 
 impl Default for Generations {
     fn default() -> Self {
-        Self { groups: Box::new([const { AtomicU64::new(0) }; GROUPS]), all: AtomicU64::new(0) }
+        Self { groups: Box::new([const { AtomicU64::new(0) }; PRINCIPAL_GROUPS]), all: AtomicU64::new(0) }
     }
 }
 
 impl Generations {
-    /// The present epoch of a principal. To be taken before a proof is looked up that is to be remembered.
-    pub fn now(&self, principal: Principal) -> Generation {
-        self.present(usize::from(principal.spread()) % GROUPS)
+    /// Returns the current generation of a principal. Callers read it before the look-up of a proof that they cache.
+    pub fn current(&self, principal: Principal) -> Generation {
+        self.current_of_group(usize::from(principal.bucket_hash()) % PRINCIPAL_GROUPS)
     }
 
-    /// Whether an epoch has not ended.
-    pub fn is_now(&self, generation: Generation) -> bool {
-        self.present(generation.group()) == generation
+    /// Returns whether a generation is still current.
+    pub fn is_current(&self, generation: Generation) -> bool {
+        self.current_of_group(generation.group()) == generation
     }
 
-    /// Ends a principal's epoch. To be called when what was withdrawn cannot be found any more: whoever looked it up
-    /// before remembers it under the old one.
-    pub fn end(&self, principal: Principal) {
+    /// Advances a principal's generation. Callers remove the proof from the store first: a look-up that found the proof has
+    /// read the old generation.
+    pub fn advance(&self, principal: Principal) {
         sabotaged!(FrontMissesWithdrawals, return);
-        if let Some(group) = self.groups.get(usize::from(principal.spread()) % GROUPS) {
+        if let Some(group) = self.groups.get(usize::from(principal.bucket_hash()) % PRINCIPAL_GROUPS) {
             group.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    /// Ends the epochs of all principals.
-    pub fn end_all(&self) {
+    /// Advances the generations of all principals.
+    pub fn advance_all(&self) {
         sabotaged!(FrontMissesWithdrawals, return);
         self.all.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Both counts only grow, so their sum is the same again only if neither has changed.
-    fn present(&self, group: usize) -> Generation {
+    /// Returns the current generation of a group. Both counters only grow, so an equal sum means that neither has changed.
+    fn current_of_group(&self, group: usize) -> Generation {
         let own = self.groups.get(group).map_or(0, |count| count.load(Ordering::Acquire));
         let ended = own.wrapping_add(self.all.load(Ordering::Acquire));
-        Generation(ended.wrapping_mul(GROUPS as u64) | group as u64)
+        Generation(ended.wrapping_mul(PRINCIPAL_GROUPS as u64) | group as u64)
     }
 }
 
-/// How much each thread may remember.
+/// Capacity of each thread's cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
-    /// Both are powers of two.
+    /// Number of tables, a power of two.
     tables: usize,
+    /// Limit on the sets of one table, a power of two.
     sets: usize,
 }
 
 impl Capacity {
-    /// As much as so many bytes hold in each thread; one set of places at least.
-    pub fn within(bytes: u64) -> Self {
-        let most = usize::try_from(bytes).unwrap_or(usize::MAX) / SET_BYTES;
-        let sets = most.checked_ilog2().map_or(1, |log| 1 << log);
-        let tables = TABLES.min(sets);
+    /// Computes the capacity for `bytes` in each thread; at least one set.
+    pub fn from_bytes(bytes: u64) -> Self {
+        let max_sets = usize::try_from(bytes).unwrap_or(usize::MAX) / SET_BYTES;
+        let sets = max_sets.checked_ilog2().map_or(1, |log| 1 << log);
+        let tables = TABLES_PER_THREAD.min(sets);
         Self { tables, sets: sets / tables }
     }
 }
 
-/// What this thread remembers for a request, of what there is room for.
-pub fn recall(
-    spelling: RequestDigest,
-    room: Capacity,
+/// Returns the cached look-up for a request, if this thread has a valid one.
+pub fn get(
+    digest: RequestDigest,
+    capacity: Capacity,
     generations: &Generations,
     now: Now,
 ) -> Option<CachedLookup> {
-    THREAD_CACHE.with_borrow(|front| {
-        let (table, hash) = front.place(spelling, room);
-        let slot = front.tables.get(table)?.find(spelling, hash)?;
-        slot.finding(generations, now.tick())
+    THREAD_CACHE.with_borrow(|cache| {
+        let (table, hash) = cache.locate(digest, capacity);
+        let slot = cache.tables.get(table)?.get(digest, hash)?;
+        slot.to_lookup(generations, now.tick())
     })
 }
 
-/// Remembers what was found under `generation`, one of `generations`.
-pub fn remember(
-    spelling: RequestDigest,
-    room: Capacity,
+/// Caches a look-up that began in `generation`, one of `generations`.
+pub fn insert(
+    digest: RequestDigest,
+    capacity: Capacity,
     (generations, generation): (&Generations, Generation),
     now: Now,
-    found: &CachedLookup,
+    lookup: &CachedLookup,
 ) {
-    THREAD_CACHE.with_borrow_mut(|front| {
-        let (table, hash) = front.place(spelling, room);
-        let ThreadCache { tables, hasher } = front;
+    THREAD_CACHE.with_borrow_mut(|cache| {
+        let (table, hash) = cache.locate(digest, capacity);
+        let ThreadCache { tables, hasher } = cache;
         if let Some(table) = tables.get_mut(table) {
-            let hash_of = |slot: &Slot| hasher.hash_one(slot.spelling());
-            table.put(hash, Slot::new(spelling, generation, now, found), generations, room.sets, hash_of);
+            let hash_of = |slot: &Slot| hasher.hash_one(slot.digest());
+            table.insert(
+                hash,
+                Slot::new(digest, generation, now, lookup),
+                generations,
+                capacity.sets,
+                hash_of,
+            );
         }
     });
 }
 
-/// What one thread remembers.
+/// Cache of one thread.
 struct ThreadCache {
-    tables: [Table; TABLES],
+    tables: [Table; TABLES_PER_THREAD],
     hasher: RandomState,
 }
 
@@ -164,11 +170,11 @@ impl ThreadCache {
         Self { tables: std::array::from_fn(|_| Table::default()), hasher: RandomState::new() }
     }
 
-    /// Its table, and what it is known by there.
-    fn place(&self, spelling: RequestDigest, room: Capacity) -> (usize, u64) {
-        let hash = self.hasher.hash_one(spelling);
-        // Tables look at the lowest bits.
-        (usize::try_from(hash >> 32).unwrap_or(0) & (room.tables - 1), hash)
+    /// Returns the index of the table and the hash within it.
+    fn locate(&self, digest: RequestDigest, capacity: Capacity) -> (usize, u64) {
+        let hash = self.hasher.hash_one(digest);
+        // The tables use the lowest bits.
+        (usize::try_from(hash >> 32).unwrap_or(0) & (capacity.tables - 1), hash)
     }
 }
 
@@ -176,9 +182,9 @@ thread_local! {
     static THREAD_CACHE: RefCell<ThreadCache> = RefCell::new(ThreadCache::new());
 }
 
-const TABLES: usize = 64;
-/// Groups of principals with epochs of their own: 8 KiB of counts, a power of two.
-const GROUPS: usize = 1024;
+const TABLES_PER_THREAD: usize = 64;
+/// Number of groups of principals with a generation of their own, a power of two: 8 KiB of counters.
+const PRINCIPAL_GROUPS: usize = 1024;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
-//! The answers to one question, told apart by what chose them (RFC 9111, section 4.1) and by their bytes: what a token
-//! may be given is decided by the digest in its proof.
+//! Variants: the stored responses of one key. They differ in their secondary key (RFC 9111, section 4.1) or in their bytes.
+//! The digest in a token's proof decides which bytes the token may receive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,65 +9,66 @@ use super::grants::Proof;
 use super::vary::{SecondaryKeyHasher, SelectingRequest};
 use crate::support::sabotage::sabotaged;
 
-/// At least one answer and at most eight, the newest first. Clones are cheap.
+/// One to eight responses, the newest first. Clones are cheap.
 #[derive(Clone, Debug)]
 pub enum Variants {
-    /// Nearly always.
+    /// One response; nearly always the case.
     One(Arc<Entry>),
-    /// Two or more.
+    /// Two or more responses.
     Several(Arc<[Arc<Entry>]>),
 }
 
 impl Variants {
-    /// One answer.
-    pub fn of(entry: Arc<Entry>) -> Self {
+    /// Creates variants of one response.
+    pub fn single(entry: Arc<Entry>) -> Self {
         Self::One(entry)
     }
 
-    /// The newest answer that fits a request (section 4) and that `proven` returns a proof for.
+    /// Returns the newest response that matches a request (section 4) and for which `proven` returns a proof.
     pub fn find<P>(
         &self,
-        secondary_key_hasher: &SecondaryKeyHasher,
+        hasher: &SecondaryKeyHasher,
         request: SelectingRequest<'_>,
         mut proven: impl FnMut(&Entry) -> Option<P>,
     ) -> Option<(&Arc<Entry>, P)> {
-        let mut fitting =
-            self.each().filter(|entry| secondary_key_hasher.fits(entry.secondary_key(), request));
-        fitting.find_map(|entry| Some((entry, proven(entry)?)))
+        let mut matching = self.iter().filter(|entry| hasher.matches(entry.secondary_key(), request));
+        matching.find_map(|entry| Some((entry, proven(entry)?)))
     }
 
-    /// Whether this very answer is among them.
-    pub fn have(&self, entry: &Arc<Entry>) -> bool {
-        self.each().any(|known| Arc::ptr_eq(known, entry))
+    /// Returns whether the variants contain this entry, by identity.
+    pub fn contains(&self, entry: &Arc<Entry>) -> bool {
+        self.iter().any(|known| Arc::ptr_eq(known, entry))
     }
 
-    /// These with another answer, in place of the one with the same bytes for the same requests, and of `old`, which
-    /// it renews. `None` where a newer one of these is there: an older question may be answered later (section 4).
+    /// Returns the variants with another response, in place of the one with the same bytes for the same requests, and of
+    /// `renewed`, which it renews. Returns `None` if a newer one of these is present: a response to an older request may
+    /// arrive later (section 4).
     ///
-    /// Answers to the same requests with other bytes stay beside it: tokens of one principal may be given different
-    /// views for good, and each has a proof of its own digest. Where the bytes are news, because the token that
-    /// brought them was given others before, or because nobody has been given these, the older answers are marked as
-    /// superseded: every other token must ask Graph once. A token that asks and is given what it had before brings no
-    /// news, so two views do not supersede each other in turn.
+    /// Responses to the same requests with other bytes stay: tokens of one principal may permanently receive different
+    /// representations, and each token has a proof of its own digest. If the bytes are new, because the token received other
+    /// bytes before, or because no current response has them, the older responses are marked as superseded: every other
+    /// token must send one request to Graph. A token that receives the same bytes as before supersedes nothing, so two
+    /// representations do not supersede each other alternately.
     ///
-    /// `before` is the proof of the token that was given `entry`, as it was until now. Answers that were asked for
-    /// longer than `keep` before `entry` are of no more use, and go.
+    /// `before` is the previous proof of the token that received `entry`. Responses that were requested more than
+    /// `retention` before `entry` are no longer usable and are removed.
     #[must_use]
-    pub fn with(
+    pub fn with_entry(
         &self,
         entry: &Arc<Entry>,
-        old: Option<&Arc<Entry>>,
+        renewed: Option<&Arc<Entry>>,
         before: Option<&Proof>,
-        keep: Duration,
+        retention: Duration,
     ) -> Option<Self> {
-        let is_newer =
-            |known: &Entry| sabotaged!(OlderReplacesNewer, false, known.asked.is_after(entry.asked));
-        let (mut others, mut rivals) = (Vec::with_capacity(VARIANTS_MAX), Vec::new());
+        let is_newer = |known: &Entry| {
+            sabotaged!(OlderReplacesNewer, false, known.requested_at.is_after(entry.requested_at))
+        };
+        let (mut others, mut overlapping) = (Vec::with_capacity(MAX_VARIANTS), Vec::new());
         let mut is_current = false;
-        for known in self.each() {
+        for known in self.iter() {
             let (overlap, same_bytes) = (overlap(known, entry), known.digest() == entry.digest());
             is_current |= overlap && same_bytes && !known.is_superseded();
-            if old.is_some_and(|old| Arc::ptr_eq(old, known)) {
+            if renewed.is_some_and(|renewed| Arc::ptr_eq(renewed, known)) {
                 continue;
             }
             if overlap && same_bytes {
@@ -77,54 +78,58 @@ impl Variants {
                 continue;
             }
             if overlap {
-                rivals.push(known);
+                overlapping.push(known);
             }
             others.push(Arc::clone(known));
         }
-        let is_news = match before {
-            Some(before) if before.granted.is_after(entry.asked) => false,
+        let has_new_content = match before {
+            Some(before) if before.granted_at.is_after(entry.requested_at) => false,
             Some(before) => before.digest != entry.digest(),
             None => !is_current,
         };
-        if !is_current && rivals.iter().any(|known| is_newer(known)) {
+        if !is_current && overlapping.iter().any(|known| is_newer(known)) {
             entry.mark_superseded();
         }
-        if is_news {
-            let older = rivals.iter().filter(|known| !is_newer(known));
+        if has_new_content {
+            let older = overlapping.iter().filter(|known| !is_newer(known));
             older.for_each(|known| sabotaged!(DivergenceUnheeded, (), known.mark_superseded()));
         }
-        others.retain(|known| is_newer(known) || entry.asked.since(known.asked) < keep);
-        others.truncate(VARIANTS_MAX - 1);
-        let place =
-            others.iter().position(|known| !known.asked.is_after(entry.asked)).unwrap_or(others.len());
+        others.retain(|known| is_newer(known) || entry.requested_at.since(known.requested_at) < retention);
+        others.truncate(MAX_VARIANTS - 1);
+        let place = others
+            .iter()
+            .position(|known| !known.requested_at.is_after(entry.requested_at))
+            .unwrap_or(others.len());
         others.insert(place, Arc::clone(entry));
         Some(if others.len() == 1 { Self::One(Arc::clone(entry)) } else { Self::Several(others.into()) })
     }
 
-    /// Each of them, the newest first.
-    pub fn each(&self) -> std::slice::Iter<'_, Arc<Entry>> {
+    /// Returns the entries, the newest first.
+    pub fn iter(&self) -> std::slice::Iter<'_, Arc<Entry>> {
         match self {
             Self::One(entry) => std::slice::from_ref(entry).iter(),
             Self::Several(entries) => entries.iter(),
         }
     }
 
-    /// Bytes that they take in memory, about.
+    /// Returns the approximate size in memory, bytes.
     pub fn weight(&self) -> usize {
-        self.each().map(|entry| entry.weight() + size_of::<Arc<Entry>>()).sum()
+        self.iter().map(|entry| entry.weight() + size_of::<Arc<Entry>>()).sum()
     }
 }
 
-/// Whether some request fits both answers. None does where both were chosen by the same fields with other values.
+/// Returns whether a request can match both responses. No request matches two responses with the same selecting fields and
+/// different values.
 fn overlap(known: &Entry, entry: &Entry) -> bool {
     match (known.secondary_key(), entry.secondary_key()) {
-        (Some(one), Some(other)) => one == other || !one.is_by_the_same(other),
+        (Some(one), Some(other)) => one == other || !one.has_same_fields(other),
         _ => true,
     }
 }
 
-/// Past that the one longest unasked for goes: a caller may send any value it likes.
-const VARIANTS_MAX: usize = 8;
+/// Limit on responses of one key; the oldest is removed beyond it. Callers choose the values of selecting fields, so the
+/// number of secondary keys is not bounded otherwise.
+const MAX_VARIANTS: usize = 8;
 
 #[cfg(test)]
 mod tests;

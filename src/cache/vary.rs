@@ -1,9 +1,10 @@
-//! `Vary`: which of a caller's fields chose an answer (RFC 9111, section 4.1).
+//! `Vary`: secondary keys of stored responses (RFC 9111, section 4.1).
 //!
-//! Graph says in `Vary` by what it chose. What is the same in every request to Graph, or part of the key, chose
-//! nothing; anything else must be in a later request as it was in the first, though Graph never sees it: that is
-//! the letter of the rule, and errs towards asking. Callers' values are not kept but hashed under a key of the
-//! process; one may be a cookie. `Authorization` stands for the token itself, known by its fingerprint.
+//! `Vary` lists the request fields that selected a response. Fields that are equal in every request to Graph, or part of the
+//! key, are ignored. Every other field must have the same value in a later request as in the original one, although Graph
+//! never receives the field: this follows the RFC literally, and causes requests to Graph rather than wrong hits. Values are
+//! not stored but hashed under a key of the process, because a value may be a cookie. `Authorization` stands for the token,
+//! as its token hash.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
@@ -14,50 +15,52 @@ use super::outcome::NotStored;
 use crate::auth::TokenHash;
 use crate::http::cache_control::split_outside_quotes;
 
-/// A caller's request, as far as `Vary` may name it.
+/// The parts of a caller's request that `Vary` can name.
 #[derive(Clone, Copy)]
 pub struct SelectingRequest<'a> {
-    /// The caller's fields. Whether `Authorization` is among them makes no difference.
+    /// The caller's fields. `Authorization` in them is ignored.
     pub headers: &'a HeaderMap,
-    /// Whose token it has.
+    /// Hash of the caller's token.
     pub token: TokenHash,
 }
 
-/// The fields that chose an answer, and a hash of what they held.
+/// Names of the fields that selected a response, and a hash of their values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecondaryKey {
-    /// Sorted, each once; never empty.
-    by: Box<[HeaderName]>,
-    values: u64,
+    /// Sorted, without duplicates, never empty.
+    fields: Box<[HeaderName]>,
+    values_hash: u64,
 }
 
-/// Tells requests apart by the fields that chose an answer.
+/// Computes and compares secondary keys.
 #[derive(Debug, Default)]
 pub struct SecondaryKeyHasher(RandomState);
 
 impl SecondaryKeyHasher {
-    /// What chose `answer`, where `request` brought it. `None`: nothing that could differ.
-    pub fn secondary_key(
+    /// Computes the secondary key of `response` to `request`. Returns `None` if no selecting field can differ.
+    pub fn compute(
         &self,
-        answer: &HeaderMap,
+        response: &HeaderMap,
         request: SelectingRequest<'_>,
     ) -> Result<Option<SecondaryKey>, NotStored> {
-        let by = selecting_fields(answer)?;
-        let values = self.values(&by, request);
-        Ok((!by.is_empty()).then_some(SecondaryKey { by, values }))
+        let fields = selecting_fields(response)?;
+        let values_hash = self.values_hash(&fields, request);
+        Ok((!fields.is_empty()).then_some(SecondaryKey { fields, values_hash }))
     }
 
-    /// Whether `request` would have been answered with what was chosen like this.
-    pub fn fits(&self, secondary_key: Option<&SecondaryKey>, request: SelectingRequest<'_>) -> bool {
-        secondary_key
-            .is_none_or(|secondary_key| self.values(&secondary_key.by, request) == secondary_key.values)
+    /// Returns whether `request` selects a response with this secondary key.
+    pub fn matches(&self, secondary_key: Option<&SecondaryKey>, request: SelectingRequest<'_>) -> bool {
+        secondary_key.is_none_or(|secondary_key| {
+            self.values_hash(&secondary_key.fields, request) == secondary_key.values_hash
+        })
     }
 
-    /// Absent is like absent alone, and lines of one field count as one list (RFC 9110, section 5.3). As section 4.1
-    /// allows, white space around members means nothing, nor does the case or the order of languages.
-    fn values(&self, by: &[HeaderName], request: SelectingRequest<'_>) -> u64 {
+    /// Hashes the values of the selecting fields. An absent field equals only an absent field, and several lines of one
+    /// field count as one list (RFC 9110, section 5.3). As section 4.1 allows, white space around members is ignored, and so
+    /// are case and order of languages.
+    fn values_hash(&self, fields: &[HeaderName], request: SelectingRequest<'_>) -> u64 {
         let mut hasher = self.0.build_hasher();
-        for name in by {
+        for name in fields {
             if name == header::AUTHORIZATION {
                 request.token.hash(&mut hasher);
                 continue;
@@ -81,49 +84,49 @@ impl SecondaryKeyHasher {
 }
 
 impl SecondaryKey {
-    /// Hash of the values of the selecting fields; never zero.
+    /// Returns a hash of the values of the selecting fields; never zero.
     pub fn selector(&self) -> u32 {
-        let [a, b, c, d, ..] = self.values.to_ne_bytes();
+        let [a, b, c, d, ..] = self.values_hash.to_ne_bytes();
         u32::from_ne_bytes([a, b, c, d]) | 1
     }
 
-    /// Whether both were chosen by the same fields, whatever these held.
-    pub fn is_by_the_same(&self, other: &Self) -> bool {
-        self.by == other.by
+    /// Returns whether both keys have the same selecting fields, regardless of the values.
+    pub fn has_same_fields(&self, other: &Self) -> bool {
+        self.fields == other.fields
     }
 
-    /// Bytes that it takes in memory, about.
+    /// Returns the approximate size in memory, bytes.
     pub fn weight(&self) -> usize {
-        let names = self.by.iter().map(|name| size_of::<HeaderName>() + name.as_str().len());
+        let names = self.fields.iter().map(|name| size_of::<HeaderName>() + name.as_str().len());
         size_of::<Self>() + names.sum::<usize>()
     }
 }
 
-/// The fields that `Vary` names and that can differ between requests of one key. An answer that no later request
-/// can match is not to be stored: `*` in any place, what is not a field's name, what is new in every request.
-pub fn selecting_fields(answer: &HeaderMap) -> Result<Box<[HeaderName]>, NotStored> {
+/// Returns the fields in `Vary` that can differ between requests of one key. Fails if no later request can match: `*` in any
+/// place, an invalid field name, or a field that differs in every request.
+pub fn selecting_fields(response: &HeaderMap) -> Result<Box<[HeaderName]>, NotStored> {
     let mut names = Vec::new();
     let lines =
-        answer.get_all(header::VARY).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+        response.get_all(header::VARY).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     for name in lines.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty()) {
         let name = HeaderName::from_bytes(name).map_err(|_| NotStored::Vary)?;
-        if name == "*" || NEW_EACH_TIME.contains(&name.as_str()) {
+        if name == "*" || PER_REQUEST_FIELDS.contains(&name.as_str()) {
             return Err(NotStored::Vary);
         }
-        if !SAME_WITHIN_A_KEY.contains(&name.as_str()) {
+        if !CONSTANT_FIELDS.contains(&name.as_str()) {
             names.push(name);
         }
     }
     names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
     names.dedup();
-    if names.len() > NAMES_MAX { Err(NotStored::Vary) } else { Ok(names.into()) }
+    if names.len() > MAX_SELECTING_FIELDS { Err(NotStored::Vary) } else { Ok(names.into()) }
 }
 
-/// `Accept` is in the key; the others are the same in every request to Graph.
-const SAME_WITHIN_A_KEY: [&str; 5] = ["accept", "accept-encoding", "host", "user-agent", "via"];
-/// What correlates goes to Graph with another value each time.
-const NEW_EACH_TIME: [&str; 2] = ["client-request-id", "traceparent"];
-const NAMES_MAX: usize = 16;
+/// Fields that cannot differ within a key: `Accept` is part of the key; the others are equal in every request to Graph.
+const CONSTANT_FIELDS: [&str; 5] = ["accept", "accept-encoding", "host", "user-agent", "via"];
+/// Correlation fields: every request to Graph has another value.
+const PER_REQUEST_FIELDS: [&str; 2] = ["client-request-id", "traceparent"];
+const MAX_SELECTING_FIELDS: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -10,13 +10,13 @@ use crate::http::templates::TemplateKind;
 use crate::support::labels::{Label, labels};
 
 labels! {
-    /// Why a request went to Graph: the parameter `fwd` of `Cache-Status` (RFC 9211, section 2.2).
+    /// Reason why a request was forwarded to Graph: the parameter `fwd` of `Cache-Status` (RFC 9211, section 2.2).
     pub enum Forward {
-        /// Nothing usable is stored for this caller.
+        /// No usable response is stored for this token.
         UriMiss = "uri-miss",
-        /// What is stored is past its freshness.
+        /// The stored response is past its freshness.
         Stale = "stale",
-        /// The caller's directives ask for Graph's word.
+        /// The caller's directives require a request to Graph.
         Request = "request",
         /// The request may not use the cache.
         Bypass = "bypass",

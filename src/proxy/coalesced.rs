@@ -34,7 +34,7 @@ impl Proxy {
 
     /// Accounts for a request that starts to wait.
     pub(super) fn wait_permit(&self, request: &FetchRequest) -> Result<WaitPermit, Rejection> {
-        let (peer, token) = (request.peer.ip(), request.identity.fingerprint);
+        let (peer, token) = (request.peer.ip(), request.identity.token_hash);
         let permit = self.0.waiting.acquire(peer, token, request.headers.as_map());
         permit.map_err(|_| Rejection::Overloaded)
     }
@@ -65,14 +65,18 @@ impl Proxy {
 
     /// Takes the right to store the response. Taken before the request to Graph.
     fn lease(&self, request: &FetchRequest) -> Lease {
-        self.0.fetcher.store.lease(coalescing_token(request), request.claims.as_ref().ok(), &request.resource)
+        self.0.fetcher.store.acquire_lease(
+            coalescing_token(request),
+            request.claims.as_ref().ok(),
+            &request.resource,
+        )
     }
 
     /// Joins the fetch for the same token and resource, or becomes its leader.
     fn join_fetch(&self, request: &FetchRequest, lease: &Lease) -> Role<Fetched> {
-        let (fingerprint, resource) = (coalescing_token(request), Arc::clone(&request.resource));
+        let (token_hash, resource) = (coalescing_token(request), Arc::clone(&request.resource));
         let lease = sabotaged!(FlightFromBefore, 0, lease.number());
-        self.0.coalescer.join(CoalesceKey { fingerprint, resource, lease })
+        self.0.coalescer.join(CoalesceKey { token_hash, resource, lease })
     }
 
     /// Fetches for one caller, and only while the caller waits. Boxed: few requests fetch alone, and the futures of all
@@ -90,7 +94,7 @@ impl Proxy {
                 .fetcher
                 .store
                 .secondary_key_hasher()
-                .fits(entry.secondary_key(), request.selecting_request()),
+                .matches(entry.secondary_key(), request.selecting_request()),
             Fetched::UpstreamError(_) | Fetched::RecentUnauthorized(_) | Fetched::Failed(_) => true,
         }
     }
@@ -140,6 +144,6 @@ fn with_outcome(fetched: Fetched) -> (Fetched, Outcome) {
 
 /// Returns the token that leads or joins a fetch. Its claims make no difference (promise 3).
 fn coalescing_token(request: &FetchRequest) -> TokenHash {
-    let own = request.identity.fingerprint;
+    let own = request.identity.token_hash;
     sabotaged!(FlightOfPrincipal, request.claims.map_or(own, |claims| claims.principal.stand_in()), own)
 }

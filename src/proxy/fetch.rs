@@ -82,7 +82,7 @@ impl Fetcher {
     pub async fn prepare(&self, request: &FetchRequest) -> Result<PreparedFetch<'_>, Fetched> {
         self.recently_refused(request)?;
         let reject = |reason| Fetched::Failed(ErrorResponse::Rejected(reason));
-        let limited = !request.is_proven && !self.refused.was_proven(&request.identity.fingerprint);
+        let limited = !request.is_proven && !self.refused.was_proven(&request.identity.token_hash);
         let wait = self.graph_client.permit_timeout();
         let admission = if limited {
             let admission = self.unproven.admit(request.token_source(), wait).await.map_err(reject)?;
@@ -99,7 +99,7 @@ impl Fetcher {
 
     /// Returns Graph's 401 to this token as an error, if it is a few seconds old.
     fn recently_refused(&self, request: &FetchRequest) -> Result<(), Fetched> {
-        match self.refused.recent(&request.identity.fingerprint) {
+        match self.refused.recent(&request.identity.token_hash) {
             Some(upstream_error) => Err(Fetched::RecentUnauthorized(upstream_error)),
             None => Ok(()),
         }
@@ -108,12 +108,13 @@ impl Fetcher {
     /// Sends a prepared request to Graph and stores the response while `lease` is valid.
     pub async fn send(&self, request: &FetchRequest, prepared: PreparedFetch<'_>, lease: &Lease) -> Fetched {
         let PreparedFetch { admission, permit, in_flight } = prepared;
-        let fingerprint = request.identity.fingerprint;
+        let token_hash = request.identity.token_hash;
         let requested_at = self.clock.now();
         let stored = request.stored.as_ref();
-        let validation = stored.and_then(|stored| Some((stored, stored.validation()?)));
+        let validation = stored.and_then(|stored| Some((stored, stored.revalidation()?)));
         // Graph gave the stored bytes to this token, and the token's proof has the same digest: a 304 renews both.
-        let validation = validation.filter(|(_, known)| known.for_token(fingerprint, requested_at).is_some());
+        let validation =
+            validation.filter(|(_, known)| known.validators_for(token_hash, requested_at).is_some());
         let condition = validation.map(|(_, known)| &known.validators);
         let (token, ids) = (&request.identity.token, &request.ids);
         let response =

@@ -79,9 +79,10 @@ impl Proxy {
             }
             Fetched::Full(entry, stored) | Fetched::Revalidated(entry, stored) => {
                 let left = match (stored, request.claims) {
-                    (Ok(()), Ok(claims)) => {
-                        Some(self.assess(entry, entry.asked, claims.end, CacheControl::default(), now).left)
-                    }
+                    (Ok(()), Ok(claims)) => Some(
+                        self.assess(entry, entry.requested_at, claims.expiry, CacheControl::default(), now)
+                            .remaining,
+                    ),
                     _ => None,
                 };
                 let reason = request.claims.err().map(Label::as_str).or(stored.err().map(Label::as_str));
@@ -96,16 +97,16 @@ impl Proxy {
     fn find_on_error(&self, request: &FetchRequest, source: ErrorSource) -> Option<Found> {
         let fetcher = &self.0.fetcher;
         let (claims, now) = (request.claims.ok()?, fetcher.clock.now());
-        let grants = fetcher.store.grant(&request.identity.fingerprint)?;
+        let grants = fetcher.store.grants(&request.identity.token_hash)?;
         let client = CacheControl::default();
         let selecting_request = request.selecting_request();
         let (proof, found) =
             self.find(Some(&grants), &claims, &request.resource, selecting_request, client, now);
         fetcher.metrics.local().proofs.inc(proof);
         let found = found?;
-        let left = sabotaged!(EndForgotten, std::time::Duration::MAX, claims.end.left(now));
+        let left = sabotaged!(EndForgotten, std::time::Duration::MAX, claims.expiry.remaining(now));
         let (rules, lifetime) = (fetcher.freshness.now(), found.entry.lifetime());
-        let ages = (now.since(found.proof.granted), left);
+        let ages = (now.since(found.proof.granted_at), left);
         is_usable_on_error(&rules, &lifetime, &found.assessment, source, ages).then_some(found)
     }
 }

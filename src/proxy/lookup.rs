@@ -55,7 +55,7 @@ impl Proxy {
         now: Now,
     ) -> Result<Claims, Bypass> {
         match grants {
-            Some(grants) if grants.claims.end.left(now).is_zero() => Err(Bypass::Expiring),
+            Some(grants) if grants.claims.expiry.remaining(now).is_zero() => Err(Bypass::Expiring),
             Some(grants) => Ok(grants.claims),
             None => identity.token.claims(&self.0.hash_keys, now),
         }
@@ -68,9 +68,9 @@ impl Proxy {
         client: CacheControl,
         now: Now,
     ) -> Option<(CachedLookup, Assessment)> {
-        let found = self.0.fetcher.store.recall(digest, now)?;
-        let assessment = self.assess(&found.entry, found.granted, found.end, client, now);
-        (assessment.verdict == Decision::Fresh).then_some((found, assessment))
+        let found = self.0.fetcher.store.thread_cache_get(digest, now)?;
+        let assessment = self.assess(&found.entry, found.granted_at, found.expiry, client, now);
+        (assessment.decision == Decision::Fresh).then_some((found, assessment))
     }
 
     /// Lets this thread remember a lookup from the second hit of the entry on: many entries are used only once.
@@ -84,8 +84,8 @@ impl Proxy {
         let Found { entry, proof, .. } = found;
         // The digest does not hold the other request fields that `Vary` may name.
         if entry.mark_accessed() && entry.secondary_key().is_none() {
-            let found = CachedLookup { entry, granted: proof.granted, end, tag };
-            self.0.fetcher.store.remember(digest, generation, now, &found);
+            let found = CachedLookup { entry, granted_at: proof.granted_at, expiry: end, log_tag: tag };
+            self.0.fetcher.store.thread_cache_insert(digest, generation, now, &found);
         }
     }
 
@@ -103,14 +103,15 @@ impl Proxy {
         let fetcher = &self.0.fetcher;
         let key = EntryKey::new(claims.principal, resource);
         sabotaged!(ClaimsTrusted, return self.find_claimed(&key, claims, selecting_request, client, now));
-        let Some((grants, newest)) = grants.and_then(|grants| Some((grants, grants.proof(resource)?))) else {
+        let Some((grants, newest)) = grants.and_then(|grants| Some((grants, grants.newest_proof(resource)?)))
+        else {
             return (ProofResult::Missing, None);
         };
-        let live = now.since(newest.granted) < fetcher.freshness.proof_ttl.get();
+        let live = now.since(newest.granted_at) < fetcher.freshness.proof_ttl.get();
         let known =
-            sabotaged!(NeverHits, None, fetcher.store.entry(&key, selecting_request, (grants, newest)));
+            sabotaged!(NeverHits, None, fetcher.store.find_entry(&key, selecting_request, (grants, newest)));
         let found = known.map(|(entry, proof)| {
-            let assessment = self.assess(&entry, proof.granted, claims.end, client, now);
+            let assessment = self.assess(&entry, proof.granted_at, claims.expiry, client, now);
             let assessment = if entry.is_superseded() { assessment.superseded() } else { assessment };
             Found { entry, proof, assessment }
         });
@@ -127,7 +128,7 @@ impl Proxy {
         now: Now,
     ) -> Assessment {
         let rules = self.0.fetcher.freshness.now();
-        assess(&rules, (&entry.lifetime(), entry.asked), granted, end.left(now), client, now)
+        assess(&rules, (&entry.lifetime(), entry.requested_at), granted, end.remaining(now), client, now)
     }
 }
 
@@ -143,8 +144,8 @@ impl Proxy {
         now: Now,
     ) -> (ProofResult, Option<Found>) {
         let found = self.0.fetcher.store.claimed_entry(key, selecting_request).map(|entry| {
-            let proof = Proof { granted: now, digest: entry.digest() };
-            let assessment = self.assess(&entry, now, claims.end, client, now);
+            let proof = Proof { granted_at: now, digest: entry.digest() };
+            let assessment = self.assess(&entry, now, claims.expiry, client, now);
             Found { entry, proof, assessment }
         });
         (ProofResult::Live, found)

@@ -111,7 +111,7 @@ mod tests {
     fn tokens() -> [TokenHash; 2] {
         let hash_keys = HashKeys::random().unwrap();
         ["Bearer a", "Bearer b"].map(|text| {
-            Identity::from_headers(&headers(&header::AUTHORIZATION, &[text]), &hash_keys).unwrap().fingerprint
+            Identity::from_headers(&headers(&header::AUTHORIZATION, &[text]), &hash_keys).unwrap().token_hash
         })
     }
 

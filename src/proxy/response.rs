@@ -48,9 +48,9 @@ pub struct ResponseBuilder<'a> {
 impl ResponseBuilder<'_> {
     /// Builds a response from a fresh entry. `reason`: why a request for a refresh was not met.
     pub fn hit(&self, entry: &Entry, assessed: &Assessment, reason: Option<HitReason>) -> HandlerResponse {
-        let (hit, detail) = (Some(seconds(assessed.left)), reason.map(Label::as_str));
+        let (hit, detail) = (Some(seconds(assessed.remaining)), reason.map(Label::as_str));
         let cache_status = CacheStatus { hit, detail, ..CacheStatus::default() };
-        self.with_entry(entry, cache_status, Some(assessed.left), Some(assessed.age), Outcome::Hit)
+        self.with_entry(entry, cache_status, Some(assessed.remaining), Some(assessed.age), Outcome::Hit)
     }
 
     /// Builds a response from a stale entry, during a refresh or because the caller accepts it (`max-stale`).

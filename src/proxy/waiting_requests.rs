@@ -182,7 +182,7 @@ mod tests {
     fn token(number: usize, hash_keys: &HashKeys) -> TokenHash {
         let value = HeaderValue::try_from(format!("Bearer {number}")).unwrap();
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
-        Identity::from_headers(&headers, hash_keys).unwrap().fingerprint
+        Identity::from_headers(&headers, hash_keys).unwrap().token_hash
     }
 
     /// Acquires all permits that one token of one subnet may have.

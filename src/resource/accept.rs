@@ -1,7 +1,7 @@
-//! `Accept` to the metadata level of the answer.
+//! `Accept` to the metadata level of the response.
 //!
-//! Graph answers JSON, in three levels of OData control information. The level changes the body, so it is
-//! part of the key; everything else in `Accept` is not, and is not forwarded.
+//! Graph sends JSON with one of three levels of OData control information. The level changes the body, so the level is
+//! part of the key. The rest of `Accept` is neither part of the key nor forwarded.
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -9,37 +9,37 @@ use crate::http::negotiation::quality::thousandths;
 use crate::support::labels::{Label, labels};
 
 labels! {
-    /// How much control information the answer carries (OData JSON Format 4.01, section 3.1).
+    /// Level of control information in the response (OData JSON Format 4.01, section 3.1).
     pub enum Metadata {
-        /// `@odata.context` and what cannot be computed: the default.
+        /// `@odata.context`, and annotations that a client cannot compute. The default.
         Minimal = "minimal",
-        /// Everything.
+        /// All annotations.
         Full = "full",
-        /// Nothing, not even `@odata.type`.
+        /// No annotations, not even `@odata.type`.
         None = "none",
     }
 }
 
 impl Metadata {
-    /// The level that a request asks for: that of its most preferred media range which JSON satisfies.
-    /// `None` where no range does, or the level is unknown (RFC 9110, section 12.5.1).
-    pub(super) fn accepted(headers: &HeaderMap) -> Option<Self> {
+    /// Reads the level of the request's most preferred media range that JSON satisfies (RFC 9110, section 12.5.1).
+    /// Returns `None` if JSON satisfies no range, or if the level of that range is unknown.
+    pub(super) fn from_accept(headers: &HeaderMap) -> Option<Self> {
         let mut best: Option<(u16, Option<Self>)> = None;
-        let mut asked = false;
+        let mut has_range = false;
         for line in headers.get_all(header::ACCEPT) {
             for range in line.to_str().ok()?.split(',').map(str::trim).filter(|range| !range.is_empty()) {
-                asked = true;
+                has_range = true;
                 let Some((quality, level)) = json_range(range) else { continue };
                 if quality > 0 && best.is_none_or(|(q, _)| quality > q) {
                     best = Some((quality, level));
                 }
             }
         }
-        if asked { best.and_then(|(_, level)| level) } else { Some(Self::Minimal) }
+        if has_range { best.and_then(|(_, level)| level) } else { Some(Self::Minimal) }
     }
 
-    /// The header that asks Graph for this level.
-    pub(super) fn header(self) -> HeaderValue {
+    /// Returns the `Accept` value that requests this level from Graph.
+    pub(super) fn accept_value(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Minimal => "application/json;odata.metadata=minimal",
             Self::Full => "application/json;odata.metadata=full",
@@ -48,7 +48,7 @@ impl Metadata {
     }
 }
 
-/// The quality in thousandths and the level of a media range that JSON satisfies.
+/// Parses a media range that JSON satisfies to its quality, in thousandths, and its level.
 fn json_range(range: &str) -> Option<(u16, Option<Metadata>)> {
     let mut parts = range.split(';').map(str::trim);
     let media = parts.next()?;
@@ -75,12 +75,12 @@ mod tests {
     fn level(accept: &str) -> Option<Metadata> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, accept.parse().unwrap());
-        Metadata::accepted(&headers)
+        Metadata::from_accept(&headers)
     }
 
     #[test]
-    fn clients_that_do_not_ask_for_a_level_share_one() {
-        assert_eq!(Metadata::accepted(&HeaderMap::new()), Some(Metadata::Minimal));
+    fn requests_without_a_level_have_the_default_level() {
+        assert_eq!(Metadata::from_accept(&HeaderMap::new()), Some(Metadata::Minimal));
         for accept in [
             "*/*",
             "application/*",
@@ -94,18 +94,18 @@ mod tests {
     }
 
     #[test]
-    fn the_preferred_level_is_kept() {
+    fn the_level_with_the_highest_quality_is_used() {
         assert_eq!(level("application/json;odata.metadata=none"), Some(Metadata::None));
         assert_eq!(level("application/json; ODATA.METADATA=\"Full\""), Some(Metadata::Full));
         let listed =
             "application/json;odata.metadata=full;q=0.5, application/json;odata.metadata=none;q=0.75";
         assert_eq!(level(listed), Some(Metadata::None));
         let alike = "application/json;odata.metadata=full, application/json;odata.metadata=none";
-        assert_eq!(level(alike), Some(Metadata::Full), "the first of equals");
+        assert_eq!(level(alike), Some(Metadata::Full), "the first of two with equal quality");
     }
 
     #[test]
-    fn a_range_without_a_quality_is_of_the_highest() {
+    fn a_range_without_a_quality_has_the_highest_quality() {
         let (full, none) = ("application/json;odata.metadata=full", "application/json;odata.metadata=none");
         assert_eq!(level(&format!("{full};q=0.999, {none}")), Some(Metadata::None));
         assert_eq!(level(&format!("{full};q=1, {none}")), Some(Metadata::Full));
@@ -114,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn what_graph_is_asked_for_reads_back_as_the_same_level() {
-        for (asked, forwarded) in [
+    fn the_forwarded_accept_value_parses_to_the_same_level() {
+        for (level, forwarded) in [
             (Metadata::Minimal, "application/json;odata.metadata=minimal"),
             (Metadata::Full, "application/json;odata.metadata=full"),
             (Metadata::None, "application/json;odata.metadata=none"),
         ] {
-            assert_eq!(asked.header(), forwarded);
-            assert_eq!(level(forwarded), Some(asked));
+            assert_eq!(level.accept_value(), forwarded);
+            assert_eq!(self::level(forwarded), Some(level));
         }
     }
 
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_cannot_satisfy_is_refused() {
+    fn a_range_that_json_cannot_satisfy_is_rejected() {
         for accept in [
             "text/html",
             "application/json;q=0",

@@ -1,18 +1,19 @@
-//! `$expand` and `$select`: the part of OData's grammar that this resource has.
+//! `$expand` and `$select`: the part of OData's grammar that this resource supports.
 //!
-//! Options are decoded once, read into sets, and written back sorted: order and encoding do not matter to
-//! OData (OData URL Conventions 4.01, sections 5.1.3 and 5.1.4), so they do not make another key. Whatever
-//! is not understood is refused: an option that was dropped would answer another question than the caller's.
+//! Options are decoded once, parsed into sets, and written in sorted order: OData ignores order and encoding (OData URL
+//! Conventions 4.01, sections 5.1.3 and 5.1.4), so they do not change the key. An unknown option is rejected: without it
+//! the response would not be the one that the caller requested.
 
 use url::form_urlencoded;
 
 use super::ApiVersion;
 use crate::support::labels::Label;
 
-/// What becomes of each step, in the order in which they are forwarded.
+/// Expansion of each step, in the order in which steps are forwarded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Expand([Expansion; STEPS.len()]);
 
+/// Expansion of one step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 enum Expansion {
     #[default]
@@ -21,20 +22,21 @@ enum Expansion {
     Selected(PropertyNames),
 }
 
-/// A set of property names, sorted. Empty means that the option was not given.
+/// Set of property names, sorted. An empty set means that the option is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct PropertyNames(Vec<Box<str>>);
 
-/// Reads a raw query. `None` for whatever is not a query of ours. Empty pieces (`?`, a trailing `&`) mean nothing.
+/// Parses a raw query. Returns `None` for a query that this resource does not support. Empty parameters (`?`, a trailing
+/// `&`) are ignored.
 pub(super) fn parse(query: &str, version: ApiVersion) -> Option<(Expand, PropertyNames)> {
     let (mut expand, mut select) = (None, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let seen_before = match &*name {
+        let is_duplicate = match &*name {
             "$expand" | "expand" => expand.replace(Expand::parse(&value, version)?).is_some(),
             "$select" | "select" => select.replace(PropertyNames::parse(&value)?).is_some(),
             _ => return None,
         };
-        if seen_before {
+        if is_duplicate {
             return None;
         }
     }
@@ -50,7 +52,7 @@ impl Expand {
                 None => (item, None),
             };
             let step = STEPS.iter().position(|(step, since)| *step == name && since.contains(&version))?;
-            let wanted = match options {
+            let expansion = match options {
                 None => Expansion::Whole,
                 Some(options) => {
                     let (option, names) = options.split_once('=')?;
@@ -59,22 +61,22 @@ impl Expand {
                 }
             };
             let slot = expand.0.get_mut(step)?;
-            // Twice the same is the same set; twice with other options is two questions.
-            if *slot != Expansion::Absent && *slot != wanted {
+            // A repeated step with equal options is the same set; with other options the request is ambiguous.
+            if *slot != Expansion::Absent && *slot != expansion {
                 return None;
             }
-            *slot = wanted;
+            *slot = expansion;
         }
         Some(expand)
     }
 
-    /// Nothing is expanded.
+    /// Returns whether no step is expanded.
     pub(super) fn is_empty(&self) -> bool {
         self.0.iter().all(|step| *step == Expansion::Absent)
     }
 
-    /// Writes the option's value, the one canonical way.
-    pub(super) fn spell(&self, to: &mut String) {
+    /// Appends the option's value in its canonical form.
+    pub(super) fn write_to(&self, to: &mut String) {
         let mut separator = "";
         for ((step, _), expansion) in STEPS.iter().zip(&self.0) {
             let names = match expansion {
@@ -85,7 +87,7 @@ impl Expand {
             to.extend([separator, step]);
             if let Some(names) = names {
                 to.push_str("($select=");
-                names.spell(to);
+                names.write_to(to);
                 to.push(')');
             }
             separator = ",";
@@ -100,19 +102,19 @@ impl Expand {
 impl PropertyNames {
     fn parse(list: &str) -> Option<Self> {
         let mut names: Vec<Box<str>> =
-            list.split(',').map(|name| is_name(name).then(|| name.into())).collect::<Option<_>>()?;
+            list.split(',').map(|name| is_property_name(name).then(|| name.into())).collect::<Option<_>>()?;
         names.sort_unstable();
         names.dedup();
-        (names.len() <= NAMES).then_some(Self(names))
+        (names.len() <= MAX_SELECTED_NAMES).then_some(Self(names))
     }
 
-    /// The option was not given.
+    /// Returns whether the option is absent.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Writes the option's value, the one canonical way.
-    pub(super) fn spell(&self, to: &mut String) {
+    /// Appends the option's value in its canonical form.
+    pub(super) fn write_to(&self, to: &mut String) {
         let mut separator = "";
         for name in &self.0 {
             to.extend([separator, name]);
@@ -125,16 +127,16 @@ impl PropertyNames {
     }
 }
 
-/// An `odataIdentifier`, in ASCII and of a sane length.
-fn is_name(name: &str) -> bool {
+/// Returns whether `name` is an `odataIdentifier` in ASCII within the length limit.
+fn is_property_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && name.len() <= NAME_LENGTH
+        && name.len() <= MAX_NAME_BYTES
 }
 
-/// The pieces between commas that are not inside parentheses. Those that do not match stay in their piece, and no
-/// step, option or name has any, so the piece is refused.
+/// Splits a list at commas outside parentheses. An unbalanced parenthesis stays in its item and causes a rejection,
+/// because no step, option or name contains a parenthesis.
 fn split_outside_parentheses(list: &str) -> impl Iterator<Item = &str> {
     let mut inside = false;
     list.split(move |symbol| {
@@ -153,7 +155,7 @@ const STEPS: [(&str, &[ApiVersion]); 3] = [
     ("postAttributeCollection", ApiVersion::ALL),
     ("preTokenIssuance", &[ApiVersion::Beta]),
 ];
-/// Names in one `$select`; the connector has four properties.
-const NAMES: usize = 16;
-/// Bytes of one name.
-const NAME_LENGTH: usize = 64;
+/// Limit on the names in one `$select`. The connector has four properties.
+const MAX_SELECTED_NAMES: usize = 16;
+/// Limit on the length of one name.
+const MAX_NAME_BYTES: usize = 64;

@@ -1,4 +1,4 @@
-//! What is one resource, what are two, and what is none.
+//! Which requests have equal resources, which have different ones, and which are rejected.
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,7 +25,7 @@ fn the_documented_request_is_forwarded_as_documented() {
 }
 
 #[test]
-fn every_spelling_of_one_question_is_one_resource() {
+fn equivalent_requests_have_equal_resources() {
     let canonical = parse(PATH, "$expand=postFederationSignup,postAttributeCollection").unwrap();
     for query in [
         "$expand=postAttributeCollection,postFederationSignup",
@@ -48,7 +48,7 @@ fn every_spelling_of_one_question_is_one_resource() {
 }
 
 #[test]
-fn nested_selects_are_sets_too() {
+fn nested_selects_are_sets() {
     let forwarded = "$expand=postFederationSignup($select=displayName,id),postAttributeCollection&$select=id";
     for query in [
         "$expand=postFederationSignup%28%24select%3Did%2CdisplayName%29,postAttributeCollection&$select=id",
@@ -60,7 +60,7 @@ fn nested_selects_are_sets_too() {
 }
 
 #[test]
-fn what_cannot_be_forwarded_as_it_was_meant_is_refused() {
+fn a_query_that_is_not_supported_is_rejected() {
     for query in [
         "$expand=",
         "$expand",
@@ -120,7 +120,7 @@ fn a_select_has_at_most_16_names_of_at_most_64_letters_digits_and_underscores() 
 }
 
 #[test]
-fn the_step_that_only_beta_has_is_refused_on_v1() {
+fn a_step_that_exists_only_in_beta_is_rejected_on_v1() {
     let v1 = PATH.replace("beta", "v1.0");
     assert!(parse(PATH, "$expand=preTokenIssuance").is_ok());
     assert_eq!(parse(&v1, "$expand=preTokenIssuance").err(), Some(Rejection::Query));
@@ -128,7 +128,7 @@ fn the_step_that_only_beta_has_is_refused_on_v1() {
 }
 
 #[test]
-fn a_path_that_is_not_ours_is_refused() {
+fn any_other_path_is_rejected() {
     for (path, reason) in [
         ("/", Rejection::Path),
         ("", Rejection::Path),
@@ -174,17 +174,17 @@ fn a_flow_id_keeps_its_case() {
 }
 
 #[test]
-fn its_debug_output_names_its_version_and_no_flow() {
+fn debug_output_shows_the_version_and_no_flow() {
     assert_eq!(format!("{:?}", parse(PATH, "").unwrap()), "Resource { version: Beta, .. }");
 }
 
 #[test]
-fn its_flow_is_the_one_of_the_path() {
+fn the_flow_is_the_id_in_the_path() {
     assert_eq!(parse(PATH, "").unwrap().flow(), "B2X_1_test");
 }
 
 #[test]
-fn its_weight_counts_every_name_that_it_holds() {
+fn the_weight_includes_every_name() {
     let weight = |query| parse(PATH, query).unwrap().weight();
     let (bare, name) = (size_of::<Resource>() + "B2X_1_test".len(), size_of::<Box<str>>());
     assert_eq!(weight(""), bare);
@@ -196,7 +196,7 @@ fn its_weight_counts_every_name_that_it_holds() {
 }
 
 #[test]
-fn equal_resources_have_one_digest_and_others_are_spread() {
+fn equal_resources_have_equal_digests_and_others_are_spread() {
     let state = RandomState::new();
     let flow = |n: usize| parse(&PATH.replace("B2X_1_test", &n.to_string()), "").unwrap();
     let both = |n: usize| (flow(n).digest(), state.hash_one(flow(n)));
@@ -205,8 +205,8 @@ fn equal_resources_have_one_digest_and_others_are_spread() {
     assert_eq!(both(7), both(7));
 }
 
-/// One way to write some question, legal or nearly so.
-fn question() -> impl Strategy<Value = (String, String)> {
+/// Paths and queries, valid or nearly valid.
+fn request() -> impl Strategy<Value = (String, String)> {
     let step = prop::sample::select(vec![
         "postFederationSignup",
         "postAttributeCollection",
@@ -229,13 +229,13 @@ fn question() -> impl Strategy<Value = (String, String)> {
 }
 
 proptest! {
-    /// T5: the key is the question. Equal keys spell equal requests to Graph, and different keys different ones.
+    /// T5: equal keys cause equal requests to Graph, and different keys cause different requests.
     #[test]
-    fn t05_two_requests_are_one_key_exactly_when_graph_would_be_asked_the_same(
-        questions in prop::collection::vec(question(), 1..40),
+    fn t05_two_requests_have_one_key_exactly_when_their_requests_to_graph_are_equal(
+        requests in prop::collection::vec(request(), 1..40),
     ) {
         let mut by_target: HashMap<String, Resource> = HashMap::new();
-        for resource in questions.iter().filter_map(|(path, query)| parse(path, query).ok()) {
+        for resource in requests.iter().filter_map(|(path, query)| parse(path, query).ok()) {
             let known = by_target.entry(resource.target()).or_insert_with(|| resource.clone());
             prop_assert!(*known == resource);
         }
@@ -244,8 +244,8 @@ proptest! {
     }
 
     #[test]
-    fn what_is_forwarded_reads_back_as_the_same_resource(question in question()) {
-        if let Ok(resource) = parse(&question.0, &question.1) {
+    fn the_forwarded_target_parses_to_the_same_resource(request in request()) {
+        if let Ok(resource) = parse(&request.0, &request.1) {
             let target = resource.target();
             let (path, query) = target.split_once('?').unwrap_or((&target, ""));
             prop_assert!(parse(path, query).unwrap() == resource);
@@ -253,7 +253,7 @@ proptest! {
     }
 
     #[test]
-    fn no_path_or_query_makes_it_panic(path in ".*", query in ".*") {
+    fn no_path_or_query_causes_a_panic(path in ".*", query in ".*") {
         let _ = parse(&path, &query);
     }
 }

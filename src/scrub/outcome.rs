@@ -3,7 +3,7 @@
 use crate::support::labels::labels;
 
 labels! {
-    /// Which rule of the scrubber took something away.
+    /// Rule of the scrubber that masked a value.
     pub enum ScrubbedField {
         /// A password or passphrase.
         Password = "password",
@@ -23,11 +23,11 @@ labels! {
         Extra = "extra",
         /// The user name of an authentication configuration.
         Username = "username",
-        /// A known part of an authentication configuration whose value does not have its form.
+        /// A known member of an authentication configuration whose value does not have the expected form.
         Authentication = "authentication",
         /// A credential in the text of a name, a message or an allowed member.
         Text = "text",
-        /// A string, or a name, that Graph's schema does not know.
+        /// A string, or a member name, that Graph's schema does not contain.
         Unknown = "unknown",
         /// Query values, user info, pairs in the path, or the fragment of a target URL.
         TargetUrl = "target-url",
@@ -35,9 +35,9 @@ labels! {
 }
 
 labels! {
-    /// Why a body could not be scrubbed, and so did not pass.
+    /// Reason why a body could not be scrubbed. Such a body does not reach the caller.
     pub enum ScrubFailure {
-        /// Not JSON, as RFC 8259 has it.
+        /// Not JSON as RFC 8259 defines it.
         BadJson = "bad-json",
         /// Not UTF-8, or a string with half a surrogate pair.
         BadText = "bad-text",
@@ -45,7 +45,7 @@ labels! {
         NotAnObject = "not-an-object",
         /// Nested more than 64 deep.
         TooDeep = "too-deep",
-        /// The answer would be larger than the limit on bodies.
+        /// The scrubbed body would be larger than the limit on bodies.
         TooLarge = "too-large",
     }
 }

@@ -3,13 +3,13 @@
 use crate::support::labels::labels;
 
 labels! {
-    /// Why a retry was made.
+    /// Reason for a retry of a request to Graph.
     pub enum Retry {
-        /// A pooled connection turned out to be closed; nothing had been received on it.
+        /// A pooled connection was already closed, before any byte was received on it.
         StaleConnection = "stale-connection",
-        /// Graph refused the stream before it looked at it (HTTP/2 `REFUSED_STREAM`, or a graceful GOAWAY).
+        /// Graph refused the stream before processing (HTTP/2 `REFUSED_STREAM`, or a graceful GOAWAY).
         RefusedStream = "refused-stream",
-        /// Graph said 304 of something other than it was asked about: asked again, without a condition.
+        /// Graph's 304 named another representation: the request was repeated without a condition.
         OtherAnswer = "other-answer",
     }
 }

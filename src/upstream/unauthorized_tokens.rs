@@ -86,7 +86,7 @@ mod tests {
 
     fn token(name: &'static str, hash_keys: &HashKeys) -> TokenHash {
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(name))]);
-        Identity::from_headers(&headers, hash_keys).unwrap().fingerprint
+        Identity::from_headers(&headers, hash_keys).unwrap().token_hash
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
         for number in 0..2000_u32 {
             let value = HeaderValue::try_from(format!("Bearer {number}")).unwrap();
             let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
-            let token = Identity::from_headers(&headers, &hash_keys).unwrap().fingerprint;
+            let token = Identity::from_headers(&headers, &hash_keys).unwrap().token_hash;
             refused.insert(token, "x", 16 << 10, false);
         }
         refused.responses.run_pending_tasks();

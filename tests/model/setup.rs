@@ -64,7 +64,7 @@ pub fn guarded(story: &Story, url: &str) -> Config {
 /// An operator purges.
 pub fn purge(proxy: &Proxy, purge: &Purge) {
     let inner = proxy.inner();
-    let label = |kind, name: Option<&str>| name.map(|name| inner.hash_keys.label(kind, name));
+    let label = |kind, name: Option<&str>| name.map(|name| inner.hash_keys.claim_hash(kind, name));
     inner.fetcher.store.purge(&PurgeSelector {
         flow: purge.flow.clone(),
         tenant: label(ClaimKind::Tenant, purge.tenant),

@@ -21,7 +21,7 @@ fn main() {
 
 /// The hash of a token, once its form is checked: what finds proofs.
 #[divan::bench(args = LENGTHS)]
-fn fingerprint(bencher: Bencher<'_, '_>, length: usize) {
+fn token_hash(bencher: Bencher<'_, '_>, length: usize) {
     let (secrets, parts) = (secrets(), parts(&token(length)));
     bencher
         .counter(BytesCount::new(length))

@@ -1,4 +1,4 @@
-//! Which validators are Graph's word, whose they are, and what a 304 changes.
+//! Which validators are used, for which token, and what a 304 changes.
 
 use std::time::UNIX_EPOCH;
 
@@ -22,19 +22,19 @@ fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 fn validators(fields: &[(&'static str, &str)]) -> Option<Validators> {
-    Validators::of(&headers(fields), now())
+    Validators::from_headers(&headers(fields), now())
 }
 
 fn tokens() -> [TokenHash; 2] {
-    let secrets = HashKeys::random().unwrap();
+    let hash_keys = HashKeys::random().unwrap();
     ["ada", "eve"].map(|name| {
         let authorization = format!("Bearer {name}");
-        Identity::from_headers(&headers(&[("authorization", &authorization)]), &secrets).unwrap().fingerprint
+        Identity::from_headers(&headers(&[("authorization", &authorization)]), &hash_keys).unwrap().token_hash
     })
 }
 
 #[test]
-fn l37_what_graph_gave_is_asked_with_and_nothing_that_only_looks_like_it() {
+fn l37_valid_validators_are_sent_and_malformed_ones_are_not() {
     let mut request = HeaderMap::new();
     let both = [("etag", "W/\"a\""), ("last-modified", EARLIER), ("date", DATE)];
     validators(&both).unwrap().apply_to(&mut request);
@@ -43,7 +43,7 @@ fn l37_what_graph_gave_is_asked_with_and_nothing_that_only_looks_like_it() {
     for odd in ["a", "\"a", "\"", "", "\"a\" ", "\"a b\"", "\"a\"b\"", "w/\"a\"", "\"aé\"", "*", &long] {
         assert_eq!(validators(&[("etag", odd)]), None, "{odd}");
     }
-    assert_eq!(validators(&[("etag", "\"a\""), ("etag", "\"b\"")]), None, "two tags are none");
+    assert_eq!(validators(&[("etag", "\"a\""), ("etag", "\"b\"")]), None, "two tags are ambiguous");
     let longest = format!("\"{}\"", "a".repeat(254));
     for odd in ["\"!\"", "\"#\"", "\"~\"", "\"\"", "W/\"\"", &longest] {
         assert!(validators(&[("etag", odd)]).is_some(), "{odd}");
@@ -51,57 +51,63 @@ fn l37_what_graph_gave_is_asked_with_and_nothing_that_only_looks_like_it() {
 }
 
 #[test]
-fn l37_a_date_that_may_stand_for_two_states_is_no_validator() {
+fn l37_a_date_that_may_describe_two_states_is_not_a_validator() {
     assert!(validators(&[("last-modified", EARLIER), ("date", DATE)]).is_some());
-    assert!(validators(&[("last-modified", EARLIER)]).is_some(), "the answer's date is that of its arrival");
+    assert!(validators(&[("last-modified", EARLIER)]).is_some(), "without `Date` the time of arrival counts");
     for odd in [DATE, "Sun, 06 Nov 1994 08:49:38 GMT", "yesterday"] {
         assert_eq!(validators(&[("last-modified", odd), ("date", DATE)]), None, "{odd}");
     }
 }
 
 #[test]
-fn l37_a_token_asks_with_what_it_was_given_itself_and_once_an_hour_for_the_whole() {
-    let ([ada, eve], asked) = (tokens(), now());
-    let known = Validation::of(&headers(&[("etag", "\"a\"")]), ada, asked).unwrap();
-    let later = asked.plus(WHOLE_AGAIN.saturating_sub(Duration::from_millis(1)));
-    assert!(known.for_token(ada, later).is_some());
-    assert!(known.for_token(eve, later).is_none());
-    let renewed = known.renewed(&headers(&[("etag", "\"a\"")]), later).unwrap();
-    assert!(renewed.for_token(ada, later).is_some());
-    assert!(renewed.for_token(ada, asked.plus(WHOLE_AGAIN)).is_none(), "a 304 makes no body younger");
-    assert!(renewed.for_token(eve, later).is_none(), "nor anybody else's");
+fn l37_a_token_validates_its_own_response_and_fetches_the_full_response_once_an_hour() {
+    let ([ada, eve], requested_at) = (tokens(), now());
+    let known = RevalidationState::from_response(&headers(&[("etag", "\"a\"")]), ada, requested_at).unwrap();
+    let later = requested_at.plus(MAX_BODY_AGE.saturating_sub(Duration::from_millis(1)));
+    assert!(known.validators_for(ada, later).is_some());
+    assert!(known.validators_for(eve, later).is_none());
+    let renewed = known.renew(&headers(&[("etag", "\"a\"")]), later).unwrap();
+    assert!(renewed.validators_for(ada, later).is_some());
+    assert!(
+        renewed.validators_for(ada, requested_at.plus(MAX_BODY_AGE)).is_none(),
+        "a 304 does not renew the age of the body"
+    );
+    assert!(renewed.validators_for(eve, later).is_none(), "a 304 does not allow another token");
 }
 
 #[test]
-fn l42_a_304_is_about_the_answer_that_it_names() {
-    let about = |known: &[(&'static str, &str)], told: &[(&'static str, &str)]| {
-        validators(known).unwrap().matches(&headers(told))
+fn l42_a_304_selects_the_response_that_it_names() {
+    let about = |known: &[(&'static str, &str)], received: &[(&'static str, &str)]| {
+        validators(known).unwrap().matches(&headers(received))
     };
     let (strong, weak) = ([("etag", "\"a\"")], [("etag", "W/\"a\"")]);
     assert!(about(&strong, &strong));
     assert!(about(&weak, &weak));
     assert!(about(&strong, &weak), "a weak tag is compared weakly");
     assert!(!about(&weak, &strong), "a strong tag is compared strongly");
-    for told in [&[("etag", "\"b\"")][..], &[("etag", "a")], &[("etag", "\"a\""), ("etag", "\"a\"")]] {
-        assert!(!about(&strong, told), "{told:?}");
+    for received in [&[("etag", "\"b\"")][..], &[("etag", "a")], &[("etag", "\"a\""), ("etag", "\"a\"")]] {
+        assert!(!about(&strong, received), "{received:?}");
     }
     let dated = [("last-modified", EARLIER), ("date", DATE)];
     assert!(about(&dated, &dated));
     assert!(!about(&dated, &[("last-modified", DATE)]));
-    assert!(!about(&dated, &[dated[0], dated[0]]), "what is said twice is not said");
-    assert!(!about(&dated, &[("last-modified", EARLIER), ("etag", "\"a\"")]), "it names another by its tag");
+    assert!(!about(&dated, &[dated[0], dated[0]]), "two equal fields are ambiguous");
+    assert!(
+        !about(&dated, &[("last-modified", EARLIER), ("etag", "\"a\"")]),
+        "the tag names another response"
+    );
     let both = [strong[0], dated[0], dated[1]];
-    assert!(about(&both, &dated), "what it names is right");
-    assert!(!about(&both, &[dated[0], ("etag", "\"b\"")]), "the tag decides where there is one");
-    assert!(!about(&strong, &dated), "a date that was not asked with");
-    assert!(!about(&strong, &[("last-modified", EARLIER), ("last-modified", EARLIER)]), "nor two");
+    assert!(about(&both, &dated), "the date matches");
+    assert!(!about(&both, &[dated[0], ("etag", "\"b\"")]), "the tag has precedence over the date");
+    assert!(!about(&strong, &dated), "a date that was not requested_at with");
+    assert!(!about(&strong, &[("last-modified", EARLIER), ("last-modified", EARLIER)]), "two dates");
     for known in [&strong[..], &weak, &dated, &both] {
-        assert!(about(known, &[("date", DATE)]), "only one thing was asked about");
+        assert!(about(known, &[("date", DATE)]), "only one thing was requested_at about");
     }
 }
 
 #[test]
-fn l42_a_304_replaces_fields_but_what_describes_the_body() {
+fn l42_a_304_replaces_all_fields_except_those_that_describe_the_body() {
     let first = [
         ("etag", "\"a\""),
         ("cache-control", "max-age=5"),
@@ -109,13 +115,13 @@ fn l42_a_304_replaces_fields_but_what_describes_the_body() {
         ("age", "3"),
         ("vary", "accept"),
     ];
-    let known = Validation::of(&headers(&first), tokens()[0], now()).unwrap();
-    let passed_on = [
+    let known = RevalidationState::from_response(&headers(&first), tokens()[0], now()).unwrap();
+    let stored_headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (HeaderName::from_static("odata-version"), HeaderValue::from_static("4.0")),
         (HeaderName::from_static("sunset"), HeaderValue::from_static("never")),
     ];
-    let told = headers(&[
+    let received = headers(&[
         ("cache-control", "max-age=9"),
         ("content-length", "0"),
         ("content-type", "text/html"),
@@ -126,7 +132,7 @@ fn l42_a_304_replaces_fields_but_what_describes_the_body() {
         ("odata-version", "4.01"),
         ("date", DATE),
     ]);
-    let mut merged = known.merge(&passed_on, &told);
+    let mut merged = known.merge(&stored_headers, &received);
     assert_eq!(merged.remove("date").unwrap(), DATE);
     let expected = headers(&[
         ("cache-control", "max-age=9"),
@@ -140,7 +146,10 @@ fn l42_a_304_replaces_fields_but_what_describes_the_body() {
 }
 
 #[test]
-fn fields_that_are_too_long_to_keep_leave_nothing_to_ask_with() {
-    let long = "x".repeat(WEIGHT_MAX);
-    assert!(Validation::of(&headers(&[("etag", "\"a\""), ("vary", &long)]), tokens()[0], now()).is_none());
+fn fields_that_are_too_long_to_store_prevent_validation() {
+    let long = "x".repeat(MAX_STATE_BYTES);
+    assert!(
+        RevalidationState::from_response(&headers(&[("etag", "\"a\""), ("vary", &long)]), tokens()[0], now())
+            .is_none()
+    );
 }

@@ -1,11 +1,11 @@
-//! What judgements need to know, where an operator may change it meanwhile.
+//! Live settings of freshness.
 
 use std::time::Duration;
 
 use super::{ClientDirectives, Config, FreshnessSource};
 use crate::support::dial::Dial;
 
-/// The configuration of this process. Each judgement takes what it says at its time.
+/// Freshness settings of this process. Each assessment reads the current values.
 #[derive(Debug)]
 pub struct Dials {
     ttl: Dial<Duration>,
@@ -19,7 +19,7 @@ pub struct Dials {
 }
 
 impl Dials {
-    /// As configured at the start.
+    /// Creates the settings from the configuration at start.
     pub fn new(config: &Config) -> Self {
         Self {
             ttl: Dial::new(config.ttl),
@@ -31,7 +31,7 @@ impl Dials {
         }
     }
 
-    /// What holds now.
+    /// Returns the current settings.
     pub fn now(&self) -> Config {
         Config {
             ttl: self.ttl.get(),
@@ -43,7 +43,7 @@ impl Dials {
         }
     }
 
-    /// From now on `config` holds, but for `cache.freshness`: it decided what was stored.
+    /// Applies `config`, except `cache.freshness`: the lifetimes of stored entries depend on it.
     pub fn set(&self, config: &Config) {
         self.ttl.set(config.ttl);
         self.proof_ttl.set(config.proof_ttl);

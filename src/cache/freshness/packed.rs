@@ -1,17 +1,17 @@
-//! A lifetime as entries keep it: there are as many of those as the cache has room for.
+//! Compact form of a lifetime, for entries.
 
 use std::time::Duration;
 
 use super::Lifetime;
 
-/// A [`Lifetime`] to the millisecond, in 16 bytes in place of 56. What is longer than 49 days is kept as 49 days: it
-/// ends early, and not late.
+/// A [`Lifetime`] with millisecond precision, in 16 bytes instead of 56. A duration of more than 49 days is stored as 49
+/// days: it is shortened, never extended.
 #[derive(Clone, Copy, Debug)]
 pub struct PackedLifetime {
     fresh_ms: u32,
-    /// Whole seconds, as `Age` has them.
+    /// Whole seconds, as in `Age`.
     age_s: u32,
-    /// [`NEVER`] where the grace has no end of its own.
+    /// [`NEVER`] if the grace has no limit of its own.
     grace_ms: u32,
     must_revalidate: bool,
 }
@@ -46,31 +46,35 @@ const NEVER: u32 = u32::MAX;
 mod tests {
     use super::*;
 
-    fn kept(lifetime: Lifetime) -> Lifetime {
+    fn round_trip(lifetime: Lifetime) -> Lifetime {
         PackedLifetime::from(lifetime).into()
     }
 
     #[test]
-    fn a_lifetime_is_kept_as_it_was() {
+    fn a_lifetime_survives_the_round_trip() {
         let spans = [0, 1, 299_999, 86_400_000].map(Duration::from_millis);
         for fresh_for in spans {
             for grace_ends in [fresh_for, Duration::ZERO, Duration::MAX] {
                 for must_revalidate in [false, true] {
                     let initial_age = Duration::from_secs(fresh_for.as_secs());
                     let lifetime = Lifetime { fresh_for, initial_age, must_revalidate, grace_ends };
-                    assert_eq!(kept(lifetime), lifetime);
+                    assert_eq!(round_trip(lifetime), lifetime);
                 }
             }
         }
     }
 
     #[test]
-    fn what_has_no_room_ends_early_and_is_no_younger_than_it_can_be_told() {
+    fn a_duration_that_does_not_fit_is_shortened_and_an_age_is_not() {
         let year = Duration::from_hours(24 * 365);
-        let kept =
-            kept(Lifetime { fresh_for: year, initial_age: year, must_revalidate: false, grace_ends: year });
+        let kept = round_trip(Lifetime {
+            fresh_for: year,
+            initial_age: year,
+            must_revalidate: false,
+            grace_ends: year,
+        });
         let most = Duration::from_millis(u64::from(u32::MAX) - 1);
-        assert_eq!((kept.fresh_for, kept.grace_ends), (most, most), "and the grace has an end");
-        assert_eq!(kept.initial_age, year, "an age is told in seconds, as it came");
+        assert_eq!((kept.fresh_for, kept.grace_ends), (most, most), "the grace is limited");
+        assert_eq!(kept.initial_age, year, "an age is stored in seconds");
     }
 }

@@ -1,4 +1,4 @@
-//! Which proofs a token keeps, and which of them a withdrawal takes.
+//! Which proofs a token keeps, and which of them a revocation removes.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,120 +16,133 @@ fn resource(flow: usize) -> Arc<Resource> {
     Arc::new(Resource::parse(&path, None, &HeaderMap::new(), ApiVersion::Beta).unwrap())
 }
 
-fn grant() -> (Grants, Now) {
-    let (now, secrets) = (Clock::manual(SystemTime::now()).now(), HashKeys::random().unwrap());
+fn grants() -> (Grants, Now) {
+    let (now, hash_keys) = (Clock::manual(SystemTime::now()).now(), HashKeys::random().unwrap());
     let payload = format!(r#"{{"tid":"t","oid":"o","exp":{}}}"#, now.unix_seconds() + 3600);
     let token = format!("Bearer a.{}.c", URL_SAFE_NO_PAD.encode(payload));
     let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(token).unwrap())]);
-    let claims = Identity::from_headers(&headers, &secrets).unwrap().token.claims(&secrets, now).unwrap();
+    let claims = Identity::from_headers(&headers, &hash_keys).unwrap().token.claims(&hash_keys, now).unwrap();
     (Grants::new(&claims), now)
 }
 
-/// A proof of answer number `answer`.
-fn proof(granted: Now, answer: u8) -> Proof {
-    Proof { granted, digest: ContentDigest::for_tests(answer) }
+/// Creates a proof of content number `content`.
+fn proof(granted_at: Now, content: u8) -> Proof {
+    Proof { granted_at, digest: ContentDigest::numbered(content) }
 }
 
 #[test]
-fn of_two_proofs_for_one_resource_the_later_stays_whichever_came_first() {
-    let (grant, now) = grant();
+fn the_later_of_two_proofs_for_a_resource_stays_regardless_of_their_order() {
+    let (grants, now) = grants();
     let later = now.plus(Duration::from_secs(9));
-    for (granted, answer) in [(now, 1), (later, 2), (now, 3)] {
-        grant.add(&resource(1), proof(granted, answer), 0, 10);
+    for (granted_at, answer) in [(now, 1), (later, 2), (now, 3)] {
+        grants.add(&resource(1), proof(granted_at, answer), 0, 10);
     }
-    let kept = grant.proof(&resource(1)).unwrap();
-    assert_eq!((kept.granted, kept.digest), (later, ContentDigest::for_tests(2)));
-    assert_eq!(grant.remove(&resource(1)), Remaining::None, "there was one");
+    let kept = grants.newest_proof(&resource(1)).unwrap();
+    assert_eq!((kept.granted_at, kept.digest), (later, ContentDigest::numbered(2)));
+    assert_eq!(grants.remove(&resource(1)), Remaining::None, "one proof");
 }
 
 #[test]
-fn a_proof_is_of_the_bytes_that_were_given_last() {
-    let (grant, now) = grant();
-    let (first, second) = (ContentDigest::for_tests(1), ContentDigest::for_tests(2));
-    assert!(!grant.add(&resource(1), proof(now, 1), 0, 10));
-    assert!(!grant.add(&resource(1), proof(now, 1), 0, 10), "renewed, nothing is lost");
-    assert!(grant.proof_of(&resource(1), first).is_some() && grant.proof_of(&resource(1), second).is_none());
-    assert!(grant.add(&resource(1), proof(now, 2), 0, 10), "that of the first bytes is lost");
-    assert!(grant.proof_of(&resource(1), first).is_none() && grant.proof_of(&resource(1), second).is_some());
-    assert!(grant.proof_of(&resource(2), second).is_none(), "another resource");
+fn a_proof_is_for_the_bytes_that_were_sent_last() {
+    let (grants, now) = grants();
+    let (first, second) = (ContentDigest::numbered(1), ContentDigest::numbered(2));
+    assert!(!grants.add(&resource(1), proof(now, 1), 0, 10));
+    assert!(!grants.add(&resource(1), proof(now, 1), 0, 10), "renewed, no proof is lost");
+    assert!(
+        grants.proof_for_content(&resource(1), first).is_some()
+            && grants.proof_for_content(&resource(1), second).is_none()
+    );
+    assert!(grants.add(&resource(1), proof(now, 2), 0, 10), "the proof of the first bytes is lost");
+    assert!(
+        grants.proof_for_content(&resource(1), first).is_none()
+            && grants.proof_for_content(&resource(1), second).is_some()
+    );
+    assert!(grants.proof_for_content(&resource(2), second).is_none(), "another resource");
 }
 
 #[test]
-fn where_request_fields_select_answers_each_has_a_proof() {
-    let (grant, now) = grant();
+fn each_response_that_request_fields_select_has_a_proof() {
+    let (grants, now) = grants();
     for selector in 1..=9 {
-        let lost = grant.add(&resource(1), proof(now, u8::try_from(selector).unwrap()), selector, 100);
+        let lost = grants.add(&resource(1), proof(now, u8::try_from(selector).unwrap()), selector, 100);
         assert_eq!(lost, selector > 8, "{selector}");
     }
-    let known = |answer| grant.proof_of(&resource(1), ContentDigest::for_tests(answer)).is_some();
+    let known = |answer| grants.proof_for_content(&resource(1), ContentDigest::numbered(answer)).is_some();
     assert_eq!((1..=9).filter(|answer| known(*answer)).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7, 8, 9]);
-    let before = |selector| grant.proof_before(&resource(1), selector).map(|proof| proof.digest);
-    assert_eq!((before(4), before(1)), (Some(ContentDigest::for_tests(4)), None));
-    assert!(grant.add(&resource(1), proof(now, 10), 0, 100), "nothing selects any more");
+    let before = |selector| grants.proof_replaced_by(&resource(1), selector).map(|proof| proof.digest);
+    assert_eq!((before(4), before(1)), (Some(ContentDigest::numbered(4)), None));
+    assert!(
+        grants.add(&resource(1), proof(now, 10), 0, 100),
+        "a response without selecting fields replaces all"
+    );
     assert!(!(1..=9).any(known) && known(10));
 }
 
 #[test]
-fn past_the_most_the_one_longest_unproven_goes() {
-    let (grant, granted) = grant();
-    let lost: Vec<_> = [0, 1, 2, 0, 3].map(|flow| grant.add(&resource(flow), proof(granted, 1), 0, 3)).into();
+fn beyond_the_limit_the_oldest_proof_is_removed() {
+    let (grants, granted_at) = grants();
+    let lost: Vec<_> =
+        [0, 1, 2, 0, 3].map(|flow| grants.add(&resource(flow), proof(granted_at, 1), 0, 3)).into();
     assert_eq!(lost, [false, false, false, false, true]);
-    let there = (0..4).filter(|flow| grant.proof(&resource(*flow)).is_some());
+    let there = (0..4).filter(|flow| grants.newest_proof(&resource(*flow)).is_some());
     assert_eq!(there.collect::<Vec<_>>(), [0, 2, 3]);
-    grant.add(&resource(9), proof(granted, 1), 0, 0);
-    assert!(grant.proof(&resource(9)).is_some() && grant.proof(&resource(3)).is_none(), "one may always be");
+    grants.add(&resource(9), proof(granted_at, 1), 0, 0);
+    assert!(
+        grants.newest_proof(&resource(9)).is_some() && grants.newest_proof(&resource(3)).is_none(),
+        "one proof is always allowed"
+    );
 }
 
 #[test]
-fn what_it_weighs_is_what_is_there() {
-    let (grant, granted) = grant();
-    let empty = grant.weight();
+fn the_weight_is_that_of_the_proofs() {
+    let (grants, granted_at) = grants();
+    let empty = grants.weight();
     let fill = |flows: std::ops::Range<usize>| {
-        flows.for_each(|flow| assert!(!grant.add(&resource(flow), proof(granted, 1), 0, 100)));
+        flows.for_each(|flow| assert!(!grants.add(&resource(flow), proof(granted_at, 1), 0, 100)));
     };
     fill(0..100);
-    let whole = grant.weight();
-    assert!(whole >= empty + 100 * (size_of::<Resource>() + size_of::<Item>()), "{whole}");
+    let whole = grants.weight();
+    assert!(whole >= empty + 100 * (size_of::<Resource>() + size_of::<ProofRecord>()), "{whole}");
     fill(0..100);
-    assert_eq!(grant.weight(), whole, "the same again");
-    (1..100).for_each(|flow| assert_eq!(grant.remove(&resource(flow)), Remaining::Some));
-    assert_eq!(grant.remove(&resource(0)), Remaining::None);
-    assert_eq!(grant.weight(), empty);
+    assert_eq!(grants.weight(), whole, "the same proofs again");
+    (1..100).for_each(|flow| assert_eq!(grants.remove(&resource(flow)), Remaining::Some));
+    assert_eq!(grants.remove(&resource(0)), Remaining::None);
+    assert_eq!(grants.weight(), empty);
 }
 
 #[test]
-fn a_purge_takes_what_is_selected_and_with_the_last_proof_the_grant() {
-    let (grant, granted) = grant();
+fn a_purge_removes_the_selected_proofs_and_with_the_last_one_revokes_the_grants() {
+    let (grants, granted_at) = grants();
     for flow in [1, 2] {
-        grant.add(&resource(flow), proof(granted, 1), 0, 10);
+        grants.add(&resource(flow), proof(granted_at, 1), 0, 10);
     }
-    let purge = |flow: &str| grant.purge(|resource| resource.flow() == flow);
+    let purge = |flow: &str| grants.purge(|resource| resource.flow() == flow);
     assert_eq!(purge("flow3"), Remaining::All);
-    assert_eq!((purge("flow1"), grant.is_revoked()), (Remaining::Some, false));
-    assert!(grant.proof(&resource(2)).is_some());
-    assert_eq!((purge("flow2"), grant.is_revoked()), (Remaining::None, true));
+    assert_eq!((purge("flow1"), grants.is_revoked()), (Remaining::Some, false));
+    assert!(grants.newest_proof(&resource(2)).is_some());
+    assert_eq!((purge("flow2"), grants.is_revoked()), (Remaining::None, true));
 }
 
 #[test]
-fn nothing_is_left_in_a_grant_that_is_revoked_whoever_holds_it() {
-    let (grant, granted) = grant();
-    grant.add(&resource(1), proof(granted, 1), 0, 10);
-    grant.revoke();
-    assert!(grant.is_revoked() && grant.proof(&resource(1)).is_none());
+fn revoked_grants_have_no_proofs() {
+    let (grants, granted_at) = grants();
+    grants.add(&resource(1), proof(granted_at, 1), 0, 10);
+    grants.revoke();
+    assert!(grants.is_revoked() && grants.newest_proof(&resource(1)).is_none());
 }
 
 #[test]
-fn resources_with_one_digest_are_told_apart() {
-    let (grant, granted) = grant();
-    grant.add(&resource(1), proof(granted, 1), 0, 10);
-    grant.proofs().list[0].digest = digest(&resource(2));
-    assert!(grant.proof(&resource(2)).is_none());
-    assert_eq!(grant.remove(&resource(2)), Remaining::All);
+fn resources_with_equal_digests_are_distinguished() {
+    let (grants, granted_at) = grants();
+    grants.add(&resource(1), proof(granted_at, 1), 0, 10);
+    grants.proofs().list[0].digest = digest(&resource(2));
+    assert!(grants.newest_proof(&resource(2)).is_none());
+    assert_eq!(grants.remove(&resource(2)), Remaining::All);
 }
 
-/// There are as many of these as there are answers and tokens.
+/// The number of proofs is that of tokens times responses, so their size matters.
 #[cfg(target_pointer_width = "64")]
 #[test]
-fn a_proof_is_no_larger_than_it_has_to_be() {
-    assert!(size_of::<Item>() <= 56, "{}", size_of::<Item>());
+fn a_proof_record_has_at_most_56_bytes() {
+    assert!(size_of::<ProofRecord>() <= 56, "{}", size_of::<ProofRecord>());
 }

@@ -1,4 +1,4 @@
-//! Which leases a withdrawal or a purge revokes, and when.
+//! Which leases an error response or a purge revokes, and when.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
@@ -13,13 +13,13 @@ use crate::auth::{ClaimKind, HashKeys, Identity};
 use crate::resource::ApiVersion;
 use crate::support::clock::Clock;
 
-fn token(name: &str, secrets: &HashKeys) -> TokenHash {
+fn token(name: &str, hash_keys: &HashKeys) -> TokenHash {
     let mut headers = HeaderMap::new();
     headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {name}")).unwrap());
-    Identity::from_headers(&headers, secrets).unwrap().fingerprint
+    Identity::from_headers(&headers, hash_keys).unwrap().token_hash
 }
 
-fn is_good(lease: &Lease) -> bool {
+fn is_valid(lease: &Lease) -> bool {
     lease.commit(|| ()).is_some()
 }
 
@@ -29,63 +29,63 @@ fn resource(flow: &str) -> Arc<Resource> {
 }
 
 #[test]
-fn a_no_to_a_token_voids_its_own_tickets_alone() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let (a, b) = (token("a", &secrets), token("b", &secrets));
-    let (own, other) = (leases.take(a, None, &resource("x")), leases.take(b, None, &resource("x")));
+fn an_error_response_to_a_token_revokes_only_its_own_leases() {
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let (a, b) = (token("a", &hash_keys), token("b", &hash_keys));
+    let (own, other) = (leases.acquire(a, None, &resource("x")), leases.acquire(b, None, &resource("x")));
     leases.revoke_for(&a, None);
-    assert!(!is_good(&own));
-    assert!(is_good(&other));
+    assert!(!is_valid(&own));
+    assert!(is_valid(&other));
 }
 
 #[test]
-fn a_no_for_a_resource_leaves_the_tokens_other_tickets() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let a = token("a", &secrets);
-    let (x, y) = (leases.take(a, None, &resource("x")), leases.take(a, None, &resource("y")));
+fn an_error_response_for_a_resource_keeps_the_tokens_other_leases() {
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let a = token("a", &hash_keys);
+    let (x, y) = (leases.acquire(a, None, &resource("x")), leases.acquire(a, None, &resource("y")));
     leases.revoke_for(&a, Some(&resource("x")));
-    assert!(!is_good(&x));
-    assert!(is_good(&y));
+    assert!(!is_valid(&x));
+    assert!(is_valid(&y));
 }
 
 #[test]
-fn who_asks_after_a_purge_has_another_number() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let a = token("a", &secrets);
-    let (first, second) = (leases.take(a, None, &resource("x")), leases.take(a, None, &resource("x")));
+fn a_request_after_a_purge_has_another_lease_number() {
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let a = token("a", &hash_keys);
+    let (first, second) = (leases.acquire(a, None, &resource("x")), leases.acquire(a, None, &resource("x")));
     assert_eq!(first.number(), second.number());
-    drop(leases.purge(&PurgeSelector::default()));
-    let third = leases.take(a, None, &resource("x"));
-    assert!(!is_good(&first) && !is_good(&second) && is_good(&third));
+    drop(leases.begin_purge(&PurgeSelector::default()));
+    let third = leases.acquire(a, None, &resource("x"));
+    assert!(!is_valid(&first) && !is_valid(&second) && is_valid(&third));
     assert_ne!(first.number(), third.number());
 }
 
 #[test]
-fn a_ticket_that_ends_takes_no_other_out_of_reach_of_a_no() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let a = token("a", &secrets);
-    let (first, twin) = (leases.take(a, None, &resource("x")), leases.take(a, None, &resource("x")));
-    let (ended, other) = (leases.take(a, None, &resource("y")), leases.take(a, None, &resource("z")));
+fn a_dropped_lease_does_not_protect_other_leases_from_revocation() {
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let a = token("a", &hash_keys);
+    let (first, twin) = (leases.acquire(a, None, &resource("x")), leases.acquire(a, None, &resource("x")));
+    let (ended, other) = (leases.acquire(a, None, &resource("y")), leases.acquire(a, None, &resource("z")));
     drop((first, ended));
     leases.revoke_for(&a, None);
-    assert!(!is_good(&twin) && !is_good(&other));
+    assert!(!is_valid(&twin) && !is_valid(&other));
 }
 
 #[test]
-fn a_no_reaches_a_ticket_though_another_resource_was_refused_before() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let a = token("a", &secrets);
-    let (_x, y) = (leases.take(a, None, &resource("x")), leases.take(a, None, &resource("y")));
+fn a_lease_is_revoked_although_a_lease_for_another_resource_was_revoked_before() {
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let a = token("a", &hash_keys);
+    let (_x, y) = (leases.acquire(a, None, &resource("x")), leases.acquire(a, None, &resource("y")));
     leases.revoke_for(&a, Some(&resource("x")));
     leases.revoke_for(&a, None);
-    assert!(!is_good(&y));
+    assert!(!is_valid(&y));
 }
 
 #[test]
-fn nothing_is_left_of_tickets_that_were_dropped() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let a = token("a", &secrets);
-    let (first, second) = (leases.take(a, None, &resource("x")), leases.take(a, None, &resource("y")));
+fn dropped_leases_leave_no_state() {
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let a = token("a", &hash_keys);
+    let (first, second) = (leases.acquire(a, None, &resource("x")), leases.acquire(a, None, &resource("y")));
     drop(first);
     assert_eq!(leases.table().states.len(), 1);
     drop(second);
@@ -93,22 +93,22 @@ fn nothing_is_left_of_tickets_that_were_dropped() {
 }
 
 /// Claims of a user of a tenant, by `oid` and `sub`.
-fn claims(secrets: &HashKeys, tenant: &str, [oid, sub]: [&str; 2]) -> Claims {
+fn claims(hash_keys: &HashKeys, tenant: &str, [oid, sub]: [&str; 2]) -> Claims {
     let now = Clock::manual(SystemTime::now()).now();
     let end = now.unix_seconds() + 3600;
     let payload = format!(r#"{{"tid":"{tenant}","oid":"{oid}","sub":"{sub}","exp":{end}}}"#);
     let token = format!("Bearer a.{}.c", URL_SAFE_NO_PAD.encode(payload));
     let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(token).unwrap())]);
-    Identity::from_headers(&headers, secrets).unwrap().token.claims(secrets, now).unwrap()
+    Identity::from_headers(&headers, hash_keys).unwrap().token.claims(hash_keys, now).unwrap()
 }
 
 #[test]
-fn a_purge_revokes_what_it_selects_and_nothing_else() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
+fn a_purge_revokes_only_the_selected_leases() {
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
     let (ada, grace) =
-        (claims(&secrets, "t", ["ada", "pairwise"]), claims(&secrets, "u", ["grace", "other"]));
-    let label = |kind, name| Some(secrets.label(kind, name));
-    for (selection, selected) in [
+        (claims(&hash_keys, "t", ["ada", "pairwise"]), claims(&hash_keys, "u", ["grace", "other"]));
+    let label = |kind, name| Some(hash_keys.claim_hash(kind, name));
+    for (selector, selected) in [
         (PurgeSelector { flow: Some("x".into()), ..PurgeSelector::default() }, [true, false, true]),
         (
             PurgeSelector { tenant: label(ClaimKind::Tenant, "t"), ..PurgeSelector::default() },
@@ -123,53 +123,53 @@ fn a_purge_revokes_what_it_selects_and_nothing_else() {
             [true, true, false],
         ),
         (
-            PurgeSelector { subject: label(ClaimKind::Subject, "nobody"), ..PurgeSelector::default() },
+            PurgeSelector { subject: label(ClaimKind::Subject, "unknown"), ..PurgeSelector::default() },
             [false; 3],
         ),
     ] {
-        let (a, b) = (token("a", &secrets), token("b", &secrets));
+        let (a, b) = (token("a", &hash_keys), token("b", &hash_keys));
         let held = [(a, &ada, "x"), (a, &ada, "y"), (b, &grace, "x")]
-            .map(|(token, claims, flow)| leases.take(token, Some(claims), &resource(flow)));
-        drop(leases.purge(&selection));
-        assert_eq!(held.each_ref().map(|lease| !is_good(lease)), selected, "{selection:?}");
+            .map(|(token, claims, flow)| leases.acquire(token, Some(claims), &resource(flow)));
+        drop(leases.begin_purge(&selector));
+        assert_eq!(held.each_ref().map(|lease| !is_valid(lease)), selected, "{selector:?}");
     }
 }
 
 #[test]
-fn a_lease_that_is_taken_before_the_purge_has_ended_is_not_good_and_one_after_it_is() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let a = token("a", &secrets);
+fn a_lease_acquired_before_the_end_of_a_purge_is_revoked_and_a_later_one_is_valid() {
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let a = token("a", &hash_keys);
     let flow = |flow: &str| PurgeSelector { flow: Some(flow.into()), ..PurgeSelector::default() };
-    let purging = leases.purge(&flow("x"));
-    let (during, other) = (leases.take(a, None, &resource("x")), leases.take(a, None, &resource("y")));
-    let twin = leases.take(a, None, &resource("x"));
-    assert!(!is_good(&during) && is_good(&other) && during.number() == twin.number());
-    drop(purging);
-    let after = leases.take(a, None, &resource("x"));
-    assert!(!is_good(&during) && !is_good(&twin) && is_good(&after));
-    assert_ne!(after.number(), during.number(), "nobody waits for a question from before");
+    let purge = leases.begin_purge(&flow("x"));
+    let (during, other) = (leases.acquire(a, None, &resource("x")), leases.acquire(a, None, &resource("y")));
+    let twin = leases.acquire(a, None, &resource("x"));
+    assert!(!is_valid(&during) && is_valid(&other) && during.number() == twin.number());
+    drop(purge);
+    let after = leases.acquire(a, None, &resource("x"));
+    assert!(!is_valid(&during) && !is_valid(&twin) && is_valid(&after));
+    assert_ne!(after.number(), during.number(), "no request waits for one from before");
 }
 
 #[test]
-fn nobody_revokes_a_lease_while_its_answer_is_stored() {
-    let (leases, secrets) = (Leases::default(), HashKeys::random().unwrap());
-    let lease = leases.take(token("a", &secrets), None, &resource("x"));
+fn a_lease_cannot_be_revoked_while_its_response_is_stored() {
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let lease = leases.acquire(token("a", &hash_keys), None, &resource("x"));
     let stored = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (begun, purge) = mpsc::channel();
         let (leases, stored) = (&leases, &stored);
         let purger = scope.spawn(move || {
             purge.recv().unwrap();
-            drop(leases.purge(&PurgeSelector::default()));
+            drop(leases.begin_purge(&PurgeSelector::default()));
             stored.load(Relaxed)
         });
         let committed = lease.commit(|| {
             begun.send(()).unwrap();
-            // Whatever the other thread does meanwhile, it does not get past this.
+            // Gives the purging thread time to run. It must wait for this commit.
             (0..1_000).for_each(|_| std::thread::yield_now());
             stored.store(true, Relaxed);
         });
         assert!(committed.is_some() && purger.join().unwrap());
     });
-    assert!(!is_good(&lease));
+    assert!(!is_valid(&lease));
 }

@@ -1,10 +1,11 @@
-//! What Graph's "no" takes out of the store.
+//! Removal after an error response from Graph.
 //!
-//! The leases of the token are revoked first: whatever it has asked for is stored by then, or never will be.
+//! The token's leases are revoked first: afterwards each response to an earlier request of the token is either stored or
+//! never will be.
 
 use std::sync::Arc;
 
-use super::{Store, lock};
+use super::{Store, lock_stripe};
 use crate::auth::{Principal, TokenHash};
 use crate::cache::grants::{Grants, Remaining};
 use crate::cache::key::EntryKey;
@@ -12,58 +13,59 @@ use crate::resource::Resource;
 use crate::support::sabotage::sabotaged;
 
 impl Store {
-    /// Graph said 401: the token is not good any more. Drops its proofs and its principal's entries, if it
-    /// had proofs; whoever sends tokens that never were good changes nothing. Returns whether it had.
-    pub fn withdraw_token(&self, fingerprint: &TokenHash) -> bool {
-        sabotaged!(UnheededInFlight, (), self.leases.revoke_for(fingerprint, None));
-        let turn = self.grant_turn(fingerprint);
-        let Some(grant) = self.grant(fingerprint) else { return false };
-        grant.revoke();
-        self.grants.invalidate(fingerprint);
-        drop(turn);
-        self.drop_entries(grant.claims.principal);
-        self.generations.end(grant.claims.principal);
+    /// Handles a 401: removes the token's proofs and its principal's entries, if the token had proofs. A token without a proof
+    /// changes nothing. Returns whether the token had proofs.
+    pub fn revoke_token(&self, token_hash: &TokenHash) -> bool {
+        sabotaged!(UnheededInFlight, (), self.leases.revoke_for(token_hash, None));
+        let guard = self.lock_grants(token_hash);
+        let Some(grants) = self.grants(token_hash) else { return false };
+        grants.revoke();
+        self.grants.invalidate(token_hash);
+        drop(guard);
+        self.invalidate_entries_of(grants.claims.principal);
+        self.generations.advance(grants.claims.principal);
         true
     }
 
-    fn drop_entries(&self, principal: Principal) {
-        // Nobody who has read what goes now may put it back.
-        let _turns = self.turns.each_ref().map(lock);
-        // Answers at once for every look-up from here on, and sweeps behind. The only error is a missing
-        // builder switch, and that is set above; should it ever come, everything goes.
+    fn invalidate_entries_of(&self, principal: Principal) {
+        // Prevents a concurrent change from restoring an entry that is removed here.
+        let _guards = self.entry_locks.each_ref().map(lock_stripe);
+        // Takes effect at once for look-ups; moka removes the entries later. The only error is a missing builder option,
+        // which `Store::new` sets; the fallback removes everything.
         if self.entries.invalidate_entries_if(move |key, _| key.principal == principal).is_err() {
             self.entries.invalidate_all();
         }
     }
 
-    /// Graph said 403, 404 or 410: the token may not see this resource, or it is gone. Drops the token's proof
-    /// for it and its principal's entry, if it had that proof. Returns whether it had.
-    pub fn withdraw_resource(&self, fingerprint: &TokenHash, resource: &Arc<Resource>) -> bool {
-        sabotaged!(UnheededInFlight, (), self.leases.revoke_for(fingerprint, Some(resource)));
-        let Some(grant) = self.take_proofs(fingerprint, |grant| grant.remove(resource)) else { return false };
-        let turn = self.turn(resource);
-        self.entries.invalidate(&EntryKey::new(grant.claims.principal, resource));
-        drop(turn);
-        self.generations.end(grant.claims.principal);
+    /// Handles a 403, 404 or 410: removes the token's proofs for the resource and its principal's entry, if the token had such
+    /// a proof. Returns whether it had one.
+    pub fn revoke_resource(&self, token_hash: &TokenHash, resource: &Arc<Resource>) -> bool {
+        sabotaged!(UnheededInFlight, (), self.leases.revoke_for(token_hash, Some(resource)));
+        let Some(grants) = self.remove_proofs(token_hash, |grants| grants.remove(resource)) else {
+            return false;
+        };
+        let guard = self.lock_entries(resource);
+        self.entries.invalidate(&EntryKey::new(grants.claims.principal, resource));
+        drop(guard);
+        self.generations.advance(grants.claims.principal);
         true
     }
 
-    /// Takes proofs away from a token's grant. Without any it is as good as a token that never had one. Returns the
-    /// grant if it had some of these.
-    pub(super) fn take_proofs(
+    /// Removes proofs from a token's grants, and the grants if no proof remains. Returns the grants if a proof was removed.
+    pub(super) fn remove_proofs(
         &self,
-        fingerprint: &TokenHash,
-        take: impl FnOnce(&Grants) -> Remaining,
+        token_hash: &TokenHash,
+        remove: impl FnOnce(&Grants) -> Remaining,
     ) -> Option<Arc<Grants>> {
-        let _turn = self.grant_turn(fingerprint);
-        let grant = self.grant(fingerprint)?;
-        match take(&grant) {
+        let _guard = self.lock_grants(token_hash);
+        let grants = self.grants(token_hash)?;
+        match remove(&grants) {
             Remaining::All => return None,
-            // Put again, so that it counts with what it weighs now.
-            Remaining::Some => self.grants.insert(*fingerprint, Arc::clone(&grant)),
-            Remaining::None => self.grants.invalidate(fingerprint),
+            // Inserted again, so that moka updates the weight.
+            Remaining::Some => self.grants.insert(*token_hash, Arc::clone(&grants)),
+            Remaining::None => self.grants.invalidate(token_hash),
         }
-        Some(grant)
+        Some(grants)
     }
 }
 
@@ -72,8 +74,8 @@ impl Store {
     /// Drops the entries of whomever a token says it is.
     pub fn drop_claimed(&self, claims: Result<crate::auth::Claims, crate::auth::Bypass>) {
         if let Ok(claims) = claims {
-            self.drop_entries(claims.principal);
-            self.generations.end(claims.principal);
+            self.invalidate_entries_of(claims.principal);
+            self.generations.advance(claims.principal);
         }
     }
 

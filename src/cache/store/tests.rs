@@ -1,4 +1,4 @@
-//! What is kept, for how long, and who hears that it is gone.
+//! What is stored, for how long, and what a removal changes.
 
 use std::time::SystemTime;
 
@@ -18,14 +18,14 @@ use crate::support::clock::Clock;
 const HOUR: Duration = Duration::from_secs(3600);
 
 struct Stage {
-    secrets: HashKeys,
+    hash_keys: HashKeys,
     clock: Clock,
     scrubber: Scrubber,
     metrics: Arc<Metrics>,
     store: Store,
 }
 
-/// Who asks.
+/// A caller with its token.
 struct Caller {
     headers: HeaderMap,
     identity: Identity,
@@ -36,7 +36,7 @@ impl Stage {
     fn new(config: &Config) -> Self {
         let metrics = Arc::new(Metrics::new().unwrap());
         Self {
-            secrets: HashKeys::random().unwrap(),
+            hash_keys: HashKeys::random().unwrap(),
             clock: Clock::manual(SystemTime::now()),
             scrubber: Scrubber::new(&scrub::Config::default(), 1 << 20),
             store: Store::new(config, HOUR, {
@@ -51,15 +51,15 @@ impl Stage {
         self.caller_with(name, 0)
     }
 
-    /// Another token of the same user for each number.
+    /// Creates another token of the same user for each number.
     fn caller_with(&self, name: &str, number: u64) -> Caller {
         let end = self.clock.now().unix_seconds() + 3600 + number;
         let claims = format!(r#"{{"tid":"t","oid":"{name}","sub":"sub of {name}","appid":"a","exp":{end}}}"#);
         let token =
             format!("Bearer {}.{}.c2ln", URL_SAFE_NO_PAD.encode("{}"), URL_SAFE_NO_PAD.encode(claims));
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(token).unwrap())]);
-        let identity = Identity::from_headers(&headers, &self.secrets).unwrap();
-        let claims = identity.token.claims(&self.secrets, self.clock.now()).unwrap();
+        let identity = Identity::from_headers(&headers, &self.hash_keys).unwrap();
+        let claims = identity.token.claims(&self.hash_keys, self.clock.now()).unwrap();
         Caller { headers, identity, claims }
     }
 
@@ -68,59 +68,66 @@ impl Stage {
         Arc::new(Entry::new(body, &self.scrubber, &HeaderMap::new(), Lifetime::NONE, self.clock.now()))
     }
 
-    /// An answer with other bytes than [`Stage::entry`] has.
+    /// Creates an entry with other bytes than [`Stage::entry`].
     fn view(&self, name: &str) -> Arc<Entry> {
         let body = self.scrubber.scrub(format!("{{\"view\":\"{name}\"}}").as_bytes()).unwrap().body;
         Arc::new(Entry::new(body, &self.scrubber, &HeaderMap::new(), Lifetime::NONE, self.clock.now()))
     }
 
-    /// The same, where a cookie chose it.
+    /// Creates an entry that a cookie selected.
     fn secondary_key(&self, caller: &Caller, cookie: &'static str) -> Arc<Entry> {
         let mut request = caller.headers.clone();
         request.insert(header::COOKIE, HeaderValue::from_static(cookie));
-        let request = SelectingRequest { headers: &request, token: caller.identity.fingerprint };
+        let request = SelectingRequest { headers: &request, token: caller.identity.token_hash };
         let vary = HeaderMap::from_iter([(header::VARY, HeaderValue::from_static("cookie"))]);
-        let secondary_key = self.store.secondary_key_hasher().secondary_key(&vary, request).unwrap();
-        Arc::new(Arc::into_inner(self.entry()).unwrap().with(None, secondary_key))
+        let secondary_key = self.store.secondary_key_hasher().compute(&vary, request).unwrap();
+        Arc::new(Arc::into_inner(self.entry()).unwrap().with_optional_parts(None, secondary_key))
     }
 
-    /// Graph answers the caller with `entry`, and it is kept.
+    /// Stores `entry` as Graph's response to the caller.
     fn admit(&self, caller: &Caller, resource: &Arc<Resource>, entry: &Arc<Entry>) {
-        let lease = self.store.lease(caller.identity.fingerprint, Some(&caller.claims), resource);
-        self.store.admit(caller.identity.fingerprint, &caller.claims, resource, entry, None, &lease).unwrap();
+        let lease = self.store.acquire_lease(caller.identity.token_hash, Some(&caller.claims), resource);
+        self.store.admit(caller.identity.token_hash, &caller.claims, resource, entry, None, &lease).unwrap();
     }
 
     fn has_proof(&self, caller: &Caller, resource: &Resource) -> bool {
-        self.store.grant(&caller.identity.fingerprint).is_some_and(|grant| grant.proof(resource).is_some())
+        self.store
+            .grants(&caller.identity.token_hash)
+            .is_some_and(|grant| grant.newest_proof(resource).is_some())
     }
 
     fn found(&self, caller: &Caller, resource: &Arc<Resource>) -> Option<Arc<Entry>> {
         let selecting_request =
-            SelectingRequest { headers: &caller.headers, token: caller.identity.fingerprint };
-        let grant = self.store.grant(&caller.identity.fingerprint)?;
-        let newest = grant.proof(resource)?;
+            SelectingRequest { headers: &caller.headers, token: caller.identity.token_hash };
+        let grant = self.store.grants(&caller.identity.token_hash)?;
+        let newest = grant.newest_proof(resource)?;
         let key = EntryKey::new(caller.claims.principal, resource);
-        self.store.entry(&key, selecting_request, (&grant, newest)).map(|(entry, _)| entry)
+        self.store.find_entry(&key, selecting_request, (&grant, newest)).map(|(entry, _)| entry)
     }
 
-    fn spelling(&self, caller: &Caller) -> RequestDigest {
+    fn digest(&self, caller: &Caller) -> RequestDigest {
         let mut request = Request::get("/x").body(()).unwrap();
         request.headers_mut().clone_from(&caller.headers);
-        RequestDigest::compute(&RequestView::new(&request.into_parts().0), &self.secrets).unwrap()
+        RequestDigest::compute(&RequestView::new(&request.into_parts().0), &self.hash_keys).unwrap()
     }
 
-    fn remember(&self, caller: &Caller, entry: &Arc<Entry>) {
+    fn cache_lookup(&self, caller: &Caller, entry: &Arc<Entry>) {
         let (now, entry) = (self.clock.now(), Arc::clone(entry));
-        let found = CachedLookup { entry, granted: now, end: caller.claims.end, tag: caller.identity.tag };
-        self.store.remember(self.spelling(caller), self.generation(caller), now, &found);
+        let found = CachedLookup {
+            entry,
+            granted_at: now,
+            expiry: caller.claims.expiry,
+            log_tag: caller.identity.log_tag,
+        };
+        self.store.thread_cache_insert(self.digest(caller), self.generation(caller), now, &found);
     }
 
     fn generation(&self, caller: &Caller) -> Generation {
         self.store.generation(caller.claims.principal)
     }
 
-    fn recalled(&self, caller: &Caller) -> Option<Arc<Entry>> {
-        self.store.recall(self.spelling(caller), self.clock.now()).map(|found| found.entry)
+    fn cached(&self, caller: &Caller) -> Option<Arc<Entry>> {
+        self.store.thread_cache_get(self.digest(caller), self.clock.now()).map(|found| found.entry)
     }
 }
 
@@ -130,7 +137,7 @@ fn resource(flow: &str) -> Arc<Resource> {
 }
 
 #[test]
-fn a_token_keeps_as_many_proofs_as_it_may_the_newest_and_at_least_one() {
+fn a_token_keeps_its_newest_proofs_up_to_the_limit_and_at_least_one() {
     for (allowed, kept) in [(2, 2), (1, 1), (0, 1)] {
         let stage = Stage::new(&Config { proofs_per_token: allowed, ..Config::default() });
         let (ada, flows) = (stage.caller("ada"), ["x", "y", "z"].map(resource));
@@ -143,20 +150,20 @@ fn a_token_keeps_as_many_proofs_as_it_may_the_newest_and_at_least_one() {
 }
 
 #[test]
-fn what_was_found_a_moment_ago_is_there_until_another_takes_its_place() {
+fn a_cached_look_up_is_valid_until_its_entry_is_replaced() {
     let stage = Stage::new(&Config::default());
     let (ada, flow) = (stage.caller("ada"), resource("x"));
-    assert!(stage.recalled(&ada).is_none());
+    assert!(stage.cached(&ada).is_none());
     let (first, second) = (stage.entry(), stage.entry());
     stage.admit(&ada, &flow, &first);
-    stage.remember(&ada, &first);
-    assert!(Arc::ptr_eq(&stage.recalled(&ada).unwrap(), &first));
+    stage.cache_lookup(&ada, &first);
+    assert!(Arc::ptr_eq(&stage.cached(&ada).unwrap(), &first));
     stage.admit(&ada, &flow, &second);
-    assert!(stage.recalled(&ada).is_none(), "somebody still holds it, and yet it is not the store's");
+    assert!(stage.cached(&ada).is_none(), "the entry is still referenced, but not stored");
 }
 
 #[test]
-fn an_answer_beside_another_replaces_nothing() {
+fn a_second_variant_replaces_nothing() {
     let stage = Stage::new(&Config::default());
     let (ada, flow) = (stage.caller("ada"), resource("x"));
     let (first, second) = (stage.secondary_key(&ada, "a"), stage.secondary_key(&ada, "b"));
@@ -166,7 +173,7 @@ fn an_answer_beside_another_replaces_nothing() {
 }
 
 #[test]
-fn what_leaves_for_want_of_room_is_counted_and_says_so_to_who_still_holds_it() {
+fn an_eviction_by_weight_is_counted_and_marks_the_entry() {
     let stage = Stage::new(&Config { max_bytes: 10_000, ..Config::default() });
     let kept: Vec<_> = (0..50).map(|_| stage.entry()).collect();
     for (number, entry) in kept.iter().enumerate() {
@@ -180,7 +187,7 @@ fn what_leaves_for_want_of_room_is_counted_and_says_so_to_who_still_holds_it() {
 }
 
 #[test]
-fn a_token_that_lost_its_proofs_ends_what_is_remembered_and_one_that_gains_one_does_not() {
+fn evicted_grants_advance_the_generation_and_a_new_proof_does_not() {
     let stage = Stage::new(&Config { max_bytes: 10_000, ..Config::default() });
     let ada = stage.caller("ada");
     let before = stage.generation(&ada);
@@ -189,17 +196,17 @@ fn a_token_that_lost_its_proofs_ends_what_is_remembered_and_one_that_gains_one_d
     }
     stage.store.size();
     assert_eq!(stage.generation(&ada), before);
-    let held = stage.store.grant(&ada.identity.fingerprint).unwrap();
+    let held = stage.store.grants(&ada.identity.token_hash).unwrap();
     for number in 0..50 {
         stage.admit(&stage.caller(&number.to_string()), &resource("x"), &stage.entry());
     }
     stage.store.size();
     assert_ne!(stage.generation(&ada), before);
-    assert!(held.proof(&resource("x")).is_none(), "nor has whoever looked it up before");
+    assert!(held.newest_proof(&resource("x")).is_none(), "references to the grants have no proof either");
 }
 
 #[test]
-fn a_proof_that_makes_room_for_another_ends_what_is_remembered() {
+fn a_proof_removed_by_the_limit_advances_the_generation() {
     let stage = Stage::new(&Config { proofs_per_token: 1, ..Config::default() });
     let ada = stage.caller("ada");
     stage.admit(&ada, &resource("x"), &stage.entry());
@@ -209,7 +216,7 @@ fn a_proof_that_makes_room_for_another_ends_what_is_remembered() {
 }
 
 #[test]
-fn a_proof_of_other_bytes_ends_what_is_remembered_and_one_of_the_same_does_not() {
+fn a_proof_of_other_bytes_advances_the_generation_and_one_of_the_same_does_not() {
     let stage = Stage::new(&Config::default());
     let (ada, flow) = (stage.caller("ada"), resource("x"));
     stage.admit(&ada, &flow, &stage.entry());
@@ -221,45 +228,45 @@ fn a_proof_of_other_bytes_ends_what_is_remembered_and_one_of_the_same_does_not()
 }
 
 #[test]
-fn a_no_for_a_resource_ends_what_is_remembered_where_there_was_a_proof_and_only_there() {
+fn an_error_response_for_a_resource_advances_the_generation_only_if_there_was_a_proof() {
     let stage = Stage::new(&Config::default());
     let (ada, eve, flow, other) = (stage.caller("ada"), stage.caller("eve"), resource("x"), resource("y"));
     stage.admit(&ada, &flow, &stage.entry());
-    let withdraw = |caller: &Caller, flow| {
+    let revoke = |caller: &Caller, flow| {
         let before = stage.generation(caller);
-        let had = stage.store.withdraw_resource(&caller.identity.fingerprint, flow);
+        let had = stage.store.revoke_resource(&caller.identity.token_hash, flow);
         (had, stage.generation(caller) != before)
     };
-    assert_eq!(withdraw(&eve, &flow), (false, false), "whoever never had a proof changes nothing");
-    assert_eq!(withdraw(&ada, &other), (false, false), "nor does whoever has one for something else");
+    assert_eq!(revoke(&eve, &flow), (false, false), "a token without a proof changes nothing");
+    assert_eq!(revoke(&ada, &other), (false, false), "nor does a token with a proof for another resource");
     assert!(stage.has_proof(&ada, &flow) && stage.found(&ada, &flow).is_some());
-    assert_eq!(withdraw(&ada, &flow), (true, true));
+    assert_eq!(revoke(&ada, &flow), (true, true));
     assert!(!stage.has_proof(&ada, &flow) && stage.found(&ada, &flow).is_none());
     stage.admit(&ada, &flow, &stage.entry());
-    assert!(stage.found(&ada, &flow).is_some(), "a grant that was emptied stands in nobody's way");
+    assert!(stage.found(&ada, &flow).is_some(), "emptied grants do not prevent a new proof");
 }
 
-/// Each of these ended what all threads remembered, of everybody.
+/// Regression: each such response invalidated the look-ups of all threads and all principals.
 #[test]
-fn a_proven_callers_404s_leave_what_is_remembered_of_others_and_of_itself() {
+fn a_404_without_a_proof_for_the_resource_keeps_all_cached_look_ups() {
     let stage = Stage::new(&Config::default());
     let (ada, grace, flow) = (stage.caller("ada"), stage.caller("grace"), resource("x"));
     for caller in [&ada, &grace] {
         let entry = stage.entry();
         stage.admit(caller, &flow, &entry);
-        stage.remember(caller, &entry);
+        stage.cache_lookup(caller, &entry);
     }
     for number in 0..100 {
-        stage.store.withdraw_resource(&ada.identity.fingerprint, &resource(&format!("gone{number}")));
+        stage.store.revoke_resource(&ada.identity.token_hash, &resource(&format!("gone{number}")));
     }
-    assert!(stage.recalled(&ada).is_some() && stage.recalled(&grace).is_some());
-    stage.store.withdraw_resource(&ada.identity.fingerprint, &flow);
-    assert!(stage.recalled(&ada).is_none());
+    assert!(stage.cached(&ada).is_some() && stage.cached(&grace).is_some());
+    stage.store.revoke_resource(&ada.identity.token_hash, &flow);
+    assert!(stage.cached(&ada).is_none());
 }
 
-/// Two tokens of one user, each with a view of its own.
+/// Two tokens of one user that receive different representations.
 #[test]
-fn a_token_finds_the_bytes_that_graph_gave_to_it_and_no_others() {
+fn a_token_finds_only_the_bytes_that_graph_sent_to_it() {
     let stage = Stage::new(&Config::default());
     let (ada, again, flow) = (stage.caller("ada"), stage.caller_with("ada", 1), resource("x"));
     let (first, second) = (stage.entry(), stage.view("second"));
@@ -275,7 +282,7 @@ fn a_token_finds_the_bytes_that_graph_gave_to_it_and_no_others() {
 }
 
 #[test]
-fn a_purge_takes_the_proofs_and_entries_that_it_selects_and_counts_the_entries() {
+fn a_purge_removes_the_selected_proofs_and_entries_and_counts_the_entries() {
     let stage = Stage::new(&Config::default());
     let (ada, eve, flows) = (stage.caller("ada"), stage.caller("eve"), ["x", "y"].map(resource));
     let fill = || {
@@ -292,7 +299,7 @@ fn a_purge_takes_the_proofs_and_entries_that_it_selects_and_counts_the_entries()
             proof
         })
     };
-    let label = |name| Some(stage.secrets.label(ClaimKind::Subject, name));
+    let label = |name| Some(stage.hash_keys.claim_hash(ClaimKind::Subject, name));
     let flow = |flow: &str| Some(flow.to_owned());
     for (flow, subject, purged, expected) in [
         (flow("x"), None, 2, [false, true, false]),
@@ -304,29 +311,29 @@ fn a_purge_takes_the_proofs_and_entries_that_it_selects_and_counts_the_entries()
         (None, None, 3, [false; 3]),
     ] {
         fill();
-        let selection = PurgeSelector { flow, tenant: None, subject };
-        assert_eq!((stage.store.purge(&selection), left()), (purged, expected), "{selection:?}");
+        let selector = PurgeSelector { flow, tenant: None, subject };
+        assert_eq!((stage.store.purge(&selector), left()), (purged, expected), "{selector:?}");
     }
     stage.store.size();
     assert_eq!((stage.store.size().entries, stage.store.size().tokens), (0, 0));
 }
 
 #[test]
-fn what_is_there_is_counted_with_what_it_weighs() {
+fn entries_and_tokens_are_counted_and_weighed() {
     let stage = Stage::new(&Config::default());
     assert_eq!((stage.store.size().entries, stage.store.size().tokens), (0, 0));
     let (ada, flow, entry) = (stage.caller("ada"), resource("x"), stage.entry());
     stage.admit(&ada, &flow, &entry);
     assert_eq!((stage.store.size().entries, stage.store.size().tokens), (1, 1));
-    let grant = stage.store.grant(&ada.identity.fingerprint).unwrap();
-    let kept = flow.weight() + Variants::of(entry).weight();
+    let grant = stage.store.grants(&ada.identity.token_hash).unwrap();
+    let kept = flow.weight() + Variants::single(entry).weight();
     assert_eq!(stage.store.size().bytes, u64::from(weight(kept) + weight(grant.weight())));
-    assert!(weight(kept) > u32::try_from(kept).unwrap(), "with what keeps it");
+    assert!(weight(kept) > u32::try_from(kept).unwrap(), "with the overhead");
     assert_eq!(weight(usize::MAX), u32::MAX);
 }
 
 #[test]
-fn what_leaves_is_counted_by_what_it_left_for() {
+fn removals_are_counted_by_their_cause() {
     let stage = Stage::new(&Config::default());
     let (ada, flow) = (stage.caller("ada"), resource("x"));
     let counted = || {
@@ -337,9 +344,9 @@ fn what_leaves_is_counted_by_what_it_left_for() {
     assert_eq!(stage.store.purge(&PurgeSelector::default()), 1);
     assert_eq!(counted(), [1, 0]);
     stage.admit(&ada, &flow, &stage.entry());
-    assert!(stage.store.withdraw_resource(&ada.identity.fingerprint, &flow));
+    assert!(stage.store.revoke_resource(&ada.identity.token_hash, &flow));
     assert_eq!(counted(), [1, 1]);
     stage.admit(&ada, &flow, &stage.entry());
     stage.admit(&ada, &flow, &stage.entry());
-    assert_eq!(counted(), [1, 1], "one that is replaced has not left");
+    assert_eq!(counted(), [1, 1], "a replaced entry is not counted");
 }

@@ -1,4 +1,4 @@
-//! Which requests are alike to an answer.
+//! Which requests select the same response.
 
 use http::HeaderValue;
 
@@ -13,33 +13,38 @@ fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
     headers
 }
 
-/// Whether what `first` brought, under this `Vary`, fits `second`. The token is the same.
-fn fits(vary: &str, first: &[(&'static str, &str)], second: &[(&'static str, &str)]) -> bool {
-    let secrets = HashKeys::random().unwrap();
+/// Returns whether the response to `first` under this `Vary` matches `second`. The token is the same.
+fn matches(vary: &str, first: &[(&'static str, &str)], second: &[(&'static str, &str)]) -> bool {
+    let hash_keys = HashKeys::random().unwrap();
     let authorization = headers(&[("authorization", "Bearer a")]);
-    let token = Identity::from_headers(&authorization, &secrets).unwrap().fingerprint;
-    let (secondary_key_hasher, first, second) =
-        (SecondaryKeyHasher::default(), headers(first), headers(second));
+    let token = Identity::from_headers(&authorization, &hash_keys).unwrap().token_hash;
+    let (hasher, first, second) = (SecondaryKeyHasher::default(), headers(first), headers(second));
     let request = SelectingRequest { headers: &first, token };
-    let secondary_key = secondary_key_hasher.secondary_key(&headers(&[("vary", vary)]), request).unwrap();
-    secondary_key_hasher.fits(secondary_key.as_ref(), SelectingRequest { headers: &second, token })
+    let secondary_key = hasher.compute(&headers(&[("vary", vary)]), request).unwrap();
+    hasher.matches(secondary_key.as_ref(), SelectingRequest { headers: &second, token })
 }
 
 #[test]
-fn l33_a_request_fits_where_every_named_field_is_as_it_was() {
+fn l33_a_request_matches_if_every_selecting_field_is_equal() {
     let (de, en) = ([("accept-language", "de")], [("accept-language", "en")]);
-    assert!(fits("Accept-Language", &de, &de));
-    assert!(!fits("Accept-Language", &de, &en));
-    assert!(!fits("X-Other, accept-language", &de, &en), "in any place, in any case");
-    assert!(fits("Accept-Language", &de, &[("accept-language", " de ")]), "spaces around it mean nothing");
+    assert!(matches("Accept-Language", &de, &de));
+    assert!(!matches("Accept-Language", &de, &en));
+    assert!(!matches("X-Other, accept-language", &de, &en), "in any place, in any case");
+    assert!(
+        matches("Accept-Language", &de, &[("accept-language", " de ")]),
+        "surrounding white space is ignored"
+    );
     let lines = [("accept-language", "de"), ("accept-language", "en")];
-    assert!(fits("Accept-Language", &lines, &[("accept-language", "de, en")]), "lines make a list");
-    assert!(!fits("Accept-Language", &lines, &de));
+    assert!(
+        matches("Accept-Language", &lines, &[("accept-language", "de, en")]),
+        "several lines are one list"
+    );
+    assert!(!matches("Accept-Language", &lines, &de));
 }
 
 #[test]
-fn l33_spaces_of_a_list_and_the_case_and_order_of_languages_mean_nothing() {
-    let same = |name: &'static str, one: &str, other: &str| fits(name, &[(name, one)], &[(name, other)]);
+fn l33_white_space_in_a_list_and_case_and_order_of_languages_are_ignored() {
+    let same = |name: &'static str, one: &str, other: &str| matches(name, &[(name, one)], &[(name, other)]);
     assert!(same("accept-language", "en, de;q=0.5", " DE;q=0.5 ,,  en "));
     assert!(!same("accept-language", "en, de;q=0.5", "en, de;q=0.6"));
     assert!(!same("accept-language", "en, de", "en"));
@@ -47,66 +52,64 @@ fn l33_spaces_of_a_list_and_the_case_and_order_of_languages_mean_nothing() {
     for other in ["2, 1", "1", "1, 2, 2", "1 2", "12", "\"1,2\""] {
         assert!(!same("cookie", "1, 2", other), "{other}");
     }
-    assert!(!same("cookie", "\"1,2\"", "\"1, 2\""), "in quotes they are text");
+    assert!(!same("cookie", "\"1,2\"", "\"1, 2\""), "white space in quotes is text");
     assert!(!same("cookie", "a", "A"));
 }
 
 #[test]
-fn l33_absent_is_like_absent_alone() {
-    assert!(fits("Accept-Language", &[], &[]));
-    assert!(fits("Accept-Language", &[], &[("cookie", "a")]));
-    assert!(!fits("Accept-Language", &[], &[("accept-language", "")]));
-    assert!(!fits("Accept-Language", &[("accept-language", "")], &[]));
+fn l33_an_absent_field_equals_only_an_absent_field() {
+    assert!(matches("Accept-Language", &[], &[]));
+    assert!(matches("Accept-Language", &[], &[("cookie", "a")]));
+    assert!(!matches("Accept-Language", &[], &[("accept-language", "")]));
+    assert!(!matches("Accept-Language", &[("accept-language", "")], &[]));
 }
 
 #[test]
-fn l33_what_is_alike_in_all_requests_of_a_key_chooses_nothing() {
-    let answer = headers(&[("vary", "Accept, Accept-Encoding"), ("vary", "user-agent,via, host,,")]);
-    assert_eq!(selecting_fields(&answer).unwrap().len(), 0);
+fn l33_fields_that_are_equal_within_a_key_select_nothing() {
+    let response = headers(&[("vary", "Accept, Accept-Encoding"), ("vary", "user-agent,via, host,,")]);
+    assert_eq!(selecting_fields(&response).unwrap().len(), 0);
 }
 
 #[test]
-fn l33_authorization_is_the_token() {
-    let secrets = HashKeys::random().unwrap();
+fn l33_authorization_stands_for_the_token() {
+    let hash_keys = HashKeys::random().unwrap();
     let [a, b] = ["Bearer a", "Bearer b"].map(|value| {
-        Identity::from_headers(&headers(&[("authorization", value)]), &secrets).unwrap().fingerprint
+        Identity::from_headers(&headers(&[("authorization", value)]), &hash_keys).unwrap().token_hash
     });
-    let (secondary_key_hasher, none) = (SecondaryKeyHasher::default(), HeaderMap::new());
+    let (hasher, none) = (SecondaryKeyHasher::default(), HeaderMap::new());
     let request = |token| SelectingRequest { headers: &none, token };
-    let secondary_key =
-        secondary_key_hasher.secondary_key(&headers(&[("vary", "Authorization")]), request(a)).unwrap();
-    assert!(secondary_key_hasher.fits(secondary_key.as_ref(), request(a)));
-    assert!(!secondary_key_hasher.fits(secondary_key.as_ref(), request(b)));
+    let secondary_key = hasher.compute(&headers(&[("vary", "Authorization")]), request(a)).unwrap();
+    assert!(hasher.matches(secondary_key.as_ref(), request(a)));
+    assert!(!hasher.matches(secondary_key.as_ref(), request(b)));
 }
 
 #[test]
-fn l11_l33_what_no_later_request_can_match_is_not_stored() {
-    let many = (0..=NAMES_MAX).map(|n| format!("x-{n}")).collect::<Vec<_>>().join(",");
+fn l11_l33_a_response_that_no_later_request_can_match_is_not_stored() {
+    let many = (0..=MAX_SELECTING_FIELDS).map(|n| format!("x-{n}")).collect::<Vec<_>>().join(",");
     for vary in ["*", "accept, *", "a b", "client-request-id", "Accept, TraceParent", &many] {
         assert_eq!(selecting_fields(&headers(&[("vary", vary)])).err(), Some(NotStored::Vary), "{vary}");
     }
 }
 
 #[test]
-fn l33_the_order_of_names_and_how_often_each_is_there_mean_nothing() {
+fn l33_order_and_duplicates_of_names_are_ignored() {
     let selecting_fields = |vary: &str| selecting_fields(&headers(&[("vary", vary)])).unwrap();
     assert_eq!(selecting_fields("x-b, x-a"), selecting_fields("X-A, x-b, x-a"));
     assert_eq!(selecting_fields("x-b, x-a").len(), 2);
-    let most = (0..NAMES_MAX).map(|n| format!("x-{n}")).collect::<Vec<_>>().join(",");
+    let most = (0..MAX_SELECTING_FIELDS).map(|n| format!("x-{n}")).collect::<Vec<_>>().join(",");
     assert_eq!(selecting_fields(&most).len(), 16);
 }
 
 #[test]
-fn what_nothing_chose_is_not_marked_and_what_something_chose_weighs_its_names() {
-    let secrets = HashKeys::random().unwrap();
+fn a_response_without_selecting_fields_has_no_secondary_key_and_a_key_weighs_its_names() {
+    let hash_keys = HashKeys::random().unwrap();
     let bearer = headers(&[("authorization", "Bearer a")]);
     let request = SelectingRequest {
         headers: &bearer,
-        token: Identity::from_headers(&bearer, &secrets).unwrap().fingerprint,
+        token: Identity::from_headers(&bearer, &hash_keys).unwrap().token_hash,
     };
-    let secondary_key = |vary: &str| {
-        SecondaryKeyHasher::default().secondary_key(&headers(&[("vary", vary)]), request).unwrap()
-    };
+    let secondary_key =
+        |vary: &str| SecondaryKeyHasher::default().compute(&headers(&[("vary", vary)]), request).unwrap();
     assert_eq!(secondary_key("accept"), None);
     let weight = |vary: &str| secondary_key(vary).unwrap().weight();
     assert_eq!(weight("x-abc, x-d") - weight("x-abc"), size_of::<HeaderName>() + 3);

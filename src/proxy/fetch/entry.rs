@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, header};
 
 use super::{FetchRequest, Fetched, Fetcher};
-use crate::cache::conditional::Validation;
+use crate::cache::conditional::RevalidationState;
 use crate::cache::entry::Entry;
 use crate::cache::freshness::Lifetime;
 use crate::cache::lease::Lease;
@@ -40,8 +40,8 @@ impl Fetcher {
             }
             Err(error) => return Fetched::Failed((*error).into()),
         };
-        let token = request.identity.fingerprint;
-        let validation = Validation::of(&response.headers, token, requested_at);
+        let token = request.identity.token_hash;
+        let validation = RevalidationState::from_response(&response.headers, token, requested_at);
         let (entry, storable) =
             self.build_entry(request, (scrubbed.body, None), &response.headers, validation, requested_at);
         let stored = storable.and_then(|()| self.admit(request, &entry, None, lease));
@@ -52,7 +52,7 @@ impl Fetcher {
     pub(super) fn handle_not_modified(
         &self,
         request: &FetchRequest,
-        known: Option<(&Arc<Entry>, &Validation)>,
+        known: Option<(&Arc<Entry>, &RevalidationState)>,
         response: &UpstreamResponse,
         lease: &Lease,
         requested_at: Now,
@@ -61,7 +61,7 @@ impl Fetcher {
             return Fetched::Failed(ErrorResponse::Upstream(UpstreamFailure::Status));
         };
         let headers = known.merge(old.headers(), &response.headers);
-        let validation = known.renewed(&headers, requested_at);
+        let validation = known.renew(&headers, requested_at);
         let body = (old.body.clone(), old.gzip().cloned());
         let (entry, storable) = self.build_entry(request, body, &headers, validation, requested_at);
         let stored = storable.and_then(|()| self.admit(request, &entry, Some(old), lease));
@@ -75,12 +75,12 @@ impl Fetcher {
         request: &FetchRequest,
         (body, gzip): (ScrubbedBody, Option<GzippedBody>),
         headers: &HeaderMap,
-        validation: Option<Validation>,
+        validation: Option<RevalidationState>,
         requested_at: Now,
     ) -> (Arc<Entry>, Result<(), NotStored>) {
         let selecting_request = request.selecting_request();
-        let lifetime = Lifetime::of(headers, &self.freshness.now(), self.clock.now());
-        let secondary_key = self.store.secondary_key_hasher().secondary_key(headers, selecting_request);
+        let lifetime = Lifetime::from_response(headers, &self.freshness.now(), self.clock.now());
+        let secondary_key = self.store.secondary_key_hasher().compute(headers, selecting_request);
         let can_match = secondary_key.as_ref().map_err(|reason| *reason);
         let storable = lifetime.and(can_match).and(self.is_storable(request));
         let prefers_gzip =
@@ -88,7 +88,7 @@ impl Fetcher {
         let gzip = gzip.or_else(|| if prefers_gzip { GzippedBody::of(&body) } else { None });
         let entry =
             Entry::new(body, &self.scrubber, headers, lifetime.unwrap_or(Lifetime::NONE), requested_at);
-        let entry = entry.with(validation, secondary_key.ok().flatten()).with_gzip(gzip);
+        let entry = entry.with_optional_parts(validation, secondary_key.ok().flatten()).with_gzip(gzip);
         (Arc::new(entry), storable)
     }
 
@@ -99,7 +99,7 @@ impl Fetcher {
             return Err(NotStored::NoStore);
         }
         // The token may have expired while the request was under way.
-        if sabotaged!(EndForgotten, false, claims.end.left(self.clock.now()).is_zero()) {
+        if sabotaged!(EndForgotten, false, claims.expiry.remaining(self.clock.now()).is_zero()) {
             return Err(NotStored::Expiring);
         }
         Ok(())
@@ -114,7 +114,7 @@ impl Fetcher {
         lease: &Lease,
     ) -> Result<(), NotStored> {
         let claims = request.claims.as_ref().map_err(|_| NotStored::Bypass)?;
-        self.store.admit(request.identity.fingerprint, claims, &request.resource, entry, old, lease)
+        self.store.admit(request.identity.token_hash, claims, &request.resource, entry, old, lease)
     }
 
     /// Logs the name of a JSON member that the schema does not have: Graph may have changed.
@@ -162,7 +162,7 @@ impl Fetcher {
         if let Fetched::UpstreamError(upstream_error) = fetched
             && let (Some(body), Ok(lifetime)) = (
                 &upstream_error.body,
-                Lifetime::of(&upstream_error.headers, &self.freshness.now(), requested_at),
+                Lifetime::from_response(&upstream_error.headers, &self.freshness.now(), requested_at),
             )
         {
             let entry =

@@ -41,7 +41,7 @@ pub struct FetchRequest {
 impl FetchRequest {
     /// Returns the source of the token, for the limits of unproven tokens.
     pub fn token_source(&self) -> TokenSource {
-        TokenSource::new(self.peer, self.identity.fingerprint)
+        TokenSource::new(self.peer, self.identity.token_hash)
     }
 
     /// Returns the owner of the upstream permit. A proven token whose claims cannot be used competes by its address, like
@@ -53,7 +53,7 @@ impl FetchRequest {
             (true, Ok(claims)) => PermitOwner::Proven([
                 claims.tenant.share_key(),
                 claims.application.share_key(),
-                self.identity.fingerprint.share_key(),
+                self.identity.token_hash.share_key(),
             ]),
         }
     }
@@ -63,11 +63,11 @@ impl FetchRequest {
     pub fn breaker_scope(&self) -> CallerScope {
         let caller = match self.claims {
             Ok(Claims { tenant, application, subjects: [user, _], .. }) if self.is_proven => {
-                BreakerCaller::Proven { tenant, application, user, token: self.identity.fingerprint }
+                BreakerCaller::Proven { tenant, application, user, token: self.identity.token_hash }
             }
             claims => {
                 let claimed = claims.ok().map(|claims| claims.application);
-                BreakerCaller::Unproven { token: self.identity.fingerprint, claimed }
+                BreakerCaller::Unproven { token: self.identity.token_hash, claimed }
             }
         };
         CallerScope { resource: self.resource.digest(), caller }
@@ -75,7 +75,7 @@ impl FetchRequest {
 
     /// Returns the caller's request, as `Vary` sees it.
     pub fn selecting_request(&self) -> SelectingRequest<'_> {
-        SelectingRequest { headers: self.headers.as_map(), token: self.identity.fingerprint }
+        SelectingRequest { headers: self.headers.as_map(), token: self.identity.token_hash }
     }
 }
 

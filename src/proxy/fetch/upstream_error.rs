@@ -38,16 +38,16 @@ impl Fetcher {
     /// Handles an error response: it withdraws proofs of the token, and goes to the caller. Only a 401 is stored, for a few
     /// seconds and for the token that received it.
     pub(super) fn handle_error(&self, request: &FetchRequest, response: &UpstreamResponse) -> Fetched {
-        let token = &request.identity.fingerprint;
+        let token = &request.identity.token_hash;
         let withdrawn = match response.status.as_u16() {
             401 if sabotaged!(UnheededUnauthorized, false, true) => {
                 sabotaged!(UnprovenEvicts, self.store.drop_claimed(request.claims));
-                self.store.withdraw_token(token)
+                self.store.revoke_token(token)
             }
             403 | 404 | 410
                 if sabotaged!(UnheededForbidden, false, sabotaged!(StaleAfterForbidden, false, true)) =>
             {
-                self.store.withdraw_resource(token, &request.resource)
+                self.store.revoke_resource(token, &request.resource)
             }
             _ => false,
         };

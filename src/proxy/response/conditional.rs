@@ -12,11 +12,11 @@ use crate::http::headers;
 pub(super) fn is_not_modified(entry: &Entry, headers: &HeaderMap) -> bool {
     let mut none_match = headers.get_all(header::IF_NONE_MATCH).iter().peekable();
     if none_match.peek().is_some() {
-        let etag = entry.tag.spelled();
+        let etag = entry.etag.to_header_value();
         return none_match.any(|line| list_contains_tag(line.as_bytes(), etag.as_bytes()));
     }
     let since = headers::only(headers, &header::IF_MODIFIED_SINCE).and_then(date::read);
-    since.is_some_and(|since| entry.changed() <= since)
+    since.is_some_and(|since| entry.last_modified() <= since)
 }
 
 /// Returns whether a list of entity tags contains `ours`, or is `*`. A tag may contain a comma, so the list is parsed tag by

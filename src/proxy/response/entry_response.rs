@@ -35,10 +35,10 @@ pub(super) fn full_response(
     let body = gzip.map_or_else(|| entry.body.clone().into_bytes(), |gzip| gzip.clone().into_bytes());
     let length = templates::value(TemplateKind::Number, body.len() as u64);
     let mut response = http::Response::new(Full::new(body));
-    if let (None, Some(origin)) = (entry.unusual(), entry.origin_request_id) {
+    if let (None, Some(origin)) = (entry.non_default_headers(), entry.origin_request_id) {
         let mut fields = RESPONSE_TEMPLATES.of(entry_fields.age.is_some(), gzip.is_some()).clone();
         let [etag, origin_id, ours] = ids::templates(|[etag, origin_text, ours]| {
-            entry.tag.spell(etag);
+            entry.etag.write_to(etag);
             ids::spell(origin.get(), origin_text);
             ids::spell(ids.request, ours);
         });
@@ -117,7 +117,7 @@ fn template(is_aged: bool, is_gzip: bool) -> HeaderMap {
 
 /// Inserts the fields that both a 200 and a 304 have (RFC 9110, section 15.4.5).
 fn insert_entry_fields(fields: &mut HeaderMap, entry: &Entry, entry_fields: EntryFields) {
-    fields.insert(header::ETAG, entry.tag.spelled());
+    fields.insert(header::ETAG, entry.etag.to_header_value());
     fields.insert(header::DATE, entry_fields.date);
     fields.insert(header::VARY, HeaderValue::from_static(VARY));
     fields.insert(header::CACHE_CONTROL, entry_fields.cache_control);

@@ -26,18 +26,18 @@ impl TestBreakers {
 
     pub(super) fn app(&self, name: &str) -> ClaimHash {
         let end = name.match_indices('/').nth(1).map_or(name.len(), |(end, _)| end);
-        self.hash_keys.label(ClaimKind::Application, &name[..end])
+        self.hash_keys.claim_hash(ClaimKind::Application, &name[..end])
     }
 
     fn token(&self, name: &str) -> TokenHash {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {name}")).unwrap());
-        Identity::from_headers(&headers, &self.hash_keys).unwrap().fingerprint
+        Identity::from_headers(&headers, &self.hash_keys).unwrap().token_hash
     }
 
     fn scope_of_proven(&self, app: &str, resource: u64) -> CallerScope {
-        let tenant = self.hash_keys.label(ClaimKind::Tenant, app.split('/').next().unwrap());
-        let user = self.hash_keys.label(ClaimKind::Subject, app.split('/').nth(2).unwrap_or_default());
+        let tenant = self.hash_keys.claim_hash(ClaimKind::Tenant, app.split('/').next().unwrap());
+        let user = self.hash_keys.claim_hash(ClaimKind::Subject, app.split('/').nth(2).unwrap_or_default());
         let (application, token) = (self.app(app), self.token(app));
         CallerScope { resource, caller: BreakerCaller::Proven { tenant, application, user, token } }
     }

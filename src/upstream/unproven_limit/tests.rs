@@ -36,7 +36,7 @@ impl TestLimiter {
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
         TokenSource::new(
             SocketAddr::new(ip, port),
-            Identity::from_headers(&headers, &self.hash_keys).unwrap().fingerprint,
+            Identity::from_headers(&headers, &self.hash_keys).unwrap().token_hash,
         )
     }
 

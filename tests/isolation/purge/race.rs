@@ -20,7 +20,7 @@ use connector_cache::support::clock::{Clock, Now};
 use http::{HeaderMap, HeaderValue, header};
 
 struct Caller {
-    fingerprint: TokenHash,
+    token_hash: TokenHash,
     claims: Claims,
 }
 
@@ -59,11 +59,11 @@ impl Stage {
 
     /// A request of a token's, and Graph's answer to it, from begin to end.
     fn write(&self, caller: &Caller, flow: &Arc<Resource>) {
-        let lease = self.store.lease(caller.fingerprint, Some(&caller.claims), flow);
+        let lease = self.store.acquire_lease(caller.token_hash, Some(&caller.claims), flow);
         let began = self.clock.now();
         let body = self.scrubber.scrub(b"{}").unwrap().body;
         let entry = Entry::new(body, &self.scrubber, &HeaderMap::new(), Lifetime::NONE, began);
-        let _ = self.store.admit(caller.fingerprint, &caller.claims, flow, &Arc::new(entry), None, &lease);
+        let _ = self.store.admit(caller.token_hash, &caller.claims, flow, &Arc::new(entry), None, &lease);
         self.written.fetch_add(1, SeqCst);
     }
 
@@ -90,13 +90,13 @@ impl Stage {
         }
     }
 
-    fn proof(&self, caller: &Caller, flow: &Resource) -> Option<Now> {
-        Some(self.store.grant(&caller.fingerprint)?.proof(flow)?.granted)
+    fn newest_proof(&self, caller: &Caller, flow: &Resource) -> Option<Now> {
+        Some(self.store.grants(&caller.token_hash)?.newest_proof(flow)?.granted_at)
     }
 
     /// Whether a token has a proof for a flow from before `moment`.
     fn has_old_proof(&self, caller: &Caller, flow: &Resource, moment: Now) -> bool {
-        self.proof(caller, flow).is_some_and(|granted| moment.is_after(granted))
+        self.newest_proof(caller, flow).is_some_and(|granted| moment.is_after(granted))
     }
 }
 
@@ -107,7 +107,7 @@ fn caller(secrets: &HashKeys, now: Now, number: usize) -> Caller {
     let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(token).unwrap())]);
     let identity = Identity::from_headers(&headers, secrets).unwrap();
     let claims = identity.token.claims(secrets, now).unwrap();
-    Caller { fingerprint: identity.fingerprint, claims }
+    Caller { token_hash: identity.token_hash, claims }
 }
 
 /// Four threads write while `take` takes something away, again and again. `is_taken` says from whom and what; of that
@@ -126,7 +126,7 @@ fn race(
             stage.flows.iter().enumerate().map(move |(what, flow)| (who, caller, what, flow))
         })
         .filter(|(who, _, what, _)| is_kept(*who, *what))
-        .all(|(_, caller, _, flow)| stage.proof(caller, flow).is_some())
+        .all(|(_, caller, _, flow)| stage.newest_proof(caller, flow).is_some())
     };
     for caller in &stage.callers {
         stage.flows.iter().for_each(|flow| stage.write(caller, flow));
@@ -173,7 +173,7 @@ fn what_is_purged_does_not_come_back_by_a_write_that_is_under_way() {
 #[test]
 fn a_purge_of_one_flow_and_tenant_is_as_sharp_and_leaves_all_others() {
     let take = |stage: &Stage, race: usize| {
-        let tenant = stage.secrets.label(ClaimKind::Tenant, "tenant 0");
+        let tenant = stage.secrets.claim_hash(ClaimKind::Tenant, "tenant 0");
         let flow = Some(["x", "y", "z"][race % 3].to_owned());
         stage.store.purge(&PurgeSelector { flow, tenant: Some(tenant), subject: None });
     };
@@ -184,7 +184,7 @@ fn a_purge_of_one_flow_and_tenant_is_as_sharp_and_leaves_all_others() {
 fn what_a_401_withdraws_does_not_come_back_by_a_write_that_is_under_way() {
     let take = |stage: &Stage, race: usize| {
         let caller = &stage.callers[race % 2];
-        stage.store.withdraw_token(&caller.fingerprint);
+        stage.store.revoke_token(&caller.token_hash);
     };
     race(take, |race, who, _| who == race % 2, |who, _| who >= 2);
 }
@@ -193,7 +193,7 @@ fn what_a_401_withdraws_does_not_come_back_by_a_write_that_is_under_way() {
 fn what_a_403_withdraws_does_not_come_back_by_a_write_that_is_under_way() {
     let take = |stage: &Stage, race: usize| {
         let caller = &stage.callers[race % 2];
-        stage.store.withdraw_resource(&caller.fingerprint, &stage.flows[race % 3]);
+        stage.store.revoke_resource(&caller.token_hash, &stage.flows[race % 3]);
     };
     race(take, |race, who, what| who == race % 2 && what == race % 3, |who, what| who >= 2 || what == 3);
 }

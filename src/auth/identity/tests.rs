@@ -1,0 +1,80 @@
+//! Which `Authorization` fields are accepted, and which tokens are the same.
+
+use http::{HeaderMap, HeaderValue};
+
+use super::*;
+
+fn hash_keys() -> HashKeys {
+    HashKeys::random().unwrap()
+}
+
+fn headers(lines: &[&str]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+    }
+    headers
+}
+
+#[test]
+fn one_bearer_token_in_one_line_is_accepted() {
+    let hash_keys = hash_keys();
+    for line in ["Bearer abc", "bearer abc", "BEARER   a.b-c_d~e+f/g==", "Bearer x"] {
+        assert!(Identity::from_headers(&headers(&[line]), &hash_keys).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn any_other_authorization_is_rejected_with_its_reason() {
+    let hash_keys = hash_keys();
+    for (lines, reason) in [
+        (&[][..], Rejection::NoToken),
+        (&[""], Rejection::NoToken),
+        (&["Bearer"], Rejection::NoToken),
+        (&["Bearer "], Rejection::NoToken),
+        (&["Basic dXNlcjpwYXNz"], Rejection::Scheme),
+        (&[" abc"], Rejection::Scheme),
+        (&["-abc"], Rejection::Scheme),
+        (&["Bearerabc"], Rejection::Scheme),
+        (&["PoP abc"], Rejection::Scheme),
+        (&["Bearer\tabc"], Rejection::TokenForm),
+        (&["Bearer-abc"], Rejection::TokenForm),
+        (&["Bearer.abc"], Rejection::TokenForm),
+        (&["Bearer abc "], Rejection::TokenForm),
+        (&["Bearer a b"], Rejection::TokenForm),
+        (&["Bearer a=b"], Rejection::TokenForm),
+        (&["Bearer ="], Rejection::TokenForm),
+        (&["Bearer \u{e9}"], Rejection::TokenForm),
+        (&["Bearer abc, Bearer def"], Rejection::SeveralTokens),
+        (&["Bearer abc", "Bearer def"], Rejection::SeveralTokens),
+        (&["Bearer abc", "Bearer abc"], Rejection::SeveralTokens),
+    ] {
+        assert_eq!(Identity::from_headers(&headers(lines), &hash_keys).err(), Some(reason), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_token_is_forwarded_unchanged_and_marked_sensitive() {
+    let identity = Identity::from_headers(&headers(&["bearer  abc"]), &hash_keys()).unwrap();
+    assert_eq!(identity.token.authorization(), "bearer  abc");
+    assert!(identity.token.authorization().is_sensitive());
+}
+
+#[test]
+fn a_token_hash_depends_on_every_byte_and_on_the_process() {
+    let (one, other) = (hash_keys(), hash_keys());
+    let of = |line: &str, hash_keys: &HashKeys| {
+        Identity::from_headers(&headers(&[line]), hash_keys).unwrap().token_hash
+    };
+    assert!(of("Bearer abc", &one) == of("Bearer abc", &one));
+    assert!(of("Bearer abc", &one) != of("Bearer abd", &one));
+    assert!(of("Bearer abc", &one) != of("Bearer abc=", &one));
+    assert!(of("Bearer abc", &one) != of("Bearer abc", &other));
+}
+
+#[test]
+fn t20_the_log_tag_is_not_a_prefix_of_the_token_hash() {
+    let identity = Identity::from_headers(&headers(&["Bearer abc"]), &hash_keys()).unwrap();
+    assert_ne!(identity.log_tag.0[..], identity.token_hash.0[..4]);
+    assert_eq!(identity.log_tag.to_string().len(), 8);
+}

@@ -1,0 +1,40 @@
+//! A caller's token.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+use super::hash::redact_debug;
+use super::{Claims, HashKeys, claims};
+use crate::auth::Bypass;
+use crate::support::clock::Now;
+
+/// A caller's token, kept for the length of its own request.
+///
+/// The type has neither `Display` nor `Clone`, so it cannot be copied by accident into a value that lives longer. Functions
+/// take it by reference or move it.
+pub struct Token(pub(super) HeaderValue);
+
+redact_debug!(Token);
+
+impl Token {
+    /// Returns the `Authorization` value for Graph, as the caller sent it. It is marked as sensitive: it is neither
+    /// logged nor indexed by HPACK.
+    pub fn authorization(&self) -> HeaderValue {
+        self.0.clone()
+    }
+
+    /// Reads the claims. Fails with the reason why the token may not use the cache.
+    pub fn claims(&self, hash_keys: &HashKeys, now: Now) -> Result<Claims, Bypass> {
+        // The scheme stays in front of the first segment, which is not read.
+        let mut segments = self.0.as_bytes().split(|byte| *byte == b'.');
+        let (Some(_), Some(payload), Some(_), None) =
+            (segments.next(), segments.next(), segments.next(), segments.next())
+        else {
+            return Err(Bypass::Opaque);
+        };
+        let json = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload).map_err(|_| Bypass::Opaque)?);
+        claims::parse(&json, &hash_keys.claims, now)
+    }
+}

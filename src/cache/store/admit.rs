@@ -1,0 +1,104 @@
+//! Addition of a response and its proof.
+
+use std::sync::Arc;
+
+use moka::ops::compute::Op;
+
+use super::{Store, StoredVariants};
+use crate::auth::{Claims, TokenHash};
+use crate::cache::entry::Entry;
+use crate::cache::grants::{Grants, Proof};
+use crate::cache::key::EntryKey;
+use crate::cache::lease::Lease;
+use crate::cache::outcome::NotStored;
+use crate::cache::variants::Variants;
+use crate::cache::vary::SecondaryKey;
+use crate::resource::Resource;
+
+impl Store {
+    /// Stores a response and the proof that Graph sent it to this token. A response that renews `old`, after a 304, is
+    /// stored only if `old` is still there: a response that was purged or replaced meanwhile is not restored.
+    pub fn admit(
+        &self,
+        token_hash: TokenHash,
+        claims: &Claims,
+        resource: &Arc<Resource>,
+        entry: &Arc<Entry>,
+        old: Option<&Arc<Entry>>,
+        lease: &Lease,
+    ) -> Result<(), NotStored> {
+        let resource = &self.resources.intern(resource);
+        if u64::try_from(entry.weight()).unwrap_or(u64::MAX) > self.max_entry {
+            return Err(NotStored::TooLarge);
+        }
+        let stored = lease.commit(|| {
+            let selector = entry.secondary_key().map_or(0, SecondaryKey::selector);
+            let before =
+                self.grants(&token_hash).and_then(|grants| grants.proof_replaced_by(resource, selector));
+            let is_stored = self.insert_variant(
+                EntryKey::new(claims.principal, resource),
+                claims,
+                entry,
+                (old, before.as_ref()),
+            );
+            if is_stored {
+                let proof = Proof { granted_at: entry.requested_at, digest: entry.digest() };
+                self.add_proof(token_hash, claims, resource, (proof, selector));
+            }
+            is_stored
+        });
+        if stored == Some(true) { Ok(()) } else { Err(NotStored::Invalidated) }
+    }
+
+    /// Adds a response to the others of its key. `before` is the token's previous proof. Returns false if `old`, which the
+    /// response renews, is no longer stored.
+    fn insert_variant(
+        &self,
+        key: EntryKey,
+        claims: &Claims,
+        entry: &Arc<Entry>,
+        (old, before): (Option<&Arc<Entry>>, Option<&Proof>),
+    ) -> bool {
+        let stored = |variants| StoredVariants { variants, tenant: claims.tenant, subjects: claims.subjects };
+        let _guard = self.lock_entries(&key.resource);
+        if old.is_none() && !self.entries.contains_key(&key) {
+            self.entries.insert(key, stored(Variants::single(Arc::clone(entry))));
+            return true;
+        }
+        let mut is_current = true;
+        self.entries.entry(key).and_compute_with(|known| {
+            let known = known.map(|known| known.into_value().variants);
+            let known = known.as_ref();
+            is_current = old.is_none_or(|old| known.is_some_and(|known| known.contains(old)));
+            if !is_current {
+                return Op::Nop;
+            }
+            let variants = match known {
+                Some(known) => known.with_entry(entry, old, before, self.retention),
+                None => Some(Variants::single(Arc::clone(entry))),
+            };
+            if let (Some(known), Some(variants)) = (known, &variants) {
+                known.iter().filter(|it| !variants.contains(it)).for_each(|it| it.mark_replaced());
+            }
+            variants.map_or(Op::Nop, |variants| Op::Put(stored(variants)))
+        });
+        is_current
+    }
+
+    /// Adds a proof to a token's grants. The grants are inserted again, so that moka updates their weight.
+    fn add_proof(
+        &self,
+        token_hash: TokenHash,
+        claims: &Claims,
+        resource: &Arc<Resource>,
+        (proof, selector): (Proof, u32),
+    ) {
+        let _guard = self.lock_grants(&token_hash);
+        let grants = self.grants(&token_hash).unwrap_or_else(|| Arc::new(Grants::new(claims)));
+        let lost = grants.add(resource, proof, selector, self.proofs_per_token);
+        self.grants.insert(token_hash, grants);
+        if lost {
+            self.generations.advance(claims.principal);
+        }
+    }
+}
