@@ -82,18 +82,15 @@ impl Cache for Overview {
         metrics.throttle_gates.set(count(fetcher.breakers.count_open()));
         metrics.bytes_in_flight.set(count(byte_budget.used()));
         metrics.bytes_in_flight_limit.set(count(byte_budget.limit()));
-        for (of, (taken, places)) in [
+        for (kind, (in_use, limit)) in [
             (PermitKind::All, fetcher.origin.permits().usage()),
             (PermitKind::Unproven, fetcher.origin.permits().unproven_usage()),
         ] {
-            metrics.origin_places_taken.set(of, taken);
-            metrics.origin_places.set(of, places);
+            metrics.origin_permits_in_use.set(kind, in_use);
+            metrics.origin_permits.set(kind, limit);
         }
         if let Some(log) = &self.log {
-            metrics.log_lines_dropped.set(i64::try_from(log.dropped.get()).unwrap_or(i64::MAX));
-            // Gauges are refreshed by one scrape at a time.
-            let more = log.suppressed.total().saturating_sub(metrics.log_lines_suppressed.get());
-            metrics.log_lines_suppressed.inc_by(more);
+            metrics.update_log_lines(log);
         }
     }
 }

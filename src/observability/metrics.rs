@@ -17,6 +17,7 @@ use crate::cache::outcome::{
     Bypass, Eviction, NotStored, Outcome, ProofResult, Retry, ScrubFailure, ScrubbedField,
 };
 use crate::http::error::{Rejection, UpstreamFailure};
+use crate::observability::logging::LogHandle;
 use crate::support::labels::labels;
 
 /// All families. One instance a process, handed to who counts.
@@ -49,9 +50,9 @@ pub struct Metrics {
     /// Time of one attempt at Graph, seconds.
     pub origin_duration: Histogram,
     /// Places to ask Graph from that are taken.
-    pub origin_places_taken: GaugeFamily<PermitKind>,
+    pub origin_permits_in_use: GaugeFamily<PermitKind>,
     /// How many of these there are.
-    pub origin_places: GaugeFamily<PermitKind>,
+    pub origin_permits: GaugeFamily<PermitKind>,
     /// Attempts at Graph without a usable answer, by reason.
     pub origin_errors: CounterFamily<UpstreamFailure>,
     /// Second attempts, by reason.
@@ -76,9 +77,9 @@ pub struct Metrics {
     /// `limits.bytes_in_flight`.
     pub bytes_in_flight_limit: IntGauge,
     /// Log lines that were dropped because the log's reader was too slow.
-    pub log_lines_dropped: IntGauge,
+    log_lines_dropped: IntCounter,
     /// Log lines that were suppressed because there were too many of their kind.
-    pub log_lines_suppressed: IntCounter,
+    log_lines_suppressed: IntCounter,
 }
 
 labels! {
@@ -149,8 +150,13 @@ impl Metrics {
                 "Time of one attempt at Graph.",
                 None,
             )?,
-            origin_places_taken: GaugeFamily::new(r, "origin_places_taken", "Places at Graph taken.", "of")?,
-            origin_places: GaugeFamily::new(r, "origin_places", "Places at Graph.", "of")?,
+            origin_permits_in_use: GaugeFamily::new(
+                r,
+                "origin_permits_in_use",
+                "Places at Graph taken.",
+                "kind",
+            )?,
+            origin_permits: GaugeFamily::new(r, "origin_permits", "Places at Graph.", "kind")?,
             origin_errors: CounterFamily::new(
                 r,
                 "origin_errors_total",
@@ -187,10 +193,10 @@ impl Metrics {
             draining: gauge(r, "draining", "1 while the process drains.")?,
             bytes_in_flight: gauge(r, "bytes_in_flight", "Bytes that are on their way.")?,
             bytes_in_flight_limit: gauge(r, "bytes_in_flight_limit", "Bytes that may be on their way.")?,
-            log_lines_dropped: gauge(
+            log_lines_dropped: counter(
                 r,
-                "log_lines_dropped",
-                "Log lines dropped because their reader was too slow.",
+                "log_lines_dropped_total",
+                "Log lines dropped because the reader of the log was too slow or gone.",
             )?,
             log_lines_suppressed: counter(
                 r,
@@ -199,6 +205,13 @@ impl Metrics {
             )?,
             registry,
         })
+    }
+
+    /// Adds the log lines that were dropped and suppressed since the last call. One scrape at a time calls it.
+    pub fn update_log_lines(&self, log: &LogHandle) {
+        let catch_up = |counter: &IntCounter, total: u64| counter.inc_by(total.saturating_sub(counter.get()));
+        catch_up(&self.log_lines_dropped, log.dropped.get());
+        catch_up(&self.log_lines_suppressed, log.suppressed.total());
     }
 
     /// What this thread counts of every request.
@@ -263,7 +276,7 @@ mod tests {
             r#"connector_cache_bypass_total{reason="token-opaque"} 0"#,
             r#"connector_cache_request_duration_seconds_count{cache="stale"} 0"#,
             r#"connector_cache_origin_requests_total{status="other"} 0"#,
-            r#"connector_cache_origin_places_taken{of="unproven"} 0"#,
+            r#"connector_cache_origin_permits_in_use{kind="unproven"} 0"#,
             "connector_cache_draining 0",
             "process_resident_memory_bytes",
         ] {

@@ -198,11 +198,11 @@ async fn whom_a_gate_stops_does_not_wait_for_a_place_first() {
 }
 
 #[tokio::test]
-async fn the_places_that_are_taken_are_told_beside_those_that_there_are() {
+async fn the_permits_in_use_are_exported_beside_all_permits() {
     let bench = Bench::with(|config| config.origin.in_flight = 8).await;
     let series = async |name: &str| bench.proxy.series(&format!("connector_cache_origin_{name}")).await;
-    assert_is(series("places{of=\"all\"}").await, 8.0);
-    assert_is(series("places{of=\"unproven\"}").await, 6.0);
+    assert_is(series("permits{kind=\"all\"}").await, 8.0);
+    assert_is(series("permits{kind=\"unproven\"}").await, 6.0);
     bench.get(&[]).await;
     let gate = Gate::new();
     bench.answers([ok().held_until(&gate)]);
@@ -214,15 +214,15 @@ async fn the_places_that_are_taken_are_told_beside_those_that_there_are() {
     let of_eve =
         tokio::spawn(async move { client::get(data, &path(FLOW), &[("authorization", &eve)]).await });
     bench.origin.wait_for_requests(3).await;
-    assert_is(series("places_taken{of=\"all\"}").await, 2.0);
-    assert_is(series("places_taken{of=\"unproven\"}").await, 1.0);
+    assert_is(series("permits_in_use{kind=\"all\"}").await, 2.0);
+    assert_is(series("permits_in_use{kind=\"unproven\"}").await, 1.0);
     gate.open();
     assert_eq!((of_ada.await.unwrap().status, of_eve.await.unwrap().status), (200, 200));
-    crate::kit::within("the places to be free again", async {
-        while series("places_taken{of=\"all\"}").await > 0.0 {}
+    crate::kit::within("the permits to be released", async {
+        while series("permits_in_use{kind=\"all\"}").await > 0.0 {}
     })
     .await;
-    assert_is(series("places_taken{of=\"unproven\"}").await, 0.0);
+    assert_is(series("permits_in_use{kind=\"unproven\"}").await, 0.0);
     bench.stop().await;
 }
 
