@@ -26,7 +26,7 @@ use crate::auth::{Claims, HashKeys, Identity, RequestDigest};
 use crate::cache::coalesce::Coalescer;
 use crate::cache::freshness::{Assessment, ClientDirectives, Decision, ErrorSource, is_usable_on_error};
 use crate::cache::grants::Grants;
-use crate::cache::outcome::{Bypass, Forward, Outcome, ProofResult};
+use crate::cache::outcome::{Bypass, Forward, Outcome, ProofLookup};
 use crate::cache::thread_cache::CachedLookup;
 use crate::cache::vary::SelectingRequest;
 use crate::http::cache_control::CacheControl;
@@ -79,7 +79,7 @@ impl Handler for Proxy {
         let spelling = RequestDigest::compute(asked, &self.0.secrets)?;
         let known = self.recall(spelling, client, now).or_else(|| self.look_up(spelling, asked, client, now));
         let (CachedLookup { entry, tag, .. }, assessment) = known?;
-        self.0.fetcher.metrics.local().proofs.inc(ProofResult::Live);
+        self.0.fetcher.metrics.local().proof_lookups.inc(ProofLookup::Live);
         let (headers, is_conditional) = (asked.headers(), asked.is_conditional);
         Some(ResponseBuilder { headers, is_conditional, ids, tag }.hit(&entry, &assessment, None))
     }
@@ -143,7 +143,7 @@ impl Proxy {
         let selecting_request = SelectingRequest { headers, token: question.identity.fingerprint };
         let (proof, found) =
             self.find(grant.as_deref(), &claims, &question.resource, selecting_request, client, now);
-        self.0.fetcher.metrics.local().proofs.inc(proof);
+        self.0.fetcher.metrics.local().proof_lookups.inc(proof);
         let Some(found) = found else {
             return self.ask(question, Forward::UriMiss, client, &response).await;
         };
@@ -324,7 +324,7 @@ impl Proxy {
             CacheControl::default(),
             now,
         );
-        fetcher.metrics.local().proofs.inc(proof);
+        fetcher.metrics.local().proof_lookups.inc(proof);
         let found = found?;
         let left = sabotaged!(EndForgotten, Duration::MAX, claims.end.left(now));
         let (rules, lifetime) = (fetcher.freshness.now(), found.entry.lifetime());

@@ -91,17 +91,23 @@ labels! {
 }
 
 labels! {
-    /// What was found where a proof is looked for.
-    pub enum ProofResult {
-        /// Graph said 200: a proof was recorded.
-        Granted = "granted",
+    /// Result of a look-up of a proof.
+    pub enum ProofLookup {
         /// A live proof was found.
         Live = "live",
         /// No proof was found.
         Missing = "missing",
-        /// A proof was found that is past `cache.proof_ttl`.
+        /// The proof that was found is older than `cache.proof_ttl`.
         Expired = "expired",
-        /// Graph withdrew its word: proofs were dropped.
+    }
+}
+
+labels! {
+    /// Change of the proofs of a token.
+    pub enum ProofChange {
+        /// Graph answered 200: a proof was recorded.
+        Granted = "granted",
+        /// Graph answered 401, 403, 404 or 410: proofs were dropped.
         Revoked = "revoked",
     }
 }

@@ -14,7 +14,7 @@ use self::family::{counter, gauge, gauges, histogram, register};
 pub use self::per_thread::PerThread;
 use self::per_thread::PerThreadShards;
 use crate::cache::outcome::{
-    Bypass, Eviction, NotStored, Outcome, ProofResult, Retry, ScrubFailure, ScrubbedField,
+    Bypass, Eviction, NotStored, Outcome, ProofChange, ProofLookup, Retry, ScrubFailure, ScrubbedField,
 };
 use crate::http::error::{Rejection, UpstreamFailure};
 use crate::observability::logging::LogHandle;
@@ -234,9 +234,14 @@ impl Metrics {
         self.owns.all().map(|own| own.in_flight.get()).sum()
     }
 
-    /// Proofs so far with which it went so.
-    pub fn proofs(&self, result: ProofResult) -> u64 {
-        self.owns.all().map(|own| own.proofs.get(result)).sum()
+    /// Returns the number of look-ups of proofs with this result.
+    pub fn proof_lookups(&self, result: ProofLookup) -> u64 {
+        self.owns.all().map(|shard| shard.proof_lookups.get(result)).sum()
+    }
+
+    /// Returns the number of changes of this kind to the proofs.
+    pub fn proof_changes(&self, change: ProofChange) -> u64 {
+        self.owns.all().map(|shard| shard.proof_changes.get(change)).sum()
     }
 
     /// The exposition in Prometheus' text format, version 0.0.4.

@@ -19,7 +19,7 @@ use crate::cache::conditional::Validation;
 use crate::cache::entry::Entry;
 use crate::cache::freshness::{self, Lifetime};
 use crate::cache::lease::Lease;
-use crate::cache::outcome::{NotStored, ProofResult};
+use crate::cache::outcome::{NotStored, ProofChange};
 use crate::cache::store::Store;
 use crate::http::error::{ErrorResponse, Rejection, UpstreamFailure};
 use crate::http::headers;
@@ -170,7 +170,7 @@ impl Fetcher {
         sabotaged!(ErrorStored, self.keep_no(question, &fetched, lease, asked));
         match &fetched {
             Fetched::Answer(_, Ok(())) | Fetched::Revalidated(_, Ok(())) => {
-                self.metrics.local().proofs.inc(ProofResult::Granted);
+                self.metrics.local().proof_changes.inc(ProofChange::Granted);
             }
             Fetched::Answer(_, Err(reason)) | Fetched::Revalidated(_, Err(reason)) => {
                 self.metrics.not_stored.inc(*reason);
@@ -310,7 +310,7 @@ impl Fetcher {
             _ => false,
         };
         if withdrawn {
-            self.metrics.local().proofs.inc(ProofResult::Revoked);
+            self.metrics.local().proof_changes.inc(ProofChange::Revoked);
         }
         // Where its words cannot be passed on, its meaning can.
         let is_json = answer.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json);

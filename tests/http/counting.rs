@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use connector_cache::cache::outcome::{Bypass, ProofResult, ScrubbedField};
+use connector_cache::cache::outcome::{Bypass, ProofChange, ProofLookup, ScrubbedField};
 use connector_cache::http::error::Rejection;
 use serde_json::json;
 
@@ -43,8 +43,8 @@ async fn every_hit_counts_a_live_proof_though_it_is_remembered_where_it_was_foun
     let bench = Bench::start().await;
     for live in 0..4 {
         bench.get(&[]).await;
-        let counted = |result| bench.proxy.metrics.proofs(result);
-        assert_eq!((counted(ProofResult::Missing), counted(ProofResult::Live)), (1, live));
+        let counted = |result| bench.proxy.metrics.proof_lookups(result);
+        assert_eq!((counted(ProofLookup::Missing), counted(ProofLookup::Live)), (1, live));
     }
     bench.stop().await;
 }
@@ -81,7 +81,7 @@ async fn a_no_that_takes_a_yes_back_is_counted_as_that_and_no_other_is() {
         bench.answers([no(status)]);
         bench.proxy.clock.advance(PAST);
         assert_eq!(bench.get(&[]).await.status, status);
-        let counted = || bench.proxy.metrics.proofs(ProofResult::Revoked);
+        let counted = || bench.proxy.metrics.proof_changes(ProofChange::Revoked);
         assert_eq!(counted(), revoked, "{status}");
         assert_eq!(bench.get(&[]).await.status, status);
         assert_eq!(bench.get_as("eve", &[]).await.status, status);

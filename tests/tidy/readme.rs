@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use connector_cache::cache::outcome::{
-    Bypass, Eviction, Forward, HitReason, NotStored, Outcome, ProofResult, Retry, ScrubFailure, ScrubbedField,
+    Bypass, Eviction, Forward, HitReason, NotStored, Outcome, ProofChange, ProofLookup, Retry, ScrubFailure,
+    ScrubbedField,
 };
 use connector_cache::config::LIVE;
 use connector_cache::http::error::{ErrorResponse, Rejection, UpstreamFailure};
@@ -131,7 +132,8 @@ fn every_metric_is_there_with_its_labels_words() {
     let labels = [
         words::<Outcome>(),
         words::<MethodLabel>(),
-        words::<ProofResult>(),
+        words::<ProofLookup>(),
+        words::<ProofChange>(),
         words::<Eviction>(),
         words::<ScrubbedField>(),
         words::<Retry>(),

@@ -12,7 +12,7 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram, Metric, MetricFamily}
 use prometheus::{IntGauge, Registry};
 
 use super::family::{CounterFamily, Durations, Requests, gauge};
-use crate::cache::outcome::ProofResult;
+use crate::cache::outcome::{ProofChange, ProofLookup};
 
 /// What one thread counts.
 #[derive(Debug)]
@@ -24,8 +24,10 @@ pub struct PerThread {
     pub request_duration: Durations,
     /// Requests that are being answered now.
     pub in_flight: IntGauge,
-    /// Proofs looked for, recorded and dropped.
-    pub proofs: CounterFamily<ProofResult>,
+    /// Look-ups of proofs, by result.
+    pub proof_lookups: CounterFamily<ProofLookup>,
+    /// Responses of Graph that recorded or dropped proofs.
+    pub proof_changes: CounterFamily<ProofChange>,
 }
 
 /// What all threads count.
@@ -40,11 +42,17 @@ impl PerThread {
             requests: Requests::new(r)?,
             request_duration: Durations::new(r)?,
             in_flight: gauge(r, "requests_in_flight", "Requests that are being answered now.")?,
-            proofs: CounterFamily::new(
+            proof_lookups: CounterFamily::new(
                 r,
-                "proofs_total",
-                "Proofs looked for, recorded and dropped.",
+                "proof_lookups_total",
+                "Look-ups of proofs by requests with a cacheable token.",
                 "result",
+            )?,
+            proof_changes: CounterFamily::new(
+                r,
+                "proof_changes_total",
+                "Responses of Graph that recorded a proof (granted) or dropped proofs (revoked).",
+                "change",
             )?,
             registry,
         })
@@ -128,7 +136,7 @@ mod tests {
     use http::StatusCode;
 
     use super::super::{MethodLabel, Metrics};
-    use crate::cache::outcome::{Outcome, ProofResult};
+    use crate::cache::outcome::{Outcome, ProofLookup};
 
     #[test]
     fn what_threads_count_is_told_together() {
@@ -138,7 +146,7 @@ mod tests {
             own.in_flight.inc();
             own.requests.inc(MethodLabel::Get, StatusCode::OK, outcome);
             own.request_duration.observe(outcome, Duration::from_millis(millis));
-            own.proofs.inc(ProofResult::Live);
+            own.proof_lookups.inc(ProofLookup::Live);
         };
         std::thread::scope(|scope| {
             scope.spawn(|| count(Outcome::Hit, 1));
@@ -158,7 +166,7 @@ mod tests {
             r#"request_duration_seconds_bucket{cache="hit",le="+Inf"} 2"#,
             r#"request_duration_seconds_sum{cache="hit"} 0.004"#,
             r#"request_duration_seconds_count{cache="hit"} 2"#,
-            r#"proofs_total{result="live"} 3"#,
+            r#"proof_lookups_total{result="live"} 3"#,
             "requests_in_flight 2",
         ] {
             assert_eq!(text.matches(&format!("connector_cache_{line}\n")).count(), 1, "{line} in\n{text}");
@@ -166,6 +174,6 @@ mod tests {
         assert_eq!(metrics.in_flight(), 2);
         assert_eq!(metrics.requests(MethodLabel::Get, StatusCode::OK, Outcome::Hit), 2);
         assert_eq!((metrics.answered(Outcome::Hit), metrics.answered(Outcome::Miss)), (2, 1));
-        assert_eq!(metrics.proofs(ProofResult::Live), 3);
+        assert_eq!(metrics.proof_lookups(ProofLookup::Live), 3);
     }
 }
