@@ -51,7 +51,7 @@ use crate::http::error::{ErrorResponse, UpstreamFailure};
 use crate::http::ids;
 use crate::http::ids::{CLIENT_ID, Ids, TRACE_PARENT};
 use crate::observability::metrics::Metrics;
-use crate::observability::tracing_export::{Attempt, Tracer};
+use crate::observability::tracing_export::{AttemptSpan, Tracer};
 use crate::resource::Resource;
 use crate::support::byte_budget::ByteBudget;
 use crate::support::dial::Dial;
@@ -127,7 +127,7 @@ pub struct UpstreamResponse {
 }
 
 /// An answer's beginning, when it was asked for, and the span of that.
-type ResponseHead = (http::Response<Incoming>, Instant, Attempt);
+type ResponseHead = (http::Response<Incoming>, Instant, AttemptSpan);
 
 /// Why the way to Graph could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -211,8 +211,8 @@ impl GraphClient {
         let deadline = permit.requested_at + self.timeout.get();
         let pool = Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner));
         let (pooled, dead) = (pool.client(), AtomicBool::new(false));
-        let request = |span: &Attempt| self.request(resource, token, ids, span.id());
-        let span = self.tracer.attempt(ids, false);
+        let request = |span: &AttemptSpan| self.request(resource, token, ids, span.span_id());
+        let span = self.tracer.start_attempt_span(ids, false);
         let first = request(&span).map(|mut request| {
             condition.inspect(|condition| condition.apply_to(request.headers_mut()));
             request
@@ -225,7 +225,7 @@ impl GraphClient {
                     Retry::StaleConnection => &self.fresh,
                     Retry::RefusedStream | Retry::OtherAnswer => &*pooled,
                 };
-                let span = self.tracer.attempt(ids, true);
+                let span = self.tracer.start_attempt_span(ids, true);
                 let second = (request(&span), span);
                 self.attempt(client, (deadline, &dead), second, None).await
             }
@@ -236,7 +236,7 @@ impl GraphClient {
                 let answer = self.receive(response, deadline, owner).await;
                 self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
                 if let Err(fault) = &answer {
-                    span.failed(fault.as_str());
+                    span.record_failure(fault.as_str());
                 }
                 answer
             }
@@ -273,7 +273,7 @@ impl GraphClient {
         &self,
         client: &HttpClient,
         (deadline, dead): (Instant, &AtomicBool),
-        (request, mut span): (Option<Request<Empty<Bytes>>>, Attempt),
+        (request, mut span): (Option<Request<Empty<Bytes>>>, AttemptSpan),
         condition: Option<&Validators>,
     ) -> Result<ResponseHead, ConnectFailure> {
         let started = Instant::now();
@@ -292,8 +292,8 @@ impl GraphClient {
                 Err(_) => Err(ConnectFailure::Final(late)),
             },
         };
-        let response = response.inspect_err(|failure| span.failed(failure.word()))?;
-        span.answered(response.status(), response.version(), response.headers());
+        let response = response.inspect_err(|failure| span.record_failure(failure.word()))?;
+        span.record_response(response.status(), response.version(), response.headers());
         reuse.answered(response.extensions());
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             reuse.discard();
@@ -307,7 +307,7 @@ impl GraphClient {
             Some(_) => Some(ConnectFailure::Again(Retry::OtherAnswer)),
         };
         if let Some(failure) = refused {
-            span.failed(failure.word());
+            span.record_failure(failure.word());
             return Err(failure);
         }
         Ok((response, started, span))

@@ -68,7 +68,6 @@ pub struct Metrics {
     /// How often the wall clock was set back so far that the cache was emptied.
     pub clock_steps: IntCounter,
     /// Spans, by what became of them.
-    #[cfg(feature = "otlp")]
     pub spans: CounterFamily<SpanResult>,
     /// 1 while the process drains.
     pub draining: IntGauge,
@@ -102,7 +101,6 @@ labels! {
     }
 }
 
-#[cfg(feature = "otlp")]
 labels! {
     /// What became of a span.
     pub enum SpanResult {
@@ -188,7 +186,6 @@ impl Metrics {
                 "clock_steps_total",
                 "Times that the wall clock was set back and the cache emptied.",
             )?,
-            #[cfg(feature = "otlp")]
             spans: CounterFamily::new(r, "trace_spans_total", "Spans, by what became of them.", "result")?,
             draining: gauge(r, "draining", "1 while the process drains.")?,
             bytes_in_flight: gauge(r, "bytes_in_flight", "Bytes that are on their way.")?,

@@ -69,14 +69,14 @@ impl<H: Handler> RequestStack<H> {
     /// nothing has been done or told, and [`RequestStack::respond`] answers. A request with a span takes that way, too.
     pub fn try_respond(&self, request: &Parts, peer: IpAddr) -> Option<Response> {
         let view = RequestView::new(request);
-        if self.tracer.is_on() || validate::check(&view, false, &self.dials.message()).is_err() {
+        if self.tracer.is_enabled() || validate::check(&view, false, &self.dials.message()).is_err() {
             return None;
         }
         let mut ids = ids(&view);
         // As below.
         let answer = catch_unwind(AssertUnwindSafe(|| self.handler.try_handle_sync(&view, &ids)));
         let answer = answer.unwrap_or_else(|_| Some(self.reject(Rejection::Panic, &ids)))?;
-        let span = self.tracer.served(&mut ids);
+        let span = self.tracer.start_request_span(&mut ids);
         let record =
             RequestRecord::begin(&self.metrics, self.dials.access.get(), (request, view.at), &ids, span);
         Some(self.finish(answer, request, &ids, peer, record))
@@ -90,7 +90,7 @@ impl<H: Handler> RequestStack<H> {
         };
         let headers = std::mem::take(&mut request.headers);
         let request = &request;
-        let span = self.tracer.served(&mut ids);
+        let span = self.tracer.start_request_span(&mut ids);
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
         let record =
             RequestRecord::begin(&self.metrics, self.dials.access.get(), (request, start), &ids, span);

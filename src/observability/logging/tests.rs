@@ -43,7 +43,7 @@ fn a_json_line_is_one_flat_object() {
     let line = json(|| tracing::info!(status = 200, ratio = 0.5, cached = true, kind = "hit", "answered"));
     assert_eq!(line["message"], "answered");
     assert_eq!(line["level"], "INFO");
-    assert_eq!(line["target"], "connector_cache::telemetry::tests");
+    assert_eq!(line["target"], "connector_cache::observability::logging::tests");
     assert_eq!(line["status"], 200);
     assert_eq!(line["ratio"], 0.5);
     assert_eq!(line["cached"], true);
