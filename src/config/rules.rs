@@ -229,7 +229,7 @@ impl Rule for Filter {
 
     fn read(&self, raw: &Raw) -> Option<String> {
         let Raw::Text(text) = raw else { return None };
-        (is_plain(text, MAX_PATH) && logging::filter(text).is_some()).then(|| text.clone())
+        (is_plain(text, MAX_PATH) && logging::parse_filter(text).is_some()).then(|| text.clone())
     }
 
     fn write(&self, value: &String) -> String {

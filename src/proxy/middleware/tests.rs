@@ -165,7 +165,7 @@ fn what_cannot_be_answered_at_once_leaves_no_trace() {
         stack.try_respond(&request(Method::POST, "/at-once"), PEER.ip()).is_none(),
         "it is refused elsewhere"
     );
-    assert_eq!(metrics.answered(Outcome::Hit) + metrics.answered(Outcome::None), 0);
+    assert_eq!(metrics.requests_by_outcome(Outcome::Hit) + metrics.requests_by_outcome(Outcome::None), 0);
 }
 
 #[test]
