@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use self::environment::Environment;
-use self::json::Resource;
+use self::json::ResourceAttributes;
 use crate::observability::metrics::{Metrics, SpanResult};
 use crate::observability::tracing_export::{FinishedSpan, SpanReceiver};
 use crate::upstream::{RootsError, client_tls};
@@ -38,7 +38,7 @@ pub struct Exporter {
     uri: Uri,
     headers: HeaderMap,
     has_gzip: bool,
-    resource: Resource,
+    resource: ResourceAttributes,
     metrics: Arc<Metrics>,
     /// Whether the collector accepted the last batch. Only a change is logged.
     is_accepted: bool,
@@ -73,7 +73,7 @@ impl Exporter {
         let base = endpoint.as_str().trim_end_matches('/');
         let uri = Uri::try_from(format!("{base}/v1/traces")).unwrap_or_default();
         let Environment { headers, has_gzip, resource } = Environment::read();
-        let resource = Resource::new(resource);
+        let resource = ResourceAttributes::new(resource);
         Ok(Self { spans, client, uri, headers, has_gzip, resource, metrics, is_accepted: true })
     }
 

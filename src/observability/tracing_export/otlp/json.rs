@@ -13,11 +13,11 @@ use crate::observability::tracing_export::{self, AttributeValue, FinishedSpan, S
 
 /// Attributes of this process, which each request to the collector carries.
 #[derive(Debug)]
-pub(super) struct Resource {
+pub(super) struct ResourceAttributes {
     attributes: Vec<(String, String)>,
 }
 
-impl Resource {
+impl ResourceAttributes {
     /// Describes this process by name, version and a random instance id, and by the attributes of the environment. Of
     /// two attributes of one name the later one counts.
     pub(super) fn new(from_environment: Vec<(String, String)>) -> Self {
