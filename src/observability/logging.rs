@@ -86,7 +86,7 @@ pub enum InitError {
     /// The writer thread cannot be started.
     Thread(io::Error),
     /// The log of this process was started before.
-    Twice,
+    AlreadyStarted,
 }
 
 impl fmt::Display for InitError {
@@ -94,7 +94,7 @@ impl fmt::Display for InitError {
         match self {
             Self::Filter => f.write_str("log.filter is neither a level nor a list of directives"),
             Self::Thread(error) => write!(f, "the writer thread of the log cannot be started: {error}"),
-            Self::Twice => f.write_str("the log was started before"),
+            Self::AlreadyStarted => f.write_str("the log was started before"),
         }
     }
 }
@@ -130,7 +130,7 @@ pub fn init(config: &Config) -> Result<(Guard, LogHandle), InitError> {
     let (dropped, suppressed) = (guard.dropped_lines(), limit.suppressed());
     let handle = LogHandle { dropped, suppressed, filter: handle };
     let subscriber = layered(filter, limit, format, writer);
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::Twice)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::AlreadyStarted)?;
     Ok((guard, handle))
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Writer {
     dropped: DroppedLines,
 }
 
-/// Guard of the writer thread. Dropping it writes the lines that are left, for at most [`FLUSH_TIMEOUT`].
+/// Guard of the writer thread. Dropping it writes the lines that are left, for at most one second.
 #[derive(Debug)]
 pub struct Guard {
     writer: Writer,
