@@ -47,10 +47,10 @@ fn main() -> ExitCode {
         return fail(START, &format!("the process cannot be shielded from core dumps: {error}"));
     }
     // Where the kernel knows no other pages it says so, and that is what is wanted.
-    let _ = hardening::small_pages();
+    let _ = hardening::disable_huge_pages();
     // Where that is refused, fewer connections fit, and the log says so.
     let _ = descriptors::raise_limit();
-    logging::panic_hook();
+    logging::set_panic_hook();
     match Cli::try_parse() {
         Ok(cli) => dispatch(cli.command),
         Err(said) => {

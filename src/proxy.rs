@@ -32,7 +32,7 @@ use crate::auth::{Claims, HashKeys, Identity, RequestDigest};
 use crate::cache::coalesce::Coalescer;
 use crate::cache::freshness::Decision;
 use crate::cache::grants::Grants;
-use crate::cache::outcome::ProofResult;
+use crate::cache::outcome::ProofLookup;
 use crate::cache::vary::SelectingRequest;
 use crate::http::cache_control::CacheControl;
 use crate::http::cache_status::CacheStatus;
@@ -83,7 +83,7 @@ impl Handler for Proxy {
         // The digest does not hold the wish for a refresh.
         let digest = if request.has_wish { None } else { RequestDigest::compute(request, &self.0.hash_keys) };
         if let Some((found, assessment)) = digest.and_then(|digest| self.recall(digest, client, now)) {
-            self.0.fetcher.metrics.local().proofs.inc(ProofResult::Live);
+            self.0.fetcher.metrics.local().proof_lookups.inc(ProofLookup::Live);
             let (headers, is_conditional) = (request.headers(), request.is_conditional);
             let response = ResponseBuilder { headers, is_conditional, ids, tag: found.log_tag };
             return Lookup::Ready(response.hit(&found.entry, &assessment, None));
@@ -184,7 +184,7 @@ impl Proxy {
         let generation = self.0.fetcher.store.generation(claims.principal);
         let selecting_request = SelectingRequest { headers, token };
         let (proof, found) = self.find(grants, claims, resource, selecting_request, client, now);
-        self.0.fetcher.metrics.local().proofs.inc(proof);
+        self.0.fetcher.metrics.local().proof_lookups.inc(proof);
         let Some(found) = found else {
             return Lookup::Continue(NextStep::Fetch(Forward::UriMiss, None));
         };

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use connector_cache::observability::logging::{Format, panic_hook, subscriber};
+use connector_cache::observability::logging::{Format, set_panic_hook, subscriber};
 
 #[test]
 fn a_panic_is_logged_by_place_and_thread_and_not_by_its_message() {
-    panic_hook();
+    set_panic_hook();
     let taken = tempfile::NamedTempFile::new().unwrap();
     let log = subscriber("info", Format::Json, Arc::new(taken.reopen().unwrap())).unwrap();
     let thread = std::thread::Builder::new().name("worker-7".to_owned()).spawn(move || {

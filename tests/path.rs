@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
 use connector_cache::app::App;
-use connector_cache::cache::outcome::{Outcome, ProofResult};
+use connector_cache::cache::outcome::{Outcome, ProofLookup};
 use connector_cache::config::Config;
 use connector_cache::fake_graph::{CONTOSO, FABRIKAM, FakeGraph, Options, SIGN_UP, forgery};
 use connector_cache::http::ids::Ids;
@@ -215,7 +215,7 @@ async fn a_proof_is_counted_as_live_until_its_time_is_over() {
     let minute = Duration::from_secs(60);
     let proxy = Proxy::with(&graph.url(), |config| config.freshness.proof_ttl = minute).await;
     let token = graph.token().mint();
-    let counted = |result| proxy.metrics.proofs(result);
+    let counted = |result| proxy.metrics.proof_lookups(result);
     for (wait, missing, live, expired) in [
         (Duration::ZERO, 1, 0, 0),
         (Duration::from_millis(59_999), 1, 1, 0),
@@ -223,7 +223,7 @@ async fn a_proof_is_counted_as_live_until_its_time_is_over() {
     ] {
         proxy.clock.advance(wait);
         assert_eq!(proxy.get(&path(SIGN_UP), &token).await.status, 200);
-        let all = (counted(ProofResult::Missing), counted(ProofResult::Live), counted(ProofResult::Expired));
+        let all = (counted(ProofLookup::Missing), counted(ProofLookup::Live), counted(ProofLookup::Expired));
         assert_eq!(all, (missing, live, expired));
     }
     proxy.stop().await;

@@ -135,7 +135,7 @@ async fn t09_a_thousand_honest_tokens_that_start_cold_behind_one_address_are_all
         caller.await.unwrap();
     }
     assert_eq!(graph.calls(), 10 + 1_000);
-    let granted = proxy.series(r#"connector_cache_proofs_total{result="granted"}"#).await;
+    let granted = proxy.series(r#"connector_cache_proof_changes_total{change="granted"}"#).await;
     assert!((granted - 1_000.0).abs() < 0.5, "{granted}");
     proxy.stop().await;
 }

@@ -12,6 +12,7 @@ use kit::collector::{Collector, Span};
 use kit::origin::{StubGraph, closed_port};
 use kit::proxy::{Proxy, path};
 use kit::reply::Reply;
+use kit::serve::Serve;
 use kit::{token, within};
 use url::Url;
 
@@ -260,5 +261,62 @@ async fn without_an_endpoint_nobody_is_told_and_a_callers_trace_still_goes_on() 
     for result in [SpanResult::Sent, SpanResult::Dropped, SpanResult::Refused] {
         assert_eq!(proxy.metrics.spans.get(result), 0);
     }
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn the_standard_variables_of_the_environment_reach_the_collector() {
+    use std::io::Read as _;
+
+    let (origin, collector) = (GraphClient::start().await, GraphClient::start().await);
+    origin.any(Reply::json("{}"));
+    collector.any(Reply::json("{}"));
+    let (graph, endpoint) = (origin.url(), collector.url());
+    let serve = Serve::start(&[
+        ("CONNECTOR_CACHE__GRAPH__BASE_URL", graph.as_str()),
+        ("CONNECTOR_CACHE__TELEMETRY__OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20Y2FuYXJ5"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
+        ("OTEL_SERVICE_NAME", "edge"),
+    ])
+    .await;
+    serve.get(&path("B2X_1_x"), &token::mint("ada")).await;
+    collector.wait_for_requests(1).await;
+    let request = collector.seen().remove(0);
+    assert_eq!(request.header("authorization"), Some("Basic Y2FuYXJ5"));
+    assert_eq!(request.header("content-encoding"), Some("gzip"));
+    let mut body = String::new();
+    flate2::read::GzDecoder::new(request.body.as_slice()).read_to_string(&mut body).unwrap();
+    for attribute in [
+        r#"{"key":"service.name","value":{"stringValue":"edge"}}"#,
+        r#"{"key":"deployment.environment.name","value":{"stringValue":"test"}}"#,
+    ] {
+        assert_eq!(body.matches(attribute).count(), 1, "{attribute} in {body}");
+    }
+    let (status, out, err) = serve.stop().await;
+    assert!(
+        status.success() && !out.iter().chain(&err).any(|line| line.contains("Y2FuYXJ5")),
+        "{out:?} {err:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_batch_that_a_busy_collector_refuses_is_sent_again() {
+    let (origin, collector) = (GraphClient::start().await, GraphClient::start().await);
+    origin.any(Reply::json("{}"));
+    collector.any(vec![Reply::status(503), Reply::json("{}")]);
+    let proxy = Proxy::with(&origin.url(), sending_to(&Url::parse(&collector.url()).unwrap())).await;
+    ask(&proxy, &token::mint("ada"), None).await;
+    collector.wait_for_requests(2).await;
+    within("the response of the collector", async {
+        while proxy.metrics.spans.get(SpanResult::Sent) < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(proxy.metrics.spans.get(SpanResult::Refused), 0);
+    let seen = collector.seen();
+    assert_eq!(seen[0].body, seen[1].body);
     proxy.stop().await;
 }

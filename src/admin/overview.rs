@@ -87,14 +87,11 @@ impl CacheAdmin for Overview {
             (PermitKind::All, fetcher.graph_client.permits().usage()),
             (PermitKind::Unproven, fetcher.graph_client.permits().unproven_usage()),
         ] {
-            metrics.origin_places_taken.set(kind, in_use);
-            metrics.origin_places.set(kind, limit);
+            metrics.origin_permits_in_use.set(kind, in_use);
+            metrics.origin_permits.set(kind, limit);
         }
         if let Some(log) = &self.log {
-            metrics.log_lines_dropped.set(i64::try_from(log.dropped.get()).unwrap_or(i64::MAX));
-            // No other scrape runs at the same time, so reading and adding need no lock.
-            let new = log.suppressed.total().saturating_sub(metrics.log_lines_suppressed.get());
-            metrics.log_lines_suppressed.inc_by(new);
+            metrics.update_log_lines(log);
         }
     }
 }

@@ -171,7 +171,7 @@ impl Narrator {
         }
         let spared: u64 = [Outcome::Hit, Outcome::Stale, Outcome::Collapsed]
             .iter()
-            .map(|outcome| self.metrics.answered(*outcome))
+            .map(|outcome| self.metrics.requests_by_outcome(*outcome))
             .sum::<u64>()
             + u64::from(matches!(answer.outcome, Outcome::Hit | Outcome::Stale | Outcome::Collapsed));
         let status = answer.response.status().as_u16();

@@ -57,17 +57,23 @@ labels! {
 }
 
 labels! {
-    /// Result of a look-up of a proof, or a change of proofs.
-    pub enum ProofResult {
-        /// Graph's 200 was recorded as a proof.
-        Granted = "granted",
+    /// Result of a look-up of a proof.
+    pub enum ProofLookup {
         /// A live proof was found.
         Live = "live",
         /// No proof was found.
         Missing = "missing",
-        /// A proof older than `cache.proof_ttl` was found.
+        /// The proof that was found is older than `cache.proof_ttl`.
         Expired = "expired",
-        /// An error response from Graph revoked proofs.
+    }
+}
+
+labels! {
+    /// Change of the proofs of a token.
+    pub enum ProofChange {
+        /// Graph answered 200: a proof was recorded.
+        Granted = "granted",
+        /// Graph answered 401, 403, 404 or 410: proofs were dropped.
         Revoked = "revoked",
     }
 }

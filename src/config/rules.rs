@@ -229,7 +229,7 @@ impl Rule for Filter {
 
     fn read(&self, raw: &Raw) -> Option<String> {
         let Raw::Text(text) = raw else { return None };
-        (is_plain(text, MAX_PATH) && logging::filter(text).is_some()).then(|| text.clone())
+        (is_plain(text, MAX_PATH) && logging::parse_filter(text).is_some()).then(|| text.clone())
     }
 
     fn write(&self, value: &String) -> String {
@@ -238,7 +238,7 @@ impl Rule for Filter {
 
     fn accepted(&self) -> String {
         "a level (error, warn, info, debug, trace, off) or directives such as \
-         \"info,connector_cache::origin=debug\""
+         \"info,connector_cache::upstream=debug\""
             .to_owned()
     }
 }

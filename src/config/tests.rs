@@ -150,7 +150,7 @@ fn good_values_are_taken() {
         "graph.default_version = \"v1.0\"",
         "graph.timeout = \"1s\"\ngraph.connect_timeout = \"1s\"",
         "scrub.mask = \"\u{2588}\u{2588}\"",
-        "log.filter = \"warn,connector_cache::origin=trace\"",
+        "log.filter = \"warn,connector_cache::upstream=trace\"",
         "log.filter = \"OFF\"",
         "server.threads = 1",
         "limits.followers = 0",

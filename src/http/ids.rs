@@ -126,7 +126,6 @@ impl TraceParent {
 }
 
 /// What only whoever tells of spans needs.
-#[cfg(feature = "otlp")]
 impl TraceParent {
     /// A trace of our own, of which `span` is the first.
     pub fn root(span: u64) -> Self {

@@ -1,23 +1,23 @@
-//! What the process asks of the kernel for itself: that nobody looks into its memory, which holds callers' tokens,
-//! and that it is given no more of it than it touches.
+//! Requests of the process to the kernel: no core dumps and no debugger, because its memory holds callers' tokens, and no
+//! huge pages.
 
-/// Takes the process out of reach: no core file, and no look into its memory for others of the same user.
+/// Prevents core files, and access to the memory by other processes of the same user.
 ///
-/// On Linux it becomes not dumpable (prctl(2), `PR_SET_DUMPABLE`): ptrace attaches only with `CAP_SYS_PTRACE`,
-/// and most of `/proc/PID` belongs to root. Everywhere the size of a core file is limited to zero, for a
-/// core pattern that ignores the first. To be called first in `main`, before there is anything to see.
+/// On Linux the process becomes not dumpable (prctl(2), `PR_SET_DUMPABLE`): ptrace attaches only with `CAP_SYS_PTRACE`,
+/// and most of `/proc/PID` belongs to root. On all systems the size of a core file is limited to zero, because some core
+/// patterns ignore the first setting. `main` calls this first, before the process holds a secret.
 pub fn harden() -> nix::Result<()> {
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_dumpable(false)?;
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0)
 }
 
-/// Asks for memory in pages of the usual size alone (prctl(2), `PR_SET_THP_DISABLE`).
+/// Disables transparent huge pages for this process (prctl(2), `PR_SET_THP_DISABLE`).
 ///
-/// Where the kernel gives out huge ones, each first touch of two megabytes takes all of them: a process at rest would
-/// hold twice what it needs, and `cache.max_bytes` would mean less. No hit is quicker for them. The allocator does
-/// not ask for any either; this is for kernels that give them unasked.
-pub fn small_pages() -> nix::Result<()> {
+/// With huge pages the first access to an area of two megabytes allocates all of it: an idle process would hold twice the
+/// memory that it needs, and `cache.max_bytes` would limit less. Hits do not become faster with them. The allocator asks
+/// for none either; this is for kernels with `transparent_hugepage/enabled` set to `always`.
+pub fn disable_huge_pages() -> nix::Result<()> {
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_thp_disable(true)?;
     Ok(())
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hardened_process_leaves_no_core() {
+    fn a_hardened_process_leaves_no_core_file() {
         harden().unwrap();
         let core = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_CORE).unwrap();
         assert_eq!(core, (0, 0));
@@ -38,8 +38,8 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn memory_comes_in_small_pages() {
-        small_pages().unwrap();
+    fn huge_pages_are_disabled() {
+        disable_huge_pages().unwrap();
         assert!(nix::sys::prctl::get_thp_disable().unwrap());
     }
 }

@@ -1,14 +1,13 @@
-//! The log: what is written, in which form, and what never is.
+//! Log of the process: events of `tracing`, each as one line of JSON or text on standard output.
 //!
-//! An event becomes one line: JSON, or text for people. A thread of its own writes the lines; when whoever
-//! reads them is too slow, lines are dropped and counted, and no request waits. Past ten a second of one kind they are
-//! suppressed and counted. `RUST_LOG` is not read.
+//! An event passes the operator's filter, the level cap and the limit of lines of one kind, becomes a line and goes into a
+//! bounded queue. A thread writes the queue. If the reader of the log is too slow, lines are dropped and counted, and no
+//! request waits. `RUST_LOG` is not read.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
 
 use tracing::Subscriber;
-use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
@@ -16,45 +15,46 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 use crate::cache::outcome::Outcome;
 use crate::support::labels::labels;
 
-mod cap;
 mod escape;
 mod fields;
+mod filter;
 mod limit;
 mod line;
 mod panic;
 mod writer;
 
+pub use filter::parse_filter;
 pub use limit::SuppressedLines;
-pub use panic::panic_hook;
+pub use panic::set_panic_hook;
 pub use writer::{DroppedLines, Guard};
 
-/// What the log needs to know.
+/// Settings of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `log.format`; `None`: text on a terminal, JSON elsewhere.
+    /// `log.format`. `None`: text on a terminal, JSON elsewhere.
     pub format: Option<Format>,
-    /// `log.filter`: a level, or directives such as `info,connector_cache::origin=debug`.
+    /// `log.filter`: a level, or directives such as `info,connector_cache::upstream=debug`.
     pub filter: String,
     /// `log.access`
     pub access: AccessLog,
 }
 
 labels! {
-    /// The form of a log line.
+    /// Format of a log line.
     pub enum Format {
         /// One JSON object a line.
         Json = "json",
-        /// For people at a terminal.
+        /// Text for a terminal.
         Text = "text",
     }
 }
 
 labels! {
-    /// Which requests get an access line.
+    /// Requests that get an access line.
     pub enum AccessLog {
         /// Every request.
         All = "all",
-        /// All but fresh hits, which the metrics count.
+        /// All requests except fresh hits, which the metrics count.
         Misses = "misses",
         /// None.
         Off = "off",
@@ -68,7 +68,7 @@ impl Default for Config {
 }
 
 impl AccessLog {
-    /// Whether a request that ended so gets a line.
+    /// Returns whether a request with this outcome gets an access line.
     pub fn logs(self, outcome: Outcome) -> bool {
         match self {
             Self::All => true,
@@ -78,68 +78,68 @@ impl AccessLog {
     }
 }
 
-/// Why there is no log.
+/// Failure to start the log.
 #[derive(Debug)]
 pub enum InitError {
-    /// `log.filter` is not one.
+    /// `log.filter` is malformed.
     Filter,
-    /// The thread that writes cannot be started.
+    /// The writer thread cannot be started.
     Thread(io::Error),
-    /// The process has a log already.
-    Twice,
+    /// The log of this process was started before.
+    AlreadyStarted,
 }
 
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Filter => f.write_str("log.filter is neither a level nor a list of directives"),
-            Self::Thread(error) => write!(f, "the thread that writes it cannot be started: {error}"),
-            Self::Twice => f.write_str("the log was set up before"),
+            Self::Thread(error) => write!(f, "the writer thread of the log cannot be started: {error}"),
+            Self::AlreadyStarted => f.write_str("the log was started before"),
         }
     }
 }
 
 impl std::error::Error for InitError {}
 
-/// What others may know and change of a log that runs.
+/// Handle of the running log: its counts, and its filter.
 #[derive(Clone, Debug)]
 pub struct LogHandle {
-    /// Lines that were lost.
+    /// Lines that were dropped.
     pub dropped: DroppedLines,
-    /// Lines past the limit of their kind.
+    /// Lines beyond the limit of their kind.
     pub suppressed: SuppressedLines,
     filter: reload::Handle<EnvFilter, Registry>,
 }
 
 impl LogHandle {
-    /// From now on this filter holds. What is no filter changes nothing.
+    /// Replaces the filter. A malformed filter changes nothing.
     pub fn set_filter(&self, text: &str) {
-        let Some(filter) = filter(text) else { return };
-        // It fails only when the log is gone, and then nobody reads it.
+        let Some(filter) = parse_filter(text) else { return };
+        // Fails only if the subscriber has been dropped.
         let _ = self.filter.reload(filter);
     }
 }
 
-/// Sends the log of the whole process to standard output. To be called once; keep the guard until the end.
+/// Starts the log of the process on standard output. Call it once, and keep the guard until the process ends.
 pub fn init(config: &Config) -> Result<(Guard, LogHandle), InitError> {
-    let by_reader = || if io::stdout().is_terminal() { Format::Text } else { Format::Json };
-    let format = config.format.unwrap_or_else(by_reader);
+    let detected = || if io::stdout().is_terminal() { Format::Text } else { Format::Json };
+    let format = config.format.unwrap_or_else(detected);
     let (writer, guard) = writer::start(io::stdout()).map_err(InitError::Thread)?;
-    let (filter, handle) = reload::Layer::new(filter(&config.filter).ok_or(InitError::Filter)?);
+    let (filter, handle) = reload::Layer::new(parse_filter(&config.filter).ok_or(InitError::Filter)?);
     let limit = limit::LineLimit::default();
     let (dropped, suppressed) = (guard.dropped_lines(), limit.suppressed());
     let handle = LogHandle { dropped, suppressed, filter: handle };
     let subscriber = layered(filter, limit, format, writer);
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::Twice)?;
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::AlreadyStarted)?;
     Ok((guard, handle))
 }
 
-/// What turns events into lines for `writer`, each in one write. `None` when the filter is not one.
+/// Returns a subscriber that writes each event to `writer` in one write. `None`: the filter is malformed.
 pub fn subscriber<W>(filter_text: &str, format: Format, writer: W) -> Option<impl Subscriber + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    Some(layered(filter(filter_text)?, limit::LineLimit::default(), format, writer))
+    Some(layered(parse_filter(filter_text)?, limit::LineLimit::default(), format, writer))
 }
 
 fn layered<F, W>(
@@ -152,18 +152,11 @@ where
     F: Layer<Registry> + Send + Sync,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    Registry::default().with(filter).with(cap::LevelCap).with(limit).with(line::Lines::new(format, writer))
-}
-
-/// Reads a filter: a level, or directives with commas between them. `None` when it is not one.
-pub fn filter(text: &str) -> Option<EnvFilter> {
-    // A lone word that is no level would be taken for a target: a slip in "info" would silence all others.
-    let is_level = |part: &str| !part.is_empty() && part.parse::<LevelFilter>().is_ok();
-    let is_slip = |part: &str| part.chars().all(|c| c.is_ascii_alphanumeric()) && !is_level(part);
-    if text.split(',').any(is_slip) {
-        return None;
-    }
-    EnvFilter::builder().with_regex(false).parse(text).ok()
+    Registry::default()
+        .with(filter)
+        .with(filter::LevelCap)
+        .with(limit)
+        .with(line::LineLayer::new(format, writer))
 }
 
 #[cfg(test)]

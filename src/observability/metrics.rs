@@ -1,7 +1,8 @@
-//! What an operator can see: one struct of typed families.
+//! Metrics of the process: one struct of typed families, and their rendering for Prometheus.
 //!
-//! Labels come from closed vocabularies ([`crate::support::labels`]), so the number of series is bounded whatever is
-//! asked. Every series that can be foreseen is there from the start, at zero.
+//! Labels come from closed sets ([`crate::support::labels`]), so that no request can add a series without bound. A series
+//! whose labels are known in advance exists from the start with the value zero: `increase` and `rate` see the first
+//! event. Counters that every request touches are kept per thread ([`PerThread`]).
 
 mod family;
 mod per_thread;
@@ -9,145 +10,179 @@ mod per_thread;
 use http::StatusCode;
 use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec, Registry};
 
-pub use self::family::{CounterFamily, Durations, GaugeFamily, MethodLabel, Requests, Statuses};
-use self::family::{counter, gauge, gauges, histogram, register};
+pub use self::family::{
+    CounterFamily, GaugeFamily, MethodLabel, RequestCounters, RequestDurations, StatusCounters,
+};
+use self::family::{gauge_vec, register, register_counter, register_gauge, register_histogram};
 pub use self::per_thread::PerThread;
 use self::per_thread::PerThreadShards;
 use crate::auth::Bypass;
-use crate::cache::outcome::{Eviction, NotStored, Outcome, ProofResult};
+use crate::cache::outcome::{Eviction, NotStored, Outcome, ProofChange, ProofLookup};
 use crate::http::rejection::Rejection;
+use crate::observability::logging::LogHandle;
 use crate::scrub::{ScrubFailure, ScrubbedField};
 use crate::support::labels::labels;
 use crate::support::watched_files::ReloadResult;
 use crate::upstream::Retry;
 use crate::upstream::UpstreamFailure;
 
-/// All families. One instance a process, handed to who counts.
+/// All metric families. A process has one instance, which its parts share.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    owns: PerThreadShards,
+    shards: PerThreadShards,
     /// Requests that may not use the cache, by reason.
     pub bypass: CounterFamily<Bypass>,
-    /// Answers from Graph that were not stored, by reason.
+    /// Responses of Graph that were not stored, by reason.
     pub not_stored: CounterFamily<NotStored>,
-    /// Requests refused by us, by reason.
+    /// Requests rejected without a request to Graph, by reason.
     pub rejected: CounterFamily<Rejection>,
-    /// Requests that were answered by a flight that was under way already.
+    /// Requests that shared the response of another request's fetch.
     pub collapsed: IntCounter,
-    /// Answers in memory.
+    /// Responses in the cache.
     pub entries: IntGauge,
-    /// Their weight and that of the proofs, bytes.
+    /// Memory of the cached responses and proofs, bytes.
     pub bytes: IntGauge,
     /// `cache.max_bytes`.
     pub capacity: IntGauge,
-    /// What left the cache, by cause.
+    /// Responses removed from the cache, by cause.
     pub evictions: CounterFamily<Eviction>,
-    /// Members that the scrubber masked, by kind.
+    /// JSON members masked by the scrubber, by kind.
     pub scrubbed: CounterFamily<ScrubbedField>,
-    /// Bodies that could not be scrubbed, by reason.
+    /// Bodies that the scrubber could not parse, by reason.
     pub scrub_failures: CounterFamily<ScrubFailure>,
-    /// Graph's answers, by status.
-    pub origin_requests: Statuses,
-    /// Time of one attempt at Graph, seconds.
+    /// Responses of Graph, by status.
+    pub origin_requests: StatusCounters,
+    /// Duration of one attempt at Graph, seconds.
     pub origin_duration: Histogram,
-    /// Places to ask Graph from that are taken.
-    pub origin_places_taken: GaugeFamily<PermitKind>,
-    /// How many of these there are.
-    pub origin_places: GaugeFamily<PermitKind>,
-    /// Attempts at Graph without a usable answer, by reason.
+    /// Permits for requests to Graph that are in use, by kind.
+    pub origin_permits_in_use: GaugeFamily<PermitKind>,
+    /// Permits for requests to Graph, by kind.
+    pub origin_permits: GaugeFamily<PermitKind>,
+    /// Attempts at Graph without a usable response, by reason.
     pub origin_errors: CounterFamily<UpstreamFailure>,
-    /// Second attempts, by reason.
+    /// Second attempts at Graph, by reason.
     pub origin_retries: CounterFamily<Retry>,
-    /// Throttles and circuit breakers that refuse requests now.
+    /// Open throttles and circuit breakers.
     pub throttle_gates: IntGauge,
-    /// Entries that operators purged.
+    /// Cached responses purged by operators.
     pub purged: IntCounter,
-    /// Reloads of certificates and configuration, by result.
+    /// Reloads of certificates, admin token and configuration, by result.
     pub reloads: CounterFamily<ReloadResult>,
-    /// When the certificate in use ends, seconds since the Unix epoch, by use.
+    /// End of validity of the certificate in use, seconds since the Unix epoch, by use.
     pub certificate_not_after: IntGaugeVec,
-    /// How often the wall clock was set back so far that the cache was emptied.
+    /// Steps of the wall clock back that emptied the cache.
     pub clock_steps: IntCounter,
-    /// Spans, by what became of them.
-    #[cfg(feature = "otlp")]
+    /// Spans, by result of their export.
     pub spans: CounterFamily<SpanResult>,
     /// 1 while the process drains.
     pub draining: IntGauge,
-    /// What of `limits.bytes_in_flight` is taken.
+    /// Bytes of `limits.bytes_in_flight` in use.
     pub bytes_in_flight: IntGauge,
     /// `limits.bytes_in_flight`.
     pub bytes_in_flight_limit: IntGauge,
-    /// Log lines that were dropped because the log's reader was too slow.
-    pub log_lines_dropped: IntGauge,
-    /// Log lines that were suppressed because there were too many of their kind.
-    pub log_lines_suppressed: IntCounter,
+    log_lines_dropped: IntCounter,
+    log_lines_suppressed: IntCounter,
 }
 
 labels! {
-    /// Whose places to ask Graph from.
+    /// Kind of permits for requests to Graph.
     pub enum PermitKind {
-        /// Everybody's.
+        /// All permits.
         All = "all",
-        /// Of these, those that requests without a proof may take.
+        /// The part of them that unproven tokens may use.
         Unproven = "unproven",
     }
 }
 
-#[cfg(feature = "otlp")]
 labels! {
-    /// What became of a span.
+    /// Result of the export of a span.
     pub enum SpanResult {
-        /// The collector took it.
+        /// The collector accepted the span.
         Sent = "sent",
         /// The queue was full.
         Dropped = "dropped",
-        /// The collector did not take it.
+        /// The collector did not accept the span.
         Refused = "refused",
     }
 }
 
 impl Metrics {
-    /// Builds and registers every family. Fails only when two share a name.
+    /// Builds and registers all families. Fails if two families share a name.
+    #[expect(clippy::too_many_lines, reason = "a list with one entry for each family")]
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let r = &registry;
-        tell_of_the_process(r)?;
+        register_process_metrics(r)?;
         Ok(Self {
-            owns: PerThreadShards::new()?,
-            bypass: CounterFamily::new(r, "bypass_total", "Requests that may not use the cache.", "reason")?,
-            not_stored: CounterFamily::new(r, "not_stored_total", "Answers of Graph not stored.", "reason")?,
+            shards: PerThreadShards::new()?,
+            bypass: CounterFamily::new(
+                r,
+                "bypass_total",
+                "Requests with a token that may not use the cache.",
+                "reason",
+            )?,
+            not_stored: CounterFamily::new(
+                r,
+                "not_stored_total",
+                "Responses of Graph that were not stored.",
+                "reason",
+            )?,
             rejected: CounterFamily::new(
                 r,
                 "rejected_total",
-                "Requests refused without asking Graph.",
+                "Requests rejected without a request to Graph.",
                 "reason",
             )?,
-            collapsed: counter(r, "collapsed_total", "Requests answered by a flight that was under way.")?,
-            entries: gauge(r, "entries", "Answers in memory.")?,
-            bytes: gauge(r, "bytes", "Weight of answers and proofs in memory, bytes.")?,
-            capacity: gauge(r, "capacity_bytes", "The weight that the cache may have, bytes.")?,
-            evictions: CounterFamily::new(r, "evictions_total", "What left the cache.", "cause")?,
-            scrubbed: CounterFamily::new(r, "scrubbed_total", "Members that the scrubber masked.", "field")?,
+            collapsed: register_counter(
+                r,
+                "collapsed_total",
+                "Requests that shared the response of another request's fetch.",
+            )?,
+            entries: register_gauge(r, "entries", "Responses in the cache.")?,
+            bytes: register_gauge(r, "bytes", "Memory of the cached responses and proofs in bytes.")?,
+            capacity: register_gauge(r, "capacity_bytes", "Limit of the cache in bytes (cache.max_bytes).")?,
+            evictions: CounterFamily::new(
+                r,
+                "evictions_total",
+                "Responses removed from the cache.",
+                "cause",
+            )?,
+            scrubbed: CounterFamily::new(
+                r,
+                "scrubbed_total",
+                "JSON members masked by the scrubber.",
+                "field",
+            )?,
             scrub_failures: CounterFamily::new(
                 r,
                 "scrub_failures_total",
-                "Bodies that could not be scrubbed.",
+                "Response bodies that could not be scrubbed.",
                 "reason",
             )?,
-            origin_requests: Statuses::new(r)?,
-            origin_duration: histogram(
+            origin_requests: StatusCounters::new(r)?,
+            origin_duration: register_histogram(
                 r,
                 "origin_request_duration_seconds",
-                "Time of one attempt at Graph.",
+                "Duration of one attempt at Graph.",
                 None,
             )?,
-            origin_places_taken: GaugeFamily::new(r, "origin_places_taken", "Places at Graph taken.", "of")?,
-            origin_places: GaugeFamily::new(r, "origin_places", "Places at Graph.", "of")?,
+            origin_permits_in_use: GaugeFamily::new(
+                r,
+                "origin_permits_in_use",
+                "Permits for concurrent requests to Graph that are in use.",
+                "kind",
+            )?,
+            origin_permits: GaugeFamily::new(
+                r,
+                "origin_permits",
+                "Permits for concurrent requests to Graph.",
+                "kind",
+            )?,
             origin_errors: CounterFamily::new(
                 r,
                 "origin_errors_total",
-                "Attempts at Graph that failed.",
+                "Attempts at Graph without a usable response.",
                 "reason",
             )?,
             origin_retries: CounterFamily::new(
@@ -156,87 +191,111 @@ impl Metrics {
                 "Second attempts at Graph.",
                 "reason",
             )?,
-            throttle_gates: gauge(r, "throttle_gates", "Throttles and breakers that refuse requests now.")?,
-            purged: counter(r, "purged_entries_total", "Entries that operators purged.")?,
+            throttle_gates: register_gauge(r, "throttle_gates", "Open throttles and circuit breakers.")?,
+            purged: register_counter(r, "purged_entries_total", "Cached responses purged by operators.")?,
             reloads: CounterFamily::new(
                 r,
                 "config_reloads_total",
-                "Reloads of certificates and configuration.",
+                "Reloads of certificates, admin token and configuration.",
                 "result",
             )?,
-            certificate_not_after: gauges(
+            certificate_not_after: gauge_vec(
                 r,
                 "certificate_not_after_timestamp_seconds",
-                "When the certificate in use ends.",
+                "End of validity of the certificate in use, as Unix time.",
                 &["use"],
             )?,
-            clock_steps: counter(
+            clock_steps: register_counter(
                 r,
                 "clock_steps_total",
-                "Times that the wall clock was set back and the cache emptied.",
+                "Steps of the wall clock back that emptied the cache.",
             )?,
-            #[cfg(feature = "otlp")]
-            spans: CounterFamily::new(r, "trace_spans_total", "Spans, by what became of them.", "result")?,
-            draining: gauge(r, "draining", "1 while the process drains.")?,
-            bytes_in_flight: gauge(r, "bytes_in_flight", "Bytes that are on their way.")?,
-            bytes_in_flight_limit: gauge(r, "bytes_in_flight_limit", "Bytes that may be on their way.")?,
-            log_lines_dropped: gauge(
+            spans: CounterFamily::new(
                 r,
-                "log_lines_dropped",
-                "Log lines dropped because their reader was too slow.",
+                "trace_spans_total",
+                "Spans, by result of their export to the collector.",
+                "result",
             )?,
-            log_lines_suppressed: counter(
+            draining: register_gauge(r, "draining", "1 while the process drains, else 0.")?,
+            bytes_in_flight: register_gauge(
+                r,
+                "bytes_in_flight",
+                "Bytes of requests and responses in transit (limits.bytes_in_flight).",
+            )?,
+            bytes_in_flight_limit: register_gauge(
+                r,
+                "bytes_in_flight_limit",
+                "Limit of bytes_in_flight (limits.bytes_in_flight).",
+            )?,
+            log_lines_dropped: register_counter(
+                r,
+                "log_lines_dropped_total",
+                "Log lines dropped because the reader of the log was too slow or gone.",
+            )?,
+            log_lines_suppressed: register_counter(
                 r,
                 "log_lines_suppressed_total",
-                "Log lines suppressed because there were too many of their kind.",
+                "Log lines suppressed because of the limit of lines of one kind.",
             )?,
             registry,
         })
     }
 
-    /// What this thread counts of every request.
+    /// Adds the log lines that were dropped and suppressed since the last call. One scrape at a time calls it.
+    pub fn update_log_lines(&self, log: &LogHandle) {
+        let catch_up = |counter: &IntCounter, total: u64| counter.inc_by(total.saturating_sub(counter.get()));
+        catch_up(&self.log_lines_dropped, log.dropped.get());
+        catch_up(&self.log_lines_suppressed, log.suppressed.total());
+    }
+
+    /// Returns the shard of this thread: the metrics that every request updates.
     pub fn local(&self) -> &PerThread {
-        self.owns.local()
+        self.shards.local()
     }
 
-    /// Requests answered so far.
+    /// Returns the number of requests with these labels.
     pub fn requests(&self, method: MethodLabel, status: StatusCode, outcome: Outcome) -> u64 {
-        self.owns.all().map(|own| own.requests.get(method, status, outcome)).sum()
+        self.shards.iter().map(|shard| shard.requests.get(method, status, outcome)).sum()
     }
 
-    /// Requests so far that came out so.
-    pub fn answered(&self, outcome: Outcome) -> u64 {
-        self.owns.all().map(|own| own.request_duration.count(outcome)).sum()
+    /// Returns the number of requests with this outcome.
+    pub fn requests_by_outcome(&self, outcome: Outcome) -> u64 {
+        self.shards.iter().map(|shard| shard.request_duration.count(outcome)).sum()
     }
 
-    /// Requests that are being answered now.
+    /// Returns the number of requests that have no response yet.
     pub fn in_flight(&self) -> i64 {
-        self.owns.all().map(|own| own.in_flight.get()).sum()
+        self.shards.iter().map(|shard| shard.in_flight.get()).sum()
     }
 
-    /// Proofs so far with which it went so.
-    pub fn proofs(&self, result: ProofResult) -> u64 {
-        self.owns.all().map(|own| own.proofs.get(result)).sum()
+    /// Returns the number of look-ups of proofs with this result.
+    pub fn proof_lookups(&self, result: ProofLookup) -> u64 {
+        self.shards.iter().map(|shard| shard.proof_lookups.get(result)).sum()
     }
 
-    /// The exposition in Prometheus' text format, version 0.0.4.
+    /// Returns the number of changes of this kind to the proofs.
+    pub fn proof_changes(&self, change: ProofChange) -> u64 {
+        self.shards.iter().map(|shard| shard.proof_changes.get(change)).sum()
+    }
+
+    /// Renders all families in Prometheus' text format, version 0.0.4.
     pub fn render(&self) -> prometheus::Result<String> {
         let mut families = self.registry.gather();
-        families.extend(self.owns.gather());
+        families.extend(self.shards.gather());
         families.sort_by(|one, other| one.name().cmp(other.name()));
         prometheus::TextEncoder::new().encode_to_string(&families)
     }
 }
 
-/// What runs, and what it takes of the machine.
-fn tell_of_the_process(registry: &Registry) -> prometheus::Result<()> {
+/// Registers `build_info` and the `process_*` metrics.
+fn register_process_metrics(registry: &Registry) -> prometheus::Result<()> {
     let labels = ["version", "revision"];
-    let version = gauges(registry, "build_info", "The version that runs; always 1.", &labels)?;
-    version.with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION]).set(1);
+    let build = gauge_vec(registry, "build_info", "Version and commit of the program; always 1.", &labels)?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION]).set(1);
     register(registry, prometheus::process_collector::ProcessCollector::for_self())
 }
 
-/// Set by whoever builds an image; a build from a plain checkout does not know.
+/// Commit of the source. The build of the image sets the variable; a build without it has no commit.
 const REVISION: &str = match option_env!("CONNECTOR_CACHE_REVISION") {
     Some(revision) => revision,
     None => "unknown",
@@ -249,14 +308,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_foreseen_series_is_there_at_zero() {
+    fn every_series_known_in_advance_starts_at_zero() {
         let text = Metrics::new().unwrap().render().unwrap();
         for series in [
             r#"connector_cache_requests_total{cache="hit",method="GET",status="200"} 0"#,
             r#"connector_cache_bypass_total{reason="token-opaque"} 0"#,
             r#"connector_cache_request_duration_seconds_count{cache="stale"} 0"#,
             r#"connector_cache_origin_requests_total{status="other"} 0"#,
-            r#"connector_cache_origin_places_taken{of="unproven"} 0"#,
+            r#"connector_cache_origin_permits_in_use{kind="unproven"} 0"#,
             "connector_cache_draining 0",
             "process_resident_memory_bytes",
         ] {
@@ -265,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_or_method_that_nobody_foresaw_shares_one_series() {
+    fn unknown_statuses_and_methods_share_one_series() {
         let metrics = Metrics::new().unwrap();
         let before = metrics.render().unwrap().lines().count();
         for code in 600..700 {
@@ -277,5 +336,18 @@ mod tests {
             );
         }
         assert_eq!(metrics.render().unwrap().lines().count(), before + 1);
+    }
+
+    #[test]
+    fn counters_and_only_counters_end_in_total() {
+        let text = Metrics::new().unwrap().render().unwrap();
+        let types: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE connector_cache_")?.split_once(' '))
+            .collect();
+        assert!(types.len() > 25, "{types:?}");
+        for (name, kind) in types {
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{name} is a {kind}");
+        }
     }
 }

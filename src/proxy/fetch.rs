@@ -20,7 +20,7 @@ pub use self::request::{CallerFields, FetchRequest};
 pub use self::upstream_error::UpstreamErrorResponse;
 use crate::cache::freshness;
 use crate::cache::lease::Lease;
-use crate::cache::outcome::{NotStored, ProofResult};
+use crate::cache::outcome::{NotStored, ProofChange};
 use crate::cache::store::Store;
 use crate::http::headers;
 use crate::http::rejection::Rejection;
@@ -143,7 +143,7 @@ impl Fetcher {
         sabotaged!(ErrorStored, self.store_error(request, &fetched, lease, requested_at));
         match &fetched {
             Fetched::Full(_, Ok(())) | Fetched::Revalidated(_, Ok(())) => {
-                self.metrics.local().proofs.inc(ProofResult::Granted);
+                self.metrics.local().proof_changes.inc(ProofChange::Granted);
             }
             Fetched::Full(_, Err(reason)) | Fetched::Revalidated(_, Err(reason)) => {
                 self.metrics.not_stored.inc(*reason);

@@ -102,7 +102,7 @@ impl Proxy {
         let selecting_request = request.selecting_request();
         let (proof, found) =
             self.find(Some(&grants), &claims, &request.resource, selecting_request, client, now);
-        fetcher.metrics.local().proofs.inc(proof);
+        fetcher.metrics.local().proof_lookups.inc(proof);
         let found = found?;
         let left = sabotaged!(EndForgotten, std::time::Duration::MAX, claims.expiry.remaining(now));
         let (rules, lifetime) = (fetcher.freshness.now(), found.entry.lifetime());

@@ -12,7 +12,7 @@ use crate::cache::entry::Entry;
 use crate::cache::freshness::{Assessment, ClientDirectives, Decision, assess};
 use crate::cache::grants::{Grants, Proof};
 use crate::cache::key::EntryKey;
-use crate::cache::outcome::ProofResult;
+use crate::cache::outcome::ProofLookup;
 use crate::cache::thread_cache::{CachedLookup, Generation};
 use crate::cache::vary::SelectingRequest;
 use crate::http::cache_control::CacheControl;
@@ -99,13 +99,13 @@ impl Proxy {
         selecting_request: SelectingRequest<'_>,
         client: CacheControl,
         now: Now,
-    ) -> (ProofResult, Option<Found>) {
+    ) -> (ProofLookup, Option<Found>) {
         let fetcher = &self.0.fetcher;
         let key = EntryKey::new(claims.principal, resource);
         sabotaged!(ClaimsTrusted, return self.find_claimed(&key, claims, selecting_request, client, now));
         let Some((grants, newest)) = grants.and_then(|grants| Some((grants, grants.newest_proof(resource)?)))
         else {
-            return (ProofResult::Missing, None);
+            return (ProofLookup::Missing, None);
         };
         let live = now.since(newest.granted_at) < fetcher.freshness.proof_ttl.get();
         let known =
@@ -115,7 +115,7 @@ impl Proxy {
             let assessment = if entry.is_superseded() { assessment.superseded() } else { assessment };
             Found { entry, proof, assessment }
         });
-        (if live { ProofResult::Live } else { ProofResult::Expired }, found)
+        (if live { ProofLookup::Live } else { ProofLookup::Expired }, found)
     }
 
     /// Judges the freshness of an entry and of a proof given at `granted`.
@@ -142,12 +142,12 @@ impl Proxy {
         selecting_request: SelectingRequest<'_>,
         client: CacheControl,
         now: Now,
-    ) -> (ProofResult, Option<Found>) {
+    ) -> (ProofLookup, Option<Found>) {
         let found = self.0.fetcher.store.claimed_entry(key, selecting_request).map(|entry| {
             let proof = Proof { granted_at: now, digest: entry.digest() };
             let assessment = self.assess(&entry, now, claims.expiry, client, now);
             Found { entry, proof, assessment }
         });
-        (ProofResult::Live, found)
+        (ProofLookup::Live, found)
     }
 }

@@ -29,7 +29,7 @@ use crate::http::validate;
 use crate::http::validate::RequestView;
 use crate::observability::logging::AccessLog;
 use crate::observability::metrics::Metrics;
-use crate::observability::tracing_export::{Served, Tracer};
+use crate::observability::tracing_export::{RequestSpan, Tracer};
 use crate::proxy::error_response::ErrorResponse;
 use crate::proxy::handler::{Handler, HandlerResponse, Lookup};
 use crate::server::{ServerLimits, Service};
@@ -83,7 +83,7 @@ impl<H: Handler> RequestStack<H> {
         let view = RequestView::new(head);
         let checked = validate::check(&view, has_body, &self.dials.message());
         let mut ids = Ids::from_fields(view.client_id.first(), view.trace_parent.only());
-        let span = self.tracer.served(&mut ids);
+        let span = self.tracer.start_request_span(&mut ids);
         let start = view.at;
         let next = match checked {
             Ok(()) => match self.lookup(&view, &ids) {
@@ -122,7 +122,12 @@ impl<H: Handler> RequestStack<H> {
         response
     }
 
-    fn record<'a>(&'a self, request: (&'a Parts, Instant), ids: &'a Ids, span: Served) -> RequestRecord<'a> {
+    fn record<'a>(
+        &'a self,
+        request: (&'a Parts, Instant),
+        ids: &'a Ids,
+        span: RequestSpan,
+    ) -> RequestRecord<'a> {
         RequestRecord::begin(&self.metrics, self.dials.access.get(), request, ids, span)
     }
 
@@ -217,7 +222,7 @@ impl<H: Handler> Service for RequestStack<H> {
 pub struct PendingRequest<P> {
     ids: Ids,
     start: Instant,
-    span: Served,
+    span: RequestSpan,
     /// Result of the handler's lookup, or the reason why the message is refused.
     next: Result<P, Rejection>,
 }

@@ -17,11 +17,11 @@ pub use self::shown::ShownPath;
 use crate::support::labels::labels;
 
 labels! {
-    /// How a reload ended.
+    /// Result of a reload.
     pub enum ReloadResult {
-        /// The new one is in use.
+        /// The new files are in use.
         Success = "success",
-        /// The new one was refused; the old one stays in use.
+        /// The new files are invalid; the old ones stay in use.
         Failure = "failure",
     }
 }

@@ -24,7 +24,7 @@ use crate::auth::Token;
 use crate::cache::conditional::Validators;
 use crate::http::ids::Ids;
 use crate::observability::metrics::Metrics;
-use crate::observability::tracing_export::{Attempt, Tracer};
+use crate::observability::tracing_export::{AttemptSpan, Tracer};
 use crate::resource::Resource;
 use crate::support::byte_budget::ByteBudget;
 use crate::support::dial::Dial;
@@ -53,7 +53,7 @@ pub struct GraphClient {
 }
 
 /// Head of a response, the start of its request, and the span of the attempt.
-type ResponseHead = (http::Response<Incoming>, Instant, Attempt);
+type ResponseHead = (http::Response<Incoming>, Instant, AttemptSpan);
 
 impl GraphClient {
     /// Creates a client with an empty pool. The environment's `HTTPS_PROXY` and `NO_PROXY` apply.
@@ -132,8 +132,8 @@ impl GraphClient {
         let deadline = permit.requested_at + self.timeout.get();
         let pool = Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner));
         let (pooled, pool_is_stale) = (pool.local_client(), AtomicBool::new(false));
-        let build = |span: &Attempt| build_request(&self.base, resource, token, ids, span.id());
-        let span = self.tracer.attempt(ids, false);
+        let build = |span: &AttemptSpan| build_request(&self.base, resource, token, ids, span.span_id());
+        let span = self.tracer.start_attempt_span(ids, false);
         let first = build(&span).map(|mut request| {
             condition.inspect(|condition| condition.apply_to(request.headers_mut()));
             request
@@ -147,7 +147,7 @@ impl GraphClient {
                     Retry::StaleConnection => &self.unpooled,
                     Retry::RefusedStream | Retry::OtherAnswer => &*pooled,
                 };
-                let span = self.tracer.attempt(ids, true);
+                let span = self.tracer.start_attempt_span(ids, true);
                 let second = (build(&span), span);
                 self.attempt(client, (deadline, &pool_is_stale), second, None).await
             }
@@ -159,7 +159,7 @@ impl GraphClient {
                 let response = receive(response, deadline, &limits, &self.metrics).await;
                 self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
                 if let Err(failure) = &response {
-                    span.failed(failure.as_str());
+                    span.record_failure(failure.as_str());
                 }
                 response
             }
@@ -196,7 +196,7 @@ impl GraphClient {
         &self,
         client: &HttpClient,
         (deadline, pool_is_stale): (Instant, &AtomicBool),
-        (request, mut span): (Option<GraphRequest>, Attempt),
+        (request, mut span): (Option<GraphRequest>, AttemptSpan),
         condition: Option<&Validators>,
     ) -> Result<ResponseHead, AttemptError> {
         let started = Instant::now();
@@ -215,8 +215,8 @@ impl GraphClient {
                 Err(_) => Err(AttemptError::Final(timeout_failure)),
             },
         };
-        let response = response.inspect_err(|error| span.failed(error.as_str()))?;
-        span.answered(response.status(), response.version(), response.headers());
+        let response = response.inspect_err(|error| span.record_failure(error.as_str()))?;
+        span.record_response(response.status(), response.version(), response.headers());
         reuse.record_response(response.extensions());
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             // Graph asks clients to come back on a new connection after a 503.
@@ -231,7 +231,7 @@ impl GraphClient {
             Some(_) => Some(AttemptError::Retryable(Retry::OtherAnswer)),
         };
         if let Some(error) = rejected {
-            span.failed(error.as_str());
+            span.record_failure(error.as_str());
             return Err(error);
         }
         Ok((response, started, span))

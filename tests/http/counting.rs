@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use connector_cache::auth::Bypass;
-use connector_cache::cache::outcome::ProofResult;
+use connector_cache::cache::outcome::{ProofChange, ProofLookup};
 use connector_cache::http::rejection::Rejection;
 use connector_cache::scrub::ScrubbedField;
 use serde_json::json;
@@ -45,8 +45,8 @@ async fn every_hit_counts_a_live_proof_though_it_is_remembered_where_it_was_foun
     let bench = Bench::start().await;
     for live in 0..4 {
         bench.get(&[]).await;
-        let counted = |result| bench.proxy.metrics.proofs(result);
-        assert_eq!((counted(ProofResult::Missing), counted(ProofResult::Live)), (1, live));
+        let counted = |result| bench.proxy.metrics.proof_lookups(result);
+        assert_eq!((counted(ProofLookup::Missing), counted(ProofLookup::Live)), (1, live));
     }
     bench.stop().await;
 }
@@ -83,7 +83,7 @@ async fn a_no_that_takes_a_yes_back_is_counted_as_that_and_no_other_is() {
         bench.answers([no(status)]);
         bench.proxy.clock.advance(PAST);
         assert_eq!(bench.get(&[]).await.status, status);
-        let counted = || bench.proxy.metrics.proofs(ProofResult::Revoked);
+        let counted = || bench.proxy.metrics.proof_changes(ProofChange::Revoked);
         assert_eq!(counted(), revoked, "{status}");
         assert_eq!(bench.get(&[]).await.status, status);
         assert_eq!(bench.get_as("eve", &[]).await.status, status);
@@ -200,11 +200,11 @@ async fn whom_a_gate_stops_does_not_wait_for_a_place_first() {
 }
 
 #[tokio::test]
-async fn the_places_that_are_taken_are_told_beside_those_that_there_are() {
+async fn the_permits_in_use_are_exported_beside_all_permits() {
     let bench = Bench::with(|config| config.origin.in_flight = 8).await;
     let series = async |name: &str| bench.proxy.series(&format!("connector_cache_origin_{name}")).await;
-    assert_is(series("places{of=\"all\"}").await, 8.0);
-    assert_is(series("places{of=\"unproven\"}").await, 6.0);
+    assert_is(series("permits{kind=\"all\"}").await, 8.0);
+    assert_is(series("permits{kind=\"unproven\"}").await, 6.0);
     bench.get(&[]).await;
     let gate = Gate::new();
     bench.answers([ok().held_until(&gate)]);
@@ -216,15 +216,15 @@ async fn the_places_that_are_taken_are_told_beside_those_that_there_are() {
     let of_eve =
         tokio::spawn(async move { client::get(data, &path(FLOW), &[("authorization", &eve)]).await });
     bench.origin.wait_for_requests(3).await;
-    assert_is(series("places_taken{of=\"all\"}").await, 2.0);
-    assert_is(series("places_taken{of=\"unproven\"}").await, 1.0);
+    assert_is(series("permits_in_use{kind=\"all\"}").await, 2.0);
+    assert_is(series("permits_in_use{kind=\"unproven\"}").await, 1.0);
     gate.open();
     assert_eq!((of_ada.await.unwrap().status, of_eve.await.unwrap().status), (200, 200));
-    crate::kit::within("the places to be free again", async {
-        while series("places_taken{of=\"all\"}").await > 0.0 {}
+    crate::kit::within("the permits to be released", async {
+        while series("permits_in_use{kind=\"all\"}").await > 0.0 {}
     })
     .await;
-    assert_is(series("places_taken{of=\"unproven\"}").await, 0.0);
+    assert_is(series("permits_in_use{kind=\"unproven\"}").await, 0.0);
     bench.stop().await;
 }
 

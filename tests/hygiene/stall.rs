@@ -26,7 +26,7 @@ async fn f66_requests_go_on_while_nobody_reads_the_log_and_lost_lines_are_counte
         let answer = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
         assert_eq!(answer.status, 200);
     }
-    let dropped = serve.series("connector_cache_log_lines_dropped").await;
+    let dropped = serve.series("connector_cache_log_lines_dropped_total").await;
     assert!(dropped > 500.0, "{dropped}");
     assert_eq!(serve.look("/livez").await.status, 200);
     let (status, out, _) = serve.stop().await;

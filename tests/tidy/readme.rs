@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use connector_cache::auth::Bypass;
-use connector_cache::cache::outcome::{Eviction, HitReason, NotStored, Outcome, ProofResult};
+use connector_cache::cache::outcome::{Eviction, HitReason, NotStored, Outcome, ProofChange, ProofLookup};
 use connector_cache::config::LIVE;
 use connector_cache::http::cache_status::Forward;
 use connector_cache::http::rejection::Rejection;
@@ -132,7 +132,8 @@ fn every_metric_is_there_with_its_labels_words() {
     let labels = [
         words::<Outcome>(),
         words::<MethodLabel>(),
-        words::<ProofResult>(),
+        words::<ProofLookup>(),
+        words::<ProofChange>(),
         words::<Eviction>(),
         words::<ScrubbedField>(),
         words::<Retry>(),

@@ -11,7 +11,7 @@ const ADDRESS: &str = "expected an IP address and a port, such as \"127.0.0.1:80
 const PATH: &str = "expected the path of a file (the path, not what is in it)";
 const HIDDEN: &str = "(hidden: it may hold a secret)";
 const FILTER: &str = "expected a level (error, warn, info, debug, trace, off) or directives such as \
-                      \"info,connector_cache::origin=debug\"";
+                      \"info,connector_cache::upstream=debug\"";
 const SHARED: &str = "the shared tier is not in this version; remove the key";
 
 /// What is said of a file with this one line.

@@ -1,30 +1,30 @@
-//! Keeps a value inside its line: nothing in it can end the line, move a cursor or turn the text around.
+//! Escapes of values: no value can end its line, move the cursor or change the direction of text.
 
 use std::io;
 
 use serde_json::ser::Formatter;
 
-/// JSON that is plain to whoever reads it by line or on a terminal. JSON itself escapes only what is below
-/// U+0020, so DEL, the C1 controls, U+2028 and the marks of direction would pass.
+/// JSON formatter that escapes all unprintable characters. JSON requires escapes only below U+0020, so DEL, the C1
+/// controls, U+2028 and the direction marks would pass.
 #[derive(Debug)]
 pub(super) struct PlainJson;
 
 impl Formatter for PlainJson {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, part: &str) -> io::Result<()> {
         let mut units = [0; 2];
-        let mut plain = 0;
+        let mut written = 0;
         for (start, character) in part.char_indices().filter(|(_, character)| is_unprintable(*character)) {
-            writer.write_all(&part.as_bytes()[plain..start])?;
+            writer.write_all(&part.as_bytes()[written..start])?;
             for unit in character.encode_utf16(&mut units) {
                 write!(writer, "\\u{unit:04x}")?;
             }
-            plain = start + character.len_utf8();
+            written = start + character.len_utf8();
         }
-        writer.write_all(&part.as_bytes()[plain..])
+        writer.write_all(&part.as_bytes()[written..])
     }
 }
 
-/// Text without anything that a terminal obeys. A backslash is doubled, so that an escape cannot be forged.
+/// Appends `text` with escapes for unprintable characters. A backslash is doubled, so that no value can forge an escape.
 pub(super) fn escape(text: &str, into: &mut String) {
     for character in text.chars() {
         if character == '\\' || is_unprintable(character) {
@@ -35,7 +35,7 @@ pub(super) fn escape(text: &str, into: &mut String) {
     }
 }
 
-/// Text in quotes.
+/// Appends `text` in quotes.
 pub(super) fn quote(text: &str, into: &mut String) {
     into.push('"');
     for (index, part) in text.split('"').enumerate() {
@@ -47,8 +47,8 @@ pub(super) fn quote(text: &str, into: &mut String) {
     into.push('"');
 }
 
-/// Control characters, line and paragraph separators, marks of direction, unassigned characters.
+/// Returns whether a character is a control, a line or paragraph separator, a direction mark or unassigned.
 fn is_unprintable(character: char) -> bool {
-    // The standard library's table of what it does not print, but for the quotes and the backslash.
+    // `escape_debug` has the table of unprintable characters; it also escapes quotes and the backslash.
     !matches!(character, '\'' | '"' | '\\') && character.escape_debug().len() > 1
 }

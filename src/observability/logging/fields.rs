@@ -4,39 +4,39 @@ use std::fmt::{self, Write};
 
 use tracing::field::{Field, Visit};
 
-/// Names and values, in the order they came. A name that comes again replaces its value.
-#[derive(Clone, Debug, Default)]
+/// Names and values in the order of their first occurrence. A later value of the same name replaces the earlier one.
+#[derive(Debug, Default)]
 pub(super) struct Fields(Vec<(&'static str, FieldValue)>);
 
-/// A value in the form in which JSON has it.
+/// Value of a field, as a JSON type.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum FieldValue {
-    /// True or false.
+    /// A truth value.
     Bool(bool),
-    /// A whole number.
+    /// A signed integer.
     Signed(i64),
-    /// A whole number.
+    /// An unsigned integer.
     Unsigned(u64),
-    /// Any number.
+    /// A floating-point number.
     Float(f64),
-    /// At most [`MAX_CHARS`] characters, the last an ellipsis when there were more.
+    /// Text of at most [`MAX_FIELD_CHARS`] characters. If it was cut, the last one is an ellipsis.
     Text(String),
 }
 
 impl Fields {
-    /// Takes over all of `others`.
+    /// Adds all fields of `others`.
     pub(super) fn merge(&mut self, others: &Fields) {
         for (name, value) in &others.0 {
             self.put(name, value.clone());
         }
     }
 
-    /// All fields but the message.
+    /// Returns all fields except the message.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &FieldValue)> {
         self.0.iter().map(|(name, value)| (*name, value)).filter(|(name, _)| *name != MESSAGE)
     }
 
-    /// What the event says.
+    /// Returns the message of the event.
     pub(super) fn message(&self) -> Option<&FieldValue> {
         self.0.iter().find(|(name, _)| *name == MESSAGE).map(|(_, value)| value)
     }
@@ -68,32 +68,32 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field.name(), text(format_args!("{value}")));
+        self.put(field.name(), bounded_text(format_args!("{value}")));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field.name(), text(format_args!("{value:?}")));
+        self.put(field.name(), bounded_text(format_args!("{value:?}")));
     }
 }
 
-fn text(value: fmt::Arguments<'_>) -> FieldValue {
-    let mut short = Short { text: String::new(), left: MAX_CHARS };
-    // It ends early with an error when the text is too long.
-    let whole = short.write_fmt(value).is_ok();
-    if !whole {
+fn bounded_text(value: fmt::Arguments<'_>) -> FieldValue {
+    let mut short = BoundedText { text: String::new(), left: MAX_FIELD_CHARS };
+    // Formatting stops with an error at the limit.
+    let is_complete = short.write_fmt(value).is_ok();
+    if !is_complete {
         short.text.pop();
         short.text.push('\u{2026}');
     }
     FieldValue::Text(short.text)
 }
 
-/// Takes so many characters and then no more, so that a large value is not even formatted.
-struct Short {
+/// Buffer of bounded length. It stops the formatting at the limit, so that a large value costs no more than a small one.
+struct BoundedText {
     text: String,
     left: usize,
 }
 
-impl Write for Short {
+impl Write for BoundedText {
     fn write_str(&mut self, part: &str) -> fmt::Result {
         for character in part.chars() {
             self.left = self.left.checked_sub(1).ok_or(fmt::Error)?;
@@ -103,6 +103,7 @@ impl Write for Short {
     }
 }
 
+/// Name of the field that holds the message.
 const MESSAGE: &str = "message";
-/// Of one field.
-pub(super) const MAX_CHARS: usize = 256;
+/// Characters of one value.
+const MAX_FIELD_CHARS: usize = 256;

@@ -1,8 +1,8 @@
-//! A limit on log lines of one kind, so that no caller can fill the log or the time of whoever reads it.
+//! Rate limit of log lines of one kind, so that no caller can fill the log.
 //!
-//! Each kind has a token bucket. A kind is a place in the code, and for access lines also the reason and the status.
-//! Access lines of requests that succeeded are not limited: whether there are any is the operator's choice
-//! (`log.access`), and each costs its caller a token that Graph accepts. Levels below INFO are not limited either.
+//! Each kind has a token bucket. A kind is a callsite, for access lines together with the reason and the status. Access
+//! lines of successful requests are not limited: the operator chooses them (`log.access`), and each needs a token that
+//! Graph accepts. Levels below INFO are not limited either.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,7 +16,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// Suppresses events past the limit of their kind.
+/// Suppresses events beyond the limit of their kind.
 #[derive(Debug, Default)]
 pub(super) struct LineLimit(SuppressedLines);
 
@@ -31,7 +31,7 @@ struct Inner {
     kinds: Mutex<HashMap<LineKind, Bucket>>,
 }
 
-/// What shares one limit.
+/// Key of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct LineKind {
     callsite: Identifier,
@@ -43,28 +43,28 @@ struct LineKind {
 struct Bucket {
     target: &'static str,
     level: Level,
-    /// When the bucket is full again.
-    full: Instant,
-    /// Since the last report.
+    /// Time at which the bucket is full again.
+    full_at: Instant,
+    /// Lines suppressed since the last report.
     suppressed: u64,
 }
 
-/// What an event says of its kind. Other fields are not formatted.
+/// Fields of an event that belong to its kind. Other fields are not formatted.
 #[derive(Debug, Default)]
 struct KindFields {
     reason: Reason,
     status: u64,
 }
 
-/// A reason, in the place that the longest needs, so that none is allocated for each line.
+/// A reason in an array, so that a line needs no allocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Reason {
-    bytes: [u8; MAX_REASON],
+    bytes: [u8; MAX_REASON_BYTES],
     length: usize,
 }
 
 impl LineLimit {
-    /// The counts.
+    /// Returns the counts of suppressed lines.
     pub(super) fn suppressed(&self) -> SuppressedLines {
         self.0.clone()
     }
@@ -86,35 +86,35 @@ impl<S: Subscriber> Layer<S> for LineLimit {
 }
 
 impl SuppressedLines {
-    /// Lines suppressed so far.
+    /// Returns the number of suppressed lines.
     pub fn total(&self) -> u64 {
         self.0.total.load(Relaxed)
     }
 
-    /// Logs a line for each kind of which lines were suppressed since the last report.
+    /// Logs a line for each kind with lines suppressed since the last report.
     pub fn report(&self) {
-        for (kind, target, level, lines) in self.take() {
+        for (kind, target, level, lines) in self.take_suppressed() {
             tracing::warn!(
                 lines,
                 of_target = target,
                 of_level = %level,
                 of_reason = (kind.reason.length > 0).then(|| tracing::field::display(kind.reason)),
                 of_status = (kind.status > 0).then_some(kind.status),
-                "log lines were suppressed: more of one kind than {RATE} a second"
+                "log lines were suppressed: more of one kind than {LINES_PER_SECOND} a second"
             );
         }
     }
 
-    /// What is to be reported. Kinds that have been silent for a while are forgotten.
-    fn take(&self) -> Vec<(LineKind, &'static str, Level, u64)> {
-        let (mut found, now) = (Vec::new(), Instant::now());
+    /// Returns the counts since the last call and resets them. Removes the kinds whose bucket is full.
+    fn take_suppressed(&self) -> Vec<(LineKind, &'static str, Level, u64)> {
+        let (mut counts, now) = (Vec::new(), Instant::now());
         let mut kinds = self.0.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         for (kind, bucket) in kinds.iter_mut().filter(|(_, bucket)| bucket.suppressed > 0) {
             let lines = std::mem::take(&mut bucket.suppressed);
-            found.push((kind.clone(), bucket.target, bucket.level, lines));
+            counts.push((kind.clone(), bucket.target, bucket.level, lines));
         }
-        kinds.retain(|_, bucket| bucket.full > now);
-        found
+        kinds.retain(|_, bucket| bucket.full_at > now);
+        counts
     }
 
     fn admit(&self, metadata: &'static Metadata<'static>, fields: &KindFields, now: Instant) -> bool {
@@ -123,13 +123,13 @@ impl SuppressedLines {
         let bucket = kinds.entry(kind).or_insert_with(|| Bucket {
             target: metadata.target(),
             level: *metadata.level(),
-            full: now,
+            full_at: now,
             suppressed: 0,
         });
-        let full = bucket.full.max(now) + Duration::from_secs(1) / RATE;
-        let is_admitted = full <= now + Duration::from_secs(1) / RATE * BURST;
+        let full_at = bucket.full_at.max(now) + LINE_INTERVAL;
+        let is_admitted = full_at <= now + LINE_INTERVAL * BURST_LINES;
         if is_admitted {
-            bucket.full = full;
+            bucket.full_at = full_at;
         } else {
             bucket.suppressed += 1;
             self.0.total.fetch_add(1, Relaxed);
@@ -141,7 +141,7 @@ impl SuppressedLines {
 impl Visit for KindFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "reason" {
-            self.reason = Reason::of(value);
+            self.reason = Reason::new(value);
         }
     }
 
@@ -155,10 +155,10 @@ impl Visit for KindFields {
 }
 
 impl Reason {
-    fn of(text: &str) -> Self {
+    fn new(text: &str) -> Self {
         let mut reason = Self::default();
-        for (place, byte) in reason.bytes.iter_mut().zip(text.bytes()) {
-            *place = byte;
+        for (slot, byte) in reason.bytes.iter_mut().zip(text.bytes()) {
+            *slot = byte;
             reason.length += 1;
         }
         reason
@@ -173,12 +173,14 @@ impl fmt::Display for Reason {
 
 /// The target of access lines.
 const ACCESS: &str = "connector_cache::access";
-/// Lines of one kind in a second.
-const RATE: u32 = 10;
+/// Lines of one kind a second.
+const LINES_PER_SECOND: u32 = 10;
+/// Time that refills a bucket by one line.
+const LINE_INTERVAL: Duration = Duration::from_millis(1000 / LINES_PER_SECOND as u64);
 /// Lines of one kind at once, after a pause.
-const BURST: u32 = 100;
-/// Bytes of a reason that tell it from others.
-const MAX_REASON: usize = 32;
+const BURST_LINES: u32 = 100;
+/// Bytes of a reason that are compared; all reasons are shorter.
+const MAX_REASON_BYTES: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -186,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts what passes the limit.
+    /// Counts the events that pass the limit.
     #[derive(Clone, Default)]
     struct Passed(Arc<AtomicU64>);
 
@@ -209,37 +211,37 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_line_has_a_burst_and_the_rest_is_counted() {
+    fn each_kind_of_line_has_a_burst_and_further_lines_are_counted() {
         let (passed, suppressed) = passed(|| {
             for _ in 0..1_000 {
                 access(401, "no-token");
                 access(404, "path");
                 tracing::warn!("something else");
-                tracing::debug!("of interest to one who looks for it");
+                tracing::debug!("a detail");
                 access(200, "");
             }
         });
         let limited = passed - 2_000;
-        assert!((300..500).contains(&limited), "{limited} lines of three kinds, burst and a moment's rate");
+        assert!((300..500).contains(&limited), "{limited} lines of three kinds");
         assert_eq!(suppressed.total(), 3_000 - limited);
-        let mut found: Vec<_> =
-            suppressed.take().into_iter().map(|(kind, ..)| kind.reason.to_string()).collect();
-        found.sort();
-        assert_eq!(found, ["", "no-token", "path"]);
-        assert!(suppressed.take().is_empty(), "each is reported once");
+        let mut reasons: Vec<_> =
+            suppressed.take_suppressed().into_iter().map(|(kind, ..)| kind.reason.to_string()).collect();
+        reasons.sort();
+        assert_eq!(reasons, ["", "no-token", "path"]);
+        assert!(suppressed.take_suppressed().is_empty(), "each is reported once");
     }
 
     #[test]
-    fn after_a_while_lines_pass_again() {
+    fn lines_pass_again_after_a_pause() {
         let suppressed = SuppressedLines::default();
         let (fields, metadata) = (KindFields::default(), metadata());
         let now = Instant::now();
         let burst = (0..200).filter(|_| suppressed.admit(metadata, &fields, now)).count();
-        assert_eq!(burst, BURST as usize);
+        assert_eq!(burst, BURST_LINES as usize);
         let later = now + Duration::from_secs(3);
         assert_eq!(
             (0..200).filter(|_| suppressed.admit(metadata, &fields, later)).count(),
-            3 * RATE as usize
+            3 * LINES_PER_SECOND as usize
         );
     }
 

@@ -1,4 +1,4 @@
-//! One event, one line, one write.
+//! Rendering of an event as one line of JSON or text, in one write.
 
 use std::fmt::{Display, Write as _};
 use std::io::Write as _;
@@ -16,20 +16,21 @@ use super::Format;
 use super::escape::{PlainJson, escape, quote};
 use super::fields::{FieldValue, Fields};
 
-/// Writes events as lines, with the fields of the spans they are in.
+/// Writes each event as a line, with the fields of the spans around it.
 #[derive(Debug)]
-pub(super) struct Lines<W> {
+pub(super) struct LineLayer<W> {
     format: Format,
     writer: W,
 }
 
-impl<W> Lines<W> {
+impl<W> LineLayer<W> {
+    /// Creates a layer that writes to `writer`.
     pub(super) fn new(format: Format, writer: W) -> Self {
         Self { format, writer }
     }
 }
 
-impl<S, W> Layer<S> for Lines<W>
+impl<S, W> Layer<S> for LineLayer<W>
 where
     S: Subscriber + for<'s> LookupSpan<'s>,
     W: for<'w> MakeWriter<'w> + 'static,
@@ -53,25 +54,25 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
         for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
-            if let Some(of_span) = span.extensions().get::<Fields>() {
-                fields.merge(of_span);
+            if let Some(span_fields) = span.extensions().get::<Fields>() {
+                fields.merge(span_fields);
             }
         }
         event.record(&mut fields);
-        // Not before the epoch: the formatter would panic.
+        // The formatter panics at a time before the epoch.
         let time = humantime::format_rfc3339_millis(SystemTime::now().max(UNIX_EPOCH));
         let line = match self.format {
-            Format::Json => json(&time, event.metadata(), &fields),
-            Format::Text => Some(text(&time, event.metadata(), &fields).into_bytes()),
+            Format::Json => render_json(&time, event.metadata(), &fields),
+            Format::Text => Some(render_text(&time, event.metadata(), &fields).into_bytes()),
         };
         if let Some(line) = line {
-            // A line that cannot be written is no reason to fail a request.
+            // A line that cannot be written does not fail the request.
             let _ = self.writer.make_writer_for(event.metadata()).write_all(&line);
         }
     }
 }
 
-fn json(time: &impl Display, metadata: &Metadata<'_>, fields: &Fields) -> Option<Vec<u8>> {
+fn render_json(time: &impl Display, metadata: &Metadata<'_>, fields: &Fields) -> Option<Vec<u8>> {
     let mut line = Vec::with_capacity(256);
     let mut serializer = serde_json::Serializer::with_formatter(&mut line, PlainJson);
     let mut map = serializer.serialize_map(None).ok()?;
@@ -80,8 +81,8 @@ fn json(time: &impl Display, metadata: &Metadata<'_>, fields: &Fields) -> Option
     map.serialize_entry("target", metadata.target()).ok()?;
     for (name, value) in fields.message().map(|value| ("message", value)).into_iter().chain(fields.iter()) {
         match value {
-            // A name is there once. Ours stand for every line, so they stay.
-            _ if OWN_NAMES.contains(&name) => Ok(()),
+            // A name occurs once in a line. A field cannot replace the fields that every line has.
+            _ if COMMON_FIELDS.contains(&name) => Ok(()),
             FieldValue::Bool(value) => map.serialize_entry(name, value),
             FieldValue::Signed(value) => map.serialize_entry(name, value),
             FieldValue::Unsigned(value) => map.serialize_entry(name, value),
@@ -95,7 +96,7 @@ fn json(time: &impl Display, metadata: &Metadata<'_>, fields: &Fields) -> Option
     Some(line)
 }
 
-fn text(time: &impl Display, metadata: &Metadata<'_>, fields: &Fields) -> String {
+fn render_text(time: &impl Display, metadata: &Metadata<'_>, fields: &Fields) -> String {
     let mut line = format!("{time} {:>5} {}:", metadata.level().as_str(), metadata.target());
     if let Some(FieldValue::Text(message)) = fields.message() {
         line.push(' ');
@@ -120,11 +121,12 @@ fn text(time: &impl Display, metadata: &Metadata<'_>, fields: &Fields) -> String
     line
 }
 
-/// Whether a value needs no quotes.
+/// Returns whether a value needs no quotes.
 fn is_word(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/');
-    !text.is_empty() && text.bytes().all(plain)
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/');
+    !text.is_empty() && text.bytes().all(is_plain)
 }
 
-/// The fields that every line has.
-const OWN_NAMES: [&str; 3] = ["time", "level", "target"];
+/// Names of the fields that every line has.
+const COMMON_FIELDS: [&str; 3] = ["time", "level", "target"];

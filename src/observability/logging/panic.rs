@@ -1,10 +1,10 @@
-//! What is told of a panic: where, and in which thread. Never what was said, for a value may be in it.
+//! Log line of a panic: location and thread. The message of the panic is left out, because it can hold a value.
 
 use std::io::Write;
 use std::panic::PanicHookInfo;
 
-/// Replaces the standard hook, which prints the message.
-pub fn panic_hook() {
+/// Replaces the standard panic hook, which prints the message.
+pub fn set_panic_hook() {
     std::panic::set_hook(Box::new(report));
 }
 
@@ -15,7 +15,7 @@ fn report(info: &PanicHookInfo<'_>) {
     if tracing::dispatcher::has_been_set() {
         tracing::error!(location, thread, "panic");
     } else {
-        // Before the log is there. That nobody reads it is nothing to act on.
+        // The log has not started. A failure to write is ignored.
         let _ = writeln!(std::io::stderr(), "panic at {location} in thread {thread}");
     }
 }

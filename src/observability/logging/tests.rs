@@ -2,16 +2,17 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use tracing::level_filters::LevelFilter;
 use tracing::subscriber::with_default;
 
 use super::*;
 use crate::support::labels::Label;
 
-/// Takes what is logged. Clones share it.
+/// Buffer of the written lines. Clones share it.
 #[derive(Clone, Default)]
-struct Taken(Arc<Mutex<Vec<u8>>>);
+struct Output(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Taken {
+impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -22,12 +23,12 @@ impl Write for Taken {
     }
 }
 
-/// What is written while `events` happen.
+/// Returns the lines that `events` write.
 fn log(filter: &str, format: Format, events: impl FnOnce()) -> String {
-    let taken = Taken::default();
-    let writer = taken.clone();
+    let output = Output::default();
+    let writer = output.clone();
     with_default(subscriber(filter, format, move || writer.clone()).unwrap(), events);
-    let bytes = taken.0.lock().unwrap().clone();
+    let bytes = output.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
 }
 
@@ -35,7 +36,7 @@ fn json(events: impl FnOnce()) -> Value {
     serde_json::from_str(&log("info", Format::Json, events)).unwrap()
 }
 
-/// All that could end a line, move a cursor or turn text around.
+/// Characters that could end a line, move the cursor or change the direction of text.
 const NASTY: &str = "a\r\nb\u{1b}[2Jc\u{2028}d\u{2029}e\u{85}f\u{7f}g\u{202e}h\\i\"j\u{0}k\u{e0001}l";
 
 #[test]
@@ -43,7 +44,7 @@ fn a_json_line_is_one_flat_object() {
     let line = json(|| tracing::info!(status = 200, ratio = 0.5, cached = true, kind = "hit", "answered"));
     assert_eq!(line["message"], "answered");
     assert_eq!(line["level"], "INFO");
-    assert_eq!(line["target"], "connector_cache::telemetry::tests");
+    assert_eq!(line["target"], "connector_cache::observability::logging::tests");
     assert_eq!(line["status"], 200);
     assert_eq!(line["ratio"], 0.5);
     assert_eq!(line["cached"], true);
@@ -84,17 +85,17 @@ fn an_event_is_one_printable_line_whatever_is_in_it() {
 }
 
 #[test]
-fn json_gives_back_what_was_logged() {
+fn json_keeps_each_value() {
     assert_eq!(json(|| tracing::info!(text = NASTY, "m"))["text"], NASTY);
 }
 
 #[test]
-fn text_quotes_what_is_not_a_word() {
+fn text_quotes_values_that_are_not_words() {
     let line = log("info", Format::Text, || {
         tracing::info!(word = "uri-miss", blank = "a b", forged = "x\" level=\"y", bytes = 3, "it is \"so\"");
     });
-    let (_, said) = line.split_once("tests: ").unwrap();
-    assert_eq!(said, "it is \"so\" word=uri-miss blank=\"a b\" forged=\"x\\\" level=\\\"y\" bytes=3\n");
+    let (_, fields) = line.split_once("tests: ").unwrap();
+    assert_eq!(fields, "it is \"so\" word=uri-miss blank=\"a b\" forged=\"x\\\" level=\\\"y\" bytes=3\n");
 }
 
 #[test]
@@ -114,7 +115,7 @@ fn a_field_is_cut_at_256_characters() {
 #[test]
 fn no_filter_lifts_a_library_below_info() {
     for filter in ["trace", "h2=trace", "h2=trace,hyper=debug", "debug,connector_cache=trace"] {
-        let said = log(filter, Format::Json, || {
+        let output = log(filter, Format::Json, || {
             tracing::debug!(target: "h2::codec", "canary");
             tracing::trace!(target: "hyper", "canary");
             tracing::debug!(target: "rustls::client", "canary");
@@ -123,22 +124,22 @@ fn no_filter_lifts_a_library_below_info() {
             let span = tracing::debug_span!(target: "hyper_util", "span", header = "canary");
             span.in_scope(|| tracing::error!(target: "h2", "loud"));
         });
-        assert!(!said.contains("canary"), "{filter}: {said}");
-        assert_eq!(said.matches("loud").count(), 1, "{filter}: {said}");
+        assert!(!output.contains("canary"), "{filter}: {output}");
+        assert_eq!(output.matches("loud").count(), 1, "{filter}: {output}");
     }
 }
 
 #[test]
 fn the_filter_lets_our_own_targets_speak() {
-    let said = log("warn,connector_cache::origin=trace", Format::Json, || {
-        tracing::trace!(target: "connector_cache::origin", "heard");
+    let output = log("warn,connector_cache::upstream=trace", Format::Json, || {
+        tracing::trace!(target: "connector_cache::upstream", "heard");
         tracing::info!(target: "connector_cache::server", "unheard");
         tracing::info!(target: "hyper", "unheard");
     });
-    assert!(said.contains("\"heard\"") && !said.contains("unheard"), "{said}");
+    assert!(output.contains("\"heard\"") && !output.contains("unheard"), "{output}");
 }
 
-/// Takes nothing until the other end is dropped.
+/// Blocks in each write until the other end is dropped.
 struct Stalled(std::sync::mpsc::Receiver<()>);
 
 impl Write for Stalled {
@@ -152,8 +153,8 @@ impl Write for Stalled {
 }
 
 #[test]
-fn a_stalled_reader_costs_lines_and_no_time() {
-    let (let_go, stalled) = std::sync::mpsc::channel();
+fn a_stalled_reader_costs_lines_but_no_time() {
+    let (release, stalled) = std::sync::mpsc::channel();
     let (writer, guard) = writer::start(Stalled(stalled)).unwrap();
     let dropped = guard.dropped_lines();
     // Lines that are not limited.
@@ -162,15 +163,15 @@ fn a_stalled_reader_costs_lines_and_no_time() {
             tracing::debug!("line");
         }
     });
-    // Some more than the queue holds are in the hands of the writer.
+    // The writer thread holds some lines besides those in the queue.
     assert!((1000..=2000).contains(&dropped.get()), "{}", dropped.get());
-    drop(let_go);
+    drop(release);
     drop(guard);
 }
 
 #[test]
-fn f66_a_log_that_is_stuck_does_not_hold_up_the_end() {
-    let (let_go, stalled) = std::sync::mpsc::channel();
+fn f66_a_stuck_log_does_not_block_the_end_of_the_process() {
+    let (release, stalled) = std::sync::mpsc::channel();
     let (mut writer, guard) = writer::start(Stalled(stalled)).unwrap();
     for _ in 0..=writer::QUEUE_LINES {
         writer.write_all(b"line\n").unwrap();
@@ -178,24 +179,24 @@ fn f66_a_log_that_is_stuck_does_not_hold_up_the_end() {
     let began = std::time::Instant::now();
     drop(guard);
     assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
-    drop(let_go);
+    drop(release);
 }
 
 #[test]
-fn what_is_left_at_the_end_is_written() {
-    let taken = tempfile::NamedTempFile::new().unwrap();
-    let (mut writer, guard) = writer::start(taken.reopen().unwrap()).unwrap();
+fn lines_that_are_left_at_the_end_are_written() {
+    let output = tempfile::NamedTempFile::new().unwrap();
+    let (mut writer, guard) = writer::start(output.reopen().unwrap()).unwrap();
     for _ in 0..1000 {
         writer.write_all(b"line\n").unwrap();
     }
     drop(guard);
-    assert_eq!(std::fs::read(taken.path()).unwrap().len(), 5000);
+    assert_eq!(std::fs::read(output.path()).unwrap().len(), 5000);
 }
 
 #[test]
 fn lines_that_cannot_be_written_are_counted() {
-    struct Gone;
-    impl Write for Gone {
+    struct Broken;
+    impl Write for Broken {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
             Err(io::ErrorKind::BrokenPipe.into())
         }
@@ -203,7 +204,7 @@ fn lines_that_cannot_be_written_are_counted() {
             Ok(())
         }
     }
-    let (mut writer, guard) = writer::start(Gone).unwrap();
+    let (mut writer, guard) = writer::start(Broken).unwrap();
     let dropped = guard.dropped_lines();
     for _ in 0..10 {
         writer.write_all(b"line\n").unwrap();
@@ -213,7 +214,7 @@ fn lines_that_cannot_be_written_are_counted() {
 }
 
 #[test]
-fn access_lines_are_for_whom_they_are_asked() {
+fn the_access_setting_selects_the_lines() {
     for &outcome in Outcome::ALL {
         assert!(AccessLog::All.logs(outcome));
         assert!(!AccessLog::Off.logs(outcome));
@@ -222,21 +223,21 @@ fn access_lines_are_for_whom_they_are_asked() {
 }
 
 #[test]
-fn a_filter_with_a_slip_is_none() {
-    for good in ["info", "OFF", "info,hyper=warn", "connector_cache::origin=debug"] {
-        assert!(filter(good).is_some(), "{good}");
+fn a_malformed_filter_is_refused() {
+    for good in ["info", "OFF", "info,hyper=warn", "connector_cache::upstream=debug"] {
+        assert!(parse_filter(good).is_some(), "{good}");
     }
     for bad in
         ["inof", "", "info,", "info, connector_cache=trace", "info,debgu", "connector_cache=loud", "a=b=c"]
     {
-        assert!(filter(bad).is_none(), "{bad}");
+        assert!(parse_filter(bad).is_none(), "{bad}");
     }
 }
 
 #[test]
-fn a_filter_that_is_changed_holds_from_then_on() {
-    let taken = Taken::default();
-    let (writer, (filter, handle)) = (taken.clone(), reload::Layer::new(filter("info").unwrap()));
+fn a_changed_filter_applies_to_later_events() {
+    let output = Output::default();
+    let (writer, (filter, handle)) = (output.clone(), reload::Layer::new(parse_filter("info").unwrap()));
     let handle = LogHandle {
         dropped: DroppedLines::default(),
         suppressed: SuppressedLines::default(),
@@ -248,7 +249,41 @@ fn a_filter_that_is_changed_holds_from_then_on() {
             tracing::debug!(number);
         }
     });
-    let written = String::from_utf8(taken.0.lock().unwrap().clone()).unwrap();
+    let written = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
     let numbers = written.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["number"].clone());
     assert_eq!(numbers.collect::<Vec<_>>(), [2, 3], "{written}");
+}
+
+/// Records the size of each write. The first write blocks until the other end is dropped.
+struct Batches(Arc<Mutex<Vec<usize>>>, std::sync::mpsc::Receiver<()>);
+
+impl Write for Batches {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.1.recv();
+        self.0.lock().unwrap().push(bytes.len());
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn lines_that_wait_together_are_written_in_one_write() {
+    let ((release, blocked), batches) = (std::sync::mpsc::channel(), Arc::default());
+    let (mut writer, guard) = writer::start(Batches(Arc::clone(&batches), blocked)).unwrap();
+    for _ in 0..1000 {
+        writer.write_all(b"line\n").unwrap();
+    }
+    drop(release);
+    drop(guard);
+    let batches = batches.lock().unwrap();
+    assert_eq!(batches.iter().sum::<usize>(), 5000);
+    assert!(batches.len() <= 2, "the lines before the first write, and all others: {batches:?}");
+}
+
+#[test]
+fn the_level_cap_does_not_raise_the_level_of_the_filter() {
+    let subscriber = subscriber("info", Format::Json, Output::default).unwrap();
+    assert_eq!(subscriber.max_level_hint(), Some(LevelFilter::INFO));
 }

@@ -1,7 +1,10 @@
-//! The thread that writes the log, so that no request waits for whoever reads it.
+//! Writer thread of the log, so that no request waits for the reader of the log.
 //!
-//! Lines go through a queue of bounded length. What it has no room for is dropped and counted, and so is what
-//! cannot be written. It knows nothing of what is in a line.
+//! Lines go through a bounded queue. A line is dropped and counted if the queue is full or if the output fails. The module
+//! does not know the format of a line.
+//!
+//! `tracing-appender` does not fit: its guard prints to standard output when the writer is stuck, and then blocks for ever
+//! if standard output is the log; it does not count lines that the output refuses. docs/architecture.md has the comparison.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -12,14 +15,14 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Takes lines, each in one write, and never waits. Clones write to the same log.
+/// Accepts lines, each in one write, and never waits. Clones write to the same log.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     queue: SyncSender<Vec<u8>>,
     dropped: DroppedLines,
 }
 
-/// Keeps the log going. Dropped, it writes what is left, for a second at the most.
+/// Guard of the writer thread. Dropping it writes the lines that are left, for at most one second.
 #[derive(Debug)]
 pub struct Guard {
     writer: Writer,
@@ -27,12 +30,12 @@ pub struct Guard {
     stopped: Receiver<()>,
 }
 
-/// A count of lines that goes on counting. Clones read the same count.
+/// Count of dropped lines. Clones read the same count.
 #[derive(Clone, Debug, Default)]
 pub struct DroppedLines(Arc<AtomicU64>);
 
 impl DroppedLines {
-    /// Lines dropped so far.
+    /// Returns the number of dropped lines.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -43,7 +46,7 @@ impl DroppedLines {
 }
 
 impl Guard {
-    /// The count of lines that were dropped because their reader was too slow, or gone.
+    /// Returns the count of lines that were dropped because the reader of the log was too slow or gone.
     pub fn dropped_lines(&self) -> DroppedLines {
         self.writer.dropped.clone()
     }
@@ -52,10 +55,10 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        // An empty line wakes a thread that waits. Where the queue is full, it does not wait.
+        // An empty line wakes a waiting thread. If the queue is full, the thread is not waiting.
         let _ = self.writer.queue.try_send(Vec::new());
-        // Nothing is ever sent: the thread hangs up when it is done. One that is stuck in a write is left behind.
-        let _ = self.stopped.recv_timeout(LAST_LINES);
+        // The thread sends nothing: it drops its end when it is done. A thread that is stuck in a write is abandoned.
+        let _ = self.stopped.recv_timeout(FLUSH_TIMEOUT);
     }
 }
 
@@ -88,14 +91,14 @@ pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(Writer, Gua
     let (stop, dropped) = (Arc::new(AtomicBool::new(false)), writer.dropped.clone());
     let guard = Guard { writer: writer.clone(), stop: Arc::clone(&stop), stopped };
     Builder::new().name("log".to_owned()).spawn(move || {
-        work(&lines, &stop, &dropped, out);
+        write_lines(&lines, &stop, &dropped, out);
         drop(running);
     })?;
     Ok((writer, guard))
 }
 
-/// Writes lines, as many at a time as there are, until it is told to stop and none is left.
-fn work(lines: &Receiver<Vec<u8>>, stop: &AtomicBool, dropped: &DroppedLines, mut out: impl Write) {
+/// Writes lines until `stop` is set and none is left. Lines that wait together are written in one batch.
+fn write_lines(lines: &Receiver<Vec<u8>>, stop: &AtomicBool, dropped: &DroppedLines, mut out: impl Write) {
     let mut batch = Vec::new();
     loop {
         let first = if stop.load(Ordering::Acquire) { lines.try_recv().ok() } else { lines.recv().ok() };
@@ -103,7 +106,7 @@ fn work(lines: &Receiver<Vec<u8>>, stop: &AtomicBool, dropped: &DroppedLines, mu
         batch.clear();
         batch.extend_from_slice(&first);
         let mut count = u64::from(!first.is_empty());
-        while batch.len() < BATCH_BYTES
+        while batch.len() < MAX_BATCH_BYTES
             && let Ok(line) = lines.try_recv()
         {
             batch.extend_from_slice(&line);
@@ -115,9 +118,9 @@ fn work(lines: &Receiver<Vec<u8>>, stop: &AtomicBool, dropped: &DroppedLines, mu
     }
 }
 
-/// What may wait for the thread. A line takes less than a kilobyte as a rule.
+/// Lines in the queue. A typical line takes less than a kilobyte.
 pub(super) const QUEUE_LINES: usize = 8_192;
-/// Written at one time: what a pipe holds.
-const BATCH_BYTES: usize = 64 << 10;
-/// For what is left at the end.
-const LAST_LINES: Duration = Duration::from_secs(1);
+/// Size at which a batch is written: the capacity of a pipe on Linux.
+const MAX_BATCH_BYTES: usize = 64 << 10;
+/// Time for the last lines.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);

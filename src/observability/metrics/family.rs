@@ -1,4 +1,6 @@
-//! Families whose labels are words of closed vocabularies.
+//! Metric families whose labels come from closed sets.
+//!
+//! The series of a family are looked up once, when the family is built: an update is an index and an atomic addition.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -12,70 +14,70 @@ use prometheus::{
 use crate::cache::outcome::Outcome;
 use crate::support::labels::{Label, labels};
 
-/// A counter for each word of a vocabulary.
+/// A counter for each label of a closed set.
 #[derive(Debug)]
-pub struct CounterFamily<W> {
+pub struct CounterFamily<L> {
     metric: IntCounterVec,
     counters: Box<[IntCounter]>,
-    labels: std::marker::PhantomData<fn(W)>,
+    label: std::marker::PhantomData<fn(L)>,
 }
 
-impl<W: Label> CounterFamily<W> {
+impl<L: Label> CounterFamily<L> {
     pub(super) fn new(registry: &Registry, name: &str, help: &str, label: &str) -> prometheus::Result<Self> {
         let family = IntCounterVec::new(opts(name, help), &[label])?;
-        let counters = W::ALL.iter().map(|word| family.with_label_values(&[word.as_str()])).collect();
+        let counters = L::ALL.iter().map(|label| family.with_label_values(&[label.as_str()])).collect();
         register(registry, family.clone())?;
-        Ok(Self { metric: family, counters, labels: std::marker::PhantomData })
+        Ok(Self { metric: family, counters, label: std::marker::PhantomData })
     }
 
-    /// A family with other labels on the same metric: two parts that know different reasons count in one metric.
+    /// Returns a family with other labels on the same metric, for two parts that count different reasons in one metric.
     pub fn with_labels_of<M: Label>(&self) -> CounterFamily<M> {
         let counters = M::ALL.iter().map(|label| self.metric.with_label_values(&[label.as_str()])).collect();
-        CounterFamily { metric: self.metric.clone(), counters, labels: std::marker::PhantomData }
+        CounterFamily { metric: self.metric.clone(), counters, label: std::marker::PhantomData }
     }
 
-    /// Counts one.
-    pub fn inc(&self, word: W) {
-        self.add(word, 1);
+    /// Adds one.
+    pub fn inc(&self, label: L) {
+        self.add(label, 1);
     }
 
-    /// Counts `n`.
-    pub fn add(&self, word: W, n: u64) {
-        if let Some(counter) = self.counters.get(word.index()) {
+    /// Adds `n`.
+    pub fn add(&self, label: L, n: u64) {
+        if let Some(counter) = self.counters.get(label.index()) {
             counter.inc_by(n);
         }
     }
 
-    /// The count so far.
-    pub fn get(&self, word: W) -> u64 {
-        self.counters.get(word.index()).map_or(0, IntCounter::get)
+    /// Returns the count.
+    pub fn get(&self, label: L) -> u64 {
+        self.counters.get(label.index()).map_or(0, IntCounter::get)
     }
 }
 
-/// A gauge for each word of a vocabulary.
+/// A gauge for each label of a closed set.
 #[derive(Debug)]
-pub struct GaugeFamily<W> {
+pub struct GaugeFamily<L> {
     gauges: Box<[IntGauge]>,
-    labels: std::marker::PhantomData<fn(W)>,
+    label: std::marker::PhantomData<fn(L)>,
 }
 
-impl<W: Label> GaugeFamily<W> {
+impl<L: Label> GaugeFamily<L> {
     pub(super) fn new(registry: &Registry, name: &str, help: &str, label: &str) -> prometheus::Result<Self> {
-        let family = gauges(registry, name, help, &[label])?;
-        let gauges = W::ALL.iter().map(|word| family.with_label_values(&[word.as_str()])).collect();
-        Ok(Self { gauges, labels: std::marker::PhantomData })
+        let family = gauge_vec(registry, name, help, &[label])?;
+        let gauges = L::ALL.iter().map(|label| family.with_label_values(&[label.as_str()])).collect();
+        Ok(Self { gauges, label: std::marker::PhantomData })
     }
 
-    /// How many there are now.
-    pub fn set(&self, word: W, level: usize) {
-        if let Some(gauge) = self.gauges.get(word.index()) {
-            gauge.set(i64::try_from(level).unwrap_or(i64::MAX));
+    /// Sets the value.
+    pub fn set(&self, label: L, value: usize) {
+        if let Some(gauge) = self.gauges.get(label.index()) {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
     }
 }
 
 labels! {
-    /// The methods that are told apart.
+    /// Request method, as a label.
     pub enum MethodLabel {
         /// GET.
         Get = "GET",
@@ -96,44 +98,46 @@ impl From<&Method> for MethodLabel {
     }
 }
 
-/// `requests_total{method,status,cache}`.
+/// The family `requests_total{method,status,cache}`.
 #[derive(Debug)]
-pub struct Requests {
+pub struct RequestCounters {
     family: IntCounterVec,
     grid: Box<[OnceLock<IntCounter>]>,
 }
 
-impl Requests {
+impl RequestCounters {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let family =
-            IntCounterVec::new(opts("requests_total", "Requests answered."), &["method", "status", "cache"])?;
+        let family = IntCounterVec::new(
+            opts("requests_total", "Requests, by method, status and use of the cache."),
+            &["method", "status", "cache"],
+        )?;
         register(registry, family.clone())?;
         let cells = MethodLabel::ALL.len() * (STATUSES.len() + 1) * Outcome::ALL.len();
         let requests = Self { family, grid: (0..cells).map(|_| OnceLock::new()).collect() };
         for &outcome in Outcome::ALL {
-            requests.cell(MethodLabel::Get, StatusCode::OK, outcome);
+            requests.counter_at(MethodLabel::Get, StatusCode::OK, outcome);
         }
         for status in
             [400, 401, 404, 405, 500, 502, 503, 504].iter().filter_map(|s| StatusCode::from_u16(*s).ok())
         {
-            requests.cell(MethodLabel::Get, status, Outcome::None);
+            requests.counter_at(MethodLabel::Get, status, Outcome::None);
         }
         Ok(requests)
     }
 
-    /// Counts one answer.
+    /// Adds one response.
     pub fn inc(&self, method: MethodLabel, status: StatusCode, outcome: Outcome) {
-        if let Some(counter) = self.cell(method, status, outcome) {
+        if let Some(counter) = self.counter_at(method, status, outcome) {
             counter.inc();
         }
     }
 
-    /// The count so far.
+    /// Returns the count.
     pub fn get(&self, method: MethodLabel, status: StatusCode, outcome: Outcome) -> u64 {
-        self.cell(method, status, outcome).map_or(0, IntCounter::get)
+        self.counter_at(method, status, outcome).map_or(0, IntCounter::get)
     }
 
-    fn cell(&self, method: MethodLabel, status: StatusCode, outcome: Outcome) -> Option<&IntCounter> {
+    fn counter_at(&self, method: MethodLabel, status: StatusCode, outcome: Outcome) -> Option<&IntCounter> {
         let (row, label) = status_label(status);
         let cell = (method.index() * (STATUSES.len() + 1) + row) * Outcome::ALL.len() + outcome.index();
         let counter = || self.family.with_label_values(&[method.as_str(), label, outcome.as_str()]);
@@ -141,52 +145,53 @@ impl Requests {
     }
 }
 
-/// `origin_requests_total{status}`.
+/// The family `origin_requests_total{status}`.
 #[derive(Debug)]
-pub struct Statuses {
+pub struct StatusCounters {
     counters: Box<[IntCounter]>,
 }
 
-impl Statuses {
+impl StatusCounters {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let family = IntCounterVec::new(opts("origin_requests_total", "Answers of Graph."), &["status"])?;
+        let family = IntCounterVec::new(opts("origin_requests_total", "Responses of Graph."), &["status"])?;
         let labels = STATUSES.iter().map(|(_, label)| *label).chain([OTHER]);
         let counters = labels.map(|label| family.with_label_values(&[label])).collect();
         register(registry, family)?;
         Ok(Self { counters })
     }
 
-    /// Counts one answer.
+    /// Adds one response.
     pub fn inc(&self, status: StatusCode) {
         if let Some(counter) = self.counters.get(status_label(status).0) {
             counter.inc();
         }
     }
 
-    /// All answers so far.
+    /// Returns the number of all responses.
     pub fn total(&self) -> u64 {
         self.counters.iter().map(IntCounter::get).sum()
     }
 }
 
-/// `request_duration_seconds{cache}`.
+/// The family `request_duration_seconds{cache}`.
 #[derive(Debug)]
-pub struct Durations(Box<[Histogram]>);
+pub struct RequestDurations(Box<[Histogram]>);
 
-impl Durations {
+impl RequestDurations {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let name = "request_duration_seconds";
-        let help = "Time from a request's head to its answer.";
-        let one = |outcome: &Outcome| histogram(registry, name, help, Some(("cache", outcome.as_str())));
+        let help = "Time from the head of a request to its response.";
+        let one =
+            |outcome: &Outcome| register_histogram(registry, name, help, Some(("cache", outcome.as_str())));
         Outcome::ALL.iter().map(one).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Requests recorded so far.
+    /// Returns the number of requests.
     pub fn count(&self, outcome: Outcome) -> u64 {
         self.0.get(outcome.index()).map_or(0, Histogram::get_sample_count)
     }
 
-    /// Records one request.
+    /// Records the duration of one request.
     pub fn observe(&self, outcome: Outcome, duration: Duration) {
         if let Some(histogram) = self.0.get(outcome.index()) {
             histogram.observe(duration.as_secs_f64());
@@ -202,17 +207,21 @@ pub(super) fn register(registry: &Registry, collector: impl Collector + 'static)
     registry.register(Box::new(collector))
 }
 
-pub(super) fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+pub(super) fn register_counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+) -> prometheus::Result<IntCounter> {
     let counter = IntCounter::with_opts(opts(name, help))?;
     register(registry, counter.clone()).map(|()| counter)
 }
 
-pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+pub(super) fn register_gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
     let gauge = IntGauge::with_opts(opts(name, help))?;
     register(registry, gauge.clone()).map(|()| gauge)
 }
 
-pub(super) fn gauges(
+pub(super) fn gauge_vec(
     registry: &Registry,
     name: &str,
     help: &str,
@@ -222,13 +231,13 @@ pub(super) fn gauges(
     register(registry, gauges.clone()).map(|()| gauges)
 }
 
-pub(super) fn histogram(
+pub(super) fn register_histogram(
     registry: &Registry,
     name: &str,
     help: &str,
     label: Option<(&str, &str)>,
 ) -> prometheus::Result<Histogram> {
-    let mut opts = HistogramOpts::new(name, help).namespace(NAMESPACE).buckets(BUCKETS.to_vec());
+    let mut opts = HistogramOpts::new(name, help).namespace(NAMESPACE).buckets(DURATION_BUCKETS.to_vec());
     if let Some((name, value)) = label {
         opts = opts.const_label(name, value);
     }
@@ -242,13 +251,15 @@ fn status_label(status: StatusCode) -> (usize, &'static str) {
 }
 
 const NAMESPACE: &str = "connector_cache";
+/// Label of a status that is not in [`STATUSES`].
 const OTHER: &str = "other";
-/// Seconds: a hit takes tens of microseconds, Graph 100 ms and more, and ten seconds is the deadline.
-const BUCKETS: [f64; 17] = [
+/// Upper bounds of the buckets, seconds: a hit takes tens of microseconds, Graph 100 ms and more, and ten seconds is the
+/// default of `graph.timeout`.
+const DURATION_BUCKETS: [f64; 17] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0,
 ];
-/// Statuses that we answer with or that Graph documents. 200 first: it is looked up most.
+/// Statuses of the proxy and those that Graph documents. 200 is first, because it is looked up most.
 const STATUSES: [(u16, &str); 22] = [
     (200, "200"),
     (304, "304"),

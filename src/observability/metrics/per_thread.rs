@@ -1,7 +1,7 @@
-//! What every request counts, by each thread for itself.
+//! Metrics that every request updates, in one shard per thread.
 //!
-//! Threads that counted in one place would hand it to and fro at each request, which takes longer than to count. A
-//! scrape adds up what they counted.
+//! Threads that update one counter move its cache line between their cores, which takes longer than the addition. A scrape
+//! adds the shards.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,24 +11,26 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, Metric, MetricFamily};
 use prometheus::{IntGauge, Registry};
 
-use super::family::{CounterFamily, Durations, Requests, gauge};
-use crate::cache::outcome::ProofResult;
+use super::family::{CounterFamily, RequestCounters, RequestDurations, register_gauge};
+use crate::cache::outcome::{ProofChange, ProofLookup};
 
-/// What one thread counts.
+/// The shard of one thread.
 #[derive(Debug)]
 pub struct PerThread {
     registry: Registry,
-    /// Requests answered, by method, status and outcome.
-    pub requests: Requests,
-    /// Time from the request's head to the answer, seconds, by outcome.
-    pub request_duration: Durations,
-    /// Requests that are being answered now.
+    /// Requests, by method, status and outcome.
+    pub requests: RequestCounters,
+    /// Time from the head of a request to its response, seconds, by outcome.
+    pub request_duration: RequestDurations,
+    /// Requests that have no response yet.
     pub in_flight: IntGauge,
-    /// Proofs looked for, recorded and dropped.
-    pub proofs: CounterFamily<ProofResult>,
+    /// Look-ups of proofs, by result.
+    pub proof_lookups: CounterFamily<ProofLookup>,
+    /// Responses of Graph that recorded or dropped proofs.
+    pub proof_changes: CounterFamily<ProofChange>,
 }
 
-/// What all threads count.
+/// The shards of all threads.
 #[derive(Debug)]
 pub(super) struct PerThreadShards(Box<[OnceLock<PerThread>]>);
 
@@ -37,14 +39,20 @@ impl PerThread {
         let registry = Registry::new();
         let r = &registry;
         Ok(Self {
-            requests: Requests::new(r)?,
-            request_duration: Durations::new(r)?,
-            in_flight: gauge(r, "requests_in_flight", "Requests that are being answered now.")?,
-            proofs: CounterFamily::new(
+            requests: RequestCounters::new(r)?,
+            request_duration: RequestDurations::new(r)?,
+            in_flight: register_gauge(r, "requests_in_flight", "Requests that have no response yet.")?,
+            proof_lookups: CounterFamily::new(
                 r,
-                "proofs_total",
-                "Proofs looked for, recorded and dropped.",
+                "proof_lookups_total",
+                "Look-ups of proofs by requests with a cacheable token.",
                 "result",
+            )?,
+            proof_changes: CounterFamily::new(
+                r,
+                "proof_changes_total",
+                "Responses of Graph that recorded a proof (granted) or dropped proofs (revoked).",
+                "change",
             )?,
             registry,
         })
@@ -52,30 +60,30 @@ impl PerThread {
 }
 
 impl PerThreadShards {
-    /// Nothing is counted yet, and all that can be foreseen is there.
+    /// Creates the first shard, so that all series exist, and room for the others.
     pub(super) fn new() -> prometheus::Result<Self> {
         let first = OnceLock::from(PerThread::new()?);
-        Ok(Self(std::iter::once(first).chain((1..PLACES).map(|_| OnceLock::new())).collect()))
+        Ok(Self(std::iter::once(first).chain((1..MAX_SHARDS).map(|_| OnceLock::new())).collect()))
     }
 
-    /// This thread's.
+    /// Returns the shard of this thread.
     pub(super) fn local(&self) -> &PerThread {
-        #[expect(clippy::expect_used, reason = "the first was made like that, and `new` said so")]
+        #[expect(clippy::expect_used, reason = "`new` has built the first shard in the same way")]
         let make = || PerThread::new().expect("no two families share a name");
-        self.0[PLACE.with(|place| *place) % PLACES].get_or_init(make)
+        self.0[SHARD.with(|shard| *shard) % MAX_SHARDS].get_or_init(make)
     }
 
-    /// Each thread's.
-    pub(super) fn all(&self) -> impl Iterator<Item = &PerThread> {
+    /// Returns the shards in use.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &PerThread> {
         self.0.iter().filter_map(OnceLock::get)
     }
 
-    /// What they come to together.
+    /// Returns the families with the sums over all shards.
     pub(super) fn gather(&self) -> impl Iterator<Item = MetricFamily> {
         let mut sums = BTreeMap::<String, MetricFamily>::new();
-        for mut family in self.all().flat_map(|own| own.registry.gather()) {
+        for mut family in self.iter().flat_map(|shard| shard.registry.gather()) {
             match sums.entry(family.name().to_owned()) {
-                Entry::Vacant(place) => drop(place.insert(family)),
+                Entry::Vacant(entry) => drop(entry.insert(family)),
                 Entry::Occupied(mut sum) => {
                     family.take_metric().into_iter().for_each(|one| add(sum.get_mut(), one));
                 }
@@ -85,13 +93,13 @@ impl PerThreadShards {
     }
 }
 
-/// Adds a series to its like, or as a new one.
+/// Adds a series to the series of the same labels, or as a new one.
 fn add(family: &mut MetricFamily, one: Metric) {
     let Some(sum) = family.mut_metric().iter_mut().find(|known| known.get_label() == one.get_label()) else {
         family.mut_metric().push(one);
         return;
     };
-    // Of each kind but one these are zero.
+    // A metric has one of the three kinds. The other two are zero.
     let mut counter = Counter::default();
     counter.set_value(sum.get_counter().get_value() + one.get_counter().get_value());
     let mut gauge = Gauge::default();
@@ -113,13 +121,13 @@ fn add(family: &mut MetricFamily, one: Metric) {
 }
 
 thread_local! {
-    /// Threads are numbered as they come to count.
-    static PLACE: usize = NEXT.fetch_add(1, Relaxed);
+    /// Number of the thread's shard: threads are numbered in the order of their first update.
+    static SHARD: usize = NEXT_SHARD.fetch_add(1, Relaxed);
 }
 
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-/// Where there are more threads, some share.
-const PLACES: usize = 32;
+static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
+/// Shards at most. With more threads, some share one.
+const MAX_SHARDS: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -128,24 +136,24 @@ mod tests {
     use http::StatusCode;
 
     use super::super::{MethodLabel, Metrics};
-    use crate::cache::outcome::{Outcome, ProofResult};
+    use crate::cache::outcome::{Outcome, ProofLookup};
 
     #[test]
-    fn what_threads_count_is_told_together() {
+    fn a_scrape_adds_the_shards_of_all_threads() {
         let metrics = Metrics::new().unwrap();
         let count = |outcome, millis| {
-            let own = metrics.local();
-            own.in_flight.inc();
-            own.requests.inc(MethodLabel::Get, StatusCode::OK, outcome);
-            own.request_duration.observe(outcome, Duration::from_millis(millis));
-            own.proofs.inc(ProofResult::Live);
+            let shard = metrics.local();
+            shard.in_flight.inc();
+            shard.requests.inc(MethodLabel::Get, StatusCode::OK, outcome);
+            shard.request_duration.observe(outcome, Duration::from_millis(millis));
+            shard.proof_lookups.inc(ProofLookup::Live);
         };
         std::thread::scope(|scope| {
             scope.spawn(|| count(Outcome::Hit, 1));
             scope.spawn(|| count(Outcome::Hit, 3));
         });
         count(Outcome::Miss, 200);
-        // A series that one thread alone has.
+        // A series of one thread.
         metrics.local().requests.inc(MethodLabel::Head, StatusCode::OK, Outcome::Hit);
         metrics.local().in_flight.dec();
         let text = metrics.render().unwrap();
@@ -158,14 +166,17 @@ mod tests {
             r#"request_duration_seconds_bucket{cache="hit",le="+Inf"} 2"#,
             r#"request_duration_seconds_sum{cache="hit"} 0.004"#,
             r#"request_duration_seconds_count{cache="hit"} 2"#,
-            r#"proofs_total{result="live"} 3"#,
+            r#"proof_lookups_total{result="live"} 3"#,
             "requests_in_flight 2",
         ] {
             assert_eq!(text.matches(&format!("connector_cache_{line}\n")).count(), 1, "{line} in\n{text}");
         }
         assert_eq!(metrics.in_flight(), 2);
         assert_eq!(metrics.requests(MethodLabel::Get, StatusCode::OK, Outcome::Hit), 2);
-        assert_eq!((metrics.answered(Outcome::Hit), metrics.answered(Outcome::Miss)), (2, 1));
-        assert_eq!(metrics.proofs(ProofResult::Live), 3);
+        assert_eq!(
+            (metrics.requests_by_outcome(Outcome::Hit), metrics.requests_by_outcome(Outcome::Miss)),
+            (2, 1)
+        );
+        assert_eq!(metrics.proof_lookups(ProofLookup::Live), 3);
     }
 }

@@ -1,5 +1,6 @@
-//! One span: what it is, how long it took, what is said of it.
+//! One span: its place in the trace, its duration and its attributes.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::Version;
@@ -7,96 +8,102 @@ use uuid::Uuid;
 
 use crate::http::ids::TraceParent;
 
-/// A span that is over.
+/// A span that has ended.
 #[derive(Clone, Debug)]
-pub struct Finished {
-    /// The trace it belongs to.
-    pub trace: u128,
-    /// Its own id.
-    pub id: u64,
-    /// The span that it is a part of.
-    pub parent: Option<u64>,
-    /// On which side of a request.
+pub struct FinishedSpan {
+    /// Id of the trace.
+    pub trace_id: u128,
+    /// Id of the span.
+    pub span_id: u64,
+    /// Id of the span around this one.
+    pub parent_id: Option<u64>,
+    /// Side of the request that the span describes.
     pub kind: SpanKind,
-    /// Its name: one of a handful.
+    /// Name: one of a handful of constants.
     pub name: &'static str,
-    /// When it began.
-    pub began: SystemTime,
-    /// When it ended: the beginning and what a clock that is never set back has measured.
-    pub ended: SystemTime,
-    /// What is said of it.
+    /// Start by the wall clock.
+    pub start: SystemTime,
+    /// End: the start plus the duration by the monotonic clock.
+    pub end: SystemTime,
+    /// Attributes, each name once.
     pub attributes: Vec<Attribute>,
-    /// Whether it is to be looked at.
-    pub failed: bool,
+    /// Whether the span has the status "error".
+    pub is_error: bool,
 }
 
-/// A name of the OpenTelemetry conventions, or our own, and a value.
+/// A name of the OpenTelemetry semantic conventions, or one with the prefix `connector_cache.`, and its value.
 pub type Attribute = (&'static str, AttributeValue);
 
-/// All that an attribute can hold.
+/// A value of an attribute. No variant can hold text of a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttributeValue {
-    /// A word of a closed vocabulary, or a constant.
+    /// A label of a closed set, or a constant.
     Label(&'static str),
     /// A number.
     Number(i64),
-    /// A status, where the conventions want it as a word.
+    /// An HTTP status, for attributes that the conventions define as text.
     Status(u16),
-    /// The values of a header that holds a GUID and nothing else.
+    /// The one value of a header field that holds a GUID.
     Guid(Uuid),
     /// The host of `graph.base_url`.
-    Host(std::sync::Arc<str>),
+    Host(Arc<str>),
 }
 
-/// On which side of a request a span is.
+/// Side of a request that a span describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
-    /// Answers.
+    /// The proxy serves the request.
     Server,
-    /// Asks.
+    /// The proxy sends the request.
     Client,
 }
 
-/// A span that goes on.
+/// A span that has not ended.
 #[derive(Debug)]
-pub(super) struct Running {
-    pub(super) place: TraceParent,
-    pub(super) parent: Option<u64>,
+pub(super) struct ActiveSpan {
+    context: TraceParent,
+    parent_id: Option<u64>,
     kind: SpanKind,
-    began: SystemTime,
-    since: Instant,
-    pub(super) attributes: Vec<Attribute>,
+    start: SystemTime,
+    started_at: Instant,
+    attributes: Vec<Attribute>,
 }
 
-impl Running {
-    /// Begins now.
-    pub(super) fn begin(place: TraceParent, parent: Option<u64>, kind: SpanKind) -> Self {
-        let attributes = Vec::with_capacity(ATTRIBUTES);
-        Self { place, parent, kind, began: SystemTime::now(), since: Instant::now(), attributes }
+impl ActiveSpan {
+    /// Starts a span now. `context` holds the ids of the trace and of this span.
+    pub(super) fn start(context: TraceParent, parent_id: Option<u64>, kind: SpanKind) -> Self {
+        let attributes = Vec::with_capacity(MAX_ATTRIBUTES);
+        Self { context, parent_id, kind, start: SystemTime::now(), started_at: Instant::now(), attributes }
     }
 
-    pub(super) fn say(&mut self, name: &'static str, value: AttributeValue) {
+    /// Returns the id of this span.
+    pub(super) fn span_id(&self) -> u64 {
+        self.context.span()
+    }
+
+    /// Adds an attribute.
+    pub(super) fn set_attribute(&mut self, name: &'static str, value: AttributeValue) {
         self.attributes.push((name, value));
     }
 
-    /// Ends now.
-    pub(super) fn end(&mut self, name: &'static str, failed: bool) -> Finished {
-        Finished {
-            trace: self.place.trace(),
-            id: self.place.span(),
-            parent: self.parent,
+    /// Ends the span now.
+    pub(super) fn end(self, name: &'static str, is_error: bool) -> FinishedSpan {
+        FinishedSpan {
+            trace_id: self.context.trace(),
+            span_id: self.context.span(),
+            parent_id: self.parent_id,
             kind: self.kind,
             name,
-            began: self.began,
-            ended: self.began + self.since.elapsed(),
-            attributes: std::mem::take(&mut self.attributes),
-            failed,
+            start: self.start,
+            end: self.start + self.started_at.elapsed(),
+            attributes: self.attributes,
+            is_error,
         }
     }
 }
 
-/// `network.protocol.version`
-pub(super) fn protocol(version: Version) -> AttributeValue {
+/// Returns the value of `network.protocol.version`.
+pub(super) fn protocol_version(version: Version) -> AttributeValue {
     AttributeValue::Label(match version {
         Version::HTTP_10 => "1.0",
         Version::HTTP_2 => "2",
@@ -104,5 +111,5 @@ pub(super) fn protocol(version: Version) -> AttributeValue {
     })
 }
 
-/// As many as a request has at the most.
-const ATTRIBUTES: usize = 9;
+/// Attributes of the largest span.
+const MAX_ATTRIBUTES: usize = 9;

@@ -1,4 +1,4 @@
-//! Begins spans and queues them when they end.
+//! Starts spans, and queues them when they end.
 
 use std::sync::Arc;
 
@@ -7,19 +7,18 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use url::Url;
 
-use super::ROUTE;
-use super::span::{AttributeValue, Finished, Running, SpanKind, protocol};
+use super::span::{ActiveSpan, AttributeValue, FinishedSpan, SpanKind, protocol_version};
 use crate::cache::outcome::Outcome;
 use crate::http::ids::{Ids, REQUEST_ID, TraceParent, guid, span_id};
 use crate::observability::metrics::{Metrics, SpanResult};
 use crate::support::labels::Label;
 
-/// What is told, and to whom.
+/// Settings of the export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `telemetry.otlp_endpoint`: where spans go. `None`: there are none.
+    /// `telemetry.otlp_endpoint`: address of the collector. `None`: no spans.
     pub endpoint: Option<Url>,
-    /// `telemetry.otlp_one_in`: of requests without a trace of the caller's, one in so many begins one; 0: none.
+    /// `telemetry.otlp_one_in`: one in so many requests without a trace of the caller starts a trace; 0: none.
     pub one_in: u64,
 }
 
@@ -29,39 +28,45 @@ impl Default for Config {
     }
 }
 
-/// Begins spans, where somebody collects them. Clones feed the same queue.
+/// Starts spans if a collector is configured. Clones feed the same queue.
 #[derive(Clone, Debug, Default)]
 pub struct Tracer(Option<Arc<Inner>>);
 
-/// Spans that are over, for whoever sends them.
-pub type Spans = Receiver<Finished>;
+/// Receiver of spans that have ended.
+pub type SpanReceiver = Receiver<FinishedSpan>;
 
 #[derive(Debug)]
 struct Inner {
-    queue: Sender<Finished>,
+    queue: Sender<FinishedSpan>,
     metrics: Arc<Metrics>,
     one_in: u64,
     /// `url.scheme` of callers.
     scheme: &'static str,
-    graph: Graph,
+    graph: GraphServer,
 }
 
-/// What every attempt says of the other side.
+/// Attributes of the server that each attempt has.
 #[derive(Debug)]
-struct Graph {
+struct GraphServer {
     scheme: &'static str,
     host: Arc<str>,
     port: Option<u16>,
 }
 
 impl Tracer {
-    /// A tracer, and the queue that it feeds where an endpoint is set. `tls`: callers speak TLS.
-    pub fn new(config: &Config, tls: bool, graph: &Url, metrics: &Arc<Metrics>) -> (Self, Option<Spans>) {
+    /// Returns a tracer and the receiver of its spans. Without an endpoint the tracer starts no spans and there is no
+    /// receiver. `tls`: callers use TLS.
+    pub fn new(
+        config: &Config,
+        tls: bool,
+        graph: &Url,
+        metrics: &Arc<Metrics>,
+    ) -> (Self, Option<SpanReceiver>) {
         if config.endpoint.is_none() {
             return (Self(None), None);
         }
-        let (queue, spans) = channel(QUEUE);
-        let graph = Graph {
+        let (queue, spans) = channel(MAX_QUEUED_SPANS);
+        let graph = GraphServer {
             scheme: scheme(graph.scheme() == "https"),
             host: graph.host_str().unwrap_or_default().into(),
             port: graph.port_or_known_default(),
@@ -70,59 +75,61 @@ impl Tracer {
         (Self(Some(Arc::new(Inner { queue, metrics, one_in, scheme: scheme(tls), graph }))), Some(spans))
     }
 
-    /// Whether spans may begin.
-    pub fn is_on(&self) -> bool {
+    /// Returns whether a collector is configured.
+    pub fn is_enabled(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Begins the span of a request. From here on `ids` tell of it as the one that asks.
+    /// Starts the span of a request, and makes this span the parent in `ids.trace`.
     ///
-    /// A caller that is in a trace decides whether spans are wanted; others are in none until one begins here.
-    pub fn served(&self, ids: &mut Ids) -> Served {
-        let Some(inner) = &self.0 else { return Served(None) };
+    /// If the caller sent a trace, its `sampled` flag decides whether there is a span. Other requests start a new
+    /// trace, one in `telemetry.otlp_one_in`.
+    pub fn start_request_span(&self, ids: &mut Ids) -> RequestSpan {
+        let Some(inner) = &self.0 else { return RequestSpan(None) };
         let id = span_id();
-        let (place, parent) = match ids.trace {
+        let (context, parent_id) = match ids.trace {
             Some(trace) if trace.is_sampled() => (trace.within(id), Some(trace.span())),
             None if id.checked_rem(inner.one_in) == Some(0) => (TraceParent::root(id), None),
-            _ => return Served(None),
+            _ => return RequestSpan(None),
         };
-        ids.trace = Some(place);
-        Served(Some((Arc::clone(inner), Running::begin(place, parent, SpanKind::Server))))
+        ids.trace = Some(context);
+        RequestSpan(Some((Arc::clone(inner), ActiveSpan::start(context, parent_id, SpanKind::Server))))
     }
 
-    /// Begins the span of an attempt at Graph. `again`: it is the second.
-    pub fn attempt(&self, ids: &Ids, again: bool) -> Attempt {
+    /// Starts the span of an attempt at Graph. `is_retry`: this is the second attempt.
+    pub fn start_attempt_span(&self, ids: &Ids, is_retry: bool) -> AttemptSpan {
         let (Some(inner), Some(trace)) = (&self.0, ids.trace.filter(|trace| trace.is_sampled())) else {
-            return Attempt(None);
+            return AttemptSpan(None);
         };
-        let mut span = Running::begin(trace.within(span_id()), Some(trace.span()), SpanKind::Client);
-        span.say("http.request.method", AttributeValue::Label("GET"));
-        span.say("url.scheme", AttributeValue::Label(inner.graph.scheme));
-        span.say("url.template", AttributeValue::Label(ROUTE));
-        span.say("server.address", AttributeValue::Host(Arc::clone(&inner.graph.host)));
-        span.say("server.port", AttributeValue::Number(i64::from(inner.graph.port.unwrap_or_default())));
-        if again {
-            span.say("http.request.resend_count", AttributeValue::Number(1));
+        let mut span = ActiveSpan::start(trace.within(span_id()), Some(trace.span()), SpanKind::Client);
+        span.set_attribute("http.request.method", AttributeValue::Label("GET"));
+        span.set_attribute("url.scheme", AttributeValue::Label(inner.graph.scheme));
+        span.set_attribute("url.template", AttributeValue::Label(ROUTE));
+        span.set_attribute("server.address", AttributeValue::Host(Arc::clone(&inner.graph.host)));
+        let port = i64::from(inner.graph.port.unwrap_or_default());
+        span.set_attribute("server.port", AttributeValue::Number(port));
+        if is_retry {
+            span.set_attribute("http.request.resend_count", AttributeValue::Number(1));
         }
-        Attempt(Some((Arc::clone(inner), span, Some(AttributeValue::Label(CANCELLED)))))
+        AttemptSpan(Some((Arc::clone(inner), span, Some(AttributeValue::Label(CANCELLED)))))
     }
 }
 
 impl Inner {
-    /// Never waits: what there is no room for is counted and gone.
-    fn queue(&self, span: Finished) {
+    /// Queues a span, or drops and counts it if the queue is full. Never waits.
+    fn queue(&self, span: FinishedSpan) {
         if self.queue.try_send(span).is_err() {
             self.metrics.spans.inc(SpanResult::Dropped);
         }
     }
 }
 
-/// The span of a request under way, if there is one.
+/// The span of a request, if the request is traced.
 #[derive(Debug)]
-pub struct Served(Option<(Arc<Inner>, Running)>);
+pub struct RequestSpan(Option<(Arc<Inner>, ActiveSpan)>);
 
-impl Served {
-    /// It has its answer, or its caller is gone: then `status` is none that anybody was sent.
+impl RequestSpan {
+    /// Ends the span and queues it. `status` is 499 if the caller hung up before the response.
     pub fn end(
         &mut self,
         request: &Parts,
@@ -131,76 +138,78 @@ impl Served {
         reason: Option<&'static str>,
     ) {
         let Some((inner, mut span)) = self.0.take() else { return };
-        let is_ours = request.uri.path().ends_with(LAST_SEGMENT);
-        let (method, name) = match (&request.method, is_ours) {
+        let is_known_route = request.uri.path().ends_with(LAST_SEGMENT);
+        let (method, name) = match (&request.method, is_known_route) {
             (&Method::GET, true) => ("GET", GET_ROUTE),
             (&Method::GET, false) => ("GET", "GET"),
             (&Method::HEAD, true) => ("HEAD", HEAD_ROUTE),
             (&Method::HEAD, false) => ("HEAD", "HEAD"),
             _ => ("_OTHER", "HTTP"),
         };
-        span.say("http.request.method", AttributeValue::Label(method));
-        span.say("url.scheme", AttributeValue::Label(inner.scheme));
-        span.say("network.protocol.version", protocol(request.version));
-        if is_ours {
-            span.say("http.route", AttributeValue::Label(ROUTE));
+        span.set_attribute("http.request.method", AttributeValue::Label(method));
+        span.set_attribute("url.scheme", AttributeValue::Label(inner.scheme));
+        span.set_attribute("network.protocol.version", protocol_version(request.version));
+        if is_known_route {
+            span.set_attribute("http.route", AttributeValue::Label(ROUTE));
         }
-        let failed = status.is_server_error();
+        let is_error = status.is_server_error();
         let error = match status.as_u16() {
-            HUNG_UP => reason.map(AttributeValue::Label),
+            CLIENT_CLOSED_REQUEST => reason.map(AttributeValue::Label),
             status => {
-                span.say("http.response.status_code", AttributeValue::Number(i64::from(status)));
-                failed.then(|| reason.map_or(AttributeValue::Status(status), AttributeValue::Label))
+                span.set_attribute("http.response.status_code", AttributeValue::Number(i64::from(status)));
+                is_error.then(|| reason.map_or(AttributeValue::Status(status), AttributeValue::Label))
             }
         };
-        span.say("connector_cache.cache", AttributeValue::Label(outcome.as_str()));
+        span.set_attribute("connector_cache.cache", AttributeValue::Label(outcome.as_str()));
         if let Some(reason) = reason {
-            span.say("connector_cache.reason", AttributeValue::Label(reason));
+            span.set_attribute("connector_cache.reason", AttributeValue::Label(reason));
         }
         if let Some(error) = error {
-            span.say("error.type", error);
+            span.set_attribute("error.type", error);
         }
-        inner.queue(span.end(name, failed));
+        inner.queue(span.end(name, is_error));
     }
 }
 
-/// The span of an attempt at Graph, if there is one. One that is dropped before it was told how it ended was given up.
+/// The span of an attempt at Graph, if the request is traced. Dropping it ends it; if neither a response nor a failure
+/// was recorded before, the attempt counts as cancelled.
 #[derive(Debug)]
-pub struct Attempt(Option<(Arc<Inner>, Running, Option<AttributeValue>)>);
+pub struct AttemptSpan(Option<(Arc<Inner>, ActiveSpan, Option<AttributeValue>)>);
 
-impl Attempt {
-    /// Its id, for the header that goes to Graph.
-    pub fn id(&self) -> Option<u64> {
-        self.0.as_ref().map(|(_, span, _)| span.place.span())
+impl AttemptSpan {
+    /// Returns the id of the span, for `traceparent` of the request to Graph.
+    pub fn span_id(&self) -> Option<u64> {
+        self.0.as_ref().map(|(_, span, _)| span.span_id())
     }
 
-    /// The head of Graph's answer is there.
-    pub fn answered(&mut self, status: StatusCode, version: Version, headers: &HeaderMap) {
+    /// Records the head of Graph's response.
+    pub fn record_response(&mut self, status: StatusCode, version: Version, headers: &HeaderMap) {
         let Some((_, span, error)) = &mut self.0 else { return };
         *error = (status.as_u16() >= 400).then_some(AttributeValue::Status(status.as_u16()));
-        span.say("network.protocol.version", protocol(version));
-        span.say("http.response.status_code", AttributeValue::Number(i64::from(status.as_u16())));
+        span.set_attribute("network.protocol.version", protocol_version(version));
+        let status = i64::from(status.as_u16());
+        span.set_attribute("http.response.status_code", AttributeValue::Number(status));
         if let Some(id) = headers.get(REQUEST_ID).and_then(guid) {
-            span.say("http.response.header.request-id", AttributeValue::Guid(id));
+            span.set_attribute("http.response.header.request-id", AttributeValue::Guid(id));
         }
     }
 
-    /// It brought nothing that can be used.
-    pub fn failed(&mut self, reason: &'static str) {
+    /// Records the reason of a failed attempt.
+    pub fn record_failure(&mut self, reason: &'static str) {
         if let Some((_, _, error)) = &mut self.0 {
             *error = Some(AttributeValue::Label(reason));
         }
     }
 }
 
-impl Drop for Attempt {
+impl Drop for AttemptSpan {
     fn drop(&mut self) {
         if let Some((inner, mut span, error)) = self.0.take() {
-            let failed = error.is_some();
+            let is_error = error.is_some();
             if let Some(error) = error {
-                span.say("error.type", error);
+                span.set_attribute("error.type", error);
             }
-            inner.queue(span.end(GET_ROUTE, failed));
+            inner.queue(span.end(GET_ROUTE, is_error));
         }
     }
 }
@@ -209,22 +218,24 @@ fn scheme(tls: bool) -> &'static str {
     if tls { "https" } else { "http" }
 }
 
+/// The one route, as the semantic conventions write a template. The flow id stays out of the span.
+const ROUTE: &str = "/{version}/identity/b2xUserFlows/{id}/apiConnectorConfiguration";
 const GET_ROUTE: &str = "GET /{version}/identity/b2xUserFlows/{id}/apiConnectorConfiguration";
 const HEAD_ROUTE: &str = "HEAD /{version}/identity/b2xUserFlows/{id}/apiConnectorConfiguration";
 const LAST_SEGMENT: &str = "/apiConnectorConfiguration";
-/// What is counted where a caller hung up. Nobody is sent it.
-const HUNG_UP: u16 = 499;
-/// Nobody waited for it any more.
+/// Status that metrics and log have for a caller that hung up before the response, as in nginx. Never sent.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+/// `error.type` of an attempt that was dropped before its response.
 const CANCELLED: &str = "cancelled";
-/// Spans that may wait. One takes some hundred bytes.
-const QUEUE: usize = 2048;
+/// Spans in the queue. One takes a few hundred bytes.
+const MAX_QUEUED_SPANS: usize = 2048;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::Request;
 
-    fn tracer(one_in: u64) -> (Tracer, Spans, Arc<Metrics>) {
+    fn tracer(one_in: u64) -> (Tracer, SpanReceiver, Arc<Metrics>) {
         let metrics = Arc::new(Metrics::new().unwrap());
         let url = Url::parse("http://collector:4318").unwrap();
         let config = Config { endpoint: Some(url.clone()), one_in };
@@ -235,21 +246,21 @@ mod tests {
     fn serve(tracer: &Tracer) -> bool {
         let request = Request::new(()).into_parts().0;
         let mut ids = Ids::from_headers(&request.headers);
-        tracer.served(&mut ids).end(&request, StatusCode::OK, Outcome::Hit, None);
+        tracer.start_request_span(&mut ids).end(&request, StatusCode::OK, Outcome::Hit, None);
         ids.trace.is_some()
     }
 
     #[test]
-    fn what_the_queue_has_no_room_for_is_dropped_and_counted() {
+    fn spans_beyond_the_limit_of_the_queue_are_dropped_and_counted() {
         let (tracer, spans, metrics) = tracer(1);
-        for _ in 0..QUEUE + 100 {
+        for _ in 0..MAX_QUEUED_SPANS + 100 {
             assert!(serve(&tracer));
         }
-        assert_eq!((spans.len(), metrics.spans.get(SpanResult::Dropped)), (QUEUE, 100));
+        assert_eq!((spans.len(), metrics.spans.get(SpanResult::Dropped)), (MAX_QUEUED_SPANS, 100));
     }
 
     #[test]
-    fn one_in_so_many_requests_begins_a_trace() {
+    fn one_in_so_many_requests_starts_a_trace() {
         for (one_in, least, most) in [(0, 0, 0), (1, 1000, 1000), (4, 150, 350)] {
             let (tracer, _spans, _) = tracer(one_in);
             let begun = (0..1000).filter(|_| serve(&tracer)).count();

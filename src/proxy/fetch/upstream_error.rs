@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{FetchRequest, Fetched, Fetcher, whole_seconds};
-use crate::cache::outcome::ProofResult;
+use crate::cache::outcome::ProofChange;
 use crate::http::headers;
 use crate::http::headers::ORIGIN_REQUEST_ID;
 use crate::http::ids::{REQUEST_ID, guid};
@@ -52,7 +52,7 @@ impl Fetcher {
             _ => false,
         };
         if withdrawn {
-            self.metrics.local().proofs.inc(ProofResult::Revoked);
+            self.metrics.local().proof_changes.inc(ProofChange::Revoked);
         }
         // A body that is no JSON or cannot be scrubbed is replaced by an error of ours with the same status.
         let is_json = response.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json);

@@ -10,7 +10,7 @@ use crate::cache::outcome::Outcome;
 use crate::http::ids::Ids;
 use crate::observability::logging::AccessLog;
 use crate::observability::metrics::{MethodLabel, Metrics, PerThread};
-use crate::observability::tracing_export::Served;
+use crate::observability::tracing_export::RequestSpan;
 use crate::proxy::handler::HandlerResponse;
 use crate::support::labels::Label;
 
@@ -25,7 +25,7 @@ pub(super) struct RequestRecord<'a> {
     outcome: Outcome,
     reason: Option<&'static str>,
     token: Option<LogTag>,
-    span: Served,
+    span: RequestSpan,
 }
 
 impl<'a> RequestRecord<'a> {
@@ -35,7 +35,7 @@ impl<'a> RequestRecord<'a> {
         access: AccessLog,
         (request, start): (&'a Parts, Instant),
         ids: &'a Ids,
-        span: Served,
+        span: RequestSpan,
     ) -> Self {
         let counts = metrics.local();
         counts.in_flight.inc();

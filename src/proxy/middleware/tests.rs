@@ -180,7 +180,7 @@ fn a_request_that_must_wait_is_not_counted_before_it_does() {
         respond_at_once(&stack, &request(Method::POST, "/at-once")).is_none(),
         "it is rejected by the second part"
     );
-    assert_eq!(metrics.answered(Outcome::Hit) + metrics.answered(Outcome::None), 0);
+    assert_eq!(metrics.requests_by_outcome(Outcome::Hit) + metrics.requests_by_outcome(Outcome::None), 0);
 }
 
 #[test]

@@ -170,7 +170,7 @@ ACCEPTED = [
     {"resources": {"requests": {"cpu": 2, "memory": "512Mi"}}},
     {"resources": {"requests": {"example.com/device": 1}, "limits": {"example.com/device": "1"}}},
     *({"image": {"repository": name}} for name in ("a", "localhost:5000/a/b__c", "[::1]:5000/a", "Registry.example/a")),
-    *({"config": {"log": {"filter": text}}} for text in ("off", "connector_cache::origin", "warn,hyper=trace")),
+    *({"config": {"log": {"filter": text}}} for text in ("off", "connector_cache::upstream", "warn,hyper=trace")),
     {"config": {"graph": {"base_url": "https://[fd00::1]:8443/"}}},
     {"tls": {"existingSecret": "a.b", "clientCaKey": ".ca"}},
     {"ingress": {"enabled": True, "hosts": ["*.example.com", "cache"]}},

@@ -1,7 +1,7 @@
-//! Spans in the JSON of OTLP: <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>.
+//! Spans in the JSON encoding of OTLP: <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>.
 //!
-//! Ids are hex there, 64-bit numbers are strings, enums are numbers. Spans are written as they are, without a tree
-//! between: at a thousand requests a second that would be most of what they cost.
+//! Ids are hexadecimal text, 64-bit numbers are text, enums are numbers. Spans are serialized without a tree of values
+//! in between: at a thousand requests a second the tree would be most of the cost of the export.
 
 use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,40 +9,52 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 use uuid::Uuid;
 
-use crate::observability::tracing_export::{AttributeValue, Finished, SpanKind};
+use crate::observability::tracing_export::{self, AttributeValue, FinishedSpan, SpanKind};
 
-/// Who tells: this process.
+/// Attributes of this process, which each request to the collector carries.
 #[derive(Debug)]
-pub(super) struct Resource {
-    instance: String,
+pub(super) struct ResourceAttributes {
+    attributes: Vec<(String, String)>,
 }
 
-impl Resource {
-    /// Each process is an instance of its own, as the conventions have it.
-    pub(super) fn new() -> Self {
-        Self { instance: Uuid::new_v4().to_string() }
+impl ResourceAttributes {
+    /// Describes this process by name, version and a random instance id, and by the attributes of the environment. Of
+    /// two attributes of one name the later one counts.
+    pub(super) fn new(from_environment: Vec<(String, String)>) -> Self {
+        let mut attributes = vec![
+            ("service.name".to_owned(), NAME.to_owned()),
+            ("service.version".to_owned(), VERSION.to_owned()),
+            ("service.instance.id".to_owned(), Uuid::new_v4().to_string()),
+        ];
+        for (name, value) in from_environment {
+            match attributes.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, slot)) => *slot = value,
+                None => attributes.push((name, value)),
+            }
+        }
+        Self { attributes }
     }
 
-    /// The body of a request with these spans. It fails for nothing but want of memory.
-    pub(super) fn body(&self, spans: &[Finished]) -> Vec<u8> {
-        let named = |key, value| Attribute { key, value: Any::Text(value) };
-        let attributes = [
-            named("service.name", NAME),
-            named("service.version", VERSION),
-            named("service.instance.id", &self.instance),
-        ];
+    /// Renders the body of a request with these spans.
+    pub(super) fn render(&self, spans: &[FinishedSpan]) -> Vec<u8> {
+        let attributes: Vec<_> = self
+            .attributes
+            .iter()
+            .map(|(key, value)| KeyValue { key, value: AnyValue::Text(value) })
+            .collect();
         let scope = Map([("name", NAME), ("version", VERSION)]);
         let spans: Vec<_> = spans.iter().map(Span).collect();
-        let scoped = Scoped { scope, spans: &spans };
-        let whole = Map([("resourceSpans", [Told { resource: Map([("attributes", attributes)]), scoped }])]);
-        let mut body = Vec::with_capacity(spans.len() * SPAN_BYTES);
+        let scope_spans = ScopeSpans { scope, spans: &spans };
+        let resource = Map([("attributes", attributes.as_slice())]);
+        let request = Map([("resourceSpans", [ResourceSpans { resource, scope_spans }])]);
+        let mut body = Vec::with_capacity(spans.len() * TYPICAL_SPAN_BYTES);
         // Writing to memory does not fail.
-        let _ = serde_json::to_writer(&mut body, &whole);
+        let _ = serde_json::to_writer(&mut body, &request);
         body
     }
 }
 
-/// An object of members of one type.
+/// An object whose members have one type.
 struct Map<T, const N: usize>([(&'static str, T); N]);
 
 impl<T: Serialize, const N: usize> Serialize for Map<T, N> {
@@ -55,72 +67,73 @@ impl<T: Serialize, const N: usize> Serialize for Map<T, N> {
     }
 }
 
-struct Told<'a> {
-    resource: Map<[Attribute<'a>; 3], 1>,
-    scoped: Scoped<'a>,
+struct ResourceSpans<'a> {
+    resource: Map<&'a [KeyValue<'a>], 1>,
+    scope_spans: ScopeSpans<'a>,
 }
 
-impl Serialize for Told<'_> {
+impl Serialize for ResourceSpans<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut told = serializer.serialize_struct("ResourceSpans", 2)?;
-        told.serialize_field("resource", &self.resource)?;
-        told.serialize_field("scopeSpans", &[&self.scoped])?;
-        told.end()
+        let mut json = serializer.serialize_struct("ResourceSpans", 2)?;
+        json.serialize_field("resource", &self.resource)?;
+        json.serialize_field("scopeSpans", &[&self.scope_spans])?;
+        json.end()
     }
 }
 
-struct Scoped<'a> {
+struct ScopeSpans<'a> {
     scope: Map<&'static str, 2>,
     spans: &'a [Span<'a>],
 }
 
-impl Serialize for Scoped<'_> {
+impl Serialize for ScopeSpans<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut scoped = serializer.serialize_struct("ScopeSpans", 2)?;
-        scoped.serialize_field("scope", &self.scope)?;
-        scoped.serialize_field("spans", self.spans)?;
-        scoped.end()
+        let mut json = serializer.serialize_struct("ScopeSpans", 2)?;
+        json.serialize_field("scope", &self.scope)?;
+        json.serialize_field("spans", self.spans)?;
+        json.end()
     }
 }
 
-struct Span<'a>(&'a Finished);
+struct Span<'a>(&'a FinishedSpan);
 
 impl Serialize for Span<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let span = self.0;
         let mut json = serializer.serialize_struct("Span", 10)?;
-        json.serialize_field("traceId", &Spelled(format_args!("{:032x}", span.trace)))?;
-        json.serialize_field("spanId", &Spelled(format_args!("{:016x}", span.id)))?;
-        if let Some(parent) = span.parent {
-            json.serialize_field("parentSpanId", &Spelled(format_args!("{parent:016x}")))?;
+        json.serialize_field("traceId", &AsText(format_args!("{:032x}", span.trace_id)))?;
+        json.serialize_field("spanId", &AsText(format_args!("{:016x}", span.span_id)))?;
+        if let Some(parent) = span.parent_id {
+            json.serialize_field("parentSpanId", &AsText(format_args!("{parent:016x}")))?;
         }
-        json.serialize_field("flags", &SAMPLED)?;
+        json.serialize_field("flags", &FLAG_SAMPLED)?;
         json.serialize_field("name", span.name)?;
         json.serialize_field("kind", &kind(span.kind))?;
-        json.serialize_field("startTimeUnixNano", &Spelled(nanoseconds(span.began)))?;
-        json.serialize_field("endTimeUnixNano", &Spelled(nanoseconds(span.ended)))?;
+        json.serialize_field("startTimeUnixNano", &AsText(unix_nanoseconds(span.start)))?;
+        json.serialize_field("endTimeUnixNano", &AsText(unix_nanoseconds(span.end)))?;
         json.serialize_field("attributes", &Attributes(&span.attributes))?;
-        if span.failed {
-            json.serialize_field("status", &Map([("code", FAILED)]))?;
+        if span.is_error {
+            json.serialize_field("status", &Map([("code", STATUS_CODE_ERROR)]))?;
         }
         json.end()
     }
 }
 
-struct Attributes<'a>(&'a [crate::observability::tracing_export::Attribute]);
+struct Attributes<'a>(&'a [tracing_export::Attribute]);
 
 impl Serialize for Attributes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|(key, value)| Attribute { key, value: Any::Of(value) }))
+        serializer
+            .collect_seq(self.0.iter().map(|(key, value)| KeyValue { key, value: AnyValue::Span(value) }))
     }
 }
 
-struct Attribute<'a> {
-    key: &'static str,
-    value: Any<'a>,
+struct KeyValue<'a> {
+    key: &'a str,
+    value: AnyValue<'a>,
 }
 
-impl Serialize for Attribute<'_> {
+impl Serialize for KeyValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut attribute = serializer.serialize_struct("KeyValue", 2)?;
         attribute.serialize_field("key", self.key)?;
@@ -129,38 +142,40 @@ impl Serialize for Attribute<'_> {
     }
 }
 
-enum Any<'a> {
+enum AnyValue<'a> {
+    /// Of the resource.
     Text(&'a str),
-    Of(&'a AttributeValue),
+    /// Of a span.
+    Span(&'a AttributeValue),
 }
 
-impl Serialize for Any<'_> {
+impl Serialize for AnyValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Text(text) | Self::Of(AttributeValue::Label(text)) => {
+            Self::Text(text) | Self::Span(AttributeValue::Label(text)) => {
                 Map([("stringValue", *text)]).serialize(serializer)
             }
-            Self::Of(AttributeValue::Host(host)) => {
+            Self::Span(AttributeValue::Host(host)) => {
                 Map([("stringValue", host.as_ref())]).serialize(serializer)
             }
-            Self::Of(AttributeValue::Status(status)) => {
-                Map([("stringValue", Spelled(status))]).serialize(serializer)
+            Self::Span(AttributeValue::Status(status)) => {
+                Map([("stringValue", AsText(status))]).serialize(serializer)
             }
-            Self::Of(AttributeValue::Number(number)) => {
-                Map([("intValue", Spelled(number))]).serialize(serializer)
+            Self::Span(AttributeValue::Number(number)) => {
+                Map([("intValue", AsText(number))]).serialize(serializer)
             }
-            Self::Of(AttributeValue::Guid(id)) => {
-                let values = [Map([("stringValue", Spelled(id))])];
+            Self::Span(AttributeValue::Guid(id)) => {
+                let values = [Map([("stringValue", AsText(id))])];
                 Map([("arrayValue", Map([("values", values)]))]).serialize(serializer)
             }
         }
     }
 }
 
-/// Anything as a string.
-struct Spelled<T>(T);
+/// Serializes a value as text.
+struct AsText<T>(T);
 
-impl<T: Display> Serialize for Spelled<T> {
+impl<T: Display> Serialize for AsText<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }
@@ -173,15 +188,15 @@ fn kind(kind: SpanKind) -> u8 {
     }
 }
 
-fn nanoseconds(time: SystemTime) -> u128 {
+fn unix_nanoseconds(time: SystemTime) -> u128 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
 }
 
 const NAME: &str = "connector-cache";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The flags of a trace that is wanted. Others are not told of.
-const SAMPLED: u32 = 1;
-/// `STATUS_CODE_ERROR`
-const FAILED: u8 = 2;
-/// What a span takes as a rule.
-const SPAN_BYTES: usize = 1024;
+/// Flags of a span: the trace is sampled. Spans of other traces do not exist.
+const FLAG_SAMPLED: u32 = 1;
+/// `Status.StatusCode` of a failed span.
+const STATUS_CODE_ERROR: u8 = 2;
+/// Size of a typical span in JSON, bytes.
+const TYPICAL_SPAN_BYTES: usize = 1024;
