@@ -6,7 +6,7 @@ use super::*;
 
 mod bad;
 
-/// Loads a file of this text, under the name `FILE` in what is said of it.
+/// Loads a file with this text. Messages name it `FILE`.
 fn load(text: &str, env: &[(&str, &str)]) -> Result<Effective, String> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
@@ -19,7 +19,7 @@ fn default_file() -> &'static str {
     include_str!("../../config/default.toml")
 }
 
-/// The file with the keys that are commented out brought in.
+/// The file with all keys set, including those that are commented out.
 fn default_file_in_full() -> String {
     let lines = default_file().lines().map(|line| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest,
@@ -42,6 +42,7 @@ fn the_file_of_defaults_is_the_defaults() {
 fn the_file_of_defaults_states_each_default_as_check_prints_it() {
     let built_in = Effective::load(None, std::iter::empty()).unwrap();
     for Setting { key, value, .. } in &built_in.settings {
+        let key = key.name;
         let name = key.rsplit('.').next().unwrap();
         let line = match value {
             Some(value) => format!("\n{name} = {value}\n"),
@@ -65,14 +66,14 @@ fn the_file_of_defaults_has_every_key_and_no_other() {
         }
     }
     let built_in = Effective::load(None, std::iter::empty()).unwrap();
-    let known: BTreeSet<_> = built_in.settings.iter().map(|setting| setting.key.to_owned()).collect();
+    let known: BTreeSet<_> = built_in.settings.iter().map(|setting| setting.key.name.to_owned()).collect();
     assert_eq!(in_file, known);
 }
 
 #[test]
 fn the_samples_in_the_file_of_defaults_are_good_but_for_the_shared_tier() {
     let said = load(&default_file_in_full(), &[]).unwrap_err();
-    // A build without spans refuses where they would go.
+    // A build without the feature otlp refuses the endpoint.
     let spans = usize::from(!cfg!(feature = "otlp"));
     let of_others = |line: &&str| !line.contains(": shared.") && !line.contains(": telemetry.otlp_endpoint");
     assert_eq!(said.lines().filter(of_others).collect::<Vec<_>>(), Vec::<&str>::new());
@@ -161,7 +162,7 @@ fn good_values_are_taken() {
 
 #[test]
 fn what_check_prints_gives_the_same_configuration_again() {
-    // What is no file's name would be hidden.
+    // The path of a missing file would be redacted.
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let (certificate, key, token) = (file("c \"x\"\\y"), file("k#1"), file("token"));

@@ -160,6 +160,16 @@ impl ErrorResponse {
         table::row(self).0
     }
 
+    /// Returns the value of `error.code` in the body.
+    pub fn code(self) -> &'static str {
+        table::row(self).1
+    }
+
+    /// Returns the value of `error.message` in the body.
+    pub fn message(self) -> &'static str {
+        table::row(self).2
+    }
+
     /// The answer, in Graph's shape.
     pub fn response(self, ids: &Ids, now: Now) -> Response {
         let (status, code, message) = table::row(self);
