@@ -1,4 +1,4 @@
-//! Cap on the connections of callers where the open-file limit allows fewer than are configured.
+//! Limit of connections of callers, if the open-file limit allows fewer than configured.
 
 use crate::app::descriptors::{Demand, Descriptors};
 use crate::config::Config;
@@ -21,7 +21,7 @@ impl ConnectionCap {
         Self { descriptors, connections }
     }
 
-    /// Logs a warning where `limits.connections` cannot be reached.
+    /// Logs a warning if the open-file limit is too low for `limits.connections`.
     pub(super) fn warn(&self, config: &Config) {
         let (configured, limits) = (&config.server.limits, config.server.limits.at_most(self.connections));
         if limits.connections < configured.connections {

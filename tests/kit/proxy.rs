@@ -40,7 +40,7 @@ impl Proxy {
 
     /// Starts the proxy as it is served: with a connection to the origin at hand.
     pub async fn warm(url: &str, change: impl FnOnce(&mut Config)) -> Self {
-        Self::start(url, change, App::warmed).await
+        Self::start(url, change, App::with_preconnect).await
     }
 
     async fn start(url: &str, change: impl FnOnce(&mut Config), finish: impl FnOnce(App) -> App) -> Self {
