@@ -84,10 +84,10 @@ impl App {
         let proxy = Proxy::new(ProxyParts {
             fetcher,
             secrets: HashKeys::random()?,
-            coalescer: Coalescer::new(&config.flight),
-            waiting: WaitingRequests::new(&config.waiting),
-            refresh_limiter: RefreshLimiter::new(&config.refresh),
-            follower_wait: Dial::new(config.flight.wait),
+            coalescer: Coalescer::new(&config.coalesce),
+            waiting: WaitingRequests::new(&config.waiting_requests),
+            refresh_limiter: RefreshLimiter::new(&config.refresh_limit),
+            follower_wait: Dial::new(config.coalesce.wait),
             default_version: config.default_version,
             tasks: TaskTracker::new(),
         });
@@ -149,15 +149,15 @@ fn fetcher(
     tracer: &Tracer,
 ) -> Result<Fetcher, StartError> {
     let (keep, byte_budget) = (config.freshness.longest_use(), ByteBudget::new(config.bytes_in_flight));
-    let permits = UpstreamPermits::new(config.origin.in_flight, config.unproven.in_flight);
+    let permits = UpstreamPermits::new(config.upstream.in_flight, config.unproven_limit.in_flight);
     Ok(Fetcher {
-        origin: GraphClient::new(&config.origin, permits, byte_budget, Arc::clone(metrics))?
+        origin: GraphClient::new(&config.upstream, permits, byte_budget, Arc::clone(metrics))?
             .traced(tracer.clone()),
-        unproven: UnprovenLimiter::new(&config.unproven, clock.clone()),
+        unproven: UnprovenLimiter::new(&config.unproven_limit, clock.clone()),
         refused: RefusedTokens::new(clock.clone()),
         breakers: Breakers::new(clock.clone()),
         store: Arc::new(Store::new(&config.store, keep, metrics)),
-        scrubber: Scrubber::new(&config.scrub, config.origin.max_body).trusting(&config.origin.base_url),
+        scrubber: Scrubber::new(&config.scrub, config.upstream.max_body).trusting(&config.upstream.base_url),
         unknown_members: UnknownMemberNotices::default(),
         freshness: Dials::new(&config.freshness),
         clock,
@@ -169,8 +169,8 @@ fn fetcher(
 #[cfg(feature = "otlp")]
 fn tracing_export(config: &Config, metrics: &Arc<Metrics>) -> Result<(Tracer, Option<Exporter>), StartError> {
     let has_tls = config.server.tls.is_some();
-    let (tracer, spans) = Tracer::new(&config.trace, has_tls, &config.origin.base_url, metrics);
-    let exporter = match (spans, &config.trace.endpoint) {
+    let (tracer, spans) = Tracer::new(&config.tracing_export, has_tls, &config.upstream.base_url, metrics);
+    let exporter = match (spans, &config.tracing_export.endpoint) {
         (Some(spans), Some(endpoint)) => Some(Exporter::new(endpoint, spans, Arc::clone(metrics))?),
         _ => None,
     };

@@ -41,7 +41,7 @@ pub struct Config {
     /// `admin.*`
     pub admin: admin::Config,
     /// `graph.*` and `limits.origin_requests`
-    pub origin: upstream::Config,
+    pub upstream: upstream::Config,
     /// `graph.default_version`
     pub default_version: ApiVersion,
     /// `cache.max_bytes` and `limits.proofs_per_token`
@@ -49,21 +49,21 @@ pub struct Config {
     /// `cache.*` but `cache.max_bytes`
     pub freshness: freshness::Config,
     /// `limits.followers`, `limits.follower_wait`
-    pub flight: coalesce::Config,
+    pub coalesce: coalesce::Config,
     /// `limits.unproven_*`
-    pub unproven: unproven_limit::Config,
+    pub unproven_limit: unproven_limit::Config,
     /// `limits.waiting_*`
-    pub waiting: waiting_requests::Config,
+    pub waiting_requests: waiting_requests::Config,
     /// `limits.bytes_in_flight`, in bytes.
     pub bytes_in_flight: usize,
     /// `limits.refreshes_per_token`
-    pub refresh: refresh_limit::Config,
+    pub refresh_limit: refresh_limit::Config,
     /// `scrub.*`
     pub scrub: scrub::Config,
     /// `log.*`
-    pub telemetry: logging::Config,
+    pub logging: logging::Config,
     /// `telemetry.*`
-    pub trace: tracing_export::Config,
+    pub tracing_export: tracing_export::Config,
 }
 
 impl Config {
@@ -84,18 +84,18 @@ impl Default for Config {
         Self {
             server: server::Config::default(),
             admin: admin::Config::default(),
-            origin: upstream::Config::default(),
+            upstream: upstream::Config::default(),
             default_version: ApiVersion::Beta,
             store: store::Config::default(),
             freshness: freshness::Config::default(),
-            flight: coalesce::Config::default(),
-            unproven: unproven_limit::Config::default(),
-            waiting: waiting_requests::Config::default(),
+            coalesce: coalesce::Config::default(),
+            unproven_limit: unproven_limit::Config::default(),
+            waiting_requests: waiting_requests::Config::default(),
             bytes_in_flight: 64 << 20,
-            refresh: refresh_limit::Config::default(),
+            refresh_limit: refresh_limit::Config::default(),
             scrub: scrub::Config::default(),
-            telemetry: logging::Config::default(),
-            trace: tracing_export::Config::default(),
+            logging: logging::Config::default(),
+            tracing_export: tracing_export::Config::default(),
         }
     }
 }
@@ -127,18 +127,18 @@ impl Effective {
         let config = Config {
             admin: schema::admin::read(r, server.address),
             server,
-            origin: schema::graph::read(r),
+            upstream: schema::graph::read(r),
             default_version: schema::graph::default_version(r),
             freshness: schema::cache::freshness(r),
             store: schema::cache::store(r),
-            flight: schema::limits::coalescing(r),
-            unproven: schema::limits::unproven(r),
-            waiting: schema::limits::waiting(r),
+            coalesce: schema::limits::coalescing(r),
+            unproven_limit: schema::limits::unproven(r),
+            waiting_requests: schema::limits::waiting(r),
             bytes_in_flight: schema::limits::bytes_in_flight(r),
-            refresh: schema::limits::refresh(r),
+            refresh_limit: schema::limits::refresh(r),
             scrub: schema::scrub::read(r),
-            telemetry: schema::observability::logging(r),
-            trace: schema::observability::tracing_export(r),
+            logging: schema::observability::logging(r),
+            tracing_export: schema::observability::tracing_export(r),
         };
         schema::shared::read(r);
         let settings = reader.finish().map_err(ConfigError)?;

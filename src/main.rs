@@ -94,7 +94,7 @@ fn start<F: Future<Output = ExitCode>>(
     config: &Config,
     serve: impl FnOnce(logging::LogHandle, Workers) -> F,
 ) -> ExitCode {
-    let (_guard, log) = match logging::init(&config.telemetry) {
+    let (_guard, log) = match logging::init(&config.logging) {
         Ok(log) => log,
         Err(error) => return fail(EXIT_FAILURE, &format!("the log cannot be set up: {error}")),
     };

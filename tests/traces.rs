@@ -19,7 +19,7 @@ const CALLERS: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn sending_to(url: &Url) -> impl FnOnce(&mut Config) {
     let endpoint = Some(url.clone());
-    move |config| config.trace.endpoint = endpoint
+    move |config| config.tracing_export.endpoint = endpoint
 }
 
 async fn ask(proxy: &Proxy, token: &str, traceparent: Option<&str>) -> client::Response {
@@ -158,8 +158,8 @@ async fn who_says_that_a_trace_is_not_wanted_is_heard() {
     let (origin, collector) = (GraphClient::start().await, Collector::start().await);
     origin.any(Reply::json("{}"));
     let proxy = Proxy::with(&origin.url(), |config| {
-        config.trace.endpoint = Some(collector.url());
-        config.trace.one_in = 0;
+        config.tracing_export.endpoint = Some(collector.url());
+        config.tracing_export.one_in = 0;
     })
     .await;
     ask(&proxy, &token::mint("ada"), Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")).await;

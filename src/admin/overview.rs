@@ -23,7 +23,7 @@ pub struct Overview {
 impl Overview {
     /// A view of `proxy`.
     pub fn new(proxy: Proxy, config: &Config, log: Option<logging::LogHandle>) -> Self {
-        let base_url = config.origin.base_url.as_str().to_owned();
+        let base_url = config.upstream.base_url.as_str().to_owned();
         Self { proxy, base_url, max_bytes: config.store.max_bytes, log }
     }
 }

@@ -14,7 +14,7 @@ impl ConnectionCap {
     /// Computes the cap for connections that `threads` serve.
     pub(super) fn new(descriptors: Descriptors, config: &Config, threads: usize) -> Self {
         let connections = descriptors.connections(&Demand {
-            origin_requests: config.origin.in_flight,
+            origin_requests: config.upstream.in_flight,
             admin: config.admin.server().limits.connections,
             threads,
         });

@@ -28,8 +28,8 @@ use crate::support::clock::Clock;
 /// Returns the built-in defaults, with a quiet log and no `drain.delay`.
 pub fn config() -> Config {
     let mut config = Config::default();
-    "warn".clone_into(&mut config.telemetry.filter);
-    config.telemetry.access = AccessLog::Off;
+    "warn".clone_into(&mut config.logging.filter);
+    config.logging.access = AccessLog::Off;
     config.server.drain.delay = Duration::ZERO;
     config
 }
@@ -63,7 +63,7 @@ async fn try_run(log: LogHandle, workers: Workers) -> Result<(), DemoError> {
     let graph = FakeGraph::start(Options::default()).map_err(DemoError::FakeGraph)?;
     graph.latency(GRAPH_LATENCY);
     let mut config = config();
-    config.origin.base_url = Url::parse(&graph.url())?;
+    config.upstream.base_url = Url::parse(&graph.url())?;
     let listeners = Listeners {
         data: bind_near("listen.address", config.server.address)?,
         admin: bind_near("admin.address", config.admin.address)?,

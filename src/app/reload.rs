@@ -94,13 +94,13 @@ impl Parts {
     fn set(&self, config: &Config) {
         let inner = self.proxy.inner();
         inner.fetcher.freshness.set(&config.freshness);
-        inner.fetcher.origin.set_deadlines(&config.origin);
+        inner.fetcher.origin.set_deadlines(&config.upstream);
         inner.fetcher.origin.byte_budget().set_limit(config.bytes_in_flight);
-        inner.coalescer.set_followers(config.flight.followers);
-        inner.follower_wait.set(config.flight.wait);
-        self.layers.set(config.telemetry.access, &config.server.limits);
+        inner.coalescer.set_followers(config.coalesce.followers);
+        inner.follower_wait.set(config.coalesce.wait);
+        self.layers.set(config.logging.access, &config.server.limits);
         self.server_settings.set(&config.server);
-        self.log.iter().for_each(|log| log.set_filter(&config.telemetry.filter));
+        self.log.iter().for_each(|log| log.set_filter(&config.logging.filter));
     }
 }
 

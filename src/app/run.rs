@@ -90,7 +90,7 @@ impl App {
     }
 
     fn request_stack<H: Handler>(&self, handler: H) -> RequestStack<H> {
-        let (access, limits) = (self.config.telemetry.access, &self.config.server.limits);
+        let (access, limits) = (self.config.logging.access, &self.config.server.limits);
         RequestStack::new(Arc::new(handler), Arc::clone(&self.metrics), access, limits)
             .traced(self.tracer.clone())
             .within(self.proxy.inner().fetcher.origin.byte_budget().clone())

@@ -45,7 +45,7 @@ impl Proxy {
 
     async fn start(url: &str, change: impl FnOnce(&mut Config), finish: impl FnOnce(App) -> App) -> Self {
         let mut config = Config::default();
-        config.origin.base_url = Url::parse(url).unwrap();
+        config.upstream.base_url = Url::parse(url).unwrap();
         config.server.drain.delay = Duration::ZERO;
         change(&mut config);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));

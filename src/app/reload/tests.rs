@@ -116,7 +116,7 @@ fn running(dir: &tempfile::TempDir) -> Running {
     let started = sources.load().unwrap();
     let config = &started.config;
     let app = App::new(config.clone(), Clock::system()).unwrap();
-    let layers = Arc::new(middleware::Dials::new(config.telemetry.access, &config.server.limits));
+    let layers = Arc::new(middleware::Dials::new(config.logging.access, &config.server.limits));
     let server_settings = Server::new(&config.server, Arc::clone(app.metrics())).unwrap().settings().clone();
     let parts = Parts { proxy: app.proxy().clone(), layers, server_settings, log: None };
     // What it counts is no part of what it tells.

@@ -6,10 +6,10 @@ const BASE_URL: &str = "expected https://HOST or https://HOST:PORT, without user
                         fragment (http only for localhost, 127.0.0.0/8 and [::1])";
 const UNIT: &str = "with its unit, such as \"250ms\", \"5m\" or \"1h\"";
 const SIZE: &str = "such as \"32KiB\" or \"64MiB\", or a number of bytes";
-const NOWHERE: &str = "`connector-cache check` without a file prints every key";
+const NO_SUGGESTION: &str = "`connector-cache check` without a file prints every key";
 const ADDRESS: &str = "expected an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"";
 const PATH: &str = "expected the path of a file (the path, not its content)";
-const HIDDEN: &str = "(hidden: it may hold a secret)";
+const REDACTED: &str = "(hidden: it may hold a secret)";
 const FILTER: &str = "expected a level (error, warn, info, debug, trace, off) or directives such as \
                       \"info,connector_cache::origin=debug\"";
 const SHARED: &str = "the shared tier is not in this version; remove the key";
@@ -68,7 +68,7 @@ fn a_size_or_number_out_of_bounds_is_refused() {
 }
 
 #[test]
-fn an_origin_that_is_not_safe_or_not_bare_is_refused() {
+fn a_base_url_that_is_unsafe_or_has_more_than_host_and_port_is_refused() {
     for (base, hidden) in [
         ("http://graph.microsoft.com", ""),
         ("http://10.0.0.1", ""),
@@ -85,7 +85,7 @@ fn an_origin_that_is_not_safe_or_not_bare_is_refused() {
         ("https://graph.microsoft.com", "?"),
         ("https://graph.microsoft.com:443", "/?a=b"),
         ("https://graph.microsoft.com", "#"),
-        // So may text that is no URL.
+        // A text that is no URL may be a secret, too.
         ("", "https://graph microsoft com"),
         ("", " https://graph.microsoft.com"),
         ("", "https:\\\\graph.microsoft.com"),
@@ -108,7 +108,7 @@ fn an_origin_that_is_not_safe_or_not_bare_is_refused() {
 }
 
 #[test]
-fn no_refusal_shows_a_secret_that_stands_in_the_place_of_a_path_or_a_url() {
+fn no_message_shows_a_secret_in_place_of_a_path_or_a_url() {
     let secret = "q7Xv2LmZ9pRt4WcK8sNb";
     let forms = ["S", "/tmp/S", "./S", "/etc/S", "https://graph.microsoft.com/S", "grpc://collector:4317/S"];
     let values = forms.iter().flat_map(|form| [format!("\"{form}\""), format!("[\"{form}\"]")]);
@@ -121,7 +121,7 @@ fn no_refusal_shows_a_secret_that_stands_in_the_place_of_a_path_or_a_url() {
     };
     for value in &values {
         refused("graph.base_url", value);
-        // Alone, a path of a key is a conflict.
+        // Without a certificate, a valid path would be a conflict.
         refused("listen.tls.key", value);
         if !value.starts_with("\"https:") {
             refused("telemetry.otlp_endpoint", value);
@@ -134,18 +134,18 @@ fn no_refusal_shows_a_secret_that_stands_in_the_place_of_a_path_or_a_url() {
 }
 
 #[test]
-fn what_may_hold_a_secret_is_refused_without_being_shown() {
+fn a_value_that_may_hold_a_secret_is_refused_and_not_shown() {
     for url in ["https://user:hunter2@graph.microsoft.com", "https://@graph.microsoft.com", "user:hunter2@h"]
     {
-        let expected = format!("FILE:1: graph.base_url = {HIDDEN} is refused: {BASE_URL}");
+        let expected = format!("FILE:1: graph.base_url = {REDACTED} is refused: {BASE_URL}");
         assert_eq!(message(&format!("graph.base_url = \"{url}\"")), expected);
     }
     for pem in ["-----BEGIN PRIVATE KEY-----\nMIIE\n", "-----BEGIN PRIVATE KEY-----MIIE"] {
         let expected =
-            format!("env CONNECTOR_CACHE__LISTEN__TLS__KEY: listen.tls.key = {HIDDEN} is refused: {PATH}");
+            format!("env CONNECTOR_CACHE__LISTEN__TLS__KEY: listen.tls.key = {REDACTED} is refused: {PATH}");
         assert_eq!(message_for_variable("CONNECTOR_CACHE__LISTEN__TLS__KEY", pem), expected);
     }
-    let expected = format!("FILE:1: admin.token_file = {HIDDEN} is refused: {PATH}");
+    let expected = format!("FILE:1: admin.token_file = {REDACTED} is refused: {PATH}");
     assert_eq!(message("admin.token_file = \"eyJhbGciOiJub25lIn0.e30.\""), expected);
 }
 
@@ -164,7 +164,7 @@ fn the_shared_tier_is_refused_and_its_password_not_shown() {
 }
 
 #[test]
-fn other_values_that_do_not_fit_are_refused() {
+fn other_invalid_values_are_refused() {
     for (key, value, accepted) in [
         ("listen.address", "\"localhost:8080\"", ADDRESS),
         ("listen.address", "\"127.0.0.1\"", ADDRESS),
@@ -203,7 +203,7 @@ fn a_long_value_is_shown_in_part() {
 }
 
 #[test]
-fn values_that_do_not_go_together_are_refused() {
+fn contradicting_values_are_refused() {
     for (text, expected) in [
         (
             "graph.timeout = \"1s\"",
@@ -263,15 +263,15 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one_and_without_its_value() 
             "origin.base_url = \"x\"",
             "FILE:1: origin.base_url is not a known key: did you mean graph.base_url?".to_owned(),
         ),
-        ("cache.ttl.seconds = 5", format!("FILE:1: cache.ttl.seconds is not a known key: {NOWHERE}")),
+        ("cache.ttl.seconds = 5", format!("FILE:1: cache.ttl.seconds is not a known key: {NO_SUGGESTION}")),
         (
             "\"cache.ttl\" = \"5m\"",
             "FILE:1: \"cache.ttl\" is not a known key: did you mean cache.ttl?".to_owned(),
         ),
-        ("[colours]", format!("FILE:1: colours is not a known key: {NOWHERE}")),
+        ("[colours]", format!("FILE:1: colours is not a known key: {NO_SUGGESTION}")),
         ("cache = 5", "FILE:1: cache is a table of keys, not a key".to_owned()),
         ("[[listen]]\naddress = \"127.0.0.1:80\"", "FILE:1: listen is a table of keys, not a key".to_owned()),
-        ("\"a\\nb\" = 1", format!("FILE:1: \"a\\nb\" is not a known key: {NOWHERE}")),
+        ("\"a\\nb\" = 1", format!("FILE:1: \"a\\nb\" is not a known key: {NO_SUGGESTION}")),
     ] {
         assert_eq!(message(text), expected);
     }
@@ -285,7 +285,7 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one_and_without_its_value() 
     );
     assert_eq!(
         message_for_variable("CONNECTOR_CACHE__", "x"),
-        format!("env CONNECTOR_CACHE__ is not a known key: {NOWHERE}")
+        format!("env CONNECTOR_CACHE__ is not a known key: {NO_SUGGESTION}")
     );
 }
 
@@ -297,20 +297,20 @@ fn every_problem_is_in_the_message() {
         "env CONNECTOR_CACHE__SERVER__THREADS: server.threads = \"none\" is refused: expected a number from 1 to 1024",
         &format!("FILE:2: cache.ttl = \"0s\" is refused: expected a duration from 1ms to 24h {UNIT}"),
         "FILE:5: log.access = \"some\" is refused: expected \"all\" or \"misses\" or \"off\"",
-        &format!("FILE:3: cache.foo is not a known key: {NOWHERE}"),
+        &format!("FILE:3: cache.foo is not a known key: {NO_SUGGESTION}"),
     ];
     assert_eq!(message.lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]
-fn a_value_that_was_refused_for_itself_is_in_no_conflict() {
+fn a_refused_value_is_in_no_conflict() {
     let expected =
         format!("FILE:1: graph.timeout = \"0s\" is refused: expected a duration from 1ms to 10m {UNIT}");
     assert_eq!(message("graph.timeout = \"0s\""), expected);
 }
 
 #[test]
-fn a_file_that_is_not_toml_is_refused_by_line_and_not_quoted() {
+fn a_file_that_is_not_toml_is_refused_with_its_line_and_not_quoted() {
     let message = message("[cache]\nttl = \"5m\"\nshared.url = redis://:hunter2@valkey\n[cache]\n");
     assert!(
         message.lines().all(|line| line.starts_with("FILE:")) && !message.contains("hunter2"),
@@ -320,7 +320,7 @@ fn a_file_that_is_not_toml_is_refused_by_line_and_not_quoted() {
 }
 
 #[test]
-fn a_file_that_is_not_there_or_not_text_is_refused() {
+fn a_missing_file_or_one_that_is_not_text_is_refused() {
     let missing = std::path::Path::new("/nonexistent/connector-cache.toml");
     let message = super::Config::load(Some(missing), std::iter::empty()).unwrap_err().to_string();
     let expected =
