@@ -75,7 +75,7 @@ impl Config {
         file: Option<&Path>,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        Effective::load(file, env).map(|effective| effective.config)
+        EffectiveConfig::load(file, env).map(|effective| effective.config)
     }
 }
 
@@ -104,13 +104,13 @@ impl Default for Config {
 ///
 /// Its `Display` writes TOML with the sources as comments. Loading that text results in the same configuration.
 #[derive(Clone, Debug)]
-pub struct Effective {
+pub struct EffectiveConfig {
     /// The configuration.
     pub config: Config,
     settings: Vec<Setting>,
 }
 
-impl Effective {
+impl EffectiveConfig {
     /// Reads the sources as [`Config::load`] does.
     pub fn load(
         file: Option<&Path>,
@@ -146,7 +146,7 @@ impl Effective {
     }
 }
 
-impl fmt::Display for Effective {
+impl fmt::Display for EffectiveConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         print::print(&self.settings, f)
     }

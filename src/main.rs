@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use connector_cache::app;
 use connector_cache::app::descriptors;
 use connector_cache::app::reload::LiveSources;
-use connector_cache::config::{Config, ConfigError, Effective, Sources};
+use connector_cache::config::{Config, ConfigError, EffectiveConfig, Sources};
 use connector_cache::observability::{hardening, logging};
 use connector_cache::server::{LEFTOVERS, Workers};
 
@@ -80,7 +80,7 @@ fn dispatch(command: Command) -> ExitCode {
 }
 
 fn check(file: Option<&Path>) -> ExitCode {
-    match Effective::load(file, environment_variables()) {
+    match EffectiveConfig::load(file, environment_variables()) {
         Ok(effective) => match write!(std::io::stdout(), "{effective}") {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(EXIT_FAILURE, &format!("the configuration cannot be printed: {error}")),

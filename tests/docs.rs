@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-use connector_cache::config::{Effective, KeyReference};
+use connector_cache::config::{EffectiveConfig, KeyReference};
 
 #[path = "docs/chart.rs"]
 mod chart;
@@ -70,7 +70,7 @@ fn the_charts_bounds_are_those_of_the_schema() {
 
 /// The reference of all keys, with the built-in defaults.
 fn keys() -> Vec<KeyReference> {
-    Effective::load(None, std::iter::empty()).unwrap().reference()
+    EffectiveConfig::load(None, std::iter::empty()).unwrap().reference()
 }
 
 /// Compares a file with its generated text, or writes it under `UPDATE_DOCS=1`.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::config::{Config, Effective, Sources};
+use crate::config::{Config, EffectiveConfig, Sources};
 use crate::observability::logging;
 use crate::observability::metrics::{Metrics, Reload};
 use crate::proxy::Proxy;
@@ -23,7 +23,7 @@ pub struct LiveSources {
     /// Where it comes from.
     pub sources: Sources,
     /// What it was at the start.
-    pub started: Effective,
+    pub started: EffectiveConfig,
 }
 
 /// The parts that can be told anew.
@@ -39,7 +39,7 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 pub(crate) struct Running {
     settings: LiveSources,
-    present: Mutex<Effective>,
+    present: Mutex<EffectiveConfig>,
     parts: Parts,
     /// What leaves the store after that cannot be kept for longer.
     keep: Duration,
@@ -53,7 +53,7 @@ impl Running {
     }
 
     /// Tells what changed, once it holds.
-    fn adopt(&self, new: Effective) {
+    fn adopt(&self, new: EffectiveConfig) {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = new.changes(&present, &self.settings.started);
         self.parts.set(&new.config);

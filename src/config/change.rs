@@ -1,6 +1,6 @@
 //! Comparison of configurations: keys that a reload applies, and keys that need a restart.
 
-use super::Effective;
+use super::EffectiveConfig;
 
 /// Keys with different values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Changes {
     pub restart: Vec<&'static str>,
 }
 
-impl Effective {
+impl EffectiveConfig {
     /// Returns the keys that change when this configuration replaces `running` in a process that started with `started`.
     pub fn changes(&self, running: &Self, started: &Self) -> Changes {
         let differs = |key: &str, other: &Self| self.value(key) != other.value(key);

@@ -1,6 +1,6 @@
 //! Machine-readable reference of all keys, from which `make docs` generates documentation and chart values.
 
-use super::{Effective, LIVE};
+use super::{EffectiveConfig, LIVE};
 
 /// Reference of one key.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ pub enum ValueForm {
     Refused,
 }
 
-impl Effective {
+impl EffectiveConfig {
     /// Returns the reference of every key, in the order of the schema. Defaults are the effective values.
     pub fn reference(&self) -> Vec<KeyReference> {
         let reference = |setting: &super::Setting| KeyReference {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::raw_config::{PREFIX, RawConfig};
-use super::{ConfigError, Effective};
+use super::{ConfigError, EffectiveConfig};
 use crate::support::watched_files::{ReloadTrigger, Secret, Unreadable, WatchedFiles};
 
 /// An optional file, and the environment at the start of the process.
@@ -23,22 +23,22 @@ impl Sources {
     }
 
     /// Reads the configuration. Fails with every problem that was found.
-    pub fn load(&self) -> Result<Effective, ConfigError> {
+    pub fn load(&self) -> Result<EffectiveConfig, ConfigError> {
         self.parse(self.files.read())
     }
 
     /// Reads the configuration if its file has changed and is due for a check; otherwise returns `None`.
-    pub fn changed(&self, trigger: ReloadTrigger) -> Option<Result<Effective, ConfigError>> {
+    pub fn changed(&self, trigger: ReloadTrigger) -> Option<Result<EffectiveConfig, ConfigError>> {
         self.files.changed(trigger).map(|contents| self.parse(contents))
     }
 
-    fn parse(&self, contents: Result<Vec<Secret>, Unreadable>) -> Result<Effective, ConfigError> {
+    fn parse(&self, contents: Result<Vec<Secret>, Unreadable>) -> Result<EffectiveConfig, ConfigError> {
         let text = contents.map_err(|error| error.reason).and_then(|contents| {
             let bytes = contents.first().map(|bytes| bytes.to_vec()).unwrap_or_default();
             let not_text = "stream did not contain valid UTF-8";
             String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, not_text))
         });
         let file = self.file.as_deref().map(|path| (path, text));
-        Effective::from_raw(RawConfig::parse(file, self.env.iter().cloned()).map_err(ConfigError)?)
+        EffectiveConfig::from_raw(RawConfig::parse(file, self.env.iter().cloned()).map_err(ConfigError)?)
     }
 }

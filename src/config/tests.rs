@@ -7,12 +7,12 @@ use super::*;
 mod refusals;
 
 /// Loads a file with this text. Messages name it `FILE`.
-fn load(text: &str, env: &[(&str, &str)]) -> Result<Effective, String> {
+fn load(text: &str, env: &[(&str, &str)]) -> Result<EffectiveConfig, String> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let name = file.path().to_str().unwrap();
-    Effective::load(Some(file.path()), env).map_err(|error| error.to_string().replace(name, "FILE"))
+    EffectiveConfig::load(Some(file.path()), env).map_err(|error| error.to_string().replace(name, "FILE"))
 }
 
 fn default_file() -> &'static str {
@@ -40,7 +40,7 @@ fn the_default_file_equals_the_built_in_defaults() {
 
 #[test]
 fn the_default_file_contains_each_default_as_check_prints_it() {
-    let built_in = Effective::load(None, std::iter::empty()).unwrap();
+    let built_in = EffectiveConfig::load(None, std::iter::empty()).unwrap();
     for Setting { key, value, .. } in &built_in.settings {
         let key = key.name;
         let name = key.rsplit('.').next().unwrap();
@@ -65,7 +65,7 @@ fn the_default_file_has_every_key_and_no_other() {
             }
         }
     }
-    let built_in = Effective::load(None, std::iter::empty()).unwrap();
+    let built_in = EffectiveConfig::load(None, std::iter::empty()).unwrap();
     let known: BTreeSet<_> = built_in.settings.iter().map(|setting| setting.key.name.to_owned()).collect();
     assert_eq!(in_file, known);
 }

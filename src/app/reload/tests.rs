@@ -51,10 +51,10 @@ async fn files_are_looked_at_every_few_seconds() {
     watching.abort();
 }
 
-fn effective(text: &str) -> Effective {
+fn effective(text: &str) -> EffectiveConfig {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
-    Effective::load(Some(file.path()), std::iter::empty()).unwrap()
+    EffectiveConfig::load(Some(file.path()), std::iter::empty()).unwrap()
 }
 
 #[test]
