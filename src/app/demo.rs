@@ -82,7 +82,7 @@ fn bind_near(key: &'static str, preferred: SocketAddr) -> Result<TcpListener, St
         match bind(key, address) {
             Ok(listener) => return Ok(listener),
             Err(_) if address.port() - preferred.port() < MAX_PORTS_TRIED => {
-                address.set_port(address.port() + 1)
+                address.set_port(address.port() + 1);
             }
             Err(error) => return Err(error),
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub(super) mod admin;
 pub(super) mod cache;
+mod connection_limits;
 pub(super) mod graph;
 pub(super) mod limits;
 pub(super) mod observability;

@@ -1,8 +1,8 @@
-//! Keys of `listen.*`, `server.*` and `drain.*`, and of `limits.*` for connections of callers.
+//! Keys of `listen.*`, `server.*` and `drain.*`.
 
-use super::{HOUR, KIB, MIB, MINUTE, at_most, key, zero_to};
+use super::{HOUR, MINUTE, at_most, connection_limits, key, zero_to};
 use crate::config::reader::Reader;
-use crate::config::rules::{Address, Count, FilePath, Size, Span};
+use crate::config::rules::{Address, Count, FilePath, Span};
 use crate::server;
 
 /// Reads the settings of the data port.
@@ -27,7 +27,7 @@ pub(in crate::config) fn read(r: &mut Reader) -> server::Config {
             .sample("2"),
             &Count(1..=1024),
         ),
-        limits: limits(r),
+        limits: connection_limits::read(r),
         drain: drain(r),
         replaces: default.replaces,
     }
@@ -76,86 +76,6 @@ fn tls(r: &mut Reader) -> Option<server::TlsFiles> {
             r.conflict(["listen.tls.certificate", "listen.tls.key"], "expected both or neither");
             None
         }
-    }
-}
-
-fn limits(r: &mut Reader) -> server::ServerLimits {
-    let default = server::ServerLimits::default();
-    server::ServerLimits {
-        connections: r.get(
-            key(
-                "limits.connections",
-                "Open connections of callers. Further connections are closed at once. If the open-file limit leaves \
-                 fewer descriptors beside Graph and the admin port, that number is the limit, and a warning is logged.",
-            ),
-            &Count(1..=1_000_000),
-            default.connections,
-        ),
-        connections_per_address: r.get(
-            key(
-                "limits.connections_per_address",
-                "Share of `limits.connections` for one client address or IPv6 /64. Further connections are closed at \
-                 once.",
-            ),
-            &Count(1..=1_000_000),
-            default.connections_per_address,
-        ),
-        header_bytes: r.get(
-            key("limits.header_bytes", "Size of the header section of one request. Larger requests receive 431."),
-            &Size(8 * KIB..=MIB),
-            default.header_bytes,
-        ),
-        headers: r.get(
-            key("limits.headers", "Header fields of one request. Requests with more fields receive 431."),
-            &Count(16..=1_000),
-            default.headers,
-        ),
-        target_bytes: r.get(
-            key("limits.target_bytes", "Size of path and query of one request. Longer targets receive 414."),
-            &Size(KIB..=32 * KIB),
-            default.target_bytes,
-        ),
-        h2_streams: r.get(
-            key("limits.h2_streams", "Concurrent streams of one HTTP/2 connection."),
-            &Count(1..=10_000),
-            default.h2_streams,
-        ),
-        tls_timeout: r.get(
-            key("limits.tls_timeout", "Time for the TLS handshake. Slower connections are closed."),
-            &Span(at_most(MINUTE)),
-            default.tls_timeout,
-        ),
-        header_timeout: r.get(
-            key(
-                "limits.header_timeout",
-                "Time for a header section, from the start of the connection or the first byte of the request. Slower \
-                 connections are closed.",
-            ),
-            &Span(at_most(MINUTE * 5)),
-            default.header_timeout,
-        ),
-        idle_timeout: r.get(
-            key("limits.idle_timeout", "Time between two requests of one connection. Then the connection is closed."),
-            &Span(at_most(HOUR)),
-            default.idle_timeout,
-        ),
-        write_timeout: r.get(
-            key(
-                "limits.write_timeout",
-                "Time without progress while a response is written. Then the connection is closed; over HTTP/2 only \
-                 the stream of a large response is reset.",
-            ),
-            &Span(at_most(MINUTE * 10)),
-            default.write_timeout,
-        ),
-        request_timeout: r.get(
-            key(
-                "limits.request_timeout",
-                "Time from the header section of a request to its response. Slower requests receive 504.",
-            ),
-            &Span(at_most(MINUTE * 10)),
-            default.request_timeout,
-        ),
     }
 }
 
