@@ -13,13 +13,11 @@ use crate::resource::ApiVersion;
 use crate::upstream::unproven_limit;
 use crate::{admin, scrub, server, upstream};
 
-mod base_url;
 mod change;
-#[cfg(feature = "otlp")]
-mod collector_url;
 mod print;
 mod raw_config;
 mod reader;
+mod redaction;
 mod reference;
 mod rules;
 mod schema;
@@ -29,7 +27,7 @@ mod value;
 
 pub use change::{Changes, LIVE};
 use raw_config::RawConfig;
-use reader::{Reader, Setting};
+use reader::{ConfigReader, Setting};
 pub use reference::{KeyReference, ValueForm};
 pub use sources::Sources;
 
@@ -121,7 +119,7 @@ impl EffectiveConfig {
 
     /// Reads and checks every key.
     fn from_raw(raw: RawConfig) -> Result<Self, ConfigError> {
-        let mut reader = Reader::new(raw);
+        let mut reader = ConfigReader::new(raw);
         let r = &mut reader;
         let server = schema::server::read(r);
         let config = Config {

@@ -3,14 +3,15 @@
 //! Every key that the schema reads is a known key; there is no second list. A value that no key takes is an unknown key.
 
 use super::raw_config::{GivenValue, PREFIX, RawConfig, ValueSource, variable};
+use super::redaction::redacted;
 use super::reference::ValueForm;
 use super::schema::Key;
 use super::suggestions::nearest;
-use super::value::{RawValue, Rule, redacted};
+use super::value::{RawValue, Rule};
 
 /// One pass over all keys.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct ConfigReader {
     raw: RawConfig,
     settings: Vec<Setting>,
     refused: Vec<&'static str>,
@@ -29,7 +30,7 @@ pub(super) struct Setting {
     pub(super) source: ValueSource,
 }
 
-impl Reader {
+impl ConfigReader {
     pub(super) fn new(raw: RawConfig) -> Self {
         Self { raw, settings: Vec::new(), refused: Vec::new(), problems: Vec::new() }
     }

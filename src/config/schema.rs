@@ -1,10 +1,10 @@
 //! Schema of the configuration: name, help text, accepted values, default and chart note of every key.
 //!
-//! The one place where a key is named. The functions of each section read its keys from a [`Reader`] into the
+//! The one place where a key is named. The functions of each section read its keys from a [`ConfigReader`] into the
 //! `Config` of the module that uses them, and report values that contradict each other. `make docs` generates
 //! `docs/configuration.md`, `config/default.toml` and the values of the chart from the same calls.
 //!
-//! [`Reader`]: super::reader::Reader
+//! [`ConfigReader`]: super::reader::ConfigReader
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -4,6 +4,7 @@
 
 use toml::de::{DeArray, DeValue};
 
+use super::redaction::echo_text;
 use super::reference::ValueForm;
 
 /// A value of a file or an environment variable, before a rule is applied.
@@ -70,10 +71,10 @@ impl RawValue {
     /// Renders the value for a message: one short line, redacted if the value may be a secret.
     pub(super) fn echo(&self) -> String {
         match self {
-            Self::Text(text) => echo(text),
+            Self::Text(text) => echo_text(text),
             Self::Number(number) => number.to_string(),
             Self::List(items) => {
-                let shown: Vec<_> = items.iter().take(SHOWN_ITEMS).map(|item| echo(item)).collect();
+                let shown: Vec<_> = items.iter().take(SHOWN_ITEMS).map(|item| echo_text(item)).collect();
                 let more = if items.len() > SHOWN_ITEMS { ", ..." } else { "" };
                 format!("[{}{more}]", shown.join(", "))
             }
@@ -103,64 +104,9 @@ pub(super) fn literal(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-/// Whether a text looks like key material or a token, written where the path of its file is expected.
-pub(super) fn is_secret(text: &str) -> bool {
-    text.contains("-----BEGIN") || text.starts_with("eyJ")
-}
-
-/// Returns the text that replaces a value in a message if the value may hold a secret.
-pub(super) fn redacted(text: &str) -> Option<&'static str> {
-    // An at sign may end the user info of a URL, even of a malformed one.
-    (is_secret(text) || text.contains('@')).then_some("(hidden: it may hold a secret)")
-}
-
-/// Renders a URL for a message: scheme, host and port only. The rest may hold a key or a signature, and a text that is
-/// no URL may be a secret.
-pub(super) fn echo_url(raw: &RawValue) -> String {
-    let RawValue::Text(text) = raw else { return raw.echo_length() };
-    if text.is_empty() || redacted(text).is_some() {
-        return echo(text);
-    }
-    match base_of(text).map(|base| text.split_at(base.len())) {
-        Some((base, "")) => echo(base),
-        Some((base, rest)) => format!("{} (hidden: {} more characters)", echo(base), rest.chars().count()),
-        None => raw.echo_length(),
-    }
-}
-
-/// Returns scheme, host and port of a URL, if they are well formed.
-fn base_of(url: &str) -> Option<&str> {
-    let (scheme, rest) = url.split_once("://")?;
-    let is_scheme =
-        (1..=MAX_SCHEME_CHARS).contains(&scheme.len()) && scheme.bytes().all(|b| b.is_ascii_lowercase());
-    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port),
-        _ => (authority, ""),
-    };
-    let is_host = host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-[]:".contains(&b));
-    let is_port = port.len() <= MAX_PORT_DIGITS && port.bytes().all(|b| b.is_ascii_digit());
-    (is_scheme && is_host && is_port).then(|| &url[..scheme.len() + "://".len() + authority.len()])
-}
-
-fn echo(text: &str) -> String {
-    if let Some(replacement) = redacted(text) {
-        return replacement.to_owned();
-    }
-    match text.char_indices().nth(SHOWN_CHARS) {
-        Some((end, _)) => format!("{:?}...", &text[..end]),
-        None => format!("{text:?}"),
-    }
-}
-
 fn strings(items: &DeArray<'_>) -> Option<Vec<String>> {
     items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
 }
 
-/// Letters of a scheme that a message shows; a longer word may be a secret.
-const MAX_SCHEME_CHARS: usize = 8;
-const MAX_PORT_DIGITS: usize = 5;
-/// Characters of a text that a message shows.
-const SHOWN_CHARS: usize = 80;
 /// Items of a list that a message shows.
 const SHOWN_ITEMS: usize = 8;

@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::key;
 use crate::admin;
-use crate::config::reader::Reader;
-use crate::config::rules::{Address, FilePath};
+use crate::config::reader::ConfigReader;
+use crate::config::rules::{FilePath, SocketAddress};
 
 /// Reads the settings of the admin port, which may not use the address of the data port.
-pub(in crate::config) fn read(r: &mut Reader, data: SocketAddr) -> admin::Config {
+pub(in crate::config) fn read(r: &mut ConfigReader, data: SocketAddr) -> admin::Config {
     let default = admin::Config::default();
     let admin = admin::Config {
         address: r.get(
@@ -17,7 +17,7 @@ pub(in crate::config) fn read(r: &mut Reader, data: SocketAddr) -> admin::Config
                 "Address of the admin port: metrics, probes, and the view and purge of the cache. Must differ from \
                  `listen.address`.",
             ),
-            &Address,
+            &SocketAddress,
             default.address,
         ),
         token_file: r.get_optional(

@@ -2,16 +2,16 @@
 
 use super::{DAY, HOUR, at_most, key, zero_to};
 use crate::cache::{freshness, store};
-use crate::config::reader::Reader;
-use crate::config::rules::{Count, OneOf, Size, Span};
+use crate::config::reader::ConfigReader;
+use crate::config::rules::{BoundedDuration, Integer, OneOf, Size};
 
 /// Reads the rules of freshness.
-pub(in crate::config) fn freshness(r: &mut Reader) -> freshness::Config {
+pub(in crate::config) fn freshness(r: &mut ConfigReader) -> freshness::Config {
     let default = freshness::Config::default();
     freshness::Config {
         ttl: r.get(
             key("cache.ttl", "Time for which a stored response is fresh."),
-            &Span(at_most(DAY)),
+            &BoundedDuration(at_most(DAY)),
             default.ttl,
         ),
         proof_ttl: r.get(
@@ -20,7 +20,7 @@ pub(in crate::config) fn freshness(r: &mut Reader) -> freshness::Config {
                 "Time for which a proof (Graph's 200 to a token for a resource) is valid. A permission that Graph \
                  withdraws can stay unnoticed for this time.",
             ),
-            &Span(at_most(HOUR)),
+            &BoundedDuration(at_most(HOUR)),
             default.proof_ttl,
         ),
         stale_while_revalidate: r.get(
@@ -29,7 +29,7 @@ pub(in crate::config) fn freshness(r: &mut Reader) -> freshness::Config {
                 "Time for which a stale response is used while a new one is fetched. `0s`: never. With \
                  `cache.freshness` = `\"origin\"` only if Graph's `stale-while-revalidate` allows it, and no longer.",
             ),
-            &Span(zero_to(DAY)),
+            &BoundedDuration(zero_to(DAY)),
             default.stale_while_revalidate,
         ),
         stale_if_error: r.get(
@@ -38,7 +38,7 @@ pub(in crate::config) fn freshness(r: &mut Reader) -> freshness::Config {
                 "Time for which a stale response is used when Graph fails, or when a limit of the proxy refuses a \
                  request with a live proof. `0s`: never.",
             ),
-            &Span(zero_to(DAY)),
+            &BoundedDuration(zero_to(DAY)),
             default.stale_if_error,
         ),
         freshness: r.get(
@@ -63,7 +63,7 @@ pub(in crate::config) fn freshness(r: &mut Reader) -> freshness::Config {
 }
 
 /// Reads the sizes of the store.
-pub(in crate::config) fn store(r: &mut Reader) -> store::Config {
+pub(in crate::config) fn store(r: &mut ConfigReader) -> store::Config {
     let default = store::Config::default();
     store::Config {
         max_bytes: r.get(
@@ -77,7 +77,7 @@ pub(in crate::config) fn store(r: &mut Reader) -> store::Config {
         ),
         proofs_per_token: r.get(
             key("limits.proofs_per_token", "Resources for which one token may hold proofs."),
-            &Count(1..=1_000_000),
+            &Integer(1..=1_000_000),
             default.proofs_per_token,
         ),
         // The application sets the number of its threads.

@@ -1,12 +1,12 @@
 //! Keys of `limits.*` for connections of callers.
 
 use super::{HOUR, KIB, MIB, MINUTE, at_most, key};
-use crate::config::reader::Reader;
-use crate::config::rules::{Count, Size, Span};
+use crate::config::reader::ConfigReader;
+use crate::config::rules::{BoundedDuration, Integer, Size};
 use crate::server;
 
 /// Reads the limits of connections, in number, size and time.
-pub(super) fn read(r: &mut Reader) -> server::ServerLimits {
+pub(super) fn read(r: &mut ConfigReader) -> server::ServerLimits {
     let default = server::ServerLimits::default();
     server::ServerLimits {
         connections: r.get(
@@ -15,7 +15,7 @@ pub(super) fn read(r: &mut Reader) -> server::ServerLimits {
                 "Open connections of callers. Further connections are closed at once. If the open-file limit leaves \
                  fewer descriptors beside Graph and the admin port, that number is the limit, and a warning is logged.",
             ),
-            &Count(1..=1_000_000),
+            &Integer(1..=1_000_000),
             default.connections,
         ),
         connections_per_address: r.get(
@@ -24,7 +24,7 @@ pub(super) fn read(r: &mut Reader) -> server::ServerLimits {
                 "Share of `limits.connections` for one client address or IPv6 /64. Further connections are closed at \
                  once.",
             ),
-            &Count(1..=1_000_000),
+            &Integer(1..=1_000_000),
             default.connections_per_address,
         ),
         header_bytes: r.get(
@@ -34,7 +34,7 @@ pub(super) fn read(r: &mut Reader) -> server::ServerLimits {
         ),
         headers: r.get(
             key("limits.headers", "Header fields of one request. Requests with more fields receive 431."),
-            &Count(16..=1_000),
+            &Integer(16..=1_000),
             default.headers,
         ),
         target_bytes: r.get(
@@ -44,7 +44,7 @@ pub(super) fn read(r: &mut Reader) -> server::ServerLimits {
         ),
         h2_streams: r.get(
             key("limits.h2_streams", "Concurrent streams of one HTTP/2 connection."),
-            &Count(1..=10_000),
+            &Integer(1..=10_000),
             default.h2_streams,
         ),
         ..timeouts(r)
@@ -52,12 +52,12 @@ pub(super) fn read(r: &mut Reader) -> server::ServerLimits {
 }
 
 /// Reads the timeouts. The other fields have their defaults.
-fn timeouts(r: &mut Reader) -> server::ServerLimits {
+fn timeouts(r: &mut ConfigReader) -> server::ServerLimits {
     let default = server::ServerLimits::default();
     server::ServerLimits {
         tls_timeout: r.get(
             key("limits.tls_timeout", "Time for the TLS handshake. Slower connections are closed."),
-            &Span(at_most(MINUTE)),
+            &BoundedDuration(at_most(MINUTE)),
             default.tls_timeout,
         ),
         header_timeout: r.get(
@@ -66,12 +66,12 @@ fn timeouts(r: &mut Reader) -> server::ServerLimits {
                 "Time for a header section, from the start of the connection or the first byte of the request. Slower \
                  connections are closed.",
             ),
-            &Span(at_most(MINUTE * 5)),
+            &BoundedDuration(at_most(MINUTE * 5)),
             default.header_timeout,
         ),
         idle_timeout: r.get(
             key("limits.idle_timeout", "Time between two requests of one connection. Then the connection is closed."),
-            &Span(at_most(HOUR)),
+            &BoundedDuration(at_most(HOUR)),
             default.idle_timeout,
         ),
         write_timeout: r.get(
@@ -80,7 +80,7 @@ fn timeouts(r: &mut Reader) -> server::ServerLimits {
                 "Time without progress while a response is written. Then the connection is closed; over HTTP/2 only \
                  the stream of a large response is reset.",
             ),
-            &Span(at_most(MINUTE * 10)),
+            &BoundedDuration(at_most(MINUTE * 10)),
             default.write_timeout,
         ),
         request_timeout: r.get(
@@ -88,7 +88,7 @@ fn timeouts(r: &mut Reader) -> server::ServerLimits {
                 "limits.request_timeout",
                 "Time from the header section of a request to its response. Slower requests receive 504.",
             ),
-            &Span(at_most(MINUTE * 10)),
+            &BoundedDuration(at_most(MINUTE * 10)),
             default.request_timeout,
         ),
         ..default

@@ -1,14 +1,13 @@
 //! Keys of `graph.*`, and the concurrency limit of requests to Graph.
 
 use super::{KIB, MIB, MINUTE, at_most, key};
-use crate::config::base_url::BaseUrl;
-use crate::config::reader::Reader;
-use crate::config::rules::{Count, FilePath, OneOf, Size, Span};
+use crate::config::reader::ConfigReader;
+use crate::config::rules::{BaseUrl, BoundedDuration, FilePath, Integer, OneOf, Size};
 use crate::resource::ApiVersion;
 use crate::upstream;
 
 /// Reads the settings of the Graph client.
-pub(in crate::config) fn read(r: &mut Reader) -> upstream::Config {
+pub(in crate::config) fn read(r: &mut ConfigReader) -> upstream::Config {
     let default = upstream::Config::default();
     let upstream = upstream::Config {
         base_url: r.get(
@@ -29,7 +28,7 @@ pub(in crate::config) fn read(r: &mut Reader) -> upstream::Config {
                 "graph.connect_timeout",
                 "Time for name resolution, TCP and TLS together. Must not be longer than `graph.timeout`.",
             ),
-            &Span(at_most(MINUTE)),
+            &BoundedDuration(at_most(MINUTE)),
             default.connect_timeout,
         ),
         first_byte_timeout: r.get(
@@ -38,12 +37,12 @@ pub(in crate::config) fn read(r: &mut Reader) -> upstream::Config {
                 "Time from the start of an attempt, including a new connection, to the first byte of the response. \
                  Slower attempts result in 504. A shorter `graph.timeout` takes precedence.",
             ),
-            &Span(at_most(MINUTE * 10)),
+            &BoundedDuration(at_most(MINUTE * 10)),
             default.first_byte_timeout,
         ),
         timeout: r.get(
             key("graph.timeout", "Time for a request to Graph and its complete response, including a retry."),
-            &Span(at_most(MINUTE * 10)),
+            &BoundedDuration(at_most(MINUTE * 10)),
             default.timeout,
         ),
         max_body: r.get(
@@ -61,7 +60,7 @@ pub(in crate::config) fn read(r: &mut Reader) -> upstream::Config {
                  503. Tenants, applications and tokens share these permits fairly: one tenant alone uses at most four \
                  fifths of them, and tokens without a proof use at most three quarters.",
             ),
-            &Count(1..=100_000),
+            &Integer(1..=100_000),
             default.in_flight,
         ),
     };
@@ -75,7 +74,7 @@ pub(in crate::config) fn read(r: &mut Reader) -> upstream::Config {
 }
 
 /// Reads the API version of paths without one.
-pub(in crate::config) fn default_version(r: &mut Reader) -> ApiVersion {
+pub(in crate::config) fn default_version(r: &mut ConfigReader) -> ApiVersion {
     r.get(
         key("graph.default_version", "API version of request paths without a version.")
             .chart_note("The clouds of the US government have user flows in `beta` only."),

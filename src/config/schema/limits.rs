@@ -3,13 +3,13 @@
 use super::{MIB, MINUTE, TIB, at_most, key};
 use crate::cache::coalesce;
 use crate::config::Config;
-use crate::config::reader::Reader;
-use crate::config::rules::{Count, Size, Span};
+use crate::config::reader::ConfigReader;
+use crate::config::rules::{BoundedDuration, Integer, Size};
 use crate::proxy::{refresh_limit, waiting_requests};
 use crate::upstream::unproven_limit;
 
 /// Reads the limits of tokens without a proof.
-pub(in crate::config) fn unproven(r: &mut Reader) -> unproven_limit::Config {
+pub(in crate::config) fn unproven(r: &mut ConfigReader) -> unproven_limit::Config {
     let default = unproven_limit::Config::default();
     unproven_limit::Config {
         in_flight: r.get(
@@ -18,12 +18,12 @@ pub(in crate::config) fn unproven(r: &mut Reader) -> unproven_limit::Config {
                 "Share of `limits.origin_requests` for requests with a token that has no proof yet. Client addresses, \
                  connections and tokens share it fairly.",
             ),
-            &Count(1..=100_000),
+            &Integer(1..=100_000),
             default.in_flight,
         ),
         in_flight_per_address: r.get(
             key("limits.unproven_per_address", "Share of `limits.unproven_requests` for one client address."),
-            &Count(1..=100_000),
+            &Integer(1..=100_000),
             default.in_flight_per_address,
         ),
         in_flight_per_token: r.get(
@@ -31,7 +31,7 @@ pub(in crate::config) fn unproven(r: &mut Reader) -> unproven_limit::Config {
                 "limits.unproven_per_token",
                 "Share of `limits.unproven_requests` for one token, until the first 200 of Graph to this token.",
             ),
-            &Count(1..=100_000),
+            &Integer(1..=100_000),
             default.in_flight_per_token,
         ),
         failures: r.get(
@@ -40,7 +40,7 @@ pub(in crate::config) fn unproven(r: &mut Reader) -> unproven_limit::Config {
                 "Distinct tokens without a proof that Graph may refuse (401) in a minute. Above this limit, new tokens \
                  of addresses with a refused token in the last minute are paced.",
             ),
-            &Count(1..=1_000_000),
+            &Integer(1..=1_000_000),
             default.failures,
         ),
         failures_per_address: r.get(
@@ -49,7 +49,7 @@ pub(in crate::config) fn unproven(r: &mut Reader) -> unproven_limit::Config {
                 "The same limit for one client address. Above this limit, new tokens of this address are paced. Tokens \
                  with a proof are not affected.",
             ),
-            &Count(1..=1_000_000),
+            &Integer(1..=1_000_000),
             default.failures_per_address,
         ),
         paced: r.get(
@@ -58,19 +58,19 @@ pub(in crate::config) fn unproven(r: &mut Reader) -> unproven_limit::Config {
                 "Requests per second of all paced addresses together. A request that would wait longer than half of \
                  `graph.timeout` receives 429.",
             ),
-            &Count(1..=100_000),
+            &Integer(1..=100_000),
             default.paced,
         ),
         paced_per_address: r.get(
             key("limits.unproven_paced_per_address", "Requests per second of one paced address."),
-            &Count(1..=100_000),
+            &Integer(1..=100_000),
             default.paced_per_address,
         ),
     }
 }
 
 /// Reads the limits of requests that wait for Graph.
-pub(in crate::config) fn waiting(r: &mut Reader) -> waiting_requests::Config {
+pub(in crate::config) fn waiting(r: &mut ConfigReader) -> waiting_requests::Config {
     let default = waiting_requests::Config::default();
     waiting_requests::Config {
         requests: r.get(
@@ -80,7 +80,7 @@ pub(in crate::config) fn waiting(r: &mut Reader) -> waiting_requests::Config {
                  requests receive 503. One client address uses at most two thirds, and one of its tokens four \
                  sevenths.",
             ),
-            &Count(1..=1_000_000),
+            &Integer(1..=1_000_000),
             default.requests,
         ),
         bytes: r.get(
@@ -96,7 +96,7 @@ pub(in crate::config) fn waiting(r: &mut Reader) -> waiting_requests::Config {
 }
 
 /// Reads the byte budget of bodies.
-pub(in crate::config) fn bytes_in_flight(r: &mut Reader) -> usize {
+pub(in crate::config) fn bytes_in_flight(r: &mut ConfigReader) -> usize {
     r.get(
         key(
             "limits.bytes_in_flight",
@@ -110,7 +110,7 @@ pub(in crate::config) fn bytes_in_flight(r: &mut Reader) -> usize {
 }
 
 /// Reads the rate limit of forced refreshes.
-pub(in crate::config) fn refresh(r: &mut Reader) -> refresh_limit::Config {
+pub(in crate::config) fn refresh(r: &mut ConfigReader) -> refresh_limit::Config {
     let default = refresh_limit::Config::default();
     refresh_limit::Config {
         per_token: r.get(
@@ -119,14 +119,14 @@ pub(in crate::config) fn refresh(r: &mut Reader) -> refresh_limit::Config {
                 "Forced refreshes (`Connector-Cache: refresh`) per minute and token. Above this limit, the caller \
                  receives the stored response. `0`: never.",
             ),
-            &Count(0..=60_000),
+            &Integer(0..=60_000),
             default.per_token,
         ),
     }
 }
 
 /// Reads the limits of request coalescing.
-pub(in crate::config) fn coalescing(r: &mut Reader) -> coalesce::Config {
+pub(in crate::config) fn coalescing(r: &mut ConfigReader) -> coalesce::Config {
     let default = coalesce::Config::default();
     coalesce::Config {
         followers: r.get(
@@ -134,7 +134,7 @@ pub(in crate::config) fn coalescing(r: &mut Reader) -> coalesce::Config {
                 "limits.followers",
                 "Requests that may wait for the fetch of an equal request. Further requests are sent to Graph.",
             ),
-            &Count(0..=1_000_000),
+            &Integer(0..=1_000_000),
             default.followers,
         ),
         wait: r.get(
@@ -143,7 +143,7 @@ pub(in crate::config) fn coalescing(r: &mut Reader) -> coalesce::Config {
                 "Time that a request waits for the fetch of an equal request before it is sent to Graph. Longer than \
                  `graph.timeout`, so that a failed fetch fails its followers too, and they are not all sent to Graph.",
             ),
-            &Span(at_most(MINUTE * 10)),
+            &BoundedDuration(at_most(MINUTE * 10)),
             default.wait,
         ),
     }

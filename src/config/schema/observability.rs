@@ -1,14 +1,14 @@
 //! Keys of `log.*` and `telemetry.*`.
 
 use super::{Key, key};
+use crate::config::reader::ConfigReader;
 #[cfg(feature = "otlp")]
-use crate::config::collector_url::CollectorUrl;
-use crate::config::reader::Reader;
-use crate::config::rules::{Count, Filter, OneOf};
+use crate::config::rules::CollectorUrl;
+use crate::config::rules::{Integer, LogFilter, OneOf};
 use crate::observability::{logging, tracing_export};
 
 /// Reads the settings of the log.
-pub(in crate::config) fn logging(r: &mut Reader) -> logging::Config {
+pub(in crate::config) fn logging(r: &mut ConfigReader) -> logging::Config {
     let default = logging::Config::default();
     logging::Config {
         format: r.get_optional(
@@ -25,7 +25,7 @@ pub(in crate::config) fn logging(r: &mut Reader) -> logging::Config {
                 "log.filter",
                 "Level of log lines. Libraries never log below `info`, because such lines contain input of callers.",
             ),
-            &Filter,
+            &LogFilter,
             default.filter,
         ),
         access: r.get(
@@ -41,19 +41,19 @@ pub(in crate::config) fn logging(r: &mut Reader) -> logging::Config {
 
 /// Reads the settings of the tracing export.
 #[cfg(feature = "otlp")]
-pub(in crate::config) fn tracing_export(r: &mut Reader) -> tracing_export::Config {
+pub(in crate::config) fn tracing_export(r: &mut ConfigReader) -> tracing_export::Config {
     let default = tracing_export::Config::default();
     tracing_export::Config {
         endpoint: r.get_optional(ENDPOINT, &CollectorUrl),
-        one_in: r.get(ONE_IN, &Count(0..=1_000_000_000), default.one_in),
+        one_in: r.get(ONE_IN, &Integer(0..=1_000_000_000), default.one_in),
     }
 }
 
 /// Refuses the endpoint: this build contains no exporter.
 #[cfg(not(feature = "otlp"))]
-pub(in crate::config) fn tracing_export(r: &mut Reader) -> tracing_export::Config {
+pub(in crate::config) fn tracing_export(r: &mut ConfigReader) -> tracing_export::Config {
     r.refuse(ENDPOINT, "this program was built without the feature otlp; remove the key");
-    r.get(ONE_IN, &Count(0..=1_000_000_000_u64), 1);
+    r.get(ONE_IN, &Integer(0..=1_000_000_000_u64), 1);
     tracing_export::Config::default()
 }
 

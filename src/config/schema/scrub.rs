@@ -1,15 +1,15 @@
 //! Keys of `scrub.*`.
 
 use super::key;
-use crate::config::reader::Reader;
-use crate::config::rules::{NameList, OneOf, Text};
+use crate::config::reader::ConfigReader;
+use crate::config::rules::{NameList, OneOf, ShortText};
 use crate::scrub;
 
 /// Reads the settings of the scrubber.
-pub(in crate::config) fn read(r: &mut Reader) -> scrub::Config {
+pub(in crate::config) fn read(r: &mut ConfigReader) -> scrub::Config {
     let default = scrub::Config::default();
     let scrub = scrub::Config {
-        mask: r.get(key("scrub.mask", "Text that replaces a credential."), &Text, default.mask),
+        mask: r.get(key("scrub.mask", "Text that replaces a credential."), &ShortText, default.mask),
         usernames: r.get(
             key("scrub.usernames", "Treatment of user names in authentication configurations."),
             &OneOf::new(),

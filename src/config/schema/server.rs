@@ -1,12 +1,12 @@
 //! Keys of `listen.*`, `server.*` and `drain.*`.
 
 use super::{HOUR, MINUTE, at_most, connection_limits, key, zero_to};
-use crate::config::reader::Reader;
-use crate::config::rules::{Address, Count, FilePath, Span};
+use crate::config::reader::ConfigReader;
+use crate::config::rules::{BoundedDuration, FilePath, Integer, SocketAddress};
 use crate::server;
 
 /// Reads the settings of the data port.
-pub(in crate::config) fn read(r: &mut Reader) -> server::Config {
+pub(in crate::config) fn read(r: &mut ConfigReader) -> server::Config {
     let default = server::Config::default();
     server::Config {
         address: r.get(
@@ -14,7 +14,7 @@ pub(in crate::config) fn read(r: &mut Reader) -> server::Config {
                 "listen.address",
                 "Address of the data port. Serves HTTP/1.1, and HTTP/2 with prior knowledge or, under TLS, by ALPN.",
             ),
-            &Address,
+            &SocketAddress,
             default.address,
         ),
         tls: tls(r),
@@ -25,7 +25,7 @@ pub(in crate::config) fn read(r: &mut Reader) -> server::Config {
                  quota. With two or more threads, an additional thread accepts connections and serves the admin port.",
             )
             .sample("2"),
-            &Count(1..=1024),
+            &Integer(1..=1024),
         ),
         limits: connection_limits::read(r),
         drain: drain(r),
@@ -33,7 +33,7 @@ pub(in crate::config) fn read(r: &mut Reader) -> server::Config {
     }
 }
 
-fn tls(r: &mut Reader) -> Option<server::TlsFiles> {
+fn tls(r: &mut ConfigReader) -> Option<server::TlsFiles> {
     let certificate = r.get_optional(
         key(
             "listen.tls.certificate",
@@ -79,7 +79,7 @@ fn tls(r: &mut Reader) -> Option<server::TlsFiles> {
     }
 }
 
-fn drain(r: &mut Reader) -> server::Drain {
+fn drain(r: &mut ConfigReader) -> server::Drain {
     let default = server::Config::default().drain;
     server::Drain {
         delay: r.get(
@@ -89,7 +89,7 @@ fn drain(r: &mut Reader) -> server::Drain {
                  balancers remove it.",
             )
             .chart_note("The pods therefore need no preStop hook."),
-            &Span(zero_to(MINUTE * 10)),
+            &BoundedDuration(zero_to(MINUTE * 10)),
             default.delay,
         ),
         timeout: r.get(
@@ -98,7 +98,7 @@ fn drain(r: &mut Reader) -> server::Drain {
                     "`drain.delay` and `drain.timeout` together must be at least 5 seconds shorter than \
                      `terminationGracePeriodSeconds`.",
                 ),
-            &Span(at_most(HOUR)),
+            &BoundedDuration(at_most(HOUR)),
             default.timeout,
         ),
     }

@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use super::{SECOND, at_most, key};
-use crate::config::reader::Reader;
-use crate::config::rules::Span;
+use crate::config::reader::ConfigReader;
+use crate::config::rules::BoundedDuration;
 
 /// Refuses the keys of the shared tier. No module uses a value.
-pub(in crate::config) fn read(r: &mut Reader) {
+pub(in crate::config) fn read(r: &mut ConfigReader) {
     let reason = "the shared tier is not in this version; remove the key";
     let url =
         key("shared.url", "Address of the shared tier. Refused: the shared tier is not in this version.");
@@ -22,7 +22,7 @@ pub(in crate::config) fn read(r: &mut Reader) {
     r.refuse(roots.sample("\"/etc/connector-cache/shared-ca.crt\""), reason);
     r.get(
         key("shared.timeout", "Time for an operation of the shared tier. Without effect in this version."),
-        &Span(at_most(SECOND * 10)),
+        &BoundedDuration(at_most(SECOND * 10)),
         Duration::from_millis(50),
     );
 }

@@ -2,11 +2,12 @@
 
 use url::{Host, Url};
 
-use super::reference::ValueForm;
-use super::value::{RawValue, Rule, echo_url, literal};
+use crate::config::redaction::echo_url;
+use crate::config::reference::ValueForm;
+use crate::config::value::{RawValue, Rule, literal};
 
 /// Scheme, host and port of Graph.
-pub(super) struct BaseUrl;
+pub(in crate::config) struct BaseUrl;
 
 impl Rule for BaseUrl {
     type Value = Url;

@@ -2,11 +2,12 @@
 
 use url::Url;
 
-use super::reference::ValueForm;
-use super::value::{RawValue, Rule, echo_url, literal};
+use crate::config::redaction::echo_url;
+use crate::config::reference::ValueForm;
+use crate::config::value::{RawValue, Rule, literal};
 
 /// Base URL of a collector. Spans hold no secret, so plain `http` is accepted.
-pub(super) struct CollectorUrl;
+pub(in crate::config) struct CollectorUrl;
 
 impl Rule for CollectorUrl {
     type Value = Url;
