@@ -3,6 +3,7 @@
 //! `make docs` sets `UPDATE_DOCS=1`, and then the tests write the files instead of comparing them.
 #![cfg(feature = "otlp")]
 #![expect(clippy::unwrap_used, reason = "a test fails so, and its helpers with it")]
+#![expect(clippy::format_push_string, reason = "a generator that reads well matters more than its speed")]
 
 use std::fs;
 use std::path::Path;

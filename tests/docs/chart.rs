@@ -37,7 +37,7 @@ pub(crate) fn json_schema(keys: &[KeyReference]) -> String {
     let sections = chart_sections(keys);
     let objects: Vec<_> = sections.iter().map(|(section, keys)| section_schema(section, keys)).collect();
     text += &objects.join(",\n");
-    text + &format!("\n      }},\n      \"required\": [{}]\n    }},\n", REQUIRED_SECTIONS)
+    text + &format!("\n      }},\n      \"required\": [{REQUIRED_SECTIONS}]\n    }},\n")
 }
 
 /// Bounds of sizes and durations, for the template that checks them.

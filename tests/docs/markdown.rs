@@ -13,7 +13,9 @@ pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let heads: Vec<_> = heads.iter().map(|head| (*head).to_owned()).collect();
     let mut text = line(&heads);
     text += &format!("|{}\n", "---|".repeat(heads.len()));
-    rows.iter().for_each(|row| text += &line(row));
+    for row in rows {
+        text += &line(row);
+    }
     text
 }
 
