@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help quick test setup clients fmt lint doc unit it test-clients test-chart test-net image fuzz supply soak \
-	model mutants flood bench bench-check bench-flame bench-parts bench-steps picture demo run
+	model mutants docs flood bench bench-check bench-flame bench-parts bench-steps picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -54,6 +54,11 @@ lint: ## clippy with warnings as errors: with every feature, as the image is bui
 	$(call say,lints: whether the fuzz targets still fit)
 	@# Nothing is linked, so libFuzzer, which is C++, need not be built.
 	@CUSTOM_LIBFUZZER_PATH=/dev/null cargo check --quiet --locked -p connector-cache-fuzz
+
+docs: ## generate the references and the chart's values of `config.*` from the code
+	$(call say,references: from the code)
+	@UPDATE_DOCS=1 cargo test --quiet --locked --test docs
+	@python=target/tools/python/bin/python; [ -x $$python ] || python=python3; $$python tools/chart/generate_readme.py
 
 doc: ## the examples in the documentation
 	$(call say,examples)

@@ -1,7 +1,7 @@
-//! The configuration: built-in defaults, below a TOML file, below the environment.
+//! Configuration: environment variables override a TOML file, and the file overrides built-in defaults.
 //!
-//! Each part owns the struct of what it is told; here they are filled and checked together, once. A part
-//! never sees a file or a variable, and nothing here knows what a value is for.
+//! Each module owns its `Config` struct with the defaults. The [schema](self::schema) reads all keys into these structs and
+//! checks them together. The modules do not read files or variables, and this module does not use the values.
 
 use std::fmt;
 use std::path::Path;
@@ -13,67 +13,67 @@ use crate::resource::ApiVersion;
 use crate::upstream::unproven_limit;
 use crate::{admin, scrub, server, upstream};
 
-mod base_url;
-mod builder;
 mod change;
-#[cfg(feature = "otlp")]
-mod endpoint;
-mod layers;
 mod print;
+mod raw_config;
 mod reader;
+mod redaction;
+mod reference;
 mod rules;
+mod schema;
 mod sources;
 mod suggestions;
 mod value;
 
 pub use change::{Changes, LIVE};
-use layers::RawConfig;
-use reader::{Reader, Setting};
+use raw_config::RawConfig;
+use reader::{ConfigReader, Setting};
+pub use reference::{KeyReference, ValueForm};
 pub use sources::Sources;
 
-/// All that can be configured. `config/default.toml` describes every key.
+/// Settings of all modules. `docs/configuration.md` describes every key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `listen.*`, `server.*`, `drain.*`, and `limits.*` of callers.
+    /// `listen.*`, `server.*`, `drain.*`, and `limits.*` of callers' connections.
     pub server: server::Config,
     /// `admin.*`
     pub admin: admin::Config,
-    /// `graph.*`
-    pub origin: upstream::Config,
-    /// `graph.default_version`: of paths that name none.
+    /// `graph.*` and `limits.origin_requests`
+    pub upstream: upstream::Config,
+    /// `graph.default_version`
     pub default_version: ApiVersion,
-    /// `cache.max_bytes`
+    /// `cache.max_bytes` and `limits.proofs_per_token`
     pub store: store::Config,
-    /// `cache.*` but for the size.
+    /// `cache.*` but `cache.max_bytes`
     pub freshness: freshness::Config,
     /// `limits.followers`, `limits.follower_wait`
-    pub flight: coalesce::Config,
+    pub coalesce: coalesce::Config,
     /// `limits.unproven_*`
-    pub unproven: unproven_limit::Config,
-    /// Requests that wait for Graph.
-    pub waiting: waiting_requests::Config,
-    /// `limits.bytes_in_flight`: bodies that come from Graph and large answers on their way out, together.
+    pub unproven_limit: unproven_limit::Config,
+    /// `limits.waiting_*`
+    pub waiting_requests: waiting_requests::Config,
+    /// `limits.bytes_in_flight`, in bytes.
     pub bytes_in_flight: usize,
     /// `limits.refreshes_per_token`
-    pub refresh: refresh_limit::Config,
+    pub refresh_limit: refresh_limit::Config,
     /// `scrub.*`
     pub scrub: scrub::Config,
     /// `log.*`
-    pub telemetry: logging::Config,
+    pub logging: logging::Config,
     /// `telemetry.*`
-    pub trace: tracing_export::Config,
+    pub tracing_export: tracing_export::Config,
 }
 
 impl Config {
-    /// Reads the file, if one is named, and the variables `CONNECTOR_CACHE__<SECTION>__<KEY>` of `env`.
+    /// Reads the file, if a path is given, and the variables `CONNECTOR_CACHE__<SECTION>__<KEY>` of `env`.
     ///
-    /// Fails with every problem that was found, not only the first: a value out of its bounds, values that
-    /// do not go together, a key that does not exist, a file that cannot be read or is not TOML.
+    /// Fails with every problem, not only the first: a value out of bounds, contradicting values, an unknown key, a file
+    /// that cannot be read or is not TOML.
     pub fn load(
         file: Option<&Path>,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        Effective::load(file, env).map(|effective| effective.config)
+        EffectiveConfig::load(file, env).map(|effective| effective.config)
     }
 }
 
@@ -82,34 +82,34 @@ impl Default for Config {
         Self {
             server: server::Config::default(),
             admin: admin::Config::default(),
-            origin: upstream::Config::default(),
+            upstream: upstream::Config::default(),
             default_version: ApiVersion::Beta,
             store: store::Config::default(),
             freshness: freshness::Config::default(),
-            flight: coalesce::Config::default(),
-            unproven: unproven_limit::Config::default(),
-            waiting: waiting_requests::Config::default(),
+            coalesce: coalesce::Config::default(),
+            unproven_limit: unproven_limit::Config::default(),
+            waiting_requests: waiting_requests::Config::default(),
             bytes_in_flight: 64 << 20,
-            refresh: refresh_limit::Config::default(),
+            refresh_limit: refresh_limit::Config::default(),
             scrub: scrub::Config::default(),
-            telemetry: logging::Config::default(),
-            trace: tracing_export::Config::default(),
+            logging: logging::Config::default(),
+            tracing_export: tracing_export::Config::default(),
         }
     }
 }
 
-/// A configuration and where each of its values comes from.
+/// A configuration with the source of each value.
 ///
-/// Displayed, it is TOML with the sources as comments; loaded as a file, that gives the same configuration.
+/// Its `Display` writes TOML with the sources as comments. Loading that text results in the same configuration.
 #[derive(Clone, Debug)]
-pub struct Effective {
+pub struct EffectiveConfig {
     /// The configuration.
     pub config: Config,
     settings: Vec<Setting>,
 }
 
-impl Effective {
-    /// As [`Config::load`].
+impl EffectiveConfig {
+    /// Reads the sources as [`Config::load`] does.
     pub fn load(
         file: Option<&Path>,
         env: impl Iterator<Item = (String, String)>,
@@ -117,39 +117,40 @@ impl Effective {
         Sources::new(file.map(Path::to_owned), env).load()
     }
 
-    /// Reads every key.
-    fn read(layers: RawConfig) -> Result<Self, ConfigError> {
-        let mut reader = Reader::new(layers);
-        let server = builder::server(&mut reader);
+    /// Reads and checks every key.
+    fn from_raw(raw: RawConfig) -> Result<Self, ConfigError> {
+        let mut reader = ConfigReader::new(raw);
+        let r = &mut reader;
+        let server = schema::server::read(r);
         let config = Config {
-            admin: builder::admin(&mut reader, server.address),
+            admin: schema::admin::read(r, server.address),
             server,
-            origin: builder::origin(&mut reader),
-            default_version: builder::default_version(&mut reader),
-            freshness: builder::freshness(&mut reader),
-            store: builder::store(&mut reader),
-            flight: builder::flight(&mut reader),
-            unproven: builder::unproven(&mut reader),
-            waiting: builder::waiting(&mut reader),
-            bytes_in_flight: builder::bytes_in_flight(&mut reader),
-            refresh: builder::refresh(&mut reader),
-            scrub: builder::scrub(&mut reader),
-            telemetry: builder::telemetry(&mut reader),
-            trace: builder::trace(&mut reader),
+            upstream: schema::graph::read(r),
+            default_version: schema::graph::default_version(r),
+            freshness: schema::cache::freshness(r),
+            store: schema::cache::store(r),
+            coalesce: schema::limits::coalescing(r),
+            unproven_limit: schema::limits::unproven(r),
+            waiting_requests: schema::limits::waiting(r),
+            bytes_in_flight: schema::limits::bytes_in_flight(r),
+            refresh_limit: schema::limits::refresh(r),
+            scrub: schema::scrub::read(r),
+            logging: schema::observability::logging(r),
+            tracing_export: schema::observability::tracing_export(r),
         };
-        builder::shared(&mut reader);
+        schema::shared::read(r);
         let settings = reader.finish().map_err(ConfigError)?;
         Ok(Self { config, settings })
     }
 }
 
-impl fmt::Display for Effective {
+impl fmt::Display for EffectiveConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         print::print(&self.settings, f)
     }
 }
 
-/// Why a configuration was refused: one line for each problem, naming source, key, value and what is accepted.
+/// Problems of a refused configuration: one line for each, with source, key, value and accepted values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(Vec<String>);
 

@@ -1,4 +1,4 @@
-//! argv to exit code.
+//! Command line: parses the arguments, runs a command, and returns its exit code.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use clap::{Parser, Subcommand};
 use connector_cache::app;
 use connector_cache::app::descriptors;
 use connector_cache::app::reload::LiveSources;
-use connector_cache::config::{Config, ConfigError, Effective, Sources};
+use connector_cache::config::{Config, ConfigError, EffectiveConfig, Sources};
 use connector_cache::observability::{hardening, logging};
 use connector_cache::server::{RUNTIME_SHUTDOWN_TIMEOUT, Workers};
 
-/// Quicker than the C library's, and it gives memory back: `benches/README.md`.
+/// Faster than the allocator of the C library, and returns memory to the system (`benches/README.md`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -26,37 +26,37 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the proxy before a built-in stand-in for Graph; nothing else is needed.
+    /// Run the proxy with a built-in stand-in for Graph; needs no network and no files.
     #[cfg(feature = "sandbox")]
     Demo,
     /// Run the proxy.
-    Serve(Source),
+    Serve(ConfigFile),
     /// Validate the configuration and print it, with the source of each value.
-    Check(Source),
+    Check(ConfigFile),
 }
 
 #[derive(Debug, clap::Args)]
-struct Source {
-    /// A TOML file. Without one: the built-in defaults and the environment.
+struct ConfigFile {
+    /// TOML file. Without it, the configuration consists of built-in defaults and the environment.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     if let Err(error) = hardening::harden() {
-        return fail(START, &format!("the process cannot be shielded from core dumps: {error}"));
+        return fail(EXIT_FAILURE, &format!("core dumps of the process cannot be disabled: {error}"));
     }
-    // Where the kernel knows no other pages it says so, and that is what is wanted.
+    // The call fails only on a kernel without huge pages, which needs no change.
     let _ = hardening::disable_huge_pages();
-    // Where that is refused, fewer connections fit, and the log says so.
+    // If the system refuses, fewer connections fit, and the log has a warning.
     let _ = descriptors::raise_limit();
     logging::set_panic_hook();
     match Cli::try_parse() {
         Ok(cli) => dispatch(cli.command),
-        Err(said) => {
-            // Help and version are errors too, of a kind that goes to standard output.
-            let code = if said.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
-            if said.print().is_ok() { code } else { ExitCode::from(START) }
+        Err(error) => {
+            // clap reports help and version as errors, too; it prints them to standard output.
+            let code = if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
+            if error.print().is_ok() { code } else { ExitCode::from(EXIT_FAILURE) }
         }
     }
 }
@@ -65,8 +65,8 @@ fn dispatch(command: Command) -> ExitCode {
     match command {
         #[cfg(feature = "sandbox")]
         Command::Demo => start(&app::demo::config(), app::demo::run),
-        Command::Serve(Source { config: file }) => {
-            let sources = Sources::new(file, environment());
+        Command::Serve(ConfigFile { config: file }) => {
+            let sources = Sources::new(file, environment_variables());
             match sources.load() {
                 Ok(started) => {
                     let config = started.config.clone();
@@ -75,56 +75,56 @@ fn dispatch(command: Command) -> ExitCode {
                 Err(error) => refuse(&error),
             }
         }
-        Command::Check(Source { config: file }) => check(file.as_deref()),
+        Command::Check(ConfigFile { config: file }) => check(file.as_deref()),
     }
 }
 
 fn check(file: Option<&Path>) -> ExitCode {
-    match Effective::load(file, environment()) {
+    match EffectiveConfig::load(file, environment_variables()) {
         Ok(effective) => match write!(std::io::stdout(), "{effective}") {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(START, &format!("the configuration cannot be printed: {error}")),
+            Err(error) => fail(EXIT_FAILURE, &format!("the configuration cannot be printed: {error}")),
         },
         Err(error) => refuse(&error),
     }
 }
 
-/// Sets up log and threads, and hands over to `serve` until it ends.
+/// Sets up the log and the threads, and runs `serve` until it ends.
 fn start<F: Future<Output = ExitCode>>(
     config: &Config,
     serve: impl FnOnce(logging::LogHandle, Workers) -> F,
 ) -> ExitCode {
-    let (_guard, log) = match logging::init(&config.telemetry) {
+    let (_guard, log) = match logging::init(&config.logging) {
         Ok(log) => log,
-        Err(error) => return fail(START, &format!("the log cannot be set up: {error}")),
+        Err(error) => return fail(EXIT_FAILURE, &format!("the log cannot be set up: {error}")),
     };
-    // Counts the quota of the control group, as a container has it.
+    // Includes the cgroup quota of a container.
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let threads = Workers::start(config.server.threads.unwrap_or_else(cores));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ((workers, threads), runtime) = match threads.and_then(|threads| Ok((threads, runtime?))) {
         Ok(started) => started,
-        Err(error) => return fail(START, &format!("the threads cannot be started: {error}")),
+        Err(error) => return fail(EXIT_FAILURE, &format!("the threads cannot be started: {error}")),
     };
     let code = runtime.block_on(serve(log, workers));
-    // All at the same time.
+    // The threads end in parallel.
     threads.stop();
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
     code
 }
 
-/// The environment. What is not Unicode becomes U+FFFD, so that a variable of ours is not overlooked.
-fn environment() -> impl Iterator<Item = (String, String)> {
+/// Returns the environment variables. Invalid Unicode becomes U+FFFD, so that no variable of the proxy is ignored.
+fn environment_variables() -> impl Iterator<Item = (String, String)> {
     let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
     std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
 fn refuse(error: &ConfigError) -> ExitCode {
-    fail(USAGE, &format!("the configuration is refused:\n{error}"))
+    fail(EXIT_USAGE, &format!("the configuration is refused:\n{error}"))
 }
 
 fn fail(code: u8, message: &str) -> ExitCode {
-    // The exit code says it too, should nobody read this.
+    // The exit code reports the failure even if standard error is closed.
     let _ = writeln!(std::io::stderr(), "connector-cache: {message}");
     ExitCode::from(code)
 }
@@ -132,7 +132,7 @@ fn fail(code: u8, message: &str) -> ExitCode {
 const AFTER_HELP: &str = "\
 Variables CONNECTOR_CACHE__<SECTION>__<KEY> override the file: CONNECTOR_CACHE__CACHE__TTL=1m.
 
-Exit codes: 0 stopped cleanly, 1 could not start, 64 wrong usage or configuration.";
+Exit codes: 0 clean stop, 1 failed start, 64 invalid usage or configuration.";
 /// `EX_USAGE` of sysexits.h.
-const USAGE: u8 = 64;
-const START: u8 = 1;
+const EXIT_USAGE: u8 = 64;
+const EXIT_FAILURE: u8 = 1;

@@ -53,7 +53,7 @@ async fn a_first_request_is_a_miss_and_the_second_a_hit() {
 async fn what_is_in_memory_is_answered_at_once_until_its_time_is_over() {
     let graph = graph();
     let mut config = Config::default();
-    config.origin.base_url = graph.url().parse().unwrap();
+    config.upstream.base_url = graph.url().parse().unwrap();
     config.freshness.ttl = Duration::from_secs(9);
     let clock = Clock::manual(SystemTime::now() + Duration::from_secs(30));
     let proxy = App::new(config, clock.clone()).unwrap().proxy().clone();

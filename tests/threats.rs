@@ -151,7 +151,7 @@ async fn t09_forged_tokens_fill_nothing_that_a_proven_one_needs() {
         let known = request.header("authorization") == Some(&authorization);
         if known { Reply::json("{}") } else { Reply::status(401).held_until(&held) }
     });
-    let proxy = Proxy::with(&origin.url(), |config| config.origin.in_flight = 8).await;
+    let proxy = Proxy::with(&origin.url(), |config| config.upstream.in_flight = 8).await;
     proxy.read(&token).await;
     let (data, bad) = (proxy.data, forged(&token, 30));
     let flood = bad.into_iter().map(|bad| {

@@ -1,5 +1,5 @@
-//! The rules that the project's files keep, executed: what may import what, how long a file may be, and that
-//! the README says what the code does.
+//! Rules of the project's files: which module may import which, the length of files, and that the documentation agrees
+//! with the code.
 #![expect(clippy::unwrap_used, reason = "a test fails so, and its helpers with it")]
 
 #[path = "tidy/files.rs"]
@@ -10,6 +10,8 @@ mod imports;
 mod levels;
 #[path = "tidy/readme.rs"]
 mod readme;
+#[path = "tidy/references.rs"]
+mod references;
 #[path = "tidy/security.rs"]
 mod security;
 #[path = "tidy/source.rs"]

@@ -20,7 +20,7 @@ const CALLERS: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn sending_to(url: &Url) -> impl FnOnce(&mut Config) {
     let endpoint = Some(url.clone());
-    move |config| config.trace.endpoint = endpoint
+    move |config| config.tracing_export.endpoint = endpoint
 }
 
 async fn ask(proxy: &Proxy, token: &str, traceparent: Option<&str>) -> client::Response {
@@ -159,8 +159,8 @@ async fn who_says_that_a_trace_is_not_wanted_is_heard() {
     let (origin, collector) = (StubGraph::start().await, Collector::start().await);
     origin.any(Reply::json("{}"));
     let proxy = Proxy::with(&origin.url(), |config| {
-        config.trace.endpoint = Some(collector.url());
-        config.trace.one_in = 0;
+        config.tracing_export.endpoint = Some(collector.url());
+        config.tracing_export.one_in = 0;
     })
     .await;
     ask(&proxy, &token::mint("ada"), Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")).await;
@@ -268,7 +268,7 @@ async fn without_an_endpoint_nobody_is_told_and_a_callers_trace_still_goes_on() 
 async fn the_standard_variables_of_the_environment_reach_the_collector() {
     use std::io::Read as _;
 
-    let (origin, collector) = (GraphClient::start().await, GraphClient::start().await);
+    let (origin, collector) = (StubGraph::start().await, StubGraph::start().await);
     origin.any(Reply::json("{}"));
     collector.any(Reply::json("{}"));
     let (graph, endpoint) = (origin.url(), collector.url());
@@ -303,7 +303,7 @@ async fn the_standard_variables_of_the_environment_reach_the_collector() {
 
 #[tokio::test]
 async fn a_batch_that_a_busy_collector_refuses_is_sent_again() {
-    let (origin, collector) = (GraphClient::start().await, GraphClient::start().await);
+    let (origin, collector) = (StubGraph::start().await, StubGraph::start().await);
     origin.any(Reply::json("{}"));
     collector.any(vec![Reply::status(503), Reply::json("{}")]);
     let proxy = Proxy::with(&origin.url(), sending_to(&Url::parse(&collector.url()).unwrap())).await;

@@ -65,7 +65,8 @@ async fn a_401_whose_body_never_ends_is_a_401_all_the_same() {
     let (origin, never) = (StubGraph::start().await, Gate::new());
     let slow = Reply::status(401).body("{}").header("content-length", "9").paused_after(60, &never);
     origin.any([Reply::json("{}"), slow]);
-    let proxy = Proxy::with(&origin.url(), |config| config.origin.timeout = Duration::from_millis(300)).await;
+    let proxy =
+        Proxy::with(&origin.url(), |config| config.upstream.timeout = Duration::from_millis(300)).await;
     let (token, _) = tokens();
     proxy.get(&path("x"), &token).await;
     proxy.clock.advance(Duration::from_secs(400));

@@ -125,8 +125,8 @@ async fn constant() -> std::io::Result<SocketAddr> {
 
 async fn ours(graph: &str) -> Result<SocketAddr, Box<dyn Error>> {
     let mut config = Config::default();
-    config.origin.base_url = Url::parse(graph)?;
-    config.telemetry.access = AccessLog::Off;
+    config.upstream.base_url = Url::parse(graph)?;
+    config.logging.access = AccessLog::Off;
     let any = (Ipv4Addr::LOCALHOST, 0);
     let listeners = Listeners { data: TcpListener::bind(any).await?, admin: TcpListener::bind(any).await? };
     let address = listeners.data.local_addr()?;

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use connector_cache::config::Effective;
+use connector_cache::config::EffectiveConfig;
 use libfuzzer_sys::fuzz_target;
 use toml::Value;
 
@@ -80,7 +80,7 @@ fn silent(text: &str, env: &[(String, String)]) {
     }
 }
 
-fn load(text: &str, env: &[(String, String)]) -> Result<Effective, String> {
+fn load(text: &str, env: &[(String, String)]) -> Result<EffectiveConfig, String> {
     std::fs::write(&*FILE, text).expect("the temporary directory can be written");
-    Effective::load(Some(Path::new(&*FILE)), env.iter().cloned()).map_err(|error| error.to_string())
+    EffectiveConfig::load(Some(Path::new(&*FILE)), env.iter().cloned()).map_err(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! Tasks that run beside the listeners: the drain announced, the clock watched, suppressed log lines reported.
+//! Background tasks of a run: the announcement of the drain, the check of the wall clock, reports of suppressed log lines.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,14 @@ use crate::observability::logging::SuppressedLines;
 use crate::observability::metrics::Metrics;
 use crate::proxy::Proxy;
 
+/// Makes the proxy not ready as soon as `stop` is cancelled.
 pub(super) async fn announce_drain(stop: CancellationToken, readiness: Readiness, metrics: Arc<Metrics>) {
     stop.cancelled().await;
     readiness.set_draining();
     metrics.draining.set(1);
 }
 
-/// Watches the clock, and reports log lines that were suppressed.
+/// Checks the wall clock and reports suppressed log lines, until it is aborted.
 pub(super) async fn watch(proxy: Proxy, suppressed: Option<SuppressedLines>) {
     let reports = async {
         if let Some(suppressed) = suppressed {
@@ -27,8 +28,8 @@ pub(super) async fn watch(proxy: Proxy, suppressed: Option<SuppressedLines>) {
     tokio::join!(watch_clock(proxy), reports);
 }
 
-/// Empties the cache when the wall clock was set back by more than a minute: no end of a token can be
-/// trusted that was judged by the clock before.
+/// Empties the cache when the wall clock was set back by more than [`MAX_CLOCK_STEP`]: the ends of the stored tokens were
+/// computed from the earlier clock and are no longer reliable.
 async fn watch_clock(proxy: Proxy) {
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -36,7 +37,7 @@ async fn watch_clock(proxy: Proxy) {
         ticks.tick().await;
         let fetcher = &proxy.inner().fetcher;
         let step = fetcher.clock.stepped_back();
-        if step > CLOCK_STEP {
+        if step > MAX_CLOCK_STEP {
             tracing::warn!(seconds = step.as_secs(), "the wall clock was set back: the cache is emptied");
             fetcher.metrics.clock_steps.inc();
             fetcher.metrics.purged.inc_by(fetcher.store.clear());
@@ -45,9 +46,9 @@ async fn watch_clock(proxy: Proxy) {
     }
 }
 
-/// Logs now and then how many lines were suppressed.
+/// Logs the number of suppressed lines at each [`SUPPRESSED_REPORT_INTERVAL`].
 async fn report_suppressed(suppressed: SuppressedLines) {
-    let mut ticks = interval(SUPPRESSED_REPORTS);
+    let mut ticks = interval(SUPPRESSED_REPORT_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
@@ -55,6 +56,7 @@ async fn report_suppressed(suppressed: SuppressedLines) {
     }
 }
 
-/// Between two reports of suppressed log lines.
-const SUPPRESSED_REPORTS: Duration = Duration::from_secs(10);
-const CLOCK_STEP: Duration = Duration::from_secs(60);
+/// Time between two reports of suppressed log lines.
+const SUPPRESSED_REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// Largest correction of the wall clock that keeps the cache.
+const MAX_CLOCK_STEP: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Cap on the connections of callers where the open-file limit allows fewer than are configured.
+//! Limit of connections of callers, if the open-file limit allows fewer than configured.
 
 use crate::app::descriptors::{Demand, Descriptors};
 use crate::config::Config;
@@ -14,14 +14,14 @@ impl ConnectionCap {
     /// Computes the cap for connections that `threads` serve.
     pub(super) fn new(descriptors: Descriptors, config: &Config, threads: usize) -> Self {
         let connections = descriptors.connections(&Demand {
-            origin_requests: config.origin.in_flight,
+            origin_requests: config.upstream.in_flight,
             admin: config.admin.server().limits.connections,
             threads,
         });
         Self { descriptors, connections }
     }
 
-    /// Logs a warning where `limits.connections` cannot be reached.
+    /// Logs a warning if the open-file limit is too low for `limits.connections`.
     pub(super) fn warn(&self, config: &Config) {
         let (configured, limits) =
             (&config.server.limits, config.server.limits.cap_connections(self.connections));

@@ -1,4 +1,4 @@
-//! A stand-in for Graph and the proxy before it, in one process: no network, no files.
+//! The command `demo`: a stand-in for Graph and the proxy in one process, without network and files.
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
@@ -24,16 +24,16 @@ use crate::proxy::handler::{Handler, HandlerResponse, Lookup};
 use crate::server::Workers;
 use crate::support::clock::Clock;
 
-/// The built-in defaults, with a quiet log and no wait before the end.
+/// Returns the built-in defaults, with a quiet log and no `drain.delay`.
 pub fn config() -> Config {
     let mut config = Config::default();
-    "warn".clone_into(&mut config.telemetry.filter);
-    config.telemetry.access = AccessLog::Off;
+    "warn".clone_into(&mut config.logging.filter);
+    config.logging.access = AccessLog::Off;
     config.server.drain.delay = Duration::ZERO;
     config
 }
 
-/// Runs until Ctrl-C.
+/// Serves until SIGINT (Ctrl-C) or SIGTERM.
 pub async fn run(log: LogHandle, workers: Workers) -> ExitCode {
     match try_run(log, workers).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,104 +44,108 @@ pub async fn run(log: LogHandle, workers: Workers) -> ExitCode {
     }
 }
 
-/// Why the demo ended.
+/// Reason for which the demo cannot run.
 #[derive(Debug, thiserror::Error)]
 enum DemoError {
     #[error("the stand-in for Graph cannot start: {0}")]
     FakeGraph(io::Error),
-    #[error("its address is no URL: {0}")]
+    #[error("the address of the stand-in is no URL: {0}")]
     Url(#[from] url::ParseError),
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("standard output: {0}")]
+    #[error("standard output cannot be written: {0}")]
     Output(#[from] io::Error),
 }
 
 async fn try_run(log: LogHandle, workers: Workers) -> Result<(), DemoError> {
     let stop = stop_on_signal()?;
-    let sandbox = FakeGraph::start(Options::default()).map_err(DemoError::FakeGraph)?;
-    sandbox.latency(GRAPH_LATENCY);
+    let graph = FakeGraph::start(Options::default()).map_err(DemoError::FakeGraph)?;
+    graph.latency(GRAPH_LATENCY);
     let mut config = config();
-    config.origin.base_url = Url::parse(&sandbox.url())?;
+    config.upstream.base_url = Url::parse(&graph.url())?;
     let listeners = Listeners {
         data: bind_near("listen.address", config.server.address)?,
         admin: bind_near("admin.address", config.admin.address)?,
     };
-    introduce(&sandbox, listeners.data.local_addr()?, listeners.admin.local_addr()?)?;
-    let app = App::on(workers, config, Clock::system())?;
+    print_introduction(&graph, listeners.data.local_addr()?, listeners.admin.local_addr()?)?;
+    let app = App::with_workers(workers, config, Clock::system())?;
     let metrics = Arc::clone(app.metrics());
-    app.run(listeners, stop, Some(log), |proxy| Narrator { proxy, metrics }).await?;
+    app.run(listeners, stop, Some(log), |proxy| RequestPrinter { proxy, metrics }).await?;
     Ok(())
 }
 
-/// The port that is wanted, or one of the next that is free.
-fn bind_near(key: &'static str, wanted: SocketAddr) -> Result<TcpListener, StartError> {
-    let mut address = wanted;
+/// Binds the preferred port, or the next free port after it.
+fn bind_near(key: &'static str, preferred: SocketAddr) -> Result<TcpListener, StartError> {
+    let mut address = preferred;
     loop {
         match bind(key, address) {
             Ok(listener) => return Ok(listener),
-            Err(_) if address.port() - wanted.port() < PORTS_TRIED => address.set_port(address.port() + 1),
+            Err(_) if address.port() - preferred.port() < MAX_PORTS_TRIED => {
+                address.set_port(address.port() + 1);
+            }
             Err(error) => return Err(error),
         }
     }
 }
 
-fn introduce(sandbox: &FakeGraph, data: SocketAddr, admin: SocketAddr) -> io::Result<()> {
-    let line = |user: &str| {
-        let token = sandbox.token().tenant(CONTOSO).user(user).expires_in(TOKEN_LIFE).mint();
+/// Prints addresses, commands to try, and what to expect.
+fn print_introduction(graph: &FakeGraph, data: SocketAddr, admin: SocketAddr) -> io::Result<()> {
+    let curl = |user: &str| {
+        let token = graph.token().tenant(CONTOSO).user(user).expires_in(TOKEN_LIFETIME).mint();
         let path = format!("/beta/identity/b2xUserFlows/{SIGN_UP}/apiConnectorConfiguration");
         let query = "$expand=postFederationSignup,postAttributeCollection";
         format!("curl -si -H 'Authorization: Bearer {token}' 'http://{data}{path}?{query}'")
     };
-    let wanted = config();
-    let moved = |is: SocketAddr, wanted: SocketAddr| {
-        if is == wanted { String::new() } else { format!(" (port {} is taken)", wanted.port()) }
+    let preferred = config();
+    let note = |bound: SocketAddr, preferred: SocketAddr| {
+        if bound == preferred { String::new() } else { format!(" (port {} is in use)", preferred.port()) }
     };
-    let (data_note, admin_note) = (moved(data, wanted.server.address), moved(admin, wanted.admin.address));
+    let data_note = note(data, preferred.server.address);
+    let admin_note = note(admin, preferred.admin.address);
     let text = format!(
-        "connector-cache demo: a stand-in for Microsoft Graph, and the cache before it.\n\
+        "connector-cache demo: a stand-in for Microsoft Graph, and the cache in front of it.\n\
          \n\
          cache     http://{data}{data_note}\n\
          admin     http://{admin}{admin_note}\n\
-         stand-in  {graph}, answers in {latency} ms\n\
+         stand-in  {url}, responds in {latency} ms\n\
          \n\
-         As Ada. Once: Cache-Status says fwd=uri-miss. Once more: hit.\n\
+         As Ada. The first request: Cache-Status contains fwd=uri-miss. The second request: hit.\n\
          \n\
          {ada}\n\
          \n\
-         As Grace, another user. She never gets Ada's entry: her first request is a miss, too.\n\
+         As Grace, another user. Grace never receives the entry of Ada: the first request is a miss, too.\n\
          \n\
          {grace}\n\
          \n\
-         What happened, for Prometheus:\n\
+         Metrics for Prometheus:\n\
          \n\
          curl -s http://{admin}/metrics\n\
          \n\
          Ctrl-C ends it.\n\n",
-        graph = sandbox.url(),
+        url = graph.url(),
         latency = GRAPH_LATENCY.as_millis(),
-        ada = line("ada"),
-        grace = line("grace"),
+        ada = curl("ada"),
+        grace = curl("grace"),
     );
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
-/// Tells of each request, on a terminal.
-struct Narrator {
+/// Handler that prints a line for each request, if standard output is a terminal.
+struct RequestPrinter {
     proxy: Proxy,
     metrics: Arc<Metrics>,
 }
 
-impl Handler for Narrator {
+impl Handler for RequestPrinter {
     type Prepared = (Instant, <Proxy as Handler>::Prepared);
 
     fn lookup(&self, request: &RequestView<'_>, ids: &Ids) -> Lookup<Self::Prepared> {
         let started = Instant::now();
         let lookup = self.proxy.lookup(request, ids);
         if let Lookup::Ready(response) = &lookup {
-            self.tell(response, started.elapsed());
+            self.print(response, started.elapsed());
         }
         lookup.map(|prepared| (started, prepared))
     }
@@ -154,7 +158,7 @@ impl Handler for Narrator {
         peer: SocketAddr,
     ) -> HandlerResponse {
         let answer = self.proxy.respond(prepared, headers, ids, peer).await;
-        self.tell(&answer, started.elapsed());
+        self.print(&answer, started.elapsed());
         answer
     }
 
@@ -163,30 +167,31 @@ impl Handler for Narrator {
     }
 }
 
-impl Narrator {
-    fn tell(&self, answer: &HandlerResponse, took: Duration) {
+impl RequestPrinter {
+    fn print(&self, response: &HandlerResponse, took: Duration) {
         let mut out = io::stdout();
         if !out.is_terminal() {
             return;
         }
-        let spared: u64 = [Outcome::Hit, Outcome::Stale, Outcome::Collapsed]
+        let saved: u64 = [Outcome::Hit, Outcome::Stale, Outcome::Collapsed]
             .iter()
             .map(|outcome| self.metrics.requests_by_outcome(*outcome))
             .sum::<u64>()
-            + u64::from(matches!(answer.outcome, Outcome::Hit | Outcome::Stale | Outcome::Collapsed));
-        let status = answer.response.status().as_u16();
-        let outcome = answer.outcome.to_string();
-        let asked = self.metrics.origin_requests.total();
-        // A terminal that is gone is no reason to stop.
+            + u64::from(matches!(response.outcome, Outcome::Hit | Outcome::Stale | Outcome::Collapsed));
+        let status = response.response.status().as_u16();
+        let outcome = response.outcome.to_string();
+        let sent = self.metrics.origin_requests.total();
+        // The demo continues without a terminal.
         let _ = writeln!(
             out,
-            "{status}  {outcome:<10} {took:>8.2} ms   Graph asked {asked}, spared {spared}",
+            "{status}  {outcome:<10} {took:>8.2} ms   requests to Graph: {sent} sent, {saved} saved",
             took = took.as_secs_f64() * 1000.0,
         );
     }
 }
 
-/// About what Graph takes.
+/// Typical latency of Graph.
 const GRAPH_LATENCY: Duration = Duration::from_millis(120);
-const TOKEN_LIFE: Duration = Duration::from_hours(8);
-const PORTS_TRIED: u16 = 50;
+const TOKEN_LIFETIME: Duration = Duration::from_hours(8);
+/// Ports that `bind_near` tries after the preferred one.
+const MAX_PORTS_TRIED: u16 = 50;

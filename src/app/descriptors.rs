@@ -1,7 +1,7 @@
-//! File descriptors: the limit of the process, and how many connections of callers fit into it.
+//! File descriptors: the limit of the process, and the connections of callers that fit into it.
 //!
-//! A socket that cannot be opened is a miss that fails, or a probe that nobody answers. So callers get what is left
-//! after the connections to Graph, the admin port and the files of the process itself.
+//! A socket that cannot be opened is a miss that fails, or a probe without a response. Callers therefore get the
+//! descriptors that the connections to Graph, the admin port and the files of the process leave.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -11,10 +11,10 @@ pub struct Descriptors {
     limit: usize,
 }
 
-/// What descriptors are needed for beside connections of callers.
+/// Descriptors that the process needs in addition to the connections of callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
-    /// `limits.origin_requests`: each may have a connection to Graph.
+    /// `limits.origin_requests`: each may use a connection to Graph.
     pub origin_requests: usize,
     /// Connections of the admin port.
     pub admin: usize,
@@ -22,7 +22,7 @@ pub struct Demand {
     pub threads: usize,
 }
 
-/// Raises the soft limit of open files to the hard limit. To be called before anything is opened.
+/// Raises the soft limit of open files to the hard limit. Call it before any file is opened.
 pub fn raise_limit() -> nix::Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) }
@@ -35,28 +35,35 @@ impl Descriptors {
         Ok(Self { limit: usize::try_from(soft).unwrap_or(usize::MAX) })
     }
 
-    /// The limit.
+    /// Returns the limit.
     pub fn limit(self) -> usize {
         self.limit
     }
 
-    /// Returns how many connections of callers fit. Below the reserve a quarter of the limit is theirs all the same.
+    /// Returns the connections of callers that fit beside `demand`, at least a quarter of the limit.
     pub fn connections(self, demand: &Demand) -> usize {
         let Demand { origin_requests, admin, threads } = *demand;
-        let reserve = [origin_requests, CONNECTING, admin, REPLACED, threads * OF_A_THREAD, OWN_FILES];
+        let reserve = [
+            origin_requests,
+            CONNECT_ATTEMPTS,
+            admin,
+            REPLACED_ADMIN_CONNECTIONS,
+            threads * DESCRIPTORS_PER_THREAD,
+            OWN_FILES,
+        ];
         let reserve = reserve.into_iter().fold(0, usize::saturating_add);
         self.limit.saturating_sub(reserve).max(self.limit / 4).max(1)
     }
 }
 
-/// Attempts to connect to Graph that run beside others: several addresses of one name are tried, and one connection
-/// is kept at hand.
-const CONNECTING: usize = 32;
-/// Connections of the admin port that were replaced and are not closed yet.
-const REPLACED: usize = 32;
-/// The event queue of a runtime: epoll(7), eventfd(2), and what wakes it on a signal.
-const OF_A_THREAD: usize = 4;
-/// Standard streams, listeners, files that are looked at, the resolver, the collector of spans.
+/// Additional attempts to connect to Graph: the addresses of a name are tried in parallel, and one idle connection is kept
+/// ready.
+const CONNECT_ATTEMPTS: usize = 32;
+/// Connections of the admin port that were replaced and are not yet closed.
+const REPLACED_ADMIN_CONNECTIONS: usize = 32;
+/// Event queue of a runtime: epoll(7), eventfd(2), and the descriptors that wake it on a signal.
+const DESCRIPTORS_PER_THREAD: usize = 4;
+/// Standard streams, listeners, watched files, the resolver, the collector of spans.
 const OWN_FILES: usize = 64;
 
 #[cfg(test)]
@@ -64,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn callers_get_what_is_left_and_a_quarter_at_least() {
+    fn callers_get_the_remaining_descriptors_and_at_least_a_quarter() {
         let demand = Demand { origin_requests: 256, admin: 128, threads: 2 };
         let connections = |limit| Descriptors { limit }.connections(&demand);
         assert_eq!(connections(1_024), 1_024 - 256 - 32 - 128 - 32 - 8 - 64);
@@ -76,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_raised_as_far_as_it_may_be() {
+    fn the_soft_limit_is_raised_to_the_hard_limit() {
         raise_limit().unwrap();
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         assert_eq!(soft, hard);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::config::{Config, Effective, Sources};
+use crate::config::{Config, EffectiveConfig, Sources};
 use crate::observability::logging;
 use crate::observability::metrics::Metrics;
 use crate::proxy::Proxy;
@@ -24,7 +24,7 @@ pub struct LiveSources {
     /// Where it comes from.
     pub sources: Sources,
     /// What it was at the start.
-    pub started: Effective,
+    pub started: EffectiveConfig,
 }
 
 /// The parts that can be told anew.
@@ -40,7 +40,7 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 pub(crate) struct Running {
     settings: LiveSources,
-    present: Mutex<Effective>,
+    present: Mutex<EffectiveConfig>,
     parts: Parts,
     /// What leaves the store after that cannot be kept for longer.
     keep: Duration,
@@ -54,7 +54,7 @@ impl Running {
     }
 
     /// Tells what changed, once it holds.
-    fn adopt(&self, new: Effective) {
+    fn adopt(&self, new: EffectiveConfig) {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = new.changes(&present, &self.settings.started);
         self.parts.set(&new.config);
@@ -95,13 +95,13 @@ impl Parts {
     fn set(&self, config: &Config) {
         let inner = self.proxy.inner();
         inner.fetcher.freshness.set(&config.freshness);
-        inner.fetcher.graph_client.set_deadlines(&config.origin);
+        inner.fetcher.graph_client.set_deadlines(&config.upstream);
         inner.fetcher.graph_client.byte_budget().set_limit(config.bytes_in_flight);
-        inner.coalescer.set_followers(config.flight.followers);
-        inner.follower_wait.set(config.flight.wait);
-        self.layers.set(config.telemetry.access, &config.server.limits);
+        inner.coalescer.set_followers(config.coalesce.followers);
+        inner.follower_wait.set(config.coalesce.wait);
+        self.layers.set(config.logging.access, &config.server.limits);
         self.server_settings.set(&config.server);
-        self.log.iter().for_each(|log| log.set_filter(&config.telemetry.filter));
+        self.log.iter().for_each(|log| log.set_filter(&config.logging.filter));
     }
 }
 

@@ -1,21 +1,21 @@
-//! What a new configuration changes, and which of that waits for a restart.
+//! Comparison of configurations: keys that a reload applies, and keys that need a restart.
 
-use super::Effective;
+use super::EffectiveConfig;
 
-/// Keys whose values differ.
+/// Keys with different values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// They hold from the reload on.
+    /// Keys that the reload applies.
     pub live: Vec<&'static str>,
-    /// They hold from the next start on.
+    /// Keys that the next start applies.
     pub restart: Vec<&'static str>,
 }
 
-impl Effective {
-    /// What changes when this comes after `running`, in a process that started with `started`.
+impl EffectiveConfig {
+    /// Returns the keys that change when this configuration replaces `running` in a process that started with `started`.
     pub fn changes(&self, running: &Self, started: &Self) -> Changes {
         let differs = |key: &str, other: &Self| self.value(key) != other.value(key);
-        let keys = || self.settings.iter().map(|setting| setting.key);
+        let keys = || self.settings.iter().map(|setting| setting.key.name);
         Changes {
             live: keys().filter(|key| LIVE.contains(key) && differs(key, running)).collect(),
             restart: keys().filter(|key| !LIVE.contains(key) && differs(key, started)).collect(),
@@ -23,11 +23,11 @@ impl Effective {
     }
 
     fn value(&self, key: &str) -> Option<&str> {
-        self.settings.iter().find(|setting| setting.key == key)?.value.as_deref()
+        self.settings.iter().find(|setting| setting.key.name == key)?.value.as_deref()
     }
 }
 
-/// Keys that need no restart: each is a number or a word that is looked up when it is needed.
+/// Keys that need no restart. Their users look up the value each time.
 pub const LIVE: &[&str] = &[
     "limits.connections",
     "limits.connections_per_address",

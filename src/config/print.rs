@@ -1,35 +1,41 @@
-//! The effective configuration, as TOML. A value that may be a secret is a comment that does not show it.
+//! Printer of the effective configuration as TOML. A value that may be a secret is replaced by a comment.
 
 use std::fmt;
 
 use super::reader::Setting;
 
-/// Writes every key with its value and, behind it, where the value comes from.
+/// Writes every key with its value and the source of the value.
 pub(super) fn print(settings: &[Setting], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    writeln!(f, "# The effective configuration. Behind each value: where it comes from.")?;
+    writeln!(f, "# The effective configuration. The comment after each value names its source.")?;
     let mut tables: Vec<&str> = Vec::new();
     for setting in settings {
-        if !tables.contains(&split(setting.key).0) {
-            tables.push(split(setting.key).0);
+        let (table, _) = split(setting.key.name);
+        if !tables.contains(&table) {
+            tables.push(table);
         }
     }
     for table in tables {
         writeln!(f, "\n[{table}]")?;
-        for Setting { key, value, hidden, source } in settings {
-            match (split(key), hidden.as_ref().or(value.as_ref())) {
-                ((of, name), Some(hint)) if of == table && hidden.is_some() => {
-                    writeln!(f, "# {name} = {hint} # {source}")?;
-                }
-                ((of, name), Some(value)) if of == table => writeln!(f, "{name} = {value} # {source}")?,
-                ((of, name), None) if of == table => writeln!(f, "# {name} is not set")?,
-                _ => {}
+        for setting in settings {
+            let (table_of_key, name) = split(setting.key.name);
+            if table_of_key == table {
+                print_setting(name, setting, f)?;
             }
         }
     }
     Ok(())
 }
 
-/// The table and the name of a key.
+fn print_setting(name: &str, setting: &Setting, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let source = &setting.source;
+    match (&setting.redacted, &setting.value) {
+        (Some(hint), _) => writeln!(f, "# {name} = {hint} # {source}"),
+        (None, Some(value)) => writeln!(f, "{name} = {value} # {source}"),
+        (None, None) => writeln!(f, "# {name} is not set"),
+    }
+}
+
+/// Splits a key into table and name.
 fn split(key: &str) -> (&str, &str) {
     key.rsplit_once('.').unwrap_or(("", key))
 }

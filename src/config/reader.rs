@@ -1,106 +1,113 @@
-//! Asks for one key after another, and remembers what was said: the values, their sources, the problems.
+//! Reader of all keys: takes values from the sources, checks them, and collects settings and problems.
 //!
-//! A key is known because it was asked for; there is no second list of keys to keep in step.
+//! Every key that the schema reads is a known key; there is no second list. A value that no key takes is an unknown key.
 
-use super::layers::{GivenValue, PREFIX, RawConfig, ValueSource, variable};
+use super::raw_config::{GivenValue, PREFIX, RawConfig, ValueSource, variable};
+use super::redaction::redacted;
+use super::reference::ValueForm;
+use super::schema::Key;
 use super::suggestions::nearest;
-use super::value::{Raw, Rule, hidden};
+use super::value::{RawValue, Rule};
 
 /// One pass over all keys.
 #[derive(Debug)]
-pub(super) struct Reader {
-    layers: RawConfig,
+pub(super) struct ConfigReader {
+    raw: RawConfig,
     settings: Vec<Setting>,
     refused: Vec<&'static str>,
     problems: Vec<String>,
 }
 
-/// A key, what it is set to, and by whom.
+/// A key with its effective value and the source of the value.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
-    pub(super) key: &'static str,
-    /// As TOML; `None` when it is not set.
+    pub(super) key: Key,
+    pub(super) form: ValueForm,
+    /// As TOML; `None` without a value.
     pub(super) value: Option<String>,
-    /// The text to print in place of a value that may be a secret.
-    pub(super) hidden: Option<String>,
+    /// Text to print in place of a value that may be a secret.
+    pub(super) redacted: Option<String>,
     pub(super) source: ValueSource,
 }
 
-impl Reader {
-    pub(super) fn new(layers: RawConfig) -> Self {
-        Self { layers, settings: Vec::new(), refused: Vec::new(), problems: Vec::new() }
+impl ConfigReader {
+    pub(super) fn new(raw: RawConfig) -> Self {
+        Self { raw, settings: Vec::new(), refused: Vec::new(), problems: Vec::new() }
     }
 
-    /// The value of a key that always has one.
-    pub(super) fn get<R: Rule>(&mut self, key: &'static str, rule: &R, default: R::Value) -> R::Value {
-        let (value, source) = self.given(key, rule).unwrap_or((default, ValueSource::Default));
+    /// Reads a key with a default.
+    pub(super) fn get<R: Rule>(&mut self, key: Key, rule: &R, default: R::Value) -> R::Value {
+        let (value, source) = self.take(key.name, rule).unwrap_or((default, ValueSource::Default));
         self.settings.push(Setting {
             key,
+            form: rule.form(),
             value: Some(rule.write(&value)),
-            hidden: rule.hide(&value),
+            redacted: rule.redact(&value),
             source,
         });
         value
     }
 
-    /// The value of a key that need not be set.
-    pub(super) fn get_optional<R: Rule>(&mut self, key: &'static str, rule: &R) -> Option<R::Value> {
-        let (value, source) = match self.given(key, rule) {
+    /// Reads a key without a default.
+    pub(super) fn get_optional<R: Rule>(&mut self, key: Key, rule: &R) -> Option<R::Value> {
+        let (value, source) = match self.take(key.name, rule) {
             Some((value, source)) => (Some(value), source),
             None => (None, ValueSource::Default),
         };
         let written = value.as_ref().map(|value| rule.write(value));
-        let hidden = value.as_ref().and_then(|value| rule.hide(value));
-        self.settings.push(Setting { key, value: written, hidden, source });
+        let redacted = value.as_ref().and_then(|value| rule.redact(value));
+        self.settings.push(Setting { key, form: rule.form(), value: written, redacted, source });
         value
     }
 
-    /// A key that is known, and refused when it is set. Its value is not shown.
-    pub(super) fn refuse(&mut self, key: &'static str, why: &str) {
-        if let Some(given) = self.layers.take(key) {
-            self.problems.push(format!("{}: {key} is refused: {why}", given.source));
+    /// Registers a known key that may not be set. The message does not show its value.
+    pub(super) fn refuse(&mut self, key: Key, reason: &str) {
+        if let Some(given) = self.raw.take(key.name) {
+            self.problems.push(format!("{}: {} is refused: {reason}", given.source, key.name));
         }
-        self.settings.push(Setting { key, value: None, hidden: None, source: ValueSource::Default });
+        let form = ValueForm::Refused;
+        self.settings.push(Setting { key, form, value: None, redacted: None, source: ValueSource::Default });
     }
 
-    /// Two values that do not go together. Silent when one of them was refused for itself.
+    /// Records that two values contradict each other, unless one of them is already refused.
     pub(super) fn conflict(&mut self, keys: [&'static str; 2], rule: &str) {
         if keys.iter().any(|key| self.refused.contains(key)) {
             return;
         }
-        let of_keys = self.settings.iter().filter(|setting| keys.contains(&setting.key));
-        let said: Vec<_> = of_keys
-            .map(|Setting { key, value, hidden: hint, source }| match (hint, value) {
-                (Some(hint), _) => format!("{key} = {hint} ({source})"),
-                (None, Some(value)) => format!("{key} = {} ({source})", hidden(value).unwrap_or(value)),
-                (None, None) => format!("{key} is not set"),
+        let settings = self.settings.iter().filter(|setting| keys.contains(&setting.key.name));
+        let values: Vec<_> = settings
+            .map(|Setting { key: Key { name, .. }, value, redacted: hint, source, .. }| match (hint, value) {
+                (Some(hint), _) => format!("{name} = {hint} ({source})"),
+                (None, Some(value)) => format!("{name} = {} ({source})", redacted(value).unwrap_or(value)),
+                (None, None) => format!("{name} is not set"),
             })
             .collect();
-        self.problems.push(format!("{}: {rule}", said.join(", ")));
+        self.problems.push(format!("{}: {rule}", values.join(", ")));
     }
 
-    /// All settings in the order they were asked for, or all problems.
+    /// Returns all settings in the order of the schema, or all problems.
     pub(super) fn finish(self) -> Result<Vec<Setting>, Vec<String>> {
         let mut problems = self.problems;
-        let known: Vec<_> = self.settings.iter().map(|setting| setting.key).collect();
-        problems.extend(self.layers.rest().filter_map(|(name, given)| unknown(&known, &name, &given)));
+        let known: Vec<_> = self.settings.iter().map(|setting| setting.key.name).collect();
+        problems.extend(self.raw.remaining().filter_map(|(name, given)| unknown_key(&known, &name, &given)));
         if problems.is_empty() { Ok(self.settings) } else { Err(problems) }
     }
 
-    fn given<R: Rule>(&mut self, key: &'static str, rule: &R) -> Option<(R::Value, ValueSource)> {
-        let GivenValue { raw, source } = self.layers.take(key)?;
-        let value = rule.read(&raw);
+    /// Takes and parses the value of a key. Records a problem if its rule does not accept the value.
+    fn take<R: Rule>(&mut self, name: &'static str, rule: &R) -> Option<(R::Value, ValueSource)> {
+        let GivenValue { value: raw, source } = self.raw.take(name)?;
+        let value = rule.parse(&raw);
         if value.is_none() {
-            self.refused.push(key);
-            let (value, accepted) = (rule.echo(&raw), rule.accepted());
-            self.problems.push(format!("{source}: {key} = {value} is refused: expected {accepted}"));
+            self.refused.push(name);
+            let (shown, accepted) = (rule.echo(&raw), rule.accepted());
+            self.problems.push(format!("{source}: {name} = {shown} is refused: expected {accepted}"));
         }
         value.map(|value| (value, source))
     }
 }
 
-/// The problem with a key that nobody asked for. A known table without keys is none.
-fn unknown(known: &[&'static str], name: &str, given: &GivenValue) -> Option<String> {
+/// Describes the problem with a key outside the schema. A known table without keys is no problem.
+fn unknown_key(known: &[&'static str], name: &str, given: &GivenValue) -> Option<String> {
     let source = &given.source;
     let is_table =
         |name: &str| known.iter().any(|key| key.strip_prefix(name).is_some_and(|k| k.starts_with('.')));
@@ -114,7 +121,7 @@ fn unknown(known: &[&'static str], name: &str, given: &GivenValue) -> Option<Str
             let hint = hint(nearest(name, known).map(str::to_owned));
             Some(format!("{source}: {name} is not a known key: {hint}"))
         }
-        _ if matches!(&given.raw, Raw::Other(what) if what == "an empty table") => None,
+        _ if matches!(&given.value, RawValue::Other(text) if text == "an empty table") => None,
         _ => Some(format!("{source}: {name} is a table of keys, not a key")),
     }
 }

@@ -1,13 +1,13 @@
-//! Where a configuration comes from, for as long as the process runs.
+//! Sources of the configuration, which a running process reads again.
 
 use std::io;
 use std::path::PathBuf;
 
-use super::layers::{PREFIX, RawConfig};
-use super::{ConfigError, Effective};
+use super::raw_config::{PREFIX, RawConfig};
+use super::{ConfigError, EffectiveConfig};
 use crate::support::watched_files::{ReloadTrigger, Secret, Unreadable, WatchedFiles};
 
-/// A file, where one is named, and the environment as it was at the start.
+/// An optional file, and the environment at the start of the process.
 #[derive(Debug)]
 pub struct Sources {
     file: Option<PathBuf>,
@@ -16,29 +16,29 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Nothing is read yet. Of `env` the variables `CONNECTOR_CACHE__<SECTION>__<KEY>` count.
+    /// Keeps the path and the variables `CONNECTOR_CACHE__<SECTION>__<KEY>` of `env`. Does not read the file.
     pub fn new(file: Option<PathBuf>, env: impl Iterator<Item = (String, String)>) -> Self {
         let files = WatchedFiles::new(file.iter().cloned().collect());
         Self { file, files, env: env.filter(|(name, _)| name.starts_with(PREFIX)).collect() }
     }
 
-    /// The configuration, or every problem that was found.
-    pub fn load(&self) -> Result<Effective, ConfigError> {
+    /// Reads the configuration. Fails with every problem that was found.
+    pub fn load(&self) -> Result<EffectiveConfig, ConfigError> {
         self.parse(self.files.read())
     }
 
-    /// The configuration, where its file is new and now to be judged.
-    pub fn changed(&self, trigger: ReloadTrigger) -> Option<Result<Effective, ConfigError>> {
+    /// Reads the configuration if its file has changed and is due for a check; otherwise returns `None`.
+    pub fn changed(&self, trigger: ReloadTrigger) -> Option<Result<EffectiveConfig, ConfigError>> {
         self.files.changed(trigger).map(|contents| self.parse(contents))
     }
 
-    fn parse(&self, contents: Result<Vec<Secret>, Unreadable>) -> Result<Effective, ConfigError> {
+    fn parse(&self, contents: Result<Vec<Secret>, Unreadable>) -> Result<EffectiveConfig, ConfigError> {
         let text = contents.map_err(|error| error.reason).and_then(|contents| {
             let bytes = contents.first().map(|bytes| bytes.to_vec()).unwrap_or_default();
             let not_text = "stream did not contain valid UTF-8";
             String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, not_text))
         });
         let file = self.file.as_deref().map(|path| (path, text));
-        Effective::read(RawConfig::read(file, self.env.iter().cloned()).map_err(ConfigError)?)
+        EffectiveConfig::from_raw(RawConfig::parse(file, self.env.iter().cloned()).map_err(ConfigError)?)
     }
 }

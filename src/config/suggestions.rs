@@ -1,6 +1,6 @@
-//! What somebody may have meant who wrote a key that does not exist.
+//! Suggestions for misspelled keys.
 
-/// The known key that looks most like `written`; none when none is near.
+/// Returns the known key that is most similar to `written`, or `None` if no key is similar.
 pub(super) fn nearest(written: &str, known: &[&'static str]) -> Option<&'static str> {
     let written = written.to_ascii_lowercase();
     let last = |key: &str| key.rsplit('.').next().map(str::to_owned);
@@ -8,12 +8,12 @@ pub(super) fn nearest(written: &str, known: &[&'static str]) -> Option<&'static 
     if distance <= written.chars().count() / 4 {
         return Some(key);
     }
-    // The right name in the wrong table, where only one table has it.
+    // A correct name in the wrong table, if only one table has this name.
     let mut same_name = known.iter().filter(|key| last(key) == last(&written));
     same_name.next().filter(|_| same_name.next().is_none()).copied()
 }
 
-/// How many characters must be inserted, removed or replaced to make one of the other (Levenshtein).
+/// Returns the Levenshtein distance: the insertions, removals and replacements of characters between two texts.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_or_a_wrong_table_is_recognised_and_nonsense_is_not() {
+    fn a_misspelled_name_or_table_is_recognised_and_any_other_text_is_not() {
         let known = ["cache.ttl", "cache.proof_ttl", "graph.timeout", "graph.base_url", "drain.timeout"];
         assert_eq!(nearest("cache.tll", &known), Some("cache.ttl"));
         assert_eq!(nearest("Cache.Proof_TTL", &known), Some("cache.proof_ttl"));

@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use super::*;
 
-mod bad;
+mod refusals;
 
-/// Loads a file of this text, under the name `FILE` in what is said of it.
-fn load(text: &str, env: &[(&str, &str)]) -> Result<Effective, String> {
+/// Loads a file with this text. Messages name it `FILE`.
+fn load(text: &str, env: &[(&str, &str)]) -> Result<EffectiveConfig, String> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let name = file.path().to_str().unwrap();
-    Effective::load(Some(file.path()), env).map_err(|error| error.to_string().replace(name, "FILE"))
+    EffectiveConfig::load(Some(file.path()), env).map_err(|error| error.to_string().replace(name, "FILE"))
 }
 
 fn default_file() -> &'static str {
     include_str!("../../config/default.toml")
 }
 
-/// The file with the keys that are commented out brought in.
+/// The file with all keys set, including those that are commented out.
 fn default_file_in_full() -> String {
     let lines = default_file().lines().map(|line| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest,
@@ -29,19 +29,20 @@ fn default_file_in_full() -> String {
 }
 
 #[test]
-fn without_file_and_variables_the_defaults_hold() {
+fn without_file_and_variables_the_defaults_apply() {
     assert_eq!(Config::load(None, std::iter::empty()).unwrap(), Config::default());
 }
 
 #[test]
-fn the_file_of_defaults_is_the_defaults() {
+fn the_default_file_equals_the_built_in_defaults() {
     assert_eq!(load(default_file(), &[]).unwrap().config, Config::default());
 }
 
 #[test]
-fn the_file_of_defaults_states_each_default_as_check_prints_it() {
-    let built_in = Effective::load(None, std::iter::empty()).unwrap();
+fn the_default_file_contains_each_default_as_check_prints_it() {
+    let built_in = EffectiveConfig::load(None, std::iter::empty()).unwrap();
     for Setting { key, value, .. } in &built_in.settings {
+        let key = key.name;
         let name = key.rsplit('.').next().unwrap();
         let line = match value {
             Some(value) => format!("\n{name} = {value}\n"),
@@ -52,7 +53,7 @@ fn the_file_of_defaults_states_each_default_as_check_prints_it() {
 }
 
 #[test]
-fn the_file_of_defaults_has_every_key_and_no_other() {
+fn the_default_file_has_every_key_and_no_other() {
     let table: toml::Table = default_file_in_full().parse().unwrap();
     let mut in_file = BTreeSet::new();
     let mut tables = vec![(String::new(), table)];
@@ -64,23 +65,23 @@ fn the_file_of_defaults_has_every_key_and_no_other() {
             }
         }
     }
-    let built_in = Effective::load(None, std::iter::empty()).unwrap();
-    let known: BTreeSet<_> = built_in.settings.iter().map(|setting| setting.key.to_owned()).collect();
+    let built_in = EffectiveConfig::load(None, std::iter::empty()).unwrap();
+    let known: BTreeSet<_> = built_in.settings.iter().map(|setting| setting.key.name.to_owned()).collect();
     assert_eq!(in_file, known);
 }
 
 #[test]
-fn the_samples_in_the_file_of_defaults_are_good_but_for_the_shared_tier() {
-    let said = load(&default_file_in_full(), &[]).unwrap_err();
-    // A build without spans refuses where they would go.
-    let spans = usize::from(!cfg!(feature = "otlp"));
-    let of_others = |line: &&str| !line.contains(": shared.") && !line.contains(": telemetry.otlp_endpoint");
-    assert_eq!(said.lines().filter(of_others).collect::<Vec<_>>(), Vec::<&str>::new());
-    assert_eq!(said.lines().count(), 3 + spans, "{said}");
+fn the_samples_in_the_default_file_are_valid_except_for_the_shared_tier() {
+    let message = load(&default_file_in_full(), &[]).unwrap_err();
+    // A build without the feature otlp refuses the endpoint.
+    let refused_endpoints = usize::from(!cfg!(feature = "otlp"));
+    let is_other = |line: &&str| !line.contains(": shared.") && !line.contains(": telemetry.otlp_endpoint");
+    assert_eq!(message.lines().filter(is_other).collect::<Vec<_>>(), Vec::<&str>::new());
+    assert_eq!(message.lines().count(), 3 + refused_endpoints, "{message}");
 }
 
 #[test]
-fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
+fn the_environment_overrides_the_file_and_the_file_overrides_the_default() {
     let file = "[cache]\nttl = \"1m\"\nproof_ttl = \"2m\"\n";
     let config = load(file, &[("CONNECTOR_CACHE__CACHE__TTL", "3m")]).unwrap().config;
     assert_eq!(config.freshness.ttl, Duration::from_mins(3));
@@ -89,7 +90,7 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
 }
 
 #[test]
-fn a_nested_key_and_lists_come_from_variables() {
+fn variables_can_set_nested_keys_and_lists() {
     let env = [
         ("CONNECTOR_CACHE__LISTEN__TLS__CERTIFICATE", "/c"),
         ("CONNECTOR_CACHE__LISTEN__TLS__KEY", "/k"),
@@ -116,7 +117,7 @@ fn an_empty_variable_is_an_empty_list() {
 }
 
 #[test]
-fn variables_that_kubernetes_makes_for_a_service_are_not_ours() {
+fn variables_that_kubernetes_sets_for_a_service_are_ignored() {
     let env = [
         ("CONNECTOR_CACHE_SERVICE_HOST", "10.0.0.1"),
         ("CONNECTOR_CACHE_PORT_8080_TCP_ADDR", "10.0.0.1"),
@@ -127,7 +128,7 @@ fn variables_that_kubernetes_makes_for_a_service_are_not_ours() {
 }
 
 #[test]
-fn good_values_are_taken() {
+fn valid_values_are_accepted() {
     for good in [
         "graph.base_url = \"https://graph.microsoft.us/\"",
         "graph.base_url = \"https://10.1.2.3:8443\"",
@@ -160,8 +161,8 @@ fn good_values_are_taken() {
 }
 
 #[test]
-fn what_check_prints_gives_the_same_configuration_again() {
-    // What is no file's name would be hidden.
+fn the_output_of_check_loads_as_the_same_configuration() {
+    // The path of a missing file would be redacted.
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let (certificate, key, token) = (file("c \"x\"\\y"), file("k#1"), file("token"));
@@ -182,16 +183,16 @@ fn what_check_prints_gives_the_same_configuration_again() {
 }
 
 #[test]
-fn what_check_prints_does_not_show_a_secret_that_stands_where_a_path_should() {
+fn the_output_of_check_redacts_a_secret_in_place_of_a_path() {
     let effective = load("admin.token_file = \"hunter2\"\n", &[]).unwrap();
     let printed = effective.to_string();
     let line = "# token_file = <hidden: 7 characters, no such file> # ";
     assert!(printed.contains(line) && !printed.contains("hunter2"), "{printed}");
-    assert!(load(&printed, &[]).is_ok(), "it is TOML all the same");
+    assert!(load(&printed, &[]).is_ok(), "the output with a redacted value is TOML");
 }
 
 #[test]
-fn what_check_prints_names_the_source_of_each_value() {
+fn the_output_of_check_names_the_source_of_each_value() {
     let env = [("CONNECTOR_CACHE__GRAPH__TIMEOUT", "7s")];
     let effective = load("[cache]\n# half\nttl = \"30s\"\n", &env).unwrap().to_string();
     assert!(effective.contains("\ntimeout = \"7s\" # env CONNECTOR_CACHE__GRAPH__TIMEOUT\n"), "{effective}");

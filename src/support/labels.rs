@@ -14,6 +14,9 @@ pub trait Label: Copy + 'static {
 
     /// The position in [`Label::ALL`].
     fn index(self) -> usize;
+
+    /// The doc comment of the variant, for the generated reference.
+    fn description(self) -> &'static str;
 }
 
 /// Declares an enum whose variants each have one spelling, and implements [`Label`] for it.
@@ -21,13 +24,13 @@ macro_rules! labels {
     (
         $(#[$meta:meta])*
         pub enum $name:ident {
-            $( $(#[$variant_meta:meta])* $variant:ident = $text:literal, )+
+            $( $(#[doc = $doc:literal])+ $variant:ident = $text:literal, )+
         }
     ) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $name {
-            $( $(#[$variant_meta])* $variant, )+
+            $( $(#[doc = $doc])+ $variant, )+
         }
 
         impl $crate::support::labels::Label for $name {
@@ -41,6 +44,12 @@ macro_rules! labels {
 
             fn index(self) -> usize {
                 self as usize
+            }
+
+            fn description(self) -> &'static str {
+                match self {
+                    $( Self::$variant => concat!($($doc),+).trim_ascii(), )+
+                }
             }
         }
 

@@ -27,7 +27,7 @@ fn coded(body: Vec<u8>) -> Reply {
 }
 
 fn small(config: &mut Config) {
-    config.origin.max_body = LIMIT;
+    config.upstream.max_body = LIMIT;
 }
 
 /// An object of so many bytes.
@@ -159,7 +159,7 @@ async fn f08_one_byte_more_than_the_limit_is_a_502_and_the_limit_itself_is_not()
 async fn f08_a_length_over_the_limit_is_refused_before_the_body_comes() {
     let mut stage = Stage::with(|config| {
         small(config);
-        config.origin.timeout = Duration::from_secs(60);
+        config.upstream.timeout = Duration::from_secs(60);
     })
     .await;
     let never = crate::kit::gate::Gate::new();

@@ -13,7 +13,7 @@ use crate::stage::{Stage, sound};
 /// A crowd gathers before anybody is answered. On a busy machine that takes longer than Graph or a caller may.
 fn patient(config: &mut Config) {
     let long = Duration::from_mins(5);
-    (config.origin.timeout, config.origin.first_byte_timeout, config.flight.wait) = (long, long, long);
+    (config.upstream.timeout, config.upstream.first_byte_timeout, config.coalesce.wait) = (long, long, long);
     (config.server.limits.header_timeout, config.server.limits.idle_timeout) = (long, long);
 }
 

@@ -136,7 +136,7 @@ async fn f29_a_credential_in_a_refusal_is_gone_too() {
 
 #[tokio::test]
 async fn f30_a_megabyte_that_is_hard_to_read_is_read_in_time() {
-    let mut stage = Stage::with(|config| config.origin.max_body = 4 << 20).await;
+    let mut stage = Stage::with(|config| config.upstream.max_body = 4 << 20).await;
     // What takes longer than its length ends at the kit's limit of ten seconds for an answer.
     let megabyte = 1 << 20;
     stage.unscrubbable("[".repeat(megabyte), ScrubFailure::BadJson).await;

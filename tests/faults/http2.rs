@@ -27,7 +27,7 @@ impl Pair {
         let roots = authority.write_pem(directory.path());
         let config = authority.right().server_config_speaking(&["h2", "http/1.1"]);
         let origin = H2Origin::start(config, script).await;
-        let proxy = Proxy::with(&origin.url(), |config| config.origin.ca_file = Some(roots)).await;
+        let proxy = Proxy::with(&origin.url(), |config| config.upstream.ca_file = Some(roots)).await;
         let client = Client::connect(proxy.data).await;
         Self { origin, proxy, client, subjects: 0 }
     }

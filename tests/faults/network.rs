@@ -44,7 +44,7 @@ impl Far {
 }
 
 fn short(config: &mut Config) {
-    config.origin.timeout = DEADLINE;
+    config.upstream.timeout = DEADLINE;
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn f22_an_http2_connection_that_died_without_a_word_costs_one_answer() {
     let url = format!("https://localhost:{}", link.address().port());
     let proxy = Proxy::with(&url, |config| {
         short(config);
-        config.origin.ca_file = Some(roots);
+        config.upstream.ca_file = Some(roots);
     })
     .await;
     assert_eq!(proxy.read(&token::mint("a")).await.status, 200);

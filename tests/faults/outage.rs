@@ -101,7 +101,7 @@ async fn f16_an_outage_of_an_hour_is_noticed_by_nobody_who_has_a_proof() {
 async fn f16_a_queue_that_an_outage_has_met_does_not_ask_after_all() {
     // One permit of six is left for another tenant.
     let (places, queue) = (5, 40);
-    let mut outage = Outage::with(places + queue, |config| config.origin.in_flight = places + 1).await;
+    let mut outage = Outage::with(places + queue, |config| config.upstream.in_flight = places + 1).await;
     outage.everybody_is_answered("B2X_1_known").await;
     let (before, gate) = (outage.origin.requests(), Gate::new());
     outage.origin.any(Reply::status(503).held_until(&gate));

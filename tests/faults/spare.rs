@@ -29,7 +29,7 @@ async fn the_first_question_finds_a_connection_made() {
     for origin in [StubGraph::start().await, StubGraph::start_tls(config).await] {
         origin.any(sound());
         let roots = authority.write_pem(directory.path());
-        let proxy = Proxy::warm(&origin.url_by_name(), |config| config.origin.ca_file = Some(roots)).await;
+        let proxy = Proxy::warm(&origin.url_by_name(), |config| config.upstream.ca_file = Some(roots)).await;
         origin.wait_for_connections(1).await;
         assert_eq!(origin.requests(), 0, "and nothing is asked over it");
         for subject in ["a", "b"] {
@@ -46,7 +46,7 @@ async fn what_graph_says_over_http2_before_it_is_asked_is_heard_by_whoever_asks(
     let config = authority.right().server_config_speaking(&["h2"]);
     let origin = H2Origin::start(config, |_| Act::Answer(BODY.to_owned())).await;
     let roots = authority.write_pem(directory.path());
-    let proxy = Proxy::warm(&origin.url(), |config| config.origin.ca_file = Some(roots)).await;
+    let proxy = Proxy::warm(&origin.url(), |config| config.upstream.ca_file = Some(roots)).await;
     origin.wait_for_connections(1).await;
     for subject in ["a", "b"] {
         assert_eq!(proxy.read(&token::mint(subject)).await.text(), BODY);
@@ -112,7 +112,7 @@ async fn first_misses(origin: SocketAddr, roots: &Path, preconnects: bool) -> [D
     let link = Link::to(origin).await;
     link.latency(Duration::from_millis(20));
     let url = format!("https://localhost:{}", link.address().port());
-    let change = |config: &mut Config| config.origin.ca_file = Some(roots.to_owned());
+    let change = |config: &mut Config| config.upstream.ca_file = Some(roots.to_owned());
     let proxy = if preconnects { Proxy::warm(&url, change).await } else { Proxy::with(&url, change).await };
     sleep(Duration::from_secs(2)).await;
     let miss = async |subject| {

@@ -12,7 +12,7 @@ use crate::kit::token;
 use crate::stage::{STORED, Stage, cache_status, sound};
 
 fn short(config: &mut Config) {
-    config.origin.timeout = DEADLINE;
+    config.upstream.timeout = DEADLINE;
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn f13_an_origin_that_never_answers_is_a_504_at_the_deadline_for_all_who_w
 
 #[tokio::test]
 async fn f13_an_answer_that_does_not_begin_is_a_504_before_the_deadline_of_the_whole() {
-    let mut stage = Stage::with(|config| config.origin.first_byte_timeout = DEADLINE).await;
+    let mut stage = Stage::with(|config| config.upstream.first_byte_timeout = DEADLINE).await;
     let began = Instant::now();
     let answer = stage.fails(Reply::silence(), 504, UpstreamFailure::FirstByte).await;
     assert!((DEADLINE..DEADLINE * 8).contains(&began.elapsed()), "{:?}", began.elapsed());
@@ -50,7 +50,7 @@ async fn f13_an_answer_that_does_not_begin_is_a_504_before_the_deadline_of_the_w
 
 #[tokio::test]
 async fn f13_an_answer_that_has_begun_has_the_time_of_the_whole() {
-    let mut stage = Stage::with(|config| config.origin.first_byte_timeout = DEADLINE).await;
+    let mut stage = Stage::with(|config| config.upstream.first_byte_timeout = DEADLINE).await;
     let rest = crate::kit::gate::Gate::new();
     let reply = sound().paused_after(100, &rest);
     let opening = async {
@@ -84,7 +84,7 @@ async fn f14_a_drip_after_the_head_ends_there_too() {
 async fn f13_a_caller_that_waits_for_a_place_gets_a_503_and_not_the_origins_blame() {
     let mut stage = Stage::with(|config| {
         short(config);
-        config.origin.in_flight = 1;
+        config.upstream.in_flight = 1;
     })
     .await;
     stage.origin.any(Reply::silence());
@@ -109,7 +109,7 @@ async fn f13_a_caller_that_waits_for_a_place_gets_a_503_and_not_the_origins_blam
 async fn f13_a_caller_with_a_proof_that_waits_for_a_place_gets_a_503_too() {
     let mut stage = Stage::with(|config| {
         short(config);
-        config.origin.in_flight = 1;
+        config.upstream.in_flight = 1;
     })
     .await;
     stage.origin.any(sound());

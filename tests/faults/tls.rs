@@ -19,7 +19,7 @@ async fn asked(trusted: &Authority, shown: Arc<ServerConfig>) -> (client::Respon
     let roots = trusted.write_pem(directory.path());
     let origin = StubGraph::start_tls(shown).await;
     origin.any(sound());
-    let proxy = Proxy::with(&origin.url_by_name(), |config| config.origin.ca_file = Some(roots)).await;
+    let proxy = Proxy::with(&origin.url_by_name(), |config| config.upstream.ca_file = Some(roots)).await;
     let answer = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
     (answer, origin, proxy)
 }
@@ -91,7 +91,7 @@ async fn f19_an_origin_that_speaks_no_tls_is_refused() {
         heard[..count].to_vec()
     });
     let roots = authority.write_pem(directory.path());
-    let proxy = Proxy::with(&url, |config| config.origin.ca_file = Some(roots)).await;
+    let proxy = Proxy::with(&url, |config| config.upstream.ca_file = Some(roots)).await;
     let answer = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
     let said = "connector-cache; fwd=uri-miss; detail=tls";
     assert_eq!((answer.status, cache_status(&answer)), (502, said));
@@ -108,8 +108,8 @@ async fn f15_a_handshake_that_is_never_answered_is_a_504_after_the_connect_timeo
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let roots = authority.write_pem(directory.path());
     let proxy = Proxy::with(&url, |config| {
-        config.origin.ca_file = Some(roots);
-        config.origin.connect_timeout = std::time::Duration::from_millis(300);
+        config.upstream.ca_file = Some(roots);
+        config.upstream.connect_timeout = std::time::Duration::from_millis(300);
     })
     .await;
     let answer = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
@@ -123,7 +123,7 @@ async fn f03_a_body_under_tls_that_ends_without_a_goodbye_is_a_502() {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let roots = authority.write_pem(directory.path());
     let origin = StubGraph::start_tls(authority.right().server_config()).await;
-    let mut stage = Stage::before(origin, |config| config.origin.ca_file = Some(roots)).await;
+    let mut stage = Stage::before(origin, |config| config.upstream.ca_file = Some(roots)).await;
     // Without a length it lasts until the end of the connection, and anybody can end that.
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
     let cut = crate::kit::reply::Reply::raw(format!("{head}{BODY}")).cut_after(head.len() + BODY.len());

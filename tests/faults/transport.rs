@@ -96,7 +96,7 @@ async fn f15_a_port_that_swallows_connections_is_a_504_after_the_connect_timeout
     }
     let connect = Duration::from_millis(300);
     let proxy =
-        Proxy::with(&format!("http://{address}"), |config| config.origin.connect_timeout = connect).await;
+        Proxy::with(&format!("http://{address}"), |config| config.upstream.connect_timeout = connect).await;
     let began = Instant::now();
     let answer = proxy.read(&token::mint("a")).await;
     let said = "connector-cache; fwd=uri-miss; detail=connect-timeout";

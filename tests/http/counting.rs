@@ -129,7 +129,7 @@ async fn a_no_passes_its_words_on_only_where_it_says_that_they_are_json() {
 
 #[tokio::test]
 async fn what_must_be_asked_anyway_is_no_refresh() {
-    let bench = Bench::with(|config| config.refresh.per_token = 1).await;
+    let bench = Bench::with(|config| config.refresh_limit.per_token = 1).await;
     let wish = ("connector-cache", "refresh");
     assert_eq!(bench.says(&[wish]).await, STORED);
     for _ in 0..2 {
@@ -179,7 +179,7 @@ async fn an_answer_larger_than_the_whole_cache_may_be_is_not_stored() {
 
 #[tokio::test]
 async fn whom_a_gate_stops_does_not_wait_for_a_place_first() {
-    let bench = Bench::with(|config| config.origin.in_flight = 1).await;
+    let bench = Bench::with(|config| config.upstream.in_flight = 1).await;
     bench.get(&[]).await;
     let gate = Gate::new();
     bench.answers([no(429).header("retry-after", "60"), ok().held_until(&gate)]);
@@ -200,8 +200,8 @@ async fn whom_a_gate_stops_does_not_wait_for_a_place_first() {
 }
 
 #[tokio::test]
-async fn the_permits_in_use_are_exported_beside_all_permits() {
-    let bench = Bench::with(|config| config.origin.in_flight = 8).await;
+async fn the_places_that_are_taken_are_told_beside_those_that_there_are() {
+    let bench = Bench::with(|config| config.upstream.in_flight = 8).await;
     let series = async |name: &str| bench.proxy.series(&format!("connector_cache_origin_{name}")).await;
     assert_is(series("permits{kind=\"all\"}").await, 8.0);
     assert_is(series("permits{kind=\"unproven\"}").await, 6.0);

@@ -36,7 +36,7 @@ async fn it_is_asked_about_where_graph_gave_a_validator() {
 
 #[tokio::test]
 async fn past_its_limit_a_caller_gets_what_is_stored_and_is_told_why() {
-    let bench = Bench::with(|config| config.refresh.per_token = 2).await;
+    let bench = Bench::with(|config| config.refresh_limit.per_token = 2).await;
     bench.get(&[]).await;
     for _ in 0..2 {
         assert_eq!(bench.says(&[WISH]).await, "fwd=request; fwd-status=200; stored");
@@ -54,7 +54,7 @@ async fn past_its_limit_a_caller_gets_what_is_stored_and_is_told_why() {
 
 #[tokio::test]
 async fn the_limit_is_each_tokens_own_and_misses_do_not_count() {
-    let bench = Bench::with(|config| config.refresh.per_token = 1).await;
+    let bench = Bench::with(|config| config.refresh_limit.per_token = 1).await;
     let other = bearer_of("ada", "other");
     for _ in 0..2 {
         bench.purge().await;

@@ -54,7 +54,7 @@ async fn l05_what_broke_off_is_not_stored() {
 #[tokio::test]
 async fn l05_an_http2_stream_that_is_reset_is_not_stored() {
     let origin = h2_origin::that_resets_in_the_middle().await;
-    let proxy = Proxy::with(&origin.url, |config| config.origin.ca_file = Some(origin.root.clone())).await;
+    let proxy = Proxy::with(&origin.url, |config| config.upstream.ca_file = Some(origin.root.clone())).await;
     for asked in 1..=2 {
         let answer = proxy.read(&crate::bench::token("ada")).await;
         assert_eq!((answer.status, origin.asked()), (502, asked));

@@ -28,7 +28,7 @@ fn sound() -> Reply {
 /// Tests that hold requests in flight must not run into the deadlines of a busy machine.
 fn patient(config: &mut Config) {
     let long = Duration::from_mins(5);
-    (config.origin.timeout, config.origin.first_byte_timeout) = (long, long);
+    (config.upstream.timeout, config.upstream.first_byte_timeout) = (long, long);
 }
 
 impl World {

@@ -74,10 +74,10 @@ async fn failures_of_another_tenant_do_not_keep_a_revoked_token_alive() {
 async fn a_flood_that_holds_all_permits_does_not_keep_a_revoked_token_alive() {
     let permits = 4;
     let change = |config: &mut Config| {
-        config.origin.in_flight = permits;
+        config.upstream.in_flight = permits;
         // A request waits half of it for a permit.
-        config.origin.timeout = Duration::from_secs(2);
-        config.origin.first_byte_timeout = Duration::from_secs(2);
+        config.upstream.timeout = Duration::from_secs(2);
+        config.upstream.first_byte_timeout = Duration::from_secs(2);
     };
     let world = World::start(change, Reply::status(401)).await;
     world.proxy.clock.advance(EXPIRED);

@@ -28,7 +28,7 @@ async fn graph(forbidden: Vec<String>) -> StubGraph {
 }
 
 async fn proxy(graph: &StubGraph) -> Proxy {
-    Proxy::with(&graph.url(), |config| config.origin.in_flight = PERMITS).await
+    Proxy::with(&graph.url(), |config| config.upstream.in_flight = PERMITS).await
 }
 
 /// Sends a request for each flow over one HTTP/2 connection. The requests go on until the connection is dropped.

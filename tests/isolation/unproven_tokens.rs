@@ -73,7 +73,7 @@ async fn a_refused_token_receives_the_same_challenge_from_memory_for_a_few_secon
 #[tokio::test]
 async fn a_revoked_token_that_had_proofs_is_not_counted_as_a_forgery() {
     let mint = FakeGraph::start(Options::default()).unwrap();
-    let proxy = Proxy::with(&mint.url(), |config| config.unproven.failures_per_address = 1).await;
+    let proxy = Proxy::with(&mint.url(), |config| config.unproven_limit.failures_per_address = 1).await;
     let tokens: Vec<_> = (0..5).map(|user| mint.token().user(&format!("user{user}")).mint()).collect();
     for token in &tokens {
         assert_eq!(read(&proxy, token).await.status, 200);

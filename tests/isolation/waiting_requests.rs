@@ -38,7 +38,7 @@ async fn in_flight(proxy: &Proxy, wanted: impl Fn(i64) -> bool) {
 #[tokio::test]
 async fn requests_that_wait_for_a_slow_graph_are_bounded_and_leave_room_for_other_tokens() {
     let (graph, mint) = (silent_graph().await, FakeGraph::start(Options::default()).unwrap());
-    let proxy = Proxy::with(&graph.url(), |config| config.waiting.requests = 70).await;
+    let proxy = Proxy::with(&graph.url(), |config| config.waiting_requests.requests = 70).await;
     let attacker = mint.token().mint();
     let connection = Arc::new(H2::connect(proxy.data).await);
     let mut flood = tokio::task::JoinSet::new();
@@ -68,7 +68,7 @@ async fn requests_that_wait_for_a_slow_graph_are_bounded_and_leave_room_for_othe
 #[tokio::test]
 async fn a_fetch_that_has_not_reached_graph_ends_when_its_caller_leaves() {
     let (graph, mint) = (silent_graph().await, FakeGraph::start(Options::default()).unwrap());
-    let proxy = Proxy::with(&graph.url(), |config| config.origin.in_flight = 2).await;
+    let proxy = Proxy::with(&graph.url(), |config| config.upstream.in_flight = 2).await;
     let token = mint.token().mint();
     assert_eq!(proxy.read(&token).await.status, 200);
     // The first two requests take the permits. Graph receives them, so they go on without their callers.
@@ -102,7 +102,7 @@ async fn a_fetch_goes_on_for_a_follower_when_its_leader_leaves_before_graph_was_
     let graph = StubGraph::start().await;
     graph.any(Reply::json(ANSWER));
     graph.route("/beta/identity/b2xUserFlows/slow1", Reply::json(ANSWER).held_until(&gate));
-    let proxy = Proxy::with(&graph.url(), |config| config.origin.in_flight = 1).await;
+    let proxy = Proxy::with(&graph.url(), |config| config.upstream.in_flight = 1).await;
     let (token, busy) = (mint.token().mint(), mint.token().user("grace").mint());
     let authorization = format!("Bearer {busy}");
     let mut holder = Client::connect(proxy.data).await;

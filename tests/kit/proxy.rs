@@ -40,12 +40,12 @@ impl Proxy {
 
     /// Starts the proxy as it is served: with a connection to the origin at hand.
     pub async fn warm(url: &str, change: impl FnOnce(&mut Config)) -> Self {
-        Self::start(url, change, App::warmed).await
+        Self::start(url, change, App::with_preconnect).await
     }
 
     async fn start(url: &str, change: impl FnOnce(&mut Config), finish: impl FnOnce(App) -> App) -> Self {
         let mut config = Config::default();
-        config.origin.base_url = Url::parse(url).unwrap();
+        config.upstream.base_url = Url::parse(url).unwrap();
         config.server.drain.delay = Duration::ZERO;
         change(&mut config);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -19,10 +19,10 @@ use super::op::{Condition, Story, Wish};
 /// Waits by the real clock are long here: how long a question is held is not what the model is about.
 pub fn config(story: &Story, url: &str) -> Config {
     let mut config = Config::default();
-    config.origin.base_url = Url::parse(url).unwrap();
-    config.origin.timeout = Duration::from_secs(600);
+    config.upstream.base_url = Url::parse(url).unwrap();
+    config.upstream.timeout = Duration::from_secs(600);
     // What comes through the gates and within the budget is this model's business; see `tight` for both.
-    config.unproven = unproven_limit::Config {
+    config.unproven_limit = unproven_limit::Config {
         in_flight: 100_000,
         in_flight_per_address: 100_000,
         in_flight_per_token: 100_000,
@@ -31,9 +31,9 @@ pub fn config(story: &Story, url: &str) -> Config {
         paced: 100_000,
         paced_per_address: 100_000,
     };
-    config.origin.in_flight = 100_000;
-    config.flight.wait = Duration::from_millis(if story.impatient { 1 } else { 600_000 });
-    config.flight.followers = story.followers;
+    config.upstream.in_flight = 100_000;
+    config.coalesce.wait = Duration::from_millis(if story.impatient { 1 } else { 600_000 });
+    config.coalesce.followers = story.followers;
     config.freshness.ttl = Duration::from_millis(story.times.ttl);
     config.freshness.proof_ttl = Duration::from_millis(story.times.proof_ttl);
     config.freshness.stale_while_revalidate = Duration::from_millis(story.times.while_revalidate);
@@ -57,7 +57,7 @@ pub fn forgetful(story: &Story, url: &str) -> Config {
 /// Room for everything; gates as they are, and a purse that is soon empty.
 pub fn guarded(story: &Story, url: &str) -> Config {
     let mut config = config(story, url);
-    config.unproven.failures_per_address = 4;
+    config.unproven_limit.failures_per_address = 4;
     config
 }
 

@@ -68,7 +68,7 @@ impl Memory {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let sandbox = runtime.block_on(async { FakeGraph::start(Options::default()) })?;
         let mut config = Config::default();
-        config.origin.base_url = Url::parse(&sandbox.url())?;
+        config.upstream.base_url = Url::parse(&sandbox.url())?;
         // The time stands still: no look-up is too old to be remembered.
         let app = App::new(config, Clock::manual(SystemTime::now()))?;
         let request = parts(&sandbox.token().tenant(CONTOSO).user("ada").mint());

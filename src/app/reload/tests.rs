@@ -51,10 +51,10 @@ async fn files_are_looked_at_every_few_seconds() {
     watching.abort();
 }
 
-fn effective(text: &str) -> Effective {
+fn effective(text: &str) -> EffectiveConfig {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
-    Effective::load(Some(file.path()), std::iter::empty()).unwrap()
+    EffectiveConfig::load(Some(file.path()), std::iter::empty()).unwrap()
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn running(dir: &tempfile::TempDir) -> Running {
     let started = sources.load().unwrap();
     let config = &started.config;
     let app = App::new(config.clone(), Clock::system()).unwrap();
-    let layers = Arc::new(middleware::Dials::new(config.telemetry.access, &config.server.limits));
+    let layers = Arc::new(middleware::Dials::new(config.logging.access, &config.server.limits));
     let server_settings = Server::new(&config.server, Arc::clone(app.metrics())).unwrap().settings().clone();
     let parts = Parts { proxy: app.proxy().clone(), layers, server_settings, log: None };
     // What it counts is no part of what it tells.

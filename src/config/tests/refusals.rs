@@ -1,4 +1,4 @@
-//! Each refusal, word for word: it is all that an operator has to go by.
+//! The message of each refusal, word for word.
 
 use super::load;
 
@@ -6,20 +6,20 @@ const BASE_URL: &str = "expected https://HOST or https://HOST:PORT, without user
                         fragment (http only for localhost, 127.0.0.0/8 and [::1])";
 const UNIT: &str = "with its unit, such as \"250ms\", \"5m\" or \"1h\"";
 const SIZE: &str = "such as \"32KiB\" or \"64MiB\", or a number of bytes";
-const NOWHERE: &str = "`connector-cache check` without a file prints every key";
+const NO_SUGGESTION: &str = "`connector-cache check` without a file prints every key";
 const ADDRESS: &str = "expected an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"";
-const PATH: &str = "expected the path of a file (the path, not what is in it)";
-const HIDDEN: &str = "(hidden: it may hold a secret)";
+const PATH: &str = "expected the path of a file (the path, not its content)";
+const REDACTED: &str = "(hidden: it may hold a secret)";
 const FILTER: &str = "expected a level (error, warn, info, debug, trace, off) or directives such as \
                       \"info,connector_cache::upstream=debug\"";
 const SHARED: &str = "the shared tier is not in this version; remove the key";
 
-/// What is said of a file with this one line.
-fn said(line: &str) -> String {
+/// The message for a file with this one line.
+fn message(line: &str) -> String {
     load(line, &[]).map(|effective| effective.to_string()).unwrap_err()
 }
 
-fn said_of(name: &str, value: &str) -> String {
+fn message_for_variable(name: &str, value: &str) -> String {
     load("", &[(name, value)]).map(|effective| effective.to_string()).unwrap_err()
 }
 
@@ -46,7 +46,7 @@ fn a_duration_out_of_bounds_or_without_unit_is_refused() {
         ("drain.delay", "\"1h\"", "\"1h\"", "0s to 10m"),
     ] {
         let expected = format!("FILE:1: {key} = {echo} is refused: expected a duration from {bounds} {UNIT}");
-        assert_eq!(said(&format!("{key} = {value}")), expected);
+        assert_eq!(message(&format!("{key} = {value}")), expected);
     }
 }
 
@@ -63,12 +63,12 @@ fn a_size_or_number_out_of_bounds_is_refused() {
         ("limits.h2_streams", "4294967296", "a number from 1 to 10000".to_owned()),
     ] {
         let expected = format!("FILE:1: {key} = {value} is refused: expected {accepted}");
-        assert_eq!(said(&format!("{key} = {value}")), expected);
+        assert_eq!(message(&format!("{key} = {value}")), expected);
     }
 }
 
 #[test]
-fn an_origin_that_is_not_safe_or_not_bare_is_refused() {
+fn a_base_url_that_is_unsafe_or_has_more_than_host_and_port_is_refused() {
     for (base, hidden) in [
         ("http://graph.microsoft.com", ""),
         ("http://10.0.0.1", ""),
@@ -85,7 +85,7 @@ fn an_origin_that_is_not_safe_or_not_bare_is_refused() {
         ("https://graph.microsoft.com", "?"),
         ("https://graph.microsoft.com:443", "/?a=b"),
         ("https://graph.microsoft.com", "#"),
-        // So may text that is no URL.
+        // A text that is no URL may be a secret, too.
         ("", "https://graph microsoft com"),
         ("", " https://graph.microsoft.com"),
         ("", "https:\\\\graph.microsoft.com"),
@@ -96,29 +96,32 @@ fn an_origin_that_is_not_safe_or_not_bare_is_refused() {
         let echo = match (base, hidden) {
             (base, "") => format!("{base:?}"),
             ("", hidden) => format!("(hidden: {} characters)", hidden.len()),
-            (base, hidden) => format!("{base:?} (hidden: {} characters more)", hidden.len()),
+            (base, hidden) => format!("{base:?} (hidden: {} more characters)", hidden.len()),
         };
         let expected =
             format!("env CONNECTOR_CACHE__GRAPH__BASE_URL: graph.base_url = {echo} is refused: {BASE_URL}");
-        assert_eq!(said_of("CONNECTOR_CACHE__GRAPH__BASE_URL", &format!("{base}{hidden}")), expected);
+        assert_eq!(
+            message_for_variable("CONNECTOR_CACHE__GRAPH__BASE_URL", &format!("{base}{hidden}")),
+            expected
+        );
     }
 }
 
 #[test]
-fn no_refusal_shows_a_secret_that_stands_in_the_place_of_a_path_or_a_url() {
+fn no_message_shows_a_secret_in_place_of_a_path_or_a_url() {
     let secret = "q7Xv2LmZ9pRt4WcK8sNb";
     let forms = ["S", "/tmp/S", "./S", "/etc/S", "https://graph.microsoft.com/S", "grpc://collector:4317/S"];
     let values = forms.iter().flat_map(|form| [format!("\"{form}\""), format!("[\"{form}\"]")]);
     let values: Vec<_> =
         values.map(|value| value.replace('S', secret)).chain(["48151623".to_owned()]).collect();
     let refused = |key: &str, value: &str| {
-        let said = said(&format!("{key} = {value}"));
-        assert!(said.contains("expected") && said.contains("hidden: "), "{said}");
-        assert!(!said.contains(secret) && !said.contains("48151623"), "{said}");
+        let message = message(&format!("{key} = {value}"));
+        assert!(message.contains("expected") && message.contains("hidden: "), "{message}");
+        assert!(!message.contains(secret) && !message.contains("48151623"), "{message}");
     };
     for value in &values {
         refused("graph.base_url", value);
-        // Alone, a path of a key is a conflict.
+        // Without a certificate, a valid path would be a conflict.
         refused("listen.tls.key", value);
         if !value.starts_with("\"https:") {
             refused("telemetry.otlp_endpoint", value);
@@ -131,37 +134,37 @@ fn no_refusal_shows_a_secret_that_stands_in_the_place_of_a_path_or_a_url() {
 }
 
 #[test]
-fn what_may_hold_a_secret_is_refused_without_being_shown() {
+fn a_value_that_may_hold_a_secret_is_refused_and_not_shown() {
     for url in ["https://user:hunter2@graph.microsoft.com", "https://@graph.microsoft.com", "user:hunter2@h"]
     {
-        let expected = format!("FILE:1: graph.base_url = {HIDDEN} is refused: {BASE_URL}");
-        assert_eq!(said(&format!("graph.base_url = \"{url}\"")), expected);
+        let expected = format!("FILE:1: graph.base_url = {REDACTED} is refused: {BASE_URL}");
+        assert_eq!(message(&format!("graph.base_url = \"{url}\"")), expected);
     }
     for pem in ["-----BEGIN PRIVATE KEY-----\nMIIE\n", "-----BEGIN PRIVATE KEY-----MIIE"] {
         let expected =
-            format!("env CONNECTOR_CACHE__LISTEN__TLS__KEY: listen.tls.key = {HIDDEN} is refused: {PATH}");
-        assert_eq!(said_of("CONNECTOR_CACHE__LISTEN__TLS__KEY", pem), expected);
+            format!("env CONNECTOR_CACHE__LISTEN__TLS__KEY: listen.tls.key = {REDACTED} is refused: {PATH}");
+        assert_eq!(message_for_variable("CONNECTOR_CACHE__LISTEN__TLS__KEY", pem), expected);
     }
-    let expected = format!("FILE:1: admin.token_file = {HIDDEN} is refused: {PATH}");
-    assert_eq!(said("admin.token_file = \"eyJhbGciOiJub25lIn0.e30.\""), expected);
+    let expected = format!("FILE:1: admin.token_file = {REDACTED} is refused: {PATH}");
+    assert_eq!(message("admin.token_file = \"eyJhbGciOiJub25lIn0.e30.\""), expected);
 }
 
 #[test]
 fn the_shared_tier_is_refused_and_its_password_not_shown() {
     assert_eq!(
-        said("shared.url = \"redis://:hunter2@valkey\""),
+        message("shared.url = \"redis://:hunter2@valkey\""),
         format!("FILE:1: shared.url is refused: {SHARED}")
     );
     assert_eq!(
-        said("shared.secret_file = \"/s\""),
+        message("shared.secret_file = \"/s\""),
         format!("FILE:1: shared.secret_file is refused: {SHARED}")
     );
     let expected = format!("env CONNECTOR_CACHE__SHARED__URL: shared.url is refused: {SHARED}");
-    assert_eq!(said_of("CONNECTOR_CACHE__SHARED__URL", "redis://valkey"), expected);
+    assert_eq!(message_for_variable("CONNECTOR_CACHE__SHARED__URL", "redis://valkey"), expected);
 }
 
 #[test]
-fn other_values_that_do_not_fit_are_refused() {
+fn other_invalid_values_are_refused() {
     for (key, value, accepted) in [
         ("listen.address", "\"localhost:8080\"", ADDRESS),
         ("listen.address", "\"127.0.0.1\"", ADDRESS),
@@ -179,16 +182,16 @@ fn other_values_that_do_not_fit_are_refused() {
     ] {
         let echo = value.replace("\\u001b", "\\u{1b}");
         let expected = format!("FILE:1: {key} = {echo} is refused: {accepted}");
-        assert_eq!(said(&format!("{key} = {value}")), expected);
+        assert_eq!(message(&format!("{key} = {value}")), expected);
     }
     let expected = format!("FILE:1: graph.ca_file = <hidden: 3 characters, no such file> is refused: {PATH}");
-    assert_eq!(said("graph.ca_file = \"a\\nb\""), expected);
+    assert_eq!(message("graph.ca_file = \"a\\nb\""), expected);
     let names = "expected an array of at most 256 names of 1 to 128 characters, such as [\"a\", \"b\"]";
     for (value, echo) in
         [("[\"a\", \"\"]", "[\"a\", \"\"]"), ("[1]", "(an array that holds more than strings)"), ("5", "5")]
     {
         let expected = format!("FILE:1: scrub.extra_fields = {echo} is refused: {names}");
-        assert_eq!(said(&format!("scrub.extra_fields = {value}")), expected);
+        assert_eq!(message(&format!("scrub.extra_fields = {value}")), expected);
     }
 }
 
@@ -196,11 +199,11 @@ fn other_values_that_do_not_fit_are_refused() {
 fn a_long_value_is_shown_in_part() {
     let value = "x".repeat(5_000);
     let expected = format!("FILE:1: listen.address = \"{}\"... is refused: {ADDRESS}", "x".repeat(80));
-    assert_eq!(said(&format!("listen.address = \"{value}\"")), expected);
+    assert_eq!(message(&format!("listen.address = \"{value}\"")), expected);
 }
 
 #[test]
-fn values_that_do_not_go_together_are_refused() {
+fn contradicting_values_are_refused() {
     for (text, expected) in [
         (
             "graph.timeout = \"1s\"",
@@ -222,8 +225,8 @@ fn values_that_do_not_go_together_are_refused() {
         ),
         (
             "listen.tls.client_ca = \"/usr/ca\"",
-            "listen.tls.certificate is not set, listen.tls.client_ca = \"/usr/ca\" (FILE:1): callers can show a \
-             certificate only where listen.tls.certificate and listen.tls.key are set",
+            "listen.tls.certificate is not set, listen.tls.client_ca = \"/usr/ca\" (FILE:1): client \
+             certificates require TLS: expected listen.tls.certificate and listen.tls.key",
         ),
         (
             "admin.address = \"127.0.0.1:8080\"",
@@ -236,16 +239,16 @@ fn values_that_do_not_go_together_are_refused() {
              expected two different addresses",
         ),
     ] {
-        assert_eq!(said(text), expected);
+        assert_eq!(message(text), expected);
     }
 }
 
-/// Found by the fuzzer: a conflict showed whatever had been put where a file's name should be.
+/// Found by the fuzzer: the message of a conflict showed a secret that was written in place of a path.
 #[test]
 fn a_conflict_does_not_show_what_may_hold_a_secret() {
     let expected = "listen.tls.certificate is not set, listen.tls.key = <hidden: 30 characters, no such file> \
                     (FILE:1): expected both or neither";
-    assert_eq!(said("listen.tls.key = \"https://user:hunter2@vault/key\""), expected);
+    assert_eq!(message("listen.tls.key = \"https://user:hunter2@vault/key\""), expected);
 }
 
 #[test]
@@ -260,68 +263,71 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one_and_without_its_value() 
             "origin.base_url = \"x\"",
             "FILE:1: origin.base_url is not a known key: did you mean graph.base_url?".to_owned(),
         ),
-        ("cache.ttl.seconds = 5", format!("FILE:1: cache.ttl.seconds is not a known key: {NOWHERE}")),
+        ("cache.ttl.seconds = 5", format!("FILE:1: cache.ttl.seconds is not a known key: {NO_SUGGESTION}")),
         (
             "\"cache.ttl\" = \"5m\"",
             "FILE:1: \"cache.ttl\" is not a known key: did you mean cache.ttl?".to_owned(),
         ),
-        ("[colours]", format!("FILE:1: colours is not a known key: {NOWHERE}")),
+        ("[colours]", format!("FILE:1: colours is not a known key: {NO_SUGGESTION}")),
         ("cache = 5", "FILE:1: cache is a table of keys, not a key".to_owned()),
         ("[[listen]]\naddress = \"127.0.0.1:80\"", "FILE:1: listen is a table of keys, not a key".to_owned()),
-        ("\"a\\nb\" = 1", format!("FILE:1: \"a\\nb\" is not a known key: {NOWHERE}")),
+        ("\"a\\nb\" = 1", format!("FILE:1: \"a\\nb\" is not a known key: {NO_SUGGESTION}")),
     ] {
-        assert_eq!(said(text), expected);
+        assert_eq!(message(text), expected);
     }
     assert_eq!(
-        said_of("CONNECTOR_CACHE__CACHE__TLL", "hunter2"),
+        message_for_variable("CONNECTOR_CACHE__CACHE__TLL", "hunter2"),
         "env CONNECTOR_CACHE__CACHE__TLL is not a known key: did you mean CONNECTOR_CACHE__CACHE__TTL?"
     );
     assert_eq!(
-        said_of("CONNECTOR_CACHE__cache__ttl", "5m"),
+        message_for_variable("CONNECTOR_CACHE__cache__ttl", "5m"),
         "env CONNECTOR_CACHE__cache__ttl is not a known key: did you mean CONNECTOR_CACHE__CACHE__TTL?"
     );
     assert_eq!(
-        said_of("CONNECTOR_CACHE__", "x"),
-        format!("env CONNECTOR_CACHE__ is not a known key: {NOWHERE}")
+        message_for_variable("CONNECTOR_CACHE__", "x"),
+        format!("env CONNECTOR_CACHE__ is not a known key: {NO_SUGGESTION}")
     );
 }
 
 #[test]
-fn every_problem_is_said() {
+fn every_problem_is_in_the_message() {
     let file = "[cache]\nttl = \"0s\"\nfoo = 1\n[log]\naccess = \"some\"\n";
-    let said = load(file, &[("CONNECTOR_CACHE__SERVER__THREADS", "none")]).unwrap_err();
+    let message = load(file, &[("CONNECTOR_CACHE__SERVER__THREADS", "none")]).unwrap_err();
     let expected = [
         "env CONNECTOR_CACHE__SERVER__THREADS: server.threads = \"none\" is refused: expected a number from 1 to 1024",
         &format!("FILE:2: cache.ttl = \"0s\" is refused: expected a duration from 1ms to 24h {UNIT}"),
         "FILE:5: log.access = \"some\" is refused: expected \"all\" or \"misses\" or \"off\"",
-        &format!("FILE:3: cache.foo is not a known key: {NOWHERE}"),
+        &format!("FILE:3: cache.foo is not a known key: {NO_SUGGESTION}"),
     ];
-    assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(message.lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]
-fn a_value_that_was_refused_for_itself_is_in_no_conflict() {
+fn a_refused_value_is_in_no_conflict() {
     let expected =
         format!("FILE:1: graph.timeout = \"0s\" is refused: expected a duration from 1ms to 10m {UNIT}");
-    assert_eq!(said("graph.timeout = \"0s\""), expected);
+    assert_eq!(message("graph.timeout = \"0s\""), expected);
 }
 
 #[test]
-fn a_file_that_is_not_toml_is_refused_by_line_and_not_quoted() {
-    let said = said("[cache]\nttl = \"5m\"\nshared.url = redis://:hunter2@valkey\n[cache]\n");
-    assert!(said.lines().all(|line| line.starts_with("FILE:")) && !said.contains("hunter2"), "{said}");
-    assert!(said.starts_with("FILE:3: not TOML: "), "{said}");
+fn a_file_that_is_not_toml_is_refused_with_its_line_and_not_quoted() {
+    let message = message("[cache]\nttl = \"5m\"\nshared.url = redis://:hunter2@valkey\n[cache]\n");
+    assert!(
+        message.lines().all(|line| line.starts_with("FILE:")) && !message.contains("hunter2"),
+        "{message}"
+    );
+    assert!(message.starts_with("FILE:3: not TOML: "), "{message}");
 }
 
 #[test]
-fn a_file_that_is_not_there_or_not_text_is_refused() {
+fn a_missing_file_or_one_that_is_not_text_is_refused() {
     let missing = std::path::Path::new("/nonexistent/connector-cache.toml");
-    let said = super::Config::load(Some(missing), std::iter::empty()).unwrap_err().to_string();
+    let message = super::Config::load(Some(missing), std::iter::empty()).unwrap_err().to_string();
     let expected =
         "/nonexistent/connector-cache.toml: the file cannot be read: No such file or directory (os error 2)";
-    assert_eq!(said, expected);
+    assert_eq!(message, expected);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), b"\xff").unwrap();
-    let said = super::Config::load(Some(file.path()), std::iter::empty()).unwrap_err().to_string();
-    assert!(said.ends_with(": the file cannot be read: stream did not contain valid UTF-8"), "{said}");
+    let message = super::Config::load(Some(file.path()), std::iter::empty()).unwrap_err().to_string();
+    assert!(message.ends_with(": the file cannot be read: stream did not contain valid UTF-8"), "{message}");
 }

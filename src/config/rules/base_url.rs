@@ -1,18 +1,20 @@
-//! The rule for where Graph is: the callers' tokens go there, so nothing is taken on trust.
+//! Rule for the base URL of Graph. It is strict because the tokens of the callers are sent there.
 
 use url::{Host, Url};
 
-use super::value::{Raw, Rule, echo_url, literal};
+use crate::config::redaction::echo_url;
+use crate::config::reference::ValueForm;
+use crate::config::value::{RawValue, Rule, literal};
 
-/// Scheme, host and port of the origin.
-pub(super) struct BaseUrl;
+/// Scheme, host and port of Graph.
+pub(in crate::config) struct BaseUrl;
 
 impl Rule for BaseUrl {
     type Value = Url;
 
-    fn read(&self, raw: &Raw) -> Option<Url> {
-        let Raw::Text(text) = raw else { return None };
-        // What the URL standard repairs in silence (blanks, backslashes, an empty user info) is refused.
+    fn parse(&self, raw: &RawValue) -> Option<Url> {
+        let RawValue::Text(text) = raw else { return None };
+        // The URL parser silently repairs blanks, backslashes and an empty user info; refuse them.
         let repaired = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\\' | '@');
         if text.contains(repaired) {
             return None;
@@ -31,8 +33,12 @@ impl Rule for BaseUrl {
         literal(value.as_str().trim_end_matches('/'))
     }
 
-    fn echo(&self, raw: &Raw) -> String {
+    fn echo(&self, raw: &RawValue) -> String {
         echo_url(raw)
+    }
+
+    fn form(&self) -> ValueForm {
+        ValueForm::BaseUrl
     }
 
     fn accepted(&self) -> String {

@@ -1,6 +1,6 @@
-//! Where values come from: a file below, the environment above it.
+//! Values of the file and the environment, before any rule is applied. The environment overrides the file.
 //!
-//! A key is taken out once. What is left over in the end is unknown.
+//! The reader takes the value of each key once; the remaining values belong to unknown keys.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,67 +9,67 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::value::Raw;
+use super::value::RawValue;
 
-/// What was given, by key.
+/// Values by key.
 #[derive(Debug, Default)]
 pub(super) struct RawConfig {
     /// By dotted key.
     file: BTreeMap<String, GivenValue>,
-    /// By the variable's name; only names with our prefix.
+    /// By name of the variable; only names that begin with [`PREFIX`].
     env: BTreeMap<String, GivenValue>,
 }
 
-/// A value and where it stands.
+/// A value and its source.
 #[derive(Clone, Debug)]
 pub(super) struct GivenValue {
-    pub(super) raw: Raw,
+    pub(super) value: RawValue,
     pub(super) source: ValueSource,
 }
 
-/// Where a value stands.
+/// Source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ValueSource {
-    /// Nowhere: it is built in.
+    /// The built-in default.
     Default,
-    /// In a file.
+    /// A file.
     File {
-        /// The file's path as it was given, escaped.
+        /// Path of the file as given, escaped.
         path: String,
-        /// From 1.
+        /// Line number, from 1.
         line: usize,
     },
-    /// In the environment variable of this name, escaped.
+    /// The environment variable of this name, escaped.
     Env(String),
 }
 
 impl RawConfig {
-    /// Takes the file's text, if there is a file, and picks our variables out of the environment.
-    pub(super) fn read(
+    /// Parses the text of the file, if there is a file, and selects the variables with [`PREFIX`].
+    pub(super) fn parse(
         file: Option<(&Path, io::Result<String>)>,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, Vec<String>> {
-        let mut layers = Self::default();
+        let mut raw = Self::default();
         for (name, value) in env.filter(|(name, _)| name.starts_with(PREFIX)) {
             let source = ValueSource::Env(escape(&name));
-            layers.env.insert(name, GivenValue { raw: Raw::Text(value), source });
+            raw.env.insert(name, GivenValue { value: RawValue::Text(value), source });
         }
         if let Some((path, text)) = file {
             let shown = escape(&path.to_string_lossy());
             let text = text.map_err(|error| vec![format!("{shown}: the file cannot be read: {error}")])?;
-            layers.file = parse(&shown, &text)?;
+            raw.file = parse_file(&shown, &text)?;
         }
-        Ok(layers)
+        Ok(raw)
     }
 
-    /// Takes the value of a key. The environment wins.
+    /// Removes and returns the value of a key. The environment takes precedence over the file.
     pub(super) fn take(&mut self, key: &str) -> Option<GivenValue> {
-        let below = self.file.remove(key);
-        self.env.remove(&variable(key)).or(below)
+        let in_file = self.file.remove(key);
+        self.env.remove(&variable(key)).or(in_file)
     }
 
-    /// What was not taken: the key as the file or the environment spells it, and its value.
-    pub(super) fn rest(self) -> impl Iterator<Item = (String, GivenValue)> {
+    /// Returns the values that were not taken, by key as spelled in the file or the environment.
+    pub(super) fn remaining(self) -> impl Iterator<Item = (String, GivenValue)> {
         self.file.into_iter().chain(self.env)
     }
 }
@@ -84,31 +84,31 @@ impl fmt::Display for ValueSource {
     }
 }
 
-/// The environment variable of a key: `cache.proof_ttl` is `CONNECTOR_CACHE__CACHE__PROOF_TTL`.
+/// Returns the environment variable of a key: `CONNECTOR_CACHE__CACHE__PROOF_TTL` for `cache.proof_ttl`.
 pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.to_ascii_uppercase().replace('.', "__"))
 }
 
-fn parse(path: &str, text: &str) -> Result<BTreeMap<String, GivenValue>, Vec<String>> {
+fn parse_file(path: &str, text: &str) -> Result<BTreeMap<String, GivenValue>, Vec<String>> {
     let line = |offset: usize| 1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        // Not the error's own Display: it quotes the line, and a secret may be in it.
-        let say = |error: toml::de::Error| match error.span() {
+        // The error's `Display` quotes the line, which may hold a secret.
+        let describe = |error: toml::de::Error| match error.span() {
             Some(span) => format!("{path}:{}: not TOML: {}", line(span.start), one_line(error.message())),
             None => format!("{path}: not TOML: {}", one_line(error.message())),
         };
-        return Err(errors.into_iter().map(say).collect());
+        return Err(errors.into_iter().map(describe).collect());
     }
-    let mut found = BTreeMap::new();
+    let mut values = BTreeMap::new();
     flatten(table.get_ref(), "", &mut |key, value, offset| {
         let source = ValueSource::File { path: path.to_owned(), line: line(offset) };
-        found.insert(key, GivenValue { raw: Raw::of(value), source });
+        values.insert(key, GivenValue { value: RawValue::from_toml(value), source });
     });
-    Ok(found)
+    Ok(values)
 }
 
-/// Visits every value that is not a table with keys, under its dotted key.
+/// Visits every value but tables with keys, with its dotted key and its offset.
 fn flatten(table: &DeTable<'_>, prefix: &str, visit: &mut impl FnMut(String, &DeValue<'_>, usize)) {
     for (name, value) in table {
         let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
@@ -130,5 +130,6 @@ fn escape(text: &str) -> String {
     text.escape_debug().to_string()
 }
 
-/// Two underscores: the variables that Kubernetes makes for a Service `connector-cache` have one.
+/// Prefix of environment variables. The two underscores distinguish them from the variables that Kubernetes sets for a
+/// Service `connector-cache`.
 pub(super) const PREFIX: &str = "CONNECTOR_CACHE__";

@@ -1,18 +1,20 @@
-//! The rule for where traces go.
+//! Rule for the base URL of a collector.
 
 use url::Url;
 
-use super::value::{Raw, Rule, echo_url, literal};
+use crate::config::redaction::echo_url;
+use crate::config::reference::ValueForm;
+use crate::config::value::{RawValue, Rule, literal};
 
-/// The base address of a collector. Nothing secret is sent there, so plain `http` will do.
-pub(super) struct Endpoint;
+/// Base URL of a collector. Spans hold no secret, so plain `http` is accepted.
+pub(in crate::config) struct CollectorUrl;
 
-impl Rule for Endpoint {
+impl Rule for CollectorUrl {
     type Value = Url;
 
-    fn read(&self, raw: &Raw) -> Option<Url> {
-        let Raw::Text(text) = raw else { return None };
-        // What the URL standard repairs in silence (blanks, backslashes, an empty user info) is refused.
+    fn parse(&self, raw: &RawValue) -> Option<Url> {
+        let RawValue::Text(text) = raw else { return None };
+        // The URL parser silently repairs blanks, backslashes and an empty user info; refuse them.
         let repaired = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\\' | '@');
         if text.contains(repaired) {
             return None;
@@ -26,13 +28,17 @@ impl Rule for Endpoint {
         literal(value.as_str().trim_end_matches('/'))
     }
 
-    fn echo(&self, raw: &Raw) -> String {
+    fn echo(&self, raw: &RawValue) -> String {
         echo_url(raw)
+    }
+
+    fn form(&self) -> ValueForm {
+        ValueForm::CollectorUrl
     }
 
     fn accepted(&self) -> String {
         "http://HOST:PORT or https://HOST:PORT of a collector's OTLP over HTTP, without user info, query or \
-         fragment; /v1/traces is put behind it"
+         fragment; /v1/traces is appended"
             .to_owned()
     }
 }
@@ -42,11 +48,11 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Option<String> {
-        Endpoint.read(&Raw::Text(text.to_owned())).map(|url| Endpoint.write(&url))
+        CollectorUrl.parse(&RawValue::Text(text.to_owned())).map(|url| CollectorUrl.write(&url))
     }
 
     #[test]
-    fn addresses_of_collectors_are_taken_and_written_back() {
+    fn urls_of_collectors_are_accepted_and_written_back() {
         for good in [
             "http://collector.tracing.svc:4318",
             "https://gateway.example/otlp",
@@ -59,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_or_could_hold_a_secret_is_refused() {
+    fn a_malformed_url_or_one_that_may_hold_a_secret_is_refused() {
         for bad in [
             "",
             "collector:4318",

@@ -1,0 +1,186 @@
+//! One run of the application: both servers and the tasks beside them, from ready to drained.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+#[cfg(feature = "otlp")]
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::background::{announce_drain, watch};
+use super::connection_cap::ConnectionCap;
+use super::reload::{self, Parts};
+use super::{App, Listeners, StartError};
+use crate::admin::Admin;
+use crate::admin::overview::Overview;
+use crate::admin::readiness::Readiness;
+use crate::observability::logging::{LogHandle, SuppressedLines};
+use crate::proxy::Proxy;
+use crate::proxy::handler::Handler;
+use crate::proxy::middleware::RequestStack;
+use crate::server::Server;
+use crate::support::watched_files::Reloadable;
+
+impl App {
+    /// Serves until `stop` is cancelled, then drains. `wrap` may put a handler around the proxy.
+    pub async fn run<H: Handler>(
+        mut self,
+        listeners: Listeners,
+        stop: CancellationToken,
+        log: Option<LogHandle>,
+        wrap: impl FnOnce(Proxy) -> H,
+    ) -> Result<(), StartError> {
+        let export = SpanExport::start(&mut self);
+        let readiness = Readiness::default();
+        let admin = self.admin(&readiness, log.clone())?;
+        let admin_server = Server::new(&self.config.admin.server(), Arc::clone(&self.metrics))?;
+        let cap = self
+            .descriptors
+            .map(|descriptors| ConnectionCap::new(descriptors, &self.config, self.workers.count()));
+        let data_server = self.data_server(cap)?;
+        let stack = self.request_stack(wrap(self.proxy.clone()));
+        let suppressed = log.as_ref().map(|log| log.suppressed.clone());
+        let sources = self.reloadables(&admin, &data_server, &stack, log);
+        // The admin port serves until the end of the drain, so that probes and scrapes observe it.
+        let admin_stop = CancellationToken::new();
+        let admin_task = tokio::spawn(admin_server.serve(listeners.admin, admin, admin_stop.clone()));
+        let _background = [
+            AbortOnDropHandle::new(tokio::spawn(reload::watch(sources, Arc::clone(&self.reload_requests)))),
+            AbortOnDropHandle::new(tokio::spawn(watch(self.proxy.clone(), suppressed.clone()))),
+            AbortOnDropHandle::new(tokio::spawn(announce_drain(
+                stop.clone(),
+                readiness.clone(),
+                Arc::clone(&self.metrics),
+            ))),
+        ];
+        let _preconnect = self.has_preconnect.then(|| self.keep_connection());
+        readiness.set_ready();
+        log_start(&listeners.data);
+        if let Some(cap) = cap {
+            cap.warn(&self.config);
+        }
+        let connections_cut = data_server.serve(listeners.data, Arc::new(stack), stop).await;
+        self.finish_fetches(connections_cut, suppressed).await;
+        export.finish().await;
+        admin_stop.cancel();
+        // The admin server drains for up to a second. The panic hook has logged a panic of the task.
+        let _ = admin_task.await;
+        Ok(())
+    }
+
+    fn admin(
+        &self,
+        readiness: &Readiness,
+        log: Option<LogHandle>,
+    ) -> Result<Arc<Admin<Overview>>, StartError> {
+        let overview = Arc::new(Overview::new(
+            self.proxy.clone(),
+            &self.config.upstream.base_url,
+            self.config.store.max_bytes,
+            log,
+        ));
+        let metrics = Arc::clone(&self.metrics);
+        Ok(Arc::new(Admin::new(&self.config.admin, overview, metrics, readiness.clone())?))
+    }
+
+    fn data_server(&self, cap: Option<ConnectionCap>) -> Result<Server, StartError> {
+        let max_connections = cap.map_or(usize::MAX, |cap| cap.connections);
+        Ok(Server::new(&self.config.server, Arc::clone(&self.metrics))?
+            .with_max_connections(&self.config.server, max_connections)
+            .with_workers(self.workers.clone())
+            .with_byte_budget(self.proxy.inner().fetcher.graph_client.byte_budget().clone()))
+    }
+
+    fn request_stack<H: Handler>(&self, handler: H) -> RequestStack<H> {
+        let (access, limits) = (self.config.logging.access, &self.config.server.limits);
+        RequestStack::new(Arc::new(handler), Arc::clone(&self.metrics), access, limits)
+            .traced(self.tracer.clone())
+            .within(self.proxy.inner().fetcher.graph_client.byte_budget().clone())
+    }
+
+    /// Returns all parts with files to reload: the admin token, the certificates and the configuration.
+    fn reloadables<H: Handler>(
+        &mut self,
+        admin: &Arc<Admin<Overview>>,
+        data_server: &Server,
+        stack: &RequestStack<H>,
+        log: Option<LogHandle>,
+    ) -> Vec<Arc<dyn Reloadable>> {
+        let mut reloadables: Vec<Arc<dyn Reloadable>> = vec![Arc::clone(admin) as _];
+        reloadables.extend(data_server.tls().map(|tls| Arc::clone(tls) as _));
+        if let Some(sources) = self.live_sources.take() {
+            let (layers, server_settings) = (Arc::clone(stack.dials()), data_server.settings().clone());
+            let parts = Parts { proxy: self.proxy.clone(), layers, server_settings, log };
+            reloadables.push(Arc::new(reload::Running::new(sources, parts, Arc::clone(&self.metrics))));
+        }
+        reloadables
+    }
+
+    /// Keeps an idle connection to Graph ready, on a thread of the workers, until the handle is dropped.
+    fn keep_connection(&self) -> AbortOnDropHandle<()> {
+        let proxy = self.proxy.clone();
+        let keep_warm = async move { proxy.inner().fetcher.graph_client.keep_preconnected().await };
+        AbortOnDropHandle::new(self.workers.first_runtime().spawn(keep_warm))
+    }
+
+    /// Waits for fetches without a waiting caller, and logs the end of the drain.
+    async fn finish_fetches(&self, connections_cut: usize, suppressed: Option<SuppressedLines>) {
+        let tasks = &self.proxy.inner().tasks;
+        tasks.close();
+        let flights_cut = timeout(LAST_FETCHES_TIMEOUT, tasks.wait()).await.is_err();
+        suppressed.iter().for_each(SuppressedLines::report);
+        tracing::info!(connections_cut, flights_cut, "stopped");
+    }
+}
+
+/// Running exporter of spans.
+#[cfg(feature = "otlp")]
+struct SpanExport {
+    task: Option<JoinHandle<()>>,
+    stop: CancellationToken,
+}
+
+#[cfg(feature = "otlp")]
+impl SpanExport {
+    fn start(app: &mut App) -> Self {
+        let stop = CancellationToken::new();
+        let task = app.exporter.take().map(|exporter| tokio::spawn(exporter.run(stop.clone())));
+        Self { task, stop }
+    }
+
+    /// Sends the remaining spans. Spans that the collector does not accept in time are lost.
+    async fn finish(self) {
+        if let Some(task) = self.task {
+            self.stop.cancel();
+            let _ = timeout(LAST_SPANS_TIMEOUT, task).await;
+        }
+    }
+}
+
+/// Stand-in for the exporter in a build without the feature otlp.
+#[cfg(not(feature = "otlp"))]
+struct SpanExport;
+
+#[cfg(not(feature = "otlp"))]
+impl SpanExport {
+    fn start(_: &mut App) -> Self {
+        Self
+    }
+
+    async fn finish(self) {}
+}
+
+fn log_start(listener: &TcpListener) {
+    let address = listener.local_addr();
+    let address = address.map_or_else(|error| error.to_string(), |address| address.to_string());
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %address, "serving");
+}
+
+/// Time for refreshes without a waiting caller, after the last connection is closed.
+const LAST_FETCHES_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time for the spans of the last requests.
+#[cfg(feature = "otlp")]
+const LAST_SPANS_TIMEOUT: Duration = Duration::from_secs(1);

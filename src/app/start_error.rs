@@ -1,0 +1,49 @@
+//! Errors that prevent a start.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::admin;
+use crate::auth::NoRandomness;
+use crate::server::tls;
+use crate::upstream::SetupError;
+
+/// Reason for which the proxy cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be bound.
+    #[error("{key} {address}: the port cannot be bound: {reason}")]
+    Bind {
+        /// Configuration key of the address.
+        key: &'static str,
+        /// Address.
+        address: SocketAddr,
+        /// Error of the operating system.
+        reason: io::Error,
+    },
+    /// The Graph client cannot be built.
+    #[error(transparent)]
+    GraphClient(#[from] SetupError),
+    /// The certificate of the data port cannot be loaded.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    /// The token of the admin port cannot be loaded.
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    /// The operating system provides no random bytes.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// The root certificates for the collector cannot be loaded.
+    #[cfg(feature = "otlp")]
+    #[error("telemetry.otlp_endpoint: {0}")]
+    Traces(#[from] crate::support::client_tls::RootsError),
+    /// Two metrics have the same name.
+    #[error("the metrics cannot be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The open-file limit cannot be read.
+    #[error("the limit of open files cannot be read: {0}")]
+    Descriptors(nix::Error),
+    /// Signal handlers cannot be installed.
+    #[error("signals cannot be received: {0}")]
+    Signals(io::Error),
+}
