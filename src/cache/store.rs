@@ -98,7 +98,7 @@ struct StoredVariants {
 
 impl StoredVariants {
     fn mark_evicted(&self, cause: Eviction) {
-        self.variants.iter().for_each(|entry| entry.mark_evicted(cause));
+        self.variants.entries().for_each(|entry| entry.mark_evicted(cause));
     }
 
     fn is_selected(&self, selector: &PurgeSelector) -> bool {
@@ -106,7 +106,7 @@ impl StoredVariants {
     }
 
     fn eviction_cause(&self) -> Option<Eviction> {
-        self.variants.iter().find_map(|entry| entry.eviction_cause())
+        self.variants.entries().find_map(|entry| entry.eviction_cause())
     }
 }
 

@@ -31,13 +31,13 @@ impl Variants {
         request: SelectingRequest<'_>,
         mut proven: impl FnMut(&Entry) -> Option<P>,
     ) -> Option<(&Arc<Entry>, P)> {
-        let mut matching = self.iter().filter(|entry| hasher.matches(entry.secondary_key(), request));
+        let mut matching = self.entries().filter(|entry| hasher.matches(entry.secondary_key(), request));
         matching.find_map(|entry| Some((entry, proven(entry)?)))
     }
 
     /// Returns whether the variants contain this entry, by identity.
     pub fn contains(&self, entry: &Arc<Entry>) -> bool {
-        self.iter().any(|known| Arc::ptr_eq(known, entry))
+        self.entries().any(|known| Arc::ptr_eq(known, entry))
     }
 
     /// Returns the variants with another response, in place of the one with the same bytes for the same requests, and of
@@ -65,7 +65,7 @@ impl Variants {
         };
         let (mut others, mut overlapping) = (Vec::with_capacity(MAX_VARIANTS), Vec::new());
         let mut is_current = false;
-        for known in self.iter() {
+        for known in self.entries() {
             let (overlap, same_bytes) = (overlap(known, entry), known.digest() == entry.digest());
             is_current |= overlap && same_bytes && !known.is_superseded();
             if renewed.is_some_and(|renewed| Arc::ptr_eq(renewed, known)) {
@@ -105,7 +105,7 @@ impl Variants {
     }
 
     /// Returns the entries, the newest first.
-    pub fn iter(&self) -> std::slice::Iter<'_, Arc<Entry>> {
+    pub fn entries(&self) -> std::slice::Iter<'_, Arc<Entry>> {
         match self {
             Self::One(entry) => std::slice::from_ref(entry).iter(),
             Self::Several(entries) => entries.iter(),
@@ -114,7 +114,7 @@ impl Variants {
 
     /// Returns the approximate size in memory, bytes.
     pub fn weight(&self) -> usize {
-        self.iter().map(|entry| entry.weight() + size_of::<Arc<Entry>>()).sum()
+        self.entries().map(|entry| entry.weight() + size_of::<Arc<Entry>>()).sum()
     }
 }
 

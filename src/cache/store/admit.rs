@@ -78,7 +78,7 @@ impl Store {
                 None => Some(Variants::single(Arc::clone(entry))),
             };
             if let (Some(known), Some(variants)) = (known, &variants) {
-                known.iter().filter(|it| !variants.contains(it)).for_each(|it| it.mark_replaced());
+                known.entries().filter(|it| !variants.contains(it)).for_each(|it| it.mark_replaced());
             }
             variants.map_or(Op::Nop, |variants| Op::Put(stored(variants)))
         });
