@@ -4,7 +4,7 @@
 
 mod background;
 mod connection_cap;
-#[cfg(feature = "sandbox")]
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod descriptors;
 pub mod reload;

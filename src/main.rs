@@ -27,7 +27,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the proxy before a built-in stand-in for Graph; nothing else is needed.
-    #[cfg(feature = "sandbox")]
+    #[cfg(feature = "demo")]
     Demo,
     /// Run the proxy.
     Serve(Source),
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> ExitCode {
     match command {
-        #[cfg(feature = "sandbox")]
+        #[cfg(feature = "demo")]
         Command::Demo => start(&app::demo::config(), app::demo::run),
         Command::Serve(Source { config: file }) => {
             let sources = Sources::new(file, environment());

@@ -1,6 +1,6 @@
 //! The main job, over real sockets, before the stand-in for Graph.
 
-#![cfg(feature = "sandbox")]
+#![cfg(feature = "demo")]
 
 mod kit;
 

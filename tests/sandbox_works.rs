@@ -1,6 +1,6 @@
 //! The sandbox behaves as Graph does, seen from outside.
 
-#![cfg(feature = "sandbox")]
+#![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, reason = "a failed step of a helper is a failed test")]
 
 mod kit;

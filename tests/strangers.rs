@@ -1,6 +1,6 @@
 //! Threats of SECURITY.md that no other file tries, over real sockets, before the stand-in for Graph.
 
-#![cfg(feature = "sandbox")]
+#![cfg(feature = "demo")]
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
 mod kit;
