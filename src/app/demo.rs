@@ -61,7 +61,7 @@ enum DemoError {
 async fn try_run(log: LogHandle, workers: Workers) -> Result<(), DemoError> {
     let stop = stop_on_signal()?;
     let sandbox = FakeGraph::start(Options::default()).map_err(DemoError::FakeGraph)?;
-    sandbox.latency(GRAPH_LATENCY);
+    sandbox.set_latency(GRAPH_LATENCY);
     let mut config = config();
     config.origin.base_url = Url::parse(&sandbox.url())?;
     let listeners = Listeners {
