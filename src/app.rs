@@ -147,7 +147,8 @@ impl App {
             refused: RefusedTokens::new(clock.clone()),
             breakers: Breakers::new(clock.clone()),
             store: Arc::new(Store::new(&config.store, keep, &metrics)),
-            scrubber: Scrubber::new(&config.scrub, config.origin.max_body).trusting(&config.origin.base_url),
+            scrubber: Scrubber::new(&config.scrub, config.origin.max_body)
+                .with_trusted_base_url(&config.origin.base_url),
             unknown_members: UnknownMemberNotices::default(),
             freshness: Dials::new(&config.freshness),
             clock,

@@ -129,7 +129,7 @@ impl Entry {
         let date = headers::date(from).unwrap_or_else(|| asked.wall());
         let mut headers = headers::kept(from);
         let mut entry = Self {
-            tag: EntityTag::of(body.as_bytes(), scrubber.policy()),
+            tag: EntityTag::of(body.as_bytes(), scrubber.policy_bytes()),
             date: u32::try_from(date.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
                 .unwrap_or(u32::MAX),
             origin_request_id: from.get(REQUEST_ID).and_then(guid).and_then(NonNilUuid::new),

@@ -263,7 +263,7 @@ impl Fetcher {
         let storable = lifetime.and(can_match).and(self.is_storable(question));
         let wanted =
             storable.is_ok() && ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip;
-        let gzip = gzip.or_else(|| if wanted { GzippedBody::of(&body) } else { None });
+        let gzip = gzip.or_else(|| if wanted { GzippedBody::compress(&body) } else { None });
         let entry = Entry::new(body, &self.scrubber, headers, lifetime.unwrap_or(Lifetime::NONE), asked);
         let entry = entry.with(validation, secondary_key.ok().flatten()).with_gzip(gzip);
         (Arc::new(entry), storable)
@@ -347,7 +347,7 @@ impl Fetcher {
     /// Logs the name of a member that the schema does not know: Graph may have changed.
     fn notice(&self, scrubbed: &Scrubbed) {
         if let Some(Notice { member, suppressed }) =
-            self.unknown_members.next(&scrubbed.unknown, self.clock.now())
+            self.unknown_members.next_notice(&scrubbed.unknown, self.clock.now())
         {
             tracing::warn!(
                 %member,

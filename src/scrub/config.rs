@@ -8,9 +8,9 @@ pub struct Config {
     /// Text that replaces a removed value. Any text; it is escaped for JSON and for URLs.
     pub mask: String,
     /// Treatment of the user name in an authentication configuration.
-    pub usernames: Usernames,
+    pub usernames: UsernamePolicy,
     /// Treatment of strings that Graph's schema does not know.
-    pub unknown: Unknown,
+    pub unknown: UnknownPolicy,
     /// Members beside those of the schema whose text may pass. Compared exactly. Credentials inside the text are
     /// masked all the same.
     pub allow_fields: Vec<String>,
@@ -25,8 +25,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             mask: "******".to_owned(),
-            usernames: Usernames::Mask,
-            unknown: Unknown::Mask,
+            usernames: UsernamePolicy::Mask,
+            unknown: UnknownPolicy::Mask,
             allow_fields: Vec::new(),
             extra_fields: Vec::new(),
             // The public ones of a Logic Apps trigger URL; its `sig` is the credential.
@@ -37,7 +37,7 @@ impl Default for Config {
 
 labels! {
     /// Treatment of the user name in an authentication configuration.
-    pub enum Usernames {
+    pub enum UsernamePolicy {
         /// It is masked: it is half of a Basic credential.
         Mask = "mask",
         /// A user name that is a string is kept.
@@ -47,7 +47,7 @@ labels! {
 
 labels! {
     /// Treatment of strings that Graph's schema does not know.
-    pub enum Unknown {
+    pub enum UnknownPolicy {
         /// They are masked: a string passes only where the schema says that it is no credential.
         Mask = "mask",
         /// They pass unless a credential word names them, as in version 0.1. Authentication configurations keep

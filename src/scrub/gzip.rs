@@ -18,8 +18,8 @@ pub struct GzippedBody(Arc<[u8]>);
 impl GzippedBody {
     /// Compresses a body, where that is worth its place. The state that this takes, some 300 KiB, is gone when it
     /// returns.
-    pub fn of(body: &ScrubbedBody) -> Option<Self> {
-        if body.len() < WORTHWHILE {
+    pub fn compress(body: &ScrubbedBody) -> Option<Self> {
+        if body.len() < MIN_BODY_BYTES {
             return None;
         }
         // The fastest level: of the usual two connectors the best one takes 3 % more off. Of the megabyte that a body
@@ -49,7 +49,7 @@ impl fmt::Debug for GzippedBody {
 }
 
 /// A smaller body fits a packet with its head either way.
-const WORTHWHILE: usize = 256;
+const MIN_BODY_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -72,7 +72,7 @@ mod tests {
     fn l54_it_is_the_scrubbed_body_again_and_smaller() {
         for name in ["x".repeat(256), "connector ".repeat(10_000)] {
             let body = scrubbed(&name);
-            let gzipped = GzippedBody::of(&body).unwrap();
+            let gzipped = GzippedBody::compress(&body).unwrap();
             let length = gzipped.clone().into_bytes().len();
             assert!(length == gzipped.len() && length < body.len());
             assert_eq!(format!("{gzipped:?}"), format!("GzippedBody({length} bytes)"));
@@ -82,13 +82,13 @@ mod tests {
 
     #[test]
     fn l54_a_small_body_is_left_as_it_is() {
-        assert_eq!(GzippedBody::of(&scrubbed(&"x".repeat(200))), None);
+        assert_eq!(GzippedBody::compress(&scrubbed(&"x".repeat(200))), None);
     }
 
     #[test]
     fn a_body_of_256_bytes_is_the_smallest_that_is_compressed() {
         let around = scrubbed("").len();
-        let of = |length: usize| GzippedBody::of(&scrubbed(&"x".repeat(length - around)));
+        let of = |length: usize| GzippedBody::compress(&scrubbed(&"x".repeat(length - around)));
         assert_eq!(of(255), None);
         assert!(of(256).is_some());
     }

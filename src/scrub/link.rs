@@ -1,23 +1,23 @@
-//! Links to Graph, and context URLs.
+//! TrustedLinks to Graph, and context URLs.
 
 use super::ascii::alphanumeric_and;
 use url::Url;
 
 /// The servers whose links pass.
 #[derive(Clone, Debug)]
-pub(super) struct Links {
+pub(super) struct TrustedLinks {
     /// Scheme, host and port.
     origins: Vec<String>,
 }
 
-impl Default for Links {
+impl Default for TrustedLinks {
     /// Graph's own hosts in all of its clouds.
     fn default() -> Self {
-        Self { origins: ORIGINS.map(str::to_owned).to_vec() }
+        Self { origins: GRAPH_ORIGINS.map(str::to_owned).to_vec() }
     }
 }
 
-impl Links {
+impl TrustedLinks {
     /// Accepts links to one more server.
     pub(super) fn trust(&mut self, base_url: &Url) {
         let origin = base_url.as_str().trim_end_matches('/').to_owned();
@@ -37,7 +37,7 @@ impl Links {
         let rest = self.origins.iter().find_map(|origin| text.strip_prefix(origin.as_str()));
         let rest = match rest {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
-            None if RELATIVE.iter().any(|start| text.starts_with(start)) => text,
+            None if RELATIVE_PREFIXES.iter().any(|start| text.starts_with(start)) => text,
             _ => return false,
         };
         let (path, fragment) = rest.split_once('#').unwrap_or((rest, ""));
@@ -45,16 +45,16 @@ impl Links {
         let is_plain = |part: &str| {
             part.split("%20")
                 .flat_map(|part| part.split("%27"))
-                .all(|part| part.bytes().all(|byte| PLAIN[usize::from(byte)]))
+                .all(|part| part.bytes().all(|byte| LINK_BYTES[usize::from(byte)]))
         };
-        text.len() <= MAX_BYTES
+        text.len() <= MAX_LINK_BYTES
             && is_plain(path)
             && is_plain(fragment)
             && (fragment.is_empty() || path.ends_with("$metadata"))
     }
 }
 
-const ORIGINS: [&str; 7] = [
+const GRAPH_ORIGINS: [&str; 7] = [
     "https://canary.graph.microsoft.com",
     "https://graph.microsoft.de",
     "https://graph.microsoft-ppe.com",
@@ -64,11 +64,12 @@ const ORIGINS: [&str; 7] = [
     "https://microsoftgraph.chinacloudapi.cn",
 ];
 /// Where a relative link of this resource begins.
-const RELATIVE: [&str; 5] = ["$metadata#", "identity/", "b2xUserFlows", "b2cUserFlows", "apiConnectors"];
-const MAX_BYTES: usize = 2048;
+const RELATIVE_PREFIXES: [&str; 5] =
+    ["$metadata#", "identity/", "b2xUserFlows", "b2cUserFlows", "apiConnectors"];
+const MAX_LINK_BYTES: usize = 2048;
 
 /// Letters, digits, and the marks of a path with OData keys and of a context's list of properties.
-const PLAIN: [bool; 256] = alphanumeric_and(b"-._~/$'()*,");
+const LINK_BYTES: [bool; 256] = alphanumeric_and(b"-._~/$'()*,");
 
 #[cfg(test)]
 mod tests {
@@ -76,7 +77,7 @@ mod tests {
 
     #[test]
     fn links_to_graph_pass_and_no_others() {
-        let mut links = Links::default();
+        let mut links = TrustedLinks::default();
         links.trust(&Url::parse("http://127.0.0.1:8099").unwrap());
         let flow = "identity/b2xUserFlows('B2X_1_x')/apiConnectorConfiguration";
         for text in [
@@ -95,7 +96,7 @@ mod tests {
         ] {
             assert!(links.is_link(text), "{text}");
         }
-        let long = format!("https://graph.microsoft.com/{}", "x".repeat(MAX_BYTES));
+        let long = format!("https://graph.microsoft.com/{}", "x".repeat(MAX_LINK_BYTES));
         for text in [
             "",
             "hunter2",

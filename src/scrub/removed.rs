@@ -8,9 +8,9 @@ use crate::support::labels::Label;
 /// A member counts once, and only if its value in the output is not the value that came in. What Graph has
 /// masked itself therefore does not count, and neither does anything in a body that was scrubbed before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Removed([u64; FIELDS]);
+pub struct RemovedCounts([u64; FIELDS]);
 
-impl Removed {
+impl RemovedCounts {
     /// How many members the rule altered.
     pub fn count(&self, field: ScrubbedField) -> u64 {
         self.0[field.index()]

@@ -55,7 +55,7 @@ pub(super) enum TypeKind {
 
 impl TypeKind {
     /// The kind of a type by its name.
-    pub(super) fn of(name: &str) -> Self {
+    pub(super) fn from_name(name: &str) -> Self {
         let name = name.strip_prefix('#').unwrap_or(name);
         let Some((_, own)) = name.split_at_checked(NAMESPACE.len()).filter(|_| is_graph_name(name)) else {
             return Self::Other;
@@ -203,7 +203,7 @@ impl ObjectKind {
     }
 
     /// The kind of an object in this position that declares a type.
-    pub(super) fn declared(self, declared: TypeKind) -> Self {
+    pub(super) fn with_declared_type(self, declared: TypeKind) -> Self {
         match (self, declared) {
             (Self::Root, TypeKind::Configuration)
             | (Self::Connector, TypeKind::Connector)
@@ -232,14 +232,14 @@ pub(super) fn is_step(name: &str) -> bool {
         event.starts_with(|first: char| first.is_ascii_uppercase())
             && event.bytes().all(|byte| byte.is_ascii_alphabetic())
     };
-    name.len() <= MAX_STEP && event.is_some_and(is_event)
+    name.len() <= MAX_STEP_BYTES && event.is_some_and(is_event)
         || STEPS.iter().any(|step| step.eq_ignore_ascii_case(name))
 }
 
 const NAMESPACE: &str = "microsoft.graph.";
 const STEPS: [&str; 3] = ["postFederationSignup", "postAttributeCollection", "preTokenIssuance"];
 /// The longest event of Graph's today has 58 letters.
-const MAX_STEP: usize = 64;
+const MAX_STEP_BYTES: usize = 64;
 
 const MEMBERS: &[(&str, Member)] = &[
     ("id", Member::Id),
@@ -304,12 +304,13 @@ mod tests {
             ("#Collection(microsoft.graph.identityApiConnector)", Sealed, Sealed, Sealed, Sealed),
             ("\u{e9}", Sealed, Sealed, Sealed, Sealed),
         ] {
-            let declared = TypeKind::of(name);
-            let kinds = [Root, Connector, Wrapper, Authentication].map(|kind| kind.declared(declared));
+            let declared = TypeKind::from_name(name);
+            let kinds =
+                [Root, Connector, Wrapper, Authentication].map(|kind| kind.with_declared_type(declared));
             assert_eq!(kinds, [root, connector, wrapper, authentication], "{name}");
-            assert_eq!(Sealed.declared(declared), Sealed, "{name}");
+            assert_eq!(Sealed.with_declared_type(declared), Sealed, "{name}");
         }
-        assert_eq!(Error.declared(TypeKind::of("#microsoft.graph.publicError")), Error);
+        assert_eq!(Error.with_declared_type(TypeKind::from_name("#microsoft.graph.publicError")), Error);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use connector_cache::cache::outcome::{ScrubFailure, ScrubbedField};
 use connector_cache::config::Config;
-use connector_cache::scrub::Unknown;
+use connector_cache::scrub::UnknownPolicy;
 
 use crate::kit::client::Response;
 use crate::kit::origin::GraphClient;
@@ -247,7 +247,7 @@ async fn a_byte_order_mark_hides_neither_an_answer_nor_the_words_of_an_error() {
 #[tokio::test]
 async fn the_operator_can_keep_unknown_text_or_some_of_it() {
     let raw = connector(r#""note":"n","memo":"m Bearer hunter2","clientSecret":"hunter2""#);
-    let mut keeping = Stage::with(|config| config.scrub.unknown = Unknown::Keep).await;
+    let mut keeping = Stage::with(|config| config.scrub.unknown = UnknownPolicy::Keep).await;
     let kept = connector(r#""note":"n","memo":"m Bearer hunter2","clientSecret":"******""#);
     keeping.check(&raw, &kept).await;
     keeping.clear().await;

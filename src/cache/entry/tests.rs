@@ -87,7 +87,7 @@ fn what_it_is_given_it_has_and_nothing_else() {
     let entry = stage.entry(&[]).with(validation.clone(), secondary_key.clone());
     assert_eq!(entry.validation().unwrap().validators, validation.unwrap().validators);
     assert_eq!((entry.secondary_key(), entry.gzip()), (secondary_key.as_ref(), None));
-    let gzip = GzippedBody::of(&entry.body);
+    let gzip = GzippedBody::compress(&entry.body);
     assert!(gzip.is_some());
     assert_eq!(stage.entry(&[]).with_gzip(gzip.clone()).gzip(), gzip.as_ref());
 }
@@ -141,7 +141,7 @@ fn it_weighs_what_it_holds() {
     }
     let bare = size_of::<Entry>() + 300 + size_of::<RareFields>();
     let (validation, secondary_key) = (stage.validation(&[("etag", "\"a\"")]), stage.secondary_key());
-    let gzip = GzippedBody::of(&made(300).body);
+    let gzip = GzippedBody::compress(&made(300).body);
     let weights = (
         validation.as_ref().map_or(0, Validation::weight),
         secondary_key.as_ref().map_or(0, SecondaryKey::weight),

@@ -1,80 +1,80 @@
-//! Words to look for in a folded name.
+//! LetterKeywords to look for in a folded name.
 //!
 //! A body can have 200,000 names, so each place in a name looks at few words, and at most places at none.
 
 use crate::cache::outcome::ScrubbedField;
 
-/// Words with what they make of a name, by one of their letters. Of words under one letter the order is kept.
+/// LetterKeywords with what they make of a name, by one of their letters. Of words under one letter the order is kept.
 #[derive(Clone, Debug)]
-pub(super) struct KeywordIndex([Words; 26]);
+pub(super) struct KeywordIndex([LetterKeywords; 26]);
 
 /// The words under one letter.
 #[derive(Clone, Debug, Default)]
-struct Words {
-    /// The letters that stand beside that one in any of them, a bit each.
-    beside: u32,
-    list: Vec<(&'static str, ScrubbedField)>,
+struct LetterKeywords {
+    /// The letters that stand neighbor that one in any of them, a bit each.
+    neighbors: u32,
+    keywords: Vec<(&'static str, ScrubbedField)>,
 }
 
-type Listed = &'static [(ScrubbedField, &'static [&'static str])];
+type KeywordLists = &'static [(ScrubbedField, &'static [&'static str])];
 
 impl KeywordIndex {
     /// By the first letter, to look for a word anywhere. A word begins with two letters.
-    pub(super) fn of_beginnings(listed: Listed) -> Self {
-        Self::of(listed, |word| match word {
+    pub(super) fn by_first_letter(keyword_lists: KeywordLists) -> Self {
+        Self::build(keyword_lists, |word| match word {
             [first, second, ..] => Some((*first, *second)),
             _ => None,
         })
     }
 
     /// By the last letter, to look for a word at the end. A word ends in two letters.
-    pub(super) fn of_ends(listed: Listed) -> Self {
-        Self::of(listed, |word| match word {
+    pub(super) fn by_last_letter(keyword_lists: KeywordLists) -> Self {
+        Self::build(keyword_lists, |word| match word {
             [.., second, last] => Some((*last, *second)),
             _ => None,
         })
     }
 
-    fn of(listed: Listed, letters: fn(&[u8]) -> Option<(u8, u8)>) -> Self {
-        let mut lexicon = Self(Default::default());
-        for &(field, words) in listed {
+    fn build(keyword_lists: KeywordLists, letters: fn(&[u8]) -> Option<(u8, u8)>) -> Self {
+        let mut index = Self(Default::default());
+        for &(field, words) in keyword_lists {
             for word in words {
-                let Some((one, beside)) = letters(word.as_bytes()) else { continue };
-                if let Some(words) = lexicon.0.get_mut(letter(one)) {
-                    words.beside |= 1 << letter(beside);
-                    words.list.push((*word, field));
+                let Some((one, neighbor)) = letters(word.as_bytes()) else { continue };
+                if let Some(words) = index.0.get_mut(alphabet_index(one)) {
+                    words.neighbors |= 1 << alphabet_index(neighbor);
+                    words.keywords.push((*word, field));
                 }
             }
         }
-        lexicon
+        index
     }
 
     /// What the first word that the name holds makes of it.
-    pub(super) fn first_in(&self, folded: &str) -> Option<ScrubbedField> {
+    pub(super) fn find_first(&self, folded: &str) -> Option<ScrubbedField> {
         let bytes = folded.as_bytes();
         bytes.windows(2).enumerate().find_map(|(at, pair)| {
-            let words = self.under(pair[0], pair[1])?;
+            let words = self.candidates(pair[0], pair[1])?;
             words.iter().find(|(word, _)| bytes[at..].starts_with(word.as_bytes())).map(|&(_, field)| field)
         })
     }
 
     /// What the word that the name ends in makes of it.
-    pub(super) fn at_end_of(&self, folded: &str) -> Option<ScrubbedField> {
+    pub(super) fn find_suffix(&self, folded: &str) -> Option<ScrubbedField> {
         let &[.., second, last] = folded.as_bytes() else { return None };
-        let words = self.under(last, second)?;
+        let words = self.candidates(last, second)?;
         words.iter().find(|(word, _)| folded.ends_with(word)).map(|&(_, field)| field)
     }
 
-    /// The words under a letter, if any of them has the other beside it.
-    fn under(&self, one: u8, beside: u8) -> Option<&[(&'static str, ScrubbedField)]> {
-        let words = self.0.get(letter(one))?;
-        let others = words.beside.checked_shr(u32::from(beside.wrapping_sub(b'a')))?;
-        (others & 1 == 1).then_some(&words.list)
+    /// The words under a letter, if any of them has the other neighbor it.
+    fn candidates(&self, one: u8, neighbor: u8) -> Option<&[(&'static str, ScrubbedField)]> {
+        let words = self.0.get(alphabet_index(one))?;
+        let others = words.neighbors.checked_shr(u32::from(neighbor.wrapping_sub(b'a')))?;
+        (others & 1 == 1).then_some(&words.keywords)
     }
 }
 
 /// The place of an ASCII letter in the alphabet; for any other byte a number past its end.
-fn letter(byte: u8) -> usize {
+fn alphabet_index(byte: u8) -> usize {
     usize::from(byte.wrapping_sub(b'a'))
 }
 
@@ -87,11 +87,12 @@ mod tests {
     use super::ScrubbedField::{Key, Password, Secret, Token};
     use super::*;
 
-    const WORDS: Listed = &[(Key, &["abc", "abd"]), (Token, &["bc", "xbc"]), (Secret, &["abcd", "zz1"])];
+    const WORDS: KeywordLists =
+        &[(Key, &["abc", "abd"]), (Token, &["bc", "xbc"]), (Secret, &["abcd", "zz1"])];
 
     #[test]
     fn the_first_place_decides_and_there_the_order_of_the_list() {
-        let lexicon = KeywordIndex::of_beginnings(WORDS);
+        let index = KeywordIndex::by_first_letter(WORDS);
         for (folded, found) in [
             ("abc", Some(Key)),
             ("xxabdxx", Some(Key)),
@@ -109,13 +110,13 @@ mod tests {
             ("\u{e9}bc", Some(Token)),
             ("b\u{e9}c", None),
         ] {
-            assert_eq!(lexicon.first_in(folded), found, "{folded}");
+            assert_eq!(index.find_first(folded), found, "{folded}");
         }
     }
 
     #[test]
     fn only_the_end_decides_and_there_the_order_of_the_list() {
-        let lexicon = KeywordIndex::of_ends(&WORDS[..2]);
+        let index = KeywordIndex::by_last_letter(&WORDS[..2]);
         for (folded, found) in [
             ("abc", Some(Key)),
             ("xabd", Some(Key)),
@@ -128,19 +129,19 @@ mod tests {
             ("cc", None),
             ("\u{e9}bc", Some(Token)),
         ] {
-            assert_eq!(lexicon.at_end_of(folded), found, "{folded}");
+            assert_eq!(index.find_suffix(folded), found, "{folded}");
         }
     }
 
     #[test]
-    fn a_word_too_short_for_two_letters_is_in_no_lexicon() {
-        let words: Listed = &[(Password, &["a", ""])];
-        assert_eq!(KeywordIndex::of_beginnings(words).first_in("aa"), None);
-        assert_eq!(KeywordIndex::of_ends(words).at_end_of("aa"), None);
+    fn a_word_too_short_for_two_letters_is_not_indexed() {
+        let words: KeywordLists = &[(Password, &["a", ""])];
+        assert_eq!(KeywordIndex::by_first_letter(words).find_first("aa"), None);
+        assert_eq!(KeywordIndex::by_last_letter(words).find_suffix("aa"), None);
     }
 
-    fn all(listed: Listed) -> impl Iterator<Item = (&'static str, ScrubbedField)> {
-        listed.iter().flat_map(|&(field, words)| words.iter().map(move |word| (*word, field)))
+    fn all(keyword_lists: KeywordLists) -> impl Iterator<Item = (&'static str, ScrubbedField)> {
+        keyword_lists.iter().flat_map(|&(field, words)| words.iter().map(move |word| (*word, field)))
     }
 
     fn folded() -> impl Strategy<Value = String> {
@@ -161,9 +162,9 @@ mod tests {
         fn what_is_found_is_what_a_search_word_by_word_finds(folded in folded()) {
             let places = || folded.char_indices().map(|(at, _)| &folded[at..]);
             let first = places().find_map(|rest| all(CONTAINS).find(|(word, _)| rest.starts_with(word)));
-            prop_assert_eq!(KeywordIndex::of_beginnings(CONTAINS).first_in(&folded), first.map(|(_, field)| field));
+            prop_assert_eq!(KeywordIndex::by_first_letter(CONTAINS).find_first(&folded), first.map(|(_, field)| field));
             let end = all(SUFFIXES).find(|(word, _)| folded.ends_with(word));
-            prop_assert_eq!(KeywordIndex::of_ends(SUFFIXES).at_end_of(&folded), end.map(|(_, field)| field));
+            prop_assert_eq!(KeywordIndex::by_last_letter(SUFFIXES).find_suffix(&folded), end.map(|(_, field)| field));
         }
     }
 }

@@ -166,7 +166,7 @@ fn a_known_type_is_known_in_any_position() {
         ),
     ]);
     let raw = r##"{"config":{"@odata.type":"#microsoft.graph.basicAuthentication","username":"u"},"b":{"username":"v"}}"##;
-    let config = Config { usernames: Usernames::Keep, ..Config::default() };
+    let config = Config { usernames: UsernamePolicy::Keep, ..Config::default() };
     let text = scrubbed_with(&config, raw).unwrap().body;
     assert_eq!(String::from_utf8_lossy(text.as_bytes()), raw.replace("\"v\"", "\"******\""));
 }
@@ -245,7 +245,7 @@ fn a_member_that_the_operator_allows_passes_but_for_credentials_in_it() {
 
 #[test]
 fn where_unknown_text_is_kept_credential_words_and_authentication_configurations_are_masked_still() {
-    let config = Config { unknown: Unknown::Keep, ..Config::default() };
+    let config = Config { unknown: UnknownPolicy::Keep, ..Config::default() };
     let raw = "{\"name\":\"x\",\"p\u{430}ss\":5,\"apiKey\":\"y\",\"a\":[\"z\",{\"username\":\"u\",\"x@odata.context\":\"v\"}],\"target_url\":\"https://h/?code=x\",\"authenticationConfiguration\":{\"name\":\"x\",\"a\":{\"b\":\"c\"}}}";
     let expected = "{\"name\":\"x\",\"p\u{430}ss\":5,\"apiKey\":\"******\",\"a\":[\"z\",{\"username\":\"u\",\"x@odata.context\":\"v\"}],\"target_url\":\"https://h/?code=******\",\"authenticationConfiguration\":{\"name\":\"******\",\"a\":{\"b\":\"******\"}}}";
     let scrubbed = scrubbed_with(&config, raw).unwrap();

@@ -4,8 +4,8 @@ use proptest::sample::select;
 
 use super::*;
 
-fn targets() -> Targets {
-    Targets::new("******", &["api-version", "sp", "sv", "se"].map(str::to_owned))
+fn targets() -> TargetUrlRules {
+    TargetUrlRules::new("******", &["api-version", "sp", "sv", "se"].map(str::to_owned))
 }
 
 fn check(table: &[(&str, &str)]) {
@@ -237,18 +237,18 @@ fn what_is_not_an_absolute_http_url_with_one_host_is_refused() {
 #[test]
 fn a_url_is_refused_where_it_is_or_becomes_too_long() {
     let url = |path: usize, rest: &str| format!("https://h/{}{rest}", "x".repeat(path - "https://h/".len()));
-    assert!(targets().scrub(&url(MAX_BYTES, "")).is_some());
-    assert_eq!(targets().scrub(&url(MAX_BYTES + 1, "")), None);
-    assert!(targets().scrub(&url(MAX_BYTES - 1, "#")).is_some());
-    assert_eq!(targets().scrub(&url(MAX_BYTES, "#")), None, "even where what is left is short enough");
-    assert!(targets().scrub(&url(MAX_BYTES - 9, "?a=1")).is_some());
-    assert_eq!(targets().scrub(&url(MAX_BYTES - 8, "?a=1")), None);
+    assert!(targets().scrub(&url(MAX_URL_BYTES, "")).is_some());
+    assert_eq!(targets().scrub(&url(MAX_URL_BYTES + 1, "")), None);
+    assert!(targets().scrub(&url(MAX_URL_BYTES - 1, "#")).is_some());
+    assert_eq!(targets().scrub(&url(MAX_URL_BYTES, "#")), None, "even where what is left is short enough");
+    assert!(targets().scrub(&url(MAX_URL_BYTES - 9, "?a=1")).is_some());
+    assert_eq!(targets().scrub(&url(MAX_URL_BYTES - 8, "?a=1")), None);
 }
 
 #[test]
 fn any_mask_is_made_safe_for_a_query() {
     for (mask, safe) in [("[x & y=z#]", "%5Bx+%26+y%3Dz%23%5D"), ("", ""), ("\u{e9}'", "%C3%A9%27")] {
-        let targets = Targets::new(mask, &[]);
+        let targets = TargetUrlRules::new(mask, &[]);
         let clean = targets.scrub("https://h/?a=1&secret").unwrap();
         assert_eq!(clean, format!("https://h/?a={safe}&{safe}"));
         assert_eq!(targets.scrub(&clean).as_ref(), Some(&clean));
@@ -279,12 +279,12 @@ proptest! {
 
     #[test]
     fn a_parser_would_say_the_same_of_what_is_settled(text in nearly_settled()) {
-        if let Some(cut) = UrlParts::of(&text).filter(UrlParts::is_settled) {
-            prop_assert_eq!(targets().parsed(&text, Some(&cut)), Some(targets().joined(&cut)));
-            // Nor does it matter to the parser that the text was cut.
-            let canonical = targets().parsed(&text, None).unwrap();
+        if let Some(parts) = UrlParts::split(&text).filter(UrlParts::is_unambiguous) {
+            prop_assert_eq!(targets().scrub_by_parser(&text, Some(&parts)), Some(targets().scrub_parts(&parts)));
+            // Nor does it matter to the parser that the text was parts.
+            let canonical = targets().scrub_by_parser(&text, None).unwrap();
             let url = |text: &str| Url::parse(text).unwrap();
-            prop_assert_eq!(url(&targets().joined(&cut)), url(&canonical));
+            prop_assert_eq!(url(&targets().scrub_parts(&parts)), url(&canonical));
         }
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 
-fn is_settled(text: &str) -> bool {
-    UrlParts::of(text).is_some_and(|cut| cut.is_settled())
+fn is_unambiguous(text: &str) -> bool {
+    UrlParts::split(text).is_some_and(|parts| parts.is_unambiguous())
 }
 
 #[test]
@@ -22,11 +22,11 @@ fn a_text_is_cut_at_its_first_marks() {
         ("https:h?a=://b/c", "https:h?a=", false, "b", "/c", None),
         ("a#b://c", "a#b", false, "c", "", None),
     ] {
-        let cut = UrlParts::of(text).unwrap();
-        assert_eq!((cut.scheme, cut.user, cut.host), (scheme, user, host), "{text}");
-        assert_eq!((cut.path, cut.query), (path, query), "{text}");
-        let rest = text.strip_prefix(cut.front).unwrap();
-        assert!(cut.front.ends_with(&format!("{host}{path}")), "{text}");
+        let parts = UrlParts::split(text).unwrap();
+        assert_eq!((parts.scheme, parts.user, parts.host), (scheme, user, host), "{text}");
+        assert_eq!((parts.path, parts.query), (path, query), "{text}");
+        let rest = text.strip_prefix(parts.front).unwrap();
+        assert!(parts.front.ends_with(&format!("{host}{path}")), "{text}");
         assert!(rest.is_empty() || rest.starts_with(['?', '#']), "{text}");
     }
 }
@@ -43,7 +43,7 @@ fn what_is_not_plain_or_has_no_mark_is_not_cut() {
         "https://h/\\",
         "https://h/%",
     ] {
-        assert!(UrlParts::of(text).is_none(), "{text}");
+        assert!(UrlParts::split(text).is_none(), "{text}");
     }
     for byte in 0..128_u8 {
         let plain = byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=".contains(&byte);
@@ -75,7 +75,7 @@ fn the_usual_urls_are_settled() {
         "https://h/?[@:]$!()*+,;=%41",
         "https://h/#'",
     ] {
-        assert!(is_settled(text), "{text}");
+        assert!(is_unambiguous(text), "{text}");
     }
 }
 
@@ -125,6 +125,6 @@ fn what_a_parser_could_see_otherwise_is_not_settled() {
         // What is escaped in a query.
         "https://h/?a'",
     ] {
-        assert!(!is_settled(text), "{text}");
+        assert!(!is_unambiguous(text), "{text}");
     }
 }
