@@ -76,13 +76,13 @@ impl RequestDigest {
     /// That of a request. None where the token is missing or either field has several lines: whoever reads them one
     /// by one finds out what is wrong.
     pub fn compute(view: &RequestView<'_>, secrets: &HashKeys) -> Option<Self> {
-        let token = view.authorization.only()?.as_bytes();
+        let token = view.authorization.single()?.as_bytes();
         let target = view.head.uri.path_and_query()?.as_str();
         let target = sabotaged!(SpellingOfTokenAlone, "", target).as_bytes();
         match view.accept {
             FieldLines::None => Some(Self(secrets.hash.of(&[token, target]))),
-            FieldLines::One(accept) => Some(Self(secrets.hash.of(&[token, target, accept.as_bytes()]))),
-            FieldLines::Several(_) => None,
+            FieldLines::Single(accept) => Some(Self(secrets.hash.of(&[token, target, accept.as_bytes()]))),
+            FieldLines::Multiple(_) => None,
         }
     }
 }

@@ -72,10 +72,10 @@ pub struct ProxyParts {
 
 impl Handler for Proxy {
     fn try_handle_sync(&self, asked: &RequestView<'_>, ids: &Ids) -> Option<HandlerResponse> {
-        if asked.has_wish {
+        if asked.has_refresh_field {
             return None;
         }
-        let (now, client) = (self.0.fetcher.clock.at(asked.at), self.directives(asked.headers()));
+        let (now, client) = (self.0.fetcher.clock.now_at(asked.created_at), self.directives(asked.headers()));
         let spelling = RequestDigest::compute(asked, &self.0.secrets)?;
         let known = self.recall(spelling, client, now).or_else(|| self.look_up(spelling, asked, client, now));
         let (CachedLookup { entry, tag, .. }, assessment) = known?;

@@ -15,11 +15,11 @@
 //!
 //! | value | passes |
 //! |---|---|
-//! | a known member's string | if it has the form of its class (`values.rs`, `link.rs`); of free text (`text.rs`) and of URLs (`url.rs`) all but the credentials in them |
-//! | an annotation of OData's | a type name, a count, a context or link on a host of Graph's or `graph.base_url`; any other text is unknown |
+//! | a known member's string | if it has the format of its class (`values.rs`, `link.rs`); free text (`text.rs`) and URLs (`url.rs`) pass without the credentials in them |
+//! | an OData annotation | a type name, a count, a context or link on a host of Graph or `graph.base_url`; any other text is unknown |
 //! | an unknown string, also in an array | never, unless `scrub.allow_fields` lists its member: it is masked and counted as `unknown` |
 //! | a number, a boolean | unless a credential word names it, or a name with symbols beyond ASCII, which may look like one; in authentication configurations and sealed objects only the validity of a certificate and booleans |
-//! | `null`, `""`, `{}`, `[]` | always: nothing is hidden in them |
+//! | `null`, `""`, `{}`, `[]` | always: they are empty |
 //! | the value under a credential word (`names.rs`), or under a name of `scrub.extra_fields` | never, whatever its type |
 //!
 //! Names of the schema are compared without regard to case, otherwise exactly, so that a homoglyph is unknown. A name
@@ -125,7 +125,7 @@ pub struct Scrubbed {
 
 #[cfg(feature = "sabotage")]
 impl Scrubbed {
-    /// Not scrubbed at all.
+    /// Wraps a body without scrubbing it.
     pub fn unscrubbed(raw: &[u8]) -> Self {
         Self {
             body: ScrubbedBody(raw.into()),

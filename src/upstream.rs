@@ -49,7 +49,7 @@ use crate::cache::conditional::Validators;
 use crate::cache::outcome::Retry;
 use crate::http::error::{ErrorResponse, UpstreamFailure};
 use crate::http::ids;
-use crate::http::ids::{CLIENT_ID, Ids, TRACE_PARENT};
+use crate::http::ids::{CLIENT_REQUEST_ID_FIELD, Ids, TRACEPARENT};
 use crate::observability::metrics::Metrics;
 use crate::observability::tracing_export::{Attempt, Tracer};
 use crate::resource::Resource;
@@ -332,9 +332,9 @@ impl GraphClient {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         headers.insert(header::VIA, HeaderValue::from_static(VIA));
-        headers.insert(&CLIENT_ID, ids::spelled(ids.client));
+        headers.insert(&CLIENT_REQUEST_ID_FIELD, ids::guid_value(ids.client));
         if let Some(trace) = ids.trace {
-            headers.insert(&TRACE_PARENT, HeaderValue::try_from(trace.child(span)).ok()?);
+            headers.insert(&TRACEPARENT, HeaderValue::try_from(trace.child(span)).ok()?);
         }
         Some(request)
     }

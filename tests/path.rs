@@ -57,7 +57,7 @@ async fn what_is_in_memory_is_answered_at_once_until_its_time_is_over() {
     config.freshness.ttl = Duration::from_secs(9);
     let clock = Clock::manual(SystemTime::now() + Duration::from_secs(30));
     let proxy = App::new(config, clock.clone()).unwrap().proxy().clone();
-    let (token, ids) = (graph.token().mint(), Ids::numbered(uuid::Uuid::nil()));
+    let (token, ids) = (graph.token().mint(), Ids::with_request_id(uuid::Uuid::nil()));
     let request = |more: &'static str| {
         let request = http::Request::get(path(SIGN_UP)).header("authorization", format!("Bearer {token}"));
         request.header(more, "refresh").body(()).unwrap().into_parts().0

@@ -16,7 +16,7 @@ use self::local::Foreign;
 use super::{Config, reply};
 use crate::http::error::Response;
 use crate::observability::metrics::Reload;
-use crate::support::watched_files::{ReloadTrigger, Secret, ShownPath, Unreadable, WatchedFiles};
+use crate::support::watched_files::{DisplayPath, ReadError, ReloadTrigger, SecretBytes, WatchedFiles};
 
 /// The rules, as configured.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ struct Token {
 #[derive(Debug)]
 pub enum Error {
     /// It cannot be read.
-    Unreadable(Unreadable),
+    Unreadable(ReadError),
     /// Nothing but white space is in it.
     Empty(PathBuf),
     /// There is no randomness for a key.
@@ -74,7 +74,7 @@ impl AdminAuth {
     /// Takes a new token from the file. One that is broken leaves the old one in use.
     pub(super) fn reload(&self, trigger: ReloadTrigger) -> Option<Reload> {
         let token = self.token.as_ref()?;
-        let contents = token.files.changed(trigger)?.map_err(Error::Unreadable);
+        let contents = token.files.read_if_changed(trigger)?.map_err(Error::Unreadable);
         match contents.and_then(|contents| tag(&token.key, &contents, &token.path)) {
             Ok(tag) => {
                 *token.tag.lock().unwrap_or_else(PoisonError::into_inner) = tag;
@@ -111,7 +111,7 @@ impl Token {
 }
 
 /// What a token is recognised by.
-fn tag(key: &hmac::Key, contents: &[Secret], path: &Path) -> Result<hmac::Tag, Error> {
+fn tag(key: &hmac::Key, contents: &[SecretBytes], path: &Path) -> Result<hmac::Tag, Error> {
     match contents.first().map(|text| text.trim_ascii()) {
         None | Some([]) => Err(Error::Empty(path.to_owned())),
         Some(token) => Ok(hmac::sign(key, token)),
@@ -120,7 +120,7 @@ fn tag(key: &hmac::Key, contents: &[Secret], path: &Path) -> Result<hmac::Tag, E
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Token").field("path", &ShownPath(&self.path)).finish_non_exhaustive()
+        f.debug_struct("Token").field("path", &DisplayPath(&self.path)).finish_non_exhaustive()
     }
 }
 
@@ -149,7 +149,7 @@ impl std::fmt::Display for Error {
         match self {
             Self::Unreadable(error) => error.fmt(f),
             Self::Randomness => f.write_str("the system gives no randomness for a key"),
-            Self::Empty(path) => write!(f, "{} is empty; a bearer token was expected", ShownPath(path)),
+            Self::Empty(path) => write!(f, "{} is empty; a bearer token was expected", DisplayPath(path)),
         }
     }
 }

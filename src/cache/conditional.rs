@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::auth::TokenHash;
 use crate::http::date;
-use crate::http::headers::{is_for_one_hop, only};
+use crate::http::headers::{is_hop_by_hop, single_value};
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 
@@ -36,13 +36,14 @@ impl Validators {
     /// A `Last-Modified` counts where it is at least a second before the answer's own date: what changes twice
     /// in a second has one date for two states (RFC 9110, section 8.8.2.2).
     pub fn of(headers: &HeaderMap, received: Now) -> Option<Self> {
-        let etag = only(headers, &ETAG).filter(|tag| opaque(tag).is_some()).cloned();
+        let etag = single_value(headers, &ETAG).filter(|tag| opaque(tag).is_some()).cloned();
         let settled = |modified: &&HeaderValue| {
-            let date = only(headers, &header::DATE).and_then(date::read).unwrap_or_else(|| received.wall());
-            let since = date::read(modified).and_then(|modified| date.duration_since(modified).ok());
+            let date =
+                single_value(headers, &header::DATE).and_then(date::parse).unwrap_or_else(|| received.wall());
+            let since = date::parse(modified).and_then(|modified| date.duration_since(modified).ok());
             since.is_some_and(|since| since >= Duration::from_secs(1))
         };
-        let last_modified = only(headers, &LAST_MODIFIED).filter(settled).cloned();
+        let last_modified = single_value(headers, &LAST_MODIFIED).filter(settled).cloned();
         (etag.is_some() || last_modified.is_some()).then_some(Self { etag, last_modified })
     }
 
@@ -63,14 +64,16 @@ impl Validators {
     pub fn matches(&self, not_modified: &HeaderMap) -> bool {
         sabotaged!(AnyNotModified, return true);
         if not_modified.contains_key(ETAG) {
-            let (Some(known), Some(told)) = (&self.etag, only(not_modified, &ETAG)) else { return false };
+            let (Some(known), Some(told)) = (&self.etag, single_value(not_modified, &ETAG)) else {
+                return false;
+            };
             let strong = !is_weak(told);
             return opaque(told).is_some() && opaque(told) == opaque(known) && !(strong && is_weak(known));
         }
         let dated = not_modified.contains_key(LAST_MODIFIED);
         !dated
             || (self.last_modified.is_some()
-                && self.last_modified.as_ref() == only(not_modified, &LAST_MODIFIED))
+                && self.last_modified.as_ref() == single_value(not_modified, &LAST_MODIFIED))
     }
 
     /// When Graph says that the answer last changed, where that is known.
@@ -123,7 +126,7 @@ impl Validation {
     pub fn merge(&self, passed_on: &[(HeaderName, HeaderValue)], not_modified: &HeaderMap) -> HeaderMap {
         let mut merged = not_modified.clone();
         for name in not_modified.keys() {
-            if name.as_str().starts_with("content-") || is_for_one_hop(not_modified, name) {
+            if name.as_str().starts_with("content-") || is_hop_by_hop(not_modified, name) {
                 merged.remove(name);
             }
         }

@@ -11,7 +11,7 @@ use super::conditional::Validation;
 use super::freshness::{Lifetime, PackedLifetime};
 use super::outcome::Eviction;
 use super::vary::SecondaryKey;
-use crate::http::ids::{REQUEST_ID, Text, guid, templates};
+use crate::http::ids::{GuidText, REQUEST_ID, guid_values, parse_guid};
 use crate::http::{date, headers};
 use crate::scrub::{GzippedBody, ScrubbedBody, Scrubber};
 use crate::support::clock::Now;
@@ -105,12 +105,12 @@ impl EntityTag {
 
     /// As a field has it.
     pub fn spelled(self) -> HeaderValue {
-        let [value] = templates(|[text]| self.spell(text));
+        let [value] = guid_values(|[text]| self.spell(text));
         value
     }
 
     /// Writes it as a field has it: by chance it is as long as a GUID.
-    pub fn spell(self, text: &mut Text) {
+    pub fn spell(self, text: &mut GuidText) {
         *text = *b"W/\"................................\"";
         Uuid::from_bytes(self.0).simple().encode_lower(&mut text[3..]);
     }
@@ -126,13 +126,13 @@ impl Entry {
         lifetime: Lifetime,
         asked: Now,
     ) -> Self {
-        let date = headers::date(from).unwrap_or_else(|| asked.wall());
-        let mut headers = headers::kept(from);
+        let date = headers::parse_date(from).unwrap_or_else(|| asked.wall());
+        let mut headers = headers::stored_headers(from);
         let mut entry = Self {
             tag: EntityTag::of(body.as_bytes(), scrubber.policy_bytes()),
             date: u32::try_from(date.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
                 .unwrap_or(u32::MAX),
-            origin_request_id: from.get(REQUEST_ID).and_then(guid).and_then(NonNilUuid::new),
+            origin_request_id: from.get(REQUEST_ID).and_then(parse_guid).and_then(NonNilUuid::new),
             body,
             asked,
             lifetime: lifetime.into(),
@@ -140,8 +140,8 @@ impl Entry {
             left_by: AtomicU8::new(NOT_SAID),
             looked_up: AtomicBool::new(false),
         };
-        if *headers != *headers::usual() {
-            headers::pack(headers.iter_mut().map(|(_, value)| value));
+        if *headers != *headers::common_headers() {
+            headers::compact_values(headers.iter_mut().map(|(_, value)| value));
             let digest = ContentDigest::compute(entry.tag, &headers);
             entry.rare().headers = Some((headers, digest));
         }
@@ -171,7 +171,7 @@ impl Entry {
         self.rare.get_or_insert_default()
     }
 
-    /// The fields of Graph's answer that are passed on, where they are not [`headers::usual`].
+    /// The fields of Graph's answer that are passed on, where they are not [`headers::common_headers`].
     pub fn unusual(&self) -> Option<&[(HeaderName, HeaderValue)]> {
         self.rare.as_ref()?.headers.as_ref().map(|(headers, _)| &**headers)
     }
@@ -184,7 +184,7 @@ impl Entry {
 
     /// The fields of Graph's answer that are passed on.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        self.unusual().unwrap_or(headers::usual())
+        self.unusual().unwrap_or(headers::common_headers())
     }
 
     /// How long it may be used.
@@ -216,7 +216,7 @@ impl Entry {
     /// section 4.3.2).
     pub fn changed(&self) -> SystemTime {
         let known = self.validation().and_then(|known| known.validators.last_modified());
-        known.and_then(date::read).unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date()))
+        known.and_then(date::parse).unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date()))
     }
 
     /// Bytes that it takes in memory, about.

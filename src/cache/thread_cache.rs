@@ -131,7 +131,7 @@ pub fn recall(
     THREAD_CACHE.with_borrow(|front| {
         let (table, hash) = front.place(spelling, room);
         let slot = front.tables.get(table)?.find(spelling, hash)?;
-        slot.finding(generations, now.tick())
+        slot.finding(generations, now.monotonic_millis_u32())
     })
 }
 

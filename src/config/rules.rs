@@ -15,7 +15,7 @@ use toml::de::DeValue;
 use super::value::{Raw, Rule, is_secret, literal};
 use crate::observability::logging;
 use crate::support::labels::Label;
-use crate::support::watched_files::ShownPath;
+use crate::support::watched_files::DisplayPath;
 
 /// A plain number.
 pub(super) struct Count<T>(pub(super) RangeInclusive<T>);
@@ -151,7 +151,7 @@ impl Rule for FilePath {
     }
 
     fn hide(&self, value: &PathBuf) -> Option<String> {
-        let path = ShownPath(value);
+        let path = DisplayPath(value);
         path.is_hidden().then(|| path.to_string())
     }
 

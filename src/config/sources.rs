@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::layers::{PREFIX, RawConfig};
 use super::{ConfigError, Effective};
-use crate::support::watched_files::{ReloadTrigger, Secret, Unreadable, WatchedFiles};
+use crate::support::watched_files::{ReadError, ReloadTrigger, SecretBytes, WatchedFiles};
 
 /// A file, where one is named, and the environment as it was at the start.
 #[derive(Debug)]
@@ -29,10 +29,10 @@ impl Sources {
 
     /// The configuration, where its file is new and now to be judged.
     pub fn changed(&self, trigger: ReloadTrigger) -> Option<Result<Effective, ConfigError>> {
-        self.files.changed(trigger).map(|contents| self.parse(contents))
+        self.files.read_if_changed(trigger).map(|contents| self.parse(contents))
     }
 
-    fn parse(&self, contents: Result<Vec<Secret>, Unreadable>) -> Result<Effective, ConfigError> {
+    fn parse(&self, contents: Result<Vec<SecretBytes>, ReadError>) -> Result<Effective, ConfigError> {
         let text = contents.map_err(|error| error.reason).and_then(|contents| {
             let bytes = contents.first().map(|bytes| bytes.to_vec()).unwrap_or_default();
             let not_text = "stream did not contain valid UTF-8";

@@ -24,7 +24,7 @@ use crate::cache::store::Store;
 use crate::http::error::{ErrorResponse, Rejection, UpstreamFailure};
 use crate::http::headers;
 use crate::http::headers::ORIGIN_REQUEST_ID;
-use crate::http::ids::{REQUEST_ID, guid};
+use crate::http::ids::{REQUEST_ID, parse_guid};
 use crate::http::negotiation::ContentCoding;
 use crate::http::retry_after;
 use crate::observability::metrics::Metrics;
@@ -151,8 +151,8 @@ impl Fetcher {
         if let Some(outcome) = outcome(&answer, self.clock.now()) {
             in_flight.settle(outcome);
         }
-        if let Some(date) = answer.as_ref().ok().and_then(|answer| headers::date(&answer.headers)) {
-            self.clock.heard(date);
+        if let Some(date) = answer.as_ref().ok().and_then(|answer| headers::parse_date(&answer.headers)) {
+            self.clock.record_graph_date(date);
         }
         match (&admission, answer.as_ref().map(|answer| answer.status)) {
             (Some(admission), Ok(StatusCode::UNAUTHORIZED)) => admission.refused(),
@@ -334,10 +334,10 @@ impl Fetcher {
         for challenge in headers::challenges(&answer.headers) {
             headers.append(header::WWW_AUTHENTICATE, challenge);
         }
-        if let Some(wait) = retry_after::of(&answer.headers, answer.status, self.clock.now()) {
+        if let Some(wait) = retry_after::from_headers(&answer.headers, answer.status, self.clock.now()) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
-        let id = answer.headers.get(REQUEST_ID).and_then(guid);
+        let id = answer.headers.get(REQUEST_ID).and_then(parse_guid);
         if let Some(id) = id.and_then(|id| HeaderValue::try_from(id.to_string()).ok()) {
             headers.insert(ORIGIN_REQUEST_ID, id);
         }

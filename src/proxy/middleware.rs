@@ -20,7 +20,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::http::error::{ErrorResponse, Rejection, Response};
-use crate::http::ids::{CLIENT_ID, Ids, OUR_ID};
+use crate::http::ids::{CLIENT_REQUEST_ID_FIELD, Ids, REQUEST_ID_FIELD};
 use crate::http::validate;
 use crate::http::validate::RequestView;
 use crate::observability::logging::AccessLog;
@@ -77,8 +77,13 @@ impl<H: Handler> RequestStack<H> {
         let answer = catch_unwind(AssertUnwindSafe(|| self.handler.try_handle_sync(&view, &ids)));
         let answer = answer.unwrap_or_else(|_| Some(self.reject(Rejection::Panic, &ids)))?;
         let span = self.tracer.served(&mut ids);
-        let record =
-            RequestRecord::begin(&self.metrics, self.dials.access.get(), (request, view.at), &ids, span);
+        let record = RequestRecord::begin(
+            &self.metrics,
+            self.dials.access.get(),
+            (request, view.created_at),
+            &ids,
+            span,
+        );
         Some(self.finish(answer, request, &ids, peer, record))
     }
 
@@ -86,7 +91,7 @@ impl<H: Handler> RequestStack<H> {
     pub async fn respond(&self, mut request: Parts, has_body: bool, peer: SocketAddr) -> Response {
         let (checked, mut ids, start) = {
             let view = RequestView::new(&request);
-            (validate::check(&view, has_body, &self.dials.message()), ids(&view), view.at)
+            (validate::check(&view, has_body, &self.dials.message()), ids(&view), view.created_at)
         };
         let headers = std::mem::take(&mut request.headers);
         let request = &request;
@@ -172,14 +177,14 @@ impl<H: Handler> Service for RequestStack<H> {
 }
 
 fn ids(view: &RequestView<'_>) -> Ids {
-    Ids::from_fields(view.client_id.first(), view.trace_parent.only())
+    Ids::from_fields(view.client_request_id.first(), view.trace_parent.single())
 }
 
 /// What every answer carries.
 fn add_common_headers(headers: &mut HeaderMap, ids: &Ids) {
-    let [client, ours] = ids.spelled();
-    headers.insert(&CLIENT_ID, client);
-    headers.insert(&OUR_ID, ours);
+    let [client, ours] = ids.header_values();
+    headers.insert(&CLIENT_REQUEST_ID_FIELD, client);
+    headers.insert(&REQUEST_ID_FIELD, ours);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 

@@ -14,7 +14,7 @@ use moka::sync::Cache;
 use crate::auth::TokenHash;
 use crate::cache::freshness::Decision;
 use crate::cache::outcome::{Forward, HitReason};
-use crate::http::headers::WISH;
+use crate::http::headers::REFRESH_FIELD;
 use crate::support::clock::Now;
 
 /// What refreshes need to know.
@@ -78,7 +78,8 @@ impl RefreshLimiter {
 
 /// Whether a request asks for it. Other words mean nothing.
 fn is_wanted(headers: &HeaderMap) -> bool {
-    let words = headers.get_all(&WISH).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let words =
+        headers.get_all(&REFRESH_FIELD).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     words.map(<[u8]>::trim_ascii).any(|word| word.eq_ignore_ascii_case(b"refresh"))
 }
 
@@ -139,10 +140,10 @@ mod tests {
     #[test]
     fn the_word_is_found_in_a_list_in_any_case() {
         for lines in [&["refresh"][..], &["Refresh"], &["x, refresh "], &["x", "REFRESH"]] {
-            assert!(is_wanted(&headers(&WISH, lines)), "{lines:?}");
+            assert!(is_wanted(&headers(&REFRESH_FIELD, lines)), "{lines:?}");
         }
         for lines in [&[][..], &[""], &["refreshing"], &["no-cache"], &["\"refresh\""]] {
-            assert!(!is_wanted(&headers(&WISH, lines)), "{lines:?}");
+            assert!(!is_wanted(&headers(&REFRESH_FIELD, lines)), "{lines:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! A reader of JSON text, piece by piece, that hands out the source's own bytes.
+//! A reader of JSON text that returns spans of the source.
 //!
-//! It reads text that `serde_json` has found valid (RFC 8259), so it need not judge the grammar. It is total all
-//! the same: at a surprise it says [`ScrubFailure::BadJson`]. It knows no rule about what is secret.
+//! The text has been validated by `serde_json` (RFC 8259), so the reader does not check the grammar again. On any
+//! other text it returns [`ScrubFailure::BadJson`] and does not panic. It has no rules about credentials.
 
 use std::borrow::Cow;
 
@@ -9,22 +9,21 @@ use memchr::memchr2;
 
 use crate::cache::outcome::ScrubFailure;
 
-/// A position in a text, and how many objects and arrays are open there. It has no `Debug`, which would print
-/// the text.
+/// A position in a text, and the number of open objects and arrays. Without `Debug`, which would print the text.
 pub(super) struct JsonReader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
 }
 
-/// A piece of the text: where it begins there, and where it ends.
+/// A span of the text: start and end, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) start: usize,
     pub(super) end: usize,
 }
 
-/// A string as it stands in the source, with its quotes and escapes.
+/// A string of the source, with its quotes and escapes.
 #[derive(Clone, Copy)]
 pub(super) struct StringLiteral {
     pub(super) piece: Span,
@@ -36,7 +35,7 @@ impl<'a> JsonReader<'a> {
         Self { text, at: 0, depth: 0 }
     }
 
-    /// The next byte that is not white space; it is not consumed.
+    /// Returns the next byte that is not white space, without consuming it.
     pub(super) fn peek(&mut self) -> Result<u8, ScrubFailure> {
         while let Some(&byte) = self.text.as_bytes().get(self.at) {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
@@ -47,7 +46,7 @@ impl<'a> JsonReader<'a> {
         Err(ScrubFailure::BadJson)
     }
 
-    /// Consumes `wanted`, which must be next.
+    /// Consumes the byte `wanted`, which must be next.
     pub(super) fn expect_byte(&mut self, wanted: u8) -> Result<Span, ScrubFailure> {
         if self.peek()? != wanted {
             return Err(ScrubFailure::BadJson);
@@ -63,15 +62,15 @@ impl<'a> JsonReader<'a> {
         if self.depth > MAX_DEPTH { Err(ScrubFailure::TooDeep) } else { Ok(piece) }
     }
 
-    /// Consumes the bracket that closes what was opened last.
+    /// Consumes the closing bracket of the innermost object or array.
     pub(super) fn close(&mut self, bracket: u8) -> Result<Span, ScrubFailure> {
         let piece = self.expect_byte(bracket)?;
         self.depth = self.depth.checked_sub(1).ok_or(ScrubFailure::BadJson)?;
         Ok(piece)
     }
 
-    /// Consumes what stands before the next element of the object or array that `bracket` closes: nothing, or a
-    /// comma. None where there is no further element.
+    /// Consumes the comma before the next element of the object or array that `bracket` closes, if there is one.
+    /// Returns `None` if there is no further element.
     pub(super) fn next_element(&mut self, first: bool, bracket: u8) -> Result<Option<Span>, ScrubFailure> {
         if self.peek()? == bracket {
             return Ok(None);
@@ -97,14 +96,14 @@ impl<'a> JsonReader<'a> {
             self.at += 1;
         }
         let literal = StringLiteral { piece: self.span_from(start), escaped };
-        // Of all that an escape can say only a surrogate can be half of something.
+        // Only a surrogate escape can be incomplete.
         if surrogates {
             self.unescape(&literal)?;
         }
         Ok(literal)
     }
 
-    /// What a string says, without its quotes and escapes. Half a surrogate pair says nothing.
+    /// Returns a string without its quotes and escapes. Half a surrogate pair is an error.
     pub(super) fn unescape(&self, literal: &StringLiteral) -> Result<Cow<'a, str>, ScrubFailure> {
         let raw = self.source(literal.piece);
         if literal.escaped {
@@ -113,7 +112,7 @@ impl<'a> JsonReader<'a> {
         Ok(Cow::Borrowed(&raw[1..raw.len() - 1]))
     }
 
-    /// Consumes a value of any kind and returns its source. It does not recurse, but it minds the depth.
+    /// Consumes a value of any kind and returns its span. Does not recurse, but checks the depth.
     pub(super) fn skip_value(&mut self) -> Result<Span, ScrubFailure> {
         if self.peek()? == b'"' {
             return Ok(self.read_string()?.piece);
@@ -147,7 +146,7 @@ impl<'a> JsonReader<'a> {
         Ok(self.span_from(start))
     }
 
-    /// The source of a piece.
+    /// Returns the source text of a span.
     pub(super) fn source(&self, piece: Span) -> &'a str {
         &self.text[piece.start..piece.end]
     }
@@ -157,7 +156,7 @@ impl<'a> JsonReader<'a> {
     }
 }
 
-/// How many objects and arrays may be open at once. Graph's own answers need four or five.
+/// Maximum number of open objects and arrays. Graph's own responses need four or five.
 pub(super) const MAX_DEPTH: usize = 64;
 
 #[cfg(test)]
@@ -165,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_that_nobody_checked_ends_in_an_error_and_not_in_a_panic() {
+    fn invalid_text_gives_an_error_and_not_a_panic() {
         for text in ["", " ", "\"", "\"\\", "\"\\u12", "{", "{\"a\"", "[1", "}", "]", ",", "\\", "\u{e9}"] {
             let mut reader = JsonReader::new(text);
             let outcome = reader.skip_value().and_then(|_| reader.skip_value());
@@ -174,21 +173,21 @@ mod tests {
     }
 
     #[test]
-    fn a_skipped_value_is_returned_as_it_stands() {
+    fn a_skipped_value_is_returned_unchanged() {
         let mut reader = JsonReader::new(" {\"a\": [1, {}] } ,");
         let piece = reader.skip_value().unwrap();
         assert_eq!(reader.source(piece), "{\"a\": [1, {}] }");
     }
 
     #[test]
-    fn skipping_minds_the_depth() {
+    fn skipping_checks_the_depth() {
         let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
         assert!(JsonReader::new(&nested(MAX_DEPTH)).skip_value().is_ok());
         assert_eq!(JsonReader::new(&nested(MAX_DEPTH + 1)).skip_value(), Err(ScrubFailure::TooDeep));
     }
 
     #[test]
-    fn a_string_is_handed_out_as_it_stands_and_as_it_reads() {
+    fn a_string_is_returned_as_source_and_unescaped() {
         for (raw, says) in [
             (r#""""#, ""),
             (r#""a b""#, "a b"),
@@ -209,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_surrogate_pair_is_found_wherever_it_is() {
+    fn half_a_surrogate_pair_is_found_in_any_position() {
         for half in ["ud800", "uD800", "udFFF", "uDfff", "ud83dx", "ud83d\\n", "udc00\\ud83d", "u0041\\udbff"]
         {
             for raw in [format!("\"\\{half}\""), format!("[0,{{\"a\":\"b\\{half}\"}}]")] {

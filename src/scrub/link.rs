@@ -3,7 +3,7 @@
 use super::ascii::alphanumeric_and;
 use url::Url;
 
-/// The servers whose links pass.
+/// The servers to which links pass.
 #[derive(Clone, Debug)]
 pub(super) struct TrustedLinks {
     /// Scheme, host and port.
@@ -11,14 +11,14 @@ pub(super) struct TrustedLinks {
 }
 
 impl Default for TrustedLinks {
-    /// Graph's own hosts in all of its clouds.
+    /// Returns Graph's own hosts in all of its clouds.
     fn default() -> Self {
         Self { origins: GRAPH_ORIGINS.map(str::to_owned).to_vec() }
     }
 }
 
 impl TrustedLinks {
-    /// Accepts links to one more server.
+    /// Adds one server.
     pub(super) fn trust(&mut self, base_url: &Url) {
         let origin = base_url.as_str().trim_end_matches('/').to_owned();
         if !self.origins.contains(&origin) {
@@ -26,13 +26,14 @@ impl TrustedLinks {
         }
     }
 
-    /// Scheme, host and port of each accepted server.
+    /// Returns scheme, host and port of each accepted server.
     pub(super) fn origins(&self) -> &[String] {
         &self.origins
     }
 
-    /// Whether a text is an absolute link to an accepted server, or a link relative to the service root. A link has no
-    /// user info, no query, no escapes but of blanks and quotes, and no fragment but that of a context (`$metadata#...`).
+    /// Returns whether a text is an absolute link to an accepted server, or a link relative to the service root. A
+    /// link has no user info, no query, no escapes but those of blanks and quotes, and no fragment but that of a
+    /// context (`$metadata#...`).
     pub(super) fn is_link(&self, text: &str) -> bool {
         let rest = self.origins.iter().find_map(|origin| text.strip_prefix(origin.as_str()));
         let rest = match rest {
@@ -41,7 +42,7 @@ impl TrustedLinks {
             _ => return false,
         };
         let (path, fragment) = rest.split_once('#').unwrap_or((rest, ""));
-        // A blank or a quote in the id of a flow hides nothing.
+        // An escaped blank or quote in the id of a flow cannot hide a credential.
         let is_plain = |part: &str| {
             part.split("%20")
                 .flat_map(|part| part.split("%27"))
@@ -63,12 +64,12 @@ const GRAPH_ORIGINS: [&str; 7] = [
     "https://dod-graph.microsoft.us",
     "https://microsoftgraph.chinacloudapi.cn",
 ];
-/// Where a relative link of this resource begins.
+/// Prefixes of the relative links of this resource.
 const RELATIVE_PREFIXES: [&str; 5] =
     ["$metadata#", "identity/", "b2xUserFlows", "b2cUserFlows", "apiConnectors"];
 const MAX_LINK_BYTES: usize = 2048;
 
-/// Letters, digits, and the marks of a path with OData keys and of a context's list of properties.
+/// Letters, digits, and the delimiters of a path with OData keys and of a context's list of properties.
 const LINK_BYTES: [bool; 256] = alphanumeric_and(b"-._~/$'()*,");
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Meanings of member names.
+//! Classes of member names.
 //!
-//! The schema's names are compared without case and otherwise exactly. The operator's names and the credential words are
-//! looked for in the folded name: case is gone in the Unicode sense, and so is everything that is neither letter nor
-//! digit, so `pass-word`, `PASSWORD` and a zero-width space in the middle are all `password`. Only `@` stays: it
-//! parts a property from its annotation (OData JSON Format 4.01), and both sides are found.
-//! A name can hold a credential itself: see [`form`].
+//! Names of the schema are compared without regard to case, otherwise exactly. The operator's names and the credential
+//! words are searched in the folded name: without case in the Unicode sense, and without characters that are neither
+//! letter nor digit, so `pass-word`, `PASSWORD` and a zero-width space in the middle are all `password`. Only `@`
+//! stays: it separates a property from its annotation (OData JSON Format 4.01), and both sides are checked. A name can
+//! contain a credential itself: see [`classify_unknown`].
 
 use std::collections::HashSet;
 
@@ -21,30 +21,30 @@ use crate::cache::outcome::ScrubbedField::{
 mod keyword_index;
 mod known;
 
-/// The meaning of a name.
+/// The class of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FieldClass {
-    /// The value is a credential, wherever it is found.
+    /// The value is a credential in any position.
     Credential(ScrubbedField),
     /// A member of the schema.
     Known(Member),
     /// A step of a user flow, and the credential word in its name.
     Step(Option<ScrubbedField>),
-    /// An annotation whose value has a form of its own, and the credential word in the name that it annotates.
+    /// An annotation whose value has a known format, and the credential word in the name of the annotated member.
     Annotation(AnnotationTerm, Option<ScrubbedField>),
     /// A bound action: `#microsoft.graph.` and its name.
     Action,
     /// A name of `scrub.allow_fields`.
     Allowed,
-    /// A name that nobody knows.
+    /// An unknown name.
     Unknown,
-    /// The same with symbols beyond ASCII: it can look like a credential word and be none.
+    /// An unknown name with symbols beyond ASCII, which can look like a credential word.
     NonAscii,
-    /// A name that can hold a credential itself.
+    /// A name that can contain a credential itself.
     Suspicious,
 }
 
-/// The annotations whose values have a form of their own.
+/// The annotations whose values have a known format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AnnotationTerm {
     /// The type of the object that the annotation is in.
@@ -58,7 +58,7 @@ pub(super) enum AnnotationTerm {
 }
 
 impl AnnotationTerm {
-    /// The class of the value where it is a string.
+    /// Returns the class of the value if it is a string.
     pub(super) fn class(self) -> ValueClass {
         match self {
             Self::OwnType | Self::Type => ValueClass::TypeName,
@@ -68,20 +68,20 @@ impl AnnotationTerm {
     }
 }
 
-/// The judge of names.
+/// The classifier of names.
 #[derive(Clone, Debug)]
 pub(super) struct MemberNames {
     contains: KeywordIndex,
     suffixes: KeywordIndex,
     extra: HashSet<String>,
     allowed: HashSet<String>,
-    /// Whether names that nobody knows pass as they are.
+    /// Whether unknown names pass unchanged (`scrub.unknown = "keep"`).
     keeps_unknown: bool,
     known_names: KnownNames,
 }
 
 impl MemberNames {
-    /// Adds the operator's own names, whole, to the words that every credential's name is known by.
+    /// Creates a classifier with the credential words and the operator's own names, which are compared whole.
     pub(super) fn new(config: &Config) -> Self {
         let mut extra: HashSet<_> = config.extra_fields.iter().map(|name| fold(name)).collect();
         extra.remove("");
@@ -97,12 +97,12 @@ impl MemberNames {
         names
     }
 
-    /// Judges a name, given without its quotes and escapes.
+    /// Returns the class of a name, given without its quotes and escapes.
     pub(super) fn classify(&self, name: &str) -> FieldClass {
         self.known_names.get(name).unwrap_or_else(|| self.compute_class(name))
     }
 
-    /// The credential word that a name holds.
+    /// Returns the field of the credential word in a name.
     pub(super) fn find_credential_word(&self, name: &str) -> Option<ScrubbedField> {
         self.find_credential(&fold(name))
     }
@@ -139,7 +139,7 @@ impl MemberNames {
         }
     }
 
-    /// Whether other text stands behind a credential word (`password:...`), or the name looks like a key.
+    /// Returns whether other text follows a credential word (`password:...`), or the name looks like a key.
     fn contains_value(&self, name: &str) -> bool {
         let is_separator = |symbol: char| {
             symbol.is_whitespace() || symbol.is_ascii_control() || SEPARATORS.contains(&symbol)
@@ -167,13 +167,13 @@ impl MemberNames {
         if self.extra.contains(folded) {
             return Some(Extra);
         }
-        // A word may also be hidden across an `@`.
+        // A word may also be split by an `@`.
         let mut joined = String::with_capacity(folded.len());
         joined.extend(folded.split('@').filter(|part| !ALLOWLIST.contains(part)));
         self.contains.find_first(&joined)
     }
 
-    /// Judges what stands on one side of an `@`.
+    /// Checks the part on one side of an `@`.
     fn find_in_part(&self, part: &str) -> Option<ScrubbedField> {
         let listed = || self.extra.contains(part).then_some(Extra);
         if ALLOWLIST.contains(&part) {
@@ -186,8 +186,8 @@ impl MemberNames {
             .or_else(listed)
     }
 
-    /// LetterKeywords that count only at the start or the end of a name: `pem` is in `tempEmail`, `sas` in `hasAssets`, `sig`
-    /// in `design`, `key` in `keyboard`, `pass` in `passenger`. A number behind them (`key1`) changes nothing.
+    /// Checks words that count only at the start or the end of a name: `pem` is in `tempEmail`, `sas` in `hasAssets`,
+    /// `sig` in `design`, `key` in `keyboard`, `pass` in `passenger`. A number after them (`key1`) changes nothing.
     fn find_at_edge(&self, part: &str) -> Option<ScrubbedField> {
         if part.starts_with("pem") || part.starts_with("p12") {
             return Some(Certificate);
@@ -196,8 +196,8 @@ impl MemberNames {
     }
 }
 
-/// Members whose values are masked in part or but for a few members: their names are found in any spelling, as those
-/// of credentials are, and so are several of them under one name.
+/// Members whose values are masked in part: their names are found in any spelling, as those of credentials are, also
+/// in the plural.
 fn masked_member(folded: &str) -> Option<Member> {
     match folded {
         "authenticationconfiguration" | "authenticationconfigurations" => Some(Member::Authentication),
@@ -206,12 +206,13 @@ fn masked_member(folded: &str) -> Option<Member> {
     }
 }
 
-/// The meaning of an annotation whose value has a form of its own. Any other annotation of a target URL is a URL, and of
-/// an authentication configuration it may be all that is in there.
+/// Returns the class of an annotation whose value has a known format. Any other annotation of a target URL is treated
+/// as a URL. Any other annotation of an authentication configuration is masked, since it may contain the whole
+/// configuration.
 fn classify_annotation(name: &str, folded: &str, credential: Option<ScrubbedField>) -> Option<FieldClass> {
     let (property, annotation) = name.split_once('@')?;
     let masked = folded.split_once('@').and_then(|(property, _)| masked_member(property));
-    // A step whose name holds a credential word has links, as an authentication configuration has.
+    // A step whose name contains a credential word has links, as an authentication configuration has.
     let credential = credential.map(|field| if schema::is_step(property) { Authentication } else { field });
     let field = credential.or(match masked {
         Some(Member::Authentication) => Some(Authentication),
@@ -239,8 +240,8 @@ fn is_action(name: &str) -> bool {
     name.strip_prefix('#').is_some_and(super::values::is_graph_name)
 }
 
-/// The form of a name that nobody knows. Names of Graph's are identifiers: the longest part has 58 letters, and
-/// digits are few. Longer names, and those with many digits among many letters, can be keys, ids or tokens.
+/// Classifies an unknown name. Graph's names are identifiers: the longest part has 58 letters, and digits are few.
+/// Longer names, and those with many digits among letters, can be keys, ids or tokens.
 fn classify_unknown(name: &str) -> FieldClass {
     let is_long = name.split('@').any(|part| part.chars().nth(MAX_NAME_SYMBOLS).is_some());
     let is_dense = name.len() > 8 && name.bytes().filter(u8::is_ascii_digit).count() > 4;
@@ -257,8 +258,8 @@ fn classify_unknown(name: &str) -> FieldClass {
     }
 }
 
-/// Upper and lower case fold together only by going back and forth: `\u{17f}` is a small `S`, `\u{212a}` a
-/// capital `k`, and `\u{1e9e}` needs three steps to `ss`.
+/// Folds a name. Upper and lower case fold together only by several conversions: `\u{17f}` is a small `S`, `\u{212a}`
+/// a capital `k`, and `\u{1e9e}` needs three steps to `ss`.
 fn fold(name: &str) -> String {
     if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'@') {
         return name.to_ascii_lowercase();
@@ -275,22 +276,22 @@ fn fold(name: &str) -> String {
     folded
 }
 
-/// LetterKeywords too common to look for inside a name, or at the end of one: `oauth` is no credential.
+/// Checks words that are too common inside a name or at its end: `oauth` is not a credential.
 fn match_whole(part: &str) -> Option<ScrubbedField> {
     matches!(part, "auth").then_some(Credential)
 }
 
-/// What parts a name from a value in one text.
+/// Separators between a name and a value in one text.
 const SEPARATORS: [char; 13] =
     [':', '=', ';', ',', '|', '/', '>', '?', '&', '"', '\'', '\u{ff1a}', '\u{ff1d}'];
-/// The most symbols on one side of an `@` in a name that is shown.
+/// Maximum number of symbols on one side of an `@` in a name that is shown.
 const MAX_NAME_SYMBOLS: usize = 64;
 
-/// The members of the schema that are credentials, folded: no operator can allow them.
+/// The members of the schema that are credentials, folded. `scrub.allow_fields` cannot allow them.
 const CREDENTIAL_MEMBERS: &[&str] = &["password", "pkcs12value"];
 
-/// Annotations whose values have a form of their own (OData JSON Format 4.01, section 4.5). Those with a token in their
-/// value (`nextLink`, `deltaLink`) and those of media are missing: the resource has none.
+/// Annotations whose values have a known format (OData JSON Format 4.01, section 4.5). Annotations with a token in
+/// their value (`nextLink`, `deltaLink`) and those of media are not listed: the resource has none.
 const ANNOTATION_TERMS: &[(&str, AnnotationTerm)] = &[
     ("type", AnnotationTerm::Type),
     ("context", AnnotationTerm::Link),
@@ -302,7 +303,7 @@ const ANNOTATION_TERMS: &[(&str, AnnotationTerm)] = &[
     ("count", AnnotationTerm::Count),
 ];
 
-/// Names that hold a credential word, or end in one, and hold no credential. They are compared whole: `commonKey` ends
+/// Names that contain or end in a credential word and are not credentials. They are compared whole: `commonKey` ends
 /// in `monkey`.
 const ALLOWLIST: &[&str] = &[
     "pretokenissuance",
@@ -318,7 +319,7 @@ const ALLOWLIST: &[&str] = &[
     "spin",
 ];
 
-/// LetterKeywords that make a credential of any name that holds them. Each begins with two letters.
+/// Words that make any name that contains them a credential. Each begins with two letters.
 const CONTAINS: &[(ScrubbedField, &[&str])] = &[
     (Password, &["password", "passwd", "pwd", "passphrase", "passcode"]),
     (
@@ -332,7 +333,7 @@ const CONTAINS: &[(ScrubbedField, &[&str])] = &[
     (Password, &["securityotp", "accessotp", "verificationotp"]),
     (Secret, &["secret"]),
     (Token, &["token", "assertion", "jwt", "bearer", "samlresponse"]),
-    // A name that ends in `key` needs no word here; these go on after it.
+    // A name that ends in `key` is found by its suffix; in these the name continues after the word.
     (Key, &["apikey", "accesskey", "accountkey", "sharedkey", "symmetrickey", "symkey", "masterkey"]),
     (Key, &["signingkey", "encryptionkey", "subscriptionkey", "functionkey", "functionskey", "hostkey"]),
     (Key, &["keymaterial", "keyvalue", "keydata", "keybytes", "keyblob", "keycontent", "keystring"]),
@@ -342,7 +343,7 @@ const CONTAINS: &[(ScrubbedField, &[&str])] = &[
     (Credential, &["credential", "authorization", "authorisation", "cookie", "signature", "codeverifier"]),
 ];
 
-/// LetterKeywords that make a credential of any name that ends in them. Each ends in a letter.
+/// Words that make any name that ends in them a credential. Each ends in a letter.
 const SUFFIXES: &[(ScrubbedField, &[&str])] = &[
     (Password, &["pass", "pw", "pin", "pincode", "otp"]),
     (Token, &["jwe", "jws"]),

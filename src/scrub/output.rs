@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_come_out_in_the_order_in_which_they_were_kept() {
+    fn spans_are_written_in_the_order_in_which_they_were_kept() {
         let mut output = Output::new(SOURCE, 99);
         for (start, end) in [(0, 0), (0, 2), (2, 3), (3, 3), (5, 6), (6, 8), (1, 3), (9, 10)] {
             output.keep(piece(start, end)).unwrap();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_added_stands_between_the_pieces() {
+    fn pushed_text_stands_between_the_spans() {
         let mut output = Output::new(SOURCE, 99);
         output.push("a").unwrap();
         output.keep(piece(0, 2)).unwrap();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_counts_what_is_kept_before_it_is_copied() {
+    fn the_limit_counts_kept_spans_before_they_are_copied() {
         let mut output = Output::new(SOURCE, 6);
         output.keep(piece(0, 2)).unwrap();
         output.keep(piece(2, 4)).unwrap();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_is_escaped_as_json_has_it() {
+    fn a_string_is_escaped_as_in_json() {
         for byte in 0..128_u8 {
             let one = String::from(char::from(byte));
             for string in [format!("a{one}b\u{e9}"), one.repeat(2), one] {

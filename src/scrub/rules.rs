@@ -1,4 +1,4 @@
-//! The configuration, made ready for the walker.
+//! The configuration, compiled for the walker.
 
 use serde_json::Value;
 use url::Url;
@@ -11,7 +11,7 @@ use super::text;
 use super::url::TargetUrlRules;
 use super::values;
 
-/// Everything that the walker consults.
+/// The rules of the walker.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     /// The mask as text.
@@ -25,13 +25,13 @@ pub(super) struct Rules {
     pub(super) links: TrustedLinks,
 }
 
-/// The result of the check of one string.
+/// The result of checking one string.
 pub(super) enum MemberAction {
-    /// The string has the form of its class.
+    /// The string has the format of its class.
     Keep,
-    /// Parts of the string are masked; this is the rest with the masks in it.
+    /// Parts of the string are credentials; this is the string with masks in their place.
     Replace(String),
-    /// The string does not have the form of its class.
+    /// The string does not have the format of its class.
     Mask,
 }
 
@@ -48,7 +48,7 @@ impl Rules {
         }
     }
 
-    /// Accepts links to this server beside those to Graph's own hosts.
+    /// Also accepts links to this server, beside those to Graph's own hosts.
     pub(super) fn trust(&mut self, base_url: &Url) {
         self.links.trust(base_url);
     }

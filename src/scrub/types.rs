@@ -1,13 +1,12 @@
-//! The types that the objects of a document declare, wherever the declaration stands in the object.
+//! The declared types of a document's objects, wherever in the object the declaration stands.
 //!
-//! One pass over the text before the walk finds them all, so that the walk knows the kind of an object before its first
-//! member.
+//! One pass before the walk finds them all, so that the walk knows the kind of an object before its first member.
 
 use super::json::JsonReader;
 use super::schema::TypeKind;
 use crate::cache::outcome::ScrubFailure;
 
-/// The declared types by the place where their object begins, in the order of the text.
+/// The declared types by the start of their object, in the order of the text.
 #[derive(Debug, Default)]
 pub(super) struct DeclaredTypes {
     found: Vec<(usize, TypeKind)>,
@@ -15,7 +14,8 @@ pub(super) struct DeclaredTypes {
 }
 
 impl DeclaredTypes {
-    /// Finds every declared type in valid JSON. It ends at what the reader refuses, as the walk does after it.
+    /// Finds every declared type in valid JSON. Stops at the first error of the reader, at which the walk stops as
+    /// well.
     pub(super) fn parse(text: &str) -> Self {
         let mut found = Vec::new();
         let _refused_by_the_walk_too = value(&mut JsonReader::new(text), &mut found);
@@ -23,7 +23,7 @@ impl DeclaredTypes {
         Self { found, next: 0 }
     }
 
-    /// The type of the object that begins at `start`. Objects are looked up in the order of the text.
+    /// Returns the type of the object that begins at `start`. Must be called in the order of the text.
     pub(super) fn type_at(&mut self, start: usize) -> Option<TypeKind> {
         while let Some(&(at, kind)) = self.found.get(self.next).filter(|(at, _)| *at <= start) {
             self.next += 1;
@@ -63,7 +63,7 @@ fn object(reader: &mut JsonReader<'_>, found: &mut Vec<(usize, TypeKind)>) -> Re
             declared = match (declared, kind) {
                 (None, kind) => kind,
                 (declared, None) => declared,
-                // Two types that differ say nothing.
+                // Two different types are the same as an unknown type.
                 (Some(one), Some(other)) => Some(if one == other { one } else { TypeKind::Other }),
             };
         } else {
@@ -90,7 +90,7 @@ fn declaration(
     Ok((!is_null).then_some(TypeKind::Other))
 }
 
-/// Whether a name is `@odata.type` or `@type`, in any letter case.
+/// Returns whether a name is `@odata.type` or `@type`, in any letter case.
 fn is_declaration(name: &str) -> bool {
     name.eq_ignore_ascii_case("@odata.type") || name.eq_ignore_ascii_case("@type")
 }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_was_skipped_is_passed_over() {
+    fn a_skipped_object_does_not_shift_the_types() {
         let text = r##"{"a":{"@type":"x"},"b":{"@type":"#microsoft.graph.identityApiConnector"}}"##;
         let mut types = DeclaredTypes::parse(text);
         let last = text.rfind('{').unwrap();

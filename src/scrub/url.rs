@@ -74,7 +74,7 @@ impl TargetUrlRules {
         }
     }
 
-    /// A text that was parts, without what must go.
+    /// Joins the parts without the removed ones.
     fn scrub_parts<'t>(&self, parts: &UrlParts<'t>) -> Cow<'t, str> {
         let path = self.path(parts.path);
         let mut clean = match &path {
@@ -208,7 +208,7 @@ fn is_ambiguous(text: &str) -> bool {
     front.contains('\\') && front.contains('@')
 }
 
-/// Whether a value is one value however often somebody decodes it, and wherever somebody splits it.
+/// Returns whether a value stays one value after repeated decoding and splitting.
 fn is_single(value: &str) -> bool {
     percent_decoded(value).is_some_and(|decoded| {
         decoded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/:,+*".contains(&byte))

@@ -1,7 +1,7 @@
-//! The walker: one pass over valid JSON that writes what may be seen and masks the rest.
+//! The walker: one pass over valid JSON that copies the public values and masks the others.
 //!
-//! It branches on the kind of object that it is in ([`ObjectKind`]) and on the meaning of a name ([`FieldClass`]). It
-//! recurses once for each level of the document, and the reader refuses more than 64 of them.
+//! It branches on the kind of the current object ([`ObjectKind`]) and on the class of a name ([`FieldClass`]). It
+//! recurses once for each level of the document, and the reader rejects more than 64 levels.
 
 use super::config::{UnknownPolicy, UsernamePolicy};
 use super::json::{JsonReader, Span, StringLiteral};
@@ -23,7 +23,7 @@ pub(super) struct Walker<'a> {
     output: Output<'a>,
     removed: RemovedCounts,
     unknown: UnknownMembers,
-    /// The name of the member whose value is walked. None if it may not be shown.
+    /// The name of the current member. `None` if the name may not be shown.
     name: Option<StringLiteral>,
     types: DeclaredTypes,
 }
@@ -61,7 +61,7 @@ impl<'a> Walker<'a> {
         Ok(Walked { bytes: self.output.into_bytes(), removed: self.removed, unknown: self.unknown })
     }
 
-    /// An object in a position: its declared type may narrow the kind.
+    /// Walks an object: its declared type may change the kind that its position has.
     fn object(&mut self, position: ObjectKind) -> WalkResult {
         let bracket = self.reader.open(b'{')?;
         let kind = self
@@ -100,7 +100,7 @@ impl<'a> Walker<'a> {
         self.output.keep(self.reader.close(b']')?)
     }
 
-    /// The value of a member whose name is already written.
+    /// Walks the value of a member whose name is already written.
     fn member(&mut self, kind: ObjectKind, field_class: FieldClass) -> WalkResult {
         match field_class {
             FieldClass::Credential(field) => self.mask(field),
@@ -137,7 +137,8 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// A member of the schema in an object that it does not belong to. Those that take something away do so everywhere.
+    /// Walks a member of the schema in an object to which it does not belong. Members that are masked elsewhere are
+    /// masked here too.
     fn known_elsewhere(&mut self, kind: ObjectKind, member: Member) -> WalkResult {
         match member {
             Member::TargetUrl | Member::Authentication if kind.is_authentication() => {
@@ -149,7 +150,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// The value of a member that is a string of a class by the schema.
+    /// Walks a value that the schema defines as a string of a class.
     fn schema_value(&mut self, kind: ObjectKind, class: ValueClass) -> WalkResult {
         match self.reader.peek()? {
             b'"' => {
@@ -167,11 +168,11 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// A string that is checked against its class.
+    /// Walks a string and checks it against its class.
     fn checked_string(&mut self, class: ValueClass, field: ScrubbedField) -> WalkResult {
         let string = self.reader.read_string()?;
         let raw = self.reader.source(string.piece);
-        // What hides nothing, or was masked before, stays as it is.
+        // An empty string and the mask itself stay unchanged.
         if raw == EMPTY_STRING || raw == self.rules.mask {
             return self.output.keep(string.piece);
         }
@@ -185,7 +186,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// A step: its connector is an object, whatever word its name holds.
+    /// Walks a step. Its connector is an object, even if the name contains a credential word.
     fn step(&mut self, kind: ObjectKind, credential: Option<ScrubbedField>) -> WalkResult {
         let is_step = kind == ObjectKind::Root && matches!(self.reader.peek()?, b'{' | b'[');
         match credential {
@@ -195,7 +196,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Objects of a kind, in any depth of arrays. A value that is none is masked as `field`, or is unknown.
+    /// Walks objects of a kind, in arrays of any depth. Another value is masked as `field`, or is unknown.
     fn objects(&mut self, kind: ObjectKind, parent: ObjectKind, field: Option<ScrubbedField>) -> WalkResult {
         match (self.reader.peek()?, field) {
             (b'{', _) => self.object(kind),
@@ -220,7 +221,7 @@ impl<'a> Walker<'a> {
         credential: Option<ScrubbedField>,
     ) -> WalkResult {
         match (self.reader.peek()?, credential) {
-            // An authentication configuration or a target URL has links and counts; a credential has none.
+            // An authentication configuration and a target URL have links and counts; a credential has none.
             (_, Some(field))
                 if !matches!(field, ScrubbedField::Authentication | ScrubbedField::TargetUrl)
                     && !matches!(term, AnnotationTerm::Type) =>
@@ -244,7 +245,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// The text of an annotation: without the form of its class it is a credential, or unknown.
+    /// Walks the text of an annotation. Without the format of its class it is a credential, or unknown.
     fn annotation_text(
         &mut self,
         kind: ObjectKind,
@@ -259,7 +260,7 @@ impl<'a> Walker<'a> {
         self.mask_value(string, credential.unwrap_or(ScrubbedField::Unknown))
     }
 
-    /// A member that the operator knows to be harmless: text, or an array of texts. Objects are walked as any other.
+    /// Walks a member of `scrub.allow_fields`: text, or an array of texts. Objects are walked as any other object.
     fn allowed(&mut self, kind: ObjectKind) -> WalkResult {
         match self.reader.peek()? {
             b'"' => self.checked_string(ValueClass::Text, ScrubbedField::Text),
@@ -268,8 +269,8 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// A value that the schema does not know: strings are masked, and objects and arrays are walked. `is_non_ascii_name` says
-    /// that the name may look like a credential word, so that numbers are masked as well.
+    /// Walks a value that the schema does not list: strings are masked, objects and arrays are walked.
+    /// `is_non_ascii_name`: the name may look like a credential word, so numbers are masked as well.
     fn unknown(&mut self, kind: ObjectKind, is_non_ascii_name: bool) -> WalkResult {
         match self.reader.peek()? {
             b'{' => self.object(kind.unknown_child()),
@@ -289,7 +290,7 @@ impl<'a> Walker<'a> {
         self.rules.unknown == UnknownPolicy::Keep && !kind.is_authentication()
     }
 
-    /// Masks the next value, whole, unless there is nothing in it.
+    /// Masks the next value, unless it is empty.
     fn mask(&mut self, field: ScrubbedField) -> WalkResult {
         let value = self.reader.skip_value()?;
         self.mask_value(value, field)
@@ -306,7 +307,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Writes the mask in the place of a value.
+    /// Writes the mask in place of a value, and counts it.
     fn write_mask(&mut self, field: ScrubbedField) -> WalkResult {
         self.removed.add(field);
         if field == ScrubbedField::Unknown
@@ -319,7 +320,7 @@ impl<'a> Walker<'a> {
         self.output.push(&self.rules.mask)
     }
 
-    /// A name that can hold a credential itself.
+    /// Masks a name that can contain a credential itself.
     fn mask_suspicious_name(&mut self, name: Span) -> WalkResult {
         if self.reader.source(name) == self.rules.mask {
             return self.output.keep(name);
@@ -328,7 +329,7 @@ impl<'a> Walker<'a> {
     }
 }
 
-/// The rule that a string of the wrong form, or with masked parts, is counted under.
+/// Returns the rule under which a string with a wrong format or masked parts is counted.
 fn counted_field(kind: ObjectKind, class: ValueClass) -> ScrubbedField {
     match class {
         ValueClass::Text => ScrubbedField::Text,
@@ -338,7 +339,7 @@ fn counted_field(kind: ObjectKind, class: ValueClass) -> ScrubbedField {
     }
 }
 
-/// Whether there is only white space between two brackets.
+/// Returns whether there is only white space between two brackets.
 fn is_empty(raw: &str, open: char, close: char) -> bool {
     raw.strip_prefix(open)
         .and_then(|rest| rest.strip_suffix(close))

@@ -14,7 +14,9 @@ use tokio_rustls::server::TlsStream;
 use super::TlsFiles;
 use super::cert_expiry::not_after;
 use crate::observability::metrics::{Metrics, Reload};
-use crate::support::watched_files::{ReloadTrigger, Reloadable, Secret, ShownPath, Unreadable, WatchedFiles};
+use crate::support::watched_files::{
+    DisplayPath, ReadError, ReloadTrigger, Reloadable, SecretBytes, WatchedFiles,
+};
 
 /// The TLS side of a listener.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub struct Tls {
 #[derive(Debug)]
 pub enum Error {
     /// A file cannot be read.
-    Unreadable(Unreadable),
+    Unreadable(ReadError),
     /// The file is not the PEM that it should be.
     Pem(PathBuf, pem::Error),
     /// Certificate and key are each readable, yet cannot serve together.
@@ -57,7 +59,7 @@ impl Tls {
 impl Reloadable for Tls {
     /// New handshakes use what the files hold if it is sound; otherwise what was in use stays.
     fn reload(&self, trigger: ReloadTrigger) -> Option<Reload> {
-        let contents = self.files.changed(trigger)?.map_err(Error::Unreadable);
+        let contents = self.files.read_if_changed(trigger)?.map_err(Error::Unreadable);
         let config = contents.and_then(|contents| server_config(&self.named, &contents, &self.metrics));
         let result = match config {
             Ok(config) => {
@@ -76,7 +78,11 @@ impl Reloadable for Tls {
 }
 
 /// What the files say, and tells when the certificate ends.
-fn server_config(named: &TlsFiles, contents: &[Secret], metrics: &Metrics) -> Result<ServerConfig, Error> {
+fn server_config(
+    named: &TlsFiles,
+    contents: &[SecretBytes],
+    metrics: &Metrics,
+) -> Result<ServerConfig, Error> {
     let [certificate, key, client_ca @ ..] = contents else {
         return Err(Error::Pem(named.certificate.clone(), pem::Error::NoItemsFound));
     };
@@ -120,14 +126,14 @@ impl std::fmt::Display for Error {
         match self {
             Self::Unreadable(error) => error.fmt(f),
             Self::Pem(path, error) => {
-                write!(f, "{} does not hold the PEM expected of it: {error}", ShownPath(path))
+                write!(f, "{} does not hold the PEM expected of it: {error}", DisplayPath(path))
             }
             Self::Pair(certificate, key, error) => {
-                let (certificate, key) = (ShownPath(certificate), ShownPath(key));
+                let (certificate, key) = (DisplayPath(certificate), DisplayPath(key));
                 write!(f, "{certificate} and {key} cannot be used together: {error}")
             }
             Self::ClientCa(path, error) => {
-                write!(f, "{} holds no certificate that can sign callers': {error}", ShownPath(path))
+                write!(f, "{} holds no certificate that can sign callers': {error}", DisplayPath(path))
             }
         }
     }

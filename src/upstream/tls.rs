@@ -7,13 +7,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::support::watched_files::ShownPath;
+use crate::support::watched_files::DisplayPath;
 
 /// Why there are no roots of trust.
 #[derive(Debug, thiserror::Error)]
 pub enum RootsError {
     /// The file of `graph.ca_file` is no use.
-    #[error("graph.ca_file: {path}: expected a readable file of PEM certificates: {reason}", path = ShownPath(path))]
+    #[error("graph.ca_file: {path}: expected a readable file of PEM certificates: {reason}", path = DisplayPath(path))]
     File {
         /// The file.
         path: PathBuf,

@@ -193,7 +193,7 @@ async fn a_content_type_says_utf_8_whatever_charset_graph_names() {
 }
 
 #[tokio::test]
-async fn nothing_is_masked_where_nothing_is_hidden() {
+async fn empty_values_are_not_masked() {
     let mut stage = Stage::set().await;
     for raw in [
         // Cases C1, C2 and C9.

@@ -53,10 +53,10 @@ fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
 #[test]
 fn the_usual_fields_are_not_kept_and_others_are() {
     let stage = Stage::new();
-    let usual: HeaderMap = headers::usual().iter().cloned().collect();
+    let usual: HeaderMap = headers::common_headers().iter().cloned().collect();
     let entry = Entry::new(stage.body(8), &stage.scrubber, &usual, Lifetime::NONE, stage.asked);
     assert!(entry.unusual().is_none());
-    assert_eq!(entry.headers(), headers::usual());
+    assert_eq!(entry.headers(), headers::common_headers());
     let lines = [("content-type", "application/json;charset=utf-8"), ("sunset", "@10")];
     let (entry, lines) = (stage.entry(&lines), fields(&lines).into_iter());
     let lines: Vec<_> = lines.map(|(name, value)| (name.unwrap(), value)).collect();
@@ -107,7 +107,7 @@ fn its_tag_is_weak_and_says_which_body_it_is_under_which_rules() {
 #[test]
 fn its_digest_is_the_tags_and_covers_unusual_fields_too() {
     let stage = Stage::new();
-    let usual: HeaderMap = headers::usual().iter().cloned().collect();
+    let usual: HeaderMap = headers::common_headers().iter().cloned().collect();
     let entry = Entry::new(stage.body(300), &stage.scrubber, &usual, Lifetime::NONE, stage.asked);
     assert_eq!(entry.digest(), ContentDigest(entry.tag.0));
     let of = |lines| stage.entry(lines).digest();
@@ -134,7 +134,7 @@ fn what_is_superseded_is_kept_no_longer_and_what_has_left_is_not_superseded() {
 #[test]
 fn it_weighs_what_it_holds() {
     let stage = Stage::new();
-    let usual: HeaderMap = headers::usual().iter().cloned().collect();
+    let usual: HeaderMap = headers::common_headers().iter().cloned().collect();
     let made = |length| Entry::new(stage.body(length), &stage.scrubber, &usual, Lifetime::NONE, stage.asked);
     for length in [8, 300] {
         assert_eq!(made(length).weight(), size_of::<Entry>() + length);

@@ -9,7 +9,7 @@ use crate::cache::conditional::Validators;
 use crate::cache::outcome::NotStored;
 use crate::cache::vary;
 use crate::http::cache_control::CacheControl;
-use crate::http::headers::only;
+use crate::http::headers::single_value;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 
@@ -84,7 +84,7 @@ fn origin_lifetime(headers: &HeaderMap, control: CacheControl, received: Now) ->
 
 /// The date in a field that is there once, and readable.
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    crate::http::date::read(only(headers, name)?)
+    crate::http::date::parse(single_value(headers, name)?)
 }
 
 /// RFC 9111, section 5.1: `Age` is a number, and where it is a list "a cache [...] SHOULD use the first member of the

@@ -147,7 +147,7 @@ impl Slot {
             generation,
             granted,
             end,
-            since: now.tick(),
+            since: now.monotonic_millis_u32(),
             tag,
         }
     }

@@ -186,7 +186,7 @@ fn a_finding_is_spent_from_the_moment_in_which_nobody_is_given_it() {
     let stage = Stage::new();
     let (generation, now) = (stage.generation(), stage.clock.now());
     let slot = Slot::new(stage.spelling(1), generation, now, &stage.finding());
-    let (last, fresh) = (now.tick().wrapping_add(REVISIT - 1), Generations::default());
+    let (last, fresh) = (now.monotonic_millis_u32().wrapping_add(REVISIT - 1), Generations::default());
     assert!(!slot.is_spent(&stage.generations, last));
     assert!(slot.is_spent(&stage.generations, last.wrapping_add(1)));
     stage.end_epoch();

@@ -10,7 +10,7 @@ use url::Url;
 use super::ROUTE;
 use super::span::{AttributeValue, Finished, Running, SpanKind, protocol};
 use crate::cache::outcome::Outcome;
-use crate::http::ids::{Ids, REQUEST_ID, TraceParent, guid, span_id};
+use crate::http::ids::{Ids, REQUEST_ID, TraceParent, parse_guid, span_id};
 use crate::observability::metrics::{Metrics, SpanResult};
 use crate::support::labels::Label;
 
@@ -180,7 +180,7 @@ impl Attempt {
         *error = (status.as_u16() >= 400).then_some(AttributeValue::Status(status.as_u16()));
         span.say("network.protocol.version", protocol(version));
         span.say("http.response.status_code", AttributeValue::Number(i64::from(status.as_u16())));
-        if let Some(id) = headers.get(REQUEST_ID).and_then(guid) {
+        if let Some(id) = headers.get(REQUEST_ID).and_then(parse_guid) {
             span.say("http.response.header.request-id", AttributeValue::Guid(id));
         }
     }

@@ -49,7 +49,7 @@ pub(super) fn outcome(answer: &Result<UpstreamResponse, ErrorResponse>, now: Now
     match answer {
         Ok(answer) => match answer.status.as_u16() {
             429 => {
-                let wait = retry_after::of(&answer.headers, answer.status, now);
+                let wait = retry_after::from_headers(&answer.headers, answer.status, now);
                 Some(CallOutcome::Throttled(wait.unwrap_or_default()))
             }
             502..=504 => Some(CallOutcome::Failed(CallFailure::Status)),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::cache::outcome::Outcome;
 use crate::http::cache_status::CacheStatus;
-use crate::http::ids::{CLIENT_REQUEST_ID, REQUEST_ID, guid};
+use crate::http::ids::{CLIENT_REQUEST_ID, REQUEST_ID, parse_guid};
 use crate::observability::metrics::MethodLabel;
 use crate::proxy::response;
 use crate::support::clock::Clock;
@@ -75,7 +75,7 @@ async fn every_answer_carries_the_ids_and_nosniff() {
     asked.headers.insert(CLIENT_REQUEST_ID, theirs.clone());
     let response = stack.respond(asked.clone(), false, PEER).await;
     assert_eq!(response.headers()[CLIENT_REQUEST_ID], theirs);
-    assert!(guid(&response.headers()[REQUEST_ID]).is_some());
+    assert!(parse_guid(&response.headers()[REQUEST_ID]).is_some());
     assert_eq!(response.headers()["x-content-type-options"], "nosniff");
     assert!(!response.headers().contains_key("server"));
 }
@@ -86,7 +86,7 @@ async fn an_id_that_is_no_guid_is_replaced() {
     let mut asked = get("/");
     asked.headers.insert(CLIENT_REQUEST_ID, HeaderValue::from_static("<script>"));
     let response = stack.respond(asked.clone(), false, PEER).await;
-    assert!(guid(&response.headers()[CLIENT_REQUEST_ID]).is_some());
+    assert!(parse_guid(&response.headers()[CLIENT_REQUEST_ID]).is_some());
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn an_answer_is_counted_by_method_status_and_outcome() {
 fn what_is_answered_at_once_is_dressed_and_counted_like_all_else() {
     let (stack, metrics) = stack();
     let response = stack.try_respond(&request(Method::HEAD, "/at-once"), PEER.ip()).unwrap();
-    assert!(guid(&response.headers()[REQUEST_ID]).is_some());
+    assert!(parse_guid(&response.headers()[REQUEST_ID]).is_some());
     assert_eq!(response.headers()["content-length"], "7");
     assert_eq!(metrics.requests(MethodLabel::Head, StatusCode::OK, Outcome::Hit), 1);
     assert_eq!(metrics.in_flight(), 0);

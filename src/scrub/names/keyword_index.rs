@@ -1,17 +1,17 @@
-//! LetterKeywords to look for in a folded name.
+//! Keywords to find in a folded name.
 //!
-//! A body can have 200,000 names, so each place in a name looks at few words, and at most places at none.
+//! A body can have 200,000 names, so at most positions in a name no keyword is compared, and at the others few.
 
 use crate::cache::outcome::ScrubbedField;
 
-/// LetterKeywords with what they make of a name, by one of their letters. Of words under one letter the order is kept.
+/// Keywords and the field of each, grouped by one of their letters. In a group the order of the lists is kept.
 #[derive(Clone, Debug)]
 pub(super) struct KeywordIndex([LetterKeywords; 26]);
 
-/// The words under one letter.
+/// The keywords of one letter.
 #[derive(Clone, Debug, Default)]
 struct LetterKeywords {
-    /// The letters that stand neighbor that one in any of them, a bit each.
+    /// Bit set of the letters next to that letter in any of the keywords.
     neighbors: u32,
     keywords: Vec<(&'static str, ScrubbedField)>,
 }
@@ -19,7 +19,8 @@ struct LetterKeywords {
 type KeywordLists = &'static [(ScrubbedField, &'static [&'static str])];
 
 impl KeywordIndex {
-    /// By the first letter, to look for a word anywhere. A word begins with two letters.
+    /// Groups by the first letter, to find a keyword anywhere in a name. Ignores keywords that do not begin with two
+    /// letters.
     pub(super) fn by_first_letter(keyword_lists: KeywordLists) -> Self {
         Self::build(keyword_lists, |word| match word {
             [first, second, ..] => Some((*first, *second)),
@@ -27,7 +28,8 @@ impl KeywordIndex {
         })
     }
 
-    /// By the last letter, to look for a word at the end. A word ends in two letters.
+    /// Groups by the last letter, to find a keyword at the end of a name. Ignores keywords that do not end in two
+    /// letters.
     pub(super) fn by_last_letter(keyword_lists: KeywordLists) -> Self {
         Self::build(keyword_lists, |word| match word {
             [.., second, last] => Some((*last, *second)),
@@ -49,7 +51,7 @@ impl KeywordIndex {
         index
     }
 
-    /// What the first word that the name holds makes of it.
+    /// Returns the field of the first keyword in the name.
     pub(super) fn find_first(&self, folded: &str) -> Option<ScrubbedField> {
         let bytes = folded.as_bytes();
         bytes.windows(2).enumerate().find_map(|(at, pair)| {
@@ -58,14 +60,14 @@ impl KeywordIndex {
         })
     }
 
-    /// What the word that the name ends in makes of it.
+    /// Returns the field of the keyword at the end of the name.
     pub(super) fn find_suffix(&self, folded: &str) -> Option<ScrubbedField> {
         let &[.., second, last] = folded.as_bytes() else { return None };
         let words = self.candidates(last, second)?;
         words.iter().find(|(word, _)| folded.ends_with(word)).map(|&(_, field)| field)
     }
 
-    /// The words under a letter, if any of them has the other neighbor it.
+    /// Returns the keywords of a letter, if one of them has `neighbor` next to that letter.
     fn candidates(&self, one: u8, neighbor: u8) -> Option<&[(&'static str, ScrubbedField)]> {
         let words = self.0.get(alphabet_index(one))?;
         let others = words.neighbors.checked_shr(u32::from(neighbor.wrapping_sub(b'a')))?;
@@ -73,7 +75,7 @@ impl KeywordIndex {
     }
 }
 
-/// The place of an ASCII letter in the alphabet; for any other byte a number past its end.
+/// Returns the position of a lower-case letter in the alphabet; for any other byte a number beyond its end.
 fn alphabet_index(byte: u8) -> usize {
     usize::from(byte.wrapping_sub(b'a'))
 }
@@ -91,7 +93,7 @@ mod tests {
         &[(Key, &["abc", "abd"]), (Token, &["bc", "xbc"]), (Secret, &["abcd", "zz1"])];
 
     #[test]
-    fn the_first_place_decides_and_there_the_order_of_the_list() {
+    fn the_first_position_wins_and_there_the_order_of_the_list() {
         let index = KeywordIndex::by_first_letter(WORDS);
         for (folded, found) in [
             ("abc", Some(Key)),
@@ -115,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_end_decides_and_there_the_order_of_the_list() {
+    fn only_the_end_counts_and_there_the_order_of_the_list() {
         let index = KeywordIndex::by_last_letter(&WORDS[..2]);
         for (folded, found) in [
             ("abc", Some(Key)),
@@ -159,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_found_is_what_a_search_word_by_word_finds(folded in folded()) {
+        fn the_index_finds_the_same_as_a_search_word_by_word(folded in folded()) {
             let places = || folded.char_indices().map(|(at, _)| &folded[at..]);
             let first = places().find_map(|rest| all(CONTAINS).find(|(word, _)| rest.starts_with(word)));
             prop_assert_eq!(KeywordIndex::by_first_letter(CONTAINS).find_first(&folded), first.map(|(_, field)| field));

@@ -1,13 +1,13 @@
-//! The names that Graph's answers usually have, judged beforehand.
+//! Common names in Graph's responses, classified in advance.
 
 use super::FieldClass;
 
-/// Names, spelled as Graph spells them, with what they mean; by their length.
+/// Names in Graph's own spelling with their classes, by length.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KnownNames(Vec<Vec<(&'static str, FieldClass)>>);
 
 impl KnownNames {
-    /// Has each name judged once. What it means is the judge's word: nothing is said about it here.
+    /// Classifies each name once by `classify`.
     pub(super) fn new(classify: impl Fn(&str) -> FieldClass) -> Self {
         let mut by_length = Vec::new();
         for name in COMMON_NAMES {
@@ -19,14 +19,14 @@ impl KnownNames {
         Self(by_length)
     }
 
-    /// What a name means, if it is one of these.
+    /// Returns the class of a name, if it is a common one.
     pub(super) fn get(&self, name: &str) -> Option<FieldClass> {
         let names = self.0.get(name.len())?;
         names.iter().find(|(known_names, _)| *known_names == name).map(|&(_, field_class)| field_class)
     }
 }
 
-/// The members of this resource, of its errors and of lists, and the annotations that they come with.
+/// The members and annotations of this resource, of its errors and of lists.
 const COMMON_NAMES: &[&str] = &[
     "@odata.context",
     "@odata.type",

@@ -33,7 +33,7 @@ fn names_of_credentials_are_known_with_their_field() {
         (Key, &["Ocp-Apim-Subscription-Key", "symmetricKeyInfo", "accountKeyBase64", "keyValue", "jwks"]),
         (Key, &["commonKey", "addonKey", "daemonKeys", "hockeyKey", "hmac", "JWK"]),
         (Key, &["bodyHmac", "clientJwk", "clientJwks"]),
-        // What goes on after the word, so that the word itself is looked for.
+        // Names that continue after the word, so that the index and not the suffix finds it.
         (
             Key,
             &["apiKeyHeader", "accessKeyId", "accountKeyName", "sharedKeyLite", "symKeyHex", "masterKeyUri"],
@@ -105,7 +105,7 @@ fn no_spelling_hides_a_credential() {
 }
 
 #[test]
-fn both_sides_of_an_annotation_are_judged() {
+fn both_sides_of_an_annotation_are_checked() {
     for name in [
         "password@odata.type",
         "key1@odata.type",
@@ -120,7 +120,7 @@ fn both_sides_of_an_annotation_are_judged() {
 }
 
 #[test]
-fn an_innocent_name_covers_nothing_but_itself() {
+fn an_allowlisted_name_is_compared_whole() {
     for name in [
         "preTokenIssuanceSecret",
         "preTokenIssuances",
@@ -142,7 +142,7 @@ fn the_operators_names_match_whole_and_folded() {
 }
 
 #[test]
-fn the_operator_can_name_what_is_innocent_by_itself() {
+fn the_operator_can_list_an_allowlisted_name() {
     let names = with_extra(&["preTokenIssuance", "targetUrl"]);
     for name in ["preTokenIssuance", "preTokenIssuance@odata.context", "targetURL"] {
         assert_eq!(names.classify(name), FieldClass::Credential(Extra), "{name}");
@@ -150,7 +150,7 @@ fn the_operator_can_name_what_is_innocent_by_itself() {
 }
 
 #[test]
-fn each_name_has_its_meaning() {
+fn each_name_has_its_class() {
     let known = FieldClass::Known;
     let note = |term| FieldClass::Annotation(term, None);
     let of_authentication = |term| FieldClass::Annotation(term, Some(Authentication));
@@ -201,7 +201,7 @@ fn each_name_has_its_meaning() {
 }
 
 #[test]
-fn a_name_that_could_be_a_credential_itself_is_hidden() {
+fn a_name_that_could_be_a_credential_itself_is_suspicious() {
     let (longest, longer) = ("x".repeat(64), "x".repeat(65));
     for name in [
         "aHVudGVyMDA=",
@@ -238,7 +238,7 @@ fn allowed_names_are_compared_exactly_and_beat_credential_words_but_not_the_sche
 }
 
 #[test]
-fn where_unknown_text_is_kept_no_name_is_hidden() {
+fn if_unknown_text_is_kept_no_name_is_suspicious() {
     let names = MemberNames::new(&Config { unknown: UnknownPolicy::Keep, ..Config::default() });
     for name in ["aHVudGVyMDA=", "\u{e9}", "0123456789abcdef"] {
         assert_eq!(names.classify(name), FieldClass::Unknown, "{name}");
@@ -246,7 +246,7 @@ fn where_unknown_text_is_kept_no_name_is_hidden() {
 }
 
 #[test]
-fn every_word_to_look_for_is_folded_and_has_two_letters_where_it_is_looked_for() {
+fn every_keyword_is_folded_and_has_two_letters_at_its_indexed_end() {
     for (words, at_end) in [(CONTAINS, false), (SUFFIXES, true)] {
         for word in words.iter().flat_map(|(_, words)| *words) {
             let from = if at_end { word.len() - 2 } else { 0 };
@@ -257,7 +257,7 @@ fn every_word_to_look_for_is_folded_and_has_two_letters_where_it_is_looked_for()
 }
 
 #[test]
-fn what_is_judged_beforehand_is_judged_by_the_operators_words_too() {
+fn common_names_are_also_checked_against_the_operators_names() {
     let names = with_extra(&["display name", "ID"]);
     for name in ["displayName", "id"] {
         assert_eq!(names.classify(name), FieldClass::Credential(Extra), "{name}");

@@ -2,18 +2,18 @@
 
 use serde_json::{Map, Value};
 
-/// A document that knows what must become of it.
+/// A document with its expected result.
 #[derive(Clone, Debug)]
 pub(super) enum Node {
-    /// Must come out as it is.
+    /// Must stay unchanged.
     Kept(Value),
-    /// Must come out as the second.
+    /// Must become the second value.
     Planted(Value, Value),
     Array(Vec<Node>),
     Object(Vec<(String, Node)>),
 }
 
-/// An object, written as the choices have it, and what must come of it.
+/// Writes an object by these choices. Returns the text and the expected result.
 pub(super) fn write_document(members: Vec<(String, Node)>, choices: Vec<u8>) -> (String, Value) {
     let mut writer = JsonWriter { text: String::new(), choices: choices.into_iter().cycle() };
     let expected = writer.node(&Node::Object(members));
@@ -72,7 +72,7 @@ impl JsonWriter {
         }
     }
 
-    /// Writes the node and returns what the scrubber must make of it.
+    /// Writes the node and returns the expected result.
     fn node(&mut self, node: &Node) -> Value {
         match node {
             Node::Kept(value) => {

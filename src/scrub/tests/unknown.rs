@@ -68,7 +68,7 @@ fn a_new_step_keeps_the_known_members_of_its_connector() {
 }
 
 #[test]
-fn an_object_that_no_step_and_no_type_makes_a_connector_keeps_no_string() {
+fn an_object_without_step_or_type_of_a_connector_keeps_no_string() {
     for name in ["authConfig", "authenticationConfigurationV2", "headers", "wrapper", "value", "\u{e9}"] {
         for (raw, expected) in [
             (
@@ -114,7 +114,7 @@ fn a_type_that_does_not_belong_to_the_position_seals_the_object_wherever_it_stan
 }
 
 #[test]
-fn a_name_with_a_credential_behind_it_is_masked_with_its_value() {
+fn a_name_followed_by_a_credential_is_masked_with_its_value() {
     for name in [
         "password:S",
         "password S",
@@ -244,7 +244,7 @@ fn a_member_that_the_operator_allows_passes_but_for_credentials_in_it() {
 }
 
 #[test]
-fn where_unknown_text_is_kept_credential_words_and_authentication_configurations_are_masked_still() {
+fn if_unknown_text_is_kept_credential_words_and_authentication_configurations_are_still_masked() {
     let config = Config { unknown: UnknownPolicy::Keep, ..Config::default() };
     let raw = "{\"name\":\"x\",\"p\u{430}ss\":5,\"apiKey\":\"y\",\"a\":[\"z\",{\"username\":\"u\",\"x@odata.context\":\"v\"}],\"target_url\":\"https://h/?code=x\",\"authenticationConfiguration\":{\"name\":\"x\",\"a\":{\"b\":\"c\"}}}";
     let expected = "{\"name\":\"x\",\"p\u{430}ss\":5,\"apiKey\":\"******\",\"a\":[\"z\",{\"username\":\"u\",\"x@odata.context\":\"v\"}],\"target_url\":\"https://h/?code=******\",\"authenticationConfiguration\":{\"name\":\"******\",\"a\":{\"b\":\"******\"}}}";

@@ -60,7 +60,7 @@ fn text_without_credentials_is_kept() {
 }
 
 #[test]
-fn urls_lose_what_target_urls_lose() {
+fn urls_in_text_are_scrubbed_like_target_urls() {
     check(&[
         ("see https://h/x?code=hunter2.", "see https://h/x?code=******."),
         ("https://user:hunter2@h/x", "https://h/x"),
@@ -123,7 +123,7 @@ fn json_and_pairs_with_the_name_of_a_credential_are_masked() {
 
 /// Each line with a secret of weak form, so that the mechanism and not the look of the word finds it.
 #[test]
-fn a_secret_behind_the_name_of_a_credential_goes_whatever_stands_between() {
+fn a_secret_after_the_name_of_a_credential_is_masked_whatever_stands_between() {
     for text in [
         "password: S3cr3t",
         "x-functions-key:S3cr3t",
@@ -176,7 +176,7 @@ fn a_secret_behind_the_name_of_a_credential_goes_whatever_stands_between() {
 }
 
 #[test]
-fn a_word_that_looks_like_a_key_goes_wherever_it_stands() {
+fn a_word_that_looks_like_a_key_is_masked_in_any_position() {
     check(&[
         ("Hunt3rZq8wLk2mN7pXv", "******"),
         ("my Hunt3rZq8wLk2mN7pXv, ok", "my ******, ok"),
@@ -188,7 +188,7 @@ fn a_word_that_looks_like_a_key_goes_wherever_it_stands() {
 }
 
 #[test]
-fn a_long_text_of_one_piece_is_clean_in_linear_time() {
+fn a_long_text_without_blanks_is_scrubbed_in_linear_time() {
     for piece in ["@", ":", "=", "a@", "password ", "?a=", "eyJ", "%25", "Bearer ", "://", "aB3", "<", "key>"]
     {
         let text = piece.repeat(200_000 / piece.len());
@@ -198,7 +198,7 @@ fn a_long_text_of_one_piece_is_clean_in_linear_time() {
 }
 
 #[test]
-fn a_mask_of_the_operators_is_not_masked_again() {
+fn a_configured_mask_is_not_masked_again() {
     for mask in ["a b=c", "https://u:p@h/?x=y", "{\"a\"}", "Bearer x", "-----BEGIN"] {
         let rules = Rules::new(&Config { mask: mask.to_owned(), ..Config::default() });
         let once = mask_credentials("Bearer hunter2", &rules).unwrap();

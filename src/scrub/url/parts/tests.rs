@@ -5,7 +5,7 @@ fn is_unambiguous(text: &str) -> bool {
 }
 
 #[test]
-fn a_text_is_cut_at_its_first_marks() {
+fn a_text_is_split_at_its_first_delimiters() {
     for (text, scheme, user, host, path, query) in [
         ("https://h", "https", false, "h", "", None),
         ("https://h/", "https", false, "h", "/", None),
@@ -32,7 +32,7 @@ fn a_text_is_cut_at_its_first_marks() {
 }
 
 #[test]
-fn what_is_not_plain_or_has_no_mark_is_not_cut() {
+fn other_characters_or_no_delimiter_prevent_a_split() {
     for text in [
         "",
         "https",
@@ -63,7 +63,7 @@ fn every_percent_sign_stands_before_two_hexadecimal_digits() {
 }
 
 #[test]
-fn the_usual_urls_are_settled() {
+fn common_urls_are_unambiguous() {
     for text in [
         "https://someapi.com/api/endpoint",
         "http://h",
@@ -80,7 +80,7 @@ fn the_usual_urls_are_settled() {
 }
 
 #[test]
-fn what_a_parser_could_see_otherwise_is_not_settled() {
+fn a_url_that_a_parser_could_read_otherwise_is_ambiguous() {
     for text in [
         // Another scheme, or another spelling of it.
         "ftp://h/",
@@ -104,25 +104,25 @@ fn what_a_parser_could_see_otherwise_is_not_settled() {
         "https://a.-h/",
         "https://a--h/",
         "https://xn--bcher-kva.example/",
-        // It could be an address.
+        // A host that could be an address.
         "https://1/",
         "https://127.0.0.1/",
         "https://a.1/",
         "https://a.0x7f/",
         "https://a.7b/",
         "https://[::1]/",
-        // Characters that no name has.
+        // Characters that are invalid in a name.
         "https://a_b/",
         "https://a%41/",
         "https://a~b/",
-        // Ports that are none, or may be too large.
+        // Ports that are invalid, or may be too large.
         "https://h:/",
         "https://h:00443/",
         "https://h:65536/",
         "https://h:1a/",
         "https://h:1:2/",
         "https://:1/",
-        // What is escaped in a query.
+        // Characters that are escaped in a query.
         "https://h/?a'",
     ] {
         assert!(!is_unambiguous(text), "{text}");
