@@ -1,6 +1,6 @@
 //! Header fields of Graph's response that are passed on, and field names.
 //!
-//! They are allowlists: an unlisted field is dropped.
+//! The lists are allowlists: an unlisted field is dropped.
 
 use std::sync::LazyLock;
 use std::time::SystemTime;

@@ -18,7 +18,7 @@ pub(super) struct JsonReader<'a> {
 
 /// A span of the text: start and end, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct SourceSpan {
     pub(super) start: usize,
     pub(super) end: usize,
 }
@@ -26,7 +26,7 @@ pub(super) struct Span {
 /// A string of the source, with its quotes and escapes.
 #[derive(Clone, Copy)]
 pub(super) struct StringLiteral {
-    pub(super) piece: Span,
+    pub(super) piece: SourceSpan,
     escaped: bool,
 }
 
@@ -47,7 +47,7 @@ impl<'a> JsonReader<'a> {
     }
 
     /// Consumes the byte `wanted`, which must be next.
-    pub(super) fn expect_byte(&mut self, wanted: u8) -> Result<Span, ScrubFailure> {
+    pub(super) fn expect_byte(&mut self, wanted: u8) -> Result<SourceSpan, ScrubFailure> {
         if self.peek()? != wanted {
             return Err(ScrubFailure::BadJson);
         }
@@ -56,14 +56,14 @@ impl<'a> JsonReader<'a> {
     }
 
     /// Consumes the bracket that opens an object or array.
-    pub(super) fn open(&mut self, bracket: u8) -> Result<Span, ScrubFailure> {
+    pub(super) fn open(&mut self, bracket: u8) -> Result<SourceSpan, ScrubFailure> {
         let piece = self.expect_byte(bracket)?;
         self.depth += 1;
         if self.depth > MAX_DEPTH { Err(ScrubFailure::TooDeep) } else { Ok(piece) }
     }
 
     /// Consumes the closing bracket of the innermost object or array.
-    pub(super) fn close(&mut self, bracket: u8) -> Result<Span, ScrubFailure> {
+    pub(super) fn close(&mut self, bracket: u8) -> Result<SourceSpan, ScrubFailure> {
         let piece = self.expect_byte(bracket)?;
         self.depth = self.depth.checked_sub(1).ok_or(ScrubFailure::BadJson)?;
         Ok(piece)
@@ -71,7 +71,11 @@ impl<'a> JsonReader<'a> {
 
     /// Consumes the comma before the next element of the object or array that `bracket` closes, if there is one.
     /// Returns `None` if there is no further element.
-    pub(super) fn next_element(&mut self, first: bool, bracket: u8) -> Result<Option<Span>, ScrubFailure> {
+    pub(super) fn next_element(
+        &mut self,
+        first: bool,
+        bracket: u8,
+    ) -> Result<Option<SourceSpan>, ScrubFailure> {
         if self.peek()? == bracket {
             return Ok(None);
         }
@@ -113,7 +117,7 @@ impl<'a> JsonReader<'a> {
     }
 
     /// Consumes a value of any kind and returns its span. Does not recurse, but checks the depth.
-    pub(super) fn skip_value(&mut self) -> Result<Span, ScrubFailure> {
+    pub(super) fn skip_value(&mut self) -> Result<SourceSpan, ScrubFailure> {
         if self.peek()? == b'"' {
             return Ok(self.read_string()?.piece);
         }
@@ -133,7 +137,7 @@ impl<'a> JsonReader<'a> {
     }
 
     /// Consumes a number, `true`, `false` or `null`.
-    pub(super) fn read_scalar(&mut self) -> Result<Span, ScrubFailure> {
+    pub(super) fn read_scalar(&mut self) -> Result<SourceSpan, ScrubFailure> {
         self.peek()?;
         let start = self.at;
         let rest = &self.text.as_bytes()[start..];
@@ -147,12 +151,12 @@ impl<'a> JsonReader<'a> {
     }
 
     /// Returns the source text of a span.
-    pub(super) fn source(&self, piece: Span) -> &'a str {
+    pub(super) fn source(&self, piece: SourceSpan) -> &'a str {
         &self.text[piece.start..piece.end]
     }
 
-    fn span_from(&self, start: usize) -> Span {
-        Span { start, end: self.at }
+    fn span_from(&self, start: usize) -> SourceSpan {
+        SourceSpan { start, end: self.at }
     }
 }
 

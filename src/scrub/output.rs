@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::json::Span;
+use super::json::SourceSpan;
 use crate::cache::outcome::ScrubFailure;
 
 /// The output so far. Adjacent spans of the source are copied together. Without `Debug`, which would print the text.
@@ -10,7 +10,7 @@ pub(super) struct Output<'a> {
     source: &'a str,
     bytes: Vec<u8>,
     /// The kept span that is not yet copied.
-    pending: Span,
+    pending: SourceSpan,
     /// Remaining bytes of the limit. Spans count when they are kept, not when they are copied, so that a too large
     /// body fails at the span that exceeds the limit.
     remaining: usize,
@@ -22,14 +22,14 @@ impl<'a> Output<'a> {
         Self {
             source,
             bytes: Vec::with_capacity(source.len().min(max)),
-            pending: Span { start: 0, end: 0 },
+            pending: SourceSpan { start: 0, end: 0 },
             remaining: max,
         }
     }
 
     /// Writes a span of the source unchanged.
     #[inline]
-    pub(super) fn keep(&mut self, piece: Span) -> Result<(), ScrubFailure> {
+    pub(super) fn keep(&mut self, piece: SourceSpan) -> Result<(), ScrubFailure> {
         self.reserve(piece.end - piece.start)?;
         if piece.start != self.pending.end {
             self.flush();
@@ -86,8 +86,8 @@ mod tests {
 
     const SOURCE: &str = "0123456789";
 
-    fn piece(start: usize, end: usize) -> Span {
-        Span { start, end }
+    fn piece(start: usize, end: usize) -> SourceSpan {
+        SourceSpan { start, end }
     }
 
     fn text(output: Output<'_>) -> String {

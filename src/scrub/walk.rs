@@ -1,10 +1,10 @@
 //! The walker: one pass over valid JSON that copies the public values and masks the others.
 //!
-//! It branches on the kind of the current object ([`ObjectKind`]) and on the class of a name ([`FieldClass`]). It
-//! recurses once for each level of the document, and the reader rejects more than 64 levels.
+//! The walker branches on the kind of the current object ([`ObjectKind`]) and on the class of a name ([`FieldClass`]).
+//! It recurses once for each level of the document, and the reader rejects more than 64 levels.
 
 use super::config::{UnknownPolicy, UsernamePolicy};
-use super::json::{JsonReader, Span, StringLiteral};
+use super::json::{JsonReader, SourceSpan, StringLiteral};
 use super::names::{AnnotationTerm, FieldClass};
 use super::output::Output;
 use super::removed::RemovedCounts;
@@ -249,7 +249,7 @@ impl<'a> Walker<'a> {
     fn annotation_text(
         &mut self,
         kind: ObjectKind,
-        string: Span,
+        string: SourceSpan,
         (class, text): (ValueClass, &str),
         credential: Option<ScrubbedField>,
     ) -> WalkResult {
@@ -296,7 +296,7 @@ impl<'a> Walker<'a> {
         self.mask_value(value, field)
     }
 
-    fn mask_value(&mut self, value: Span, field: ScrubbedField) -> WalkResult {
+    fn mask_value(&mut self, value: SourceSpan, field: ScrubbedField) -> WalkResult {
         let raw = self.reader.source(value);
         match raw {
             "null" | EMPTY_STRING | "{}" | "[]" => self.output.keep(value),
@@ -321,7 +321,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Masks a name that can contain a credential itself.
-    fn mask_suspicious_name(&mut self, name: Span) -> WalkResult {
+    fn mask_suspicious_name(&mut self, name: SourceSpan) -> WalkResult {
         if self.reader.source(name) == self.rules.mask {
             return self.output.keep(name);
         }

@@ -1,7 +1,7 @@
 //! A future that runs to its end even if its caller stops waiting.
 //!
-//! It is polled in the task of its caller, so that no task must be created, woken and joined. If it is dropped before
-//! its end, it is spawned on the runtime.
+//! The future is polled in the task of its caller, so that no task must be created, woken and joined. If it is dropped
+//! before its end, it is spawned on the runtime.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -281,7 +281,7 @@ proptest! {
     fn a_parser_would_say_the_same_of_what_is_settled(text in nearly_settled()) {
         if let Some(parts) = UrlParts::split(&text).filter(UrlParts::is_unambiguous) {
             prop_assert_eq!(targets().scrub_by_parser(&text, Some(&parts)), Some(targets().scrub_parts(&parts)));
-            // Nor does it matter to the parser that the text was parts.
+            // The parser reads the same URL if the text was split first.
             let canonical = targets().scrub_by_parser(&text, None).unwrap();
             let url = |text: &str| Url::parse(text).unwrap();
             prop_assert_eq!(url(&targets().scrub_parts(&parts)), url(&canonical));
