@@ -86,8 +86,8 @@ impl MemberNames {
         let mut extra: HashSet<_> = config.extra_fields.iter().map(|name| fold(name)).collect();
         extra.remove("");
         let mut names = Self {
-            contains: KeywordIndex::by_first_letter(CONTAINS),
-            suffixes: KeywordIndex::by_last_letter(SUFFIXES),
+            contains: KeywordIndex::anywhere(CONTAINS),
+            suffixes: KeywordIndex::at_end(SUFFIXES),
             extra,
             allowed: config.allow_fields.iter().cloned().collect(),
             keeps_unknown: config.unknown == UnknownPolicy::Keep,

@@ -1,83 +1,74 @@
-//! Keywords to find in a folded name.
+//! Keywords to find in a folded name, by `aho-corasick`.
 //!
-//! A body can have 200,000 names, so at most positions in a name no keyword is compared, and at the others few.
+//! A body can have 200,000 names, so each byte of a name is read once, whatever the number of keywords. Both automata are
+//! DFAs, together some 120 KB for each scrubber: a name of 16 letters without a keyword takes 21 ns, in a contiguous
+//! NFA 46 ns, and with a table of keywords by their first letter, as before, 30 ns.
+
+use aho_corasick::automaton::Automaton as _;
+use aho_corasick::dfa::DFA;
+use aho_corasick::{Anchored, Input, MatchKind, StartKind};
 
 use crate::cache::outcome::ScrubbedField;
 
-/// Keywords and the field of each, grouped by one of their letters. In a group the order of the lists is kept.
+/// Keywords and the field of each. Of several keywords at one position the first of the lists wins.
 #[derive(Clone, Debug)]
-pub(super) struct KeywordIndex([LetterKeywords; 26]);
-
-/// The keywords of one letter.
-#[derive(Clone, Debug, Default)]
-struct LetterKeywords {
-    /// Bit set of the letters next to that letter in any of the keywords.
-    neighbors: u32,
-    keywords: Vec<(&'static str, ScrubbedField)>,
+pub(super) struct KeywordIndex {
+    automaton: DFA,
+    /// The fields, in the order of the automaton's patterns.
+    fields: Vec<ScrubbedField>,
 }
 
 type KeywordLists = &'static [(ScrubbedField, &'static [&'static str])];
 
 impl KeywordIndex {
-    /// Groups by the first letter, to find a keyword anywhere in a name. Ignores keywords that do not begin with two
-    /// letters.
-    pub(super) fn by_first_letter(keyword_lists: KeywordLists) -> Self {
-        Self::build(keyword_lists, |word| match word {
-            [first, second, ..] => Some((*first, *second)),
-            _ => None,
-        })
+    /// Creates an index that finds a keyword anywhere in a name.
+    pub(super) fn anywhere(keyword_lists: KeywordLists) -> Self {
+        Self::build(keyword_lists, StartKind::Unanchored, |keyword| keyword.bytes().collect())
     }
 
-    /// Groups by the last letter, to find a keyword at the end of a name. Ignores keywords that do not end in two
-    /// letters.
-    pub(super) fn by_last_letter(keyword_lists: KeywordLists) -> Self {
-        Self::build(keyword_lists, |word| match word {
-            [.., second, last] => Some((*last, *second)),
-            _ => None,
-        })
+    /// Creates an index that finds a keyword at the end of a name. Keywords and names are read backwards.
+    pub(super) fn at_end(keyword_lists: KeywordLists) -> Self {
+        Self::build(keyword_lists, StartKind::Anchored, |keyword| keyword.bytes().rev().collect())
     }
 
-    fn build(keyword_lists: KeywordLists, letters: fn(&[u8]) -> Option<(u8, u8)>) -> Self {
-        let mut index = Self(Default::default());
-        for &(field, words) in keyword_lists {
-            for word in words {
-                let Some((one, neighbor)) = letters(word.as_bytes()) else { continue };
-                if let Some(words) = index.0.get_mut(alphabet_index(one)) {
-                    words.neighbors |= 1 << alphabet_index(neighbor);
-                    words.keywords.push((*word, field));
-                }
+    /// Ignores keywords with fewer than two letters, which would match nearly every name.
+    fn build(keyword_lists: KeywordLists, start: StartKind, pattern: fn(&str) -> Vec<u8>) -> Self {
+        let of_list = |&(field, keywords): &(ScrubbedField, &'static [&'static str])| {
+            keywords.iter().map(move |keyword| (*keyword, field))
+        };
+        let keywords = keyword_lists.iter().flat_map(of_list).filter(|(keyword, _)| keyword.len() >= 2);
+        let (patterns, fields): (Vec<_>, Vec<_>) =
+            keywords.map(|(keyword, field)| (pattern(keyword), field)).unzip();
+        let mut builder = DFA::builder();
+        // Hardly any name has a keyword, and names are short: a prefilter takes longer than the search.
+        builder.match_kind(MatchKind::LeftmostFirst).start_kind(start).prefilter(false);
+        let Ok(automaton) = builder.build(&patterns) else {
+            unreachable!("an automaton of some hundred keywords has fewer than 2^31 states")
+        };
+        Self { automaton, fields }
+    }
+
+    /// Returns the field of the first keyword in the name. For an index of [`KeywordIndex::anywhere`].
+    pub(super) fn find_first(&self, folded: &str) -> Option<ScrubbedField> {
+        let found = self.automaton.try_find(&Input::new(folded)).ok()??;
+        self.fields.get(found.pattern().as_usize()).copied()
+    }
+
+    /// Returns the field of the keyword at the end of the name. For an index of [`KeywordIndex::at_end`].
+    pub(super) fn find_suffix(&self, folded: &str) -> Option<ScrubbedField> {
+        let mut state = self.automaton.start_state(Anchored::Yes).ok()?;
+        let mut found = None;
+        for &byte in folded.as_bytes().iter().rev() {
+            state = self.automaton.next_state(Anchored::Yes, state, byte);
+            if self.automaton.is_dead(state) {
+                break;
+            }
+            if self.automaton.is_match(state) {
+                found = Some(self.automaton.match_pattern(state, 0));
             }
         }
-        index
+        self.fields.get(found?.as_usize()).copied()
     }
-
-    /// Returns the field of the first keyword in the name.
-    pub(super) fn find_first(&self, folded: &str) -> Option<ScrubbedField> {
-        let bytes = folded.as_bytes();
-        bytes.windows(2).enumerate().find_map(|(at, pair)| {
-            let words = self.candidates(pair[0], pair[1])?;
-            words.iter().find(|(word, _)| bytes[at..].starts_with(word.as_bytes())).map(|&(_, field)| field)
-        })
-    }
-
-    /// Returns the field of the keyword at the end of the name.
-    pub(super) fn find_suffix(&self, folded: &str) -> Option<ScrubbedField> {
-        let &[.., second, last] = folded.as_bytes() else { return None };
-        let words = self.candidates(last, second)?;
-        words.iter().find(|(word, _)| folded.ends_with(word)).map(|&(_, field)| field)
-    }
-
-    /// Returns the keywords of a letter, if one of them has `neighbor` next to that letter.
-    fn candidates(&self, one: u8, neighbor: u8) -> Option<&[(&'static str, ScrubbedField)]> {
-        let words = self.0.get(alphabet_index(one))?;
-        let others = words.neighbors.checked_shr(u32::from(neighbor.wrapping_sub(b'a')))?;
-        (others & 1 == 1).then_some(&words.keywords)
-    }
-}
-
-/// Returns the position of a lower-case letter in the alphabet; for any other byte a number beyond its end.
-fn alphabet_index(byte: u8) -> usize {
-    usize::from(byte.wrapping_sub(b'a'))
 }
 
 #[cfg(test)]
@@ -94,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_first_position_wins_and_there_the_order_of_the_list() {
-        let index = KeywordIndex::by_first_letter(WORDS);
+        let index = KeywordIndex::anywhere(WORDS);
         for (folded, found) in [
             ("abc", Some(Key)),
             ("xxabdxx", Some(Key)),
@@ -118,7 +109,7 @@ mod tests {
 
     #[test]
     fn only_the_end_counts_and_there_the_order_of_the_list() {
-        let index = KeywordIndex::by_last_letter(&WORDS[..2]);
+        let index = KeywordIndex::at_end(&WORDS[..2]);
         for (folded, found) in [
             ("abc", Some(Key)),
             ("xabd", Some(Key)),
@@ -138,8 +129,8 @@ mod tests {
     #[test]
     fn a_word_too_short_for_two_letters_is_not_indexed() {
         let words: KeywordLists = &[(Password, &["a", ""])];
-        assert_eq!(KeywordIndex::by_first_letter(words).find_first("aa"), None);
-        assert_eq!(KeywordIndex::by_last_letter(words).find_suffix("aa"), None);
+        assert_eq!(KeywordIndex::anywhere(words).find_first("aa"), None);
+        assert_eq!(KeywordIndex::at_end(words).find_suffix("aa"), None);
     }
 
     fn all(keyword_lists: KeywordLists) -> impl Iterator<Item = (&'static str, ScrubbedField)> {
@@ -164,9 +155,9 @@ mod tests {
         fn the_index_finds_the_same_as_a_search_word_by_word(folded in folded()) {
             let places = || folded.char_indices().map(|(at, _)| &folded[at..]);
             let first = places().find_map(|rest| all(CONTAINS).find(|(word, _)| rest.starts_with(word)));
-            prop_assert_eq!(KeywordIndex::by_first_letter(CONTAINS).find_first(&folded), first.map(|(_, field)| field));
+            prop_assert_eq!(KeywordIndex::anywhere(CONTAINS).find_first(&folded), first.map(|(_, field)| field));
             let end = all(SUFFIXES).find(|(word, _)| folded.ends_with(word));
-            prop_assert_eq!(KeywordIndex::by_last_letter(SUFFIXES).find_suffix(&folded), end.map(|(_, field)| field));
+            prop_assert_eq!(KeywordIndex::at_end(SUFFIXES).find_suffix(&folded), end.map(|(_, field)| field));
         }
     }
 }
