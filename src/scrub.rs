@@ -153,7 +153,7 @@ impl ScrubbedBody {
     }
 
     /// Returns the length, bytes.
-    #[expect(clippy::len_without_is_empty, reason = "a scrubbed body is an object, so at least two bytes")]
+    #[expect(clippy::len_without_is_empty, reason = "a scrubbed body is a JSON object, at least two bytes")]
     pub fn len(&self) -> usize {
         self.0.len()
     }

@@ -8,7 +8,7 @@ use http::header::{CACHE_CONTROL, PRAGMA};
 
 /// The directives that a private cache obeys. Seconds are clamped to 2^31 (section 1.2.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "a directive without a value is there or is not")]
+#[expect(clippy::struct_excessive_bools, reason = "each directive without a value is a flag")]
 pub struct CacheControl {
     /// `no-store`
     pub no_store: bool,

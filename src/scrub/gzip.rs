@@ -36,7 +36,7 @@ impl GzippedBody {
     }
 
     /// Returns the length, bytes.
-    #[expect(clippy::len_without_is_empty, reason = "gzip of nothing has a head and an end")]
+    #[expect(clippy::len_without_is_empty, reason = "a gzip member is never empty")]
     pub fn len(&self) -> usize {
         self.0.len()
     }

@@ -78,7 +78,7 @@ impl TargetUrlRules {
     fn scrub_parts<'t>(&self, parts: &UrlParts<'t>) -> Cow<'t, str> {
         let path = self.path(parts.path);
         let mut clean = match &path {
-            Cow::Borrowed(_) if !parts.user => Cow::Borrowed(parts.front),
+            Cow::Borrowed(_) if !parts.has_user_info => Cow::Borrowed(parts.before_query),
             _ => Cow::Owned(format!("{}://{}{path}", parts.scheme, parts.host)),
         };
         if let Some(query) = parts.query {

@@ -38,7 +38,7 @@ impl Now {
 
     /// Returns milliseconds of the monotonic clock, modulo 2^32, for uses that tolerate a wrap-around every seven
     /// weeks and a stop while the machine sleeps.
-    #[expect(clippy::cast_possible_truncation, reason = "that is what it is")]
+    #[expect(clippy::cast_possible_truncation, reason = "the value wraps on purpose")]
     pub fn monotonic_millis_u32(self) -> u32 {
         self.mono_ms as u32
     }
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn an_age_is_the_larger_difference_of_the_two_clocks() {
         let suspended = at(1_000, 61_000).since(at(1_000, 1_000));
-        assert_eq!(suspended, Duration::from_secs(60), "the monotonic clock stood still");
+        assert_eq!(suspended, Duration::from_secs(60), "the monotonic clock stopped");
         let set_back = at(61_000, 0).since(at(1_000, 50_000));
         assert_eq!(set_back, Duration::from_secs(60), "the wall clock was set back");
     }
@@ -237,8 +237,8 @@ mod tests {
         let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_000));
         clock.record_graph_date(UNIX_EPOCH + Duration::from_secs(1_600));
         assert_eq!(clock.now().token_millis(), 1_600_000);
-        assert_eq!(clock.now().unix_seconds(), 1_000, "ages go by our own");
+        assert_eq!(clock.now().unix_seconds(), 1_000, "ages use the own clock");
         clock.record_graph_date(UNIX_EPOCH + Duration::from_secs(400));
-        assert_eq!(clock.now().token_millis(), 1_000_000, "a clock that is early lets tokens end early");
+        assert_eq!(clock.now().token_millis(), 1_000_000, "an early clock expires tokens early");
     }
 }

@@ -143,7 +143,7 @@ mod tests {
         std::fs::write(file.path(), "new").unwrap();
         assert_eq!(texts(files.read_if_changed(ReloadTrigger::Poll)), None);
         assert_eq!(texts(files.read_if_changed(ReloadTrigger::Poll)), Some(vec!["new".to_owned()]));
-        assert_eq!(texts(files.read_if_changed(ReloadTrigger::Poll)), None, "once is enough");
+        assert_eq!(texts(files.read_if_changed(ReloadTrigger::Poll)), None, "only once");
     }
 
     #[test]

@@ -7,10 +7,10 @@ use memchr::{memchr, memrchr};
 /// [`UrlParts::is_unambiguous`].
 pub(super) struct UrlParts<'t> {
     /// The text before query and fragment.
-    pub(super) front: &'t str,
+    pub(super) before_query: &'t str,
     pub(super) scheme: &'t str,
     /// Whether user info stands before the host.
-    pub(super) user: bool,
+    pub(super) has_user_info: bool,
     /// The host with its port.
     pub(super) host: &'t str,
     pub(super) path: &'t str,
@@ -35,9 +35,9 @@ impl<'t> UrlParts<'t> {
         let user = memrchr(b'@', &text.as_bytes()[authority..path]);
         let host = user.map_or(authority, |distance| authority + distance + 1);
         Some(Self {
-            front: &text[..query],
+            before_query: &text[..query],
             scheme: &text[..scheme],
-            user: user.is_some(),
+            has_user_info: user.is_some(),
             host: &text[host..path],
             path: &text[path..query],
             query: (query < fragment).then(|| &text[query + 1..fragment]),
@@ -50,7 +50,7 @@ impl<'t> UrlParts<'t> {
         // Of these characters the URL standard escapes only `'`, and only in a query.
         let escaped = |query: &str| memchr(b'\'', query.as_bytes()).is_some();
         matches!(self.scheme, "https" | "http")
-            && !self.user
+            && !self.has_user_info
             && is_unambiguous_host(self.host)
             && !self.query.is_some_and(escaped)
     }

@@ -240,7 +240,7 @@ fn a_url_that_is_or_becomes_too_long_is_rejected() {
     assert!(targets().scrub(&url(MAX_URL_BYTES, "")).is_some());
     assert_eq!(targets().scrub(&url(MAX_URL_BYTES + 1, "")), None);
     assert!(targets().scrub(&url(MAX_URL_BYTES - 1, "#")).is_some());
-    assert_eq!(targets().scrub(&url(MAX_URL_BYTES, "#")), None, "even where what is left is short enough");
+    assert_eq!(targets().scrub(&url(MAX_URL_BYTES, "#")), None, "even if the result is short enough");
     assert!(targets().scrub(&url(MAX_URL_BYTES - 9, "?a=1")).is_some());
     assert_eq!(targets().scrub(&url(MAX_URL_BYTES - 8, "?a=1")), None);
 }

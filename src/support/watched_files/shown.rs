@@ -81,7 +81,7 @@ mod tests {
             assert_eq!(shown(&file), file.to_str().unwrap());
         }
         let missing = directory.path().join("missing");
-        assert_eq!(shown(&missing), missing.to_str().unwrap(), "a slip in a name is to be seen");
+        assert_eq!(shown(&missing), missing.to_str().unwrap(), "a misspelt name is shown");
     }
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let file = directory.path().join(random);
             std::fs::write(&file, "").unwrap();
-            assert_eq!(shown(&file), file.to_str().unwrap(), "there is such a file");
+            assert_eq!(shown(&file), file.to_str().unwrap(), "the file exists");
         }
         let long = "x".repeat(5_000);
         assert_eq!(shown(Path::new(&long)), "<hidden: 5000 characters, no such file>");

@@ -23,10 +23,10 @@ fn a_text_is_split_at_its_first_delimiters() {
         ("a#b://c", "a#b", false, "c", "", None),
     ] {
         let parts = UrlParts::split(text).unwrap();
-        assert_eq!((parts.scheme, parts.user, parts.host), (scheme, user, host), "{text}");
+        assert_eq!((parts.scheme, parts.has_user_info, parts.host), (scheme, user, host), "{text}");
         assert_eq!((parts.path, parts.query), (path, query), "{text}");
-        let rest = text.strip_prefix(parts.front).unwrap();
-        assert!(parts.front.ends_with(&format!("{host}{path}")), "{text}");
+        let rest = text.strip_prefix(parts.before_query).unwrap();
+        assert!(parts.before_query.ends_with(&format!("{host}{path}")), "{text}");
         assert!(rest.is_empty() || rest.starts_with(['?', '#']), "{text}");
     }
 }
