@@ -6,7 +6,7 @@
 
 mod background;
 mod connection_cap;
-#[cfg(feature = "sandbox")]
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod descriptors;
 mod listeners;
@@ -159,7 +159,8 @@ fn fetcher(
         refused: UnauthorizedTokens::new(clock.clone()),
         breakers: Breakers::new(clock.clone()),
         store: Arc::new(Store::new(&config.store, keep, count_evictions(metrics))),
-        scrubber: Scrubber::new(&config.scrub, config.upstream.max_body).trusting(&config.upstream.base_url),
+        scrubber: Scrubber::new(&config.scrub, config.upstream.max_body)
+            .with_trusted_base_url(&config.upstream.base_url),
         unknown_members: UnknownMemberNotices::default(),
         freshness: Dials::new(&config.freshness),
         clock,

@@ -1,18 +1,17 @@
-//! A stand-in for Microsoft Graph, for `demo` and for tests.
+//! A stand-in for Microsoft Graph, used by the subcommand `demo` and by tests.
 //!
-//! It behaves as Graph does where the proxy meets it: it mints and verifies its own tokens, checks scopes, roles and
-//! directory roles, throttles each app in each tenant, revokes tokens with a claims challenge, and answers in
-//! Graph's shapes under Graph's headers. Its tenants hold planted credentials in clear. It reads requests by
-//! itself and knows nothing of the proxy, whose judge it is.
+//! The stand-in mints and verifies its own tokens, checks scopes, roles and directory roles, throttles each app in
+//! each tenant, revokes tokens with a claims challenge, and sends responses with Graph's shapes and headers. Its
+//! tenants hold planted credentials in clear text. It parses requests by itself and uses nothing of the proxy, so that
+//! tests can compare the two.
 //!
 //! ```text
-//! request ─▶ serve ─▶ graph ─┬─ issuer ─▶ caller          who asks
-//!                            ├─ faults, throttle           does it go wrong
-//!                            ├─ question ─▶ directory      what is asked for
-//!                            └─ body ─▶ answer ─▶ response
+//! request ─▶ serve ─▶ graph ─┬─ issuer ─▶ caller            authentication
+//!                            ├─ faults, throttle             injected faults, 429
+//!                            ├─ request ─▶ directory         route, query, permissions
+//!                            └─ body ─▶ response             JSON, header fields
 //! ```
 
-mod answer;
 mod body;
 mod caller;
 mod clock;
@@ -23,8 +22,9 @@ pub mod forgery;
 mod graph;
 mod issuer;
 mod names;
-mod question;
-mod record;
+mod request;
+mod request_log;
+mod response;
 mod sample;
 mod serve;
 mod throttle;
@@ -40,27 +40,27 @@ use rustls::ServerConfig;
 use tokio::task::JoinHandle;
 
 pub use self::caller::{GLOBAL_ADMINISTRATOR, USER_FLOW_ADMINISTRATOR};
-pub use self::clock::Now;
+pub use self::clock::NowFn;
 pub use self::directory::{Flow, Step};
 pub use self::names::{app_id, service_principal_id, user_id};
-pub use self::record::Received;
+pub use self::request_log::RecordedRequest;
 pub use self::sample::{BARE, CONTOSO, FABRIKAM, INVITATIONS, NORTHWIND, PARTNERS, SIGN_UP};
-pub use self::throttle::RetryAfter;
+pub use self::throttle::RetryAfterForm;
 pub use self::token::TokenBuilder;
 
 use self::directory::Directory;
-use self::graph::Graph;
+use self::graph::GraphService;
 use self::issuer::Issuer;
-use self::sample::Planted;
+use self::sample::PlantedSecrets;
 
-/// How the sandbox is started.
+/// Options for [`FakeGraph::start`].
 pub struct Options {
-    /// Where it listens. By default a free port of 127.0.0.1.
+    /// The listening socket. Default: a free port of 127.0.0.1.
     pub listener: Option<TcpListener>,
-    /// Serves TLS with this, ALPN set to `h2` and `http/1.1`. By default plain text.
+    /// TLS configuration; ALPN is set to `h2` and `http/1.1`. Default: plain text.
     pub tls: Option<Arc<ServerConfig>>,
-    /// The present, for tokens, throttling and `Date`. By default the system's clock.
-    pub now: Now,
+    /// The current time for tokens, throttling and `Date`. Default: the system's clock.
+    pub now: NowFn,
 }
 
 impl Default for Options {
@@ -69,16 +69,16 @@ impl Default for Options {
     }
 }
 
-/// A running stand-in. Dropped, it closes its port and its connections soon after.
+/// A running stand-in. When it is dropped, its port and its connections close soon after.
 pub struct FakeGraph {
-    graph: Arc<Graph>,
+    graph: Arc<GraphService>,
     address: SocketAddr,
     scheme: &'static str,
     serving: JoinHandle<()>,
 }
 
 impl FakeGraph {
-    /// Starts serving. Must be called in a Tokio runtime. Fails when the port cannot be bound.
+    /// Starts the server. Must be called in a Tokio runtime. Fails if the port cannot be bound.
     pub fn start(options: Options) -> io::Result<Self> {
         let listener = match options.listener {
             Some(given) => given,
@@ -92,141 +92,141 @@ impl FakeGraph {
             config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
             Arc::new(config)
         });
-        let (mut directory, mut planted) = (Directory::default(), Planted::default());
-        sample::furnish(&mut directory, &mut planted);
+        let (mut directory, mut planted) = (Directory::default(), PlantedSecrets::default());
+        sample::add_sample_data(&mut directory, &mut planted);
         let issuer = Arc::new(Issuer::new(Arc::clone(&options.now))?);
-        let graph = Arc::new(Graph::new(issuer, options.now, directory, planted));
+        let graph = Arc::new(GraphService::new(issuer, options.now, directory, planted));
         let scheme = if tls.is_some() { "https" } else { "http" };
         let serving = tokio::spawn(serve::serve(listener, tls, Arc::clone(&graph)));
         Ok(Self { graph, address, scheme, serving })
     }
 
-    /// The base URL, without a trailing slash: what `graph.base_url` wants.
+    /// Returns the base URL for `graph.base_url`, without a trailing slash.
     pub fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.address)
     }
 
-    /// Where it listens.
+    /// Returns the address of the listening socket.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// A token to be minted, of the tenant [`CONTOSO`] unless another is named.
+    /// Returns a builder for a token of the tenant [`CONTOSO`], which the builder can change.
     pub fn token(&self) -> TokenBuilder {
         TokenBuilder::new(Arc::clone(&self.graph.issuer), CONTOSO)
     }
 
-    /// A correctly signed JWT with this payload to the byte: twice the same claim, for instance.
+    /// Returns a correctly signed JWT with exactly this payload, for example with a claim that occurs twice.
     pub fn sign(&self, payload: &str) -> String {
-        self.graph.issuer.jwt(payload)
+        self.graph.issuer.sign_jwt(payload)
     }
 
-    /// Takes back one token: from now on it gets 401 with a claims challenge.
+    /// Revokes one token: from now on its requests get 401 with a claims challenge.
     pub fn revoke(&self, token: &str) {
         self.graph.issuer.revoke(token);
     }
 
-    /// Takes back every token that a user (a name, or an object id) holds now.
-    pub fn revoke_user(&self, tenant: &str, user: &str) {
+    /// Revokes all present tokens of a user. `user` is a name or an object id.
+    pub fn revoke_user_tokens(&self, tenant: &str, user: &str) {
         self.graph.issuer.revoke_object(&user_id(tenant, user));
     }
 
-    /// Adds or replaces a flow. An unknown tenant is founded by it.
+    /// Adds or replaces a flow. Creates the tenant if it does not exist.
     pub fn put_flow(&self, tenant: &str, flow: Flow) {
         self.graph.state().directory.put(tenant, flow);
     }
 
-    /// Deletes a flow: from now on it is 404.
+    /// Deletes a flow: from now on requests for it get 404.
     pub fn remove_flow(&self, tenant: &str, flow: &str) {
         self.graph.state().directory.remove(tenant, flow);
     }
 
-    /// Every tenant's id with the ids of its flows.
+    /// Returns the id of each tenant with the ids of its flows.
     pub fn tenants(&self) -> Vec<(String, Vec<String>)> {
         self.graph.state().directory.listing()
     }
 
-    /// Forbids a flow to a token, or to whoever has this object id: 403.
-    pub fn deny(&self, who: &str, flow: &str) {
-        self.graph.state().directory.deny(who, flow);
+    /// Forbids a flow (403) to one token, or to all tokens of an object id.
+    pub fn deny(&self, subject: &str, flow: &str) {
+        self.graph.state().directory.deny(subject, flow);
     }
 
-    /// Undoes [`FakeGraph::deny`].
-    pub fn allow(&self, who: &str, flow: &str) {
-        self.graph.state().directory.allow(who, flow);
+    /// Reverts [`FakeGraph::deny`].
+    pub fn allow(&self, subject: &str, flow: &str) {
+        self.graph.state().directory.allow(subject, flow);
     }
 
-    /// A new credential, unique and listed, to be put into a connector: `planted-<kind>-...`.
+    /// Creates a unique credential, `planted-<kind>-...`, and adds it to [`FakeGraph::planted_secrets`].
     pub fn plant(&self, kind: &str) -> String {
         self.graph.state().planted.plant(kind)
     }
 
-    /// Every credential that any flow has held. None may ever leave the proxy.
+    /// Returns every credential that any flow has held. None of them may leave the proxy.
     pub fn planted_secrets(&self) -> Vec<String> {
         self.graph.state().planted.all()
     }
 
-    /// At most this many requests a minute for each app in each tenant, or any number. Counts begin anew.
-    pub fn throttle(&self, limit: Option<u32>) {
+    /// Sets the limit of requests a minute for each app in each tenant. `None`: no limit. Resets the counts.
+    pub fn set_throttle(&self, limit: Option<u32>) {
         self.graph.state().throttle.set_limit(limit);
     }
 
-    /// How 429 and 503 say when to come back.
-    pub fn retry_after(&self, form: RetryAfter) {
+    /// Sets the form of `Retry-After` in responses with 429 and 503.
+    pub fn set_retry_after_form(&self, form: RetryAfterForm) {
         self.graph.state().throttle.set_form(form);
     }
 
-    /// Waits this long before every answer.
-    pub fn latency(&self, latency: Duration) {
+    /// Sets a delay before each response.
+    pub fn set_latency(&self, latency: Duration) {
         self.graph.state().faults.set_latency(latency);
     }
 
-    /// Fails the next `count` requests, whatever they ask.
+    /// Fails the next `count` requests with this status.
     pub fn fail_next(&self, count: u32, status: StatusCode) {
         self.graph.state().faults.fail_next(count, status);
     }
 
-    /// Fails every request until [`FakeGraph::heal`].
+    /// Fails every request with this status until [`FakeGraph::heal`].
     pub fn fail_all(&self, status: StatusCode) {
         self.graph.state().faults.fail_all(status);
     }
 
-    /// What a 429 or 503 of these two asks the caller to wait: 10 s until it is set.
-    pub fn fault_wait(&self, wait: Duration) {
+    /// Sets the wait that `Retry-After` states for the 429 and 503 of these failures. Default: 10 s.
+    pub fn set_fault_retry_after(&self, wait: Duration) {
         self.graph.state().faults.set_wait(wait);
     }
 
-    /// Ends failures, their wait and latency.
+    /// Resets failures, their `Retry-After` and the latency.
     pub fn heal(&self) {
         self.graph.state().faults.heal();
     }
 
-    /// Requests that have begun.
+    /// Returns the number of requests that have begun.
     pub fn calls(&self) -> u64 {
         *self.graph.state().record.calls().borrow()
     }
 
-    /// Requests for one flow, of any tenant, that have begun.
-    pub fn calls_of(&self, flow: &str) -> u64 {
-        self.graph.state().record.calls_of(flow)
+    /// Returns the number of requests that have begun for one flow of any tenant.
+    pub fn calls_for_flow(&self, flow: &str) -> u64 {
+        self.graph.state().record.calls_for_flow(flow)
     }
 
-    /// Returns when at least `count` requests have begun.
-    pub async fn called(&self, count: u64) {
+    /// Waits until at least `count` requests have begun.
+    pub async fn wait_for_calls(&self, count: u64) {
         let mut calls = self.graph.state().record.calls();
-        // The sender lives in `self`, so the wait ends only by the count.
+        // The sender lives in `self`, so only the count can end the wait.
         drop(calls.wait_for(|calls| *calls >= count).await);
     }
 
-    /// Closes the port and the connections, and returns when they are closed.
+    /// Closes the port and the connections, and waits until they are closed.
     pub async fn stop(mut self) {
         self.serving.abort();
-        // The task was aborted, so that is all it can say.
+        // The task was aborted, so its result is always that error.
         drop((&mut self.serving).await);
     }
 
-    /// The last 4096 requests, oldest first.
-    pub fn requests(&self) -> Vec<Received> {
+    /// Returns the last 4096 requests, oldest first.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
         self.graph.state().record.requests()
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP rules without state.
+//! HTTP rules without I/O and without shared state.
 
 pub mod cache_control;
 pub mod cache_status;

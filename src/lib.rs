@@ -41,7 +41,7 @@ pub mod app;
 pub mod auth;
 pub mod cache;
 pub mod config;
-#[cfg(feature = "sandbox")]
+#[cfg(feature = "demo")]
 pub mod fake_graph;
 pub mod http;
 pub mod observability;

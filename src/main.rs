@@ -27,7 +27,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the proxy with a built-in stand-in for Graph; needs no network and no files.
-    #[cfg(feature = "sandbox")]
+    #[cfg(feature = "demo")]
     Demo,
     /// Run the proxy.
     Serve(ConfigFile),
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> ExitCode {
     match command {
-        #[cfg(feature = "sandbox")]
+        #[cfg(feature = "demo")]
         Command::Demo => start(&app::demo::config(), app::demo::run),
         Command::Serve(ConfigFile { config: file }) => {
             let sources = Sources::new(file, environment_variables());

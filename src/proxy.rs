@@ -79,9 +79,11 @@ impl Handler for Proxy {
     type Prepared = Box<PreparedRequest>;
 
     fn lookup(&self, request: &RequestView<'_>, ids: &Ids) -> Lookup<Self::Prepared> {
-        let (now, client) = (self.0.fetcher.clock.at(request.at), self.directives(request.headers()));
+        let (now, client) =
+            (self.0.fetcher.clock.now_at(request.created_at), self.directives(request.headers()));
         // The digest does not hold the wish for a refresh.
-        let digest = if request.has_wish { None } else { RequestDigest::compute(request, &self.0.hash_keys) };
+        let digest =
+            if request.has_refresh_field { None } else { RequestDigest::compute(request, &self.0.hash_keys) };
         if let Some((found, assessment)) = digest.and_then(|digest| self.recall(digest, client, now)) {
             self.0.fetcher.metrics.local().proof_lookups.inc(ProofLookup::Live);
             let (headers, is_conditional) = (request.headers(), request.is_conditional);

@@ -1,4 +1,4 @@
-//! Building blocks that know nothing of HTTP or of the cache.
+//! General building blocks, independent of HTTP and of the cache.
 
 pub mod byte_budget;
 pub mod client_subnet;

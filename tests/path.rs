@@ -1,6 +1,6 @@
 //! The main job, over real sockets, before the stand-in for Graph.
 
-#![cfg(feature = "sandbox")]
+#![cfg(feature = "demo")]
 
 mod kit;
 
@@ -57,7 +57,7 @@ async fn what_is_in_memory_is_answered_at_once_until_its_time_is_over() {
     config.freshness.ttl = Duration::from_secs(9);
     let clock = Clock::manual(SystemTime::now() + Duration::from_secs(30));
     let proxy = App::new(config, clock.clone()).unwrap().proxy().clone();
-    let (token, ids) = (graph.token().mint(), Ids::numbered(uuid::Uuid::nil()));
+    let (token, ids) = (graph.token().mint(), Ids::with_request_id(uuid::Uuid::nil()));
     let request = |more: &'static str| {
         let request = http::Request::get(path(SIGN_UP)).header("authorization", format!("Bearer {token}"));
         request.header(more, "refresh").body(()).unwrap().into_parts().0
@@ -180,7 +180,7 @@ async fn what_is_past_its_time_is_given_once_more_while_graph_is_asked() {
     proxy.clock.advance(Duration::from_secs(310));
     let stale = proxy.get(&path(SIGN_UP), &token).await;
     assert_eq!((stale.status, cache_status(&stale)), (200, "connector-cache; hit; ttl=-10"));
-    within("the refresh", graph.called(2)).await;
+    within("the refresh", graph.wait_for_calls(2)).await;
     within("the fresh entry", async {
         while cache_status(&proxy.get(&path(SIGN_UP), &token).await) != "connector-cache; hit; ttl=300" {
             tokio::task::yield_now().await;
@@ -259,7 +259,7 @@ async fn a_token_that_may_not_use_the_cache_is_forwarded_each_time() {
 #[tokio::test]
 async fn f57_a_thousand_equal_misses_are_one_question() {
     let graph = graph();
-    graph.latency(Duration::from_millis(200));
+    graph.set_latency(Duration::from_millis(200));
     let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
     let one = H2::connect(proxy.data).await;
     let authorization = format!("Bearer {token}");

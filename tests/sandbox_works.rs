@@ -1,6 +1,6 @@
 //! The sandbox behaves as Graph does, seen from outside.
 
-#![cfg(feature = "sandbox")]
+#![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, reason = "a failed step of a helper is a failed test")]
 
 mod kit;
@@ -13,7 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use connector_cache::fake_graph::{
-    BARE, CONTOSO, FABRIKAM, FakeGraph, Flow, Options, RetryAfter, SIGN_UP, Step, connector, forgery, user_id,
+    BARE, CONTOSO, FABRIKAM, FakeGraph, Flow, Options, RetryAfterForm, SIGN_UP, Step, connector, forgery,
+    user_id,
 };
 use flate2::read::GzDecoder;
 use http::StatusCode;
@@ -84,7 +85,7 @@ async fn a_revoked_token_gets_a_claims_challenge() {
 async fn a_revoked_user_needs_a_new_token() {
     let sandbox = sandbox();
     let before = sandbox.token().mint();
-    sandbox.revoke_user(CONTOSO, "ada");
+    sandbox.revoke_user_tokens(CONTOSO, "ada");
     assert_eq!(ask(&sandbox, &before, SIGN_UP).await.status, 401);
     assert_eq!(ask(&sandbox, &sandbox.token().mint(), SIGN_UP).await.status, 200);
 }
@@ -208,8 +209,8 @@ async fn gzip_comes_when_it_is_asked_for() {
 #[tokio::test]
 async fn an_app_is_throttled_by_itself() {
     let sandbox = sandbox();
-    sandbox.throttle(Some(1));
-    sandbox.retry_after(RetryAfter::Fractional);
+    sandbox.set_throttle(Some(1));
+    sandbox.set_retry_after_form(RetryAfterForm::Fractional);
     let token = sandbox.token().mint();
     assert_eq!(ask(&sandbox, &token, SIGN_UP).await.status, 200);
     let answer = ask(&sandbox, &token, SIGN_UP).await;
@@ -234,7 +235,7 @@ async fn failures_end_by_count_or_by_healing() {
 #[tokio::test]
 async fn latency_comes_before_the_answer() {
     let sandbox = sandbox();
-    sandbox.latency(Duration::from_millis(50));
+    sandbox.set_latency(Duration::from_millis(50));
     let asked = Instant::now();
     apply_to(&sandbox, &[]).await;
     assert!(asked.elapsed() >= Duration::from_millis(50));
@@ -243,11 +244,11 @@ async fn latency_comes_before_the_answer() {
 #[tokio::test]
 async fn calls_are_counted_as_they_begin() {
     let sandbox = sandbox();
-    sandbox.latency(Duration::from_hours(1));
+    sandbox.set_latency(Duration::from_hours(1));
     let mut client = Client::connect(sandbox.address()).await;
     client.ask(&path(SIGN_UP), &[]).await.unwrap();
-    kit::within("the call", sandbox.called(1)).await;
-    assert_eq!((sandbox.calls(), sandbox.calls_of(SIGN_UP), sandbox.calls_of(BARE)), (1, 1, 0));
+    kit::within("the call", sandbox.wait_for_calls(1)).await;
+    assert_eq!((sandbox.calls(), sandbox.calls_for_flow(SIGN_UP), sandbox.calls_for_flow(BARE)), (1, 1, 0));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Threats of SECURITY.md that no other file tries, over real sockets, before the stand-in for Graph.
 
-#![cfg(feature = "sandbox")]
+#![cfg(feature = "demo")]
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
 mod kit;
@@ -34,11 +34,11 @@ async fn ask(proxy: &Proxy, flow: &str, token: &str, more: &[(&str, &str)]) -> R
 async fn t01_twenty_forged_tokens_that_wait_beside_the_victims_question_all_get_401() {
     let graph = graph();
     let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
-    graph.latency(Duration::from_millis(200));
+    graph.set_latency(Duration::from_millis(200));
     let victim = ask(&proxy, SIGN_UP, &token, &[]);
     let forged = forgery::forged(&token);
     let others = async {
-        graph.called(1).await;
+        graph.wait_for_calls(1).await;
         futures_util::future::join_all((0..20).map(|_| ask(&proxy, SIGN_UP, &forged, &[]))).await
     };
     let (victim, others) = within("all answers", async { tokio::join!(victim, others) }).await;

@@ -1,6 +1,6 @@
 //! Spans, as a collector gets them: what they say, what they never say, and that no request waits for them.
 
-#![cfg(all(feature = "otlp", feature = "sandbox"))]
+#![cfg(all(feature = "otlp", feature = "demo"))]
 
 mod kit;
 

@@ -57,7 +57,7 @@ fn field(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
 
 fn retry(headers: &HeaderMap) {
     for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED] {
-        let wait = retry_after::of(headers, status, *NOW);
+        let wait = retry_after::from_headers(headers, status, *NOW);
         assert!(wait.is_none_or(|wait| wait <= Duration::from_secs(600)), "{wait:?}");
         assert!(wait.is_some() || status != StatusCode::TOO_MANY_REQUESTS);
     }

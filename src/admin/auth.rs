@@ -16,7 +16,7 @@ use self::local::NotLocalReason;
 use super::{Config, response};
 use crate::http::error::Response;
 use crate::support::watched_files::ReloadResult;
-use crate::support::watched_files::{ReloadTrigger, Secret, ShownPath, Unreadable, WatchedFiles};
+use crate::support::watched_files::{DisplayPath, ReadError, ReloadTrigger, SecretBytes, WatchedFiles};
 
 /// Authorization by the configured token file, or without one.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ struct Token {
 #[derive(Debug)]
 pub enum Error {
     /// The file cannot be read.
-    Unreadable(Unreadable),
+    Unreadable(ReadError),
     /// The file contains only white space.
     Empty(PathBuf),
     /// The system provides no randomness for a key.
@@ -75,7 +75,7 @@ impl AdminAuth {
     /// Loads a new token from the file. If the file is invalid, the previous token stays in use.
     pub(super) fn reload(&self, trigger: ReloadTrigger) -> Option<ReloadResult> {
         let token = self.token.as_ref()?;
-        let contents = token.files.changed(trigger)?.map_err(Error::Unreadable);
+        let contents = token.files.read_if_changed(trigger)?.map_err(Error::Unreadable);
         match contents.and_then(|contents| compute_tag(&token.key, &contents, &token.path)) {
             Ok(tag) => {
                 *token.tag.lock().unwrap_or_else(PoisonError::into_inner) = tag;
@@ -112,7 +112,7 @@ impl Token {
 }
 
 /// Computes the HMAC that recognises the token.
-fn compute_tag(key: &hmac::Key, contents: &[Secret], path: &Path) -> Result<hmac::Tag, Error> {
+fn compute_tag(key: &hmac::Key, contents: &[SecretBytes], path: &Path) -> Result<hmac::Tag, Error> {
     match contents.first().map(|text| text.trim_ascii()) {
         None | Some([]) => Err(Error::Empty(path.to_owned())),
         Some(token) => Ok(hmac::sign(key, token)),
@@ -121,7 +121,7 @@ fn compute_tag(key: &hmac::Key, contents: &[Secret], path: &Path) -> Result<hmac
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Token").field("path", &ShownPath(&self.path)).finish_non_exhaustive()
+        f.debug_struct("Token").field("path", &DisplayPath(&self.path)).finish_non_exhaustive()
     }
 }
 
@@ -154,7 +154,7 @@ impl std::fmt::Display for Error {
         match self {
             Self::Unreadable(error) => error.fmt(f),
             Self::Randomness => f.write_str("the system provides no randomness for a key"),
-            Self::Empty(path) => write!(f, "{} is empty; a bearer token was expected", ShownPath(path)),
+            Self::Empty(path) => write!(f, "{} is empty; a bearer token was expected", DisplayPath(path)),
         }
     }
 }

@@ -41,7 +41,7 @@ async fn watch_clock(proxy: Proxy) {
             tracing::warn!(seconds = step.as_secs(), "the wall clock was set back: the cache is emptied");
             fetcher.metrics.clock_steps.inc();
             fetcher.metrics.purged.inc_by(fetcher.store.clear());
-            fetcher.clock.trust_wall();
+            fetcher.clock.resync_wall_clock();
         }
     }
 }

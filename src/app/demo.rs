@@ -60,7 +60,7 @@ enum DemoError {
 async fn try_run(log: LogHandle, workers: Workers) -> Result<(), DemoError> {
     let stop = stop_on_signal()?;
     let graph = FakeGraph::start(Options::default()).map_err(DemoError::FakeGraph)?;
-    graph.latency(GRAPH_LATENCY);
+    graph.set_latency(GRAPH_LATENCY);
     let mut config = config();
     config.upstream.base_url = Url::parse(&graph.url())?;
     let listeners = Listeners {

@@ -19,13 +19,15 @@ impl RequestDigest {
     /// Computes the digest of a request. Returns `None` if the token is missing or one of the two fields has several
     /// lines: the full request path then finds the reason for the rejection.
     pub fn compute(view: &RequestView<'_>, hash_keys: &HashKeys) -> Option<Self> {
-        let token = view.authorization.only()?.as_bytes();
+        let token = view.authorization.single()?.as_bytes();
         let target = view.head.uri.path_and_query()?.as_str();
         let target = sabotaged!(SpellingOfTokenAlone, "", target).as_bytes();
         match view.accept {
             FieldLines::None => Some(Self(hash_keys.tokens.hash(&[token, target]))),
-            FieldLines::One(accept) => Some(Self(hash_keys.tokens.hash(&[token, target, accept.as_bytes()]))),
-            FieldLines::Several(_) => None,
+            FieldLines::Single(accept) => {
+                Some(Self(hash_keys.tokens.hash(&[token, target, accept.as_bytes()])))
+            }
+            FieldLines::Multiple(_) => None,
         }
     }
 }

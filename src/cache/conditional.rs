@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::auth::TokenHash;
 use crate::http::date;
-use crate::http::headers::{is_for_one_hop, only};
+use crate::http::headers::{is_hop_by_hop, single_value};
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 
@@ -35,13 +35,14 @@ impl Validators {
     /// A `Last-Modified` is used only if it is at least a second before the response's `Date`: a resource that changes twice
     /// within a second has one date for two states (RFC 9110, section 8.8.2.2).
     pub fn from_headers(headers: &HeaderMap, received: Now) -> Option<Self> {
-        let etag = only(headers, &ETAG).filter(|tag| opaque_tag(tag).is_some()).cloned();
+        let etag = single_value(headers, &ETAG).filter(|tag| opaque_tag(tag).is_some()).cloned();
         let is_strong = |modified: &&HeaderValue| {
-            let date = only(headers, &header::DATE).and_then(date::read).unwrap_or_else(|| received.wall());
-            let since = date::read(modified).and_then(|modified| date.duration_since(modified).ok());
+            let date =
+                single_value(headers, &header::DATE).and_then(date::parse).unwrap_or_else(|| received.wall());
+            let since = date::parse(modified).and_then(|modified| date.duration_since(modified).ok());
             since.is_some_and(|since| since >= Duration::from_secs(1))
         };
-        let last_modified = only(headers, &LAST_MODIFIED).filter(is_strong).cloned();
+        let last_modified = single_value(headers, &LAST_MODIFIED).filter(is_strong).cloned();
         (etag.is_some() || last_modified.is_some()).then_some(Self { etag, last_modified })
     }
 
@@ -63,7 +64,9 @@ impl Validators {
     pub fn matches(&self, not_modified: &HeaderMap) -> bool {
         sabotaged!(AnyNotModified, return true);
         if not_modified.contains_key(ETAG) {
-            let (Some(known), Some(received)) = (&self.etag, only(not_modified, &ETAG)) else { return false };
+            let (Some(known), Some(received)) = (&self.etag, single_value(not_modified, &ETAG)) else {
+                return false;
+            };
             let strong = !is_weak(received);
             return opaque_tag(received).is_some()
                 && opaque_tag(received) == opaque_tag(known)
@@ -72,7 +75,7 @@ impl Validators {
         let has_date = not_modified.contains_key(LAST_MODIFIED);
         !has_date
             || (self.last_modified.is_some()
-                && self.last_modified.as_ref() == only(not_modified, &LAST_MODIFIED))
+                && self.last_modified.as_ref() == single_value(not_modified, &LAST_MODIFIED))
     }
 
     /// Returns `Last-Modified`, if it is a validator.
@@ -129,7 +132,7 @@ impl RevalidationState {
     pub fn merge(&self, stored_headers: &[(HeaderName, HeaderValue)], not_modified: &HeaderMap) -> HeaderMap {
         let mut merged = not_modified.clone();
         for name in not_modified.keys() {
-            if name.as_str().starts_with("content-") || is_for_one_hop(not_modified, name) {
+            if name.as_str().starts_with("content-") || is_hop_by_hop(not_modified, name) {
                 merged.remove(name);
             }
         }

@@ -13,7 +13,7 @@ use super::conditional::RevalidationState;
 use super::freshness::{Lifetime, PackedLifetime};
 use super::outcome::Eviction;
 use super::vary::SecondaryKey;
-use crate::http::ids::{REQUEST_ID, guid};
+use crate::http::ids::{REQUEST_ID, parse_guid};
 use crate::http::{date, headers};
 use crate::scrub::{GzippedBody, ScrubbedBody, Scrubber};
 use crate::support::clock::Now;
@@ -67,13 +67,13 @@ impl Entry {
         lifetime: Lifetime,
         requested_at: Now,
     ) -> Self {
-        let date = headers::date(from).unwrap_or_else(|| requested_at.wall());
-        let mut headers = headers::kept(from);
+        let date = headers::parse_date(from).unwrap_or_else(|| requested_at.wall());
+        let mut headers = headers::stored_headers(from);
         let mut entry = Self {
-            etag: EntityTag::compute(body.as_bytes(), scrubber.policy()),
+            etag: EntityTag::compute(body.as_bytes(), scrubber.policy_bytes()),
             date: u32::try_from(date.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
                 .unwrap_or(u32::MAX),
-            origin_request_id: from.get(REQUEST_ID).and_then(guid).and_then(NonNilUuid::new),
+            origin_request_id: from.get(REQUEST_ID).and_then(parse_guid).and_then(NonNilUuid::new),
             body,
             requested_at,
             lifetime: lifetime.into(),
@@ -81,8 +81,8 @@ impl Entry {
             eviction_cause: AtomicU8::new(IN_STORE),
             accessed: AtomicBool::new(false),
         };
-        if *headers != *headers::usual() {
-            headers::pack(headers.iter_mut().map(|(_, value)| value));
+        if *headers != *headers::common_headers() {
+            headers::compact_values(headers.iter_mut().map(|(_, value)| value));
             let digest = ContentDigest::compute(entry.etag, &headers);
             entry.optional().headers = Some((headers, digest));
         }
@@ -129,7 +129,7 @@ impl Entry {
 
     /// Returns the header fields that callers receive.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        self.non_default_headers().unwrap_or(headers::usual())
+        self.non_default_headers().unwrap_or(headers::common_headers())
     }
 
     /// Returns how long the entry may be used.
@@ -162,7 +162,7 @@ impl Entry {
     /// 4.3.2).
     pub fn last_modified(&self) -> SystemTime {
         let last_modified = self.revalidation().and_then(|state| state.validators.last_modified());
-        last_modified.and_then(date::read).unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date()))
+        last_modified.and_then(date::parse).unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date()))
     }
 
     /// Returns the approximate size in memory, bytes.

@@ -131,7 +131,7 @@ pub fn get(
     THREAD_CACHE.with_borrow(|cache| {
         let (table, hash) = cache.locate(digest, capacity);
         let slot = cache.tables.get(table)?.get(digest, hash)?;
-        slot.to_lookup(generations, now.tick())
+        slot.to_lookup(generations, now.monotonic_millis_u32())
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::raw_config::{PREFIX, RawConfig};
 use super::{ConfigError, EffectiveConfig};
-use crate::support::watched_files::{ReloadTrigger, Secret, Unreadable, WatchedFiles};
+use crate::support::watched_files::{ReadError, ReloadTrigger, SecretBytes, WatchedFiles};
 
 /// An optional file, and the environment at the start of the process.
 #[derive(Debug)]
@@ -29,10 +29,10 @@ impl Sources {
 
     /// Reads the configuration if its file has changed and is due for a check; otherwise returns `None`.
     pub fn changed(&self, trigger: ReloadTrigger) -> Option<Result<EffectiveConfig, ConfigError>> {
-        self.files.changed(trigger).map(|contents| self.parse(contents))
+        self.files.read_if_changed(trigger).map(|contents| self.parse(contents))
     }
 
-    fn parse(&self, contents: Result<Vec<Secret>, Unreadable>) -> Result<EffectiveConfig, ConfigError> {
+    fn parse(&self, contents: Result<Vec<SecretBytes>, ReadError>) -> Result<EffectiveConfig, ConfigError> {
         let text = contents.map_err(|error| error.reason).and_then(|contents| {
             let bytes = contents.first().map(|bytes| bytes.to_vec()).unwrap_or_default();
             let not_text = "stream did not contain valid UTF-8";

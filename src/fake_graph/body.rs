@@ -1,18 +1,18 @@
-//! The JSON of a configuration: what was expanded, what was selected, and as much metadata as was asked for.
+//! The JSON of a configuration, by `$expand`, `$select` and the metadata level of the request.
 
 use serde_json::{Map, Value, json};
 
 use super::directory::Flow;
-use super::question::{Expansion, Metadata, Question};
+use super::request::{ConfigurationRequest, ExpandItem, ODataMetadata};
 use crate::support::labels::Label;
 
-/// The body of a 200 answer.
-pub(crate) fn configuration(question: &Question, flow: &Flow) -> Value {
+/// Builds the body of a 200.
+pub(crate) fn configuration(request: &ConfigurationRequest, flow: &Flow) -> Value {
     let path = format!("identity/b2xUserFlows('{}')/apiConnectorConfiguration", flow.id());
-    let context = format!("{GRAPH}/{}/$metadata#{path}", question.version);
+    let context = format!("{GRAPH_URL}/{}/$metadata#{path}", request.version);
     let mut body = Map::new();
-    body.insert(CONTEXT.to_owned(), json!(format!("{context}{}", shape(question))));
-    for (position, expansion) in question.expand.iter().enumerate() {
+    body.insert(CONTEXT_ANNOTATION.to_owned(), json!(format!("{context}{}", shape(request))));
+    for (position, expansion) in request.expand.iter().enumerate() {
         let name = expansion.step.as_str();
         let Some(connector) = flow.connector_of(expansion.step) else {
             body.insert(name.to_owned(), Value::Null);
@@ -20,26 +20,27 @@ pub(crate) fn configuration(question: &Question, flow: &Flow) -> Value {
         };
         // Graph repeats the type's segment from the second navigation property on.
         let types = "microsoft.graph.userFlowApiConnectorConfiguration/".repeat(position + 1);
-        body.insert(format!("{name}{CONTEXT}"), json!(format!("{context}/{types}{name}/$entity")));
+        body.insert(format!("{name}{CONTEXT_ANNOTATION}"), json!(format!("{context}/{types}{name}/$entity")));
         body.insert(name.to_owned(), selected(connector, expansion));
     }
     let mut body = Value::Object(body);
-    match question.metadata {
-        Metadata::None => strip(&mut body),
-        Metadata::Minimal => {}
-        Metadata::Full => annotate(&mut body, &format!("{GRAPH}/{}/{path}", question.version)),
+    match request.metadata {
+        ODataMetadata::None => strip(&mut body),
+        ODataMetadata::Minimal => {}
+        ODataMetadata::Full => annotate(&mut body, &format!("{GRAPH_URL}/{}/{path}", request.version)),
     }
     body
 }
 
-/// `(postFederationSignup(),preTokenIssuance(id))`, in the order of the request.
-fn shape(question: &Question) -> String {
-    let expanded = question.expand.iter().map(|item| format!("{}({})", item.step, item.select.join(",")));
-    let parts: Vec<String> = question.select.iter().cloned().chain(expanded).collect();
+/// Returns the selection of the context URL, `(postFederationSignup(),preTokenIssuance(id))`, in the order of the
+/// request.
+fn shape(request: &ConfigurationRequest) -> String {
+    let expanded = request.expand.iter().map(|item| format!("{}({})", item.step, item.select.join(",")));
+    let parts: Vec<String> = request.select.iter().cloned().chain(expanded).collect();
     if parts.is_empty() { String::new() } else { format!("({})", parts.join(",")) }
 }
 
-fn selected(connector: &Value, expansion: &Expansion) -> Value {
+fn selected(connector: &Value, expansion: &ExpandItem) -> Value {
     match connector {
         Value::Object(properties) if !expansion.select.is_empty() => {
             let kept = properties.iter().filter(|(name, _)| expansion.select.contains(name));
@@ -49,7 +50,7 @@ fn selected(connector: &Value, expansion: &Expansion) -> Value {
     }
 }
 
-/// `odata.metadata=none`: no annotation anywhere, the discriminator of the credential included.
+/// Removes every annotation (`odata.metadata=none`), also the type of the credential.
 fn strip(value: &mut Value) {
     match value {
         Value::Object(properties) => {
@@ -61,7 +62,7 @@ fn strip(value: &mut Value) {
     }
 }
 
-/// `odata.metadata=full`: types and links besides.
+/// Adds types and links (`odata.metadata=full`).
 fn annotate(body: &mut Value, url: &str) {
     let Some(body) = body.as_object_mut() else { return };
     body.insert("@odata.type".to_owned(), json!("#microsoft.graph.userFlowApiConnectorConfiguration"));
@@ -87,8 +88,8 @@ fn annotate_credential(credential: &mut Value) {
     credential.insert("certificateList@odata.type".to_owned(), json!(collection));
 }
 
-const CONTEXT: &str = "@odata.context";
-const GRAPH: &str = "https://graph.microsoft.com";
+const CONTEXT_ANNOTATION: &str = "@odata.context";
+const GRAPH_URL: &str = "https://graph.microsoft.com";
 
 #[cfg(test)]
 mod tests {
@@ -105,7 +106,7 @@ mod tests {
             );
         let path = "/beta/identity/b2xUserFlows/B2X_1_x/apiConnectorConfiguration";
         let accept = format!("application/json;odata.metadata={metadata}");
-        configuration(&Question::parse(path, query, &accept).unwrap(), &flow)
+        configuration(&ConfigurationRequest::parse(path, query, &accept).unwrap(), &flow)
     }
 
     #[test]

@@ -1,25 +1,25 @@
-//! Who asks Graph, and what that caller was granted, read from claims that the issuer has verified.
+//! The caller and its permissions, from claims that the issuer has verified.
 
 use serde_json::{Map, Value};
 
-/// The claims that Graph decides by.
+/// The claims that decide access.
 #[derive(Clone, Debug)]
-pub(crate) struct Caller {
+pub(crate) struct VerifiedCaller {
     /// `tid`.
     pub(crate) tenant: String,
     /// `oid`, else `sub`.
     pub(crate) object: String,
     /// `appid`, else `azp`.
     pub(crate) app: String,
-    /// Is there a signed-in user (`scp`), or does the app act for itself (`roles`)?
+    /// Whether the token has a signed-in user (`scp`) or is app-only (`roles`).
     delegated: bool,
     permissions: Vec<String>,
     directory_roles: Vec<String>,
 }
 
-impl Caller {
-    /// Reads verified claims. What is missing is empty, and is granted nothing.
-    pub(crate) fn new(claims: &Map<String, Value>) -> Self {
+impl VerifiedCaller {
+    /// Reads verified claims. A missing claim is empty and grants nothing.
+    pub(crate) fn from_claims(claims: &Map<String, Value>) -> Self {
         let text = |names: &[&str]| {
             let found = names.iter().find_map(|name| claims.get(*name).and_then(Value::as_str));
             found.unwrap_or_default().to_owned()
@@ -40,7 +40,8 @@ impl Caller {
         }
     }
 
-    /// May this caller read user flows at all? A permission, and for a user a directory role besides.
+    /// Returns whether the caller may read user flows: it needs a permission, and a user needs a directory role as
+    /// well.
     pub(crate) fn reads_user_flows(&self) -> bool {
         let permitted = self.permissions.iter().any(|held| PERMISSIONS.contains(&held.as_str()));
         let in_role = self.directory_roles.iter().any(|held| DIRECTORY_ROLES.contains(&held.as_str()));
@@ -53,7 +54,7 @@ fn strings(list: Option<&Value>) -> Vec<String> {
     items.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// The permission that is written into `scp` or `roles` when a test names none.
+/// The default permission in `scp` or `roles`.
 pub(crate) const READ_WRITE: &str = "IdentityUserFlow.ReadWrite.All";
 
 /// The role template of External ID User Flow Administrator, for `wids`.
@@ -71,7 +72,7 @@ mod tests {
     use serde_json::json;
 
     fn may_read(claims: &Value) -> bool {
-        Caller::new(claims.as_object().unwrap()).reads_user_flows()
+        VerifiedCaller::from_claims(claims.as_object().unwrap()).reads_user_flows()
     }
 
     #[test]

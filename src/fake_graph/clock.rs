@@ -1,14 +1,14 @@
-//! The time as the sandbox sees it.
+//! The stand-in's time.
 //!
-//! Every part asks the same function, so a test that steps it steps tokens, throttling and `Date` together.
+//! All parts call the same function, so a test that steps it steps tokens, throttling and `Date` together.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What the sandbox takes for the present.
-pub type Now = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+/// A function that returns the current time.
+pub type NowFn = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
-/// Whole seconds since 1970, as a `NumericDate` counts them (RFC 7519, section 2). 0 for anything earlier.
+/// Returns whole seconds since 1970, as in a `NumericDate` (RFC 7519, section 2). 0 for an earlier time.
 pub(crate) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

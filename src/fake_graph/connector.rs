@@ -1,18 +1,18 @@
-//! API connectors as JSON, in the shapes that Graph has for their credentials.
+//! API connectors as JSON, with each credential type of Graph.
 //!
-//! Real Graph masks passwords. These carry them in clear, so that only the proxy's own scrubbing keeps them in.
+//! Graph masks passwords. Here they are in clear text, so that only the proxy's scrubber can hide them.
 
 use serde_json::{Value, json};
 
 use super::names::guid;
 
-/// A connector that signs in with a user name and a password.
+/// Returns a connector with Basic authentication.
 pub fn basic(name: &str, target_url: &str, username: &str, password: &str) -> Value {
     let credential = json!({"@odata.type": "#microsoft.graph.basicAuthentication", "username": username, "password": password});
     connector(name, target_url, &credential)
 }
 
-/// A connector that signs in with certificates, which are shown by their public part: the thumbprints.
+/// Returns a connector with client certificates, which Graph shows by their thumbprints.
 pub fn client_certificate(name: &str, target_url: &str, thumbprints: &[&str]) -> Value {
     let certificate = |thumbprint: &&str| {
         json!({
@@ -28,7 +28,7 @@ pub fn client_certificate(name: &str, target_url: &str, thumbprints: &[&str]) ->
     connector(name, target_url, &credential)
 }
 
-/// A connector with an uploaded PKCS #12 file and its password, the shape in which they are written.
+/// Returns a connector with an uploaded PKCS #12 file and its password, in the shape in which clients write it.
 pub fn pkcs12(name: &str, target_url: &str, value: &str, password: &str) -> Value {
     let credential = json!({"@odata.type": "#microsoft.graph.pkcs12Certificate", "pkcs12Value": value, "password": password});
     connector(name, target_url, &credential)

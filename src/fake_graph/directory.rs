@@ -1,4 +1,4 @@
-//! The tenants, their user flows, and who may not read which.
+//! The tenants, their user flows, and the denied callers.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::labels::labels;
 
 labels! {
-    /// A step of a user flow that may call an API connector: a navigation property of the configuration.
+    /// A step of a user flow that can call an API connector: a navigation property of the configuration.
     pub enum Step {
         /// After federating with an identity provider.
         PostFederationSignup = "postFederationSignup",
@@ -18,7 +18,7 @@ labels! {
     }
 }
 
-/// A user flow and the connectors of its steps. A step without a connector is `null` in an answer.
+/// A user flow and the connectors of its steps. A step without a connector is `null` in the response.
 #[derive(Clone, Debug)]
 pub struct Flow {
     id: String,
@@ -26,19 +26,19 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// A flow without connectors. Graph prefixes ids with `B2X_1_`.
+    /// Creates a flow without connectors. Graph's ids begin with `B2X_1_`.
     pub fn new(id: &str) -> Self {
         Self { id: id.to_owned(), connectors: HashMap::new() }
     }
 
-    /// Gives a step its connector: the JSON of an `identityApiConnector`, such as the module `connector` makes.
+    /// Sets the connector of a step: the JSON of an `identityApiConnector`, for example from the module `connector`.
     #[must_use]
     pub fn connector(mut self, step: Step, connector: Value) -> Self {
         self.connectors.insert(step, connector);
         self
     }
 
-    /// The flow's id.
+    /// Returns the flow's id.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -48,16 +48,16 @@ impl Flow {
     }
 }
 
-/// Every tenant that Graph knows.
+/// All tenants.
 #[derive(Default)]
 pub(crate) struct Directory {
     tenants: BTreeMap<String, BTreeMap<String, Flow>>,
-    /// An object id or a whole token, and the id of the flow that it may not read.
+    /// An object id or a whole token, and the id of the denied flow.
     denied: HashSet<(String, String)>,
 }
 
 impl Directory {
-    /// Adds or replaces a flow, and its tenant when there is none of that id.
+    /// Adds or replaces a flow. Creates the tenant if it does not exist.
     pub(crate) fn put(&mut self, tenant: &str, flow: Flow) {
         self.tenants.entry(tenant.to_owned()).or_default().insert(flow.id.clone(), flow);
     }
@@ -76,21 +76,21 @@ impl Directory {
         self.tenants.get(tenant)?.get(flow)
     }
 
-    /// The ids of the tenants, and of each one's flows.
+    /// Returns the id of each tenant with the ids of its flows.
     pub(crate) fn listing(&self) -> Vec<(String, Vec<String>)> {
         let flows = |flows: &BTreeMap<String, Flow>| flows.keys().cloned().collect();
         self.tenants.iter().map(|(tenant, held)| (tenant.clone(), flows(held))).collect()
     }
 
-    pub(crate) fn deny(&mut self, who: &str, flow: &str) {
-        self.denied.insert((who.to_owned(), flow.to_owned()));
+    pub(crate) fn deny(&mut self, subject: &str, flow: &str) {
+        self.denied.insert((subject.to_owned(), flow.to_owned()));
     }
 
-    pub(crate) fn allow(&mut self, who: &str, flow: &str) {
-        self.denied.remove(&(who.to_owned(), flow.to_owned()));
+    pub(crate) fn allow(&mut self, subject: &str, flow: &str) {
+        self.denied.remove(&(subject.to_owned(), flow.to_owned()));
     }
 
-    pub(crate) fn is_denied(&self, who: &str, flow: &str) -> bool {
-        self.denied.contains(&(who.to_owned(), flow.to_owned()))
+    pub(crate) fn is_denied(&self, subject: &str, flow: &str) -> bool {
+        self.denied.contains(&(subject.to_owned(), flow.to_owned()))
     }
 }

@@ -1,10 +1,10 @@
-//! What goes wrong on demand: slowness, and answers that are failures.
+//! Injected faults: latency and error responses.
 
 use std::time::Duration;
 
 use http::StatusCode;
 
-/// The faults in force.
+/// The active faults.
 pub(crate) struct Faults {
     latency: Duration,
     wait: Duration,
@@ -14,7 +14,7 @@ pub(crate) struct Faults {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { latency: Duration::ZERO, wait: USUAL_WAIT, next: None, all: None }
+        Self { latency: Duration::ZERO, wait: DEFAULT_RETRY_AFTER, next: None, all: None }
     }
 }
 
@@ -23,7 +23,7 @@ impl Faults {
         self.latency = latency;
     }
 
-    /// The wait before every answer.
+    /// Returns the delay before each response.
     pub(crate) fn latency(&self) -> Duration {
         self.latency
     }
@@ -32,7 +32,7 @@ impl Faults {
         self.wait = wait;
     }
 
-    /// What a 429 or 503 on demand asks the caller to wait.
+    /// Returns the `Retry-After` of an injected 429 or 503.
     pub(crate) fn wait(&self) -> Duration {
         self.wait
     }
@@ -45,12 +45,12 @@ impl Faults {
         self.all = Some(status);
     }
 
-    /// Ends every failure and the slowness, and forgets the wait.
+    /// Resets all faults to the defaults.
     pub(crate) fn heal(&mut self) {
         *self = Self::default();
     }
 
-    /// The status that this request has to fail with.
+    /// Returns the status of the failure for this request, if any.
     pub(crate) fn take(&mut self) -> Option<StatusCode> {
         match self.next.take() {
             Some((count, status)) if count > 0 => {
@@ -62,4 +62,4 @@ impl Faults {
     }
 }
 
-const USUAL_WAIT: Duration = Duration::from_secs(10);
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(10);

@@ -1,7 +1,7 @@
-//! The stand-in for Entra ID: signs tokens, recognises its own, and takes them back.
+//! A stand-in for Entra ID: mints, verifies and revokes tokens.
 //!
-//! The key is made at start and never leaves this file, so only tokens minted here pass. The claims go in as
-//! JSON text and come out as a [`Caller`]; whether a caller may read a flow is not decided here.
+//! The signing key is generated at start and stays in this module, so only tokens minted here are valid. Claims come
+//! in as JSON text and leave as a [`VerifiedCaller`]. Permissions are not checked here.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -14,53 +14,54 @@ use ring::rand::SystemRandom;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::caller::Caller;
-use super::clock::{Now, seconds};
+use super::caller::VerifiedCaller;
+use super::clock::{NowFn, seconds};
 use super::names::subject;
 
-/// Mints, verifies and revokes.
+/// The token issuer.
 pub(crate) struct Issuer {
     key: hmac::Key,
-    now: Now,
+    now: NowFn,
     revoked: Mutex<Revoked>,
 }
 
 #[derive(Default)]
 struct Revoked {
     tokens: HashSet<String>,
-    /// Object id to the second of the revocation. What was issued then or before is void.
+    /// Object id to the second of the revocation. Tokens issued in that second or before are invalid.
     users: HashMap<String, u64>,
 }
 
-/// Why a token is refused with 401.
+/// Reasons for a 401.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rejection {
-    /// No bearer token was sent.
+pub(crate) enum InvalidToken {
+    /// The request has no bearer token.
     Missing,
-    /// Not a token in any form that Graph reads.
+    /// The text has no token format that Graph accepts.
     Malformed,
-    /// Not signed by this issuer, or altered since.
+    /// The token is not signed by this issuer, or was changed.
     Signature,
-    /// Meant for somebody else than Graph.
+    /// `aud` is not Graph.
     Audience,
-    /// `exp` has come.
+    /// `exp` has passed.
     Expired,
-    /// `nbf` is ahead.
+    /// `nbf` is in the future.
     NotYetValid,
-    /// Revoked at this second since 1970: continuous access evaluation answers with a claims challenge.
+    /// The token was revoked at this second since 1970. Continuous access evaluation sends a claims challenge.
     Revoked(u64),
 }
 
 impl Issuer {
-    pub(crate) fn new(now: Now) -> io::Result<Self> {
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
-            .map_err(|_| io::Error::other("the system gave no random bytes for the sandbox's signing key"))?;
+    pub(crate) fn new(now: NowFn) -> io::Result<Self> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| {
+            io::Error::other("the system's random generator failed; no signing key for the Graph stand-in")
+        })?;
         Ok(Self { key, now, revoked: Mutex::default() })
     }
 
-    /// A signed JWT whose payload is `payload` to the byte, be it sound or not.
-    pub(crate) fn jwt(&self, payload: &str) -> String {
-        // Graph's own tokens carry a nonce here, which is why nobody else can verify them.
+    /// Returns a signed JWT with exactly this payload, valid or not.
+    pub(crate) fn sign_jwt(&self, payload: &str) -> String {
+        // Graph's own tokens have a nonce here, so only Graph can verify them.
         let nonce = subject("nonce", &Uuid::new_v4().to_string());
         let header = json!({"typ": "JWT", "nonce": nonce, "alg": "HS256", "kid": KEY_ID}).to_string();
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
@@ -68,88 +69,89 @@ impl Issuer {
         format!("{signed}.{signature}")
     }
 
-    /// A token that Graph accepts and that nobody else can read: no segments, as Microsoft says may happen.
-    pub(crate) fn opaque(&self, payload: &str) -> String {
+    /// Returns a token that Graph accepts and other parties cannot read. Microsoft states that tokens may be opaque.
+    pub(crate) fn seal_opaque(&self, payload: &str) -> String {
         let mut bytes = hmac::sign(&self.key, payload.as_bytes()).as_ref().to_vec();
         bytes.extend_from_slice(payload.as_bytes());
         format!("{OPAQUE_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// The caller that `token` stands for at this moment.
-    pub(crate) fn assess(&self, token: &str) -> Result<Caller, Rejection> {
+    /// Verifies a token now and returns its caller.
+    pub(crate) fn verify(&self, token: &str) -> Result<VerifiedCaller, InvalidToken> {
         let claims = self.verified_claims(token)?;
         let now = seconds((self.now)());
         let audience = claims.get("aud").and_then(Value::as_str).unwrap_or_default();
         if !AUDIENCES.contains(&audience.trim_end_matches('/')) {
-            return Err(Rejection::Audience);
+            return Err(InvalidToken::Audience);
         }
-        // A date that is no number binds nothing here: what Graph does with one is unknown, and to accept it
-        // shows whether the proxy is careful by itself.
+        // A date that is not a number is ignored. Graph's behaviour is unknown here; to accept the token tests the
+        // proxy's own check.
         if date(&claims, "exp").is_some_and(|end| end <= as_date(now)) {
-            return Err(Rejection::Expired);
+            return Err(InvalidToken::Expired);
         }
         if date(&claims, "nbf").is_some_and(|start| start > as_date(now)) {
-            return Err(Rejection::NotYetValid);
+            return Err(InvalidToken::NotYetValid);
         }
-        let caller = Caller::new(&claims);
+        let caller = VerifiedCaller::from_claims(&claims);
         let revoked = self.revoked();
         if revoked.tokens.contains(token) {
-            return Err(Rejection::Revoked(now));
+            return Err(InvalidToken::Revoked(now));
         }
         match revoked.users.get(&caller.object) {
             Some(at) if date(&claims, "iat").is_none_or(|issued| issued <= as_date(*at)) => {
-                Err(Rejection::Revoked(*at))
+                Err(InvalidToken::Revoked(*at))
             }
             _ => Ok(caller),
         }
     }
 
-    /// Takes back one token.
+    /// Revokes one token.
     pub(crate) fn revoke(&self, token: &str) {
         self.revoked().tokens.insert(token.to_owned());
     }
 
-    /// Takes back every token that this object id holds now.
+    /// Revokes all present tokens of this object id.
     pub(crate) fn revoke_object(&self, object: &str) {
         let now = seconds((self.now)());
         self.revoked().users.insert(object.to_owned(), now);
     }
 
-    /// The `iat` of a token minted now. `iat` counts whole seconds, and a token minted within the second of a
-    /// revocation must still be newer than it.
+    /// Returns `iat` for a token minted now. `iat` counts whole seconds, and a token minted in the second of a
+    /// revocation must still be newer than the revocation.
     pub(crate) fn issue_time(&self, object: &str) -> u64 {
         let now = seconds((self.now)());
         self.revoked().users.get(object).map_or(now, |at| now.max(at + 1))
     }
 
-    /// The present, in seconds since 1970.
+    /// Returns the current time, seconds since 1970.
     pub(crate) fn now(&self) -> u64 {
         seconds((self.now)())
     }
 
-    fn verified_claims(&self, token: &str) -> Result<Map<String, Value>, Rejection> {
+    fn verified_claims(&self, token: &str) -> Result<Map<String, Value>, InvalidToken> {
         let payload = match token.strip_prefix(OPAQUE_PREFIX) {
             Some(sealed) if !sealed.contains('.') => self.open_opaque(sealed)?,
             _ => self.open_jwt(token)?,
         };
-        serde_json::from_slice(&payload).map_err(|_| Rejection::Malformed)
+        serde_json::from_slice(&payload).map_err(|_| InvalidToken::Malformed)
     }
 
-    fn open_jwt(&self, token: &str) -> Result<Vec<u8>, Rejection> {
-        let (signed, signature) = token.rsplit_once('.').ok_or(Rejection::Malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or(Rejection::Malformed)?;
-        let header: Value = serde_json::from_slice(&decode(header)?).map_err(|_| Rejection::Malformed)?;
+    fn open_jwt(&self, token: &str) -> Result<Vec<u8>, InvalidToken> {
+        let (signed, signature) = token.rsplit_once('.').ok_or(InvalidToken::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(InvalidToken::Malformed)?;
+        let header: Value = serde_json::from_slice(&decode(header)?).map_err(|_| InvalidToken::Malformed)?;
         if header.get("alg").and_then(Value::as_str) != Some("HS256") {
-            return Err(Rejection::Signature);
+            return Err(InvalidToken::Signature);
         }
-        hmac::verify(&self.key, signed.as_bytes(), &decode(signature)?).map_err(|_| Rejection::Signature)?;
+        hmac::verify(&self.key, signed.as_bytes(), &decode(signature)?)
+            .map_err(|_| InvalidToken::Signature)?;
         decode(payload)
     }
 
-    fn open_opaque(&self, sealed: &str) -> Result<Vec<u8>, Rejection> {
+    fn open_opaque(&self, sealed: &str) -> Result<Vec<u8>, InvalidToken> {
         let bytes = decode(sealed)?;
-        let (tag, payload) = bytes.split_at_checked(TAG_BYTES).ok_or(Rejection::Malformed)?;
-        hmac::verify(&self.key, payload, tag).map_err(|_| Rejection::Malformed)?;
+        let (tag, payload) = bytes.split_at_checked(TAG_BYTES).ok_or(InvalidToken::Malformed)?;
+        hmac::verify(&self.key, payload, tag).map_err(|_| InvalidToken::Malformed)?;
         Ok(payload.to_vec())
     }
 
@@ -158,8 +160,8 @@ impl Issuer {
     }
 }
 
-fn decode(segment: &str) -> Result<Vec<u8>, Rejection> {
-    URL_SAFE_NO_PAD.decode(segment).map_err(|_| Rejection::Malformed)
+fn decode(segment: &str) -> Result<Vec<u8>, InvalidToken> {
+    URL_SAFE_NO_PAD.decode(segment).map_err(|_| InvalidToken::Malformed)
 }
 
 fn date(claims: &Map<String, Value>, name: &str) -> Option<f64> {
@@ -171,7 +173,7 @@ fn as_date(seconds: u64) -> f64 {
     seconds as f64
 }
 
-/// The values of `aud` that mean Graph, without a trailing slash.
+/// Values of `aud` for Graph, without a trailing slash.
 const AUDIENCES: [&str; 2] = ["https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000"];
 const KEY_ID: &str = "CtTuhMJmD5M7DLdzD2v2x3QKSRY";
 const OPAQUE_PREFIX: &str = "EwB";

@@ -1,35 +1,35 @@
-//! Stable identifiers from plain names.
+//! Stable GUIDs from plain names.
 //!
-//! A test says `ada` and `portal`; Entra says GUIDs. The same name always gives the same GUID, and a name that
-//! is a GUID already stays as it is.
+//! Tests use names such as `ada` and `portal`; Entra ID uses GUIDs. The same name always gives the same GUID. A name
+//! that is a GUID is returned unchanged.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use uuid::{Builder, Uuid};
 
-/// The object id (`oid`) of a user of a tenant.
+/// Returns the object id (`oid`) of a user of a tenant.
 pub fn user_id(tenant: &str, user: &str) -> String {
     guid(&["user", tenant, user])
 }
 
-/// The application id (`appid`) of an app. It is the same in every tenant.
+/// Returns the application id (`appid`) of an app, which is the same in every tenant.
 pub fn app_id(app: &str) -> String {
     guid(&["app", app])
 }
 
-/// The object id of an app's service principal in a tenant: `oid` and `sub` of an app-only token.
+/// Returns the object id of an app's service principal in a tenant: `oid` and `sub` of an app-only token.
 pub fn service_principal_id(tenant: &str, app: &str) -> String {
     let app = app_id(app);
     guid(&["service principal", &format!("{tenant} {app}")])
 }
 
-/// The `sub` of a user in tokens for Graph: pairwise for the audience, the same through every client app.
+/// Returns the `sub` of a user in tokens for Graph: pairwise for the audience, the same through every client app.
 pub(crate) fn subject(tenant: &str, object: &str) -> String {
     URL_SAFE_NO_PAD.encode(hash(&["subject", tenant, object]))
 }
 
-/// A GUID for `parts`, of which the last may be one already.
+/// Returns a GUID for `parts`. If the last part is a GUID, returns that GUID.
 pub(crate) fn guid(parts: &[&str]) -> String {
     if let Some(given) = parts.last().and_then(|name| Uuid::try_parse(name).ok()) {
         return given.to_string();
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_name_in_another_tenant_is_somebody_else() {
+    fn the_same_name_in_another_tenant_has_another_guid() {
         assert_ne!(user_id("t", "ada"), user_id("u", "ada"));
     }
 

@@ -1,7 +1,7 @@
-//! What the sandbox holds at start: three tenants with the same flow ids and different contents.
+//! Sample data at start: three tenants with the same flow ids and different contents.
 //!
-//! Every credential in it is planted: unique, recognisable, and listed, so that a test can search whatever the
-//! proxy says for all of them.
+//! Every credential is planted: unique, recognisable and listed, so that a test can search all output of the proxy for
+//! it.
 
 use uuid::Uuid;
 
@@ -9,28 +9,28 @@ use super::connector::{basic, client_certificate, pkcs12};
 use super::directory::{Directory, Flow, Step};
 use super::names::guid;
 
-/// The tenant of a token that names none.
+/// The default tenant of a token.
 pub const CONTOSO: &str = "f8cdef31-a31e-4b4a-93e4-5f571e91255a";
-/// A second tenant.
+/// The second tenant.
 pub const FABRIKAM: &str = "5f571e91-72d8-4c9a-8f0e-93e4f8cdef31";
-/// A third tenant.
+/// The third tenant.
 pub const NORTHWIND: &str = "0b1d3c77-90aa-4a0c-b0b5-6e5910659bad";
 
-/// Basic authentication, a function key and a signed Logic Apps URL: all three steps have a connector.
+/// A flow with connectors for all three steps: Basic authentication, a function key, a signed Logic Apps URL.
 pub const SIGN_UP: &str = "B2X_1_signup";
-/// Certificates in both shapes; nothing before the token is issued.
+/// A flow with certificates in both shapes, and no connector before the token is issued.
 pub const PARTNERS: &str = "B2X_1_partners";
-/// One connector, whose URL carries a user name and a password.
+/// A flow with one connector, whose URL has a user name and a password.
 pub const INVITATIONS: &str = "B2X_1_invitations";
-/// No connector at all.
+/// A flow without connectors.
 pub const BARE: &str = "B2X_1_bare";
 
-/// The credentials in circulation.
+/// All planted credentials.
 #[derive(Default)]
-pub(crate) struct Planted(Vec<String>);
+pub(crate) struct PlantedSecrets(Vec<String>);
 
-impl Planted {
-    /// A new credential, `planted-<kind>-<32 hex digits>`.
+impl PlantedSecrets {
+    /// Creates a credential, `planted-<kind>-<32 hex digits>`.
     pub(crate) fn plant(&mut self, kind: &str) -> String {
         let secret = format!("planted-{kind}-{}", Uuid::new_v4().simple());
         self.0.push(secret.clone());
@@ -42,8 +42,8 @@ impl Planted {
     }
 }
 
-/// Fills the directory.
-pub(crate) fn furnish(directory: &mut Directory, planted: &mut Planted) {
+/// Fills the directory with the sample tenants.
+pub(crate) fn add_sample_data(directory: &mut Directory, planted: &mut PlantedSecrets) {
     for (tenant, host) in [(CONTOSO, "contoso"), (FABRIKAM, "fabrikam"), (NORTHWIND, "northwind")] {
         directory.put(tenant, sign_up(host, planted));
         directory.put(tenant, partners(host, planted));
@@ -52,7 +52,7 @@ pub(crate) fn furnish(directory: &mut Directory, planted: &mut Planted) {
     }
 }
 
-fn sign_up(host: &str, planted: &mut Planted) -> Flow {
+fn sign_up(host: &str, planted: &mut PlantedSecrets) -> Flow {
     let mut plant = |kind| planted.plant(kind);
     let fraud = format!("https://api.{host}.example/fraud-check");
     let function = format!("https://{host}.azurewebsites.net/api/enrich?code={}", plant("code"));
@@ -77,7 +77,7 @@ fn sign_up(host: &str, planted: &mut Planted) -> Flow {
         )
 }
 
-fn partners(host: &str, planted: &mut Planted) -> Flow {
+fn partners(host: &str, planted: &mut PlantedSecrets) -> Flow {
     let thumbprint = |which| {
         guid(&["certificate", &format!("{host} {which}")]).replace('-', "").to_uppercase() + "0EB255CB"
     };
@@ -93,7 +93,7 @@ fn partners(host: &str, planted: &mut Planted) -> Flow {
         )
 }
 
-fn invitations(host: &str, planted: &mut Planted) -> Flow {
+fn invitations(host: &str, planted: &mut PlantedSecrets) -> Flow {
     let (user, password) = (planted.plant("userinfo"), planted.plant("password"));
     let target = format!("https://{user}:{password}@invite.{host}.example/check");
     let connector =

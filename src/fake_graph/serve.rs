@@ -1,4 +1,4 @@
-//! The sandbox's port: HTTP/1.1 and HTTP/2 with prior knowledge, or by ALPN under TLS.
+//! The stand-in's server: HTTP/1.1, and HTTP/2 with prior knowledge or by ALPN under TLS.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::graph::Graph;
+use super::graph::GraphService;
 
-/// Accepts until it is dropped, which ends every connection too.
-pub(crate) async fn serve(listener: TcpListener, tls: Option<Arc<ServerConfig>>, graph: Arc<Graph>) {
+/// Accepts connections until the future is dropped, which also closes every connection.
+pub(crate) async fn serve(listener: TcpListener, tls: Option<Arc<ServerConfig>>, graph: Arc<GraphService>) {
     let tls = tls.map(TlsAcceptor::from);
     let mut connections = JoinSet::new();
     loop {
@@ -30,34 +30,34 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<Arc<ServerConfig>>,
             Ok((stream, _)) => {
                 connections.spawn(serve_connection(stream, tls.clone(), Arc::clone(&graph)));
             }
-            // Out of file descriptors, most likely. They come back.
-            Err(_) => tokio::time::sleep(PAUSE).await,
+            // Most likely the process has no free file descriptor. Retry after a delay.
+            Err(_) => tokio::time::sleep(ACCEPT_RETRY_DELAY).await,
         }
     }
 }
 
-async fn serve_connection(stream: TcpStream, tls: Option<TlsAcceptor>, graph: Arc<Graph>) {
-    // Without it, an answer's second chunk would wait for the peer's delayed acknowledgement.
+async fn serve_connection(stream: TcpStream, tls: Option<TlsAcceptor>, graph: Arc<GraphService>) {
+    // Otherwise the second chunk of a response waits for the peer's delayed acknowledgement.
     if stream.set_nodelay(true).is_err() {
         return;
     }
     match tls {
-        None => speak(stream, graph).await,
+        None => serve_http(stream, graph).await,
         Some(acceptor) => {
             if let Ok(stream) = acceptor.accept(stream).await {
-                speak(stream, graph).await;
+                serve_http(stream, graph).await;
             }
         }
     }
 }
 
-/// A connection that breaks is the peer's business: what it received in time was recorded.
-async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, graph: Arc<Graph>) {
+/// Serves one connection. Errors are ignored: the requests before the error are recorded.
+async fn serve_http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, graph: Arc<GraphService>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let graph = Arc::clone(&graph);
         async move {
             let (parts, _body) = request.into_parts();
-            Ok::<_, Infallible>(graph.answer(&parts).await)
+            Ok::<_, Infallible>(graph.respond(&parts).await)
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -66,5 +66,5 @@ async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, gra
     drop(builder.serve_connection(TokioIo::new(stream), service).await);
 }
 
-/// Between two attempts to accept, after one that failed.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Delay before the next accept after an error.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(10);

@@ -1,23 +1,23 @@
-//! Graph's throttling of this workload: so many requests a minute for each app in each tenant.
+//! Graph's throttling: a limit of requests a minute for each app in each tenant.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-/// How a 429 says when to come back. Graph has been seen with each.
+/// The form of `Retry-After`. Graph has sent each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryAfter {
+pub enum RetryAfterForm {
     /// `Retry-After: 3`.
     Whole,
     /// `Retry-After: 2.128`.
     Fractional,
     /// `Retry-After: Wed, 21 Oct 2026 07:28:00 GMT`.
     Date,
-    /// No such header.
+    /// No `Retry-After`.
     None,
 }
 
-impl RetryAfter {
-    /// The header's value for a wait of `left`, if it is sent.
+impl RetryAfterForm {
+    /// Returns the value of `Retry-After` for a wait of `left`, if it is sent.
     pub(crate) fn value(self, now: SystemTime, left: Duration) -> Option<String> {
         let whole = Duration::from_secs(left.as_secs() + u64::from(left.subsec_nanos() > 0));
         match self {
@@ -29,37 +29,39 @@ impl RetryAfter {
     }
 }
 
-/// The minutes that are running.
+/// The counters of the running windows of one minute.
 pub(crate) struct Throttle {
     limit: Option<u32>,
-    form: RetryAfter,
-    /// (app, tenant) to the start of its minute and the requests in it.
+    form: RetryAfterForm,
+    /// (app, tenant) to the start of its window and the number of requests in it.
     minutes: HashMap<(String, String), (SystemTime, u32)>,
 }
 
 impl Throttle {
     pub(crate) fn new() -> Self {
-        Self { limit: None, form: RetryAfter::Whole, minutes: HashMap::new() }
+        Self { limit: None, form: RetryAfterForm::Whole, minutes: HashMap::new() }
     }
 
-    /// At most `limit` requests a minute, or any number. Minutes begin anew.
+    /// Sets the limit of requests a minute. `None`: no limit. Resets the counters.
     pub(crate) fn set_limit(&mut self, limit: Option<u32>) {
         self.limit = limit;
         self.minutes.clear();
     }
 
-    pub(crate) fn set_form(&mut self, form: RetryAfter) {
+    pub(crate) fn set_form(&mut self, form: RetryAfterForm) {
         self.form = form;
     }
 
-    pub(crate) fn form(&self) -> RetryAfter {
+    pub(crate) fn form(&self) -> RetryAfterForm {
         self.form
     }
 
-    /// Counts a request. When it is one too many: the time until the minute is over.
+    /// Counts a request. Over the limit, returns the time to the end of the window.
     pub(crate) fn count(&mut self, app: &str, tenant: &str, now: SystemTime) -> Option<Duration> {
         let limit = self.limit?;
-        let left = |start: SystemTime| MINUTE.saturating_sub(now.duration_since(start).unwrap_or(MINUTE));
+        let left = |start: SystemTime| {
+            THROTTLE_WINDOW.saturating_sub(now.duration_since(start).unwrap_or(THROTTLE_WINDOW))
+        };
         self.minutes.retain(|_, (start, _)| !left(*start).is_zero());
         let (start, used) = self.minutes.entry((app.to_owned(), tenant.to_owned())).or_insert((now, 0));
         *used = used.saturating_add(1);
@@ -67,7 +69,7 @@ impl Throttle {
     }
 }
 
-const MINUTE: Duration = Duration::from_mins(1);
+const THROTTLE_WINDOW: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
 mod tests {
@@ -97,10 +99,10 @@ mod tests {
 
     #[test]
     fn the_wait_is_written_in_the_form_that_was_set() {
-        let value = |form: RetryAfter| form.value(at(0), Duration::from_millis(2128));
-        assert_eq!(value(RetryAfter::Whole).unwrap(), "3");
-        assert_eq!(value(RetryAfter::Fractional).unwrap(), "2.128");
-        assert_eq!(value(RetryAfter::Date).unwrap(), "Fri, 15 Jan 2027 08:00:03 GMT");
-        assert_eq!(value(RetryAfter::None), None);
+        let value = |form: RetryAfterForm| form.value(at(0), Duration::from_millis(2128));
+        assert_eq!(value(RetryAfterForm::Whole).unwrap(), "3");
+        assert_eq!(value(RetryAfterForm::Fractional).unwrap(), "2.128");
+        assert_eq!(value(RetryAfterForm::Date).unwrap(), "Fri, 15 Jan 2027 08:00:03 GMT");
+        assert_eq!(value(RetryAfterForm::None), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens as Entra ID issues them for Graph, with the claim set seen in captured ones.
+//! Tokens for Graph with the claims that Entra ID's tokens have in captures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use super::caller::{READ_WRITE, USER_FLOW_ADMINISTRATOR};
 use super::issuer::Issuer;
 use super::names::{app_id, service_principal_id, subject, user_id};
 
-/// A token to be minted. Untouched, it is that of user `ada`, an External ID User Flow Administrator, signed in
-/// through the app `portal` with `IdentityUserFlow.ReadWrite.All`, for 75 minutes.
+/// A builder of tokens. Default: user `ada`, an External ID User Flow Administrator, signed in through the app
+/// `portal` with `IdentityUserFlow.ReadWrite.All`, for 75 minutes.
 #[derive(Clone)]
 pub struct TokenBuilder {
     issuer: Arc<Issuer>,
@@ -22,7 +22,7 @@ pub struct TokenBuilder {
     roles: Option<Vec<String>>,
     directory_roles: Vec<String>,
     lifetime: Duration,
-    /// Claims set (`Some`) or left out (`None`) after all others, in this order.
+    /// Claims that are set (`Some`) or removed (`None`) after all others, in this order.
     changes: Vec<(String, Option<Value>)>,
 }
 
@@ -41,86 +41,86 @@ impl TokenBuilder {
         }
     }
 
-    /// The tenant's id.
+    /// Sets the tenant's id.
     #[must_use]
     pub fn tenant(mut self, id: &str) -> Self {
         id.clone_into(&mut self.tenant);
         self
     }
 
-    /// A signed-in user: a name, or an object id.
+    /// Sets the signed-in user: a name or an object id.
     #[must_use]
     pub fn user(mut self, name: &str) -> Self {
         self.user = Some(name.to_owned());
         self
     }
 
-    /// An app that acts for itself: a name, or an application id.
+    /// Makes an app-only token: `name` is a name or an application id.
     #[must_use]
     pub fn app(mut self, name: &str) -> Self {
         self.user = None;
         self.via(name)
     }
 
-    /// The client app, whoever acts: a name, or an application id.
+    /// Sets the client app: a name or an application id. Keeps the user.
     #[must_use]
     pub fn via(mut self, app: &str) -> Self {
         app.clone_into(&mut self.app);
         self
     }
 
-    /// `scp`: what the user granted to the client app.
+    /// Sets `scp`, the permissions that the user granted to the client app.
     #[must_use]
     pub fn scopes(mut self, scopes: &[&str]) -> Self {
-        self.scopes = Some(owned(scopes));
+        self.scopes = Some(to_strings(scopes));
         self
     }
 
-    /// `roles`: what the app was granted for itself.
+    /// Sets `roles`, the permissions of the app itself.
     #[must_use]
     pub fn roles(mut self, roles: &[&str]) -> Self {
-        self.roles = Some(owned(roles));
+        self.roles = Some(to_strings(roles));
         self
     }
 
-    /// `wids`: the templates of the user's directory roles.
+    /// Sets `wids`, the templates of the user's directory roles.
     #[must_use]
     pub fn directory_roles(mut self, templates: &[&str]) -> Self {
-        self.directory_roles = owned(templates);
+        self.directory_roles = to_strings(templates);
         self
     }
 
-    /// From now to `exp`.
+    /// Sets the time from now to `exp`.
     #[must_use]
     pub fn expires_in(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// Sets a claim, whatever it was.
+    /// Sets a claim to any value.
     #[must_use]
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.changes.push((name.to_owned(), Some(value.into())));
         self
     }
 
-    /// Leaves a claim out.
+    /// Removes a claim.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.changes.push((name.to_owned(), None));
         self
     }
 
-    /// The signed token, 1.5 to 2 KB with its usual claims.
+    /// Returns the signed token, 1.5 to 2 KB with its usual claims.
     pub fn mint(self) -> String {
         let payload = self.payload();
-        self.issuer.jwt(&payload)
+        self.issuer.sign_jwt(&payload)
     }
 
-    /// A token for the same caller that Graph accepts and nobody else can read.
+    /// Returns a token for the same caller that Graph accepts and other parties cannot read.
     pub fn mint_opaque(self) -> String {
         let payload = self.payload();
-        self.issuer.opaque(&payload)
+        self.issuer.seal_opaque(&payload)
     }
 
     fn payload(&self) -> String {
@@ -167,8 +167,10 @@ impl TokenBuilder {
         let object = user_id(&self.tenant, user);
         let principal_name = format!("{user}@{}.example", self.tenant);
         let own = subject("sid", &object);
-        let scopes =
-            self.scopes.clone().unwrap_or_else(|| owned(&["openid", "profile", "User.Read", READ_WRITE]));
+        let scopes = self
+            .scopes
+            .clone()
+            .unwrap_or_else(|| to_strings(&["openid", "profile", "User.Read", READ_WRITE]));
         let added = [
             ("acct", json!(0)),
             ("acr", json!("1")),
@@ -197,15 +199,17 @@ impl TokenBuilder {
 
     fn add_app(&self, claims: &mut Map<String, Value>) {
         let object = service_principal_id(&self.tenant, &self.app);
-        let roles =
-            self.roles.clone().unwrap_or_else(|| owned(&["User.Read.All", "Group.Read.All", READ_WRITE]));
+        let roles = self
+            .roles
+            .clone()
+            .unwrap_or_else(|| to_strings(&["User.Read.All", "Group.Read.All", READ_WRITE]));
         let added = [
             ("iat", json!(self.issuer.issue_time(&object))),
             ("idp", json!(format!("https://sts.windows.net/{}/", self.tenant))),
             ("idtyp", json!("app")),
             ("roles", json!(roles)),
             ("sub", json!(object)),
-            // Every service principal's token carries this template, which grants nothing.
+            // Every token of a service principal has this template, which grants nothing.
             ("wids", json!(["0997a1d0-0d1d-4acb-b408-d5ca73121e90"])),
             ("xms_idrel", json!("7 16")),
             ("xms_rd", json!(subject("rd", &object))),
@@ -220,7 +224,7 @@ impl TokenBuilder {
     }
 }
 
-fn owned(list: &[&str]) -> Vec<String> {
+fn to_strings(list: &[&str]) -> Vec<String> {
     list.iter().map(|item| (*item).to_owned()).collect()
 }
 

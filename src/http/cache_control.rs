@@ -1,18 +1,18 @@
-//! `Cache-CacheControl`, read (RFC 9111, section 5.2).
+//! `Cache-Control` (RFC 9111, section 5.2).
 //!
-//! The reader is total: whatever comes in, a set of directives comes out, and what is not well formed errs
-//! towards asking Graph again.
+//! The parser accepts any input and returns a set of directives. Malformed directives count towards a request to
+//! Graph.
 
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, PRAGMA};
 
-/// The directives that a cache for one caller heeds. Seconds are clamped to 2^31 (section 1.2.2).
+/// The directives that a private cache obeys. Seconds are clamped to 2^31 (section 1.2.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "a directive without a value is there or is not")]
+#[expect(clippy::struct_excessive_bools, reason = "each directive without a value is a flag")]
 pub struct CacheControl {
     /// `no-store`
     pub no_store: bool,
-    /// `no-cache`, also where it names fields: that is treated as if it named none (section 5.2.2.4).
+    /// `no-cache`. With field names it is treated as without (section 5.2.2.4).
     pub no_cache: bool,
     /// `must-revalidate`, or `proxy-revalidate`.
     pub must_revalidate: bool,
@@ -20,18 +20,18 @@ pub struct CacheControl {
     pub must_understand: bool,
     /// `only-if-cached`
     pub only_if_cached: bool,
-    /// `max-age`. The smallest where it is repeated; 0 where it is not a number (section 4.2.1).
+    /// `max-age`. The smallest if it is repeated; 0 if it is not a number (section 4.2.1).
     pub max_age: Option<u64>,
     /// `min-fresh`
     pub min_fresh: Option<u64>,
-    /// `max-stale`; any age where it has no value.
+    /// `max-stale`; without a value any age.
     pub max_stale: Option<u64>,
-    /// `stale-while-revalidate` (RFC 5861, section 3). The smallest where it is repeated; 0 where it is not a number.
+    /// `stale-while-revalidate` (RFC 5861, section 3). The smallest if it is repeated; 0 if it is not a number.
     pub stale_while_revalidate: Option<u64>,
 }
 
 impl CacheControl {
-    /// Reads all `Cache-CacheControl` lines of a message.
+    /// Parses all `Cache-Control` lines of a message.
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let mut control = Self::default();
         for line in headers.get_all(CACHE_CONTROL) {
@@ -42,7 +42,7 @@ impl CacheControl {
         control
     }
 
-    /// The same of a request, in which `Pragma` stands for what is not there (section 5.4).
+    /// Parses the directives of a request. Without `Cache-Control`, `Pragma` counts (section 5.4).
     pub fn from_request(headers: &HeaderMap) -> Self {
         let mut control = Self::from_headers(headers);
         if !headers.contains_key(CACHE_CONTROL) {
@@ -65,15 +65,18 @@ impl CacheControl {
             "must-revalidate" | "proxy-revalidate" => self.must_revalidate = true,
             "must-understand" => self.must_understand = true,
             "only-if-cached" => self.only_if_cached = true,
-            "max-age" => keep_smallest(&mut self.max_age, seconds(value).unwrap_or(0)),
+            "max-age" => keep_smallest(&mut self.max_age, parse_delta_seconds(value).unwrap_or(0)),
             "stale-while-revalidate" => {
-                keep_smallest(&mut self.stale_while_revalidate, seconds(value).unwrap_or(0));
+                keep_smallest(&mut self.stale_while_revalidate, parse_delta_seconds(value).unwrap_or(0));
             }
-            "min-fresh" => self.min_fresh = self.min_fresh.max(Some(seconds(value).unwrap_or(CLAMP))),
+            "min-fresh" => {
+                self.min_fresh =
+                    self.min_fresh.max(Some(parse_delta_seconds(value).unwrap_or(MAX_DELTA_SECONDS)))
+            }
             "max-stale" => {
                 keep_smallest(
                     &mut self.max_stale,
-                    value.map_or(CLAMP, |value| seconds(Some(value)).unwrap_or(0)),
+                    value.map_or(MAX_DELTA_SECONDS, |value| parse_delta_seconds(Some(value)).unwrap_or(0)),
                 );
             }
             _ => {}
@@ -85,17 +88,17 @@ fn keep_smallest(slot: &mut Option<u64>, value: u64) {
     *slot = Some(slot.map_or(value, |known| known.min(value)));
 }
 
-/// `delta-seconds`, bare or in double quotes (section 5.2: recipients accept both forms).
-fn seconds(value: Option<&str>) -> Option<u64> {
+/// Parses `delta-seconds`, bare or in double quotes (section 5.2: recipients accept both forms).
+fn parse_delta_seconds(value: Option<&str>) -> Option<u64> {
     let value = value?;
     let digits = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    Some(digits.parse::<u64>().map_or(CLAMP, |seconds| seconds.min(CLAMP)))
+    Some(digits.parse::<u64>().map_or(MAX_DELTA_SECONDS, |seconds| seconds.min(MAX_DELTA_SECONDS)))
 }
 
-/// The pieces between commas that are not inside a quoted string. An open quote takes all that follows.
+/// Splits a line at the commas outside of quoted strings. An unclosed quote extends to the end of the line.
 pub fn split_outside_quotes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     line.split(move |byte| {
@@ -110,7 +113,7 @@ pub fn split_outside_quotes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-const CLAMP: u64 = 1 << 31;
+const MAX_DELTA_SECONDS: u64 = 1 << 31;
 
 #[cfg(test)]
 mod tests {
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn l07_unknown_directives_mean_nothing() {
+    fn l07_unknown_directives_are_ignored() {
         assert_eq!(control(&["immutable, x=\"y\", , =, community=\"UCI\""]), CacheControl::default());
     }
 
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn l17_what_is_not_a_number_is_no_time_at_all() {
+    fn l17_an_age_that_is_not_a_number_counts_as_zero() {
         for odd in [
             "max-age=-1",
             "max-age=60a",
@@ -163,7 +166,7 @@ mod tests {
     #[test]
     fn l18_huge_values_are_clamped() {
         for huge in ["2147483648", "2147483649", "99999999999999999999999999"] {
-            assert_eq!(control(&[&format!("max-age={huge}")]).max_age, Some(CLAMP), "{huge}");
+            assert_eq!(control(&[&format!("max-age={huge}")]).max_age, Some(MAX_DELTA_SECONDS), "{huge}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What we say of ourselves: the field `Cache-Status` (RFC 9211).
+//! The response field `Cache-Status` (RFC 9211).
 
 use std::fmt::Write;
 
@@ -23,34 +23,34 @@ labels! {
     }
 }
 
-/// One member of the list: our own, since Graph sends none and a caller's is not ours to repeat.
+/// The proxy's own member of the list. Graph sends none, and a caller's member is not forwarded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheStatus {
-    /// Answered from memory; seconds for which it stays fresh, below zero when it is stale.
+    /// A hit: seconds until the entry becomes stale; negative if it is stale.
     pub hit: Option<i64>,
-    /// Why Graph was asked.
+    /// The reason for forwarding the request to Graph.
     pub forward: Option<Forward>,
-    /// What Graph said.
+    /// The status of Graph's response.
     pub forward_status: Option<StatusCode>,
-    /// Graph's answer was stored.
+    /// Whether Graph's response was stored.
     pub stored: bool,
-    /// Somebody with the same token was asking already.
+    /// Whether the request joined the fetch of an earlier request with the same token.
     pub collapsed: bool,
-    /// A reason, from a closed vocabulary of tokens.
+    /// A reason, from a closed set of tokens.
     pub detail: Option<&'static str>,
 }
 
 impl CacheStatus {
-    /// The field's value.
-    pub fn header(&self) -> HeaderValue {
+    /// Returns the field's value.
+    pub fn header_value(&self) -> HeaderValue {
         if let Self { hit: Some(ttl), forward: None, detail: None, .. } = *self
             && let Ok(ttl) = u64::try_from(ttl)
         {
-            return templates::value(TemplateKind::Hit, ttl);
+            return templates::header_value(TemplateKind::Hit, ttl);
         }
         let mut text = String::with_capacity(64);
         text.push_str(PSEUDONYM);
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         if let Some(ttl) = self.hit {
             let _ = write!(text, "; hit; ttl={ttl}");
         }
@@ -83,16 +83,16 @@ mod tests {
     use crate::upstream::UpstreamFailure;
 
     #[test]
-    fn l79_the_designs_examples_come_out_as_written() {
+    fn l79_the_examples_of_the_documentation_are_rendered_exactly() {
         let hit = CacheStatus { hit: Some(243), ..CacheStatus::default() };
-        assert_eq!(hit.header(), "connector-cache; hit; ttl=243");
+        assert_eq!(hit.header_value(), "connector-cache; hit; ttl=243");
         let miss = CacheStatus {
             forward: Some(Forward::UriMiss),
             forward_status: Some(StatusCode::OK),
             stored: true,
             ..CacheStatus::default()
         };
-        assert_eq!(miss.header(), "connector-cache; fwd=uri-miss; fwd-status=200; stored");
+        assert_eq!(miss.header_value(), "connector-cache; fwd=uri-miss; fwd-status=200; stored");
     }
 
     #[test]
@@ -106,13 +106,13 @@ mod tests {
             .chain(labels::<UpstreamFailure>())
             .chain(labels::<ScrubFailure>());
         for detail in all {
-            let report = CacheStatus {
+            let status = CacheStatus {
                 hit: Some(-3),
                 collapsed: true,
                 detail: Some(detail),
                 ..CacheStatus::default()
             };
-            let text = report.header();
+            let text = status.header_value();
             let list = sfv::Parser::new(text.as_bytes()).parse::<sfv::List>();
             assert!(list.is_ok_and(|list| list.len() == 1), "{text:?}");
         }

@@ -1,29 +1,29 @@
-//! HTTP's dates, read (RFC 9110, section 5.6.7).
+//! HTTP dates (RFC 9110, section 5.6.7).
 
 use std::time::SystemTime;
 
 use http::HeaderValue;
 
-/// The moment that a field's value names, in any of the three forms.
+/// Parses a date in any of the three formats.
 ///
 /// RFC 9111, section 4.2: "Although all date formats are specified to be case-sensitive, a cache recipient SHOULD
-/// match the field value case-insensitively." The day of the week must be one, and need not be the right one: the
-/// rest says all.
-pub fn read(value: &HeaderValue) -> Option<SystemTime> {
+/// match the field value case-insensitively." The day of the week must be valid, but may be the wrong one, since the
+/// rest is unambiguous.
+pub fn parse(value: &HeaderValue) -> Option<SystemTime> {
     let text = value.to_str().ok()?;
-    httpdate::parse_http_date(text).ok().or_else(|| read_with_care(text))
+    httpdate::parse_http_date(text).ok().or_else(|| parse_lenient(text))
 }
 
-/// The same for what is not spelled as it should be.
-fn read_with_care(text: &str) -> Option<SystemTime> {
-    if text.len() > LENGTH {
+/// Parses a date with another letter case or the wrong day of the week.
+fn parse_lenient(text: &str) -> Option<SystemTime> {
+    if text.len() > MAX_DATE_BYTES {
         return None;
     }
-    let mut spelled = text.to_ascii_lowercase();
+    let mut normalized = text.to_ascii_lowercase();
     for name in MONTHS.iter().chain(&["GMT"]) {
-        spelled = spelled.replace(&name.to_ascii_lowercase(), name);
+        normalized = normalized.replace(&name.to_ascii_lowercase(), name);
     }
-    let (day, rest) = spelled.split_at(spelled.find(|letter: char| !letter.is_ascii_lowercase())?);
+    let (day, rest) = normalized.split_at(normalized.find(|letter: char| !letter.is_ascii_lowercase())?);
     let short = |name: &str| name[..3].to_owned();
     let is_short = DAYS.iter().any(|name| short(name).eq_ignore_ascii_case(day));
     let is_long = DAYS.iter().any(|name| name.eq_ignore_ascii_case(day));
@@ -34,8 +34,8 @@ fn read_with_care(text: &str) -> Option<SystemTime> {
     names.into_iter().find_map(|name| httpdate::parse_http_date(&(name + rest)).ok())
 }
 
-/// "Wednesday, 09-Nov-94 08:49:37 GMT", and some more.
-const LENGTH: usize = 40;
+/// The length of "Wednesday, 09-Nov-94 08:49:37 GMT", and a reserve.
+const MAX_DATE_BYTES: usize = 40;
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -46,12 +46,12 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     fn seconds(text: &str) -> Option<u64> {
-        let read = read(&HeaderValue::from_bytes(text.as_bytes()).unwrap())?;
-        Some(read.duration_since(UNIX_EPOCH).unwrap_or(Duration::MAX).as_secs())
+        let parsed = parse(&HeaderValue::from_bytes(text.as_bytes()).unwrap())?;
+        Some(parsed.duration_since(UNIX_EPOCH).unwrap_or(Duration::MAX).as_secs())
     }
 
     #[test]
-    fn l20_a_date_is_read_in_any_case_and_with_any_day_of_the_week() {
+    fn l20_a_date_is_parsed_in_any_case_and_with_any_day_of_the_week() {
         for text in [
             "Sun, 06 Nov 1994 08:49:37 GMT",
             "sun, 06 nov 1994 08:49:37 gmt",
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn l20_what_is_no_date_stays_none() {
+    fn l20_other_text_is_not_a_date() {
         for text in [
             "",
             "0",

@@ -1,124 +1,124 @@
-//! The ids that follow a request: ours, the caller's, and the trace's.
+//! The ids of a request: the proxy's, the caller's, and the trace's.
 //!
-//! They correlate and nothing else. What a caller sends is taken only in the exact form it should have, so
-//! that no id can carry anything else into a log line, a header or Graph.
+//! Ids are for correlation only. A caller's id is accepted only in its exact format, so that it cannot carry other
+//! text into a log line, a header field or a request to Graph.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use crate::http::headers::only;
+use crate::http::headers::single_value;
 
 /// The ids of one request.
 #[derive(Clone, Debug)]
 pub struct Ids {
-    /// Our own: the header `request-id` of the answer.
+    /// The proxy's own id: `request-id` of the response.
     pub request: Uuid,
-    /// The caller's `client-request-id`; ours, as at Graph, where it sent none or one that is not a GUID.
+    /// The caller's `client-request-id`. The proxy's own id, as at Graph, if the caller sent none or one that is not a
+    /// GUID.
     pub client: Uuid,
-    /// How the caller spells its own, where it sent one.
-    theirs: Option<HeaderValue>,
-    /// The trace that the caller is in, if it said so.
+    /// The caller's field value, if it sent a valid one.
+    client_field: Option<HeaderValue>,
+    /// The caller's trace, if it sent one.
     pub trace: Option<TraceParent>,
 }
 
 impl Ids {
-    /// Those of a request that has its number already, and of which its caller says nothing.
-    pub fn numbered(request: Uuid) -> Self {
-        Self { request, client: request, theirs: None, trace: None }
+    /// Creates the ids of a request without fields of the caller.
+    pub fn with_request_id(request: Uuid) -> Self {
+        Self { request, client: request, client_field: None, trace: None }
     }
 
-    /// Reads the caller's ids and makes ours.
+    /// Parses the caller's ids and creates the proxy's id.
     pub fn from_headers(headers: &HeaderMap) -> Self {
-        Self::from_fields(headers.get(&CLIENT_ID), only(headers, &TRACE_PARENT))
+        Self::from_fields(headers.get(&CLIENT_REQUEST_ID_FIELD), single_value(headers, &TRACEPARENT))
     }
 
-    /// Makes ours beside what the caller tells in `client-request-id` and `traceparent`.
+    /// Creates the proxy's id, and parses `client-request-id` and `traceparent`.
     pub fn from_fields(client: Option<&HeaderValue>, trace: Option<&HeaderValue>) -> Self {
-        let theirs = client.and_then(|value| Some((value, guid(value)?)));
+        let client_field = client.and_then(|value| Some((value, parse_guid(value)?)));
         let trace = trace.and_then(TraceParent::parse);
         let request = Uuid::new_v4();
-        let client = theirs.map_or(request, |(_, client)| client);
-        Self { request, client, theirs: theirs.map(|(value, _)| value.clone()), trace }
+        let client = client_field.map_or(request, |(_, client)| client);
+        Self { request, client, client_field: client_field.map(|(value, _)| value.clone()), trace }
     }
 
-    /// The values of `client-request-id`, in the caller's own spelling, and of `request-id`.
-    pub fn spelled(&self) -> [HeaderValue; 2] {
-        self.with(spelled(self.request))
+    /// Returns the values of `client-request-id`, in the caller's own spelling, and of `request-id`.
+    pub fn header_values(&self) -> [HeaderValue; 2] {
+        self.header_values_with(guid_value(self.request))
     }
 
-    /// The same where `request-id` is spelled already.
-    pub fn with(&self, mut ours: HeaderValue) -> [HeaderValue; 2] {
-        // It will not come again: in HTTP/2's table of fields it would only push out what will.
-        ours.set_sensitive(true);
-        [self.theirs.clone().unwrap_or_else(|| ours.clone()), ours]
+    /// Returns both values; `request_id` is the rendered `request-id`.
+    pub fn header_values_with(&self, mut request_id: HeaderValue) -> [HeaderValue; 2] {
+        // Not indexed by HPACK: the value never repeats and would evict values that do.
+        request_id.set_sensitive(true);
+        [self.client_field.clone().unwrap_or_else(|| request_id.clone()), request_id]
     }
 }
 
-/// A GUID as a field has it.
-pub fn spelled(id: Uuid) -> HeaderValue {
-    let [value] = templates(|[text]| spell(id, text));
+/// Renders a GUID as a field value.
+pub fn guid_value(id: Uuid) -> HeaderValue {
+    let [value] = guid_values(|[text]| write_guid(id, text));
     value
 }
 
-/// Writes a GUID as a field has it.
-pub fn spell(id: Uuid, text: &mut Text) {
+/// Writes the text of a GUID.
+pub fn write_guid(id: Uuid, text: &mut GuidText) {
     id.hyphenated().encode_lower(text);
 }
 
-/// Field values as long as a GUID that stand in one piece of memory: one is found as quickly as another, and so is
-/// room for all of them.
-pub fn templates<const N: usize>(write: impl FnOnce(&mut [Text; N])) -> [HeaderValue; N] {
-    struct HeaderTemplates<const N: usize>([Text; N]);
-    impl<const N: usize> AsRef<[u8]> for HeaderTemplates<N> {
+/// Creates field values with the length of a GUID in one allocation, which is faster than one allocation for each.
+pub fn guid_values<const N: usize>(write: impl FnOnce(&mut [GuidText; N])) -> [HeaderValue; N] {
+    struct GuidBuffer<const N: usize>([GuidText; N]);
+    impl<const N: usize> AsRef<[u8]> for GuidBuffer<N> {
         fn as_ref(&self) -> &[u8] {
             self.0.as_flattened()
         }
     }
-    let mut templates = HeaderTemplates([[0; Hyphenated::LENGTH]; N]);
-    write(&mut templates.0);
-    let mut rest = Bytes::from_owner(templates);
+    let mut buffer = GuidBuffer([[0; Hyphenated::LENGTH]; N]);
+    write(&mut buffer.0);
+    let mut rest = Bytes::from_owner(buffer);
     std::array::from_fn(|_| {
         let text = rest.split_to(Hyphenated::LENGTH);
         HeaderValue::from_maybe_shared(text).unwrap_or(HeaderValue::from_static(""))
     })
 }
 
-/// A GUID's text.
-pub type Text = [u8; Hyphenated::LENGTH];
+/// The text of a GUID.
+pub type GuidText = [u8; Hyphenated::LENGTH];
 
-/// Where a trace stands: <https://www.w3.org/TR/trace-context/#traceparent-header>.
+/// The position in a trace: <https://www.w3.org/TR/trace-context/#traceparent-header>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent {
     trace: u128,
-    /// The span that asks: the caller's, or ours once there is one.
+    /// The parent span: the caller's, or the proxy's once it has started one.
     span: u64,
     sampled: bool,
 }
 
 impl TraceParent {
-    /// Reads version 00, or the part of a later version that is the same. Ids of zero are invalid.
+    /// Parses version 00, or the compatible part of a later version. Ids of zero are invalid.
     fn parse(value: &HeaderValue) -> Option<Self> {
         let text = value.to_str().ok()?;
         let mut parts = text.split('-');
         let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let known_shape = match version {
             "00" => parts.next().is_none(),
-            _ => version != "ff" && hex(version, 2).is_some(),
+            _ => version != "ff" && parse_hex(version, 2).is_some(),
         };
-        let trace = hex(trace, 32).filter(|id| *id != 0)?;
-        let span = hex(parent, 16).and_then(|id| u64::try_from(id).ok()).filter(|id| *id != 0)?;
-        let flags = hex(flags, 2)?;
+        let trace = parse_hex(trace, 32).filter(|id| *id != 0)?;
+        let span = parse_hex(parent, 16).and_then(|id| u64::try_from(id).ok()).filter(|id| *id != 0)?;
+        let flags = parse_hex(flags, 2)?;
         known_shape.then_some(Self { trace, span, sampled: flags & 1 == 1 })
     }
 
-    /// The trace id, 32 hex digits.
+    /// Returns the trace id, 32 hex digits.
     pub fn trace_id(self) -> String {
         format!("{:032x}", self.trace)
     }
 
-    /// The header for a request of ours within this trace. `span`: the one that asks; a new id where none is told of.
+    /// Returns `traceparent` for a request to Graph in this trace. `span`: the parent; `None` creates a new id.
     pub fn child(self, span: Option<u64>) -> String {
         let span = span.unwrap_or_else(span_id);
         format!("00-{:032x}-{span:016x}-{:02x}", self.trace, u8::from(self.sampled))
@@ -127,59 +127,59 @@ impl TraceParent {
 
 /// What only whoever tells of spans needs.
 impl TraceParent {
-    /// A trace of our own, of which `span` is the first.
+    /// Starts a new trace with `span` as its root.
     pub fn root(span: u64) -> Self {
         Self { trace: Uuid::new_v4().as_u128(), span, sampled: true }
     }
 
-    /// The same trace, as `span` hands it on.
+    /// Returns the same trace with `span` as the parent.
     #[must_use]
     pub fn within(self, span: u64) -> Self {
         Self { span, ..self }
     }
 
-    /// The trace's number.
+    /// Returns the trace id.
     pub fn trace(self) -> u128 {
         self.trace
     }
 
-    /// The span that asks.
+    /// Returns the parent span.
     pub fn span(self) -> u64 {
         self.span
     }
 
-    /// Whether spans of it are wanted.
+    /// Returns whether the trace is sampled.
     pub fn is_sampled(self) -> bool {
         self.sampled
     }
 }
 
-/// A new id for a span. The version's digit of the UUID keeps it from being zero.
+/// Creates an id for a span. The version digit of the UUID keeps it from being zero.
 pub fn span_id() -> u64 {
     Uuid::new_v4().as_u64_pair().0
 }
 
-/// The GUID in a header value: 36 characters with hyphens, as Graph's clients send it.
-pub fn guid(value: &HeaderValue) -> Option<Uuid> {
+/// Parses a GUID: 36 characters with hyphens, as Graph's clients send it.
+pub fn parse_guid(value: &HeaderValue) -> Option<Uuid> {
     let text = value.to_str().ok()?;
     (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten()
 }
 
-fn hex(text: &str, digits: usize) -> Option<u128> {
+fn parse_hex(text: &str, digits: usize) -> Option<u128> {
     let lower = text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     lower.then(|| u128::from_str_radix(text, 16).ok()).flatten()
 }
 
-/// Graph's name for the caller's id of a request.
+/// Graph's field name for the caller's id of a request.
 pub const CLIENT_REQUEST_ID: &str = "client-request-id";
-/// Graph's name for the server's id of a request.
+/// Graph's field name for the server's id of a request.
 pub const REQUEST_ID: &str = "request-id";
-/// [`CLIENT_REQUEST_ID`] as a field's name. A name that is parsed for each look-up takes longer than the look-up.
-pub static CLIENT_ID: HeaderName = HeaderName::from_static(CLIENT_REQUEST_ID);
-/// [`REQUEST_ID`] as a field's name.
-pub static OUR_ID: HeaderName = HeaderName::from_static(REQUEST_ID);
-/// The caller's trace.
-pub static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+/// [`CLIENT_REQUEST_ID`] as a `HeaderName`. Parsing the name for each look-up takes longer than the look-up.
+pub static CLIENT_REQUEST_ID_FIELD: HeaderName = HeaderName::from_static(CLIENT_REQUEST_ID);
+/// [`REQUEST_ID`] as a `HeaderName`.
+pub static REQUEST_ID_FIELD: HeaderName = HeaderName::from_static(REQUEST_ID);
+/// The field of the caller's trace.
+pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 #[cfg(test)]
 mod tests {
@@ -193,8 +193,8 @@ mod tests {
 
     #[test]
     fn a_guid_of_the_caller_is_kept_and_anything_else_replaced() {
-        let theirs = "b6a0c1de-0c1f-4f0e-9d6a-0123456789ab";
-        assert_eq!(ids(CLIENT_REQUEST_ID, theirs).client.to_string(), theirs);
+        let client_field = "b6a0c1de-0c1f-4f0e-9d6a-0123456789ab";
+        assert_eq!(ids(CLIENT_REQUEST_ID, client_field).client.to_string(), client_field);
         for bad in [
             "",
             "1",

@@ -1,34 +1,30 @@
-//! The header `Accept-Encoding`, read (RFC 9110, section 12.5.3).
+//! Content negotiation: `Accept-Encoding` (RFC 9110, section 12.5.3) and quality values.
 //!
-//! There are two codings here, identity and gzip. The reader is total, and what it cannot read errs towards
-//! identity, which every caller understands.
-
-pub mod quality;
+//! The proxy has two codings, identity and gzip. The parser accepts any input; invalid members count as a preference
+//! for identity, which every caller can decode.
 
 use http::{HeaderMap, header};
 
-use crate::http::negotiation::quality::thousandths;
-
-/// A content coding that an answer may have.
+/// A content coding of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentCoding {
-    /// None: the bytes as they are.
+    /// No coding: the bytes are unchanged.
     Identity,
     /// RFC 1952
     Gzip,
 }
 
 impl ContentCoding {
-    /// The one that a caller likes best. Where it likes both alike it is gzip: fewer bytes.
+    /// Returns the preferred coding of a caller. With equal quality gzip is preferred, since it has fewer bytes.
     ///
-    /// By the letter a caller that says nothing accepts anything; but whoever says nothing is who decodes nothing.
-    /// A caller that refuses both gets identity as well. The RFC leaves that open, and to a service that most likely
-    /// misspelt its wish an answer is worth more than a 406.
+    /// By the RFC a request without the field accepts any coding; but callers without the field are usually those that
+    /// cannot decode. A caller that excludes both codings gets identity. The RFC allows either; a misspelt field is
+    /// the likely cause, and a response helps such a caller more than a 406.
     pub fn preferred(headers: &HeaderMap) -> Self {
         let (mut gzip, mut identity, mut any) = (None, None, None);
         for line in headers.get_all(header::ACCEPT_ENCODING) {
             for member in line.as_bytes().split(|byte| *byte == b',') {
-                let (name, quality) = weighted(member.trim_ascii());
+                let (name, quality) = split_quality(member.trim_ascii());
                 let slot = match name {
                     _ if name.eq_ignore_ascii_case(b"gzip") => &mut gzip,
                     // Section 8.4.1.3: "A recipient SHOULD consider "x-gzip" to be equivalent to "gzip"."
@@ -37,27 +33,47 @@ impl ContentCoding {
                     b"*" => &mut any,
                     _ => continue,
                 };
-                // Of one that is there twice the smaller counts.
+                // Of a repeated coding the smaller quality counts.
                 *slot = Some(slot.map_or(quality, |known: u16| known.min(quality)));
             }
         }
         // "The asterisk "*" symbol [...] matches any available content coding not explicitly listed in the field."
         let gzip = gzip.or(any).unwrap_or(0);
-        // Identity is acceptable where it is not listed, but nobody has asked for it.
+        // Identity is acceptable if it is not listed, but it is not preferred to gzip.
         let identity = identity.or(any).unwrap_or(0);
         if gzip > 0 && gzip >= identity { Self::Gzip } else { Self::Identity }
     }
 }
 
-/// A coding's name and its weight in thousandths. A weight that cannot be read is none.
-fn weighted(member: &[u8]) -> (&[u8], u16) {
+/// Splits a member into its name and its quality in thousandths. An invalid quality is 0.
+fn split_quality(member: &[u8]) -> (&[u8], u16) {
     let Some(end) = member.iter().position(|byte| *byte == b';') else { return (member, 1000) };
     let (name, weight) = member.split_at(end);
     let quality = match weight[1..].trim_ascii() {
-        [b'q' | b'Q', b'=', value @ ..] => thousandths(value).unwrap_or(0),
+        [b'q' | b'Q', b'=', value @ ..] => parse_qvalue(value).unwrap_or(0),
         _ => 0,
     };
     (name.trim_ascii(), quality)
+}
+
+/// Parses a `qvalue` (RFC 9110, section 12.4.2) into thousandths. Returns `None` if it is invalid, for example with
+/// more than three digits after the point.
+pub fn parse_qvalue(value: &[u8]) -> Option<u16> {
+    let (whole, fraction) = match value {
+        [whole] => (whole, &[][..]),
+        [whole, b'.', fraction @ ..] => (whole, fraction),
+        _ => return None,
+    };
+    if fraction.len() > 3 || !fraction.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let digits = fraction.iter().chain(b"000").take(3);
+    let fraction = digits.fold(0, |number, digit| number * 10 + u16::from(digit - b'0'));
+    match whole {
+        b'0' => Some(fraction),
+        b'1' if fraction == 0 => Some(1000),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -74,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn l54_gzip_is_for_who_asks_for_it() {
+    fn l54_gzip_is_chosen_if_the_field_lists_it() {
         for lines in [
             &["gzip"][..],
             &["GZip"],
@@ -97,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn l54_identity_is_for_everybody_else() {
+    fn l54_identity_is_chosen_otherwise() {
         for lines in [
             &[][..],
             &[""],
@@ -119,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn l54_what_cannot_be_read_is_no_wish_for_gzip() {
+    fn l54_an_invalid_member_does_not_select_gzip() {
         for lines in [
             &["gzip;q=2"][..],
             &["gzip;q="],
@@ -137,9 +153,21 @@ mod tests {
     }
 
     #[test]
-    fn l54_who_refuses_all_that_there_is_gets_identity() {
+    fn l54_a_caller_that_excludes_both_codings_gets_identity() {
         for lines in [&["identity;q=0"][..], &["*;q=0"], &["identity;q=0, gzip;q=0"], &["br, *;q=0"]] {
             assert_eq!(preferred(lines), ContentCoding::Identity, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_quality_is_parsed_to_the_thousandth() {
+        for (value, read) in
+            [("0", 0), ("0.", 0), ("0.5", 500), ("0.05", 50), ("0.001", 1), ("1", 1000), ("1.000", 1000)]
+        {
+            assert_eq!(parse_qvalue(value.as_bytes()), Some(read), "{value}");
+        }
+        for value in ["", ".", ".5", "1.5", "1.001", "2", "01", "0.1234", "0.x", "0,5", "-0.5", "0.5 "] {
+            assert_eq!(parse_qvalue(value.as_bytes()), None, "{value}");
         }
     }
 }

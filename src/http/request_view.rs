@@ -1,21 +1,21 @@
-//! A request's head, with the fields found that decide how it is answered at once.
+//! A request's head and its indexed fields.
 //!
-//! One pass over the header section in place of a look-up for each name: a hit looks for a dozen names, and most
-//! are not there. Only names are told apart here; what a field says is for those who read it. It shows nothing of
-//! itself in `Debug`, since the token is among what it holds.
+//! One pass over the header section replaces a look-up for each name: a hit needs a dozen names, and most are absent.
+//! This module compares names only; values are interpreted elsewhere. The view has no `Debug`, since it holds the
+//! token.
 
 use std::time::Instant;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 
-use crate::http::headers::WISH;
-use crate::http::ids::{CLIENT_ID, TRACE_PARENT};
+use crate::http::headers::REFRESH_FIELD;
+use crate::http::ids::{CLIENT_REQUEST_ID_FIELD, TRACEPARENT};
 
-/// A request's head and what there is in it.
+/// A request's head and the fields that a hit needs.
 pub struct RequestView<'a> {
-    /// When it was looked at: a hit asks for the time here and at its end.
-    pub at: Instant,
+    /// The time at which the view was created. A hit reads the clock here and at its end.
+    pub created_at: Instant,
     /// The whole head.
     pub head: &'a Parts,
     /// `Accept`.
@@ -23,45 +23,45 @@ pub struct RequestView<'a> {
     /// `Authorization`.
     pub authorization: FieldLines<'a>,
     /// `client-request-id`.
-    pub client_id: FieldLines<'a>,
+    pub client_request_id: FieldLines<'a>,
     /// `Host`.
     pub host: FieldLines<'a>,
     /// `traceparent`.
     pub trace_parent: FieldLines<'a>,
-    /// There is a condition: `If-None-Match` or `If-Modified-Since`.
+    /// Whether the request has `If-None-Match` or `If-Modified-Since`.
     pub is_conditional: bool,
-    /// There is a wish of the caller's: `Connector-Cache`.
-    pub has_wish: bool,
-    /// There is a field that message framing or routing depends on: see [`super::validate::check`].
-    pub is_special: bool,
+    /// Whether the request has `Connector-Cache`, which forces a refresh.
+    pub has_refresh_field: bool,
+    /// Whether the request has a field that framing or routing depends on: see [`super::validate::check`].
+    pub has_special_fields: bool,
 }
 
 /// The lines of one field.
 #[derive(Clone, Copy, Default)]
 pub enum FieldLines<'a> {
-    /// It is not there.
+    /// The field is absent.
     #[default]
     None,
-    /// It is there once.
-    One(&'a HeaderValue),
-    /// It is there more than once; this is the first.
-    Several(&'a HeaderValue),
+    /// The field has one line.
+    Single(&'a HeaderValue),
+    /// The field has several lines; this is the first.
+    Multiple(&'a HeaderValue),
 }
 
 impl<'a> RequestView<'a> {
-    /// Looks through a head.
+    /// Indexes the fields of a head.
     pub fn new(head: &'a Parts) -> Self {
         let mut view = Self {
-            at: Instant::now(),
+            created_at: Instant::now(),
             head,
             accept: FieldLines::None,
             authorization: FieldLines::None,
-            client_id: FieldLines::None,
+            client_request_id: FieldLines::None,
             host: FieldLines::None,
             trace_parent: FieldLines::None,
             is_conditional: false,
-            has_wish: false,
-            is_special: false,
+            has_refresh_field: false,
+            has_special_fields: false,
         };
         for (name, value) in &head.headers {
             match *name {
@@ -73,17 +73,17 @@ impl<'a> RequestView<'a> {
                 | header::CONTENT_LENGTH
                 | header::EXPECT
                 | header::TRANSFER_ENCODING
-                | header::VIA => view.is_special = true,
-                ref other if *other == CLIENT_ID => view.client_id.add(value),
-                ref other if *other == TRACE_PARENT => view.trace_parent.add(value),
-                ref other if *other == WISH => view.has_wish = true,
+                | header::VIA => view.has_special_fields = true,
+                ref other if *other == CLIENT_REQUEST_ID_FIELD => view.client_request_id.add(value),
+                ref other if *other == TRACEPARENT => view.trace_parent.add(value),
+                ref other if *other == REFRESH_FIELD => view.has_refresh_field = true,
                 _ => {}
             }
         }
         view
     }
 
-    /// The header section.
+    /// Returns the header section.
     pub fn headers(&self) -> &'a HeaderMap {
         &self.head.headers
     }
@@ -92,24 +92,24 @@ impl<'a> RequestView<'a> {
 impl<'a> FieldLines<'a> {
     fn add(&mut self, line: &'a HeaderValue) {
         *self = match *self {
-            Self::None => Self::One(line),
-            Self::One(first) | Self::Several(first) => Self::Several(first),
+            Self::None => Self::Single(line),
+            Self::Single(first) | Self::Multiple(first) => Self::Multiple(first),
         };
     }
 
-    /// The first line.
+    /// Returns the first line.
     pub fn first(self) -> Option<&'a HeaderValue> {
         match self {
             Self::None => None,
-            Self::One(line) | Self::Several(line) => Some(line),
+            Self::Single(line) | Self::Multiple(line) => Some(line),
         }
     }
 
-    /// The only line.
-    pub fn only(self) -> Option<&'a HeaderValue> {
+    /// Returns the line if the field has exactly one.
+    pub fn single(self) -> Option<&'a HeaderValue> {
         match self {
-            Self::One(line) => Some(line),
-            Self::None | Self::Several(_) => None,
+            Self::Single(line) => Some(line),
+            Self::None | Self::Multiple(_) => None,
         }
     }
 }
@@ -131,14 +131,14 @@ mod tests {
         let fields: [(&str, Found); 5] = [
             ("Accept", |it| it.accept),
             ("AUTHORIZATION", |it| it.authorization),
-            ("Client-Request-Id", |it| it.client_id),
+            ("Client-Request-Id", |it| it.client_request_id),
             ("host", |it| it.host),
             ("TraceParent", |it| it.trace_parent),
         ];
         for (name, found) in &fields {
             let head = head(&[("x-other", "0"), (name, "1")]);
             let view = RequestView::new(&head);
-            assert!(found(&view).only().is_some_and(|line| line == "1"), "{name}");
+            assert!(found(&view).single().is_some_and(|line| line == "1"), "{name}");
             let others =
                 fields.iter().filter(|(other, found)| other != name && found(&view).first().is_some());
             assert_eq!(others.count(), 0, "{name}");
@@ -146,19 +146,19 @@ mod tests {
     }
 
     #[test]
-    fn of_several_lines_the_first_is_known_and_none_is_the_only_one() {
+    fn several_lines_have_a_first_one_and_no_single_one() {
         let head = head(&[("accept", "a"), ("host", "x"), ("accept", "b"), ("accept", "c")]);
         let accept = RequestView::new(&head).accept;
-        assert!(accept.first().is_some_and(|line| line == "a") && accept.only().is_none());
-        assert!(FieldLines::None.first().is_none() && FieldLines::None.only().is_none());
+        assert!(accept.first().is_some_and(|line| line == "a") && accept.single().is_none());
+        assert!(FieldLines::None.first().is_none() && FieldLines::None.single().is_none());
     }
 
     #[test]
-    fn what_is_there_whatever_it_says_is_marked() {
+    fn a_field_is_flagged_whatever_its_value() {
         let marks = |name: &str| {
             let head = head(&[(name, "")]);
             let view = RequestView::new(&head);
-            (view.is_conditional, view.has_wish, view.is_special)
+            (view.is_conditional, view.has_refresh_field, view.has_special_fields)
         };
         for name in ["if-none-match", "if-modified-since"] {
             assert_eq!(marks(name), (true, false, false), "{name}");

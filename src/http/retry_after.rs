@@ -1,4 +1,4 @@
-//! `Retry-After`, read (RFC 9110, section 10.2.3, and what Graph makes of it).
+//! `Retry-After` (RFC 9110, section 10.2.3), also in the variants that Graph sends.
 
 use std::time::Duration;
 
@@ -6,30 +6,30 @@ use http::{HeaderMap, StatusCode, header};
 
 use crate::support::clock::Now;
 
-/// How long Graph asks to be left alone, at most ten minutes.
+/// Returns the time that Graph asks to wait, at most ten minutes.
 ///
-/// Graph writes whole seconds, fractions (`2.128`), or a date; a date in the past means now. Where a 429 or a
-/// 503 says nothing that can be read, six seconds stand for it.
-pub fn of(headers: &HeaderMap, status: StatusCode, now: Now) -> Option<Duration> {
-    let said = headers.get(header::RETRY_AFTER).and_then(|value| read(value.to_str().ok()?.trim(), now));
-    let busy = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-    said.or_else(|| busy.then_some(USUAL)).map(|wait| wait.min(MOST))
+/// Graph sends whole seconds, fractions (`2.128`), or a date; a date in the past means now. A 429 or 503 without a
+/// valid value counts as six seconds.
+pub fn from_headers(headers: &HeaderMap, status: StatusCode, now: Now) -> Option<Duration> {
+    let parsed = headers.get(header::RETRY_AFTER).and_then(|value| parse(value.to_str().ok()?.trim(), now));
+    let is_throttled = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    parsed.or_else(|| is_throttled.then_some(DEFAULT_WAIT)).map(|wait| wait.min(MAX_WAIT))
 }
 
-fn read(text: &str, now: Now) -> Option<Duration> {
+fn parse(text: &str, now: Now) -> Option<Duration> {
     if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         let seconds: f64 = text.parse().ok()?;
-        // Clamped before it becomes a duration, which cannot hold everything that a float can.
-        return Some(Duration::from_secs_f64(seconds.min(MOST.as_secs_f64())));
+        // Clamped before the conversion, since a `Duration` cannot hold every float.
+        return Some(Duration::from_secs_f64(seconds.min(MAX_WAIT.as_secs_f64())));
     }
     let until = httpdate::parse_http_date(text).ok()?;
     Some(until.duration_since(now.wall()).unwrap_or_default())
 }
 
-/// What Graph's own clients wait where it says nothing: three seconds, doubled once.
-const USUAL: Duration = Duration::from_secs(6);
-/// Longer than Graph's throttling windows; a clock that is wrong by years must not shut anybody out.
-const MOST: Duration = Duration::from_secs(600);
+/// The wait of Graph's own clients without `Retry-After`: three seconds, doubled once.
+const DEFAULT_WAIT: Duration = Duration::from_secs(6);
+/// Longer than Graph's throttling windows. A wrong clock must not block callers for longer.
+const MAX_WAIT: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {
@@ -44,12 +44,12 @@ mod tests {
         if let Some(value) = value {
             headers.insert(header::RETRY_AFTER, value.parse().unwrap());
         }
-        let wait = of(&headers, StatusCode::from_u16(status).unwrap(), now)?;
+        let wait = from_headers(&headers, StatusCode::from_u16(status).unwrap(), now)?;
         Some(u64::try_from(wait.as_millis()).unwrap())
     }
 
     #[test]
-    fn f17_every_form_of_graphs_is_read() {
+    fn f17_every_format_of_graph_is_parsed() {
         assert_eq!(wait(Some("30"), 429), Some(30_000));
         assert_eq!(wait(Some("2.128"), 429), Some(2_128));
         assert_eq!(wait(Some("0"), 503), Some(0));
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn f17_what_is_absurd_is_bounded_and_what_is_unreadable_is_the_usual() {
+    fn f17_a_long_wait_is_clamped_and_an_invalid_one_gets_the_default() {
         assert_eq!(wait(Some("1000000000000"), 429), Some(600_000));
         assert_eq!(wait(Some(&"9".repeat(400)), 429), Some(600_000));
         assert_eq!(wait(Some("Fri, 31 Dec 9999 23:59:59 GMT"), 503), Some(600_000));

@@ -122,8 +122,9 @@ impl Fetcher {
         if let Some(outcome) = call_outcome(&response, self.clock.now()) {
             in_flight.record_outcome(outcome);
         }
-        if let Some(date) = response.as_ref().ok().and_then(|response| headers::date(&response.headers)) {
-            self.clock.heard(date);
+        if let Some(date) = response.as_ref().ok().and_then(|response| headers::parse_date(&response.headers))
+        {
+            self.clock.record_graph_date(date);
         }
         match (&admission, response.as_ref().map(|response| response.status)) {
             (Some(admission), Ok(StatusCode::UNAUTHORIZED)) => admission.record_unauthorized(),

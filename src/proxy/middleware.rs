@@ -23,7 +23,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::http::error::Response;
-use crate::http::ids::{CLIENT_ID, Ids, OUR_ID};
+use crate::http::ids::{CLIENT_REQUEST_ID_FIELD, Ids, REQUEST_ID_FIELD};
 use crate::http::rejection::Rejection;
 use crate::http::validate;
 use crate::http::validate::RequestView;
@@ -82,9 +82,9 @@ impl<H: Handler> RequestStack<H> {
     ) -> ControlFlow<Response, Box<PendingRequest<H::Prepared>>> {
         let view = RequestView::new(head);
         let checked = validate::check(&view, has_body, &self.dials.message());
-        let mut ids = Ids::from_fields(view.client_id.first(), view.trace_parent.only());
+        let mut ids = Ids::from_fields(view.client_request_id.first(), view.trace_parent.single());
         let span = self.tracer.start_request_span(&mut ids);
-        let start = view.at;
+        let start = view.created_at;
         let next = match checked {
             Ok(()) => match self.lookup(&view, &ids) {
                 Lookup::Ready(response) => {
@@ -229,9 +229,9 @@ pub struct PendingRequest<P> {
 
 /// Adds the header fields that all responses have.
 fn add_common_headers(headers: &mut HeaderMap, ids: &Ids) {
-    let [client, ours] = ids.spelled();
-    headers.insert(&CLIENT_ID, client);
-    headers.insert(&OUR_ID, ours);
+    let [client, ours] = ids.header_values();
+    headers.insert(&CLIENT_REQUEST_ID_FIELD, client);
+    headers.insert(&REQUEST_ID_FIELD, ours);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 

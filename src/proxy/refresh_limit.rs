@@ -15,7 +15,7 @@ use crate::auth::TokenHash;
 use crate::cache::freshness::Decision;
 use crate::cache::outcome::HitReason;
 use crate::http::cache_status::Forward;
-use crate::http::headers::WISH;
+use crate::http::headers::REFRESH_FIELD;
 use crate::support::clock::Now;
 
 /// Configuration of forced refreshes.
@@ -80,7 +80,8 @@ impl RefreshLimiter {
 
 /// Returns whether a request has the field with the member `refresh`. Other members are ignored.
 fn wants_refresh(headers: &HeaderMap) -> bool {
-    let members = headers.get_all(&WISH).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let members =
+        headers.get_all(&REFRESH_FIELD).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     members.map(<[u8]>::trim_ascii).any(|member| member.eq_ignore_ascii_case(b"refresh"))
 }
 
@@ -141,10 +142,10 @@ mod tests {
     #[test]
     fn the_member_refresh_is_found_in_a_list_in_any_case() {
         for lines in [&["refresh"][..], &["Refresh"], &["x, refresh "], &["x", "REFRESH"]] {
-            assert!(wants_refresh(&headers(&WISH, lines)), "{lines:?}");
+            assert!(wants_refresh(&headers(&REFRESH_FIELD, lines)), "{lines:?}");
         }
         for lines in [&[][..], &[""], &["refreshing"], &["no-cache"], &["\"refresh\""]] {
-            assert!(!wants_refresh(&headers(&WISH, lines)), "{lines:?}");
+            assert!(!wants_refresh(&headers(&REFRESH_FIELD, lines)), "{lines:?}");
         }
     }
 }

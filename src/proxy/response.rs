@@ -120,7 +120,7 @@ impl ResponseBuilder<'_> {
             error_response.response(self.ids, now)
         };
         response.headers_mut().extend(error.headers.clone());
-        response.headers_mut().insert(CACHE_STATUS, cache_status.header());
+        response.headers_mut().insert(CACHE_STATUS, cache_status.header_value());
         HandlerResponse {
             response,
             has_common_headers: false,
@@ -136,7 +136,7 @@ impl ResponseBuilder<'_> {
         let mut response = self.upstream_error(error, Outcome::None, Forward::Bypass, now);
         let detail = Some(Rejection::TokenRefused.as_str());
         let cache_status = CacheStatus { detail, ..CacheStatus::default() };
-        response.response.headers_mut().insert(CACHE_STATUS, cache_status.header());
+        response.response.headers_mut().insert(CACHE_STATUS, cache_status.header_value());
         HandlerResponse { reason: detail, ..response }
     }
 
@@ -155,13 +155,13 @@ impl ResponseBuilder<'_> {
         outcome: Outcome,
     ) -> HandlerResponse {
         let entry_fields = EntryFields {
-            date: templates::value(TemplateKind::Date, entry.date()),
+            date: templates::header_value(TemplateKind::Date, entry.date()),
             cache_control: match max_age {
-                Some(left) => templates::value(TemplateKind::MaxAge, left.as_secs()),
+                Some(left) => templates::header_value(TemplateKind::MaxAge, left.as_secs()),
                 None => HeaderValue::from_static("no-store"),
             },
-            cache_status: cache_status.header(),
-            age: age.map(|age| templates::value(TemplateKind::Number, age.as_secs())),
+            cache_status: cache_status.header_value(),
+            age: age.map(|age| templates::header_value(TemplateKind::Number, age.as_secs())),
         };
         let (response, has_common_headers) = if self.is_conditional && is_not_modified(entry, self.headers) {
             (not_modified(entry, entry_fields), false)
@@ -188,7 +188,7 @@ pub fn error_response(
 ) -> HandlerResponse {
     let cache_status = CacheStatus { detail: Some(error_response.reason()), ..*cache_status };
     let mut response = error_response.response(ids, now);
-    response.headers_mut().insert(CACHE_STATUS, cache_status.header());
+    response.headers_mut().insert(CACHE_STATUS, cache_status.header_value());
     HandlerResponse {
         response,
         has_common_headers: false,

@@ -5,7 +5,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::http::negotiation::quality::thousandths;
+use crate::http::negotiation::parse_qvalue;
 use crate::support::labels::{Label, labels};
 
 labels! {
@@ -60,7 +60,7 @@ fn json_range(range: &str) -> Option<(u16, Option<Metadata>)> {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = value.trim_matches('"');
         if name.eq_ignore_ascii_case("q") {
-            quality = thousandths(value.as_bytes())?;
+            quality = parse_qvalue(value.as_bytes())?;
         } else if name.eq_ignore_ascii_case("odata.metadata") {
             level = Metadata::ALL.iter().copied().find(|known| known.as_str().eq_ignore_ascii_case(value));
         }

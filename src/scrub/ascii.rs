@@ -1,6 +1,6 @@
 //! Tables of ASCII characters.
 
-/// Returns a table that holds for letters, digits and `marks`.
+/// Returns a table that is true for letters, digits and `marks`.
 pub(in crate::scrub) const fn alphanumeric_and(marks: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut byte = 0;

@@ -1,7 +1,7 @@
-//! A reader of JSON text, piece by piece, that hands out the source's own bytes.
+//! A reader of JSON text that returns spans of the source.
 //!
-//! It reads text that `serde_json` has found valid (RFC 8259), so it need not judge the grammar. It is total all
-//! the same: at a surprise it says [`ScrubFailure::BadJson`]. It knows no rule about what is secret.
+//! The text has been validated by `serde_json` (RFC 8259), so the reader does not check the grammar again. On any
+//! other text it returns [`ScrubFailure::BadJson`] and does not panic. It has no rules about credentials.
 
 use std::borrow::Cow;
 
@@ -9,34 +9,33 @@ use memchr::memchr2;
 
 use crate::scrub::ScrubFailure;
 
-/// A position in a text, and how many objects and arrays are open there. It has no `Debug`, which would print
-/// the text.
-pub(super) struct Reader<'a> {
+/// A position in a text, and the number of open objects and arrays. Without `Debug`, which would print the text.
+pub(super) struct JsonReader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
 }
 
-/// A piece of the text: where it begins there, and where it ends.
+/// A span of the text: start and end, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
+pub(super) struct SourceSpan {
     pub(super) start: usize,
     pub(super) end: usize,
 }
 
-/// A string as it stands in the source, with its quotes and escapes.
+/// A string of the source, with its quotes and escapes.
 #[derive(Clone, Copy)]
-pub(super) struct Literal {
-    pub(super) piece: Piece,
+pub(super) struct StringLiteral {
+    pub(super) piece: SourceSpan,
     escaped: bool,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> JsonReader<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self { text, at: 0, depth: 0 }
     }
 
-    /// The next byte that is not white space; it is not consumed.
+    /// Returns the next byte that is not white space, without consuming it.
     pub(super) fn peek(&mut self) -> Result<u8, ScrubFailure> {
         while let Some(&byte) = self.text.as_bytes().get(self.at) {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
@@ -47,42 +46,46 @@ impl<'a> Reader<'a> {
         Err(ScrubFailure::BadJson)
     }
 
-    /// Consumes `wanted`, which must be next.
-    pub(super) fn take(&mut self, wanted: u8) -> Result<Piece, ScrubFailure> {
+    /// Consumes the byte `wanted`, which must be next.
+    pub(super) fn expect_byte(&mut self, wanted: u8) -> Result<SourceSpan, ScrubFailure> {
         if self.peek()? != wanted {
             return Err(ScrubFailure::BadJson);
         }
         self.at += 1;
-        Ok(self.since(self.at - 1))
+        Ok(self.span_from(self.at - 1))
     }
 
     /// Consumes the bracket that opens an object or array.
-    pub(super) fn open(&mut self, bracket: u8) -> Result<Piece, ScrubFailure> {
-        let piece = self.take(bracket)?;
+    pub(super) fn open(&mut self, bracket: u8) -> Result<SourceSpan, ScrubFailure> {
+        let piece = self.expect_byte(bracket)?;
         self.depth += 1;
         if self.depth > MAX_DEPTH { Err(ScrubFailure::TooDeep) } else { Ok(piece) }
     }
 
-    /// Consumes the bracket that closes what was opened last.
-    pub(super) fn close(&mut self, bracket: u8) -> Result<Piece, ScrubFailure> {
-        let piece = self.take(bracket)?;
+    /// Consumes the closing bracket of the innermost object or array.
+    pub(super) fn close(&mut self, bracket: u8) -> Result<SourceSpan, ScrubFailure> {
+        let piece = self.expect_byte(bracket)?;
         self.depth = self.depth.checked_sub(1).ok_or(ScrubFailure::BadJson)?;
         Ok(piece)
     }
 
-    /// Consumes what stands before the next element of the object or array that `bracket` closes: nothing, or a
-    /// comma. None where there is no further element.
-    pub(super) fn another(&mut self, first: bool, bracket: u8) -> Result<Option<Piece>, ScrubFailure> {
+    /// Consumes the comma before the next element of the object or array that `bracket` closes, if there is one.
+    /// Returns `None` if there is no further element.
+    pub(super) fn next_element(
+        &mut self,
+        first: bool,
+        bracket: u8,
+    ) -> Result<Option<SourceSpan>, ScrubFailure> {
         if self.peek()? == bracket {
             return Ok(None);
         }
-        let comma = if first { self.since(self.at) } else { self.take(b',')? };
+        let comma = if first { self.span_from(self.at) } else { self.expect_byte(b',')? };
         Ok(Some(comma))
     }
 
     /// Consumes a string. Half a surrogate pair in an escape is [`ScrubFailure::BadText`].
-    pub(super) fn string(&mut self) -> Result<Literal, ScrubFailure> {
-        let start = self.take(b'"')?.start;
+    pub(super) fn read_string(&mut self) -> Result<StringLiteral, ScrubFailure> {
+        let start = self.expect_byte(b'"')?.start;
         let (mut escaped, mut surrogates) = (false, false);
         loop {
             let rest = self.text.as_bytes().get(self.at..).ok_or(ScrubFailure::BadJson)?;
@@ -96,45 +99,45 @@ impl<'a> Reader<'a> {
             escaped = true;
             self.at += 1;
         }
-        let literal = Literal { piece: self.since(start), escaped };
-        // Of all that an escape can say only a surrogate can be half of something.
+        let literal = StringLiteral { piece: self.span_from(start), escaped };
+        // Only a surrogate escape can be incomplete.
         if surrogates {
-            self.text(&literal)?;
+            self.unescape(&literal)?;
         }
         Ok(literal)
     }
 
-    /// What a string says, without its quotes and escapes. Half a surrogate pair says nothing.
-    pub(super) fn text(&self, literal: &Literal) -> Result<Cow<'a, str>, ScrubFailure> {
-        let raw = self.raw(literal.piece);
+    /// Returns a string without its quotes and escapes. Half a surrogate pair is an error.
+    pub(super) fn unescape(&self, literal: &StringLiteral) -> Result<Cow<'a, str>, ScrubFailure> {
+        let raw = self.source(literal.piece);
         if literal.escaped {
             return serde_json::from_str(raw).map(Cow::Owned).map_err(|_| ScrubFailure::BadText);
         }
         Ok(Cow::Borrowed(&raw[1..raw.len() - 1]))
     }
 
-    /// Consumes a value of any kind and returns its source. It does not recurse, but it minds the depth.
-    pub(super) fn skip(&mut self) -> Result<Piece, ScrubFailure> {
+    /// Consumes a value of any kind and returns its span. Does not recurse, but checks the depth.
+    pub(super) fn skip_value(&mut self) -> Result<SourceSpan, ScrubFailure> {
         if self.peek()? == b'"' {
-            return Ok(self.string()?.piece);
+            return Ok(self.read_string()?.piece);
         }
         let (start, outside) = (self.at, self.depth);
         loop {
             match self.peek()? {
-                b'"' => self.string()?.piece,
+                b'"' => self.read_string()?.piece,
                 bracket @ (b'{' | b'[') => self.open(bracket)?,
                 bracket @ (b'}' | b']') => self.close(bracket)?,
-                mark @ (b',' | b':') => self.take(mark)?,
-                _ => self.scalar()?,
+                mark @ (b',' | b':') => self.expect_byte(mark)?,
+                _ => self.read_scalar()?,
             };
             if self.depth <= outside {
-                return Ok(self.since(start));
+                return Ok(self.span_from(start));
             }
         }
     }
 
     /// Consumes a number, `true`, `false` or `null`.
-    pub(super) fn scalar(&mut self) -> Result<Piece, ScrubFailure> {
+    pub(super) fn read_scalar(&mut self) -> Result<SourceSpan, ScrubFailure> {
         self.peek()?;
         let start = self.at;
         let rest = &self.text.as_bytes()[start..];
@@ -144,20 +147,20 @@ impl<'a> Reader<'a> {
             return Err(ScrubFailure::BadJson);
         }
         self.at += length;
-        Ok(self.since(start))
+        Ok(self.span_from(start))
     }
 
-    /// The source of a piece.
-    pub(super) fn raw(&self, piece: Piece) -> &'a str {
+    /// Returns the source text of a span.
+    pub(super) fn source(&self, piece: SourceSpan) -> &'a str {
         &self.text[piece.start..piece.end]
     }
 
-    fn since(&self, start: usize) -> Piece {
-        Piece { start, end: self.at }
+    fn span_from(&self, start: usize) -> SourceSpan {
+        SourceSpan { start, end: self.at }
     }
 }
 
-/// How many objects and arrays may be open at once. Graph's own answers need four or five.
+/// Maximum number of open objects and arrays. Graph's own responses need four or five.
 pub(super) const MAX_DEPTH: usize = 64;
 
 #[cfg(test)]
@@ -165,30 +168,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_that_nobody_checked_ends_in_an_error_and_not_in_a_panic() {
+    fn invalid_text_gives_an_error_and_not_a_panic() {
         for text in ["", " ", "\"", "\"\\", "\"\\u12", "{", "{\"a\"", "[1", "}", "]", ",", "\\", "\u{e9}"] {
-            let mut reader = Reader::new(text);
-            let outcome = reader.skip().and_then(|_| reader.skip());
+            let mut reader = JsonReader::new(text);
+            let outcome = reader.skip_value().and_then(|_| reader.skip_value());
             assert!(outcome.is_err(), "{text}");
         }
     }
 
     #[test]
-    fn a_skipped_value_is_returned_as_it_stands() {
-        let mut reader = Reader::new(" {\"a\": [1, {}] } ,");
-        let piece = reader.skip().unwrap();
-        assert_eq!(reader.raw(piece), "{\"a\": [1, {}] }");
+    fn a_skipped_value_is_returned_unchanged() {
+        let mut reader = JsonReader::new(" {\"a\": [1, {}] } ,");
+        let piece = reader.skip_value().unwrap();
+        assert_eq!(reader.source(piece), "{\"a\": [1, {}] }");
     }
 
     #[test]
-    fn skipping_minds_the_depth() {
+    fn skipping_checks_the_depth() {
         let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
-        assert!(Reader::new(&nested(MAX_DEPTH)).skip().is_ok());
-        assert_eq!(Reader::new(&nested(MAX_DEPTH + 1)).skip(), Err(ScrubFailure::TooDeep));
+        assert!(JsonReader::new(&nested(MAX_DEPTH)).skip_value().is_ok());
+        assert_eq!(JsonReader::new(&nested(MAX_DEPTH + 1)).skip_value(), Err(ScrubFailure::TooDeep));
     }
 
     #[test]
-    fn a_string_is_handed_out_as_it_stands_and_as_it_reads() {
+    fn a_string_is_returned_as_source_and_unescaped() {
         for (raw, says) in [
             (r#""""#, ""),
             (r#""a b""#, "a b"),
@@ -201,19 +204,19 @@ mod tests {
             ("\"\u{e9}\"", "\u{e9}"),
         ] {
             let text = format!(" {raw} \"");
-            let mut reader = Reader::new(&text);
-            let literal = reader.string().ok().unwrap();
-            assert_eq!((reader.raw(literal.piece), &*reader.text(&literal).unwrap()), (raw, says));
-            assert_eq!(reader.take(b'"').map(|piece| piece.start), Ok(raw.len() + 2));
+            let mut reader = JsonReader::new(&text);
+            let literal = reader.read_string().ok().unwrap();
+            assert_eq!((reader.source(literal.piece), &*reader.unescape(&literal).unwrap()), (raw, says));
+            assert_eq!(reader.expect_byte(b'"').map(|piece| piece.start), Ok(raw.len() + 2));
         }
     }
 
     #[test]
-    fn half_a_surrogate_pair_is_found_wherever_it_is() {
+    fn half_a_surrogate_pair_is_found_in_any_position() {
         for half in ["ud800", "uD800", "udFFF", "uDfff", "ud83dx", "ud83d\\n", "udc00\\ud83d", "u0041\\udbff"]
         {
             for raw in [format!("\"\\{half}\""), format!("[0,{{\"a\":\"b\\{half}\"}}]")] {
-                assert_eq!(Reader::new(&raw).skip(), Err(ScrubFailure::BadText), "{raw}");
+                assert_eq!(JsonReader::new(&raw).skip_value(), Err(ScrubFailure::BadText), "{raw}");
             }
         }
     }

@@ -1,24 +1,24 @@
-//! Links to Graph, and context URLs.
+//! TrustedLinks to Graph, and context URLs.
 
 use super::ascii::alphanumeric_and;
 use url::Url;
 
-/// The servers whose links pass.
+/// The servers to which links pass.
 #[derive(Clone, Debug)]
-pub(super) struct Links {
+pub(super) struct TrustedLinks {
     /// Scheme, host and port.
     origins: Vec<String>,
 }
 
-impl Default for Links {
-    /// Graph's own hosts in all of its clouds.
+impl Default for TrustedLinks {
+    /// Returns Graph's own hosts in all of its clouds.
     fn default() -> Self {
-        Self { origins: ORIGINS.map(str::to_owned).to_vec() }
+        Self { origins: GRAPH_ORIGINS.map(str::to_owned).to_vec() }
     }
 }
 
-impl Links {
-    /// Accepts links to one more server.
+impl TrustedLinks {
+    /// Adds one server.
     pub(super) fn trust(&mut self, base_url: &Url) {
         let origin = base_url.as_str().trim_end_matches('/').to_owned();
         if !self.origins.contains(&origin) {
@@ -26,35 +26,36 @@ impl Links {
         }
     }
 
-    /// Scheme, host and port of each accepted server.
+    /// Returns scheme, host and port of each accepted server.
     pub(super) fn origins(&self) -> &[String] {
         &self.origins
     }
 
-    /// Whether a text is an absolute link to an accepted server, or a link relative to the service root. A link has no
-    /// user info, no query, no escapes but of blanks and quotes, and no fragment but that of a context (`$metadata#...`).
+    /// Returns whether a text is an absolute link to an accepted server, or a link relative to the service root. A
+    /// link has no user info, no query, no escapes but those of blanks and quotes, and no fragment but that of a
+    /// context (`$metadata#...`).
     pub(super) fn is_link(&self, text: &str) -> bool {
         let rest = self.origins.iter().find_map(|origin| text.strip_prefix(origin.as_str()));
         let rest = match rest {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
-            None if RELATIVE.iter().any(|start| text.starts_with(start)) => text,
+            None if RELATIVE_PREFIXES.iter().any(|start| text.starts_with(start)) => text,
             _ => return false,
         };
         let (path, fragment) = rest.split_once('#').unwrap_or((rest, ""));
-        // A blank or a quote in the id of a flow hides nothing.
+        // An escaped blank or quote in the id of a flow cannot hide a credential.
         let is_plain = |part: &str| {
             part.split("%20")
                 .flat_map(|part| part.split("%27"))
-                .all(|part| part.bytes().all(|byte| PLAIN[usize::from(byte)]))
+                .all(|part| part.bytes().all(|byte| LINK_BYTES[usize::from(byte)]))
         };
-        text.len() <= MAX_BYTES
+        text.len() <= MAX_LINK_BYTES
             && is_plain(path)
             && is_plain(fragment)
             && (fragment.is_empty() || path.ends_with("$metadata"))
     }
 }
 
-const ORIGINS: [&str; 7] = [
+const GRAPH_ORIGINS: [&str; 7] = [
     "https://canary.graph.microsoft.com",
     "https://graph.microsoft.de",
     "https://graph.microsoft-ppe.com",
@@ -63,12 +64,13 @@ const ORIGINS: [&str; 7] = [
     "https://dod-graph.microsoft.us",
     "https://microsoftgraph.chinacloudapi.cn",
 ];
-/// Where a relative link of this resource begins.
-const RELATIVE: [&str; 5] = ["$metadata#", "identity/", "b2xUserFlows", "b2cUserFlows", "apiConnectors"];
-const MAX_BYTES: usize = 2048;
+/// Prefixes of the relative links of this resource.
+const RELATIVE_PREFIXES: [&str; 5] =
+    ["$metadata#", "identity/", "b2xUserFlows", "b2cUserFlows", "apiConnectors"];
+const MAX_LINK_BYTES: usize = 2048;
 
-/// Letters, digits, and the marks of a path with OData keys and of a context's list of properties.
-const PLAIN: [bool; 256] = alphanumeric_and(b"-._~/$'()*,");
+/// Letters, digits, and the delimiters of a path with OData keys and of a context's list of properties.
+const LINK_BYTES: [bool; 256] = alphanumeric_and(b"-._~/$'()*,");
 
 #[cfg(test)]
 mod tests {
@@ -76,7 +78,7 @@ mod tests {
 
     #[test]
     fn links_to_graph_pass_and_no_others() {
-        let mut links = Links::default();
+        let mut links = TrustedLinks::default();
         links.trust(&Url::parse("http://127.0.0.1:8099").unwrap());
         let flow = "identity/b2xUserFlows('B2X_1_x')/apiConnectorConfiguration";
         for text in [
@@ -95,7 +97,7 @@ mod tests {
         ] {
             assert!(links.is_link(text), "{text}");
         }
-        let long = format!("https://graph.microsoft.com/{}", "x".repeat(MAX_BYTES));
+        let long = format!("https://graph.microsoft.com/{}", "x".repeat(MAX_LINK_BYTES));
         for text in [
             "",
             "hunter2",

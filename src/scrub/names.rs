@@ -1,16 +1,16 @@
-//! Meanings of member names.
+//! Classes of member names.
 //!
-//! The schema's names are compared without case and otherwise exactly. The operator's names and the credential words are
-//! looked for in the folded name: case is gone in the Unicode sense, and so is everything that is neither letter nor
-//! digit, so `pass-word`, `PASSWORD` and a zero-width space in the middle are all `password`. Only `@` stays: it
-//! parts a property from its annotation (OData JSON Format 4.01), and both sides are judged.
-//! A name can hold a credential itself: see [`form`].
+//! Names of the schema are compared without regard to case, otherwise exactly. The operator's names and the credential
+//! words are searched in the folded name: without case in the Unicode sense, and without characters that are neither
+//! letter nor digit, so `pass-word`, `PASSWORD` and a zero-width space in the middle are all `password`. Only `@`
+//! stays: it separates a property from its annotation (OData JSON Format 4.01), and both sides are checked. A name can
+//! contain a credential itself: see [`classify_unknown`].
 
 use std::collections::HashSet;
 
 use self::keyword_index::KeywordIndex;
 use self::known::KnownNames;
-use super::config::{Config, Unknown};
+use super::config::{Config, UnknownPolicy};
 use super::schema::{self, Member, ValueClass};
 use super::values::is_random;
 use crate::scrub::ScrubbedField;
@@ -21,32 +21,32 @@ use crate::scrub::ScrubbedField::{
 mod keyword_index;
 mod known;
 
-/// The meaning of a name.
+/// The class of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FieldClass {
-    /// The value is a credential, wherever it is found.
+    /// The value is a credential in any position.
     Credential(ScrubbedField),
     /// A member of the schema.
     Known(Member),
     /// A step of a user flow, and the credential word in its name.
     Step(Option<ScrubbedField>),
-    /// An annotation whose value has a form of its own, and the credential word in the name that it annotates.
-    Annotation(Term, Option<ScrubbedField>),
+    /// An annotation whose value has a known format, and the credential word in the name of the annotated member.
+    Annotation(AnnotationTerm, Option<ScrubbedField>),
     /// A bound action: `#microsoft.graph.` and its name.
     Action,
     /// A name of `scrub.allow_fields`.
     Allowed,
-    /// A name that nobody knows.
+    /// An unknown name.
     Unknown,
-    /// The same with symbols beyond ASCII: it can look like a credential word and be none.
-    Odd,
-    /// A name that can hold a credential itself.
-    Hidden,
+    /// An unknown name with symbols beyond ASCII, which can look like a credential word.
+    NonAscii,
+    /// A name that can contain a credential itself.
+    Suspicious,
 }
 
-/// The annotations whose values have a form of their own.
+/// The annotations whose values have a known format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Term {
+pub(super) enum AnnotationTerm {
     /// The type of the object that the annotation is in.
     OwnType,
     /// The type of a member.
@@ -57,8 +57,8 @@ pub(super) enum Term {
     Count,
 }
 
-impl Term {
-    /// The class of the value where it is a string.
+impl AnnotationTerm {
+    /// Returns the class of the value if it is a string.
     pub(super) fn class(self) -> ValueClass {
         match self {
             Self::OwnType | Self::Type => ValueClass::TypeName,
@@ -68,48 +68,48 @@ impl Term {
     }
 }
 
-/// The judge of names.
+/// The classifier of names.
 #[derive(Clone, Debug)]
 pub(super) struct MemberNames {
-    held: KeywordIndex,
-    ends: KeywordIndex,
+    contains: KeywordIndex,
+    suffixes: KeywordIndex,
     extra: HashSet<String>,
     allowed: HashSet<String>,
-    /// Whether names that nobody knows pass as they are.
-    lenient: bool,
-    usual: KnownNames,
+    /// Whether unknown names pass unchanged (`scrub.unknown = "keep"`).
+    keeps_unknown: bool,
+    known_names: KnownNames,
 }
 
 impl MemberNames {
-    /// Adds the operator's own names, whole, to the words that every credential's name is known by.
+    /// Creates a classifier with the credential words and the operator's own names, which are compared whole.
     pub(super) fn new(config: &Config) -> Self {
         let mut extra: HashSet<_> = config.extra_fields.iter().map(|name| fold(name)).collect();
         extra.remove("");
         let mut names = Self {
-            held: KeywordIndex::of_beginnings(CONTAINS),
-            ends: KeywordIndex::of_ends(SUFFIXES),
+            contains: KeywordIndex::anywhere(CONTAINS),
+            suffixes: KeywordIndex::at_end(SUFFIXES),
             extra,
             allowed: config.allow_fields.iter().cloned().collect(),
-            lenient: config.unknown == Unknown::Keep,
-            usual: KnownNames::default(),
+            keeps_unknown: config.unknown == UnknownPolicy::Keep,
+            known_names: KnownNames::default(),
         };
-        names.usual = KnownNames::judged(|name| names.assess(name));
+        names.known_names = KnownNames::new(|name| names.compute_class(name));
         names
     }
 
-    /// Judges a name, given without its quotes and escapes.
-    pub(super) fn field_class(&self, name: &str) -> FieldClass {
-        self.usual.field_class(name).unwrap_or_else(|| self.assess(name))
+    /// Returns the class of a name, given without its quotes and escapes.
+    pub(super) fn classify(&self, name: &str) -> FieldClass {
+        self.known_names.get(name).unwrap_or_else(|| self.compute_class(name))
     }
 
-    /// The credential word that a name holds.
-    pub(super) fn credential_word(&self, name: &str) -> Option<ScrubbedField> {
-        self.credential(&fold(name))
+    /// Returns the field of the credential word in a name.
+    pub(super) fn find_credential_word(&self, name: &str) -> Option<ScrubbedField> {
+        self.find_credential(&fold(name))
     }
 
-    fn assess(&self, name: &str) -> FieldClass {
+    fn compute_class(&self, name: &str) -> FieldClass {
         let folded = fold(name);
-        let credential = self.credential(&folded);
+        let credential = self.find_credential(&folded);
         if let Some(field) = credential.filter(|_| self.is_extra(&folded)) {
             return FieldClass::Credential(field);
         }
@@ -119,14 +119,14 @@ impl MemberNames {
         if schema::is_step(name) {
             return FieldClass::Step(credential);
         }
-        let form = if self.lenient { FieldClass::Unknown } else { form(name) };
-        if self.holds_value(name) {
-            return FieldClass::Hidden;
+        let unknown_class = if self.keeps_unknown { FieldClass::Unknown } else { classify_unknown(name) };
+        if self.contains_value(name) {
+            return FieldClass::Suspicious;
         }
-        if form == FieldClass::Hidden {
-            return form;
+        if unknown_class == FieldClass::Suspicious {
+            return unknown_class;
         }
-        if let Some(field_class) = annotation(name, &folded, credential) {
+        if let Some(field_class) = classify_annotation(name, &folded, credential) {
             return field_class;
         }
         match credential {
@@ -135,17 +135,17 @@ impl MemberNames {
             }
             Some(field) => FieldClass::Credential(field),
             None if is_action(name) => FieldClass::Action,
-            None => form,
+            None => unknown_class,
         }
     }
 
-    /// Whether other text stands behind a credential word (`password:...`), or the name looks like a key.
-    fn holds_value(&self, name: &str) -> bool {
+    /// Returns whether other text follows a credential word (`password:...`), or the name looks like a key.
+    fn contains_value(&self, name: &str) -> bool {
         let is_separator = |symbol: char| {
             symbol.is_whitespace() || symbol.is_ascii_control() || SEPARATORS.contains(&symbol)
         };
         let value = name.split_once(is_separator).filter(|(word, rest)| {
-            !rest.trim_matches(is_separator).is_empty() && self.credential_word(word).is_some()
+            !rest.trim_matches(is_separator).is_empty() && self.find_credential_word(word).is_some()
         });
         let is_part = |symbol: char| !symbol.is_ascii_alphanumeric();
         value.is_some() || name.split(is_part).any(is_random)
@@ -156,44 +156,48 @@ impl MemberNames {
             && (self.extra.contains(folded) || folded.split('@').any(|part| self.extra.contains(part)))
     }
 
-    fn credential(&self, folded: &str) -> Option<ScrubbedField> {
+    fn find_credential(&self, folded: &str) -> Option<ScrubbedField> {
         if !folded.contains('@') {
-            return self.part(folded);
+            return self.find_in_part(folded);
         }
-        let judged = folded.split('@').find_map(|part| self.part(part));
-        if judged.is_some() {
-            return judged;
+        let found = folded.split('@').find_map(|part| self.find_in_part(part));
+        if found.is_some() {
+            return found;
         }
         if self.extra.contains(folded) {
             return Some(Extra);
         }
-        // A word may also be hidden across an `@`.
+        // A word may also be split by an `@`.
         let mut joined = String::with_capacity(folded.len());
         joined.extend(folded.split('@').filter(|part| !ALLOWLIST.contains(part)));
-        self.held.first_in(&joined)
+        self.contains.find_first(&joined)
     }
 
-    /// Judges what stands on one side of an `@`.
-    fn part(&self, part: &str) -> Option<ScrubbedField> {
+    /// Checks the part on one side of an `@`.
+    fn find_in_part(&self, part: &str) -> Option<ScrubbedField> {
         let listed = || self.extra.contains(part).then_some(Extra);
         if ALLOWLIST.contains(&part) {
             return listed();
         }
-        self.held.first_in(part).or_else(|| whole(part)).or_else(|| self.edge(part)).or_else(listed)
+        self.contains
+            .find_first(part)
+            .or_else(|| match_whole(part))
+            .or_else(|| self.find_at_edge(part))
+            .or_else(listed)
     }
 
-    /// Words that count only at the start or the end of a name: `pem` is in `tempEmail`, `sas` in `hasAssets`, `sig`
-    /// in `design`, `key` in `keyboard`, `pass` in `passenger`. A number behind them (`key1`) changes nothing.
-    fn edge(&self, part: &str) -> Option<ScrubbedField> {
+    /// Checks words that count only at the start or the end of a name: `pem` is in `tempEmail`, `sas` in `hasAssets`,
+    /// `sig` in `design`, `key` in `keyboard`, `pass` in `passenger`. A number after them (`key1`) changes nothing.
+    fn find_at_edge(&self, part: &str) -> Option<ScrubbedField> {
         if part.starts_with("pem") || part.starts_with("p12") {
             return Some(Certificate);
         }
-        self.ends.at_end_of(part.trim_end_matches(char::is_numeric))
+        self.suffixes.find_suffix(part.trim_end_matches(char::is_numeric))
     }
 }
 
-/// Members whose values are masked in part or but for a few members: their names are found in any spelling, as those
-/// of credentials are, and so are several of them under one name.
+/// Members whose values are masked in part: their names are found in any spelling, as those of credentials are, also
+/// in the plural.
 fn masked_member(folded: &str) -> Option<Member> {
     match folded {
         "authenticationconfiguration" | "authenticationconfigurations" => Some(Member::Authentication),
@@ -202,12 +206,13 @@ fn masked_member(folded: &str) -> Option<Member> {
     }
 }
 
-/// The meaning of an annotation whose value has a form of its own. Any other annotation of a target URL is a URL, and of
-/// an authentication configuration it may be all that is in there.
-fn annotation(name: &str, folded: &str, credential: Option<ScrubbedField>) -> Option<FieldClass> {
+/// Returns the class of an annotation whose value has a known format. Any other annotation of a target URL is treated
+/// as a URL. Any other annotation of an authentication configuration is masked, since it may contain the whole
+/// configuration.
+fn classify_annotation(name: &str, folded: &str, credential: Option<ScrubbedField>) -> Option<FieldClass> {
     let (property, annotation) = name.split_once('@')?;
     let masked = folded.split_once('@').and_then(|(property, _)| masked_member(property));
-    // A step whose name holds a credential word has links, as an authentication configuration has.
+    // A step whose name contains a credential word has links, as an authentication configuration has.
     let credential = credential.map(|field| if schema::is_step(property) { Authentication } else { field });
     let field = credential.or(match masked {
         Some(Member::Authentication) => Some(Authentication),
@@ -215,10 +220,13 @@ fn annotation(name: &str, folded: &str, credential: Option<ScrubbedField>) -> Op
         None => None,
     });
     let term = annotation.strip_prefix("odata.").unwrap_or(annotation);
-    let known = TERMS.iter().find(|(known, _)| known.eq_ignore_ascii_case(term)).map(|&(_, term)| term);
+    let known =
+        ANNOTATION_TERMS.iter().find(|(known, _)| known.eq_ignore_ascii_case(term)).map(|&(_, term)| term);
     let is_property = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.#".contains(&byte);
     match known.filter(|_| property.bytes().all(is_property)) {
-        Some(Term::Type) if property.is_empty() => Some(FieldClass::Annotation(Term::OwnType, field)),
+        Some(AnnotationTerm::Type) if property.is_empty() => {
+            Some(FieldClass::Annotation(AnnotationTerm::OwnType, field))
+        }
         Some(term) => Some(FieldClass::Annotation(term, field)),
         None if credential.is_some() => None,
         None => match masked? {
@@ -232,26 +240,26 @@ fn is_action(name: &str) -> bool {
     name.strip_prefix('#').is_some_and(super::values::is_graph_name)
 }
 
-/// The form of a name that nobody knows. Names of Graph's are identifiers: the longest part has 58 letters, and
-/// digits are few. Longer names, and those with many digits among many letters, can be keys, ids or tokens.
-fn form(name: &str) -> FieldClass {
-    let is_long = name.split('@').any(|part| part.chars().nth(MAX_NAME).is_some());
+/// Classifies an unknown name. Graph's names are identifiers: the longest part has 58 letters, and digits are few.
+/// Longer names, and those with many digits among letters, can be keys, ids or tokens.
+fn classify_unknown(name: &str) -> FieldClass {
+    let is_long = name.split('@').any(|part| part.chars().nth(MAX_NAME_SYMBOLS).is_some());
     let is_dense = name.len() > 8 && name.bytes().filter(u8::is_ascii_digit).count() > 4;
     let is_pair = name.contains('=') || name.contains("://") || name.contains("-----");
     let is_scheme = ["bearer ", "basic "]
         .iter()
         .any(|scheme| name.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
     if is_long || is_dense || is_pair || is_scheme {
-        FieldClass::Hidden
+        FieldClass::Suspicious
     } else if name.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         FieldClass::Unknown
     } else {
-        FieldClass::Odd
+        FieldClass::NonAscii
     }
 }
 
-/// Upper and lower case fold together only by going back and forth: `\u{17f}` is a small `S`, `\u{212a}` a
-/// capital `k`, and `\u{1e9e}` needs three steps to `ss`.
+/// Folds a name. Upper and lower case fold together only by several conversions: `\u{17f}` is a small `S`, `\u{212a}`
+/// a capital `k`, and `\u{1e9e}` needs three steps to `ss`.
 fn fold(name: &str) -> String {
     if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'@') {
         return name.to_ascii_lowercase();
@@ -268,34 +276,34 @@ fn fold(name: &str) -> String {
     folded
 }
 
-/// Words too common to look for inside a name, or at the end of one: `oauth` is no credential.
-fn whole(part: &str) -> Option<ScrubbedField> {
+/// Checks words that are too common inside a name or at its end: `oauth` is not a credential.
+fn match_whole(part: &str) -> Option<ScrubbedField> {
     matches!(part, "auth").then_some(Credential)
 }
 
-/// What parts a name from a value in one text.
+/// Separators between a name and a value in one text.
 const SEPARATORS: [char; 13] =
     [':', '=', ';', ',', '|', '/', '>', '?', '&', '"', '\'', '\u{ff1a}', '\u{ff1d}'];
-/// The most symbols on one side of an `@` in a name that is shown.
-const MAX_NAME: usize = 64;
+/// Maximum number of symbols on one side of an `@` in a name that is shown.
+const MAX_NAME_SYMBOLS: usize = 64;
 
-/// The members of the schema that are credentials, folded: no operator can allow them.
+/// The members of the schema that are credentials, folded. `scrub.allow_fields` cannot allow them.
 const CREDENTIAL_MEMBERS: &[&str] = &["password", "pkcs12value"];
 
-/// Annotations whose values have a form of their own (OData JSON Format 4.01, section 4.5). Those with a token in their
-/// value (`nextLink`, `deltaLink`) and those of media are missing: the resource has none.
-const TERMS: &[(&str, Term)] = &[
-    ("type", Term::Type),
-    ("context", Term::Link),
-    ("id", Term::Link),
-    ("editLink", Term::Link),
-    ("readLink", Term::Link),
-    ("navigationLink", Term::Link),
-    ("associationLink", Term::Link),
-    ("count", Term::Count),
+/// Annotations whose values have a known format (OData JSON Format 4.01, section 4.5). Annotations with a token in
+/// their value (`nextLink`, `deltaLink`) and those of media are not listed: the resource has none.
+const ANNOTATION_TERMS: &[(&str, AnnotationTerm)] = &[
+    ("type", AnnotationTerm::Type),
+    ("context", AnnotationTerm::Link),
+    ("id", AnnotationTerm::Link),
+    ("editLink", AnnotationTerm::Link),
+    ("readLink", AnnotationTerm::Link),
+    ("navigationLink", AnnotationTerm::Link),
+    ("associationLink", AnnotationTerm::Link),
+    ("count", AnnotationTerm::Count),
 ];
 
-/// Names that hold a credential word, or end in one, and hold no credential. They are compared whole: `commonKey` ends
+/// Names that contain or end in a credential word and are not credentials. They are compared whole: `commonKey` ends
 /// in `monkey`.
 const ALLOWLIST: &[&str] = &[
     "pretokenissuance",
@@ -311,7 +319,7 @@ const ALLOWLIST: &[&str] = &[
     "spin",
 ];
 
-/// Words that make a credential of any name that holds them. Each begins with two letters.
+/// Words that make any name that contains them a credential. Each begins with two letters.
 const CONTAINS: &[(ScrubbedField, &[&str])] = &[
     (Password, &["password", "passwd", "pwd", "passphrase", "passcode"]),
     (
@@ -325,7 +333,7 @@ const CONTAINS: &[(ScrubbedField, &[&str])] = &[
     (Password, &["securityotp", "accessotp", "verificationotp"]),
     (Secret, &["secret"]),
     (Token, &["token", "assertion", "jwt", "bearer", "samlresponse"]),
-    // A name that ends in `key` needs no word here; these go on after it.
+    // A name that ends in `key` is found by its suffix; in these the name continues after the word.
     (Key, &["apikey", "accesskey", "accountkey", "sharedkey", "symmetrickey", "symkey", "masterkey"]),
     (Key, &["signingkey", "encryptionkey", "subscriptionkey", "functionkey", "functionskey", "hostkey"]),
     (Key, &["keymaterial", "keyvalue", "keydata", "keybytes", "keyblob", "keycontent", "keystring"]),
@@ -335,7 +343,7 @@ const CONTAINS: &[(ScrubbedField, &[&str])] = &[
     (Credential, &["credential", "authorization", "authorisation", "cookie", "signature", "codeverifier"]),
 ];
 
-/// Words that make a credential of any name that ends in them. Each ends in a letter.
+/// Words that make any name that ends in them a credential. Each ends in a letter.
 const SUFFIXES: &[(ScrubbedField, &[&str])] = &[
     (Password, &["pass", "pw", "pin", "pincode", "otp"]),
     (Token, &["jwe", "jws"]),

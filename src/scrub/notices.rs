@@ -1,4 +1,4 @@
-//! Notices of unknown members: at most one a minute, and each name once as long as it is remembered.
+//! Notices of unknown members: at most one a minute, and each name once while it is remembered.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -7,15 +7,14 @@ use std::time::Duration;
 use super::unknown::{MemberName, UnknownMembers};
 use crate::support::clock::Now;
 
-/// Decides which unknown members are logged. It is consulted only for a body in which text was masked because no
-/// schema knows it.
+/// Selects the unknown members to log. Used only for a body with masked text that is not in the schema.
 #[derive(Debug, Default)]
-pub struct UnknownMemberNotices(Mutex<State>);
+pub struct UnknownMemberNotices(Mutex<NoticeState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct NoticeState {
     last: Option<Now>,
-    /// The names that were logged, the oldest first.
+    /// The logged names, oldest first.
     logged: VecDeque<MemberName>,
     suppressed: u64,
 }
@@ -25,24 +24,24 @@ struct State {
 pub struct Notice {
     /// The member.
     pub member: MemberName,
-    /// The number of times that a new name was seen and not logged since the last notice.
+    /// The number of new names that were not logged since the last notice.
     pub suppressed: u64,
 }
 
 impl UnknownMemberNotices {
-    /// The name to log now, if any of these is new and the last notice is old enough.
-    pub fn next(&self, members: &UnknownMembers, now: Now) -> Option<Notice> {
+    /// Returns the name to log now, if one is new and the last notice is at least a minute old.
+    pub fn next_notice(&self, members: &UnknownMembers, now: Now) -> Option<Notice> {
         let mut names = members.iter().peekable();
         names.peek()?;
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut new = names.filter(|name| !state.logged.contains(name));
         let member = new.next()?.clone();
         let others = new.count() as u64;
-        if state.last.is_some_and(|last| now.since(last) < INTERVAL) {
+        if state.last.is_some_and(|last| now.since(last) < NOTICE_INTERVAL) {
             state.suppressed += others + 1;
             return None;
         }
-        if state.logged.len() == MAX_REMEMBERED {
+        if state.logged.len() == MAX_REMEMBERED_NAMES {
             state.logged.pop_front();
         }
         state.logged.push_back(member.clone());
@@ -51,9 +50,9 @@ impl UnknownMemberNotices {
     }
 }
 
-const INTERVAL: Duration = Duration::from_mins(1);
-/// At 64 bytes each.
-const MAX_REMEMBERED: usize = 64;
+const NOTICE_INTERVAL: Duration = Duration::from_mins(1);
+/// Each name has at most 64 bytes.
+const MAX_REMEMBERED_NAMES: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -72,13 +71,13 @@ mod tests {
 
     /// A notice as text: the member, and the number of those that were suppressed.
     fn next(notices: &UnknownMemberNotices, names: &[&str], clock: &Clock) -> Option<(String, u64)> {
-        let notice = notices.next(&members(names), clock.now())?;
+        let notice = notices.next_notice(&members(names), clock.now())?;
         Some((notice.member.to_string(), notice.suppressed))
     }
 
     #[test]
     fn one_name_a_minute_is_logged_and_the_others_are_counted() {
-        let (notices, clock) = (UnknownMemberNotices::default(), Clock::manual(UNIX_EPOCH + INTERVAL));
+        let (notices, clock) = (UnknownMemberNotices::default(), Clock::manual(UNIX_EPOCH + NOTICE_INTERVAL));
         assert_eq!(next(&notices, &[], &clock), None);
         assert_eq!(next(&notices, &["a", "b"], &clock), Some(("a".to_owned(), 1)));
         for names in [&["a"][..], &["a", "b"], &["c"]] {
@@ -88,17 +87,17 @@ mod tests {
         assert_eq!(next(&notices, &["b"], &clock), None);
         clock.advance(Duration::from_millis(1));
         assert_eq!(next(&notices, &["a", "b"], &clock), Some(("b".to_owned(), 3)));
-        clock.advance(INTERVAL);
+        clock.advance(NOTICE_INTERVAL);
         assert_eq!(next(&notices, &["a", "b"], &clock), None, "both were logged");
         assert_eq!(next(&notices, &["a", "c"], &clock), Some(("c".to_owned(), 0)));
     }
 
     #[test]
     fn the_oldest_name_is_forgotten() {
-        let (notices, clock) = (UnknownMemberNotices::default(), Clock::manual(UNIX_EPOCH + INTERVAL));
-        for number in 0..=MAX_REMEMBERED {
+        let (notices, clock) = (UnknownMemberNotices::default(), Clock::manual(UNIX_EPOCH + NOTICE_INTERVAL));
+        for number in 0..=MAX_REMEMBERED_NAMES {
             assert!(next(&notices, &[&format!("x{number}")], &clock).is_some());
-            clock.advance(INTERVAL);
+            clock.advance(NOTICE_INTERVAL);
         }
         assert_eq!(next(&notices, &["x1"], &clock), None);
         assert_eq!(next(&notices, &["x0"], &clock), Some(("x0".to_owned(), 0)));

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use self::pen::{Node, written};
+use self::pen::{Node, write_document};
 use super::*;
 
 mod pen;
@@ -23,7 +23,7 @@ fn secret() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A name in random case, with things in it that are neither letter nor digit.
+/// A name in random case, with characters that are neither letter nor digit.
 fn disguised(names: &'static [&'static str]) -> impl Strategy<Value = String> {
     (select(names), vec((any::<bool>(), 0..8_usize), 1..8)).prop_map(|(name, choices)| {
         let spell = |(symbol, (upper, gap)): (char, &(bool, usize))| {
@@ -34,7 +34,7 @@ fn disguised(names: &'static [&'static str]) -> impl Strategy<Value = String> {
     })
 }
 
-/// A value under a name that the schema does not know, or where it has no string.
+/// A value under a name that is not in the schema, or in a position without a string.
 fn scalar() -> impl Strategy<Value = Node> {
     prop_oneof![
         Just(Node::Kept(Value::Null)),
@@ -46,7 +46,7 @@ fn scalar() -> impl Strategy<Value = Node> {
     ]
 }
 
-/// What is left of a value that is walked in an authentication configuration.
+/// The expected result of a value that is walked in an authentication configuration.
 fn walked(value: &Value) -> Value {
     match value {
         Value::String(_) | Value::Number(_) => json!(MASK),
@@ -60,7 +60,7 @@ fn walked(value: &Value) -> Value {
     }
 }
 
-/// A member that the schema knows in any connector, with a value of its form.
+/// A member of the schema in any connector, with a value of its format.
 fn known() -> impl Strategy<Value = (String, Node)> {
     let link = "https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_x')";
     let member = |name: &str, value: String| (name.to_owned(), Node::Kept(json!(value)));
@@ -144,7 +144,7 @@ fn document() -> impl Strategy<Value = (String, Value)> {
             vec(member(child), 0..4).prop_map(Node::Object),
         ]
     });
-    // The members of a connector are known at the top and in the steps there.
+    // The members of a connector are known at the top level and in its steps.
     let connector = vec(
         prop_oneof![
             2 => member(node.clone()),
@@ -156,7 +156,7 @@ fn document() -> impl Strategy<Value = (String, Value)> {
     let step = (select(STEPS), connector.clone())
         .prop_map(|(name, members)| vec![(name.to_owned(), Node::Object(members))]);
     let members = prop_oneof![connector, step];
-    (members, vec(any::<u8>(), 1..64)).prop_map(|(members, choices)| written(members, choices))
+    (members, vec(any::<u8>(), 1..64)).prop_map(|(members, choices)| write_document(members, choices))
 }
 
 fn scrub(raw: &[u8]) -> Result<Scrubbed, ScrubFailure> {
@@ -187,7 +187,7 @@ proptest! {
     fn a_document_of_the_schema_passes_unchanged(document in prop_oneof![configuration(), error()]) {
         let scrubbed = scrub(document.to_string().as_bytes()).unwrap();
         prop_assert_eq!(String::from_utf8_lossy(scrubbed.body.as_bytes()), document.to_string());
-        prop_assert_eq!(scrubbed.removed, Removed::default());
+        prop_assert_eq!(scrubbed.removed, RemovedCounts::default());
     }
 
     #[test]
@@ -205,7 +205,7 @@ proptest! {
         let mut raw = raw.into_bytes();
         for (at, byte) in damage {
             let at = at.index(raw.len());
-            // A Value has no number as large as an exponent can make one; the scrubber has no such limit.
+            // A `Value` cannot hold every number that an exponent can express; the scrubber has no such limit.
             raw[at] = if matches!(byte, b'e' | b'E') { b'x' } else { byte };
         }
         prop_assert_eq!(scrub(&raw).is_ok(), is_object(&raw));
@@ -229,7 +229,7 @@ fn is_object(raw: &[u8]) -> bool {
     serde_json::from_slice::<Value>(raw).is_ok_and(|value| value.is_object())
 }
 
-/// Any JSON, whose strings are all planted.
+/// Any JSON; all its strings are planted.
 fn anything() -> impl Strategy<Value = Value> {
     let scalar = prop_oneof![
         4 => (select(AROUND), canary(), select(AROUND)).prop_map(|(before, canary, after)| json!(format!("{before}{canary}{after}"))),

@@ -1,27 +1,27 @@
-//! How much was taken out of a body, by rule.
+//! Number of masked values of a body, by rule.
 
 use crate::scrub::ScrubbedField;
 use crate::support::labels::Label;
 
 /// Counts per [`ScrubbedField`].
 ///
-/// A member counts once, and only if its value in the output is not the value that came in. What Graph has
-/// masked itself therefore does not count, and neither does anything in a body that was scrubbed before.
+/// A member counts once, and only if its value in the output differs from the input. So values that Graph has masked
+/// itself do not count, and a body that was scrubbed before counts nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Removed([u64; FIELDS]);
+pub struct RemovedCounts([u64; FIELDS]);
 
-impl Removed {
-    /// How many members the rule altered.
+impl RemovedCounts {
+    /// Returns the number of members that the rule changed.
     pub fn count(&self, field: ScrubbedField) -> u64 {
         self.0[field.index()]
     }
 
-    /// How many members were altered.
+    /// Returns the number of changed members.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// The rules that altered something, with their counts.
+    /// Returns the rules that changed a member, with their counts.
     pub fn iter(&self) -> impl Iterator<Item = (ScrubbedField, u64)> + '_ {
         ScrubbedField::ALL.iter().map(|&field| (field, self.count(field))).filter(|&(_, count)| count > 0)
     }

@@ -1,37 +1,37 @@
-//! The configuration, made ready for the walker.
+//! The configuration, compiled for the walker.
 
 use serde_json::Value;
 use url::Url;
 
-use super::config::{Config, Unknown, Usernames};
-use super::link::Links;
+use super::config::{Config, UnknownPolicy, UsernamePolicy};
+use super::link::TrustedLinks;
 use super::names::MemberNames;
 use super::schema::ValueClass;
 use super::text;
-use super::url::Targets;
+use super::url::TargetUrlRules;
 use super::values;
 
-/// Everything that the walker consults.
+/// The rules of the walker.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     /// The mask as text.
     pub(super) mask_text: String,
     /// The mask as a JSON string, quotes included.
     pub(super) mask: String,
-    pub(super) usernames: Usernames,
-    pub(super) unknown: Unknown,
+    pub(super) usernames: UsernamePolicy,
+    pub(super) unknown: UnknownPolicy,
     pub(super) names: MemberNames,
-    pub(super) targets: Targets,
-    pub(super) links: Links,
+    pub(super) target_urls: TargetUrlRules,
+    pub(super) links: TrustedLinks,
 }
 
-/// The result of the check of one string.
+/// The result of checking one string.
 pub(super) enum MemberAction {
-    /// The string has the form of its class.
+    /// The string has the format of its class.
     Keep,
-    /// Parts of the string are masked; this is the rest with the masks in it.
+    /// Parts of the string are credentials; this is the string with masks in their place.
     Replace(String),
-    /// The string does not have the form of its class.
+    /// The string does not have the format of its class.
     Mask,
 }
 
@@ -43,12 +43,12 @@ impl Rules {
             usernames: config.usernames,
             unknown: config.unknown,
             names: MemberNames::new(config),
-            targets: Targets::new(&config.mask, &config.keep_query),
-            links: Links::default(),
+            target_urls: TargetUrlRules::new(&config.mask, &config.keep_query),
+            links: TrustedLinks::default(),
         }
     }
 
-    /// Accepts links to this server beside those to Graph's own hosts.
+    /// Also accepts links to this server, beside those to Graph's own hosts.
     pub(super) fn trust(&mut self, base_url: &Url) {
         self.links.trust(base_url);
     }
@@ -57,17 +57,17 @@ impl Rules {
     pub(super) fn check(&self, class: ValueClass, text: &str) -> MemberAction {
         let form = |holds: bool| if holds { MemberAction::Keep } else { MemberAction::Mask };
         match class {
-            ValueClass::Text => match text::masked(text, self) {
+            ValueClass::Text => match text::mask_credentials(text, self) {
                 None => MemberAction::Keep,
                 Some(clean) => MemberAction::Replace(clean),
             },
-            ValueClass::Url => match self.targets.scrub(text) {
+            ValueClass::Url => match self.target_urls.scrub(text) {
                 Some(clean) if clean == text => MemberAction::Keep,
                 Some(clean) => MemberAction::Replace(clean.into_owned()),
                 None => MemberAction::Mask,
             },
             ValueClass::Identifier => {
-                let is_clean = || values::is_identifier(text) && text::masked(text, self).is_none();
+                let is_clean = || values::is_identifier(text) && text::mask_credentials(text, self).is_none();
                 form(values::is_guid(text) || is_clean())
             }
             ValueClass::RequestId => form(values::is_request_id(text)),

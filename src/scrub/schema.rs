@@ -2,22 +2,22 @@
 //!
 //! Sources: the v1.0 and beta metadata of Microsoft Graph for `userFlowApiConnectorConfiguration`,
 //! `identityApiConnector`, `basicAuthentication`, `clientCertificateAuthentication`, `pkcs12Certificate` and
-//! `pkcs12CertificateInformation`; OData JSON Format 4.01, section 4.5, for annotations and section 21 for errors.
-//! The credentials among the members (`password`, `pkcs12Value`) are missing here on purpose: the keyword index in
-//! `names.rs` has them, and it applies to every kind.
+//! `pkcs12CertificateInformation`; OData JSON Format 4.01, section 4.5, for annotations and section 21 for errors. The
+//! members that are credentials (`password`, `pkcs12Value`) are left out on purpose: the keyword index in `names.rs`
+//! has them and applies to every kind.
 
 use super::values::is_graph_name;
 
-/// The kind of an object. The position decides it together with the declared type, wherever in the object that
-/// stands: a type that does not belong to the position seals the object.
+/// The kind of an object, which position and declared type determine, wherever in the object the type stands: a type
+/// that does not belong to the position seals the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ObjectKind {
     /// The document: a `userFlowApiConnectorConfiguration`, or an error response.
     Root,
     /// An `identityApiConnector`: the object of a step, or one that declares the type.
     Connector,
-    /// An object in a position that the schema does not know: its declared type decides. Without one no string
-    /// of its own passes, but the connectors of its steps do.
+    /// An object in a position that the schema does not list: its declared type determines the kind. Without a type no
+    /// string of its own passes, but the connectors of its steps do.
     Wrapper,
     /// An authentication configuration of any type.
     Authentication,
@@ -29,14 +29,14 @@ pub(super) enum ObjectKind {
     InnerError,
     /// A bound action, as `odata.metadata=full` lists it.
     Action,
-    /// An object where the schema has none: none of its strings is known.
+    /// An object in place of another value: none of its strings passes.
     Opaque,
-    /// The same inside of an authentication configuration, or under a type that does not belong there: no number
-    /// passes either, and `scrub.unknown = "keep"` does not apply.
+    /// An opaque object inside an authentication configuration, or an object with a type that does not belong to its
+    /// position: numbers are masked too, and `scrub.unknown = "keep"` does not apply.
     Sealed,
 }
 
-/// What a declared type makes of an object.
+/// The kinds of declared types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TypeKind {
     /// A `userFlowApiConnectorConfiguration`.
@@ -49,13 +49,13 @@ pub(super) enum TypeKind {
     Certificate,
     /// An error, or a part of one.
     Error,
-    /// Anything else.
+    /// Any other type.
     Other,
 }
 
 impl TypeKind {
-    /// The kind of a type by its name.
-    pub(super) fn of(name: &str) -> Self {
+    /// Returns the kind of a type from its name.
+    pub(super) fn from_name(name: &str) -> Self {
         let name = name.strip_prefix('#').unwrap_or(name);
         let Some((_, own)) = name.split_at_checked(NAMESPACE.len()).filter(|_| is_graph_name(name)) else {
             return Self::Other;
@@ -105,14 +105,14 @@ pub(super) enum Member {
     Type,
 }
 
-/// The class of a string, which says how its value is checked.
+/// The class of a string, which determines the check of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ValueClass {
     /// The id of a connector.
     Identifier,
-    /// Text for people: parts of it that are credentials are masked.
+    /// Free text: credentials in it are masked.
     Text,
-    /// A URL: user info, query values, odd path parts and the fragment are masked.
+    /// A URL: user info, query values, path segments with a value, and the fragment are masked.
     Url,
     /// The id of a request.
     RequestId,
@@ -148,7 +148,7 @@ pub(super) enum MemberRule {
 }
 
 impl ObjectKind {
-    /// The rule for one of the known members.
+    /// Returns the rule for a known member in an object of this kind.
     #[expect(clippy::match_same_arms, reason = "a row for each kind and member, as in the metadata")]
     pub(super) fn rule(self, member: Member) -> MemberRule {
         use MemberRule::{Objects, Value};
@@ -179,7 +179,7 @@ impl ObjectKind {
         }
     }
 
-    /// The kind of an object under a member that the schema does not know.
+    /// Returns the kind of an object under an unknown member.
     pub(super) fn unknown_child(self) -> Self {
         match self {
             Self::Root | Self::Connector | Self::Wrapper => Self::Wrapper,
@@ -187,23 +187,23 @@ impl ObjectKind {
         }
     }
 
-    /// The kind of an object in the place of a string.
+    /// Returns the kind of an object in place of a string.
     pub(super) fn opaque_child(self) -> Self {
         if self.is_authentication() { Self::Sealed } else { Self::Opaque }
     }
 
-    /// Whether the object is, or is in, an authentication configuration, or is sealed.
+    /// Returns whether the object is, or is in, an authentication configuration, or is sealed.
     pub(super) fn is_authentication(self) -> bool {
         matches!(self, Self::Authentication | Self::Certificate | Self::Sealed)
     }
 
-    /// Whether the objects under the names of steps are connectors.
+    /// Returns whether the objects under the names of steps are connectors.
     pub(super) fn has_steps(self) -> bool {
         matches!(self, Self::Root | Self::Wrapper)
     }
 
-    /// The kind of an object in this position that declares a type.
-    pub(super) fn declared(self, declared: TypeKind) -> Self {
+    /// Returns the kind of an object in this position with a declared type.
+    pub(super) fn with_declared_type(self, declared: TypeKind) -> Self {
         match (self, declared) {
             (Self::Root, TypeKind::Configuration)
             | (Self::Connector, TypeKind::Connector)
@@ -219,27 +219,28 @@ impl ObjectKind {
     }
 }
 
-/// The member of a name, in any letter case: Graph's property names have none (its own documentation writes
-/// `innerError` and `innererror`).
+/// Returns the member for a name, in any letter case: Graph's property names are not case-sensitive (its own
+/// documentation writes `innerError` and `innererror`).
 pub(super) fn member(name: &str) -> Option<Member> {
     MEMBERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|&(_, member)| member)
 }
 
-/// Whether a name is that of a step: one of today's, or `pre`, `post` or `on` and an event, as Graph names them.
+/// Returns whether a name is that of a step: one of the three known ones, or `pre`, `post` or `on` followed by an
+/// event, as Graph names them.
 pub(super) fn is_step(name: &str) -> bool {
     let event = ["pre", "post", "on"].iter().find_map(|prefix| name.strip_prefix(prefix));
     let is_event = |event: &str| {
         event.starts_with(|first: char| first.is_ascii_uppercase())
             && event.bytes().all(|byte| byte.is_ascii_alphabetic())
     };
-    name.len() <= MAX_STEP && event.is_some_and(is_event)
+    name.len() <= MAX_STEP_BYTES && event.is_some_and(is_event)
         || STEPS.iter().any(|step| step.eq_ignore_ascii_case(name))
 }
 
 const NAMESPACE: &str = "microsoft.graph.";
 const STEPS: [&str; 3] = ["postFederationSignup", "postAttributeCollection", "preTokenIssuance"];
-/// The longest event of Graph's today has 58 letters.
-const MAX_STEP: usize = 64;
+/// The longest event of Graph has 58 letters.
+const MAX_STEP_BYTES: usize = 64;
 
 const MEMBERS: &[(&str, Member)] = &[
     ("id", Member::Id),
@@ -271,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_is_one_of_todays_or_a_prefix_and_an_event() {
+    fn a_step_is_a_known_one_or_a_prefix_and_an_event() {
         for name in ["postFederationSignup", "PreTokenIssuance", "postTokenIssuance", "onOtpSend", "preX"] {
             assert!(is_step(name), "{name}");
         }
@@ -304,12 +305,13 @@ mod tests {
             ("#Collection(microsoft.graph.identityApiConnector)", Sealed, Sealed, Sealed, Sealed),
             ("\u{e9}", Sealed, Sealed, Sealed, Sealed),
         ] {
-            let declared = TypeKind::of(name);
-            let kinds = [Root, Connector, Wrapper, Authentication].map(|kind| kind.declared(declared));
+            let declared = TypeKind::from_name(name);
+            let kinds =
+                [Root, Connector, Wrapper, Authentication].map(|kind| kind.with_declared_type(declared));
             assert_eq!(kinds, [root, connector, wrapper, authentication], "{name}");
-            assert_eq!(Sealed.declared(declared), Sealed, "{name}");
+            assert_eq!(Sealed.with_declared_type(declared), Sealed, "{name}");
         }
-        assert_eq!(Error.declared(TypeKind::of("#microsoft.graph.publicError")), Error);
+        assert_eq!(Error.with_declared_type(TypeKind::from_name("#microsoft.graph.publicError")), Error);
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! Free text without the credentials in it.
+//! Free text without its credentials.
 //!
-//! Free text is what people or Graph wrote for people: the name of a connector, the message of an error. A secret that
-//! reads like a word cannot be told from one. These parts are masked: user info and queries, with a scheme or without,
-//! the value of a `Bearer` or `Basic` scheme, a JWT, PEM text, JSON objects, the rest of a line behind the name of a
-//! credential and a separator (`password=...`, `x-functions-key: ...`), and every word that looks like a key, wherever
-//! it stands. Words of letters behind `Bearer`, `Basic`, or the name of a token or key pass. Each kind is looked for in
-//! one pass, and every byte is looked at a bounded number of times.
+//! Free text is written for people: the name of a connector, the message of an error. A secret that looks like a word
+//! cannot be detected. These parts are masked: user info and queries, with or without a scheme; the value of a
+//! `Bearer` or `Basic` scheme; a JWT; PEM text; JSON objects; the rest of a line after the name of a credential and a
+//! separator (`password=...`, `x-functions-key: ...`); and every word that looks like a key. Words of letters after
+//! `Bearer`, `Basic`, or the name of a token or key pass. Each kind has a pass of its own, and each byte is read a
+//! bounded number of times.
 
 use std::ops::Range;
 
@@ -17,15 +17,16 @@ use super::rules::Rules;
 mod pairs;
 mod words;
 
-/// The text with masks in the place of its credentials. None where it has none.
-pub(super) fn masked(text: &str, rules: &Rules) -> Option<String> {
+/// Returns the text with masked credentials, or `None` if it has none.
+pub(super) fn mask_credentials(text: &str, rules: &Rules) -> Option<String> {
     if is_prose(text.as_bytes()) {
         return None;
     }
-    let mut clean = once(text, rules)?;
-    // A mask or a rewritten URL can make a part of its surroundings. What does not settle is masked whole.
-    for _ in 0..MAX_ROUNDS {
-        match once(&clean, rules) {
+    let mut clean = mask_once(text, rules)?;
+    // A mask or a rewritten URL can form a new credential with the text around it. If the text still changes after the
+    // last round, all of it is masked.
+    for _ in 0..MAX_MASKING_ROUNDS {
+        match mask_once(&clean, rules) {
             Some(next) => clean = next,
             None => return Some(clean),
         }
@@ -33,38 +34,38 @@ pub(super) fn masked(text: &str, rules: &Rules) -> Option<String> {
     Some(rules.mask_text.clone())
 }
 
-fn once(text: &str, rules: &Rules) -> Option<String> {
+fn mask_once(text: &str, rules: &Rules) -> Option<String> {
     PASSES.iter().fold(None, |clean: Option<String>, pass| {
-        let next = Scan::new(clean.as_deref().unwrap_or(text), rules).run(*pass);
+        let next = TextScanner::new(clean.as_deref().unwrap_or(text), rules).run(*pass);
         next.or(clean)
     })
 }
 
-/// Whether a text has only letters and blanks, and no name of an authentication scheme.
+/// Returns whether a text has only letters and blanks, and no name of an authentication scheme.
 fn is_prose(text: &[u8]) -> bool {
     let is_scheme =
         |pair: &[u8]| pair.eq_ignore_ascii_case(b"be") || pair.eq_ignore_ascii_case(b"ba") || pair == b"ey";
     text.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b' ') && !text.windows(2).any(is_scheme)
 }
 
-/// A scan of one text.
-struct Scan<'t> {
+/// One pass over a text.
+struct TextScanner<'t> {
     text: &'t str,
     rules: &'t Rules,
     at: usize,
-    /// All before is in `clean`.
+    /// The text before this position is already in `clean`.
     copied: usize,
     clean: String,
     is_changed: bool,
 }
 
-impl<'t> Scan<'t> {
+impl<'t> TextScanner<'t> {
     fn new(text: &'t str, rules: &'t Rules) -> Self {
         Self { text, rules, at: 0, copied: 0, clean: String::new(), is_changed: false }
     }
 
-    /// Looks for parts of one kind at each place. A `part` that begins there is masked, and its end is returned.
-    fn run(mut self, part: Part) -> Option<String> {
+    /// Tries the matcher at each position. Returns the masked text, or `None` if nothing was masked.
+    fn run(mut self, part: PartMatcher) -> Option<String> {
         while self.at < self.text.len() {
             let next = self.at + 1;
             self.at = part(&mut self).unwrap_or(next).max(next);
@@ -77,7 +78,7 @@ impl<'t> Scan<'t> {
         self.text.as_bytes()[self.at..].starts_with(mark.as_bytes())
     }
 
-    /// Writes the mask in the place of a part, unless the part is the mask. Returns the end of the part.
+    /// Replaces a part by the mask, unless the part is the mask. Returns the end of the part.
     fn mask(&mut self, part: Range<usize>) -> Option<usize> {
         let mask = self.rules.mask_text.clone();
         self.replace(part, &mask)
@@ -97,7 +98,7 @@ impl<'t> Scan<'t> {
         Some(part.end)
     }
 
-    /// The end of the mask, if it stands at `start`: what was masked before stays.
+    /// Returns the end of the mask if the mask stands at `start`, so that scrubbing twice changes nothing.
     fn masked_at(&self, start: usize) -> Option<usize> {
         let mask = self.rules.mask_text.as_str();
         (!mask.is_empty() && self.text[start..].starts_with(mask)).then(|| start + mask.len())
@@ -107,29 +108,29 @@ impl<'t> Scan<'t> {
         self.at == 0 || !self.text.as_bytes()[self.at - 1].is_ascii_alphanumeric()
     }
 
-    /// The first place from `start` on whose byte is none of these.
-    fn after(&self, start: usize, is_inside: impl Fn(u8) -> bool) -> usize {
+    /// Returns the first position from `start` on whose byte is not inside the run.
+    fn run_end(&self, start: usize, is_inside: impl Fn(u8) -> bool) -> usize {
         let rest = &self.text.as_bytes()[start..];
         start + rest.iter().position(|&byte| !is_inside(byte)).unwrap_or(rest.len())
     }
 
-    /// The first place before `end` from which on there are only these bytes, at most `max` of them.
-    fn before(&self, end: usize, max: usize, is_inside: impl Fn(u8) -> bool) -> usize {
+    /// Returns the start of the run that ends at `end`, at most `max` bytes before it.
+    fn run_start(&self, end: usize, max: usize, is_inside: impl Fn(u8) -> bool) -> usize {
         let start = end.saturating_sub(max).max(self.copied);
         let inside = self.text.as_bytes()[start..end].iter().rev().take_while(|&&byte| is_inside(byte));
         end - inside.count()
     }
 
-    /// A URL, from the mark after its scheme.
-    fn url(&mut self) -> Option<usize> {
+    /// Masks a URL, found by its `://`.
+    fn mask_url(&mut self) -> Option<usize> {
         if !self.is_at("://") {
             return None;
         }
-        let start = self.before(self.at, MAX_SCHEME, |byte| {
+        let start = self.run_start(self.at, MAX_SCHEME_BYTES, |byte| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
         });
-        let end = self.after(self.at, |byte| byte > b' ' && !b"\"<>`".contains(&byte));
-        if self.goes_on(end) {
+        let end = self.run_end(self.at, |byte| byte > b' ' && !b"\"<>`".contains(&byte));
+        if self.continues_after(end) {
             return self.mask(start..self.line_end(end));
         }
         let trimmed = self.text[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', ')', ']']);
@@ -140,7 +141,7 @@ impl<'t> Scan<'t> {
             return Some(part.end);
         }
         let is_http = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");
-        match self.rules.targets.scrub(url) {
+        match self.rules.target_urls.scrub(url) {
             Some(clean) if is_http => {
                 let clean = clean.into_owned();
                 self.replace(part, &clean)
@@ -150,8 +151,8 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// Whether a URL goes on behind the byte that ends it: a value in quotes, or behind a blank.
-    fn goes_on(&self, end: usize) -> bool {
+    /// Returns whether a URL continues after the byte that ends it: a value in quotes, or after a blank.
+    fn continues_after(&self, end: usize) -> bool {
         let bytes = self.text.as_bytes();
         let last = bytes.get(end.wrapping_sub(1)).copied().unwrap_or_default();
         match bytes.get(end) {
@@ -163,12 +164,12 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// A JSON object, or what looks like the beginning of one. It ends at the last bracket of the text.
-    fn json(&mut self) -> Option<usize> {
+    /// Masks a JSON object, or text that looks like the beginning of one, up to the last closing brace of the text.
+    fn mask_json(&mut self) -> Option<usize> {
         if !self.is_at("{") {
             return None;
         }
-        let inside = self.after(self.at + 1, |byte| byte.is_ascii_whitespace() || byte == b'\\');
+        let inside = self.run_end(self.at + 1, |byte| byte.is_ascii_whitespace() || byte == b'\\');
         if !matches!(self.text.as_bytes().get(inside), Some(b'"' | b'\'')) {
             return None;
         }
@@ -176,8 +177,8 @@ impl<'t> Scan<'t> {
         self.mask(self.at..end)
     }
 
-    /// PEM text, from its first beginning to its last end.
-    fn pem(&mut self) -> Option<usize> {
+    /// Masks PEM text from its first `BEGIN` to its last `END`.
+    fn mask_pem(&mut self) -> Option<usize> {
         if !self.is_at("-----BEGIN") {
             return None;
         }
@@ -190,17 +191,17 @@ impl<'t> Scan<'t> {
         self.mask(self.at..end.map_or(self.text.len(), |end| self.at + end))
     }
 
-    /// A JSON Web Token by its form, wherever it stands.
-    fn jwt(&mut self) -> Option<usize> {
-        let end = self.after(self.at, |byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    /// Masks a JSON Web Token, found by its form.
+    fn mask_jwt(&mut self) -> Option<usize> {
+        let end = self.run_end(self.at, |byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         let run = &self.text[self.at..end];
-        if run.len() >= MIN_JWT && run.contains('.') { self.mask(self.at..end) } else { Some(end) }
+        if run.len() >= MIN_JWT_BYTES && run.contains('.') { self.mask(self.at..end) } else { Some(end) }
     }
 
-    /// The value of an authentication scheme, or a JSON Web Token wherever it stands.
-    fn scheme(&mut self) -> Option<usize> {
+    /// Masks the value of an authentication scheme, or a JSON Web Token anywhere.
+    fn mask_scheme_value(&mut self) -> Option<usize> {
         if self.is_at("eyJ") {
-            return self.jwt();
+            return self.mask_jwt();
         }
         if !self.is_word_start() {
             return None;
@@ -214,76 +215,78 @@ impl<'t> Scan<'t> {
             _ => return None,
         };
         let behind = self.at + length;
-        let mut start = self.between(behind);
+        let mut start = self.skip_delimiters(behind);
         if start == behind {
             return None;
         }
         let is_marked = self.text[behind..start].contains([':', '=']);
-        for place in 0..MAX_WORDS {
+        for place in 0..MAX_WORDS_BEFORE_VALUE {
             if let Some(end) = self.masked_at(start) {
                 return Some(end);
             }
-            let end = self.after(start, |byte| byte > b' ' && !ENDS.contains(&byte));
+            let end = self.run_end(start, |byte| byte > b' ' && !VALUE_TERMINATORS.contains(&byte));
             let value = self.text[start..end].trim_end_matches(['.', '!', '?', ')', ':']);
-            let is_sentence = is_sentence(&self.text.as_bytes()[start..]);
+            let is_sentence_word = is_sentence_word(&self.text.as_bytes()[start..]);
             let is_value = match place {
                 0 if is_basic => is_basic_value(value),
-                0 => !is_sentence && (is_marked || !is_plain_word(value)),
+                0 => !is_sentence_word && (is_marked || !is_plain_word(value)),
                 _ => is_later_value(value),
             };
             if is_value && !value.is_empty() {
                 return self.mask(start..start + value.len());
             }
-            if !is_sentence {
+            if !is_sentence_word {
                 break;
             }
-            start = self.between(end);
+            start = self.skip_delimiters(end);
         }
         Some(behind)
     }
 
-    /// The place behind what stands between a scheme and its value.
-    fn between(&self, start: usize) -> usize {
+    /// Returns the position after the delimiters between a scheme and its value.
+    fn skip_delimiters(&self, start: usize) -> usize {
         let is_between = |symbol: char| symbol.is_whitespace() || ":='\"\\,<>([`".contains(symbol);
         let rest = &self.text[start..];
         start + rest.find(|symbol| !is_between(symbol)).unwrap_or(rest.len())
     }
 }
 
-/// Whether a word of a sentence, or a parameter of a challenge, follows `Bearer`: any other word is a token.
-fn is_sentence(rest: &[u8]) -> bool {
+/// Returns whether a word of a sentence, or a parameter of a challenge, follows `Bearer`. Any other word is a token.
+fn is_sentence_word(rest: &[u8]) -> bool {
     let length = rest.iter().take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'_').count();
     let (word, rest) = rest.split_at(length);
-    let is_end = |byte: u8| byte <= b' ' || ENDS.contains(&byte);
+    let is_end = |byte: u8| byte <= b' ' || VALUE_TERMINATORS.contains(&byte);
     let is_whole = match rest {
         [] | [b'=', ..] => true,
         [b'.' | b'!' | b'?' | b')' | b':', rest @ ..] => rest.first().is_none_or(|&byte| is_end(byte)),
         [byte, ..] => is_end(*byte),
     };
-    is_whole && WORDS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word))
+    is_whole && CHALLENGE_WORDS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word))
 }
 
-/// Whether a word behind others is the value of a scheme: Base64 of a text with a colon, or letters with digits.
+/// Returns whether a later word is the value of a scheme: Base64 of a text with a colon, or letters with digits.
 fn is_later_value(value: &str) -> bool {
     let has = |is: fn(&u8) -> bool| value.as_bytes().iter().any(is);
     let is_mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic);
-    is_mixed && value.len() > MAX_ACRONYM
+    is_mixed && value.len() > MAX_ACRONYM_BYTES
         || STANDARD.decode(value).is_ok_and(|decoded| decoded.contains(&b':'))
 }
 
-/// Whether a word is one of a language: letters in one case behind the first, in parts, or a short acronym.
+/// Returns whether a word is a plain word: letters in lower case after the first one, possibly in several parts, or a
+/// short acronym.
 fn is_plain_word(word: &str) -> bool {
     word.split(['-', '/', '\'']).all(|part| {
         let is_word = part.bytes().skip(1).all(|byte| byte.is_ascii_lowercase());
-        let is_acronym = part.len() <= MAX_ACRONYM && part.bytes().all(|byte| byte.is_ascii_uppercase());
-        part.len() <= MAX_WORD
+        let is_acronym =
+            part.len() <= MAX_ACRONYM_BYTES && part.bytes().all(|byte| byte.is_ascii_uppercase());
+        part.len() <= MAX_WORD_BYTES
             && part.bytes().all(|byte| byte.is_ascii_alphabetic())
             && (is_word || is_acronym)
     })
 }
 
-/// Whether the word behind `Basic` is a credential: Base64 of a text with a colon (RFC 7617), or no word. `Basic` is a
-/// word of the language, so the words behind it pass.
+/// Returns whether the word after `Basic` is a credential: Base64 of a text with a colon (RFC 7617), or not a word.
+/// `Basic` is an English word, so plain words after it pass.
 fn is_basic_value(value: &str) -> bool {
     if STANDARD.decode(value).is_ok_and(|decoded| decoded.contains(&b':')) {
         return true;
@@ -293,26 +296,27 @@ fn is_basic_value(value: &str) -> bool {
     }
     let mut tail = value.bytes().skip(1);
     let is_word = tail.all(|byte| byte.is_ascii_lowercase() || byte == b'-' || !byte.is_ascii());
-    let is_acronym = value.len() <= MAX_ACRONYM && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_acronym =
+        value.len() <= MAX_ACRONYM_BYTES && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
     !(is_word || is_acronym)
 }
 
-/// Masks a part of one kind, if one begins at the scan's place, and returns its end.
-type Part = fn(&mut Scan<'_>) -> Option<usize>;
+/// Masks a part of one kind that begins at the scanner's position, and returns its end.
+type PartMatcher = fn(&mut TextScanner<'_>) -> Option<usize>;
 
-/// One kind after another, the widest first: a narrow part that overlaps a wide one cannot cut it in two.
-const PASSES: [Part; 6] = [
-    |scan| scan.pem(),
-    |scan| scan.json(),
-    |scan| scan.url(),
-    |scan| scan.scheme(),
-    |scan| scan.pair(),
-    |scan| scan.word(),
+/// The passes in order, the widest kind first: a narrow part cannot cut a wide one in two.
+const PASSES: [PartMatcher; 6] = [
+    |scanner| scanner.mask_pem(),
+    |scanner| scanner.mask_json(),
+    |scanner| scanner.mask_url(),
+    |scanner| scanner.mask_scheme_value(),
+    |scanner| scanner.mask_pair(),
+    |scanner| scanner.mask_word(),
 ];
-/// The bytes that end the value of a scheme, beside white space.
-const ENDS: &[u8] = b"\"',;<>\\";
+/// Bytes that end the value of a scheme, beside white space.
+const VALUE_TERMINATORS: &[u8] = b"\"',;<>\\";
 /// Words that follow `Bearer` in sentences, and parameters of a challenge (RFC 6750, section 3).
-const WORDS: &[&str] = &[
+const CHALLENGE_WORDS: &[&str] = &[
     "access",
     "and",
     "api",
@@ -347,15 +351,15 @@ const WORDS: &[&str] = &[
     "was",
     "with",
 ];
-/// The longest registered scheme that matters here is short; a longer text is none.
-const MAX_SCHEME: usize = 16;
-const MAX_ROUNDS: usize = 4;
-const MAX_ACRONYM: usize = 5;
-const MAX_WORD: usize = 20;
-/// How many words of a sentence may stand between a scheme and its value.
-const MAX_WORDS: usize = 4;
-/// A header alone has more.
-const MIN_JWT: usize = 20;
+/// Longer text before `://` is not a scheme.
+const MAX_SCHEME_BYTES: usize = 16;
+const MAX_MASKING_ROUNDS: usize = 4;
+const MAX_ACRONYM_BYTES: usize = 5;
+const MAX_WORD_BYTES: usize = 20;
+/// Maximum number of words between a scheme and its value.
+const MAX_WORDS_BEFORE_VALUE: usize = 4;
+/// The encoded header of a JWT alone is longer.
+const MIN_JWT_BYTES: usize = 20;
 
 #[cfg(test)]
 mod tests;

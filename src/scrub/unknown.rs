@@ -3,28 +3,28 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// The names of the unknown members in one body whose text was masked: the first few different ones.
+/// The names of the unknown members of one body whose text was masked: the first few distinct ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnknownMembers(Vec<MemberName>);
 
-/// The name of an unknown member, safe to log: a short identifier, or the statement that it is not shown.
+/// The name of an unknown member, safe to log: a short identifier, or a text that says that the name is not shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberName(Cow<'static, str>);
 
 impl UnknownMembers {
-    /// The names in the order of the body.
+    /// Returns the names in the order of the body.
     pub fn iter(&self) -> impl Iterator<Item = &MemberName> {
         self.0.iter()
     }
 
-    /// Adds a name. One that may be a credential itself is not shown, and one that Graph's answers usually have is not
-    /// worth a notice.
+    /// Adds a name. A name that may be a credential is not shown. A name that is common in Graph's responses is not
+    /// added.
     pub(super) fn add(&mut self, name: &str, may_show: bool) {
-        if USUAL.contains(&name) {
+        if COMMON_ANNOTATIONS.contains(&name) {
             return;
         }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte);
-        let is_safe = may_show && (1..=MAX_SHOWN).contains(&name.len()) && name.bytes().all(plain);
+        let is_safe = may_show && (1..=MAX_SHOWN_NAME_BYTES).contains(&name.len()) && name.bytes().all(plain);
         let name = if is_safe { name } else { NOT_SHOWN };
         if self.0.len() < MAX_NAMES && self.0.iter().all(|known| known.0 != name) {
             self.0.push(MemberName(if is_safe { name.to_owned().into() } else { NOT_SHOWN.into() }));
@@ -39,10 +39,10 @@ impl fmt::Display for MemberName {
 }
 
 const NOT_SHOWN: &str = "a name that is not shown";
-/// Annotations that are known, and masked all the same.
-const USUAL: [&str; 2] = ["@microsoft.graph.tips", "@odata.etag"];
-const MAX_SHOWN: usize = 64;
-/// Enough for a new object of Graph's; a body can have 200,000 members.
+/// Common annotations that are masked.
+const COMMON_ANNOTATIONS: [&str; 2] = ["@microsoft.graph.tips", "@odata.etag"];
+const MAX_SHOWN_NAME_BYTES: usize = 64;
+/// Enough for a new object type of Graph; a body can have 200,000 members.
 const MAX_NAMES: usize = 8;
 
 #[cfg(test)]

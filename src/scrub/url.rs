@@ -1,10 +1,10 @@
-//! Target URLs without what they should not carry.
+//! Target URLs without their credentials.
 //!
-//! Operators are told to put a function's key into the query of an endpoint (`?code=...`), and a Logic Apps trigger
-//! carries its `sig` there. So no query value is kept unless its name is listed, no query name is kept that could be
-//! a key itself, and user info and fragment go. In the path, pairs (`code=...`), encoded queries and user
-//! info of a nested URL are masked; a segment without any of these is kept, also where somebody has put a secret into it.
-//! A text in which nothing is hidden is kept byte for byte.
+//! Azure's documentation tells operators to put a function's key into the query of an endpoint (`?code=...`), and a
+//! Logic Apps trigger has its `sig` there. So a query value passes only if its name is listed, a query name passes
+//! only if it cannot be a key itself, and user info and fragment are removed. In the path, pairs (`code=...`), encoded
+//! queries and user info of a nested URL are masked; other segments pass, even if a user has put a secret into one. A
+//! text without anything to mask passes byte for byte.
 
 use std::borrow::Cow;
 
@@ -17,39 +17,39 @@ mod parts;
 
 /// The rules for target URLs.
 #[derive(Clone, Debug)]
-pub(super) struct Targets {
-    /// The mask, safe as a query value.
+pub(super) struct TargetUrlRules {
+    /// The mask, encoded as a query value.
     mask: String,
     keep_query: Vec<String>,
 }
 
-impl Targets {
+impl TargetUrlRules {
     pub(super) fn new(mask: &str, keep_query: &[String]) -> Self {
         let mask = form_urlencoded::byte_serialize(mask.as_bytes()).collect();
         Self { mask, keep_query: keep_query.to_vec() }
     }
 
-    /// The URL without user info, fragment, and query values that are not listed.
+    /// Returns the URL without user info, fragment, and query values that are not listed.
     ///
-    /// None where the text is not an absolute http or https URL with a host, where its readers would disagree
-    /// about which part is the host, and where it is or becomes longer than 8192 bytes. Text with nothing to hide is
-    /// kept byte for byte. Of other text, plain RFC 3986 characters are kept byte for byte outside of what is removed;
-    /// anything else comes back in the canonical form of the URL standard.
+    /// Returns `None` if the text is not an absolute http or https URL with a host, if parsers disagree about which
+    /// part is the host, or if the text or its result has more than 8192 bytes. Text without anything to mask passes
+    /// byte for byte. In other text, the characters of RFC 3986 pass byte for byte outside of the masked parts; all
+    /// else is returned in the canonical form of the URL standard.
     pub(super) fn scrub<'t>(&self, text: &'t str) -> Option<Cow<'t, str>> {
-        if text.len() > MAX_BYTES {
+        if text.len() > MAX_URL_BYTES {
             return None;
         }
-        let cut = UrlParts::of(text);
-        let clean = match &cut {
-            Some(cut) if cut.is_settled() => self.joined(cut),
-            _ => self.parsed(text, cut.as_ref())?,
+        let parts = UrlParts::split(text);
+        let clean = match &parts {
+            Some(parts) if parts.is_unambiguous() => self.scrub_parts(parts),
+            _ => self.scrub_by_parser(text, parts.as_ref())?,
         };
-        (clean.len() <= MAX_BYTES).then_some(clean)
+        (clean.len() <= MAX_URL_BYTES).then_some(clean)
     }
 
-    fn parsed<'t>(&self, text: &'t str, cut: Option<&UrlParts<'t>>) -> Option<Cow<'t, str>> {
+    fn scrub_by_parser<'t>(&self, text: &'t str, parts: Option<&UrlParts<'t>>) -> Option<Cow<'t, str>> {
         let original = Url::parse(text).ok()?;
-        if !matches!(original.scheme(), "http" | "https") || !original.has_host() || is_disputed(text) {
+        if !matches!(original.scheme(), "http" | "https") || !original.has_host() || is_ambiguous(text) {
             return None;
         }
         let mut canonical = original.clone();
@@ -65,22 +65,23 @@ impl Targets {
             canonical.set_query(Some(&clean));
         }
 
-        // The text is cut by other means than the parser's, so it passes only if both come to the same URL.
-        match cut.map(|cut| self.joined(cut)) {
+        // The text was not split by the URL parser, so the result passes only if the parser reads both as the same
+        // URL.
+        match parts.map(|parts| self.scrub_parts(parts)) {
             None if canonical == original => Some(text.into()),
             Some(clean) if Url::parse(&clean).is_ok_and(|url| url == canonical) => Some(clean),
             _ => Some(String::from(canonical).into()),
         }
     }
 
-    /// A text that was cut, without what must go.
-    fn joined<'t>(&self, cut: &UrlParts<'t>) -> Cow<'t, str> {
-        let path = self.path(cut.path);
+    /// Joins the parts without the removed ones.
+    fn scrub_parts<'t>(&self, parts: &UrlParts<'t>) -> Cow<'t, str> {
+        let path = self.path(parts.path);
         let mut clean = match &path {
-            Cow::Borrowed(_) if !cut.user => Cow::Borrowed(cut.front),
-            _ => Cow::Owned(format!("{}://{}{path}", cut.scheme, cut.host)),
+            Cow::Borrowed(_) if !parts.has_user_info => Cow::Borrowed(parts.before_query),
+            _ => Cow::Owned(format!("{}://{}{path}", parts.scheme, parts.host)),
         };
-        if let Some(query) = cut.query {
+        if let Some(query) = parts.query {
             let front = clean;
             let mut whole = String::with_capacity(front.len() + 1 + query.len() + self.mask.len());
             whole.push_str(&front);
@@ -91,7 +92,7 @@ impl Targets {
         clean
     }
 
-    /// A path without pairs, encoded queries, and user info of a nested URL.
+    /// Masks pairs, encoded queries, and user info of a nested URL in a path.
     fn path<'p>(&self, path: &'p str) -> Cow<'p, str> {
         if memchr3(b'=', b'%', b'@', path.as_bytes()).is_none() {
             return Cow::Borrowed(path);
@@ -106,9 +107,9 @@ impl Targets {
         if clean == path { Cow::Borrowed(path) } else { Cow::Owned(clean) }
     }
 
-    /// One segment of a path. A nested authority comes after `scheme://`.
+    /// Masks one segment of a path. A nested authority follows `scheme://`.
     fn segment(&self, segment: &str, is_authority: bool, clean: &mut String) {
-        // What was masked before stays, whatever the mask is made of.
+        // A mask that stands here already stays, so that scrubbing twice changes nothing.
         let (masked, segment) = match segment.strip_prefix(self.mask.as_str()) {
             Some(rest) if rest.is_empty() || rest.starts_with('@') => (self.mask.as_str(), rest),
             _ => ("", segment),
@@ -118,7 +119,7 @@ impl Targets {
         let is_user = |user: &str| is_authority || user.contains(':') || rfind_escape(user, "3a").is_some();
         let (user, rest) = segment.split_at(user.filter(|&at| is_user(&segment[..at])).unwrap_or(0));
         clean.push_str(if user.is_empty() { "" } else { &self.mask });
-        let Some(value) = pair(rest) else { return clean.push_str(rest) };
+        let Some(value) = value_start(rest) else { return clean.push_str(rest) };
         if rest[value..].bytes().all(|byte| byte == b'=') {
             // Base64 with its padding, or a name without a value.
             return clean.push_str(&self.mask);
@@ -134,8 +135,8 @@ impl Targets {
         }
     }
 
-    /// One piece between two `&`. Without a value it is one itself, and so it is where its name could be read as more
-    /// than a name, as in `secret;sv=1`, or could be a key.
+    /// Masks one piece between two `&`. A piece without a value is masked whole, and so is a piece whose name could
+    /// hold a value, as in `secret;sv=1`, or be a key.
     pub(super) fn piece(&self, piece: &str, clean: &mut String) {
         let named =
             piece.split_once('=').and_then(|(name, value)| Some((name, value, percent_decoded(name)?)));
@@ -158,7 +159,7 @@ impl Targets {
     }
 }
 
-/// Whether the name of a query value is an identifier, and neither so long nor so full of digits that it could be a key.
+/// Returns whether the name of a query value is an identifier that is too short and has too few digits to be a key.
 pub(super) fn is_name(name: &str) -> bool {
     let [first, tail @ ..] = name.as_bytes() else { return false };
     let mut digits = 0;
@@ -166,20 +167,20 @@ pub(super) fn is_name(name: &str) -> bool {
         digits += usize::from(byte.is_ascii_digit());
         byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.' | b'-')
     };
-    name.len() <= MAX_NAME
+    name.len() <= MAX_NAME_BYTES
         && (first.is_ascii_alphabetic() || matches!(first, b'_' | b'$'))
         && tail.iter().all(is_inside)
-        && digits <= MAX_DIGITS
+        && digits <= MAX_NAME_DIGITS
 }
 
-/// Whether there is more than the padding of Base64: in `?aHVudGVyMDA==` nothing is a name.
+/// Returns whether the value has more than the padding of Base64: `?aHVudGVyMDA==` has no name.
 fn has_value(value: &str) -> bool {
     value.bytes().any(|byte| byte != b'=')
 }
 
-/// The place of a value in a segment of a path: behind the first `=`, or behind the first escape that one more decoding
-/// makes a delimiter of.
-fn pair(segment: &str) -> Option<usize> {
+/// Returns the start of the value in a segment: after the first `=`, or after the first escape that one more decoding
+/// turns into a delimiter.
+fn value_start(segment: &str) -> Option<usize> {
     let bytes = segment.as_bytes();
     let is_delimiter = |escape: &[u8]| {
         ["3d", "3f", "26", "3b", "23", "25", "5c"]
@@ -200,21 +201,22 @@ fn rfind_escape(text: &str, code: &str) -> Option<usize> {
     })
 }
 
-/// Whether readers disagree about where the host ends: to browsers a backslash is a slash, to RFC 3986 it is
-/// nothing at all, so in `https://secret\@host/` one sees user info where another sees the host.
-fn is_disputed(text: &str) -> bool {
+/// Returns whether parsers disagree about the end of the host: browsers read a backslash as a slash, RFC 3986 does not
+/// allow it, so in `https://secret\@host/` one parser reads user info where another reads the host.
+fn is_ambiguous(text: &str) -> bool {
     let front = text.split(['?', '#']).next().unwrap_or_default();
     front.contains('\\') && front.contains('@')
 }
 
-/// Whether a value is one value however often somebody decodes it, and wherever somebody splits it.
+/// Returns whether a value stays one value after repeated decoding and splitting.
 fn is_single(value: &str) -> bool {
     percent_decoded(value).is_some_and(|decoded| {
         decoded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/:,+*".contains(&byte))
     })
 }
 
-/// None where a `%` is not before two hexadecimal digits, or where the result is not UTF-8.
+/// Decodes percent escapes. Returns `None` if a `%` is not followed by two hexadecimal digits, or if the result is not
+/// UTF-8.
 pub(super) fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
@@ -232,13 +234,13 @@ pub(super) fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
-/// A URL that nobody could ask for anyway: RFC 9110, section 4.1, asks of its readers 8000 bytes. Without a limit
-/// a query of a million short pieces and a long mask would come to any length.
-const MAX_BYTES: usize = 8192;
+/// Longer URLs are not usable: RFC 9110, section 4.1, recommends support of at least 8000 bytes. Without a limit, a
+/// query of a million short pieces and a long mask could have any length.
+const MAX_URL_BYTES: usize = 8192;
 
 /// The longest name of a parameter in wide use, `Ocp-Apim-Subscription-Key`, has 25 characters. A key has 32 and more.
-const MAX_NAME: usize = 30;
-const MAX_DIGITS: usize = 4;
+const MAX_NAME_BYTES: usize = 30;
+const MAX_NAME_DIGITS: usize = 4;
 
 #[cfg(test)]
 mod tests;

@@ -1,22 +1,22 @@
-//! Forms of values that hold no credential.
+//! Formats of values that are not credentials.
 
-/// A GUID, or another text of hexadecimal digits and hyphens.
+/// Returns whether a text is a GUID or another text of hexadecimal digits and hyphens.
 pub(super) fn is_guid(text: &str) -> bool {
-    text.len() <= 36 && text.bytes().all(|byte| OF_GUIDS[usize::from(byte)])
+    text.len() <= 36 && text.bytes().all(|byte| GUID_BYTES[usize::from(byte)])
 }
 
-/// An id of Graph's: short, and without white space or control characters.
+/// Returns whether a text can be an id of Graph: short, without white space and control characters.
 pub(super) fn is_identifier(text: &str) -> bool {
     text.len() <= 128 && !text.contains(|symbol: char| symbol.is_whitespace() || symbol.is_control())
 }
 
-/// The id of a request: a GUID as a rule; a caller chooses `client-request-id`.
+/// Returns whether a text can be the id of a request: usually a GUID, but callers choose `client-request-id`.
 pub(super) fn is_request_id(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     text.len() <= 64 && text.bytes().all(plain)
 }
 
-/// A date with a time in ISO 8601, with or without a zone.
+/// Returns whether a text looks like a date with a time in ISO 8601, with or without a zone.
 pub(super) fn is_date(text: &str) -> bool {
     let plain = |byte: u8| {
         byte.is_ascii_digit() || matches!(byte, b'T' | b'Z' | b't' | b'z' | b':' | b'.' | b'+' | b'-' | b' ')
@@ -24,27 +24,34 @@ pub(super) fn is_date(text: &str) -> bool {
     text.len() <= 40 && text.starts_with(|first: char| first.is_ascii_digit()) && text.bytes().all(plain)
 }
 
-/// The hash of a certificate in hexadecimal digits, up to SHA-512, with or without colons.
+/// Returns whether a text looks like the hash of a certificate: hexadecimal digits up to SHA-512, with or without
+/// colons.
 pub(super) fn is_thumbprint(text: &str) -> bool {
     text.len() <= 191 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':')
 }
 
-/// A whole number of at most 19 digits, as `IEEE754Compatible=true` writes an Int64 (OData JSON Format 4.01,
-/// section 3.2).
+/// Returns whether a text is a whole number of at most 19 digits, as `IEEE754Compatible=true` writes an Int64 (OData
+/// JSON Format 4.01, section 3.2).
 pub(super) fn is_whole_number(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     (1..=19).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The number of elements of a collection: at most 6 digits, for a longer number can be a code.
+/// Returns whether a text is the number of elements of a collection: at most 6 digits, since a longer number can be a
+/// code.
 pub(super) fn is_count(text: &str) -> bool {
     (1..=6).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether a word looks like a key: letters and digits that change too often for words. Its parts are those of a
-/// name in camel case (`Pkcs12Certificate` has 3, `q8wLk2mN7pXv` has 9). The names of flows have a known prefix.
+/// Returns whether a word looks like a key: letters and digits change more often than in words. The parts of a word
+/// are those of a name in camel case (`Pkcs12Certificate` has 3, `q8wLk2mN7pXv` has 9). The known prefixes of flow
+/// names are skipped.
 pub(super) fn is_random(word: &str) -> bool {
-    let word = FLOWS.iter().find_map(|flow| word.strip_prefix(flow)).unwrap_or(word);
+    // Most words end here: the conditions below need at least 12 letters or digits, and at least 2 digits.
+    if word.len() < 12 || word.bytes().filter(u8::is_ascii_digit).count() < 2 {
+        return false;
+    }
+    let word = FLOW_PREFIXES.iter().find_map(|flow| word.strip_prefix(flow)).unwrap_or(word);
     let (mut length, mut parts) = (0_usize, 0_usize);
     let (mut lower, mut upper, mut digits, mut beyond_hex) = (0_usize, 0_usize, 0_usize, false);
     let mut last = b' ';
@@ -65,28 +72,29 @@ pub(super) fn is_random(word: &str) -> bool {
     }
     let is_mixed = lower > 0 && upper > 0 && digits > 0;
     let is_one_word = !word.contains(['-', '_', '+', '/']);
-    let is_keen = length < 3 * parts && digits > 1;
-    (is_mixed && is_one_word && length >= 12 && is_keen)
+    let changes_often = length < 3 * parts && digits > 1;
+    (is_mixed && is_one_word && length >= 12 && changes_often)
         || (beyond_hex && digits > 2 && length >= 20 && 2 * length < if is_mixed { 5 } else { 4 } * parts)
 }
 
-/// Whether one of the words of letters and digits in a text looks like a key.
+/// Returns whether one of the alphanumeric words in a text looks like a key.
 pub(super) fn has_random_word(text: &str) -> bool {
     text.split(|symbol: char| !symbol.is_ascii_alphanumeric()).any(is_random)
 }
 
-/// The name of a type: one of Graph's, a primitive one, or a collection of either, with or without the `#` in front.
+/// Returns whether a text is the name of a type: one of Graph, a primitive one, or a collection of either, with or
+/// without the leading `#`.
 pub(super) fn is_type_name(text: &str) -> bool {
-    if USUAL_TYPES.contains(&text) {
+    if COMMON_TYPES.contains(&text) {
         return true;
     }
     let name = text.strip_prefix('#').unwrap_or(text);
     let element = name.strip_prefix("Collection(").and_then(|rest| rest.strip_suffix(')'));
     let name = element.unwrap_or(name);
-    is_graph_name(name) || PRIMITIVES.contains(&name.strip_prefix("Edm.").unwrap_or(name))
+    is_graph_name(name) || PRIMITIVE_TYPES.contains(&name.strip_prefix("Edm.").unwrap_or(name))
 }
 
-/// A name in Graph's namespace. Graph's own clients ignore the case.
+/// Returns whether a text is a name in Graph's namespace. Graph's own clients ignore the case.
 pub(super) fn is_graph_name(text: &str) -> bool {
     let Some((namespace, name)) = text.split_at_checked("microsoft.graph.".len()) else { return false };
     // A SimpleIdentifier of OData CSDL 4.01 has at most 128 characters.
@@ -95,10 +103,10 @@ pub(super) fn is_graph_name(text: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_'))
 }
 
-/// How the names of user flows and policies begin.
-const FLOWS: [&str; 4] = ["B2X_1_", "B2C_1_", "B2C_1A_", "B2X_1A_"];
+/// Prefixes of the names of user flows and policies.
+const FLOW_PREFIXES: [&str; 4] = ["B2X_1_", "B2C_1_", "B2C_1A_", "B2X_1A_"];
 /// Hexadecimal digits and the hyphen.
-const OF_GUIDS: [bool; 256] = {
+const GUID_BYTES: [bool; 256] = {
     let mut listed = [false; 256];
     let mut byte = 0;
     while byte < 128_u8 {
@@ -107,15 +115,15 @@ const OF_GUIDS: [bool; 256] = {
     }
     listed
 };
-/// The types that most bodies have: to compare them whole is quicker than to read them.
-const USUAL_TYPES: [&str; 4] = [
+/// The most frequent types: comparing the whole text is faster than parsing it.
+const COMMON_TYPES: [&str; 4] = [
     "#microsoft.graph.basicAuthentication",
     "#microsoft.graph.clientCertificateAuthentication",
     "#microsoft.graph.pkcs12Certificate",
     "#microsoft.graph.identityApiConnector",
 ];
-/// OData CSDL 4.01, section 3.3, without the geographic ones, which Graph does not have.
-const PRIMITIVES: [&str; 16] = [
+/// Primitive types (OData CSDL 4.01, section 3.3), without the geographic ones, which Graph does not use.
+const PRIMITIVE_TYPES: [&str; 16] = [
     "Binary",
     "Boolean",
     "Byte",
@@ -149,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn type_names_are_graphs_or_primitive() {
+    fn type_names_are_those_of_graph_or_primitive() {
         let longest = format!("#microsoft.graph.{}", "x".repeat(128));
         let longer = format!("{longest}x");
         check(
@@ -182,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_known_by_its_changes_and_a_name_by_its_words() {
+    fn a_key_changes_between_letters_and_digits_often_and_a_name_does_not() {
         check(
             is_random,
             &[
@@ -210,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_other_forms_have_few_characters_and_a_limit() {
+    fn the_other_formats_have_few_characters_and_a_limit() {
         check(is_guid, &["74d13179-1d5c-4e0c-8c6c-9f3f0a1b2c3d"], &["g", &"0".repeat(37)]);
         check(is_identifier, &["<guid1>", "1", "74d13179-0000"], &["a b", "a\nb", &"x".repeat(129)]);
         check(is_request_id, &["5f571e91-72d8", "x"], &["a b", "a/b", "a=b", &"x".repeat(65)]);

@@ -15,7 +15,9 @@ use super::TlsFiles;
 use super::cert_expiry::not_after;
 use crate::observability::metrics::Metrics;
 use crate::support::watched_files::ReloadResult;
-use crate::support::watched_files::{ReloadTrigger, Reloadable, Secret, ShownPath, Unreadable, WatchedFiles};
+use crate::support::watched_files::{
+    DisplayPath, ReadError, ReloadTrigger, Reloadable, SecretBytes, WatchedFiles,
+};
 
 /// TLS configuration of a listener, which follows its files.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub struct Tls {
 #[derive(Debug)]
 pub enum Error {
     /// A file cannot be read.
-    Unreadable(Unreadable),
+    Unreadable(ReadError),
     /// The file does not have the expected PEM content.
     Pem(PathBuf, pem::Error),
     /// Certificate and key are valid by themselves but do not belong together.
@@ -58,7 +60,7 @@ impl Tls {
 impl Reloadable for Tls {
     /// Uses the changed files for new handshakes. If they are invalid, the previous certificate stays in use.
     fn reload(&self, trigger: ReloadTrigger) -> Option<ReloadResult> {
-        let contents = self.files.changed(trigger)?.map_err(Error::Unreadable);
+        let contents = self.files.read_if_changed(trigger)?.map_err(Error::Unreadable);
         let config = contents.and_then(|contents| server_config(&self.paths, &contents, &self.metrics));
         let result = match config {
             Ok(config) => {
@@ -77,7 +79,11 @@ impl Reloadable for Tls {
 }
 
 /// Builds the configuration from the files' contents, and sets the metric of the certificate's expiry.
-fn server_config(paths: &TlsFiles, contents: &[Secret], metrics: &Metrics) -> Result<ServerConfig, Error> {
+fn server_config(
+    paths: &TlsFiles,
+    contents: &[SecretBytes],
+    metrics: &Metrics,
+) -> Result<ServerConfig, Error> {
     let [certificate, key, client_ca @ ..] = contents else {
         return Err(Error::Pem(paths.certificate.clone(), pem::Error::NoItemsFound));
     };
@@ -121,17 +127,17 @@ impl std::fmt::Display for Error {
         match self {
             Self::Unreadable(error) => error.fmt(f),
             Self::Pem(path, error) => {
-                write!(f, "{} does not hold the expected PEM: {error}", ShownPath(path))
+                write!(f, "{} does not hold the expected PEM: {error}", DisplayPath(path))
             }
             Self::Pair(certificate, key, error) => {
-                let (certificate, key) = (ShownPath(certificate), ShownPath(key));
+                let (certificate, key) = (DisplayPath(certificate), DisplayPath(key));
                 write!(f, "{certificate} and {key} cannot be used together: {error}")
             }
             Self::ClientCa(path, error) => {
                 write!(
                     f,
                     "{} holds no certificate that can sign client certificates: {error}",
-                    ShownPath(path)
+                    DisplayPath(path)
                 )
             }
         }

@@ -2,10 +2,10 @@
 //!
 //! Every charge has an owner, a client address. An owner may hold at most as many bytes as are still free (the dynamic
 //! threshold of shared-memory switches: Choudhury and Hahne, 1998). So one owner gets at most half of the limit, two
-//! get a third each, and an owner without charges always finds a part of what is free. A stored body that is on its
-//! way to many callers is one allocation: it counts once in the total, and once for each owner that it goes to.
+//! get a third each, and an owner without charges always gets a part of the free bytes. A stored body that is being
+//! sent to several callers is one allocation: it counts once in the total, and once for each owner.
 //!
-//! A charge that does not fit is refused at once; no request waits for bytes.
+//! A charge that exceeds the limit fails at once; no request waits for bytes.
 
 mod ledger;
 
@@ -70,7 +70,7 @@ impl ByteBudget {
     /// Charges a body that is about to be sent to `owner`: its allocation unless that is charged already, and
     /// [`RESPONSE_BYTES`]. The charge ends with the last reference to the bytes that are returned.
     pub fn attach(&self, owner: IpAddr, body: Bytes) -> Result<Bytes, BudgetExhausted> {
-        let (owner, allocation) = (client_subnet(owner), Allocation::of(&body));
+        let (owner, allocation) = (client_subnet(owner), Allocation::from_body(&body));
         self.ledger().begin_send(owner, allocation, RESPONSE_BYTES, self.limit())?;
         Ok(Bytes::from_owner(Attached { body, budget: self.clone(), owner, allocation }))
     }
@@ -81,7 +81,7 @@ impl ByteBudget {
 }
 
 impl BytePermit {
-    /// Charges more, up to `bytes` in all. Never gives back.
+    /// Increases the charge to `bytes`. Never decreases it.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         if let Some(more) = bytes.checked_sub(self.bytes) {
             self.budget.ledger().charge(self.owner, more, self.budget.limit())?;
@@ -90,7 +90,7 @@ impl BytePermit {
         Ok(())
     }
 
-    /// Charges `bytes` in all: more than before, or less.
+    /// Changes the charge to `bytes`, more or fewer than before.
     pub fn resize(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         if let Some(less) = self.bytes.checked_sub(bytes) {
             self.budget.ledger().release(self.owner, less);

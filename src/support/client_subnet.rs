@@ -1,8 +1,9 @@
-//! Who counts as one client where addresses are counted.
+//! The key of limits for each client address.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// An IPv4 address, however it is written, or the /64 that an IPv6 host has to itself.
+/// Returns the IPv4 address, also of an IPv4-mapped IPv6 address, or the /64 network of an IPv6 address, which one
+/// host usually has to itself.
 pub fn client_subnet(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
@@ -18,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_addresses_of_one_ipv6_host_are_one() {
+    fn the_addresses_of_one_ipv6_network_are_one_subnet() {
         let of = |text: &str| client_subnet(text.parse().unwrap());
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));

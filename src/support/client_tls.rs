@@ -7,13 +7,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::support::watched_files::ShownPath;
+use crate::support::watched_files::DisplayPath;
 
 /// Error in the root certificates.
 #[derive(Debug, thiserror::Error)]
 pub enum RootsError {
     /// The file of `graph.ca_file` cannot be used.
-    #[error("graph.ca_file: {path}: expected a readable file of PEM certificates: {reason}", path = ShownPath(path))]
+    #[error("graph.ca_file: {path}: expected a readable file of PEM certificates: {reason}", path = DisplayPath(path))]
     File {
         /// Path of the file.
         path: PathBuf,

@@ -1,26 +1,26 @@
-//! Time, passed in.
+//! Clocks.
 //!
-//! Rules never ask what time it is: they are given a [`Now`], which holds both clocks. The monotonic one
-//! stands still while a machine sleeps; the wall clock can be set back. An age is the larger of the two
-//! readings, so neither can make something old look young.
+//! Rules do not read the time; they get a [`Now`], which holds both clocks. The monotonic clock stands still while a
+//! machine sleeps; the wall clock can be set back. An age is the larger of the two readings, so that neither error
+//! makes an entry younger.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// One reading of both clocks, in milliseconds. Also the stamp on what is stored, of which there are many: so it has
-/// no padding.
+/// One reading of both clocks, milliseconds. Also the time stamp of stored entries, which are many, so it has no
+/// padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(Rust, packed(4))]
 pub struct Now {
     mono_ms: u64,
     wall_ms: u64,
-    /// How many milliseconds Graph's clock is ahead of ours. Small: each stored answer has one of these.
-    behind: u32,
+    /// Milliseconds by which Graph's clock is ahead of this machine's. 32 bits, since each entry has one.
+    graph_ahead_ms: u32,
 }
 
 impl Now {
-    /// Seconds since the Unix epoch, rounded down.
+    /// Returns seconds since the Unix epoch, rounded down.
     pub fn unix_seconds(self) -> u64 {
         self.wall_ms / 1000
     }
@@ -30,37 +30,37 @@ impl Now {
         self.wall_ms
     }
 
-    /// Milliseconds since the Unix epoch, as whoever makes the tokens counts them: a clock of ours that is late
-    /// makes no token last longer.
+    /// Returns milliseconds since the Unix epoch by the clock of the token issuer: a late clock of this machine cannot
+    /// extend the life of a token.
     pub fn token_millis(self) -> u64 {
-        self.wall_ms.saturating_add(self.behind.into())
+        self.wall_ms.saturating_add(self.graph_ahead_ms.into())
     }
 
-    /// Milliseconds by the monotonic clock, modulo 2^32: for what may be off once in seven weeks, and while the
-    /// machine sleeps.
-    #[expect(clippy::cast_possible_truncation, reason = "that is what it is")]
-    pub fn tick(self) -> u32 {
+    /// Returns milliseconds of the monotonic clock, modulo 2^32, for uses that tolerate a wrap-around every seven
+    /// weeks and a stop while the machine sleeps.
+    #[expect(clippy::cast_possible_truncation, reason = "the value wraps on purpose")]
+    pub fn monotonic_millis_u32(self) -> u32 {
         self.mono_ms as u32
     }
 
-    /// The wall clock's reading.
+    /// Returns the reading of the wall clock.
     pub fn wall(self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.wall_ms)
     }
 
-    /// How long ago `stamp` was, by the clock that says it was longer ago.
+    /// Returns the time since `stamp`: the larger of the two clocks' differences.
     pub fn since(self, stamp: Now) -> Duration {
         let mono = self.mono_ms.saturating_sub(stamp.mono_ms);
         let wall = self.wall_ms.saturating_sub(stamp.wall_ms);
         Duration::from_millis(mono.max(wall))
     }
 
-    /// Whether this is the later of two readings of one clock.
+    /// Returns whether this reading is later than another one of the same clock.
     pub fn is_after(self, other: Now) -> bool {
         self.mono_ms > other.mono_ms
     }
 
-    /// The moment `by` later.
+    /// Returns the time `by` later.
     #[must_use]
     pub fn plus(self, by: Duration) -> Now {
         let by = millis(by);
@@ -69,17 +69,17 @@ impl Now {
     }
 }
 
-/// Where [`Now`] comes from. Clones share one clock.
+/// The source of [`Now`]. Clones share one clock.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     source: TimeSource,
-    /// Wall minus monotonic time in milliseconds, as it was when the wall clock was last trusted.
+    /// Wall minus monotonic time, milliseconds, at the last synchronisation.
     offset_ms: AtomicU64,
-    /// How far Graph's clock was ahead of ours when Graph last said what time it is, milliseconds.
-    behind_ms: AtomicU32,
+    /// Milliseconds by which Graph's clock was ahead at the last `Date`.
+    graph_ahead_ms: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -89,56 +89,61 @@ enum TimeSource {
 }
 
 impl Clock {
-    /// The machine's clocks.
+    /// Creates a clock that reads the machine's clocks.
     pub fn system() -> Self {
-        Self::of(TimeSource::System { start: Instant::now() })
+        Self::from_source(TimeSource::System { start: Instant::now() })
     }
 
-    /// A clock that moves only when a test moves it.
+    /// Creates a clock for tests, which moves only by [`Clock::advance`] and its like.
     pub fn manual(wall: SystemTime) -> Self {
-        Self::of(TimeSource::Manual { mono_ms: AtomicU64::new(0), wall_ms: AtomicU64::new(unix_ms(wall)) })
+        Self::from_source(TimeSource::Manual {
+            mono_ms: AtomicU64::new(0),
+            wall_ms: AtomicU64::new(unix_ms(wall)),
+        })
     }
 
-    fn of(source: TimeSource) -> Self {
+    fn from_source(source: TimeSource) -> Self {
         let (mono_ms, wall_ms) = source.read(Instant::now());
         let offset_ms = AtomicU64::new(wall_ms.saturating_sub(mono_ms));
-        Self(Arc::new(Inner { source, offset_ms, behind_ms: AtomicU32::new(0) }))
+        Self(Arc::new(Inner { source, offset_ms, graph_ahead_ms: AtomicU32::new(0) }))
     }
 
-    /// Reads both clocks. The wall clock's reading never falls behind what the monotonic clock has counted
-    /// since the wall clock was last trusted: a step back cannot lengthen the life of a token.
+    /// Reads both clocks. The wall clock's reading is never behind the last synchronised one plus the monotonic time
+    /// since then: a step back cannot extend the life of a token.
     pub fn now(&self) -> Now {
-        self.at(Instant::now())
+        self.now_at(Instant::now())
     }
 
-    /// The same, where the monotonic clock was read a moment ago.
-    pub fn at(&self, moment: Instant) -> Now {
+    /// Returns the time for a recent reading of the monotonic clock.
+    pub fn now_at(&self, moment: Instant) -> Now {
         let (mono_ms, wall_ms) = self.0.source.read(moment);
         let wall_ms = wall_ms.max(mono_ms.saturating_add(self.0.offset_ms.load(Relaxed)));
-        Now { mono_ms, wall_ms, behind: self.0.behind_ms.load(Relaxed) }
+        Now { mono_ms, wall_ms, graph_ahead_ms: self.0.graph_ahead_ms.load(Relaxed) }
     }
 
-    /// How far the machine's wall clock was set back since it was last trusted.
+    /// Returns how far the machine's wall clock was set back since the last synchronisation.
     pub fn stepped_back(&self) -> Duration {
         let (mono_ms, wall_ms) = self.0.source.read(Instant::now());
         let expected = mono_ms.saturating_add(self.0.offset_ms.load(Relaxed));
         Duration::from_millis(expected.saturating_sub(wall_ms))
     }
 
-    /// Trusts the machine's wall clock again, as it stands. To be called after the cache was emptied.
-    pub fn trust_wall(&self) {
+    /// Synchronises with the machine's wall clock again. Must be called after the cache was cleared.
+    pub fn resync_wall_clock(&self) {
         let (mono_ms, wall_ms) = self.0.source.read(Instant::now());
         self.0.offset_ms.store(wall_ms.saturating_sub(mono_ms), Relaxed);
     }
 
-    /// Graph has just said that it is `date`. By its clock tokens end; ours may be late.
-    pub fn heard(&self, date: SystemTime) {
-        // Seven weeks late is as good as any more: every token has ended.
-        let behind = u32::try_from(unix_ms(date).saturating_sub(self.now().wall_ms)).unwrap_or(u32::MAX);
-        self.0.behind_ms.store(behind, Relaxed);
+    /// Records the `Date` of a response of Graph that was just received. Tokens expire by Graph's clock; this
+    /// machine's may be late.
+    pub fn record_graph_date(&self, date: SystemTime) {
+        // More than seven weeks makes no difference: every token has expired.
+        let graph_ahead_ms =
+            u32::try_from(unix_ms(date).saturating_sub(self.now().wall_ms)).unwrap_or(u32::MAX);
+        self.0.graph_ahead_ms.store(graph_ahead_ms, Relaxed);
     }
 
-    /// Moves a manual clock on. The system's clock takes no orders.
+    /// Advances a manual clock. No effect on the system's clock.
     pub fn advance(&self, by: Duration) {
         if let TimeSource::Manual { mono_ms, .. } = &self.0.source {
             mono_ms.fetch_add(millis(by), Relaxed);
@@ -146,14 +151,14 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock on as a machine does that sleeps so long: its monotonic clock stands still.
+    /// Advances only the wall clock of a manual clock, as while a machine sleeps.
     pub fn suspend(&self, by: Duration) {
         if let TimeSource::Manual { wall_ms, .. } = &self.0.source {
             wall_ms.fetch_add(millis(by), Relaxed);
         }
     }
 
-    /// Sets a manual clock's wall clock back.
+    /// Sets the wall clock of a manual clock back.
     pub fn set_back(&self, by: Duration) {
         if let TimeSource::Manual { wall_ms, .. } = &self.0.source {
             wall_ms.fetch_sub(millis(by), Relaxed);
@@ -162,7 +167,7 @@ impl Clock {
 }
 
 impl TimeSource {
-    /// Monotonic clock, as it was read, and wall clock, milliseconds.
+    /// Returns the monotonic clock, as read at `moment`, and the wall clock, milliseconds.
     fn read(&self, moment: Instant) -> (u64, u64) {
         match self {
             Self::System { start } => {
@@ -186,19 +191,19 @@ mod tests {
     use super::*;
 
     fn at(mono_ms: u64, wall_ms: u64) -> Now {
-        Now { mono_ms, wall_ms, behind: 0 }
+        Now { mono_ms, wall_ms, graph_ahead_ms: 0 }
     }
 
     #[test]
-    fn an_age_is_what_the_clock_that_ran_on_says() {
+    fn an_age_is_the_larger_difference_of_the_two_clocks() {
         let suspended = at(1_000, 61_000).since(at(1_000, 1_000));
-        assert_eq!(suspended, Duration::from_secs(60), "the monotonic clock stood still");
+        assert_eq!(suspended, Duration::from_secs(60), "the monotonic clock stopped");
         let set_back = at(61_000, 0).since(at(1_000, 50_000));
         assert_eq!(set_back, Duration::from_secs(60), "the wall clock was set back");
     }
 
     #[test]
-    fn a_manual_clock_moves_when_told() {
+    fn a_manual_clock_moves_by_its_methods() {
         let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(100));
         let before = clock.now();
         clock.advance(Duration::from_millis(1_500));
@@ -214,13 +219,13 @@ mod tests {
         clock.advance(Duration::from_secs(5));
         assert_eq!(clock.stepped_back(), Duration::from_mins(2));
         assert_eq!(clock.now().unix_millis(), before.unix_millis() + 5_000);
-        clock.trust_wall();
+        clock.resync_wall_clock();
         assert_eq!(clock.stepped_back(), Duration::ZERO);
         assert_eq!(clock.now().unix_millis(), before.unix_millis() - 115_000);
     }
 
     #[test]
-    fn the_machines_clock_was_not_set_back_when_nobody_did() {
+    fn the_system_clock_reports_no_step_back() {
         let clock = Clock::system();
         assert!(clock.stepped_back() < Duration::from_secs(1));
         let off = clock.now().unix_millis().abs_diff(unix_ms(SystemTime::now()));
@@ -228,12 +233,12 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_late_ends_tokens_by_graphs() {
+    fn a_late_clock_expires_tokens_by_graphs_clock() {
         let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_000));
-        clock.heard(UNIX_EPOCH + Duration::from_secs(1_600));
+        clock.record_graph_date(UNIX_EPOCH + Duration::from_secs(1_600));
         assert_eq!(clock.now().token_millis(), 1_600_000);
-        assert_eq!(clock.now().unix_seconds(), 1_000, "ages go by our own");
-        clock.heard(UNIX_EPOCH + Duration::from_secs(400));
-        assert_eq!(clock.now().token_millis(), 1_000_000, "a clock that is early lets tokens end early");
+        assert_eq!(clock.now().unix_seconds(), 1_000, "ages use the own clock");
+        clock.record_graph_date(UNIX_EPOCH + Duration::from_secs(400));
+        assert_eq!(clock.now().token_millis(), 1_000_000, "an early clock expires tokens early");
     }
 }

@@ -1,18 +1,17 @@
-//! Closed vocabularies.
+//! Closed sets of labels.
 //!
-//! Whatever is counted, logged or said in `Cache-Status` comes from an enum declared with `labels!`.
-//! A variant has one spelling, and that spelling is the metric label, the log field and the detail.
-//! Because the set is closed, no path, subject or error text can become a label.
+//! Metric labels, log fields and details of `Cache-Status` come from enums declared with `labels!`. A variant has one
+//! spelling for all of them. Because the set is closed, no path, subject or error text can become a label.
 
-/// A word of a closed vocabulary.
+/// A label of a closed set.
 pub trait Label: Copy + 'static {
-    /// Every word there is, in the order of [`Label::index`].
+    /// All labels, in the order of [`Label::index`].
     const ALL: &'static [Self];
 
-    /// The one spelling.
+    /// Returns the spelling.
     fn as_str(self) -> &'static str;
 
-    /// The position in [`Label::ALL`].
+    /// Returns the position in [`Label::ALL`].
     fn index(self) -> usize;
 
     /// The doc comment of the variant, for the generated reference.

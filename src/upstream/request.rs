@@ -6,7 +6,7 @@ use http::{HeaderValue, Request, Uri, header};
 use http_body_util::Empty;
 
 use crate::auth::Token;
-use crate::http::ids::{self, CLIENT_ID, Ids, TRACE_PARENT};
+use crate::http::ids::{self, CLIENT_REQUEST_ID_FIELD, Ids, TRACEPARENT};
 use crate::resource::Resource;
 
 /// Request to Graph; it never has a body.
@@ -32,9 +32,9 @@ pub(super) fn build_request(
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     headers.insert(header::VIA, HeaderValue::from_static(VIA));
-    headers.insert(&CLIENT_ID, ids::spelled(ids.client));
+    headers.insert(&CLIENT_REQUEST_ID_FIELD, ids::guid_value(ids.client));
     if let Some(trace) = ids.trace {
-        headers.insert(&TRACE_PARENT, HeaderValue::try_from(trace.child(span)).ok()?);
+        headers.insert(&TRACEPARENT, HeaderValue::try_from(trace.child(span)).ok()?);
     }
     Some(request)
 }

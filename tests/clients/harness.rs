@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use connector_cache::fake_graph::{FakeGraph, Now, Options};
+use connector_cache::fake_graph::{FakeGraph, NowFn, Options};
 use connector_cache::server::TlsFiles;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ impl World {
     pub(crate) async fn start() -> Self {
         // The caches' clocks stand still, and a token must not be minted in their future.
         let start = SystemTime::now();
-        let now: Now = Arc::new(move || start);
+        let now: NowFn = Arc::new(move || start);
         let graph = FakeGraph::start(Options { now, ..Options::default() }).unwrap();
         let files = tempfile::tempdir().unwrap();
         let authority = Authority::new();
@@ -147,7 +147,7 @@ fn carry_out(order: &Value, graph: &FakeGraph) -> Value {
         "secrets" => json!({ "secrets": graph.planted_secrets() }),
         "fail" => {
             let status = StatusCode::from_u16(u16::try_from(number("status")).unwrap()).unwrap();
-            graph.fault_wait(Duration::from_secs(number("wait")));
+            graph.set_fault_retry_after(Duration::from_secs(number("wait")));
             graph.fail_next(u32::try_from(number("count")).unwrap(), status);
             json!({})
         }

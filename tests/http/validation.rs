@@ -1,6 +1,6 @@
 //! Lines 37 to 46: conditional requests (RFC 9111, section 4.3; RFC 9110, sections 8.8, 13 and 15.4.5).
 
-use connector_cache::scrub::Usernames;
+use connector_cache::scrub::UsernamePolicy;
 
 use crate::bench::{Bench, name, named, ok, said};
 use crate::kit::reply::Reply;
@@ -67,7 +67,7 @@ async fn l43_a_304_that_nobody_asked_for_is_502_and_leaves_the_entry_alone() {
 #[tokio::test]
 async fn l45_the_entity_tag_is_ours_and_weak_and_changes_with_what_is_scrubbed() {
     let strict = Bench::start().await;
-    let lax = Bench::with(|config| config.scrub.usernames = Usernames::Keep).await;
+    let lax = Bench::with(|config| config.scrub.usernames = UsernamePolicy::Keep).await;
     let mut tags = Vec::new();
     for bench in [&strict, &lax] {
         // Without a credential in it, the same body comes out under either rule.

@@ -1,6 +1,6 @@
 //! What the real process says, and what it must never say: log, metrics, spans, admin port, error bodies, `/proc`.
 
-#![cfg(all(feature = "otlp", feature = "sandbox"))]
+#![cfg(all(feature = "otlp", feature = "demo"))]
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
 #[path = "../kit/mod.rs"]

@@ -3,7 +3,7 @@
 //! Each module stands for one kind of fault of version 0.1.0. Each test plays one exploit through real sockets, in a
 //! small size; `make flood` and `make soak` play the large sizes.
 
-#![cfg(feature = "sandbox")]
+#![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step of an exploit is a failed test")]
 
 #[path = "../kit/mod.rs"]

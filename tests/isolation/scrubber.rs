@@ -1,7 +1,7 @@
 //! Credentials in places that no list of words names.
 
 use connector_cache::config::Config;
-use connector_cache::scrub::Unknown;
+use connector_cache::scrub::UnknownPolicy;
 use connector_cache::scrub::{ScrubFailure, ScrubbedField};
 
 use crate::kit::client::Response;
@@ -193,7 +193,7 @@ async fn a_content_type_says_utf_8_whatever_charset_graph_names() {
 }
 
 #[tokio::test]
-async fn nothing_is_masked_where_nothing_is_hidden() {
+async fn empty_values_are_not_masked() {
     let mut stage = Stage::set().await;
     for raw in [
         // Cases C1, C2 and C9.
@@ -247,7 +247,7 @@ async fn a_byte_order_mark_hides_neither_an_answer_nor_the_words_of_an_error() {
 #[tokio::test]
 async fn the_operator_can_keep_unknown_text_or_some_of_it() {
     let raw = connector(r#""note":"n","memo":"m Bearer hunter2","clientSecret":"hunter2""#);
-    let mut keeping = Stage::with(|config| config.scrub.unknown = Unknown::Keep).await;
+    let mut keeping = Stage::with(|config| config.scrub.unknown = UnknownPolicy::Keep).await;
     let kept = connector(r#""note":"n","memo":"m Bearer hunter2","clientSecret":"******""#);
     keeping.check(&raw, &kept).await;
     keeping.clear().await;

@@ -11,7 +11,7 @@
 //! | `ATTACK_SIZE` | 1 | attacks: the size in tenths of the whole; `make flood` runs the whole |
 //! | `SOAK_SECONDS` | 5 | the soak; `make soak` runs it for a minute |
 
-#![cfg(feature = "sandbox")]
+#![cfg(feature = "demo")]
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 #![expect(clippy::cast_precision_loss, reason = "what is measured is small, and told to a person")]
 #![allow(clippy::print_stdout, reason = "what was measured is for whoever runs it")]

@@ -176,7 +176,7 @@ impl<'a> Driver<'a> {
         let parts = setup::request(&asking, &caller.1.text, &self.tags, (spelling, times.by_caller));
         let flights = self.flights();
         let proxy = self.proxy.clone();
-        let ids = Ids::numbered(Uuid::from_u128(id));
+        let ids = Ids::with_request_id(Uuid::from_u128(id));
         // As the layers do it.
         let mut answer = Box::pin(async move {
             let lookup = proxy.lookup(&RequestView::new(&parts), &ids);

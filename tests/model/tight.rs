@@ -163,7 +163,7 @@ impl Tight<'_> {
         let asking = Asking { who, what: what.clone(), began: now, expected, condition, wish, about: None };
         let parts = setup::request(&asking, &token.text, &[], (spelling, false));
         let id = Uuid::from_u128(u128::from(self.seen.requests));
-        let ids = Ids::numbered(id);
+        let ids = Ids::with_request_id(id);
         let (proxy, proven) = (self.app.proxy().clone(), self.mirror.is_proven(who));
         // As the layers do it.
         let mut answer = pin!(async {

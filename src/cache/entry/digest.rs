@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 use ring::digest;
 use uuid::Uuid;
 
-use crate::http::ids::{Text, templates};
+use crate::http::ids::{GuidText, guid_values};
 
 /// Entity tag in binary form: half of a SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +57,12 @@ impl EntityTag {
 
     /// Renders the tag as a field value.
     pub fn to_header_value(self) -> HeaderValue {
-        let [value] = templates(|[text]| self.write_to(text));
+        let [value] = guid_values(|[text]| self.write_to(text));
         value
     }
 
     /// Writes the tag as a field value. It has the length of a GUID, for which the templates of header values are made.
-    pub fn write_to(self, text: &mut Text) {
+    pub fn write_to(self, text: &mut GuidText) {
         *text = *b"W/\"................................\"";
         Uuid::from_bytes(self.0).simple().encode_lower(&mut text[3..]);
     }

@@ -53,10 +53,10 @@ fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
 #[test]
 fn default_fields_are_not_stored_and_others_are() {
     let stage = Stage::new();
-    let usual: HeaderMap = headers::usual().iter().cloned().collect();
+    let usual: HeaderMap = headers::common_headers().iter().cloned().collect();
     let entry = Entry::new(stage.body(8), &stage.scrubber, &usual, Lifetime::NONE, stage.requested_at);
     assert!(entry.non_default_headers().is_none());
-    assert_eq!(entry.headers(), headers::usual());
+    assert_eq!(entry.headers(), headers::common_headers());
     let lines = [("content-type", "application/json;charset=utf-8"), ("sunset", "@10")];
     let (entry, lines) = (stage.entry(&lines), fields(&lines).into_iter());
     let lines: Vec<_> = lines.map(|(name, value)| (name.unwrap(), value)).collect();
@@ -87,7 +87,7 @@ fn an_entry_has_only_the_optional_parts_that_were_added() {
     let entry = stage.entry(&[]).with_optional_parts(validation.clone(), secondary_key.clone());
     assert_eq!(entry.revalidation().unwrap().validators, validation.unwrap().validators);
     assert_eq!((entry.secondary_key(), entry.gzip()), (secondary_key.as_ref(), None));
-    let gzip = GzippedBody::of(&entry.body);
+    let gzip = GzippedBody::compress(&entry.body);
     assert!(gzip.is_some());
     assert_eq!(stage.entry(&[]).with_gzip(gzip.clone()).gzip(), gzip.as_ref());
 }
@@ -107,7 +107,7 @@ fn the_entity_tag_is_weak_and_depends_on_body_and_rules() {
 #[test]
 fn the_digest_is_that_of_the_tag_and_covers_non_default_fields() {
     let stage = Stage::new();
-    let usual: HeaderMap = headers::usual().iter().cloned().collect();
+    let usual: HeaderMap = headers::common_headers().iter().cloned().collect();
     let entry = Entry::new(stage.body(300), &stage.scrubber, &usual, Lifetime::NONE, stage.requested_at);
     assert_eq!(entry.digest(), ContentDigest(entry.etag.0));
     let of = |lines| stage.entry(lines).digest();
@@ -134,7 +134,7 @@ fn a_superseded_entry_is_not_kept_and_an_evicted_one_is_not_superseded() {
 #[test]
 fn the_weight_is_the_sum_of_the_parts() {
     let stage = Stage::new();
-    let usual: HeaderMap = headers::usual().iter().cloned().collect();
+    let usual: HeaderMap = headers::common_headers().iter().cloned().collect();
     let made =
         |length| Entry::new(stage.body(length), &stage.scrubber, &usual, Lifetime::NONE, stage.requested_at);
     for length in [8, 300] {
@@ -142,7 +142,7 @@ fn the_weight_is_the_sum_of_the_parts() {
     }
     let bare = size_of::<Entry>() + 300 + size_of::<OptionalParts>();
     let (validation, secondary_key) = (stage.revalidation(&[("etag", "\"a\"")]), stage.secondary_key());
-    let gzip = GzippedBody::of(&made(300).body);
+    let gzip = GzippedBody::compress(&made(300).body);
     let weights = (
         validation.as_ref().map_or(0, RevalidationState::weight),
         secondary_key.as_ref().map_or(0, SecondaryKey::weight),

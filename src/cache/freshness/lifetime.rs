@@ -9,7 +9,7 @@ use crate::cache::conditional::Validators;
 use crate::cache::outcome::NotStored;
 use crate::cache::vary;
 use crate::http::cache_control::CacheControl;
-use crate::http::headers::only;
+use crate::http::headers::single_value;
 use crate::support::clock::Now;
 use crate::support::sabotage::sabotaged;
 
@@ -82,7 +82,7 @@ fn origin_lifetime(headers: &HeaderMap, control: CacheControl, received: Now) ->
 
 /// Returns the date in a field that occurs once and is valid.
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    crate::http::date::read(only(headers, name)?)
+    crate::http::date::parse(single_value(headers, name)?)
 }
 
 /// Returns the value of `Age`. RFC 9111, section 5.1: of a list "a cache [...] SHOULD use the first member of the field

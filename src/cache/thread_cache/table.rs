@@ -153,7 +153,7 @@ impl Slot {
             generation,
             granted_at,
             expiry,
-            since: now.tick(),
+            since: now.monotonic_millis_u32(),
             log_tag,
         }
     }

@@ -186,7 +186,8 @@ fn a_look_up_is_invalid_from_the_moment_in_which_it_is_not_returned() {
     let stage = Stage::new();
     let (generation, now) = (stage.generation(), stage.clock.now());
     let slot = Slot::new(stage.digest(1), generation, now, &stage.lookup());
-    let (last, fresh) = (now.tick().wrapping_add(MAX_LOOKUP_AGE_MS - 1), Generations::default());
+    let (last, fresh) =
+        (now.monotonic_millis_u32().wrapping_add(MAX_LOOKUP_AGE_MS - 1), Generations::default());
     assert!(!slot.is_invalid(&stage.generations, last));
     assert!(slot.is_invalid(&stage.generations, last.wrapping_add(1)));
     stage.advance_generation();

@@ -6,7 +6,7 @@ use super::text::is_plain;
 use crate::config::redaction::is_secret;
 use crate::config::reference::ValueForm;
 use crate::config::value::{RawValue, Rule, literal};
-use crate::support::watched_files::ShownPath;
+use crate::support::watched_files::DisplayPath;
 
 /// The path of a file. The rule does not open the file.
 pub(in crate::config) struct FilePath;
@@ -24,7 +24,7 @@ impl Rule for FilePath {
     }
 
     fn redact(&self, value: &PathBuf) -> Option<String> {
-        let path = ShownPath(value);
+        let path = DisplayPath(value);
         path.is_hidden().then(|| path.to_string())
     }
 

@@ -2,9 +2,9 @@ use std::sync::Mutex;
 use std::time::SystemTime;
 
 use super::*;
-use crate::fake_graph::clock::Now;
+use crate::fake_graph::clock::NowFn;
 use crate::fake_graph::forgery;
-use crate::fake_graph::issuer::Rejection;
+use crate::fake_graph::issuer::InvalidToken;
 
 /// An issuer whose time is stepped by hand.
 struct Entra {
@@ -16,7 +16,7 @@ impl Entra {
     fn new() -> Self {
         let time = Arc::new(Mutex::new(SystemTime::UNIX_EPOCH + Duration::from_hours(500_000)));
         let shown = Arc::clone(&time);
-        let now: Now = Arc::new(move || *shown.lock().unwrap());
+        let now: NowFn = Arc::new(move || *shown.lock().unwrap());
         Self { issuer: Arc::new(Issuer::new(now).unwrap()), time }
     }
 
@@ -28,8 +28,8 @@ impl Entra {
         *self.time.lock().unwrap() += by;
     }
 
-    fn rejection(&self, token: &str) -> Option<Rejection> {
-        self.issuer.assess(token).err()
+    fn rejection(&self, token: &str) -> Option<InvalidToken> {
+        self.issuer.verify(token).err()
     }
 }
 
@@ -49,52 +49,52 @@ fn a_token_is_as_long_as_real_ones() {
 }
 
 #[test]
-fn the_end_of_a_token_is_its_exp() {
+fn a_token_expires_at_its_exp() {
     let entra = Entra::new();
     let token = entra.token().expires_in(Duration::from_mins(1)).mint();
     entra.step(Duration::from_secs(59));
     assert_eq!(entra.rejection(&token), None);
     entra.step(Duration::from_secs(1));
-    assert_eq!(entra.rejection(&token), Some(Rejection::Expired));
+    assert_eq!(entra.rejection(&token), Some(InvalidToken::Expired));
 }
 
 #[test]
 fn a_token_for_another_audience_is_refused() {
     let entra = Entra::new();
     let token = entra.token().claim("aud", "https://vault.azure.net").mint();
-    assert_eq!(entra.rejection(&token), Some(Rejection::Audience));
+    assert_eq!(entra.rejection(&token), Some(InvalidToken::Audience));
 }
 
 #[test]
 fn a_token_from_the_future_is_refused() {
     let entra = Entra::new();
     let token = entra.token().claim("nbf", 1_900_000_000).mint();
-    assert_eq!(entra.rejection(&token), Some(Rejection::NotYetValid));
+    assert_eq!(entra.rejection(&token), Some(InvalidToken::NotYetValid));
 }
 
 #[test]
-fn no_forgery_is_accepted() {
+fn no_invalid_token_is_accepted() {
     let entra = Entra::new();
     let token = entra.token().mint();
     let altered = forgery::altered(&token, "oid", "somebody-else");
     for bad in [forgery::forged(&token), forgery::stripped(&token), forgery::alg_none(&token), altered] {
-        assert_eq!(entra.rejection(&bad), Some(Rejection::Signature), "{bad}");
+        assert_eq!(entra.rejection(&bad), Some(InvalidToken::Signature), "{bad}");
     }
 }
 
 #[test]
-fn an_opaque_token_is_accepted_only_when_it_was_minted() {
+fn only_a_minted_opaque_token_is_accepted() {
     let entra = Entra::new();
     assert_eq!(entra.rejection(&entra.token().mint_opaque()), None);
-    assert_eq!(entra.rejection(&forgery::opaque()), Some(Rejection::Malformed));
+    assert_eq!(entra.rejection(&forgery::opaque()), Some(InvalidToken::Malformed));
 }
 
 #[test]
-fn a_revoked_token_is_refused_and_its_sibling_is_not() {
+fn a_revoked_token_is_refused_and_another_token_of_the_user_is_not() {
     let entra = Entra::new();
     let (one, other) = (entra.token().mint(), entra.token().mint());
     entra.issuer.revoke(&one);
-    assert!(matches!(entra.rejection(&one), Some(Rejection::Revoked(_))));
+    assert!(matches!(entra.rejection(&one), Some(InvalidToken::Revoked(_))));
     assert_eq!(entra.rejection(&other), None);
 }
 
@@ -103,7 +103,7 @@ fn a_revoked_user_loses_every_token_and_may_sign_in_again_at_once() {
     let entra = Entra::new();
     let before = entra.token().mint();
     entra.issuer.revoke_object(&user_id("tenant", "ada"));
-    assert_eq!(entra.rejection(&before), Some(Rejection::Revoked(1_800_000_000)));
+    assert_eq!(entra.rejection(&before), Some(InvalidToken::Revoked(1_800_000_000)));
     assert_eq!(entra.rejection(&entra.token().mint()), None);
 }
 
@@ -111,6 +111,6 @@ fn a_revoked_user_loses_every_token_and_may_sign_in_again_at_once() {
 fn one_user_has_one_sub_through_every_app() {
     let entra = Entra::new();
     let sub = |token: TokenBuilder| token.without("oid").mint();
-    let object = |token: &str| entra.issuer.assess(token).unwrap().object;
+    let object = |token: &str| entra.issuer.verify(token).unwrap().object;
     assert_eq!(object(&sub(entra.token().via("portal"))), object(&sub(entra.token().via("mail"))));
 }

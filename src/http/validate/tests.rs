@@ -74,7 +74,7 @@ fn line_75_any_body_is_refused() {
 }
 
 #[test]
-fn line_56_a_connection_option_must_not_name_what_is_meant_for_us() {
+fn line_56_a_connection_option_must_not_name_an_end_to_end_field() {
     for option in ["Host", "close, AUTHORIZATION", "content-length ,x"] {
         assert_eq!(verdict(&[("host", "a"), ("connection", option)]), Err(Rejection::Connection), "{option}");
     }
@@ -92,7 +92,7 @@ fn line_60_the_only_expectation_is_100_continue() {
 }
 
 #[test]
-fn line_58_a_request_that_came_through_us_is_refused() {
+fn line_58_a_request_that_passed_this_proxy_is_rejected() {
     for via in ["1.1 connector-cache", "1.0 a, HTTP/2 Connector-Cache:80 (x)"] {
         assert_eq!(verdict(&[("host", "a"), ("via", via)]), Err(Rejection::Loop), "{via}");
     }
@@ -103,7 +103,7 @@ fn line_58_a_request_that_came_through_us_is_refused() {
 }
 
 #[test]
-fn line_69_a_target_is_measured_whole() {
+fn line_69_the_length_of_the_whole_target_counts() {
     let path = format!("/{}", "a".repeat(63));
     let fits = request(Version::HTTP_11, &path, &[("host", "a")]);
     assert_eq!(check(&RequestView::new(&fits), false, &LIMITS), Ok(()));

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::span::{ActiveSpan, AttributeValue, FinishedSpan, SpanKind, protocol_version};
 use crate::cache::outcome::Outcome;
-use crate::http::ids::{Ids, REQUEST_ID, TraceParent, guid, span_id};
+use crate::http::ids::{Ids, REQUEST_ID, TraceParent, parse_guid, span_id};
 use crate::observability::metrics::{Metrics, SpanResult};
 use crate::support::labels::Label;
 
@@ -189,7 +189,7 @@ impl AttemptSpan {
         span.set_attribute("network.protocol.version", protocol_version(version));
         let status = i64::from(status.as_u16());
         span.set_attribute("http.response.status_code", AttributeValue::Number(status));
-        if let Some(id) = headers.get(REQUEST_ID).and_then(guid) {
+        if let Some(id) = headers.get(REQUEST_ID).and_then(parse_guid) {
             span.set_attribute("http.response.header.request-id", AttributeValue::Guid(id));
         }
     }

@@ -85,7 +85,7 @@ impl Fetcher {
         let storable = lifetime.and(can_match).and(self.is_storable(request));
         let prefers_gzip =
             storable.is_ok() && ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip;
-        let gzip = gzip.or_else(|| if prefers_gzip { GzippedBody::of(&body) } else { None });
+        let gzip = gzip.or_else(|| if prefers_gzip { GzippedBody::compress(&body) } else { None });
         let entry =
             Entry::new(body, &self.scrubber, headers, lifetime.unwrap_or(Lifetime::NONE), requested_at);
         let entry = entry.with_optional_parts(validation, secondary_key.ok().flatten()).with_gzip(gzip);
@@ -120,7 +120,7 @@ impl Fetcher {
     /// Logs the name of a JSON member that the schema does not have: Graph may have changed.
     fn log_unknown_member(&self, scrubbed: &Scrubbed) {
         if let Some(Notice { member, suppressed }) =
-            self.unknown_members.next(&scrubbed.unknown, self.clock.now())
+            self.unknown_members.next_notice(&scrubbed.unknown, self.clock.now())
         {
             tracing::warn!(
                 %member,

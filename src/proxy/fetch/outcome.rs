@@ -19,7 +19,7 @@ pub(super) fn call_outcome(
     match response {
         Ok(response) => match response.status.as_u16() {
             429 => {
-                let wait = retry_after::of(&response.headers, response.status, now);
+                let wait = retry_after::from_headers(&response.headers, response.status, now);
                 Some(CallOutcome::Throttled(wait.unwrap_or_default()))
             }
             502..=504 => Some(CallOutcome::Failed(CallFailure::Status)),

@@ -8,7 +8,7 @@ use super::{FetchRequest, Fetched, Fetcher, whole_seconds};
 use crate::cache::outcome::ProofChange;
 use crate::http::headers;
 use crate::http::headers::ORIGIN_REQUEST_ID;
-use crate::http::ids::{REQUEST_ID, guid};
+use crate::http::ids::{REQUEST_ID, parse_guid};
 use crate::http::retry_after;
 use crate::scrub::ScrubbedBody;
 use crate::support::sabotage::sabotaged;
@@ -80,10 +80,10 @@ impl Fetcher {
         for challenge in headers::challenges(&response.headers) {
             headers.append(header::WWW_AUTHENTICATE, challenge);
         }
-        if let Some(wait) = retry_after::of(&response.headers, response.status, self.clock.now()) {
+        if let Some(wait) = retry_after::from_headers(&response.headers, response.status, self.clock.now()) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
-        let id = response.headers.get(REQUEST_ID).and_then(guid);
+        let id = response.headers.get(REQUEST_ID).and_then(parse_guid);
         if let Some(id) = id.and_then(|id| HeaderValue::try_from(id.to_string()).ok()) {
             headers.insert(ORIGIN_REQUEST_ID, id);
         }

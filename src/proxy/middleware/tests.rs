@@ -1,7 +1,7 @@
 use super::*;
 use crate::cache::outcome::Outcome;
 use crate::http::cache_status::CacheStatus;
-use crate::http::ids::{CLIENT_REQUEST_ID, REQUEST_ID, guid};
+use crate::http::ids::{CLIENT_REQUEST_ID, REQUEST_ID, parse_guid};
 use crate::observability::metrics::MethodLabel;
 use crate::proxy::response;
 use crate::support::clock::Clock;
@@ -90,7 +90,7 @@ async fn all_responses_have_the_ids_and_nosniff() {
     head.headers.insert(CLIENT_REQUEST_ID, theirs.clone());
     let response = respond(&stack, head.clone(), false).await;
     assert_eq!(response.headers()[CLIENT_REQUEST_ID], theirs);
-    assert!(guid(&response.headers()[REQUEST_ID]).is_some());
+    assert!(parse_guid(&response.headers()[REQUEST_ID]).is_some());
     assert_eq!(response.headers()["x-content-type-options"], "nosniff");
     assert!(!response.headers().contains_key("server"));
 }
@@ -101,7 +101,7 @@ async fn an_id_that_is_no_guid_is_replaced() {
     let mut head = get("/");
     head.headers.insert(CLIENT_REQUEST_ID, HeaderValue::from_static("<script>"));
     let response = respond(&stack, head.clone(), false).await;
-    assert!(guid(&response.headers()[CLIENT_REQUEST_ID]).is_some());
+    assert!(parse_guid(&response.headers()[CLIENT_REQUEST_ID]).is_some());
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn a_response_is_counted_by_method_status_and_outcome() {
 fn a_response_of_the_lookup_has_common_headers_and_is_counted() {
     let (stack, metrics) = stack();
     let response = respond_at_once(&stack, &request(Method::HEAD, "/at-once")).unwrap();
-    assert!(guid(&response.headers()[REQUEST_ID]).is_some());
+    assert!(parse_guid(&response.headers()[REQUEST_ID]).is_some());
     assert_eq!(response.headers()["content-length"], "7");
     assert_eq!(metrics.requests(MethodLabel::Head, StatusCode::OK, Outcome::Hit), 1);
     assert_eq!(metrics.in_flight(), 0);

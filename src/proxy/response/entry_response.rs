@@ -11,7 +11,7 @@ use crate::http::error::Response;
 use crate::http::headers;
 use crate::http::headers::{CACHE_STATUS, ORIGIN_REQUEST_ID};
 use crate::http::ids;
-use crate::http::ids::{CLIENT_ID, Ids, OUR_ID};
+use crate::http::ids::{CLIENT_REQUEST_ID_FIELD, Ids, REQUEST_ID_FIELD};
 use crate::http::templates;
 use crate::http::templates::TemplateKind;
 use crate::scrub::GzippedBody;
@@ -33,16 +33,16 @@ pub(super) fn full_response(
     ids: &Ids,
 ) -> (Response, bool) {
     let body = gzip.map_or_else(|| entry.body.clone().into_bytes(), |gzip| gzip.clone().into_bytes());
-    let length = templates::value(TemplateKind::Number, body.len() as u64);
+    let length = templates::header_value(TemplateKind::Number, body.len() as u64);
     let mut response = http::Response::new(Full::new(body));
     if let (None, Some(origin)) = (entry.non_default_headers(), entry.origin_request_id) {
         let mut fields = RESPONSE_TEMPLATES.of(entry_fields.age.is_some(), gzip.is_some()).clone();
-        let [etag, origin_id, ours] = ids::templates(|[etag, origin_text, ours]| {
+        let [etag, origin_id, ours] = ids::guid_values(|[etag, origin_text, ours]| {
             entry.etag.write_to(etag);
-            ids::spell(origin.get(), origin_text);
-            ids::spell(ids.request, ours);
+            ids::write_guid(origin.get(), origin_text);
+            ids::write_guid(ids.request, ours);
         });
-        let [client, ours] = ids.with(ours);
+        let [client, ours] = ids.header_values_with(ours);
         let EntryFields { date, cache_control, cache_status, age } = entry_fields;
         let values = [length, etag, date, origin_id, cache_control, cache_status, client, ours];
         let mut slots = fields.values_mut();
@@ -98,15 +98,15 @@ fn template(is_aged: bool, is_gzip: bool) -> HeaderMap {
         ORIGIN_REQUEST_ID,
         header::CACHE_CONTROL,
         CACHE_STATUS,
-        CLIENT_ID.clone(),
-        OUR_ID.clone(),
+        CLIENT_REQUEST_ID_FIELD.clone(),
+        REQUEST_ID_FIELD.clone(),
     ]
     .into_iter()
     .chain(is_aged.then_some(header::AGE))
     {
         template.insert(name, HeaderValue::from_static(""));
     }
-    template.extend(headers::usual().iter().cloned());
+    template.extend(headers::common_headers().iter().cloned());
     template.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     template.insert(header::VARY, HeaderValue::from_static(VARY));
     if is_gzip {
@@ -125,7 +125,7 @@ fn insert_entry_fields(fields: &mut HeaderMap, entry: &Entry, entry_fields: Entr
         fields.insert(header::AGE, age);
     }
     if let Some(id) = entry.origin_request_id {
-        fields.insert(ORIGIN_REQUEST_ID, ids::spelled(id.get()));
+        fields.insert(ORIGIN_REQUEST_ID, ids::guid_value(id.get()));
     }
     fields.insert(CACHE_STATUS, entry_fields.cache_status);
 }

@@ -1,33 +1,33 @@
-//! The names that Graph's answers usually have, judged beforehand.
+//! Common names in Graph's responses, classified in advance.
 
 use super::FieldClass;
 
-/// Names, spelled as Graph spells them, with what they mean; by their length.
+/// Names in Graph's own spelling with their classes, by length.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KnownNames(Vec<Vec<(&'static str, FieldClass)>>);
 
 impl KnownNames {
-    /// Has each name judged once. What it means is the judge's word: nothing is said about it here.
-    pub(super) fn judged(assess: impl Fn(&str) -> FieldClass) -> Self {
+    /// Classifies each name once by `classify`.
+    pub(super) fn new(classify: impl Fn(&str) -> FieldClass) -> Self {
         let mut by_length = Vec::new();
-        for name in NAMES {
+        for name in COMMON_NAMES {
             if by_length.len() <= name.len() {
                 by_length.resize(name.len() + 1, Vec::new());
             }
-            by_length[name.len()].push((*name, assess(name)));
+            by_length[name.len()].push((*name, classify(name)));
         }
         Self(by_length)
     }
 
-    /// What a name means, if it is one of these.
-    pub(super) fn field_class(&self, name: &str) -> Option<FieldClass> {
+    /// Returns the class of a name, if it is a common one.
+    pub(super) fn get(&self, name: &str) -> Option<FieldClass> {
         let names = self.0.get(name.len())?;
-        names.iter().find(|(usual, _)| *usual == name).map(|&(_, field_class)| field_class)
+        names.iter().find(|(known_names, _)| *known_names == name).map(|&(_, field_class)| field_class)
     }
 }
 
-/// The members of this resource, of its errors and of lists, and the annotations that they come with.
-const NAMES: &[&str] = &[
+/// The members and annotations of this resource, of its errors and of lists.
+const COMMON_NAMES: &[&str] = &[
     "@odata.context",
     "@odata.type",
     "authenticationConfiguration",
@@ -67,26 +67,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_name_means_what_the_judge_said_of_it() {
-        let asked = std::cell::RefCell::new(Vec::new());
-        let usual = KnownNames::judged(|name| {
-            asked.borrow_mut().push(name.to_owned());
+    fn each_common_name_has_the_class_of_the_classifier() {
+        let classified_names = std::cell::RefCell::new(Vec::new());
+        let known_names = KnownNames::new(|name| {
+            classified_names.borrow_mut().push(name.to_owned());
             if name.len() % 2 == 0 { FieldClass::Allowed } else { FieldClass::Action }
         });
-        assert_eq!(asked.into_inner(), NAMES);
-        for name in NAMES {
+        assert_eq!(classified_names.into_inner(), COMMON_NAMES);
+        for name in COMMON_NAMES {
             let field_class = if name.len() % 2 == 0 { FieldClass::Allowed } else { FieldClass::Action };
-            assert_eq!(usual.field_class(name), Some(field_class), "{name}");
+            assert_eq!(known_names.get(name), Some(field_class), "{name}");
         }
     }
 
     #[test]
-    fn another_spelling_is_left_to_the_judge() {
-        let usual = KnownNames::judged(|_| FieldClass::Unknown);
+    fn another_spelling_is_not_a_common_name() {
+        let known_names = KnownNames::new(|_| FieldClass::Unknown);
         let long = "x".repeat(100);
         for name in ["", "ID", "ix", "i", "targetURL", "id ", "displayname", "Password", "\u{e9}", &long] {
-            assert_eq!(usual.field_class(name), None, "{name}");
+            assert_eq!(known_names.get(name), None, "{name}");
         }
-        assert_eq!(KnownNames::default().field_class(""), None);
+        assert_eq!(KnownNames::default().get(""), None);
     }
 }

@@ -12,7 +12,7 @@ fn names() -> MemberNames {
 }
 
 fn field(name: &str) -> Option<ScrubbedField> {
-    names().credential_word(name)
+    names().find_credential_word(name)
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn names_of_credentials_are_known_with_their_field() {
         (Key, &["Ocp-Apim-Subscription-Key", "symmetricKeyInfo", "accountKeyBase64", "keyValue", "jwks"]),
         (Key, &["commonKey", "addonKey", "daemonKeys", "hockeyKey", "hmac", "JWK"]),
         (Key, &["bodyHmac", "clientJwk", "clientJwks"]),
-        // What goes on after the word, so that the word itself is looked for.
+        // Names that continue after the word, so that the index and not the suffix finds it.
         (
             Key,
             &["apiKeyHeader", "accessKeyId", "accountKeyName", "sharedKeyLite", "symKeyHex", "masterKeyUri"],
@@ -105,7 +105,7 @@ fn no_spelling_hides_a_credential() {
 }
 
 #[test]
-fn both_sides_of_an_annotation_are_judged() {
+fn both_sides_of_an_annotation_are_checked() {
     for name in [
         "password@odata.type",
         "key1@odata.type",
@@ -120,7 +120,7 @@ fn both_sides_of_an_annotation_are_judged() {
 }
 
 #[test]
-fn an_innocent_name_covers_nothing_but_itself() {
+fn an_allowlisted_name_is_compared_whole() {
     for name in [
         "preTokenIssuanceSecret",
         "preTokenIssuances",
@@ -142,15 +142,15 @@ fn the_operators_names_match_whole_and_folded() {
 }
 
 #[test]
-fn the_operator_can_name_what_is_innocent_by_itself() {
+fn the_operator_can_list_an_allowlisted_name() {
     let names = with_extra(&["preTokenIssuance", "targetUrl"]);
     for name in ["preTokenIssuance", "preTokenIssuance@odata.context", "targetURL"] {
-        assert_eq!(names.field_class(name), FieldClass::Credential(Extra), "{name}");
+        assert_eq!(names.classify(name), FieldClass::Credential(Extra), "{name}");
     }
 }
 
 #[test]
-fn each_name_has_its_meaning() {
+fn each_name_has_its_class() {
     let known = FieldClass::Known;
     let note = |term| FieldClass::Annotation(term, None);
     let of_authentication = |term| FieldClass::Annotation(term, Some(Authentication));
@@ -159,30 +159,30 @@ fn each_name_has_its_meaning() {
         ("authentication_configuration", known(Member::Authentication)),
         ("authenticationConfigurations", known(Member::Authentication)),
         ("authenticationConfigurationss", FieldClass::Unknown),
-        ("authenticationConfiguration@odata.type", of_authentication(Term::Type)),
-        ("authenticationConfiguration@odata.context", of_authentication(Term::Link)),
+        ("authenticationConfiguration@odata.type", of_authentication(AnnotationTerm::Type)),
+        ("authenticationConfiguration@odata.context", of_authentication(AnnotationTerm::Link)),
         ("authenticationConfiguration@odata.delta", FieldClass::Credential(Authentication)),
         ("authenticationConfiguration@odata.type@odata.type", FieldClass::Credential(Authentication)),
-        ("authenticationConfigurations@odata.count", of_authentication(Term::Count)),
+        ("authenticationConfigurations@odata.count", of_authentication(AnnotationTerm::Count)),
         ("TargetURL", known(Member::TargetUrl)),
         ("target_urls", known(Member::TargetUrl)),
         ("targetUrl@x", known(Member::TargetUrl)),
         ("targetUrl@odata.type@x", known(Member::TargetUrl)),
-        ("targetUrl@odata.type", FieldClass::Annotation(Term::Type, Some(TargetUrl))),
+        ("targetUrl@odata.type", FieldClass::Annotation(AnnotationTerm::Type, Some(TargetUrl))),
         ("x@targetUrl", FieldClass::Unknown),
-        ("x@odata.type", note(Term::Type)),
-        ("notAfter@type", note(Term::Type)),
-        ("@odata.type", note(Term::OwnType)),
-        ("@Type", note(Term::OwnType)),
+        ("x@odata.type", note(AnnotationTerm::Type)),
+        ("notAfter@type", note(AnnotationTerm::Type)),
+        ("@odata.type", note(AnnotationTerm::OwnType)),
+        ("@Type", note(AnnotationTerm::OwnType)),
         ("@odata.types", FieldClass::Unknown),
         ("odata.type", FieldClass::Unknown),
-        ("@odata.context", note(Term::Link)),
-        ("x@odata.navigationLink", note(Term::Link)),
+        ("@odata.context", note(AnnotationTerm::Link)),
+        ("x@odata.navigationLink", note(AnnotationTerm::Link)),
         ("x@odata.nextLink", FieldClass::Unknown),
-        ("certificateList@odata.count", note(Term::Count)),
-        ("password@odata.type", FieldClass::Annotation(Term::Type, Some(Password))),
+        ("certificateList@odata.count", note(AnnotationTerm::Count)),
+        ("password@odata.type", FieldClass::Annotation(AnnotationTerm::Type, Some(Password))),
         ("password@odata.note", FieldClass::Credential(Password)),
-        ("\u{e9}@odata.type", FieldClass::Odd),
+        ("\u{e9}@odata.type", FieldClass::NonAscii),
         ("#microsoft.graph.uploadClientCertificate", FieldClass::Action),
         ("#microsoft.graph.", FieldClass::Unknown),
         ("preTokenIssuance", FieldClass::Step(None)),
@@ -190,18 +190,18 @@ fn each_name_has_its_meaning() {
         ("posttokenissuance", FieldClass::Credential(Token)),
         ("INNERERROR", known(Member::InnerError)),
         ("display-name", FieldClass::Unknown),
-        ("displ\u{430}yName", FieldClass::Odd),
-        ("id\u{200b}", FieldClass::Odd),
+        ("displ\u{430}yName", FieldClass::NonAscii),
+        ("id\u{200b}", FieldClass::NonAscii),
         ("user-name", FieldClass::Unknown),
         ("", FieldClass::Unknown),
     ];
     for (name, field_class) in table {
-        assert_eq!(names().field_class(name), field_class, "{name}");
+        assert_eq!(names().classify(name), field_class, "{name}");
     }
 }
 
 #[test]
-fn a_name_that_could_be_a_credential_itself_is_hidden() {
+fn a_name_that_could_be_a_credential_itself_is_suspicious() {
     let (longest, longer) = ("x".repeat(64), "x".repeat(65));
     for name in [
         "aHVudGVyMDA=",
@@ -214,10 +214,10 @@ fn a_name_that_could_be_a_credential_itself_is_hidden() {
         &longer,
         &format!("{longer}@odata.type"),
     ] {
-        assert_eq!(names().field_class(name), FieldClass::Hidden, "{name}");
+        assert_eq!(names().classify(name), FieldClass::Suspicious, "{name}");
     }
     for name in ["12345678", "x-functions", "utm2024", "a b", &longest, &format!("{longest}@x")] {
-        assert_eq!(names().field_class(name), FieldClass::Unknown, "{name}");
+        assert_eq!(names().classify(name), FieldClass::Unknown, "{name}");
     }
 }
 
@@ -233,20 +233,20 @@ fn allowed_names_are_compared_exactly_and_beat_credential_words_but_not_the_sche
         ("Password", FieldClass::Credential(Password)),
         ("notes", FieldClass::Credential(Extra)),
     ] {
-        assert_eq!(names.field_class(name), field_class, "{name}");
+        assert_eq!(names.classify(name), field_class, "{name}");
     }
 }
 
 #[test]
-fn where_unknown_text_is_kept_no_name_is_hidden() {
-    let names = MemberNames::new(&Config { unknown: Unknown::Keep, ..Config::default() });
+fn if_unknown_text_is_kept_no_name_is_suspicious() {
+    let names = MemberNames::new(&Config { unknown: UnknownPolicy::Keep, ..Config::default() });
     for name in ["aHVudGVyMDA=", "\u{e9}", "0123456789abcdef"] {
-        assert_eq!(names.field_class(name), FieldClass::Unknown, "{name}");
+        assert_eq!(names.classify(name), FieldClass::Unknown, "{name}");
     }
 }
 
 #[test]
-fn every_word_to_look_for_is_folded_and_has_two_letters_where_it_is_looked_for() {
+fn every_keyword_is_folded_and_has_two_letters_at_its_indexed_end() {
     for (words, at_end) in [(CONTAINS, false), (SUFFIXES, true)] {
         for word in words.iter().flat_map(|(_, words)| *words) {
             let from = if at_end { word.len() - 2 } else { 0 };
@@ -257,10 +257,10 @@ fn every_word_to_look_for_is_folded_and_has_two_letters_where_it_is_looked_for()
 }
 
 #[test]
-fn what_is_judged_beforehand_is_judged_by_the_operators_words_too() {
+fn common_names_are_also_checked_against_the_operators_names() {
     let names = with_extra(&["display name", "ID"]);
     for name in ["displayName", "id"] {
-        assert_eq!(names.field_class(name), FieldClass::Credential(Extra), "{name}");
+        assert_eq!(names.classify(name), FieldClass::Credential(Extra), "{name}");
     }
-    assert_eq!(names.field_class("targetUrl"), FieldClass::Known(Member::TargetUrl));
+    assert_eq!(names.classify("targetUrl"), FieldClass::Known(Member::TargetUrl));
 }

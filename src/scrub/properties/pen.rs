@@ -2,31 +2,31 @@
 
 use serde_json::{Map, Value};
 
-/// A document that knows what must become of it.
+/// A document with its expected result.
 #[derive(Clone, Debug)]
 pub(super) enum Node {
-    /// Must come out as it is.
+    /// Must stay unchanged.
     Kept(Value),
-    /// Must come out as the second.
+    /// Must become the second value.
     Planted(Value, Value),
     Array(Vec<Node>),
     Object(Vec<(String, Node)>),
 }
 
-/// An object, written as the choices have it, and what must come of it.
-pub(super) fn written(members: Vec<(String, Node)>, choices: Vec<u8>) -> (String, Value) {
-    let mut pen = Pen { text: String::new(), choices: choices.into_iter().cycle() };
-    let expected = pen.node(&Node::Object(members));
-    (pen.text, expected)
+/// Writes an object by these choices. Returns the text and the expected result.
+pub(super) fn write_document(members: Vec<(String, Node)>, choices: Vec<u8>) -> (String, Value) {
+    let mut writer = JsonWriter { text: String::new(), choices: choices.into_iter().cycle() };
+    let expected = writer.node(&Node::Object(members));
+    (writer.text, expected)
 }
 
 /// Writes JSON in one of its many spellings.
-struct Pen {
+struct JsonWriter {
     text: String,
     choices: std::iter::Cycle<std::vec::IntoIter<u8>>,
 }
 
-impl Pen {
+impl JsonWriter {
     fn choice(&mut self) -> u8 {
         self.choices.next().unwrap()
     }
@@ -62,17 +62,17 @@ impl Pen {
     fn value(&mut self, value: &Value) {
         match value {
             Value::Array(elements) => self.list(("[", "]"), elements, Self::value),
-            Value::Object(members) => self.list(("{", "}"), members, |pen, (name, value)| {
-                pen.string(name);
-                pen.mark(":");
-                pen.value(value);
+            Value::Object(members) => self.list(("{", "}"), members, |writer, (name, value)| {
+                writer.string(name);
+                writer.mark(":");
+                writer.value(value);
             }),
             Value::String(text) => self.string(text),
             scalar => self.text.push_str(&scalar.to_string()),
         }
     }
 
-    /// Writes the node and returns what the scrubber must make of it.
+    /// Writes the node and returns the expected result.
     fn node(&mut self, node: &Node) -> Value {
         match node {
             Node::Kept(value) => {
@@ -85,15 +85,15 @@ impl Pen {
             }
             Node::Array(nodes) => {
                 let mut expected = Vec::new();
-                self.list(("[", "]"), nodes, |pen, node| expected.push(pen.node(node)));
+                self.list(("[", "]"), nodes, |writer, node| expected.push(writer.node(node)));
                 expected.into()
             }
             Node::Object(members) => {
                 let mut expected = Map::new();
-                self.list(("{", "}"), members, |pen, (name, node)| {
-                    pen.string(name);
-                    pen.mark(":");
-                    let value = pen.node(node);
+                self.list(("{", "}"), members, |writer, (name, node)| {
+                    writer.string(name);
+                    writer.mark(":");
+                    let value = writer.node(node);
                     expected.insert(name.clone(), value);
                 });
                 expected.into()

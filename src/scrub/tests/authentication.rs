@@ -53,7 +53,7 @@ fn an_authentication_configuration_keeps_only_what_is_known_to_be_public() {
 }
 
 #[test]
-fn several_authentication_configurations_are_as_one() {
+fn several_authentication_configurations_are_treated_as_one() {
     check(&[
         (
             r#"{"authenticationConfigurations":[{"username":"x","password":"y","z":"1"}]}"#,

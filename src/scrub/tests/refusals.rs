@@ -1,4 +1,4 @@
-//! What does not pass at all.
+//! Bodies that are rejected.
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn text_that_is_not_unicode_is_refused() {
 }
 
 #[test]
-fn what_is_not_json_is_refused() {
+fn invalid_json_is_rejected() {
     for raw in [
         "",
         " ",
@@ -78,14 +78,14 @@ fn an_output_at_the_limit_passes_and_one_byte_over_does_not() {
 }
 
 #[test]
-fn what_comes_first_in_a_body_is_what_it_is_refused_for() {
+fn the_first_error_in_a_body_is_the_reason() {
     let refusal =
         |raw: &str, limit| Scrubber::new(&Config::default(), limit).scrub(raw.as_bytes()).unwrap_err();
     let half = r#"{"a":1,"b":"\ud800"}"#;
     assert_eq!(refusal(half, 6), ScrubFailure::TooLarge);
     assert_eq!(refusal(half, r#"{"a":1,"b":"#.len() - 1), ScrubFailure::TooLarge);
     assert_eq!(refusal(half, r#"{"a":1,"b":"#.len()), ScrubFailure::BadText);
-    // A name and what stands before it are written together, when the name is read.
+    // A name is written together with the text before it, once the name is read.
     let name = r#"{"a":1,"\ud800":1}"#;
     assert_eq!(refusal(name, r#"{"a":1"#.len() - 1), ScrubFailure::TooLarge);
     assert_eq!(refusal(name, r#"{"a":1"#.len()), ScrubFailure::BadText);

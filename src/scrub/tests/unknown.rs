@@ -68,7 +68,7 @@ fn a_new_step_keeps_the_known_members_of_its_connector() {
 }
 
 #[test]
-fn an_object_that_no_step_and_no_type_makes_a_connector_keeps_no_string() {
+fn an_object_without_step_or_type_of_a_connector_keeps_no_string() {
     for name in ["authConfig", "authenticationConfigurationV2", "headers", "wrapper", "value", "\u{e9}"] {
         for (raw, expected) in [
             (
@@ -114,7 +114,7 @@ fn a_type_that_does_not_belong_to_the_position_seals_the_object_wherever_it_stan
 }
 
 #[test]
-fn a_name_with_a_credential_behind_it_is_masked_with_its_value() {
+fn a_name_followed_by_a_credential_is_masked_with_its_value() {
     for name in [
         "password:S",
         "password S",
@@ -166,7 +166,7 @@ fn a_known_type_is_known_in_any_position() {
         ),
     ]);
     let raw = r##"{"config":{"@odata.type":"#microsoft.graph.basicAuthentication","username":"u"},"b":{"username":"v"}}"##;
-    let config = Config { usernames: Usernames::Keep, ..Config::default() };
+    let config = Config { usernames: UsernamePolicy::Keep, ..Config::default() };
     let text = scrubbed_with(&config, raw).unwrap().body;
     assert_eq!(String::from_utf8_lossy(text.as_bytes()), raw.replace("\"v\"", "\"******\""));
 }
@@ -244,8 +244,8 @@ fn a_member_that_the_operator_allows_passes_but_for_credentials_in_it() {
 }
 
 #[test]
-fn where_unknown_text_is_kept_credential_words_and_authentication_configurations_are_masked_still() {
-    let config = Config { unknown: Unknown::Keep, ..Config::default() };
+fn if_unknown_text_is_kept_credential_words_and_authentication_configurations_are_still_masked() {
+    let config = Config { unknown: UnknownPolicy::Keep, ..Config::default() };
     let raw = "{\"name\":\"x\",\"p\u{430}ss\":5,\"apiKey\":\"y\",\"a\":[\"z\",{\"username\":\"u\",\"x@odata.context\":\"v\"}],\"target_url\":\"https://h/?code=x\",\"authenticationConfiguration\":{\"name\":\"x\",\"a\":{\"b\":\"c\"}}}";
     let expected = "{\"name\":\"x\",\"p\u{430}ss\":5,\"apiKey\":\"******\",\"a\":[\"z\",{\"username\":\"u\",\"x@odata.context\":\"v\"}],\"target_url\":\"https://h/?code=******\",\"authenticationConfiguration\":{\"name\":\"******\",\"a\":{\"b\":\"******\"}}}";
     let scrubbed = scrubbed_with(&config, raw).unwrap();

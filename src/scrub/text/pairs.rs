@@ -1,20 +1,20 @@
-//! Pairs: the name of a credential, a separator, and the value up to the end of the line.
+//! Pairs in free text: the name of a credential, a separator, and the value up to the end of the line.
 
-use super::Scan;
+use super::TextScanner;
 use crate::scrub::ScrubbedField;
 
-impl Scan<'_> {
-    /// The value behind a separator whose name is that of a credential. It ends with its line, whatever quotes,
-    /// commas or blanks are in it, or where its own quote ends later.
-    pub(super) fn pair(&mut self) -> Option<usize> {
+impl TextScanner<'_> {
+    /// Masks the value after a separator that follows the name of a credential. The value ends with its line, whatever
+    /// quotes, commas or blanks are in it, or at its own closing quote if that is later.
+    pub(super) fn mask_pair(&mut self) -> Option<usize> {
         let behind = self.at + separator(&self.text.as_bytes()[self.at..])?;
-        let name_end = self.before(self.at, MAX_BLANKS, |byte| BEHIND_NAME.contains(&byte));
+        let name_end = self.run_start(self.at, MAX_BLANKS, |byte| BYTES_AFTER_NAME.contains(&byte));
         let field = self.credential_before(name_end)?;
-        let start = self.after(behind, |byte| b" \t\r\n\\=:>".contains(&byte));
+        let start = self.run_end(behind, |byte| b" \t\r\n\\=:>".contains(&byte));
         let end = self.line_end(start);
         let value = &self.text[start..end];
-        let is_innocent = matches!(field, ScrubbedField::Token | ScrubbedField::Key) && is_prose(value);
-        if value.trim_matches([' ', '.', '"', '\'']).is_empty() || is_innocent {
+        let is_harmless = matches!(field, ScrubbedField::Token | ScrubbedField::Key) && is_prose(value);
+        if value.trim_matches([' ', '.', '"', '\'']).is_empty() || is_harmless {
             return None;
         }
         let quote = value.chars().next().filter(|first| matches!(first, '"' | '\'' | '`'));
@@ -27,56 +27,56 @@ impl Scan<'_> {
         self.mask(start..end)
     }
 
-    /// The credential word in the name that ends here. In a query the pieces are judged by themselves.
+    /// Returns the credential word in the name that ends here. Pieces of a query are checked elsewhere.
     fn credential_before(&self, end: usize) -> Option<ScrubbedField> {
         let start = self.name_start(end);
         if start > 0 && matches!(self.text.as_bytes()[start - 1], b'?' | b'&') {
             return None;
         }
         let name = skeleton(&self.text[start..end]);
-        if let Some(field) = self.rules.names.credential_word(&name) {
+        if let Some(field) = self.rules.names.find_credential_word(&name) {
             return Some(field);
         }
-        if !FOLLOWING.iter().any(|word| word.eq_ignore_ascii_case(&name)) {
+        if !WORDS_AFTER_NAME.iter().any(|word| word.eq_ignore_ascii_case(&name)) {
             return None;
         }
-        let end = self.before(start, MAX_BLANKS, |byte| byte == b' ');
-        self.rules.names.credential_word(&skeleton(&self.text[self.name_start(end)..end]))
+        let end = self.run_start(start, MAX_BLANKS, |byte| byte == b' ');
+        self.rules.names.find_credential_word(&skeleton(&self.text[self.name_start(end)..end]))
     }
 
     fn name_start(&self, end: usize) -> usize {
         let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte) || byte >= 0x80;
-        let mut start = self.before(end, MAX_NAME, is_inside);
+        let mut start = self.run_start(end, MAX_NAME_BYTES, is_inside);
         while !self.text.is_char_boundary(start) {
             start += 1;
         }
         start
     }
 
-    /// The end of the line that `start` is in.
+    /// Returns the end of the line at `start`.
     pub(super) fn line_end(&self, start: usize) -> usize {
-        self.after(start, |byte| byte != b'\n' && byte != b'\r')
+        self.run_end(start, |byte| byte != b'\n' && byte != b'\r')
     }
 }
 
-/// The length of the separator that a text begins with.
+/// Returns the length of the separator at the beginning of a text.
 fn separator(rest: &[u8]) -> Option<usize> {
     match rest {
         [b':', b'/', b'/', ..] => None,
         [b'=' | b':' | b'>', ..] => Some(1),
-        // An escape; or U+FF1A and U+FF1D, the full-width colon and equals sign.
+        // An escape, or U+FF1A and U+FF1D, the full-width colon and equals sign.
         [b'%', b'3', b'D' | b'd' | b'A' | b'a', ..] | [0xef, 0xbc, 0x9a | 0x9d, ..] => Some(3),
         _ => None,
     }
 }
 
-/// Whether a text has only words of letters: no key looks like that.
+/// Returns whether a text has only words of letters, which no key looks like.
 fn is_prose(text: &str) -> bool {
     text.split_ascii_whitespace()
         .all(|word| super::is_plain_word(word.trim_end_matches(['.', ',', '!', '?'])))
 }
 
-/// A name with Latin letters in the place of those that look like them.
+/// Returns a name with Latin letters in place of similar ones (compare the skeleton of UTS #39).
 fn skeleton(name: &str) -> String {
     let latin = |symbol: char| match symbol {
         '\u{ff01}'..='\u{ff5e}' => u8::try_from(u32::from(symbol) - 0xfee0).map_or(symbol, char::from),
@@ -118,8 +118,8 @@ const LOOKALIKES: &[(char, char)] = &[
     ('\u{3bd}', 'v'),
 ];
 /// Words between the name of a credential and its value.
-const FOLLOWING: &[&str] = &["value", "is", "was", "header", "string", "text"];
-/// Marks between a name and its separator.
-const BEHIND_NAME: &[u8] = b" \t\"'`\\-=:])*";
-const MAX_NAME: usize = 64;
+const WORDS_AFTER_NAME: &[&str] = &["value", "is", "was", "header", "string", "text"];
+/// Bytes between a name and its separator.
+const BYTES_AFTER_NAME: &[u8] = b" \t\"'`\\-=:])*";
+const MAX_NAME_BYTES: usize = 64;
 const MAX_BLANKS: usize = 32;

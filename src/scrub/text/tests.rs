@@ -11,9 +11,9 @@ fn rules() -> Rules {
 #[track_caller]
 fn check(table: &[(&str, &str)]) {
     for (text, expected) in table {
-        let clean = masked(text, &rules());
+        let clean = mask_credentials(text, &rules());
         assert_eq!(clean.as_deref().unwrap_or(text), *expected, "{text}");
-        assert_eq!(masked(expected, &rules()), None, "{expected} changes again");
+        assert_eq!(mask_credentials(expected, &rules()), None, "{expected} changes again");
     }
 }
 
@@ -55,12 +55,12 @@ fn text_without_credentials_is_kept() {
         "Q&A for R&D, 100% at 3:15",
         "write to admin@contoso.com",
     ] {
-        assert_eq!(masked(text, &rules()), None, "{text}");
+        assert_eq!(mask_credentials(text, &rules()), None, "{text}");
     }
 }
 
 #[test]
-fn urls_lose_what_target_urls_lose() {
+fn urls_in_text_are_scrubbed_like_target_urls() {
     check(&[
         ("see https://h/x?code=hunter2.", "see https://h/x?code=******."),
         ("https://user:hunter2@h/x", "https://h/x"),
@@ -90,7 +90,7 @@ fn values_of_schemes_are_masked() {
         ("id eyJ0eXAiOiJKV1QifQ.eyJhIjoiYiJ9.c2ln ok", "id ****** ok"),
     ]);
     for text in ["forbearer hunter2", "Bearer", "Bearerhunter2"] {
-        assert_eq!(masked(text, &rules()), None, "{text}");
+        assert_eq!(mask_credentials(text, &rules()), None, "{text}");
     }
 }
 
@@ -123,7 +123,7 @@ fn json_and_pairs_with_the_name_of_a_credential_are_masked() {
 
 /// Each line with a secret of weak form, so that the mechanism and not the look of the word finds it.
 #[test]
-fn a_secret_behind_the_name_of_a_credential_goes_whatever_stands_between() {
+fn a_secret_after_the_name_of_a_credential_is_masked_whatever_stands_between() {
     for text in [
         "password: S3cr3t",
         "x-functions-key:S3cr3t",
@@ -169,14 +169,14 @@ fn a_secret_behind_the_name_of_a_credential_goes_whatever_stands_between() {
         "Basic auth dTpTM2NyM3Q=",
         "xeyJ0eXAiOiJKV1QifQ.eyJhIjoiYiJ9.S3cr3t",
     ] {
-        let clean = masked(text, &rules()).unwrap_or_else(|| text.to_owned());
+        let clean = mask_credentials(text, &rules()).unwrap_or_else(|| text.to_owned());
         assert!(!clean.contains("S3cr3t") && !clean.contains("dTpTM2NyM3Q"), "{text}: {clean}");
-        assert_eq!(masked(&clean, &rules()), None, "{clean} changes again");
+        assert_eq!(mask_credentials(&clean, &rules()), None, "{clean} changes again");
     }
 }
 
 #[test]
-fn a_word_that_looks_like_a_key_goes_wherever_it_stands() {
+fn a_word_that_looks_like_a_key_is_masked_in_any_position() {
     check(&[
         ("Hunt3rZq8wLk2mN7pXv", "******"),
         ("my Hunt3rZq8wLk2mN7pXv, ok", "my ******, ok"),
@@ -188,20 +188,20 @@ fn a_word_that_looks_like_a_key_goes_wherever_it_stands() {
 }
 
 #[test]
-fn a_long_text_of_one_piece_is_clean_in_linear_time() {
+fn a_long_text_without_blanks_is_scrubbed_in_linear_time() {
     for piece in ["@", ":", "=", "a@", "password ", "?a=", "eyJ", "%25", "Bearer ", "://", "aB3", "<", "key>"]
     {
         let text = piece.repeat(200_000 / piece.len());
-        let clean = masked(&text, &rules()).unwrap_or(text);
-        assert_eq!(masked(&clean, &rules()), None, "{piece}");
+        let clean = mask_credentials(&text, &rules()).unwrap_or(text);
+        assert_eq!(mask_credentials(&clean, &rules()), None, "{piece}");
     }
 }
 
 #[test]
-fn a_mask_of_the_operators_is_not_masked_again() {
+fn a_configured_mask_is_not_masked_again() {
     for mask in ["a b=c", "https://u:p@h/?x=y", "{\"a\"}", "Bearer x", "-----BEGIN"] {
         let rules = Rules::new(&Config { mask: mask.to_owned(), ..Config::default() });
-        let once = masked("Bearer hunter2", &rules).unwrap();
+        let once = mask_credentials("Bearer hunter2", &rules).unwrap();
         assert!(!once.contains("hunter2"), "{once}");
     }
 }
@@ -216,16 +216,16 @@ proptest! {
         planted in select(PLANTED),
     ) {
         let text = format!("{} {planted} {}", before.concat(), after.concat());
-        let clean = masked(&text, &rules()).unwrap();
+        let clean = mask_credentials(&text, &rules()).unwrap();
         prop_assert!(!clean.contains("CANARY"), "{} of {}", clean, text);
-        prop_assert_eq!(masked(&clean, &rules()), None);
+        prop_assert_eq!(mask_credentials(&clean, &rules()), None);
     }
 
     #[test]
     fn any_text_is_clean_after_one_pass(pieces in proptest::collection::vec(select(PIECES), 0..12)) {
         let text = pieces.concat();
-        if let Some(clean) = masked(&text, &rules()) {
-            prop_assert_eq!(masked(&clean, &rules()), None, "{}", text);
+        if let Some(clean) = mask_credentials(&text, &rules()) {
+            prop_assert_eq!(mask_credentials(&clean, &rules()), None, "{}", text);
         }
     }
 }

@@ -1,16 +1,16 @@
-//! Words of a text, between white space: options, user info, queries, escapes, and words that look like keys.
+//! Words of free text, between white space: options, user info, queries, escapes, and words that look like keys.
 
 use std::borrow::Cow;
 
 use super::super::rules::Rules;
 use super::super::schema;
 use super::super::values::{is_guid, is_random};
-use super::{Scan, is_plain_word};
+use super::{TextScanner, is_plain_word};
 use crate::scrub::url::{is_name, percent_decoded};
 
-impl Scan<'_> {
-    /// The word that begins here, without the credentials in it.
-    pub(super) fn word(&mut self) -> Option<usize> {
+impl TextScanner<'_> {
+    /// Masks the credentials in the word that begins here.
+    pub(super) fn mask_word(&mut self) -> Option<usize> {
         if !self.text.is_char_boundary(self.at) {
             return None;
         }
@@ -18,7 +18,7 @@ impl Scan<'_> {
         let start = self.at;
         let word = &self.text[start..end];
         if is_option(word, self.rules) {
-            let value = self.after(end, |byte| byte == b' ' || byte == b'\t');
+            let value = self.run_end(end, |byte| byte == b' ' || byte == b'\t');
             let line_end = self.line_end(value);
             return if value < line_end { self.mask(value..line_end) } else { Some(end) };
         }
@@ -27,38 +27,38 @@ impl Scan<'_> {
             return self.mask(start..line_end);
         }
         let rules = self.rules;
-        match clean(word, rules) {
+        match masked_word(word, rules) {
             Cow::Owned(clean) => self.replace(start..end, &clean),
-            // The next word begins behind the white space.
+            // The next word begins after the white space.
             Cow::Borrowed(_) => Some(end),
         }
     }
 }
 
-fn clean<'w>(word: &'w str, rules: &Rules) -> Cow<'w, str> {
+fn masked_word<'w>(word: &'w str, rules: &Rules) -> Cow<'w, str> {
     if let Some(at) = word.rfind('@').filter(|&at| word[..at].contains(':')) {
         return Cow::Owned(format!("{}{}", rules.mask_text, &word[at..]));
     }
-    if word.contains('%') && hides_behind_escapes(word, rules) {
+    if word.contains('%') && hides_credentials_in_escapes(word, rules) {
         return Cow::Owned(rules.mask_text.clone());
     }
-    let queried = query(word, rules);
-    match keys(&queried, rules) {
+    let queried = masked_query(word, rules);
+    match masked_keys(&queried, rules) {
         Some(clean) => Cow::Owned(clean),
         None if queried == word => Cow::Borrowed(word),
         None => Cow::Owned(queried.into_owned()),
     }
 }
 
-/// Whether what a reader sees behind the escapes has credentials in it.
-fn hides_behind_escapes(word: &str, rules: &Rules) -> bool {
+/// Returns whether the decoded word has credentials.
+fn hides_credentials_in_escapes(word: &str, rules: &Rules) -> bool {
     let mut seen = Cow::Borrowed(word);
     for _ in 0..MAX_DECODINGS {
         match percent_decoded(&seen) {
-            // A sign that is no escape stays one.
+            // A `%` that is not an escape stays as it is.
             None => return false,
             Some(decoded) if decoded == seen => {
-                return seen != word && super::once(&seen, rules).is_some();
+                return seen != word && super::mask_once(&seen, rules).is_some();
             }
             Some(decoded) => seen = Cow::Owned(decoded.into_owned()),
         }
@@ -66,8 +66,8 @@ fn hides_behind_escapes(word: &str, rules: &Rules) -> bool {
     true
 }
 
-/// A word without the values of a query in it.
-fn query<'w>(word: &'w str, rules: &Rules) -> Cow<'w, str> {
+/// Masks the values of a query in a word.
+fn masked_query<'w>(word: &'w str, rules: &Rules) -> Cow<'w, str> {
     let Some(at) = word.find(['?', '&']).filter(|&at| word[at..].contains('=')) else {
         return Cow::Borrowed(word);
     };
@@ -75,27 +75,28 @@ fn query<'w>(word: &'w str, rules: &Rules) -> Cow<'w, str> {
     let mut clean = word[..=at].to_owned();
     for (at, piece) in word[at + 1..end].split('&').enumerate() {
         clean.push_str(if at > 0 { "&" } else { "" });
-        if is_innocent(piece, rules) {
+        if is_harmless(piece, rules) {
             clean.push_str(piece);
         } else {
-            rules.targets.piece(piece, &mut clean);
+            rules.target_urls.piece(piece, &mut clean);
         }
     }
     clean.push_str(&word[end..]);
     Cow::Owned(clean)
 }
 
-/// Whether a URL has nothing in it that must go: no user info, no escapes, a fragment of letters, innocent options.
+/// Returns whether a URL has nothing to mask: no user info, no escapes, a fragment of letters, harmless query
+/// parameters.
 pub(super) fn is_plain_link(url: &str, rules: &Rules) -> bool {
     let (front, fragment) = url.split_once('#').unwrap_or((url, ""));
     let (_, query) = front.split_once('?').unwrap_or((front, ""));
     !url.contains(['@', '%', '\\'])
         && is_plain_word(fragment)
-        && (query.is_empty() || query.split('&').all(|piece| is_innocent(piece, rules)))
+        && (query.is_empty() || query.split('&').all(|piece| is_harmless(piece, rules)))
 }
 
-/// Whether a piece of a query is an option of OData's with values that the API has, or a short number.
-fn is_innocent(piece: &str, rules: &Rules) -> bool {
+/// Returns whether a piece of a query is an OData option with values of the API, or a short number.
+fn is_harmless(piece: &str, rules: &Rules) -> bool {
     let Some((name, value)) = piece.split_once('=') else { return piece.is_empty() };
     if let Some(option) = name.strip_prefix('$') {
         let is_known = |word: &str| {
@@ -105,7 +106,7 @@ fn is_innocent(piece: &str, rules: &Rules) -> bool {
                 || schema::is_step(word)
                 || schema::member(word).is_some()
         };
-        return OPTIONS.contains(&option)
+        return ODATA_OPTIONS.contains(&option)
             && value.bytes().all(|byte| byte.is_ascii_alphabetic() || b"$(),=;/*".contains(&byte))
             && value.split(|symbol: char| !symbol.is_ascii_alphabetic()).all(is_known);
     }
@@ -113,11 +114,11 @@ fn is_innocent(piece: &str, rules: &Rules) -> bool {
     is_number
         && is_name(name)
         && !name.to_ascii_lowercase().contains("code")
-        && rules.names.credential_word(name).is_none()
+        && rules.names.find_credential_word(name).is_none()
 }
 
-/// A word with masks in the place of its parts that look like keys.
-fn keys(word: &str, rules: &Rules) -> Option<String> {
+/// Masks the parts of a word that look like keys.
+fn masked_keys(word: &str, rules: &Rules) -> Option<String> {
     let mut clean = String::new();
     let mut copied = 0;
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-+".contains(&byte);
@@ -126,7 +127,7 @@ fn keys(word: &str, rules: &Rules) -> Option<String> {
         let rest = &word.as_bytes()[at..];
         let length = rest.iter().position(|&byte| !is_part(byte)).unwrap_or(rest.len());
         let part = &word[at..at + length];
-        if length >= MIN_KEY && looks_like_key(part) {
+        if length >= MIN_KEY_BYTES && looks_like_key(part) {
             clean.push_str(&word[copied..at]);
             clean.push_str(&rules.mask_text);
             copied = at + length;
@@ -147,14 +148,16 @@ fn looks_like_key(part: &str) -> bool {
     is_random(front) || front.split(['_', '-', '+']).any(is_random)
 }
 
-/// Whether the next word is the value of an option: `curl -u`, `--password`.
+/// Returns whether the next word is the value of a command line option: `curl -u`, `--password`.
 fn is_option(word: &str, rules: &Rules) -> bool {
     let name = word.strip_prefix("--");
     matches!(word, "-u" | "--user" | "--proxy-user")
-        || name.is_some_and(|name| !name.contains(['=', ':']) && rules.names.credential_word(name).is_some())
+        || name.is_some_and(|name| {
+            !name.contains(['=', ':']) && rules.names.find_credential_word(name).is_some()
+        })
 }
 
-/// Whether a query ends before its value: the value stands behind white space or in quotes.
+/// Returns whether a query ends before its value, so that the value follows after white space or in quotes.
 fn is_open_query(word: &str, rules: &Rules) -> bool {
     let Some(at) = word.find(['?', '&']) else { return false };
     let query = &word[at..];
@@ -162,7 +165,7 @@ fn is_open_query(word: &str, rules: &Rules) -> bool {
     !rules.mask_text.is_empty() && query.match_indices('=').any(|(at, _)| is_mark(at))
 }
 
-/// The options of OData's that messages name.
-const OPTIONS: [&str; 4] = ["expand", "select", "format", "count"];
+/// OData options that messages contain.
+const ODATA_OPTIONS: [&str; 4] = ["expand", "select", "format", "count"];
 const MAX_DECODINGS: usize = 4;
-const MIN_KEY: usize = 12;
+const MIN_KEY_BYTES: usize = 12;

@@ -4,8 +4,8 @@ use proptest::sample::select;
 
 use super::*;
 
-fn targets() -> Targets {
-    Targets::new("******", &["api-version", "sp", "sv", "se"].map(str::to_owned))
+fn targets() -> TargetUrlRules {
+    TargetUrlRules::new("******", &["api-version", "sp", "sv", "se"].map(str::to_owned))
 }
 
 fn check(table: &[(&str, &str)]) {
@@ -29,7 +29,7 @@ fn a_function_url_loses_its_code_and_a_logic_app_its_sig() {
 }
 
 #[test]
-fn text_that_carries_nothing_is_kept_byte_for_byte() {
+fn text_without_credentials_is_kept_byte_for_byte() {
     for text in [
         "https://someapi.com/api/endpoint",
         "https://someapi.com",
@@ -73,7 +73,7 @@ fn every_value_that_is_not_listed_is_masked_and_its_name_kept() {
 }
 
 #[test]
-fn a_piece_without_a_name_is_a_value() {
+fn a_piece_without_a_name_is_masked_as_a_value() {
     check(&[
         ("https://h/?secret", "https://h/?******"),
         ("https://h/?sv", "https://h/?******"),
@@ -93,7 +93,7 @@ fn a_piece_without_a_name_is_a_value() {
 }
 
 #[test]
-fn a_name_that_could_be_a_key_is_a_value() {
+fn a_name_that_could_be_a_key_is_masked_as_a_value() {
     check(&[
         ("https://h/?aHVudGVyMDA=", "https://h/?******"),
         ("https://h/?aHVudGVyMA==", "https://h/?******"),
@@ -132,7 +132,7 @@ fn pairs_encoded_queries_and_nested_user_info_in_a_path_are_masked() {
 }
 
 #[test]
-fn a_listed_value_is_kept_only_if_it_is_one_value() {
+fn a_listed_value_is_kept_only_if_it_is_a_single_value() {
     for value in
         ["1;sig=x", "1?sig=x", "1%26sig%3Dx", "1%2526sig", "1=x", "%zz", "%ff", "1%00", "1%0Asig", "1%3Bsig"]
     {
@@ -166,7 +166,7 @@ fn user_info_and_fragment_are_removed() {
 }
 
 #[test]
-fn what_is_left_of_plain_text_is_its_own_bytes() {
+fn the_kept_parts_of_plain_text_are_unchanged_bytes() {
     check(&[
         ("HTTPS://a@b@Host/x", "HTTPS://Host/x"),
         ("HTTPS://user:pass@Host/a@b/c", "HTTPS://Host/a@b/c"),
@@ -184,7 +184,7 @@ fn a_percent_sign_before_anything_but_two_hexadecimal_digits_is_not_plain() {
 }
 
 #[test]
-fn a_backslash_is_disputed_before_the_query_alone() {
+fn a_backslash_is_ambiguous_only_before_the_query() {
     check(&[
         ("https://h/?a\\=x@y", "https://h/?******"),
         ("https://h/?a=x\\@y", "https://h/?a=******"),
@@ -193,7 +193,7 @@ fn a_backslash_is_disputed_before_the_query_alone() {
 }
 
 #[test]
-fn odd_text_comes_back_in_canonical_form() {
+fn other_text_is_returned_in_canonical_form() {
     check(&[
         ("https:\\\\h\\x?a=1", "https://h/x?a=******"),
         (" https://h/x?a=1\n", "https://h/x?a=******"),
@@ -211,7 +211,7 @@ fn odd_text_comes_back_in_canonical_form() {
 }
 
 #[test]
-fn what_is_not_an_absolute_http_url_with_one_host_is_refused() {
+fn text_that_is_not_an_absolute_http_url_with_one_host_is_rejected() {
     for text in [
         "",
         "******",
@@ -235,20 +235,20 @@ fn what_is_not_an_absolute_http_url_with_one_host_is_refused() {
 }
 
 #[test]
-fn a_url_is_refused_where_it_is_or_becomes_too_long() {
+fn a_url_that_is_or_becomes_too_long_is_rejected() {
     let url = |path: usize, rest: &str| format!("https://h/{}{rest}", "x".repeat(path - "https://h/".len()));
-    assert!(targets().scrub(&url(MAX_BYTES, "")).is_some());
-    assert_eq!(targets().scrub(&url(MAX_BYTES + 1, "")), None);
-    assert!(targets().scrub(&url(MAX_BYTES - 1, "#")).is_some());
-    assert_eq!(targets().scrub(&url(MAX_BYTES, "#")), None, "even where what is left is short enough");
-    assert!(targets().scrub(&url(MAX_BYTES - 9, "?a=1")).is_some());
-    assert_eq!(targets().scrub(&url(MAX_BYTES - 8, "?a=1")), None);
+    assert!(targets().scrub(&url(MAX_URL_BYTES, "")).is_some());
+    assert_eq!(targets().scrub(&url(MAX_URL_BYTES + 1, "")), None);
+    assert!(targets().scrub(&url(MAX_URL_BYTES - 1, "#")).is_some());
+    assert_eq!(targets().scrub(&url(MAX_URL_BYTES, "#")), None, "even if the result is short enough");
+    assert!(targets().scrub(&url(MAX_URL_BYTES - 9, "?a=1")).is_some());
+    assert_eq!(targets().scrub(&url(MAX_URL_BYTES - 8, "?a=1")), None);
 }
 
 #[test]
-fn any_mask_is_made_safe_for_a_query() {
+fn any_mask_is_encoded_for_a_query() {
     for (mask, safe) in [("[x & y=z#]", "%5Bx+%26+y%3Dz%23%5D"), ("", ""), ("\u{e9}'", "%C3%A9%27")] {
-        let targets = Targets::new(mask, &[]);
+        let targets = TargetUrlRules::new(mask, &[]);
         let clean = targets.scrub("https://h/?a=1&secret").unwrap();
         assert_eq!(clean, format!("https://h/?a={safe}&{safe}"));
         assert_eq!(targets.scrub(&clean).as_ref(), Some(&clean));
@@ -279,12 +279,12 @@ proptest! {
 
     #[test]
     fn a_parser_would_say_the_same_of_what_is_settled(text in nearly_settled()) {
-        if let Some(cut) = UrlParts::of(&text).filter(UrlParts::is_settled) {
-            prop_assert_eq!(targets().parsed(&text, Some(&cut)), Some(targets().joined(&cut)));
-            // Nor does it matter to the parser that the text was cut.
-            let canonical = targets().parsed(&text, None).unwrap();
+        if let Some(parts) = UrlParts::split(&text).filter(UrlParts::is_unambiguous) {
+            prop_assert_eq!(targets().scrub_by_parser(&text, Some(&parts)), Some(targets().scrub_parts(&parts)));
+            // The parser reads the same URL if the text was split first.
+            let canonical = targets().scrub_by_parser(&text, None).unwrap();
             let url = |text: &str| Url::parse(text).unwrap();
-            prop_assert_eq!(url(&targets().joined(&cut)), url(&canonical));
+            prop_assert_eq!(url(&targets().scrub_parts(&parts)), url(&canonical));
         }
     }
 }

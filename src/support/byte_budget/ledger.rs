@@ -20,7 +20,7 @@ pub(super) struct Ledger {
     receivers: HashMap<Allocation, usize>,
 }
 
-/// Identifies the memory of a body: all clones of one stored body are the same allocation.
+/// The memory of a body: all clones of one stored body are the same allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Allocation {
     address: usize,
@@ -28,7 +28,7 @@ pub(super) struct Allocation {
 }
 
 impl Allocation {
-    pub(super) fn of(body: &Bytes) -> Self {
+    pub(super) fn from_body(body: &Bytes) -> Self {
         Self { address: body.as_ptr().addr(), bytes: body.len() }
     }
 }
@@ -45,12 +45,12 @@ impl Ledger {
         bytes: usize,
         limit: usize,
     ) -> Result<(), BudgetExhausted> {
-        self.charge_both(owner, bytes, bytes, limit)
+        self.charge_owner_and_total(owner, bytes, bytes, limit)
     }
 
     /// Ends a charge.
     pub(super) fn release(&mut self, owner: IpAddr, bytes: usize) {
-        self.release_both(owner, bytes, bytes);
+        self.release_owner_and_total(owner, bytes, bytes);
     }
 
     /// Charges one send of a body to `owner`.
@@ -62,10 +62,11 @@ impl Ledger {
         limit: usize,
     ) -> Result<(), BudgetExhausted> {
         let is_new_to_owner = !self.sends.contains_key(&(owner, body));
-        let of_owner = if is_new_to_owner { body.bytes } else { 0 };
-        let of_total = if self.receivers.contains_key(&body) { 0 } else { body.bytes };
-        let (of_owner, of_total) = (of_owner.saturating_add(overhead), of_total.saturating_add(overhead));
-        self.charge_both(owner, of_owner, of_total, limit)?;
+        let owner_bytes = if is_new_to_owner { body.bytes } else { 0 };
+        let total_bytes = if self.receivers.contains_key(&body) { 0 } else { body.bytes };
+        let (owner_bytes, total_bytes) =
+            (owner_bytes.saturating_add(overhead), total_bytes.saturating_add(overhead));
+        self.charge_owner_and_total(owner, owner_bytes, total_bytes, limit)?;
         *self.sends.entry((owner, body)).or_default() += 1;
         if is_new_to_owner {
             *self.receivers.entry(body).or_default() += 1;
@@ -75,26 +76,28 @@ impl Ledger {
 
     /// Ends the charge of one send.
     pub(super) fn end_send(&mut self, owner: IpAddr, body: Allocation, overhead: usize) {
-        let (mut of_owner, mut of_total) = (overhead, overhead);
-        if count_down(&mut self.sends, (owner, body)) {
-            of_owner += body.bytes;
-            if count_down(&mut self.receivers, body) {
-                of_total += body.bytes;
+        let (mut owner_bytes, mut total_bytes) = (overhead, overhead);
+        if decrement(&mut self.sends, (owner, body)) {
+            owner_bytes += body.bytes;
+            if decrement(&mut self.receivers, body) {
+                total_bytes += body.bytes;
             }
         }
-        self.release_both(owner, of_owner, of_total);
+        self.release_owner_and_total(owner, owner_bytes, total_bytes);
     }
 
-    /// The rule of the dynamic threshold: after the charge the owner holds no more than is free.
-    fn charge_both(
+    /// Charges both, by the rule of the dynamic threshold: after the charge the owner holds no more bytes than are
+    /// free.
+    fn charge_owner_and_total(
         &mut self,
         owner: IpAddr,
-        of_owner: usize,
-        of_total: usize,
+        owner_bytes: usize,
+        total_bytes: usize,
         limit: usize,
     ) -> Result<(), BudgetExhausted> {
         let held = self.owners.get(&owner).copied().unwrap_or_default();
-        let (Some(held), Some(used)) = (held.checked_add(of_owner), self.used.checked_add(of_total)) else {
+        let (Some(held), Some(used)) = (held.checked_add(owner_bytes), self.used.checked_add(total_bytes))
+        else {
             return Err(BudgetExhausted);
         };
         if limit.checked_sub(used).is_none_or(|free| held > free) {
@@ -107,10 +110,10 @@ impl Ledger {
         Ok(())
     }
 
-    fn release_both(&mut self, owner: IpAddr, of_owner: usize, of_total: usize) {
-        self.used = self.used.saturating_sub(of_total);
+    fn release_owner_and_total(&mut self, owner: IpAddr, owner_bytes: usize, total_bytes: usize) {
+        self.used = self.used.saturating_sub(total_bytes);
         if let Entry::Occupied(mut held) = self.owners.entry(owner) {
-            *held.get_mut() = held.get().saturating_sub(of_owner);
+            *held.get_mut() = held.get().saturating_sub(owner_bytes);
             if *held.get() == 0 {
                 held.remove();
             }
@@ -118,8 +121,8 @@ impl Ledger {
     }
 }
 
-/// Counts one less. Returns true for the last one, whose entry is removed.
-fn count_down<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) -> bool {
+/// Decrements a count. Returns true for the last one, whose entry is removed.
+fn decrement<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) -> bool {
     let Entry::Occupied(mut count) = counts.entry(key) else { return false };
     *count.get_mut() -= 1;
     let is_last = *count.get() == 0;

@@ -7,7 +7,7 @@ const B: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 const C: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 3));
 
 #[test]
-fn a_permit_grows_shrinks_and_gives_all_of_it_back() {
+fn a_permit_grows_shrinks_and_releases_all_its_bytes() {
     let budget = ByteBudget::new(100);
     let mut permit = budget.acquire(A, 30).unwrap();
     assert_eq!(permit.grow_to(51), Err(BudgetExhausted));
@@ -80,7 +80,7 @@ fn a_body_in_flight_to_others_counts_against_the_share_of_each_owner() {
 }
 
 #[test]
-fn a_smaller_limit_takes_nothing_away_and_admits_nothing_more() {
+fn a_smaller_limit_keeps_charges_and_rejects_new_ones() {
     let budget = ByteBudget::new(200);
     let permit = budget.acquire(A, 100).unwrap();
     budget.set_limit(50);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use connector_cache::fake_graph::RetryAfter;
+use connector_cache::fake_graph::RetryAfterForm;
 use http::StatusCode;
 
 use super::World;
@@ -28,8 +28,8 @@ pub(super) async fn turn(world: Arc<World>) {
                 "nobody there"
             }
             3 => {
-                graph.retry_after(RetryAfter::Fractional);
-                graph.fault_wait(Duration::from_secs(2));
+                graph.set_retry_after_form(RetryAfterForm::Fractional);
+                graph.set_fault_retry_after(Duration::from_secs(2));
                 graph.fail_all(StatusCode::TOO_MANY_REQUESTS);
                 "429"
             }
@@ -38,7 +38,7 @@ pub(super) async fn turn(world: Arc<World>) {
                 "dead connections"
             }
             5 => {
-                graph.latency(Duration::from_millis(1_500));
+                graph.set_latency(Duration::from_millis(1_500));
                 "a Graph too slow"
             }
             6 => {
@@ -60,7 +60,7 @@ pub(super) async fn turn(world: Arc<World>) {
             }
             _ => {
                 graph.fail_next(20, StatusCode::TOO_MANY_REQUESTS);
-                graph.fault_wait(Duration::from_secs(1));
+                graph.set_fault_retry_after(Duration::from_secs(1));
                 "some 429"
             }
         };
@@ -70,7 +70,7 @@ pub(super) async fn turn(world: Arc<World>) {
         }
         link.mend();
         graph.heal();
-        graph.retry_after(RetryAfter::Whole);
+        graph.set_retry_after_form(RetryAfterForm::Whole);
         world.cast.revoke_one(graph);
         if wait(&world, Duration::from_millis(1_500)).await {
             return;

@@ -1,11 +1,11 @@
 use super::*;
 
-fn is_settled(text: &str) -> bool {
-    UrlParts::of(text).is_some_and(|cut| cut.is_settled())
+fn is_unambiguous(text: &str) -> bool {
+    UrlParts::split(text).is_some_and(|parts| parts.is_unambiguous())
 }
 
 #[test]
-fn a_text_is_cut_at_its_first_marks() {
+fn a_text_is_split_at_its_first_delimiters() {
     for (text, scheme, user, host, path, query) in [
         ("https://h", "https", false, "h", "", None),
         ("https://h/", "https", false, "h", "/", None),
@@ -22,17 +22,17 @@ fn a_text_is_cut_at_its_first_marks() {
         ("https:h?a=://b/c", "https:h?a=", false, "b", "/c", None),
         ("a#b://c", "a#b", false, "c", "", None),
     ] {
-        let cut = UrlParts::of(text).unwrap();
-        assert_eq!((cut.scheme, cut.user, cut.host), (scheme, user, host), "{text}");
-        assert_eq!((cut.path, cut.query), (path, query), "{text}");
-        let rest = text.strip_prefix(cut.front).unwrap();
-        assert!(cut.front.ends_with(&format!("{host}{path}")), "{text}");
+        let parts = UrlParts::split(text).unwrap();
+        assert_eq!((parts.scheme, parts.has_user_info, parts.host), (scheme, user, host), "{text}");
+        assert_eq!((parts.path, parts.query), (path, query), "{text}");
+        let rest = text.strip_prefix(parts.before_query).unwrap();
+        assert!(parts.before_query.ends_with(&format!("{host}{path}")), "{text}");
         assert!(rest.is_empty() || rest.starts_with(['?', '#']), "{text}");
     }
 }
 
 #[test]
-fn what_is_not_plain_or_has_no_mark_is_not_cut() {
+fn other_characters_or_no_delimiter_prevent_a_split() {
     for text in [
         "",
         "https",
@@ -43,7 +43,7 @@ fn what_is_not_plain_or_has_no_mark_is_not_cut() {
         "https://h/\\",
         "https://h/%",
     ] {
-        assert!(UrlParts::of(text).is_none(), "{text}");
+        assert!(UrlParts::split(text).is_none(), "{text}");
     }
     for byte in 0..128_u8 {
         let plain = byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=".contains(&byte);
@@ -63,7 +63,7 @@ fn every_percent_sign_stands_before_two_hexadecimal_digits() {
 }
 
 #[test]
-fn the_usual_urls_are_settled() {
+fn common_urls_are_unambiguous() {
     for text in [
         "https://someapi.com/api/endpoint",
         "http://h",
@@ -75,12 +75,12 @@ fn the_usual_urls_are_settled() {
         "https://h/?[@:]$!()*+,;=%41",
         "https://h/#'",
     ] {
-        assert!(is_settled(text), "{text}");
+        assert!(is_unambiguous(text), "{text}");
     }
 }
 
 #[test]
-fn what_a_parser_could_see_otherwise_is_not_settled() {
+fn a_url_that_a_parser_could_read_otherwise_is_ambiguous() {
     for text in [
         // Another scheme, or another spelling of it.
         "ftp://h/",
@@ -104,27 +104,27 @@ fn what_a_parser_could_see_otherwise_is_not_settled() {
         "https://a.-h/",
         "https://a--h/",
         "https://xn--bcher-kva.example/",
-        // It could be an address.
+        // A host that could be an address.
         "https://1/",
         "https://127.0.0.1/",
         "https://a.1/",
         "https://a.0x7f/",
         "https://a.7b/",
         "https://[::1]/",
-        // Characters that no name has.
+        // Characters that are invalid in a name.
         "https://a_b/",
         "https://a%41/",
         "https://a~b/",
-        // Ports that are none, or may be too large.
+        // Ports that are invalid, or may be too large.
         "https://h:/",
         "https://h:00443/",
         "https://h:65536/",
         "https://h:1a/",
         "https://h:1:2/",
         "https://:1/",
-        // What is escaped in a query.
+        // Characters that are escaped in a query.
         "https://h/?a'",
     ] {
-        assert!(!is_settled(text), "{text}");
+        assert!(!is_unambiguous(text), "{text}");
     }
 }

@@ -1,6 +1,6 @@
-//! What a request asks for: path, query and `Accept`, read as Graph's OData front end reads them.
+//! Requests for a configuration: path, query and `Accept`, parsed as by Graph's OData front end.
 //!
-//! This is a second reading, made without the proxy's parser, so that the two can disagree.
+//! This parser does not use the proxy's parser, so that tests can find differences between the two.
 
 use serde_json::Value;
 
@@ -9,32 +9,32 @@ use crate::support::labels::Label;
 
 /// A request for the configuration of one flow.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Question {
+pub(crate) struct ConfigurationRequest {
     /// `v1.0` or `beta`.
     pub(crate) version: &'static str,
     pub(crate) flow: String,
-    pub(crate) expand: Vec<Expansion>,
+    pub(crate) expand: Vec<ExpandItem>,
     pub(crate) select: Vec<String>,
-    pub(crate) metadata: Metadata,
+    pub(crate) metadata: ODataMetadata,
 }
 
 /// One item of `$expand`.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Expansion {
+pub(crate) struct ExpandItem {
     pub(crate) step: Step,
-    /// The nested `$select`. Empty means everything.
+    /// The nested `$select`. Empty: all properties.
     pub(crate) select: Vec<String>,
 }
 
-/// How much OData says about the data (`odata.metadata` in `Accept`).
+/// The metadata level (`odata.metadata` in `Accept`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Metadata {
+pub(crate) enum ODataMetadata {
     None,
     Minimal,
     Full,
 }
 
-impl Metadata {
+impl ODataMetadata {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -52,28 +52,28 @@ impl Metadata {
     }
 }
 
-/// Why a request names nothing that Graph has.
+/// Reasons for a 404 or 400.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Unasked {
-    /// No such route: 404.
-    Path,
-    /// The query cannot be read: 400 with this message.
-    Query(String),
+pub(crate) enum RequestError {
+    /// The path has no route: 404.
+    UnknownRoute,
+    /// The query is invalid: 400 with this message.
+    InvalidQuery(String),
 }
 
-impl Question {
-    pub(crate) fn parse(path: &str, query: &str, accept: &str) -> Result<Self, Unasked> {
-        let (version, flow) = route(path).ok_or(Unasked::Path)?;
-        let mut question = Self {
+impl ConfigurationRequest {
+    pub(crate) fn parse(path: &str, query: &str, accept: &str) -> Result<Self, RequestError> {
+        let (version, flow) = route(path).ok_or(RequestError::UnknownRoute)?;
+        let mut request = Self {
             version,
             flow: flow.to_owned(),
             expand: Vec::new(),
             select: Vec::new(),
-            metadata: Metadata::parse(accept),
+            metadata: ODataMetadata::parse(accept),
         };
         let mut seen = Vec::new();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            // On v1.0 a name without `$` is a custom option, which is ignored without a word.
+            // On v1.0 a name without `$` is a custom query option, which Graph ignores.
             let option = match name.strip_prefix('$') {
                 Some(option) => option.to_owned(),
                 None if version == "beta" && ["expand", "select"].contains(&&*name) => name.into_owned(),
@@ -83,23 +83,25 @@ impl Question {
                 let message = format!(
                     "Query option '${option}' was specified more than once, but it must be specified at most once."
                 );
-                return Err(Unasked::Query(message));
+                return Err(RequestError::InvalidQuery(message));
             }
             match option.as_str() {
-                "expand" => question.expand = expansions(&value, version)?,
-                "select" => question.select = identifiers(&value)?,
+                "expand" => request.expand = expansions(&value, version)?,
+                "select" => request.select = identifiers(&value)?,
                 _ => {
-                    return Err(Unasked::Query(format!("The query parameter '${option}' is not supported.")));
+                    return Err(RequestError::InvalidQuery(format!(
+                        "The query parameter '${option}' is not supported."
+                    )));
                 }
             }
             seen.push(option);
         }
-        Ok(question)
+        Ok(request)
     }
 }
 
-/// The flow's id, for the counters, whether or not the rest of the request makes sense.
-pub(crate) fn flow_of(path: &str) -> Option<&str> {
+/// Returns the flow id in a path, for the counters, also if the rest of the request is invalid.
+pub(crate) fn flow_in_path(path: &str) -> Option<&str> {
     route(path).map(|(_, flow)| flow)
 }
 
@@ -114,8 +116,8 @@ fn route(path: &str) -> Option<(&'static str, &str)> {
     (!id.is_empty() && !id.contains(['/', '%', '\''])).then_some((version, id))
 }
 
-/// `a,b($select=x,y)`: commas inside parentheses belong to the nested options.
-fn expansions(list: &str, version: &str) -> Result<Vec<Expansion>, Unasked> {
+/// Parses `a,b($select=x,y)`. Commas inside parentheses belong to the nested options.
+fn expansions(list: &str, version: &str) -> Result<Vec<ExpandItem>, RequestError> {
     let mut depth = 0_usize;
     let items = list.split(|character| {
         match character {
@@ -125,7 +127,7 @@ fn expansions(list: &str, version: &str) -> Result<Vec<Expansion>, Unasked> {
         }
         character == ',' && depth == 0
     });
-    let mut found: Vec<Expansion> = Vec::new();
+    let mut found: Vec<ExpandItem> = Vec::new();
     for item in items {
         let expansion = expansion(item, version)?;
         if found.iter().all(|earlier| earlier.step != expansion.step) {
@@ -135,45 +137,47 @@ fn expansions(list: &str, version: &str) -> Result<Vec<Expansion>, Unasked> {
     Ok(found)
 }
 
-fn expansion(item: &str, version: &str) -> Result<Expansion, Unasked> {
+fn expansion(item: &str, version: &str) -> Result<ExpandItem, RequestError> {
     let (name, nested) = match item.split_once('(') {
-        Some((name, rest)) => (name, rest.strip_suffix(')').ok_or_else(|| unreadable(item))?),
+        Some((name, rest)) => (name, rest.strip_suffix(')').ok_or_else(|| syntax_error(item))?),
         None => (item, ""),
     };
     let known =
         |step: &&Step| step.as_str() == name && (version == "beta" || **step != Step::PreTokenIssuance);
-    let step =
-        Step::ALL.iter().find(known).ok_or_else(|| no_property(name, "userFlowApiConnectorConfiguration"))?;
+    let step = Step::ALL
+        .iter()
+        .find(known)
+        .ok_or_else(|| unknown_property(name, "userFlowApiConnectorConfiguration"))?;
     let select = match nested.strip_prefix("$select=") {
         Some(list) => identifiers(list)?,
         None if nested.is_empty() => Vec::new(),
-        None => return Err(unreadable(item)),
+        None => return Err(syntax_error(item)),
     };
     match select.iter().find(|name| !CONNECTOR_PROPERTIES.contains(&name.as_str())) {
-        Some(unknown) => Err(no_property(unknown, "identityApiConnector")),
-        None => Ok(Expansion { step: *step, select }),
+        Some(unknown) => Err(unknown_property(unknown, "identityApiConnector")),
+        None => Ok(ExpandItem { step: *step, select }),
     }
 }
 
-fn identifiers(list: &str) -> Result<Vec<String>, Unasked> {
+fn identifiers(list: &str) -> Result<Vec<String>, RequestError> {
     let is_identifier =
         |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
     match list.split(',').find(|name| !is_identifier(name)) {
-        Some(bad) => Err(unreadable(bad)),
+        Some(bad) => Err(syntax_error(bad)),
         None => Ok(list.split(',').map(str::to_owned).collect()),
     }
 }
 
-fn no_property(name: &str, entity: &str) -> Unasked {
-    Unasked::Query(format!(
+fn unknown_property(name: &str, entity: &str) -> RequestError {
+    RequestError::InvalidQuery(format!(
         "Parsing OData Select and Expand failed: Could not find a property named '{name}' on type \
          'microsoft.graph.{entity}'."
     ))
 }
 
-fn unreadable(part: &str) -> Unasked {
+fn syntax_error(part: &str) -> RequestError {
     let part = Value::from(part);
-    Unasked::Query(format!("Parsing OData Select and Expand failed: Syntax error in {part}."))
+    RequestError::InvalidQuery(format!("Parsing OData Select and Expand failed: Syntax error in {part}."))
 }
 
 const CONNECTOR_PROPERTIES: [&str; 4] = ["id", "displayName", "targetUrl", "authenticationConfiguration"];

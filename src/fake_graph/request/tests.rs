@@ -2,8 +2,8 @@ use super::*;
 
 const PATH: &str = "/beta/identity/b2xUserFlows/B2X_1_signup/apiConnectorConfiguration";
 
-fn ask(query: &str) -> Result<Question, Unasked> {
-    Question::parse(PATH, query, "application/json")
+fn ask(query: &str) -> Result<ConfigurationRequest, RequestError> {
+    ConfigurationRequest::parse(PATH, query, "application/json")
 }
 
 fn expanded(query: &str) -> Vec<&'static str> {
@@ -13,7 +13,7 @@ fn expanded(query: &str) -> Vec<&'static str> {
 #[test]
 fn both_spellings_of_the_key_name_the_same_flow() {
     for path in [PATH, "/beta/identity/b2xUserFlows('B2X_1_signup')/apiConnectorConfiguration"] {
-        assert_eq!(flow_of(path), Some("B2X_1_signup"), "{path}");
+        assert_eq!(flow_in_path(path), Some("B2X_1_signup"), "{path}");
     }
 }
 
@@ -27,7 +27,7 @@ fn a_path_that_is_not_the_route_is_not_found() {
         "/beta/identity/b2xUserFlows//apiConnectorConfiguration",
         "/beta//identity/b2xUserFlows/x/apiConnectorConfiguration",
     ] {
-        assert_eq!(Question::parse(path, "", ""), Err(Unasked::Path), "{path}");
+        assert_eq!(ConfigurationRequest::parse(path, "", ""), Err(RequestError::UnknownRoute), "{path}");
     }
 }
 
@@ -39,28 +39,29 @@ fn an_encoded_expand_is_the_same_expand() {
 }
 
 #[test]
-fn beta_lets_the_dollar_go_and_v1_ignores_the_option() {
+fn beta_accepts_an_option_without_dollar_and_v1_ignores_it() {
     assert_eq!(expanded("expand=postFederationSignup"), ["postFederationSignup"]);
-    let v1 = Question::parse(&PATH.replace("beta", "v1.0"), "expand=postFederationSignup", "").unwrap();
+    let v1 = ConfigurationRequest::parse(&PATH.replace("beta", "v1.0"), "expand=postFederationSignup", "")
+        .unwrap();
     assert_eq!(v1.expand, []);
 }
 
 #[test]
 fn pre_token_issuance_exists_on_beta_only() {
     assert_eq!(expanded("$expand=preTokenIssuance"), ["preTokenIssuance"]);
-    let v1 = Question::parse(&PATH.replace("beta", "v1.0"), "$expand=preTokenIssuance", "");
-    assert!(matches!(v1, Err(Unasked::Query(_))));
+    let v1 = ConfigurationRequest::parse(&PATH.replace("beta", "v1.0"), "$expand=preTokenIssuance", "");
+    assert!(matches!(v1, Err(RequestError::InvalidQuery(_))));
 }
 
 #[test]
 fn a_nested_select_keeps_its_commas() {
-    let question = ask("$expand=postFederationSignup($select=id,displayName),preTokenIssuance").unwrap();
-    assert_eq!(question.expand.len(), 2);
-    assert_eq!(question.expand[0].select, ["id", "displayName"]);
+    let request = ask("$expand=postFederationSignup($select=id,displayName),preTokenIssuance").unwrap();
+    assert_eq!(request.expand.len(), 2);
+    assert_eq!(request.expand[0].select, ["id", "displayName"]);
 }
 
 #[test]
-fn what_cannot_be_read_is_a_bad_request() {
+fn an_invalid_query_is_a_bad_request() {
     for query in [
         "$expand=nothing",
         "$expand=",
@@ -71,18 +72,18 @@ fn what_cannot_be_read_is_a_bad_request() {
         "$filter=x",
         "$expand=preTokenIssuance&$expand=preTokenIssuance",
     ] {
-        assert!(matches!(ask(query), Err(Unasked::Query(_))), "{query}");
+        assert!(matches!(ask(query), Err(RequestError::InvalidQuery(_))), "{query}");
     }
 }
 
 #[test]
 fn the_metadata_level_is_a_parameter_of_accept() {
-    let level = |accept| apply_to(accept).metadata;
-    assert_eq!(level("application/json;odata.metadata=none"), Metadata::None);
-    assert_eq!(level("text/html, application/json; odata.metadata=full"), Metadata::Full);
-    assert_eq!(level("*/*"), Metadata::Minimal);
+    let level = |accept| parse_with_accept(accept).metadata;
+    assert_eq!(level("application/json;odata.metadata=none"), ODataMetadata::None);
+    assert_eq!(level("text/html, application/json; odata.metadata=full"), ODataMetadata::Full);
+    assert_eq!(level("*/*"), ODataMetadata::Minimal);
 }
 
-fn apply_to(accept: &str) -> Question {
-    Question::parse(PATH, "", accept).unwrap()
+fn parse_with_accept(accept: &str) -> ConfigurationRequest {
+    ConfigurationRequest::parse(PATH, "", accept).unwrap()
 }

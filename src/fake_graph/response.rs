@@ -1,4 +1,4 @@
-//! Graph's answers: data or an error in its shape, under the headers that it sends.
+//! Graph's responses: data or an error, with the header fields that Graph sends.
 
 use std::convert::Infallible;
 use std::io::{self, Write as _};
@@ -13,32 +13,32 @@ use http_body_util::StreamBody;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::question::Metadata;
+use super::request::ODataMetadata;
 
-/// A body of unknown length, so that it goes out chunked, as Graph's do.
-pub(crate) type Body = StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
+/// A body of unknown length, so that it is sent chunked, as by Graph.
+pub(crate) type ChunkedBody = StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
 
-/// What Graph has decided to say.
-pub(crate) struct Answer {
+/// A response before its header fields and body are rendered.
+pub(crate) struct GraphResponse {
     status: StatusCode,
-    content: Content,
-    /// Beside the ones that every answer has.
+    content: ResponseContent,
+    /// Fields beside those of every response.
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-enum Content {
-    Data(Value, Metadata),
+enum ResponseContent {
+    Data(Value, ODataMetadata),
     Error(&'static str, String),
 }
 
-/// What the request says about the form of its answer.
-pub(crate) struct Wish {
+/// Request fields that change the form of the response.
+pub(crate) struct ResponsePreferences {
     gzip: bool,
     client_request_id: Option<HeaderValue>,
 }
 
-impl Wish {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+impl ResponsePreferences {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         let codings = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
         let wants = |coding: &str| {
             let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
@@ -52,39 +52,43 @@ impl Wish {
     }
 }
 
-impl Answer {
-    /// 200 with a body.
-    pub(crate) fn data(body: Value, metadata: Metadata) -> Self {
-        Self { status: StatusCode::OK, content: Content::Data(body, metadata), headers: Vec::new() }
+impl GraphResponse {
+    /// Creates a 200 with a body.
+    pub(crate) fn data(body: Value, metadata: ODataMetadata) -> Self {
+        Self { status: StatusCode::OK, content: ResponseContent::Data(body, metadata), headers: Vec::new() }
     }
 
-    /// A failure, with the code that clients branch on.
+    /// Creates an error response with the code that clients check.
     pub(crate) fn error(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, content: Content::Error(code, message.into()), headers: Vec::new() }
+        Self { status, content: ResponseContent::Error(code, message.into()), headers: Vec::new() }
     }
 
-    /// Adds a header field. A value that cannot be one is left out.
+    /// Adds a header field. Ignores a value that is invalid in a field.
     pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
         self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
         self
     }
 
-    /// The response as it goes out at `now`.
-    pub(crate) fn into_response(self, wish: &Wish, now: SystemTime) -> Response<Body> {
+    /// Renders the response at the time `now`.
+    pub(crate) fn into_response(
+        self,
+        preferences: &ResponsePreferences,
+        now: SystemTime,
+    ) -> Response<ChunkedBody> {
         let request_id = Uuid::new_v4().to_string();
         let mut headers: HeaderMap = self.headers.into_iter().collect();
         set(&mut headers, REQUEST_ID, &request_id);
-        match &wish.client_request_id {
+        match &preferences.client_request_id {
             Some(given) => headers.insert(CLIENT_REQUEST_ID, given.clone()),
             None => set(&mut headers, CLIENT_REQUEST_ID, &request_id),
         };
         add_common(&mut headers, now);
         let text = match self.content {
-            Content::Data(body, metadata) => {
+            ResponseContent::Data(body, metadata) => {
                 add_data(&mut headers, metadata);
                 body.to_string()
             }
-            Content::Error(code, message) => {
+            ResponseContent::Error(code, message) => {
                 set(&mut headers, header::CONTENT_TYPE, "application/json");
                 let client = headers.get(CLIENT_REQUEST_ID).and_then(|value| value.to_str().ok());
                 let ids =
@@ -93,13 +97,13 @@ impl Answer {
             }
         };
         let mut body = text.into_bytes();
-        if wish.gzip
+        if preferences.gzip
             && let Ok(smaller) = gzip(&body)
         {
             set(&mut headers, header::CONTENT_ENCODING, "gzip");
             body = smaller;
         }
-        let mut response = Response::new(in_two_chunks(body));
+        let mut response = Response::new(split_into_two_chunks(body));
         *response.status_mut() = self.status;
         *response.headers_mut() = headers;
         response
@@ -113,7 +117,7 @@ fn add_common(headers: &mut HeaderMap, now: SystemTime) {
     set(headers, DIAGNOSTIC, SERVER_INFO);
 }
 
-fn add_data(headers: &mut HeaderMap, metadata: Metadata) {
+fn add_data(headers: &mut HeaderMap, metadata: ODataMetadata) {
     let content_type = format!(
         "application/json;odata.metadata={};odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
         metadata.as_str()
@@ -129,7 +133,7 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Option<HeaderV
     headers.insert(name, HeaderValue::from_str(value).ok()?)
 }
 
-/// `2026-07-26T21:46:01`: Graph writes the time without a zone.
+/// Formats a time without a zone, as Graph does: `2026-07-26T21:46:01`.
 fn zoneless(now: SystemTime) -> String {
     humantime::format_rfc3339_seconds(now).to_string().trim_end_matches('Z').to_owned()
 }
@@ -140,7 +144,7 @@ fn gzip(body: &[u8]) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-fn in_two_chunks(body: Vec<u8>) -> Body {
+fn split_into_two_chunks(body: Vec<u8>) -> ChunkedBody {
     let mut rest = Bytes::from(body);
     let first = rest.split_to(rest.len() / 2);
     StreamBody::new(stream::iter(vec![Ok(Frame::data(first)), Ok(Frame::data(rest))]))
