@@ -42,6 +42,16 @@ impl ErrorResponse {
         self.body().status
     }
 
+    /// Value of `error.code` in the body.
+    pub fn code(self) -> &'static str {
+        self.body().code
+    }
+
+    /// Value of `error.message` in the body.
+    pub fn message(self) -> &'static str {
+        self.body().message
+    }
+
     /// Builds the response.
     pub fn response(self, ids: &Ids, now: Now) -> Response {
         let mut response = self.body().response(ids, now);

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use connector_cache::auth::Bypass;
-use connector_cache::cache::outcome::{Eviction, NotStored, Outcome, ProofResult};
+use connector_cache::cache::outcome::{Eviction, NotStored, Outcome, ProofChange, ProofLookup};
 use connector_cache::http::rejection::Rejection;
 use connector_cache::observability::metrics::{MethodLabel, Metrics, PermitKind, SpanResult};
 use connector_cache::scrub::{ScrubFailure, ScrubbedField};
+use connector_cache::server::ConnRejection;
 use connector_cache::support::labels::Label;
 use connector_cache::support::watched_files::ReloadResult;
 use connector_cache::upstream::Retry;
@@ -93,6 +94,13 @@ fn sets() -> Vec<Set> {
     fn set<L: Label>() -> Set {
         L::ALL.iter().map(|label| (label.as_str(), label.description())).collect()
     }
+    // Requests and connections share the metric, and some reasons.
+    let mut rejected = set::<Rejection>();
+    for reason in set::<ConnRejection>() {
+        if rejected.iter().all(|(label, _)| *label != reason.0) {
+            rejected.push(reason);
+        }
+    }
     vec![
         set::<Bypass>(),
         set::<Eviction>(),
@@ -100,9 +108,10 @@ fn sets() -> Vec<Set> {
         set::<NotStored>(),
         set::<Outcome>(),
         set::<PermitKind>(),
-        set::<ProofResult>(),
-        set::<Rejection>(),
-        set::<Reload>(),
+        set::<ProofChange>(),
+        set::<ProofLookup>(),
+        rejected,
+        set::<ReloadResult>(),
         set::<Retry>(),
         set::<ScrubFailure>(),
         set::<ScrubbedField>(),

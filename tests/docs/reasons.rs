@@ -6,6 +6,7 @@ use connector_cache::http::cache_status::Forward;
 use connector_cache::http::rejection::Rejection;
 use connector_cache::proxy::error_response::ErrorResponse;
 use connector_cache::scrub::ScrubFailure;
+use connector_cache::server::ConnRejection;
 use connector_cache::support::labels::Label;
 use connector_cache::upstream::UpstreamFailure;
 use http::StatusCode;
@@ -16,14 +17,13 @@ use super::markdown::{code, notice, table};
 pub(crate) fn page() -> String {
     let mut text = notice("the label enums in src") + HEAD;
     text += REJECTIONS;
-    let is_closed = |reason: &Rejection| CLOSED_WITHOUT_RESPONSE.contains(reason);
-    let (closed, answered): (Vec<_>, Vec<_>) = Rejection::ALL.iter().copied().partition(is_closed);
-    text += &with_responses(answered.into_iter().map(|reason| (reason, ErrorResponse::Rejected(reason))));
+    let rejections = Rejection::ALL.iter();
+    text += &with_responses(rejections.map(|&reason| (reason, ErrorResponse::Rejected(reason))));
     text += CONNECTIONS;
-    text += &descriptions(&closed);
+    text += &descriptions(ConnRejection::ALL);
     text += FAILURES;
     let failures = UpstreamFailure::ALL.iter();
-    text += &with_responses(failures.map(|&reason| (reason, ErrorResponse::GraphClient(reason))));
+    text += &with_responses(failures.map(|&reason| (reason, ErrorResponse::Upstream(reason))));
     text += SCRUB_FAILURES;
     let failures = ScrubFailure::ALL.iter();
     text += &with_responses(failures.map(|&reason| (reason, ErrorResponse::Unscrubbable(reason))));
@@ -59,15 +59,6 @@ fn with_responses<L: Label>(reasons: impl Iterator<Item = (L, ErrorResponse)>) -
     )
 }
 
-/// Reasons for which a connection is closed without a response.
-const CLOSED_WITHOUT_RESPONSE: &[Rejection] = &[
-    Rejection::Connections,
-    Rejection::AddressConnections,
-    Rejection::Flood,
-    Rejection::Slow,
-    Rejection::Handshake,
-];
-
 const HEAD: &str = "
 # Reasons
 
@@ -83,8 +74,8 @@ The proxy refused the request without a request to Graph. Counted by `rejected_t
 const CONNECTIONS: &str = "
 ## Why a connection was refused or closed
 
-The proxy closed the connection without a response; for `slow` over HTTP/2, it reset only the stream of a large response.
-Counted by `rejected_total`.
+The proxy closed the connection, in most cases without a response; for `slow` over HTTP/2, it reset only the stream of a large
+response. Counted by `rejected_total`.
 
 ";
 const FAILURES: &str = "

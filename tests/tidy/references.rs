@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use connector_cache::auth::Bypass;
-use connector_cache::cache::outcome::{Eviction, HitReason, NotStored, Outcome, ProofResult};
+use connector_cache::cache::outcome::{Eviction, HitReason, NotStored, Outcome, ProofChange, ProofLookup};
 use connector_cache::config::LIVE;
 use connector_cache::http::cache_status::Forward;
 use connector_cache::http::rejection::Rejection;
 use connector_cache::observability::metrics::{MethodLabel, Metrics, PermitKind};
 use connector_cache::proxy::error_response::ErrorResponse;
 use connector_cache::scrub::{ScrubFailure, ScrubbedField};
+use connector_cache::server::ConnRejection;
 use connector_cache::support::labels::Label;
 use connector_cache::support::watched_files::ReloadResult;
 use connector_cache::upstream::Retry;
@@ -78,7 +79,7 @@ fn every_reason_is_there_and_no_other() {
     let rejections = &reasons(REFUSED) | &reasons("Why a connection was refused or closed");
     assert_eq!(reasons("Why a token may not use the cache"), words::<Bypass>());
     assert_eq!(reasons("Why a response was not stored"), words::<NotStored>());
-    assert_eq!(rejections, words::<Rejection>());
+    assert_eq!(rejections, &words::<Rejection>() | &words::<ConnRejection>());
     assert_eq!(reasons(UNUSABLE), words::<UpstreamFailure>());
     assert_eq!(reasons(UNSCRUBBABLE), words::<ScrubFailure>());
     assert_eq!(
@@ -97,7 +98,7 @@ fn every_reason_has_its_status() {
     }
     let (unusable, unscrubbable) = (rows(REASONS, Some(UNUSABLE)), rows(REASONS, Some(UNSCRUBBABLE)));
     for &reason in UpstreamFailure::ALL {
-        let expected = status(ErrorResponse::GraphClient(reason));
+        let expected = status(ErrorResponse::Upstream(reason));
         assert_eq!(unusable[reason.as_str()][1], expected, "{reason}");
     }
     for &reason in ScrubFailure::ALL {
@@ -134,11 +135,12 @@ fn every_metric_is_there_with_its_labels_words() {
     let labels = [
         words::<Outcome>(),
         words::<MethodLabel>(),
-        words::<ProofResult>(),
+        words::<ProofChange>(),
+        words::<ProofLookup>(),
         words::<Eviction>(),
         words::<ScrubbedField>(),
         words::<Retry>(),
-        words::<Reload>(),
+        words::<ReloadResult>(),
         words::<PermitKind>(),
         #[cfg(feature = "otlp")]
         words::<connector_cache::observability::metrics::SpanResult>(),

@@ -1,6 +1,7 @@
 //! Tests over a connection in memory, whose bytes arrive one at a time.
 
 use std::net::Ipv4Addr;
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;
 
 use http::request::Parts;
