@@ -38,7 +38,7 @@ setup: ## say what is missing, and install it where that is possible
 
 clients:
 	$(call say,Graph's own clients for the tests)
-	@tests/clients/prepare
+	@tests/sdk_clients/prepare
 
 fmt: ## check the format (`cargo fmt --all` repairs it)
 	$(call say,format)
@@ -68,7 +68,7 @@ it: ## the tests of the whole, in tests/
 	@cargo $(tests) --locked --test '*'
 
 test-clients: setup clients ## Graph's SDKs for Python and JavaScript, curl and the .NET shape, before the proxy
-	@cargo $(tests) --locked --features test-clients --test clients
+	@cargo $(tests) --locked --features test-clients --test sdk_clients
 
 test-chart: setup ## the Helm chart, alerts and dashboard: Helm 3 and 4, promtool, a real Prometheus; a pod where there is an image
 	$(call say,chart and alerts and dashboard (a first run fetches its tools))

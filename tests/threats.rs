@@ -1,19 +1,19 @@
 //! What an attacker may try, by the number that the threat has in the threat model.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
-mod kit;
+mod common;
 
 use std::time::Duration;
 
+use common::client::{self, Client, Response};
+use common::gate::Gate;
+use common::origin::GraphClient;
+use common::proxy::{Proxy, path};
+use common::reply::Reply;
+use common::within;
 use connector_cache::fake_graph::{FakeGraph, Options, forgery};
 use connector_cache::upstream::refused_tokens::REPLAY;
 use futures_util::future::join_all;
-use kit::client::{self, Client, Response};
-use kit::gate::Gate;
-use kit::origin::GraphClient;
-use kit::proxy::{Proxy, path};
-use kit::reply::Reply;
-use kit::within;
 
 /// Two tokens of one user.
 fn tokens() -> (String, String) {

@@ -2,17 +2,17 @@
 
 #![cfg(all(feature = "otlp", feature = "sandbox"))]
 
-mod kit;
+mod common;
 
+use common::client;
+use common::collector::{Collector, Span};
+use common::origin::{GraphClient, closed_port};
+use common::proxy::{Proxy, path};
+use common::reply::Reply;
+use common::{token, within};
 use connector_cache::config::Config;
 use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, SIGN_UP, user_id};
 use connector_cache::observability::metrics::SpanResult;
-use kit::client;
-use kit::collector::{Collector, Span};
-use kit::origin::{GraphClient, closed_port};
-use kit::proxy::{Proxy, path};
-use kit::reply::Reply;
-use kit::{token, within};
 use url::Url;
 
 const CALLERS: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

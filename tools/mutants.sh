@@ -76,8 +76,8 @@ for set in ${MUTANTS_SET:-identity resource scrub decision machines}; do
     decision) ;; # No test is beside it: what it does is seen from outside.
     machines) plant "$set" whole cargo -C=--lib -- -- cache:: permits:: fair_queue:: unproven_limit:: survivor:: breaker:: fetch:: ;;
     esac
-    plant "$set" whole nextest -C=--test={path,threats,withdrawal,strangers,http,model} \
-        -- --fail-fast -E 'not test(/teeth/)'
+    plant "$set" whole nextest -C=--test={end_to_end,threats,invalidation_races,untrusted_tokens,conformance,model} \
+        -- --fail-fast -E 'not test(/mutation_checks/)'
     echo "$set: unnoticed:"
     cat "$out/$set/mutants.out/missed.txt"
 done

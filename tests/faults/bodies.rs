@@ -8,11 +8,11 @@ use connector_cache::http::error::UpstreamFailure;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::token;
+use crate::common::origin::GraphClient;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::token;
 use crate::stage::{BODY, Stage, sound};
 
 fn gzip(plain: &[u8]) -> Vec<u8> {
@@ -162,7 +162,7 @@ async fn f08_a_length_over_the_limit_is_refused_before_the_body_comes() {
         config.origin.timeout = Duration::from_secs(60);
     })
     .await;
-    let never = crate::kit::gate::Gate::new();
+    let never = crate::common::gate::Gate::new();
     let announced = sound().header("content-length", "1099511627776").paused_after(110, &never);
     stage.fails(announced, 502, UpstreamFailure::TooLarge).await;
     stage.clear().await;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::kit::client::Response;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::{token, within};
+use crate::common::client::Response;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::{token, within};
 use crate::stage::{STORED, Stage, cache_status, sound};
 
 /// A stage, and a caller of it with a token of its own.

@@ -2,7 +2,7 @@
 
 use connector_cache::cache::outcome::ScrubFailure;
 
-use crate::kit::reply::Reply;
+use crate::common::reply::Reply;
 use crate::stage::{CANARY, Stage, sound};
 
 /// An answer with one connector, whose authentication is this.

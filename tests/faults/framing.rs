@@ -2,7 +2,7 @@
 
 use connector_cache::http::error::UpstreamFailure;
 
-use crate::kit::reply::Reply;
+use crate::common::reply::Reply;
 use crate::stage::{BODY, CANARY, STORED, Stage, cache_status, sound};
 
 /// A sound answer with something before it.

@@ -4,12 +4,12 @@ use connector_cache::cache::outcome::Retry;
 use connector_cache::http::error::UpstreamFailure;
 use h2::Reason;
 
-use crate::kit::client::{Client, H2, Response};
-use crate::kit::gate::Gate;
-use crate::kit::h2::{Act, H2Origin};
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::tls::Authority;
-use crate::kit::{token, within};
+use crate::common::client::{Client, H2, Response};
+use crate::common::gate::Gate;
+use crate::common::h2::{Act, H2Origin};
+use crate::common::proxy::{Proxy, path};
+use crate::common::tls::Authority;
+use crate::common::{token, within};
 use crate::stage::{BODY, STORED, cache_status};
 
 /// The proxy before such an origin, and a caller's connection.

@@ -7,13 +7,13 @@ use connector_cache::http::error::UpstreamFailure;
 
 use futures_util::future::join_all;
 
-use crate::kit::client::{Client, Response};
-use crate::kit::h2::{Act, H2Origin};
-use crate::kit::link::Link;
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::tls::Authority;
-use crate::kit::{token, within};
+use crate::common::client::{Client, Response};
+use crate::common::h2::{Act, H2Origin};
+use crate::common::link::Link;
+use crate::common::origin::GraphClient;
+use crate::common::proxy::{Proxy, path};
+use crate::common::tls::Authority;
+use crate::common::{token, within};
 use crate::stage::{BODY, cache_status, sound};
 
 /// The proxy, a road, and Graph at its end.
@@ -79,7 +79,7 @@ async fn f14_a_road_that_trickles_ends_at_the_deadline_of_the_whole() {
 #[tokio::test]
 async fn f02_a_road_that_breaks_in_the_midst_of_an_answer_is_a_502() {
     let far = Far::with(|_| {}).await;
-    let never = crate::kit::gate::Gate::new();
+    let never = crate::common::gate::Gate::new();
     far.origin.any(sound().paused_after(100, &never));
     let asked = async { far.ask("a").await };
     let breaking = async {
@@ -138,7 +138,7 @@ async fn f22_a_connection_that_died_in_the_pool_without_a_word_costs_one_answer(
 #[tokio::test]
 async fn f22_a_whole_pool_that_died_without_a_word_costs_one_answer() {
     let far = Far::with(short).await;
-    let gate = crate::kit::gate::Gate::new();
+    let gate = crate::common::gate::Gate::new();
     far.origin.any(sound().held_until(&gate));
     // Ten at once are ten connections.
     let tokens: Vec<_> = (0..10).map(|n| token::mint(&format!("caller-{n}"))).collect();

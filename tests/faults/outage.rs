@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use connector_cache::config::Config;
 
-use crate::kit::client::{Client, H2, Response};
-use crate::kit::gate::Gate;
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::token;
+use crate::common::client::{Client, H2, Response};
+use crate::common::gate::Gate;
+use crate::common::origin::GraphClient;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::token;
 use crate::stage::{cache_status, sound};
 
 /// Callers, and a Graph that fails when it is told to.

@@ -6,9 +6,9 @@ use connector_cache::cache::outcome::Bypass;
 use connector_cache::http::error::Rejection;
 use connector_cache::support::labels::Label as _;
 
-use crate::kit::client::{Client, Response};
-use crate::kit::proxy::path;
-use crate::kit::token;
+use crate::common::client::{Client, Response};
+use crate::common::proxy::path;
+use crate::common::token;
 use crate::stage::{STORED, Stage, cache_status, sound};
 
 /// Sends one request line with these fields, on a connection of its own.

@@ -3,10 +3,10 @@
 use connector_cache::cache::outcome::Retry;
 use connector_cache::http::error::UpstreamFailure;
 
-use crate::kit::gate::Gate;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::{token, within};
+use crate::common::gate::Gate;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::{token, within};
 use crate::stage::{BODY, Stage, sound};
 
 fn stale(stage: &Stage) -> u64 {
@@ -47,7 +47,7 @@ async fn f22_the_second_attempt_does_not_take_another_stale_connection() {
             let (data, token) = (stage.proxy.data, token::mint(&format!("pool-{n}")));
             tokio::spawn(async move {
                 let authorization = format!("Bearer {token}");
-                crate::kit::client::get(data, &path("B2X_1_x"), &[("authorization", &authorization)]).await
+                crate::common::client::get(data, &path("B2X_1_x"), &[("authorization", &authorization)]).await
             })
         })
         .collect();

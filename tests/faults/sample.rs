@@ -2,7 +2,7 @@
 
 use connector_cache::cache::outcome::ScrubFailure;
 
-use crate::kit::reply::Reply;
+use crate::common::reply::Reply;
 use crate::stage::{Stage, cache_status};
 
 #[tokio::test]

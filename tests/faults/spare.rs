@@ -2,12 +2,12 @@
 
 use connector_cache::cache::outcome::Retry;
 
-use crate::kit::h2::{Act, H2Origin};
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::Proxy;
-use crate::kit::reply::Reply;
-use crate::kit::tls::Authority;
-use crate::kit::token;
+use crate::common::h2::{Act, H2Origin};
+use crate::common::origin::GraphClient;
+use crate::common::proxy::Proxy;
+use crate::common::reply::Reply;
+use crate::common::tls::Authority;
+use crate::common::token;
 use crate::stage::{BODY, sound};
 
 fn stale(proxy: &Proxy) -> u64 {

@@ -7,11 +7,11 @@ use connector_cache::config::Config;
 use connector_cache::http::error::UpstreamFailure;
 use connector_cache::support::labels::Label;
 
-use crate::kit::client::{Client, Response};
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::token;
+use crate::common::client::{Client, Response};
+use crate::common::origin::GraphClient;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::token;
 
 /// One origin, one proxy, and one connection of a caller's.
 pub(crate) struct Stage {

@@ -6,8 +6,8 @@ use connector_cache::observability::metrics::MethodLabel;
 use connector_cache::upstream::refused_tokens::REPLAY;
 use http::StatusCode;
 
-use crate::kit::origin::GraphClient;
-use crate::kit::reply::Reply;
+use crate::common::origin::GraphClient;
+use crate::common::reply::Reply;
 use crate::stage::{CANARY, Stage, cache_status, sound};
 
 const NO: &str = r#"{"error":{"code":"c","message":"m"}}"#;

@@ -6,11 +6,11 @@ use connector_cache::http::error::UpstreamFailure;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
-use crate::kit::client;
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::tls::Authority;
-use crate::kit::token;
+use crate::common::client;
+use crate::common::origin::GraphClient;
+use crate::common::proxy::{Proxy, path};
+use crate::common::tls::Authority;
+use crate::common::token;
 use crate::stage::{BODY, STORED, Stage, cache_status, sound};
 
 /// The answer from behind an origin with this certificate, and that origin.
@@ -126,7 +126,7 @@ async fn f03_a_body_under_tls_that_ends_without_a_goodbye_is_a_502() {
     let mut stage = Stage::before(origin, |config| config.origin.ca_file = Some(roots)).await;
     // Without a length it lasts until the end of the connection, and anybody can end that.
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
-    let cut = crate::kit::reply::Reply::raw(format!("{head}{BODY}")).cut_after(head.len() + BODY.len());
+    let cut = crate::common::reply::Reply::raw(format!("{head}{BODY}")).cut_after(head.len() + BODY.len());
     stage.fails(cut, 502, UpstreamFailure::Truncated).await;
     stage.clear().await;
 }

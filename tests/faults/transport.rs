@@ -6,10 +6,10 @@ use connector_cache::cache::outcome::Retry;
 use connector_cache::http::error::UpstreamFailure;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::kit::origin::{GraphClient, closed_port};
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::{client, token};
+use crate::common::origin::{GraphClient, closed_port};
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::{client, token};
 use crate::stage::{BODY, STORED, Stage, cache_status, sound};
 
 #[tokio::test]

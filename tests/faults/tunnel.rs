@@ -1,12 +1,12 @@
 //! `HTTPS_PROXY` and `NO_PROXY`, in a process of its own: no test changes the environment that all share.
 
-use crate::kit::client::Response;
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::path;
-use crate::kit::serve::Serve;
-use crate::kit::tls::Authority;
-use crate::kit::token;
-use crate::kit::tunnel::Tunnel;
+use crate::common::client::Response;
+use crate::common::origin::GraphClient;
+use crate::common::proxy::path;
+use crate::common::serve::Serve;
+use crate::common::tls::Authority;
+use crate::common::token;
+use crate::common::tunnel::Tunnel;
 use crate::stage::{BODY, sound};
 
 /// Asks once through a proxy process with these variables, and returns its answer and all of its log.

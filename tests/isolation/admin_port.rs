@@ -13,10 +13,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::kit::client::{self, Client, tcp_from};
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::Proxy;
-use crate::kit::within;
+use crate::common::client::{self, Client, tcp_from};
+use crate::common::origin::GraphClient;
+use crate::common::proxy::Proxy;
+use crate::common::within;
 
 /// The admin port before a cache whose gauges take their time.
 struct Port {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use connector_cache::config::Config;
 use futures_util::future::join_all;
 
-use crate::kit::client::{H2, Response};
-use crate::kit::gate::Gate;
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::{token, within};
+use crate::common::client::{H2, Response};
+use crate::common::gate::Gate;
+use crate::common::origin::GraphClient;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::{token, within};
 
 /// Graph that answers 503 for flows whose id begins with `bad`, and that can be down for all flows.
 struct World {

@@ -6,11 +6,11 @@ use h2::client::SendRequest;
 use http::{Request, Response};
 use tokio::task::JoinHandle;
 
-use crate::kit::client::{Client, tcp_from};
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::{token, within};
+use crate::common::client::{Client, tcp_from};
+use crate::common::origin::GraphClient;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::{token, within};
 
 /// A megabyte, so that small sizes show what 64 of them do.
 fn small(config: &mut Config) {

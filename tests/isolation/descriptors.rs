@@ -3,12 +3,12 @@
 use connector_cache::http::error::Rejection;
 use connector_cache::support::labels::Label;
 
-use crate::kit::client::{Client, tcp_from};
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::{token, within};
+use crate::common::client::{Client, tcp_from};
+use crate::common::origin::GraphClient;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::{token, within};
 
 /// Starts the binary under a soft and a hard limit of open files.
 async fn under(soft: &str, hard: &str, url: &str) -> Serve {

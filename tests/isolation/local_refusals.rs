@@ -6,12 +6,12 @@ use std::time::Duration;
 use connector_cache::config::Config;
 use connector_cache::http::error::Rejection;
 
-use crate::kit::client::Response;
-use crate::kit::gate::Gate;
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::{token, within};
+use crate::common::client::Response;
+use crate::common::gate::Gate;
+use crate::common::origin::GraphClient;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::{token, within};
 
 /// Graph with one revoked token, and a proxy that has an answer for it. Only `stale_if_error` could serve it.
 struct World {

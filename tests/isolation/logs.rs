@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use crate::kit::client::Client;
-use crate::kit::origin::{GraphClient, closed_port};
-use crate::kit::proxy::path;
-use crate::kit::serve::Serve;
+use crate::common::client::Client;
+use crate::common::origin::{GraphClient, closed_port};
+use crate::common::proxy::path;
+use crate::common::serve::Serve;
 
 #[tokio::test]
 async fn a_flood_of_refused_requests_writes_a_bounded_number_of_lines_and_counts_the_rest() {

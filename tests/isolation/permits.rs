@@ -3,11 +3,11 @@
 use connector_cache::fake_graph::{FakeGraph, Options};
 use futures_util::future::join_all;
 
-use crate::kit::client::{H2, Response};
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::within;
+use crate::common::client::{H2, Response};
+use crate::common::origin::GraphClient;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::within;
 
 const PERMITS: usize = 16;
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 use connector_cache::fake_graph::{FakeGraph, Options};
 use serde_json::json;
 
-use crate::kit::client::{self, Response};
-use crate::kit::origin::{GraphClient, Request};
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
+use crate::common::client::{self, Response};
+use crate::common::origin::{GraphClient, Request};
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
 
 /// What Graph answers to each token; 503 to all others.
 #[derive(Clone, Default)]

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, user_id};
 
-use crate::kit::client::{self, Response};
-use crate::kit::gate::Gate;
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::within;
+use crate::common::client::{self, Response};
+use crate::common::gate::Gate;
+use crate::common::origin::GraphClient;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::within;
 
 struct Stage {
     origin: GraphClient,

@@ -4,12 +4,12 @@ use connector_cache::cache::outcome::{ScrubFailure, ScrubbedField};
 use connector_cache::config::Config;
 use connector_cache::scrub::Unknown;
 
-use crate::kit::client::Response;
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::token;
+use crate::common::client::Response;
+use crate::common::origin::GraphClient;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::token;
 
 /// A proxy before a scripted Graph.
 struct Stage {

@@ -6,11 +6,11 @@ use connector_cache::fake_graph::{FakeGraph, Options, SIGN_UP, forgery};
 use connector_cache::http::error::Rejection;
 use connector_cache::upstream::refused_tokens::REPLAY;
 
-use crate::kit::client::Response;
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::within;
+use crate::common::client::Response;
+use crate::common::origin::GraphClient;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::within;
 
 const CHALLENGE: &str =
     r#"Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;

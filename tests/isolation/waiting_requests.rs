@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use connector_cache::fake_graph::{FakeGraph, Options};
 
-use crate::kit::client::{Client, H2};
-use crate::kit::gate::Gate;
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::within;
+use crate::common::client::{Client, H2};
+use crate::common::gate::Gate;
+use crate::common::origin::GraphClient;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::within;
 
 const ANSWER: &str = r#"{"@odata.context":"https://graph.microsoft.com/beta/$metadata#x"}"#;
 
@@ -91,7 +91,7 @@ async fn a_fetch_that_has_not_reached_graph_ends_when_its_caller_leaves() {
     }
     callers.into_iter().for_each(Client::reset);
     in_flight(&proxy, |count| count == 0).await;
-    let look = crate::kit::client::get(proxy.admin, "/cache", &[]).await.json();
+    let look = crate::common::client::get(proxy.admin, "/cache", &[]).await.json();
     assert_eq!(look["flights"], 2, "what Graph has received goes on, and nothing else is kept");
     assert_eq!(graph.requests(), 3);
 }

@@ -12,11 +12,11 @@ use connector_cache::fake_graph::{FakeGraph, Options};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::within;
+use crate::common::origin::GraphClient;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::within;
 use crate::number;
 
 /// Memory that the attacks may cost at most, documented in the chart's README: what `cache.max_bytes`,

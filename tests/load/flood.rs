@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpSocket;
 
-use crate::kit::client::Client;
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::token;
+use crate::common::client::Client;
+use crate::common::origin::GraphClient;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::token;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f65_the_admin_port_answers_beside_a_flood_and_a_scrape_that_nobody_reads() {

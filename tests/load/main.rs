@@ -16,8 +16,8 @@
 #![expect(clippy::cast_precision_loss, reason = "what is measured is small, and told to a person")]
 #![allow(clippy::print_stdout, reason = "what was measured is for whoever runs it")]
 
-#[path = "../kit/mod.rs"]
-mod kit;
+#[path = "../common/mod.rs"]
+mod common;
 
 mod attacks;
 mod descriptors;

@@ -9,10 +9,10 @@ use connector_cache::fake_graph::{BARE, FakeGraph, Options};
 use futures_util::future::join_all;
 use http::StatusCode;
 
-use crate::kit::client::Client;
-use crate::kit::link::Link;
-use crate::kit::proxy::path;
-use crate::kit::serve::Serve;
+use crate::common::client::Client;
+use crate::common::link::Link;
+use crate::common::proxy::path;
+use crate::common::serve::Serve;
 use crate::number;
 
 /// Callers who ask in turn, over some connections.

@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 
 use connector_cache::fake_graph::{FakeGraph, Options};
 
-use crate::kit::client;
-use crate::kit::link::Link;
-use crate::kit::serve::Serve;
+use crate::common::client;
+use crate::common::link::Link;
+use crate::common::serve::Serve;
 use crate::{number, process};
 use cast::Cast;
 use gauge::Gauge;

@@ -21,18 +21,18 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::cast::{START, Token};
+use super::coverage::Tally;
+use super::expected_cache::{Expected, Mirror};
 use super::graph::{Event, FetchRequest, Graph};
+use super::graph_policy::Minds;
 use super::history::{History, Moment, Purge};
 use super::judge::{Asking, Told};
-use super::minds::Minds;
-use super::mirror::{Expected, Mirror};
 use super::op::{Condition, LATEST, Op, Story, Wish};
 use super::resource::{self, Resource};
+use super::responses::Verdict;
 use super::setup;
-use super::tally::Tally;
+use super::tokens::{START, Token};
 use super::views::Views;
-use super::word::Verdict;
 
 /// Why the proxy is wrong.
 pub type Mismatch = String;

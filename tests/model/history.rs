@@ -5,9 +5,9 @@
 
 use std::collections::HashMap;
 
-use super::cast::Token;
 use super::resource::Resource;
-use super::word::Verdict;
+use super::responses::Verdict;
+use super::tokens::Token;
 
 /// A point in the story: in what order, and what the clock says.
 #[derive(Clone, Copy, Debug)]

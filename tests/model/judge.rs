@@ -7,11 +7,11 @@ use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
 
 use super::driver::{Driver, Mismatch};
+use super::expected_cache::Expected;
 use super::history::Moment;
-use super::mirror::Expected;
 use super::op::{Condition, Wish};
 use super::resource::Resource;
-use super::word::{self, PLANTED};
+use super::responses::{self, PLANTED};
 
 /// A request, as the oracle sees it.
 #[derive(Clone, Debug)]
@@ -188,10 +188,12 @@ impl Driver<'_> {
     ) -> Result<(), Mismatch> {
         let (verdict, given) = (self.history.words[serial].verdict, self.history.words[serial].body);
         let body = match verdict.status() {
-            200 => word::scrubbed(given, &whose.replace('"', "'")),
+            200 => responses::scrubbed(given, &whose.replace('"', "'")),
             // An answer of our own, in place of one that cannot be passed on.
-            _ if verdict.no().is_none() || matches!(verdict, word::Verdict::NoBroken(_)) => told.body.clone(),
-            _ => word::scrubbed_no(serial),
+            _ if verdict.no().is_none() || matches!(verdict, responses::Verdict::NoBroken(_)) => {
+                told.body.clone()
+            }
+            _ => responses::scrubbed_no(serial),
         };
         if told.status == 304 && verdict.grants() {
             return self.judge_unmodified(asking, told, given);
@@ -225,8 +227,9 @@ impl Driver<'_> {
         self.history.is_granted((who, &self.cast[who]), what, now, window)?;
         let tagged =
             || self.tags.iter().rev().find(|(tag, _)| tag == told.field("etag")).map(|(_, word)| *word);
-        let serial =
-            word::serial(&told.body).or_else(tagged).or(expected.map(|word| self.history.words[word].body));
+        let serial = responses::serial(&told.body)
+            .or_else(tagged)
+            .or(expected.map(|word| self.history.words[word].body));
         let Some(serial) = serial.filter(|serial| *serial < self.history.words.len()) else {
             return Err("(b) nobody knows this body".to_owned());
         };
@@ -251,7 +254,7 @@ impl Driver<'_> {
             return self.judge_unmodified(asking, told, serial);
         }
         let whose = format!("P{} {what:?}", self.cast[who].principal).replace('"', "'");
-        if told.status != 200 || told.body != word::scrubbed(serial, &whose) {
+        if told.status != 200 || told.body != responses::scrubbed(serial, &whose) {
             return Err(format!("(b) the body is not Graph's, scrubbed: {}", told.body));
         }
         self.tags.push((told.field("etag").to_owned(), serial));

@@ -3,10 +3,10 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::cast::{HOT, SHORT, SUBJECTS, TENANTS, TOKENS};
 use super::history::Times;
 use super::resource::Resource;
-use super::word::Verdict;
+use super::responses::Verdict;
+use super::tokens::{HOT, SHORT, SUBJECTS, TENANTS, TOKENS};
 
 /// A whole story.
 #[derive(Clone, Debug)]

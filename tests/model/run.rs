@@ -6,10 +6,10 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio::runtime::Builder;
 
-use super::cast::{TOKENS, Token, cast};
+use super::coverage::Tally;
 use super::driver::Driver;
 use super::op::{Letter, Op, Story, story};
-use super::tally::Tally;
+use super::tokens::{TOKENS, Token, cast};
 
 /// Plays stories with at least `requests` requests in all. Fails with the smallest story that goes wrong, or,
 /// if `lax`, with the first in which a caller can see that something is wrong.

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use super::cast::Token;
 use super::resource::Resource;
+use super::tokens::Token;
 
 /// The views of the tokens, and what each shows.
 #[derive(Debug, Default)]

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::kit::client::Client;
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::tls::Authority;
-use crate::kit::token;
+use crate::common::client::Client;
+use crate::common::origin::GraphClient;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::tls::Authority;
+use crate::common::token;
 use crate::settings::reloads;
 
 /// Whether a handshake succeeds for whoever trusts this root alone.

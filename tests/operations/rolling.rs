@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval_at};
 
-use crate::kit::balancer::Balancer;
-use crate::kit::client::Client;
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::{token, within};
+use crate::common::balancer::Balancer;
+use crate::common::client::Client;
+use crate::common::origin::GraphClient;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::{token, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f61_two_instances_are_rolled_under_a_thousand_requests_a_second_and_none_fails() {

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::kit::client::{self, Client};
-use crate::kit::origin::GraphClient;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::{token, within};
+use crate::common::client::{self, Client};
+use crate::common::origin::GraphClient;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::{token, within};
 
 /// Returns when so many reloads have ended so.
 pub(crate) async fn reloads(serve: &Serve, result: &str, count: u32) {

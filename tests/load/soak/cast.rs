@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use connector_cache::fake_graph::{CONTOSO, FABRIKAM, FakeGraph, Flow, NORTHWIND, Step, connector, forgery};
 
-use crate::kit::client::Response;
-use crate::kit::proxy::path;
+use crate::common::client::Response;
+use crate::common::proxy::path;
 
 /// Everybody.
 pub(super) struct Cast {

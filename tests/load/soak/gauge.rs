@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::kit::within;
+use crate::common::within;
 use crate::process::Process;
 
 /// Readings, oldest first.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::kit::client::Response;
+use crate::common::client::Response;
 
 /// Everybody writes into it.
 #[derive(Default)]

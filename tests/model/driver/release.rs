@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use super::{Driver, Mismatch, PATIENCE};
 use crate::graph::{Event, FetchRequest, Reply};
+use crate::graph_policy;
 use crate::history::Label;
 use crate::judge::{Asking, Told};
-use crate::minds;
 use crate::resource::Resource;
-use crate::word::{self, Verdict};
+use crate::responses::{self, Verdict};
 
 impl Driver<'_> {
     /// Rule (g): exactly the canonical request, with this caller's token, and nothing else of the caller's.
@@ -23,7 +23,7 @@ impl Driver<'_> {
     ) -> Result<(), Mismatch> {
         let tag = asking.about.map_or_else(String::new, |word| self.tag(word));
         let id = Uuid::from_u128(id).to_string();
-        minds::check(question, &self.cast[asking.who], &asking.what, (&id, &tag))
+        graph_policy::check(question, &self.cast[asking.who], &asking.what, (&id, &tag))
     }
 
     /// Graph answers, and everybody who waited for it is judged.
@@ -125,6 +125,6 @@ impl Driver<'_> {
 
     /// Graph's tag of the body that a word gave.
     fn tag(&self, word: usize) -> String {
-        word::tag(self.history.words[word].body)
+        responses::tag(self.history.words[word].body)
     }
 }

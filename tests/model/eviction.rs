@@ -1,0 +1,465 @@
+//! The same cast before a proxy that has to forget, and before one that has to refuse.
+//!
+//! *Forgetful*: memory has room for a few answers. What is evicted cannot be foretold, so a miss is always right;
+//! what does come from memory must be allowed by Graph's own words, as ever, and memory must stay within its limit.
+//!
+//! *Guarded*: the breakers are those of every day, and the purse of the unproven is small. The mirror still says what
+//! must come from memory, whatever is open. A caller is refused for failures in its own scope alone (promise 3).
+//!
+//! Nothing is held here: one request at a time, answered before the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+use std::time::{Duration, UNIX_EPOCH};
+
+use connector_cache::app::App;
+use connector_cache::cache::outcome::{Eviction, Outcome};
+use connector_cache::config::Config;
+use connector_cache::http::ids::Ids;
+use connector_cache::http::validate::RequestView;
+use connector_cache::proxy::handler::Handler as _;
+use connector_cache::support::clock::Clock;
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use tokio::runtime::Builder;
+use tokio::task::yield_now;
+use uuid::Uuid;
+
+use super::driver::{CALLER, Mismatch};
+use super::expected_cache::{Expected, Mirror};
+use super::graph::{Event, Graph};
+use super::graph_policy::{self, Minds};
+use super::history::{History, Label, Moment, Purge};
+use super::judge::{Asking, Told};
+use super::op::{Condition, Letter, Op, Story, Wish, story};
+use super::resource::{self, Resource};
+use super::responses::{self, Verdict};
+use super::tokens::{START, Token, cast};
+use super::views::Views;
+use super::{run, setup};
+
+/// A story under way.
+struct Tight<'a> {
+    cast: &'a [Token],
+    story: &'a Story,
+    guarded: bool,
+    app: App,
+    clock: Clock,
+    graph: Graph,
+    minds: Minds,
+    views: Views,
+    history: History,
+    mirror: Mirror,
+    step: u64,
+    blame: Blame,
+    seen: Seen,
+}
+
+/// Whose doing a refusal may be.
+#[derive(Default)]
+struct Blame {
+    /// 401s to tokens without a proof.
+    failures: u32,
+    /// Tokens that Graph refused with 401.
+    refused_tokens: BTreeSet<usize>,
+    /// Failures of Graph to tokens with proofs.
+    broken: Broken,
+    /// Tokens that were throttled when they had no proof.
+    throttled_tokens: BTreeSet<usize>,
+    /// Tenants and applications whose tokens were throttled while they had proofs.
+    throttled_apps: BTreeSet<(&'static str, &'static str)>,
+}
+
+/// An application in its tenant.
+type OwnApp = (&'static str, &'static str);
+
+/// Scopes whose breakers may have opened, by failures of Graph to tokens with proofs.
+#[derive(Default)]
+struct Broken {
+    /// Failures in a row.
+    rows: BTreeMap<(OwnApp, Resource), u32>,
+    resources: BTreeSet<(OwnApp, Resource)>,
+    /// Resources that failed since the last answer to the application.
+    failed: BTreeMap<OwnApp, BTreeSet<Resource>>,
+    apps: BTreeSet<OwnApp>,
+    /// Tenants that failed since the last answer to anybody, and how often.
+    tenants: BTreeMap<&'static str, u32>,
+}
+
+impl Broken {
+    fn failed(&mut self, app: OwnApp, what: &Resource) {
+        let row = self.rows.entry((app, what.clone())).or_default();
+        *row += 1;
+        if *row >= 5 {
+            self.resources.insert((app, what.clone()));
+        }
+        *self.tenants.entry(app.0).or_default() += 1;
+        let general = self.tenants.len() >= 3 && self.tenants.values().sum::<u32>() >= 5;
+        let failed = self.failed.entry(app).or_default();
+        failed.insert(what.clone());
+        if general || failed.len() >= 3 {
+            self.apps.insert(app);
+        }
+    }
+
+    fn answered(&mut self, app: OwnApp, what: &Resource) {
+        self.rows.remove(&(app, what.clone()));
+        self.failed.remove(&app);
+        self.tenants.clear();
+    }
+
+    /// Whether the application may be refused for its own failures.
+    fn may_refuse(&self, app: OwnApp, what: &Resource) -> bool {
+        self.apps.contains(&app) || self.resources.contains(&(app, what.clone()))
+    }
+}
+
+/// What a run consisted of.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    requests: u64,
+    hits: u64,
+    bridged: u64,
+    evicted: u64,
+    by_purse: u64,
+    by_gate: u64,
+    by_breaker: u64,
+}
+
+impl Tight<'_> {
+    async fn act(&mut self, op: &Op) -> Result<(), Mismatch> {
+        self.step += 1;
+        match op {
+            Op::Ask { who, what, spelling, .. } => self.ask(*who, what, *spelling).await?,
+            Op::Wait(ms) => self.clock.advance(Duration::from_millis(*ms)),
+            Op::Edge { of, pick, which, off } => {
+                let (pick, times) = (usize::from(*pick), &self.story.times);
+                self.jump(self.mirror.edge(&self.history, times, of.as_ref(), pick, *which), *off);
+            }
+            Op::TokenEdge { who, off } => self.jump(self.cast[*who].usable_until, *off),
+            Op::Mind { who, what, verdict } => self.minds.change(*who, what.clone(), *verdict),
+            Op::Heal => self.minds.heal(),
+            Op::View { who, view } => self.views.set(*who, *view),
+            Op::Change { what } => self.views.change(what.as_ref()),
+            Op::Purge { flow, tenant, subject } => {
+                let flow = flow.map(resource::flow);
+                let purge = Purge { step: self.step, flow, tenant: *tenant, subject: *subject };
+                setup::purge(self.app.proxy(), &purge);
+                self.mirror.purge(&purge, self.cast);
+                self.history.purge(purge);
+            }
+            // Nobody waits here.
+            Op::Release { .. } | Op::HangUp { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// A request, its answer, and what it started in the background.
+    async fn ask(&mut self, who: usize, what: &Resource, spelling: u16) -> Result<(), Mismatch> {
+        self.seen.requests += 1;
+        let (now, token) = (self.now(), &self.cast[who]);
+        let expected =
+            self.mirror.expect(&self.history, &self.story.times, (who, token), what, Wish::None, now);
+        let (condition, wish) = (Condition::None, Wish::None);
+        let asking = Asking { who, what: what.clone(), began: now, expected, condition, wish, about: None };
+        let parts = setup::request(&asking, &token.text, &[], (spelling, false));
+        let id = Uuid::from_u128(u128::from(self.seen.requests));
+        let ids = Ids::numbered(id);
+        let (proxy, proven) = (self.app.proxy().clone(), self.mirror.is_proven(who));
+        // As the layers do it.
+        let mut answer = pin!(async {
+            match proxy.try_handle_sync(&RequestView::new(&parts), &ids) {
+                Some(answer) => answer,
+                None => proxy.handle(&parts, parts.headers.clone(), &ids, CALLER).await,
+            }
+        });
+        let mut said = None;
+        let told = loop {
+            tokio::select! {
+                biased;
+                told = &mut answer => break Told::of(told),
+                Some(event) = self.graph.events.recv() => said = self.reply(&asking, event, id)?.or(said),
+            }
+        };
+        let before = said;
+        // A stale answer asks Graph behind its caller's back.
+        while !proxy.inner().tasks.is_empty() {
+            tokio::select! {
+                biased;
+                Some(event) = self.graph.events.recv() => said = self.reply(&asking, event, id)?.or(said),
+                () = yield_now() => {}
+            }
+        }
+        self.step += 1;
+        if let Some(serial) = said {
+            self.history.words[serial].dealt = Some(self.step);
+            self.blame((who, what), proven, self.history.words[serial].verdict);
+            let now = self.now();
+            let said = (serial, Wish::None);
+            let kept = self.mirror.take(&self.history, &self.story.times, self.cast, said, now);
+            self.history.words[serial].kept = kept;
+        }
+        self.judge(&asking, &told, before, proven)
+            .map_err(|why| format!("{} at {what:?}, {expected:?}: {why}; {told:?}", self.cast[who].name))
+    }
+
+    /// Graph answers at once with what it thinks. Returns the word's serial.
+    fn reply(&mut self, asking: &Asking, event: Event, id: Uuid) -> Result<Option<usize>, Mismatch> {
+        let Event::RequestView(question) = event else { return Ok(None) };
+        let (now, token) = (self.now(), &self.cast[asking.who]);
+        graph_policy::check(&question, token, &asking.what, (&id.to_string(), ""))?;
+        let verdict = self.minds.of((asking.who, token), &asking.what, now.ms, Verdict::Ok);
+        let serial = self.history.words.len();
+        let shows = verdict.grants();
+        let body = if shows { self.views.show((asking.who, token), &asking.what, serial) } else { serial };
+        let word = Label {
+            token: asking.who,
+            resource: asking.what.clone(),
+            asked: now,
+            said: now.step,
+            dealt: None,
+            verdict,
+            body,
+            about: None,
+            renews: false,
+            whole: serial,
+            kept: false,
+        };
+        self.history.say(word);
+        let _ = question.reply.send(verdict.reply((serial, body), &self.whose(asking)));
+        Ok(Some(serial))
+    }
+
+    fn judge(
+        &mut self,
+        asking: &Asking,
+        told: &Told,
+        said: Option<usize>,
+        proven: bool,
+    ) -> Result<(), Mismatch> {
+        told.keeps_secrets()?;
+        let (times, now) = (self.story.times, asking.began);
+        let must = matches!(asking.expected, Expected::Hit(_) | Expected::Stale(_));
+        if self.guarded && must && !matches!(told.outcome, Outcome::Hit | Outcome::Stale) {
+            return Err("(f) it should have been answered from memory".to_owned());
+        }
+        let grace = match (told.outcome, said) {
+            (Outcome::Hit, _) => 0,
+            (Outcome::Stale, None) if !told.field("cache-status").contains("fwd=") => times.while_revalidate,
+            (Outcome::Stale, _) => times.if_error,
+            (_, Some(serial)) => return self.judge_word(asking, told, serial),
+            (_, None) => return self.judge_refusal(asking, told, proven),
+        };
+        self.seen.hits += u64::from(told.outcome == Outcome::Hit);
+        self.seen.bridged += u64::from(told.outcome == Outcome::Stale);
+        let token = &self.cast[asking.who];
+        let Some(serial) = responses::serial(&told.body).filter(|serial| *serial < self.history.words.len())
+        else {
+            return Err("(b) nobody knows this body".to_owned());
+        };
+        let window = times.proof_ttl + grace;
+        self.history.is_given((asking.who, token), (&asking.what, serial), now, window)?;
+        self.history.is_fit(serial, self.cast, asking.who, &asking.what, now, (&times, grace))?;
+        if told.body != responses::scrubbed(serial, &self.whose(asking)) {
+            return Err("(b) the body is not Graph's, scrubbed".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Rule (c): what Graph said to this very request.
+    fn judge_word(&self, asking: &Asking, told: &Told, serial: usize) -> Result<(), Mismatch> {
+        let verdict = self.history.words[serial].verdict;
+        let body = match verdict {
+            _ if verdict.grants() => {
+                responses::scrubbed(self.history.words[serial].body, &self.whose(asking))
+            }
+            Verdict::No(_) => responses::scrubbed_no(serial),
+            _ => told.body.clone(),
+        };
+        if told.status != verdict.status() || told.body != body {
+            return Err(format!("(c) Graph said {verdict:?}"));
+        }
+        Ok(())
+    }
+
+    /// Graph was not asked: somebody must have closed a gate, or emptied a purse, who may.
+    fn judge_refusal(&mut self, asking: &Asking, told: &Told, proven: bool) -> Result<(), Mismatch> {
+        let (token, times) = (&self.cast[asking.who], &self.story.times);
+        let bridge =
+            self.mirror.bridge(&self.history, times, (asking.who, token), &asking.what, asking.began);
+        if told.reason == Some("token-refused") && self.blame.refused_tokens.contains(&asking.who) {
+            return Ok(());
+        }
+        let deserved = match told.reason {
+            Some("unproven-budget") => {
+                self.seen.by_purse += 1;
+                !proven && self.blame.failures >= 4
+            }
+            Some("throttle-gate") => {
+                self.seen.by_gate += 1;
+                let of_its_own = !proven && self.blame.throttled_tokens.contains(&asking.who);
+                of_its_own || self.blame.throttled_apps.contains(&(token.tenant, token.app))
+            }
+            Some("breaker") => {
+                self.seen.by_breaker += 1;
+                self.blame.broken.may_refuse((token.tenant, token.app), &asking.what)
+            }
+            _ => false,
+        };
+        if !self.guarded || !deserved {
+            return Err(format!("promise 3: refused, and by nobody's doing who may; proven: {proven}"));
+        }
+        if matches!(asking.expected, Expected::Forward | Expected::News) && bridge.is_some() {
+            return Err("(f) a closed gate was not bridged".to_owned());
+        }
+        Ok(())
+    }
+
+    /// What an answer of Graph's may do to gates and purse.
+    fn blame(&mut self, (who, what): (usize, &Resource), proven: bool, verdict: Verdict) {
+        let (blame, token) = (&mut self.blame, &self.cast[who]);
+        match verdict.no() {
+            Some(401) => {
+                blame.failures += u32::from(!proven);
+                blame.refused_tokens.insert(who);
+            }
+            Some(429) if proven => drop(blame.throttled_apps.insert((token.tenant, token.app))),
+            Some(429) => drop(blame.throttled_tokens.insert(who)),
+            _ => {}
+        }
+        let app = (token.tenant, token.app);
+        match verdict.no() {
+            _ if !proven => {}
+            Some(502..=504) => blame.broken.failed(app, what),
+            _ => blame.broken.answered(app, what),
+        }
+    }
+
+    /// When Graph is well again, everybody gets through who should, however things were.
+    async fn recovers(&mut self) -> Result<(), Mismatch> {
+        self.minds.heal();
+        self.clock.advance(Duration::from_secs(3_700));
+        let what = Resource::hot(0);
+        for _ in 0..3 {
+            self.step += 1;
+            self.ask(LAST, &what, 0).await?;
+            self.clock.advance(Duration::from_secs(2));
+        }
+        let mut words = self.history.words.iter().rev();
+        let last = words.find(|word| word.token == LAST && word.resource == what).map_or(0, |word| word.body);
+        let (caller, window) = ((LAST, &self.cast[LAST]), self.story.times.proof_ttl);
+        let granted = self.history.is_given(caller, (&what, last), self.now(), window);
+        granted.map_err(|why| format!("an hour later nobody gets through: {why}"))
+    }
+
+    fn whose(&self, asking: &Asking) -> String {
+        format!("P{} {:?}", self.cast[asking.who].principal, asking.what).replace('"', "'")
+    }
+
+    fn jump(&self, to: Option<u64>, off: i8) {
+        let to = to.and_then(|to| to.checked_add_signed(i64::from(off)));
+        self.clock.advance(Duration::from_millis(to.unwrap_or_default().saturating_sub(self.now().ms)));
+    }
+
+    fn now(&self) -> Moment {
+        Moment { step: self.step, ms: self.clock.now().unix_millis() }
+    }
+}
+
+async fn play(cast: &[Token], story: &Story, guarded: bool) -> Result<Seen, Mismatch> {
+    let (graph, clock) = (Graph::start().await, Clock::manual(UNIX_EPOCH + Duration::from_secs(START)));
+    let config: fn(&Story, &str) -> Config = if guarded { setup::guarded } else { setup::forgetful };
+    let app = App::new(config(story, &graph.url), clock.clone()).map_err(|error| error.to_string())?;
+    if !guarded {
+        app.proxy().inner().fetcher.breakers.disable();
+    }
+    let mut tight = Tight {
+        cast,
+        story,
+        guarded,
+        app,
+        clock,
+        graph,
+        minds: Minds::default(),
+        views: Views::default(),
+        history: History::default(),
+        mirror: Mirror::default(),
+        step: 0,
+        blame: Blame::default(),
+        seen: Seen::default(),
+    };
+    for (number, op) in story.ops.iter().enumerate() {
+        tight.act(op).await.map_err(|why| format!("operation {number}, {op:?}: {why}"))?;
+    }
+    tight.recovers().await?;
+    let fetcher = &tight.app.proxy().inner().fetcher;
+    fetcher.store.refresh_gauges();
+    let (bytes, limit) = (fetcher.metrics.bytes.get(), fetcher.metrics.capacity.get());
+    if bytes > limit {
+        return Err(format!("{bytes} bytes are kept where {limit} may be"));
+    }
+    tight.seen.evicted = fetcher.metrics.evictions.get(Eviction::Space);
+    Ok(tight.seen)
+}
+
+/// How every story begins. A token without a proof is throttled, and fails again and again, which may close
+/// nothing for one that has proofs; then that one meets a Graph that is out of order, and comes back.
+fn bad_weather() -> Vec<Op> {
+    let ask = |who, number| {
+        let (what, condition) = (Resource::hot(number), Condition::None);
+        Op::Ask { who, what, spelling: 0, condition, wish: Wish::None, hold: false }
+    };
+    let mind = |status| Op::Mind { who: None, what: None, verdict: Verdict::No(status) };
+    let mut ops = vec![ask(LAST, 0), mind(429), ask(NEW, 0), Op::Heal, ask(LAST, 1)];
+    ops.extend([Op::Wait(61_000), mind(503)]);
+    ops.extend((0..6).map(|number| ask(NEW, number)));
+    ops.extend([ask(LAST, 2), Op::Heal, ask(LAST, 2), mind(503)]);
+    ops.extend((3..6).flat_map(|number| [ask(LAST, number), ask(LAST, number), Op::Wait(300)]));
+    ops.extend([Op::Heal, ask(LAST, 3), Op::Wait(2_000), ask(LAST, 6), ask(LAST, 3)]);
+    ops
+}
+
+/// Plays stories with at least [`REQUESTS`] requests in all.
+fn model(guarded: bool) -> Seen {
+    let (tokens, seed, mut all) = (cast(), run::seed(), Seen::default());
+    println!("MODEL_SEED={seed}");
+    for own in seed.. {
+        let mut story =
+            story(run::LENGTH, Letter::Operators).new_tree(&mut run::runner(own)).unwrap().current();
+        story.ops.splice(..0, bad_weather());
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let played = runtime.block_on(play(&tokens, &story, guarded));
+        let its = played.unwrap_or_else(|why| panic!("{why}\nMODEL_SEED={own}"));
+        all.requests += its.requests;
+        all.hits += its.hits;
+        all.bridged += its.bridged;
+        all.evicted += its.evicted;
+        all.by_purse += its.by_purse;
+        all.by_gate += its.by_gate;
+        all.by_breaker += its.by_breaker;
+        if all.requests >= REQUESTS {
+            break;
+        }
+    }
+    println!("{all:?}");
+    all
+}
+
+#[test]
+fn a_memory_that_is_too_small_forgets_and_gives_nobody_anothers_answer() {
+    let seen = model(false);
+    let often = seen.requests / 100;
+    assert!(seen.hits > often && seen.evicted > often && seen.bridged > 0, "too much alike: {seen:?}");
+}
+
+#[test]
+fn gates_and_purse_refuse_only_by_the_doing_of_those_who_may_and_never_a_hit() {
+    let seen = model(true);
+    let refusals = [seen.by_gate, seen.by_breaker];
+    assert!(seen.hits > seen.requests / 100 && refusals.iter().all(|count| *count > 0), "{seen:?}");
+}
+
+const REQUESTS: u64 = 4_000;
+/// One of the same user, in the same application, that Graph has not been asked about at first.
+const NEW: usize = 10;
+/// A token that is good for longer than a story takes.
+const LAST: usize = 11;

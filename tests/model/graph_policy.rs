@@ -1,0 +1,74 @@
+//! What Graph thinks of each token and resource, and how a question has to look.
+
+use std::collections::HashMap;
+
+use super::graph::FetchRequest;
+use super::resource::Resource;
+use super::responses::Verdict;
+use super::tokens::Token;
+
+/// What Graph changed its mind about. Empty: it thinks as it did at first.
+#[derive(Debug, Default)]
+pub struct Minds(HashMap<(Option<usize>, Option<Resource>), Verdict>);
+
+impl Minds {
+    /// Graph changes its mind about a token, or everybody, for a resource, or for all.
+    pub fn change(&mut self, who: Option<usize>, what: Option<Resource>, verdict: Verdict) {
+        self.0.insert((who, what), verdict);
+    }
+
+    /// Graph thinks again as it did at first.
+    pub fn heal(&mut self) {
+        self.0.clear();
+    }
+
+    /// What Graph thinks now of `cast[who]` and a resource. `first`: what it says at first to those whom it trusts.
+    pub fn of(&self, (who, token): (usize, &Token), what: &Resource, now_ms: u64, first: Verdict) -> Verdict {
+        if token.verdict == 401 || now_ms >= token.ends {
+            return Verdict::No(401);
+        }
+        let (who, what) = (Some(who), Some(what.clone()));
+        let changed = [(who, None), (who, what.clone()), (None, what), (None, None)];
+        let changed = changed.iter().find_map(|key| self.0.get(key)).copied();
+        changed.unwrap_or(if token.verdict == 200 { first } else { Verdict::No(token.verdict) })
+    }
+}
+
+/// Rule (g): exactly the canonical request, with this caller's token, and nothing else of the caller's.
+/// `id`: the caller's `client-request-id`; `tag`: Graph's own tag of what it gave to this token, if any.
+pub fn check(
+    question: &FetchRequest,
+    token: &Token,
+    what: &Resource,
+    (id, tag): (&str, &str),
+) -> Result<(), String> {
+    let authorization = format!("Bearer {}", token.text);
+    let wanted = [
+        ("client-request-id", id),
+        ("authorization", &authorization),
+        ("accept", what.accept()),
+        // Graph's own tag of what it gave to this token, and nobody else's.
+        ("if-none-match", tag),
+    ];
+    for (name, value) in wanted {
+        if question.field(name) != value {
+            return Err(format!("(g) Graph was asked with {name}: {}", question.field(name)));
+        }
+    }
+    if question.target != what.target() {
+        return Err(format!("(g) Graph was asked for {}", question.target));
+    }
+    let stray = question.fields.iter().find(|(name, _)| !FORWARDED.contains(&name.as_str()));
+    stray.map_or(Ok(()), |(name, _)| Err(format!("(g) Graph was sent the field {name}")))
+}
+
+const FORWARDED: [&str; 8] = [
+    "host",
+    "authorization",
+    "accept",
+    "accept-encoding",
+    "user-agent",
+    "via",
+    "client-request-id",
+    "if-none-match",
+];
