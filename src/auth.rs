@@ -23,7 +23,6 @@ use crate::http::error::Rejection;
 use crate::http::validate::{FieldLines, RequestView};
 use crate::proxy::handler::LogTag;
 use crate::support::clock::Now;
-use crate::support::sabotage::sabotaged;
 
 /// The keys under which a process hashes what it must not keep. The log's is a key of its own, for `SipHash`:
 /// 32 bits of a keyed hash of a fingerprint tell nobody the fingerprint.
@@ -78,7 +77,7 @@ impl RequestDigest {
     pub fn compute(view: &RequestView<'_>, secrets: &HashKeys) -> Option<Self> {
         let token = view.authorization.only()?.as_bytes();
         let target = view.head.uri.path_and_query()?.as_str();
-        let target = sabotaged!(SpellingOfTokenAlone, "", target).as_bytes();
+        let target = target.as_bytes();
         match view.accept {
             FieldLines::None => Some(Self(secrets.hash.of(&[token, target]))),
             FieldLines::One(accept) => Some(Self(secrets.hash.of(&[token, target, accept.as_bytes()]))),
@@ -201,25 +200,6 @@ impl ClaimHash {
     /// Returns the whole hash as a key of a fair share.
     pub fn share_key(self) -> u128 {
         u128::from(u64::from_ne_bytes(self.0))
-    }
-}
-
-#[cfg(feature = "sabotage")]
-impl Identity {
-    /// The same, known by whose token it says it is.
-    #[must_use]
-    pub fn of_principal(mut self, secrets: &HashKeys, now: Now) -> Self {
-        self.fingerprint =
-            self.token.claims(secrets, now).map_or(self.fingerprint, |claims| claims.principal.stand_in());
-        self
-    }
-}
-
-#[cfg(feature = "sabotage")]
-impl Principal {
-    /// Stands where a fingerprint should.
-    pub fn stand_in(self) -> TokenHash {
-        TokenHash(first(&self.0))
     }
 }
 

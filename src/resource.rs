@@ -16,7 +16,6 @@ pub use self::accept::Metadata;
 use self::query::{Expand, PropertyNames};
 use crate::http::error::Rejection;
 use crate::support::labels::{Label, labels};
-use crate::support::sabotage::sabotaged;
 
 labels! {
     /// The version of Graph's API.
@@ -80,18 +79,11 @@ impl Resource {
             target.push_str("?$expand=");
             expand.spell(&mut target);
         }
-        if !select.is_empty() && sabotaged!(SelectNotForwarded, false, true) {
+        if !select.is_empty() {
             target.push_str(if expand.is_empty() { "?$select=" } else { "&$select=" });
             select.spell(&mut target);
         }
         target
-    }
-
-    /// The same as if nothing were expanded.
-    #[cfg(feature = "sabotage")]
-    #[must_use]
-    pub fn without_expand(&self) -> Self {
-        Named { expand: Expand::default(), ..self.named.clone() }.into()
     }
 
     /// The `Accept` of the request to Graph.

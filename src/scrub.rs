@@ -124,18 +124,6 @@ pub struct Scrubbed {
     pub unknown: UnknownMembers,
 }
 
-#[cfg(feature = "sabotage")]
-impl Scrubbed {
-    /// Not scrubbed at all.
-    pub fn unscrubbed(raw: &[u8]) -> Self {
-        Self {
-            body: ScrubbedBody(raw.into()),
-            removed: Removed::default(),
-            unknown: UnknownMembers::default(),
-        }
-    }
-}
-
 /// A body that has been through the scrubber. Only the scrubber can make one, so to ask for this type is to ask
 /// for scrubbed bytes. Clones share one piece of memory, in which their count stands before the text: whoever sends it
 /// finds both in one place. That piece is as long as the text: a cache counts it by its length.

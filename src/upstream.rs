@@ -56,7 +56,6 @@ use crate::resource::Resource;
 use crate::support::byte_budget::ByteBudget;
 use crate::support::dial::Dial;
 use crate::support::labels::Label;
-use crate::support::sabotage::sabotaged;
 use crate::upstream::permits::{UpstreamPermit, UpstreamPermits};
 
 /// What the origin needs to know.
@@ -359,9 +358,7 @@ impl GraphClient {
         }
         let body = body::collect(body, &head.headers, self.max_body, (&self.byte_budget, owner));
         let body = match timeout_at(deadline, body).await.unwrap_or(Err(UpstreamFailure::Timeout.into())) {
-            Err(ErrorResponse::GraphClient(fault))
-                if sabotaged!(UnheededBroken, true, head.status == StatusCode::OK) =>
-            {
+            Err(ErrorResponse::GraphClient(fault)) if head.status == StatusCode::OK => {
                 return Err(fault);
             }
             Err(ErrorResponse::GraphClient(fault)) => {

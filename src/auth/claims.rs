@@ -14,7 +14,6 @@ use uuid::Uuid;
 use super::{ClaimHash, ClaimKind, Principal, first};
 use crate::cache::outcome::Bypass;
 use crate::support::clock::Now;
-use crate::support::sabotage::sabotaged;
 
 /// What a token says of its bearer, hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +52,7 @@ impl TokenExpiry {
 
     /// What is left of the token's usable life: it ends 30 seconds before `exp`.
     pub fn left(self, now: Now) -> Duration {
-        let end = self
-            .unix_seconds()
-            .saturating_sub(sabotaged!(EndWithoutMargin, 0, EXP_MARGIN.as_secs()))
-            .saturating_mul(1000);
+        let end = self.unix_seconds().saturating_sub(EXP_MARGIN.as_secs()).saturating_mul(1000);
         Duration::from_millis(end.saturating_sub(now.token_millis()))
     }
 }
@@ -149,7 +145,7 @@ fn principal(raw: &Raw<'_>, key: &hmac::Key) -> Principal {
     let (roles, wids) = (list(&raw.roles), list(&raw.wids));
     let mut context = hmac::Context::with_key(key);
     let tenant = raw.tid.as_deref().map(|text| vec![text]);
-    absorb(&mut context, "tid", sabotaged!(PrincipalWithoutTenant, None, tenant));
+    absorb(&mut context, "tid", tenant);
     absorb(&mut context, subject_kind, subject.map(|text| vec![text]));
     absorb(&mut context, "app", app(raw).map(|text| vec![text]));
     absorb(&mut context, "idtyp", raw.idtyp.as_deref().map(|text| vec![text]));

@@ -13,7 +13,6 @@ use super::outcome::Forward;
 use crate::http::cache_control::CacheControl;
 use crate::support::clock::Now;
 use crate::support::labels::labels;
-use crate::support::sabotage::sabotaged;
 
 /// What judgements need to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,10 +148,9 @@ pub fn assess(
     now: Now,
 ) -> Assessment {
     let age = lifetime.initial_age.saturating_add(now.since(asked));
-    let proof_age = sabotaged!(ProofForever, Duration::ZERO, now.since(granted));
+    let proof_age = now.since(granted);
     // A shorter `cache.ttl` holds for what is stored already; a longer one for answers to come.
     let fresh_for = lifetime.fresh_for.min(config.ttl);
-    let fresh_for = sabotaged!(EntryForever, Duration::from_hours(9_000), fresh_for);
     let proof_left = config.proof_ttl.saturating_sub(proof_age);
     let left = fresh_for.saturating_sub(age).min(proof_left).min(token_left);
     let past = age.saturating_sub(fresh_for);
@@ -161,11 +159,11 @@ pub fn assess(
         || client.max_age.is_some_and(|limit| age > Duration::from_secs(limit) || limit == 0)
         || client.min_fresh.is_some_and(|wanted| left < Duration::from_secs(wanted));
     // A caller may take what is old (section 5.2.1.2); whether it may see it at all is not its to say.
-    let accepted = client.max_stale.is_some_and(|most| past <= Duration::from_secs(most))
-        && (sabotaged!(MaxStaleWidensProof, true, !proof_left.is_zero()));
+    let accepted =
+        client.max_stale.is_some_and(|most| past <= Duration::from_secs(most)) && !proof_left.is_zero();
     // Who asks for an age and not for more wants nothing past its time (section 5.2.1.1).
     let declined = client.max_age.is_some() && client.max_stale.is_none();
-    let grace = sabotaged!(StalePastGrace, Duration::MAX, config.stale_while_revalidate);
+    let grace = config.stale_while_revalidate;
     let verdict = if token_left.is_zero() {
         Decision::Forward(Forward::Bypass)
     } else if asks_graph {

@@ -15,7 +15,6 @@ use super::entry::ContentDigest;
 use crate::auth::Claims;
 use crate::resource::Resource;
 use crate::support::clock::Now;
-use crate::support::sabotage::sabotaged;
 
 /// Graph's 200 to one token for one resource, or its 304 about what it had given to that token.
 #[derive(Clone, Copy, Debug)]
@@ -62,19 +61,12 @@ impl Grants {
 
     /// The newest proof for a resource, live or not.
     pub fn proof(&self, resource: &Resource) -> Option<Proof> {
-        sabotaged!(ProofOfAnyResource, return self.proof_where(|_| true));
-        sabotaged!(
-            ProofWithoutExpand,
-            return self.proof_where(|known| known.without_expand() == resource.without_expand())
-        );
         let proofs = self.proofs();
         Some(proofs.list.get(proofs.find(resource, digest(resource))?)?.proof)
     }
 
     /// The proof for a resource that has this digest. Where request fields select answers, a token has one for each.
     pub fn proof_of(&self, resource: &Resource, given: ContentDigest) -> Option<Proof> {
-        sabotaged!(ProofOfAnyResource, return self.proof(resource));
-        sabotaged!(ProofWithoutExpand, return self.proof(resource));
         let (proofs, digest) = (self.proofs(), digest(resource));
         let mut own = proofs.list.iter().rev().filter(|item| item.is_for(resource, digest));
         own.find(|item| item.proof.digest == given).map(|item| item.proof)
@@ -85,11 +77,6 @@ impl Grants {
         let (proofs, digest) = (self.proofs(), digest(resource));
         let mut own = proofs.list.iter().rev().filter(|item| item.is_for(resource, digest));
         own.find(|item| item.is_replaced_by(selector)).map(|item| item.proof)
-    }
-
-    #[cfg(feature = "sabotage")]
-    fn proof_where(&self, fits: impl Fn(&Resource) -> bool) -> Option<Proof> {
-        self.proofs().list.iter().find(|item| fits(&item.resource)).map(|item| item.proof)
     }
 
     /// Adds a proof; of two that replace each other the later stays. Past `most` the oldest goes, as it does past eight of

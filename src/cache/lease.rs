@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::purge::PurgeSelector;
 use crate::auth::{Claims, TokenHash};
 use crate::resource::Resource;
-use crate::support::sabotage::sabotaged;
 
 /// The leases of all questions under way. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -95,20 +94,9 @@ impl Leases {
     }
 }
 
-#[cfg(feature = "sabotage")]
-impl Leases {
-    /// Revokes those of a token's leases that a purge selects.
-    pub fn revoke_by_purge(&self, fingerprint: &TokenHash, selection: &PurgeSelector) {
-        let selects = |state: &LeaseState| selection.selects(state.claims.as_ref(), &state.resource);
-        self.table().revoke(fingerprint, selects);
-    }
-}
-
 impl Table {
     fn revoke_selected(&mut self, selection: &PurgeSelector) {
-        let selects = |state: &LeaseState| {
-            sabotaged!(PurgeRevokesAll, true, selection.selects(state.claims.as_ref(), &state.resource))
-        };
+        let selects = |state: &LeaseState| selection.selects(state.claims.as_ref(), &state.resource);
         let tokens: Vec<_> = self.states.keys().copied().collect();
         for fingerprint in tokens {
             self.revoke(&fingerprint, selects);
@@ -146,8 +134,7 @@ impl Lease {
     /// Stores an answer, unless the lease was revoked: then `None`. Nobody can revoke it before `store` returns.
     pub fn commit<R>(&self, store: impl FnOnce() -> R) -> Option<R> {
         let revoked = self.state.revoked();
-        let may_not = sabotaged!(PurgeMissesFlights, false, *revoked);
-        if may_not { None } else { Some(store()) }
+        if *revoked { None } else { Some(store()) }
     }
 
     /// Equal for the leases that one token holds for one resource, until they are revoked or all dropped.

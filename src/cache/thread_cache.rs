@@ -29,7 +29,6 @@ use super::entry::Entry;
 use crate::auth::{Principal, RequestDigest, TokenExpiry};
 use crate::proxy::handler::LogTag;
 use crate::support::clock::Now;
-use crate::support::sabotage::sabotaged;
 
 /// What the store had for a request.
 #[derive(Debug)]
@@ -83,7 +82,6 @@ impl Generations {
     /// Ends a principal's epoch. To be called when what was withdrawn cannot be found any more: whoever looked it up
     /// before remembers it under the old one.
     pub fn end(&self, principal: Principal) {
-        sabotaged!(FrontMissesWithdrawals, return);
         if let Some(group) = self.groups.get(usize::from(principal.spread()) % GROUPS) {
             group.fetch_add(1, Ordering::AcqRel);
         }
@@ -91,7 +89,6 @@ impl Generations {
 
     /// Ends the epochs of all principals.
     pub fn end_all(&self) {
-        sabotaged!(FrontMissesWithdrawals, return);
         self.all.fetch_add(1, Ordering::AcqRel);
     }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::entry::Entry;
 use super::grants::Proof;
 use super::vary::{SecondaryKeyHasher, SelectingRequest};
-use crate::support::sabotage::sabotaged;
 
 /// At least one answer and at most eight, the newest first. Clones are cheap.
 #[derive(Clone, Debug)]
@@ -60,8 +59,7 @@ impl Variants {
         before: Option<&Proof>,
         keep: Duration,
     ) -> Option<Self> {
-        let is_newer =
-            |known: &Entry| sabotaged!(OlderReplacesNewer, false, known.asked.is_after(entry.asked));
+        let is_newer = |known: &Entry| known.asked.is_after(entry.asked);
         let (mut others, mut rivals) = (Vec::with_capacity(VARIANTS_MAX), Vec::new());
         let mut is_current = false;
         for known in self.each() {
@@ -91,7 +89,7 @@ impl Variants {
         }
         if is_news {
             let older = rivals.iter().filter(|known| !is_newer(known));
-            older.for_each(|known| sabotaged!(DivergenceUnheeded, (), known.mark_superseded()));
+            older.for_each(|known| known.mark_superseded());
         }
         others.retain(|known| is_newer(known) || entry.asked.since(known.asked) < keep);
         others.truncate(VARIANTS_MAX - 1);

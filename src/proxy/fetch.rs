@@ -30,7 +30,6 @@ use crate::http::retry_after;
 use crate::observability::metrics::Metrics;
 use crate::scrub::{GzippedBody, Notice, Scrubbed, ScrubbedBody, Scrubber, UnknownMemberNotices};
 use crate::support::clock::{Clock, Now};
-use crate::support::sabotage::sabotaged;
 use crate::upstream::breaker::{Breakers, InFlight};
 use crate::upstream::permits::UpstreamPermit;
 use crate::upstream::refused_tokens::RefusedTokens;
@@ -167,7 +166,6 @@ impl Fetcher {
             Ok(answer) => self.refuse(question, &answer),
             Err(error_response) => Fetched::Failed(error_response),
         };
-        sabotaged!(ErrorStored, self.keep_no(question, &fetched, lease, asked));
         match &fetched {
             Fetched::Answer(_, Ok(())) | Fetched::Revalidated(_, Ok(())) => {
                 self.metrics.local().proofs.inc(ProofResult::Granted);
@@ -276,7 +274,7 @@ impl Fetcher {
             return Err(NotStored::NoStore);
         }
         // The answer took its time; the token may have come to its end meanwhile.
-        if sabotaged!(EndForgotten, false, claims.end.left(self.clock.now()).is_zero()) {
+        if claims.end.left(self.clock.now()).is_zero() {
             return Err(NotStored::Expiring);
         }
         Ok(())
@@ -298,15 +296,8 @@ impl Fetcher {
     fn refuse(&self, question: &FetchRequest, answer: &UpstreamResponse) -> Fetched {
         let token = &question.identity.fingerprint;
         let withdrawn = match answer.status.as_u16() {
-            401 if sabotaged!(UnheededUnauthorized, false, true) => {
-                sabotaged!(UnprovenEvicts, self.store.drop_claimed(question.claims));
-                self.store.withdraw_token(token)
-            }
-            403 | 404 | 410
-                if sabotaged!(UnheededForbidden, false, sabotaged!(StaleAfterForbidden, false, true)) =>
-            {
-                self.store.withdraw_resource(token, &question.resource)
-            }
+            401 => self.store.withdraw_token(token),
+            403 | 404 | 410 => self.store.withdraw_resource(token, &question.resource),
             _ => false,
         };
         if withdrawn {
@@ -371,20 +362,6 @@ impl Fetcher {
                 self.metrics.scrub_failures.inc(failure);
                 Err(ErrorResponse::Unscrubbable(failure))
             }
-        }
-    }
-}
-
-#[cfg(feature = "sabotage")]
-impl Fetcher {
-    /// Keeps Graph's "no" as if it were an answer.
-    fn keep_no(&self, question: &FetchRequest, fetched: &Fetched, lease: &Lease, asked: Now) {
-        if let Fetched::Refused(refusal) = fetched
-            && let (Some(body), Ok(lifetime)) =
-                (&refusal.body, Lifetime::of(&refusal.headers, &self.freshness.now(), asked))
-        {
-            let entry = Entry::new(body.clone(), &self.scrubber, &refusal.headers, lifetime, asked);
-            let _ = self.admit(question, &Arc::new(entry), None, lease);
         }
     }
 }

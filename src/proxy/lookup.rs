@@ -13,7 +13,6 @@ use crate::cache::vary::SelectingRequest;
 use crate::http::cache_control::CacheControl;
 use crate::resource::Resource;
 use crate::support::clock::Now;
-use crate::support::sabotage::sabotaged;
 
 /// An entry with the bytes that its caller's token was granted, the proof of that, and what the clock says of both.
 pub(super) struct Found {
@@ -36,13 +35,11 @@ impl Proxy {
     ) -> (ProofResult, Option<Found>) {
         let fetcher = &self.0.fetcher;
         let key = EntryKey::new(claims.principal, resource);
-        sabotaged!(ClaimsTrusted, return self.find_claimed(&key, claims, selecting_request, client, now));
         let Some((grant, newest)) = grant.and_then(|grant| Some((grant, grant.proof(resource)?))) else {
             return (ProofResult::Missing, None);
         };
         let live = now.since(newest.granted) < fetcher.freshness.proof_ttl.get();
-        let known =
-            sabotaged!(NeverHits, None, fetcher.store.entry(&key, selecting_request, (grant, newest)));
+        let known = fetcher.store.entry(&key, selecting_request, (grant, newest));
         let found = known.map(|(entry, proof)| {
             let assessment = self.assess(&entry, proof.granted, claims.end, client, now);
             let assessment = if entry.is_superseded() { assessment.superseded() } else { assessment };
@@ -61,25 +58,5 @@ impl Proxy {
     ) -> Assessment {
         let rules = self.0.fetcher.freshness.now();
         assess(&rules, (&entry.lifetime(), entry.asked), granted, end.left(now), client, now)
-    }
-}
-
-#[cfg(feature = "sabotage")]
-impl Proxy {
-    /// Looks up what a token claims to be entitled to: the fault `claims-trusted`.
-    fn find_claimed(
-        &self,
-        key: &EntryKey,
-        claims: &Claims,
-        selecting_request: SelectingRequest<'_>,
-        client: CacheControl,
-        now: Now,
-    ) -> (ProofResult, Option<Found>) {
-        let found = self.0.fetcher.store.claimed_entry(key, selecting_request).map(|entry| {
-            let proof = Proof { granted: now, digest: entry.digest() };
-            let assessment = self.assess(&entry, now, claims.end, client, now);
-            Found { entry, proof, assessment }
-        });
-        (ProofResult::Live, found)
     }
 }

@@ -49,8 +49,6 @@ pub struct Breakers {
     /// Unproven tokens that Graph throttles. Apart from the applications: a flood of tokens evicts none of them.
     tokens: Cache<TokenHash, Arc<Mutex<BreakerToken>>>,
     clock: Clock,
-    #[cfg(feature = "sabotage")]
-    disabled: std::sync::atomic::AtomicBool,
 }
 
 /// Throttle of an unproven token.
@@ -186,15 +184,14 @@ impl Breakers {
             applications: bounded(MAX_APPLICATIONS),
             tokens: bounded(MAX_TOKENS),
             clock,
-            #[cfg(feature = "sabotage")]
-            disabled: std::sync::atomic::AtomicBool::new(false),
         }
     }
 
-    /// Ignores results from now on, for tests of what lies behind the breakers.
-    #[cfg(feature = "sabotage")]
-    pub fn disable(&self) {
-        self.disabled.store(true, std::sync::atomic::Ordering::Relaxed);
+    /// Closes all breakers and ends all throttles. Requests in flight count for the new state.
+    pub fn reset(&self) {
+        *lock(&self.host) = Host::default();
+        self.applications.invalidate_all();
+        self.tokens.invalidate_all();
     }
 
     /// Returns the refusal that [`Self::enter`] would return now. To be called before a request queues.
@@ -290,10 +287,6 @@ impl BreakerToken {
 impl InFlight<'_> {
     /// Registers the result.
     pub fn settle(mut self, outcome: CallOutcome) {
-        #[cfg(feature = "sabotage")]
-        if self.breakers.disabled.load(std::sync::atomic::Ordering::Relaxed) {
-            return;
-        }
         self.is_settled = true;
         match self.scope.caller {
             BreakerCaller::Proven { tenant, application, user, token } => {

@@ -94,7 +94,6 @@ impl<'a> Driver<'a> {
         let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(START));
         let app =
             App::new(setup::config(story, &graph.url), clock.clone()).map_err(|error| error.to_string())?;
-        app.proxy().inner().fetcher.breakers.disable();
         let mut driver = Self {
             cast,
             story,
@@ -123,6 +122,7 @@ impl<'a> Driver<'a> {
 
     async fn act(&mut self, op: &Op) -> Result<(), Mismatch> {
         self.step += 1;
+        self.reset_breakers();
         match op {
             Op::Ask { who, what, spelling, condition, wish, hold } => {
                 self.ask((*who, what), *spelling, (*condition, *wish), *hold).await?;
@@ -311,6 +311,7 @@ impl<'a> Driver<'a> {
     async fn finish(mut self) -> Result<(), Mismatch> {
         while let Some(id) = self.held.keys().next().copied() {
             self.step += 1;
+            self.reset_breakers();
             self.release(id, true).await.map_err(|what| format!("at the end: {what}"))?;
         }
         let (flights, tasks) = (self.proxy.inner().coalescer.count(), self.flights());
@@ -327,6 +328,11 @@ impl<'a> Driver<'a> {
         let to = to.and_then(|to| to.checked_add_signed(i64::from(off)));
         let by = to.unwrap_or_default().saturating_sub(self.now().ms);
         self.clock.advance(Duration::from_millis(by));
+    }
+
+    /// No breaker or throttle refuses a request of this model: [`super::eviction`] has them.
+    fn reset_breakers(&self) {
+        self.proxy.inner().fetcher.breakers.reset();
     }
 
     fn flights(&self) -> usize {

@@ -155,6 +155,9 @@ impl Tight<'_> {
 
     /// A request, its answer, and what it started in the background.
     async fn ask(&mut self, who: usize, what: &Resource, spelling: u16) -> Result<(), Mismatch> {
+        if !self.guarded {
+            self.app.proxy().inner().fetcher.breakers.reset();
+        }
         self.seen.requests += 1;
         let (now, token) = (self.now(), &self.cast[who]);
         let expected =
@@ -369,9 +372,6 @@ async fn play(cast: &[Token], story: &Story, guarded: bool) -> Result<Seen, Mism
     let (graph, clock) = (Graph::start().await, Clock::manual(UNIX_EPOCH + Duration::from_secs(START)));
     let config: fn(&Story, &str) -> Config = if guarded { setup::guarded } else { setup::forgetful };
     let app = App::new(config(story, &graph.url), clock.clone()).map_err(|error| error.to_string())?;
-    if !guarded {
-        app.proxy().inner().fetcher.breakers.disable();
-    }
     let mut tight = Tight {
         cast,
         story,

@@ -11,7 +11,6 @@ use crate::cache::vary;
 use crate::http::cache_control::CacheControl;
 use crate::http::headers::only;
 use crate::support::clock::Now;
-use crate::support::sabotage::sabotaged;
 
 impl Lifetime {
     /// That of an answer which may not be stored.
@@ -40,7 +39,7 @@ impl Lifetime {
         // Section 5.2.2.3: a cache that knows the rules of the status SHOULD ignore the `no-store` beside
         // `must-understand`. A 200's are all that comes here.
         let understood = config.freshness == FreshnessSource::GraphClient && control.must_understand;
-        if sabotaged!(NoStoreStored, false, control.no_store && !understood) {
+        if control.no_store && !understood {
             return Err(NotStored::NoStore);
         }
         vary::selecting_fields(headers)?;
@@ -48,7 +47,7 @@ impl Lifetime {
             FreshnessSource::Operator => (config.ttl, control.must_revalidate, Duration::MAX),
             FreshnessSource::GraphClient => {
                 let told = origin_lifetime(headers, control, received);
-                let strict = control.must_revalidate || sabotaged!(NoCacheReused, false, control.no_cache);
+                let strict = control.must_revalidate || control.no_cache;
                 let grace = Duration::from_secs(control.stale_while_revalidate.unwrap_or(0));
                 (told.min(config.ttl), strict, told + grace)
             }
@@ -64,7 +63,7 @@ impl Lifetime {
 /// The freshness lifetime as RFC 9111, section 4.2.1 ranks its sources for a cache of one caller's answers, so
 /// without `s-maxage`; by heuristics where Graph says nothing (section 4.2.2).
 fn origin_lifetime(headers: &HeaderMap, control: CacheControl, received: Now) -> Duration {
-    if sabotaged!(NoCacheReused, false, control.no_cache) {
+    if control.no_cache {
         return Duration::ZERO;
     }
     if let Some(seconds) = control.max_age {

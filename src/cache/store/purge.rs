@@ -5,7 +5,6 @@ use crate::cache::grants::{Grants, Remaining};
 use crate::cache::key::EntryKey;
 use crate::cache::outcome::Eviction;
 use crate::cache::purge::PurgeSelector;
-use crate::support::sabotage::sabotaged;
 
 impl Store {
     /// Drops what an operator selects, entries and proofs, and revokes what is on its way. Returns the entries' number.
@@ -13,10 +12,9 @@ impl Store {
     /// To all others it is one point in time: a request that began before this returns stores nothing that is selected.
     /// What is not selected goes on meanwhile: no lock is held for longer than one entry, or one grant, takes.
     pub fn purge(&self, selection: &PurgeSelector) -> u64 {
-        let _purging = sabotaged!(PurgeMissesNewcomers, None, Some(self.leases.purge(selection)));
+        let _purging = self.leases.purge(selection);
         for (fingerprint, grant) in &self.grants {
             if selection.selects_caller(Some(&grant.claims)) {
-                sabotaged!(PurgeMissesNewcomers, self.leases.revoke_by_purge(&fingerprint, selection));
                 self.take_proofs(&fingerprint, |grant| purge_grant(selection, grant));
             }
         }
@@ -48,13 +46,5 @@ impl Store {
 
 fn purge_grant(selection: &PurgeSelector, grant: &Grants) -> Remaining {
     let selected = |resource: &_| selection.selects_resource(resource);
-    sabotaged!(
-        PurgeTakesTooMuch,
-        match grant.purge(selected) {
-            Remaining::All => return Remaining::All,
-            Remaining::Some => return grant.purge(|_| true),
-            Remaining::None => return Remaining::None,
-        }
-    );
     grant.purge(selected)
 }

@@ -9,13 +9,12 @@ use crate::auth::{Principal, TokenHash};
 use crate::cache::grants::{Grants, Remaining};
 use crate::cache::key::EntryKey;
 use crate::resource::Resource;
-use crate::support::sabotage::sabotaged;
 
 impl Store {
     /// Graph said 401: the token is not good any more. Drops its proofs and its principal's entries, if it
     /// had proofs; whoever sends tokens that never were good changes nothing. Returns whether it had.
     pub fn withdraw_token(&self, fingerprint: &TokenHash) -> bool {
-        sabotaged!(UnheededInFlight, (), self.leases.revoke_for(fingerprint, None));
+        self.leases.revoke_for(fingerprint, None);
         let turn = self.grant_turn(fingerprint);
         let Some(grant) = self.grant(fingerprint) else { return false };
         grant.revoke();
@@ -39,7 +38,7 @@ impl Store {
     /// Graph said 403, 404 or 410: the token may not see this resource, or it is gone. Drops the token's proof
     /// for it and its principal's entry, if it had that proof. Returns whether it had.
     pub fn withdraw_resource(&self, fingerprint: &TokenHash, resource: &Arc<Resource>) -> bool {
-        sabotaged!(UnheededInFlight, (), self.leases.revoke_for(fingerprint, Some(resource)));
+        self.leases.revoke_for(fingerprint, Some(resource));
         let Some(grant) = self.take_proofs(fingerprint, |grant| grant.remove(resource)) else { return false };
         let turn = self.turn(resource);
         self.entries.invalidate(&EntryKey::new(grant.claims.principal, resource));
@@ -64,26 +63,5 @@ impl Store {
             Remaining::None => self.grants.invalidate(fingerprint),
         }
         Some(grant)
-    }
-}
-
-#[cfg(feature = "sabotage")]
-impl Store {
-    /// Drops the entries of whomever a token says it is.
-    pub fn drop_claimed(&self, claims: Result<crate::auth::Claims, crate::cache::outcome::Bypass>) {
-        if let Ok(claims) = claims {
-            self.drop_entries(claims.principal);
-            self.generations.end(claims.principal);
-        }
-    }
-
-    /// The newest answer that fits this request, whoever was given it.
-    pub fn claimed_entry(
-        &self,
-        key: &EntryKey,
-        request: crate::cache::vary::SelectingRequest<'_>,
-    ) -> Option<Arc<crate::cache::entry::Entry>> {
-        let known = self.entries.get(key)?.variants;
-        known.find(&self.secondary_key_hasher, request, |_| Some(())).map(|(entry, ())| Arc::clone(entry))
     }
 }

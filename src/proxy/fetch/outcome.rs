@@ -7,7 +7,6 @@ use crate::cache::freshness::ErrorSource;
 use crate::http::error::{ErrorResponse, Rejection, UpstreamFailure};
 use crate::http::retry_after;
 use crate::support::clock::Now;
-use crate::support::sabotage::sabotaged;
 use crate::upstream::UpstreamResponse;
 use crate::upstream::breaker::{CallFailure, CallOutcome, Cause, Refused};
 
@@ -20,12 +19,6 @@ impl Fetched {
         match self {
             Self::Answer(..) | Self::Revalidated(..) | Self::RecentlyRefused(_) => None,
             Self::Refused(refusal) => {
-                sabotaged!(
-                    StaleAfterForbidden,
-                    if refusal.status == StatusCode::FORBIDDEN {
-                        return Some(ErrorSource::Upstream);
-                    }
-                );
                 let status = refusal.status;
                 let failed = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
                 failed.then_some(ErrorSource::Upstream)
