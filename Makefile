@@ -27,8 +27,7 @@ quick: ## the fast loop: format, clippy of the library, unit tests
 	$(call say,format)
 	@cargo fmt --all --check
 	$(call say,lints of the library)
-	@# With the profile of the tests, so that these are linted, too.
-	@cargo clippy --quiet --locked --lib --profile test -- -D warnings
+	@cargo clippy --quiet --locked --lib -- -D warnings
 	$(call say,unit tests)
 	@cargo $(tests) --locked --lib
 
@@ -80,7 +79,7 @@ image: ## the container image, built without a registry, and tried (root, Debian
 fuzz: ## each fuzz target for FUZZ_SECONDS (60)
 	@tools/fuzz.sh
 
-mutants: ## faults planted into the code that holds the promises; does a test notice each? (MUTANTS_SET)
+mutants: ## plants faults, one at a time, and prints those that no test notices (MUTANTS_SET=patches: the deliberate ones, under an hour; MUTANTS_ONLY)
 	@tools/mutants.sh
 
 flood: ## hits with and without a flood of forged tokens, before the release build (SECONDS, HITS, FLOOD, SOURCES)
