@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use common::client::{self, Client};
 use common::gate::Gate;
-use common::origin::{GraphClient, closed_port};
+use common::origin::{OriginServer, closed_port};
 use common::reply::Reply;
 use common::tls::{Authority, Certified};
 use flate2::read::GzDecoder;
 
 #[tokio::test]
 async fn a_route_answers_and_the_request_is_seen() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.route("/beta/", Reply::json(r#"{"a":1}"#).header("x-one", "1"));
     let answer = client::get(origin.address(), "/beta/x?y", &[("accept", "*/*")]).await;
     assert_eq!((answer.status, answer.header("X-One")), (200, Some("1")));
@@ -26,7 +26,7 @@ async fn a_route_answers_and_the_request_is_seen() {
 
 #[tokio::test]
 async fn the_longest_prefix_wins() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::status(404));
     origin.route("/a/b", Reply::status(202));
     origin.route("/a", Reply::status(201));
@@ -35,7 +35,7 @@ async fn the_longest_prefix_wins() {
 
 #[tokio::test]
 async fn a_sequence_is_played_in_order_and_ends_on_its_last_reply() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any([Reply::status(503), Reply::status(200)]);
     let mut client = Client::connect(origin.address()).await;
     for expected in [503, 200, 200] {
@@ -45,7 +45,7 @@ async fn a_sequence_is_played_in_order_and_ends_on_its_last_reply() {
 
 #[tokio::test]
 async fn a_connection_is_kept_between_requests() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let mut client = Client::connect(origin.address()).await;
     client.get("/", &[]).await;
@@ -55,7 +55,7 @@ async fn a_connection_is_kept_between_requests() {
 
 #[tokio::test]
 async fn a_connection_is_closed_when_the_client_says_so() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let mut client = Client::connect(origin.address()).await;
     client.get("/", &[("connection", "close")]).await;
@@ -64,7 +64,7 @@ async fn a_connection_is_closed_when_the_client_says_so() {
 
 #[tokio::test]
 async fn a_held_reply_comes_when_the_gate_opens() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     let gate = Gate::new();
     origin.any(Reply::json("{}").held_until(&gate));
     let address = origin.address();
@@ -77,7 +77,7 @@ async fn a_held_reply_comes_when_the_gate_opens() {
 
 #[tokio::test]
 async fn a_paused_reply_goes_on_when_the_gate_opens() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     let gate = Gate::new();
     origin.any(Reply::json(r#"{"whole":true}"#).paused_after(20, &gate));
     let mut client = Client::connect(origin.address()).await;
@@ -89,7 +89,7 @@ async fn a_paused_reply_goes_on_when_the_gate_opens() {
 
 #[tokio::test]
 async fn a_cut_reply_ends_in_the_middle() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json(r#"{"whole":false}"#).cut_after(60));
     let cut = client::exchange(origin.address(), "GET / HTTP/1.1\r\n\r\n").await;
     assert_eq!(cut.unwrap_err().kind(), ErrorKind::UnexpectedEof);
@@ -97,7 +97,7 @@ async fn a_cut_reply_ends_in_the_middle() {
 
 #[tokio::test]
 async fn a_reset_is_a_reset() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any([Reply::reset(), Reply::json("{}").reset_after(10)]);
     for _ in 0..2 {
         let reset = client::exchange(origin.address(), "GET / HTTP/1.1\r\n\r\n").await;
@@ -107,7 +107,7 @@ async fn a_reset_is_a_reset() {
 
 #[tokio::test]
 async fn silence_lasts_until_the_client_leaves() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::silence());
     let mut client = Client::connect(origin.address()).await;
     client.ask("/", &[]).await.unwrap();
@@ -118,14 +118,14 @@ async fn silence_lasts_until_the_client_leaves() {
 
 #[tokio::test]
 async fn a_raw_reply_is_sent_verbatim_and_closes() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::raw("HTTP/1.1 200 OK\r\nx-odd:  1\r\n\r\nuntil the end"));
     assert_eq!(client::get(origin.address(), "/", &[]).await.text(), "until the end");
 }
 
 #[tokio::test]
 async fn chunks_drips_and_interim_answers_come_out_whole() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     let drip = Reply::json("[1,2,3]").chunked(2).drip(16, Duration::from_millis(1));
     origin.any([drip, Reply::raw("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n[1,2,3]")]);
     for _ in 0..2 {
@@ -135,7 +135,7 @@ async fn chunks_drips_and_interim_answers_come_out_whole() {
 
 #[tokio::test]
 async fn a_gzip_reply_can_be_unpacked() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}").gzip());
     let answer = client::get(origin.address(), "/", &[]).await;
     let mut text = String::new();
@@ -145,7 +145,7 @@ async fn a_gzip_reply_can_be_unpacked() {
 
 #[tokio::test]
 async fn an_answer_to_head_has_a_length_and_no_body() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let mut client = Client::connect(origin.address()).await;
     client.send("HEAD / HTTP/1.1\r\n\r\n").await.unwrap();
@@ -156,7 +156,7 @@ async fn an_answer_to_head_has_a_length_and_no_body() {
 
 #[tokio::test]
 async fn hanging_up_ends_idle_connections() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let mut client = Client::connect(origin.address()).await;
     client.get("/", &[]).await;
@@ -167,7 +167,7 @@ async fn hanging_up_ends_idle_connections() {
 #[tokio::test]
 #[should_panic(expected = "the origin failed: no route for GET /nowhere")]
 async fn a_request_without_a_route_fails_the_test() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     let answer = client::exchange(origin.address(), "GET /nowhere HTTP/1.1\r\n\r\n").await;
     assert!(answer.is_err());
     origin.wait_for_ended(1).await;
@@ -181,14 +181,14 @@ async fn nobody_listens_on_a_closed_port() {
 }
 
 async fn handshake(shown: &Certified, trusted: &Authority) -> std::io::Result<Client> {
-    let origin = GraphClient::start_tls(shown.server_config()).await;
+    let origin = OriginServer::start_tls(shown.server_config()).await;
     Client::connect_tls(origin.address(), trusted.client_config(&[]), "localhost").await
 }
 
 #[tokio::test]
 async fn a_right_certificate_is_trusted() {
     let root = Authority::new();
-    let origin = GraphClient::start_tls(root.right().server_config()).await;
+    let origin = OriginServer::start_tls(root.right().server_config()).await;
     origin.any(Reply::json("{}"));
     for name in ["localhost", "127.0.0.1"] {
         let mut client = Client::connect_tls(origin.address(), root.client_config(&[]), name).await.unwrap();
@@ -209,7 +209,7 @@ async fn a_wrong_certificate_is_not_trusted() {
 #[tokio::test]
 async fn a_server_can_demand_a_certificate_of_its_clients() {
     let (root, clients) = (Authority::new(), Authority::new());
-    let origin = GraphClient::start_tls(root.right().server_config_demanding(&clients)).await;
+    let origin = OriginServer::start_tls(root.right().server_config_demanding(&clients)).await;
     origin.any(Reply::json("{}"));
     let config = root.client_config_showing(&clients.certify(&["a caller"]), &[]);
     let mut client = Client::connect_tls(origin.address(), config, "localhost").await.unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::client::{self, Response};
 use common::gate::Gate;
-use common::origin::GraphClient;
+use common::origin::OriginServer;
 use common::proxy::{Proxy, path};
 use common::reply::Reply;
 use common::within;
@@ -42,7 +42,7 @@ async fn purge(proxy: &Proxy) {
 
 #[tokio::test]
 async fn a_403_whose_body_breaks_off_is_a_403_all_the_same() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     let broken = Reply::status(403)
         .header("content-type", "application/json")
         .body("{}")
@@ -62,7 +62,7 @@ async fn a_403_whose_body_breaks_off_is_a_403_all_the_same() {
 
 #[tokio::test]
 async fn a_401_whose_body_never_ends_is_a_401_all_the_same() {
-    let (origin, never) = (GraphClient::start().await, Gate::new());
+    let (origin, never) = (OriginServer::start().await, Gate::new());
     let slow = Reply::status(401).body("{}").header("content-length", "9").paused_after(60, &never);
     origin.any([Reply::json("{}"), slow]);
     let proxy = Proxy::with(&origin.url(), |config| config.origin.timeout = Duration::from_millis(300)).await;
@@ -80,7 +80,7 @@ async fn a_401_whose_body_never_ends_is_a_401_all_the_same() {
 
 #[tokio::test]
 async fn after_a_401_nothing_is_kept_that_the_token_had_asked_before() {
-    let (origin, gate) = (GraphClient::start().await, Gate::new());
+    let (origin, gate) = (OriginServer::start().await, Gate::new());
     let path_of = |flow| path(flow).split('?').next().unwrap().to_owned();
     origin.route(&path_of("x"), [Reply::json("{}").held_until(&gate), Reply::status(401)]);
     origin.route(&path_of("y"), Reply::status(401));
@@ -96,7 +96,7 @@ async fn after_a_401_nothing_is_kept_that_the_token_had_asked_before() {
 
 #[tokio::test]
 async fn a_401_to_one_token_leaves_what_is_on_its_way_to_another() {
-    let (origin, gate) = (GraphClient::start().await, Gate::new());
+    let (origin, gate) = (OriginServer::start().await, Gate::new());
     let replies = [Reply::json("{}"), Reply::json("{}").held_until(&gate), Reply::status(401)];
     origin.any(replies);
     let (proxy, (one, other)) = (Proxy::before(&origin.url()).await, tokens());
@@ -112,7 +112,7 @@ async fn a_401_to_one_token_leaves_what_is_on_its_way_to_another() {
 
 #[tokio::test]
 async fn a_token_that_lost_its_last_proof_is_as_one_that_never_had_any() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any([Reply::json("{}"), Reply::status(403), Reply::json("{}"), Reply::status(401)]);
     let (proxy, (one, other)) = (Proxy::before(&origin.url()).await, tokens());
     proxy.get(&path("x"), &one).await;
@@ -129,7 +129,7 @@ async fn a_token_that_lost_its_last_proof_is_as_one_that_never_had_any() {
 /// remembers of its look-ups must have gone with the proofs.
 #[tokio::test]
 async fn after_a_401_nothing_comes_from_memory_though_the_proofs_had_left_before() {
-    let (origin, (one, _)) = (GraphClient::start().await, tokens());
+    let (origin, (one, _)) = (OriginServer::start().await, tokens());
     origin.any(Reply::json("{}"));
     let proxy = Proxy::with(&origin.url(), |config| config.store.max_bytes = 12 << 10).await;
     let others = FakeGraph::start(Options::default()).unwrap();
@@ -151,7 +151,7 @@ async fn after_a_401_nothing_comes_from_memory_though_the_proofs_had_left_before
 /// A token may hold so many proofs; the oldest goes. What is remembered of it must go with it.
 #[tokio::test]
 async fn after_a_403_nothing_comes_from_memory_though_the_proof_had_made_room_before() {
-    let (origin, (one, _)) = (GraphClient::start().await, tokens());
+    let (origin, (one, _)) = (OriginServer::start().await, tokens());
     origin.any(Reply::json("{}"));
     let proxy = Proxy::with(&origin.url(), |config| config.store.proofs_per_token = 1).await;
     proxy.get(&path("x"), &one).await;
@@ -166,7 +166,7 @@ async fn after_a_403_nothing_comes_from_memory_though_the_proof_had_made_room_be
 
 #[tokio::test]
 async fn who_asks_after_a_purge_waits_for_no_question_from_before() {
-    let (origin, gate) = (GraphClient::start().await, Gate::new());
+    let (origin, gate) = (OriginServer::start().await, Gate::new());
     origin.any([Reply::json(r#"{"v":1}"#).held_until(&gate), Reply::json(r#"{"v":2}"#)]);
     let (proxy, (token, _)) = (Proxy::before(&origin.url()).await, tokens());
     let before = asked!(proxy, origin, 1, "x", token);
@@ -181,7 +181,7 @@ async fn who_asks_after_a_purge_waits_for_no_question_from_before() {
 
 #[tokio::test]
 async fn l34_an_answer_that_took_its_time_does_not_replace_a_newer_one() {
-    let (origin, gate) = (GraphClient::start().await, Gate::new());
+    let (origin, gate) = (OriginServer::start().await, Gate::new());
     origin.any([Reply::json(r#"{"v":1}"#).held_until(&gate), Reply::json(r#"{"v":2}"#)]);
     let (proxy, (one, other)) = (Proxy::before(&origin.url()).await, tokens());
     let before = asked!(proxy, origin, 1, "x", one);

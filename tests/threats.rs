@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::client::{self, Client, Response};
 use common::gate::Gate;
-use common::origin::GraphClient;
+use common::origin::OriginServer;
 use common::proxy::{Proxy, path};
 use common::reply::Reply;
 use common::within;
@@ -27,8 +27,8 @@ fn forged(token: &str, count: usize) -> Vec<String> {
 }
 
 /// An origin that has one good token, and says 401 to every other. `good` answers the good one.
-async fn origin_of(token: &str, good: Reply) -> GraphClient {
-    let (origin, authorization) = (GraphClient::start().await, format!("Bearer {token}"));
+async fn origin_of(token: &str, good: Reply) -> OriginServer {
+    let (origin, authorization) = (OriginServer::start().await, format!("Bearer {token}"));
     origin.answer("", move |request| {
         let known = request.header("authorization") == Some(&authorization);
         if known { good.clone() } else { refusal() }
@@ -64,7 +64,7 @@ async fn t01_forged_tokens_beside_a_slow_question_of_the_victims_get_graphs_401(
 
 #[tokio::test]
 async fn t02_a_200_for_one_question_says_nothing_of_another() {
-    let (origin, (token, _)) = (GraphClient::start().await, tokens());
+    let (origin, (token, _)) = (OriginServer::start().await, tokens());
     let asked = path("a");
     let other_expand = asked.replace("postFederationSignup,", "");
     let (other_flow, other_version) = (path("b"), asked.replace("/beta/", "/v1.0/"));
@@ -81,7 +81,7 @@ async fn t02_a_200_for_one_question_says_nothing_of_another() {
 
 #[tokio::test]
 async fn t06_a_path_that_two_readers_could_read_differently_reaches_nobody() {
-    let (origin, (token, _)) = (GraphClient::start().await, tokens());
+    let (origin, (token, _)) = (OriginServer::start().await, tokens());
     let proxy = Proxy::before(&origin.url()).await;
     for flow in
         ["..%2f", "%2e%2e/", "%252f", "..\\", "%c0%ae", "%00", "x%0d%0a", "a/../b", "..", "", ".", "x;y"]
@@ -146,7 +146,8 @@ async fn t08_only_a_whole_200_of_json_is_kept() {
 #[tokio::test]
 async fn t09_forged_tokens_fill_nothing_that_a_proven_one_needs() {
     let ((token, _), gate) = (tokens(), Gate::new());
-    let (origin, authorization, held) = (GraphClient::start().await, format!("Bearer {token}"), gate.clone());
+    let (origin, authorization, held) =
+        (OriginServer::start().await, format!("Bearer {token}"), gate.clone());
     origin.answer("", move |request| {
         let known = request.header("authorization") == Some(&authorization);
         if known { Reply::json("{}") } else { Reply::status(401).held_until(&held) }
@@ -185,7 +186,7 @@ async fn t10_a_forged_token_that_comes_first_spoils_nothing() {
 
 #[tokio::test]
 async fn t11_a_credential_in_a_refusal_is_masked_too() {
-    let (origin, (token, _)) = (GraphClient::start().await, tokens());
+    let (origin, (token, _)) = (OriginServer::start().await, tokens());
     let body = r#"{"error":{"code":"x","innerError":{"clientSecret":"planted","password":"planted"}}}"#;
     origin.any(
         Reply::status(403)
@@ -202,7 +203,8 @@ async fn t11_a_credential_in_a_refusal_is_masked_too() {
 
 #[tokio::test]
 async fn t13_neither_a_redirect_nor_a_caller_says_where_a_token_goes() {
-    let (origin, elsewhere, (token, _)) = (GraphClient::start().await, GraphClient::start().await, tokens());
+    let (origin, elsewhere, (token, _)) =
+        (OriginServer::start().await, OriginServer::start().await, tokens());
     let proxy = Proxy::before(&origin.url()).await;
     for status in [301, 302, 303, 307, 308] {
         let target = format!("{}{}", elsewhere.url(), path("B2X_1_x"));
@@ -236,7 +238,7 @@ async fn t15_a_bomb_of_graphs_is_a_502() {
 
 #[tokio::test]
 async fn t16_nothing_that_a_caller_sends_becomes_a_series() {
-    let (origin, (token, _)) = (GraphClient::start().await, tokens());
+    let (origin, (token, _)) = (OriginServer::start().await, tokens());
     origin.any([Reply::json("{}"), Reply::status(404)]);
     let proxy = Proxy::before(&origin.url()).await;
     let series = async || {
@@ -279,7 +281,7 @@ async fn t18_a_guess_at_an_entity_tag_tells_a_stranger_nothing() {
 
 #[tokio::test]
 async fn t21_nothing_of_the_admin_port_is_on_the_data_port() {
-    let (origin, (token, _)) = (GraphClient::start().await, tokens());
+    let (origin, (token, _)) = (OriginServer::start().await, tokens());
     let proxy = Proxy::before(&origin.url()).await;
     for path in ["/metrics", "/cache", "/livez", "/readyz", "/"] {
         assert_eq!(proxy.get(path, &token).await.status, 404, "{path}");
@@ -292,7 +294,7 @@ async fn t21_nothing_of_the_admin_port_is_on_the_data_port() {
 
 #[tokio::test]
 async fn t23_an_answer_however_bad_is_not_asked_for_again() {
-    let (origin, (token, _)) = (GraphClient::start().await, tokens());
+    let (origin, (token, _)) = (OriginServer::start().await, tokens());
     let proxy = Proxy::before(&origin.url()).await;
     let bad = [Reply::json("{}").reset_after(20), Reply::status(503), Reply::json("x"), Reply::status(429)];
     for (asked, reply) in bad.into_iter().enumerate() {
@@ -306,7 +308,7 @@ async fn t23_an_answer_however_bad_is_not_asked_for_again() {
 #[tokio::test]
 async fn t24_a_429_is_for_its_own_token_and_keeps_its_scope_to_itself() {
     let ((one, other), gate) = (tokens(), Gate::new());
-    let (origin, authorization, held) = (GraphClient::start().await, format!("Bearer {one}"), gate.clone());
+    let (origin, authorization, held) = (OriginServer::start().await, format!("Bearer {one}"), gate.clone());
     let scope = "Tenant_Application/ReadWrite/planted-app/planted-tenant";
     origin.answer("", move |request| {
         if request.header("authorization") == Some(&authorization) {

@@ -6,7 +6,7 @@ mod common;
 
 use common::client;
 use common::collector::{Collector, Span};
-use common::origin::{GraphClient, closed_port};
+use common::origin::{OriginServer, closed_port};
 use common::proxy::{Proxy, path};
 use common::reply::Reply;
 use common::{token, within};
@@ -39,7 +39,7 @@ fn of_client(spans: &[Span]) -> Vec<&Span> {
 
 #[tokio::test]
 async fn a_callers_trace_goes_on_through_the_proxy_to_graph() {
-    let (origin, collector) = (GraphClient::start().await, Collector::start().await);
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     let id = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
     origin.any(Reply::json("{}").header("request-id", id));
     let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
@@ -57,7 +57,7 @@ async fn a_callers_trace_goes_on_through_the_proxy_to_graph() {
 
 #[tokio::test]
 async fn spans_have_the_names_and_attributes_of_the_conventions() {
-    let (origin, collector) = (GraphClient::start().await, Collector::start().await);
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     origin.any(Reply::json("{}"));
     let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
     ask(&proxy, &token::mint("ada"), None).await;
@@ -84,7 +84,7 @@ async fn spans_have_the_names_and_attributes_of_the_conventions() {
 
 #[tokio::test]
 async fn a_hit_has_one_span_and_a_second_attempt_one_of_its_own() {
-    let (origin, collector) = (GraphClient::start().await, Collector::start().await);
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     origin.any(Reply::json("{}"));
     let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
     ask(&proxy, &token::mint("ada"), None).await;
@@ -106,7 +106,7 @@ async fn a_hit_has_one_span_and_a_second_attempt_one_of_its_own() {
 
 #[tokio::test]
 async fn what_went_wrong_is_said_in_a_word() {
-    let (origin, collector) = (GraphClient::start().await, Collector::start().await);
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     let whole = format!("{{\"a\":\"{}\"}}", "b".repeat(1000));
     // Each on a connection of its own: a broken one that was used before would be asked again.
     origin.any(vec![
@@ -135,7 +135,7 @@ async fn what_went_wrong_is_said_in_a_word() {
 
 #[tokio::test]
 async fn a_caller_that_hangs_up_and_one_that_is_refused_have_their_spans() {
-    let (origin, collector) = (GraphClient::start().await, Collector::start().await);
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     origin.any(Reply::silence());
     let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
     client::get(proxy.data, "/beta/users", &[]).await;
@@ -155,7 +155,7 @@ async fn a_caller_that_hangs_up_and_one_that_is_refused_have_their_spans() {
 
 #[tokio::test]
 async fn who_says_that_a_trace_is_not_wanted_is_heard() {
-    let (origin, collector) = (GraphClient::start().await, Collector::start().await);
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     origin.any(Reply::json("{}"));
     let proxy = Proxy::with(&origin.url(), |config| {
         config.trace.endpoint = Some(collector.url());
@@ -200,7 +200,7 @@ async fn no_span_names_a_token_a_flow_a_tenant_a_subject_or_a_credential() {
 
 #[tokio::test]
 async fn a_collector_that_says_nothing_holds_up_nobody() {
-    let (origin, collector) = (GraphClient::start().await, GraphClient::start().await);
+    let (origin, collector) = (OriginServer::start().await, OriginServer::start().await);
     origin.any(Reply::json("{}"));
     collector.any(Reply::silence());
     let proxy = Proxy::with(&origin.url(), sending_to(&Url::parse(&collector.url()).unwrap())).await;
@@ -219,7 +219,7 @@ async fn a_collector_that_says_nothing_holds_up_nobody() {
 
 #[tokio::test]
 async fn spans_that_a_collector_does_not_take_are_counted_and_requests_go_on() {
-    let (origin, collector) = (GraphClient::start().await, GraphClient::start().await);
+    let (origin, collector) = (OriginServer::start().await, OriginServer::start().await);
     origin.any(Reply::json("{}"));
     collector.any(Reply::status(503));
     let gone = Url::parse(&format!("http://{}", closed_port())).unwrap();
@@ -235,7 +235,7 @@ async fn spans_that_a_collector_does_not_take_are_counted_and_requests_go_on() {
 
 #[tokio::test]
 async fn the_last_spans_are_sent_when_the_proxy_stops() {
-    let (origin, collector) = (GraphClient::start().await, Collector::start().await);
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     origin.any(Reply::json("{}"));
     let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
     ask(&proxy, &token::mint("ada"), None).await;
@@ -247,7 +247,7 @@ async fn the_last_spans_are_sent_when_the_proxy_stops() {
 
 #[tokio::test]
 async fn without_an_endpoint_nobody_is_told_and_a_callers_trace_still_goes_on() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let proxy = Proxy::before(&origin.url()).await;
     ask(&proxy, &token::mint("ada"), None).await;

@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex};
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use super::origin::{GraphClient, Request};
+use super::origin::{OriginServer, Request};
 use super::reply::Reply;
 use super::within;
 
 /// A running collector.
 pub struct Collector {
-    origin: GraphClient,
+    origin: OriginServer,
     spans: Arc<Mutex<Vec<Span>>>,
     count: watch::Receiver<usize>,
 }
@@ -45,7 +45,7 @@ impl Span {
 impl Collector {
     /// Listens, and takes all that it is sent.
     pub async fn start() -> Self {
-        let (origin, spans) = (GraphClient::start().await, Arc::new(Mutex::new(Vec::new())));
+        let (origin, spans) = (OriginServer::start().await, Arc::new(Mutex::new(Vec::new())));
         let (counted, count) = watch::channel(0);
         let taken = Arc::clone(&spans);
         origin.answer("/v1/traces", move |request| {

@@ -1,7 +1,7 @@
 //! An origin on a real port that does as it is told, and tells what it saw.
 //!
 //! A request without a route, or one that cannot be read, is a failure of the test: it is noted and raised by
-//! [`GraphClient::finish`] or when the origin is dropped.
+//! [`OriginServer::finish`] or when the origin is dropped.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -39,7 +39,7 @@ impl Request {
 }
 
 /// A running origin.
-pub struct GraphClient {
+pub struct OriginServer {
     address: SocketAddr,
     scheme: &'static str,
     script: Arc<Script>,
@@ -64,7 +64,7 @@ struct Counts {
     requests: usize,
 }
 
-impl GraphClient {
+impl OriginServer {
     /// Listens without TLS.
     pub async fn start() -> Self {
         Self::listen(None, "http").await
@@ -178,7 +178,7 @@ impl GraphClient {
     }
 }
 
-impl Drop for GraphClient {
+impl Drop for OriginServer {
     fn drop(&mut self) {
         self.accepting.abort();
         let failures = lock(&self.script.failures);

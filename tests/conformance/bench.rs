@@ -9,12 +9,12 @@ use connector_cache::config::Config;
 use serde_json::json;
 
 use crate::common::client::{self, Response};
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 
 pub(crate) struct Bench {
-    pub(crate) origin: GraphClient,
+    pub(crate) origin: OriginServer,
     pub(crate) proxy: Proxy,
 }
 
@@ -35,7 +35,7 @@ impl Bench {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let origin = GraphClient::start().await;
+        let origin = OriginServer::start().await;
         origin.any(ok());
         let proxy = Proxy::with(&origin.url(), change).await;
         Self { origin, proxy }

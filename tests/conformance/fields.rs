@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, STORED, ok, said, token};
 use crate::common::client::Client;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::reply::Reply;
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn l62_authorization_goes_to_the_origin_unaltered() {
 
 #[tokio::test]
 async fn l62_authorization_goes_to_no_other_host_whatever_the_origin_or_the_caller_says() {
-    let (bench, other) = (Bench::start().await, GraphClient::start().await);
+    let (bench, other) = (Bench::start().await, OriginServer::start().await);
     for status in [301, 302, 303, 307, 308] {
         bench.answers(Reply::status(status).header("location", &other.url()));
         assert_eq!(bench.get(&[]).await.status, 502, "{status}");

@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, name};
 use crate::common::client::Client;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::reply::Reply;
 
 /// Sends a request with this in its head and one more behind it: each is 400, and the connection ends.
@@ -35,7 +35,7 @@ async fn l67_no_host_two_hosts_and_an_invalid_one_are_400() {
 
 #[tokio::test]
 async fn l68_the_authority_of_an_absolute_target_picks_no_origin() {
-    let (bench, other) = (Bench::start().await, GraphClient::start().await);
+    let (bench, other) = (Bench::start().await, OriginServer::start().await);
     let target = format!("GET {}$path HTTP/1.1", other.url());
     let host = format!("host: {}", other.address());
     let answer = bench.exchange(&[&target, &host, "authorization: Bearer $token"]).await;

@@ -8,7 +8,7 @@ use connector_cache::http::error::UpstreamFailure;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::path;
 use crate::common::reply::Reply;
 use crate::common::serve::Serve;
@@ -63,7 +63,7 @@ async fn f06_ten_megabytes_in_ten_kilobytes_stop_at_the_limit() {
 
 #[tokio::test]
 async fn f06_a_bomb_costs_less_than_four_megabytes() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     let url = origin.url();
     // One thread: each has a heap of its own, and what is measured is the bomb, not their number.
     let env = [("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()), ("CONNECTOR_CACHE__SERVER__THREADS", "1")];

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use crate::common::client::{Client, Response};
 use crate::common::h2::{Act, H2Origin};
 use crate::common::link::Link;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::tls::Authority;
 use crate::common::{token, within};
@@ -18,14 +18,14 @@ use crate::stage::{BODY, cache_status, sound};
 
 /// The proxy, a road, and Graph at its end.
 struct Far {
-    origin: GraphClient,
+    origin: OriginServer,
     link: Link,
     proxy: Proxy,
 }
 
 impl Far {
     async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let origin = GraphClient::start().await;
+        let origin = OriginServer::start().await;
         origin.any(sound());
         let link = Link::to(origin.address()).await;
         let proxy = Proxy::with(&format!("http://{}", link.address()), change).await;
@@ -183,7 +183,7 @@ async fn f22_an_http2_connection_that_died_without_a_word_costs_one_answer() {
 
 #[tokio::test]
 async fn f49_a_caller_on_a_narrow_road_gets_its_answer_and_keeps_nobody_waiting() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(sound());
     let proxy = Proxy::before(&origin.url()).await;
     let link = Link::to(proxy.data).await;
@@ -200,7 +200,7 @@ async fn f49_a_caller_on_a_narrow_road_gets_its_answer_and_keeps_nobody_waiting(
 
 #[tokio::test]
 async fn f48_callers_that_vanish_without_a_word_leave_nothing_open() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(sound());
     let proxy =
         Proxy::with(&origin.url(), |config| config.server.limits.idle_timeout = Duration::from_millis(300))

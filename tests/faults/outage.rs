@@ -6,7 +6,7 @@ use connector_cache::config::Config;
 
 use crate::common::client::{Client, H2, Response};
 use crate::common::gate::Gate;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 use crate::common::token;
@@ -14,7 +14,7 @@ use crate::stage::{cache_status, sound};
 
 /// Callers, and a Graph that fails when it is told to.
 struct Outage {
-    origin: GraphClient,
+    origin: OriginServer,
     proxy: Proxy,
     client: Client,
     tokens: Vec<String>,
@@ -23,7 +23,7 @@ struct Outage {
 impl Outage {
     /// As many callers as `callers`, each with a token of its own that lasts a working day.
     async fn with(callers: usize, change: impl FnOnce(&mut Config)) -> Self {
-        let origin = GraphClient::start().await;
+        let origin = OriginServer::start().await;
         origin.any(sound());
         let proxy = Proxy::with(&origin.url(), change).await;
         let client = Client::connect(proxy.data).await;

@@ -3,7 +3,7 @@
 use connector_cache::cache::outcome::Retry;
 
 use crate::common::h2::{Act, H2Origin};
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::Proxy;
 use crate::common::reply::Reply;
 use crate::common::tls::Authority;
@@ -18,7 +18,7 @@ fn stale(proxy: &Proxy) -> u64 {
 async fn the_first_question_finds_a_connection_made() {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let config = authority.right().server_config_speaking(&["http/1.1"]);
-    for origin in [GraphClient::start().await, GraphClient::start_tls(config).await] {
+    for origin in [OriginServer::start().await, OriginServer::start_tls(config).await] {
         origin.any(sound());
         let roots = authority.write_pem(directory.path());
         let proxy = Proxy::warm(&origin.url_by_name(), |config| config.origin.ca_file = Some(roots)).await;
@@ -49,7 +49,7 @@ async fn what_graph_says_over_http2_before_it_is_asked_is_heard_by_whoever_asks(
 
 #[tokio::test]
 async fn f22_a_spare_that_was_closed_meanwhile_is_not_noticed() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(sound());
     let proxy = Proxy::warm(&origin.url(), |_| {}).await;
     origin.wait_for_connections(1).await;
@@ -62,7 +62,7 @@ async fn f22_a_spare_that_was_closed_meanwhile_is_not_noticed() {
 #[tokio::test]
 async fn f22_a_spare_that_closes_as_we_send_is_replaced_once_unnoticed() {
     for end in [Reply::hang_up(), Reply::reset()] {
-        let origin = GraphClient::start().await;
+        let origin = OriginServer::start().await;
         origin.any([end, sound()]);
         let proxy = Proxy::warm(&origin.url(), |_| {}).await;
         origin.wait_for_connections(1).await;

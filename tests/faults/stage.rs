@@ -8,14 +8,14 @@ use connector_cache::http::error::UpstreamFailure;
 use connector_cache::support::labels::Label;
 
 use crate::common::client::{Client, Response};
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 use crate::common::token;
 
 /// One origin, one proxy, and one connection of a caller's.
 pub(crate) struct Stage {
-    pub(crate) origin: GraphClient,
+    pub(crate) origin: OriginServer,
     pub(crate) proxy: Proxy,
     client: Client,
     /// Each question is another subject's, so that no answer but its own can serve it.
@@ -29,12 +29,12 @@ impl Stage {
 
     /// With the proxy's defaults changed.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let origin = GraphClient::start().await;
+        let origin = OriginServer::start().await;
         Self::before(origin, change).await
     }
 
     /// With an origin of the test's own.
-    pub(crate) async fn before(origin: GraphClient, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn before(origin: OriginServer, change: impl FnOnce(&mut Config)) -> Self {
         let proxy = Proxy::with(&origin.url(), change).await;
         let client = Client::connect(proxy.data).await;
         Self { origin, proxy, client, subjects: 0 }

@@ -6,7 +6,7 @@ use connector_cache::observability::metrics::MethodLabel;
 use connector_cache::upstream::refused_tokens::REPLAY;
 use http::StatusCode;
 
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::reply::Reply;
 use crate::stage::{CANARY, Stage, cache_status, sound};
 
@@ -84,7 +84,7 @@ async fn f17_where_a_429_came_from_is_not_told() {
 #[tokio::test]
 async fn f20_a_redirect_is_a_502_and_is_not_followed() {
     let mut stage = Stage::set().await;
-    let elsewhere = GraphClient::start().await;
+    let elsewhere = OriginServer::start().await;
     let own = stage.origin.url();
     for status in [300, 301, 302, 303, 305, 307, 308, 399] {
         for target in [format!("{}/stolen", elsewhere.url()), format!("{own}/stolen"), "//stolen".to_owned()]

@@ -6,7 +6,7 @@ use connector_cache::cache::outcome::Retry;
 use connector_cache::http::error::UpstreamFailure;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::common::origin::{GraphClient, closed_port};
+use crate::common::origin::{OriginServer, closed_port};
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 use crate::common::{client, token};
@@ -118,7 +118,7 @@ async fn f18_a_name_that_does_not_resolve_is_a_502() {
 
 #[tokio::test]
 async fn f56_nothing_that_a_caller_sends_chooses_the_origin() {
-    let (origin, elsewhere) = (GraphClient::start().await, GraphClient::start().await);
+    let (origin, elsewhere) = (OriginServer::start().await, OriginServer::start().await);
     origin.any(sound());
     let proxy = Proxy::before(&origin.url()).await;
     let (token, path) = (token::mint("a"), path("B2X_1_x"));
@@ -150,7 +150,7 @@ async fn f56_nothing_that_a_caller_sends_chooses_the_origin() {
 
 #[tokio::test]
 async fn f56_connect_opens_no_tunnel() {
-    let (origin, elsewhere) = (GraphClient::start().await, GraphClient::start().await);
+    let (origin, elsewhere) = (OriginServer::start().await, OriginServer::start().await);
     let proxy = Proxy::before(&origin.url()).await;
     let evil = elsewhere.address();
     let refused =

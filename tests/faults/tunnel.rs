@@ -1,7 +1,7 @@
 //! `HTTPS_PROXY` and `NO_PROXY`, in a process of its own: no test changes the environment that all share.
 
 use crate::common::client::Response;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::path;
 use crate::common::serve::Serve;
 use crate::common::tls::Authority;
@@ -11,7 +11,7 @@ use crate::stage::{BODY, sound};
 
 /// Asks once through a proxy process with these variables, and returns its answer and all of its log.
 async fn asked(
-    origin: &GraphClient,
+    origin: &OriginServer,
     authority: &Authority,
     variables: &[(&str, &str)],
 ) -> (Response, String) {
@@ -31,8 +31,8 @@ async fn asked(
     (answer, [out, err].concat().join("\n"))
 }
 
-async fn origin(authority: &Authority) -> GraphClient {
-    GraphClient::start_tls(authority.right().server_config()).await
+async fn origin(authority: &Authority) -> OriginServer {
+    OriginServer::start_tls(authority.right().server_config()).await
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn http_proxy_does_not_concern_an_origin_under_tls() {
 
 #[tokio::test]
 async fn no_proxy_leads_to_a_plain_origin_on_loopback() {
-    let (authority, tunnel, origin) = (Authority::new(), Tunnel::start().await, GraphClient::start().await);
+    let (authority, tunnel, origin) = (Authority::new(), Tunnel::start().await, OriginServer::start().await);
     let url = format!("http://{}", tunnel.address());
     for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"] {
         let (answer, _) = asked(&origin, &authority, &[(name, &url)]).await;

@@ -9,14 +9,14 @@ use futures_util::future::join_all;
 
 use crate::common::client::{H2, Response};
 use crate::common::gate::Gate;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 use crate::common::{token, within};
 
 /// Graph that answers 503 for flows whose id begins with `bad`, and that can be down for all flows.
 struct World {
-    graph: GraphClient,
+    graph: OriginServer,
     proxy: Proxy,
     down: Arc<Mutex<bool>>,
 }
@@ -33,7 +33,7 @@ fn patient(config: &mut Config) {
 
 impl World {
     async fn start() -> Self {
-        let (graph, down) = (GraphClient::start().await, Arc::new(Mutex::new(false)));
+        let (graph, down) = (OriginServer::start().await, Arc::new(Mutex::new(false)));
         let is_down = Arc::clone(&down);
         graph.answer("", move |request| {
             let fails = *is_down.lock().unwrap() || request.target.contains("/bad");

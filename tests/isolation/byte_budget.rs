@@ -7,7 +7,7 @@ use http::{Request, Response};
 use tokio::task::JoinHandle;
 
 use crate::common::client::{Client, tcp_from};
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 use crate::common::{token, within};
@@ -62,7 +62,7 @@ fn body_of(bytes: usize) -> Reply {
 
 #[tokio::test]
 async fn a_stored_answer_that_many_connections_of_one_address_do_not_take_counts_once() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(body_of(100 << 10));
     let proxy = Proxy::with(&origin.url(), small).await;
     let token = token::mint("attacker");
@@ -78,7 +78,7 @@ async fn a_stored_answer_that_many_connections_of_one_address_do_not_take_counts
 
 #[tokio::test]
 async fn an_address_that_takes_none_of_many_answers_leaves_half_of_the_budget_to_others() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(body_of(100 << 10));
     let proxy = Proxy::with(&origin.url(), small).await;
     let token = token::mint("attacker");
@@ -98,7 +98,7 @@ async fn an_address_that_takes_none_of_many_answers_leaves_half_of_the_budget_to
 
 #[tokio::test]
 async fn small_answers_that_nobody_takes_are_bounded_for_each_address() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let proxy = Proxy::with(&origin.url(), small).await;
     let mut connections = Vec::new();

@@ -4,7 +4,7 @@ use connector_cache::http::error::Rejection;
 use connector_cache::support::labels::Label;
 
 use crate::common::client::{Client, tcp_from};
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::path;
 use crate::common::reply::Reply;
 use crate::common::serve::Serve;
@@ -26,7 +26,7 @@ fn open_files(serve: &Serve) -> Vec<String> {
 
 #[tokio::test]
 async fn the_soft_limit_is_raised_to_the_hard_limit_at_start() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     let serve = under("256", "4096", &origin.url()).await;
     assert_eq!(open_files(&serve), ["4096", "4096"]);
     assert!(serve.stop().await.0.success());
@@ -34,7 +34,7 @@ async fn the_soft_limit_is_raised_to_the_hard_limit_at_start() {
 
 #[tokio::test]
 async fn idle_connections_past_the_open_file_limit_leave_graph_and_the_admin_port_their_descriptors() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let serve = under("1024", "1024", &origin.url()).await;
     let authorization = format!("Bearer {}", token::mint("a"));

@@ -4,7 +4,7 @@ use connector_cache::fake_graph::{FakeGraph, Options};
 use futures_util::future::join_all;
 
 use crate::common::client::{H2, Response};
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 use crate::common::within;
@@ -12,8 +12,8 @@ use crate::common::within;
 const PERMITS: usize = 16;
 
 /// Graph that never answers for flows whose id begins with `slow`, and answers 403 to tokens in `forbidden`.
-async fn graph(forbidden: Vec<String>) -> GraphClient {
-    let graph = GraphClient::start().await;
+async fn graph(forbidden: Vec<String>) -> OriginServer {
+    let graph = OriginServer::start().await;
     graph.answer("", move |request| {
         let token = request.header("authorization").unwrap_or_default();
         if request.target.contains("/slow") {
@@ -27,7 +27,7 @@ async fn graph(forbidden: Vec<String>) -> GraphClient {
     graph
 }
 
-async fn proxy(graph: &GraphClient) -> Proxy {
+async fn proxy(graph: &OriginServer) -> Proxy {
     Proxy::with(&graph.url(), |config| config.origin.in_flight = PERMITS).await
 }
 

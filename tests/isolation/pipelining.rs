@@ -2,7 +2,7 @@
 
 use crate::common::client::Client;
 use crate::common::gate::Gate;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 use crate::common::token;
@@ -16,7 +16,7 @@ fn request(flow: &str, end_of_line: &str) -> String {
 
 #[tokio::test]
 async fn a_request_with_bare_line_feeds_behind_a_valid_one_is_not_answered() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let proxy = Proxy::before(&origin.url()).await;
     let mut client = Client::connect(proxy.data).await;
@@ -28,7 +28,7 @@ async fn a_request_with_bare_line_feeds_behind_a_valid_one_is_not_answered() {
 
 #[tokio::test]
 async fn a_request_with_bare_line_feeds_that_comes_while_a_valid_one_is_answered_is_refused_after_it() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     let gate = Gate::new();
     origin.any(Reply::json("{}").held_until(&gate));
     let proxy = Proxy::before(&origin.url()).await;

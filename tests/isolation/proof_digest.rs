@@ -11,7 +11,7 @@ use connector_cache::fake_graph::{FakeGraph, Options};
 use serde_json::json;
 
 use crate::common::client::{self, Response};
-use crate::common::origin::{GraphClient, Request};
+use crate::common::origin::{OriginServer, Request};
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 
@@ -35,7 +35,7 @@ impl Views {
 }
 
 struct Stage {
-    origin: GraphClient,
+    origin: OriginServer,
     views: Views,
     proxy: Proxy,
     mint: FakeGraph,
@@ -43,7 +43,7 @@ struct Stage {
 
 impl Stage {
     async fn start() -> Self {
-        let (origin, views) = (GraphClient::start().await, Views::default());
+        let (origin, views) = (OriginServer::start().await, Views::default());
         let answers = views.clone();
         origin.answer("", move |request| answers.answer(request));
         let proxy = Proxy::before(&origin.url()).await;

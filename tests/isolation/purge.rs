@@ -8,20 +8,20 @@ use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, user_id};
 
 use crate::common::client::{self, Response};
 use crate::common::gate::Gate;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 use crate::common::within;
 
 struct Stage {
-    origin: GraphClient,
+    origin: OriginServer,
     proxy: Proxy,
     mint: FakeGraph,
 }
 
 impl Stage {
     async fn start() -> Self {
-        let origin = GraphClient::start().await;
+        let origin = OriginServer::start().await;
         origin.any(Reply::json(r#"{"v":1}"#));
         let proxy = Proxy::before(&origin.url()).await;
         Self { origin, proxy, mint: FakeGraph::start(Options::default()).unwrap() }

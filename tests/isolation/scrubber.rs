@@ -5,7 +5,7 @@ use connector_cache::config::Config;
 use connector_cache::scrub::Unknown;
 
 use crate::common::client::Response;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 use crate::common::serve::Serve;
@@ -13,7 +13,7 @@ use crate::common::token;
 
 /// A proxy before a scripted Graph.
 struct Stage {
-    origin: GraphClient,
+    origin: OriginServer,
     proxy: Proxy,
     subjects: usize,
 }
@@ -24,7 +24,7 @@ impl Stage {
     }
 
     async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let origin = GraphClient::start().await;
+        let origin = OriginServer::start().await;
         let proxy = Proxy::with(&origin.url(), change).await;
         Self { origin, proxy, subjects: 0 }
     }
@@ -259,7 +259,7 @@ async fn the_operator_can_keep_unknown_text_or_some_of_it() {
 
 #[tokio::test]
 async fn one_line_a_minute_names_a_member_that_graph_has_not_sent_before() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     let url = origin.url();
     let serve = Serve::start(&[("CONNECTOR_CACHE__GRAPH__BASE_URL", &url)]).await;
     for (subject, members) in [

@@ -7,7 +7,7 @@ use connector_cache::http::error::Rejection;
 use connector_cache::upstream::refused_tokens::REPLAY;
 
 use crate::common::client::Response;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 use crate::common::within;
@@ -16,8 +16,8 @@ const CHALLENGE: &str =
     r#"Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
 
 /// Graph that refuses tokens that end in `dead` with a claims challenge, and answers all others.
-async fn graph() -> GraphClient {
-    let graph = GraphClient::start().await;
+async fn graph() -> OriginServer {
+    let graph = OriginServer::start().await;
     graph.answer("", |request| {
         if request.header("authorization").unwrap_or_default().ends_with("dead") {
             let body =

@@ -6,7 +6,7 @@ use connector_cache::fake_graph::{FakeGraph, Options};
 
 use crate::common::client::{Client, H2};
 use crate::common::gate::Gate;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 use crate::common::within;
@@ -14,8 +14,8 @@ use crate::common::within;
 const ANSWER: &str = r#"{"@odata.context":"https://graph.microsoft.com/beta/$metadata#x"}"#;
 
 /// Graph that never answers for flows whose id begins with `slow`.
-async fn silent_graph() -> GraphClient {
-    let graph = GraphClient::start().await;
+async fn silent_graph() -> OriginServer {
+    let graph = OriginServer::start().await;
     graph.answer(
         "",
         |request| {
@@ -99,7 +99,7 @@ async fn a_fetch_that_has_not_reached_graph_ends_when_its_caller_leaves() {
 #[tokio::test]
 async fn a_fetch_goes_on_for_a_follower_when_its_leader_leaves_before_graph_was_reached() {
     let (gate, mint) = (Gate::default(), FakeGraph::start(Options::default()).unwrap());
-    let graph = GraphClient::start().await;
+    let graph = OriginServer::start().await;
     graph.any(Reply::json(ANSWER));
     graph.route("/beta/identity/b2xUserFlows/slow1", Reply::json(ANSWER).held_until(&gate));
     let proxy = Proxy::with(&graph.url(), |config| config.origin.in_flight = 1).await;

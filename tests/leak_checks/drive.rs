@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use crate::canaries::Canaries;
 use crate::common::client;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::path;
 use crate::common::reply::Reply;
 use crate::common::serve::Serve;
@@ -79,7 +79,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Before an origin that answers with canaries in whatever cannot be used.
-    pub(crate) async fn through_faults(&mut self, origin: &GraphClient) {
+    pub(crate) async fn through_faults(&mut self, origin: &OriginServer) {
         let gzip = Reply::json(CANARY).gzip();
         let cases: Vec<(Reply, u16)> = vec![
             (Reply::json(format!("{{\"a\":\"{CANARY}\" \"b\":1}}")), 502),

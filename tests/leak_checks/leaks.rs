@@ -7,7 +7,7 @@ use std::sync::Arc;
 use connector_cache::fake_graph::{FakeGraph, Options};
 
 use crate::common::collector::Collector;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::serve::Serve;
 use crate::common::tls::Authority;
 use crate::drive::Drive;
@@ -91,7 +91,7 @@ async fn nothing_leaks_before_graph(format: &str) {
 }
 
 async fn nothing_leaks_before_a_faulty_origin(format: &str) {
-    let (origin, collector) = (GraphClient::start().await, Collector::start().await);
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     let serve = loud(format, &origin.url(), None, &collector).await;
     let mut drive = Drive::of(&serve);
     drive.through_faults(&origin).await;

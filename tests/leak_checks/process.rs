@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::path;
 use crate::common::reply::Reply;
 use crate::common::serve::Serve;
@@ -18,7 +18,7 @@ fn runs(command: &[&str]) -> bool {
 
 #[tokio::test]
 async fn it_leaves_no_core_file() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     let serve = Serve::start(&[("CONNECTOR_CACHE__GRAPH__BASE_URL", &origin.url())]).await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", serve.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
@@ -34,7 +34,7 @@ async fn its_memory_and_environment_are_closed_to_its_own_user() {
         eprintln!("skipped: the binary cannot be run as another user here (setpriv, as root)");
         return;
     }
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let url = origin.url();
     let serve = Serve::start_under(&AS_NOBODY, &[("CONNECTOR_CACHE__GRAPH__BASE_URL", &url)]).await;

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use crate::common::client::Client;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::Proxy;
 use crate::common::reply::Reply;
 use crate::common::token;
@@ -72,7 +72,7 @@ async fn series(proxy: &Proxy) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f63_ten_thousand_odd_requests_make_no_new_series() {
     let count = std::env::var("ODD_REQUESTS").map_or(10_000, |count| count.parse().unwrap());
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.answer("", |request| {
         Reply::json("{}").status_of(if request.target.len() % 3 == 0 { 404 } else { 200 })
     });
@@ -93,7 +93,7 @@ async fn f63_ten_thousand_odd_requests_make_no_new_series() {
 
 #[tokio::test]
 async fn prometheus_own_check_finds_nothing() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let proxy = Proxy::before(&origin.url()).await;
     assert_eq!(proxy.read(&token::mint("a")).await.status, 200);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use crate::common::client::Client;
-use crate::common::origin::{GraphClient, closed_port};
+use crate::common::origin::{OriginServer, closed_port};
 use crate::common::proxy::path;
 use crate::common::reply::Reply;
 use crate::common::serve::Serve;
@@ -14,7 +14,7 @@ use crate::common::{token, within};
 
 #[tokio::test]
 async fn f66_requests_go_on_while_nobody_reads_the_log_and_lost_lines_are_counted() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let url = origin.url();
     let env = [("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()), ("CONNECTOR_CACHE__LOG__ACCESS", "all")];
@@ -40,7 +40,7 @@ async fn f66_requests_go_on_while_nobody_reads_the_log_and_lost_lines_are_counte
 
 #[tokio::test]
 async fn a_log_whose_reader_is_gone_stops_no_request() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let url = origin.url();
     let env = [("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()), ("CONNECTOR_CACHE__LOG__ACCESS", "all")];
@@ -56,7 +56,7 @@ async fn a_log_whose_reader_is_gone_stops_no_request() {
 
 #[tokio::test]
 async fn f66_a_log_on_a_full_disk_stops_no_request() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let (data, admin) = (closed_port(), closed_port());
     // Every write to it fails for want of room.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpSocket;
 
 use crate::common::client::Client;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::path;
 use crate::common::reply::Reply;
 use crate::common::serve::Serve;
@@ -15,7 +15,7 @@ use crate::common::token;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f65_the_admin_port_answers_beside_a_flood_and_a_scrape_that_nobody_reads() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let url = origin.url();
     let serve = Serve::start(&[("CONNECTOR_CACHE__GRAPH__BASE_URL", &url)]).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 use crate::common::client::Client;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::path;
 use crate::common::reply::Reply;
 use crate::common::serve::Serve;
@@ -37,7 +37,7 @@ async fn f52_idle_connections_cost_little_memory_and_slow_nobody_down() {
         println!("skipped: {count} connections need as many descriptors; raise `ulimit -Hn`");
         return;
     }
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let (url, most) = (origin.url(), (count + 100).to_string());
     let env = [
@@ -88,7 +88,7 @@ async fn f52_idle_connections_cost_little_memory_and_slow_nobody_down() {
 #[tokio::test]
 async fn f59_more_keys_than_there_is_memory_for_are_evicted() {
     let count = number("DISTINCT_KEYS", 1_500);
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     // Some 8 KiB each: fifteen hundred would be 12 MiB.
     let body = format!(r#"{{"postFederationSignup":null,"displayName":"{}"}}"#, "x".repeat(8_000));
     origin.any(Reply::json(body));

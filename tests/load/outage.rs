@@ -41,10 +41,10 @@ impl Crowd {
         let Self { tokens, clients } = self;
         let tokens = &*tokens;
         let left = Arc::new(AtomicIsize::new(most));
-        let told = join_all(clients.iter_mut().map(|client| {
+        let observed = join_all(clients.iter_mut().map(|client| {
             let left = Arc::clone(&left);
             async move {
-                let mut told = Told::default();
+                let mut observed = Told::default();
                 while left.fetch_sub(1, Relaxed) > 0 {
                     let token = tokens.lock().unwrap().pop_front().unwrap();
                     let asked = Instant::now();
@@ -52,20 +52,20 @@ impl Crowd {
                         client.get(&path(BARE), &[("authorization", &format!("Bearer {token}"))]).await;
                     let said = answer.header("cache-status").unwrap_or_default();
                     assert_eq!(answer.status, 200, "{said}");
-                    told.answers += 1;
-                    told.slowest = told.slowest.max(asked.elapsed());
-                    told.fresh += usize::from(said.contains("fwd-status=200"));
+                    observed.answers += 1;
+                    observed.slowest = observed.slowest.max(asked.elapsed());
+                    observed.fresh += usize::from(said.contains("fwd-status=200"));
                     tokens.lock().unwrap().push_back(token);
                     if Instant::now() > end {
                         left.store(0, Relaxed);
                         break;
                     }
                 }
-                told
+                observed
             }
         }))
         .await;
-        told.into_iter().fold(Told::default(), |all, one| Told {
+        observed.into_iter().fold(Told::default(), |all, one| Told {
             answers: all.answers + one.answers,
             slowest: all.slowest.max(one.slowest),
             fresh: all.fresh + one.fresh,
@@ -112,7 +112,7 @@ async fn f16_thousands_of_callers_do_not_notice_that_graph_is_away() {
         // What does not get through to Graph is seen on the way.
         let seen = || if kind == 0 { graph.calls() } else { link.connections() as u64 };
         let before = seen();
-        let told = crowd.ask(Instant::now() + Duration::from_secs(third), isize::MAX).await;
+        let observed = crowd.ask(Instant::now() + Duration::from_secs(third), isize::MAX).await;
         let probes = third + 2;
         // Until five have failed in a row, nobody knows that it is an outage: each of those under way at its beginning
         // may bring a last good answer, and let five more go. A probe that dies with its connection is sent again.
@@ -120,15 +120,15 @@ async fn f16_thousands_of_callers_do_not_notice_that_graph_is_away() {
         let now = seen() - before;
         assert!(now <= probes + unaware, "Graph was asked {now} times in {third} s of outage {kind}");
         asked += now;
-        total.answers += told.answers;
-        total.slowest = total.slowest.max(told.slowest);
+        total.answers += observed.answers;
+        total.slowest = total.slowest.max(observed.slowest);
     }
     println!("{callers} callers, {seconds} s: {total:?}, all of them 200; Graph was asked {asked} times");
     link.mend();
     let healed = Instant::now();
     loop {
-        let told = crowd.ask(never, 32).await;
-        if told.fresh > 0 {
+        let observed = crowd.ask(never, 32).await;
+        if observed.fresh > 0 {
             break;
         }
         assert!(

@@ -6,11 +6,11 @@ use connector_cache::cache::outcome::Outcome;
 
 /// Counts over all stories.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
+pub struct Coverage {
     pub stories: u64,
     pub requests: u64,
     /// That Graph was asked.
-    pub questions: u64,
+    pub graph_requests: u64,
     pub hits: u64,
     pub stale: u64,
     /// Outages that memory stood in for.
@@ -26,7 +26,7 @@ pub struct Tally {
     pub revalidated: u64,
 }
 
-impl Tally {
+impl Coverage {
     /// Whether much was asked about, and enough still came from memory.
     pub fn is_revalidated(&self) -> bool {
         self.revalidated * 100 >= self.requests && self.hits * 20 >= self.requests
@@ -50,11 +50,11 @@ impl Tally {
     }
 }
 
-impl AddAssign for Tally {
+impl AddAssign for Coverage {
     fn add_assign(&mut self, other: Self) {
         self.stories += other.stories;
         self.requests += other.requests;
-        self.questions += other.questions;
+        self.graph_requests += other.graph_requests;
         self.hits += other.hits;
         self.replayed += other.replayed;
         self.stale += other.stale;

@@ -21,15 +21,15 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::coverage::Tally;
-use super::expected_cache::{Expected, Mirror};
-use super::graph::{Event, FetchRequest, Graph};
-use super::graph_policy::Minds;
+use super::coverage::Coverage;
+use super::expected_cache::{Expected, ExpectedCache};
+use super::graph::{Event, Graph, GraphRequest};
+use super::graph_policy::GraphPolicy;
 use super::history::{History, Moment, Purge};
-use super::judge::{Asking, Told};
-use super::op::{Condition, LATEST, Op, Story, Wish};
+use super::judge::{Observed, SentRequest};
+use super::op::{Condition, Directive, LATEST, Op, Story};
 use super::resource::{self, Resource};
-use super::responses::Verdict;
+use super::responses::ResponseKind;
 use super::setup;
 use super::tokens::{START, Token};
 use super::views::Views;
@@ -46,10 +46,10 @@ pub struct Driver<'a> {
     pub(super) cast: &'a [Token],
     pub(super) story: &'a Story,
     /// Only what a caller can see counts, not what the proxy says of itself.
-    pub(super) lax: bool,
-    pub(super) tally: &'a mut Tally,
+    pub(super) visible_only: bool,
+    pub(super) coverage: &'a mut Coverage,
     pub(super) history: History,
-    pub(super) mirror: Mirror,
+    pub(super) expected_cache: ExpectedCache,
     /// Graph's last 401 to each token: when the proxy received it, and which word it was.
     pub(super) refused: BTreeMap<usize, (u64, usize)>,
     /// Entity tags that were given out, and of which word.
@@ -57,12 +57,12 @@ pub struct Driver<'a> {
     proxy: Proxy,
     clock: Clock,
     graph: Graph,
-    minds: Minds,
+    policy: GraphPolicy,
     views: Views,
     step: u64,
     next: u128,
     waiting: BTreeMap<u128, JoinHandle<()>>,
-    held: BTreeMap<u128, Held>,
+    held: BTreeMap<u128, HeldRequest>,
     done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
 }
 
@@ -70,16 +70,16 @@ pub struct Driver<'a> {
 type Done = (u128, HandlerResponse);
 
 /// A question that Graph has not answered yet.
-struct Held {
-    question: FetchRequest,
-    asking: Asking,
+struct HeldRequest {
+    request: GraphRequest,
+    sent: SentRequest,
     /// What Graph thought when it came.
-    verdict: Verdict,
+    kind: ResponseKind,
     asked: Moment,
     /// It has a task of its own; others may have joined.
     flight: bool,
     /// Who waits for it.
-    waiters: BTreeMap<u128, Asking>,
+    waiters: BTreeMap<u128, SentRequest>,
 }
 
 impl<'a> Driver<'a> {
@@ -87,8 +87,8 @@ impl<'a> Driver<'a> {
     pub async fn play(
         cast: &'a [Token],
         story: &'a Story,
-        lax: bool,
-        tally: &'a mut Tally,
+        visible_only: bool,
+        coverage: &'a mut Coverage,
     ) -> Result<(), Mismatch> {
         let graph = Graph::start().await;
         let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(START));
@@ -97,16 +97,16 @@ impl<'a> Driver<'a> {
         let mut driver = Self {
             cast,
             story,
-            lax,
-            tally,
+            visible_only,
+            coverage,
             history: History::default(),
-            mirror: Mirror::default(),
+            expected_cache: ExpectedCache::default(),
             refused: BTreeMap::new(),
             tags: Vec::new(),
             proxy: app.proxy().clone(),
             clock,
             graph,
-            minds: Minds::default(),
+            policy: GraphPolicy::default(),
             views: Views::default(),
             step: 0,
             next: 1,
@@ -124,8 +124,8 @@ impl<'a> Driver<'a> {
         self.step += 1;
         self.reset_breakers();
         match op {
-            Op::Ask { who, what, spelling, condition, wish, hold } => {
-                self.ask((*who, what), *spelling, (*condition, *wish), *hold).await?;
+            Op::Request { who, what, spelling, condition, directive, hold } => {
+                self.ask((*who, what), *spelling, (*condition, *directive), *hold).await?;
             }
             Op::Release { pick, as_asked } => {
                 if let Some(id) = nth(self.held.keys(), *pick) {
@@ -140,14 +140,14 @@ impl<'a> Driver<'a> {
             Op::Wait(ms) => self.clock.advance(Duration::from_millis(*ms)),
             Op::Edge { of, pick, which, off } => {
                 let (pick, times) = (usize::from(*pick), &self.story.times);
-                let edge = self.mirror.edge(&self.history, times, of.as_ref(), pick, *which);
+                let edge = self.expected_cache.edge(&self.history, times, of.as_ref(), pick, *which);
                 self.jump(edge, *off);
             }
             Op::TokenEdge { who, off } => self.jump(self.cast[*who].usable_until, *off),
-            Op::Mind { who, what, verdict } => {
-                self.minds.change(*who, what.clone(), *verdict);
+            Op::SetPolicy { who, what, kind } => {
+                self.policy.change(*who, what.clone(), *kind);
             }
-            Op::Heal => self.minds.heal(),
+            Op::Heal => self.policy.heal(),
             Op::View { who, view } => self.views.set(*who, *view),
             Op::Change { what } => self.views.change(what.as_ref()),
             Op::Purge { flow, tenant, subject } => {
@@ -163,17 +163,17 @@ impl<'a> Driver<'a> {
         &mut self,
         (who, what): (usize, &Resource),
         spelling: u16,
-        (condition, wish): (Condition, Wish),
+        (condition, directive): (Condition, Directive),
         hold: bool,
     ) -> Result<(), Mismatch> {
         let (id, now) = (self.next, self.now());
         self.next += 1;
-        self.tally.requests += 1;
+        self.coverage.requests += 1;
         let (caller, times) = ((who, &self.cast[who]), &self.story.times);
-        let expected = self.mirror.expect(&self.history, times, caller, what, wish, now);
-        let about = self.mirror.about(&self.history, caller, what, now);
-        let asking = Asking { who, what: what.clone(), began: now, expected, condition, wish, about };
-        let parts = setup::request(&asking, &caller.1.text, &self.tags, (spelling, times.by_caller));
+        let expected = self.expected_cache.expect(&self.history, times, caller, what, directive, now);
+        let about = self.expected_cache.about(&self.history, caller, what, now);
+        let sent = SentRequest { who, what: what.clone(), began: now, expected, condition, directive, about };
+        let parts = setup::request(&sent, &caller.1.text, &self.tags, (spelling, times.by_caller));
         let flights = self.flights();
         let proxy = self.proxy.clone();
         let ids = Ids::numbered(Uuid::from_u128(id));
@@ -187,14 +187,14 @@ impl<'a> Driver<'a> {
         let first = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
         let leads = self.flights() > flights;
         if let Poll::Ready(answer) = first {
-            let told = Told::of(answer);
-            if told.reason == Some("token-refused") {
-                return self.judge_replay(&asking, &told);
+            let observed = Observed::of(answer);
+            if observed.reason == Some("token-refused") {
+                return self.judge_replay(&sent, &observed);
             }
             if leads {
-                self.arrive(id, &asking, true).await?;
+                self.arrive(id, &sent, true).await?;
             }
-            return self.judge_at_once(&asking, &told, leads);
+            return self.judge_at_once(&sent, &observed, leads);
         }
         if self.replayed(who).is_some() {
             return Err(format!("(j) Graph is asked about {}, which it has just refused", self.name(who)));
@@ -210,60 +210,61 @@ impl<'a> Driver<'a> {
             let _ = done.send((id, answer.await));
         });
         self.waiting.insert(id, task);
-        if let Some(leader) = self.leader(&asking) {
+        if let Some(leader) = self.leader(&sent) {
             if leads {
                 return Err(format!("(f) {} asks twice at one time", self.name(who)));
             }
             if let Some(held) = self.held.get_mut(&leader) {
-                held.waiters.insert(id, asking);
+                held.waiters.insert(id, sent);
             }
             return Ok(());
         }
-        self.arrive(id, &asking, leads).await?;
+        self.arrive(id, &sent, leads).await?;
         if let Some(held) = self.held.get_mut(&id) {
-            held.waiters.insert(id, asking);
+            held.waiters.insert(id, sent);
         }
         if hold { Ok(()) } else { self.release(id, true).await }
     }
 
     /// The question under way that this request has to wait for, if any.
-    fn leader(&self, asking: &Asking) -> Option<u128> {
-        if asking.expected == Expected::Bypass {
+    fn leader(&self, sent: &SentRequest) -> Option<u128> {
+        if sent.expected == Expected::Bypass {
             return None;
         }
-        let (who, what) = (asking.who, &asking.what);
+        let (who, what) = (sent.who, &sent.what);
         let joined = self.held.iter().find(|(_, held)| {
             held.flight
-                && held.asking.who == who
-                && held.asking.what == *what
+                && held.sent.who == who
+                && held.sent.what == *what
                 && !self.history.is_purged_since(&self.cast[who], what, held.asked.step, self.step)
                 && !self.history.is_withdrawn_between(who, what, held.asked.step, self.step)
         });
         // Who has no patience goes alone, as does who is one too many.
         let most = if self.story.impatient { 0 } else { self.story.followers };
-        let followers = |id: &u128, held: &Held| held.waiters.keys().filter(|waiter| *waiter != id).count();
+        let followers =
+            |id: &u128, held: &HeldRequest| held.waiters.keys().filter(|waiter| *waiter != id).count();
         joined.filter(|(id, held)| followers(id, held) < most).map(|(id, _)| *id)
     }
 
     /// Waits for a request's own question at Graph's door.
-    async fn arrive(&mut self, id: u128, asking: &Asking, flight: bool) -> Result<(), Mismatch> {
-        let question = loop {
+    async fn arrive(&mut self, id: u128, sent: &SentRequest, flight: bool) -> Result<(), Mismatch> {
+        let request = loop {
             let event = timeout(PATIENCE, self.graph.events.recv()).await;
             match event {
-                Ok(Some(Event::RequestView(question))) => break question,
+                Ok(Some(Event::Request(request))) => break request,
                 Ok(Some(Event::Gone(_))) => {}
                 Ok(None) | Err(_) => {
-                    return Err(format!("(d) {} waits, and Graph was not asked", self.name(asking.who)));
+                    return Err(format!("(d) {} waits, and Graph was not asked", self.name(sent.who)));
                 }
             }
         };
-        self.tally.questions += 1;
-        self.check_question(id, asking, &question)?;
-        let verdict = self.mind(asking);
-        let held = Held {
-            question,
-            asking: asking.clone(),
-            verdict,
+        self.coverage.graph_requests += 1;
+        self.check_request(id, sent, &request)?;
+        let kind = self.policy_for(sent);
+        let held = HeldRequest {
+            request,
+            sent: sent.clone(),
+            kind,
             asked: self.now(),
             flight,
             waiters: BTreeMap::new(),
@@ -276,7 +277,7 @@ impl<'a> Driver<'a> {
         let Some(task) = self.waiting.remove(&id) else { return Ok(()) };
         task.abort();
         let _ = task.await;
-        self.tally.hang_ups += 1;
+        self.coverage.hang_ups += 1;
         for held in self.held.values_mut() {
             held.waiters.remove(&id);
         }
@@ -296,15 +297,15 @@ impl<'a> Driver<'a> {
 
     fn purge(&mut self, purge: Purge) {
         setup::purge(&self.proxy, &purge);
-        self.mirror.purge(&purge, self.cast);
+        self.expected_cache.purge(&purge, self.cast);
         self.history.purge(purge);
     }
 
     /// What Graph thinks now of this token and resource.
-    fn mind(&self, asking: &Asking) -> Verdict {
+    fn policy_for(&self, sent: &SentRequest) -> ResponseKind {
         let tags_count = self.story.times.by_graph || self.story.times.by_caller;
-        let first = if tags_count { TAGGED } else { Verdict::Ok };
-        self.minds.of((asking.who, &self.cast[asking.who]), &asking.what, self.now().ms, first)
+        let first = if tags_count { TAGGED } else { ResponseKind::Ok };
+        self.policy.of((sent.who, &self.cast[sent.who]), &sent.what, self.now().ms, first)
     }
 
     /// Everything that is held is answered, and then nothing is left.
@@ -357,4 +358,4 @@ fn nth<'a>(mut keys: impl ExactSizeIterator<Item = &'a u128>, pick: u16) -> Opti
 /// Only a failing run waits this long.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// What Graph says at first where its words and tags count.
-const TAGGED: Verdict = Verdict::Lives { seconds: 600, tag: true, same: true };
+const TAGGED: ResponseKind = ResponseKind::Lives { seconds: 600, tag: true, same: true };

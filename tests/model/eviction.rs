@@ -25,38 +25,38 @@ use tokio::task::yield_now;
 use uuid::Uuid;
 
 use super::driver::{CALLER, Mismatch};
-use super::expected_cache::{Expected, Mirror};
+use super::expected_cache::{Expected, ExpectedCache};
 use super::graph::{Event, Graph};
-use super::graph_policy::{self, Minds};
-use super::history::{History, Label, Moment, Purge};
-use super::judge::{Asking, Told};
-use super::op::{Condition, Letter, Op, Story, Wish, story};
+use super::graph_policy::{self, GraphPolicy};
+use super::history::{GraphResponse, History, Moment, Purge};
+use super::judge::{Observed, SentRequest};
+use super::op::{Condition, Directive, Op, Settings, Story, story};
 use super::resource::{self, Resource};
-use super::responses::{self, Verdict};
-use super::tokens::{START, Token, cast};
+use super::responses::{self, ResponseKind};
+use super::tokens::{START, Token, all_tokens};
 use super::views::Views;
 use super::{run, setup};
 
 /// A story under way.
-struct Tight<'a> {
+struct EvictionDriver<'a> {
     cast: &'a [Token],
     story: &'a Story,
     guarded: bool,
     app: App,
     clock: Clock,
     graph: Graph,
-    minds: Minds,
+    policy: GraphPolicy,
     views: Views,
     history: History,
-    mirror: Mirror,
+    expected_cache: ExpectedCache,
     step: u64,
-    blame: Blame,
+    allowed: AllowedRefusals,
     seen: Seen,
 }
 
 /// Whose doing a refusal may be.
 #[derive(Default)]
-struct Blame {
+struct AllowedRefusals {
     /// 401s to tokens without a proof.
     failures: u32,
     /// Tokens that Graph refused with 401.
@@ -120,31 +120,31 @@ struct Seen {
     hits: u64,
     bridged: u64,
     evicted: u64,
-    by_purse: u64,
-    by_gate: u64,
+    by_unproven_limit: u64,
+    by_throttle: u64,
     by_breaker: u64,
 }
 
-impl Tight<'_> {
+impl EvictionDriver<'_> {
     async fn act(&mut self, op: &Op) -> Result<(), Mismatch> {
         self.step += 1;
         match op {
-            Op::Ask { who, what, spelling, .. } => self.ask(*who, what, *spelling).await?,
+            Op::Request { who, what, spelling, .. } => self.ask(*who, what, *spelling).await?,
             Op::Wait(ms) => self.clock.advance(Duration::from_millis(*ms)),
             Op::Edge { of, pick, which, off } => {
                 let (pick, times) = (usize::from(*pick), &self.story.times);
-                self.jump(self.mirror.edge(&self.history, times, of.as_ref(), pick, *which), *off);
+                self.jump(self.expected_cache.edge(&self.history, times, of.as_ref(), pick, *which), *off);
             }
             Op::TokenEdge { who, off } => self.jump(self.cast[*who].usable_until, *off),
-            Op::Mind { who, what, verdict } => self.minds.change(*who, what.clone(), *verdict),
-            Op::Heal => self.minds.heal(),
+            Op::SetPolicy { who, what, kind } => self.policy.change(*who, what.clone(), *kind),
+            Op::Heal => self.policy.heal(),
             Op::View { who, view } => self.views.set(*who, *view),
             Op::Change { what } => self.views.change(what.as_ref()),
             Op::Purge { flow, tenant, subject } => {
                 let flow = flow.map(resource::flow);
                 let purge = Purge { step: self.step, flow, tenant: *tenant, subject: *subject };
                 setup::purge(self.app.proxy(), &purge);
-                self.mirror.purge(&purge, self.cast);
+                self.expected_cache.purge(&purge, self.cast);
                 self.history.purge(purge);
             }
             // Nobody waits here.
@@ -160,14 +160,21 @@ impl Tight<'_> {
         }
         self.seen.requests += 1;
         let (now, token) = (self.now(), &self.cast[who]);
-        let expected =
-            self.mirror.expect(&self.history, &self.story.times, (who, token), what, Wish::None, now);
-        let (condition, wish) = (Condition::None, Wish::None);
-        let asking = Asking { who, what: what.clone(), began: now, expected, condition, wish, about: None };
-        let parts = setup::request(&asking, &token.text, &[], (spelling, false));
+        let expected = self.expected_cache.expect(
+            &self.history,
+            &self.story.times,
+            (who, token),
+            what,
+            Directive::None,
+            now,
+        );
+        let (condition, directive) = (Condition::None, Directive::None);
+        let sent =
+            SentRequest { who, what: what.clone(), began: now, expected, condition, directive, about: None };
+        let parts = setup::request(&sent, &token.text, &[], (spelling, false));
         let id = Uuid::from_u128(u128::from(self.seen.requests));
         let ids = Ids::numbered(id);
-        let (proxy, proven) = (self.app.proxy().clone(), self.mirror.is_proven(who));
+        let (proxy, proven) = (self.app.proxy().clone(), self.expected_cache.is_proven(who));
         // As the layers do it.
         let mut answer = pin!(async {
             match proxy.try_handle_sync(&RequestView::new(&parts), &ids) {
@@ -176,11 +183,11 @@ impl Tight<'_> {
             }
         });
         let mut said = None;
-        let told = loop {
+        let observed = loop {
             tokio::select! {
                 biased;
-                told = &mut answer => break Told::of(told),
-                Some(event) = self.graph.events.recv() => said = self.reply(&asking, event, id)?.or(said),
+                observed = &mut answer => break Observed::of(observed),
+                Some(event) = self.graph.events.recv() => said = self.reply(&sent, event, id)?.or(said),
             }
         };
         let before = said;
@@ -188,158 +195,164 @@ impl Tight<'_> {
         while !proxy.inner().tasks.is_empty() {
             tokio::select! {
                 biased;
-                Some(event) = self.graph.events.recv() => said = self.reply(&asking, event, id)?.or(said),
+                Some(event) = self.graph.events.recv() => said = self.reply(&sent, event, id)?.or(said),
                 () = yield_now() => {}
             }
         }
         self.step += 1;
         if let Some(serial) = said {
-            self.history.words[serial].dealt = Some(self.step);
-            self.blame((who, what), proven, self.history.words[serial].verdict);
+            self.history.responses[serial].dealt = Some(self.step);
+            self.allowed((who, what), proven, self.history.responses[serial].kind);
             let now = self.now();
-            let said = (serial, Wish::None);
-            let kept = self.mirror.take(&self.history, &self.story.times, self.cast, said, now);
-            self.history.words[serial].kept = kept;
+            let said = (serial, Directive::None);
+            let kept = self.expected_cache.take(&self.history, &self.story.times, self.cast, said, now);
+            self.history.responses[serial].kept = kept;
         }
-        self.judge(&asking, &told, before, proven)
-            .map_err(|why| format!("{} at {what:?}, {expected:?}: {why}; {told:?}", self.cast[who].name))
+        self.judge(&sent, &observed, before, proven)
+            .map_err(|why| format!("{} at {what:?}, {expected:?}: {why}; {observed:?}", self.cast[who].name))
     }
 
     /// Graph answers at once with what it thinks. Returns the word's serial.
-    fn reply(&mut self, asking: &Asking, event: Event, id: Uuid) -> Result<Option<usize>, Mismatch> {
-        let Event::RequestView(question) = event else { return Ok(None) };
-        let (now, token) = (self.now(), &self.cast[asking.who]);
-        graph_policy::check(&question, token, &asking.what, (&id.to_string(), ""))?;
-        let verdict = self.minds.of((asking.who, token), &asking.what, now.ms, Verdict::Ok);
-        let serial = self.history.words.len();
-        let shows = verdict.grants();
-        let body = if shows { self.views.show((asking.who, token), &asking.what, serial) } else { serial };
-        let word = Label {
-            token: asking.who,
-            resource: asking.what.clone(),
+    fn reply(&mut self, sent: &SentRequest, event: Event, id: Uuid) -> Result<Option<usize>, Mismatch> {
+        let Event::Request(request) = event else { return Ok(None) };
+        let (now, token) = (self.now(), &self.cast[sent.who]);
+        graph_policy::check(&request, token, &sent.what, (&id.to_string(), ""))?;
+        let kind = self.policy.of((sent.who, token), &sent.what, now.ms, ResponseKind::Ok);
+        let serial = self.history.responses.len();
+        let shows = kind.grants();
+        let body = if shows { self.views.show((sent.who, token), &sent.what, serial) } else { serial };
+        let response = GraphResponse {
+            token: sent.who,
+            resource: sent.what.clone(),
             asked: now,
             said: now.step,
             dealt: None,
-            verdict,
+            kind,
             body,
             about: None,
             renews: false,
             whole: serial,
             kept: false,
         };
-        self.history.say(word);
-        let _ = question.reply.send(verdict.reply((serial, body), &self.whose(asking)));
+        self.history.say(response);
+        let _ = request.reply.send(kind.reply((serial, body), &self.whose(sent)));
         Ok(Some(serial))
     }
 
     fn judge(
         &mut self,
-        asking: &Asking,
-        told: &Told,
+        sent: &SentRequest,
+        observed: &Observed,
         said: Option<usize>,
         proven: bool,
     ) -> Result<(), Mismatch> {
-        told.keeps_secrets()?;
-        let (times, now) = (self.story.times, asking.began);
-        let must = matches!(asking.expected, Expected::Hit(_) | Expected::Stale(_));
-        if self.guarded && must && !matches!(told.outcome, Outcome::Hit | Outcome::Stale) {
+        observed.keeps_secrets()?;
+        let (times, now) = (self.story.times, sent.began);
+        let must = matches!(sent.expected, Expected::Hit(_) | Expected::Stale(_));
+        if self.guarded && must && !matches!(observed.outcome, Outcome::Hit | Outcome::Stale) {
             return Err("(f) it should have been answered from memory".to_owned());
         }
-        let grace = match (told.outcome, said) {
+        let grace = match (observed.outcome, said) {
             (Outcome::Hit, _) => 0,
-            (Outcome::Stale, None) if !told.field("cache-status").contains("fwd=") => times.while_revalidate,
+            (Outcome::Stale, None) if !observed.field("cache-status").contains("fwd=") => {
+                times.while_revalidate
+            }
             (Outcome::Stale, _) => times.if_error,
-            (_, Some(serial)) => return self.judge_word(asking, told, serial),
-            (_, None) => return self.judge_refusal(asking, told, proven),
+            (_, Some(serial)) => return self.judge_response(sent, observed, serial),
+            (_, None) => return self.judge_refusal(sent, observed, proven),
         };
-        self.seen.hits += u64::from(told.outcome == Outcome::Hit);
-        self.seen.bridged += u64::from(told.outcome == Outcome::Stale);
-        let token = &self.cast[asking.who];
-        let Some(serial) = responses::serial(&told.body).filter(|serial| *serial < self.history.words.len())
+        self.seen.hits += u64::from(observed.outcome == Outcome::Hit);
+        self.seen.bridged += u64::from(observed.outcome == Outcome::Stale);
+        let token = &self.cast[sent.who];
+        let Some(serial) =
+            responses::serial(&observed.body).filter(|serial| *serial < self.history.responses.len())
         else {
             return Err("(b) nobody knows this body".to_owned());
         };
         let window = times.proof_ttl + grace;
-        self.history.is_given((asking.who, token), (&asking.what, serial), now, window)?;
-        self.history.is_fit(serial, self.cast, asking.who, &asking.what, now, (&times, grace))?;
-        if told.body != responses::scrubbed(serial, &self.whose(asking)) {
+        self.history.is_given((sent.who, token), (&sent.what, serial), now, window)?;
+        self.history.is_fit(serial, self.cast, sent.who, &sent.what, now, (&times, grace))?;
+        if observed.body != responses::scrubbed(serial, &self.whose(sent)) {
             return Err("(b) the body is not Graph's, scrubbed".to_owned());
         }
         Ok(())
     }
 
     /// Rule (c): what Graph said to this very request.
-    fn judge_word(&self, asking: &Asking, told: &Told, serial: usize) -> Result<(), Mismatch> {
-        let verdict = self.history.words[serial].verdict;
-        let body = match verdict {
-            _ if verdict.grants() => {
-                responses::scrubbed(self.history.words[serial].body, &self.whose(asking))
-            }
-            Verdict::No(_) => responses::scrubbed_no(serial),
-            _ => told.body.clone(),
+    fn judge_response(&self, sent: &SentRequest, observed: &Observed, serial: usize) -> Result<(), Mismatch> {
+        let kind = self.history.responses[serial].kind;
+        let body = match kind {
+            _ if kind.grants() => responses::scrubbed(self.history.responses[serial].body, &self.whose(sent)),
+            ResponseKind::No(_) => responses::scrubbed_no(serial),
+            _ => observed.body.clone(),
         };
-        if told.status != verdict.status() || told.body != body {
-            return Err(format!("(c) Graph said {verdict:?}"));
+        if observed.status != kind.status() || observed.body != body {
+            return Err(format!("(c) Graph said {kind:?}"));
         }
         Ok(())
     }
 
     /// Graph was not asked: somebody must have closed a gate, or emptied a purse, who may.
-    fn judge_refusal(&mut self, asking: &Asking, told: &Told, proven: bool) -> Result<(), Mismatch> {
-        let (token, times) = (&self.cast[asking.who], &self.story.times);
+    fn judge_refusal(
+        &mut self,
+        sent: &SentRequest,
+        observed: &Observed,
+        proven: bool,
+    ) -> Result<(), Mismatch> {
+        let (token, times) = (&self.cast[sent.who], &self.story.times);
         let bridge =
-            self.mirror.bridge(&self.history, times, (asking.who, token), &asking.what, asking.began);
-        if told.reason == Some("token-refused") && self.blame.refused_tokens.contains(&asking.who) {
+            self.expected_cache.bridge(&self.history, times, (sent.who, token), &sent.what, sent.began);
+        if observed.reason == Some("token-refused") && self.allowed.refused_tokens.contains(&sent.who) {
             return Ok(());
         }
-        let deserved = match told.reason {
+        let deserved = match observed.reason {
             Some("unproven-budget") => {
-                self.seen.by_purse += 1;
-                !proven && self.blame.failures >= 4
+                self.seen.by_unproven_limit += 1;
+                !proven && self.allowed.failures >= 4
             }
             Some("throttle-gate") => {
-                self.seen.by_gate += 1;
-                let of_its_own = !proven && self.blame.throttled_tokens.contains(&asking.who);
-                of_its_own || self.blame.throttled_apps.contains(&(token.tenant, token.app))
+                self.seen.by_throttle += 1;
+                let of_its_own = !proven && self.allowed.throttled_tokens.contains(&sent.who);
+                of_its_own || self.allowed.throttled_apps.contains(&(token.tenant, token.app))
             }
             Some("breaker") => {
                 self.seen.by_breaker += 1;
-                self.blame.broken.may_refuse((token.tenant, token.app), &asking.what)
+                self.allowed.broken.may_refuse((token.tenant, token.app), &sent.what)
             }
             _ => false,
         };
         if !self.guarded || !deserved {
             return Err(format!("promise 3: refused, and by nobody's doing who may; proven: {proven}"));
         }
-        if matches!(asking.expected, Expected::Forward | Expected::News) && bridge.is_some() {
+        if matches!(sent.expected, Expected::Forward | Expected::News) && bridge.is_some() {
             return Err("(f) a closed gate was not bridged".to_owned());
         }
         Ok(())
     }
 
     /// What an answer of Graph's may do to gates and purse.
-    fn blame(&mut self, (who, what): (usize, &Resource), proven: bool, verdict: Verdict) {
-        let (blame, token) = (&mut self.blame, &self.cast[who]);
-        match verdict.no() {
+    fn allowed(&mut self, (who, what): (usize, &Resource), proven: bool, kind: ResponseKind) {
+        let (allowed, token) = (&mut self.allowed, &self.cast[who]);
+        match kind.no() {
             Some(401) => {
-                blame.failures += u32::from(!proven);
-                blame.refused_tokens.insert(who);
+                allowed.failures += u32::from(!proven);
+                allowed.refused_tokens.insert(who);
             }
-            Some(429) if proven => drop(blame.throttled_apps.insert((token.tenant, token.app))),
-            Some(429) => drop(blame.throttled_tokens.insert(who)),
+            Some(429) if proven => drop(allowed.throttled_apps.insert((token.tenant, token.app))),
+            Some(429) => drop(allowed.throttled_tokens.insert(who)),
             _ => {}
         }
         let app = (token.tenant, token.app);
-        match verdict.no() {
+        match kind.no() {
             _ if !proven => {}
-            Some(502..=504) => blame.broken.failed(app, what),
-            _ => blame.broken.answered(app, what),
+            Some(502..=504) => allowed.broken.failed(app, what),
+            _ => allowed.broken.answered(app, what),
         }
     }
 
     /// When Graph is well again, everybody gets through who should, however things were.
     async fn recovers(&mut self) -> Result<(), Mismatch> {
-        self.minds.heal();
+        self.policy.heal();
         self.clock.advance(Duration::from_secs(3_700));
         let what = Resource::hot(0);
         for _ in 0..3 {
@@ -347,15 +360,17 @@ impl Tight<'_> {
             self.ask(LAST, &what, 0).await?;
             self.clock.advance(Duration::from_secs(2));
         }
-        let mut words = self.history.words.iter().rev();
-        let last = words.find(|word| word.token == LAST && word.resource == what).map_or(0, |word| word.body);
+        let mut responses = self.history.responses.iter().rev();
+        let last = responses
+            .find(|response| response.token == LAST && response.resource == what)
+            .map_or(0, |response| response.body);
         let (caller, window) = ((LAST, &self.cast[LAST]), self.story.times.proof_ttl);
         let granted = self.history.is_given(caller, (&what, last), self.now(), window);
         granted.map_err(|why| format!("an hour later nobody gets through: {why}"))
     }
 
-    fn whose(&self, asking: &Asking) -> String {
-        format!("P{} {:?}", self.cast[asking.who].principal, asking.what).replace('"', "'")
+    fn whose(&self, sent: &SentRequest) -> String {
+        format!("P{} {:?}", self.cast[sent.who].principal, sent.what).replace('"', "'")
     }
 
     fn jump(&self, to: Option<u64>, off: i8) {
@@ -372,43 +387,43 @@ async fn play(cast: &[Token], story: &Story, guarded: bool) -> Result<Seen, Mism
     let (graph, clock) = (Graph::start().await, Clock::manual(UNIX_EPOCH + Duration::from_secs(START)));
     let config: fn(&Story, &str) -> Config = if guarded { setup::guarded } else { setup::forgetful };
     let app = App::new(config(story, &graph.url), clock.clone()).map_err(|error| error.to_string())?;
-    let mut tight = Tight {
+    let mut driver = EvictionDriver {
         cast,
         story,
         guarded,
         app,
         clock,
         graph,
-        minds: Minds::default(),
+        policy: GraphPolicy::default(),
         views: Views::default(),
         history: History::default(),
-        mirror: Mirror::default(),
+        expected_cache: ExpectedCache::default(),
         step: 0,
-        blame: Blame::default(),
+        allowed: AllowedRefusals::default(),
         seen: Seen::default(),
     };
     for (number, op) in story.ops.iter().enumerate() {
-        tight.act(op).await.map_err(|why| format!("operation {number}, {op:?}: {why}"))?;
+        driver.act(op).await.map_err(|why| format!("operation {number}, {op:?}: {why}"))?;
     }
-    tight.recovers().await?;
-    let fetcher = &tight.app.proxy().inner().fetcher;
+    driver.recovers().await?;
+    let fetcher = &driver.app.proxy().inner().fetcher;
     fetcher.store.refresh_gauges();
     let (bytes, limit) = (fetcher.metrics.bytes.get(), fetcher.metrics.capacity.get());
     if bytes > limit {
         return Err(format!("{bytes} bytes are kept where {limit} may be"));
     }
-    tight.seen.evicted = fetcher.metrics.evictions.get(Eviction::Space);
-    Ok(tight.seen)
+    driver.seen.evicted = fetcher.metrics.evictions.get(Eviction::Space);
+    Ok(driver.seen)
 }
 
 /// How every story begins. A token without a proof is throttled, and fails again and again, which may close
 /// nothing for one that has proofs; then that one meets a Graph that is out of order, and comes back.
-fn bad_weather() -> Vec<Op> {
+fn outages() -> Vec<Op> {
     let ask = |who, number| {
         let (what, condition) = (Resource::hot(number), Condition::None);
-        Op::Ask { who, what, spelling: 0, condition, wish: Wish::None, hold: false }
+        Op::Request { who, what, spelling: 0, condition, directive: Directive::None, hold: false }
     };
-    let mind = |status| Op::Mind { who: None, what: None, verdict: Verdict::No(status) };
+    let mind = |status| Op::SetPolicy { who: None, what: None, kind: ResponseKind::No(status) };
     let mut ops = vec![ask(LAST, 0), mind(429), ask(NEW, 0), Op::Heal, ask(LAST, 1)];
     ops.extend([Op::Wait(61_000), mind(503)]);
     ops.extend((0..6).map(|number| ask(NEW, number)));
@@ -420,12 +435,12 @@ fn bad_weather() -> Vec<Op> {
 
 /// Plays stories with at least [`REQUESTS`] requests in all.
 fn model(guarded: bool) -> Seen {
-    let (tokens, seed, mut all) = (cast(), run::seed(), Seen::default());
+    let (tokens, seed, mut all) = (all_tokens(), run::seed(), Seen::default());
     println!("MODEL_SEED={seed}");
     for own in seed.. {
         let mut story =
-            story(run::LENGTH, Letter::Operators).new_tree(&mut run::runner(own)).unwrap().current();
-        story.ops.splice(..0, bad_weather());
+            story(run::LENGTH, Settings::Operators).new_tree(&mut run::runner(own)).unwrap().current();
+        story.ops.splice(..0, outages());
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let played = runtime.block_on(play(&tokens, &story, guarded));
         let its = played.unwrap_or_else(|why| panic!("{why}\nMODEL_SEED={own}"));
@@ -433,8 +448,8 @@ fn model(guarded: bool) -> Seen {
         all.hits += its.hits;
         all.bridged += its.bridged;
         all.evicted += its.evicted;
-        all.by_purse += its.by_purse;
-        all.by_gate += its.by_gate;
+        all.by_unproven_limit += its.by_unproven_limit;
+        all.by_throttle += its.by_throttle;
         all.by_breaker += its.by_breaker;
         if all.requests >= REQUESTS {
             break;
@@ -454,7 +469,7 @@ fn a_memory_that_is_too_small_forgets_and_gives_nobody_anothers_answer() {
 #[test]
 fn gates_and_purse_refuse_only_by_the_doing_of_those_who_may_and_never_a_hit() {
     let seen = model(true);
-    let refusals = [seen.by_gate, seen.by_breaker];
+    let refusals = [seen.by_throttle, seen.by_breaker];
     assert!(seen.hits > seen.requests / 100 && refusals.iter().all(|count| *count > 0), "{seen:?}");
 }
 

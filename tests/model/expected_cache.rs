@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use super::history::{History, Moment, Purge, Times};
-use super::op::Wish;
+use super::op::Directive;
 use super::resource::Resource;
 use super::tokens::Token;
 
 /// Serials of words: the newest proof of each token, and the bodies of each principal, by resource.
 #[derive(Debug, Default)]
-pub struct Mirror {
+pub struct ExpectedCache {
     proofs: BTreeMap<(usize, Resource), usize>,
     bodies: BTreeMap<(usize, Resource), Vec<Kept>>,
 }
@@ -21,7 +21,7 @@ pub struct Mirror {
 #[derive(Clone, Copy, Debug)]
 struct Kept {
     /// The word that last said so.
-    word: usize,
+    response: usize,
     /// Another token was given other bytes since.
     superseded: bool,
 }
@@ -45,7 +45,7 @@ pub enum Expected {
     Bypass,
 }
 
-impl Mirror {
+impl ExpectedCache {
     /// What a request that begins now must get.
     pub fn expect(
         &self,
@@ -53,30 +53,31 @@ impl Mirror {
         times: &Times,
         (who, token): (usize, &Token),
         resource: &Resource,
-        wish: Wish,
+        directive: Directive,
         now: Moment,
     ) -> Expected {
         if token.usable_until.is_none_or(|end| now.ms >= end) {
             return Expected::Bypass;
         }
-        let Some((proof, Kept { word: body, superseded })) = self.found(history, (who, token), resource)
+        let Some((proof, Kept { response: body, superseded })) = self.found(history, (who, token), resource)
         else {
             return Expected::Miss;
         };
-        if times.by_caller && wish == Wish::NoCache {
+        if times.by_caller && directive == Directive::NoCache {
             return Expected::Miss;
         }
         if superseded {
             return Expected::News;
         }
         let overdue = overdue(history, times, proof, body, now);
-        let strict = history.words[body].verdict.is_strict(times);
-        let word = &history.words[body];
-        let graced = now.ms - word.asked.ms + word.verdict.age() * 1000 < word.verdict.grace_ends(times);
-        let proven = now.ms - history.words[proof].asked.ms < times.proof_ttl;
+        let strict = history.responses[body].kind.is_strict(times);
+        let response = &history.responses[body];
+        let graced =
+            now.ms - response.asked.ms + response.kind.age() * 1000 < response.kind.grace_ends(times);
+        let proven = now.ms - history.responses[proof].asked.ms < times.proof_ttl;
         match overdue {
             None => Expected::Hit(body),
-            Some(_) if times.by_caller && wish == Wish::MaxStale && proven && !strict => {
+            Some(_) if times.by_caller && directive == Directive::MaxStale && proven && !strict => {
                 Expected::Accepted(body)
             }
             Some(overdue) if overdue < times.while_revalidate && !strict && graced => Expected::Stale(body),
@@ -93,8 +94,8 @@ impl Mirror {
         resource: &Resource,
         now: Moment,
     ) -> Option<usize> {
-        let (proof, Kept { word: body, superseded }) = self.found(history, (who, token), resource)?;
-        let strict = history.words[body].verdict.is_strict(times);
+        let (proof, Kept { response: body, superseded }) = self.found(history, (who, token), resource)?;
+        let strict = history.responses[body].kind.is_strict(times);
         let usable = match overdue(history, times, proof, body, now) {
             None => !superseded || (times.if_error > 0 && !strict),
             Some(overdue) => overdue < times.if_error && !strict,
@@ -110,9 +111,9 @@ impl Mirror {
         resource: &Resource,
     ) -> Option<(usize, Kept)> {
         let proof = *self.proofs.get(&(who, resource.clone()))?;
-        let given = history.words[proof].body;
+        let given = history.responses[proof].body;
         let bodies = self.bodies.get(&(token.principal, resource.clone()))?;
-        let kept = bodies.iter().find(|kept| history.words[kept.word].body == given)?;
+        let kept = bodies.iter().find(|kept| history.responses[kept.response].body == given)?;
         Some((proof, *kept))
     }
 
@@ -130,10 +131,10 @@ impl Mirror {
         resource: &Resource,
         now: Moment,
     ) -> Option<usize> {
-        let (_, Kept { word: entry, .. }) = self.found(history, (who, token), resource)?;
-        let word = &history.words[entry];
-        let own = word.token == who && word.verdict.has_tag();
-        let recent = now.ms - history.words[word.whole].asked.ms < 3_600_000;
+        let (_, Kept { response: entry, .. }) = self.found(history, (who, token), resource)?;
+        let response = &history.responses[entry];
+        let own = response.token == who && response.kind.has_tag();
+        let recent = now.ms - history.responses[response.whole].asked.ms < 3_600_000;
         (own && recent && token.usable_until.is_some_and(|end| now.ms < end)).then_some(entry)
     }
 
@@ -144,13 +145,13 @@ impl Mirror {
         history: &History,
         times: &Times,
         cast: &[Token],
-        (serial, wish): (usize, Wish),
+        (serial, directive): (usize, Directive),
         now: Moment,
     ) -> bool {
-        let word = &history.words[serial];
-        let (who, token) = (word.token, &cast[word.token]);
-        let (own, shared) = ((who, word.resource.clone()), (token.principal, word.resource.clone()));
-        match word.verdict.no() {
+        let response = &history.responses[serial];
+        let (who, token) = (response.token, &cast[response.token]);
+        let (own, shared) = ((who, response.resource.clone()), (token.principal, response.resource.clone()));
+        match response.kind.no() {
             Some(401) if self.proofs.keys().any(|(known, _)| *known == who) => {
                 self.proofs.retain(|(known, _), _| *known != who);
                 self.bodies.retain(|(principal, _), _| *principal != token.principal);
@@ -160,18 +161,18 @@ impl Mirror {
             }
             _ => {}
         }
-        let lives = word.verdict.lives(times);
-        let kept = lives.is_some_and(|life| word.verdict.age() * 1000 < life || word.verdict.has_tag())
-            && !(times.by_caller && wish == Wish::NoStore)
+        let lives = response.kind.lives(times);
+        let kept = lives.is_some_and(|life| response.kind.age() * 1000 < life || response.kind.has_tag())
+            && !(times.by_caller && directive == Directive::NoStore)
             // What a 304 renews must still be there.
-            && (!word.renews || self.has(&shared, word.about))
+            && (!response.renews || self.has(&shared, response.about))
             && token.usable_until.is_some_and(|end| now.ms < end)
-            && !history.is_purged_since(token, &word.resource, word.asked.step, now.step)
-            && !history.is_withdrawn_between(who, &word.resource, word.asked.step, now.step);
+            && !history.is_purged_since(token, &response.resource, response.asked.step, now.step)
+            && !history.is_withdrawn_between(who, &response.resource, response.asked.step, now.step);
         if kept {
             // The newest stays: an older question may be answered later.
             let newest = |known: &mut usize| {
-                if history.words[*known].asked.ms <= word.asked.ms {
+                if history.responses[*known].asked.ms <= response.asked.ms {
                     *known = serial;
                 }
             };
@@ -182,8 +183,10 @@ impl Mirror {
         kept
     }
 
-    fn has(&self, shared: &(usize, Resource), word: Option<usize>) -> bool {
-        self.bodies.get(shared).is_some_and(|bodies| bodies.iter().any(|kept| Some(kept.word) == word))
+    fn has(&self, shared: &(usize, Resource), response: Option<usize>) -> bool {
+        self.bodies
+            .get(shared)
+            .is_some_and(|bodies| bodies.iter().any(|kept| Some(kept.response) == response))
     }
 
     /// Puts a body beside the others of its principal. `before` is the proof that its token had until now.
@@ -194,29 +197,30 @@ impl Mirror {
         shared: (usize, Resource),
         (serial, before): (usize, Option<usize>),
     ) {
-        let (words, word) = (&history.words, &history.words[serial]);
-        let asked = |serial: usize| words[serial].asked.ms;
+        let (responses, response) = (&history.responses, &history.responses[serial]);
+        let asked = |serial: usize| responses[serial].asked.ms;
         let bodies = self.bodies.entry(shared).or_default();
-        let same = |kept: &Kept| words[kept.word].body == word.body;
+        let same = |kept: &Kept| responses[kept.response].body == response.body;
         let is_current = bodies.iter().any(|kept| same(kept) && !kept.superseded);
-        if bodies.iter().any(|kept| same(kept) && asked(kept.word) > word.asked.ms) {
+        if bodies.iter().any(|kept| same(kept) && asked(kept.response) > response.asked.ms) {
             return;
         }
         bodies.retain(|kept| !same(kept));
         let is_news = match before {
-            Some(before) if asked(before) > word.asked.ms => false,
-            Some(before) => words[before].body != word.body,
+            Some(before) if asked(before) > response.asked.ms => false,
+            Some(before) => responses[before].body != response.body,
             None => !is_current,
         };
-        let superseded = !is_current && bodies.iter().any(|kept| asked(kept.word) > word.asked.ms);
-        for kept in bodies.iter_mut().filter(|kept| asked(kept.word) <= word.asked.ms) {
+        let superseded = !is_current && bodies.iter().any(|kept| asked(kept.response) > response.asked.ms);
+        for kept in bodies.iter_mut().filter(|kept| asked(kept.response) <= response.asked.ms) {
             kept.superseded |= is_news;
         }
         let longest = times.ttl.max(times.proof_ttl) + times.while_revalidate.max(times.if_error);
-        bodies.retain(|kept| word.asked.ms.saturating_sub(asked(kept.word)) < longest);
+        bodies.retain(|kept| response.asked.ms.saturating_sub(asked(kept.response)) < longest);
         bodies.truncate(7);
-        let place = bodies.iter().position(|kept| asked(kept.word) <= word.asked.ms).unwrap_or(bodies.len());
-        bodies.insert(place, Kept { word: serial, superseded });
+        let place =
+            bodies.iter().position(|kept| asked(kept.response) <= response.asked.ms).unwrap_or(bodies.len());
+        bodies.insert(place, Kept { response: serial, superseded });
     }
 
     /// An operator purges.
@@ -239,11 +243,11 @@ impl Mirror {
         let any = || self.proofs.iter().nth(pick % self.proofs.len().max(1));
         let ((_, resource), proof) = of.and_then(|of| self.proofs.get_key_value(of)).or_else(any)?;
         let body = self.bodies.iter().find(|((_, known), _)| known == resource);
-        let body = body.and_then(|(_, bodies)| bodies.first()).map_or(proof, |kept| &kept.word);
-        let (proof, body) = (&history.words[*proof], &history.words[*body]);
+        let body = body.and_then(|(_, bodies)| bodies.first()).map_or(proof, |kept| &kept.response);
+        let (proof, body) = (&history.responses[*proof], &history.responses[*body]);
         let proof = proof.asked.ms + times.proof_ttl;
-        let lives = body.verdict.lives(times).unwrap_or(times.ttl);
-        let fresh = body.asked.ms + lives - (body.verdict.age() * 1000).min(lives);
+        let lives = body.kind.lives(times).unwrap_or(times.ttl);
+        let fresh = body.asked.ms + lives - (body.kind.age() * 1000).min(lives);
         Some(match which % 6 {
             0 => proof,
             1 => fresh,
@@ -257,10 +261,10 @@ impl Mirror {
 
 /// How far the body or the proof is past its time. `None`: both are within it.
 fn overdue(history: &History, times: &Times, proof: usize, body: usize, now: Moment) -> Option<u64> {
-    let (proof, body) = (&history.words[proof], &history.words[body]);
+    let (proof, body) = (&history.responses[proof], &history.responses[body]);
     let proof_age = now.ms - proof.asked.ms;
-    let age = now.ms - body.asked.ms + body.verdict.age() * 1000;
-    let lives = body.verdict.lives(times).unwrap_or(times.ttl);
+    let age = now.ms - body.asked.ms + body.kind.age() * 1000;
+    let lives = body.kind.lives(times).unwrap_or(times.ttl);
     (age >= lives || proof_age >= times.proof_ttl)
         .then(|| age.saturating_sub(lives).max(proof_age.saturating_sub(times.proof_ttl)))
 }

@@ -11,13 +11,13 @@ use tokio::task::JoinHandle;
 /// What happens at Graph's door.
 pub enum Event {
     /// A question came.
-    RequestView(FetchRequest),
+    Request(GraphRequest),
     /// The connection of the question with this `client-request-id` was closed.
     Gone(String),
 }
 
 /// A question as it arrived.
-pub struct FetchRequest {
+pub struct GraphRequest {
     pub target: String,
     /// Names in lower case.
     pub fields: Vec<(String, String)>,
@@ -32,7 +32,7 @@ pub struct Reply {
     pub close: bool,
 }
 
-impl FetchRequest {
+impl GraphRequest {
     pub fn field(&self, name: &str) -> &str {
         self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
@@ -77,9 +77,9 @@ async fn serve(mut stream: TcpStream, report: mpsc::UnboundedSender<Event>) {
         };
         let head: Vec<u8> = read.drain(..end + 4).collect();
         let (reply, said) = oneshot::channel();
-        let question = question(&head, reply);
-        let id = question.field("client-request-id").to_owned();
-        if report.send(Event::RequestView(question)).is_err() {
+        let request = request(&head, reply);
+        let id = request.field("client-request-id").to_owned();
+        if report.send(Event::Request(request)).is_err() {
             return;
         }
         let reply = tokio::select! {
@@ -97,12 +97,12 @@ async fn serve(mut stream: TcpStream, report: mpsc::UnboundedSender<Event>) {
     }
 }
 
-fn question(head: &[u8], reply: oneshot::Sender<Reply>) -> FetchRequest {
+fn request(head: &[u8], reply: oneshot::Sender<Reply>) -> GraphRequest {
     let text = std::str::from_utf8(head).unwrap();
     let mut lines = text.split("\r\n");
     let target = lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
     let fields = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
-    FetchRequest { target, fields: fields.collect(), reply }
+    GraphRequest { target, fields: fields.collect(), reply }
 }

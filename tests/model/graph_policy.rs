@@ -2,19 +2,19 @@
 
 use std::collections::HashMap;
 
-use super::graph::FetchRequest;
+use super::graph::GraphRequest;
 use super::resource::Resource;
-use super::responses::Verdict;
+use super::responses::ResponseKind;
 use super::tokens::Token;
 
 /// What Graph changed its mind about. Empty: it thinks as it did at first.
 #[derive(Debug, Default)]
-pub struct Minds(HashMap<(Option<usize>, Option<Resource>), Verdict>);
+pub struct GraphPolicy(HashMap<(Option<usize>, Option<Resource>), ResponseKind>);
 
-impl Minds {
+impl GraphPolicy {
     /// Graph changes its mind about a token, or everybody, for a resource, or for all.
-    pub fn change(&mut self, who: Option<usize>, what: Option<Resource>, verdict: Verdict) {
-        self.0.insert((who, what), verdict);
+    pub fn change(&mut self, who: Option<usize>, what: Option<Resource>, kind: ResponseKind) {
+        self.0.insert((who, what), kind);
     }
 
     /// Graph thinks again as it did at first.
@@ -23,21 +23,27 @@ impl Minds {
     }
 
     /// What Graph thinks now of `cast[who]` and a resource. `first`: what it says at first to those whom it trusts.
-    pub fn of(&self, (who, token): (usize, &Token), what: &Resource, now_ms: u64, first: Verdict) -> Verdict {
-        if token.verdict == 401 || now_ms >= token.ends {
-            return Verdict::No(401);
+    pub fn of(
+        &self,
+        (who, token): (usize, &Token),
+        what: &Resource,
+        now_ms: u64,
+        first: ResponseKind,
+    ) -> ResponseKind {
+        if token.kind == 401 || now_ms >= token.ends {
+            return ResponseKind::No(401);
         }
         let (who, what) = (Some(who), Some(what.clone()));
         let changed = [(who, None), (who, what.clone()), (None, what), (None, None)];
         let changed = changed.iter().find_map(|key| self.0.get(key)).copied();
-        changed.unwrap_or(if token.verdict == 200 { first } else { Verdict::No(token.verdict) })
+        changed.unwrap_or(if token.kind == 200 { first } else { ResponseKind::No(token.kind) })
     }
 }
 
 /// Rule (g): exactly the canonical request, with this caller's token, and nothing else of the caller's.
 /// `id`: the caller's `client-request-id`; `tag`: Graph's own tag of what it gave to this token, if any.
 pub fn check(
-    question: &FetchRequest,
+    request: &GraphRequest,
     token: &Token,
     what: &Resource,
     (id, tag): (&str, &str),
@@ -51,14 +57,14 @@ pub fn check(
         ("if-none-match", tag),
     ];
     for (name, value) in wanted {
-        if question.field(name) != value {
-            return Err(format!("(g) Graph was asked with {name}: {}", question.field(name)));
+        if request.field(name) != value {
+            return Err(format!("(g) Graph was asked with {name}: {}", request.field(name)));
         }
     }
-    if question.target != what.target() {
-        return Err(format!("(g) Graph was asked for {}", question.target));
+    if request.target != what.target() {
+        return Err(format!("(g) Graph was asked for {}", request.target));
     }
-    let stray = question.fields.iter().find(|(name, _)| !FORWARDED.contains(&name.as_str()));
+    let stray = request.fields.iter().find(|(name, _)| !FORWARDED.contains(&name.as_str()));
     stray.map_or(Ok(()), |(name, _)| Err(format!("(g) Graph was sent the field {name}")))
 }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::resource::Resource;
-use super::responses::Verdict;
+use super::responses::ResponseKind;
 use super::tokens::Token;
 
 /// A point in the story: in what order, and what the clock says.
@@ -33,7 +33,7 @@ pub struct Times {
 
 /// One answer of Graph's.
 #[derive(Debug)]
-pub struct Label {
+pub struct GraphResponse {
     pub token: usize,
     pub resource: Resource,
     /// When the question was there.
@@ -42,7 +42,7 @@ pub struct Label {
     pub said: u64,
     /// The step at which the proxy had dealt with it.
     pub dealt: Option<u64>,
-    pub verdict: Verdict,
+    pub kind: ResponseKind,
     /// The serial of the body that it gave, or said to hold still: that of the first word that gave it.
     pub body: usize,
     /// The word that brought the entry which it was asked about, if it was.
@@ -79,7 +79,7 @@ impl Purge {
 /// The record.
 #[derive(Debug, Default)]
 pub struct History {
-    pub words: Vec<Label>,
+    pub responses: Vec<GraphResponse>,
     by_caller: HashMap<(usize, Resource), Vec<usize>>,
     /// Words that say no, by token.
     refusals: HashMap<usize, Vec<usize>>,
@@ -88,13 +88,13 @@ pub struct History {
 
 impl History {
     /// Graph makes up its mind. Returns the word's serial.
-    pub fn say(&mut self, word: Label) -> usize {
-        let serial = self.words.len();
-        self.by_caller.entry((word.token, word.resource.clone())).or_default().push(serial);
-        if matches!(word.verdict.no(), Some(401 | 403 | 404 | 410)) {
-            self.refusals.entry(word.token).or_default().push(serial);
+    pub fn say(&mut self, response: GraphResponse) -> usize {
+        let serial = self.responses.len();
+        self.by_caller.entry((response.token, response.resource.clone())).or_default().push(serial);
+        if matches!(response.kind.no(), Some(401 | 403 | 404 | 410)) {
+            self.refusals.entry(response.token).or_default().push(serial);
         }
-        self.words.push(word);
+        self.responses.push(response);
         serial
     }
 
@@ -115,24 +115,25 @@ impl History {
         if token.usable_until.is_none_or(|end| now.ms >= end) {
             return Err("(a) the token is at its end, or may never use the cache".to_owned());
         }
-        let words = self.by_caller.get(&(who, resource.clone())).map_or(&[][..], Vec::as_slice);
+        let responses = self.by_caller.get(&(who, resource.clone())).map_or(&[][..], Vec::as_slice);
         let mut why = "(a) Graph never said 200 to this token for this resource";
-        let words = || words.iter().map(|serial| &self.words[*serial]);
-        for word in words() {
-            if !word.verdict.grants() || word.dealt.is_none_or(|dealt| dealt > now.step) {
+        let responses = || responses.iter().map(|serial| &self.responses[*serial]);
+        for response in responses() {
+            if !response.kind.grants() || response.dealt.is_none_or(|dealt| dealt > now.step) {
                 continue;
             }
-            let known = |other: &Label| other.kept && other.dealt.is_some_and(|dealt| dealt <= now.step);
-            let is_later = |other: &Label| known(other) && other.asked.ms > word.asked.ms;
-            if word.body != body {
+            let known =
+                |other: &GraphResponse| other.kept && other.dealt.is_some_and(|dealt| dealt <= now.step);
+            let is_later = |other: &GraphResponse| known(other) && other.asked.ms > response.asked.ms;
+            if response.body != body {
                 why = "(a) Graph never gave these bytes to this token";
-            } else if words().any(|other| is_later(other) && other.body != body) {
+            } else if responses().any(|other| is_later(other) && other.body != body) {
                 why = "(a) Graph has given this token other bytes since";
-            } else if now.ms - word.asked.ms >= window {
+            } else if now.ms - response.asked.ms >= window {
                 why = "(a) Graph's 200 to this token is too long ago";
-            } else if self.is_refused_since(who, resource, word.said, now.step) {
+            } else if self.is_refused_since(who, resource, response.said, now.step) {
                 why = "(a) Graph has said no since";
-            } else if self.is_purged_since(token, resource, word.asked.step, now.step) {
+            } else if self.is_purged_since(token, resource, response.asked.step, now.step) {
                 why = "(a) it was purged since";
             } else {
                 return Ok(());
@@ -149,10 +150,12 @@ impl History {
         now: Moment,
         window: u64,
     ) -> Result<(), String> {
-        let words = self.by_caller.get(&(caller.0, resource.clone())).map_or(&[][..], Vec::as_slice);
+        let responses = self.by_caller.get(&(caller.0, resource.clone())).map_or(&[][..], Vec::as_slice);
         let mut why = self.is_given(caller, (resource, usize::MAX), now, window);
-        for word in words.iter().map(|serial| &self.words[*serial]).filter(|word| word.verdict.grants()) {
-            why = self.is_given(caller, (resource, word.body), now, window);
+        for response in
+            responses.iter().map(|serial| &self.responses[*serial]).filter(|response| response.kind.grants())
+        {
+            why = self.is_given(caller, (resource, response.body), now, window);
             if why.is_ok() {
                 break;
             }
@@ -172,8 +175,10 @@ impl History {
         (times, grace): (&Times, u64),
     ) -> Result<(), String> {
         let mut why = Err("(b) Graph never gave this body".to_owned());
-        for word in self.words.iter().filter(|word| word.body == serial && word.verdict.grants()) {
-            why = self.is_word_fit(word, cast, who, resource, now, (times, grace));
+        for response in
+            self.responses.iter().filter(|response| response.body == serial && response.kind.grants())
+        {
+            why = self.is_word_fit(response, cast, who, resource, now, (times, grace));
             if why.is_ok() {
                 break;
             }
@@ -183,24 +188,25 @@ impl History {
 
     fn is_word_fit(
         &self,
-        word: &Label,
+        response: &GraphResponse,
         cast: &[Token],
         who: usize,
         resource: &Resource,
         now: Moment,
         (times, grace): (&Times, u64),
     ) -> Result<(), String> {
-        let lives = word.verdict.lives(times);
-        let window = if word.verdict.is_strict(times) { 0 } else { grace }.saturating_add(lives.unwrap_or(0));
-        let why = if cast[word.token].principal != cast[who].principal {
-            format!("(b) the body is that of {}", cast[word.token].name)
-        } else if word.resource != *resource {
-            format!("(b) the body answers {:?}", word.resource)
+        let lives = response.kind.lives(times);
+        let window =
+            if response.kind.is_strict(times) { 0 } else { grace }.saturating_add(lives.unwrap_or(0));
+        let why = if cast[response.token].principal != cast[who].principal {
+            format!("(b) the body is that of {}", cast[response.token].name)
+        } else if response.resource != *resource {
+            format!("(b) the body answers {:?}", response.resource)
         } else if lives.is_none() {
             "(b) the body might not be kept".to_owned()
-        } else if word.verdict.age() * 1000 + now.ms - word.asked.ms >= window {
+        } else if response.kind.age() * 1000 + now.ms - response.asked.ms >= window {
             "(b) the body is too old".to_owned()
-        } else if self.is_purged_since(&cast[word.token], resource, word.asked.step, now.step) {
+        } else if self.is_purged_since(&cast[response.token], resource, response.asked.step, now.step) {
             "(b) the body was purged".to_owned()
         } else {
             return Ok(());
@@ -211,8 +217,8 @@ impl History {
     /// Whether a word that was said after `said` told the token no, and the proxy knew by `until`.
     pub fn is_refused_since(&self, who: usize, resource: &Resource, said: u64, until: u64) -> bool {
         let refusals = self.refusals.get(&who).map_or(&[][..], Vec::as_slice);
-        refusals.iter().map(|serial| &self.words[*serial]).any(|no| {
-            let meant = no.verdict.no() == Some(401) || no.resource == *resource;
+        refusals.iter().map(|serial| &self.responses[*serial]).any(|no| {
+            let meant = no.kind.no() == Some(401) || no.resource == *resource;
             meant && no.said > said && no.dealt.is_some_and(|dealt| dealt <= until)
         })
     }
@@ -220,8 +226,8 @@ impl History {
     /// Whether a "no" to this token and resource was dealt with between two steps.
     pub fn is_withdrawn_between(&self, who: usize, resource: &Resource, from: u64, until: u64) -> bool {
         let refusals = self.refusals.get(&who).map_or(&[][..], Vec::as_slice);
-        refusals.iter().map(|serial| &self.words[*serial]).any(|no| {
-            let meant = no.verdict.no() == Some(401) || no.resource == *resource;
+        refusals.iter().map(|serial| &self.responses[*serial]).any(|no| {
+            let meant = no.kind.no() == Some(401) || no.resource == *resource;
             meant && no.dealt.is_some_and(|dealt| dealt > from && dealt < until)
         })
     }

@@ -9,27 +9,27 @@ use http_body_util::BodyExt as _;
 use super::driver::{Driver, Mismatch};
 use super::expected_cache::Expected;
 use super::history::Moment;
-use super::op::{Condition, Wish};
+use super::op::{Condition, Directive};
 use super::resource::Resource;
 use super::responses::{self, PLANTED};
 
 /// A request, as the oracle sees it.
 #[derive(Clone, Debug)]
-pub struct Asking {
+pub struct SentRequest {
     pub who: usize,
     pub what: Resource,
     pub began: Moment,
     /// What must become of it.
     pub expected: Expected,
     pub condition: Condition,
-    pub wish: Wish,
+    pub directive: Directive,
     /// The word that brought the entry which Graph must be asked about, if it is asked.
     pub about: Option<usize>,
 }
 
 /// An answer, as the caller sees it.
 #[derive(Debug)]
-pub struct Told {
+pub struct Observed {
     pub status: u16,
     pub(super) outcome: Outcome,
     /// Why it is as it is, in a word of our own.
@@ -38,7 +38,7 @@ pub struct Told {
     pub(super) body: String,
 }
 
-impl Told {
+impl Observed {
     pub fn of(answer: HandlerResponse) -> Self {
         let (head, body) = answer.response.into_parts();
         let body = body.collect().now_or_never().unwrap().unwrap().to_bytes();
@@ -81,131 +81,136 @@ impl Driver<'_> {
     }
 
     /// Rule (j): Graph's 401 to this very token, a few seconds old, in place of another request.
-    pub(super) fn judge_replay(&mut self, asking: &Asking, told: &Told) -> Result<(), Mismatch> {
-        self.tally.replayed += 1;
-        let Some(serial) = self.replayed(asking.who) else {
-            return Err(format!("(j) {} was not refused lately: {told:?}", self.name(asking.who)));
+    pub(super) fn judge_replay(&mut self, sent: &SentRequest, observed: &Observed) -> Result<(), Mismatch> {
+        self.coverage.replayed += 1;
+        let Some(serial) = self.replayed(sent.who) else {
+            return Err(format!("(j) {} was not refused lately: {observed:?}", self.name(sent.who)));
         };
-        told.keeps_secrets()?;
-        self.judge_word(asking, told, serial, "")
+        observed.keeps_secrets()?;
+        self.judge_response(sent, observed, serial, "")
     }
 
     /// An answer that came without a wait: it must be from memory, and the memory must allow it.
     pub(super) fn judge_at_once(
         &mut self,
-        asking: &Asking,
-        told: &Told,
+        sent: &SentRequest,
+        observed: &Observed,
         leads: bool,
     ) -> Result<(), Mismatch> {
         let times = self.story.times;
-        let (expected, grace) = match (told.outcome, asking.expected) {
+        let (expected, grace) = match (observed.outcome, sent.expected) {
             (Outcome::Hit, _) if leads => return Err("(f) a hit asks Graph".to_owned()),
-            (Outcome::Hit, Expected::Hit(word)) => (Some(word), (0, 0)),
+            (Outcome::Hit, Expected::Hit(response)) => (Some(response), (0, 0)),
             (Outcome::Stale, Expected::Accepted(_)) if leads => {
                 return Err("(f) Graph is asked though the caller takes what is old".to_owned());
             }
-            (Outcome::Stale, Expected::Accepted(word)) => (Some(word), (0, u64::MAX)),
-            (Outcome::Stale, Expected::Stale(word)) => {
-                (Some(word), (times.while_revalidate, times.while_revalidate))
+            (Outcome::Stale, Expected::Accepted(response)) => (Some(response), (0, u64::MAX)),
+            (Outcome::Stale, Expected::Stale(response)) => {
+                (Some(response), (times.while_revalidate, times.while_revalidate))
             }
             (Outcome::Hit, _) => (None, (0, 0)),
             (Outcome::Stale, _) => (None, (times.while_revalidate, times.while_revalidate)),
-            _ => return Err(format!("(c) refused without Graph: {told:?}")),
+            _ => return Err(format!("(c) refused without Graph: {observed:?}")),
         };
-        if told.outcome == Outcome::Hit {
-            self.tally.hits += 1;
+        if observed.outcome == Outcome::Hit {
+            self.coverage.hits += 1;
         } else {
-            self.tally.stale += 1;
+            self.coverage.stale += 1;
         }
-        self.judge_memory(asking, told, grace, expected, asking.began)
-            .map_err(|what| format!("{} at {:?}: {what}; {told:?}", self.name(asking.who), asking.what))
+        self.judge_memory(sent, observed, grace, expected, sent.began)
+            .map_err(|what| format!("{} at {:?}: {what}; {observed:?}", self.name(sent.who), sent.what))
     }
 
     /// An answer that waited for Graph's word `serial`. `joined`: for a question of another request.
     pub(super) fn judge(
         &mut self,
-        asking: &Asking,
-        told: &Told,
+        sent: &SentRequest,
+        observed: &Observed,
         (serial, whose, joined, kept): (usize, &str, bool, bool),
     ) -> Result<(), Mismatch> {
-        let (now, verdict) = (self.now(), self.history.words[serial].verdict);
-        let (who, token, times) = (asking.who, &self.cast[asking.who], self.story.times);
-        let waited = matches!(asking.expected, Expected::Forward | Expected::News);
-        let bridge = if waited && verdict.is_outage() {
-            self.mirror.bridge(&self.history, &times, (who, token), &asking.what, now)
+        let (now, kind) = (self.now(), self.history.responses[serial].kind);
+        let (who, token, times) = (sent.who, &self.cast[sent.who], self.story.times);
+        let waited = matches!(sent.expected, Expected::Forward | Expected::News);
+        let bridge = if waited && kind.is_outage() {
+            self.expected_cache.bridge(&self.history, &times, (who, token), &sent.what, now)
         } else {
             None
         };
-        if told.outcome == Outcome::Stale {
-            self.tally.bridged += 1;
-            if !verdict.is_outage() {
-                return Err(format!("(a) Graph said {verdict:?}, and memory answers"));
+        if observed.outcome == Outcome::Stale {
+            self.coverage.bridged += 1;
+            if !kind.is_outage() {
+                return Err(format!("(a) Graph said {kind:?}, and memory answers"));
             }
-            return self.judge_memory(asking, told, (times.if_error, times.if_error), bridge, now);
+            return self.judge_memory(sent, observed, (times.if_error, times.if_error), bridge, now);
         }
         if bridge.is_some() {
-            return Err(format!("(f) an outage was not bridged: {told:?}"));
+            return Err(format!("(f) an outage was not bridged: {observed:?}"));
         }
-        told.keeps_secrets()?;
+        observed.keeps_secrets()?;
         if self.history.is_purged_since(
             token,
-            &asking.what,
-            self.history.words[serial].asked.step,
-            asking.began.step,
+            &sent.what,
+            self.history.responses[serial].asked.step,
+            sent.began.step,
         ) {
             return Err("(a) the answer to a question from before a purge".to_owned());
         }
-        let outcome = match (asking.expected, joined) {
-            _ if verdict.status() == 502 && !matches!(verdict.no(), Some(502)) => Outcome::None,
+        let outcome = match (sent.expected, joined) {
+            _ if kind.status() == 502 && !matches!(kind.no(), Some(502)) => Outcome::None,
             (Expected::Bypass, _) => Outcome::Bypass,
             (_, true) => Outcome::Collapsed,
-            (_, false) if self.history.words[serial].renews => Outcome::Revalidated,
+            (_, false) if self.history.responses[serial].renews => Outcome::Revalidated,
             (_, false) => Outcome::Miss,
         };
-        if told.outcome != outcome && !self.lax {
-            return Err(format!("(h) expected {outcome:?}, found {told:?}"));
+        if observed.outcome != outcome && !self.visible_only {
+            return Err(format!("(h) expected {outcome:?}, found {observed:?}"));
         }
-        self.tally.count(outcome);
-        self.judge_word(asking, told, serial, whose)?;
-        let stored = told.field("cache-status").contains("; stored");
-        if stored != (kept && !joined) && !self.lax {
-            return Err(format!("(h) kept: {kept}, and the answer says {:?}", told.field("cache-status")));
+        self.coverage.count(outcome);
+        self.judge_response(sent, observed, serial, whose)?;
+        let stored = observed.field("cache-status").contains("; stored");
+        if stored != (kept && !joined) && !self.visible_only {
+            return Err(format!(
+                "(h) kept: {kept}, and the answer says {:?}",
+                observed.field("cache-status")
+            ));
         }
         let left = token.usable_until.unwrap_or_default().saturating_sub(now.ms) / 1000;
-        if told.max_age().is_some_and(|age| !kept || age > left) && !self.lax {
-            return Err(format!("(h) kept: {kept}, the token has {left} s, and the answer says {told:?}"));
+        if observed.max_age().is_some_and(|age| !kept || age > left) && !self.visible_only {
+            return Err(format!(
+                "(h) kept: {kept}, the token has {left} s, and the answer says {observed:?}"
+            ));
         }
         Ok(())
     }
 
     /// Rule (c): exactly what Graph said to this token, scrubbed.
-    fn judge_word(
+    fn judge_response(
         &mut self,
-        asking: &Asking,
-        told: &Told,
+        sent: &SentRequest,
+        observed: &Observed,
         serial: usize,
         whose: &str,
     ) -> Result<(), Mismatch> {
-        let (verdict, given) = (self.history.words[serial].verdict, self.history.words[serial].body);
-        let body = match verdict.status() {
+        let (kind, given) = (self.history.responses[serial].kind, self.history.responses[serial].body);
+        let body = match kind.status() {
             200 => responses::scrubbed(given, &whose.replace('"', "'")),
             // An answer of our own, in place of one that cannot be passed on.
-            _ if verdict.no().is_none() || matches!(verdict, responses::Verdict::NoBroken(_)) => {
-                told.body.clone()
+            _ if kind.no().is_none() || matches!(kind, responses::ResponseKind::NoBroken(_)) => {
+                observed.body.clone()
             }
             _ => responses::scrubbed_no(serial),
         };
-        if told.status == 304 && verdict.grants() {
-            return self.judge_unmodified(asking, told, given);
+        if observed.status == 304 && kind.grants() {
+            return self.judge_unmodified(sent, observed, given);
         }
-        if told.status != verdict.status() {
-            return Err(format!("(c) Graph said {verdict:?}, and the caller is told {told:?}"));
+        if observed.status != kind.status() {
+            return Err(format!("(c) Graph said {kind:?}, and the caller got {observed:?}"));
         }
-        if told.body != body {
-            return Err(format!("(c) Graph said {body}, and the caller is told {}", told.body));
+        if observed.body != body {
+            return Err(format!("(c) Graph said {body}, and the caller got {}", observed.body));
         }
-        if told.status == 200 {
-            self.tags.push((told.field("etag").to_owned(), given));
+        if observed.status == 200 {
+            self.tags.push((observed.field("etag").to_owned(), given));
         }
         Ok(())
     }
@@ -215,60 +220,73 @@ impl Driver<'_> {
     /// holds.
     fn judge_memory(
         &mut self,
-        asking: &Asking,
-        told: &Told,
+        sent: &SentRequest,
+        observed: &Observed,
         (proof_grace, grace): (u64, u64),
         expected: Option<usize>,
         now: Moment,
     ) -> Result<(), Mismatch> {
-        told.keeps_secrets()?;
-        let (who, what, times) = (asking.who, &asking.what, self.story.times);
+        observed.keeps_secrets()?;
+        let (who, what, times) = (sent.who, &sent.what, self.story.times);
         let window = times.proof_ttl + proof_grace;
         self.history.is_granted((who, &self.cast[who]), what, now, window)?;
-        let tagged =
-            || self.tags.iter().rev().find(|(tag, _)| tag == told.field("etag")).map(|(_, word)| *word);
-        let serial = responses::serial(&told.body)
+        let tagged = || {
+            self.tags
+                .iter()
+                .rev()
+                .find(|(tag, _)| tag == observed.field("etag"))
+                .map(|(_, response)| *response)
+        };
+        let serial = responses::serial(&observed.body)
             .or_else(tagged)
-            .or(expected.map(|word| self.history.words[word].body));
-        let Some(serial) = serial.filter(|serial| *serial < self.history.words.len()) else {
+            .or(expected.map(|response| self.history.responses[response].body));
+        let Some(serial) = serial.filter(|serial| *serial < self.history.responses.len()) else {
             return Err("(b) nobody knows this body".to_owned());
         };
         self.history.is_given((who, &self.cast[who]), (what, serial), now, window)?;
         self.history.is_fit(serial, self.cast, who, what, now, (&times, grace))?;
-        if asking.expected == Expected::News && expected.is_none() {
+        if sent.expected == Expected::News && expected.is_none() {
             return Err("(i) another token was given other bytes, and Graph is not asked".to_owned());
         }
-        if expected.map(|word| self.history.words[word].body) != Some(serial) && !self.lax {
+        if expected.map(|response| self.history.responses[response].body) != Some(serial)
+            && !self.visible_only
+        {
             return Err(format!("(h) W{serial} is given from memory, and memory should have {expected:?}"));
         }
-        let word = &self.history.words[expected.unwrap_or(serial)];
-        let age = (now.ms - word.asked.ms) / 1000 + word.verdict.age();
+        let response = &self.history.responses[expected.unwrap_or(serial)];
+        let age = (now.ms - response.asked.ms) / 1000 + response.kind.age();
         let token_left = self.cast[who].usable_until.unwrap_or_default().saturating_sub(now.ms) / 1000;
-        let lives = word.verdict.lives(&times).unwrap_or_default();
+        let lives = response.kind.lives(&times).unwrap_or_default();
         let left = (lives / 1000).saturating_sub(age).min(token_left);
-        let told_right = told.field("age") == age.to_string() && told.max_age().is_some_and(|it| it <= left);
-        if !told_right && !self.lax {
+        let is_correct =
+            observed.field("age") == age.to_string() && observed.max_age().is_some_and(|it| it <= left);
+        if !is_correct && !self.visible_only {
             return Err(format!("(h) the answer is {age} s old and good for at most {left} s"));
         }
-        if told.status == 304 {
-            return self.judge_unmodified(asking, told, serial);
+        if observed.status == 304 {
+            return self.judge_unmodified(sent, observed, serial);
         }
         let whose = format!("P{} {what:?}", self.cast[who].principal).replace('"', "'");
-        if told.status != 200 || told.body != responses::scrubbed(serial, &whose) {
-            return Err(format!("(b) the body is not Graph's, scrubbed: {}", told.body));
+        if observed.status != 200 || observed.body != responses::scrubbed(serial, &whose) {
+            return Err(format!("(b) the body is not Graph's, scrubbed: {}", observed.body));
         }
-        self.tags.push((told.field("etag").to_owned(), serial));
+        self.tags.push((observed.field("etag").to_owned(), serial));
         Ok(())
     }
 
     /// A 304 is a 200 that the caller has already.
-    fn judge_unmodified(&mut self, asking: &Asking, told: &Told, serial: usize) -> Result<(), Mismatch> {
-        self.tally.unmodified += 1;
-        let known = self.tags.iter().find(|(tag, _)| tag == told.field("etag"));
-        if asking.condition == Condition::None || !told.body.is_empty() {
-            return Err(format!("(h) nobody asked for a 304, or it has a body: {told:?}"));
+    fn judge_unmodified(
+        &mut self,
+        sent: &SentRequest,
+        observed: &Observed,
+        serial: usize,
+    ) -> Result<(), Mismatch> {
+        self.coverage.unmodified += 1;
+        let known = self.tags.iter().find(|(tag, _)| tag == observed.field("etag"));
+        if sent.condition == Condition::None || !observed.body.is_empty() {
+            return Err(format!("(h) nobody asked for a 304, or it has a body: {observed:?}"));
         }
-        if known.is_some_and(|(_, word)| *word != serial) {
+        if known.is_some_and(|(_, response)| *response != serial) {
             return Err("(b) the tag is that of another body".to_owned());
         }
         Ok(())

@@ -55,16 +55,16 @@ mod setup;
 mod tokens;
 mod views;
 
-use op::Letter;
+use op::Settings;
 
 #[test]
 fn no_caller_sees_what_graph_would_not_give_to_that_caller() {
     let requests = run::number("MODEL_REQUESTS").unwrap_or(20_000);
-    let tally = run::model(requests, run::seed(), Letter::Operators, false)
+    let coverage = run::model(requests, run::seed(), Settings::Operators, false)
         .unwrap_or_else(|failure| panic!("{failure}"));
-    println!("{tally:?}");
+    println!("{coverage:?}");
     if requests >= 20_000 {
-        assert!(tally.is_varied(), "the stories were too much alike: {tally:?}");
+        assert!(coverage.is_varied(), "the stories were too much alike: {coverage:?}");
     }
 }
 
@@ -72,10 +72,10 @@ fn no_caller_sees_what_graph_would_not_give_to_that_caller() {
 #[test]
 fn nor_does_any_where_graph_or_the_callers_decide() {
     let requests = run::number("MODEL_REQUESTS").unwrap_or(20_000) / 4;
-    let tally =
-        run::model(requests, run::seed(), Letter::Rfcs, false).unwrap_or_else(|failure| panic!("{failure}"));
-    println!("{tally:?}");
+    let coverage = run::model(requests, run::seed(), Settings::Rfcs, false)
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{coverage:?}");
     if requests >= 5_000 {
-        assert!(tally.is_revalidated(), "Graph was too seldom asked what still holds: {tally:?}");
+        assert!(coverage.is_revalidated(), "Graph was too seldom asked what still holds: {coverage:?}");
     }
 }

@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::op::Letter;
+use super::op::Settings;
 use super::run;
 
 #[test]
@@ -85,10 +85,10 @@ impl Patch {
         words.filter(|word| word.starts_with('(')).map(str::to_owned).collect()
     }
 
-    fn settings(&self) -> Letter {
+    fn settings(&self) -> Settings {
         match self.header(NOTICED_BY).rsplit_once("settings: ") {
-            Some((_, "operators")) => Letter::Operators,
-            Some((_, "rfcs")) => Letter::Rfcs,
+            Some((_, "operators")) => Settings::Operators,
+            Some((_, "rfcs")) => Settings::Rfcs,
             other => panic!("settings are `operators` or `rfcs`, not {other:?}"),
         }
     }

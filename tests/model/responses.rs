@@ -5,7 +5,7 @@ use super::history::Times;
 
 /// An answer's kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ResponseKind {
     /// 200.
     Ok,
     /// 200 that may not be given again once it is past its time.
@@ -37,7 +37,7 @@ pub enum Verdict {
     Other304,
 }
 
-impl Verdict {
+impl ResponseKind {
     /// A whole 200, or a 304, which proves what the token may see.
     pub fn grants(self) -> bool {
         self.is_plain() || matches!(self, Self::NoStore | Self::Varies | Self::Lives { .. } | Self::Other304)
@@ -49,13 +49,13 @@ impl Verdict {
 
     /// How long a whole 200 is fresh, milliseconds from when it was new. `None`: it may not be kept.
     pub fn lives(self, times: &Times) -> Option<u64> {
-        let told = match self {
+        let observed = match self {
             Self::Lives { seconds, .. } => u64::from(seconds) * 1000,
             Self::Other304 => 60_000,
             _ if self.is_plain() && !times.by_graph => return Some(times.ttl),
             _ => return None,
         };
-        let life = if times.by_graph { told.min(times.ttl) } else { times.ttl };
+        let life = if times.by_graph { observed.min(times.ttl) } else { times.ttl };
         (life > 0 || self.has_tag()).then_some(life)
     }
 
@@ -108,7 +108,7 @@ impl Verdict {
     }
 
     /// What is said of a 200's life, and its tag.
-    fn told(self, serial: usize) -> String {
+    fn observed(self, serial: usize) -> String {
         let seconds = if let Self::Lives { seconds, .. } = self { seconds } else { 60 };
         let control =
             if seconds == 0 { "no-cache, max-age=600".into() } else { format!("max-age={seconds}") };
@@ -118,19 +118,19 @@ impl Verdict {
 
     /// That the body with this serial still holds; or that another does.
     pub fn unchanged(self, serial: usize) -> Reply {
-        let told = match self {
-            Self::Other304 => self.told(serial + 1_000_000),
+        let observed = match self {
+            Self::Other304 => self.observed(serial + 1_000_000),
             Self::NotModified => format!("etag: {}\r\n", tag(serial + 1_000_000)),
-            _ => self.told(serial),
+            _ => self.observed(serial),
         };
-        Reply { bytes: format!("HTTP/1.1 304 x\r\n{told}\r\n").into_bytes(), close: false }
+        Reply { bytes: format!("HTTP/1.1 304 x\r\n{observed}\r\n").into_bytes(), close: false }
     }
 
     /// The answer with this serial, for this principal and resource; a 200 has the body with a serial of its own.
     pub fn reply(self, (serial, given): (usize, usize), whose: &str) -> Reply {
-        let told = self.told(given);
+        let observed = self.observed(given);
         let extra = match self {
-            Self::Lives { .. } | Self::Other304 => told.as_str(),
+            Self::Lives { .. } | Self::Other304 => observed.as_str(),
             Self::MustRevalidate => "cache-control: must-revalidate\r\n",
             Self::Aged => "age: 100\r\n",
             Self::NoStore => "cache-control: private, no-store\r\n",

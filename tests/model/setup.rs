@@ -13,8 +13,8 @@ use http::request::Parts;
 use url::Url;
 
 use super::history::Purge;
-use super::judge::Asking;
-use super::op::{Condition, Story, Wish};
+use super::judge::SentRequest;
+use super::op::{Condition, Directive, Story};
 
 /// Waits by the real clock are long here: how long a question is held is not what the model is about.
 pub fn config(story: &Story, url: &str) -> Config {
@@ -74,27 +74,27 @@ pub fn purge(proxy: &Proxy, purge: &Purge) {
 
 /// A request, in one of its spellings, with fields that must not reach Graph. `tags`: what callers were given.
 pub fn request(
-    asking: &Asking,
+    sent: &SentRequest,
     token: &str,
     tags: &[(String, usize)],
     (spelling, obeyed): (u16, bool),
 ) -> Parts {
-    let (target, accept) = asking.what.spelled(spelling);
+    let (target, accept) = sent.what.spelled(spelling);
     let mut request = Request::get(target)
         .header("authorization", format!("Bearer {token}"))
         .header("cookie", "theirs=1")
         .header("x-forwarded-host", "elsewhere");
-    request = match asking.wish {
-        Wish::None if obeyed => request,
-        Wish::None => request.header("cache-control", "no-cache, no-store"),
-        Wish::NoCache => request.header("cache-control", "no-cache"),
-        Wish::NoStore => request.header("cache-control", "no-store"),
-        Wish::MaxStale => request.header("cache-control", "max-stale"),
+    request = match sent.directive {
+        Directive::None if obeyed => request,
+        Directive::None => request.header("cache-control", "no-cache, no-store"),
+        Directive::NoCache => request.header("cache-control", "no-cache"),
+        Directive::NoStore => request.header("cache-control", "no-store"),
+        Directive::MaxStale => request.header("cache-control", "max-stale"),
     };
     if let Some(accept) = accept {
         request = request.header("accept", accept);
     }
-    match asking.condition {
+    match sent.condition {
         Condition::None => {}
         Condition::Any => request = request.header("if-none-match", "*"),
         Condition::EntityTag(back) => {

@@ -24,7 +24,7 @@ pub struct Token {
     /// From then on Graph says 401, Unix milliseconds.
     pub ends: u64,
     /// What Graph says before anybody changes its mind.
-    pub verdict: u16,
+    pub kind: u16,
 }
 
 /// A set of claims.
@@ -53,29 +53,29 @@ impl Claims {
 }
 
 /// The fifty. The first [`HOT`] are asked for most.
-pub fn cast() -> Vec<Token> {
-    let mut cast = Cast { tokens: Vec::new(), strangers: STRANGERS };
-    let victim = cast.good("ada", 0, ADA, 86_000);
-    cast.good("ada, again", 0, ADA, 90_000);
-    cast.forged("ada, forged", 0, victim, "RS256", "forged");
-    cast.good("ada of tenant B", 2, ADA_OF_B, 86_000);
-    cast.good("grace", 1, GRACE, 86_000);
-    cast.good("sub that is ada's oid", 5, SUB_ONLY, 86_000);
-    cast.good("ada, soon over", 0, ADA, 400);
-    cast.stranger("opaque", ADA, |_, serial| format!("EwB{}", code(&noise(serial))));
+pub fn all_tokens() -> Vec<Token> {
+    let mut table = TokenTable { tokens: Vec::new(), unproven_tokens: UNPROVEN_TOKENS };
+    let victim = table.good("ada", 0, ADA, 86_000);
+    table.good("ada, again", 0, ADA, 90_000);
+    table.forged("ada, forged", 0, victim, "RS256", "forged");
+    table.good("ada of tenant B", 2, ADA_OF_B, 86_000);
+    table.good("grace", 1, GRACE, 86_000);
+    table.good("sub that is ada's oid", 5, SUB_ONLY, 86_000);
+    table.good("ada, soon over", 0, ADA, 400);
+    table.add_unproven("opaque", ADA, |_, serial| format!("EwB{}", code(&noise(serial))));
     // Here ends what is hot.
     for (name, seconds) in [("ada, 20 min", 1_200), ("ada, 12 min", 720), ("ada, 40 min", 2_400)] {
-        cast.good(name, 0, ADA, seconds);
+        table.good(name, 0, ADA, seconds);
     }
-    cast.good("ada, 28 h", 0, ADA, 100_800);
-    cast.good("ada, nearly over", 0, ADA, 100);
-    cast.forged("ada, forged otherwise", 0, victim, "RS256", "other");
-    cast.forged("ada, stripped", 0, victim, "RS256", "");
-    cast.forged("ada, stripped, HS256", 0, victim, "HS256", "");
-    cast.forged("ada, alg none", 0, victim, "none", "");
-    cast.forged("ada, alg None", 0, victim, "None", "");
-    let soon = cast.position("ada, soon over");
-    cast.forged("ada, soon over, forged", 0, soon, "RS256", "forged");
+    table.good("ada, 28 h", 0, ADA, 100_800);
+    table.good("ada, nearly over", 0, ADA, 100);
+    table.forged("ada, forged otherwise", 0, victim, "RS256", "other");
+    table.forged("ada, stripped", 0, victim, "RS256", "");
+    table.forged("ada, stripped, HS256", 0, victim, "HS256", "");
+    table.forged("ada, alg none", 0, victim, "none", "");
+    table.forged("ada, alg None", 0, victim, "None", "");
+    let soon = table.position("ada, soon over");
+    table.forged("ada, soon over, forged", 0, soon, "RS256", "forged");
     for (name, principal, claims, count) in [
         ("grace", 1, GRACE, 3),
         ("ada of tenant B", 2, ADA_OF_B, 2),
@@ -86,26 +86,26 @@ pub fn cast() -> Vec<Token> {
         ("sub, tenant B", 8, SUB_OF_B, 2),
     ] {
         for seconds in 0..count {
-            cast.good(name, principal, claims, 4600 + seconds);
+            table.good(name, principal, claims, 4600 + seconds);
         }
     }
-    let (grace, app) = (cast.position("grace"), cast.position("an app"));
-    cast.forged("grace, forged", 1, grace, "RS256", "forged");
-    cast.forged("an app, forged", 4, app, "RS256", "forged");
+    let (grace, app) = (table.position("grace"), table.position("an app"));
+    table.forged("grace, forged", 1, grace, "RS256", "forged");
+    table.forged("an app, forged", 4, app, "RS256", "forged");
     for _ in 0..2 {
-        let narrow = cast.good("ada, wrong scope", 6, ADA_NARROW, 4500);
-        cast.tokens[narrow].verdict = 403;
+        let narrow = table.good("ada, wrong scope", 6, ADA_NARROW, 4500);
+        table.tokens[narrow].kind = 403;
     }
-    cast.odd();
-    cast.tokens
+    table.odd();
+    table.tokens
 }
 
-struct Cast {
+struct TokenTable {
     tokens: Vec<Token>,
-    strangers: usize,
+    unproven_tokens: usize,
 }
 
-impl Cast {
+impl TokenTable {
     /// A token that Graph takes until it ends.
     fn good(&mut self, name: &'static str, principal: usize, claims: Claims, seconds: u64) -> usize {
         let serial = self.tokens.len();
@@ -130,36 +130,36 @@ impl Cast {
             app: original.app,
             usable_until: original.usable_until,
             ends: original.ends,
-            verdict: 401,
+            kind: 401,
         };
         self.tokens.push(token);
     }
 
     /// A token that may not use the cache, whatever Graph says to it.
-    fn stranger(&mut self, name: &'static str, claims: Claims, text: impl Fn(Claims, usize) -> String) {
-        self.strangers += 1;
+    fn add_unproven(&mut self, name: &'static str, claims: Claims, text: impl Fn(Claims, usize) -> String) {
+        self.unproven_tokens += 1;
         let serial = self.tokens.len();
-        self.add(name, text(claims, serial), self.strangers, claims, None, u64::MAX);
+        self.add(name, text(claims, serial), self.unproven_tokens, claims, None, u64::MAX);
     }
 
     /// The tokens that cannot be read without doubt. Graph takes most of them all the same.
     fn odd(&mut self) {
         for _ in 0..2 {
-            self.stranger("expired", ADA, |claims, serial| {
+            self.add_unproven("expired", ADA, |claims, serial| {
                 signed(&claims.payload(serial, "1799999990"), serial)
             });
             let last = self.tokens.len() - 1;
-            self.tokens[last].verdict = 401;
+            self.tokens[last].kind = 401;
         }
         let bound = Claims { more: r#""cnf":{"x5t#S256":"x"},"#, ..ADA };
         let early = Claims { more: r#""nbf":1900000000,"#, ..ADA };
         let doubled = Claims { more: r#""oid":"ada-0001","#, ..ADA };
         let exp = "1800004500";
-        self.stranger("five segments", ADA, |_, serial| format!("e30.{}.a.b.c", code(&noise(serial))));
-        self.stranger("no base64", ADA, |_, serial| format!("e30.{}~.c", code(&noise(serial))));
-        self.stranger("cnf", bound, |claims, serial| signed(&claims.payload(serial, exp), serial));
-        self.stranger("nbf ahead", early, |claims, serial| signed(&claims.payload(serial, exp), serial));
-        self.stranger("two oid", doubled, |claims, serial| signed(&claims.payload(serial, exp), serial));
+        self.add_unproven("five segments", ADA, |_, serial| format!("e30.{}.a.b.c", code(&noise(serial))));
+        self.add_unproven("no base64", ADA, |_, serial| format!("e30.{}~.c", code(&noise(serial))));
+        self.add_unproven("cnf", bound, |claims, serial| signed(&claims.payload(serial, exp), serial));
+        self.add_unproven("nbf ahead", early, |claims, serial| signed(&claims.payload(serial, exp), serial));
+        self.add_unproven("two oid", doubled, |claims, serial| signed(&claims.payload(serial, exp), serial));
         for (name, exp) in [
             ("exp as a string", r#""1800004500""#),
             ("exp as a float", "1800004500.0"),
@@ -168,7 +168,7 @@ impl Cast {
             ("exp twice", r#"1800004500,"exp":1800004500"#),
             ("exp in years", "1900000000"),
         ] {
-            self.stranger(name, ADA, |claims, serial| signed(&claims.payload(serial, exp), serial));
+            self.add_unproven(name, ADA, |claims, serial| signed(&claims.payload(serial, exp), serial));
         }
     }
 
@@ -183,8 +183,8 @@ impl Cast {
     ) -> usize {
         let (tenant, subjects) = (claims.tenant, claims.subjects());
         let app = claims.app;
-        let verdict = 200;
-        self.tokens.push(Token { name, text, principal, tenant, subjects, app, usable_until, ends, verdict });
+        let kind = 200;
+        self.tokens.push(Token { name, text, principal, tenant, subjects, app, usable_until, ends, kind });
         self.tokens.len() - 1
     }
 
@@ -224,7 +224,7 @@ pub const TENANTS: [&str; 2] =
 /// Some subjects, for purges.
 pub const SUBJECTS: [&str; 4] = ["ada-0001", "grace-0002", "service-0003", "pairwise"];
 /// From here on principals are alone.
-const STRANGERS: usize = 100;
+const UNPROVEN_TOKENS: usize = 100;
 const SCOPE: &str = r#""scp":"IdentityUserFlow.ReadWrite.All openid","wids":["e","a"],"#;
 const ADA: Claims =
     Claims { tenant: TENANTS[0], oid: Some(SUBJECTS[0]), sub: SUBJECTS[3], app: "portal", more: SCOPE };

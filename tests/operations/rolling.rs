@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::common::balancer::Balancer;
 use crate::common::client::Client;
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::path;
 use crate::common::reply::Reply;
 use crate::common::serve::Serve;
@@ -17,7 +17,7 @@ use crate::common::{token, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f61_two_instances_are_rolled_under_a_thousand_requests_a_second_and_none_fails() {
-    let origin = GraphClient::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let (url, balancer) = (origin.url(), Balancer::start().await);
     let env = [("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()), ("CONNECTOR_CACHE__DRAIN__DELAY", "1s")];

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::common::client::{self, Client};
-use crate::common::origin::GraphClient;
+use crate::common::origin::OriginServer;
 use crate::common::proxy::path;
 use crate::common::reply::Reply;
 use crate::common::serve::Serve;
@@ -24,7 +24,7 @@ pub(crate) async fn reloads(serve: &Serve, result: &str, count: u32) {
 
 /// A process with a configuration file.
 struct Stage {
-    origin: GraphClient,
+    origin: OriginServer,
     dir: tempfile::TempDir,
     serve: Serve,
     reloaded: [u32; 2],
@@ -32,7 +32,7 @@ struct Stage {
 
 impl Stage {
     async fn set(text: &str) -> Self {
-        let (origin, dir) = (GraphClient::start().await, tempfile::tempdir().unwrap());
+        let (origin, dir) = (OriginServer::start().await, tempfile::tempdir().unwrap());
         origin.any(Reply::json("{}"));
         let file = dir.path().join("cache.toml");
         std::fs::write(&file, text).unwrap();
@@ -163,7 +163,7 @@ async fn limits_and_log_follow_the_file_and_the_environment_stays_above_it() {
 
 #[tokio::test]
 async fn f62_the_admin_token_follows_its_file() {
-    let (origin, dir) = (GraphClient::start().await, tempfile::tempdir().unwrap());
+    let (origin, dir) = (OriginServer::start().await, tempfile::tempdir().unwrap());
     let (file, url) = (dir.path().join("token"), origin.url());
     std::fs::write(&file, "old").unwrap();
     let env = [
