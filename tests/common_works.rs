@@ -1,4 +1,4 @@
-//! The kit does what the tests that stand on it believe it does.
+//! Tests of `tests/common` itself.
 
 mod common;
 

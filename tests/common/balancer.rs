@@ -1,5 +1,5 @@
-//! A TCP balancer that follows `/readyz`, as a Service of Kubernetes does: new connections go to instances that
-//! are ready, in turn; those that are open stay where they are. It tries nothing twice.
+//! A TCP balancer by `/readyz`, like a Service of Kubernetes: new connections go to ready instances in turn; open
+//! connections stay. It repeats nothing.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,7 +40,7 @@ impl Balancer {
         Self { address, instances, tasks }
     }
 
-    /// Adds an instance, and returns when it gets its share.
+    /// Adds an instance, and returns when the instance gets connections.
     pub async fn add(&self, serve: &Serve) {
         lock(&self.instances).push(Instance { data: serve.data, admin: serve.admin, ready: false });
         within("the instance to be ready", async {
@@ -59,7 +59,7 @@ impl Drop for Balancer {
     }
 }
 
-/// Asks every instance, again and again, whether it is ready.
+/// Polls the readiness of every instance.
 async fn look(instances: Instances) {
     loop {
         let admins: Vec<_> = lock(&instances).iter().map(|instance| instance.admin).collect();

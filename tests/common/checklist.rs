@@ -1,4 +1,4 @@
-//! A table of a README and the tests that it names, held against each other.
+//! Comparison of a table in a README with the tests that it names.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The numbered rows of a table.
 pub struct Checklist {
     pub rows: Vec<Row>,
-    /// What stands before a row's number.
+    /// Text before the number of a row.
     mark: &'static str,
 }
 
@@ -21,19 +21,19 @@ pub struct Row {
 }
 
 impl Checklist {
-    /// The one in the README of a folder of `tests/`. Its rows begin with `mark` and their number.
+    /// Reads the table in the README of a folder of `tests/`. Its rows begin with `mark` and their number.
     pub fn of(folder: &str, mark: &'static str) -> Self {
         let text = fs::read_to_string(root().join("tests").join(folder).join("README.md")).unwrap();
         Self { rows: text.lines().filter_map(|line| Row::of(line, mark)).collect(), mark }
     }
 
-    /// Every number up to `last` is there, once and in order.
+    /// Asserts that every number up to `last` is there, once and in order.
     pub fn is_complete(&self, last: usize) {
         let numbers: Vec<usize> = self.rows.iter().map(|row| row.number).collect();
         assert_eq!(numbers, (1..=last).collect::<Vec<_>>());
     }
 
-    /// Every test that a row names is there.
+    /// Asserts that every test that a row names exists.
     pub fn names_nothing_else(&self) {
         let known = tests();
         for Row { number, tests, .. } in &self.rows {
@@ -42,7 +42,7 @@ impl Checklist {
         }
     }
 
-    /// Every test whose name has numbers is in their rows.
+    /// Asserts that the rows name every test with their numbers in its name.
     pub fn names_all(&self, numbers: impl Fn(&str) -> Vec<usize>) {
         for test in tests() {
             for number in numbers(&test) {
@@ -67,7 +67,7 @@ impl Row {
     }
 }
 
-/// The names of all functions of the sources and the tests that could be tests.
+/// Names of all functions of the sources and the tests.
 fn tests() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut left = vec![root().join("src"), root().join("tests")];

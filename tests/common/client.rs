@@ -188,7 +188,7 @@ pub async fn tcp_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
 
 async fn plain(address: SocketAddr) -> Stream {
     let tcp = within("a connection", TcpStream::connect(address)).await;
-    let tcp = tcp.unwrap_or_else(|error| panic!("nobody at {address}: {error}"));
+    let tcp = tcp.unwrap_or_else(|error| panic!("no server at {address}: {error}"));
     tcp.set_nodelay(true).unwrap();
     Stream::Plain(tcp)
 }

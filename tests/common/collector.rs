@@ -1,7 +1,7 @@
-//! A collector of OpenTelemetry: takes OTLP over HTTP in its JSON, to the letter, and remembers the spans.
+//! A collector of OpenTelemetry for OTLP over HTTP in JSON. It keeps the spans.
 //!
-//! The fields are those of `opentelemetry/proto/trace/v1/trace.proto`, as the specification spells them in JSON. What
-//! is not among them, or of another type, fails the test.
+//! The fields are those of `opentelemetry/proto/trace/v1/trace.proto` in their JSON names. An unknown field or another type
+//! fails the test.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -20,12 +20,12 @@ pub struct Collector {
     count: watch::Receiver<usize>,
 }
 
-/// A span as it was told.
+/// A received span.
 #[derive(Clone, Debug)]
 pub struct Span {
     pub trace: String,
     pub id: String,
-    /// Empty where there is none.
+    /// Empty without a parent.
     pub parent: String,
     pub name: String,
     pub is_server: bool,
@@ -43,7 +43,7 @@ impl Span {
 }
 
 impl Collector {
-    /// Listens, and takes all that it is sent.
+    /// Listens, and accepts all exports.
     pub async fn start() -> Self {
         let (origin, spans) = (OriginServer::start().await, Arc::new(Mutex::new(Vec::new())));
         let (counted, count) = watch::channel(0);
@@ -62,7 +62,7 @@ impl Collector {
         self.origin.url().parse().unwrap()
     }
 
-    /// What it was sent, as it came.
+    /// Bodies of the exports.
     pub fn bodies(&self) -> Vec<String> {
         self.origin.seen().into_iter().map(|request| String::from_utf8(request.body).unwrap()).collect()
     }

@@ -1,4 +1,4 @@
-//! A gate that replies wait at until a test opens it.
+//! A gate: responses wait until the test opens it.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ impl Gate {
         Self::default()
     }
 
-    /// Lets everybody through, from now on.
+    /// Opens the gate for good.
     pub fn open(&self) {
         self.0.send_replace(true);
     }
 
     /// Returns when the gate is open.
     pub async fn opened(&self) {
-        self.0.subscribe().wait_for(|open| *open).await.expect("a gate lives as long as whoever waits at it");
+        self.0.subscribe().wait_for(|open| *open).await.expect("the sender lives as long as its clones");
     }
 }

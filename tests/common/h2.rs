@@ -1,4 +1,4 @@
-//! An origin that speaks HTTP/2 over TLS, and breaks it frame by frame.
+//! An origin server with HTTP/2 over TLS that sends wrong frames.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use super::gate::Gate;
 use super::within;
 
-/// What becomes of one request.
+/// Reply to one request.
 #[derive(Clone)]
 pub enum Act {
     /// 200 with this body, declared to be JSON.
@@ -32,7 +32,7 @@ pub enum Act {
     Abandon(Reason),
 }
 
-/// A running origin.
+/// A running origin server.
 pub struct H2Origin {
     address: SocketAddr,
     counts: watch::Sender<Counts>,
@@ -53,7 +53,7 @@ enum Order {
 }
 
 impl H2Origin {
-    /// Listens. `script` says what becomes of the n-th request, counted from 1.
+    /// Listens. `script` returns the reply to the n-th request, from 1.
     pub async fn start(
         config: Arc<ServerConfig>,
         script: impl Fn(usize) -> Act + Send + Sync + 'static,
@@ -72,7 +72,7 @@ impl H2Origin {
         Self { address, counts, accepting }
     }
 
-    /// Where it listens.
+    /// Address of the listener.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -82,12 +82,12 @@ impl H2Origin {
         format!("https://localhost:{}", self.address.port())
     }
 
-    /// How many connections were accepted.
+    /// Number of accepted connections.
     pub fn connections(&self) -> usize {
         self.counts.borrow().connections
     }
 
-    /// How many requests have arrived.
+    /// Number of requests.
     pub fn requests(&self) -> usize {
         self.counts.borrow().requests
     }
@@ -134,7 +134,7 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, script: Script, counts:
     }
 }
 
-/// The peer may leave in the middle of anything, so nothing here must succeed.
+/// The peer may close at any time, so errors are ignored.
 async fn play(act: Act, mut respond: SendResponse<Bytes>, orders: mpsc::UnboundedSender<Order>) {
     match act {
         Act::Answer(body) => answer(&mut respond, body),

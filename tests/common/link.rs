@@ -1,6 +1,6 @@
-//! A road between two ends: a relay of TCP that is slow, trickles, breaks, or goes silent as it is told.
+//! A TCP relay with faults: delay, low rate, resets, silence.
 //!
-//! What the kernel's own traffic control cannot do everywhere. It knows nothing of what it carries.
+//! It needs no privilege, unlike the traffic control of the kernel. It does not read the bytes.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,36 +13,36 @@ use tokio::task::JoinHandle;
 
 use super::within;
 
-/// A running relay. Dropped, it ends whatever it carries.
+/// A running relay. Its drop ends all connections.
 pub struct Link {
     address: SocketAddr,
     road: watch::Sender<Road>,
     accepting: JoinHandle<()>,
 }
 
-/// The state of the road, for every connection at once.
+/// State of the relay, for all connections.
 #[derive(Clone, Copy, Default)]
 struct Road {
-    /// Connections so far; each has its number.
+    /// Number of connections so far; each has its number.
     connections: usize,
-    /// Bytes that have passed, both ways.
+    /// Bytes in both directions.
     carried: usize,
-    /// Before each piece, in either direction.
+    /// Delay before each piece, in either direction.
     latency: Duration,
-    /// So many bytes at a time, and so long between two.
+    /// Size of the pieces, and the time between two.
     pace: Option<(usize, Duration)>,
-    /// Those up to this number carry nothing any more, and do not end.
+    /// Connections up to this number are silent and stay open.
     silent: usize,
-    /// Those up to this number are reset.
+    /// Connections up to this number are reset.
     broken: usize,
-    /// New ones are reset.
+    /// Whether new connections are reset.
     refuses: bool,
-    /// New ones are accepted, and carry nothing.
+    /// Whether new connections are accepted and silent.
     swallows: bool,
 }
 
 impl Link {
-    /// Listens, and leads to `target`.
+    /// Listens, and connects to `target`.
     pub async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -56,54 +56,54 @@ impl Link {
         self.address
     }
 
-    /// How many connections it has been asked for.
+    /// Number of connections.
     pub fn connections(&self) -> usize {
         self.road.borrow().connections
     }
 
-    /// Returns when more than `bytes` have passed, both ways together.
+    /// Returns when more than `bytes` have passed in both directions together.
     pub async fn wait_for_bytes(&self, bytes: usize) {
         let mut road = self.road.subscribe();
         let passing = road.wait_for(|road| road.carried > bytes);
         within("bytes to pass", passing).await.expect("the road lasts as long as the link");
     }
 
-    /// How many bytes have passed, both ways together.
+    /// Number of bytes in both directions together.
     pub fn carried(&self) -> usize {
         self.road.borrow().carried
     }
 
-    /// Each piece takes this long, in either direction.
+    /// Delays each piece by this time, in either direction.
     pub fn latency(&self, latency: Duration) {
         self.road.send_modify(|road| road.latency = latency);
     }
 
-    /// So many bytes pass at a time, and so long lies between two.
+    /// Limits the rate: pieces of so many bytes, with this time between two.
     pub fn trickle(&self, bytes: usize, pause: Duration) {
         self.road.send_modify(|road| road.pace = Some((bytes, pause)));
     }
 
-    /// What is connected now carries nothing any more, and neither end hears of it. New connections do.
+    /// Makes the present connections silent, without an end. New connections work.
     pub fn go_silent(&self) {
         self.road.send_modify(|road| road.silent = road.connections);
     }
 
-    /// Resets what is connected now, at both ends.
+    /// Resets the present connections at both ends.
     pub fn break_off(&self) {
         self.road.send_modify(|road| road.broken = road.connections);
     }
 
-    /// Resets whoever connects, from now on.
+    /// Resets new connections from now on.
     pub fn refuse(&self) {
         self.road.send_modify(|road| (road.refuses, road.swallows) = (true, false));
     }
 
-    /// Whoever connects from now on is connected, and hears nothing.
+    /// Accepts new connections from now on, and stays silent on them.
     pub fn swallow(&self) {
         self.road.send_modify(|road| (road.refuses, road.swallows) = (false, true));
     }
 
-    /// The road is as new. What has gone silent stays so.
+    /// Ends all faults. Silent connections stay silent.
     pub fn mend(&self) {
         self.road.send_modify(|road| {
             let Road { connections, carried, silent, broken, .. } = *road;
@@ -135,7 +135,7 @@ async fn accept(listener: TcpListener, target: SocketAddr, road: watch::Sender<R
     }
 }
 
-/// Either end may leave in any way, so nothing here must succeed.
+/// Relays one direction. Either end may close in any way, so errors are ignored.
 async fn carry(near: TcpStream, target: SocketAddr, number: usize, road: watch::Sender<Road>) {
     let Ok(far) = TcpStream::connect(target).await else { return };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));

@@ -1,13 +1,12 @@
-//! The tests' kit: both ends of the wire, raw enough to misbehave.
+//! Common parts of the integration tests: clients, origin servers and the proxy, with control over each byte.
 //!
-//! [`origin`] plays Graph's transport at its worst, [`client`] a caller of any manners, [`tls`] makes the
-//! certificates for either. What Graph means is the sandbox's business; nothing here reads a token.
-//! Waits end by events. The outer limits of 10 s only turn a hang into a message; they want the real clock,
-//! so a test that uses the kit must not pause Tokio's.
+//! [`origin`] is a server with any fault of transport, [`client`] a caller, [`tls`] makes certificates for both. Graph's
+//! rules are in `fake_graph` of the library; nothing here reads a token. Waits end by events. The time limits turn a hang
+//! into a message; they need the real clock, so a test with these parts must not pause Tokio's.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(unreachable_pub, reason = "a module of a test is never reachable from outside")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step of the kit is a failed test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step is a failed test")]
 
 pub mod balancer;
 pub mod checklist;
@@ -29,8 +28,8 @@ pub mod wire;
 use std::future::Future;
 use std::time::Duration;
 
-/// Waits for `event`, or fails the test after a minute, saying what was waited for. That is to end a test that hangs;
-/// on a busy machine what comes in a moment comes late.
+/// Waits for `event`, or fails the test after a minute with the name of the event. The limit ends a test that hangs; it is
+/// long because of busy machines.
 pub async fn within<T>(what: &str, event: impl Future<Output = T>) -> T {
     let limited = tokio::time::timeout(LIMIT, event).await;
     limited.unwrap_or_else(|_| panic!("waited {} s in vain for {what}", LIMIT.as_secs()))

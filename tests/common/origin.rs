@@ -1,7 +1,7 @@
-//! An origin on a real port that does as it is told, and tells what it saw.
+//! An origin server on a real port with scripted responses and a record of its requests.
 //!
-//! A request without a route, or one that cannot be read, is a failure of the test: it is noted and raised by
-//! [`OriginServer::finish`] or when the origin is dropped.
+//! A request without a route or with a syntax error fails the test: [`OriginServer::finish`] or the drop of the server
+//! raises the failure.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -27,7 +27,7 @@ pub struct Request {
     pub target: String,
     pub fields: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Which connection it came on, counted from 1.
+    /// Number of its connection, from 1.
     pub connection: usize,
 }
 
@@ -38,7 +38,7 @@ impl Request {
     }
 }
 
-/// A running origin.
+/// A running origin server.
 pub struct OriginServer {
     address: SocketAddr,
     scheme: &'static str,
@@ -53,7 +53,7 @@ struct Script {
     seen: Mutex<Vec<Request>>,
     failures: Mutex<Vec<String>>,
     counts: watch::Sender<Counts>,
-    /// Stepped to end every connection that waits for a request.
+    /// Incremented to end every connection that waits for a request.
     hang_ups: watch::Sender<usize>,
 }
 
@@ -89,7 +89,7 @@ impl OriginServer {
         Self { address, scheme, script, accepting }
     }
 
-    /// Where it listens.
+    /// Address of the listener.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -123,17 +123,17 @@ impl OriginServer {
         self.route("", replies);
     }
 
-    /// Answers targets that begin with `prefix` as `handler` says. Its panics are the test's.
+    /// Answers targets that begin with `prefix` by `handler`. A panic of the handler fails the test.
     pub fn answer(&self, prefix: &str, handler: impl FnMut(&Request) -> Reply + Send + 'static) {
         lock(&self.script.routes).insert(prefix.to_owned(), Box::new(handler));
     }
 
-    /// How many requests have arrived.
+    /// Number of requests.
     pub fn requests(&self) -> usize {
         self.script.counts.borrow().requests
     }
 
-    /// How many connections were accepted.
+    /// Number of accepted connections.
     pub fn connections(&self) -> usize {
         self.script.counts.borrow().connections
     }
@@ -164,10 +164,10 @@ impl OriginServer {
         self.wait("the end of every connection", |counts| counts.ended == counts.connections).await;
     }
 
-    /// Stops listening and ends every connection. Raises what has failed inside.
+    /// Stops listening and ends every connection. Raises failures of the server.
     pub async fn finish(mut self) {
         self.accepting.abort();
-        // It was aborted, so that is all it can say.
+        // The task was aborted, so this is its only error.
         let _ = (&mut self.accepting).await;
     }
 
@@ -187,7 +187,7 @@ impl Drop for OriginServer {
     }
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 pub fn closed_port() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -199,7 +199,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, script: Arc<Scr
             accepted = listener.accept() => accepted.unwrap(),
             Some(_) = connections.join_next() => continue,
         };
-        // Before it is counted, so that no hang-up can miss it.
+        // Before the connection is counted, so that no hang-up misses it.
         let hang_ups = script.hang_ups.subscribe();
         script.counts.send_modify(|counts| counts.connections += 1);
         let number = script.counts.borrow().connections;
@@ -226,7 +226,7 @@ async fn connection(
         None => Stream::Plain(stream),
         Some(tls) => match tls.accept(stream).await {
             Ok(stream) => Stream::Tls(Box::new(TlsStream::Server(stream))),
-            // A peer that refuses the certificate is what some tests want.
+            // Some tests need a peer that refuses the certificate.
             Err(_) => return,
         },
     };

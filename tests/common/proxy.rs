@@ -1,4 +1,4 @@
-//! The proxy under test: the real one, on free ports, stopped at the end.
+//! The real proxy on free ports.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub struct Proxy {
     pub data: SocketAddr,
     pub admin: SocketAddr,
     pub metrics: Arc<Metrics>,
-    /// Stands still until a test moves it.
+    /// Manual clock: it stands still until a test moves it.
     pub clock: Clock,
     stop: CancellationToken,
     running: JoinHandle<()>,
@@ -54,7 +54,7 @@ impl Proxy {
             admin: TcpListener::bind(any).await.unwrap(),
         };
         let (data, admin) = (listeners.data.local_addr().unwrap(), listeners.admin.local_addr().unwrap());
-        // It stands still, and tokens that are minted later must be valid by it.
+        // The clock stands still, and tokens that are minted later must be valid by it.
         let clock = Clock::manual(SystemTime::now() + AHEAD);
         let app =
             App::new(config, clock.clone()).unwrap_or_else(|error| panic!("the proxy cannot start: {error}"));
@@ -97,10 +97,10 @@ impl Proxy {
     }
 }
 
-/// More than any test takes to mint its tokens.
+/// Longer than any test takes to mint its tokens.
 const AHEAD: Duration = Duration::from_secs(30);
 
-/// The request that the documentation shows.
+/// Path of the documented request.
 pub fn path(flow: &str) -> String {
     format!(
         "/beta/identity/b2xUserFlows/{flow}/apiConnectorConfiguration?$expand=postFederationSignup,postAttributeCollection"

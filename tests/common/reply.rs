@@ -1,4 +1,4 @@
-//! What the origin does with one request: an answer, whole or maimed, or none.
+//! Reply of an origin server to one request: complete, broken, or none.
 
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -8,15 +8,15 @@ use flate2::{Compression, write::GzEncoder};
 use super::gate::Gate;
 use super::wire::Wire;
 
-/// One reply. Built up, then given to a route.
+/// A reply, as a builder for a route.
 #[derive(Clone)]
 pub struct Reply {
     act: Act,
     keep_alive: bool,
     held: Option<Gate>,
-    /// After this many bytes, wait at the gate.
+    /// Number of bytes before a wait at the gate.
     paused: Option<(usize, Gate)>,
-    /// After this many bytes, end like that.
+    /// Number of bytes before the end of the connection, and the kind of the end.
     cut: Option<(usize, Cut)>,
     drip: Option<(usize, Duration)>,
 }
@@ -64,7 +64,7 @@ impl Reply {
         Self::raw(Vec::new())
     }
 
-    /// Never answers, and keeps the connection until the peer gives up.
+    /// Never answers, and keeps the connection until the peer closes it.
     pub fn silence() -> Self {
         Self::act(Act::Silence)
     }
@@ -113,7 +113,7 @@ impl Reply {
         self
     }
 
-    /// Compresses the body that was set, and says so.
+    /// Compresses the body by gzip, and sets `Content-Encoding`.
     #[must_use]
     pub fn gzip(mut self) -> Self {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -131,7 +131,7 @@ impl Reply {
         self
     }
 
-    /// Ends the connection after the answer, without announcing it.
+    /// Ends the connection after the answer, without `Connection: close`.
     #[must_use]
     pub fn then_close(mut self) -> Self {
         self.keep_alive = false;
@@ -180,7 +180,7 @@ impl Reply {
         self
     }
 
-    /// Plays it to `wire`, which comes back when it may carry another request.
+    /// Sends the reply. Returns `wire` if it may carry another request.
     pub(super) async fn play(self, mut wire: Wire, method: &str) -> io::Result<Option<Wire>> {
         if let Some(gate) = &self.held {
             gate.opened().await;

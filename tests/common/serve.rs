@@ -1,4 +1,4 @@
-//! The real binary as a process of its own: its environment, its log, its end.
+//! The real binary as a process: environment, log, exit.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use super::client::{self, Response};
 use super::origin::closed_port;
 use super::within;
 
-/// A running `connector-cache serve`. Dropped, it is killed.
+/// A running `connector-cache serve`. Its drop kills it.
 pub struct Serve {
     pub data: SocketAddr,
     pub admin: SocketAddr,
@@ -19,7 +19,7 @@ pub struct Serve {
     out: Lines,
     err: Lines,
     readers: Vec<JoinHandle<()>>,
-    /// What nobody reads, in a stalled one.
+    /// Standard output that the test does not read, of a stalled process.
     unread: Option<BufReader<ChildStdout>>,
 }
 
@@ -46,7 +46,7 @@ impl Serve {
         Self::run(command, env, true).await
     }
 
-    /// The same, and nobody reads its standard output after the line that says that it serves.
+    /// The same, and its standard output is not read after the line `serving`.
     pub async fn start_unread(env: &[(&str, &str)]) -> Self {
         Self::run(Command::new(BINARY), env, false).await
     }
@@ -88,7 +88,7 @@ impl Serve {
         Self { data, admin, child, out, err, readers, unread }
     }
 
-    /// Closes the reading end of its standard output, which nobody reads.
+    /// Closes the reading end of its standard output.
     pub fn close_log(&mut self) {
         self.unread.take();
     }
@@ -115,19 +115,19 @@ impl Serve {
         line.unwrap_or_else(|| panic!("no series {name}")).parse().unwrap()
     }
 
-    /// The most memory that it has had, KiB.
+    /// Peak of its memory in KiB.
     pub fn peak_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// What it has written to standard output so far.
+    /// Its standard output so far.
     pub fn said(&self) -> Vec<String> {
         lines(&self.out)
     }
 
-    /// Tells it with SIGHUP to look at its files.
+    /// Sends SIGHUP: it reads its files again.
     pub fn hang_up(&self) {
         self.signal("-HUP");
     }
@@ -136,8 +136,7 @@ impl Serve {
         assert!(Command::new("kill").args([signal, &self.id().to_string()]).status().unwrap().success());
     }
 
-    /// Asks it to stop with SIGTERM, and gives its exit status and all that it said: lines of standard output,
-    /// lines of standard error.
+    /// Stops it by SIGTERM. Returns its exit status, the lines of standard output, and the lines of standard error.
     pub async fn stop(mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
         self.signal("-TERM");
         let end = within("the process to stop", async {
@@ -150,7 +149,7 @@ impl Serve {
         });
         let status = end.await;
         if let Some(mut unread) = self.unread.take() {
-            // The rest of what was stuck. The process is gone, so it ends.
+            // The rest of the unread output. The process has ended, so the output ends.
             let mut rest = String::new();
             unread.read_to_string(&mut rest).unwrap();
             lock(&self.out).extend(rest.lines().map(str::to_owned));
@@ -164,7 +163,7 @@ impl Serve {
 
 impl Drop for Serve {
     fn drop(&mut self) {
-        // It may be gone already.
+        // The process may have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

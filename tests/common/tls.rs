@@ -1,4 +1,4 @@
-//! Certificates made for the test: right ones, and each way to be wrong.
+//! Certificates for tests: valid ones, and each kind of an invalid one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use uuid::Uuid;
 
-/// A root. A second one is the unknown root of whoever trusts the first.
+/// A root. A client that trusts one root does not know a second one.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate with its key, good for either end of a connection.
@@ -27,7 +27,7 @@ pub struct Certified {
 impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
-        // Each has its own name: by a name, not by a signature, a root is unknown.
+        // Each root has its own name: a client finds a root by name, not by signature.
         params.distinguished_name.push(DnType::CommonName, format!("A test's root {}", Uuid::new_v4()));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -39,7 +39,7 @@ impl Authority {
         self.certify(&["localhost", "127.0.0.1"])
     }
 
-    /// Good for a host that nobody asks for.
+    /// Valid for another host.
     pub fn wrong_host(&self) -> Certified {
         self.certify(&["elsewhere.example"])
     }

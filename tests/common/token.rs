@@ -1,4 +1,4 @@
-//! Tokens for an origin that does not look at them: well formed, and signed by nobody.
+//! Tokens for a server that does not check them: well formed, with a meaningless signature.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
-/// A token that may use the cache, of this subject, for an hour. Two of the same subject are equal.
+/// A token of this subject that may use the cache for an hour. Two of the same subject are equal.
 pub fn mint(subject: &str) -> String {
     mint_for(subject, Duration::from_hours(1))
 }
@@ -40,6 +40,6 @@ fn mint_with(claims: &serde_json::Value) -> String {
     format!("{}.{}.{}", encode(header.to_string()), encode(claims.to_string()), encode("no one's".to_owned()))
 }
 
-/// One for all: a second later it would be another token.
+/// The same for all tokens: a second later the token would be another one.
 static START: LazyLock<u64> =
     LazyLock::new(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs());

@@ -1,4 +1,4 @@
-//! A forward proxy that knows CONNECT and nothing else.
+//! A forward proxy that supports CONNECT alone.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::wire::{Head, Stream, Wire};
 
-/// A running proxy. Whatever authority is asked for, it leads to that port of this machine.
+/// A running proxy. It connects each authority to that port of this machine.
 pub struct Tunnel {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<Head>>>,
@@ -17,7 +17,7 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// Listens, and opens a tunnel for whoever asks.
+    /// Listens, and opens a tunnel for each client.
     pub async fn start() -> Self {
         Self::answering(200).await
     }
@@ -37,12 +37,12 @@ impl Tunnel {
         Self { address, asked, accepting }
     }
 
-    /// Where it listens.
+    /// Address of the listener.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it was asked, oldest first.
+    /// Requested authorities, oldest first.
     pub fn asked(&self) -> Vec<Head> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,4 @@
-//! One connection, plain or TLS, read message by message.
+//! A connection, plain or TLS, read message by message.
 
 use std::io;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
-/// The bytes below HTTP.
+/// The transport below HTTP.
 pub enum Stream {
     /// Without TLS.
     Plain(TcpStream),
@@ -48,7 +48,7 @@ impl Head {
         first(&self.fields, name)
     }
 
-    /// Is this one of the comma separated items of the field?
+    /// Whether this is one of the comma-separated items of the field.
     pub fn lists(&self, name: &str, item: &str) -> bool {
         let mut items = self.get(name).unwrap_or_default().split(',');
         items.any(|listed| listed.trim().eq_ignore_ascii_case(item))
@@ -100,7 +100,7 @@ impl Wire {
         }
     }
 
-    /// Writes all of it, and sees it on its way.
+    /// Writes and flushes all bytes.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await?;
         self.stream.flush().await
@@ -113,11 +113,11 @@ impl Wire {
 
     /// Ends the connection with RST.
     pub fn reset(self) {
-        // When the peer has gone already, there is nothing left to reset.
+        // After the end of the peer there is no connection to reset.
         let _ = self.stream.tcp().set_zero_linger();
     }
 
-    /// Waits until the peer ends the connection, in whatever way. What it still sends is dropped.
+    /// Waits until the peer ends the connection, by FIN or RST. Bytes until then are dropped.
     pub async fn ended(&mut self) {
         while matches!(self.read_more().await, Ok(true)) {
             self.ahead.clear();

@@ -137,7 +137,7 @@ async fn f29_a_credential_in_a_refusal_is_gone_too() {
 #[tokio::test]
 async fn f30_a_megabyte_that_is_hard_to_read_is_read_in_time() {
     let mut stage = Stage::with(|config| config.origin.max_body = 4 << 20).await;
-    // What takes longer than its length ends at the kit's limit of ten seconds for an answer.
+    // A response that takes longer than its length allows ends at the client's time limit.
     let megabyte = 1 << 20;
     stage.unscrubbable("[".repeat(megabyte), ScrubFailure::BadJson).await;
     stage.unscrubbable("{".repeat(megabyte), ScrubFailure::BadJson).await;

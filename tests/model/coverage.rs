@@ -1,4 +1,4 @@
-//! What a run consisted of: a model that never hits, or never races, proves nothing.
+//! Coverage of a run: a model without hits or races proves nothing.
 
 use std::ops::AddAssign;
 
@@ -9,11 +9,11 @@ use connector_cache::cache::outcome::Outcome;
 pub struct Coverage {
     pub stories: u64,
     pub requests: u64,
-    /// That Graph was asked.
+    /// Requests to Graph.
     pub graph_requests: u64,
     pub hits: u64,
     pub stale: u64,
-    /// Outages that memory stood in for.
+    /// Stale responses in outages.
     pub bridged: u64,
     pub misses: u64,
     pub collapsed: u64,
@@ -21,18 +21,18 @@ pub struct Coverage {
     pub failed: u64,
     pub unmodified: u64,
     pub hang_ups: u64,
-    /// 401s from memory.
+    /// Repeated 401s.
     pub replayed: u64,
     pub revalidated: u64,
 }
 
 impl Coverage {
-    /// Whether much was asked about, and enough still came from memory.
+    /// Whether there were enough conditional requests to Graph, and still enough hits.
     pub fn is_revalidated(&self) -> bool {
         self.revalidated * 100 >= self.requests && self.hits * 20 >= self.requests
     }
 
-    /// Whether everything came about, and hits often enough.
+    /// Whether each outcome occurred, and hits often enough.
     pub fn is_varied(&self) -> bool {
         let each = [self.stale, self.bridged, self.misses, self.collapsed, self.bypassed, self.failed];
         let rest = [self.unmodified, self.hang_ups, self.replayed];

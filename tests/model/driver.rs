@@ -1,7 +1,7 @@
-//! Plays a story before the real proxy and holds every answer against the oracle.
+//! Plays a story against the real proxy, and checks each response with the oracle.
 //!
-//! One thread, one thing at a time, each waited for until nothing moves: a request has then been answered, is
-//! held by Graph, or waits for a question that Graph holds. So a story plays the same way each time.
+//! One thread, one operation at a time: the next begins when each request has its response, is held by Graph, or waits for a
+//! request that Graph holds. So a story plays the same way each time.
 
 mod release;
 
@@ -34,25 +34,25 @@ use super::setup;
 use super::tokens::{START, Token};
 use super::views::Views;
 
-/// Why the proxy is wrong.
+/// Description of a broken rule.
 pub type Mismatch = String;
 
-/// Where every request comes from.
+/// Address of all callers.
 pub const CALLER: std::net::SocketAddr =
     std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 50_000);
 
-/// A story under way.
+/// State of a story.
 pub struct Driver<'a> {
     pub(super) cast: &'a [Token],
     pub(super) story: &'a Story,
-    /// Only what a caller can see counts, not what the proxy says of itself.
+    /// Whether only failures count that a caller can see, not wrong fields about the cache.
     pub(super) visible_only: bool,
     pub(super) coverage: &'a mut Coverage,
     pub(super) history: History,
     pub(super) expected_cache: ExpectedCache,
-    /// Graph's last 401 to each token: when the proxy received it, and which word it was.
+    /// Graph's last 401 to each token: arrival at the proxy, and serial of the response.
     pub(super) refused: BTreeMap<usize, (u64, usize)>,
-    /// Entity tags that were given out, and of which word.
+    /// Entity tags that callers got, with the serials of the responses.
     pub(super) tags: Vec<(String, usize)>,
     proxy: Proxy,
     clock: Clock,
@@ -66,19 +66,19 @@ pub struct Driver<'a> {
     done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
 }
 
-/// A request that waited, by its number, and its answer.
+/// Number of a request that waited, and its response.
 type Done = (u128, HandlerResponse);
 
-/// A question that Graph has not answered yet.
+/// A request that Graph holds.
 struct HeldRequest {
     request: GraphRequest,
     sent: SentRequest,
-    /// What Graph thought when it came.
+    /// Response that Graph chose on arrival.
     kind: ResponseKind,
     asked: Moment,
-    /// It has a task of its own; others may have joined.
+    /// Whether it has its own task, and other callers may have joined it.
     flight: bool,
-    /// Who waits for it.
+    /// Callers that wait for it.
     waiters: BTreeMap<u128, SentRequest>,
 }
 
@@ -158,7 +158,7 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// A request, up to the point where it is answered or waits.
+    /// Sends a request, until it has a response or waits.
     async fn ask(
         &mut self,
         (who, what): (usize, &Resource),
@@ -177,7 +177,7 @@ impl<'a> Driver<'a> {
         let flights = self.flights();
         let proxy = self.proxy.clone();
         let ids = Ids::numbered(Uuid::from_u128(id));
-        // As the layers do it.
+        // As the middleware does.
         let mut answer = Box::pin(async move {
             match proxy.try_handle_sync(&RequestView::new(&parts), &ids) {
                 Some(answer) => answer,
@@ -197,11 +197,14 @@ impl<'a> Driver<'a> {
             return self.judge_at_once(&sent, &observed, leads);
         }
         if self.replayed(who).is_some() {
-            return Err(format!("(j) Graph is asked about {}, which it has just refused", self.name(who)));
+            return Err(format!(
+                "(j) a request to Graph for {}, which Graph has just refused",
+                self.name(who)
+            ));
         }
         if matches!(expected, Expected::Hit(_) | Expected::Stale(_) | Expected::Accepted(_)) {
             return Err(format!(
-                "(f) {} should have been answered from memory: {expected:?}",
+                "(f) {} should have got a response from the cache: {expected:?}",
                 self.name(who)
             ));
         }
@@ -212,7 +215,7 @@ impl<'a> Driver<'a> {
         self.waiting.insert(id, task);
         if let Some(leader) = self.leader(&sent) {
             if leads {
-                return Err(format!("(f) {} asks twice at one time", self.name(who)));
+                return Err(format!("(f) two requests to Graph for {} at one time", self.name(who)));
             }
             if let Some(held) = self.held.get_mut(&leader) {
                 held.waiters.insert(id, sent);
@@ -226,7 +229,7 @@ impl<'a> Driver<'a> {
         if hold { Ok(()) } else { self.release(id, true).await }
     }
 
-    /// The question under way that this request has to wait for, if any.
+    /// The held request that this request has to join, if any.
     fn leader(&self, sent: &SentRequest) -> Option<u128> {
         if sent.expected == Expected::Bypass {
             return None;
@@ -239,14 +242,14 @@ impl<'a> Driver<'a> {
                 && !self.history.is_purged_since(&self.cast[who], what, held.asked.step, self.step)
                 && !self.history.is_withdrawn_between(who, what, held.asked.step, self.step)
         });
-        // Who has no patience goes alone, as does who is one too many.
+        // Without wait time, or beyond the maximum of followers, a request goes alone.
         let most = if self.story.impatient { 0 } else { self.story.followers };
         let followers =
             |id: &u128, held: &HeldRequest| held.waiters.keys().filter(|waiter| *waiter != id).count();
         joined.filter(|(id, held)| followers(id, held) < most).map(|(id, _)| *id)
     }
 
-    /// Waits for a request's own question at Graph's door.
+    /// Waits until the request to Graph arrives.
     async fn arrive(&mut self, id: u128, sent: &SentRequest, flight: bool) -> Result<(), Mismatch> {
         let request = loop {
             let event = timeout(PATIENCE, self.graph.events.recv()).await;
@@ -254,7 +257,10 @@ impl<'a> Driver<'a> {
                 Ok(Some(Event::Request(request))) => break request,
                 Ok(Some(Event::Gone(_))) => {}
                 Ok(None) | Err(_) => {
-                    return Err(format!("(d) {} waits, and Graph was not asked", self.name(sent.who)));
+                    return Err(format!(
+                        "(d) {} waits, and there is no request to Graph",
+                        self.name(sent.who)
+                    ));
                 }
             }
         };
@@ -281,17 +287,17 @@ impl<'a> Driver<'a> {
         for held in self.held.values_mut() {
             held.waiters.remove(&id);
         }
-        // A question without a flight was the caller's own, and ends with it.
+        // A request to Graph that is not coalesced belongs to the caller, and ends with it.
         if self.held.get(&id).is_none_or(|held| held.flight) {
             return Ok(());
         }
         let held = self.held.remove(&id);
         let event = timeout(PATIENCE, self.graph.events.recv()).await;
-        // Until then Graph holds on to it.
+        // Graph holds the request until here.
         drop(held);
         match event {
             Ok(Some(Event::Gone(gone))) if gone == Uuid::from_u128(id).to_string() => Ok(()),
-            _ => Err("(g) the question of a caller that hung up goes on".to_owned()),
+            _ => Err("(g) the request to Graph of a caller that hung up goes on".to_owned()),
         }
     }
 
@@ -301,14 +307,14 @@ impl<'a> Driver<'a> {
         self.history.purge(purge);
     }
 
-    /// What Graph thinks now of this token and resource.
+    /// Graph's policy now for this token and resource.
     fn policy_for(&self, sent: &SentRequest) -> ResponseKind {
         let tags_count = self.story.times.by_graph || self.story.times.by_caller;
         let first = if tags_count { TAGGED } else { ResponseKind::Ok };
         self.policy.of((sent.who, &self.cast[sent.who]), &sent.what, self.now().ms, first)
     }
 
-    /// Everything that is held is answered, and then nothing is left.
+    /// Answers all held requests. Then no request is left.
     async fn finish(mut self) -> Result<(), Mismatch> {
         while let Some(id) = self.held.keys().next().copied() {
             self.step += 1;
@@ -355,7 +361,7 @@ fn nth<'a>(mut keys: impl ExactSizeIterator<Item = &'a u128>, pick: u16) -> Opti
     keys.nth(at).copied()
 }
 
-/// Only a failing run waits this long.
+/// Time limit of one step. Only a failing run waits this long.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// What Graph says at first where its words and tags count.
+/// First response of Graph where its lifetimes and tags count.
 const TAGGED: ResponseKind = ResponseKind::Lives { seconds: 600, tag: true, same: true };

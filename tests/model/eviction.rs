@@ -1,12 +1,13 @@
-//! The same cast before a proxy that has to forget, and before one that has to refuse.
+//! The same tokens against a proxy that must evict entries, and against a proxy that must refuse requests.
 //!
-//! *Forgetful*: memory has room for a few answers. What is evicted cannot be foretold, so a miss is always right;
-//! what does come from memory must be allowed by Graph's own words, as ever, and memory must stay within its limit.
+//! *Forgetful*: the store has room for a few entries. The model does not predict evictions, so a miss is always right. A
+//! response from the cache must still be allowed by the history, and the store must stay within its limit.
 //!
-//! *Guarded*: the breakers are those of every day, and the purse of the unproven is small. The mirror still says what
-//! must come from memory, whatever is open. A caller is refused for failures in its own scope alone (promise 3).
+//! *Guarded*: the breakers work as in production, and the limit for unproven tokens is small. The expected cache still says
+//! which responses must be hits, with breakers open or closed. A caller is refused for failures in its own scope alone
+//! (promise 3).
 //!
-//! Nothing is held here: one request at a time, answered before the next.
+//! Graph holds no request here: each request ends before the next begins.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -37,7 +38,7 @@ use super::tokens::{START, Token, all_tokens};
 use super::views::Views;
 use super::{run, setup};
 
-/// A story under way.
+/// State of a story.
 struct EvictionDriver<'a> {
     cast: &'a [Token],
     story: &'a Story,
@@ -54,7 +55,7 @@ struct EvictionDriver<'a> {
     seen: Seen,
 }
 
-/// Whose doing a refusal may be.
+/// Events that may cause refusals.
 #[derive(Default)]
 struct AllowedRefusals {
     /// 401s to tokens without a proof.
@@ -81,7 +82,7 @@ struct Broken {
     /// Resources that failed since the last answer to the application.
     failed: BTreeMap<OwnApp, BTreeSet<Resource>>,
     apps: BTreeSet<OwnApp>,
-    /// Tenants that failed since the last answer to anybody, and how often.
+    /// Tenants with failures since the last answer to any token, and the number of failures.
     tenants: BTreeMap<&'static str, u32>,
 }
 
@@ -113,7 +114,7 @@ impl Broken {
     }
 }
 
-/// What a run consisted of.
+/// Counts over all stories.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     requests: u64,
@@ -147,13 +148,13 @@ impl EvictionDriver<'_> {
                 self.expected_cache.purge(&purge, self.cast);
                 self.history.purge(purge);
             }
-            // Nobody waits here.
+            // No request waits here.
             Op::Release { .. } | Op::HangUp { .. } => {}
         }
         Ok(())
     }
 
-    /// A request, its answer, and what it started in the background.
+    /// Sends a request, and checks its response and its revalidation in the background.
     async fn ask(&mut self, who: usize, what: &Resource, spelling: u16) -> Result<(), Mismatch> {
         if !self.guarded {
             self.app.proxy().inner().fetcher.breakers.reset();
@@ -175,7 +176,7 @@ impl EvictionDriver<'_> {
         let id = Uuid::from_u128(u128::from(self.seen.requests));
         let ids = Ids::numbered(id);
         let (proxy, proven) = (self.app.proxy().clone(), self.expected_cache.is_proven(who));
-        // As the layers do it.
+        // As the middleware does.
         let mut answer = pin!(async {
             match proxy.try_handle_sync(&RequestView::new(&parts), &ids) {
                 Some(answer) => answer,
@@ -191,7 +192,7 @@ impl EvictionDriver<'_> {
             }
         };
         let before = said;
-        // A stale answer asks Graph behind its caller's back.
+        // A stale response starts a revalidation in the background.
         while !proxy.inner().tasks.is_empty() {
             tokio::select! {
                 biased;
@@ -212,7 +213,7 @@ impl EvictionDriver<'_> {
             .map_err(|why| format!("{} at {what:?}, {expected:?}: {why}; {observed:?}", self.cast[who].name))
     }
 
-    /// Graph answers at once with what it thinks. Returns the word's serial.
+    /// Sends Graph's response at once. Returns its serial.
     fn reply(&mut self, sent: &SentRequest, event: Event, id: Uuid) -> Result<Option<usize>, Mismatch> {
         let Event::Request(request) = event else { return Ok(None) };
         let (now, token) = (self.now(), &self.cast[sent.who]);
@@ -250,7 +251,7 @@ impl EvictionDriver<'_> {
         let (times, now) = (self.story.times, sent.began);
         let must = matches!(sent.expected, Expected::Hit(_) | Expected::Stale(_));
         if self.guarded && must && !matches!(observed.outcome, Outcome::Hit | Outcome::Stale) {
-            return Err("(f) it should have been answered from memory".to_owned());
+            return Err("(f) the response should have come from the cache".to_owned());
         }
         let grace = match (observed.outcome, said) {
             (Outcome::Hit, _) => 0,
@@ -267,7 +268,7 @@ impl EvictionDriver<'_> {
         let Some(serial) =
             responses::serial(&observed.body).filter(|serial| *serial < self.history.responses.len())
         else {
-            return Err("(b) nobody knows this body".to_owned());
+            return Err("(b) unknown body".to_owned());
         };
         let window = times.proof_ttl + grace;
         self.history.is_given((sent.who, token), (&sent.what, serial), now, window)?;
@@ -278,7 +279,7 @@ impl EvictionDriver<'_> {
         Ok(())
     }
 
-    /// Rule (c): what Graph said to this very request.
+    /// Rule (c): exactly Graph's response to this request.
     fn judge_response(&self, sent: &SentRequest, observed: &Observed, serial: usize) -> Result<(), Mismatch> {
         let kind = self.history.responses[serial].kind;
         let body = match kind {
@@ -287,12 +288,13 @@ impl EvictionDriver<'_> {
             _ => observed.body.clone(),
         };
         if observed.status != kind.status() || observed.body != body {
-            return Err(format!("(c) Graph said {kind:?}"));
+            return Err(format!("(c) Graph sent {kind:?}"));
         }
         Ok(())
     }
 
-    /// Graph was not asked: somebody must have closed a gate, or emptied a purse, who may.
+    /// There was no request to Graph: an event in the caller's own scope must have opened a breaker or throttle, or exhausted the
+    /// limit for unproven tokens.
     fn judge_refusal(
         &mut self,
         sent: &SentRequest,
@@ -322,15 +324,17 @@ impl EvictionDriver<'_> {
             _ => false,
         };
         if !self.guarded || !deserved {
-            return Err(format!("promise 3: refused, and by nobody's doing who may; proven: {proven}"));
+            return Err(format!(
+                "promise 3: refused without a cause in the caller's own scope; proven: {proven}"
+            ));
         }
         if matches!(sent.expected, Expected::Forward | Expected::News) && bridge.is_some() {
-            return Err("(f) a closed gate was not bridged".to_owned());
+            return Err("(f) no stale response while a breaker is open".to_owned());
         }
         Ok(())
     }
 
-    /// What an answer of Graph's may do to gates and purse.
+    /// Registers the refusals that a response of Graph may cause.
     fn allowed(&mut self, (who, what): (usize, &Resource), proven: bool, kind: ResponseKind) {
         let (allowed, token) = (&mut self.allowed, &self.cast[who]);
         match kind.no() {
@@ -350,7 +354,7 @@ impl EvictionDriver<'_> {
         }
     }
 
-    /// When Graph is well again, everybody gets through who should, however things were.
+    /// After Graph has recovered, a proven token gets responses again.
     async fn recovers(&mut self) -> Result<(), Mismatch> {
         self.policy.heal();
         self.clock.advance(Duration::from_secs(3_700));
@@ -366,7 +370,7 @@ impl EvictionDriver<'_> {
             .map_or(0, |response| response.body);
         let (caller, window) = ((LAST, &self.cast[LAST]), self.story.times.proof_ttl);
         let granted = self.history.is_given(caller, (&what, last), self.now(), window);
-        granted.map_err(|why| format!("an hour later nobody gets through: {why}"))
+        granted.map_err(|why| format!("no response an hour after the outage: {why}"))
     }
 
     fn whose(&self, sent: &SentRequest) -> String {
@@ -410,14 +414,14 @@ async fn play(cast: &[Token], story: &Story, guarded: bool) -> Result<Seen, Mism
     fetcher.store.refresh_gauges();
     let (bytes, limit) = (fetcher.metrics.bytes.get(), fetcher.metrics.capacity.get());
     if bytes > limit {
-        return Err(format!("{bytes} bytes are kept where {limit} may be"));
+        return Err(format!("{bytes} bytes are stored, the limit is {limit}"));
     }
     driver.seen.evicted = fetcher.metrics.evictions.get(Eviction::Space);
     Ok(driver.seen)
 }
 
-/// How every story begins. A token without a proof is throttled, and fails again and again, which may close
-/// nothing for one that has proofs; then that one meets a Graph that is out of order, and comes back.
+/// The beginning of each story. A token without a proof is throttled and fails repeatedly, which may not affect a token with
+/// proofs. Then the token with proofs meets an outage of Graph and the recovery.
 fn outages() -> Vec<Op> {
     let ask = |who, number| {
         let (what, condition) = (Resource::hot(number), Condition::None);
@@ -474,7 +478,7 @@ fn gates_and_purse_refuse_only_by_the_doing_of_those_who_may_and_never_a_hit() {
 }
 
 const REQUESTS: u64 = 4_000;
-/// One of the same user, in the same application, that Graph has not been asked about at first.
+/// A token of the same user and application without a proof at the beginning.
 const NEW: usize = 10;
-/// A token that is good for longer than a story takes.
+/// A token that does not expire during a story.
 const LAST: usize = 11;

@@ -1,7 +1,7 @@
-//! What should be in memory: the promises again, as the plainest code that keeps them.
+//! The expected contents of the cache: the promises in the simplest code that keeps them.
 //!
-//! The history says what is allowed; the mirror says what must happen. Without it a cache that never hits
-//! would pass. It also shows promise 3: whatever a token does that never got a 200 is not in here.
+//! The history says what is allowed; the expected cache says what must happen. Without it a cache that never hits would
+//! pass. It also shows promise 3: requests of a token without a 200 do not change it.
 
 use std::collections::BTreeMap;
 
@@ -10,43 +10,43 @@ use super::op::Directive;
 use super::resource::Resource;
 use super::tokens::Token;
 
-/// Serials of words: the newest proof of each token, and the bodies of each principal, by resource.
+/// Serials of responses: the newest proof of each token and the bodies of each principal, by resource.
 #[derive(Debug, Default)]
 pub struct ExpectedCache {
     proofs: BTreeMap<(usize, Resource), usize>,
     bodies: BTreeMap<(usize, Resource), Vec<Kept>>,
 }
 
-/// A body of a principal's. The newest is first.
+/// A body of a principal. The newest is first.
 #[derive(Clone, Copy, Debug)]
 struct Kept {
-    /// The word that last said so.
+    /// Response that sent or confirmed it last.
     response: usize,
-    /// Another token was given other bytes since.
+    /// Whether another token got other bytes since.
     superseded: bool,
 }
 
-/// How a request must be answered.
+/// Expected source of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// From memory, with this word.
+    /// The cache, with the body of this response.
     Hit(usize),
-    /// From memory with this word, while Graph is asked.
+    /// The same, stale, with a request to Graph in the background.
     Stale(usize),
-    /// From memory with this word, past its time: the caller takes it so.
+    /// The same, stale: the caller accepts that by `max-stale`.
     Accepted(usize),
-    /// By Graph; what is in memory may stand in for an outage.
+    /// Graph; a stale entry may be served in an outage.
     Forward,
-    /// The same, because another token was given other bytes.
+    /// The same, because another token got other bytes.
     News,
-    /// By Graph, and by it alone.
+    /// Graph alone.
     Miss,
     /// The same, for a token that may not use the cache.
     Bypass,
 }
 
 impl ExpectedCache {
-    /// What a request that begins now must get.
+    /// Returns the expected source of the response to a request that begins now.
     pub fn expect(
         &self,
         history: &History,
@@ -85,7 +85,7 @@ impl ExpectedCache {
         }
     }
 
-    /// The word that an outage may be bridged with, for this token.
+    /// Response that may be served stale to this token in an outage.
     pub fn bridge(
         &self,
         history: &History,
@@ -103,7 +103,7 @@ impl ExpectedCache {
         (usable && token.usable_until.is_some_and(|end| now.ms < end)).then_some(body)
     }
 
-    /// The word that is the token's proof, and the body with the bytes that it gave.
+    /// Response that is the token's proof, and the body with the same bytes.
     fn found(
         &self,
         history: &History,
@@ -117,13 +117,13 @@ impl ExpectedCache {
         Some((proof, *kept))
     }
 
-    /// Whether Graph's 200 to this token counts still, for whatever it was.
+    /// Whether the token has a proof for any resource.
     pub fn is_proven(&self, who: usize) -> bool {
         self.proofs.keys().any(|(known, _)| *known == who)
     }
 
-    /// The word that brought the entry which a question of this token's must be about: the token's own, with a
-    /// tag, and with a body that it got within the hour.
+    /// Response whose validator a request of this token to Graph must have: sent to the token itself, with a tag, and with a
+    /// body that the token got within the last hour.
     pub fn about(
         &self,
         history: &History,
@@ -138,8 +138,8 @@ impl ExpectedCache {
         (own && recent && token.usable_until.is_some_and(|end| now.ms < end)).then_some(entry)
     }
 
-    /// A word that the proxy has dealt with at `now`, for a caller with this wish. Returns whether it had to be
-    /// kept.
+    /// Takes a response that the proxy has processed at `now`, for a caller with this directive. Returns whether the proxy must
+    /// store it.
     pub fn take(
         &mut self,
         history: &History,
@@ -164,13 +164,13 @@ impl ExpectedCache {
         let lives = response.kind.lives(times);
         let kept = lives.is_some_and(|life| response.kind.age() * 1000 < life || response.kind.has_tag())
             && !(times.by_caller && directive == Directive::NoStore)
-            // What a 304 renews must still be there.
+            // The entry that a 304 renews must still be stored.
             && (!response.renews || self.has(&shared, response.about))
             && token.usable_until.is_some_and(|end| now.ms < end)
             && !history.is_purged_since(token, &response.resource, response.asked.step, now.step)
             && !history.is_withdrawn_between(who, &response.resource, response.asked.step, now.step);
         if kept {
-            // The newest stays: an older question may be answered later.
+            // The newest stays: the response to an older request may arrive later.
             let newest = |known: &mut usize| {
                 if history.responses[*known].asked.ms <= response.asked.ms {
                     *known = serial;
@@ -189,7 +189,7 @@ impl ExpectedCache {
             .is_some_and(|bodies| bodies.iter().any(|kept| Some(kept.response) == response))
     }
 
-    /// Puts a body beside the others of its principal. `before` is the proof that its token had until now.
+    /// Adds a body to the others of its principal. `before` is the previous proof of its token.
     fn keep(
         &mut self,
         history: &History,
@@ -231,7 +231,7 @@ impl ExpectedCache {
         });
     }
 
-    /// A moment at which something in memory passes a boundary, for the clock to jump to.
+    /// Time at which an entry or proof passes a boundary, for jumps of the clock.
     pub fn edge(
         &self,
         history: &History,
@@ -259,7 +259,7 @@ impl ExpectedCache {
     }
 }
 
-/// How far the body or the proof is past its time. `None`: both are within it.
+/// Staleness of the body or the proof in milliseconds, the larger. `None`: both are fresh.
 fn overdue(history: &History, times: &Times, proof: usize, body: usize, now: Moment) -> Option<u64> {
     let (proof, body) = (&history.responses[proof], &history.responses[body]);
     let proof_age = now.ms - proof.asked.ms;

@@ -1,34 +1,34 @@
-//! A Graph on loopback that does nothing by itself: it holds every question until it is told what to say.
+//! A server in place of Graph on loopback: it holds each request until the test sends the response.
 //!
-//! HTTP/1.1, one question at a time on a connection. A connection that the proxy closes while a question is
-//! held is reported: nobody waits for that answer any more.
+//! HTTP/1.1, one request at a time on a connection. A connection that the proxy closes while a request is held is
+//! reported.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// What happens at Graph's door.
+/// Event at the server.
 pub enum Event {
-    /// A question came.
+    /// A request arrived.
     Request(GraphRequest),
-    /// The connection of the question with this `client-request-id` was closed.
+    /// The connection of the request with this `client-request-id` was closed.
     Gone(String),
 }
 
-/// A question as it arrived.
+/// A request as it arrived.
 pub struct GraphRequest {
     pub target: String,
     /// Names in lower case.
     pub fields: Vec<(String, String)>,
-    /// Takes the answer.
+    /// Takes the response.
     pub reply: oneshot::Sender<Reply>,
 }
 
-/// An answer to the byte.
+/// Bytes of a response.
 pub struct Reply {
     pub bytes: Vec<u8>,
-    /// The connection ends behind it.
+    /// Whether the connection ends after them.
     pub close: bool,
 }
 
@@ -85,7 +85,7 @@ async fn serve(mut stream: TcpStream, report: mpsc::UnboundedSender<Event>) {
         let reply = tokio::select! {
             reply = said => reply,
             _ = stream.read_buf(&mut read) => {
-                // Nobody sends a second question before the answer, so it is the end.
+                // No request follows before the response, so this is the end of the connection.
                 let _ = report.send(Event::Gone(id));
                 return;
             }

@@ -1,4 +1,4 @@
-//! What Graph thinks of each token and resource, and how a question has to look.
+//! Graph's policy for each token and resource, and the check of requests to Graph.
 
 use std::collections::HashMap;
 
@@ -7,22 +7,22 @@ use super::resource::Resource;
 use super::responses::ResponseKind;
 use super::tokens::Token;
 
-/// What Graph changed its mind about. Empty: it thinks as it did at first.
+/// Changes of Graph's policy. Empty: the first policy.
 #[derive(Debug, Default)]
 pub struct GraphPolicy(HashMap<(Option<usize>, Option<Resource>), ResponseKind>);
 
 impl GraphPolicy {
-    /// Graph changes its mind about a token, or everybody, for a resource, or for all.
+    /// Graph changes its policy for a token or all tokens, and for a resource or all resources.
     pub fn change(&mut self, who: Option<usize>, what: Option<Resource>, kind: ResponseKind) {
         self.0.insert((who, what), kind);
     }
 
-    /// Graph thinks again as it did at first.
+    /// Graph returns to its first policy.
     pub fn heal(&mut self) {
         self.0.clear();
     }
 
-    /// What Graph thinks now of `cast[who]` and a resource. `first`: what it says at first to those whom it trusts.
+    /// Kind of Graph's response now to `cast[who]` for a resource. `first`: kind for accepted tokens without a change.
     pub fn of(
         &self,
         (who, token): (usize, &Token),
@@ -40,8 +40,8 @@ impl GraphPolicy {
     }
 }
 
-/// Rule (g): exactly the canonical request, with this caller's token, and nothing else of the caller's.
-/// `id`: the caller's `client-request-id`; `tag`: Graph's own tag of what it gave to this token, if any.
+/// Rule (g): exactly the canonical request with this caller's token, and no other field of the caller.
+/// `id`: the caller's `client-request-id`; `tag`: entity tag of the body that Graph sent to this token, if any.
 pub fn check(
     request: &GraphRequest,
     token: &Token,
@@ -53,7 +53,7 @@ pub fn check(
         ("client-request-id", id),
         ("authorization", &authorization),
         ("accept", what.accept()),
-        // Graph's own tag of what it gave to this token, and nobody else's.
+        // Entity tag of the body that Graph sent to this token, and no other tag.
         ("if-none-match", tag),
     ];
     for (name, value) in wanted {

@@ -1,7 +1,7 @@
-//! Everything that Graph has said, to whom and when, and the rules that follow from it.
+//! All responses of Graph, with token and time, and the rules that follow from them.
 //!
-//! The history knows nothing of how the proxy stores: it only answers whether Graph's own words allow that
-//! this caller is given this body now.
+//! The history does not know how the proxy stores entries. It decides whether Graph's responses allow this body for this
+//! caller at this time.
 
 use std::collections::HashMap;
 
@@ -9,16 +9,16 @@ use super::resource::Resource;
 use super::responses::ResponseKind;
 use super::tokens::Token;
 
-/// A point in the story: in what order, and what the clock says.
+/// A point in the story: its number and its time.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// Grows with everything that happens.
+    /// Grows with each event.
     pub step: u64,
     /// Unix milliseconds.
     pub ms: u64,
 }
 
-/// The times that the proxy was configured with, milliseconds.
+/// Configured times of the proxy, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub ttl: u64,
@@ -31,31 +31,31 @@ pub struct Times {
     pub by_caller: bool,
 }
 
-/// One answer of Graph's.
+/// A response of Graph.
 #[derive(Debug)]
 pub struct GraphResponse {
     pub token: usize,
     pub resource: Resource,
-    /// When the question was there.
+    /// Arrival of the request at Graph.
     pub asked: Moment,
-    /// The step at which Graph made up its mind.
+    /// Step at which Graph chose the response.
     pub said: u64,
-    /// The step at which the proxy had dealt with it.
+    /// Step at which the proxy had processed the response.
     pub dealt: Option<u64>,
     pub kind: ResponseKind,
-    /// The serial of the body that it gave, or said to hold still: that of the first word that gave it.
+    /// Serial of the body that it has, or confirms by 304: the serial of the first response with that body.
     pub body: usize,
-    /// The word that brought the entry which it was asked about, if it was.
+    /// Response that brought the entry whose validator the request had. `None`: the request had no validator.
     pub about: Option<usize>,
-    /// It is a 304 about that.
+    /// Whether it is a 304 for that entry.
     pub renews: bool,
-    /// The word that gave the whole body: itself, unless it is a 304.
+    /// Response that brought the full body: itself, unless it is a 304.
     pub whole: usize,
-    /// It had to be kept, with a proof.
+    /// Whether the proxy must store it, with a proof.
     pub kept: bool,
 }
 
-/// A purge, at a step.
+/// A purge and its step.
 #[derive(Clone, Debug)]
 pub struct Purge {
     pub step: u64,
@@ -65,7 +65,7 @@ pub struct Purge {
 }
 
 impl Purge {
-    /// Whether it takes what belongs to this token and resource.
+    /// Whether it selects the entries and proofs of this token and resource.
     pub fn covers(&self, token: &Token, resource: &Resource) -> bool {
         self.whose(token) && self.flow.as_ref().is_none_or(|flow| *flow == resource.flow())
     }
@@ -76,18 +76,18 @@ impl Purge {
     }
 }
 
-/// The record.
+/// All responses and purges of a story.
 #[derive(Debug, Default)]
 pub struct History {
     pub responses: Vec<GraphResponse>,
     by_caller: HashMap<(usize, Resource), Vec<usize>>,
-    /// Words that say no, by token.
+    /// Error responses by token.
     refusals: HashMap<usize, Vec<usize>>,
     purges: Vec<Purge>,
 }
 
 impl History {
-    /// Graph makes up its mind. Returns the word's serial.
+    /// Adds a response of Graph. Returns its serial.
     pub fn say(&mut self, response: GraphResponse) -> usize {
         let serial = self.responses.len();
         self.by_caller.entry((response.token, response.resource.clone())).or_default().push(serial);
@@ -102,9 +102,9 @@ impl History {
         self.purges.push(purge);
     }
 
-    /// Rule (a): Graph itself gave these bytes to exactly this token for exactly this resource, by a 200 or a 304 not
-    /// longer ago than the proof's time and grace; it has not said no or given the token other bytes since, and nobody
-    /// has purged since. `token` is `cast[who]`.
+    /// Rule (a): Graph sent these bytes to exactly this token for exactly this resource, by a 200 or a 304 within the lifetime
+    /// of the proof and its grace. Since then there was no error response and no response with other bytes to the token, and
+    /// no purge. `token` is `cast[who]`.
     pub fn is_given(
         &self,
         (who, token): (usize, &Token),
@@ -113,10 +113,10 @@ impl History {
         window: u64,
     ) -> Result<(), String> {
         if token.usable_until.is_none_or(|end| now.ms >= end) {
-            return Err("(a) the token is at its end, or may never use the cache".to_owned());
+            return Err("(a) the token has expired, or may never use the cache".to_owned());
         }
         let responses = self.by_caller.get(&(who, resource.clone())).map_or(&[][..], Vec::as_slice);
-        let mut why = "(a) Graph never said 200 to this token for this resource";
+        let mut why = "(a) Graph sent no 200 to this token for this resource";
         let responses = || responses.iter().map(|serial| &self.responses[*serial]);
         for response in responses() {
             if !response.kind.grants() || response.dealt.is_none_or(|dealt| dealt > now.step) {
@@ -126,13 +126,13 @@ impl History {
                 |other: &GraphResponse| other.kept && other.dealt.is_some_and(|dealt| dealt <= now.step);
             let is_later = |other: &GraphResponse| known(other) && other.asked.ms > response.asked.ms;
             if response.body != body {
-                why = "(a) Graph never gave these bytes to this token";
+                why = "(a) Graph never sent these bytes to this token";
             } else if responses().any(|other| is_later(other) && other.body != body) {
-                why = "(a) Graph has given this token other bytes since";
+                why = "(a) Graph has sent other bytes to this token since";
             } else if now.ms - response.asked.ms >= window {
-                why = "(a) Graph's 200 to this token is too long ago";
+                why = "(a) Graph's 200 to this token is too old";
             } else if self.is_refused_since(who, resource, response.said, now.step) {
-                why = "(a) Graph has said no since";
+                why = "(a) Graph has sent an error response since";
             } else if self.is_purged_since(token, resource, response.asked.step, now.step) {
                 why = "(a) it was purged since";
             } else {
@@ -142,7 +142,7 @@ impl History {
         Err(why.to_owned())
     }
 
-    /// The same, whatever the bytes.
+    /// The same for any bytes.
     pub fn is_granted(
         &self,
         caller: (usize, &Token),
@@ -163,8 +163,8 @@ impl History {
         why
     }
 
-    /// Rule (b): a body that Graph gave to this principal for this resource, that might be kept, not longer past
-    /// its time than `grace`, and asked for after the last purge; or of which Graph has said so since.
+    /// Rule (b): Graph sent this body to this principal for this resource, the body may be stored, it is stale for at most
+    /// `grace`, and its request is newer than the last purge; or a later response has confirmed that.
     pub fn is_fit(
         &self,
         serial: usize,
@@ -174,7 +174,7 @@ impl History {
         now: Moment,
         (times, grace): (&Times, u64),
     ) -> Result<(), String> {
-        let mut why = Err("(b) Graph never gave this body".to_owned());
+        let mut why = Err("(b) Graph never sent this body".to_owned());
         for response in
             self.responses.iter().filter(|response| response.body == serial && response.kind.grants())
         {
@@ -203,7 +203,7 @@ impl History {
         } else if response.resource != *resource {
             format!("(b) the body answers {:?}", response.resource)
         } else if lives.is_none() {
-            "(b) the body might not be kept".to_owned()
+            "(b) the body may not be stored".to_owned()
         } else if response.kind.age() * 1000 + now.ms - response.asked.ms >= window {
             "(b) the body is too old".to_owned()
         } else if self.is_purged_since(&cast[response.token], resource, response.asked.step, now.step) {
@@ -214,7 +214,7 @@ impl History {
         Err(why)
     }
 
-    /// Whether a word that was said after `said` told the token no, and the proxy knew by `until`.
+    /// Whether Graph sent an error response to the token after `said` that the proxy had processed by `until`.
     pub fn is_refused_since(&self, who: usize, resource: &Resource, said: u64, until: u64) -> bool {
         let refusals = self.refusals.get(&who).map_or(&[][..], Vec::as_slice);
         refusals.iter().map(|serial| &self.responses[*serial]).any(|no| {
@@ -223,7 +223,7 @@ impl History {
         })
     }
 
-    /// Whether a "no" to this token and resource was dealt with between two steps.
+    /// Whether an error response to this token and resource was processed between two steps.
     pub fn is_withdrawn_between(&self, who: usize, resource: &Resource, from: u64, until: u64) -> bool {
         let refusals = self.refusals.get(&who).map_or(&[][..], Vec::as_slice);
         refusals.iter().map(|serial| &self.responses[*serial]).any(|no| {

@@ -1,4 +1,4 @@
-//! The verdict on one answer: is it what Graph would have given to this caller, and does it say so?
+//! Checks of one response: its body and status are those that Graph would have sent, and its fields are true.
 
 use connector_cache::cache::outcome::Outcome;
 use connector_cache::proxy::handler::HandlerResponse;
@@ -13,26 +13,26 @@ use super::op::{Condition, Directive};
 use super::resource::Resource;
 use super::responses::{self, PLANTED};
 
-/// A request, as the oracle sees it.
+/// A request and its expected result.
 #[derive(Clone, Debug)]
 pub struct SentRequest {
     pub who: usize,
     pub what: Resource,
     pub began: Moment,
-    /// What must become of it.
+    /// Expected result.
     pub expected: Expected,
     pub condition: Condition,
     pub directive: Directive,
-    /// The word that brought the entry which Graph must be asked about, if it is asked.
+    /// Response that brought the entry whose validator the request to Graph must have.
     pub about: Option<usize>,
 }
 
-/// An answer, as the caller sees it.
+/// A response as the caller sees it.
 #[derive(Debug)]
 pub struct Observed {
     pub status: u16,
     pub(super) outcome: Outcome,
-    /// Why it is as it is, in a word of our own.
+    /// Reason of the proxy for a refusal.
     pub(super) reason: Option<&'static str>,
     fields: Vec<(String, String)>,
     pub(super) body: String,
@@ -54,11 +54,11 @@ impl Observed {
         }
     }
 
-    /// Rule (e): no credential, in whatever answer.
+    /// Rule (e): no response contains a credential.
     pub(super) fn keeps_secrets(&self) -> Result<(), Mismatch> {
         let planted = |text: &str| text.contains(PLANTED);
         if planted(&self.body) || self.fields.iter().any(|(_, value)| planted(value)) {
-            return Err(format!("(e) a credential came out: {self:?}"));
+            return Err(format!("(e) the response contains a credential: {self:?}"));
         }
         Ok(())
     }
@@ -67,20 +67,20 @@ impl Observed {
         self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
-    /// `max-age`, where the answer may be kept at all.
+    /// `max-age` of a response that may be stored.
     fn max_age(&self) -> Option<u64> {
         self.field("cache-control").strip_prefix("private, max-age=")?.parse().ok()
     }
 }
 
 impl Driver<'_> {
-    /// The word of Graph's last 401 to a token, while the proxy repeats it.
+    /// Graph's last 401 to a token, as long as the proxy repeats it.
     pub(super) fn replayed(&self, who: usize) -> Option<usize> {
         let (since, serial) = *self.refused.get(&who)?;
         (self.now().ms - since < u64::try_from(REPLAY.as_millis()).unwrap()).then_some(serial)
     }
 
-    /// Rule (j): Graph's 401 to this very token, a few seconds old, in place of another request.
+    /// Rule (j): a repeated 401 is Graph's 401 to exactly this token, at most five seconds old.
     pub(super) fn judge_replay(&mut self, sent: &SentRequest, observed: &Observed) -> Result<(), Mismatch> {
         self.coverage.replayed += 1;
         let Some(serial) = self.replayed(sent.who) else {
@@ -90,7 +90,7 @@ impl Driver<'_> {
         self.judge_response(sent, observed, serial, "")
     }
 
-    /// An answer that came without a wait: it must be from memory, and the memory must allow it.
+    /// A response without a wait must come from the cache, and the history must allow it.
     pub(super) fn judge_at_once(
         &mut self,
         sent: &SentRequest,
@@ -99,10 +99,10 @@ impl Driver<'_> {
     ) -> Result<(), Mismatch> {
         let times = self.story.times;
         let (expected, grace) = match (observed.outcome, sent.expected) {
-            (Outcome::Hit, _) if leads => return Err("(f) a hit asks Graph".to_owned()),
+            (Outcome::Hit, _) if leads => return Err("(f) a hit sends a request to Graph".to_owned()),
             (Outcome::Hit, Expected::Hit(response)) => (Some(response), (0, 0)),
             (Outcome::Stale, Expected::Accepted(_)) if leads => {
-                return Err("(f) Graph is asked though the caller takes what is old".to_owned());
+                return Err("(f) a request to Graph although the caller accepts a stale response".to_owned());
             }
             (Outcome::Stale, Expected::Accepted(response)) => (Some(response), (0, u64::MAX)),
             (Outcome::Stale, Expected::Stale(response)) => {
@@ -121,7 +121,7 @@ impl Driver<'_> {
             .map_err(|what| format!("{} at {:?}: {what}; {observed:?}", self.name(sent.who), sent.what))
     }
 
-    /// An answer that waited for Graph's word `serial`. `joined`: for a question of another request.
+    /// A response that waited for Graph's response `serial`. `joined`: the request to Graph belongs to another caller.
     pub(super) fn judge(
         &mut self,
         sent: &SentRequest,
@@ -139,12 +139,12 @@ impl Driver<'_> {
         if observed.outcome == Outcome::Stale {
             self.coverage.bridged += 1;
             if !kind.is_outage() {
-                return Err(format!("(a) Graph said {kind:?}, and memory answers"));
+                return Err(format!("(a) Graph sent {kind:?}, and the cache answers"));
             }
             return self.judge_memory(sent, observed, (times.if_error, times.if_error), bridge, now);
         }
         if bridge.is_some() {
-            return Err(format!("(f) an outage was not bridged: {observed:?}"));
+            return Err(format!("(f) no stale response in an outage: {observed:?}"));
         }
         observed.keeps_secrets()?;
         if self.history.is_purged_since(
@@ -153,7 +153,7 @@ impl Driver<'_> {
             self.history.responses[serial].asked.step,
             sent.began.step,
         ) {
-            return Err("(a) the answer to a question from before a purge".to_owned());
+            return Err("(a) the response to a request from before a purge".to_owned());
         }
         let outcome = match (sent.expected, joined) {
             _ if kind.status() == 502 && !matches!(kind.no(), Some(502)) => Outcome::None,
@@ -170,20 +170,20 @@ impl Driver<'_> {
         let stored = observed.field("cache-status").contains("; stored");
         if stored != (kept && !joined) && !self.visible_only {
             return Err(format!(
-                "(h) kept: {kept}, and the answer says {:?}",
+                "(h) kept: {kept}, and the response says {:?}",
                 observed.field("cache-status")
             ));
         }
         let left = token.usable_until.unwrap_or_default().saturating_sub(now.ms) / 1000;
         if observed.max_age().is_some_and(|age| !kept || age > left) && !self.visible_only {
             return Err(format!(
-                "(h) kept: {kept}, the token has {left} s, and the answer says {observed:?}"
+                "(h) kept: {kept}, the token has {left} s, and the response says {observed:?}"
             ));
         }
         Ok(())
     }
 
-    /// Rule (c): exactly what Graph said to this token, scrubbed.
+    /// Rule (c): exactly Graph's response to this token, scrubbed.
     fn judge_response(
         &mut self,
         sent: &SentRequest,
@@ -194,7 +194,7 @@ impl Driver<'_> {
         let (kind, given) = (self.history.responses[serial].kind, self.history.responses[serial].body);
         let body = match kind.status() {
             200 => responses::scrubbed(given, &whose.replace('"', "'")),
-            // An answer of our own, in place of one that cannot be passed on.
+            // The proxy's own response, in place of a response that cannot be passed on.
             _ if kind.no().is_none() || matches!(kind, responses::ResponseKind::NoBroken(_)) => {
                 observed.body.clone()
             }
@@ -204,10 +204,10 @@ impl Driver<'_> {
             return self.judge_unmodified(sent, observed, given);
         }
         if observed.status != kind.status() {
-            return Err(format!("(c) Graph said {kind:?}, and the caller got {observed:?}"));
+            return Err(format!("(c) Graph sent {kind:?}, and the caller got {observed:?}"));
         }
         if observed.body != body {
-            return Err(format!("(c) Graph said {body}, and the caller got {}", observed.body));
+            return Err(format!("(c) Graph sent {body}, and the caller got {}", observed.body));
         }
         if observed.status == 200 {
             self.tags.push((observed.field("etag").to_owned(), given));
@@ -215,9 +215,8 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// An answer from memory: rules (a) and (b), what it says of itself, and that it is the newest there is. The
-    /// proof and the answer may each be past their time by so much; `expected` is the word that last said that it
-    /// holds.
+    /// A response from the cache: rules (a) and (b), its fields are true, and it is the newest entry. Proof and entry may each
+    /// be stale by so much; `expected` is the response that confirmed the entry last.
     fn judge_memory(
         &mut self,
         sent: &SentRequest,
@@ -241,17 +240,17 @@ impl Driver<'_> {
             .or_else(tagged)
             .or(expected.map(|response| self.history.responses[response].body));
         let Some(serial) = serial.filter(|serial| *serial < self.history.responses.len()) else {
-            return Err("(b) nobody knows this body".to_owned());
+            return Err("(b) unknown body".to_owned());
         };
         self.history.is_given((who, &self.cast[who]), (what, serial), now, window)?;
         self.history.is_fit(serial, self.cast, who, what, now, (&times, grace))?;
         if sent.expected == Expected::News && expected.is_none() {
-            return Err("(i) another token was given other bytes, and Graph is not asked".to_owned());
+            return Err("(i) another token got other bytes, and there is no request to Graph".to_owned());
         }
         if expected.map(|response| self.history.responses[response].body) != Some(serial)
             && !self.visible_only
         {
-            return Err(format!("(h) W{serial} is given from memory, and memory should have {expected:?}"));
+            return Err(format!("(h) the cache serves W{serial} and should serve {expected:?}"));
         }
         let response = &self.history.responses[expected.unwrap_or(serial)];
         let age = (now.ms - response.asked.ms) / 1000 + response.kind.age();
@@ -261,7 +260,7 @@ impl Driver<'_> {
         let is_correct =
             observed.field("age") == age.to_string() && observed.max_age().is_some_and(|it| it <= left);
         if !is_correct && !self.visible_only {
-            return Err(format!("(h) the answer is {age} s old and good for at most {left} s"));
+            return Err(format!("(h) the response has an age of {age} s and a lifetime of at most {left} s"));
         }
         if observed.status == 304 {
             return self.judge_unmodified(sent, observed, serial);
@@ -274,7 +273,7 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// A 304 is a 200 that the caller has already.
+    /// A 304 to the caller stands for a 200 that the caller has.
     fn judge_unmodified(
         &mut self,
         sent: &SentRequest,
@@ -284,10 +283,10 @@ impl Driver<'_> {
         self.coverage.unmodified += 1;
         let known = self.tags.iter().find(|(tag, _)| tag == observed.field("etag"));
         if sent.condition == Condition::None || !observed.body.is_empty() {
-            return Err(format!("(h) nobody asked for a 304, or it has a body: {observed:?}"));
+            return Err(format!("(h) a 304 to a request without a validator, or with a body: {observed:?}"));
         }
         if known.is_some_and(|(_, response)| *response != serial) {
-            return Err("(b) the tag is that of another body".to_owned());
+            return Err("(b) the tag of another body".to_owned());
         }
         Ok(())
     }

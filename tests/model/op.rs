@@ -1,4 +1,4 @@
-//! What happens, drawn by lot: a story is a configuration and a list of operations.
+//! Random stories: a story is a configuration and a list of operations.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -8,21 +8,21 @@ use super::resource::Resource;
 use super::responses::ResponseKind;
 use super::tokens::{HOT, SHORT, SUBJECTS, TENANTS, TOKENS};
 
-/// A whole story.
+/// A story.
 #[derive(Clone, Debug)]
 pub struct Story {
     pub times: Times,
     /// `limits.followers`
     pub followers: usize,
-    /// `limits.follower_wait` is over at once: who follows goes alone.
+    /// Whether `limits.follower_wait` is so short that each follower goes alone.
     pub impatient: bool,
     pub ops: Vec<Op>,
 }
 
-/// One thing that happens.
+/// An operation of a story.
 #[derive(Clone, Debug)]
 pub enum Op {
-    /// A caller asks. `hold`: Graph's answer, if it is needed, waits for a [`Op::Release`].
+    /// A caller sends a request. `hold`: Graph's response, if needed, waits for an [`Op::Release`].
     Request {
         who: usize,
         what: Resource,
@@ -31,59 +31,59 @@ pub enum Op {
         directive: Directive,
         hold: bool,
     },
-    /// Graph answers one question that it holds, with what it thought when the question came, or thinks now.
+    /// Graph answers a held request, by its policy on arrival of the request or by its policy now.
     Release { pick: u16, as_asked: bool },
     /// A caller that waits hangs up.
     HangUp { pick: u16 },
     /// Time passes, milliseconds.
     Wait(u64),
-    /// Time passes up to a boundary of something in memory, and `off` milliseconds less or more. `of`: of this
-    /// caller's, for this resource, rather than of any.
+    /// Time passes up to a boundary of an entry or proof, and `off` milliseconds less or more. `of`: an entry of this caller and
+    /// resource instead of any entry.
     Edge { of: Option<(usize, Resource)>, pick: u16, which: u8, off: i8 },
     /// Time passes up to a token's last usable moment.
     TokenEdge { who: usize, off: i8 },
-    /// Graph changes its mind about a token, or everybody, for a resource, or for all.
+    /// Graph changes its policy for a token or all tokens, and for a resource or all resources.
     SetPolicy { who: Option<usize>, what: Option<Resource>, kind: ResponseKind },
-    /// Graph thinks again as it did at first.
+    /// Graph returns to its first policy.
     Heal,
-    /// Graph shows a token from now on what it shows to others of its principal with this view.
+    /// Graph sends a token from now on the bodies of this view of its principal.
     View { who: usize, view: u8 },
-    /// What Graph shows changes: for a resource, or for all.
+    /// The content changes at Graph, for a resource or for all.
     Change { what: Option<Resource> },
     /// An operator purges.
     Purge { flow: Option<u8>, tenant: Option<&'static str>, subject: Option<&'static str> },
 }
 
-/// What a caller has already.
+/// Condition of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     None,
     /// `If-None-Match: *`
     Any,
-    /// An entity tag that somebody was given, the most recent first.
+    /// An entity tag that any caller got, the most recent first.
     EntityTag(u8),
 }
 
-/// What a caller says in `Cache-CacheControl`.
+/// `Cache-Control` of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Directive {
-    /// Where callers are obeyed, nothing; else what is not to be obeyed.
+    /// Nothing where the proxy honors directives; otherwise a directive that it must ignore.
     None,
     NoCache,
     NoStore,
     MaxStale,
 }
 
-/// By whose word answers live.
+/// Settings of the proxy for lifetimes and directives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settings {
-    /// The operator's: the built-in modes.
+    /// The defaults: lifetimes of the operator, directives of callers ignored.
     Operators,
-    /// RFC 9111's: Graph decides and callers are obeyed, one of the two or both; Graph gives tags.
+    /// RFC 9111: lifetimes of Graph, or directives of callers honored, or both; Graph sends entity tags.
     Rfcs,
 }
 
-/// Picks the latest, whatever there is.
+/// Picks the latest element.
 pub const LATEST: u16 = u16::MAX;
 
 /// A story of up to `length` operations.
@@ -119,7 +119,7 @@ pub fn story(length: usize, settings: Settings) -> impl Strategy<Value = Story> 
     })
 }
 
-/// What chance alone brings together too seldom: something happens to a caller whose question is on its way.
+/// A sequence that is too rare by chance: an event for a caller whose request to Graph is in flight.
 fn theme(settings: Settings) -> impl Strategy<Value = Vec<Op>> {
     let edge = prop_oneof![1 => Just(None), 2 => (2..4_u8, -2..3_i8).prop_map(Some), 1 => (4..6_u8, -2..3_i8).prop_map(Some)];
     let meanwhile = prop_oneof![
@@ -156,7 +156,7 @@ fn theme(settings: Settings) -> impl Strategy<Value = Vec<Op>> {
             ops.extend(edge);
             ops.extend([mind, ask(&what, true)]);
             ops.extend(match meanwhile {
-                // Only those whose end is near: an end that is far takes everybody's with it.
+                // Only tokens that expire soon: a jump to a late expiry passes all others.
                 Some(Op::TokenEdge { off, .. }) => SHORT.contains(&who).then_some(Op::TokenEdge { who, off }),
                 other => other,
             });
@@ -227,7 +227,7 @@ fn what() -> impl Strategy<Value = Resource> {
     ]
 }
 
-/// What Graph gives a life of its own.
+/// Responses with a lifetime of Graph.
 fn lives() -> impl Strategy<Value = ResponseKind> {
     let seconds = prop_oneof![2 => Just(0_u16), 2 => Just(60), 1 => Just(600)];
     let tags = (prop::bool::weighted(0.8), prop::bool::weighted(0.8));

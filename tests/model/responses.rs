@@ -1,44 +1,44 @@
-//! What Graph may say, and the bytes of it. Every body has a serial, so that whoever gets one shows which.
+//! Responses of Graph and their bytes. Each body has a serial, so that a misdirected body is recognised.
 
 use super::graph::Reply;
 use super::history::Times;
 
-/// An answer's kind.
+/// Kind of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseKind {
     /// 200.
     Ok,
-    /// 200 that may not be given again once it is past its time.
+    /// 200 with `must-revalidate`: not served when stale.
     MustRevalidate,
-    /// 200 that was 100 s old already.
+    /// 200 with an age of 100 s.
     Aged,
     /// 200 with `no-store`.
     NoStore,
     /// 200 with `Vary: *`.
     Varies,
-    /// 200 whose body breaks off.
+    /// 200 whose body is truncated.
     Truncated,
-    /// 200 with a page for people.
+    /// 200 with an HTML page.
     Page,
-    /// 200 that is not JSON, though it says so.
+    /// 200 with the media type of JSON whose body is not JSON.
     BadJson,
     /// A status of 4xx or 5xx.
     No(u16),
-    /// The same, and its body breaks off.
+    /// The same with a truncated body.
     NoBroken(u16),
-    /// To another host.
+    /// Redirect to another host.
     Redirect,
-    /// Nobody asked for one.
+    /// 304 to a request without a validator.
     NotModified,
-    /// 200 that by Graph's own word lives for so many seconds; zero: `no-cache`. `tag`: it has an entity tag.
-    /// `same`: whoever asks about what it was given is told that it still holds.
+    /// 200 with `max-age` of so many seconds; zero: `no-cache`. `tag`: it has an entity tag. `same`: a request with that tag
+    /// gets a 304.
     Lives { seconds: u16, tag: bool, same: bool },
-    /// 200 with a tag, that lives for a minute. Whoever asks about something is told 304 of something else.
+    /// 200 with a tag and a lifetime of a minute. A request with a validator gets a 304 with another tag.
     Other304,
 }
 
 impl ResponseKind {
-    /// A whole 200, or a 304, which proves what the token may see.
+    /// Whether it is a complete 200 or a 304, which are proofs.
     pub fn grants(self) -> bool {
         self.is_plain() || matches!(self, Self::NoStore | Self::Varies | Self::Lives { .. } | Self::Other304)
     }
@@ -47,7 +47,7 @@ impl ResponseKind {
         matches!(self, Self::Ok | Self::MustRevalidate | Self::Aged)
     }
 
-    /// How long a whole 200 is fresh, milliseconds from when it was new. `None`: it may not be kept.
+    /// Freshness lifetime of a complete 200 in milliseconds. `None`: it may not be stored.
     pub fn lives(self, times: &Times) -> Option<u64> {
         let observed = match self {
             Self::Lives { seconds, .. } => u64::from(seconds) * 1000,
@@ -59,8 +59,8 @@ impl ResponseKind {
         (life > 0 || self.has_tag()).then_some(life)
     }
 
-    /// The age from which on it may not be given while Graph is asked, milliseconds: where Graph decides, its
-    /// word allows nothing past its time.
+    /// Age in milliseconds from which it may not be served during revalidation. Where `cache.freshness` is "origin", the
+    /// responses here allow no stale serving.
     pub fn grace_ends(self, times: &Times) -> u64 {
         match self {
             Self::Lives { seconds, .. } if times.by_graph => u64::from(seconds) * 1000,
@@ -69,27 +69,27 @@ impl ResponseKind {
         }
     }
 
-    /// It may never be given past its time, whatever the caller says and however Graph fares.
+    /// Whether it may never be served stale, not even to a caller with `max-stale` or in an outage.
     pub fn is_strict(self, times: &Times) -> bool {
         self == Self::MustRevalidate || (times.by_graph && matches!(self, Self::Lives { seconds: 0, .. }))
     }
 
-    /// Graph can be asked whether it still holds.
+    /// Whether it has a validator.
     pub fn has_tag(self) -> bool {
         matches!(self, Self::Lives { tag: true, .. } | Self::Other304)
     }
 
-    /// Whoever asks about what it was given is told that it still holds.
+    /// Whether a request with its validator gets a 304.
     pub fn is_same(self) -> bool {
         matches!(self, Self::Lives { same: true, .. })
     }
 
-    /// Seconds that it was old when it came.
+    /// Age on arrival in seconds.
     pub fn age(self) -> u64 {
         if self == Self::Aged { 100 } else { 0 }
     }
 
-    /// The status of a "no", whether its body could be read or not.
+    /// Status of an error response, complete or truncated.
     pub fn no(self) -> Option<u16> {
         match self {
             Self::No(status) | Self::NoBroken(status) => Some(status),
@@ -97,17 +97,17 @@ impl ResponseKind {
         }
     }
 
-    /// Graph could not answer, rather than would not.
+    /// Whether it is a failure of Graph, not a decision about the token.
     pub fn is_outage(self) -> bool {
         self.no().map_or(!self.grants(), |status| status == 429 || status >= 500)
     }
 
-    /// What the caller must be told.
+    /// Status that the caller must get.
     pub fn status(self) -> u16 {
         self.no().unwrap_or(if self.grants() { 200 } else { 502 })
     }
 
-    /// What is said of a 200's life, and its tag.
+    /// `Cache-Control` and `ETag` of a 200.
     fn observed(self, serial: usize) -> String {
         let seconds = if let Self::Lives { seconds, .. } = self { seconds } else { 60 };
         let control =
@@ -116,7 +116,7 @@ impl ResponseKind {
         format!("cache-control: {control}\r\n{etag}")
     }
 
-    /// That the body with this serial still holds; or that another does.
+    /// The 304 for the body with this serial, or for another body.
     pub fn unchanged(self, serial: usize) -> Reply {
         let observed = match self {
             Self::Other304 => self.observed(serial + 1_000_000),
@@ -126,7 +126,7 @@ impl ResponseKind {
         Reply { bytes: format!("HTTP/1.1 304 x\r\n{observed}\r\n").into_bytes(), close: false }
     }
 
-    /// The answer with this serial, for this principal and resource; a 200 has the body with a serial of its own.
+    /// The response with this serial for this principal and resource. The body of a 200 has its own serial.
     pub fn reply(self, (serial, given): (usize, usize), whose: &str) -> Reply {
         let observed = self.observed(given);
         let extra = match self {
@@ -159,12 +159,12 @@ impl ResponseKind {
     }
 }
 
-/// A 200's body as Graph sends it, credentials and all.
+/// Body of a 200 as Graph sends it, with credentials.
 fn raw(serial: usize, whose: &str) -> String {
     body(serial, whose, &format!("planted-code-{serial}"), &format!("planted-word-{serial}"))
 }
 
-/// What a caller may see of it.
+/// The same after scrubbing.
 pub fn scrubbed(serial: usize, whose: &str) -> String {
     body(serial, whose, MASK, MASK)
 }
@@ -175,12 +175,12 @@ fn body(serial: usize, whose: &str, code: &str, word: &str) -> String {
     )
 }
 
-/// A "no" as Graph sends it.
+/// Body of an error response as Graph sends it.
 fn raw_no(serial: usize) -> String {
     no(serial, &format!("planted-error-{serial}"))
 }
 
-/// What a caller may see of it.
+/// The same after scrubbing.
 pub fn scrubbed_no(serial: usize) -> String {
     no(serial, MASK)
 }
@@ -189,16 +189,16 @@ fn no(serial: usize, secret: &str) -> String {
     format!(r#"{{"error":{{"code":"No","message":"E{serial}.","innerError":{{"password":"{secret}"}}}}}}"#)
 }
 
-/// Graph's own tag of a body.
+/// Entity tag of a body.
 pub fn tag(serial: usize) -> String {
     format!("\"w{serial}\"")
 }
 
-/// The serial in a 200's body.
+/// Serial in the body of a 200.
 pub fn serial(body: &str) -> Option<usize> {
     body.split_once(r#""id":"W"#)?.1.split_once('.')?.0.parse().ok()
 }
 
-/// The beginning of everything that must never come out.
+/// Prefix of all planted credentials, which no response may contain.
 pub const PLANTED: &str = "planted-";
 const MASK: &str = "******";

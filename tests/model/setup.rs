@@ -1,4 +1,4 @@
-//! How the proxy is set up for a story, and how a caller's request looks.
+//! Configuration of the proxy for a story, and requests of callers.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use super::history::Purge;
 use super::judge::SentRequest;
 use super::op::{Condition, Directive, Story};
 
-/// Waits by the real clock are long here: how long a question is held is not what the model is about.
+/// Configuration with long waits by the real clock: the model does not test how long a request is held.
 pub fn config(story: &Story, url: &str) -> Config {
     let mut config = Config::default();
     config.origin.base_url = Url::parse(url).unwrap();
     config.origin.timeout = Duration::from_secs(600);
-    // What comes through the gates and within the budget is this model's business; see `tight` for both.
+    // Limits are out of the way here; `eviction` tests them.
     config.unproven = unproven_limit::Config {
         in_flight: 100_000,
         in_flight_per_address: 100_000,
@@ -47,14 +47,14 @@ pub fn config(story: &Story, url: &str) -> Config {
     config
 }
 
-/// Room for a handful of answers, and the proofs of as many tokens; nobody is refused.
+/// Room for a few entries and the proofs of as many tokens; no request is refused.
 pub fn forgetful(story: &Story, url: &str) -> Config {
     let mut config = config(story, url);
     config.store.max_bytes = 12 << 10;
     config
 }
 
-/// Room for everything; gates as they are, and a purse that is soon empty.
+/// Room for all entries, breakers as in production, and a small limit for unproven tokens.
 pub fn guarded(story: &Story, url: &str) -> Config {
     let mut config = config(story, url);
     config.unproven.failures_per_address = 4;
@@ -72,7 +72,7 @@ pub fn purge(proxy: &Proxy, purge: &Purge) {
     });
 }
 
-/// A request, in one of its spellings, with fields that must not reach Graph. `tags`: what callers were given.
+/// A request in one of its spellings, with fields that must not reach Graph. `tags`: entity tags that callers got.
 pub fn request(
     sent: &SentRequest,
     token: &str,

@@ -1,7 +1,7 @@
-//! Who asks: fifty tokens, most of them of a few principals, and what Graph thinks of each at first.
+//! Callers: fifty tokens, most of them of a few principals, with Graph's first policy for each.
 //!
-//! The tokens are made here, and Graph (the scripted one) tells them apart by their bytes, as nobody but the
-//! real one can. What a token may do is written down by hand and not computed as the proxy does it.
+//! The server in place of Graph distinguishes them by their bytes, as only the real Graph can. The rights of a token are
+//! written by hand, not computed as in the proxy.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,21 +9,21 @@ use ring::digest::{SHA256, digest};
 
 /// A caller's token.
 pub struct Token {
-    /// What it is, for messages.
+    /// Name for messages.
     pub name: &'static str,
-    /// What stands behind `Bearer `.
+    /// Text after `Bearer `.
     pub text: String,
-    /// Tokens of equal number claim to be the same principal, truly or not.
+    /// Tokens of equal number claim the same principal, forged or not.
     pub principal: usize,
     pub tenant: &'static str,
     /// `oid` and `sub`, or the same twice.
     pub subjects: [&'static str; 2],
     pub app: &'static str,
-    /// From then on it may not use the cache, Unix milliseconds. `None`: it never may.
+    /// Time in Unix milliseconds from which it may not use the cache. `None`: it may never use the cache.
     pub usable_until: Option<u64>,
-    /// From then on Graph says 401, Unix milliseconds.
+    /// Time in Unix milliseconds from which Graph answers 401.
     pub ends: u64,
-    /// What Graph says before anybody changes its mind.
+    /// Status of Graph at the beginning.
     pub kind: u16,
 }
 
@@ -52,7 +52,7 @@ impl Claims {
     }
 }
 
-/// The fifty. The first [`HOT`] are asked for most.
+/// All fifty tokens. The first [`HOT`] are used most.
 pub fn all_tokens() -> Vec<Token> {
     let mut table = TokenTable { tokens: Vec::new(), unproven_tokens: UNPROVEN_TOKENS };
     let victim = table.good("ada", 0, ADA, 86_000);
@@ -63,7 +63,7 @@ pub fn all_tokens() -> Vec<Token> {
     table.good("sub that is ada's oid", 5, SUB_ONLY, 86_000);
     table.good("ada, soon over", 0, ADA, 400);
     table.add_unproven("opaque", ADA, |_, serial| format!("EwB{}", code(&noise(serial))));
-    // Here ends what is hot.
+    // End of the first HOT tokens.
     for (name, seconds) in [("ada, 20 min", 1_200), ("ada, 12 min", 720), ("ada, 40 min", 2_400)] {
         table.good(name, 0, ADA, seconds);
     }
@@ -106,7 +106,7 @@ struct TokenTable {
 }
 
 impl TokenTable {
-    /// A token that Graph takes until it ends.
+    /// Adds a token that Graph accepts until it expires.
     fn good(&mut self, name: &'static str, principal: usize, claims: Claims, seconds: u64) -> usize {
         let serial = self.tokens.len();
         let exp = START + seconds;
@@ -115,7 +115,7 @@ impl TokenTable {
         self.add(name, text, principal, claims, usable_until, exp * 1000)
     }
 
-    /// The claims of another token under something that is not its signature. Graph never takes it.
+    /// Adds a token with the claims of another token and a wrong signature. Graph never accepts it.
     fn forged(&mut self, name: &'static str, principal: usize, of: usize, alg: &str, signature: &str) {
         let original = &self.tokens[of];
         let payload = original.text.split('.').nth(1).unwrap_or_default();
@@ -135,14 +135,14 @@ impl TokenTable {
         self.tokens.push(token);
     }
 
-    /// A token that may not use the cache, whatever Graph says to it.
+    /// Adds a token that may never use the cache, even if Graph accepts it.
     fn add_unproven(&mut self, name: &'static str, claims: Claims, text: impl Fn(Claims, usize) -> String) {
         self.unproven_tokens += 1;
         let serial = self.tokens.len();
         self.add(name, text(claims, serial), self.unproven_tokens, claims, None, u64::MAX);
     }
 
-    /// The tokens that cannot be read without doubt. Graph takes most of them all the same.
+    /// Adds tokens with ambiguous claims. Graph accepts most of them.
     fn odd(&mut self) {
         for _ in 0..2 {
             self.add_unproven("expired", ADA, |claims, serial| {
@@ -210,20 +210,20 @@ fn noise(serial: usize) -> Vec<u8> {
     digest(&SHA256, &serial.to_be_bytes()).as_ref().to_vec()
 }
 
-/// When the story begins, Unix seconds.
+/// Beginning of each story in Unix seconds.
 pub const START: u64 = 1_800_000_000;
-/// Some whose end a story sees, for the clock to jump to.
+/// Tokens that expire during a story, for jumps of the clock.
 pub const SHORT: [usize; 4] = [6, 8, 9, 10];
-/// How many there are.
+/// Number of tokens.
 pub const TOKENS: usize = 50;
-/// How many of them are asked for most.
+/// Number of the tokens that are used most.
 pub const HOT: usize = 8;
 /// The tenants, for purges.
 pub const TENANTS: [&str; 2] =
     ["aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002"];
 /// Some subjects, for purges.
 pub const SUBJECTS: [&str; 4] = ["ada-0001", "grace-0002", "service-0003", "pairwise"];
-/// From here on principals are alone.
+/// First principal number of the tokens with a principal of their own.
 const UNPROVEN_TOKENS: usize = 100;
 const SCOPE: &str = r#""scp":"IdentityUserFlow.ReadWrite.All openid","wids":["e","a"],"#;
 const ADA: Claims =

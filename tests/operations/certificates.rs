@@ -81,7 +81,7 @@ async fn f62_a_certificate_that_changes_is_noticed_without_a_signal() {
     old.right().write_pem(dir.path());
     let serve = start(&origin, dir.path()).await;
     new.right().write_pem(dir.path());
-    // Two looks, five seconds apart: longer than the kit waits for anything.
+    // Two polls, five seconds apart.
     let noticed = async { while connects(&serve, &old).await {} };
     tokio::time::timeout(std::time::Duration::from_secs(40), noticed).await.unwrap();
     reloads(&serve, "success", 1).await;

@@ -1,4 +1,4 @@
-//! What Graph is asked, and what follows when it answers.
+//! Checks of requests to Graph, and delivery of Graph's responses.
 
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
@@ -14,7 +14,7 @@ use crate::resource::Resource;
 use crate::responses::{self, ResponseKind};
 
 impl Driver<'_> {
-    /// Rule (g): exactly the canonical request, with this caller's token, and nothing else of the caller's.
+    /// Rule (g): exactly the canonical request with this caller's token, and no other field of the caller.
     pub(super) fn check_request(
         &self,
         id: u128,
@@ -26,7 +26,7 @@ impl Driver<'_> {
         graph_policy::check(request, &self.cast[sent.who], &sent.what, (&id, &tag))
     }
 
-    /// Graph answers, and everybody who waited for it is judged.
+    /// Sends Graph's response, and checks the responses of all callers that waited for it.
     pub(super) async fn release(&mut self, id: u128, as_asked: bool) -> Result<(), Mismatch> {
         let Some(held) = self.held.remove(&id) else { return Ok(()) };
         let kind = if as_asked { held.kind } else { self.policy_for(&held.sent) };
@@ -87,7 +87,10 @@ impl Driver<'_> {
         for (waiter, answer) in answers {
             self.waiting.remove(&waiter);
             let Some(sent) = held.waiters.get(&waiter) else {
-                return Err(format!("(d) an answer for another came to a caller of {:?}", held.sent.what));
+                return Err(format!(
+                    "(d) the response of another caller came to a caller of {:?}",
+                    held.sent.what
+                ));
             };
             self.judge(sent, &Observed::of(answer), (serial, &whose, waiter != id, kept))
                 .map_err(|what| format!("{} at {:?}: {what}", self.name(sent.who), sent.what))?;
@@ -95,8 +98,8 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// Serial of the body that a word gives: the one that it says to hold, or the one that the token's view shows.
-    /// A token that asks about what it was given, and is told that it holds no more, is given something new.
+    /// Serial of the body of a response: the body that a 304 confirms, or the body of the token's view. A conditional request
+    /// without a 304 gets a new body.
     fn shown(
         &mut self,
         (who, what): (usize, &Resource),
@@ -114,17 +117,17 @@ impl Driver<'_> {
         holds.unwrap_or(serial)
     }
 
-    /// A 304 of something else tells the proxy nothing: it must ask for the whole.
+    /// After a 304 with another validator the proxy must request the full response.
     async fn asked_again(&mut self) -> Result<oneshot::Sender<Reply>, Mismatch> {
         match timeout(PATIENCE, self.graph.events.recv()).await {
             Ok(Some(Event::Request(request))) if request.field("if-none-match").is_empty() => {
                 Ok(request.reply)
             }
-            _ => Err("(c) a 304 of another answer was taken for this one".to_owned()),
+            _ => Err("(c) a 304 for another entry was taken for this entry".to_owned()),
         }
     }
 
-    /// Graph's tag of the body that a word gave.
+    /// Entity tag of the body of a response.
     fn tag(&self, response: usize) -> String {
         responses::tag(self.history.responses[response].body)
     }
