@@ -1,4 +1,4 @@
-//! The main job, over real sockets, before the stand-in for Graph.
+//! The main path over real sockets, with the fake Graph of the library.
 
 #![cfg(feature = "sandbox")]
 
@@ -48,7 +48,7 @@ async fn a_first_request_is_a_miss_and_the_second_a_hit() {
     proxy.stop().await;
 }
 
-/// Whoever serves a connection asks that first, and starts nothing for what it answers.
+/// The server calls the synchronous handler first, and starts no task for its responses.
 #[tokio::test]
 async fn what_is_in_memory_is_answered_at_once_until_its_time_is_over() {
     let graph = graph();
@@ -69,7 +69,7 @@ async fn what_is_in_memory_is_answered_at_once_until_its_time_is_over() {
         let answer = proxy.handle(&plain, plain.headers.clone(), &ids, (Ipv4Addr::LOCALHOST, 1).into()).await;
         assert_eq!(answer.outcome, answered);
     }
-    // It is looked up, and then it is known.
+    // The first hit looks the entry up, the second finds it in the thread cache.
     for _ in 0..2 {
         assert_eq!(outcome(proxy.try_handle_sync(&RequestView::new(&plain), &ids)), Some(Outcome::Hit));
     }

@@ -1,4 +1,4 @@
-//! The sandbox behaves as Graph does, seen from outside.
+//! The fake Graph behaves as Graph does, seen over its socket.
 
 #![cfg(feature = "sandbox")]
 #![allow(clippy::unwrap_used, reason = "a failed step of a helper is a failed test")]

@@ -1,4 +1,4 @@
-//! What is on its way while Graph says no, or an operator purges. Each of these went wrong once.
+//! Races of requests in flight with error responses of Graph and with purges. Each was a fault once.
 
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
@@ -14,7 +14,7 @@ use common::reply::Reply;
 use common::within;
 use connector_cache::fake_graph::{FakeGraph, Options};
 
-/// Tokens of one user: they share entries, and have proofs of their own.
+/// Tokens of one user: they share entries, and each has its own proofs.
 fn tokens() -> (String, String) {
     let mint = FakeGraph::start(Options::default()).unwrap();
     (mint.token().mint(), mint.token().expires_in(Duration::from_secs(1800)).mint())
@@ -24,7 +24,7 @@ fn cache_status(response: &Response) -> &str {
     response.header("cache-status").unwrap_or("none")
 }
 
-/// Asks in a task of its own, and returns when the origin has the question, its `number`th.
+/// Sends a request in its own task, and returns when it arrives at the origin server as its `number`th request.
 macro_rules! asked {
     ($proxy:ident, $origin:ident, $number:literal, $flow:literal, $token:ident) => {{
         let (data, header) = ($proxy.data, format!("Bearer {}", $token));
@@ -125,8 +125,8 @@ async fn a_token_that_lost_its_last_proof_is_as_one_that_never_had_any() {
     proxy.stop().await;
 }
 
-/// Proofs may leave for want of room before their entry does, and a 401 then withdraws nothing more. What a thread
-/// remembers of its look-ups must have gone with the proofs.
+/// Proofs may be evicted before their entry, and a 401 then revokes nothing more. The look-ups in the thread cache must be
+/// invalid from the eviction of the proofs on.
 #[tokio::test]
 async fn after_a_401_nothing_comes_from_memory_though_the_proofs_had_left_before() {
     let (origin, (one, _)) = (OriginServer::start().await, tokens());
@@ -139,7 +139,7 @@ async fn after_a_401_nothing_comes_from_memory_though_the_proofs_had_left_before
     for seconds in 0..40 {
         let other = others.token().expires_in(Duration::from_secs(1_800 + seconds)).mint();
         assert_eq!(proxy.get(&path("z"), &other).await.status, 200);
-        // What there is no room for leaves now.
+        // Evicts the surplus now.
         proxy.scrape().await;
     }
     origin.any(Reply::status(401));
@@ -148,7 +148,7 @@ async fn after_a_401_nothing_comes_from_memory_though_the_proofs_had_left_before
     proxy.stop().await;
 }
 
-/// A token may hold so many proofs; the oldest goes. What is remembered of it must go with it.
+/// A token has a maximum number of proofs; the oldest is dropped, and its look-ups in the thread cache with it.
 #[tokio::test]
 async fn after_a_403_nothing_comes_from_memory_though_the_proof_had_made_room_before() {
     let (origin, (one, _)) = (OriginServer::start().await, tokens());

@@ -1,4 +1,4 @@
-//! What an attacker may try, by the number that the threat has in the threat model.
+//! Attacks, by the numbers of the threat model.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 mod common;
@@ -21,12 +21,12 @@ fn tokens() -> (String, String) {
     (mint.token().mint(), mint.token().expires_in(Duration::from_secs(1800)).mint())
 }
 
-/// As many tokens with the claims of `token` and no signature of Graph's.
+/// Tokens with the claims of `token` and a wrong signature, in this number.
 fn forged(token: &str, count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{}x{number}", forgery::forged(token))).collect()
 }
 
-/// An origin that has one good token, and says 401 to every other. `good` answers the good one.
+/// An origin server that accepts one token with the reply `good`, and answers 401 to all others.
 async fn origin_of(token: &str, good: Reply) -> OriginServer {
     let (origin, authorization) = (OriginServer::start().await, format!("Bearer {token}"));
     origin.answer("", move |request| {

@@ -1,4 +1,4 @@
-//! Spans, as a collector gets them: what they say, what they never say, and that no request waits for them.
+//! Spans at the collector: their contents, and what they must not contain. No request waits for their export.
 
 #![cfg(all(feature = "otlp", feature = "sandbox"))]
 
@@ -89,7 +89,7 @@ async fn a_hit_has_one_span_and_a_second_attempt_one_of_its_own() {
     let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
     ask(&proxy, &token::mint("ada"), None).await;
     ask(&proxy, &token::mint("ada"), None).await;
-    // The connection is used and idle: one that ends without a word is asked again on another.
+    // The connection was used and is idle: a request on a connection that just ends is repeated on another one.
     origin.route("/beta", vec![Reply::hang_up(), Reply::json("{}")]);
     ask(&proxy, &token::mint("grace"), None).await;
     let spans = collector.spans(6).await;
@@ -108,7 +108,7 @@ async fn a_hit_has_one_span_and_a_second_attempt_one_of_its_own() {
 async fn what_went_wrong_is_said_in_a_word() {
     let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     let whole = format!("{{\"a\":\"{}\"}}", "b".repeat(1000));
-    // Each on a connection of its own: a broken one that was used before would be asked again.
+    // Each on its own connection: on a used connection the request would be repeated.
     origin.any(vec![
         Reply::json("{}").with_status(503),
         Reply::status(403).then_close(),
@@ -207,7 +207,7 @@ async fn a_collector_that_says_nothing_holds_up_nobody() {
     let bearer = format!("Bearer {}", token::mint("ada"));
     let mut caller = client::Client::connect(proxy.data).await;
     caller.get(&path("B2X_1_x"), &[("authorization", &bearer)]).await;
-    // A batch is on its way, and gets no answer.
+    // A batch is in flight and gets no response.
     collector.wait_for_requests(1).await;
     for _ in 0..100 {
         let answer = caller.get(&path("B2X_1_x"), &[("authorization", &bearer)]).await;

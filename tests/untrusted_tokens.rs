@@ -1,4 +1,4 @@
-//! Threats of SECURITY.md that no other file tries, over real sockets, before the stand-in for Graph.
+//! Attacks by tokens without a proof, over real sockets, with the fake Graph of the library.
 
 #![cfg(feature = "sandbox")]
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
@@ -53,7 +53,11 @@ async fn t02_a_yes_for_one_flow_is_no_yes_for_another() {
     let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
     let other = graph.token().user("grace").mint();
     graph.deny(&token, PARTNERS);
-    assert_eq!(ask(&proxy, PARTNERS, &other, &[]).await.status, 200, "it is there, for somebody else");
+    assert_eq!(
+        ask(&proxy, PARTNERS, &other, &[]).await.status,
+        200,
+        "the resource exists for another caller"
+    );
     for _ in 0..2 {
         assert_eq!(ask(&proxy, SIGN_UP, &token, &[]).await.status, 200);
         assert_eq!(ask(&proxy, PARTNERS, &token, &[]).await.status, 403);
@@ -108,8 +112,8 @@ async fn t06_a_path_that_two_servers_could_read_as_two_never_reaches_graph() {
     proxy.stop().await;
 }
 
-/// The defaults leave room for a whole node behind one address: a thousand tokens that nobody has seen before, two
-/// hundred callers at a time, more than there are places, beside somebody whose tokens are no good.
+/// The default limits suit a whole node behind one address: a thousand new tokens, two hundred callers at a time, more than
+/// there are permits, beside a caller with invalid tokens.
 #[tokio::test]
 async fn t09_a_thousand_honest_tokens_that_start_cold_behind_one_address_are_all_answered() {
     let graph = graph();
@@ -169,7 +173,7 @@ async fn t18_a_stranger_cannot_tell_what_is_in_the_cache() {
         proxy.clock.advance(REPLAY);
     }
     assert_eq!(told[0].0, 401);
-    assert_eq!(told[0], told[1], "what somebody holds, and what nobody holds, look alike");
+    assert_eq!(told[0], told[1], "a cached resource and an unknown resource look alike");
     assert_eq!(graph.calls(), 3, "and take the same way");
     proxy.stop().await;
 }

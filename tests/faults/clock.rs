@@ -1,4 +1,4 @@
-//! F40: clocks that are wrong, that step, and that stand still.
+//! F40: wrong clocks, steps of the clock, and clocks that stand still.
 
 use std::time::Duration;
 

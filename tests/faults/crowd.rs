@@ -1,4 +1,4 @@
-//! Many callers with one question.
+//! Many callers with the same request.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::common::proxy::path;
 use crate::common::{token, within};
 use crate::stage::{Stage, sound};
 
-/// A crowd gathers before anybody is answered. On a busy machine that takes longer than Graph or a caller may.
+/// All callers must wait before the first gets a response. On a busy machine that takes longer than the default limits.
 fn patient(config: &mut Config) {
     let long = Duration::from_mins(5);
     (config.origin.timeout, config.origin.first_byte_timeout, config.flight.wait) = (long, long, long);

@@ -1,4 +1,4 @@
-//! Bodies that are JSON, almost JSON, or meant to hurt whoever parses them.
+//! Bodies: JSON, invalid JSON, and attacks on the parser.
 
 use connector_cache::cache::outcome::ScrubFailure;
 

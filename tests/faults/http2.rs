@@ -1,4 +1,4 @@
-//! F23: an origin that speaks HTTP/2 and breaks off streams and connections.
+//! F23: an origin server with HTTP/2 that ends streams and connections.
 
 use connector_cache::cache::outcome::Retry;
 use connector_cache::http::error::UpstreamFailure;
@@ -12,7 +12,7 @@ use crate::common::tls::Authority;
 use crate::common::{token, within};
 use crate::stage::{BODY, STORED, cache_status};
 
-/// The proxy before such an origin, and a caller's connection.
+/// The proxy with such an origin server, and a connection of a caller.
 struct Pair {
     origin: H2Origin,
     proxy: Proxy,
@@ -21,7 +21,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// `script` says what becomes of the n-th request, counted from 1.
+    /// `script` returns the reply to the n-th request, from 1.
     async fn playing(script: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
         let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
         let roots = authority.write_pem(directory.path());

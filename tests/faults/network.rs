@@ -1,4 +1,4 @@
-//! What lies between: roads that are slow, narrow, broken, or dead without a word.
+//! Faults of the network between the proxy and Graph: slow, narrow, broken and silent connections.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::common::tls::Authority;
 use crate::common::{token, within};
 use crate::stage::{BODY, cache_status, sound};
 
-/// The proxy, a road, and Graph at its end.
+/// The proxy, a relay, and an origin server behind it.
 struct Far {
     origin: OriginServer,
     link: Link,

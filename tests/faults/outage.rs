@@ -1,4 +1,4 @@
-//! F16: Graph is out of order for a while, in time that a test moves on by hand.
+//! F16: outages of Graph, by a manual clock.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::common::reply::Reply;
 use crate::common::token;
 use crate::stage::{cache_status, sound};
 
-/// Callers, and a Graph that fails when it is told to.
+/// Callers, and an origin server that fails on command.
 struct Outage {
     origin: OriginServer,
     proxy: Proxy,
@@ -81,7 +81,7 @@ async fn f16_an_outage_of_an_hour_is_noticed_by_nobody_who_has_a_proof() {
         outage.pass(step);
     }
     let asked = outage.origin.requests() - before;
-    // Before five failures in a row nobody knows that it is an outage.
+    // An outage is known after five failures in a row.
     let (at_first, then) = each_second.split_at(10);
     assert!(at_first.iter().all(|asked| *asked <= 2), "{at_first:?}");
     assert!(then.iter().all(|asked| *asked <= 1), "{then:?}");
@@ -142,7 +142,7 @@ async fn f16_past_stale_if_error_the_outage_is_told() {
 #[tokio::test]
 async fn f16_a_storm_of_a_minute_asks_graph_no_more_than_callers_ask_and_is_over_within_five_seconds() {
     let mut outage = Outage::with(8, |_| {}).await;
-    // All have a proof, for another flow: what they ask in the storm is in nobody's memory.
+    // All have a proof for another flow: their requests in the outage are misses.
     outage.everybody_is_answered("B2X_1_known").await;
     let before = outage.origin.requests();
     outage.begin();
@@ -159,11 +159,11 @@ async fn f16_a_storm_of_a_minute_asks_graph_no_more_than_callers_ask_and_is_over
     // The breaker of the application opens at the third flow; five failures each open those of the first two.
     assert!(asked <= 70, "{told} callers were told no; Graph was asked {asked} times");
     outage.end();
-    // Eight callers of whom each comes back when it is told to.
+    // Eight callers that repeat their requests after `Retry-After`.
     let mut left = 5;
     while outage.ask(0, "B2X_1_x").await.status != 200 {
         left -= 1;
-        assert!(left > 0, "five seconds after the storm nobody is answered");
+        assert!(left > 0, "no response five seconds after the outage");
         outage.pass(1);
     }
     outage.everybody_is_answered("B2X_1_x").await;
@@ -208,7 +208,11 @@ async fn f16_a_storm_that_only_strangers_see_asks_once_for_each_of_their_questio
     for caller in 0..50 {
         assert_eq!(outage.ask(caller, "B2X_1_x").await.status, 503);
     }
-    assert_eq!(outage.origin.requests(), 50, "a stranger's failure closes nothing, and is not asked twice");
+    assert_eq!(
+        outage.origin.requests(),
+        50,
+        "a failure of an unproven token opens no breaker, and its request is not repeated"
+    );
     outage.end();
     outage.everybody_is_answered("B2X_1_x").await;
     outage.clear().await;

@@ -1,4 +1,4 @@
-//! What a caller can ask wrongly, over a real socket: Graph never hears of it, or hears what is documented.
+//! Wrong requests of callers over a real socket: no request to Graph, or the documented one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,7 +23,7 @@ fn bearer(subject: &str) -> String {
     format!("authorization: Bearer {}\r\n", token::mint(subject))
 }
 
-/// Each of these is refused with this status and reason, one count each, and Graph is not asked.
+/// Each of these is refused with this status and reason, with one count each, and without a request to Graph.
 async fn refused(stage: &Stage, targets: &[String], status: u16, reason: Rejection) {
     for target in targets {
         let (asked, counted) = (stage.origin.requests(), stage.proxy.metrics.rejected.get(reason));

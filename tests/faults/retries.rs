@@ -1,4 +1,4 @@
-//! The second attempt: when it is made, and when not.
+//! Retries: which requests are repeated, and which are not.
 
 use connector_cache::cache::outcome::Retry;
 use connector_cache::http::error::UpstreamFailure;

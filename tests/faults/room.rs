@@ -1,4 +1,4 @@
-//! Bytes in flight: bodies of Graph's past the limit are refused, and the room is given back.
+//! Byte budget: bodies of Graph above the limit are refused, and their bytes are released.
 
 use connector_cache::config::Config;
 use connector_cache::http::error::Rejection;

@@ -1,4 +1,4 @@
-//! F24: the answer that Graph's documentation shows, to the letter and mended.
+//! F24: the response of Graph's documentation, as published and corrected.
 
 use connector_cache::cache::outcome::ScrubFailure;
 

@@ -1,4 +1,4 @@
-//! The connection that is made before anybody wants one.
+//! Preconnect: the connection that is made in advance.
 
 use connector_cache::cache::outcome::Retry;
 

@@ -1,4 +1,4 @@
-//! Answers that say no, or send elsewhere.
+//! Error responses and redirects.
 
 use connector_cache::cache::outcome::{NotStored, Outcome};
 use connector_cache::http::error::UpstreamFailure;
@@ -12,7 +12,7 @@ use crate::stage::{CANARY, Stage, cache_status, sound};
 
 const NO: &str = r#"{"error":{"code":"c","message":"m"}}"#;
 
-/// A refusal that Graph could have written.
+/// An error response in Graph's format.
 fn no(status: u16) -> Reply {
     Reply::json(NO).status_of(status)
 }
@@ -64,7 +64,7 @@ async fn f17_a_429_is_passed_on_with_whole_seconds() {
             assert_eq!(cache_status(&held_back), "connector-cache; detail=throttle-gate");
             assert_eq!(stage.origin.requests(), asked, "Graph is left alone");
         }
-        // When the time is over the same one asks and is answered.
+        // After that time the same token gets a response.
         stage.proxy.clock.advance(std::time::Duration::from_secs(wait.parse().unwrap()));
         stage.recovers().await;
     }
@@ -112,7 +112,7 @@ async fn an_error_whose_body_cannot_be_scrubbed_keeps_its_status_and_loses_its_w
         assert_eq!((answer.status, cache_status(&answer)), (status, said.as_str()));
         assert_eq!(answer.header("www-authenticate"), Some(challenge));
         assert!(answer.json()["error"]["code"].is_string() && !answer.text().contains(CANARY));
-        // A 429 that says nothing closes the token's gate for the usual time.
+        // A 429 without `Retry-After` throttles the token for the default time.
         stage.proxy.clock.advance(std::time::Duration::from_secs(6));
         stage.recovers().await;
     }

@@ -1,4 +1,4 @@
-//! Origins that take their time.
+//! Slow origin servers.
 
 use std::time::{Duration, Instant};
 

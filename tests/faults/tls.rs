@@ -1,4 +1,4 @@
-//! F19: an origin that cannot show that it is Graph is told nothing.
+//! F19: an origin server without a valid certificate of Graph gets no request.
 
 use std::sync::Arc;
 

@@ -34,7 +34,7 @@ impl Shut {
         Self { sender, connection: tokio::spawn(connection), responses: Vec::new() }
     }
 
-    /// Requests `path` and keeps the response, whose body nobody reads. Returns its status.
+    /// Requests `path` and keeps the response without reading its body. Returns its status.
     async fn get(&mut self, path: &str, token: Option<&str>) -> Result<u16, h2::Error> {
         let mut request = Request::get(format!("http://cache{path}"));
         if let Some(token) = token {
@@ -49,7 +49,7 @@ impl Shut {
     }
 }
 
-/// The answer to a miss of somebody at another address.
+/// Response to a miss of a caller at another address.
 async fn miss_of_another_address(proxy: &Proxy, flow: &str) -> u16 {
     let mut other = Client::over(tcp_from(HONEST, proxy.data).await, proxy.data);
     let authorization = format!("Bearer {}", token::mint("honest"));

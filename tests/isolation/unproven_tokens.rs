@@ -30,7 +30,7 @@ async fn graph() -> OriginServer {
     graph
 }
 
-/// Reads a flow of the sandbox.
+/// Reads a flow of the fake Graph.
 async fn read(proxy: &Proxy, token: &str) -> Response {
     proxy.get(&path(SIGN_UP), token).await
 }

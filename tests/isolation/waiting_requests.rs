@@ -55,7 +55,7 @@ async fn requests_that_wait_for_a_slow_graph_are_bounded_and_leave_room_for_othe
         assert_eq!(answer, 503);
         refused += 1;
     }
-    // Four sevenths of the requests wait; nobody else is refused.
+    // Four sevenths of the requests wait; no other caller is refused.
     in_flight(&proxy, |count| count == 40).await;
     for user in 0..10 {
         let token = mint.token().user(&format!("user{user}")).mint();

@@ -1,4 +1,4 @@
-//! Words that must not come out, and the search for them.
+//! Canaries: texts that must not appear in any output, and the search for them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use crate::common::client::Response;
 
-/// What was planted.
+/// Planted texts.
 #[derive(Default)]
 pub(crate) struct Canaries {
-    /// Tokens, and credentials in bodies: nobody is told these, in whatever form.
+    /// Tokens, and credentials in bodies: in no output, in no encoding.
     secrets: Vec<String>,
-    /// Who callers are and what they sent: for Graph alone.
+    /// Identities of callers and their request texts: for Graph alone.
     identities: Vec<String>,
 }
 
@@ -40,12 +40,12 @@ impl Canaries {
         self.secrets.push(secret.to_owned());
     }
 
-    /// Something that a caller sent, or whom it is about.
+    /// Adds a text that a caller sent, or an identity.
     pub(crate) fn identity(&mut self, word: &str) {
         self.identities.push(word.to_owned());
     }
 
-    /// None of it, in whatever an operator can read.
+    /// Asserts that an output for operators has no canary.
     pub(crate) fn absent(&self, place: &str, text: &str) {
         let found = |words: &Vec<String>| words.iter().find(|word| text.contains(*word)).cloned();
         let found = found(&self.secrets).or_else(|| found(&self.identities));
@@ -65,5 +65,5 @@ impl Canaries {
     }
 }
 
-/// Long enough to be nobody's by chance.
+/// Long enough not to occur by chance.
 const PREFIX: usize = 20;

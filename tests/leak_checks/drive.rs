@@ -1,4 +1,4 @@
-//! Requests of every kind, sent to a process that logs all it can.
+//! Requests of every kind to a process with the most verbose log.
 
 use connector_cache::fake_graph::{CONTOSO, FakeGraph, SIGN_UP, forgery, user_id};
 use http::StatusCode;
@@ -11,7 +11,7 @@ use crate::common::reply::Reply;
 use crate::common::serve::Serve;
 use crate::common::token;
 
-/// What a drive through a process has planted and seen.
+/// Planted texts and responses of the requests to a process.
 pub(crate) struct Drive<'a> {
     pub(crate) serve: &'a Serve,
     pub(crate) canaries: Canaries,
@@ -40,7 +40,7 @@ impl<'a> Drive<'a> {
         self.get(&path(SIGN_UP), &[("authorization", &format!("Bearer {token}"))]).await
     }
 
-    /// Before the stand-in for Graph: misses, hits, refusals, challenges, throttling, a purge.
+    /// With the fake Graph: misses, hits, refusals, challenges, throttling, a purge.
     pub(crate) async fn through_graph(&mut self, graph: &FakeGraph) {
         for secret in graph.planted_secrets() {
             self.canaries.secret(&secret);
@@ -78,7 +78,7 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// Before an origin that answers with canaries in whatever cannot be used.
+    /// With an origin server that sends canaries in all unusable parts.
     pub(crate) async fn through_faults(&mut self, origin: &OriginServer) {
         let gzip = Reply::json(CANARY).gzip();
         let cases: Vec<(Reply, u16)> = vec![
@@ -154,7 +154,7 @@ impl<'a> Drive<'a> {
         self.with_bytes_that_are_no_request(&bearer).await;
     }
 
-    /// These end before there is a request to tell of.
+    /// Connections that end before there is a request to log.
     async fn with_bytes_that_are_no_request(&mut self, bearer: &str) {
         let host = self.serve.data;
         let head = format!("GET /{CANARY} HTTP/1.1\r\nhost: {host}\r\nauthorization: {bearer}\r\n");
@@ -175,5 +175,5 @@ impl<'a> Drive<'a> {
     }
 }
 
-/// In whatever a caller or an origin says freely.
+/// Canary in all free texts of a caller or an origin server.
 pub(crate) const CANARY: &str = "canary-8c1f0d2e7b";

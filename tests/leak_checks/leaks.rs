@@ -1,4 +1,4 @@
-//! No line of the log, no metric, no span and no error body holds a token, a claim, a credential or a caller's words.
+//! No line of the log, no metric, no span and no error body has a token, a claim, a credential or a text of a caller.
 //!
 //! The process logs at TRACE, with an access line for every request.
 
@@ -12,7 +12,7 @@ use crate::common::serve::Serve;
 use crate::common::tls::Authority;
 use crate::drive::Drive;
 
-/// A process that logs all it can.
+/// A process with the most verbose log.
 async fn loud(format: &str, url: &str, roots: Option<&str>, collector: &Collector) -> Serve {
     let endpoint = collector.url();
     let mut env = vec![

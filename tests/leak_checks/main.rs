@@ -1,4 +1,4 @@
-//! What the real process says, and what it must never say: log, metrics, spans, admin port, error bodies, `/proc`.
+//! Outputs of the real process, without secrets: log, metrics, spans, admin port, error bodies, `/proc`.
 
 #![cfg(all(feature = "otlp", feature = "sandbox"))]
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]

@@ -1,4 +1,4 @@
-//! What the system shows of the running process to others.
+//! Information about the running process in `/proc`.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;

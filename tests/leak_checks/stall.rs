@@ -1,4 +1,4 @@
-//! F66: whoever should read the log does not.
+//! F66: a log that is not read.
 
 use std::process::Command;
 use std::time::Duration;

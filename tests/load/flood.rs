@@ -1,4 +1,4 @@
-//! F65: the admin port beside a flood on the data port, and beside a scrape that nobody reads.
+//! F65: the admin port during a flood on the data port, and during a scrape that is not read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};

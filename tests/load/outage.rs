@@ -21,7 +21,7 @@ struct Crowd {
     clients: Vec<Client>,
 }
 
-/// What a crowd was told.
+/// Responses to a crowd of callers.
 #[derive(Default, Debug)]
 struct Told {
     answers: usize,
@@ -94,7 +94,7 @@ async fn f16_thousands_of_callers_do_not_notice_that_graph_is_away() {
     let mut crowd = Crowd::of(&serve, tokens).await;
     let never = Instant::now() + Duration::from_hours(1);
     crowd.ask(never, isize::try_from(callers).unwrap()).await;
-    // A third of it Graph says that it is out of order, a third nobody is there, a third it is silent.
+    // Graph answers 503 for a third of the time, does not listen for a third, and is silent for a third.
     let (mut total, mut asked) = (Told::default(), 0);
     let third = seconds.div_ceil(3);
     for kind in 0..3 {
@@ -114,7 +114,7 @@ async fn f16_thousands_of_callers_do_not_notice_that_graph_is_away() {
         let before = seen();
         let observed = crowd.ask(Instant::now() + Duration::from_secs(third), isize::MAX).await;
         let probes = third + 2;
-        // Until five have failed in a row, nobody knows that it is an outage: each of those under way at its beginning
+        // An outage is known after five failures in a row: each of those under way at its beginning
         // may bring a last good answer, and let five more go. A probe that dies with its connection is sent again.
         let unaware = if kind == 0 { 6 * PLACES } else { 2 };
         let now = seen() - before;
@@ -131,10 +131,7 @@ async fn f16_thousands_of_callers_do_not_notice_that_graph_is_away() {
         if observed.fresh > 0 {
             break;
         }
-        assert!(
-            healed.elapsed() < Duration::from_secs(15),
-            "nobody is answered by Graph long after it is back"
-        );
+        assert!(healed.elapsed() < Duration::from_secs(15), "no response of Graph long after its recovery");
     }
     assert!(serve.stop().await.0.success());
 }

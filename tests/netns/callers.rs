@@ -1,4 +1,4 @@
-//! The wire to callers, who vanish.
+//! Callers that disappear from the network.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! The far end of the wire: its firewall, and the processes that run there.
+//! The second network namespace: its firewall and its processes.
 //!
-//! A process of the far end is this very test binary, started there with one "test" that does its work.
+//! A process there is this test binary, started with a "test" that does the work of the process.
 
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener};
@@ -153,7 +153,7 @@ async fn callers_of_the_far_end() {
     until_told().await;
 }
 
-/// Whoever started this holds the other end of standard input.
+/// Ends with the process that started it, which holds the other end of standard input.
 async fn until_told() {
     let reading = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
     reading.await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! The wire to Graph: swallowed, refused, lossy, narrow, unplugged.
+//! The network to Graph: dropped packets, refused connections, loss, low rate, no link.
 
 use std::time::{Duration, Instant};
 
@@ -65,7 +65,7 @@ async fn f22_a_wire_that_goes_dead_under_a_pooled_connection_costs_one_answer() 
         "a hit: {:?}",
         began.elapsed()
     );
-    // The dead connection is left: the next question finds that no new one can be made.
+    // The dead connection is abandoned: the next request fails to make a new one.
     let answer = far.ask(&serve, 2, ALL).await;
     assert_eq!(
         (answer.status, said(&answer)),
@@ -101,7 +101,7 @@ async fn f16_callers_with_proofs_do_not_notice_that_the_wire_is_dead() {
 #[tokio::test]
 async fn a_wire_that_loses_three_packets_of_ten_still_carries_answers() {
     let far = Far::start().await;
-    // Every question goes to Graph: nothing is fresh for longer than a moment.
+    // Every request goes to Graph: entries are stale after a moment.
     let settings = [
         ("CONNECTOR_CACHE__GRAPH__TIMEOUT", "5s"),
         ("CONNECTOR_CACHE__CACHE__TTL", "1ms"),

@@ -11,7 +11,7 @@ use crate::common::tls::Authority;
 use crate::common::token;
 use crate::settings::reloads;
 
-/// Whether a handshake succeeds for whoever trusts this root alone.
+/// Whether a handshake succeeds for a client that trusts this root alone.
 async fn connects(serve: &Serve, trusted: &Authority) -> bool {
     connect(serve, trusted).await.is_ok()
 }

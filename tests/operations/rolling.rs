@@ -106,7 +106,7 @@ async fn call(
     let turn = Duration::from_secs(1) / RATE;
     // Each has a turn of its own.
     let mut ticks = interval_at(tokio::time::Instant::now() + turn * number, turn * CALLERS);
-    // Whoever had to wait catches up; on a machine that is too slow the rate is what it can bear.
+    // A caller that had to wait catches up; on a slow machine the rate is lower.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     while !over.load(SeqCst) {
         ticks.tick().await;

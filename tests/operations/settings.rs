@@ -45,7 +45,7 @@ impl Stage {
         self.dir.path().join("cache.toml")
     }
 
-    /// Writes the file, tells the process, and returns when it has read it, with this success.
+    /// Writes the file, sends SIGHUP, and returns when the process has read the file, with this success.
     async fn write(&mut self, text: &str, sound: bool) {
         std::fs::write(self.file(), text).unwrap();
         self.serve.hang_up();

@@ -18,7 +18,7 @@ async fn f61_what_is_in_flight_is_finished_and_nothing_new_is_taken() {
     idle.get("/a").await;
     server.drain.cancel();
     assert_eq!(idle.rest_text().await, "", "an idle connection is closed");
-    assert!(TcpStream::connect(server.address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(server.address).await.is_err(), "the listener is closed");
     server.stub.release();
     let reply = busy.reply(true).await.unwrap();
     assert_eq!((&*reply.body, reply.field("connection")), ("/held", Some("close")));

@@ -171,7 +171,7 @@ async fn a_place_is_free_again_when_its_connection_ends() {
     first.send("GET /a HTTP/1.1\r\nHost: cache\r\nConnection: close\r\n\r\n").await;
     first.rest().await;
     drop(first);
-    // The place is given back just after the connection's end; whoever comes before that is sent away.
+    // The permit is released just after the end of the connection; a connection before that is refused.
     let mut second = Raw::connect(server.address).await;
     second.send(get("/b")).await;
     while second.reply(true).await.is_none() {

@@ -2,7 +2,7 @@
 //!
 //! `PURGE_RACES` is how many there are: 1,000 unless set, 100,000 in `make soak`.
 
-#![expect(clippy::print_stdout, reason = "how many races there were is for whoever runs them")]
+#![expect(clippy::print_stdout, reason = "the number of races is for the reader of the output")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -32,7 +32,7 @@ struct Stage {
     clock: Clock,
     scrubber: Scrubber,
     callers: Vec<Caller>,
-    /// The last of them is nobody's to purge or withdraw.
+    /// The last of them is never purged or revoked.
     flows: Vec<Arc<Resource>>,
     written: AtomicU64,
     done: AtomicBool,

@@ -1,4 +1,4 @@
-//! Who asks, and what each of them may be told.
+//! Callers, and the responses that each may get.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ enum Role {
     Opaque,
     /// Its user may read none.
     Denied,
-    /// Made up, with the claims of somebody good.
+    /// Forged, with the claims of a valid token.
     Forged,
 }
 

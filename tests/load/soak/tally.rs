@@ -23,7 +23,7 @@ struct Counts {
 }
 
 impl Tally {
-    /// An answer to a question of somebody in the cast.
+    /// Counts a response to one of the callers.
     pub(super) fn answered(&self, answer: &Response, took: Duration, verdict: Result<(), String>) {
         let mut counts = self.0.lock().unwrap();
         counts.requests += 1;
