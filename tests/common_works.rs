@@ -175,7 +175,7 @@ async fn a_request_without_a_route_fails_the_test() {
 }
 
 #[tokio::test]
-async fn nobody_listens_on_a_closed_port() {
+async fn a_closed_port_has_no_listener() {
     let refused = tokio::net::TcpStream::connect(closed_port()).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }

@@ -172,7 +172,7 @@ async fn t03_a_revoked_token_is_refused_once_its_proof_is_over() {
 }
 
 #[tokio::test]
-async fn what_is_past_its_time_is_given_once_more_while_graph_is_asked() {
+async fn a_stale_entry_is_served_during_its_revalidation() {
     let graph = graph();
     let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
     proxy.get(&path(SIGN_UP), &token).await;
@@ -256,7 +256,7 @@ async fn a_token_that_may_not_use_the_cache_is_forwarded_each_time() {
 }
 
 #[tokio::test]
-async fn f57_a_thousand_equal_misses_are_one_question() {
+async fn f57_a_thousand_equal_misses_are_one_request() {
     let graph = graph();
     graph.latency(Duration::from_millis(200));
     let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());

@@ -195,7 +195,7 @@ async fn the_callers_request_id_is_echoed_and_otherwise_made_up() {
 }
 
 #[tokio::test]
-async fn gzip_comes_when_it_is_asked_for() {
+async fn gzip_is_sent_when_it_is_accepted() {
     let graph = graph();
     let answer = request_with(&graph, &[("accept-encoding", "br, gzip")]).await;
     assert_eq!(answer.header("content-encoding"), Some("gzip"));

@@ -79,7 +79,7 @@ async fn a_401_whose_body_never_ends_is_a_401_all_the_same() {
 }
 
 #[tokio::test]
-async fn after_a_401_nothing_is_kept_that_the_token_had_asked_before() {
+async fn after_a_401_no_response_to_earlier_requests_of_the_token_is_stored() {
     let (origin, gate) = (OriginServer::start().await, Gate::new());
     let path_of = |flow| path(flow).split('?').next().unwrap().to_owned();
     origin.route(&path_of("x"), [Reply::json("{}").held_until(&gate), Reply::status(401)]);
@@ -165,7 +165,7 @@ async fn after_a_403_nothing_comes_from_memory_though_the_proof_had_made_room_be
 }
 
 #[tokio::test]
-async fn who_asks_after_a_purge_waits_for_no_question_from_before() {
+async fn a_request_after_a_purge_joins_no_fetch_from_before() {
     let (origin, gate) = (OriginServer::start().await, Gate::new());
     origin.any([Reply::json(r#"{"v":1}"#).held_until(&gate), Reply::json(r#"{"v":2}"#)]);
     let (proxy, (token, _)) = (Proxy::before(&origin.url()).await, tokens());

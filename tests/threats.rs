@@ -45,7 +45,7 @@ fn cache_status(response: &Response) -> &str {
 }
 
 #[tokio::test]
-async fn t01_forged_tokens_beside_a_slow_question_of_the_victims_get_graphs_401() {
+async fn t01_forged_tokens_beside_a_slow_request_of_the_victim_get_graphs_401() {
     let ((token, _), gate) = (tokens(), Gate::new());
     let origin = origin_of(&token, Reply::json("{}").held_until(&gate)).await;
     let proxy = Proxy::before(&origin.url()).await;
@@ -63,7 +63,7 @@ async fn t01_forged_tokens_beside_a_slow_question_of_the_victims_get_graphs_401(
 }
 
 #[tokio::test]
-async fn t02_a_200_for_one_question_says_nothing_of_another() {
+async fn t02_a_200_for_one_resource_is_no_proof_for_another() {
     let (origin, (token, _)) = (OriginServer::start().await, tokens());
     let asked = path("a");
     let other_expand = asked.replace("postFederationSignup,", "");
@@ -80,7 +80,7 @@ async fn t02_a_200_for_one_question_says_nothing_of_another() {
 }
 
 #[tokio::test]
-async fn t06_a_path_that_two_readers_could_read_differently_reaches_nobody() {
+async fn t06_an_ambiguous_path_does_not_reach_graph() {
     let (origin, (token, _)) = (OriginServer::start().await, tokens());
     let proxy = Proxy::before(&origin.url()).await;
     for flow in
@@ -262,7 +262,7 @@ async fn t16_nothing_that_a_caller_sends_becomes_a_series() {
 }
 
 #[tokio::test]
-async fn t18_a_guess_at_an_entity_tag_tells_a_stranger_nothing() {
+async fn t18_a_guessed_entity_tag_tells_an_unproven_token_nothing() {
     let (token, _) = tokens();
     let origin = origin_of(&token, Reply::json("{}")).await;
     let proxy = Proxy::before(&origin.url()).await;
@@ -293,7 +293,7 @@ async fn t21_nothing_of_the_admin_port_is_on_the_data_port() {
 }
 
 #[tokio::test]
-async fn t23_an_answer_however_bad_is_not_asked_for_again() {
+async fn t23_a_bad_response_is_not_requested_again() {
     let (origin, (token, _)) = (OriginServer::start().await, tokens());
     let proxy = Proxy::before(&origin.url()).await;
     let bad = [Reply::json("{}").reset_after(20), Reply::status(503), Reply::json("x"), Reply::status(429)];

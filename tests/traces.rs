@@ -105,7 +105,7 @@ async fn a_hit_has_one_span_and_a_second_attempt_one_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_went_wrong_is_said_in_a_word() {
+async fn a_failure_has_its_reason_in_the_span() {
     let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     let whole = format!("{{\"a\":\"{}\"}}", "b".repeat(1000));
     // Each on its own connection: on a used connection the request would be repeated.
@@ -199,7 +199,7 @@ async fn no_span_names_a_token_a_flow_a_tenant_a_subject_or_a_credential() {
 }
 
 #[tokio::test]
-async fn a_collector_that_says_nothing_holds_up_nobody() {
+async fn a_silent_collector_delays_no_request() {
     let (origin, collector) = (OriginServer::start().await, OriginServer::start().await);
     origin.any(Reply::json("{}"));
     collector.any(Reply::silence());
@@ -246,7 +246,7 @@ async fn the_last_spans_are_sent_when_the_proxy_stops() {
 }
 
 #[tokio::test]
-async fn without_an_endpoint_nobody_is_told_and_a_callers_trace_still_goes_on() {
+async fn without_an_endpoint_nothing_is_exported_and_a_callers_trace_is_continued() {
     let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let proxy = Proxy::before(&origin.url()).await;

@@ -31,7 +31,7 @@ async fn ask(proxy: &Proxy, flow: &str, token: &str, more: &[(&str, &str)]) -> R
 }
 
 #[tokio::test]
-async fn t01_twenty_forged_tokens_that_wait_beside_the_victims_question_all_get_401() {
+async fn t01_twenty_forged_tokens_that_wait_beside_the_victims_request_all_get_401() {
     let graph = graph();
     let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
     graph.latency(Duration::from_millis(200));
@@ -145,7 +145,7 @@ async fn t09_a_thousand_honest_tokens_that_start_cold_behind_one_address_are_all
 }
 
 #[tokio::test]
-async fn t10_a_forged_token_locks_nobody_out_before_or_after_the_genuine_one() {
+async fn t10_a_forged_token_blocks_no_caller_before_or_after_the_genuine_one() {
     let graph = graph();
     let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
     let forged = forgery::forged(&token);
@@ -157,7 +157,7 @@ async fn t10_a_forged_token_locks_nobody_out_before_or_after_the_genuine_one() {
 }
 
 #[tokio::test]
-async fn t18_a_stranger_cannot_tell_what_is_in_the_cache() {
+async fn t18_an_unproven_token_cannot_find_out_what_is_in_the_cache() {
     let graph = graph();
     let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
     let stored = ask(&proxy, SIGN_UP, &token, &[]).await;
@@ -179,7 +179,7 @@ async fn t18_a_stranger_cannot_tell_what_is_in_the_cache() {
 }
 
 #[tokio::test]
-async fn t24_a_429_of_one_token_is_told_to_no_other() {
+async fn t24_a_429_of_one_token_affects_no_other() {
     let graph = graph();
     let proxy = Proxy::before(&graph.url()).await;
     let (throttled, other) =

@@ -24,7 +24,7 @@ fn no(status: u16) -> Reply {
 }
 
 #[tokio::test]
-async fn what_is_masked_counts_by_its_field_in_an_answer_and_in_a_no() {
+async fn masked_credentials_count_by_field_in_a_200_and_in_an_error_response() {
     let bench = Bench::start().await;
     let counted = |field| bench.proxy.metrics.scrubbed.get(field);
     bench.get(&[]).await;
@@ -61,7 +61,7 @@ async fn a_request_that_may_not_use_the_cache_is_counted_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_request_that_a_gate_stops_is_counted_with_its_reason() {
+async fn a_request_that_a_breaker_refuses_is_counted_with_its_reason() {
     let bench = Bench::start().await;
     bench.get(&[]).await;
     bench.answers([no(429).header("retry-after", "60")]);
@@ -104,7 +104,7 @@ async fn what_a_403_a_404_or_a_410_took_back_bridges_no_outage() {
 }
 
 #[tokio::test]
-async fn a_no_passes_its_words_on_only_where_it_says_that_they_are_json() {
+async fn the_body_of_an_error_response_is_passed_on_only_as_json() {
     let theirs = "1d5f0bd2-4bd3-4c1c-8b4f-2f0a8bfb21e0";
     for (content_type, passed) in
         [(Some("application/json; charset=utf-8"), true), (Some("text/plain"), false), (None, false)]
@@ -126,7 +126,7 @@ async fn a_no_passes_its_words_on_only_where_it_says_that_they_are_json() {
 }
 
 #[tokio::test]
-async fn what_must_be_asked_anyway_is_no_refresh() {
+async fn a_request_that_goes_to_graph_anyway_is_no_forced_refresh() {
     let bench = Bench::with(|config| config.refresh.per_token = 1).await;
     let wish = ("connector-cache", "refresh");
     assert_eq!(bench.says(&[wish]).await, STORED);
@@ -176,7 +176,7 @@ async fn an_answer_larger_than_the_whole_cache_may_be_is_not_stored() {
 }
 
 #[tokio::test]
-async fn whom_a_gate_stops_does_not_wait_for_a_place_first() {
+async fn a_request_that_a_breaker_refuses_does_not_wait_for_a_permit_first() {
     let bench = Bench::with(|config| config.origin.in_flight = 1).await;
     bench.get(&[]).await;
     let gate = Gate::new();
@@ -198,7 +198,7 @@ async fn whom_a_gate_stops_does_not_wait_for_a_place_first() {
 }
 
 #[tokio::test]
-async fn the_places_that_are_taken_are_told_beside_those_that_there_are() {
+async fn the_permits_in_use_are_exported_beside_their_number() {
     let bench = Bench::with(|config| config.origin.in_flight = 8).await;
     let series = async |name: &str| bench.proxy.series(&format!("connector_cache_origin_{name}")).await;
     assert_is(series("places{of=\"all\"}").await, 8.0);

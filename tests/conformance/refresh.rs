@@ -8,7 +8,7 @@ use crate::common::reply::Reply;
 const WISH: (&str, &str) = ("connector-cache", "refresh");
 
 #[tokio::test]
-async fn a_caller_with_a_proof_gets_graphs_word_and_it_is_stored() {
+async fn a_caller_with_a_proof_gets_graphs_response_and_it_is_stored() {
     for bench in [Bench::start().await, Bench::of_the_client().await] {
         bench.answers([named("old"), named("new")]);
         assert_eq!(said(&bench.get(&[WISH]).await), STORED, "a miss is a miss");
@@ -26,7 +26,7 @@ async fn a_caller_with_a_proof_gets_graphs_word_and_it_is_stored() {
 }
 
 #[tokio::test]
-async fn it_is_asked_about_where_graph_gave_a_validator() {
+async fn a_forced_refresh_is_conditional_where_graph_sent_a_validator() {
     let bench = Bench::start().await;
     bench.answers([ok().header("etag", "\"a\""), Reply::status(304).header("etag", "\"a\"")]);
     bench.get(&[]).await;
@@ -35,7 +35,7 @@ async fn it_is_asked_about_where_graph_gave_a_validator() {
 }
 
 #[tokio::test]
-async fn past_its_limit_a_caller_gets_what_is_stored_and_is_told_why() {
+async fn past_its_limit_a_caller_gets_the_stored_entry_and_the_reason() {
     let bench = Bench::with(|config| config.refresh.per_token = 2).await;
     bench.get(&[]).await;
     for _ in 0..2 {
@@ -68,7 +68,7 @@ async fn the_limit_is_each_tokens_own_and_misses_do_not_count() {
 }
 
 #[tokio::test]
-async fn who_has_no_proof_refreshes_nobodys_entry() {
+async fn an_unproven_token_refreshes_no_entry() {
     let bench = Bench::start().await;
     bench.answers([named("Ada's"), Reply::status(401)]);
     bench.get(&[]).await;
@@ -79,7 +79,7 @@ async fn who_has_no_proof_refreshes_nobodys_entry() {
 }
 
 #[tokio::test]
-async fn where_graph_fails_the_caller_is_told_and_the_entry_stays() {
+async fn where_graph_fails_the_caller_gets_the_error_and_the_entry_stays() {
     let bench = Bench::start().await;
     bench.answers([ok(), Reply::status(503)]);
     bench.get(&[]).await;

@@ -32,7 +32,7 @@ fn asked(bench: &Bench) -> Request {
 }
 
 #[tokio::test]
-async fn l37_the_origin_is_asked_with_its_own_validators_and_never_with_the_callers() {
+async fn l37_a_revalidation_has_the_validators_of_the_origin_and_never_the_callers() {
     let bench = Bench::start().await;
     let first = tagged("First", "\"one\"").header("last-modified", EARLIER).header("date", DATE);
     stale(&bench, first, [unchanged("\"one\"")]).await;
@@ -52,7 +52,7 @@ async fn l37_the_origin_is_asked_with_its_own_validators_and_never_with_the_call
 }
 
 #[tokio::test]
-async fn l37_an_answer_without_a_validator_is_asked_for_whole() {
+async fn l37_an_entry_without_a_validator_is_fetched_in_full() {
     let bench = Bench::start().await;
     stale(&bench, ok(), [ok()]).await;
     assert_eq!(bench.says(&[]).await, "fwd=stale; fwd-status=200; stored");
@@ -62,7 +62,7 @@ async fn l37_an_answer_without_a_validator_is_asked_for_whole() {
 }
 
 #[tokio::test]
-async fn l37_a_304_is_a_proof_and_makes_the_answer_fresh_for_who_asked() {
+async fn l37_a_304_is_a_proof_and_makes_the_entry_fresh_for_its_token() {
     let bench = Bench::start().await;
     stale(&bench, tagged("First", "\"one\""), [unchanged("\"one\"")]).await;
     assert_eq!(bench.says(&[]).await, HELD);
@@ -75,7 +75,7 @@ async fn l37_a_304_is_a_proof_and_makes_the_answer_fresh_for_who_asked() {
 }
 
 #[tokio::test]
-async fn l37_what_is_given_once_more_in_its_grace_is_asked_about_meanwhile() {
+async fn l37_an_entry_that_is_served_stale_is_revalidated_meanwhile() {
     let bench = Bench::start().await;
     bench.answers([tagged("First", "\"one\""), unchanged("\"one\"")]);
     bench.get(&[]).await;
@@ -94,7 +94,7 @@ async fn l37_what_is_given_once_more_in_its_grace_is_asked_about_meanwhile() {
 }
 
 #[tokio::test]
-async fn l37_a_token_is_never_asked_for_with_what_another_was_given() {
+async fn l37_a_token_never_sends_the_validator_of_another_token() {
     let bench = Bench::start().await;
     bench.answers([tagged("Ada's", "\"ada\""), tagged("Ada's", "\"again\""), named("whole")]);
     // Two tokens of one principal that are given the same bytes: one entry between them, and a proof each.
@@ -118,7 +118,7 @@ async fn l37_who_has_no_proof_asks_without_a_condition() {
 }
 
 #[tokio::test]
-async fn l37_once_an_hour_the_whole_is_asked_for() {
+async fn l37_once_an_hour_the_full_response_is_fetched() {
     let bench = Bench::start().await;
     bench.origin.answer("", |request| match request.header("if-none-match") {
         Some(tag) => unchanged(tag),
@@ -138,7 +138,7 @@ async fn l37_once_an_hour_the_whole_is_asked_for() {
 }
 
 #[tokio::test]
-async fn l29_no_cache_is_asked_about_before_every_use() {
+async fn l29_no_cache_is_revalidated_before_every_use() {
     let bench = Bench::of_the_origin().await;
     let first = tagged("First", "\"one\"").header("cache-control", "no-cache");
     bench.answers([
@@ -159,7 +159,7 @@ async fn l29_no_cache_is_asked_about_before_every_use() {
 }
 
 #[tokio::test]
-async fn l42_a_304_about_another_answer_freshens_nothing_and_the_whole_is_asked_for() {
+async fn l42_a_304_for_another_entry_freshens_nothing_and_the_full_response_is_fetched() {
     for other in [unchanged("\"two\""), Reply::status(304).header("last-modified", EARLIER)] {
         let bench = Bench::start().await;
         stale(&bench, tagged("First", "\"one\""), [other, tagged("Second", "\"two\"")]).await;
@@ -173,7 +173,7 @@ async fn l42_a_304_about_another_answer_freshens_nothing_and_the_whole_is_asked_
 }
 
 #[tokio::test]
-async fn l42_a_304_that_names_nothing_is_about_what_was_asked_about() {
+async fn l42_a_304_without_validators_confirms_the_requested_entry() {
     let dated = named("First").header("last-modified", EARLIER).header("date", DATE);
     for first in [tagged("First", "\"one\""), tagged("First", "W/\"one\""), dated] {
         let bench = Bench::start().await;
@@ -214,7 +214,7 @@ async fn l42_a_304_replaces_the_fields_that_it_has_and_no_others() {
 }
 
 #[tokio::test]
-async fn l42_what_was_purged_while_the_origin_was_asked_does_not_come_back() {
+async fn l42_an_entry_purged_during_its_revalidation_does_not_come_back() {
     let (bench, gate) = (Bench::start().await, Gate::new());
     let then = [unchanged("\"one\"").held_until(&gate), tagged("Second", "\"two\"")];
     stale(&bench, tagged("First", "\"one\""), then).await;

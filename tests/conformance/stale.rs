@@ -18,7 +18,7 @@ async fn l47_must_revalidate_forbids_a_stale_answer_in_an_outage() {
 }
 
 #[tokio::test]
-async fn l48_past_its_time_the_origins_word_decides_whether_it_is_given_while_the_origin_is_asked() {
+async fn l48_the_response_decides_whether_it_is_served_stale_during_revalidation() {
     for (directives, then) in [
         ("max-age=60", "fwd=stale; fwd-status=200; stored"),
         ("max-age=60, stale-while-revalidate=9", "fwd=stale; fwd-status=200; stored"),

@@ -20,7 +20,7 @@ async fn l03_only_a_200_is_stored() {
 }
 
 #[tokio::test]
-async fn l04_a_part_or_a_not_modified_that_nobody_asked_for_is_a_502() {
+async fn l04_a_206_or_304_that_was_not_requested_is_a_502() {
     let bench = Bench::start().await;
     let part = Reply::json("{\"a\"").header("content-range", "bytes 0-3/9");
     for reply in [part.with_status(206), Reply::status(304)] {
@@ -63,7 +63,7 @@ async fn l05_an_http2_stream_that_is_reset_is_not_stored() {
 }
 
 #[tokio::test]
-async fn l06_private_is_stored_for_the_one_who_asked() {
+async fn l06_private_is_stored_for_the_caller_alone() {
     let bench = Bench::of_the_origin().await;
     bench.answers(ok().header("cache-control", "private, max-age=60"));
     assert_eq!(bench.says(&[]).await, STORED);

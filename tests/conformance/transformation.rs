@@ -27,7 +27,7 @@ async fn l52_no_transform_does_not_let_a_credential_pass() {
 }
 
 #[tokio::test]
-async fn l53_gzip_is_asked_for_and_nothing_else_is_taken() {
+async fn l53_gzip_is_requested_and_no_other_coding_is_accepted() {
     let bench = Bench::start().await;
     bench.answers([ok().gzip(), ok().header("content-encoding", "br")]);
     let first = bench.get(&[("accept-encoding", "br")]).await;

@@ -55,7 +55,7 @@ async fn l41_conditions_that_only_an_origin_may_judge_are_ignored() {
 }
 
 #[tokio::test]
-async fn l43_a_304_that_nobody_asked_for_is_502_and_leaves_the_entry_alone() {
+async fn l43_a_304_to_an_unconditional_request_is_502_and_leaves_the_entry_alone() {
     let bench = Bench::of_the_client().await;
     bench.answers([ok(), Reply::status(304), ok()]);
     bench.get(&[]).await;

@@ -106,7 +106,7 @@ async fn l33_l36_who_waits_for_an_answer_that_another_language_chose_asks_for_it
 }
 
 #[tokio::test]
-async fn l33_a_variant_is_asked_about_with_its_own_validator() {
+async fn l33_a_variant_is_revalidated_with_its_own_validator() {
     let bench = Bench::start().await;
     bench.origin.answer("", |request| match request.header("if-none-match") {
         Some(tag) => Reply::status(304).header("etag", tag),

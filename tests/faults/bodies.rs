@@ -169,7 +169,7 @@ async fn f08_a_length_over_the_limit_is_refused_before_the_body_comes() {
 }
 
 #[tokio::test]
-async fn f09_a_coding_that_was_not_asked_for_is_a_502() {
+async fn f09_a_coding_that_was_not_requested_is_a_502() {
     let mut stage = Stage::set().await;
     for coding in ["br", "br,gzip", "gzip, gzip", "deflate", "zstd", "\u{fc}"] {
         stage.fails(sound().header("content-encoding", coding), 502, UpstreamFailure::Encoding).await;

@@ -1,4 +1,4 @@
-//! README.md beside this file and the tests, held against each other.
+//! Comparison of `README.md` with the tests.
 
 use crate::common::checklist::{Checklist, Row};
 

@@ -18,7 +18,7 @@ fn patient(config: &mut Config) {
 }
 
 #[tokio::test]
-async fn f57_a_thousand_equal_misses_are_one_question_though_the_first_caller_hangs_up() {
+async fn f57_a_thousand_equal_misses_are_one_request_though_the_first_caller_hangs_up() {
     let stage = Stage::with(patient).await;
     let gate = Gate::new();
     stage.origin.any(sound().held_until(&gate));

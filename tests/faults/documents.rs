@@ -99,7 +99,7 @@ async fn f28_what_is_not_unicode_does_not_pass() {
 }
 
 #[tokio::test]
-async fn f29_a_password_in_any_spelling_and_of_any_type_is_gone() {
+async fn f29_a_password_in_any_spelling_and_of_any_type_is_removed() {
     let mut stage = Stage::set().await;
     for member in [
         r#""pa\u0073sword":"hunter2-canary""#,

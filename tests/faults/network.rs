@@ -122,7 +122,7 @@ async fn f13_a_road_that_swallows_what_it_is_given_is_a_504() {
 }
 
 #[tokio::test]
-async fn f22_a_connection_that_died_in_the_pool_without_a_word_costs_one_answer() {
+async fn f22_a_connection_that_died_silently_in_the_pool_costs_one_response() {
     let far = Far::with(short).await;
     assert_eq!(far.ask("a").await.status, 200);
     far.link.go_silent();
@@ -136,7 +136,7 @@ async fn f22_a_connection_that_died_in_the_pool_without_a_word_costs_one_answer(
 }
 
 #[tokio::test]
-async fn f22_a_whole_pool_that_died_without_a_word_costs_one_answer() {
+async fn f22_a_pool_that_died_silently_costs_one_response() {
     let far = Far::with(short).await;
     let gate = crate::common::gate::Gate::new();
     far.origin.any(sound().held_until(&gate));
@@ -159,7 +159,7 @@ async fn f22_a_whole_pool_that_died_without_a_word_costs_one_answer() {
 }
 
 #[tokio::test]
-async fn f22_an_http2_connection_that_died_without_a_word_costs_one_answer() {
+async fn f22_an_http2_connection_that_died_silently_costs_one_response() {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let config = authority.right().server_config_speaking(&["h2"]);
     let origin = H2Origin::start(config, |_| Act::Answer(BODY.to_owned())).await;
@@ -182,7 +182,7 @@ async fn f22_an_http2_connection_that_died_without_a_word_costs_one_answer() {
 }
 
 #[tokio::test]
-async fn f49_a_caller_on_a_narrow_road_gets_its_answer_and_keeps_nobody_waiting() {
+async fn f49_a_caller_on_a_slow_network_gets_its_response_and_delays_no_other() {
     let origin = OriginServer::start().await;
     origin.any(sound());
     let proxy = Proxy::before(&origin.url()).await;
@@ -199,7 +199,7 @@ async fn f49_a_caller_on_a_narrow_road_gets_its_answer_and_keeps_nobody_waiting(
 }
 
 #[tokio::test]
-async fn f48_callers_that_vanish_without_a_word_leave_nothing_open() {
+async fn f48_callers_that_vanish_silently_leave_no_connection_open() {
     let origin = OriginServer::start().await;
     origin.any(sound());
     let proxy =

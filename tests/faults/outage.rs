@@ -64,7 +64,7 @@ impl Outage {
 }
 
 #[tokio::test]
-async fn f16_an_outage_of_an_hour_is_noticed_by_nobody_who_has_a_proof() {
+async fn f16_an_outage_of_an_hour_is_not_noticed_by_callers_with_a_proof() {
     let hour = Duration::from_hours(1);
     let mut outage = Outage::with(2, |config| config.freshness.stale_if_error = hour).await;
     outage.everybody_is_answered("B2X_1_x").await;
@@ -127,7 +127,7 @@ async fn f16_a_queue_that_an_outage_has_met_does_not_ask_after_all() {
 }
 
 #[tokio::test]
-async fn f16_past_stale_if_error_the_outage_is_told() {
+async fn f16_past_stale_if_error_callers_get_the_error() {
     let mut outage = Outage::with(1, |_| {}).await;
     outage.everybody_is_answered("B2X_1_x").await;
     outage.begin();
@@ -202,7 +202,7 @@ async fn f16_after_a_storm_a_crowd_is_let_in_within_five_seconds() {
 }
 
 #[tokio::test]
-async fn f16_a_storm_that_only_strangers_see_asks_once_for_each_of_their_questions() {
+async fn f16_an_outage_for_unproven_tokens_alone_causes_one_request_to_graph_for_each_of_theirs() {
     let mut outage = Outage::with(50, |_| {}).await;
     outage.begin();
     for caller in 0..50 {

@@ -46,7 +46,7 @@ async fn stage() -> Stage {
 }
 
 #[tokio::test]
-async fn f31_a_path_that_hides_another_is_400_and_asks_nobody() {
+async fn f31_a_path_that_hides_another_is_400_without_a_request_to_graph() {
     let stage = stage().await;
     let hidden = ["..%2f", "%2e%2e/", "%252f", "%c0%ae", "%00", "%0d%0a", "a%0d%0aHost:%20b"].map(of_flow);
     refused(&stage, &hidden, 400, Rejection::PercentInPath).await;

@@ -98,7 +98,7 @@ async fn f22_a_second_attempt_that_fails_is_not_followed_by_a_third() {
 }
 
 #[tokio::test]
-async fn t23_a_refusal_is_never_asked_again() {
+async fn t23_an_error_response_is_never_retried() {
     let mut stage = Stage::set().await;
     for status in [429, 500, 502, 503, 504] {
         stage.origin.any(Reply::json("{}").status_of(status));

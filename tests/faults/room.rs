@@ -70,7 +70,7 @@ async fn a_body_that_does_not_say_its_length_takes_room_as_it_comes_and_gives_it
 }
 
 #[tokio::test]
-async fn a_no_of_the_origins_without_room_for_its_words_is_still_its_no() {
+async fn an_error_response_without_room_for_its_body_keeps_its_status() {
     let mut stage = Stage::with(|config| config.bytes_in_flight = 100).await;
     stage.origin.any(large().with_status(403));
     let answer = stage.ask().await;

@@ -15,7 +15,7 @@ fn stale(proxy: &Proxy) -> u64 {
 }
 
 #[tokio::test]
-async fn the_first_question_finds_a_connection_made() {
+async fn the_first_request_uses_the_preconnected_socket() {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let config = authority.right().server_config_speaking(&["http/1.1"]);
     for origin in [OriginServer::start().await, OriginServer::start_tls(config).await] {
@@ -33,7 +33,7 @@ async fn the_first_question_finds_a_connection_made() {
 }
 
 #[tokio::test]
-async fn what_graph_says_over_http2_before_it_is_asked_is_heard_by_whoever_asks() {
+async fn frames_of_graph_before_the_first_http2_request_are_processed() {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let config = authority.right().server_config_speaking(&["h2"]);
     let origin = H2Origin::start(config, |_| Act::Answer(BODY.to_owned())).await;

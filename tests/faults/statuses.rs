@@ -72,7 +72,7 @@ async fn f17_a_429_is_passed_on_with_whole_seconds() {
 }
 
 #[tokio::test]
-async fn f17_where_a_429_came_from_is_not_told() {
+async fn f17_the_source_of_a_429_is_not_passed_on() {
     let mut stage = Stage::set().await;
     let scope = "Tenant_Application/ReadWrite/hunter2-canary/f8cdef31-a31e-4b4a-93e4-5f571e91255a";
     stage.origin.any(no(429).header("x-ms-throttle-scope", scope).header("x-ms-ags-diagnostic", CANARY));
@@ -100,7 +100,7 @@ async fn f20_a_redirect_is_a_502_and_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_error_whose_body_cannot_be_scrubbed_keeps_its_status_and_loses_its_words() {
+async fn an_error_whose_body_cannot_be_scrubbed_keeps_its_status_and_loses_its_body() {
     let mut stage = Stage::set().await;
     for status in [400, 401, 403, 404, 410, 429, 500, 502, 503, 504, 509] {
         let page = format!("<html>{CANARY}</html>");

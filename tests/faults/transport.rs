@@ -70,7 +70,7 @@ async fn f04_bytes_after_the_body_are_never_the_next_answer() {
 }
 
 #[tokio::test]
-async fn f15_a_port_where_nobody_listens_is_a_502() {
+async fn f15_a_port_without_a_listener_is_a_502() {
     let proxy = Proxy::before(&format!("http://{}", closed_port())).await;
     let answer = proxy.read(&token::mint("a")).await;
     assert_eq!(

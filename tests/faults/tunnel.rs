@@ -93,7 +93,7 @@ async fn no_proxy_leads_to_a_plain_origin_on_loopback() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_is_a_502_and_the_origin_sees_nobody() {
+async fn a_proxy_that_refuses_is_a_502_and_the_origin_gets_no_connection() {
     let authority = Authority::new();
     let origin = origin(&authority).await;
     for status in [407, 403, 502] {

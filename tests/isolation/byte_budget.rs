@@ -97,7 +97,7 @@ async fn an_address_that_takes_none_of_many_answers_leaves_half_of_the_budget_to
 }
 
 #[tokio::test]
-async fn small_answers_that_nobody_takes_are_bounded_for_each_address() {
+async fn small_responses_that_are_not_read_are_bounded_for_each_address() {
     let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let proxy = Proxy::with(&origin.url(), small).await;

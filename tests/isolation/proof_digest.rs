@@ -190,7 +190,7 @@ async fn in_an_outage_each_token_is_given_its_own_bytes_or_none() {
 }
 
 #[tokio::test]
-async fn while_graph_is_asked_each_token_is_given_its_own_bytes() {
+async fn during_a_revalidation_each_token_gets_its_own_bytes() {
     let stage = Stage::start().await;
     let [one, other] = stage.tokens();
     stage.views.set(&one, view("one"));

@@ -13,7 +13,7 @@ use crate::common::serve::Serve;
 use crate::common::{token, within};
 
 #[tokio::test]
-async fn f66_requests_go_on_while_nobody_reads_the_log_and_lost_lines_are_counted() {
+async fn f66_requests_go_on_while_the_log_is_not_read_and_lost_lines_are_counted() {
     let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let url = origin.url();

@@ -31,7 +31,7 @@ async fn nearly_slowest(client: &mut Client, authorization: &str) -> Duration {
 }
 
 #[tokio::test]
-async fn f52_idle_connections_cost_little_memory_and_slow_nobody_down() {
+async fn f52_idle_connections_cost_little_memory_and_slow_no_caller_down() {
     let count = number("IDLE_CONNECTIONS", 1_000);
     if !may_open(u64::try_from(count).unwrap() + 200) {
         println!("skipped: {count} connections need as many descriptors; raise `ulimit -Hn`");

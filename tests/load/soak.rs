@@ -40,7 +40,7 @@ pub(super) struct World {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_soak_leaves_nothing_behind_and_tells_nobody_what_is_anothers() {
+async fn a_soak_leaks_nothing_and_no_caller_gets_the_response_of_another() {
     let seconds = number("SOAK_SECONDS", 5) as u64;
     process::may_open(4_096);
     let world = Arc::new(world().await);

@@ -464,14 +464,14 @@ fn model(guarded: bool) -> Seen {
 }
 
 #[test]
-fn a_memory_that_is_too_small_forgets_and_gives_nobody_anothers_answer() {
+fn a_store_that_is_too_small_evicts_and_serves_no_caller_the_response_of_another() {
     let seen = model(false);
     let often = seen.requests / 100;
     assert!(seen.hits > often && seen.evicted > often && seen.bridged > 0, "too much alike: {seen:?}");
 }
 
 #[test]
-fn gates_and_purse_refuse_only_by_the_doing_of_those_who_may_and_never_a_hit() {
+fn breakers_and_limits_refuse_only_for_causes_in_the_callers_scope_and_never_a_hit() {
     let seen = model(true);
     let refusals = [seen.by_throttle, seen.by_breaker];
     assert!(seen.hits > seen.requests / 100 && refusals.iter().all(|count| *count > 0), "{seen:?}");

@@ -178,7 +178,7 @@ impl History {
         for response in
             self.responses.iter().filter(|response| response.body == serial && response.kind.grants())
         {
-            why = self.is_word_fit(response, cast, who, resource, now, (times, grace));
+            why = self.is_response_fit(response, cast, who, resource, now, (times, grace));
             if why.is_ok() {
                 break;
             }
@@ -186,7 +186,7 @@ impl History {
         why
     }
 
-    fn is_word_fit(
+    fn is_response_fit(
         &self,
         response: &GraphResponse,
         cast: &[Token],

@@ -57,7 +57,7 @@ mod views;
 use op::Settings;
 
 #[test]
-fn no_caller_sees_what_graph_would_not_give_to_that_caller() {
+fn no_caller_gets_a_response_that_graph_would_not_send_to_that_caller() {
     let requests = run::number("MODEL_REQUESTS").unwrap_or(20_000);
     let coverage = run::model(requests, run::seed(), Settings::Operators, false)
         .unwrap_or_else(|failure| panic!("{failure}"));
@@ -69,7 +69,7 @@ fn no_caller_sees_what_graph_would_not_give_to_that_caller() {
 
 /// The same with lifetimes of Graph, or with directives of callers honored, or both.
 #[test]
-fn nor_does_any_where_graph_or_the_callers_decide() {
+fn the_same_holds_with_lifetimes_of_graph_and_directives_of_callers() {
     let requests = run::number("MODEL_REQUESTS").unwrap_or(20_000) / 4;
     let coverage = run::model(requests, run::seed(), Settings::Rfcs, false)
         .unwrap_or_else(|failure| panic!("{failure}"));

@@ -57,9 +57,11 @@ fn the_applied_fault_is_noticed() {
         Ok(coverage) => panic!("{name} went unnoticed: {coverage:?}"),
     };
     let story = failure.lines().take(2).collect::<Vec<_>>().join(", ");
-    println!("noticed: {story}");
     let rules = patch.rules();
-    assert!(rules.iter().any(|rule| story.contains(rule)), "{name} was noticed, but not by {rules:?}");
+    let broken = rules.iter().find(|rule| story.contains(*rule));
+    let broken = broken.unwrap_or_else(|| panic!("{name} was noticed, but not by {rules:?}: {story}"));
+    let requests = story.rsplit_once(", after ").map_or("", |(_, rest)| rest);
+    println!("noticed: {broken} after {requests}; {story}");
 }
 
 /// Text of a patch, header included.

@@ -134,7 +134,7 @@ async fn graph_of_the_far_end() {
     let tokens: Vec<_> = (0..USERS).map(|user| graph.token().user(&format!("net-{user}")).mint()).collect();
     std::fs::write(directory.join("writing"), tokens.join("\n")).unwrap();
     std::fs::rename(directory.join("writing"), directory.join("tokens")).unwrap();
-    until_told().await;
+    until_input_ends().await;
 }
 
 /// The work of callers at the far end: each has an answer, and holds its connection.
@@ -150,11 +150,11 @@ async fn callers_of_the_far_end() {
         clients.push(client);
     }
     std::fs::write(std::env::var("NET_READY").unwrap(), "").unwrap();
-    until_told().await;
+    until_input_ends().await;
 }
 
 /// Ends with the process that started it, which holds the other end of standard input.
-async fn until_told() {
+async fn until_input_ends() {
     let reading = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
     reading.await.unwrap().unwrap();
 }

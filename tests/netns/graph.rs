@@ -152,7 +152,7 @@ async fn a_narrow_wire_carries_all_answers_in_turn() {
 }
 
 #[tokio::test]
-async fn a_wire_that_is_unplugged_is_told_in_time_and_works_when_it_is_plugged_in_again() {
+async fn a_network_without_a_link_is_an_error_in_time_and_works_after_the_link_is_back() {
     let far = Far::start().await;
     let serve = far.proxy(&[]).await;
     assert_eq!(far.ask(&serve, 0, ALL).await.status, 200);

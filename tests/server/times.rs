@@ -143,7 +143,7 @@ async fn new_terms_hold_for_the_next_connection() {
 }
 
 #[tokio::test]
-async fn large_answers_that_nobody_takes_leave_no_room_for_more_and_give_it_back() {
+async fn large_responses_that_are_not_read_exhaust_the_byte_budget_and_release_it() {
     let budget = ByteBudget::new(36 << 20);
     let server = start_within(config(patient()), budget.clone()).await;
     let mut slow = [Raw::connect(server.address).await, Raw::connect(server.address).await];

@@ -183,7 +183,7 @@ fn a_purge_of_one_flow_and_tenant_is_as_sharp_and_leaves_all_others() {
 }
 
 #[test]
-fn what_a_401_withdraws_does_not_come_back_by_a_write_that_is_under_way() {
+fn a_write_in_flight_does_not_restore_what_a_401_revoked() {
     let take = |stage: &Stage, race: usize| {
         let caller = &stage.callers[race % 2];
         stage.store.withdraw_token(&caller.fingerprint);
@@ -192,7 +192,7 @@ fn what_a_401_withdraws_does_not_come_back_by_a_write_that_is_under_way() {
 }
 
 #[test]
-fn what_a_403_withdraws_does_not_come_back_by_a_write_that_is_under_way() {
+fn a_write_in_flight_does_not_restore_what_a_403_revoked() {
     let take = |stage: &Stage, race: usize| {
         let caller = &stage.callers[race % 2];
         stage.store.withdraw_resource(&caller.fingerprint, &stage.flows[race % 3]);
