@@ -27,8 +27,7 @@ quick: ## the fast loop: format, clippy of the library, unit tests
 	$(call say,format)
 	@cargo fmt --all --check
 	$(call say,lints of the library)
-	@# With the profile of the tests, so that these are linted, too.
-	@cargo clippy --quiet --locked --lib --profile test -- -D warnings
+	@cargo clippy --quiet --locked --lib -- -D warnings
 	$(call say,unit tests)
 	@cargo $(tests) --locked --lib
 
@@ -38,7 +37,7 @@ setup: ## say what is missing, and install it where that is possible
 
 clients:
 	$(call say,Graph's own clients for the tests)
-	@tests/clients/prepare
+	@tests/sdk_clients/prepare
 
 fmt: ## check the format (`cargo fmt --all` repairs it)
 	$(call say,format)
@@ -73,7 +72,7 @@ it: ## the tests of the whole, in tests/
 	@cargo $(tests) --locked --test '*'
 
 test-clients: setup clients ## Graph's SDKs for Python and JavaScript, curl and the .NET shape, before the proxy
-	@cargo $(tests) --locked --features test-clients --test clients
+	@cargo $(tests) --locked --features test-clients --test sdk_clients
 
 test-chart: setup ## the Helm chart, alerts and dashboard: Helm 3 and 4, promtool, a real Prometheus; a pod where there is an image
 	$(call say,chart and alerts and dashboard (a first run fetches its tools))
@@ -85,7 +84,7 @@ image: ## the container image, built without a registry, and tried (root, Debian
 fuzz: ## each fuzz target for FUZZ_SECONDS (60)
 	@tools/fuzz.sh
 
-mutants: ## faults planted into the code that holds the promises; does a test notice each? (MUTANTS_SET)
+mutants: ## plants faults, one at a time, and prints those that no test notices (MUTANTS_SET=patches: the deliberate ones, under an hour; MUTANTS_ONLY)
 	@tools/mutants.sh
 
 flood: ## hits with and without a flood of forged tokens, before the release build (SECONDS, HITS, FLOOD, SOURCES)
@@ -118,7 +117,7 @@ soak: ## mixed load while Graph and the network fail and heal, for SOAK_SECONDS 
 	@PURGE_RACES=$${PURGE_RACES:-100000} cargo test --release --locked --test isolation race -- --nocapture
 
 model: ## a million requests of the model, in a release build (MODEL_REQUESTS; MODEL_SEED replays a failure)
-	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model -- --nocapture no_caller nor_does
+	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model -- --nocapture no_caller the_same_holds
 
 supply: ## licences, crates and sources in the tree, by cargo-deny
 	@tools/supply.sh

@@ -18,7 +18,6 @@ pub use self::accept::Metadata;
 use self::query::{Expand, PropertyNames};
 use crate::http::rejection::Rejection;
 use crate::support::labels::{Label, labels};
-use crate::support::sabotage::sabotaged;
 
 labels! {
     /// The version of Graph's API.
@@ -82,18 +81,11 @@ impl Resource {
             target.push_str("?$expand=");
             expand.write_to(&mut target);
         }
-        if !select.is_empty() && sabotaged!(SelectNotForwarded, false, true) {
+        if !select.is_empty() {
             target.push_str(if expand.is_empty() { "?$select=" } else { "&$select=" });
             select.write_to(&mut target);
         }
         target
-    }
-
-    /// The same as if nothing were expanded.
-    #[cfg(feature = "sabotage")]
-    #[must_use]
-    pub fn without_expand(&self) -> Self {
-        ResourceParts { expand: Expand::default(), ..self.parts.clone() }.into()
     }
 
     /// Returns the `Accept` value of the request to Graph.

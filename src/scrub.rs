@@ -124,18 +124,6 @@ pub struct Scrubbed {
     pub unknown: UnknownMembers,
 }
 
-#[cfg(feature = "sabotage")]
-impl Scrubbed {
-    /// Wraps a body without scrubbing it.
-    pub fn unscrubbed(raw: &[u8]) -> Self {
-        Self {
-            body: ScrubbedBody(raw.into()),
-            removed: RemovedCounts::default(),
-            unknown: UnknownMembers::default(),
-        }
-    }
-}
-
 /// A scrubbed body. Only the scrubber creates this type, so a parameter of this type cannot receive an unscrubbed
 /// body. Clones share one allocation, which holds the reference count in front of the text, so that sending a body
 /// reads one place in memory. The allocation is exactly as long as the text; the cache counts it by its length.

@@ -7,5 +7,4 @@ pub mod clock;
 pub mod detach_on_drop;
 pub mod dial;
 pub mod labels;
-pub mod sabotage;
 pub mod watched_files;

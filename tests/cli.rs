@@ -1,4 +1,4 @@
-//! The command line, as a shell sees it.
+//! The command line: arguments, environment, exit codes.
 #![expect(clippy::unwrap_used, reason = "a test fails so, and its helpers with it")]
 
 use std::process::{Command, Output};

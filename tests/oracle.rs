@@ -1,20 +1,19 @@
-//! The rules of this cache beside another's: the crate `http-cache-semantics`, for a private cache.
+//! Comparison of the cache's rules with the crate `http-cache-semantics`, for a private cache.
 //!
-//! Both judge the same responses, requests and moments, drawn by lot: may it be stored, how old is it, how long
-//! is it good for, may it be used without asking, with what is the origin asked, and which answer is a 304 about.
-//! Where the two differ, one of them departs from RFC 9111; every departure is named here, and a test sees to it
-//! that it goes the way it is meant to.
+//! Both judge the same random responses, requests and times: storage, age, lifetime, use without validation, validators in
+//! the request to the origin, and the entry that a 304 confirms. Where the two differ, one departs from RFC 9111; the table
+//! names every difference, and a test checks its direction.
 //!
 //! | where | here | there | why |
 //! |---|---|---|---|
-//! | `Vary: a, *` | not stored | stored, never matched | what nobody can use takes no room |
+//! | `Vary: a, *` | not stored | stored, never matched | an entry that never matches takes no room |
 //! | no time left, and no validator | not stored | stored | the same; here each response gets a validator |
-//! | response `no-cache`, request `max-stale` | asked about | used | s5.2.2.4: not without validation, whatever the caller says |
-//! | `proxy-revalidate`, request `max-stale` | asked about | used | stricter: a proxy of many callers, though each has a cache of its own |
-//! | request `max-stale=n`, exactly `n` past its time | used | asked for | s5.2.1.2: by no more than `n` |
-//! | request `max-age=0`, age 0 | asked about | used | stricter: it is how callers spell "ask" |
-//! | request `Pragma` beside `Cache-CacheControl` | ignored | obeyed | s5.4; not drawn |
-//! | response `Pragma: no-cache` | ignored | obeyed | s5.4 is about requests; not drawn |
+//! | response `no-cache`, request `max-stale` | validated | used | s5.2.2.4: not without validation, also with `max-stale` |
+//! | `proxy-revalidate`, request `max-stale` | validated | used | stricter: the proxy has many callers, though each has its own cache |
+//! | request `max-stale=n`, stale by exactly `n` | used | fetched | s5.2.1.2: by no more than `n` |
+//! | request `max-age=0`, age 0 | validated | used | stricter: callers force a validation that way |
+//! | request `Pragma` beside `Cache-Control` | ignored | obeyed | s5.4; not generated |
+//! | response `Pragma: no-cache` | ignored | obeyed | s5.4 is about requests; not generated |
 //! | a directive in another case, in quotes, or there twice | read, skipped, the smallest | not read, read, `must-revalidate` | s5.2, s4.2.1; pinned by `l01_...`, `l16_...`, `l19_...`; not drawn |
 //! | `max-age` without a value | 0 | not there | s4.2.1 lets it be stale; pinned by `l17_...`; not drawn |
 //! | dates in the two old forms | read | not read | RFC 9110 s5.6.7; pinned by `l20_...`; not drawn |
@@ -50,7 +49,7 @@ fn config() -> Config {
     }
 }
 
-/// A response, what a later request says in `Cache-CacheControl`, and how many seconds later that comes.
+/// A response, the `Cache-Control` of a later request, and the seconds between them.
 #[derive(Clone, Debug)]
 struct Case {
     response: Vec<(&'static str, String)>,

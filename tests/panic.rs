@@ -1,4 +1,4 @@
-//! What is told of a panic. The hook belongs to the whole process, so this test has one of its own.
+//! Reports of a panic. The hook belongs to the whole process, so this test has its own process.
 
 use std::sync::Arc;
 

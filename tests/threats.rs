@@ -1,19 +1,19 @@
-//! What an attacker may try, by the number that the threat has in the threat model.
+//! Attacks, by the numbers of the threat model.
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
-mod kit;
+mod common;
 
 use std::time::Duration;
 
+use common::client::{self, Client, Response};
+use common::gate::Gate;
+use common::origin::OriginServer;
+use common::proxy::{Proxy, path};
+use common::reply::Reply;
+use common::within;
 use connector_cache::fake_graph::{FakeGraph, Options, forgery};
 use connector_cache::upstream::unauthorized_tokens::UNAUTHORIZED_RESPONSE_TTL;
 use futures_util::future::join_all;
-use kit::client::{self, Client, Response};
-use kit::gate::Gate;
-use kit::origin::StubGraph;
-use kit::proxy::{Proxy, path};
-use kit::reply::Reply;
-use kit::within;
 
 /// Two tokens of one user.
 fn tokens() -> (String, String) {
@@ -21,14 +21,14 @@ fn tokens() -> (String, String) {
     (mint.token().mint(), mint.token().expires_in(Duration::from_secs(1800)).mint())
 }
 
-/// As many tokens with the claims of `token` and no signature of Graph's.
+/// Tokens with the claims of `token` and a wrong signature, in this number.
 fn forged(token: &str, count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{}x{number}", forgery::forged(token))).collect()
 }
 
-/// An origin that has one good token, and says 401 to every other. `good` answers the good one.
-async fn origin_of(token: &str, good: Reply) -> StubGraph {
-    let (origin, authorization) = (StubGraph::start().await, format!("Bearer {token}"));
+/// An origin server that accepts one token with the reply `good`, and answers 401 to all others.
+async fn origin_of(token: &str, good: Reply) -> OriginServer {
+    let (origin, authorization) = (OriginServer::start().await, format!("Bearer {token}"));
     origin.answer("", move |request| {
         let known = request.header("authorization") == Some(&authorization);
         if known { good.clone() } else { refusal() }
@@ -45,7 +45,7 @@ fn cache_status(response: &Response) -> &str {
 }
 
 #[tokio::test]
-async fn t01_forged_tokens_beside_a_slow_question_of_the_victims_get_graphs_401() {
+async fn t01_forged_tokens_beside_a_slow_request_of_the_victim_get_graphs_401() {
     let ((token, _), gate) = (tokens(), Gate::new());
     let origin = origin_of(&token, Reply::json("{}").held_until(&gate)).await;
     let proxy = Proxy::before(&origin.url()).await;
@@ -63,8 +63,8 @@ async fn t01_forged_tokens_beside_a_slow_question_of_the_victims_get_graphs_401(
 }
 
 #[tokio::test]
-async fn t02_a_200_for_one_question_says_nothing_of_another() {
-    let (origin, (token, _)) = (StubGraph::start().await, tokens());
+async fn t02_a_200_for_one_resource_is_no_proof_for_another() {
+    let (origin, (token, _)) = (OriginServer::start().await, tokens());
     let asked = path("a");
     let other_expand = asked.replace("postFederationSignup,", "");
     let (other_flow, other_version) = (path("b"), asked.replace("/beta/", "/v1.0/"));
@@ -80,8 +80,8 @@ async fn t02_a_200_for_one_question_says_nothing_of_another() {
 }
 
 #[tokio::test]
-async fn t06_a_path_that_two_readers_could_read_differently_reaches_nobody() {
-    let (origin, (token, _)) = (StubGraph::start().await, tokens());
+async fn t06_an_ambiguous_path_does_not_reach_graph() {
+    let (origin, (token, _)) = (OriginServer::start().await, tokens());
     let proxy = Proxy::before(&origin.url()).await;
     for flow in
         ["..%2f", "%2e%2e/", "%252f", "..\\", "%c0%ae", "%00", "x%0d%0a", "a/../b", "..", "", ".", "x;y"]
@@ -146,7 +146,8 @@ async fn t08_only_a_whole_200_of_json_is_kept() {
 #[tokio::test]
 async fn t09_forged_tokens_fill_nothing_that_a_proven_one_needs() {
     let ((token, _), gate) = (tokens(), Gate::new());
-    let (origin, authorization, held) = (StubGraph::start().await, format!("Bearer {token}"), gate.clone());
+    let (origin, authorization, held) =
+        (OriginServer::start().await, format!("Bearer {token}"), gate.clone());
     origin.answer("", move |request| {
         let known = request.header("authorization") == Some(&authorization);
         if known { Reply::json("{}") } else { Reply::status(401).held_until(&held) }
@@ -185,7 +186,7 @@ async fn t10_a_forged_token_that_comes_first_spoils_nothing() {
 
 #[tokio::test]
 async fn t11_a_credential_in_a_refusal_is_masked_too() {
-    let (origin, (token, _)) = (StubGraph::start().await, tokens());
+    let (origin, (token, _)) = (OriginServer::start().await, tokens());
     let body = r#"{"error":{"code":"x","innerError":{"clientSecret":"planted","password":"planted"}}}"#;
     origin.any(
         Reply::status(403)
@@ -202,7 +203,8 @@ async fn t11_a_credential_in_a_refusal_is_masked_too() {
 
 #[tokio::test]
 async fn t13_neither_a_redirect_nor_a_caller_says_where_a_token_goes() {
-    let (origin, elsewhere, (token, _)) = (StubGraph::start().await, StubGraph::start().await, tokens());
+    let (origin, elsewhere, (token, _)) =
+        (OriginServer::start().await, OriginServer::start().await, tokens());
     let proxy = Proxy::before(&origin.url()).await;
     for status in [301, 302, 303, 307, 308] {
         let target = format!("{}{}", elsewhere.url(), path("B2X_1_x"));
@@ -236,7 +238,7 @@ async fn t15_a_bomb_of_graphs_is_a_502() {
 
 #[tokio::test]
 async fn t16_nothing_that_a_caller_sends_becomes_a_series() {
-    let (origin, (token, _)) = (StubGraph::start().await, tokens());
+    let (origin, (token, _)) = (OriginServer::start().await, tokens());
     origin.any([Reply::json("{}"), Reply::status(404)]);
     let proxy = Proxy::before(&origin.url()).await;
     let series = async || {
@@ -260,7 +262,7 @@ async fn t16_nothing_that_a_caller_sends_becomes_a_series() {
 }
 
 #[tokio::test]
-async fn t18_a_guess_at_an_entity_tag_tells_a_stranger_nothing() {
+async fn t18_a_guessed_entity_tag_tells_an_unproven_token_nothing() {
     let (token, _) = tokens();
     let origin = origin_of(&token, Reply::json("{}")).await;
     let proxy = Proxy::before(&origin.url()).await;
@@ -279,7 +281,7 @@ async fn t18_a_guess_at_an_entity_tag_tells_a_stranger_nothing() {
 
 #[tokio::test]
 async fn t21_nothing_of_the_admin_port_is_on_the_data_port() {
-    let (origin, (token, _)) = (StubGraph::start().await, tokens());
+    let (origin, (token, _)) = (OriginServer::start().await, tokens());
     let proxy = Proxy::before(&origin.url()).await;
     for path in ["/metrics", "/cache", "/livez", "/readyz", "/"] {
         assert_eq!(proxy.get(path, &token).await.status, 404, "{path}");
@@ -291,8 +293,8 @@ async fn t21_nothing_of_the_admin_port_is_on_the_data_port() {
 }
 
 #[tokio::test]
-async fn t23_an_answer_however_bad_is_not_asked_for_again() {
-    let (origin, (token, _)) = (StubGraph::start().await, tokens());
+async fn t23_a_bad_response_is_not_requested_again() {
+    let (origin, (token, _)) = (OriginServer::start().await, tokens());
     let proxy = Proxy::before(&origin.url()).await;
     let bad = [Reply::json("{}").reset_after(20), Reply::status(503), Reply::json("x"), Reply::status(429)];
     for (asked, reply) in bad.into_iter().enumerate() {
@@ -306,7 +308,7 @@ async fn t23_an_answer_however_bad_is_not_asked_for_again() {
 #[tokio::test]
 async fn t24_a_429_is_for_its_own_token_and_keeps_its_scope_to_itself() {
     let ((one, other), gate) = (tokens(), Gate::new());
-    let (origin, authorization, held) = (StubGraph::start().await, format!("Bearer {one}"), gate.clone());
+    let (origin, authorization, held) = (OriginServer::start().await, format!("Bearer {one}"), gate.clone());
     let scope = "Tenant_Application/ReadWrite/planted-app/planted-tenant";
     origin.answer("", move |request| {
         if request.header("authorization") == Some(&authorization) {

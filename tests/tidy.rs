@@ -8,8 +8,6 @@ mod files;
 mod imports;
 #[path = "tidy/levels.rs"]
 mod levels;
-#[path = "tidy/readme.rs"]
-mod readme;
 #[path = "tidy/references.rs"]
 mod references;
 #[path = "tidy/security.rs"]

@@ -1,19 +1,19 @@
-//! Spans, as a collector gets them: what they say, what they never say, and that no request waits for them.
+//! Spans at the collector: their contents, and what they must not contain. No request waits for their export.
 
 #![cfg(all(feature = "otlp", feature = "demo"))]
 
-mod kit;
+mod common;
 
+use common::client;
+use common::collector::{Collector, Span};
+use common::origin::{OriginServer, closed_port};
+use common::proxy::{Proxy, path};
+use common::reply::Reply;
+use common::serve::Serve;
+use common::{token, within};
 use connector_cache::config::Config;
 use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, SIGN_UP, user_id};
 use connector_cache::observability::metrics::SpanResult;
-use kit::client;
-use kit::collector::{Collector, Span};
-use kit::origin::{StubGraph, closed_port};
-use kit::proxy::{Proxy, path};
-use kit::reply::Reply;
-use kit::serve::Serve;
-use kit::{token, within};
 use url::Url;
 
 const CALLERS: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -40,7 +40,7 @@ fn of_client(spans: &[Span]) -> Vec<&Span> {
 
 #[tokio::test]
 async fn a_callers_trace_goes_on_through_the_proxy_to_graph() {
-    let (origin, collector) = (StubGraph::start().await, Collector::start().await);
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     let id = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
     origin.any(Reply::json("{}").header("request-id", id));
     let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
@@ -58,7 +58,7 @@ async fn a_callers_trace_goes_on_through_the_proxy_to_graph() {
 
 #[tokio::test]
 async fn spans_have_the_names_and_attributes_of_the_conventions() {
-    let (origin, collector) = (StubGraph::start().await, Collector::start().await);
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     origin.any(Reply::json("{}"));
     let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
     ask(&proxy, &token::mint("ada"), None).await;
@@ -85,12 +85,12 @@ async fn spans_have_the_names_and_attributes_of_the_conventions() {
 
 #[tokio::test]
 async fn a_hit_has_one_span_and_a_second_attempt_one_of_its_own() {
-    let (origin, collector) = (StubGraph::start().await, Collector::start().await);
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     origin.any(Reply::json("{}"));
     let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
     ask(&proxy, &token::mint("ada"), None).await;
     ask(&proxy, &token::mint("ada"), None).await;
-    // The connection is used and idle: one that ends without a word is asked again on another.
+    // The connection was used and is idle: a request on a connection that just ends is repeated on another one.
     origin.route("/beta", vec![Reply::hang_up(), Reply::json("{}")]);
     ask(&proxy, &token::mint("grace"), None).await;
     let spans = collector.spans(6).await;
@@ -106,10 +106,10 @@ async fn a_hit_has_one_span_and_a_second_attempt_one_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_went_wrong_is_said_in_a_word() {
-    let (origin, collector) = (StubGraph::start().await, Collector::start().await);
+async fn a_failure_has_its_reason_in_the_span() {
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     let whole = format!("{{\"a\":\"{}\"}}", "b".repeat(1000));
-    // Each on a connection of its own: a broken one that was used before would be asked again.
+    // Each on its own connection: on a used connection the request would be repeated.
     origin.any(vec![
         Reply::json("{}").with_status(503),
         Reply::status(403).then_close(),
@@ -136,7 +136,7 @@ async fn what_went_wrong_is_said_in_a_word() {
 
 #[tokio::test]
 async fn a_caller_that_hangs_up_and_one_that_is_refused_have_their_spans() {
-    let (origin, collector) = (StubGraph::start().await, Collector::start().await);
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     origin.any(Reply::silence());
     let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
     client::get(proxy.data, "/beta/users", &[]).await;
@@ -156,7 +156,7 @@ async fn a_caller_that_hangs_up_and_one_that_is_refused_have_their_spans() {
 
 #[tokio::test]
 async fn who_says_that_a_trace_is_not_wanted_is_heard() {
-    let (origin, collector) = (StubGraph::start().await, Collector::start().await);
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     origin.any(Reply::json("{}"));
     let proxy = Proxy::with(&origin.url(), |config| {
         config.tracing_export.endpoint = Some(collector.url());
@@ -200,15 +200,15 @@ async fn no_span_names_a_token_a_flow_a_tenant_a_subject_or_a_credential() {
 }
 
 #[tokio::test]
-async fn a_collector_that_says_nothing_holds_up_nobody() {
-    let (origin, collector) = (StubGraph::start().await, StubGraph::start().await);
+async fn a_silent_collector_delays_no_request() {
+    let (origin, collector) = (OriginServer::start().await, OriginServer::start().await);
     origin.any(Reply::json("{}"));
     collector.any(Reply::silence());
     let proxy = Proxy::with(&origin.url(), sending_to(&Url::parse(&collector.url()).unwrap())).await;
     let bearer = format!("Bearer {}", token::mint("ada"));
     let mut caller = client::Client::connect(proxy.data).await;
     caller.get(&path("B2X_1_x"), &[("authorization", &bearer)]).await;
-    // A batch is on its way, and gets no answer.
+    // A batch is in flight and gets no response.
     collector.wait_for_requests(1).await;
     for _ in 0..100 {
         let answer = caller.get(&path("B2X_1_x"), &[("authorization", &bearer)]).await;
@@ -220,7 +220,7 @@ async fn a_collector_that_says_nothing_holds_up_nobody() {
 
 #[tokio::test]
 async fn spans_that_a_collector_does_not_take_are_counted_and_requests_go_on() {
-    let (origin, collector) = (StubGraph::start().await, StubGraph::start().await);
+    let (origin, collector) = (OriginServer::start().await, OriginServer::start().await);
     origin.any(Reply::json("{}"));
     collector.any(Reply::status(503));
     let gone = Url::parse(&format!("http://{}", closed_port())).unwrap();
@@ -236,7 +236,7 @@ async fn spans_that_a_collector_does_not_take_are_counted_and_requests_go_on() {
 
 #[tokio::test]
 async fn the_last_spans_are_sent_when_the_proxy_stops() {
-    let (origin, collector) = (StubGraph::start().await, Collector::start().await);
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     origin.any(Reply::json("{}"));
     let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
     ask(&proxy, &token::mint("ada"), None).await;
@@ -247,8 +247,8 @@ async fn the_last_spans_are_sent_when_the_proxy_stops() {
 }
 
 #[tokio::test]
-async fn without_an_endpoint_nobody_is_told_and_a_callers_trace_still_goes_on() {
-    let origin = StubGraph::start().await;
+async fn without_an_endpoint_nothing_is_exported_and_a_callers_trace_is_continued() {
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let proxy = Proxy::before(&origin.url()).await;
     ask(&proxy, &token::mint("ada"), None).await;
@@ -268,7 +268,7 @@ async fn without_an_endpoint_nobody_is_told_and_a_callers_trace_still_goes_on() 
 async fn the_standard_variables_of_the_environment_reach_the_collector() {
     use std::io::Read as _;
 
-    let (origin, collector) = (StubGraph::start().await, StubGraph::start().await);
+    let (origin, collector) = (OriginServer::start().await, OriginServer::start().await);
     origin.any(Reply::json("{}"));
     collector.any(Reply::json("{}"));
     let (graph, endpoint) = (origin.url(), collector.url());
@@ -303,7 +303,7 @@ async fn the_standard_variables_of_the_environment_reach_the_collector() {
 
 #[tokio::test]
 async fn a_batch_that_a_busy_collector_refuses_is_sent_again() {
-    let (origin, collector) = (StubGraph::start().await, StubGraph::start().await);
+    let (origin, collector) = (OriginServer::start().await, OriginServer::start().await);
     origin.any(Reply::json("{}"));
     collector.any(vec![Reply::status(503), Reply::json("{}")]);
     let proxy = Proxy::with(&origin.url(), sending_to(&Url::parse(&collector.url()).unwrap())).await;

@@ -15,7 +15,6 @@ use super::hash::prefix;
 use super::{ClaimHash, ClaimKind, Principal, TokenExpiry};
 use crate::auth::Bypass;
 use crate::support::clock::Now;
-use crate::support::sabotage::sabotaged;
 
 /// Hashed claims of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +120,7 @@ fn principal(raw: &RawClaims<'_>, key: &hmac::Key) -> Principal {
     let (roles, wids) = (list(&raw.roles), list(&raw.wids));
     let mut context = hmac::Context::with_key(key);
     let tenant = raw.tid.as_deref().map(|text| vec![text]);
-    update_with_set(&mut context, "tid", sabotaged!(PrincipalWithoutTenant, None, tenant));
+    update_with_set(&mut context, "tid", tenant);
     update_with_set(&mut context, subject_kind, subject.map(|text| vec![text]));
     update_with_set(&mut context, "app", app_id(raw).map(|text| vec![text]));
     update_with_set(&mut context, "idtyp", raw.idtyp.as_deref().map(|text| vec![text]));

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::support::clock::Now;
-use crate::support::sabotage::sabotaged;
 
 /// A token's `exp`, seconds since the Unix epoch. From the year 2106 on every token counts as expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +26,7 @@ impl TokenExpiry {
 
     /// Returns how long the token may still use the cache: until 30 seconds before `exp`.
     pub fn remaining(self, now: Now) -> Duration {
-        let end = self
-            .unix_seconds()
-            .saturating_sub(sabotaged!(EndWithoutMargin, 0, EXP_MARGIN.as_secs()))
-            .saturating_mul(1000);
+        let end = self.unix_seconds().saturating_sub(EXP_MARGIN.as_secs()).saturating_mul(1000);
         Duration::from_millis(end.saturating_sub(now.token_millis()))
     }
 }

@@ -47,14 +47,6 @@ impl Principal {
     }
 }
 
-#[cfg(feature = "sabotage")]
-impl Principal {
-    /// Stands where a fingerprint should.
-    pub fn stand_in(self) -> TokenHash {
-        TokenHash(prefix(&self.0))
-    }
-}
-
 impl ClaimHash {
     /// Returns the whole hash as a key of a fair share.
     pub fn share_key(self) -> u128 {

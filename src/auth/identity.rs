@@ -7,8 +7,6 @@ use http::{HeaderMap, header};
 use super::hash::prefix;
 use super::{HashKeys, LogTag, Token, TokenHash};
 use crate::http::rejection::Rejection;
-#[cfg(feature = "sabotage")]
-use crate::support::clock::Now;
 
 /// The token of one request with its hash and log tag.
 #[derive(Debug)]
@@ -35,17 +33,6 @@ impl Identity {
         let token_hash = TokenHash(hash_keys.tokens.hash(&[line.as_bytes()]));
         let log_tag = LogTag(prefix(&hash_keys.log.hash_one(token_hash).to_be_bytes()));
         Ok(Self { token: Token(line), token_hash, log_tag })
-    }
-}
-
-#[cfg(feature = "sabotage")]
-impl Identity {
-    /// The same, known by whose token it says it is.
-    #[must_use]
-    pub fn of_principal(mut self, hash_keys: &HashKeys, now: Now) -> Self {
-        self.token_hash =
-            self.token.claims(hash_keys, now).map_or(self.token_hash, |claims| claims.principal.stand_in());
-        self
     }
 }
 

@@ -15,7 +15,6 @@ use crate::http::cache_control::CacheControl;
 use crate::http::cache_status::Forward;
 use crate::support::clock::Now;
 use crate::support::labels::labels;
-use crate::support::sabotage::sabotaged;
 
 /// Rules of freshness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,10 +150,9 @@ pub fn assess(
     now: Now,
 ) -> Assessment {
     let age = lifetime.initial_age.saturating_add(now.since(requested_at));
-    let proof_age = sabotaged!(ProofForever, Duration::ZERO, now.since(granted_at));
+    let proof_age = now.since(granted_at);
     // A lowered `cache.ttl` applies to stored responses too; a raised one only to later responses.
     let fresh_for = lifetime.fresh_for.min(config.ttl);
-    let fresh_for = sabotaged!(EntryForever, Duration::from_hours(9_000), fresh_for);
     let proof_left = config.proof_ttl.saturating_sub(proof_age);
     let remaining = fresh_for.saturating_sub(age).min(proof_left).min(token_left);
     let past = age.saturating_sub(fresh_for);
@@ -163,11 +161,11 @@ pub fn assess(
         || client.max_age.is_some_and(|limit| age > Duration::from_secs(limit) || limit == 0)
         || client.min_fresh.is_some_and(|wanted| remaining < Duration::from_secs(wanted));
     // A caller may accept a stale response (section 5.2.1.2), but cannot extend a proof.
-    let accepted = client.max_stale.is_some_and(|most| past <= Duration::from_secs(most))
-        && (sabotaged!(MaxStaleWidensProof, true, !proof_left.is_zero()));
+    let accepted =
+        client.max_stale.is_some_and(|most| past <= Duration::from_secs(most)) && !proof_left.is_zero();
     // `max-age` without `max-stale` declines stale responses (section 5.2.1.1).
     let declined = client.max_age.is_some() && client.max_stale.is_none();
-    let grace = sabotaged!(StalePastGrace, Duration::MAX, config.stale_while_revalidate);
+    let grace = config.stale_while_revalidate;
     let decision = if token_left.is_zero() {
         Decision::Forward(Forward::Bypass)
     } else if needs_request {

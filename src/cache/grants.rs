@@ -15,7 +15,6 @@ use super::entry::ContentDigest;
 use crate::auth::Claims;
 use crate::resource::Resource;
 use crate::support::clock::Now;
-use crate::support::sabotage::sabotaged;
 
 /// Record of Graph's 200 to one token for one resource, or of a 304 that confirms an earlier 200 to the same token.
 #[derive(Clone, Copy, Debug)]
@@ -62,11 +61,6 @@ impl Grants {
 
     /// Returns the newest proof for a resource, live or expired.
     pub fn newest_proof(&self, resource: &Resource) -> Option<Proof> {
-        sabotaged!(ProofOfAnyResource, return self.proof_where(|_| true));
-        sabotaged!(
-            ProofWithoutExpand,
-            return self.proof_where(|known| known.without_expand() == resource.without_expand())
-        );
         let proofs = self.proofs();
         Some(proofs.list.get(proofs.find(resource, digest(resource))?)?.proof)
     }
@@ -74,8 +68,6 @@ impl Grants {
     /// Returns the proof for a resource with this content digest. If request fields select responses, a token has one proof
     /// for each response.
     pub fn proof_for_content(&self, resource: &Resource, content: ContentDigest) -> Option<Proof> {
-        sabotaged!(ProofOfAnyResource, return self.newest_proof(resource));
-        sabotaged!(ProofWithoutExpand, return self.newest_proof(resource));
         let (proofs, digest) = (self.proofs(), digest(resource));
         let mut own = proofs.list.iter().rev().filter(|item| item.matches_resource(resource, digest));
         own.find(|item| item.proof.digest == content).map(|item| item.proof)
@@ -86,11 +78,6 @@ impl Grants {
         let (proofs, digest) = (self.proofs(), digest(resource));
         let mut own = proofs.list.iter().rev().filter(|item| item.matches_resource(resource, digest));
         own.find(|item| item.is_replaced_by(selector)).map(|item| item.proof)
-    }
-
-    #[cfg(feature = "sabotage")]
-    fn proof_where(&self, fits: impl Fn(&Resource) -> bool) -> Option<Proof> {
-        self.proofs().list.iter().find(|item| fits(&item.resource)).map(|item| item.proof)
     }
 
     /// Adds a proof. Of two proofs that replace each other the later one stays. Removes the oldest proof beyond `max_proofs`,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::auth::{Principal, TokenHash};
 use crate::resource::Resource;
-use crate::support::sabotage::sabotaged;
 
 /// Key of the stored responses for one principal and one resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,7 +19,7 @@ pub struct EntryKey {
 impl EntryKey {
     /// Creates the key for a principal and a resource.
     pub fn new(principal: Principal, resource: &Arc<Resource>) -> Self {
-        let resource = sabotaged!(EntryWithoutExpand, Arc::new(resource.without_expand()), resource.clone());
+        let resource = resource.clone();
         Self { principal, resource }
     }
 }

@@ -17,7 +17,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::purge::PurgeSelector;
 use crate::auth::{Claims, TokenHash};
 use crate::resource::Resource;
-use crate::support::sabotage::sabotaged;
 
 /// Leases of all requests in flight. Clones share one table.
 #[derive(Clone, Debug, Default)]
@@ -96,20 +95,9 @@ impl Leases {
     }
 }
 
-#[cfg(feature = "sabotage")]
-impl Leases {
-    /// Revokes those of a token's leases that a purge selects.
-    pub fn revoke_by_purge(&self, token_hash: &TokenHash, selector: &PurgeSelector) {
-        let selects = |state: &LeaseState| selector.selects(state.claims.as_ref(), &state.resource);
-        self.table().revoke(token_hash, selects);
-    }
-}
-
 impl LeaseTable {
     fn revoke_all_selected(&mut self, selector: &PurgeSelector) {
-        let selects = |state: &LeaseState| {
-            sabotaged!(PurgeRevokesAll, true, selector.selects(state.claims.as_ref(), &state.resource))
-        };
+        let selects = |state: &LeaseState| selector.selects(state.claims.as_ref(), &state.resource);
         let tokens: Vec<_> = self.states.keys().copied().collect();
         for token_hash in tokens {
             self.revoke(&token_hash, selects);
@@ -147,8 +135,7 @@ impl Lease {
     /// Runs `store`, or returns `None` if the lease is revoked. The lease cannot be revoked before `store` returns.
     pub fn commit<R>(&self, store: impl FnOnce() -> R) -> Option<R> {
         let revoked = self.state.revoked();
-        let may_not = sabotaged!(PurgeMissesFlights, false, *revoked);
-        if may_not { None } else { Some(store()) }
+        if *revoked { None } else { Some(store()) }
     }
 
     /// Returns the number of the lease. Leases of one token for one resource share a number until they are revoked or all

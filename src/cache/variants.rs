@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::entry::Entry;
 use super::grants::Proof;
 use super::vary::{SecondaryKeyHasher, SelectingRequest};
-use crate::support::sabotage::sabotaged;
 
 /// One to eight responses, the newest first. Clones are cheap.
 #[derive(Clone, Debug)]
@@ -60,9 +59,7 @@ impl Variants {
         before: Option<&Proof>,
         retention: Duration,
     ) -> Option<Self> {
-        let is_newer = |known: &Entry| {
-            sabotaged!(OlderReplacesNewer, false, known.requested_at.is_after(entry.requested_at))
-        };
+        let is_newer = |known: &Entry| known.requested_at.is_after(entry.requested_at);
         let (mut others, mut overlapping) = (Vec::with_capacity(MAX_VARIANTS), Vec::new());
         let mut is_current = false;
         for known in self.entries() {
@@ -92,7 +89,7 @@ impl Variants {
         }
         if has_new_content {
             let older = overlapping.iter().filter(|known| !is_newer(known));
-            older.for_each(|known| sabotaged!(DivergenceUnheeded, (), known.mark_superseded()));
+            older.for_each(|known| known.mark_superseded());
         }
         others.retain(|known| is_newer(known) || entry.requested_at.since(known.requested_at) < retention);
         others.truncate(MAX_VARIANTS - 1);

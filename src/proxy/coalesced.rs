@@ -15,7 +15,6 @@ use crate::http::rejection::Rejection;
 use crate::proxy::fetch::{FetchRequest, Fetched, Fetcher, PreparedFetch};
 use crate::proxy::waiting_requests::WaitPermit;
 use crate::support::detach_on_drop::DetachOnDrop;
-use crate::support::sabotage::sabotaged;
 
 impl Proxy {
     /// Starts a detached fetch that renews a stale entry, unless a fetch is under way or too many requests wait.
@@ -75,7 +74,7 @@ impl Proxy {
     /// Joins the fetch for the same token and resource, or becomes its leader.
     fn join_fetch(&self, request: &FetchRequest, lease: &Lease) -> Role<Fetched> {
         let (token_hash, resource) = (coalescing_token(request), Arc::clone(&request.resource));
-        let lease = sabotaged!(FlightFromBefore, 0, lease.number());
+        let lease = lease.number();
         self.0.coalescer.join(CoalesceKey { token_hash, resource, lease })
     }
 
@@ -144,6 +143,5 @@ fn with_outcome(fetched: Fetched) -> (Fetched, Outcome) {
 
 /// Returns the token that leads or joins a fetch. Its claims make no difference (promise 3).
 fn coalescing_token(request: &FetchRequest) -> TokenHash {
-    let own = request.identity.token_hash;
-    sabotaged!(FlightOfPrincipal, request.claims.map_or(own, |claims| claims.principal.stand_in()), own)
+    request.identity.token_hash
 }

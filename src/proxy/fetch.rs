@@ -28,7 +28,6 @@ use crate::observability::metrics::Metrics;
 use crate::proxy::error_response::ErrorResponse;
 use crate::scrub::{Scrubber, UnknownMemberNotices};
 use crate::support::clock::Clock;
-use crate::support::sabotage::sabotaged;
 use crate::upstream::GraphClient;
 use crate::upstream::breaker::{Breakers, InFlight};
 use crate::upstream::permits::UpstreamPermit;
@@ -141,7 +140,6 @@ impl Fetcher {
             Ok(response) => self.handle_error(request, &response),
             Err(error) => Fetched::Failed(error.into()),
         };
-        sabotaged!(ErrorStored, self.store_error(request, &fetched, lease, requested_at));
         match &fetched {
             Fetched::Full(_, Ok(())) | Fetched::Revalidated(_, Ok(())) => {
                 self.metrics.local().proof_changes.inc(ProofChange::Granted);

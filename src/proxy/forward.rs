@@ -15,7 +15,6 @@ use crate::proxy::fetch::{FetchRequest, Fetched};
 use crate::proxy::handler::{Handler, HandlerResponse};
 use crate::proxy::response::ResponseBuilder;
 use crate::support::labels::Label;
-use crate::support::sabotage::sabotaged;
 
 impl Proxy {
     /// Calls Graph in a fetch of the token's own, or waits for the fetch that is under way.
@@ -104,7 +103,7 @@ impl Proxy {
             self.find(Some(&grants), &claims, &request.resource, selecting_request, client, now);
         fetcher.metrics.local().proof_lookups.inc(proof);
         let found = found?;
-        let left = sabotaged!(EndForgotten, std::time::Duration::MAX, claims.expiry.remaining(now));
+        let left = claims.expiry.remaining(now);
         let (rules, lifetime) = (fetcher.freshness.now(), found.entry.lifetime());
         let ages = (now.since(found.proof.granted_at), left);
         is_usable_on_error(&rules, &lifetime, &found.assessment, source, ages).then_some(found)

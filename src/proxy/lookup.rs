@@ -19,7 +19,6 @@ use crate::http::cache_control::CacheControl;
 use crate::http::rejection::Rejection;
 use crate::resource::Resource;
 use crate::support::clock::Now;
-use crate::support::sabotage::sabotaged;
 
 /// An entry, the proof that Graph gave its bytes to the caller's token, and the freshness of both.
 #[derive(Debug)]
@@ -39,12 +38,7 @@ impl Proxy {
     }
 
     pub(super) fn identity(&self, headers: &HeaderMap) -> Result<Identity, Rejection> {
-        let identity = Identity::from_headers(headers, &self.0.hash_keys);
-        sabotaged!(
-            ProofOfPrincipal,
-            identity.map(|it| it.of_principal(&self.0.hash_keys, self.now())),
-            identity
-        )
+        Identity::from_headers(headers, &self.0.hash_keys)
     }
 
     /// Returns the claims of a token. They are read once a token: after Graph's first 200 the grants hold them.
@@ -102,14 +96,12 @@ impl Proxy {
     ) -> (ProofLookup, Option<Found>) {
         let fetcher = &self.0.fetcher;
         let key = EntryKey::new(claims.principal, resource);
-        sabotaged!(ClaimsTrusted, return self.find_claimed(&key, claims, selecting_request, client, now));
         let Some((grants, newest)) = grants.and_then(|grants| Some((grants, grants.newest_proof(resource)?)))
         else {
             return (ProofLookup::Missing, None);
         };
         let live = now.since(newest.granted_at) < fetcher.freshness.proof_ttl.get();
-        let known =
-            sabotaged!(NeverHits, None, fetcher.store.find_entry(&key, selecting_request, (grants, newest)));
+        let known = fetcher.store.find_entry(&key, selecting_request, (grants, newest));
         let found = known.map(|(entry, proof)| {
             let assessment = self.assess(&entry, proof.granted_at, claims.expiry, client, now);
             let assessment = if entry.is_superseded() { assessment.superseded() } else { assessment };
@@ -129,25 +121,5 @@ impl Proxy {
     ) -> Assessment {
         let rules = self.0.fetcher.freshness.now();
         assess(&rules, (&entry.lifetime(), entry.requested_at), granted, end.remaining(now), client, now)
-    }
-}
-
-#[cfg(feature = "sabotage")]
-impl Proxy {
-    /// Looks up the entry of the principal that a token claims: the fault `claims-trusted`.
-    fn find_claimed(
-        &self,
-        key: &EntryKey,
-        claims: &Claims,
-        selecting_request: SelectingRequest<'_>,
-        client: CacheControl,
-        now: Now,
-    ) -> (ProofLookup, Option<Found>) {
-        let found = self.0.fetcher.store.claimed_entry(key, selecting_request).map(|entry| {
-            let proof = Proof { granted_at: now, digest: entry.digest() };
-            let assessment = self.assess(&entry, now, claims.expiry, client, now);
-            Found { entry, proof, assessment }
-        });
-        (ProofLookup::Live, found)
     }
 }

@@ -14,7 +14,6 @@ use zeroize::Zeroizing;
 use crate::scrub::ScrubFailure;
 use crate::scrub::{Scrubbed, Scrubber};
 use crate::support::byte_budget::{ByteBudget, BytePermit};
-use crate::support::sabotage::sabotaged;
 use crate::upstream::RequestError;
 use crate::upstream::UpstreamFailure;
 
@@ -31,7 +30,7 @@ impl RawBody {
     /// # Errors
     /// [`ScrubFailure`] if the body cannot be scrubbed.
     pub fn scrub(&self, scrubber: &Scrubber) -> Result<Scrubbed, ScrubFailure> {
-        sabotaged!(Unscrubbed, Ok(Scrubbed::unscrubbed(&self.bytes)), scrubber.scrub(&self.bytes))
+        scrubber.scrub(&self.bytes)
     }
 }
 

@@ -60,8 +60,6 @@ pub struct Breakers {
     /// Unproven tokens that Graph throttles. In a cache of their own, so that a flood of tokens evicts no application.
     tokens: Cache<TokenHash, Arc<Mutex<TokenThrottle>>>,
     clock: Clock,
-    #[cfg(feature = "sabotage")]
-    disabled: std::sync::atomic::AtomicBool,
 }
 
 impl Breakers {
@@ -72,15 +70,14 @@ impl Breakers {
             applications: bounded_cache(MAX_APPLICATIONS),
             tokens: bounded_cache(MAX_TOKENS),
             clock,
-            #[cfg(feature = "sabotage")]
-            disabled: std::sync::atomic::AtomicBool::new(false),
         }
     }
 
-    /// Ignores outcomes from now on, for tests of other parts.
-    #[cfg(feature = "sabotage")]
-    pub fn disable(&self) {
-        self.disabled.store(true, std::sync::atomic::Ordering::Relaxed);
+    /// Closes all breakers and ends all throttles. Requests in flight count for the new state.
+    pub fn reset(&self) {
+        *lock(&self.host) = HostBreaker::default();
+        self.applications.invalidate_all();
+        self.tokens.invalidate_all();
     }
 
     /// Returns the rejection that [`Self::try_start`] would return now. Called before a request waits in a queue.

@@ -6,7 +6,6 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::{BodyLimits, RawBody, collect};
 use crate::observability::metrics::Metrics;
-use crate::support::sabotage::sabotaged;
 use crate::upstream::{RequestError, UpstreamFailure};
 
 /// Response of Graph. The header fields are Graph's; code that forwards fields selects them from a list.
@@ -40,9 +39,7 @@ pub(super) async fn receive(
     }
     let body = timeout_at(deadline, collect(body, &head.headers, limits)).await;
     let body = match body.unwrap_or(Err(UpstreamFailure::Timeout.into())) {
-        Err(RequestError::Failed(failure))
-            if sabotaged!(UnheededBroken, true, head.status == StatusCode::OK) =>
-        {
+        Err(RequestError::Failed(failure)) if head.status == StatusCode::OK => {
             return Err(failure);
         }
         Err(RequestError::Failed(failure)) => {

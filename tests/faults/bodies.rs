@@ -8,11 +8,11 @@ use connector_cache::upstream::UpstreamFailure;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::token;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::token;
 use crate::stage::{BODY, Stage, sound};
 
 fn gzip(plain: &[u8]) -> Vec<u8> {
@@ -63,7 +63,7 @@ async fn f06_ten_megabytes_in_ten_kilobytes_stop_at_the_limit() {
 
 #[tokio::test]
 async fn f06_a_bomb_costs_less_than_four_megabytes() {
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     let url = origin.url();
     // One thread: each has a heap of its own, and what is measured is the bomb, not their number.
     let env = [("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()), ("CONNECTOR_CACHE__SERVER__THREADS", "1")];
@@ -162,14 +162,14 @@ async fn f08_a_length_over_the_limit_is_refused_before_the_body_comes() {
         config.upstream.timeout = Duration::from_secs(60);
     })
     .await;
-    let never = crate::kit::gate::Gate::new();
+    let never = crate::common::gate::Gate::new();
     let announced = sound().header("content-length", "1099511627776").paused_after(110, &never);
     stage.fails(announced, 502, UpstreamFailure::TooLarge).await;
     stage.clear().await;
 }
 
 #[tokio::test]
-async fn f09_a_coding_that_was_not_asked_for_is_a_502() {
+async fn f09_a_coding_that_was_not_requested_is_a_502() {
     let mut stage = Stage::set().await;
     for coding in ["br", "br,gzip", "gzip, gzip", "deflate", "zstd", "\u{fc}"] {
         stage.fails(sound().header("content-encoding", coding), 502, UpstreamFailure::Encoding).await;

@@ -1,6 +1,6 @@
-//! README.md beside this file and the tests, held against each other.
+//! Comparison of `README.md` with the tests.
 
-use crate::kit::checklist::{Checklist, Row};
+use crate::common::checklist::{Checklist, Row};
 
 #[test]
 fn every_fault_is_there_once_and_in_order() {

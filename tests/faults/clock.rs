@@ -1,11 +1,11 @@
-//! F40: clocks that are wrong, that step, and that stand still.
+//! F40: wrong clocks, steps of the clock, and clocks that stand still.
 
 use std::time::Duration;
 
-use crate::kit::client::Response;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::{token, within};
+use crate::common::client::Response;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::{token, within};
 use crate::stage::{STORED, Stage, cache_status, sound};
 
 /// A stage, and a caller of it with a token of its own.

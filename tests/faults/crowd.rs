@@ -1,16 +1,16 @@
-//! Many callers with one question.
+//! Many callers with the same request.
 
 use std::time::Duration;
 
 use connector_cache::config::Config;
 
-use crate::kit::client::{Client, H2};
-use crate::kit::gate::Gate;
-use crate::kit::proxy::path;
-use crate::kit::{token, within};
+use crate::common::client::{Client, H2};
+use crate::common::gate::Gate;
+use crate::common::proxy::path;
+use crate::common::{token, within};
 use crate::stage::{Stage, sound};
 
-/// A crowd gathers before anybody is answered. On a busy machine that takes longer than Graph or a caller may.
+/// All callers must wait before the first gets a response. On a busy machine that takes longer than the default limits.
 fn patient(config: &mut Config) {
     let long = Duration::from_mins(5);
     (config.upstream.timeout, config.upstream.first_byte_timeout, config.coalesce.wait) = (long, long, long);
@@ -18,7 +18,7 @@ fn patient(config: &mut Config) {
 }
 
 #[tokio::test]
-async fn f57_a_thousand_equal_misses_are_one_question_though_the_first_caller_hangs_up() {
+async fn f57_a_thousand_equal_misses_are_one_request_though_the_first_caller_hangs_up() {
     let stage = Stage::with(patient).await;
     let gate = Gate::new();
     stage.origin.any(sound().held_until(&gate));
@@ -66,7 +66,7 @@ async fn f57_a_thousand_equal_misses_are_one_question_though_the_first_caller_ha
 async fn f57_a_thousand_equal_misses_that_fail_fail_together() {
     let stage = Stage::with(patient).await;
     let gate = Gate::new();
-    stage.origin.any(crate::kit::reply::Reply::reset().held_until(&gate));
+    stage.origin.any(crate::common::reply::Reply::reset().held_until(&gate));
     let connection = H2::connect(stage.proxy.data).await;
     let authorization = format!("Bearer {}", token::mint("crowd"));
     let asks = (0..100).map(|_| async {

@@ -1,8 +1,8 @@
-//! Bodies that are JSON, almost JSON, or meant to hurt whoever parses them.
+//! Bodies: JSON, invalid JSON, and attacks on the parser.
 
 use connector_cache::scrub::ScrubFailure;
 
-use crate::kit::reply::Reply;
+use crate::common::reply::Reply;
 use crate::stage::{CANARY, Stage, sound};
 
 /// An answer with one connector, whose authentication is this.
@@ -99,7 +99,7 @@ async fn f28_what_is_not_unicode_does_not_pass() {
 }
 
 #[tokio::test]
-async fn f29_a_password_in_any_spelling_and_of_any_type_is_gone() {
+async fn f29_a_password_in_any_spelling_and_of_any_type_is_removed() {
     let mut stage = Stage::set().await;
     for member in [
         r#""pa\u0073sword":"hunter2-canary""#,
@@ -137,7 +137,7 @@ async fn f29_a_credential_in_a_refusal_is_gone_too() {
 #[tokio::test]
 async fn f30_a_megabyte_that_is_hard_to_read_is_read_in_time() {
     let mut stage = Stage::with(|config| config.upstream.max_body = 4 << 20).await;
-    // What takes longer than its length ends at the kit's limit of ten seconds for an answer.
+    // A response that takes longer than its length allows ends at the client's time limit.
     let megabyte = 1 << 20;
     stage.unscrubbable("[".repeat(megabyte), ScrubFailure::BadJson).await;
     stage.unscrubbable("{".repeat(megabyte), ScrubFailure::BadJson).await;

@@ -2,7 +2,7 @@
 
 use connector_cache::upstream::UpstreamFailure;
 
-use crate::kit::reply::Reply;
+use crate::common::reply::Reply;
 use crate::stage::{BODY, CANARY, STORED, Stage, cache_status, sound};
 
 /// A sound answer with something before it.
@@ -25,7 +25,7 @@ async fn f10_a_success_that_is_no_200_and_an_unsolicited_304_are_502() {
 }
 
 #[tokio::test]
-async fn f10_a_status_that_nobody_knows_is_a_502() {
+async fn f10_an_unknown_status_is_a_502() {
     let mut stage = Stage::set().await;
     for status in [600, 999] {
         stage.fails(sound().status_of(status), 502, UpstreamFailure::Status).await;
@@ -34,7 +34,7 @@ async fn f10_a_status_that_nobody_knows_is_a_502() {
 }
 
 #[tokio::test]
-async fn f10_a_switch_of_protocols_that_nobody_asked_for_is_a_502() {
+async fn f10_a_switch_of_protocols_that_was_not_requested_is_a_502() {
     let mut stage = Stage::set().await;
     let switch = "HTTP/1.1 101 Scripted\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
     stage.fails(after(switch), 502, UpstreamFailure::Status).await;

@@ -1,18 +1,18 @@
-//! F23: an origin that speaks HTTP/2 and breaks off streams and connections.
+//! F23: an origin server with HTTP/2 that ends streams and connections.
 
 use connector_cache::upstream::Retry;
 use connector_cache::upstream::UpstreamFailure;
 use h2::Reason;
 
-use crate::kit::client::{Client, H2, Response};
-use crate::kit::gate::Gate;
-use crate::kit::h2::{Act, H2Origin};
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::tls::Authority;
-use crate::kit::{token, within};
+use crate::common::client::{Client, H2, Response};
+use crate::common::gate::Gate;
+use crate::common::h2::{Act, H2Origin};
+use crate::common::proxy::{Proxy, path};
+use crate::common::tls::Authority;
+use crate::common::{token, within};
 use crate::stage::{BODY, STORED, cache_status};
 
-/// The proxy before such an origin, and a caller's connection.
+/// The proxy with such an origin server, and a connection of a caller.
 struct Pair {
     origin: H2Origin,
     proxy: Proxy,
@@ -21,7 +21,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// `script` says what becomes of the n-th request, counted from 1.
+    /// `script` returns the reply to the n-th request, from 1.
     async fn playing(script: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
         let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
         let roots = authority.write_pem(directory.path());
@@ -69,7 +69,7 @@ fn sound() -> Act {
 }
 
 #[tokio::test]
-async fn one_connection_carries_every_question() {
+async fn one_connection_carries_every_request() {
     let mut pair = Pair::playing(|_| sound()).await;
     for _ in 0..5 {
         assert_eq!(pair.ask().await.status, 200);
@@ -79,7 +79,7 @@ async fn one_connection_carries_every_question() {
 }
 
 #[tokio::test]
-async fn a_cold_start_under_load_loses_no_question() {
+async fn a_cold_start_under_load_loses_no_request() {
     let pair = Pair::playing(|_| sound()).await;
     let connection = H2::connect(pair.proxy.data).await;
     let asks = (0..60).map(|n| {
@@ -100,7 +100,7 @@ async fn a_cold_start_under_load_loses_no_question() {
 }
 
 #[tokio::test]
-async fn f23_a_refused_stream_is_asked_once_more() {
+async fn f23_a_refused_stream_is_retried_once() {
     let mut pair = Pair::playing(|n| if n == 2 { Act::Reset(Reason::REFUSED_STREAM) } else { sound() }).await;
     assert_eq!(pair.ask().await.status, 200);
     let answer = pair.ask().await;
@@ -124,7 +124,7 @@ async fn f23_a_stream_that_is_refused_twice_is_a_502() {
 }
 
 #[tokio::test]
-async fn f23_a_stream_that_is_reset_for_another_reason_is_a_502_and_not_asked_again() {
+async fn f23_a_stream_that_is_reset_for_another_reason_is_a_502_without_a_retry() {
     let reasons = [Reason::INTERNAL_ERROR, Reason::CANCEL, Reason::ENHANCE_YOUR_CALM, Reason::NO_ERROR];
     // Sound, then each reason with a sound one after it: the connection comes from the pool.
     let mut pair = Pair::playing(move |n| match reasons.get(n / 2 - usize::from(n > 1)) {

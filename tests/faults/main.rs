@@ -1,13 +1,12 @@
-//! What an origin can do wrong, over real sockets: each fault of the list by its number.
+//! Faults of an origin server over real sockets, by the numbers of the list in `README.md`.
 //!
-//! After every fault the same must hold: the caller has an answer of ours with the reason, one count went up
-//! by one, nothing was stored, and the caller's connection goes on. `README.md` beside this says where we
-//! differ from the list, and what is not built.
+//! After every fault the same must hold: the caller has a response of the proxy with the reason, one counter went up by one,
+//! nothing was stored, and the caller's connection still works. `README.md` has the differences from the list.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
-#[path = "../kit/mod.rs"]
-mod kit;
+#[path = "../common/mod.rs"]
+mod common;
 
 mod bodies;
 mod checklist;

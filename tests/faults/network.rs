@@ -1,4 +1,4 @@
-//! What lies between: roads that are slow, narrow, broken, or dead without a word.
+//! Faults of the network between the proxy and Graph: slow, narrow, broken and silent connections.
 
 use std::time::{Duration, Instant};
 
@@ -7,25 +7,25 @@ use connector_cache::upstream::UpstreamFailure;
 
 use futures_util::future::join_all;
 
-use crate::kit::client::{Client, Response};
-use crate::kit::h2::{Act, H2Origin};
-use crate::kit::link::Link;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::tls::Authority;
-use crate::kit::{token, within};
+use crate::common::client::{Client, Response};
+use crate::common::h2::{Act, H2Origin};
+use crate::common::link::Link;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::{Proxy, path};
+use crate::common::tls::Authority;
+use crate::common::{token, within};
 use crate::stage::{BODY, cache_status, sound};
 
-/// The proxy, a road, and Graph at its end.
+/// The proxy, a relay, and an origin server behind it.
 struct Far {
-    origin: StubGraph,
+    origin: OriginServer,
     link: Link,
     proxy: Proxy,
 }
 
 impl Far {
     async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let origin = StubGraph::start().await;
+        let origin = OriginServer::start().await;
         origin.any(sound());
         let link = Link::to(origin.address()).await;
         let proxy = Proxy::with(&format!("http://{}", link.address()), change).await;
@@ -79,7 +79,7 @@ async fn f14_a_road_that_trickles_ends_at_the_deadline_of_the_whole() {
 #[tokio::test]
 async fn f02_a_road_that_breaks_in_the_midst_of_an_answer_is_a_502() {
     let far = Far::with(|_| {}).await;
-    let never = crate::kit::gate::Gate::new();
+    let never = crate::common::gate::Gate::new();
     far.origin.any(sound().paused_after(100, &never));
     let asked = async { far.ask("a").await };
     let breaking = async {
@@ -122,7 +122,7 @@ async fn f13_a_road_that_swallows_what_it_is_given_is_a_504() {
 }
 
 #[tokio::test]
-async fn f22_a_connection_that_died_in_the_pool_without_a_word_costs_one_answer() {
+async fn f22_a_connection_that_died_silently_in_the_pool_costs_one_response() {
     let far = Far::with(short).await;
     assert_eq!(far.ask("a").await.status, 200);
     far.link.go_silent();
@@ -136,9 +136,9 @@ async fn f22_a_connection_that_died_in_the_pool_without_a_word_costs_one_answer(
 }
 
 #[tokio::test]
-async fn f22_a_whole_pool_that_died_without_a_word_costs_one_answer() {
+async fn f22_a_pool_that_died_silently_costs_one_response() {
     let far = Far::with(short).await;
-    let gate = crate::kit::gate::Gate::new();
+    let gate = crate::common::gate::Gate::new();
     far.origin.any(sound().held_until(&gate));
     // Ten at once are ten connections.
     let tokens: Vec<_> = (0..10).map(|n| token::mint(&format!("caller-{n}"))).collect();
@@ -159,7 +159,7 @@ async fn f22_a_whole_pool_that_died_without_a_word_costs_one_answer() {
 }
 
 #[tokio::test]
-async fn f22_an_http2_connection_that_died_without_a_word_costs_one_answer() {
+async fn f22_an_http2_connection_that_died_silently_costs_one_response() {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let config = authority.right().server_config_speaking(&["h2"]);
     let origin = H2Origin::start(config, |_| Act::Answer(BODY.to_owned())).await;
@@ -182,8 +182,8 @@ async fn f22_an_http2_connection_that_died_without_a_word_costs_one_answer() {
 }
 
 #[tokio::test]
-async fn f49_a_caller_on_a_narrow_road_gets_its_answer_and_keeps_nobody_waiting() {
-    let origin = StubGraph::start().await;
+async fn f49_a_caller_on_a_slow_network_gets_its_response_and_delays_no_other() {
+    let origin = OriginServer::start().await;
     origin.any(sound());
     let proxy = Proxy::before(&origin.url()).await;
     let link = Link::to(proxy.data).await;
@@ -199,8 +199,8 @@ async fn f49_a_caller_on_a_narrow_road_gets_its_answer_and_keeps_nobody_waiting(
 }
 
 #[tokio::test]
-async fn f48_callers_that_vanish_without_a_word_leave_nothing_open() {
-    let origin = StubGraph::start().await;
+async fn f48_callers_that_vanish_silently_leave_no_connection_open() {
+    let origin = OriginServer::start().await;
     origin.any(sound());
     let proxy =
         Proxy::with(&origin.url(), |config| config.server.limits.idle_timeout = Duration::from_millis(300))

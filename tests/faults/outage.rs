@@ -1,20 +1,20 @@
-//! F16: Graph is out of order for a while, in time that a test moves on by hand.
+//! F16: outages of Graph, by a manual clock.
 
 use std::time::Duration;
 
 use connector_cache::config::Config;
 
-use crate::kit::client::{Client, H2, Response};
-use crate::kit::gate::Gate;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::token;
+use crate::common::client::{Client, H2, Response};
+use crate::common::gate::Gate;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::token;
 use crate::stage::{cache_status, sound};
 
-/// Callers, and a Graph that fails when it is told to.
+/// Callers, and an origin server that fails on command.
 struct Outage {
-    origin: StubGraph,
+    origin: OriginServer,
     proxy: Proxy,
     client: Client,
     tokens: Vec<String>,
@@ -23,7 +23,7 @@ struct Outage {
 impl Outage {
     /// As many callers as `callers`, each with a token of its own that lasts a working day.
     async fn with(callers: usize, change: impl FnOnce(&mut Config)) -> Self {
-        let origin = StubGraph::start().await;
+        let origin = OriginServer::start().await;
         origin.any(sound());
         let proxy = Proxy::with(&origin.url(), change).await;
         let client = Client::connect(proxy.data).await;
@@ -64,7 +64,7 @@ impl Outage {
 }
 
 #[tokio::test]
-async fn f16_an_outage_of_an_hour_is_noticed_by_nobody_who_has_a_proof() {
+async fn f16_an_outage_of_an_hour_is_not_noticed_by_callers_with_a_proof() {
     let hour = Duration::from_hours(1);
     let mut outage = Outage::with(2, |config| config.freshness.stale_if_error = hour).await;
     outage.everybody_is_answered("B2X_1_x").await;
@@ -81,7 +81,7 @@ async fn f16_an_outage_of_an_hour_is_noticed_by_nobody_who_has_a_proof() {
         outage.pass(step);
     }
     let asked = outage.origin.requests() - before;
-    // Before five failures in a row nobody knows that it is an outage.
+    // An outage is known after five failures in a row.
     let (at_first, then) = each_second.split_at(10);
     assert!(at_first.iter().all(|asked| *asked <= 2), "{at_first:?}");
     assert!(then.iter().all(|asked| *asked <= 1), "{then:?}");
@@ -127,7 +127,7 @@ async fn f16_a_queue_that_an_outage_has_met_does_not_ask_after_all() {
 }
 
 #[tokio::test]
-async fn f16_past_stale_if_error_the_outage_is_told() {
+async fn f16_past_stale_if_error_callers_get_the_error() {
     let mut outage = Outage::with(1, |_| {}).await;
     outage.everybody_is_answered("B2X_1_x").await;
     outage.begin();
@@ -142,7 +142,7 @@ async fn f16_past_stale_if_error_the_outage_is_told() {
 #[tokio::test]
 async fn f16_a_storm_of_a_minute_asks_graph_no_more_than_callers_ask_and_is_over_within_five_seconds() {
     let mut outage = Outage::with(8, |_| {}).await;
-    // All have a proof, for another flow: what they ask in the storm is in nobody's memory.
+    // All have a proof for another flow: their requests in the outage are misses.
     outage.everybody_is_answered("B2X_1_known").await;
     let before = outage.origin.requests();
     outage.begin();
@@ -159,11 +159,11 @@ async fn f16_a_storm_of_a_minute_asks_graph_no_more_than_callers_ask_and_is_over
     // The breaker of the application opens at the third flow; five failures each open those of the first two.
     assert!(asked <= 70, "{told} callers were told no; Graph was asked {asked} times");
     outage.end();
-    // Eight callers of whom each comes back when it is told to.
+    // Eight callers that repeat their requests after `Retry-After`.
     let mut left = 5;
     while outage.ask(0, "B2X_1_x").await.status != 200 {
         left -= 1;
-        assert!(left > 0, "five seconds after the storm nobody is answered");
+        assert!(left > 0, "no response five seconds after the outage");
         outage.pass(1);
     }
     outage.everybody_is_answered("B2X_1_x").await;
@@ -202,13 +202,17 @@ async fn f16_after_a_storm_a_crowd_is_let_in_within_five_seconds() {
 }
 
 #[tokio::test]
-async fn f16_a_storm_that_only_strangers_see_asks_once_for_each_of_their_questions() {
+async fn f16_an_outage_for_unproven_tokens_alone_causes_one_request_to_graph_for_each_of_theirs() {
     let mut outage = Outage::with(50, |_| {}).await;
     outage.begin();
     for caller in 0..50 {
         assert_eq!(outage.ask(caller, "B2X_1_x").await.status, 503);
     }
-    assert_eq!(outage.origin.requests(), 50, "a stranger's failure closes nothing, and is not asked twice");
+    assert_eq!(
+        outage.origin.requests(),
+        50,
+        "a failure of an unproven token opens no breaker, and its request is not repeated"
+    );
     outage.end();
     outage.everybody_is_answered("B2X_1_x").await;
     outage.clear().await;

@@ -1,4 +1,4 @@
-//! What a caller can ask wrongly, over a real socket: Graph never hears of it, or hears what is documented.
+//! Wrong requests of callers over a real socket: no request to Graph, or the documented one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,9 +6,9 @@ use connector_cache::auth::Bypass;
 use connector_cache::http::rejection::Rejection;
 use connector_cache::support::labels::Label as _;
 
-use crate::kit::client::{Client, Response};
-use crate::kit::proxy::path;
-use crate::kit::token;
+use crate::common::client::{Client, Response};
+use crate::common::proxy::path;
+use crate::common::token;
 use crate::stage::{STORED, Stage, cache_status, sound};
 
 /// Sends one request line with these fields, on a connection of its own.
@@ -23,7 +23,7 @@ fn bearer(subject: &str) -> String {
     format!("authorization: Bearer {}\r\n", token::mint(subject))
 }
 
-/// Each of these is refused with this status and reason, one count each, and Graph is not asked.
+/// Each of these is refused with this status and reason, with one count each, and without a request to Graph.
 async fn refused(stage: &Stage, targets: &[String], status: u16, reason: Rejection) {
     for target in targets {
         let (asked, counted) = (stage.origin.requests(), stage.proxy.metrics.rejected.get(reason));
@@ -46,7 +46,7 @@ async fn stage() -> Stage {
 }
 
 #[tokio::test]
-async fn f31_a_path_that_hides_another_is_400_and_asks_nobody() {
+async fn f31_a_path_that_hides_another_is_400_without_a_request_to_graph() {
     let stage = stage().await;
     let hidden = ["..%2f", "%2e%2e/", "%252f", "%c0%ae", "%00", "%0d%0a", "a%0d%0aHost:%20b"].map(of_flow);
     refused(&stage, &hidden, 400, Rejection::PercentInPath).await;

@@ -1,12 +1,12 @@
-//! The second attempt: when it is made, and when not.
+//! Retries: which requests are repeated, and which are not.
 
 use connector_cache::upstream::Retry;
 use connector_cache::upstream::UpstreamFailure;
 
-use crate::kit::gate::Gate;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::{token, within};
+use crate::common::gate::Gate;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::{token, within};
 use crate::stage::{BODY, Stage, sound};
 
 fn stale(stage: &Stage) -> u64 {
@@ -47,7 +47,7 @@ async fn f22_the_second_attempt_does_not_take_another_stale_connection() {
             let (data, token) = (stage.proxy.data, token::mint(&format!("pool-{n}")));
             tokio::spawn(async move {
                 let authorization = format!("Bearer {token}");
-                crate::kit::client::get(data, &path("B2X_1_x"), &[("authorization", &authorization)]).await
+                crate::common::client::get(data, &path("B2X_1_x"), &[("authorization", &authorization)]).await
             })
         })
         .collect();
@@ -98,7 +98,7 @@ async fn f22_a_second_attempt_that_fails_is_not_followed_by_a_third() {
 }
 
 #[tokio::test]
-async fn t23_a_refusal_is_never_asked_again() {
+async fn t23_an_error_response_is_never_retried() {
     let mut stage = Stage::set().await;
     for status in [429, 500, 502, 503, 504] {
         stage.origin.any(Reply::json("{}").status_of(status));

@@ -1,13 +1,13 @@
-//! Bytes in flight: bodies of Graph's past the limit are refused, and the room is given back.
+//! Byte budget: bodies of Graph above the limit are refused, and their bytes are released.
 
 use connector_cache::config::Config;
 use connector_cache::http::rejection::Rejection;
 
-use crate::kit::client::Client;
-use crate::kit::gate::Gate;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::token;
+use crate::common::client::Client;
+use crate::common::gate::Gate;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::token;
 use crate::stage::{STORED, Stage, cache_status};
 
 fn small(config: &mut Config) {
@@ -38,7 +38,7 @@ async fn a_body_without_room_is_a_503_and_the_one_that_has_it_goes_on() {
     let mut first = Client::connect(stage.proxy.data).await;
     let authorization = format!("Bearer {}", token::mint("first"));
     first.ask(&path("B2X_1_x"), &[("authorization", &authorization)]).await.unwrap();
-    crate::kit::within("the first body to take its room", async {
+    crate::common::within("the first body to take its room", async {
         while stage.proxy.series("connector_cache_bytes_in_flight").await < 40_000.0 {}
     })
     .await;
@@ -47,7 +47,7 @@ async fn a_body_without_room_is_a_503_and_the_one_that_has_it_goes_on() {
     rest.open();
     let answer = first.response().await.unwrap();
     assert_eq!((answer.status, answer.body.len()), (200, (40 << 10) + 7));
-    crate::kit::within("the room to be given back", async {
+    crate::common::within("the room to be given back", async {
         while stage.proxy.series("connector_cache_bytes_in_flight").await > 0.0 {}
     })
     .await;
@@ -70,7 +70,7 @@ async fn a_body_that_does_not_say_its_length_takes_room_as_it_comes_and_gives_it
 }
 
 #[tokio::test]
-async fn a_no_of_the_origins_without_room_for_its_words_is_still_its_no() {
+async fn an_error_response_without_room_for_its_body_keeps_its_status() {
     let mut stage = Stage::with(|config| config.bytes_in_flight = 100).await;
     stage.origin.any(large().with_status(403));
     let answer = stage.ask().await;

@@ -1,8 +1,8 @@
-//! F24: the answer that Graph's documentation shows, to the letter and mended.
+//! F24: the response of Graph's documentation, as published and corrected.
 
 use connector_cache::scrub::ScrubFailure;
 
-use crate::kit::reply::Reply;
+use crate::common::reply::Reply;
 use crate::stage::{Stage, cache_status};
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The connection that is made before anybody wants one.
+//! Preconnect: the connection that is made in advance.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,13 +9,13 @@ use connector_cache::upstream::Retry;
 use tokio::time::sleep;
 use url::Url;
 
-use crate::kit::h2::{Act, H2Origin};
-use crate::kit::link::Link;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::Proxy;
-use crate::kit::reply::Reply;
-use crate::kit::tls::Authority;
-use crate::kit::token;
+use crate::common::h2::{Act, H2Origin};
+use crate::common::link::Link;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::Proxy;
+use crate::common::reply::Reply;
+use crate::common::tls::Authority;
+use crate::common::token;
 use crate::stage::{BODY, sound};
 
 fn stale(proxy: &Proxy) -> u64 {
@@ -23,10 +23,10 @@ fn stale(proxy: &Proxy) -> u64 {
 }
 
 #[tokio::test]
-async fn the_first_question_finds_a_connection_made() {
+async fn the_first_request_uses_the_preconnected_socket() {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let config = authority.right().server_config_speaking(&["http/1.1"]);
-    for origin in [StubGraph::start().await, StubGraph::start_tls(config).await] {
+    for origin in [OriginServer::start().await, OriginServer::start_tls(config).await] {
         origin.any(sound());
         let roots = authority.write_pem(directory.path());
         let proxy = Proxy::warm(&origin.url_by_name(), |config| config.upstream.ca_file = Some(roots)).await;
@@ -41,7 +41,7 @@ async fn the_first_question_finds_a_connection_made() {
 }
 
 #[tokio::test]
-async fn what_graph_says_over_http2_before_it_is_asked_is_heard_by_whoever_asks() {
+async fn frames_of_graph_before_the_first_http2_request_are_processed() {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let config = authority.right().server_config_speaking(&["h2"]);
     let origin = H2Origin::start(config, |_| Act::Answer(BODY.to_owned())).await;
@@ -57,7 +57,7 @@ async fn what_graph_says_over_http2_before_it_is_asked_is_heard_by_whoever_asks(
 
 #[tokio::test]
 async fn f22_a_spare_that_was_closed_meanwhile_is_not_noticed() {
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     origin.any(sound());
     let proxy = Proxy::warm(&origin.url(), |_| {}).await;
     origin.wait_for_connections(1).await;
@@ -70,7 +70,7 @@ async fn f22_a_spare_that_was_closed_meanwhile_is_not_noticed() {
 #[tokio::test]
 async fn f22_a_spare_that_closes_as_we_send_is_replaced_once_unnoticed() {
     for end in [Reply::hang_up(), Reply::reset()] {
-        let origin = StubGraph::start().await;
+        let origin = OriginServer::start().await;
         origin.any([end, sound()]);
         let proxy = Proxy::warm(&origin.url(), |_| {}).await;
         origin.wait_for_connections(1).await;
@@ -95,7 +95,7 @@ async fn preconnect_saves_the_handshakes_of_the_first_miss() {
             let address = SocketAddr::from(([127, 0, 0, 1], url.port().unwrap()));
             tokio::join!(first_misses(address, &roots, true), first_misses(address, &roots, false))
         } else {
-            let origin = StubGraph::start_tls(config).await;
+            let origin = OriginServer::start_tls(config).await;
             origin.any(sound());
             let address = origin.address();
             tokio::join!(first_misses(address, &roots, true), first_misses(address, &roots, false))

@@ -1,4 +1,4 @@
-//! A proxy before an origin that misbehaves, and what must hold after each misbehaviour.
+//! The proxy with a faulty origin server, and the checks after each fault.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use connector_cache::scrub::ScrubFailure;
 use connector_cache::support::labels::Label;
 use connector_cache::upstream::UpstreamFailure;
 
-use crate::kit::client::{Client, Response};
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::token;
+use crate::common::client::{Client, Response};
+use crate::common::origin::OriginServer;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::token;
 
-/// One origin, one proxy, and one connection of a caller's.
+/// An origin server, a proxy, and a connection of a caller.
 pub(crate) struct Stage {
-    pub(crate) origin: StubGraph,
+    pub(crate) origin: OriginServer,
     pub(crate) proxy: Proxy,
     client: Client,
-    /// Each question is another subject's, so that no answer but its own can serve it.
+    /// Each request has another subject, so that no other response can serve it.
     subjects: usize,
 }
 
@@ -29,31 +29,31 @@ impl Stage {
 
     /// With the proxy's defaults changed.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let origin = StubGraph::start().await;
+        let origin = OriginServer::start().await;
         Self::before(origin, change).await
     }
 
-    /// With an origin of the test's own.
-    pub(crate) async fn before(origin: StubGraph, change: impl FnOnce(&mut Config)) -> Self {
+    /// With this origin server.
+    pub(crate) async fn before(origin: OriginServer, change: impl FnOnce(&mut Config)) -> Self {
         let proxy = Proxy::with(&origin.url(), change).await;
         let client = Client::connect(proxy.data).await;
         Self { origin, proxy, client, subjects: 0 }
     }
 
-    /// Asks as a new subject, on the caller's one connection.
+    /// Sends a request of a new subject on the caller's connection.
     pub(crate) async fn ask(&mut self) -> Response {
         self.subjects += 1;
         self.ask_again().await
     }
 
-    /// Asks as the same subject as before.
+    /// Sends a request of the same subject as before.
     pub(crate) async fn ask_again(&mut self) -> Response {
         let token = token::mint_for(&format!("subject-{}", self.subjects), A_DAY_AT_WORK);
         let authorization = format!("Bearer {token}");
         self.client.get(&path(FLOW), &[("authorization", &authorization)]).await
     }
 
-    /// Plays the replies to one question and expects a failure of the origin's.
+    /// Plays the replies to one request and expects an upstream error.
     pub(crate) async fn fails(
         &mut self,
         replies: impl Into<Vec<Reply>>,
@@ -85,7 +85,7 @@ impl Stage {
         answer
     }
 
-    /// Plays the replies to one question and expects that it is answered as if nothing had been.
+    /// Plays the replies to one request and expects a 200.
     pub(crate) async fn passes(&mut self, replies: impl Into<Vec<Reply>>) -> Response {
         let before = self.faults();
         self.origin.any(replies);
@@ -95,7 +95,7 @@ impl Stage {
         answer
     }
 
-    /// Nothing was stored for the last subject, and the caller's connection is as good as before.
+    /// Asserts that nothing was stored for the last subject, and that the caller's connection still works.
     pub(crate) async fn recovers(&mut self) {
         let asked = self.origin.requests();
         self.origin.any(sound());
@@ -105,7 +105,7 @@ impl Stage {
         assert_eq!(self.origin.requests(), asked + 1, "the question went to the origin");
     }
 
-    /// Ends it all, and raises whatever failed inside.
+    /// Stops proxy and origin server, and raises their failures.
     pub(crate) async fn clear(self) {
         self.proxy.stop().await;
         self.origin.finish().await;
@@ -123,7 +123,7 @@ impl Stage {
         }
     }
 
-    /// The answer is one of ours: Graph's shape, no word of the origin's.
+    /// Asserts that the response is the proxy's own: in Graph's format, without any text of the origin server.
     fn is_ours(&self, answer: &Response) {
         assert!(answer.json()["error"]["code"].is_string(), "{}", answer.text());
         assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -145,12 +145,12 @@ pub(crate) fn cache_status(response: &Response) -> &str {
     response.header("cache-status").unwrap_or("none")
 }
 
-/// What a miss says that was stored.
+/// `Cache-Status` of a miss that was stored.
 pub(crate) const STORED: &str = "connector-cache; fwd=uri-miss; fwd-status=200; stored";
 /// An answer that the scrubber does not change.
 pub(crate) const BODY: &str = r#"{"postFederationSignup":null,"postAttributeCollection":null}"#;
-/// Put into whatever must not come out.
+/// Text in all parts that must not be passed on.
 pub(crate) const CANARY: &str = "hunter2-canary";
 const FLOW: &str = "B2X_1_x";
-/// No test gets to the end of it, whatever Graph says that the time is.
+/// Longer than any test, whatever the `Date` of Graph.
 const A_DAY_AT_WORK: Duration = Duration::from_hours(8);

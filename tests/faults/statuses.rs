@@ -1,4 +1,4 @@
-//! Answers that say no, or send elsewhere.
+//! Error responses and redirects.
 
 use connector_cache::cache::outcome::{NotStored, Outcome};
 use connector_cache::observability::metrics::MethodLabel;
@@ -6,13 +6,13 @@ use connector_cache::upstream::UpstreamFailure;
 use connector_cache::upstream::unauthorized_tokens::UNAUTHORIZED_RESPONSE_TTL;
 use http::StatusCode;
 
-use crate::kit::origin::StubGraph;
-use crate::kit::reply::Reply;
+use crate::common::origin::OriginServer;
+use crate::common::reply::Reply;
 use crate::stage::{CANARY, Stage, cache_status, sound};
 
 const NO: &str = r#"{"error":{"code":"c","message":"m"}}"#;
 
-/// A refusal that Graph could have written.
+/// An error response in Graph's format.
 fn no(status: u16) -> Reply {
     Reply::json(NO).status_of(status)
 }
@@ -64,7 +64,7 @@ async fn f17_a_429_is_passed_on_with_whole_seconds() {
             assert_eq!(cache_status(&held_back), "connector-cache; detail=throttle-gate");
             assert_eq!(stage.origin.requests(), asked, "Graph is left alone");
         }
-        // When the time is over the same one asks and is answered.
+        // After that time the same token gets a response.
         stage.proxy.clock.advance(std::time::Duration::from_secs(wait.parse().unwrap()));
         stage.recovers().await;
     }
@@ -72,7 +72,7 @@ async fn f17_a_429_is_passed_on_with_whole_seconds() {
 }
 
 #[tokio::test]
-async fn f17_where_a_429_came_from_is_not_told() {
+async fn f17_the_source_of_a_429_is_not_passed_on() {
     let mut stage = Stage::set().await;
     let scope = "Tenant_Application/ReadWrite/hunter2-canary/f8cdef31-a31e-4b4a-93e4-5f571e91255a";
     stage.origin.any(no(429).header("x-ms-throttle-scope", scope).header("x-ms-ags-diagnostic", CANARY));
@@ -84,7 +84,7 @@ async fn f17_where_a_429_came_from_is_not_told() {
 #[tokio::test]
 async fn f20_a_redirect_is_a_502_and_is_not_followed() {
     let mut stage = Stage::set().await;
-    let elsewhere = StubGraph::start().await;
+    let elsewhere = OriginServer::start().await;
     let own = stage.origin.url();
     for status in [300, 301, 302, 303, 305, 307, 308, 399] {
         for target in [format!("{}/stolen", elsewhere.url()), format!("{own}/stolen"), "//stolen".to_owned()]
@@ -100,7 +100,7 @@ async fn f20_a_redirect_is_a_502_and_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_error_whose_body_cannot_be_scrubbed_keeps_its_status_and_loses_its_words() {
+async fn an_error_whose_body_cannot_be_scrubbed_keeps_its_status_and_loses_its_body() {
     let mut stage = Stage::set().await;
     for status in [400, 401, 403, 404, 410, 429, 500, 502, 503, 504, 509] {
         let page = format!("<html>{CANARY}</html>");
@@ -112,7 +112,7 @@ async fn an_error_whose_body_cannot_be_scrubbed_keeps_its_status_and_loses_its_w
         assert_eq!((answer.status, cache_status(&answer)), (status, said.as_str()));
         assert_eq!(answer.header("www-authenticate"), Some(challenge));
         assert!(answer.json()["error"]["code"].is_string() && !answer.text().contains(CANARY));
-        // A 429 that says nothing closes the token's gate for the usual time.
+        // A 429 without `Retry-After` throttles the token for the default time.
         stage.proxy.clock.advance(std::time::Duration::from_secs(6));
         stage.recovers().await;
     }

@@ -1,14 +1,14 @@
-//! Origins that take their time.
+//! Slow origin servers.
 
 use std::time::{Duration, Instant};
 
 use connector_cache::config::Config;
 use connector_cache::upstream::UpstreamFailure;
 
-use crate::kit::client::H2;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::token;
+use crate::common::client::H2;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::token;
 use crate::stage::{STORED, Stage, cache_status, sound};
 
 fn short(config: &mut Config) {
@@ -51,7 +51,7 @@ async fn f13_an_answer_that_does_not_begin_is_a_504_before_the_deadline_of_the_w
 #[tokio::test]
 async fn f13_an_answer_that_has_begun_has_the_time_of_the_whole() {
     let mut stage = Stage::with(|config| config.upstream.first_byte_timeout = DEADLINE).await;
-    let rest = crate::kit::gate::Gate::new();
+    let rest = crate::common::gate::Gate::new();
     let reply = sound().paused_after(100, &rest);
     let opening = async {
         tokio::time::sleep(DEADLINE * 3 / 2).await;
@@ -74,7 +74,7 @@ async fn f14_a_slow_drip_ends_at_the_deadline_of_the_whole() {
 #[tokio::test]
 async fn f14_a_drip_after_the_head_ends_there_too() {
     let mut stage = Stage::with(short).await;
-    let never = crate::kit::gate::Gate::new();
+    let never = crate::common::gate::Gate::new();
     stage.fails(sound().paused_after(100, &never), 504, UpstreamFailure::Timeout).await;
     stage.origin.wait_for_connections(2).await;
     stage.clear().await;
@@ -123,7 +123,7 @@ async fn f13_a_caller_with_a_proof_that_waits_for_a_place_gets_a_503_too() {
     let leading = tokio::spawn(async move {
         let authorization = format!("Bearer {first}");
         let headers = [("authorization", authorization.as_str())];
-        crate::kit::client::get(address, &path("B2X_1_x"), &headers).await.status
+        crate::common::client::get(address, &path("B2X_1_x"), &headers).await.status
     });
     stage.origin.wait_for_requests(asked + 1).await;
     let answer = stage.ask_again().await;

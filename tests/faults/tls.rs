@@ -1,4 +1,4 @@
-//! F19: an origin that cannot show that it is Graph is told nothing.
+//! F19: an origin server without a valid certificate of Graph gets no request.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use connector_cache::upstream::UpstreamFailure;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
-use crate::kit::client;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::tls::Authority;
-use crate::kit::token;
+use crate::common::client;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::{Proxy, path};
+use crate::common::tls::Authority;
+use crate::common::token;
 use crate::stage::{BODY, STORED, Stage, cache_status, sound};
 
 /// The answer from behind an origin with this certificate, and that origin.
-async fn asked(trusted: &Authority, shown: Arc<ServerConfig>) -> (client::Response, StubGraph, Proxy) {
+async fn asked(trusted: &Authority, shown: Arc<ServerConfig>) -> (client::Response, OriginServer, Proxy) {
     let directory = tempfile::tempdir().unwrap();
     let roots = trusted.write_pem(directory.path());
-    let origin = StubGraph::start_tls(shown).await;
+    let origin = OriginServer::start_tls(shown).await;
     origin.any(sound());
     let proxy = Proxy::with(&origin.url_by_name(), |config| config.upstream.ca_file = Some(roots)).await;
     let answer = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
@@ -79,7 +79,7 @@ async fn f19_an_origin_that_demands_a_certificate_of_ours_is_refused() {
 
 #[tokio::test]
 async fn f19_an_origin_that_speaks_no_tls_is_refused() {
-    let plain = StubGraph::start().await;
+    let plain = OriginServer::start().await;
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
@@ -122,11 +122,11 @@ async fn f15_a_handshake_that_is_never_answered_is_a_504_after_the_connect_timeo
 async fn f03_a_body_under_tls_that_ends_without_a_goodbye_is_a_502() {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let roots = authority.write_pem(directory.path());
-    let origin = StubGraph::start_tls(authority.right().server_config()).await;
+    let origin = OriginServer::start_tls(authority.right().server_config()).await;
     let mut stage = Stage::before(origin, |config| config.upstream.ca_file = Some(roots)).await;
     // Without a length it lasts until the end of the connection, and anybody can end that.
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
-    let cut = crate::kit::reply::Reply::raw(format!("{head}{BODY}")).cut_after(head.len() + BODY.len());
+    let cut = crate::common::reply::Reply::raw(format!("{head}{BODY}")).cut_after(head.len() + BODY.len());
     stage.fails(cut, 502, UpstreamFailure::Truncated).await;
     stage.clear().await;
 }

@@ -6,10 +6,10 @@ use connector_cache::upstream::Retry;
 use connector_cache::upstream::UpstreamFailure;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::kit::origin::{StubGraph, closed_port};
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::{client, token};
+use crate::common::origin::{OriginServer, closed_port};
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::{client, token};
 use crate::stage::{BODY, STORED, Stage, cache_status, sound};
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn f04_bytes_after_the_body_are_never_the_next_answer() {
 }
 
 #[tokio::test]
-async fn f15_a_port_where_nobody_listens_is_a_502() {
+async fn f15_a_port_without_a_listener_is_a_502() {
     let proxy = Proxy::before(&format!("http://{}", closed_port())).await;
     let answer = proxy.read(&token::mint("a")).await;
     assert_eq!(
@@ -118,7 +118,7 @@ async fn f18_a_name_that_does_not_resolve_is_a_502() {
 
 #[tokio::test]
 async fn f56_nothing_that_a_caller_sends_chooses_the_origin() {
-    let (origin, elsewhere) = (StubGraph::start().await, StubGraph::start().await);
+    let (origin, elsewhere) = (OriginServer::start().await, OriginServer::start().await);
     origin.any(sound());
     let proxy = Proxy::before(&origin.url()).await;
     let (token, path) = (token::mint("a"), path("B2X_1_x"));
@@ -150,7 +150,7 @@ async fn f56_nothing_that_a_caller_sends_chooses_the_origin() {
 
 #[tokio::test]
 async fn f56_connect_opens_no_tunnel() {
-    let (origin, elsewhere) = (StubGraph::start().await, StubGraph::start().await);
+    let (origin, elsewhere) = (OriginServer::start().await, OriginServer::start().await);
     let proxy = Proxy::before(&origin.url()).await;
     let evil = elsewhere.address();
     let refused =

@@ -1,16 +1,20 @@
 //! `HTTPS_PROXY` and `NO_PROXY`, in a process of its own: no test changes the environment that all share.
 
-use crate::kit::client::Response;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::path;
-use crate::kit::serve::Serve;
-use crate::kit::tls::Authority;
-use crate::kit::token;
-use crate::kit::tunnel::Tunnel;
+use crate::common::client::Response;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::path;
+use crate::common::serve::Serve;
+use crate::common::tls::Authority;
+use crate::common::token;
+use crate::common::tunnel::Tunnel;
 use crate::stage::{BODY, sound};
 
 /// Asks once through a proxy process with these variables, and returns its answer and all of its log.
-async fn asked(origin: &StubGraph, authority: &Authority, variables: &[(&str, &str)]) -> (Response, String) {
+async fn asked(
+    origin: &OriginServer,
+    authority: &Authority,
+    variables: &[(&str, &str)],
+) -> (Response, String) {
     origin.any(sound());
     let directory = tempfile::tempdir().unwrap();
     let (url, roots) = (origin.url_by_name(), authority.write_pem(directory.path()));
@@ -27,8 +31,8 @@ async fn asked(origin: &StubGraph, authority: &Authority, variables: &[(&str, &s
     (answer, [out, err].concat().join("\n"))
 }
 
-async fn origin(authority: &Authority) -> StubGraph {
-    StubGraph::start_tls(authority.right().server_config()).await
+async fn origin(authority: &Authority) -> OriginServer {
+    OriginServer::start_tls(authority.right().server_config()).await
 }
 
 #[tokio::test]
@@ -80,7 +84,7 @@ async fn http_proxy_does_not_concern_an_origin_under_tls() {
 
 #[tokio::test]
 async fn no_proxy_leads_to_a_plain_origin_on_loopback() {
-    let (authority, tunnel, origin) = (Authority::new(), Tunnel::start().await, StubGraph::start().await);
+    let (authority, tunnel, origin) = (Authority::new(), Tunnel::start().await, OriginServer::start().await);
     let url = format!("http://{}", tunnel.address());
     for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"] {
         let (answer, _) = asked(&origin, &authority, &[(name, &url)]).await;
@@ -89,7 +93,7 @@ async fn no_proxy_leads_to_a_plain_origin_on_loopback() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_is_a_502_and_the_origin_sees_nobody() {
+async fn a_proxy_that_refuses_is_a_502_and_the_origin_gets_no_connection() {
     let authority = Authority::new();
     let origin = origin(&authority).await;
     for status in [407, 403, 502] {

@@ -13,10 +13,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::kit::client::{self, Client, tcp_from};
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::Proxy;
-use crate::kit::within;
+use crate::common::client::{self, Client, tcp_from};
+use crate::common::origin::OriginServer;
+use crate::common::proxy::Proxy;
+use crate::common::within;
 
 /// The admin port before a cache whose gauges take their time.
 struct Port {
@@ -81,7 +81,7 @@ async fn fastest_probes(admin: SocketAddr) -> Option<Duration> {
 
 /// Probes are answered while `source` holds 300 connections that sent `bytes` and read nothing.
 async fn probes_pass_by(source: [u8; 4], bytes: &[u8]) {
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     let proxy = Proxy::before(&origin.url()).await;
     let mut held = Vec::new();
     for _ in 0..300 {

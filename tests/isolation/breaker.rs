@@ -7,16 +7,16 @@ use std::time::Duration;
 use connector_cache::config::Config;
 use futures_util::future::join_all;
 
-use crate::kit::client::{H2, Response};
-use crate::kit::gate::Gate;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::{token, within};
+use crate::common::client::{H2, Response};
+use crate::common::gate::Gate;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::{token, within};
 
 /// Graph that answers 503 for flows whose id begins with `bad`, and that can be down for all flows.
 struct World {
-    graph: StubGraph,
+    graph: OriginServer,
     proxy: Proxy,
     down: Arc<Mutex<bool>>,
 }
@@ -33,7 +33,7 @@ fn patient(config: &mut Config) {
 
 impl World {
     async fn start() -> Self {
-        let (graph, down) = (StubGraph::start().await, Arc::new(Mutex::new(false)));
+        let (graph, down) = (OriginServer::start().await, Arc::new(Mutex::new(false)));
         let is_down = Arc::clone(&down);
         graph.answer("", move |request| {
             let fails = *is_down.lock().unwrap() || request.target.contains("/bad");

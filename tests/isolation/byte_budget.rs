@@ -6,11 +6,11 @@ use h2::client::SendRequest;
 use http::{Request, Response};
 use tokio::task::JoinHandle;
 
-use crate::kit::client::{Client, tcp_from};
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::{token, within};
+use crate::common::client::{Client, tcp_from};
+use crate::common::origin::OriginServer;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::{token, within};
 
 /// A megabyte, so that small sizes show what 64 of them do.
 fn small(config: &mut Config) {
@@ -34,7 +34,7 @@ impl Shut {
         Self { sender, connection: tokio::spawn(connection), responses: Vec::new() }
     }
 
-    /// Requests `path` and keeps the response, whose body nobody reads. Returns its status.
+    /// Requests `path` and keeps the response without reading its body. Returns its status.
     async fn get(&mut self, path: &str, token: Option<&str>) -> Result<u16, h2::Error> {
         let mut request = Request::get(format!("http://cache{path}"));
         if let Some(token) = token {
@@ -49,7 +49,7 @@ impl Shut {
     }
 }
 
-/// The answer to a miss of somebody at another address.
+/// Response to a miss of a caller at another address.
 async fn miss_of_another_address(proxy: &Proxy, flow: &str) -> u16 {
     let mut other = Client::over(tcp_from(HONEST, proxy.data).await, proxy.data);
     let authorization = format!("Bearer {}", token::mint("honest"));
@@ -62,7 +62,7 @@ fn body_of(bytes: usize) -> Reply {
 
 #[tokio::test]
 async fn a_stored_answer_that_many_connections_of_one_address_do_not_take_counts_once() {
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     origin.any(body_of(100 << 10));
     let proxy = Proxy::with(&origin.url(), small).await;
     let token = token::mint("attacker");
@@ -78,7 +78,7 @@ async fn a_stored_answer_that_many_connections_of_one_address_do_not_take_counts
 
 #[tokio::test]
 async fn an_address_that_takes_none_of_many_answers_leaves_half_of_the_budget_to_others() {
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     origin.any(body_of(100 << 10));
     let proxy = Proxy::with(&origin.url(), small).await;
     let token = token::mint("attacker");
@@ -97,8 +97,8 @@ async fn an_address_that_takes_none_of_many_answers_leaves_half_of_the_budget_to
 }
 
 #[tokio::test]
-async fn small_answers_that_nobody_takes_are_bounded_for_each_address() {
-    let origin = StubGraph::start().await;
+async fn small_responses_that_are_not_read_are_bounded_for_each_address() {
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let proxy = Proxy::with(&origin.url(), small).await;
     let mut connections = Vec::new();

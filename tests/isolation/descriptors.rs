@@ -3,12 +3,12 @@
 use connector_cache::server::ConnRejection;
 use connector_cache::support::labels::Label;
 
-use crate::kit::client::{Client, tcp_from};
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::{token, within};
+use crate::common::client::{Client, tcp_from};
+use crate::common::origin::OriginServer;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::{token, within};
 
 /// Starts the binary under a soft and a hard limit of open files.
 async fn under(soft: &str, hard: &str, url: &str) -> Serve {
@@ -26,7 +26,7 @@ fn open_files(serve: &Serve) -> Vec<String> {
 
 #[tokio::test]
 async fn the_soft_limit_is_raised_to_the_hard_limit_at_start() {
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     let serve = under("256", "4096", &origin.url()).await;
     assert_eq!(open_files(&serve), ["4096", "4096"]);
     assert!(serve.stop().await.0.success());
@@ -34,7 +34,7 @@ async fn the_soft_limit_is_raised_to_the_hard_limit_at_start() {
 
 #[tokio::test]
 async fn idle_connections_past_the_open_file_limit_leave_graph_and_the_admin_port_their_descriptors() {
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let serve = under("1024", "1024", &origin.url()).await;
     let authorization = format!("Bearer {}", token::mint("a"));

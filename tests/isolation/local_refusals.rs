@@ -6,16 +6,16 @@ use std::time::Duration;
 use connector_cache::config::Config;
 use connector_cache::http::rejection::Rejection;
 
-use crate::kit::client::Response;
-use crate::kit::gate::Gate;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::{token, within};
+use crate::common::client::Response;
+use crate::common::gate::Gate;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::{token, within};
 
 /// Graph with one revoked token, and a proxy that has an answer for it. Only `stale_if_error` could serve it.
 struct World {
-    graph: StubGraph,
+    graph: OriginServer,
     proxy: Proxy,
     victim: String,
     attacker: String,
@@ -30,7 +30,7 @@ impl World {
     /// Another tenant has a proven token as well. `reply`: what the victim's next request to Graph gets.
     async fn start(change: impl FnOnce(&mut Config), reply: Reply) -> Self {
         let (victim, attacker) = (token::mint_in("good", "a", "user"), token::mint_in("evil", "a", "user"));
-        let (graph, current) = (StubGraph::start().await, Arc::new(Mutex::new(sound())));
+        let (graph, current) = (OriginServer::start().await, Arc::new(Mutex::new(sound())));
         let (replies, own) = (Arc::clone(&current), victim.clone());
         graph.answer("", move |request| match request.header("authorization") {
             Some(token) if token.ends_with(&own) => replies.lock().unwrap().clone(),

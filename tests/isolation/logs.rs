@@ -2,14 +2,14 @@
 
 use std::process::Command;
 
-use crate::kit::client::Client;
-use crate::kit::origin::{StubGraph, closed_port};
-use crate::kit::proxy::path;
-use crate::kit::serve::Serve;
+use crate::common::client::Client;
+use crate::common::origin::{OriginServer, closed_port};
+use crate::common::proxy::path;
+use crate::common::serve::Serve;
 
 #[tokio::test]
 async fn a_flood_of_refused_requests_writes_a_bounded_number_of_lines_and_counts_the_rest() {
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     let serve = Serve::start(&[("CONNECTOR_CACHE__GRAPH__BASE_URL", &origin.url())]).await;
     let mut client = Client::connect(serve.data).await;
     let begun = std::time::Instant::now();

@@ -3,17 +3,17 @@
 use connector_cache::fake_graph::{FakeGraph, Options};
 use futures_util::future::join_all;
 
-use crate::kit::client::{H2, Response};
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::within;
+use crate::common::client::{H2, Response};
+use crate::common::origin::OriginServer;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::within;
 
 const PERMITS: usize = 16;
 
 /// Graph that never answers for flows whose id begins with `slow`, and answers 403 to tokens in `forbidden`.
-async fn graph(forbidden: Vec<String>) -> StubGraph {
-    let graph = StubGraph::start().await;
+async fn graph(forbidden: Vec<String>) -> OriginServer {
+    let graph = OriginServer::start().await;
     graph.answer("", move |request| {
         let token = request.header("authorization").unwrap_or_default();
         if request.target.contains("/slow") {
@@ -27,7 +27,7 @@ async fn graph(forbidden: Vec<String>) -> StubGraph {
     graph
 }
 
-async fn proxy(graph: &StubGraph) -> Proxy {
+async fn proxy(graph: &OriginServer) -> Proxy {
     Proxy::with(&graph.url(), |config| config.upstream.in_flight = PERMITS).await
 }
 

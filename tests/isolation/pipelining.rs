@@ -1,11 +1,11 @@
 //! Requests that hide behind others of their connection.
 
-use crate::kit::client::Client;
-use crate::kit::gate::Gate;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::token;
+use crate::common::client::Client;
+use crate::common::gate::Gate;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::token;
 
 fn request(flow: &str, end_of_line: &str) -> String {
     let token = token::mint("a");
@@ -16,7 +16,7 @@ fn request(flow: &str, end_of_line: &str) -> String {
 
 #[tokio::test]
 async fn a_request_with_bare_line_feeds_behind_a_valid_one_is_not_answered() {
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let proxy = Proxy::before(&origin.url()).await;
     let mut client = Client::connect(proxy.data).await;
@@ -28,7 +28,7 @@ async fn a_request_with_bare_line_feeds_behind_a_valid_one_is_not_answered() {
 
 #[tokio::test]
 async fn a_request_with_bare_line_feeds_that_comes_while_a_valid_one_is_answered_is_refused_after_it() {
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     let gate = Gate::new();
     origin.any(Reply::json("{}").held_until(&gate));
     let proxy = Proxy::before(&origin.url()).await;
@@ -37,7 +37,7 @@ async fn a_request_with_bare_line_feeds_that_comes_while_a_valid_one_is_answered
     origin.wait_for_requests(1).await;
     client.send(request("B2X_1_b", "\n")).await.unwrap();
     // Another caller's whole request goes by, so the bytes have come.
-    assert_eq!(crate::kit::client::get(proxy.data, "/", &[]).await.status, 404);
+    assert_eq!(crate::common::client::get(proxy.data, "/", &[]).await.status, 404);
     gate.open();
     assert_eq!(client.response().await.unwrap().status, 200);
     assert_eq!(client.response().await.unwrap().status, 400);

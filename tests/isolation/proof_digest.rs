@@ -10,12 +10,12 @@ use std::time::Duration;
 use connector_cache::fake_graph::{FakeGraph, Options};
 use serde_json::json;
 
-use crate::kit::client::{self, Response};
-use crate::kit::origin::{Request, StubGraph};
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
+use crate::common::client::{self, Response};
+use crate::common::origin::{OriginServer, Request};
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
 
-/// What Graph answers to each token; 503 to all others.
+/// Reply to each token; 503 to all others.
 #[derive(Clone, Default)]
 struct Views(Arc<Mutex<HashMap<String, Reply>>>);
 
@@ -35,7 +35,7 @@ impl Views {
 }
 
 struct Stage {
-    origin: StubGraph,
+    origin: OriginServer,
     views: Views,
     proxy: Proxy,
     mint: FakeGraph,
@@ -43,7 +43,7 @@ struct Stage {
 
 impl Stage {
     async fn start() -> Self {
-        let (origin, views) = (StubGraph::start().await, Views::default());
+        let (origin, views) = (OriginServer::start().await, Views::default());
         let answers = views.clone();
         origin.answer("", move |request| answers.answer(request));
         let proxy = Proxy::before(&origin.url()).await;
@@ -69,7 +69,7 @@ impl Stage {
     }
 }
 
-/// The body, and how it came about.
+/// The body, and the source of the response.
 fn told(response: &Response) -> (String, String) {
     let status = response.header("cache-status").unwrap_or("none").replace("connector-cache; ", "");
     (response.text().to_owned(), status)
@@ -109,7 +109,7 @@ async fn tokens_of_one_principal_whatever_they_differ_in_are_given_only_what_gra
         is(&stage.get(&one).await, "one", STORED);
         is(&stage.get(&other).await, "other", STORED);
         is(&stage.get(&one).await, "one", ASKED);
-        // From here on neither makes the other ask.
+        // From here on neither causes a request to Graph for the other.
         for _ in 0..3 {
             is(&stage.get(&other).await, "other", HIT);
             is(&stage.get(&one).await, "one", HIT);
@@ -150,8 +150,8 @@ async fn a_refresh_that_brings_the_same_bytes_keeps_everybodys_hits_and_one_that
     stage.stop().await;
 }
 
-/// A thread remembers what it has looked up. What another token brings must reach it, and so must what the same token
-/// is given anew.
+/// The thread cache keeps look-ups. A new body for another token must invalidate them, and so must a new body for the same
+/// token.
 #[tokio::test]
 async fn what_a_thread_remembers_ends_when_graph_gives_other_bytes() {
     let stage = Stage::start().await;
@@ -180,7 +180,7 @@ async fn in_an_outage_each_token_is_given_its_own_bytes_or_none() {
     is(&stage.get(&one).await, "one", STORED);
     is(&stage.get(&other).await, "other", STORED);
     stage.views.fail();
-    // Superseded, then past its time: in both cases Graph is asked first.
+    // Superseded, then stale: in both cases the request goes to Graph first.
     is(&stage.get(&one).await, "one", "fwd=stale; fwd-status=503; detail=stale-if-error");
     stage.proxy.clock.advance(Duration::from_secs(400));
     is(&stage.get(&one).await, "one", "fwd=stale; fwd-status=503; detail=stale-if-error");
@@ -190,7 +190,7 @@ async fn in_an_outage_each_token_is_given_its_own_bytes_or_none() {
 }
 
 #[tokio::test]
-async fn while_graph_is_asked_each_token_is_given_its_own_bytes() {
+async fn during_a_revalidation_each_token_gets_its_own_bytes() {
     let stage = Stage::start().await;
     let [one, other] = stage.tokens();
     stage.views.set(&one, view("one"));
@@ -256,7 +256,8 @@ async fn header_fields_that_are_passed_on_are_among_the_bytes() {
     stage.stop().await;
 }
 
-/// More views than are kept beside each other: whose view has left asks Graph, and nobody is given another's.
+/// More views than the variants of an entry: a token whose view was dropped causes a request to Graph, and no token gets the
+/// body of another.
 #[tokio::test]
 async fn more_views_than_are_kept_cost_calls_and_nothing_else() {
     let stage = Stage::start().await;

@@ -1,4 +1,4 @@
-//! Purges and withdrawals: they take exactly what they name, and what is under way does not bring it back.
+//! Purges and revocations: they remove exactly their selection, and requests in flight do not store it again.
 
 mod race;
 
@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, user_id};
 
-use crate::kit::client::{self, Response};
-use crate::kit::gate::Gate;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::within;
+use crate::common::client::{self, Response};
+use crate::common::gate::Gate;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::within;
 
 struct Stage {
-    origin: StubGraph,
+    origin: OriginServer,
     proxy: Proxy,
     mint: FakeGraph,
 }
 
 impl Stage {
     async fn start() -> Self {
-        let origin = StubGraph::start().await;
+        let origin = OriginServer::start().await;
         origin.any(Reply::json(r#"{"v":1}"#));
         let proxy = Proxy::before(&origin.url()).await;
         Self { origin, proxy, mint: FakeGraph::start(Options::default()).unwrap() }
@@ -48,7 +48,7 @@ impl Stage {
         client::exchange(admin, request).await.unwrap()
     }
 
-    /// Asks in a task of its own, and returns when the origin has the question, its `number`th.
+    /// Sends a request in its own task, and returns when it arrives at the origin server as its `number`th request.
     async fn asked(&self, number: usize, flow: &str, token: &str) -> tokio::task::JoinHandle<Response> {
         let (data, target, header) = (self.proxy.data, path(flow), format!("Bearer {token}"));
         let task =
@@ -70,7 +70,7 @@ const STORED: &str = "fwd=uri-miss; fwd-status=200; stored";
 const NOT_STORED: &str = "fwd=uri-miss; fwd-status=200; detail=invalidated";
 const HIT: &str = "hit; ttl=300";
 
-/// Row B1 of the cases: it dropped all proofs of each token that had one for the flow.
+/// Regression: a purge dropped all proofs of each token that had a proof for the flow.
 #[tokio::test]
 async fn a_purge_of_one_flow_leaves_the_tokens_other_flows() {
     let stage = Stage::start().await;
@@ -120,7 +120,7 @@ async fn a_purge_takes_what_all_its_selectors_match_and_nothing_else() {
     stage.stop().await;
 }
 
-/// Row E10 of the cases: they purged nothing, and were answered 200.
+/// Regression: these requests purged nothing and got a 200.
 #[tokio::test]
 async fn a_selector_that_no_token_can_have_is_refused_with_what_is_expected() {
     let stage = Stage::start().await;
@@ -150,7 +150,7 @@ async fn a_purge_revokes_what_is_under_way_if_it_matches_and_only_then() {
         let stage = Stage::start().await;
         let (gate, token) = (Gate::new(), stage.token("ada"));
         stage.origin.any([Reply::json(r#"{"v":1}"#).held_until(&gate), Reply::json(r#"{"v":2}"#)]);
-        // Nothing is stored yet, of anybody.
+        // Nothing is stored yet.
         let before = stage.asked(1, "x", &token).await;
         assert_eq!(stage.purge(&query).await, 0, "{query}");
         gate.open();

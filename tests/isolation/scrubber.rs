@@ -4,16 +4,16 @@ use connector_cache::config::Config;
 use connector_cache::scrub::UnknownPolicy;
 use connector_cache::scrub::{ScrubFailure, ScrubbedField};
 
-use crate::kit::client::Response;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::token;
+use crate::common::client::Response;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::token;
 
 /// A proxy before a scripted Graph.
 struct Stage {
-    origin: StubGraph,
+    origin: OriginServer,
     proxy: Proxy,
     subjects: usize,
 }
@@ -24,7 +24,7 @@ impl Stage {
     }
 
     async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let origin = StubGraph::start().await;
+        let origin = OriginServer::start().await;
         let proxy = Proxy::with(&origin.url(), change).await;
         Self { origin, proxy, subjects: 0 }
     }
@@ -259,7 +259,7 @@ async fn the_operator_can_keep_unknown_text_or_some_of_it() {
 
 #[tokio::test]
 async fn one_line_a_minute_names_a_member_that_graph_has_not_sent_before() {
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     let url = origin.url();
     let serve = Serve::start(&[("CONNECTOR_CACHE__GRAPH__BASE_URL", &url)]).await;
     for (subject, members) in [

@@ -6,18 +6,18 @@ use connector_cache::fake_graph::{FakeGraph, Options, SIGN_UP, forgery};
 use connector_cache::http::rejection::Rejection;
 use connector_cache::upstream::unauthorized_tokens::UNAUTHORIZED_RESPONSE_TTL;
 
-use crate::kit::client::Response;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::within;
+use crate::common::client::Response;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::within;
 
 const CHALLENGE: &str =
     r#"Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
 
 /// Graph that refuses tokens that end in `dead` with a claims challenge, and answers all others.
-async fn graph() -> StubGraph {
-    let graph = StubGraph::start().await;
+async fn graph() -> OriginServer {
+    let graph = OriginServer::start().await;
     graph.answer("", |request| {
         if request.header("authorization").unwrap_or_default().ends_with("dead") {
             let body =
@@ -30,7 +30,7 @@ async fn graph() -> StubGraph {
     graph
 }
 
-/// Reads a flow of the sandbox.
+/// Reads a flow of the fake Graph.
 async fn read(proxy: &Proxy, token: &str) -> Response {
     proxy.get(&path(SIGN_UP), token).await
 }

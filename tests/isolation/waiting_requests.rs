@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use connector_cache::fake_graph::{FakeGraph, Options};
 
-use crate::kit::client::{Client, H2};
-use crate::kit::gate::Gate;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::{Proxy, path};
-use crate::kit::reply::Reply;
-use crate::kit::within;
+use crate::common::client::{Client, H2};
+use crate::common::gate::Gate;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::{Proxy, path};
+use crate::common::reply::Reply;
+use crate::common::within;
 
 const ANSWER: &str = r#"{"@odata.context":"https://graph.microsoft.com/beta/$metadata#x"}"#;
 
 /// Graph that never answers for flows whose id begins with `slow`.
-async fn silent_graph() -> StubGraph {
-    let graph = StubGraph::start().await;
+async fn silent_graph() -> OriginServer {
+    let graph = OriginServer::start().await;
     graph.answer(
         "",
         |request| {
@@ -55,7 +55,7 @@ async fn requests_that_wait_for_a_slow_graph_are_bounded_and_leave_room_for_othe
         assert_eq!(answer, 503);
         refused += 1;
     }
-    // Four sevenths of the requests wait; nobody else is refused.
+    // Four sevenths of the requests wait; no other caller is refused.
     in_flight(&proxy, |count| count == 40).await;
     for user in 0..10 {
         let token = mint.token().user(&format!("user{user}")).mint();
@@ -91,7 +91,7 @@ async fn a_fetch_that_has_not_reached_graph_ends_when_its_caller_leaves() {
     }
     callers.into_iter().for_each(Client::reset);
     in_flight(&proxy, |count| count == 0).await;
-    let look = crate::kit::client::get(proxy.admin, "/cache", &[]).await.json();
+    let look = crate::common::client::get(proxy.admin, "/cache", &[]).await.json();
     assert_eq!(look["flights"], 2, "what Graph has received goes on, and nothing else is kept");
     assert_eq!(graph.requests(), 3);
 }
@@ -99,7 +99,7 @@ async fn a_fetch_that_has_not_reached_graph_ends_when_its_caller_leaves() {
 #[tokio::test]
 async fn a_fetch_goes_on_for_a_follower_when_its_leader_leaves_before_graph_was_reached() {
     let (gate, mint) = (Gate::default(), FakeGraph::start(Options::default()).unwrap());
-    let graph = StubGraph::start().await;
+    let graph = OriginServer::start().await;
     graph.any(Reply::json(ANSWER));
     graph.route("/beta/identity/b2xUserFlows/slow1", Reply::json(ANSWER).held_until(&gate));
     let proxy = Proxy::with(&graph.url(), |config| config.upstream.in_flight = 1).await;

@@ -12,11 +12,11 @@ use connector_cache::fake_graph::{FakeGraph, Options};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::within;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::within;
 use crate::number;
 
 /// Memory that the attacks may cost at most, documented in the chart's README: what `cache.max_bytes`,
@@ -133,8 +133,8 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 /// Starts Graph that answers no flow whose id begins with `slow`, and the proxy before it.
-async fn stage() -> (StubGraph, Serve) {
-    let graph = StubGraph::start().await;
+async fn stage() -> (OriginServer, Serve) {
+    let graph = OriginServer::start().await;
     graph.answer("", |request| {
         if request.target.contains("/slow") {
             Reply::silence()
@@ -156,7 +156,7 @@ async fn stage() -> (StubGraph, Serve) {
 }
 
 /// Prints what an attack cost, and checks that memory stays below the worst case. Returns the growth in KiB.
-fn report(attack: &str, serve: &Serve, graph: &StubGraph, sent: &AtomicU64, before_kib: u64) -> u64 {
+fn report(attack: &str, serve: &Serve, graph: &OriginServer, sent: &AtomicU64, before_kib: u64) -> u64 {
     let (sent_kib, peak) = (sent.load(Relaxed) >> 10, serve.peak_kib());
     println!(
         "{attack}: {sent_kib} KiB sent, memory {before_kib} KiB before and {peak} KiB at its peak, Graph received {}",

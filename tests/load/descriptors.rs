@@ -4,17 +4,17 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::kit::client::Client;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::{token, within};
+use crate::common::client::Client;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::{token, within};
 use crate::process::{Process, may_open};
 
 #[tokio::test]
 async fn f55_without_a_descriptor_left_it_waits_and_goes_on() {
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let url = origin.url();
     let serve = Serve::start(&[("CONNECTOR_CACHE__GRAPH__BASE_URL", &url)]).await;
@@ -54,7 +54,7 @@ async fn a_crowd_that_comes_while_the_process_does_not_run_is_answered_when_it_d
         println!("skipped: the system lets fewer than {CROWD} connections wait, or be opened");
         return;
     }
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let url = origin.url();
     let serve = Serve::start(&[("CONNECTOR_CACHE__GRAPH__BASE_URL", &url)]).await;

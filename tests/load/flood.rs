@@ -1,4 +1,4 @@
-//! F65: the admin port beside a flood on the data port, and beside a scrape that nobody reads.
+//! F65: the admin port during a flood on the data port, and during a scrape that is not read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpSocket;
 
-use crate::kit::client::Client;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::token;
+use crate::common::client::Client;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::token;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f65_the_admin_port_answers_beside_a_flood_and_a_scrape_that_nobody_reads() {
-    let origin = StubGraph::start().await;
+async fn f65_the_admin_port_answers_beside_a_flood_and_a_scrape_that_is_not_read() {
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let url = origin.url();
     let serve = Serve::start(&[("CONNECTOR_CACHE__GRAPH__BASE_URL", &url)]).await;

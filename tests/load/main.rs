@@ -13,11 +13,14 @@
 
 #![cfg(feature = "demo")]
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
-#![expect(clippy::cast_precision_loss, reason = "what is measured is small, and told to a person")]
-#![allow(clippy::print_stdout, reason = "what was measured is for whoever runs it")]
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "measured values are small, and for the reader of the output"
+)]
+#![allow(clippy::print_stdout, reason = "measured values are for the reader of the output")]
 
-#[path = "../kit/mod.rs"]
-mod kit;
+#[path = "../common/mod.rs"]
+mod common;
 
 mod attacks;
 mod descriptors;

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::kit::client::Client;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::{token, within};
+use crate::common::client::Client;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::{token, within};
 use crate::number;
 use crate::process::{Process, may_open};
 
@@ -31,13 +31,13 @@ async fn nearly_slowest(client: &mut Client, authorization: &str) -> Duration {
 }
 
 #[tokio::test]
-async fn f52_idle_connections_cost_little_memory_and_slow_nobody_down() {
+async fn f52_idle_connections_cost_little_memory_and_slow_no_caller_down() {
     let count = number("IDLE_CONNECTIONS", 1_000);
     if !may_open(u64::try_from(count).unwrap() + 200) {
         println!("skipped: {count} connections need as many descriptors; raise `ulimit -Hn`");
         return;
     }
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let (url, most) = (origin.url(), (count + 100).to_string());
     let env = [
@@ -88,7 +88,7 @@ async fn f52_idle_connections_cost_little_memory_and_slow_nobody_down() {
 #[tokio::test]
 async fn f59_more_keys_than_there_is_memory_for_are_evicted() {
     let count = number("DISTINCT_KEYS", 1_500);
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     // Some 8 KiB each: fifteen hundred would be 12 MiB.
     let body = format!(r#"{{"postFederationSignup":null,"displayName":"{}"}}"#, "x".repeat(8_000));
     origin.any(Reply::json(body));

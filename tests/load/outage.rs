@@ -9,10 +9,10 @@ use connector_cache::fake_graph::{BARE, FakeGraph, Options};
 use futures_util::future::join_all;
 use http::StatusCode;
 
-use crate::kit::client::Client;
-use crate::kit::link::Link;
-use crate::kit::proxy::path;
-use crate::kit::serve::Serve;
+use crate::common::client::Client;
+use crate::common::link::Link;
+use crate::common::proxy::path;
+use crate::common::serve::Serve;
 use crate::number;
 
 /// Callers who ask in turn, over some connections.
@@ -21,7 +21,7 @@ struct Crowd {
     clients: Vec<Client>,
 }
 
-/// What a crowd was told.
+/// Responses to a crowd of callers.
 #[derive(Default, Debug)]
 struct Told {
     answers: usize,
@@ -41,10 +41,10 @@ impl Crowd {
         let Self { tokens, clients } = self;
         let tokens = &*tokens;
         let left = Arc::new(AtomicIsize::new(most));
-        let told = join_all(clients.iter_mut().map(|client| {
+        let observed = join_all(clients.iter_mut().map(|client| {
             let left = Arc::clone(&left);
             async move {
-                let mut told = Told::default();
+                let mut observed = Told::default();
                 while left.fetch_sub(1, Relaxed) > 0 {
                     let token = tokens.lock().unwrap().pop_front().unwrap();
                     let asked = Instant::now();
@@ -52,20 +52,20 @@ impl Crowd {
                         client.get(&path(BARE), &[("authorization", &format!("Bearer {token}"))]).await;
                     let said = answer.header("cache-status").unwrap_or_default();
                     assert_eq!(answer.status, 200, "{said}");
-                    told.answers += 1;
-                    told.slowest = told.slowest.max(asked.elapsed());
-                    told.fresh += usize::from(said.contains("fwd-status=200"));
+                    observed.answers += 1;
+                    observed.slowest = observed.slowest.max(asked.elapsed());
+                    observed.fresh += usize::from(said.contains("fwd-status=200"));
                     tokens.lock().unwrap().push_back(token);
                     if Instant::now() > end {
                         left.store(0, Relaxed);
                         break;
                     }
                 }
-                told
+                observed
             }
         }))
         .await;
-        told.into_iter().fold(Told::default(), |all, one| Told {
+        observed.into_iter().fold(Told::default(), |all, one| Told {
             answers: all.answers + one.answers,
             slowest: all.slowest.max(one.slowest),
             fresh: all.fresh + one.fresh,
@@ -94,7 +94,7 @@ async fn f16_thousands_of_callers_do_not_notice_that_graph_is_away() {
     let mut crowd = Crowd::of(&serve, tokens).await;
     let never = Instant::now() + Duration::from_hours(1);
     crowd.ask(never, isize::try_from(callers).unwrap()).await;
-    // A third of it Graph says that it is out of order, a third nobody is there, a third it is silent.
+    // Graph answers 503 for a third of the time, does not listen for a third, and is silent for a third.
     let (mut total, mut asked) = (Told::default(), 0);
     let third = seconds.div_ceil(3);
     for kind in 0..3 {
@@ -112,29 +112,26 @@ async fn f16_thousands_of_callers_do_not_notice_that_graph_is_away() {
         // What does not get through to Graph is seen on the way.
         let seen = || if kind == 0 { graph.calls() } else { link.connections() as u64 };
         let before = seen();
-        let told = crowd.ask(Instant::now() + Duration::from_secs(third), isize::MAX).await;
+        let observed = crowd.ask(Instant::now() + Duration::from_secs(third), isize::MAX).await;
         let probes = third + 2;
-        // Until five have failed in a row, nobody knows that it is an outage: each of those under way at its beginning
+        // An outage is known after five failures in a row: each of those under way at its beginning
         // may bring a last good answer, and let five more go. A probe that dies with its connection is sent again.
         let unaware = if kind == 0 { 6 * PLACES } else { 2 };
         let now = seen() - before;
         assert!(now <= probes + unaware, "Graph was asked {now} times in {third} s of outage {kind}");
         asked += now;
-        total.answers += told.answers;
-        total.slowest = total.slowest.max(told.slowest);
+        total.answers += observed.answers;
+        total.slowest = total.slowest.max(observed.slowest);
     }
     println!("{callers} callers, {seconds} s: {total:?}, all of them 200; Graph was asked {asked} times");
     link.mend();
     let healed = Instant::now();
     loop {
-        let told = crowd.ask(never, 32).await;
-        if told.fresh > 0 {
+        let observed = crowd.ask(never, 32).await;
+        if observed.fresh > 0 {
             break;
         }
-        assert!(
-            healed.elapsed() < Duration::from_secs(15),
-            "nobody is answered by Graph long after it is back"
-        );
+        assert!(healed.elapsed() < Duration::from_secs(15), "no response of Graph long after its recovery");
     }
     assert!(serve.stop().await.0.success());
 }

@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 
 use connector_cache::fake_graph::{FakeGraph, Options};
 
-use crate::kit::client;
-use crate::kit::link::Link;
-use crate::kit::serve::Serve;
+use crate::common::client;
+use crate::common::link::Link;
+use crate::common::serve::Serve;
 use crate::{number, process};
 use cast::Cast;
 use gauge::Gauge;
@@ -40,7 +40,7 @@ pub(super) struct World {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_soak_leaves_nothing_behind_and_tells_nobody_what_is_anothers() {
+async fn a_soak_leaks_nothing_and_no_caller_gets_the_response_of_another() {
     let seconds = number("SOAK_SECONDS", 5) as u64;
     process::may_open(4_096);
     let world = Arc::new(world().await);

@@ -1,7 +1,7 @@
-//! Plays a story before the real proxy and holds every answer against the oracle.
+//! Plays a story against the real proxy, and checks each response with the oracle.
 //!
-//! One thread, one thing at a time, each waited for until nothing moves: a request has then been answered, is
-//! held by Graph, or waits for a question that Graph holds. So a story plays the same way each time.
+//! One thread, one operation at a time: the next begins when each request has its response, is held by Graph, or waits for a
+//! request that Graph holds. So a story plays the same way each time.
 
 mod release;
 
@@ -21,65 +21,65 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::cast::{START, Token};
-use super::graph::{Event, FetchRequest, Graph};
+use super::coverage::Coverage;
+use super::expected_cache::{Expected, ExpectedCache};
+use super::graph::{Event, Graph, GraphRequest};
+use super::graph_policy::GraphPolicy;
 use super::history::{History, Moment, Purge};
-use super::judge::{Asking, Told};
-use super::minds::Minds;
-use super::mirror::{Expected, Mirror};
-use super::op::{Condition, LATEST, Op, Story, Wish};
+use super::judge::{Observed, SentRequest};
+use super::op::{Condition, Directive, LATEST, Op, Story};
 use super::resource::{self, Resource};
+use super::responses::ResponseKind;
 use super::setup;
-use super::tally::Tally;
+use super::tokens::{START, Token};
 use super::views::Views;
-use super::word::Verdict;
 
-/// Why the proxy is wrong.
+/// Description of a broken rule.
 pub type Mismatch = String;
 
-/// Where every request comes from.
+/// Address of all callers.
 pub const CALLER: std::net::SocketAddr =
     std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 50_000);
 
-/// A story under way.
+/// State of a story.
 pub struct Driver<'a> {
     pub(super) cast: &'a [Token],
     pub(super) story: &'a Story,
-    /// Only what a caller can see counts, not what the proxy says of itself.
-    pub(super) lax: bool,
-    pub(super) tally: &'a mut Tally,
+    /// Whether only failures count that a caller can see, not wrong fields about the cache.
+    pub(super) visible_only: bool,
+    pub(super) coverage: &'a mut Coverage,
     pub(super) history: History,
-    pub(super) mirror: Mirror,
-    /// Graph's last 401 to each token: when the proxy received it, and which word it was.
+    pub(super) expected_cache: ExpectedCache,
+    /// Graph's last 401 to each token: arrival at the proxy, and serial of the response.
     pub(super) refused: BTreeMap<usize, (u64, usize)>,
-    /// Entity tags that were given out, and of which word.
+    /// Entity tags that callers got, with the serials of the responses.
     pub(super) tags: Vec<(String, usize)>,
     proxy: Proxy,
     clock: Clock,
     graph: Graph,
-    minds: Minds,
+    policy: GraphPolicy,
     views: Views,
     step: u64,
     next: u128,
     waiting: BTreeMap<u128, JoinHandle<()>>,
-    held: BTreeMap<u128, Held>,
+    held: BTreeMap<u128, HeldRequest>,
     done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
 }
 
-/// A request that waited, by its number, and its answer.
+/// Number of a request that waited, and its response.
 type Done = (u128, HandlerResponse);
 
-/// A question that Graph has not answered yet.
-struct Held {
-    question: FetchRequest,
-    asking: Asking,
-    /// What Graph thought when it came.
-    verdict: Verdict,
+/// A request that Graph holds.
+struct HeldRequest {
+    request: GraphRequest,
+    sent: SentRequest,
+    /// Response that Graph chose on arrival.
+    kind: ResponseKind,
     asked: Moment,
-    /// It has a task of its own; others may have joined.
+    /// Whether it has its own task, and other callers may have joined it.
     flight: bool,
-    /// Who waits for it.
-    waiters: BTreeMap<u128, Asking>,
+    /// Callers that wait for it.
+    waiters: BTreeMap<u128, SentRequest>,
 }
 
 impl<'a> Driver<'a> {
@@ -87,27 +87,26 @@ impl<'a> Driver<'a> {
     pub async fn play(
         cast: &'a [Token],
         story: &'a Story,
-        lax: bool,
-        tally: &'a mut Tally,
+        visible_only: bool,
+        coverage: &'a mut Coverage,
     ) -> Result<(), Mismatch> {
         let graph = Graph::start().await;
         let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(START));
         let app =
             App::new(setup::config(story, &graph.url), clock.clone()).map_err(|error| error.to_string())?;
-        app.proxy().inner().fetcher.breakers.disable();
         let mut driver = Self {
             cast,
             story,
-            lax,
-            tally,
+            visible_only,
+            coverage,
             history: History::default(),
-            mirror: Mirror::default(),
+            expected_cache: ExpectedCache::default(),
             refused: BTreeMap::new(),
             tags: Vec::new(),
             proxy: app.proxy().clone(),
             clock,
             graph,
-            minds: Minds::default(),
+            policy: GraphPolicy::default(),
             views: Views::default(),
             step: 0,
             next: 1,
@@ -123,9 +122,10 @@ impl<'a> Driver<'a> {
 
     async fn act(&mut self, op: &Op) -> Result<(), Mismatch> {
         self.step += 1;
+        self.reset_breakers();
         match op {
-            Op::Ask { who, what, spelling, condition, wish, hold } => {
-                self.ask((*who, what), *spelling, (*condition, *wish), *hold).await?;
+            Op::Request { who, what, spelling, condition, directive, hold } => {
+                self.ask((*who, what), *spelling, (*condition, *directive), *hold).await?;
             }
             Op::Release { pick, as_asked } => {
                 if let Some(id) = nth(self.held.keys(), *pick) {
@@ -140,14 +140,14 @@ impl<'a> Driver<'a> {
             Op::Wait(ms) => self.clock.advance(Duration::from_millis(*ms)),
             Op::Edge { of, pick, which, off } => {
                 let (pick, times) = (usize::from(*pick), &self.story.times);
-                let edge = self.mirror.edge(&self.history, times, of.as_ref(), pick, *which);
+                let edge = self.expected_cache.edge(&self.history, times, of.as_ref(), pick, *which);
                 self.jump(edge, *off);
             }
             Op::TokenEdge { who, off } => self.jump(self.cast[*who].usable_until, *off),
-            Op::Mind { who, what, verdict } => {
-                self.minds.change(*who, what.clone(), *verdict);
+            Op::SetPolicy { who, what, kind } => {
+                self.policy.change(*who, what.clone(), *kind);
             }
-            Op::Heal => self.minds.heal(),
+            Op::Heal => self.policy.heal(),
             Op::View { who, view } => self.views.set(*who, *view),
             Op::Change { what } => self.views.change(what.as_ref()),
             Op::Purge { flow, tenant, subject } => {
@@ -158,26 +158,26 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// A request, up to the point where it is answered or waits.
+    /// Sends a request, until it has a response or waits.
     async fn ask(
         &mut self,
         (who, what): (usize, &Resource),
         spelling: u16,
-        (condition, wish): (Condition, Wish),
+        (condition, directive): (Condition, Directive),
         hold: bool,
     ) -> Result<(), Mismatch> {
         let (id, now) = (self.next, self.now());
         self.next += 1;
-        self.tally.requests += 1;
+        self.coverage.requests += 1;
         let (caller, times) = ((who, &self.cast[who]), &self.story.times);
-        let expected = self.mirror.expect(&self.history, times, caller, what, wish, now);
-        let about = self.mirror.about(&self.history, caller, what, now);
-        let asking = Asking { who, what: what.clone(), began: now, expected, condition, wish, about };
-        let parts = setup::request(&asking, &caller.1.text, &self.tags, (spelling, times.by_caller));
+        let expected = self.expected_cache.expect(&self.history, times, caller, what, directive, now);
+        let about = self.expected_cache.about(&self.history, caller, what, now);
+        let sent = SentRequest { who, what: what.clone(), began: now, expected, condition, directive, about };
+        let parts = setup::request(&sent, &caller.1.text, &self.tags, (spelling, times.by_caller));
         let flights = self.flights();
         let proxy = self.proxy.clone();
         let ids = Ids::with_request_id(Uuid::from_u128(id));
-        // As the layers do it.
+        // As the middleware does.
         let mut answer = Box::pin(async move {
             let lookup = proxy.lookup(&RequestView::new(&parts), &ids);
             match lookup {
@@ -190,21 +190,24 @@ impl<'a> Driver<'a> {
         let first = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
         let leads = self.flights() > flights;
         if let Poll::Ready(answer) = first {
-            let told = Told::of(answer);
-            if told.reason == Some("token-refused") {
-                return self.judge_replay(&asking, &told);
+            let observed = Observed::of(answer);
+            if observed.reason == Some("token-refused") {
+                return self.judge_replay(&sent, &observed);
             }
             if leads {
-                self.arrive(id, &asking, true).await?;
+                self.arrive(id, &sent, true).await?;
             }
-            return self.judge_at_once(&asking, &told, leads);
+            return self.judge_at_once(&sent, &observed, leads);
         }
         if self.replayed(who).is_some() {
-            return Err(format!("(j) Graph is asked about {}, which it has just refused", self.name(who)));
+            return Err(format!(
+                "(j) a request to Graph for {}, which Graph has just refused",
+                self.name(who)
+            ));
         }
         if matches!(expected, Expected::Hit(_) | Expected::Stale(_) | Expected::Accepted(_)) {
             return Err(format!(
-                "(f) {} should have been answered from memory: {expected:?}",
+                "(f) {} should have got a response from the cache: {expected:?}",
                 self.name(who)
             ));
         }
@@ -213,60 +216,64 @@ impl<'a> Driver<'a> {
             let _ = done.send((id, answer.await));
         });
         self.waiting.insert(id, task);
-        if let Some(leader) = self.leader(&asking) {
+        if let Some(leader) = self.leader(&sent) {
             if leads {
-                return Err(format!("(f) {} asks twice at one time", self.name(who)));
+                return Err(format!("(f) two requests to Graph for {} at one time", self.name(who)));
             }
             if let Some(held) = self.held.get_mut(&leader) {
-                held.waiters.insert(id, asking);
+                held.waiters.insert(id, sent);
             }
             return Ok(());
         }
-        self.arrive(id, &asking, leads).await?;
+        self.arrive(id, &sent, leads).await?;
         if let Some(held) = self.held.get_mut(&id) {
-            held.waiters.insert(id, asking);
+            held.waiters.insert(id, sent);
         }
         if hold { Ok(()) } else { self.release(id, true).await }
     }
 
-    /// The question under way that this request has to wait for, if any.
-    fn leader(&self, asking: &Asking) -> Option<u128> {
-        if asking.expected == Expected::Bypass {
+    /// The held request that this request has to join, if any.
+    fn leader(&self, sent: &SentRequest) -> Option<u128> {
+        if sent.expected == Expected::Bypass {
             return None;
         }
-        let (who, what) = (asking.who, &asking.what);
+        let (who, what) = (sent.who, &sent.what);
         let joined = self.held.iter().find(|(_, held)| {
             held.flight
-                && held.asking.who == who
-                && held.asking.what == *what
+                && held.sent.who == who
+                && held.sent.what == *what
                 && !self.history.is_purged_since(&self.cast[who], what, held.asked.step, self.step)
                 && !self.history.is_withdrawn_between(who, what, held.asked.step, self.step)
         });
-        // Who has no patience goes alone, as does who is one too many.
+        // Without wait time, or beyond the maximum of followers, a request goes alone.
         let most = if self.story.impatient { 0 } else { self.story.followers };
-        let followers = |id: &u128, held: &Held| held.waiters.keys().filter(|waiter| *waiter != id).count();
+        let followers =
+            |id: &u128, held: &HeldRequest| held.waiters.keys().filter(|waiter| *waiter != id).count();
         joined.filter(|(id, held)| followers(id, held) < most).map(|(id, _)| *id)
     }
 
-    /// Waits for a request's own question at Graph's door.
-    async fn arrive(&mut self, id: u128, asking: &Asking, flight: bool) -> Result<(), Mismatch> {
-        let question = loop {
+    /// Waits until the request to Graph arrives.
+    async fn arrive(&mut self, id: u128, sent: &SentRequest, flight: bool) -> Result<(), Mismatch> {
+        let request = loop {
             let event = timeout(PATIENCE, self.graph.events.recv()).await;
             match event {
-                Ok(Some(Event::RequestView(question))) => break question,
+                Ok(Some(Event::Request(request))) => break request,
                 Ok(Some(Event::Gone(_))) => {}
                 Ok(None) | Err(_) => {
-                    return Err(format!("(d) {} waits, and Graph was not asked", self.name(asking.who)));
+                    return Err(format!(
+                        "(d) {} waits, and there is no request to Graph",
+                        self.name(sent.who)
+                    ));
                 }
             }
         };
-        self.tally.questions += 1;
-        self.check_question(id, asking, &question)?;
-        let verdict = self.mind(asking);
-        let held = Held {
-            question,
-            asking: asking.clone(),
-            verdict,
+        self.coverage.graph_requests += 1;
+        self.check_request(id, sent, &request)?;
+        let kind = self.policy_for(sent);
+        let held = HeldRequest {
+            request,
+            sent: sent.clone(),
+            kind,
             asked: self.now(),
             flight,
             waiters: BTreeMap::new(),
@@ -279,41 +286,42 @@ impl<'a> Driver<'a> {
         let Some(task) = self.waiting.remove(&id) else { return Ok(()) };
         task.abort();
         let _ = task.await;
-        self.tally.hang_ups += 1;
+        self.coverage.hang_ups += 1;
         for held in self.held.values_mut() {
             held.waiters.remove(&id);
         }
-        // A question without a flight was the caller's own, and ends with it.
+        // A request to Graph that is not coalesced belongs to the caller, and ends with it.
         if self.held.get(&id).is_none_or(|held| held.flight) {
             return Ok(());
         }
         let held = self.held.remove(&id);
         let event = timeout(PATIENCE, self.graph.events.recv()).await;
-        // Until then Graph holds on to it.
+        // Graph holds the request until here.
         drop(held);
         match event {
             Ok(Some(Event::Gone(gone))) if gone == Uuid::from_u128(id).to_string() => Ok(()),
-            _ => Err("(g) the question of a caller that hung up goes on".to_owned()),
+            _ => Err("(g) the request to Graph of a caller that hung up goes on".to_owned()),
         }
     }
 
     fn purge(&mut self, purge: Purge) {
         setup::purge(&self.proxy, &purge);
-        self.mirror.purge(&purge, self.cast);
+        self.expected_cache.purge(&purge, self.cast);
         self.history.purge(purge);
     }
 
-    /// What Graph thinks now of this token and resource.
-    fn mind(&self, asking: &Asking) -> Verdict {
+    /// Graph's policy now for this token and resource.
+    fn policy_for(&self, sent: &SentRequest) -> ResponseKind {
         let tags_count = self.story.times.by_graph || self.story.times.by_caller;
-        let first = if tags_count { TAGGED } else { Verdict::Ok };
-        self.minds.of((asking.who, &self.cast[asking.who]), &asking.what, self.now().ms, first)
+        let first = if tags_count { TAGGED } else { ResponseKind::Ok };
+        self.policy.of((sent.who, &self.cast[sent.who]), &sent.what, self.now().ms, first)
     }
 
-    /// Everything that is held is answered, and then nothing is left.
+    /// Answers all held requests. Then no request is left.
     async fn finish(mut self) -> Result<(), Mismatch> {
         while let Some(id) = self.held.keys().next().copied() {
             self.step += 1;
+            self.reset_breakers();
             self.release(id, true).await.map_err(|what| format!("at the end: {what}"))?;
         }
         let (flights, tasks) = (self.proxy.inner().coalescer.count(), self.flights());
@@ -330,6 +338,11 @@ impl<'a> Driver<'a> {
         let to = to.and_then(|to| to.checked_add_signed(i64::from(off)));
         let by = to.unwrap_or_default().saturating_sub(self.now().ms);
         self.clock.advance(Duration::from_millis(by));
+    }
+
+    /// No breaker or throttle refuses a request of this model: [`super::eviction`] has them.
+    fn reset_breakers(&self) {
+        self.proxy.inner().fetcher.breakers.reset();
     }
 
     fn flights(&self) -> usize {
@@ -351,7 +364,7 @@ fn nth<'a>(mut keys: impl ExactSizeIterator<Item = &'a u128>, pick: u16) -> Opti
     keys.nth(at).copied()
 }
 
-/// Only a failing run waits this long.
+/// Time limit of one step. Only a failing run waits this long.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// What Graph says at first where its words and tags count.
-const TAGGED: Verdict = Verdict::Lives { seconds: 600, tag: true, same: true };
+/// First response of Graph where its lifetimes and tags count.
+const TAGGED: ResponseKind = ResponseKind::Lives { seconds: 600, tag: true, same: true };

@@ -1,6 +1,6 @@
 //! Fair shares of the permits: no owner waits while others hold more than their part.
 //!
-//! The oracle knows nothing of queues and thresholds. It looks at which owner holds what, and at who waits:
+//! The oracle does not know queues and thresholds. It sees the permits of each owner, and the owners that wait:
 //!
 //! | | rule |
 //! |---|---|
@@ -36,7 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![3 => request, 1 => any::<u16>().prop_map(|pick| Step::GiveBack { pick })]
 }
 
-/// What gives permits: the real one, or a plain semaphore.
+/// Source of permits: the real queue, or a plain semaphore.
 trait Permits {
     type Permit;
     fn request(&self, owner: PermitOwner) -> impl Future<Output = Self::Permit> + 'static;

@@ -1,38 +1,38 @@
-//! A Graph on loopback that does nothing by itself: it holds every question until it is told what to say.
+//! A server in place of Graph on loopback: it holds each request until the test sends the response.
 //!
-//! HTTP/1.1, one question at a time on a connection. A connection that the proxy closes while a question is
-//! held is reported: nobody waits for that answer any more.
+//! HTTP/1.1, one request at a time on a connection. A connection that the proxy closes while a request is held is
+//! reported.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// What happens at Graph's door.
+/// Event at the server.
 pub enum Event {
-    /// A question came.
-    RequestView(FetchRequest),
-    /// The connection of the question with this `client-request-id` was closed.
+    /// A request arrived.
+    Request(GraphRequest),
+    /// The connection of the request with this `client-request-id` was closed.
     Gone(String),
 }
 
-/// A question as it arrived.
-pub struct FetchRequest {
+/// A request as it arrived.
+pub struct GraphRequest {
     pub target: String,
     /// Names in lower case.
     pub fields: Vec<(String, String)>,
-    /// Takes the answer.
+    /// Takes the response.
     pub reply: oneshot::Sender<Reply>,
 }
 
-/// An answer to the byte.
+/// Bytes of a response.
 pub struct Reply {
     pub bytes: Vec<u8>,
-    /// The connection ends behind it.
+    /// Whether the connection ends after them.
     pub close: bool,
 }
 
-impl FetchRequest {
+impl GraphRequest {
     pub fn field(&self, name: &str) -> &str {
         self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
@@ -77,15 +77,15 @@ async fn serve(mut stream: TcpStream, report: mpsc::UnboundedSender<Event>) {
         };
         let head: Vec<u8> = read.drain(..end + 4).collect();
         let (reply, said) = oneshot::channel();
-        let question = question(&head, reply);
-        let id = question.field("client-request-id").to_owned();
-        if report.send(Event::RequestView(question)).is_err() {
+        let request = request(&head, reply);
+        let id = request.field("client-request-id").to_owned();
+        if report.send(Event::Request(request)).is_err() {
             return;
         }
         let reply = tokio::select! {
             reply = said => reply,
             _ = stream.read_buf(&mut read) => {
-                // Nobody sends a second question before the answer, so it is the end.
+                // No request follows before the response, so this is the end of the connection.
                 let _ = report.send(Event::Gone(id));
                 return;
             }
@@ -97,12 +97,12 @@ async fn serve(mut stream: TcpStream, report: mpsc::UnboundedSender<Event>) {
     }
 }
 
-fn question(head: &[u8], reply: oneshot::Sender<Reply>) -> FetchRequest {
+fn request(head: &[u8], reply: oneshot::Sender<Reply>) -> GraphRequest {
     let text = std::str::from_utf8(head).unwrap();
     let mut lines = text.split("\r\n");
     let target = lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
     let fields = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
-    FetchRequest { target, fields: fields.collect(), reply }
+    GraphRequest { target, fields: fields.collect(), reply }
 }

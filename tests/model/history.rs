@@ -1,24 +1,24 @@
-//! Everything that Graph has said, to whom and when, and the rules that follow from it.
+//! All responses of Graph, with token and time, and the rules that follow from them.
 //!
-//! The history knows nothing of how the proxy stores: it only answers whether Graph's own words allow that
-//! this caller is given this body now.
+//! The history does not know how the proxy stores entries. It decides whether Graph's responses allow this body for this
+//! caller at this time.
 
 use std::collections::HashMap;
 
-use super::cast::Token;
 use super::resource::Resource;
-use super::word::Verdict;
+use super::responses::ResponseKind;
+use super::tokens::Token;
 
-/// A point in the story: in what order, and what the clock says.
+/// A point in the story: its number and its time.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// Grows with everything that happens.
+    /// Grows with each event.
     pub step: u64,
     /// Unix milliseconds.
     pub ms: u64,
 }
 
-/// The times that the proxy was configured with, milliseconds.
+/// Configured times of the proxy, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub ttl: u64,
@@ -31,31 +31,31 @@ pub struct Times {
     pub by_caller: bool,
 }
 
-/// One answer of Graph's.
+/// A response of Graph.
 #[derive(Debug)]
-pub struct Label {
+pub struct GraphResponse {
     pub token: usize,
     pub resource: Resource,
-    /// When the question was there.
+    /// Arrival of the request at Graph.
     pub asked: Moment,
-    /// The step at which Graph made up its mind.
+    /// Step at which Graph chose the response.
     pub said: u64,
-    /// The step at which the proxy had dealt with it.
+    /// Step at which the proxy had processed the response.
     pub dealt: Option<u64>,
-    pub verdict: Verdict,
-    /// The serial of the body that it gave, or said to hold still: that of the first word that gave it.
+    pub kind: ResponseKind,
+    /// Serial of the body that it has, or confirms by 304: the serial of the first response with that body.
     pub body: usize,
-    /// The word that brought the entry which it was asked about, if it was.
+    /// Response that brought the entry whose validator the request had. `None`: the request had no validator.
     pub about: Option<usize>,
-    /// It is a 304 about that.
+    /// Whether it is a 304 for that entry.
     pub renews: bool,
-    /// The word that gave the whole body: itself, unless it is a 304.
+    /// Response that brought the full body: itself, unless it is a 304.
     pub whole: usize,
-    /// It had to be kept, with a proof.
+    /// Whether the proxy must store it, with a proof.
     pub kept: bool,
 }
 
-/// A purge, at a step.
+/// A purge and its step.
 #[derive(Clone, Debug)]
 pub struct Purge {
     pub step: u64,
@@ -65,7 +65,7 @@ pub struct Purge {
 }
 
 impl Purge {
-    /// Whether it takes what belongs to this token and resource.
+    /// Whether it selects the entries and proofs of this token and resource.
     pub fn covers(&self, token: &Token, resource: &Resource) -> bool {
         self.whose(token) && self.flow.as_ref().is_none_or(|flow| *flow == resource.flow())
     }
@@ -76,25 +76,25 @@ impl Purge {
     }
 }
 
-/// The record.
+/// All responses and purges of a story.
 #[derive(Debug, Default)]
 pub struct History {
-    pub words: Vec<Label>,
+    pub responses: Vec<GraphResponse>,
     by_caller: HashMap<(usize, Resource), Vec<usize>>,
-    /// Words that say no, by token.
+    /// Error responses by token.
     refusals: HashMap<usize, Vec<usize>>,
     purges: Vec<Purge>,
 }
 
 impl History {
-    /// Graph makes up its mind. Returns the word's serial.
-    pub fn say(&mut self, word: Label) -> usize {
-        let serial = self.words.len();
-        self.by_caller.entry((word.token, word.resource.clone())).or_default().push(serial);
-        if matches!(word.verdict.no(), Some(401 | 403 | 404 | 410)) {
-            self.refusals.entry(word.token).or_default().push(serial);
+    /// Adds a response of Graph. Returns its serial.
+    pub fn say(&mut self, response: GraphResponse) -> usize {
+        let serial = self.responses.len();
+        self.by_caller.entry((response.token, response.resource.clone())).or_default().push(serial);
+        if matches!(response.kind.no(), Some(401 | 403 | 404 | 410)) {
+            self.refusals.entry(response.token).or_default().push(serial);
         }
-        self.words.push(word);
+        self.responses.push(response);
         serial
     }
 
@@ -102,9 +102,9 @@ impl History {
         self.purges.push(purge);
     }
 
-    /// Rule (a): Graph itself gave these bytes to exactly this token for exactly this resource, by a 200 or a 304 not
-    /// longer ago than the proof's time and grace; it has not said no or given the token other bytes since, and nobody
-    /// has purged since. `token` is `cast[who]`.
+    /// Rule (a): Graph sent these bytes to exactly this token for exactly this resource, by a 200 or a 304 within the lifetime
+    /// of the proof and its grace. Since then there was no error response and no response with other bytes to the token, and
+    /// no purge. `token` is `cast[who]`.
     pub fn is_given(
         &self,
         (who, token): (usize, &Token),
@@ -113,26 +113,27 @@ impl History {
         window: u64,
     ) -> Result<(), String> {
         if token.usable_until.is_none_or(|end| now.ms >= end) {
-            return Err("(a) the token is at its end, or may never use the cache".to_owned());
+            return Err("(a) the token has expired, or may never use the cache".to_owned());
         }
-        let words = self.by_caller.get(&(who, resource.clone())).map_or(&[][..], Vec::as_slice);
-        let mut why = "(a) Graph never said 200 to this token for this resource";
-        let words = || words.iter().map(|serial| &self.words[*serial]);
-        for word in words() {
-            if !word.verdict.grants() || word.dealt.is_none_or(|dealt| dealt > now.step) {
+        let responses = self.by_caller.get(&(who, resource.clone())).map_or(&[][..], Vec::as_slice);
+        let mut why = "(a) Graph sent no 200 to this token for this resource";
+        let responses = || responses.iter().map(|serial| &self.responses[*serial]);
+        for response in responses() {
+            if !response.kind.grants() || response.dealt.is_none_or(|dealt| dealt > now.step) {
                 continue;
             }
-            let known = |other: &Label| other.kept && other.dealt.is_some_and(|dealt| dealt <= now.step);
-            let is_later = |other: &Label| known(other) && other.asked.ms > word.asked.ms;
-            if word.body != body {
-                why = "(a) Graph never gave these bytes to this token";
-            } else if words().any(|other| is_later(other) && other.body != body) {
-                why = "(a) Graph has given this token other bytes since";
-            } else if now.ms - word.asked.ms >= window {
-                why = "(a) Graph's 200 to this token is too long ago";
-            } else if self.is_refused_since(who, resource, word.said, now.step) {
-                why = "(a) Graph has said no since";
-            } else if self.is_purged_since(token, resource, word.asked.step, now.step) {
+            let known =
+                |other: &GraphResponse| other.kept && other.dealt.is_some_and(|dealt| dealt <= now.step);
+            let is_later = |other: &GraphResponse| known(other) && other.asked.ms > response.asked.ms;
+            if response.body != body {
+                why = "(a) Graph never sent these bytes to this token";
+            } else if responses().any(|other| is_later(other) && other.body != body) {
+                why = "(a) Graph has sent other bytes to this token since";
+            } else if now.ms - response.asked.ms >= window {
+                why = "(a) Graph's 200 to this token is too old";
+            } else if self.is_refused_since(who, resource, response.said, now.step) {
+                why = "(a) Graph has sent an error response since";
+            } else if self.is_purged_since(token, resource, response.asked.step, now.step) {
                 why = "(a) it was purged since";
             } else {
                 return Ok(());
@@ -141,7 +142,7 @@ impl History {
         Err(why.to_owned())
     }
 
-    /// The same, whatever the bytes.
+    /// The same for any bytes.
     pub fn is_granted(
         &self,
         caller: (usize, &Token),
@@ -149,10 +150,12 @@ impl History {
         now: Moment,
         window: u64,
     ) -> Result<(), String> {
-        let words = self.by_caller.get(&(caller.0, resource.clone())).map_or(&[][..], Vec::as_slice);
+        let responses = self.by_caller.get(&(caller.0, resource.clone())).map_or(&[][..], Vec::as_slice);
         let mut why = self.is_given(caller, (resource, usize::MAX), now, window);
-        for word in words.iter().map(|serial| &self.words[*serial]).filter(|word| word.verdict.grants()) {
-            why = self.is_given(caller, (resource, word.body), now, window);
+        for response in
+            responses.iter().map(|serial| &self.responses[*serial]).filter(|response| response.kind.grants())
+        {
+            why = self.is_given(caller, (resource, response.body), now, window);
             if why.is_ok() {
                 break;
             }
@@ -160,8 +163,8 @@ impl History {
         why
     }
 
-    /// Rule (b): a body that Graph gave to this principal for this resource, that might be kept, not longer past
-    /// its time than `grace`, and asked for after the last purge; or of which Graph has said so since.
+    /// Rule (b): Graph sent this body to this principal for this resource, the body may be stored, it is stale for at most
+    /// `grace`, and its request is newer than the last purge; or a later response has confirmed that.
     pub fn is_fit(
         &self,
         serial: usize,
@@ -171,9 +174,11 @@ impl History {
         now: Moment,
         (times, grace): (&Times, u64),
     ) -> Result<(), String> {
-        let mut why = Err("(b) Graph never gave this body".to_owned());
-        for word in self.words.iter().filter(|word| word.body == serial && word.verdict.grants()) {
-            why = self.is_word_fit(word, cast, who, resource, now, (times, grace));
+        let mut why = Err("(b) Graph never sent this body".to_owned());
+        for response in
+            self.responses.iter().filter(|response| response.body == serial && response.kind.grants())
+        {
+            why = self.is_response_fit(response, cast, who, resource, now, (times, grace));
             if why.is_ok() {
                 break;
             }
@@ -181,26 +186,27 @@ impl History {
         why
     }
 
-    fn is_word_fit(
+    fn is_response_fit(
         &self,
-        word: &Label,
+        response: &GraphResponse,
         cast: &[Token],
         who: usize,
         resource: &Resource,
         now: Moment,
         (times, grace): (&Times, u64),
     ) -> Result<(), String> {
-        let lives = word.verdict.lives(times);
-        let window = if word.verdict.is_strict(times) { 0 } else { grace }.saturating_add(lives.unwrap_or(0));
-        let why = if cast[word.token].principal != cast[who].principal {
-            format!("(b) the body is that of {}", cast[word.token].name)
-        } else if word.resource != *resource {
-            format!("(b) the body answers {:?}", word.resource)
+        let lives = response.kind.lives(times);
+        let window =
+            if response.kind.is_strict(times) { 0 } else { grace }.saturating_add(lives.unwrap_or(0));
+        let why = if cast[response.token].principal != cast[who].principal {
+            format!("(b) the body is that of {}", cast[response.token].name)
+        } else if response.resource != *resource {
+            format!("(b) the body answers {:?}", response.resource)
         } else if lives.is_none() {
-            "(b) the body might not be kept".to_owned()
-        } else if word.verdict.age() * 1000 + now.ms - word.asked.ms >= window {
+            "(b) the body may not be stored".to_owned()
+        } else if response.kind.age() * 1000 + now.ms - response.asked.ms >= window {
             "(b) the body is too old".to_owned()
-        } else if self.is_purged_since(&cast[word.token], resource, word.asked.step, now.step) {
+        } else if self.is_purged_since(&cast[response.token], resource, response.asked.step, now.step) {
             "(b) the body was purged".to_owned()
         } else {
             return Ok(());
@@ -208,20 +214,20 @@ impl History {
         Err(why)
     }
 
-    /// Whether a word that was said after `said` told the token no, and the proxy knew by `until`.
+    /// Whether Graph sent an error response to the token after `said` that the proxy had processed by `until`.
     pub fn is_refused_since(&self, who: usize, resource: &Resource, said: u64, until: u64) -> bool {
         let refusals = self.refusals.get(&who).map_or(&[][..], Vec::as_slice);
-        refusals.iter().map(|serial| &self.words[*serial]).any(|no| {
-            let meant = no.verdict.no() == Some(401) || no.resource == *resource;
+        refusals.iter().map(|serial| &self.responses[*serial]).any(|no| {
+            let meant = no.kind.no() == Some(401) || no.resource == *resource;
             meant && no.said > said && no.dealt.is_some_and(|dealt| dealt <= until)
         })
     }
 
-    /// Whether a "no" to this token and resource was dealt with between two steps.
+    /// Whether an error response to this token and resource was processed between two steps.
     pub fn is_withdrawn_between(&self, who: usize, resource: &Resource, from: u64, until: u64) -> bool {
         let refusals = self.refusals.get(&who).map_or(&[][..], Vec::as_slice);
-        refusals.iter().map(|serial| &self.words[*serial]).any(|no| {
-            let meant = no.verdict.no() == Some(401) || no.resource == *resource;
+        refusals.iter().map(|serial| &self.responses[*serial]).any(|no| {
+            let meant = no.kind.no() == Some(401) || no.resource == *resource;
             meant && no.dealt.is_some_and(|dealt| dealt > from && dealt < until)
         })
     }

@@ -1,81 +1,80 @@
-//! No caller ever sees what Graph would not give to that caller.
+//! No caller gets a response that Graph would not send to that caller.
 //!
-//! The real [`Proxy`](connector_cache::proxy::Proxy) is driven by stories drawn by lot: fifty tokens ask for twenty
-//! flows in every shape, several at one time, while a Graph on loopback holds each question until it is told
-//! what to say. Callers hang up, operators purge, the clock jumps to where something ends, and Graph changes its
-//! mind about any token and any resource. An oracle that knows Graph's every word judges every answer:
+//! Random stories drive the real [`Proxy`](connector_cache::proxy::Proxy): fifty tokens request twenty flows in all
+//! spellings, several at one time, while a server in place of Graph holds each request until the story releases it. Callers
+//! hang up, operators purge, the clock jumps to expiry times, and Graph changes its policy for any token and resource. An
+//! oracle that knows all responses of Graph checks each response of the proxy:
 //!
 //! | rule | |
 //! |---|---|
-//! | (a) | From memory only bytes that Graph itself gave to exactly this token for exactly this resource (promise 2), by a 200 or a 304 within the proof's time and grace; Graph has not given the token other bytes since; the token is not at its end (`exp` less 30 s); Graph has not said 401 to the token, or 403, 404 or 410 to it for this resource, since; and nobody has purged it since. |
-//! | (b) | The body is one that Graph gave to this principal for this resource, scrubbed, not too old, not purged. Each content has a serial, so that any crossing shows. |
-//! | (c) | An answer of Graph's has exactly Graph's status for this token, and its words, scrubbed. |
-//! | (d) | A caller waits for nothing but its own token's question. |
-//! | (e) | No credential is in any answer. |
-//! | (f) | What should be a hit is one, and an outage is bridged where it may be. Whatever an unproven token did before, it changes nothing here; nor does a purge of something else. |
-//! | (g) | Graph is asked with exactly the canonical request and this caller's token. |
-//! | (h) | What the answer says of itself is true: age, lifetime, stored or not, and the newest body is given. |
-//! | (i) | When a token of the same principal was given other bytes, each other token asks Graph once. |
-//! | (j) | For five seconds after Graph's 401 to a token, the same answer to this token and no request to Graph; to no other token, and not after that. |
+//! | (a) | A response from the cache has only bytes that Graph sent to exactly this token for exactly this resource (promise 2), by a 200 or a 304 within the lifetime of the proof and its grace. Since then Graph has sent the token no other bytes, no 401, and no 403, 404 or 410 for this resource, there was no purge, and the token has not expired (`exp` less 30 s). |
+//! | (b) | Graph sent the body to this principal for this resource; it is scrubbed, not too old and not purged. Each body has a serial, so that a misdirected body is recognised. |
+//! | (c) | A response of Graph is passed on with exactly its status for this token and its body, scrubbed. |
+//! | (d) | A caller waits only for requests of its own token. |
+//! | (e) | No response contains a credential. |
+//! | (f) | Each expected hit is a hit, and in an outage a stale response is served where that is allowed. Requests of an unproven token change nothing here, nor does a purge of another entry. |
+//! | (g) | A request to Graph is exactly the canonical request with this caller's token. |
+//! | (h) | The fields of a response are true: age, lifetime, stored or not. The body is the newest. |
+//! | (i) | When a token of the same principal got other bytes, each other token sends one request to Graph. |
+//! | (j) | For five seconds after Graph's 401 to a token, this token gets the same 401 without a request to Graph; no other token does, and not after that. |
 //!
-//! Graph may give tokens of one principal different bytes: each has a view, and a story changes views and contents.
+//! Graph may send tokens of one principal different bytes: each token has a view, and a story changes views and contents.
 //!
 //! ```text
-//! op (a story by lot) ─▶ driver ─▶ Proxy ─▶ graph (holds, answers)     cast: who asks   resource: for what
-//!                          └─────▶ judge ─▶ history: may it be so?     word: what Graph may say
-//!                                        └▶ mirror: must it be so?     teeth: would a fault be found out?
-//!                                                                       views: what Graph shows to whom
+//! op (random story) ─▶ driver ─▶ Proxy ─▶ graph (holds, answers)      tokens: callers      resource: requests
+//!                        └─────▶ judge ─▶ history: is it allowed?     responses of Graph   graph_policy and views: which
+//!                                      └▶ expected_cache: must it be? mutation_checks: does the model notice a fault?
 //! ```
 //!
-//! A second, smaller run has `cache.freshness = "origin"`, `cache.client_directives = "honor"`, or both: Graph gives
-//! lives and tags, says 304 of what was asked about or of something else, and callers say what they want.
+//! A second, smaller run has `cache.freshness = "origin"`, `cache.client_directives = "honor"`, or both: Graph sends
+//! lifetimes and tags, and 304s for the same or another entry; callers send directives.
 //!
-//! That proxy never forgets for want of room and never refuses. [`tight`] has one that does both.
+//! The proxy of these runs never evicts and never refuses. The proxy of [`eviction`] does both.
 //!
-//! `MODEL_REQUESTS` is how many requests are made (20,000 unless set), `MODEL_SEED` where chance begins. A
-//! failure prints the seed that plays its story again, and the story, made as small as it gets.
+//! `MODEL_REQUESTS` is the number of requests (20,000 by default), `MODEL_SEED` the seed. A failure prints the seed that
+//! replays its story, and the shrunk story.
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test: a failed step is a failed test")]
-#![allow(clippy::print_stdout, reason = "seeds and rates are for whoever runs it")]
+#![allow(clippy::print_stdout, reason = "seeds and rates are for the reader of the output")]
 
-mod cast;
+mod coverage;
 mod driver;
+mod eviction;
+mod expected_cache;
 mod fair_shares;
 mod graph;
+mod graph_policy;
 mod history;
 mod judge;
-mod minds;
-mod mirror;
+mod mutation_checks;
 mod op;
 mod resource;
+mod responses;
 mod run;
 mod setup;
-mod tally;
-mod teeth;
-mod tight;
+mod tokens;
 mod views;
-mod word;
 
-use op::Letter;
+use op::Settings;
 
 #[test]
-fn no_caller_sees_what_graph_would_not_give_to_that_caller() {
+fn no_caller_gets_a_response_that_graph_would_not_send_to_that_caller() {
     let requests = run::number("MODEL_REQUESTS").unwrap_or(20_000);
-    let tally = run::model(requests, run::seed(), Letter::Operators, false)
+    let coverage = run::model(requests, run::seed(), Settings::Operators, false)
         .unwrap_or_else(|failure| panic!("{failure}"));
-    println!("{tally:?}");
+    println!("{coverage:?}");
     if requests >= 20_000 {
-        assert!(tally.is_varied(), "the stories were too much alike: {tally:?}");
+        assert!(coverage.is_varied(), "the stories covered too little: {coverage:?}");
     }
 }
 
-/// The same where Graph's word decides how long an answer lives, or callers are obeyed, or both.
+/// The same with lifetimes of Graph, or with directives of callers honored, or both.
 #[test]
-fn nor_does_any_where_graph_or_the_callers_decide() {
+fn the_same_holds_with_lifetimes_of_graph_and_directives_of_callers() {
     let requests = run::number("MODEL_REQUESTS").unwrap_or(20_000) / 4;
-    let tally =
-        run::model(requests, run::seed(), Letter::Rfcs, false).unwrap_or_else(|failure| panic!("{failure}"));
-    println!("{tally:?}");
+    let coverage = run::model(requests, run::seed(), Settings::Rfcs, false)
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{coverage:?}");
     if requests >= 5_000 {
-        assert!(tally.is_revalidated(), "Graph was too seldom asked what still holds: {tally:?}");
+        assert!(coverage.is_revalidated(), "too few conditional requests to Graph: {coverage:?}");
     }
 }

@@ -1,15 +1,15 @@
-//! What is asked for: flows, versions, every subset of `$expand`, and the many spellings of each.
+//! Requested resources: flows, versions, every subset of `$expand`, and the spellings of each.
 //!
-//! The canonical request is written here a second time, by hand, so that the proxy's own is judged by it.
+//! The canonical request is written here a second time, by hand, as the measure for the proxy's own.
 
 use std::fmt;
 
-/// One resource, as the oracle knows it.
+/// A resource as the oracle knows it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resource {
     pub beta: bool,
     pub flow: u8,
-    /// For each step: absent, whole, or the names that are selected.
+    /// For each step: absent, complete, or the selected names.
     pub steps: [Step; 3],
     pub select: u8,
     pub metadata: u8,
@@ -25,7 +25,7 @@ pub enum Step {
 }
 
 impl Resource {
-    /// One of those that are asked for most: near neighbours, each another in one respect.
+    /// One of the resources that are requested most: each differs from the next in one respect.
     pub fn hot(number: u8) -> Self {
         use Step::{Absent, Selected, Whole};
         let base = Self { beta: true, flow: 0, steps: [Whole, Whole, Absent], select: 0, metadata: 0 };
@@ -41,7 +41,7 @@ impl Resource {
         }
     }
 
-    /// Any of them all.
+    /// Any resource.
     pub fn any(bits: u32) -> Self {
         let beta = bits & 1 == 1;
         let step = |at: u32| match bits >> at & 7 {
@@ -59,12 +59,12 @@ impl Resource {
         }
     }
 
-    /// The flow's id.
+    /// Id of the flow.
     pub fn flow(&self) -> String {
         flow(self.flow)
     }
 
-    /// The one target that Graph may be asked for.
+    /// The canonical target.
     pub fn target(&self) -> String {
         let version = if self.beta { "beta" } else { "v1.0" };
         let mut target =
@@ -88,13 +88,13 @@ impl Resource {
         target
     }
 
-    /// The one `Accept` that Graph may be sent.
+    /// The canonical `Accept`.
     pub fn accept(&self) -> &'static str {
         ["application/json;odata.metadata=minimal", "application/json;odata.metadata=full", NO_METADATA]
             [usize::from(self.metadata)]
     }
 
-    /// One of many ways to ask for it: path and query, and `Accept`.
+    /// One of many spellings: path and query, and `Accept`.
     pub fn spelled(&self, bits: u16) -> (String, Option<&'static str>) {
         let bit = |at: u16| bits >> at & 1 == 1;
         let version = match (self.beta, bit(0)) {
@@ -165,7 +165,7 @@ fn spell_step((name, step): (&&str, Step), bits: u16) -> Option<String> {
     Some(format!("{name}({option}={})", names.join(",")))
 }
 
-/// Sorted, as the canonical spelling has them.
+/// Names in the canonical order.
 fn names(set: u8) -> Vec<&'static str> {
     NAMES.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1).map(|(_, name)| *name).collect()
 }

@@ -1,4 +1,4 @@
-//! Plays stories until enough requests were made, and shrinks the first that goes wrong.
+//! Plays stories until enough requests were sent, and shrinks the first story that fails.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -6,27 +6,29 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio::runtime::Builder;
 
-use super::cast::{TOKENS, Token, cast};
+use super::coverage::Coverage;
 use super::driver::Driver;
-use super::op::{Letter, Op, Story, story};
-use super::tally::Tally;
+use super::op::{Op, Settings, Story, story};
+use super::tokens::{TOKENS, Token, all_tokens};
 
-/// Plays stories with at least `requests` requests in all. Fails with the smallest story that goes wrong, or,
-/// if `lax`, with the first in which a caller can see that something is wrong.
-pub fn model(requests: u64, seed: u64, letter: Letter, lax: bool) -> Result<Tally, String> {
+/// Plays stories with at least `requests` requests in all. Fails with the smallest failing story, or, if `visible_only`, with
+/// the first failure that a caller can see.
+pub fn model(requests: u64, seed: u64, settings: Settings, visible_only: bool) -> Result<Coverage, String> {
     println!("MODEL_SEED={seed} MODEL_REQUESTS={requests}");
-    let (cast, started) = (cast(), Instant::now());
+    let (cast, started) = (all_tokens(), Instant::now());
     assert_eq!(cast.len(), TOKENS);
-    let mut all = Tally::default();
+    let mut all = Coverage::default();
     while all.requests < requests {
-        // Each story has a seed of its own, so that one that fails is played again at once.
+        // Each story has its own seed, so that a failing story can be replayed alone.
         let own = seed.wrapping_add(all.stories);
-        let story =
-            story(LENGTH, letter).new_tree(&mut runner(own)).map_err(|reason| reason.to_string())?.current();
-        let mut tally = Tally { stories: 1, ..Tally::default() };
-        if let Err(reason) = play(&cast, &story, lax, &mut tally) {
-            all += tally;
-            if lax {
+        let story = story(LENGTH, settings)
+            .new_tree(&mut runner(own))
+            .map_err(|reason| reason.to_string())?
+            .current();
+        let mut coverage = Coverage { stories: 1, ..Coverage::default() };
+        if let Err(reason) = play(&cast, &story, visible_only, &mut coverage) {
+            all += coverage;
+            if visible_only {
                 return Err(format!("{reason}\nafter {} requests; MODEL_SEED={own}", all.requests));
             }
             let (reason, ops) = shrink(&cast, story.clone(), reason);
@@ -38,7 +40,7 @@ pub fn model(requests: u64, seed: u64, letter: Letter, lax: bool) -> Result<Tall
                 all.requests
             ));
         }
-        all += tally;
+        all += coverage;
     }
     let seconds = started.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a rate for a person")]
@@ -47,12 +49,12 @@ pub fn model(requests: u64, seed: u64, letter: Letter, lax: bool) -> Result<Tall
     Ok(all)
 }
 
-fn play(cast: &[Token], story: &Story, lax: bool, tally: &mut Tally) -> Result<(), String> {
+fn play(cast: &[Token], story: &Story, visible_only: bool, coverage: &mut Coverage) -> Result<(), String> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    runtime.block_on(Driver::play(cast, story, lax, tally))
+    runtime.block_on(Driver::play(cast, story, visible_only, coverage))
 }
 
-/// Leaves out what the failure does not need: halves first, then smaller and smaller pieces.
+/// Removes the operations that the failure does not need: halves first, then smaller pieces.
 fn shrink(cast: &[Token], mut story: Story, mut reason: String) -> (String, Vec<Op>) {
     let (started, mut size) = (Instant::now(), story.ops.len() / 2);
     while size > 0 && started.elapsed() < SHRINKING {
@@ -60,7 +62,7 @@ fn shrink(cast: &[Token], mut story: Story, mut reason: String) -> (String, Vec<
         loop {
             let mut less = story.clone();
             less.ops.drain(at..(at + size).min(story.ops.len()));
-            if let Err(why) = play(cast, &less, false, &mut Tally::default()) {
+            if let Err(why) = play(cast, &less, false, &mut Coverage::default()) {
                 (story, reason) = (less, why);
             }
             if at == 0 || started.elapsed() > SHRINKING {
@@ -79,7 +81,7 @@ pub fn runner(seed: u64) -> TestRunner {
     TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
-/// `MODEL_SEED`, or one of the moment.
+/// `MODEL_SEED`, or a seed from the clock.
 pub fn seed() -> u64 {
     number("MODEL_SEED").unwrap_or_else(|| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -87,12 +89,12 @@ pub fn seed() -> u64 {
     })
 }
 
-/// A number in the environment.
+/// Number in an environment variable.
 pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// For how long a story that fails is made smaller.
+/// Time limit for shrinking a story.
 const SHRINKING: Duration = Duration::from_secs(60);
-/// Operations in one story, at most.
+/// Maximum number of operations in a story.
 pub const LENGTH: usize = 250;

@@ -1,4 +1,4 @@
-//! How the proxy is set up for a story, and how a caller's request looks.
+//! Configuration of the proxy for a story, and requests of callers.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use http::request::Parts;
 use url::Url;
 
 use super::history::Purge;
-use super::judge::Asking;
-use super::op::{Condition, Story, Wish};
+use super::judge::SentRequest;
+use super::op::{Condition, Directive, Story};
 
-/// Waits by the real clock are long here: how long a question is held is not what the model is about.
+/// Configuration with long waits by the real clock: the model does not test how long a request is held.
 pub fn config(story: &Story, url: &str) -> Config {
     let mut config = Config::default();
     config.upstream.base_url = Url::parse(url).unwrap();
     config.upstream.timeout = Duration::from_secs(600);
-    // What comes through the gates and within the budget is this model's business; see `tight` for both.
+    // Limits are out of the way here; `eviction` tests them.
     config.unproven_limit = unproven_limit::Config {
         in_flight: 100_000,
         in_flight_per_address: 100_000,
@@ -47,14 +47,14 @@ pub fn config(story: &Story, url: &str) -> Config {
     config
 }
 
-/// Room for a handful of answers, and the proofs of as many tokens; nobody is refused.
+/// Room for a few entries and the proofs of as many tokens; no request is refused.
 pub fn forgetful(story: &Story, url: &str) -> Config {
     let mut config = config(story, url);
     config.store.max_bytes = 12 << 10;
     config
 }
 
-/// Room for everything; gates as they are, and a purse that is soon empty.
+/// Room for all entries, breakers as in production, and a small limit for unproven tokens.
 pub fn guarded(story: &Story, url: &str) -> Config {
     let mut config = config(story, url);
     config.unproven_limit.failures_per_address = 4;
@@ -72,29 +72,29 @@ pub fn purge(proxy: &Proxy, purge: &Purge) {
     });
 }
 
-/// A request, in one of its spellings, with fields that must not reach Graph. `tags`: what callers were given.
+/// A request in one of its spellings, with fields that must not reach Graph. `tags`: entity tags that callers got.
 pub fn request(
-    asking: &Asking,
+    sent: &SentRequest,
     token: &str,
     tags: &[(String, usize)],
     (spelling, obeyed): (u16, bool),
 ) -> Parts {
-    let (target, accept) = asking.what.spelled(spelling);
+    let (target, accept) = sent.what.spelled(spelling);
     let mut request = Request::get(target)
         .header("authorization", format!("Bearer {token}"))
         .header("cookie", "theirs=1")
         .header("x-forwarded-host", "elsewhere");
-    request = match asking.wish {
-        Wish::None if obeyed => request,
-        Wish::None => request.header("cache-control", "no-cache, no-store"),
-        Wish::NoCache => request.header("cache-control", "no-cache"),
-        Wish::NoStore => request.header("cache-control", "no-store"),
-        Wish::MaxStale => request.header("cache-control", "max-stale"),
+    request = match sent.directive {
+        Directive::None if obeyed => request,
+        Directive::None => request.header("cache-control", "no-cache, no-store"),
+        Directive::NoCache => request.header("cache-control", "no-cache"),
+        Directive::NoStore => request.header("cache-control", "no-store"),
+        Directive::MaxStale => request.header("cache-control", "max-stale"),
     };
     if let Some(accept) = accept {
         request = request.header("accept", accept);
     }
-    match asking.condition {
+    match sent.condition {
         Condition::None => {}
         Condition::Any => request = request.header("if-none-match", "*"),
         Condition::EntityTag(back) => {

@@ -1,38 +1,38 @@
-//! What Graph shows: to each view of a principal's a content of its own, which stays until it changes.
+//! Contents at Graph: each view of a principal has its own content, which stays until it changes.
 //!
-//! Graph may answer two tokens of one principal differently, by whatever it likes: groups, authentication context,
-//! device, time. Here each token has a view, which a story changes, and so it does the contents.
+//! Graph may send two tokens of one principal different bodies, for example by group, authentication context, device or
+//! time. Here each token has a view. A story changes views and contents.
 
 use std::collections::HashMap;
 
-use super::cast::Token;
 use super::resource::Resource;
+use super::tokens::Token;
 
-/// The views of the tokens, and what each shows.
+/// Views of the tokens, and the content of each view.
 #[derive(Debug, Default)]
 pub struct Views {
     of: HashMap<usize, u8>,
-    /// Serial of the body that a view of a principal's was given last.
+    /// Serial of the last body of a view of a principal.
     current: HashMap<(usize, u8, Resource), usize>,
 }
 
 impl Views {
-    /// From now on Graph answers `who` as all others of its principal that have this view.
+    /// Gives `who` this view from now on.
     pub fn set(&mut self, who: usize, view: u8) {
         self.of.insert(who, view);
     }
 
-    /// The contents of a resource change, or of all.
+    /// Changes the contents of a resource, or of all.
     pub fn change(&mut self, what: Option<&Resource>) {
         self.current.retain(|(_, _, known), _| what.is_some_and(|what| what != known));
     }
 
-    /// Serial of the body that is shown now: a known one, or `serial`, which is new.
+    /// Returns the serial of the current body: a known serial, or `serial` as a new body.
     pub fn show(&mut self, (who, token): (usize, &Token), what: &Resource, serial: usize) -> usize {
         *self.current.entry(self.key(who, token, what)).or_insert(serial)
     }
 
-    /// This body is shown from now on.
+    /// Makes this the current body.
     pub fn put(&mut self, (who, token): (usize, &Token), what: &Resource, body: usize) {
         self.current.insert(self.key(who, token, what), body);
     }

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use crate::kit::client::Client;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::tls::Authority;
-use crate::kit::token;
+use crate::common::client::Client;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::tls::Authority;
+use crate::common::token;
 use crate::settings::reloads;
 
-/// Whether a handshake succeeds for whoever trusts this root alone.
+/// Whether a handshake succeeds for a client that trusts this root alone.
 async fn connects(serve: &Serve, trusted: &Authority) -> bool {
     connect(serve, trusted).await.is_ok()
 }
@@ -24,7 +24,7 @@ async fn end_of_certificate(serve: &Serve) -> f64 {
     serve.series("connector_cache_certificate_not_after_timestamp_seconds{use=\"listen\"}").await
 }
 
-async fn start(origin: &StubGraph, dir: &Path) -> Serve {
+async fn start(origin: &OriginServer, dir: &Path) -> Serve {
     let (certificate, key) = (dir.join("certificate.pem"), dir.join("key.pem"));
     let env = [
         ("CONNECTOR_CACHE__GRAPH__BASE_URL", origin.url()),
@@ -36,7 +36,7 @@ async fn start(origin: &StubGraph, dir: &Path) -> Serve {
 
 #[tokio::test]
 async fn f62_sighup_takes_a_new_certificate_and_refuses_a_broken_or_half_written_one() {
-    let (origin, dir) = (StubGraph::start().await, tempfile::tempdir().unwrap());
+    let (origin, dir) = (OriginServer::start().await, tempfile::tempdir().unwrap());
     origin.any(Reply::json("{}"));
     let [old, new, newer] = [Authority::new(), Authority::new(), Authority::new()];
     let (certificate, key) = old.until(2040).write_pem(dir.path());
@@ -76,12 +76,12 @@ async fn f62_sighup_takes_a_new_certificate_and_refuses_a_broken_or_half_written
 
 #[tokio::test]
 async fn f62_a_certificate_that_changes_is_noticed_without_a_signal() {
-    let (origin, dir) = (StubGraph::start().await, tempfile::tempdir().unwrap());
+    let (origin, dir) = (OriginServer::start().await, tempfile::tempdir().unwrap());
     let [old, new] = [Authority::new(), Authority::new()];
     old.right().write_pem(dir.path());
     let serve = start(&origin, dir.path()).await;
     new.right().write_pem(dir.path());
-    // Two looks, five seconds apart: longer than the kit waits for anything.
+    // Two polls, five seconds apart.
     let noticed = async { while connects(&serve, &old).await {} };
     tokio::time::timeout(std::time::Duration::from_secs(40), noticed).await.unwrap();
     reloads(&serve, "success", 1).await;

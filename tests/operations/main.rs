@@ -1,9 +1,9 @@
-//! What an operator does to a process that runs: new certificates, tokens and settings, and its replacement.
+//! Operations on a running process: new certificates, tokens and settings, and rolling updates.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
-#[path = "../kit/mod.rs"]
-mod kit;
+#[path = "../common/mod.rs"]
+mod common;
 
 mod certificates;
 mod rolling;

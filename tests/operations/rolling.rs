@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval_at};
 
-use crate::kit::balancer::Balancer;
-use crate::kit::client::Client;
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::{token, within};
+use crate::common::balancer::Balancer;
+use crate::common::client::Client;
+use crate::common::origin::OriginServer;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::{token, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f61_two_instances_are_rolled_under_a_thousand_requests_a_second_and_none_fails() {
-    let origin = StubGraph::start().await;
+    let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let (url, balancer) = (origin.url(), Balancer::start().await);
     let env = [("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()), ("CONNECTOR_CACHE__DRAIN__DELAY", "1s")];
@@ -106,7 +106,7 @@ async fn call(
     let turn = Duration::from_secs(1) / RATE;
     // Each has a turn of its own.
     let mut ticks = interval_at(tokio::time::Instant::now() + turn * number, turn * CALLERS);
-    // Whoever had to wait catches up; on a machine that is too slow the rate is what it can bear.
+    // A caller that had to wait catches up; on a slow machine the rate is lower.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     while !over.load(SeqCst) {
         ticks.tick().await;

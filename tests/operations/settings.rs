@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::kit::client::{self, Client};
-use crate::kit::origin::StubGraph;
-use crate::kit::proxy::path;
-use crate::kit::reply::Reply;
-use crate::kit::serve::Serve;
-use crate::kit::{token, within};
+use crate::common::client::{self, Client};
+use crate::common::origin::OriginServer;
+use crate::common::proxy::path;
+use crate::common::reply::Reply;
+use crate::common::serve::Serve;
+use crate::common::{token, within};
 
 /// Returns when so many reloads have ended so.
 pub(crate) async fn reloads(serve: &Serve, result: &str, count: u32) {
@@ -24,7 +24,7 @@ pub(crate) async fn reloads(serve: &Serve, result: &str, count: u32) {
 
 /// A process with a configuration file.
 struct Stage {
-    origin: StubGraph,
+    origin: OriginServer,
     dir: tempfile::TempDir,
     serve: Serve,
     reloaded: [u32; 2],
@@ -32,7 +32,7 @@ struct Stage {
 
 impl Stage {
     async fn set(text: &str) -> Self {
-        let (origin, dir) = (StubGraph::start().await, tempfile::tempdir().unwrap());
+        let (origin, dir) = (OriginServer::start().await, tempfile::tempdir().unwrap());
         origin.any(Reply::json("{}"));
         let file = dir.path().join("cache.toml");
         std::fs::write(&file, text).unwrap();
@@ -45,7 +45,7 @@ impl Stage {
         self.dir.path().join("cache.toml")
     }
 
-    /// Writes the file, tells the process, and returns when it has read it, with this success.
+    /// Writes the file, sends SIGHUP, and returns when the process has read the file, with this success.
     async fn write(&mut self, text: &str, sound: bool) {
         std::fs::write(self.file(), text).unwrap();
         self.serve.hang_up();
@@ -163,7 +163,7 @@ async fn limits_and_log_follow_the_file_and_the_environment_stays_above_it() {
 
 #[tokio::test]
 async fn f62_the_admin_token_follows_its_file() {
-    let (origin, dir) = (StubGraph::start().await, tempfile::tempdir().unwrap());
+    let (origin, dir) = (OriginServer::start().await, tempfile::tempdir().unwrap());
     let (file, url) = (dir.path().join("token"), origin.url());
     std::fs::write(&file, "old").unwrap();
     let env = [

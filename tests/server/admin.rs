@@ -123,7 +123,7 @@ async fn with_a_token_file_looking_and_purging_need_the_token() {
 }
 
 #[tokio::test]
-async fn paths_and_methods_that_are_not_there_are_told_so() {
+async fn unknown_paths_and_methods_get_404_and_405() {
     let port = start(Config::default()).await;
     assert_eq!(port.ask("GET", "/nothing", "").await.status(), 404);
     assert_eq!(port.ask("POST", "/livez", "").await.field("allow"), Some("GET, HEAD"));

@@ -18,7 +18,7 @@ async fn f61_what_is_in_flight_is_finished_and_nothing_new_is_taken() {
     idle.get("/a").await;
     server.drain.cancel();
     assert_eq!(idle.rest_text().await, "", "an idle connection is closed");
-    assert!(TcpStream::connect(server.address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(server.address).await.is_err(), "the listener is closed");
     server.stub.release();
     let reply = busy.reply(true).await.unwrap();
     assert_eq!((&*reply.body, reply.field("connection")), ("/held", Some("close")));
@@ -27,7 +27,7 @@ async fn f61_what_is_in_flight_is_finished_and_nothing_new_is_taken() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_on_its_way_is_answered_and_told_to_go() {
+async fn a_request_in_flight_is_answered_with_connection_close() {
     let server = start(patient()).await;
     let mut raw = Raw::connect(server.address).await;
     raw.get("/a").await;
@@ -53,7 +53,7 @@ async fn during_the_delay_everything_goes_on() {
 }
 
 #[tokio::test]
-async fn f61_in_the_second_half_of_the_delay_whoever_asks_is_told_to_connect_anew() {
+async fn f61_in_the_second_half_of_the_delay_responses_close_their_connection() {
     let drain = Drain { delay: Duration::from_secs(2), timeout: Duration::from_secs(10) };
     let server = start_with(connector_cache::server::Config { drain, ..config(patient()) }).await;
     let mut raw = Raw::connect(server.address).await;

@@ -157,7 +157,7 @@ async fn f51_a_small_block_that_unfolds_to_much_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn f44_a_request_that_http2_does_not_allow_is_asked_of_nobody() {
+async fn f44_a_request_that_http2_does_not_allow_reaches_no_handler() {
     for (what, bad) in [
         ("transfer-encoding", field(b"transfer-encoding", b"chunked")),
         ("connection", field(b"connection", b"close")),

@@ -98,7 +98,7 @@ async fn f44_a_body_or_a_host_unlike_the_authority_is_refused_and_the_connection
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_told_to_go() {
+async fn an_idle_connection_gets_goaway() {
     let server = start(ServerLimits { idle_timeout: Duration::from_millis(100), ..patient() }).await;
     let mut client = Client::connect(server.address, 65_535).await;
     text(client.get("/a").await).await;
@@ -151,7 +151,7 @@ async fn a_large_answer_is_whole_and_gives_its_room_back() {
 }
 
 #[tokio::test]
-async fn f49_beside_a_small_answer_that_nobody_takes_other_streams_end_and_then_the_connection() {
+async fn f49_beside_a_small_response_that_is_not_read_other_streams_end_and_then_the_connection() {
     let server = start(ServerLimits { write_timeout: Duration::from_millis(300), ..patient() }).await;
     let mut client = Client::connect(server.address, 3).await;
     // `/shut` is longer than its window, and nobody reads it; the others fit.

@@ -1,4 +1,4 @@
-//! A client that sends the bytes it is told to send.
+//! A client that sends given bytes.
 
 use std::net::SocketAddr;
 

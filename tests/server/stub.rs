@@ -21,7 +21,6 @@ use connector_cache::server::{Config, Drain, Server, ServerLimits, ServerSetting
 use connector_cache::support::byte_budget::ByteBudget;
 use connector_cache::support::clock::Clock;
 use connector_cache::support::labels::Label;
-use http::request::Parts;
 use http_body_util::Full;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;

@@ -144,7 +144,7 @@ async fn new_terms_hold_for_the_next_connection() {
 }
 
 #[tokio::test]
-async fn large_answers_that_nobody_takes_leave_no_room_for_more_and_give_it_back() {
+async fn large_responses_that_are_not_read_exhaust_the_byte_budget_and_release_it() {
     let budget = ByteBudget::new(36 << 20);
     let server = start_within(config(patient()), budget.clone()).await;
     let mut slow = [Raw::connect(server.address).await, Raw::connect(server.address).await];
@@ -172,7 +172,7 @@ async fn a_place_is_free_again_when_its_connection_ends() {
     first.send("GET /a HTTP/1.1\r\nHost: cache\r\nConnection: close\r\n\r\n").await;
     first.rest().await;
     drop(first);
-    // The place is given back just after the connection's end; whoever comes before that is sent away.
+    // The permit is released just after the end of the connection; a connection before that is refused.
     let mut second = Raw::connect(server.address).await;
     second.send(get("/b")).await;
     while second.reply(true).await.is_none() {

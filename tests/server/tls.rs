@@ -116,7 +116,7 @@ async fn f54_a_handshake_that_stalls_is_closed() {
 }
 
 #[tokio::test]
-async fn f54_a_thousand_half_open_handshakes_are_closed_and_keep_nobody_out() {
+async fn f54_a_thousand_half_open_handshakes_are_closed_and_block_no_caller() {
     let disk = Disk::new();
     let certificate = disk.renew();
     let server =

@@ -11,7 +11,6 @@ use crate::cache::vary;
 use crate::http::cache_control::CacheControl;
 use crate::http::headers::single_value;
 use crate::support::clock::Now;
-use crate::support::sabotage::sabotaged;
 
 impl Lifetime {
     /// Lifetime of a response that may not be stored.
@@ -39,7 +38,7 @@ impl Lifetime {
         // Section 5.2.2.3: a cache that understands the status code SHOULD ignore `no-store` beside `must-understand`. Only
         // responses with status 200 reach this function.
         let understood = config.freshness == FreshnessSource::Origin && control.must_understand;
-        if sabotaged!(NoStoreStored, false, control.no_store && !understood) {
+        if control.no_store && !understood {
             return Err(NotStored::NoStore);
         }
         vary::selecting_fields(headers)?;
@@ -47,7 +46,7 @@ impl Lifetime {
             FreshnessSource::Operator => (config.ttl, control.must_revalidate, Duration::MAX),
             FreshnessSource::Origin => {
                 let lifetime = origin_lifetime(headers, control, received);
-                let strict = control.must_revalidate || sabotaged!(NoCacheReused, false, control.no_cache);
+                let strict = control.must_revalidate || control.no_cache;
                 let grace = Duration::from_secs(control.stale_while_revalidate.unwrap_or(0));
                 (lifetime.min(config.ttl), strict, lifetime + grace)
             }
@@ -63,7 +62,7 @@ impl Lifetime {
 /// Computes the freshness lifetime in the order of RFC 9111, section 4.2.1 for a private cache, which ignores `s-maxage`;
 /// without explicit lifetime by a heuristic (section 4.2.2).
 fn origin_lifetime(headers: &HeaderMap, control: CacheControl, received: Now) -> Duration {
-    if sabotaged!(NoCacheReused, false, control.no_cache) {
+    if control.no_cache {
         return Duration::ZERO;
     }
     if let Some(seconds) = control.max_age {

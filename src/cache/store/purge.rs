@@ -5,7 +5,6 @@ use crate::cache::grants::{Grants, Remaining};
 use crate::cache::key::EntryKey;
 use crate::cache::outcome::Eviction;
 use crate::cache::purge::PurgeSelector;
-use crate::support::sabotage::sabotaged;
 
 impl Store {
     /// Removes the selected entries and proofs, and revokes the selected leases. Returns the number of removed entries.
@@ -13,10 +12,9 @@ impl Store {
     /// For every request the purge is one point in time: a request that began before this function returns stores nothing
     /// that is selected. Other requests continue meanwhile: no lock is held for longer than one entry or one token takes.
     pub fn purge(&self, selector: &PurgeSelector) -> u64 {
-        let _purging = sabotaged!(PurgeMissesNewcomers, None, Some(self.leases.begin_purge(selector)));
+        let _purging = self.leases.begin_purge(selector);
         for (token_hash, grant) in &self.grants {
             if selector.selects_caller(Some(&grant.claims)) {
-                sabotaged!(PurgeMissesNewcomers, self.leases.revoke_by_purge(&token_hash, selector));
                 self.remove_proofs(&token_hash, |grant| purge_grant(selector, grant));
             }
         }
@@ -48,13 +46,5 @@ impl Store {
 
 fn purge_grant(selector: &PurgeSelector, grant: &Grants) -> Remaining {
     let selected = |resource: &_| selector.selects_resource(resource);
-    sabotaged!(
-        PurgeTakesTooMuch,
-        match grant.purge(selected) {
-            Remaining::All => return Remaining::All,
-            Remaining::Some => return grant.purge(|_| true),
-            Remaining::None => return Remaining::None,
-        }
-    );
     grant.purge(selected)
 }

@@ -10,13 +10,12 @@ use crate::auth::{Principal, TokenHash};
 use crate::cache::grants::{Grants, Remaining};
 use crate::cache::key::EntryKey;
 use crate::resource::Resource;
-use crate::support::sabotage::sabotaged;
 
 impl Store {
     /// Handles a 401: removes the token's proofs and its principal's entries, if the token had proofs. A token without a proof
     /// changes nothing. Returns whether the token had proofs.
     pub fn revoke_token(&self, token_hash: &TokenHash) -> bool {
-        sabotaged!(UnheededInFlight, (), self.leases.revoke_for(token_hash, None));
+        self.leases.revoke_for(token_hash, None);
         let guard = self.lock_grants(token_hash);
         let Some(grants) = self.grants(token_hash) else { return false };
         grants.revoke();
@@ -40,7 +39,7 @@ impl Store {
     /// Handles a 403, 404 or 410: removes the token's proofs for the resource and its principal's entry, if the token had such
     /// a proof. Returns whether it had one.
     pub fn revoke_resource(&self, token_hash: &TokenHash, resource: &Arc<Resource>) -> bool {
-        sabotaged!(UnheededInFlight, (), self.leases.revoke_for(token_hash, Some(resource)));
+        self.leases.revoke_for(token_hash, Some(resource));
         let Some(grants) = self.remove_proofs(token_hash, |grants| grants.remove(resource)) else {
             return false;
         };
@@ -66,26 +65,5 @@ impl Store {
             Remaining::None => self.grants.invalidate(token_hash),
         }
         Some(grants)
-    }
-}
-
-#[cfg(feature = "sabotage")]
-impl Store {
-    /// Drops the entries of whomever a token says it is.
-    pub fn drop_claimed(&self, claims: Result<crate::auth::Claims, crate::auth::Bypass>) {
-        if let Ok(claims) = claims {
-            self.invalidate_entries_of(claims.principal);
-            self.generations.advance(claims.principal);
-        }
-    }
-
-    /// The newest answer that fits this request, whoever was given it.
-    pub fn claimed_entry(
-        &self,
-        key: &EntryKey,
-        request: crate::cache::vary::SelectingRequest<'_>,
-    ) -> Option<Arc<crate::cache::entry::Entry>> {
-        let known = self.entries.get(key)?.variants;
-        known.find(&self.secondary_key_hasher, request, |_| Some(())).map(|(entry, ())| Arc::clone(entry))
     }
 }

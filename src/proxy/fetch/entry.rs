@@ -15,7 +15,6 @@ use crate::http::negotiation::ContentCoding;
 use crate::proxy::error_response::ErrorResponse;
 use crate::scrub::{GzippedBody, Notice, Scrubbed, ScrubbedBody};
 use crate::support::clock::Now;
-use crate::support::sabotage::sabotaged;
 use crate::upstream::UpstreamFailure;
 use crate::upstream::{RawBody, UpstreamResponse};
 
@@ -99,7 +98,7 @@ impl Fetcher {
             return Err(NotStored::NoStore);
         }
         // The token may have expired while the request was under way.
-        if sabotaged!(EndForgotten, false, claims.expiry.remaining(self.clock.now()).is_zero()) {
+        if claims.expiry.remaining(self.clock.now()).is_zero() {
             return Err(NotStored::Expiring);
         }
         Ok(())
@@ -145,29 +144,6 @@ impl Fetcher {
                 self.metrics.scrub_failures.inc(failure);
                 Err(ErrorResponse::Unscrubbable(failure))
             }
-        }
-    }
-}
-
-#[cfg(feature = "sabotage")]
-impl Fetcher {
-    /// Stores an error response like a 200: the fault `error-stored`.
-    pub(super) fn store_error(
-        &self,
-        request: &FetchRequest,
-        fetched: &Fetched,
-        lease: &Lease,
-        requested_at: Now,
-    ) {
-        if let Fetched::UpstreamError(upstream_error) = fetched
-            && let (Some(body), Ok(lifetime)) = (
-                &upstream_error.body,
-                Lifetime::from_response(&upstream_error.headers, &self.freshness.now(), requested_at),
-            )
-        {
-            let entry =
-                Entry::new(body.clone(), &self.scrubber, &upstream_error.headers, lifetime, requested_at);
-            let _ = self.admit(request, &Arc::new(entry), None, lease);
         }
     }
 }

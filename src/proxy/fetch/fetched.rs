@@ -9,7 +9,6 @@ use crate::cache::entry::Entry;
 use crate::cache::freshness::ErrorSource;
 use crate::cache::outcome::NotStored;
 use crate::proxy::error_response::ErrorResponse;
-use crate::support::sabotage::sabotaged;
 use crate::upstream::UpstreamFailure;
 
 /// Result of a fetch. Cheap to clone: each request that waits gets one.
@@ -47,12 +46,6 @@ impl Fetched {
         match self {
             Self::Full(..) | Self::Revalidated(..) | Self::RecentUnauthorized(_) => None,
             Self::UpstreamError(error) => {
-                sabotaged!(
-                    StaleAfterForbidden,
-                    if error.status == StatusCode::FORBIDDEN {
-                        return Some(ErrorSource::Upstream);
-                    }
-                );
                 let status = error.status;
                 let failed = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
                 failed.then_some(ErrorSource::Upstream)

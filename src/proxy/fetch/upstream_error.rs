@@ -11,7 +11,6 @@ use crate::http::headers::ORIGIN_REQUEST_ID;
 use crate::http::ids::{REQUEST_ID, parse_guid};
 use crate::http::retry_after;
 use crate::scrub::ScrubbedBody;
-use crate::support::sabotage::sabotaged;
 use crate::upstream::UpstreamResponse;
 
 /// Error response of Graph without credentials.
@@ -40,15 +39,8 @@ impl Fetcher {
     pub(super) fn handle_error(&self, request: &FetchRequest, response: &UpstreamResponse) -> Fetched {
         let token = &request.identity.token_hash;
         let withdrawn = match response.status.as_u16() {
-            401 if sabotaged!(UnheededUnauthorized, false, true) => {
-                sabotaged!(UnprovenEvicts, self.store.drop_claimed(request.claims));
-                self.store.revoke_token(token)
-            }
-            403 | 404 | 410
-                if sabotaged!(UnheededForbidden, false, sabotaged!(StaleAfterForbidden, false, true)) =>
-            {
-                self.store.revoke_resource(token, &request.resource)
-            }
+            401 => self.store.revoke_token(token),
+            403 | 404 | 410 => self.store.revoke_resource(token, &request.resource),
             _ => false,
         };
         if withdrawn {

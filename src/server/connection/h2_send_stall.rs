@@ -14,7 +14,7 @@
 //! - The counts alone would shut a connection down for one large response
 //!   (`f49_a_stream_whose_window_stays_shut_is_reset_and_the_others_go_on`).
 //! - Without the counts a peer would hold its small responses as long as its other streams progress
-//!   (`f49_beside_a_small_answer_that_nobody_takes_other_streams_end_and_then_the_connection`).
+//!   (`f49_beside_a_small_response_that_is_not_read_other_streams_end_and_then_the_connection`).
 //! - A [`BodyProgress`] for small responses, too, would cost each hit an allocation, a timer, another poll of the stream
 //!   and a second DATA frame for `END_STREAM` (`a_small_response_is_one_data_frame_that_ends_its_stream`).
 

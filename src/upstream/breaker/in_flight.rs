@@ -27,10 +27,6 @@ pub(super) struct StartNumbers {
 impl InFlight<'_> {
     /// Records the outcome of the request.
     pub fn record_outcome(mut self, outcome: CallOutcome) {
-        #[cfg(feature = "sabotage")]
-        if self.breakers.disabled.load(std::sync::atomic::Ordering::Relaxed) {
-            return;
-        }
         self.is_recorded = true;
         match self.scope.caller {
             BreakerCaller::Proven { tenant, application, user, token } => {

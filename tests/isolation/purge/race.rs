@@ -2,7 +2,7 @@
 //!
 //! `PURGE_RACES` is how many there are: 1,000 unless set, 100,000 in `make soak`.
 
-#![expect(clippy::print_stdout, reason = "how many races there were is for whoever runs them")]
+#![expect(clippy::print_stdout, reason = "the number of races is for the reader of the output")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -31,7 +31,7 @@ struct Stage {
     clock: Clock,
     scrubber: Scrubber,
     callers: Vec<Caller>,
-    /// The last of them is nobody's to purge or withdraw.
+    /// The last of them is never purged or revoked.
     flows: Vec<Arc<Resource>>,
     written: AtomicU64,
     done: AtomicBool,
@@ -181,7 +181,7 @@ fn a_purge_of_one_flow_and_tenant_is_as_sharp_and_leaves_all_others() {
 }
 
 #[test]
-fn what_a_401_withdraws_does_not_come_back_by_a_write_that_is_under_way() {
+fn a_write_in_flight_does_not_restore_what_a_401_revoked() {
     let take = |stage: &Stage, race: usize| {
         let caller = &stage.callers[race % 2];
         stage.store.revoke_token(&caller.token_hash);
@@ -190,7 +190,7 @@ fn what_a_401_withdraws_does_not_come_back_by_a_write_that_is_under_way() {
 }
 
 #[test]
-fn what_a_403_withdraws_does_not_come_back_by_a_write_that_is_under_way() {
+fn a_write_in_flight_does_not_restore_what_a_403_revoked() {
     let take = |stage: &Stage, race: usize| {
         let caller = &stage.callers[race % 2];
         stage.store.revoke_resource(&caller.token_hash, &stage.flows[race % 3]);

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::World;
 use super::cast;
-use crate::kit::client::{self, Client, H2};
+use crate::common::client::{self, Client, H2};
 
 /// All of them. They end when it is over.
 pub(super) fn start(world: &Arc<World>) -> Vec<JoinHandle<()>> {

@@ -1,12 +1,12 @@
-//! Who asks, and what each of them may be told.
+//! Callers, and the responses that each may get.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use connector_cache::fake_graph::{CONTOSO, FABRIKAM, FakeGraph, Flow, NORTHWIND, Step, connector, forgery};
 
-use crate::kit::client::Response;
-use crate::kit::proxy::path;
+use crate::common::client::Response;
+use crate::common::proxy::path;
 
 /// Everybody.
 pub(super) struct Cast {
@@ -30,7 +30,7 @@ enum Role {
     Opaque,
     /// Its user may read none.
     Denied,
-    /// Made up, with the claims of somebody good.
+    /// Forged, with the claims of a valid token.
     Forged,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::kit::within;
+use crate::common::within;
 use crate::process::Process;
 
 /// Readings, oldest first.
@@ -26,7 +26,7 @@ impl Gauge {
 
     /// Waits until the process has closed what callers and Graph have left.
     pub(super) async fn settle(&self) {
-        within("the descriptors of a process that nobody asks to be as few as at the start", async {
+        within("the descriptors of an idle process to be as few as at the start", async {
             while self.process.open_files() > self.at_start.map(|start| start + SLACK) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

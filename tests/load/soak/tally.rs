@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::kit::client::Response;
+use crate::common::client::Response;
 
 /// Everybody writes into it.
 #[derive(Default)]
@@ -23,7 +23,7 @@ struct Counts {
 }
 
 impl Tally {
-    /// An answer to a question of somebody in the cast.
+    /// Counts a response to one of the callers.
     pub(super) fn answered(&self, answer: &Response, took: Duration, verdict: Result<(), String>) {
         let mut counts = self.0.lock().unwrap();
         counts.requests += 1;

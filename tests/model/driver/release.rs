@@ -1,4 +1,4 @@
-//! What Graph is asked, and what follows when it answers.
+//! Checks of requests to Graph, and delivery of Graph's responses.
 
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
@@ -6,60 +6,61 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{Driver, Mismatch, PATIENCE};
-use crate::graph::{Event, FetchRequest, Reply};
-use crate::history::Label;
-use crate::judge::{Asking, Told};
-use crate::minds;
+use crate::graph::{Event, GraphRequest, Reply};
+use crate::graph_policy;
+use crate::history::GraphResponse;
+use crate::judge::{Observed, SentRequest};
 use crate::resource::Resource;
-use crate::word::{self, Verdict};
+use crate::responses::{self, ResponseKind};
 
 impl Driver<'_> {
-    /// Rule (g): exactly the canonical request, with this caller's token, and nothing else of the caller's.
-    pub(super) fn check_question(
+    /// Rule (g): exactly the canonical request with this caller's token, and no other field of the caller.
+    pub(super) fn check_request(
         &self,
         id: u128,
-        asking: &Asking,
-        question: &FetchRequest,
+        sent: &SentRequest,
+        request: &GraphRequest,
     ) -> Result<(), Mismatch> {
-        let tag = asking.about.map_or_else(String::new, |word| self.tag(word));
+        let tag = sent.about.map_or_else(String::new, |response| self.tag(response));
         let id = Uuid::from_u128(id).to_string();
-        minds::check(question, &self.cast[asking.who], &asking.what, (&id, &tag))
+        graph_policy::check(request, &self.cast[sent.who], &sent.what, (&id, &tag))
     }
 
-    /// Graph answers, and everybody who waited for it is judged.
+    /// Sends Graph's response, and checks the responses of all callers that waited for it.
     pub(super) async fn release(&mut self, id: u128, as_asked: bool) -> Result<(), Mismatch> {
         let Some(held) = self.held.remove(&id) else { return Ok(()) };
-        let verdict = if as_asked { held.verdict } else { self.mind(&held.asking) };
+        let kind = if as_asked { held.kind } else { self.policy_for(&held.sent) };
         let said = if as_asked { held.asked.step } else { self.step };
-        let (token, resource) = (held.asking.who, held.asking.what.clone());
-        let about = held.asking.about;
-        let holds = about.filter(|_| verdict.is_same()).map(|word| self.history.words[word].body);
-        let (serial, asked) = (self.history.words.len(), held.asked);
-        let body = self.shown((token, &held.asking.what), verdict, (about.is_some(), holds), serial);
+        let (token, resource) = (held.sent.who, held.sent.what.clone());
+        let about = held.sent.about;
+        let holds = about.filter(|_| kind.is_same()).map(|response| self.history.responses[response].body);
+        let (serial, asked) = (self.history.responses.len(), held.asked);
+        let body = self.shown((token, &held.sent.what), kind, (about.is_some(), holds), serial);
         let renews = holds.is_some();
-        let given = about.filter(|_| renews).map_or(serial, |word| self.history.words[word].whole);
-        self.history.say(Label {
+        let given =
+            about.filter(|_| renews).map_or(serial, |response| self.history.responses[response].whole);
+        self.history.say(GraphResponse {
             token,
             resource,
             asked,
             said,
             dealt: None,
-            verdict,
+            kind,
             body,
             about,
             renews,
             whole: given,
             kept: false,
         });
-        let whose = format!("P{} {:?}", self.cast[token].principal, held.asking.what);
-        let anew = || verdict.reply((serial, body), &whose.replace('"', "'"));
-        let mut reply = held.question.reply;
-        let other = about.filter(|_| matches!(verdict, Verdict::Other304 | Verdict::NotModified));
+        let whose = format!("P{} {:?}", self.cast[token].principal, held.sent.what);
+        let anew = || kind.reply((serial, body), &whose.replace('"', "'"));
+        let mut reply = held.request.reply;
+        let other = about.filter(|_| matches!(kind, ResponseKind::Other304 | ResponseKind::NotModified));
         if let Some(known) = other {
-            let _ = reply.send(verdict.unchanged(self.history.words[known].body));
+            let _ = reply.send(kind.unchanged(self.history.responses[known].body));
             reply = self.asked_again().await?;
         }
-        let _ = reply.send(holds.map_or_else(anew, |body| verdict.unchanged(body)));
+        let _ = reply.send(holds.map_or_else(anew, |body| kind.unchanged(body)));
         let mut answers = Vec::new();
         for _ in 0..held.waiters.len() {
             match timeout(PATIENCE, self.done.1.recv()).await {
@@ -75,37 +76,40 @@ impl Driver<'_> {
         });
         settled.await.map_err(|_| "a flight does not end".to_owned())?;
         self.step += 1;
-        self.history.words[serial].dealt = Some(self.step);
+        self.history.responses[serial].dealt = Some(self.step);
         let now = self.now();
-        if verdict.no() == Some(401) {
+        if kind.no() == Some(401) {
             self.refused.insert(token, (now.ms, serial));
         }
-        let said_to = (serial, held.asking.wish);
-        let kept = self.mirror.take(&self.history, &self.story.times, self.cast, said_to, now);
-        self.history.words[serial].kept = kept;
+        let said_to = (serial, held.sent.directive);
+        let kept = self.expected_cache.take(&self.history, &self.story.times, self.cast, said_to, now);
+        self.history.responses[serial].kept = kept;
         for (waiter, answer) in answers {
             self.waiting.remove(&waiter);
-            let Some(asking) = held.waiters.get(&waiter) else {
-                return Err(format!("(d) an answer for another came to a caller of {:?}", held.asking.what));
+            let Some(sent) = held.waiters.get(&waiter) else {
+                return Err(format!(
+                    "(d) the response of another caller came to a caller of {:?}",
+                    held.sent.what
+                ));
             };
-            self.judge(asking, &Told::of(answer), (serial, &whose, waiter != id, kept))
-                .map_err(|what| format!("{} at {:?}: {what}", self.name(asking.who), asking.what))?;
+            self.judge(sent, &Observed::of(answer), (serial, &whose, waiter != id, kept))
+                .map_err(|what| format!("{} at {:?}: {what}", self.name(sent.who), sent.what))?;
         }
         Ok(())
     }
 
-    /// Serial of the body that a word gives: the one that it says to hold, or the one that the token's view shows.
-    /// A token that asks about what it was given, and is told that it holds no more, is given something new.
+    /// Serial of the body of a response: the body that a 304 confirms, or the body of the token's view. A conditional request
+    /// without a 304 gets a new body.
     fn shown(
         &mut self,
         (who, what): (usize, &Resource),
-        verdict: Verdict,
+        kind: ResponseKind,
         (asked_about, holds): (bool, Option<usize>),
         serial: usize,
     ) -> usize {
         let caller = (who, &self.cast[who]);
         match holds {
-            _ if !verdict.grants() => return serial,
+            _ if !kind.grants() => return serial,
             None if !asked_about => return self.views.show(caller, what, serial),
             None => self.views.put(caller, what, serial),
             Some(body) => self.views.put(caller, what, body),
@@ -113,18 +117,18 @@ impl Driver<'_> {
         holds.unwrap_or(serial)
     }
 
-    /// A 304 of something else tells the proxy nothing: it must ask for the whole.
+    /// After a 304 with another validator the proxy must request the full response.
     async fn asked_again(&mut self) -> Result<oneshot::Sender<Reply>, Mismatch> {
         match timeout(PATIENCE, self.graph.events.recv()).await {
-            Ok(Some(Event::RequestView(question))) if question.field("if-none-match").is_empty() => {
-                Ok(question.reply)
+            Ok(Some(Event::Request(request))) if request.field("if-none-match").is_empty() => {
+                Ok(request.reply)
             }
-            _ => Err("(c) a 304 of another answer was taken for this one".to_owned()),
+            _ => Err("(c) a 304 for another entry was taken for this entry".to_owned()),
         }
     }
 
-    /// Graph's tag of the body that a word gave.
-    fn tag(&self, word: usize) -> String {
-        word::tag(self.history.words[word].body)
+    /// Entity tag of the body of a response.
+    fn tag(&self, response: usize) -> String {
+        responses::tag(self.history.responses[response].body)
     }
 }
