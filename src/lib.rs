@@ -43,11 +43,11 @@ pub mod cache;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod fake_graph;
-pub mod http;
+pub use connector_cache_http as http;
 pub mod observability;
 pub mod proxy;
 pub mod resource;
-pub mod scrub;
+pub use connector_cache_scrub as scrub;
 pub mod server;
-pub mod support;
+pub use connector_cache_support as support;
 pub mod upstream;

@@ -121,6 +121,9 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
+    use crate::auth::Bypass;
+    use crate::cache::outcome::NotStored;
+    use crate::http::cache_status::CacheStatus;
     use crate::support::clock::Clock;
 
     #[test]
@@ -156,5 +159,28 @@ mod tests {
         let response = ErrorResponse::Rejected(Rejection::NoToken)
             .response(&Ids::from_headers(&HeaderMap::new()), Clock::system().now());
         assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer");
+    }
+
+    #[test]
+    fn l79_every_reason_makes_a_valid_structured_field() {
+        fn labels<W: Label>() -> impl Iterator<Item = &'static str> {
+            W::ALL.iter().map(|word| word.as_str())
+        }
+        let all = labels::<Bypass>()
+            .chain(labels::<NotStored>())
+            .chain(labels::<Rejection>())
+            .chain(labels::<UpstreamFailure>())
+            .chain(labels::<ScrubFailure>());
+        for detail in all {
+            let status = CacheStatus {
+                hit: Some(-3),
+                collapsed: true,
+                detail: Some(detail),
+                ..CacheStatus::default()
+            };
+            let text = status.header_value();
+            let list = sfv::Parser::new(text.as_bytes()).parse::<sfv::List>();
+            assert!(list.is_ok_and(|list| list.len() == 1), "{text:?}");
+        }
     }
 }

@@ -1,0 +1,73 @@
+//! `Retry-After` (RFC 9110, section 10.2.3), also in the variants that Graph sends.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, header};
+
+use connector_cache_support::clock::Now;
+
+/// Returns the time that Graph asks to wait, at most ten minutes.
+///
+/// Graph sends whole seconds, fractions (`2.128`), or a date; a date in the past means now. A 429 or 503 without a
+/// valid value counts as six seconds.
+pub fn from_headers(headers: &HeaderMap, status: StatusCode, now: Now) -> Option<Duration> {
+    let parsed = headers.get(header::RETRY_AFTER).and_then(|value| parse(value.to_str().ok()?.trim(), now));
+    let is_throttled = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    parsed.or_else(|| is_throttled.then_some(DEFAULT_WAIT)).map(|wait| wait.min(MAX_WAIT))
+}
+
+fn parse(text: &str, now: Now) -> Option<Duration> {
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        let seconds: f64 = text.parse().ok()?;
+        // Clamped before the conversion, since a `Duration` cannot hold every float.
+        return Some(Duration::from_secs_f64(seconds.min(MAX_WAIT.as_secs_f64())));
+    }
+    let until = httpdate::parse_http_date(text).ok()?;
+    Some(until.duration_since(now.wall()).unwrap_or_default())
+}
+
+/// The wait of Graph's own clients without `Retry-After`: three seconds, doubled once.
+const DEFAULT_WAIT: Duration = Duration::from_secs(6);
+/// Longer than Graph's throttling windows. A wrong clock must not block callers for longer.
+const MAX_WAIT: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use connector_cache_support::clock::Clock;
+
+    fn wait(value: Option<&str>, status: u16) -> Option<u64> {
+        let now = Clock::manual(UNIX_EPOCH + Duration::from_secs(784_111_777)).now();
+        let mut headers = HeaderMap::new();
+        if let Some(value) = value {
+            headers.insert(header::RETRY_AFTER, value.parse().unwrap());
+        }
+        let wait = from_headers(&headers, StatusCode::from_u16(status).unwrap(), now)?;
+        Some(u64::try_from(wait.as_millis()).unwrap())
+    }
+
+    #[test]
+    fn f17_every_format_of_graph_is_parsed() {
+        assert_eq!(wait(Some("30"), 429), Some(30_000));
+        assert_eq!(wait(Some("2.128"), 429), Some(2_128));
+        assert_eq!(wait(Some("0"), 503), Some(0));
+        assert_eq!(wait(Some("Sun, 06 Nov 1994 08:49:47 GMT"), 429), Some(10_000));
+        assert_eq!(wait(Some("Sun, 06 Nov 1994 08:00:00 GMT"), 429), Some(0), "in the past");
+    }
+
+    #[test]
+    fn f17_a_long_wait_is_clamped_and_an_invalid_one_gets_the_default() {
+        assert_eq!(wait(Some("1000000000000"), 429), Some(600_000));
+        assert_eq!(wait(Some(&"9".repeat(400)), 429), Some(600_000));
+        assert_eq!(wait(Some("Fri, 31 Dec 9999 23:59:59 GMT"), 503), Some(600_000));
+        for odd in ["", "-1", "soon", "1.2.3", ".", "NaN", "inf", "1e3"] {
+            assert_eq!(wait(Some(odd), 429), Some(6_000), "{odd}");
+        }
+        assert_eq!(wait(None, 429), Some(6_000));
+        assert_eq!(wait(None, 503), Some(6_000));
+        assert_eq!(wait(None, 504), None);
+        assert_eq!(wait(Some("soon"), 401), None);
+    }
+}

@@ -1,0 +1,223 @@
+//! A reader of JSON text that returns spans of the source.
+//!
+//! The text has been validated by `serde_json` (RFC 8259), so the reader does not check the grammar again. On any
+//! other text it returns [`ScrubFailure::BadJson`] and does not panic. It has no rules about credentials.
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+
+use crate::ScrubFailure;
+
+/// A position in a text, and the number of open objects and arrays. Without `Debug`, which would print the text.
+pub(super) struct JsonReader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+}
+
+/// A span of the text: start and end, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SourceSpan {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// A string of the source, with its quotes and escapes.
+#[derive(Clone, Copy)]
+pub(super) struct StringLiteral {
+    pub(super) piece: SourceSpan,
+    escaped: bool,
+}
+
+impl<'a> JsonReader<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, at: 0, depth: 0 }
+    }
+
+    /// Returns the next byte that is not white space, without consuming it.
+    pub(super) fn peek(&mut self) -> Result<u8, ScrubFailure> {
+        while let Some(&byte) = self.text.as_bytes().get(self.at) {
+            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+                return Ok(byte);
+            }
+            self.at += 1;
+        }
+        Err(ScrubFailure::BadJson)
+    }
+
+    /// Consumes the byte `wanted`, which must be next.
+    pub(super) fn expect_byte(&mut self, wanted: u8) -> Result<SourceSpan, ScrubFailure> {
+        if self.peek()? != wanted {
+            return Err(ScrubFailure::BadJson);
+        }
+        self.at += 1;
+        Ok(self.span_from(self.at - 1))
+    }
+
+    /// Consumes the bracket that opens an object or array.
+    pub(super) fn open(&mut self, bracket: u8) -> Result<SourceSpan, ScrubFailure> {
+        let piece = self.expect_byte(bracket)?;
+        self.depth += 1;
+        if self.depth > MAX_DEPTH { Err(ScrubFailure::TooDeep) } else { Ok(piece) }
+    }
+
+    /// Consumes the closing bracket of the innermost object or array.
+    pub(super) fn close(&mut self, bracket: u8) -> Result<SourceSpan, ScrubFailure> {
+        let piece = self.expect_byte(bracket)?;
+        self.depth = self.depth.checked_sub(1).ok_or(ScrubFailure::BadJson)?;
+        Ok(piece)
+    }
+
+    /// Consumes the comma before the next element of the object or array that `bracket` closes, if there is one.
+    /// Returns `None` if there is no further element.
+    pub(super) fn next_element(
+        &mut self,
+        first: bool,
+        bracket: u8,
+    ) -> Result<Option<SourceSpan>, ScrubFailure> {
+        if self.peek()? == bracket {
+            return Ok(None);
+        }
+        let comma = if first { self.span_from(self.at) } else { self.expect_byte(b',')? };
+        Ok(Some(comma))
+    }
+
+    /// Consumes a string. Half a surrogate pair in an escape is [`ScrubFailure::BadText`].
+    pub(super) fn read_string(&mut self) -> Result<StringLiteral, ScrubFailure> {
+        let start = self.expect_byte(b'"')?.start;
+        let (mut escaped, mut surrogates) = (false, false);
+        loop {
+            let rest = self.text.as_bytes().get(self.at..).ok_or(ScrubFailure::BadJson)?;
+            let length = memchr2(b'"', b'\\', rest).ok_or(ScrubFailure::BadJson)?;
+            self.at += length + 1;
+            match &rest[length..] {
+                [b'"', ..] => break,
+                [_, b'u', b'd' | b'D', ..] => surrogates = true,
+                _ => {}
+            }
+            escaped = true;
+            self.at += 1;
+        }
+        let literal = StringLiteral { piece: self.span_from(start), escaped };
+        // Only a surrogate escape can be incomplete.
+        if surrogates {
+            self.unescape(&literal)?;
+        }
+        Ok(literal)
+    }
+
+    /// Returns a string without its quotes and escapes. Half a surrogate pair is an error.
+    pub(super) fn unescape(&self, literal: &StringLiteral) -> Result<Cow<'a, str>, ScrubFailure> {
+        let raw = self.source(literal.piece);
+        if literal.escaped {
+            return serde_json::from_str(raw).map(Cow::Owned).map_err(|_| ScrubFailure::BadText);
+        }
+        Ok(Cow::Borrowed(&raw[1..raw.len() - 1]))
+    }
+
+    /// Consumes a value of any kind and returns its span. Does not recurse, but checks the depth.
+    pub(super) fn skip_value(&mut self) -> Result<SourceSpan, ScrubFailure> {
+        if self.peek()? == b'"' {
+            return Ok(self.read_string()?.piece);
+        }
+        let (start, outside) = (self.at, self.depth);
+        loop {
+            match self.peek()? {
+                b'"' => self.read_string()?.piece,
+                bracket @ (b'{' | b'[') => self.open(bracket)?,
+                bracket @ (b'}' | b']') => self.close(bracket)?,
+                mark @ (b',' | b':') => self.expect_byte(mark)?,
+                _ => self.read_scalar()?,
+            };
+            if self.depth <= outside {
+                return Ok(self.span_from(start));
+            }
+        }
+    }
+
+    /// Consumes a number, `true`, `false` or `null`.
+    pub(super) fn read_scalar(&mut self) -> Result<SourceSpan, ScrubFailure> {
+        self.peek()?;
+        let start = self.at;
+        let rest = &self.text.as_bytes()[start..];
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
+        let length = rest.iter().take_while(|byte| plain(byte)).count();
+        if length == 0 {
+            return Err(ScrubFailure::BadJson);
+        }
+        self.at += length;
+        Ok(self.span_from(start))
+    }
+
+    /// Returns the source text of a span.
+    pub(super) fn source(&self, piece: SourceSpan) -> &'a str {
+        &self.text[piece.start..piece.end]
+    }
+
+    fn span_from(&self, start: usize) -> SourceSpan {
+        SourceSpan { start, end: self.at }
+    }
+}
+
+/// Maximum number of open objects and arrays. Graph's own responses need four or five.
+pub(super) const MAX_DEPTH: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invalid_text_gives_an_error_and_not_a_panic() {
+        for text in ["", " ", "\"", "\"\\", "\"\\u12", "{", "{\"a\"", "[1", "}", "]", ",", "\\", "\u{e9}"] {
+            let mut reader = JsonReader::new(text);
+            let outcome = reader.skip_value().and_then(|_| reader.skip_value());
+            assert!(outcome.is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_skipped_value_is_returned_unchanged() {
+        let mut reader = JsonReader::new(" {\"a\": [1, {}] } ,");
+        let piece = reader.skip_value().unwrap();
+        assert_eq!(reader.source(piece), "{\"a\": [1, {}] }");
+    }
+
+    #[test]
+    fn skipping_checks_the_depth() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(JsonReader::new(&nested(MAX_DEPTH)).skip_value().is_ok());
+        assert_eq!(JsonReader::new(&nested(MAX_DEPTH + 1)).skip_value(), Err(ScrubFailure::TooDeep));
+    }
+
+    #[test]
+    fn a_string_is_returned_as_source_and_unescaped() {
+        for (raw, says) in [
+            (r#""""#, ""),
+            (r#""a b""#, "a b"),
+            (r#""\\""#, "\\"),
+            (r#""\"""#, "\""),
+            (r#""a\u0041\"\/b""#, "aA\"/b"),
+            (r#""\\ud800""#, "\\ud800"),
+            (r#""\ud83d\ude00""#, "\u{1f600}"),
+            (r#""\uD83D\uDE00""#, "\u{1f600}"),
+            ("\"\u{e9}\"", "\u{e9}"),
+        ] {
+            let text = format!(" {raw} \"");
+            let mut reader = JsonReader::new(&text);
+            let literal = reader.read_string().ok().unwrap();
+            assert_eq!((reader.source(literal.piece), &*reader.unescape(&literal).unwrap()), (raw, says));
+            assert_eq!(reader.expect_byte(b'"').map(|piece| piece.start), Ok(raw.len() + 2));
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_found_in_any_position() {
+        for half in ["ud800", "uD800", "udFFF", "uDfff", "ud83dx", "ud83d\\n", "udc00\\ud83d", "u0041\\udbff"]
+        {
+            for raw in [format!("\"\\{half}\""), format!("[0,{{\"a\":\"b\\{half}\"}}]")] {
+                assert_eq!(JsonReader::new(&raw).skip_value(), Err(ScrubFailure::BadText), "{raw}");
+            }
+        }
+    }
+}
