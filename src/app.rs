@@ -107,7 +107,8 @@ impl App {
         })
     }
 
-    /// Reloads the configuration from `sources` while the proxy runs. The app was built from their first configuration.
+    /// Reloads the configuration from `sources` while the proxy runs. The app must have been built from the configuration
+    /// that `sources` returned first.
     #[must_use]
     pub fn with_live_sources(self, sources: LiveSources) -> Self {
         Self { live_sources: Some(sources), ..self }
@@ -142,7 +143,7 @@ impl App {
     }
 }
 
-/// Builds what a fetch uses: the Graph client with its limits, the store and the scrubber.
+/// Builds the fetcher: the Graph client with its limits, the store and the scrubber.
 fn fetcher(
     config: &Config,
     clock: Clock,
