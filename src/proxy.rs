@@ -4,8 +4,8 @@
 //! resource, an entry may be used. All other requests go to Graph, in a fetch of the token's own.
 //!
 //! [`Handler::lookup`] makes all decisions that need no waiting. A hit ends there. Otherwise the lookup's results go on to
-//! [`Handler::respond`] as a [`PreparedRequest`], so that nothing is parsed, hashed or looked up twice. The parts that are
-//! called here decide nothing about each other.
+//! [`Handler::respond`] as a [`PreparedRequest`], so that nothing is parsed, hashed or looked up twice. The decision is
+//! made only here: the called parts do not know each other.
 
 mod coalesced;
 pub mod error_response;
@@ -81,7 +81,7 @@ impl Handler for Proxy {
     fn lookup(&self, request: &RequestView<'_>, ids: &Ids) -> Lookup<Self::Prepared> {
         let (now, client) =
             (self.0.fetcher.clock.now_at(request.created_at), self.directives(request.headers()));
-        // The digest does not hold the wish for a refresh.
+        // The digest does not cover `Connector-Cache`, which forces a refresh.
         let digest =
             if request.has_refresh_field { None } else { RequestDigest::compute(request, &self.0.hash_keys) };
         if let Some((found, assessment)) = digest.and_then(|digest| self.recall(digest, client, now)) {
@@ -182,7 +182,7 @@ impl Proxy {
         let LookupContext { request, ids, digest, client, now } = *context;
         let (headers, is_conditional) = (request.headers(), request.is_conditional);
         let (token, tag) = (identity.token_hash, identity.log_tag);
-        // Read before the proof is looked up: a proof that is withdrawn after this must not be remembered.
+        // Read before the proof is looked up: a proof that is revoked after this must not be remembered.
         let generation = self.0.fetcher.store.generation(claims.principal);
         let selecting_request = SelectingRequest { headers, token };
         let (proof, found) = self.find(grants, claims, resource, selecting_request, client, now);

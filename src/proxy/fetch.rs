@@ -34,7 +34,7 @@ use crate::upstream::permits::UpstreamPermit;
 use crate::upstream::unauthorized_tokens::UnauthorizedTokens;
 use crate::upstream::unproven_limit::{Admission, UnprovenLimiter};
 
-/// All that a request needs before it goes to Graph. Released when dropped.
+/// Permits and admissions that a request needs before it goes to Graph. Released when dropped.
 #[derive(Debug)]
 pub struct PreparedFetch<'a> {
     admission: Option<Admission>,

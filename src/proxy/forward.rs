@@ -92,7 +92,7 @@ impl Proxy {
     }
 
     /// Finds an entry that may be used because the request to Graph failed. The store is consulted again: while the request
-    /// was under way, the entry may have been purged or its proof withdrawn.
+    /// was under way, the entry may have been purged or its proof revoked.
     fn find_on_error(&self, request: &FetchRequest, source: ErrorSource) -> Option<Found> {
         let fetcher = &self.0.fetcher;
         let (claims, now) = (request.claims.ok()?, fetcher.clock.now());

@@ -54,7 +54,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Results of a lookup that [`Handler::respond`] needs.
     type Prepared: Send + 'static;
 
-    /// Responds to a request if that needs no waiting, or returns what is known of the request.
+    /// Responds to a request if that needs no waiting. Otherwise returns the results so far.
     fn lookup(&self, request: &RequestView<'_>, ids: &Ids) -> Lookup<Self::Prepared>;
 
     /// Responds to a request of `peer` after its lookup.
