@@ -116,7 +116,7 @@ impl Entry {
         self.optional.get_or_insert_default()
     }
 
-    /// Returns the header fields that callers receive, if they differ from [`headers::usual`].
+    /// Returns the header fields that callers receive, if they differ from [`headers::common_headers`].
     pub fn non_default_headers(&self) -> Option<&[(HeaderName, HeaderValue)]> {
         self.optional.as_ref()?.headers.as_ref().map(|(headers, _)| &**headers)
     }

@@ -1,4 +1,4 @@
-//! What is stored, for how long, and what a removal changes.
+//! Stored responses and proofs: their lifetime, and the effect of a removal.
 
 use std::time::SystemTime;
 
@@ -150,7 +150,7 @@ fn a_token_keeps_its_newest_proofs_up_to_the_limit_and_at_least_one() {
 }
 
 #[test]
-fn a_cached_look_up_is_valid_until_its_entry_is_replaced() {
+fn a_cached_lookup_is_valid_until_its_entry_is_replaced() {
     let stage = Stage::new(&Config::default());
     let (ada, flow) = (stage.caller("ada"), resource("x"));
     assert!(stage.cached(&ada).is_none());
@@ -246,9 +246,9 @@ fn an_error_response_for_a_resource_advances_the_generation_only_if_there_was_a_
     assert!(stage.found(&ada, &flow).is_some(), "emptied grants do not prevent a new proof");
 }
 
-/// Regression: each such response invalidated the look-ups of all threads and all principals.
+/// Regression: each such response invalidated the lookups of all threads and all principals.
 #[test]
-fn a_404_without_a_proof_for_the_resource_keeps_all_cached_look_ups() {
+fn a_404_without_a_proof_for_the_resource_keeps_all_cached_lookups() {
     let stage = Stage::new(&Config::default());
     let (ada, grace, flow) = (stage.caller("ada"), stage.caller("grace"), resource("x"));
     for caller in [&ada, &grace] {
