@@ -2,7 +2,7 @@
 
 use super::value::RawValue;
 
-/// Whether a text looks like key material or a token, written where the path of its file is expected.
+/// Returns whether a text looks like key material or a token, written where the path of its file is expected.
 pub(super) fn is_secret(text: &str) -> bool {
     text.contains("-----BEGIN") || text.starts_with("eyJ")
 }

@@ -147,12 +147,12 @@ impl Rule for LogFilter {
 
     fn accepted(&self) -> String {
         "a level (error, warn, info, debug, trace, off) or directives such as \
-         \"info,connector_cache::origin=debug\""
+         \"info,connector_cache::upstream=debug\""
             .to_owned()
     }
 }
 
-/// Whether a text has 1 to `max_chars` characters and no control characters.
+/// Returns whether a text has 1 to `max_chars` characters and no control characters.
 pub(super) fn is_plain(text: &str, max_chars: usize) -> bool {
     !text.is_empty() && text.chars().count() <= max_chars && !text.chars().any(char::is_control)
 }
