@@ -150,7 +150,7 @@ async fn a_refresh_that_brings_the_same_bytes_keeps_everybodys_hits_and_one_that
     stage.stop().await;
 }
 
-/// The thread cache keeps look-ups. A new body for another token must invalidate them, and so must a new body for the same
+/// The thread cache keeps lookups. A new body for another token must invalidate them, and so must a new body for the same
 /// token.
 #[tokio::test]
 async fn what_a_thread_remembers_ends_when_graph_gives_other_bytes() {
