@@ -41,7 +41,7 @@ fn common(answer: &Response) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn l54_a_hit_in_gzip_is_the_hit_as_it_is_but_smaller() {
+async fn l54_a_hit_in_gzip_is_the_same_hit_with_fewer_bytes() {
     // With Graph's usual fields, with others, and with more bytes than go out without taking room.
     for reply in
         [long(), long().header("odata-version", "4.0").header("request-id", ID), named(&"ab".repeat(50_000))]
@@ -93,7 +93,7 @@ async fn l54_each_request_gets_the_coding_that_it_prefers() {
 }
 
 #[tokio::test]
-async fn l54_head_and_304_say_what_get_does() {
+async fn l54_head_and_304_have_the_fields_of_get() {
     let bench = Bench::start().await;
     bench.answers(long());
     bench.get(&[GZIP]).await;
@@ -117,7 +117,7 @@ async fn l54_head_and_304_say_what_get_does() {
 }
 
 #[tokio::test]
-async fn l54_a_body_that_came_for_another_coding_is_given_as_it_is() {
+async fn l54_a_body_fetched_for_a_caller_without_gzip_is_not_compressed() {
     let bench = Bench::start().await;
     bench.answers(long());
     // Who brings it does not decode, so most likely nobody who asks after does.
@@ -134,7 +134,7 @@ async fn l54_a_body_that_came_for_another_coding_is_given_as_it_is() {
 }
 
 #[tokio::test]
-async fn l54_nothing_is_compressed_that_is_not_stored() {
+async fn l54_only_stored_responses_are_compressed() {
     let bench = Bench::of_the_client().await;
     let opaque = ("authorization", "Bearer opaque");
     bench.answers([long(), long().header("cache-control", "no-store"), long()]);
@@ -150,7 +150,7 @@ async fn l54_nothing_is_compressed_that_is_not_stored() {
 }
 
 #[tokio::test]
-async fn l54_what_a_304_renews_stays_compressed() {
+async fn l54_an_entry_renewed_by_a_304_stays_compressed() {
     let bench = Bench::start().await;
     let unchanged = Reply::status(304).header("etag", "\"one\"");
     bench.answers([long().header("etag", "\"one\""), unchanged.clone(), unchanged]);

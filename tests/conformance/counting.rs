@@ -41,7 +41,7 @@ async fn masked_credentials_count_by_field_in_a_200_and_in_an_error_response() {
 }
 
 #[tokio::test]
-async fn every_hit_counts_a_live_proof_though_it_is_remembered_where_it_was_found() {
+async fn every_hit_counts_a_live_proof_also_from_the_thread_cache() {
     let bench = Bench::start().await;
     for live in 0..4 {
         bench.get(&[]).await;
@@ -76,7 +76,7 @@ async fn a_request_that_a_breaker_refuses_is_counted_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_no_that_takes_a_yes_back_is_counted_as_that_and_no_other_is() {
+async fn an_error_response_that_revokes_a_proof_is_counted_and_no_other_is() {
     for (status, revoked) in [(401, 1), (403, 1), (404, 1), (410, 1), (400, 0), (406, 0), (451, 0)] {
         let bench = Bench::start().await;
         bench.get(&[]).await;
@@ -93,7 +93,7 @@ async fn a_no_that_takes_a_yes_back_is_counted_as_that_and_no_other_is() {
 }
 
 #[tokio::test]
-async fn what_a_403_a_404_or_a_410_took_back_bridges_no_outage() {
+async fn an_entry_revoked_by_a_403_404_or_410_is_not_served_stale_in_an_outage() {
     for (status, then) in [(403, 503), (404, 503), (410, 503), (400, 200), (451, 200)] {
         let bench = Bench::start().await;
         bench.get(&[]).await;
@@ -128,7 +128,7 @@ async fn the_body_of_an_error_response_is_passed_on_only_as_json() {
 }
 
 #[tokio::test]
-async fn a_request_that_goes_to_graph_anyway_is_no_forced_refresh() {
+async fn a_request_that_needs_graph_anyway_does_not_count_as_a_forced_refresh() {
     let bench = Bench::with(|config| config.refresh_limit.per_token = 1).await;
     let wish = ("connector-cache", "refresh");
     assert_eq!(bench.says(&[wish]).await, STORED);
@@ -141,7 +141,7 @@ async fn a_request_that_goes_to_graph_anyway_is_no_forced_refresh() {
 }
 
 #[tokio::test]
-async fn what_is_kept_is_weighed_and_what_leaves_is_counted_by_its_cause() {
+async fn the_bytes_of_the_cache_are_exported_and_evictions_are_counted_by_cause() {
     let bench = Bench::start().await;
     let heavy = || Reply::json(format!("{{\"displayName\":\"{}\"}}", "x".repeat(50_000)));
     bench.answers([heavy().header("vary", "accept-language")]);
@@ -166,7 +166,7 @@ async fn what_is_kept_is_weighed_and_what_leaves_is_counted_by_its_cause() {
 }
 
 #[tokio::test]
-async fn an_answer_larger_than_the_whole_cache_may_be_is_not_stored() {
+async fn a_response_larger_than_the_cache_is_not_stored() {
     let bench = Bench::with(|config| config.store.max_bytes = 64 << 10).await;
     let of = |bytes: usize| Reply::json(format!("{{\"displayName\":\"{}\"}}", "x".repeat(bytes)));
     bench.answers([of(64 << 10)]);
@@ -200,7 +200,7 @@ async fn a_request_that_a_breaker_refuses_does_not_wait_for_a_permit_first() {
 }
 
 #[tokio::test]
-async fn the_permits_in_use_are_exported_beside_their_number() {
+async fn the_permits_in_use_and_their_limit_are_exported() {
     let bench = Bench::with(|config| config.upstream.in_flight = 8).await;
     let series = async |name: &str| bench.proxy.series(&format!("connector_cache_origin_{name}")).await;
     assert_is(series("permits{kind=\"all\"}").await, 8.0);

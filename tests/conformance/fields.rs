@@ -6,7 +6,7 @@ use crate::common::origin::OriginServer;
 use crate::common::reply::Reply;
 
 #[tokio::test]
-async fn l55_l61_nothing_that_is_meant_for_one_connection_reaches_the_origin() {
+async fn l55_l61_no_field_for_one_connection_reaches_the_origin() {
     let bench = Bench::start().await;
     let fields = [
         ("connection", "x-hop, upgrade, http2-settings"),
@@ -27,7 +27,7 @@ async fn l55_l61_nothing_that_is_meant_for_one_connection_reaches_the_origin() {
 }
 
 #[tokio::test]
-async fn l56_a_connection_option_that_names_what_is_meant_for_us_is_400() {
+async fn l56_a_connection_option_that_names_an_end_to_end_field_is_400() {
     let bench = Bench::start().await;
     for option in ["Authorization", "close, HOST", "content-length"] {
         let mut client = Client::connect(bench.proxy.data).await;
@@ -42,7 +42,7 @@ async fn l56_a_connection_option_that_names_what_is_meant_for_us_is_400() {
 }
 
 #[tokio::test]
-async fn l57_the_origin_sees_our_pseudonym_and_no_host_of_ours() {
+async fn l57_via_has_the_pseudonym_of_the_proxy_and_no_host_name() {
     let bench = Bench::start().await;
     bench.get(&[("via", "1.1 theirs.internal")]).await;
     assert_eq!(bench.origin.seen()[0].header("via"), Some("1.1 connector-cache"));
@@ -116,7 +116,7 @@ async fn l63_the_origins_challenges_are_passed_on_unaltered() {
 }
 
 #[tokio::test]
-async fn l64_who_sends_no_token_is_challenged_without_an_error() {
+async fn l64_a_request_without_a_token_is_challenged_without_an_error_code() {
     let bench = Bench::start().await;
     let refused = bench.exchange(&["GET $path HTTP/1.1", "host: $host"]).await;
     assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some("Bearer")));
@@ -125,7 +125,7 @@ async fn l64_who_sends_no_token_is_challenged_without_an_error() {
 }
 
 #[tokio::test]
-async fn l65_two_tokens_are_400_and_the_scheme_has_no_case() {
+async fn l65_two_tokens_are_400_and_the_scheme_is_case_insensitive() {
     let bench = Bench::start().await;
     let line = "authorization: Bearer $token";
     for two in [&[line, line][..], &["authorization: Bearer $token, Bearer $token"]] {

@@ -24,7 +24,7 @@ async fn l20_expires_is_read_in_all_three_forms_of_a_date() {
 }
 
 #[tokio::test]
-async fn l20_an_expires_that_is_there_twice_means_expired() {
+async fn l20_a_repeated_expires_means_expired() {
     let bench = Bench::of_the_origin().await;
     let date = "Sun, 06 Nov 1994 08:50:37 GMT";
     let before = ok().header("date", "Sun, 06 Nov 1994 08:49:37 GMT");
@@ -34,7 +34,7 @@ async fn l20_an_expires_that_is_there_twice_means_expired() {
 }
 
 #[tokio::test]
-async fn l22_every_answer_from_memory_says_its_age_and_it_only_grows() {
+async fn l22_every_response_from_memory_has_an_age_that_only_grows() {
     let bench = Bench::start().await;
     bench.answers([ok().header("age", "7"), crate::common::reply::Reply::status(503)]);
     let etag = bench.get(&[]).await.header("etag").unwrap().to_owned();
@@ -53,7 +53,7 @@ async fn l22_every_answer_from_memory_says_its_age_and_it_only_grows() {
 }
 
 #[tokio::test]
-async fn l23_the_time_that_a_slow_origin_takes_is_age() {
+async fn l23_the_delay_of_a_slow_origin_counts_as_age() {
     let (bench, gate) = (Bench::start().await, Gate::new());
     bench.answers(ok().held_until(&gate));
     let later = async {
@@ -81,7 +81,7 @@ async fn l24_the_origins_date_is_kept() {
 }
 
 #[tokio::test]
-async fn l24_a_date_is_added_where_the_origin_sent_none_that_can_be_read() {
+async fn l24_a_date_is_added_if_the_origin_sent_none_or_an_invalid_one() {
     for odd in [None, Some("soon")] {
         let bench = Bench::start().await;
         bench.answers(odd.map_or_else(ok, |odd| ok().header("date", odd)));
@@ -94,7 +94,7 @@ async fn l24_a_date_is_added_where_the_origin_sent_none_that_can_be_read() {
 }
 
 #[test]
-fn l27_the_local_time_zone_means_nothing() {
+fn l27_the_local_time_zone_has_no_effect() {
     // The other tests of this file, in a process of its own in another zone.
     let mut other = Command::new(std::env::current_exe().unwrap());
     other.args(["freshness::", "--skip", "l27"]).env("TZ", "Asia/Tokyo");

@@ -34,7 +34,7 @@ async fn l67_no_host_two_hosts_and_an_invalid_one_are_400() {
 }
 
 #[tokio::test]
-async fn l68_the_authority_of_an_absolute_target_picks_no_origin() {
+async fn l68_the_authority_of_an_absolute_target_does_not_select_the_origin() {
     let (bench, other) = (Bench::start().await, OriginServer::start().await);
     let target = format!("GET {}$path HTTP/1.1", other.url());
     let host = format!("host: {}", other.address());
@@ -57,7 +57,7 @@ async fn l70_a_head_that_two_parsers_may_read_differently_is_400() {
 }
 
 #[tokio::test]
-async fn l71_l72_l75_a_body_and_a_length_in_doubt_are_400() {
+async fn l71_l72_l75_a_body_or_an_ambiguous_length_is_400() {
     assert_400_and_closed(&[
         "GET $path HTTP/1.1\r\nhost: $host\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         "GET $path HTTP/1.1\r\nhost: $host\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
@@ -72,7 +72,7 @@ async fn l71_l72_l75_a_body_and_a_length_in_doubt_are_400() {
 }
 
 #[tokio::test]
-async fn l73_a_chunk_size_without_end_and_an_extension_without_end_are_400() {
+async fn l73_an_endless_chunk_size_or_extension_is_400() {
     let huge = "f".repeat(17);
     let extension = "a".repeat(64 << 10);
     assert_400_and_closed(&[
@@ -83,7 +83,7 @@ async fn l73_a_chunk_size_without_end_and_an_extension_without_end_are_400() {
 }
 
 #[tokio::test]
-async fn l74_an_answer_of_the_origins_whose_framing_is_in_doubt_is_502() {
+async fn l74_a_response_with_ambiguous_framing_is_502() {
     let bench = Bench::start().await;
     for fields in [
         "content-length: 7\r\ncontent-length: 8",

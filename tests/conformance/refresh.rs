@@ -26,7 +26,7 @@ async fn a_caller_with_a_proof_gets_graphs_response_and_it_is_stored() {
 }
 
 #[tokio::test]
-async fn a_forced_refresh_is_conditional_where_graph_sent_a_validator() {
+async fn a_forced_refresh_is_conditional_if_graph_sent_a_validator() {
     let bench = Bench::start().await;
     bench.answers([ok().header("etag", "\"a\""), Reply::status(304).header("etag", "\"a\"")]);
     bench.get(&[]).await;
@@ -35,7 +35,7 @@ async fn a_forced_refresh_is_conditional_where_graph_sent_a_validator() {
 }
 
 #[tokio::test]
-async fn past_its_limit_a_caller_gets_the_stored_entry_and_the_reason() {
+async fn above_the_limit_a_caller_gets_the_stored_entry_and_the_reason() {
     let bench = Bench::with(|config| config.refresh_limit.per_token = 2).await;
     bench.get(&[]).await;
     for _ in 0..2 {
@@ -81,7 +81,7 @@ async fn an_unproven_token_refreshes_no_entry() {
 }
 
 #[tokio::test]
-async fn where_graph_fails_the_caller_gets_the_error_and_the_entry_stays() {
+async fn if_graph_fails_the_caller_gets_the_error_and_the_entry_stays() {
     let bench = Bench::start().await;
     bench.answers([ok(), Reply::status(503)]);
     bench.get(&[]).await;

@@ -12,7 +12,7 @@ use crate::common::within;
 const HEAD: [&str; 3] = ["HEAD $path HTTP/1.1", "host: $host", "authorization: Bearer $token"];
 
 #[tokio::test]
-async fn l28_head_is_answered_with_what_get_has_stored() {
+async fn l28_head_is_answered_from_the_response_that_get_stored() {
     let bench = Bench::start().await;
     bench.get(&[]).await;
     let mut client = Client::connect(bench.proxy.data).await;
@@ -22,7 +22,7 @@ async fn l28_head_is_answered_with_what_get_has_stored() {
 }
 
 #[tokio::test]
-async fn l28_a_head_asks_with_get_so_that_what_it_stores_is_whole() {
+async fn l28_a_head_is_forwarded_as_get_so_that_the_stored_response_is_complete() {
     let bench = Bench::start().await;
     let mut client = Client::connect(bench.proxy.data).await;
     client.send(bench.fill(&(HEAD.join("\r\n") + "\r\n\r\n"))).await.unwrap();
@@ -67,7 +67,7 @@ async fn l30_no_cache_and_max_age_0_go_to_the_origin_where_they_are_obeyed() {
 }
 
 #[tokio::test]
-async fn l30_max_stale_takes_what_is_old_without_asking() {
+async fn l30_max_stale_accepts_a_stale_response_without_a_request_to_the_origin() {
     let bench = Bench::with(|config| {
         config.freshness.client_directives = ClientDirectives::Honor;
         config.freshness.proof_ttl = Duration::from_secs(3600);
@@ -92,7 +92,7 @@ async fn l30_max_stale_takes_what_is_old_without_asking() {
 }
 
 #[tokio::test]
-async fn l30_directives_are_ignored_where_they_are_not_obeyed() {
+async fn l30_directives_are_ignored_by_default() {
     let bench = Bench::start().await;
     bench.get(&[]).await;
     for directive in ["no-cache", "no-store", "max-age=0", "min-fresh=301", "only-if-cached"] {
@@ -102,7 +102,7 @@ async fn l30_directives_are_ignored_where_they_are_not_obeyed() {
 }
 
 #[tokio::test]
-async fn l31_pragma_acts_only_where_there_is_no_cache_control() {
+async fn l31_pragma_counts_only_without_cache_control() {
     let bench = Bench::of_the_client().await;
     bench.get(&[]).await;
     assert!(bench.says(&[("pragma", "no-cache")]).await.starts_with("fwd=request"));
@@ -124,7 +124,7 @@ async fn l32_only_if_cached_is_answered_from_memory_or_with_504() {
 }
 
 #[tokio::test]
-async fn l33_each_level_of_metadata_is_an_answer_of_its_own() {
+async fn l33_each_level_of_metadata_has_its_own_response() {
     let bench = Bench::start().await;
     bench.answers(
         [named("minimal"), named("none")].map(|reply| reply.header("vary", "Accept, Accept-Encoding")),
@@ -138,7 +138,7 @@ async fn l33_each_level_of_metadata_is_an_answer_of_its_own() {
 }
 
 #[tokio::test]
-async fn l34_the_newest_answer_is_used() {
+async fn l34_the_newest_response_is_used() {
     let bench = Bench::of_the_client().await;
     bench.answers([named("old"), named("new")]);
     bench.get(&[]).await;
@@ -149,7 +149,7 @@ async fn l34_the_newest_answer_is_used() {
 }
 
 #[tokio::test]
-async fn l34_who_was_answered_a_moment_ago_gets_the_newest_answer_too() {
+async fn l34_the_newest_response_replaces_one_in_the_thread_cache() {
     let bench = Bench::of_the_client().await;
     bench.answers([named("old"), named("new")]);
     bench.get(&[]).await;
@@ -160,7 +160,7 @@ async fn l34_who_was_answered_a_moment_ago_gets_the_newest_answer_too() {
 }
 
 #[tokio::test]
-async fn l36_who_asks_at_the_same_time_with_another_token_gets_an_answer_of_its_own() {
+async fn l36_concurrent_requests_with_different_tokens_get_their_own_responses() {
     let (bench, gate) = (Bench::start().await, Gate::new());
     bench.origin.answer("", {
         let gate = gate.clone();

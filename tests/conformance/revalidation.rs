@@ -109,7 +109,7 @@ async fn l37_a_token_never_sends_the_validator_of_another_token() {
 }
 
 #[tokio::test]
-async fn l37_who_has_no_proof_asks_without_a_condition() {
+async fn l37_an_unproven_token_sends_no_condition() {
     let bench = Bench::start().await;
     stale(&bench, tagged("First", "\"one\""), [named("Grace's")]).await;
     assert_eq!(said(&bench.get_as("grace", &[]).await), STORED);
@@ -233,7 +233,7 @@ async fn l42_an_entry_purged_during_its_revalidation_does_not_come_back() {
 }
 
 #[tokio::test]
-async fn l44_a_failed_validation_brings_the_whole_which_is_scrubbed_like_any_other() {
+async fn l44_the_full_response_after_a_failed_validation_is_scrubbed() {
     for bench in [Bench::start().await, Bench::of_the_origin().await] {
         let age = ("cache-control", "max-age=60");
         let reply = |name, tag| tagged(name, tag).header(age.0, age.1);
@@ -259,7 +259,7 @@ async fn l44_a_failed_validation_that_cannot_be_scrubbed_does_not_pass() {
 }
 
 #[tokio::test]
-async fn l39_if_modified_since_is_judged_by_the_last_change_where_that_is_known() {
+async fn l39_if_modified_since_is_compared_with_last_modified_if_known() {
     let bench = Bench::start().await;
     bench.answers(ok().header("last-modified", EARLIER).header("date", DATE));
     bench.get(&[]).await;

@@ -6,7 +6,7 @@ use crate::bench::{Bench, ok, said};
 use crate::common::reply::Reply;
 
 #[tokio::test]
-async fn l47_must_revalidate_forbids_a_stale_answer_in_an_outage() {
+async fn l47_must_revalidate_forbids_a_stale_response_in_an_outage() {
     for (directive, status) in [("must-revalidate", 502), ("proxy-revalidate", 502), ("no-cache", 200)] {
         let bench = Bench::start().await;
         bench.answers([ok().header("cache-control", directive), Reply::reset()]);
@@ -36,7 +36,7 @@ async fn l48_the_response_decides_whether_it_is_served_stale_during_revalidation
 }
 
 #[tokio::test]
-async fn l50_a_stale_answer_has_no_warning() {
+async fn l50_a_stale_response_has_no_warning() {
     let bench = Bench::start().await;
     bench.answers([ok().header("warning", "199 - \"x\""), Reply::status(503)]);
     bench.get(&[]).await;

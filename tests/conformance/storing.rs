@@ -32,7 +32,7 @@ async fn l04_a_206_or_304_that_was_not_requested_is_a_502() {
 }
 
 #[tokio::test]
-async fn l05_what_broke_off_is_not_stored() {
+async fn l05_a_truncated_response_is_not_stored() {
     let bench = Bench::start().await;
     let broken_sum = Reply::json("{\"a\":1}").gzip().damaged(6);
     let no_last_chunk = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n\
@@ -73,7 +73,7 @@ async fn l06_private_is_stored_for_the_caller_alone() {
 }
 
 #[tokio::test]
-async fn l07_must_understand_undoes_no_store_only_where_the_origin_decides() {
+async fn l07_must_understand_overrides_no_store_only_if_the_origin_decides() {
     let not_stored = "fwd=uri-miss; fwd-status=200; detail=no-store";
     for (bench, first, second) in [
         (Bench::start().await, not_stored, not_stored),
@@ -86,7 +86,7 @@ async fn l07_must_understand_undoes_no_store_only_where_the_origin_decides() {
 }
 
 #[tokio::test]
-async fn l08_what_is_meant_for_one_connection_is_not_passed_on() {
+async fn l08_fields_for_one_connection_are_not_passed_on() {
     let bench = Bench::start().await;
     let fields = [
         ("connection", "odata-version, keep-alive"),

@@ -7,7 +7,7 @@ use crate::common::proxy::Proxy;
 use crate::common::reply::Reply;
 
 #[tokio::test]
-async fn l80_an_error_of_our_own_has_graphs_shape_and_nothing_of_the_origins() {
+async fn l80_an_error_of_the_proxy_has_graphs_format_and_no_text_of_the_origin() {
     let bench = Bench::start().await;
     let id = "b6a0c1de-0c1f-4f0e-9d6a-0123456789ab";
     for reply in [
@@ -67,7 +67,7 @@ async fn l81_retry_after_is_passed_on_as_whole_seconds() {
 }
 
 #[tokio::test]
-async fn l82_an_answer_is_private_and_says_how_long_it_may_be_kept_and_on_what_it_depends() {
+async fn l82_a_response_is_private_with_max_age_and_vary() {
     let bench = Bench::start().await;
     for _ in 0..2 {
         let answer = bench.get(&[]).await;
@@ -79,7 +79,7 @@ async fn l82_an_answer_is_private_and_says_how_long_it_may_be_kept_and_on_what_i
 }
 
 #[tokio::test]
-async fn l82_an_error_is_not_to_be_stored() {
+async fn l82_an_error_has_no_store() {
     let bench = Bench::start().await;
     for (what, answer) in errors(&bench).await {
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}: {answer:?}");
@@ -88,7 +88,7 @@ async fn l82_an_error_is_not_to_be_stored() {
 }
 
 #[tokio::test]
-async fn l84_every_answer_is_json_and_not_to_be_sniffed() {
+async fn l84_every_response_is_json_with_nosniff() {
     let bench = Bench::start().await;
     let mut all = errors(&bench).await;
     bench.answers(ok().header("content-type", "application/json;odata.metadata=minimal"));
@@ -124,7 +124,7 @@ async fn errors(bench: &Bench) -> Vec<(&'static str, Response)> {
 }
 
 #[tokio::test]
-async fn l85_a_hit_has_a_request_id_of_its_own_and_the_origins_beside_it() {
+async fn l85_a_hit_has_its_own_request_id_and_that_of_the_origin() {
     let bench = Bench::start().await;
     let theirs = "11111111-2222-4333-8444-555555555555";
     bench.answers(ok().header("request-id", theirs).header("client-request-id", theirs));

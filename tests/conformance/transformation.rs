@@ -3,7 +3,7 @@
 use crate::bench::{Bench, SECRET, ok};
 
 #[tokio::test]
-async fn l51_digests_of_the_body_that_came_are_dropped_and_the_length_is_that_of_the_body_that_leaves() {
+async fn l51_digests_are_dropped_and_the_length_is_that_of_the_scrubbed_body() {
     let bench = Bench::start().await;
     let digests = ["content-digest", "repr-digest", "digest", "content-md5"];
     bench.answers(digests.iter().fold(ok(), |reply, name| reply.header(name, "sha-256=:AAAA:")));

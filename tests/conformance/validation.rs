@@ -32,7 +32,7 @@ async fn l38_if_none_match_beats_if_modified_since() {
 }
 
 #[tokio::test]
-async fn l39_if_modified_since_is_judged_by_the_answers_date() {
+async fn l39_if_modified_since_is_compared_with_the_date_of_the_response() {
     let (bench, _) = dated().await;
     for (since, status) in [(BEFORE, 200), (DATE, 304), (AFTER, 304), ("yesterday", 200)] {
         assert_eq!(bench.get(&[("if-modified-since", since)]).await.status, status, "{since}");
@@ -41,7 +41,7 @@ async fn l39_if_modified_since_is_judged_by_the_answers_date() {
 }
 
 #[tokio::test]
-async fn l41_conditions_that_only_an_origin_may_judge_are_ignored() {
+async fn l41_conditions_that_only_an_origin_may_evaluate_are_ignored() {
     let (bench, etag) = dated().await;
     for headers in [
         &[("if-match", "\"other\"")][..],
@@ -65,7 +65,7 @@ async fn l43_a_304_to_an_unconditional_request_is_502_and_leaves_the_entry_alone
 }
 
 #[tokio::test]
-async fn l45_the_entity_tag_is_ours_and_weak_and_changes_with_what_is_scrubbed() {
+async fn l45_the_entity_tag_is_the_proxys_own_weak_and_depends_on_the_scrub_rules() {
     let strict = Bench::start().await;
     let lax = Bench::with(|config| config.scrub.usernames = UsernamePolicy::Keep).await;
     let mut tags = Vec::new();
@@ -92,7 +92,7 @@ async fn l45_another_body_has_another_tag() {
 }
 
 #[tokio::test]
-async fn l46_a_range_is_answered_with_the_whole() {
+async fn l46_a_range_request_gets_the_full_response() {
     let bench = Bench::start().await;
     bench.answers(ok().header("accept-ranges", "bytes"));
     for _ in 0..2 {

@@ -22,7 +22,7 @@ async fn given(bench: &Bench, language: &str) -> String {
 }
 
 #[tokio::test]
-async fn l33_each_value_of_a_field_that_vary_names_is_an_answer_of_its_own() {
+async fn l33_each_value_of_a_vary_field_has_its_own_response() {
     for bench in [Bench::start().await, Bench::of_the_origin().await] {
         by_language(&bench, "Accept-Language, Accept-Encoding");
         assert_eq!(said(&bench.get(&[]).await), STORED);
@@ -55,7 +55,7 @@ async fn l33_no_more_than_eight_variants_of_a_key_are_kept() {
 }
 
 #[tokio::test]
-async fn l33_another_choice_of_fields_takes_the_place_of_the_one_before() {
+async fn l33_a_response_with_other_vary_fields_replaces_the_previous_one() {
     let bench = Bench::start().await;
     let of = |name, vary| named(name).header("vary", vary);
     bench.answers([of("1", "accept-language"), of("2", "x-other"), of("3", "x-other")]);
@@ -78,7 +78,7 @@ async fn l33_vary_authorization_keeps_the_tokens_of_one_user_apart() {
 }
 
 #[tokio::test]
-async fn l33_l36_who_waits_for_an_answer_that_another_language_chose_asks_for_its_own() {
+async fn l33_l36_a_follower_with_other_vary_fields_sends_its_own_request() {
     let (bench, gate) = (Bench::start().await, Gate::new());
     let of = |name| named(name).header("vary", "accept-language");
     bench.answers([of("German").held_until(&gate), of("English")]);
@@ -123,7 +123,7 @@ async fn l33_a_variant_is_revalidated_with_its_own_validator() {
 }
 
 #[tokio::test]
-async fn l42_what_was_purged_while_another_variant_was_waited_for_does_not_come_back() {
+async fn l42_a_variant_purged_while_its_request_waits_for_another_does_not_come_back() {
     let (bench, gate) = (Bench::start().await, Gate::new());
     let of = |tag: &str| named(tag).header("vary", "accept-language").header("etag", tag);
     let unchanged = |tag| Reply::status(304).header("etag", tag);

@@ -104,7 +104,7 @@ async fn f07_a_chunk_size_that_overflows_is_a_502() {
 }
 
 #[tokio::test]
-async fn f07_a_chunk_that_is_not_chunked_as_it_should_be_is_a_fault_of_the_protocol() {
+async fn f07_an_invalid_chunk_is_a_protocol_error() {
     let mut stage = Stage::set().await;
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     stage.fails(Reply::raw(format!("{head}zz\r\n")), 502, UpstreamFailure::Protocol).await;
@@ -156,7 +156,7 @@ async fn f08_one_byte_more_than_the_limit_is_a_502_and_the_limit_itself_is_not()
 }
 
 #[tokio::test]
-async fn f08_a_length_over_the_limit_is_refused_before_the_body_comes() {
+async fn f08_a_length_over_the_limit_is_refused_before_the_body_arrives() {
     let mut stage = Stage::with(|config| {
         small(config);
         config.upstream.timeout = Duration::from_secs(60);

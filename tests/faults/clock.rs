@@ -42,7 +42,7 @@ impl Time {
 const TEN: Duration = Duration::from_mins(10);
 
 #[tokio::test]
-async fn f40_where_our_clock_is_ten_minutes_late_tokens_end_by_graphs() {
+async fn f40_with_a_clock_ten_minutes_late_tokens_expire_by_graphs_clock() {
     let time = Time::of(Duration::from_mins(14)).await;
     time.graph_says(TEN, Duration::ZERO);
     assert_eq!(cache_status(&time.ask().await), STORED);
@@ -57,7 +57,7 @@ async fn f40_where_our_clock_is_ten_minutes_late_tokens_end_by_graphs() {
 }
 
 #[tokio::test]
-async fn f40_where_our_clock_is_ten_minutes_early_tokens_end_early() {
+async fn f40_with_a_clock_ten_minutes_early_tokens_expire_early() {
     let time = Time::of(Duration::from_mins(4)).await;
     time.graph_says(Duration::ZERO, TEN);
     assert_eq!(cache_status(&time.ask().await), STORED);

@@ -39,7 +39,7 @@ fn f25_a_hundred_thousand_levels_are_a_502_on_a_small_stack() {
 }
 
 #[tokio::test]
-async fn f25_a_refusal_nested_so_deep_keeps_its_status() {
+async fn f25_a_deeply_nested_error_response_keeps_its_status() {
     let mut stage = Stage::set().await;
     stage.origin.any(Reply::json("[".repeat(100_000)).status_of(403));
     assert_eq!(stage.ask().await.status, 403);
@@ -81,7 +81,7 @@ async fn f27_numbers_pass_as_they_were_written() {
 }
 
 #[tokio::test]
-async fn f28_what_is_not_unicode_does_not_pass() {
+async fn f28_invalid_unicode_does_not_pass() {
     let mut stage = Stage::set().await;
     let with = |bytes: &[u8]| [b"{\"a\":\"", bytes, b"\"}"].concat();
     let utf16: Vec<u8> = r#"{"a":"b"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -124,7 +124,7 @@ async fn f29_a_password_in_any_spelling_and_of_any_type_is_removed() {
 }
 
 #[tokio::test]
-async fn f29_a_credential_in_a_refusal_is_gone_too() {
+async fn f29_a_credential_in_an_error_response_is_removed() {
     let mut stage = Stage::set().await;
     let said = format!(r#"{{"error":{{"code":"c","message":"m","password":"{CANARY}"}}}}"#);
     stage.origin.any(Reply::json(said).status_of(400));
@@ -135,7 +135,7 @@ async fn f29_a_credential_in_a_refusal_is_gone_too() {
 }
 
 #[tokio::test]
-async fn f30_a_megabyte_that_is_hard_to_read_is_read_in_time() {
+async fn f30_a_megabyte_that_is_slow_to_parse_is_parsed_in_time() {
     let mut stage = Stage::with(|config| config.upstream.max_body = 4 << 20).await;
     // A response that takes longer than its length allows ends at the client's time limit.
     let megabyte = 1 << 20;

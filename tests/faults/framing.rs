@@ -43,7 +43,7 @@ async fn f10_a_switch_of_protocols_that_was_not_requested_is_a_502() {
 }
 
 #[tokio::test]
-async fn f10_ten_interim_answers_are_skipped() {
+async fn f10_ten_interim_responses_are_skipped() {
     let mut stage = Stage::set().await;
     let hint = "HTTP/1.1 103 Scripted\r\nlink: </style.css>\r\n\r\n";
     let answer = stage.passes(after(&hint.repeat(10))).await;
@@ -52,7 +52,7 @@ async fn f10_ten_interim_answers_are_skipped() {
 }
 
 #[tokio::test]
-async fn f10_more_interim_answers_than_ten_are_a_502() {
+async fn f10_more_than_ten_interim_responses_are_a_502() {
     let mut stage = Stage::set().await;
     for interim in ["HTTP/1.1 100 Scripted\r\n\r\n", "HTTP/1.1 103 Scripted\r\nlink: </style.css>\r\n\r\n"] {
         stage.fails(after(&interim.repeat(11)), 502, UpstreamFailure::Protocol).await;
@@ -73,7 +73,7 @@ async fn f11_a_sign_in_page_is_a_502_and_no_proof() {
 }
 
 #[tokio::test]
-async fn f12_f21_fields_that_concern_others_are_dropped_from_the_miss_and_from_the_hit() {
+async fn f12_f21_unlisted_fields_are_dropped_from_miss_and_hit() {
     let mut stage = Stage::set().await;
     let fields = [
         ("set-cookie", "a=hunter2-canary"),
@@ -150,7 +150,7 @@ async fn f12_a_head_that_is_not_http_is_a_502() {
 }
 
 #[tokio::test]
-async fn f12_what_is_no_http_at_all_is_a_502() {
+async fn f12_a_response_that_is_not_http_is_a_502() {
     let mut stage = Stage::set().await;
     for garbage in [
         "SSH-2.0-OpenSSH_9.2\r\n",
@@ -173,7 +173,7 @@ async fn f12_a_head_larger_than_its_limit_is_a_502() {
 }
 
 #[tokio::test]
-async fn f12_an_answer_that_lasts_until_the_end_of_the_connection_is_taken() {
+async fn f12_a_body_that_ends_with_its_connection_is_accepted() {
     let mut stage = Stage::set().await;
     let until_close = format!("HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n{BODY}");
     let answer = stage.passes(Reply::raw(until_close)).await;

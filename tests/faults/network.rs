@@ -48,7 +48,7 @@ fn short(config: &mut Config) {
 }
 
 #[tokio::test]
-async fn a_hit_does_not_feel_how_far_graph_is() {
+async fn a_hit_does_not_depend_on_the_latency_of_graph() {
     let far = Far::with(|_| {}).await;
     far.link.latency(Duration::from_millis(300));
     let began = Instant::now();
@@ -61,7 +61,7 @@ async fn a_hit_does_not_feel_how_far_graph_is() {
 }
 
 #[tokio::test]
-async fn f14_a_road_that_trickles_ends_at_the_deadline_of_the_whole() {
+async fn f14_a_narrow_network_ends_at_the_total_timeout() {
     let far = Far::with(short).await;
     far.link.trickle(4, Duration::from_millis(50));
     let began = Instant::now();
@@ -77,7 +77,7 @@ async fn f14_a_road_that_trickles_ends_at_the_deadline_of_the_whole() {
 }
 
 #[tokio::test]
-async fn f02_a_road_that_breaks_in_the_midst_of_an_answer_is_a_502() {
+async fn f02_a_network_failure_within_a_response_is_a_502() {
     let far = Far::with(|_| {}).await;
     let never = crate::common::gate::Gate::new();
     far.origin.any(sound().paused_after(100, &never));
@@ -97,7 +97,7 @@ async fn f02_a_road_that_breaks_in_the_midst_of_an_answer_is_a_502() {
 }
 
 #[tokio::test]
-async fn f01_a_road_that_refuses_is_a_502_and_goes_on_when_it_is_mended() {
+async fn f01_a_network_that_refuses_connections_is_a_502_and_recovers() {
     let far = Far::with(|_| {}).await;
     far.link.refuse();
     let answer = far.ask("a").await;
@@ -108,7 +108,7 @@ async fn f01_a_road_that_refuses_is_a_502_and_goes_on_when_it_is_mended() {
 }
 
 #[tokio::test]
-async fn f13_a_road_that_swallows_what_it_is_given_is_a_504() {
+async fn f13_a_network_that_drops_all_bytes_is_a_504() {
     let far = Far::with(short).await;
     far.link.swallow();
     let answer = far.ask("a").await;

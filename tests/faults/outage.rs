@@ -98,7 +98,7 @@ async fn f16_an_outage_of_an_hour_is_not_noticed_by_callers_with_a_proof() {
 }
 
 #[tokio::test]
-async fn f16_a_queue_that_an_outage_has_met_does_not_ask_after_all() {
+async fn f16_queued_requests_are_not_sent_once_an_outage_is_known() {
     // One permit of six is left for another tenant.
     let (places, queue) = (5, 40);
     let mut outage = Outage::with(places + queue, |config| config.upstream.in_flight = places + 1).await;
@@ -127,7 +127,7 @@ async fn f16_a_queue_that_an_outage_has_met_does_not_ask_after_all() {
 }
 
 #[tokio::test]
-async fn f16_past_stale_if_error_callers_get_the_error() {
+async fn f16_after_stale_if_error_callers_get_the_error() {
     let mut outage = Outage::with(1, |_| {}).await;
     outage.everybody_is_answered("B2X_1_x").await;
     outage.begin();
@@ -140,7 +140,7 @@ async fn f16_past_stale_if_error_callers_get_the_error() {
 }
 
 #[tokio::test]
-async fn f16_a_storm_of_a_minute_asks_graph_no_more_than_callers_ask_and_is_over_within_five_seconds() {
+async fn f16_an_outage_of_a_minute_does_not_multiply_requests_and_ends_within_five_seconds() {
     let mut outage = Outage::with(8, |_| {}).await;
     // All have a proof for another flow: their requests in the outage are misses.
     outage.everybody_is_answered("B2X_1_known").await;
@@ -171,7 +171,7 @@ async fn f16_a_storm_of_a_minute_asks_graph_no_more_than_callers_ask_and_is_over
 }
 
 #[tokio::test]
-async fn f16_after_a_storm_a_crowd_is_let_in_within_five_seconds() {
+async fn f16_after_an_outage_all_callers_are_served_within_five_seconds() {
     let mut outage = Outage::with(100, |_| {}).await;
     outage.everybody_is_answered("B2X_1_known").await;
     outage.begin();
@@ -202,7 +202,7 @@ async fn f16_after_a_storm_a_crowd_is_let_in_within_five_seconds() {
 }
 
 #[tokio::test]
-async fn f16_an_outage_for_unproven_tokens_alone_causes_one_request_to_graph_for_each_of_theirs() {
+async fn f16_an_outage_for_unproven_tokens_alone_causes_one_request_to_graph_for_each_of_their_requests() {
     let mut outage = Outage::with(50, |_| {}).await;
     outage.begin();
     for caller in 0..50 {

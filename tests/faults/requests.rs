@@ -118,7 +118,7 @@ async fn f35_an_option_twice_or_in_capitals_is_400_and_encoded_it_is_the_same() 
 }
 
 #[tokio::test]
-async fn f36_what_is_kept_of_a_long_token_weighs_no_more_than_of_a_short_one() {
+async fn f36_a_long_token_occupies_no_more_memory_than_a_short_one() {
     let stage = stage().await;
     let mut weights = Vec::new();
     for padding in [0, 16 << 10] {
@@ -134,7 +134,7 @@ async fn f36_what_is_kept_of_a_long_token_weighs_no_more_than_of_a_short_one() {
 }
 
 #[tokio::test]
-async fn f37_credentials_in_two_lines_or_odd_forms_are_refused_and_the_scheme_has_no_case() {
+async fn f37_credentials_in_two_lines_or_odd_forms_are_refused_and_the_scheme_is_case_insensitive() {
     let stage = stage().await;
     let (one, other) = (token::mint("a"), token::mint("b"));
     for (fields, status, reason) in [

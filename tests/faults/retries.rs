@@ -14,7 +14,7 @@ fn stale(stage: &Stage) -> u64 {
 }
 
 #[tokio::test]
-async fn f22_a_pooled_connection_that_closes_as_we_send_is_replaced_once_unnoticed() {
+async fn f22_a_pooled_connection_that_closes_during_the_request_is_replaced_once() {
     for end in [Reply::hang_up(), Reply::reset()] {
         let mut stage = Stage::set().await;
         stage.passes(sound()).await;
@@ -25,7 +25,7 @@ async fn f22_a_pooled_connection_that_closes_as_we_send_is_replaced_once_unnotic
 }
 
 #[tokio::test]
-async fn f22_a_connection_that_was_closed_while_idle_is_not_noticed_either() {
+async fn f22_a_pooled_connection_that_closed_while_idle_is_replaced() {
     let mut stage = Stage::set().await;
     for round in 1..=20 {
         stage.passes(sound()).await;

@@ -29,7 +29,7 @@ async fn is_refused(stage: &mut Stage) {
 }
 
 #[tokio::test]
-async fn a_body_without_room_is_a_503_and_the_one_that_has_it_goes_on() {
+async fn a_body_above_the_byte_budget_is_a_503_and_the_admitted_one_completes() {
     let mut stage = Stage::with(small).await;
     let limit = stage.proxy.series("connector_cache_bytes_in_flight_limit").await;
     assert!((limit - 131_072.0).abs() < 0.5, "{limit} bytes may be in flight");
@@ -56,7 +56,7 @@ async fn a_body_without_room_is_a_503_and_the_one_that_has_it_goes_on() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_say_its_length_takes_room_as_it_comes_and_gives_it_back() {
+async fn a_body_of_unknown_length_is_charged_as_it_arrives_and_released() {
     let mut stage = Stage::with(small).await;
     let larger = format!("{{\"id\":{}}}", "7".repeat(100 << 10));
     stage.origin.any(Reply::json(larger.clone()).chunked(1 << 10));
@@ -70,7 +70,7 @@ async fn a_body_that_does_not_say_its_length_takes_room_as_it_comes_and_gives_it
 }
 
 #[tokio::test]
-async fn an_error_response_without_room_for_its_body_keeps_its_status() {
+async fn an_error_response_above_the_byte_budget_keeps_its_status() {
     let mut stage = Stage::with(|config| config.bytes_in_flight = 100).await;
     stage.origin.any(large().with_status(403));
     let answer = stage.ask().await;

@@ -56,7 +56,7 @@ async fn frames_of_graph_before_the_first_http2_request_are_processed() {
 }
 
 #[tokio::test]
-async fn f22_a_spare_that_was_closed_meanwhile_is_not_noticed() {
+async fn f22_a_preconnected_connection_that_closed_while_idle_is_replaced() {
     let origin = OriginServer::start().await;
     origin.any(sound());
     let proxy = Proxy::warm(&origin.url(), |_| {}).await;
@@ -68,7 +68,7 @@ async fn f22_a_spare_that_was_closed_meanwhile_is_not_noticed() {
 }
 
 #[tokio::test]
-async fn f22_a_spare_that_closes_as_we_send_is_replaced_once_unnoticed() {
+async fn f22_a_preconnected_connection_that_closes_during_the_request_is_replaced_once() {
     for end in [Reply::hang_up(), Reply::reset()] {
         let origin = OriginServer::start().await;
         origin.any([end, sound()]);

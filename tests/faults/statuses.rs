@@ -18,7 +18,7 @@ fn no(status: u16) -> Reply {
 }
 
 #[tokio::test]
-async fn f16_every_503_of_a_storm_is_passed_on_once() {
+async fn f16_every_503_is_passed_on_without_a_retry() {
     let mut stage = Stage::set().await;
     stage.origin.any(no(503));
     for asked in 1..=50 {
@@ -134,7 +134,7 @@ async fn an_error_with_an_empty_body_keeps_its_status() {
 }
 
 #[tokio::test]
-async fn f68_no_date_or_age_of_the_origins_makes_an_answer_live_longer() {
+async fn f68_no_date_or_age_of_the_origin_extends_the_lifetime_of_a_response() {
     let mut stage = Stage::set().await;
     let now = stage.proxy.clock.now().wall();
     let hour = std::time::Duration::from_secs(3600);
@@ -163,7 +163,7 @@ async fn f68_no_date_or_age_of_the_origins_makes_an_answer_live_longer() {
 }
 
 #[tokio::test]
-async fn f68_an_answer_that_is_old_already_is_not_kept() {
+async fn f68_a_response_that_is_already_stale_is_not_stored() {
     let mut stage = Stage::set().await;
     for age in ["1000000000", "300", "99999999999999999999999999"] {
         stage.origin.any(sound().header("age", age));

@@ -16,7 +16,7 @@ fn short(config: &mut Config) {
 }
 
 #[tokio::test]
-async fn f13_an_origin_that_never_answers_is_a_504_at_the_deadline_for_all_who_wait() {
+async fn f13_an_origin_that_never_responds_is_a_504_at_the_deadline_for_all_followers() {
     let mut stage = Stage::with(short).await;
     stage.origin.any(Reply::silence());
     let connection = H2::connect(stage.proxy.data).await;
@@ -39,7 +39,7 @@ async fn f13_an_origin_that_never_answers_is_a_504_at_the_deadline_for_all_who_w
 }
 
 #[tokio::test]
-async fn f13_an_answer_that_does_not_begin_is_a_504_before_the_deadline_of_the_whole() {
+async fn f13_a_response_that_does_not_begin_is_a_504_at_the_first_byte_timeout() {
     let mut stage = Stage::with(|config| config.upstream.first_byte_timeout = DEADLINE).await;
     let began = Instant::now();
     let answer = stage.fails(Reply::silence(), 504, UpstreamFailure::FirstByte).await;
@@ -49,7 +49,7 @@ async fn f13_an_answer_that_does_not_begin_is_a_504_before_the_deadline_of_the_w
 }
 
 #[tokio::test]
-async fn f13_an_answer_that_has_begun_has_the_time_of_the_whole() {
+async fn f13_a_response_that_has_begun_has_the_total_timeout() {
     let mut stage = Stage::with(|config| config.upstream.first_byte_timeout = DEADLINE).await;
     let rest = crate::common::gate::Gate::new();
     let reply = sound().paused_after(100, &rest);
@@ -62,7 +62,7 @@ async fn f13_an_answer_that_has_begun_has_the_time_of_the_whole() {
 }
 
 #[tokio::test]
-async fn f14_a_slow_drip_ends_at_the_deadline_of_the_whole() {
+async fn f14_a_slow_response_ends_at_the_total_timeout() {
     let mut stage = Stage::with(short).await;
     let drip = sound().drip(1, Duration::from_millis(20));
     let began = Instant::now();
@@ -72,7 +72,7 @@ async fn f14_a_slow_drip_ends_at_the_deadline_of_the_whole() {
 }
 
 #[tokio::test]
-async fn f14_a_drip_after_the_head_ends_there_too() {
+async fn f14_a_slow_body_ends_at_the_total_timeout() {
     let mut stage = Stage::with(short).await;
     let never = crate::common::gate::Gate::new();
     stage.fails(sound().paused_after(100, &never), 504, UpstreamFailure::Timeout).await;
@@ -81,7 +81,7 @@ async fn f14_a_drip_after_the_head_ends_there_too() {
 }
 
 #[tokio::test]
-async fn f13_a_caller_that_waits_for_a_place_gets_a_503_and_not_the_origins_blame() {
+async fn f13_a_caller_that_waits_for_a_permit_gets_a_503_and_no_upstream_failure_counts() {
     let mut stage = Stage::with(|config| {
         short(config);
         config.upstream.in_flight = 1;
@@ -106,7 +106,7 @@ async fn f13_a_caller_that_waits_for_a_place_gets_a_503_and_not_the_origins_blam
 }
 
 #[tokio::test]
-async fn f13_a_caller_with_a_proof_that_waits_for_a_place_gets_a_503_too() {
+async fn f13_a_proven_caller_that_waits_for_a_permit_gets_a_503_too() {
     let mut stage = Stage::with(|config| {
         short(config);
         config.upstream.in_flight = 1;

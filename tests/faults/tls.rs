@@ -66,7 +66,7 @@ async fn f19_a_certificate_of_an_unknown_root_is_refused() {
 }
 
 #[tokio::test]
-async fn f19_an_origin_that_demands_a_certificate_of_ours_is_refused() {
+async fn f19_an_origin_that_requires_a_client_certificate_is_refused() {
     let authority = Authority::new();
     let demanding = authority.right().server_config_demanding(&authority);
     let (answer, origin, proxy) = asked(&authority, demanding).await;
@@ -119,7 +119,7 @@ async fn f15_a_handshake_that_is_never_answered_is_a_504_after_the_connect_timeo
 }
 
 #[tokio::test]
-async fn f03_a_body_under_tls_that_ends_without_a_goodbye_is_a_502() {
+async fn f03_a_tls_body_that_ends_without_close_notify_is_a_502() {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let roots = authority.write_pem(directory.path());
     let origin = OriginServer::start_tls(authority.right().server_config()).await;

@@ -13,7 +13,7 @@ use crate::common::{client, token};
 use crate::stage::{BODY, STORED, Stage, cache_status, sound};
 
 #[tokio::test]
-async fn f01_a_reset_before_an_answer_is_a_502_and_a_new_connection_is_not_tried_twice() {
+async fn f01_a_reset_before_a_response_is_a_502_and_not_retried_after_a_new_connection() {
     let mut stage = Stage::set().await;
     stage.fails(Reply::reset(), 502, UpstreamFailure::Reset).await;
     assert_eq!(stage.origin.requests(), 2, "one question, and the one after it");
@@ -22,7 +22,7 @@ async fn f01_a_reset_before_an_answer_is_a_502_and_a_new_connection_is_not_tried
 }
 
 #[tokio::test]
-async fn f01_a_close_before_an_answer_is_a_502() {
+async fn f01_a_close_before_a_response_is_a_502() {
     let mut stage = Stage::set().await;
     stage.fails(Reply::hang_up(), 502, UpstreamFailure::Reset).await;
     stage.clear().await;
@@ -54,7 +54,7 @@ async fn f03_a_body_that_ends_too_early_is_a_502() {
 }
 
 #[tokio::test]
-async fn f04_bytes_after_the_body_are_never_the_next_answer() {
+async fn f04_bytes_after_the_body_are_never_the_next_response() {
     let mut stage = Stage::set().await;
     let poison = r#"{"poison":true}"#;
     let answer = |body: &str| {
@@ -82,7 +82,7 @@ async fn f15_a_port_without_a_listener_is_a_502() {
 }
 
 #[tokio::test]
-async fn f15_a_port_that_swallows_connections_is_a_504_after_the_connect_timeout() {
+async fn f15_a_port_that_drops_connections_is_a_504_after_the_connect_timeout() {
     // Linux drops the first packet of a connection while the queue of those not yet accepted is full.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -117,7 +117,7 @@ async fn f18_a_name_that_does_not_resolve_is_a_502() {
 }
 
 #[tokio::test]
-async fn f56_nothing_that_a_caller_sends_chooses_the_origin() {
+async fn f56_nothing_that_a_caller_sends_selects_the_origin() {
     let (origin, elsewhere) = (OriginServer::start().await, OriginServer::start().await);
     origin.any(sound());
     let proxy = Proxy::before(&origin.url()).await;
@@ -161,7 +161,7 @@ async fn f56_connect_opens_no_tunnel() {
 }
 
 #[tokio::test]
-async fn a_sound_answer_is_stored_as_the_other_tests_take_for_granted() {
+async fn a_valid_response_is_stored_as_the_other_tests_assume() {
     let mut stage = Stage::set().await;
     stage.passes(sound()).await;
     let hit = stage.ask_again().await;

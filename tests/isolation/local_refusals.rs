@@ -119,7 +119,7 @@ async fn a_refusal_for_lack_of_bytes_does_not_prolong_an_expired_proof() {
 }
 
 #[tokio::test]
-async fn a_refusal_for_lack_of_bytes_is_bridged_while_the_proof_is_live() {
+async fn after_a_refusal_for_lack_of_bytes_a_stale_entry_is_served_while_the_proof_is_live() {
     let (change, reply) = too_many_bytes();
     let hour = Duration::from_hours(1);
     let world = World::start(
@@ -137,7 +137,7 @@ async fn a_refusal_for_lack_of_bytes_is_bridged_while_the_proof_is_live() {
 }
 
 #[tokio::test]
-async fn a_failure_of_graph_is_bridged_past_the_proof() {
+async fn after_a_failure_of_graph_a_stale_entry_is_served_past_the_proof() {
     let world = World::start(|_| {}, Reply::status(503)).await;
     world.proxy.clock.advance(EXPIRED);
     for _ in 0..10 {

@@ -92,7 +92,7 @@ const ASKED: &str = "fwd=stale; fwd-status=200; stored";
 const HIT: &str = "hit; ttl=300";
 
 #[tokio::test]
-async fn tokens_of_one_principal_whatever_they_differ_in_are_given_only_what_graph_gave_to_each() {
+async fn tokens_of_one_principal_receive_only_the_bytes_that_graph_sent_to_each() {
     for (claim, values) in [
         ("groups", [json!(["a"]), json!(["b"])]),
         ("acrs", [json!(["c1"]), json!(["c2"])]),
@@ -120,8 +120,8 @@ async fn tokens_of_one_principal_whatever_they_differ_in_are_given_only_what_gra
 }
 
 #[tokio::test]
-async fn a_refresh_that_brings_the_same_bytes_keeps_everybodys_hits_and_one_that_brings_others_makes_each_ask_once()
- {
+async fn a_refresh_with_the_same_bytes_keeps_all_hits_and_one_with_other_bytes_costs_each_token_one_request()
+{
     let stage = Stage::start().await;
     let tokens: [String; 4] = stage.tokens();
     for token in &tokens {
@@ -153,7 +153,7 @@ async fn a_refresh_that_brings_the_same_bytes_keeps_everybodys_hits_and_one_that
 /// The thread cache keeps lookups. A new body for another token must invalidate them, and so must a new body for the same
 /// token.
 #[tokio::test]
-async fn what_a_thread_remembers_ends_when_graph_gives_other_bytes() {
+async fn thread_cache_lookups_end_when_graph_sends_other_bytes() {
     let stage = Stage::start().await;
     let [one, other] = stage.tokens();
     stage.views.set(&one, view("first"));
@@ -172,7 +172,7 @@ async fn what_a_thread_remembers_ends_when_graph_gives_other_bytes() {
 }
 
 #[tokio::test]
-async fn in_an_outage_each_token_is_given_its_own_bytes_or_none() {
+async fn in_an_outage_each_token_receives_its_own_bytes_or_none() {
     let stage = Stage::start().await;
     let [one, other, third] = stage.tokens();
     stage.views.set(&one, view("one"));
@@ -208,7 +208,7 @@ async fn during_a_revalidation_each_token_gets_its_own_bytes() {
 }
 
 #[tokio::test]
-async fn a_304_renews_the_proof_with_the_bytes_that_it_is_about() {
+async fn a_304_renews_the_proof_for_the_bytes_that_it_confirms() {
     let stage = Stage::start().await;
     let [one, other] = stage.tokens();
     let tagged = |name: &str| view(name).header("etag", &format!("\"{name}\""));
@@ -236,7 +236,7 @@ async fn a_304_renews_the_proof_with_the_bytes_that_it_is_about() {
 }
 
 #[tokio::test]
-async fn header_fields_that_are_passed_on_are_among_the_bytes() {
+async fn the_digest_covers_the_header_fields_that_are_passed_on() {
     let stage = Stage::start().await;
     let [one, other] = stage.tokens();
     let dated = |date: &str| view("same").header("sunset", date);
@@ -259,7 +259,7 @@ async fn header_fields_that_are_passed_on_are_among_the_bytes() {
 /// More views than the variants of an entry: a token whose view was dropped causes a request to Graph, and no token gets the
 /// body of another.
 #[tokio::test]
-async fn more_views_than_are_kept_cost_calls_and_nothing_else() {
+async fn more_representations_than_variants_cost_only_requests_to_graph() {
     let stage = Stage::start().await;
     let tokens: [String; 12] = stage.tokens();
     for (number, token) in tokens.iter().enumerate() {

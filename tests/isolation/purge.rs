@@ -87,7 +87,7 @@ async fn a_purge_of_one_flow_leaves_the_tokens_other_flows() {
 }
 
 #[tokio::test]
-async fn a_purge_takes_what_all_its_selectors_match_and_nothing_else() {
+async fn a_purge_removes_exactly_the_entries_that_all_its_selectors_match() {
     let stage = Stage::start().await;
     let ada = stage.token("ada");
     let all = [("x", ada.clone()), ("y", ada.clone()), ("x", stage.token("grace"))];
@@ -122,7 +122,7 @@ async fn a_purge_takes_what_all_its_selectors_match_and_nothing_else() {
 
 /// Regression: these requests purged nothing and got a 200.
 #[tokio::test]
-async fn a_selector_that_no_token_can_have_is_refused_with_what_is_expected() {
+async fn a_selector_that_no_token_can_have_is_refused_with_the_expected_form() {
     let stage = Stage::start().await;
     for (query, expected) in [
         ("?tenant=contoso.onmicrosoft.com", "a GUID"),
@@ -138,7 +138,7 @@ async fn a_selector_that_no_token_can_have_is_refused_with_what_is_expected() {
 }
 
 #[tokio::test]
-async fn a_purge_revokes_what_is_under_way_if_it_matches_and_only_then() {
+async fn a_purge_revokes_exactly_the_matching_requests_in_flight() {
     let others = "?tenant=99999999-0000-4000-8000-000000000000";
     let ada = user_id(CONTOSO, "ada");
     let matching = [String::new(), "?flow=x".into(), format!("?tenant={CONTOSO}"), format!("?subject={ada}")];
@@ -163,7 +163,7 @@ async fn a_purge_revokes_what_is_under_way_if_it_matches_and_only_then() {
 }
 
 #[tokio::test]
-async fn after_a_purge_a_token_is_as_one_that_never_had_a_proof() {
+async fn after_a_purge_a_token_counts_as_unproven() {
     let stage = Stage::start().await;
     let (ada, again) =
         (stage.token("ada"), stage.mint.token().user("ada").expires_in(Duration::from_secs(1_800)).mint());

@@ -237,7 +237,7 @@ async fn a_new_step_keeps_the_known_members_of_its_connector() {
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_hides_neither_an_answer_nor_the_words_of_an_error() {
+async fn a_byte_order_mark_hides_neither_a_response_nor_the_message_of_an_error() {
     let mut stage = Stage::set().await;
     let error = r#"{"error":{"code":"BadRequest","message":"m"}}"#;
     assert_eq!(stage.body(&format!("\u{feff}{error}")).await, error);

@@ -13,7 +13,7 @@ use crate::common::{token, within};
 use crate::process::{Process, may_open};
 
 #[tokio::test]
-async fn f55_without_a_descriptor_left_it_waits_and_goes_on() {
+async fn f55_without_a_free_descriptor_the_server_waits_and_recovers() {
     let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let url = origin.url();
@@ -48,7 +48,7 @@ async fn f55_without_a_descriptor_left_it_waits_and_goes_on() {
 }
 
 #[tokio::test]
-async fn a_crowd_that_comes_while_the_process_does_not_run_is_answered_when_it_does() {
+async fn connections_made_while_the_process_is_stopped_are_served_when_it_continues() {
     let may_wait = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
     if may_wait.trim().parse::<usize>().unwrap() < CROWD || !may_open(CROWD as u64 + 200) {
         println!("skipped: the system lets fewer than {CROWD} connections wait, or be opened");

@@ -14,7 +14,7 @@ use crate::common::serve::Serve;
 use crate::common::token;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f65_the_admin_port_answers_beside_a_flood_and_a_scrape_that_is_not_read() {
+async fn f65_the_admin_port_responds_during_a_flood_and_a_scrape_that_is_not_read() {
     let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let url = origin.url();

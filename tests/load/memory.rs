@@ -86,7 +86,7 @@ async fn f52_idle_connections_cost_little_memory_and_slow_no_caller_down() {
 }
 
 #[tokio::test]
-async fn f59_more_keys_than_there_is_memory_for_are_evicted() {
+async fn f59_keys_beyond_the_memory_limit_are_evicted() {
     let count = number("DISTINCT_KEYS", 1_500);
     let origin = OriginServer::start().await;
     // Some 8 KiB each: fifteen hundred would be 12 MiB.

@@ -74,7 +74,7 @@ impl Crowd {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f16_thousands_of_callers_do_not_notice_that_graph_is_away() {
+async fn f16_thousands_of_callers_get_only_200_in_an_outage_of_graph() {
     let (seconds, callers) = (number("OUTAGE_SECONDS", 6) as u64, number("OUTAGE_CALLERS", 1_000));
     let graph = FakeGraph::start(Options::default()).unwrap();
     let link = Link::to(graph.address()).await;

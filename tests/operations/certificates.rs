@@ -35,7 +35,7 @@ async fn start(origin: &OriginServer, dir: &Path) -> Serve {
 }
 
 #[tokio::test]
-async fn f62_sighup_takes_a_new_certificate_and_refuses_a_broken_or_half_written_one() {
+async fn f62_sighup_loads_a_new_certificate_and_refuses_a_broken_or_half_written_one() {
     let (origin, dir) = (OriginServer::start().await, tempfile::tempdir().unwrap());
     origin.any(Reply::json("{}"));
     let [old, new, newer] = [Authority::new(), Authority::new(), Authority::new()];
@@ -75,7 +75,7 @@ async fn f62_sighup_takes_a_new_certificate_and_refuses_a_broken_or_half_written
 }
 
 #[tokio::test]
-async fn f62_a_certificate_that_changes_is_noticed_without_a_signal() {
+async fn f62_a_changed_certificate_is_loaded_without_a_signal() {
     let (origin, dir) = (OriginServer::start().await, tempfile::tempdir().unwrap());
     let [old, new] = [Authority::new(), Authority::new()];
     old.right().write_pem(dir.path());

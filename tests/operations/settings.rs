@@ -75,7 +75,7 @@ impl Stage {
 const STORED: &str = "connector-cache; fwd=uri-miss; fwd-status=200; stored";
 
 #[tokio::test]
-async fn a_lower_ttl_holds_for_what_is_stored_at_the_next_request() {
+async fn a_lower_ttl_applies_to_stored_entries_at_the_next_request() {
     let mut stage = Stage::set("[cache]\nstale_while_revalidate = \"0s\"\n").await;
     assert_eq!(stage.cache_status("a").await, STORED);
     assert!(stage.cache_status("a").await.starts_with("connector-cache; hit; ttl="));
@@ -114,7 +114,7 @@ async fn f62_a_broken_configuration_is_refused_and_the_old_one_stays() {
 }
 
 #[tokio::test]
-async fn what_needs_a_restart_is_named_and_changes_nothing() {
+async fn keys_that_need_a_restart_are_named_and_change_nothing() {
     let mut stage = Stage::set("").await;
     let text =
         "[scrub]\nmask = \"#\"\n[cache]\nmax_bytes = \"1MiB\"\n[limits]\nconnections_per_address = 3\n";
@@ -127,7 +127,7 @@ async fn what_needs_a_restart_is_named_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn limits_and_log_follow_the_file_and_the_environment_stays_above_it() {
+async fn limits_and_log_follow_the_file_and_the_environment_overrides_it() {
     let mut stage = Stage::set("").await;
     let text = "[limits]\nconnections_per_address = 1\ntarget_bytes = \"1KiB\"\n[log]\naccess = \"all\"\n\
                 [graph]\nbase_url = \"http://127.0.0.1:1\"\ntimeout = \"9s\"\n";

@@ -30,7 +30,7 @@ fn said(response: &Response) -> &str {
 }
 
 #[tokio::test]
-async fn its_no_store_on_every_request_does_not_keep_it_from_hits() {
+async fn no_store_on_every_request_does_not_prevent_hits() {
     let graph = FakeGraph::start(Options::default()).unwrap();
     let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
     assert_eq!(said(&get(&proxy, &token).await), "connector-cache; fwd=uri-miss; fwd-status=200; stored");
@@ -43,7 +43,7 @@ async fn its_no_store_on_every_request_does_not_keep_it_from_hits() {
 }
 
 #[tokio::test]
-async fn an_operator_who_obeys_it_has_no_hits() {
+async fn with_client_directives_honored_there_are_no_hits() {
     let graph = FakeGraph::start(Options::default()).unwrap();
     let honor = ClientDirectives::Honor;
     let proxy = Proxy::with(&graph.url(), |config| config.freshness.client_directives = honor).await;

@@ -66,7 +66,7 @@ async fn f50_streams_opened_only_to_be_reset_end_the_connection() {
 }
 
 #[tokio::test]
-async fn f50_streams_that_we_are_made_to_reset_end_the_connection() {
+async fn f50_streams_that_the_server_must_reset_end_the_connection() {
     // CVE-2025-8671: a window update of nothing is an error of the stream, and so ours to reset.
     let server = start(patient()).await;
     let mut raw = Raw::connect(server.address).await;
@@ -81,7 +81,7 @@ async fn f50_streams_that_we_are_made_to_reset_end_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f50_others_are_answered_while_connections_flood() {
+async fn f50_other_callers_are_served_during_a_flood() {
     let server = start(patient()).await;
     let mut other = Raw::connect(server.address).await;
     let until_then = Instant::now() + Duration::from_secs(1);
@@ -144,7 +144,7 @@ async fn f51_empty_data_without_end_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn f51_a_small_block_that_unfolds_to_much_ends_the_connection() {
+async fn f51_a_small_block_that_expands_to_a_large_one_ends_the_connection() {
     let server = start(patient()).await;
     let mut raw = Raw::connect(server.address).await;
     // A field of 4,000 bytes goes into the table once; each byte after it is that field again (RFC 7541).

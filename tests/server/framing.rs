@@ -24,7 +24,7 @@ async fn f45_pipelined_requests_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn f42_a_body_is_refused_and_what_it_smuggles_is_never_answered() {
+async fn f42_a_body_is_refused_and_a_request_in_it_is_never_answered() {
     let smuggled = get("/smuggled");
     let length = smuggled.len();
     let chunked = format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{smuggled}\r\n0\r\n\r\n");
@@ -63,7 +63,7 @@ async fn assert_refused(request: &str) -> Running {
 }
 
 #[tokio::test]
-async fn f41_f43_a_length_in_doubt_is_refused_and_ends_the_connection() {
+async fn f41_f43_an_ambiguous_length_is_refused_and_ends_the_connection() {
     for fields in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
@@ -109,7 +109,7 @@ async fn f47_what_is_not_http_1_1_is_refused() {
 }
 
 #[tokio::test]
-async fn line_66_an_answer_to_http_1_0_has_a_length_and_ends_the_connection() {
+async fn line_66_a_response_to_http_1_0_has_a_length_and_ends_the_connection() {
     let server = start(patient()).await;
     let mut raw = Raw::connect(server.address).await;
     raw.send("GET /old HTTP/1.0\r\nHost: cache\r\n\r\n").await;

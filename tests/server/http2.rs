@@ -140,7 +140,7 @@ async fn f49_a_stream_whose_window_stays_shut_is_reset_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn a_large_answer_is_whole_and_gives_its_room_back() {
+async fn a_large_response_is_complete_and_releases_its_bytes() {
     let budget = ByteBudget::new(usize::MAX);
     let server = start_within(config(patient()), budget.clone()).await;
     let mut client = Client::connect(server.address, 65_535).await;
@@ -185,7 +185,7 @@ async fn a_small_response_is_one_data_frame_that_ends_its_stream() {
 }
 
 #[tokio::test]
-async fn f61_a_drain_says_goaway_and_lets_streams_finish() {
+async fn f61_a_drain_sends_goaway_and_lets_streams_finish() {
     let server = start(patient()).await;
     let mut raw = Raw::connect(server.address).await;
     let held = [&[0x82, 0x86, 0x44, 5], &b"/held"[..], &[0x41, 1, b'a']].concat();

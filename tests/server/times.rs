@@ -13,7 +13,7 @@ use crate::stub::{config, patient, start, start_with, start_within, until};
 const SHORT: Duration = Duration::from_millis(100);
 
 #[tokio::test]
-async fn f48_a_connection_that_says_too_little_is_closed() {
+async fn f48_a_connection_with_an_incomplete_head_is_closed() {
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r";
     for bytes in ["", "G", "GET / HTTP/1.1\r\nHost: cac", preface] {
         let server = start(ServerLimits { header_timeout: SHORT, ..patient() }).await;
@@ -25,7 +25,7 @@ async fn f48_a_connection_that_says_too_little_is_closed() {
 }
 
 #[tokio::test]
-async fn f48_a_byte_now_and_then_does_not_help() {
+async fn f48_a_head_that_arrives_byte_by_byte_has_no_more_time() {
     let server = start(ServerLimits { header_timeout: SHORT, ..patient() }).await;
     let (mut read, mut write) = tokio::net::TcpStream::connect(server.address).await.unwrap().into_split();
     let trickle = tokio::spawn(async move {
@@ -44,7 +44,7 @@ async fn f48_a_byte_now_and_then_does_not_help() {
 }
 
 #[tokio::test]
-async fn a_pause_between_requests_has_a_time_of_its_own() {
+async fn a_pause_between_requests_has_its_own_timeout() {
     let server = start(ServerLimits { idle_timeout: SHORT, ..patient() }).await;
     let mut raw = Raw::connect(server.address).await;
     assert_eq!(raw.get("/a").await.status(), 200);
@@ -53,7 +53,7 @@ async fn a_pause_between_requests_has_a_time_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_second_header_has_the_time_of_the_first() {
+async fn a_second_head_has_the_timeout_of_the_first() {
     let server = start(ServerLimits { header_timeout: SHORT, ..patient() }).await;
     let mut raw = Raw::connect(server.address).await;
     assert_eq!(raw.get("/a").await.status(), 200);
@@ -63,7 +63,7 @@ async fn a_second_header_has_the_time_of_the_first() {
 }
 
 #[tokio::test]
-async fn a_request_that_waits_for_us_is_not_idle() {
+async fn a_request_that_waits_for_the_handler_is_not_idle() {
     let limits =
         ServerLimits { idle_timeout: SHORT, header_timeout: SHORT, write_timeout: SHORT, ..patient() };
     let server = start(limits).await;
@@ -104,7 +104,7 @@ async fn f49_a_peer_that_takes_a_byte_now_and_then_is_closed() {
 }
 
 #[tokio::test]
-async fn a_connection_past_the_limit_is_closed_and_the_others_go_on() {
+async fn a_connection_above_the_limit_is_closed_and_the_others_continue() {
     let server = start(ServerLimits { connections: 1, ..patient() }).await;
     let mut first = Raw::connect(server.address).await;
     first.get("/a").await;
@@ -114,7 +114,7 @@ async fn a_connection_past_the_limit_is_closed_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn an_address_past_its_limit_is_closed_and_the_others_go_on() {
+async fn a_connection_above_the_limit_of_its_address_is_closed_and_the_others_continue() {
     let server = start(ServerLimits { connections_per_address: 2, ..patient() }).await;
     let mut own = [Raw::connect(server.address).await, Raw::connect(server.address).await];
     for raw in &mut own {
@@ -129,7 +129,7 @@ async fn an_address_past_its_limit_is_closed_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn new_terms_hold_for_the_next_connection() {
+async fn changed_limits_apply_to_new_connections() {
     let config = config(ServerLimits { connections: 1, ..patient() });
     let server = start_with(config.clone()).await;
     let mut first = Raw::connect(server.address).await;
@@ -166,7 +166,7 @@ async fn large_responses_that_are_not_read_exhaust_the_byte_budget_and_release_i
 }
 
 #[tokio::test]
-async fn a_place_is_free_again_when_its_connection_ends() {
+async fn the_slot_of_a_connection_is_free_after_its_end() {
     let server = start(ServerLimits { connections: 1, ..patient() }).await;
     let mut first = Raw::connect(server.address).await;
     first.send("GET /a HTTP/1.1\r\nHost: cache\r\nConnection: close\r\n\r\n").await;

@@ -87,7 +87,7 @@ async fn both_versions_are_offered() {
 }
 
 #[tokio::test]
-async fn f62_a_new_pair_is_for_new_handshakes_and_a_broken_one_for_none() {
+async fn f62_new_handshakes_use_a_new_pair_and_never_a_broken_one() {
     let disk = Disk::new();
     let old = disk.renew();
     let server = disk.start(None, patient()).await;
@@ -136,7 +136,7 @@ async fn f54_a_thousand_half_open_handshakes_are_closed_and_block_no_caller() {
 }
 
 #[tokio::test]
-async fn f54_a_caller_that_names_no_server_is_served() {
+async fn f54_a_caller_without_sni_is_served() {
     let disk = Disk::new();
     let certificate = disk.renew();
     let server = disk.start(None, patient()).await;
@@ -166,7 +166,7 @@ async fn plain_text_on_a_tls_port_is_no_handshake() {
 }
 
 #[tokio::test]
-async fn with_a_client_ca_only_its_callers_get_in() {
+async fn with_a_client_ca_only_callers_with_its_certificates_are_served() {
     let disk = Disk::new();
     let certificate = disk.renew();
     let ca_key = KeyPair::generate().unwrap();

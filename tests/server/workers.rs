@@ -19,7 +19,7 @@ async fn start(drain: Duration) -> (Running, WorkerThreads) {
 }
 
 #[tokio::test]
-async fn connections_are_dealt_out_and_stay_where_they_are() {
+async fn connections_are_distributed_and_stay_on_their_thread() {
     let (server, _threads) = start(Duration::ZERO).await;
     let mut connections = Vec::new();
     let mut of_thread = BTreeMap::new();
@@ -38,7 +38,7 @@ async fn connections_are_dealt_out_and_stay_where_they_are() {
 }
 
 #[tokio::test]
-async fn a_thread_that_is_held_up_holds_up_its_own_connections_alone() {
+async fn a_blocked_thread_blocks_only_its_own_connections() {
     let (server, _threads) = start(Duration::ZERO).await;
     let mut blocked = Raw::connect(server.address).await;
     blocked.send(get("/blocked")).await;
@@ -50,7 +50,7 @@ async fn a_thread_that_is_held_up_holds_up_its_own_connections_alone() {
 }
 
 #[tokio::test]
-async fn f61_what_is_in_flight_on_another_thread_is_finished() {
+async fn f61_requests_in_flight_on_worker_threads_are_finished() {
     let (server, _threads) = start(Duration::from_secs(10)).await;
     let (mut one, mut other) = (Raw::connect(server.address).await, Raw::connect(server.address).await);
     one.send(get("/held")).await;
@@ -68,7 +68,7 @@ async fn f61_what_is_in_flight_on_another_thread_is_finished() {
 }
 
 #[tokio::test]
-async fn what_does_not_end_in_time_on_another_thread_is_cut() {
+async fn connections_on_worker_threads_that_do_not_end_in_time_are_cut() {
     let (server, _threads) = start(Duration::ZERO).await;
     let mut raw = Raw::connect(server.address).await;
     raw.send(get("/held")).await;

@@ -163,7 +163,7 @@ fn race(
 }
 
 #[test]
-fn what_is_purged_does_not_come_back_by_a_write_that_is_under_way() {
+fn a_write_in_flight_does_not_restore_what_was_purged() {
     let take = |stage: &Stage, _| {
         stage.store.purge(&PurgeSelector::default());
     };
@@ -171,7 +171,7 @@ fn what_is_purged_does_not_come_back_by_a_write_that_is_under_way() {
 }
 
 #[test]
-fn a_purge_of_one_flow_and_tenant_is_as_sharp_and_leaves_all_others() {
+fn a_purge_of_one_flow_and_tenant_removes_exactly_its_selection() {
     let take = |stage: &Stage, race: usize| {
         let tenant = stage.secrets.claim_hash(ClaimKind::Tenant, "tenant 0");
         let flow = Some(["x", "y", "z"][race % 3].to_owned());
