@@ -43,7 +43,7 @@ impl Tunnel {
     }
 
     /// Requested authorities, oldest first.
-    pub fn asked(&self) -> Vec<Head> {
+    pub fn requests(&self) -> Vec<Head> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -93,8 +93,8 @@ async fn f07_a_chunk_size_that_overflows_is_a_502() {
         let bytes = format!("{head}{size}\r\n{BODY}\r\n0\r\n\r\n");
         let before = stage.faults();
         stage.origin.any(Reply::raw(bytes));
-        let answer = stage.ask().await;
-        assert_eq!(answer.status, 502, "{size}");
+        let response = stage.ask().await;
+        assert_eq!(response.status, 502, "{size}");
         // The largest number is a size that the body then falls short of, or that is over the limit.
         let one_more = stage.faults().iter().sum::<u64>() == before.iter().sum::<u64>() + 1;
         assert!(one_more, "{size}");
@@ -137,8 +137,11 @@ async fn f07_trailers_are_discarded() {
     let mut stage = Stage::set().await;
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\ntrailer: set-cookie\r\n\r\n";
     let bytes = format!("{head}{:x}\r\n{BODY}\r\n0\r\nset-cookie: a=b\r\n\r\n", BODY.len());
-    let answer = stage.passes(Reply::raw(bytes)).await;
-    assert_eq!((answer.text(), answer.header("set-cookie"), answer.header("trailer")), (BODY, None, None));
+    let response = stage.passes(Reply::raw(bytes)).await;
+    assert_eq!(
+        (response.text(), response.header("set-cookie"), response.header("trailer")),
+        (BODY, None, None)
+    );
     stage.clear().await;
 }
 

@@ -50,9 +50,9 @@ async fn f40_with_a_clock_ten_minutes_late_tokens_expire_by_graphs_clock() {
     time.stage.proxy.clock.advance(Duration::from_secs(178));
     assert!(time.is_hit().await);
     time.stage.proxy.clock.advance(Duration::from_secs(3));
-    let answer = time.ask().await;
+    let response = time.ask().await;
     let said = "connector-cache; fwd=bypass; fwd-status=200; detail=token-expiring";
-    assert_eq!(cache_status(&answer), said, "Graph's clock says that the token is at its end");
+    assert_eq!(cache_status(&response), said, "Graph's clock says that the token is at its end");
     time.stage.clear().await;
 }
 
@@ -106,8 +106,8 @@ async fn f40_a_machine_that_slept_for_five_minutes_has_nothing_fresh() {
     let time = Time::of(Duration::from_hours(1)).await;
     time.ask().await;
     time.stage.proxy.clock.suspend(Duration::from_secs(331));
-    let answer = time.ask().await;
-    assert_eq!(cache_status(&answer), "connector-cache; fwd=stale; fwd-status=200; stored");
+    let response = time.ask().await;
+    assert_eq!(cache_status(&response), "connector-cache; fwd=stale; fwd-status=200; stored");
     time.stage.clear().await;
 }
 

@@ -70,8 +70,8 @@ async fn f57_a_thousand_equal_misses_that_fail_fail_together() {
     let connection = H2::connect(stage.proxy.data).await;
     let authorization = format!("Bearer {}", token::mint("crowd"));
     let asks = (0..100).map(|_| async {
-        let answer = connection.get(&path("B2X_1_x"), &[("authorization", authorization.as_str())]).await;
-        answer.unwrap().status
+        let response = connection.get(&path("B2X_1_x"), &[("authorization", authorization.as_str())]).await;
+        response.unwrap().status
     });
     let opening = async {
         while stage.proxy.metrics.in_flight() < 100 {

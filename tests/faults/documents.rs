@@ -5,7 +5,7 @@ use connector_cache::scrub::ScrubFailure;
 use crate::common::reply::Reply;
 use crate::stage::{CANARY, Stage, sound};
 
-/// An answer with one connector, whose authentication is this.
+/// A response with one connector, whose authentication is this.
 fn connector(authentication: &str) -> String {
     format!(
         r#"{{"postFederationSignup":{{"id":"1","displayName":"d","targetUrl":"https://a.example/x","authenticationConfiguration":{authentication}}}}}"#
@@ -54,13 +54,13 @@ async fn f26_every_copy_of_a_credential_is_scrubbed() {
         r#"{"username":"u","pa\u0073sword":"******","password":"hunter2-canary"}"#,
         r#"{"username":"u","password":"hunter2-canary","pa\u0073sword":"hunter2-canary"}"#,
     ] {
-        let answer = stage.passes(Reply::json(connector(authentication))).await;
-        assert!(!answer.text().contains(CANARY), "{}", answer.text());
+        let response = stage.passes(Reply::json(connector(authentication))).await;
+        assert!(!response.text().contains(CANARY), "{}", response.text());
     }
     let twice = connector(r#"{"password":"hunter2-canary"}"#);
     let twice = format!(r#"{{"postFederationSignup":null,{}"#, &twice[1..]);
-    let answer = stage.passes(Reply::json(twice)).await;
-    assert!(!answer.text().contains(CANARY), "{}", answer.text());
+    let response = stage.passes(Reply::json(twice)).await;
+    assert!(!response.text().contains(CANARY), "{}", response.text());
     stage.clear().await;
 }
 
@@ -70,8 +70,8 @@ async fn f27_numbers_pass_as_they_were_written() {
     let long = "9".repeat(1000);
     for number in ["9007199254740993", "1e400", "-0", "1E+2", "0.10", long.as_str()] {
         let body = format!(r#"{{"retries":{number}}}"#);
-        let answer = stage.passes(Reply::json(body.as_bytes())).await;
-        assert_eq!(answer.text(), body);
+        let response = stage.passes(Reply::json(body.as_bytes())).await;
+        assert_eq!(response.text(), body);
     }
     for number in ["01", "1.", "+1", ".5", "NaN", "Infinity", "0x1", "1e"] {
         let body = format!(r#"{{"a":{number}}}"#);
@@ -113,10 +113,10 @@ async fn f29_a_password_in_any_spelling_and_of_any_type_is_removed() {
         r#""pkcs12Value":"hunter2-canary""#,
         r#""unknownMember":"hunter2-canary""#,
     ] {
-        let answer = stage.passes(Reply::json(connector(&format!("{{{member}}}")))).await;
-        assert!(!answer.text().contains(CANARY), "{}", answer.text());
+        let response = stage.passes(Reply::json(connector(&format!("{{{member}}}")))).await;
+        assert!(!response.text().contains(CANARY), "{}", response.text());
         let hit = stage.ask_again().await;
-        assert_eq!(hit.text(), answer.text());
+        assert_eq!(hit.text(), response.text());
     }
     let number = stage.passes(Reply::json(connector(r#"{"password":31337}"#))).await;
     assert!(!number.text().contains("31337"), "{}", number.text());
@@ -128,9 +128,9 @@ async fn f29_a_credential_in_an_error_response_is_removed() {
     let mut stage = Stage::set().await;
     let said = format!(r#"{{"error":{{"code":"c","message":"m","password":"{CANARY}"}}}}"#);
     stage.origin.any(Reply::json(said).status_of(400));
-    let answer = stage.ask().await;
-    assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (400, Some("c")));
-    assert!(!answer.text().contains(CANARY), "{}", answer.text());
+    let response = stage.ask().await;
+    assert_eq!((response.status, response.json()["error"]["code"].as_str()), (400, Some("c")));
+    assert!(!response.text().contains(CANARY), "{}", response.text());
     stage.clear().await;
 }
 

@@ -1,11 +1,11 @@
-//! Heads and framing: interim answers, statuses without a body, fields that must not pass.
+//! Heads and framing: interim responses, statuses without a body, fields that must not pass.
 
 use connector_cache::upstream::UpstreamFailure;
 
 use crate::common::reply::Reply;
 use crate::stage::{BODY, CANARY, STORED, Stage, cache_status, sound};
 
-/// A sound answer with something before it.
+/// A sound response with something before it.
 fn after(before: &str) -> Reply {
     let length = BODY.len();
     let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n");
@@ -46,8 +46,8 @@ async fn f10_a_switch_of_protocols_that_was_not_requested_is_a_502() {
 async fn f10_ten_interim_responses_are_skipped() {
     let mut stage = Stage::set().await;
     let hint = "HTTP/1.1 103 Scripted\r\nlink: </style.css>\r\n\r\n";
-    let answer = stage.passes(after(&hint.repeat(10))).await;
-    assert_eq!((answer.text(), answer.header("link")), (BODY, None));
+    let response = stage.passes(after(&hint.repeat(10))).await;
+    assert_eq!((response.text(), response.header("link")), (BODY, None));
     stage.clear().await;
 }
 
@@ -109,12 +109,12 @@ async fn f12_f21_unlisted_fields_are_dropped_from_miss_and_hit() {
     let miss = stage.passes(reply).await;
     let hit = stage.ask_again().await;
     assert_eq!(cache_status(&hit), "connector-cache; hit; ttl=300");
-    for answer in [miss, hit] {
-        let said = format!("{:?}", answer.headers);
+    for response in [miss, hit] {
+        let said = format!("{:?}", response.headers);
         assert!(!said.contains(CANARY), "{said}");
         let ours = ["etag", "cache-status", "age"];
         for (name, _) in fields.iter().filter(|(name, _)| !ours.contains(name)) {
-            assert_eq!(answer.header(name), None, "{name}");
+            assert_eq!(response.header(name), None, "{name}");
         }
     }
     stage.clear().await;
@@ -140,9 +140,9 @@ async fn f12_a_head_that_is_not_http_is_a_502() {
         let bytes = format!("HTTP/1.1 200 OK\r\n{kind}\r\n{fields}{length}\r\n\r\n{BODY}");
         let faults = stage.faults().iter().sum::<u64>();
         stage.origin.any(Reply::raw(bytes));
-        let answer = stage.ask().await;
-        assert_eq!(answer.status, 502, "{fields:?}");
-        assert!(!format!("{answer:?}").contains(CANARY));
+        let response = stage.ask().await;
+        assert_eq!(response.status, 502, "{fields:?}");
+        assert!(!format!("{response:?}").contains(CANARY));
         assert_eq!(stage.faults().iter().sum::<u64>(), faults + 1, "{fields:?}");
         stage.recovers().await;
     }
@@ -176,7 +176,7 @@ async fn f12_a_head_larger_than_its_limit_is_a_502() {
 async fn f12_a_body_that_ends_with_its_connection_is_accepted() {
     let mut stage = Stage::set().await;
     let until_close = format!("HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n{BODY}");
-    let answer = stage.passes(Reply::raw(until_close)).await;
-    assert_eq!((answer.text(), cache_status(&answer)), (BODY, STORED));
+    let response = stage.passes(Reply::raw(until_close)).await;
+    assert_eq!((response.text(), cache_status(&response)), (BODY, STORED));
     stage.clear().await;
 }

@@ -42,20 +42,20 @@ impl Pair {
         self.client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await
     }
 
-    /// The next answer is a 502 of this kind without a second attempt, and the one after it is sound.
+    /// The next response is a 502 of this kind without a second attempt, and the one after it is sound.
     async fn fails(&mut self, fault: UpstreamFailure) {
         let (asked, faults) = (self.origin.requests(), self.proxy.metrics.origin_errors.get(fault));
-        let answer = self.ask().await;
+        let response = self.ask().await;
         let said = format!("connector-cache; fwd=uri-miss; detail={fault}");
-        assert_eq!((answer.status, cache_status(&answer)), (502, said.as_str()));
+        assert_eq!((response.status, cache_status(&response)), (502, said.as_str()));
         assert_eq!(self.proxy.metrics.origin_errors.get(fault), faults + 1);
         assert_eq!((self.origin.requests(), self.retries()), (asked + 1, (0, 0)));
         self.is_sound().await;
     }
 
     async fn is_sound(&mut self) {
-        let answer = self.ask_again().await;
-        assert_eq!((answer.status, cache_status(&answer), answer.text()), (200, STORED, BODY));
+        let response = self.ask_again().await;
+        assert_eq!((response.status, cache_status(&response), response.text()), (200, STORED, BODY));
     }
 
     fn retries(&self) -> (u64, u64) {
@@ -103,8 +103,8 @@ async fn a_cold_start_under_load_loses_no_request() {
 async fn f23_a_refused_stream_is_retried_once() {
     let mut pair = Pair::playing(|n| if n == 2 { Act::Reset(Reason::REFUSED_STREAM) } else { sound() }).await;
     assert_eq!(pair.ask().await.status, 200);
-    let answer = pair.ask().await;
-    assert_eq!((answer.status, cache_status(&answer)), (200, STORED));
+    let response = pair.ask().await;
+    assert_eq!((response.status, cache_status(&response)), (200, STORED));
     assert_eq!((pair.origin.requests(), pair.retries()), (3, (0, 1)));
     pair.proxy.stop().await;
 }
@@ -115,9 +115,9 @@ async fn f23_a_stream_that_is_refused_twice_is_a_502() {
     let mut pair =
         Pair::playing(move |n| if refused(n) { Act::Reset(Reason::REFUSED_STREAM) } else { sound() }).await;
     assert_eq!(pair.ask().await.status, 200);
-    let answer = pair.ask().await;
+    let response = pair.ask().await;
     let said = "connector-cache; fwd=uri-miss; detail=reset";
-    assert_eq!((answer.status, cache_status(&answer)), (502, said));
+    assert_eq!((response.status, cache_status(&response)), (502, said));
     assert_eq!((pair.origin.requests(), pair.retries()), (3, (0, 1)));
     pair.is_sound().await;
     pair.proxy.stop().await;

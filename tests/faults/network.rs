@@ -65,9 +65,9 @@ async fn f14_a_narrow_network_ends_at_the_total_timeout() {
     let far = Far::with(short).await;
     far.link.trickle(4, Duration::from_millis(50));
     let began = Instant::now();
-    let answer = far.ask("a").await;
+    let response = far.ask("a").await;
     assert_eq!(
-        (answer.status, cache_status(&answer)),
+        (response.status, cache_status(&response)),
         (504, "connector-cache; fwd=uri-miss; detail=timeout")
     );
     assert!((DEADLINE..DEADLINE * 4).contains(&began.elapsed()), "{:?}", began.elapsed());
@@ -88,9 +88,9 @@ async fn f02_a_network_failure_within_a_response_is_a_502() {
         far.link.wait_for_bytes(far.link.carried()).await;
         far.link.break_off();
     };
-    let (answer, ()) = within("an answer", async { tokio::join!(asked, breaking) }).await;
+    let (response, ()) = within("a response", async { tokio::join!(asked, breaking) }).await;
     let said = "connector-cache; fwd=uri-miss; detail=truncated";
-    assert_eq!((answer.status, cache_status(&answer)), (502, said));
+    assert_eq!((response.status, cache_status(&response)), (502, said));
     far.origin.any(sound());
     assert_eq!(far.ask("a").await.status, 200);
     far.clear().await;
@@ -100,8 +100,8 @@ async fn f02_a_network_failure_within_a_response_is_a_502() {
 async fn f01_a_network_that_refuses_connections_is_a_502_and_recovers() {
     let far = Far::with(|_| {}).await;
     far.link.refuse();
-    let answer = far.ask("a").await;
-    assert_eq!(answer.status, 502, "{}", cache_status(&answer));
+    let response = far.ask("a").await;
+    assert_eq!(response.status, 502, "{}", cache_status(&response));
     far.link.mend();
     assert_eq!(far.ask("a").await.status, 200);
     far.clear().await;
@@ -111,9 +111,9 @@ async fn f01_a_network_that_refuses_connections_is_a_502_and_recovers() {
 async fn f13_a_network_that_drops_all_bytes_is_a_504() {
     let far = Far::with(short).await;
     far.link.swallow();
-    let answer = far.ask("a").await;
+    let response = far.ask("a").await;
     assert_eq!(
-        (answer.status, cache_status(&answer)),
+        (response.status, cache_status(&response)),
         (504, "connector-cache; fwd=uri-miss; detail=timeout")
     );
     far.link.mend();
@@ -148,7 +148,7 @@ async fn f22_a_pool_that_died_silently_costs_one_response() {
         gate.open();
     };
     let (answers, ()) = within("ten answers", async { tokio::join!(asks, opening) }).await;
-    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert!(answers.iter().all(|response| response.status == 200));
     assert_eq!(far.link.connections(), 10);
     far.link.go_silent();
     assert_eq!(far.ask("late").await.status, 504);

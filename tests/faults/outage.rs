@@ -37,11 +37,11 @@ impl Outage {
         self.client.get(&path(flow), &[("authorization", &authorization)]).await
     }
 
-    /// Every caller asks once, and gets an answer of Graph's.
+    /// Every caller asks once, and gets a response of Graph.
     async fn everybody_is_answered(&mut self, flow: &str) {
         for caller in 0..self.tokens.len() {
-            let answer = self.ask(caller, flow).await;
-            assert_eq!(answer.status, 200, "caller {caller}: {}", cache_status(&answer));
+            let response = self.ask(caller, flow).await;
+            assert_eq!(response.status, 200, "caller {caller}: {}", cache_status(&response));
         }
     }
 
@@ -92,8 +92,8 @@ async fn f16_an_outage_of_an_hour_is_not_noticed_by_callers_with_a_proof() {
     outage.end();
     outage.pass(1);
     outage.everybody_is_answered("B2X_1_x").await;
-    let answer = outage.ask(1, "B2X_1_x").await;
-    assert_eq!(cache_status(&answer), "connector-cache; hit; ttl=300", "and fresh again");
+    let response = outage.ask(1, "B2X_1_x").await;
+    assert_eq!(cache_status(&response), "connector-cache; hit; ttl=300", "and fresh again");
     outage.clear().await;
 }
 
@@ -134,8 +134,8 @@ async fn f16_after_stale_if_error_callers_get_the_error() {
     outage.pass(300 + 600 - 1);
     assert_eq!(outage.ask(0, "B2X_1_x").await.status, 200);
     outage.pass(1);
-    let answer = outage.ask(0, "B2X_1_x").await;
-    assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true));
+    let response = outage.ask(0, "B2X_1_x").await;
+    assert_eq!((response.status, response.header("retry-after").is_some()), (503, true));
     outage.clear().await;
 }
 
@@ -149,8 +149,8 @@ async fn f16_an_outage_of_a_minute_does_not_multiply_requests_and_ends_within_fi
     let mut told = 0;
     for second in 0..60 {
         for caller in 0..8 {
-            let answer = outage.ask(caller, &format!("B2X_1_{second}")).await;
-            assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true));
+            let response = outage.ask(caller, &format!("B2X_1_{second}")).await;
+            assert_eq!((response.status, response.header("retry-after").is_some()), (503, true));
             told += 1;
         }
         outage.pass(1);
@@ -185,10 +185,10 @@ async fn f16_after_an_outage_all_callers_are_served_within_five_seconds() {
     for second in 0..=5 {
         assert!(second < 5, "{} callers still wait", waiting.len());
         let asks = waiting.iter().map(|bearer| async {
-            let answer =
+            let response =
                 connection.get(&path("B2X_1_x"), &[("authorization", bearer.as_str())]).await.unwrap();
-            (answer.status != 200)
-                .then(|| (bearer.clone(), answer.status, answer.header("retry-after").is_some()))
+            (response.status != 200)
+                .then(|| (bearer.clone(), response.status, response.header("retry-after").is_some()))
         });
         let refused = futures_util::future::join_all(asks).await.into_iter().flatten().collect::<Vec<_>>();
         assert!(refused.iter().all(|(_, status, wait)| *status == 503 && *wait), "{refused:?}");

@@ -27,9 +27,9 @@ fn bearer(subject: &str) -> String {
 async fn refused(stage: &Stage, targets: &[String], status: u16, reason: Rejection) {
     for target in targets {
         let (asked, counted) = (stage.origin.requests(), stage.proxy.metrics.rejected.get(reason));
-        let answer = ask(stage, target, &bearer("a")).await;
+        let response = ask(stage, target, &bearer("a")).await;
         let said = format!("connector-cache; detail={reason}");
-        assert_eq!((answer.status, cache_status(&answer)), (status, said.as_str()), "{target}");
+        assert_eq!((response.status, cache_status(&response)), (status, said.as_str()), "{target}");
         assert_eq!(stage.proxy.metrics.rejected.get(reason), counted + 1, "{target}");
         assert_eq!(stage.origin.requests(), asked, "{target}");
     }
@@ -149,9 +149,9 @@ async fn f37_credentials_in_two_lines_or_odd_forms_are_refused_and_the_scheme_is
         ("authorization: Bearer\r\n".to_owned(), 401, Rejection::NoToken),
         (format!("authorization: Basic {one}\r\n"), 401, Rejection::Scheme),
     ] {
-        let answer = ask(&stage, &path("B2X_1_x"), &fields).await;
+        let response = ask(&stage, &path("B2X_1_x"), &fields).await;
         let said = format!("connector-cache; detail={reason}");
-        assert_eq!((answer.status, cache_status(&answer)), (status, said.as_str()), "{fields}");
+        assert_eq!((response.status, cache_status(&response)), (status, said.as_str()), "{fields}");
     }
     assert_eq!(stage.origin.requests(), 0);
     // Blanks around a value are not part of it (RFC 9110, section 5.5).
@@ -193,9 +193,9 @@ async fn f38_f39_a_token_that_cannot_be_read_is_passed_through_each_time_and_nev
     for (token, reason) in cases {
         for _ in 0..2 {
             let asked = stage.origin.requests();
-            let answer = ask(&stage, &path("B2X_1_x"), &format!("authorization: Bearer {token}\r\n")).await;
+            let response = ask(&stage, &path("B2X_1_x"), &format!("authorization: Bearer {token}\r\n")).await;
             let said = format!("connector-cache; fwd=bypass; fwd-status=200; detail={}", reason.as_str());
-            assert_eq!((answer.status, cache_status(&answer)), (200, said.as_str()), "{token}");
+            assert_eq!((response.status, cache_status(&response)), (200, said.as_str()), "{token}");
             assert_eq!(stage.origin.requests(), asked + 1);
         }
     }

@@ -58,9 +58,9 @@ async fn f22_the_second_attempt_does_not_take_another_stale_connection() {
     }
     assert_eq!(stage.origin.connections(), 4);
     let origin = &stage.origin;
-    origin.answer("", |request| if request.connection <= 4 { Reply::hang_up() } else { sound() });
-    let answer = within("an answer", stage.ask()).await;
-    assert_eq!((answer.status, stale(&stage)), (200, 1));
+    origin.handle("", |request| if request.connection <= 4 { Reply::hang_up() } else { sound() });
+    let response = within("a response", stage.ask()).await;
+    assert_eq!((response.status, stale(&stage)), (200, 1));
     stage.clear().await;
 }
 

@@ -21,10 +21,10 @@ fn large() -> Reply {
 
 async fn is_refused(stage: &mut Stage) {
     let faults = stage.faults();
-    let answer = stage.ask().await;
+    let response = stage.ask().await;
     let said = "connector-cache; detail=bytes-in-flight";
-    assert_eq!((answer.status, cache_status(&answer)), (503, said), "{}", answer.text());
-    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!((response.status, cache_status(&response)), (503, said), "{}", response.text());
+    assert_eq!(response.header("retry-after"), Some("1"));
     assert_eq!(stage.faults(), faults, "it is no fault of the origin's");
 }
 
@@ -45,8 +45,8 @@ async fn a_body_above_the_byte_budget_is_a_503_and_the_admitted_one_completes() 
     is_refused(&mut stage).await;
     assert_eq!(stage.proxy.metrics.rejected.get(Rejection::BytesInFlight), 1);
     rest.open();
-    let answer = first.response().await.unwrap();
-    assert_eq!((answer.status, answer.body.len()), (200, (40 << 10) + 7));
+    let response = first.response().await.unwrap();
+    assert_eq!((response.status, response.body.len()), (200, (40 << 10) + 7));
     crate::common::within("the room to be given back", async {
         while stage.proxy.series("connector_cache_bytes_in_flight").await > 0.0 {}
     })
@@ -73,8 +73,8 @@ async fn a_body_of_unknown_length_is_charged_as_it_arrives_and_released() {
 async fn an_error_response_above_the_byte_budget_keeps_its_status() {
     let mut stage = Stage::with(|config| config.bytes_in_flight = 100).await;
     stage.origin.any(large().with_status(403));
-    let answer = stage.ask().await;
+    let response = stage.ask().await;
     let said = "connector-cache; fwd=uri-miss; fwd-status=403; detail=unreadable-error";
-    assert_eq!((answer.status, cache_status(&answer)), (403, said));
+    assert_eq!((response.status, cache_status(&response)), (403, said));
     stage.clear().await;
 }

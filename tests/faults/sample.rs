@@ -8,8 +8,8 @@ use crate::stage::{Stage, cache_status};
 #[tokio::test]
 async fn f24_the_documented_answer_lacks_a_comma_and_is_a_502_that_quotes_nothing() {
     let mut stage = Stage::set().await;
-    let answer = stage.unscrubbable(SAMPLE, ScrubFailure::BadJson).await;
-    let whole = format!("{:?} {}", answer.headers, answer.text());
+    let response = stage.unscrubbable(SAMPLE, ScrubFailure::BadJson).await;
+    let whole = format!("{:?} {}", response.headers, response.text());
     for word in ["USERNAME", "guid1", "Test API", "someapi", "displayName", "basicAuthentication", "odata"] {
         assert!(!whole.contains(word), "{word} in {whole}");
     }

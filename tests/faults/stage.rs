@@ -62,46 +62,51 @@ impl Stage {
     ) -> Response {
         let before = self.faults();
         self.origin.any(replies);
-        let answer = self.ask().await;
+        let response = self.ask().await;
         let said = format!("connector-cache; fwd=uri-miss; detail={fault}");
-        assert_eq!((answer.status, cache_status(&answer)), (status, said.as_str()), "{}", answer.text());
+        assert_eq!(
+            (response.status, cache_status(&response)),
+            (status, said.as_str()),
+            "{}",
+            response.text()
+        );
         self.counted(&before, fault);
-        self.is_ours(&answer);
+        self.is_ours(&response);
         self.recovers().await;
-        answer
+        response
     }
 
     /// Answers 200 with this body and expects that it does not pass.
     pub(crate) async fn unscrubbable(&mut self, body: impl Into<Vec<u8>>, failure: ScrubFailure) -> Response {
         let (before, failures) = (self.faults(), self.proxy.metrics.scrub_failures.get(failure));
         self.origin.any(Reply::json(body));
-        let answer = self.ask().await;
+        let response = self.ask().await;
         let said = format!("connector-cache; fwd=uri-miss; detail={failure}");
-        assert_eq!((answer.status, cache_status(&answer)), (502, said.as_str()), "{}", answer.text());
+        assert_eq!((response.status, cache_status(&response)), (502, said.as_str()), "{}", response.text());
         self.counted(&before, UpstreamFailure::Unscrubbable);
         assert_eq!(self.proxy.metrics.scrub_failures.get(failure), failures + 1);
-        self.is_ours(&answer);
+        self.is_ours(&response);
         self.recovers().await;
-        answer
+        response
     }
 
     /// Plays the replies to one request and expects a 200.
     pub(crate) async fn passes(&mut self, replies: impl Into<Vec<Reply>>) -> Response {
         let before = self.faults();
         self.origin.any(replies);
-        let answer = self.ask().await;
-        assert_eq!((answer.status, cache_status(&answer)), (200, STORED), "{}", answer.text());
+        let response = self.ask().await;
+        assert_eq!((response.status, cache_status(&response)), (200, STORED), "{}", response.text());
         assert_eq!(self.faults(), before);
-        answer
+        response
     }
 
     /// Asserts that nothing was stored for the last subject, and that the caller's connection still works.
     pub(crate) async fn recovers(&mut self) {
         let asked = self.origin.requests();
         self.origin.any(sound());
-        let answer = self.ask_again().await;
-        assert_eq!((answer.status, cache_status(&answer)), (200, STORED), "{}", answer.text());
-        assert_eq!(answer.text(), BODY);
+        let response = self.ask_again().await;
+        assert_eq!((response.status, cache_status(&response)), (200, STORED), "{}", response.text());
+        assert_eq!(response.text(), BODY);
         assert_eq!(self.origin.requests(), asked + 1, "the question went to the origin");
     }
 
@@ -124,11 +129,11 @@ impl Stage {
     }
 
     /// Asserts that the response is the proxy's own: in Graph's format, without any text of the origin server.
-    fn is_ours(&self, answer: &Response) {
-        assert!(answer.json()["error"]["code"].is_string(), "{}", answer.text());
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
-        assert_eq!(answer.header("content-type"), Some("application/json"));
-        let said = format!("{answer:?} {}", answer.text());
+    fn is_ours(&self, response: &Response) {
+        assert!(response.json()["error"]["code"].is_string(), "{}", response.text());
+        assert_eq!(response.header("cache-control"), Some("no-store"));
+        assert_eq!(response.header("content-type"), Some("application/json"));
+        let said = format!("{response:?} {}", response.text());
         for word in [CANARY, "Scripted", &self.origin.address().port().to_string()] {
             assert!(!said.contains(word), "{word} in {said}");
         }
@@ -147,7 +152,7 @@ pub(crate) fn cache_status(response: &Response) -> &str {
 
 /// `Cache-Status` of a miss that was stored.
 pub(crate) const STORED: &str = "connector-cache; fwd=uri-miss; fwd-status=200; stored";
-/// An answer that the scrubber does not change.
+/// A response that the scrubber does not change.
 pub(crate) const BODY: &str = r#"{"postFederationSignup":null,"postAttributeCollection":null}"#;
 /// Text in all parts that must not be passed on.
 pub(crate) const CANARY: &str = "hunter2-canary";

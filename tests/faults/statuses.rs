@@ -22,8 +22,8 @@ async fn f16_every_503_is_passed_on_without_a_retry() {
     let mut stage = Stage::set().await;
     stage.origin.any(no(503));
     for asked in 1..=50 {
-        let answer = stage.ask().await;
-        assert_eq!((answer.status, answer.header("retry-after"), answer.text()), (503, Some("6"), NO));
+        let response = stage.ask().await;
+        assert_eq!((response.status, response.header("retry-after"), response.text()), (503, Some("6"), NO));
         assert_eq!(stage.origin.requests(), asked, "nothing is asked twice");
     }
     stage.recovers().await;
@@ -54,10 +54,10 @@ async fn f17_a_429_is_passed_on_with_whole_seconds() {
     for (said, expected) in cases {
         let reply = said.map_or_else(|| no(429), |said| no(429).header("retry-after", said));
         stage.origin.any(reply);
-        let answer = stage.ask().await;
-        let wait = answer.header("retry-after").unwrap();
-        assert!(answer.status == 429 && expected.contains(&wait), "{said:?}: {wait}");
-        assert_eq!(cache_status(&answer), "connector-cache; fwd=uri-miss; fwd-status=429");
+        let response = stage.ask().await;
+        let wait = response.header("retry-after").unwrap();
+        assert!(response.status == 429 && expected.contains(&wait), "{said:?}: {wait}");
+        assert_eq!(cache_status(&response), "connector-cache; fwd=uri-miss; fwd-status=429");
         let asked = stage.origin.requests();
         if wait != "0" {
             let held_back = stage.ask_again().await;
@@ -76,8 +76,8 @@ async fn f17_the_source_of_a_429_is_not_passed_on() {
     let mut stage = Stage::set().await;
     let scope = "Tenant_Application/ReadWrite/hunter2-canary/f8cdef31-a31e-4b4a-93e4-5f571e91255a";
     stage.origin.any(no(429).header("x-ms-throttle-scope", scope).header("x-ms-ags-diagnostic", CANARY));
-    let answer = stage.ask().await;
-    assert!(!format!("{:?}", answer.headers).contains(CANARY));
+    let response = stage.ask().await;
+    assert!(!format!("{:?}", response.headers).contains(CANARY));
     stage.clear().await;
 }
 
@@ -90,8 +90,8 @@ async fn f20_a_redirect_is_a_502_and_is_not_followed() {
         for target in [format!("{}/stolen", elsewhere.url()), format!("{own}/stolen"), "//stolen".to_owned()]
         {
             let reply = no(status).header("location", &target);
-            let answer = stage.fails(reply, 502, UpstreamFailure::Redirect).await;
-            assert_eq!(answer.header("location"), None);
+            let response = stage.fails(reply, 502, UpstreamFailure::Redirect).await;
+            assert_eq!(response.header("location"), None);
         }
     }
     assert!(stage.origin.seen().iter().all(|request| !request.target.contains("stolen")));
@@ -107,11 +107,11 @@ async fn an_error_whose_body_cannot_be_scrubbed_keeps_its_status_and_loses_its_b
         let reply = Reply::status(status).header("content-type", "text/html").body(page);
         let challenge = "Bearer error=\"insufficient_claims\", claims=\"e30=\"";
         stage.origin.any(reply.header("www-authenticate", challenge));
-        let answer = stage.ask().await;
+        let response = stage.ask().await;
         let said = format!("connector-cache; fwd=uri-miss; fwd-status={status}; detail=unreadable-error");
-        assert_eq!((answer.status, cache_status(&answer)), (status, said.as_str()));
-        assert_eq!(answer.header("www-authenticate"), Some(challenge));
-        assert!(answer.json()["error"]["code"].is_string() && !answer.text().contains(CANARY));
+        assert_eq!((response.status, cache_status(&response)), (status, said.as_str()));
+        assert_eq!(response.header("www-authenticate"), Some(challenge));
+        assert!(response.json()["error"]["code"].is_string() && !response.text().contains(CANARY));
         // A 429 without `Retry-After` throttles the token for the default time.
         stage.proxy.clock.advance(std::time::Duration::from_secs(6));
         stage.recovers().await;
@@ -124,9 +124,9 @@ async fn an_error_with_an_empty_body_keeps_its_status() {
     let mut stage = Stage::set().await;
     for status in [401, 404, 503] {
         stage.origin.any(Reply::status(status));
-        let answer = stage.ask().await;
-        assert_eq!(answer.status, status);
-        assert!(answer.json()["error"]["message"].is_string());
+        let response = stage.ask().await;
+        assert_eq!(response.status, status);
+        assert!(response.json()["error"]["message"].is_string());
         stage.proxy.clock.advance(UNAUTHORIZED_RESPONSE_TTL);
         stage.recovers().await;
     }
@@ -167,9 +167,9 @@ async fn f68_a_response_that_is_already_stale_is_not_stored() {
     let mut stage = Stage::set().await;
     for age in ["1000000000", "300", "99999999999999999999999999"] {
         stage.origin.any(sound().header("age", age));
-        let answer = stage.ask().await;
+        let response = stage.ask().await;
         let said = "connector-cache; fwd=uri-miss; fwd-status=200; detail=no-lifetime";
-        assert_eq!((answer.status, cache_status(&answer)), (200, said), "{age}");
+        assert_eq!((response.status, cache_status(&response)), (200, said), "{age}");
         stage.recovers().await;
     }
     assert_eq!(stage.proxy.metrics.not_stored.get(NotStored::NoLifetime), 3);

@@ -23,8 +23,8 @@ async fn f13_an_origin_that_never_responds_is_a_504_at_the_deadline_for_all_foll
     let authorization = format!("Bearer {}", token::mint("waits"));
     let began = Instant::now();
     let asks = (0..20).map(|_| async {
-        let answer = connection.get(&path("B2X_1_x"), &[("authorization", authorization.as_str())]).await;
-        (answer.unwrap().status, began.elapsed())
+        let response = connection.get(&path("B2X_1_x"), &[("authorization", authorization.as_str())]).await;
+        (response.unwrap().status, began.elapsed())
     });
     let answers = futures_util::future::join_all(asks).await;
     for (status, waited) in &answers {
@@ -33,8 +33,8 @@ async fn f13_an_origin_that_never_responds_is_a_504_at_the_deadline_for_all_foll
     assert_eq!(stage.origin.requests(), 1);
     assert_eq!(stage.proxy.metrics.origin_errors.get(UpstreamFailure::Timeout), 1, "one question, one fault");
     stage.origin.wait_for_ended(1).await;
-    let answer = stage.fails(Reply::silence(), 504, UpstreamFailure::Timeout).await;
-    assert_eq!(answer.header("retry-after"), Some("1"));
+    let response = stage.fails(Reply::silence(), 504, UpstreamFailure::Timeout).await;
+    assert_eq!(response.header("retry-after"), Some("1"));
     stage.clear().await;
 }
 
@@ -42,9 +42,9 @@ async fn f13_an_origin_that_never_responds_is_a_504_at_the_deadline_for_all_foll
 async fn f13_a_response_that_does_not_begin_is_a_504_at_the_first_byte_timeout() {
     let mut stage = Stage::with(|config| config.upstream.first_byte_timeout = DEADLINE).await;
     let began = Instant::now();
-    let answer = stage.fails(Reply::silence(), 504, UpstreamFailure::FirstByte).await;
+    let response = stage.fails(Reply::silence(), 504, UpstreamFailure::FirstByte).await;
     assert!((DEADLINE..DEADLINE * 8).contains(&began.elapsed()), "{:?}", began.elapsed());
-    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(response.header("retry-after"), Some("1"));
     stage.clear().await;
 }
 
@@ -95,11 +95,11 @@ async fn f13_a_caller_that_waits_for_a_permit_gets_a_503_and_no_upstream_failure
     });
     stage.origin.wait_for_requests(1).await;
     let began = stage.faults();
-    let answer = stage.ask().await;
+    let response = stage.ask().await;
     let status = leading.await.unwrap();
     assert_eq!(status, 504);
-    assert_eq!((answer.status, cache_status(&answer)), (503, "connector-cache; detail=overloaded"));
-    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!((response.status, cache_status(&response)), (503, "connector-cache; detail=overloaded"));
+    assert_eq!(response.header("retry-after"), Some("1"));
     stage.counted(&began, UpstreamFailure::Timeout);
     assert_eq!(stage.origin.requests(), 1, "the second was never asked");
     stage.clear().await;
@@ -116,7 +116,7 @@ async fn f13_a_proven_caller_that_waits_for_a_permit_gets_a_503_too() {
     let first = token::mint("first");
     assert_eq!(stage.proxy.read(&first).await.status, 200);
     assert_eq!(cache_status(&stage.ask().await), STORED);
-    // Past its time, and past that of a stale answer.
+    // Past its time, and past that of a stale response.
     stage.proxy.clock.advance(Duration::from_secs(1200));
     stage.origin.any(Reply::silence());
     let (asked, address) = (stage.origin.requests(), stage.proxy.data);
@@ -126,8 +126,8 @@ async fn f13_a_proven_caller_that_waits_for_a_permit_gets_a_503_too() {
         crate::common::client::get(address, &path("B2X_1_x"), &headers).await.status
     });
     stage.origin.wait_for_requests(asked + 1).await;
-    let answer = stage.ask_again().await;
-    assert_eq!((answer.status, cache_status(&answer)), (503, "connector-cache; detail=overloaded"));
+    let response = stage.ask_again().await;
+    assert_eq!((response.status, cache_status(&response)), (503, "connector-cache; detail=overloaded"));
     assert_eq!((leading.await.unwrap(), stage.origin.requests()), (504, asked + 1));
     stage.clear().await;
 }

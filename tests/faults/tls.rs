@@ -13,21 +13,21 @@ use crate::common::tls::Authority;
 use crate::common::token;
 use crate::stage::{BODY, STORED, Stage, cache_status, sound};
 
-/// The answer from behind an origin with this certificate, and that origin.
+/// The response from behind an origin with this certificate, and that origin.
 async fn asked(trusted: &Authority, shown: Arc<ServerConfig>) -> (client::Response, OriginServer, Proxy) {
     let directory = tempfile::tempdir().unwrap();
     let roots = trusted.write_pem(directory.path());
     let origin = OriginServer::start_tls(shown).await;
     origin.any(sound());
     let proxy = Proxy::with(&origin.url_by_name(), |config| config.upstream.ca_file = Some(roots)).await;
-    let answer = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
-    (answer, origin, proxy)
+    let response = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
+    (response, origin, proxy)
 }
 
 async fn is_refused(trusted: &Authority, shown: Arc<ServerConfig>) {
-    let (answer, origin, proxy) = asked(trusted, shown).await;
+    let (response, origin, proxy) = asked(trusted, shown).await;
     let said = "connector-cache; fwd=uri-miss; detail=tls";
-    assert_eq!((answer.status, cache_status(&answer)), (502, said), "{}", answer.text());
+    assert_eq!((response.status, cache_status(&response)), (502, said), "{}", response.text());
     assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::Tls), 1);
     assert_eq!((origin.connections(), origin.requests()), (1, 0), "the token was not sent");
     let again = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
@@ -39,8 +39,8 @@ async fn is_refused(trusted: &Authority, shown: Arc<ServerConfig>) {
 #[tokio::test]
 async fn f19_the_right_certificate_is_trusted_by_the_file_of_graph_ca_file() {
     let authority = Authority::new();
-    let (answer, origin, proxy) = asked(&authority, authority.right().server_config()).await;
-    assert_eq!((answer.status, cache_status(&answer), answer.text()), (200, STORED, BODY));
+    let (response, origin, proxy) = asked(&authority, authority.right().server_config()).await;
+    assert_eq!((response.status, cache_status(&response), response.text()), (200, STORED, BODY));
     let (host, token) = (format!("localhost:{}", origin.address().port()), token::mint("a"));
     let seen = origin.seen();
     assert_eq!(seen[0].header("host"), Some(host.as_str()));
@@ -69,8 +69,8 @@ async fn f19_a_certificate_of_an_unknown_root_is_refused() {
 async fn f19_an_origin_that_requires_a_client_certificate_is_refused() {
     let authority = Authority::new();
     let demanding = authority.right().server_config_demanding(&authority);
-    let (answer, origin, proxy) = asked(&authority, demanding).await;
-    assert_eq!((answer.status, origin.requests()), (502, 0));
+    let (response, origin, proxy) = asked(&authority, demanding).await;
+    assert_eq!((response.status, origin.requests()), (502, 0));
     // Under TLS 1.3 the refusal follows the handshake, so it is known by what comes of the connection.
     let errors = &proxy.metrics.origin_errors;
     assert_eq!(errors.get(UpstreamFailure::Tls) + errors.get(UpstreamFailure::Reset), 1);
@@ -92,9 +92,9 @@ async fn f19_an_origin_that_speaks_no_tls_is_refused() {
     });
     let roots = authority.write_pem(directory.path());
     let proxy = Proxy::with(&url, |config| config.upstream.ca_file = Some(roots)).await;
-    let answer = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
+    let response = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
     let said = "connector-cache; fwd=uri-miss; detail=tls";
-    assert_eq!((answer.status, cache_status(&answer)), (502, said));
+    assert_eq!((response.status, cache_status(&response)), (502, said));
     let heard = answering.await.unwrap();
     assert!(!heard.windows(6).any(|part| part == b"Bearer"), "no token in clear");
     proxy.stop().await;
@@ -112,9 +112,9 @@ async fn f15_a_handshake_that_is_never_answered_is_a_504_after_the_connect_timeo
         config.upstream.connect_timeout = std::time::Duration::from_millis(300);
     })
     .await;
-    let answer = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
+    let response = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
     let said = "connector-cache; fwd=uri-miss; detail=connect-timeout";
-    assert_eq!((answer.status, cache_status(&answer)), (504, said));
+    assert_eq!((response.status, cache_status(&response)), (504, said));
     proxy.stop().await;
 }
 

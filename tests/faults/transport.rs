@@ -1,4 +1,4 @@
-//! The way to the origin and the bytes of its answer: refused, reset, cut short.
+//! The way to the origin and the bytes of its response: refused, reset, cut short.
 
 use std::time::{Duration, Instant};
 
@@ -57,11 +57,11 @@ async fn f03_a_body_that_ends_too_early_is_a_502() {
 async fn f04_bytes_after_the_body_are_never_the_next_response() {
     let mut stage = Stage::set().await;
     let poison = r#"{"poison":true}"#;
-    let answer = |body: &str| {
+    let response = |body: &str| {
         let length = body.len();
         format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
     };
-    let longer = Reply::raw(answer(BODY) + &answer(poison)).keep_alive();
+    let longer = Reply::raw(response(BODY) + &response(poison)).keep_alive();
     for asked in 1..=30 {
         assert_eq!(stage.passes(longer.clone()).await.text(), BODY);
         assert_eq!(stage.origin.connections(), asked, "a connection with bytes left over is not used again");
@@ -72,9 +72,9 @@ async fn f04_bytes_after_the_body_are_never_the_next_response() {
 #[tokio::test]
 async fn f15_a_port_without_a_listener_is_a_502() {
     let proxy = Proxy::before(&format!("http://{}", closed_port())).await;
-    let answer = proxy.read(&token::mint("a")).await;
+    let response = proxy.read(&token::mint("a")).await;
     assert_eq!(
-        (answer.status, cache_status(&answer)),
+        (response.status, cache_status(&response)),
         (502, "connector-cache; fwd=uri-miss; detail=connect")
     );
     assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::Connect), 1);
@@ -98,11 +98,11 @@ async fn f15_a_port_that_drops_connections_is_a_504_after_the_connect_timeout() 
     let proxy =
         Proxy::with(&format!("http://{address}"), |config| config.upstream.connect_timeout = connect).await;
     let began = Instant::now();
-    let answer = proxy.read(&token::mint("a")).await;
+    let response = proxy.read(&token::mint("a")).await;
     let said = "connector-cache; fwd=uri-miss; detail=connect-timeout";
-    assert_eq!((answer.status, cache_status(&answer)), (504, said));
+    assert_eq!((response.status, cache_status(&response)), (504, said));
     assert!((connect..connect * 10).contains(&began.elapsed()), "{:?}", began.elapsed());
-    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(response.header("retry-after"), Some("1"));
     assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::ConnectTimeout), 1);
     proxy.stop().await;
 }
@@ -110,8 +110,11 @@ async fn f15_a_port_that_drops_connections_is_a_504_after_the_connect_timeout() 
 #[tokio::test]
 async fn f18_a_name_that_does_not_resolve_is_a_502() {
     let proxy = Proxy::before("http://graph.invalid").await;
-    let answer = proxy.read(&token::mint("a")).await;
-    assert_eq!((answer.status, cache_status(&answer)), (502, "connector-cache; fwd=uri-miss; detail=dns"));
+    let response = proxy.read(&token::mint("a")).await;
+    assert_eq!(
+        (response.status, cache_status(&response)),
+        (502, "connector-cache; fwd=uri-miss; detail=dns")
+    );
     assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::Dns), 1);
     proxy.stop().await;
 }
@@ -136,8 +139,8 @@ async fn f56_nothing_that_a_caller_sends_selects_the_origin() {
     ];
     for request in requests {
         let whole = format!("{request}authorization: Bearer {token}\r\nconnection: close\r\n\r\n");
-        let answer = client::exchange(data, &whole).await.unwrap();
-        assert_eq!(answer.status, 200, "{request}");
+        let response = client::exchange(data, &whole).await.unwrap();
+        assert_eq!(response.status, 200, "{request}");
     }
     let seen = origin.seen();
     assert_eq!(seen.len(), 1, "one question, four hits");

@@ -9,7 +9,7 @@ use crate::common::token;
 use crate::common::tunnel::Tunnel;
 use crate::stage::{BODY, sound};
 
-/// Asks once through a proxy process with these variables, and returns its answer and all of its log.
+/// Asks once through a proxy process with these variables, and returns its response and all of its log.
 async fn asked(
     origin: &OriginServer,
     authority: &Authority,
@@ -25,10 +25,10 @@ async fn asked(
     }
     env.extend(variables);
     let serve = Serve::start(&env).await;
-    let answer = serve.get(&path("B2X_1_x"), &token::mint("a")).await;
+    let response = serve.get(&path("B2X_1_x"), &token::mint("a")).await;
     let (status, out, err) = serve.stop().await;
     assert!(status.success());
-    (answer, [out, err].concat().join("\n"))
+    (response, [out, err].concat().join("\n"))
 }
 
 async fn origin(authority: &Authority) -> OriginServer {
@@ -40,9 +40,9 @@ async fn https_proxy_is_used_and_never_sees_the_token() {
     let (authority, tunnel) = (Authority::new(), Tunnel::start().await);
     let origin = origin(&authority).await;
     let url = format!("http://{}", tunnel.address());
-    let (answer, _) = asked(&origin, &authority, &[("HTTPS_PROXY", &url)]).await;
-    assert_eq!((answer.status, answer.text()), (200, BODY));
-    let asked = tunnel.asked();
+    let (response, _) = asked(&origin, &authority, &[("HTTPS_PROXY", &url)]).await;
+    assert_eq!((response.status, response.text()), (200, BODY));
+    let asked = tunnel.requests();
     let port = origin.address().port();
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].first_line, format!("CONNECT localhost:{port} HTTP/1.1"));
@@ -54,9 +54,9 @@ async fn the_credentials_of_https_proxy_reach_it_and_nothing_else() {
     let (authority, tunnel) = (Authority::new(), Tunnel::start().await);
     let origin = origin(&authority).await;
     let url = format!("http://user:hunter2@{}", tunnel.address());
-    let (answer, log) = asked(&origin, &authority, &[("https_proxy", &url)]).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(tunnel.asked()[0].get("proxy-authorization"), Some("Basic dXNlcjpodW50ZXIy"));
+    let (response, log) = asked(&origin, &authority, &[("https_proxy", &url)]).await;
+    assert_eq!(response.status, 200);
+    assert_eq!(tunnel.requests()[0].get("proxy-authorization"), Some("Basic dXNlcjpodW50ZXIy"));
     assert_eq!(origin.seen()[0].header("proxy-authorization"), None);
     assert!(!log.contains("hunter2") && !log.contains("dXNlcjpodW50ZXIy"), "{log}");
 }
@@ -68,8 +68,8 @@ async fn no_proxy_exempts_the_origin() {
     let url = format!("http://{}", tunnel.address());
     for exempt in ["localhost", "example.org, localhost", "*"] {
         let env = [("HTTPS_PROXY", url.as_str()), ("NO_PROXY", exempt)];
-        let (answer, _) = asked(&origin, &authority, &env).await;
-        assert_eq!((answer.status, tunnel.asked().len()), (200, 0), "{exempt}");
+        let (response, _) = asked(&origin, &authority, &env).await;
+        assert_eq!((response.status, tunnel.requests().len()), (200, 0), "{exempt}");
     }
 }
 
@@ -78,8 +78,8 @@ async fn http_proxy_does_not_concern_an_origin_under_tls() {
     let (authority, tunnel) = (Authority::new(), Tunnel::start().await);
     let origin = origin(&authority).await;
     let url = format!("http://{}", tunnel.address());
-    let (answer, _) = asked(&origin, &authority, &[("HTTP_PROXY", &url)]).await;
-    assert_eq!((answer.status, tunnel.asked().len()), (200, 0));
+    let (response, _) = asked(&origin, &authority, &[("HTTP_PROXY", &url)]).await;
+    assert_eq!((response.status, tunnel.requests().len()), (200, 0));
 }
 
 #[tokio::test]
@@ -87,8 +87,8 @@ async fn no_proxy_leads_to_a_plain_origin_on_loopback() {
     let (authority, tunnel, origin) = (Authority::new(), Tunnel::start().await, OriginServer::start().await);
     let url = format!("http://{}", tunnel.address());
     for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"] {
-        let (answer, _) = asked(&origin, &authority, &[(name, &url)]).await;
-        assert_eq!((answer.status, tunnel.asked().len()), (200, 0), "{name}");
+        let (response, _) = asked(&origin, &authority, &[(name, &url)]).await;
+        assert_eq!((response.status, tunnel.requests().len()), (200, 0), "{name}");
     }
 }
 
@@ -99,9 +99,9 @@ async fn a_proxy_that_refuses_is_a_502_and_the_origin_gets_no_connection() {
     for status in [407, 403, 502] {
         let tunnel = Tunnel::answering(status).await;
         let url = format!("http://{}", tunnel.address());
-        let (answer, _) = asked(&origin, &authority, &[("HTTPS_PROXY", &url)]).await;
+        let (response, _) = asked(&origin, &authority, &[("HTTPS_PROXY", &url)]).await;
         let said = Some("connector-cache; fwd=uri-miss; detail=connect");
-        assert_eq!((answer.status, answer.header("cache-status")), (502, said), "{status}");
+        assert_eq!((response.status, response.header("cache-status")), (502, said), "{status}");
     }
     assert_eq!(origin.connections(), 0);
 }

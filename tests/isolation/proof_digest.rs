@@ -45,7 +45,7 @@ impl Stage {
     async fn start() -> Self {
         let (origin, views) = (OriginServer::start().await, Views::default());
         let answers = views.clone();
-        origin.answer("", move |request| answers.answer(request));
+        origin.handle("", move |request| answers.answer(request));
         let proxy = Proxy::before(&origin.url()).await;
         Self { origin, views, proxy, mint: FakeGraph::start(Options::default()).unwrap() }
     }
@@ -245,9 +245,9 @@ async fn the_digest_covers_the_header_fields_that_are_passed_on() {
     let mut tags = Vec::new();
     for _ in 0..3 {
         for (token, year) in [(&one, "2027"), (&other, "2028")] {
-            let answer = stage.proxy.get(&path("x"), token).await;
-            assert!(answer.header("sunset").unwrap().contains(year), "{answer:?}");
-            tags.push(answer.header("etag").unwrap().to_owned());
+            let response = stage.proxy.get(&path("x"), token).await;
+            assert!(response.header("sunset").unwrap().contains(year), "{response:?}");
+            tags.push(response.header("etag").unwrap().to_owned());
         }
     }
     assert_eq!(stage.origin.requests(), 3);

@@ -37,9 +37,9 @@ impl Stage {
 
     /// Purges, and returns how many entries that were.
     async fn purge(&self, query: &str) -> u64 {
-        let answer = self.delete(query).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        answer.json()["purged"].as_u64().unwrap()
+        let response = self.delete(query).await;
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.json()["purged"].as_u64().unwrap()
     }
 
     async fn delete(&self, query: &str) -> Response {
@@ -131,8 +131,8 @@ async fn a_selector_that_no_token_can_have_is_refused_with_the_expected_form() {
         ("?subject=aaaaaaaa-1111-4222-8333-bbbbbbbbbbb", "an oid"),
         ("?flow=a%20b", "the id of a user flow"),
     ] {
-        let answer = stage.delete(query).await;
-        assert!(answer.status == 400 && answer.text().contains(expected), "{query}: {}", answer.text());
+        let response = stage.delete(query).await;
+        assert!(response.status == 400 && response.text().contains(expected), "{query}: {}", response.text());
     }
     stage.stop().await;
 }
@@ -154,7 +154,7 @@ async fn a_purge_revokes_exactly_the_matching_requests_in_flight() {
         let before = stage.asked(1, "x", &token).await;
         assert_eq!(stage.purge(&query).await, 0, "{query}");
         gate.open();
-        let late = within("the answer", before).await.unwrap();
+        let late = within("the response", before).await.unwrap();
         assert_eq!(late.text(), r#"{"v":1}"#);
         assert_eq!(status(&late), if matches { NOT_STORED } else { STORED }, "{query}");
         assert_eq!(stage.get("x", &token).await, if matches { STORED } else { HIT }, "{query}");

@@ -29,7 +29,7 @@ impl Stage {
         Self { origin, proxy, subjects: 0 }
     }
 
-    /// Has Graph give this answer to a new caller, and reads it twice.
+    /// Has Graph give this response to a new caller, and reads it twice.
     async fn answers(&mut self, reply: Reply) -> (Response, Response) {
         self.subjects += 1;
         self.origin.any(reply);
@@ -178,9 +178,9 @@ async fn a_content_type_says_utf_8_whatever_charset_graph_names() {
         };
         let (miss, hit) = stage.answers(reply()).await;
         let (refused, _) = stage.answers(reply().with_status(404)).await;
-        for (answer, status) in [(miss, 200), (hit, 200), (refused, 404)] {
-            let media_type = answer.header("content-type").unwrap().to_ascii_lowercase();
-            assert_eq!((answer.status, answer.text()), (status, raw));
+        for (response, status) in [(miss, 200), (hit, 200), (refused, 404)] {
+            let media_type = response.header("content-type").unwrap().to_ascii_lowercase();
+            assert_eq!((response.status, response.text()), (status, raw));
             assert!(media_type.ends_with("charset=utf-8"), "{media_type}");
             assert_eq!(media_type.matches("charset").count(), 1, "{media_type}");
         }

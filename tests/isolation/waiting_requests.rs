@@ -16,7 +16,7 @@ const ANSWER: &str = r#"{"@odata.context":"https://graph.microsoft.com/beta/$met
 /// Graph that never answers for flows whose id begins with `slow`.
 async fn silent_graph() -> OriginServer {
     let graph = OriginServer::start().await;
-    graph.answer(
+    graph.handle(
         "",
         |request| {
             if request.target.contains("/slow") { Reply::silence() } else { Reply::json(ANSWER) }
@@ -46,20 +46,20 @@ async fn requests_that_wait_for_a_slow_graph_are_bounded_and_leave_room_for_othe
         let (connection, authorization) = (connection.clone(), format!("Bearer {attacker}"));
         flood.spawn(async move {
             let path = path(&format!("slow{flow}"));
-            connection.get(&path, &[("authorization", &authorization)]).await.map(|answer| answer.status)
+            connection.get(&path, &[("authorization", &authorization)]).await.map(|response| response.status)
         });
     }
     let mut refused = 0;
     while refused < 60 {
-        let answer = within("a refusal", flood.join_next()).await.unwrap().unwrap().unwrap();
-        assert_eq!(answer, 503);
+        let response = within("a refusal", flood.join_next()).await.unwrap().unwrap().unwrap();
+        assert_eq!(response, 503);
         refused += 1;
     }
     // Four sevenths of the requests wait; no other caller is refused.
     in_flight(&proxy, |count| count == 40).await;
     for user in 0..10 {
         let token = mint.token().user(&format!("user{user}")).mint();
-        assert_eq!(within("an answer", proxy.read(&token)).await.status, 200);
+        assert_eq!(within("a response", proxy.read(&token)).await.status, 200);
     }
     drop(flood);
     proxy.stop().await;
@@ -118,7 +118,7 @@ async fn a_fetch_goes_on_for_a_follower_when_its_leader_leaves_before_graph_was_
     leader.reset();
     in_flight(&proxy, |count| count == 2).await;
     gate.open();
-    let answer = within("the answer of the follower", follower.response()).await.unwrap();
-    assert_eq!(answer.header("cache-status").unwrap().matches("collapsed").count(), 1, "{answer:?}");
-    assert_eq!((answer.status, graph.requests()), (200, 2));
+    let response = within("the response of the follower", follower.response()).await.unwrap();
+    assert_eq!(response.header("cache-status").unwrap().matches("collapsed").count(), 1, "{response:?}");
+    assert_eq!((response.status, graph.requests()), (200, 2));
 }

@@ -135,7 +135,7 @@ const END_HEADERS: u8 = 4;
 /// Starts Graph that answers no flow whose id begins with `slow`, and the proxy before it.
 async fn stage() -> (OriginServer, Serve) {
     let graph = OriginServer::start().await;
-    graph.answer("", |request| {
+    graph.handle("", |request| {
         if request.target.contains("/slow") {
             Reply::silence()
         } else {
@@ -185,7 +185,7 @@ async fn requests_that_wait_on_many_streams_cost_less_than_a_hundred_times_their
     assert!(grown < 100 * (sent.load(Relaxed) >> 10), "{grown} KiB");
     // Another caller is not affected.
     let other = mint.token().tenant("fabrikam").mint();
-    assert_eq!(within("an answer", serve.get(&path("flow"), &other)).await.status, 200);
+    assert_eq!(within("a response", serve.get(&path("flow"), &other)).await.status, 200);
     assert!(graph.requests() < 256, "no more requests reach Graph than there are permits");
     drop(attackers);
     let (status, _, _) = serve.stop().await;
@@ -217,7 +217,7 @@ async fn streams_that_are_opened_and_reset_in_a_loop_leave_nothing_behind() {
     let grown = report("streams that are reset", &serve, &graph, &sent, before);
     assert!(grown < 100 * (sent.load(Relaxed) >> 10), "{grown} KiB");
     let other = mint.token().tenant("fabrikam").mint();
-    assert_eq!(within("an answer", serve.get(&path("flow"), &other)).await.status, 200);
+    assert_eq!(within("a response", serve.get(&path("flow"), &other)).await.status, 200);
     let (status, _, _) = serve.stop().await;
     assert!(status.success());
 }
@@ -227,8 +227,8 @@ async fn read_each(serve: &Serve, tokens: &[String]) -> (usize, Duration) {
     let (mut answered, mut longest) = (0, Duration::ZERO);
     for token in tokens {
         let sent = Instant::now();
-        let answer = within("an answer", serve.get(&path("flow"), token)).await;
-        answered += usize::from(answer.status == 200);
+        let response = within("a response", serve.get(&path("flow"), token)).await;
+        answered += usize::from(response.status == 200);
         longest = longest.max(sent.elapsed());
     }
     (answered, longest)

@@ -68,8 +68,8 @@ async fn connections_made_while_the_process_is_stopped_are_served_when_it_contin
     let mut crowd = within("all of them to be connected", futures_util::future::join_all(crowd)).await;
     signal("-CONT");
     for client in &mut crowd {
-        let answer = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
-        assert_eq!(answer.status, 200);
+        let response = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
+        assert_eq!(response.status, 200);
     }
     assert!(serve.stop().await.0.success());
 }

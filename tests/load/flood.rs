@@ -27,8 +27,8 @@ async fn f65_the_admin_port_responds_during_a_flood_and_a_scrape_that_is_not_rea
                 let authorization = format!("Bearer {}", token::mint("flood"));
                 let mut client = Client::connect(data).await;
                 while !over.load(Relaxed) {
-                    let answer = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
-                    assert_eq!(answer.status, 200);
+                    let response = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
+                    assert_eq!(response.status, 200);
                     answered.fetch_add(1, Relaxed);
                 }
             })

@@ -20,8 +20,8 @@ async fn nearly_slowest(client: &mut Client, authorization: &str) -> Duration {
         let mut times = Vec::new();
         for _ in 0..200 {
             let began = Instant::now();
-            let answer = client.get(&path("B2X_1_x"), &[("authorization", authorization)]).await;
-            assert_eq!(answer.status, 200);
+            let response = client.get(&path("B2X_1_x"), &[("authorization", authorization)]).await;
+            assert_eq!(response.status, 200);
             times.push(began.elapsed());
         }
         times.sort();
@@ -55,15 +55,15 @@ async fn f52_idle_connections_cost_little_memory_and_slow_no_caller_down() {
     while idle.len() < count {
         let asks = (0..100.min(count - idle.len())).map(|_| async {
             let mut client = Client::connect(serve.data).await;
-            let answer = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
-            assert_eq!(answer.status, 200);
+            let response = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
+            assert_eq!(response.status, 200);
             client
         });
         idle.extend(join_all(asks).await);
     }
     let process = Process(serve.id());
     let each = || process.resident_kib().saturating_sub(before) as f64 / count as f64;
-    // Their buffers are 20 KiB. A tenth of a second after its answer each of them is given back.
+    // Their buffers are 20 KiB. A tenth of a second after its response each of them is given back.
     within("every connection to be at rest", async {
         while each() > MOST_KIB {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -78,8 +78,8 @@ async fn f52_idle_connections_cost_little_memory_and_slow_no_caller_down() {
     assert!(beside < alone * 2 + Duration::from_millis(20), "{alone:?} alone, {beside:?} beside them");
     // Each of them still works.
     for client in idle.iter_mut().step_by(97) {
-        let answer = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
-        assert_eq!(answer.status, 200);
+        let response = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
+        assert_eq!(response.status, 200);
     }
     drop(idle);
     assert!(serve.stop().await.0.success());

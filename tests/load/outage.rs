@@ -36,7 +36,7 @@ impl Crowd {
         Self { tokens: Mutex::new(tokens.into()), clients }
     }
 
-    /// Asks until the end, at least once for each caller. Every answer must be a 200.
+    /// Asks until the end, at least once for each caller. Every response must be a 200.
     async fn ask(&mut self, end: Instant, most: isize) -> Told {
         let Self { tokens, clients } = self;
         let tokens = &*tokens;
@@ -48,10 +48,10 @@ impl Crowd {
                 while left.fetch_sub(1, Relaxed) > 0 {
                     let token = tokens.lock().unwrap().pop_front().unwrap();
                     let asked = Instant::now();
-                    let answer =
+                    let response =
                         client.get(&path(BARE), &[("authorization", &format!("Bearer {token}"))]).await;
-                    let said = answer.header("cache-status").unwrap_or_default();
-                    assert_eq!(answer.status, 200, "{said}");
+                    let said = response.header("cache-status").unwrap_or_default();
+                    assert_eq!(response.status, 200, "{said}");
                     observed.answers += 1;
                     observed.slowest = observed.slowest.max(asked.elapsed());
                     observed.fresh += usize::from(said.contains("fwd-status=200"));
@@ -115,7 +115,7 @@ async fn f16_thousands_of_callers_get_only_200_in_an_outage_of_graph() {
         let observed = crowd.ask(Instant::now() + Duration::from_secs(third), isize::MAX).await;
         let probes = third + 2;
         // An outage is known after five failures in a row: each of those under way at its beginning
-        // may bring a last good answer, and let five more go. A probe that dies with its connection is sent again.
+        // may bring a last good response, and let five more go. A probe that dies with its connection is sent again.
         let unaware = if kind == 0 { 6 * PLACES } else { 2 };
         let now = seen() - before;
         assert!(now <= probes + unaware, "Graph was asked {now} times in {third} s of outage {kind}");

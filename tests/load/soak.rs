@@ -6,7 +6,7 @@
 //! tally: what was answered, how late, and what may not have been        gauge: memory and descriptors
 //! ```
 //!
-//! At the end it reports, and fails where there was a panic, an answer that should not have been, or memory or
+//! At the end it reports, and fails where there was a panic, a response that should not have been, or memory or
 //! descriptors that only rise. `SOAK_SECONDS` is how long it lasts.
 
 mod caller;
@@ -104,11 +104,11 @@ async fn recovers(serve: &Serve, cast: &Cast) {
     for good in cast.good() {
         loop {
             let bearer = format!("Bearer {}", good.token);
-            let answer = client::get(serve.data, &cast::path_of(0), &[("authorization", &bearer)]).await;
-            if answer.status == 200 {
+            let response = client::get(serve.data, &cast::path_of(0), &[("authorization", &bearer)]).await;
+            if response.status == 200 {
                 break;
             }
-            let said = answer.header("cache-status").unwrap_or_default();
+            let said = response.header("cache-status").unwrap_or_default();
             assert!(healed.elapsed() < Duration::from_secs(10), "ten seconds after the storm: {said}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

@@ -50,8 +50,8 @@ async fn f62_sighup_loads_a_new_certificate_and_refuses_a_broken_or_half_written
     assert!(connects(&serve, &new).await && !connects(&serve, &old).await, "new handshakes use the new pair");
     assert!((end_of_certificate(&serve).await - 2_524_608_000.0).abs() < 1.0, "its end is told");
     let authorization = format!("Bearer {}", token::mint("a"));
-    let answer = connected.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
-    assert_eq!(answer.status, 200, "what is connected stays so");
+    let response = connected.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
+    assert_eq!(response.status, 200, "what is connected stays so");
 
     newer.until(2060).write_pem(dir.path());
     let whole = [std::fs::read(&certificate).unwrap(), std::fs::read(&key).unwrap()];

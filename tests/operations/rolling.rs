@@ -116,11 +116,13 @@ async fn call(
         };
         let asked = client.ask(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
         match (asked, client.response().await) {
-            (Ok(()), Ok(answer)) if answer.status == 200 => {
+            (Ok(()), Ok(response)) if response.status == 200 => {
                 answered.fetch_add(1, SeqCst);
-                kept = (answer.header("connection") != Some("close")).then_some(client);
+                kept = (response.header("connection") != Some("close")).then_some(client);
             }
-            (asked, answer) => failed.push(format!("{asked:?} {:?}", answer.map(|answer| answer.status))),
+            (asked, response) => {
+                failed.push(format!("{asked:?} {:?}", response.map(|response| response.status)))
+            }
         }
     }
     failed

@@ -55,8 +55,8 @@ impl Stage {
     }
 
     async fn cache_status(&self, subject: &str) -> String {
-        let answer = self.serve.get(&path("B2X_1_x"), &token::mint(subject)).await;
-        answer.header("cache-status").unwrap().to_owned()
+        let response = self.serve.get(&path("B2X_1_x"), &token::mint(subject)).await;
+        response.header("cache-status").unwrap().to_owned()
     }
 
     /// Lines of the log that have this in them.
@@ -140,7 +140,7 @@ async fn limits_and_log_follow_the_file_and_the_environment_overrides_it() {
         loop {
             let mut client = Client::connect(stage.serve.data).await;
             let asked = client.ask(&path("B2X_1_x"), &headers).await;
-            if asked.is_ok() && client.response().await.is_ok_and(|answer| answer.status == 200) {
+            if asked.is_ok() && client.response().await.is_ok_and(|response| response.status == 200) {
                 break client;
             }
         }

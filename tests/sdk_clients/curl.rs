@@ -54,7 +54,7 @@ async fn curl_decodes_what_is_compressed() {
         let size = ["--output", "/dev/null", "--write-out", "%{size_download} %{header_json}"];
         let mut told = Vec::new();
         for more in [&["--compressed"][..], &[]] {
-            let answer = curl(&world, &token, &[&[version, url], more].concat()).await;
+            let response = curl(&world, &token, &[&[version, url], more].concat()).await;
             let (bytes, head) = {
                 let said = curl(&world, &token, &[&[version, url], more, &size].concat()).await;
                 let (bytes, head) = said.split_once(' ').map(|(b, h)| (b.to_owned(), h.to_owned())).unwrap();
@@ -62,7 +62,7 @@ async fn curl_decodes_what_is_compressed() {
             };
             assert!(head.contains("connector-cache; hit;"), "{head}");
             assert_eq!(head.contains("\"content-encoding\""), !more.is_empty(), "{head}");
-            told.push((answer, bytes));
+            told.push((response, bytes));
         }
         assert_eq!(told[0].0, told[1].0, "{version}");
         assert!(told[0].1 * 3 < told[1].1 * 2, "{} bytes for {}", told[0].1, told[1].1);

@@ -126,9 +126,9 @@ fn serve(mut child: Child, graph: &FakeGraph) -> bool {
 fn obey(mut input: ChildStdin, output: ChildStdout, graph: &FakeGraph) {
     for line in BufReader::new(output).lines() {
         let order: Value = serde_json::from_str(&line.unwrap()).unwrap();
-        let answer = carry_out(&order, graph);
+        let response = carry_out(&order, graph);
         // A client that died has nothing left to say; its exit code tells.
-        if writeln!(input, "{answer}").is_err() {
+        if writeln!(input, "{response}").is_err() {
             return;
         }
     }

@@ -50,7 +50,7 @@ async fn a_body_under_another_method_is_405_and_ends_the_connection() {
     assert_eq!(raw.rest_text().await, "");
 }
 
-/// Sends `request` and one more: neither may be asked of the handler, and there is one answer at most.
+/// Sends `request` and one more: neither may be asked of the handler, and there is one response at most.
 async fn assert_refused(request: &str) -> Running {
     let server = start(patient()).await;
     let mut raw = Raw::connect(server.address).await;

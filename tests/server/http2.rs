@@ -32,7 +32,7 @@ impl Client {
     async fn connect(address: SocketAddr, window: u32) -> Self {
         let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
         let mut builder = Builder::new(TokioExecutor::new());
-        // The connection has room for any answer: it is the streams' windows that matter here.
+        // The connection has room for any response: it is the streams' windows that matter here.
         builder.initial_stream_window_size(window).initial_connection_window_size(64 << 20);
         let (send, connection) = builder.handshake(io).await.unwrap();
         Self { send, connection: tokio::spawn(connection) }
@@ -117,7 +117,7 @@ async fn f49_a_window_that_stays_shut_ends_the_connection() {
 #[tokio::test]
 async fn f49_a_stream_whose_window_stays_shut_is_reset_and_the_others_go_on() {
     // Nobody reads `/big`: a window that was never open, one that is shut after the first bytes, and one that is
-    // shut when only the last of the answer is left.
+    // shut when only the last of the response is left.
     for window in [0, 65_535, (8 << 20) - 1] {
         let budget = ByteBudget::new(usize::MAX);
         let limits = ServerLimits { write_timeout: Duration::from_millis(300), ..patient() };

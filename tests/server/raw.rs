@@ -14,7 +14,7 @@ pub(crate) struct Raw<IO = TcpStream> {
     buffer: Vec<u8>,
 }
 
-/// One answer of HTTP/1.
+/// One response of HTTP/1.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) head: String,
@@ -58,17 +58,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Raw<IO> {
 
     pub(crate) async fn get(&mut self, path: &str) -> Reply {
         self.send(get(path)).await;
-        self.reply(true).await.expect("an answer")
+        self.reply(true).await.expect("a response")
     }
 
-    /// The next answer; `None` at the end. `with_body`: as `Content-Length` says.
+    /// The next response; `None` at the end. `with_body`: as `Content-Length` says.
     pub(crate) async fn reply(&mut self, with_body: bool) -> Option<Reply> {
         let end = loop {
             if let Some(at) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
             }
             if self.more().await == 0 {
-                assert!(self.buffer.is_empty(), "half an answer: {}", String::from_utf8_lossy(&self.buffer));
+                assert!(self.buffer.is_empty(), "half a response: {}", String::from_utf8_lossy(&self.buffer));
                 return None;
             }
         };

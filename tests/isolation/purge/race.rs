@@ -57,7 +57,7 @@ impl Stage {
         }
     }
 
-    /// A request of a token's, and Graph's answer to it, from begin to end.
+    /// A request of a token's, and Graph's response to it, from begin to end.
     fn write(&self, caller: &Caller, flow: &Arc<Resource>) {
         let lease = self.store.acquire_lease(caller.token_hash, Some(&caller.claims), flow);
         let began = self.clock.now();

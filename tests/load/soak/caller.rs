@@ -51,12 +51,12 @@ async fn over_http1(world: Arc<World>, number: u64) {
             None => place.insert(Client::connect(world.serve.data).await),
         };
         let (bearer, asked) = (format!("Bearer {}", member.token), Instant::now());
-        let answer = match client.ask(&path, &[("authorization", &bearer)]).await {
+        let response = match client.ask(&path, &[("authorization", &bearer)]).await {
             Ok(()) => client.response().await,
             Err(error) => Err(error),
         };
-        if let Ok(answer) = answer {
-            world.tally.answered(&answer, asked.elapsed(), member.judge(&answer, asked));
+        if let Ok(response) = response {
+            world.tally.answered(&response, asked.elapsed(), member.judge(&response, asked));
         } else {
             // A connection that rested for two seconds may be closed as we send.
             world.tally.lost();
@@ -83,9 +83,9 @@ async fn over_http2(world: Arc<World>, number: u64) {
                 async move {
                     let (bearer, asked) = (format!("Bearer {}", member.token), Instant::now());
                     match connection.get(&cast::path_of(path), &[("authorization", &bearer)]).await {
-                        Ok(answer) => {
-                            let verdict = member.judge(&answer, asked);
-                            world.tally.answered(&answer, asked.elapsed(), verdict);
+                        Ok(response) => {
+                            let verdict = member.judge(&response, asked);
+                            world.tally.answered(&response, asked.elapsed(), verdict);
                         }
                         Err(_) => world.tally.lost(),
                     }
@@ -125,11 +125,11 @@ async fn who_errs(world: Arc<World>) {
             "\x16\x03\x01\x02nonsense\r\n\r\n",
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nnonsense, and more of it",
         ] {
-            if let Ok(answer) = client::exchange(world.serve.data, bytes).await {
-                let refused = if answer.status >= 400 {
+            if let Ok(response) = client::exchange(world.serve.data, bytes).await {
+                let refused = if response.status >= 400 {
                     Ok(())
                 } else {
-                    Err(format!("{} to {bytes:?}", answer.status))
+                    Err(format!("{} to {bytes:?}", response.status))
                 };
                 world.tally.refused(refused);
             }
@@ -143,9 +143,9 @@ async fn who_operates(world: Arc<World>) {
     let mut round = 0;
     while !world.over.load(Relaxed) {
         for path in ["/metrics", "/livez", "/readyz", "/cache"] {
-            let answer = world.serve.look(path).await;
-            let fine = answer.status == 200 && !answer.text().contains("planted-");
-            world.tally.refused(if fine { Ok(()) } else { Err(format!("{path}: {}", answer.text())) });
+            let response = world.serve.look(path).await;
+            let fine = response.status == 200 && !response.text().contains("planted-");
+            world.tally.refused(if fine { Ok(()) } else { Err(format!("{path}: {}", response.text())) });
         }
         round += 1;
         if round % 10 == 0 {

@@ -69,7 +69,7 @@ impl Cast {
         &self.members[number % self.members.len()]
     }
 
-    /// Those who get an answer whenever Graph can give one.
+    /// Those who get a response whenever Graph can give one.
     pub(super) fn good(&self) -> impl Iterator<Item = &Member> {
         self.members
             .iter()
@@ -100,10 +100,10 @@ impl Member {
         self.role == Role::Forged || self.revoked.lock().unwrap().is_some()
     }
 
-    /// Whether this answer to a question that was sent at `asked` may be; if not, why not.
-    pub(super) fn judge(&self, answer: &Response, asked: Instant) -> Result<(), String> {
-        let text = String::from_utf8_lossy(&answer.body);
-        let whole = format!("{:?} {text}", answer.headers);
+    /// Whether this response to a question that was sent at `asked` may be; if not, why not.
+    pub(super) fn judge(&self, response: &Response, asked: Instant) -> Result<(), String> {
+        let text = String::from_utf8_lossy(&response.body);
+        let whole = format!("{:?} {text}", response.headers);
         if whole.contains("planted-") || whole.contains(&self.token) {
             return Err(format!("a credential in {whole}"));
         }
@@ -111,10 +111,10 @@ impl Member {
         if strange.is_some() {
             return Err(format!("another tenant's words in {whole}"));
         }
-        let passing = matches!(answer.status, 429 | 500 | 502 | 503 | 504);
+        let passing = matches!(response.status, 429 | 500 | 502 | 503 | 504);
         let is_ours = text.contains(&mark(self.tenant));
         let revoked = *self.revoked.lock().unwrap();
-        let fits = match (self.role, answer.status) {
+        let fits = match (self.role, response.status) {
             (Role::Good, 200) => {
                 // What was sent in the moments before may have been answered by a question that was older.
                 let late = revoked.is_some_and(|revoked| asked > revoked + WITHDRAWN_AFTER);
@@ -125,7 +125,7 @@ impl Member {
             (Role::Denied, 403) | (Role::Forged, 401) => !is_ours,
             _ => passing,
         };
-        if fits { Ok(()) } else { Err(format!("{} to {:?}: {whole}", answer.status, self.role)) }
+        if fits { Ok(()) } else { Err(format!("{} to {:?}: {whole}", response.status, self.role)) }
     }
 }
 
@@ -135,7 +135,7 @@ pub(super) fn path_of(number: usize) -> String {
     path(&name(flow))
 }
 
-/// Stands in every answer of a tenant, and in no other.
+/// Stands in every response of a tenant, and in no other.
 fn mark(tenant: &str) -> String {
     format!("words-of-{tenant}")
 }

@@ -16,7 +16,7 @@ struct Counts {
     requests: u64,
     lost: u64,
     refused: u64,
-    /// By what the answer says of itself: how many, and the slowest.
+    /// By what the response says of itself: how many, and the slowest.
     outcomes: BTreeMap<String, (u64, Duration)>,
     weather: BTreeMap<&'static str, u64>,
     wrong: Vec<String>,
@@ -24,16 +24,16 @@ struct Counts {
 
 impl Tally {
     /// Counts a response to one of the callers.
-    pub(super) fn answered(&self, answer: &Response, took: Duration, verdict: Result<(), String>) {
+    pub(super) fn answered(&self, response: &Response, took: Duration, verdict: Result<(), String>) {
         let mut counts = self.0.lock().unwrap();
         counts.requests += 1;
-        let (count, slowest) = counts.outcomes.entry(outcome(answer)).or_default();
+        let (count, slowest) = counts.outcomes.entry(outcome(response)).or_default();
         *count += 1;
         *slowest = took.max(*slowest);
         counts.note(verdict);
     }
 
-    /// A connection that ended before an answer.
+    /// A connection that ended before a response.
     pub(super) fn lost(&self) {
         self.0.lock().unwrap().lost += 1;
     }
@@ -74,7 +74,7 @@ impl Tally {
         text
     }
 
-    /// Fails where an answer should not have been, or where nothing happened.
+    /// Fails where a response should not have been, or where nothing happened.
     pub(super) fn verdict(&self) {
         let counts = self.0.lock().unwrap();
         assert!(
@@ -98,8 +98,8 @@ impl Counts {
 }
 
 /// Status and `Cache-Status`, less its numbers.
-fn outcome(answer: &Response) -> String {
-    let said = answer.header("cache-status").unwrap_or("no cache-status");
+fn outcome(response: &Response) -> String {
+    let said = response.header("cache-status").unwrap_or("no cache-status");
     let parts = said.split("; ").skip(1).filter(|part| !part.starts_with("fwd-status="));
     let parts: Vec<_> = parts
         .map(|part| match part.strip_prefix("ttl=") {
@@ -108,5 +108,5 @@ fn outcome(answer: &Response) -> String {
             None => part,
         })
         .collect();
-    format!("{} {}", answer.status, parts.join(" "))
+    format!("{} {}", response.status, parts.join(" "))
 }
