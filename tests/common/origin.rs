@@ -251,7 +251,7 @@ async fn connection(
         let last = version != "HTTP/1.1" || head.lists("connection", "close");
         let request = Request { method, target, fields: head.fields, body, connection: number };
         let reply = script.reply(&request);
-        // The peer may leave in the middle of an answer.
+        // The peer may leave in the middle of a response.
         match reply.play(wire, &request.method).await {
             Ok(Some(kept)) if !last => wire = kept,
             _ => return,

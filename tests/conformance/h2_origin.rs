@@ -22,7 +22,7 @@ pub(crate) struct H2Origin {
 
 impl H2Origin {
     /// Returns the number of received requests.
-    pub(crate) fn last_request(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.requests.load(SeqCst)
     }
 }

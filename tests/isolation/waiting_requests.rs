@@ -76,7 +76,7 @@ async fn a_fetch_that_has_not_reached_graph_ends_when_its_caller_leaves() {
     for flow in 0..2 {
         let mut caller = Client::connect(proxy.data).await;
         let authorization = format!("Bearer {token}");
-        caller.ask(&path(&format!("slow{flow}")), &[("authorization", &authorization)]).await.unwrap();
+        caller.send_get(&path(&format!("slow{flow}")), &[("authorization", &authorization)]).await.unwrap();
         callers.push(caller);
         graph.wait_for_requests(2 + flow).await;
     }
@@ -84,7 +84,7 @@ async fn a_fetch_that_has_not_reached_graph_ends_when_its_caller_leaves() {
     for round in 0..20 {
         let mut caller = Client::connect(proxy.data).await;
         let authorization = format!("Bearer {token}");
-        caller.ask(&path(&format!("slow9{round}")), &[("authorization", &authorization)]).await.unwrap();
+        caller.send_get(&path(&format!("slow9{round}")), &[("authorization", &authorization)]).await.unwrap();
         in_flight(&proxy, |count| count == 3).await;
         caller.reset();
         in_flight(&proxy, |count| count == 2).await;
@@ -106,14 +106,14 @@ async fn a_fetch_goes_on_for_a_follower_when_its_leader_leaves_before_graph_was_
     let (token, busy) = (mint.token().mint(), mint.token().user("grace").mint());
     let authorization = format!("Bearer {busy}");
     let mut holder = Client::connect(proxy.data).await;
-    holder.ask(&path("slow1"), &[("authorization", &authorization)]).await.unwrap();
+    holder.send_get(&path("slow1"), &[("authorization", &authorization)]).await.unwrap();
     graph.wait_for_requests(1).await;
     let authorization = format!("Bearer {token}");
     let mut leader = Client::connect(proxy.data).await;
-    leader.ask(&path("flow1"), &[("authorization", &authorization)]).await.unwrap();
+    leader.send_get(&path("flow1"), &[("authorization", &authorization)]).await.unwrap();
     in_flight(&proxy, |count| count == 2).await;
     let mut follower = Client::connect(proxy.data).await;
-    follower.ask(&path("flow1"), &[("authorization", &authorization)]).await.unwrap();
+    follower.send_get(&path("flow1"), &[("authorization", &authorization)]).await.unwrap();
     in_flight(&proxy, |count| count == 3).await;
     leader.reset();
     in_flight(&proxy, |count| count == 2).await;

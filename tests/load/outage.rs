@@ -106,7 +106,7 @@ async fn f16_thousands_of_callers_get_only_200_in_an_outage_of_graph() {
             }
             _ => {
                 graph.heal();
-                link.swallow();
+                link.drop_bytes();
             }
         }
         // What does not get through to Graph is seen on the way.

@@ -114,7 +114,7 @@ async fn call(
             Some(client) => client,
             None => Client::connect(balancer).await,
         };
-        let asked = client.ask(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
+        let asked = client.send_get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
         match (asked, client.response().await) {
             (Ok(()), Ok(response)) if response.status == 200 => {
                 answered.fetch_add(1, SeqCst);

@@ -61,7 +61,8 @@ impl Stage {
 
     /// Lines of the log that have this in them.
     async fn logged(&self, what: &str) -> Vec<String> {
-        let found = || self.serve.said().into_iter().filter(|line| line.contains(what)).collect::<Vec<_>>();
+        let found =
+            || self.serve.log_lines().into_iter().filter(|line| line.contains(what)).collect::<Vec<_>>();
         within(what, async {
             while found().is_empty() {
                 tokio::task::yield_now().await;
@@ -139,7 +140,7 @@ async fn limits_and_log_follow_the_file_and_the_environment_overrides_it() {
     let mut first = within("the one place", async {
         loop {
             let mut client = Client::connect(stage.serve.data).await;
-            let asked = client.ask(&path("B2X_1_x"), &headers).await;
+            let asked = client.send_get(&path("B2X_1_x"), &headers).await;
             if asked.is_ok() && client.response().await.is_ok_and(|response| response.status == 200) {
                 break client;
             }

@@ -14,6 +14,6 @@ mod framing;
 mod http2;
 mod raw;
 mod stub;
-mod times;
+mod timeouts;
 mod tls;
 mod workers;

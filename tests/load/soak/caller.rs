@@ -51,7 +51,7 @@ async fn over_http1(world: Arc<World>, number: u64) {
             None => place.insert(Client::connect(world.serve.data).await),
         };
         let (bearer, asked) = (format!("Bearer {}", member.token), Instant::now());
-        let response = match client.ask(&path, &[("authorization", &bearer)]).await {
+        let response = match client.send_get(&path, &[("authorization", &bearer)]).await {
             Ok(()) => client.response().await,
             Err(error) => Err(error),
         };
@@ -106,7 +106,7 @@ async fn who_hangs_up(world: Arc<World>) {
         let member = world.cast.good().next().unwrap();
         let mut client = Client::connect(world.serve.data).await;
         let bearer = format!("Bearer {}", member.token);
-        let _ = client.ask(&cast::path_of(lot.draw(10_000)), &[("authorization", &bearer)]).await;
+        let _ = client.send_get(&cast::path_of(lot.draw(10_000)), &[("authorization", &bearer)]).await;
         if lot.draw(2) == 0 {
             client.reset();
         }

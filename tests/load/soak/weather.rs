@@ -54,7 +54,7 @@ pub(super) async fn turn(world: Arc<World>) {
                 "a narrow road"
             }
             9 => {
-                link.swallow();
+                link.drop_bytes();
                 link.go_silent();
                 "a road that swallows"
             }
