@@ -132,7 +132,7 @@ const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// Starts Graph that answers no flow whose id begins with `slow`, and the proxy before it.
+/// Starts an origin that never responds for flows whose id begins with `slow`, and the proxy before it.
 async fn stage() -> (OriginServer, Serve) {
     let graph = OriginServer::start().await;
     graph.handle("", |request| {
@@ -145,7 +145,7 @@ async fn stage() -> (OriginServer, Serve) {
     let url = graph.url();
     let serve = Serve::start(&[
         ("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()),
-        // Requests wait long enough to be there at one time, however slow the machine is.
+        // Requests wait long enough to be in flight at the same time on a slow machine.
         ("CONNECTOR_CACHE__GRAPH__TIMEOUT", "1m"),
         ("CONNECTOR_CACHE__GRAPH__FIRST_BYTE_TIMEOUT", "1m"),
         ("CONNECTOR_CACHE__LIMITS__REQUEST_TIMEOUT", "1m"),
@@ -222,7 +222,7 @@ async fn streams_that_are_opened_and_reset_in_a_loop_leave_nothing_behind() {
     assert!(status.success());
 }
 
-/// Reads one flow with each token, one after the other, and returns how many were answered by Graph and the longest wait.
+/// Reads one flow with each token, one after the other. Returns the number of 200 responses and the longest wait.
 async fn read_each(serve: &Serve, tokens: &[String]) -> (usize, Duration) {
     let (mut answered, mut longest) = (0, Duration::ZERO);
     for token in tokens {
@@ -280,7 +280,7 @@ async fn a_token_without_permission_leaves_permits_for_new_tokens_of_its_address
     );
     report("permits without a proof", &serve, &graph, &sent, before);
     assert_eq!(answered, 20);
-    assert!(graph.requests() <= 8 + 20, "the token has eight requests under way, and not all permits");
+    assert!(graph.requests() <= 8 + 20, "the token has eight requests in flight, and not all permits");
     drop(attacker);
     assert!(serve.stop().await.0.success());
 }

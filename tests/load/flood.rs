@@ -34,14 +34,14 @@ async fn f65_the_admin_port_responds_during_a_flood_and_a_scrape_that_is_not_rea
             })
         })
         .collect();
-    // They ask for more than their windows hold, and read nothing.
+    // These callers request more than their windows hold, and read nothing.
     let mut unread = Vec::new();
     for _ in 0..4 {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         let mut client = Client::over(socket.connect(serve.admin).await.unwrap(), serve.admin);
         for _ in 0..4 {
-            client.ask("/metrics", &[]).await.unwrap();
+            client.send_get("/metrics", &[]).await.unwrap();
         }
         unread.push(client);
     }
