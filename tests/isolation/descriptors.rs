@@ -60,8 +60,8 @@ async fn idle_connections_past_the_open_file_limit_leave_graph_and_the_admin_por
     drop(idle);
     let (status, out, _) = serve.stop().await;
     assert!(status.success());
-    let said: Vec<_> = out.iter().filter(|line| line.contains("limits.connections is capped")).collect();
-    assert_eq!(said.len(), 1, "{out:?}");
-    assert!(said[0].contains("1024") && said[0].contains("10000"), "{said:?}");
+    let warnings: Vec<_> = out.iter().filter(|line| line.contains("limits.connections is capped")).collect();
+    assert_eq!(warnings.len(), 1, "{out:?}");
+    assert!(warnings[0].contains("1024") && warnings[0].contains("10000"), "{warnings:?}");
     assert!(!out.iter().any(|line| line.contains("cannot accept connections")), "{out:?}");
 }

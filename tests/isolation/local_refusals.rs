@@ -13,7 +13,7 @@ use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 use crate::common::{token, within};
 
-/// Graph with one revoked token, and a proxy that has a response for it. Only `stale_if_error` could serve it.
+/// Graph with one revoked token, and a proxy with a stored response for it, usable only by `stale_if_error`.
 struct World {
     graph: OriginServer,
     proxy: Proxy,
@@ -27,7 +27,7 @@ fn sound() -> Reply {
 }
 
 impl World {
-    /// Another tenant has a proven token as well. `reply`: what the victim's next request to Graph gets.
+    /// Another tenant has a proven token as well. `reply`: Graph's reply to the next request of the victim.
     async fn start(change: impl FnOnce(&mut Config), reply: Reply) -> Self {
         let (victim, attacker) = (token::mint_in("good", "a", "user"), token::mint_in("evil", "a", "user"));
         let (graph, current) = (OriginServer::start().await, Arc::new(Mutex::new(sound())));
@@ -75,7 +75,7 @@ async fn a_flood_that_holds_all_permits_does_not_keep_a_revoked_token_alive() {
     let permits = 4;
     let change = |config: &mut Config| {
         config.upstream.in_flight = permits;
-        // A request waits half of it for a permit.
+        // A request waits half of this timeout for a permit.
         config.upstream.timeout = Duration::from_secs(2);
         config.upstream.first_byte_timeout = Duration::from_secs(2);
     };
@@ -89,14 +89,14 @@ async fn a_flood_that_holds_all_permits_does_not_keep_a_revoked_token_alive() {
     let (proxy, attacker) = (&world.proxy, &world.attacker);
     let flood = (0..permits).map(|n| async move { proxy.get(&path(&format!("slow{n}")), attacker).await });
     let victim = async {
-        // The half of the permits that one caller may hold at least.
+        // One caller may hold at least half of the permits.
         world.graph.wait_for_requests(before + permits / 2).await;
         let response = world.read().await;
         gate.open();
         response
     };
     let (_, response) = tokio::join!(futures_util::future::join_all(flood), victim);
-    // Refused by Graph where a permit is left for it, and by the proxy where none is.
+    // Graph refuses the request if a permit is free, and the proxy if none is.
     assert!(
         matches!(response.status, 401 | 503),
         "{}: {:?}",

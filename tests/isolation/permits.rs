@@ -58,7 +58,7 @@ async fn a_proven_token_that_floods_slow_flows_leaves_permits_for_another_tenant
     let attacker = mint.token().mint();
     assert_eq!(proxy.read(&attacker).await.status, 200);
     let flood = flood(&proxy, &attacker, 60).await;
-    // The flood holds all that it may hold.
+    // The flood holds all permits of its share.
     graph.wait_for_requests(8).await;
     let victims: Vec<_> = (0..20)
         .map(|user| mint.token().tenant("fabrikam").user(&format!("user{user}")).app("portal").mint())

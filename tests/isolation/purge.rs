@@ -48,8 +48,13 @@ impl Stage {
         client::exchange(admin, request).await.unwrap()
     }
 
-    /// Sends a request in its own task, and returns when it arrives at the origin server as its `number`th request.
-    async fn asked(&self, number: usize, flow: &str, token: &str) -> tokio::task::JoinHandle<Response> {
+    /// Sends a request in its own task. Returns when the origin has received `number` requests.
+    async fn start_request(
+        &self,
+        number: usize,
+        flow: &str,
+        token: &str,
+    ) -> tokio::task::JoinHandle<Response> {
         let (data, target, header) = (self.proxy.data, path(flow), format!("Bearer {token}"));
         let task =
             tokio::spawn(async move { client::get(data, &target, &[("authorization", &header)]).await });
@@ -94,7 +99,7 @@ async fn a_purge_removes_exactly_the_entries_that_all_its_selectors_match() {
     let (id, tenant) = (user_id(CONTOSO, "ada"), CONTOSO);
     let sub = claim(&ada, "sub");
     let elsewhere = "99999999-0000-4000-8000-000000000000";
-    for (query, taken) in [
+    for (query, is_purged) in [
         (format!("?subject={id}"), [true, true, false]),
         (format!("?subject=%7B{}%7D", id.to_uppercase()), [true, true, false]),
         (format!("?subject={}", id.replace('-', "")), [true, true, false]),
@@ -111,10 +116,10 @@ async fn a_purge_removes_exactly_the_entries_that_all_its_selectors_match() {
         for (flow, token) in &all {
             stage.get(flow, token).await;
         }
-        let count = taken.iter().filter(|taken| **taken).count();
+        let count = is_purged.iter().filter(|is_purged| **is_purged).count();
         assert_eq!(stage.purge(&query).await, u64::try_from(count).unwrap(), "{query}");
-        for ((flow, token), taken) in all.iter().zip(taken) {
-            assert_eq!(stage.get(flow, token).await, if taken { STORED } else { HIT }, "{query} {flow}");
+        for ((flow, token), is_purged) in all.iter().zip(is_purged) {
+            assert_eq!(stage.get(flow, token).await, if is_purged { STORED } else { HIT }, "{query} {flow}");
         }
     }
     stage.stop().await;
@@ -151,7 +156,7 @@ async fn a_purge_revokes_exactly_the_matching_requests_in_flight() {
         let (gate, token) = (Gate::new(), stage.token("ada"));
         stage.origin.any([Reply::json(r#"{"v":1}"#).held_until(&gate), Reply::json(r#"{"v":2}"#)]);
         // Nothing is stored yet.
-        let before = stage.asked(1, "x", &token).await;
+        let before = stage.start_request(1, "x", &token).await;
         assert_eq!(stage.purge(&query).await, 0, "{query}");
         gate.open();
         let late = within("the response", before).await.unwrap();
@@ -172,7 +177,7 @@ async fn after_a_purge_a_token_counts_as_unproven() {
     stage.get("x", &again).await;
     stage.origin.any(Reply::status(401));
     stage.get("x", &ada).await;
-    assert_eq!(stage.get("x", &again).await, HIT, "its 401 withdraws nothing");
+    assert_eq!(stage.get("x", &again).await, HIT, "the 401 of another token revokes nothing");
     stage.stop().await;
 }
 

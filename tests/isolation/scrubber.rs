@@ -1,4 +1,4 @@
-//! Credentials in places that no list of words names.
+//! Credentials in positions that no list of keywords covers.
 
 use connector_cache::config::Config;
 use connector_cache::scrub::UnknownPolicy;
@@ -29,7 +29,7 @@ impl Stage {
         Self { origin, proxy, subjects: 0 }
     }
 
-    /// Has Graph give this response to a new caller, and reads it twice.
+    /// Lets Graph send this response to a new caller. Returns the miss and the hit.
     async fn answers(&mut self, reply: Reply) -> (Response, Response) {
         self.subjects += 1;
         self.origin.any(reply);
@@ -37,7 +37,7 @@ impl Stage {
         (self.proxy.read(&token).await, self.proxy.read(&token).await)
     }
 
-    /// The text that a caller gets of a body: that of a miss and of a hit, and of an error.
+    /// Returns the scrubbed text of a body, which is the same in a miss, a hit and an error response.
     async fn body(&mut self, raw: &str) -> String {
         let (miss, hit) = self.answers(Reply::json(raw)).await;
         assert_eq!((miss.status, hit.status), (200, 200), "{raw}");

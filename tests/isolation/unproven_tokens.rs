@@ -44,7 +44,7 @@ async fn a_dead_token_that_is_repeated_locks_out_no_other_token_of_its_address()
     let (graph, mint) = (graph().await, FakeGraph::start(Options::default()).unwrap());
     let proxy = Proxy::before(&graph.url()).await;
     for _ in 0..70 {
-        assert!(is_challenge(&proxy.read("dead").await), "each time the challenge reaches its caller");
+        assert!(is_challenge(&proxy.read("dead").await), "the caller gets the challenge each time");
         proxy.clock.advance(Duration::from_secs(1));
     }
     for user in 0..20 {
@@ -66,7 +66,7 @@ async fn a_refused_token_receives_the_same_challenge_from_memory_for_a_few_secon
     assert_eq!(proxy.metrics.rejected.get(Rejection::TokenRefused), 1);
     proxy.clock.advance(UNAUTHORIZED_RESPONSE_TTL);
     assert!(is_challenge(&proxy.read("dead").await));
-    assert_eq!(graph.requests(), 2, "after that Graph decides again");
+    assert_eq!(graph.requests(), 2, "after that the token is sent to Graph again");
     proxy.stop().await;
 }
 

@@ -71,7 +71,7 @@ async fn a_fetch_that_has_not_reached_graph_ends_when_its_caller_leaves() {
     let proxy = Proxy::with(&graph.url(), |config| config.upstream.in_flight = 2).await;
     let token = mint.token().mint();
     assert_eq!(proxy.read(&token).await.status, 200);
-    // The first two requests take the permits. Graph receives them, so they go on without their callers.
+    // The first two requests take the permits. Graph receives them, so they continue without their callers.
     let mut callers = Vec::new();
     for flow in 0..2 {
         let mut caller = Client::connect(proxy.data).await;
@@ -91,8 +91,8 @@ async fn a_fetch_that_has_not_reached_graph_ends_when_its_caller_leaves() {
     }
     callers.into_iter().for_each(Client::reset);
     in_flight(&proxy, |count| count == 0).await;
-    let look = crate::common::client::get(proxy.admin, "/cache", &[]).await.json();
-    assert_eq!(look["flights"], 2, "what Graph has received goes on, and nothing else is kept");
+    let overview = crate::common::client::get(proxy.admin, "/cache", &[]).await.json();
+    assert_eq!(overview["flights"], 2, "only the requests that Graph has received continue");
     assert_eq!(graph.requests(), 3);
 }
 

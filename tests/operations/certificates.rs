@@ -11,7 +11,7 @@ use crate::common::tls::Authority;
 use crate::common::token;
 use crate::settings::reloads;
 
-/// Whether a handshake succeeds for a client that trusts this root alone.
+/// Returns whether a handshake succeeds for a client that trusts this root alone.
 async fn connects(serve: &Serve, trusted: &Authority) -> bool {
     connect(serve, trusted).await.is_ok()
 }
@@ -48,10 +48,13 @@ async fn f62_sighup_loads_a_new_certificate_and_refuses_a_broken_or_half_written
     serve.hang_up();
     reloads(&serve, "success", 1).await;
     assert!(connects(&serve, &new).await && !connects(&serve, &old).await, "new handshakes use the new pair");
-    assert!((end_of_certificate(&serve).await - 2_524_608_000.0).abs() < 1.0, "its end is told");
+    assert!(
+        (end_of_certificate(&serve).await - 2_524_608_000.0).abs() < 1.0,
+        "the metric has the expiry of the new certificate"
+    );
     let authorization = format!("Bearer {}", token::mint("a"));
     let response = connected.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
-    assert_eq!(response.status, 200, "what is connected stays so");
+    assert_eq!(response.status, 200, "an open connection continues");
 
     newer.until(2060).write_pem(dir.path());
     let whole = [std::fs::read(&certificate).unwrap(), std::fs::read(&key).unwrap()];
@@ -66,7 +69,7 @@ async fn f62_sighup_loads_a_new_certificate_and_refuses_a_broken_or_half_written
     std::fs::write(&certificate, &whole[0]).unwrap();
     serve.hang_up();
     reloads(&serve, "success", 2).await;
-    assert!(connects(&serve, &newer).await, "the rest of the file came");
+    assert!(connects(&serve, &newer).await, "the complete file is loaded");
     assert!((end_of_certificate(&serve).await - 2_840_140_800.0).abs() < 1.0);
     let (status, out, _) = serve.stop().await;
     assert!(status.success());

@@ -9,7 +9,7 @@ use crate::common::reply::Reply;
 use crate::common::serve::Serve;
 use crate::common::{token, within};
 
-/// Returns when so many reloads have ended so.
+/// Returns when this number of reloads has this result.
 pub(crate) async fn reloads(serve: &Serve, result: &str, count: u32) {
     let name = format!("connector_cache_config_reloads_total{{result=\"{result}\"}}");
     within(&format!("{count} reloads with {result}"), async {
@@ -59,7 +59,7 @@ impl Stage {
         response.header("cache-status").unwrap().to_owned()
     }
 
-    /// Lines of the log that have this in them.
+    /// Returns the lines of the log that contain this text.
     async fn logged(&self, what: &str) -> Vec<String> {
         let found =
             || self.serve.log_lines().into_iter().filter(|line| line.contains(what)).collect::<Vec<_>>();
@@ -84,7 +84,7 @@ async fn a_lower_ttl_applies_to_stored_entries_at_the_next_request() {
     assert_eq!(stage.cache_status("a").await, "connector-cache; fwd=stale; fwd-status=200; stored");
     assert_eq!(stage.origin.requests(), 2);
     let seen = stage.serve.look("/cache").await.json();
-    assert_eq!(seen["configuration"]["cache.ttl"], "1ms", "what is in effect is what is told");
+    assert_eq!(seen["configuration"]["cache.ttl"], "1ms", "the overview has the value in effect");
     let logged = stage.logged("the configuration was read again").await;
     assert!(logged[0].contains("\"changed\":\"cache.ttl\""), "{logged:?}");
     stage.write("[cache]\nstale_while_revalidate = \"0s\"\nttl = \"1h\"\n", true).await;
@@ -133,15 +133,15 @@ async fn limits_and_log_follow_the_file_and_the_environment_overrides_it() {
     let text = "[limits]\nconnections_per_address = 1\ntarget_bytes = \"1KiB\"\n[log]\naccess = \"all\"\n\
                 [graph]\nbase_url = \"http://127.0.0.1:1\"\ntimeout = \"9s\"\n";
     stage.write(text, true).await;
-    assert_eq!(stage.cache_status("a").await, STORED, "the origin of the environment is still asked");
+    assert_eq!(stage.cache_status("a").await, STORED, "requests still go to the origin of the environment");
     let authorization = format!("Bearer {}", token::mint("a"));
     let headers = [("authorization", authorization.as_str())];
-    // The place of the connection before is given back a moment after its end.
+    // The slot of the previous connection is released shortly after its end.
     let mut first = within("the one place", async {
         loop {
             let mut client = Client::connect(stage.serve.data).await;
-            let asked = client.send_get(&path("B2X_1_x"), &headers).await;
-            if asked.is_ok() && client.response().await.is_ok_and(|response| response.status == 200) {
+            let sent = client.send_get(&path("B2X_1_x"), &headers).await;
+            if sent.is_ok() && client.response().await.is_ok_and(|response| response.status == 200) {
                 break client;
             }
         }
@@ -152,13 +152,13 @@ async fn limits_and_log_follow_the_file_and_the_environment_overrides_it() {
     let long = format!("/beta?{}", "x".repeat(2000));
     assert_eq!(first.get(&long, &headers).await.status, 414);
     let logged = stage.logged("\"cache\":\"hit\"").await;
-    assert_eq!(logged.len(), 1, "hits are told of now");
+    assert_eq!(logged.len(), 1, "hits are logged now");
     stage.write(&text.replace("\"all\"", "\"off\""), true).await;
     assert!(stage.logged("\"changed\":\"log.access\"").await.len() == 1);
     stage.write("log.filter = \"warn\"", true).await;
     stage.write("log.filter = \"info\"", true).await;
     let logged = stage.logged("\"changed\":\"log.filter\"").await;
-    assert_eq!(logged.len(), 1, "the first was told of to nobody: {logged:?}");
+    assert_eq!(logged.len(), 1, "the first hit was not logged: {logged:?}");
     assert!(stage.serve.stop().await.0.success());
 }
 
@@ -184,7 +184,7 @@ async fn f62_the_admin_token_follows_its_file() {
     std::fs::write(&file, "\n").unwrap();
     serve.hang_up();
     reloads(&serve, "failure", 1).await;
-    assert_eq!((status("").await, status("new").await), (401, 200), "the old one stays");
+    assert_eq!((status("").await, status("new").await), (401, 200), "the old token stays");
     let (status, out, _) = serve.stop().await;
     assert!(status.success());
     assert!(out.iter().all(|line| !line.contains("\"new\"")), "{out:?}");

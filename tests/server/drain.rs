@@ -1,4 +1,4 @@
-//! The end of a server: what is under way is finished, nothing new is begun.
+//! Drain of a server: requests in flight are finished, and no new connection is accepted.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn f61_requests_in_flight_are_finished_and_no_connection_is_accepted() {
     let reply = busy.reply(true).await.unwrap();
     assert_eq!((&*reply.body, reply.field("connection")), ("/held", Some("close")));
     assert_eq!(busy.rest_text().await, "");
-    assert_eq!(server.task.await.unwrap(), 0, "none was cut");
+    assert_eq!(server.task.await.unwrap(), 0, "no connection was cut");
 }
 
 #[tokio::test]
@@ -61,8 +61,8 @@ async fn f61_in_the_second_half_of_the_delay_responses_close_their_connection() 
     let began = std::time::Instant::now();
     server.drain.cancel();
     while raw.get("/a").await.field("connection").is_none() {}
-    let told = began.elapsed();
-    assert!((Duration::from_secs(1)..Duration::from_secs(2)).contains(&told), "after {told:?}");
+    let elapsed = began.elapsed();
+    assert!((Duration::from_secs(1)..Duration::from_secs(2)).contains(&elapsed), "after {elapsed:?}");
     assert_eq!(raw.rest_text().await, "");
 }
 

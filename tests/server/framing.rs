@@ -1,4 +1,4 @@
-//! What HTTP/1 bytes are taken for requests, and what is answered.
+//! HTTP/1 framing: bytes that are requests, and the responses to them.
 
 use connector_cache::http::rejection::Rejection;
 use connector_cache::server::ConnRejection;
@@ -35,7 +35,7 @@ async fn f42_a_body_is_refused_and_a_request_in_it_is_never_answered() {
         let reply = raw.reply(true).await.unwrap();
         assert_eq!((reply.status(), reply.field("connection")), (400, Some("close")));
         assert_eq!(raw.rest_text().await, "");
-        assert_eq!(server.stub.asked(), [""; 0]);
+        assert_eq!(server.stub.paths(), [""; 0]);
         assert_eq!(server.rejected(Rejection::Body), 1);
     }
 }
@@ -50,13 +50,13 @@ async fn a_body_under_another_method_is_405_and_ends_the_connection() {
     assert_eq!(raw.rest_text().await, "");
 }
 
-/// Sends `request` and one more: neither may be asked of the handler, and there is one response at most.
+/// Sends `request` and a second request. Asserts that neither reaches the handler, and that there is at most one response.
 async fn assert_refused(request: &str) -> Running {
     let server = start(patient()).await;
     let mut raw = Raw::connect(server.address).await;
     raw.send(format!("{request}{}", get("/smuggled"))).await;
     let answers = raw.rest_text().await;
-    assert_eq!(server.stub.asked(), [""; 0], "{request:?}");
+    assert_eq!(server.stub.paths(), [""; 0], "{request:?}");
     let statuses = answers.matches("HTTP/1.").count();
     assert!(statuses <= 1 && !answers.contains(" 200 "), "{request:?}: {answers}");
     server

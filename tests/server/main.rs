@@ -1,4 +1,4 @@
-//! The server over real sockets, with a handler that does what the path says.
+//! The server over real sockets, with a stub handler whose behaviour the path selects.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Connections that take too long, and too many of them.
+//! Timeouts of connections, and limits on their number.
 
 use std::time::Duration;
 
@@ -39,7 +39,8 @@ async fn f48_a_head_that_arrives_byte_by_byte_has_no_more_time() {
     });
     let mut end = Vec::new();
     let read = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut end);
-    let _ = tokio::time::timeout(crate::stub::PATIENCE, read).await.expect("the server hangs up");
+    let _ =
+        tokio::time::timeout(crate::stub::PATIENCE, read).await.expect("the server closes the connection");
     trickle.await.unwrap();
 }
 
@@ -49,7 +50,7 @@ async fn a_pause_between_requests_has_its_own_timeout() {
     let mut raw = Raw::connect(server.address).await;
     assert_eq!(raw.get("/a").await.status(), 200);
     assert_eq!(raw.rest_text().await, "");
-    assert_eq!(server.rejected(ConnRejection::Slow), 0, "to be idle is no fault");
+    assert_eq!(server.rejected(ConnRejection::Slow), 0, "an idle connection is not counted as slow");
 }
 
 #[tokio::test]
@@ -70,7 +71,7 @@ async fn a_request_that_waits_for_the_handler_is_not_idle() {
     let mut raw = Raw::connect(server.address).await;
     raw.send(get("/held")).await;
     until("the request is held", || server.stub.held() == 1).await;
-    // Another connection lives and dies of each timeout while the first waits.
+    // Meanwhile other connections end by each of the timeouts.
     let mut other = Raw::connect(server.address).await;
     other.get("/a").await;
     assert_eq!(other.rest_text().await, "");
@@ -100,7 +101,7 @@ async fn f49_a_peer_that_takes_a_byte_now_and_then_is_closed() {
             let _ = tokio::io::AsyncReadExt::read(&mut read, &mut [0; 1]).await;
         }
     };
-    tokio::time::timeout(crate::stub::PATIENCE, sipping).await.expect("the server hangs up");
+    tokio::time::timeout(crate::stub::PATIENCE, sipping).await.expect("the server closes the connection");
 }
 
 #[tokio::test]
@@ -136,11 +137,11 @@ async fn changed_limits_apply_to_new_connections() {
     first.get("/a").await;
     assert_eq!(Raw::connect(server.address).await.rest_text().await, "");
     let limits = ServerLimits { connections: 2, idle_timeout: SHORT, ..patient() };
-    server.terms.set(&Config { limits, ..config });
+    server.settings.set(&Config { limits, ..config });
     let mut second = Raw::connect(server.address).await;
     assert_eq!(second.get("/b").await.status(), 200);
-    assert_eq!(second.rest_text().await, "", "its rest is a short one");
-    assert_eq!(first.get("/c").await.status(), 200, "what was accepted before keeps its terms");
+    assert_eq!(second.rest_text().await, "", "the new connection has the new idle timeout");
+    assert_eq!(first.get("/c").await.status(), 200, "an earlier connection keeps its limits");
 }
 
 #[tokio::test]
@@ -151,17 +152,17 @@ async fn large_responses_that_are_not_read_exhaust_the_byte_budget_and_release_i
     for raw in &mut slow {
         raw.send(get("/big")).await;
     }
-    until("both are on their way", || budget.used() > 16 << 20).await;
+    until("both responses are charged", || budget.used() > 16 << 20).await;
     let mut other = Raw::connect(server.address).await;
     let refused = other.get("/big").await;
     assert_eq!((refused.status(), refused.field("retry-after")), (503, Some("1")));
     assert!(refused.body.contains("ServiceNotAvailable"), "{}", refused.body);
     assert_eq!(server.rejected(Rejection::BytesInFlight), 1);
-    assert_eq!(other.get("/small").await.status(), 200, "a small one needs none");
+    assert_eq!(other.get("/small").await.status(), 200, "a small response is not charged");
     let [one, mut two] = slow;
     drop(one);
     assert_eq!(two.reply(true).await.unwrap().body.len(), 8 << 20);
-    until("the room is given back, whether it was taken or not", || budget.used() == 0).await;
+    until("all charges are released", || budget.used() == 0).await;
     assert_eq!(other.get("/big").await.status(), 200);
 }
 

@@ -1,4 +1,4 @@
-//! Connections on threads of their own.
+//! Connections on worker threads.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::stub::{Running, config, patient, start_on, until};
 
 /// A server with two threads for its connections.
 async fn start(drain: Duration) -> (Running, WorkerThreads) {
-    let (lanes, threads) = Workers::start(2).unwrap();
+    let (workers, threads) = Workers::start(2).unwrap();
     let drain = Drain { delay: Duration::ZERO, timeout: drain };
-    let server = start_on(lanes, Config { drain, ..config(patient()) }, ByteBudget::new(usize::MAX)).await;
+    let server = start_on(workers, Config { drain, ..config(patient()) }, ByteBudget::new(usize::MAX)).await;
     (server, threads)
 }
 
@@ -31,7 +31,7 @@ async fn connections_are_distributed_and_stay_on_their_thread() {
     }
     assert_eq!(of_thread.values().copied().collect::<Vec<_>>(), [2, 2]);
     let accepting = format!("{:?}", std::thread::current().id());
-    assert!(!of_thread.contains_key(&accepting), "it serves none of them");
+    assert!(!of_thread.contains_key(&accepting), "the accepting thread serves no connection");
     for (raw, thread) in &mut connections {
         assert_eq!(raw.get("/thread").await.body, *thread);
     }
@@ -64,7 +64,7 @@ async fn f61_requests_in_flight_on_worker_threads_are_finished() {
         assert_eq!((&*reply.body, reply.field("connection")), ("/held", Some("close")));
         assert_eq!(raw.rest_text().await, "");
     }
-    assert_eq!(server.task.await.unwrap(), 0, "none was cut");
+    assert_eq!(server.task.await.unwrap(), 0, "no connection was cut");
 }
 
 #[tokio::test]
