@@ -61,7 +61,7 @@ pub struct ProxyParts {
     pub fetcher: Fetcher,
     /// Keys under which tokens are hashed.
     pub hash_keys: HashKeys,
-    /// Fetches under way.
+    /// Fetches in flight.
     pub coalescer: Coalescer<Fetched>,
     /// Limits for the requests that wait for Graph.
     pub waiting: WaitingRequests,

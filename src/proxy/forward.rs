@@ -17,7 +17,7 @@ use crate::proxy::response::ResponseBuilder;
 use crate::support::labels::Label;
 
 impl Proxy {
-    /// Calls Graph in a fetch of the token's own, or waits for the fetch that is under way.
+    /// Calls Graph in a fetch of the token's own, or waits for the fetch that is in flight.
     pub(super) async fn fetch(
         &self,
         request: Arc<FetchRequest>,
@@ -92,7 +92,7 @@ impl Proxy {
     }
 
     /// Finds an entry that may be used because the request to Graph failed. The store is consulted again: while the request
-    /// was under way, the entry may have been purged or its proof revoked.
+    /// was in flight, the entry may have been purged or its proof revoked.
     fn find_on_error(&self, request: &FetchRequest, source: ErrorSource) -> Option<Found> {
         let fetcher = &self.0.fetcher;
         let (claims, now) = (request.claims.ok()?, fetcher.clock.now());

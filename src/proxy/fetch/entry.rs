@@ -97,7 +97,7 @@ impl Fetcher {
         if request.no_store {
             return Err(NotStored::NoStore);
         }
-        // The token may have expired while the request was under way.
+        // The token may have expired while the request was in flight.
         if claims.expiry.remaining(self.clock.now()).is_zero() {
             return Err(NotStored::Expiring);
         }
