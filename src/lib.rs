@@ -1,9 +1,9 @@
 //! connector-cache: a caching read-through proxy for one resource of Microsoft Graph, the API connector
 //! configuration of a user flow.
 //!
-//! Internal services call it instead of Graph. It forwards the caller's own token, takes the credentials out
-//! of the answer, keeps that for a while, and answers again from memory. It never gives a caller anything
-//! that Graph would not have given to that caller.
+//! Internal services call the proxy instead of Graph. The proxy forwards the caller's own token, removes the credentials
+//! from Graph's response, stores the result for a while, and answers later requests from memory. It never gives a caller
+//! anything that Graph would not have given to that caller.
 //!
 //! # Path of a request
 //!

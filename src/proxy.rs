@@ -84,7 +84,9 @@ impl Handler for Proxy {
         // The digest does not cover `Connector-Cache`, which forces a refresh.
         let digest =
             if request.has_refresh_field { None } else { RequestDigest::compute(request, &self.0.hash_keys) };
-        if let Some((found, assessment)) = digest.and_then(|digest| self.recall(digest, client, now)) {
+        if let Some((found, assessment)) =
+            digest.and_then(|digest| self.lookup_in_thread_cache(digest, client, now))
+        {
             self.0.fetcher.metrics.local().proof_lookups.inc(ProofLookup::Live);
             let (headers, is_conditional) = (request.headers(), request.is_conditional);
             let response = ResponseBuilder { headers, is_conditional, ids, tag: found.log_tag };
@@ -150,9 +152,9 @@ impl Proxy {
         &self.0
     }
 
-    /// Decides how to respond to a request that this thread does not remember. Steps 1 to 3 of a request: its resource, its
+    /// Decides how to respond to a request that the thread cache does not answer. Steps 1 to 3 of a request: its resource, its
     /// identity, and the entry that it may use.
-    // Not inlined, so that a remembered hit has a short path.
+    // Not inlined, so that a hit of the thread cache has a short path.
     #[inline(never)]
     fn decide(&self, context: &LookupContext<'_>) -> Result<Lookup<Box<PreparedRequest>>, Rejection> {
         let LookupContext { request, client, now, .. } = *context;
@@ -182,7 +184,7 @@ impl Proxy {
         let LookupContext { request, ids, digest, client, now } = *context;
         let (headers, is_conditional) = (request.headers(), request.is_conditional);
         let (token, tag) = (identity.token_hash, identity.log_tag);
-        // Read before the proof is looked up: a proof that is revoked after this must not be remembered.
+        // Read before the proof is looked up: a lookup whose proof is revoked after this must not be cached.
         let generation = self.0.fetcher.store.generation(claims.principal);
         let selecting_request = SelectingRequest { headers, token };
         let (proof, found) = self.find(grants, claims, resource, selecting_request, client, now);
@@ -196,7 +198,7 @@ impl Proxy {
             Decision::Fresh => {
                 let response = response.hit(&found.entry, &found.assessment, reason);
                 if let Some(digest) = digest {
-                    self.remember(digest, generation, now, (found, claims.expiry, tag));
+                    self.insert_into_thread_cache(digest, generation, now, (found, claims.expiry, tag));
                 }
                 Lookup::Ready(response)
             }
@@ -221,7 +223,7 @@ impl Proxy {
 struct LookupContext<'a> {
     request: &'a RequestView<'a>,
     ids: &'a Ids,
-    /// Digest of the request, if the thread may remember it.
+    /// Digest of the request, if its lookup may be cached by the thread.
     digest: Option<RequestDigest>,
     client: CacheControl,
     now: Now,

@@ -55,8 +55,8 @@ impl Proxy {
         }
     }
 
-    /// Returns the lookup that this thread remembers for the request, if the entry and the proof are still fresh.
-    pub(super) fn recall(
+    /// Returns the lookup in the thread cache for the request, if the entry and the proof are still fresh.
+    pub(super) fn lookup_in_thread_cache(
         &self,
         digest: RequestDigest,
         client: CacheControl,
@@ -67,8 +67,8 @@ impl Proxy {
         (assessment.decision == Decision::Fresh).then_some((found, assessment))
     }
 
-    /// Lets this thread remember a lookup from the second hit of the entry on: many entries are used only once.
-    pub(super) fn remember(
+    /// Inserts a lookup into the thread cache, from the second hit of the entry on: many entries are used only once.
+    pub(super) fn insert_into_thread_cache(
         &self,
         digest: RequestDigest,
         generation: Generation,

@@ -177,7 +177,7 @@ async fn l42_a_304_for_another_entry_freshens_nothing_and_the_full_response_is_f
         );
         assert_eq!(last_request(&harness).header("if-none-match"), None);
         assert_eq!(connector_name(&harness.get(&[]).await), "Second");
-        assert!(harness.proxy.scrape().await.contains(r#"origin_retries_total{reason="other-response"} 1"#));
+        assert!(harness.proxy.scrape().await.contains(r#"origin_retries_total{reason="other-answer"} 1"#));
         harness.stop().await;
     }
 }

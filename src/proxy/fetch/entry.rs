@@ -68,7 +68,7 @@ impl Fetcher {
     }
 
     /// Builds an entry from a body and the header fields of Graph's response. Returns also whether it may be stored. An
-    /// entry that may be stored is compressed once if its first caller prefers gzip: the same client will ask again.
+    /// entry that may be stored is compressed once if its first caller prefers gzip: the same client is likely to repeat the request.
     fn build_entry(
         &self,
         request: &FetchRequest,
