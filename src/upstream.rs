@@ -31,6 +31,7 @@ mod error;
 mod failure;
 pub mod fair_queue;
 mod interim;
+pub mod metrics;
 pub mod permits;
 mod pool;
 mod preconnect;
@@ -42,8 +43,8 @@ pub mod unauthorized_tokens;
 pub mod unproven_limit;
 
 pub use self::body::RawBody;
-pub use self::client::GraphClient;
-pub use self::config::Config;
+pub use self::client::{GraphCall, GraphClient};
+pub use self::config::{Config, Timeouts};
 pub use self::connector::{ProxyError, SetupError};
 pub use self::failure::{RequestError, UpstreamFailure};
 pub use self::response::UpstreamResponse;

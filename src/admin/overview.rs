@@ -7,14 +7,16 @@ use crate::admin::{CacheAdmin, PurgeQuery};
 use crate::auth::ClaimKind;
 use crate::cache::purge;
 use crate::observability::logging;
-use crate::observability::metrics::PermitKind;
 use crate::proxy::Proxy;
+use crate::proxy::runtime_config::LiveConfig;
 use crate::support::labels::Label;
+use crate::upstream::metrics::PermitKind;
 
 /// [`CacheAdmin`] of a proxy.
 #[derive(Debug)]
 pub struct Overview {
     proxy: Proxy,
+    runtime: LiveConfig,
     base_url: String,
     max_bytes: u64,
     log: Option<logging::LogHandle>,
@@ -22,13 +24,20 @@ pub struct Overview {
 
 impl Overview {
     /// A view of `proxy`.
-    pub fn new(proxy: Proxy, base_url: &Url, max_bytes: u64, log: Option<logging::LogHandle>) -> Self {
-        Self { proxy, base_url: base_url.as_str().to_owned(), max_bytes, log }
+    pub fn new(
+        proxy: Proxy,
+        runtime: LiveConfig,
+        base_url: &Url,
+        max_bytes: u64,
+        log: Option<logging::LogHandle>,
+    ) -> Self {
+        Self { proxy, runtime, base_url: base_url.as_str().to_owned(), max_bytes, log }
     }
 
     /// Returns the settings of the cache that are in effect.
     fn configuration(&self) -> Value {
-        let rules = self.proxy.inner().fetcher.freshness.now();
+        let snapshot = self.runtime.load();
+        let rules = &snapshot.freshness;
         let time = |duration| humantime::format_duration(duration).to_string();
         json!({
             "graph.base_url": self.base_url,
@@ -83,12 +92,13 @@ impl CacheAdmin for Overview {
         metrics.throttle_gates.set(count(fetcher.breakers.count_open()));
         metrics.bytes_in_flight.set(count(byte_budget.used()));
         metrics.bytes_in_flight_limit.set(count(byte_budget.limit()));
+        let upstream = fetcher.graph_client.metrics();
         for (kind, (in_use, limit)) in [
             (PermitKind::All, fetcher.graph_client.permits().usage()),
             (PermitKind::Unproven, fetcher.graph_client.permits().unproven_usage()),
         ] {
-            metrics.origin_permits_in_use.set(kind, in_use);
-            metrics.origin_permits.set(kind, limit);
+            upstream.permits_in_use.set(kind, in_use);
+            upstream.permits.set(kind, limit);
         }
         if let Some(log) = &self.log {
             metrics.update_log_lines(log);

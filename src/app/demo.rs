@@ -21,6 +21,7 @@ use crate::observability::metrics::Metrics;
 use crate::proxy::Proxy;
 use crate::proxy::error_response::ErrorResponse;
 use crate::proxy::handler::{Handler, HandlerResponse, Lookup};
+use crate::proxy::runtime_config::RuntimeConfig;
 use crate::server::Workers;
 use crate::support::clock::Clock;
 
@@ -141,9 +142,14 @@ struct RequestPrinter {
 impl Handler for RequestPrinter {
     type Prepared = (Instant, <Proxy as Handler>::Prepared);
 
-    fn lookup(&self, request: &RequestView<'_>, ids: &Ids) -> Lookup<Self::Prepared> {
+    fn lookup(
+        &self,
+        request: &RequestView<'_>,
+        ids: &Ids,
+        config: &Arc<RuntimeConfig>,
+    ) -> Lookup<Self::Prepared> {
         let started = Instant::now();
-        let lookup = self.proxy.lookup(request, ids);
+        let lookup = self.proxy.lookup(request, ids, config);
         if let Lookup::Ready(response) = &lookup {
             self.print(response, started.elapsed());
         }
@@ -180,7 +186,7 @@ impl RequestPrinter {
             + u64::from(matches!(response.outcome, Outcome::Hit | Outcome::Stale | Outcome::Collapsed));
         let status = response.response.status().as_u16();
         let outcome = response.outcome.to_string();
-        let sent = self.metrics.origin_requests.total();
+        let sent = self.proxy.inner().fetcher.graph_client.metrics().requests.total();
         // The demo continues without a terminal.
         let _ = writeln!(
             out,

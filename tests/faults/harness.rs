@@ -123,7 +123,7 @@ impl Harness {
 
     /// Returns the count of each kind of failure.
     pub(crate) fn faults(&self) -> Vec<u64> {
-        UpstreamFailure::ALL.iter().map(|fault| self.proxy.metrics.origin_errors.get(*fault)).collect()
+        UpstreamFailure::ALL.iter().map(|fault| self.proxy.upstream_metrics.errors.get(*fault)).collect()
     }
 
     /// Asserts that the count of this kind is one more than `before`, and that all others are unchanged.

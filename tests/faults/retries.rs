@@ -10,7 +10,7 @@ use crate::common::{token, within};
 use crate::harness::{BODY, Harness, ok};
 
 fn stale(harness: &Harness) -> u64 {
-    harness.proxy.metrics.origin_retries.get(Retry::StaleConnection)
+    harness.proxy.upstream_metrics.retries.get(Retry::StaleConnection)
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ async fn f13_an_origin_that_never_responds_is_a_504_at_the_deadline_for_all_foll
     }
     assert_eq!(harness.origin.requests(), 1);
     assert_eq!(
-        harness.proxy.metrics.origin_errors.get(UpstreamFailure::Timeout),
+        harness.proxy.upstream_metrics.errors.get(UpstreamFailure::Timeout),
         1,
         "one request, one failure"
     );

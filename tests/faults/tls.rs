@@ -31,7 +31,7 @@ async fn is_refused(trusted: &Authority, shown: Arc<ServerConfig>) {
     let (response, origin, proxy) = fetch_from(trusted, shown).await;
     let expected = "connector-cache; fwd=uri-miss; detail=tls";
     assert_eq!((response.status, cache_status(&response)), (502, expected), "{}", response.text());
-    assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::Tls), 1);
+    assert_eq!(proxy.upstream_metrics.errors.get(UpstreamFailure::Tls), 1);
     assert_eq!((origin.connections(), origin.requests()), (1, 0), "the token was not sent");
     let again = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
     assert_eq!((again.status, origin.requests()), (502, 0));
@@ -75,7 +75,7 @@ async fn f19_an_origin_that_requires_a_client_certificate_is_refused() {
     let (response, origin, proxy) = fetch_from(&authority, demanding).await;
     assert_eq!((response.status, origin.requests()), (502, 0));
     // Under TLS 1.3 the client learns of the rejection only after the handshake, when it reads from the connection.
-    let errors = &proxy.metrics.origin_errors;
+    let errors = &proxy.upstream_metrics.errors;
     assert_eq!(errors.get(UpstreamFailure::Tls) + errors.get(UpstreamFailure::Reset), 1);
     proxy.stop().await;
 }

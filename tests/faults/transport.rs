@@ -17,7 +17,7 @@ async fn f01_a_reset_before_a_response_is_a_502_and_not_retried_after_a_new_conn
     let mut harness = Harness::start().await;
     harness.fails(Reply::reset(), 502, UpstreamFailure::Reset).await;
     assert_eq!(harness.origin.requests(), 2, "the failed request and the request after it");
-    assert_eq!(harness.proxy.metrics.origin_retries.get(Retry::StaleConnection), 0);
+    assert_eq!(harness.proxy.upstream_metrics.retries.get(Retry::StaleConnection), 0);
     harness.stop().await;
 }
 
@@ -81,7 +81,7 @@ async fn f15_a_port_without_a_listener_is_a_502() {
         (response.status, cache_status(&response)),
         (502, "connector-cache; fwd=uri-miss; detail=connect")
     );
-    assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::Connect), 1);
+    assert_eq!(proxy.upstream_metrics.errors.get(UpstreamFailure::Connect), 1);
     proxy.stop().await;
 }
 
@@ -107,7 +107,7 @@ async fn f15_a_port_that_drops_connections_is_a_504_after_the_connect_timeout() 
     assert_eq!((response.status, cache_status(&response)), (504, expected));
     assert!((connect..connect * 10).contains(&began.elapsed()), "{:?}", began.elapsed());
     assert_eq!(response.header("retry-after"), Some("1"));
-    assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::ConnectTimeout), 1);
+    assert_eq!(proxy.upstream_metrics.errors.get(UpstreamFailure::ConnectTimeout), 1);
     proxy.stop().await;
 }
 
@@ -119,7 +119,7 @@ async fn f18_a_name_that_does_not_resolve_is_a_502() {
         (response.status, cache_status(&response)),
         (502, "connector-cache; fwd=uri-miss; detail=dns")
     );
-    assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::Dns), 1);
+    assert_eq!(proxy.upstream_metrics.errors.get(UpstreamFailure::Dns), 1);
     proxy.stop().await;
 }
 

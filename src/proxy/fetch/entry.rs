@@ -28,13 +28,13 @@ impl Fetcher {
         requested_at: Now,
     ) -> Fetched {
         if !response.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json) {
-            self.metrics.origin_errors.inc(UpstreamFailure::ContentType);
+            self.graph_client.metrics().errors.inc(UpstreamFailure::ContentType);
             return Fetched::Failed(ErrorResponse::Upstream(UpstreamFailure::ContentType));
         }
         let scrubbed = match response.body.as_ref().map(|body| self.scrub(body)) {
             Ok(Ok(scrubbed)) => scrubbed,
             Ok(Err(error_response)) => {
-                self.metrics.origin_errors.inc(UpstreamFailure::Unscrubbable);
+                self.graph_client.metrics().errors.inc(UpstreamFailure::Unscrubbable);
                 return Fetched::Failed(error_response);
             }
             Err(error) => return Fetched::Failed((*error).into()),
@@ -78,7 +78,7 @@ impl Fetcher {
         requested_at: Now,
     ) -> (Arc<Entry>, Result<(), NotStored>) {
         let selecting_request = request.selecting_request();
-        let lifetime = Lifetime::from_response(headers, &self.freshness.now(), self.clock.now());
+        let lifetime = Lifetime::from_response(headers, &request.config.freshness, self.clock.now());
         let secondary_key = self.store.secondary_key_hasher().compute(headers, selecting_request);
         let can_match = secondary_key.as_ref().map_err(|reason| *reason);
         let storable = lifetime.and(can_match).and(self.is_storable(request));
