@@ -158,7 +158,7 @@ cache.max_bytes: [1MiB, 1TiB]
 {{- end -}}
 {{- end -}}
 
-{{/* What a connection at work takes, in KiB, as benches/README.md has measured it; at rest it is 3, and 18 with TLS. */}}
+{{/* Memory of an active connection in KiB, measured in docs/performance.md; an idle one needs 3, and 18 with TLS. */}}
 {{- define "connector-cache.connection" -}}
 {{- ternary 44 36 (not (empty .Values.tls.existingSecret)) -}}
 {{- end -}}
