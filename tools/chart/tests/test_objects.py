@@ -7,10 +7,10 @@ import common
 
 # How long the binary may take for its last flights, spans, scrapes, tasks and log lines.
 AFTER_THE_DRAIN = {
-    "run.rs": r"const LAST_(?:FLIGHTS|SPANS): Duration = Duration::from_secs\((\d+)\)",
+    "app/run.rs": r"const LAST_(?:FETCHES|SPANS)_TIMEOUT: Duration = Duration::from_secs\((\d+)\)",
     "admin.rs": r"delay: Duration::ZERO, timeout: Duration::from_secs\((\d+)\)",
-    "server/lanes.rs": r"const LEFTOVERS: Duration = Duration::from_secs\((\d+)\)",
-    "telemetry/writer.rs": r"const LAST_LINES: Duration = Duration::from_secs\((\d+)\)",
+    "server/workers.rs": r"const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs\((\d+)\)",
+    "observability/logging/writer.rs": r"const FLUSH_TIMEOUT: Duration = Duration::from_secs\((\d+)\)",
 }
 # Seconds that `helm test` waits where nothing else is said.
 HELMS_PATIENCE = 300
