@@ -46,6 +46,7 @@ use crate::support::clock::Clock;
 use crate::support::dial::Dial;
 use crate::upstream::GraphClient;
 use crate::upstream::breaker::Breakers;
+use crate::upstream::metrics::UpstreamMetrics;
 use crate::upstream::permits::UpstreamPermits;
 use crate::upstream::unauthorized_tokens::UnauthorizedTokens;
 use crate::upstream::unproven_limit::UnprovenLimiter;
@@ -153,8 +154,13 @@ fn fetcher(
     let (keep, byte_budget) = (config.freshness.longest_use(), ByteBudget::new(config.bytes_in_flight));
     let permits = UpstreamPermits::new(config.upstream.in_flight, config.unproven_limit.in_flight);
     Ok(Fetcher {
-        graph_client: GraphClient::new(&config.upstream, permits, byte_budget, Arc::clone(metrics))?
-            .with_tracer(tracer.clone()),
+        graph_client: GraphClient::new(
+            &config.upstream,
+            permits,
+            byte_budget,
+            Arc::new(UpstreamMetrics::register(metrics)?),
+        )?
+        .with_tracer(tracer.clone()),
         unproven: UnprovenLimiter::new(&config.unproven_limit, clock.clone()),
         refused: UnauthorizedTokens::new(clock.clone()),
         breakers: Breakers::new(clock.clone()),

@@ -14,6 +14,7 @@ use crate::upstream::unproven_limit;
 use crate::{admin, scrub, server, upstream};
 
 mod change;
+mod key;
 mod print;
 mod raw_config;
 mod reader;

@@ -49,6 +49,7 @@ use self::walk::{Walked, Walker};
 use crate::support::labels::Label;
 
 mod ascii;
+mod check;
 mod config;
 mod gzip;
 mod json;

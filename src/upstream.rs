@@ -31,6 +31,7 @@ mod error;
 mod failure;
 pub mod fair_queue;
 mod interim;
+pub mod metrics;
 pub mod permits;
 mod pool;
 mod preconnect;

@@ -7,9 +7,9 @@ use crate::admin::{CacheAdmin, PurgeQuery};
 use crate::auth::ClaimKind;
 use crate::cache::purge;
 use crate::observability::logging;
-use crate::observability::metrics::PermitKind;
 use crate::proxy::Proxy;
 use crate::support::labels::Label;
+use crate::upstream::metrics::PermitKind;
 
 /// [`CacheAdmin`] of a proxy.
 #[derive(Debug)]
@@ -83,12 +83,13 @@ impl CacheAdmin for Overview {
         metrics.throttle_gates.set(count(fetcher.breakers.count_open()));
         metrics.bytes_in_flight.set(count(byte_budget.used()));
         metrics.bytes_in_flight_limit.set(count(byte_budget.limit()));
+        let upstream = fetcher.graph_client.metrics();
         for (kind, (in_use, limit)) in [
             (PermitKind::All, fetcher.graph_client.permits().usage()),
             (PermitKind::Unproven, fetcher.graph_client.permits().unproven_usage()),
         ] {
-            metrics.origin_permits_in_use.set(kind, in_use);
-            metrics.origin_permits.set(kind, limit);
+            upstream.permits_in_use.set(kind, in_use);
+            upstream.permits.set(kind, limit);
         }
         if let Some(log) = &self.log {
             metrics.update_log_lines(log);

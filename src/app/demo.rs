@@ -180,7 +180,7 @@ impl RequestPrinter {
             + u64::from(matches!(response.outcome, Outcome::Hit | Outcome::Stale | Outcome::Collapsed));
         let status = response.response.status().as_u16();
         let outcome = response.outcome.to_string();
-        let sent = self.metrics.origin_requests.total();
+        let sent = self.proxy.inner().fetcher.graph_client.metrics().requests.total();
         // The demo continues without a terminal.
         let _ = writeln!(
             out,

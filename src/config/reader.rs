@@ -2,10 +2,10 @@
 //!
 //! Every key that the schema reads is a known key; there is no second list. A value that no key takes is an unknown key.
 
+use super::key::Key;
 use super::raw_config::{GivenValue, PREFIX, RawConfig, ValueSource, variable};
 use super::redaction::redacted;
 use super::reference::ValueForm;
-use super::schema::Key;
 use super::suggestions::nearest;
 use super::value::{RawValue, Rule};
 

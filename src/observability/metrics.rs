@@ -8,12 +8,13 @@ mod family;
 mod per_thread;
 
 use http::StatusCode;
-use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec, Registry};
+use prometheus::{IntCounter, IntGauge, IntGaugeVec, Registry};
 
+pub(crate) use self::family::register_histogram;
 pub use self::family::{
     CounterFamily, GaugeFamily, MethodLabel, RequestCounters, RequestDurations, StatusCounters,
 };
-use self::family::{gauge_vec, register, register_counter, register_gauge, register_histogram};
+use self::family::{gauge_vec, register, register_counter, register_gauge};
 pub use self::per_thread::PerThread;
 use self::per_thread::PerThreadShards;
 use crate::auth::Bypass;
@@ -23,8 +24,6 @@ use crate::observability::logging::LogHandle;
 use crate::scrub::{ScrubFailure, ScrubbedField};
 use crate::support::labels::labels;
 use crate::support::watched_files::ReloadResult;
-use crate::upstream::Retry;
-use crate::upstream::UpstreamFailure;
 
 /// All metric families. A process has one instance, which its parts share.
 #[derive(Debug)]
@@ -51,18 +50,6 @@ pub struct Metrics {
     pub scrubbed: CounterFamily<ScrubbedField>,
     /// Bodies that the scrubber could not parse, by reason.
     pub scrub_failures: CounterFamily<ScrubFailure>,
-    /// Responses of Graph, by status.
-    pub origin_requests: StatusCounters,
-    /// Duration of one attempt at Graph, seconds.
-    pub origin_duration: Histogram,
-    /// Permits for requests to Graph that are in use, by kind.
-    pub origin_permits_in_use: GaugeFamily<PermitKind>,
-    /// Permits for requests to Graph, by kind.
-    pub origin_permits: GaugeFamily<PermitKind>,
-    /// Attempts at Graph without a usable response, by reason.
-    pub origin_errors: CounterFamily<UpstreamFailure>,
-    /// Second attempts at Graph, by reason.
-    pub origin_retries: CounterFamily<Retry>,
     /// Open throttles and circuit breakers.
     pub throttle_gates: IntGauge,
     /// Cached responses purged by operators.
@@ -83,16 +70,6 @@ pub struct Metrics {
     pub bytes_in_flight_limit: IntGauge,
     log_lines_dropped: IntCounter,
     log_lines_suppressed: IntCounter,
-}
-
-labels! {
-    /// Kind of permits for requests to Graph.
-    pub enum PermitKind {
-        /// All permits.
-        All = "all",
-        /// The part of them that unproven tokens may use.
-        Unproven = "unproven",
-    }
 }
 
 labels! {
@@ -160,37 +137,6 @@ impl Metrics {
                 "Response bodies that could not be scrubbed.",
                 "reason",
             )?,
-            origin_requests: StatusCounters::new(r)?,
-            origin_duration: register_histogram(
-                r,
-                "origin_request_duration_seconds",
-                "Duration of one attempt at Graph.",
-                None,
-            )?,
-            origin_permits_in_use: GaugeFamily::new(
-                r,
-                "origin_permits_in_use",
-                "Permits for concurrent requests to Graph that are in use.",
-                "kind",
-            )?,
-            origin_permits: GaugeFamily::new(
-                r,
-                "origin_permits",
-                "Permits for concurrent requests to Graph.",
-                "kind",
-            )?,
-            origin_errors: CounterFamily::new(
-                r,
-                "origin_errors_total",
-                "Attempts at Graph without a usable response.",
-                "reason",
-            )?,
-            origin_retries: CounterFamily::new(
-                r,
-                "origin_retries_total",
-                "Second attempts at Graph.",
-                "reason",
-            )?,
             throttle_gates: register_gauge(r, "throttle_gates", "Open throttles and circuit breakers.")?,
             purged: register_counter(r, "purged_entries_total", "Cached responses purged by operators.")?,
             reloads: CounterFamily::new(
@@ -246,6 +192,11 @@ impl Metrics {
         let catch_up = |counter: &IntCounter, total: u64| counter.inc_by(total.saturating_sub(counter.get()));
         catch_up(&self.log_lines_dropped, log.dropped.get());
         catch_up(&self.log_lines_suppressed, log.suppressed.total());
+    }
+
+    /// Registry for the families that another part owns.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Returns the shard of this thread: the metrics that every request updates.
@@ -314,8 +265,6 @@ mod tests {
             r#"connector_cache_requests_total{cache="hit",method="GET",status="200"} 0"#,
             r#"connector_cache_bypass_total{reason="token-opaque"} 0"#,
             r#"connector_cache_request_duration_seconds_count{cache="stale"} 0"#,
-            r#"connector_cache_origin_requests_total{status="other"} 0"#,
-            r#"connector_cache_origin_permits_in_use{kind="unproven"} 0"#,
             "connector_cache_draining 0",
             "process_resident_memory_bytes",
         ] {

@@ -3,12 +3,13 @@
 //! The walker branches on the kind of the current object ([`ObjectKind`]) and on the class of a name ([`FieldClass`]).
 //! It recurses once for each level of the document, and the reader rejects more than 64 levels.
 
+use super::check::MemberAction;
 use super::config::{UnknownPolicy, UsernamePolicy};
 use super::json::{JsonReader, SourceSpan, StringLiteral};
 use super::names::{AnnotationTerm, FieldClass};
 use super::output::Output;
 use super::removed::RemovedCounts;
-use super::rules::{MemberAction, Rules};
+use super::rules::Rules;
 use super::schema::{Member, MemberRule, ObjectKind, ValueClass};
 use super::types::DeclaredTypes;
 use super::unknown::UnknownMembers;

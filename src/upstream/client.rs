@@ -23,13 +23,13 @@ use super::reuse::ReuseGuard;
 use crate::auth::Token;
 use crate::cache::conditional::Validators;
 use crate::http::ids::Ids;
-use crate::observability::metrics::Metrics;
 use crate::observability::tracing_export::{AttemptSpan, Tracer};
 use crate::resource::Resource;
 use crate::support::byte_budget::ByteBudget;
 use crate::support::dial::Dial;
 use crate::support::labels::Label;
 use crate::upstream::Retry;
+use crate::upstream::metrics::UpstreamMetrics;
 use crate::upstream::{RequestError, UpstreamFailure};
 
 /// Client of Graph, with its connection pools.
@@ -48,7 +48,7 @@ pub struct GraphClient {
     timeout: Dial<Duration>,
     max_body: usize,
     byte_budget: ByteBudget,
-    metrics: Arc<Metrics>,
+    metrics: Arc<UpstreamMetrics>,
     tracer: Tracer,
 }
 
@@ -64,7 +64,7 @@ impl GraphClient {
         config: &Config,
         permits: UpstreamPermits,
         byte_budget: ByteBudget,
-        metrics: Arc<Metrics>,
+        metrics: Arc<UpstreamMetrics>,
     ) -> Result<Self, SetupError> {
         let base = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
         let (connector, preconnect) = (Connector::new(config)?, Arc::<Preconnect>::default());
@@ -84,6 +84,11 @@ impl GraphClient {
             metrics,
             tracer: Tracer::default(),
         })
+    }
+
+    /// Returns the metrics of requests to Graph.
+    pub fn metrics(&self) -> &Arc<UpstreamMetrics> {
+        &self.metrics
     }
 
     /// Returns the byte budget that response bodies are charged to.
@@ -142,7 +147,7 @@ impl GraphClient {
         let received = match self.attempt(&pooled, (deadline, &pool_is_stale), (first, span), condition).await
         {
             Err(AttemptError::Retryable(reason)) => {
-                self.metrics.origin_retries.inc(reason);
+                self.metrics.retries.inc(reason);
                 let client = match reason {
                     Retry::StaleConnection => &self.unpooled,
                     Retry::RefusedStream | Retry::OtherAnswer => &*pooled,
@@ -157,7 +162,7 @@ impl GraphClient {
             Ok((response, started, mut span)) => {
                 let limits = BodyLimits { max_bytes: self.max_body, budget: &self.byte_budget, owner };
                 let response = receive(response, deadline, &limits, &self.metrics).await;
-                self.metrics.origin_duration.observe(started.elapsed().as_secs_f64());
+                self.metrics.duration.observe(started.elapsed().as_secs_f64());
                 if let Err(failure) = &response {
                     span.record_failure(failure.as_str());
                 }
@@ -169,7 +174,7 @@ impl GraphClient {
             self.replace_pool(&pool);
         }
         result.map_err(|failure| {
-            self.metrics.origin_errors.inc(failure);
+            self.metrics.errors.inc(failure);
             RequestError::Failed(failure)
         })
     }
@@ -222,7 +227,7 @@ impl GraphClient {
             // Graph asks clients to come back on a new connection after a 503.
             reuse.close_when_idle();
         }
-        self.metrics.origin_requests.inc(response.status());
+        self.metrics.requests.inc(response.status());
         let rejected = match condition {
             _ if response.status() != StatusCode::NOT_MODIFIED => None,
             // If a body follows, dropping the response unread closes the connection.

@@ -5,7 +5,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::{BodyLimits, RawBody, collect};
-use crate::observability::metrics::Metrics;
+use crate::upstream::metrics::UpstreamMetrics;
 use crate::upstream::{RequestError, UpstreamFailure};
 
 /// Response of Graph. The header fields are Graph's; code that forwards fields selects them from a list.
@@ -24,7 +24,7 @@ pub(super) async fn receive(
     response: http::Response<Incoming>,
     deadline: Instant,
     limits: &BodyLimits<'_>,
-    metrics: &Metrics,
+    metrics: &UpstreamMetrics,
 ) -> Result<UpstreamResponse, UpstreamFailure> {
     let (head, body) = response.into_parts();
     match head.status.as_u16() {
@@ -43,7 +43,7 @@ pub(super) async fn receive(
             return Err(failure);
         }
         Err(RequestError::Failed(failure)) => {
-            metrics.origin_errors.inc(failure);
+            metrics.errors.inc(failure);
             Err(failure.into())
         }
         collected => collected,

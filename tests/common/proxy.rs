@@ -8,6 +8,7 @@ use connector_cache::app::{App, Listeners};
 use connector_cache::config::Config;
 use connector_cache::observability::metrics::Metrics;
 use connector_cache::support::clock::Clock;
+use connector_cache::upstream::metrics::UpstreamMetrics;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ pub struct Proxy {
     pub data: SocketAddr,
     pub admin: SocketAddr,
     pub metrics: Arc<Metrics>,
+    pub upstream_metrics: Arc<UpstreamMetrics>,
     /// Manual clock: it stands still until a test moves it.
     pub clock: Clock,
     stop: CancellationToken,
@@ -60,11 +62,12 @@ impl Proxy {
             App::new(config, clock.clone()).unwrap_or_else(|error| panic!("the proxy cannot start: {error}"));
         let app = finish(app);
         let (metrics, stop) = (Arc::clone(app.metrics()), CancellationToken::new());
+        let upstream_metrics = Arc::clone(app.proxy().inner().fetcher.graph_client.metrics());
         let stopping = stop.clone();
         let running = tokio::spawn(async move {
             app.run(listeners, stopping, None, std::convert::identity).await.unwrap();
         });
-        Self { data, admin, metrics, clock, stop, running }
+        Self { data, admin, metrics, upstream_metrics, clock, stop, running }
     }
 
     /// Reads the flow `B2X_1_x`, both documented connectors expanded, with a token.

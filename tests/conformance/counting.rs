@@ -221,7 +221,7 @@ async fn the_permits_in_use_are_exported_beside_their_number() {
     gate.open();
     assert_eq!((of_ada.await.unwrap().status, of_eve.await.unwrap().status), (200, 200));
     crate::common::within("the places to be free again", async {
-        while series("places_taken{of=\"all\"}").await > 0.0 {}
+        while series("permits_in_use{kind=\"all\"}").await > 0.0 {}
     })
     .await;
     assert_is(series("permits_in_use{kind=\"unproven\"}").await, 0.0);

@@ -78,7 +78,7 @@ pub(crate) fn accepted(form: &ValueForm) -> String {
             format!("an array of at most {max_names} names of 1 to {max_chars} characters")
         }
         ValueForm::LogFilter => "a level (error, warn, info, debug, trace, off) or directives such as \
-             \"info,connector_cache::origin=debug\""
+             \"info,connector_cache::upstream=debug\""
             .to_owned(),
         ValueForm::Refused => "no value".to_owned(),
     }

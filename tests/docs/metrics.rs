@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use connector_cache::auth::Bypass;
 use connector_cache::cache::outcome::{Eviction, NotStored, Outcome, ProofChange, ProofLookup};
 use connector_cache::http::rejection::Rejection;
-use connector_cache::observability::metrics::{MethodLabel, Metrics, PermitKind, SpanResult};
+use connector_cache::observability::metrics::{MethodLabel, Metrics, SpanResult};
 use connector_cache::scrub::{ScrubFailure, ScrubbedField};
 use connector_cache::server::ConnRejection;
 use connector_cache::support::labels::Label;
 use connector_cache::support::watched_files::ReloadResult;
 use connector_cache::upstream::Retry;
 use connector_cache::upstream::UpstreamFailure;
+use connector_cache::upstream::metrics::{PermitKind, UpstreamMetrics};
 
 use super::markdown::{code, notice, table};
 
@@ -46,6 +47,7 @@ struct Family {
 /// The families that a new process exposes.
 fn families() -> BTreeMap<String, Family> {
     let metrics = Metrics::new().unwrap();
+    UpstreamMetrics::register(&metrics).unwrap();
     // The family has no series before a certificate is loaded.
     metrics.certificate_not_after.with_label_values(&["listen"]).set(0);
     let mut families: BTreeMap<String, Family> = BTreeMap::new();

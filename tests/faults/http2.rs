@@ -44,11 +44,11 @@ impl Pair {
 
     /// The next answer is a 502 of this kind without a second attempt, and the one after it is sound.
     async fn fails(&mut self, fault: UpstreamFailure) {
-        let (asked, faults) = (self.origin.requests(), self.proxy.metrics.origin_errors.get(fault));
+        let (asked, faults) = (self.origin.requests(), self.proxy.upstream_metrics.errors.get(fault));
         let answer = self.ask().await;
         let said = format!("connector-cache; fwd=uri-miss; detail={fault}");
         assert_eq!((answer.status, cache_status(&answer)), (502, said.as_str()));
-        assert_eq!(self.proxy.metrics.origin_errors.get(fault), faults + 1);
+        assert_eq!(self.proxy.upstream_metrics.errors.get(fault), faults + 1);
         assert_eq!((self.origin.requests(), self.retries()), (asked + 1, (0, 0)));
         self.is_sound().await;
     }
@@ -59,7 +59,7 @@ impl Pair {
     }
 
     fn retries(&self) -> (u64, u64) {
-        let count = |reason| self.proxy.metrics.origin_retries.get(reason);
+        let count = |reason| self.proxy.upstream_metrics.retries.get(reason);
         (count(Retry::StaleConnection), count(Retry::RefusedStream))
     }
 }
@@ -152,10 +152,10 @@ async fn f23_a_stream_that_is_reset_in_its_body_is_a_502() {
         )
         .await;
     assert_eq!(pair.ask().await.status, 200);
-    let metrics = std::sync::Arc::clone(&pair.proxy.metrics);
+    let metrics = std::sync::Arc::clone(&pair.proxy.upstream_metrics);
     let opening = async move {
         within("the head", async {
-            while metrics.origin_requests.total() < 2 {
+            while metrics.requests.total() < 2 {
                 tokio::task::yield_now().await;
             }
         })

@@ -130,7 +130,7 @@ async fn f22_a_connection_that_died_silently_in_the_pool_costs_one_response() {
     let began = Instant::now();
     assert_eq!(far.ask("b").await.status, 200);
     assert!(began.elapsed() < DEADLINE, "{:?}", began.elapsed());
-    assert_eq!(far.proxy.metrics.origin_errors.get(UpstreamFailure::Timeout), 1);
+    assert_eq!(far.proxy.upstream_metrics.errors.get(UpstreamFailure::Timeout), 1);
     assert_eq!(far.link.connections(), 2);
     far.clear().await;
 }

@@ -10,7 +10,7 @@ use crate::common::{token, within};
 use crate::stage::{BODY, Stage, sound};
 
 fn stale(stage: &Stage) -> u64 {
-    stage.proxy.metrics.origin_retries.get(Retry::StaleConnection)
+    stage.proxy.upstream_metrics.retries.get(Retry::StaleConnection)
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ impl Stage {
 
     /// The count of each kind of fault.
     pub(crate) fn faults(&self) -> Vec<u64> {
-        UpstreamFailure::ALL.iter().map(|fault| self.proxy.metrics.origin_errors.get(*fault)).collect()
+        UpstreamFailure::ALL.iter().map(|fault| self.proxy.upstream_metrics.errors.get(*fault)).collect()
     }
 
     /// One more of this kind than `before`, and no more of any other.

@@ -31,7 +31,11 @@ async fn f13_an_origin_that_never_answers_is_a_504_at_the_deadline_for_all_who_w
         assert!(*status == 504 && (DEADLINE..DEADLINE * 4).contains(waited), "{status} after {waited:?}");
     }
     assert_eq!(stage.origin.requests(), 1);
-    assert_eq!(stage.proxy.metrics.origin_errors.get(UpstreamFailure::Timeout), 1, "one question, one fault");
+    assert_eq!(
+        stage.proxy.upstream_metrics.errors.get(UpstreamFailure::Timeout),
+        1,
+        "one question, one fault"
+    );
     stage.origin.wait_for_ended(1).await;
     let answer = stage.fails(Reply::silence(), 504, UpstreamFailure::Timeout).await;
     assert_eq!(answer.header("retry-after"), Some("1"));

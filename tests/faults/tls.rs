@@ -28,7 +28,7 @@ async fn is_refused(trusted: &Authority, shown: Arc<ServerConfig>) {
     let (answer, origin, proxy) = asked(trusted, shown).await;
     let said = "connector-cache; fwd=uri-miss; detail=tls";
     assert_eq!((answer.status, cache_status(&answer)), (502, said), "{}", answer.text());
-    assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::Tls), 1);
+    assert_eq!(proxy.upstream_metrics.errors.get(UpstreamFailure::Tls), 1);
     assert_eq!((origin.connections(), origin.requests()), (1, 0), "the token was not sent");
     let again = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
     assert_eq!((again.status, origin.requests()), (502, 0));
@@ -72,7 +72,7 @@ async fn f19_an_origin_that_demands_a_certificate_of_ours_is_refused() {
     let (answer, origin, proxy) = asked(&authority, demanding).await;
     assert_eq!((answer.status, origin.requests()), (502, 0));
     // Under TLS 1.3 the refusal follows the handshake, so it is known by what comes of the connection.
-    let errors = &proxy.metrics.origin_errors;
+    let errors = &proxy.upstream_metrics.errors;
     assert_eq!(errors.get(UpstreamFailure::Tls) + errors.get(UpstreamFailure::Reset), 1);
     proxy.stop().await;
 }

@@ -17,7 +17,7 @@ async fn f01_a_reset_before_an_answer_is_a_502_and_a_new_connection_is_not_tried
     let mut stage = Stage::set().await;
     stage.fails(Reply::reset(), 502, UpstreamFailure::Reset).await;
     assert_eq!(stage.origin.requests(), 2, "one question, and the one after it");
-    assert_eq!(stage.proxy.metrics.origin_retries.get(Retry::StaleConnection), 0);
+    assert_eq!(stage.proxy.upstream_metrics.retries.get(Retry::StaleConnection), 0);
     stage.clear().await;
 }
 
@@ -77,7 +77,7 @@ async fn f15_a_port_without_a_listener_is_a_502() {
         (answer.status, cache_status(&answer)),
         (502, "connector-cache; fwd=uri-miss; detail=connect")
     );
-    assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::Connect), 1);
+    assert_eq!(proxy.upstream_metrics.errors.get(UpstreamFailure::Connect), 1);
     proxy.stop().await;
 }
 
@@ -103,7 +103,7 @@ async fn f15_a_port_that_swallows_connections_is_a_504_after_the_connect_timeout
     assert_eq!((answer.status, cache_status(&answer)), (504, said));
     assert!((connect..connect * 10).contains(&began.elapsed()), "{:?}", began.elapsed());
     assert_eq!(answer.header("retry-after"), Some("1"));
-    assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::ConnectTimeout), 1);
+    assert_eq!(proxy.upstream_metrics.errors.get(UpstreamFailure::ConnectTimeout), 1);
     proxy.stop().await;
 }
 
@@ -112,7 +112,7 @@ async fn f18_a_name_that_does_not_resolve_is_a_502() {
     let proxy = Proxy::before("http://graph.invalid").await;
     let answer = proxy.read(&token::mint("a")).await;
     assert_eq!((answer.status, cache_status(&answer)), (502, "connector-cache; fwd=uri-miss; detail=dns"));
-    assert_eq!(proxy.metrics.origin_errors.get(UpstreamFailure::Dns), 1);
+    assert_eq!(proxy.upstream_metrics.errors.get(UpstreamFailure::Dns), 1);
     proxy.stop().await;
 }
 

@@ -10,7 +10,7 @@ use connector_cache::cache::outcome::{Eviction, HitReason, NotStored, Outcome, P
 use connector_cache::config::LIVE;
 use connector_cache::http::cache_status::Forward;
 use connector_cache::http::rejection::Rejection;
-use connector_cache::observability::metrics::{MethodLabel, Metrics, PermitKind};
+use connector_cache::observability::metrics::{MethodLabel, Metrics};
 use connector_cache::proxy::error_response::ErrorResponse;
 use connector_cache::scrub::{ScrubFailure, ScrubbedField};
 use connector_cache::server::ConnRejection;
@@ -18,6 +18,7 @@ use connector_cache::support::labels::Label;
 use connector_cache::support::watched_files::ReloadResult;
 use connector_cache::upstream::Retry;
 use connector_cache::upstream::UpstreamFailure;
+use connector_cache::upstream::metrics::{PermitKind, UpstreamMetrics};
 
 use super::source::read;
 
@@ -115,7 +116,9 @@ fn every_way_to_graph_is_there() {
 
 #[test]
 fn every_metric_is_there_with_its_labels_words() {
-    let rendered = Metrics::new().unwrap().render().unwrap();
+    let metrics = Metrics::new().unwrap();
+    UpstreamMetrics::register(&metrics).unwrap();
+    let rendered = metrics.render().unwrap();
     let names_of_types = rendered.lines().filter_map(|line| line.strip_prefix("# TYPE connector_cache_"));
     let mut expected: BTreeSet<_> =
         names_of_types.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();

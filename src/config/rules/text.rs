@@ -147,7 +147,7 @@ impl Rule for LogFilter {
 
     fn accepted(&self) -> String {
         "a level (error, warn, info, debug, trace, off) or directives such as \
-         \"info,connector_cache::origin=debug\""
+         \"info,connector_cache::upstream=debug\""
             .to_owned()
     }
 }

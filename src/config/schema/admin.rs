@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::key;
 use crate::admin;
+use crate::config::key::key;
 use crate::config::reader::ConfigReader;
 use crate::config::rules::{FilePath, SocketAddress};
 

@@ -1,7 +1,8 @@
 //! Keys of `cache.*`, and the limit of proofs.
 
-use super::{DAY, HOUR, at_most, key, zero_to};
+use super::{DAY, HOUR, at_most, zero_to};
 use crate::cache::{freshness, store};
+use crate::config::key::key;
 use crate::config::reader::ConfigReader;
 use crate::config::rules::{BoundedDuration, Integer, OneOf, Size};
 

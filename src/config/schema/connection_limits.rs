@@ -1,6 +1,7 @@
 //! Keys of `limits.*` for connections of callers.
 
-use super::{HOUR, KIB, MIB, MINUTE, at_most, key};
+use super::{HOUR, KIB, MIB, MINUTE, at_most};
+use crate::config::key::key;
 use crate::config::reader::ConfigReader;
 use crate::config::rules::{BoundedDuration, Integer, Size};
 use crate::server;

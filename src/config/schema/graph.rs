@@ -1,6 +1,7 @@
 //! Keys of `graph.*`, and the concurrency limit of requests to Graph.
 
-use super::{KIB, MIB, MINUTE, at_most, key};
+use super::{KIB, MIB, MINUTE, at_most};
+use crate::config::key::key;
 use crate::config::reader::ConfigReader;
 use crate::config::rules::{BaseUrl, BoundedDuration, FilePath, Integer, OneOf, Size};
 use crate::resource::ApiVersion;

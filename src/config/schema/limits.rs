@@ -1,8 +1,9 @@
 //! Keys of `limits.*` for requests: tokens without a proof, waiting requests, request coalescing, refreshes, memory.
 
-use super::{MIB, MINUTE, TIB, at_most, key};
+use super::{MIB, MINUTE, TIB, at_most};
 use crate::cache::coalesce;
 use crate::config::Config;
+use crate::config::key::key;
 use crate::config::reader::ConfigReader;
 use crate::config::rules::{BoundedDuration, Integer, Size};
 use crate::proxy::{refresh_limit, waiting_requests};

@@ -1,6 +1,6 @@
 //! Keys of `log.*` and `telemetry.*`.
 
-use super::{Key, key};
+use crate::config::key::{Key, key};
 use crate::config::reader::ConfigReader;
 #[cfg(feature = "otlp")]
 use crate::config::rules::CollectorUrl;

@@ -1,6 +1,6 @@
 //! Keys of `scrub.*`.
 
-use super::key;
+use crate::config::key::key;
 use crate::config::reader::ConfigReader;
 use crate::config::rules::{NameList, OneOf, ShortText};
 use crate::scrub;

@@ -1,6 +1,7 @@
 //! Keys of `listen.*`, `server.*` and `drain.*`.
 
-use super::{HOUR, MINUTE, at_most, connection_limits, key, zero_to};
+use super::{HOUR, MINUTE, at_most, connection_limits, zero_to};
+use crate::config::key::key;
 use crate::config::reader::ConfigReader;
 use crate::config::rules::{BoundedDuration, FilePath, Integer, SocketAddress};
 use crate::server;

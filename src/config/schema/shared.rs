@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use super::{SECOND, at_most, key};
+use super::{SECOND, at_most};
+use crate::config::key::key;
 use crate::config::reader::ConfigReader;
 use crate::config::rules::BoundedDuration;
 

@@ -23,7 +23,7 @@ pub struct CounterFamily<L> {
 }
 
 impl<L: Label> CounterFamily<L> {
-    pub(super) fn new(registry: &Registry, name: &str, help: &str, label: &str) -> prometheus::Result<Self> {
+    pub(crate) fn new(registry: &Registry, name: &str, help: &str, label: &str) -> prometheus::Result<Self> {
         let family = IntCounterVec::new(opts(name, help), &[label])?;
         let counters = L::ALL.iter().map(|label| family.with_label_values(&[label.as_str()])).collect();
         register(registry, family.clone())?;
@@ -62,7 +62,7 @@ pub struct GaugeFamily<L> {
 }
 
 impl<L: Label> GaugeFamily<L> {
-    pub(super) fn new(registry: &Registry, name: &str, help: &str, label: &str) -> prometheus::Result<Self> {
+    pub(crate) fn new(registry: &Registry, name: &str, help: &str, label: &str) -> prometheus::Result<Self> {
         let family = gauge_vec(registry, name, help, &[label])?;
         let gauges = L::ALL.iter().map(|label| family.with_label_values(&[label.as_str()])).collect();
         Ok(Self { gauges, label: std::marker::PhantomData })
@@ -152,7 +152,7 @@ pub struct StatusCounters {
 }
 
 impl StatusCounters {
-    pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let family = IntCounterVec::new(opts("origin_requests_total", "Responses of Graph."), &["status"])?;
         let labels = STATUSES.iter().map(|(_, label)| *label).chain([OTHER]);
         let counters = labels.map(|label| family.with_label_values(&[label])).collect();
@@ -231,7 +231,7 @@ pub(super) fn gauge_vec(
     register(registry, gauges.clone()).map(|()| gauges)
 }
 
-pub(super) fn register_histogram(
+pub(crate) fn register_histogram(
     registry: &Registry,
     name: &str,
     help: &str,

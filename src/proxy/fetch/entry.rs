@@ -28,13 +28,13 @@ impl Fetcher {
         requested_at: Now,
     ) -> Fetched {
         if !response.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json) {
-            self.metrics.origin_errors.inc(UpstreamFailure::ContentType);
+            self.graph_client.metrics().errors.inc(UpstreamFailure::ContentType);
             return Fetched::Failed(ErrorResponse::Upstream(UpstreamFailure::ContentType));
         }
         let scrubbed = match response.body.as_ref().map(|body| self.scrub(body)) {
             Ok(Ok(scrubbed)) => scrubbed,
             Ok(Err(error_response)) => {
-                self.metrics.origin_errors.inc(UpstreamFailure::Unscrubbable);
+                self.graph_client.metrics().errors.inc(UpstreamFailure::Unscrubbable);
                 return Fetched::Failed(error_response);
             }
             Err(error) => return Fetched::Failed((*error).into()),
