@@ -27,7 +27,6 @@ pub use self::serve::{serve, stop_on_signal};
 pub use self::start_error::StartError;
 use crate::auth::HashKeys;
 use crate::cache::coalesce::Coalescer;
-use crate::cache::freshness::Dials;
 use crate::cache::outcome::Eviction;
 use crate::cache::store::Store;
 use crate::config::Config;
@@ -37,13 +36,13 @@ use crate::observability::tracing_export::Tracer;
 use crate::observability::tracing_export::otlp::Exporter;
 use crate::proxy::fetch::Fetcher;
 use crate::proxy::refresh_limit::RefreshLimiter;
+use crate::proxy::runtime_config::LiveConfig;
 use crate::proxy::waiting_requests::WaitingRequests;
 use crate::proxy::{Proxy, ProxyParts};
 use crate::scrub::{Scrubber, UnknownMemberNotices};
 use crate::server::Workers;
 use crate::support::byte_budget::ByteBudget;
 use crate::support::clock::Clock;
-use crate::support::dial::Dial;
 use crate::upstream::GraphClient;
 use crate::upstream::breaker::Breakers;
 use crate::upstream::metrics::UpstreamMetrics;
@@ -55,6 +54,7 @@ use crate::upstream::unproven_limit::UnprovenLimiter;
 #[derive(Debug)]
 pub struct App {
     config: Config,
+    runtime: LiveConfig,
     proxy: Proxy,
     metrics: Arc<Metrics>,
     live_sources: Option<LiveSources>,
@@ -82,19 +82,20 @@ impl App {
         let (tracer, exporter) = tracing_export(&config, &metrics)?;
         #[cfg(not(feature = "otlp"))]
         let tracer = Tracer::default();
-        let fetcher = fetcher(&config, clock, &metrics, &tracer)?;
+        let runtime = config.runtime(&config, usize::MAX).into_live();
+        let fetcher = fetcher(&config, clock, &metrics, (&tracer, &runtime))?;
         let proxy = Proxy::new(ProxyParts {
             fetcher,
             hash_keys: HashKeys::random()?,
-            coalescer: Coalescer::new(&config.coalesce),
+            coalescer: Coalescer::default(),
             waiting: WaitingRequests::new(&config.waiting_requests),
             refresh_limiter: RefreshLimiter::new(&config.refresh_limit),
-            follower_wait: Dial::new(config.coalesce.wait),
             default_version: config.default_version,
             tasks: TaskTracker::new(),
         });
         Ok(Self {
             config,
+            runtime,
             proxy,
             metrics,
             live_sources: None,
@@ -137,6 +138,11 @@ impl App {
         &self.metrics
     }
 
+    /// Returns the live settings.
+    pub fn runtime(&self) -> &LiveConfig {
+        &self.runtime
+    }
+
     /// Returns the proxy, for callers that use it without a port.
     pub fn proxy(&self) -> &Proxy {
         &self.proxy
@@ -148,10 +154,12 @@ fn fetcher(
     config: &Config,
     clock: Clock,
     metrics: &Arc<Metrics>,
-    tracer: &Tracer,
+    (tracer, runtime): (&Tracer, &LiveConfig),
 ) -> Result<Fetcher, StartError> {
     metrics.capacity.set(i64::try_from(config.store.max_bytes).unwrap_or(i64::MAX));
-    let (keep, byte_budget) = (config.freshness.longest_use(), ByteBudget::new(config.bytes_in_flight));
+    let live = Arc::clone(runtime);
+    let byte_budget = ByteBudget::with_live_limit(move || live.load().bytes_in_flight);
+    let keep = config.freshness.longest_use();
     let permits = UpstreamPermits::new(config.upstream.in_flight, config.unproven_limit.in_flight);
     Ok(Fetcher {
         graph_client: GraphClient::new(
@@ -168,7 +176,6 @@ fn fetcher(
         scrubber: Scrubber::new(&config.scrub, config.upstream.max_body)
             .with_trusted_base_url(&config.upstream.base_url),
         unknown_members: UnknownMemberNotices::default(),
-        freshness: Dials::new(&config.freshness),
         clock,
         metrics: Arc::clone(metrics),
     })

@@ -21,15 +21,17 @@ mod reader;
 mod redaction;
 mod reference;
 mod rules;
+mod runtime;
 mod schema;
 mod sources;
 mod suggestions;
 mod value;
 
-pub use change::{Changes, LIVE};
+pub use change::Changes;
 use raw_config::RawConfig;
 use reader::{ConfigReader, Setting};
 pub use reference::{KeyReference, ValueForm};
+pub use runtime::LIVE;
 pub use sources::Sources;
 
 /// Settings of all modules. `docs/configuration.md` describes every key.
@@ -122,15 +124,15 @@ impl EffectiveConfig {
     fn from_raw(raw: RawConfig) -> Result<Self, ConfigError> {
         let mut reader = ConfigReader::new(raw);
         let r = &mut reader;
-        let server = schema::server::read(r);
+        let (server, upstream) = (schema::server::read(r), schema::graph::read(r));
         let config = Config {
             admin: schema::admin::read(r, server.address),
             server,
-            upstream: schema::graph::read(r),
             default_version: schema::graph::default_version(r),
             freshness: schema::cache::freshness(r),
             store: schema::cache::store(r),
-            coalesce: schema::limits::coalescing(r),
+            coalesce: schema::limits::coalescing(r, upstream.timeout),
+            upstream,
             unproven_limit: schema::limits::unproven(r),
             waiting_requests: schema::limits::waiting(r),
             bytes_in_flight: schema::limits::bytes_in_flight(r),

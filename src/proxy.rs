@@ -17,15 +17,16 @@ pub mod middleware;
 mod prepared;
 pub mod refresh_limit;
 pub mod response;
+pub mod runtime_config;
 pub mod waiting_requests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderMap;
 use tokio_util::task::TaskTracker;
 
+use self::lookup::Rules;
 use self::prepared::NextStep;
 pub use self::prepared::PreparedRequest;
 use crate::auth::{Claims, HashKeys, Identity, RequestDigest};
@@ -34,7 +35,6 @@ use crate::cache::freshness::Decision;
 use crate::cache::grants::Grants;
 use crate::cache::outcome::ProofLookup;
 use crate::cache::vary::SelectingRequest;
-use crate::http::cache_control::CacheControl;
 use crate::http::cache_status::CacheStatus;
 use crate::http::cache_status::Forward;
 use crate::http::ids::Ids;
@@ -45,10 +45,10 @@ use crate::proxy::fetch::{CallerFields, FetchRequest, Fetched, Fetcher};
 use crate::proxy::handler::{Handler, HandlerResponse, Lookup};
 use crate::proxy::refresh_limit::RefreshLimiter;
 use crate::proxy::response::ResponseBuilder;
+use crate::proxy::runtime_config::RuntimeConfig;
 use crate::proxy::waiting_requests::WaitingRequests;
 use crate::resource::{ApiVersion, Resource};
 use crate::support::clock::Now;
-use crate::support::dial::Dial;
 
 /// The cache decision. Clones share all state.
 #[derive(Clone, Debug)]
@@ -67,8 +67,6 @@ pub struct ProxyParts {
     pub waiting: WaitingRequests,
     /// Rate limit for forced refreshes.
     pub refresh_limiter: RefreshLimiter,
-    /// Longest wait of a follower, `limits.follower_wait`.
-    pub follower_wait: Dial<Duration>,
     /// API version of paths without one, `graph.default_version`.
     pub default_version: ApiVersion,
     /// Runs the fetches that outlive their callers.
@@ -78,19 +76,24 @@ pub struct ProxyParts {
 impl Handler for Proxy {
     type Prepared = Box<PreparedRequest>;
 
-    fn lookup(&self, request: &RequestView<'_>, ids: &Ids) -> Lookup<Self::Prepared> {
-        let (now, client) =
-            (self.0.fetcher.clock.now_at(request.created_at), self.directives(request.headers()));
+    fn lookup(
+        &self,
+        request: &RequestView<'_>,
+        ids: &Ids,
+        config: &Arc<RuntimeConfig>,
+    ) -> Lookup<Self::Prepared> {
+        let now = self.0.fetcher.clock.now_at(request.created_at);
+        let rules = Rules { config, client: config.directives(request.headers()), now };
         // The digest does not hold the wish for a refresh.
         let digest =
             if request.has_refresh_field { None } else { RequestDigest::compute(request, &self.0.hash_keys) };
-        if let Some((found, assessment)) = digest.and_then(|digest| self.recall(digest, client, now)) {
+        if let Some((found, assessment)) = digest.and_then(|digest| self.recall(digest, rules)) {
             self.0.fetcher.metrics.local().proof_lookups.inc(ProofLookup::Live);
             let (headers, is_conditional) = (request.headers(), request.is_conditional);
             let response = ResponseBuilder { headers, is_conditional, ids, tag: found.log_tag };
             return Lookup::Ready(response.hit(&found.entry, &assessment, None));
         }
-        let context = LookupContext { request, ids, digest, client, now };
+        let context = LookupContext { request, ids, digest, rules };
         self.decide(&context).unwrap_or_else(|rejection| Lookup::Ready(self.reject(rejection, ids)))
     }
 
@@ -103,7 +106,7 @@ impl Handler for Proxy {
         ids: &Ids,
         peer: SocketAddr,
     ) -> HandlerResponse {
-        let PreparedRequest { resource, identity, claims, is_proven, client, is_conditional, next } =
+        let PreparedRequest { config, resource, identity, claims, is_proven, client, is_conditional, next } =
             *prepared;
         let fields = CallerFields::new(headers);
         let response =
@@ -111,6 +114,7 @@ impl Handler for Proxy {
         let (no_store, headers, own_ids) = (client.no_store, fields.clone(), ids.clone());
         let request = |stored| {
             Arc::new(FetchRequest {
+                config,
                 resource,
                 identity,
                 claims,
@@ -155,19 +159,27 @@ impl Proxy {
     // Not inlined, so that a remembered hit has a short path.
     #[inline(never)]
     fn decide(&self, context: &LookupContext<'_>) -> Result<Lookup<Box<PreparedRequest>>, Rejection> {
-        let LookupContext { request, client, now, .. } = *context;
+        let LookupContext { request, rules, .. } = *context;
         let (headers, uri) = (request.headers(), &request.head.uri);
         let resource = Arc::new(Resource::parse(uri.path(), uri.query(), headers, self.0.default_version)?);
         let identity = self.identity(headers)?;
         let grants = self.0.fetcher.store.grants(&identity.token_hash);
-        let claims = self.claims(&identity, grants.as_deref(), now);
+        let claims = self.claims(&identity, grants.as_deref(), rules.now);
         let next = match &claims {
             Ok(claims) => self.judge(context, &resource, &identity, (grants.as_deref(), claims)),
             Err(reason) => Lookup::Continue(NextStep::Bypass(*reason)),
         };
-        let (is_proven, is_conditional) = (grants.is_some(), request.is_conditional);
         Ok(next.map(|next| {
-            Box::new(PreparedRequest { resource, identity, claims, is_proven, client, is_conditional, next })
+            Box::new(PreparedRequest {
+                config: Arc::clone(rules.config),
+                resource,
+                identity,
+                claims,
+                is_proven: grants.is_some(),
+                client: rules.client,
+                is_conditional: request.is_conditional,
+                next,
+            })
         }))
     }
 
@@ -179,24 +191,25 @@ impl Proxy {
         identity: &Identity,
         (grants, claims): (Option<&Grants>, &Claims),
     ) -> Lookup<NextStep> {
-        let LookupContext { request, ids, digest, client, now } = *context;
+        let LookupContext { request, ids, digest, rules } = *context;
         let (headers, is_conditional) = (request.headers(), request.is_conditional);
         let (token, tag) = (identity.token_hash, identity.log_tag);
         // Read before the proof is looked up: a proof that is withdrawn after this must not be remembered.
         let generation = self.0.fetcher.store.generation(claims.principal);
         let selecting_request = SelectingRequest { headers, token };
-        let (proof, found) = self.find(grants, claims, resource, selecting_request, client, now);
+        let (proof, found) = self.find(grants, claims, resource, selecting_request, rules);
         self.0.fetcher.metrics.local().proof_lookups.inc(proof);
         let Some(found) = found else {
             return Lookup::Continue(NextStep::Fetch(Forward::UriMiss, None));
         };
-        let (decision, reason) = self.0.refresh_limiter.check(headers, token, found.assessment.decision, now);
+        let (decision, reason) =
+            self.0.refresh_limiter.check(headers, token, found.assessment.decision, rules.now);
         let response = ResponseBuilder { headers, is_conditional, ids, tag };
         match decision {
             Decision::Fresh => {
                 let response = response.hit(&found.entry, &found.assessment, reason);
                 if let Some(digest) = digest {
-                    self.remember(digest, generation, now, (found, claims.expiry, tag));
+                    self.remember(digest, generation, rules.now, (found, claims.expiry, tag));
                 }
                 Lookup::Ready(response)
             }
@@ -223,6 +236,5 @@ struct LookupContext<'a> {
     ids: &'a Ids,
     /// Digest of the request, if the thread may remember it.
     digest: Option<RequestDigest>,
-    client: CacheControl,
-    now: Now,
+    rules: Rules<'a>,
 }

@@ -30,7 +30,7 @@ use crate::http::error::Response;
 
 pub use listener::{Server, bind};
 pub use rejection::ConnRejection;
-pub use settings::ServerSettings;
+pub use settings::{ServerSettings, SettingsSnapshot};
 pub use workers::{RUNTIME_SHUTDOWN_TIMEOUT, WorkerThreads, Workers};
 
 /// Responds to the requests of a listener.

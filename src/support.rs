@@ -5,6 +5,5 @@ pub mod client_subnet;
 pub mod client_tls;
 pub mod clock;
 pub mod detach_on_drop;
-pub mod dial;
 pub mod labels;
 pub mod watched_files;

@@ -43,8 +43,8 @@ pub mod unauthorized_tokens;
 pub mod unproven_limit;
 
 pub use self::body::RawBody;
-pub use self::client::GraphClient;
-pub use self::config::Config;
+pub use self::client::{GraphCall, GraphClient};
+pub use self::config::{Config, Timeouts};
 pub use self::connector::{ProxyError, SetupError};
 pub use self::failure::{RequestError, UpstreamFailure};
 pub use self::response::UpstreamResponse;

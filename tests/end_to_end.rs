@@ -56,17 +56,19 @@ async fn what_is_in_memory_is_answered_at_once_until_its_time_is_over() {
     config.upstream.base_url = graph.url().parse().unwrap();
     config.freshness.ttl = Duration::from_secs(9);
     let clock = Clock::manual(SystemTime::now() + Duration::from_secs(30));
-    let proxy = App::new(config, clock.clone()).unwrap().proxy().clone();
+    let app = App::new(config, clock.clone()).unwrap();
+    let (proxy, config) = (app.proxy().clone(), app.runtime().load_full());
     let (token, ids) = (graph.token().mint(), Ids::with_request_id(uuid::Uuid::nil()));
     let request = |more: &'static str| {
         let request = http::Request::get(path(SIGN_UP)).header("authorization", format!("Bearer {token}"));
         request.header(more, "refresh").body(()).unwrap().into_parts().0
     };
     let (plain, wants_graph) = (request("x-other"), request("connector-cache"));
-    let look_up = |request: &http::request::Parts| match proxy.lookup(&RequestView::new(request), &ids) {
-        Lookup::Ready(answer) => Ok(answer.outcome),
-        Lookup::Continue(prepared) => Err(prepared),
-    };
+    let look_up =
+        |request: &http::request::Parts| match proxy.lookup(&RequestView::new(request), &ids, &config) {
+            Lookup::Ready(answer) => Ok(answer.outcome),
+            Lookup::Continue(prepared) => Err(prepared),
+        };
     let prepared = look_up(&plain).expect_err("nothing is in memory");
     let answer = proxy.respond(prepared, plain.headers.clone(), &ids, (Ipv4Addr::LOCALHOST, 1).into()).await;
     assert_eq!(answer.outcome, Outcome::Miss);

@@ -21,6 +21,7 @@ use connector_cache::proxy::error_response::ErrorResponse;
 use connector_cache::proxy::handler::{Handler, HandlerResponse, Lookup};
 use connector_cache::proxy::middleware::RequestStack;
 use connector_cache::proxy::response;
+use connector_cache::proxy::runtime_config::RuntimeConfig;
 use connector_cache::server::{Config, Service, fuzzing::serve_connection};
 use connector_cache::support::clock::Clock;
 use http::request::Parts;
@@ -49,7 +50,9 @@ fuzz_target!(|input: &[u8]| {
 async fn converse(sent: &[u8], at_a_time: usize) -> (Vec<RequestView>, Vec<u8>) {
     let (mut client, io) = duplex(1 << 16);
     let config = Config::default();
-    let layers = RequestStack::new(Arc::new(Stub), Arc::clone(&METRICS), AccessLog::Off, &config.limits);
+    let settings = RuntimeConfig { access_log: AccessLog::Off, ..RuntimeConfig::default() };
+    let live = settings.with_limits(&config.limits).into_live();
+    let layers = RequestStack::new(Arc::new(Stub), Arc::clone(&METRICS), live);
     let service = Arc::new(Recorder { layers, asked: Mutex::default() });
     let server = tokio::spawn({
         let service = Arc::clone(&service);
@@ -82,7 +85,7 @@ struct Stub;
 impl Handler for Stub {
     type Prepared = ();
 
-    fn lookup(&self, request: &validate::RequestView<'_>, _: &Ids) -> Lookup<()> {
+    fn lookup(&self, request: &validate::RequestView<'_>, _: &Ids, _: &Arc<RuntimeConfig>) -> Lookup<()> {
         assert!(request.head.method == Method::GET || request.head.method == Method::HEAD);
         Lookup::Continue(())
     }

@@ -8,6 +8,7 @@ use crate::auth::ClaimKind;
 use crate::cache::purge;
 use crate::observability::logging;
 use crate::proxy::Proxy;
+use crate::proxy::runtime_config::LiveConfig;
 use crate::support::labels::Label;
 use crate::upstream::metrics::PermitKind;
 
@@ -15,6 +16,7 @@ use crate::upstream::metrics::PermitKind;
 #[derive(Debug)]
 pub struct Overview {
     proxy: Proxy,
+    runtime: LiveConfig,
     base_url: String,
     max_bytes: u64,
     log: Option<logging::LogHandle>,
@@ -22,13 +24,20 @@ pub struct Overview {
 
 impl Overview {
     /// A view of `proxy`.
-    pub fn new(proxy: Proxy, base_url: &Url, max_bytes: u64, log: Option<logging::LogHandle>) -> Self {
-        Self { proxy, base_url: base_url.as_str().to_owned(), max_bytes, log }
+    pub fn new(
+        proxy: Proxy,
+        runtime: LiveConfig,
+        base_url: &Url,
+        max_bytes: u64,
+        log: Option<logging::LogHandle>,
+    ) -> Self {
+        Self { proxy, runtime, base_url: base_url.as_str().to_owned(), max_bytes, log }
     }
 
     /// Returns the settings of the cache that are in effect.
     fn configuration(&self) -> Value {
-        let rules = self.proxy.inner().fetcher.freshness.now();
+        let snapshot = self.runtime.load();
+        let rules = &snapshot.freshness;
         let time = |duration| humantime::format_duration(duration).to_string();
         json!({
             "graph.base_url": self.base_url,

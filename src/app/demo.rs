@@ -21,6 +21,7 @@ use crate::observability::metrics::Metrics;
 use crate::proxy::Proxy;
 use crate::proxy::error_response::ErrorResponse;
 use crate::proxy::handler::{Handler, HandlerResponse, Lookup};
+use crate::proxy::runtime_config::RuntimeConfig;
 use crate::server::Workers;
 use crate::support::clock::Clock;
 
@@ -141,9 +142,14 @@ struct RequestPrinter {
 impl Handler for RequestPrinter {
     type Prepared = (Instant, <Proxy as Handler>::Prepared);
 
-    fn lookup(&self, request: &RequestView<'_>, ids: &Ids) -> Lookup<Self::Prepared> {
+    fn lookup(
+        &self,
+        request: &RequestView<'_>,
+        ids: &Ids,
+        config: &Arc<RuntimeConfig>,
+    ) -> Lookup<Self::Prepared> {
         let started = Instant::now();
-        let lookup = self.proxy.lookup(request, ids);
+        let lookup = self.proxy.lookup(request, ids, config);
         if let Lookup::Ready(response) = &lookup {
             self.print(response, started.elapsed());
         }

@@ -1,7 +1,8 @@
-//! What changes while the proxy runs: certificates, the admin token, some of the configuration.
+//! Reload of the configuration, the certificates and the admin token while the proxy runs.
 //!
-//! The files are looked at every few seconds, and at once when somebody says so (SIGHUP). What is broken is
-//! refused and counted, and what was in use stays.
+//! The files are checked every few seconds, and at once on SIGHUP. An invalid file is refused and counted, and the old content
+//! stays in use. The live settings are one snapshot, [`RuntimeConfig`](crate::proxy::runtime_config::RuntimeConfig), which a
+//! reload replaces as a whole.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,75 +10,82 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::config::{Config, EffectiveConfig, Sources};
-use crate::observability::logging;
+use crate::config::{EffectiveConfig, Sources};
+use crate::observability::logging::LogHandle;
 use crate::observability::metrics::Metrics;
-use crate::proxy::Proxy;
-use crate::proxy::middleware;
-use crate::server::ServerSettings;
+use crate::proxy::runtime_config::LiveConfig;
 use crate::support::watched_files::ReloadResult;
 use crate::support::watched_files::{ReloadTrigger, Reloadable};
 
-/// The configuration of a process that runs.
+/// Sources of the configuration, and the configuration of the start.
 #[derive(Debug)]
 pub struct LiveSources {
-    /// Where it comes from.
+    /// File and environment.
     pub sources: Sources,
-    /// What it was at the start.
+    /// Configuration of the start.
     pub started: EffectiveConfig,
 }
 
-/// The parts that can be told anew.
+/// The configuration of a process that runs: the sources, and the snapshot that a reload replaces.
 #[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) proxy: Proxy,
-    pub(crate) layers: Arc<middleware::Dials>,
-    pub(crate) server_settings: ServerSettings,
-    pub(crate) log: Option<logging::LogHandle>,
+pub(crate) struct LiveConfiguration {
+    sources: LiveSources,
+    /// Configuration of the last successful load.
+    current: Mutex<EffectiveConfig>,
+    runtime: LiveConfig,
+    /// Upper bound of `limits.connections`, by the open-file limit.
+    max_connections: usize,
+    log: Option<LogHandle>,
+    /// Time after which entries and proofs leave the store, whatever a later configuration says.
+    retention: Duration,
+    metrics: Option<Arc<Metrics>>,
 }
 
-/// The configuration and whom it is told.
-#[derive(Debug)]
-pub(crate) struct Running {
-    settings: LiveSources,
-    present: Mutex<EffectiveConfig>,
-    parts: Parts,
-    /// What leaves the store after that cannot be kept for longer.
-    keep: Duration,
-    metrics: Arc<Metrics>,
-}
-
-impl Running {
-    pub(crate) fn new(settings: LiveSources, parts: Parts, metrics: Arc<Metrics>) -> Self {
-        let keep = settings.started.config.freshness.longest_use();
-        Self { present: Mutex::new(settings.started.clone()), settings, parts, keep, metrics }
+impl LiveConfiguration {
+    /// Wraps the sources and the snapshot. `log` has the filter of log lines, which is the one live setting outside of the
+    /// snapshot: the subscriber of `tracing` holds it.
+    pub(crate) fn new(
+        sources: LiveSources,
+        (runtime, max_connections): (LiveConfig, usize),
+        log: Option<LogHandle>,
+    ) -> Self {
+        let retention = sources.started.config.freshness.longest_use();
+        let current = Mutex::new(sources.started.clone());
+        Self { sources, current, runtime, max_connections, log, retention, metrics: None }
     }
 
-    /// Tells what changed, once it holds.
-    fn adopt(&self, new: EffectiveConfig) {
-        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes = new.changes(&present, &self.settings.started);
-        self.parts.set(&new.config);
-        tracing::info!(changed = %changes.live.join(", "), "the configuration was read again");
+    /// Counts reloads in `metrics`.
+    pub(crate) fn counted_by(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics: Some(metrics), ..self }
+    }
+
+    /// Replaces the snapshot, and logs the keys that changed.
+    fn apply(&self, new: EffectiveConfig) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = &self.sources.started;
+        let changes = new.changes(&current, started);
+        self.runtime.store(Arc::new(new.config.runtime(&started.config, self.max_connections)));
+        self.log.iter().for_each(|log| log.set_filter(&new.config.logging.filter));
+        tracing::info!(changed = %changes.live.join(", "), "the configuration was reloaded");
         if !changes.restart.is_empty() {
-            tracing::warn!(keys = %changes.restart.join(", "), "needs a restart");
+            tracing::warn!(keys = %changes.restart.join(", "), "these keys require a restart");
         }
-        if new.config.freshness.longest_use() > self.keep {
+        if new.config.freshness.longest_use() > self.retention {
             tracing::warn!(
-                kept = %humantime::format_duration(self.keep),
-                "answers and proofs are kept no longer than the configuration at the start needed; \
-                 to keep them longer needs a restart"
+                retention = %humantime::format_duration(self.retention),
+                "entries and proofs are kept no longer than the configuration of the start needed; \
+                 a longer time requires a restart"
             );
         }
-        *present = new;
+        *current = new;
     }
 }
 
-impl Reloadable for Running {
+impl Reloadable for LiveConfiguration {
     fn reload(&self, trigger: ReloadTrigger) -> Option<ReloadResult> {
-        let result = match self.settings.sources.changed(trigger)? {
+        let result = match self.sources.sources.changed(trigger)? {
             Ok(new) => {
-                self.adopt(new);
+                self.apply(new);
                 ReloadResult::Success
             }
             Err(error) => {
@@ -85,23 +93,8 @@ impl Reloadable for Running {
                 ReloadResult::Failure
             }
         };
-        self.metrics.reloads.inc(result);
+        self.metrics.iter().for_each(|metrics| metrics.reloads.inc(result));
         Some(result)
-    }
-}
-
-impl Parts {
-    /// From now on `config` holds, as far as it can.
-    fn set(&self, config: &Config) {
-        let inner = self.proxy.inner();
-        inner.fetcher.freshness.set(&config.freshness);
-        inner.fetcher.graph_client.set_deadlines(&config.upstream);
-        inner.fetcher.graph_client.byte_budget().set_limit(config.bytes_in_flight);
-        inner.coalescer.set_followers(config.coalesce.followers);
-        inner.follower_wait.set(config.coalesce.wait);
-        self.layers.set(config.logging.access, &config.server.limits);
-        self.server_settings.set(&config.server);
-        self.log.iter().for_each(|log| log.set_filter(&config.logging.filter));
     }
 }
 

@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::background::{announce_drain, watch};
 use super::connection_cap::ConnectionCap;
-use super::reload::{self, Parts};
+use super::reload::{self, LiveConfiguration};
 use super::{App, Listeners, StartError};
 use crate::admin::Admin;
 use crate::admin::overview::Overview;
@@ -21,7 +21,7 @@ use crate::observability::logging::{LogHandle, SuppressedLines};
 use crate::proxy::Proxy;
 use crate::proxy::handler::Handler;
 use crate::proxy::middleware::RequestStack;
-use crate::server::Server;
+use crate::server::{Server, ServerSettings};
 use crate::support::watched_files::Reloadable;
 
 impl App {
@@ -43,7 +43,8 @@ impl App {
         let data_server = self.data_server(cap)?;
         let stack = self.request_stack(wrap(self.proxy.clone()));
         let suppressed = log.as_ref().map(|log| log.suppressed.clone());
-        let sources = self.reloadables(&admin, &data_server, &stack, log);
+        let sources =
+            self.reloadables(&admin, &data_server, cap.map_or(usize::MAX, |cap| cap.connections), log);
         // The admin port serves until the end of the drain, so that probes and scrapes observe it.
         let admin_stop = CancellationToken::new();
         let admin_task = tokio::spawn(admin_server.serve(listeners.admin, admin, admin_stop.clone()));
@@ -78,6 +79,7 @@ impl App {
     ) -> Result<Arc<Admin<Overview>>, StartError> {
         let overview = Arc::new(Overview::new(
             self.proxy.clone(),
+            Arc::clone(&self.runtime),
             &self.config.upstream.base_url,
             self.config.store.max_bytes,
             log,
@@ -88,33 +90,33 @@ impl App {
 
     fn data_server(&self, cap: Option<ConnectionCap>) -> Result<Server, StartError> {
         let max_connections = cap.map_or(usize::MAX, |cap| cap.connections);
+        self.runtime.store(Arc::new(self.config.runtime(&self.config, max_connections)));
+        let live = Arc::clone(&self.runtime);
         Ok(Server::new(&self.config.server, Arc::clone(&self.metrics))?
-            .with_max_connections(&self.config.server, max_connections)
+            .with_settings(ServerSettings::live(move || Arc::clone(&live.load().server)))
             .with_workers(self.workers.clone())
             .with_byte_budget(self.proxy.inner().fetcher.graph_client.byte_budget().clone()))
     }
 
     fn request_stack<H: Handler>(&self, handler: H) -> RequestStack<H> {
-        let (access, limits) = (self.config.logging.access, &self.config.server.limits);
-        RequestStack::new(Arc::new(handler), Arc::clone(&self.metrics), access, limits)
+        RequestStack::new(Arc::new(handler), Arc::clone(&self.metrics), Arc::clone(&self.runtime))
             .traced(self.tracer.clone())
             .within(self.proxy.inner().fetcher.graph_client.byte_budget().clone())
     }
 
     /// Returns all parts with files to reload: the admin token, the certificates and the configuration.
-    fn reloadables<H: Handler>(
+    fn reloadables(
         &mut self,
         admin: &Arc<Admin<Overview>>,
         data_server: &Server,
-        stack: &RequestStack<H>,
+        max_connections: usize,
         log: Option<LogHandle>,
     ) -> Vec<Arc<dyn Reloadable>> {
         let mut reloadables: Vec<Arc<dyn Reloadable>> = vec![Arc::clone(admin) as _];
         reloadables.extend(data_server.tls().map(|tls| Arc::clone(tls) as _));
         if let Some(sources) = self.live_sources.take() {
-            let (layers, server_settings) = (Arc::clone(stack.dials()), data_server.settings().clone());
-            let parts = Parts { proxy: self.proxy.clone(), layers, server_settings, log };
-            reloadables.push(Arc::new(reload::Running::new(sources, parts, Arc::clone(&self.metrics))));
+            let live = LiveConfiguration::new(sources, (Arc::clone(&self.runtime), max_connections), log);
+            reloadables.push(Arc::new(live.counted_by(Arc::clone(&self.metrics))));
         }
         reloadables
     }

@@ -16,7 +16,6 @@ use std::time::Duration;
 use tokio::sync::{Notify, SetOnce};
 
 use super::key::CoalesceKey;
-use crate::support::dial::Dial;
 
 /// Limits of coalescing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +36,6 @@ impl Default for Config {
 /// Coalesced requests in flight. Clones share one table.
 #[derive(Clone, Debug)]
 pub struct Coalescer<T> {
-    followers: Arc<Dial<usize>>,
     in_flight: Arc<Mutex<Table<T>>>,
 }
 
@@ -105,19 +103,17 @@ pub enum Role<T: Clone> {
     Full,
 }
 
-impl<T: Clone> Coalescer<T> {
+impl<T> Default for Coalescer<T> {
     /// Creates a coalescer without requests in flight.
-    pub fn new(config: &Config) -> Self {
-        Self { followers: Arc::new(Dial::new(config.followers)), in_flight: Arc::default() }
+    fn default() -> Self {
+        Self { in_flight: Arc::default() }
     }
+}
 
-    /// Sets the limit on followers.
-    pub fn set_followers(&self, followers: usize) {
-        self.followers.set(followers);
-    }
-
-    /// Joins the fetch for `key`, or becomes the leader of a new one.
-    pub fn join(&self, key: CoalesceKey) -> Role<T> {
+impl<T: Clone> Coalescer<T> {
+    /// Joins the fetch for `key`, or becomes the leader of a new one. A fetch has at most `max_followers`
+    /// (`limits.followers`).
+    pub fn join(&self, key: CoalesceKey, max_followers: usize) -> Role<T> {
         match self.table().entry(key) {
             Entry::Vacant(vacant) => {
                 let key = vacant.key().clone();
@@ -126,9 +122,7 @@ impl<T: Clone> Coalescer<T> {
                 let shared = Arc::clone(vacant.insert(Arc::new(result)));
                 Role::Leader(Obligation { coalescer: self.clone(), key, shared }, leader)
             }
-            Entry::Occupied(shared)
-                if shared.get().callers.followers.load(SeqCst) >= self.followers.get() =>
-            {
+            Entry::Occupied(shared) if shared.get().callers.followers.load(SeqCst) >= max_followers => {
                 Role::Full
             }
             Entry::Occupied(shared) => {
@@ -212,17 +206,16 @@ mod tests {
         }
     }
 
-    fn coalescer(followers: usize) -> Coalescer<&'static str> {
-        Coalescer::new(&Config { followers, ..Config::default() })
-    }
+    /// Limit on followers.
+    const MAX: usize = 2;
 
     #[tokio::test]
     async fn equal_requests_in_flight_receive_the_same_result() {
-        let (coalescer, hash_keys) = (coalescer(8), HashKeys::random().unwrap());
-        let Role::Leader(obligation, _leader) = coalescer.join(key("a", &hash_keys)) else {
+        let (coalescer, hash_keys) = (Coalescer::<&str>::default(), HashKeys::random().unwrap());
+        let Role::Leader(obligation, _leader) = coalescer.join(key("a", &hash_keys), MAX) else {
             panic!("no request was in flight")
         };
-        let Role::Follower(wait) = coalescer.join(key("a", &hash_keys)) else {
+        let Role::Follower(wait) = coalescer.join(key("a", &hash_keys), MAX) else {
             panic!("a request was in flight")
         };
         assert_eq!(coalescer.count(), 1);
@@ -233,29 +226,29 @@ mod tests {
 
     #[test]
     fn t01_a_token_never_waits_for_another_tokens_fetch() {
-        let (coalescer, hash_keys) = (coalescer(8), HashKeys::random().unwrap());
-        let _leads = coalescer.join(key("a", &hash_keys));
-        assert!(matches!(coalescer.join(key("b", &hash_keys)), Role::Leader(..)));
+        let (coalescer, hash_keys) = (Coalescer::<&str>::default(), HashKeys::random().unwrap());
+        let _leads = coalescer.join(key("a", &hash_keys), MAX);
+        assert!(matches!(coalescer.join(key("b", &hash_keys), MAX), Role::Leader(..)));
     }
 
     #[tokio::test]
     async fn a_dropped_leader_ends_every_wait() {
-        let (coalescer, hash_keys) = (coalescer(8), HashKeys::random().unwrap());
-        let Role::Leader(obligation, _leader) = coalescer.join(key("a", &hash_keys)) else { panic!() };
-        let Role::Follower(wait) = coalescer.join(key("a", &hash_keys)) else { panic!() };
+        let (coalescer, hash_keys) = (Coalescer::<&str>::default(), HashKeys::random().unwrap());
+        let Role::Leader(obligation, _leader) = coalescer.join(key("a", &hash_keys), MAX) else { panic!() };
+        let Role::Follower(wait) = coalescer.join(key("a", &hash_keys), MAX) else { panic!() };
         drop(obligation);
         assert_eq!(wait.wait().await, None);
         assert!(
-            matches!(coalescer.join(key("a", &hash_keys)), Role::Leader(..)),
+            matches!(coalescer.join(key("a", &hash_keys), MAX), Role::Leader(..)),
             "the next request is the leader"
         );
     }
 
     #[tokio::test]
     async fn a_fetch_is_notified_when_its_last_caller_has_left() {
-        let (coalescer, hash_keys) = (coalescer(8), HashKeys::random().unwrap());
-        let Role::Leader(obligation, leader) = coalescer.join(key("a", &hash_keys)) else { panic!() };
-        let Role::Follower(follower) = coalescer.join(key("a", &hash_keys)) else { panic!() };
+        let (coalescer, hash_keys) = (Coalescer::<&str>::default(), HashKeys::random().unwrap());
+        let Role::Leader(obligation, leader) = coalescer.join(key("a", &hash_keys), MAX) else { panic!() };
+        let Role::Follower(follower) = coalescer.join(key("a", &hash_keys), MAX) else { panic!() };
         let callers = obligation.callers();
         let mut all_left = Box::pin(callers.all_left());
         assert!(futures_util::poll!(&mut all_left).is_pending());
@@ -267,17 +260,17 @@ mod tests {
 
     #[test]
     fn the_number_of_followers_is_limited() {
-        let (coalescer, hash_keys) = (coalescer(2), HashKeys::random().unwrap());
-        let _leads = coalescer.join(key("a", &hash_keys));
-        let _first = coalescer.join(key("a", &hash_keys));
-        let second = coalescer.join(key("a", &hash_keys));
-        assert!(matches!(coalescer.join(key("a", &hash_keys)), Role::Full));
+        let (coalescer, hash_keys) = (Coalescer::<&str>::default(), HashKeys::random().unwrap());
+        let _leads = coalescer.join(key("a", &hash_keys), MAX);
+        let _first = coalescer.join(key("a", &hash_keys), MAX);
+        let second = coalescer.join(key("a", &hash_keys), MAX);
+        assert!(matches!(coalescer.join(key("a", &hash_keys), MAX), Role::Full));
         drop(second);
         assert!(
-            matches!(coalescer.join(key("a", &hash_keys)), Role::Follower(_)),
+            matches!(coalescer.join(key("a", &hash_keys), MAX), Role::Follower(_)),
             "a dropped follower makes room"
         );
-        coalescer.set_followers(1);
-        assert!(matches!(coalescer.join(key("a", &hash_keys)), Role::Full), "the limit is lower now");
+        let lower = coalescer.join(key("a", &hash_keys), 1);
+        assert!(matches!(lower, Role::Full), "the limit of this request is lower");
     }
 }

@@ -3,13 +3,11 @@
 //! All functions are pure; the caller passes `now`. `tests/oracle.rs` compares them with another implementation, and states
 //! where and why the two differ.
 
-mod dials;
 mod lifetime;
 mod packed;
 
 use std::time::Duration;
 
-pub use self::dials::Dials;
 pub use self::packed::PackedLifetime;
 use crate::http::cache_control::CacheControl;
 use crate::http::cache_status::Forward;

@@ -1,6 +1,7 @@
 //! Comparison of configurations: keys that a reload applies, and keys that need a restart.
 
 use super::EffectiveConfig;
+use super::runtime::LIVE;
 
 /// Keys with different values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,32 +27,3 @@ impl EffectiveConfig {
         self.settings.iter().find(|setting| setting.key.name == key)?.value.as_deref()
     }
 }
-
-/// Keys that need no restart. Their users look up the value each time.
-pub const LIVE: &[&str] = &[
-    "limits.connections",
-    "limits.connections_per_address",
-    "limits.header_bytes",
-    "limits.headers",
-    "limits.target_bytes",
-    "limits.h2_streams",
-    "limits.tls_timeout",
-    "limits.header_timeout",
-    "limits.idle_timeout",
-    "limits.write_timeout",
-    "limits.request_timeout",
-    "limits.bytes_in_flight",
-    "limits.followers",
-    "limits.follower_wait",
-    "drain.delay",
-    "drain.timeout",
-    "graph.first_byte_timeout",
-    "graph.timeout",
-    "cache.ttl",
-    "cache.proof_ttl",
-    "cache.stale_while_revalidate",
-    "cache.stale_if_error",
-    "cache.client_directives",
-    "log.filter",
-    "log.access",
-];

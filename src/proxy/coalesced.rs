@@ -50,7 +50,7 @@ impl Proxy {
                     None => self.fetch_alone(request).await,
                 }
             }
-            Role::Follower(wait) => match timeout(self.0.follower_wait.get(), wait.wait()).await {
+            Role::Follower(wait) => match timeout(request.config.coalesce.wait, wait.wait()).await {
                 Ok(Some(fetched)) if self.is_selected_by(&fetched, request) => {
                     self.0.fetcher.metrics.collapsed.inc();
                     (fetched, Outcome::Collapsed)
@@ -75,7 +75,8 @@ impl Proxy {
     fn join_fetch(&self, request: &FetchRequest, lease: &Lease) -> Role<Fetched> {
         let (token_hash, resource) = (coalescing_token(request), Arc::clone(&request.resource));
         let lease = lease.number();
-        self.0.coalescer.join(CoalesceKey { token_hash, resource, lease })
+        let key = CoalesceKey { token_hash, resource, lease };
+        self.0.coalescer.join(key, request.config.coalesce.followers)
     }
 
     /// Fetches for one caller, and only while the caller waits. Boxed: few requests fetch alone, and the futures of all

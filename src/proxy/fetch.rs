@@ -18,7 +18,6 @@ pub use self::fetched::Fetched;
 use self::outcome::{breaker_response, call_outcome};
 pub use self::request::{CallerFields, FetchRequest};
 pub use self::upstream_error::UpstreamErrorResponse;
-use crate::cache::freshness;
 use crate::cache::lease::Lease;
 use crate::cache::outcome::{NotStored, ProofChange};
 use crate::cache::store::Store;
@@ -28,11 +27,11 @@ use crate::observability::metrics::Metrics;
 use crate::proxy::error_response::ErrorResponse;
 use crate::scrub::{Scrubber, UnknownMemberNotices};
 use crate::support::clock::Clock;
-use crate::upstream::GraphClient;
 use crate::upstream::breaker::{Breakers, InFlight};
 use crate::upstream::permits::UpstreamPermit;
 use crate::upstream::unauthorized_tokens::UnauthorizedTokens;
 use crate::upstream::unproven_limit::{Admission, UnprovenLimiter};
+use crate::upstream::{GraphCall, GraphClient};
 
 /// All that a request needs before it goes to Graph. Released when dropped.
 #[derive(Debug)]
@@ -59,8 +58,6 @@ pub struct Fetcher {
     pub scrubber: Scrubber,
     /// Limits the log lines about JSON members that the scrubber does not know.
     pub unknown_members: UnknownMemberNotices,
-    /// Freshness settings.
-    pub freshness: freshness::Dials,
     /// The clock.
     pub clock: Clock,
     /// The metrics.
@@ -82,7 +79,7 @@ impl Fetcher {
         self.recently_refused(request)?;
         let reject = |reason| Fetched::Failed(ErrorResponse::Rejected(reason));
         let limited = !request.is_proven && !self.refused.was_proven(&request.identity.token_hash);
-        let wait = self.graph_client.permit_timeout();
+        let wait = request.config.timeouts.permit();
         let admission = if limited {
             let admission = self.unproven.admit(request.token_source(), wait).await.map_err(reject)?;
             // Another request of the same token may have been refused in the meantime.
@@ -115,9 +112,15 @@ impl Fetcher {
         let validation =
             validation.filter(|(_, known)| known.validators_for(token_hash, requested_at).is_some());
         let condition = validation.map(|(_, known)| &known.validators);
-        let (token, ids) = (&request.identity.token, &request.ids);
-        let response =
-            self.graph_client.send(permit, &request.resource, token, ids, condition, request.peer.ip()).await;
+        let call = GraphCall {
+            resource: &request.resource,
+            token: &request.identity.token,
+            ids: &request.ids,
+            condition,
+            owner: request.peer.ip(),
+            timeouts: request.config.timeouts,
+        };
+        let response = self.graph_client.send(permit, &call).await;
         if let Some(outcome) = call_outcome(&response, self.clock.now()) {
             in_flight.record_outcome(outcome);
         }
@@ -164,7 +167,7 @@ impl Fetcher {
             permit
         } else {
             self.breakers.check(&scope).map_err(breaker_response)?;
-            let permit = self.graph_client.permits().acquire(owner, self.graph_client.permit_timeout()).await;
+            let permit = self.graph_client.permits().acquire(owner, request.config.timeouts.permit()).await;
             permit.map_err(|_| ErrorResponse::Rejected(Rejection::Overloaded))?
         };
         Ok((permit, self.breakers.try_start(&scope).map_err(breaker_response)?))

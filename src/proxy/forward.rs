@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Proxy;
-use super::lookup::Found;
+use super::lookup::{Found, Rules};
 use crate::auth::Bypass;
 use crate::cache::freshness::{ErrorSource, is_usable_on_error};
 use crate::cache::outcome::Outcome;
@@ -78,10 +78,10 @@ impl Proxy {
             }
             Fetched::Full(entry, stored) | Fetched::Revalidated(entry, stored) => {
                 let left = match (stored, request.claims) {
-                    (Ok(()), Ok(claims)) => Some(
-                        self.assess(entry, entry.requested_at, claims.expiry, CacheControl::default(), now)
-                            .remaining,
-                    ),
+                    (Ok(()), Ok(claims)) => {
+                        let rules = Rules { config: &request.config, client: CacheControl::default(), now };
+                        Some(rules.assess(entry, entry.requested_at, claims.expiry).remaining)
+                    }
                     _ => None,
                 };
                 let reason = request.claims.err().map(Label::as_str).or(stored.err().map(Label::as_str));
@@ -97,15 +97,14 @@ impl Proxy {
         let fetcher = &self.0.fetcher;
         let (claims, now) = (request.claims.ok()?, fetcher.clock.now());
         let grants = fetcher.store.grants(&request.identity.token_hash)?;
-        let client = CacheControl::default();
+        let rules = Rules { config: &request.config, client: CacheControl::default(), now };
         let selecting_request = request.selecting_request();
-        let (proof, found) =
-            self.find(Some(&grants), &claims, &request.resource, selecting_request, client, now);
+        let (proof, found) = self.find(Some(&grants), &claims, &request.resource, selecting_request, rules);
         fetcher.metrics.local().proof_lookups.inc(proof);
         let found = found?;
         let left = claims.expiry.remaining(now);
-        let (rules, lifetime) = (fetcher.freshness.now(), found.entry.lifetime());
+        let (config, lifetime) = (&request.config.freshness, found.entry.lifetime());
         let ages = (now.since(found.proof.granted_at), left);
-        is_usable_on_error(&rules, &lifetime, &found.assessment, source, ages).then_some(found)
+        is_usable_on_error(config, &lifetime, &found.assessment, source, ages).then_some(found)
     }
 }

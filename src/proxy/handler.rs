@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::HeaderMap;
 
@@ -11,6 +12,7 @@ use crate::http::error::Response;
 use crate::http::ids::Ids;
 use crate::http::validate::RequestView;
 use crate::proxy::error_response::ErrorResponse;
+use crate::proxy::runtime_config::RuntimeConfig;
 
 /// A response, with the outcome for metrics and the access log.
 #[derive(Debug)]
@@ -55,7 +57,12 @@ pub trait Handler: Send + Sync + 'static {
     type Prepared: Send + 'static;
 
     /// Responds to a request if that needs no waiting, or returns what is known of the request.
-    fn lookup(&self, request: &RequestView<'_>, ids: &Ids) -> Lookup<Self::Prepared>;
+    fn lookup(
+        &self,
+        request: &RequestView<'_>,
+        ids: &Ids,
+        config: &Arc<RuntimeConfig>,
+    ) -> Lookup<Self::Prepared>;
 
     /// Responds to a request of `peer` after its lookup.
     ///

@@ -17,6 +17,7 @@ use crate::cache::thread_cache::{CachedLookup, Generation};
 use crate::cache::vary::SelectingRequest;
 use crate::http::cache_control::CacheControl;
 use crate::http::rejection::Rejection;
+use crate::proxy::runtime_config::RuntimeConfig;
 use crate::resource::Resource;
 use crate::support::clock::Now;
 
@@ -29,14 +30,6 @@ pub(super) struct Found {
 }
 
 impl Proxy {
-    /// Returns the caller's directives, where they are obeyed (RFC 9111, section 5.2.1).
-    pub(super) fn directives(&self, headers: &HeaderMap) -> CacheControl {
-        match self.0.fetcher.freshness.client_directives.get() {
-            ClientDirectives::Ignore => CacheControl::default(),
-            ClientDirectives::Honor => CacheControl::from_request(headers),
-        }
-    }
-
     pub(super) fn identity(&self, headers: &HeaderMap) -> Result<Identity, Rejection> {
         Identity::from_headers(headers, &self.0.hash_keys)
     }
@@ -59,11 +52,10 @@ impl Proxy {
     pub(super) fn recall(
         &self,
         digest: RequestDigest,
-        client: CacheControl,
-        now: Now,
+        rules: Rules<'_>,
     ) -> Option<(CachedLookup, Assessment)> {
-        let found = self.0.fetcher.store.thread_cache_get(digest, now)?;
-        let assessment = self.assess(&found.entry, found.granted_at, found.expiry, client, now);
+        let found = self.0.fetcher.store.thread_cache_get(digest, rules.now)?;
+        let assessment = rules.assess(&found.entry, found.granted_at, found.expiry);
         (assessment.decision == Decision::Fresh).then_some((found, assessment))
     }
 
@@ -91,8 +83,7 @@ impl Proxy {
         claims: &Claims,
         resource: &Arc<Resource>,
         selecting_request: SelectingRequest<'_>,
-        client: CacheControl,
-        now: Now,
+        rules: Rules<'_>,
     ) -> (ProofLookup, Option<Found>) {
         let fetcher = &self.0.fetcher;
         let key = EntryKey::new(claims.principal, resource);
@@ -100,26 +91,41 @@ impl Proxy {
         else {
             return (ProofLookup::Missing, None);
         };
-        let live = now.since(newest.granted_at) < fetcher.freshness.proof_ttl.get();
+        let live = rules.now.since(newest.granted_at) < rules.config.freshness.proof_ttl;
         let known = fetcher.store.find_entry(&key, selecting_request, (grants, newest));
         let found = known.map(|(entry, proof)| {
-            let assessment = self.assess(&entry, proof.granted_at, claims.expiry, client, now);
+            let assessment = rules.assess(&entry, proof.granted_at, claims.expiry);
             let assessment = if entry.is_superseded() { assessment.superseded() } else { assessment };
             Found { entry, proof, assessment }
         });
         (if live { ProofLookup::Live } else { ProofLookup::Expired }, found)
     }
+}
 
-    /// Judges the freshness of an entry and of a proof given at `granted`.
-    pub(super) fn assess(
-        &self,
-        entry: &Entry,
-        granted: Now,
-        end: TokenExpiry,
-        client: CacheControl,
-        now: Now,
-    ) -> Assessment {
-        let rules = self.0.fetcher.freshness.now();
-        assess(&rules, (&entry.lifetime(), entry.requested_at), granted, end.remaining(now), client, now)
+/// Inputs of an assessment that are the same for every entry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules<'a> {
+    /// Live settings of the request.
+    pub(super) config: &'a Arc<RuntimeConfig>,
+    /// Directives of the caller, where they are obeyed.
+    pub(super) client: CacheControl,
+    pub(super) now: Now,
+}
+
+impl Rules<'_> {
+    /// Judges the freshness of an entry and of a proof given at `granted_at`.
+    pub(super) fn assess(self, entry: &Entry, granted_at: Now, expiry: TokenExpiry) -> Assessment {
+        let (config, left) = (&self.config.freshness, expiry.remaining(self.now));
+        assess(config, (&entry.lifetime(), entry.requested_at), granted_at, left, self.client, self.now)
+    }
+}
+
+impl RuntimeConfig {
+    /// Returns the caller's directives, where they are obeyed (RFC 9111, section 5.2.1).
+    pub(super) fn directives(&self, headers: &HeaderMap) -> CacheControl {
+        match self.freshness.client_directives {
+            ClientDirectives::Ignore => CacheControl::default(),
+            ClientDirectives::Honor => CacheControl::from_request(headers),
+        }
     }
 }

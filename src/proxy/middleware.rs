@@ -4,15 +4,15 @@
 //! timeout. Its response gets the common header fields, is charged to the byte budget if it is large, and is counted,
 //! logged and traced. The middleware knows neither the resource nor the cache.
 
-mod dials;
 mod record;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use arc_swap::Guard;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -32,36 +32,30 @@ use crate::observability::metrics::Metrics;
 use crate::observability::tracing_export::{RequestSpan, Tracer};
 use crate::proxy::error_response::ErrorResponse;
 use crate::proxy::handler::{Handler, HandlerResponse, Lookup};
-use crate::server::{ServerLimits, Service};
+use crate::proxy::runtime_config::{LiveConfig, RuntimeConfig};
+use crate::server::Service;
 use crate::support::byte_budget::ByteBudget;
-pub use dials::Dials;
 use record::RequestRecord;
 
 /// A handler with the middleware around it.
 pub struct RequestStack<H> {
     handler: Arc<H>,
     metrics: Arc<Metrics>,
-    dials: Arc<Dials>,
+    config: LiveConfig,
     byte_budget: ByteBudget,
     tracer: Tracer,
 }
 
 impl<H: Handler> RequestStack<H> {
-    /// Builds the middleware around `handler`.
-    pub fn new(handler: Arc<H>, metrics: Arc<Metrics>, access: AccessLog, limits: &ServerLimits) -> Self {
-        let (dials, byte_budget) = (Arc::new(Dials::new(access, limits)), ByteBudget::new(usize::MAX));
-        Self { handler, metrics, dials, byte_budget, tracer: Tracer::default() }
+    /// Builds the middleware around `handler`, with the live settings of `config`.
+    pub fn new(handler: Arc<H>, metrics: Arc<Metrics>, config: LiveConfig) -> Self {
+        Self { handler, metrics, config, byte_budget: ByteBudget::new(usize::MAX), tracer: Tracer::default() }
     }
 
     /// Charges large responses to `byte_budget`.
     #[must_use]
     pub fn within(self, byte_budget: ByteBudget) -> Self {
         Self { byte_budget, ..self }
-    }
-
-    /// Returns the live settings.
-    pub fn dials(&self) -> &Arc<Dials> {
-        &self.dials
     }
 
     /// Traces requests by `tracer`.
@@ -81,14 +75,16 @@ impl<H: Handler> RequestStack<H> {
         peer: SocketAddr,
     ) -> ControlFlow<Response, Box<PendingRequest<H::Prepared>>> {
         let view = RequestView::new(head);
-        let checked = validate::check(&view, has_body, &self.dials.message());
+        // The one snapshot of this request.
+        let config = self.config.load();
+        let checked = validate::check(&view, has_body, &config.message_limits);
         let mut ids = Ids::from_fields(view.client_request_id.first(), view.trace_parent.single());
         let span = self.tracer.start_request_span(&mut ids);
         let start = view.created_at;
         let next = match checked {
-            Ok(()) => match self.lookup(&view, &ids) {
+            Ok(()) => match self.lookup(&view, &ids, &config) {
                 Lookup::Ready(response) => {
-                    let record = self.record((head, start), &ids, span);
+                    let record = self.record(config.access_log, (head, start), &ids, span);
                     return ControlFlow::Break(self.finish(response, head, &ids, peer.ip(), record));
                 }
                 Lookup::Continue(prepared) => Ok(prepared),
@@ -96,7 +92,13 @@ impl<H: Handler> RequestStack<H> {
             // Where a body follows, the response must not be sent before `respond` holds the body.
             Err(reason) => Err(reason),
         };
-        ControlFlow::Continue(Box::new(PendingRequest { ids, start, span, next }))
+        ControlFlow::Continue(Box::new(PendingRequest {
+            ids,
+            start,
+            span,
+            config: Guard::into_inner(config),
+            next,
+        }))
     }
 
     /// Runs the rest of a request, within the request timeout.
@@ -107,12 +109,12 @@ impl<H: Handler> RequestStack<H> {
         has_body: bool,
         peer: SocketAddr,
     ) -> Response {
-        let PendingRequest { ids, start, span, next } = *pending;
+        let PendingRequest { ids, start, span, config, next } = *pending;
         let headers = std::mem::take(&mut head.headers);
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
-        let record = self.record((&head, start), &ids, span);
+        let record = self.record(config.access_log, (&head, start), &ids, span);
         let response = match next {
-            Ok(prepared) => self.handle(prepared, headers, &ids, peer).await,
+            Ok(prepared) => self.handle(prepared, headers, &ids, peer, config.request_timeout).await,
             Err(reason) => self.reject(reason, &ids),
         };
         let mut response = self.finish(response, &head, &ids, peer.ip(), record);
@@ -124,17 +126,23 @@ impl<H: Handler> RequestStack<H> {
 
     fn record<'a>(
         &'a self,
+        access_log: AccessLog,
         request: (&'a Parts, Instant),
         ids: &'a Ids,
         span: RequestSpan,
     ) -> RequestRecord<'a> {
-        RequestRecord::begin(&self.metrics, self.dials.access.get(), request, ids, span)
+        RequestRecord::begin(&self.metrics, access_log, request, ids, span)
     }
 
     /// Calls the handler's lookup. A panic becomes a response.
-    fn lookup(&self, request: &RequestView<'_>, ids: &Ids) -> Lookup<H::Prepared> {
+    fn lookup(
+        &self,
+        request: &RequestView<'_>,
+        ids: &Ids,
+        config: &Arc<RuntimeConfig>,
+    ) -> Lookup<H::Prepared> {
         // As in `handle`.
-        let lookup = catch_unwind(AssertUnwindSafe(|| self.handler.lookup(request, ids)));
+        let lookup = catch_unwind(AssertUnwindSafe(|| self.handler.lookup(request, ids, config)));
         lookup.unwrap_or_else(|_| Lookup::Ready(self.reject(Rejection::Panic, ids)))
     }
 
@@ -165,10 +173,11 @@ impl<H: Handler> RequestStack<H> {
         headers: HeaderMap,
         ids: &Ids,
         peer: SocketAddr,
+        request_timeout: Duration,
     ) -> HandlerResponse {
         // The handler shares no state that a panic could leave half changed.
         let response = AssertUnwindSafe(self.handler.respond(prepared, headers, ids, peer)).catch_unwind();
-        match tokio::time::timeout(self.dials.deadline.get(), response).await {
+        match tokio::time::timeout(request_timeout, response).await {
             Ok(Ok(response)) => response,
             // The payload is dropped unread: it may hold what must not be logged.
             Ok(Err(_)) => self.reject(Rejection::Panic, ids),
@@ -223,6 +232,7 @@ pub struct PendingRequest<P> {
     ids: Ids,
     start: Instant,
     span: RequestSpan,
+    config: Arc<RuntimeConfig>,
     /// Result of the handler's lookup, or the reason why the message is refused.
     next: Result<P, Rejection>,
 }

@@ -9,11 +9,14 @@ use crate::cache::entry::Entry;
 use crate::cache::outcome::HitReason;
 use crate::http::cache_control::CacheControl;
 use crate::http::cache_status::Forward;
+use crate::proxy::runtime_config::RuntimeConfig;
 use crate::resource::Resource;
 
 /// A request that a lookup could not respond to, with all that the lookup computed. Nothing of it is computed again.
 #[derive(Debug)]
 pub struct PreparedRequest {
+    /// Live settings of this request.
+    pub(super) config: Arc<RuntimeConfig>,
     pub(super) resource: Arc<Resource>,
     pub(super) identity: Identity,
     /// Claims of the token, or the reason why it may not use the cache.

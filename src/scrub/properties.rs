@@ -279,11 +279,13 @@ fn configuration() -> impl Strategy<Value = Value> {
 }
 
 fn error() -> impl Strategy<Value = Value> {
-    ("[A-Za-z_]{1,20}", "([A-Z][a-z]{1,8}[.:,]? ){0,6}", "[0-9a-f-]{0,36}").prop_map(|(code, message, id)| {
-        let inner = json!({"date": "2026-07-26T21:46:01", "request-id": id, "client-request-id": id});
-        let details = json!([{"code": code, "message": message, "target": code}]);
-        json!({"error": {"code": code, "message": message, "details": details, "innerError": inner}})
-    })
+    ("[A-Za-z_]{1,20}", "([A-Z][aeiou]{1,8}[.:,]? ){0,6}", "[0-9a-f-]{0,36}").prop_map(
+        |(code, message, id)| {
+            let inner = json!({"date": "2026-07-26T21:46:01", "request-id": id, "client-request-id": id});
+            let details = json!([{"code": code, "message": message, "target": code}]);
+            json!({"error": {"code": code, "message": message, "details": details, "innerError": inner}})
+        },
+    )
 }
 
 /// Names of any kind but those of strings that are free text or an id.

@@ -56,10 +56,10 @@ impl Server {
         Self { workers, ..self }
     }
 
-    /// Sets an upper bound for `limits.connections`, which also holds after a reload.
+    /// Sets the source of the settings, which may change while the server runs.
     #[must_use]
-    pub fn with_max_connections(self, config: &Config, connections: usize) -> Self {
-        Self { settings: ServerSettings::with_max_connections(config, connections), ..self }
+    pub fn with_settings(self, settings: ServerSettings) -> Self {
+        Self { settings, ..self }
     }
 
     /// Sets the budget that unfinished responses are charged to.
@@ -71,11 +71,6 @@ impl Server {
     /// Returns the certificates, if the server has TLS.
     pub fn tls(&self) -> Option<&Arc<Tls>> {
         self.tls.as_ref()
-    }
-
-    /// Returns the settings that a reload may replace while the server runs.
-    pub fn settings(&self) -> &ServerSettings {
-        &self.settings
     }
 
     /// Serves the connections of `listener` until `drain` is cancelled, then drains them within `drain.delay` and

@@ -3,55 +3,52 @@
 //!
 //! Each connection keeps the snapshot that was current when the connection was accepted.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::fmt;
+use std::sync::Arc;
 
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
 
-use super::connection::h2_send_stall::StreamExecutor;
 use super::{Config, Drain, ServerLimits};
 
-/// Handle to the settings of one listener. Clones share the settings.
-#[derive(Clone, Debug)]
-pub struct ServerSettings {
-    current: Arc<RwLock<Arc<SettingsSnapshot>>>,
-    /// Upper bound of `limits.connections`, which holds for every reload.
-    max_connections: usize,
-}
+/// Source of the settings of one listener.
+#[derive(Clone)]
+pub struct ServerSettings(Arc<dyn Fn() -> Arc<SettingsSnapshot> + Send + Sync>);
 
 /// Settings of one configuration.
 #[derive(Debug)]
-pub(super) struct SettingsSnapshot {
+pub struct SettingsSnapshot {
     pub(super) limits: ServerLimits,
     pub(super) drain: Drain,
     pub(super) http1: http1::Builder,
 }
 
 impl ServerSettings {
+    /// Creates settings that do not change.
     pub(super) fn new(config: &Config) -> Self {
-        Self::with_max_connections(config, usize::MAX)
+        let snapshot = Arc::new(SettingsSnapshot::from_config(config, usize::MAX));
+        Self::live(move || Arc::clone(&snapshot))
     }
 
-    /// Creates settings whose `limits.connections` never exceeds `max_connections`.
-    pub(super) fn with_max_connections(config: &Config, max_connections: usize) -> Self {
-        let current = SettingsSnapshot::from_config(config, max_connections);
-        Self { current: Arc::new(RwLock::new(Arc::new(current))), max_connections }
-    }
-
-    /// Sets limits and drain for connections that are accepted from now on. Address, certificates and threads do not
-    /// change.
-    pub fn set(&self, config: &Config) {
-        let current = Arc::new(SettingsSnapshot::from_config(config, self.max_connections));
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+    /// Creates settings from `current`, which is called for each connection.
+    pub fn live(current: impl Fn() -> Arc<SettingsSnapshot> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(current))
     }
 
     pub(super) fn current(&self) -> Arc<SettingsSnapshot> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for ServerSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ServerSettings").field(&self.current()).finish()
     }
 }
 
 impl SettingsSnapshot {
-    fn from_config(config: &Config, max_connections: usize) -> Self {
+    /// Takes limits and drain of a configuration. `limits.connections` never exceeds `max_connections`.
+    pub fn from_config(config: &Config, max_connections: usize) -> Self {
         let http1 = http1_builder(&config.limits);
         Self { limits: config.limits.cap_connections(max_connections), drain: config.drain.clone(), http1 }
     }
@@ -75,10 +72,7 @@ fn http1_builder(limits: &ServerLimits) -> http1::Builder {
 }
 
 /// Returns the builder of HTTP/2 connections within `limits`, whose streams run on `executor`.
-pub(super) fn http2_builder(
-    limits: &ServerLimits,
-    executor: StreamExecutor,
-) -> http2::Builder<StreamExecutor> {
+pub(super) fn http2_builder<E>(limits: &ServerLimits, executor: E) -> http2::Builder<E> {
     let mut builder = http2::Builder::new(executor);
     builder
         .timer(TokioTimer::new())

@@ -9,6 +9,7 @@
 
 mod ledger;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,16 +17,20 @@ use bytes::Bytes;
 
 use self::ledger::{Allocation, Ledger};
 use crate::support::client_subnet::client_subnet;
-use crate::support::dial::Dial;
 
 /// The byte budget of a process. Clones share it.
 #[derive(Clone, Debug)]
 pub struct ByteBudget(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
-    limit: Dial<usize>,
+    limit: Box<dyn Fn() -> usize + Send + Sync>,
     ledger: Mutex<Ledger>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("limit", &(self.limit)()).finish_non_exhaustive()
+    }
 }
 
 /// Bytes that are charged to an owner until the permit is dropped.
@@ -43,17 +48,17 @@ pub struct BudgetExhausted;
 impl ByteBudget {
     /// Creates a budget of `limit` bytes (`limits.bytes_in_flight`).
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Inner { limit: Dial::new(limit), ledger: Mutex::default() }))
+        Self::with_live_limit(move || limit)
     }
 
-    /// Changes the limit. Bytes that are charged stay charged.
-    pub fn set_limit(&self, limit: usize) {
-        self.0.limit.set(limit);
+    /// Creates a budget whose limit, bytes, may change. Bytes that are charged stay charged.
+    pub fn with_live_limit(limit: impl Fn() -> usize + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Inner { limit: Box::new(limit), ledger: Mutex::default() }))
     }
 
     /// Returns the limit, bytes.
     pub fn limit(&self) -> usize {
-        self.0.limit.get()
+        (self.0.limit)()
     }
 
     /// Returns the bytes that are charged.

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::BodyLimits;
-use super::config::Config;
+use super::config::{Config, Timeouts};
 use super::connector::{Connector, SetupError};
 use super::error::{AttemptError, classify_attempt};
 use super::interim::limit_interim_responses;
@@ -26,7 +26,6 @@ use crate::http::ids::Ids;
 use crate::observability::tracing_export::{AttemptSpan, Tracer};
 use crate::resource::Resource;
 use crate::support::byte_budget::ByteBudget;
-use crate::support::dial::Dial;
 use crate::support::labels::Label;
 use crate::upstream::Retry;
 use crate::upstream::metrics::UpstreamMetrics;
@@ -44,12 +43,27 @@ pub struct GraphClient {
     unpooled: HttpClient,
     base: Uri,
     permits: UpstreamPermits,
-    first_byte_timeout: Dial<Duration>,
-    timeout: Dial<Duration>,
     max_body: usize,
     byte_budget: ByteBudget,
     metrics: Arc<UpstreamMetrics>,
     tracer: Tracer,
+}
+
+/// Request to Graph.
+#[derive(Clone, Copy, Debug)]
+pub struct GraphCall<'a> {
+    /// Resource.
+    pub resource: &'a Resource,
+    /// Token of the caller.
+    pub token: &'a Token,
+    /// Ids for correlation.
+    pub ids: &'a Ids,
+    /// Validators of a stored response: Graph may respond with 304.
+    pub condition: Option<&'a Validators>,
+    /// Client address that the body is charged to.
+    pub owner: IpAddr,
+    /// Timeouts.
+    pub timeouts: Timeouts,
 }
 
 /// Head of a response, the start of its request, and the span of the attempt.
@@ -77,8 +91,6 @@ impl GraphClient {
             max_idle_connections: config.in_flight,
             base,
             permits,
-            first_byte_timeout: Dial::new(config.first_byte_timeout),
-            timeout: Dial::new(config.timeout),
             max_body: config.max_body,
             byte_budget,
             metrics,
@@ -96,12 +108,6 @@ impl GraphClient {
         &self.byte_budget
     }
 
-    /// Changes the timeouts of future requests.
-    pub fn set_deadlines(&self, config: &Config) {
-        self.first_byte_timeout.set(config.first_byte_timeout);
-        self.timeout.set(config.timeout);
-    }
-
     /// Records each attempt as a span of `tracer`.
     #[must_use]
     pub fn with_tracer(self, tracer: Tracer) -> Self {
@@ -113,28 +119,18 @@ impl GraphClient {
         &self.permits
     }
 
-    /// Returns how long a request may wait for a permit: half of `graph.timeout`, so that the other half remains for Graph.
-    /// A later permit would be useless, and the timeout would be attributed to Graph.
-    pub fn permit_timeout(&self) -> Duration {
-        self.timeout.get() / 2
-    }
-
-    /// Requests `resource` with `token`. The limit of `graph.timeout` includes the wait for the permit. With a `condition`
-    /// the response may be a 304. The body is charged to `owner`.
+    /// Sends a request. `graph.timeout` includes the wait for the permit.
     ///
     /// # Errors
     /// [`RequestError`] if Graph cannot be reached, or its response is late, malformed, too large or a redirect.
     pub async fn send(
         &self,
         permit: UpstreamPermit,
-        resource: &Resource,
-        token: &Token,
-        ids: &Ids,
-        condition: Option<&Validators>,
-        owner: IpAddr,
+        call: &GraphCall<'_>,
     ) -> Result<UpstreamResponse, RequestError> {
+        let GraphCall { resource, token, ids, condition, owner, timeouts } = *call;
         self.preconnect.record_request();
-        let deadline = permit.requested_at + self.timeout.get();
+        let deadline = permit.requested_at + timeouts.total;
         let pool = Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner));
         let (pooled, pool_is_stale) = (pool.local_client(), AtomicBool::new(false));
         let build = |span: &AttemptSpan| build_request(&self.base, resource, token, ids, span.span_id());
@@ -144,7 +140,9 @@ impl GraphClient {
             request
         });
         // Each attempt ends at the deadline.
-        let received = match self.attempt(&pooled, (deadline, &pool_is_stale), (first, span), condition).await
+        let received = match self
+            .attempt(&pooled, (timeouts.first_byte, deadline, &pool_is_stale), (first, span), condition)
+            .await
         {
             Err(AttemptError::Retryable(reason)) => {
                 self.metrics.retries.inc(reason);
@@ -154,7 +152,7 @@ impl GraphClient {
                 };
                 let span = self.tracer.start_attempt_span(ids, true);
                 let second = (build(&span), span);
-                self.attempt(client, (deadline, &pool_is_stale), second, None).await
+                self.attempt(client, (timeouts.first_byte, deadline, &pool_is_stale), second, None).await
             }
             first => first,
         };
@@ -200,13 +198,13 @@ impl GraphClient {
     async fn attempt(
         &self,
         client: &HttpClient,
-        (deadline, pool_is_stale): (Instant, &AtomicBool),
+        (first_byte_timeout, deadline, pool_is_stale): (Duration, Instant, &AtomicBool),
         (request, mut span): (Option<GraphRequest>, AttemptSpan),
         condition: Option<&Validators>,
     ) -> Result<ResponseHead, AttemptError> {
         let started = Instant::now();
         let mut request = request.ok_or(AttemptError::Final(UpstreamFailure::Protocol))?;
-        let (head_deadline, timeout_failure) = match started + self.first_byte_timeout.get() {
+        let (head_deadline, timeout_failure) = match started + first_byte_timeout {
             first_byte if first_byte < deadline => (first_byte, UpstreamFailure::FirstByte),
             _ => (deadline, UpstreamFailure::Timeout),
         };

@@ -43,3 +43,27 @@ impl Default for Config {
 
 /// Graph of the global cloud; each national cloud has its own address.
 const GLOBAL_CLOUD_URL: &str = "https://graph.microsoft.com";
+
+/// Timeouts of one request to Graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// `graph.first_byte_timeout`: from the start of an attempt to the first byte of its response.
+    pub first_byte: Duration,
+    /// `graph.timeout`: the whole request with the wait for its permit and a retry.
+    pub total: Duration,
+}
+
+impl Timeouts {
+    /// Returns how long a request may wait for a permit or a paced turn: half of the total, so that the other half remains for
+    /// Graph. A later permit would be useless, and the timeout would be attributed to Graph.
+    pub fn permit(self) -> Duration {
+        self.total / 2
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let Config { first_byte_timeout, timeout, .. } = Config::default();
+        Self { first_byte: first_byte_timeout, total: timeout }
+    }
+}

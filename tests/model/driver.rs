@@ -7,6 +7,7 @@ mod release;
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,6 +16,7 @@ use connector_cache::http::ids::Ids;
 use connector_cache::http::validate::RequestView;
 use connector_cache::proxy::Proxy;
 use connector_cache::proxy::handler::{Handler, HandlerResponse, Lookup};
+use connector_cache::proxy::runtime_config::RuntimeConfig;
 use connector_cache::support::clock::Clock;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -55,6 +57,7 @@ pub struct Driver<'a> {
     /// Entity tags that callers got, with the serials of the responses.
     pub(super) tags: Vec<(String, usize)>,
     proxy: Proxy,
+    config: Arc<RuntimeConfig>,
     clock: Clock,
     graph: Graph,
     policy: GraphPolicy,
@@ -104,6 +107,7 @@ impl<'a> Driver<'a> {
             refused: BTreeMap::new(),
             tags: Vec::new(),
             proxy: app.proxy().clone(),
+            config: app.runtime().load_full(),
             clock,
             graph,
             policy: GraphPolicy::default(),
@@ -175,11 +179,11 @@ impl<'a> Driver<'a> {
         let sent = SentRequest { who, what: what.clone(), began: now, expected, condition, directive, about };
         let parts = setup::request(&sent, &caller.1.text, &self.tags, (spelling, times.by_caller));
         let flights = self.flights();
-        let proxy = self.proxy.clone();
+        let (proxy, config) = (self.proxy.clone(), Arc::clone(&self.config));
         let ids = Ids::with_request_id(Uuid::from_u128(id));
         // As the middleware does.
         let mut answer = Box::pin(async move {
-            let lookup = proxy.lookup(&RequestView::new(&parts), &ids);
+            let lookup = proxy.lookup(&RequestView::new(&parts), &ids, &config);
             match lookup {
                 Lookup::Ready(answer) => answer,
                 Lookup::Continue(prepared) => {

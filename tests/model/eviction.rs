@@ -176,9 +176,10 @@ impl EvictionDriver<'_> {
         let id = Uuid::from_u128(u128::from(self.seen.requests));
         let ids = Ids::with_request_id(id);
         let (proxy, proven) = (self.app.proxy().clone(), self.expected_cache.is_proven(who));
+        let config = self.app.runtime().load_full();
         // As the middleware does.
         let mut answer = pin!(async {
-            let lookup = proxy.lookup(&RequestView::new(&parts), &ids);
+            let lookup = proxy.lookup(&RequestView::new(&parts), &ids, &config);
             match lookup {
                 Lookup::Ready(answer) => answer,
                 Lookup::Continue(prepared) => {

@@ -17,7 +17,10 @@ use connector_cache::proxy::error_response::ErrorResponse;
 use connector_cache::proxy::handler::{Handler, HandlerResponse, Lookup};
 use connector_cache::proxy::middleware::RequestStack;
 use connector_cache::proxy::response;
-use connector_cache::server::{Config, Drain, Server, ServerLimits, ServerSettings, Workers};
+use connector_cache::proxy::runtime_config::{LiveConfig, RuntimeConfig};
+use connector_cache::server::{
+    Config, Drain, Server, ServerLimits, ServerSettings, SettingsSnapshot, Workers,
+};
 use connector_cache::support::byte_budget::ByteBudget;
 use connector_cache::support::clock::Clock;
 use connector_cache::support::labels::Label;
@@ -56,7 +59,7 @@ impl Stub {
 impl Handler for Stub {
     type Prepared = String;
 
-    fn lookup(&self, request: &RequestView<'_>, _: &Ids) -> Lookup<String> {
+    fn lookup(&self, request: &RequestView<'_>, _: &Ids, _: &Arc<RuntimeConfig>) -> Lookup<String> {
         Lookup::Continue(request.head.uri.path().to_owned())
     }
 
@@ -108,7 +111,7 @@ pub(crate) struct Running {
     pub(crate) stub: Arc<Stub>,
     pub(crate) drain: CancellationToken,
     pub(crate) tls: Option<Arc<connector_cache::server::tls::Tls>>,
-    pub(crate) terms: ServerSettings,
+    pub(crate) runtime: LiveConfig,
     pub(crate) task: JoinHandle<usize>,
 }
 
@@ -158,13 +161,21 @@ pub(crate) async fn start_on(workers: Workers, config: Config, budget: ByteBudge
     let address = listener.local_addr().unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
     let stub = Arc::new(Stub { asked: Mutex::default(), held: AtomicUsize::new(0), gate: Semaphore::new(0) });
-    let stack = RequestStack::new(Arc::clone(&stub), Arc::clone(&metrics), AccessLog::All, &config.limits)
-        .within(budget);
+    let server_settings = Arc::new(SettingsSnapshot::from_config(&config, usize::MAX));
+    let settings =
+        RuntimeConfig { access_log: AccessLog::All, server: server_settings, ..RuntimeConfig::default() };
+    let runtime = settings.with_limits(&config.limits).into_live();
+    let stack =
+        RequestStack::new(Arc::clone(&stub), Arc::clone(&metrics), Arc::clone(&runtime)).within(budget);
+    let live = Arc::clone(&runtime);
     let drain = CancellationToken::new();
-    let server = Server::new(&config, Arc::clone(&metrics)).unwrap().with_workers(workers);
-    let (tls, terms) = (server.tls().cloned(), server.settings().clone());
+    let server = Server::new(&config, Arc::clone(&metrics))
+        .unwrap()
+        .with_workers(workers)
+        .with_settings(ServerSettings::live(move || Arc::clone(&live.load().server)));
+    let tls = server.tls().cloned();
     let task = tokio::spawn(server.serve(listener, Arc::new(stack), drain.clone()));
-    Running { address, metrics, stub, drain, tls, terms, task }
+    Running { address, metrics, stub, drain, tls, runtime, task }
 }
 
 /// Waits until `condition` holds.

@@ -1,10 +1,12 @@
 //! Connections that take too long, and too many of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use connector_cache::http::rejection::Rejection;
+use connector_cache::proxy::runtime_config::RuntimeConfig;
 use connector_cache::server::ConnRejection;
-use connector_cache::server::{Config, ServerLimits};
+use connector_cache::server::{Config, ServerLimits, SettingsSnapshot};
 use connector_cache::support::byte_budget::ByteBudget;
 
 use crate::raw::{Raw, get};
@@ -129,14 +131,16 @@ async fn an_address_past_its_limit_is_closed_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn new_terms_hold_for_the_next_connection() {
+async fn new_settings_apply_to_the_next_connection() {
     let config = config(ServerLimits { connections: 1, ..patient() });
     let server = start_with(config.clone()).await;
     let mut first = Raw::connect(server.address).await;
     first.get("/a").await;
     assert_eq!(Raw::connect(server.address).await.rest_text().await, "");
     let limits = ServerLimits { connections: 2, idle_timeout: SHORT, ..patient() };
-    server.terms.set(&Config { limits, ..config });
+    let server_settings = Arc::new(SettingsSnapshot::from_config(&Config { limits, ..config }, usize::MAX));
+    let settings = RuntimeConfig { server: server_settings, ..RuntimeConfig::clone(&server.runtime.load()) };
+    server.runtime.store(Arc::new(settings));
     let mut second = Raw::connect(server.address).await;
     assert_eq!(second.get("/b").await.status(), 200);
     assert_eq!(second.rest_text().await, "", "its rest is a short one");

@@ -89,7 +89,8 @@ impl Memory {
     }
 
     fn look_up(&self, request: &Parts) -> Lookup<<Proxy as Handler>::Prepared> {
-        self.app.proxy().lookup(&RequestView::new(request), &self.ids)
+        let config = self.app.runtime().load();
+        self.app.proxy().lookup(&RequestView::new(request), &self.ids, &config)
     }
 
     fn ask_graph(&self) {

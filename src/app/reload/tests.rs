@@ -2,10 +2,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use super::*;
-use crate::app::App;
+use crate::cache::freshness::FreshnessSource;
 use crate::config::LIVE;
-use crate::server::Server;
-use crate::support::clock::Clock;
 
 /// Remembers how it was looked at.
 #[derive(Default)]
@@ -108,54 +106,72 @@ const OTHERS: &[(&str, &str)] = &[
     ("log.access", "\"all\""),
 ];
 
-fn running(dir: &tempfile::TempDir) -> Running {
+fn live_configuration(dir: &tempfile::TempDir) -> LiveConfiguration {
     let file = dir.path().join("cache.toml");
-    // An origin in plain text needs no roots of trust.
     std::fs::write(&file, PLAIN).unwrap();
     let sources = Sources::new(Some(file), std::iter::empty());
     let started = sources.load().unwrap();
-    let config = &started.config;
-    let app = App::new(config.clone(), Clock::system()).unwrap();
-    let layers = Arc::new(middleware::Dials::new(config.logging.access, &config.server.limits));
-    let server_settings = Server::new(&config.server, Arc::clone(app.metrics())).unwrap().settings().clone();
-    let parts = Parts { proxy: app.proxy().clone(), layers, server_settings, log: None };
-    // What it counts is no part of what it tells.
-    Running::new(LiveSources { sources, started }, parts, Arc::new(Metrics::new().unwrap()))
+    let runtime = started.config.runtime(&started.config, usize::MAX).into_live();
+    LiveConfiguration::new(LiveSources { sources, started }, (runtime, usize::MAX), None)
+        .counted_by(Arc::new(Metrics::new().unwrap()))
 }
 
-/// All that the parts show of themselves.
-fn told(running: &Running) -> String {
-    format!("{:?}", running.parts)
+fn snapshot(live: &LiveConfiguration) -> String {
+    format!("{:?}", live.runtime.load_full())
 }
 
 #[test]
-fn every_key_that_needs_no_restart_reaches_the_part_that_it_is_for() {
+fn every_live_key_changes_the_snapshot() {
     let with_log = OTHERS.iter().map(|(key, _)| *key).chain(["log.filter"]);
     assert_eq!(with_log.collect::<BTreeSet<_>>(), LIVE.iter().copied().collect());
     for (key, value) in OTHERS {
         let dir = tempfile::tempdir().unwrap();
-        let running = running(&dir);
-        let before = told(&running);
-        assert!(before == told(&running), "nothing changes by itself");
+        let live = live_configuration(&dir);
+        let before = snapshot(&live);
         std::fs::write(dir.path().join("cache.toml"), format!("{PLAIN}{key} = {value}\n")).unwrap();
-        assert_eq!(running.reload(ReloadTrigger::Requested), Some(ReloadResult::Success), "{key}");
-        assert!(before != told(&running), "{key}");
+        assert_eq!(live.reload(ReloadTrigger::Requested), Some(ReloadResult::Success), "{key}");
+        assert_ne!(before, snapshot(&live), "{key}");
     }
 }
 
 #[test]
-fn f62_a_configuration_that_is_refused_changes_no_part() {
+fn a_reload_replaces_the_snapshot_that_a_request_holds_by_a_new_one() {
     let dir = tempfile::tempdir().unwrap();
-    let running = running(&dir);
-    let before = told(&running);
+    let live = live_configuration(&dir);
+    let held = live.runtime.load_full();
+    let text = format!("{PLAIN}cache.ttl = \"11s\"\ngraph.timeout = \"12s\"\ncache.freshness = \"origin\"\n");
+    std::fs::write(dir.path().join("cache.toml"), text).unwrap();
+    assert_eq!(live.reload(ReloadTrigger::Requested), Some(ReloadResult::Success));
+    let new = live.runtime.load_full();
+    assert_eq!(
+        (held.freshness.ttl, held.timeouts.total),
+        (Duration::from_secs(300), Duration::from_secs(10))
+    );
+    assert_eq!((new.freshness.ttl, new.timeouts.total), (Duration::from_secs(11), Duration::from_secs(12)));
+    assert_eq!(new.freshness.freshness, FreshnessSource::Operator, "this key requires a restart");
+}
+
+#[test]
+fn e6_the_wait_for_permits_and_paced_turns_follows_the_timeout_of_a_reload() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = live_configuration(&dir);
+    assert_eq!(live.runtime.load().timeouts.permit(), Duration::from_secs(5));
+    std::fs::write(dir.path().join("cache.toml"), format!("{PLAIN}graph.timeout = \"12s\"\n")).unwrap();
+    assert_eq!(live.reload(ReloadTrigger::Requested), Some(ReloadResult::Success));
+    assert_eq!(live.runtime.load().timeouts.permit(), Duration::from_secs(6));
+}
+
+#[test]
+fn f62_a_configuration_that_is_refused_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = live_configuration(&dir);
+    let before = live.runtime.load_full();
     std::fs::write(dir.path().join("cache.toml"), format!("{PLAIN}cache.ttl = \"1s\"\ncache.ttyl = 1\n"))
         .unwrap();
-    assert_eq!(running.reload(ReloadTrigger::Requested), Some(ReloadResult::Failure));
-    assert_eq!(
-        (running.metrics.reloads.get(ReloadResult::Failure), running.reload(ReloadTrigger::Requested)),
-        (1, None)
-    );
-    assert!(before == told(&running));
+    assert_eq!(live.reload(ReloadTrigger::Requested), Some(ReloadResult::Failure));
+    let failures = live.metrics.as_ref().unwrap().reloads.get(ReloadResult::Failure);
+    assert_eq!((failures, live.reload(ReloadTrigger::Requested)), (1, None));
+    assert!(Arc::ptr_eq(&before, &live.runtime.load_full()));
 }
 
 const PLAIN: &str = "graph.base_url = \"http://127.0.0.1:1\"\n";

@@ -246,22 +246,6 @@ fn a_lowered_ttl_applies_to_stored_entries_and_a_raised_one_does_not() {
 }
 
 #[test]
-fn live_settings_can_be_set_except_the_freshness_source() {
-    let dials = Dials::new(&Config::default());
-    assert_eq!(dials.now(), Config::default());
-    let other = Config {
-        ttl: Duration::from_secs(1),
-        proof_ttl: Duration::from_secs(2),
-        stale_while_revalidate: Duration::from_secs(3),
-        stale_if_error: Duration::from_secs(4),
-        client_directives: ClientDirectives::Honor,
-        freshness: FreshnessSource::Origin,
-    };
-    dials.set(&other);
-    assert_eq!(dials.now(), Config { freshness: FreshnessSource::Operator, ..other });
-}
-
-#[test]
 fn the_longest_use_is_the_longer_lifetime_and_the_longer_grace() {
     let seconds = |[ttl, proof_ttl, revalidate, on_error]: [u64; 4]| {
         let span = Duration::from_secs;

@@ -1,5 +1,7 @@
 //! Keys of `limits.*` for requests: tokens without a proof, waiting requests, request coalescing, refreshes, memory.
 
+use std::time::Duration;
+
 use super::{MIB, MINUTE, TIB, at_most};
 use crate::cache::coalesce;
 use crate::config::Config;
@@ -127,9 +129,10 @@ pub(in crate::config) fn refresh(r: &mut ConfigReader) -> refresh_limit::Config 
 }
 
 /// Reads the limits of request coalescing.
-pub(in crate::config) fn coalescing(r: &mut ConfigReader) -> coalesce::Config {
+/// Reads the limits on followers. `graph_timeout` is `graph.timeout`.
+pub(in crate::config) fn coalescing(r: &mut ConfigReader, graph_timeout: Duration) -> coalesce::Config {
     let default = coalesce::Config::default();
-    coalesce::Config {
+    let coalesce = coalesce::Config {
         followers: r.get(
             key(
                 "limits.followers",
@@ -147,5 +150,12 @@ pub(in crate::config) fn coalescing(r: &mut ConfigReader) -> coalesce::Config {
             &BoundedDuration(at_most(MINUTE * 10)),
             default.wait,
         ),
+    };
+    if coalesce.wait < graph_timeout {
+        r.conflict(
+            ["limits.follower_wait", "graph.timeout"],
+            "limits.follower_wait may not be shorter than graph.timeout",
+        );
     }
+    coalesce
 }

@@ -303,6 +303,14 @@ fn every_problem_is_in_the_message() {
 }
 
 #[test]
+fn e7_a_follower_that_waits_shorter_than_the_request_to_graph_is_refused() {
+    let message = message("limits.follower_wait = \"9s\"");
+    let expected = "graph.timeout = \"10s\" (default), limits.follower_wait = \"9s\" (FILE:1): \
+                    limits.follower_wait may not be shorter than graph.timeout";
+    assert_eq!(message, expected);
+}
+
+#[test]
 fn a_refused_value_is_in_no_conflict() {
     let expected =
         format!("FILE:1: graph.timeout = \"0s\" is refused: expected a duration from 1ms to 10m {UNIT}");

@@ -78,7 +78,7 @@ impl Fetcher {
         requested_at: Now,
     ) -> (Arc<Entry>, Result<(), NotStored>) {
         let selecting_request = request.selecting_request();
-        let lifetime = Lifetime::from_response(headers, &self.freshness.now(), self.clock.now());
+        let lifetime = Lifetime::from_response(headers, &request.config.freshness, self.clock.now());
         let secondary_key = self.store.secondary_key_hasher().compute(headers, selecting_request);
         let can_match = secondary_key.as_ref().map_err(|reason| *reason);
         let storable = lifetime.and(can_match).and(self.is_storable(request));

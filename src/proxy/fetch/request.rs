@@ -10,6 +10,7 @@ use crate::auth::{Claims, Identity};
 use crate::cache::entry::Entry;
 use crate::cache::vary::SelectingRequest;
 use crate::http::ids::Ids;
+use crate::proxy::runtime_config::RuntimeConfig;
 use crate::resource::Resource;
 use crate::upstream::breaker::{BreakerCaller, CallerScope};
 use crate::upstream::permits::PermitOwner;
@@ -18,6 +19,8 @@ use crate::upstream::unproven_limit::TokenSource;
 /// Request for a fetch. It holds the token only as long as the fetch needs it.
 #[derive(Debug)]
 pub struct FetchRequest {
+    /// Live settings of the request.
+    pub config: Arc<RuntimeConfig>,
     /// Resource.
     pub resource: Arc<Resource>,
     /// Identity of the caller, with its token.

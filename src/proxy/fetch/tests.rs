@@ -7,6 +7,7 @@ use crate::auth::Bypass;
 use crate::auth::{HashKeys, Identity};
 use crate::cache::freshness::ErrorSource;
 use crate::http::ids::Ids;
+use crate::proxy::runtime_config::RuntimeConfig;
 use crate::resource::{ApiVersion, Resource};
 use crate::support::labels::Label;
 use crate::upstream::RequestError;
@@ -59,6 +60,7 @@ fn t17_a_fetch_request_keeps_the_callers_fields_without_the_token_and_shows_none
     let path = "/beta/identity/b2xUserFlows/x/apiConnectorConfiguration";
     let (request, ()) = http::Request::builder().method(Method::GET).uri(path).body(()).unwrap().into_parts();
     let fetch_request = FetchRequest {
+        config: Arc::new(RuntimeConfig::default()),
         resource: Arc::new(Resource::parse(path, None, &headers, ApiVersion::Beta).unwrap()),
         identity: Identity::from_headers(&headers, &hash_keys).unwrap(),
         claims: Err(Bypass::Opaque),

@@ -17,7 +17,7 @@ struct Stub;
 impl Handler for Stub {
     type Prepared = String;
 
-    fn lookup(&self, request: &RequestView<'_>, _: &Ids) -> Lookup<String> {
+    fn lookup(&self, request: &RequestView<'_>, _: &Ids, _: &Arc<RuntimeConfig>) -> Lookup<String> {
         match request.head.uri.path() {
             "/panic-at-once" => panic!("with a secret"),
             "/at-once" => Lookup::Ready(stub_response()),
@@ -52,8 +52,7 @@ fn stub_response() -> HandlerResponse {
 
 fn stack() -> (RequestStack<Stub>, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let stack =
-        RequestStack::new(Arc::new(Stub), Arc::clone(&metrics), AccessLog::All, &ServerLimits::default());
+    let stack = RequestStack::new(Arc::new(Stub), Arc::clone(&metrics), RuntimeConfig::default().into_live());
     (stack, metrics)
 }
 

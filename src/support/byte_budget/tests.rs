@@ -1,5 +1,8 @@
 use std::net::Ipv4Addr;
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::*;
 
 const A: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
@@ -81,9 +84,11 @@ fn a_body_in_flight_to_others_counts_against_the_share_of_each_owner() {
 
 #[test]
 fn a_smaller_limit_keeps_charges_and_rejects_new_ones() {
-    let budget = ByteBudget::new(200);
+    let limit = Arc::new(AtomicUsize::new(200));
+    let current = Arc::clone(&limit);
+    let budget = ByteBudget::with_live_limit(move || current.load(Relaxed));
     let permit = budget.acquire(A, 100).unwrap();
-    budget.set_limit(50);
+    limit.store(50, Relaxed);
     assert!(budget.acquire(B, 1).is_err());
     drop(permit);
     assert!(budget.acquire(B, 26).is_err());
