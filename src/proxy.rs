@@ -26,7 +26,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tokio_util::task::TaskTracker;
 
-use self::lookup::Rules;
+use self::lookup::RequestRules;
 use self::prepared::NextStep;
 pub use self::prepared::PreparedRequest;
 use crate::auth::{Claims, HashKeys, Identity, RequestDigest};
@@ -83,7 +83,7 @@ impl Handler for Proxy {
         config: &Arc<RuntimeConfig>,
     ) -> Lookup<Self::Prepared> {
         let now = self.0.fetcher.clock.now_at(request.created_at);
-        let rules = Rules { config, client: config.directives(request.headers()), now };
+        let rules = RequestRules { config, client: config.directives(request.headers()), now };
         // The digest does not cover `Connector-Cache`, which forces a refresh.
         let digest =
             if request.has_refresh_field { None } else { RequestDigest::compute(request, &self.0.hash_keys) };
@@ -238,5 +238,5 @@ struct LookupContext<'a> {
     ids: &'a Ids,
     /// Digest of the request, if its lookup may be cached by the thread.
     digest: Option<RequestDigest>,
-    rules: Rules<'a>,
+    rules: RequestRules<'a>,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Proxy;
-use super::lookup::{Found, Rules};
+use super::lookup::{Found, RequestRules};
 use crate::auth::Bypass;
 use crate::cache::freshness::{ErrorSource, is_usable_on_error};
 use crate::cache::outcome::Outcome;
@@ -79,7 +79,8 @@ impl Proxy {
             Fetched::Full(entry, stored) | Fetched::Revalidated(entry, stored) => {
                 let left = match (stored, request.claims) {
                     (Ok(()), Ok(claims)) => {
-                        let rules = Rules { config: &request.config, client: CacheControl::default(), now };
+                        let rules =
+                            RequestRules { config: &request.config, client: CacheControl::default(), now };
                         Some(rules.assess(entry, entry.requested_at, claims.expiry).remaining)
                     }
                     _ => None,
@@ -97,7 +98,7 @@ impl Proxy {
         let fetcher = &self.0.fetcher;
         let (claims, now) = (request.claims.ok()?, fetcher.clock.now());
         let grants = fetcher.store.grants(&request.identity.token_hash)?;
-        let rules = Rules { config: &request.config, client: CacheControl::default(), now };
+        let rules = RequestRules { config: &request.config, client: CacheControl::default(), now };
         let selecting_request = request.selecting_request();
         let (proof, found) = self.find(Some(&grants), &claims, &request.resource, selecting_request, rules);
         fetcher.metrics.local().proof_lookups.inc(proof);
