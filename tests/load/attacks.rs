@@ -147,6 +147,7 @@ async fn stage() -> (OriginServer, Serve) {
         ("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()),
         // Requests wait long enough to be in flight at the same time on a slow machine.
         ("CONNECTOR_CACHE__GRAPH__TIMEOUT", "1m"),
+        ("CONNECTOR_CACHE__LIMITS__FOLLOWER_WAIT", "1m"),
         ("CONNECTOR_CACHE__GRAPH__FIRST_BYTE_TIMEOUT", "1m"),
         ("CONNECTOR_CACHE__LIMITS__REQUEST_TIMEOUT", "1m"),
         ("CONNECTOR_CACHE__LOG__ACCESS", "off"),

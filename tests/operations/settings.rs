@@ -85,10 +85,10 @@ async fn a_lower_ttl_applies_to_stored_entries_at_the_next_request() {
     assert_eq!(stage.origin.requests(), 2);
     let seen = stage.serve.look("/cache").await.json();
     assert_eq!(seen["configuration"]["cache.ttl"], "1ms", "the overview has the value in effect");
-    let logged = stage.logged("the configuration was read again").await;
+    let logged = stage.logged("the configuration was reloaded").await;
     assert!(logged[0].contains("\"changed\":\"cache.ttl\""), "{logged:?}");
     stage.write("[cache]\nstale_while_revalidate = \"0s\"\nttl = \"1h\"\n", true).await;
-    let logged = stage.logged("needs a restart").await;
+    let logged = stage.logged("these keys require a restart").await;
     assert!(logged.len() == 1 && logged[0].contains("\"kept\":\"15m\""), "{logged:?}");
     stage.cache_status("b").await;
     assert!(stage.cache_status("b").await.starts_with("connector-cache; hit; ttl="));
@@ -120,7 +120,7 @@ async fn keys_that_need_a_restart_are_named_and_change_nothing() {
     let text =
         "[scrub]\nmask = \"#\"\n[cache]\nmax_bytes = \"1MiB\"\n[limits]\nconnections_per_address = 3\n";
     stage.write(text, true).await;
-    let logged = stage.logged("needs a restart").await;
+    let logged = stage.logged("these keys require a restart").await;
     let named = |line: &String| line.contains("\"keys\":\"cache.max_bytes, scrub.mask\"");
     assert!(logged.iter().any(named), "{logged:?}");
     assert!((stage.serve.series("connector_cache_capacity_bytes").await - f64::from(64 << 20)).abs() < 1.0);
