@@ -27,6 +27,7 @@ pub use self::serve::{serve, stop_on_signal};
 pub use self::start_error::StartError;
 use crate::auth::HashKeys;
 use crate::cache::coalesce::Coalescer;
+use crate::cache::entry::EntityTagHasher;
 use crate::cache::freshness::Dials;
 use crate::cache::outcome::Eviction;
 use crate::cache::store::Store;
@@ -152,6 +153,8 @@ fn fetcher(
     metrics.capacity.set(i64::try_from(config.store.max_bytes).unwrap_or(i64::MAX));
     let (keep, byte_budget) = (config.freshness.longest_use(), ByteBudget::new(config.bytes_in_flight));
     let permits = UpstreamPermits::new(config.upstream.in_flight, config.unproven_limit.in_flight);
+    let scrubber = Scrubber::new(&config.scrub, config.upstream.max_body)
+        .with_trusted_base_url(&config.upstream.base_url);
     Ok(Fetcher {
         graph_client: GraphClient::new(&config.upstream, permits, byte_budget, Arc::clone(metrics))?
             .with_tracer(tracer.clone()),
@@ -159,8 +162,8 @@ fn fetcher(
         refused: UnauthorizedTokens::new(clock.clone()),
         breakers: Breakers::new(clock.clone()),
         store: Arc::new(Store::new(&config.store, keep, count_evictions(metrics))),
-        scrubber: Scrubber::new(&config.scrub, config.upstream.max_body)
-            .with_trusted_base_url(&config.upstream.base_url),
+        entity_tags: EntityTagHasher::new(scrubber.policy_bytes()),
+        scrubber,
         unknown_members: UnknownMemberNotices::default(),
         freshness: Dials::new(&config.freshness),
         clock,
