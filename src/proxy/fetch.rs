@@ -18,6 +18,7 @@ pub use self::fetched::Fetched;
 use self::outcome::{breaker_response, call_outcome};
 pub use self::request::{CallerFields, FetchRequest};
 pub use self::upstream_error::UpstreamErrorResponse;
+use crate::cache::entry::EntityTagHasher;
 use crate::cache::lease::Lease;
 use crate::cache::outcome::{NotStored, ProofChange};
 use crate::cache::store::Store;
@@ -56,6 +57,8 @@ pub struct Fetcher {
     pub store: Arc<Store>,
     /// Removes credentials from each response.
     pub scrubber: Scrubber,
+    /// Computes entity tags under the rules of `scrubber`.
+    pub entity_tags: EntityTagHasher,
     /// Limits the log lines about JSON members that the scrubber does not know.
     pub unknown_members: UnknownMemberNotices,
     /// The clock.

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Request, header};
 
 use super::*;
 use crate::auth::{ClaimKind, HashKeys, Identity};
+use crate::cache::entry::EntityTagHasher;
 use crate::cache::freshness::Lifetime;
 use crate::http::validate::RequestView;
 use crate::observability::metrics::Metrics;
@@ -65,13 +66,15 @@ impl Stage {
 
     fn entry(&self) -> Arc<Entry> {
         let body = self.scrubber.scrub(b"{}").unwrap().body;
-        Arc::new(Entry::new(body, &self.scrubber, &HeaderMap::new(), Lifetime::NONE, self.clock.now()))
+        let entity_tags = EntityTagHasher::new(self.scrubber.policy_bytes());
+        Arc::new(Entry::new(body, &entity_tags, &HeaderMap::new(), Lifetime::NONE, self.clock.now()))
     }
 
     /// Creates an entry with other bytes than [`Stage::entry`].
     fn view(&self, name: &str) -> Arc<Entry> {
         let body = self.scrubber.scrub(format!("{{\"view\":\"{name}\"}}").as_bytes()).unwrap().body;
-        Arc::new(Entry::new(body, &self.scrubber, &HeaderMap::new(), Lifetime::NONE, self.clock.now()))
+        let entity_tags = EntityTagHasher::new(self.scrubber.policy_bytes());
+        Arc::new(Entry::new(body, &entity_tags, &HeaderMap::new(), Lifetime::NONE, self.clock.now()))
     }
 
     /// Creates an entry that a cookie selected.

@@ -8,6 +8,7 @@ use http::Request;
 use super::table::{MAX_LOOKUP_AGE_MS, SLOTS_PER_SET};
 use super::*;
 use crate::auth::{HashKeys, Identity};
+use crate::cache::entry::EntityTagHasher;
 use crate::cache::freshness::Lifetime;
 use crate::http::validate::RequestView;
 use crate::scrub::{Config, Scrubber};
@@ -92,7 +93,8 @@ fn principal(hash_keys: &HashKeys, clock: &Clock, name: &str) -> Principal {
 fn entry(requested_at: Now) -> Entry {
     let scrubber = Scrubber::new(&Config::default(), 1 << 20);
     let body = scrubber.scrub(b"{}").unwrap().body;
-    Entry::new(body, &scrubber, &http::HeaderMap::new(), Lifetime::NONE, requested_at)
+    let entity_tags = EntityTagHasher::new(scrubber.policy_bytes());
+    Entry::new(body, &entity_tags, &http::HeaderMap::new(), Lifetime::NONE, requested_at)
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Fetcher {
             storable.is_ok() && ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip;
         let gzip = gzip.or_else(|| if prefers_gzip { GzippedBody::compress(&body) } else { None });
         let entry =
-            Entry::new(body, &self.scrubber, headers, lifetime.unwrap_or(Lifetime::NONE), requested_at);
+            Entry::new(body, &self.entity_tags, headers, lifetime.unwrap_or(Lifetime::NONE), requested_at);
         let entry = entry.with_optional_parts(validation, secondary_key.ok().flatten()).with_gzip(gzip);
         (Arc::new(entry), storable)
     }

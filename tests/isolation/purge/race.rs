@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use connector_cache::auth::{ClaimKind, Claims, HashKeys, Identity, TokenHash};
-use connector_cache::cache::entry::Entry;
+use connector_cache::cache::entry::{EntityTagHasher, Entry};
 use connector_cache::cache::freshness::Lifetime;
 use connector_cache::cache::store::{Config, PurgeSelector, Store};
 use connector_cache::resource::{ApiVersion, Resource};
@@ -62,7 +62,8 @@ impl Stage {
         let lease = self.store.acquire_lease(caller.token_hash, Some(&caller.claims), flow);
         let began = self.clock.now();
         let body = self.scrubber.scrub(b"{}").unwrap().body;
-        let entry = Entry::new(body, &self.scrubber, &HeaderMap::new(), Lifetime::NONE, began);
+        let entity_tags = EntityTagHasher::new(self.scrubber.policy_bytes());
+        let entry = Entry::new(body, &entity_tags, &HeaderMap::new(), Lifetime::NONE, began);
         let _ = self.store.admit(caller.token_hash, &caller.claims, flow, &Arc::new(entry), None, &lease);
         self.written.fetch_add(1, SeqCst);
     }
