@@ -27,6 +27,7 @@ pub use self::serve::{serve, stop_on_signal};
 pub use self::start_error::StartError;
 use crate::auth::HashKeys;
 use crate::cache::coalesce::Coalescer;
+use crate::cache::entry::EntityTagHasher;
 use crate::cache::outcome::Eviction;
 use crate::cache::store::Store;
 use crate::config::Config;
@@ -109,7 +110,8 @@ impl App {
         })
     }
 
-    /// Reloads the configuration from `sources` while the proxy runs. The app was built from their first configuration.
+    /// Reloads the configuration from `sources` while the proxy runs. The app must have been built from the configuration
+    /// that `sources` returned first.
     #[must_use]
     pub fn with_live_sources(self, sources: LiveSources) -> Self {
         Self { live_sources: Some(sources), ..self }
@@ -149,7 +151,7 @@ impl App {
     }
 }
 
-/// Builds what a fetch uses: the Graph client with its limits, the store and the scrubber.
+/// Builds the fetcher: the Graph client with its limits, the store and the scrubber.
 fn fetcher(
     config: &Config,
     clock: Clock,
@@ -161,6 +163,8 @@ fn fetcher(
     let byte_budget = ByteBudget::with_live_limit(move || live.load().bytes_in_flight);
     let keep = config.freshness.longest_use();
     let permits = UpstreamPermits::new(config.upstream.in_flight, config.unproven_limit.in_flight);
+    let scrubber = Scrubber::new(&config.scrub, config.upstream.max_body)
+        .with_trusted_base_url(&config.upstream.base_url);
     Ok(Fetcher {
         graph_client: GraphClient::new(
             &config.upstream,
@@ -173,8 +177,8 @@ fn fetcher(
         refused: UnauthorizedTokens::new(clock.clone()),
         breakers: Breakers::new(clock.clone()),
         store: Arc::new(Store::new(&config.store, keep, count_evictions(metrics))),
-        scrubber: Scrubber::new(&config.scrub, config.upstream.max_body)
-            .with_trusted_base_url(&config.upstream.base_url),
+        entity_tags: EntityTagHasher::new(scrubber.policy_bytes()),
+        scrubber,
         unknown_members: UnknownMemberNotices::default(),
         clock,
         metrics: Arc::clone(metrics),

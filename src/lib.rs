@@ -1,9 +1,9 @@
 //! connector-cache: a caching read-through proxy for one resource of Microsoft Graph, the API connector
 //! configuration of a user flow.
 //!
-//! Internal services call it instead of Graph. It forwards the caller's own token, takes the credentials out
-//! of the answer, keeps that for a while, and answers again from memory. It never gives a caller anything
-//! that Graph would not have given to that caller.
+//! Internal services call the proxy instead of Graph. The proxy forwards the caller's own token, removes the credentials
+//! from Graph's response, stores the result for a while, and answers later requests from memory. It never gives a caller
+//! anything that Graph would not have given to that caller.
 //!
 //! # Path of a request
 //!
@@ -35,6 +35,23 @@
 //! | 2 | [`scrub`] | removal of credentials from a body |
 //! | 2 | `fake_graph` | stand-in for Graph, for the demo and the tests |
 //! | 1 | [`support`] | clock, byte budget, labels, watched files, TLS roots |
+//!
+//! # Where to look
+//!
+//! | question | begin at |
+//! |---|---|
+//! | How is a hit answered? | [`proxy`] (`decide`, `judge`), then `proxy/response.rs` |
+//! | How is a miss answered? | `proxy/forward.rs`, then [`proxy::fetch`] and [`upstream`] |
+//! | Why may an entry be used, fresh or stale? | [`cache::freshness`], called by `proxy/lookup.rs` |
+//! | What does a purge remove? | [`admin`], then `cache/store/purge.rs` |
+//! | What does a reload change? | [`app::reload`] |
+//! | What ends a connection? | `server/connection/timeouts.rs` and `server/connection/close.rs` |
+//! | Where is a configuration key added? | [`config`]: one call in `config/schema/`, one field in the `Config` of its user |
+//! | Where is a metric added? | [`observability::metrics`]: one field and one line in `Metrics::new` |
+//! | Where is a reason added? | requests: [`http::rejection`](crate::http::rejection); connections: `server/rejection.rs`; Graph: `upstream/failure.rs`; cache: [`cache::outcome`] |
+//!
+//! `make docs` generates the references of keys, metrics and reasons from the code. "Promise 1" to "promise 7" in comments
+//! are the promises of `docs/security-model.md`.
 
 pub mod admin;
 pub mod app;

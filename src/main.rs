@@ -12,7 +12,7 @@ use connector_cache::config::{Config, ConfigError, EffectiveConfig, Sources};
 use connector_cache::observability::{hardening, logging};
 use connector_cache::server::{RUNTIME_SHUTDOWN_TIMEOUT, Workers};
 
-/// Faster than the allocator of the C library, and returns memory to the system (`benches/README.md`).
+/// Faster than the allocator of the C library, and returns memory to the system (`docs/performance.md`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

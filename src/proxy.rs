@@ -4,8 +4,8 @@
 //! resource, an entry may be used. All other requests go to Graph, in a fetch of the token's own.
 //!
 //! [`Handler::lookup`] makes all decisions that need no waiting. A hit ends there. Otherwise the lookup's results go on to
-//! [`Handler::respond`] as a [`PreparedRequest`], so that nothing is parsed, hashed or looked up twice. The parts that are
-//! called here decide nothing about each other.
+//! [`Handler::respond`] as a [`PreparedRequest`], so that nothing is parsed, hashed or looked up twice. The decision is
+//! made only here: the called parts do not know each other.
 
 mod coalesced;
 pub mod error_response;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tokio_util::task::TaskTracker;
 
-use self::lookup::Rules;
+use self::lookup::RequestRules;
 use self::prepared::NextStep;
 pub use self::prepared::PreparedRequest;
 use crate::auth::{Claims, HashKeys, Identity, RequestDigest};
@@ -61,7 +61,7 @@ pub struct ProxyParts {
     pub fetcher: Fetcher,
     /// Keys under which tokens are hashed.
     pub hash_keys: HashKeys,
-    /// Fetches under way.
+    /// Fetches in flight.
     pub coalescer: Coalescer<Fetched>,
     /// Limits for the requests that wait for Graph.
     pub waiting: WaitingRequests,
@@ -83,11 +83,13 @@ impl Handler for Proxy {
         config: &Arc<RuntimeConfig>,
     ) -> Lookup<Self::Prepared> {
         let now = self.0.fetcher.clock.now_at(request.created_at);
-        let rules = Rules { config, client: config.directives(request.headers()), now };
-        // The digest does not hold the wish for a refresh.
+        let rules = RequestRules { config, client: config.directives(request.headers()), now };
+        // The digest does not cover `Connector-Cache`, which forces a refresh.
         let digest =
             if request.has_refresh_field { None } else { RequestDigest::compute(request, &self.0.hash_keys) };
-        if let Some((found, assessment)) = digest.and_then(|digest| self.recall(digest, rules)) {
+        if let Some((found, assessment)) =
+            digest.and_then(|digest| self.lookup_in_thread_cache(digest, rules))
+        {
             self.0.fetcher.metrics.local().proof_lookups.inc(ProofLookup::Live);
             let (headers, is_conditional) = (request.headers(), request.is_conditional);
             let response = ResponseBuilder { headers, is_conditional, ids, tag: found.log_tag };
@@ -154,9 +156,9 @@ impl Proxy {
         &self.0
     }
 
-    /// Decides how to respond to a request that this thread does not remember. Steps 1 to 3 of a request: its resource, its
+    /// Decides how to respond to a request that the thread cache does not answer. Steps 1 to 3 of a request: its resource, its
     /// identity, and the entry that it may use.
-    // Not inlined, so that a remembered hit has a short path.
+    // Not inlined, so that a hit of the thread cache has a short path.
     #[inline(never)]
     fn decide(&self, context: &LookupContext<'_>) -> Result<Lookup<Box<PreparedRequest>>, Rejection> {
         let LookupContext { request, rules, .. } = *context;
@@ -194,7 +196,7 @@ impl Proxy {
         let LookupContext { request, ids, digest, rules } = *context;
         let (headers, is_conditional) = (request.headers(), request.is_conditional);
         let (token, tag) = (identity.token_hash, identity.log_tag);
-        // Read before the proof is looked up: a proof that is withdrawn after this must not be remembered.
+        // Read before the proof is looked up: a lookup whose proof is revoked after this must not be cached.
         let generation = self.0.fetcher.store.generation(claims.principal);
         let selecting_request = SelectingRequest { headers, token };
         let (proof, found) = self.find(grants, claims, resource, selecting_request, rules);
@@ -209,7 +211,7 @@ impl Proxy {
             Decision::Fresh => {
                 let response = response.hit(&found.entry, &found.assessment, reason);
                 if let Some(digest) = digest {
-                    self.remember(digest, generation, rules.now, (found, claims.expiry, tag));
+                    self.insert_into_thread_cache(digest, generation, rules.now, (found, claims.expiry, tag));
                 }
                 Lookup::Ready(response)
             }
@@ -234,7 +236,7 @@ impl Proxy {
 struct LookupContext<'a> {
     request: &'a RequestView<'a>,
     ids: &'a Ids,
-    /// Digest of the request, if the thread may remember it.
+    /// Digest of the request, if its lookup may be cached by the thread.
     digest: Option<RequestDigest>,
-    rules: Rules<'a>,
+    rules: RequestRules<'a>,
 }

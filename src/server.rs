@@ -85,35 +85,35 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// `listen.tls.key`
     pub key: PathBuf,
-    /// `listen.tls.client_ca`: callers must present a certificate that one of these signed.
+    /// `listen.tls.client_ca`: certificate authorities. If set, callers must present a certificate that one of them signed.
     pub client_ca: Option<PathBuf>,
 }
 
 /// Limits of connections and requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// `limits.connections`: open at one time.
+    /// `limits.connections`: connections open at one time.
     pub connections: usize,
-    /// `limits.connections_per_address`: open at one time from one IPv4 address or one IPv6 /64.
+    /// `limits.connections_per_address`: connections open at one time from one IPv4 address or one IPv6 /64.
     pub connections_per_address: usize,
-    /// `limits.header_bytes`: of the header section of one request; 431 above.
+    /// `limits.header_bytes`: bytes of the header section of one request. A larger one results in 431.
     pub header_bytes: usize,
-    /// `limits.headers`: fields in one request; 431 above.
+    /// `limits.headers`: fields in one request. More result in 431.
     pub headers: usize,
-    /// `limits.target_bytes`: of the target of one request; 414 above.
+    /// `limits.target_bytes`: bytes of the target of one request. A longer one results in 414.
     pub target_bytes: usize,
-    /// `limits.h2_streams`: at one time on one HTTP/2 connection.
+    /// `limits.h2_streams`: streams open at one time on one HTTP/2 connection.
     pub h2_streams: u32,
-    /// `limits.tls_timeout`: for the handshake.
+    /// `limits.tls_timeout`: time for the TLS handshake.
     pub tls_timeout: Duration,
-    /// `limits.header_timeout`: from the begin of the connection, or from the first byte of a later request, to the end
-    /// of the header section.
+    /// `limits.header_timeout`: time from the start of the connection, or from the first byte of a later request, to the
+    /// end of the header section.
     pub header_timeout: Duration,
-    /// `limits.idle_timeout`: between two requests of one connection.
+    /// `limits.idle_timeout`: time between two requests of one connection.
     pub idle_timeout: Duration,
-    /// `limits.write_timeout`: without progress while a response is written; over HTTP/2 for each stream.
+    /// `limits.write_timeout`: time without progress while a response is written; over HTTP/2 for each stream.
     pub write_timeout: Duration,
-    /// `limits.request_timeout`: from the head of a request to its response; 504 above.
+    /// `limits.request_timeout`: time from the head of a request to its response. A slower one results in 504.
     pub request_timeout: Duration,
 }
 
@@ -122,7 +122,7 @@ pub struct ServerLimits {
 pub struct Drain {
     /// `drain.delay`: the process is not ready any more but still accepts connections, so that load balancers notice.
     pub delay: Duration,
-    /// `drain.timeout`: then the time for open requests to end.
+    /// `drain.timeout`: time after the delay for open requests to end.
     pub timeout: Duration,
 }
 

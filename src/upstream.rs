@@ -13,12 +13,12 @@
 //! [`UpstreamFailure`] in `error`; `reuse` decides whether a failed request may be
 //! sent again.
 //!
-//! Promises that this room keeps: the request contains the resource and the caller's token, and nothing else that a caller
+//! Promises that this module keeps: the request contains the resource and the caller's token, and nothing else that a caller
 //! sends (promise 1). The body of a response is whole, decoded and bounded, in a type that only the scrubber can read
 //! (promise 4). Redirects are not followed, so the token reaches no other host. A condition is Graph's own validator, never
-//! the caller's. Apart from validators, this room knows nothing of the cache.
+//! the caller's. Apart from validators, this module knows nothing of the cache.
 //!
-//! Imports inside the room go one way: `client` → `pool` → `preconnect` → `connector` → `connection` → `reuse` → `dns`.
+//! Imports inside the module go one way: `client` → `pool` → `preconnect` → `connector` → `connection` → `reuse` → `dns`.
 
 mod body;
 pub mod breaker;

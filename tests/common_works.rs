@@ -81,7 +81,7 @@ async fn a_paused_reply_goes_on_when_the_gate_opens() {
     let gate = Gate::new();
     origin.any(Reply::json(r#"{"whole":true}"#).paused_after(20, &gate));
     let mut client = Client::connect(origin.address()).await;
-    client.ask("/", &[]).await.unwrap();
+    client.send_get("/", &[]).await.unwrap();
     origin.wait_for_requests(1).await;
     gate.open();
     assert_eq!(client.response().await.unwrap().text(), r#"{"whole":true}"#);
@@ -110,7 +110,7 @@ async fn silence_lasts_until_the_client_leaves() {
     let origin = OriginServer::start().await;
     origin.any(Reply::silence());
     let mut client = Client::connect(origin.address()).await;
-    client.ask("/", &[]).await.unwrap();
+    client.send_get("/", &[]).await.unwrap();
     origin.wait_for_requests(1).await;
     drop(client);
     origin.wait_for_ended(1).await;

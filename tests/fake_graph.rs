@@ -249,7 +249,7 @@ async fn calls_are_counted_as_they_begin() {
     let graph = graph();
     graph.set_latency(Duration::from_hours(1));
     let mut client = Client::connect(graph.address()).await;
-    client.ask(&path(SIGN_UP), &[]).await.unwrap();
+    client.send_get(&path(SIGN_UP), &[]).await.unwrap();
     common::within("the call", graph.wait_for_calls(1)).await;
     assert_eq!((graph.calls(), graph.calls_for_flow(SIGN_UP), graph.calls_for_flow(BARE)), (1, 1, 0));
 }

@@ -126,7 +126,7 @@ async fn a_token_that_lost_its_last_proof_is_as_one_that_never_had_any() {
     proxy.stop().await;
 }
 
-/// Proofs may be evicted before their entry, and a 401 then revokes nothing more. The look-ups in the thread cache must be
+/// Proofs may be evicted before their entry, and a 401 then revokes nothing more. The lookups in the thread cache must be
 /// invalid from the eviction of the proofs on.
 #[tokio::test]
 async fn after_a_401_nothing_comes_from_memory_though_the_proofs_had_left_before() {
@@ -149,7 +149,7 @@ async fn after_a_401_nothing_comes_from_memory_though_the_proofs_had_left_before
     proxy.stop().await;
 }
 
-/// A token has a maximum number of proofs; the oldest is dropped, and its look-ups in the thread cache with it.
+/// A token has a maximum number of proofs; the oldest is dropped, and its lookups in the thread cache with it.
 #[tokio::test]
 async fn after_a_403_nothing_comes_from_memory_though_the_proof_had_made_room_before() {
     let (origin, (one, _)) = (OriginServer::start().await, tokens());

@@ -29,7 +29,7 @@ fn forged(token: &str, count: usize) -> Vec<String> {
 /// An origin server that accepts one token with the reply `good`, and answers 401 to all others.
 async fn origin_of(token: &str, good: Reply) -> OriginServer {
     let (origin, authorization) = (OriginServer::start().await, format!("Bearer {token}"));
-    origin.answer("", move |request| {
+    origin.handle("", move |request| {
         let known = request.header("authorization") == Some(&authorization);
         if known { good.clone() } else { refusal() }
     });
@@ -148,7 +148,7 @@ async fn t09_forged_tokens_fill_nothing_that_a_proven_one_needs() {
     let ((token, _), gate) = (tokens(), Gate::new());
     let (origin, authorization, held) =
         (OriginServer::start().await, format!("Bearer {token}"), gate.clone());
-    origin.answer("", move |request| {
+    origin.handle("", move |request| {
         let known = request.header("authorization") == Some(&authorization);
         if known { Reply::json("{}") } else { Reply::status(401).held_until(&held) }
     });
@@ -310,7 +310,7 @@ async fn t24_a_429_is_for_its_own_token_and_keeps_its_scope_to_itself() {
     let ((one, other), gate) = (tokens(), Gate::new());
     let (origin, authorization, held) = (OriginServer::start().await, format!("Bearer {one}"), gate.clone());
     let scope = "Tenant_Application/ReadWrite/planted-app/planted-tenant";
-    origin.answer("", move |request| {
+    origin.handle("", move |request| {
         if request.header("authorization") == Some(&authorization) {
             let throttled =
                 Reply::status(429).header("x-ms-throttle-scope", scope).header("retry-after", "7");

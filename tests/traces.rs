@@ -141,7 +141,7 @@ async fn a_caller_that_hangs_up_and_one_that_is_refused_have_their_spans() {
     let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
     client::get(proxy.data, "/beta/users", &[]).await;
     let mut caller = client::Client::connect(proxy.data).await;
-    caller.ask(&path("B2X_1_x"), &[("authorization", "Bearer opaque")]).await.unwrap();
+    caller.send_get(&path("B2X_1_x"), &[("authorization", "Bearer opaque")]).await.unwrap();
     origin.wait_for_requests(1).await;
     caller.reset();
     let spans = collector.spans(3).await;

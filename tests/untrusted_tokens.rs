@@ -130,7 +130,7 @@ async fn t09_a_thousand_honest_tokens_that_start_cold_behind_one_address_are_all
             let mut connection = Client::connect(data).await;
             for token in tokens {
                 let authorization = format!("Bearer {token}");
-                connection.ask(&path(SIGN_UP), &[("authorization", &authorization)]).await.unwrap();
+                connection.send_get(&path(SIGN_UP), &[("authorization", &authorization)]).await.unwrap();
                 assert_eq!(connection.response().await.unwrap().status, 200);
             }
         })

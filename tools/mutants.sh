@@ -54,7 +54,7 @@ patches() {
         fi
         printf '%-34s %s\n' "$name" "$result" | tee -a "$report"
         patch --directory "$tree" --strip 1 --fuzz 0 --silent --reverse <"tests/model/mutations/$name.patch"
-    done < <(ls tests/model/mutations | sed -n 's/\.patch$//p')
+    done < <(find tests/model/mutations -name '*.patch' -printf '%f\n' | sed 's/\.patch$//' | sort)
     printf 'patches: %s of %s unnoticed\n' "$missed" "$(wc -l <"$report")"
     [ "$missed" = 0 ]
 }

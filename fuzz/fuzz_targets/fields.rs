@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 use connector_cache::auth::LogTag;
-use connector_cache::cache::entry::Entry;
+use connector_cache::cache::entry::{EntityTagHasher, Entry};
 use connector_cache::cache::freshness::{Assessment, Config, Decision, FreshnessSource, Lifetime, assess};
 use connector_cache::http::cache_control::CacheControl;
 use connector_cache::http::ids::Ids;
@@ -141,7 +141,8 @@ fn coding(headers: &HeaderMap) {
 /// `If-None-Match` and `If-Modified-Since`, after the caller was granted the answer.
 fn conditional(headers: &HeaderMap) {
     let body = SCRUBBER.scrub(b"{\"id\":\"x\"}").expect("it is an object").body;
-    let entry = Entry::new(body, &SCRUBBER, headers, Lifetime::NONE, *NOW);
+    let entity_tags = EntityTagHasher::new(SCRUBBER.policy_bytes());
+    let entry = Entry::new(body, &entity_tags, headers, Lifetime::NONE, *NOW);
     let plain = |value: &HeaderValue| value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'));
     assert!(entry.headers().iter().all(|(_, value)| plain(value)));
     let status = |headers: &HeaderMap| {

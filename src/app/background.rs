@@ -28,7 +28,7 @@ pub(super) async fn watch(proxy: Proxy, suppressed: Option<SuppressedLines>) {
     tokio::join!(watch_clock(proxy), reports);
 }
 
-/// Empties the cache when the wall clock was set back by more than [`MAX_CLOCK_STEP`]: the ends of the stored tokens were
+/// Empties the cache when the wall clock was set back by more than [`MAX_CLOCK_STEP`]: the expiry times of stored tokens were
 /// computed from the earlier clock and are no longer reliable.
 async fn watch_clock(proxy: Proxy) {
     let mut ticks = interval(Duration::from_secs(1));

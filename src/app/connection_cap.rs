@@ -3,7 +3,7 @@
 use crate::app::descriptors::{Demand, Descriptors};
 use crate::config::Config;
 
-/// Connections of callers that fit into the open-file limit.
+/// Number of connections of callers that fit into the open-file limit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionCap {
     descriptors: Descriptors,

@@ -50,7 +50,7 @@ pub async fn run(log: LogHandle, workers: Workers) -> ExitCode {
 enum DemoError {
     #[error("the stand-in for Graph cannot start: {0}")]
     FakeGraph(io::Error),
-    #[error("the address of the stand-in is no URL: {0}")]
+    #[error("the address of the stand-in is not a URL: {0}")]
     Url(#[from] url::ParseError),
     #[error(transparent)]
     Start(#[from] StartError),
@@ -163,9 +163,9 @@ impl Handler for RequestPrinter {
         ids: &Ids,
         peer: SocketAddr,
     ) -> HandlerResponse {
-        let answer = self.proxy.respond(prepared, headers, ids, peer).await;
-        self.print(&answer, started.elapsed());
-        answer
+        let response = self.proxy.respond(prepared, headers, ids, peer).await;
+        self.print(&response, started.elapsed());
+        response
     }
 
     fn error_response(&self, error_response: ErrorResponse, ids: &Ids) -> HandlerResponse {

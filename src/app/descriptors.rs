@@ -1,7 +1,7 @@
 //! File descriptors: the limit of the process, and the connections of callers that fit into it.
 //!
-//! A socket that cannot be opened is a miss that fails, or a probe without a response. Callers therefore get the
-//! descriptors that the connections to Graph, the admin port and the files of the process leave.
+//! Without a free descriptor a miss fails and a probe gets no response. Therefore connections of callers get only the
+//! descriptors that remain after the connections to Graph, the admin port and the files of the process.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -40,7 +40,7 @@ impl Descriptors {
         self.limit
     }
 
-    /// Returns the connections of callers that fit beside `demand`, at least a quarter of the limit.
+    /// Returns the number of connections of callers that fit beside `demand`: at least a quarter of the limit.
     pub fn connections(self, demand: &Demand) -> usize {
         let Demand { origin_requests, admin, threads } = *demand;
         let reserve = [

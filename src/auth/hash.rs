@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 
 /// Keyed hash of a token's bytes: the identity of the token within the process.
 ///
-/// The key never leaves the process, so nobody outside can compute a token hash or find a collision. The hash does not
+/// The key never leaves the process, so no other party can compute a token hash or find a collision. The hash does not
 /// leave the process either.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenHash(pub(super) [u8; 16]);
@@ -41,7 +41,7 @@ impl TokenHash {
 }
 
 impl Principal {
-    /// Returns 16 bits that are spread evenly over principals. Nobody outside the process can compute them.
+    /// Returns 16 bits that are spread evenly over principals. No other process can compute them.
     pub fn bucket_hash(self) -> u16 {
         u16::from_ne_bytes(prefix(&self.0))
     }

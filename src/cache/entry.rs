@@ -8,14 +8,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::NonNilUuid;
 
-pub use self::digest::{ContentDigest, EntityTag};
+pub use self::digest::{ContentDigest, EntityTag, EntityTagHasher};
 use super::conditional::RevalidationState;
 use super::freshness::{Lifetime, PackedLifetime};
 use super::outcome::Eviction;
 use super::vary::SecondaryKey;
 use crate::http::ids::{REQUEST_ID, parse_guid};
 use crate::http::{date, headers};
-use crate::scrub::{GzippedBody, ScrubbedBody, Scrubber};
+use crate::scrub::{GzippedBody, ScrubbedBody};
 use crate::support::clock::Now;
 use crate::support::labels::Label;
 
@@ -58,11 +58,11 @@ struct OptionalParts {
 }
 
 impl Entry {
-    /// Creates an entry from a scrubbed 200 response. `requested_at` is the time at which the request was sent, not the
+    /// Creates an entry from a scrubbed 200 response. `entity_tags` has the rules of the scrubber that made `body`. `requested_at` is the time at which the request was sent, not the
     /// time at which the response arrived: RFC 9111, section 4.2.3 counts the delay as age.
     pub fn new(
         body: ScrubbedBody,
-        scrubber: &Scrubber,
+        entity_tags: &EntityTagHasher,
         from: &HeaderMap,
         lifetime: Lifetime,
         requested_at: Now,
@@ -70,7 +70,7 @@ impl Entry {
         let date = headers::parse_date(from).unwrap_or_else(|| requested_at.wall());
         let mut headers = headers::stored_headers(from);
         let mut entry = Self {
-            etag: EntityTag::compute(body.as_bytes(), scrubber.policy_bytes()),
+            etag: entity_tags.compute(body.as_bytes()),
             date: u32::try_from(date.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
                 .unwrap_or(u32::MAX),
             origin_request_id: from.get(REQUEST_ID).and_then(parse_guid).and_then(NonNilUuid::new),
@@ -116,7 +116,7 @@ impl Entry {
         self.optional.get_or_insert_default()
     }
 
-    /// Returns the header fields that callers receive, if they differ from [`headers::usual`].
+    /// Returns the header fields that callers receive, if they differ from [`headers::common_headers`].
     pub fn non_default_headers(&self) -> Option<&[(HeaderName, HeaderValue)]> {
         self.optional.as_ref()?.headers.as_ref().map(|(headers, _)| &**headers)
     }

@@ -71,7 +71,7 @@ impl Config {
     }
 }
 
-/// How long a response may be used, as determined on arrival.
+/// Time for which a response may be used, as determined on arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
     /// Freshness lifetime, from the time of the request. Zero: the response must be validated before each use.
@@ -153,14 +153,14 @@ pub fn assess(
     let fresh_for = lifetime.fresh_for.min(config.ttl);
     let proof_left = config.proof_ttl.saturating_sub(proof_age);
     let remaining = fresh_for.saturating_sub(age).min(proof_left).min(token_left);
-    let past = age.saturating_sub(fresh_for);
-    let overdue = past.max(proof_age.saturating_sub(config.proof_ttl));
+    let stale_for = age.saturating_sub(fresh_for);
+    let overdue = stale_for.max(proof_age.saturating_sub(config.proof_ttl));
     let needs_request = client.no_cache
         || client.max_age.is_some_and(|limit| age > Duration::from_secs(limit) || limit == 0)
         || client.min_fresh.is_some_and(|wanted| remaining < Duration::from_secs(wanted));
     // A caller may accept a stale response (section 5.2.1.2), but cannot extend a proof.
     let accepted =
-        client.max_stale.is_some_and(|most| past <= Duration::from_secs(most)) && !proof_left.is_zero();
+        client.max_stale.is_some_and(|most| stale_for <= Duration::from_secs(most)) && !proof_left.is_zero();
     // `max-age` without `max-stale` declines stale responses (section 5.2.1.1).
     let declined = client.max_age.is_some() && client.max_stale.is_none();
     let grace = config.stale_while_revalidate;

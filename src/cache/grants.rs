@@ -138,13 +138,13 @@ impl Grants {
         size_of::<Self>() + self.proofs().weight
     }
 
-    fn remove_where(&self, goes: impl Fn(&ProofRecord) -> bool) -> Remaining {
+    fn remove_where(&self, is_removed: impl Fn(&ProofRecord) -> bool) -> Remaining {
         let mut proofs = self.proofs();
         let (before, mut removed) = (proofs.list.len(), 0);
         proofs.list.retain(|item| {
-            let goes = goes(item);
-            removed += if goes { item.weight() } else { 0 };
-            !goes
+            let is_removed = is_removed(item);
+            removed += if is_removed { item.weight() } else { 0 };
+            !is_removed
         });
         proofs.weight -= removed;
         match proofs.list.len() {

@@ -57,7 +57,7 @@ labels! {
 }
 
 labels! {
-    /// Result of a look-up of a proof.
+    /// Result of a lookup of a proof.
     pub enum ProofLookup {
         /// A live proof was found.
         Live = "live",

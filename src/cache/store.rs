@@ -3,7 +3,7 @@
 //! The store stores and evicts; [`super::freshness`] decides whether an entry may be used. The store writes only for a token
 //! to which Graph has just sent a 200. It removes entries and proofs only on an operator's purge, by time, by weight, or
 //! after an error response from Graph to a token with proofs (promise 3). Both caches evict the least recently used pair:
-//! with a frequency sketch, look-ups for forged tokens would influence which pairs stay.
+//! with a frequency sketch, lookups for forged tokens would influence which pairs stay.
 //!
 //! A change of a key's responses, or of a token's proofs, holds a striped lock: no other change occurs between its read and
 //! its write. A revocation removes a proof from the grants first, and then advances the principal's generation; so neither
@@ -150,7 +150,7 @@ impl Store {
             .max_capacity(for_grants)
             .weigher(|_: &TokenHash, grants: &Arc<Grants>| weight(grants.weight()))
             .time_to_live(retention)
-            // A later 401 revokes nothing of a token whose proofs were evicted. So thread caches must not keep look-ups that
+            // A later 401 revokes nothing of a token whose proofs were evicted. So thread caches must not keep lookups that
             // depend on these proofs.
             .eviction_listener(move |_, grants: Arc<Grants>, cause| {
                 if cause.was_evicted() {
@@ -205,19 +205,19 @@ impl Store {
         &self.secondary_key_hasher
     }
 
-    /// Returns the result of an earlier look-up for an identical request, if this thread's cache has a valid one.
+    /// Returns the result of an earlier lookup for an identical request, if this thread's cache has a valid one.
     pub fn thread_cache_get(&self, digest: RequestDigest, now: Now) -> Option<CachedLookup> {
         thread_cache::get(digest, self.thread_cache_capacity, &self.generations, now)
             .filter(|found| found.entry.is_kept())
     }
 
-    /// Returns the current generation of a principal. Callers read it before the look-up of a proof whose result they pass to
+    /// Returns the current generation of a principal. Callers read it before the lookup of a proof whose result they pass to
     /// [`Store::thread_cache_insert`].
     pub fn generation(&self, principal: Principal) -> Generation {
         self.generations.current(principal)
     }
 
-    /// Adds the result of a look-up to this thread's cache.
+    /// Adds the result of a lookup to this thread's cache.
     pub fn thread_cache_insert(
         &self,
         digest: RequestDigest,

@@ -1,16 +1,16 @@
-//! Thread cache: per-thread first-level cache of look-ups. A repeated request needs one look-up, and neither a lock nor a
+//! Thread cache: per-thread first-level cache of lookups. A repeated request needs one lookup, and neither a lock nor a
 //! counter that threads share.
 //!
-//! The cache contains look-ups, not responses: which entry and which proof the store returned for a request with this digest. The
-//! freshness of both is assessed again for each request, and the store remains the authority. A cached look-up is invalid
+//! The cache contains lookups, not responses: which entry and which proof the store returned for a request with this digest. The
+//! freshness of both is assessed again for each request, and the store remains the authority. A cached lookup is invalid
 //! when
 //!
-//! * a token of the same principal has lost a proof since the look-up began (revoked, purged, replaced by a proof of other
+//! * a token of the same principal has lost a proof since the lookup began (revoked, purged, replaced by a proof of other
 //!   bytes, or evicted), or an operator has purged: the principal's [`Generation`] has advanced;
 //! * the entry has left the store, or was replaced or superseded: the entry records this itself;
-//! * the look-up is ten seconds old: the store must see accesses now and then, or it would evict the entries in use first.
+//! * the lookup is ten seconds old: the store must see accesses now and then, or it would evict the entries in use first.
 //!
-//! Only successful look-ups of the store are cached, so a token without a proof leaves no trace here (promise 3). A
+//! Only successful lookups of the store are cached, so a token without a proof leaves no trace here (promise 3). A
 //! response with selecting fields in `Vary` is never cached here, because the request digest does not cover those fields.
 //! Entries are referenced weakly, so that an evicted entry is freed.
 //!
@@ -29,7 +29,7 @@ use super::entry::Entry;
 use crate::auth::{LogTag, Principal, RequestDigest, TokenExpiry};
 use crate::support::clock::Now;
 
-/// Result of a look-up in the store.
+/// Result of a lookup in the store.
 #[derive(Debug)]
 pub struct CachedLookup {
     /// The entry. The token's proof for it has the same digest.
@@ -68,7 +68,7 @@ impl Default for Generations {
 }
 
 impl Generations {
-    /// Returns the current generation of a principal. Callers read it before the look-up of a proof that they cache.
+    /// Returns the current generation of a principal. Callers read it before the lookup of a proof that they cache.
     pub fn current(&self, principal: Principal) -> Generation {
         self.current_of_group(usize::from(principal.bucket_hash()) % PRINCIPAL_GROUPS)
     }
@@ -78,7 +78,7 @@ impl Generations {
         self.current_of_group(generation.group()) == generation
     }
 
-    /// Advances a principal's generation. Callers remove the proof from the store first: a look-up that found the proof has
+    /// Advances a principal's generation. Callers remove the proof from the store first: a lookup that found the proof has
     /// read the old generation.
     pub fn advance(&self, principal: Principal) {
         if let Some(group) = self.groups.get(usize::from(principal.bucket_hash()) % PRINCIPAL_GROUPS) {
@@ -118,7 +118,7 @@ impl Capacity {
     }
 }
 
-/// Returns the cached look-up for a request, if this thread has a valid one.
+/// Returns the cached lookup for a request, if this thread has a valid one.
 pub fn get(
     digest: RequestDigest,
     capacity: Capacity,
@@ -132,7 +132,7 @@ pub fn get(
     })
 }
 
-/// Caches a look-up that began in `generation`, one of `generations`.
+/// Caches a lookup that began in `generation`, one of `generations`.
 pub fn insert(
     digest: RequestDigest,
     capacity: Capacity,

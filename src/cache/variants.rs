@@ -93,11 +93,11 @@ impl Variants {
         }
         others.retain(|known| is_newer(known) || entry.requested_at.since(known.requested_at) < retention);
         others.truncate(MAX_VARIANTS - 1);
-        let place = others
+        let position = others
             .iter()
             .position(|known| !known.requested_at.is_after(entry.requested_at))
             .unwrap_or(others.len());
-        others.insert(place, Arc::clone(entry));
+        others.insert(position, Arc::clone(entry));
         Some(if others.len() == 1 { Self::One(Arc::clone(entry)) } else { Self::Several(others.into()) })
     }
 

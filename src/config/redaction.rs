@@ -1,8 +1,6 @@
 //! Redaction: parts of values that messages may show.
 
-use super::value::RawValue;
-
-/// Whether a text looks like key material or a token, written where the path of its file is expected.
+/// Returns whether a text looks like key material or a token, written where the path of its file is expected.
 pub(super) fn is_secret(text: &str) -> bool {
     text.contains("-----BEGIN") || text.starts_with("eyJ")
 }
@@ -13,24 +11,8 @@ pub(super) fn redacted(text: &str) -> Option<&'static str> {
     (is_secret(text) || text.contains('@')).then_some("(hidden: it may hold a secret)")
 }
 
-/// Renders a URL for a message: scheme, host and port only. The rest may hold a key or a signature, and a text that is
-/// no URL may be a secret.
-pub(super) fn echo_url(raw: &RawValue) -> String {
-    let RawValue::Text(text) = raw else { return raw.echo_length() };
-    if text.is_empty() || redacted(text).is_some() {
-        return echo_text(text);
-    }
-    match base_of(text).map(|base| text.split_at(base.len())) {
-        Some((base, "")) => echo_text(base),
-        Some((base, rest)) => {
-            format!("{} (hidden: {} more characters)", echo_text(base), rest.chars().count())
-        }
-        None => raw.echo_length(),
-    }
-}
-
 /// Returns scheme, host and port of a URL, if they are well formed.
-fn base_of(url: &str) -> Option<&str> {
+pub(super) fn base_of(url: &str) -> Option<&str> {
     let (scheme, rest) = url.split_once("://")?;
     let is_scheme =
         (1..=MAX_SCHEME_CHARS).contains(&scheme.len()) && scheme.bytes().all(|b| b.is_ascii_lowercase());

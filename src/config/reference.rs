@@ -15,7 +15,7 @@ pub struct KeyReference {
     pub sample: Option<&'static str>,
     /// Accepted values.
     pub form: ValueForm,
-    /// Whether a reload applies a new value; otherwise a restart is needed.
+    /// True if a reload applies a new value; otherwise a restart is needed.
     pub is_live: bool,
     /// Sentences that hold only in the Helm chart; may be empty.
     pub chart_note: &'static str,

@@ -4,7 +4,7 @@
 
 use toml::de::{DeArray, DeValue};
 
-use super::redaction::echo_text;
+use super::redaction::{base_of, echo_text, redacted};
 use super::reference::ValueForm;
 
 /// A value of a file or an environment variable, before a rule is applied.
@@ -96,6 +96,22 @@ impl RawValue {
             }
             Self::Other(_) => "(hidden: a value that is not a string)".to_owned(),
         }
+    }
+}
+
+/// Renders a URL for a message: scheme, host and port only. The rest may hold a key or a signature, and a text that is
+/// no URL may be a secret.
+pub(super) fn echo_url(raw: &RawValue) -> String {
+    let RawValue::Text(text) = raw else { return raw.echo_length() };
+    if text.is_empty() || redacted(text).is_some() {
+        return echo_text(text);
+    }
+    match base_of(text).map(|base| text.split_at(base.len())) {
+        Some((base, "")) => echo_text(base),
+        Some((base, rest)) => {
+            format!("{} (hidden: {} more characters)", echo_text(base), rest.chars().count())
+        }
+        None => raw.echo_length(),
     }
 }
 

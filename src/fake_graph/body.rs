@@ -43,8 +43,8 @@ fn shape(request: &ConfigurationRequest) -> String {
 fn selected(connector: &Value, expansion: &ExpandItem) -> Value {
     match connector {
         Value::Object(properties) if !expansion.select.is_empty() => {
-            let kept = properties.iter().filter(|(name, _)| expansion.select.contains(name));
-            Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+            let selected = properties.iter().filter(|(name, _)| expansion.select.contains(name));
+            Value::Object(selected.map(|(name, value)| (name.clone(), value.clone())).collect())
         }
         whole => whole.clone(),
     }

@@ -11,7 +11,7 @@ pub(crate) struct VerifiedCaller {
     pub(crate) object: String,
     /// `appid`, else `azp`.
     pub(crate) app: String,
-    /// Whether the token has a signed-in user (`scp`) or is app-only (`roles`).
+    /// True if the token has a signed-in user (`scp`), false if it is app-only (`roles`).
     delegated: bool,
     permissions: Vec<String>,
     directory_roles: Vec<String>,

@@ -16,7 +16,7 @@ use super::clock::NowFn;
 use super::directory::Directory;
 use super::faults::Faults;
 use super::issuer::{InvalidToken, Issuer};
-use super::request::{ConfigurationRequest, RequestError};
+use super::request::{ConfigurationRequest, InvalidRequest};
 use super::request_log::RequestLog;
 use super::response::{ChunkedBody, GraphResponse, ResponsePreferences};
 use super::sample::PlantedSecrets;
@@ -95,8 +95,10 @@ impl GraphService {
         let request =
             ConfigurationRequest::parse(parts.uri.path(), parts.uri.query().unwrap_or_default(), accept);
         let request = request.map_err(|error| match error {
-            RequestError::UnknownRoute => not_found("Requested API is not supported. Please check the path."),
-            RequestError::InvalidQuery(message) => {
+            InvalidRequest::UnknownRoute => {
+                not_found("Requested API is not supported. Please check the path.")
+            }
+            InvalidRequest::InvalidQuery(message) => {
                 GraphResponse::error(StatusCode::BAD_REQUEST, "BadRequest", message)
             }
         })?;

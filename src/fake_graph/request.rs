@@ -54,7 +54,7 @@ impl ODataMetadata {
 
 /// Reasons for a 404 or 400.
 #[derive(Debug, PartialEq)]
-pub(crate) enum RequestError {
+pub(crate) enum InvalidRequest {
     /// The path has no route: 404.
     UnknownRoute,
     /// The query is invalid: 400 with this message.
@@ -62,8 +62,8 @@ pub(crate) enum RequestError {
 }
 
 impl ConfigurationRequest {
-    pub(crate) fn parse(path: &str, query: &str, accept: &str) -> Result<Self, RequestError> {
-        let (version, flow) = route(path).ok_or(RequestError::UnknownRoute)?;
+    pub(crate) fn parse(path: &str, query: &str, accept: &str) -> Result<Self, InvalidRequest> {
+        let (version, flow) = route(path).ok_or(InvalidRequest::UnknownRoute)?;
         let mut request = Self {
             version,
             flow: flow.to_owned(),
@@ -83,13 +83,13 @@ impl ConfigurationRequest {
                 let message = format!(
                     "Query option '${option}' was specified more than once, but it must be specified at most once."
                 );
-                return Err(RequestError::InvalidQuery(message));
+                return Err(InvalidRequest::InvalidQuery(message));
             }
             match option.as_str() {
                 "expand" => request.expand = expansions(&value, version)?,
                 "select" => request.select = identifiers(&value)?,
                 _ => {
-                    return Err(RequestError::InvalidQuery(format!(
+                    return Err(InvalidRequest::InvalidQuery(format!(
                         "The query parameter '${option}' is not supported."
                     )));
                 }
@@ -117,7 +117,7 @@ fn route(path: &str) -> Option<(&'static str, &str)> {
 }
 
 /// Parses `a,b($select=x,y)`. Commas inside parentheses belong to the nested options.
-fn expansions(list: &str, version: &str) -> Result<Vec<ExpandItem>, RequestError> {
+fn expansions(list: &str, version: &str) -> Result<Vec<ExpandItem>, InvalidRequest> {
     let mut depth = 0_usize;
     let items = list.split(|character| {
         match character {
@@ -137,7 +137,7 @@ fn expansions(list: &str, version: &str) -> Result<Vec<ExpandItem>, RequestError
     Ok(found)
 }
 
-fn expansion(item: &str, version: &str) -> Result<ExpandItem, RequestError> {
+fn expansion(item: &str, version: &str) -> Result<ExpandItem, InvalidRequest> {
     let (name, nested) = match item.split_once('(') {
         Some((name, rest)) => (name, rest.strip_suffix(')').ok_or_else(|| syntax_error(item))?),
         None => (item, ""),
@@ -159,7 +159,7 @@ fn expansion(item: &str, version: &str) -> Result<ExpandItem, RequestError> {
     }
 }
 
-fn identifiers(list: &str) -> Result<Vec<String>, RequestError> {
+fn identifiers(list: &str) -> Result<Vec<String>, InvalidRequest> {
     let is_identifier =
         |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
     match list.split(',').find(|name| !is_identifier(name)) {
@@ -168,16 +168,16 @@ fn identifiers(list: &str) -> Result<Vec<String>, RequestError> {
     }
 }
 
-fn unknown_property(name: &str, entity: &str) -> RequestError {
-    RequestError::InvalidQuery(format!(
+fn unknown_property(name: &str, entity: &str) -> InvalidRequest {
+    InvalidRequest::InvalidQuery(format!(
         "Parsing OData Select and Expand failed: Could not find a property named '{name}' on type \
          'microsoft.graph.{entity}'."
     ))
 }
 
-fn syntax_error(part: &str) -> RequestError {
+fn syntax_error(part: &str) -> InvalidRequest {
     let part = Value::from(part);
-    RequestError::InvalidQuery(format!("Parsing OData Select and Expand failed: Syntax error in {part}."))
+    InvalidRequest::InvalidQuery(format!("Parsing OData Select and Expand failed: Syntax error in {part}."))
 }
 
 const CONNECTOR_PROPERTIES: [&str; 4] = ["id", "displayName", "targetUrl", "authenticationConfiguration"];

@@ -40,13 +40,13 @@ pub(crate) struct ResponsePreferences {
 impl ResponsePreferences {
     pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         let codings = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
-        let wants = |coding: &str| {
+        let accepts_gzip = |coding: &str| {
             let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
             name.trim().eq_ignore_ascii_case("gzip")
                 && !["q=0", "q=0.0", "q=0.00", "q=0.000"].contains(&weight.trim())
         };
         Self {
-            gzip: codings.flat_map(|line| line.split(',')).any(wants),
+            gzip: codings.flat_map(|line| line.split(',')).any(accepts_gzip),
             client_request_id: headers.get(CLIENT_REQUEST_ID).cloned(),
         }
     }

@@ -219,7 +219,7 @@ impl Metrics {
         self.shards.iter().map(|shard| shard.in_flight.get()).sum()
     }
 
-    /// Returns the number of look-ups of proofs with this result.
+    /// Returns the number of lookups of proofs with this result.
     pub fn proof_lookups(&self, result: ProofLookup) -> u64 {
         self.shards.iter().map(|shard| shard.proof_lookups.get(result)).sum()
     }

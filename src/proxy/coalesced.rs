@@ -17,7 +17,7 @@ use crate::proxy::waiting_requests::WaitPermit;
 use crate::support::detach_on_drop::DetachOnDrop;
 
 impl Proxy {
-    /// Starts a detached fetch that renews a stale entry, unless a fetch is under way or too many requests wait.
+    /// Starts a detached fetch that renews a stale entry, unless a fetch is in flight or too many requests wait.
     pub(super) fn refresh(&self, request: Arc<FetchRequest>) {
         let Ok(waiting) = self.wait_permit(&request) else { return };
         let lease = self.lease(&request);
@@ -38,7 +38,7 @@ impl Proxy {
         permit.map_err(|_| Rejection::Overloaded)
     }
 
-    /// Leads a fetch of the token, or waits for the fetch that is under way.
+    /// Leads a fetch of the token, or waits for the fetch that is in flight.
     pub(super) async fn fetch_shared(&self, request: &Arc<FetchRequest>) -> (Fetched, Outcome) {
         let lease = self.lease(request);
         match self.join_fetch(request, &lease) {

@@ -37,17 +37,17 @@ impl From<RequestError> for ErrorResponse {
 }
 
 impl ErrorResponse {
-    /// Status of the response.
+    /// Returns the status of the response.
     pub fn status(self) -> StatusCode {
         self.body().status
     }
 
-    /// Value of `error.code` in the body.
+    /// Returns the value of `error.code` in the body.
     pub fn code(self) -> &'static str {
         self.body().code
     }
 
-    /// Value of `error.message` in the body.
+    /// Returns the value of `error.message` in the body.
     pub fn message(self) -> &'static str {
         self.body().message
     }
@@ -68,7 +68,7 @@ impl ErrorResponse {
         response
     }
 
-    /// Reason in the access log and in `Cache-Status`.
+    /// Returns the reason for the access log and for `Cache-Status`.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Rejected(reason) | Self::Shut(reason, _) => reason.as_str(),
@@ -89,7 +89,7 @@ impl ErrorResponse {
         }
     }
 
-    /// Header field that belongs to the status.
+    /// Returns the header field that belongs to the status.
     fn extra(self) -> Option<(HeaderName, &'static str)> {
         match self {
             // RFC 6750, section 3.1: no error code if the request has no credentials.
@@ -104,13 +104,13 @@ impl ErrorResponse {
                 | UpstreamFailure::ConnectTimeout
                 | UpstreamFailure::NoSocket,
             ) => Some((header::RETRY_AFTER, "1")),
-            // A later request may have its paced turn.
+            // The pacing may admit a later request.
             Self::Rejected(Rejection::UnprovenBudget) => Some((header::RETRY_AFTER, "6")),
             _ => None,
         }
     }
 
-    /// Whether the connection closes after the response, because the framing of the request is in doubt.
+    /// Returns whether the connection closes after the response, because the framing of the request is in doubt.
     fn closes(self) -> bool {
         matches!(self, Self::Rejected(Rejection::Body | Rejection::Host | Rejection::Connection))
     }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn l81_a_failure_that_passes_by_itself_says_when_to_come_back() {
+    fn l81_a_temporary_error_has_retry_after() {
         let (ids, now) = (Ids::from_headers(&HeaderMap::new()), Clock::system().now());
         for error in [
             ErrorResponse::Rejected(Rejection::Overloaded),

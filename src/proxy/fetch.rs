@@ -18,6 +18,7 @@ pub use self::fetched::Fetched;
 use self::outcome::{breaker_response, call_outcome};
 pub use self::request::{CallerFields, FetchRequest};
 pub use self::upstream_error::UpstreamErrorResponse;
+use crate::cache::entry::EntityTagHasher;
 use crate::cache::lease::Lease;
 use crate::cache::outcome::{NotStored, ProofChange};
 use crate::cache::store::Store;
@@ -33,7 +34,7 @@ use crate::upstream::unauthorized_tokens::UnauthorizedTokens;
 use crate::upstream::unproven_limit::{Admission, UnprovenLimiter};
 use crate::upstream::{GraphCall, GraphClient};
 
-/// All that a request needs before it goes to Graph. Released when dropped.
+/// Permits and admissions that a request needs before it goes to Graph. Released when dropped.
 #[derive(Debug)]
 pub struct PreparedFetch<'a> {
     admission: Option<Admission>,
@@ -56,6 +57,8 @@ pub struct Fetcher {
     pub store: Arc<Store>,
     /// Removes credentials from each response.
     pub scrubber: Scrubber,
+    /// Computes entity tags under the rules of `scrubber`.
+    pub entity_tags: EntityTagHasher,
     /// Limits the log lines about JSON members that the scrubber does not know.
     pub unknown_members: UnknownMemberNotices,
     /// The clock.

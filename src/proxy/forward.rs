@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Proxy;
-use super::lookup::{Found, Rules};
+use super::lookup::{Found, RequestRules};
 use crate::auth::Bypass;
 use crate::cache::freshness::{ErrorSource, is_usable_on_error};
 use crate::cache::outcome::Outcome;
@@ -17,7 +17,7 @@ use crate::proxy::response::ResponseBuilder;
 use crate::support::labels::Label;
 
 impl Proxy {
-    /// Calls Graph in a fetch of the token's own, or waits for the fetch that is under way.
+    /// Calls Graph in a fetch of the token's own, or waits for the fetch that is in flight.
     pub(super) async fn fetch(
         &self,
         request: Arc<FetchRequest>,
@@ -79,7 +79,8 @@ impl Proxy {
             Fetched::Full(entry, stored) | Fetched::Revalidated(entry, stored) => {
                 let left = match (stored, request.claims) {
                     (Ok(()), Ok(claims)) => {
-                        let rules = Rules { config: &request.config, client: CacheControl::default(), now };
+                        let rules =
+                            RequestRules { config: &request.config, client: CacheControl::default(), now };
                         Some(rules.assess(entry, entry.requested_at, claims.expiry).remaining)
                     }
                     _ => None,
@@ -92,12 +93,12 @@ impl Proxy {
     }
 
     /// Finds an entry that may be used because the request to Graph failed. The store is consulted again: while the request
-    /// was under way, the entry may have been purged or its proof withdrawn.
+    /// was in flight, the entry may have been purged or its proof revoked.
     fn find_on_error(&self, request: &FetchRequest, source: ErrorSource) -> Option<Found> {
         let fetcher = &self.0.fetcher;
         let (claims, now) = (request.claims.ok()?, fetcher.clock.now());
         let grants = fetcher.store.grants(&request.identity.token_hash)?;
-        let rules = Rules { config: &request.config, client: CacheControl::default(), now };
+        let rules = RequestRules { config: &request.config, client: CacheControl::default(), now };
         let selecting_request = request.selecting_request();
         let (proof, found) = self.find(Some(&grants), &claims, &request.resource, selecting_request, rules);
         fetcher.metrics.local().proof_lookups.inc(proof);

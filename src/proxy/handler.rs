@@ -56,7 +56,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Results of a lookup that [`Handler::respond`] needs.
     type Prepared: Send + 'static;
 
-    /// Responds to a request if that needs no waiting, or returns what is known of the request.
+    /// Responds to a request if that needs no waiting. Otherwise returns the results so far.
     fn lookup(
         &self,
         request: &RequestView<'_>,

@@ -48,19 +48,19 @@ impl Proxy {
         }
     }
 
-    /// Returns the lookup that this thread remembers for the request, if the entry and the proof are still fresh.
-    pub(super) fn recall(
+    /// Returns the lookup in the thread cache for the request, if the entry and the proof are still fresh.
+    pub(super) fn lookup_in_thread_cache(
         &self,
         digest: RequestDigest,
-        rules: Rules<'_>,
+        rules: RequestRules<'_>,
     ) -> Option<(CachedLookup, Assessment)> {
         let found = self.0.fetcher.store.thread_cache_get(digest, rules.now)?;
         let assessment = rules.assess(&found.entry, found.granted_at, found.expiry);
         (assessment.decision == Decision::Fresh).then_some((found, assessment))
     }
 
-    /// Lets this thread remember a lookup from the second hit of the entry on: many entries are used only once.
-    pub(super) fn remember(
+    /// Inserts a lookup into the thread cache, from the second hit of the entry on: many entries are used only once.
+    pub(super) fn insert_into_thread_cache(
         &self,
         digest: RequestDigest,
         generation: Generation,
@@ -83,7 +83,7 @@ impl Proxy {
         claims: &Claims,
         resource: &Arc<Resource>,
         selecting_request: SelectingRequest<'_>,
-        rules: Rules<'_>,
+        rules: RequestRules<'_>,
     ) -> (ProofLookup, Option<Found>) {
         let fetcher = &self.0.fetcher;
         let key = EntryKey::new(claims.principal, resource);
@@ -104,7 +104,7 @@ impl Proxy {
 
 /// Inputs of an assessment that are the same for every entry.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rules<'a> {
+pub(super) struct RequestRules<'a> {
     /// Live settings of the request.
     pub(super) config: &'a Arc<RuntimeConfig>,
     /// Directives of the caller, where they are obeyed.
@@ -112,7 +112,7 @@ pub(super) struct Rules<'a> {
     pub(super) now: Now,
 }
 
-impl Rules<'_> {
+impl RequestRules<'_> {
     /// Judges the freshness of an entry and of a proof given at `granted_at`.
     pub(super) fn assess(self, entry: &Entry, granted_at: Now, expiry: TokenExpiry) -> Assessment {
         let (config, left) = (&self.config.freshness, expiry.remaining(self.now));

@@ -176,7 +176,9 @@ impl<H: Handler> RequestStack<H> {
         request_timeout: Duration,
     ) -> HandlerResponse {
         // The handler shares no state that a panic could leave half changed.
-        let response = AssertUnwindSafe(self.handler.respond(prepared, headers, ids, peer)).catch_unwind();
+        // In an allocation of its own, because each wrapper around it would copy it.
+        let response = Box::pin(self.handler.respond(prepared, headers, ids, peer));
+        let response = AssertUnwindSafe(response).catch_unwind();
         match tokio::time::timeout(request_timeout, response).await {
             Ok(Ok(response)) => response,
             // The payload is dropped unread: it may hold what must not be logged.

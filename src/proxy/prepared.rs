@@ -12,7 +12,7 @@ use crate::http::cache_status::Forward;
 use crate::proxy::runtime_config::RuntimeConfig;
 use crate::resource::Resource;
 
-/// A request that a lookup could not respond to, with all that the lookup computed. Nothing of it is computed again.
+/// A request that a lookup could not respond to, with the values that the lookup computed. None of them is computed again.
 #[derive(Debug)]
 pub struct PreparedRequest {
     /// Live settings of this request.

@@ -54,7 +54,7 @@ pub struct Usage {
     pub bytes: usize,
 }
 
-/// Right of one request to wait. Dropped, the request waits no longer.
+/// Right of one request to wait. A drop ends the wait in the accounts.
 #[derive(Debug)]
 pub struct WaitPermit {
     accounts: WaitingRequests,

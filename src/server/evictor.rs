@@ -2,7 +2,7 @@
 //!
 //! At the limit of an address the new connection replaces one of the same address. At the limit of the listener it
 //! replaces one of the address with the most connections. So one address blocks neither other addresses nor itself,
-//! whatever its connections wait for. A new connection has a short time to send its request and to receive the response
+//! whatever event its connections wait for. A new connection has a short time to send its request and to receive the response
 //! before it may be evicted.
 
 use std::collections::HashMap;
@@ -48,7 +48,7 @@ enum EvictionPriority {
 }
 
 impl TrackedConnection {
-    /// Updates the observed state. Two equal values mean that nothing moved in between.
+    /// Updates the observed state. Two equal values mean that the connection made no progress in between.
     fn observe(&mut self, now: Instant) {
         let waiting_for = self.conn_state.waiting_for();
         if waiting_for != self.waiting_for {

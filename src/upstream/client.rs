@@ -148,7 +148,7 @@ impl GraphClient {
                 self.metrics.retries.inc(reason);
                 let client = match reason {
                     Retry::StaleConnection => &self.unpooled,
-                    Retry::RefusedStream | Retry::OtherAnswer => &*pooled,
+                    Retry::RefusedStream | Retry::OtherRepresentation => &*pooled,
                 };
                 let span = self.tracer.start_attempt_span(ids, true);
                 let second = (build(&span), span);
@@ -222,7 +222,7 @@ impl GraphClient {
         span.record_response(response.status(), response.version(), response.headers());
         reuse.record_response(response.extensions());
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-            // Graph asks clients to come back on a new connection after a 503.
+            // Graph asks clients to use a new connection after a 503.
             reuse.close_when_idle();
         }
         self.metrics.requests.inc(response.status());
@@ -231,7 +231,7 @@ impl GraphClient {
             // If a body follows, dropping the response unread closes the connection.
             None => Some(AttemptError::Final(UpstreamFailure::Status)),
             Some(condition) if condition.matches(response.headers()) => None,
-            Some(_) => Some(AttemptError::Retryable(Retry::OtherAnswer)),
+            Some(_) => Some(AttemptError::Retryable(Retry::OtherRepresentation)),
         };
         if let Some(error) = rejected {
             span.record_failure(error.as_str());

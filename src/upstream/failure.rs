@@ -7,37 +7,37 @@ use crate::support::byte_budget::BudgetExhausted;
 use crate::support::labels::labels;
 
 labels! {
-    /// Why Graph's answer could not be had or used: the label of `origin_errors_total`.
+    /// Reason why Graph sent no usable response: the label of `origin_errors_total`.
     pub enum UpstreamFailure {
-        /// The name did not resolve.
+        /// The host name of Graph did not resolve to an address.
         Dns = "dns",
         /// No connection could be made.
         Connect = "connect",
-        /// This machine has no descriptor, port or memory left for a connection.
+        /// This machine has no file descriptor, port or memory left for a connection.
         NoSocket = "no-socket",
-        /// No connection within `graph.connect_timeout`.
+        /// No connection was made within `graph.connect_timeout`.
         ConnectTimeout = "connect-timeout",
         /// The TLS handshake failed.
         Tls = "tls",
-        /// The connection broke before an answer began.
+        /// The connection ended before a response began.
         Reset = "reset",
-        /// No answer began within `graph.first_byte_timeout`.
+        /// No response began within `graph.first_byte_timeout`.
         FirstByte = "first-byte-timeout",
-        /// No whole answer within `graph.timeout`.
+        /// The response was not complete within `graph.timeout`.
         Timeout = "timeout",
-        /// The answer broke off.
+        /// The connection ended within the response.
         Truncated = "truncated",
-        /// The answer is not HTTP as it should be.
+        /// The response is not valid HTTP.
         Protocol = "protocol",
-        /// A content coding that was not asked for, or that does not decode.
+        /// The content coding of the response was not requested, or its content cannot be decoded.
         Encoding = "encoding",
-        /// The decoded body is larger than `graph.max_body`.
+        /// The body is larger than `graph.max_body`, as received or decoded.
         TooLarge = "too-large",
-        /// A 200 whose body is not JSON by its media type.
+        /// The media type of a 200 is not JSON.
         ContentType = "content-type",
-        /// A redirect; none is followed.
+        /// The response is a redirect. The proxy follows none.
         Redirect = "redirect",
-        /// A success that is no 200, or an unsolicited 304.
+        /// The status is a success other than 200, or a 304 to an unconditional request.
         Status = "unexpected-status",
         /// The body could not be scrubbed.
         Unscrubbable = "unscrubbable",
@@ -45,19 +45,21 @@ labels! {
 }
 
 impl UpstreamFailure {
-    /// Status, code and message of the response to the caller.
+    /// Returns status, code and message of the response to the caller.
     pub fn error(self) -> ErrorBody {
         let (status, code, message) = match self {
             Self::Timeout | Self::FirstByte | Self::ConnectTimeout => {
-                (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "Microsoft Graph did not answer in time.")
+                (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "Microsoft Graph did not respond in time.")
             }
-            Self::NoSocket => {
-                (StatusCode::SERVICE_UNAVAILABLE, "ServiceNotAvailable", "Too many connections are open.")
-            }
+            Self::NoSocket => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ServiceNotAvailable",
+                "The cache cannot open another connection to Microsoft Graph.",
+            ),
             Self::Dns | Self::Connect | Self::Tls | Self::Reset => {
                 (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph could not be reached.")
             }
-            _ => (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph's answer could not be used."),
+            _ => (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph's response could not be used."),
         };
         ErrorBody { status, code, message }
     }

@@ -7,8 +7,8 @@
 //!   the share that was served, or added, longest ago.
 //! * **Dynamic threshold** (Choudhury and Hahne, 1998). A share may use at most four times the capacity that
 //!   is still free beside it. One share alone reaches four fifths of the capacity, and two shares eight ninths, so a
-//!   newcomer finds a free place without preemption.
-//! * **Reserve.** Many shares that grow together would leave no free place. Therefore a part of the capacity is reserved
+//!   new owner finds free capacity without preemption.
+//! * **Reserve.** Many shares that grow together would leave no free capacity. Therefore a part of the capacity is reserved
 //!   for widest shares that use nothing yet: see [`QueueCapacity`].
 //!
 //! The first two rules apply at each level of the tree. The queue is a data structure without time and without wake-ups.

@@ -14,7 +14,7 @@
 //! | first after 75 s without a request | 59 ms | 104 ms | 76 ms | 133 ms |
 //! | on a pooled connection | 52 ms | 56 ms | 52 ms | 65 ms |
 //!
-//! To repeat: `PRECONNECT_IDLE=75 cargo test --test faults without_preconnect -- --nocapture`.
+//! To repeat the measurement: `PRECONNECT_IDLE=75 cargo test --test faults without_preconnect -- --nocapture`.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};

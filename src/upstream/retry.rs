@@ -10,6 +10,6 @@ labels! {
         /// Graph refused the stream before processing (HTTP/2 `REFUSED_STREAM`, or a graceful GOAWAY).
         RefusedStream = "refused-stream",
         /// Graph's 304 named another representation: the request was repeated without a condition.
-        OtherAnswer = "other-answer",
+        OtherRepresentation = "other-answer",
     }
 }

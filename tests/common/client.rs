@@ -16,7 +16,7 @@ use tokio_rustls::{TlsConnector, TlsStream};
 use super::wire::{Stream, Wire, first};
 use super::within;
 
-/// A whole answer, de-chunked. Content codings are left as they came.
+/// A complete response, de-chunked. Content codings are left as they came.
 #[derive(Clone, Debug)]
 pub struct Response {
     pub status: u16,
@@ -70,26 +70,26 @@ impl Client {
     }
 
     /// Sends a GET.
-    pub async fn ask(&mut self, path: &str, headers: &[(&str, &str)]) -> io::Result<()> {
+    pub async fn send_get(&mut self, path: &str, headers: &[(&str, &str)]) -> io::Result<()> {
         let mut lines = vec![format!("GET {path} HTTP/1.1"), format!("host: {}", self.host)];
         lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
         self.send(lines.join("\r\n") + "\r\n\r\n").await
     }
 
-    /// Sends a GET and reads its answer.
+    /// Sends a GET and reads its response.
     pub async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Response {
-        self.ask(path, headers).await.unwrap();
-        self.response().await.unwrap_or_else(|error| panic!("no whole answer to GET {path}: {error}"))
+        self.send_get(path, headers).await.unwrap();
+        self.response().await.unwrap_or_else(|error| panic!("no complete response to GET {path}: {error}"))
     }
 
-    /// Reads the next answer to a GET. Interim answers are skipped.
+    /// Reads the next response to a GET. Interim responses are skipped.
     pub async fn response(&mut self) -> io::Result<Response> {
-        within("an answer", self.read(true)).await
+        within("a response", self.read(true)).await
     }
 
-    /// Reads the next answer to a HEAD.
+    /// Reads the next response to a HEAD.
     pub async fn response_to_head(&mut self) -> io::Result<Response> {
-        within("an answer", self.read(false)).await
+        within("a response", self.read(false)).await
     }
 
     /// Returns when the server has ended the connection.
@@ -125,7 +125,7 @@ pub async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> R
     Client::connect(address).await.get(path, headers).await
 }
 
-/// These bytes on a connection of their own, and the first answer to them.
+/// These bytes on a connection of their own, and the first response to them.
 pub async fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> io::Result<Response> {
     let mut client = Client::connect(address).await;
     client.send(bytes).await?;
@@ -158,7 +158,7 @@ impl H2 {
         Self { sender, base }
     }
 
-    /// Sends a GET and reads its answer. An error is a stream or a connection that was ended.
+    /// Sends a GET and reads its response. An error is a stream or a connection that was ended.
     pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> hyper::Result<Response> {
         let mut request = http::Request::get(format!("{}{path}", self.base));
         for (name, value) in headers {
@@ -166,7 +166,7 @@ impl H2 {
         }
         let request = request.body(Empty::new()).expect("path and headers are legal");
         let mut sender = self.sender.clone();
-        within("an answer", async move {
+        within("a response", async move {
             let (parts, body) = sender.send_request(request).await?.into_parts();
             let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
                 (name.to_string(), value.to_str().expect("header values are text").to_owned())

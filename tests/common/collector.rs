@@ -48,7 +48,7 @@ impl Collector {
         let (origin, spans) = (OriginServer::start().await, Arc::new(Mutex::new(Vec::new())));
         let (counted, count) = watch::channel(0);
         let taken = Arc::clone(&spans);
-        origin.answer("/v1/traces", move |request| {
+        origin.handle("/v1/traces", move |request| {
             let mut taken = taken.lock().unwrap();
             taken.extend(read(request));
             counted.send_replace(taken.len());

@@ -22,13 +22,13 @@ pub enum Act {
     Answer(String),
     /// The same, when the gate opens.
     Held(Gate, String),
-    /// `RST_STREAM` before an answer.
+    /// `RST_STREAM` before a response.
     Reset(Reason),
     /// A head, half of this body, and `RST_STREAM` when the gate opens.
     ResetMidBody(Gate, String),
-    /// GOAWAY at once in the graceful way, and the answer when the gate opens.
+    /// GOAWAY at once in the graceful way, and the response when the gate opens.
     GoAwayFirst(Gate, String),
-    /// GOAWAY with this reason instead of an answer, and the end of the connection.
+    /// GOAWAY with this reason instead of a response, and the end of the connection.
     Abandon(Reason),
 }
 

@@ -16,13 +16,13 @@ use super::within;
 /// A running relay. Its drop ends all connections.
 pub struct Link {
     address: SocketAddr,
-    road: watch::Sender<Road>,
+    state: watch::Sender<LinkState>,
     accepting: JoinHandle<()>,
 }
 
 /// State of the relay, for all connections.
 #[derive(Clone, Copy, Default)]
-struct Road {
+struct LinkState {
     /// Number of connections so far; each has its number.
     connections: usize,
     /// Bytes in both directions.
@@ -38,7 +38,7 @@ struct Road {
     /// Whether new connections are reset.
     refuses: bool,
     /// Whether new connections are accepted and silent.
-    swallows: bool,
+    drops_bytes: bool,
 }
 
 impl Link {
@@ -46,9 +46,9 @@ impl Link {
     pub async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let road = watch::Sender::new(Road::default());
-        let accepting = tokio::spawn(accept(listener, target, road.clone()));
-        Self { address, road, accepting }
+        let state = watch::Sender::new(LinkState::default());
+        let accepting = tokio::spawn(accept(listener, target, state.clone()));
+        Self { address, state, accepting }
     }
 
     /// Where it begins.
@@ -58,56 +58,56 @@ impl Link {
 
     /// Number of connections.
     pub fn connections(&self) -> usize {
-        self.road.borrow().connections
+        self.state.borrow().connections
     }
 
     /// Returns when more than `bytes` have passed in both directions together.
     pub async fn wait_for_bytes(&self, bytes: usize) {
-        let mut road = self.road.subscribe();
-        let passing = road.wait_for(|road| road.carried > bytes);
-        within("bytes to pass", passing).await.expect("the road lasts as long as the link");
+        let mut state = self.state.subscribe();
+        let passing = state.wait_for(|state| state.carried > bytes);
+        within("bytes to pass", passing).await.expect("the state lives as long as the link");
     }
 
     /// Number of bytes in both directions together.
     pub fn carried(&self) -> usize {
-        self.road.borrow().carried
+        self.state.borrow().carried
     }
 
     /// Delays each piece by this time, in either direction.
     pub fn latency(&self, latency: Duration) {
-        self.road.send_modify(|road| road.latency = latency);
+        self.state.send_modify(|state| state.latency = latency);
     }
 
     /// Limits the rate: pieces of so many bytes, with this time between two.
     pub fn trickle(&self, bytes: usize, pause: Duration) {
-        self.road.send_modify(|road| road.pace = Some((bytes, pause)));
+        self.state.send_modify(|state| state.pace = Some((bytes, pause)));
     }
 
     /// Makes the present connections silent, without an end. New connections work.
     pub fn go_silent(&self) {
-        self.road.send_modify(|road| road.silent = road.connections);
+        self.state.send_modify(|state| state.silent = state.connections);
     }
 
     /// Resets the present connections at both ends.
     pub fn break_off(&self) {
-        self.road.send_modify(|road| road.broken = road.connections);
+        self.state.send_modify(|state| state.broken = state.connections);
     }
 
     /// Resets new connections from now on.
     pub fn refuse(&self) {
-        self.road.send_modify(|road| (road.refuses, road.swallows) = (true, false));
+        self.state.send_modify(|state| (state.refuses, state.drops_bytes) = (true, false));
     }
 
     /// Accepts new connections from now on, and stays silent on them.
-    pub fn swallow(&self) {
-        self.road.send_modify(|road| (road.refuses, road.swallows) = (false, true));
+    pub fn drop_bytes(&self) {
+        self.state.send_modify(|state| (state.refuses, state.drops_bytes) = (false, true));
     }
 
     /// Ends all faults. Silent connections stay silent.
     pub fn mend(&self) {
-        self.road.send_modify(|road| {
-            let Road { connections, carried, silent, broken, .. } = *road;
-            *road = Road { connections, carried, silent, broken, ..Road::default() };
+        self.state.send_modify(|state| {
+            let LinkState { connections, carried, silent, broken, .. } = *state;
+            *state = LinkState { connections, carried, silent, broken, ..LinkState::default() };
         });
     }
 }
@@ -119,33 +119,33 @@ impl Drop for Link {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, road: watch::Sender<Road>) {
+async fn accept(listener: TcpListener, target: SocketAddr, state: watch::Sender<LinkState>) {
     loop {
         let (near, _) = listener.accept().await.unwrap();
-        road.send_modify(|road| road.connections += 1);
-        let now = *road.borrow();
+        state.send_modify(|state| state.connections += 1);
+        let now = *state.borrow();
         if now.refuses {
             let _ = near.set_zero_linger();
             continue;
         }
-        if now.swallows {
-            road.send_modify(|road| road.silent = road.silent.max(road.connections));
+        if now.drops_bytes {
+            state.send_modify(|state| state.silent = state.silent.max(state.connections));
         }
-        tokio::spawn(carry(near, target, now.connections, road.clone()));
+        tokio::spawn(carry(near, target, now.connections, state.clone()));
     }
 }
 
 /// Relays one direction. Either end may close in any way, so errors are ignored.
-async fn carry(near: TcpStream, target: SocketAddr, number: usize, road: watch::Sender<Road>) {
+async fn carry(near: TcpStream, target: SocketAddr, number: usize, state: watch::Sender<LinkState>) {
     let Ok(far) = TcpStream::connect(target).await else { return };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let ((mut near_in, mut near_out), (mut far_in, mut far_out)) = (near.into_split(), far.into_split());
-    let mut ends = road.subscribe();
-    let there = pump(&mut near_in, &mut far_out, number, road.clone());
-    let back = pump(&mut far_in, &mut near_out, number, road);
+    let mut ends = state.subscribe();
+    let there = pump(&mut near_in, &mut far_out, number, state.clone());
+    let back = pump(&mut far_in, &mut near_out, number, state);
     let broken = tokio::select! {
         _ = async { tokio::join!(there, back) } => false,
-        broken = ends.wait_for(|road| road.broken >= number) => broken.is_ok(),
+        broken = ends.wait_for(|state| state.broken >= number) => broken.is_ok(),
     };
     for end in [near_in.reunite(near_out), far_in.reunite(far_out)] {
         if let Ok(end) = end
@@ -156,12 +156,17 @@ async fn carry(near: TcpStream, target: SocketAddr, number: usize, road: watch::
     }
 }
 
-async fn pump(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, number: usize, road: watch::Sender<Road>) {
+async fn pump(
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+    number: usize,
+    state: watch::Sender<LinkState>,
+) {
     let mut space = vec![0; 16 << 10];
     while let Ok(count @ 1..) = from.read(&mut space).await {
         let mut left = &space[..count];
         while !left.is_empty() {
-            let now = *road.borrow();
+            let now = *state.borrow();
             if now.silent >= number {
                 return std::future::pending().await;
             }
@@ -171,12 +176,12 @@ async fn pump(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, number: usize, 
             if to.write_all(piece).await.is_err() {
                 return;
             }
-            road.send_modify(|road| road.carried += piece.len());
+            state.send_modify(|state| state.carried += piece.len());
             left = rest;
             tokio::time::sleep(pause).await;
         }
     }
-    if road.borrow().silent >= number {
+    if state.borrow().silent >= number {
         return std::future::pending().await;
     }
     let _ = to.shutdown().await;

@@ -109,7 +109,7 @@ impl OriginServer {
     pub fn route(&self, prefix: &str, replies: impl Into<Vec<Reply>>) {
         let mut replies = VecDeque::from(replies.into());
         assert!(!replies.is_empty(), "a route needs a reply");
-        self.answer(prefix, move |_| {
+        self.handle(prefix, move |_| {
             let next = replies[0].clone();
             if replies.len() > 1 {
                 replies.pop_front();
@@ -124,7 +124,7 @@ impl OriginServer {
     }
 
     /// Answers targets that begin with `prefix` by `handler`. A panic of the handler fails the test.
-    pub fn answer(&self, prefix: &str, handler: impl FnMut(&Request) -> Reply + Send + 'static) {
+    pub fn handle(&self, prefix: &str, handler: impl FnMut(&Request) -> Reply + Send + 'static) {
         lock(&self.script.routes).insert(prefix.to_owned(), Box::new(handler));
     }
 
@@ -251,7 +251,7 @@ async fn connection(
         let last = version != "HTTP/1.1" || head.lists("connection", "close");
         let request = Request { method, target, fields: head.fields, body, connection: number };
         let reply = script.reply(&request);
-        // The peer may leave in the middle of an answer.
+        // The peer may leave in the middle of a response.
         match reply.play(wire, &request.method).await {
             Ok(Some(kept)) if !last => wire = kept,
             _ => return,

@@ -44,7 +44,7 @@ enum Cut {
 }
 
 impl Reply {
-    /// An answer without a body.
+    /// A response without a body.
     pub fn status(status: u16) -> Self {
         Self::act(Act::Message(Message { status, fields: Vec::new(), body: Vec::new(), chunk: None }))
     }
@@ -69,7 +69,7 @@ impl Reply {
         Self::act(Act::Silence)
     }
 
-    /// RST instead of an answer.
+    /// RST instead of a response.
     pub fn reset() -> Self {
         Self::act(Act::Reset)
     }
@@ -131,14 +131,14 @@ impl Reply {
         self
     }
 
-    /// Ends the connection after the answer, without `Connection: close`.
+    /// Ends the connection after the response, without `Connection: close`.
     #[must_use]
     pub fn then_close(mut self) -> Self {
         self.keep_alive = false;
         self
     }
 
-    /// Keeps the connection after a raw answer.
+    /// Keeps the connection after a raw response.
     #[must_use]
     pub fn keep_alive(mut self) -> Self {
         self.keep_alive = true;

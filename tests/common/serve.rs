@@ -123,7 +123,7 @@ impl Serve {
     }
 
     /// Its standard output so far.
-    pub fn said(&self) -> Vec<String> {
+    pub fn log_lines(&self) -> Vec<String> {
         lines(&self.out)
     }
 

@@ -12,7 +12,7 @@ use super::wire::{Head, Stream, Wire};
 /// A running proxy. It connects each authority to that port of this machine.
 pub struct Tunnel {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<Head>>>,
+    requests: Arc<Mutex<Vec<Head>>>,
     accepting: JoinHandle<()>,
 }
 
@@ -26,15 +26,15 @@ impl Tunnel {
     pub async fn answering(status: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let asked: Arc<Mutex<Vec<Head>>> = Arc::default();
-        let seen = Arc::clone(&asked);
+        let requests: Arc<Mutex<Vec<Head>>> = Arc::default();
+        let seen = Arc::clone(&requests);
         let accepting = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 tokio::spawn(connect(stream, status, Arc::clone(&seen)));
             }
         });
-        Self { address, asked, accepting }
+        Self { address, requests, accepting }
     }
 
     /// Address of the listener.
@@ -43,8 +43,8 @@ impl Tunnel {
     }
 
     /// Requested authorities, oldest first.
-    pub fn asked(&self) -> Vec<Head> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn requests(&self) -> Vec<Head> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -54,11 +54,11 @@ impl Drop for Tunnel {
     }
 }
 
-async fn connect(stream: TcpStream, status: u16, asked: Arc<Mutex<Vec<Head>>>) {
+async fn connect(stream: TcpStream, status: u16, requests: Arc<Mutex<Vec<Head>>>) {
     let mut wire = Wire::new(Stream::Plain(stream));
     let Ok(Some(head)) = wire.head().await else { return };
     let authority = head.first_line.split(' ').nth(1).unwrap_or_default().to_owned();
-    asked.lock().unwrap_or_else(PoisonError::into_inner).push(head);
+    requests.lock().unwrap_or_else(PoisonError::into_inner).push(head);
     let length = if status == 200 { "" } else { "content-length: 0\r\n" };
     if wire.write(format!("HTTP/1.1 {status} Scripted\r\n{length}\r\n").as_bytes()).await.is_err()
         || status != 200

@@ -3,7 +3,7 @@
 use crate::common::checklist::Checklist;
 
 #[test]
-fn every_line_is_there_once_and_in_order() {
+fn every_line_is_listed_once_and_in_order() {
     lines().is_complete(LINES);
 }
 
@@ -13,13 +13,13 @@ fn every_line_that_holds_names_its_tests() {
         match row.state.as_str() {
             "holds" | "by mode" => assert!(!row.tests.is_empty(), "line {} names no test", row.number),
             "open" | "partly" | "not ours" => {}
-            other => panic!("line {}: {other} is no state", row.number),
+            other => panic!("line {}: {other} is not a state", row.number),
         }
     }
 }
 
 #[test]
-fn every_named_test_is_there() {
+fn every_named_test_exists() {
     lines().names_nothing_else();
 }
 

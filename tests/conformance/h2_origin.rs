@@ -1,4 +1,4 @@
-//! An origin that speaks HTTP/2 over TLS and ends streams in the middle.
+//! Origin server with HTTP/2 over TLS that resets streams within a body.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,29 +14,29 @@ use crate::common::tls::Authority;
 
 pub(crate) struct H2Origin {
     pub(crate) url: String,
-    /// The certificate of its root.
+    /// Root certificate of the server.
     pub(crate) root: PathBuf,
-    asked: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
     _files: tempfile::TempDir,
 }
 
 impl H2Origin {
-    /// Requests that it got.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.load(SeqCst)
+    /// Returns the number of received requests.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(SeqCst)
     }
 }
 
 /// Answers every request with 200, half a body, and `RST_STREAM`.
-pub(crate) async fn that_resets_in_the_middle() -> H2Origin {
+pub(crate) async fn start_and_reset_bodies() -> H2Origin {
     let (authority, files) = (Authority::new(), tempfile::tempdir().unwrap());
     let root = authority.write_pem(files.path());
     let mut config = ServerConfig::clone(&authority.right().server_config());
     config.alpn_protocols = vec![b"h2".to_vec()];
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
-    let asked = Arc::new(AtomicUsize::new(0));
-    let (acceptor, counter) = (TlsAcceptor::from(Arc::new(config)), Arc::clone(&asked));
+    let requests = Arc::new(AtomicUsize::new(0));
+    let (acceptor, counter) = (TlsAcceptor::from(Arc::new(config)), Arc::clone(&requests));
     tokio::spawn(async move {
         loop {
             let (tcp, _) = listener.accept().await.unwrap();
@@ -54,5 +54,5 @@ pub(crate) async fn that_resets_in_the_middle() -> H2Origin {
             });
         }
     });
-    H2Origin { url, root, asked, _files: files }
+    H2Origin { url, root, requests, _files: files }
 }

@@ -1,26 +1,26 @@
-//! HTTP's rules for a cache, line by line of README.md beside this file, over real sockets.
+//! Conformance to HTTP's rules for a cache, by the lines of README.md beside this file, over real sockets.
 //!
-//! `lNN` in a test's name is the line. What a unit test elsewhere pins down already is not told again here;
-//! README.md names it, and [`checklist`] sees to it that every line has a test or a reason.
+//! `lNN` in the name of a test is the line. A rule that a unit test checks elsewhere is not tested again here:
+//! README.md names that test, and [`checklist`] checks that every line has a test or a reason.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
+#![expect(clippy::unwrap_used, reason = "a test fails at the first unexpected value")]
 
-mod bench;
 mod checklist;
-mod coding;
 #[path = "../common/mod.rs"]
 mod common;
-mod counting;
+mod content_coding;
 mod fields;
 mod freshness;
 mod h2_origin;
+mod harness;
 mod messages;
+mod metrics;
 mod refresh;
+mod response_metadata;
 mod reuse;
 mod revalidation;
 mod stale;
 mod storing;
-mod telling;
 mod transformation;
 mod validation;
 mod variants;

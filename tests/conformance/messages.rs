@@ -1,24 +1,24 @@
 //! Lines 66 to 75: the bytes of a message (RFC 9112).
 
-use crate::bench::{Bench, name};
 use crate::common::client::Client;
 use crate::common::origin::OriginServer;
 use crate::common::reply::Reply;
+use crate::harness::{Harness, connector_name};
 
-/// Sends a request with this in its head and one more behind it: each is 400, and the connection ends.
+/// Sends each head and a second request after it. Expects 400, and the end of the connection.
 async fn assert_400_and_closed(heads: &[&str]) {
-    let bench = Bench::start().await;
+    let harness = Harness::start().await;
     for head in heads {
-        let mut client = Client::connect(bench.proxy.data).await;
+        let mut client = Client::connect(harness.proxy.data).await;
         let text = format!("{head}GET $path HTTP/1.1\r\nhost: $host\r\nauthorization: Bearer $token\r\n\r\n");
-        client.send(bench.fill(&text)).await.unwrap();
-        let answer = client.response().await.unwrap_or_else(|error| panic!("{head:?}: {error}"));
-        assert_eq!(answer.status, 400, "{head:?}");
+        client.send(harness.fill(&text)).await.unwrap();
+        let response = client.response().await.unwrap_or_else(|error| panic!("{head:?}: {error}"));
+        assert_eq!(response.status, 400, "{head:?}");
         assert!(client.response().await.is_err(), "{head:?}: the next request was answered as well");
         client.ended().await;
     }
-    assert_eq!(bench.origin.requests(), 0);
-    bench.stop().await;
+    assert_eq!(harness.origin.requests(), 0);
+    harness.stop().await;
 }
 
 #[tokio::test]
@@ -34,15 +34,15 @@ async fn l67_no_host_two_hosts_and_an_invalid_one_are_400() {
 }
 
 #[tokio::test]
-async fn l68_the_authority_of_an_absolute_target_picks_no_origin() {
-    let (bench, other) = (Bench::start().await, OriginServer::start().await);
+async fn l68_the_authority_of_an_absolute_target_does_not_select_the_origin() {
+    let (harness, other) = (Harness::start().await, OriginServer::start().await);
     let target = format!("GET {}$path HTTP/1.1", other.url());
     let host = format!("host: {}", other.address());
-    let answer = bench.exchange(&[&target, &host, "authorization: Bearer $token"]).await;
-    assert_eq!((answer.status, &*name(&answer)), (200, "First"));
-    assert_eq!(bench.origin.seen()[0].header("host"), Some(&*bench.origin.address().to_string()));
+    let response = harness.exchange(&[&target, &host, "authorization: Bearer $token"]).await;
+    assert_eq!((response.status, &*connector_name(&response)), (200, "First"));
+    assert_eq!(harness.origin.seen()[0].header("host"), Some(&*harness.origin.address().to_string()));
     assert_eq!(other.connections(), 0);
-    bench.stop().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn l70_a_head_that_two_parsers_may_read_differently_is_400() {
 }
 
 #[tokio::test]
-async fn l71_l72_l75_a_body_and_a_length_in_doubt_are_400() {
+async fn l71_l72_l75_a_body_or_an_ambiguous_length_is_400() {
     assert_400_and_closed(&[
         "GET $path HTTP/1.1\r\nhost: $host\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         "GET $path HTTP/1.1\r\nhost: $host\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
@@ -72,7 +72,7 @@ async fn l71_l72_l75_a_body_and_a_length_in_doubt_are_400() {
 }
 
 #[tokio::test]
-async fn l73_a_chunk_size_without_end_and_an_extension_without_end_are_400() {
+async fn l73_an_endless_chunk_size_or_extension_is_400() {
     let huge = "f".repeat(17);
     let extension = "a".repeat(64 << 10);
     assert_400_and_closed(&[
@@ -83,8 +83,8 @@ async fn l73_a_chunk_size_without_end_and_an_extension_without_end_are_400() {
 }
 
 #[tokio::test]
-async fn l74_an_answer_of_the_origins_whose_framing_is_in_doubt_is_502() {
-    let bench = Bench::start().await;
+async fn l74_a_response_with_ambiguous_framing_is_502() {
+    let harness = Harness::start().await;
     for fields in [
         "content-length: 7\r\ncontent-length: 8",
         "content-length: 7, 8",
@@ -97,9 +97,9 @@ async fn l74_an_answer_of_the_origins_whose_framing_is_in_doubt_is_502() {
     ] {
         let reply =
             format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{fields}\r\n\r\n{{\"a\":1}}");
-        bench.answers(Reply::raw(reply));
-        let answer = bench.get(&[]).await;
-        assert_eq!(answer.status, 502, "{fields:?}: {answer:?}");
+        harness.set_replies(Reply::raw(reply));
+        let response = harness.get(&[]).await;
+        assert_eq!(response.status, 502, "{fields:?}: {response:?}");
     }
-    bench.stop().await;
+    harness.stop().await;
 }

@@ -1,96 +1,100 @@
-//! Line 33: answers that differ by fields of the request that are not in the key (RFC 9111, section 4.1).
+//! Line 33: responses that request fields outside of the key select (RFC 9111, section 4.1).
 
 use std::time::Duration;
 
-use crate::bench::{Bench, STORED, bearer_of, name, named, said};
 use crate::common::gate::Gate;
 use crate::common::origin::Request;
 use crate::common::reply::Reply;
 use crate::common::within;
+use crate::harness::{Harness, STORED, bearer_of, cache_status_of, connector_name, ok_named};
 
-/// The origin counts its answers, and says that they depend on the language.
-fn by_language(bench: &Bench, vary: &'static str) {
+/// Lets the origin number its replies, with this `Vary`.
+fn by_language(harness: &Harness, vary: &'static str) {
     let mut count = 0;
-    bench.origin.answer("", move |_: &Request| {
+    harness.origin.handle("", move |_: &Request| {
         count += 1;
-        named(&count.to_string()).header("vary", vary).header("cache-control", "max-age=600")
+        ok_named(&count.to_string()).header("vary", vary).header("cache-control", "max-age=600")
     });
 }
 
-async fn given(bench: &Bench, language: &str) -> String {
-    name(&bench.get(&[("accept-language", language)]).await)
+async fn name_for(harness: &Harness, language: &str) -> String {
+    connector_name(&harness.get(&[("accept-language", language)]).await)
 }
 
 #[tokio::test]
-async fn l33_each_value_of_a_field_that_vary_names_is_an_answer_of_its_own() {
-    for bench in [Bench::start().await, Bench::of_the_origin().await] {
-        by_language(&bench, "Accept-Language, Accept-Encoding");
-        assert_eq!(said(&bench.get(&[]).await), STORED);
-        assert_eq!(given(&bench, "de").await, "2");
-        assert_eq!(given(&bench, "en").await, "3");
-        assert_eq!(given(&bench, "de").await, "2");
-        assert_eq!(given(&bench, " en").await, "3");
-        assert_eq!(name(&bench.get(&[("accept-encoding", "br")]).await), "1", "absent is absent");
-        assert_eq!(given(&bench, "").await, "4", "and present is not");
-        assert_eq!(bench.origin.requests(), 4);
-        bench.stop().await;
+async fn l33_each_value_of_a_vary_field_has_its_own_response() {
+    for harness in [Harness::start().await, Harness::with_origin_freshness().await] {
+        by_language(&harness, "Accept-Language, Accept-Encoding");
+        assert_eq!(cache_status_of(&harness.get(&[]).await), STORED);
+        assert_eq!(name_for(&harness, "de").await, "2");
+        assert_eq!(name_for(&harness, "en").await, "3");
+        assert_eq!(name_for(&harness, "de").await, "2");
+        assert_eq!(name_for(&harness, " en").await, "3");
+        assert_eq!(
+            connector_name(&harness.get(&[("accept-encoding", "br")]).await),
+            "1",
+            "an absent field matches an absent field"
+        );
+        assert_eq!(name_for(&harness, "").await, "4", "and not an empty one");
+        assert_eq!(harness.origin.requests(), 4);
+        harness.stop().await;
     }
 }
 
 #[tokio::test]
 async fn l33_no_more_than_eight_variants_of_a_key_are_kept() {
-    let bench = Bench::start().await;
-    by_language(&bench, "accept-language");
+    let harness = Harness::start().await;
+    by_language(&harness, "accept-language");
     for number in 0..9 {
-        bench.proxy.clock.advance(Duration::from_secs(1));
-        given(&bench, &number.to_string()).await;
+        harness.proxy.clock.advance(Duration::from_secs(1));
+        name_for(&harness, &number.to_string()).await;
     }
     for number in 1..9 {
-        given(&bench, &number.to_string()).await;
+        name_for(&harness, &number.to_string()).await;
     }
-    assert_eq!(bench.origin.requests(), 9, "the last eight are there");
-    given(&bench, "0").await;
-    assert_eq!(bench.origin.requests(), 10, "the first is not");
-    bench.stop().await;
+    assert_eq!(harness.origin.requests(), 9, "the last eight are stored");
+    name_for(&harness, "0").await;
+    assert_eq!(harness.origin.requests(), 10, "the first is not");
+    harness.stop().await;
 }
 
 #[tokio::test]
-async fn l33_another_choice_of_fields_takes_the_place_of_the_one_before() {
-    let bench = Bench::start().await;
-    let of = |name, vary| named(name).header("vary", vary);
-    bench.answers([of("1", "accept-language"), of("2", "x-other"), of("3", "x-other")]);
-    assert_eq!(given(&bench, "de").await, "1");
-    bench.proxy.clock.advance(Duration::from_secs(1));
-    assert_eq!(given(&bench, "en").await, "2");
-    assert_eq!(given(&bench, "de").await, "2", "it is not chosen by language any more");
-    bench.stop().await;
+async fn l33_a_response_with_other_vary_fields_replaces_the_previous_one() {
+    let harness = Harness::start().await;
+    let of = |name, vary| ok_named(name).header("vary", vary);
+    harness.set_replies([of("1", "accept-language"), of("2", "x-other"), of("3", "x-other")]);
+    assert_eq!(name_for(&harness, "de").await, "1");
+    harness.proxy.clock.advance(Duration::from_secs(1));
+    assert_eq!(name_for(&harness, "en").await, "2");
+    assert_eq!(name_for(&harness, "de").await, "2", "the language does not select it any more");
+    harness.stop().await;
 }
 
 #[tokio::test]
 async fn l33_vary_authorization_keeps_the_tokens_of_one_user_apart() {
-    let bench = Bench::of_the_origin().await;
-    by_language(&bench, "Authorization");
+    let harness = Harness::with_origin_freshness().await;
+    by_language(&harness, "Authorization");
     let (one, other) = (bearer_of("ada", "one"), bearer_of("ada", "other"));
     for (token, expected) in [(&one, "1"), (&other, "2"), (&one, "1"), (&other, "2")] {
-        assert_eq!(name(&bench.get_with(&[("authorization", token)]).await), expected);
+        assert_eq!(connector_name(&harness.get_with(&[("authorization", token)]).await), expected);
     }
-    bench.stop().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
-async fn l33_l36_who_waits_for_an_answer_that_another_language_chose_asks_for_its_own() {
-    let (bench, gate) = (Bench::start().await, Gate::new());
-    let of = |name| named(name).header("vary", "accept-language");
-    bench.answers([of("German").held_until(&gate), of("English")]);
+async fn l33_l36_a_follower_with_other_vary_fields_sends_its_own_request() {
+    let (harness, gate) = (Harness::start().await, Gate::new());
+    let of = |name| ok_named(name).header("vary", "accept-language");
+    harness.set_replies([of("German").held_until(&gate), of("English")]);
     let second = async {
-        bench.origin.wait_for_requests(1).await;
-        let english = async { name(&bench.get(&[("accept-language", "en")]).await) };
+        harness.origin.wait_for_requests(1).await;
+        let english = async { connector_name(&harness.get(&[("accept-language", "en")]).await) };
         let german = async {
-            let answer = bench.get(&[("accept-language", "de")]).await;
-            (name(&answer), said(&answer))
+            let response = harness.get(&[("accept-language", "de")]).await;
+            (connector_name(&response), cache_status_of(&response))
         };
         let open = async {
-            while bench.proxy.metrics.in_flight() < 3 {
+            while harness.proxy.metrics.in_flight() < 3 {
                 tokio::task::yield_now().await;
             }
             gate.open();
@@ -99,59 +103,66 @@ async fn l33_l36_who_waits_for_an_answer_that_another_language_chose_asks_for_it
         assert_eq!(english, "English");
         assert_eq!(german, ("German".to_owned(), "fwd=uri-miss; fwd-status=200; collapsed".to_owned()));
     };
-    let (first, ()) = tokio::join!(given(&bench, "de"), within("the others", second));
+    let (first, ()) = tokio::join!(name_for(&harness, "de"), within("the others", second));
     assert_eq!(first, "German");
-    assert_eq!(bench.origin.requests(), 2);
-    bench.stop().await;
+    assert_eq!(harness.origin.requests(), 2);
+    harness.stop().await;
 }
 
 #[tokio::test]
 async fn l33_a_variant_is_revalidated_with_its_own_validator() {
-    let bench = Bench::start().await;
-    bench.origin.answer("", |request| match request.header("if-none-match") {
+    let harness = Harness::start().await;
+    harness.origin.handle("", |request| match request.header("if-none-match") {
         Some(tag) => Reply::status(304).header("etag", tag),
-        None => named("whole").header("vary", "accept-language").header("etag", "\"one\""),
+        None => ok_named("whole").header("vary", "accept-language").header("etag", "\"one\""),
     });
-    given(&bench, "de").await;
-    bench.proxy.clock.advance(Duration::from_secs(331));
-    assert_eq!(said(&bench.get(&[("accept-language", "en")]).await), STORED, "nothing to ask about");
-    assert_eq!(said(&bench.get(&[("accept-language", "de")]).await), "fwd=stale; fwd-status=304; stored");
+    name_for(&harness, "de").await;
+    harness.proxy.clock.advance(Duration::from_secs(331));
+    assert_eq!(
+        cache_status_of(&harness.get(&[("accept-language", "en")]).await),
+        STORED,
+        "no entry to validate"
+    );
+    assert_eq!(
+        cache_status_of(&harness.get(&[("accept-language", "de")]).await),
+        "fwd=stale; fwd-status=304; stored"
+    );
     for language in ["de", "en"] {
-        assert!(said(&bench.get(&[("accept-language", language)]).await).starts_with("hit"));
+        assert!(cache_status_of(&harness.get(&[("accept-language", language)]).await).starts_with("hit"));
     }
-    bench.stop().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
-async fn l42_what_was_purged_while_another_variant_was_waited_for_does_not_come_back() {
-    let (bench, gate) = (Bench::start().await, Gate::new());
-    let of = |tag: &str| named(tag).header("vary", "accept-language").header("etag", tag);
+async fn l42_a_variant_purged_while_its_request_waits_for_another_does_not_come_back() {
+    let (harness, gate) = (Harness::start().await, Gate::new());
+    let of = |tag: &str| ok_named(tag).header("vary", "accept-language").header("etag", tag);
     let unchanged = |tag| Reply::status(304).header("etag", tag);
     let (german, english) = ("\"de\"", "\"en\"");
     let then = [unchanged(german).held_until(&gate), unchanged(english), of("\"new\"")];
-    bench.answers([vec![of(german), of(english)], then.into()].concat());
-    given(&bench, "de").await;
-    given(&bench, "en").await;
-    bench.proxy.clock.advance(Duration::from_secs(331));
+    harness.set_replies([vec![of(german), of(english)], then.into()].concat());
+    name_for(&harness, "de").await;
+    name_for(&harness, "en").await;
+    harness.proxy.clock.advance(Duration::from_secs(331));
     let waits = async {
-        bench.origin.wait_for_requests(3).await;
-        let answer = async { bench.get(&[("accept-language", "en")]).await };
+        harness.origin.wait_for_requests(3).await;
+        let response = async { harness.get(&[("accept-language", "en")]).await };
         let purge = async {
-            while bench.proxy.metrics.in_flight() < 2 {
+            while harness.proxy.metrics.in_flight() < 2 {
                 tokio::task::yield_now().await;
             }
-            bench.purge().await;
+            harness.purge().await;
             gate.open();
         };
-        tokio::join!(answer, purge).0
+        tokio::join!(response, purge).0
     };
-    // The second waits for the first, cannot use its answer, and asks about what has been purged by then.
-    let (_, waited) = tokio::join!(given(&bench, "de"), within("the second", waits));
+    // The second request waits for the first, cannot use its response, and validates an entry that is purged by then.
+    let (_, waited) = tokio::join!(name_for(&harness, "de"), within("the second", waits));
     assert_eq!(
-        (&*name(&waited), &*said(&waited)),
+        (&*connector_name(&waited), &*cache_status_of(&waited)),
         (english, "fwd=stale; fwd-status=304; detail=invalidated")
     );
-    let next = bench.get(&[("accept-language", "en")]).await;
-    assert_eq!((&*name(&next), &*said(&next)), ("\"new\"", STORED));
-    bench.stop().await;
+    let next = harness.get(&[("accept-language", "en")]).await;
+    assert_eq!((&*connector_name(&next), &*cache_status_of(&next)), ("\"new\"", STORED));
+    harness.stop().await;
 }

@@ -3,7 +3,7 @@
 use crate::common::checklist::{Checklist, Row};
 
 #[test]
-fn every_fault_is_there_once_and_in_order() {
+fn every_fault_is_listed_once_and_in_order() {
     faults().is_complete(FAULTS);
 }
 
@@ -15,13 +15,13 @@ fn every_fault_has_a_test_or_a_reason() {
             "ours" | "not built" => {
                 assert!(!tests.is_empty() && words.len() > 20, "F{number:02} names no test, or no reason");
             }
-            other => panic!("F{number:02}: {other} is no state"),
+            other => panic!("F{number:02}: {other} is not a state"),
         }
     }
 }
 
 #[test]
-fn every_test_that_a_fault_names_is_there() {
+fn every_test_that_a_fault_names_exists() {
     faults().names_nothing_else();
 }
 

@@ -1,11 +1,11 @@
-//! Heads and framing: interim answers, statuses without a body, fields that must not pass.
+//! Heads and framing: interim responses, statuses without a body, fields that must not pass.
 
 use connector_cache::upstream::UpstreamFailure;
 
 use crate::common::reply::Reply;
-use crate::stage::{BODY, CANARY, STORED, Stage, cache_status, sound};
+use crate::harness::{BODY, CANARY, Harness, STORED, cache_status, ok};
 
-/// A sound answer with something before it.
+/// Returns a valid response with `before` in front of it.
 fn after(before: &str) -> Reply {
     let length = BODY.len();
     let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n");
@@ -14,67 +14,66 @@ fn after(before: &str) -> Reply {
 
 #[tokio::test]
 async fn f10_a_success_that_is_no_200_and_an_unsolicited_304_are_502() {
-    let mut stage = Stage::set().await;
+    let mut harness = Harness::start().await;
     for status in [201, 202, 203, 204, 205, 206, 207, 226, 304] {
-        let reply =
-            sound().header("content-range", "bytes 0-1/2").body(if status == 304 { "" } else { BODY });
+        let reply = ok().header("content-range", "bytes 0-1/2").body(if status == 304 { "" } else { BODY });
         let reply = reply.status_of(status);
-        stage.fails(reply, 502, UpstreamFailure::Status).await;
+        harness.fails(reply, 502, UpstreamFailure::Status).await;
     }
-    stage.clear().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
 async fn f10_an_unknown_status_is_a_502() {
-    let mut stage = Stage::set().await;
+    let mut harness = Harness::start().await;
     for status in [600, 999] {
-        stage.fails(sound().status_of(status), 502, UpstreamFailure::Status).await;
+        harness.fails(ok().status_of(status), 502, UpstreamFailure::Status).await;
     }
-    stage.clear().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
 async fn f10_a_switch_of_protocols_that_was_not_requested_is_a_502() {
-    let mut stage = Stage::set().await;
+    let mut harness = Harness::start().await;
     let switch = "HTTP/1.1 101 Scripted\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
-    stage.fails(after(switch), 502, UpstreamFailure::Status).await;
-    assert_eq!(stage.origin.connections(), 2, "the connection is HTTP no more");
-    stage.clear().await;
+    harness.fails(after(switch), 502, UpstreamFailure::Status).await;
+    assert_eq!(harness.origin.connections(), 2, "the connection is not HTTP any more");
+    harness.stop().await;
 }
 
 #[tokio::test]
-async fn f10_ten_interim_answers_are_skipped() {
-    let mut stage = Stage::set().await;
+async fn f10_ten_interim_responses_are_skipped() {
+    let mut harness = Harness::start().await;
     let hint = "HTTP/1.1 103 Scripted\r\nlink: </style.css>\r\n\r\n";
-    let answer = stage.passes(after(&hint.repeat(10))).await;
-    assert_eq!((answer.text(), answer.header("link")), (BODY, None));
-    stage.clear().await;
+    let response = harness.passes(after(&hint.repeat(10))).await;
+    assert_eq!((response.text(), response.header("link")), (BODY, None));
+    harness.stop().await;
 }
 
 #[tokio::test]
-async fn f10_more_interim_answers_than_ten_are_a_502() {
-    let mut stage = Stage::set().await;
+async fn f10_more_than_ten_interim_responses_are_a_502() {
+    let mut harness = Harness::start().await;
     for interim in ["HTTP/1.1 100 Scripted\r\n\r\n", "HTTP/1.1 103 Scripted\r\nlink: </style.css>\r\n\r\n"] {
-        stage.fails(after(&interim.repeat(11)), 502, UpstreamFailure::Protocol).await;
+        harness.fails(after(&interim.repeat(11)), 502, UpstreamFailure::Protocol).await;
     }
-    stage.clear().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
 async fn f11_a_sign_in_page_is_a_502_and_no_proof() {
-    let mut stage = Stage::set().await;
+    let mut harness = Harness::start().await;
     let page = format!("<html><title>Sign in</title><p>{CANARY}</html>");
     for kind in ["text/html; charset=utf-8", "text/json", "application/xml", "", "json"] {
         let reply = Reply::status(200).header("content-type", kind).body(page.as_bytes());
-        stage.fails(reply, 502, UpstreamFailure::ContentType).await;
+        harness.fails(reply, 502, UpstreamFailure::ContentType).await;
     }
-    stage.fails(Reply::status(200).body(BODY), 502, UpstreamFailure::ContentType).await;
-    stage.clear().await;
+    harness.fails(Reply::status(200).body(BODY), 502, UpstreamFailure::ContentType).await;
+    harness.stop().await;
 }
 
 #[tokio::test]
-async fn f12_f21_fields_that_concern_others_are_dropped_from_the_miss_and_from_the_hit() {
-    let mut stage = Stage::set().await;
+async fn f12_f21_unlisted_fields_are_dropped_from_miss_and_hit() {
+    let mut harness = Harness::start().await;
     let fields = [
         ("set-cookie", "a=hunter2-canary"),
         ("set-cookie2", "a=hunter2-canary"),
@@ -105,24 +104,24 @@ async fn f12_f21_fields_that_concern_others_are_dropped_from_the_miss_and_from_t
         ("upgrade", "h2c"),
         ("x-hunter2-canary", "a"),
     ];
-    let reply = fields.iter().fold(sound(), |reply, (name, value)| reply.header(name, value));
-    let miss = stage.passes(reply).await;
-    let hit = stage.ask_again().await;
+    let reply = fields.iter().fold(ok(), |reply, (name, value)| reply.header(name, value));
+    let miss = harness.passes(reply).await;
+    let hit = harness.get_again().await;
     assert_eq!(cache_status(&hit), "connector-cache; hit; ttl=300");
-    for answer in [miss, hit] {
-        let said = format!("{:?}", answer.headers);
-        assert!(!said.contains(CANARY), "{said}");
-        let ours = ["etag", "cache-status", "age"];
-        for (name, _) in fields.iter().filter(|(name, _)| !ours.contains(name)) {
-            assert_eq!(answer.header(name), None, "{name}");
+    for response in [miss, hit] {
+        let headers = format!("{:?}", response.headers);
+        assert!(!headers.contains(CANARY), "{headers}");
+        let own = ["etag", "cache-status", "age"];
+        for (name, _) in fields.iter().filter(|(name, _)| !own.contains(name)) {
+            assert_eq!(response.header(name), None, "{name}");
         }
     }
-    stage.clear().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
 async fn f12_a_head_that_is_not_http_is_a_502() {
-    let mut stage = Stage::set().await;
+    let mut harness = Harness::start().await;
     let length = format!("content-length: {}", BODY.len());
     for fields in [
         "x-folded: a\r\n hunter2-canary\r\n",
@@ -138,45 +137,45 @@ async fn f12_a_head_that_is_not_http_is_a_502() {
     ] {
         let kind = "content-type: application/json";
         let bytes = format!("HTTP/1.1 200 OK\r\n{kind}\r\n{fields}{length}\r\n\r\n{BODY}");
-        let faults = stage.faults().iter().sum::<u64>();
-        stage.origin.any(Reply::raw(bytes));
-        let answer = stage.ask().await;
-        assert_eq!(answer.status, 502, "{fields:?}");
-        assert!(!format!("{answer:?}").contains(CANARY));
-        assert_eq!(stage.faults().iter().sum::<u64>(), faults + 1, "{fields:?}");
-        stage.recovers().await;
+        let faults = harness.faults().iter().sum::<u64>();
+        harness.origin.any(Reply::raw(bytes));
+        let response = harness.get().await;
+        assert_eq!(response.status, 502, "{fields:?}");
+        assert!(!format!("{response:?}").contains(CANARY));
+        assert_eq!(harness.faults().iter().sum::<u64>(), faults + 1, "{fields:?}");
+        harness.recovers().await;
     }
-    stage.clear().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
-async fn f12_what_is_no_http_at_all_is_a_502() {
-    let mut stage = Stage::set().await;
+async fn f12_a_response_that_is_not_http_is_a_502() {
+    let mut harness = Harness::start().await;
     for garbage in [
         "SSH-2.0-OpenSSH_9.2\r\n",
         "HTTP/9.9 200 OK\r\n\r\n",
         "\x15\x03\x01\x00\x02\x02\x46",
         "HTTP/1.1 2000 OK\r\n\r\n",
     ] {
-        stage.fails(Reply::raw(garbage), 502, UpstreamFailure::Protocol).await;
+        harness.fails(Reply::raw(garbage), 502, UpstreamFailure::Protocol).await;
     }
-    stage.clear().await;
+    harness.stop().await;
 }
 
 #[tokio::test]
 async fn f12_a_head_larger_than_its_limit_is_a_502() {
-    let mut stage = Stage::set().await;
-    stage.fails(sound().header("x-long", &"x".repeat(256 << 10)), 502, UpstreamFailure::Protocol).await;
-    let many = (0..200).fold(sound(), |reply, n| reply.header(&format!("x-{n}"), "a"));
-    stage.fails(many, 502, UpstreamFailure::Protocol).await;
-    stage.clear().await;
+    let mut harness = Harness::start().await;
+    harness.fails(ok().header("x-long", &"x".repeat(256 << 10)), 502, UpstreamFailure::Protocol).await;
+    let many = (0..200).fold(ok(), |reply, n| reply.header(&format!("x-{n}"), "a"));
+    harness.fails(many, 502, UpstreamFailure::Protocol).await;
+    harness.stop().await;
 }
 
 #[tokio::test]
-async fn f12_an_answer_that_lasts_until_the_end_of_the_connection_is_taken() {
-    let mut stage = Stage::set().await;
+async fn f12_a_body_that_ends_with_its_connection_is_accepted() {
+    let mut harness = Harness::start().await;
     let until_close = format!("HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n{BODY}");
-    let answer = stage.passes(Reply::raw(until_close)).await;
-    assert_eq!((answer.text(), cache_status(&answer)), (BODY, STORED));
-    stage.clear().await;
+    let response = harness.passes(Reply::raw(until_close)).await;
+    assert_eq!((response.text(), cache_status(&response)), (BODY, STORED));
+    harness.stop().await;
 }

@@ -10,9 +10,9 @@ use crate::common::h2::{Act, H2Origin};
 use crate::common::proxy::{Proxy, path};
 use crate::common::tls::Authority;
 use crate::common::{token, within};
-use crate::stage::{BODY, STORED, cache_status};
+use crate::harness::{BODY, STORED, cache_status};
 
-/// The proxy with such an origin server, and a connection of a caller.
+/// An HTTP/2 origin server, the proxy, and a connection of a caller.
 struct Pair {
     origin: H2Origin,
     proxy: Proxy,
@@ -32,30 +32,30 @@ impl Pair {
         Self { origin, proxy, client, subjects: 0 }
     }
 
-    async fn ask(&mut self) -> Response {
+    async fn get(&mut self) -> Response {
         self.subjects += 1;
-        self.ask_again().await
+        self.get_again().await
     }
 
-    async fn ask_again(&mut self) -> Response {
+    async fn get_again(&mut self) -> Response {
         let authorization = format!("Bearer {}", token::mint(&format!("subject-{}", self.subjects)));
         self.client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await
     }
 
-    /// The next answer is a 502 of this kind without a second attempt, and the one after it is sound.
+    /// Asserts that the next response is a 502 of this kind without a second attempt, and the one after it a 200.
     async fn fails(&mut self, fault: UpstreamFailure) {
-        let (asked, faults) = (self.origin.requests(), self.proxy.upstream_metrics.errors.get(fault));
-        let answer = self.ask().await;
-        let said = format!("connector-cache; fwd=uri-miss; detail={fault}");
-        assert_eq!((answer.status, cache_status(&answer)), (502, said.as_str()));
+        let (requests, faults) = (self.origin.requests(), self.proxy.upstream_metrics.errors.get(fault));
+        let response = self.get().await;
+        let expected = format!("connector-cache; fwd=uri-miss; detail={fault}");
+        assert_eq!((response.status, cache_status(&response)), (502, expected.as_str()));
         assert_eq!(self.proxy.upstream_metrics.errors.get(fault), faults + 1);
-        assert_eq!((self.origin.requests(), self.retries()), (asked + 1, (0, 0)));
-        self.is_sound().await;
+        assert_eq!((self.origin.requests(), self.retries()), (requests + 1, (0, 0)));
+        self.is_ok().await;
     }
 
-    async fn is_sound(&mut self) {
-        let answer = self.ask_again().await;
-        assert_eq!((answer.status, cache_status(&answer), answer.text()), (200, STORED, BODY));
+    async fn is_ok(&mut self) {
+        let response = self.get_again().await;
+        assert_eq!((response.status, cache_status(&response), response.text()), (200, STORED, BODY));
     }
 
     fn retries(&self) -> (u64, u64) {
@@ -64,15 +64,15 @@ impl Pair {
     }
 }
 
-fn sound() -> Act {
+fn ok() -> Act {
     Act::Answer(BODY.to_owned())
 }
 
 #[tokio::test]
 async fn one_connection_carries_every_request() {
-    let mut pair = Pair::playing(|_| sound()).await;
+    let mut pair = Pair::playing(|_| ok()).await;
     for _ in 0..5 {
-        assert_eq!(pair.ask().await.status, 200);
+        assert_eq!(pair.get().await.status, 200);
     }
     assert_eq!((pair.origin.connections(), pair.origin.requests()), (1, 5));
     pair.proxy.stop().await;
@@ -80,9 +80,9 @@ async fn one_connection_carries_every_request() {
 
 #[tokio::test]
 async fn a_cold_start_under_load_loses_no_request() {
-    let pair = Pair::playing(|_| sound()).await;
+    let pair = Pair::playing(|_| ok()).await;
     let connection = H2::connect(pair.proxy.data).await;
-    let asks = (0..60).map(|n| {
+    let requests = (0..60).map(|n| {
         let (connection, token) = (&connection, token::mint(&format!("cold-{n}")));
         async move {
             let authorization = format!("Bearer {token}");
@@ -93,7 +93,7 @@ async fn a_cold_start_under_load_loses_no_request() {
                 .status
         }
     });
-    let statuses = futures_util::future::join_all(asks).await;
+    let statuses = futures_util::future::join_all(requests).await;
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     assert_eq!((pair.origin.requests(), pair.retries()), (60, (0, 0)));
     pair.proxy.stop().await;
@@ -101,10 +101,10 @@ async fn a_cold_start_under_load_loses_no_request() {
 
 #[tokio::test]
 async fn f23_a_refused_stream_is_retried_once() {
-    let mut pair = Pair::playing(|n| if n == 2 { Act::Reset(Reason::REFUSED_STREAM) } else { sound() }).await;
-    assert_eq!(pair.ask().await.status, 200);
-    let answer = pair.ask().await;
-    assert_eq!((answer.status, cache_status(&answer)), (200, STORED));
+    let mut pair = Pair::playing(|n| if n == 2 { Act::Reset(Reason::REFUSED_STREAM) } else { ok() }).await;
+    assert_eq!(pair.get().await.status, 200);
+    let response = pair.get().await;
+    assert_eq!((response.status, cache_status(&response)), (200, STORED));
     assert_eq!((pair.origin.requests(), pair.retries()), (3, (0, 1)));
     pair.proxy.stop().await;
 }
@@ -113,30 +113,30 @@ async fn f23_a_refused_stream_is_retried_once() {
 async fn f23_a_stream_that_is_refused_twice_is_a_502() {
     let refused = |n| (2..=3).contains(&n);
     let mut pair =
-        Pair::playing(move |n| if refused(n) { Act::Reset(Reason::REFUSED_STREAM) } else { sound() }).await;
-    assert_eq!(pair.ask().await.status, 200);
-    let answer = pair.ask().await;
-    let said = "connector-cache; fwd=uri-miss; detail=reset";
-    assert_eq!((answer.status, cache_status(&answer)), (502, said));
+        Pair::playing(move |n| if refused(n) { Act::Reset(Reason::REFUSED_STREAM) } else { ok() }).await;
+    assert_eq!(pair.get().await.status, 200);
+    let response = pair.get().await;
+    let expected = "connector-cache; fwd=uri-miss; detail=reset";
+    assert_eq!((response.status, cache_status(&response)), (502, expected));
     assert_eq!((pair.origin.requests(), pair.retries()), (3, (0, 1)));
-    pair.is_sound().await;
+    pair.is_ok().await;
     pair.proxy.stop().await;
 }
 
 #[tokio::test]
 async fn f23_a_stream_that_is_reset_for_another_reason_is_a_502_without_a_retry() {
     let reasons = [Reason::INTERNAL_ERROR, Reason::CANCEL, Reason::ENHANCE_YOUR_CALM, Reason::NO_ERROR];
-    // Sound, then each reason with a sound one after it: the connection comes from the pool.
+    // A 200, then each reason followed by a 200: the connection comes from the pool.
     let mut pair = Pair::playing(move |n| match reasons.get(n / 2 - usize::from(n > 1)) {
         Some(reason) if n % 2 == 0 => Act::Reset(*reason),
-        _ => sound(),
+        _ => ok(),
     })
     .await;
-    assert_eq!(pair.ask().await.status, 200);
+    assert_eq!(pair.get().await.status, 200);
     for _ in reasons {
         pair.fails(UpstreamFailure::Reset).await;
     }
-    assert_eq!(pair.origin.connections(), 1, "the other streams of the connection are not concerned");
+    assert_eq!(pair.origin.connections(), 1, "the other streams of the connection continue");
     pair.proxy.stop().await;
 }
 
@@ -145,13 +145,9 @@ async fn f23_a_stream_that_is_reset_in_its_body_is_a_502() {
     let gate = Gate::new();
     let held = gate.clone();
     let mut pair =
-        Pair::playing(
-            move |n| {
-                if n == 2 { Act::ResetMidBody(held.clone(), BODY.to_owned()) } else { sound() }
-            },
-        )
-        .await;
-    assert_eq!(pair.ask().await.status, 200);
+        Pair::playing(move |n| if n == 2 { Act::ResetMidBody(held.clone(), BODY.to_owned()) } else { ok() })
+            .await;
+    assert_eq!(pair.get().await.status, 200);
     let metrics = std::sync::Arc::clone(&pair.proxy.upstream_metrics);
     let opening = async move {
         within("the head", async {
@@ -173,11 +169,11 @@ async fn f23_a_graceful_goaway_lets_what_is_in_flight_finish() {
     let mut pair = Pair::playing(move |n| match n {
         1..=9 => Act::Held(held.clone(), BODY.to_owned()),
         10 => Act::GoAwayFirst(held.clone(), BODY.to_owned()),
-        _ => sound(),
+        _ => ok(),
     })
     .await;
     let connection = H2::connect(pair.proxy.data).await;
-    let asks = (0..10).map(|n| {
+    let requests = (0..10).map(|n| {
         let (connection, token) = (&connection, token::mint(&format!("flight-{n}")));
         async move {
             let authorization = format!("Bearer {token}");
@@ -192,10 +188,10 @@ async fn f23_a_graceful_goaway_lets_what_is_in_flight_finish() {
         pair.origin.wait_for_requests(10).await;
         gate.open();
     };
-    let (statuses, ()) = futures_util::future::join(futures_util::future::join_all(asks), opening).await;
+    let (statuses, ()) = futures_util::future::join(futures_util::future::join_all(requests), opening).await;
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     for _ in 0..5 {
-        assert_eq!(pair.ask().await.status, 200, "whoever comes after it gets a new connection");
+        assert_eq!(pair.get().await.status, 200, "the next request uses a new connection");
     }
     assert_eq!(pair.origin.requests(), 15);
     pair.proxy.stop().await;
@@ -203,9 +199,8 @@ async fn f23_a_graceful_goaway_lets_what_is_in_flight_finish() {
 
 #[tokio::test]
 async fn f23_a_connection_that_is_abandoned_with_an_error_is_a_502() {
-    let mut pair =
-        Pair::playing(|n| if n == 2 { Act::Abandon(Reason::INTERNAL_ERROR) } else { sound() }).await;
-    assert_eq!(pair.ask().await.status, 200);
+    let mut pair = Pair::playing(|n| if n == 2 { Act::Abandon(Reason::INTERNAL_ERROR) } else { ok() }).await;
+    assert_eq!(pair.get().await.status, 200);
     pair.fails(UpstreamFailure::Reset).await;
     assert_eq!(pair.origin.connections(), 2);
     pair.proxy.stop().await;

@@ -3,28 +3,28 @@
 //! After every fault the same must hold: the caller has a response of the proxy with the reason, one counter went up by one,
 //! nothing was stored, and the caller's connection still works. `README.md` has the differences from the list.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
+#![expect(clippy::unwrap_used, reason = "a test fails at the first unexpected value")]
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod bodies;
+mod byte_budget;
 mod checklist;
 mod clock;
-mod crowd;
+mod coalescing;
 mod documents;
 mod framing;
+mod harness;
 mod http2;
 mod network;
 mod outage;
+mod preconnect;
 mod requests;
 mod retries;
-mod room;
 mod sample;
-mod spare;
-mod stage;
 mod statuses;
-mod times;
+mod timeouts;
 mod tls;
 mod transport;
 mod tunnel;

@@ -7,61 +7,61 @@ use crate::common::gate::Gate;
 use crate::common::proxy::path;
 use crate::common::reply::Reply;
 use crate::common::{token, within};
-use crate::stage::{BODY, Stage, sound};
+use crate::harness::{BODY, Harness, ok};
 
-fn stale(stage: &Stage) -> u64 {
-    stage.proxy.upstream_metrics.retries.get(Retry::StaleConnection)
+fn stale(harness: &Harness) -> u64 {
+    harness.proxy.upstream_metrics.retries.get(Retry::StaleConnection)
 }
 
 #[tokio::test]
-async fn f22_a_pooled_connection_that_closes_as_we_send_is_replaced_once_unnoticed() {
+async fn f22_a_pooled_connection_that_closes_during_the_request_is_replaced_once() {
     for end in [Reply::hang_up(), Reply::reset()] {
-        let mut stage = Stage::set().await;
-        stage.passes(sound()).await;
-        assert_eq!(stage.passes([end, sound()]).await.text(), BODY);
-        assert_eq!((stale(&stage), stage.origin.requests(), stage.origin.connections()), (1, 3, 2));
-        stage.clear().await;
+        let mut harness = Harness::start().await;
+        harness.passes(ok()).await;
+        assert_eq!(harness.passes([end, ok()]).await.text(), BODY);
+        assert_eq!((stale(&harness), harness.origin.requests(), harness.origin.connections()), (1, 3, 2));
+        harness.stop().await;
     }
 }
 
 #[tokio::test]
-async fn f22_a_connection_that_was_closed_while_idle_is_not_noticed_either() {
-    let mut stage = Stage::set().await;
+async fn f22_a_pooled_connection_that_closed_while_idle_is_replaced() {
+    let mut harness = Harness::start().await;
     for round in 1..=20 {
-        stage.passes(sound()).await;
-        stage.origin.hang_up().await;
-        assert_eq!(stage.origin.connections(), round);
+        harness.passes(ok()).await;
+        harness.origin.hang_up().await;
+        assert_eq!(harness.origin.connections(), round);
     }
-    assert_eq!(stage.origin.requests(), 20);
-    stage.clear().await;
+    assert_eq!(harness.origin.requests(), 20);
+    harness.stop().await;
 }
 
 #[tokio::test]
 async fn f22_the_second_attempt_does_not_take_another_stale_connection() {
-    let mut stage = Stage::set().await;
+    let mut harness = Harness::start().await;
     // Four connections in the pool, which all end at the next request.
     let gate = Gate::new();
-    stage.origin.any(sound().held_until(&gate));
-    let asks: Vec<_> = (0..4)
+    harness.origin.any(ok().held_until(&gate));
+    let requests: Vec<_> = (0..4)
         .map(|n| {
-            let (data, token) = (stage.proxy.data, token::mint(&format!("pool-{n}")));
+            let (data, token) = (harness.proxy.data, token::mint(&format!("pool-{n}")));
             tokio::spawn(async move {
                 let authorization = format!("Bearer {token}");
                 crate::common::client::get(data, &path("B2X_1_x"), &[("authorization", &authorization)]).await
             })
         })
         .collect();
-    stage.origin.wait_for_requests(4).await;
+    harness.origin.wait_for_requests(4).await;
     gate.open();
-    for ask in asks {
-        assert_eq!(ask.await.unwrap().status, 200);
+    for request in requests {
+        assert_eq!(request.await.unwrap().status, 200);
     }
-    assert_eq!(stage.origin.connections(), 4);
-    let origin = &stage.origin;
-    origin.answer("", |request| if request.connection <= 4 { Reply::hang_up() } else { sound() });
-    let answer = within("an answer", stage.ask()).await;
-    assert_eq!((answer.status, stale(&stage)), (200, 1));
-    stage.clear().await;
+    assert_eq!(harness.origin.connections(), 4);
+    let origin = &harness.origin;
+    origin.handle("", |request| if request.connection <= 4 { Reply::hang_up() } else { ok() });
+    let response = within("a response", harness.get()).await;
+    assert_eq!((response.status, stale(&harness)), (200, 1));
+    harness.stop().await;
 }
 
 #[tokio::test]
@@ -71,40 +71,40 @@ async fn f01_no_second_attempt_once_anything_was_received() {
         Reply::raw("HTTP/1.1 200 OK\r\ncontent-"),
         Reply::raw("HTTP/1.1 100 Continue\r\n\r\n"),
     ] {
-        let mut stage = Stage::set().await;
-        stage.passes(sound()).await;
-        stage.fails([partial, sound()], 502, UpstreamFailure::Reset).await;
-        assert_eq!(stale(&stage), 0);
-        stage.clear().await;
+        let mut harness = Harness::start().await;
+        harness.passes(ok()).await;
+        harness.fails([partial, ok()], 502, UpstreamFailure::Reset).await;
+        assert_eq!(stale(&harness), 0);
+        harness.stop().await;
     }
 }
 
 #[tokio::test]
 async fn f01_no_second_attempt_once_a_head_was_received() {
-    let mut stage = Stage::set().await;
-    stage.passes(sound()).await;
-    stage.fails([sound().cut_after(90), sound()], 502, UpstreamFailure::Truncated).await;
-    assert_eq!(stale(&stage), 0);
-    stage.clear().await;
+    let mut harness = Harness::start().await;
+    harness.passes(ok()).await;
+    harness.fails([ok().cut_after(90), ok()], 502, UpstreamFailure::Truncated).await;
+    assert_eq!(stale(&harness), 0);
+    harness.stop().await;
 }
 
 #[tokio::test]
 async fn f22_a_second_attempt_that_fails_is_not_followed_by_a_third() {
-    let mut stage = Stage::set().await;
-    stage.passes(sound()).await;
-    stage.fails([Reply::hang_up(), Reply::hang_up(), sound()], 502, UpstreamFailure::Reset).await;
-    assert_eq!((stale(&stage), stage.origin.requests()), (1, 4));
-    stage.clear().await;
+    let mut harness = Harness::start().await;
+    harness.passes(ok()).await;
+    harness.fails([Reply::hang_up(), Reply::hang_up(), ok()], 502, UpstreamFailure::Reset).await;
+    assert_eq!((stale(&harness), harness.origin.requests()), (1, 4));
+    harness.stop().await;
 }
 
 #[tokio::test]
 async fn t23_an_error_response_is_never_retried() {
-    let mut stage = Stage::set().await;
+    let mut harness = Harness::start().await;
     for status in [429, 500, 502, 503, 504] {
-        stage.origin.any(Reply::json("{}").status_of(status));
-        let asked = stage.origin.requests();
-        assert_eq!(stage.ask().await.status, status);
-        assert_eq!(stage.origin.requests(), asked + 1);
+        harness.origin.any(Reply::json("{}").status_of(status));
+        let requests = harness.origin.requests();
+        assert_eq!(harness.get().await.status, status);
+        assert_eq!(harness.origin.requests(), requests + 1);
     }
-    stage.clear().await;
+    harness.stop().await;
 }

@@ -11,23 +11,26 @@ use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::tls::Authority;
 use crate::common::token;
-use crate::stage::{BODY, STORED, Stage, cache_status, sound};
+use crate::harness::{BODY, Harness, STORED, cache_status, ok};
 
-/// The answer from behind an origin with this certificate, and that origin.
-async fn asked(trusted: &Authority, shown: Arc<ServerConfig>) -> (client::Response, OriginServer, Proxy) {
+/// Sends a request through a proxy to an origin with this certificate. Returns the response, the origin and the proxy.
+async fn fetch_from(
+    trusted: &Authority,
+    shown: Arc<ServerConfig>,
+) -> (client::Response, OriginServer, Proxy) {
     let directory = tempfile::tempdir().unwrap();
     let roots = trusted.write_pem(directory.path());
     let origin = OriginServer::start_tls(shown).await;
-    origin.any(sound());
+    origin.any(ok());
     let proxy = Proxy::with(&origin.url_by_name(), |config| config.upstream.ca_file = Some(roots)).await;
-    let answer = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
-    (answer, origin, proxy)
+    let response = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
+    (response, origin, proxy)
 }
 
 async fn is_refused(trusted: &Authority, shown: Arc<ServerConfig>) {
-    let (answer, origin, proxy) = asked(trusted, shown).await;
-    let said = "connector-cache; fwd=uri-miss; detail=tls";
-    assert_eq!((answer.status, cache_status(&answer)), (502, said), "{}", answer.text());
+    let (response, origin, proxy) = fetch_from(trusted, shown).await;
+    let expected = "connector-cache; fwd=uri-miss; detail=tls";
+    assert_eq!((response.status, cache_status(&response)), (502, expected), "{}", response.text());
     assert_eq!(proxy.upstream_metrics.errors.get(UpstreamFailure::Tls), 1);
     assert_eq!((origin.connections(), origin.requests()), (1, 0), "the token was not sent");
     let again = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
@@ -39,8 +42,8 @@ async fn is_refused(trusted: &Authority, shown: Arc<ServerConfig>) {
 #[tokio::test]
 async fn f19_the_right_certificate_is_trusted_by_the_file_of_graph_ca_file() {
     let authority = Authority::new();
-    let (answer, origin, proxy) = asked(&authority, authority.right().server_config()).await;
-    assert_eq!((answer.status, cache_status(&answer), answer.text()), (200, STORED, BODY));
+    let (response, origin, proxy) = fetch_from(&authority, authority.right().server_config()).await;
+    assert_eq!((response.status, cache_status(&response), response.text()), (200, STORED, BODY));
     let (host, token) = (format!("localhost:{}", origin.address().port()), token::mint("a"));
     let seen = origin.seen();
     assert_eq!(seen[0].header("host"), Some(host.as_str()));
@@ -66,12 +69,12 @@ async fn f19_a_certificate_of_an_unknown_root_is_refused() {
 }
 
 #[tokio::test]
-async fn f19_an_origin_that_demands_a_certificate_of_ours_is_refused() {
+async fn f19_an_origin_that_requires_a_client_certificate_is_refused() {
     let authority = Authority::new();
     let demanding = authority.right().server_config_demanding(&authority);
-    let (answer, origin, proxy) = asked(&authority, demanding).await;
-    assert_eq!((answer.status, origin.requests()), (502, 0));
-    // Under TLS 1.3 the refusal follows the handshake, so it is known by what comes of the connection.
+    let (response, origin, proxy) = fetch_from(&authority, demanding).await;
+    assert_eq!((response.status, origin.requests()), (502, 0));
+    // Under TLS 1.3 the client learns of the rejection only after the handshake, when it reads from the connection.
     let errors = &proxy.upstream_metrics.errors;
     assert_eq!(errors.get(UpstreamFailure::Tls) + errors.get(UpstreamFailure::Reset), 1);
     proxy.stop().await;
@@ -92,11 +95,11 @@ async fn f19_an_origin_that_speaks_no_tls_is_refused() {
     });
     let roots = authority.write_pem(directory.path());
     let proxy = Proxy::with(&url, |config| config.upstream.ca_file = Some(roots)).await;
-    let answer = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
-    let said = "connector-cache; fwd=uri-miss; detail=tls";
-    assert_eq!((answer.status, cache_status(&answer)), (502, said));
+    let response = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
+    let expected = "connector-cache; fwd=uri-miss; detail=tls";
+    assert_eq!((response.status, cache_status(&response)), (502, expected));
     let heard = answering.await.unwrap();
-    assert!(!heard.windows(6).any(|part| part == b"Bearer"), "no token in clear");
+    assert!(!heard.windows(6).any(|part| part == b"Bearer"), "no token in plain text");
     proxy.stop().await;
     plain.finish().await;
 }
@@ -112,21 +115,21 @@ async fn f15_a_handshake_that_is_never_answered_is_a_504_after_the_connect_timeo
         config.upstream.connect_timeout = std::time::Duration::from_millis(300);
     })
     .await;
-    let answer = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
-    let said = "connector-cache; fwd=uri-miss; detail=connect-timeout";
-    assert_eq!((answer.status, cache_status(&answer)), (504, said));
+    let response = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
+    let expected = "connector-cache; fwd=uri-miss; detail=connect-timeout";
+    assert_eq!((response.status, cache_status(&response)), (504, expected));
     proxy.stop().await;
 }
 
 #[tokio::test]
-async fn f03_a_body_under_tls_that_ends_without_a_goodbye_is_a_502() {
+async fn f03_a_tls_body_that_ends_without_close_notify_is_a_502() {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let roots = authority.write_pem(directory.path());
     let origin = OriginServer::start_tls(authority.right().server_config()).await;
-    let mut stage = Stage::before(origin, |config| config.upstream.ca_file = Some(roots)).await;
-    // Without a length it lasts until the end of the connection, and anybody can end that.
+    let mut harness = Harness::before(origin, |config| config.upstream.ca_file = Some(roots)).await;
+    // Without a length the body ends with the connection, which an attacker on the network can close.
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
     let cut = crate::common::reply::Reply::raw(format!("{head}{BODY}")).cut_after(head.len() + BODY.len());
-    stage.fails(cut, 502, UpstreamFailure::Truncated).await;
-    stage.clear().await;
+    harness.fails(cut, 502, UpstreamFailure::Truncated).await;
+    harness.stop().await;
 }

@@ -7,15 +7,15 @@ use crate::common::serve::Serve;
 use crate::common::tls::Authority;
 use crate::common::token;
 use crate::common::tunnel::Tunnel;
-use crate::stage::{BODY, sound};
+use crate::harness::{BODY, ok};
 
-/// Asks once through a proxy process with these variables, and returns its answer and all of its log.
-async fn asked(
+/// Sends one request through a proxy process with these variables. Returns the response and the whole log.
+async fn fetch_through_proxy(
     origin: &OriginServer,
     authority: &Authority,
     variables: &[(&str, &str)],
 ) -> (Response, String) {
-    origin.any(sound());
+    origin.any(ok());
     let directory = tempfile::tempdir().unwrap();
     let (url, roots) = (origin.url_by_name(), authority.write_pem(directory.path()));
     let mut env =
@@ -25,10 +25,10 @@ async fn asked(
     }
     env.extend(variables);
     let serve = Serve::start(&env).await;
-    let answer = serve.get(&path("B2X_1_x"), &token::mint("a")).await;
+    let response = serve.get(&path("B2X_1_x"), &token::mint("a")).await;
     let (status, out, err) = serve.stop().await;
     assert!(status.success());
-    (answer, [out, err].concat().join("\n"))
+    (response, [out, err].concat().join("\n"))
 }
 
 async fn origin(authority: &Authority) -> OriginServer {
@@ -40,13 +40,17 @@ async fn https_proxy_is_used_and_never_sees_the_token() {
     let (authority, tunnel) = (Authority::new(), Tunnel::start().await);
     let origin = origin(&authority).await;
     let url = format!("http://{}", tunnel.address());
-    let (answer, _) = asked(&origin, &authority, &[("HTTPS_PROXY", &url)]).await;
-    assert_eq!((answer.status, answer.text()), (200, BODY));
-    let asked = tunnel.asked();
+    let (response, _) = fetch_through_proxy(&origin, &authority, &[("HTTPS_PROXY", &url)]).await;
+    assert_eq!((response.status, response.text()), (200, BODY));
+    let tunnel_requests = tunnel.requests();
     let port = origin.address().port();
-    assert_eq!(asked.len(), 1);
-    assert_eq!(asked[0].first_line, format!("CONNECT localhost:{port} HTTP/1.1"));
-    assert!(!format!("{:?}", asked[0].fields).contains("Bearer"), "{:?}", asked[0].fields);
+    assert_eq!(tunnel_requests.len(), 1);
+    assert_eq!(tunnel_requests[0].first_line, format!("CONNECT localhost:{port} HTTP/1.1"));
+    assert!(
+        !format!("{:?}", tunnel_requests[0].fields).contains("Bearer"),
+        "{:?}",
+        tunnel_requests[0].fields
+    );
 }
 
 #[tokio::test]
@@ -54,9 +58,9 @@ async fn the_credentials_of_https_proxy_reach_it_and_nothing_else() {
     let (authority, tunnel) = (Authority::new(), Tunnel::start().await);
     let origin = origin(&authority).await;
     let url = format!("http://user:hunter2@{}", tunnel.address());
-    let (answer, log) = asked(&origin, &authority, &[("https_proxy", &url)]).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(tunnel.asked()[0].get("proxy-authorization"), Some("Basic dXNlcjpodW50ZXIy"));
+    let (response, log) = fetch_through_proxy(&origin, &authority, &[("https_proxy", &url)]).await;
+    assert_eq!(response.status, 200);
+    assert_eq!(tunnel.requests()[0].get("proxy-authorization"), Some("Basic dXNlcjpodW50ZXIy"));
     assert_eq!(origin.seen()[0].header("proxy-authorization"), None);
     assert!(!log.contains("hunter2") && !log.contains("dXNlcjpodW50ZXIy"), "{log}");
 }
@@ -68,8 +72,8 @@ async fn no_proxy_exempts_the_origin() {
     let url = format!("http://{}", tunnel.address());
     for exempt in ["localhost", "example.org, localhost", "*"] {
         let env = [("HTTPS_PROXY", url.as_str()), ("NO_PROXY", exempt)];
-        let (answer, _) = asked(&origin, &authority, &env).await;
-        assert_eq!((answer.status, tunnel.asked().len()), (200, 0), "{exempt}");
+        let (response, _) = fetch_through_proxy(&origin, &authority, &env).await;
+        assert_eq!((response.status, tunnel.requests().len()), (200, 0), "{exempt}");
     }
 }
 
@@ -78,8 +82,8 @@ async fn http_proxy_does_not_concern_an_origin_under_tls() {
     let (authority, tunnel) = (Authority::new(), Tunnel::start().await);
     let origin = origin(&authority).await;
     let url = format!("http://{}", tunnel.address());
-    let (answer, _) = asked(&origin, &authority, &[("HTTP_PROXY", &url)]).await;
-    assert_eq!((answer.status, tunnel.asked().len()), (200, 0));
+    let (response, _) = fetch_through_proxy(&origin, &authority, &[("HTTP_PROXY", &url)]).await;
+    assert_eq!((response.status, tunnel.requests().len()), (200, 0));
 }
 
 #[tokio::test]
@@ -87,8 +91,8 @@ async fn no_proxy_leads_to_a_plain_origin_on_loopback() {
     let (authority, tunnel, origin) = (Authority::new(), Tunnel::start().await, OriginServer::start().await);
     let url = format!("http://{}", tunnel.address());
     for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"] {
-        let (answer, _) = asked(&origin, &authority, &[(name, &url)]).await;
-        assert_eq!((answer.status, tunnel.asked().len()), (200, 0), "{name}");
+        let (response, _) = fetch_through_proxy(&origin, &authority, &[(name, &url)]).await;
+        assert_eq!((response.status, tunnel.requests().len()), (200, 0), "{name}");
     }
 }
 
@@ -99,9 +103,9 @@ async fn a_proxy_that_refuses_is_a_502_and_the_origin_gets_no_connection() {
     for status in [407, 403, 502] {
         let tunnel = Tunnel::answering(status).await;
         let url = format!("http://{}", tunnel.address());
-        let (answer, _) = asked(&origin, &authority, &[("HTTPS_PROXY", &url)]).await;
-        let said = Some("connector-cache; fwd=uri-miss; detail=connect");
-        assert_eq!((answer.status, answer.header("cache-status")), (502, said), "{status}");
+        let (response, _) = fetch_through_proxy(&origin, &authority, &[("HTTPS_PROXY", &url)]).await;
+        let expected = Some("connector-cache; fwd=uri-miss; detail=connect");
+        assert_eq!((response.status, response.header("cache-status")), (502, expected), "{status}");
     }
     assert_eq!(origin.connections(), 0);
 }
@@ -115,9 +119,9 @@ async fn a_proxy_of_another_kind_is_refused_at_the_start_without_its_credentials
         command.env("CONNECTOR_CACHE__LISTEN__ADDRESS", "127.0.0.1:0");
         let output = command.env("CONNECTOR_CACHE__ADMIN__ADDRESS", "127.0.0.1:0").output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{url}");
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8(said).unwrap();
-        assert!(said.contains("HTTPS_PROXY: expected a proxy of the form http://host:port"), "{said}");
-        assert!(!said.contains("hunter2"), "{said}");
+        let output = [output.stdout, output.stderr].concat();
+        let output = String::from_utf8(output).unwrap();
+        assert!(output.contains("HTTPS_PROXY: expected a proxy of the form http://host:port"), "{output}");
+        assert!(!output.contains("hunter2"), "{output}");
     }
 }

@@ -44,7 +44,7 @@ impl CacheAdmin for Slow {
 
     fn refresh_gauges(&self) {
         self.scraping.store(true, SeqCst);
-        // Not for ever: where scrapes block the thread of connections, the test goes on and fails.
+        // Bounded: if scrapes block the thread of connections, the test continues and fails.
         let begun = Instant::now();
         while self.is_held.load(SeqCst) && begun.elapsed() < Duration::from_secs(5) {
             std::thread::yield_now();
@@ -71,7 +71,7 @@ async fn fastest_probes(admin: SocketAddr) -> Option<Duration> {
         for probe in ["/livez", "/readyz"] {
             let stream = TcpStream::connect(admin).await.unwrap();
             let mut client = Client::over(stream, admin);
-            client.ask(probe, &[]).await.ok()?;
+            client.send_get(probe, &[]).await.ok()?;
             assert_eq!(client.response().await.ok()?.status, 200);
         }
         fastest = fastest.min(Some(begun.elapsed())).or(Some(begun.elapsed()));
@@ -137,7 +137,7 @@ async fn a_scrape_that_takes_long_delays_no_other_request() {
     let mut scrapes = Vec::new();
     for _ in 0..20 {
         let mut client = Client::connect(port.address).await;
-        client.ask("/metrics", &[]).await.unwrap();
+        client.send_get("/metrics", &[]).await.unwrap();
         scrapes.push(client);
     }
     within("a scrape to begin", async {

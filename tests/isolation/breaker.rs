@@ -35,7 +35,7 @@ impl World {
     async fn start() -> Self {
         let (graph, down) = (OriginServer::start().await, Arc::new(Mutex::new(false)));
         let is_down = Arc::clone(&down);
-        graph.answer("", move |request| {
+        graph.handle("", move |request| {
             let fails = *is_down.lock().unwrap() || request.target.contains("/bad");
             if fails { Reply::status(503) } else { sound() }
         });
@@ -51,7 +51,7 @@ impl World {
     }
 
     async fn get(&self, flow: &str, token: &str) -> Response {
-        within("an answer", self.proxy.get(&path(flow), token)).await
+        within("a response", self.proxy.get(&path(flow), token)).await
     }
 
     fn set_down(&self, down: bool) {
@@ -68,7 +68,7 @@ impl World {
     }
 }
 
-/// Plays a second in which the victim is idle, so that no answer ends a row of failures, and then three seconds in which
+/// Plays a second in which the victim is idle, so that no response ends a row of failures, and then three seconds in which
 /// it requests flows that are not cached. The attackers request flows that fail, 20 times a second all the time. Returns
 /// the number of the victim's answers that are not 200.
 async fn attack(world: &World, attackers: &[String], victim: &str, bad: impl Fn(u64) -> String) -> usize {
@@ -144,8 +144,13 @@ async fn after_an_outage_an_unproven_token_does_not_open_the_breaker_again() {
         }
         let forged = token::mint_in("good", "a", "forged");
         assert_eq!(world.get("bad", &forged).await.status, 503);
-        let answer = world.get("flow9", &caller).await;
-        assert_eq!(answer.status, 200, "the unproven token came first: {unproven_probes}; {}", answer.text());
+        let response = world.get("flow9", &caller).await;
+        assert_eq!(
+            response.status,
+            200,
+            "the unproven token came first: {unproven_probes}; {}",
+            response.text()
+        );
         world.stop().await;
     }
 }
@@ -214,7 +219,7 @@ async fn requests_that_hang_do_not_prolong_the_ramp() {
         assert_eq!(tokio::join!(next, release).0.status, 200);
     };
     let (answers, ()) = tokio::join!(hanging, others);
-    assert!(answers.into_iter().all(|answer| answer.unwrap().status == 200));
+    assert!(answers.into_iter().all(|response| response.unwrap().status == 200));
     world.stop().await;
 }
 
@@ -232,8 +237,8 @@ async fn a_user_whose_flows_always_fail_costs_other_users_of_its_application_no_
         assert_eq!(world.get(&format!("bad{tick}"), &attacker).await.status, 503);
         world.pass(10);
         if tick >= 100 && tick % 10 == 0 {
-            let answer = world.get(&format!("flow{tick}"), &users[tick / 10 % 5]).await;
-            refused += usize::from(answer.status != 200);
+            let response = world.get(&format!("flow{tick}"), &users[tick / 10 % 5]).await;
+            refused += usize::from(response.status != 200);
         }
     }
     assert_eq!(refused, 0, "of 20 misses");

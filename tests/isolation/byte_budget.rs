@@ -1,4 +1,4 @@
-//! Attacks on the byte budget of answers in flight.
+//! Attacks on the byte budget of responses in flight.
 
 use connector_cache::config::Config;
 use connector_cache::http::rejection::Rejection;
@@ -12,7 +12,7 @@ use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 use crate::common::{token, within};
 
-/// A megabyte, so that small sizes show what 64 of them do.
+/// Reduces the budget to a megabyte, so that small attacks have the effect of large ones.
 fn small(config: &mut Config) {
     config.bytes_in_flight = 1 << 20;
     // The attack ends by the budget, not by time.
@@ -87,7 +87,7 @@ async fn an_address_that_takes_none_of_many_answers_leaves_half_of_the_budget_to
     while connection.get(&path(&format!("B2X_1_{held}")), Some(&token)).await.unwrap() == 200 {
         held += 1;
     }
-    assert!((2..=5).contains(&held), "the attacker has its share: {held} answers of 100 KiB");
+    assert!((2..=5).contains(&held), "the attacker has its share: {held} responses of 100 KiB");
     let used = proxy.series("connector_cache_bytes_in_flight").await;
     assert!(used <= f64::from(512 << 10), "{used} bytes are in flight");
     for flow in 100..104 {
@@ -103,7 +103,7 @@ async fn small_responses_that_are_not_read_are_bounded_for_each_address() {
     let proxy = Proxy::with(&origin.url(), small).await;
     let mut connections = Vec::new();
     let mut is_closed = false;
-    // 401, and its body waits for a window. A connection has a hundred streams at most.
+    // Each response is a 401 whose body waits for a window. A connection has at most a hundred streams.
     'attack: for _ in 0..4 {
         let mut connection = Shut::connect(ATTACKER, &proxy).await;
         for _ in 0..100 {
@@ -120,7 +120,7 @@ async fn small_responses_that_are_not_read_are_bounded_for_each_address() {
     assert_eq!(proxy.metrics.rejected.get(Rejection::BytesInFlight), 1);
     assert_eq!(miss_of_another_address(&proxy, "B2X_1_b").await, 200);
     for connection in connections {
-        assert!(!connection.connection.is_finished(), "what fits the share stays open");
+        assert!(!connection.connection.is_finished(), "a connection within the share stays open");
     }
 }
 

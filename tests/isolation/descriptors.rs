@@ -53,14 +53,15 @@ async fn idle_connections_past_the_open_file_limit_leave_graph_and_the_admin_por
     assert_eq!(serve.look("/livez").await.status, 200);
     let mut caller = Client::over(tcp_from([127, 0, 0, 3], serve.data).await, serve.data);
     for flow in 0..3 {
-        let answer = caller.get(&path(&format!("B2X_1_{flow}")), &[("authorization", &authorization)]).await;
-        assert_eq!(answer.status, 200, "a miss reaches Graph: {}", answer.text());
+        let response =
+            caller.get(&path(&format!("B2X_1_{flow}")), &[("authorization", &authorization)]).await;
+        assert_eq!(response.status, 200, "a miss reaches Graph: {}", response.text());
     }
     drop(idle);
     let (status, out, _) = serve.stop().await;
     assert!(status.success());
-    let said: Vec<_> = out.iter().filter(|line| line.contains("limits.connections is capped")).collect();
-    assert_eq!(said.len(), 1, "{out:?}");
-    assert!(said[0].contains("1024") && said[0].contains("10000"), "{said:?}");
+    let warnings: Vec<_> = out.iter().filter(|line| line.contains("limits.connections is capped")).collect();
+    assert_eq!(warnings.len(), 1, "{out:?}");
+    assert!(warnings[0].contains("1024") && warnings[0].contains("10000"), "{warnings:?}");
     assert!(!out.iter().any(|line| line.contains("cannot accept connections")), "{out:?}");
 }

@@ -13,7 +13,7 @@ use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 use crate::common::{token, within};
 
-/// Graph with one revoked token, and a proxy that has an answer for it. Only `stale_if_error` could serve it.
+/// Graph with one revoked token, and a proxy with a stored response for it, usable only by `stale_if_error`.
 struct World {
     graph: OriginServer,
     proxy: Proxy,
@@ -27,12 +27,12 @@ fn sound() -> Reply {
 }
 
 impl World {
-    /// Another tenant has a proven token as well. `reply`: what the victim's next request to Graph gets.
+    /// Another tenant has a proven token as well. `reply`: Graph's reply to the next request of the victim.
     async fn start(change: impl FnOnce(&mut Config), reply: Reply) -> Self {
         let (victim, attacker) = (token::mint_in("good", "a", "user"), token::mint_in("evil", "a", "user"));
         let (graph, current) = (OriginServer::start().await, Arc::new(Mutex::new(sound())));
         let (replies, own) = (Arc::clone(&current), victim.clone());
-        graph.answer("", move |request| match request.header("authorization") {
+        graph.handle("", move |request| match request.header("authorization") {
             Some(token) if token.ends_with(&own) => replies.lock().unwrap().clone(),
             _ if request.target.contains("/bad") => Reply::status(503),
             _ => sound(),
@@ -46,7 +46,7 @@ impl World {
     }
 
     async fn read(&self) -> Response {
-        within("the victim's answer", self.proxy.read(&self.victim)).await
+        within("the victim's response", self.proxy.read(&self.victim)).await
     }
 
     async fn stop(self) {
@@ -65,8 +65,8 @@ async fn failures_of_another_tenant_do_not_keep_a_revoked_token_alive() {
     for n in 0..20 {
         assert_eq!(world.proxy.get(&path(&format!("bad{}", n % 5)), &world.attacker).await.status, 503);
     }
-    let answer = world.read().await;
-    assert_eq!(answer.status, 401, "{:?}", answer.header("cache-status"));
+    let response = world.read().await;
+    assert_eq!(response.status, 401, "{:?}", response.header("cache-status"));
     world.stop().await;
 }
 
@@ -75,7 +75,7 @@ async fn a_flood_that_holds_all_permits_does_not_keep_a_revoked_token_alive() {
     let permits = 4;
     let change = |config: &mut Config| {
         config.upstream.in_flight = permits;
-        // A request waits half of it for a permit.
+        // A request waits half of this timeout for a permit.
         config.upstream.timeout = Duration::from_secs(2);
         config.upstream.first_byte_timeout = Duration::from_secs(2);
     };
@@ -89,19 +89,24 @@ async fn a_flood_that_holds_all_permits_does_not_keep_a_revoked_token_alive() {
     let (proxy, attacker) = (&world.proxy, &world.attacker);
     let flood = (0..permits).map(|n| async move { proxy.get(&path(&format!("slow{n}")), attacker).await });
     let victim = async {
-        // The half of the permits that one caller may hold at least.
+        // One caller may hold at least half of the permits.
         world.graph.wait_for_requests(before + permits / 2).await;
-        let answer = world.read().await;
+        let response = world.read().await;
         gate.open();
-        answer
+        response
     };
-    let (_, answer) = tokio::join!(futures_util::future::join_all(flood), victim);
-    // Refused by Graph where a permit is left for it, and by the proxy where none is.
-    assert!(matches!(answer.status, 401 | 503), "{}: {:?}", answer.status, answer.header("cache-status"));
+    let (_, response) = tokio::join!(futures_util::future::join_all(flood), victim);
+    // Graph refuses the request if a permit is free, and the proxy if none is.
+    assert!(
+        matches!(response.status, 401 | 503),
+        "{}: {:?}",
+        response.status,
+        response.header("cache-status")
+    );
     world.stop().await;
 }
 
-/// Graph answers with more bytes than may be in flight: the proxy refuses the answer.
+/// Graph answers with more bytes than may be in flight: the proxy refuses the response.
 fn too_many_bytes() -> (impl FnOnce(&mut Config), Reply) {
     let long = format!(r#"{{"@odata.context":"https://graph.microsoft.com/{}"}}"#, "x".repeat(200_000));
     (|config| config.bytes_in_flight = 100_000, Reply::json(long))
@@ -112,14 +117,14 @@ async fn a_refusal_for_lack_of_bytes_does_not_prolong_an_expired_proof() {
     let (change, reply) = too_many_bytes();
     let world = World::start(change, reply).await;
     world.proxy.clock.advance(EXPIRED);
-    let answer = world.read().await;
-    assert_eq!(answer.status, 503, "{:?}", answer.header("cache-status"));
+    let response = world.read().await;
+    assert_eq!(response.status, 503, "{:?}", response.header("cache-status"));
     assert_eq!(world.proxy.metrics.rejected.get(Rejection::BytesInFlight), 1);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn a_refusal_for_lack_of_bytes_is_bridged_while_the_proof_is_live() {
+async fn after_a_refusal_for_lack_of_bytes_a_stale_entry_is_served_while_the_proof_is_live() {
     let (change, reply) = too_many_bytes();
     let hour = Duration::from_hours(1);
     let world = World::start(
@@ -131,18 +136,18 @@ async fn a_refusal_for_lack_of_bytes_is_bridged_while_the_proof_is_live() {
     )
     .await;
     world.proxy.clock.advance(EXPIRED);
-    let answer = world.read().await;
-    assert_eq!(answer.status, 200, "{:?}", answer.header("cache-status"));
+    let response = world.read().await;
+    assert_eq!(response.status, 200, "{:?}", response.header("cache-status"));
     world.stop().await;
 }
 
 #[tokio::test]
-async fn a_failure_of_graph_is_bridged_past_the_proof() {
+async fn after_a_failure_of_graph_a_stale_entry_is_served_past_the_proof() {
     let world = World::start(|_| {}, Reply::status(503)).await;
     world.proxy.clock.advance(EXPIRED);
     for _ in 0..10 {
-        let answer = world.read().await;
-        assert_eq!(answer.status, 200, "{:?}", answer.header("cache-status"));
+        let response = world.read().await;
+        assert_eq!(response.status, 200, "{:?}", response.header("cache-status"));
     }
     let scrape = world.proxy.scrape().await;
     assert!(scrape.contains("\nconnector_cache_throttle_gates 1\n"), "the breaker of the flow is open");

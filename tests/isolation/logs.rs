@@ -33,10 +33,10 @@ async fn a_flood_of_refused_requests_writes_a_bounded_number_of_lines_and_counts
         .filter(|line| line["of_reason"] == "no-token")
         .map(|line| usize::try_from(line["lines"].as_u64().unwrap()).unwrap())
         .sum();
-    assert_eq!(written + reported, FLOOD, "what is not written is reported");
+    assert_eq!(written + reported, FLOOD, "suppressed lines are reported");
 }
 
-/// The output of the binary, both streams, for a configuration in its environment.
+/// Returns both output streams of the binary for a configuration in its environment.
 fn output(command: &str, env: &[(&str, &str)]) -> String {
     let admin = closed_port().to_string();
     let output = Command::new(env!("CARGO_BIN_EXE_connector-cache"))
@@ -72,5 +72,5 @@ fn a_secret_in_place_of_a_path_or_in_the_query_of_a_url_is_not_printed() {
 }
 
 const FLOOD: usize = 2_000;
-/// As `openssl rand -base64 24` makes them.
+/// Secret in the form of `openssl rand -base64 24`.
 const SECRET: &str = "/q8mT2+dJw0vXyKc3R5aZ1hN4uEoL7sB";

@@ -14,7 +14,7 @@ const PERMITS: usize = 16;
 /// Graph that never answers for flows whose id begins with `slow`, and answers 403 to tokens in `forbidden`.
 async fn graph(forbidden: Vec<String>) -> OriginServer {
     let graph = OriginServer::start().await;
-    graph.answer("", move |request| {
+    graph.handle("", move |request| {
         let token = request.header("authorization").unwrap_or_default();
         if request.target.contains("/slow") {
             Reply::silence()
@@ -46,8 +46,8 @@ async fn flood(proxy: &Proxy, token: &str, flows: usize) -> tokio::task::JoinSet
 
 async fn read_all(proxy: &Proxy, tokens: &[String]) -> Vec<u16> {
     let requests = tokens.iter().map(|token| async move { proxy.read(token).await });
-    let answers: Vec<Response> = within("the answers of the other callers", join_all(requests)).await;
-    answers.iter().map(|answer| answer.status).collect()
+    let answers: Vec<Response> = within("the responses of the other callers", join_all(requests)).await;
+    answers.iter().map(|response| response.status).collect()
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn a_proven_token_that_floods_slow_flows_leaves_permits_for_another_tenant
     let attacker = mint.token().mint();
     assert_eq!(proxy.read(&attacker).await.status, 200);
     let flood = flood(&proxy, &attacker, 60).await;
-    // The flood holds all that it may hold.
+    // The flood holds all permits of its share.
     graph.wait_for_requests(8).await;
     let victims: Vec<_> = (0..20)
         .map(|user| mint.token().tenant("fabrikam").user(&format!("user{user}")).app("portal").mint())
@@ -80,8 +80,8 @@ async fn a_proven_token_that_floods_slow_flows_leaves_permits_for_a_new_flow_of_
     let flood = flood(&proxy, &attacker, 60).await;
     graph.wait_for_requests(8).await;
     for flow in 0..20 {
-        let answer = within("an answer", proxy.get(&path(&format!("flow{flow}")), &victim)).await;
-        assert_eq!(answer.status, 200);
+        let response = within("a response", proxy.get(&path(&format!("flow{flow}")), &victim)).await;
+        assert_eq!(response.status, 200);
     }
     drop(flood);
     proxy.stop().await;

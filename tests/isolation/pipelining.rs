@@ -36,7 +36,7 @@ async fn a_request_with_bare_line_feeds_that_comes_while_a_valid_one_is_answered
     client.send(request("B2X_1_a", "\r\n")).await.unwrap();
     origin.wait_for_requests(1).await;
     client.send(request("B2X_1_b", "\n")).await.unwrap();
-    // Another caller's whole request goes by, so the bytes have come.
+    // A complete request of another caller takes longer than these bytes, so they have arrived.
     assert_eq!(crate::common::client::get(proxy.data, "/", &[]).await.status, 404);
     gate.open();
     assert_eq!(client.response().await.unwrap().status, 200);

@@ -1,5 +1,5 @@
-//! Tokens of one principal that Graph gives different answers to. The principal is a selection of claims: two tokens of
-//! one principal can differ in groups, device, authentication context and much else that Graph may judge by.
+//! Tokens of one principal to which Graph sends different responses. The principal is a selection of claims: two tokens of
+//! one principal can differ in groups, device, authentication context and other claims that Graph may evaluate.
 //!
 //! A hit must return only bytes that Graph itself gave to this very token (promise 2).
 
@@ -28,7 +28,7 @@ impl Views {
         self.0.lock().unwrap().clear();
     }
 
-    fn answer(&self, request: &Request) -> Reply {
+    fn reply_to(&self, request: &Request) -> Reply {
         let token = request.header("authorization").unwrap_or_default();
         self.0.lock().unwrap().get(token).cloned().unwrap_or_else(|| Reply::status(503))
     }
@@ -44,8 +44,8 @@ struct Stage {
 impl Stage {
     async fn start() -> Self {
         let (origin, views) = (OriginServer::start().await, Views::default());
-        let answers = views.clone();
-        origin.answer("", move |request| answers.answer(request));
+        let replies = views.clone();
+        origin.handle("", move |request| replies.reply_to(request));
         let proxy = Proxy::before(&origin.url()).await;
         Self { origin, views, proxy, mint: FakeGraph::start(Options::default()).unwrap() }
     }
@@ -56,12 +56,12 @@ impl Stage {
     }
 
     async fn get(&self, token: &str) -> (String, String) {
-        told(&self.proxy.get(&path("x"), token).await)
+        body_and_source(&self.proxy.get(&path("x"), token).await)
     }
 
     async fn refresh(&self, token: &str) -> (String, String) {
         let fields = [("authorization", &*format!("Bearer {token}")), ("connector-cache", "refresh")];
-        told(&client::get(self.proxy.data, &path("x"), &fields).await)
+        body_and_source(&client::get(self.proxy.data, &path("x"), &fields).await)
     }
 
     async fn stop(self) {
@@ -70,7 +70,7 @@ impl Stage {
 }
 
 /// The body, and the source of the response.
-fn told(response: &Response) -> (String, String) {
+fn body_and_source(response: &Response) -> (String, String) {
     let status = response.header("cache-status").unwrap_or("none").replace("connector-cache; ", "");
     (response.text().to_owned(), status)
 }
@@ -83,16 +83,16 @@ fn body(name: &str) -> String {
     format!(r#"{{"id":"{name}"}}"#)
 }
 
-fn is(told: &(String, String), name: &str, how: &str) {
-    assert_eq!((&*told.0, &*told.1), (&*body(name), how));
+fn assert_response(response: &(String, String), name: &str, how: &str) {
+    assert_eq!((&*response.0, &*response.1), (&*body(name), how));
 }
 
 const STORED: &str = "fwd=uri-miss; fwd-status=200; stored";
-const ASKED: &str = "fwd=stale; fwd-status=200; stored";
+const FORWARDED: &str = "fwd=stale; fwd-status=200; stored";
 const HIT: &str = "hit; ttl=300";
 
 #[tokio::test]
-async fn tokens_of_one_principal_whatever_they_differ_in_are_given_only_what_graph_gave_to_each() {
+async fn tokens_of_one_principal_receive_only_the_bytes_that_graph_sent_to_each() {
     for (claim, values) in [
         ("groups", [json!(["a"]), json!(["b"])]),
         ("acrs", [json!(["c1"]), json!(["c2"])]),
@@ -106,13 +106,13 @@ async fn tokens_of_one_principal_whatever_they_differ_in_are_given_only_what_gra
         let [one, other] = values.map(|value| stage.mint.token().claim(claim, value).mint());
         stage.views.set(&one, view("one"));
         stage.views.set(&other, view("other"));
-        is(&stage.get(&one).await, "one", STORED);
-        is(&stage.get(&other).await, "other", STORED);
-        is(&stage.get(&one).await, "one", ASKED);
+        assert_response(&stage.get(&one).await, "one", STORED);
+        assert_response(&stage.get(&other).await, "other", STORED);
+        assert_response(&stage.get(&one).await, "one", FORWARDED);
         // From here on neither causes a request to Graph for the other.
         for _ in 0..3 {
-            is(&stage.get(&other).await, "other", HIT);
-            is(&stage.get(&one).await, "one", HIT);
+            assert_response(&stage.get(&other).await, "other", HIT);
+            assert_response(&stage.get(&one).await, "one", HIT);
         }
         assert_eq!(stage.origin.requests(), 3, "{claim}");
         stage.stop().await;
@@ -120,17 +120,17 @@ async fn tokens_of_one_principal_whatever_they_differ_in_are_given_only_what_gra
 }
 
 #[tokio::test]
-async fn a_refresh_that_brings_the_same_bytes_keeps_everybodys_hits_and_one_that_brings_others_makes_each_ask_once()
- {
+async fn a_refresh_with_the_same_bytes_keeps_all_hits_and_one_with_other_bytes_costs_each_token_one_request()
+{
     let stage = Stage::start().await;
     let tokens: [String; 4] = stage.tokens();
     for token in &tokens {
         stage.views.set(token, view("first"));
-        is(&stage.get(token).await, "first", STORED);
+        assert_response(&stage.get(token).await, "first", STORED);
     }
-    is(&stage.refresh(&tokens[0]).await, "first", "fwd=request; fwd-status=200; stored");
+    assert_response(&stage.refresh(&tokens[0]).await, "first", "fwd=request; fwd-status=200; stored");
     for token in &tokens {
-        is(&stage.get(token).await, "first", HIT);
+        assert_response(&stage.get(token).await, "first", HIT);
     }
     assert_eq!(stage.origin.requests(), 5);
     for round in ["second", "third", "first"] {
@@ -138,53 +138,53 @@ async fn a_refresh_that_brings_the_same_bytes_keeps_everybodys_hits_and_one_that
             stage.views.set(token, view(round));
         }
         stage.proxy.clock.advance(Duration::from_secs(60));
-        is(&stage.refresh(&tokens[0]).await, round, "fwd=request; fwd-status=200; stored");
+        assert_response(&stage.refresh(&tokens[0]).await, round, "fwd=request; fwd-status=200; stored");
         for token in &tokens[1..] {
-            is(&stage.get(token).await, round, ASKED);
+            assert_response(&stage.get(token).await, round, FORWARDED);
         }
         for token in &tokens {
-            is(&stage.get(token).await, round, HIT);
+            assert_response(&stage.get(token).await, round, HIT);
         }
     }
     assert_eq!(stage.origin.requests(), 5 + 3 * 4);
     stage.stop().await;
 }
 
-/// The thread cache keeps look-ups. A new body for another token must invalidate them, and so must a new body for the same
+/// The thread cache keeps lookups. A new body for another token must invalidate them, and so must a new body for the same
 /// token.
 #[tokio::test]
-async fn what_a_thread_remembers_ends_when_graph_gives_other_bytes() {
+async fn thread_cache_lookups_end_when_graph_sends_other_bytes() {
     let stage = Stage::start().await;
     let [one, other] = stage.tokens();
     stage.views.set(&one, view("first"));
     stage.views.set(&other, view("other"));
-    is(&stage.get(&one).await, "first", STORED);
+    assert_response(&stage.get(&one).await, "first", STORED);
     for _ in 0..3 {
-        is(&stage.get(&one).await, "first", HIT);
+        assert_response(&stage.get(&one).await, "first", HIT);
     }
-    is(&stage.get(&other).await, "other", STORED);
+    assert_response(&stage.get(&other).await, "other", STORED);
     stage.views.set(&one, view("second"));
-    is(&stage.get(&one).await, "second", ASKED);
+    assert_response(&stage.get(&one).await, "second", FORWARDED);
     for _ in 0..3 {
-        is(&stage.get(&one).await, "second", HIT);
+        assert_response(&stage.get(&one).await, "second", HIT);
     }
     stage.stop().await;
 }
 
 #[tokio::test]
-async fn in_an_outage_each_token_is_given_its_own_bytes_or_none() {
+async fn in_an_outage_each_token_receives_its_own_bytes_or_none() {
     let stage = Stage::start().await;
     let [one, other, third] = stage.tokens();
     stage.views.set(&one, view("one"));
     stage.views.set(&other, view("other"));
-    is(&stage.get(&one).await, "one", STORED);
-    is(&stage.get(&other).await, "other", STORED);
+    assert_response(&stage.get(&one).await, "one", STORED);
+    assert_response(&stage.get(&other).await, "other", STORED);
     stage.views.fail();
     // Superseded, then stale: in both cases the request goes to Graph first.
-    is(&stage.get(&one).await, "one", "fwd=stale; fwd-status=503; detail=stale-if-error");
+    assert_response(&stage.get(&one).await, "one", "fwd=stale; fwd-status=503; detail=stale-if-error");
     stage.proxy.clock.advance(Duration::from_secs(400));
-    is(&stage.get(&one).await, "one", "fwd=stale; fwd-status=503; detail=stale-if-error");
-    is(&stage.get(&other).await, "other", "fwd=stale; fwd-status=503; detail=stale-if-error");
+    assert_response(&stage.get(&one).await, "one", "fwd=stale; fwd-status=503; detail=stale-if-error");
+    assert_response(&stage.get(&other).await, "other", "fwd=stale; fwd-status=503; detail=stale-if-error");
     assert_ne!(stage.get(&third).await.0, body("other"));
     stage.stop().await;
 }
@@ -201,14 +201,14 @@ async fn during_a_revalidation_each_token_gets_its_own_bytes() {
     }
     stage.proxy.clock.advance(Duration::from_secs(310));
     for (number, (token, name)) in [(&one, "one"), (&other, "other")].into_iter().enumerate() {
-        is(&stage.get(token).await, name, "hit; ttl=-10");
+        assert_response(&stage.get(token).await, name, "hit; ttl=-10");
         stage.origin.wait_for_requests(4 + number).await;
     }
     stage.stop().await;
 }
 
 #[tokio::test]
-async fn a_304_renews_the_proof_with_the_bytes_that_it_is_about() {
+async fn a_304_renews_the_proof_for_the_bytes_that_it_confirms() {
     let stage = Stage::start().await;
     let [one, other] = stage.tokens();
     let tagged = |name: &str| view(name).header("etag", &format!("\"{name}\""));
@@ -219,24 +219,24 @@ async fn a_304_renews_the_proof_with_the_bytes_that_it_is_about() {
     for (token, name) in [(&one, "one"), (&other, "other")] {
         stage.views.set(token, Reply::status(304).header("etag", &format!("\"{name}\"")));
     }
-    let asked =
+    let sent_tag =
         |stage: &Stage| stage.origin.seen().last().unwrap().header("if-none-match").map(str::to_owned);
-    is(&stage.get(&one).await, "one", "fwd=stale; fwd-status=304; stored");
-    assert_eq!(asked(&stage).as_deref(), Some("\"one\""));
+    assert_response(&stage.get(&one).await, "one", "fwd=stale; fwd-status=304; stored");
+    assert_eq!(sent_tag(&stage).as_deref(), Some("\"one\""));
     for (token, name) in [(&one, "one"), (&other, "other")] {
-        is(&stage.get(token).await, name, HIT);
+        assert_response(&stage.get(token).await, name, HIT);
     }
     stage.proxy.clock.advance(Duration::from_secs(400));
     for (token, name) in [(&other, "other"), (&one, "one")] {
-        is(&stage.get(token).await, name, "fwd=stale; fwd-status=304; stored");
-        assert_eq!(asked(&stage).unwrap(), format!("\"{name}\""));
-        is(&stage.get(token).await, name, HIT);
+        assert_response(&stage.get(token).await, name, "fwd=stale; fwd-status=304; stored");
+        assert_eq!(sent_tag(&stage).unwrap(), format!("\"{name}\""));
+        assert_response(&stage.get(token).await, name, HIT);
     }
     stage.stop().await;
 }
 
 #[tokio::test]
-async fn header_fields_that_are_passed_on_are_among_the_bytes() {
+async fn the_digest_covers_the_header_fields_that_are_passed_on() {
     let stage = Stage::start().await;
     let [one, other] = stage.tokens();
     let dated = |date: &str| view("same").header("sunset", date);
@@ -245,9 +245,9 @@ async fn header_fields_that_are_passed_on_are_among_the_bytes() {
     let mut tags = Vec::new();
     for _ in 0..3 {
         for (token, year) in [(&one, "2027"), (&other, "2028")] {
-            let answer = stage.proxy.get(&path("x"), token).await;
-            assert!(answer.header("sunset").unwrap().contains(year), "{answer:?}");
-            tags.push(answer.header("etag").unwrap().to_owned());
+            let response = stage.proxy.get(&path("x"), token).await;
+            assert!(response.header("sunset").unwrap().contains(year), "{response:?}");
+            tags.push(response.header("etag").unwrap().to_owned());
         }
     }
     assert_eq!(stage.origin.requests(), 3);
@@ -259,7 +259,7 @@ async fn header_fields_that_are_passed_on_are_among_the_bytes() {
 /// More views than the variants of an entry: a token whose view was dropped causes a request to Graph, and no token gets the
 /// body of another.
 #[tokio::test]
-async fn more_views_than_are_kept_cost_calls_and_nothing_else() {
+async fn more_representations_than_variants_cost_only_requests_to_graph() {
     let stage = Stage::start().await;
     let tokens: [String; 12] = stage.tokens();
     for (number, token) in tokens.iter().enumerate() {
@@ -273,6 +273,6 @@ async fn more_views_than_are_kept_cost_calls_and_nothing_else() {
     for _ in 0..2 {
         stage.get(&tokens[0]).await;
     }
-    is(&stage.get(&tokens[0]).await, "view-0", HIT);
+    assert_response(&stage.get(&tokens[0]).await, "view-0", HIT);
     stage.stop().await;
 }

@@ -37,9 +37,9 @@ impl Stage {
 
     /// Purges, and returns how many entries that were.
     async fn purge(&self, query: &str) -> u64 {
-        let answer = self.delete(query).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        answer.json()["purged"].as_u64().unwrap()
+        let response = self.delete(query).await;
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.json()["purged"].as_u64().unwrap()
     }
 
     async fn delete(&self, query: &str) -> Response {
@@ -48,8 +48,13 @@ impl Stage {
         client::exchange(admin, request).await.unwrap()
     }
 
-    /// Sends a request in its own task, and returns when it arrives at the origin server as its `number`th request.
-    async fn asked(&self, number: usize, flow: &str, token: &str) -> tokio::task::JoinHandle<Response> {
+    /// Sends a request in its own task. Returns when the origin has received `number` requests.
+    async fn start_request(
+        &self,
+        number: usize,
+        flow: &str,
+        token: &str,
+    ) -> tokio::task::JoinHandle<Response> {
         let (data, target, header) = (self.proxy.data, path(flow), format!("Bearer {token}"));
         let task =
             tokio::spawn(async move { client::get(data, &target, &[("authorization", &header)]).await });
@@ -87,14 +92,14 @@ async fn a_purge_of_one_flow_leaves_the_tokens_other_flows() {
 }
 
 #[tokio::test]
-async fn a_purge_takes_what_all_its_selectors_match_and_nothing_else() {
+async fn a_purge_removes_exactly_the_entries_that_all_its_selectors_match() {
     let stage = Stage::start().await;
     let ada = stage.token("ada");
     let all = [("x", ada.clone()), ("y", ada.clone()), ("x", stage.token("grace"))];
     let (id, tenant) = (user_id(CONTOSO, "ada"), CONTOSO);
     let sub = claim(&ada, "sub");
     let elsewhere = "99999999-0000-4000-8000-000000000000";
-    for (query, taken) in [
+    for (query, is_purged) in [
         (format!("?subject={id}"), [true, true, false]),
         (format!("?subject=%7B{}%7D", id.to_uppercase()), [true, true, false]),
         (format!("?subject={}", id.replace('-', "")), [true, true, false]),
@@ -111,10 +116,10 @@ async fn a_purge_takes_what_all_its_selectors_match_and_nothing_else() {
         for (flow, token) in &all {
             stage.get(flow, token).await;
         }
-        let count = taken.iter().filter(|taken| **taken).count();
+        let count = is_purged.iter().filter(|is_purged| **is_purged).count();
         assert_eq!(stage.purge(&query).await, u64::try_from(count).unwrap(), "{query}");
-        for ((flow, token), taken) in all.iter().zip(taken) {
-            assert_eq!(stage.get(flow, token).await, if taken { STORED } else { HIT }, "{query} {flow}");
+        for ((flow, token), is_purged) in all.iter().zip(is_purged) {
+            assert_eq!(stage.get(flow, token).await, if is_purged { STORED } else { HIT }, "{query} {flow}");
         }
     }
     stage.stop().await;
@@ -122,7 +127,7 @@ async fn a_purge_takes_what_all_its_selectors_match_and_nothing_else() {
 
 /// Regression: these requests purged nothing and got a 200.
 #[tokio::test]
-async fn a_selector_that_no_token_can_have_is_refused_with_what_is_expected() {
+async fn a_selector_that_no_token_can_have_is_refused_with_the_expected_form() {
     let stage = Stage::start().await;
     for (query, expected) in [
         ("?tenant=contoso.onmicrosoft.com", "a GUID"),
@@ -131,14 +136,14 @@ async fn a_selector_that_no_token_can_have_is_refused_with_what_is_expected() {
         ("?subject=aaaaaaaa-1111-4222-8333-bbbbbbbbbbb", "an oid"),
         ("?flow=a%20b", "the id of a user flow"),
     ] {
-        let answer = stage.delete(query).await;
-        assert!(answer.status == 400 && answer.text().contains(expected), "{query}: {}", answer.text());
+        let response = stage.delete(query).await;
+        assert!(response.status == 400 && response.text().contains(expected), "{query}: {}", response.text());
     }
     stage.stop().await;
 }
 
 #[tokio::test]
-async fn a_purge_revokes_what_is_under_way_if_it_matches_and_only_then() {
+async fn a_purge_revokes_exactly_the_matching_requests_in_flight() {
     let others = "?tenant=99999999-0000-4000-8000-000000000000";
     let ada = user_id(CONTOSO, "ada");
     let matching = [String::new(), "?flow=x".into(), format!("?tenant={CONTOSO}"), format!("?subject={ada}")];
@@ -151,10 +156,10 @@ async fn a_purge_revokes_what_is_under_way_if_it_matches_and_only_then() {
         let (gate, token) = (Gate::new(), stage.token("ada"));
         stage.origin.any([Reply::json(r#"{"v":1}"#).held_until(&gate), Reply::json(r#"{"v":2}"#)]);
         // Nothing is stored yet.
-        let before = stage.asked(1, "x", &token).await;
+        let before = stage.start_request(1, "x", &token).await;
         assert_eq!(stage.purge(&query).await, 0, "{query}");
         gate.open();
-        let late = within("the answer", before).await.unwrap();
+        let late = within("the response", before).await.unwrap();
         assert_eq!(late.text(), r#"{"v":1}"#);
         assert_eq!(status(&late), if matches { NOT_STORED } else { STORED }, "{query}");
         assert_eq!(stage.get("x", &token).await, if matches { STORED } else { HIT }, "{query}");
@@ -163,7 +168,7 @@ async fn a_purge_revokes_what_is_under_way_if_it_matches_and_only_then() {
 }
 
 #[tokio::test]
-async fn after_a_purge_a_token_is_as_one_that_never_had_a_proof() {
+async fn after_a_purge_a_token_counts_as_unproven() {
     let stage = Stage::start().await;
     let (ada, again) =
         (stage.token("ada"), stage.mint.token().user("ada").expires_in(Duration::from_secs(1_800)).mint());
@@ -172,7 +177,7 @@ async fn after_a_purge_a_token_is_as_one_that_never_had_a_proof() {
     stage.get("x", &again).await;
     stage.origin.any(Reply::status(401));
     stage.get("x", &ada).await;
-    assert_eq!(stage.get("x", &again).await, HIT, "its 401 withdraws nothing");
+    assert_eq!(stage.get("x", &again).await, HIT, "the 401 of another token revokes nothing");
     stage.stop().await;
 }
 

@@ -1,4 +1,4 @@
-//! Credentials in places that no list of words names.
+//! Credentials in positions that no list of keywords covers.
 
 use connector_cache::config::Config;
 use connector_cache::scrub::UnknownPolicy;
@@ -29,7 +29,7 @@ impl Stage {
         Self { origin, proxy, subjects: 0 }
     }
 
-    /// Has Graph give this answer to a new caller, and reads it twice.
+    /// Lets Graph send this response to a new caller. Returns the miss and the hit.
     async fn answers(&mut self, reply: Reply) -> (Response, Response) {
         self.subjects += 1;
         self.origin.any(reply);
@@ -37,7 +37,7 @@ impl Stage {
         (self.proxy.read(&token).await, self.proxy.read(&token).await)
     }
 
-    /// The text that a caller gets of a body: that of a miss and of a hit, and of an error.
+    /// Returns the scrubbed text of a body, which is the same in a miss, a hit and an error response.
     async fn body(&mut self, raw: &str) -> String {
         let (miss, hit) = self.answers(Reply::json(raw)).await;
         assert_eq!((miss.status, hit.status), (200, 200), "{raw}");
@@ -178,9 +178,9 @@ async fn a_content_type_says_utf_8_whatever_charset_graph_names() {
         };
         let (miss, hit) = stage.answers(reply()).await;
         let (refused, _) = stage.answers(reply().with_status(404)).await;
-        for (answer, status) in [(miss, 200), (hit, 200), (refused, 404)] {
-            let media_type = answer.header("content-type").unwrap().to_ascii_lowercase();
-            assert_eq!((answer.status, answer.text()), (status, raw));
+        for (response, status) in [(miss, 200), (hit, 200), (refused, 404)] {
+            let media_type = response.header("content-type").unwrap().to_ascii_lowercase();
+            assert_eq!((response.status, response.text()), (status, raw));
             assert!(media_type.ends_with("charset=utf-8"), "{media_type}");
             assert_eq!(media_type.matches("charset").count(), 1, "{media_type}");
         }
@@ -237,7 +237,7 @@ async fn a_new_step_keeps_the_known_members_of_its_connector() {
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_hides_neither_an_answer_nor_the_words_of_an_error() {
+async fn a_byte_order_mark_hides_neither_a_response_nor_the_message_of_an_error() {
     let mut stage = Stage::set().await;
     let error = r#"{"error":{"code":"BadRequest","message":"m"}}"#;
     assert_eq!(stage.body(&format!("\u{feff}{error}")).await, error);

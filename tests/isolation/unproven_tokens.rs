@@ -18,7 +18,7 @@ const CHALLENGE: &str =
 /// Graph that refuses tokens that end in `dead` with a claims challenge, and answers all others.
 async fn graph() -> OriginServer {
     let graph = OriginServer::start().await;
-    graph.answer("", |request| {
+    graph.handle("", |request| {
         if request.header("authorization").unwrap_or_default().ends_with("dead") {
             let body =
                 r#"{"error":{"code":"InvalidAuthenticationToken","message":"Continuous access evaluation"}}"#;
@@ -35,8 +35,8 @@ async fn read(proxy: &Proxy, token: &str) -> Response {
     proxy.get(&path(SIGN_UP), token).await
 }
 
-fn is_challenge(answer: &Response) -> bool {
-    answer.status == 401 && answer.header("www-authenticate") == Some(CHALLENGE)
+fn is_challenge(response: &Response) -> bool {
+    response.status == 401 && response.header("www-authenticate") == Some(CHALLENGE)
 }
 
 #[tokio::test]
@@ -44,12 +44,12 @@ async fn a_dead_token_that_is_repeated_locks_out_no_other_token_of_its_address()
     let (graph, mint) = (graph().await, FakeGraph::start(Options::default()).unwrap());
     let proxy = Proxy::before(&graph.url()).await;
     for _ in 0..70 {
-        assert!(is_challenge(&proxy.read("dead").await), "each time the challenge reaches its caller");
+        assert!(is_challenge(&proxy.read("dead").await), "the caller gets the challenge each time");
         proxy.clock.advance(Duration::from_secs(1));
     }
     for user in 0..20 {
         let token = mint.token().user(&format!("user{user}")).expires_in(Duration::from_mins(50)).mint();
-        assert_eq!(within("an answer", proxy.read(&token)).await.status, 200);
+        assert_eq!(within("a response", proxy.read(&token)).await.status, 200);
     }
     proxy.stop().await;
 }
@@ -66,7 +66,7 @@ async fn a_refused_token_receives_the_same_challenge_from_memory_for_a_few_secon
     assert_eq!(proxy.metrics.rejected.get(Rejection::TokenRefused), 1);
     proxy.clock.advance(UNAUTHORIZED_RESPONSE_TTL);
     assert!(is_challenge(&proxy.read("dead").await));
-    assert_eq!(graph.requests(), 2, "after that Graph decides again");
+    assert_eq!(graph.requests(), 2, "after that the token is sent to Graph again");
     proxy.stop().await;
 }
 
@@ -83,7 +83,11 @@ async fn a_revoked_token_that_had_proofs_is_not_counted_as_a_forgery() {
     for token in &tokens {
         assert_eq!(read(&proxy, token).await.status, 401);
         proxy.clock.advance(UNAUTHORIZED_RESPONSE_TTL);
-        assert_eq!(read(&proxy, token).await.status, 401, "and again, after the first answer was forgotten");
+        assert_eq!(
+            read(&proxy, token).await.status,
+            401,
+            "and again, after the first response was forgotten"
+        );
     }
     let honest = mint.token().user("honest").mint();
     assert_eq!(read(&proxy, &honest).await.status, 200);
@@ -107,7 +111,7 @@ async fn honest_new_tokens_are_answered_beside_forged_tokens_of_the_same_address
             async move { read(proxy, &token).await.status }
         });
         let honest = mint.token().user(&format!("user{round}")).mint();
-        let (flood, honest) = within("the answers of a round", async {
+        let (flood, honest) = within("the responses of a round", async {
             tokio::join!(futures_util::future::join_all(flood), read(&proxy, &honest))
         })
         .await;

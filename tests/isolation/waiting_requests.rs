@@ -16,7 +16,7 @@ const ANSWER: &str = r#"{"@odata.context":"https://graph.microsoft.com/beta/$met
 /// Graph that never answers for flows whose id begins with `slow`.
 async fn silent_graph() -> OriginServer {
     let graph = OriginServer::start().await;
-    graph.answer(
+    graph.handle(
         "",
         |request| {
             if request.target.contains("/slow") { Reply::silence() } else { Reply::json(ANSWER) }
@@ -46,20 +46,20 @@ async fn requests_that_wait_for_a_slow_graph_are_bounded_and_leave_room_for_othe
         let (connection, authorization) = (connection.clone(), format!("Bearer {attacker}"));
         flood.spawn(async move {
             let path = path(&format!("slow{flow}"));
-            connection.get(&path, &[("authorization", &authorization)]).await.map(|answer| answer.status)
+            connection.get(&path, &[("authorization", &authorization)]).await.map(|response| response.status)
         });
     }
     let mut refused = 0;
     while refused < 60 {
-        let answer = within("a refusal", flood.join_next()).await.unwrap().unwrap().unwrap();
-        assert_eq!(answer, 503);
+        let response = within("a refusal", flood.join_next()).await.unwrap().unwrap().unwrap();
+        assert_eq!(response, 503);
         refused += 1;
     }
     // Four sevenths of the requests wait; no other caller is refused.
     in_flight(&proxy, |count| count == 40).await;
     for user in 0..10 {
         let token = mint.token().user(&format!("user{user}")).mint();
-        assert_eq!(within("an answer", proxy.read(&token)).await.status, 200);
+        assert_eq!(within("a response", proxy.read(&token)).await.status, 200);
     }
     drop(flood);
     proxy.stop().await;
@@ -71,12 +71,12 @@ async fn a_fetch_that_has_not_reached_graph_ends_when_its_caller_leaves() {
     let proxy = Proxy::with(&graph.url(), |config| config.upstream.in_flight = 2).await;
     let token = mint.token().mint();
     assert_eq!(proxy.read(&token).await.status, 200);
-    // The first two requests take the permits. Graph receives them, so they go on without their callers.
+    // The first two requests take the permits. Graph receives them, so they continue without their callers.
     let mut callers = Vec::new();
     for flow in 0..2 {
         let mut caller = Client::connect(proxy.data).await;
         let authorization = format!("Bearer {token}");
-        caller.ask(&path(&format!("slow{flow}")), &[("authorization", &authorization)]).await.unwrap();
+        caller.send_get(&path(&format!("slow{flow}")), &[("authorization", &authorization)]).await.unwrap();
         callers.push(caller);
         graph.wait_for_requests(2 + flow).await;
     }
@@ -84,15 +84,15 @@ async fn a_fetch_that_has_not_reached_graph_ends_when_its_caller_leaves() {
     for round in 0..20 {
         let mut caller = Client::connect(proxy.data).await;
         let authorization = format!("Bearer {token}");
-        caller.ask(&path(&format!("slow9{round}")), &[("authorization", &authorization)]).await.unwrap();
+        caller.send_get(&path(&format!("slow9{round}")), &[("authorization", &authorization)]).await.unwrap();
         in_flight(&proxy, |count| count == 3).await;
         caller.reset();
         in_flight(&proxy, |count| count == 2).await;
     }
     callers.into_iter().for_each(Client::reset);
     in_flight(&proxy, |count| count == 0).await;
-    let look = crate::common::client::get(proxy.admin, "/cache", &[]).await.json();
-    assert_eq!(look["flights"], 2, "what Graph has received goes on, and nothing else is kept");
+    let overview = crate::common::client::get(proxy.admin, "/cache", &[]).await.json();
+    assert_eq!(overview["flights"], 2, "only the requests that Graph has received continue");
     assert_eq!(graph.requests(), 3);
 }
 
@@ -106,19 +106,19 @@ async fn a_fetch_goes_on_for_a_follower_when_its_leader_leaves_before_graph_was_
     let (token, busy) = (mint.token().mint(), mint.token().user("grace").mint());
     let authorization = format!("Bearer {busy}");
     let mut holder = Client::connect(proxy.data).await;
-    holder.ask(&path("slow1"), &[("authorization", &authorization)]).await.unwrap();
+    holder.send_get(&path("slow1"), &[("authorization", &authorization)]).await.unwrap();
     graph.wait_for_requests(1).await;
     let authorization = format!("Bearer {token}");
     let mut leader = Client::connect(proxy.data).await;
-    leader.ask(&path("flow1"), &[("authorization", &authorization)]).await.unwrap();
+    leader.send_get(&path("flow1"), &[("authorization", &authorization)]).await.unwrap();
     in_flight(&proxy, |count| count == 2).await;
     let mut follower = Client::connect(proxy.data).await;
-    follower.ask(&path("flow1"), &[("authorization", &authorization)]).await.unwrap();
+    follower.send_get(&path("flow1"), &[("authorization", &authorization)]).await.unwrap();
     in_flight(&proxy, |count| count == 3).await;
     leader.reset();
     in_flight(&proxy, |count| count == 2).await;
     gate.open();
-    let answer = within("the answer of the follower", follower.response()).await.unwrap();
-    assert_eq!(answer.header("cache-status").unwrap().matches("collapsed").count(), 1, "{answer:?}");
-    assert_eq!((answer.status, graph.requests()), (200, 2));
+    let response = within("the response of the follower", follower.response()).await.unwrap();
+    assert_eq!(response.header("cache-status").unwrap().matches("collapsed").count(), 1, "{response:?}");
+    assert_eq!((response.status, graph.requests()), (200, 2));
 }

@@ -73,7 +73,7 @@ async fn series(proxy: &Proxy) -> BTreeSet<String> {
 async fn f63_ten_thousand_odd_requests_make_no_new_series() {
     let count = std::env::var("ODD_REQUESTS").map_or(10_000, |count| count.parse().unwrap());
     let origin = OriginServer::start().await;
-    origin.answer("", |request| {
+    origin.handle("", |request| {
         Reply::json("{}").status_of(if request.target.len() % 3 == 0 { 404 } else { 200 })
     });
     let proxy = Proxy::before(&origin.url()).await;

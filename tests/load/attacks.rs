@@ -132,10 +132,10 @@ const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// Starts Graph that answers no flow whose id begins with `slow`, and the proxy before it.
+/// Starts an origin that never responds for flows whose id begins with `slow`, and the proxy before it.
 async fn stage() -> (OriginServer, Serve) {
     let graph = OriginServer::start().await;
-    graph.answer("", |request| {
+    graph.handle("", |request| {
         if request.target.contains("/slow") {
             Reply::silence()
         } else {
@@ -145,8 +145,9 @@ async fn stage() -> (OriginServer, Serve) {
     let url = graph.url();
     let serve = Serve::start(&[
         ("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()),
-        // Requests wait long enough to be there at one time, however slow the machine is.
+        // Requests wait long enough to be in flight at the same time on a slow machine.
         ("CONNECTOR_CACHE__GRAPH__TIMEOUT", "1m"),
+        ("CONNECTOR_CACHE__LIMITS__FOLLOWER_WAIT", "1m"),
         ("CONNECTOR_CACHE__GRAPH__FIRST_BYTE_TIMEOUT", "1m"),
         ("CONNECTOR_CACHE__LIMITS__REQUEST_TIMEOUT", "1m"),
         ("CONNECTOR_CACHE__LOG__ACCESS", "off"),
@@ -185,7 +186,7 @@ async fn requests_that_wait_on_many_streams_cost_less_than_a_hundred_times_their
     assert!(grown < 100 * (sent.load(Relaxed) >> 10), "{grown} KiB");
     // Another caller is not affected.
     let other = mint.token().tenant("fabrikam").mint();
-    assert_eq!(within("an answer", serve.get(&path("flow"), &other)).await.status, 200);
+    assert_eq!(within("a response", serve.get(&path("flow"), &other)).await.status, 200);
     assert!(graph.requests() < 256, "no more requests reach Graph than there are permits");
     drop(attackers);
     let (status, _, _) = serve.stop().await;
@@ -217,18 +218,18 @@ async fn streams_that_are_opened_and_reset_in_a_loop_leave_nothing_behind() {
     let grown = report("streams that are reset", &serve, &graph, &sent, before);
     assert!(grown < 100 * (sent.load(Relaxed) >> 10), "{grown} KiB");
     let other = mint.token().tenant("fabrikam").mint();
-    assert_eq!(within("an answer", serve.get(&path("flow"), &other)).await.status, 200);
+    assert_eq!(within("a response", serve.get(&path("flow"), &other)).await.status, 200);
     let (status, _, _) = serve.stop().await;
     assert!(status.success());
 }
 
-/// Reads one flow with each token, one after the other, and returns how many were answered by Graph and the longest wait.
+/// Reads one flow with each token, one after the other. Returns the number of 200 responses and the longest wait.
 async fn read_each(serve: &Serve, tokens: &[String]) -> (usize, Duration) {
     let (mut answered, mut longest) = (0, Duration::ZERO);
     for token in tokens {
         let sent = Instant::now();
-        let answer = within("an answer", serve.get(&path("flow"), token)).await;
-        answered += usize::from(answer.status == 200);
+        let response = within("a response", serve.get(&path("flow"), token)).await;
+        answered += usize::from(response.status == 200);
         longest = longest.max(sent.elapsed());
     }
     (answered, longest)
@@ -280,7 +281,7 @@ async fn a_token_without_permission_leaves_permits_for_new_tokens_of_its_address
     );
     report("permits without a proof", &serve, &graph, &sent, before);
     assert_eq!(answered, 20);
-    assert!(graph.requests() <= 8 + 20, "the token has eight requests under way, and not all permits");
+    assert!(graph.requests() <= 8 + 20, "the token has eight requests in flight, and not all permits");
     drop(attacker);
     assert!(serve.stop().await.0.success());
 }

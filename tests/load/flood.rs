@@ -14,7 +14,7 @@ use crate::common::serve::Serve;
 use crate::common::token;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f65_the_admin_port_answers_beside_a_flood_and_a_scrape_that_is_not_read() {
+async fn f65_the_admin_port_responds_during_a_flood_and_a_scrape_that_is_not_read() {
     let origin = OriginServer::start().await;
     origin.any(Reply::json("{}"));
     let url = origin.url();
@@ -27,21 +27,21 @@ async fn f65_the_admin_port_answers_beside_a_flood_and_a_scrape_that_is_not_read
                 let authorization = format!("Bearer {}", token::mint("flood"));
                 let mut client = Client::connect(data).await;
                 while !over.load(Relaxed) {
-                    let answer = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
-                    assert_eq!(answer.status, 200);
+                    let response = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
+                    assert_eq!(response.status, 200);
                     answered.fetch_add(1, Relaxed);
                 }
             })
         })
         .collect();
-    // They ask for more than their windows hold, and read nothing.
+    // These callers request more than their windows hold, and read nothing.
     let mut unread = Vec::new();
     for _ in 0..4 {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         let mut client = Client::over(socket.connect(serve.admin).await.unwrap(), serve.admin);
         for _ in 0..4 {
-            client.ask("/metrics", &[]).await.unwrap();
+            client.send_get("/metrics", &[]).await.unwrap();
         }
         unread.push(client);
     }

@@ -11,17 +11,17 @@ use crate::common::reply::Reply;
 use crate::common::serve::Serve;
 use crate::common::{token, within};
 use crate::number;
-use crate::process::{Process, may_open};
+use crate::process::{Process, raise_open_file_limit};
 
-/// The time that the slowest of a hundred hits but one takes, in the best of three tries: others use this machine.
+/// Returns the 99th percentile of the latency of a hundred hits, the best of three runs: other processes use this machine.
 async fn nearly_slowest(client: &mut Client, authorization: &str) -> Duration {
     let mut best = Duration::MAX;
     for _ in 0..3 {
         let mut times = Vec::new();
         for _ in 0..200 {
             let began = Instant::now();
-            let answer = client.get(&path("B2X_1_x"), &[("authorization", authorization)]).await;
-            assert_eq!(answer.status, 200);
+            let response = client.get(&path("B2X_1_x"), &[("authorization", authorization)]).await;
+            assert_eq!(response.status, 200);
             times.push(began.elapsed());
         }
         times.sort();
@@ -33,7 +33,7 @@ async fn nearly_slowest(client: &mut Client, authorization: &str) -> Duration {
 #[tokio::test]
 async fn f52_idle_connections_cost_little_memory_and_slow_no_caller_down() {
     let count = number("IDLE_CONNECTIONS", 1_000);
-    if !may_open(u64::try_from(count).unwrap() + 200) {
+    if !raise_open_file_limit(u64::try_from(count).unwrap() + 200) {
         println!("skipped: {count} connections need as many descriptors; raise `ulimit -Hn`");
         return;
     }
@@ -55,15 +55,15 @@ async fn f52_idle_connections_cost_little_memory_and_slow_no_caller_down() {
     while idle.len() < count {
         let asks = (0..100.min(count - idle.len())).map(|_| async {
             let mut client = Client::connect(serve.data).await;
-            let answer = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
-            assert_eq!(answer.status, 200);
+            let response = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
+            assert_eq!(response.status, 200);
             client
         });
         idle.extend(join_all(asks).await);
     }
     let process = Process(serve.id());
     let each = || process.resident_kib().saturating_sub(before) as f64 / count as f64;
-    // Their buffers are 20 KiB. A tenth of a second after its answer each of them is given back.
+    // The buffers of a connection have 20 KiB. They are released a tenth of a second after the response.
     within("every connection to be at rest", async {
         while each() > MOST_KIB {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -78,18 +78,18 @@ async fn f52_idle_connections_cost_little_memory_and_slow_no_caller_down() {
     assert!(beside < alone * 2 + Duration::from_millis(20), "{alone:?} alone, {beside:?} beside them");
     // Each of them still works.
     for client in idle.iter_mut().step_by(97) {
-        let answer = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
-        assert_eq!(answer.status, 200);
+        let response = client.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
+        assert_eq!(response.status, 200);
     }
     drop(idle);
     assert!(serve.stop().await.0.success());
 }
 
 #[tokio::test]
-async fn f59_more_keys_than_there_is_memory_for_are_evicted() {
+async fn f59_keys_beyond_the_memory_limit_are_evicted() {
     let count = number("DISTINCT_KEYS", 1_500);
     let origin = OriginServer::start().await;
-    // Some 8 KiB each: fifteen hundred would be 12 MiB.
+    // About 8 KiB for each key: 1,500 keys would occupy 12 MiB.
     let body = format!(r#"{{"postFederationSignup":null,"displayName":"{}"}}"#, "x".repeat(8_000));
     origin.any(Reply::json(body));
     let url = origin.url();
@@ -103,7 +103,7 @@ async fn f59_more_keys_than_there_is_memory_for_are_evicted() {
         async move {
             let mut client = Client::connect(data).await;
             for key in (connection..count).step_by(connections) {
-                // A new token now and then, and a new flow each time.
+                // A new flow for each request, and a new token at intervals.
                 let authorization = format!("Bearer {}", token::mint(&format!("subject-{}", key / 10)));
                 let path = path(&format!("B2X_1_{key}"));
                 assert_eq!(client.get(&path, &[("authorization", &authorization)]).await.status, 200);
@@ -115,12 +115,12 @@ async fn f59_more_keys_than_there_is_memory_for_are_evicted() {
     let kept = serve.series("connector_cache_bytes").await;
     let evicted = serve.series(r#"connector_cache_evictions_total{cause="space"}"#).await;
     println!("{count} keys under 2 MiB: {at_start} KiB at the start, {peak} KiB at most, {evicted} evicted");
-    assert!(kept <= f64::from(2 << 20), "{kept} bytes are kept");
+    assert!(kept <= f64::from(2 << 20), "{kept} bytes are stored");
     assert!(evicted > 0.6 * count as f64, "{evicted} of {count} were evicted");
     assert!(peak < 64 << 10, "{peak} KiB at most, {at_start} KiB at the start");
     assert!(serve.stop().await.0.success());
 }
 
-/// Of one idle connection, at most. What those hold that are not yet at rest is shared out among all of them, and the
-/// allocator keeps some of it: the more there are, and the slower they come, the less it is for each.
+/// Limit on the memory of one idle connection, KiB. The buffers of connections that are not idle yet, and memory that the
+/// allocator keeps, are divided among all connections: with more connections each has a smaller part.
 const MOST_KIB: f64 = 20.0;

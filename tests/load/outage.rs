@@ -1,4 +1,4 @@
-//! F16: an outage in real time, and thousands of callers who do not notice.
+//! F16: an outage in real time, in which thousands of callers get only 200.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
@@ -15,46 +15,46 @@ use crate::common::proxy::path;
 use crate::common::serve::Serve;
 use crate::number;
 
-/// Callers who ask in turn, over some connections.
-struct Crowd {
+/// Callers that send requests in turn over a few connections.
+struct Callers {
     tokens: Mutex<VecDeque<String>>,
     clients: Vec<Client>,
 }
 
 /// Responses to a crowd of callers.
 #[derive(Default, Debug)]
-struct Told {
-    answers: usize,
+struct Responses {
+    count: usize,
     slowest: Duration,
-    /// Brought by Graph itself.
+    /// Responses of Graph itself.
     fresh: usize,
 }
 
-impl Crowd {
-    async fn of(serve: &Serve, tokens: Vec<String>) -> Self {
+impl Callers {
+    async fn connect(serve: &Serve, tokens: Vec<String>) -> Self {
         let clients = join_all((0..CONNECTIONS).map(|_| Client::connect(serve.data))).await;
         Self { tokens: Mutex::new(tokens.into()), clients }
     }
 
-    /// Asks until the end, at least once for each caller. Every answer must be a 200.
-    async fn ask(&mut self, end: Instant, most: isize) -> Told {
+    /// Sends requests until `end`, at most `most`. Every response must be a 200.
+    async fn send(&mut self, end: Instant, most: isize) -> Responses {
         let Self { tokens, clients } = self;
         let tokens = &*tokens;
         let left = Arc::new(AtomicIsize::new(most));
         let observed = join_all(clients.iter_mut().map(|client| {
             let left = Arc::clone(&left);
             async move {
-                let mut observed = Told::default();
+                let mut observed = Responses::default();
                 while left.fetch_sub(1, Relaxed) > 0 {
                     let token = tokens.lock().unwrap().pop_front().unwrap();
-                    let asked = Instant::now();
-                    let answer =
+                    let sent_at = Instant::now();
+                    let response =
                         client.get(&path(BARE), &[("authorization", &format!("Bearer {token}"))]).await;
-                    let said = answer.header("cache-status").unwrap_or_default();
-                    assert_eq!(answer.status, 200, "{said}");
-                    observed.answers += 1;
-                    observed.slowest = observed.slowest.max(asked.elapsed());
-                    observed.fresh += usize::from(said.contains("fwd-status=200"));
+                    let cache_status = response.header("cache-status").unwrap_or_default();
+                    assert_eq!(response.status, 200, "{cache_status}");
+                    observed.count += 1;
+                    observed.slowest = observed.slowest.max(sent_at.elapsed());
+                    observed.fresh += usize::from(cache_status.contains("fwd-status=200"));
                     tokens.lock().unwrap().push_back(token);
                     if Instant::now() > end {
                         left.store(0, Relaxed);
@@ -65,8 +65,8 @@ impl Crowd {
             }
         }))
         .await;
-        observed.into_iter().fold(Told::default(), |all, one| Told {
-            answers: all.answers + one.answers,
+        observed.into_iter().fold(Responses::default(), |all, one| Responses {
+            count: all.count + one.count,
             slowest: all.slowest.max(one.slowest),
             fresh: all.fresh + one.fresh,
         })
@@ -74,7 +74,7 @@ impl Crowd {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f16_thousands_of_callers_do_not_notice_that_graph_is_away() {
+async fn f16_thousands_of_callers_get_only_200_in_an_outage_of_graph() {
     let (seconds, callers) = (number("OUTAGE_SECONDS", 6) as u64, number("OUTAGE_CALLERS", 1_000));
     let graph = FakeGraph::start(Options::default()).unwrap();
     let link = Link::to(graph.address()).await;
@@ -86,16 +86,16 @@ async fn f16_thousands_of_callers_do_not_notice_that_graph_is_away() {
         ("CONNECTOR_CACHE__CACHE__TTL", "1s"),
         ("CONNECTOR_CACHE__CACHE__STALE_WHILE_REVALIDATE", "1s"),
         ("CONNECTOR_CACHE__CACHE__STALE_IF_ERROR", "1h"),
-        ("CONNECTOR_CACHE__LIMITS__ORIGIN_REQUESTS", &PLACES.to_string()),
+        ("CONNECTOR_CACHE__LIMITS__ORIGIN_REQUESTS", &MAX_REQUESTS.to_string()),
         ("CONNECTOR_CACHE__LOG__ACCESS", "off"),
     ];
     let serve = Serve::start(&env).await;
     let tokens = (0..callers).map(|n| graph.token().user(&format!("user-{n}")).mint()).collect();
-    let mut crowd = Crowd::of(&serve, tokens).await;
+    let mut crowd = Callers::connect(&serve, tokens).await;
     let never = Instant::now() + Duration::from_hours(1);
-    crowd.ask(never, isize::try_from(callers).unwrap()).await;
+    crowd.send(never, isize::try_from(callers).unwrap()).await;
     // Graph answers 503 for a third of the time, does not listen for a third, and is silent for a third.
-    let (mut total, mut asked) = (Told::default(), 0);
+    let (mut total, mut calls) = (Responses::default(), 0);
     let third = seconds.div_ceil(3);
     for kind in 0..3 {
         match kind {
@@ -106,28 +106,28 @@ async fn f16_thousands_of_callers_do_not_notice_that_graph_is_away() {
             }
             _ => {
                 graph.heal();
-                link.swallow();
+                link.drop_bytes();
             }
         }
-        // What does not get through to Graph is seen on the way.
+        // Requests that do not reach Graph are counted at the link.
         let seen = || if kind == 0 { graph.calls() } else { link.connections() as u64 };
         let before = seen();
-        let observed = crowd.ask(Instant::now() + Duration::from_secs(third), isize::MAX).await;
+        let observed = crowd.send(Instant::now() + Duration::from_secs(third), isize::MAX).await;
         let probes = third + 2;
-        // An outage is known after five failures in a row: each of those under way at its beginning
-        // may bring a last good answer, and let five more go. A probe that dies with its connection is sent again.
-        let unaware = if kind == 0 { 6 * PLACES } else { 2 };
+        // The breaker opens after five failures in a row. Each request in flight at the start of the outage may still get
+        // a 200, after which five more are sent. A probe whose connection ends is sent again.
+        let before_open = if kind == 0 { 6 * MAX_REQUESTS } else { 2 };
         let now = seen() - before;
-        assert!(now <= probes + unaware, "Graph was asked {now} times in {third} s of outage {kind}");
-        asked += now;
-        total.answers += observed.answers;
+        assert!(now <= probes + before_open, "Graph received {now} requests in {third} s of outage {kind}");
+        calls += now;
+        total.count += observed.count;
         total.slowest = total.slowest.max(observed.slowest);
     }
-    println!("{callers} callers, {seconds} s: {total:?}, all of them 200; Graph was asked {asked} times");
+    println!("{callers} callers, {seconds} s: {total:?}, all of them 200; Graph received {calls} requests");
     link.mend();
     let healed = Instant::now();
     loop {
-        let observed = crowd.ask(never, 32).await;
+        let observed = crowd.send(never, 32).await;
         if observed.fresh > 0 {
             break;
         }
@@ -137,5 +137,5 @@ async fn f16_thousands_of_callers_do_not_notice_that_graph_is_away() {
 }
 
 const CONNECTIONS: usize = 32;
-/// Questions under way at one time.
-const PLACES: u64 = 8;
+/// Requests to Graph at one time.
+const MAX_REQUESTS: u64 = 8;

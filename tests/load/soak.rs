@@ -1,19 +1,19 @@
-//! Mixed callers for as long as one likes, while Graph and the road to it go wrong and right again.
+//! Soak test: mixed callers for a configurable time, while faults of Graph and of the network come and go.
 //!
 //! ```text
-//! callers (cast) ─▶ the real process ─▶ a link ─▶ the stand-in for Graph
-//!    each judges its own answers            └── weather turns both bad and good again
-//! tally: what was answered, how late, and what may not have been        gauge: memory and descriptors
+//! callers (tokens) ─▶ the real process ─▶ a link ─▶ the stand-in for Graph
+//!    each checks its own responses          └── faults breaks and repairs both in turn
+//! results: outcomes, latency, wrong responses        resource_usage: memory and descriptors
 //! ```
 //!
-//! At the end it reports, and fails where there was a panic, an answer that should not have been, or memory or
-//! descriptors that only rise. `SOAK_SECONDS` is how long it lasts.
+//! At the end the test prints a report. It fails on a panic, on a wrong response, and if memory or descriptors rise
+//! without a limit. `SOAK_SECONDS` is its duration.
 
 mod caller;
-mod cast;
-mod gauge;
-mod tally;
-mod weather;
+mod faults;
+mod resource_usage;
+mod results;
+mod tokens;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -25,60 +25,60 @@ use crate::common::client;
 use crate::common::link::Link;
 use crate::common::serve::Serve;
 use crate::{number, process};
-use cast::Cast;
-use gauge::Gauge;
-use tally::Tally;
+use resource_usage::ResourceUsage;
+use results::Results;
+use tokens::Tokens;
 
-/// What everybody in it sees.
-pub(super) struct World {
+/// State that all tasks of the test share.
+pub(super) struct Soak {
     graph: FakeGraph,
     link: Link,
     serve: Serve,
-    cast: Cast,
-    tally: Tally,
-    over: AtomicBool,
+    tokens: Tokens,
+    results: Results,
+    is_over: AtomicBool,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_soak_leaks_nothing_and_no_caller_gets_the_response_of_another() {
     let seconds = number("SOAK_SECONDS", 5) as u64;
-    process::may_open(4_096);
-    let world = Arc::new(world().await);
-    let mut gauge = Gauge::of(world.serve.id());
-    let callers = caller::start(&world);
-    let weather = tokio::spawn(weather::turn(Arc::clone(&world)));
+    process::raise_open_file_limit(4_096);
+    let soak = Arc::new(soak().await);
+    let mut usage = ResourceUsage::new(soak.serve.id());
+    let callers = caller::start(&soak);
+    let faults = tokio::spawn(faults::inject_in_turn(Arc::clone(&soak)));
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(seconds) {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        gauge.read();
+        usage.read();
     }
-    world.over.store(true, Relaxed);
-    weather.await.unwrap();
+    soak.is_over.store(true, Relaxed);
+    faults.await.unwrap();
     for task in callers {
         task.await.unwrap();
     }
-    let world = Arc::into_inner(world).unwrap();
-    let World { graph, link, serve, cast, tally, .. } = world;
+    let soak = Arc::into_inner(soak).unwrap();
+    let Soak { graph, link, serve, tokens, results, .. } = soak;
     link.mend();
     graph.heal();
-    recovers(&serve, &cast).await;
+    recovers(&serve, &tokens).await;
     let panics = serve.series(r#"connector_cache_rejected_total{reason="panic"}"#).await;
     let calls = graph.calls();
     drop(link);
-    gauge.settle().await;
-    println!("\n{}\n{}", tally.report(began.elapsed(), calls), gauge.report());
+    usage.settle().await;
+    println!("\n{}\n{}", results.report(began.elapsed(), calls), usage.report());
     let (status, _, err) = serve.stop().await;
-    assert!(status.success(), "it ended with {status}");
+    assert!(status.success(), "the process ended with {status}");
     assert_eq!(err, Vec::<String>::new(), "standard error");
     assert!(panics < 0.5, "{panics} panics");
-    tally.verdict();
-    gauge.verdict();
+    results.check();
+    usage.check();
 }
 
-/// Short times, so that everything that ends does so within seconds, and a cache too small for all.
-async fn world() -> World {
+/// Starts the parts with short lifetimes, so that all of them pass within seconds, and with a cache too small for all entries.
+async fn soak() -> Soak {
     let graph = FakeGraph::start(Options::default()).unwrap();
-    let cast = Cast::of(&graph);
+    let tokens = Tokens::create(&graph);
     let link = Link::to(graph.address()).await;
     let url = format!("http://{}", link.address());
     let serve = Serve::start(&[
@@ -95,21 +95,24 @@ async fn world() -> World {
         ("CONNECTOR_CACHE__LOG__ACCESS", "off"),
     ])
     .await;
-    World { graph, link, serve, cast, tally: Tally::default(), over: AtomicBool::new(false) }
+    Soak { graph, link, serve, tokens, results: Results::default(), is_over: AtomicBool::new(false) }
 }
 
-/// After the last storm everybody who may is answered within ten seconds.
-async fn recovers(serve: &Serve, cast: &Cast) {
+/// Asserts that ten seconds after the last fault each valid token gets a 200.
+async fn recovers(serve: &Serve, tokens: &Tokens) {
     let healed = Instant::now();
-    for good in cast.good() {
+    for good in tokens.good() {
         loop {
             let bearer = format!("Bearer {}", good.token);
-            let answer = client::get(serve.data, &cast::path_of(0), &[("authorization", &bearer)]).await;
-            if answer.status == 200 {
+            let response = client::get(serve.data, &tokens::path_of(0), &[("authorization", &bearer)]).await;
+            if response.status == 200 {
                 break;
             }
-            let said = answer.header("cache-status").unwrap_or_default();
-            assert!(healed.elapsed() < Duration::from_secs(10), "ten seconds after the storm: {said}");
+            let cache_status = response.header("cache-status").unwrap_or_default();
+            assert!(
+                healed.elapsed() < Duration::from_secs(10),
+                "ten seconds after the faults: {cache_status}"
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

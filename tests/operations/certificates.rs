@@ -11,7 +11,7 @@ use crate::common::tls::Authority;
 use crate::common::token;
 use crate::settings::reloads;
 
-/// Whether a handshake succeeds for a client that trusts this root alone.
+/// Returns whether a handshake succeeds for a client that trusts this root alone.
 async fn connects(serve: &Serve, trusted: &Authority) -> bool {
     connect(serve, trusted).await.is_ok()
 }
@@ -35,7 +35,7 @@ async fn start(origin: &OriginServer, dir: &Path) -> Serve {
 }
 
 #[tokio::test]
-async fn f62_sighup_takes_a_new_certificate_and_refuses_a_broken_or_half_written_one() {
+async fn f62_sighup_loads_a_new_certificate_and_refuses_a_broken_or_half_written_one() {
     let (origin, dir) = (OriginServer::start().await, tempfile::tempdir().unwrap());
     origin.any(Reply::json("{}"));
     let [old, new, newer] = [Authority::new(), Authority::new(), Authority::new()];
@@ -48,10 +48,13 @@ async fn f62_sighup_takes_a_new_certificate_and_refuses_a_broken_or_half_written
     serve.hang_up();
     reloads(&serve, "success", 1).await;
     assert!(connects(&serve, &new).await && !connects(&serve, &old).await, "new handshakes use the new pair");
-    assert!((end_of_certificate(&serve).await - 2_524_608_000.0).abs() < 1.0, "its end is told");
+    assert!(
+        (end_of_certificate(&serve).await - 2_524_608_000.0).abs() < 1.0,
+        "the metric has the expiry of the new certificate"
+    );
     let authorization = format!("Bearer {}", token::mint("a"));
-    let answer = connected.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
-    assert_eq!(answer.status, 200, "what is connected stays so");
+    let response = connected.get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
+    assert_eq!(response.status, 200, "an open connection continues");
 
     newer.until(2060).write_pem(dir.path());
     let whole = [std::fs::read(&certificate).unwrap(), std::fs::read(&key).unwrap()];
@@ -66,7 +69,7 @@ async fn f62_sighup_takes_a_new_certificate_and_refuses_a_broken_or_half_written
     std::fs::write(&certificate, &whole[0]).unwrap();
     serve.hang_up();
     reloads(&serve, "success", 2).await;
-    assert!(connects(&serve, &newer).await, "the rest of the file came");
+    assert!(connects(&serve, &newer).await, "the complete file is loaded");
     assert!((end_of_certificate(&serve).await - 2_840_140_800.0).abs() < 1.0);
     let (status, out, _) = serve.stop().await;
     assert!(status.success());
@@ -75,7 +78,7 @@ async fn f62_sighup_takes_a_new_certificate_and_refuses_a_broken_or_half_written
 }
 
 #[tokio::test]
-async fn f62_a_certificate_that_changes_is_noticed_without_a_signal() {
+async fn f62_a_changed_certificate_is_loaded_without_a_signal() {
     let (origin, dir) = (OriginServer::start().await, tempfile::tempdir().unwrap());
     let [old, new] = [Authority::new(), Authority::new()];
     old.right().write_pem(dir.path());

@@ -1,6 +1,6 @@
 //! Operations on a running process: new certificates, tokens and settings, and rolling updates.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
+#![expect(clippy::unwrap_used, reason = "a test fails at the first unexpected value")]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -21,7 +21,7 @@ async fn f61_two_instances_are_rolled_under_a_thousand_requests_a_second_and_non
     origin.any(Reply::json("{}"));
     let (url, balancer) = (origin.url(), Balancer::start().await);
     let env = [("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()), ("CONNECTOR_CACHE__DRAIN__DELAY", "1s")];
-    // The new ones get nothing before they are added.
+    // New instances get no connections before they are added.
     let [first, second, third, fourth] = [
         Serve::start(&env).await,
         Serve::start(&env).await,
@@ -31,7 +31,7 @@ async fn f61_two_instances_are_rolled_under_a_thousand_requests_a_second_and_non
     balancer.add(&first).await;
     balancer.add(&second).await;
     let load = Load::start(&balancer);
-    load.answers(1000).await;
+    load.wait_for_responses(1000).await;
     let mut running = Vec::new();
     for (old, new) in [(first, third), (second, fourth)] {
         let joining = balancer.add(&new);
@@ -39,19 +39,19 @@ async fn f61_two_instances_are_rolled_under_a_thousand_requests_a_second_and_non
         let (status, out, _) = ended;
         assert!(status.success(), "{status}");
         assert!(out.last().unwrap().contains("\"connections_cut\":0"), "{out:?}");
-        load.answers(1000).await;
+        load.wait_for_responses(1000).await;
         running.push(new);
     }
     let Outcome { answered, failed, seconds } = load.end().await;
-    eprintln!("{answered} answers in {seconds:.1} s");
+    eprintln!("{answered} responses in {seconds:.1} s");
     assert_eq!(failed, Vec::<String>::new(), "of {answered}");
     assert_eq!(running.len(), 2);
 }
 
-/// Callers that ask one after the other and try nothing twice.
+/// Callers that send requests one after the other and repeat none.
 struct Load {
     answered: Arc<AtomicUsize>,
-    over: Arc<AtomicBool>,
+    is_over: Arc<AtomicBool>,
     callers: Vec<JoinHandle<Vec<String>>>,
     began: Instant,
 }
@@ -64,18 +64,18 @@ struct Outcome {
 
 impl Load {
     fn start(balancer: &Balancer) -> Self {
-        let (answered, over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let (answered, is_over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
         let callers = (0..CALLERS).map(|number| {
-            tokio::spawn(call(number, balancer.address, Arc::clone(&answered), Arc::clone(&over)))
+            tokio::spawn(call(number, balancer.address, Arc::clone(&answered), Arc::clone(&is_over)))
         });
         let callers = callers.collect();
-        Self { answered, over, callers, began: Instant::now() }
+        Self { answered, is_over, callers, began: Instant::now() }
     }
 
-    /// Returns when so many more are answered.
-    async fn answers(&self, more: usize) {
+    /// Returns when this number of further requests has got a 200.
+    async fn wait_for_responses(&self, more: usize) {
         let enough = self.answered.load(SeqCst) + more;
-        within("answers", async {
+        within("responses", async {
             while self.answered.load(SeqCst) < enough {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -84,7 +84,7 @@ impl Load {
     }
 
     async fn end(self) -> Outcome {
-        self.over.store(true, SeqCst);
+        self.is_over.store(true, SeqCst);
         let mut failed = Vec::new();
         for caller in self.callers {
             failed.extend(caller.await.unwrap());
@@ -94,33 +94,35 @@ impl Load {
     }
 }
 
-/// One caller: what went wrong.
+/// Runs one caller. Returns its failed requests.
 async fn call(
     number: u32,
     balancer: std::net::SocketAddr,
     answered: Arc<AtomicUsize>,
-    over: Arc<AtomicBool>,
+    is_over: Arc<AtomicBool>,
 ) -> Vec<String> {
     let authorization = format!("Bearer {}", token::mint(&format!("subject-{}", number % 8)));
-    let (mut failed, mut kept) = (Vec::new(), None);
+    let (mut failed, mut reusable) = (Vec::new(), None);
     let turn = Duration::from_secs(1) / RATE;
-    // Each has a turn of its own.
+    // Each caller has its own offset.
     let mut ticks = interval_at(tokio::time::Instant::now() + turn * number, turn * CALLERS);
     // A caller that had to wait catches up; on a slow machine the rate is lower.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    while !over.load(SeqCst) {
+    while !is_over.load(SeqCst) {
         ticks.tick().await;
-        let mut client = match kept.take() {
+        let mut client = match reusable.take() {
             Some(client) => client,
             None => Client::connect(balancer).await,
         };
-        let asked = client.ask(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
-        match (asked, client.response().await) {
-            (Ok(()), Ok(answer)) if answer.status == 200 => {
+        let sent = client.send_get(&path("B2X_1_x"), &[("authorization", &authorization)]).await;
+        match (sent, client.response().await) {
+            (Ok(()), Ok(response)) if response.status == 200 => {
                 answered.fetch_add(1, SeqCst);
-                kept = (answer.header("connection") != Some("close")).then_some(client);
+                reusable = (response.header("connection") != Some("close")).then_some(client);
             }
-            (asked, answer) => failed.push(format!("{asked:?} {:?}", answer.map(|answer| answer.status))),
+            (sent, response) => {
+                failed.push(format!("{sent:?} {:?}", response.map(|response| response.status)))
+            }
         }
     }
     failed

@@ -9,7 +9,7 @@ use crate::common::reply::Reply;
 use crate::common::serve::Serve;
 use crate::common::{token, within};
 
-/// Returns when so many reloads have ended so.
+/// Returns when this number of reloads has this result.
 pub(crate) async fn reloads(serve: &Serve, result: &str, count: u32) {
     let name = format!("connector_cache_config_reloads_total{{result=\"{result}\"}}");
     within(&format!("{count} reloads with {result}"), async {
@@ -55,13 +55,14 @@ impl Stage {
     }
 
     async fn cache_status(&self, subject: &str) -> String {
-        let answer = self.serve.get(&path("B2X_1_x"), &token::mint(subject)).await;
-        answer.header("cache-status").unwrap().to_owned()
+        let response = self.serve.get(&path("B2X_1_x"), &token::mint(subject)).await;
+        response.header("cache-status").unwrap().to_owned()
     }
 
-    /// Lines of the log that have this in them.
+    /// Returns the lines of the log that contain this text.
     async fn logged(&self, what: &str) -> Vec<String> {
-        let found = || self.serve.said().into_iter().filter(|line| line.contains(what)).collect::<Vec<_>>();
+        let found =
+            || self.serve.log_lines().into_iter().filter(|line| line.contains(what)).collect::<Vec<_>>();
         within(what, async {
             while found().is_empty() {
                 tokio::task::yield_now().await;
@@ -75,7 +76,7 @@ impl Stage {
 const STORED: &str = "connector-cache; fwd=uri-miss; fwd-status=200; stored";
 
 #[tokio::test]
-async fn a_lower_ttl_holds_for_what_is_stored_at_the_next_request() {
+async fn a_lower_ttl_applies_to_stored_entries_at_the_next_request() {
     let mut stage = Stage::set("[cache]\nstale_while_revalidate = \"0s\"\n").await;
     assert_eq!(stage.cache_status("a").await, STORED);
     assert!(stage.cache_status("a").await.starts_with("connector-cache; hit; ttl="));
@@ -83,11 +84,11 @@ async fn a_lower_ttl_holds_for_what_is_stored_at_the_next_request() {
     assert_eq!(stage.cache_status("a").await, "connector-cache; fwd=stale; fwd-status=200; stored");
     assert_eq!(stage.origin.requests(), 2);
     let seen = stage.serve.look("/cache").await.json();
-    assert_eq!(seen["configuration"]["cache.ttl"], "1ms", "what is in effect is what is told");
-    let logged = stage.logged("the configuration was read again").await;
+    assert_eq!(seen["configuration"]["cache.ttl"], "1ms", "the overview has the value in effect");
+    let logged = stage.logged("the configuration was reloaded").await;
     assert!(logged[0].contains("\"changed\":\"cache.ttl\""), "{logged:?}");
     stage.write("[cache]\nstale_while_revalidate = \"0s\"\nttl = \"1h\"\n", true).await;
-    let logged = stage.logged("needs a restart").await;
+    let logged = stage.logged("these keys require a restart").await;
     assert!(logged.len() == 1 && logged[0].contains("\"kept\":\"15m\""), "{logged:?}");
     stage.cache_status("b").await;
     assert!(stage.cache_status("b").await.starts_with("connector-cache; hit; ttl="));
@@ -114,12 +115,12 @@ async fn f62_a_broken_configuration_is_refused_and_the_old_one_stays() {
 }
 
 #[tokio::test]
-async fn what_needs_a_restart_is_named_and_changes_nothing() {
+async fn keys_that_need_a_restart_are_named_and_change_nothing() {
     let mut stage = Stage::set("").await;
     let text =
         "[scrub]\nmask = \"#\"\n[cache]\nmax_bytes = \"1MiB\"\n[limits]\nconnections_per_address = 3\n";
     stage.write(text, true).await;
-    let logged = stage.logged("needs a restart").await;
+    let logged = stage.logged("these keys require a restart").await;
     let named = |line: &String| line.contains("\"keys\":\"cache.max_bytes, scrub.mask\"");
     assert!(logged.iter().any(named), "{logged:?}");
     assert!((stage.serve.series("connector_cache_capacity_bytes").await - f64::from(64 << 20)).abs() < 1.0);
@@ -127,20 +128,20 @@ async fn what_needs_a_restart_is_named_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn limits_and_log_follow_the_file_and_the_environment_stays_above_it() {
+async fn limits_and_log_follow_the_file_and_the_environment_overrides_it() {
     let mut stage = Stage::set("").await;
     let text = "[limits]\nconnections_per_address = 1\ntarget_bytes = \"1KiB\"\n[log]\naccess = \"all\"\n\
                 [graph]\nbase_url = \"http://127.0.0.1:1\"\ntimeout = \"9s\"\n";
     stage.write(text, true).await;
-    assert_eq!(stage.cache_status("a").await, STORED, "the origin of the environment is still asked");
+    assert_eq!(stage.cache_status("a").await, STORED, "requests still go to the origin of the environment");
     let authorization = format!("Bearer {}", token::mint("a"));
     let headers = [("authorization", authorization.as_str())];
-    // The place of the connection before is given back a moment after its end.
+    // The slot of the previous connection is released shortly after its end.
     let mut first = within("the one place", async {
         loop {
             let mut client = Client::connect(stage.serve.data).await;
-            let asked = client.ask(&path("B2X_1_x"), &headers).await;
-            if asked.is_ok() && client.response().await.is_ok_and(|answer| answer.status == 200) {
+            let sent = client.send_get(&path("B2X_1_x"), &headers).await;
+            if sent.is_ok() && client.response().await.is_ok_and(|response| response.status == 200) {
                 break client;
             }
         }
@@ -151,13 +152,13 @@ async fn limits_and_log_follow_the_file_and_the_environment_stays_above_it() {
     let long = format!("/beta?{}", "x".repeat(2000));
     assert_eq!(first.get(&long, &headers).await.status, 414);
     let logged = stage.logged("\"cache\":\"hit\"").await;
-    assert_eq!(logged.len(), 1, "hits are told of now");
+    assert_eq!(logged.len(), 1, "hits are logged now");
     stage.write(&text.replace("\"all\"", "\"off\""), true).await;
     assert!(stage.logged("\"changed\":\"log.access\"").await.len() == 1);
     stage.write("log.filter = \"warn\"", true).await;
     stage.write("log.filter = \"info\"", true).await;
     let logged = stage.logged("\"changed\":\"log.filter\"").await;
-    assert_eq!(logged.len(), 1, "the first was told of to nobody: {logged:?}");
+    assert_eq!(logged.len(), 1, "the first hit was not logged: {logged:?}");
     assert!(stage.serve.stop().await.0.success());
 }
 
@@ -183,7 +184,7 @@ async fn f62_the_admin_token_follows_its_file() {
     std::fs::write(&file, "\n").unwrap();
     serve.hang_up();
     reloads(&serve, "failure", 1).await;
-    assert_eq!((status("").await, status("new").await), (401, 200), "the old one stays");
+    assert_eq!((status("").await, status("new").await), (401, 200), "the old token stays");
     let (status, out, _) = serve.stop().await;
     assert!(status.success());
     assert!(out.iter().all(|line| !line.contains("\"new\"")), "{out:?}");

@@ -1,4 +1,4 @@
-//! curl, which speaks every version of HTTP that the data port does.
+//! curl, with every version of HTTP that the data port supports.
 
 use std::process::Command;
 
@@ -7,13 +7,13 @@ use connector_cache::fake_graph::SIGN_UP;
 use crate::common::proxy::path;
 use crate::harness::World;
 
-/// Runs curl with a token, and gives its output.
+/// Runs curl with a token. Returns its output.
 async fn curl(world: &World, token: &str, arguments: &[&str]) -> String {
     let mut command: Command = world.command("curl");
     command.args(["--silent", "--show-error", "--max-time", "20", "--cacert"]).arg(world.root());
     command.arg("--header").arg(format!("Authorization: Bearer {token}")).args(arguments);
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
-    let output = output.expect("curl is installed; tests/sdk_clients/prepare says what is missing");
+    let output = output.expect("curl is installed; tests/sdk_clients/prepare checks the requirements");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "curl {arguments:?}: {errors}");
     String::from_utf8(output.stdout).unwrap()
@@ -32,7 +32,7 @@ async fn head_has_the_fields_of_get_in_every_version_of_http() {
         ("--http1.1", &tls),
         ("--http2", &tls),
     ] {
-        // The first of each port fills the cache.
+        // The first request of each port fills the cache.
         curl(&world, &token, &[version, url]).await;
         let get = curl(&world, &token, &[version, "--dump-header", "-", "--output", "/dev/null", url]).await;
         let head = curl(&world, &token, &[version, "--head", url]).await;
@@ -49,23 +49,24 @@ async fn curl_decodes_what_is_compressed() {
     let plain = format!("http://{}{}", world.plain.data, path(SIGN_UP));
     let tls = format!("https://localhost:{}{}", world.tls.data.port(), path(SIGN_UP));
     for (version, url) in [("--http1.1", &plain), ("--http2", &tls)] {
-        // The first brings it into the cache.
+        // The first request fills the cache.
         curl(&world, &token, &[version, "--compressed", url]).await;
         let size = ["--output", "/dev/null", "--write-out", "%{size_download} %{header_json}"];
-        let mut told = Vec::new();
+        let mut results = Vec::new();
         for more in [&["--compressed"][..], &[]] {
-            let answer = curl(&world, &token, &[&[version, url], more].concat()).await;
+            let response = curl(&world, &token, &[&[version, url], more].concat()).await;
             let (bytes, head) = {
-                let said = curl(&world, &token, &[&[version, url], more, &size].concat()).await;
-                let (bytes, head) = said.split_once(' ').map(|(b, h)| (b.to_owned(), h.to_owned())).unwrap();
+                let output = curl(&world, &token, &[&[version, url], more, &size].concat()).await;
+                let (bytes, head) =
+                    output.split_once(' ').map(|(b, h)| (b.to_owned(), h.to_owned())).unwrap();
                 (bytes.parse::<usize>().unwrap(), head)
             };
             assert!(head.contains("connector-cache; hit;"), "{head}");
             assert_eq!(head.contains("\"content-encoding\""), !more.is_empty(), "{head}");
-            told.push((answer, bytes));
+            results.push((response, bytes));
         }
-        assert_eq!(told[0].0, told[1].0, "{version}");
-        assert!(told[0].1 * 3 < told[1].1 * 2, "{} bytes for {}", told[0].1, told[1].1);
+        assert_eq!(results[0].0, results[1].0, "{version}");
+        assert!(results[0].1 * 3 < results[1].1 * 2, "{} bytes for {}", results[0].1, results[1].1);
     }
     world.stop().await;
 }
@@ -81,7 +82,7 @@ async fn two_urls_of_one_call_share_a_connection() {
     world.stop().await;
 }
 
-/// The head without what differs from request to request, sorted.
+/// Returns the sorted lines of the head, without those that differ between requests.
 fn stable(head: &str) -> Vec<&str> {
     let differs = |line: &&str| {
         ["request-id:", "client-request-id:"].iter().all(|name| !line.to_ascii_lowercase().starts_with(name))

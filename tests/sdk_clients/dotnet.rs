@@ -1,4 +1,4 @@
-//! Requests as Graph's SDK for .NET 5.x sends them, written out: what its captures show, field by field.
+//! Requests of Graph's SDK for .NET 5.x, with the header fields of captured requests.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use connector_cache::fake_graph::{FakeGraph, Options, SIGN_UP};
 use crate::common::client::{self, Response};
 use crate::common::proxy::{Proxy, path};
 
-/// What `GraphClientFactory` and its handlers put on every request.
+/// Sends a GET with the fields that `GraphClientFactory` and its handlers add to every request.
 async fn get(proxy: &Proxy, token: &str) -> Response {
     let headers = [
         ("authorization", &*format!("Bearer {token}")),
@@ -25,32 +25,35 @@ async fn get(proxy: &Proxy, token: &str) -> Response {
     client::get(proxy.data, &path(SIGN_UP), &headers).await
 }
 
-fn said(response: &Response) -> &str {
+fn cache_status(response: &Response) -> &str {
     response.header("cache-status").unwrap_or_default()
 }
 
 #[tokio::test]
-async fn its_no_store_on_every_request_does_not_keep_it_from_hits() {
+async fn no_store_on_every_request_does_not_prevent_hits() {
     let graph = FakeGraph::start(Options::default()).unwrap();
     let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
-    assert_eq!(said(&get(&proxy, &token).await), "connector-cache; fwd=uri-miss; fwd-status=200; stored");
+    assert_eq!(
+        cache_status(&get(&proxy, &token).await),
+        "connector-cache; fwd=uri-miss; fwd-status=200; stored"
+    );
     proxy.clock.advance(Duration::from_secs(1));
     let hit = get(&proxy, &token).await;
-    assert_eq!((hit.status, said(&hit)), (200, "connector-cache; hit; ttl=299"));
+    assert_eq!((hit.status, cache_status(&hit)), (200, "connector-cache; hit; ttl=299"));
     assert_eq!(hit.header("client-request-id"), Some(CLIENT_REQUEST_ID));
     assert_eq!(graph.calls(), 1);
     proxy.stop().await;
 }
 
 #[tokio::test]
-async fn an_operator_who_obeys_it_has_no_hits() {
+async fn with_client_directives_honored_there_are_no_hits() {
     let graph = FakeGraph::start(Options::default()).unwrap();
     let honor = ClientDirectives::Honor;
     let proxy = Proxy::with(&graph.url(), |config| config.freshness.client_directives = honor).await;
     let token = graph.token().mint();
     for calls in 1..=2 {
         assert_eq!(
-            said(&get(&proxy, &token).await),
+            cache_status(&get(&proxy, &token).await),
             "connector-cache; fwd=uri-miss; fwd-status=200; detail=no-store"
         );
         assert_eq!(graph.calls(), calls);

@@ -1,4 +1,4 @@
-//! The stand-in for Graph, the cache on a plain and on a TLS port, and one client process that gives orders.
+//! Test harness: the stand-in for Graph, a proxy on a plain and on a TLS port, and one client process that sends commands.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -15,19 +15,19 @@ use serde_json::{Value, json};
 use crate::common::proxy::Proxy;
 use crate::common::tls::Authority;
 
-/// Everything that a client can meet.
+/// All parts that a client uses.
 pub(crate) struct World {
     pub(crate) graph: Arc<FakeGraph>,
     pub(crate) plain: Proxy,
     pub(crate) tls: Proxy,
-    /// Holds the certificate's files.
+    /// Directory with the files of the certificate.
     files: tempfile::TempDir,
 }
 
 impl World {
-    /// One stand-in, two caches before it.
+    /// Starts the stand-in and two proxies before it.
     pub(crate) async fn start() -> Self {
-        // The caches' clocks stand still, and a token must not be minted in their future.
+        // The clocks of the proxies stand still, and a token must not be issued in their future.
         let start = SystemTime::now();
         let now: NowFn = Arc::new(move || start);
         let graph = FakeGraph::start(Options { now, ..Options::default() }).unwrap();
@@ -41,12 +41,12 @@ impl World {
         Self { graph: Arc::new(graph), plain, tls, files }
     }
 
-    /// The private root that signed the certificate.
+    /// Returns the path of the private root that signed the certificate.
     pub(crate) fn root(&self) -> PathBuf {
         self.files.path().join("root.pem")
     }
 
-    /// A program that trusts the private root and goes round any proxy of this machine's.
+    /// Prepares a program that trusts the private root and uses no proxy of this machine.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
@@ -59,11 +59,11 @@ impl World {
         command
     }
 
-    /// Runs a client that gives orders until it ends, and fails the test with its output where it fails.
+    /// Runs a client, and carries out its commands until it ends. Fails the test with the client's output if it fails.
     pub(crate) async fn play(&self, mut command: Command) {
         let clocks = [self.plain.clock.clone(), self.tls.clock.clone()];
         let ticking = tokio::spawn(async move {
-            // A client waits in real time, and a gate must open by it.
+            // A client waits in real time, so the proxies' clocks must follow it.
             let mut then = std::time::Instant::now();
             let mut ticks = tokio::time::interval(Duration::from_millis(20));
             loop {
@@ -75,11 +75,11 @@ impl World {
                 then = now;
             }
         });
-        let told = self.files.path().join("told.txt");
+        let output_file = self.files.path().join("output.txt");
         let child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(File::create(&told).unwrap())
+            .stderr(File::create(&output_file).unwrap())
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} does not start: {error}; {}", advice()));
         let graph = Arc::clone(&self.graph);
@@ -87,8 +87,8 @@ impl World {
         let ended = tokio::time::timeout(LIMIT, running).await;
         ticking.abort();
         let fine = matches!(ended, Ok(Ok(true)));
-        let told = std::fs::read_to_string(told).unwrap_or_default();
-        assert!(fine, "{command:?} failed or took longer than {LIMIT:?}:\n{told}");
+        let output_file = std::fs::read_to_string(output_file).unwrap_or_default();
+        assert!(fine, "{command:?} failed or took longer than {LIMIT:?}:\n{output_file}");
     }
 
     pub(crate) async fn stop(self) {
@@ -97,38 +97,38 @@ impl World {
     }
 }
 
-/// Where `prepare` puts the clients.
+/// Returns the directory in which `prepare` installs the clients.
 pub(crate) fn installed() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients")
 }
 
-/// A script beside this file.
+/// Returns the path of a script beside this file.
 pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk_clients").join(name)
 }
 
-/// Fails the test, saying what to do, where a client is not installed.
+/// Fails the test with advice if a client is not installed.
 pub(crate) fn require(file: &Path) {
-    assert!(file.exists(), "{} is not there; {}", file.display(), advice());
+    assert!(file.exists(), "{} does not exist; {}", file.display(), advice());
 }
 
 fn advice() -> &'static str {
     "tests/sdk_clients/prepare installs the clients"
 }
 
-/// Obeys until the client closes its output. Whether it ended well.
+/// Carries out commands until the client closes its output. Returns whether the client succeeded.
 fn serve(mut child: Child, graph: &FakeGraph) -> bool {
     let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else { return false };
-    obey(input, output, graph);
+    carry_out_all(input, output, graph);
     child.wait().is_ok_and(|status| status.success())
 }
 
-fn obey(mut input: ChildStdin, output: ChildStdout, graph: &FakeGraph) {
+fn carry_out_all(mut input: ChildStdin, output: ChildStdout, graph: &FakeGraph) {
     for line in BufReader::new(output).lines() {
         let order: Value = serde_json::from_str(&line.unwrap()).unwrap();
-        let answer = carry_out(&order, graph);
-        // A client that died has nothing left to say; its exit code tells.
-        if writeln!(input, "{answer}").is_err() {
+        let response = carry_out(&order, graph);
+        // A client that crashed sends no further command; its exit code has the failure.
+        if writeln!(input, "{response}").is_err() {
             return;
         }
     }
@@ -151,9 +151,9 @@ fn carry_out(order: &Value, graph: &FakeGraph) -> Value {
             graph.fail_next(u32::try_from(number("count")).unwrap(), status);
             json!({})
         }
-        other => panic!("no such order: {other}"),
+        other => panic!("unknown command: {other}"),
     }
 }
 
-/// For all stories of one client, on a machine that is busy with other things.
+/// Time for all scenarios of one client on a busy machine.
 const LIMIT: Duration = Duration::from_secs(240);

@@ -1,8 +1,8 @@
-// Graph's client for JavaScript before the cache, used as a service would use it.
+// Graph's client for JavaScript before the proxy, used as by a service.
 //
-// tests/sdk_clients/main.rs runs it and holds the other end of stdin and stdout: a line of JSON out is an order to
-// the stand-in for Graph, a line in is the answer. The client attaches tokens over https alone, and only for
-// hosts that it was told; over plain loopback it takes a middleware of one's own. What fails goes to stderr.
+// tests/sdk_clients/main.rs runs this script and is connected to its stdin and stdout: each output line is a command, in
+// JSON, to the stand-in for Graph, and each input line is the result. The client attaches tokens only over https and for
+// configured hosts; for plain loopback the script has its own middleware. Failures go to stderr.
 
 import assert from "node:assert/strict";
 import { createInterface } from "node:readline";
@@ -162,7 +162,7 @@ let failed = false;
 for (const scheme of ["http", "https"]) {
     for (const [name, story] of Object.entries(stories)) {
         try {
-            // Each story has its own user, and so a cache of its own.
+            // Each scenario has its own user, and so its own cache entries.
             await story(await Service.over(scheme, `${name} ${scheme}`));
         } catch (error) {
             failed = true;

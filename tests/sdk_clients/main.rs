@@ -1,7 +1,7 @@
-//! Clients that people use, before the cache: their own parsing, retries, challenges and TLS.
+//! Widely used clients before the proxy: their own parsing, retries, challenges and TLS.
 //!
-//! They are installed by `tests/sdk_clients/prepare` into `target/clients`, some 400 MB, which is why these tests are
-//! built only with a feature of their own (`make test-clients` does both):
+//! `tests/sdk_clients/prepare` installs the clients into `target/clients`, about 400 MB. Therefore these tests have their
+//! own feature (`make test-clients` does both):
 //!
 //! ```text
 //! tests/sdk_clients/prepare && cargo test --features test-clients --test sdk_clients

@@ -35,7 +35,7 @@ def order(what, **more):
 
 
 class Credential:
-    """What azure-identity is: hands out the token that it has, and a new one when Graph demands claims."""
+    """A credential as in azure-identity: returns its token, and a new one when Graph sends a claims challenge."""
 
     def __init__(self, user):
         self.user = user
@@ -50,7 +50,7 @@ class Credential:
 
 
 class Service:
-    """One user's client, and what it saw of its last answer."""
+    """The client of one user, and its last response."""
 
     def __init__(self, base, user):
         self.credential = Credential(user)
@@ -198,7 +198,7 @@ async def main():
     for base, protocol in [(os.environ["PLAIN_URL"], "HTTP/1.1"), (os.environ["TLS_URL"], "HTTP/2")]:
         for story in stories:
             try:
-                # Each story has its own user, and so a cache of its own.
+                # Each scenario has its own user, and so its own cache entries.
                 await story(Service(f"{base}/beta", f"{story.__name__} {protocol}"), protocol)
             except Exception:
                 failed += 1

@@ -84,7 +84,7 @@ async fn readiness_follows_the_latch_and_liveness_does_not() {
 }
 
 #[tokio::test]
-async fn the_cache_is_looked_at_and_purged_by_selection() {
+async fn the_overview_is_served_and_entries_are_purged_by_selection() {
     let port = start(Config::default()).await;
     assert_eq!(port.ask("GET", "/cache", "").await.body, r#"{"entries":3}"#);
     let tenant = "aaaaaaaa-1111-4222-8333-bbbbbbbbbbbb";
@@ -96,7 +96,7 @@ async fn the_cache_is_looked_at_and_purged_by_selection() {
 }
 
 #[tokio::test]
-async fn a_purge_that_is_misspelt_or_foreign_purges_nothing() {
+async fn an_invalid_purge_or_one_of_a_browser_purges_nothing() {
     let port = start(Config::default()).await;
     assert_eq!(port.ask("DELETE", "/cache?flows=a", "").await.status(), 400);
     assert_eq!(port.ask("DELETE", "/cache?flow=a&flow=b", "").await.status(), 400);
@@ -108,7 +108,7 @@ async fn a_purge_that_is_misspelt_or_foreign_purges_nothing() {
 }
 
 #[tokio::test]
-async fn with_a_token_file_looking_and_purging_need_the_token() {
+async fn with_a_token_file_the_overview_and_a_purge_need_it() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("token");
     std::fs::write(&file, "s3cret").unwrap();

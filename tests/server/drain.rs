@@ -1,4 +1,4 @@
-//! The end of a server: what is under way is finished, nothing new is begun.
+//! Drain of a server: requests in flight are finished, and no new connection is accepted.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::raw::{Raw, get};
 use crate::stub::{config, patient, start, start_with, until};
 
 #[tokio::test]
-async fn f61_what_is_in_flight_is_finished_and_nothing_new_is_taken() {
+async fn f61_requests_in_flight_are_finished_and_no_connection_is_accepted() {
     let server = start(patient()).await;
     let mut busy = Raw::connect(server.address).await;
     busy.send(get("/held")).await;
@@ -23,7 +23,7 @@ async fn f61_what_is_in_flight_is_finished_and_nothing_new_is_taken() {
     let reply = busy.reply(true).await.unwrap();
     assert_eq!((&*reply.body, reply.field("connection")), ("/held", Some("close")));
     assert_eq!(busy.rest_text().await, "");
-    assert_eq!(server.task.await.unwrap(), 0, "none was cut");
+    assert_eq!(server.task.await.unwrap(), 0, "no connection was cut");
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn a_request_in_flight_is_answered_with_connection_close() {
 }
 
 #[tokio::test]
-async fn during_the_delay_everything_goes_on() {
+async fn during_the_delay_all_connections_are_served() {
     let drain = Drain { delay: Duration::from_mins(1), timeout: Duration::ZERO };
     let server = start_with(connector_cache::server::Config { drain, ..config(patient()) }).await;
     let mut old = Raw::connect(server.address).await;
@@ -61,13 +61,13 @@ async fn f61_in_the_second_half_of_the_delay_responses_close_their_connection() 
     let began = std::time::Instant::now();
     server.drain.cancel();
     while raw.get("/a").await.field("connection").is_none() {}
-    let told = began.elapsed();
-    assert!((Duration::from_secs(1)..Duration::from_secs(2)).contains(&told), "after {told:?}");
+    let elapsed = began.elapsed();
+    assert!((Duration::from_secs(1)..Duration::from_secs(2)).contains(&elapsed), "after {elapsed:?}");
     assert_eq!(raw.rest_text().await, "");
 }
 
 #[tokio::test]
-async fn what_does_not_end_in_time_is_cut_and_counted() {
+async fn connections_that_do_not_end_in_time_are_cut_and_counted() {
     let drain = Drain { delay: Duration::ZERO, timeout: Duration::from_millis(100) };
     let server = start_with(connector_cache::server::Config { drain, ..config(patient()) }).await;
     let mut stuck = Raw::connect(server.address).await;

@@ -1,4 +1,4 @@
-//! Peers that send more of HTTP/2 than anybody needs.
+//! Peers that send more HTTP/2 frames than requests need.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::frames::{
 use crate::raw::Raw;
 use crate::stub::{PATIENCE, Running, patient, start, until};
 
-/// Sends `piece` again and again, takes whatever comes back, and returns how many bytes went out before the end.
+/// Sends `piece` repeatedly and reads all responses. Returns the number of bytes sent before the connection ended.
 async fn pour(server: &Running, first: &[u8], piece: impl Fn(u32) -> Vec<u8>) -> usize {
     let (mut read, mut write) = TcpStream::connect(server.address).await.unwrap().into_split();
     let taking = tokio::spawn(async move {
@@ -39,13 +39,13 @@ async fn pour(server: &Running, first: &[u8], piece: impl Fn(u32) -> Vec<u8>) ->
     sent
 }
 
-/// The connection ends within some megabytes, that is counted once, and others never notice.
+/// Asserts that the connection ends within some megabytes, that the end is counted once, and that other callers are served.
 async fn ends(first: Vec<u8>, piece: impl Fn(u32) -> Vec<u8>) {
     let server = start(patient()).await;
     let mut other = Raw::connect(server.address).await;
     assert_eq!(other.get("/a").await.status(), 200);
     let sent = pour(&server, &[hello(), first].concat(), piece).await;
-    // What the socket's buffers still took counts as sent.
+    // Bytes that the socket's buffers accepted count as sent.
     assert!(sent < 16 << 20, "{sent} bytes");
     until("it is counted", || server.rejected(ConnRejection::Flood) == 1).await;
     assert_eq!(other.get("/b").await.status(), 200);
@@ -66,8 +66,8 @@ async fn f50_streams_opened_only_to_be_reset_end_the_connection() {
 }
 
 #[tokio::test]
-async fn f50_streams_that_we_are_made_to_reset_end_the_connection() {
-    // CVE-2025-8671: a window update of nothing is an error of the stream, and so ours to reset.
+async fn f50_streams_that_the_server_must_reset_end_the_connection() {
+    // CVE-2025-8671: a window update of zero is a stream error, which the server must reset.
     let server = start(patient()).await;
     let mut raw = Raw::connect(server.address).await;
     let mut bytes = hello();
@@ -77,11 +77,11 @@ async fn f50_streams_that_we_are_made_to_reset_end_the_connection() {
     }
     raw.send(bytes).await;
     assert!(goaway(&raw.rest().await).is_some(), "GOAWAY");
-    assert!(server.stub.asked().len() < 1_000, "{}", server.stub.asked().len());
+    assert!(server.stub.paths().len() < 1_000, "{}", server.stub.paths().len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f50_others_are_answered_while_connections_flood() {
+async fn f50_other_callers_are_served_during_a_flood() {
     let server = start(patient()).await;
     let mut other = Raw::connect(server.address).await;
     let until_then = Instant::now() + Duration::from_secs(1);
@@ -144,15 +144,15 @@ async fn f51_empty_data_without_end_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn f51_a_small_block_that_unfolds_to_much_ends_the_connection() {
+async fn f51_a_small_block_that_expands_to_a_large_one_ends_the_connection() {
     let server = start(patient()).await;
     let mut raw = Raw::connect(server.address).await;
-    // A field of 4,000 bytes goes into the table once; each byte after it is that field again (RFC 7541).
+    // A field of 4,000 bytes is added to the dynamic table once. Each further byte repeats this field (RFC 7541).
     let long = [&[0x40, 1, b'a', 0x7f, 0xa1, 0x1e], &vec![b'x'; 4_000][..]].concat();
     let bomb = [GET, &long, &vec![0xbe; 8_000]].concat();
     raw.send([hello(), frame(HEADERS, END_HEADERS | END_STREAM, 1, &bomb)].concat()).await;
     assert_eq!(goaway(&raw.rest().await), Some(ENHANCE_YOUR_CALM));
-    assert_eq!(server.stub.asked(), [""; 0]);
+    assert_eq!(server.stub.paths(), [""; 0]);
     until("it is counted", || server.rejected(ConnRejection::Flood) == 1).await;
 }
 
@@ -174,13 +174,13 @@ async fn f44_a_request_that_http2_does_not_allow_reaches_no_handler() {
             _ => [GET, &bad].concat(),
         };
         raw.send([hello(), frame(HEADERS, END_HEADERS | END_STREAM, 1, &block)].concat()).await;
-        // A reset, a refusal, or the end of it all.
+        // A reset of the stream, an error response, or the end of the connection.
         raw.wait(|bytes| {
             kinds(bytes).contains(&(RST_STREAM, 1))
                 || kinds(bytes).contains(&(HEADERS, 1))
                 || goaway(bytes).is_some()
         })
         .await;
-        assert_eq!(server.stub.asked(), [""; 0], "{what}");
+        assert_eq!(server.stub.paths(), [""; 0], "{what}");
     }
 }

@@ -1,4 +1,4 @@
-//! What HTTP/1 bytes are taken for requests, and what is answered.
+//! HTTP/1 framing: bytes that are requests, and the responses to them.
 
 use connector_cache::http::rejection::Rejection;
 use connector_cache::server::ConnRejection;
@@ -24,7 +24,7 @@ async fn f45_pipelined_requests_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn f42_a_body_is_refused_and_what_it_smuggles_is_never_answered() {
+async fn f42_a_body_is_refused_and_a_request_in_it_is_never_answered() {
     let smuggled = get("/smuggled");
     let length = smuggled.len();
     let chunked = format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{smuggled}\r\n0\r\n\r\n");
@@ -35,7 +35,7 @@ async fn f42_a_body_is_refused_and_what_it_smuggles_is_never_answered() {
         let reply = raw.reply(true).await.unwrap();
         assert_eq!((reply.status(), reply.field("connection")), (400, Some("close")));
         assert_eq!(raw.rest_text().await, "");
-        assert_eq!(server.stub.asked(), [""; 0]);
+        assert_eq!(server.stub.paths(), [""; 0]);
         assert_eq!(server.rejected(Rejection::Body), 1);
     }
 }
@@ -50,20 +50,20 @@ async fn a_body_under_another_method_is_405_and_ends_the_connection() {
     assert_eq!(raw.rest_text().await, "");
 }
 
-/// Sends `request` and one more: neither may be asked of the handler, and there is one answer at most.
+/// Sends `request` and a second request. Asserts that neither reaches the handler, and that there is at most one response.
 async fn assert_refused(request: &str) -> Running {
     let server = start(patient()).await;
     let mut raw = Raw::connect(server.address).await;
     raw.send(format!("{request}{}", get("/smuggled"))).await;
     let answers = raw.rest_text().await;
-    assert_eq!(server.stub.asked(), [""; 0], "{request:?}");
+    assert_eq!(server.stub.paths(), [""; 0], "{request:?}");
     let statuses = answers.matches("HTTP/1.").count();
     assert!(statuses <= 1 && !answers.contains(" 200 "), "{request:?}: {answers}");
     server
 }
 
 #[tokio::test]
-async fn f41_f43_a_length_in_doubt_is_refused_and_ends_the_connection() {
+async fn f41_f43_an_ambiguous_length_is_refused_and_ends_the_connection() {
     for fields in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
@@ -109,7 +109,7 @@ async fn f47_what_is_not_http_1_1_is_refused() {
 }
 
 #[tokio::test]
-async fn line_66_an_answer_to_http_1_0_has_a_length_and_ends_the_connection() {
+async fn line_66_a_response_to_http_1_0_has_a_length_and_ends_the_connection() {
     let server = start(patient()).await;
     let mut raw = Raw::connect(server.address).await;
     raw.send("GET /old HTTP/1.0\r\nHost: cache\r\n\r\n").await;

@@ -32,7 +32,7 @@ impl Client {
     async fn connect(address: SocketAddr, window: u32) -> Self {
         let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
         let mut builder = Builder::new(TokioExecutor::new());
-        // The connection has room for any answer: it is the streams' windows that matter here.
+        // The connection's window is larger than any response, so only the windows of the streams matter.
         builder.initial_stream_window_size(window).initial_connection_window_size(64 << 20);
         let (send, connection) = builder.handshake(io).await.unwrap();
         Self { send, connection: tokio::spawn(connection) }
@@ -92,7 +92,7 @@ async fn f44_a_body_or_a_host_unlike_the_authority_is_refused_and_the_connection
     assert_eq!(client.ask(Request::get("http://cache/a"), "body").await.status(), 400);
     let other = Request::get("http://cache/a").header("host", "other");
     assert_eq!(client.ask(other, "").await.status(), 400);
-    assert_eq!(server.stub.asked(), [""; 0]);
+    assert_eq!(server.stub.paths(), [""; 0]);
     assert_eq!((server.rejected(Rejection::Body), server.rejected(Rejection::Host)), (1, 1));
     assert_eq!(client.get("/next").await.status(), 200);
 }
@@ -116,8 +116,8 @@ async fn f49_a_window_that_stays_shut_ends_the_connection() {
 
 #[tokio::test]
 async fn f49_a_stream_whose_window_stays_shut_is_reset_and_the_others_go_on() {
-    // Nobody reads `/big`: a window that was never open, one that is shut after the first bytes, and one that is
-    // shut when only the last of the answer is left.
+    // The client does not read `/big`: a window that was never open, one that is shut after the first bytes, and one that is
+    // shut when only the last of the response is left.
     for window in [0, 65_535, (8 << 20) - 1] {
         let budget = ByteBudget::new(usize::MAX);
         let limits = ServerLimits { write_timeout: Duration::from_millis(300), ..patient() };
@@ -127,20 +127,20 @@ async fn f49_a_stream_whose_window_stays_shut_is_reset_and_the_others_go_on() {
         assert_eq!(budget.used(), (8 << 20) + RESPONSE_BYTES);
         let beside = async {
             while server.rejected(ConnRejection::Slow) == 0 {
-                assert_eq!(client.get("/a").await.status(), 200, "beside a window of {window}");
+                assert_eq!(client.get("/a").await.status(), 200, "with a window of {window}");
             }
         };
         timeout(PATIENCE, beside).await.expect("the stream is reset");
         until("its memory is given back", || budget.used() == 0).await;
         let error = shut.into_body().collect().await.unwrap_err();
         assert!(format!("{error:?}").contains("CANCEL"), "{error:?}");
-        assert_eq!(client.get("/b").await.status(), 200, "the connection goes on");
-        assert_eq!(server.rejected(ConnRejection::Slow), 1, "beside a window of {window}");
+        assert_eq!(client.get("/b").await.status(), 200, "the connection continues");
+        assert_eq!(server.rejected(ConnRejection::Slow), 1, "with a window of {window}");
     }
 }
 
 #[tokio::test]
-async fn a_large_answer_is_whole_and_gives_its_room_back() {
+async fn a_large_response_is_complete_and_releases_its_bytes() {
     let budget = ByteBudget::new(usize::MAX);
     let server = start_within(config(patient()), budget.clone()).await;
     let mut client = Client::connect(server.address, 65_535).await;
@@ -154,10 +154,10 @@ async fn a_large_answer_is_whole_and_gives_its_room_back() {
 async fn f49_beside_a_small_response_that_is_not_read_other_streams_end_and_then_the_connection() {
     let server = start(ServerLimits { write_timeout: Duration::from_millis(300), ..patient() }).await;
     let mut client = Client::connect(server.address, 3).await;
-    // `/shut` is longer than its window, and nobody reads it; the others fit.
+    // `/shut` is longer than its window, and the client does not read it; the other responses fit.
     let shut = client.get("/shut").await;
     let mut answered = 0;
-    // Until the connection takes no more requests: what was asked before is answered.
+    // Sends requests until the connection accepts no more; earlier requests are answered.
     let beside = async {
         while client.send.ready().await.is_ok() {
             let request = Request::get("http://cache/a").body(Full::from("")).unwrap();
@@ -166,7 +166,7 @@ async fn f49_beside_a_small_response_that_is_not_read_other_streams_end_and_then
             answered += 1;
         }
     };
-    timeout(PATIENCE, beside).await.expect("the connection is told to go");
+    timeout(PATIENCE, beside).await.expect("the server sends GOAWAY");
     assert!(answered > 0);
     until("the connection is closed", || server.rejected(ConnRejection::Slow) == 1).await;
     drop(shut);
@@ -185,7 +185,7 @@ async fn a_small_response_is_one_data_frame_that_ends_its_stream() {
 }
 
 #[tokio::test]
-async fn f61_a_drain_says_goaway_and_lets_streams_finish() {
+async fn f61_a_drain_sends_goaway_and_lets_streams_finish() {
     let server = start(patient()).await;
     let mut raw = Raw::connect(server.address).await;
     let held = [&[0x82, 0x86, 0x44, 5], &b"/held"[..], &[0x41, 1, b'a']].concat();

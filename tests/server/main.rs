@@ -1,4 +1,4 @@
-//! The server over real sockets, with a handler that does what the path says.
+//! The server over real sockets, with a stub handler whose behaviour the path selects.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,6 +14,6 @@ mod framing;
 mod http2;
 mod raw;
 mod stub;
-mod times;
+mod timeouts;
 mod tls;
 mod workers;

@@ -1,4 +1,4 @@
-//! A client that sends given bytes.
+//! Client that sends arbitrary bytes.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ pub(crate) struct Raw<IO = TcpStream> {
     buffer: Vec<u8>,
 }
 
-/// One answer of HTTP/1.
+/// One response of HTTP/1.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) head: String,
@@ -37,7 +37,7 @@ impl Raw {
         Self::over(TcpStream::connect(address).await.unwrap())
     }
 
-    /// From another address of this machine.
+    /// Connects from another address of this machine.
     pub(crate) async fn connect_from(own: &str, address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::new(own.parse().unwrap(), 0)).unwrap();
@@ -50,7 +50,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Raw<IO> {
         Self { io, buffer: Vec::new() }
     }
 
-    /// Sends all of it, unless the server hangs up before.
+    /// Sends all bytes, unless the server closes the connection before.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = timeout(PATIENCE, self.io.write_all(bytes.as_ref())).await.expect("the server reads");
         let _ = self.io.flush().await;
@@ -58,17 +58,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Raw<IO> {
 
     pub(crate) async fn get(&mut self, path: &str) -> Reply {
         self.send(get(path)).await;
-        self.reply(true).await.expect("an answer")
+        self.reply(true).await.expect("a response")
     }
 
-    /// The next answer; `None` at the end. `with_body`: as `Content-Length` says.
+    /// Reads the next response; `None` at the end of the connection. `with_body`: reads the body by `Content-Length`.
     pub(crate) async fn reply(&mut self, with_body: bool) -> Option<Reply> {
         let end = loop {
             if let Some(at) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
             }
             if self.more().await == 0 {
-                assert!(self.buffer.is_empty(), "half an answer: {}", String::from_utf8_lossy(&self.buffer));
+                assert!(self.buffer.is_empty(), "half a response: {}", String::from_utf8_lossy(&self.buffer));
                 return None;
             }
         };
@@ -84,28 +84,28 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Raw<IO> {
         Some(reply)
     }
 
-    /// Reads until `found` says that what has come will do.
+    /// Reads until `found` returns true for the bytes so far.
     pub(crate) async fn wait(&mut self, found: impl Fn(&[u8]) -> bool) {
         while !found(&self.buffer) {
-            assert!(self.more().await > 0, "the server hung up before");
+            assert!(self.more().await > 0, "the server closed the connection before");
         }
     }
 
-    /// Everything until the server hangs up.
+    /// Reads all bytes until the server closes the connection.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         while self.more().await > 0 {}
         std::mem::take(&mut self.buffer)
     }
 
-    /// Everything until the server hangs up, as text.
+    /// Reads all bytes until the server closes the connection, as text.
     pub(crate) async fn rest_text(&mut self) -> String {
         String::from_utf8_lossy(&self.rest().await).into_owned()
     }
 
     async fn more(&mut self) -> usize {
         let read = timeout(PATIENCE, self.io.read_buf(&mut self.buffer)).await;
-        // A reset is an end too; what had to be read was read before.
-        read.expect("the server neither answers nor hangs up").unwrap_or(0)
+        // A reset also ends the connection; the expected bytes arrived before it.
+        read.expect("the server neither responds nor closes the connection").unwrap_or(0)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A handler that does what the path says, in a running server.
+//! Stub handler in a running server. The path of a request selects its behaviour.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -30,27 +30,27 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// `/held` waits for [`Stub::release`], `/blocked` does so too and its thread with it, `/thread` tells who answers,
-/// `/panic` panics, `/big` is 8 MiB, `/token` tells the length of the Authorization field, and everything else answers
-/// with its own path.
+/// Handler whose path selects the response. `/held` waits for [`Stub::release`]; `/blocked` waits and blocks its thread;
+/// `/thread` returns the id of its thread; `/panic` panics; `/big` returns 8 MiB; `/token` returns the length of
+/// `Authorization`; any other path returns itself.
 pub(crate) struct Stub {
-    asked: Mutex<Vec<String>>,
+    paths: Mutex<Vec<String>>,
     held: AtomicUsize,
     gate: Semaphore,
 }
 
 impl Stub {
-    /// The paths that were asked for.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+    /// Returns the paths of all requests.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.paths.lock().unwrap().clone()
     }
 
-    /// Requests that wait at `/held`.
+    /// Returns the number of requests that wait at `/held`.
     pub(crate) fn held(&self) -> usize {
         self.held.load(SeqCst)
     }
 
-    /// Lets one request at `/held` go on.
+    /// Releases one request at `/held`.
     pub(crate) fn release(&self) {
         self.gate.add_permits(1);
     }
@@ -70,7 +70,7 @@ impl Handler for Stub {
         _: &Ids,
         _: SocketAddr,
     ) -> HandlerResponse {
-        self.asked.lock().unwrap().push(path.clone());
+        self.paths.lock().unwrap().push(path.clone());
         let body = match &*path {
             "/panic" => panic!("on demand"),
             "/big" => Bytes::from(vec![b'x'; 8 << 20]),
@@ -104,7 +104,7 @@ impl Handler for Stub {
     }
 }
 
-/// A server that runs.
+/// A running server.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) metrics: Arc<Metrics>,
@@ -150,17 +150,17 @@ pub(crate) async fn start_with(config: Config) -> Running {
     start_within(config, ByteBudget::new(usize::MAX)).await
 }
 
-/// With room for so many bytes in flight.
+/// Starts a server with this byte budget.
 pub(crate) async fn start_within(config: Config, budget: ByteBudget) -> Running {
     start_on(Workers::default(), config, budget).await
 }
 
-/// With threads for its connections.
+/// Starts a server whose connections are served by `workers`.
 pub(crate) async fn start_on(workers: Workers, config: Config, budget: ByteBudget) -> Running {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
-    let stub = Arc::new(Stub { asked: Mutex::default(), held: AtomicUsize::new(0), gate: Semaphore::new(0) });
+    let stub = Arc::new(Stub { paths: Mutex::default(), held: AtomicUsize::new(0), gate: Semaphore::new(0) });
     let server_settings = Arc::new(SettingsSnapshot::from_config(&config, usize::MAX));
     let settings =
         RuntimeConfig { access_log: AccessLog::All, server: server_settings, ..RuntimeConfig::default() };
@@ -185,8 +185,8 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{what} did not come about"));
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("timeout: {what}"));
 }
 
-/// Longer than anything takes; only a test that fails waits for it.
+/// Timeout of a wait. Only a test that fails waits so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);

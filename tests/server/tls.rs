@@ -34,7 +34,7 @@ impl Disk {
         self.dir.path().join(name)
     }
 
-    /// Puts a new self-signed pair there, and answers the certificate.
+    /// Writes a new self-signed pair. Returns the certificate.
     fn renew(&self) -> CertificateDer<'static> {
         let key = KeyPair::generate().unwrap();
         let certificate =
@@ -87,7 +87,7 @@ async fn both_versions_are_offered() {
 }
 
 #[tokio::test]
-async fn f62_a_new_pair_is_for_new_handshakes_and_a_broken_one_for_none() {
+async fn f62_new_handshakes_use_a_new_pair_and_never_a_broken_one() {
     let disk = Disk::new();
     let old = disk.renew();
     let server = disk.start(None, patient()).await;
@@ -95,9 +95,12 @@ async fn f62_a_new_pair_is_for_new_handshakes_and_a_broken_one_for_none() {
     let mut before = Raw::over(connect(&server, &old, b"http/1.1", None).await.unwrap());
     let new = disk.renew();
     assert_eq!(tls.reload(ReloadTrigger::Requested), Some(ReloadResult::Success));
-    assert!(connect(&server, &old, b"http/1.1", None).await.is_err(), "the old certificate is gone");
+    assert!(
+        connect(&server, &old, b"http/1.1", None).await.is_err(),
+        "the old certificate is not used any more"
+    );
     connect(&server, &new, b"http/1.1", None).await.unwrap();
-    assert_eq!(before.get("/a").await.body, "/a", "what is connected stays so");
+    assert_eq!(before.get("/a").await.body, "/a", "an open connection continues");
     fs::write(disk.path("tls.crt"), "half").unwrap();
     assert_eq!(tls.reload(ReloadTrigger::Requested), Some(ReloadResult::Failure));
     connect(&server, &new, b"http/1.1", None).await.unwrap();
@@ -136,7 +139,7 @@ async fn f54_a_thousand_half_open_handshakes_are_closed_and_block_no_caller() {
 }
 
 #[tokio::test]
-async fn f54_a_caller_that_names_no_server_is_served() {
+async fn f54_a_caller_without_sni_is_served() {
     let disk = Disk::new();
     let certificate = disk.renew();
     let server = disk.start(None, patient()).await;
@@ -162,11 +165,11 @@ async fn plain_text_on_a_tls_port_is_no_handshake() {
     raw.send(crate::raw::get("/a")).await;
     raw.rest().await;
     assert_eq!(server.rejected(ConnRejection::Handshake), 1);
-    assert_eq!(server.stub.asked(), [""; 0]);
+    assert_eq!(server.stub.paths(), [""; 0]);
 }
 
 #[tokio::test]
-async fn with_a_client_ca_only_its_callers_get_in() {
+async fn with_a_client_ca_only_callers_with_its_certificates_are_served() {
     let disk = Disk::new();
     let certificate = disk.renew();
     let ca_key = KeyPair::generate().unwrap();
@@ -182,11 +185,11 @@ async fn with_a_client_ca_only_its_callers_get_in() {
     let identity = Some((vec![ours.der().clone()], key));
     let stream = connect(&server, &certificate, b"http/1.1", identity).await.unwrap();
     assert_eq!(Raw::over(stream).get("/a").await.body, "/a");
-    // With TLS 1.3 a client learns only from what follows that it was refused.
+    // With TLS 1.3 a client learns of its rejection only after the handshake.
     if let Ok(stream) = connect(&server, &certificate, b"http/1.1", None).await {
         let mut raw = Raw::over(stream);
         raw.send(crate::raw::get("/b")).await;
         assert_eq!(raw.rest_text().await, "");
     }
-    assert_eq!(server.stub.asked(), ["/a"]);
+    assert_eq!(server.stub.paths(), ["/a"]);
 }

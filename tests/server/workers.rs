@@ -1,4 +1,4 @@
-//! Connections on threads of their own.
+//! Connections on worker threads.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::stub::{Running, config, patient, start_on, until};
 
 /// A server with two threads for its connections.
 async fn start(drain: Duration) -> (Running, WorkerThreads) {
-    let (lanes, threads) = Workers::start(2).unwrap();
+    let (workers, threads) = Workers::start(2).unwrap();
     let drain = Drain { delay: Duration::ZERO, timeout: drain };
-    let server = start_on(lanes, Config { drain, ..config(patient()) }, ByteBudget::new(usize::MAX)).await;
+    let server = start_on(workers, Config { drain, ..config(patient()) }, ByteBudget::new(usize::MAX)).await;
     (server, threads)
 }
 
 #[tokio::test]
-async fn connections_are_dealt_out_and_stay_where_they_are() {
+async fn connections_are_distributed_and_stay_on_their_thread() {
     let (server, _threads) = start(Duration::ZERO).await;
     let mut connections = Vec::new();
     let mut of_thread = BTreeMap::new();
@@ -31,14 +31,14 @@ async fn connections_are_dealt_out_and_stay_where_they_are() {
     }
     assert_eq!(of_thread.values().copied().collect::<Vec<_>>(), [2, 2]);
     let accepting = format!("{:?}", std::thread::current().id());
-    assert!(!of_thread.contains_key(&accepting), "it serves none of them");
+    assert!(!of_thread.contains_key(&accepting), "the accepting thread serves no connection");
     for (raw, thread) in &mut connections {
         assert_eq!(raw.get("/thread").await.body, *thread);
     }
 }
 
 #[tokio::test]
-async fn a_thread_that_is_held_up_holds_up_its_own_connections_alone() {
+async fn a_blocked_thread_blocks_only_its_own_connections() {
     let (server, _threads) = start(Duration::ZERO).await;
     let mut blocked = Raw::connect(server.address).await;
     blocked.send(get("/blocked")).await;
@@ -50,7 +50,7 @@ async fn a_thread_that_is_held_up_holds_up_its_own_connections_alone() {
 }
 
 #[tokio::test]
-async fn f61_what_is_in_flight_on_another_thread_is_finished() {
+async fn f61_requests_in_flight_on_worker_threads_are_finished() {
     let (server, _threads) = start(Duration::from_secs(10)).await;
     let (mut one, mut other) = (Raw::connect(server.address).await, Raw::connect(server.address).await);
     one.send(get("/held")).await;
@@ -64,11 +64,11 @@ async fn f61_what_is_in_flight_on_another_thread_is_finished() {
         assert_eq!((&*reply.body, reply.field("connection")), ("/held", Some("close")));
         assert_eq!(raw.rest_text().await, "");
     }
-    assert_eq!(server.task.await.unwrap(), 0, "none was cut");
+    assert_eq!(server.task.await.unwrap(), 0, "no connection was cut");
 }
 
 #[tokio::test]
-async fn what_does_not_end_in_time_on_another_thread_is_cut() {
+async fn connections_on_worker_threads_that_do_not_end_in_time_are_cut() {
     let (server, _threads) = start(Duration::ZERO).await;
     let mut raw = Raw::connect(server.address).await;
     raw.send(get("/held")).await;

@@ -28,7 +28,7 @@ fn token_hash(bencher: Bencher<'_, '_>, length: usize) {
         .bench(|| Identity::from_headers(&parts.headers, &secrets).is_ok());
 }
 
-/// The hash of all that decides an answer: what finds the look-ups that a thread remembers.
+/// The hash of all that decides an answer: what finds the lookups that a thread remembers.
 #[divan::bench(args = LENGTHS)]
 fn spelling(bencher: Bencher<'_, '_>, length: usize) {
     let (secrets, parts) = (secrets(), parts(&token(length)));

@@ -69,7 +69,7 @@ impl Memory {
         let sandbox = runtime.block_on(async { FakeGraph::start(Options::default()) })?;
         let mut config = Config::default();
         config.upstream.base_url = Url::parse(&sandbox.url())?;
-        // The time stands still: no look-up is too old to be remembered.
+        // The time stands still: no lookup is too old to be remembered.
         let app = App::new(config, Clock::manual(SystemTime::now()))?;
         let request = parts(&sandbox.token().tenant(CONTOSO).user("ada").mint());
         let ids = Ids::from_headers(&request.headers);

@@ -32,9 +32,9 @@ pub struct CacheStatus {
     pub forward: Option<Forward>,
     /// The status of Graph's response.
     pub forward_status: Option<StatusCode>,
-    /// Whether Graph's response was stored.
+    /// True if Graph's response was stored.
     pub stored: bool,
-    /// Whether the request joined the fetch of an earlier request with the same token.
+    /// True if the request joined the fetch of an earlier request with the same token.
     pub collapsed: bool,
     /// A reason, from a closed set of tokens.
     pub detail: Option<&'static str>,

@@ -35,7 +35,7 @@ impl ErrorBody {
         response
     }
 
-    /// The JSON text of the body.
+    /// Renders the body as JSON text.
     pub fn json(self, ids: &Ids, now: Now) -> Bytes {
         // Graph writes the date in UTC, without a zone.
         let stamp = humantime::format_rfc3339_seconds(now.wall()).to_string();

@@ -23,7 +23,7 @@ pub fn stored_headers(from: &HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
     std::iter::once((header::CONTENT_TYPE, content_type)).chain(others).collect()
 }
 
-/// Returns the usual result of [`stored_headers`].
+/// Returns the most frequent result of [`stored_headers`].
 pub fn common_headers() -> &'static [(HeaderName, HeaderValue)] {
     static COMMON_HEADERS: LazyLock<[(HeaderName, HeaderValue); 2]> = LazyLock::new(|| {
         let [content_type, .., odata] = COMMON_VALUES.map(HeaderValue::from_static);

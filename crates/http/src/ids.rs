@@ -125,7 +125,7 @@ impl TraceParent {
     }
 }
 
-/// What only whoever tells of spans needs.
+/// Parts of a trace that only the tracing export uses.
 impl TraceParent {
     /// Starts a new trace with `span` as its root.
     pub fn root(span: u64) -> Self {
@@ -174,7 +174,7 @@ fn parse_hex(text: &str, digits: usize) -> Option<u128> {
 pub const CLIENT_REQUEST_ID: &str = "client-request-id";
 /// Graph's field name for the server's id of a request.
 pub const REQUEST_ID: &str = "request-id";
-/// [`CLIENT_REQUEST_ID`] as a `HeaderName`. Parsing the name for each look-up takes longer than the look-up.
+/// [`CLIENT_REQUEST_ID`] as a `HeaderName`. Parsing the name for each lookup takes longer than the lookup.
 pub static CLIENT_REQUEST_ID_FIELD: HeaderName = HeaderName::from_static(CLIENT_REQUEST_ID);
 /// [`REQUEST_ID`] as a `HeaderName`.
 pub static REQUEST_ID_FIELD: HeaderName = HeaderName::from_static(REQUEST_ID);

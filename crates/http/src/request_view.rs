@@ -1,6 +1,6 @@
 //! A request's head and its indexed fields.
 //!
-//! One pass over the header section replaces a look-up for each name: a hit needs a dozen names, and most are absent.
+//! One pass over the header section replaces a lookup for each name: a hit needs a dozen names, and most are absent.
 //! This module compares names only; values are interpreted elsewhere. The view has no `Debug`, since it holds the
 //! token.
 
@@ -28,11 +28,11 @@ pub struct RequestView<'a> {
     pub host: FieldLines<'a>,
     /// `traceparent`.
     pub trace_parent: FieldLines<'a>,
-    /// Whether the request has `If-None-Match` or `If-Modified-Since`.
+    /// True if the request has `If-None-Match` or `If-Modified-Since`.
     pub is_conditional: bool,
-    /// Whether the request has `Connector-Cache`, which forces a refresh.
+    /// True if the request has `Connector-Cache`, which forces a refresh.
     pub has_refresh_field: bool,
-    /// Whether the request has a field that framing or routing depends on: see [`super::validate::check`].
+    /// True if the request has a field that framing or routing depends on: see [`super::validate::check`].
     pub has_special_fields: bool,
 }
 

@@ -23,7 +23,7 @@ pub struct MessageLimits {
 /// Rejects an invalid request. `has_body`: the request has more than a head.
 pub fn check(view: &RequestView<'_>, has_body: bool, limits: &MessageLimits) -> Result<(), Rejection> {
     let request = view.head;
-    // RFC 9112, section 3: a target "longer than any URI it wishes to parse" is answered with 414.
+    // RFC 9112, section 3: a target "longer than any URI it wishes to parse" results in 414.
     if target_bytes(request) > limits.target_bytes {
         return Err(Rejection::TargetTooLong);
     }
@@ -56,7 +56,7 @@ pub fn check(view: &RequestView<'_>, has_body: bool, limits: &MessageLimits) -> 
 /// The state of the fields that framing or routing depends on.
 #[derive(Default)]
 struct SpecialFields {
-    /// Whether fields announce content.
+    /// True if fields announce content.
     announces_body: bool,
     /// The most severe reason of a rejection by a single field, in the order of the `Rejection`s below.
     rejection: Option<Rejection>,

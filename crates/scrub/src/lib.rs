@@ -2,7 +2,7 @@
 //!
 //! Every body from Graph passes the scrubber before it reaches a caller, the cache or a log. The scrubber fails
 //! closed: **a string passes only if Graph's schema says that it is not a credential.** The text must be UTF-8 and,
-//! for `serde_json`, valid JSON; only then the walker copies it member by member.
+//! for `serde_json`, valid JSON. The walker copies such a text member by member.
 //!
 //! `schema.rs` lists the kinds of objects, the members of each kind, and a class for each member's value. The position
 //! of an object determines its kind: the document, the connector of a step, an authentication configuration, a

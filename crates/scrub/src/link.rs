@@ -1,4 +1,4 @@
-//! TrustedLinks to Graph, and context URLs.
+//! Links to Graph, and context URLs.
 
 use super::ascii::alphanumeric_and;
 use url::Url;

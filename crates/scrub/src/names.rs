@@ -75,7 +75,7 @@ pub(super) struct MemberNames {
     suffixes: KeywordIndex,
     extra: HashSet<String>,
     allowed: HashSet<String>,
-    /// Whether unknown names pass unchanged (`scrub.unknown = "keep"`).
+    /// True if unknown names pass unchanged (`scrub.unknown = "keep"`).
     keeps_unknown: bool,
     known_names: KnownNames,
 }

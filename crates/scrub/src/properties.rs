@@ -165,7 +165,7 @@ fn scrub(raw: &[u8]) -> Result<Scrubbed, ScrubFailure> {
 
 proptest! {
     #[test]
-    fn planted_secrets_go_and_all_else_stays((raw, expected) in document()) {
+    fn planted_secrets_are_removed_and_all_other_values_stay((raw, expected) in document()) {
         let body = scrub(raw.as_bytes()).unwrap().body;
         let value: Value = serde_json::from_slice(body.as_bytes()).unwrap();
         prop_assert!(!value.to_string().contains("CANARY"));
@@ -174,7 +174,7 @@ proptest! {
     }
 
     #[test]
-    fn no_string_outside_of_the_schema_comes_out(members in vec((select(ANYWHERE), anything()), 0..6)) {
+    fn no_string_outside_of_the_schema_passes(members in vec((select(ANYWHERE), anything()), 0..6)) {
         let document: Value = members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<serde_json::Map<_, _>>().into();
         let scrubbed = scrub(document.to_string().as_bytes()).unwrap();
         let text = String::from_utf8_lossy(scrubbed.body.as_bytes()).into_owned();
@@ -220,7 +220,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_give_an_answer(raw in vec(any::<u8>(), 0..64)) {
+    fn any_bytes_give_a_result(raw in vec(any::<u8>(), 0..64)) {
         prop_assert_eq!(scrub(&raw).is_ok(), is_object(&raw));
     }
 }

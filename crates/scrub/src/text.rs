@@ -251,7 +251,7 @@ impl<'t> TextScanner<'t> {
     }
 }
 
-/// Returns whether a word of a sentence, or a parameter of a challenge, follows `Bearer`. Any other word is a token.
+/// Returns whether a word of a sentence, or a parameter of a challenge, follows `Bearer`. Any other text is a token.
 fn is_sentence_word(rest: &[u8]) -> bool {
     let length = rest.iter().take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'_').count();
     let (word, rest) = rest.split_at(length);

@@ -1,7 +1,7 @@
 //! The walker: one pass over valid JSON that copies the public values and masks the others.
 //!
 //! The walker branches on the kind of the current object ([`ObjectKind`]) and on the class of a name ([`FieldClass`]).
-//! It recurses once for each level of the document, and the reader rejects more than 64 levels.
+//! The recursion has one step for each level of the document, and the reader rejects more than 64 levels.
 
 use super::check::MemberAction;
 use super::config::{UnknownPolicy, UsernamePolicy};

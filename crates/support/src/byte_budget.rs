@@ -134,7 +134,7 @@ impl Drop for Attached {
 }
 
 /// Memory of one unsent response beside its body, bytes: its header map, its place in the connection and, over HTTP/2,
-/// its stream and task. Measured with 10,000 unsent responses: SECURITY.md, "What a client address can hold".
+/// its stream and task. Measured with 10,000 unsent responses: docs/security-model.md, "Resources of one client address".
 pub const RESPONSE_BYTES: usize = 8 << 10;
 
 #[cfg(test)]

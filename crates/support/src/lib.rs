@@ -1,4 +1,8 @@
 //! General building blocks, independent of HTTP and of the cache.
+//!
+//! [`clock`] provides the time, [`byte_budget`] limits memory by client address, [`labels`] declares closed sets of labels,
+//! [`watched_files`] reloads files that change, and [`detach_on_drop`] lets a future outlive its caller. The modules do not
+//! use each other's state.
 
 pub mod byte_budget;
 pub mod client_subnet;

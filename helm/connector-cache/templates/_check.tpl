@@ -1,4 +1,4 @@
-{{/* What the proxy takes, by key of `config`. Numbers are in the schema. A pod with less or more would not start. */}}
+{{/* Bounds of the durations and sizes of `config`. The schema has the bounds of numbers. A pod with other values would not start. */}}
 {{- define "connector-cache.bounds" -}}
 limits.header_bytes: [8KiB, 1MiB]
 limits.target_bytes: [1KiB, 32KiB]
@@ -39,11 +39,11 @@ cache.max_bytes: [1MiB, 1TiB]
 {{- $connect := default "2s" .Values.config.graph.connect_timeout -}}
 {{- $whole := default "10s" .Values.config.graph.timeout -}}
 {{- if gt (include "connector-cache.milliseconds" $connect | int64) (include "connector-cache.milliseconds" $whole | int64) -}}
-{{- printf "config.graph.connect_timeout is %s: it may be config.graph.timeout (%s) at most" $connect $whole | fail -}}
+{{- printf "config.graph.connect_timeout is %s: expected at most config.graph.timeout (%s)" $connect $whole | fail -}}
 {{- end -}}
 {{- end -}}
 
-{{/* What the schema cannot say, because it is about two values. */}}
+{{/* Rules about two values, which the schema cannot express. */}}
 {{- define "connector-cache.check" -}}
 {{- include "connector-cache.checkBounds" . -}}
 {{- $drain := .Values.config.drain -}}
@@ -52,7 +52,7 @@ cache.max_bytes: [1MiB, 1TiB]
 {{- $grace := int64 .Values.terminationGracePeriodSeconds -}}
 {{- /* Behind the drain come last refreshes, spans, scrapes, tasks and log lines: a second each at the most. */ -}}
 {{- if lt (mul 1000 $grace) (add $delay $timeout 5000) -}}
-{{- printf "terminationGracePeriodSeconds is %d: it must be 5 more than config.drain.delay (%s) and config.drain.timeout (%s) together, or pods are killed while they drain"
+{{- printf "terminationGracePeriodSeconds is %d: expected at least 5 more than config.drain.delay (%s) and config.drain.timeout (%s) together, otherwise pods are killed while they drain"
   $grace $drain.delay $drain.timeout | fail -}}
 {{- end -}}
 {{- with dig "limits" "memory" "" (default dict .Values.resources) -}}
@@ -61,7 +61,7 @@ cache.max_bytes: [1MiB, 1TiB]
 {{- $limit := include "connector-cache.bytes" . | int64 -}}
 {{- /* Measured: what is kept takes a tenth more than it weighs, and the process 26 MiB beside it. */}}
 {{- if or (gt (mul 4 $bytes) (mul 3 $limit)) (gt (add $bytes 41943040) $limit) -}}
-{{- printf "config.cache.max_bytes is %v: it may be three quarters of resources.limits.memory (%v) at most, and 40 MiB less than it, or pods are killed when the cache is full"
+{{- printf "config.cache.max_bytes is %v: expected at most three quarters of resources.limits.memory (%v), and at least 40 MiB less than it, otherwise pods are killed when the cache is full"
   $max . | fail -}}
 {{- end -}}
 {{- end -}}
@@ -70,17 +70,17 @@ cache.max_bytes: [1MiB, 1TiB]
 {{- printf "containerPorts.data and containerPorts.admin are both %d: expected two different ports" (int $ports.data) | fail -}}
 {{- end -}}
 {{- if and .Values.tls.clientCaKey (not .Values.tls.existingSecret) -}}
-{{- fail "tls.clientCaKey is set without tls.existingSecret: callers can show a certificate under TLS only" -}}
+{{- fail "tls.clientCaKey is set without tls.existingSecret: client certificates require TLS: set tls.existingSecret" -}}
 {{- end -}}
 {{- $scale := .Values.autoscaling -}}
 {{- if and $scale.enabled (gt (int $scale.minReplicas) (int $scale.maxReplicas)) -}}
-{{- printf "autoscaling.minReplicas is %d: it may be autoscaling.maxReplicas (%d) at most"
+{{- printf "autoscaling.minReplicas is %d: expected at most autoscaling.maxReplicas (%d)"
   (int $scale.minReplicas) (int $scale.maxReplicas) | fail -}}
 {{- end -}}
 {{- $scrape := .Values.serviceMonitor -}}
 {{- if and $scrape.enabled $scrape.interval $scrape.scrapeTimeout -}}
 {{- if gt (include "connector-cache.milliseconds" $scrape.scrapeTimeout | int64) (include "connector-cache.milliseconds" $scrape.interval | int64) -}}
-{{- printf "serviceMonitor.scrapeTimeout is %s: it may be serviceMonitor.interval (%s) at most, or the operator refuses the monitor"
+{{- printf "serviceMonitor.scrapeTimeout is %s: expected at most serviceMonitor.interval (%s), otherwise the operator refuses the monitor"
   $scrape.scrapeTimeout $scrape.interval | fail -}}
 {{- end -}}
 {{- end -}}
@@ -89,7 +89,7 @@ cache.max_bytes: [1MiB, 1TiB]
 {{- /* Not by merge: to it a 0 is nothing. */ -}}
 {{- $user := ternary $own.runAsUser $pod.runAsUser (hasKey $own "runAsUser") -}}
 {{- if and (ternary $own.runAsNonRoot $pod.runAsNonRoot (hasKey $own "runAsNonRoot")) (eq (toString $user) "0") -}}
-{{- fail "runAsUser is 0 where runAsNonRoot is true (podSecurityContext, securityContext): no pod would start" -}}
+{{- fail "runAsUser is 0 but runAsNonRoot is true (podSecurityContext, securityContext): no pod would start" -}}
 {{- end -}}
 {{- $rolling := default dict (default dict .Values.strategy).rollingUpdate -}}
 {{- $none := list "0" "0%" -}}
@@ -101,25 +101,25 @@ cache.max_bytes: [1MiB, 1TiB]
 {{- include "connector-cache.checkLists" . -}}
 {{- end -}}
 
-{{/* Kubernetes takes no pod that requests more than it may have. */}}
+{{/* Kubernetes refuses a pod whose requests exceed its limits. */}}
 {{- define "connector-cache.checkRequests" -}}
 {{- $limits := default dict (default dict .resources).limits -}}
 {{- range $name, $request := (default dict .resources).requests -}}
 {{- $limit := get $limits $name -}}
 {{- if not (has (toString $limit) (list "" "<nil>")) -}}
 {{- if gt (include "connector-cache.quantity" $request | float64) (include "connector-cache.quantity" $limit | float64) -}}
-{{- printf "%s.requests.%s is %v: it may be %s.limits.%s (%v) at most" $.of $name $request $.of $name $limit | fail -}}
+{{- printf "%s.requests.%s is %v: expected at most %s.limits.%s (%v)" $.of $name $request $.of $name $limit | fail -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Lists of the values that stand beside the chart's own, or whose members must differ. */}}
+{{/* Lists that are added to those of the chart, or whose members must differ. */}}
 {{- define "connector-cache.checkLists" -}}
 {{- $names := list -}}
 {{- range .Values.extraEnv -}}
 {{- if has .name (list "CONNECTOR_CACHE__LISTEN__ADDRESS" "CONNECTOR_CACHE__ADMIN__ADDRESS") -}}
-{{- printf "extraEnv has %s: expected listenFamily and containerPorts, which Services and probes go by, too" .name | fail -}}
+{{- printf "extraEnv has %s: expected listenFamily and containerPorts instead, which Services and probes use too" .name | fail -}}
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
@@ -143,7 +143,7 @@ cache.max_bytes: [1MiB, 1TiB]
 {{- include "connector-cache.checkTwice" (dict "of" "extraVolumes" "names" $volumes) -}}
 {{- range .Values.extraVolumeMounts -}}
 {{- if not (has .name $volumes) -}}
-{{- printf "extraVolumeMounts has %s, which no volume is called: expected one of %s" .name (join ", " $volumes) | fail -}}
+{{- printf "extraVolumeMounts has %s, but no volume has this name: expected one of %s" .name (join ", " $volumes) | fail -}}
 {{- end -}}
 {{- $paths = append $paths (trimSuffix "/" .mountPath) -}}
 {{- end -}}
@@ -153,18 +153,18 @@ cache.max_bytes: [1MiB, 1TiB]
 {{- define "connector-cache.checkTwice" -}}
 {{- $seen := list -}}
 {{- range .names -}}
-{{- if has . $seen }}{{ printf "%s has %s a second time, the chart's own counted: expected each once" $.of . | fail }}{{ end -}}
+{{- if has . $seen }}{{ printf "%s has %s twice, including the chart's own: expected each once" $.of . | fail }}{{ end -}}
 {{- $seen = append $seen . -}}
 {{- end -}}
 {{- end -}}
 
-{{/* What a connection at work takes, in KiB, as benches/README.md has measured it; at rest it is 3, and 18 with TLS. */}}
+{{/* Memory of an active connection in KiB, measured in docs/performance.md; an idle one needs 3, and 18 with TLS. */}}
 {{- define "connector-cache.connection" -}}
 {{- ternary 44 36 (not (empty .Values.tls.existingSecret)) -}}
 {{- end -}}
 
-{{/* What a pod takes when each of its limits is reached at one time, in bytes: what is kept, what is in flight, the
-requests that wait, every connection at work, and 32 MiB for the process itself. */}}
+{{/* Memory of a pod when all its limits are reached at the same time, in bytes: cache, bytes in flight, waiting requests,
+all connections active, and 32 MiB for the process itself. */}}
 {{- define "connector-cache.most" -}}
 {{- $limits := default dict .Values.config.limits -}}
 {{- $kept := include "connector-cache.bytes" .Values.config.cache.max_bytes | int64 -}}

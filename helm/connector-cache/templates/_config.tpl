@@ -13,14 +13,14 @@
 {{- default (ternary "80" "443" (hasPrefix "http:" $url)) $port -}}
 {{- end -}}
 
-{{/* The port of the collectors' pods. Without an endpoint, the one that OTLP over HTTP has. */}}
+{{/* Port of the collector's pods. Without an endpoint, the standard port of OTLP over HTTP. */}}
 {{- define "connector-cache.otlpPort" -}}
 {{- $url := default "http://collector:4318" .Values.config.telemetry.otlp_endpoint -}}
 {{- $own := regexFind ":[0-9]+$" (regexFind "^https?://[^/]+" $url) | trimPrefix ":" -}}
 {{- default (default (ternary "443" "80" (hasPrefix "https:" $url)) $own) (toString .Values.networkPolicy.otlp.port) -}}
 {{- end -}}
 
-{{/* A value as TOML. Numbers arrive as floats, which the proxy would refuse; JSON's texts and lists are TOML's. */}}
+{{/* A value as TOML. Numbers arrive as floats, which the proxy would refuse; strings and lists of JSON are valid TOML. */}}
 {{- define "connector-cache.toml" -}}
 {{- if or (kindIs "string" .) (kindIs "slice" .) }}{{ toJson . }}{{ else }}{{ int64 . }}{{ end -}}
 {{- end -}}
@@ -63,12 +63,12 @@
 {{- $sum -}}
 {{- end -}}
 
-{{/* A size such as 64MiB, 256Mi, 1G, 1e9 or 1048576, in bytes; of Kubernetes' quantities and the proxy's sizes. */}}
+{{/* A size such as 64MiB, 256Mi, 1G, 1e9 or 1048576, in bytes: a quantity of Kubernetes or a size of the proxy. */}}
 {{- define "connector-cache.bytes" -}}
 {{- include "connector-cache.quantity" . | float64 | int64 -}}
 {{- end -}}
 
-{{/* The same without cutting what is less than one off, as CPUs need it. */}}
+{{/* The same with fractions, for CPUs. */}}
 {{- define "connector-cache.quantity" -}}
 {{- $units := dict "" 1 "m" 0.001 "K" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "P" 1000000000000000
   "E" 1000000000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624

@@ -1,6 +1,7 @@
 {{/*
-Names. A release may be called almost anything (digits first, dots, 53 characters); a Service may not: RFC 1035, 63
-characters. What is cut off is stood for by a hash, so that two long names stay two. Suffixes have 15 characters.
+Names. The name of a release may begin with a digit, contain dots, and have 53 characters. The name of a Service follows
+RFC 1035 and has at most 63 characters. A hash replaces the part that is cut off, so that two long names stay different.
+Suffixes have 15 characters.
 */}}
 {{- define "connector-cache.dns" -}}
 {{- $name := regexReplaceAll "[^a-z0-9-]" (lower .) "-" | trimAll "-" -}}
@@ -37,7 +38,7 @@ app.kubernetes.io/name: {{ include "connector-cache.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
-{{/* Of the proxy's pods, which the test pods are not. */}}
+{{/* Labels that select the pods of the proxy, and no test pods. */}}
 {{- define "connector-cache.podSelector" -}}
 {{ include "connector-cache.selectorLabels" . }}
 app.kubernetes.io/component: proxy
@@ -47,7 +48,7 @@ app.kubernetes.io/component: proxy
 {{- include "connector-cache.labelsAnd" (dict "root" . "labels" dict) -}}
 {{- end -}}
 
-{{/* Takes the chart's context as root, and more labels. The chart's own win, then those, then commonLabels. */}}
+{{/* Arguments: the context of the chart as root, and further labels. Labels of the chart take precedence, then these, then commonLabels. */}}
 {{- define "connector-cache.labelsAnd" -}}
 {{- $own := include "connector-cache.selectorLabels" .root | fromYaml -}}
 {{- $chart := printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" -}}
@@ -57,7 +58,7 @@ app.kubernetes.io/component: proxy
 {{- toYaml (merge $own .labels .root.Values.commonLabels) -}}
 {{- end -}}
 
-{{/* Takes repository, tag, digest, and what the tag is otherwise. */}}
+{{/* Arguments: repository, tag, digest, and the default tag. */}}
 {{- define "connector-cache.image" -}}
 {{- $image := .image -}}
 {{- if $image.digest -}}
@@ -71,17 +72,17 @@ app.kubernetes.io/component: proxy
 {{- ternary "https" "http" (not (empty .Values.tls.existingSecret)) -}}
 {{- end -}}
 
-{{/* As many pods as there are at least. */}}
+{{/* Minimum number of pods. */}}
 {{- define "connector-cache.replicas" -}}
 {{- ternary .Values.autoscaling.minReplicas .Values.replicaCount .Values.autoscaling.enabled -}}
 {{- end -}}
 
-{{/* Whether there is a budget. */}}
+{{/* Whether a PodDisruptionBudget is created. */}}
 {{- define "connector-cache.hasBudget" -}}
 {{- if and .Values.podDisruptionBudget.enabled (gt (include "connector-cache.replicas" . | int) 1) }}yes{{ end -}}
 {{- end -}}
 
-{{/* Whether the budget lets no pod go. */}}
+{{/* Whether the PodDisruptionBudget allows no pod to be unavailable. */}}
 {{- define "connector-cache.budgetHoldsAll" -}}
 {{- $budget := .Values.podDisruptionBudget -}}
 {{- $least := toString $budget.minAvailable -}}

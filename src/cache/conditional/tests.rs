@@ -1,4 +1,4 @@
-//! Which validators are used, for which token, and what a 304 changes.
+//! Validators: their use, their token, and the effect of a 304.
 
 use std::time::UNIX_EPOCH;
 
@@ -99,10 +99,10 @@ fn l42_a_304_selects_the_response_that_it_names() {
     let both = [strong[0], dated[0], dated[1]];
     assert!(about(&both, &dated), "the date matches");
     assert!(!about(&both, &[dated[0], ("etag", "\"b\"")]), "the tag has precedence over the date");
-    assert!(!about(&strong, &dated), "a date that was not requested_at with");
+    assert!(!about(&strong, &dated), "the request had no date");
     assert!(!about(&strong, &[("last-modified", EARLIER), ("last-modified", EARLIER)]), "two dates");
     for known in [&strong[..], &weak, &dated, &both] {
-        assert!(about(known, &[("date", DATE)]), "only one thing was requested_at about");
+        assert!(about(known, &[("date", DATE)]), "the request named only one response");
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::auth::{HashKeys, Identity, TokenHash};
 use crate::cache::vary::{SecondaryKeyHasher, SelectingRequest};
-use crate::scrub::Config;
+use crate::scrub::{Config, Scrubber};
 use crate::support::clock::Clock;
 
 /// With its reference counts an entry fills an allocation of 128 bytes. The allocator's next sizes are 160 and 192.
@@ -15,6 +15,7 @@ fn an_entry_has_at_most_112_bytes() {
 
 struct Stage {
     scrubber: Scrubber,
+    entity_tags: EntityTagHasher,
     requested_at: Now,
     token: TokenHash,
 }
@@ -24,7 +25,9 @@ impl Stage {
         let bearer = fields(&[("authorization", "Bearer a")]);
         let token = Identity::from_headers(&bearer, &HashKeys::random().unwrap()).unwrap().token_hash;
         let requested_at = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_790_000_000)).now();
-        Self { scrubber: Scrubber::new(&Config::default(), 1 << 20), requested_at, token }
+        let scrubber = Scrubber::new(&Config::default(), 1 << 20);
+        let entity_tags = EntityTagHasher::new(scrubber.policy_bytes());
+        Self { scrubber, entity_tags, requested_at, token }
     }
 
     fn body(&self, length: usize) -> ScrubbedBody {
@@ -32,7 +35,7 @@ impl Stage {
     }
 
     fn entry(&self, lines: &[(&'static str, &'static str)]) -> Entry {
-        Entry::new(self.body(300), &self.scrubber, &fields(lines), Lifetime::NONE, self.requested_at)
+        Entry::new(self.body(300), &self.entity_tags, &fields(lines), Lifetime::NONE, self.requested_at)
     }
 
     fn revalidation(&self, lines: &[(&'static str, &'static str)]) -> Option<RevalidationState> {
@@ -54,7 +57,7 @@ fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
 fn default_fields_are_not_stored_and_others_are() {
     let stage = Stage::new();
     let usual: HeaderMap = headers::common_headers().iter().cloned().collect();
-    let entry = Entry::new(stage.body(8), &stage.scrubber, &usual, Lifetime::NONE, stage.requested_at);
+    let entry = Entry::new(stage.body(8), &stage.entity_tags, &usual, Lifetime::NONE, stage.requested_at);
     assert!(entry.non_default_headers().is_none());
     assert_eq!(entry.headers(), headers::common_headers());
     let lines = [("content-type", "application/json;charset=utf-8"), ("sunset", "@10")];
@@ -96,7 +99,7 @@ fn an_entry_has_only_the_optional_parts_that_were_added() {
 fn the_entity_tag_is_weak_and_depends_on_body_and_rules() {
     let tag = EntityTag(std::array::from_fn(|at| 0xa0 + u8::try_from(at).unwrap()));
     assert_eq!(tag.to_header_value(), "W/\"a0a1a2a3a4a5a6a7a8a9aaabacadaeaf\"");
-    let of = EntityTag::compute;
+    let of = |body: &[u8], rules: &[u8]| EntityTagHasher::new(rules).compute(body);
     assert_eq!(of(b"body", b"rules"), of(b"body", b"rules"));
     for other in [of(b"bodx", b"rules"), of(b"body", b"rulex"), of(b"sbody", b"rule"), of(b"ody", b"rulesb")]
     {
@@ -108,7 +111,7 @@ fn the_entity_tag_is_weak_and_depends_on_body_and_rules() {
 fn the_digest_is_that_of_the_tag_and_covers_non_default_fields() {
     let stage = Stage::new();
     let usual: HeaderMap = headers::common_headers().iter().cloned().collect();
-    let entry = Entry::new(stage.body(300), &stage.scrubber, &usual, Lifetime::NONE, stage.requested_at);
+    let entry = Entry::new(stage.body(300), &stage.entity_tags, &usual, Lifetime::NONE, stage.requested_at);
     assert_eq!(entry.digest(), ContentDigest(entry.etag.0));
     let of = |lines| stage.entry(lines).digest();
     let (soon, later) = (of(&[("sunset", "@10")]), of(&[("sunset", "@200")]));
@@ -135,8 +138,9 @@ fn a_superseded_entry_is_not_kept_and_an_evicted_one_is_not_superseded() {
 fn the_weight_is_the_sum_of_the_parts() {
     let stage = Stage::new();
     let usual: HeaderMap = headers::common_headers().iter().cloned().collect();
-    let made =
-        |length| Entry::new(stage.body(length), &stage.scrubber, &usual, Lifetime::NONE, stage.requested_at);
+    let made = |length| {
+        Entry::new(stage.body(length), &stage.entity_tags, &usual, Lifetime::NONE, stage.requested_at)
+    };
     for length in [8, 300] {
         assert_eq!(made(length).weight(), size_of::<Entry>() + length);
     }

@@ -67,14 +67,14 @@ mod tests {
     #[test]
     fn a_duration_that_does_not_fit_is_shortened_and_an_age_is_not() {
         let year = Duration::from_hours(24 * 365);
-        let kept = round_trip(Lifetime {
+        let restored = round_trip(Lifetime {
             fresh_for: year,
             initial_age: year,
             must_revalidate: false,
             grace_ends: year,
         });
         let most = Duration::from_millis(u64::from(u32::MAX) - 1);
-        assert_eq!((kept.fresh_for, kept.grace_ends), (most, most), "the grace is limited");
-        assert_eq!(kept.initial_age, year, "an age is stored in seconds");
+        assert_eq!((restored.fresh_for, restored.grace_ends), (most, most), "the grace is limited");
+        assert_eq!(restored.initial_age, year, "an age is stored in seconds");
     }
 }

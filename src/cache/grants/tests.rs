@@ -34,8 +34,8 @@ fn proof(granted_at: Now, content: u8) -> Proof {
 fn the_later_of_two_proofs_for_a_resource_stays_regardless_of_their_order() {
     let (grants, now) = grants();
     let later = now.plus(Duration::from_secs(9));
-    for (granted_at, answer) in [(now, 1), (later, 2), (now, 3)] {
-        grants.add(&resource(1), proof(granted_at, answer), 0, 10);
+    for (granted_at, content) in [(now, 1), (later, 2), (now, 3)] {
+        grants.add(&resource(1), proof(granted_at, content), 0, 10);
     }
     let kept = grants.newest_proof(&resource(1)).unwrap();
     assert_eq!((kept.granted_at, kept.digest), (later, ContentDigest::numbered(2)));
@@ -67,8 +67,8 @@ fn each_response_that_request_fields_select_has_a_proof() {
         let lost = grants.add(&resource(1), proof(now, u8::try_from(selector).unwrap()), selector, 100);
         assert_eq!(lost, selector > 8, "{selector}");
     }
-    let known = |answer| grants.proof_for_content(&resource(1), ContentDigest::numbered(answer)).is_some();
-    assert_eq!((1..=9).filter(|answer| known(*answer)).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7, 8, 9]);
+    let known = |content| grants.proof_for_content(&resource(1), ContentDigest::numbered(content)).is_some();
+    assert_eq!((1..=9).filter(|content| known(*content)).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7, 8, 9]);
     let before = |selector| grants.proof_replaced_by(&resource(1), selector).map(|proof| proof.digest);
     assert_eq!((before(4), before(1)), (Some(ContentDigest::numbered(4)), None));
     assert!(

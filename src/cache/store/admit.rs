@@ -34,13 +34,9 @@ impl Store {
         let stored = lease.commit(|| {
             let selector = entry.secondary_key().map_or(0, SecondaryKey::selector);
             let before =
-                self.grants(&token_hash).and_then(|grants| grants.proof_replaced_by(resource, selector));
-            let is_stored = self.insert_variant(
-                EntryKey::new(claims.principal, resource),
-                claims,
-                entry,
-                (old, before.as_ref()),
-            );
+                || self.grants(&token_hash).and_then(|grants| grants.proof_replaced_by(resource, selector));
+            let key = EntryKey::new(claims.principal, resource);
+            let is_stored = self.insert_variant(key, claims, entry, old, before);
             if is_stored {
                 let proof = Proof { granted_at: entry.requested_at, digest: entry.digest() };
                 self.add_proof(token_hash, claims, resource, (proof, selector));
@@ -50,14 +46,15 @@ impl Store {
         if stored == Some(true) { Ok(()) } else { Err(NotStored::Invalidated) }
     }
 
-    /// Adds a response to the others of its key. `before` is the token's previous proof. Returns false if `old`, which the
-    /// response renews, is no longer stored.
+    /// Adds a response to the others of its key. `before` finds the token's previous proof, if there are others. Returns
+    /// false if `old`, which the response renews, is no longer stored.
     fn insert_variant(
         &self,
         key: EntryKey,
         claims: &Claims,
         entry: &Arc<Entry>,
-        (old, before): (Option<&Arc<Entry>>, Option<&Proof>),
+        old: Option<&Arc<Entry>>,
+        before: impl FnOnce() -> Option<Proof>,
     ) -> bool {
         let stored = |variants| StoredVariants { variants, tenant: claims.tenant, subjects: claims.subjects };
         let _guard = self.lock_entries(&key.resource);
@@ -65,7 +62,7 @@ impl Store {
             self.entries.insert(key, stored(Variants::single(Arc::clone(entry))));
             return true;
         }
-        let mut is_current = true;
+        let (before, mut is_current) = (before(), true);
         self.entries.entry(key).and_compute_with(|known| {
             let known = known.map(|known| known.into_value().variants);
             let known = known.as_ref();
@@ -74,7 +71,7 @@ impl Store {
                 return Op::Nop;
             }
             let variants = match known {
-                Some(known) => known.with_entry(entry, old, before, self.retention),
+                Some(known) => known.with_entry(entry, old, before.as_ref(), self.retention),
                 None => Some(Variants::single(Arc::clone(entry))),
             };
             if let (Some(known), Some(variants)) = (known, &variants) {

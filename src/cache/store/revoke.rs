@@ -29,7 +29,7 @@ impl Store {
     fn invalidate_entries_of(&self, principal: Principal) {
         // Prevents a concurrent change from restoring an entry that is removed here.
         let _guards = self.entry_locks.each_ref().map(lock_stripe);
-        // Takes effect at once for look-ups; moka removes the entries later. The only error is a missing builder option,
+        // Takes effect at once for lookups; moka removes the entries later. The only error is a missing builder option,
         // which `Store::new` sets; the fallback removes everything.
         if self.entries.invalidate_entries_if(move |key, _| key.principal == principal).is_err() {
             self.entries.invalidate_all();

@@ -1,4 +1,4 @@
-//! What is stored, for how long, and what a removal changes.
+//! Stored responses and proofs: their lifetime, and the effect of a removal.
 
 use std::time::SystemTime;
 
@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Request, header};
 
 use super::*;
 use crate::auth::{ClaimKind, HashKeys, Identity};
+use crate::cache::entry::EntityTagHasher;
 use crate::cache::freshness::Lifetime;
 use crate::http::validate::RequestView;
 use crate::observability::metrics::Metrics;
@@ -65,13 +66,15 @@ impl Stage {
 
     fn entry(&self) -> Arc<Entry> {
         let body = self.scrubber.scrub(b"{}").unwrap().body;
-        Arc::new(Entry::new(body, &self.scrubber, &HeaderMap::new(), Lifetime::NONE, self.clock.now()))
+        let entity_tags = EntityTagHasher::new(self.scrubber.policy_bytes());
+        Arc::new(Entry::new(body, &entity_tags, &HeaderMap::new(), Lifetime::NONE, self.clock.now()))
     }
 
     /// Creates an entry with other bytes than [`Stage::entry`].
     fn view(&self, name: &str) -> Arc<Entry> {
         let body = self.scrubber.scrub(format!("{{\"view\":\"{name}\"}}").as_bytes()).unwrap().body;
-        Arc::new(Entry::new(body, &self.scrubber, &HeaderMap::new(), Lifetime::NONE, self.clock.now()))
+        let entity_tags = EntityTagHasher::new(self.scrubber.policy_bytes());
+        Arc::new(Entry::new(body, &entity_tags, &HeaderMap::new(), Lifetime::NONE, self.clock.now()))
     }
 
     /// Creates an entry that a cookie selected.
@@ -150,7 +153,7 @@ fn a_token_keeps_its_newest_proofs_up_to_the_limit_and_at_least_one() {
 }
 
 #[test]
-fn a_cached_look_up_is_valid_until_its_entry_is_replaced() {
+fn a_cached_lookup_is_valid_until_its_entry_is_replaced() {
     let stage = Stage::new(&Config::default());
     let (ada, flow) = (stage.caller("ada"), resource("x"));
     assert!(stage.cached(&ada).is_none());
@@ -246,9 +249,9 @@ fn an_error_response_for_a_resource_advances_the_generation_only_if_there_was_a_
     assert!(stage.found(&ada, &flow).is_some(), "emptied grants do not prevent a new proof");
 }
 
-/// Regression: each such response invalidated the look-ups of all threads and all principals.
+/// Regression: each such response invalidated the lookups of all threads and all principals.
 #[test]
-fn a_404_without_a_proof_for_the_resource_keeps_all_cached_look_ups() {
+fn a_404_without_a_proof_for_the_resource_keeps_all_cached_lookups() {
     let stage = Stage::new(&Config::default());
     let (ada, grace, flow) = (stage.caller("ada"), stage.caller("grace"), resource("x"));
     for caller in [&ada, &grace] {

@@ -1,13 +1,13 @@
-//! Set-associative table of cached look-ups.
+//! Set-associative table of cached lookups.
 //!
-//! With thousands of keys the cost of a look-up is the number of cold cache lines that it touches. The tags of a set are one
+//! With thousands of keys the cost of a lookup is the number of cold cache lines that it touches. The tags of a set are one
 //! line, a slot is another, and the entry is not touched before the slot has matched.
 //!
 //! The crate `quick_cache` (0.6.24, `unsync::Cache`) does not replace this table, because an invalid slot keeps the memory of
-//! its evicted entry allocated and only this table clears such slots as it goes. After an invalidation of 20,000 look-ups
+//! its evicted entry allocated and only this table clears such slots as it goes. After an invalidation of 20,000 lookups
 //! and 20,000 further insertions for 1,000 requests this table has freed all 20,000 entries, `quick_cache` none: 2.5 MB per
-//! thread outside `cache.max_bytes`. A hit takes 275 instructions here and 283 there (`get` and check of the look-up, 10,000
-//! keys), with 4.2 and 4.7 L1 read misses, and a look-up 104 and 126 bytes of memory. Counted with `valgrind --tool=callgrind
+//! thread outside `cache.max_bytes`. A hit takes 275 instructions here and 283 there (`get` and check of the lookup, 10,000
+//! keys), with 4.2 and 4.7 L1 read misses, and a lookup 104 and 126 bytes of memory. Counted with `valgrind --tool=callgrind
 //! --cache-sim=yes` on a loop of either, built in release mode with `CARGO_PROFILE_RELEASE_LTO=off`.
 
 use std::sync::{Arc, Weak};
@@ -29,14 +29,14 @@ pub(super) struct Table {
     next: usize,
 }
 
-/// A cached look-up. Its size is one cache line.
+/// A cached lookup. Its size is one cache line.
 pub(super) struct Slot {
     digest: RequestDigest,
     entry: Weak<Entry>,
     generation: Generation,
     granted_at: Now,
     expiry: TokenExpiry,
-    /// Time of the look-up as [`Now::tick`].
+    /// Time of the lookup as [`Now::tick`].
     since: u32,
     log_tag: LogTag,
 }
@@ -139,7 +139,7 @@ impl Table {
 }
 
 impl Slot {
-    /// Creates a slot for a look-up that began in `generation`.
+    /// Creates a slot for a lookup that began in `generation`.
     pub(super) fn new(
         digest: RequestDigest,
         generation: Generation,
@@ -163,7 +163,7 @@ impl Slot {
         self.digest
     }
 
-    /// Returns the look-up, if it is valid.
+    /// Returns the lookup, if it is valid.
     pub(super) fn to_lookup(&self, generations: &Generations, tick: u32) -> Option<CachedLookup> {
         if self.is_invalid(generations, tick) {
             return None;
@@ -172,7 +172,7 @@ impl Slot {
         Some(CachedLookup { entry: self.entry.upgrade()?, granted_at, expiry, log_tag })
     }
 
-    /// Returns whether the look-up is invalid at `tick`, a [`Now::tick`]. An invalid look-up stays invalid.
+    /// Returns whether the lookup is invalid at `tick`, a [`Now::tick`]. An invalid lookup stays invalid.
     pub(super) fn is_invalid(&self, generations: &Generations, tick: u32) -> bool {
         !generations.is_current(self.generation)
             || tick.wrapping_sub(self.since) >= MAX_LOOKUP_AGE_MS
@@ -187,5 +187,5 @@ pub(super) const SET_BYTES: usize =
 const EMPTY_TAG: u64 = 0;
 /// Slots of a set: their tags are 64 bytes, one cache line.
 pub(super) const SLOTS_PER_SET: usize = 8;
-/// Age at which a look-up must be repeated in the store, milliseconds.
+/// Age at which a lookup must be repeated in the store, milliseconds.
 pub(super) const MAX_LOOKUP_AGE_MS: u32 = 10_000;

@@ -8,6 +8,7 @@ use http::Request;
 use super::table::{MAX_LOOKUP_AGE_MS, SLOTS_PER_SET};
 use super::*;
 use crate::auth::{HashKeys, Identity};
+use crate::cache::entry::EntityTagHasher;
 use crate::cache::freshness::Lifetime;
 use crate::http::validate::RequestView;
 use crate::scrub::{Config, Scrubber};
@@ -92,7 +93,8 @@ fn principal(hash_keys: &HashKeys, clock: &Clock, name: &str) -> Principal {
 fn entry(requested_at: Now) -> Entry {
     let scrubber = Scrubber::new(&Config::default(), 1 << 20);
     let body = scrubber.scrub(b"{}").unwrap().body;
-    Entry::new(body, &scrubber, &http::HeaderMap::new(), Lifetime::NONE, requested_at)
+    let entity_tags = EntityTagHasher::new(scrubber.policy_bytes());
+    Entry::new(body, &entity_tags, &http::HeaderMap::new(), Lifetime::NONE, requested_at)
 }
 
 #[test]
@@ -105,20 +107,20 @@ fn only_an_identical_request_is_found() {
 }
 
 #[test]
-fn a_look_up_from_before_a_revocation_is_invalid_after_it() {
+fn a_lookup_from_before_a_revocation_is_invalid_after_it() {
     let stage = Stage::new();
     let before = stage.generation();
     stage.insert(1, before);
     stage.advance_generation();
     assert!(!stage.has_lookup(1));
     stage.insert(1, before);
-    assert!(!stage.has_lookup(1), "the look-up began before the revocation, so its proof may be revoked");
+    assert!(!stage.has_lookup(1), "the lookup began before the revocation, so its proof may be revoked");
     stage.insert(1, stage.generation());
     assert!(stage.has_lookup(1));
 }
 
 #[test]
-fn a_look_up_is_invalid_after_ten_seconds() {
+fn a_lookup_is_invalid_after_ten_seconds() {
     let stage = Stage::new();
     stage.insert(1, stage.generation());
     stage.clock.advance(Duration::from_millis(9_999));
@@ -182,7 +184,7 @@ fn invalid_slots_are_cleared_before_their_slot_is_needed() {
 }
 
 #[test]
-fn a_look_up_is_invalid_from_the_moment_in_which_it_is_not_returned() {
+fn a_lookup_is_invalid_from_the_moment_in_which_it_is_not_returned() {
     let stage = Stage::new();
     let (generation, now) = (stage.generation(), stage.clock.now());
     let slot = Slot::new(stage.digest(1), generation, now, &stage.lookup());
@@ -216,7 +218,7 @@ fn a_revocation_advances_the_generations_of_few_other_principals_and_a_purge_adv
 fn nearly_all_of_ten_thousand_requests_are_found_and_the_size_is_limited() {
     let stage = Stage::new();
     let known = |count: usize| (0..count).filter(|number| stage.has_lookup(*number)).count();
-    // Look-ups that were replaced while the tables were small are inserted again.
+    // Lookups that were replaced while the tables were small are inserted again.
     for _ in 0..3 {
         let unknown = (0..10_000).filter(|number| !stage.has_lookup(*number));
         unknown.for_each(|number| stage.insert(number, stage.generation()));

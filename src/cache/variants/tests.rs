@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
 use crate::auth::{HashKeys, Identity, TokenHash};
+use crate::cache::entry::EntityTagHasher;
 use crate::cache::freshness::Lifetime;
 use crate::scrub::{Config, Scrubber};
 use crate::support::clock::{Clock, Now};
@@ -45,7 +46,8 @@ impl Stage {
         let scrubber = Scrubber::new(&Config::default(), 1 << 20);
         let body = scrubber.scrub(format!("{{\"view\":{view}}}").as_bytes()).unwrap().body;
         let requested_at = self.start.plus(Duration::from_secs(second));
-        let entry = Entry::new(body, &scrubber, &HeaderMap::new(), Lifetime::NONE, requested_at);
+        let entity_tags = EntityTagHasher::new(scrubber.policy_bytes());
+        let entry = Entry::new(body, &entity_tags, &HeaderMap::new(), Lifetime::NONE, requested_at);
         Arc::new(entry.with_optional_parts(None, secondary_key))
     }
 }

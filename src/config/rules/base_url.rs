@@ -2,9 +2,8 @@
 
 use url::{Host, Url};
 
-use crate::config::redaction::echo_url;
 use crate::config::reference::ValueForm;
-use crate::config::value::{RawValue, Rule, literal};
+use crate::config::value::{RawValue, Rule, echo_url, literal};
 
 /// Scheme, host and port of Graph.
 pub(in crate::config) struct BaseUrl;

@@ -2,9 +2,8 @@
 
 use url::Url;
 
-use crate::config::redaction::echo_url;
 use crate::config::reference::ValueForm;
-use crate::config::value::{RawValue, Rule, literal};
+use crate::config::value::{RawValue, Rule, echo_url, literal};
 
 /// Base URL of a collector. Spans hold no secret, so plain `http` is accepted.
 pub(in crate::config) struct CollectorUrl;

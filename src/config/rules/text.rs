@@ -152,7 +152,7 @@ impl Rule for LogFilter {
     }
 }
 
-/// Whether a text has 1 to `max_chars` characters and no control characters.
+/// Returns whether a text has 1 to `max_chars` characters and no control characters.
 pub(super) fn is_plain(text: &str, max_chars: usize) -> bool {
     !text.is_empty() && text.chars().count() <= max_chars && !text.chars().any(char::is_control)
 }

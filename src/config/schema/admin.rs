@@ -37,7 +37,7 @@ pub(in crate::config) fn read(r: &mut ConfigReader, data: SocketAddr) -> admin::
     admin
 }
 
-/// Whether two listeners cannot be bound at the same time. Port 0 selects a free port for each.
+/// Returns whether two listeners cannot be bound at the same time. Port 0 selects a free port for each.
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let covers = |all: IpAddr, one: IpAddr| match all {
         IpAddr::V4(all) => all.is_unspecified() && one.is_ipv4(),

@@ -2,7 +2,7 @@ use super::*;
 
 const PATH: &str = "/beta/identity/b2xUserFlows/B2X_1_signup/apiConnectorConfiguration";
 
-fn ask(query: &str) -> Result<ConfigurationRequest, RequestError> {
+fn ask(query: &str) -> Result<ConfigurationRequest, InvalidRequest> {
     ConfigurationRequest::parse(PATH, query, "application/json")
 }
 
@@ -27,7 +27,7 @@ fn a_path_that_is_not_the_route_is_not_found() {
         "/beta/identity/b2xUserFlows//apiConnectorConfiguration",
         "/beta//identity/b2xUserFlows/x/apiConnectorConfiguration",
     ] {
-        assert_eq!(ConfigurationRequest::parse(path, "", ""), Err(RequestError::UnknownRoute), "{path}");
+        assert_eq!(ConfigurationRequest::parse(path, "", ""), Err(InvalidRequest::UnknownRoute), "{path}");
     }
 }
 
@@ -50,7 +50,7 @@ fn beta_accepts_an_option_without_dollar_and_v1_ignores_it() {
 fn pre_token_issuance_exists_on_beta_only() {
     assert_eq!(expanded("$expand=preTokenIssuance"), ["preTokenIssuance"]);
     let v1 = ConfigurationRequest::parse(&PATH.replace("beta", "v1.0"), "$expand=preTokenIssuance", "");
-    assert!(matches!(v1, Err(RequestError::InvalidQuery(_))));
+    assert!(matches!(v1, Err(InvalidRequest::InvalidQuery(_))));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn an_invalid_query_is_a_bad_request() {
         "$filter=x",
         "$expand=preTokenIssuance&$expand=preTokenIssuance",
     ] {
-        assert!(matches!(ask(query), Err(RequestError::InvalidQuery(_))), "{query}");
+        assert!(matches!(ask(query), Err(InvalidRequest::InvalidQuery(_))), "{query}");
     }
 }
 

@@ -41,8 +41,8 @@ const NASTY: &str = "a\r\nb\u{1b}[2Jc\u{2028}d\u{2029}e\u{85}f\u{7f}g\u{202e}h\\
 
 #[test]
 fn a_json_line_is_one_flat_object() {
-    let line = json(|| tracing::info!(status = 200, ratio = 0.5, cached = true, kind = "hit", "answered"));
-    assert_eq!(line["message"], "answered");
+    let line = json(|| tracing::info!(status = 200, ratio = 0.5, cached = true, kind = "hit", "done"));
+    assert_eq!(line["message"], "done");
     assert_eq!(line["level"], "INFO");
     assert_eq!(line["target"], "connector_cache::observability::logging::tests");
     assert_eq!(line["status"], 200);
@@ -56,13 +56,13 @@ fn a_json_line_is_one_flat_object() {
 #[test]
 fn an_event_has_the_fields_of_its_spans_and_the_inner_ones_win() {
     let line = json(|| {
-        let outer = tracing::info_span!("outer", request = "r", who = "outer", late = tracing::field::Empty);
+        let outer = tracing::info_span!("outer", request = "r", user = "outer", late = tracing::field::Empty);
         outer.record("late", 7);
         outer.in_scope(|| {
-            tracing::info_span!("inner", who = "inner").in_scope(|| tracing::info!("answered"));
+            tracing::info_span!("inner", user = "inner").in_scope(|| tracing::info!("done"));
         });
     });
-    assert_eq!((&line["request"], &line["who"], &line["late"]), (&"r".into(), &"inner".into(), &7.into()));
+    assert_eq!((&line["request"], &line["user"], &line["late"]), (&"r".into(), &"inner".into(), &7.into()));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn no_filter_lifts_a_library_below_info() {
 }
 
 #[test]
-fn the_filter_lets_our_own_targets_speak() {
+fn the_filter_selects_among_the_targets_of_this_crate() {
     let output = log("warn,connector_cache::upstream=trace", Format::Json, || {
         tracing::trace!(target: "connector_cache::upstream", "heard");
         tracing::info!(target: "connector_cache::server", "unheard");

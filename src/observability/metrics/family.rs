@@ -251,7 +251,7 @@ fn status_label(status: StatusCode) -> (usize, &'static str) {
 }
 
 const NAMESPACE: &str = "connector_cache";
-/// Label of a status that is not in [`STATUSES`].
+/// Label value of a status that is not in [`STATUSES`].
 const OTHER: &str = "other";
 /// Upper bounds of the buckets, seconds: a hit takes tens of microseconds, Graph 100 ms and more, and ten seconds is the
 /// default of `graph.timeout`.

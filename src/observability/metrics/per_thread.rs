@@ -24,7 +24,7 @@ pub struct PerThread {
     pub request_duration: RequestDurations,
     /// Requests that have no response yet.
     pub in_flight: IntGauge,
-    /// Look-ups of proofs, by result.
+    /// Lookups of proofs, by result.
     pub proof_lookups: CounterFamily<ProofLookup>,
     /// Responses of Graph that recorded or dropped proofs.
     pub proof_changes: CounterFamily<ProofChange>,
@@ -45,7 +45,7 @@ impl PerThread {
             proof_lookups: CounterFamily::new(
                 r,
                 "proof_lookups_total",
-                "Look-ups of proofs by requests with a cacheable token.",
+                "Lookups of proofs by requests with a cacheable token.",
                 "result",
             )?,
             proof_changes: CounterFamily::new(

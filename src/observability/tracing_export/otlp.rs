@@ -1,6 +1,6 @@
 //! Exporter of spans: OTLP over HTTP, JSON, in batches (<https://opentelemetry.io/docs/specs/otlp/#otlphttp>).
 //!
-//! One task reads the queue of the tracer and sends batches to the collector. While the collector does not answer,
+//! One task reads the queue of the tracer and sends batches to the collector. While the collector does not respond,
 //! the task holds one batch and the queue drops what it has no room for, so that memory stays bounded. A batch that the
 //! collector does not accept is retried as the specification asks, and is then dropped and counted.
 
@@ -40,7 +40,7 @@ pub struct Exporter {
     has_gzip: bool,
     resource: ResourceAttributes,
     metrics: Arc<Metrics>,
-    /// Whether the collector accepted the last batch. Only a change is logged.
+    /// True if the collector accepted the last batch. Only a change is logged.
     is_accepted: bool,
 }
 
@@ -181,8 +181,8 @@ fn retry_after_field(headers: &HeaderMap) -> Option<Duration> {
 
 /// Receives spans. Returns whether some came and the batch has room for more.
 async fn receive(spans: &mut SpanReceiver, batch: &mut Vec<FinishedSpan>) -> bool {
-    let room = MAX_BATCH_SPANS - batch.len();
-    spans.recv_many(batch, room).await > 0 && batch.len() < MAX_BATCH_SPANS
+    let capacity = MAX_BATCH_SPANS - batch.len();
+    spans.recv_many(batch, capacity).await > 0 && batch.len() < MAX_BATCH_SPANS
 }
 
 /// Spans in one request.

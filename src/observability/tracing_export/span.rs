@@ -27,7 +27,7 @@ pub struct FinishedSpan {
     pub end: SystemTime,
     /// Attributes, each name once.
     pub attributes: Vec<Attribute>,
-    /// Whether the span has the status "error".
+    /// True if the span has the status "error".
     pub is_error: bool,
 }
 

@@ -68,7 +68,7 @@ impl Fetcher {
     }
 
     /// Builds an entry from a body and the header fields of Graph's response. Returns also whether it may be stored. An
-    /// entry that may be stored is compressed once if its first caller prefers gzip: the same client will ask again.
+    /// entry that may be stored is compressed once if its first caller prefers gzip: the same client is likely to repeat the request.
     fn build_entry(
         &self,
         request: &FetchRequest,
@@ -86,7 +86,7 @@ impl Fetcher {
             storable.is_ok() && ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip;
         let gzip = gzip.or_else(|| if prefers_gzip { GzippedBody::compress(&body) } else { None });
         let entry =
-            Entry::new(body, &self.scrubber, headers, lifetime.unwrap_or(Lifetime::NONE), requested_at);
+            Entry::new(body, &self.entity_tags, headers, lifetime.unwrap_or(Lifetime::NONE), requested_at);
         let entry = entry.with_optional_parts(validation, secondary_key.ok().flatten()).with_gzip(gzip);
         (Arc::new(entry), storable)
     }
@@ -97,7 +97,7 @@ impl Fetcher {
         if request.no_store {
             return Err(NotStored::NoStore);
         }
-        // The token may have expired while the request was under way.
+        // The token may have expired while the request was in flight.
         if claims.expiry.remaining(self.clock.now()).is_zero() {
             return Err(NotStored::Expiring);
         }

@@ -15,7 +15,6 @@ pub(super) fn call_outcome(
     response: &Result<UpstreamResponse, RequestError>,
     now: Now,
 ) -> Option<CallOutcome> {
-    use UpstreamFailure as Fault;
     match response {
         Ok(response) => match response.status.as_u16() {
             429 => {
@@ -25,13 +24,16 @@ pub(super) fn call_outcome(
             502..=504 => Some(CallOutcome::Failed(CallFailure::Status)),
             _ => Some(CallOutcome::Answered),
         },
-        Err(RequestError::Failed(Fault::Dns | Fault::Connect | Fault::ConnectTimeout | Fault::Tls)) => {
-            Some(CallOutcome::Failed(CallFailure::Connection))
-        }
-        Err(RequestError::Failed(Fault::Reset | Fault::FirstByte | Fault::Timeout)) => {
-            Some(CallOutcome::Failed(CallFailure::Transport))
-        }
-        Err(RequestError::Failed(Fault::NoSocket)) => None,
+        Err(RequestError::Failed(
+            UpstreamFailure::Dns
+            | UpstreamFailure::Connect
+            | UpstreamFailure::ConnectTimeout
+            | UpstreamFailure::Tls,
+        )) => Some(CallOutcome::Failed(CallFailure::Connection)),
+        Err(RequestError::Failed(
+            UpstreamFailure::Reset | UpstreamFailure::FirstByte | UpstreamFailure::Timeout,
+        )) => Some(CallOutcome::Failed(CallFailure::Transport)),
+        Err(RequestError::Failed(UpstreamFailure::NoSocket)) => None,
         Err(RequestError::Failed(_)) => Some(CallOutcome::Answered),
         Err(_) => None,
     }

@@ -41,13 +41,13 @@ fn a_failure_in_the_proxy_is_local_except_rejections_by_breakers() {
         let own = Fetched::Failed(ErrorResponse::Shut(reason, 1));
         assert_eq!(own.error_source(), Some(ErrorSource::Upstream), "{reason}");
     }
-    for &fault in UpstreamFailure::ALL {
-        let failed = Fetched::Failed(ErrorResponse::Upstream(fault));
-        let is_local = fault == UpstreamFailure::NoSocket;
+    for &failure in UpstreamFailure::ALL {
+        let failed = Fetched::Failed(ErrorResponse::Upstream(failure));
+        let is_local = failure == UpstreamFailure::NoSocket;
         let source = if is_local { ErrorSource::Local } else { ErrorSource::Upstream };
-        assert_eq!(failed.error_source(), Some(source), "{fault}");
-        let outcome = call_outcome(&Err(RequestError::Failed(fault)), Clock::system().now());
-        assert_eq!(outcome.is_none(), is_local, "{fault}");
+        assert_eq!(failed.error_source(), Some(source), "{failure}");
+        let outcome = call_outcome(&Err(RequestError::Failed(failure)), Clock::system().now());
+        assert_eq!(outcome.is_none(), is_local, "{failure}");
     }
 }
 

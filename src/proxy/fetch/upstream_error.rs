@@ -1,4 +1,4 @@
-//! Error responses of Graph: what they withdraw, and how they go to callers.
+//! Error responses of Graph: the proofs that they revoke, and their form for callers.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl UpstreamErrorResponse {
 }
 
 impl Fetcher {
-    /// Handles an error response: it withdraws proofs of the token, and goes to the caller. Only a 401 is stored, for a few
+    /// Handles an error response: it revokes proofs of the token, and goes to the caller. Only a 401 is stored, for a few
     /// seconds and for the token that received it.
     pub(super) fn handle_error(&self, request: &FetchRequest, response: &UpstreamResponse) -> Fetched {
         let token = &request.identity.token_hash;
@@ -46,7 +46,7 @@ impl Fetcher {
         if withdrawn {
             self.metrics.local().proof_changes.inc(ProofChange::Revoked);
         }
-        // A body that is no JSON or cannot be scrubbed is replaced by an error of ours with the same status.
+        // A body that is not JSON or cannot be scrubbed is replaced by the proxy's own error with the same status.
         let is_json = response.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json);
         let body = response.body.as_ref().ok().filter(|_| is_json).and_then(|body| self.scrub(body).ok());
         let body = body.map(|scrubbed| scrubbed.body);

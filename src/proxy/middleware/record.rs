@@ -14,7 +14,7 @@ use crate::observability::tracing_export::RequestSpan;
 use crate::proxy::handler::HandlerResponse;
 use crate::support::labels::Label;
 
-/// A request under way. Dropped, it is counted, logged and traced, also if the caller hangs up.
+/// A request in flight. A drop of the record counts, logs and traces the request, also if the caller hangs up.
 pub(super) struct RequestRecord<'a> {
     counts: &'a PerThread,
     access: AccessLog,

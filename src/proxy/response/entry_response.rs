@@ -35,16 +35,16 @@ pub(super) fn full_response(
     let body = gzip.map_or_else(|| entry.body.clone().into_bytes(), |gzip| gzip.clone().into_bytes());
     let length = templates::header_value(TemplateKind::Number, body.len() as u64);
     let mut response = http::Response::new(Full::new(body));
-    if let (None, Some(origin)) = (entry.non_default_headers(), entry.origin_request_id) {
+    if let (None, Some(upstream_id)) = (entry.non_default_headers(), entry.origin_request_id) {
         let mut fields = RESPONSE_TEMPLATES.of(entry_fields.age.is_some(), gzip.is_some()).clone();
-        let [etag, origin_id, ours] = ids::guid_values(|[etag, origin_text, ours]| {
+        let [etag, upstream_id_value, ours] = ids::guid_values(|[etag, upstream_id_text, ours]| {
             entry.etag.write_to(etag);
-            ids::write_guid(origin.get(), origin_text);
+            ids::write_guid(upstream_id.get(), upstream_id_text);
             ids::write_guid(ids.request, ours);
         });
         let [client, ours] = ids.header_values_with(ours);
         let EntryFields { date, cache_control, cache_status, age } = entry_fields;
-        let values = [length, etag, date, origin_id, cache_control, cache_status, client, ours];
+        let values = [length, etag, date, upstream_id_value, cache_control, cache_status, client, ours];
         let mut slots = fields.values_mut();
         // In the order of `template`. `Age` comes after these.
         for (value, slot) in values.into_iter().zip(slots.by_ref()) {

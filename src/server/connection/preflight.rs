@@ -2,7 +2,7 @@
 //!
 //! Detects the protocol, and finds three errors that hyper accepts or reports with another status: a line that ends in a
 //! bare LF, which two parsers in a row may read as two different requests; a request line that is too long for the
-//! buffer; and HTTP/2 frames without end that contain no request.
+//! buffer; and an endless series of HTTP/2 frames without a request.
 
 use memchr::{memchr_iter, memmem};
 
@@ -25,8 +25,8 @@ pub(in crate::server) enum PreflightError {
     TargetTooLong = 1,
     /// RFC 9112, section 2.2: a recipient "MAY recognize a single LF as a line terminator". This server does not.
     BareLineFeed = 2,
-    /// HTTP/2 frames without end that contain no request: SETTINGS, PING, empty DATA and others. Each costs time, and h2
-    /// answers them for ever (RFC 9113, section 10.5).
+    /// An endless series of HTTP/2 frames without a request: SETTINGS, PING, empty DATA and others. Each frame costs
+    /// time, and h2 does not limit their number (RFC 9113, section 10.5).
     Flood = 3,
 }
 

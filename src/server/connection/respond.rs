@@ -20,7 +20,7 @@ use crate::server::Service;
 /// Responds to one request, which `guard` counts. `streams` is the executor of an HTTP/2 connection.
 ///
 /// A synchronous response allocates no future: moving the state that a request to Graph needs would cost a hit more than
-/// its look-up.
+/// its lookup.
 pub(super) fn respond<S: Service>(
     service: &Arc<S>,
     request: Request<Incoming>,
@@ -69,7 +69,7 @@ fn track_response(
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if version == Version::HTTP_10 && head.headers.contains_key(header::CONNECTION) {
-        // To a response of version 1.1 hyper would add the `keep-alive` that the peer asked for, beside `close`.
+        // To a response of version 1.1 hyper would add the `keep-alive` that the peer requested, beside `close`.
         head.version = version;
     }
     if progress.is_none() {

@@ -16,7 +16,7 @@ pub(in crate::server) struct ConnState {
     protocol: AtomicU8,
     /// Requests that the service has received.
     requests: AtomicUsize,
-    /// Of these, the requests without a response, and those whose response has a
+    /// Requests without a response, and requests whose response has a
     /// [`BodyProgress`](super::h2_send_stall::BodyProgress).
     in_service: AtomicUsize,
     /// All other responses that hyper has not written.
@@ -37,7 +37,7 @@ pub(in crate::server) struct ConnState {
     preflight_error: AtomicU8,
 }
 
-/// What a connection waits for. Two equal values mean that nothing moved in between.
+/// Event that a connection waits for. Two equal values mean that the connection made no progress in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum WaitingFor {
     /// The first request.
@@ -61,7 +61,7 @@ impl ConnState {
         Self { listener_closing, ..Self::default() }
     }
 
-    /// Derives what the connection waits for.
+    /// Derives the event that the connection waits for.
     pub(in crate::server) fn waiting_for(&self) -> WaitingFor {
         let requests = self.requests.load(Relaxed);
         let progress = self.bytes_written.load(Relaxed) / PROGRESS_STEP_BYTES;

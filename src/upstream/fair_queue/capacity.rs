@@ -3,9 +3,9 @@
 /// Free capacity, and the part of it that is reserved for widest shares without use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueCapacity {
-    /// Free places.
+    /// Free units.
     pub free: usize,
-    /// Places among the free ones that are reserved for newcomers.
+    /// Units among the free ones that are reserved for shares without use.
     pub reserve: usize,
 }
 
@@ -15,17 +15,17 @@ impl QueueCapacity {
         Self { free: capacity.saturating_sub(in_use), reserve: capacity / RESERVED_PART }
     }
 
-    /// Returns the same capacity with at most `free` places.
+    /// Returns the same capacity with at most `free` units.
     #[must_use]
     pub fn at_most(self, free: usize) -> Self {
         Self { free: self.free.min(free), ..self }
     }
 
-    /// Returns the free places for a share with `in_use` places.
+    /// Returns the free units for a share with `in_use` units.
     pub(super) fn for_share(self, in_use: usize) -> usize {
         if in_use == 0 { self.free } else { self.free.saturating_sub(self.reserve) }
     }
 }
 
-/// Part of the capacity that is reserved for newcomers: one place in 16.
+/// Part of the capacity that is reserved for shares without use: one unit in 16.
 const RESERVED_PART: usize = 16;

@@ -1,5 +1,6 @@
 //! Share of one owner in a fair queue, with the shares below it.
 
+use std::collections::hash_map::{Entry, OccupiedEntry};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
@@ -107,27 +108,20 @@ impl<T> Share<T> {
     pub(super) fn change(&mut self, path: &[u128], change: &mut dyn FnMut(&mut Self)) {
         change(self);
         if let [key, rest @ ..] = path {
-            let child = self.children.entry(*key).or_default();
-            let before = child.rank(*key);
-            child.change(rest, change);
-            self.update_rank(*key, Some(before));
+            let mut child = match self.children.entry(*key) {
+                Entry::Occupied(child) => child,
+                Entry::Vacant(place) => place.insert_entry(Self::default()),
+            };
+            let before = child.get().rank(*key);
+            child.get_mut().change(rest, change);
+            update_rank(&mut self.ready, child, Some(before));
         }
     }
 
     /// Updates the rank of a child, and removes an idle child.
     fn update_rank(&mut self, key: u128, before: Option<Rank>) {
-        let Some(child) = self.children.get(&key) else { return };
-        let (rank, waits, idle) = (child.rank(key), child.waiting > 0, child.is_idle());
-        if let Some(before) = before {
-            self.ready.remove(&before);
-        }
-        if waits {
-            self.ready.insert(rank);
-        } else {
-            self.ready.remove(&rank);
-        }
-        if idle {
-            self.children.remove(&key);
+        if let Entry::Occupied(child) = self.children.entry(key) {
+            update_rank(&mut self.ready, child, before);
         }
     }
 
@@ -178,6 +172,26 @@ impl<T> Share<T> {
         child.last_turn = within.turn;
         self.update_rank(key, Some(before));
         Some(item)
+    }
+}
+
+/// Updates the rank of a child among the `ready` children of its parent, and removes an idle child.
+fn update_rank<T>(
+    ready: &mut BTreeSet<Rank>,
+    child: OccupiedEntry<'_, u128, Share<T>>,
+    before: Option<Rank>,
+) {
+    let rank = child.get().rank(*child.key());
+    if let Some(before) = before {
+        ready.remove(&before);
+    }
+    if child.get().waiting > 0 {
+        ready.insert(rank);
+    } else {
+        ready.remove(&rank);
+    }
+    if child.get().is_idle() {
+        child.remove();
     }
 }
 

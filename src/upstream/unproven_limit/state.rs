@@ -22,7 +22,7 @@ pub(super) struct LimiterState {
     /// Subnets with requests that wait or are in flight.
     subnets: HashMap<u128, Subnet>,
     queue: FairQueue<AdmissionSender>,
-    /// Whether the pacing task is running.
+    /// True while the pacing task is running.
     is_pacing: bool,
     last_paced: Option<Instant>,
     /// Time between two paced requests of one subnet.

@@ -1,6 +1,6 @@
-//! Purges and withdrawals that are raced with writes, on real threads: none leaves anything from before it.
+//! Races of purges and revocations with writes, on real threads: nothing from before a purge remains after it.
 //!
-//! `PURGE_RACES` is how many there are: 1,000 unless set, 100,000 in `make soak`.
+//! `PURGE_RACES` is the number of races: 1,000 by default, 100,000 in `make soak`.
 
 #![expect(clippy::print_stdout, reason = "the number of races is for the reader of the output")]
 
@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use connector_cache::auth::{ClaimKind, Claims, HashKeys, Identity, TokenHash};
-use connector_cache::cache::entry::Entry;
+use connector_cache::cache::entry::{EntityTagHasher, Entry};
 use connector_cache::cache::freshness::Lifetime;
 use connector_cache::cache::store::{Config, PurgeSelector, Store};
 use connector_cache::resource::{ApiVersion, Resource};
@@ -24,14 +24,14 @@ struct Caller {
     claims: Claims,
 }
 
-/// A store, and who writes to it: two tenants with a few tokens each, for a few flows.
+/// A store, and the callers that write to it: two tenants with a few tokens each, for a few flows.
 struct Stage {
     store: Store,
-    secrets: HashKeys,
+    hash_keys: HashKeys,
     clock: Clock,
     scrubber: Scrubber,
     callers: Vec<Caller>,
-    /// The last of them is never purged or revoked.
+    /// The last flow is never purged or revoked.
     flows: Vec<Arc<Resource>>,
     written: AtomicU64,
     done: AtomicBool,
@@ -39,15 +39,15 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let (secrets, clock) = (HashKeys::random().unwrap(), Clock::manual(SystemTime::now()));
-        let callers = (0..4).map(|number| caller(&secrets, clock.now(), number)).collect();
+        let (hash_keys, clock) = (HashKeys::random().unwrap(), Clock::manual(SystemTime::now()));
+        let callers = (0..4).map(|number| caller(&hash_keys, clock.now(), number)).collect();
         let flows = ["x", "y", "z", "kept"].map(|flow| {
             let path = format!("/beta/identity/b2xUserFlows/{flow}/apiConnectorConfiguration");
             Arc::new(Resource::parse(&path, None, &HeaderMap::new(), ApiVersion::Beta).unwrap())
         });
         Self {
             store: Store::new(&Config::default(), Duration::from_hours(1), |_| {}),
-            secrets,
+            hash_keys,
             clock,
             scrubber: Scrubber::new(&scrub::Config::default(), 1 << 20),
             callers,
@@ -57,17 +57,18 @@ impl Stage {
         }
     }
 
-    /// A request of a token's, and Graph's answer to it, from begin to end.
+    /// Stores Graph's response to one request of a token, as a fetch does.
     fn write(&self, caller: &Caller, flow: &Arc<Resource>) {
         let lease = self.store.acquire_lease(caller.token_hash, Some(&caller.claims), flow);
         let began = self.clock.now();
         let body = self.scrubber.scrub(b"{}").unwrap().body;
-        let entry = Entry::new(body, &self.scrubber, &HeaderMap::new(), Lifetime::NONE, began);
+        let entity_tags = EntityTagHasher::new(self.scrubber.policy_bytes());
+        let entry = Entry::new(body, &entity_tags, &HeaderMap::new(), Lifetime::NONE, began);
         let _ = self.store.admit(caller.token_hash, &caller.claims, flow, &Arc::new(entry), None, &lease);
         self.written.fetch_add(1, SeqCst);
     }
 
-    /// Each flow of each token again and again, until it is enough.
+    /// Writes each flow of each token repeatedly, until the races are over.
     fn write_on(&self, first: usize) {
         let pairs = self.callers.iter().flat_map(|caller| self.flows.iter().map(move |flow| (caller, flow)));
         for (caller, flow) in pairs.cycle().skip(first) {
@@ -94,27 +95,27 @@ impl Stage {
         Some(self.store.grants(&caller.token_hash)?.newest_proof(flow)?.granted_at)
     }
 
-    /// Whether a token has a proof for a flow from before `moment`.
+    /// Returns whether a token has a proof for a flow from before `moment`.
     fn has_old_proof(&self, caller: &Caller, flow: &Resource, moment: Now) -> bool {
         self.newest_proof(caller, flow).is_some_and(|granted| moment.is_after(granted))
     }
 }
 
-fn caller(secrets: &HashKeys, now: Now, number: usize) -> Caller {
+fn caller(hash_keys: &HashKeys, now: Now, number: usize) -> Caller {
     let (tenant, end) = (number / 2, now.unix_seconds() + 3_600);
     let claims = format!(r#"{{"tid":"tenant {tenant}","oid":"user {number}","sub":"s","exp":{end}}}"#);
     let token = format!("Bearer e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
     let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(token).unwrap())]);
-    let identity = Identity::from_headers(&headers, secrets).unwrap();
-    let claims = identity.token.claims(secrets, now).unwrap();
+    let identity = Identity::from_headers(&headers, hash_keys).unwrap();
+    let claims = identity.token.claims(hash_keys, now).unwrap();
     Caller { token_hash: identity.token_hash, claims }
 }
 
-/// Four threads write while `take` takes something away, again and again. `is_taken` says from whom and what; of that
-/// nothing from before may be left, and of the rest something must always be there.
+/// Lets threads write while `remove` removes a selection repeatedly. `is_removed` returns whether a race removes the proofs
+/// of a caller for a flow: then no earlier proof may remain. `is_kept` returns whether a proof must exist at any time.
 fn race(
-    take: impl Fn(&Stage, usize),
-    is_taken: impl Fn(usize, usize, usize) -> bool,
+    remove: impl Fn(&Stage, usize),
+    is_removed: impl Fn(usize, usize, usize) -> bool,
     is_kept: impl Fn(usize, usize) -> bool,
 ) {
     let races = std::env::var("PURGE_RACES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000);
@@ -122,10 +123,14 @@ fn race(
     let mut survivors = 0;
     let kept = |stage: &Stage| {
         let each = stage.callers.iter().enumerate();
-        each.flat_map(|(who, caller)| {
-            stage.flows.iter().enumerate().map(move |(what, flow)| (who, caller, what, flow))
+        each.flat_map(|(caller_index, caller)| {
+            stage
+                .flows
+                .iter()
+                .enumerate()
+                .map(move |(flow_index, flow)| (caller_index, caller, flow_index, flow))
         })
-        .filter(|(who, _, what, _)| is_kept(*who, *what))
+        .filter(|(caller_index, _, flow_index, _)| is_kept(*caller_index, *flow_index))
         .all(|(_, caller, _, flow)| stage.newest_proof(caller, flow).is_some())
     };
     for caller in &stage.callers {
@@ -139,20 +144,20 @@ fn race(
         for race in 0..races {
             stage.clock.advance(Duration::from_millis(1));
             let moment = stage.clock.now();
-            take(stage, race);
+            remove(stage, race);
             let lost = !kept(stage);
-            // A write that was under way, if any, has ended by then.
+            // Afterwards a write that was in flight during the removal has ended.
             stage.wait_for_a_write();
-            let survived = stage.callers.iter().enumerate().any(|(who, caller)| {
-                let old = |(what, flow): (usize, &Arc<Resource>)| {
-                    is_taken(race, who, what) && stage.has_old_proof(caller, flow, moment)
+            let survived = stage.callers.iter().enumerate().any(|(caller_index, caller)| {
+                let old = |(flow_index, flow): (usize, &Arc<Resource>)| {
+                    is_removed(race, caller_index, flow_index) && stage.has_old_proof(caller, flow, moment)
                 };
                 stage.flows.iter().enumerate().any(old)
             });
             survivors += usize::from(survived);
             if lost {
                 stage.done.store(true, SeqCst);
-                panic!("race {race} took what it does not name");
+                panic!("race {race} removed a proof outside of its selection");
             }
         }
         stage.done.store(true, SeqCst);
@@ -163,7 +168,7 @@ fn race(
 }
 
 #[test]
-fn what_is_purged_does_not_come_back_by_a_write_that_is_under_way() {
+fn a_write_in_flight_does_not_restore_what_was_purged() {
     let take = |stage: &Stage, _| {
         stage.store.purge(&PurgeSelector::default());
     };
@@ -171,13 +176,17 @@ fn what_is_purged_does_not_come_back_by_a_write_that_is_under_way() {
 }
 
 #[test]
-fn a_purge_of_one_flow_and_tenant_is_as_sharp_and_leaves_all_others() {
+fn a_purge_of_one_flow_and_tenant_removes_exactly_its_selection() {
     let take = |stage: &Stage, race: usize| {
-        let tenant = stage.secrets.claim_hash(ClaimKind::Tenant, "tenant 0");
+        let tenant = stage.hash_keys.claim_hash(ClaimKind::Tenant, "tenant 0");
         let flow = Some(["x", "y", "z"][race % 3].to_owned());
         stage.store.purge(&PurgeSelector { flow, tenant: Some(tenant), subject: None });
     };
-    race(take, |race, who, what| who < 2 && what == race % 3, |who, what| who >= 2 || what == 3);
+    race(
+        take,
+        |race, caller_index, flow_index| caller_index < 2 && flow_index == race % 3,
+        |caller_index, flow_index| caller_index >= 2 || flow_index == 3,
+    );
 }
 
 #[test]
@@ -186,7 +195,7 @@ fn a_write_in_flight_does_not_restore_what_a_401_revoked() {
         let caller = &stage.callers[race % 2];
         stage.store.revoke_token(&caller.token_hash);
     };
-    race(take, |race, who, _| who == race % 2, |who, _| who >= 2);
+    race(take, |race, caller_index, _| caller_index == race % 2, |caller_index, _| caller_index >= 2);
 }
 
 #[test]
@@ -195,5 +204,9 @@ fn a_write_in_flight_does_not_restore_what_a_403_revoked() {
         let caller = &stage.callers[race % 2];
         stage.store.revoke_resource(&caller.token_hash, &stage.flows[race % 3]);
     };
-    race(take, |race, who, what| who == race % 2 && what == race % 3, |who, what| who >= 2 || what == 3);
+    race(
+        take,
+        |race, caller_index, flow_index| caller_index == race % 2 && flow_index == race % 3,
+        |caller_index, flow_index| caller_index >= 2 || flow_index == 3,
+    );
 }

@@ -7,10 +7,10 @@ import common
 
 # How long the binary may take for its last flights, spans, scrapes, tasks and log lines.
 AFTER_THE_DRAIN = {
-    "run.rs": r"const LAST_(?:FLIGHTS|SPANS): Duration = Duration::from_secs\((\d+)\)",
+    "app/run.rs": r"const LAST_(?:FETCHES|SPANS)_TIMEOUT: Duration = Duration::from_secs\((\d+)\)",
     "admin.rs": r"delay: Duration::ZERO, timeout: Duration::from_secs\((\d+)\)",
-    "server/lanes.rs": r"const LEFTOVERS: Duration = Duration::from_secs\((\d+)\)",
-    "telemetry/writer.rs": r"const LAST_LINES: Duration = Duration::from_secs\((\d+)\)",
+    "server/workers.rs": r"const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs\((\d+)\)",
+    "observability/logging/writer.rs": r"const FLUSH_TIMEOUT: Duration = Duration::from_secs\((\d+)\)",
 }
 # Seconds that `helm test` waits where nothing else is said.
 HELMS_PATIENCE = 300
@@ -236,7 +236,7 @@ class Tests(unittest.TestCase):
 
     def test_the_notes_warn_of_limits_that_do_not_fit_into_the_memory(self):
         self.assertNotIn("WARNING", self.notes())
-        self.assertIn("may take 612 MiB", self.notes("--set", "config.limits.bytes_in_flight=100MiB"))
+        self.assertIn("needs up to 612 MiB", self.notes("--set", "config.limits.bytes_in_flight=100MiB"))
         self.assertIn("limits.memory is 256Mi", self.notes("--set", "resources.limits.memory=256Mi"))
         fewer = ["--set", "config.limits.connections=500", "--set", "resources.limits.memory=256Mi"]
         self.assertNotIn("WARNING", self.notes(*fewer))
@@ -245,9 +245,9 @@ class Tests(unittest.TestCase):
     def test_the_notes_warn_of_what_renders_and_does_not_work(self):
         route = ["httpRoute.enabled=true", "httpRoute.parentRefs[0].name=gateway"]
         warned = {
-            "lets nobody call": ["networkPolicy.callers=null"],
+            "no caller can connect": ["networkPolicy.callers=null"],
             "name the namespace of its controller": route,
-            "lets no Prometheus in": ["serviceMonitor.enabled=true", "networkPolicy.monitoringNamespaces=null"],
+            "Prometheus cannot connect": ["serviceMonitor.enabled=true", "networkPolicy.monitoringNamespaces=null"],
             "cannot be drained": ["podDisruptionBudget.minAvailable=2"],
         }
         for words, values in warned.items():
@@ -261,19 +261,19 @@ class Tests(unittest.TestCase):
     def test_the_notes_warn_of_a_share_of_nothing(self):
         nothing = ["--set", "resources.requests.cpu=null", "--set", "resources.limits.cpu=null"]
         self.assertNotIn("WARNING", self.notes("--set", "autoscaling.enabled=true"))
-        self.assertIn("none is requested", self.notes("--set", "autoscaling.enabled=true", *nothing))
+        self.assertIn("neither a request nor a limit is set", self.notes("--set", "autoscaling.enabled=true", *nothing))
 
     def test_with_tls_a_connection_at_work_takes_more(self):
         with_tls = lambda memory: self.notes("--set", f"tls.existingSecret=tls,resources.limits.memory={memory}")
-        self.assertIn("may take 654 MiB", with_tls("653Mi"))
-        self.assertIn("44 KiB each", with_tls("653Mi"))
+        self.assertIn("needs up to 654 MiB", with_tls("653Mi"))
+        self.assertIn("44 KiB for each", with_tls("653Mi"))
         self.assertNotIn("WARNING", with_tls("654Mi"))
 
     def test_a_connection_at_work_is_counted_as_it_was_measured_and_as_no_less_than_one_at_rest(self):
         [plain, tls] = re.findall(r"ternary (\d+) (\d+) ", (common.CHART / "templates/_check.tpl").read_text())[0][::-1]
-        measured = (common.ROOT / "benches/README.md").read_text()
-        self.assertIn(f"3.1 KiB each, {plain}.0 before", measured)
-        self.assertIn(f"18.0, {tls}.0 before", measured)
+        measured = (common.ROOT / "docs/performance.md").read_text()
+        self.assertIn(f"3.1 KiB ({plain}.0 KiB before ", measured)
+        self.assertIn(f"18.0 KiB ({tls}.0 KiB before)", measured)
         [kib] = re.findall(r"const MOST_KIB: f64 = (\d+)\.0", (common.ROOT / "tests/load/memory.rs").read_text())
         self.assertGreaterEqual(int(plain), int(kib))
 

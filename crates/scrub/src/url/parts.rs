@@ -9,7 +9,7 @@ pub(super) struct UrlParts<'t> {
     /// The text before query and fragment.
     pub(super) before_query: &'t str,
     pub(super) scheme: &'t str,
-    /// Whether user info stands before the host.
+    /// True if user info stands before the host.
     pub(super) has_user_info: bool,
     /// The host with its port.
     pub(super) host: &'t str,

@@ -255,7 +255,7 @@ fn any_mask_is_encoded_for_a_query() {
     }
 }
 
-fn nearly_settled() -> impl Strategy<Value = String> {
+fn nearly_unambiguous() -> impl Strategy<Value = String> {
     let scheme = select(&["https://", "http://", "HTTPS://", "https:/", "ftp://"][..]);
     let label =
         prop_oneof![6 => "[a-z0-9]{1,4}", 2 => "[a-zA-Z0-9-]{0,6}", 1 => "xn--[a-z0-9]{0,4}", 1 => "0x[0-9]"];
@@ -278,7 +278,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2048, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_parser_would_say_the_same_of_what_is_settled(text in nearly_settled()) {
+    fn an_unambiguous_text_has_the_same_parts_for_the_url_parser(text in nearly_unambiguous()) {
         if let Some(parts) = UrlParts::split(&text).filter(UrlParts::is_unambiguous) {
             prop_assert_eq!(targets().scrub_by_parser(&text, Some(&parts)), Some(targets().scrub_parts(&parts)));
             // The parser reads the same URL if the text was split first.
@@ -291,7 +291,7 @@ proptest! {
 
 proptest! {
     #[test]
-    fn a_target_url_keeps_its_place_and_no_more(text in vec(select(URL_PARTS), 0..12).prop_map(|parts| parts.concat())) {
+    fn a_scrubbed_target_url_keeps_its_host_and_path_and_masks_all_other_values(text in vec(select(URL_PARTS), 0..12).prop_map(|parts| parts.concat())) {
         let Some(clean) = targets().scrub(&text) else { return Ok(()) };
         let before = Url::parse(&text).unwrap();
         let after = Url::parse(&clean).unwrap();

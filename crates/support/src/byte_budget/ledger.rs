@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::BudgetExhausted;
 
-/// All charges. An owner or a body without charges has no entry, so the maps are bounded by what is in flight.
+/// All charges. An owner or a body without charges has no entry, so the bytes in flight bound the maps.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     used: usize,

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-/// A configured path. It is shown if it is plausible. It is hidden if it may be the secret itself, set where the name
-/// of its file belongs: no such file exists, its directory does not exist, and it is not spelled like an ordinary
+/// A configured path. A plausible path is shown. A path is hidden if it may be a secret that was written in place of the
+/// path of its file: no such file exists, its directory does not exist, and it is not spelled like an ordinary
 /// path. A path of no existing file whose last name looks random is hidden too.
 #[derive(Clone, Copy)]
 pub struct DisplayPath<'a>(pub &'a Path);

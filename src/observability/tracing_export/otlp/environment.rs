@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 pub(super) struct Environment {
     /// Header fields of each request to the collector.
     pub(super) headers: HeaderMap,
-    /// Whether request bodies are compressed with gzip.
+    /// True if request bodies are compressed with gzip.
     pub(super) has_gzip: bool,
     /// Resource attributes, in the order of their precedence: a later one replaces an earlier one of the same name.
     pub(super) resource: Vec<(String, String)>,

@@ -143,9 +143,9 @@ impl Serialize for KeyValue<'_> {
 }
 
 enum AnyValue<'a> {
-    /// Of the resource.
+    /// Value of a resource attribute.
     Text(&'a str),
-    /// Of a span.
+    /// Value of a span attribute.
     Span(&'a AttributeValue),
 }
 

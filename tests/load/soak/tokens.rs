@@ -1,4 +1,4 @@
-//! Callers, and the responses that each may get.
+//! Tokens of the callers, and the responses that each token may get.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -8,17 +8,17 @@ use connector_cache::fake_graph::{CONTOSO, FABRIKAM, FakeGraph, Flow, NORTHWIND,
 use crate::common::client::Response;
 use crate::common::proxy::path;
 
-/// Everybody.
-pub(super) struct Cast {
-    members: Vec<Member>,
+/// All tokens.
+pub(super) struct Tokens {
+    tokens: Vec<TestToken>,
 }
 
 /// One token.
-pub(super) struct Member {
+pub(super) struct TestToken {
     pub(super) token: String,
     tenant: &'static str,
     role: Role,
-    /// When Graph took the token back.
+    /// Time at which Graph revoked the token.
     revoked: Mutex<Option<Instant>>,
 }
 
@@ -26,17 +26,17 @@ pub(super) struct Member {
 enum Role {
     /// May read every flow of its tenant.
     Good,
-    /// A token that cannot be read, and is good: forwarded each time.
+    /// Valid, but unreadable for the proxy: each request is forwarded.
     Opaque,
-    /// Its user may read none.
+    /// Its user may not read any flow.
     Denied,
     /// Forged, with the claims of a valid token.
     Forged,
 }
 
-impl Cast {
-    /// Three tenants with the same flows, whose words differ.
-    pub(super) fn of(graph: &FakeGraph) -> Self {
+impl Tokens {
+    /// Creates three tenants with the same flow ids and different contents, and their tokens.
+    pub(super) fn create(graph: &FakeGraph) -> Self {
         for tenant in TENANTS {
             for flow in 0..FLOWS {
                 let secret = graph.plant("password");
@@ -45,41 +45,39 @@ impl Cast {
                 graph.put_flow(tenant, Flow::new(&name(flow)).connector(Step::PostFederationSignup, words));
             }
         }
-        let mut members = Vec::new();
+        let mut tokens = Vec::new();
         for tenant in TENANTS {
             for user in 0..USERS {
                 let user = format!("soak-{user}");
                 let token = graph.token().tenant(tenant).user(&user).mint();
-                members.push(Member::new(forgery::forged(&token), tenant, Role::Forged));
-                members.push(Member::new(token, tenant, Role::Good));
+                tokens.push(TestToken::new(forgery::forged(&token), tenant, Role::Forged));
+                tokens.push(TestToken::new(token, tenant, Role::Good));
             }
             let opaque = graph.token().tenant(tenant).user("soak-opaque").mint_opaque();
-            members.push(Member::new(opaque, tenant, Role::Opaque));
+            tokens.push(TestToken::new(opaque, tenant, Role::Opaque));
             let denied = graph.token().tenant(tenant).user("soak-denied").mint();
             for flow in 0..FLOWS {
                 graph.deny(&denied, &name(flow));
             }
-            members.push(Member::new(denied, tenant, Role::Denied));
+            tokens.push(TestToken::new(denied, tenant, Role::Denied));
         }
-        Self { members }
+        Self { tokens }
     }
 
-    /// The one of this number, counted round and round.
-    pub(super) fn member(&self, number: usize) -> &Member {
-        &self.members[number % self.members.len()]
+    /// Returns the token of this number, modulo the number of tokens.
+    pub(super) fn get(&self, number: usize) -> &TestToken {
+        &self.tokens[number % self.tokens.len()]
     }
 
-    /// Those who get an answer whenever Graph can give one.
-    pub(super) fn good(&self) -> impl Iterator<Item = &Member> {
-        self.members
-            .iter()
-            .filter(|member| member.role == Role::Good && member.revoked.lock().unwrap().is_none())
+    /// Returns the valid tokens.
+    pub(super) fn good(&self) -> impl Iterator<Item = &TestToken> {
+        self.tokens.iter().filter(|token| token.role == Role::Good && token.revoked.lock().unwrap().is_none())
     }
 
-    /// Has Graph take back a good token, but never the last of a tenant. False when none is left.
+    /// Lets Graph revoke a valid token, but never the last one of a tenant. Returns false if no such token is left.
     pub(super) fn revoke_one(&self, graph: &FakeGraph) -> bool {
         for tenant in TENANTS {
-            let of_tenant: Vec<_> = self.good().filter(|member| member.tenant == tenant).collect();
+            let of_tenant: Vec<_> = self.good().filter(|token| token.tenant == tenant).collect();
             if let [one, _, ..] = of_tenant[..] {
                 graph.revoke(&one.token);
                 *one.revoked.lock().unwrap() = Some(Instant::now());
@@ -90,34 +88,34 @@ impl Cast {
     }
 }
 
-impl Member {
+impl TestToken {
     fn new(token: String, tenant: &'static str, role: Role) -> Self {
         Self { token, tenant, role, revoked: Mutex::default() }
     }
 
-    /// Whether Graph may say 401 to it. That counts against the address that it comes from.
-    pub(super) fn is_suspect(&self) -> bool {
+    /// Returns whether Graph may respond 401 to the token, which counts against the address of its caller.
+    pub(super) fn may_get_401(&self) -> bool {
         self.role == Role::Forged || self.revoked.lock().unwrap().is_some()
     }
 
-    /// Whether this answer to a question that was sent at `asked` may be; if not, why not.
-    pub(super) fn judge(&self, answer: &Response, asked: Instant) -> Result<(), String> {
-        let text = String::from_utf8_lossy(&answer.body);
-        let whole = format!("{:?} {text}", answer.headers);
+    /// Checks a response to a request that was sent at `sent_at`. Returns the reason if the token may not get it.
+    pub(super) fn judge(&self, response: &Response, sent_at: Instant) -> Result<(), String> {
+        let text = String::from_utf8_lossy(&response.body);
+        let whole = format!("{:?} {text}", response.headers);
         if whole.contains("planted-") || whole.contains(&self.token) {
             return Err(format!("a credential in {whole}"));
         }
         let strange = TENANTS.iter().find(|tenant| **tenant != self.tenant && text.contains(&mark(tenant)));
         if strange.is_some() {
-            return Err(format!("another tenant's words in {whole}"));
+            return Err(format!("text of another tenant in {whole}"));
         }
-        let passing = matches!(answer.status, 429 | 500 | 502 | 503 | 504);
+        let passing = matches!(response.status, 429 | 500 | 502 | 503 | 504);
         let is_ours = text.contains(&mark(self.tenant));
         let revoked = *self.revoked.lock().unwrap();
-        let fits = match (self.role, answer.status) {
+        let fits = match (self.role, response.status) {
             (Role::Good, 200) => {
-                // What was sent in the moments before may have been answered by a question that was older.
-                let late = revoked.is_some_and(|revoked| asked > revoked + WITHDRAWN_AFTER);
+                // A request sent shortly after the revocation may get the response to an earlier request.
+                let late = revoked.is_some_and(|revoked| sent_at > revoked + MAX_USE_AFTER_REVOCATION);
                 is_ours && !late
             }
             (Role::Good, 401) => revoked.is_some(),
@@ -125,19 +123,19 @@ impl Member {
             (Role::Denied, 403) | (Role::Forged, 401) => !is_ours,
             _ => passing,
         };
-        if fits { Ok(()) } else { Err(format!("{} to {:?}: {whole}", answer.status, self.role)) }
+        if fits { Ok(()) } else { Err(format!("{} to {:?}: {whole}", response.status, self.role)) }
     }
 }
 
-/// One of the flows, which every tenant has. Four of five times it is one of the first three, which everybody wants.
+/// Returns the path of a flow, which every tenant has. Four of five paths are those of the first three flows.
 pub(super) fn path_of(number: usize) -> String {
     let flow = if number.is_multiple_of(5) { number / 5 % FLOWS } else { number % 3 };
     path(&name(flow))
 }
 
-/// Stands in every answer of a tenant, and in no other.
+/// Returns text that every response of a tenant contains, and no other response.
 fn mark(tenant: &str) -> String {
-    format!("words-of-{tenant}")
+    format!("text-of-{tenant}")
 }
 
 fn name(flow: usize) -> String {
@@ -147,5 +145,5 @@ fn name(flow: usize) -> String {
 const TENANTS: [&str; 3] = [CONTOSO, FABRIKAM, NORTHWIND];
 const USERS: usize = 8;
 const FLOWS: usize = 40;
-/// The proof's time, what may be given past it in an outage, and the time that a question may take.
-const WITHDRAWN_AFTER: Duration = Duration::from_secs(3 + 5 + 2);
+/// The sum of `cache.proof_ttl`, `cache.stale_if_error` and the longest time of a request.
+const MAX_USE_AFTER_REVOCATION: Duration = Duration::from_secs(3 + 5 + 2);

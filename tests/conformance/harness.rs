@@ -1,4 +1,4 @@
-//! The real proxy before an origin that says what a test wants it to say.
+//! Test harness: the real proxy before an origin server with scripted replies.
 
 use std::time::SystemTime;
 
@@ -13,24 +13,24 @@ use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 
-pub(crate) struct Bench {
+pub(crate) struct Harness {
     pub(crate) origin: OriginServer,
     pub(crate) proxy: Proxy,
 }
 
-impl Bench {
-    /// The built-in defaults.
+impl Harness {
+    /// Starts a proxy with the built-in defaults.
     pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
-    /// `cache.freshness = "origin"`.
-    pub(crate) async fn of_the_origin() -> Self {
+    /// Starts a proxy with `cache.freshness = "origin"`.
+    pub(crate) async fn with_origin_freshness() -> Self {
         Self::with(|config| config.freshness.freshness = FreshnessSource::Origin).await
     }
 
-    /// `cache.client_directives = "honor"`.
-    pub(crate) async fn of_the_client() -> Self {
+    /// Starts a proxy with `cache.client_directives = "honor"`.
+    pub(crate) async fn with_client_directives() -> Self {
         Self::with(|config| config.freshness.client_directives = ClientDirectives::Honor).await
     }
 
@@ -41,12 +41,12 @@ impl Bench {
         Self { origin, proxy }
     }
 
-    /// What the origin says from now on.
-    pub(crate) fn answers(&self, replies: impl Into<Vec<Reply>>) {
+    /// Sets the replies of the origin from now on.
+    pub(crate) fn set_replies(&self, replies: impl Into<Vec<Reply>>) {
         self.origin.any(replies);
     }
 
-    /// A GET of Ada's.
+    /// Sends a GET with the token of the user `ada`.
     pub(crate) async fn get(&self, headers: &[(&str, &str)]) -> Response {
         self.get_as("ada", headers).await
     }
@@ -57,29 +57,29 @@ impl Bench {
         client::get(self.proxy.data, &path(FLOW), &headers).await
     }
 
-    /// A GET with these fields alone.
+    /// Sends a GET with these fields and no token.
     pub(crate) async fn get_with(&self, headers: &[(&str, &str)]) -> Response {
         client::get(self.proxy.data, &path(FLOW), headers).await
     }
 
-    /// An operator drops everything.
+    /// Purges the whole cache through the admin port.
     pub(crate) async fn purge(&self) {
         let request = format!("DELETE /cache HTTP/1.1\r\nhost: {}\r\n\r\n", self.proxy.admin);
         assert_eq!(client::exchange(self.proxy.admin, request).await.unwrap().status, 200);
     }
 
-    /// What the cache says of a GET of Ada's.
-    pub(crate) async fn says(&self, headers: &[(&str, &str)]) -> String {
-        said(&self.get(headers).await)
+    /// Sends a GET with the token of `ada`. Returns `Cache-Status` without the name of the cache.
+    pub(crate) async fn cache_status(&self, headers: &[(&str, &str)]) -> String {
+        cache_status_of(&self.get(headers).await)
     }
 
-    /// These lines as one head, with `$path`, `$host` and `$token` filled in, and the first answer.
+    /// Sends these lines as one head, with `$path`, `$host` and `$token` replaced. Returns the first response.
     pub(crate) async fn exchange(&self, lines: &[&str]) -> Response {
         let text = lines.join("\r\n") + "\r\n\r\n";
         client::exchange(self.proxy.data, self.fill(&text)).await.unwrap()
     }
 
-    /// `text` with `$path`, `$host` and `$token` filled in.
+    /// Returns `text` with `$path`, `$host` and `$token` replaced.
     pub(crate) fn fill(&self, text: &str) -> String {
         let host = self.proxy.data.to_string();
         text.replace("$path", &path(FLOW)).replace("$host", &host).replace("$token", &token("ada"))
@@ -91,39 +91,39 @@ impl Bench {
     }
 }
 
-/// `Cache-Status`, without our name.
-pub(crate) fn said(response: &Response) -> String {
-    let said = response.header("cache-status").unwrap_or_default();
-    said.strip_prefix("connector-cache; ").unwrap_or(said).to_owned()
+/// Returns `Cache-Status` without the name of the cache.
+pub(crate) fn cache_status_of(response: &Response) -> String {
+    let field = response.header("cache-status").unwrap_or_default();
+    field.strip_prefix("connector-cache; ").unwrap_or(field).to_owned()
 }
 
-/// A 200 that may be stored.
+/// Returns a 200 that may be stored.
 pub(crate) fn ok() -> Reply {
-    named("First")
+    ok_named("First")
 }
 
-/// A 200 whose connector has this name.
-pub(crate) fn named(name: &str) -> Reply {
+/// Returns a 200 whose connector has this name.
+pub(crate) fn ok_named(name: &str) -> Reply {
     let connector = json!({ "id": "1", "displayName": name, "authenticationConfiguration": {
         "@odata.type": "#microsoft.graph.basicAuthentication", "username": "user", "password": SECRET } });
     Reply::json(json!({ "postFederationSignup": connector }).to_string())
 }
 
-/// The name of the connector in an answer.
-pub(crate) fn name(response: &Response) -> String {
+/// Returns the name of the connector in a response.
+pub(crate) fn connector_name(response: &Response) -> String {
     response.json()["postFederationSignup"]["displayName"].as_str().unwrap_or_default().to_owned()
 }
 
-/// A token of two hours that only an origin like this one believes.
+/// Returns a token that is valid for two hours. Only a scripted origin accepts it.
 pub(crate) fn token(user: &str) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    // The hour is rounded, so that all tokens of one user in one test are one.
+    // The hour is rounded, so that all tokens of one user in one test are equal.
     let exp = (now.as_secs() / 3600 + 3) * 3600;
     let claims = json!({ "tid": "t", "oid": user, "appid": "a", "scp": "s", "exp": exp }).to_string();
     format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
 }
 
-/// Another token of the same user, of six hours.
+/// Returns the `Authorization` of another token of the same user, valid for six hours.
 pub(crate) fn bearer_of(user: &str, id: &str) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let exp = (now.as_secs() / 3600 + 7) * 3600;
@@ -137,5 +137,5 @@ pub(crate) fn bearer(user: &str) -> String {
 
 pub(crate) const FLOW: &str = "B2X_1_x";
 pub(crate) const STORED: &str = "fwd=uri-miss; fwd-status=200; stored";
-/// What the origin's connector signs in with.
+/// Password in the connector of the origin's replies.
 pub(crate) const SECRET: &str = "planted-password";

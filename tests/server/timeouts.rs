@@ -1,4 +1,4 @@
-//! Connections that take too long, and too many of them.
+//! Timeouts of connections, and limits on their number.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::stub::{config, patient, start, start_with, start_within, until};
 const SHORT: Duration = Duration::from_millis(100);
 
 #[tokio::test]
-async fn f48_a_connection_that_says_too_little_is_closed() {
+async fn f48_a_connection_with_an_incomplete_head_is_closed() {
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r";
     for bytes in ["", "G", "GET / HTTP/1.1\r\nHost: cac", preface] {
         let server = start(ServerLimits { header_timeout: SHORT, ..patient() }).await;
@@ -27,7 +27,7 @@ async fn f48_a_connection_that_says_too_little_is_closed() {
 }
 
 #[tokio::test]
-async fn f48_a_byte_now_and_then_does_not_help() {
+async fn f48_a_head_that_arrives_byte_by_byte_has_no_more_time() {
     let server = start(ServerLimits { header_timeout: SHORT, ..patient() }).await;
     let (mut read, mut write) = tokio::net::TcpStream::connect(server.address).await.unwrap().into_split();
     let trickle = tokio::spawn(async move {
@@ -41,21 +41,22 @@ async fn f48_a_byte_now_and_then_does_not_help() {
     });
     let mut end = Vec::new();
     let read = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut end);
-    let _ = tokio::time::timeout(crate::stub::PATIENCE, read).await.expect("the server hangs up");
+    let _ =
+        tokio::time::timeout(crate::stub::PATIENCE, read).await.expect("the server closes the connection");
     trickle.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_pause_between_requests_has_a_time_of_its_own() {
+async fn a_pause_between_requests_has_its_own_timeout() {
     let server = start(ServerLimits { idle_timeout: SHORT, ..patient() }).await;
     let mut raw = Raw::connect(server.address).await;
     assert_eq!(raw.get("/a").await.status(), 200);
     assert_eq!(raw.rest_text().await, "");
-    assert_eq!(server.rejected(ConnRejection::Slow), 0, "to be idle is no fault");
+    assert_eq!(server.rejected(ConnRejection::Slow), 0, "an idle connection is not counted as slow");
 }
 
 #[tokio::test]
-async fn a_second_header_has_the_time_of_the_first() {
+async fn a_second_head_has_the_timeout_of_the_first() {
     let server = start(ServerLimits { header_timeout: SHORT, ..patient() }).await;
     let mut raw = Raw::connect(server.address).await;
     assert_eq!(raw.get("/a").await.status(), 200);
@@ -65,14 +66,14 @@ async fn a_second_header_has_the_time_of_the_first() {
 }
 
 #[tokio::test]
-async fn a_request_that_waits_for_us_is_not_idle() {
+async fn a_request_that_waits_for_the_handler_is_not_idle() {
     let limits =
         ServerLimits { idle_timeout: SHORT, header_timeout: SHORT, write_timeout: SHORT, ..patient() };
     let server = start(limits).await;
     let mut raw = Raw::connect(server.address).await;
     raw.send(get("/held")).await;
     until("the request is held", || server.stub.held() == 1).await;
-    // Another connection lives and dies of each timeout while the first waits.
+    // Meanwhile other connections end by each of the timeouts.
     let mut other = Raw::connect(server.address).await;
     other.get("/a").await;
     assert_eq!(other.rest_text().await, "");
@@ -102,11 +103,11 @@ async fn f49_a_peer_that_takes_a_byte_now_and_then_is_closed() {
             let _ = tokio::io::AsyncReadExt::read(&mut read, &mut [0; 1]).await;
         }
     };
-    tokio::time::timeout(crate::stub::PATIENCE, sipping).await.expect("the server hangs up");
+    tokio::time::timeout(crate::stub::PATIENCE, sipping).await.expect("the server closes the connection");
 }
 
 #[tokio::test]
-async fn a_connection_past_the_limit_is_closed_and_the_others_go_on() {
+async fn a_connection_above_the_limit_is_closed_and_the_others_continue() {
     let server = start(ServerLimits { connections: 1, ..patient() }).await;
     let mut first = Raw::connect(server.address).await;
     first.get("/a").await;
@@ -116,7 +117,7 @@ async fn a_connection_past_the_limit_is_closed_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn an_address_past_its_limit_is_closed_and_the_others_go_on() {
+async fn a_connection_above_the_limit_of_its_address_is_closed_and_the_others_continue() {
     let server = start(ServerLimits { connections_per_address: 2, ..patient() }).await;
     let mut own = [Raw::connect(server.address).await, Raw::connect(server.address).await];
     for raw in &mut own {
@@ -143,8 +144,8 @@ async fn new_settings_apply_to_the_next_connection() {
     server.runtime.store(Arc::new(settings));
     let mut second = Raw::connect(server.address).await;
     assert_eq!(second.get("/b").await.status(), 200);
-    assert_eq!(second.rest_text().await, "", "its rest is a short one");
-    assert_eq!(first.get("/c").await.status(), 200, "what was accepted before keeps its terms");
+    assert_eq!(second.rest_text().await, "", "the new connection has the new idle timeout");
+    assert_eq!(first.get("/c").await.status(), 200, "an earlier connection keeps its limits");
 }
 
 #[tokio::test]
@@ -155,22 +156,22 @@ async fn large_responses_that_are_not_read_exhaust_the_byte_budget_and_release_i
     for raw in &mut slow {
         raw.send(get("/big")).await;
     }
-    until("both are on their way", || budget.used() > 16 << 20).await;
+    until("both responses are charged", || budget.used() > 16 << 20).await;
     let mut other = Raw::connect(server.address).await;
     let refused = other.get("/big").await;
     assert_eq!((refused.status(), refused.field("retry-after")), (503, Some("1")));
     assert!(refused.body.contains("ServiceNotAvailable"), "{}", refused.body);
     assert_eq!(server.rejected(Rejection::BytesInFlight), 1);
-    assert_eq!(other.get("/small").await.status(), 200, "a small one needs none");
+    assert_eq!(other.get("/small").await.status(), 200, "a small response is not charged");
     let [one, mut two] = slow;
     drop(one);
     assert_eq!(two.reply(true).await.unwrap().body.len(), 8 << 20);
-    until("the room is given back, whether it was taken or not", || budget.used() == 0).await;
+    until("all charges are released", || budget.used() == 0).await;
     assert_eq!(other.get("/big").await.status(), 200);
 }
 
 #[tokio::test]
-async fn a_place_is_free_again_when_its_connection_ends() {
+async fn the_slot_of_a_connection_is_free_after_its_end() {
     let server = start(ServerLimits { connections: 1, ..patient() }).await;
     let mut first = Raw::connect(server.address).await;
     first.send("GET /a HTTP/1.1\r\nHost: cache\r\nConnection: close\r\n\r\n").await;

@@ -1,4 +1,4 @@
-//! Preconnect: the connection that is made in advance.
+//! Preconnect: the connection that is made before a request.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::common::proxy::Proxy;
 use crate::common::reply::Reply;
 use crate::common::tls::Authority;
 use crate::common::token;
-use crate::stage::{BODY, sound};
+use crate::harness::{BODY, ok};
 
 fn stale(proxy: &Proxy) -> u64 {
     proxy.upstream_metrics.retries.get(Retry::StaleConnection)
@@ -27,11 +27,11 @@ async fn the_first_request_uses_the_preconnected_socket() {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let config = authority.right().server_config_speaking(&["http/1.1"]);
     for origin in [OriginServer::start().await, OriginServer::start_tls(config).await] {
-        origin.any(sound());
+        origin.any(ok());
         let roots = authority.write_pem(directory.path());
         let proxy = Proxy::warm(&origin.url_by_name(), |config| config.upstream.ca_file = Some(roots)).await;
         origin.wait_for_connections(1).await;
-        assert_eq!(origin.requests(), 0, "and nothing is asked over it");
+        assert_eq!(origin.requests(), 0, "no request was sent on it");
         for subject in ["a", "b"] {
             assert_eq!(proxy.read(&token::mint(subject)).await.text(), BODY);
         }
@@ -56,9 +56,9 @@ async fn frames_of_graph_before_the_first_http2_request_are_processed() {
 }
 
 #[tokio::test]
-async fn f22_a_spare_that_was_closed_meanwhile_is_not_noticed() {
+async fn f22_a_preconnected_connection_that_closed_while_idle_is_replaced() {
     let origin = OriginServer::start().await;
-    origin.any(sound());
+    origin.any(ok());
     let proxy = Proxy::warm(&origin.url(), |_| {}).await;
     origin.wait_for_connections(1).await;
     origin.hang_up().await;
@@ -68,10 +68,10 @@ async fn f22_a_spare_that_was_closed_meanwhile_is_not_noticed() {
 }
 
 #[tokio::test]
-async fn f22_a_spare_that_closes_as_we_send_is_replaced_once_unnoticed() {
+async fn f22_a_preconnected_connection_that_closes_during_the_request_is_replaced_once() {
     for end in [Reply::hang_up(), Reply::reset()] {
         let origin = OriginServer::start().await;
-        origin.any([end, sound()]);
+        origin.any([end, ok()]);
         let proxy = Proxy::warm(&origin.url(), |_| {}).await;
         origin.wait_for_connections(1).await;
         assert_eq!(proxy.read(&token::mint("a")).await.text(), BODY);
@@ -96,7 +96,7 @@ async fn misses_are_answered_with_and_without_preconnect_over_a_slow_link() {
             tokio::join!(first_misses(address, &roots, true), first_misses(address, &roots, false))
         } else {
             let origin = OriginServer::start_tls(config).await;
-            origin.any(sound());
+            origin.any(ok());
             let address = origin.address();
             tokio::join!(first_misses(address, &roots, true), first_misses(address, &roots, false))
         };

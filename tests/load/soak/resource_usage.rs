@@ -6,15 +6,15 @@ use crate::common::within;
 use crate::process::Process;
 
 /// Readings, oldest first.
-pub(super) struct Gauge {
+pub(super) struct ResourceUsage {
     process: Process,
     began: Instant,
     at_start: Option<usize>,
     readings: Vec<(f64, u64, Option<usize>)>,
 }
 
-impl Gauge {
-    pub(super) fn of(id: u32) -> Self {
+impl ResourceUsage {
+    pub(super) fn new(id: u32) -> Self {
         let process = Process(id);
         Self { process, began: Instant::now(), at_start: process.open_files(), readings: Vec::new() }
     }
@@ -34,23 +34,23 @@ impl Gauge {
         .await;
     }
 
-    /// For a person.
+    /// Returns a summary for the reader of the output.
     pub(super) fn report(&self) -> String {
         let (_, resident, _) = self.readings[self.readings.len() - 1];
         let most = self.readings.iter().filter_map(|(_, _, open)| *open).max();
-        let told = |open: Option<usize>| open.map_or("unknown".to_owned(), |open| open.to_string());
+        let shown = |open: Option<usize>| open.map_or("unknown".to_owned(), |open| open.to_string());
         format!(
             "memory: {resident} KiB at the end, {:+.1} KiB a second over the second half\n\
              descriptors: {} at the start, {} at most, {} after it",
             self.slope(),
-            told(self.at_start),
-            told(most),
-            told(self.process.open_files()),
+            shown(self.at_start),
+            shown(most),
+            shown(self.process.open_files()),
         )
     }
 
-    /// Fails where memory rises as long as it lasts. Half of it is for warming up.
-    pub(super) fn verdict(&self) {
+    /// Fails if memory rises in the second half of the test. The first half warms up.
+    pub(super) fn check(&self) {
         let half = &self.readings[self.readings.len() / 2..];
         let (first, last) = half.split_at(half.len() / 2);
         let mean = |part: &[(f64, u64, Option<usize>)]| {
@@ -60,7 +60,7 @@ impl Gauge {
         assert!(after < before * 1.1 + 4096.0, "memory rises: {before:.0} KiB, then {after:.0} KiB");
     }
 
-    /// By least squares over the second half.
+    /// Returns the rise of memory, KiB a second, by least squares over the second half.
     fn slope(&self) -> f64 {
         let half = &self.readings[self.readings.len() / 2..];
         let count = half.len() as f64;
@@ -76,5 +76,5 @@ impl Gauge {
     }
 }
 
-/// The runtime's own come and go.
+/// Descriptors of the runtime, whose number varies.
 const SLACK: usize = 4;

@@ -1,4 +1,4 @@
-//! What goes wrong, one thing after another, with good times between.
+//! Faults of Graph and of the network, one after the other, with pauses without a fault.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use connector_cache::fake_graph::RetryAfterForm;
 use http::StatusCode;
 
-use super::World;
+use super::Soak;
 
-/// Turns from one to the next until it is over.
-pub(super) async fn turn(world: Arc<World>) {
-    let (graph, link) = (&world.graph, &world.link);
+/// Injects one fault after the other until the test ends.
+pub(super) async fn inject_in_turn(soak: Arc<Soak>) {
+    let (graph, link) = (&soak.graph, &soak.link);
     for round in 0_usize.. {
         let name = match round % KINDS {
             0 => {
@@ -20,12 +20,12 @@ pub(super) async fn turn(world: Arc<World>) {
             }
             1 => {
                 link.latency(Duration::from_millis(100));
-                "a slow road"
+                "high latency"
             }
             2 => {
                 link.refuse();
                 link.break_off();
-                "nobody there"
+                "connections refused"
             }
             3 => {
                 graph.set_retry_after_form(RetryAfterForm::Fractional);
@@ -39,11 +39,11 @@ pub(super) async fn turn(world: Arc<World>) {
             }
             5 => {
                 graph.set_latency(Duration::from_millis(1_500));
-                "a Graph too slow"
+                "Graph too slow"
             }
             6 => {
                 link.break_off();
-                "a broken road"
+                "connections reset"
             }
             7 => {
                 graph.fail_all(StatusCode::INTERNAL_SERVER_ERROR);
@@ -51,12 +51,12 @@ pub(super) async fn turn(world: Arc<World>) {
             }
             8 => {
                 link.trickle(512, Duration::from_millis(5));
-                "a narrow road"
+                "low bandwidth"
             }
             9 => {
-                link.swallow();
+                link.drop_bytes();
                 link.go_silent();
-                "a road that swallows"
+                "bytes dropped"
             }
             _ => {
                 graph.fail_next(20, StatusCode::TOO_MANY_REQUESTS);
@@ -64,27 +64,27 @@ pub(super) async fn turn(world: Arc<World>) {
                 "some 429"
             }
         };
-        world.tally.weather(name);
-        if wait(&world, Duration::from_millis(700)).await {
+        soak.results.faults(name);
+        if wait(&soak, Duration::from_millis(700)).await {
             return;
         }
         link.mend();
         graph.heal();
         graph.set_retry_after_form(RetryAfterForm::Whole);
-        world.cast.revoke_one(graph);
-        if wait(&world, Duration::from_millis(1_500)).await {
+        soak.tokens.revoke_one(graph);
+        if wait(&soak, Duration::from_millis(1_500)).await {
             return;
         }
     }
 }
 
-/// Waits, and says whether it is over.
-async fn wait(world: &World, time: Duration) -> bool {
+/// Waits. Returns whether the test is over.
+async fn wait(soak: &Soak, time: Duration) -> bool {
     let end = Instant::now() + time;
-    while Instant::now() < end && !world.over.load(Relaxed) {
+    while Instant::now() < end && !soak.is_over.load(Relaxed) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    world.over.load(Relaxed)
+    soak.is_over.load(Relaxed)
 }
 
 const KINDS: usize = 11;
