@@ -16,7 +16,7 @@ ENV RUSTFLAGS="-C target-feature=+crt-static" \
 # built: to cargo a file that went back to an older version looks like one that was built already.
 RUN --mount=type=cache,id=connector-cache-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=connector-cache-target,target=/src/target \
-    touch src/*.rs \
+    touch src/*.rs crates/*/src/*.rs \
  && cargo build --release --locked --no-default-features --features otlp --bin connector-cache \
         --target x86_64-unknown-linux-gnu \
  && install -D -m 0555 target/x86_64-unknown-linux-gnu/release/connector-cache /image/connector-cache

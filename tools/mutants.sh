@@ -65,14 +65,16 @@ plant() { # set, copy, test tool, further arguments
     case $set in
     decision) chosen+=(-f src/proxy.rs) ;;
     machines)
-        for part in proxy/fetch proxy/coalesced support/detach_on_drop; do chosen+=(-f "src/$part.rs" -f "src/$part/**"); done
-        for part in permits fair_queue unproven_limit refused_tokens breaker; do
+        for part in proxy/fetch proxy/coalesced; do chosen+=(-f "src/$part.rs" -f "src/$part/**"); done
+        chosen+=(-f crates/support/src/detach_on_drop.rs)
+        for part in permits fair_queue unproven_limit unauthorized_tokens breaker; do
             chosen+=(-f "src/upstream/$part.rs" -f "src/upstream/$part/**")
         done
         for part in entry coalesce freshness thread_cache grants interner key store lease conditional variants vary; do
             chosen+=(-f "src/cache/$part.rs" -f "src/cache/$part/**")
         done
         ;;
+    scrub) chosen+=(-f "crates/scrub/src/**") ;;
     *) chosen+=(-f "src/$set.rs" -f "src/$set/**") ;;
     esac
     [ -z "${MUTANTS_ONLY:-}" ] || chosen+=(--re "$MUTANTS_ONLY")
@@ -104,7 +106,8 @@ for set in ${MUTANTS_SET:-patches auth resource scrub decision machines}; do
     [ -d "$out/whole" ] || copy whole '.*'
     mkdir -p "$out/$set"
     case $set in
-    auth | resource | scrub) beside "$set" "$set|http|support" ;;
+    auth | resource) beside "$set" "$set" ;;
+    scrub) plant "$set" whole cargo -C=--package=connector-cache-scrub ;;
     decision) ;; # No test is beside it: its behaviour is visible from outside only.
     machines) plant "$set" whole cargo -C=--lib -- -- cache:: upstream:: proxy:: support:: ;;
     esac

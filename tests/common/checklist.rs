@@ -70,7 +70,7 @@ impl Row {
 /// Names of all functions of the sources and the tests.
 fn tests() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    let mut left = vec![root().join("src"), root().join("tests")];
+    let mut left = vec![root().join("src"), root().join("crates"), root().join("tests")];
     while let Some(path) = left.pop() {
         if path.is_dir() {
             left.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));

@@ -54,6 +54,7 @@ fn assert_free_of(marks: &[&str]) {
 
 const PROJECT: &[&str] = &[
     "src",
+    "crates",
     "tests",
     "config",
     "benches",

@@ -65,7 +65,9 @@ fn paths(module: &[String], tokens: &[Token]) -> Vec<Vec<String>> {
 fn start<'t>(module: &[String], tokens: &'t [Token]) -> Option<(Vec<String>, &'t [Token])> {
     let (Token::Name(first), mut rest) = tokens.split_first()? else { return None };
     let mut base = match first.as_str() {
+        "crate" if CRATES.contains(&module[0].as_str()) => vec![module[0].clone()],
         "crate" | "connector_cache" => Vec::new(),
+        name if name.starts_with("connector_cache_") => vec![name["connector_cache_".len()..].to_owned()],
         "super" => module[..module.len() - 1].to_vec(),
         _ => return None,
     };
@@ -109,6 +111,9 @@ fn branches<'t>(base: Vec<String>, tokens: &'t [Token], found: &mut Vec<Vec<Stri
         }
     }
 }
+
+/// Rooms that are crates of the workspace.
+const CRATES: [&str; 3] = ["http", "scrub", "support"];
 
 fn after_colons(tokens: &[Token]) -> Option<&[Token]> {
     match tokens {

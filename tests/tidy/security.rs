@@ -33,7 +33,8 @@ fn is_test(name: &str) -> bool {
 
 /// What is defined as a function, in Rust or in the chart's Python, without the prefix that the latter needs.
 fn tests() -> BTreeSet<String> {
-    let files = ["src", "tests", "tools/chart/tests"].iter().flat_map(|folder| walk(&root().join(folder)));
+    let files =
+        ["src", "crates", "tests", "tools/chart/tests"].iter().flat_map(|folder| walk(&root().join(folder)));
     let texts = files.filter_map(|path| fs::read_to_string(path).ok());
     let names = |text: String| -> Vec<String> {
         let words: Vec<_> = text.split_ascii_whitespace().collect();

@@ -25,7 +25,8 @@ pub(crate) fn sources() -> Vec<Source> {
     let root = root();
     let mut test_modules: Vec<Vec<String>> = Vec::new();
     let mut sources = Vec::new();
-    for path in walk(&root.join("src")).into_iter().filter(|path| has_extension(path, "rs")) {
+    let files = ["src", "crates"].iter().flat_map(|folder| walk(&root.join(folder)));
+    for path in files.filter(|path| has_extension(path, "rs")) {
         let path = relative(&root, &path);
         let text = read(&path);
         let module = module(&path);
@@ -78,7 +79,13 @@ fn is_root(module: &[String]) -> bool {
     matches!(module, [only] if only == "lib" || only == "main")
 }
 
+/// The module of a file. The file `crates/http/src/date.rs` is the module `http::date`.
 fn module(path: &str) -> Vec<String> {
-    let inner = path.trim_start_matches("src/").trim_end_matches(".rs");
+    let path = path.trim_end_matches(".rs");
+    let inner = match path.strip_prefix("crates/").and_then(|path| path.split_once("/src/")) {
+        Some((room, "lib")) => room.to_owned(),
+        Some((room, inner)) => format!("{room}/{inner}"),
+        None => path.trim_start_matches("src/").to_owned(),
+    };
     inner.split('/').map(str::to_owned).collect()
 }

@@ -19,7 +19,7 @@ ENVIRONMENT = {
     "BUILDAH_ISOLATION": "chroot",
 }
 # What the image is made of.
-SOURCES = ("src", "Cargo.toml", "Cargo.lock", "benches/Cargo.toml", "fuzz/Cargo.toml", "Dockerfile")
+SOURCES = ("src", "crates", "Cargo.toml", "Cargo.lock", "benches/Cargo.toml", "fuzz/Cargo.toml", "Dockerfile")
 
 
 def podman(*arguments, **options):
