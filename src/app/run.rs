@@ -36,7 +36,7 @@ impl App {
         let export = SpanExport::start(&mut self);
         let readiness = Readiness::default();
         let admin = self.admin(&readiness, log.clone())?;
-        let admin_server = Server::new(&self.config.admin.server(), Arc::clone(&self.metrics))?;
+        let admin_server = Server::new(&self.config.admin.server(), &self.metrics)?;
         let cap = self
             .descriptors
             .map(|descriptors| ConnectionCap::new(descriptors, &self.config, self.workers.count()));
@@ -92,7 +92,7 @@ impl App {
         let max_connections = cap.map_or(usize::MAX, |cap| cap.connections);
         self.runtime.store(Arc::new(self.config.runtime(&self.config, max_connections)));
         let live = Arc::clone(&self.runtime);
-        Ok(Server::new(&self.config.server, Arc::clone(&self.metrics))?
+        Ok(Server::new(&self.config.server, &self.metrics)?
             .with_settings(ServerSettings::live(move || Arc::clone(&live.load().server)))
             .with_workers(self.workers.clone())
             .with_byte_budget(self.proxy.inner().fetcher.graph_client.byte_budget().clone()))

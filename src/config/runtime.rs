@@ -15,7 +15,7 @@ impl Config {
     pub fn runtime(&self, started: &Self, max_connections: usize) -> RuntimeConfig {
         let limits = &self.server.limits;
         RuntimeConfig {
-            freshness: freshness::Config { freshness: started.freshness.freshness, ..self.freshness.clone() },
+            freshness: freshness::Config { freshness: started.freshness.freshness, ..self.freshness },
             access_log: self.logging.access,
             request_timeout: limits.request_timeout,
             message_limits: MessageLimits { target_bytes: limits.target_bytes, headers: limits.headers },

@@ -37,13 +37,13 @@ pub struct Server {
 
 impl Server {
     /// Prepares a server. Fails when the files of `listen.tls` cannot be used.
-    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, tls::Error> {
-        let tls = config.tls.clone().map(|files| Tls::load(files, Arc::clone(&metrics)));
+    pub fn new(config: &Config, metrics: &Arc<Metrics>) -> Result<Self, tls::Error> {
+        let tls = config.tls.clone().map(|files| Tls::load(files, Arc::clone(metrics)));
         let (settings, tls) = (ServerSettings::new(config), tls.transpose()?.map(Arc::new));
         Ok(Self {
             settings,
             tls,
-            metrics: ServerMetrics::new(&metrics),
+            metrics: ServerMetrics::new(metrics),
             workers: Workers::default(),
             budget: ByteBudget::new(usize::MAX),
             evicts_connections: config.evicts_connections,

@@ -58,7 +58,7 @@ async fn start() -> Port {
     let admin = Admin::new(&config, Arc::clone(&cache), Arc::clone(&metrics), Readiness::default()).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = Server::new(&config.server(), metrics).unwrap();
+    let server = Server::new(&config.server(), &metrics).unwrap();
     tokio::spawn(server.serve(listener, Arc::new(admin), CancellationToken::new()));
     Port { address, cache }
 }

@@ -121,7 +121,7 @@ async fn call(
                 reusable = (response.header("connection") != Some("close")).then_some(client);
             }
             (sent, response) => {
-                failed.push(format!("{sent:?} {:?}", response.map(|response| response.status)))
+                failed.push(format!("{sent:?} {:?}", response.map(|response| response.status)));
             }
         }
     }

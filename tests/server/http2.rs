@@ -172,7 +172,7 @@ async fn f49_beside_a_small_response_that_is_not_read_other_streams_end_and_then
     drop(shut);
 }
 
-/// A second DATA frame only for END_STREAM would cost each hit another poll of its stream.
+/// A second DATA frame only for `END_STREAM` would cost each hit another poll of its stream.
 #[tokio::test]
 async fn a_small_response_is_one_data_frame_that_ends_its_stream() {
     // The client sends no acknowledgement of the server's PING, so the graceful end takes `write_timeout`.

@@ -71,7 +71,7 @@ impl CacheControl {
             }
             "min-fresh" => {
                 self.min_fresh =
-                    self.min_fresh.max(Some(parse_delta_seconds(value).unwrap_or(MAX_DELTA_SECONDS)))
+                    self.min_fresh.max(Some(parse_delta_seconds(value).unwrap_or(MAX_DELTA_SECONDS)));
             }
             "max-stale" => {
                 keep_smallest(

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(Rust, packed(4))]
+#[expect(clippy::struct_field_names, reason = "the unit belongs to each name")]
 pub struct Now {
     mono_ms: u64,
     wall_ms: u64,
