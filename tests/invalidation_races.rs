@@ -1,5 +1,6 @@
 //! Races of requests in flight with error responses of Graph and with purges. Each was a fault once.
 
+#![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 mod common;

@@ -1,4 +1,5 @@
 //! Attacks, by the numbers of the threat model.
+#![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 mod common;

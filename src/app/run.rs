@@ -172,6 +172,7 @@ impl SpanExport {
         Self
     }
 
+    #[expect(clippy::unused_async, reason = "the same interface as with the exporter")]
     async fn finish(self) {}
 }
 
