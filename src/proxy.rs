@@ -88,14 +88,14 @@ impl Handler for Proxy {
         let digest =
             if request.has_refresh_field { None } else { RequestDigest::compute(request, &self.0.hash_keys) };
         if let Some((found, assessment)) =
-            digest.and_then(|digest| self.lookup_in_thread_cache(digest, rules))
+            digest.and_then(|digest| self.lookup_in_thread_cache(digest, &rules))
         {
             self.0.fetcher.metrics.local().proof_lookups.inc(ProofLookup::Live);
             let (headers, is_conditional) = (request.headers(), request.is_conditional);
             let response = ResponseBuilder { headers, is_conditional, ids, tag: found.log_tag };
             return Lookup::Ready(response.hit(&found.entry, &assessment, None));
         }
-        let context = LookupContext { request, ids, digest, rules };
+        let context = LookupContext { request, ids, digest, rules: &rules };
         self.decide(&context).unwrap_or_else(|rejection| Lookup::Ready(self.reject(rejection, ids)))
     }
 
@@ -238,5 +238,5 @@ struct LookupContext<'a> {
     ids: &'a Ids,
     /// Digest of the request, if its lookup may be cached by the thread.
     digest: Option<RequestDigest>,
-    rules: RequestRules<'a>,
+    rules: &'a RequestRules<'a>,
 }

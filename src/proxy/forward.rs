@@ -100,7 +100,7 @@ impl Proxy {
         let grants = fetcher.store.grants(&request.identity.token_hash)?;
         let rules = RequestRules { config: &request.config, client: CacheControl::default(), now };
         let selecting_request = request.selecting_request();
-        let (proof, found) = self.find(Some(&grants), &claims, &request.resource, selecting_request, rules);
+        let (proof, found) = self.find(Some(&grants), &claims, &request.resource, selecting_request, &rules);
         fetcher.metrics.local().proof_lookups.inc(proof);
         let found = found?;
         let left = claims.expiry.remaining(now);

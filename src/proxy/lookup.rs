@@ -52,7 +52,7 @@ impl Proxy {
     pub(super) fn lookup_in_thread_cache(
         &self,
         digest: RequestDigest,
-        rules: RequestRules<'_>,
+        rules: &RequestRules<'_>,
     ) -> Option<(CachedLookup, Assessment)> {
         let found = self.0.fetcher.store.thread_cache_get(digest, rules.now)?;
         let assessment = rules.assess(&found.entry, found.granted_at, found.expiry);
@@ -83,7 +83,7 @@ impl Proxy {
         claims: &Claims,
         resource: &Arc<Resource>,
         selecting_request: SelectingRequest<'_>,
-        rules: RequestRules<'_>,
+        rules: &RequestRules<'_>,
     ) -> (ProofLookup, Option<Found>) {
         let fetcher = &self.0.fetcher;
         let key = EntryKey::new(claims.principal, resource);
@@ -114,7 +114,7 @@ pub(super) struct RequestRules<'a> {
 
 impl RequestRules<'_> {
     /// Judges the freshness of an entry and of a proof given at `granted_at`.
-    pub(super) fn assess(self, entry: &Entry, granted_at: Now, expiry: TokenExpiry) -> Assessment {
+    pub(super) fn assess(&self, entry: &Entry, granted_at: Now, expiry: TokenExpiry) -> Assessment {
         let (config, left) = (&self.config.freshness, expiry.remaining(self.now));
         assess(config, (&entry.lifetime(), entry.requested_at), granted_at, left, self.client, self.now)
     }

@@ -42,6 +42,7 @@ pub struct CacheStatus {
 
 impl CacheStatus {
     /// Returns the field's value.
+    #[inline]
     pub fn header_value(&self) -> HeaderValue {
         if let Self { hit: Some(ttl), forward: None, detail: None, .. } = *self
             && let Ok(ttl) = u64::try_from(ttl)

@@ -26,6 +26,7 @@ pub struct Ids {
 
 impl Ids {
     /// Creates the ids of a request without fields of the caller.
+    #[inline]
     pub fn with_request_id(request: Uuid) -> Self {
         Self { request, client: request, client_field: None, trace: None }
     }
@@ -36,6 +37,7 @@ impl Ids {
     }
 
     /// Creates the proxy's id, and parses `client-request-id` and `traceparent`.
+    #[inline]
     pub fn from_fields(client: Option<&HeaderValue>, trace: Option<&HeaderValue>) -> Self {
         let client_field = client.and_then(|value| Some((value, parse_guid(value)?)));
         let trace = trace.and_then(TraceParent::parse);
@@ -50,6 +52,7 @@ impl Ids {
     }
 
     /// Returns both values; `request_id` is the rendered `request-id`.
+    #[inline]
     pub fn header_values_with(&self, mut request_id: HeaderValue) -> [HeaderValue; 2] {
         // Not indexed by HPACK: the value never repeats and would evict values that do.
         request_id.set_sensitive(true);
@@ -64,11 +67,13 @@ pub fn guid_value(id: Uuid) -> HeaderValue {
 }
 
 /// Writes the text of a GUID.
+#[inline]
 pub fn write_guid(id: Uuid, text: &mut GuidText) {
     id.hyphenated().encode_lower(text);
 }
 
 /// Creates field values with the length of a GUID in one allocation, which is faster than one allocation for each.
+#[inline]
 pub fn guid_values<const N: usize>(write: impl FnOnce(&mut [GuidText; N])) -> [HeaderValue; N] {
     struct GuidBuffer<const N: usize>([GuidText; N]);
     impl<const N: usize> AsRef<[u8]> for GuidBuffer<N> {

@@ -50,6 +50,7 @@ pub enum FieldLines<'a> {
 
 impl<'a> RequestView<'a> {
     /// Indexes the fields of a head.
+    #[inline]
     pub fn new(head: &'a Parts) -> Self {
         let mut view = Self {
             created_at: Instant::now(),
@@ -84,6 +85,7 @@ impl<'a> RequestView<'a> {
     }
 
     /// Returns the header section.
+    #[inline]
     pub fn headers(&self) -> &'a HeaderMap {
         &self.head.headers
     }
@@ -98,6 +100,7 @@ impl<'a> FieldLines<'a> {
     }
 
     /// Returns the first line.
+    #[inline]
     pub fn first(self) -> Option<&'a HeaderValue> {
         match self {
             Self::None => None,
@@ -106,6 +109,7 @@ impl<'a> FieldLines<'a> {
     }
 
     /// Returns the line if the field has exactly one.
+    #[inline]
     pub fn single(self) -> Option<&'a HeaderValue> {
         match self {
             Self::Single(line) => Some(line),

@@ -22,6 +22,7 @@ pub enum TemplateKind {
 }
 
 /// Returns the field value of `number`, from the cache or rendered.
+#[inline]
 pub fn header_value(kind: TemplateKind, number: u64) -> HeaderValue {
     RENDERED.with_borrow_mut(|rendered| {
         let slot = usize::try_from(number).unwrap_or(0) % SLOTS_PER_KIND;

@@ -21,6 +21,7 @@ pub struct MessageLimits {
 }
 
 /// Rejects an invalid request. `has_body`: the request has more than a head.
+#[inline]
 pub fn check(view: &RequestView<'_>, has_body: bool, limits: &MessageLimits) -> Result<(), Rejection> {
     let request = view.head;
     // RFC 9112, section 3: a target "longer than any URI it wishes to parse" results in 414.

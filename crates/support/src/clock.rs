@@ -50,6 +50,7 @@ impl Now {
     }
 
     /// Returns the time since `stamp`: the larger of the two clocks' differences.
+    #[inline]
     pub fn since(self, stamp: Now) -> Duration {
         let mono = self.mono_ms.saturating_sub(stamp.mono_ms);
         let wall = self.wall_ms.saturating_sub(stamp.wall_ms);
@@ -111,11 +112,13 @@ impl Clock {
 
     /// Reads both clocks. The wall clock's reading is never behind the last synchronised one plus the monotonic time
     /// since then: a step back cannot extend the life of a token.
+    #[inline]
     pub fn now(&self) -> Now {
         self.now_at(Instant::now())
     }
 
     /// Returns the time for a recent reading of the monotonic clock.
+    #[inline]
     pub fn now_at(&self, moment: Instant) -> Now {
         let (mono_ms, wall_ms) = self.0.source.read(moment);
         let wall_ms = wall_ms.max(mono_ms.saturating_add(self.0.offset_ms.load(Relaxed)));
