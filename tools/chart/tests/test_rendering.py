@@ -70,7 +70,7 @@ class Rendering(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_the_chart_has_the_version_of_the_binary(self):
-        binary = tomllib.loads((common.ROOT / "Cargo.toml").read_text())["package"]["version"]
+        binary = tomllib.loads((common.ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
         chart = common.yaml.safe_load((common.CHART / "Chart.yaml").read_text())
         self.assertEqual((chart["version"], chart["appVersion"]), (binary, binary))
         self.assertIn(f"connector-cache:{binary}", chart["annotations"]["artifacthub.io/images"])
