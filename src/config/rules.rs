@@ -1,5 +1,6 @@
 //! Rules for values. Each rule has its bounds; its `accepted` is the message for an operator whose value is refused.
 
+mod bare_url;
 mod base_url;
 #[cfg(feature = "otlp")]
 mod collector_url;

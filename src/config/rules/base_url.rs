@@ -3,7 +3,9 @@
 use url::{Host, Url};
 
 use crate::config::reference::ValueForm;
-use crate::config::value::{RawValue, Rule, echo_url, literal};
+use crate::config::value::{RawValue, Rule, echo_url};
+
+use super::bare_url;
 
 /// Scheme, host and port of Graph.
 pub(in crate::config) struct BaseUrl;
@@ -12,24 +14,18 @@ impl Rule for BaseUrl {
     type Value = Url;
 
     fn parse(&self, raw: &RawValue) -> Option<Url> {
-        let RawValue::Text(text) = raw else { return None };
-        // The URL parser silently repairs blanks, backslashes and an empty user info; refuse them.
-        let repaired = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\\' | '@');
-        if text.contains(repaired) {
-            return None;
-        }
-        let url = Url::parse(text).ok()?;
-        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let url = bare_url::parse(raw)?;
+        let has_path = url.path() != "/";
         let safe = match url.scheme() {
             "https" => true,
             "http" => is_loopback(&url.host()?),
             _ => false,
         };
-        (bare && safe && url.port() != Some(0)).then_some(url)
+        (safe && !has_path).then_some(url)
     }
 
     fn write(&self, value: &Url) -> String {
-        literal(value.as_str().trim_end_matches('/'))
+        bare_url::write(value)
     }
 
     fn echo(&self, raw: &RawValue) -> String {

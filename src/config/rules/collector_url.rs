@@ -3,7 +3,9 @@
 use url::Url;
 
 use crate::config::reference::ValueForm;
-use crate::config::value::{RawValue, Rule, echo_url, literal};
+use crate::config::value::{RawValue, Rule, echo_url};
+
+use super::bare_url;
 
 /// Base URL of a collector. Spans hold no secret, so plain `http` is accepted.
 pub(in crate::config) struct CollectorUrl;
@@ -12,19 +14,12 @@ impl Rule for CollectorUrl {
     type Value = Url;
 
     fn parse(&self, raw: &RawValue) -> Option<Url> {
-        let RawValue::Text(text) = raw else { return None };
-        // The URL parser silently repairs blanks, backslashes and an empty user info; refuse them.
-        let repaired = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\\' | '@');
-        if text.contains(repaired) {
-            return None;
-        }
-        let url = Url::parse(text).ok()?;
-        let bare = url.query().is_none() && url.fragment().is_none() && url.has_host();
-        (bare && matches!(url.scheme(), "http" | "https") && url.port() != Some(0)).then_some(url)
+        let url = bare_url::parse(raw)?;
+        (url.has_host() && matches!(url.scheme(), "http" | "https")).then_some(url)
     }
 
     fn write(&self, value: &Url) -> String {
-        literal(value.as_str().trim_end_matches('/'))
+        bare_url::write(value)
     }
 
     fn echo(&self, raw: &RawValue) -> String {
