@@ -27,6 +27,7 @@ use http::request::Parts;
 use hyper::body::Incoming;
 
 use crate::http::error::Response;
+use crate::http::validate::MessageLimits;
 
 pub use listener::{Server, bind};
 pub use rejection::ConnRejection;
@@ -136,6 +137,13 @@ impl Default for Config {
             drain: Drain::default(),
             evicts_connections: false,
         }
+    }
+}
+
+impl ServerLimits {
+    /// Returns the limits of one message.
+    pub fn message_limits(&self) -> MessageLimits {
+        MessageLimits { target_bytes: self.target_bytes, headers: self.headers }
     }
 }
 

@@ -51,8 +51,7 @@ async fn converse(sent: &[u8], at_a_time: usize) -> (Vec<RequestView>, Vec<u8>) 
     let (mut client, io) = duplex(1 << 16);
     let config = Config::default();
     let settings = RuntimeConfig { access_log: AccessLog::Off, ..RuntimeConfig::default() };
-    let live = settings.with_limits(&config.limits).into_live();
-    let layers = RequestStack::new(Arc::new(Stub), Arc::clone(&METRICS), live);
+    let layers = RequestStack::new(Arc::new(Stub), Arc::clone(&METRICS), settings.into_live());
     let service = Arc::new(Recorder { layers, asked: Mutex::default() });
     let server = tokio::spawn({
         let service = Arc::clone(&service);

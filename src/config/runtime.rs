@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::Config;
 use crate::cache::freshness;
-use crate::http::validate::MessageLimits;
 use crate::proxy::runtime_config::RuntimeConfig;
 use crate::server::SettingsSnapshot;
 use crate::upstream::Timeouts;
@@ -18,7 +17,7 @@ impl Config {
             freshness: freshness::Config { freshness: started.freshness.freshness, ..self.freshness },
             access_log: self.logging.access,
             request_timeout: limits.request_timeout,
-            message_limits: MessageLimits { target_bytes: limits.target_bytes, headers: limits.headers },
+            message_limits: limits.message_limits(),
             timeouts: Timeouts { first_byte: self.upstream.first_byte_timeout, total: self.upstream.timeout },
             coalesce: self.coalesce.clone(),
             bytes_in_flight: self.bytes_in_flight,

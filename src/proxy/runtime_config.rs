@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use crate::cache::{coalesce, freshness};
 use crate::http::validate::MessageLimits;
 use crate::observability::logging::{self, AccessLog};
-use crate::server::{self, ServerLimits, SettingsSnapshot};
+use crate::server::{self, SettingsSnapshot};
 use crate::upstream::Timeouts;
 
 /// Shared snapshot of the live settings.
@@ -41,13 +41,18 @@ pub struct RuntimeConfig {
 }
 
 impl RuntimeConfig {
-    /// Replaces the settings that come from `limits.*` of the data port.
-    #[must_use]
-    pub fn with_limits(self, limits: &ServerLimits) -> Self {
+    /// Returns the settings that `server` decides, with the defaults for all others. At most `max_connections` connections
+    /// are accepted.
+    pub fn for_server(server: &server::Config, max_connections: usize) -> Self {
         Self {
-            request_timeout: limits.request_timeout,
-            message_limits: MessageLimits { target_bytes: limits.target_bytes, headers: limits.headers },
-            ..self
+            freshness: freshness::Config::default(),
+            access_log: logging::Config::default().access,
+            request_timeout: server.limits.request_timeout,
+            message_limits: server.limits.message_limits(),
+            timeouts: Timeouts::default(),
+            coalesce: coalesce::Config::default(),
+            bytes_in_flight: usize::MAX,
+            server: Arc::new(SettingsSnapshot::from_config(server, max_connections)),
         }
     }
 
@@ -59,17 +64,6 @@ impl RuntimeConfig {
 
 impl Default for RuntimeConfig {
     fn default() -> Self {
-        let (server, limits) = (server::Config::default(), ServerLimits::default());
-        let config = Self {
-            freshness: freshness::Config::default(),
-            access_log: logging::Config::default().access,
-            request_timeout: limits.request_timeout,
-            message_limits: MessageLimits { target_bytes: limits.target_bytes, headers: limits.headers },
-            timeouts: Timeouts::default(),
-            coalesce: coalesce::Config::default(),
-            bytes_in_flight: usize::MAX,
-            server: Arc::new(SettingsSnapshot::from_config(&server, usize::MAX)),
-        };
-        config.with_limits(&limits)
+        Self::for_server(&server::Config::default(), usize::MAX)
     }
 }

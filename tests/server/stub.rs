@@ -18,9 +18,7 @@ use connector_cache::proxy::handler::{Handler, HandlerResponse, Lookup};
 use connector_cache::proxy::middleware::RequestStack;
 use connector_cache::proxy::response;
 use connector_cache::proxy::runtime_config::{LiveConfig, RuntimeConfig};
-use connector_cache::server::{
-    Config, Drain, Server, ServerLimits, ServerSettings, SettingsSnapshot, Workers,
-};
+use connector_cache::server::{Config, Drain, Server, ServerLimits, ServerSettings, Workers};
 use connector_cache::support::byte_budget::ByteBudget;
 use connector_cache::support::clock::Clock;
 use connector_cache::support::labels::Label;
@@ -161,10 +159,9 @@ pub(crate) async fn start_on(workers: Workers, config: Config, budget: ByteBudge
     let address = listener.local_addr().unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
     let stub = Arc::new(Stub { paths: Mutex::default(), held: AtomicUsize::new(0), gate: Semaphore::new(0) });
-    let server_settings = Arc::new(SettingsSnapshot::from_config(&config, usize::MAX));
     let settings =
-        RuntimeConfig { access_log: AccessLog::All, server: server_settings, ..RuntimeConfig::default() };
-    let runtime = settings.with_limits(&config.limits).into_live();
+        RuntimeConfig { access_log: AccessLog::All, ..RuntimeConfig::for_server(&config, usize::MAX) };
+    let runtime = settings.into_live();
     let stack =
         RequestStack::new(Arc::clone(&stub), Arc::clone(&metrics), Arc::clone(&runtime)).within(budget);
     let live = Arc::clone(&runtime);
