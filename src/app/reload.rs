@@ -14,8 +14,7 @@ use crate::config::{EffectiveConfig, Sources};
 use crate::observability::logging::LogHandle;
 use crate::observability::metrics::Metrics;
 use crate::proxy::runtime_config::LiveConfig;
-use crate::support::watched_files::ReloadResult;
-use crate::support::watched_files::{ReloadTrigger, Reloadable};
+use crate::support::watched_files::{ReloadResult, ReloadTrigger, Reloadable};
 
 /// Sources of the configuration, and the configuration of the start.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ pub(crate) struct LiveConfiguration {
     log: Option<LogHandle>,
     /// Time after which entries and proofs leave the store, whatever a later configuration says.
     retention: Duration,
-    metrics: Option<Arc<Metrics>>,
+    metrics: Arc<Metrics>,
 }
 
 impl LiveConfiguration {
@@ -48,15 +47,11 @@ impl LiveConfiguration {
         sources: LiveSources,
         (runtime, max_connections): (LiveConfig, usize),
         log: Option<LogHandle>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let retention = sources.started.config.freshness.longest_use();
         let current = Mutex::new(sources.started.clone());
-        Self { sources, current, runtime, max_connections, log, retention, metrics: None }
-    }
-
-    /// Counts reloads in `metrics`.
-    pub(crate) fn counted_by(self, metrics: Arc<Metrics>) -> Self {
-        Self { metrics: Some(metrics), ..self }
+        Self { sources, current, runtime, max_connections, log, retention, metrics }
     }
 
     /// Replaces the snapshot, and logs the keys that changed.
@@ -93,28 +88,28 @@ impl Reloadable for LiveConfiguration {
                 ReloadResult::Failure
             }
         };
-        self.metrics.iter().for_each(|metrics| metrics.reloads.inc(result));
+        self.metrics.reloads.inc(result);
         Some(result)
     }
 }
 
-/// Looks at all of `sources` every few seconds, and whenever `told`, for ever.
-pub(crate) async fn watch(sources: Vec<Arc<dyn Reloadable>>, told: Arc<Notify>) {
+/// Reloads all of `sources` that changed: every [`INTERVAL`], and at each notification of `requests`. Never returns.
+pub(crate) async fn watch(sources: Vec<Arc<dyn Reloadable>>, requests: Arc<Notify>) {
     let sources: Arc<[_]> = sources.into();
     loop {
         let trigger = tokio::select! {
-            () = told.notified() => ReloadTrigger::Requested,
+            () = requests.notified() => ReloadTrigger::Requested,
             () = sleep(INTERVAL) => ReloadTrigger::Poll,
         };
         let sources = Arc::clone(&sources);
-        let looking = tokio::task::spawn_blocking(move || {
-            let found = sources.iter().filter_map(|source| source.reload(trigger)).count();
-            if trigger == ReloadTrigger::Requested && found == 0 {
-                tracing::info!("told to reload: nothing has changed");
+        let reload = tokio::task::spawn_blocking(move || {
+            let changed = sources.iter().filter_map(|source| source.reload(trigger)).count();
+            if trigger == ReloadTrigger::Requested && changed == 0 {
+                tracing::info!("a reload was requested, but no file has changed");
             }
         });
-        // It fails only when the runtime ends, or with a panic that is logged.
-        let _ = looking.await;
+        // The task fails only when the runtime ends, or with a panic that is logged.
+        let _ = reload.await;
     }
 }
 

@@ -40,11 +40,11 @@ impl App {
         let cap = self
             .descriptors
             .map(|descriptors| ConnectionCap::new(descriptors, &self.config, self.workers.count()));
-        let data_server = self.data_server(cap)?;
+        let max_connections = cap.map_or(usize::MAX, |cap| cap.connections);
+        let data_server = self.data_server(max_connections)?;
         let stack = self.request_stack(wrap(self.proxy.clone()));
         let suppressed = log.as_ref().map(|log| log.suppressed.clone());
-        let sources =
-            self.reloadables(&admin, &data_server, cap.map_or(usize::MAX, |cap| cap.connections), log);
+        let sources = self.reloadables(&admin, &data_server, max_connections, log);
         // The admin port serves until the end of the drain, so that probes and scrapes observe it.
         let admin_stop = CancellationToken::new();
         let admin_task = tokio::spawn(admin_server.serve(listeners.admin, admin, admin_stop.clone()));
@@ -88,8 +88,7 @@ impl App {
         Ok(Arc::new(Admin::new(&self.config.admin, overview, metrics, readiness.clone())?))
     }
 
-    fn data_server(&self, cap: Option<ConnectionCap>) -> Result<Server, StartError> {
-        let max_connections = cap.map_or(usize::MAX, |cap| cap.connections);
+    fn data_server(&self, max_connections: usize) -> Result<Server, StartError> {
         self.runtime.store(Arc::new(self.config.runtime(&self.config, max_connections)));
         let live = Arc::clone(&self.runtime);
         Ok(Server::new(&self.config.server, &self.metrics)?
@@ -115,8 +114,9 @@ impl App {
         let mut reloadables: Vec<Arc<dyn Reloadable>> = vec![Arc::clone(admin) as _];
         reloadables.extend(data_server.tls().map(|tls| Arc::clone(tls) as _));
         if let Some(sources) = self.live_sources.take() {
-            let live = LiveConfiguration::new(sources, (Arc::clone(&self.runtime), max_connections), log);
-            reloadables.push(Arc::new(live.counted_by(Arc::clone(&self.metrics))));
+            let runtime = (Arc::clone(&self.runtime), max_connections);
+            let metrics = Arc::clone(&self.metrics);
+            reloadables.push(Arc::new(LiveConfiguration::new(sources, runtime, log, metrics)));
         }
         reloadables
     }

@@ -5,16 +5,16 @@ use super::*;
 use crate::cache::freshness::FreshnessSource;
 use crate::config::LIVE;
 
-/// Remembers how it was looked at.
+/// Counts its reloads by trigger.
 #[derive(Default)]
-struct Looked {
-    ticks: AtomicUsize,
-    told: AtomicUsize,
+struct CountedReloads {
+    polls: AtomicUsize,
+    requests: AtomicUsize,
 }
 
-impl Reloadable for Looked {
+impl Reloadable for CountedReloads {
     fn reload(&self, trigger: ReloadTrigger) -> Option<ReloadResult> {
-        let count = if trigger == ReloadTrigger::Requested { &self.told } else { &self.ticks };
+        let count = if trigger == ReloadTrigger::Requested { &self.requests } else { &self.polls };
         count.fetch_add(1, SeqCst);
         None
     }
@@ -27,22 +27,22 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn files_are_looked_at_when_told_and_not_meanwhile() {
-    let (looked, told) = (Arc::new(Looked::default()), Arc::new(Notify::new()));
-    let watching = tokio::spawn(watch(vec![Arc::clone(&looked) as _], Arc::clone(&told)));
+async fn files_are_checked_at_each_request_and_not_meanwhile() {
+    let (counted, requests) = (Arc::new(CountedReloads::default()), Arc::new(Notify::new()));
+    let watching = tokio::spawn(watch(vec![Arc::clone(&counted) as _], Arc::clone(&requests)));
     for times in 1..=3 {
-        told.notify_one();
-        until(|| looked.told.load(SeqCst) == times).await;
+        requests.notify_one();
+        until(|| counted.requests.load(SeqCst) == times).await;
     }
-    assert_eq!(looked.ticks.load(SeqCst), 0);
+    assert_eq!(counted.polls.load(SeqCst), 0);
     watching.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn files_are_looked_at_every_few_seconds() {
-    let (looked, began) = (Arc::new(Looked::default()), tokio::time::Instant::now());
-    let watching = tokio::spawn(watch(vec![Arc::clone(&looked) as _], Arc::default()));
-    while looked.ticks.load(SeqCst) < 3 {
+async fn files_are_checked_every_few_seconds() {
+    let (counted, began) = (Arc::new(CountedReloads::default()), tokio::time::Instant::now());
+    let watching = tokio::spawn(watch(vec![Arc::clone(&counted) as _], Arc::default()));
+    while counted.polls.load(SeqCst) < 3 {
         sleep(INTERVAL / 50).await;
     }
     assert!((INTERVAL * 3..INTERVAL * 4).contains(&began.elapsed()), "{:?}", began.elapsed());
@@ -56,7 +56,7 @@ fn effective(text: &str) -> EffectiveConfig {
 }
 
 #[test]
-fn what_changes_is_told_apart_by_whether_it_needs_a_restart() {
+fn changes_are_divided_by_the_need_of_a_restart() {
     let started = effective("[cache]\nttl = \"5m\"");
     let running = effective("[cache]\nttl = \"1m\"\n[scrub]\nmask = \"#\"");
     let same = running.changes(&running, &started);
@@ -112,8 +112,8 @@ fn live_configuration(dir: &tempfile::TempDir) -> LiveConfiguration {
     let sources = Sources::new(Some(file), std::iter::empty());
     let started = sources.load().unwrap();
     let runtime = started.config.runtime(&started.config, usize::MAX).into_live();
-    LiveConfiguration::new(LiveSources { sources, started }, (runtime, usize::MAX), None)
-        .counted_by(Arc::new(Metrics::new().unwrap()))
+    let metrics = Arc::new(Metrics::new().unwrap());
+    LiveConfiguration::new(LiveSources { sources, started }, (runtime, usize::MAX), None, metrics)
 }
 
 fn snapshot(live: &LiveConfiguration) -> String {
@@ -169,7 +169,7 @@ fn f62_a_configuration_that_is_refused_changes_nothing() {
     std::fs::write(dir.path().join("cache.toml"), format!("{PLAIN}cache.ttl = \"1s\"\ncache.ttyl = 1\n"))
         .unwrap();
     assert_eq!(live.reload(ReloadTrigger::Requested), Some(ReloadResult::Failure));
-    let failures = live.metrics.as_ref().unwrap().reloads.get(ReloadResult::Failure);
+    let failures = live.metrics.reloads.get(ReloadResult::Failure);
     assert_eq!((failures, live.reload(ReloadTrigger::Requested)), (1, None));
     assert!(Arc::ptr_eq(&before, &live.runtime.load_full()));
 }
