@@ -43,28 +43,4 @@ async fn f24_with_the_comma_it_passes_and_every_credential_is_masked() {
 }
 
 /// The response that the documentation shows for this resource, as it stands there.
-const SAMPLE: &str = r##"{
-    "@odata.context": "https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_testuserflow')/apiConnectorConfiguration(postFederationSignup(),postAttributeCollection())",
-    "postFederationSignup@odata.context": "https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_testuserflow')/apiConnectorConfiguration/microsoft.graph.userFlowApiConnectorConfiguration/postFederationSignup/$entity",
-    "postFederationSignup": {
-        "id": "<guid1>",
-        "displayName": "Test API Connector 1",
-        "targetUrl": "https://someapi.com/api/endpoint",
-        "authenticationConfiguration": {
-            "@odata.type": "#microsoft.graph.basicAuthentication",
-            "username": "<USERNAME>",
-            "password": "******"
-        }
-    }
-    "postAttributeCollection@odata.context": "https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_testuserflow')/apiConnectorConfiguration/microsoft.graph.userFlowApiConnectorConfiguration/microsoft.graph.userFlowApiConnectorConfiguration/postAttributeCollection/$entity",
-    "postAttributeCollection": {
-        "id": "<guid2>",
-        "displayName": "Test API Connector 2",
-        "targetUrl": "https://someotherapi.com/api/endpoint",
-        "authenticationConfiguration": {
-            "@odata.type": "#microsoft.graph.basicAuthentication",
-            "username": "<USERNAME2>",
-            "password": "******"
-        }
-    }
-}"##;
+const SAMPLE: &str = include_str!("../../crates/scrub/src/tests/documented_response.txt");

@@ -72,6 +72,14 @@ fn search_log(format: &str, lines: &[String], answered: usize, canaries: &crate:
     assert!(access >= answered, "{access} access lines of {answered} requests");
 }
 
+/// Stops the process and searches its output.
+async fn search_output(format: &str, serve: Serve, answered: usize, canaries: &crate::canaries::Canaries) {
+    let (status, out, err) = serve.stop().await;
+    assert!(status.success());
+    assert_eq!(err, Vec::<String>::new(), "standard error");
+    search_log(format, &out, answered, canaries);
+}
+
 async fn nothing_leaks_before_graph(format: &str) {
     let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
     let roots = authority.write_pem(directory.path());
@@ -83,10 +91,7 @@ async fn nothing_leaks_before_graph(format: &str) {
     drive.through_graph(&graph).await;
     drive.with_odd_requests().await;
     let (answered, canaries) = search(format, drive).await;
-    let (status, out, err) = serve.stop().await;
-    assert!(status.success());
-    assert_eq!(err, Vec::<String>::new(), "standard error");
-    search_log(format, &out, answered, &canaries);
+    search_output(format, serve, answered, &canaries).await;
     search_spans(&collector, answered, &canaries).await;
 }
 
@@ -97,10 +102,7 @@ async fn nothing_leaks_before_a_faulty_origin(format: &str) {
     drive.through_faults(&origin).await;
     drive.with_odd_requests().await;
     let (answered, canaries) = search(format, drive).await;
-    let (status, out, err) = serve.stop().await;
-    assert!(status.success());
-    assert_eq!(err, Vec::<String>::new(), "standard error");
-    search_log(format, &out, answered, &canaries);
+    search_output(format, serve, answered, &canaries).await;
     search_spans(&collector, answered, &canaries).await;
 }
 

@@ -301,28 +301,4 @@ fn debug_shows_only_the_length_of_a_body() {
 }
 
 /// The response in the documentation of this resource, unchanged.
-const SAMPLE: &str = r##"{
-    "@odata.context": "https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_testuserflow')/apiConnectorConfiguration(postFederationSignup(),postAttributeCollection())",
-    "postFederationSignup@odata.context": "https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_testuserflow')/apiConnectorConfiguration/microsoft.graph.userFlowApiConnectorConfiguration/postFederationSignup/$entity",
-    "postFederationSignup": {
-        "id": "<guid1>",
-        "displayName": "Test API Connector 1",
-        "targetUrl": "https://someapi.com/api/endpoint",
-        "authenticationConfiguration": {
-            "@odata.type": "#microsoft.graph.basicAuthentication",
-            "username": "<USERNAME>",
-            "password": "******"
-        }
-    }
-    "postAttributeCollection@odata.context": "https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_testuserflow')/apiConnectorConfiguration/microsoft.graph.userFlowApiConnectorConfiguration/microsoft.graph.userFlowApiConnectorConfiguration/postAttributeCollection/$entity",
-    "postAttributeCollection": {
-        "id": "<guid2>",
-        "displayName": "Test API Connector 2",
-        "targetUrl": "https://someotherapi.com/api/endpoint",
-        "authenticationConfiguration": {
-            "@odata.type": "#microsoft.graph.basicAuthentication",
-            "username": "<USERNAME2>",
-            "password": "******"
-        }
-    }
-}"##;
+const SAMPLE: &str = include_str!("tests/documented_response.txt");
