@@ -1,0 +1,1 @@
+//! The machine around the proxy: descriptors, certificates, collectors, probes, memory.

@@ -1,0 +1,1 @@
+//! Responses that Graph sends.
