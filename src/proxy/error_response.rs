@@ -54,7 +54,7 @@ impl ErrorResponse {
 
     /// Builds the response.
     pub fn response(self, ids: &Ids, now: Now) -> Response {
-        let mut response = self.body().response(ids, now);
+        let mut response = self.body().response(self.reason(), ids, now);
         let headers = response.headers_mut();
         if let Some((name, value)) = self.extra() {
             headers.insert(name, HeaderValue::from_static(value));
@@ -83,9 +83,11 @@ impl ErrorResponse {
             Self::Rejected(reason) | Self::Shut(reason, _) => reason.error(),
             Self::Upstream(failure) => failure.error(),
             Self::Unscrubbable(_) => UpstreamFailure::Unscrubbable.error(),
-            Self::Unreadable(status) => {
-                ErrorBody { status, code: code_for(status), message: "Microsoft Graph refused the request." }
-            }
+            Self::Unreadable(status) => ErrorBody {
+                status,
+                code: code_for(status),
+                message: "Microsoft Graph refused the request with an error that is not readable.",
+            },
         }
     }
 
@@ -135,9 +137,11 @@ mod tests {
             assert!(response.status().as_u16() >= 400, "{reason}");
             assert_eq!(response.headers()["content-type"], "application/json");
             let error = reason.error();
-            let body: serde_json::Value = serde_json::from_slice(&error.json(&ids, now)).unwrap();
+            let body: serde_json::Value =
+                serde_json::from_slice(&error.json(reason.as_str(), &ids, now)).unwrap();
             assert_eq!(body["error"]["code"], error.code);
             assert_eq!(body["error"]["innerError"]["request-id"], ids.request.to_string());
+            assert_eq!(body["error"]["innerError"]["reason"], reason.as_str());
         }
     }
 

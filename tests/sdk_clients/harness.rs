@@ -144,6 +144,10 @@ fn carry_out(order: &Value, graph: &FakeGraph) -> Value {
             json!({})
         }
         "calls" => json!({ "calls": graph.calls() }),
+        "show" => {
+            println!("{}: {}", text("client"), text("text"));
+            json!({})
+        }
         "secrets" => json!({ "secrets": graph.planted_secrets() }),
         "fail" => {
             let status = StatusCode::from_u16(u16::try_from(number("status")).unwrap()).unwrap();

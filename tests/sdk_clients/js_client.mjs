@@ -139,6 +139,10 @@ const stories = {
         const error = await service.refused(SIGN_UP, "nonsense");
         assert.deepEqual([error.statusCode, error.code], [400, "BadRequest"]);
         assert.match(error.requestId, /^[0-9a-f-]{36}$/);
+        assert.match(error.message, /^connector-cache: /);
+        const { innerError } = JSON.parse(error.body);
+        assert.deepEqual([innerError.source, innerError.reason], ["connector-cache", "query"]);
+        await order("show", { client: "JavaScript client, String(error)", text: String(error) });
         assert.ok(!Number.isNaN(error.date.getTime()), "the date can be read");
         assert.equal((await calls()) - before, 0);
     },

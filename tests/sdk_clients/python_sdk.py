@@ -166,6 +166,10 @@ async def a_refusal_of_the_caches_own_is_an_odata_error(service, _):
     expect("the status", error.response_status_code, 400)
     expect("the code", error.error.code, "BadRequest")
     expect("the id", error.error.inner_error.request_id, service.header("request-id"))
+    inner = error.error.inner_error.additional_data
+    expect("source and reason", (inner["source"], inner["reason"]), ("connector-cache", "query"))
+    assert error.error.message.startswith("connector-cache: "), error.error.message
+    order("show", client="Python SDK, str(error)", text=str(error))
     expect("requests that reached Graph", order("calls")["calls"] - before, 0)
 
 

@@ -10,6 +10,9 @@ use connector_cache_support::clock::Now;
 /// Response to a caller. Its body is complete before it is sent.
 pub type Response = http::Response<Full<Bytes>>;
 
+/// `innerError.source` of each error that comes from the proxy and not from Graph, and the beginning of its message.
+const SOURCE: &str = "connector-cache";
+
 /// Status, code and message of an error response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorBody {
@@ -17,14 +20,14 @@ pub struct ErrorBody {
     pub status: StatusCode,
     /// `error.code`: a code that Graph itself uses.
     pub code: &'static str,
-    /// `error.message`: a sentence without data from the request or from Graph.
+    /// `error.message` after the name of the proxy: a sentence without data from the request or from Graph.
     pub message: &'static str,
 }
 
 impl ErrorBody {
-    /// Builds the response. It is never stored (`Cache-Control: no-store`).
-    pub fn response(self, ids: &Ids, now: Now) -> Response {
-        let body = self.json(ids, now);
+    /// Builds the response with the reason for it. It is never stored (`Cache-Control: no-store`).
+    pub fn response(self, reason: &str, ids: &Ids, now: Now) -> Response {
+        let body = self.json(reason, ids, now);
         let length = HeaderValue::from(body.len());
         let mut response = http::Response::new(Full::new(body));
         *response.status_mut() = self.status;
@@ -36,12 +39,17 @@ impl ErrorBody {
     }
 
     /// Renders the body as JSON text.
-    pub fn json(self, ids: &Ids, now: Now) -> Bytes {
+    ///
+    /// A user of an SDK often sees only the exception, which has code and message of the error. So the message begins with
+    /// the name of the proxy, and `innerError` has `source` and `reason`: no error of Graph has these.
+    pub fn json(self, reason: &str, ids: &Ids, now: Now) -> Bytes {
         // Graph writes the date in UTC, without a zone.
         let stamp = humantime::format_rfc3339_seconds(now.wall()).to_string();
         let date = stamp.trim_end_matches('Z');
-        let value = serde_json::json!({ "error": { "code": self.code, "message": self.message, "innerError": {
+        let message = format!("{SOURCE}: {}", self.message);
+        let value = serde_json::json!({ "error": { "code": self.code, "message": message, "innerError": {
             "date": date, REQUEST_ID: ids.request.to_string(), CLIENT_REQUEST_ID: ids.client.to_string(),
+            "source": SOURCE, "reason": reason,
         }}});
         Bytes::from(value.to_string())
     }
@@ -72,8 +80,20 @@ mod tests {
     fn the_date_has_graphs_form() {
         let now = Clock::manual(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_785_102_361)).now();
         let error = ErrorBody { status: StatusCode::BAD_REQUEST, code: "c", message: "m" };
-        let text = error.json(&Ids::from_headers(&HeaderMap::new()), now);
+        let text = error.json("query", &Ids::from_headers(&HeaderMap::new()), now);
         let body: serde_json::Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(body["error"]["innerError"]["date"], "2026-07-26T21:46:01");
+    }
+
+    #[test]
+    fn an_error_of_the_proxy_names_the_proxy_and_the_reason() {
+        let error = ErrorBody { status: StatusCode::BAD_REQUEST, code: "c", message: "Sentence." };
+        let text = error.json("query", &Ids::from_headers(&HeaderMap::new()), Clock::system().now());
+        let error = &serde_json::from_slice::<serde_json::Value>(&text).unwrap()["error"];
+        assert_eq!(error["message"], "connector-cache: Sentence.");
+        assert_eq!(
+            (&error["innerError"]["source"], &error["innerError"]["reason"]),
+            (&"connector-cache".into(), &"query".into())
+        );
     }
 }
