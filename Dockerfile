@@ -2,6 +2,7 @@
 #
 #   docker build -t connector-cache .
 #   docker run --rm --read-only --cap-drop ALL --security-opt no-new-privileges -p 8080:8080 connector-cache
+#   docker run --rm -p 8080:8080 -p 9090:9090 connector-cache demo
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
@@ -17,9 +18,9 @@ ENV RUSTFLAGS="-C target-feature=+crt-static" \
 RUN --mount=type=cache,id=connector-cache-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=connector-cache-target,target=/src/target \
     touch src/*.rs crates/*/src/*.rs \
- && cargo build --release --locked --no-default-features --features otlp --bin connector-cache \
+ && cargo build --profile dist --locked --bin connector-cache \
         --target x86_64-unknown-linux-gnu \
- && install -D -m 0555 target/x86_64-unknown-linux-gnu/release/connector-cache /image/connector-cache
+ && install -D -m 0555 target/x86_64-unknown-linux-gnu/dist/connector-cache /image/connector-cache
 # Files before DNS, so that localhost and the cluster's own names in /etc/hosts need nobody's answer.
 RUN install -D -m 0444 /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ca-certificates.crt \
  && echo 'hosts: files dns' > /image/etc/nsswitch.conf \

@@ -43,10 +43,10 @@ fmt: ## check the format (`cargo fmt --all` repairs it)
 	$(call say,format)
 	@cargo fmt --all --check
 
-lint: ## clippy with warnings as errors: with every feature, as the image is built, with none; the fuzz targets fit
+lint: ## clippy with warnings as errors: with every feature, without the demo, with none; the fuzz targets fit
 	$(call say,lints (a first build takes some minutes))
 	@cargo clippy --quiet --locked --all-targets --features test-clients,test-net -- -D warnings
-	$(call say,lints: as the image is built)
+	$(call say,lints: without the demo)
 	@cargo clippy --quiet --locked --all-targets --no-default-features --features otlp -- -D warnings
 	$(call say,lints: without any feature)
 	@cargo clippy --quiet --locked --all-targets --no-default-features -- -D warnings
@@ -88,7 +88,7 @@ mutants: ## plants faults, one at a time, and prints those that no test notices 
 	@tools/mutants.sh
 
 flood: ## hits with and without a flood of forged tokens, before the release build (SECONDS, HITS, FLOOD, SOURCES)
-	@cargo build --quiet --release --locked
+	@cargo build --quiet --profile dist --locked
 	@benches/flood
 	$(call say,attacks on memory in their whole size)
 	@ATTACK_SIZE=10 cargo test --quiet --release --locked --test load attacks -- --nocapture --test-threads 1

@@ -18,7 +18,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A caching proxy in front of Microsoft Graph, for the API connector configuration of user flows.
 #[derive(Debug, Parser)]
-#[command(version, after_help = AFTER_HELP)]
+#[command(version = VERSION, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -64,7 +64,13 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> ExitCode {
     match command {
         #[cfg(feature = "demo")]
-        Command::Demo => start(&app::demo::config(), app::demo::run),
+        Command::Demo => match app::demo::config(environment_variables()) {
+            Ok(config) => {
+                let logged = config.clone();
+                start(&logged, |log, workers| app::demo::run(config, log, workers))
+            }
+            Err(error) => refuse(&error),
+        },
         Command::Serve(ConfigFile { config: file }) => {
             let sources = Sources::new(file, environment_variables());
             match sources.load() {
@@ -129,6 +135,8 @@ fn fail(code: u8, message: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Version and commit.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CONNECTOR_CACHE_REVISION"), ")");
 const AFTER_HELP: &str = "\
 Variables CONNECTOR_CACHE__<SECTION>__<KEY> override the file: CONNECTOR_CACHE__CACHE__TTL=1m.
 

@@ -6,8 +6,8 @@ from .machine import DIR, HERE, ROOT, say
 
 BODY = 1200
 ORIGIN = "127.0.0.1:19700"
-BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
-OURS = Path(os.environ.get("OURS", ROOT / "target/release/connector-cache"))
+BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "dist"
+OURS = Path(os.environ.get("OURS", ROOT / "target/dist/connector-cache"))
 # Varnish writes these to shared memory for each request; nobody else logs here.
 UNLOGGED = ("Begin End Link SessOpen SessClose ReqStart ReqMethod ReqURL ReqProtocol ReqHeader ReqUnset ReqAcct RespProtocol "
             "RespStatus RespReason RespHeader RespUnset VCL_call VCL_return Timestamp Hit").split()
@@ -29,8 +29,8 @@ def install(tools=TOOLS):
 
 def build():
     if "OURS" not in os.environ:
-        subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=ROOT, check=True)
-    subprocess.run(["cargo", "build", "--release", "--locked", "--quiet", "-p", "connector-cache-benches", "--bins"], cwd=HERE, check=True)
+        subprocess.run(["cargo", "build", "--profile", "dist", "--locked", "--quiet"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--profile", "dist", "--locked", "--quiet", "-p", "connector-cache-benches", "--bins"], cwd=HERE, check=True)
 
 
 def ours(port, size="1GiB", threads=1, more=""):

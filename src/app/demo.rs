@@ -1,7 +1,7 @@
 //! The command `demo`: a stand-in for Graph and the proxy in one process, without network and files.
 
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,11 +12,11 @@ use url::Url;
 
 use crate::app::{App, Listeners, StartError, bind, stop_on_signal};
 use crate::cache::outcome::Outcome;
-use crate::config::Config;
+use crate::config::{Config, ConfigError, EffectiveConfig};
 use crate::fake_graph::{CONTOSO, FakeGraph, Options, SIGN_UP};
 use crate::http::ids::Ids;
 use crate::http::validate::RequestView;
-use crate::observability::logging::{AccessLog, LogHandle};
+use crate::observability::logging::LogHandle;
 use crate::observability::metrics::Metrics;
 use crate::proxy::Proxy;
 use crate::proxy::error_response::ErrorResponse;
@@ -25,18 +25,22 @@ use crate::proxy::runtime_config::RuntimeConfig;
 use crate::server::Workers;
 use crate::support::clock::Clock;
 
-/// Returns the built-in defaults, with a quiet log and no `drain.delay`.
-pub fn config() -> Config {
-    let mut config = Config::default();
-    "warn".clone_into(&mut config.logging.filter);
-    config.logging.access = AccessLog::Off;
-    config.server.drain.delay = Duration::ZERO;
-    config
+/// Returns the built-in defaults with a quiet log and no `drain.delay`, changed by the variables of the environment.
+pub fn config(env: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigError> {
+    let own = DEFAULTS.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+    Ok(EffectiveConfig::load(None, own.chain(env))?.config)
 }
 
+/// Defaults of the demo. The environment of the process overrides them.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("CONNECTOR_CACHE__LOG__FILTER", "warn"),
+    ("CONNECTOR_CACHE__LOG__ACCESS", "off"),
+    ("CONNECTOR_CACHE__DRAIN__DELAY", "0s"),
+];
+
 /// Serves until SIGINT (Ctrl-C) or SIGTERM.
-pub async fn run(log: LogHandle, workers: Workers) -> ExitCode {
-    match try_run(log, workers).await {
+pub async fn run(config: Config, log: LogHandle, workers: Workers) -> ExitCode {
+    match try_run(config, log, workers).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "connector-cache: {error}");
@@ -58,17 +62,18 @@ enum DemoError {
     Output(#[from] io::Error),
 }
 
-async fn try_run(log: LogHandle, workers: Workers) -> Result<(), DemoError> {
+async fn try_run(mut config: Config, log: LogHandle, workers: Workers) -> Result<(), DemoError> {
     let stop = stop_on_signal()?;
     let graph = FakeGraph::start(Options::default()).map_err(DemoError::FakeGraph)?;
     graph.set_latency(GRAPH_LATENCY);
-    let mut config = config();
+    let preferred = (config.server.address, config.admin.address);
     config.upstream.base_url = Url::parse(&graph.url())?;
     let listeners = Listeners {
         data: bind_near("listen.address", config.server.address)?,
         admin: bind_near("admin.address", config.admin.address)?,
     };
-    print_introduction(&graph, listeners.data.local_addr()?, listeners.admin.local_addr()?)?;
+    let bound = (listeners.data.local_addr()?, listeners.admin.local_addr()?);
+    print_introduction(&graph, bound, preferred)?;
     let app = App::with_workers(workers, config, Clock::system())?;
     let metrics = Arc::clone(app.metrics());
     app.run(listeners, stop, Some(log), |proxy| RequestPrinter { proxy, metrics }).await?;
@@ -90,19 +95,26 @@ fn bind_near(key: &'static str, preferred: SocketAddr) -> Result<TcpListener, St
 }
 
 /// Prints addresses, commands to try, and what to expect.
-fn print_introduction(graph: &FakeGraph, data: SocketAddr, admin: SocketAddr) -> io::Result<()> {
+fn print_introduction(
+    graph: &FakeGraph,
+    bound: (SocketAddr, SocketAddr),
+    preferred: (SocketAddr, SocketAddr),
+) -> io::Result<()> {
+    let (data, admin) = (reachable(bound.0), reachable(bound.1));
     let curl = |user: &str| {
         let token = graph.token().tenant(CONTOSO).user(user).expires_in(TOKEN_LIFETIME).mint();
         let path = format!("/beta/identity/b2xUserFlows/{SIGN_UP}/apiConnectorConfiguration");
         let query = "$expand=postFederationSignup,postAttributeCollection";
         format!("curl -si -H 'Authorization: Bearer {token}' 'http://{data}{path}?{query}'")
     };
-    let preferred = config();
     let note = |bound: SocketAddr, preferred: SocketAddr| {
-        if bound == preferred { String::new() } else { format!(" (port {} is in use)", preferred.port()) }
+        if bound.port() == preferred.port() {
+            String::new()
+        } else {
+            format!(" (port {} is in use)", preferred.port())
+        }
     };
-    let data_note = note(data, preferred.server.address);
-    let admin_note = note(admin, preferred.admin.address);
+    let (data_note, admin_note) = (note(bound.0, preferred.0), note(bound.1, preferred.1));
     let text = format!(
         "connector-cache demo: a stand-in for Microsoft Graph, and the cache in front of it.\n\
          \n\
@@ -131,6 +143,15 @@ fn print_introduction(graph: &FakeGraph, data: SocketAddr, admin: SocketAddr) ->
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
+}
+
+/// Returns an address for the commands: in a container the proxy listens on all addresses.
+fn reachable(bound: SocketAddr) -> SocketAddr {
+    if bound.ip().is_unspecified() {
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), bound.port())
+    } else {
+        bound
+    }
 }
 
 /// Handler that prints a line for each request, if standard output is a terminal.

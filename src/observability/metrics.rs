@@ -246,11 +246,8 @@ fn register_process_metrics(registry: &Registry) -> prometheus::Result<()> {
     register(registry, prometheus::process_collector::ProcessCollector::for_self())
 }
 
-/// Commit of the source. The build of the image sets the variable; a build without it has no commit.
-const REVISION: &str = match option_env!("CONNECTOR_CACHE_REVISION") {
-    Some(revision) => revision,
-    None => "unknown",
-};
+/// Commit of the source, or `unknown`: `tools/revision.rs` sets it.
+pub const REVISION: &str = env!("CONNECTOR_CACHE_REVISION");
 
 #[cfg(test)]
 mod tests {
