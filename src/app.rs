@@ -161,7 +161,6 @@ fn fetcher(
     metrics.capacity.set(i64::try_from(config.store.max_bytes).unwrap_or(i64::MAX));
     let live = Arc::clone(runtime);
     let byte_budget = ByteBudget::with_live_limit(move || live.load().bytes_in_flight);
-    let keep = config.freshness.longest_use();
     let permits = UpstreamPermits::new(config.upstream.in_flight, config.unproven_limit.in_flight);
     let scrubber = Scrubber::new(&config.scrub, config.upstream.max_body)
         .with_trusted_base_url(&config.upstream.base_url);
@@ -176,7 +175,7 @@ fn fetcher(
         unproven: UnprovenLimiter::new(&config.unproven_limit, clock.clone()),
         refused: UnauthorizedTokens::new(clock.clone()),
         breakers: Breakers::new(clock.clone()),
-        store: Arc::new(Store::new(&config.store, keep, count_evictions(metrics))),
+        store: Arc::new(Store::new(&config.store, config.retention(), count_evictions(metrics))),
         entity_tags: EntityTagHasher::new(scrubber.policy_bytes()),
         scrubber,
         unknown_members: UnknownMemberNotices::default(),

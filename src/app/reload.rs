@@ -49,7 +49,7 @@ impl LiveConfiguration {
         log: Option<LogHandle>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let retention = sources.started.config.freshness.longest_use();
+        let retention = sources.started.config.retention();
         let current = Mutex::new(sources.started.clone());
         Self { sources, current, runtime, max_connections, log, retention, metrics }
     }
@@ -68,8 +68,8 @@ impl LiveConfiguration {
         if new.config.freshness.longest_use() > self.retention {
             tracing::warn!(
                 retention = %humantime::format_duration(self.retention),
-                "entries and proofs are kept no longer than the configuration of the start needed; \
-                 a longer time requires a restart"
+                "entries and proofs are removed after cache.keep of the start, which is shorter than cache.ttl, \
+                 cache.proof_ttl and the stale_* windows need; a longer cache.keep requires a restart"
             );
         }
         *current = new;

@@ -42,13 +42,15 @@ pub struct Config {
     pub max_bytes: u64,
     /// `limits.proofs_per_token`: limit on the resources for which one token may have proofs.
     pub proofs_per_token: usize,
+    /// `cache.keep`: time for which an entry or proof is stored, even if the settings of the start do not use it that long.
+    pub keep: Duration,
     /// Number of threads with a thread cache.
     pub threads: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_bytes: 64 << 20, proofs_per_token: 1_000, threads: 1 }
+        Self { max_bytes: 64 << 20, proofs_per_token: 1_000, keep: Duration::from_hours(2), threads: 1 }
     }
 }
 
@@ -64,7 +66,7 @@ pub struct Store {
     /// Locks for changes of proofs. Many tokens share a lock.
     grant_locks: [Mutex<()>; LOCK_STRIPES],
     grant_lock_hasher: RandomState,
-    /// Longest time for which an entry or proof is usable.
+    /// Time after which an entry or proof is removed.
     retention: Duration,
     resources: Interner,
     max_entry: u64,
@@ -110,7 +112,7 @@ impl StoredVariants {
 }
 
 impl Store {
-    /// Creates an empty store. `retention` is the longest time for which an entry or proof is usable. `on_eviction` is called
+    /// Creates an empty store. `retention` is the time after which an entry or proof is removed. `on_eviction` is called
     /// for each key that leaves the store.
     pub fn new(
         config: &Config,

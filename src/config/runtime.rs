@@ -1,6 +1,7 @@
 //! The part of the configuration that takes effect without a restart, as one snapshot.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Config;
 use crate::cache::freshness;
@@ -9,6 +10,11 @@ use crate::server::SettingsSnapshot;
 use crate::upstream::Timeouts;
 
 impl Config {
+    /// Returns the time after which the store removes an entry or a proof. It is fixed at the start.
+    pub fn retention(&self) -> Duration {
+        self.store.keep.max(self.freshness.longest_use())
+    }
+
     /// Returns the live settings. `started` is the configuration of the start: `cache.freshness` decided what is stored, and
     /// stays. Never more than `max_connections` connections are accepted, whatever `limits.connections` says.
     pub fn runtime(&self, started: &Self, max_connections: usize) -> RuntimeConfig {

@@ -87,11 +87,24 @@ async fn a_lower_ttl_applies_to_stored_entries_at_the_next_request() {
     assert_eq!(seen["configuration"]["cache.ttl"], "1ms", "the overview has the value in effect");
     let logged = stage.logged("the configuration was reloaded").await;
     assert!(logged[0].contains("\"changed\":\"cache.ttl\""), "{logged:?}");
-    stage.write("[cache]\nstale_while_revalidate = \"0s\"\nttl = \"1h\"\n", true).await;
-    let logged = stage.logged("a longer time requires a restart").await;
-    assert!(logged.len() == 1 && logged[0].contains("\"retention\":\"15m\""), "{logged:?}");
+    stage.write("[cache]\nstale_while_revalidate = \"0s\"\nttl = \"3h\"\n", true).await;
+    let logged = stage.logged("a longer cache.keep requires a restart").await;
+    assert!(logged.len() == 1 && logged[0].contains("\"retention\":\"2h\""), "{logged:?}");
     stage.cache_status("b").await;
     assert!(stage.cache_status("b").await.starts_with("connector-cache; hit; ttl="));
+    assert!(stage.serve.stop().await.0.success());
+}
+
+/// The runbook's remedy in an outage: a longer `stale_if_error`. In 0.1.0 it replaced the pods and emptied the cache.
+#[tokio::test]
+async fn a_longer_stale_if_error_during_an_outage_applies_to_stored_responses() {
+    let short = "[cache]\nttl = \"1ms\"\nproof_ttl = \"1ms\"\nstale_while_revalidate = \"0s\"\nstale_if_error = \"0s\"\n";
+    let mut stage = Stage::set(short).await;
+    assert_eq!(stage.cache_status("a").await, STORED);
+    stage.origin.any(Reply::status(503));
+    assert_eq!(stage.serve.get(&path("B2X_1_x"), &token::mint("a")).await.status, 503);
+    stage.write(&short.replace("stale_if_error = \"0s\"", "stale_if_error = \"1h\""), true).await;
+    assert!(stage.cache_status("a").await.contains("stale-if-error"));
     assert!(stage.serve.stop().await.0.success());
 }
 

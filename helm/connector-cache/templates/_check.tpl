@@ -21,6 +21,7 @@ cache.proof_ttl: [1ms, 1h]
 cache.stale_while_revalidate: [0s, 24h]
 cache.stale_if_error: [0s, 24h]
 cache.max_bytes: [1MiB, 1TiB]
+cache.keep: [1ms, 48h]
 {{- end -}}
 
 {{- define "connector-cache.checkBounds" -}}

@@ -81,6 +81,16 @@ pub(in crate::config) fn store(r: &mut ConfigReader) -> store::Config {
             &Integer(1..=1_000_000),
             default.proofs_per_token,
         ),
+        keep: r.get(
+            key(
+                "cache.keep",
+                "Time for which entries and proofs stay in memory at most, if there is room. A reload can extend \
+                 `cache.ttl`, `cache.proof_ttl` and the `stale_*` windows up to this time for stored responses. It never \
+                 makes a response usable by itself. A shorter time than these keys need has no effect.",
+            ),
+            &BoundedDuration(at_most(2 * DAY)),
+            default.keep,
+        ),
         // The application sets the number of its threads.
         threads: default.threads,
     }
