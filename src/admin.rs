@@ -17,13 +17,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::admin::readiness::{Readiness, ReadinessState};
 use crate::http::error::Response;
-use crate::observability::metrics::Metrics;
+use crate::observability::metrics::{ExpositionFormat, Metrics, ReloadSource};
 use crate::server::{self, Drain, ServerLimits, Service};
 use crate::support::watched_files::ReloadResult;
 use crate::support::watched_files::{ReloadTrigger, Reloadable};
@@ -109,7 +109,7 @@ impl<C: CacheAdmin> Admin<C> {
     async fn route(&self, request: &Parts, peer: SocketAddr) -> Response {
         let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
         match (request.uri.path(), method) {
-            ("/metrics", &Method::GET) => self.metrics().await,
+            ("/metrics", &Method::GET) => self.metrics(ExpositionFormat::negotiate(&accept(request))).await,
             ("/livez", &Method::GET) => response::text(StatusCode::OK, "alive\n"),
             ("/readyz", &Method::GET) => self.ready(),
             ("/cache", &Method::GET) => match self.auth.authorize_overview(request) {
@@ -127,14 +127,14 @@ impl<C: CacheAdmin> Admin<C> {
         }
     }
 
-    async fn metrics(&self) -> Response {
+    async fn metrics(&self, format: ExpositionFormat) -> Response {
         let (cache, metrics) = (Arc::clone(&self.cache), Arc::clone(&self.metrics));
         let render = move || {
             cache.refresh_gauges();
-            metrics.render()
+            metrics.render(format)
         };
-        match self.scrapes.get(render).await {
-            Ok(text) => return response::metrics_text(text),
+        match self.scrapes.get(format, render).await {
+            Ok(body) => return response::metrics(format.content_type(), body),
             Err(ScrapeError::Render(error)) => tracing::error!(%error, "metrics cannot be rendered"),
             // The panic hook has logged the panic.
             Err(ScrapeError::Ended) => {}
@@ -174,7 +174,9 @@ impl<C: CacheAdmin> Admin<C> {
 
 impl<C: CacheAdmin> Reloadable for Admin<C> {
     fn reload(&self, trigger: ReloadTrigger) -> Option<ReloadResult> {
-        self.auth.reload(trigger).inspect(|result| self.metrics.reloads.inc(*result))
+        self.auth
+            .reload(trigger)
+            .inspect(|result| self.metrics.record_reload(ReloadSource::AdminToken, *result))
     }
 }
 
@@ -198,9 +200,15 @@ impl<C: CacheAdmin> Service for Admin<C> {
     }
 }
 
+/// Returns all lines of the field `Accept` as one list (RFC 9110, section 5.2).
+fn accept(request: &Parts) -> String {
+    let lines = request.headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    lines.collect::<Vec<_>>().join(",")
+}
+
 /// Response to `GET /`.
 const INDEX: &str = "connector-cache\n\n\
-    GET    /metrics   counters and gauges in the Prometheus text format\n\
+    GET    /metrics   counters and gauges for Prometheus\n\
     GET    /livez     200 while the process runs\n\
     GET    /readyz    200 while the process accepts requests\n\
     GET    /cache     counts and configuration\n\

@@ -3,6 +3,8 @@
 //! `CONNECTOR_CACHE_REVISION` wins, since the build of an image has no git directory. A debug build has no commit: cargo
 //! would compile the library again after each commit.
 
+#![allow(clippy::print_stdout, reason = "cargo reads the output")]
+
 use std::path::Path;
 use std::process::Command;
 

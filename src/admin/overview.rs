@@ -90,6 +90,7 @@ impl CacheAdmin for Overview {
         metrics.entries.set(large(size.entries));
         metrics.bytes.set(large(size.bytes));
         metrics.throttle_gates.set(count(fetcher.breakers.count_open()));
+        metrics.connections_limit.set(count(self.runtime.load().server.max_connections()));
         metrics.bytes_in_flight.set(count(byte_budget.used()));
         metrics.bytes_in_flight_limit.set(count(byte_budget.limit()));
         let upstream = fetcher.graph_client.metrics();

@@ -13,9 +13,11 @@ pub(super) fn text(status: StatusCode, text: &'static str) -> Response {
     build(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
 }
 
-/// Builds a response in the Prometheus text format.
-pub(super) fn metrics_text(text: Bytes) -> Response {
-    build(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+/// Builds a response with metrics.
+pub(super) fn metrics(content_type: &'static str, body: Bytes) -> Response {
+    let mut response = build(StatusCode::OK, content_type, body);
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    response
 }
 
 /// Builds a JSON response.

@@ -10,41 +10,44 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
+use crate::observability::metrics::ExpositionFormat;
+
 /// Shared state of all scrapes: the last rendering.
 #[derive(Debug, Default)]
 pub(super) struct ScrapeCoalescer(Arc<Mutex<Option<Rendering>>>);
 
 #[derive(Debug)]
 struct Rendering {
-    text: Bytes,
+    format: ExpositionFormat,
+    body: Bytes,
     begun: Instant,
     /// Earliest begin of the next rendering.
     next: Instant,
 }
 
 impl ScrapeCoalescer {
-    /// Returns the text of a rendering that began after the call, or its error. Callers that wait at the same time share
-    /// one rendering.
-    pub(super) async fn get<E, F>(&self, render: F) -> Result<Bytes, ScrapeError<E>>
+    /// Returns a rendering in `format` that began after the call, or its error. Callers of one format that wait at the same
+    /// time share one rendering.
+    pub(super) async fn get<E, F>(&self, format: ExpositionFormat, render: F) -> Result<Bytes, ScrapeError<E>>
     where
         E: Send + 'static,
-        F: FnOnce() -> Result<String, E> + Send + 'static,
+        F: FnOnce() -> Result<Vec<u8>, E> + Send + 'static,
     {
         let called = Instant::now();
         let mut last = Arc::clone(&self.0).lock_owned().await;
         if let Some(rendering) = &*last {
-            if rendering.begun >= called {
-                return Ok(rendering.text.clone());
+            if rendering.begun >= called && rendering.format == format {
+                return Ok(rendering.body.clone());
             }
             sleep_until(rendering.next).await;
         }
         // The closure owns the lock, so that no second rendering begins after the caller has disconnected.
         let rendered = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
-            let text = Bytes::from(render()?);
+            let body = Bytes::from(render()?);
             let pause = (begun.elapsed() * PAUSE_FACTOR).min(MAX_PAUSE);
-            *last = Some(Rendering { text: text.clone(), begun, next: Instant::now() + pause });
-            Ok(text)
+            *last = Some(Rendering { format, body: body.clone(), begun, next: Instant::now() + pause });
+            Ok(body)
         });
         rendered.await.map_err(|_| ScrapeError::Ended)?.map_err(ScrapeError::Render)
     }
@@ -74,15 +77,17 @@ mod tests {
 
     use super::*;
 
+    const TEXT: ExpositionFormat = ExpositionFormat::Text;
+
     #[tokio::test]
     async fn callers_that_wait_at_the_same_time_share_a_rendering_that_began_after_their_call() {
         let (coalescer, count) = (ScrapeCoalescer::default(), Arc::new(AtomicUsize::new(0)));
         let (release, held) = mpsc::channel::<()>();
         let counting = Arc::clone(&count);
-        let first = coalescer.get(move || {
+        let first = coalescer.get(TEXT, move || {
             let number = counting.fetch_add(1, SeqCst);
             held.recv().ok();
-            Ok::<_, Infallible>(number.to_string())
+            Ok::<_, Infallible>(number.to_string().into_bytes())
         });
         let others = async {
             // Waits until the first rendering has begun.
@@ -91,7 +96,9 @@ mod tests {
             }
             let gets = join_all((0..50).map(|_| {
                 let counting = Arc::clone(&count);
-                coalescer.get(move || Ok::<_, Infallible>(counting.fetch_add(1, SeqCst).to_string()))
+                coalescer.get(TEXT, move || {
+                    Ok::<_, Infallible>(counting.fetch_add(1, SeqCst).to_string().into_bytes())
+                })
             }));
             let release = async { release.send(()).unwrap() };
             tokio::join!(gets, release).0
@@ -111,11 +118,11 @@ mod tests {
             let coalescer = Arc::clone(&coalescer);
             async move {
                 coalescer
-                    .get(move || {
+                    .get(TEXT, move || {
                         begun.fetch_add(1, SeqCst);
                         held.recv().ok();
                         begun.fetch_sub(1, SeqCst);
-                        Ok::<_, Infallible>(String::new())
+                        Ok::<_, Infallible>(Vec::new())
                     })
                     .await
             }
@@ -126,7 +133,8 @@ mod tests {
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
         let alone = Arc::clone(&running);
-        let second = coalescer.get(move || Ok::<_, Infallible>(alone.load(SeqCst).to_string()));
+        let second =
+            coalescer.get(TEXT, move || Ok::<_, Infallible>(alone.load(SeqCst).to_string().into_bytes()));
         let (second, sent) = tokio::join!(second, async { release.send(()) });
         sent.unwrap();
         assert_eq!(second.unwrap(), "0", "the first rendering has ended");

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::config::{EffectiveConfig, Sources};
 use crate::observability::logging::LogHandle;
-use crate::observability::metrics::Metrics;
+use crate::observability::metrics::{Metrics, ReloadSource};
 use crate::proxy::runtime_config::LiveConfig;
 use crate::support::watched_files::{ReloadResult, ReloadTrigger, Reloadable};
 
@@ -88,7 +88,7 @@ impl Reloadable for LiveConfiguration {
                 ReloadResult::Failure
             }
         };
-        self.metrics.reloads.inc(result);
+        self.metrics.record_reload(ReloadSource::Configuration, result);
         Some(result)
     }
 }

@@ -94,6 +94,7 @@ impl App {
         Ok(Server::new(&self.config.server, &self.metrics)?
             .with_settings(ServerSettings::live(move || Arc::clone(&live.load().server)))
             .with_workers(self.workers.clone())
+            .with_connection_gauge(self.metrics.connections_open.clone())
             .with_byte_budget(self.proxy.inner().fetcher.graph_client.byte_budget().clone()))
     }
 

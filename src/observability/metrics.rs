@@ -4,25 +4,36 @@
 //! whose labels are known in advance exists from the start with the value zero: `increase` and `rate` see the first
 //! event. Counters that every request touches are kept per thread ([`PerThread`]).
 
+mod duration_histogram;
+mod exposition;
 mod family;
+mod native_histogram;
 mod per_thread;
+mod reloads;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
 use prometheus::{IntCounter, IntGauge, IntGaugeVec, Registry};
 
-pub(crate) use self::family::register_histogram;
+pub use self::duration_histogram::DurationHistogram;
+use self::duration_histogram::UPSTREAM_BOUNDS;
+pub use self::exposition::ExpositionFormat;
+use self::exposition::Snapshot;
 pub use self::family::{
     CounterFamily, GaugeFamily, MethodLabel, RequestCounters, RequestDurations, StatusCounters,
 };
-use self::family::{gauge_vec, register, register_counter, register_gauge};
+use self::family::{NAMESPACE, gauge_vec, register, register_counter, register_gauge};
 pub use self::per_thread::PerThread;
 use self::per_thread::PerThreadShards;
+use self::reloads::ReloadMetrics;
+pub use self::reloads::ReloadSource;
 use crate::auth::Bypass;
 use crate::cache::outcome::{Eviction, NotStored, Outcome, ProofChange, ProofLookup};
 use crate::http::rejection::Rejection;
 use crate::observability::logging::LogHandle;
 use crate::scrub::{ScrubFailure, ScrubbedField};
-use crate::support::labels::labels;
+use crate::support::labels::{Label, labels};
 use crate::support::watched_files::ReloadResult;
 
 /// All metric families. A process has one instance, which its parts share.
@@ -30,6 +41,8 @@ use crate::support::watched_files::ReloadResult;
 pub struct Metrics {
     registry: Registry,
     shards: PerThreadShards,
+    /// Histograms of other parts, by name without prefix.
+    histograms: Mutex<Vec<(&'static str, Arc<DurationHistogram>)>>,
     /// Requests that may not use the cache, by reason.
     pub bypass: CounterFamily<Bypass>,
     /// Responses of Graph that were not stored, by reason.
@@ -54,8 +67,11 @@ pub struct Metrics {
     pub throttle_gates: IntGauge,
     /// Cached responses purged by operators.
     pub purged: IntCounter,
-    /// Reloads of certificates, admin token and configuration, by result.
-    pub reloads: CounterFamily<ReloadResult>,
+    reloads: ReloadMetrics,
+    /// Open connections of callers.
+    pub connections_open: IntGauge,
+    /// `limits.connections`, or fewer if the open-file limit allows fewer.
+    pub connections_limit: IntGauge,
     /// End of validity of the certificate in use, seconds since the Unix epoch, by use.
     pub certificate_not_after: IntGaugeVec,
     /// Steps of the wall clock back that emptied the cache.
@@ -93,6 +109,7 @@ impl Metrics {
         register_process_metrics(r)?;
         Ok(Self {
             shards: PerThreadShards::new()?,
+            histograms: Mutex::default(),
             bypass: CounterFamily::new(
                 r,
                 "bypass_total",
@@ -139,11 +156,12 @@ impl Metrics {
             )?,
             throttle_gates: register_gauge(r, "throttle_gates", "Open throttles and circuit breakers.")?,
             purged: register_counter(r, "purged_entries_total", "Cached responses purged by operators.")?,
-            reloads: CounterFamily::new(
+            reloads: ReloadMetrics::new(r)?,
+            connections_open: register_gauge(r, "connections_open", "Open connections of callers.")?,
+            connections_limit: register_gauge(
                 r,
-                "config_reloads_total",
-                "Reloads of certificates, admin token and configuration.",
-                "result",
+                "connections_limit",
+                "Limit of connections_open (limits.connections, or fewer by the open-file limit).",
             )?,
             certificate_not_after: gauge_vec(
                 r,
@@ -194,6 +212,16 @@ impl Metrics {
         catch_up(&self.log_lines_suppressed, log.suppressed.total());
     }
 
+    /// Records a reload.
+    pub fn record_reload(&self, source: ReloadSource, result: ReloadResult) {
+        self.reloads.record(source, result);
+    }
+
+    /// Returns the number of reloads with this result.
+    pub fn reloads(&self, result: ReloadResult) -> u64 {
+        self.reloads.count(result)
+    }
+
     /// Registry for the families that another part owns.
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
@@ -229,12 +257,48 @@ impl Metrics {
         self.shards.iter().map(|shard| shard.proof_changes.get(change)).sum()
     }
 
+    /// Registers a histogram of durations of requests to Graph. Fails if the name is in use.
+    pub(crate) fn register_upstream_histogram(
+        &self,
+        name: &'static str,
+        help: &str,
+    ) -> prometheus::Result<Arc<DurationHistogram>> {
+        let histogram = DurationHistogram::register(&self.registry, (name, help), None, UPSTREAM_BOUNDS)?;
+        let histogram = Arc::new(histogram);
+        self.histograms().push((name, Arc::clone(&histogram)));
+        Ok(histogram)
+    }
+
+    /// Renders all families. The first rendering with native histograms starts their count.
+    pub fn render(&self, format: ExpositionFormat) -> prometheus::Result<Vec<u8>> {
+        if format == ExpositionFormat::Protobuf {
+            self.shards.enable_native();
+            self.histograms().iter().for_each(|(_, histogram)| histogram.enable_native());
+        }
+        self.snapshot().render(format)
+    }
+
     /// Renders all families in Prometheus' text format, version 0.0.4.
-    pub fn render(&self) -> prometheus::Result<String> {
+    pub fn render_text(&self) -> prometheus::Result<String> {
+        self.render(ExpositionFormat::Text).map(|text| String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let full = |name: &str| format!("{NAMESPACE}_{name}");
         let mut families = self.registry.gather();
         families.extend(self.shards.gather());
         families.sort_by(|one, other| one.name().cmp(other.name()));
-        prometheus::TextEncoder::new().encode_to_string(&families)
+        let of_requests = self
+            .shards
+            .details()
+            .map(|(outcome, detail)| ((full(RequestDurations::NAME), outcome.as_str().to_owned()), detail));
+        let histograms = self.histograms();
+        let of_others = histograms.iter().map(|(name, one)| ((full(name), String::new()), one.detail()));
+        Snapshot { families, details: of_requests.chain(of_others).collect() }
+    }
+
+    fn histograms(&self) -> MutexGuard<'_, Vec<(&'static str, Arc<DurationHistogram>)>> {
+        self.histograms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -257,7 +321,7 @@ mod tests {
 
     #[test]
     fn every_series_known_in_advance_starts_at_zero() {
-        let text = Metrics::new().unwrap().render().unwrap();
+        let text = Metrics::new().unwrap().render_text().unwrap();
         for series in [
             r#"connector_cache_requests_total{cache="hit",method="GET",status="200"} 0"#,
             r#"connector_cache_bypass_total{reason="token-opaque"} 0"#,
@@ -272,7 +336,7 @@ mod tests {
     #[test]
     fn unknown_statuses_and_methods_share_one_series() {
         let metrics = Metrics::new().unwrap();
-        let before = metrics.render().unwrap().lines().count();
+        let before = metrics.render_text().unwrap().lines().count();
         for code in 600..700 {
             let odd = Method::from_bytes(format!("M{code}").as_bytes()).unwrap();
             metrics.local().requests.inc(
@@ -281,12 +345,12 @@ mod tests {
                 Outcome::None,
             );
         }
-        assert_eq!(metrics.render().unwrap().lines().count(), before + 1);
+        assert_eq!(metrics.render_text().unwrap().lines().count(), before + 1);
     }
 
     #[test]
     fn counters_and_only_counters_end_in_total() {
-        let text = Metrics::new().unwrap().render().unwrap();
+        let text = Metrics::new().unwrap().render_text().unwrap();
         let types: Vec<_> = text
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE connector_cache_")?.split_once(' '))

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use prometheus::IntGauge;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -33,6 +34,7 @@ pub struct Server {
     workers: Workers,
     budget: ByteBudget,
     evicts_connections: bool,
+    open_connections: Option<IntGauge>,
 }
 
 impl Server {
@@ -47,6 +49,7 @@ impl Server {
             workers: Workers::default(),
             budget: ByteBudget::new(usize::MAX),
             evicts_connections: config.evicts_connections,
+            open_connections: None,
         })
     }
 
@@ -66,6 +69,12 @@ impl Server {
     #[must_use]
     pub fn with_byte_budget(self, budget: ByteBudget) -> Self {
         Self { budget, ..self }
+    }
+
+    /// Sets the gauge that follows the number of open connections.
+    #[must_use]
+    pub fn with_connection_gauge(self, gauge: IntGauge) -> Self {
+        Self { open_connections: Some(gauge), ..self }
     }
 
     /// Returns the certificates, if the server has TLS.
@@ -95,6 +104,7 @@ impl Server {
             per_address: Arc::default(),
             evictor: self.evicts_connections.then(ConnEvictor::default),
             tasks: JoinSet::new(),
+            gauge: self.open_connections,
             closing: CancellationToken::new(),
         };
         let settings = self.settings.clone();
@@ -149,6 +159,8 @@ struct OpenConnections<S> {
     /// Set where a new connection replaces an open one at a limit.
     evictor: Option<ConnEvictor>,
     tasks: JoinSet<()>,
+    /// Follows the number of `tasks`.
+    gauge: Option<IntGauge>,
     closing: CancellationToken,
 }
 
@@ -187,6 +199,7 @@ impl<S: Service> OpenConnections<S> {
                 }
             }),
         };
+        self.update_gauge();
         if let (Some(evictor), Some(task)) = (&mut self.evictor, task) {
             evictor.add(peer.ip(), conn_state, task);
         }
@@ -215,6 +228,13 @@ impl<S: Service> OpenConnections<S> {
     fn remove(&mut self, ended: &Result<(Id, ()), JoinError>) {
         if let Some(evictor) = &mut self.evictor {
             evictor.remove(ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id));
+        }
+        self.update_gauge();
+    }
+
+    fn update_gauge(&self) {
+        if let Some(gauge) = &self.gauge {
+            gauge.set(i64::try_from(self.tasks.len()).unwrap_or(i64::MAX));
         }
     }
 
@@ -250,7 +270,12 @@ impl<S: Service> OpenConnections<S> {
     /// Waits up to `limit` for open requests to end, then cuts the remaining connections. Returns their number.
     async fn finish(mut self, limit: Duration) -> usize {
         self.closing.cancel();
-        let done = timeout(limit, async { while self.tasks.join_next().await.is_some() {} }).await;
+        let done = timeout(limit, async {
+            while self.tasks.join_next().await.is_some() {
+                self.update_gauge();
+            }
+        });
+        let done = done.await;
         let cut = if done.is_ok() { 0 } else { self.tasks.len() };
         self.tasks.shutdown().await;
         cut

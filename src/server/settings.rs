@@ -23,6 +23,13 @@ pub struct SettingsSnapshot {
     pub(super) http1: http1::Builder,
 }
 
+impl SettingsSnapshot {
+    /// Returns the limit of open connections in effect.
+    pub fn max_connections(&self) -> usize {
+        self.limits.connections
+    }
+}
+
 impl ServerSettings {
     /// Creates settings that do not change.
     pub(super) fn new(config: &Config) -> Self {

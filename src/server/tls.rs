@@ -13,7 +13,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::TlsFiles;
 use super::cert_expiry::not_after;
-use crate::observability::metrics::Metrics;
+use crate::observability::metrics::{Metrics, ReloadSource};
 use crate::support::watched_files::ReloadResult;
 use crate::support::watched_files::{
     DisplayPath, ReadError, ReloadTrigger, Reloadable, SecretBytes, WatchedFiles,
@@ -73,7 +73,7 @@ impl Reloadable for Tls {
                 ReloadResult::Failure
             }
         };
-        self.metrics.reloads.inc(result);
+        self.metrics.record_reload(ReloadSource::Certificate, result);
         Some(result)
     }
 }

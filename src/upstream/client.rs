@@ -160,7 +160,7 @@ impl GraphClient {
             Ok((response, started, mut span)) => {
                 let limits = BodyLimits { max_bytes: self.max_body, budget: &self.byte_budget, owner };
                 let response = receive(response, deadline, &limits, &self.metrics).await;
-                self.metrics.duration.observe(started.elapsed().as_secs_f64());
+                self.metrics.duration.observe(started.elapsed(), span.trace_id());
                 if let Err(failure) = &response {
                     span.record_failure(failure.as_str());
                 }

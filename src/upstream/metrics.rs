@@ -1,10 +1,8 @@
 //! Metrics of requests to Graph.
 
-use prometheus::Histogram;
+use std::sync::Arc;
 
-use crate::observability::metrics::{
-    CounterFamily, GaugeFamily, Metrics, StatusCounters, register_histogram,
-};
+use crate::observability::metrics::{CounterFamily, DurationHistogram, GaugeFamily, Metrics, StatusCounters};
 use crate::support::labels::labels;
 use crate::upstream::{Retry, UpstreamFailure};
 
@@ -14,7 +12,7 @@ pub struct UpstreamMetrics {
     /// Responses of Graph, by status.
     pub requests: StatusCounters,
     /// Duration of one attempt at Graph, seconds.
-    pub duration: Histogram,
+    pub duration: Arc<DurationHistogram>,
     /// Permits for requests to Graph that are in use, by kind.
     pub permits_in_use: GaugeFamily<PermitKind>,
     /// Permits for requests to Graph, by kind.
@@ -41,11 +39,9 @@ impl UpstreamMetrics {
         let r = metrics.registry();
         Ok(Self {
             requests: StatusCounters::new(r)?,
-            duration: register_histogram(
-                r,
+            duration: metrics.register_upstream_histogram(
                 "origin_request_duration_seconds",
                 "Duration of one attempt at Graph.",
-                None,
             )?,
             permits_in_use: GaugeFamily::new(
                 r,
@@ -78,7 +74,7 @@ mod tests {
     fn every_series_with_known_labels_starts_at_zero() {
         let metrics = Metrics::new().unwrap();
         UpstreamMetrics::register(&metrics).unwrap();
-        let text = metrics.render().unwrap();
+        let text = metrics.render_text().unwrap();
         for series in [
             r#"connector_cache_origin_requests_total{status="other"} 0"#,
             r#"connector_cache_origin_permits_in_use{kind="unproven"} 0"#,

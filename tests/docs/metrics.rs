@@ -51,7 +51,7 @@ fn families() -> BTreeMap<String, Family> {
     // The family has no series before a certificate is loaded.
     metrics.certificate_not_after.with_label_values(&["listen"]).set(0);
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
-    for line in metrics.render().unwrap().lines() {
+    for line in metrics.render_text().unwrap().lines() {
         if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|line| line.split_once(' ')) {
             help.clone_into(&mut families.entry(name.to_owned()).or_default().help);
         } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|line| line.split_once(' '))
@@ -132,12 +132,23 @@ const EXPLAINED: &[(&str, &str)] = &[
 ];
 
 const PREFIX: &str = "connector_cache_";
-const HEAD: &str = "
+const HEAD: &str = "\
 # Metrics
 
-The admin port serves these metrics at `/metrics` in Prometheus' text format. Values of labels are closed sets, so the
-number of series is limited. Every series that is known in advance exists from the start, with the value 0. The standard
-metrics `process_*` (CPU, memory, file descriptors, start time) are exposed too.
+The admin port serves these metrics at `/metrics`, in the format that the scraper prefers by `Accept`:
+
+| format | additional content |
+|---|---|
+| Prometheus text 0.0.4 (default) | |
+| OpenMetrics 1.0.0 | exemplars with the `trace_id` of traced requests, if `telemetry.otlp_endpoint` is set |
+| Prometheus protobuf | exemplars, and native histograms (schema 3) of the durations |
+
+Prometheus requests protobuf if native histograms are enabled in Prometheus itself. The proxy counts native buckets from the
+first such scrape; earlier observations count in the middle of their classic bucket. Names, labels and classic buckets are
+the same in all formats.
+
+Values of labels are closed sets, so the number of series is limited. Every series that is known in advance exists from the
+start, with the value 0. The standard metrics `process_*` (CPU, memory, file descriptors, start time) are exposed too.
 
 ";
 const LABELS: &str = "

@@ -118,7 +118,7 @@ fn every_way_to_graph_is_there() {
 fn every_metric_is_there_with_its_labels_words() {
     let metrics = Metrics::new().unwrap();
     UpstreamMetrics::register(&metrics).unwrap();
-    let rendered = metrics.render().unwrap();
+    let rendered = metrics.render_text().unwrap();
     let names_of_types = rendered.lines().filter_map(|line| line.strip_prefix("# TYPE connector_cache_"));
     let mut expected: BTreeSet<_> =
         names_of_types.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();

@@ -169,7 +169,7 @@ fn f62_a_configuration_that_is_refused_changes_nothing() {
     std::fs::write(dir.path().join("cache.toml"), format!("{PLAIN}cache.ttl = \"1s\"\ncache.ttyl = 1\n"))
         .unwrap();
     assert_eq!(live.reload(ReloadTrigger::Requested), Some(ReloadResult::Failure));
-    let failures = live.metrics.reloads.get(ReloadResult::Failure);
+    let failures = live.metrics.reloads(ReloadResult::Failure);
     assert_eq!((failures, live.reload(ReloadTrigger::Requested)), (1, None));
     assert!(Arc::ptr_eq(&before, &live.runtime.load_full()));
 }

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use prometheus::core::Collector;
-use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+use super::duration_histogram::{DurationHistogram, RESPONSE_BOUNDS};
 use crate::cache::outcome::Outcome;
 use crate::support::labels::{Label, labels};
 
@@ -175,27 +174,35 @@ impl StatusCounters {
 
 /// The family `request_duration_seconds{cache}`.
 #[derive(Debug)]
-pub struct RequestDurations(Box<[Histogram]>);
+pub struct RequestDurations(Box<[DurationHistogram]>);
 
 impl RequestDurations {
+    pub(super) const NAME: &str = "request_duration_seconds";
+
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let name = "request_duration_seconds";
         let help = "Time from the head of a request to its response.";
-        let one =
-            |outcome: &Outcome| register_histogram(registry, name, help, Some(("cache", outcome.as_str())));
+        let one = |outcome: &Outcome| {
+            let label = Some(("cache", outcome.as_str()));
+            DurationHistogram::register(registry, (Self::NAME, help), label, RESPONSE_BOUNDS)
+        };
         Outcome::ALL.iter().map(one).collect::<Result<_, _>>().map(Self)
     }
 
     /// Returns the number of requests.
     pub fn count(&self, outcome: Outcome) -> u64 {
-        self.0.get(outcome.index()).map_or(0, Histogram::get_sample_count)
+        self.0.get(outcome.index()).map_or(0, DurationHistogram::count)
     }
 
-    /// Records the duration of one request.
-    pub fn observe(&self, outcome: Outcome, duration: Duration) {
+    /// Records the duration of one request. `trace_id`: the trace of the request, if it is sampled.
+    pub fn observe(&self, outcome: Outcome, duration: Duration, trace_id: Option<u128>) {
         if let Some(histogram) = self.0.get(outcome.index()) {
-            histogram.observe(duration.as_secs_f64());
+            histogram.observe(duration, trace_id);
         }
+    }
+
+    /// Returns the histogram of each outcome.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Outcome, &DurationHistogram)> {
+        Outcome::ALL.iter().copied().zip(&self.0)
     }
 }
 
@@ -231,34 +238,15 @@ pub(super) fn gauge_vec(
     register(registry, gauges.clone()).map(|()| gauges)
 }
 
-pub(crate) fn register_histogram(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    label: Option<(&str, &str)>,
-) -> prometheus::Result<Histogram> {
-    let mut opts = HistogramOpts::new(name, help).namespace(NAMESPACE).buckets(DURATION_BUCKETS.to_vec());
-    if let Some((name, value)) = label {
-        opts = opts.const_label(name, value);
-    }
-    let histogram = Histogram::with_opts(opts)?;
-    register(registry, histogram.clone()).map(|()| histogram)
-}
-
 fn status_label(status: StatusCode) -> (usize, &'static str) {
     let row = STATUSES.iter().position(|(code, _)| *code == status.as_u16());
     row.and_then(|row| STATUSES.get(row).map(|(_, label)| (row, *label))).unwrap_or((STATUSES.len(), OTHER))
 }
 
-const NAMESPACE: &str = "connector_cache";
+/// Prefix of all names.
+pub(super) const NAMESPACE: &str = "connector_cache";
 /// Label value of a status that is not in [`STATUSES`].
 const OTHER: &str = "other";
-/// Upper bounds of the buckets, seconds: a hit takes tens of microseconds, Graph 100 ms and more, and ten seconds is the
-/// default of `graph.timeout`.
-const DURATION_BUCKETS: [f64; 17] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    5.0, 10.0,
-];
 /// Statuses of the proxy and those that Graph documents. 200 is first, because it is looked up most.
 const STATUSES: [(u16, &str); 22] = [
     (200, "200"),

@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, Metric, MetricFamily};
 use prometheus::{IntGauge, Registry};
 
+use super::duration_histogram::HistogramDetail;
 use super::family::{CounterFamily, RequestCounters, RequestDurations, register_gauge};
-use crate::cache::outcome::{ProofChange, ProofLookup};
+use crate::cache::outcome::{Outcome, ProofChange, ProofLookup};
+use crate::support::labels::Label;
 
 /// The shard of one thread.
 #[derive(Debug)]
@@ -32,7 +34,11 @@ pub struct PerThread {
 
 /// The shards of all threads.
 #[derive(Debug)]
-pub(super) struct PerThreadShards(Box<[OnceLock<PerThread>]>);
+pub(super) struct PerThreadShards {
+    shards: Box<[OnceLock<PerThread>]>,
+    /// True after the first scrape that requested native histograms.
+    native: AtomicBool,
+}
 
 impl PerThread {
     fn new() -> prometheus::Result<Self> {
@@ -57,25 +63,53 @@ impl PerThread {
             registry,
         })
     }
+
+    fn enable_native(&self) {
+        self.request_duration.iter().for_each(|(_, histogram)| histogram.enable_native());
+    }
 }
 
 impl PerThreadShards {
     /// Creates the first shard, so that all series exist, and room for the others.
     pub(super) fn new() -> prometheus::Result<Self> {
         let first = OnceLock::from(PerThread::new()?);
-        Ok(Self(std::iter::once(first).chain((1..MAX_SHARDS).map(|_| OnceLock::new())).collect()))
+        let shards = std::iter::once(first).chain((1..MAX_SHARDS).map(|_| OnceLock::new())).collect();
+        Ok(Self { shards, native: AtomicBool::new(false) })
     }
 
     /// Returns the shard of this thread.
     pub(super) fn local(&self) -> &PerThread {
         #[expect(clippy::expect_used, reason = "`new` has built the first shard in the same way")]
-        let make = || PerThread::new().expect("no two families share a name");
-        self.0[SHARD.with(|shard| *shard) % MAX_SHARDS].get_or_init(make)
+        let make = || {
+            let shard = PerThread::new().expect("no two families share a name");
+            if self.native.load(SeqCst) {
+                shard.enable_native();
+            }
+            shard
+        };
+        self.shards[SHARD.with(|shard| *shard) % MAX_SHARDS].get_or_init(make)
+    }
+
+    /// Counts native buckets from now on, in all shards.
+    pub(super) fn enable_native(&self) {
+        if !self.native.swap(true, SeqCst) {
+            self.iter().for_each(PerThread::enable_native);
+        }
+    }
+
+    /// Returns native buckets and exemplars of each outcome, added over all shards.
+    pub(super) fn details(&self) -> impl Iterator<Item = (Outcome, HistogramDetail)> {
+        let mut sums = BTreeMap::<usize, (Outcome, HistogramDetail)>::new();
+        for (outcome, histogram) in self.iter().flat_map(|shard| shard.request_duration.iter()) {
+            let sum = sums.entry(outcome.index()).or_insert_with(|| (outcome, HistogramDetail::default()));
+            sum.1.add(histogram.detail());
+        }
+        sums.into_values()
     }
 
     /// Returns the shards in use.
     pub(super) fn iter(&self) -> impl Iterator<Item = &PerThread> {
-        self.0.iter().filter_map(OnceLock::get)
+        self.shards.iter().filter_map(OnceLock::get)
     }
 
     /// Returns the families with the sums over all shards.
@@ -145,7 +179,7 @@ mod tests {
             let shard = metrics.local();
             shard.in_flight.inc();
             shard.requests.inc(MethodLabel::Get, StatusCode::OK, outcome);
-            shard.request_duration.observe(outcome, Duration::from_millis(millis));
+            shard.request_duration.observe(outcome, Duration::from_millis(millis), None);
             shard.proof_lookups.inc(ProofLookup::Live);
         };
         std::thread::scope(|scope| {
@@ -156,7 +190,7 @@ mod tests {
         // A series of one thread.
         metrics.local().requests.inc(MethodLabel::Head, StatusCode::OK, Outcome::Hit);
         metrics.local().in_flight.dec();
-        let text = metrics.render().unwrap();
+        let text = metrics.render_text().unwrap();
         for line in [
             r#"requests_total{cache="hit",method="GET",status="200"} 2"#,
             r#"requests_total{cache="miss",method="GET",status="200"} 1"#,

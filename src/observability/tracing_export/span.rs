@@ -76,7 +76,12 @@ impl ActiveSpan {
         Self { context, parent_id, kind, start: SystemTime::now(), started_at: Instant::now(), attributes }
     }
 
-    /// Returns the id of this span.
+    /// Returns the id of the trace.
+    pub(super) fn trace_id(&self) -> u128 {
+        self.context.trace()
+    }
+
+    /// Returns the id of the span.
     pub(super) fn span_id(&self) -> u64 {
         self.context.span()
     }

@@ -129,6 +129,11 @@ impl Inner {
 pub struct RequestSpan(Option<(Arc<Inner>, ActiveSpan)>);
 
 impl RequestSpan {
+    /// Returns the id of the trace.
+    pub fn trace_id(&self) -> Option<u128> {
+        self.0.as_ref().map(|(_, span)| span.trace_id())
+    }
+
     /// Ends the span and queues it. `status` is 499 if the caller hung up before the response.
     pub fn end(
         &mut self,
@@ -177,6 +182,11 @@ impl RequestSpan {
 pub struct AttemptSpan(Option<(Arc<Inner>, ActiveSpan, Option<AttributeValue>)>);
 
 impl AttemptSpan {
+    /// Returns the id of the trace.
+    pub fn trace_id(&self) -> Option<u128> {
+        self.0.as_ref().map(|(_, span, _)| span.trace_id())
+    }
+
     /// Returns the id of the span, for `traceparent` of the request to Graph.
     pub fn span_id(&self) -> Option<u64> {
         self.0.as_ref().map(|(_, span, _)| span.span_id())

@@ -85,7 +85,7 @@ impl Drop for RequestRecord<'_> {
         let duration = self.start.elapsed();
         self.counts.in_flight.dec();
         self.counts.requests.inc(MethodLabel::from(&self.request.method), self.status, self.outcome);
-        self.counts.request_duration.observe(self.outcome, duration);
+        self.counts.request_duration.observe(self.outcome, duration, self.span.trace_id());
         self.span.end(self.request, self.status, self.outcome, self.reason);
         if self.access.logs(self.outcome) {
             self.log(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));

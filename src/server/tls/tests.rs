@@ -58,7 +58,7 @@ fn expiry(metrics: &Metrics) -> i64 {
 fn unchanged_files_are_not_loaded_again() {
     let (_test_files, tls, metrics) = load(&pem_pair(2031));
     assert_eq!(tls.reload(ReloadTrigger::Requested), None);
-    assert_eq!(metrics.reloads.get(ReloadResult::Success) + metrics.reloads.get(ReloadResult::Failure), 0);
+    assert_eq!(metrics.reloads(ReloadResult::Success) + metrics.reloads(ReloadResult::Failure), 0);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn f62_invalid_half_written_or_mismatched_files_are_refused_once_and_the_old_pai
             (Some(ReloadResult::Failure), None)
         );
         assert!(Arc::ptr_eq(&before, &current(&tls)));
-        assert_eq!((expiry(&metrics), metrics.reloads.get(ReloadResult::Failure)), (old_expiry, 1));
+        assert_eq!((expiry(&metrics), metrics.reloads(ReloadResult::Failure)), (old_expiry, 1));
         test_files.write(&new.certificate, &new.key);
         assert_eq!(
             tls.reload(ReloadTrigger::Requested),
