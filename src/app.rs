@@ -5,26 +5,31 @@
 //! middleware, the two servers and the tasks beside them.
 
 mod background;
+mod check;
 mod connection_cap;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod descriptors;
 mod listeners;
+mod memory;
 pub mod reload;
 mod run;
 mod serve;
 mod start_error;
+mod warnings;
 
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+pub use self::check::check;
 use self::descriptors::Descriptors;
 pub use self::listeners::{Listeners, bind};
 use self::reload::LiveSources;
 pub use self::serve::{serve, stop_on_signal};
 pub use self::start_error::StartError;
+pub use self::warnings::Warning;
 use crate::auth::HashKeys;
 use crate::cache::coalesce::Coalescer;
 use crate::cache::entry::EntityTagHasher;

@@ -31,8 +31,14 @@ enum Command {
     Demo,
     /// Run the proxy.
     Serve(ConfigFile),
-    /// Validate the configuration and print it, with the source of each value.
-    Check(ConfigFile),
+    /// Validate the configuration and the files that it names, and print it with the source of each value and warnings.
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Fail with exit code 64 if there is a warning.
+        #[arg(long)]
+        strict: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -81,18 +87,26 @@ fn dispatch(command: Command) -> ExitCode {
                 Err(error) => refuse(&error),
             }
         }
-        Command::Check(ConfigFile { config: file }) => check(file.as_deref()),
+        Command::Check { config: ConfigFile { config: file }, strict } => check(file.as_deref(), strict),
     }
 }
 
-fn check(file: Option<&Path>) -> ExitCode {
-    match EffectiveConfig::load(file, environment_variables()) {
-        Ok(effective) => match write!(std::io::stdout(), "{effective}") {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(EXIT_FAILURE, &format!("the configuration cannot be printed: {error}")),
-        },
-        Err(error) => refuse(&error),
+fn check(file: Option<&Path>, strict: bool) -> ExitCode {
+    let effective = match EffectiveConfig::load(file, environment_variables()) {
+        Ok(effective) => effective,
+        Err(error) => return refuse(&error),
+    };
+    if let Err(error) = write!(std::io::stdout(), "{effective}") {
+        return fail(EXIT_FAILURE, &format!("the configuration cannot be printed: {error}"));
     }
+    let warnings = match app::check(&effective.config, cores()) {
+        Ok(warnings) => warnings,
+        Err(error) => return fail(EXIT_FAILURE, &format!("a start would fail: {error}")),
+    };
+    for warning in &warnings {
+        let _ = writeln!(std::io::stderr(), "connector-cache: warning: {warning}");
+    }
+    if strict && !warnings.is_empty() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
 }
 
 /// Sets up the log and the threads, and runs `serve` until it ends.
@@ -104,8 +118,6 @@ fn start<F: Future<Output = ExitCode>>(
         Ok(log) => log,
         Err(error) => return fail(EXIT_FAILURE, &format!("the log cannot be set up: {error}")),
     };
-    // Includes the cgroup quota of a container.
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let threads = Workers::start(config.server.threads.unwrap_or_else(cores));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ((workers, threads), runtime) = match threads.and_then(|threads| Ok((threads, runtime?))) {
@@ -117,6 +129,11 @@ fn start<F: Future<Output = ExitCode>>(
     threads.stop();
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
     code
+}
+
+/// Returns the number of processors, or the cgroup quota of a container.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Returns the environment variables. Invalid Unicode becomes U+FFFD, so that no variable of the proxy is ignored.

@@ -24,7 +24,7 @@ fn check_prints_what_is_in_effect_and_takes_it_back() {
     let file = file.to_str().unwrap();
     std::fs::write(file, "cache.ttl = \"90s\"\n").unwrap();
     let first = run(&["check", "--config", file], &[("CONNECTOR_CACHE__LOG__FILTER", "warn")]);
-    assert_eq!((first.status.code(), err(&first)), (Some(0), ""));
+    assert_eq!((first.status.code(), errors(&first)), (Some(0), String::new()));
     assert!(out(&first).contains(&format!("ttl = \"1m 30s\" # {file}:1\n")), "{}", out(&first));
     assert!(
         out(&first).contains("filter = \"warn\" # env CONNECTOR_CACHE__LOG__FILTER\n"),
@@ -34,7 +34,7 @@ fn check_prints_what_is_in_effect_and_takes_it_back() {
 
     std::fs::write(file, &first.stdout).unwrap();
     let again = run(&["check", "--config", file], &[]);
-    assert_eq!((again.status.code(), err(&again)), (Some(0), ""));
+    assert_eq!((again.status.code(), errors(&again)), (Some(0), String::new()));
     let values = |output: &Output| {
         let lines = out(output).lines().map(|line| line.split(" # ").next().unwrap().to_owned());
         lines.collect::<Vec<_>>()
@@ -45,12 +45,49 @@ fn check_prints_what_is_in_effect_and_takes_it_back() {
 #[test]
 fn check_without_a_file_prints_every_default() {
     let output = run(&["check"], &[]);
-    assert_eq!((output.status.code(), err(&output)), (Some(0), ""));
+    assert_eq!((output.status.code(), errors(&output)), (Some(0), String::new()));
     assert!(
         out(&output).contains("base_url = \"https://graph.microsoft.com\" # default\n"),
         "{}",
         out(&output)
     );
+}
+
+/// Returns standard error without the warnings, some of which depend on the machine.
+fn errors(output: &Output) -> String {
+    err(output).lines().filter(|line| !line.starts_with("connector-cache: warning: ")).collect()
+}
+
+#[test]
+fn check_warns_about_contradictions_and_fails_for_them_if_it_is_strict() {
+    let long = [("CONNECTOR_CACHE__CACHE__TTL", "10m")];
+    let output = run(&["check"], &long);
+    assert_eq!((output.status.code(), errors(&output)), (Some(0), String::new()));
+    let warning = "connector-cache: warning: cache.ttl (10m) is longer than cache.proof_ttl (5m)";
+    assert!(err(&output).contains(warning), "{}", err(&output));
+    let strict = run(&["check", "--strict"], &long);
+    assert_eq!((strict.status.code(), err(&strict)), (Some(64), err(&output)));
+}
+
+#[test]
+fn check_reads_every_file_that_the_configuration_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let broken = dir.path().join("broken.pem");
+    std::fs::write(&broken, "no PEM").unwrap();
+    let broken = broken.to_str().unwrap();
+    let tls = [
+        ("CONNECTOR_CACHE__LISTEN__TLS__CERTIFICATE", broken),
+        ("CONNECTOR_CACHE__LISTEN__TLS__KEY", broken),
+    ];
+    let keys =
+        [("CONNECTOR_CACHE__ADMIN__TOKEN_FILE", "/nowhere"), ("CONNECTOR_CACHE__GRAPH__CA_FILE", broken)];
+    let cases = [(&tls[..], "listen.tls"), (&keys[..1], "admin.token_file"), (&keys[1..], "graph.ca_file")];
+    for (variables, part) in cases {
+        let output = run(&["check"], variables);
+        assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+        assert!(err(&output).starts_with("connector-cache: a start would fail: "), "{}", err(&output));
+        assert!(err(&output).contains(part), "{}", err(&output));
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One run of the application: both servers and the tasks beside them, from ready to drained.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,11 +19,12 @@ use crate::admin::Admin;
 use crate::admin::overview::Overview;
 use crate::admin::readiness::Readiness;
 use crate::observability::logging::{LogHandle, SuppressedLines};
+use crate::observability::metrics::REVISION;
 use crate::proxy::Proxy;
 use crate::proxy::handler::Handler;
 use crate::proxy::middleware::RequestStack;
 use crate::server::{Server, ServerSettings};
-use crate::support::watched_files::Reloadable;
+use crate::support::watched_files::{DisplayPath, Reloadable};
 
 impl App {
     /// Serves until `stop` is cancelled, then drains. `wrap` may put a handler around the proxy.
@@ -34,13 +36,13 @@ impl App {
         wrap: impl FnOnce(Proxy) -> H,
     ) -> Result<(), StartError> {
         let export = SpanExport::start(&mut self);
+        let config_file = self.live_sources.as_ref().and_then(|live| live.sources.file().map(Path::to_owned));
         let readiness = Readiness::default();
         let admin = self.admin(&readiness, log.clone())?;
         let admin_server = Server::new(&self.config.admin.server(), &self.metrics)?;
-        let cap = self
-            .descriptors
-            .map(|descriptors| ConnectionCap::new(descriptors, &self.config, self.workers.count()));
-        let max_connections = cap.map_or(usize::MAX, |cap| cap.connections);
+        let max_connections = self.descriptors.map_or(usize::MAX, |descriptors| {
+            ConnectionCap::new(descriptors, &self.config, self.workers.count()).connections
+        });
         let data_server = self.data_server(max_connections)?;
         let stack = self.request_stack(wrap(self.proxy.clone()));
         let suppressed = log.as_ref().map(|log| log.suppressed.clone());
@@ -59,10 +61,7 @@ impl App {
         ];
         let _preconnect = self.has_preconnect.then(|| self.keep_connection());
         readiness.set_ready();
-        log_start(&listeners.data);
-        if let Some(cap) = cap {
-            cap.warn(&self.config);
-        }
+        self.log_start(&listeners.data, config_file);
         let connections_cut = data_server.serve(listeners.data, Arc::new(stack), stop).await;
         self.finish_fetches(connections_cut, suppressed).await;
         export.finish().await;
@@ -102,6 +101,27 @@ impl App {
         RequestStack::new(Arc::new(handler), Arc::clone(&self.metrics), Arc::clone(&self.runtime))
             .traced(self.tracer.clone())
             .within(self.proxy.inner().fetcher.graph_client.byte_budget().clone())
+    }
+
+    /// Reads the files of the certificates and the admin token, as a start does.
+    pub(super) fn read_files(&self) -> Result<(), StartError> {
+        self.admin(&Readiness::default(), None)?;
+        self.data_server(usize::MAX).map(drop)
+    }
+
+    fn log_start(&self, data: &TcpListener, config_file: Option<PathBuf>) {
+        let address = data.local_addr();
+        let address = address.map_or_else(|error| error.to_string(), |address| address.to_string());
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            revision = REVISION,
+            data = %address,
+            tls = self.config.server.tls.is_some(),
+            admin = %self.config.admin.address,
+            graph = %self.config.upstream.base_url,
+            config = %config_file.map_or_else(|| "none".to_owned(), |path| DisplayPath(&path).to_string()),
+            "serving"
+        );
     }
 
     /// Returns all parts with files to reload: the admin token, the certificates and the configuration.
@@ -175,12 +195,6 @@ impl SpanExport {
 
     #[expect(clippy::unused_async, reason = "the same interface as with the exporter")]
     async fn finish(self) {}
-}
-
-fn log_start(listener: &TcpListener) {
-    let address = listener.local_addr();
-    let address = address.map_or_else(|error| error.to_string(), |address| address.to_string());
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %address, "serving");
 }
 
 /// Time for refreshes without a waiting caller, after the last connection is closed.

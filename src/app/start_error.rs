@@ -25,10 +25,10 @@ pub enum StartError {
     #[error(transparent)]
     GraphClient(#[from] SetupError),
     /// The certificate of the data port cannot be loaded.
-    #[error(transparent)]
+    #[error("listen.tls: {0}")]
     Tls(#[from] tls::Error),
     /// The token of the admin port cannot be loaded.
-    #[error(transparent)]
+    #[error("admin.token_file: {0}")]
     Admin(#[from] admin::Error),
     /// The operating system provides no random bytes.
     #[error(transparent)]

@@ -1,7 +1,7 @@
 //! Sources of the configuration, which a running process reads again.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::raw_config::{PREFIX, RawConfig};
 use super::{ConfigError, EffectiveConfig};
@@ -20,6 +20,11 @@ impl Sources {
     pub fn new(file: Option<PathBuf>, env: impl Iterator<Item = (String, String)>) -> Self {
         let files = WatchedFiles::new(file.iter().cloned().collect());
         Self { file, files, env: env.filter(|(name, _)| name.starts_with(PREFIX)).collect() }
+    }
+
+    /// Returns the path of the file.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// Reads the configuration. Fails with every problem that was found.
