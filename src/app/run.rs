@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::background::{announce_drain, watch};
 use super::connection_cap::ConnectionCap;
 use super::reload::{self, LiveConfiguration};
+use super::warnings::{Machine, warnings};
 use super::{App, Listeners, StartError};
 use crate::admin::Admin;
 use crate::admin::overview::Overview;
@@ -62,6 +63,9 @@ impl App {
         let _preconnect = self.has_preconnect.then(|| self.keep_connection());
         readiness.set_ready();
         self.log_start(&listeners.data, config_file);
+        if self.descriptors.is_some() {
+            self.log_warnings();
+        }
         let connections_cut = data_server.serve(listeners.data, Arc::new(stack), stop).await;
         self.finish_fetches(connections_cut, suppressed).await;
         export.finish().await;
@@ -122,6 +126,12 @@ impl App {
             config = %config_file.map_or_else(|| "none".to_owned(), |path| DisplayPath(&path).to_string()),
             "serving"
         );
+    }
+
+    fn log_warnings(&self) {
+        for warning in warnings(&self.config, &Machine::current(self.workers.count())) {
+            tracing::warn!("{warning}");
+        }
     }
 
     /// Returns all parts with files to reload: the admin token, the certificates and the configuration.

@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::descriptors::Descriptors;
 use super::reload::LiveSources;
-use super::warnings::{Machine, warnings};
 use super::{App, Listeners, StartError, bind};
 use crate::observability::logging::LogHandle;
 use crate::server::Workers;
@@ -39,9 +38,6 @@ async fn try_serve(sources: LiveSources, log: LogHandle, workers: Workers) -> Re
         admin: bind("admin.address", config.admin.address)?,
     };
     let stop = stop_on_signal()?;
-    for warning in warnings(&config, &Machine::current(workers.count())) {
-        tracing::warn!("{warning}");
-    }
     App::with_workers(workers, config, Clock::system())?
         .with_live_sources(sources)
         .with_reload_requests(reload_requests)
