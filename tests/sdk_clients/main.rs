@@ -18,6 +18,7 @@ mod common;
 mod curl;
 mod dotnet;
 mod harness;
+mod snippets;
 
 use harness::{World, installed, require, script};
 
