@@ -18,6 +18,8 @@ mod common;
 mod curl;
 mod dotnet;
 mod harness;
+mod java;
+mod powershell;
 mod snippets;
 
 use harness::{World, installed, require, script};
