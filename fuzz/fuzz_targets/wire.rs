@@ -131,9 +131,9 @@ impl Service for Recorder {
         &self,
         pending: Self::Pending,
         head: Parts,
-        body: Incoming,
+        content: Option<Incoming>,
         peer: SocketAddr,
     ) -> Response {
-        Service::respond(&self.layers, pending, head, body, peer).await
+        Service::respond(&self.layers, pending, head, content, peer).await
     }
 }
