@@ -19,8 +19,8 @@ use http::{HeaderMap, HeaderValue};
 
 pub use self::accept::{Metadata, ResponseFormat};
 pub use self::invalid::{InvalidRequest, OptionName, QueryError};
-pub use self::path::is_flow_id;
 use self::path::{PROPERTY, ParsedPath};
+pub use self::path::{flow_kind_in_path, is_flow_id};
 use self::properties::PropertySet;
 pub use self::properties::SelectPlace;
 use self::query::Expand;

@@ -13,7 +13,7 @@ use url::Url;
 use crate::app::{App, Listeners, StartError, bind, stop_on_signal};
 use crate::cache::outcome::Outcome;
 use crate::config::Config;
-use crate::fake_graph::{CONTOSO, FakeGraph, Options, SIGN_UP};
+use crate::fake_graph::{B2C_SIGN_UP, CONTOSO, FakeGraph, Options, SIGN_UP};
 use crate::http::ids::Ids;
 use crate::http::validate::RequestView;
 use crate::observability::logging::{AccessLog, LogHandle};
@@ -91,12 +91,12 @@ fn bind_near(key: &'static str, preferred: SocketAddr) -> Result<TcpListener, St
 
 /// Prints addresses, commands to try, and what to expect.
 fn print_introduction(graph: &FakeGraph, data: SocketAddr, admin: SocketAddr) -> io::Result<()> {
-    let curl = |user: &str| {
+    let curl = |user: &str, flow: &str, expand: &str| {
         let token = graph.token().tenant(CONTOSO).user(user).expires_in(TOKEN_LIFETIME).mint();
-        let path = format!("/beta/identity/b2xUserFlows/{SIGN_UP}/apiConnectorConfiguration");
-        let query = "$expand=postFederationSignup,postAttributeCollection";
-        format!("curl -si -H 'Authorization: Bearer {token}' 'http://{data}{path}?{query}'")
+        let path = format!("/beta/identity/{flow}/apiConnectorConfiguration");
+        format!("curl -si -H 'Authorization: Bearer {token}' 'http://{data}{path}?$expand={expand}'")
     };
+    let (flow, steps) = (format!("b2xUserFlows/{SIGN_UP}"), "postFederationSignup,postAttributeCollection");
     let preferred = config();
     let note = |bound: SocketAddr, preferred: SocketAddr| {
         if bound == preferred { String::new() } else { format!(" (port {} is in use)", preferred.port()) }
@@ -118,6 +118,10 @@ fn print_introduction(graph: &FakeGraph, data: SocketAddr, admin: SocketAddr) ->
          \n\
          {grace}\n\
          \n\
+         As Ada, a flow of a B2C tenant:\n\
+         \n\
+         {b2c}\n\
+         \n\
          Metrics for Prometheus:\n\
          \n\
          curl -s http://{admin}/metrics\n\
@@ -125,8 +129,9 @@ fn print_introduction(graph: &FakeGraph, data: SocketAddr, admin: SocketAddr) ->
          Ctrl-C ends it.\n\n",
         url = graph.url(),
         latency = GRAPH_LATENCY.as_millis(),
-        ada = curl("ada"),
-        grace = curl("grace"),
+        ada = curl("ada", &flow, steps),
+        grace = curl("grace", &flow, steps),
+        b2c = curl("ada", &format!("b2cUserFlows/{B2C_SIGN_UP}"), "preTokenIssuance"),
     );
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;

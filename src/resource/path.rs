@@ -26,6 +26,11 @@ pub(super) fn parse(path: &str, default_version: ApiVersion) -> Result<ParsedPat
     if is_flow_id(parsed.flow) { Ok(parsed) } else { Err(InvalidRequest::FlowId) }
 }
 
+/// Returns the kind of flow if the path has the form of the resource, whatever the flow id.
+pub fn flow_kind_in_path(path: &str) -> Option<FlowKind> {
+    split(path, ApiVersion::Beta).map(|parsed| parsed.kind)
+}
+
 /// Splits a path. The flow is the text in the place of the id.
 fn split(path: &str, default_version: ApiVersion) -> Option<ParsedPath<'_>> {
     let versioned = |version: &ApiVersion| {
