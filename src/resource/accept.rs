@@ -113,10 +113,11 @@ fn parse_member(member: &[u8]) -> Member {
     }
 }
 
-/// Returns whether `media` is `type/subtype`, or `*`, which Java before version 19 sends for `*/*`.
+/// Returns whether `media` is `type/subtype`, `type/*`, `*/*`, or `*`, which Java before version 19 sends for `*/*`.
 fn is_media_range(media: &str) -> bool {
-    let is_token = |text: &str| !text.is_empty() && text.bytes().all(|byte| is_token_byte(byte));
-    media == "*" || media.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
+    let is_token = |text: &str| !text.is_empty() && text.bytes().all(is_token_byte);
+    let is_range = |(kind, subtype)| is_token(kind) && is_token(subtype) && (kind != "*" || subtype == "*");
+    media == "*" || media.split_once('/').is_some_and(is_range)
 }
 
 /// Returns whether a byte may be in a token (RFC 9110, section 5.6.2).
@@ -215,6 +216,7 @@ mod tests {
             "a/b/c, \u{e9}, application/json",
             "json",
             "/, ;q=1",
+            "*/json",
             "*/*;q=",
             "\"application/json, text/html",
         ] {

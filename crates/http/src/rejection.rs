@@ -18,7 +18,7 @@ labels! {
         Query = "query",
         /// The method is neither GET nor HEAD.
         Method = "method",
-        /// The request has a body.
+        /// The request has a body with content, or its end is unknown.
         Body = "body",
         /// `Accept` allows no media type of the resource.
         Accept = "accept",
