@@ -2,8 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 
 use super::hash::prefix;
 use super::{HashKeys, LogTag, Token, TokenHash};
@@ -24,7 +23,7 @@ impl Identity {
     /// Reads the `Authorization` field: one line, `Bearer` in any case, blanks, and a `b64token` (RFC 6750, section 2.1).
     ///
     /// The scheme is case-insensitive (RFC 9110, section 11.1), and more than one blank may follow (section 11.4). Neither
-    /// is part of the token: the hash is that of the token alone, and the field is forwarded in one spelling.
+    /// is part of the token: the hash is that of the token alone. The field itself is forwarded unaltered (section 11.6.2).
     pub fn from_headers(headers: &HeaderMap, hash_keys: &HashKeys) -> Result<Self, Rejection> {
         let mut lines = headers.get_all(header::AUTHORIZATION).iter();
         let line = lines.next().ok_or(Rejection::NoToken)?;
@@ -33,7 +32,7 @@ impl Identity {
         }
         let token = parse_bearer(line.as_bytes())?;
         let token_hash = TokenHash(hash_keys.tokens.hash(&[token]));
-        let mut line = canonical_line(line, token)?;
+        let mut line = line.clone();
         line.set_sensitive(true);
         let log_tag = LogTag(prefix(&hash_keys.log.hash_one(token_hash).to_be_bytes()));
         Ok(Self { token: Token(line), token_hash, log_tag })
@@ -68,19 +67,9 @@ fn parse_bearer(line: &[u8]) -> Result<&[u8], Rejection> {
     })
 }
 
-/// Returns the field value with the scheme in its usual spelling. Nearly every line has it already.
-fn canonical_line(line: &HeaderValue, token: &[u8]) -> Result<HeaderValue, Rejection> {
-    if line.as_bytes().strip_prefix(SCHEME) == Some(token) {
-        return Ok(line.clone());
-    }
-    HeaderValue::from_maybe_shared(Bytes::from([SCHEME, token].concat())).map_err(|_| Rejection::TokenForm)
-}
-
 fn is_b64token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
 }
-
-const SCHEME: &[u8] = b"Bearer ";
 
 #[cfg(test)]
 mod tests;

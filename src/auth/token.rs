@@ -19,7 +19,8 @@ pub struct Token(pub(super) HeaderValue);
 redact_debug!(Token);
 
 impl Token {
-    /// Returns the `Authorization` value for Graph. It is marked as sensitive: it is neither logged nor indexed by HPACK.
+    /// Returns the `Authorization` value for Graph, as the caller sent it. It is marked as sensitive: it is neither
+    /// logged nor indexed by HPACK.
     pub fn authorization(&self) -> HeaderValue {
         self.0.clone()
     }

@@ -88,14 +88,14 @@ impl Expand {
     }
 
     /// Returns whether no step is expanded.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(self) -> bool {
         self.0.iter().all(|step| *step == Expansion::Absent)
     }
 
     /// Appends the option's value in its canonical form.
-    pub(super) fn write_to(&self, to: &mut String) {
+    pub(super) fn write_to(self, to: &mut String) {
         let mut separator = "";
-        for (step, expansion) in STEPS.iter().zip(&self.0) {
+        for (step, expansion) in STEPS.iter().zip(self.0) {
             let names = match expansion {
                 Expansion::Absent => continue,
                 Expansion::Whole => None,

@@ -54,12 +54,10 @@ fn any_other_authorization_is_rejected_with_its_reason() {
 }
 
 #[test]
-fn a_token_is_forwarded_with_one_spelling_of_the_scheme_and_marked_sensitive() {
-    for line in ["Bearer abc", "bearer  abc", "BEARER   abc"] {
-        let identity = Identity::from_headers(&headers(&[line]), &hash_keys()).unwrap();
-        assert_eq!(identity.token.authorization(), "Bearer abc", "{line}");
-        assert!(identity.token.authorization().is_sensitive());
-    }
+fn a_token_is_forwarded_unchanged_and_marked_sensitive() {
+    let identity = Identity::from_headers(&headers(&["bearer  abc"]), &hash_keys()).unwrap();
+    assert_eq!(identity.token.authorization(), "bearer  abc");
+    assert!(identity.token.authorization().is_sensitive());
 }
 
 #[test]

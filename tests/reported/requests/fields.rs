@@ -69,7 +69,7 @@ async fn a6_the_scheme_in_any_case_and_with_any_number_of_blanks_is_the_same_tok
             assert_eq!((hit.status, cache_status(&hit)), (200, HIT), "{other}");
         }
         let seen = setup.origin.seen();
-        assert_eq!((seen.len(), seen[0].header("authorization")), (1, Some(spellings[0].as_str())));
+        assert_eq!((seen.len(), seen[0].header("authorization")), (1, Some(first.as_str())));
         setup.stop().await;
     }
 }

@@ -16,7 +16,6 @@ pub(super) struct FramingScanner {
     has_transfer_encoding: bool,
     has_content_length: bool,
     has_content: bool,
-    is_ambiguous: bool,
 }
 
 /// Part of a message.
@@ -28,6 +27,8 @@ enum Section {
     Trailers,
     /// Content, and everything after it.
     Content,
+    /// Everything after a head with both fields that frame a body.
+    Ambiguous,
 }
 
 /// Position in a line.
@@ -55,13 +56,12 @@ impl FramingScanner {
             has_transfer_encoding: false,
             has_content_length: false,
             has_content: false,
-            is_ambiguous: false,
         }
     }
 
     /// Returns whether a head had both fields that frame a body. Such a head is the last one.
     pub(super) fn is_ambiguous(&self) -> bool {
-        self.is_ambiguous
+        self.section == Section::Ambiguous
     }
 
     /// Returns whether the next byte belongs to a body.
@@ -74,7 +74,7 @@ impl FramingScanner {
         let (mut at, mut message_start) = (0, 0);
         while let Some(&byte) = bytes.get(at) {
             match self.position {
-                _ if self.section == Section::Content => break,
+                _ if matches!(self.section, Section::Content | Section::Ambiguous) => break,
                 Position::Rest => {
                     let Some(feed) = memchr(b'\n', &bytes[at..]) else { break };
                     at += feed;
@@ -159,8 +159,9 @@ impl FramingScanner {
     /// Goes on after an empty line.
     fn end_section(&mut self) {
         let is_chunked = self.section == Section::Head && self.has_transfer_encoding;
-        self.is_ambiguous |= is_chunked && self.has_content_length;
-        self.section = if self.is_ambiguous || self.has_content {
+        self.section = if is_chunked && self.has_content_length {
+            Section::Ambiguous
+        } else if self.has_content {
             Section::Content
         } else if is_chunked {
             Section::Chunk
@@ -187,7 +188,7 @@ mod tests {
         let slowly = text.bytes().try_for_each(|byte| slow.scan(&[byte]));
         assert_eq!(at_once.is_err(), slowly.is_err(), "{text:?}");
         at_once?;
-        let state = |it: &FramingScanner| (it.section, it.position, it.is_ambiguous, it.last);
+        let state = |it: &FramingScanner| (it.section, it.position, it.last);
         assert_eq!(state(&scanner), state(&slow), "{text:?}");
         Ok((scanner.is_in_body(), scanner.is_ambiguous()))
     }
