@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{Method, StatusCode, header};
-use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::admin::readiness::{Readiness, ReadinessState};
@@ -188,8 +187,8 @@ impl<C: CacheAdmin> Service for Admin<C> {
         ControlFlow::Continue(())
     }
 
-    async fn respond(&self, (): (), head: Parts, body: Incoming, peer: SocketAddr) -> Response {
-        if !body.is_end_stream() {
+    async fn respond(&self, (): (), head: Parts, content: Option<Incoming>, peer: SocketAddr) -> Response {
+        if content.is_some() {
             return response::with_connection_close(response::error(
                 StatusCode::BAD_REQUEST,
                 "requests to the admin port must not have a body",

@@ -41,10 +41,10 @@ use tokio::task::JoinHandle;
 
 pub use self::caller::{GLOBAL_ADMINISTRATOR, USER_FLOW_ADMINISTRATOR};
 pub use self::clock::NowFn;
-pub use self::directory::{Flow, Step};
+pub use self::directory::{Flow, FlowKind, Step};
 pub use self::names::{app_id, service_principal_id, user_id};
 pub use self::request_log::RecordedRequest;
-pub use self::sample::{BARE, CONTOSO, FABRIKAM, INVITATIONS, NORTHWIND, PARTNERS, SIGN_UP};
+pub use self::sample::{B2C_SIGN_UP, BARE, CONTOSO, FABRIKAM, INVITATIONS, NORTHWIND, PARTNERS, SIGN_UP};
 pub use self::throttle::RetryAfterForm;
 pub use self::token::TokenBuilder;
 
@@ -136,13 +136,13 @@ impl FakeGraph {
         self.graph.state().directory.put(tenant, flow);
     }
 
-    /// Deletes a flow: from now on requests for it get 404.
+    /// Deletes the flows of both kinds with this id: from now on requests for it get 404.
     pub fn remove_flow(&self, tenant: &str, flow: &str) {
         self.graph.state().directory.remove(tenant, flow);
     }
 
-    /// Returns the id of each tenant with the ids of its flows.
-    pub fn tenants(&self) -> Vec<(String, Vec<String>)> {
+    /// Returns the id of each tenant with its flows.
+    pub fn tenants(&self) -> Vec<(String, Vec<Flow>)> {
         self.graph.state().directory.listing()
     }
 
@@ -206,7 +206,7 @@ impl FakeGraph {
         *self.graph.state().record.calls().borrow()
     }
 
-    /// Returns the number of requests that have begun for one flow of any tenant.
+    /// Returns the number of requests that have begun for flows with this id, of any kind and tenant.
     pub fn calls_for_flow(&self, flow: &str) -> u64 {
         self.graph.state().record.calls_for_flow(flow)
     }

@@ -163,7 +163,13 @@ impl Proxy {
     fn decide(&self, context: &LookupContext<'_>) -> Result<Lookup<Box<PreparedRequest>>, Rejection> {
         let LookupContext { request, rules, .. } = *context;
         let (headers, uri) = (request.headers(), &request.head.uri);
-        let resource = Arc::new(Resource::parse(uri.path(), uri.query(), headers, self.0.default_version)?);
+        let resource = match Resource::parse(uri.path(), uri.query(), headers, self.0.default_version) {
+            Ok(resource) => Arc::new(resource),
+            Err(invalid) => {
+                self.0.fetcher.metrics.rejected.inc(invalid.rejection());
+                return Ok(Lookup::Ready(self.error_response(ErrorResponse::Invalid(invalid), context.ids)));
+            }
+        };
         let identity = self.identity(headers)?;
         let grants = self.0.fetcher.store.grants(&identity.token_hash);
         let claims = self.claims(&identity, grants.as_deref(), rules.now);

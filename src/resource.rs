@@ -7,6 +7,9 @@
 //! This module knows nothing about tokens, caching or connections.
 
 mod accept;
+mod invalid;
+mod path;
+mod properties;
 mod query;
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
@@ -14,9 +17,13 @@ use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderValue};
 
-pub use self::accept::Metadata;
-use self::query::{Expand, PropertyNames};
-use crate::http::rejection::Rejection;
+pub use self::accept::{Metadata, ResponseFormat};
+pub use self::invalid::{InvalidRequest, OptionName, QueryError};
+use self::path::{PROPERTY, ParsedPath};
+pub use self::path::{flow_kind_in_path, is_flow_id};
+use self::properties::PropertySet;
+pub use self::properties::SelectPlace;
+use self::query::Expand;
 use crate::support::labels::{Label, labels};
 
 labels! {
@@ -29,7 +36,17 @@ labels! {
     }
 }
 
-/// The API connector configuration of one user flow, in one version and shape.
+labels! {
+    /// The kind of a user flow: the collection that the flow is in. Both kinds have the same type of configuration.
+    pub enum FlowKind {
+        /// Flows for guests of a workforce tenant (`b2xIdentityUserFlow`).
+        B2x = "b2xUserFlows",
+        /// Flows of an Azure AD B2C tenant (`b2cIdentityUserFlow`). On beta only.
+        B2c = "b2cUserFlows",
+    }
+}
+
+/// The API connector configuration of one user flow, in one version and form.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Resource {
     /// Hash of `parts`. It is compared first: it nearly always differs if the parts differ.
@@ -41,42 +58,38 @@ pub struct Resource {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct ResourceParts {
     version: ApiVersion,
+    kind: FlowKind,
     flow: Box<str>,
     expand: Expand,
-    select: PropertyNames,
-    metadata: Metadata,
+    select: PropertySet,
+    format: ResponseFormat,
 }
 
 impl Resource {
     /// Parses a request's path, query and `Accept`.
     ///
-    /// The path is `/{version}/identity/b2xUserFlows/{id}/apiConnectorConfiguration`, or
+    /// The path is `/{version}/identity/{b2xUserFlows|b2cUserFlows}/{id}/apiConnectorConfiguration`, or
     /// `b2xUserFlows('{id}')` in OData's key syntax. The slash after the version may be doubled (clients whose base URL
-    /// ends in a slash send this). A path without a version uses `default_version`. Segments are compared byte for byte
-    /// and never decoded: a percent sign anywhere in the path is rejected.
+    /// ends in a slash send this). A path without a version uses `default_version`. As in Graph, names match in any letter
+    /// case, and the id of the flow keeps its case.
     pub fn parse(
         path: &str,
         query: Option<&str>,
         headers: &HeaderMap,
         default_version: ApiVersion,
-    ) -> Result<Self, Rejection> {
-        if path.contains('%') {
-            return Err(Rejection::PercentInPath);
-        }
-        let (version, flow) = parse_path(path, default_version).ok_or(Rejection::Path)?;
-        if !is_flow_id(flow) {
-            return Err(Rejection::FlowId);
-        }
-        let (expand, select) = query::parse(query.unwrap_or_default(), version).ok_or(Rejection::Query)?;
-        let metadata = Metadata::from_accept(headers).ok_or(Rejection::Accept)?;
-        Ok(ResourceParts { version, flow: flow.into(), expand, select, metadata }.into())
+    ) -> Result<Self, InvalidRequest> {
+        let ParsedPath { version, kind, flow } = path::parse(path, default_version)?;
+        let (expand, select) =
+            query::parse(query.unwrap_or_default(), version).map_err(InvalidRequest::Query)?;
+        let format = ResponseFormat::from_accept(headers).ok_or(InvalidRequest::Accept)?;
+        Ok(ResourceParts { version, kind, flow: flow.into(), expand, select, format }.into())
     }
 
     /// Returns the target of the request to Graph, in its only canonical form.
     pub fn target(&self) -> String {
-        let ResourceParts { version, flow, expand, select, .. } = &self.parts;
+        let ResourceParts { version, kind, flow, expand, select, .. } = &self.parts;
         let mut target = String::with_capacity(TYPICAL_TARGET_BYTES);
-        target.extend(["/", version.as_str(), COLLECTION, "/", flow, PROPERTY]);
+        target.extend(["/", version.as_str(), "/identity/", kind.as_str(), "/", flow, PROPERTY]);
         if !expand.is_empty() {
             target.push_str("?$expand=");
             expand.write_to(&mut target);
@@ -90,7 +103,12 @@ impl Resource {
 
     /// Returns the `Accept` value of the request to Graph.
     pub fn accept(&self) -> HeaderValue {
-        self.parts.metadata.accept_value()
+        self.parts.format.accept_value()
+    }
+
+    /// Returns the kind of the user flow.
+    pub fn kind(&self) -> FlowKind {
+        self.parts.kind
     }
 
     /// Returns the user flow's id.
@@ -100,8 +118,7 @@ impl Resource {
 
     /// Returns the approximate size in memory, bytes.
     pub fn weight(&self) -> usize {
-        let ResourceParts { flow, expand, select, .. } = &self.parts;
-        size_of::<Self>() + flow.len() + expand.weight() + select.weight()
+        size_of::<Self>() + self.parts.flow.len()
     }
 
     /// Returns a hash of all parts under a key of the process. Different resources may have equal digests.
@@ -127,35 +144,11 @@ impl Hash for Resource {
 /// Shows no flow id: flow ids do not belong in logs.
 impl std::fmt::Debug for Resource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Resource").field("version", &self.parts.version).finish_non_exhaustive()
+        let ResourceParts { version, kind, .. } = &self.parts;
+        f.debug_struct("Resource").field("version", version).field("kind", kind).finish_non_exhaustive()
     }
 }
 
-/// Splits a path into the version and the text in the place of the flow id.
-fn parse_path(path: &str, default_version: ApiVersion) -> Option<(ApiVersion, &str)> {
-    let versioned = |version: ApiVersion| {
-        let rest = path.strip_prefix('/')?.strip_prefix(version.as_str())?;
-        Some((version, rest.strip_prefix("//").map_or(rest, |_| rest.get(1..).unwrap_or(rest))))
-    };
-    let (version, rest) =
-        versioned(ApiVersion::V1).or_else(|| versioned(ApiVersion::Beta)).unwrap_or((default_version, path));
-    let key = rest.strip_prefix(COLLECTION)?.strip_suffix(PROPERTY)?;
-    let flow = match key.strip_prefix('/') {
-        Some(segment) => segment,
-        None => key.strip_prefix("('")?.strip_suffix("')")?,
-    };
-    (!flow.contains('/')).then_some((version, flow))
-}
-
-/// Returns whether `text` is a valid flow id.
-pub fn is_flow_id(text: &str) -> bool {
-    let is_flow_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    !text.is_empty() && text.len() <= MAX_FLOW_ID_BYTES && text.bytes().all(is_flow_byte)
-}
-
-const COLLECTION: &str = "/identity/b2xUserFlows";
-const PROPERTY: &str = "/apiConnectorConfiguration";
-const MAX_FLOW_ID_BYTES: usize = 128;
 /// Initial capacity of a target; most targets fit.
 const TYPICAL_TARGET_BYTES: usize = 192;
 

@@ -43,20 +43,21 @@ pub trait Service: Send + Sync + 'static {
     type Pending: Send + 'static;
 
     /// Responds to one request of `peer` if that needs no waiting (`Break`), or returns what [`Service::respond`] needs.
-    /// `has_body`: content follows the head.
+    /// `has_content`: content follows the head. A body that ended without content does not count.
     fn try_respond(
         &self,
         head: &Parts,
-        has_body: bool,
+        has_content: bool,
         peer: SocketAddr,
     ) -> ControlFlow<Response, Self::Pending>;
 
-    /// Responds to one request after [`Service::try_respond`]. Dropped when the caller hangs up.
+    /// Responds to one request after [`Service::try_respond`]. Dropped when the caller hangs up. `content` is the body of
+    /// a request with content: the connection may end as soon as it is dropped.
     fn respond(
         &self,
         pending: Self::Pending,
         head: Parts,
-        body: Incoming,
+        content: Option<Incoming>,
         peer: SocketAddr,
     ) -> impl Future<Output = Response> + Send;
 }
@@ -108,7 +109,7 @@ pub struct ServerLimits {
     /// `limits.tls_timeout`: time for the TLS handshake.
     pub tls_timeout: Duration,
     /// `limits.header_timeout`: time from the start of the connection, or from the first byte of a later request, to the
-    /// end of the header section.
+    /// end of the header section; and from there to the end of a body without content.
     pub header_timeout: Duration,
     /// `limits.idle_timeout`: time between two requests of one connection.
     pub idle_timeout: Duration,

@@ -13,7 +13,7 @@ use common::within;
 use connector_cache::app::App;
 use connector_cache::cache::outcome::{Outcome, ProofLookup};
 use connector_cache::config::Config;
-use connector_cache::fake_graph::{CONTOSO, FABRIKAM, FakeGraph, Options, SIGN_UP, forgery};
+use connector_cache::fake_graph::{B2C_SIGN_UP, CONTOSO, FABRIKAM, FakeGraph, Options, SIGN_UP, forgery};
 use connector_cache::http::ids::Ids;
 use connector_cache::http::validate::RequestView;
 use connector_cache::proxy::handler::{Handler, Lookup};
@@ -93,15 +93,36 @@ async fn no_planted_credential_comes_out() {
         for flow in flows {
             for expand in ["postFederationSignup", "postAttributeCollection", "preTokenIssuance"] {
                 let token = graph.token().tenant(&tenant).mint();
-                let path =
-                    format!("/beta/identity/b2xUserFlows/{flow}/apiConnectorConfiguration?$expand={expand}");
+                let (kind, id) = (flow.kind(), flow.id());
+                let path = format!("/beta/identity/{kind}/{id}/apiConnectorConfiguration?$expand={expand}");
                 let answer = proxy.get(&path, &token).await;
+                assert_eq!(answer.status, 200, "{tenant} {kind} {id}");
                 let leaked: Vec<_> =
                     secrets.iter().filter(|secret| answer.text().contains(*secret)).collect();
-                assert!(leaked.is_empty(), "{tenant} {flow} {expand}: {leaked:?} in {}", answer.text());
+                assert!(leaked.is_empty(), "{tenant} {id} {expand}: {leaked:?} in {}", answer.text());
             }
         }
     }
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_flow_of_a_b2c_tenant_is_served_like_any_other() {
+    let graph = graph();
+    let (proxy, token) = (Proxy::before(&graph.url()).await, graph.token().mint());
+    let target = format!(
+        "/beta/identity/b2cUserFlows/{B2C_SIGN_UP}/apiConnectorConfiguration?$expand=preTokenIssuance"
+    );
+    let miss = proxy.get(&target, &token).await;
+    assert_eq!(
+        (miss.status, &miss.json()["preTokenIssuance"]["displayName"]),
+        (200, &"Loyalty claims".into())
+    );
+    let hit = proxy.get(&target.to_lowercase().replace("b2c_1_signup", B2C_SIGN_UP), &token).await;
+    assert_eq!((cache_status(&hit), &hit.body), ("connector-cache; hit; ttl=300", &miss.body));
+    assert_eq!(graph.calls(), 1);
+    let other_kind = target.replace("b2cUserFlows", "b2xUserFlows");
+    assert_eq!(proxy.get(&other_kind, &token).await.status, 404, "ids belong to a kind");
     proxy.stop().await;
 }
 

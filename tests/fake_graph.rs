@@ -156,7 +156,12 @@ async fn every_planted_secret_is_served_somewhere() {
     for (tenant, flows) in graph.tenants() {
         let token = graph.token().tenant(&tenant).mint();
         for flow in flows {
-            bodies += ask(&graph, &token, &flow).await.text();
+            let steps = "postFederationSignup,postAttributeCollection,preTokenIssuance";
+            let (kind, id) = (flow.kind(), flow.id());
+            let path = format!("/beta/identity/{kind}/{id}/apiConnectorConfiguration?$expand={steps}");
+            let authorization = format!("Bearer {token}");
+            let answer = client::get(graph.address(), &path, &[("authorization", &authorization)]).await;
+            bodies += answer.text();
         }
     }
     let secrets = graph.planted_secrets();

@@ -91,7 +91,7 @@ async fn t06_an_ambiguous_path_does_not_reach_graph() {
         assert!(matches!(status, 400 | 404), "{flow}: {status}");
     }
     for path in
-        ["/beta/../v1.0", "/BETA/identity/b2xUserFlows/x/apiConnectorConfiguration", "//x", "/beta/me"]
+        ["/beta/../v1.0", "/v1.0/identity/b2cUserFlows/x/apiConnectorConfiguration", "//x", "/beta/me"]
     {
         assert_eq!(proxy.get(path, &token).await.status, 404, "{path}");
     }

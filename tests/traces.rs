@@ -84,6 +84,20 @@ async fn spans_have_the_names_and_attributes_of_the_conventions() {
 }
 
 #[tokio::test]
+async fn the_route_of_a_span_has_the_kind_of_the_flow_in_its_canonical_spelling() {
+    let (origin, collector) = (OriginServer::start().await, Collector::start().await);
+    origin.any(Reply::json("{}"));
+    let proxy = Proxy::with(&origin.url(), sending_to(&collector.url())).await;
+    proxy.get("/Beta/identity/B2CUserFlows/B2C_1_x/ApiConnectorConfiguration", &token::mint("ada")).await;
+    let spans = collector.spans(2).await;
+    let route = "/{version}/identity/b2cUserFlows/{id}/apiConnectorConfiguration";
+    let (server, client) = (of_server(&spans)[0], of_client(&spans)[0]);
+    assert_eq!((server.name.clone(), client.name.clone()), (format!("GET {route}"), format!("GET {route}")));
+    assert_eq!((server.attribute("http.route"), client.attribute("url.template")), (route, route));
+    proxy.stop().await;
+}
+
+#[tokio::test]
 async fn a_hit_has_one_span_and_a_second_attempt_one_of_its_own() {
     let (origin, collector) = (OriginServer::start().await, Collector::start().await);
     origin.any(Reply::json("{}"));

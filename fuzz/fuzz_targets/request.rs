@@ -28,8 +28,10 @@ fn check(resource: &Resource) {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-?$=&,()".contains(&byte);
     assert!(target.bytes().all(plain), "the target is not plain: {target:?}");
     assert!(target.len() < 8192, "the target is longer than Graph reads");
-    let collection = |version| format!("/{version}/identity/b2xUserFlows/{}/", resource.flow());
-    assert!(target.starts_with(&collection("v1.0")) || target.starts_with(&collection("beta")), "{target:?}");
+    let collections =
+        ["v1.0/identity/b2xUserFlows", "beta/identity/b2xUserFlows", "beta/identity/b2cUserFlows"];
+    let starts = collections.map(|collection| format!("/{collection}/{}/", resource.flow()));
+    assert!(starts.iter().any(|start| target.starts_with(start)), "{target:?}");
 
     let uri: Uri = target.parse().expect("the target is a URI");
     let headers = HeaderMap::from_iter([(header::ACCEPT, resource.accept())]);

@@ -13,7 +13,7 @@ use url::Url;
 use crate::app::{App, Listeners, StartError, bind, stop_on_signal};
 use crate::cache::outcome::Outcome;
 use crate::config::{Config, ConfigError, EffectiveConfig};
-use crate::fake_graph::{CONTOSO, FakeGraph, Options, SIGN_UP};
+use crate::fake_graph::{B2C_SIGN_UP, CONTOSO, FakeGraph, Options, SIGN_UP};
 use crate::http::ids::Ids;
 use crate::http::validate::RequestView;
 use crate::observability::logging::LogHandle;
@@ -101,12 +101,12 @@ fn print_introduction(
     preferred: (SocketAddr, SocketAddr),
 ) -> io::Result<()> {
     let (data, admin) = (reachable(bound.0), reachable(bound.1));
-    let curl = |user: &str| {
+    let curl = |user: &str, flow: &str, expand: &str| {
         let token = graph.token().tenant(CONTOSO).user(user).expires_in(TOKEN_LIFETIME).mint();
-        let path = format!("/beta/identity/b2xUserFlows/{SIGN_UP}/apiConnectorConfiguration");
-        let query = "$expand=postFederationSignup,postAttributeCollection";
-        format!("curl -si -H 'Authorization: Bearer {token}' 'http://{data}{path}?{query}'")
+        let path = format!("/beta/identity/{flow}/apiConnectorConfiguration");
+        format!("curl -si -H 'Authorization: Bearer {token}' 'http://{data}{path}?$expand={expand}'")
     };
+    let (flow, steps) = (format!("b2xUserFlows/{SIGN_UP}"), "postFederationSignup,postAttributeCollection");
     let note = |bound: SocketAddr, preferred: SocketAddr| {
         if bound.port() == preferred.port() {
             String::new()
@@ -130,6 +130,10 @@ fn print_introduction(
          \n\
          {grace}\n\
          \n\
+         As Ada, a flow of a B2C tenant:\n\
+         \n\
+         {b2c}\n\
+         \n\
          Metrics for Prometheus:\n\
          \n\
          curl -s http://{admin}/metrics\n\
@@ -137,8 +141,9 @@ fn print_introduction(
          Ctrl-C ends it.\n\n",
         url = graph.url(),
         latency = GRAPH_LATENCY.as_millis(),
-        ada = curl("ada"),
-        grace = curl("grace"),
+        ada = curl("ada", &flow, steps),
+        grace = curl("grace", &flow, steps),
+        b2c = curl("ada", &format!("b2cUserFlows/{B2C_SIGN_UP}"), "preTokenIssuance"),
     );
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;

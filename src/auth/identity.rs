@@ -20,27 +20,30 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads the `Authorization` field: one line, `Bearer` in any case, and a `b64token` (RFC 6750, section 2.1).
+    /// Reads the `Authorization` field: one line, `Bearer` in any case, blanks, and a `b64token` (RFC 6750, section 2.1).
+    ///
+    /// The scheme is case-insensitive (RFC 9110, section 11.1), and more than one blank may follow (section 11.4). Neither
+    /// is part of the token: the hash is that of the token alone. The field itself is forwarded unaltered (section 11.6.2).
     pub fn from_headers(headers: &HeaderMap, hash_keys: &HashKeys) -> Result<Self, Rejection> {
         let mut lines = headers.get_all(header::AUTHORIZATION).iter();
         let line = lines.next().ok_or(Rejection::NoToken)?;
         if lines.next().is_some() {
             return Err(Rejection::SeveralTokens);
         }
-        check_bearer(line.as_bytes())?;
+        let token = parse_bearer(line.as_bytes())?;
+        let token_hash = TokenHash(hash_keys.tokens.hash(&[token]));
         let mut line = line.clone();
         line.set_sensitive(true);
-        let token_hash = TokenHash(hash_keys.tokens.hash(&[line.as_bytes()]));
         let log_tag = LogTag(prefix(&hash_keys.log.hash_one(token_hash).to_be_bytes()));
         Ok(Self { token: Token(line), token_hash, log_tag })
     }
 }
 
-/// Checks the form of a Bearer credential.
+/// Returns the token of a Bearer credential.
 ///
 /// Tokens are long and nearly all are well formed. The compiler can vectorise the one pass over a well-formed token;
 /// the reason for a rejection is found in a slower second pass.
-fn check_bearer(line: &[u8]) -> Result<(), Rejection> {
+fn parse_bearer(line: &[u8]) -> Result<&[u8], Rejection> {
     let (scheme, rest) =
         line.split_at(line.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(line.len()));
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
@@ -49,7 +52,7 @@ fn check_bearer(line: &[u8]) -> Result<(), Rejection> {
     let body = token.get(..token.len() - padding).unwrap_or_default();
     let has_invalid_byte = body.iter().fold(false, |invalid, byte| invalid | !is_b64token(*byte));
     if scheme.eq_ignore_ascii_case(b"bearer") && spaces > 0 && !body.is_empty() && !has_invalid_byte {
-        return Ok(());
+        return Ok(token);
     }
     Err(if line.contains(&b',') {
         Rejection::SeveralTokens

@@ -8,7 +8,7 @@ use crate::support::labels::Label;
 
 /// Builds the body of a 200.
 pub(crate) fn configuration(request: &ConfigurationRequest, flow: &Flow) -> Value {
-    let path = format!("identity/b2xUserFlows('{}')/apiConnectorConfiguration", flow.id());
+    let path = format!("identity/{}('{}')/apiConnectorConfiguration", flow.kind(), flow.id());
     let context = format!("{GRAPH_URL}/{}/$metadata#{path}", request.version);
     let mut body = Map::new();
     body.insert(CONTEXT_ANNOTATION.to_owned(), json!(format!("{context}{}", shape(request))));
@@ -24,6 +24,9 @@ pub(crate) fn configuration(request: &ConfigurationRequest, flow: &Flow) -> Valu
         body.insert(name.to_owned(), selected(connector, expansion));
     }
     let mut body = Value::Object(body);
+    if request.numbers_as_strings {
+        write_numbers_as_strings(&mut body);
+    }
     match request.metadata {
         ODataMetadata::None => strip(&mut body),
         ODataMetadata::Minimal => {}
@@ -47,6 +50,16 @@ fn selected(connector: &Value, expansion: &ExpandItem) -> Value {
             Value::Object(selected.map(|(name, value)| (name.clone(), value.clone())).collect())
         }
         whole => whole.clone(),
+    }
+}
+
+/// Writes each `Edm.Int64` as a string (`IEEE754Compatible=true`). The connector has no other numbers.
+fn write_numbers_as_strings(value: &mut Value) {
+    match value {
+        Value::Object(properties) => properties.values_mut().for_each(write_numbers_as_strings),
+        Value::Array(items) => items.iter_mut().for_each(write_numbers_as_strings),
+        Value::Number(number) => *value = Value::String(number.to_string()),
+        _ => {}
     }
 }
 
@@ -147,6 +160,13 @@ mod tests {
         assert!(
             !body("$expand=postFederationSignup,preTokenIssuance", "none").to_string().contains("@odata")
         );
+    }
+
+    #[test]
+    fn numbers_are_strings_if_the_request_is_compatible_with_ieee_754() {
+        let body = body("$expand=preTokenIssuance", "minimal;IEEE754Compatible=true");
+        let list = &body["preTokenIssuance"]["authenticationConfiguration"]["certificateList"];
+        assert_eq!((&list[0]["notAfter"], &list[0]["isActive"]), (&json!("1897886522"), &json!(true)));
     }
 
     #[test]

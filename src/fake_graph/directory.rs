@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
-use crate::support::labels::labels;
+use crate::support::labels::{Label, labels};
 
 labels! {
     /// A step of a user flow that can call an API connector: a navigation property of the configuration.
@@ -18,9 +18,20 @@ labels! {
     }
 }
 
+labels! {
+    /// The kind of a user flow, by the collection that it is in.
+    pub enum FlowKind {
+        /// A flow for guests of a workforce tenant.
+        B2x = "b2xUserFlows",
+        /// A flow of an Azure AD B2C tenant. On beta only.
+        B2c = "b2cUserFlows",
+    }
+}
+
 /// A user flow and the connectors of its steps. A step without a connector is `null` in the response.
 #[derive(Clone, Debug)]
 pub struct Flow {
+    kind: FlowKind,
     id: String,
     connectors: HashMap<Step, Value>,
 }
@@ -28,7 +39,12 @@ pub struct Flow {
 impl Flow {
     /// Creates a flow without connectors. Graph's ids begin with `B2X_1_`.
     pub fn new(id: &str) -> Self {
-        Self { id: id.to_owned(), connectors: HashMap::new() }
+        Self { kind: FlowKind::B2x, id: id.to_owned(), connectors: HashMap::new() }
+    }
+
+    /// Creates a B2C flow without connectors. Graph's ids begin with `B2C_1_`.
+    pub fn b2c(id: &str) -> Self {
+        Self { kind: FlowKind::B2c, ..Self::new(id) }
     }
 
     /// Sets the connector of a step: the JSON of an `identityApiConnector`, for example from the module `connector`.
@@ -43,6 +59,11 @@ impl Flow {
         &self.id
     }
 
+    /// Returns the flow's kind.
+    pub fn kind(&self) -> FlowKind {
+        self.kind
+    }
+
     pub(crate) fn connector_of(&self, step: Step) -> Option<&Value> {
         self.connectors.get(&step)
     }
@@ -51,7 +72,8 @@ impl Flow {
 /// All tenants.
 #[derive(Default)]
 pub(crate) struct Directory {
-    tenants: BTreeMap<String, BTreeMap<String, Flow>>,
+    /// By tenant; the flows by kind and id.
+    tenants: BTreeMap<String, BTreeMap<(&'static str, String), Flow>>,
     /// An object id or a whole token, and the id of the denied flow.
     denied: HashSet<(String, String)>,
 }
@@ -59,12 +81,14 @@ pub(crate) struct Directory {
 impl Directory {
     /// Adds or replaces a flow. Creates the tenant if it does not exist.
     pub(crate) fn put(&mut self, tenant: &str, flow: Flow) {
-        self.tenants.entry(tenant.to_owned()).or_default().insert(flow.id.clone(), flow);
+        let key = (flow.kind.as_str(), flow.id.clone());
+        self.tenants.entry(tenant.to_owned()).or_default().insert(key, flow);
     }
 
+    /// Removes the flows of both kinds with this id.
     pub(crate) fn remove(&mut self, tenant: &str, flow: &str) {
         if let Some(flows) = self.tenants.get_mut(tenant) {
-            flows.remove(flow);
+            flows.retain(|(_, id), _| id != flow);
         }
     }
 
@@ -72,13 +96,13 @@ impl Directory {
         self.tenants.contains_key(tenant)
     }
 
-    pub(crate) fn flow(&self, tenant: &str, flow: &str) -> Option<&Flow> {
-        self.tenants.get(tenant)?.get(flow)
+    pub(crate) fn flow(&self, tenant: &str, kind: FlowKind, flow: &str) -> Option<&Flow> {
+        self.tenants.get(tenant)?.get(&(kind.as_str(), flow.to_owned()))
     }
 
-    /// Returns the id of each tenant with the ids of its flows.
-    pub(crate) fn listing(&self) -> Vec<(String, Vec<String>)> {
-        let flows = |flows: &BTreeMap<String, Flow>| flows.keys().cloned().collect();
+    /// Returns the id of each tenant with its flows.
+    pub(crate) fn listing(&self) -> Vec<(String, Vec<Flow>)> {
+        let flows = |flows: &BTreeMap<_, Flow>| flows.values().cloned().collect();
         self.tenants.iter().map(|(tenant, held)| (tenant.clone(), flows(held))).collect()
     }
 

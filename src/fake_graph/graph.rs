@@ -111,9 +111,9 @@ impl GraphService {
             let message = "The caller may not read this user flow.";
             return Err(GraphResponse::error(StatusCode::FORBIDDEN, "Forbidden", message));
         }
-        let flow = state.directory.flow(&caller.tenant, &request.flow);
+        let flow = state.directory.flow(&caller.tenant, request.kind, &request.flow);
         let flow = flow.ok_or_else(|| not_found(&format!("Resource '{}' does not exist.", request.flow)))?;
-        Ok(GraphResponse::data(configuration(&request, flow), request.metadata))
+        Ok(GraphResponse::data(configuration(&request, flow), request.metadata, request.numbers_as_strings))
     }
 }
 

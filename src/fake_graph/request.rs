@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::directory::Step;
+use super::directory::{FlowKind, Step};
 use crate::support::labels::Label;
 
 /// A request for the configuration of one flow.
@@ -12,10 +12,13 @@ use crate::support::labels::Label;
 pub(crate) struct ConfigurationRequest {
     /// `v1.0` or `beta`.
     pub(crate) version: &'static str,
+    pub(crate) kind: FlowKind,
     pub(crate) flow: String,
     pub(crate) expand: Vec<ExpandItem>,
     pub(crate) select: Vec<String>,
     pub(crate) metadata: ODataMetadata,
+    /// `IEEE754Compatible`: 64-bit numbers are strings.
+    pub(crate) numbers_as_strings: bool,
 }
 
 /// One item of `$expand`.
@@ -63,20 +66,24 @@ pub(crate) enum InvalidRequest {
 
 impl ConfigurationRequest {
     pub(crate) fn parse(path: &str, query: &str, accept: &str) -> Result<Self, InvalidRequest> {
-        let (version, flow) = route(path).ok_or(InvalidRequest::UnknownRoute)?;
+        let (version, kind, flow) = route(path).ok_or(InvalidRequest::UnknownRoute)?;
+        let compatible = accept.split([';', ',']).any(|part| part.trim() == "IEEE754Compatible=true");
         let mut request = Self {
             version,
+            kind,
             flow: flow.to_owned(),
             expand: Vec::new(),
             select: Vec::new(),
             metadata: ODataMetadata::parse(accept),
+            numbers_as_strings: compatible,
         };
         let mut seen = Vec::new();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            let name = name.to_ascii_lowercase();
             // On v1.0 a name without `$` is a custom query option, which Graph ignores.
             let option = match name.strip_prefix('$') {
                 Some(option) => option.to_owned(),
-                None if version == "beta" && ["expand", "select"].contains(&&*name) => name.into_owned(),
+                None if version == "beta" && ["expand", "select"].contains(&&*name) => name,
                 None => continue,
             };
             if seen.contains(&option) {
@@ -102,18 +109,27 @@ impl ConfigurationRequest {
 
 /// Returns the flow id in a path, for the counters, also if the rest of the request is invalid.
 pub(crate) fn flow_in_path(path: &str) -> Option<&str> {
-    route(path).map(|(_, flow)| flow)
+    route(path).map(|(_, _, flow)| flow)
 }
 
-fn route(path: &str) -> Option<(&'static str, &str)> {
+/// Parses a path. Graph ignores the letter case of its names, not of the id.
+fn route(path: &str) -> Option<(&'static str, FlowKind, &str)> {
     let (version, rest) = path.strip_prefix('/')?.split_once('/')?;
-    let version = ["v1.0", "beta"].into_iter().find(|known| *known == version)?;
-    let segment = rest.strip_prefix("identity/b2xUserFlows")?.strip_suffix("/apiConnectorConfiguration")?;
-    let id = match segment.strip_prefix("('").and_then(|key| key.strip_suffix("')")) {
-        Some(key) => key,
-        None => segment.strip_prefix('/')?,
+    let version = ["v1.0", "beta"].into_iter().find(|known| known.eq_ignore_ascii_case(version))?;
+    let is = |segment: &str, name: &str| segment.eq_ignore_ascii_case(name);
+    let segments: Vec<&str> = rest.split('/').collect();
+    let (collection, id) = match segments[..] {
+        [identity, collection, id, property] if is(identity, "identity") && is(property, PROPERTY) => {
+            (collection, id)
+        }
+        [identity, key, property] if is(identity, "identity") && is(property, PROPERTY) => {
+            key.strip_suffix("')")?.split_once("('")?
+        }
+        _ => return None,
     };
-    (!id.is_empty() && !id.contains(['/', '%', '\''])).then_some((version, id))
+    let kind = *FlowKind::ALL.iter().find(|kind| is(collection, kind.as_str()))?;
+    let exists = kind == FlowKind::B2x || version == "beta";
+    (exists && !id.is_empty() && !id.contains(['%', '\''])).then_some((version, kind, id))
 }
 
 /// Parses `a,b($select=x,y)`. Commas inside parentheses belong to the nested options.
@@ -138,33 +154,37 @@ fn expansions(list: &str, version: &str) -> Result<Vec<ExpandItem>, InvalidReque
 }
 
 fn expansion(item: &str, version: &str) -> Result<ExpandItem, InvalidRequest> {
+    let item = item.trim_matches(' ');
     let (name, nested) = match item.split_once('(') {
-        Some((name, rest)) => (name, rest.strip_suffix(')').ok_or_else(|| syntax_error(item))?),
+        Some((name, rest)) => (name.trim(), rest.strip_suffix(')').ok_or_else(|| syntax_error(item))?.trim()),
         None => (item, ""),
     };
-    let known =
-        |step: &&Step| step.as_str() == name && (version == "beta" || **step != Step::PreTokenIssuance);
+    let known = |step: &&Step| {
+        step.as_str().eq_ignore_ascii_case(name) && (version == "beta" || **step != Step::PreTokenIssuance)
+    };
     let step = Step::ALL
         .iter()
         .find(known)
         .ok_or_else(|| unknown_property(name, "userFlowApiConnectorConfiguration"))?;
-    let select = match nested.strip_prefix("$select=") {
-        Some(list) => identifiers(list)?,
+    let select = match nested.split_once('=') {
+        Some((option, list)) if option.trim().eq_ignore_ascii_case("$select") => identifiers(list)?,
         None if nested.is_empty() => Vec::new(),
-        None => return Err(syntax_error(item)),
+        _ => return Err(syntax_error(item)),
     };
-    match select.iter().find(|name| !CONNECTOR_PROPERTIES.contains(&name.as_str())) {
-        Some(unknown) => Err(unknown_property(unknown, "identityApiConnector")),
-        None => Ok(ExpandItem { step: *step, select }),
-    }
+    let property = |name: &String| {
+        let known = CONNECTOR_PROPERTIES.iter().find(|known| known.eq_ignore_ascii_case(name));
+        known.map(|known| (*known).to_owned()).ok_or_else(|| unknown_property(name, "identityApiConnector"))
+    };
+    Ok(ExpandItem { step: *step, select: select.iter().map(property).collect::<Result<_, _>>()? })
 }
 
 fn identifiers(list: &str) -> Result<Vec<String>, InvalidRequest> {
     let is_identifier =
         |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    match list.split(',').find(|name| !is_identifier(name)) {
+    let names = || list.split(',').map(|name| name.trim_matches(' '));
+    match names().find(|name| !is_identifier(name)) {
         Some(bad) => Err(syntax_error(bad)),
-        None => Ok(list.split(',').map(str::to_owned).collect()),
+        None => Ok(names().map(str::to_owned).collect()),
     }
 }
 
@@ -180,6 +200,7 @@ fn syntax_error(part: &str) -> InvalidRequest {
     InvalidRequest::InvalidQuery(format!("Parsing OData Select and Expand failed: Syntax error in {part}."))
 }
 
+const PROPERTY: &str = "apiConnectorConfiguration";
 const CONNECTOR_PROPERTIES: [&str; 4] = ["id", "displayName", "targetUrl", "authenticationConfiguration"];
 
 #[cfg(test)]

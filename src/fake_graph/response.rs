@@ -27,7 +27,8 @@ pub(crate) struct GraphResponse {
 }
 
 enum ResponseContent {
-    Data(Value, ODataMetadata),
+    /// The body, the metadata level, and whether 64-bit numbers are strings.
+    Data(Value, ODataMetadata, bool),
     Error(&'static str, String),
 }
 
@@ -54,8 +55,9 @@ impl ResponsePreferences {
 
 impl GraphResponse {
     /// Creates a 200 with a body.
-    pub(crate) fn data(body: Value, metadata: ODataMetadata) -> Self {
-        Self { status: StatusCode::OK, content: ResponseContent::Data(body, metadata), headers: Vec::new() }
+    pub(crate) fn data(body: Value, metadata: ODataMetadata, numbers_as_strings: bool) -> Self {
+        let content = ResponseContent::Data(body, metadata, numbers_as_strings);
+        Self { status: StatusCode::OK, content, headers: Vec::new() }
     }
 
     /// Creates an error response with the code that clients check.
@@ -84,8 +86,8 @@ impl GraphResponse {
         };
         add_common(&mut headers, now);
         let text = match self.content {
-            ResponseContent::Data(body, metadata) => {
-                add_data(&mut headers, metadata);
+            ResponseContent::Data(body, metadata, numbers_as_strings) => {
+                add_data(&mut headers, metadata, numbers_as_strings);
                 body.to_string()
             }
             ResponseContent::Error(code, message) => {
@@ -117,9 +119,9 @@ fn add_common(headers: &mut HeaderMap, now: SystemTime) {
     set(headers, DIAGNOSTIC, SERVER_INFO);
 }
 
-fn add_data(headers: &mut HeaderMap, metadata: ODataMetadata) {
+fn add_data(headers: &mut HeaderMap, metadata: ODataMetadata, numbers_as_strings: bool) {
     let content_type = format!(
-        "application/json;odata.metadata={};odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
+        "application/json;odata.metadata={};odata.streaming=true;IEEE754Compatible={numbers_as_strings};charset=utf-8",
         metadata.as_str()
     );
     set(headers, header::CONTENT_TYPE, &content_type);

@@ -24,6 +24,8 @@ pub const PARTNERS: &str = "B2X_1_partners";
 pub const INVITATIONS: &str = "B2X_1_invitations";
 /// A flow without connectors.
 pub const BARE: &str = "B2X_1_bare";
+/// A B2C flow with a connector, whose URL has a function key, before the token is issued.
+pub const B2C_SIGN_UP: &str = "B2C_1_signup";
 
 /// All planted credentials.
 #[derive(Default)]
@@ -49,6 +51,7 @@ pub(crate) fn add_sample_data(directory: &mut Directory, planted: &mut PlantedSe
         directory.put(tenant, partners(host, planted));
         directory.put(tenant, invitations(host, planted));
         directory.put(tenant, Flow::new(BARE));
+        directory.put(tenant, b2c_sign_up(host, planted));
     }
 }
 
@@ -99,4 +102,11 @@ fn invitations(host: &str, planted: &mut PlantedSecrets) -> Flow {
     let connector =
         basic("Invitation check", &target, &planted.plant("username"), &planted.plant("password"));
     Flow::new(INVITATIONS).connector(Step::PostFederationSignup, connector)
+}
+
+fn b2c_sign_up(host: &str, planted: &mut PlantedSecrets) -> Flow {
+    let function = format!("https://{host}.azurewebsites.net/api/claims?code={}", planted.plant("code"));
+    let connector =
+        basic("Loyalty claims", &function, &planted.plant("username"), &planted.plant("password"));
+    Flow::b2c(B2C_SIGN_UP).connector(Step::PreTokenIssuance, connector)
 }

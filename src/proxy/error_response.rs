@@ -1,12 +1,16 @@
 //! Error responses of the proxy itself: the reason of each, its status and its header fields.
 //!
-//! Nothing from Graph and nothing from the request is in an error response, except the caller's `client-request-id`.
+//! Nothing from Graph and nothing from the request is in an error response, except the caller's `client-request-id` and the
+//! name of a query option that is not supported.
+
+use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::http::error::{ErrorBody, Response, code_for};
 use crate::http::ids::Ids;
 use crate::http::rejection::Rejection;
+use crate::resource::InvalidRequest;
 use crate::scrub::ScrubFailure;
 use crate::support::clock::Now;
 use crate::support::labels::Label;
@@ -17,6 +21,8 @@ use crate::upstream::{RequestError, UpstreamFailure};
 pub enum ErrorResponse {
     /// The request is invalid, or a limit of the proxy is reached.
     Rejected(Rejection),
+    /// The request is not one for the resource.
+    Invalid(InvalidRequest),
     /// Graph sent no usable response.
     Upstream(UpstreamFailure),
     /// A throttle or breaker of the request's own scope is open for this number of seconds.
@@ -48,7 +54,7 @@ impl ErrorResponse {
     }
 
     /// Returns the value of `error.message` in the body.
-    pub fn message(self) -> &'static str {
+    pub fn message(self) -> Cow<'static, str> {
         self.body().message
     }
 
@@ -72,6 +78,7 @@ impl ErrorResponse {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Rejected(reason) | Self::Shut(reason, _) => reason.as_str(),
+            Self::Invalid(invalid) => invalid.rejection().as_str(),
             Self::Upstream(reason) => reason.as_str(),
             Self::Unscrubbable(reason) => reason.as_str(),
             Self::Unreadable(_) => "unreadable-error",
@@ -81,13 +88,14 @@ impl ErrorResponse {
     fn body(self) -> ErrorBody {
         match self {
             Self::Rejected(reason) | Self::Shut(reason, _) => reason.error(),
+            Self::Invalid(invalid) => invalid.error(),
             Self::Upstream(failure) => failure.error(),
             Self::Unscrubbable(_) => UpstreamFailure::Unscrubbable.error(),
-            Self::Unreadable(status) => ErrorBody {
-                status,
-                code: code_for(status),
-                message: "Microsoft Graph refused the request with an error that is not readable.",
-            },
+            Self::Unreadable(status) => {
+                let message =
+                    "Microsoft Graph refused the request with an error that is not readable.".into();
+                ErrorBody { status, code: code_for(status), message }
+            }
         }
     }
 

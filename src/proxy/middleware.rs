@@ -65,19 +65,19 @@ impl<H: Handler> RequestStack<H> {
     }
 
     /// Runs the part of a request that waits for nothing: checks the message, reads its ids, starts its span, and looks the
-    /// response up. `has_body`: content follows the head.
+    /// response up. `has_content`: content follows the head.
     ///
     /// Returns the response, or what [`RequestStack::respond`] needs to go on. Until then nothing is counted or logged.
     pub fn try_respond(
         &self,
         head: &Parts,
-        has_body: bool,
+        has_content: bool,
         peer: SocketAddr,
     ) -> ControlFlow<Response, Box<PendingRequest<H::Prepared>>> {
         let view = RequestView::new(head);
         // The one snapshot of this request.
         let config = self.config.load();
-        let checked = validate::check(&view, has_body, &config.message_limits);
+        let checked = validate::check(&view, has_content, &config.message_limits);
         let mut ids = Ids::from_fields(view.client_request_id.first(), view.trace_parent.single());
         let span = self.tracer.start_request_span(&mut ids);
         let start = view.created_at;
@@ -89,7 +89,7 @@ impl<H: Handler> RequestStack<H> {
                 }
                 Lookup::Continue(prepared) => Ok(prepared),
             },
-            // Where a body follows, the response must not be sent before `respond` holds the body.
+            // Where content follows, the response must not be sent before `respond` holds the body.
             Err(reason) => Err(reason),
         };
         ControlFlow::Continue(Box::new(PendingRequest {
@@ -106,7 +106,7 @@ impl<H: Handler> RequestStack<H> {
         &self,
         pending: Box<PendingRequest<H::Prepared>>,
         mut head: Parts,
-        has_body: bool,
+        has_content: bool,
         peer: SocketAddr,
     ) -> Response {
         let PendingRequest { ids, start, span, config, next } = *pending;
@@ -118,7 +118,7 @@ impl<H: Handler> RequestStack<H> {
             Err(reason) => self.reject(reason, &ids),
         };
         let mut response = self.finish(response, &head, &ids, peer.ip(), record);
-        if has_body {
+        if has_content {
             close(&mut response, head.version);
         }
         response
@@ -209,22 +209,21 @@ impl<H: Handler> Service for RequestStack<H> {
     fn try_respond(
         &self,
         head: &Parts,
-        has_body: bool,
+        has_content: bool,
         peer: SocketAddr,
     ) -> ControlFlow<Response, Self::Pending> {
-        Self::try_respond(self, head, has_body, peer)
+        Self::try_respond(self, head, has_content, peer)
     }
 
     async fn respond(
         &self,
         pending: Self::Pending,
         head: Parts,
-        body: Incoming,
+        content: Option<Incoming>,
         peer: SocketAddr,
     ) -> Response {
         // The body is held until the response is complete: dropped unread, it ends the connection.
-        let has_body = !body.is_end_stream();
-        Self::respond(self, pending, head, has_body, peer).await
+        Self::respond(self, pending, head, content.is_some(), peer).await
     }
 }
 

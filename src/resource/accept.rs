@@ -1,11 +1,17 @@
-//! `Accept` to the metadata level of the response.
+//! `Accept` to the form of the response: the level of control information and the form of numbers.
 //!
-//! Graph sends JSON with one of three levels of OData control information. The level changes the body, so the level is
-//! part of the key. The rest of `Accept` is neither part of the key nor forwarded.
+//! Both change the body, so they are part of the key and are forwarded (OData JSON Format 4.01, sections 3.1 and 3.2). The
+//! other parameters do not change the JSON text and are ignored: `odata.streaming` is about the order of members,
+//! `charset` has one value in every response. So are `odata=` and `metadata=`, which Graph does not document.
+//!
+//! The parser is lenient, as servers are: Java before version 19 sends `*; q=.2`. A member that cannot be read is skipped.
+//! If no member can be read, the field says nothing, and the response is the default one: RFC 9110, section 12.5.1, allows a
+//! server to disregard the field, and a response helps such a caller more than a 406.
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::http::negotiation::parse_qvalue;
+use crate::http::cache_control::split_outside_quotes;
+use crate::http::negotiation::parse_lenient_qvalue;
 use crate::support::labels::{Label, labels};
 
 labels! {
@@ -20,81 +26,142 @@ labels! {
     }
 }
 
-impl Metadata {
-    /// Reads the level of the request's most preferred media range that JSON satisfies (RFC 9110, section 12.5.1).
-    /// Returns `None` if JSON satisfies no range, or if the level of that range is unknown.
+/// Form of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ResponseFormat {
+    /// `odata.metadata`
+    pub metadata: Metadata,
+    /// `IEEE754Compatible`: 64-bit numbers are strings (OData JSON Format 4.01, section 3.2).
+    pub ieee754_compatible: bool,
+}
+
+/// The form without parameters.
+const DEFAULT: ResponseFormat = ResponseFormat { metadata: Metadata::Minimal, ieee754_compatible: false };
+
+/// A member of `Accept`.
+enum Member {
+    /// The text is no media range.
+    Unreadable,
+    /// JSON does not satisfy the range, or a parameter has an unknown value.
+    Other,
+    /// JSON in this form satisfies the range, with a quality in thousandths.
+    Json(u16, ResponseFormat),
+}
+
+impl ResponseFormat {
+    /// Reads the form of the request's most preferred media range that JSON satisfies (RFC 9110, section 12.5.1); of
+    /// several with one quality the first. Returns `None` if JSON satisfies no range.
     pub(super) fn from_accept(headers: &HeaderMap) -> Option<Self> {
-        let mut best: Option<(u16, Option<Self>)> = None;
-        let mut has_range = false;
+        let mut best: Option<(u16, Self)> = None;
+        let mut has_readable = false;
         for line in headers.get_all(header::ACCEPT) {
-            for range in line.to_str().ok()?.split(',').map(str::trim).filter(|range| !range.is_empty()) {
-                has_range = true;
-                let Some((quality, level)) = json_range(range) else { continue };
-                if quality > 0 && best.is_none_or(|(q, _)| quality > q) {
-                    best = Some((quality, level));
+            for member in split_outside_quotes(line.as_bytes()) {
+                let member = parse_member(member);
+                has_readable |= !matches!(member, Member::Unreadable);
+                if let Member::Json(quality, format) = member
+                    && quality > best.map_or(0, |(quality, _)| quality)
+                {
+                    best = Some((quality, format));
                 }
             }
         }
-        if has_range { best.and_then(|(_, level)| level) } else { Some(Self::Minimal) }
+        if has_readable { best.map(|(_, format)| format) } else { Some(DEFAULT) }
     }
 
-    /// Returns the `Accept` value that requests this level from Graph.
+    /// Returns the `Accept` value that requests this form from Graph.
     pub(super) fn accept_value(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::Minimal => "application/json;odata.metadata=minimal",
-            Self::Full => "application/json;odata.metadata=full",
-            Self::None => "application/json;odata.metadata=none",
+        HeaderValue::from_static(match (self.metadata, self.ieee754_compatible) {
+            (Metadata::Minimal, false) => "application/json;odata.metadata=minimal",
+            (Metadata::Full, false) => "application/json;odata.metadata=full",
+            (Metadata::None, false) => "application/json;odata.metadata=none",
+            (Metadata::Minimal, true) => "application/json;odata.metadata=minimal;IEEE754Compatible=true",
+            (Metadata::Full, true) => "application/json;odata.metadata=full;IEEE754Compatible=true",
+            (Metadata::None, true) => "application/json;odata.metadata=none;IEEE754Compatible=true",
         })
     }
 }
 
-/// Parses a media range that JSON satisfies to its quality, in thousandths, and its level.
-fn json_range(range: &str) -> Option<(u16, Option<Metadata>)> {
-    let mut parts = range.split(';').map(str::trim);
-    let media = parts.next()?;
-    if !["application/json", "application/*", "*/*"].iter().any(|known| known.eq_ignore_ascii_case(media)) {
-        return None;
+fn parse_member(member: &[u8]) -> Member {
+    let Ok(member) = std::str::from_utf8(member) else { return Member::Unreadable };
+    // No parameter that has a meaning here has a semicolon in its value.
+    let mut parts = member.split(';').map(str::trim);
+    let media = parts.next().unwrap_or_default();
+    if !is_media_range(media) {
+        return Member::Unreadable;
     }
-    let (mut quality, mut level) = (1000, Some(Metadata::Minimal));
+    let (mut quality, mut format) = (Some(1000), Some(DEFAULT));
     for parameter in parts {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let value = value.trim_matches('"');
+        let (name, value) = (name.trim_end(), value.trim().trim_matches('"'));
         if name.eq_ignore_ascii_case("q") {
-            quality = parse_qvalue(value.as_bytes())?;
+            quality = parse_lenient_qvalue(value);
         } else if name.eq_ignore_ascii_case("odata.metadata") {
-            level = Metadata::ALL.iter().copied().find(|known| known.as_str().eq_ignore_ascii_case(value));
+            let level = Metadata::ALL.iter().find(|known| known.as_str().eq_ignore_ascii_case(value));
+            format = format.zip(level).map(|(format, level)| ResponseFormat { metadata: *level, ..format });
+        } else if name.eq_ignore_ascii_case("IEEE754Compatible") {
+            let flag = ["false", "true"].iter().position(|known| known.eq_ignore_ascii_case(value));
+            format = format
+                .zip(flag)
+                .map(|(format, flag)| ResponseFormat { ieee754_compatible: flag == 1, ..format });
         }
     }
-    Some((quality, level))
+    let is_json = JSON_RANGES.iter().any(|known| known.eq_ignore_ascii_case(media));
+    match (quality, format) {
+        (None, _) => Member::Unreadable,
+        (Some(quality), Some(format)) if is_json => Member::Json(quality, format),
+        _ => Member::Other,
+    }
 }
+
+/// Returns whether `media` is `type/subtype`, `type/*`, `*/*`, or `*`, which Java before version 19 sends for `*/*`.
+fn is_media_range(media: &str) -> bool {
+    let is_token = |text: &str| !text.is_empty() && text.bytes().all(is_token_byte);
+    let is_range = |(kind, subtype)| is_token(kind) && is_token(subtype) && (kind != "*" || subtype == "*");
+    media == "*" || media.split_once('/').is_some_and(is_range)
+}
+
+/// Returns whether a byte may be in a token (RFC 9110, section 5.6.2).
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// The media ranges that JSON satisfies.
+const JSON_RANGES: [&str; 4] = ["application/json", "application/*", "*/*", "*"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn level(accept: &str) -> Option<Metadata> {
+    fn format(accept: &str) -> Option<ResponseFormat> {
         let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, accept.parse().unwrap());
-        Metadata::from_accept(&headers)
+        headers.insert(header::ACCEPT, HeaderValue::from_bytes(accept.as_bytes()).unwrap());
+        ResponseFormat::from_accept(&headers)
+    }
+
+    fn level(accept: &str) -> Option<Metadata> {
+        format(accept).map(|format| format.metadata)
     }
 
     #[test]
-    fn requests_without_a_level_have_the_default_level() {
-        assert_eq!(Metadata::from_accept(&HeaderMap::new()), Some(Metadata::Minimal));
+    fn requests_without_parameters_have_the_default_form() {
+        assert_eq!(ResponseFormat::from_accept(&HeaderMap::new()), Some(DEFAULT));
         for accept in [
             "*/*",
+            "*",
             "application/*",
             "application/json",
             "Application/JSON; charset=utf-8",
+            "application/json;odata=verbose;metadata=full;odata.streaming=true",
             "text/html, */*;q=0.8",
             "",
+            ", ,",
         ] {
-            assert_eq!(level(accept), Some(Metadata::Minimal), "{accept}");
+            assert_eq!(format(accept), Some(DEFAULT), "{accept}");
         }
     }
 
     #[test]
-    fn the_level_with_the_highest_quality_is_used() {
+    fn the_form_with_the_highest_quality_is_used() {
         assert_eq!(level("application/json;odata.metadata=none"), Some(Metadata::None));
         assert_eq!(level("application/json; ODATA.METADATA=\"Full\""), Some(Metadata::Full));
         let listed =
@@ -111,43 +178,65 @@ mod tests {
         assert_eq!(level(&format!("{full};q=1, {none}")), Some(Metadata::Full));
         assert_eq!(level(&format!("{full}, {none};q=1")), Some(Metadata::Full));
         assert_eq!(level(&format!("{full};Q=0.1, {none};q=0.2")), Some(Metadata::None), "in any case");
+        assert_eq!(level(&format!("{full};q=.1, {none};q=.2")), Some(Metadata::None));
     }
 
     #[test]
-    fn the_forwarded_accept_value_parses_to_the_same_level() {
-        for (level, forwarded) in [
-            (Metadata::Minimal, "application/json;odata.metadata=minimal"),
-            (Metadata::Full, "application/json;odata.metadata=full"),
-            (Metadata::None, "application/json;odata.metadata=none"),
-        ] {
-            assert_eq!(level.accept_value(), forwarded);
-            assert_eq!(self::level(forwarded), Some(level));
+    fn the_forwarded_accept_value_parses_to_the_same_form() {
+        for &metadata in Metadata::ALL {
+            for ieee754_compatible in [false, true] {
+                let form = ResponseFormat { metadata, ieee754_compatible };
+                let forwarded = form.accept_value();
+                assert_eq!(format(forwarded.to_str().unwrap()), Some(form));
+            }
         }
     }
 
     #[test]
-    fn a_quality_has_at_most_three_digits_and_is_at_most_one() {
-        for quality in ["0.001", "0.999", "0.5", "1", "1.", "1.000"] {
-            assert_eq!(level(&format!("*/*;q={quality}")), Some(Metadata::Minimal), "{quality}");
-        }
-        for quality in [
-            "0", "0.", "0.000", "0.1234", "0.5x", "0.x", "0.+5", "1.001", "1.5", "2", "", ".5", "-0.5",
-            "0.0001",
+    fn the_number_format_has_two_values_in_any_case() {
+        for (accept, expected) in [
+            ("application/json;IEEE754Compatible=true", Some(true)),
+            ("application/json;ieee754compatible=\"TRUE\"", Some(true)),
+            ("application/json;IEEE754Compatible=False", Some(false)),
+            ("application/json", Some(false)),
+            ("application/json;IEEE754Compatible=1", None),
+            ("application/json;IEEE754Compatible=", None),
+            ("application/json;IEEE754Compatible", None),
         ] {
-            assert_eq!(level(&format!("*/*;q={quality}")), None, "{quality}");
+            assert_eq!(format(accept).map(|form| form.ieee754_compatible), expected, "{accept}");
         }
+    }
+
+    #[test]
+    fn a_member_that_cannot_be_read_is_skipped() {
+        for accept in [
+            "json, application/json",
+            "application/json, text/html;q=x",
+            "*/*;q=-1, *;q=.2",
+            "a/b/c, \u{e9}, application/json",
+            "json",
+            "/, ;q=1",
+            "*/json",
+            "*/*;q=",
+            "\"application/json, text/html",
+        ] {
+            assert_eq!(format(accept), Some(DEFAULT), "{accept}");
+        }
+        let verbose = "application/json;odata.metadata=verbose, application/json;odata.metadata=none;q=0.1";
+        assert_eq!(level(verbose), Some(Metadata::None), "an unknown value satisfies nothing");
     }
 
     #[test]
     fn a_range_that_json_cannot_satisfy_is_rejected() {
         for accept in [
             "text/html",
+            "text/html, json",
             "application/json;q=0",
+            "*/*;q=0.000",
             "application/json;odata.metadata=some",
             "application/json;odata.metadata=full=none",
-            "*/*;q=2",
         ] {
-            assert_eq!(level(accept), None, "{accept}");
+            assert_eq!(format(accept), None, "{accept}");
         }
     }
 }

@@ -6,11 +6,16 @@ use http::HeaderMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::http::rejection::Rejection;
 
 const PATH: &str = "/beta/identity/b2xUserFlows/B2X_1_test/apiConnectorConfiguration";
 
-fn parse(path: &str, query: &str) -> Result<Resource, Rejection> {
+fn parse_fully(path: &str, query: &str) -> Result<Resource, InvalidRequest> {
     Resource::parse(path, Some(query), &HeaderMap::new(), ApiVersion::Beta)
+}
+
+fn parse(path: &str, query: &str) -> Result<Resource, Rejection> {
+    parse_fully(path, query).map_err(InvalidRequest::rejection)
 }
 
 fn target(query: &str) -> String {
@@ -34,6 +39,9 @@ fn equivalent_requests_have_equal_resources() {
         "$expand=postFederationSignup,postAttributeCollection,postFederationSignup",
         "$expand=post%46ederationSignup,postAttributeCollection&",
         "&$expand=postFederationSignup,postAttributeCollection",
+        "$EXPAND=PostFederationSignup,postattributecollection",
+        "$expand=postFederationSignup,%20postAttributeCollection",
+        "$expand=%20postFederationSignup%20,postAttributeCollection%20,PostFederationSignup",
     ] {
         assert!(parse(PATH, query).unwrap() == canonical, "{query}");
     }
@@ -41,6 +49,8 @@ fn equivalent_requests_have_equal_resources() {
         "/beta//identity/b2xUserFlows/B2X_1_test/apiConnectorConfiguration",
         "/identity/b2xUserFlows/B2X_1_test/apiConnectorConfiguration",
         "/beta/identity/b2xUserFlows('B2X_1_test')/apiConnectorConfiguration",
+        "/BETA/Identity/B2XUSERFLOWS/B2X_1_test/ApiConnectorConfiguration",
+        "/identity/b2xuserflows('B2X_1_test')/apiconnectorconfiguration",
     ] {
         let query = "$expand=postFederationSignup,postAttributeCollection";
         assert!(parse(path, query).unwrap() == canonical, "{path}");
@@ -54,6 +64,7 @@ fn nested_selects_are_sets() {
         "$expand=postFederationSignup%28%24select%3Did%2CdisplayName%29,postAttributeCollection&$select=id",
         "$select=id&$expand=postAttributeCollection,postFederationSignup($select=id,displayName,id)",
         "select=id&expand=postAttributeCollection,postFederationSignup(select=id,displayName)",
+        "$Select=ID&$Expand=postAttributeCollection,PostFederationSignup(%20$Select%20=%20Id,%20DisplayName%20)",
     ] {
         assert_eq!(target(query), format!("{PATH}?{forwarded}"), "{query}");
     }
@@ -67,10 +78,21 @@ fn a_query_that_is_not_supported_is_rejected() {
         "$expand=*",
         "$expand=postFederationSignup&$expand=postFederationSignup",
         "$expand=postFederationSignup&expand=postAttributeCollection",
-        "$EXPAND=postFederationSignup",
-        "$expand=PostFederationSignup",
-        "$expand=postFederationSignup, postAttributeCollection",
         "$expand=postFederationSignup+postAttributeCollection",
+        "$expand=postFederationSignup,+postAttributeCollection",
+        "$expand=postFederationSignup%20postAttributeCollection",
+        "$expand=postFederationSignup,%09postAttributeCollection",
+        "$expand=postFederationSignup&$Expand=postFederationSignup",
+        "%20$expand=postFederationSignup",
+        "$$expand=postFederationSignup",
+        "$expand=post%20FederationSignup",
+        "$expand=postFederationSignup($select=password)",
+        "$expand=postFederationSignup($select=postFederationSignup)",
+        "$expand=postFederationSignup($select=id;$select=id)",
+        "$select=id&$SELECT=id",
+        "$select=id,,displayName",
+        "$select=%20",
+        "$select=userFlowType",
         "$expand=postFederationSignup,",
         "$expand=postFederationSignup/$ref",
         "$expand=postFederationSignup()",
@@ -80,7 +102,6 @@ fn a_query_that_is_not_supported_is_rejected() {
         "$expand=postFederationSignup($select=id;$expand=x)",
         "$expand=postFederationSignup($filter=id)",
         "$expand=postFederationSignup($expand=id)",
-        "$expand=postFederationSignup($Select=id)",
         "$expand=postFederationSignup(=id)",
         "$expand=postFederationSignup($select=id)x",
         "$expand=postFederationSignup($select=id),postFederationSignup",
@@ -105,18 +126,88 @@ fn a_query_that_is_not_supported_is_rejected() {
 }
 
 #[test]
-fn a_select_has_at_most_16_names_of_at_most_64_letters_digits_and_underscores() {
-    let names = |n: u8| (b'a'..b'a' + n).map(char::from).map(String::from).collect::<Vec<_>>().join(",");
-    let long = |n: usize| "x".repeat(n);
-    for good in ["_", "_a", "a_b", "a1", &names(16), &long(64), &format!("{},a", names(16))] {
-        assert!(parse(PATH, &format!("$select={good}")).is_ok(), "{good}");
-        assert!(parse(PATH, &format!("$expand=postFederationSignup($select={good})")).is_ok(), "{good}");
+fn a_select_lists_the_properties_of_a_connector_and_in_the_request_also_the_steps() {
+    let all = "authenticationConfiguration,displayName,id,targetUrl";
+    let nested = format!("$expand=postFederationSignup($select={all})");
+    assert_eq!(target(&nested.to_uppercase().replace("$EXPAND", "$expand")), format!("{PATH}?{nested}"));
+    let steps = "postAttributeCollection,postFederationSignup,preTokenIssuance,targetUrl";
+    assert_eq!(
+        target("$select=PRETOKENISSUANCE,targeturl,postFederationSignup,postAttributeCollection"),
+        format!("{PATH}?$select={steps}")
+    );
+    let v1 = PATH.replace("beta", "v1.0");
+    assert_eq!(parse(&v1, "$select=preTokenIssuance").err(), Some(Rejection::Query));
+    assert!(parse(&v1, "$select=postFederationSignup").is_ok());
+}
+
+#[test]
+fn the_kind_of_flow_is_part_of_the_resource_and_b2c_flows_are_on_beta_only() {
+    let b2c = PATH.replace("b2x", "b2c");
+    assert!(parse(PATH, "").unwrap() != parse(&b2c, "").unwrap());
+    assert_eq!(
+        (parse(&b2c, "").unwrap().kind(), parse(&b2c, "").unwrap().target()),
+        (FlowKind::B2c, b2c.clone())
+    );
+    assert!(parse(&b2c.to_lowercase(), "").unwrap().kind() == FlowKind::B2c);
+    for path in [b2c.replace("beta", "v1.0"), b2c.replace("beta", "V1.0").replace("B2X_1_test", "a.b")] {
+        assert_eq!(parse_fully(&path, "").err(), Some(InvalidRequest::B2cOnV1), "{path}");
     }
-    for bad in ["1a", "a-b", "a.b", "\u{e9}", "a%20", &names(17), &long(65)] {
-        assert_eq!(parse(PATH, &format!("$select={bad}")).err(), Some(Rejection::Query), "{bad}");
-        let nested = format!("$expand=postFederationSignup($select={bad})");
-        assert_eq!(parse(PATH, &nested).err(), Some(Rejection::Query), "{bad}");
+    let unversioned = b2c.replace("/beta", "");
+    let parse_on = |version| Resource::parse(&unversioned, None, &HeaderMap::new(), version);
+    assert!(parse_on(ApiVersion::Beta).is_ok());
+    assert_eq!(parse_on(ApiVersion::V1).err(), Some(InvalidRequest::B2cOnV1));
+}
+
+#[test]
+fn a_message_begins_with_that_of_its_reason_and_names_the_option_and_the_accepted_names() {
+    let message =
+        |path: &str, query: &str| parse_fully(path, query).unwrap_err().error().message.into_owned();
+    let v1 = PATH.replace("beta", "v1.0");
+    for (path, query, end) in [
+        (PATH, "$top=1", "The option $top is not supported."),
+        (PATH, "api-version=1", "The option api-version is not supported."),
+        (PATH, "%22x%22=1", "Another option is not supported."),
+        (PATH, "0123456789abcdef=1", "Another option is not supported."),
+        (PATH, &format!("{}=1", "x".repeat(25)), "Another option is not supported."),
+        (PATH, "$select=id&$Select=id", "$Select occurs more than once."),
+        (
+            PATH,
+            "$expand=x",
+            "On beta, each item of $expand must be one of: postFederationSignup, postAttributeCollection, preTokenIssuance.",
+        ),
+        (
+            &v1,
+            "$expand=preTokenIssuance",
+            "On v1.0, each item of $expand must be one of: postFederationSignup, postAttributeCollection.",
+        ),
+        (
+            PATH,
+            "$expand=postFederationSignup($select=x)",
+            "On beta, each name in a nested $select must be one of: authenticationConfiguration, displayName, id, targetUrl.",
+        ),
+        (
+            &v1,
+            "$select=x",
+            "On v1.0, each name in $select must be one of: authenticationConfiguration, displayName, id, \
+             postAttributeCollection, postFederationSignup, targetUrl.",
+        ),
+        (
+            PATH,
+            "$expand=postFederationSignup($top=1)",
+            "In $expand, the parentheses after a step must contain one $select.",
+        ),
+        (
+            PATH,
+            "$expand=postFederationSignup,postFederationSignup($select=id)",
+            "$expand lists a step more than once, with different options.",
+        ),
+        (PATH, "$select=id,+displayName", "A plus sign is not a blank: write %20, or no blank."),
+    ] {
+        let message = message(path, query);
+        let begin = Rejection::Query.error().message;
+        assert!(message.starts_with(&*begin) && message.ends_with(end), "{query}: {message}");
     }
+    assert_eq!(message("/x", ""), Rejection::Path.error().message);
 }
 
 #[test]
@@ -142,13 +233,12 @@ fn any_other_path_is_rejected() {
         ("/beta/beta/identity/b2xUserFlows/x/apiConnectorConfiguration", Rejection::Path),
         ("/v1.0beta/identity/b2xUserFlows/x/apiConnectorConfiguration", Rejection::Path),
         ("/v2.0/identity/b2xUserFlows/x/apiConnectorConfiguration", Rejection::Path),
-        ("/BETA/identity/b2xUserFlows/x/apiConnectorConfiguration", Rejection::Path),
-        ("/beta/Identity/b2xUserFlows/x/apiConnectorConfiguration", Rejection::Path),
-        ("/beta/identity/b2xuserflows/x/apiConnectorConfiguration", Rejection::Path),
-        ("/beta/identity/b2cUserFlows/x/apiConnectorConfiguration", Rejection::Path),
         ("/beta/identity/b2xUserFlows/../b2xUserFlows/x/apiConnectorConfiguration", Rejection::Path),
         ("/beta/identity/b2xUserFlows(x)/apiConnectorConfiguration", Rejection::Path),
         ("/beta/identity/b2xUserFlowsx/apiConnectorConfiguration", Rejection::Path),
+        ("/beta/identity/b2aUserFlows/x/apiConnectorConfiguration", Rejection::Path),
+        ("/beta/identity//b2xUserFlows/x/apiConnectorConfiguration", Rejection::Path),
+        ("/beta/identity/b2xUserFlows/\u{e9}/apiConnectorConfiguration\u{e9}", Rejection::Path),
         ("/beta/identity/b2xUserFlows/x%2fy/apiConnectorConfiguration", Rejection::PercentInPath),
         ("/%62eta/identity/b2xUserFlows/x/apiConnectorConfiguration", Rejection::PercentInPath),
         ("/beta/identity/b2xUserFlows/%2e%2e/apiConnectorConfiguration", Rejection::PercentInPath),
@@ -174,8 +264,8 @@ fn a_flow_id_keeps_its_case() {
 }
 
 #[test]
-fn debug_output_shows_the_version_and_no_flow() {
-    assert_eq!(format!("{:?}", parse(PATH, "").unwrap()), "Resource { version: Beta, .. }");
+fn debug_output_shows_version_and_kind_and_no_flow() {
+    assert_eq!(format!("{:?}", parse(PATH, "").unwrap()), "Resource { version: Beta, kind: B2x, .. }");
 }
 
 #[test]
@@ -184,15 +274,11 @@ fn the_flow_is_the_id_in_the_path() {
 }
 
 #[test]
-fn the_weight_includes_every_name() {
-    let weight = |query| parse(PATH, query).unwrap().weight();
-    let (bare, name) = (size_of::<Resource>() + "B2X_1_test".len(), size_of::<Box<str>>());
-    assert_eq!(weight(""), bare);
-    assert_eq!(weight("$select=id"), bare + name + 2);
-    assert_eq!(weight("$expand=postFederationSignup"), bare);
-    let nested = "$expand=postFederationSignup($select=id,displayName),postAttributeCollection($select=id)";
-    assert_eq!(weight(nested), bare + 3 * name + 2 + 11 + 2);
-    assert_eq!(weight(&format!("{nested}&$select=id")), bare + 4 * name + 2 + 11 + 2 + 2);
+fn the_weight_includes_the_flow_id() {
+    let weight =
+        |flow: &str| parse(&PATH.replace("B2X_1_test", flow), "$expand=preTokenIssuance").unwrap().weight();
+    assert_eq!(weight("a"), size_of::<Resource>() + 1);
+    assert_eq!(weight("abcd"), size_of::<Resource>() + 4);
 }
 
 #[test]
@@ -214,17 +300,18 @@ fn request() -> impl Strategy<Value = (String, String)> {
         "postFederationSignup($select=id)",
         "postFederationSignup($select=id,displayName)",
         "postAttributeCollection($select=displayName,id)",
+        "PostFederationSignup",
+        "%20postattributecollection%20($Select=ID)",
     ]);
     let expand = prop::collection::vec(step, 0..4).prop_map(|steps| steps.join(","));
-    let version = prop::sample::select(vec!["/beta", "/v1.0", "", "/beta/"]);
+    let version = prop::sample::select(vec!["/beta", "/v1.0", "", "/beta/", "/Beta"]);
     let flow = prop::sample::select(vec!["/a", "('a')", "/b", "/A"]);
-    let select = prop::sample::select(vec!["", "&$select=id", "&select=id,x", "&$select=x,id"]);
-    (version, flow, expand, select).prop_map(|(version, flow, expand, select)| {
+    let select =
+        prop::sample::select(vec!["", "&$select=id", "&select=id,targetUrl", "&$Select=TargetUrl,%20id"]);
+    let kind = prop::sample::select(vec!["b2xUserFlows", "b2cUserFlows", "B2XUserFlows"]);
+    (version, kind, flow, expand, select).prop_map(|(version, kind, flow, expand, select)| {
         let expand = if expand.is_empty() { String::new() } else { format!("$expand={expand}") };
-        (
-            format!("{version}/identity/b2xUserFlows{flow}/apiConnectorConfiguration"),
-            format!("{expand}{select}"),
-        )
+        (format!("{version}/identity/{kind}{flow}/apiConnectorConfiguration"), format!("{expand}{select}"))
     })
 }
 

@@ -134,10 +134,11 @@ impl<S: Service> ListenerContext<S> {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let ConnContext { peer, conn_state, .. } = &*context;
+        let ConnContext { peer, conn_state, settings, .. } = &*context;
         let (peer, conn_state) = (*peer, Arc::clone(conn_state));
+        let body_timeout = settings.limits.header_timeout;
         let service = service_fn(move |request| {
-            respond(&self.service, request, peer, conn_state.begin_request(), None)
+            respond(&self.service, request, peer, conn_state.begin_request(), None, body_timeout)
         });
         // On the heap, so that its memory can be released when the connection is idle.
         let mut connection = Box::new(context.settings.http1.serve_connection(TokioIo::new(io), service));
@@ -158,11 +159,11 @@ impl<S: Service> ListenerContext<S> {
     {
         let ConnContext { peer, conn_state, settings, .. } = &*context;
         let (peer, conn_state) = (*peer, Arc::clone(conn_state));
-        let write_timeout = settings.limits.write_timeout;
+        let (write_timeout, body_timeout) = (settings.limits.write_timeout, settings.limits.header_timeout);
         let streams = StreamExecutor::new(Arc::clone(&conn_state), Arc::clone(&self.metrics), write_timeout);
         let http = http2_builder(&settings.limits, streams.clone());
         let service = service_fn(move |request| {
-            respond(&self.service, request, peer, conn_state.begin_request(), Some(&streams))
+            respond(&self.service, request, peer, conn_state.begin_request(), Some(&streams), body_timeout)
         });
         let mut connection = Box::pin(http.serve_connection(TokioIo::new(io), service));
         drive_http(connection.as_mut(), context).await.unwrap_or(CloseReason::Normal)

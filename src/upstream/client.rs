@@ -134,7 +134,7 @@ impl GraphClient {
         let pool = Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner));
         let (pooled, pool_is_stale) = (pool.local_client(), AtomicBool::new(false));
         let build = |span: &AttemptSpan| build_request(&self.base, resource, token, ids, span.span_id());
-        let span = self.tracer.start_attempt_span(ids, false);
+        let span = self.tracer.start_attempt_span(ids, resource.kind(), false);
         let first = build(&span).map(|mut request| {
             condition.inspect(|condition| condition.apply_to(request.headers_mut()));
             request
@@ -150,7 +150,7 @@ impl GraphClient {
                     Retry::StaleConnection => &self.unpooled,
                     Retry::RefusedStream | Retry::OtherRepresentation => &*pooled,
                 };
-                let span = self.tracer.start_attempt_span(ids, true);
+                let span = self.tracer.start_attempt_span(ids, resource.kind(), true);
                 let second = (build(&span), span);
                 self.attempt(client, (timeouts.first_byte, deadline, &pool_is_stale), second, None).await
             }

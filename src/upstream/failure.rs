@@ -61,7 +61,7 @@ impl UpstreamFailure {
             }
             _ => (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph's response could not be used."),
         };
-        ErrorBody { status, code, message }
+        ErrorBody { status, code, message: message.into() }
     }
 }
 

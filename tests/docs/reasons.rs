@@ -29,7 +29,7 @@ pub(crate) fn page() -> String {
     text += &with_responses(failures.map(|&reason| (reason, ErrorResponse::Unscrubbable(reason))));
     text += UNREADABLE;
     let unreadable = ErrorResponse::Unreadable(StatusCode::FORBIDDEN);
-    text += &format!("\n`{}`: {}\n", unreadable.reason(), code(unreadable.message()));
+    text += &format!("\n`{}`: {}\n", unreadable.reason(), code(&unreadable.message()));
     text += BYPASS;
     text += &descriptions(Bypass::ALL);
     text += NOT_STORED;
@@ -50,7 +50,7 @@ pub(crate) fn descriptions<L: Label>(labels: &[L]) -> String {
 fn with_responses<L: Label>(reasons: impl Iterator<Item = (L, ErrorResponse)>) -> String {
     let row = |(label, response): (L, ErrorResponse)| {
         let status = response.status().as_u16().to_string();
-        let message = response.message().to_owned();
+        let message = response.message().into_owned();
         vec![code(label.as_str()), status, code(response.code()), label.description().to_owned(), message]
     };
     table(

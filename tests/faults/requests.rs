@@ -81,29 +81,32 @@ async fn f33_the_id_in_parentheses_is_the_same_entry_as_the_id_behind_a_slash() 
 }
 
 #[tokio::test]
-async fn f34_no_other_case_of_a_path_is_a_route_and_no_other_case_of_an_id_the_same_flow() {
+async fn f34_another_case_of_a_path_is_the_same_entry_and_another_case_of_an_id_is_another_flow() {
     let harness = harness().await;
-    let cases = [
-        of_flow("x").replace("beta", "BETA"),
-        of_flow("x").replace("identity", "Identity"),
-        of_flow("x").replace("b2xUserFlows", "b2xuserflows"),
-        of_flow("x").replace("apiConnector", "ApiConnector"),
-    ];
-    refused(&harness, &cases, 404, Rejection::Path).await;
     assert_eq!(cache_status(&get(&harness, &of_flow("B2X"), &bearer("a")).await), STORED);
+    let cases = [
+        of_flow("B2X").replace("beta", "BETA"),
+        of_flow("B2X").replace("identity", "Identity"),
+        of_flow("B2X").replace("b2xUserFlows", "b2xuserflows"),
+        of_flow("B2X").replace("apiConnector", "ApiConnector"),
+    ];
+    for case in &cases {
+        let hit = get(&harness, case, &bearer("a")).await;
+        assert_eq!(cache_status(&hit), "connector-cache; hit; ttl=300", "{case}");
+    }
     assert_eq!(cache_status(&get(&harness, &of_flow("b2x"), &bearer("a")).await), STORED);
     assert_eq!(harness.origin.requests(), 2, "two flows cause two requests");
     harness.stop().await;
 }
 
 #[tokio::test]
-async fn f35_an_option_twice_or_in_capitals_is_400_and_encoded_it_is_the_same() {
+async fn f35_an_option_twice_is_400_and_encoded_or_in_capitals_it_is_the_same() {
     let harness = harness().await;
     let with = |query: &str| format!("{}?{query}", of_flow("x"));
     let bad = [
         "$expand=postFederationSignup&$expand=postFederationSignup",
         "$expand=postFederationSignup&%24expand=postAttributeCollection",
-        "$EXPAND=postFederationSignup",
+        "$expand=postFederationSignup&$EXPAND=postFederationSignup",
         "$top=1",
     ];
     refused(&harness, &bad.map(with), 400, Rejection::Query).await;
@@ -111,9 +114,12 @@ async fn f35_an_option_twice_or_in_capitals_is_400_and_encoded_it_is_the_same() 
         cache_status(&get(&harness, &with("$expand=postFederationSignup"), &bearer("a")).await),
         STORED
     );
-    for same in
-        ["%24expand=postFederationSignup", "expand=postFederationSignup", "$expand=postFederationSignup&"]
-    {
+    for same in [
+        "%24expand=postFederationSignup",
+        "expand=postFederationSignup",
+        "$expand=postFederationSignup&",
+        "$EXPAND=postFederationSignup",
+    ] {
         let hit = get(&harness, &with(same), &bearer("a")).await;
         assert_eq!(cache_status(&hit), "connector-cache; hit; ttl=300", "{same}");
     }

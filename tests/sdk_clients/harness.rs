@@ -145,7 +145,7 @@ fn carry_out(order: &Value, graph: &FakeGraph) -> Value {
         }
         "calls" => json!({ "calls": graph.calls() }),
         "show" => {
-            println!("{}: {}", text("client"), text("text"));
+            eprintln!("{}: {}", text("client"), text("text"));
             json!({})
         }
         "secrets" => json!({ "secrets": graph.planted_secrets() }),

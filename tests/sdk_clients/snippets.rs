@@ -15,7 +15,7 @@ fn snippet(language: &str) -> String {
 }
 
 /// Runs a program twice, in one process each, and checks that only the first one caused a request to Graph.
-async fn run_twice(world: &World, mut command: Command) {
+fn run_twice(world: &World, mut command: Command) {
     command.env("TOKEN", world.graph.token().user("snippet").mint());
     for _ in 0..2 {
         let output = command.output().unwrap();
@@ -34,7 +34,7 @@ async fn the_curl_example_reads_a_flow() {
     assert!(text.contains(&world.plain.data.to_string()), "{text}");
     let mut command = world.command("bash");
     command.args(["-c", &text.replace("curl ", "curl -sS --fail ")]);
-    run_twice(&world, command).await;
+    run_twice(&world, command);
     world.stop().await;
 }
 
@@ -57,7 +57,7 @@ async fn the_python_example_reads_a_flow() {
     );
     let mut command = world.command(python);
     command.args(["-c", &script]);
-    run_twice(&world, command).await;
+    run_twice(&world, command);
     world.stop().await;
 }
 
@@ -73,7 +73,7 @@ async fn the_javascript_example_reads_a_flow() {
     let mut command = world.command("node");
     // Packages are looked up from the working directory.
     command.current_dir(installed().join("js")).args(["--input-type=module", "-e", &script]);
-    run_twice(&world, command).await;
+    run_twice(&world, command);
     world.stop().await;
 }
 

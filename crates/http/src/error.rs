@@ -1,5 +1,7 @@
 //! Error responses in Graph's shape: clients of Graph branch on `error.code`.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::Full;
@@ -14,19 +16,20 @@ pub type Response = http::Response<Full<Bytes>>;
 const SOURCE: &str = "connector-cache";
 
 /// Status, code and message of an error response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorBody {
     /// Status of the response.
     pub status: StatusCode,
     /// `error.code`: a code that Graph itself uses.
     pub code: &'static str,
-    /// `error.message` after the name of the proxy: a sentence without data from the request or from Graph.
-    pub message: &'static str,
+    /// `error.message` after the name of the proxy: sentences without data from Graph, and without data from the request
+    /// except the name of a query option.
+    pub message: Cow<'static, str>,
 }
 
 impl ErrorBody {
     /// Builds the response with the reason for it. It is never stored (`Cache-Control: no-store`).
-    pub fn response(self, reason: &str, ids: &Ids, now: Now) -> Response {
+    pub fn response(&self, reason: &str, ids: &Ids, now: Now) -> Response {
         let body = self.json(reason, ids, now);
         let length = HeaderValue::from(body.len());
         let mut response = http::Response::new(Full::new(body));
@@ -42,7 +45,7 @@ impl ErrorBody {
     ///
     /// A user of an SDK often sees only the exception, which has code and message of the error. So the message begins with
     /// the name of the proxy, and `innerError` has `source` and `reason`: no error of Graph has these.
-    pub fn json(self, reason: &str, ids: &Ids, now: Now) -> Bytes {
+    pub fn json(&self, reason: &str, ids: &Ids, now: Now) -> Bytes {
         // Graph writes the date in UTC, without a zone.
         let stamp = humantime::format_rfc3339_seconds(now.wall()).to_string();
         let date = stamp.trim_end_matches('Z');
@@ -79,7 +82,7 @@ mod tests {
     #[test]
     fn the_date_has_graphs_form() {
         let now = Clock::manual(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_785_102_361)).now();
-        let error = ErrorBody { status: StatusCode::BAD_REQUEST, code: "c", message: "m" };
+        let error = ErrorBody { status: StatusCode::BAD_REQUEST, code: "c", message: "m".into() };
         let text = error.json("query", &Ids::from_headers(&HeaderMap::new()), now);
         let body: serde_json::Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(body["error"]["innerError"]["date"], "2026-07-26T21:46:01");
@@ -87,7 +90,7 @@ mod tests {
 
     #[test]
     fn an_error_of_the_proxy_names_the_proxy_and_the_reason() {
-        let error = ErrorBody { status: StatusCode::BAD_REQUEST, code: "c", message: "Sentence." };
+        let error = ErrorBody { status: StatusCode::BAD_REQUEST, code: "c", message: "Sentence.".into() };
         let text = error.json("query", &Ids::from_headers(&HeaderMap::new()), Clock::system().now());
         let error = &serde_json::from_slice::<serde_json::Value>(&text).unwrap()["error"];
         assert_eq!(error["message"], "connector-cache: Sentence.");

@@ -76,6 +76,23 @@ pub fn parse_qvalue(value: &[u8]) -> Option<u16> {
     }
 }
 
+/// Parses a quality that a client may have written with a grammar of its own: `.2`, with more than three digits, or more
+/// than 1. Returns thousandths, rounded down except that only zero is 0; more than 1 is 1. Returns `None` for other text.
+pub fn parse_lenient_qvalue(value: &str) -> Option<u16> {
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() + fraction.len() == 0 || !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let is_zero = |text: &str| text.bytes().all(|byte| byte == b'0');
+    if !is_zero(whole) {
+        return Some(1000);
+    }
+    let digits = fraction.bytes().chain(*b"000").take(3);
+    let thousandths = digits.fold(0, |number, digit| number * 10 + u16::from(digit - b'0'));
+    Some(if is_zero(fraction) { 0 } else { thousandths.max(1) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +185,28 @@ mod tests {
         }
         for value in ["", ".", ".5", "1.5", "1.001", "2", "01", "0.1234", "0.x", "0,5", "-0.5", "0.5 "] {
             assert_eq!(parse_qvalue(value.as_bytes()), None, "{value}");
+        }
+    }
+    #[test]
+    fn a_lenient_quality_may_have_any_digits() {
+        for (value, read) in [
+            (".2", 200),
+            ("0.2", 200),
+            ("00.20000", 200),
+            ("0.9999", 999),
+            ("0.0001", 1),
+            ("0", 0),
+            (".0", 0),
+            ("0.", 0),
+            ("1", 1000),
+            ("1.0000", 1000),
+            ("2", 1000),
+            ("1.5", 1000),
+        ] {
+            assert_eq!(parse_lenient_qvalue(value), Some(read), "{value}");
+        }
+        for value in ["", ".", "x", "0,5", "-0.5", "+1", "0.5 ", "1.x", "0.5.5"] {
+            assert_eq!(parse_lenient_qvalue(value), None, "{value}");
         }
     }
 }

@@ -18,7 +18,7 @@ labels! {
         Query = "query",
         /// The method is neither GET nor HEAD.
         Method = "method",
-        /// The request has a body.
+        /// The request has a body with content, or its end is unknown.
         Body = "body",
         /// `Accept` allows no media type of the resource.
         Accept = "accept",
@@ -80,7 +80,8 @@ impl Rejection {
             Self::Accept => (
                 406,
                 "NotAcceptable",
-                "Accept must allow application/json, with odata.metadata none, minimal or full.",
+                "Accept must allow application/json, with odata.metadata none, minimal or full, and IEEE754Compatible \
+                 true or false.",
             ),
             Self::NoToken => (401, "InvalidAuthenticationToken", "Access token is empty."),
             Self::Scheme => (401, "InvalidAuthenticationToken", "The Authorization scheme must be Bearer."),
@@ -133,7 +134,7 @@ impl Rejection {
             }
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        ErrorBody { status, code, message }
+        ErrorBody { status, code, message: message.into() }
     }
 }
 

@@ -20,9 +20,9 @@ pub struct MessageLimits {
     pub headers: usize,
 }
 
-/// Rejects an invalid request. `has_body`: the request has more than a head.
+/// Rejects an invalid request. `has_content`: content follows the head. A body that ended without content is none.
 #[inline]
-pub fn check(view: &RequestView<'_>, has_body: bool, limits: &MessageLimits) -> Result<(), Rejection> {
+pub fn check(view: &RequestView<'_>, has_content: bool, limits: &MessageLimits) -> Result<(), Rejection> {
     let request = view.head;
     // RFC 9112, section 3: a target "longer than any URI it wishes to parse" results in 414.
     if target_bytes(request) > limits.target_bytes {
@@ -45,7 +45,7 @@ pub fn check(view: &RequestView<'_>, has_body: bool, limits: &MessageLimits) -> 
     // RFC 9110, section 9.3.1: content in a GET "cannot alter the meaning or target of the request and might
     // lead some implementations to reject the request and close the connection because of its potential as a
     // request smuggling attack".
-    if has_body || fields.announces_body {
+    if has_content || fields.announces_content {
         return Err(Rejection::Body);
     }
     if matches!(view.host, FieldLines::Multiple(_)) || !is_host_valid(request, view.host.first()) {
@@ -57,20 +57,27 @@ pub fn check(view: &RequestView<'_>, has_body: bool, limits: &MessageLimits) -> 
 /// The state of the fields that framing or routing depends on.
 #[derive(Default)]
 struct SpecialFields {
-    /// True if fields announce content.
-    announces_body: bool,
+    /// True if fields announce content, or frame a body in an ambiguous way.
+    announces_content: bool,
     /// The most severe reason of a rejection by a single field, in the order of the `Rejection`s below.
     rejection: Option<Rejection>,
 }
 
 impl SpecialFields {
     fn from_headers(headers: &HeaderMap) -> Self {
-        let mut announces_body = false;
+        let (mut content, mut length, mut codings) = (false, false, 0);
         let (mut connection, mut expectation, mut looped) = (false, false, false);
         for (name, value) in headers {
             match *name {
-                header::TRANSFER_ENCODING => announces_body = true,
-                header::CONTENT_LENGTH => announces_body |= value.as_bytes() != b"0",
+                // A chunked body may have no content; its end was read before.
+                header::TRANSFER_ENCODING => {
+                    content |= !value.as_bytes().eq_ignore_ascii_case(b"chunked");
+                    codings += 1;
+                }
+                header::CONTENT_LENGTH => {
+                    content |= value.is_empty() || value.as_bytes().iter().any(|digit| *digit != b'0');
+                    length = true;
+                }
                 // RFC 9110, section 7.6.1: "MUST NOT send a connection option corresponding to a field that is
                 // intended for all recipients of the content". An intermediary before this one may have removed the
                 // named fields.
@@ -90,8 +97,10 @@ impl SpecialFields {
             (expectation, Rejection::Expectation),
             (looped, Rejection::Loop),
         ];
+        // RFC 9112, section 6.1: a message with both fields "might indicate an attempt to perform request smuggling".
+        let is_ambiguous = codings > 1 || (codings > 0 && length);
         Self {
-            announces_body,
+            announces_content: content || is_ambiguous,
             rejection: reasons.into_iter().find_map(|(is_so, reason)| is_so.then_some(reason)),
         }
     }
@@ -122,17 +131,35 @@ fn is_host_valid(request: &Parts, host: Option<&HeaderValue>) -> bool {
     match (request.uri.authority(), host) {
         (None, host) => host.is_some(),
         (Some(authority), None) => is_host(authority.as_str().as_bytes()),
-        (Some(authority), Some(host)) => host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()),
+        (Some(authority), Some(host)) => {
+            is_same_authority(authority.as_str().as_bytes(), host.as_bytes(), request.uri.scheme_str())
+        }
     }
+}
+
+/// Returns whether two authorities are equal: in any letter case, and the default port of the scheme is the same as no port
+/// (RFC 9110, section 4.2.3). Some proxies add the port to `Host` and not to `:authority`.
+fn is_same_authority(one: &[u8], other: &[u8], scheme: Option<&str>) -> bool {
+    if one.eq_ignore_ascii_case(other) {
+        return true;
+    }
+    let default_port = match scheme {
+        Some("http") => 80,
+        Some("https") => 443,
+        _ => return false,
+    };
+    let ((one, one_port), (other, other_port)) = (split_port(one), split_port(other));
+    let port = |digits: &[u8]| match digits {
+        b"" => Some(default_port),
+        digits => std::str::from_utf8(digits).ok()?.parse::<u32>().ok(),
+    };
+    one.eq_ignore_ascii_case(other) && port(one_port).is_some() && port(one_port) == port(other_port)
 }
 
 /// Returns whether a value is `uri-host [ ":" port ]` without user information (RFC 9110, section 7.2). An empty host
 /// is invalid (section 4.2.1).
 fn is_host(value: &[u8]) -> bool {
-    let (host, port) = match value.iter().rposition(|byte| matches!(byte, b':' | b']')) {
-        Some(colon) if value[colon] == b':' => (&value[..colon], &value[colon + 1..]),
-        _ => (value, &b""[..]),
-    };
+    let (host, port) = split_port(value);
     let sound = match host {
         [b'[', address @ .., b']'] => {
             std::str::from_utf8(address).is_ok_and(|it| it.parse::<std::net::Ipv6Addr>().is_ok())
@@ -143,6 +170,14 @@ fn is_host(value: &[u8]) -> bool {
         }
     };
     sound && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
+}
+
+/// Splits an authority into its host and its port, which is empty if there is none.
+fn split_port(authority: &[u8]) -> (&[u8], &[u8]) {
+    match authority.iter().rposition(|byte| matches!(byte, b':' | b']')) {
+        Some(colon) if authority[colon] == b':' => (&authority[..colon], &authority[colon + 1..]),
+        _ => (authority, b""),
+    }
 }
 
 /// Bytes that are valid in a registered name.

@@ -61,6 +61,16 @@ fn a_token_is_forwarded_unchanged_and_marked_sensitive() {
 }
 
 #[test]
+fn the_scheme_and_the_blanks_are_no_part_of_the_token() {
+    let hash_keys = hash_keys();
+    let of = |line: &str| Identity::from_headers(&headers(&[line]), &hash_keys).unwrap();
+    let usual = of("Bearer abc");
+    for line in ["bearer abc", "BEARER abc", "Bearer   abc"] {
+        assert!(of(line).token_hash == usual.token_hash && of(line).log_tag == usual.log_tag, "{line}");
+    }
+}
+
+#[test]
 fn a_token_hash_depends_on_every_byte_and_on_the_process() {
     let (one, other) = (hash_keys(), hash_keys());
     let of = |line: &str, hash_keys: &HashKeys| {

@@ -64,8 +64,8 @@ fn timeouts(r: &mut ConfigReader) -> server::ServerLimits {
         header_timeout: r.get(
             key(
                 "limits.header_timeout",
-                "Time for a header section, from the start of the connection or the first byte of the request. Slower \
-                 connections are closed.",
+                "Time for a header section, from the start of the connection or the first byte of the request, and then for \
+                 the end of a body without content. Slower connections are closed.",
             ),
             &BoundedDuration(at_most(MINUTE * 5)),
             default.header_timeout,

@@ -25,10 +25,34 @@ fn a_path_that_is_not_the_route_is_not_found() {
         "/v2.0/identity/b2xUserFlows/x/apiConnectorConfiguration",
         "/beta/identity/b2xUserFlows/a/b/apiConnectorConfiguration",
         "/beta/identity/b2xUserFlows//apiConnectorConfiguration",
+        "/v1.0/identity/b2cUserFlows/x/apiConnectorConfiguration",
+        "/beta/identity/b2aUserFlows/x/apiConnectorConfiguration",
         "/beta//identity/b2xUserFlows/x/apiConnectorConfiguration",
     ] {
         assert_eq!(ConfigurationRequest::parse(path, "", ""), Err(InvalidRequest::UnknownRoute), "{path}");
     }
+}
+
+#[test]
+fn both_kinds_of_flows_have_a_route_in_any_letter_case() {
+    let kind = |path: &str| ConfigurationRequest::parse(path, "", "").unwrap().kind;
+    assert_eq!(kind("/Beta/identity/B2XUserFlows/B2X_1_a/apiconnectorconfiguration"), FlowKind::B2x);
+    assert_eq!(kind("/beta/Identity/b2cuserflows('B2C_1_a')/ApiConnectorConfiguration"), FlowKind::B2c);
+    assert_eq!(
+        flow_in_path("/beta/identity/B2CUSERFLOWS/B2C_1_a/apiConnectorConfiguration"),
+        Some("B2C_1_a")
+    );
+}
+
+#[test]
+fn names_are_matched_in_any_letter_case_and_blanks_are_ignored() {
+    let request = ask("$Expand=PostFederationSignup($Select=Id,%20DisplayName),%20pretokenissuance").unwrap();
+    assert_eq!(request.expand.len(), 2);
+    assert_eq!(request.expand[0].select, ["id", "displayName"]);
+    assert!(matches!(
+        ask("$expand=preTokenIssuance&$Expand=preTokenIssuance"),
+        Err(InvalidRequest::InvalidQuery(_))
+    ));
 }
 
 #[test]

@@ -11,7 +11,20 @@ use super::span::{ActiveSpan, AttributeValue, FinishedSpan, SpanKind, protocol_v
 use crate::cache::outcome::Outcome;
 use crate::http::ids::{Ids, REQUEST_ID, TraceParent, parse_guid, span_id};
 use crate::observability::metrics::{Metrics, SpanResult};
+use crate::resource::{FlowKind, flow_kind_in_path};
 use crate::support::labels::Label;
+
+macro_rules! b2x_route {
+    () => {
+        "/{version}/identity/b2xUserFlows/{id}/apiConnectorConfiguration"
+    };
+}
+
+macro_rules! b2c_route {
+    () => {
+        "/{version}/identity/b2cUserFlows/{id}/apiConnectorConfiguration"
+    };
+}
 
 /// Settings of the export.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,22 +109,23 @@ impl Tracer {
         RequestSpan(Some((Arc::clone(inner), ActiveSpan::start(context, parent_id, SpanKind::Server))))
     }
 
-    /// Starts the span of an attempt at Graph. `is_retry`: this is the second attempt.
-    pub fn start_attempt_span(&self, ids: &Ids, is_retry: bool) -> AttemptSpan {
+    /// Starts the span of an attempt at Graph for a flow of this kind. `is_retry`: this is the second attempt.
+    pub fn start_attempt_span(&self, ids: &Ids, kind: FlowKind, is_retry: bool) -> AttemptSpan {
         let (Some(inner), Some(trace)) = (&self.0, ids.trace.filter(|trace| trace.is_sampled())) else {
             return AttemptSpan(None);
         };
         let mut span = ActiveSpan::start(trace.within(span_id()), Some(trace.span()), SpanKind::Client);
         span.set_attribute("http.request.method", AttributeValue::Label("GET"));
         span.set_attribute("url.scheme", AttributeValue::Label(inner.graph.scheme));
-        span.set_attribute("url.template", AttributeValue::Label(ROUTE));
+        span.set_attribute("url.template", AttributeValue::Label(route(kind)));
         span.set_attribute("server.address", AttributeValue::Host(Arc::clone(&inner.graph.host)));
         let port = i64::from(inner.graph.port.unwrap_or_default());
         span.set_attribute("server.port", AttributeValue::Number(port));
         if is_retry {
             span.set_attribute("http.request.resend_count", AttributeValue::Number(1));
         }
-        AttemptSpan(Some((Arc::clone(inner), span, Some(AttributeValue::Label(CANCELLED)))))
+        let cancelled = Some(AttributeValue::Label(CANCELLED));
+        AttemptSpan(Some((Arc::clone(inner), span, get_route(kind), cancelled)))
     }
 }
 
@@ -143,19 +157,20 @@ impl RequestSpan {
         reason: Option<&'static str>,
     ) {
         let Some((inner, mut span)) = self.0.take() else { return };
-        let is_known_route = request.uri.path().ends_with(LAST_SEGMENT);
-        let (method, name) = match (&request.method, is_known_route) {
-            (&Method::GET, true) => ("GET", GET_ROUTE),
-            (&Method::GET, false) => ("GET", "GET"),
-            (&Method::HEAD, true) => ("HEAD", HEAD_ROUTE),
-            (&Method::HEAD, false) => ("HEAD", "HEAD"),
+        let kind = flow_kind_in_path(request.uri.path());
+        let (method, name) = match (&request.method, kind) {
+            (&Method::GET, Some(kind)) => ("GET", get_route(kind)),
+            (&Method::GET, None) => ("GET", "GET"),
+            (&Method::HEAD, Some(FlowKind::B2x)) => ("HEAD", concat!("HEAD ", b2x_route!())),
+            (&Method::HEAD, Some(FlowKind::B2c)) => ("HEAD", concat!("HEAD ", b2c_route!())),
+            (&Method::HEAD, None) => ("HEAD", "HEAD"),
             _ => ("_OTHER", "HTTP"),
         };
         span.set_attribute("http.request.method", AttributeValue::Label(method));
         span.set_attribute("url.scheme", AttributeValue::Label(inner.scheme));
         span.set_attribute("network.protocol.version", protocol_version(request.version));
-        if is_known_route {
-            span.set_attribute("http.route", AttributeValue::Label(ROUTE));
+        if let Some(kind) = kind {
+            span.set_attribute("http.route", AttributeValue::Label(route(kind)));
         }
         let is_error = status.is_server_error();
         let error = match status.as_u16() {
@@ -179,22 +194,22 @@ impl RequestSpan {
 /// The span of an attempt at Graph, if the request is traced. Dropping it ends it; if neither a response nor a failure
 /// was recorded before, the attempt counts as cancelled.
 #[derive(Debug)]
-pub struct AttemptSpan(Option<(Arc<Inner>, ActiveSpan, Option<AttributeValue>)>);
+pub struct AttemptSpan(Option<(Arc<Inner>, ActiveSpan, &'static str, Option<AttributeValue>)>);
 
 impl AttemptSpan {
     /// Returns the id of the trace.
     pub fn trace_id(&self) -> Option<u128> {
-        self.0.as_ref().map(|(_, span, _)| span.trace_id())
+        self.0.as_ref().map(|(_, span, ..)| span.trace_id())
     }
 
     /// Returns the id of the span, for `traceparent` of the request to Graph.
     pub fn span_id(&self) -> Option<u64> {
-        self.0.as_ref().map(|(_, span, _)| span.span_id())
+        self.0.as_ref().map(|(_, span, ..)| span.span_id())
     }
 
     /// Records the head of Graph's response.
     pub fn record_response(&mut self, status: StatusCode, version: Version, headers: &HeaderMap) {
-        let Some((_, span, error)) = &mut self.0 else { return };
+        let Some((_, span, _, error)) = &mut self.0 else { return };
         *error = (status.as_u16() >= 400).then_some(AttributeValue::Status(status.as_u16()));
         span.set_attribute("network.protocol.version", protocol_version(version));
         let status = i64::from(status.as_u16());
@@ -206,7 +221,7 @@ impl AttemptSpan {
 
     /// Records the reason of a failed attempt.
     pub fn record_failure(&mut self, reason: &'static str) {
-        if let Some((_, _, error)) = &mut self.0 {
+        if let Some((.., error)) = &mut self.0 {
             *error = Some(AttributeValue::Label(reason));
         }
     }
@@ -214,12 +229,12 @@ impl AttemptSpan {
 
 impl Drop for AttemptSpan {
     fn drop(&mut self) {
-        if let Some((inner, mut span, error)) = self.0.take() {
+        if let Some((inner, mut span, name, error)) = self.0.take() {
             let is_error = error.is_some();
             if let Some(error) = error {
                 span.set_attribute("error.type", error);
             }
-            inner.queue(span.end(GET_ROUTE, is_error));
+            inner.queue(span.end(name, is_error));
         }
     }
 }
@@ -228,11 +243,22 @@ fn scheme(tls: bool) -> &'static str {
     if tls { "https" } else { "http" }
 }
 
-/// The one route, as the semantic conventions write a template. The flow id stays out of the span.
-const ROUTE: &str = "/{version}/identity/b2xUserFlows/{id}/apiConnectorConfiguration";
-const GET_ROUTE: &str = "GET /{version}/identity/b2xUserFlows/{id}/apiConnectorConfiguration";
-const HEAD_ROUTE: &str = "HEAD /{version}/identity/b2xUserFlows/{id}/apiConnectorConfiguration";
-const LAST_SEGMENT: &str = "/apiConnectorConfiguration";
+/// Returns the route, as the semantic conventions write a template. The flow id stays out of the span.
+fn route(kind: FlowKind) -> &'static str {
+    match kind {
+        FlowKind::B2x => b2x_route!(),
+        FlowKind::B2c => b2c_route!(),
+    }
+}
+
+/// Returns the name of a span of a GET.
+fn get_route(kind: FlowKind) -> &'static str {
+    match kind {
+        FlowKind::B2x => concat!("GET ", b2x_route!()),
+        FlowKind::B2c => concat!("GET ", b2c_route!()),
+    }
+}
+
 /// Status that metrics and log have for a caller that hung up before the response, as in nginx. Never sent.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 /// `error.type` of an attempt that was dropped before its response.

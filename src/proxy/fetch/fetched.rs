@@ -50,9 +50,11 @@ impl Fetched {
                 let failed = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
                 failed.then_some(ErrorSource::Upstream)
             }
-            Self::Failed(ErrorResponse::Rejected(_) | ErrorResponse::Upstream(UpstreamFailure::NoSocket)) => {
-                Some(ErrorSource::Local)
-            }
+            Self::Failed(
+                ErrorResponse::Rejected(_)
+                | ErrorResponse::Invalid(_)
+                | ErrorResponse::Upstream(UpstreamFailure::NoSocket),
+            ) => Some(ErrorSource::Local),
             Self::Failed(
                 ErrorResponse::Upstream(_)
                 | ErrorResponse::Shut(..)

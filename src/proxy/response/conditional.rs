@@ -20,13 +20,13 @@ pub(super) fn is_not_modified(entry: &Entry, headers: &HeaderMap) -> bool {
 }
 
 /// Returns whether a list of entity tags contains `ours`, or is `*`. A tag may contain a comma, so the list is parsed tag by
-/// tag.
+/// tag. Empty members are ignored (RFC 9110, section 5.6.1.2).
 fn list_contains_tag(mut list: &[u8], ours: &[u8]) -> bool {
     let ours = opaque_tag(ours);
     loop {
-        list = list.trim_ascii_start();
-        if list == b"*" {
-            return true;
+        list = trim_empty_members(list);
+        if let Some(rest) = list.strip_prefix(b"*") {
+            return trim_empty_members(rest).is_empty();
         }
         let tag = opaque_tag(list);
         let Some(end) = tag.strip_prefix(b"\"").and_then(|rest| rest.iter().position(|byte| *byte == b'"'))
@@ -42,6 +42,12 @@ fn list_contains_tag(mut list: &[u8], ours: &[u8]) -> bool {
     }
 }
 
+/// Removes blanks and commas at the start of a list.
+fn trim_empty_members(list: &[u8]) -> &[u8] {
+    let start = list.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b','));
+    start.and_then(|start| list.get(start..)).unwrap_or_default()
+}
+
 /// Returns a tag without the prefix `W/`.
 fn opaque_tag(tag: &[u8]) -> &[u8] {
     tag.strip_prefix(b"W/").unwrap_or(tag)
@@ -54,12 +60,36 @@ mod tests {
     #[test]
     fn l38_a_tag_is_found_in_a_list_by_weak_comparison() {
         let ours = b"W/\"abc\"";
-        for list in ["\"abc\"", "W/\"abc\"", "*", " \"x\" , W/\"abc\"", "\"a,b\",\"abc\"", "\"abc\", \"x\""] {
+        for list in [
+            "\"abc\"",
+            "W/\"abc\"",
+            "*",
+            " \"x\" , W/\"abc\"",
+            "\"a,b\",\"abc\"",
+            "\"abc\", \"x\"",
+            ", W/\"abc\"",
+            "\"x\",,W/\"abc\"",
+            ",\t, \"x\" , ,\"abc\",,",
+            ", *",
+            "*,,",
+        ] {
             assert!(list_contains_tag(list.as_bytes(), ours), "{list}");
         }
-        for list in
-            ["\"ab\"", "\"abcd\"", "abc", "", "\"abc", "W/", "\"x\" \"abc\"", "\"x,\\\"abc\"", "w/\"abc\""]
-        {
+        for list in [
+            "\"ab\"",
+            "\"abcd\"",
+            "abc",
+            "",
+            "\"abc",
+            "W/",
+            "\"x\" \"abc\"",
+            "\"x,\\\"abc\"",
+            "w/\"abc\"",
+            ",",
+            ", ,",
+            "*x",
+            "* \"x\"",
+        ] {
             assert!(!list_contains_tag(list.as_bytes(), ours), "{list}");
         }
     }

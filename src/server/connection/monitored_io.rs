@@ -31,6 +31,8 @@ pub(in crate::server) struct MonitoredIo<IO> {
     is_rejected: bool,
     /// Error of a pipelined request. Its response follows the response to the open request.
     deferred_error: Option<PreflightError>,
+    /// The body of the open request is malformed. hyper sees the end of the input, and the service refuses the request.
+    has_malformed_body: bool,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> MonitoredIo<IO> {
@@ -50,6 +52,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> MonitoredIo<IO> {
             requests: 0,
             is_rejected: false,
             deferred_error: None,
+            has_malformed_body: false,
         }
     }
 
@@ -79,7 +82,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> MonitoredIo<IO> {
 
     /// Reads new bytes from the socket and checks them.
     fn poll_read_checked(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.is_rejected {
+        if self.is_rejected || self.has_malformed_body {
             return Poll::Ready(Ok(()));
         }
         if let Some(error) = self.deferred_error {
@@ -93,10 +96,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> MonitoredIo<IO> {
             return Poll::Ready(Ok(()));
         }
         let expected = self.expected();
-        if let Err(error) = self.inspect(new, expected) {
-            // hyper sees the end of the input.
-            buf.set_filled(before);
+        if let Err((error, message_start)) = self.inspect(new, expected) {
+            // hyper sees the messages before the error, and then the end of the input.
+            buf.set_filled(before + message_start);
+            if message_start > 0 {
+                self.deferred_error = Some(error);
+                return Poll::Ready(Ok(()));
+            }
             if expected == Expected::NextHead && error == PreflightError::BareLineFeed {
+                if self.preflight.is_in_body() {
+                    self.has_malformed_body = true;
+                    return Poll::Ready(Ok(()));
+                }
                 self.deferred_error = Some(error);
                 return Poll::Pending;
             }
@@ -110,22 +121,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> MonitoredIo<IO> {
     }
 
     fn expected(&self) -> Expected {
-        if self.conn_state.is_quiet() {
-            Expected::Head
-        } else if self.conn_state.has_request_body() {
-            Expected::Body
-        } else {
-            Expected::NextHead
-        }
+        if self.conn_state.is_quiet() { Expected::Head } else { Expected::NextHead }
     }
 
-    fn inspect(&mut self, bytes: &[u8], expected: Expected) -> Result<(), PreflightError> {
+    fn inspect(&mut self, bytes: &[u8], expected: Expected) -> Result<(), (PreflightError, usize)> {
         let requests = self.conn_state.requests();
         if requests != self.requests {
             self.requests = requests;
             self.preflight.start_request();
         }
         let result = self.preflight.inspect(bytes, expected);
+        if self.preflight.has_ambiguous_length() {
+            self.conn_state.set_ambiguous_length();
+        }
         self.conn_state.record_received(self.preflight.protocol());
         result
     }

@@ -4,7 +4,11 @@
 //! bare LF, which two parsers in a row may read as two different requests; a request line that is too long for the
 //! buffer; and an endless series of HTTP/2 frames without a request.
 
-use memchr::{memchr_iter, memmem};
+mod framing;
+
+use memchr::memchr;
+
+use self::framing::FramingScanner;
 
 /// Protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +55,8 @@ impl PreflightError {
 pub(in crate::server) enum Expected {
     /// A request; no other request is open.
     Head,
-    /// The next pipelined request; the open request has no body.
+    /// The rest of the open request, or the next pipelined request.
     NextHead,
-    /// The body of the open request. The connection ends with the response.
-    Body,
 }
 
 /// Checks of one connection.
@@ -68,8 +70,7 @@ pub(in crate::server) struct Preflight {
     max_line_bytes: usize,
     /// Bytes of HTTP/2 since the last request.
     bytes_without_request: usize,
-    /// The last bytes of the reads before: enough to find a line end or the end of a head across two reads.
-    tail: [u8; 3],
+    framing: FramingScanner,
 }
 
 impl Preflight {
@@ -81,7 +82,7 @@ impl Preflight {
             line: Some(0),
             max_line_bytes,
             bytes_without_request: 0,
-            tail: [0; 3],
+            framing: FramingScanner::new(),
         }
     }
 
@@ -96,29 +97,37 @@ impl Preflight {
         self.bytes_without_request = 0;
     }
 
-    /// Inspects bytes that were just received.
+    /// Returns whether a head had both fields that frame a body.
+    pub(in crate::server) fn has_ambiguous_length(&self) -> bool {
+        self.framing.is_ambiguous()
+    }
+
+    /// Returns whether the next byte belongs to the body of the open request.
+    pub(in crate::server) fn is_in_body(&self) -> bool {
+        self.framing.is_in_body()
+    }
+
+    /// Inspects bytes that were just received. An error comes with the number of bytes before the message that has it.
     pub(in crate::server) fn inspect(
         &mut self,
         bytes: &[u8],
         expected: Expected,
-    ) -> Result<(), PreflightError> {
+    ) -> Result<(), (PreflightError, usize)> {
         if self.protocol == Protocol::Unknown {
             self.detect_protocol(bytes);
         }
         match self.protocol {
             Protocol::Unknown => return Ok(()),
-            Protocol::Http2 => return self.count_h2_bytes(bytes),
+            Protocol::Http2 => return self.count_h2_bytes(bytes).map_err(|error| (error, 0)),
             Protocol::Http1 => {}
         }
-        let result = match expected {
-            Expected::Head => self.check_head(bytes),
-            Expected::NextHead => self.check_pipelined(bytes),
-            Expected::Body => Ok(()),
-        };
-        for &byte in bytes.iter().skip(bytes.len().saturating_sub(3)) {
-            self.tail = [self.tail[1], self.tail[2], byte];
+        self.framing.scan(bytes).map_err(|start| (PreflightError::BareLineFeed, start))?;
+        // The length of a pipelined request line counts only after the open request has ended.
+        if expected == Expected::Head {
+            self.count_line_bytes(bytes).map_err(|error| (error, 0))
+        } else {
+            Ok(())
         }
-        result
     }
 
     fn detect_protocol(&mut self, bytes: &[u8]) {
@@ -142,65 +151,15 @@ impl Preflight {
         }
     }
 
-    fn check_head(&mut self, bytes: &[u8]) -> Result<(), PreflightError> {
-        let mut feeds = memchr_iter(b'\n', bytes).peekable();
-        if feeds.peek().is_some() {
+    fn count_line_bytes(&mut self, bytes: &[u8]) -> Result<(), PreflightError> {
+        let Some(line) = &mut self.line else { return Ok(()) };
+        if memchr(b'\n', bytes).is_some() {
             self.line = None;
+            return Ok(());
         }
-        let before = |at: usize| at.checked_sub(1).map_or(self.tail[2], |at| bytes[at]);
-        if feeds.any(|at| before(at) != b'\r') && self.has_bare_lf_in_head(bytes) {
-            return Err(PreflightError::BareLineFeed);
-        }
-        if let Some(line) = &mut self.line {
-            *line += bytes.len();
-            if *line >= self.max_line_bytes {
-                return Err(PreflightError::TargetTooLong);
-            }
-        }
-        Ok(())
+        *line += bytes.len();
+        if *line >= self.max_line_bytes { Err(PreflightError::TargetTooLong) } else { Ok(()) }
     }
-
-    /// Checks pipelined bytes for a bare LF. The length of a pipelined request line counts only after the open request
-    /// has ended.
-    fn check_pipelined(&self, bytes: &[u8]) -> Result<(), PreflightError> {
-        let before = |at: usize| at.checked_sub(1).map_or(self.tail[2], |at| bytes[at]);
-        let has_bare_feed = memchr_iter(b'\n', bytes).any(|at| before(at) != b'\r');
-        if has_bare_feed && self.has_bare_lf_in_head(bytes) {
-            Err(PreflightError::BareLineFeed)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Returns whether a head has a bare LF: the first head or a pipelined one. Bytes after a head that announces a body
-    /// are not checked, since such a request ends the connection.
-    fn has_bare_lf_in_head(&self, bytes: &[u8]) -> bool {
-        let text = [&self.tail[..], bytes].concat();
-        let bare = (3..text.len()).find(|&i| text[i] == b'\n' && text[i - 1] != b'\r');
-        let Some(bare) = bare else { return false };
-        let mut begin = 0;
-        while let Some(length) = memmem::find(&text[begin..], b"\r\n\r\n") {
-            let end = begin + length;
-            if bare < end {
-                return true;
-            }
-            if announces_body(&text[begin..end]) {
-                return false;
-            }
-            begin = end + 4;
-        }
-        true
-    }
-}
-
-/// Returns whether the part of a head that the last read contains has a field that announces a body.
-fn announces_body(head: &[u8]) -> bool {
-    let is = |line: &[u8], name: &[u8]| {
-        line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
-            && line.get(name.len()) == Some(&b':')
-    };
-    head.split(|byte| *byte == b'\n')
-        .any(|line| is(line, b"content-length") || is(line, b"transfer-encoding"))
 }
 
 /// Limit of HTTP/2 bytes without a request. A peer that takes a hundred responses of one megabyte each at the same time
@@ -216,6 +175,7 @@ mod tests {
         let mut slow = Preflight::new(100);
         let slowly = text.iter().try_for_each(|byte| slow.inspect(&[*byte], Expected::Head));
         [Preflight::new(100).inspect(text, Expected::Head), slowly]
+            .map(|result| result.map_err(|(error, _)| error))
     }
 
     #[test]
@@ -275,8 +235,8 @@ mod tests {
         let mut preflight = Preflight::new(100);
         preflight.inspect(good, Expected::Head).unwrap();
         assert_eq!(
-            preflight.inspect(bad, Expected::NextHead),
-            Err(PreflightError::BareLineFeed),
+            preflight.inspect(&[good, bad].concat(), Expected::NextHead),
+            Err((PreflightError::BareLineFeed, good.len())),
             "while the first request is open"
         );
     }
@@ -287,7 +247,7 @@ mod tests {
         assert_eq!(Preflight::new(100).inspect(text, Expected::Head), Ok(()));
         let mut preflight = Preflight::new(100);
         preflight.inspect(&text[..text.len() - 3], Expected::Head).unwrap();
-        assert_eq!(preflight.inspect(b"a\nb", Expected::Body), Ok(()), "the body of the open request");
+        assert_eq!(preflight.inspect(b"a\nb", Expected::NextHead), Ok(()), "the body of the open request");
     }
 
     #[test]
@@ -299,7 +259,7 @@ mod tests {
             preflight.start_request();
         }
         assert_eq!(preflight.inspect(&vec![0; MAX_H2_BYTES_WITHOUT_REQUEST], Expected::Head), Ok(()));
-        assert_eq!(preflight.inspect(&[0], Expected::Head), Err(PreflightError::Flood));
+        assert_eq!(preflight.inspect(&[0], Expected::Head), Err((PreflightError::Flood, 0)));
     }
 
     #[test]

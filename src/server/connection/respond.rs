@@ -5,11 +5,15 @@ use std::future::ready;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::Either;
-use http::{HeaderValue, Request, Version, header};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Version, header};
 use http_body::Body;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::time::timeout;
 
 use super::body::TrackedBody;
 use super::h2_send_stall::{BodyProgress, MAX_UNTRACKED_BODY_BYTES, StreamExecutor};
@@ -17,7 +21,8 @@ use super::state::ResponseGuard;
 use crate::http::error::Response;
 use crate::server::Service;
 
-/// Responds to one request, which `guard` counts. `streams` is the executor of an HTTP/2 connection.
+/// Responds to one request, which `guard` counts. `streams` is the executor of an HTTP/2 connection. The end of a body
+/// whose length is unknown is awaited for at most `body_timeout`.
 ///
 /// A synchronous response allocates no future: moving the state that a request to Graph needs would cost a hit more than
 /// its lookup.
@@ -27,27 +32,64 @@ pub(super) fn respond<S: Service>(
     peer: SocketAddr,
     guard: ResponseGuard,
     streams: Option<&StreamExecutor>,
+    body_timeout: Duration,
 ) -> impl Future<Output = Result<http::Response<TrackedBody>, Infallible>> + use<S> {
     let (head, body) = request.into_parts();
     let version = head.version;
-    let has_body = !body.is_end_stream();
-    let pending = match service.try_respond(&head, has_body, peer) {
+    if !body.is_end_stream() {
+        let (service, progress) = (Arc::clone(service), streams.map(StreamExecutor::track_body));
+        return Either::Right(Either::Left(Box::pin(async move {
+            let response = respond_after_body(&*service, (head, body), peer, &guard, body_timeout).await;
+            let progress = progress.filter(|_| is_tracked(&response));
+            Ok(track_response(response, version, guard, progress))
+        })));
+    }
+    let pending = match service.try_respond(&head, false, peer) {
         ControlFlow::Break(response) => {
             let progress = streams.filter(|_| is_tracked(&response)).map(StreamExecutor::track_body);
             return Either::Left(ready(Ok(track_response(response, version, guard, progress))));
         }
         ControlFlow::Continue(pending) => pending,
     };
-    if has_body {
-        guard.conn_state().set_request_body();
-    }
     let (service, progress) = (Arc::clone(service), streams.map(StreamExecutor::track_body));
-    Either::Right(Box::pin(async move {
+    Either::Right(Either::Right(Box::pin(async move {
         // In an allocation of its own: a future that is moved into this one would occupy its size twice while it waits.
-        let response = Box::pin(service.respond(pending, head, body, peer)).await;
+        let response = Box::pin(service.respond(pending, head, None, peer)).await;
         let progress = progress.filter(|_| is_tracked(&response));
         Ok(track_response(response, version, guard, progress))
-    }))
+    })))
+}
+
+/// Responds to a request that has more than a head. Some clients and proxies announce a body for every request
+/// (dotnet/runtime#55347, dotnet/yarp#2644); one that ends without content is as good as none.
+async fn respond_after_body<S: Service>(
+    service: &S,
+    (head, mut body): (Parts, Incoming),
+    peer: SocketAddr,
+    guard: &ResponseGuard,
+    body_timeout: Duration,
+) -> Response {
+    let may_be_empty = matches!(head.method, Method::GET | Method::HEAD)
+        && body.size_hint().lower() == 0
+        && !guard.conn_state().has_ambiguous_length();
+    let has_content = !may_be_empty || timeout(body_timeout, has_content(&mut body)).await.unwrap_or(true);
+    match service.try_respond(&head, has_content, peer) {
+        ControlFlow::Break(response) => response,
+        ControlFlow::Continue(pending) => {
+            Box::pin(service.respond(pending, head, has_content.then_some(body), peer)).await
+        }
+    }
+}
+
+/// Reads a body until its end or its first byte of content. Trailers are no content. An error counts as content, since the
+/// end of the body is unknown.
+async fn has_content(body: &mut Incoming) -> bool {
+    while let Some(frame) = body.frame().await {
+        if frame.map_or(true, |frame| frame.data_ref().is_some_and(|data| !data.is_empty())) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Returns whether the body of an HTTP/2 response needs a [`BodyProgress`].

@@ -28,8 +28,8 @@ pub(in crate::server) struct ConnState {
     bytes_written: AtomicUsize,
     /// The last response ends the connection although the peer may still send the rest of its request.
     closes_early: AtomicBool,
-    /// The current request has a body.
-    has_request_body: AtomicBool,
+    /// A head of HTTP/1 had both `Transfer-Encoding` and `Content-Length`.
+    has_ambiguous_length: AtomicBool,
     /// Responses over HTTP/1.1 carry `Connection: close`.
     is_draining: AtomicBool,
     /// The same for every connection of the listener.
@@ -140,13 +140,13 @@ impl ConnState {
         self.closes_early.store(true, Relaxed);
     }
 
-    /// Records that the current request has a body. Over HTTP/1 it is the last request of its connection.
-    pub(in crate::server) fn set_request_body(&self) {
-        self.has_request_body.store(true, Relaxed);
+    /// Records that a head had both fields that frame a body. It is the last one of its connection.
+    pub(in crate::server) fn set_ambiguous_length(&self) {
+        self.has_ambiguous_length.store(true, Relaxed);
     }
 
-    pub(in crate::server) fn has_request_body(&self) -> bool {
-        self.has_request_body.load(Relaxed)
+    pub(in crate::server) fn has_ambiguous_length(&self) -> bool {
+        self.has_ambiguous_length.load(Relaxed)
     }
 
     /// Returns whether a close now could lose a response: a close with unread bytes resets the connection.

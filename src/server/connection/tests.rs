@@ -22,7 +22,7 @@ impl Service for Stub {
         ControlFlow::Continue(())
     }
 
-    async fn respond(&self, (): (), head: Parts, _: Incoming, _: SocketAddr) -> Response {
+    async fn respond(&self, (): (), head: Parts, _: Option<Incoming>, _: SocketAddr) -> Response {
         let mut response = Response::default();
         if head.uri == "/last" {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

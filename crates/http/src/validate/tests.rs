@@ -55,6 +55,34 @@ fn line_67_an_authority_unlike_host_is_refused() {
 }
 
 #[test]
+fn an_authority_with_the_default_port_is_the_one_without_a_port() {
+    for (authority, host) in [
+        ("http://cache", "cache:80"),
+        ("http://cache:80", "Cache"),
+        ("http://cache", "cache:"),
+        ("http://cache:080", "cache"),
+        ("https://cache", "CACHE:443"),
+        ("http://[::1]", "[::1]:80"),
+    ] {
+        assert_eq!(
+            verdict_h2(&format!("{authority}/beta/x"), &[("host", host)]),
+            Ok(()),
+            "{authority} {host}"
+        );
+    }
+    for (authority, host) in [
+        ("http://cache", "cache:443"),
+        ("https://cache", "cache:80"),
+        ("http://cache:8080", "cache"),
+        ("http://me@cache", "cache:80"),
+        ("other://cache", "cache:80"),
+    ] {
+        let refused = verdict_h2(&format!("{authority}/beta/x"), &[("host", host)]);
+        assert_eq!(refused, Err(Rejection::Host), "{authority} {host}");
+    }
+}
+
+#[test]
 fn line_59_other_methods_are_refused() {
     for method in [Method::TRACE, Method::CONNECT, Method::POST, Method::OPTIONS] {
         let mut request = request(Version::HTTP_11, "/beta/x", &[("host", "a")]);
@@ -64,13 +92,25 @@ fn line_59_other_methods_are_refused() {
 }
 
 #[test]
-fn line_75_any_body_is_refused() {
+fn line_75_content_is_refused_and_a_body_without_content_is_none() {
     let plain = request(Version::HTTP_11, "/beta/x", &[("host", "a")]);
     assert_eq!(check(&RequestView::new(&plain), true, &LIMITS), Err(Rejection::Body));
-    for field in [("content-length", "5"), ("content-length", "+0"), ("transfer-encoding", "chunked")] {
-        assert_eq!(verdict(&[("host", "a"), field]), Err(Rejection::Body), "{field:?}");
+    let (chunked, empty) = (("transfer-encoding", "chunked"), ("content-length", "0"));
+    for fields in [
+        &[("content-length", "5")][..],
+        &[("content-length", "+0")],
+        &[("content-length", "")],
+        &[("transfer-encoding", "gzip, chunked")],
+        &[("transfer-encoding", "identity")],
+        &[chunked, chunked],
+        &[chunked, empty],
+        &[empty, chunked],
+    ] {
+        assert_eq!(verdict(&[&[("host", "a")], fields].concat()), Err(Rejection::Body), "{fields:?}");
     }
-    assert_eq!(verdict(&[("host", "a"), ("content-length", "0")]), Ok(()));
+    for field in [empty, ("content-length", "000"), chunked, ("transfer-encoding", "Chunked")] {
+        assert_eq!(verdict(&[("host", "a"), field]), Ok(()), "{field:?}");
+    }
 }
 
 #[test]
