@@ -156,7 +156,9 @@ impl Fetcher {
             Fetched::Full(_, Err(reason)) | Fetched::Revalidated(_, Err(reason)) => {
                 self.metrics.not_stored.inc(*reason);
             }
-            Fetched::NoContent(_) | Fetched::UpstreamError(_) => self.metrics.not_stored.inc(NotStored::Status),
+            Fetched::NoContent(_) | Fetched::UpstreamError(_) => {
+                self.metrics.not_stored.inc(NotStored::Status);
+            }
             Fetched::RecentUnauthorized(_) | Fetched::Failed(_) => {}
         }
         fetched

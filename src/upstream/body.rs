@@ -28,8 +28,13 @@ pub struct RawBody {
 }
 
 impl RawBody {
-    /// Removes the credentials. A large body is scrubbed on another thread, and is then also compressed if `compress`: both
-    /// take too long for a thread that serves connections.
+    /// Returns whether another thread scrubs the body.
+    pub fn is_large(&self) -> bool {
+        self.bytes.len() > INLINE_BODY_BYTES
+    }
+
+    /// Removes the credentials, and compresses the result if `compress`. A large body is scrubbed on another thread, because
+    /// that takes too long for a thread that serves connections.
     ///
     /// # Errors
     /// [`ScrubFailure`] if the body cannot be scrubbed.
@@ -43,11 +48,10 @@ impl RawBody {
         let work = move || {
             // The bytes are zeroed and accounted for where the work is done, also if the caller has left.
             let _permit = permit;
-            let scrubbed = scrubber.scrub(&bytes)?;
+            let clean = scrubber.scrub(&bytes)?;
             drop(bytes);
-            let compress = compress && length > INLINE_BODY_BYTES;
-            let gzip = if compress { GzippedBody::compress(&scrubbed.body) } else { None };
-            Ok((scrubbed, gzip))
+            let gzip = if compress { GzippedBody::compress(&clean.body) } else { None };
+            Ok((clean, gzip))
         };
         workers.run(share, length, work).await
     }
@@ -124,15 +128,13 @@ impl EncodedBody {
         if matches!(coding, BodyCoding::Gzip) {
             // During decoding both forms are in memory, and afterwards only the decoded one.
             permit.grow_to(bytes.len() + decoded_estimate(bytes.len(), limit))?;
-            let small = gunzip_small(&bytes, limit);
-            bytes = match small {
-                Some(decoded) => decoded?,
-                None => {
-                    let work = move || (gunzip(&bytes, limit), permit);
-                    let (decoded, held) = workers.run(share, usize::MAX, work).await;
-                    permit = held;
-                    decoded?
-                }
+            bytes = if let Some(decoded) = gunzip_small(&bytes, limit) {
+                decoded?
+            } else {
+                let work = move || (gunzip(&bytes, limit), permit);
+                let (decoded, held) = workers.run(share, usize::MAX, work).await;
+                permit = held;
+                decoded?
             };
             permit.grow_to(bytes.len())?;
         }
@@ -281,7 +283,8 @@ mod tests {
     #[test]
     fn members_are_joined_and_padding_is_ignored() {
         let (empty, one) = (gzip(b""), gzip(b"12"));
-        let join = |parts: &[&Vec<u8>]| parts.iter().flat_map(|part| part.iter().copied()).collect::<Vec<_>>();
+        let join =
+            |parts: &[&Vec<u8>]| parts.iter().flat_map(|part| part.iter().copied()).collect::<Vec<_>>();
         for (parts, plain) in [
             (vec![&one, &one, &one], "121212"),
             (vec![&empty, &one, &empty], "12"),

@@ -1,6 +1,6 @@
 //! Responses that Graph sends.
 
 mod bodies;
-mod headers;
 mod harness;
+mod headers;
 mod no_content;

@@ -103,7 +103,8 @@ fn an_action_keeps_title_and_target_whatever_its_name() {
     for name in ["uploadClientCertificate", "uploadPkcs12", "rotateSecret", "getToken"] {
         let member = |value: &str| format!(r##"{{"#microsoft.graph.{name}":{value}}}"##);
         let whole = format!(r#"{{"title":"microsoft.graph.{name}","target":"{target}"}}"#);
-        let forged = r#"{"title":"hunter2","target":"https://evil.example/","code":83920184,"v":{"a":["x",1]}}"#;
+        let forged =
+            r#"{"title":"hunter2","target":"https://evil.example/","code":83920184,"v":{"a":["x",1]}}"#;
         let clean = r#"{"title":"******","target":"******","code":"******","v":{"a":["******","******"]}}"#;
         for (raw, expected) in [
             (member("{}"), member("{}")),

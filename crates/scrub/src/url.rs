@@ -47,7 +47,8 @@ impl TargetUrlRules {
 
     fn scrub_by_parser<'t>(&self, parts: &UrlParts<'t>) -> Option<Cow<'t, str>> {
         let original = Url::parse(parts.text).ok()?;
-        if !matches!(original.scheme(), "http" | "https") || !original.has_host() || is_ambiguous(parts.text) {
+        if !matches!(original.scheme(), "http" | "https") || !original.has_host() || is_ambiguous(parts.text)
+        {
             return None;
         }
         let mut canonical = original.clone();

@@ -104,15 +104,14 @@ impl<'a> Walker<'a> {
     /// Walks the value of a member whose name is already written.
     fn member(&mut self, kind: ObjectKind, field_class: FieldClass) -> WalkResult {
         match field_class {
-            FieldClass::Credential(field) => self.mask(field),
+            FieldClass::Action(credential) if kind.has_actions() => {
+                self.objects(ObjectKind::Action, kind, credential)
+            }
+            FieldClass::Credential(field) | FieldClass::Action(Some(field)) => self.mask(field),
             FieldClass::Suspicious => self.mask(ScrubbedField::Unknown),
             FieldClass::Known(member) => self.known(kind, member),
             FieldClass::Step(credential) => self.step(kind, credential),
             FieldClass::Annotation(term, credential) => self.annotation(kind, term, credential),
-            FieldClass::Action(credential) if kind.has_actions() => {
-                self.objects(ObjectKind::Action, kind, credential)
-            }
-            FieldClass::Action(Some(field)) => self.mask(field),
             FieldClass::Allowed => self.allowed(kind),
             FieldClass::NonAscii => self.unknown(kind, true),
             FieldClass::Action(None) | FieldClass::Unknown => self.unknown(kind, false),

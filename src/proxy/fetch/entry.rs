@@ -35,8 +35,9 @@ impl Fetcher {
             Ok(body) => body,
             Err(error) => return Fetched::Failed(error.into()),
         };
-        let prefers_gzip = ContentCoding::preferred(request.headers.as_map()) == ContentCoding::Gzip;
-        let (scrubbed, gzip) = match self.scrub(body, prefers_gzip).await {
+        // A large body is compressed where it is scrubbed. `build_entry` compresses a small one.
+        let compress = body.is_large() && self.prefers_gzip(request, &response.headers);
+        let (scrubbed, gzip) = match self.scrub(body, compress).await {
             Ok(scrubbed) => scrubbed,
             Err(error_response) => {
                 self.graph_client.metrics().errors.inc(UpstreamFailure::Unscrubbable);
@@ -95,6 +96,15 @@ impl Fetcher {
         (Arc::new(entry), storable)
     }
 
+    /// Returns whether the response may be stored and its first caller prefers gzip.
+    fn prefers_gzip(&self, request: &FetchRequest, headers: &HeaderMap) -> bool {
+        let selecting_request = request.selecting_request();
+        ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip
+            && Lifetime::from_response(headers, &request.config.freshness, self.clock.now()).is_ok()
+            && self.store.secondary_key_hasher().compute(headers, selecting_request).is_ok()
+            && self.is_storable(request).is_ok()
+    }
+
     /// Returns an error if no response to this request may be stored.
     fn is_storable(&self, request: &FetchRequest) -> Result<(), NotStored> {
         let claims = request.claims.as_ref().map_err(|_| NotStored::Bypass)?;
@@ -134,7 +144,7 @@ impl Fetcher {
         }
     }
 
-    /// Removes the credentials of a body, and counts them. A large body is also compressed if `compress`.
+    /// Removes the credentials of a body, and counts them, and compresses the result if `compress`.
     pub(super) async fn scrub(
         &self,
         body: RawBody,

@@ -53,11 +53,7 @@ impl Fetcher {
             Ok(body) if is_json => self.scrub(body, false).await.ok().map(|(scrubbed, _)| scrubbed.body),
             _ => None,
         };
-        let upstream_error = Arc::new(UpstreamErrorResponse {
-            status: response.status,
-            headers,
-            body,
-        });
+        let upstream_error = Arc::new(UpstreamErrorResponse { status: response.status, headers, body });
         if response.status == StatusCode::UNAUTHORIZED {
             self.refused.insert(
                 *token,

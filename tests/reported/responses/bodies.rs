@@ -93,7 +93,9 @@ async fn c2_a_forged_annotation_is_masked() {
     }
     harness
         .becomes(
-            &connector(r##""#microsoft.graph.getToken":{"title":"hunter2","target":"https://evil.example/","x":1}"##),
+            &connector(
+                r##""#microsoft.graph.getToken":{"title":"hunter2","target":"https://evil.example/","x":1}"##,
+            ),
             &connector(r##""#microsoft.graph.getToken":{"title":"******","target":"******","x":"******"}"##),
         )
         .await;
@@ -103,7 +105,9 @@ async fn c2_a_forged_annotation_is_masked() {
 #[tokio::test]
 async fn c3_the_name_of_a_step_is_no_credential_word() {
     let mut harness = Harness::start().await;
-    for step in ["postTokenIssuance", "preTokenIssuance", "onTokenIssuanceStart", "onPasswordSubmit", "preKeyUse"] {
+    for step in
+        ["postTokenIssuance", "preTokenIssuance", "onTokenIssuanceStart", "onPasswordSubmit", "preKeyUse"]
+    {
         let step = |username: &str, password: &str| {
             format!(
                 r##"{{"{step}@odata.context":"https://graph.microsoft.com/beta/$metadata#identity/x/$entity","{step}":{{"id":"1","displayName":"d","targetUrl":"https://h/x","authenticationConfiguration":{{"@odata.type":"#microsoft.graph.basicAuthentication","username":"{username}","password":"{password}"}}}}}}"##

@@ -64,10 +64,10 @@ impl Harness {
     }
 
     /// Returns the number of masked values, of all fields.
-    async fn masked(&self) -> f64 {
+    async fn masked(&self) -> u64 {
         let scrape = self.proxy.scrape().await;
         let values = scrape.lines().filter_map(|line| {
-            line.strip_prefix("connector_cache_scrubbed_total{")?.rsplit(' ').next()?.parse::<f64>().ok()
+            line.strip_prefix("connector_cache_scrubbed_total{")?.rsplit(' ').next()?.parse::<u64>().ok()
         });
         values.sum()
     }

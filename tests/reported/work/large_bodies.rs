@@ -64,7 +64,8 @@ async fn e8_other_connections_of_a_thread_are_served_while_large_bodies_wait_for
     for (client, status) in waiting.iter_mut().zip([200, 200, 404]) {
         let response = client.response().await.unwrap();
         assert_eq!(response.status, status);
-        let expected = if status == 200 { large(1 << 19, "******") } else { body.replace("hunter2", "******") };
+        let expected =
+            if status == 200 { large(1 << 19, "******") } else { body.replace("hunter2", "******") };
         assert!(response.text().ends_with(r#""password":"******"}"#), "{status}");
         assert!(status != 200 || response.text() == expected);
     }

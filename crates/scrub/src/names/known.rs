@@ -75,7 +75,8 @@ mod tests {
         });
         assert_eq!(classified_names.into_inner(), COMMON_NAMES);
         for name in COMMON_NAMES {
-            let field_class = if name.len() % 2 == 0 { FieldClass::Allowed } else { FieldClass::Action(None) };
+            let field_class =
+                if name.len() % 2 == 0 { FieldClass::Allowed } else { FieldClass::Action(None) };
             assert_eq!(known_names.get(name), Some(field_class), "{name}");
         }
     }

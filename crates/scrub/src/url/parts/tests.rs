@@ -22,7 +22,15 @@ fn a_text_is_split_at_its_first_delimiters() {
         ("https:h?a=://b/c", "https:", None, "h", "", Some("a=://b/c"), None),
         ("https:\\/u@h\\x", "https:\\/", Some("u"), "h", "\\x", None, None),
         (" https://h/{a} b", " https://", None, "h", "/{a} b", None, None),
-        ("https://b\u{fc}cher/\u{e9}?\u{e9}", "https://", None, "b\u{fc}cher", "/\u{e9}", Some("\u{e9}"), None),
+        (
+            "https://b\u{fc}cher/\u{e9}?\u{e9}",
+            "https://",
+            None,
+            "b\u{fc}cher",
+            "/\u{e9}",
+            Some("\u{e9}"),
+            None,
+        ),
         ("a#b://c", "a#b://", None, "c", "", None, None),
     ] {
         let parts = UrlParts::split(text).unwrap();
