@@ -182,7 +182,7 @@ fn fetcher(
         breakers: Breakers::new(clock.clone()),
         store: Arc::new(Store::new(&config.store, config.retention(), count_evictions(metrics))),
         entity_tags: EntityTagHasher::new(scrubber.policy_bytes()),
-        scrubber,
+        scrubber: Arc::new(scrubber),
         unknown_members: UnknownMemberNotices::default(),
         clock,
         metrics: Arc::clone(metrics),

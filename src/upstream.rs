@@ -13,6 +13,8 @@
 //! [`UpstreamFailure`] in `error`; `reuse` decides whether a failed request may be
 //! sent again.
 //!
+//! Large bodies are decoded and scrubbed by [`body_workers`], outside of the threads that serve connections.
+//!
 //! Promises that this module keeps: the request contains the resource and the caller's token, and nothing else that a caller
 //! sends (promise 1). The body of a response is whole, decoded and bounded, in a type that only the scrubber can read
 //! (promise 4). Redirects are not followed, so the token reaches no other host. A condition is Graph's own validator, never
@@ -21,6 +23,7 @@
 //! Imports inside the module go one way: `client` → `pool` → `preconnect` → `connector` → `connection` → `reuse` → `dns`.
 
 mod body;
+pub mod body_workers;
 pub mod breaker;
 mod client;
 mod config;

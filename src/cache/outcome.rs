@@ -47,7 +47,7 @@ labels! {
         Vary = "vary",
         /// The response has neither freshness lifetime nor validator.
         NoLifetime = "no-lifetime",
-        /// A purge, or an error response that revokes proofs, came between request and response.
+        /// A purge, or a 204 or error response that revokes proofs, came between request and response.
         Invalidated = "invalidated",
         /// The token came within 30 seconds of its expiry during the request to Graph.
         Expiring = "token-expiring",
@@ -73,7 +73,7 @@ labels! {
     pub enum ProofChange {
         /// Graph answered 200: a proof was recorded.
         Granted = "granted",
-        /// Graph answered 401, 403, 404 or 410: proofs were dropped.
+        /// Graph answered 204, 401, 403, 404 or 410: proofs were dropped.
         Revoked = "revoked",
     }
 }
@@ -87,7 +87,7 @@ labels! {
         Time = "time",
         /// An operator purged it.
         Purge = "purge",
-        /// An error response from Graph invalidated it (401, 403, 404, 410).
+        /// A 204 or an error response from Graph invalidated it (401, 403, 404, 410).
         Invalidate = "invalidate",
     }
 }

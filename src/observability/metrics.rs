@@ -95,7 +95,7 @@ labels! {
         Sent = "sent",
         /// The queue was full.
         Dropped = "dropped",
-        /// The collector did not accept the span.
+        /// The collector did not accept the span, or rejected the span in a partial success.
         Refused = "refused",
     }
 }

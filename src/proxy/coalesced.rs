@@ -95,7 +95,10 @@ impl Proxy {
                 .store
                 .secondary_key_hasher()
                 .matches(entry.secondary_key(), request.selecting_request()),
-            Fetched::UpstreamError(_) | Fetched::RecentUnauthorized(_) | Fetched::Failed(_) => true,
+            Fetched::NoContent(_)
+            | Fetched::UpstreamError(_)
+            | Fetched::RecentUnauthorized(_)
+            | Fetched::Failed(_) => true,
         }
     }
 

@@ -56,7 +56,7 @@ pub struct Fetcher {
     /// Entries and proofs.
     pub store: Arc<Store>,
     /// Removes credentials from each response.
-    pub scrubber: Scrubber,
+    pub scrubber: Arc<Scrubber>,
     /// Computes entity tags under the rules of `scrubber`.
     pub entity_tags: EntityTagHasher,
     /// Limits the log lines about JSON members that the scrubber does not know.
@@ -133,17 +133,20 @@ impl Fetcher {
         }
         match (&admission, response.as_ref().map(|response| response.status)) {
             (Some(admission), Ok(StatusCode::UNAUTHORIZED)) => admission.record_unauthorized(),
-            (Some(admission), Ok(StatusCode::OK)) => admission.record_success(),
+            (Some(admission), Ok(StatusCode::OK | StatusCode::NO_CONTENT)) => admission.record_success(),
             _ => {}
         }
         let fetched = match response {
             Ok(response) if response.status == StatusCode::OK => {
-                self.handle_ok(request, &response, lease, requested_at)
+                self.handle_ok(request, response, lease, requested_at).await
             }
             Ok(response) if response.status == StatusCode::NOT_MODIFIED => {
                 self.handle_not_modified(request, validation, &response, lease, requested_at)
             }
-            Ok(response) => self.handle_error(request, &response),
+            Ok(response) if response.status == StatusCode::NO_CONTENT => {
+                self.handle_no_content(request, &response)
+            }
+            Ok(response) => self.handle_error(request, response).await,
             Err(error) => Fetched::Failed(error.into()),
         };
         match &fetched {
@@ -153,7 +156,9 @@ impl Fetcher {
             Fetched::Full(_, Err(reason)) | Fetched::Revalidated(_, Err(reason)) => {
                 self.metrics.not_stored.inc(*reason);
             }
-            Fetched::UpstreamError(_) => self.metrics.not_stored.inc(NotStored::Status),
+            Fetched::NoContent(_) | Fetched::UpstreamError(_) => {
+                self.metrics.not_stored.inc(NotStored::Status);
+            }
             Fetched::RecentUnauthorized(_) | Fetched::Failed(_) => {}
         }
         fetched

@@ -71,6 +71,7 @@ impl Proxy {
                 Ok(self.error_response(*error_response, response.ids))
             }
             Fetched::Failed(error_response) => Ok(response.failed(*error_response, forward, now)),
+            Fetched::NoContent(headers) => Ok(response.no_content(headers, outcome, forward)),
             Fetched::UpstreamError(error) => Ok(response.upstream_error(error, outcome, forward, now)),
             Fetched::RecentUnauthorized(error) => {
                 self.0.fetcher.metrics.rejected.inc(Rejection::TokenRefused);

@@ -16,7 +16,7 @@ use self::entry_response::{EntryFields, full_response, not_modified};
 use crate::auth::LogTag;
 use crate::cache::entry::Entry;
 use crate::cache::freshness::Assessment;
-use crate::cache::outcome::{HitReason, Outcome};
+use crate::cache::outcome::{HitReason, NotStored, Outcome};
 use crate::http::cache_status::CacheStatus;
 use crate::http::cache_status::Forward;
 use crate::http::headers;
@@ -90,6 +90,29 @@ impl ResponseBuilder<'_> {
             ..CacheStatus::default()
         };
         self.with_entry(entry, cache_status, left, None, outcome)
+    }
+
+    /// Builds the response to Graph's 204. It has no `Content-Length` (RFC 9110, section 8.6).
+    pub fn no_content(&self, headers: &HeaderMap, outcome: Outcome, forward: Forward) -> HandlerResponse {
+        let cache_status = CacheStatus {
+            forward: Some(forward),
+            forward_status: Some(StatusCode::NO_CONTENT),
+            collapsed: outcome == Outcome::Collapsed,
+            detail: Some(NotStored::Status.as_str()),
+            ..CacheStatus::default()
+        };
+        let mut response = http::Response::new(Full::default());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        *response.headers_mut() = headers.clone();
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.headers_mut().insert(CACHE_STATUS, cache_status.header_value());
+        HandlerResponse {
+            response,
+            has_common_headers: false,
+            outcome,
+            reason: cache_status.detail,
+            token_tag: Some(self.tag),
+        }
     }
 
     /// Builds a response from Graph's error response.

@@ -1,7 +1,8 @@
-//! Response body: collected whole, decoded, and bounded.
+//! Response body: collected whole, decoded, and bounded. [`BodyWorkers`] do the work on a large body.
 
 use std::io::Read;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Buf;
 use flate2::bufread::GzDecoder;
@@ -11,26 +12,48 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use zeroize::Zeroizing;
 
-use crate::scrub::ScrubFailure;
-use crate::scrub::{Scrubbed, Scrubber};
+use crate::scrub::{GzippedBody, ScrubFailure, Scrubbed, Scrubber};
 use crate::support::byte_budget::{ByteBudget, BytePermit};
-use crate::upstream::RequestError;
-use crate::upstream::UpstreamFailure;
+use crate::upstream::body_workers::{BodyWorkers, INLINE_BODY_BYTES};
+use crate::upstream::fair_queue::SharePath;
+use crate::upstream::{RequestError, UpstreamFailure};
 
 /// Response body that still contains credentials. It can only be scrubbed, and its bytes are zeroed when it is dropped.
 pub struct RawBody {
     bytes: Zeroizing<Vec<u8>>,
     /// Accounts for the bytes until they are dropped.
-    _permit: BytePermit,
+    permit: BytePermit,
+    share: SharePath,
+    workers: BodyWorkers,
 }
 
 impl RawBody {
-    /// Removes the credentials.
+    /// Returns whether another thread scrubs the body.
+    pub fn is_large(&self) -> bool {
+        self.bytes.len() > INLINE_BODY_BYTES
+    }
+
+    /// Removes the credentials, and compresses the result if `compress`. A large body is scrubbed on another thread, because
+    /// that takes too long for a thread that serves connections.
     ///
     /// # Errors
     /// [`ScrubFailure`] if the body cannot be scrubbed.
-    pub fn scrub(&self, scrubber: &Scrubber) -> Result<Scrubbed, ScrubFailure> {
-        scrubber.scrub(&self.bytes)
+    pub async fn scrub(
+        self,
+        scrubber: Arc<Scrubber>,
+        compress: bool,
+    ) -> Result<(Scrubbed, Option<GzippedBody>), ScrubFailure> {
+        let Self { bytes, permit, share, workers } = self;
+        let length = bytes.len();
+        let work = move || {
+            // The bytes are zeroed and accounted for where the work is done, also if the caller has left.
+            let _permit = permit;
+            let clean = scrubber.scrub(&bytes)?;
+            drop(bytes);
+            let gzip = if compress { GzippedBody::compress(&clean.body) } else { None };
+            Ok((clean, gzip))
+        };
+        workers.run(share, length, work).await
     }
 }
 
@@ -48,14 +71,25 @@ pub(super) struct BodyLimits<'a> {
     pub(super) budget: &'a ByteBudget,
     /// Owner within the budget.
     pub(super) owner: IpAddr,
+    /// Decode and scrub a large body.
+    pub(super) workers: &'a BodyWorkers,
+    /// Owner among those whose bodies wait for `workers`.
+    pub(super) share: SharePath,
 }
 
-/// Reads and decodes a body within `limits`. Trailers are discarded.
+/// Body as received, with its content coding.
+pub(super) struct EncodedBody {
+    bytes: Zeroizing<Vec<u8>>,
+    permit: BytePermit,
+    coding: BodyCoding,
+}
+
+/// Reads a body within `limits`. Trailers are discarded.
 pub(super) async fn collect(
     body: Incoming,
     headers: &HeaderMap,
     limits: &BodyLimits<'_>,
-) -> Result<RawBody, RequestError> {
+) -> Result<EncodedBody, RequestError> {
     let limit = limits.max_bytes;
     check_framing(headers)?;
     let coding = BodyCoding::from_headers(headers)?;
@@ -83,13 +117,39 @@ pub(super) async fn collect(
         bytes.extend_from_slice(&data);
         data.advance(data.remaining());
     }
-    if matches!(coding, BodyCoding::Gzip) {
-        // During decoding both forms are in memory, and afterwards only the decoded one.
-        permit.grow_to(bytes.len() + decoded_estimate(bytes.len(), limit))?;
-        bytes = gunzip(&bytes, limit)?;
-        permit.grow_to(bytes.len())?;
+    Ok(EncodedBody { bytes, permit, coding })
+}
+
+impl EncodedBody {
+    /// Decodes the body within `limits`.
+    pub(super) async fn decode(self, limits: &BodyLimits<'_>) -> Result<RawBody, RequestError> {
+        let Self { mut bytes, mut permit, coding } = self;
+        let BodyLimits { max_bytes: limit, workers, share, .. } = *limits;
+        if matches!(coding, BodyCoding::Gzip) {
+            // During decoding both forms are in memory, and afterwards only the decoded one.
+            permit.grow_to(bytes.len() + decoded_estimate(bytes.len(), limit))?;
+            bytes = if let Some(decoded) = gunzip_small(&bytes, limit) {
+                decoded?
+            } else {
+                let work = move || (gunzip(&bytes, limit), permit);
+                let (decoded, held) = workers.run(share, usize::MAX, work).await;
+                permit = held;
+                decoded?
+            };
+            permit.grow_to(bytes.len())?;
+        }
+        Ok(RawBody { bytes, permit, share, workers: workers.clone() })
     }
-    Ok(RawBody { bytes, _permit: permit })
+}
+
+/// Decodes a body that is small in both forms. Returns `None` for any other: its size shows only while it is decoded.
+fn gunzip_small(bytes: &[u8], limit: usize) -> Option<Result<Zeroizing<Vec<u8>>, UpstreamFailure>> {
+    if bytes.len() > INLINE_BODY_BYTES {
+        return None;
+    }
+    let decoded = gunzip(bytes, limit.min(INLINE_BODY_BYTES));
+    let is_small = limit <= INLINE_BODY_BYTES || !matches!(decoded, Err(UpstreamFailure::TooLarge));
+    is_small.then_some(decoded)
 }
 
 /// Checks that the end of the body is unambiguous. `chunked` is the only transfer coding that this client accepts, and a
@@ -132,26 +192,42 @@ impl BodyCoding {
     }
 }
 
-/// Decodes one gzip member, which must be whole, have the right checksum, and be followed by nothing (RFC 1952).
+/// Decodes the members of a gzip file, which must be whole, have the right checksum, and be followed by nothing but zeros
+/// (RFC 1952, section 2.2). Padding with zeros is not part of the format, but gzip ignores it as well. `limit` bounds the sum
+/// of the members.
 fn gunzip(bytes: &[u8], limit: usize) -> Result<Zeroizing<Vec<u8>>, UpstreamFailure> {
-    let mut decoder = GzDecoder::new(bytes);
     // A vector that grows leaves its smaller buffers in memory without zeroing them, so the usual size is reserved at once.
     let mut out = Zeroizing::new(Vec::with_capacity(decoded_estimate(bytes.len(), limit)));
-    let reserved = out.capacity();
-    read(&mut decoder, &mut out, reserved)?;
-    if out.len() == reserved {
-        // One growth to the limit: with gradual growth a gzip bomb would take twice the limit.
-        let rest = limit.saturating_add(1).saturating_sub(reserved);
-        out.reserve_exact(rest);
-        read(&mut decoder, &mut out, rest)?;
+    let (mut rest, mut members) = (bytes, 0_usize);
+    loop {
+        members += 1;
+        if members > MAX_SMALL_MEMBERS + out.len() / MIN_MEMBER_BYTES {
+            return Err(UpstreamFailure::Encoding);
+        }
+        rest = read_member(rest, &mut out, limit)?;
+        let is_padding = rest.first().is_none_or(|first| *first == 0);
+        if is_padding {
+            return if rest.iter().all(|byte| *byte == 0) { Ok(out) } else { Err(UpstreamFailure::Encoding) };
+        }
     }
-    if out.len() > limit {
-        return Err(UpstreamFailure::TooLarge);
-    }
-    if decoder.into_inner().has_remaining() { Err(UpstreamFailure::Encoding) } else { Ok(out) }
 }
 
-/// Estimates the decoded size of a gzip member.
+/// Decodes one member to the end of `out`, and returns the bytes after the member.
+fn read_member<'b>(bytes: &'b [u8], out: &mut Vec<u8>, limit: usize) -> Result<&'b [u8], UpstreamFailure> {
+    let mut decoder = GzDecoder::new(bytes);
+    let reserved = out.capacity() - out.len();
+    read(&mut decoder, out, reserved)?;
+    if out.len() == out.capacity() {
+        // One growth to the limit: with gradual growth a gzip bomb would take twice the limit. The decoder has to read once
+        // more even if the member ends here, to check its trailer.
+        let rest = limit.saturating_add(1).saturating_sub(out.len());
+        out.reserve_exact(rest);
+        read(&mut decoder, out, rest)?;
+    }
+    if out.len() > limit { Err(UpstreamFailure::TooLarge) } else { Ok(decoder.into_inner()) }
+}
+
+/// Estimates the decoded size of a gzip file.
 fn decoded_estimate(bytes: usize, limit: usize) -> usize {
     bytes.saturating_mul(8).min(limit)
 }
@@ -162,6 +238,10 @@ fn read(decoder: &mut GzDecoder<&[u8]>, out: &mut Vec<u8>, max_bytes: usize) -> 
     decoder.take(max_bytes).read_to_end(out).map(drop).map_err(|_| UpstreamFailure::Encoding)
 }
 
+/// Members of any size that a gzip file may have, in addition to one per [`MIN_MEMBER_BYTES`] decoded bytes: each starts a
+/// decoder of 43 KB.
+const MAX_SMALL_MEMBERS: usize = 256;
+const MIN_MEMBER_BYTES: usize = 256;
 /// Size of two connectors with their contexts.
 const TYPICAL_BODY_BYTES: usize = 4 << 10;
 /// Frames of any size that a body may have, in addition to one frame per [`MIN_FRAME_BYTES`]. Each frame costs about the
@@ -198,6 +278,42 @@ mod tests {
         {
             assert_eq!(gunzip(broken, 1 << 20).err(), Some(UpstreamFailure::Encoding));
         }
+    }
+
+    #[test]
+    fn members_are_joined_and_padding_is_ignored() {
+        let (empty, one) = (gzip(b""), gzip(b"12"));
+        let join =
+            |parts: &[&Vec<u8>]| parts.iter().flat_map(|part| part.iter().copied()).collect::<Vec<_>>();
+        for (parts, plain) in [
+            (vec![&one, &one, &one], "121212"),
+            (vec![&empty, &one, &empty], "12"),
+            (vec![&one, &vec![0; 100]], "12"),
+            (vec![&empty, &empty], ""),
+        ] {
+            for limit in [plain.len(), 1 << 20] {
+                assert_eq!(**gunzip(&join(&parts), limit).unwrap(), *plain.as_bytes());
+            }
+        }
+        for (parts, limit, failure) in [
+            (vec![&one, &one], 3, UpstreamFailure::TooLarge),
+            (vec![&one, &vec![0], &one], 99, UpstreamFailure::Encoding),
+            (vec![&one, &vec![0, 1]], 99, UpstreamFailure::Encoding),
+            (vec![&one, &one[..5].to_vec()], 99, UpstreamFailure::Encoding),
+            (vec![&one, &b"junk".to_vec()], 99, UpstreamFailure::Encoding),
+        ] {
+            assert_eq!(gunzip(&join(&parts), limit).err(), Some(failure), "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_many_empty_members_is_refused() {
+        let many = |count: usize| gzip(b"").repeat(count);
+        assert!(gunzip(&many(MAX_SMALL_MEMBERS), 1 << 20).unwrap().is_empty());
+        assert_eq!(gunzip(&many(MAX_SMALL_MEMBERS + 1), 1 << 20).err(), Some(UpstreamFailure::Encoding));
+        let plain = vec![b'x'; 512];
+        let large: Vec<u8> = plain.chunks(256).cycle().take(1000).flat_map(gzip).collect();
+        assert_eq!(gunzip(&large, 1 << 20).unwrap().len(), 256_000);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::BodyLimits;
+use super::body_workers::BodyWorkers;
 use super::config::{Config, Timeouts};
 use super::connector::{Connector, SetupError};
 use super::error::{AttemptError, classify_attempt};
@@ -45,6 +46,7 @@ pub struct GraphClient {
     permits: UpstreamPermits,
     max_body: usize,
     byte_budget: ByteBudget,
+    body_workers: BodyWorkers,
     metrics: Arc<UpstreamMetrics>,
     tracer: Tracer,
 }
@@ -93,6 +95,7 @@ impl GraphClient {
             permits,
             max_body: config.max_body,
             byte_budget,
+            body_workers: BodyWorkers::default(),
             metrics,
             tracer: Tracer::default(),
         })
@@ -106,6 +109,11 @@ impl GraphClient {
     /// Returns the byte budget that response bodies are charged to.
     pub fn byte_budget(&self) -> &ByteBudget {
         &self.byte_budget
+    }
+
+    /// Returns the threads for work on large bodies.
+    pub fn body_workers(&self) -> &BodyWorkers {
+        &self.body_workers
     }
 
     /// Records each attempt as a span of `tracer`.
@@ -158,7 +166,13 @@ impl GraphClient {
         };
         let result = match received.map_err(AttemptError::into_failure) {
             Ok((response, started, mut span)) => {
-                let limits = BodyLimits { max_bytes: self.max_body, budget: &self.byte_budget, owner };
+                let limits = BodyLimits {
+                    max_bytes: self.max_body,
+                    budget: &self.byte_budget,
+                    owner,
+                    workers: &self.body_workers,
+                    share: permit.share(),
+                };
                 let response = receive(response, deadline, &limits, &self.metrics).await;
                 self.metrics.duration.observe(started.elapsed(), span.trace_id());
                 if let Err(failure) = &response {

@@ -37,7 +37,7 @@ labels! {
         ContentType = "content-type",
         /// The response is a redirect. The proxy follows none.
         Redirect = "redirect",
-        /// The status is a success other than 200, or a 304 to an unconditional request.
+        /// The status is a success other than 200 and 204, or a 304 to an unconditional request.
         Status = "unexpected-status",
         /// The body could not be scrubbed.
         Unscrubbable = "unscrubbable",

@@ -32,9 +32,16 @@ type PermitSender = oneshot::Sender<PermitGuard>;
 /// Right to send one request to Graph. When it is dropped, the next waiting caller gets it.
 #[derive(Debug)]
 pub struct UpstreamPermit {
-    _guard: PermitGuard,
+    guard: PermitGuard,
     /// Time at which the caller requested the permit.
     pub requested_at: Instant,
+}
+
+impl UpstreamPermit {
+    /// Returns the owner's path among the owners of its class.
+    pub fn share(&self) -> SharePath {
+        self.guard.owner.path()
+    }
 }
 
 /// Accounting of one permit: gives the capacity back on drop.
@@ -92,7 +99,7 @@ impl UpstreamPermits {
             return None;
         }
         drop(state);
-        Some(UpstreamPermit { _guard: self.guard(owner), requested_at: Instant::now() })
+        Some(UpstreamPermit { guard: self.guard(owner), requested_at: Instant::now() })
     }
 
     /// Waits for a permit, for at most `wait`.
@@ -106,7 +113,7 @@ impl UpstreamPermits {
         let _waiting = QueuedCaller { permits: self, owner, position };
         self.dispatch();
         match timeout(wait, &mut receiver).await {
-            Ok(Ok(permit)) => Ok(UpstreamPermit { _guard: permit, requested_at }),
+            Ok(Ok(permit)) => Ok(UpstreamPermit { guard: permit, requested_at }),
             _ => Err(NoPermit),
         }
     }

@@ -55,6 +55,7 @@ pub(super) fn build_client(connector: PoolConnector, max_idle: usize) -> HttpCli
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .pool_max_idle_per_host(max_idle)
         .http1_max_buf_size(MAX_HEAD_BYTES)
+        .http1_max_headers(MAX_HEAD_FIELDS)
         .http2_max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
         .http2_keep_alive_interval(PING_INTERVAL)
         // The Graph client decides on retries and counts them.
@@ -68,6 +69,9 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Size of the head of one response. Graph's heads are below 4 KiB; a claims challenge adds a few KiB.
 const MAX_HEAD_BYTES: usize = 64 << 10;
+/// Fields of the head of one response: one in 16 bytes, so that in practice [`MAX_HEAD_BYTES`] alone is the limit. hyper
+/// reserves 64 bytes for each when it parses a head; its own limit is 100.
+const MAX_HEAD_FIELDS: usize = MAX_HEAD_BYTES / 16;
 
 #[cfg(test)]
 mod tests {

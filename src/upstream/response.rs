@@ -11,7 +11,7 @@ use crate::upstream::{RequestError, UpstreamFailure};
 /// Response of Graph. The header fields are Graph's; code that forwards fields selects them from a list.
 #[derive(Debug)]
 pub struct UpstreamResponse {
-    /// Status: neither informational nor a redirect. 304 only if the request had a condition that the response matches.
+    /// Status: 200, 204, or an error. 304 only if the request had a condition that the response matches.
     pub status: StatusCode,
     /// All header fields, for reading only.
     pub headers: HeaderMap,
@@ -28,8 +28,9 @@ pub(super) async fn receive(
 ) -> Result<UpstreamResponse, UpstreamFailure> {
     let (head, body) = response.into_parts();
     match head.status.as_u16() {
-        // A 304 has no body. The client has checked that it matches the condition of the request.
-        304 => {
+        // Neither has a body. The client has checked that a 304 matches the condition of the request. A 204 is the response
+        // for a property that is null (OData 4.0, section 11.2.3).
+        204 | 304 => {
             let body = Err(UpstreamFailure::Status.into());
             return Ok(UpstreamResponse { status: head.status, headers: head.headers, body });
         }
@@ -38,7 +39,12 @@ pub(super) async fn receive(
         _ => return Err(UpstreamFailure::Status),
     }
     let body = timeout_at(deadline, collect(body, &head.headers, limits)).await;
+    // The wait for a thread that decodes is no time of Graph.
     let body = match body.unwrap_or(Err(UpstreamFailure::Timeout.into())) {
+        Ok(encoded) => encoded.decode(limits).await,
+        Err(error) => Err(error),
+    };
+    let body = match body {
         Err(RequestError::Failed(failure)) if head.status == StatusCode::OK => {
             return Err(failure);
         }

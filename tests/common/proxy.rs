@@ -8,6 +8,7 @@ use connector_cache::app::{App, Listeners};
 use connector_cache::config::Config;
 use connector_cache::observability::metrics::Metrics;
 use connector_cache::support::clock::Clock;
+use connector_cache::upstream::body_workers::BodyWorkers;
 use connector_cache::upstream::metrics::UpstreamMetrics;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -23,6 +24,8 @@ pub struct Proxy {
     pub admin: SocketAddr,
     pub metrics: Arc<Metrics>,
     pub upstream_metrics: Arc<UpstreamMetrics>,
+    /// Threads for work on large bodies.
+    pub body_workers: BodyWorkers,
     /// Manual clock: it stands still until a test moves it.
     pub clock: Clock,
     stop: CancellationToken,
@@ -62,12 +65,14 @@ impl Proxy {
             App::new(config, clock.clone()).unwrap_or_else(|error| panic!("the proxy cannot start: {error}"));
         let app = finish(app);
         let (metrics, stop) = (Arc::clone(app.metrics()), CancellationToken::new());
-        let upstream_metrics = Arc::clone(app.proxy().inner().fetcher.graph_client.metrics());
+        let graph_client = &app.proxy().inner().fetcher.graph_client;
+        let upstream_metrics = Arc::clone(graph_client.metrics());
+        let body_workers = graph_client.body_workers().clone();
         let stopping = stop.clone();
         let running = tokio::spawn(async move {
             app.run(listeners, stopping, None, std::convert::identity).await.unwrap();
         });
-        Self { data, admin, metrics, upstream_metrics, clock, stop, running }
+        Self { data, admin, metrics, upstream_metrics, body_workers, clock, stop, running }
     }
 
     /// Reads the flow `B2X_1_x`, both documented connectors expanded, with a token.

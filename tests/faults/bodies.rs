@@ -44,8 +44,7 @@ async fn f05_a_gzip_body_that_is_not_whole_is_a_502() {
     bad_sum[sum] ^= 1;
     let cut = whole[..whole.len() - 9].to_vec();
     let junk = [&whole[..], b"junk"].concat();
-    let two = [&whole[..], &whole[..]].concat();
-    for broken in [bad_sum, cut, junk, two, Vec::new(), BODY.as_bytes().to_vec()] {
+    for broken in [bad_sum, cut, junk, Vec::new(), BODY.as_bytes().to_vec()] {
         harness.fails(coded(broken), 502, UpstreamFailure::Encoding).await;
     }
     assert_eq!(harness.passes(coded(whole)).await.text(), BODY);

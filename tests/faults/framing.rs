@@ -15,7 +15,7 @@ fn after(before: &str) -> Reply {
 #[tokio::test]
 async fn f10_a_success_that_is_no_200_and_an_unsolicited_304_are_502() {
     let mut harness = Harness::start().await;
-    for status in [201, 202, 203, 204, 205, 206, 207, 226, 304] {
+    for status in [201, 202, 203, 205, 206, 207, 226, 304] {
         let reply = ok().header("content-range", "bytes 0-1/2").body(if status == 304 { "" } else { BODY });
         let reply = reply.status_of(status);
         harness.fails(reply, 502, UpstreamFailure::Status).await;
@@ -166,7 +166,7 @@ async fn f12_a_response_that_is_not_http_is_a_502() {
 async fn f12_a_head_larger_than_its_limit_is_a_502() {
     let mut harness = Harness::start().await;
     harness.fails(ok().header("x-long", &"x".repeat(256 << 10)), 502, UpstreamFailure::Protocol).await;
-    let many = (0..200).fold(ok(), |reply, n| reply.header(&format!("x-{n}"), "a"));
+    let many = (0..20_000).fold(ok(), |reply, n| reply.header(&format!("x-{n}"), "a"));
     harness.fails(many, 502, UpstreamFailure::Protocol).await;
     harness.stop().await;
 }

@@ -48,7 +48,7 @@ async fn f17_a_429_is_passed_on_with_whole_seconds() {
         (Some("2.128"), ["3", "3"]),
         (Some("Sun, 06 Nov 1994 08:49:37 GMT"), ["0", "0"]),
         (Some("soon"), ["6", "6"]),
-        (Some("1000000000000"), ["600", "600"]),
+        (Some("1000000000000"), ["86400", "86400"]),
         (None, ["6", "6"]),
     ];
     for (retry_after, expected) in cases {
@@ -65,8 +65,9 @@ async fn f17_a_429_is_passed_on_with_whole_seconds() {
             assert_eq!(cache_status(&held_back), "connector-cache; detail=throttle-gate");
             assert_eq!(harness.origin.requests(), requests, "no request is sent to Graph");
         }
-        // After that time the same token gets a response.
-        harness.proxy.clock.advance(std::time::Duration::from_secs(wait.parse().unwrap()));
+        // After that time, or after the ten minutes of the longest throttle, the same token gets a response.
+        let wait = wait.parse::<u64>().unwrap().min(600);
+        harness.proxy.clock.advance(std::time::Duration::from_secs(wait));
         harness.recovers().await;
     }
     harness.stop().await;

@@ -14,3 +14,4 @@ mod machine;
 mod requests;
 mod responses;
 mod upstream;
+mod work;

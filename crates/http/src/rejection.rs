@@ -48,7 +48,7 @@ labels! {
         Overloaded = "overloaded",
         /// The bytes in transit have reached `limits.bytes_in_flight`, or the share of the caller's address.
         BytesInFlight = "bytes-in-flight",
-        /// Graph throttles this application, or this token (429): no request is sent before `Retry-After` is over.
+        /// Graph throttles this application, or this token (429): no request is sent before `Retry-After` is over, for ten minutes at most.
         ThrottleGate = "throttle-gate",
         /// Graph failed repeatedly in the scope of the request; one request a second checks whether it still fails.
         Breaker = "breaker",

@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use connector_cache_support::clock::Now;
 
-/// Returns the time that Graph asks to wait, at most ten minutes.
+/// Returns the time that Graph asks to wait, at most a day.
 ///
 /// Graph sends whole seconds, fractions (`2.128`), or a date; a date in the past means now. A 429 or 503 without a
 /// valid value counts as six seconds.
@@ -28,8 +28,9 @@ fn parse(text: &str, now: Now) -> Option<Duration> {
 
 /// The wait of Graph's own clients without `Retry-After`: three seconds, doubled once.
 const DEFAULT_WAIT: Duration = Duration::from_secs(6);
-/// Longer than Graph's throttling windows. A wrong clock must not block callers for longer.
-const MAX_WAIT: Duration = Duration::from_secs(600);
+/// Longer than any throttling window or maintenance of Graph. One absurd value or a wrong clock must not stop a client that
+/// obeys for longer.
+const MAX_WAIT: Duration = Duration::from_hours(24);
 
 #[cfg(test)]
 mod tests {
@@ -59,9 +60,12 @@ mod tests {
 
     #[test]
     fn f17_a_long_wait_is_clamped_and_an_invalid_one_gets_the_default() {
-        assert_eq!(wait(Some("1000000000000"), 429), Some(600_000));
-        assert_eq!(wait(Some(&"9".repeat(400)), 429), Some(600_000));
-        assert_eq!(wait(Some("Fri, 31 Dec 9999 23:59:59 GMT"), 503), Some(600_000));
+        assert_eq!(wait(Some("1800"), 429), Some(1_800_000));
+        assert_eq!(wait(Some("86400"), 503), Some(86_400_000));
+        assert_eq!(wait(Some("Sun, 06 Nov 1994 09:19:37 GMT"), 503), Some(1_800_000));
+        for value in ["86401", "1000000000000", &"9".repeat(400), "Fri, 31 Dec 9999 23:59:59 GMT"] {
+            assert_eq!(wait(Some(value), 429), Some(86_400_000), "{value}");
+        }
         for odd in ["", "-1", "soon", "1.2.3", ".", "NaN", "inf", "1e3"] {
             assert_eq!(wait(Some(odd), 429), Some(6_000), "{odd}");
         }

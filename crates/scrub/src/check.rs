@@ -41,7 +41,7 @@ impl Rules {
             ValueClass::Flag => MemberAction::Mask,
             ValueClass::TypeName => form(values::is_type_name(text) && !values::has_random_word(text)),
             ValueClass::ActionTitle => form(values::is_graph_name(text) && !values::has_random_word(text)),
-            ValueClass::Link => form(self.links.is_link(text) && !values::has_random_word(text)),
+            ValueClass::Link => form(self.links.is_link(text)),
         }
     }
 }

@@ -11,7 +11,8 @@
 //! type alone determines the kind; without a type no string of the object passes, but the connectors of its steps do.
 //! Inside an authentication configuration, inside an error, and in place of a string, no string of an unknown object
 //! passes. A step is one of the three known ones, or, at the top level, `pre`, `post` or `on` followed by an event:
-//! its name does not count as a credential word (`postTokenIssuance`).
+//! its name does not count as a credential word (`postTokenIssuance`); neither does that of an action
+//! (`#microsoft.graph.getToken`), of which only title and target pass.
 //!
 //! | value | passes |
 //! |---|---|
@@ -19,7 +20,7 @@
 //! | an OData annotation | a type name, a count, a context or link on a host of Graph or `graph.base_url`; any other text is unknown |
 //! | an unknown string, also in an array | never, unless `scrub.allow_fields` lists its member: it is masked and counted as `unknown` |
 //! | a number, a boolean | unless a credential word names it, or a name with symbols beyond ASCII, which may look like one; in authentication configurations and sealed objects only the validity of a certificate and booleans |
-//! | `null`, `""`, `{}`, `[]` | always: they are empty |
+//! | `null`, `""`, `{}`, `[]`, an array of these, and Graph's own mask (`******`) | always: they hide nothing |
 //! | the value under a credential word (`names.rs`), or under a name of `scrub.extra_fields` | never, whatever its type |
 //!
 //! Names of the schema are compared without regard to case, otherwise exactly, so that a homoglyph is unknown. A name
@@ -177,7 +178,7 @@ fn add(bytes: &mut Vec<u8>, part: &str) {
 }
 
 /// The version of the rules in this module. Must be raised with every change that alters an output.
-const RULES_VERSION: u32 = 6;
+const RULES_VERSION: u32 = 7;
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 

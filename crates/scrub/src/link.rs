@@ -1,6 +1,7 @@
 //! Links to Graph, and context URLs.
 
 use super::ascii::alphanumeric_and;
+use super::values;
 use url::Url;
 
 /// The servers to which links pass.
@@ -31,9 +32,9 @@ impl TrustedLinks {
         &self.origins
     }
 
-    /// Returns whether a text is an absolute link to an accepted server, or a link relative to the service root. A
-    /// link has no user info, no query, no escapes but those of blanks and quotes, and no fragment but that of a
-    /// context (`$metadata#...`).
+    /// Returns whether a text is an absolute link to an accepted server, or a link relative to the service root or to
+    /// the resource. A link has no user info, no query, no escapes but those of blanks and quotes, no fragment but that
+    /// of a context (`$metadata#...`), and no word that looks like a key, except in the id of a user flow.
     pub(super) fn is_link(&self, text: &str) -> bool {
         let rest = self.origins.iter().find_map(|origin| text.strip_prefix(origin.as_str()));
         let rest = match rest {
@@ -52,7 +53,18 @@ impl TrustedLinks {
             && is_plain(path)
             && is_plain(fragment)
             && (fragment.is_empty() || path.ends_with("$metadata"))
+            && !has_random_word_outside_flow_ids(text)
     }
+}
+
+/// Returns whether a word of a link looks like a key. The id of a user flow is part of the caller's own request.
+fn has_random_word_outside_flow_ids(text: &str) -> bool {
+    let is_id = |symbol: char| symbol.is_ascii_alphanumeric() || matches!(symbol, '_' | '-');
+    text.split(FLOW_SET).enumerate().any(|(at, part)| {
+        let id = part.strip_prefix("('").or_else(|| part.strip_prefix('/')).filter(|_| at > 0);
+        let id = id.filter(|id| values::FLOW_PREFIXES.iter().any(|prefix| id.starts_with(prefix)));
+        values::has_random_word(id.map_or(part, |id| id.trim_start_matches(is_id)))
+    })
 }
 
 const GRAPH_ORIGINS: [&str; 7] = [
@@ -65,8 +77,19 @@ const GRAPH_ORIGINS: [&str; 7] = [
     "https://microsoftgraph.chinacloudapi.cn",
 ];
 /// Prefixes of the relative links of this resource.
-const RELATIVE_PREFIXES: [&str; 5] =
-    ["$metadata#", "identity/", "b2xUserFlows", "b2cUserFlows", "apiConnectors"];
+const RELATIVE_PREFIXES: [&str; 9] = [
+    "$metadata#",
+    "identity/",
+    "b2xUserFlows",
+    "b2cUserFlows",
+    "apiConnectors",
+    "apiConnectorConfiguration",
+    "postFederationSignup",
+    "postAttributeCollection",
+    "preTokenIssuance",
+];
+/// The end of the names of the sets of user flows (`b2xUserFlows`, `b2cUserFlows`).
+const FLOW_SET: &str = "UserFlows";
 const MAX_LINK_BYTES: usize = 2048;
 
 /// Letters, digits, and the delimiters of a path with OData keys and of a context's list of properties.
@@ -94,6 +117,10 @@ mod tests {
             flow,
             "https://graph.microsoft.com",
             "http://127.0.0.1:8099/beta/x",
+            "postFederationSignup/$ref",
+            "apiConnectorConfiguration/preTokenIssuance",
+            "https://graph.microsoft.com/beta/identity/b2xUserFlows('B2X_1_SignUp2023V2')/x",
+            "https://graph.microsoft.com/beta/identity/b2cUserFlows/B2C_1A_q8wLk2mN7pXv/x",
         ] {
             assert!(links.is_link(text), "{text}");
         }
@@ -111,6 +138,10 @@ mod tests {
             "https://graph.microsoft.com/x#hunter2",
             "https://graph.microsoft.com/$metadata#code=hunter2",
             "https://graph.microsoft.com/x%3Fcode%3Dhunter2",
+            "https://graph.microsoft.com/q8wLk2mN7pXv",
+            "https://graph.microsoft.com/B2X_1_q8wLk2mN7pXv",
+            "https://graph.microsoft.com/beta/b2xUserFlows('q8wLk2mN7pXv')",
+            "https://graph.microsoft.com/beta/b2xUserFlows('B2X_1_x')/q8wLk2mN7pXv",
             "http://127.0.0.1:80991/x",
             &long,
         ] {

@@ -32,8 +32,8 @@ pub(super) enum FieldClass {
     Step(Option<ScrubbedField>),
     /// An annotation whose value has a known format, and the credential word in the name of the annotated member.
     Annotation(AnnotationTerm, Option<ScrubbedField>),
-    /// A bound action: `#microsoft.graph.` and its name.
-    Action,
+    /// A bound action: `#microsoft.graph.` and its name, and the credential word in it.
+    Action(Option<ScrubbedField>),
     /// A name of `scrub.allow_fields`.
     Allowed,
     /// An unknown name.
@@ -133,8 +133,8 @@ impl MemberNames {
             _ if self.allowed.contains(name) && !CREDENTIAL_MEMBERS.contains(&folded.as_str()) => {
                 FieldClass::Allowed
             }
+            _ if is_action(name) => FieldClass::Action(credential),
             Some(field) => FieldClass::Credential(field),
-            None if is_action(name) => FieldClass::Action,
             None => unknown_class,
         }
     }

@@ -189,12 +189,18 @@ impl ObjectKind {
 
     /// Returns the kind of an object in place of a string.
     pub(super) fn opaque_child(self) -> Self {
-        if self.is_authentication() { Self::Sealed } else { Self::Opaque }
+        if self.is_strict() { Self::Sealed } else { Self::Opaque }
     }
 
-    /// Returns whether the object is, or is in, an authentication configuration, or is sealed.
-    pub(super) fn is_authentication(self) -> bool {
-        matches!(self, Self::Authentication | Self::Certificate | Self::Sealed)
+    /// Returns whether only the known members of the object pass, and neither unknown strings nor numbers: it is, or is
+    /// in, an authentication configuration, is sealed, or is an action.
+    pub(super) fn is_strict(self) -> bool {
+        matches!(self, Self::Authentication | Self::Certificate | Self::Sealed | Self::Action)
+    }
+
+    /// Returns whether the object can advertise actions: the schema or its type knows the kind.
+    pub(super) fn has_actions(self) -> bool {
+        matches!(self, Self::Root | Self::Connector | Self::Authentication | Self::Certificate)
     }
 
     /// Returns whether the objects under the names of steps are connectors.

@@ -53,7 +53,7 @@ fn the_user_names_of_the_corrected_sample_pass_if_the_operator_keeps_them() {
 
 #[test]
 fn a_credential_is_masked_whatever_its_type() {
-    for value in ["\"x\"", "true", "1", "{\"a\":1}", "[[\"x\"]]", "[null]", "\"******\""] {
+    for value in ["\"x\"", "true", "1", "{\"a\":1}", "[[\"x\"]]", "[null,0]", "\"******\""] {
         check(&[(&format!("{{\"a\":1,\"password\":{value}}}"), r#"{"a":1,"password":"******"}"#)]);
     }
 }
@@ -71,6 +71,54 @@ fn empty_values_are_not_masked() {
     let scrubbed = scrubbed(raw).unwrap();
     assert_eq!((scrubbed.body.as_bytes(), scrubbed.removed), (raw.as_bytes(), RemovedCounts::default()));
     assert_eq!(scrubbed.unknown, UnknownMembers::default());
+}
+
+#[test]
+fn an_array_of_empty_values_is_not_masked() {
+    check(&[
+        (r#"{"password":[ null , "" ]}"#, r#"{"password":[null,""]}"#),
+        (r#"{"apiKey":[[],{ },[null]]}"#, r#"{"apiKey":[[],{},[null]]}"#),
+        (r#"{"apiKey":[{"":null}]}"#, r#"{"apiKey":"******"}"#),
+        (r#"{"apiKey":["null"]}"#, r#"{"apiKey":"******"}"#),
+        (r#"{"apiKey":["" , "x"]}"#, r#"{"apiKey":"******"}"#),
+    ]);
+}
+
+#[test]
+fn graphs_own_mask_is_kept_whatever_the_mask_is() {
+    let raw = r#"{"password":"******","displayName":"******","targetUrl":"******","x":"******"}"#;
+    for mask in ["", "***", "******", "REDACTED"] {
+        let config = Config { mask: mask.to_owned(), ..Config::default() };
+        let Scrubbed { body, removed, unknown } = scrubbed_with(&config, raw).unwrap();
+        assert_eq!((body.as_bytes(), removed.total()), (raw.as_bytes(), 0), "{mask}");
+        assert_eq!(unknown, UnknownMembers::default());
+        let other = scrubbed_with(&config, r#"{"password":"*****"}"#).unwrap().removed.total();
+        assert_eq!(other, 1, "{mask}");
+    }
+}
+
+#[test]
+fn an_action_keeps_title_and_target_whatever_its_name() {
+    let target = "https://graph.microsoft.com/beta/identity/apiConnectors('1')/microsoft.graph.x";
+    for name in ["uploadClientCertificate", "uploadPkcs12", "rotateSecret", "getToken"] {
+        let member = |value: &str| format!(r##"{{"#microsoft.graph.{name}":{value}}}"##);
+        let whole = format!(r#"{{"title":"microsoft.graph.{name}","target":"{target}"}}"#);
+        let forged =
+            r#"{"title":"hunter2","target":"https://evil.example/","code":83920184,"v":{"a":["x",1]}}"#;
+        let clean = r#"{"title":"******","target":"******","code":"******","v":{"a":["******","******"]}}"#;
+        for (raw, expected) in [
+            (member("{}"), member("{}")),
+            (member(&whole), member(&whole)),
+            (member(&format!("[{whole},{whole}]")), member(&format!("[{whole},{whole}]"))),
+            (member(forged), member(clean)),
+            (member("\"hunter2\""), member("\"******\"")),
+        ] {
+            check(&[(&raw, &expected)]);
+            let connector = |members: &str| format!("{{\"postFederationSignup\":{members}}}");
+            check(&[(&connector(&raw), &connector(&expected))]);
+        }
+    }
+    check(&[(r##"{"#microsoft.graph.getToken":7}"##, r##"{"#microsoft.graph.getToken":"******"}"##)]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //! Azure's documentation tells operators to put a function's key into the query of an endpoint (`?code=...`), and a
 //! Logic Apps trigger has its `sig` there. So a query value passes only if its name is listed, a query name passes
 //! only if it cannot be a key itself, and user info and fragment are removed. In the path, pairs (`code=...`), encoded
-//! queries and user info of a nested URL are masked; other segments pass, even if a user has put a secret into one. A
-//! text without anything to mask passes byte for byte.
+//! queries and user info of a nested URL are masked; other segments pass, even if a user has put a secret into one.
+//! All else passes byte for byte, also placeholders (`{tenant}`), blanks, upper case and a default port.
 
 use std::borrow::Cow;
 
@@ -32,30 +32,31 @@ impl TargetUrlRules {
     /// Returns the URL without user info, fragment, and query values that are not listed.
     ///
     /// Returns `None` if the text is not an absolute http or https URL with a host, if parsers disagree about which
-    /// part is the host, or if the text or its result has more than 8192 bytes. Text without anything to mask passes
-    /// byte for byte. In other text, the characters of RFC 3986 pass byte for byte outside of the masked parts; all
-    /// else is returned in the canonical form of the URL standard.
+    /// part is the host, or if the text or its result has more than 8192 bytes. All bytes outside of the masked parts
+    /// pass unchanged, if the URL parser reads the result as the masked URL. Otherwise the result is the masked URL in
+    /// the canonical form of the URL standard.
     pub(super) fn scrub<'t>(&self, text: &'t str) -> Option<Cow<'t, str>> {
         if text.len() > MAX_URL_BYTES {
             return None;
         }
-        let parts = UrlParts::split(text);
-        let clean = match &parts {
-            Some(parts) if parts.is_unambiguous() => self.scrub_parts(parts),
-            _ => self.scrub_by_parser(text, parts.as_ref())?,
-        };
+        let parts = UrlParts::split(text)?;
+        let clean =
+            if parts.is_unambiguous() { self.scrub_parts(&parts) } else { self.scrub_by_parser(&parts)? };
         (clean.len() <= MAX_URL_BYTES).then_some(clean)
     }
 
-    fn scrub_by_parser<'t>(&self, text: &'t str, parts: Option<&UrlParts<'t>>) -> Option<Cow<'t, str>> {
-        let original = Url::parse(text).ok()?;
-        if !matches!(original.scheme(), "http" | "https") || !original.has_host() || is_ambiguous(text) {
+    fn scrub_by_parser<'t>(&self, parts: &UrlParts<'t>) -> Option<Cow<'t, str>> {
+        let original = Url::parse(parts.text).ok()?;
+        if !matches!(original.scheme(), "http" | "https") || !original.has_host() || is_ambiguous(parts.text)
+        {
             return None;
         }
         let mut canonical = original.clone();
         canonical.set_username("").ok()?;
         canonical.set_password(None).ok()?;
-        canonical.set_fragment(None);
+        if original.fragment().is_some_and(|fragment| !fragment.is_empty()) {
+            canonical.set_fragment(None);
+        }
         if let Cow::Owned(path) = self.path(original.path()) {
             canonical.set_path(&path);
         }
@@ -64,32 +65,41 @@ impl TargetUrlRules {
             self.query(query, &mut clean);
             canonical.set_query(Some(&clean));
         }
-
         // The text was not split by the URL parser, so the result passes only if the parser reads both as the same
-        // URL.
-        match parts.map(|parts| self.scrub_parts(parts)) {
-            None if canonical == original => Some(text.into()),
-            Some(clean) if Url::parse(&clean).is_ok_and(|url| url == canonical) => Some(clean),
-            _ => Some(String::from(canonical).into()),
+        // URL. An unchanged URL is no exception: the parser drops dot segments with all that they hide
+        // (`/code=hunter2/..`).
+        let clean = self.scrub_parts(parts);
+        if Url::parse(&clean).is_ok_and(|url| url == canonical) {
+            return Some(clean);
         }
+        Some(String::from(canonical).into())
     }
 
-    /// Joins the parts without the removed ones.
+    /// Joins the parts without the removed ones. A text without anything to remove passes as it is.
     fn scrub_parts<'t>(&self, parts: &UrlParts<'t>) -> Cow<'t, str> {
-        let path = self.path(parts.path);
-        let mut clean = match &path {
-            Cow::Borrowed(_) if !parts.has_user_info => Cow::Borrowed(parts.before_query),
-            _ => Cow::Owned(format!("{}://{}{path}", parts.scheme, parts.host)),
-        };
-        if let Some(query) = parts.query {
-            let front = clean;
-            let mut whole = String::with_capacity(front.len() + 1 + query.len() + self.mask.len());
-            whole.push_str(&front);
-            whole.push('?');
-            self.query(query, &mut whole);
-            clean = Cow::Owned(whole);
+        let UrlParts { text, front, user_info, host, path, query, fragment } = *parts;
+        let clean_path = self.path(path);
+        let has_fragment = fragment.is_some_and(|fragment| !fragment.is_empty());
+        let is_changed = parts.has_user_info() || has_fragment || matches!(clean_path, Cow::Owned(_));
+        if !is_changed && query.is_none() {
+            return Cow::Borrowed(text);
         }
-        clean
+        let mut clean = String::with_capacity(text.len() + self.mask.len());
+        clean.push_str(front);
+        if let Some(user_info) = user_info.filter(|_| !parts.has_user_info()) {
+            clean.push_str(user_info);
+            clean.push('@');
+        }
+        clean.push_str(host);
+        clean.push_str(&clean_path);
+        if let Some(query) = query {
+            clean.push('?');
+            self.query(query, &mut clean);
+        }
+        if fragment.is_some() && !has_fragment {
+            clean.push('#');
+        }
+        if clean == text { Cow::Borrowed(text) } else { Cow::Owned(clean) }
     }
 
     /// Masks pairs, encoded queries, and user info of a nested URL in a path.
@@ -211,7 +221,7 @@ fn is_ambiguous(text: &str) -> bool {
 /// Returns whether a value stays one value after repeated decoding and splitting.
 fn is_single(value: &str) -> bool {
     percent_decoded(value).is_some_and(|decoded| {
-        decoded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/:,+*".contains(&byte))
+        decoded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/:,+*{}".contains(&byte))
     })
 }
 

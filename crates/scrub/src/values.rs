@@ -104,7 +104,7 @@ pub(super) fn is_graph_name(text: &str) -> bool {
 }
 
 /// Prefixes of the names of user flows and policies.
-const FLOW_PREFIXES: [&str; 4] = ["B2X_1_", "B2C_1_", "B2C_1A_", "B2X_1A_"];
+pub(super) const FLOW_PREFIXES: [&str; 4] = ["B2X_1_", "B2C_1_", "B2C_1A_", "B2X_1A_"];
 /// Hexadecimal digits and the hyphen.
 const GUID_BYTES: [bool; 256] = {
     let mut listed = [false; 256];
@@ -122,24 +122,45 @@ const COMMON_TYPES: [&str; 4] = [
     "#microsoft.graph.pkcs12Certificate",
     "#microsoft.graph.identityApiConnector",
 ];
-/// Primitive types (OData CSDL 4.01, section 3.3), without the geographic ones, which Graph does not use.
-const PRIMITIVE_TYPES: [&str; 16] = [
+/// Primitive types (OData CSDL 4.01, section 3.3), with their abstract base types (section 4).
+const PRIMITIVE_TYPES: [&str; 37] = [
     "Binary",
     "Boolean",
     "Byte",
+    "ComplexType",
     "Date",
     "DateTimeOffset",
     "Decimal",
     "Double",
     "Duration",
+    "EntityType",
+    "Geography",
+    "GeographyCollection",
+    "GeographyLineString",
+    "GeographyMultiLineString",
+    "GeographyMultiPoint",
+    "GeographyMultiPolygon",
+    "GeographyPoint",
+    "GeographyPolygon",
+    "Geometry",
+    "GeometryCollection",
+    "GeometryLineString",
+    "GeometryMultiLineString",
+    "GeometryMultiPoint",
+    "GeometryMultiPolygon",
+    "GeometryPoint",
+    "GeometryPolygon",
     "Guid",
     "Int16",
     "Int32",
     "Int64",
+    "PrimitiveType",
     "SByte",
     "Single",
+    "Stream",
     "String",
     "TimeOfDay",
+    "Untyped",
 ];
 
 #[cfg(test)]

@@ -104,17 +104,17 @@ impl<'a> Walker<'a> {
     /// Walks the value of a member whose name is already written.
     fn member(&mut self, kind: ObjectKind, field_class: FieldClass) -> WalkResult {
         match field_class {
-            FieldClass::Credential(field) => self.mask(field),
+            FieldClass::Action(credential) if kind.has_actions() => {
+                self.objects(ObjectKind::Action, kind, credential)
+            }
+            FieldClass::Credential(field) | FieldClass::Action(Some(field)) => self.mask(field),
             FieldClass::Suspicious => self.mask(ScrubbedField::Unknown),
             FieldClass::Known(member) => self.known(kind, member),
             FieldClass::Step(credential) => self.step(kind, credential),
             FieldClass::Annotation(term, credential) => self.annotation(kind, term, credential),
-            FieldClass::Action if matches!(kind, ObjectKind::Root | ObjectKind::Connector) => {
-                self.objects(ObjectKind::Action, kind, None)
-            }
             FieldClass::Allowed => self.allowed(kind),
             FieldClass::NonAscii => self.unknown(kind, true),
-            FieldClass::Action | FieldClass::Unknown => self.unknown(kind, false),
+            FieldClass::Action(None) | FieldClass::Unknown => self.unknown(kind, false),
         }
     }
 
@@ -142,7 +142,7 @@ impl<'a> Walker<'a> {
     /// masked here too.
     fn known_elsewhere(&mut self, kind: ObjectKind, member: Member) -> WalkResult {
         match member {
-            Member::TargetUrl | Member::Authentication if kind.is_authentication() => {
+            Member::TargetUrl | Member::Authentication if kind.is_strict() => {
                 self.mask(ScrubbedField::Authentication)
             }
             Member::TargetUrl => self.mask(ScrubbedField::TargetUrl),
@@ -162,7 +162,7 @@ impl<'a> Walker<'a> {
             b'{' => self.object(kind.opaque_child()),
             b'[' => self.array(|walker| walker.unknown(kind.opaque_child(), false)),
             _ if class == ValueClass::Url => self.mask(ScrubbedField::TargetUrl),
-            b'-' | b'0'..=b'9' if kind.is_authentication() && class != ValueClass::Number => {
+            b'-' | b'0'..=b'9' if kind.is_strict() && class != ValueClass::Number => {
                 self.mask(ScrubbedField::Authentication)
             }
             _ => self.output.keep(self.reader.read_scalar()?),
@@ -173,8 +173,8 @@ impl<'a> Walker<'a> {
     fn checked_string(&mut self, class: ValueClass, field: ScrubbedField) -> WalkResult {
         let string = self.reader.read_string()?;
         let raw = self.reader.source(string.piece);
-        // An empty string and the mask itself stay unchanged.
-        if raw == EMPTY_STRING || raw == self.rules.mask {
+        // An empty string and a mask stay unchanged.
+        if raw == EMPTY_STRING || raw == GRAPH_MASK || raw == self.rules.mask {
             return self.output.keep(string.piece);
         }
         match self.rules.check(class, &self.reader.unescape(&string)?) {
@@ -187,12 +187,12 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Walks a step. Its connector is an object, even if the name contains a credential word.
+    /// Walks a step. Its connector is an object, even if the name contains a credential word; any other value under
+    /// such a name is a credential.
     fn step(&mut self, kind: ObjectKind, credential: Option<ScrubbedField>) -> WalkResult {
-        let is_step = kind == ObjectKind::Root && matches!(self.reader.peek()?, b'{' | b'[');
         match credential {
-            Some(field) if !is_step => self.mask(field),
-            _ if kind.has_steps() => self.objects(ObjectKind::Connector, kind, None),
+            Some(field) if kind != ObjectKind::Root => self.mask(field),
+            _ if kind.has_steps() => self.objects(ObjectKind::Connector, kind, credential),
             _ => self.unknown(kind, false),
         }
     }
@@ -281,14 +281,14 @@ impl<'a> Walker<'a> {
                 self.output.keep(string.piece)
             }
             b'"' => self.mask(ScrubbedField::Unknown),
-            b'-' | b'0'..=b'9' if kind.is_authentication() => self.mask(ScrubbedField::Authentication),
+            b'-' | b'0'..=b'9' if kind.is_strict() => self.mask(ScrubbedField::Authentication),
             _ if is_non_ascii_name => self.mask(ScrubbedField::Unknown),
             _ => self.output.keep(self.reader.read_scalar()?),
         }
     }
 
     fn keeps_unknown(&self, kind: ObjectKind) -> bool {
-        self.rules.unknown == UnknownPolicy::Keep && !kind.is_authentication()
+        self.rules.unknown == UnknownPolicy::Keep && !kind.is_strict()
     }
 
     /// Masks the next value, unless it is empty.
@@ -300,10 +300,12 @@ impl<'a> Walker<'a> {
     fn mask_value(&mut self, value: SourceSpan, field: ScrubbedField) -> WalkResult {
         let raw = self.reader.source(value);
         match raw {
-            "null" | EMPTY_STRING | "{}" | "[]" => self.output.keep(value),
+            "null" | EMPTY_STRING | "{}" | "[]" | GRAPH_MASK => self.output.keep(value),
             _ if raw == self.rules.mask => self.output.keep(value),
-            _ if is_empty(raw, '{', '}') => self.output.push("{}"),
-            _ if is_empty(raw, '[', ']') => self.output.push("[]"),
+            _ if is_empty(raw) => {
+                let compact: String = raw.split_ascii_whitespace().collect();
+                self.output.push(&compact)
+            }
             _ => self.write_mask(field),
         }
     }
@@ -335,16 +337,31 @@ fn counted_field(kind: ObjectKind, class: ValueClass) -> ScrubbedField {
     match class {
         ValueClass::Text => ScrubbedField::Text,
         ValueClass::Url => ScrubbedField::TargetUrl,
-        _ if kind.is_authentication() => ScrubbedField::Authentication,
+        _ if kind.is_strict() => ScrubbedField::Authentication,
         _ => ScrubbedField::Unknown,
     }
 }
 
-/// Returns whether there is only white space between two brackets.
-fn is_empty(raw: &str, open: char, close: char) -> bool {
-    raw.strip_prefix(open)
-        .and_then(|rest| rest.strip_suffix(close))
-        .is_some_and(|inside| inside.bytes().all(|byte| byte.is_ascii_whitespace()))
+/// Returns whether a value consists of empty values only: arrays of `null`, `""`, `{}` and `[]`.
+fn is_empty(raw: &str) -> bool {
+    let mut rest = raw;
+    while let Some(first) = rest.bytes().next() {
+        let length = match first {
+            b'[' | b']' | b'{' | b'}' | b',' => 1,
+            _ if first.is_ascii_whitespace() => 1,
+            _ if rest.starts_with("null") => "null".len(),
+            _ if rest.starts_with(EMPTY_STRING) => EMPTY_STRING.len(),
+            _ => return false,
+        };
+        rest = &rest[length..];
+        // An object with a member has a name.
+        if rest.starts_with(':') {
+            return false;
+        }
+    }
+    true
 }
 
 const EMPTY_STRING: &str = "\"\"";
+/// Graph's own mask of a password, as a JSON string. It hides nothing, whatever `scrub.mask` is.
+const GRAPH_MASK: &str = "\"******\"";

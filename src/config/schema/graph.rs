@@ -49,9 +49,11 @@ pub(in crate::config) fn read(r: &mut ConfigReader) -> upstream::Config {
         max_body: r.get(
             key(
                 "graph.max_body",
-                "Size of a response body from Graph, as received and as decoded. Larger bodies result in 502.",
+                "Size of a response body from Graph, as received and as decoded. Larger bodies result in 502. \
+                 Bodies of more than 32 KiB are decoded and scrubbed by other threads than those that serve connections, on \
+                 at most half of the CPUs.",
             ),
-            &Size(KIB..=64 * MIB),
+            &Size(KIB..=16 * MIB),
             default.max_body,
         ),
         in_flight: r.get(

@@ -56,7 +56,7 @@ fn a_size_or_number_out_of_bounds_is_refused() {
         ("cache.max_bytes", "\"1023KiB\"", format!("a size from 1MiB to 1TiB, {SIZE}")),
         ("cache.max_bytes", "-1", format!("a size from 1MiB to 1TiB, {SIZE}")),
         ("cache.max_bytes", "\"much\"", format!("a size from 1MiB to 1TiB, {SIZE}")),
-        ("graph.max_body", "\"65MiB\"", format!("a size from 1KiB to 64MiB, {SIZE}")),
+        ("graph.max_body", "\"17MiB\"", format!("a size from 1KiB to 16MiB, {SIZE}")),
         ("limits.header_bytes", "4096", format!("a size from 8KiB to 1MiB, {SIZE}")),
         ("server.threads", "0", "a number from 1 to 1024".to_owned()),
         ("limits.connections", "\"all\"", "a number from 1 to 1000000".to_owned()),

@@ -2,10 +2,12 @@
 //!
 //! One task reads the queue of the tracer and sends batches to the collector. While the collector does not respond,
 //! the task holds one batch and the queue drops what it has no room for, so that memory stays bounded. A batch that the
-//! collector does not accept is retried as the specification asks, and is then dropped and counted.
+//! collector does not accept is retried as the specification asks, and is then dropped and counted. A partial success is not
+//! retried; its rejected spans are counted as refused.
 
 mod environment;
 mod json;
+mod response;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -56,6 +58,9 @@ enum ExportError {
     /// A response with another status than 2xx, and its `Retry-After`.
     #[error("status {}", .0.as_u16())]
     Status(StatusCode, Option<Duration>),
+    /// A partial success: of so many spans, so many were rejected.
+    #[error("{rejected} of {sent} spans rejected; the log of the collector has the reason")]
+    Rejected { sent: usize, rejected: usize },
 }
 
 impl Exporter {
@@ -107,15 +112,20 @@ impl Exporter {
     /// Sends a batch, with retries, and counts its spans. A cancelled `stop` ends the retries.
     async fn send(&mut self, batch: &[FinishedSpan], stop: &CancellationToken) {
         let body = self.render(batch);
-        let mut sent = self.post(body.clone()).await;
+        let mut sent = self.post(body.clone(), batch.len()).await;
         for delay in RETRY_DELAYS {
             let Err(error) = &sent else { break };
             let Some(least) = error.retry_after().filter(|_| !stop.is_cancelled()) else { break };
             tokio::select! { () = sleep(delay.max(least)) => {}, () = stop.cancelled() => {} }
-            sent = self.post(body.clone()).await;
+            sent = self.post(body.clone(), batch.len()).await;
         }
-        let result = if sent.is_ok() { SpanResult::Sent } else { SpanResult::Refused };
-        self.metrics.spans.add(result, batch.len() as u64);
+        let refused = match &sent {
+            Ok(()) => 0,
+            Err(ExportError::Rejected { rejected, .. }) => *rejected,
+            Err(_) => batch.len(),
+        };
+        self.metrics.spans.add(SpanResult::Refused, refused as u64);
+        self.metrics.spans.add(SpanResult::Sent, (batch.len() - refused) as u64);
         match &sent {
             Err(reason) if self.is_accepted => tracing::warn!(%reason, "the collector does not accept spans"),
             Ok(()) if !self.is_accepted => tracing::info!("the collector accepts spans again"),
@@ -135,7 +145,8 @@ impl Exporter {
         gzip.finish().unwrap_or_default().into()
     }
 
-    async fn post(&self, body: Bytes) -> Result<(), ExportError> {
+    /// Sends a batch of `sent` spans once.
+    async fn post(&self, body: Bytes, sent: usize) -> Result<(), ExportError> {
         let mut request = Request::new(Full::from(body));
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = self.uri.clone();
@@ -149,10 +160,15 @@ impl Exporter {
             let response = self.client.request(request).await;
             let (head, body) =
                 response.map_err(|error| ExportError::Transport(error.to_string()))?.into_parts();
-            // Read to its end, so that the connection can be used again. The content has no use here.
-            let _ = Limited::new(body, MAX_RESPONSE_BYTES).collect().await;
+            // Read to its end also after a failure, so that the connection can be used again.
+            let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await;
             if head.status.is_success() {
-                return Ok(());
+                // If the body is cut off or too long, the status counts.
+                let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+                return match response::rejected_spans(&body, sent) {
+                    0 => Ok(()),
+                    rejected => Err(ExportError::Rejected { sent, rejected }),
+                };
             }
             Err(ExportError::Status(head.status, retry_after_field(&head.headers)))
         };
@@ -166,6 +182,7 @@ impl ExportError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Transport(_) | Self::Timeout => Some(Duration::ZERO),
+            Self::Rejected { .. } => None,
             Self::Status(status, wait) => {
                 matches!(status.as_u16(), 429 | 502 | 503 | 504).then(|| wait.unwrap_or_default())
             }

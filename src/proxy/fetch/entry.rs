@@ -20,10 +20,10 @@ use crate::upstream::{RawBody, UpstreamResponse};
 
 impl Fetcher {
     /// Handles a 200: if its body is JSON by its media type and passes the scrubber, it becomes an entry.
-    pub(super) fn handle_ok(
+    pub(super) async fn handle_ok(
         &self,
         request: &FetchRequest,
-        response: &UpstreamResponse,
+        response: UpstreamResponse,
         lease: &Lease,
         requested_at: Now,
     ) -> Fetched {
@@ -31,18 +31,23 @@ impl Fetcher {
             self.graph_client.metrics().errors.inc(UpstreamFailure::ContentType);
             return Fetched::Failed(ErrorResponse::Upstream(UpstreamFailure::ContentType));
         }
-        let scrubbed = match response.body.as_ref().map(|body| self.scrub(body)) {
-            Ok(Ok(scrubbed)) => scrubbed,
-            Ok(Err(error_response)) => {
+        let body = match response.body {
+            Ok(body) => body,
+            Err(error) => return Fetched::Failed(error.into()),
+        };
+        // A large body is compressed where it is scrubbed. `build_entry` compresses a small one.
+        let compress = body.is_large() && self.prefers_gzip(request, &response.headers);
+        let (scrubbed, gzip) = match self.scrub(body, compress).await {
+            Ok(scrubbed) => scrubbed,
+            Err(error_response) => {
                 self.graph_client.metrics().errors.inc(UpstreamFailure::Unscrubbable);
                 return Fetched::Failed(error_response);
             }
-            Err(error) => return Fetched::Failed((*error).into()),
         };
         let token = request.identity.token_hash;
         let validation = RevalidationState::from_response(&response.headers, token, requested_at);
         let (entry, storable) =
-            self.build_entry(request, (scrubbed.body, None), &response.headers, validation, requested_at);
+            self.build_entry(request, (scrubbed.body, gzip), &response.headers, validation, requested_at);
         let stored = storable.and_then(|()| self.admit(request, &entry, None, lease));
         Fetched::Full(entry, stored)
     }
@@ -91,6 +96,15 @@ impl Fetcher {
         (Arc::new(entry), storable)
     }
 
+    /// Returns whether the response may be stored and its first caller prefers gzip.
+    fn prefers_gzip(&self, request: &FetchRequest, headers: &HeaderMap) -> bool {
+        let selecting_request = request.selecting_request();
+        ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip
+            && Lifetime::from_response(headers, &request.config.freshness, self.clock.now()).is_ok()
+            && self.store.secondary_key_hasher().compute(headers, selecting_request).is_ok()
+            && self.is_storable(request).is_ok()
+    }
+
     /// Returns an error if no response to this request may be stored.
     fn is_storable(&self, request: &FetchRequest) -> Result<(), NotStored> {
         let claims = request.claims.as_ref().map_err(|_| NotStored::Bypass)?;
@@ -130,15 +144,19 @@ impl Fetcher {
         }
     }
 
-    /// Removes the credentials of a body, and counts them.
-    pub(super) fn scrub(&self, body: &RawBody) -> Result<Scrubbed, ErrorResponse> {
-        match body.scrub(&self.scrubber) {
-            Ok(scrubbed) => {
+    /// Removes the credentials of a body, and counts them, and compresses the result if `compress`.
+    pub(super) async fn scrub(
+        &self,
+        body: RawBody,
+        compress: bool,
+    ) -> Result<(Scrubbed, Option<GzippedBody>), ErrorResponse> {
+        match body.scrub(Arc::clone(&self.scrubber), compress).await {
+            Ok((scrubbed, gzip)) => {
                 for (field, count) in scrubbed.removed.iter() {
                     self.metrics.scrubbed.add(field, count);
                 }
                 self.log_unknown_member(&scrubbed);
-                Ok(scrubbed)
+                Ok((scrubbed, gzip))
             }
             Err(failure) => {
                 self.metrics.scrub_failures.inc(failure);

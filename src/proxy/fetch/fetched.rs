@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use super::UpstreamErrorResponse;
 use crate::cache::entry::Entry;
@@ -18,6 +18,8 @@ pub enum Fetched {
     Full(Arc<Entry>, Result<(), NotStored>),
     /// Graph responded 304: the stored entry is valid. It was stored again, or was not for this reason.
     Revalidated(Arc<Entry>, Result<(), NotStored>),
+    /// Graph responded 204: the property is null. The header fields go to the caller.
+    NoContent(Arc<HeaderMap>),
     /// Graph responded with an error.
     UpstreamError(Arc<UpstreamErrorResponse>),
     /// Graph responded 401 to this token a few seconds ago: the same response, without another request.
@@ -32,6 +34,7 @@ impl Fetched {
         match self {
             Self::Full(..) => Some(StatusCode::OK),
             Self::Revalidated(..) => Some(StatusCode::NOT_MODIFIED),
+            Self::NoContent(_) => Some(StatusCode::NO_CONTENT),
             Self::UpstreamError(error) | Self::RecentUnauthorized(error) => Some(error.status),
             Self::Failed(_) => None,
         }
@@ -44,7 +47,7 @@ impl Fetched {
     /// the token itself (see [`crate::upstream::breaker`]).
     pub fn error_source(&self) -> Option<ErrorSource> {
         match self {
-            Self::Full(..) | Self::Revalidated(..) | Self::RecentUnauthorized(_) => None,
+            Self::Full(..) | Self::Revalidated(..) | Self::NoContent(_) | Self::RecentUnauthorized(_) => None,
             Self::UpstreamError(error) => {
                 let status = error.status;
                 let failed = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;

@@ -1,5 +1,7 @@
 //! Conversion between the results of a fetch and those of circuit breakers.
 
+use std::time::Duration;
+
 use super::whole_seconds;
 use crate::http::rejection::Rejection;
 use crate::http::retry_after;
@@ -19,7 +21,7 @@ pub(super) fn call_outcome(
         Ok(response) => match response.status.as_u16() {
             429 => {
                 let wait = retry_after::from_headers(&response.headers, response.status, now);
-                Some(CallOutcome::Throttled(wait.unwrap_or_default()))
+                Some(CallOutcome::Throttled(wait.unwrap_or_default().min(MAX_THROTTLE)))
             }
             502..=504 => Some(CallOutcome::Failed(CallFailure::Status)),
             _ => Some(CallOutcome::Answered),
@@ -47,3 +49,7 @@ pub(super) fn breaker_response(rejection: BreakerRejection) -> ErrorResponse {
     };
     ErrorResponse::Shut(reason, u32::try_from(whole_seconds(rejection.retry_after)).unwrap_or(u32::MAX))
 }
+
+/// Longest time that a throttle stays closed. A caller gets the whole `Retry-After`, but one wrong value must not stop all
+/// requests of its scope for longer: after this time the next request asks Graph again.
+const MAX_THROTTLE: Duration = Duration::from_mins(10);

@@ -1,4 +1,4 @@
-//! Error responses of Graph: the proofs that they revoke, and their form for callers.
+//! Responses of Graph without a body to store, errors and 204: the proofs that they revoke, and their form for callers.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl UpstreamErrorResponse {
 impl Fetcher {
     /// Handles an error response: it revokes proofs of the token, and goes to the caller. Only a 401 is stored, for a few
     /// seconds and for the token that received it.
-    pub(super) fn handle_error(&self, request: &FetchRequest, response: &UpstreamResponse) -> Fetched {
+    pub(super) async fn handle_error(&self, request: &FetchRequest, response: UpstreamResponse) -> Fetched {
         let token = &request.identity.token_hash;
         let withdrawn = match response.status.as_u16() {
             401 => self.store.revoke_token(token),
@@ -48,13 +48,12 @@ impl Fetcher {
         }
         // A body that is not JSON or cannot be scrubbed is replaced by the proxy's own error with the same status.
         let is_json = response.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json);
-        let body = response.body.as_ref().ok().filter(|_| is_json).and_then(|body| self.scrub(body).ok());
-        let body = body.map(|scrubbed| scrubbed.body);
-        let upstream_error = Arc::new(UpstreamErrorResponse {
-            status: response.status,
-            headers: self.forwarded_headers(response),
-            body,
-        });
+        let headers = self.forwarded_headers(&response);
+        let body = match response.body {
+            Ok(body) if is_json => self.scrub(body, false).await.ok().map(|(scrubbed, _)| scrubbed.body),
+            _ => None,
+        };
+        let upstream_error = Arc::new(UpstreamErrorResponse { status: response.status, headers, body });
         if response.status == StatusCode::UNAUTHORIZED {
             self.refused.insert(
                 *token,
@@ -64,6 +63,14 @@ impl Fetcher {
             );
         }
         Fetched::UpstreamError(upstream_error)
+    }
+
+    /// Handles a 204: it goes to the caller without being stored, and replaces what the token could use before.
+    pub(super) fn handle_no_content(&self, request: &FetchRequest, response: &UpstreamResponse) -> Fetched {
+        if self.store.revoke_resource(&request.identity.token_hash, &request.resource) {
+            self.metrics.local().proof_changes.inc(ProofChange::Revoked);
+        }
+        Fetched::NoContent(Arc::new(self.forwarded_headers(response)))
     }
 
     /// Returns the header fields that go to the caller: `WWW-Authenticate`, `Retry-After`, and Graph's request id.

@@ -71,11 +71,12 @@ mod tests {
         let classified_names = std::cell::RefCell::new(Vec::new());
         let known_names = KnownNames::new(|name| {
             classified_names.borrow_mut().push(name.to_owned());
-            if name.len() % 2 == 0 { FieldClass::Allowed } else { FieldClass::Action }
+            if name.len() % 2 == 0 { FieldClass::Allowed } else { FieldClass::Action(None) }
         });
         assert_eq!(classified_names.into_inner(), COMMON_NAMES);
         for name in COMMON_NAMES {
-            let field_class = if name.len() % 2 == 0 { FieldClass::Allowed } else { FieldClass::Action };
+            let field_class =
+                if name.len() % 2 == 0 { FieldClass::Allowed } else { FieldClass::Action(None) };
             assert_eq!(known_names.get(name), Some(field_class), "{name}");
         }
     }

@@ -57,6 +57,10 @@ fn a_new_step_keeps_the_known_members_of_its_connector() {
     check(&[
         (r#"{"postTokenIssuance":"hunter2"}"#, r#"{"postTokenIssuance":"******"}"#),
         (r#"{"postTokenIssuance":31337}"#, r#"{"postTokenIssuance":"******"}"#),
+        (
+            r#"{"postTokenIssuance":[31337,"x",{"id":"1"}]}"#,
+            r#"{"postTokenIssuance":["******","******",{"id":"1"}]}"#,
+        ),
         (r#"{"postTokenIssuance":null}"#, r#"{"postTokenIssuance":null}"#),
         (
             r#"{"x":{"onOtpSend":{"id":"1"},"onSend":{"id":"1","onSend":{"id":"1"}}}}"#,

@@ -1,59 +1,71 @@
 //! The parts of a URL's text, split at the delimiters of RFC 3986.
 
 use crate::ascii::alphanumeric_and;
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr2, memrchr};
 
-/// The parts of a text that has only characters of RFC 3986. A URL parser may read other parts, unless
-/// [`UrlParts::is_unambiguous`].
+/// The parts of a text. A URL parser may read other parts, unless [`UrlParts::is_unambiguous`].
 pub(super) struct UrlParts<'t> {
-    /// The text before query and fragment.
-    pub(super) before_query: &'t str,
-    pub(super) scheme: &'t str,
-    /// True if user info stands before the host.
-    pub(super) has_user_info: bool,
+    pub(super) text: &'t str,
+    /// The scheme and the slashes after its colon.
+    pub(super) front: &'t str,
+    /// The text before the last `@` of the authority.
+    pub(super) user_info: Option<&'t str>,
     /// The host with its port.
     pub(super) host: &'t str,
     pub(super) path: &'t str,
     pub(super) query: Option<&'t str>,
+    pub(super) fragment: Option<&'t str>,
 }
 
 impl<'t> UrlParts<'t> {
-    /// Splits a text. Returns `None` if the text has other characters or no `://`.
+    /// Splits a text as a lenient URL parser does: any number of slashes and backslashes, also none, stands before the
+    /// authority. Returns `None` if the text has no colon.
     pub(super) fn split(text: &'t str) -> Option<Self> {
-        if !is_plain(text) {
-            return None;
-        }
-        // The search for `://` would take longer than the rest of this function.
-        let scheme = if text.starts_with("https://") { "https".len() } else { text.find("://")? };
-        let authority = scheme + "://".len();
-        let find = |mark, start, end| {
-            memchr(mark, &text.as_bytes()[start..end]).map_or(end, |distance| start + distance)
+        let authority = if text.starts_with("https://") && !text[HTTPS.len()..].starts_with(['/', '\\']) {
+            HTTPS.len()
+        } else {
+            let scheme = text.find(':')? + 1;
+            text.len() - text[scheme..].trim_start_matches(['/', '\\']).len()
         };
-        let fragment = find(b'#', authority, text.len());
-        let query = find(b'?', authority, fragment);
-        let path = find(b'/', authority, query);
-        let user = memrchr(b'@', &text.as_bytes()[authority..path]);
-        let host = user.map_or(authority, |distance| authority + distance + 1);
+        let rest = &text[authority..];
+        let (rest, fragment) = split_at_mark(rest, memchr(b'#', rest.as_bytes()));
+        let (rest, query) = split_at_mark(rest, memchr(b'?', rest.as_bytes()));
+        let path = memchr2(b'/', b'\\', rest.as_bytes()).unwrap_or(rest.len());
+        let user_info = memrchr(b'@', &rest.as_bytes()[..path]).map(|end| &rest[..end]);
+        let host = user_info.map_or(0, |user_info| user_info.len() + 1);
         Some(Self {
-            before_query: &text[..query],
-            scheme: &text[..scheme],
-            has_user_info: user.is_some(),
-            host: &text[host..path],
-            path: &text[path..query],
-            query: (query < fragment).then(|| &text[query + 1..fragment]),
+            text,
+            front: &text[..authority],
+            user_info,
+            host: &rest[host..path],
+            path: &rest[path..],
+            query,
+            fragment,
         })
     }
 
-    /// Returns whether every parser reads the same parts: an http or https URL without user info, whose host is a name
-    /// that no rule changes but for its case, and whose query needs no escape. Otherwise the URL parser has to decide.
+    /// Returns whether every parser reads the same parts: an http or https URL of the characters of RFC 3986 without
+    /// user info, whose host is a name that no rule changes but for its case, and whose query needs no escape.
+    /// Otherwise the URL parser has to decide.
     pub(super) fn is_unambiguous(&self) -> bool {
         // Of these characters the URL standard escapes only `'`, and only in a query.
         let escaped = |query: &str| memchr(b'\'', query.as_bytes()).is_some();
-        matches!(self.scheme, "https" | "http")
-            && !self.has_user_info
+        matches!(self.front, HTTPS | "http://")
+            && self.user_info.is_none()
             && is_unambiguous_host(self.host)
             && !self.query.is_some_and(escaped)
+            && is_plain(self.text)
     }
+
+    /// Returns whether the authority has user info that is more than its delimiters.
+    pub(super) fn has_user_info(&self) -> bool {
+        self.user_info.is_some_and(|user_info| !matches!(user_info, "" | ":"))
+    }
+}
+
+/// Splits a text at a delimiter of one byte, which neither part has.
+fn split_at_mark(text: &str, at: Option<usize>) -> (&str, Option<&str>) {
+    at.map_or((text, None), |at| (&text[..at], Some(&text[at + 1..])))
 }
 
 /// Returns whether the host is a plain name, with or without a port that is too short to be out of range.
@@ -86,6 +98,7 @@ fn is_plain(text: &str) -> bool {
         && (memchr(b'%', text.as_bytes()).is_none() || text.split('%').skip(1).all(escape))
 }
 
+const HTTPS: &str = "https://";
 /// The characters of RFC 3986, section 2.
 const RFC_3986_BYTES: [bool; 256] = alphanumeric_and(b"-._~:/?#[]@!$&'()*+,;=%");
 

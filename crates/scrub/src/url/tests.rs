@@ -54,6 +54,13 @@ fn text_without_credentials_is_kept_byte_for_byte() {
         "https://host/{tenant}?sv=1",
         "HTTP://[2001:DB8::1]/x",
         "https://host/?sv=-._~/:,+*",
+        "https://host/x#",
+        "https://host/?#",
+        "https://@host/x",
+        "https://:@host/x",
+        "https://EXAMPLE.com:443/{tenant}?api-version=1&sp={tenant}",
+        "https://host/\u{e9}?sv=1",
+        "https:////host/x",
     ] {
         assert_eq!(targets().scrub(text).as_deref(), Some(text));
     }
@@ -124,7 +131,9 @@ fn pairs_encoded_queries_and_nested_user_info_in_a_path_are_masked() {
         ("https://h/https://hunter2@other/y", "https://h/https://******@other/y"),
         ("https://h/******@u:hunter2@other/x=hunter2", "https://h/************@other/x=******"),
         ("https://h/******@x=hunter2", "https://h/******@x=******"),
-        ("https://h/a b;code=hunter2", "https://h/a%20b;code=******"),
+        ("https://h/a b;code=hunter2", "https://h/a b;code=******"),
+        ("https://h/code=hunter2/../{x}", "https://h/code=******/../{x}"),
+        ("https:h/code=hunter2/../x", "https:h/code=******/../x"),
     ]);
     for text in ["https://h/@v1/x@2", "https://h/a%20b%2Fc", "https://h/%", "https://h/%3", "https://h/%4"] {
         assert_eq!(targets().scrub(text).as_deref(), Some(text));
@@ -155,10 +164,9 @@ fn user_info_and_fragment_are_removed() {
         ("https://user:pass@h/x", "https://h/x"),
         ("https://user@h:444/x?a=1", "https://h:444/x?a=******"),
         ("https://a@b@h/x", "https://h/x"),
-        ("https://@h/x", "https://h/x"),
-        ("https://:@h/x", "https://h/x"),
         ("https://h/x#secret", "https://h/x"),
-        ("https://h/x#", "https://h/x"),
+        ("https://h/x#%20", "https://h/x"),
+        ("https://::@h/x", "https://h/x"),
         ("https://h#?a=1", "https://h"),
         ("https://h/?a=1#secret?b=2", "https://h/?a=******"),
         ("https://us%40er:p%2Fss@h/", "https://h/"),
@@ -166,8 +174,21 @@ fn user_info_and_fragment_are_removed() {
 }
 
 #[test]
-fn the_kept_parts_of_plain_text_are_unchanged_bytes() {
+fn the_kept_parts_are_unchanged_bytes() {
     check(&[
+        ("https://EXAMPLE.com:443/{tenant}?code=x", "https://EXAMPLE.com:443/{tenant}?code=******"),
+        ("https://u:p@EXAMPLE.com:443/{tenant}", "https://EXAMPLE.com:443/{tenant}"),
+        ("https://b\u{fc}cher.example/\u{e9}?a=1", "https://b\u{fc}cher.example/\u{e9}?a=******"),
+        ("https://h/\u{e9}?\u{e9}=1", "https://h/\u{e9}?******"),
+        ("https://h/a b?c d=e f", "https://h/a b?******"),
+        (" https://h/x?a=1\n", " https://h/x?a=******"),
+        ("https:\\\\h\\x?a=1", "https:\\\\h\\x?a=******"),
+        ("https:////user@h/x", "https:////h/x"),
+        ("https:user@h/x", "https:h/x"),
+        ("https:/user:pass@h/x", "https:/h/x"),
+        ("https:h?a=://b", "https:h?a=******"),
+        ("https://h/{a}/x#secret", "https://h/{a}/x"),
+        ("https://\u{fc}ser:p@h/x", "https://h/x"),
         ("HTTPS://a@b@Host/x", "HTTPS://Host/x"),
         ("HTTPS://user:pass@Host/a@b/c", "HTTPS://Host/a@b/c"),
         ("HTTPS://Host/#a#b", "HTTPS://Host/"),
@@ -177,9 +198,9 @@ fn the_kept_parts_of_plain_text_are_unchanged_bytes() {
 }
 
 #[test]
-fn a_percent_sign_before_anything_but_two_hexadecimal_digits_is_not_plain() {
+fn a_percent_sign_before_anything_but_two_hexadecimal_digits_is_unchanged() {
     for path in ["%", "%4", "%4z", "%z4", "%zz", "a%"] {
-        check(&[(&format!("HTTPS://Host/{path}?a=1"), &format!("https://host/{path}?a=******"))]);
+        check(&[(&format!("HTTPS://Host/{path}?a=1"), &format!("HTTPS://Host/{path}?a=******"))]);
     }
 }
 
@@ -193,18 +214,11 @@ fn a_backslash_is_ambiguous_only_before_the_query() {
 }
 
 #[test]
-fn other_text_is_returned_in_canonical_form() {
+fn text_that_parsers_split_in_different_ways_is_returned_in_canonical_form() {
     check(&[
-        ("https:\\\\h\\x?a=1", "https://h/x?a=******"),
-        (" https://h/x?a=1\n", "https://h/x?a=******"),
         ("ht\ttps://user:pa\nss@h/x?co\rde=1", "https://h/x?code=******"),
-        ("https://h/a b?c d=e f", "https://h/a%20b?******"),
-        ("https://b\u{fc}cher.example/\u{e9}?a=1", "https://xn--bcher-kva.example/%C3%A9?a=******"),
-        ("https://h/\u{e9}?\u{e9}=1", "https://h/%C3%A9?******"),
-        ("https:////user@h/x", "https://h/x"),
-        ("https:user@h/x", "https://h/x"),
-        ("https:/user:pass@h/x", "https://h/x"),
-        ("https:h?a=://b", "https://h/?a=******"),
+        ("https:\t//user:pass@h/x", "https://h/x"),
+        ("https://h/x=a\\y=b", "https://h/x=******/y=******"),
         ("https://h/%zz?a=1", "https://h/%zz?a=******"),
         ("https://h:/x", "https://h:/x"),
     ]);
@@ -280,11 +294,8 @@ proptest! {
     #[test]
     fn an_unambiguous_text_has_the_same_parts_for_the_url_parser(text in nearly_unambiguous()) {
         if let Some(parts) = UrlParts::split(&text).filter(UrlParts::is_unambiguous) {
-            prop_assert_eq!(targets().scrub_by_parser(&text, Some(&parts)), Some(targets().scrub_parts(&parts)));
-            // The parser reads the same URL if the text was split first.
-            let canonical = targets().scrub_by_parser(&text, None).unwrap();
-            let url = |text: &str| Url::parse(text).unwrap();
-            prop_assert_eq!(url(&targets().scrub_parts(&parts)), url(&canonical));
+            let clean = targets().scrub_parts(&parts);
+            prop_assert_eq!(targets().scrub_by_parser(&parts), Some(clean));
         }
     }
 }
@@ -295,10 +306,12 @@ proptest! {
         let Some(clean) = targets().scrub(&text) else { return Ok(()) };
         let before = Url::parse(&text).unwrap();
         let after = Url::parse(&clean).unwrap();
-        prop_assert_eq!((after.username(), after.password(), after.fragment()), ("", None, None));
+        prop_assert_eq!((after.username(), after.password()), ("", None));
+        prop_assert!(matches!(after.fragment(), None | Some("")));
         prop_assert_eq!((after.scheme(), after.host(), after.port()), (before.scheme(), before.host(), before.port()));
         prop_assert_eq!(after.path().split('/').count(), before.path().split('/').count());
-        prop_assert!(clean == text || clean.is_ascii() && !clean.contains(['\\', '#', ' ', '\n']));
+        let host = after.host_str().unwrap_or_default().to_owned();
+        prop_assert!(host.contains("canary2") || !clean.contains("CANARY2"), "{}", clean);
         for piece in after.query().into_iter().flat_map(|query| query.split('&')) {
             let (name, value) = piece.split_once('=').unwrap_or(("", piece));
             prop_assert!(value == "******" || value.is_empty() && name.is_empty() || name == "sv", "{}", piece);

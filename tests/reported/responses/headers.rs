@@ -1,0 +1,62 @@
+//! Header fields: `Retry-After`, and the number of fields.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::harness::{BODY, Harness, cache_status};
+use crate::common::reply::Reply;
+
+#[tokio::test]
+async fn c7_retry_after_is_passed_on_as_graph_says() {
+    let mut harness = Harness::start().await;
+    let error = r#"{"error":{"code":"TooManyRequests","message":"m"}}"#;
+    for status in [429, 503] {
+        for (value, expected) in [("1800", "1800"), ("601", "601"), ("1799.5", "1800"), ("86400", "86400")] {
+            let reply = Reply::json(error).status_of(status).header("retry-after", value);
+            let response = harness.play(reply).await;
+            assert_eq!((response.status, response.header("retry-after")), (status, Some(expected)));
+        }
+        // The date has whole seconds, and the clock fractions.
+        let date = httpdate::fmt_http_date(harness.proxy.clock.now().wall() + Duration::from_mins(30));
+        let response = harness.play(Reply::json(error).status_of(status).header("retry-after", &date)).await;
+        assert!(matches!(response.header("retry-after"), Some("1799" | "1800")), "{response:?}");
+        // More than a day is shortened to a day.
+        for value in ["1000000000000", "86401", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+            let reply = Reply::json(error).status_of(status).header("retry-after", value);
+            assert_eq!(harness.play(reply).await.header("retry-after"), Some("86400"), "{value}");
+        }
+    }
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn c7_the_own_gate_opens_again_after_ten_minutes() {
+    let mut harness = Harness::start().await;
+    let error = r#"{"error":{"code":"TooManyRequests","message":"m"}}"#;
+    harness.play(Reply::json(error).status_of(429).header("retry-after", "1800")).await;
+    let held_back = harness.again().await;
+    assert_eq!(cache_status(&held_back), "connector-cache; detail=throttle-gate");
+    assert_eq!(held_back.header("retry-after"), Some("600"));
+    harness.origin.any(Reply::json(BODY));
+    harness.proxy.clock.advance(Duration::from_secs(600));
+    assert_eq!(harness.again().await.status, 200);
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn c8_the_size_of_a_head_is_limited_and_not_its_number_of_fields() {
+    let mut harness = Harness::start().await;
+    for (fields, expected) in [(99, 200), (101, 200), (500, 200), (2000, 200), (4000, 200), (16_000, 502)] {
+        let mut head = String::from("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n");
+        for number in 0..fields {
+            let _ = write!(head, "x-{number}: {number}\r\n");
+        }
+        let reply = Reply::raw(format!("{head}content-length: {}\r\n\r\n{BODY}", BODY.len()));
+        let response = harness.play(reply).await;
+        assert_eq!(response.status, expected, "{fields}: {}", cache_status(&response));
+        if expected == 200 {
+            assert_eq!(response.text(), BODY);
+        }
+    }
+    harness.stop().await;
+}
