@@ -5,6 +5,7 @@
 //! middleware, the two servers and the tasks beside them.
 
 mod background;
+mod check_files;
 mod connection_cap;
 #[cfg(feature = "demo")]
 pub mod demo;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+pub use self::check_files::check_files;
 use self::descriptors::Descriptors;
 pub use self::listeners::{Listeners, bind};
 use self::reload::LiveSources;

@@ -11,6 +11,7 @@ use connector_cache::app::reload::LiveSources;
 use connector_cache::config::{Config, ConfigError, EffectiveConfig, Sources};
 use connector_cache::observability::{hardening, logging};
 use connector_cache::server::{RUNTIME_SHUTDOWN_TIMEOUT, Workers};
+use connector_cache::support::watched_files::DisplayPath;
 
 /// Faster than the allocator of the C library, and returns memory to the system (`docs/performance.md`).
 #[global_allocator]
@@ -80,12 +81,23 @@ fn dispatch(command: Command) -> ExitCode {
 }
 
 fn check(file: Option<&Path>) -> ExitCode {
-    match EffectiveConfig::load(file, environment_variables()) {
-        Ok(effective) => match write!(std::io::stdout(), "{effective}") {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(EXIT_FAILURE, &format!("the configuration cannot be printed: {error}")),
-        },
-        Err(error) => refuse(&error),
+    let effective = match EffectiveConfig::load(file, environment_variables()) {
+        Ok(effective) => effective,
+        Err(error) => return refuse(&error),
+    };
+    match app::check_files(&effective.config) {
+        Ok(missing) => {
+            for path in missing {
+                let path = DisplayPath(&path);
+                let _ =
+                    writeln!(std::io::stderr(), "connector-cache: {path} does not exist here: not checked");
+            }
+        }
+        Err(error) => return fail(EXIT_FAILURE, &error.to_string()),
+    }
+    match write!(std::io::stdout(), "{effective}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(EXIT_FAILURE, &format!("the configuration cannot be printed: {error}")),
     }
 }
 
