@@ -120,11 +120,11 @@ impl EffectiveConfig {
         Sources::new(file.map(Path::to_owned), env).load()
     }
 
-    /// Reads and checks every key.
-    fn from_raw(raw: RawConfig) -> Result<Self, ConfigError> {
+    /// Reads and checks every key, and the variables of a forward proxy.
+    fn from_raw(raw: RawConfig, proxy_variables: &[(String, String)]) -> Result<Self, ConfigError> {
         let mut reader = ConfigReader::new(raw);
         let r = &mut reader;
-        let (server, upstream) = (schema::server::read(r), schema::graph::read(r));
+        let (server, upstream) = (schema::server::read(r), schema::graph::read(r, proxy_variables));
         let config = Config {
             admin: schema::admin::read(r, server.address),
             server,

@@ -8,8 +8,9 @@
 //! 3. [`breaker`]: circuit breakers and `Retry-After` throttles.
 //!
 //! Then [`GraphClient::send`] builds the request (`request`), takes a connection from the pool of its runtime (`pool`, with
-//! one connection prepared by `preconnect`), and reads the response (`response`, `body`). A new connection needs an address
-//! (`dns`), TCP, a proxy if the environment has one, and TLS (`connector`). Failures become the reasons of
+//! one connection prepared by `preconnect`), and reads the response (`response`, `body`). A new connection needs addresses
+//! (`dns`), which `happy_eyeballs` tries in turn, TCP, the `forward_proxy` of the environment if there is one, and TLS
+//! (`connector`). Failures become the reasons of
 //! [`UpstreamFailure`] in `error`; `reuse` decides whether a failed request may be
 //! sent again.
 //!
@@ -20,7 +21,7 @@
 //! (promise 4). Redirects are not followed, so the token reaches no other host. A condition is Graph's own validator, never
 //! the caller's. Apart from validators, this module knows nothing of the cache.
 //!
-//! Imports inside the module go one way: `client` → `pool` → `preconnect` → `connector` → `connection` → `reuse` → `dns`.
+//! Imports inside the module go one way: `client` → `pool` → `preconnect` → `connector` → `connection` → `reuse` → `dns`. `stream_limit` reads the limit of streams of a connection.
 
 mod body;
 pub mod body_workers;
@@ -33,6 +34,8 @@ mod dns;
 mod error;
 mod failure;
 pub mod fair_queue;
+mod forward_proxy;
+mod happy_eyeballs;
 mod interim;
 pub mod metrics;
 pub mod permits;
@@ -42,13 +45,15 @@ mod request;
 mod response;
 mod retry;
 mod reuse;
+mod stream_limit;
 pub mod unauthorized_tokens;
 pub mod unproven_limit;
 
 pub use self::body::RawBody;
 pub use self::client::{GraphCall, GraphClient};
 pub use self::config::{Config, Timeouts};
-pub use self::connector::{ProxyError, SetupError};
+pub use self::connector::SetupError;
 pub use self::failure::{RequestError, UpstreamFailure};
+pub use self::forward_proxy::{ForwardProxy, ProxyVariableError};
 pub use self::response::UpstreamResponse;
 pub use self::retry::Retry;

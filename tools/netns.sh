@@ -39,7 +39,9 @@ for end in "$near:10.99.0.1" "$far:10.99.0.2"; do
 done
 
 # The namespaces have no way to a registry: what is needed is built before.
-cargo test --quiet --locked --features test-net --test netns --no-run
+cargo test --quiet --locked --features test-net --test netns --test reported --no-run
+# Needs a mount namespace of its own for each name, and no wire.
+cargo test --locked --offline --features test-net --test reported d1_
 # Rules are for the whole namespace, so one test at a time.
 ip netns exec "$near" env NET_NEAR="$near" NET_FAR="$far" \
     cargo test --locked --offline --features test-net --test netns -- --test-threads 1 "$@"

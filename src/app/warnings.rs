@@ -30,6 +30,8 @@ pub enum Warning {
         /// Open-file limit.
         limit: usize,
     },
+    /// A file does not exist on this machine.
+    MissingFile(&'static str, PathBuf),
     /// All users of the machine can read a file with a secret.
     ReadableByOthers(&'static str, PathBuf),
     /// Tokens pass the network unencrypted.
@@ -120,6 +122,13 @@ impl fmt::Display for Warning {
                 "limits.connections is capped at {fitting} and not {configured}: the open-file limit ({limit}, ulimit -Hn) leaves \
                  no more beside Graph and the admin port. Raise that limit, or lower limits.connections"
             ),
+            Self::MissingFile(key, path) => {
+                write!(
+                    f,
+                    "{key}: {} does not exist here and is not checked; a start needs it",
+                    DisplayPath(path)
+                )
+            }
             Self::ReadableByOthers(key, path) => write!(
                 f,
                 "{key} ({}) can be read by all users of this machine. Remove the permission: chmod o-r",

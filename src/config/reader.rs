@@ -69,6 +69,11 @@ impl ConfigReader {
         self.settings.push(Setting { key, form, value: None, redacted: None, source: ValueSource::Default });
     }
 
+    /// Records a problem outside of the keys.
+    pub(super) fn problem(&mut self, problem: String) {
+        self.problems.push(problem);
+    }
+
     /// Records that two values contradict each other, unless one of them is already refused.
     pub(super) fn conflict(&mut self, keys: [&'static str; 2], rule: &str) {
         if keys.iter().any(|key| self.refused.contains(key)) {

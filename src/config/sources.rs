@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::raw_config::{PREFIX, RawConfig};
 use super::{ConfigError, EffectiveConfig};
 use crate::support::watched_files::{ReadError, ReloadTrigger, SecretBytes, WatchedFiles};
+use crate::upstream::ForwardProxy;
 
 /// An optional file, and the environment at the start of the process.
 #[derive(Debug)]
@@ -13,13 +14,19 @@ pub struct Sources {
     file: Option<PathBuf>,
     files: WatchedFiles,
     env: Vec<(String, String)>,
+    /// Variables of a forward proxy. They belong to no key.
+    proxy_variables: Vec<(String, String)>,
 }
 
 impl Sources {
-    /// Keeps the path and the variables `CONNECTOR_CACHE__<SECTION>__<KEY>` of `env`. Does not read the file.
+    /// Keeps the path, the variables `CONNECTOR_CACHE__<SECTION>__<KEY>` of `env` and those of a forward proxy. Does not read
+    /// the file.
     pub fn new(file: Option<PathBuf>, env: impl Iterator<Item = (String, String)>) -> Self {
         let files = WatchedFiles::new(file.iter().cloned().collect());
-        Self { file, files, env: env.filter(|(name, _)| name.starts_with(PREFIX)).collect() }
+        let is_known = |name: &str| name.starts_with(PREFIX) || ForwardProxy::is_variable(name);
+        let (env, proxy_variables) =
+            env.filter(|(name, _)| is_known(name)).partition(|(name, _)| name.starts_with(PREFIX));
+        Self { file, files, env, proxy_variables }
     }
 
     /// Returns the path of the file.
@@ -44,6 +51,7 @@ impl Sources {
             String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, not_text))
         });
         let file = self.file.as_deref().map(|path| (path, text));
-        EffectiveConfig::from_raw(RawConfig::parse(file, self.env.iter().cloned()).map_err(ConfigError)?)
+        let raw = RawConfig::parse(file, self.env.iter().cloned()).map_err(ConfigError)?;
+        EffectiveConfig::from_raw(raw, &self.proxy_variables)
     }
 }

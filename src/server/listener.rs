@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -190,7 +190,19 @@ impl<S: Service> OpenConnections<S> {
             }),
             Some(tls) => self.spawn(stream, address_slot, async move |stream| {
                 match timeout(settings.limits.tls_timeout, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => shared.serve_connection(stream, peer, closing, task_state).await,
+                    Ok(Ok(Some(stream))) => {
+                        // The connection accepts no request after the end of the certificate that allowed it.
+                        let time_left = tls::client_certificate_time_left(&stream);
+                        let (certificate_end, ending_state) = (closing.clone(), Arc::clone(&task_state));
+                        let serve = pin!(shared.serve_connection(stream, peer, closing, task_state));
+                        serve_for(time_left, serve, || {
+                            ending_state.start_drain();
+                            certificate_end.cancel();
+                        })
+                        .await;
+                    }
+                    // A probe of the port.
+                    Ok(Ok(None)) => {}
                     Ok(Err(error)) => {
                         shared.metrics.rejected.inc(ConnRejection::Handshake);
                         tracing::debug!(%error, "a TLS handshake failed");
@@ -280,6 +292,21 @@ impl<S: Service> OpenConnections<S> {
         self.tasks.shutdown().await;
         cut
     }
+}
+
+/// Runs `serve`, and calls `end` after `time`, if there is one.
+async fn serve_for(
+    time: Option<Duration>,
+    mut serve: Pin<&mut impl Future<Output = ()>>,
+    end: impl FnOnce(),
+) {
+    if let Some(time) = time {
+        tokio::select! {
+            () = &mut serve => return,
+            () = sleep(time) => end(),
+        }
+    }
+    serve.await;
 }
 
 /// Returns whether `accept` failed because of the connection that it would have returned, and not for lack of file

@@ -16,11 +16,12 @@ use super::connector::{Connector, SetupError};
 use super::error::{AttemptError, classify_attempt};
 use super::interim::limit_interim_responses;
 use super::permits::{UpstreamPermit, UpstreamPermits};
-use super::pool::{HttpClient, Pool, PoolConnector, build_client};
+use super::pool::{HttpClient, Pool, PoolConnector, StreamSlot, build_client};
 use super::preconnect::Preconnect;
 use super::request::{GraphRequest, build_request};
 use super::response::{UpstreamResponse, receive};
 use super::reuse::ReuseGuard;
+use super::stream_limit::LastStreamLimit;
 use crate::auth::Token;
 use crate::cache::conditional::Validators;
 use crate::http::ids::Ids;
@@ -39,7 +40,7 @@ pub struct GraphClient {
     /// Makes new connections, and never hands out the preconnected one.
     connector: Connector,
     preconnect: Arc<Preconnect>,
-    max_idle_connections: usize,
+    connect_timeout: Duration,
     /// Opens a new connection for each request: if one connection of the pool was stale, the next may be stale as well.
     unpooled: HttpClient,
     base: Uri,
@@ -68,8 +69,31 @@ pub struct GraphCall<'a> {
     pub timeouts: Timeouts,
 }
 
-/// Head of a response, the start of its request, and the span of the attempt.
-type ResponseHead = (http::Response<Incoming>, Instant, AttemptSpan);
+/// Head of a response.
+struct ResponseHead<'a> {
+    response: http::Response<Incoming>,
+    /// Start of the attempt.
+    started: Instant,
+    span: AttemptSpan,
+    /// Held until the body is received.
+    client: AttemptClient<'a>,
+}
+
+/// Client of one attempt.
+enum AttemptClient<'a> {
+    /// A client of the pool, with one of its streams.
+    Pooled(StreamSlot),
+    Unpooled(&'a HttpClient),
+}
+
+impl AttemptClient<'_> {
+    fn client(&self) -> &HttpClient {
+        match self {
+            Self::Pooled(slot) => slot,
+            Self::Unpooled(client) => client,
+        }
+    }
+}
 
 impl GraphClient {
     /// Creates a client with an empty pool. The environment's `HTTPS_PROXY` and `NO_PROXY` apply.
@@ -85,12 +109,14 @@ impl GraphClient {
         let base = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
         let (connector, preconnect) = (Connector::new(config)?, Arc::<Preconnect>::default());
         let pooled = PoolConnector::new(connector.clone(), Some(Arc::clone(&preconnect)));
+        let is_https = config.base_url.scheme() == "https";
+        let last_limit = if is_https { LastStreamLimit::default() } else { LastStreamLimit::unlimited() };
         Ok(Self {
-            pool: RwLock::new(Pool::new(0, pooled, config.in_flight).into()),
+            pool: RwLock::new(Pool::new(pooled, config.in_flight, last_limit).into()),
             unpooled: build_client(PoolConnector::new(connector.clone(), None), 0),
             connector,
             preconnect,
-            max_idle_connections: config.in_flight,
+            connect_timeout: config.connect_timeout,
             base,
             permits,
             max_body: config.max_body,
@@ -140,7 +166,9 @@ impl GraphClient {
         self.preconnect.record_request();
         let deadline = permit.requested_at + timeouts.total;
         let pool = Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner));
-        let (pooled, pool_is_stale) = (pool.local_client(), AtomicBool::new(false));
+        let (pooled, pool_is_stale) = (pool.local(), AtomicBool::new(false));
+        // The wait for a stream counts as time of this process: the timeout of the first byte starts afterwards.
+        let acquire_stream = async || AttemptClient::Pooled(pooled.acquire(self.connect_timeout).await);
         let build = |span: &AttemptSpan| build_request(&self.base, resource, token, ids, span.span_id());
         let span = self.tracer.start_attempt_span(ids, resource.kind(), false);
         let first = build(&span).map(|mut request| {
@@ -148,24 +176,22 @@ impl GraphClient {
             request
         });
         // Each attempt ends at the deadline.
-        let received = match self
-            .attempt(&pooled, (timeouts.first_byte, deadline, &pool_is_stale), (first, span), condition)
-            .await
-        {
+        let times = (timeouts.first_byte, deadline, &pool_is_stale);
+        let received = match self.attempt(acquire_stream().await, times, (first, span), condition).await {
             Err(AttemptError::Retryable(reason)) => {
                 self.metrics.retries.inc(reason);
                 let client = match reason {
-                    Retry::StaleConnection => &self.unpooled,
-                    Retry::RefusedStream | Retry::OtherRepresentation => &*pooled,
+                    Retry::StaleConnection => AttemptClient::Unpooled(&self.unpooled),
+                    Retry::RefusedStream | Retry::OtherRepresentation => acquire_stream().await,
                 };
                 let span = self.tracer.start_attempt_span(ids, resource.kind(), true);
                 let second = (build(&span), span);
-                self.attempt(client, (timeouts.first_byte, deadline, &pool_is_stale), second, None).await
+                self.attempt(client, times, second, None).await
             }
             first => first,
         };
         let result = match received.map_err(AttemptError::into_failure) {
-            Ok((response, started, mut span)) => {
+            Ok(ResponseHead { response, started, mut span, client: _client }) => {
                 let limits = BodyLimits {
                     max_bytes: self.max_body,
                     budget: &self.byte_budget,
@@ -204,18 +230,18 @@ impl GraphClient {
         if pool.generation == old.generation {
             self.preconnect.clear();
             let pooled = PoolConnector::new(self.connector.clone(), Some(Arc::clone(&self.preconnect)));
-            *pool = Pool::new(old.generation + 1, pooled, self.max_idle_connections).into();
+            *pool = old.successor(pooled).into();
         }
     }
 
     /// Sends a request and waits for the head of the response. A 304 is accepted only if it matches `condition`.
-    async fn attempt(
+    async fn attempt<'a>(
         &self,
-        client: &HttpClient,
+        client: AttemptClient<'a>,
         (first_byte_timeout, deadline, pool_is_stale): (Duration, Instant, &AtomicBool),
         (request, mut span): (Option<GraphRequest>, AttemptSpan),
         condition: Option<&Validators>,
-    ) -> Result<ResponseHead, AttemptError> {
+    ) -> Result<ResponseHead<'a>, AttemptError> {
         let started = Instant::now();
         let mut request = request.ok_or(AttemptError::Final(UpstreamFailure::Protocol))?;
         let (head_deadline, timeout_failure) = match started + first_byte_timeout {
@@ -227,7 +253,7 @@ impl GraphClient {
         let response = tokio::select! {
             biased;
             () = too_many_interim => Err(AttemptError::Final(UpstreamFailure::Protocol)),
-            response = timeout_at(head_deadline, client.request(request)) => match response {
+            response = timeout_at(head_deadline, client.client().request(request)) => match response {
                 Ok(response) => response.map_err(|error| classify_attempt(&error, &reuse)),
                 Err(_) => Err(AttemptError::Final(timeout_failure)),
             },
@@ -251,6 +277,6 @@ impl GraphClient {
             span.record_failure(error.as_str());
             return Err(error);
         }
-        Ok((response, started, span))
+        Ok(ResponseHead { response, started, span, client })
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::forward_proxy::ForwardProxy;
+
 /// Configuration of the Graph client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -23,6 +25,8 @@ pub struct Config {
     /// `limits.origin_requests`: requests to Graph at one time; further requests wait. A quarter is reserved for proven
     /// tokens.
     pub in_flight: usize,
+    /// `HTTPS_PROXY` or `ALL_PROXY` of the environment, unless `NO_PROXY` exempts Graph.
+    pub proxy: Option<ForwardProxy>,
 }
 
 impl Default for Config {
@@ -37,6 +41,7 @@ impl Default for Config {
             timeout: Duration::from_secs(10),
             max_body: 1 << 20,
             in_flight: 256,
+            proxy: None,
         }
     }
 }

@@ -13,8 +13,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::dns::LastGoodAddress;
+use super::dns::AddressHistory;
 use super::reuse::ReuseState;
+use super::stream_limit::{SettingsReader, StreamLimit};
 
 /// TCP stream, with or without TLS.
 pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -25,19 +26,30 @@ pub(super) struct UpstreamConnection {
     state: ReuseState,
     /// Bytes received before the first request.
     early: Vec<u8>,
+    /// Set for HTTP/2 connections of the pool.
+    settings: Option<SettingsReader>,
 }
 
 impl UpstreamConnection {
-    /// Wraps a new stream and registers its peer in `last_good_address`.
-    pub(super) fn new(stream: Stream, last_good_address: Arc<LastGoodAddress>) -> Self {
+    /// Wraps a new stream and registers its peer in `address_history`.
+    pub(super) fn new(stream: Stream, address_history: Arc<AddressHistory>) -> Self {
         let mut extensions = Extensions::new();
         stream.connected().get_extras(&mut extensions);
         let peer = extensions.get().map(|info: &HttpInfo| info.remote_addr().ip());
         if let Some(peer) = peer {
-            last_good_address.record_connection(peer);
+            address_history.record_connection(peer);
         }
-        let state = ReuseState::new(peer, last_good_address);
-        Self { stream: TokioIo::new(stream), state, early: Vec::new() }
+        let state = ReuseState::new(peer, address_history);
+        Self { stream: TokioIo::new(stream), state, early: Vec::new(), settings: None }
+    }
+
+    /// Reports the stream limit of the connection to `limit` from now on. Call it before the first byte is read.
+    pub(super) fn report_stream_limit(&mut self, limit: Arc<StreamLimit>) {
+        if self.connected().is_negotiated_h2() {
+            self.settings = Some(SettingsReader::new(limit));
+        } else {
+            limit.set_unlimited();
+        }
     }
 
     /// Returns whether an idle connection can be used: the peer has not closed it, and has sent at most
@@ -74,13 +86,15 @@ impl AsyncRead for UpstreamConnection {
         if !self.early.is_empty() {
             let length = self.early.len().min(buf.remaining());
             buf.put_slice(&self.early[..length]);
-            self.early.drain(..length);
+            let early: Vec<_> = self.early.drain(..length).collect();
+            self.settings.iter_mut().for_each(|settings| settings.read(&early));
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.state.record_read();
+            self.settings.iter_mut().for_each(|settings| settings.read(&buf.filled()[before..]));
         }
         read
     }

@@ -1,48 +1,46 @@
-//! Connector: makes connections to Graph by name resolution, TCP, the proxy of the environment if there is one, and TLS.
+//! Connector: makes connections to Graph by name resolution, TCP, the forward proxy if there is one, and TLS.
 //!
 //! One timeout (`graph.connect_timeout`) covers all steps. A pool may pass in a connection that exists already; where it
 //! comes from is not known here.
 
-use std::future::{Future, poll_fn, ready};
-use std::net::SocketAddr;
+use std::future::{Future, Ready, ready};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::GaiResolver;
-use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::proxy::matcher::Matcher;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use rustls::ClientConfig;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
+use url::Host;
 
 use super::config::Config;
 use super::connection::{Stream, UpstreamConnection};
-use super::dns::{LastGoodAddress, Resolver, SystemResolver};
+use super::dns::{ResolveError, Resolver, SystemResolver};
+use super::forward_proxy::{ForwardProxy, tunnel};
+pub(super) use super::happy_eyeballs::BoxError;
+use super::happy_eyeballs::{ConnectTimeout, race};
 use crate::support::client_tls::{self, RootsError};
 
 /// Future of a connection.
 pub(super) type Connecting =
     Pin<Box<dyn Future<Output = Result<TokioIo<UpstreamConnection>, BoxError>> + Send>>;
 
-pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Connector to Graph. Clones share the last good address.
+/// Connector to Graph. Clones share the history of the addresses.
 #[derive(Clone, Debug)]
 pub(super) struct Connector<R = GaiResolver> {
-    route: Route<R>,
-    last_good_address: Arc<LastGoodAddress>,
+    resolver: Resolver<R>,
+    tls: Arc<ClientConfig>,
+    proxy: Option<Arc<ForwardProxy>>,
     connect_timeout: Duration,
-}
-
-#[derive(Clone, Debug)]
-enum Route<R> {
-    Direct(HttpsConnector<HttpConnector<Resolver<R>>>),
-    Proxied(HttpsConnector<Tunnel<HttpConnector<Resolver<R>>>>),
 }
 
 /// Error of the Graph client at startup.
@@ -51,22 +49,7 @@ pub enum SetupError {
     /// The root certificates.
     #[error(transparent)]
     Roots(#[from] RootsError),
-    /// The proxy of the environment.
-    #[error(transparent)]
-    Proxy(#[from] ProxyError),
 }
-
-/// `HTTPS_PROXY` has a scheme that is not supported.
-#[derive(Debug, thiserror::Error)]
-#[error("HTTPS_PROXY: expected a proxy of the form http://host:port, found one with the scheme {scheme:?}")]
-pub struct ProxyError {
-    scheme: String,
-}
-
-/// Timeout of a connection attempt (`graph.connect_timeout`).
-#[derive(Debug, thiserror::Error)]
-#[error("connection attempt timed out")]
-pub(super) struct ConnectTimeout;
 
 impl Connector {
     /// Creates a connector that resolves names by the platform's resolver.
@@ -78,38 +61,18 @@ impl Connector {
 impl<R: SystemResolver> Connector<R> {
     /// Creates a connector that resolves names by `system`.
     fn with_resolver(config: &Config, system: R) -> Result<Self, SetupError> {
-        let uri = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
-        let is_https = config.base_url.scheme() == "https";
-        // `http` is allowed only to a loopback address, which a proxy cannot reach.
-        let proxy = Matcher::from_env().intercept(&uri).filter(|_| is_https);
-        let tls = if is_https {
+        let mut tls = if config.base_url.scheme() == "https" {
             client_tls::client_config(config.ca_file.as_deref())?
         } else {
             client_tls::config_without_roots()?
         };
-        let tls = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions();
-        let resolver = Resolver::new(system, config.connect_timeout);
-        let last_good_address = Arc::clone(resolver.last_good_address());
-        let mut tcp = HttpConnector::new_with_resolver(resolver);
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(TCP_KEEP_ALIVE));
-        let route = match proxy {
-            None => Route::Direct(tls.wrap_connector(tcp)),
-            Some(proxy) if proxy.uri().scheme_str() == Some("http") => {
-                let tunnel = Tunnel::new(proxy.uri().clone(), tcp);
-                let tunnel = match proxy.basic_auth() {
-                    Some(credentials) => tunnel.with_auth(credentials.clone()),
-                    None => tunnel,
-                };
-                Route::Proxied(tls.wrap_connector(tunnel))
-            }
-            Some(proxy) => {
-                let scheme = proxy.uri().scheme_str().unwrap_or_default().to_owned();
-                return Err(ProxyError { scheme }.into());
-            }
-        };
-        Ok(Self { route, last_good_address, connect_timeout: config.connect_timeout })
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self {
+            resolver: Resolver::new(system, config.connect_timeout),
+            tls: Arc::new(tls),
+            proxy: config.proxy.clone().map(Arc::new),
+            connect_timeout: config.connect_timeout,
+        })
     }
 }
 
@@ -118,53 +81,102 @@ where
     R: SystemResolver<Response: Iterator<Item = SocketAddr>, Future: Send>,
 {
     /// Makes a new connection.
-    pub(super) async fn connect(&mut self, uri: Uri) -> Result<UpstreamConnection, BoxError> {
-        poll_fn(|cx| self.poll_ready(cx)).await?;
-        Ok(self.call(uri).await?.into_inner())
+    pub(super) async fn connect(&self, uri: Uri) -> Result<UpstreamConnection, BoxError> {
+        Ok(self.connect_unless(uri, ready(None)).await?.into_inner())
     }
 
     /// Returns the connection of `ready`, or a new one if `ready` has none. One timeout covers both.
-    pub(super) fn connect_unless<F>(&mut self, uri: Uri, ready: F) -> Connecting
+    pub(super) fn connect_unless<F>(&self, uri: Uri, ready: F) -> Connecting
     where
         F: Future<Output = Option<UpstreamConnection>> + Send + 'static,
     {
-        let (last_good_address, connect_timeout) =
-            (Arc::clone(&self.last_good_address), self.connect_timeout);
-        let connecting: Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>> = match &mut self.route
-        {
-            Route::Direct(route) => Box::pin(route.call(uri)),
-            Route::Proxied(route) => Box::pin(route.call(uri)),
-        };
+        let connector = self.clone();
         Box::pin(async move {
-            let connected = timeout(connect_timeout, async {
-                if let Some(connection) = ready.await {
-                    return Ok::<_, BoxError>(connection);
-                }
-                Ok(UpstreamConnection::new(connecting.await?, Arc::clone(&last_good_address)))
-            });
-            let connected = connected.await.map_err(|_| ConnectTimeout.into());
-            Ok(TokioIo::new(connected.flatten().inspect_err(|_| last_good_address.record_failure())?))
+            let deadline = Instant::now() + connector.connect_timeout;
+            if let Some(connection) = timeout_at(deadline, ready).await.map_err(|_| ConnectTimeout)? {
+                return Ok(TokioIo::new(connection));
+            }
+            let history = Arc::clone(connector.resolver.address_history());
+            let stream = timeout_at(deadline, connector.establish(uri, deadline)).await;
+            let stream = stream.map_err(|_| ConnectTimeout)??;
+            Ok(TokioIo::new(UpstreamConnection::new(stream, history)))
         })
+    }
+
+    /// Resolves the name of Graph or of the proxy, and connects to the first address that responds.
+    async fn establish(mut self, uri: Uri, deadline: Instant) -> Result<Stream, BoxError> {
+        let history = Arc::clone(self.resolver.address_history());
+        let times = (self.connect_timeout, deadline);
+        let Some(proxy) = self.proxy.clone() else {
+            let (host, port) = destination(&uri)?;
+            let addresses = self.resolve(host).await?;
+            let attempt = |address, connected: Arc<tokio::sync::Notify>| {
+                let (tls, uri) = (Arc::clone(&self.tls), uri.clone());
+                async move {
+                    let stream = connect_tcp((address, port).into()).await?;
+                    connected.notify_one();
+                    secure(stream, tls, uri).await
+                }
+            };
+            return race(addresses, times, &history, attempt).await;
+        };
+        let addresses = self.resolve(proxy.host.clone()).await?;
+        // The tunnel and TLS are not part of the race: their time depends on Graph, not on the address of the proxy.
+        let stream = race(addresses, times, &history, async |address, _| {
+            Ok(connect_tcp((address, proxy.port).into()).await?)
+        });
+        let (host, port) = destination(&uri)?;
+        let mut stream = stream.await?;
+        tunnel::open(&mut stream, &format!("{host}:{port}"), &proxy).await?;
+        secure(stream, self.tls, uri).await
+    }
+
+    async fn resolve(&mut self, host: Host<String>) -> Result<Vec<IpAddr>, ResolveError> {
+        match host {
+            Host::Ipv4(address) => Ok(vec![address.into()]),
+            Host::Ipv6(address) => Ok(vec![address.into()]),
+            Host::Domain(name) => {
+                let name = name.parse::<Name>().map_err(io::Error::other)?;
+                self.resolver.resolve(name).await
+            }
+        }
     }
 }
 
-impl<R> Service<Uri> for Connector<R>
-where
-    R: SystemResolver<Response: Iterator<Item = SocketAddr>, Future: Send>,
-{
-    type Response = TokioIo<UpstreamConnection>;
-    type Error = BoxError;
-    type Future = Connecting;
+/// Returns host and port of a URI.
+fn destination(uri: &Uri) -> io::Result<(Host<String>, u16)> {
+    let host = uri.host().and_then(|host| Host::parse(host).ok());
+    let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let host = host.ok_or_else(|| io::Error::other("the URI has no valid host"))?;
+    Ok((host, uri.port_u16().unwrap_or(default)))
+}
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        match &mut self.route {
-            Route::Direct(route) => route.poll_ready(cx),
-            Route::Proxied(route) => route.poll_ready(cx),
-        }
+async fn connect_tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_KEEP_ALIVE))?;
+    Ok(stream)
+}
+
+/// Performs the TLS handshake if the scheme of `uri` is `https`.
+async fn secure(stream: TcpStream, tls: Arc<ClientConfig>, uri: Uri) -> Result<Stream, BoxError> {
+    HttpsConnector::from((Established(Some(stream)), tls)).call(uri).await
+}
+
+/// Connector with one connection, for the TLS connector above.
+struct Established(Option<TcpStream>);
+
+impl Service<Uri> for Established {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, uri: Uri) -> Connecting {
-        self.connect_unless(uri, ready(None))
+    fn call(&mut self, _: Uri) -> Self::Future {
+        ready(self.0.take().map(TokioIo::new).ok_or_else(|| io::ErrorKind::NotConnected.into()))
     }
 }
 

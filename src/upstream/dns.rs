@@ -2,17 +2,15 @@
 //!
 //! A client resolves one name: Graph's, or the proxy's. All connections share one lookup at a time, and at most one a
 //! second. If a lookup fails, returns no address, takes too long, or returns only addresses that cannot be reached, the
-//! last good address is tried, for [`LAST_GOOD_ADDRESS_TTL`](last_good_address) at most. The fallback extends no trust: the
+//! last good address is tried, for [`LAST_GOOD_ADDRESS_TTL`](address_history) at most. The fallback extends no trust: the
 //! peer must still present a certificate for the name.
 
-mod last_good_address;
+mod address_history;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::dns::Name;
@@ -20,14 +18,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
-pub(super) use self::last_good_address::LastGoodAddress;
+pub(super) use self::address_history::AddressHistory;
 
-/// Resolver of one name. Clones share the lookup and the last good address.
+/// Resolver of one name. Clones share the lookup and the history of the addresses.
 #[derive(Clone, Debug)]
 pub(super) struct Resolver<R> {
     system: R,
     lookup: Arc<SharedLookup>,
-    last_good_address: Arc<LastGoodAddress>,
+    address_history: Arc<AddressHistory>,
     /// Time after which a fallback address is preferred to a lookup that still runs.
     fallback_delay: Duration,
 }
@@ -47,15 +45,15 @@ impl From<io::Error> for ResolveError {
 type LookupResult = Result<Vec<IpAddr>, ResolveError>;
 
 impl<R> Resolver<R> {
-    /// Creates a resolver without a last good address. Half of `connect_timeout` remains for the connection itself.
+    /// Creates a resolver without a history. Half of `connect_timeout` remains for the connection itself.
     pub(super) fn new(system: R, connect_timeout: Duration) -> Self {
-        let (lookup, last_good_address) = Default::default();
-        Self { system, lookup, last_good_address, fallback_delay: connect_timeout / 2 }
+        let (lookup, address_history) = Default::default();
+        Self { system, lookup, address_history, fallback_delay: connect_timeout / 2 }
     }
 
-    /// Returns the address that connections and responses confirm.
-    pub(super) fn last_good_address(&self) -> &Arc<LastGoodAddress> {
-        &self.last_good_address
+    /// Returns the history that connections and responses update.
+    pub(super) fn address_history(&self) -> &Arc<AddressHistory> {
+        &self.address_history
     }
 }
 
@@ -67,34 +65,23 @@ pub(super) trait SystemResolver:
 
 impl<R: Service<Name, Error = io::Error> + Clone + Send + Sync + 'static> SystemResolver for R {}
 
-impl<R> Service<Name> for Resolver<R>
+impl<R> Resolver<R>
 where
     R: SystemResolver<Response: Iterator<Item = SocketAddr>, Future: Send>,
 {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = ResolveError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ResolveError>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ResolveError>> {
-        self.system.poll_ready(cx).map_err(ResolveError::from)
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
+    /// Returns the addresses of a name in the order in which they are tried.
+    pub(super) async fn resolve(&mut self, name: Name) -> LookupResult {
+        poll_fn(|cx| self.system.poll_ready(cx)).await?;
         let mut receiver = self.lookup.join_or_start(|| {
             let lookup = self.system.call(name);
             async move { lookup.await.map(|found| found.map(|address| address.ip()).collect()) }
         });
-        let (last_good_address, fallback_delay) = (Arc::clone(&self.last_good_address), self.fallback_delay);
-        Box::pin(async move {
-            let result = match timeout(fallback_delay, wait_for_result(&mut receiver)).await {
-                Ok(result) => result,
-                Err(_) if last_good_address.has_fallback() => Ok(Vec::new()),
-                Err(_) => wait_for_result(&mut receiver).await,
-            };
-            let addresses = last_good_address.addresses_to_try(result)?;
-            let addresses: Vec<_> = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
-            Ok(addresses.into_iter())
-        })
+        let result = match timeout(self.fallback_delay, wait_for_result(&mut receiver)).await {
+            Ok(result) => result,
+            Err(_) if self.address_history.has_fallback() => Ok(Vec::new()),
+            Err(_) => wait_for_result(&mut receiver).await,
+        };
+        self.address_history.addresses_to_try(result)
     }
 }
 

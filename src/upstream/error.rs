@@ -5,8 +5,9 @@ use std::io;
 
 use hyper_util::client::legacy;
 
-use super::connector::ConnectTimeout;
 use super::dns::ResolveError;
+use super::forward_proxy::tunnel::TunnelError;
+use super::happy_eyeballs::ConnectTimeout;
 use super::reuse::ReuseGuard;
 use crate::support::labels::Label;
 use crate::upstream::Retry;
@@ -44,9 +45,14 @@ impl AttemptError {
 /// would multiply the load of an overloaded server.
 pub(super) fn classify_attempt(error: &legacy::Error, reuse: &ReuseGuard<'_>) -> AttemptError {
     if is_unprocessed(error) {
+        if find::<h2::Error>(error).is_some_and(h2::Error::is_go_away) {
+            // The connection accepts no further stream, and the pool may notice later than the retry.
+            reuse.close_when_idle();
+        }
         return AttemptError::Retryable(Retry::RefusedStream);
     }
     match classify_request_error(error) {
+        UpstreamFailure::Reset if is_unsent(error) => AttemptError::Retryable(Retry::StaleConnection),
         UpstreamFailure::Reset if reuse.was_stale() && !has_http2_reason(error) => {
             AttemptError::Retryable(Retry::StaleConnection)
         }
@@ -79,11 +85,18 @@ pub(super) fn classify_body_error(error: &hyper::Error) -> UpstreamFailure {
 }
 
 /// Returns whether Graph declares that it did not process the request (RFC 9113, section 8.7).
+///
+/// h2 attaches a GOAWAY of the peer to the streams above its last stream id and to streams that were never opened, whatever
+/// the error code. The other streams of the connection end with an I/O error when the connection ends.
 fn is_unprocessed(error: &legacy::Error) -> bool {
     find::<h2::Error>(error).is_some_and(|error| {
-        error.reason() == Some(h2::Reason::REFUSED_STREAM)
-            || (error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
+        error.is_remote() && (error.reason() == Some(h2::Reason::REFUSED_STREAM) || error.is_go_away())
     })
+}
+
+/// Returns whether the connection ended before hyper sent the request on it.
+fn is_unsent(error: &legacy::Error) -> bool {
+    find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled)
 }
 
 /// Returns whether Graph ended the stream or the connection by a frame with an error code, which is a response byte.
@@ -97,6 +110,8 @@ fn classify_connect_error(error: &legacy::Error) -> UpstreamFailure {
     };
     if find::<io::Error>(error).is_some_and(is_exhausted) {
         UpstreamFailure::NoSocket
+    } else if find::<TunnelError>(error).is_some_and(TunnelError::requires_credentials) {
+        UpstreamFailure::ProxyAuth
     } else if find::<ConnectTimeout>(error).is_some() {
         UpstreamFailure::ConnectTimeout
     } else if find::<ResolveError>(error).is_some() {

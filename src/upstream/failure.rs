@@ -13,6 +13,8 @@ labels! {
         Dns = "dns",
         /// No connection could be made.
         Connect = "connect",
+        /// The forward proxy of `HTTPS_PROXY` requires other credentials (407).
+        ProxyAuth = "proxy-auth",
         /// This machine has no file descriptor, port or memory left for a connection.
         NoSocket = "no-socket",
         /// No connection was made within `graph.connect_timeout`.
@@ -56,7 +58,7 @@ impl UpstreamFailure {
                 "ServiceNotAvailable",
                 "The cache cannot open another connection to Microsoft Graph.",
             ),
-            Self::Dns | Self::Connect | Self::Tls | Self::Reset => {
+            Self::Dns | Self::Connect | Self::ProxyAuth | Self::Tls | Self::Reset => {
                 (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph could not be reached.")
             }
             _ => (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph's response could not be used."),

@@ -2,6 +2,7 @@
 //! threads twice.
 
 mod connector;
+mod local;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,11 +15,13 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::runtime::{Handle, Id};
 
 pub(super) use self::connector::PoolConnector;
+pub(super) use self::local::{LocalPool, StreamSlot};
+use super::stream_limit::LastStreamLimit;
 
-/// HTTP client with the idle connections of one runtime.
+/// HTTP client with its idle connections.
 pub(super) type HttpClient = Client<PoolConnector, Empty<Bytes>>;
 
-/// Clients of all runtimes.
+/// Pools of all runtimes.
 #[derive(Debug)]
 pub(super) struct Pool {
     /// Number of pools that this one has replaced.
@@ -26,24 +29,44 @@ pub(super) struct Pool {
     connector: PoolConnector,
     /// Idle connections of each runtime.
     max_idle: usize,
-    clients: RwLock<HashMap<Id, Arc<HttpClient>>>,
+    /// Stream limit of the last connection, for connections of other runtimes and of the next pool.
+    last_limit: Arc<LastStreamLimit>,
+    runtimes: RwLock<HashMap<Id, Arc<LocalPool>>>,
 }
 
 impl Pool {
     /// Creates a pool without connections.
-    pub(super) fn new(generation: u64, connector: PoolConnector, max_idle: usize) -> Self {
-        Self { generation, connector, max_idle, clients: RwLock::default() }
+    pub(super) fn new(connector: PoolConnector, max_idle: usize, last_limit: LastStreamLimit) -> Self {
+        Self {
+            generation: 0,
+            connector,
+            max_idle,
+            last_limit: Arc::new(last_limit),
+            runtimes: RwLock::default(),
+        }
     }
 
-    /// Returns the client of the current runtime.
-    pub(super) fn local_client(&self) -> Arc<HttpClient> {
+    /// Creates an empty pool that replaces this one.
+    pub(super) fn successor(&self, connector: PoolConnector) -> Self {
+        Self {
+            generation: self.generation + 1,
+            connector,
+            max_idle: self.max_idle,
+            last_limit: Arc::clone(&self.last_limit),
+            runtimes: RwLock::default(),
+        }
+    }
+
+    /// Returns the clients of the current runtime.
+    pub(super) fn local(&self) -> Arc<LocalPool> {
         let local = Handle::current().id();
-        if let Some(known) = self.clients.read().unwrap_or_else(PoisonError::into_inner).get(&local) {
+        if let Some(known) = self.runtimes.read().unwrap_or_else(PoisonError::into_inner).get(&local) {
             return Arc::clone(known);
         }
-        let new = || Arc::new(build_client(self.connector.clone(), self.max_idle));
-        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(clients.entry(local).or_insert_with(new))
+        let new =
+            || Arc::new(LocalPool::new(self.connector.clone(), self.max_idle, Arc::clone(&self.last_limit)));
+        let mut runtimes = self.runtimes.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(runtimes.entry(local).or_insert_with(new))
     }
 }
 
@@ -88,9 +111,9 @@ mod tests {
     #[test]
     fn each_runtime_has_connections_of_its_own_and_uses_them_again() {
         let connector = PoolConnector::new(Connector::new(&Config::default()).unwrap(), None);
-        let pool = Pool::new(0, connector, 1);
+        let pool = Pool::new(connector, 1, LastStreamLimit::default());
         let (one, other) = (runtime(), runtime());
-        let client_of = |runtime: &Runtime| runtime.block_on(async { pool.local_client() });
+        let client_of = |runtime: &Runtime| runtime.block_on(async { pool.local() });
         let first = client_of(&one);
         assert!(Arc::ptr_eq(&client_of(&one), &first));
         assert!(!Arc::ptr_eq(&client_of(&other), &first));

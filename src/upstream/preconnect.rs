@@ -45,7 +45,7 @@ struct PreconnectSlot {
 impl Preconnect {
     /// Makes and replaces the connection as long as the future is polled. A connection error is ignored: the next request
     /// meets the same error and reports it.
-    pub(super) async fn run(&self, mut connector: Connector, uri: &Uri) {
+    pub(super) async fn run(&self, connector: Connector, uri: &Uri) {
         let mut ticks = interval(REPLACE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -12,7 +12,7 @@ use http::{Extensions, Request};
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use tokio::time::Instant;
 
-use super::dns::LastGoodAddress;
+use super::dns::AddressHistory;
 
 /// History of one connection. Clones share it: the pool attaches a clone to each response of the connection.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub(super) struct ReuseState(Arc<History>);
 struct History {
     /// Address of the peer, and the memory that a response confirms it in.
     peer: Option<IpAddr>,
-    last_good_address: Arc<LastGoodAddress>,
+    addresses: Arc<AddressHistory>,
     /// The connection has carried a response, or was idle before its first request: it may be stale now.
     may_be_stale: AtomicBool,
     /// Application data arrived after the last write. TLS records without application data do not count.
@@ -31,9 +31,9 @@ struct History {
 
 impl ReuseState {
     /// Creates the history of a new connection.
-    pub(super) fn new(peer: Option<IpAddr>, last_good_address: Arc<LastGoodAddress>) -> Self {
+    pub(super) fn new(peer: Option<IpAddr>, addresses: Arc<AddressHistory>) -> Self {
         let (may_be_stale, received_since_write) = Default::default();
-        Self(Arc::new(History { peer, last_good_address, may_be_stale, received_since_write }))
+        Self(Arc::new(History { peer, addresses, may_be_stale, received_since_write }))
     }
 
     /// Marks a connection that was idle: it may be stale at its next request.
@@ -55,7 +55,7 @@ impl ReuseState {
     fn record_response(&self) {
         self.0.may_be_stale.store(true, Relaxed);
         if let Some(peer) = self.0.peer {
-            self.0.last_good_address.record_response(peer);
+            self.0.addresses.record_response(peer);
         }
     }
 

@@ -58,6 +58,15 @@ impl H2Origin {
         config: Arc<ServerConfig>,
         script: impl Fn(usize) -> Act + Send + Sync + 'static,
     ) -> Self {
+        Self::start_with(config, h2::server::Builder::new(), script).await
+    }
+
+    /// The same, with the settings of `http2`.
+    pub async fn start_with(
+        config: Arc<ServerConfig>,
+        http2: h2::server::Builder,
+        script: impl Fn(usize) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (counts, script): (watch::Sender<Counts>, Script) = (watch::Sender::default(), Arc::new(script));
@@ -66,7 +75,13 @@ impl H2Origin {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 counting.send_modify(|counts| counts.connections += 1);
-                tokio::spawn(connection(stream, tls.clone(), Arc::clone(&script), counting.clone()));
+                tokio::spawn(connection(
+                    stream,
+                    tls.clone(),
+                    http2.clone(),
+                    Arc::clone(&script),
+                    counting.clone(),
+                ));
             }
         });
         Self { address, counts, accepting }
@@ -114,9 +129,15 @@ impl Drop for H2Origin {
     }
 }
 
-async fn connection(stream: TcpStream, tls: TlsAcceptor, script: Script, counts: watch::Sender<Counts>) {
+async fn connection(
+    stream: TcpStream,
+    tls: TlsAcceptor,
+    http2: h2::server::Builder,
+    script: Script,
+    counts: watch::Sender<Counts>,
+) {
     let Ok(stream) = tls.accept(stream).await else { return };
-    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    let Ok(mut connection) = http2.handshake(stream).await else { return };
     let (orders, mut inbox) = mpsc::unbounded_channel();
     loop {
         tokio::select! {

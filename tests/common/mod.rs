@@ -13,6 +13,7 @@ pub mod checklist;
 pub mod client;
 #[cfg(feature = "otlp")]
 pub mod collector;
+pub mod frames;
 pub mod gate;
 pub mod h2;
 pub mod link;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -57,6 +58,18 @@ impl Authority {
         let mut params = Self::params(&["localhost", "127.0.0.1"]);
         params.not_after = date_time_ymd(year, 1, 1);
         self.issue(&params)
+    }
+
+    /// Good for `localhost` and 127.0.0.1 for this time from now on.
+    pub fn ending_after(&self, time: Duration) -> Certified {
+        let mut params = Self::params(&["localhost", "127.0.0.1"]);
+        params.not_after = (SystemTime::now() + time).into();
+        self.issue(&params)
+    }
+
+    /// The root's certificate.
+    pub fn pem(&self) -> String {
+        self.0.pem()
     }
 
     /// Good for these hosts and addresses.

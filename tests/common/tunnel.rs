@@ -59,9 +59,9 @@ async fn connect(stream: TcpStream, status: u16, requests: Arc<Mutex<Vec<Head>>>
     let Ok(Some(head)) = wire.head().await else { return };
     let authority = head.first_line.split(' ').nth(1).unwrap_or_default().to_owned();
     requests.lock().unwrap_or_else(PoisonError::into_inner).push(head);
-    let length = if status == 200 { "" } else { "content-length: 0\r\n" };
-    if wire.write(format!("HTTP/1.1 {status} Scripted\r\n{length}\r\n").as_bytes()).await.is_err()
-        || status != 200
+    let is_open = (200..300).contains(&status);
+    let length = if is_open { "" } else { "content-length: 0\r\n" };
+    if wire.write(format!("HTTP/1.1 {status} Scripted\r\n{length}\r\n").as_bytes()).await.is_err() || !is_open
     {
         return;
     }

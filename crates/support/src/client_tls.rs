@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject};
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::pem::{self, PemCertificate};
 use crate::watched_files::DisplayPath;
 
 /// Error in the root certificates.
@@ -35,11 +34,7 @@ pub fn client_config(extra: Option<&Path>) -> Result<ClientConfig, RootsError> {
     // Platforms contain some certificates that do not parse; they are skipped.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = extra {
-        for certificate in read(path)? {
-            let bad =
-                |error: rustls::Error| RootsError::File { path: path.to_owned(), reason: error.to_string() };
-            roots.add(certificate).map_err(bad)?;
-        }
+        add_roots(&mut roots, path)?;
     }
     if roots.is_empty() {
         return Err(RootsError::None);
@@ -63,10 +58,16 @@ fn with_roots(roots: RootCertStore) -> Result<ClientConfig, RootsError> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, RootsError> {
+fn read(path: &Path) -> Result<Vec<PemCertificate>, RootsError> {
     let bad = |reason: String| RootsError::File { path: path.to_owned(), reason };
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>)
-        .map_err(|error| bad(error.to_string()))?;
-    if certificates.is_empty() { Err(bad("it contains no certificate".to_owned())) } else { Ok(certificates) }
+    let bytes = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+    pem::certificates(&bytes).map_err(|error| bad(error.to_string()))
+}
+
+fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), RootsError> {
+    for PemCertificate { line, der } in read(path)? {
+        let reason = |error: rustls::Error| format!("line {line}: the certificate cannot be used: {error}");
+        roots.add(der).map_err(|error| RootsError::File { path: path.to_owned(), reason: reason(error) })?;
+    }
+    Ok(())
 }

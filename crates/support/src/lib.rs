@@ -1,7 +1,7 @@
 //! General building blocks, independent of HTTP and of the cache.
 //!
 //! [`clock`] provides the time, [`byte_budget`] limits memory by client address, [`labels`] declares closed sets of labels,
-//! [`watched_files`] reloads files that change, and [`detach_on_drop`] lets a future outlive its caller. The modules do not
+//! [`pem`] reads certificates and keys, [`watched_files`] reloads files that change, and [`detach_on_drop`] lets a future outlive its caller. The modules do not
 //! use each other's state.
 
 pub mod byte_budget;
@@ -10,4 +10,5 @@ pub mod client_tls;
 pub mod clock;
 pub mod detach_on_drop;
 pub mod labels;
+pub mod pem;
 pub mod watched_files;

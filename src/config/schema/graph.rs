@@ -5,12 +5,30 @@ use crate::config::key::key;
 use crate::config::reader::ConfigReader;
 use crate::config::rules::{BaseUrl, BoundedDuration, FilePath, Integer, OneOf, Size};
 use crate::resource::ApiVersion;
-use crate::upstream;
+use crate::upstream::{self, ForwardProxy};
 
-/// Reads the settings of the Graph client.
-pub(in crate::config) fn read(r: &mut ConfigReader) -> upstream::Config {
+/// Reads the settings of the Graph client, and the variables of a forward proxy.
+pub(in crate::config) fn read(
+    r: &mut ConfigReader,
+    proxy_variables: &[(String, String)],
+) -> upstream::Config {
+    let mut upstream = read_keys(r);
+    match ForwardProxy::from_variables(proxy_variables, &upstream.base_url) {
+        Ok(proxy) => upstream.proxy = proxy,
+        Err(error) => r.problem(error.to_string()),
+    }
+    if upstream.connect_timeout > upstream.timeout {
+        r.conflict(
+            ["graph.connect_timeout", "graph.timeout"],
+            "graph.connect_timeout may not be longer than graph.timeout",
+        );
+    }
+    upstream
+}
+
+fn read_keys(r: &mut ConfigReader) -> upstream::Config {
     let default = upstream::Config::default();
-    let upstream = upstream::Config {
+    upstream::Config {
         base_url: r.get(
             key("graph.base_url", "Scheme, host and port of Graph.")
                 .chart_note("Empty: the address of `cloud`.")
@@ -66,14 +84,8 @@ pub(in crate::config) fn read(r: &mut ConfigReader) -> upstream::Config {
             &Integer(1..=100_000),
             default.in_flight,
         ),
-    };
-    if upstream.connect_timeout > upstream.timeout {
-        r.conflict(
-            ["graph.connect_timeout", "graph.timeout"],
-            "graph.connect_timeout may not be longer than graph.timeout",
-        );
+        proxy: None,
     }
-    upstream
 }
 
 /// Reads the API version of paths without one.

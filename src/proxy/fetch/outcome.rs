@@ -29,6 +29,7 @@ pub(super) fn call_outcome(
         Err(RequestError::Failed(
             UpstreamFailure::Dns
             | UpstreamFailure::Connect
+            | UpstreamFailure::ProxyAuth
             | UpstreamFailure::ConnectTimeout
             | UpstreamFailure::Tls,
         )) => Some(CallOutcome::Failed(CallFailure::Connection)),

@@ -43,10 +43,10 @@ impl DrainTimer {
         sleep_until(deadline).await;
     }
 
-    /// Polls the token, but only once before the listener begins to close: a poll takes two locks, and a connection polls
-    /// with each request. The listener sets `listener_closing` before it cancels the token.
+    /// Polls the token, but only once before the connection begins to close: a poll takes two locks, and a connection polls
+    /// with each request. The listener sets `listener_closing`, or the drain of this connection, before it cancels the token.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_waker_registered && !self.conn_state.is_listener_closing() {
+        if self.is_waker_registered && !self.conn_state.is_closing() {
             return Poll::Pending;
         }
         self.is_waker_registered = true;

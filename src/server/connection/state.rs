@@ -160,13 +160,18 @@ impl ConnState {
         self.listener_closing.load(Relaxed)
     }
 
+    /// Returns whether this connection, or its listener, is about to close or closes.
+    pub(in crate::server) fn is_closing(&self) -> bool {
+        self.is_draining.load(Relaxed) || self.is_listener_closing()
+    }
+
     pub(in crate::server) fn start_drain(&self) {
         self.is_draining.store(true, Relaxed);
     }
 
     /// Returns whether a response has to carry `Connection: close`.
     pub(in crate::server) fn sends_connection_close(&self) -> bool {
-        (self.is_draining.load(Relaxed) || self.is_listener_closing()) && self.protocol() == Protocol::Http1
+        self.is_closing() && self.protocol() == Protocol::Http1
     }
 
     pub(in crate::server) fn set_preflight_error(&self, error: PreflightError) {

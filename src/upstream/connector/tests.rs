@@ -23,7 +23,7 @@ impl Names {
 impl Service<Name> for Names {
     type Response = std::vec::IntoIter<SocketAddr>;
     type Error = io::Error;
-    type Future = std::future::Ready<io::Result<Self::Response>>;
+    type Future = Ready<io::Result<Self::Response>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
@@ -54,7 +54,7 @@ impl TestClient {
     /// Connects after the last lookup has become older than a second.
     async fn connect_later(&mut self) -> Result<(), BoxError> {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        self.connector.call(self.uri.clone()).await.map(|_| ())
+        self.connector.connect(self.uri.clone()).await.map(|_| ())
     }
 }
 
@@ -104,4 +104,46 @@ async fn f18_a_name_that_changes_to_a_dead_address_costs_no_connection() {
     for _ in 0..10 {
         client.connect_later().await.unwrap();
     }
+}
+
+/// A listener whose accept queue is full, so that it swallows further SYN packets, and the connections that fill the queue.
+async fn swallowing(address: SocketAddr) -> (socket2::Socket, Vec<TcpStream>) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket.listen(0).unwrap();
+    let mut queued = Vec::new();
+    let wait = Duration::from_millis(100);
+    while let Ok(stream) = tokio::time::timeout(wait, TcpStream::connect(address)).await {
+        queued.push(stream.unwrap());
+    }
+    (socket, queued)
+}
+
+#[tokio::test]
+async fn d1_a_first_address_that_swallows_packets_delays_one_connection_only() {
+    let there = TcpListener::bind((B, 0)).await.unwrap();
+    let port = there.local_addr().unwrap().port();
+    let _swallowing = swallowing((A, port).into()).await;
+    let client = TestClient::new(port);
+    client.names.set(&[A, B]);
+    let elapsed = async || {
+        let started = std::time::Instant::now();
+        client.connector.connect(client.uri.clone()).await.unwrap();
+        started.elapsed()
+    };
+    let (first, second) = (elapsed().await, elapsed().await);
+    assert!((Duration::from_millis(240)..Duration::from_secs(2)).contains(&first), "{first:?}");
+    assert!(second < Duration::from_millis(240), "{second:?}");
+}
+
+#[tokio::test]
+async fn d1_addresses_that_are_all_dead_end_with_the_timeout() {
+    let there = TcpListener::bind((B, 0)).await.unwrap();
+    let port = there.local_addr().unwrap().port();
+    drop(there);
+    let (_a, _b) = (swallowing((A, port).into()).await, swallowing((B, port).into()).await);
+    let client = TestClient::new(port);
+    client.names.set(&[A, B]);
+    let error = client.connector.connect(client.uri.clone()).await.err().unwrap();
+    assert!(error.is::<ConnectTimeout>(), "{error:?}");
 }

@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use super::*;
 
 /// Resolver with scripted results; the last one repeats.
@@ -73,8 +76,7 @@ fn named(last: u8) -> Scripted {
 }
 
 async fn resolve(resolver: &mut Resolver<ScriptedResolver>) -> Option<Vec<IpAddr>> {
-    let found = resolver.call("graph.example".parse().unwrap()).await.ok()?;
-    Some(found.map(|address| address.ip()).collect())
+    resolver.resolve("graph.example".parse().unwrap()).await.ok()
 }
 
 async fn later(seconds: u64) {
@@ -110,13 +112,13 @@ async fn f18_the_last_good_address_is_kept_for_five_minutes_and_no_longer() {
     for flap in [Scripted::NoSuchName, Scripted::Addresses(Vec::new()), Scripted::NeverCompletes] {
         let (script, mut resolver) = ScriptedResolver::returning([named(1)]);
         assert_eq!(resolve(&mut resolver).await, Some(vec![ip(1)]));
-        resolver.last_good_address().record_connection(ip(1));
+        resolver.address_history().record_connection(ip(1));
         script.set_result(flap.clone());
         // Responses meanwhile do not extend the time.
         for _ in 0..10 {
             later(29).await;
             assert_eq!(resolve(&mut resolver).await, Some(vec![ip(1)]), "{flap:?}");
-            assert!(resolver.last_good_address().record_response(ip(1)));
+            assert!(resolver.address_history().record_response(ip(1)));
         }
         later(41).await;
         if matches!(flap, Scripted::NeverCompletes) {
@@ -133,7 +135,7 @@ async fn f18_the_last_good_address_is_kept_for_five_minutes_and_no_longer() {
 async fn f18_an_address_without_connection_or_response_for_five_minutes_is_not_tried() {
     let (script, mut resolver) = ScriptedResolver::returning([named(1)]);
     resolve(&mut resolver).await;
-    resolver.last_good_address().record_connection(ip(1));
+    resolver.address_history().record_connection(ip(1));
     later(301).await;
     script.set_result(Scripted::NoSuchName);
     assert_eq!(resolve(&mut resolver).await, None);
@@ -143,9 +145,9 @@ async fn f18_an_address_without_connection_or_response_for_five_minutes_is_not_t
 async fn f18_a_response_on_an_old_connection_keeps_its_address_good() {
     let (script, mut resolver) = ScriptedResolver::returning([named(1)]);
     resolve(&mut resolver).await;
-    resolver.last_good_address().record_connection(ip(1));
+    resolver.address_history().record_connection(ip(1));
     later(299).await;
-    assert!(resolver.last_good_address().record_response(ip(1)));
+    assert!(resolver.address_history().record_response(ip(1)));
     later(10).await;
     script.set_result(Scripted::NoSuchName);
     assert_eq!(resolve(&mut resolver).await, Some(vec![ip(1)]));
@@ -155,23 +157,23 @@ async fn f18_a_response_on_an_old_connection_keeps_its_address_good() {
 async fn f18_a_new_address_is_tried_before_the_old_one_and_after_it_if_that_failed() {
     let (script, mut resolver) = ScriptedResolver::returning([named(1)]);
     resolve(&mut resolver).await;
-    resolver.last_good_address().record_connection(ip(1));
+    resolver.address_history().record_connection(ip(1));
     script.set_result(named(2));
     later(1).await;
     assert_eq!(resolve(&mut resolver).await, Some(vec![ip(2), ip(1)]));
-    resolver.last_good_address().record_failure();
+    resolver.address_history().record_failure(ip(2));
     assert_eq!(
         resolve(&mut resolver).await,
         Some(vec![ip(1), ip(2)]),
         "the attempt on the new address failed"
     );
-    resolver.last_good_address().record_failure();
+    resolver.address_history().record_failure(ip(1));
     assert_eq!(
         resolve(&mut resolver).await,
         Some(vec![ip(2), ip(1)]),
         "the attempt on the old address failed"
     );
-    resolver.last_good_address().record_connection(ip(2));
+    resolver.address_history().record_connection(ip(2));
     assert_eq!(resolve(&mut resolver).await, Some(vec![ip(2)]), "the old address is not tried");
 }
 
@@ -182,3 +184,20 @@ async fn f18_a_slow_lookup_is_awaited_if_there_is_no_fallback() {
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[tokio::test(start_paused = true)]
+async fn d1_families_alternate_and_failed_addresses_come_last_until_they_connect() {
+    let six = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]);
+    let found = vec![six(1), six(2), six(3), ip(1), ip(2)];
+    let (_, mut resolver) = ScriptedResolver::returning([Scripted::Addresses(found)]);
+    assert_eq!(resolve(&mut resolver).await, Some(vec![six(1), ip(1), six(2), ip(2), six(3)]));
+    let history = Arc::clone(resolver.address_history());
+    history.record_failure(six(1));
+    history.record_failure(ip(1));
+    assert_eq!(resolve(&mut resolver).await, Some(vec![six(2), ip(2), six(3), six(1), ip(1)]));
+    history.record_failure(six(1));
+    later(3600).await;
+    assert_eq!(resolve(&mut resolver).await, Some(vec![six(2), ip(2), six(3), ip(1), six(1)]));
+    history.record_connection(ip(1));
+    assert_eq!(resolve(&mut resolver).await, Some(vec![ip(1), six(2), ip(2), six(3), six(1)]));
+}

@@ -1,1 +1,0 @@
-//! The machine around the proxy: descriptors, certificates, collectors, probes, memory.

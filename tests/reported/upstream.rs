@@ -1,1 +1,0 @@
-//! The path to Graph: addresses, proxies, connections.
