@@ -67,7 +67,7 @@ impl Entry {
         lifetime: Lifetime,
         requested_at: Now,
     ) -> Self {
-        let date = headers::parse_date(from).unwrap_or_else(|| requested_at.wall());
+        let date = headers::parse_date(from, requested_at.wall()).unwrap_or_else(|| requested_at.wall());
         let mut headers = headers::stored_headers(from);
         let mut entry = Self {
             etag: entity_tags.compute(body.as_bytes()),
@@ -162,7 +162,8 @@ impl Entry {
     /// 4.3.2).
     pub fn last_modified(&self) -> SystemTime {
         let last_modified = self.revalidation().and_then(|state| state.validators.last_modified());
-        last_modified.and_then(date::parse).unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date()))
+        let parsed = last_modified.and_then(|date| date::parse(date, self.requested_at.wall()));
+        parsed.unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date()))
     }
 
     /// Returns the approximate size in memory, bytes.

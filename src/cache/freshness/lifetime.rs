@@ -69,19 +69,20 @@ fn origin_lifetime(headers: &HeaderMap, control: CacheControl, received: Now) ->
         return Duration::from_secs(seconds);
     }
     // Without `Date` the time of arrival counts (RFC 9110, section 6.6.1).
-    let date = date(headers, &header::DATE).unwrap_or_else(|| received.wall());
+    let date = |name| date(headers, name, received);
+    let sent = date(&header::DATE).unwrap_or_else(|| received.wall());
     if headers.contains_key(header::EXPIRES) {
         // An invalid `Expires` means expired (section 5.3).
-        let expires = self::date(headers, &header::EXPIRES);
-        return expires.and_then(|expires| expires.duration_since(date).ok()).unwrap_or_default();
+        let expires = date(&header::EXPIRES);
+        return expires.and_then(|expires| expires.duration_since(sent).ok()).unwrap_or_default();
     }
-    let modified = self::date(headers, &header::LAST_MODIFIED);
-    modified.and_then(|modified| date.duration_since(modified).ok()).unwrap_or_default() / HEURISTIC_DIVISOR
+    let modified = date(&header::LAST_MODIFIED);
+    modified.and_then(|modified| sent.duration_since(modified).ok()).unwrap_or_default() / HEURISTIC_DIVISOR
 }
 
 /// Returns the date in a field that occurs once and is valid.
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    crate::http::date::parse(single_value(headers, name)?)
+fn date(headers: &HeaderMap, name: &HeaderName, received: Now) -> Option<SystemTime> {
+    crate::http::date::parse(single_value(headers, name)?, received.wall())
 }
 
 /// Returns the value of `Age`. RFC 9111, section 5.1: of a list "a cache [...] SHOULD use the first member of the field
