@@ -19,6 +19,7 @@ impl Lifetime {
         initial_age: Duration::ZERO,
         must_revalidate: true,
         grace_ends: Duration::ZERO,
+        error_grace_ends: Duration::ZERO,
     };
 
     /// Determines whether a response that arrived at `received` may be stored, and for how long it is fresh.
@@ -30,7 +31,9 @@ impl Lifetime {
     /// is zero: the response is stored, and validated before each use (section 5.2.2.4).
     ///
     /// After Graph's lifetime a stale response is used during a refresh only if Graph allows it (`stale-while-revalidate`),
-    /// because section 4.2.4 forbids it otherwise. After the TTL and the lifetime of the proof the operator's grace applies.
+    /// because section 4.2.4 forbids it otherwise. After a failure it is used unless Graph forbids it: section 4.2.4 allows a
+    /// stale response of a cache that is disconnected, and a `stale-if-error` of Graph is the limit (RFC 5861, section 4). After
+    /// the TTL and the lifetime of the proof the operator's windows apply, too.
     ///
     /// A response without remaining lifetime is stored only if it has a validator; otherwise it could never be used.
     pub fn from_response(headers: &HeaderMap, config: &Config, received: Now) -> Result<Self, NotStored> {
@@ -42,20 +45,22 @@ impl Lifetime {
             return Err(NotStored::NoStore);
         }
         vary::selecting_fields(headers)?;
-        let (fresh_for, must_revalidate, grace_ends) = match config.freshness {
-            FreshnessSource::Operator => (config.ttl, control.must_revalidate, Duration::MAX),
+        let (fresh_for, must_revalidate, [grace_ends, error_grace_ends]) = match config.freshness {
+            FreshnessSource::Operator => (config.ttl, control.must_revalidate, [Duration::MAX; 2]),
             FreshnessSource::Origin => {
                 let lifetime = origin_lifetime(headers, control, received);
                 let strict = control.must_revalidate || control.no_cache;
-                let grace = Duration::from_secs(control.stale_while_revalidate.unwrap_or(0));
-                (lifetime.min(config.ttl), strict, lifetime + grace)
+                let ends_after = |seconds| lifetime + Duration::from_secs(seconds);
+                let grace_ends = ends_after(control.stale_while_revalidate.unwrap_or(0));
+                let error_grace_ends = control.stale_if_error.map_or(Duration::MAX, ends_after);
+                (lifetime.min(config.ttl), strict, [grace_ends, error_grace_ends])
             }
         };
         let initial_age = age(headers);
         if initial_age >= fresh_for && Validators::from_headers(headers, received).is_none() {
             return Err(NotStored::NoLifetime);
         }
-        Ok(Self { fresh_for, initial_age, must_revalidate, grace_ends })
+        Ok(Self { fresh_for, initial_age, must_revalidate, grace_ends, error_grace_ends })
     }
 }
 
