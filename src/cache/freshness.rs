@@ -149,7 +149,7 @@ pub fn assess(
     client: CacheControl,
     now: Now,
 ) -> Assessment {
-    let age = lifetime.initial_age.saturating_add(now.since(requested_at));
+    let age = lifetime.age(requested_at, now);
     let proof_age = now.since(granted_at);
     // A lowered `cache.ttl` applies to stored responses too; a raised one only to later responses.
     let fresh_for = lifetime.fresh_for.min(config.ttl);

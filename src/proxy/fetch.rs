@@ -146,6 +146,9 @@ impl Fetcher {
             Ok(response) => self.handle_error(request, &response),
             Err(error) => Fetched::Failed(error.into()),
         };
+        if let (Some(stored), Some(failure)) = (stored, fetched.revalidation_failure()) {
+            stored.record_failed_revalidation(failure, token_hash, self.clock.now());
+        }
         match &fetched {
             Fetched::Full(_, Ok(())) | Fetched::Revalidated(_, Ok(())) => {
                 self.metrics.local().proof_changes.inc(ProofChange::Granted);

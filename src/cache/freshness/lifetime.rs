@@ -22,6 +22,16 @@ impl Lifetime {
         error_grace_ends: Duration::ZERO,
     };
 
+    /// Returns the lifetime of a response with these fields that may not be stored. It has an age nevertheless.
+    pub fn not_stored(headers: &HeaderMap) -> Self {
+        Self { initial_age: age(headers), ..Self::NONE }
+    }
+
+    /// Returns the age at `now` of a response that was requested at `requested_at` (section 4.2.3).
+    pub fn age(&self, requested_at: Now, now: Now) -> Duration {
+        self.initial_age.saturating_add(now.since(requested_at))
+    }
+
     /// Determines whether a response that arrived at `received` may be stored, and for how long it is fresh.
     ///
     /// In `"operator"` mode `cache.ttl` replaces `no-cache`, `max-age` and `private`: Graph sends `no-cache` with every

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use super::UpstreamErrorResponse;
-use crate::cache::entry::Entry;
+use crate::cache::entry::{Entry, RevalidationFailure};
 use crate::cache::freshness::ErrorSource;
 use crate::cache::outcome::NotStored;
 use crate::proxy::error_response::ErrorResponse;
@@ -34,6 +34,17 @@ impl Fetched {
             Self::Revalidated(..) => Some(StatusCode::NOT_MODIFIED),
             Self::UpstreamError(error) | Self::RecentUnauthorized(error) => Some(error.status),
             Self::Failed(_) => None,
+        }
+    }
+
+    /// Returns the failure of a revalidation that was sent to Graph. `None` if Graph sent or confirmed the response.
+    pub fn revalidation_failure(&self) -> Option<RevalidationFailure> {
+        match self {
+            Self::Full(..) | Self::Revalidated(..) | Self::RecentUnauthorized(_) => None,
+            Self::UpstreamError(_) | Self::Failed(_) => Some(match self.error_source() {
+                Some(ErrorSource::Upstream) => RevalidationFailure::Outage,
+                Some(ErrorSource::Local) | None => RevalidationFailure::Other,
+            }),
         }
     }
 
