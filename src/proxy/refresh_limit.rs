@@ -168,6 +168,22 @@ mod tests {
     }
 
     #[test]
+    fn a10_a_refresh_of_a_proven_token_needs_permission_and_an_obeyed_directive_does_not() {
+        let (none, refresh) = (HeaderMap::new(), headers(&REFRESH_FIELD, &["refresh"]));
+        let ignored = CacheControl::default();
+        let demand = RefreshDemand::from_request;
+        assert_eq!(demand(&none, ignored, true), RefreshDemand::None);
+        assert_eq!(demand(&refresh, ignored, true), RefreshDemand::Limited);
+        assert_eq!(demand(&refresh, ignored, false), RefreshDemand::Permitted);
+        for obeyed in
+            [CacheControl { no_cache: true, ..ignored }, CacheControl { max_age: Some(0), ..ignored }]
+        {
+            assert_eq!(demand(&none, obeyed, true), RefreshDemand::Permitted, "{obeyed:?}");
+        }
+        assert_eq!(demand(&none, CacheControl { max_age: Some(9), ..ignored }, true), RefreshDemand::None);
+    }
+
+    #[test]
     fn the_member_refresh_is_found_in_a_list_in_any_case() {
         for lines in [&["refresh"][..], &["Refresh"], &["x, refresh "], &["x", "REFRESH"]] {
             assert!(wants_refresh(&headers(&REFRESH_FIELD, lines)), "{lines:?}");

@@ -2,6 +2,7 @@
 
 use super::harness::{Harness, REFRESH, as_rfc, cache_status, name, ok};
 use crate::common::reply::Reply;
+use crate::common::token;
 
 /// Lets the entry become stale, plays one response of Graph, then an outage. Returns the name in the last response.
 async fn after(harness: &Harness, revalidation: Reply) -> String {
@@ -69,6 +70,24 @@ async fn b5_a_caller_that_forbids_storage_removes_nothing() {
     harness.get(&[("cache-control", "no-store, no-cache")]).await;
     let hit = harness.get(&[]).await;
     assert!(cache_status(&hit).starts_with("hit"), "{}", cache_status(&hit));
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn b5_another_token_with_the_same_bytes_sends_one_request() {
+    let harness = Harness::start(ok("old")).await;
+    let again = token::mint_for("ada", std::time::Duration::from_secs(7200));
+    harness.get(&[]).await;
+    harness.get_with(&again, &[]).await;
+    harness.origin.any(ok("new").header("cache-control", "no-store"));
+    harness.get(&[REFRESH]).await;
+    harness.origin.any([ok("other"), Reply::status(503)]);
+    let before = harness.origin.requests();
+    for _ in 0..3 {
+        assert_eq!(name(&harness.get_with(&again, &[]).await), "other");
+    }
+    assert_eq!(harness.origin.requests(), before + 1);
+    assert_eq!(harness.get(&[]).await.status, 503);
     harness.stop().await;
 }
 
