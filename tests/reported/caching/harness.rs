@@ -54,9 +54,9 @@ impl Harness {
     }
 
     /// Returns when this many requests of callers are in flight.
-    pub(super) async fn wait_for_in_flight(&self, count: usize) {
+    pub(super) async fn wait_for_in_flight(&self, count: i64) {
         within("the requests of callers", async {
-            while self.proxy.metrics.in_flight() < count as _ {
+            while self.proxy.metrics.in_flight() < count {
                 tokio::task::yield_now().await;
             }
         })

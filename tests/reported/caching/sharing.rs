@@ -21,7 +21,7 @@ async fn concurrently(harness: &Harness, reply: impl Fn(usize) -> Reply + Send +
         move |_| reply(count.fetch_add(1, SeqCst)).held_until(&gate)
     });
     let opening = async {
-        harness.wait_for_in_flight(CALLERS).await;
+        harness.wait_for_in_flight(i64::try_from(CALLERS).unwrap()).await;
         gate.open();
     };
     let (responses, ()) = tokio::join!(join_all((0..CALLERS).map(|_| harness.get(&[]))), opening);
@@ -83,7 +83,7 @@ async fn a9_requests_that_do_not_share_are_limited_by_the_permits() {
         ok("x").header("cache-control", "no-store").held_until(&opened)
     });
     let opening = async {
-        harness.wait_for_in_flight(CALLERS).await;
+        harness.wait_for_in_flight(i64::try_from(CALLERS).unwrap()).await;
         gate.open();
     };
     let (responses, ()) = tokio::join!(join_all((0..CALLERS).map(|_| harness.get(&[]))), opening);
