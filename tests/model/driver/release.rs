@@ -7,7 +7,7 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{Driver, HeldRequest, Mismatch, PATIENCE};
+use super::{Done, Driver, HeldRequest, Mismatch, PATIENCE};
 use crate::expected_cache::may_be_stored;
 use crate::graph::{Event, GraphRequest, Reply};
 use crate::graph_policy;
@@ -68,13 +68,7 @@ impl Driver<'_> {
         let kept = self.deal(serial, &held.sent);
         let alone =
             if self.is_shared(serial, &held.sent) { Vec::new() } else { followers_of(&held.waiters, id) };
-        let mut answers = Vec::new();
-        for _ in 0..held.waiters.len() - alone.len() {
-            match timeout(PATIENCE, self.done.1.recv()).await {
-                Ok(Some(answer)) => answers.push(answer),
-                Ok(None) | Err(_) => return Err("a caller was left waiting".to_owned()),
-            }
-        }
+        let answers = self.answers(held.waiters.len() - alone.len()).await?;
         let flights = self.held.values().filter(|held| held.flight).count();
         let settled = timeout(PATIENCE, async {
             while self.flights() > flights {
@@ -105,6 +99,18 @@ impl Driver<'_> {
             Box::pin(self.release(follower, true)).await?;
         }
         Ok(())
+    }
+
+    /// Waits for the responses to this many callers.
+    async fn answers(&mut self, count: usize) -> Result<Vec<Done>, Mismatch> {
+        let mut answers = Vec::new();
+        for _ in 0..count {
+            match timeout(PATIENCE, self.done.1.recv()).await {
+                Ok(Some(answer)) => answers.push(answer),
+                Ok(None) | Err(_) => return Err("a caller was left waiting".to_owned()),
+            }
+        }
+        Ok(answers)
     }
 
     /// Takes a response into the expected cache. Returns whether the proxy must store it.
