@@ -26,14 +26,15 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tokio_util::task::TaskTracker;
 
-use self::lookup::RequestRules;
+use self::lookup::{Found, RequestRules};
 use self::prepared::NextStep;
 pub use self::prepared::PreparedRequest;
-use crate::auth::{Claims, HashKeys, Identity, RequestDigest};
+use crate::auth::{Claims, HashKeys, Identity, RequestDigest, TokenHash};
 use crate::cache::coalesce::Coalescer;
-use crate::cache::freshness::Decision;
+use crate::cache::entry::RevalidationFailure;
+use crate::cache::freshness::{Decision, ErrorSource};
 use crate::cache::grants::Grants;
-use crate::cache::outcome::ProofLookup;
+use crate::cache::outcome::{HitReason, ProofLookup};
 use crate::cache::vary::SelectingRequest;
 use crate::http::cache_status::CacheStatus;
 use crate::http::cache_status::Forward;
@@ -43,7 +44,7 @@ use crate::http::validate::RequestView;
 use crate::proxy::error_response::ErrorResponse;
 use crate::proxy::fetch::{CallerFields, FetchRequest, Fetched, Fetcher};
 use crate::proxy::handler::{Handler, HandlerResponse, Lookup};
-use crate::proxy::refresh_limit::RefreshLimiter;
+use crate::proxy::refresh_limit::{RefreshDemand, RefreshLimiter};
 use crate::proxy::response::ResponseBuilder;
 use crate::proxy::runtime_config::RuntimeConfig;
 use crate::proxy::waiting_requests::WaitingRequests;
@@ -135,7 +136,9 @@ impl Handler for Proxy {
                 self.refresh(request(Some(Arc::clone(&found.entry))));
                 Ok(response.stale(&found.entry, &found.assessment, reason))
             }
-            NextStep::Fetch(forward, stored) => self.fetch(request(stored), forward, client, &response).await,
+            NextStep::Fetch(forward, demand, stored) => {
+                self.fetch(request(stored), (forward, demand), client, &response).await
+            }
         };
         result.unwrap_or_else(|rejection| self.reject(rejection, ids))
     }
@@ -207,9 +210,11 @@ impl Proxy {
         let selecting_request = SelectingRequest { headers, token };
         let (proof, found) = self.find(grants, claims, resource, selecting_request, rules);
         self.0.fetcher.metrics.local().proof_lookups.inc(proof);
+        let demand = || RefreshDemand::from_request(headers, rules.client, grants.is_some());
         let Some(found) = found else {
-            return Lookup::Continue(NextStep::Fetch(Forward::UriMiss, None));
+            return Lookup::Continue(NextStep::Fetch(Forward::UriMiss, demand(), None));
         };
+        let was_forwarded = matches!(found.assessment.decision, Decision::Forward(_));
         let (decision, reason) =
             self.0.refresh_limiter.check(headers, token, found.assessment.decision, rules.now);
         let response = ResponseBuilder { headers, is_conditional, ids, tag };
@@ -222,8 +227,25 @@ impl Proxy {
                 Lookup::Ready(response)
             }
             Decision::StaleAccepted => Lookup::Ready(response.stale(&found.entry, &found.assessment, reason)),
-            Decision::StaleUsable => Lookup::Continue(NextStep::Refresh(found, reason)),
-            Decision::Forward(forward) => Lookup::Continue(NextStep::Fetch(forward, Some(found.entry))),
+            Decision::StaleUsable => match found.entry.try_start_revalidation(token, rules.now) {
+                Ok(()) => Lookup::Continue(NextStep::Refresh(found, reason)),
+                Err(_) => Lookup::Ready(response.stale(&found.entry, &found.assessment, reason)),
+            },
+            Decision::Forward(Forward::Stale) if is_backing_off(&found, token, claims, rules) => {
+                let reason = match demand() {
+                    RefreshDemand::None => HitReason::IfError,
+                    _ if !self.0.refresh_limiter.allow(token, rules.now) => HitReason::RefreshLimit,
+                    _ => {
+                        let demand = RefreshDemand::Permitted;
+                        return Lookup::Continue(NextStep::Fetch(Forward::Stale, demand, Some(found.entry)));
+                    }
+                };
+                Lookup::Ready(response.stale(&found.entry, &found.assessment, Some(reason)))
+            }
+            Decision::Forward(forward) => {
+                let demand = if was_forwarded { demand() } else { RefreshDemand::Permitted };
+                Lookup::Continue(NextStep::Fetch(forward, demand, Some(found.entry)))
+            }
         }
     }
 
@@ -235,6 +257,12 @@ impl Proxy {
     fn now(&self) -> Now {
         self.0.fetcher.clock.now()
     }
+}
+
+/// Returns whether a stale entry is used without a request to Graph, because Graph has just failed.
+fn is_backing_off(found: &Found, token: TokenHash, claims: &Claims, rules: &RequestRules<'_>) -> bool {
+    found.is_usable_on_error(ErrorSource::Upstream, claims.expiry, rules)
+        && found.entry.try_start_revalidation(token, rules.now) == Err(RevalidationFailure::Outage)
 }
 
 /// Inputs of a decision.

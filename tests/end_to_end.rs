@@ -41,7 +41,7 @@ async fn a_first_request_is_a_miss_and_the_second_a_hit() {
     let hit = proxy.get(&path(SIGN_UP), &token).await;
     assert_eq!((hit.status, cache_status(&hit)), (200, "connector-cache; hit; ttl=243"));
     assert_eq!(hit.header("age"), Some("57"));
-    assert_eq!(hit.header("cache-control"), Some("private, max-age=243"));
+    assert_eq!(hit.header("cache-control"), Some("private, max-age=300"));
     assert_eq!(hit.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(hit.body, miss.body);
     assert_eq!(graph.calls(), 1);

@@ -36,9 +36,10 @@ impl Validators {
     pub fn from_headers(headers: &HeaderMap, received: Now) -> Option<Self> {
         let etag = single_value(headers, &ETAG).filter(|tag| opaque_tag(tag).is_some()).cloned();
         let is_strong = |modified: &&HeaderValue| {
+            let parse = |value| date::parse(value, received.wall());
             let date =
-                single_value(headers, &header::DATE).and_then(date::parse).unwrap_or_else(|| received.wall());
-            let since = date::parse(modified).and_then(|modified| date.duration_since(modified).ok());
+                single_value(headers, &header::DATE).and_then(parse).unwrap_or_else(|| received.wall());
+            let since = parse(modified).and_then(|modified| date.duration_since(modified).ok());
             since.is_some_and(|since| since >= Duration::from_secs(1))
         };
         let last_modified = single_value(headers, &LAST_MODIFIED).filter(is_strong).cloned();

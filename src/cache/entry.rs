@@ -1,5 +1,6 @@
 //! A stored response.
 
+mod backoff;
 mod digest;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
@@ -8,11 +9,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::NonNilUuid;
 
+use self::backoff::RevalidationBackoff;
+pub use self::backoff::RevalidationFailure;
 pub use self::digest::{ContentDigest, EntityTag, EntityTagHasher};
 use super::conditional::RevalidationState;
 use super::freshness::{Lifetime, PackedLifetime};
 use super::outcome::Eviction;
 use super::vary::SecondaryKey;
+use crate::auth::TokenHash;
 use crate::http::ids::{REQUEST_ID, parse_guid};
 use crate::http::{date, headers};
 use crate::scrub::{GzippedBody, ScrubbedBody};
@@ -37,6 +41,7 @@ pub struct Entry {
     lifetime: PackedLifetime,
     /// Parts that most entries do not have.
     optional: Option<Box<OptionalParts>>,
+    backoff: RevalidationBackoff,
     eviction_cause: AtomicU8,
     accessed: AtomicBool,
 }
@@ -67,7 +72,7 @@ impl Entry {
         lifetime: Lifetime,
         requested_at: Now,
     ) -> Self {
-        let date = headers::parse_date(from).unwrap_or_else(|| requested_at.wall());
+        let date = headers::parse_date(from, requested_at.wall()).unwrap_or_else(|| requested_at.wall());
         let mut headers = headers::stored_headers(from);
         let mut entry = Self {
             etag: entity_tags.compute(body.as_bytes()),
@@ -78,6 +83,7 @@ impl Entry {
             requested_at,
             lifetime: lifetime.into(),
             optional: None,
+            backoff: RevalidationBackoff::default(),
             eviction_cause: AtomicU8::new(IN_STORE),
             accessed: AtomicBool::new(false),
         };
@@ -137,6 +143,11 @@ impl Entry {
         self.lifetime.into()
     }
 
+    /// Returns the current age (RFC 9111, section 4.2.3).
+    pub fn age(&self, now: Now) -> Duration {
+        self.lifetime().age(self.requested_at, now)
+    }
+
     /// Returns the response's `Date`, or the time of the request if there is none: seconds since the Unix epoch, up to the
     /// year 2106.
     pub fn date(&self) -> u64 {
@@ -162,7 +173,8 @@ impl Entry {
     /// 4.3.2).
     pub fn last_modified(&self) -> SystemTime {
         let last_modified = self.revalidation().and_then(|state| state.validators.last_modified());
-        last_modified.and_then(date::parse).unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date()))
+        let parsed = last_modified.and_then(|date| date::parse(date, self.requested_at.wall()));
+        parsed.unwrap_or(UNIX_EPOCH + Duration::from_secs(self.date()))
     }
 
     /// Returns the approximate size in memory, bytes.
@@ -182,6 +194,24 @@ impl Entry {
     /// Marks the entry as accessed. Returns whether it was marked before.
     pub fn mark_accessed(&self) -> bool {
         self.accessed.swap(true, Relaxed)
+    }
+
+    /// Records a failed revalidation of the entry by a token.
+    pub fn record_failed_revalidation(&self, failure: RevalidationFailure, token: TokenHash, now: Now) {
+        self.backoff.record_failure(failure, token, now);
+    }
+
+    /// Starts a revalidation of the entry by a token.
+    ///
+    /// # Errors
+    /// The kind of the last failure, if it is too recent.
+    pub fn try_start_revalidation(&self, token: TokenHash, now: Now) -> Result<(), RevalidationFailure> {
+        self.backoff.try_start(token, now)
+    }
+
+    /// Ends the backoff after a failed revalidation.
+    pub(super) fn reset_backoff(&self) {
+        self.backoff.reset();
     }
 
     /// Records why the entry leaves the store.

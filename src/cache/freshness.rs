@@ -82,6 +82,8 @@ pub struct Lifetime {
     pub must_revalidate: bool,
     /// Age from which the response may not be used during a refresh, regardless of the configured grace.
     pub grace_ends: Duration,
+    /// Age from which the response may not be used after a failed request to Graph, regardless of the configured window.
+    pub error_grace_ends: Duration,
 }
 
 /// Assessment of an entry and a proof for one token at one time.
@@ -147,7 +149,7 @@ pub fn assess(
     client: CacheControl,
     now: Now,
 ) -> Assessment {
-    let age = lifetime.initial_age.saturating_add(now.since(requested_at));
+    let age = lifetime.age(requested_at, now);
     let proof_age = now.since(granted_at);
     // A lowered `cache.ttl` applies to stored responses too; a raised one only to later responses.
     let fresh_for = lifetime.fresh_for.min(config.ttl);
@@ -183,7 +185,7 @@ pub fn assess(
 }
 
 /// Returns whether a stale entry may be used after a failed request to Graph (RFC 5861, section 4): within
-/// `cache.stale_if_error` after the lifetimes of entry and proof, never after the token's expiry, never against
+/// `cache.stale_if_error` after the lifetimes of entry and proof, and within Graph's own window; never after the token's expiry, never against
 /// `must-revalidate`.
 ///
 /// `proof_age` is the age of the proof. A local refusal is no information about Graph, and another caller can cause it: it
@@ -199,7 +201,10 @@ pub fn is_usable_on_error(
     let proof_is_live = proof_age < config.proof_ttl;
     !token_left.is_zero()
         && (proof_is_live || source == ErrorSource::Upstream)
-        && (fresh || (assessment.overdue < config.stale_if_error && !lifetime.must_revalidate))
+        && (fresh
+            || (assessment.overdue < config.stale_if_error
+                && assessment.age < lifetime.error_grace_ends
+                && !lifetime.must_revalidate))
 }
 
 #[cfg(test)]

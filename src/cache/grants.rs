@@ -115,6 +115,12 @@ impl Grants {
         self.remove_where(|item| item.matches_resource(resource, digest))
     }
 
+    /// Removes the proofs for a resource with this content digest.
+    pub fn remove_content(&self, resource: &Resource, content: ContentDigest) -> Remaining {
+        let digest = digest(resource);
+        self.remove_where(|item| item.matches_resource(resource, digest) && item.proof.digest == content)
+    }
+
     /// Removes the proofs for the selected resources.
     pub fn purge(&self, selected: impl Fn(&Resource) -> bool) -> Remaining {
         self.remove_where(|item| selected(&item.resource))

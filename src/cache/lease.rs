@@ -59,12 +59,34 @@ pub struct PurgeGuard<'a> {
 impl Leases {
     /// Acquires a lease for a request that is about to be sent.
     pub fn acquire(&self, token_hash: TokenHash, claims: Option<&Claims>, resource: &Arc<Resource>) -> Lease {
+        self.acquire_where(token_hash, claims, resource, true)
+    }
+
+    /// Acquires a lease with a number of its own, for a request that must not wait for an earlier one. Requests after it
+    /// share the new number. The leases of earlier requests stay valid: of two responses the newer one stays in the store.
+    pub fn acquire_new(
+        &self,
+        token_hash: TokenHash,
+        claims: Option<&Claims>,
+        resource: &Arc<Resource>,
+    ) -> Lease {
+        self.acquire_where(token_hash, claims, resource, false)
+    }
+
+    fn acquire_where(
+        &self,
+        token_hash: TokenHash,
+        claims: Option<&Claims>,
+        resource: &Arc<Resource>,
+        may_share: bool,
+    ) -> Lease {
         let mut table = self.table();
         table.issued += 1;
         let number = table.issued;
         let revoked = table.purges.iter().any(|purge| purge.selects(claims, resource));
         let own = table.states.entry(token_hash).or_default();
-        let known = own.iter().find(|state| state.resource == *resource).cloned();
+        // The newest is the last.
+        let known = own.iter().rev().find(|state| may_share && state.resource == *resource).cloned();
         let state = known.unwrap_or_else(|| {
             let (resource, claims) = (Arc::clone(resource), claims.copied());
             let state = Arc::new(LeaseState { number, resource, claims, revoked: Mutex::new(revoked) });
@@ -138,8 +160,8 @@ impl Lease {
         if *revoked { None } else { Some(store()) }
     }
 
-    /// Returns the number of the lease. Leases of one token for one resource share a number until they are revoked or all
-    /// dropped.
+    /// Returns the number of the lease. Leases of one token for one resource share a number until they are revoked, all
+    /// dropped, or one is acquired with a number of its own.
     pub fn number(&self) -> u64 {
         self.state.number
     }

@@ -12,6 +12,7 @@
 mod admit;
 mod purge;
 mod revoke;
+mod supersede;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -238,6 +239,23 @@ impl Store {
         resource: &Arc<Resource>,
     ) -> Lease {
         self.leases.acquire(token_hash, claims, resource)
+    }
+
+    /// Ends the backoff of all entries after failed revalidations.
+    pub fn reset_backoff(&self) {
+        for (_, kept) in &self.entries {
+            kept.variants.entries().for_each(|entry| entry.reset_backoff());
+        }
+    }
+
+    /// Acquires the right to store a response for a request that must not wait for an earlier one.
+    pub fn acquire_new_lease(
+        &self,
+        token_hash: TokenHash,
+        claims: Option<&Claims>,
+        resource: &Arc<Resource>,
+    ) -> Lease {
+        self.leases.acquire_new(token_hash, claims, resource)
     }
 
     fn lock_entries(&self, resource: &Resource) -> MutexGuard<'_, ()> {

@@ -6,13 +6,18 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::Proxy;
+use super::lookup::RequestRules;
 use crate::auth::TokenHash;
 use crate::cache::coalesce::{Obligation, Role, WaitingCallers};
+use crate::cache::entry::Entry;
+use crate::cache::freshness::Decision;
 use crate::cache::key::CoalesceKey;
 use crate::cache::lease::Lease;
-use crate::cache::outcome::Outcome;
+use crate::cache::outcome::{HitReason, NotStored, Outcome};
+use crate::http::cache_control::CacheControl;
 use crate::http::rejection::Rejection;
 use crate::proxy::fetch::{FetchRequest, Fetched, Fetcher, PreparedFetch};
+use crate::proxy::refresh_limit::RefreshDemand;
 use crate::proxy::waiting_requests::WaitPermit;
 use crate::support::detach_on_drop::DetachOnDrop;
 
@@ -38,10 +43,16 @@ impl Proxy {
         permit.map_err(|_| Rejection::Overloaded)
     }
 
-    /// Leads a fetch of the token, or waits for the fetch that is in flight.
-    pub(super) async fn fetch_shared(&self, request: &Arc<FetchRequest>) -> (Fetched, Outcome) {
-        let lease = self.lease(request);
-        match self.join_fetch(request, &lease) {
+    /// Leads a fetch of the token, or waits for the fetch that is in flight. Returns also the reason if the caller demanded a
+    /// fetch that begins after its request, and did not get it.
+    pub(super) async fn fetch_shared(
+        &self,
+        request: &Arc<FetchRequest>,
+        demand: RefreshDemand,
+        client: CacheControl,
+    ) -> (Fetched, Outcome, Option<HitReason>) {
+        let (lease, role, limited) = self.join_or_begin(request, demand);
+        let (fetched, outcome) = match role {
             Role::Leader(obligation, _caller) => {
                 // A caller that leaves cancels the fetch only while Graph has received nothing and no other request waits.
                 let fetch = self.lead_fetch(Arc::clone(request), lease, obligation);
@@ -51,15 +62,42 @@ impl Proxy {
                 }
             }
             Role::Follower(wait) => match timeout(request.config.coalesce.wait, wait.wait()).await {
-                Ok(Some(fetched)) if self.is_selected_by(&fetched, request) => {
+                Ok(Some(fetched)) if self.may_share(&fetched, request, client) => {
                     self.0.fetcher.metrics.collapsed.inc();
                     (fetched, Outcome::Collapsed)
                 }
-                // The leader is late or gone, or its response was selected by other request fields.
+                // The leader is late or gone, or its response is for no other request.
                 Ok(_) | Err(_) => self.fetch_alone(request).await,
             },
             Role::Full => self.fetch_alone(request).await,
+        };
+        (fetched, outcome, limited)
+    }
+
+    /// Joins the fetch in flight, or begins one. A fetch in flight began before this request: a caller that demands a later
+    /// response, after a change of its own for example, must not receive its result.
+    fn join_or_begin(
+        &self,
+        request: &FetchRequest,
+        demand: RefreshDemand,
+    ) -> (Lease, Role<Fetched>, Option<HitReason>) {
+        if demand != RefreshDemand::Permitted {
+            let lease = self.lease(request);
+            let role = self.join_fetch(request, &lease);
+            if demand == RefreshDemand::None || matches!(role, Role::Leader(..)) {
+                return (lease, role, None);
+            }
+            if !self.0.refresh_limiter.allow(request.identity.token_hash, self.0.fetcher.clock.now()) {
+                return (lease, role, Some(HitReason::RefreshLimit));
+            }
         }
+        let lease = self.0.fetcher.store.acquire_new_lease(
+            coalescing_token(request),
+            request.claims.as_ref().ok(),
+            &request.resource,
+        );
+        let role = self.join_fetch(request, &lease);
+        (lease, role, None)
     }
 
     /// Takes the right to store the response. Taken before the request to Graph.
@@ -86,20 +124,30 @@ impl Proxy {
         with_outcome(Box::pin(self.0.fetcher.fetch(request, &lease)).await)
     }
 
-    /// Returns whether the result for another request of the same token fits this one (RFC 9111, section 4.1).
-    fn is_selected_by(&self, fetched: &Fetched, request: &FetchRequest) -> bool {
+    /// Returns whether the result for another request of the same token may be used for this one: an error response to the
+    /// token, or a response that may be stored, that is fresh, and that the fields of this request select (RFC 9111, section
+    /// 4). Any other response is for its own request only.
+    fn may_share(&self, fetched: &Fetched, request: &FetchRequest, client: CacheControl) -> bool {
         match fetched {
-            Fetched::Full(entry, _) | Fetched::Revalidated(entry, _) => self
-                .0
-                .fetcher
-                .store
-                .secondary_key_hasher()
-                .matches(entry.secondary_key(), request.selecting_request()),
-            Fetched::NoContent(_)
-            | Fetched::UpstreamError(_)
-            | Fetched::RecentUnauthorized(_)
-            | Fetched::Failed(_) => true,
+            Fetched::Full(entry, stored) | Fetched::Revalidated(entry, stored) => {
+                may_be_stored(*stored) && self.is_usable_for(entry, request, client)
+            }
+            // A 204 is never stored.
+            Fetched::NoContent(_) => false,
+            Fetched::UpstreamError(_) | Fetched::RecentUnauthorized(_) | Fetched::Failed(_) => true,
         }
+    }
+
+    /// Returns whether a fresh response fits a request that waited for it.
+    fn is_usable_for(&self, entry: &Entry, request: &FetchRequest, client: CacheControl) -> bool {
+        let fetcher = &self.0.fetcher;
+        let Ok(claims) = request.claims else { return false };
+        let rules = RequestRules { config: &request.config, client, now: fetcher.clock.now() };
+        let assessed = rules.assess(entry, entry.requested_at, claims.expiry);
+        let hasher = fetcher.store.secondary_key_hasher();
+        assessed.decision == Decision::Fresh
+            && !entry.is_superseded()
+            && hasher.matches(entry.secondary_key(), request.selecting_request())
     }
 
     /// Fetches, and gives the result to all callers that wait. Returns `None` if the last caller left before Graph received
@@ -136,6 +184,21 @@ async fn prepare_while_wanted<'a>(
         biased;
         () = callers.all_left() => None,
         prepared = fetcher.prepare(request) => Some(prepared),
+    }
+}
+
+/// Returns whether a response may be stored, although it was not if it is too large, or if a purge came in between.
+fn may_be_stored(stored: Result<(), NotStored>) -> bool {
+    match stored {
+        Ok(()) | Err(NotStored::TooLarge | NotStored::Invalidated) => true,
+        Err(
+            NotStored::Status
+            | NotStored::Bypass
+            | NotStored::NoStore
+            | NotStored::Vary
+            | NotStored::NoLifetime
+            | NotStored::Expiring,
+        ) => false,
     }
 }
 

@@ -127,8 +127,8 @@ impl Fetcher {
         if let Some(outcome) = call_outcome(&response, self.clock.now()) {
             in_flight.record_outcome(outcome);
         }
-        if let Some(date) = response.as_ref().ok().and_then(|response| headers::parse_date(&response.headers))
-        {
+        let date = |headers| headers::parse_date(headers, self.clock.now().wall());
+        if let Some(date) = response.as_ref().ok().and_then(|response| date(&response.headers)) {
             self.clock.record_graph_date(date);
         }
         match (&admission, response.as_ref().map(|response| response.status)) {
@@ -149,6 +149,9 @@ impl Fetcher {
             Ok(response) => self.handle_error(request, response).await,
             Err(error) => Fetched::Failed(error.into()),
         };
+        if let (Some(stored), Some(failure)) = (stored, fetched.revalidation_failure()) {
+            stored.record_failed_revalidation(failure, token_hash, self.clock.now());
+        }
         match &fetched {
             Fetched::Full(_, Ok(())) | Fetched::Revalidated(_, Ok(())) => {
                 self.metrics.local().proof_changes.inc(ProofChange::Granted);

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use super::Proxy;
 use super::lookup::{Found, RequestRules};
 use crate::auth::Bypass;
-use crate::cache::freshness::{ErrorSource, is_usable_on_error};
-use crate::cache::outcome::Outcome;
+use crate::cache::freshness::ErrorSource;
+use crate::cache::outcome::{HitReason, Outcome};
 use crate::http::cache_control::CacheControl;
 use crate::http::cache_status::Forward;
 use crate::http::rejection::Rejection;
 use crate::proxy::error_response::ErrorResponse;
 use crate::proxy::fetch::{FetchRequest, Fetched};
 use crate::proxy::handler::{Handler, HandlerResponse};
+use crate::proxy::refresh_limit::RefreshDemand;
 use crate::proxy::response::ResponseBuilder;
 use crate::support::labels::Label;
 
@@ -21,16 +22,16 @@ impl Proxy {
     pub(super) async fn fetch(
         &self,
         request: Arc<FetchRequest>,
-        forward: Forward,
+        (forward, demand): (Forward, RefreshDemand),
         client: CacheControl,
         response: &ResponseBuilder<'_>,
     ) -> Result<HandlerResponse, Rejection> {
         if client.only_if_cached {
             return Err(Rejection::OnlyIfCached);
         }
-        let (fetched, outcome) = match self.wait_permit(&request) {
-            Ok(_waiting) => self.fetch_shared(&request).await,
-            Err(reason) => (Fetched::Failed(ErrorResponse::Rejected(reason)), Outcome::Miss),
+        let (fetched, outcome, limited) = match self.wait_permit(&request) {
+            Ok(_waiting) => self.fetch_shared(&request, demand, client).await,
+            Err(reason) => (Fetched::Failed(ErrorResponse::Rejected(reason)), Outcome::Miss, None),
         };
         if forward == Forward::Stale
             && let Some(source) = fetched.error_source()
@@ -38,7 +39,7 @@ impl Proxy {
         {
             return Ok(response.stale_if_error(&found.entry, &found.assessment, &fetched));
         }
-        self.deliver(&request, &fetched, outcome, forward, response)
+        self.deliver(&request, &fetched, (outcome, limited), forward, response)
     }
 
     /// Calls Graph for this caller alone, and only while the caller waits: the token may not use the cache.
@@ -51,15 +52,15 @@ impl Proxy {
         self.0.fetcher.metrics.bypass.inc(reason);
         let _waiting = self.wait_permit(request)?;
         let (fetched, _) = self.fetch_alone(request).await;
-        self.deliver(request, &fetched, Outcome::Bypass, Forward::Bypass, response)
+        self.deliver(request, &fetched, (Outcome::Bypass, None), Forward::Bypass, response)
     }
 
-    /// Builds the response to the result of a fetch.
+    /// Builds the response to the result of a fetch. `limited`: why a demand for a later response was not met.
     fn deliver(
         &self,
         request: &FetchRequest,
         fetched: &Fetched,
-        outcome: Outcome,
+        (outcome, limited): (Outcome, Option<HitReason>),
         forward: Forward,
         response: &ResponseBuilder<'_>,
     ) -> Result<HandlerResponse, Rejection> {
@@ -87,8 +88,9 @@ impl Proxy {
                     _ => None,
                 };
                 let reason = request.claims.err().map(Label::as_str).or(stored.err().map(Label::as_str));
+                let reason = reason.or(limited.map(Label::as_str));
                 let status = fetched.status().unwrap_or_default();
-                Ok(response.fetched((entry, status), left, outcome, forward, reason))
+                Ok(response.fetched((entry, status), (left, entry.age(now)), outcome, forward, reason))
             }
         }
     }
@@ -103,10 +105,6 @@ impl Proxy {
         let selecting_request = request.selecting_request();
         let (proof, found) = self.find(Some(&grants), &claims, &request.resource, selecting_request, &rules);
         fetcher.metrics.local().proof_lookups.inc(proof);
-        let found = found?;
-        let left = claims.expiry.remaining(now);
-        let (config, lifetime) = (&request.config.freshness, found.entry.lifetime());
-        let ages = (now.since(found.proof.granted_at), left);
-        is_usable_on_error(config, &lifetime, &found.assessment, source, ages).then_some(found)
+        found.filter(|found| found.is_usable_on_error(source, claims.expiry, &rules))
     }
 }

@@ -9,7 +9,9 @@ use crate::auth::Bypass;
 use crate::auth::LogTag;
 use crate::auth::{Claims, Identity, RequestDigest, TokenExpiry};
 use crate::cache::entry::Entry;
-use crate::cache::freshness::{Assessment, ClientDirectives, Decision, assess};
+use crate::cache::freshness::{
+    Assessment, ClientDirectives, Decision, ErrorSource, assess, is_usable_on_error,
+};
 use crate::cache::grants::{Grants, Proof};
 use crate::cache::key::EntryKey;
 use crate::cache::outcome::ProofLookup;
@@ -27,6 +29,20 @@ pub(super) struct Found {
     pub(super) entry: Arc<Entry>,
     pub(super) proof: Proof,
     pub(super) assessment: Assessment,
+}
+
+impl Found {
+    /// Returns whether the entry may be used after a failed request to Graph.
+    pub(super) fn is_usable_on_error(
+        &self,
+        source: ErrorSource,
+        expiry: TokenExpiry,
+        rules: &RequestRules<'_>,
+    ) -> bool {
+        let ages = (rules.now.since(self.proof.granted_at), expiry.remaining(rules.now));
+        let config = &rules.config.freshness;
+        is_usable_on_error(config, &self.entry.lifetime(), &self.assessment, source, ages)
+    }
 }
 
 impl Proxy {

@@ -9,6 +9,7 @@ use crate::cache::entry::Entry;
 use crate::cache::outcome::HitReason;
 use crate::http::cache_control::CacheControl;
 use crate::http::cache_status::Forward;
+use crate::proxy::refresh_limit::RefreshDemand;
 use crate::proxy::runtime_config::RuntimeConfig;
 use crate::resource::Resource;
 
@@ -38,5 +39,5 @@ pub(super) enum NextStep {
     /// Respond with a stale entry, and refresh it in the background.
     Refresh(Found, Option<HitReason>),
     /// Call Graph. The entry, if there is one, may be renewed by a 304.
-    Fetch(Forward, Option<Arc<Entry>>),
+    Fetch(Forward, RefreshDemand, Option<Arc<Entry>>),
 }

@@ -14,6 +14,7 @@ use moka::sync::Cache;
 use crate::auth::TokenHash;
 use crate::cache::freshness::Decision;
 use crate::cache::outcome::HitReason;
+use crate::http::cache_control::CacheControl;
 use crate::http::cache_status::Forward;
 use crate::http::headers::REFRESH_FIELD;
 use crate::support::clock::Now;
@@ -29,6 +30,17 @@ impl Default for Config {
     fn default() -> Self {
         Self { per_token: 6 }
     }
+}
+
+/// Demand of a caller for a response to a request that begins after its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshDemand {
+    /// None: the fetch in flight may have begun before.
+    None,
+    /// A refresh that needs the permission of the limiter, if a fetch is in flight.
+    Limited,
+    /// A refresh that is permitted, or a directive that is obeyed.
+    Permitted,
 }
 
 /// Rate limiter (GCRA) of forced refreshes by token.
@@ -49,7 +61,7 @@ impl RefreshLimiter {
 
     /// Counts a refresh, if the token may refresh now. Each refresh uses its part of a minute, and a burst may use up one
     /// minute in advance.
-    fn allow(&self, token: TokenHash, now: Now) -> bool {
+    pub fn allow(&self, token: TokenHash, now: Now) -> bool {
         let Some(cost) = MINUTE_MS.checked_div(self.per_minute) else { return false };
         let used_until = self.used_until.get_with(token, Arc::default);
         let mut used_until = used_until.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,6 +86,22 @@ impl RefreshLimiter {
             _ if !wants_refresh(headers) => (verdict, None),
             _ if self.allow(token, now) => (Decision::Forward(Forward::Request), None),
             _ => (verdict, Some(HitReason::RefreshLimit)),
+        }
+    }
+}
+
+impl RefreshDemand {
+    /// Returns the demand of a request whose refresh was not counted. A token without a proof must not change the limiter,
+    /// which all tokens share (promise 3); the limits for such tokens apply to each of its fetches.
+    pub fn from_request(headers: &HeaderMap, client: CacheControl, is_proven: bool) -> Self {
+        if client.no_cache || client.max_age == Some(0) {
+            Self::Permitted
+        } else if !wants_refresh(headers) {
+            Self::None
+        } else if is_proven {
+            Self::Limited
+        } else {
+            Self::Permitted
         }
     }
 }
@@ -137,6 +165,22 @@ mod tests {
     fn a_limit_of_zero_allows_no_refresh() {
         let refresh_limiter = RefreshLimiter::new(&Config { per_token: 0 });
         assert!(!refresh_limiter.allow(tokens()[0], at(0)));
+    }
+
+    #[test]
+    fn a10_a_refresh_of_a_proven_token_needs_permission_and_an_obeyed_directive_does_not() {
+        let (none, refresh) = (HeaderMap::new(), headers(&REFRESH_FIELD, &["refresh"]));
+        let ignored = CacheControl::default();
+        let demand = RefreshDemand::from_request;
+        assert_eq!(demand(&none, ignored, true), RefreshDemand::None);
+        assert_eq!(demand(&refresh, ignored, true), RefreshDemand::Limited);
+        assert_eq!(demand(&refresh, ignored, false), RefreshDemand::Permitted);
+        for obeyed in
+            [CacheControl { no_cache: true, ..ignored }, CacheControl { max_age: Some(0), ..ignored }]
+        {
+            assert_eq!(demand(&none, obeyed, true), RefreshDemand::Permitted, "{obeyed:?}");
+        }
+        assert_eq!(demand(&none, CacheControl { max_age: Some(9), ..ignored }, true), RefreshDemand::None);
     }
 
     #[test]

@@ -72,11 +72,11 @@ impl ResponseBuilder<'_> {
     }
 
     /// Builds a response from Graph's 200, or from an entry that its 304 renewed. `left`: how long the entry may be used, if it
-    /// was stored.
+    /// was stored. `age`: its age now; sent if Graph's response had one, or if it was fetched for another request.
     pub fn fetched(
         &self,
         (entry, status): (&Entry, StatusCode),
-        left: Option<Duration>,
+        (left, age): (Option<Duration>, Duration),
         outcome: Outcome,
         forward: Forward,
         reason: Option<&'static str>,
@@ -89,7 +89,8 @@ impl ResponseBuilder<'_> {
             detail: reason,
             ..CacheStatus::default()
         };
-        self.with_entry(entry, cache_status, left, None, outcome)
+        let has_age = outcome == Outcome::Collapsed || !entry.lifetime().initial_age.is_zero();
+        self.with_entry(entry, cache_status, left, has_age.then_some(age), outcome)
     }
 
     /// Builds the response to Graph's 204. It has no `Content-Length` (RFC 9110, section 8.6).
@@ -169,22 +170,28 @@ impl ResponseBuilder<'_> {
         HandlerResponse { token_tag: Some(self.tag), ..error_response(error, self.ids, &cache_status, now) }
     }
 
+    /// Builds a response from an entry that may be used for the time `left`, if it was stored. `max-age` is `Age` and the time
+    /// that is left, because a cache downstream subtracts `Age` (RFC 9111, section 4.2).
     fn with_entry(
         &self,
         entry: &Entry,
         cache_status: CacheStatus,
-        max_age: Option<Duration>,
+        left: Option<Duration>,
         age: Option<Duration>,
         outcome: Outcome,
     ) -> HandlerResponse {
+        let age = age.map(|age| age.as_secs());
         let entry_fields = EntryFields {
             date: templates::header_value(TemplateKind::Date, entry.date()),
-            cache_control: match max_age {
-                Some(left) => templates::header_value(TemplateKind::MaxAge, left.as_secs()),
+            cache_control: match left {
+                Some(left) => {
+                    let max_age = age.unwrap_or(0).saturating_add(left.as_secs());
+                    templates::header_value(TemplateKind::MaxAge, max_age)
+                }
                 None => HeaderValue::from_static("no-store"),
             },
             cache_status: cache_status.header_value(),
-            age: age.map(|age| templates::header_value(TemplateKind::Number, age.as_secs())),
+            age: age.map(|age| templates::header_value(TemplateKind::Number, age)),
         };
         let (response, has_common_headers) = if self.is_conditional && is_not_modified(entry, self.headers) {
             (not_modified(entry, entry_fields), false)

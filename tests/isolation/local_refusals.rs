@@ -148,7 +148,12 @@ async fn after_a_failure_of_graph_a_stale_entry_is_served_past_the_proof() {
     for _ in 0..10 {
         let response = world.read().await;
         assert_eq!(response.status, 200, "{:?}", response.header("cache-status"));
+        // Longer than the backoff of the entry.
+        world.proxy.clock.advance(Duration::from_secs(2));
     }
+    // A request to which the breaker is closed again for a probe.
+    let response = world.read().await;
+    assert_eq!(response.status, 200, "{:?}", response.header("cache-status"));
     let scrape = world.proxy.scrape().await;
     assert!(scrape.contains("\nconnector_cache_throttle_gates 1\n"), "the breaker of the flow is open");
     world.stop().await;

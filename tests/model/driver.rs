@@ -238,11 +238,13 @@ impl<'a> Driver<'a> {
 
     /// The held request that this request has to join, if any.
     fn leader(&self, sent: &SentRequest) -> Option<u128> {
-        if sent.expected == Expected::Bypass {
+        let is_forced = self.story.times.by_caller && sent.directive == Directive::NoCache;
+        if sent.expected == Expected::Bypass || is_forced {
             return None;
         }
         let (who, what) = (sent.who, &sent.what);
-        let joined = self.held.iter().find(|(_, held)| {
+        // The newest: a forced request never joins an older one, and those after it join the newest.
+        let joined = self.held.iter().rev().find(|(_, held)| {
             held.flight
                 && held.sent.who == who
                 && held.sent.what == *what
@@ -344,9 +346,10 @@ impl<'a> Driver<'a> {
         self.clock.advance(Duration::from_millis(by));
     }
 
-    /// No breaker or throttle refuses a request of this model: [`super::eviction`] has them.
+    /// No breaker or throttle refuses a request of this model, and no entry backs off: [`super::eviction`] has the breakers.
     fn reset_breakers(&self) {
         self.proxy.inner().fetcher.breakers.reset();
+        self.proxy.inner().fetcher.store.reset_backoff();
     }
 
     fn flights(&self) -> usize {

@@ -159,6 +159,7 @@ impl EvictionDriver<'_> {
         if !self.guarded {
             self.app.proxy().inner().fetcher.breakers.reset();
         }
+        self.app.proxy().inner().fetcher.store.reset_backoff();
         self.seen.requests += 1;
         let (now, token) = (self.now(), &self.cast[who]);
         let expected = self.expected_cache.expect(

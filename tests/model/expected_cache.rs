@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::history::{History, Moment, Purge, Times};
 use super::op::Directive;
 use super::resource::Resource;
+use super::responses::ResponseKind;
 use super::tokens::Token;
 
 /// Serials of responses: the newest proof of each token and the bodies of each principal, by resource.
@@ -161,8 +162,14 @@ impl ExpectedCache {
             }
             _ => {}
         }
-        let lives = response.kind.lives(times);
-        let kept = lives.is_some_and(|life| response.kind.age() * 1000 < life || response.kind.has_tag())
+        if response.kind.grants()
+            && !may_be_stored(response.kind, times)
+            && token.usable_until.is_some_and(|end| response.asked.ms < end)
+        {
+            self.discard(history, (own, shared), response.asked.ms);
+            return false;
+        }
+        let kept = may_be_stored(response.kind, times)
             && !(times.by_caller && directive == Directive::NoStore)
             // The entry that a 304 renews must still be stored.
             && (!response.renews || self.has(&shared, response.about))
@@ -181,6 +188,32 @@ impl ExpectedCache {
             self.proofs.entry(own).and_modify(newest).or_insert(serial);
         }
         kept
+    }
+
+    /// A response to a request of `asked_ms` that may not be stored: older bytes of the token are gone, and other tokens with
+    /// the same bytes must ask.
+    fn discard(
+        &mut self,
+        history: &History,
+        (own, shared): ((usize, Resource), (usize, Resource)),
+        asked_ms: u64,
+    ) {
+        let asked = |serial: usize| history.responses[serial].asked.ms;
+        let Some(proof) = self.proofs.get(&own).copied().filter(|proof| asked(*proof) <= asked_ms) else {
+            return;
+        };
+        let given = history.responses[proof].body;
+        let bodies = self.bodies.get_mut(&shared).map_or(&mut [][..], Vec::as_mut_slice);
+        let Some(kept) = bodies.iter_mut().find(|kept| history.responses[kept.response].body == given) else {
+            return;
+        };
+        kept.superseded |= asked(kept.response) <= asked_ms;
+        self.proofs.remove(&own);
+    }
+
+    /// Whether the body of a response is superseded.
+    pub fn is_superseded(&self, response: usize) -> bool {
+        self.bodies.values().flatten().any(|kept| kept.response == response && kept.superseded)
     }
 
     fn has(&self, shared: &(usize, Resource), response: Option<usize>) -> bool {
@@ -257,6 +290,11 @@ impl ExpectedCache {
             _ => fresh + times.if_error,
         })
     }
+}
+
+/// Whether a 200 may be stored by its fields.
+pub fn may_be_stored(kind: ResponseKind, times: &Times) -> bool {
+    kind.lives(times).is_some_and(|life| kind.age() * 1000 < life || kind.has_tag())
 }
 
 /// Staleness of the body or the proof in milliseconds, the larger. `None`: both are fresh.

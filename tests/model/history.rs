@@ -83,6 +83,8 @@ pub struct History {
     by_caller: HashMap<(usize, Resource), Vec<usize>>,
     /// Error responses by token.
     refusals: HashMap<usize, Vec<usize>>,
+    /// Responses that may not be stored, by token: they supersede what is stored.
+    forbidden: HashMap<usize, Vec<usize>>,
     purges: Vec<Purge>,
 }
 
@@ -96,6 +98,11 @@ impl History {
         }
         self.responses.push(response);
         serial
+    }
+
+    /// Records that a response of Graph may not be stored.
+    pub fn forbid(&mut self, serial: usize) {
+        self.forbidden.entry(self.responses[serial].token).or_default().push(serial);
     }
 
     pub fn purge(&mut self, purge: Purge) {
@@ -131,6 +138,8 @@ impl History {
                 why = "(a) Graph has sent other bytes to this token since";
             } else if now.ms - response.asked.ms >= window {
                 why = "(a) Graph's 200 to this token is too old";
+            } else if self.is_forbidden_since(who, resource, response.asked, now.step) {
+                why = "(a) Graph has sent a response since that may not be stored";
             } else if self.is_refused_since(who, resource, response.said, now.step) {
                 why = "(a) Graph has sent an error response since";
             } else if self.is_purged_since(token, resource, response.asked.step, now.step) {
@@ -214,6 +223,17 @@ impl History {
         Err(why)
     }
 
+    /// Whether Graph sent a response to the token that may not be stored, to a request of this time or later, and the proxy
+    /// had processed it by `until`.
+    fn is_forbidden_since(&self, who: usize, resource: &Resource, asked: Moment, until: u64) -> bool {
+        let forbidden = self.forbidden.get(&who).map_or(&[][..], Vec::as_slice);
+        forbidden.iter().map(|serial| &self.responses[*serial]).any(|no| {
+            let is_later = no.asked.ms >= asked.ms && no.asked.step >= asked.step;
+            let is_later = is_later && no.resource == *resource;
+            is_later && no.dealt.is_some_and(|dealt| dealt <= until)
+        })
+    }
+
     /// Whether Graph sent an error response to the token after `said` that the proxy had processed by `until`.
     pub fn is_refused_since(&self, who: usize, resource: &Resource, said: u64, until: u64) -> bool {
         let refusals = self.refusals.get(&who).map_or(&[][..], Vec::as_slice);
@@ -223,10 +243,10 @@ impl History {
         })
     }
 
-    /// Whether an error response to this token and resource was processed between two steps.
+    /// Whether an error response to this token and resource, or one that may not be stored, was processed between two steps.
     pub fn is_withdrawn_between(&self, who: usize, resource: &Resource, from: u64, until: u64) -> bool {
-        let refusals = self.refusals.get(&who).map_or(&[][..], Vec::as_slice);
-        refusals.iter().map(|serial| &self.responses[*serial]).any(|no| {
+        let of_token = [&self.refusals, &self.forbidden].map(|known| known.get(&who));
+        of_token.into_iter().flatten().flatten().map(|serial| &self.responses[*serial]).any(|no| {
             let meant = no.kind.no() == Some(401) || no.resource == *resource;
             meant && no.dealt.is_some_and(|dealt| dealt > from && dealt < until)
         })

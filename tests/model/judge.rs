@@ -67,9 +67,10 @@ impl Observed {
         self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
-    /// `max-age` of a response that may be stored.
-    fn max_age(&self) -> Option<u64> {
-        self.field("cache-control").strip_prefix("private, max-age=")?.parse().ok()
+    /// Time for which a cache downstream may use the response: `max-age` without `Age`.
+    fn left(&self) -> Option<u64> {
+        let max_age: u64 = self.field("cache-control").strip_prefix("private, max-age=")?.parse().ok()?;
+        max_age.checked_sub(self.field("age").parse().unwrap_or(0))
     }
 }
 
@@ -176,7 +177,7 @@ impl Driver<'_> {
             ));
         }
         let left = token.usable_until.unwrap_or_default().saturating_sub(now.ms) / 1000;
-        if observed.max_age().is_some_and(|age| !kept || age > left) && !self.visible_only {
+        if observed.left().is_some_and(|age| !kept || age > left) && !self.visible_only {
             return Err(format!(
                 "(h) kept: {kept}, the token has {left} s, and the response says {observed:?}"
             ));
@@ -259,7 +260,7 @@ impl Driver<'_> {
         let lives = response.kind.lives(&times).unwrap_or_default();
         let left = (lives / 1000).saturating_sub(age).min(token_left);
         let is_correct =
-            observed.field("age") == age.to_string() && observed.max_age().is_some_and(|it| it <= left);
+            observed.field("age") == age.to_string() && observed.left().is_some_and(|it| it <= left);
         if !is_correct && !self.visible_only {
             return Err(format!("(h) the response has an age of {age} s and a lifetime of at most {left} s"));
         }

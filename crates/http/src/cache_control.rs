@@ -28,6 +28,8 @@ pub struct CacheControl {
     pub max_stale: Option<u64>,
     /// `stale-while-revalidate` (RFC 5861, section 3). The smallest if it is repeated; 0 if it is not a number.
     pub stale_while_revalidate: Option<u64>,
+    /// `stale-if-error` (RFC 5861, section 4). The smallest if it is repeated; 0 if it is not a number.
+    pub stale_if_error: Option<u64>,
 }
 
 impl CacheControl {
@@ -54,9 +56,11 @@ impl CacheControl {
         control
     }
 
+    /// Adds a directive. The grammar has no blanks around `=` (section 5.2): a value after blanks is malformed.
     fn add(&mut self, directive: &str) {
-        let (name, value) = match directive.split_once('=') {
-            Some((name, value)) => (name.trim(), Some(value.trim())),
+        let (name, value) = match directive.trim().split_once('=') {
+            Some((name, _)) if name.trim_end() != name => (name.trim_end(), Some("")),
+            Some((name, value)) => (name, Some(value)),
             None => (directive.trim(), None),
         };
         match name.to_ascii_lowercase().as_str() {
@@ -68,6 +72,9 @@ impl CacheControl {
             "max-age" => keep_smallest(&mut self.max_age, parse_delta_seconds(value).unwrap_or(0)),
             "stale-while-revalidate" => {
                 keep_smallest(&mut self.stale_while_revalidate, parse_delta_seconds(value).unwrap_or(0));
+            }
+            "stale-if-error" => {
+                keep_smallest(&mut self.stale_if_error, parse_delta_seconds(value).unwrap_or(0));
             }
             "min-fresh" => {
                 self.min_fresh =
@@ -98,19 +105,44 @@ fn parse_delta_seconds(value: Option<&str>) -> Option<u64> {
     Some(digits.parse::<u64>().map_or(MAX_DELTA_SECONDS, |seconds| seconds.min(MAX_DELTA_SECONDS)))
 }
 
-/// Splits a line at the commas outside of quoted strings. An unclosed quote extends to the end of the line.
+/// Splits a line at the commas outside of quoted strings. A quote without an end opens no string: it must not hide a
+/// directive that forbids something.
 pub fn split_outside_quotes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let (mut quoted, mut escaped) = (false, false);
-    line.split(move |byte| {
-        let separates = *byte == b',' && !quoted;
-        match *byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            _ => {}
-        }
-        separates
+    let (mut rest, mut may_close) = (Some(line), true);
+    std::iter::from_fn(move || {
+        let line = rest?;
+        let end = member_end(line, &mut may_close);
+        rest = line.get(end + 1..);
+        line.get(..end)
     })
+}
+
+/// Returns the position of the first comma outside of quoted strings, or the length of the line. `may_close` turns false at
+/// the first quote without an end: then no later quote has an end either, and a search for each would take quadratic time.
+fn member_end(line: &[u8], may_close: &mut bool) -> usize {
+    let mut at = 0;
+    while let Some(byte) = line.get(at) {
+        at += match byte {
+            b',' => return at,
+            b'"' if *may_close => quoted_length(line.get(at..).unwrap_or_default()).unwrap_or_else(|| {
+                *may_close = false;
+                1
+            }),
+            _ => 1,
+        };
+    }
+    line.len()
+}
+
+/// Returns the length of the quoted string at the start of a line, with both quotes. `None` if it has no end.
+fn quoted_length(line: &[u8]) -> Option<usize> {
+    let mut escaped = false;
+    let end = line.iter().skip(1).position(|byte| {
+        let closes = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        closes
+    });
+    Some(end? + 2)
 }
 
 const MAX_DELTA_SECONDS: u64 = 1 << 31;
@@ -174,10 +206,49 @@ mod tests {
     fn l19_a_directive_inside_a_quoted_string_is_text() {
         let read = control(&[r#"x="no-store, max-age=0", y="a\", no-cache", max-age=60"#]);
         assert_eq!(read, CacheControl { max_age: Some(60), ..CacheControl::default() });
+    }
+
+    #[test]
+    fn l19_an_open_quote_hides_no_directive() {
+        for line in [
+            r#"x="a, no-store"#,
+            r#"no-store, x="a"#,
+            r#"x="a", y="b, no-store"#,
+            r#"x="a\", no-store"#,
+            r#"", no-store, x="#,
+            r#"x="\"\"\", no-store"#,
+        ] {
+            assert!(control(&[line]).no_store, "{line}");
+        }
         assert_eq!(
-            control(&[r#"x="no-store, max-age=1"#]),
-            CacheControl::default(),
-            "an open quote takes the rest"
+            control(&[r#"x="a, max-age=1"#, r#"y", max-age=9"#]).max_age,
+            Some(1),
+            "a line ends a string"
         );
+    }
+
+    #[test]
+    fn quotes_without_an_end_are_searched_for_once() {
+        let line = r#"""#.to_owned() + &r#"\""#.repeat(1 << 20);
+        assert_eq!(split_outside_quotes(line.as_bytes()).count(), 1);
+    }
+
+    #[test]
+    fn l17_a_value_after_blanks_is_malformed() {
+        for odd in ["max-age = 60", "max-age =60", "max-age= 60", "max-age\t=60", "max-age= \"60\""] {
+            assert_eq!(control(&[odd]).max_age, Some(0), "{odd}");
+        }
+        assert_eq!(
+            control(&["  max-age=60  ,, ,\t", "", ", private"]).max_age,
+            Some(60),
+            "blanks around a member"
+        );
+        assert!(control(&["no-store = x"]).no_store);
+    }
+
+    #[test]
+    fn b6_the_windows_of_stale_use_are_read_like_max_age() {
+        let read = control(&["stale-if-error=60, Stale-If-Error=\"9\"", "stale-while-revalidate=x"]);
+        assert_eq!((read.stale_if_error, read.stale_while_revalidate), (Some(9), Some(0)));
     }
 }

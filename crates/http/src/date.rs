@@ -1,17 +1,19 @@
 //! HTTP dates (RFC 9110, section 5.6.7).
 
-use std::time::SystemTime;
+use std::ops::Range;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 
-/// Parses a date in any of the three formats.
+/// Parses a date in any of the three formats. `now` decides the century of a two-digit year.
 ///
 /// RFC 9111, section 4.2: "Although all date formats are specified to be case-sensitive, a cache recipient SHOULD
 /// match the field value case-insensitively." The day of the week must be valid, but may be the wrong one, since the
 /// rest is unambiguous.
-pub fn parse(value: &HeaderValue) -> Option<SystemTime> {
+pub fn parse(value: &HeaderValue, now: SystemTime) -> Option<SystemTime> {
     let text = value.to_str().ok()?;
-    httpdate::parse_http_date(text).ok().or_else(|| parse_lenient(text))
+    let parsed = httpdate::parse_http_date(text).ok().or_else(|| parse_lenient(text))?;
+    Some(parse_two_digit_year(text, now).unwrap_or(parsed))
 }
 
 /// Parses a date with another letter case or the wrong day of the week.
@@ -34,8 +36,28 @@ fn parse_lenient(text: &str) -> Option<SystemTime> {
     names.into_iter().find_map(|name| httpdate::parse_http_date(&(name + rest)).ok())
 }
 
+/// Parses a valid date with a two-digit year, `Sunday, 06-Nov-94 08:49:37 GMT`; no other format has hyphens. The year is in
+/// the century of `now`, or in the one before if the date would be more than 50 years in the future (RFC 9110, section
+/// 5.6.7). `httpdate` has a fixed century for each year.
+fn parse_two_digit_year(text: &str, now: SystemTime) -> Option<SystemTime> {
+    let (_, date) = text.split_once(", ")?;
+    let (day, rest) = date.split_once('-')?;
+    let (month, rest) = rest.split_once('-')?;
+    let (year, time) = rest.split_at_checked(2)?;
+    let latest = now.checked_add(FIFTY_YEARS)?;
+    let century: u64 = httpdate::fmt_http_date(now).get(YEAR)?.get(..2)?.parse().ok()?;
+    let centuries = [century, century.saturating_sub(1)].into_iter();
+    let dates =
+        centuries.map(|century| parse_lenient(&format!("Sun, {day} {month} {century:02}{year}{time}")));
+    dates.flatten().find(|date| *date <= latest)
+}
+
 /// The length of "Wednesday, 09-Nov-94 08:49:37 GMT", and a reserve.
 const MAX_DATE_BYTES: usize = 40;
+/// Position of the year in "Sun, 06 Nov 1994 08:49:37 GMT".
+const YEAR: Range<usize> = 12..16;
+/// Fifty years of 365.25 days.
+const FIFTY_YEARS: Duration = Duration::from_hours(50 * 8_766);
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -43,10 +65,16 @@ const MONTHS: [&str; 12] =
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     fn seconds(text: &str) -> Option<u64> {
-        let parsed = parse(&HeaderValue::from_bytes(text.as_bytes()).unwrap())?;
+        // A day in 2026.
+        seconds_at(text, 1_785_102_361)
+    }
+
+    fn seconds_at(text: &str, now: u64) -> Option<u64> {
+        let now = UNIX_EPOCH + Duration::from_secs(now);
+        let parsed = parse(&HeaderValue::from_bytes(text.as_bytes()).unwrap(), now)?;
         Some(parsed.duration_since(UNIX_EPOCH).unwrap_or(Duration::MAX).as_secs())
     }
 
@@ -89,5 +117,29 @@ mod tests {
         ] {
             assert_eq!(seconds(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn l20_a_two_digit_year_is_at_most_fifty_years_ahead() {
+        // 26 July 2026, 21:46:01.
+        let now = 1_785_102_361;
+        for (short, long) in [
+            ("Sunday, 26-Jul-26 21:46:01 GMT", "Sun, 26 Jul 2026 21:46:01 GMT"),
+            ("Monday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("Monday, 06-Nov-69 08:49:37 GMT", "Wed, 06 Nov 2069 08:49:37 GMT"),
+            ("Monday, 06-nov-75 08:49:37 GMT", "Wed, 06 Nov 2075 08:49:37 GMT"),
+            ("Monday, 25-Jul-76 08:49:37 GMT", "Sat, 25 Jul 2076 08:49:37 GMT"),
+            ("Monday, 28-Jul-76 08:49:37 GMT", "Wed, 28 Jul 1976 08:49:37 GMT"),
+            ("Monday, 29-Feb-00 08:49:37 GMT", "Tue, 29 Feb 2000 08:49:37 GMT"),
+        ] {
+            assert_eq!(seconds_at(short, now), seconds_at(long, now), "{short}");
+            assert!(seconds_at(short, now).is_some(), "{short}");
+        }
+        // In 2075.
+        let later = 3_330_000_000;
+        assert_eq!(
+            seconds_at("Sunday, 06-Nov-94 08:49:37 GMT", later),
+            seconds_at("Sat, 06 Nov 2094 08:49:37 GMT", later)
+        );
     }
 }

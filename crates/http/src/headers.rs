@@ -88,7 +88,7 @@ fn is_valid_value(name: &HeaderName, value: &HeaderValue) -> bool {
         |digits: &[u8]| (1..=12).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
     matches!(value.as_bytes(), b"true" | b"false" | b"?0" | b"?1")
         || value.as_bytes().strip_prefix(b"@").is_some_and(is_seconds)
-        || date::parse(value).is_some()
+        || date::parse(value, SystemTime::UNIX_EPOCH).is_some()
 }
 
 /// Copies values into one allocation. Values from the transport are slices of its buffers and keep these alive, and
@@ -113,8 +113,8 @@ pub fn compact_values<'a>(values: impl IntoIterator<Item = &'a mut HeaderValue>)
 }
 
 /// Returns the `Date` of a response (RFC 9110, section 6.6.1), if it is valid.
-pub fn parse_date(from: &HeaderMap) -> Option<SystemTime> {
-    date::parse(from.get(header::DATE)?)
+pub fn parse_date(from: &HeaderMap, now: SystemTime) -> Option<SystemTime> {
+    date::parse(from.get(header::DATE)?, now)
 }
 
 /// Returns the value of a field that occurs exactly once.

@@ -4,9 +4,13 @@
 //! machine sleeps; the wall clock can be set back. An age is the larger of the two readings, so that neither error
 //! makes an entry younger.
 
+mod graph_lead;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use self::graph_lead::GraphLead;
 
 /// One reading of both clocks, milliseconds. Also the time stamp of stored entries, which are many, so it has no
 /// padding.
@@ -80,8 +84,8 @@ struct Inner {
     source: TimeSource,
     /// Wall minus monotonic time, milliseconds, at the last synchronisation.
     offset_ms: AtomicU64,
-    /// Milliseconds by which Graph's clock was ahead at the last `Date`.
-    graph_ahead_ms: AtomicU32,
+    /// Lead of Graph's clock.
+    graph_lead: GraphLead,
 }
 
 #[derive(Debug)]
@@ -107,7 +111,7 @@ impl Clock {
     fn from_source(source: TimeSource) -> Self {
         let (mono_ms, wall_ms) = source.read(Instant::now());
         let offset_ms = AtomicU64::new(wall_ms.saturating_sub(mono_ms));
-        Self(Arc::new(Inner { source, offset_ms, graph_ahead_ms: AtomicU32::new(0) }))
+        Self(Arc::new(Inner { source, offset_ms, graph_lead: GraphLead::default() }))
     }
 
     /// Reads both clocks. The wall clock's reading is never behind the last synchronised one plus the monotonic time
@@ -122,7 +126,7 @@ impl Clock {
     pub fn now_at(&self, moment: Instant) -> Now {
         let (mono_ms, wall_ms) = self.0.source.read(moment);
         let wall_ms = wall_ms.max(mono_ms.saturating_add(self.0.offset_ms.load(Relaxed)));
-        Now { mono_ms, wall_ms, graph_ahead_ms: self.0.graph_ahead_ms.load(Relaxed) }
+        Now { mono_ms, wall_ms, graph_ahead_ms: self.0.graph_lead.agreed_ms() }
     }
 
     /// Returns how far the machine's wall clock was set back since the last synchronisation.
@@ -139,12 +143,9 @@ impl Clock {
     }
 
     /// Records the `Date` of a response of Graph that was just received. Tokens expire by Graph's clock; this
-    /// machine's may be late.
+    /// machine's may be late. A lead counts once several responses agree.
     pub fn record_graph_date(&self, date: SystemTime) {
-        // More than seven weeks makes no difference: every token has expired.
-        let graph_ahead_ms =
-            u32::try_from(unix_ms(date).saturating_sub(self.now().wall_ms)).unwrap_or(u32::MAX);
-        self.0.graph_ahead_ms.store(graph_ahead_ms, Relaxed);
+        self.0.graph_lead.record(Duration::from_millis(unix_ms(date).saturating_sub(self.now().wall_ms)));
     }
 
     /// Advances a manual clock. No effect on the system's clock.
@@ -239,10 +240,13 @@ mod tests {
     #[test]
     fn a_late_clock_expires_tokens_by_graphs_clock() {
         let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_000));
-        clock.record_graph_date(UNIX_EPOCH + Duration::from_secs(1_600));
+        let record = |seconds, times| {
+            (0..times).for_each(|_| clock.record_graph_date(UNIX_EPOCH + Duration::from_secs(seconds)));
+        };
+        record(1_600, 8);
         assert_eq!(clock.now().token_millis(), 1_600_000);
         assert_eq!(clock.now().unix_seconds(), 1_000, "ages use the own clock");
-        clock.record_graph_date(UNIX_EPOCH + Duration::from_secs(400));
+        record(400, 8);
         assert_eq!(clock.now().token_millis(), 1_000_000, "an early clock expires tokens early");
     }
 }

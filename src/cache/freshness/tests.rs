@@ -30,6 +30,7 @@ pub(super) fn plain() -> Lifetime {
         initial_age: Duration::ZERO,
         must_revalidate: false,
         grace_ends: Duration::MAX,
+        error_grace_ends: Duration::MAX,
     }
 }
 

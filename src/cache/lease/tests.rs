@@ -173,3 +173,27 @@ fn a_lease_cannot_be_revoked_while_its_response_is_stored() {
     });
     assert!(!is_valid(&lease));
 }
+
+#[test]
+fn a10_a_new_lease_has_a_number_of_its_own_and_revokes_none() {
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let (a, x) = (token("a", &hash_keys), resource("x"));
+    let old = leases.acquire(a, None, &x);
+    let new = leases.acquire_new(a, None, &x);
+    assert_ne!(old.number(), new.number());
+    assert_eq!(leases.acquire(a, None, &x).number(), new.number(), "later requests share the new number");
+    assert!(is_valid(&old) && is_valid(&new));
+    leases.revoke_for(&a, Some(&x));
+    assert!(!is_valid(&old) && !is_valid(&new), "both are revoked");
+    drop((old, new));
+    assert!(leases.table().states.is_empty());
+}
+
+#[test]
+fn a10_a_lease_dropped_before_an_older_one_leaves_that_one() {
+    let (leases, hash_keys) = (Leases::default(), HashKeys::random().unwrap());
+    let (a, x) = (token("a", &hash_keys), resource("x"));
+    let old = leases.acquire(a, None, &x);
+    drop(leases.acquire_new(a, None, &x));
+    assert_eq!(leases.acquire(a, None, &x).number(), old.number());
+}

@@ -285,6 +285,41 @@ fn a_token_finds_only_the_bytes_that_graph_sent_to_it() {
 }
 
 #[test]
+fn b5_a_newer_response_that_may_not_be_stored_ends_the_use_of_the_stored_one() {
+    let stage = Stage::new(&Config::default());
+    let (ada, again, flow) = (stage.caller("ada"), stage.caller_with("ada", 1), resource("x"));
+    let entry = stage.entry();
+    for caller in [&ada, &again] {
+        stage.admit(caller, &flow, &entry);
+    }
+    stage.clock.advance(Duration::from_secs(1));
+    let lease = stage.store.acquire_lease(ada.identity.token_hash, Some(&ada.claims), &flow);
+    let discard = |caller: &Caller, requested_at| {
+        let request = SelectingRequest { headers: &caller.headers, token: caller.identity.token_hash };
+        let (token, claims) = (caller.identity.token_hash, &caller.claims);
+        stage.store.discard_superseded(token, claims, &flow, request, requested_at);
+    };
+    let eve = stage.caller("eve");
+    discard(&eve, stage.clock.now());
+    assert!(stage.found(&ada, &flow).is_some() && !entry.is_superseded(), "a token without a proof");
+    discard(&ada, stage.clock.now());
+    assert!(stage.found(&ada, &flow).is_none() && !stage.has_proof(&ada, &flow));
+    assert!(stage.found(&again, &flow).is_some() && entry.is_superseded(), "the other token must ask");
+    assert!(lease.commit(|| ()).is_none(), "a request in flight stores nothing");
+}
+
+#[test]
+fn b5_a_response_to_an_older_request_leaves_the_stored_one() {
+    let stage = Stage::new(&Config::default());
+    let (ada, flow, before) = (stage.caller("ada"), resource("x"), stage.clock.now());
+    stage.clock.advance(Duration::from_secs(1));
+    stage.admit(&ada, &flow, &stage.entry());
+    let request = SelectingRequest { headers: &ada.headers, token: ada.identity.token_hash };
+    stage.store.discard_superseded(ada.identity.token_hash, &ada.claims, &flow, request, before);
+    assert!(stage.found(&ada, &flow).is_some_and(|entry| !entry.is_superseded()));
+}
+
+#[test]
 fn a_purge_removes_the_selected_proofs_and_entries_and_counts_the_entries() {
     let stage = Stage::new(&Config::default());
     let (ada, eve, flows) = (stage.caller("ada"), stage.caller("eve"), ["x", "y"].map(resource));

@@ -46,9 +46,9 @@ impl Fetcher {
         };
         let token = request.identity.token_hash;
         let validation = RevalidationState::from_response(&response.headers, token, requested_at);
-        let (entry, storable) =
+        let (entry, allowed) =
             self.build_entry(request, (scrubbed.body, gzip), &response.headers, validation, requested_at);
-        let stored = storable.and_then(|()| self.admit(request, &entry, None, lease));
+        let stored = self.store_entry(request, &entry, allowed, None, lease);
         Fetched::Full(entry, stored)
     }
 
@@ -67,12 +67,12 @@ impl Fetcher {
         let headers = known.merge(old.headers(), &response.headers);
         let validation = known.renew(&headers, requested_at);
         let body = (old.body.clone(), old.gzip().cloned());
-        let (entry, storable) = self.build_entry(request, body, &headers, validation, requested_at);
-        let stored = storable.and_then(|()| self.admit(request, &entry, Some(old), lease));
+        let (entry, allowed) = self.build_entry(request, body, &headers, validation, requested_at);
+        let stored = self.store_entry(request, &entry, allowed, Some(old), lease);
         Fetched::Revalidated(entry, stored)
     }
 
-    /// Builds an entry from a body and the header fields of Graph's response. Returns also whether it may be stored. An
+    /// Builds an entry from a body and the header fields of Graph's response. Returns also whether these allow to store it. An
     /// entry that may be stored is compressed once if its first caller prefers gzip: the same client is likely to repeat the request.
     fn build_entry(
         &self,
@@ -86,14 +86,38 @@ impl Fetcher {
         let lifetime = Lifetime::from_response(headers, &request.config.freshness, self.clock.now());
         let secondary_key = self.store.secondary_key_hasher().compute(headers, selecting_request);
         let can_match = secondary_key.as_ref().map_err(|reason| *reason);
-        let storable = lifetime.and(can_match).and(self.is_storable(request));
+        let allowed = lifetime.and(can_match.map(|_| ()));
+        let is_storable = allowed.is_ok() && self.is_storable(request).is_ok();
         let prefers_gzip =
-            storable.is_ok() && ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip;
+            is_storable && ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip;
         let gzip = gzip.or_else(|| if prefers_gzip { GzippedBody::compress(&body) } else { None });
-        let entry =
-            Entry::new(body, &self.entity_tags, headers, lifetime.unwrap_or(Lifetime::NONE), requested_at);
+        let lifetime = lifetime.unwrap_or_else(|_| Lifetime::not_stored(headers));
+        let entry = Entry::new(body, &self.entity_tags, headers, lifetime, requested_at);
         let entry = entry.with_optional_parts(validation, secondary_key.ok().flatten()).with_gzip(gzip);
-        (Arc::new(entry), storable)
+        (Arc::new(entry), allowed)
+    }
+
+    /// Stores an entry and its proof while `lease` is valid, if Graph's response and the request allow it. A response that
+    /// may not be stored, or does not fit, supersedes the stored one nevertheless.
+    fn store_entry(
+        &self,
+        request: &FetchRequest,
+        entry: &Arc<Entry>,
+        allowed: Result<(), NotStored>,
+        old: Option<&Arc<Entry>>,
+        lease: &Lease,
+    ) -> Result<(), NotStored> {
+        let stored = allowed
+            .and_then(|()| self.is_storable(request))
+            .and_then(|()| self.admit(request, entry, old, lease));
+        if (allowed.is_err() || stored == Err(NotStored::TooLarge))
+            && let Ok(claims) = &request.claims
+        {
+            let (token, selecting_request) = (request.identity.token_hash, request.selecting_request());
+            let (resource, at) = (&request.resource, entry.requested_at);
+            self.store.discard_superseded(token, claims, resource, selecting_request, at);
+        }
+        stored
     }
 
     /// Returns whether the response may be stored and its first caller prefers gzip.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, StatusCode};
 
 use super::UpstreamErrorResponse;
-use crate::cache::entry::Entry;
+use crate::cache::entry::{Entry, RevalidationFailure};
 use crate::cache::freshness::ErrorSource;
 use crate::cache::outcome::NotStored;
 use crate::proxy::error_response::ErrorResponse;
@@ -37,6 +37,18 @@ impl Fetched {
             Self::NoContent(_) => Some(StatusCode::NO_CONTENT),
             Self::UpstreamError(error) | Self::RecentUnauthorized(error) => Some(error.status),
             Self::Failed(_) => None,
+        }
+    }
+
+    /// Returns the failure of a revalidation that was sent to Graph. `None` if Graph sent or confirmed the response.
+    pub fn revalidation_failure(&self) -> Option<RevalidationFailure> {
+        match self {
+            // A 204 removes the entry: nothing is left to revalidate.
+            Self::Full(..) | Self::Revalidated(..) | Self::NoContent(_) | Self::RecentUnauthorized(_) => None,
+            Self::UpstreamError(_) | Self::Failed(_) => Some(match self.error_source() {
+                Some(ErrorSource::Upstream) => RevalidationFailure::Outage,
+                Some(ErrorSource::Local) | None => RevalidationFailure::Other,
+            }),
         }
     }
 

@@ -15,7 +15,8 @@ pub(super) fn is_not_modified(entry: &Entry, headers: &HeaderMap) -> bool {
         let etag = entry.etag.to_header_value();
         return none_match.any(|line| list_contains_tag(line.as_bytes(), etag.as_bytes()));
     }
-    let since = headers::single_value(headers, &header::IF_MODIFIED_SINCE).and_then(date::parse);
+    let since = headers::single_value(headers, &header::IF_MODIFIED_SINCE);
+    let since = since.and_then(|since| date::parse(since, entry.requested_at.wall()));
     since.is_some_and(|since| entry.last_modified() <= since)
 }
 
