@@ -37,6 +37,18 @@ impl Setup {
         setup
     }
 
+    /// Sets a variable of the system.
+    pub(crate) fn with_plain(&self, key: &str, value: &str) -> Self {
+        let mut setup = self.clone();
+        setup.env.insert(key.to_owned(), value.to_owned());
+        setup
+    }
+
+    /// The environment of a process.
+    pub(crate) fn env(&self) -> &BTreeMap<String, String> {
+        &self.env
+    }
+
     /// Removes a variable.
     pub(crate) fn without(&self, key: &str) -> Self {
         let mut setup = self.clone();
@@ -109,16 +121,26 @@ impl Replica {
         response.json()
     }
 
-    /// Sum of the series of a metric that have all these labels.
+    /// Sum of the series of a metric that have all these labels. At least one must exist.
     pub(crate) async fn sum(&self, metric: &str, labels: &[(&str, &str)]) -> f64 {
+        let values = self.values(metric, labels).await;
+        assert!(!values.is_empty(), "no series of {metric} with {labels:?}");
+        values.iter().sum()
+    }
+
+    /// The same sum, of any number of series.
+    pub(crate) async fn sum_or_zero(&self, metric: &str, labels: &[(&str, &str)]) -> f64 {
+        self.values(metric, labels).await.iter().sum()
+    }
+
+    async fn values(&self, metric: &str, labels: &[(&str, &str)]) -> Vec<f64> {
         let scrape = self.0.look("/metrics").await;
         let series = scrape.text().lines().filter_map(|line| line.strip_prefix("connector_cache_"));
         let series = series.filter_map(|line| line.strip_prefix(metric)?.rsplit_once(' '));
-        let has = |text: &str| labels.iter().all(|(name, value)| text.contains(&format!("{name}=\"{value}\"")));
+        let has =
+            |text: &str| labels.iter().all(|(name, value)| text.contains(&format!("{name}=\"{value}\"")));
         let own = series.filter(|(text, _)| (text.is_empty() || text.starts_with('{')) && has(text));
-        let values: Vec<f64> = own.map(|(_, value)| value.parse().unwrap()).collect();
-        assert!(!values.is_empty(), "no series of {metric} with {labels:?}");
-        values.iter().sum()
+        own.map(|(_, value)| value.parse().unwrap()).collect()
     }
 
     /// The state of the shared tier, by the metric.

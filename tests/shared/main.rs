@@ -10,8 +10,8 @@
 mod common;
 
 mod cold_start;
-mod configuration;
 mod confidentiality;
+mod configuration;
 mod failover;
 mod faults;
 mod fleet;
@@ -19,7 +19,6 @@ mod invalidation;
 mod lease;
 mod load;
 mod metrics;
-mod outage;
 mod purge;
 mod reads;
 mod secrets;

@@ -22,7 +22,9 @@ async fn a_password_is_required_once_it_is_set() {
     let mut store = Store::start().await;
     store.require_password("hunter2").await;
     let mut stranger = crate::common::redis::resp::Connection::open(store.address()).await.unwrap();
-    assert!(matches!(stranger.command(&["GET", "x"]).await.unwrap(), Value::Error(text) if text.starts_with("NOAUTH")));
+    assert!(
+        matches!(stranger.command(&["GET", "x"]).await.unwrap(), Value::Error(text) if text.starts_with("NOAUTH"))
+    );
     store.ok(&["GET", "x"]).await;
 }
 

@@ -1,1 +1,165 @@
-//! Placeholder.
+//! Values of the store that someone else has written: flipped, moved, forged, of another format.
+
+use crate::common::redis::Store;
+use crate::fleet::{Setup, X, Y, assert_not_shared, assert_shared, graph, status, token, wait_for_entries};
+
+/// Reads all values whose key contains `part`, and writes each after `change`.
+async fn rewrite(store: &Store, part: &str, change: impl Fn(&mut Vec<u8>)) {
+    let mut connection = store.connect().await;
+    let keys = store.keys(part).await;
+    assert!(!keys.is_empty());
+    for key in keys {
+        let mut value = connection.ok(&[b"GET".as_slice(), &key]).await.into_bytes();
+        change(&mut value);
+        connection.ok(&[b"SET".as_slice(), &key, &value, b"KEEPTTL"]).await;
+    }
+}
+
+/// A changed value of the keys with `part` is a miss and counted, and the right answer replaces it.
+async fn is_refused(part: &str, change: impl Fn(&mut Vec<u8>)) {
+    let (graph, store) = (graph(), Store::start().await);
+    let setup = Setup::new(&graph.url(), &store.url());
+    let (first, second, token) = (setup.live().await, setup.live().await, token(&graph, "ada"));
+    let answer = first.read(X, &token).await;
+    wait_for_entries(&store, 1).await;
+    let refused = async || {
+        let all = second.sum("shared_requests_total", &[]).await;
+        let mut usual = 0.0;
+        for result in ["hit", "miss", "ok"] {
+            usual += second.sum_or_zero("shared_requests_total", &[("result", result)]).await;
+        }
+        all - usual
+    };
+    rewrite(&store, part, change).await;
+    let before = refused().await;
+    let again = second.read(X, &token).await;
+    assert_not_shared(&again);
+    assert_eq!((again.body, graph.calls()), (answer.body, 2));
+    assert!(refused().await > before, "no result counts the refused value");
+    assert_eq!(second.state().await, "live", "a bad value is no fault of the store");
+}
+
+#[tokio::test]
+async fn an_entry_with_one_flipped_bit_is_a_miss() {
+    is_refused(":e:", |value| {
+        let middle = value.len() / 2;
+        value[middle] ^= 1;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_proof_with_one_flipped_bit_is_a_miss() {
+    is_refused(":p:", |value| *value.last_mut().unwrap() ^= 0x80).await;
+}
+
+#[tokio::test]
+async fn a_value_of_another_format_is_a_miss() {
+    for part in [":e:", ":p:"] {
+        is_refused(part, |value| value[0] = value[0].wrapping_sub(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_cut_an_empty_and_a_foreign_value_are_misses() {
+    is_refused(":e:", Vec::clear).await;
+    is_refused(":p:", |value| value.truncate(9)).await;
+    is_refused(":e:", |value| *value = b"{\"id\":\"forged\"}".to_vec()).await;
+    is_refused(":p:", |value| value.resize(1 << 20, 0)).await;
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_is_a_miss() {
+    let (graph, store) = (graph(), Store::start().await);
+    let setup = Setup::new(&graph.url(), &store.url());
+    let (first, second, token) = (setup.live().await, setup.live().await, token(&graph, "ada"));
+    first.read(X, &token).await;
+    wait_for_entries(&store, 1).await;
+    let mut connection = store.connect().await;
+    for key in store.keys(":e:").await {
+        connection.ok(&[b"DEL".as_slice(), &key]).await;
+        connection.ok(&[b"LPUSH".as_slice(), &key, b"1"]).await;
+    }
+    assert_not_shared(&second.read(X, &token).await);
+    assert_eq!(second.state().await, "live");
+}
+
+#[tokio::test]
+async fn a_value_that_is_moved_to_another_key_is_a_miss() {
+    for part in [":e:", ":p:"] {
+        let (graph, store) = (graph(), Store::start().await);
+        let setup = Setup::new(&graph.url(), &store.url());
+        let (first, second) = (setup.live().await, setup.live().await);
+        let (ada, bob) = (token(&graph, "ada"), token(&graph, "bob"));
+        let answers = [(X, &ada), (Y, &ada), (X, &bob)];
+        let mut bodies = Vec::new();
+        for (flow, token) in answers {
+            bodies.push(first.read(flow, token).await.body);
+        }
+        wait_for_entries(&store, 3).await;
+        // Each value takes the place of the next one.
+        let (mut connection, keys) = (store.connect().await, store.keys(part).await);
+        let mut values = Vec::new();
+        for key in &keys {
+            values.push(connection.ok(&[b"GET".as_slice(), key]).await.into_bytes());
+        }
+        values.rotate_left(1);
+        for (key, value) in keys.iter().zip(&values) {
+            connection.ok(&[b"SET".as_slice(), key, value, b"KEEPTTL"]).await;
+        }
+        for ((flow, token), body) in answers.into_iter().zip(bodies) {
+            let answer = second.read(flow, token).await;
+            assert_not_shared(&answer);
+            assert_eq!(answer.body, body, "{part}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_value_is_not_used_beyond_its_life() {
+    let (graph, store) = (graph(), Store::start().await);
+    let setup =
+        Setup::new(&graph.url(), &store.url()).with("CACHE__TTL", "2s").with("CACHE__PROOF_TTL", "2s");
+    let setup = setup.with("CACHE__STALE_WHILE_REVALIDATE", "0s").with("CACHE__STALE_IF_ERROR", "0s");
+    let (first, second, token) = (setup.live().await, setup.live().await, token(&graph, "ada"));
+    first.read(X, &token).await;
+    wait_for_entries(&store, 1).await;
+    // Someone with access to the store keeps the values for ever.
+    let mut connection = store.connect().await;
+    for key in [store.keys(":e:").await, store.keys(":p:").await].concat() {
+        connection.ok(&[b"PERSIST".as_slice(), &key]).await;
+    }
+    // The first replica's own copy ends at the same time.
+    first
+        .until("the end of the life", async || !status(&first.read(X, &token).await).contains("; hit"))
+        .await;
+    // Its new answer could be in the store already; then the call came first.
+    assert!(graph.calls() >= 2);
+    let _ = second.read(X, &token).await;
+}
+
+#[tokio::test]
+async fn forged_events_of_the_log_change_nothing() {
+    let (graph, store) = (graph(), Store::start().await);
+    let setup = Setup::new(&graph.url(), &store.url());
+    let (first, second, token) = (setup.live().await, setup.live().await, token(&graph, "ada"));
+    first.read(X, &token).await;
+    wait_for_entries(&store, 1).await;
+    for key in store.keys("").await {
+        let name = String::from_utf8_lossy(&key).into_owned();
+        if store.command(&["TYPE", &name]).await.into_text() == "stream" {
+            for field in ["e", "event", "d", "purge"] {
+                store.ok(&["XADD", &name, "*", field, "purge everything"]).await;
+            }
+            store.ok(&["XADD", &name, "*", "e", &"x".repeat(1 << 16), "f", "g"]).await;
+        }
+    }
+    // A purge travels behind the forged events, so they have been read by its confirmation.
+    first.wait_for_replicas(2).await;
+    assert_eq!(first.purge("?flow=other").await["confirmed"], 2);
+    for replica in [&first, &second] {
+        assert_eq!(replica.state().await, "live");
+    }
+    assert!(status(&first.read(X, &token).await).contains("; hit"));
+    assert_shared(&second.read(X, &token).await);
+}

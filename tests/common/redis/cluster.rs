@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::super::within;
 use super::resp::Value;
 use super::{Store, free_port};
-use super::super::within;
 
 /// The nodes of a cluster.
 pub struct Cluster {
