@@ -73,6 +73,16 @@ cache.keep: [1ms, 48h]
 {{- if and .Values.tls.clientCaKey (not .Values.tls.existingSecret) -}}
 {{- fail "tls.clientCaKey is set without tls.existingSecret: client certificates require TLS: set tls.existingSecret" -}}
 {{- end -}}
+{{- $shared := .Values.shared -}}
+{{- if and $shared.url (not $shared.existingSecret) -}}
+{{- fail "shared.url is set without shared.existingSecret: expected a Secret with the key of shared.secretKey, at least 32 bytes" -}}
+{{- end -}}
+{{- if ne (empty $shared.certificateKey) (empty $shared.privateKeyKey) -}}
+{{- fail "shared.certificateKey and shared.privateKeyKey belong together: expected both or none" -}}
+{{- end -}}
+{{- if and (hasPrefix "redis:" $shared.url | or (hasPrefix "redis+" $shared.url)) (or $shared.caKey $shared.certificateKey) -}}
+{{- printf "shared.url is %s, without TLS, but shared.caKey or shared.certificateKey is set: expected rediss instead of redis" $shared.url | fail -}}
+{{- end -}}
 {{- $scale := .Values.autoscaling -}}
 {{- if and $scale.enabled (gt (int $scale.minReplicas) (int $scale.maxReplicas)) -}}
 {{- printf "autoscaling.minReplicas is %d: expected at most autoscaling.maxReplicas (%d)"
@@ -138,6 +148,7 @@ cache.keep: [1ms, 48h]
 {{- $volumes := list "config" -}}
 {{- if .Values.tls.existingSecret }}{{ $volumes = append $volumes "tls" }}{{ end -}}
 {{- if .Values.admin.existingSecret }}{{ $volumes = append $volumes "admin" }}{{ end -}}
+{{- if .Values.shared.url }}{{ $volumes = append $volumes "shared" }}{{ end -}}
 {{- $paths := list -}}
 {{- range $volumes }}{{ $paths = append $paths (printf "/etc/connector-cache/%s" .) }}{{ end -}}
 {{- range .Values.extraVolumes }}{{ $volumes = append $volumes .name }}{{ end -}}

@@ -20,6 +20,32 @@
 {{- default (default (ternary "443" "80" (hasPrefix "https:" $url)) $own) (toString .Values.networkPolicy.otlp.port) -}}
 {{- end -}}
 
+{{/* Ports of the store, as a list: those of its URL. A Sentinel names servers, which have the standard port. */}}
+{{- define "connector-cache.sharedPorts" -}}
+{{- $url := .Values.shared.url -}}
+{{- $isSentinel := contains "+sentinel:" $url -}}
+{{- $ports := list -}}
+{{- range splitList "," (regexReplaceAll "/[^,/]*$" (regexReplaceAll "rediss?([+][a-z]+)?://" $url "") "") -}}
+{{- $ports = append $ports (regexFind ":[0-9]+$" (trimSuffix "/" .) | trimPrefix ":" | default (ternary "26379" "6379" $isSentinel) | int) -}}
+{{- end -}}
+{{- if $isSentinel }}{{ $ports = append $ports 6379 }}{{ end -}}
+{{- default (uniq $ports) .Values.networkPolicy.shared.ports | toJson -}}
+{{- end -}}
+
+{{/* The section `shared` of the configuration. */}}
+{{- define "connector-cache.shared" -}}
+{{- $shared := .Values.shared -}}
+{{- $section := dict "url" $shared.url "username" $shared.username "timeout" $shared.timeout -}}
+{{- $_ := set $section "max_value" $shared.maxValue -}}
+{{- $_ := set $section "prefix" $shared.prefix -}}
+{{- $_ := set $section "secret_file" "/etc/connector-cache/shared/secret" -}}
+{{- range $key, $file := dict "password_file" "password" "ca_file" "ca.crt" "certificate" "tls.crt" "key" "tls.key" -}}
+{{- $name := get (dict "password" $shared.passwordKey "ca.crt" $shared.caKey "tls.crt" $shared.certificateKey "tls.key" $shared.privateKeyKey) $file -}}
+{{- if $name }}{{ $_ := set $section $key (printf "/etc/connector-cache/shared/%s" $file) }}{{ end -}}
+{{- end -}}
+{{- toJson $section -}}
+{{- end -}}
+
 {{/* A value as TOML. Numbers arrive as floats, which the proxy would refuse; strings and lists of JSON are valid TOML. */}}
 {{- define "connector-cache.toml" -}}
 {{- if or (kindIs "string" .) (kindIs "slice" .) }}{{ toJson . }}{{ else }}{{ int64 . }}{{ end -}}
@@ -36,6 +62,7 @@
 {{- if .Values.tls.clientCaKey }}{{ $_ := set $tls "client_ca" "/etc/connector-cache/tls/ca.crt" }}{{ end -}}
 {{- $_ := set $config "listen.tls" $tls -}}
 {{- end -}}
+{{- if .Values.shared.url }}{{ $_ := set $config "shared" (include "connector-cache.shared" . | fromJson) }}{{ end -}}
 # Rendered from the chart's values. The addresses are variables of the container: the image sets them, too.
 {{- range $section := keys $config | sortAlpha }}
 {{- $lines := list }}

@@ -1,6 +1,7 @@
 """What the chart promises about the objects that it renders."""
 
 import re
+import tomllib
 import unittest
 
 import common
@@ -17,6 +18,8 @@ HELMS_PATIENCE = 300
 TLS = common.CHART / "ci/tls-values.yaml"
 EVERYTHING = common.CHART / "ci/everything-values.yaml"
 DEFAULT = common.CHART / "ci/default-values.yaml"
+# The shared tier with nothing but what is required.
+SHARED = {"url": "redis://valkey:6379", "existingSecret": "secret"}
 
 
 def allowed(rule):
@@ -72,12 +75,68 @@ class Exposure(unittest.TestCase):
     def test_out_go_dns_and_graph_and_no_more_unless_it_is_said(self):
         ports = lambda objects: [allowed(rule) for rule in common.one(objects, "NetworkPolicy")["spec"]["egress"]]
         self.assertEqual(ports(common.shape(DEFAULT)), [{53}, {443}])
-        self.assertEqual(ports(common.shape(EVERYTHING)), [{53}, {8443}, {4318}, {6380}])
+        self.assertEqual(ports(common.shape(EVERYTHING)), [{53}, {8443}, {4318}, {6380, 26380}])
+
+    def test_the_store_is_reached_at_the_ports_of_its_url(self):
+        ports = {
+            "redis://valkey": {6379},
+            "rediss://valkey.example:6380/3": {6380},
+            "redis://[::1]:7000": {7000},
+            "redis://a:7001,redis://b:7002/": {7001, 7002},
+            "rediss+cluster://a,b:7000,c:7000": {6379, 7000},
+            "redis+sentinel://a,b:26380/main": {26379, 26380, 6379},
+        }
+        for url, expected in ports.items():
+            with self.subTest(url):
+                values = {"shared": {**SHARED, "url": url}, "networkPolicy": {"shared": {"to": [{"podSelector": {}}]}}}
+                rule = common.one(common.render(values), "NetworkPolicy")["spec"]["egress"][-1]
+                self.assertEqual((allowed(rule), rule["to"]), (expected, [{"podSelector": {}}]))
+
+    def test_no_store_is_reached_unless_its_peers_are_named(self):
+        rules = lambda **values: common.one(common.render(values), "NetworkPolicy")["spec"]["egress"]
+        self.assertEqual(len(rules(shared=SHARED)), 2)
+        self.assertEqual(len(rules(networkPolicy={"shared": {"to": [{"podSelector": {}}]}})), 2)
 
     def test_graph_is_no_private_address(self):
         graph = common.one(common.shape(DEFAULT), "NetworkPolicy")["spec"]["egress"][1]["to"]
         self.assertIn("169.254.0.0/16", graph[0]["ipBlock"]["except"])
         self.assertIn("10.0.0.0/8", graph[0]["ipBlock"]["except"])
+
+
+class Shared(unittest.TestCase):
+    def files(self, objects):
+        """The keys of the Secret of the shared tier, by the path of the file in the container."""
+        [mount] = [m for m in common.container_of(objects)["volumeMounts"] if m["name"] == "shared"]
+        [volume] = [v for v in common.pod_of(objects)["spec"]["volumes"] if v["name"] == "shared"]
+        self.assertEqual((volume["secret"]["defaultMode"], mount["readOnly"]), (0o440, True))
+        # With a subPath a changed Secret would not be seen.
+        self.assertNotIn("subPath", mount)
+        return {f"{mount['mountPath']}/{item['path']}": item["key"] for item in volume["secret"]["items"]}
+
+    def test_the_files_of_the_secret_are_those_that_the_configuration_names(self):
+        keys = {"secret_file": "shared.secret", "password_file": "shared.password"}
+        keys |= {"ca_file": "ca.crt", "certificate": "tls.crt", "key": "tls.key"}
+        objects = common.shape(EVERYTHING)
+        section = tomllib.loads(common.config_of(objects))["shared"]
+        files = self.files(objects)
+        self.assertEqual({name: files[section[name]] for name in keys}, keys)
+        self.assertEqual(len(files), len(keys))
+
+    def test_files_that_are_not_named_are_not_mounted(self):
+        objects = common.render({"shared": SHARED})
+        section = tomllib.loads(common.config_of(objects))["shared"]
+        self.assertEqual(list(self.files(objects)), [section["secret_file"]])
+        self.assertFalse({"password_file", "ca_file", "certificate", "key", "username"} & set(section))
+
+    def test_without_a_url_there_is_no_tier(self):
+        objects = common.render({"shared": {"existingSecret": "a", "caKey": "ca.crt"}})
+        self.assertNotIn("shared", tomllib.loads(common.config_of(objects)))
+        self.assertNotIn("shared", str(common.pod_of(objects)))
+
+    def test_callers_stay_with_their_pod_if_that_is_wanted(self):
+        service = lambda **values: common.one(common.render({"service": values}), "Service", "connector-cache")["spec"]
+        self.assertEqual(service()["sessionAffinity"], "None")
+        self.assertEqual(service(sessionAffinity="ClientIP")["sessionAffinity"], "ClientIP")
 
 
 class Pods(unittest.TestCase):
@@ -249,6 +308,7 @@ class Tests(unittest.TestCase):
             "name the namespace of its controller": route,
             "Prometheus cannot connect": ["serviceMonitor.enabled=true", "networkPolicy.monitoringNamespaces=null"],
             "cannot be drained": ["podDisruptionBudget.minAvailable=2"],
+            "cannot reach redis://valkey": ["shared.url=redis://valkey", "shared.existingSecret=secret"],
         }
         for words, values in warned.items():
             with self.subTest(words):
