@@ -128,11 +128,6 @@ impl Replica {
         values.iter().sum()
     }
 
-    /// The same sum, of any number of series.
-    pub(crate) async fn sum_or_zero(&self, metric: &str, labels: &[(&str, &str)]) -> f64 {
-        self.values(metric, labels).await.iter().sum()
-    }
-
     async fn values(&self, metric: &str, labels: &[(&str, &str)]) -> Vec<f64> {
         let scrape = self.0.look("/metrics").await;
         let series = scrape.text().lines().filter_map(|line| line.strip_prefix("connector_cache_"));

@@ -31,14 +31,8 @@ async fn a_replica_with_another_secret_shows_it() {
     let other = setup.secret("other", OTHER_SECRET).start().await;
     first.read(X, &token).await;
     first.purge("").await;
-    // Events that do not open.
-    let usual = ["hit", "miss", "ok"];
-    until("a count of what does not open", async || {
-        let mut usual_results = 0.0;
-        for result in usual {
-            usual_results += other.sum_or_zero("shared_requests_total", &[("result", result)]).await;
-        }
-        other.sum("shared_requests_total", &[]).await > usual_results
+    until("a count of events that do not open", async || {
+        other.sum("shared_requests_total", &[("result", "invalid")]).await >= 1.0
     })
     .await;
 }
@@ -82,25 +76,6 @@ async fn a_purge_reaches_replicas_on_either_side_of_a_rotation() {
     second.read(X, &token).await;
     assert_eq!(second.purge("").await["confirmed"], 2);
     assert!(!status(&first.read(X, &token).await).contains("; hit"));
-}
-
-#[tokio::test]
-async fn a_rotated_secret_is_read_again() {
-    let (graph, store) = (graph(), Store::start().await);
-    let setup = Setup::new(&graph.url(), &store.url());
-    let (first, ada) = (setup.live().await, token(&graph, "ada"));
-    // The file of all replicas.
-    setup.write("secret", &format!("{OTHER_SECRET}\n{SECRET}\n"));
-    first.0.hang_up();
-    let new = setup.secret("new", OTHER_SECRET);
-    until("a value under the new secret", async || {
-        let fresh = graph.token().user(&uuid::Uuid::new_v4().to_string()).mint();
-        first.read(X, &fresh).await;
-        let other = new.live().await;
-        crate::fleet::is_shared(&other.read(X, &fresh).await)
-    })
-    .await;
-    assert!(first.read(X, &ada).await.status == 200);
 }
 
 #[tokio::test]
