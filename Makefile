@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help quick test setup clients fmt lint doc unit it test-clients test-chart test-net image fuzz supply soak \
+.PHONY: help quick test setup clients fmt lint doc unit it test-clients test-chart test-net test-valkey image fuzz supply soak \
 	model mutants docs flood bench bench-check bench-flame bench-parts bench-steps picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
@@ -19,7 +19,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The tests come last: whoever reads the end of the output reads their count.
-test: setup clients fmt lint doc test-chart bench-check ## the whole check: format, lints, examples, the chart, what a hit costs, every test
+test: setup clients fmt lint doc test-chart bench-check test-valkey ## the whole check: format, lints, examples, the chart, what a hit costs, every test
 	$(call say,tests: all of them)
 	@cargo $(tests) --locked --features test-clients
 
@@ -78,6 +78,10 @@ test-chart: setup ## the Helm chart, alerts and dashboard: Helm 3 and 4, promtoo
 	$(call say,chart and alerts and dashboard (a first run fetches its tools))
 	@tools/chart/test.sh
 
+test-valkey: setup ## replicas that share a store, with Valkey; `make test` runs the same tests with Redis, too
+	$(call say,tests: replicas that share a Valkey)
+	@SHARED_STORE=valkey cargo $(tests) --locked --features test-clients --test shared
+
 image: ## the container image, built without a registry, and tried (root, Debian's buildah and podman)
 	@tools/image/build.sh
 
@@ -112,9 +116,10 @@ bench-flame: ## flame graphs of a hit and of bare hyper's answer, in target/flam
 test-net: ## faults of a real network, in namespaces of its own (root; iproute2, iptables)
 	@tools/netns.sh
 
-soak: ## mixed load while Graph and the network fail and heal, for SOAK_SECONDS (60), and PURGE_RACES (100,000) raced purges
+soak: ## mixed load while Graph and the network fail and heal, for SOAK_SECONDS (60), PURGE_RACES (100,000) raced purges, and SHARED_PURGE_RACES (10,000) on three replicas
 	@SOAK_SECONDS=$${SOAK_SECONDS:-60} cargo test --release --locked --test load soak -- --nocapture
 	@PURGE_RACES=$${PURGE_RACES:-100000} cargo test --release --locked --test isolation race -- --nocapture
+	@PURGE_RACES=$${SHARED_PURGE_RACES:-10000} cargo test --release --locked --test shared old_answer -- --nocapture
 
 model: ## a million requests of the model, in a release build (MODEL_REQUESTS; MODEL_SEED replays a failure)
 	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model -- --nocapture no_caller the_same_holds
