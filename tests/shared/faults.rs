@@ -6,7 +6,7 @@ use crate::common::client::Response;
 use crate::common::link::Link;
 use crate::common::redis::Store;
 use crate::fleet::{
-    Replica, Setup, X, Y, assert_not_shared, assert_shared, graph, is_shared, status, token, until,
+    Replica, Saved, Setup, X, Y, assert_not_shared, assert_shared, graph, is_shared, status, token, until,
     wait_for_entries,
 };
 
@@ -248,27 +248,6 @@ async fn log_names(store: &Store) -> Vec<String> {
         }
     }
     logs
-}
-
-/// Entries and proofs of a store at a time.
-struct Saved(Vec<(Vec<u8>, Vec<u8>)>);
-
-impl Saved {
-    async fn of(store: &Store) -> Self {
-        let (mut saved, mut connection) = (Vec::new(), store.connect().await);
-        for key in [store.keys(":e:").await, store.keys(":p:").await].concat() {
-            let value = connection.ok(&[b"GET".as_slice(), &key]).await.into_bytes();
-            saved.push((key, value));
-        }
-        Self(saved)
-    }
-
-    async fn restore(&self, store: &Store) {
-        let mut connection = store.connect().await;
-        for (key, value) in &self.0 {
-            connection.ok(&[b"SET".as_slice(), key, value, b"EX", b"300"]).await;
-        }
-    }
 }
 
 #[tokio::test]

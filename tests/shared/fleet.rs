@@ -228,6 +228,27 @@ pub(crate) async fn wait_for_entries(store: &Store, count: usize) {
     store.wait_for_keys(":p:", count).await;
 }
 
+/// Entries and proofs of a store at a time.
+pub(crate) struct Saved(Vec<(Vec<u8>, Vec<u8>)>);
+
+impl Saved {
+    pub(crate) async fn of(store: &Store) -> Self {
+        let (mut saved, mut connection) = (Vec::new(), store.connect().await);
+        for key in [store.keys(":e:").await, store.keys(":p:").await].concat() {
+            let value = connection.ok(&[b"GET".as_slice(), &key]).await.into_bytes();
+            saved.push((key, value));
+        }
+        Self(saved)
+    }
+
+    pub(crate) async fn restore(&self, store: &Store) {
+        let mut connection = store.connect().await;
+        for (key, value) in &self.0 {
+            connection.ok(&[b"SET".as_slice(), key, value, b"EX", b"300"]).await;
+        }
+    }
+}
+
 pub(crate) const X: &str = "B2X_1_x";
 pub(crate) const Y: &str = "B2X_1_y";
 /// 64 hex digits.

@@ -9,6 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod clock;
 mod cold_start;
 mod confidentiality;
 mod configuration;
