@@ -24,6 +24,7 @@ use crate::admin::readiness::{Readiness, ReadinessState};
 use crate::http::error::Response;
 use crate::observability::metrics::{ExpositionFormat, Metrics, ReloadSource};
 use crate::server::{self, Drain, ServerLimits, Service};
+use crate::shared::{PurgeConfirmation, SharedPurge};
 use crate::support::watched_files::ReloadResult;
 use crate::support::watched_files::{ReloadTrigger, Reloadable};
 use auth::AdminAuth;
@@ -76,6 +77,9 @@ impl Config {
 pub trait CacheAdmin: Send + Sync + 'static {
     /// Returns counts and configuration. No identity, flow or credential.
     fn overview(&self) -> serde_json::Value;
+
+    /// Begins a purge on the replicas that share a store. Called before [`Self::purge`]; `None` without a shared tier.
+    fn begin_shared_purge(&self, query: &PurgeQuery) -> Option<SharedPurge>;
 
     /// Drops the entries that `query` selects. Returns their number. May take long.
     fn purge(&self, query: &PurgeQuery) -> u64;
@@ -161,9 +165,13 @@ impl<C: CacheAdmin> Admin<C> {
             "an operator purges the cache"
         );
         let cache = Arc::clone(&self.cache);
+        let shared = cache.begin_shared_purge(&query);
         // A purge may visit every entry, and must not delay the probes.
         match tokio::task::spawn_blocking(move || cache.purge(&query)).await {
-            Ok(purged) => response::json(StatusCode::OK, &serde_json::json!({ "purged": purged })),
+            Ok(purged) => match shared {
+                Some(shared) => response::json(StatusCode::OK, &confirmed(purged, &shared.confirm().await)),
+                None => response::json(StatusCode::OK, &serde_json::json!({ "purged": purged })),
+            },
             Err(_) => {
                 response::error(StatusCode::INTERNAL_SERVER_ERROR, "the purge did not complete; repeat it")
             }
@@ -197,6 +205,17 @@ impl<C: CacheAdmin> Service for Admin<C> {
         let response = self.route(&head, peer).await;
         if head.method == Method::HEAD { response::without_body(response) } else { response }
     }
+}
+
+/// Returns the response to a purge on several replicas.
+fn confirmed(purged: u64, confirmation: &PurgeConfirmation) -> serde_json::Value {
+    let PurgeConfirmation { replicas, confirmed, unconfirmed } = confirmation;
+    serde_json::json!({
+        "purged": purged,
+        "replicas": replicas,
+        "confirmed": confirmed,
+        "unconfirmed": unconfirmed,
+    })
 }
 
 /// Returns all lines of the field `Accept` as one list (RFC 9110, section 5.2).

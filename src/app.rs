@@ -47,6 +47,7 @@ use crate::proxy::waiting_requests::WaitingRequests;
 use crate::proxy::{Proxy, ProxyParts};
 use crate::scrub::{Scrubber, UnknownMemberNotices};
 use crate::server::Workers;
+use crate::shared::{Scope, SharedMetrics, SharedTier};
 use crate::support::byte_budget::ByteBudget;
 use crate::support::clock::Clock;
 use crate::upstream::GraphClient;
@@ -90,9 +91,10 @@ impl App {
         let tracer = Tracer::default();
         let runtime = config.runtime(&config, usize::MAX).into_live();
         let fetcher = fetcher(&config, clock, &metrics, (&tracer, &runtime))?;
+        let hash_keys = fetcher.shared.hash_keys(HashKeys::random()?);
         let proxy = Proxy::new(ProxyParts {
             fetcher,
-            hash_keys: HashKeys::random()?,
+            hash_keys,
             coalescer: Coalescer::default(),
             waiting: WaitingRequests::new(&config.waiting_requests),
             refresh_limiter: RefreshLimiter::new(&config.refresh_limit),
@@ -169,7 +171,16 @@ fn fetcher(
     let permits = UpstreamPermits::new(config.upstream.in_flight, config.unproven_limit.in_flight);
     let scrubber = Scrubber::new(&config.scrub, config.upstream.max_body)
         .with_trusted_base_url(&config.upstream.base_url);
+    let entity_tags = EntityTagHasher::new(scrubber.policy_bytes());
+    let scope = Scope {
+        base_url: config.upstream.base_url.as_str(),
+        policy: scrubber.policy_bytes(),
+        entity_tags: entity_tags.clone(),
+        clock: clock.clone(),
+    };
+    let shared = SharedTier::new(&config.shared, scope, Arc::new(SharedMetrics::register(metrics)?))?;
     Ok(Fetcher {
+        shared,
         graph_client: GraphClient::new(
             &config.upstream,
             permits,
@@ -181,7 +192,7 @@ fn fetcher(
         refused: UnauthorizedTokens::new(clock.clone()),
         breakers: Breakers::new(clock.clone()),
         store: Arc::new(Store::new(&config.store, config.retention(), count_evictions(metrics))),
-        entity_tags: EntityTagHasher::new(scrubber.policy_bytes()),
+        entity_tags,
         scrubber: Arc::new(scrubber),
         unknown_members: UnknownMemberNotices::default(),
         clock,

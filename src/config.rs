@@ -11,7 +11,7 @@ use crate::observability::{logging, tracing_export};
 use crate::proxy::{refresh_limit, waiting_requests};
 use crate::resource::ApiVersion;
 use crate::upstream::unproven_limit;
-use crate::{admin, scrub, server, upstream};
+use crate::{admin, scrub, server, shared, upstream};
 
 mod change;
 mod key;
@@ -65,6 +65,8 @@ pub struct Config {
     pub logging: logging::Config,
     /// `telemetry.*`
     pub tracing_export: tracing_export::Config,
+    /// `shared.*`
+    pub shared: shared::Config,
 }
 
 impl Config {
@@ -97,6 +99,7 @@ impl Default for Config {
             scrub: scrub::Config::default(),
             logging: logging::Config::default(),
             tracing_export: tracing_export::Config::default(),
+            shared: shared::Config::default(),
         }
     }
 }
@@ -140,8 +143,8 @@ impl EffectiveConfig {
             scrub: schema::scrub::read(r),
             logging: schema::observability::logging(r),
             tracing_export: schema::observability::tracing_export(r),
+            shared: schema::shared::read(r),
         };
-        schema::shared::read(r);
         let settings = reader.finish().map_err(ConfigError)?;
         Ok(Self { config, settings })
     }

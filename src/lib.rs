@@ -26,6 +26,7 @@
 //! | 8 | [`admin`] | admin port: metrics, probes, cache view, purge |
 //! | 7 | [`proxy`] | the decision: lookup, fetch, middleware, response |
 //! | 6 | [`upstream`] | client of Graph: connections, permits, circuit breakers, limits for unproven tokens |
+//! | 6 | [`shared`] | shared tier: one sealed store and one log for the replicas of an installation |
 //! | 6 | [`server`] | data port: listener, workers, TLS, connection timeouts |
 //! | 5 | [`observability`] | logging, metrics, tracing export, hardening of the process |
 //! | 4 | [`cache`] | entries, proofs, leases, freshness |
@@ -45,6 +46,7 @@
 //! | Why may an entry be used, fresh or stale? | [`cache::freshness`], called by `proxy/lookup.rs` |
 //! | What does a purge remove? | [`admin`], then `cache/store/purge.rs` |
 //! | What does a reload change? | [`app::reload`] |
+//! | What do replicas share? | [`shared`], used by `proxy/fetch/shared.rs` |
 //! | What ends a connection? | `server/connection/timeouts.rs` and `server/connection/close.rs` |
 //! | Where is a configuration key added? | [`config`]: one call in `config/schema/`, one field in the `Config` of its user |
 //! | Where is a metric added? | [`observability::metrics`]: one field and one line in `Metrics::new` |
@@ -66,5 +68,6 @@ pub mod proxy;
 pub mod resource;
 pub use connector_cache_scrub as scrub;
 pub mod server;
+pub mod shared;
 pub use connector_cache_support as support;
 pub mod upstream;

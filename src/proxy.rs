@@ -18,6 +18,7 @@ mod prepared;
 pub mod refresh_limit;
 pub mod response;
 pub mod runtime_config;
+mod shared_events;
 pub mod waiting_requests;
 
 use std::net::SocketAddr;

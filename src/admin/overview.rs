@@ -9,6 +9,7 @@ use crate::cache::purge;
 use crate::observability::logging;
 use crate::proxy::Proxy;
 use crate::proxy::runtime_config::LiveConfig;
+use crate::shared::{PurgeNames, SharedPurge};
 use crate::support::labels::Label;
 use crate::upstream::metrics::PermitKind;
 
@@ -62,8 +63,14 @@ impl CacheAdmin for Overview {
             "bytes": size.bytes,
             "capacity_bytes": self.max_bytes,
             "flights": inner.coalescer.count(),
+            "shared": inner.fetcher.shared.overview(),
             "configuration": self.configuration(),
         })
+    }
+
+    fn begin_shared_purge(&self, query: &PurgeQuery) -> Option<SharedPurge> {
+        let PurgeQuery { flow, tenant, subject } = query.clone();
+        self.proxy.inner().fetcher.shared.begin_purge(PurgeNames { flow, tenant, subject })
     }
 
     fn purge(&self, query: &PurgeQuery) -> u64 {
@@ -93,6 +100,7 @@ impl CacheAdmin for Overview {
         metrics.connections_limit.set(count(self.runtime.load().server.max_connections()));
         metrics.bytes_in_flight.set(count(byte_budget.used()));
         metrics.bytes_in_flight_limit.set(count(byte_budget.limit()));
+        fetcher.shared.refresh_gauges();
         let upstream = fetcher.graph_client.metrics();
         for (kind, (in_use, limit)) in [
             (PermitKind::All, fetcher.graph_client.permits().usage()),

@@ -60,6 +60,8 @@ impl App {
                 Arc::clone(&self.metrics),
             ))),
         ];
+        let shared = self.proxy.inner().fetcher.shared.clone();
+        let _shared_tasks = shared.start(Arc::new(self.proxy.clone()));
         let _preconnect = self.has_preconnect.then(|| self.keep_connection());
         readiness.set_ready();
         self.log_start(&listeners.data, config_file);
@@ -68,6 +70,7 @@ impl App {
         }
         let connections_cut = data_server.serve(listeners.data, Arc::new(stack), stop).await;
         self.finish_fetches(connections_cut, suppressed).await;
+        shared.leave().await;
         export.finish().await;
         admin_stop.cancel();
         // The admin server drains for up to a second. The panic hook has logged a panic of the task.
@@ -123,6 +126,7 @@ impl App {
             tls = self.config.server.tls.is_some(),
             admin = %self.config.admin.address,
             graph = %self.config.upstream.base_url,
+            shared = %self.config.shared.endpoint.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string),
             config = %config_file.map_or_else(|| "none".to_owned(), |path| DisplayPath(&path).to_string()),
             "serving"
         );

@@ -30,6 +30,9 @@ pub enum StartError {
     /// The token of the admin port cannot be loaded.
     #[error("admin.token_file: {0}")]
     Admin(#[from] admin::Error),
+    /// The shared tier cannot be set up.
+    #[error(transparent)]
+    Shared(#[from] crate::shared::SetupError),
     /// The operating system provides no random bytes.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),

@@ -41,13 +41,33 @@ impl TokenHash {
 }
 
 impl Principal {
-    /// Returns 16 bits that are spread evenly over principals. No other process can compute them.
+    /// Returns the bytes, for names and events of the shared tier, which leave the process only hashed or sealed.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// Restores a principal from an event of the shared tier.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns 16 bits that are spread evenly over principals. Only processes with the same key can compute them.
     pub fn bucket_hash(self) -> u16 {
         u16::from_ne_bytes(prefix(&self.0))
     }
 }
 
 impl ClaimHash {
+    /// Returns the bytes, for events of the shared tier, which leave the process only sealed.
+    pub fn to_bytes(self) -> [u8; 8] {
+        self.0
+    }
+
+    /// Restores a hash from an event of the shared tier.
+    pub fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
     /// Returns the whole hash as a key of a fair share.
     pub fn share_key(self) -> u128 {
         u128::from(u64::from_ne_bytes(self.0))

@@ -32,6 +32,13 @@ impl HashKeys {
         Ok(Self { tokens, claims, log: RandomState::new() })
     }
 
+    /// Replaces the key of claims: replicas that share a store hash equal claims equally. Tokens are hashed under a key of the
+    /// process nevertheless.
+    #[must_use]
+    pub fn with_claims_key(self, claims: hmac::Key) -> Self {
+        Self { claims, ..self }
+    }
+
     /// Computes the hash of a tenant's or a subject's name as entries carry it. An operator can purge by it.
     pub fn claim_hash(&self, kind: ClaimKind, name: &str) -> ClaimHash {
         claims::hash_claim(&self.claims, kind, name)

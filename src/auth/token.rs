@@ -25,6 +25,12 @@ impl Token {
         self.0.clone()
     }
 
+    /// Adds the token, without the scheme, to a MAC: a name in the shared tier.
+    pub fn update_mac(&self, mac: &mut ring::hmac::Context) {
+        let token = self.0.as_bytes().rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+        mac.update(token);
+    }
+
     /// Reads the claims. Fails with the reason why the token may not use the cache.
     pub fn claims(&self, hash_keys: &HashKeys, now: Now) -> Result<Claims, Bypass> {
         // The scheme stays in front of the first segment, which is not read.

@@ -46,6 +46,25 @@ pub struct Entry {
     accessed: AtomicBool,
 }
 
+/// Parts of an entry of another replica.
+#[derive(Debug)]
+pub struct RestoredEntry {
+    /// The scrubbed body.
+    pub body: ScrubbedBody,
+    /// The body in gzip.
+    pub gzip: Option<GzippedBody>,
+    /// Header fields that callers receive, if they differ from the default ones.
+    pub headers: Option<Vec<(HeaderName, HeaderValue)>>,
+    /// Graph's `Date`, seconds since the Unix epoch.
+    pub date: u32,
+    /// Graph's `request-id` of the response.
+    pub origin_request_id: Option<NonNilUuid>,
+    /// How long the entry may be used.
+    pub lifetime: Lifetime,
+    /// Time at which the request was sent to Graph.
+    pub requested_at: Now,
+}
+
 /// Header fields that callers receive.
 type StoredFields = Box<[(HeaderName, HeaderValue)]>;
 
@@ -93,6 +112,28 @@ impl Entry {
             entry.optional().headers = Some((headers, digest));
         }
         entry
+    }
+
+    /// Restores an entry of another replica. Entity tag and digest are computed again.
+    pub fn restore(parts: RestoredEntry, entity_tags: &EntityTagHasher) -> Self {
+        let RestoredEntry { body, gzip, headers, date, origin_request_id, lifetime, requested_at } = parts;
+        let mut entry = Self {
+            etag: entity_tags.compute(body.as_bytes()),
+            date,
+            origin_request_id,
+            body,
+            requested_at,
+            lifetime: lifetime.into(),
+            optional: None,
+            backoff: RevalidationBackoff::default(),
+            eviction_cause: AtomicU8::new(IN_STORE),
+            accessed: AtomicBool::new(false),
+        };
+        if let Some(headers) = headers {
+            let digest = ContentDigest::compute(entry.etag, &headers);
+            entry.optional().headers = Some((headers.into(), digest));
+        }
+        entry.with_gzip(gzip)
     }
 
     /// Adds the data for conditional requests and the secondary key.

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::purge::PurgeSelector;
-use crate::auth::{Claims, TokenHash};
+use crate::auth::{Claims, Principal, TokenHash};
 use crate::resource::Resource;
 
 /// Leases of all requests in flight. Clones share one table.
@@ -102,6 +102,15 @@ impl Leases {
         self.table().revoke(token_hash, |state| resource.is_none_or(|resource| *state.resource == *resource));
     }
 
+    /// Revokes the leases of a principal's tokens for one resource, or for all.
+    pub fn revoke_of(&self, principal: Principal, resource: Option<&Resource>) {
+        let is_selected = |state: &LeaseState| {
+            state.claims.is_some_and(|claims| claims.principal == principal)
+                && resource.is_none_or(|resource| *state.resource == *resource)
+        };
+        self.table().revoke_all(is_selected);
+    }
+
     /// Begins a purge: revokes the leases that it selects, now and until the purge ends.
     pub fn begin_purge(&self, selector: &PurgeSelector) -> PurgeGuard<'_> {
         let selector = Arc::new(selector.clone());
@@ -119,10 +128,13 @@ impl Leases {
 
 impl LeaseTable {
     fn revoke_all_selected(&mut self, selector: &PurgeSelector) {
-        let selects = |state: &LeaseState| selector.selects(state.claims.as_ref(), &state.resource);
+        self.revoke_all(|state| selector.selects(state.claims.as_ref(), &state.resource));
+    }
+
+    fn revoke_all(&mut self, selects: impl Fn(&LeaseState) -> bool) {
         let tokens: Vec<_> = self.states.keys().copied().collect();
         for token_hash in tokens {
-            self.revoke(&token_hash, selects);
+            self.revoke(&token_hash, &selects);
         }
     }
 

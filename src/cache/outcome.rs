@@ -25,10 +25,12 @@ labels! {
 }
 
 labels! {
-    /// Reason why a response came from memory although a request to Graph was required or requested.
+    /// Reason why a response came from memory or the shared tier although a request to Graph was required or requested.
     pub enum HitReason {
         /// The request to Graph failed, and a stale response may replace it.
         IfError = "stale-if-error",
+        /// The response was found in the shared tier.
+        Shared = "shared",
         /// The token has used its forced refreshes: `limits.refreshes_per_token`.
         RefreshLimit = "refresh-limit",
     }

@@ -13,6 +13,7 @@ mod admit;
 mod purge;
 mod revoke;
 mod supersede;
+mod withdraw;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -61,6 +61,7 @@ impl ConfigReader {
     }
 
     /// Registers a known key that may not be set. The message does not show its value.
+    #[cfg(not(feature = "otlp"))]
     pub(super) fn refuse(&mut self, key: Key, reason: &str) {
         if let Some(given) = self.raw.take(key.name) {
             self.problems.push(format!("{}: {} is refused: {reason}", given.source, key.name));

@@ -73,6 +73,13 @@ pub enum ValueForm {
     LogFilter,
     /// No value: the key is reserved.
     Refused,
+    /// The URL of the shared tier's servers, or an array of URLs.
+    StoreUrl,
+    /// The begin of key names.
+    KeyPrefix {
+        /// Maximum of characters.
+        max_chars: usize,
+    },
 }
 
 impl EffectiveConfig {

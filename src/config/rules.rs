@@ -6,6 +6,7 @@ mod base_url;
 mod collector_url;
 mod path;
 mod quantity;
+mod store_url;
 mod text;
 
 pub(super) use base_url::BaseUrl;
@@ -13,4 +14,5 @@ pub(super) use base_url::BaseUrl;
 pub(super) use collector_url::CollectorUrl;
 pub(super) use path::FilePath;
 pub(super) use quantity::{BoundedDuration, Integer, Size};
+pub(super) use store_url::{KeyPrefix, StoreUrl};
 pub(super) use text::{LogFilter, NameList, OneOf, ShortText, SocketAddress};

@@ -16,9 +16,10 @@ use crate::cache::lease::Lease;
 use crate::cache::outcome::{HitReason, NotStored, Outcome};
 use crate::http::cache_control::CacheControl;
 use crate::http::rejection::Rejection;
-use crate::proxy::fetch::{FetchRequest, Fetched, Fetcher, PreparedFetch};
+use crate::proxy::fetch::{FetchRequest, Fetched, Fetcher, PreparedFetch, SharedUse};
 use crate::proxy::refresh_limit::RefreshDemand;
 use crate::proxy::waiting_requests::WaitPermit;
+use crate::support::clock::Now;
 use crate::support::detach_on_drop::DetachOnDrop;
 
 impl Proxy {
@@ -27,7 +28,8 @@ impl Proxy {
         let Ok(waiting) = self.wait_permit(&request) else { return };
         let lease = self.lease(&request);
         if let Role::Leader(obligation, caller) = self.join_fetch(&request, &lease) {
-            let fetch = self.lead_fetch(request, lease, obligation);
+            let shared_use = SharedUse::Read(CacheControl::default());
+            let fetch = self.lead_fetch(request, lease, obligation, shared_use);
             self.0.tasks.spawn(async move {
                 // The caller's guard keeps the fetch going, although no request waits for it.
                 let _held = (waiting, caller);
@@ -55,7 +57,11 @@ impl Proxy {
         let (fetched, outcome) = match role {
             Role::Leader(obligation, _caller) => {
                 // A caller that leaves cancels the fetch only while Graph has received nothing and no other request waits.
-                let fetch = self.lead_fetch(Arc::clone(request), lease, obligation);
+                let shared_use = match demand {
+                    RefreshDemand::None => SharedUse::Read(client),
+                    RefreshDemand::Limited | RefreshDemand::Permitted => SharedUse::Renew,
+                };
+                let fetch = self.lead_fetch(Arc::clone(request), lease, obligation, shared_use);
                 match DetachOnDrop::new(fetch, &self.0.tasks).await {
                     Some(fetched) => with_outcome(fetched),
                     None => self.fetch_alone(request).await,
@@ -132,6 +138,7 @@ impl Proxy {
             Fetched::Full(entry, stored) | Fetched::Revalidated(entry, stored) => {
                 may_be_stored(*stored) && self.is_usable_for(entry, request, client)
             }
+            Fetched::Shared(entry, granted_at) => self.is_usable_at(entry, *granted_at, request, client),
             // A 204 is never stored.
             Fetched::NoContent(_) => false,
             Fetched::UpstreamError(_) | Fetched::RecentUnauthorized(_) | Fetched::Failed(_) => true,
@@ -140,10 +147,21 @@ impl Proxy {
 
     /// Returns whether a fresh response fits a request that waited for it.
     fn is_usable_for(&self, entry: &Entry, request: &FetchRequest, client: CacheControl) -> bool {
+        self.is_usable_at(entry, entry.requested_at, request, client)
+    }
+
+    /// Returns the same for a response with a proof of time `granted_at`.
+    fn is_usable_at(
+        &self,
+        entry: &Entry,
+        granted_at: Now,
+        request: &FetchRequest,
+        client: CacheControl,
+    ) -> bool {
         let fetcher = &self.0.fetcher;
         let Ok(claims) = request.claims else { return false };
         let rules = RequestRules { config: &request.config, client, now: fetcher.clock.now() };
-        let assessed = rules.assess(entry, entry.requested_at, claims.expiry);
+        let assessed = rules.assess(entry, granted_at, claims.expiry);
         let hasher = fetcher.store.secondary_key_hasher();
         assessed.decision == Decision::Fresh
             && !entry.is_superseded()
@@ -157,11 +175,12 @@ impl Proxy {
         request: Arc<FetchRequest>,
         lease: Lease,
         obligation: Obligation<Fetched>,
+        shared_use: SharedUse,
     ) -> impl Future<Output = Option<Fetched>> + Send + use<> {
         let inner = Arc::clone(&self.0);
         async move {
             let callers = obligation.callers();
-            let prepared = prepare_while_wanted(&inner.fetcher, &request, &callers).await?;
+            let prepared = prepare_while_wanted(&inner.fetcher, (&request, &lease, shared_use), &callers).await?;
             let fetched = match prepared {
                 Ok(prepared) => inner.fetcher.send(&request, prepared, &lease).await,
                 Err(fetched) => fetched,
@@ -174,16 +193,16 @@ impl Proxy {
     }
 }
 
-/// Waits until a request may go to Graph. Returns `None` once no caller waits any more.
+/// Finds the response in the shared tier, or waits until a request may go to Graph. Returns `None` once no caller waits any more.
 async fn prepare_while_wanted<'a>(
     fetcher: &'a Fetcher,
-    request: &FetchRequest,
+    (request, lease, shared_use): (&FetchRequest, &Lease, SharedUse),
     callers: &WaitingCallers,
 ) -> Option<Result<PreparedFetch<'a>, Fetched>> {
     tokio::select! {
         biased;
         () = callers.all_left() => None,
-        prepared = fetcher.prepare(request) => Some(prepared),
+        prepared = fetcher.find_or_prepare(request, lease, shared_use) => Some(prepared),
     }
 }
 
@@ -204,8 +223,12 @@ fn may_be_stored(stored: Result<(), NotStored>) -> bool {
 
 /// Adds the cache outcome of the request that led the fetch.
 fn with_outcome(fetched: Fetched) -> (Fetched, Outcome) {
-    let revalidated = matches!(fetched, Fetched::Revalidated(..));
-    (fetched, if revalidated { Outcome::Revalidated } else { Outcome::Miss })
+    let outcome = match fetched {
+        Fetched::Revalidated(..) => Outcome::Revalidated,
+        Fetched::Shared(..) => Outcome::Hit,
+        _ => Outcome::Miss,
+    };
+    (fetched, outcome)
 }
 
 /// Returns the token that leads or joins a fetch. Its claims make no difference (promise 3).

@@ -7,6 +7,7 @@ mod entry;
 mod fetched;
 mod outcome;
 mod request;
+mod shared;
 mod upstream_error;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use http::StatusCode;
 pub use self::fetched::Fetched;
 use self::outcome::{breaker_response, call_outcome};
 pub use self::request::{CallerFields, FetchRequest};
+pub use self::shared::SharedUse;
 pub use self::upstream_error::UpstreamErrorResponse;
 use crate::cache::entry::EntityTagHasher;
 use crate::cache::lease::Lease;
@@ -27,8 +29,9 @@ use crate::http::rejection::Rejection;
 use crate::observability::metrics::Metrics;
 use crate::proxy::error_response::ErrorResponse;
 use crate::scrub::{Scrubber, UnknownMemberNotices};
+use crate::shared::{SharedFetch, SharedTier};
 use crate::support::clock::Clock;
-use crate::upstream::breaker::{Breakers, InFlight};
+use crate::upstream::breaker::{Breakers, CallOutcome, InFlight};
 use crate::upstream::permits::UpstreamPermit;
 use crate::upstream::unauthorized_tokens::UnauthorizedTokens;
 use crate::upstream::unproven_limit::{Admission, UnprovenLimiter};
@@ -40,6 +43,8 @@ pub struct PreparedFetch<'a> {
     admission: Option<Admission>,
     permit: UpstreamPermit,
     in_flight: InFlight<'a>,
+    /// Part of the shared tier, if it is on and can be used.
+    shared: Option<SharedFetch>,
 }
 
 /// Calls Graph and stores its responses.
@@ -53,6 +58,8 @@ pub struct Fetcher {
     pub refused: UnauthorizedTokens<Arc<UpstreamErrorResponse>>,
     /// Circuit breakers and throttles.
     pub breakers: Breakers,
+    /// The shared tier.
+    pub shared: SharedTier,
     /// Entries and proofs.
     pub store: Arc<Store>,
     /// Removes credentials from each response.
@@ -70,8 +77,9 @@ pub struct Fetcher {
 impl Fetcher {
     /// Sends a request to Graph and stores the response while `lease` is valid.
     pub async fn fetch(&self, request: &FetchRequest, lease: &Lease) -> Fetched {
+        let shared = self.begin_shared(request, false);
         match self.prepare(request).await {
-            Ok(prepared) => self.send(request, prepared, lease).await,
+            Ok(prepared) => self.send(request, PreparedFetch { shared, ..prepared }, lease).await,
             Err(fetched) => fetched,
         }
     }
@@ -93,7 +101,7 @@ impl Fetcher {
         };
         let (permit, in_flight) = self.acquire_permits(request).await.map_err(Fetched::Failed)?;
         self.recently_refused(request)?;
-        Ok(PreparedFetch { admission, permit, in_flight })
+        Ok(PreparedFetch { admission, permit, in_flight, shared: None })
     }
 
     /// Returns Graph's 401 to this token as an error, if it is a few seconds old.
@@ -106,7 +114,7 @@ impl Fetcher {
 
     /// Sends a prepared request to Graph and stores the response while `lease` is valid.
     pub async fn send(&self, request: &FetchRequest, prepared: PreparedFetch<'_>, lease: &Lease) -> Fetched {
-        let PreparedFetch { admission, permit, in_flight } = prepared;
+        let PreparedFetch { admission, permit, in_flight, shared } = prepared;
         let token_hash = request.identity.token_hash;
         let requested_at = self.clock.now();
         let stored = request.stored.as_ref();
@@ -126,6 +134,9 @@ impl Fetcher {
         let response = self.graph_client.send(permit, &call).await;
         if let Some(outcome) = call_outcome(&response, self.clock.now()) {
             in_flight.record_outcome(outcome);
+            if let CallOutcome::Throttled(wait) = outcome {
+                self.publish_throttle(request, wait);
+            }
         }
         let date = |headers| headers::parse_date(headers, self.clock.now().wall());
         if let Some(date) = response.as_ref().ok().and_then(|response| date(&response.headers)) {
@@ -144,9 +155,16 @@ impl Fetcher {
                 self.handle_not_modified(request, validation, &response, lease, requested_at)
             }
             Ok(response) if response.status == StatusCode::NO_CONTENT => {
+                self.publish_withdrawal(request, shared.as_ref(), false);
                 self.handle_no_content(request, &response)
             }
-            Ok(response) => self.handle_error(request, response).await,
+            Ok(response) => {
+                if matches!(response.status.as_u16(), 401 | 403 | 404 | 410) {
+                    let is_total = response.status == StatusCode::UNAUTHORIZED;
+                    self.publish_withdrawal(request, shared.as_ref(), is_total);
+                }
+                self.handle_error(request, response).await
+            }
             Err(error) => Fetched::Failed(error.into()),
         };
         if let (Some(stored), Some(failure)) = (stored, fetched.revalidation_failure()) {
@@ -162,8 +180,9 @@ impl Fetcher {
             Fetched::NoContent(_) | Fetched::UpstreamError(_) => {
                 self.metrics.not_stored.inc(NotStored::Status);
             }
-            Fetched::RecentUnauthorized(_) | Fetched::Failed(_) => {}
+            Fetched::Shared(..) | Fetched::RecentUnauthorized(_) | Fetched::Failed(_) => {}
         }
+        self.write_shared(request, shared, &fetched, self.clock.now());
         fetched
     }
 

@@ -78,6 +78,12 @@ impl Proxy {
                 self.0.fetcher.metrics.rejected.inc(Rejection::TokenRefused);
                 Ok(response.recent_unauthorized(error, now))
             }
+            Fetched::Shared(entry, granted_at) => {
+                let Ok(claims) = request.claims else { return Err(Rejection::Overloaded) };
+                let rules = RequestRules { config: &request.config, client: CacheControl::default(), now };
+                let assessment = rules.assess(entry, *granted_at, claims.expiry);
+                Ok(response.hit(entry, &assessment, Some(HitReason::Shared)))
+            }
             Fetched::Full(entry, stored) | Fetched::Revalidated(entry, stored) => {
                 let left = match (stored, request.claims) {
                     (Ok(()), Ok(claims)) => {

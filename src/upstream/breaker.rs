@@ -80,6 +80,12 @@ impl Breakers {
         self.tokens.invalidate_all();
     }
 
+    /// Closes the throttle gate of an application for `wait`, because Graph throttles it on another replica.
+    pub fn throttle(&self, application: ClaimHash, wait: Duration) {
+        let own = self.applications.get_with(application, Arc::default);
+        lock(&own).throttle(self.clock.now(), wait);
+    }
+
     /// Returns the rejection that [`Self::try_start`] would return now. Called before a request waits in a queue.
     pub fn check(&self, scope: &CallerScope) -> Result<(), BreakerRejection> {
         let (now, resource) = (self.clock.now(), scope.resource);

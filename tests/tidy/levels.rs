@@ -12,7 +12,7 @@ const LEVELS: [&[&str]; 10] = [
     &["auth", "resource"],
     &["cache"],
     &["observability"],
-    &["server", "upstream"],
+    &["server", "shared", "upstream"],
     &["proxy"],
     &["admin"],
     &["config"],

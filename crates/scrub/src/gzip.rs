@@ -30,6 +30,16 @@ impl GzippedBody {
         (bytes.len() < body.len()).then(|| Self(bytes.into()))
     }
 
+    /// Restores the compressed form of a body that [`ScrubbedBody::restore`] restores.
+    pub fn restore(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
+    /// Returns the gzip member.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Converts the gzip member into `Bytes` without a copy.
     pub fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self.0)

@@ -30,9 +30,7 @@ pub enum RootsError {
 /// Creates a configuration for TLS 1.2 and 1.3 with the platform's root certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR`
 /// apply) and those of the file `extra`.
 pub fn client_config(extra: Option<&Path>) -> Result<ClientConfig, RootsError> {
-    let mut roots = RootCertStore::empty();
-    // Platforms contain some certificates that do not parse; they are skipped.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut roots = platform_roots();
     if let Some(path) = extra {
         add_roots(&mut roots, path)?;
     }
@@ -40,6 +38,14 @@ pub fn client_config(extra: Option<&Path>) -> Result<ClientConfig, RootsError> {
         return Err(RootsError::None);
     }
     with_roots(roots)
+}
+
+/// Returns the platform's root certificates, as many as can be read.
+pub fn platform_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    // Platforms contain some certificates that do not parse; they are skipped.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
 }
 
 /// Creates a configuration without root certificates, for a URL with `http`: no peer is trusted.

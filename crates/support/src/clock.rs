@@ -66,6 +66,14 @@ impl Now {
         self.mono_ms > other.mono_ms
     }
 
+    /// Returns the reading of this clock at an earlier wall-clock time, for a time stamp of another process. A time after this
+    /// reading counts as this reading.
+    #[must_use]
+    pub fn at_unix_millis(self, wall_ms: u64) -> Now {
+        let earlier = self.wall_ms.saturating_sub(wall_ms);
+        Now { mono_ms: self.mono_ms.saturating_sub(earlier), wall_ms: self.wall_ms - earlier, ..self }
+    }
+
     /// Returns the time `by` later.
     #[must_use]
     pub fn plus(self, by: Duration) -> Now {
@@ -103,7 +111,7 @@ impl Clock {
     /// Creates a clock for tests, which moves only by [`Clock::advance`] and its like.
     pub fn manual(wall: SystemTime) -> Self {
         Self::from_source(TimeSource::Manual {
-            mono_ms: AtomicU64::new(0),
+            mono_ms: AtomicU64::new(MONOTONIC_START_MS),
             wall_ms: AtomicU64::new(unix_ms(wall)),
         })
     }
@@ -176,12 +184,17 @@ impl TimeSource {
     fn read(&self, moment: Instant) -> (u64, u64) {
         match self {
             Self::System { start } => {
-                (millis(moment.saturating_duration_since(*start)), unix_ms(SystemTime::now()))
+                let elapsed = millis(moment.saturating_duration_since(*start));
+                (MONOTONIC_START_MS.saturating_add(elapsed), unix_ms(SystemTime::now()))
             }
             Self::Manual { mono_ms, wall_ms } => (mono_ms.load(Relaxed), wall_ms.load(Relaxed)),
         }
     }
 }
+
+/// First reading of the monotonic clock: the time stamps of other processes from the hours before the start have a reading,
+/// too, and keep their order.
+const MONOTONIC_START_MS: u64 = 24 * 3600 * 1000;
 
 fn unix_ms(time: SystemTime) -> u64 {
     millis(time.duration_since(UNIX_EPOCH).unwrap_or_default())

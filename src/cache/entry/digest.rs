@@ -32,6 +32,16 @@ impl ContentDigest {
         Self(truncate_digest(context))
     }
 
+    /// Returns the bytes, for a proof in the shared tier.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// Restores the digest of a proof in the shared tier.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// Creates a distinct digest for each number.
     #[cfg(test)]
     pub fn numbered(number: u8) -> Self {

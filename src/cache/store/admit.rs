@@ -14,6 +14,7 @@ use crate::cache::outcome::NotStored;
 use crate::cache::variants::Variants;
 use crate::cache::vary::SecondaryKey;
 use crate::resource::Resource;
+use crate::support::clock::Now;
 
 impl Store {
     /// Stores a response and the proof that Graph sent it to this token. A response that renews `old`, after a 304, is
@@ -44,6 +45,31 @@ impl Store {
             is_stored
         });
         if stored == Some(true) { Ok(()) } else { Err(NotStored::Invalidated) }
+    }
+
+    /// Stores a response that another replica received, and the proof of it, given at `granted_at`, that the other replica
+    /// received for this token. Both keep their own ages.
+    pub fn admit_shared(
+        &self,
+        token_hash: TokenHash,
+        claims: &Claims,
+        resource: &Arc<Resource>,
+        (entry, granted_at): (&Arc<Entry>, Now),
+        lease: &Lease,
+    ) -> bool {
+        let resource = &self.resources.intern(resource);
+        if u64::try_from(entry.weight()).unwrap_or(u64::MAX) > self.max_entry {
+            return false;
+        }
+        let stored = lease.commit(|| {
+            let before = || self.grants(&token_hash).and_then(|grants| grants.proof_replaced_by(resource, 0));
+            let key = EntryKey::new(claims.principal, resource);
+            let proof = Proof { granted_at, digest: entry.digest() };
+            // Without a variant, the store has a newer response with the same bytes: the proof holds for that one.
+            self.insert_variant(key, claims, entry, None, before);
+            self.add_proof(token_hash, claims, resource, (proof, 0));
+        });
+        stored.is_some() && !entry.is_superseded()
     }
 
     /// Adds a response to the others of its key. `before` finds the token's previous proof, if there are others. Returns

@@ -26,7 +26,7 @@ impl Store {
         true
     }
 
-    fn invalidate_entries_of(&self, principal: Principal) {
+    pub(super) fn invalidate_entries_of(&self, principal: Principal) {
         // Prevents a concurrent change from restoring an entry that is removed here.
         let _guards = self.entry_locks.each_ref().map(lock_stripe);
         // Takes effect at once for lookups; moka removes the entries later. The only error is a missing builder option,

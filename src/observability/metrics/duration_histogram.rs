@@ -133,6 +133,9 @@ pub(super) const RESPONSE_BOUNDS: &[f64] = &[
     0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5,
     1.0, 2.5, 5.0, 10.0,
 ];
+/// Bounds for operations on the shared tier's store: a tenth of a millisecond, up to `shared.timeout`.
+pub(super) const STORE_BOUNDS: &[f64] =
+    &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 /// Bounds for requests to Graph: 100 ms and more, up to `graph.timeout`.
 pub(super) const UPSTREAM_BOUNDS: &[f64] =
     &[0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0];

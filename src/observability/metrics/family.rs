@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use prometheus::core::Collector;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::duration_histogram::{DurationHistogram, RESPONSE_BOUNDS};
 use crate::cache::outcome::Outcome;
@@ -226,6 +226,21 @@ pub(super) fn register_counter(
 pub(super) fn register_gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
     let gauge = IntGauge::with_opts(opts(name, help))?;
     register(registry, gauge.clone()).map(|()| gauge)
+}
+
+pub(super) fn register_float_gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<Gauge> {
+    let gauge = Gauge::with_opts(opts(name, help))?;
+    register(registry, gauge.clone()).map(|()| gauge)
+}
+
+pub(super) fn counter_vec(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntCounterVec> {
+    let counters = IntCounterVec::new(opts(name, help), labels)?;
+    register(registry, counters.clone()).map(|()| counters)
 }
 
 pub(super) fn gauge_vec(

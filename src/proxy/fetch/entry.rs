@@ -113,6 +113,7 @@ impl Fetcher {
         if (allowed.is_err() || stored == Err(NotStored::TooLarge))
             && let Ok(claims) = &request.claims
         {
+            self.publish_supersession(request);
             let (token, selecting_request) = (request.identity.token_hash, request.selecting_request());
             let (resource, at) = (&request.resource, entry.requested_at);
             self.store.discard_superseded(token, claims, resource, selecting_request, at);

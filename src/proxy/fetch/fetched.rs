@@ -9,6 +9,7 @@ use crate::cache::entry::{Entry, RevalidationFailure};
 use crate::cache::freshness::ErrorSource;
 use crate::cache::outcome::NotStored;
 use crate::proxy::error_response::ErrorResponse;
+use crate::support::clock::Now;
 use crate::upstream::UpstreamFailure;
 
 /// Result of a fetch. Cheap to clone: each request that waits gets one.
@@ -18,6 +19,8 @@ pub enum Fetched {
     Full(Arc<Entry>, Result<(), NotStored>),
     /// Graph responded 304: the stored entry is valid. It was stored again, or was not for this reason.
     Revalidated(Arc<Entry>, Result<(), NotStored>),
+    /// Another replica had the response in the shared tier, and a proof of this token from this time. It is stored.
+    Shared(Arc<Entry>, Now),
     /// Graph responded 204: the property is null. The header fields go to the caller.
     NoContent(Arc<HeaderMap>),
     /// Graph responded with an error.
@@ -36,7 +39,7 @@ impl Fetched {
             Self::Revalidated(..) => Some(StatusCode::NOT_MODIFIED),
             Self::NoContent(_) => Some(StatusCode::NO_CONTENT),
             Self::UpstreamError(error) | Self::RecentUnauthorized(error) => Some(error.status),
-            Self::Failed(_) => None,
+            Self::Shared(..) | Self::Failed(_) => None,
         }
     }
 
@@ -44,7 +47,11 @@ impl Fetched {
     pub fn revalidation_failure(&self) -> Option<RevalidationFailure> {
         match self {
             // A 204 removes the entry: nothing is left to revalidate.
-            Self::Full(..) | Self::Revalidated(..) | Self::NoContent(_) | Self::RecentUnauthorized(_) => None,
+            Self::Full(..)
+            | Self::Revalidated(..)
+            | Self::Shared(..)
+            | Self::NoContent(_)
+            | Self::RecentUnauthorized(_) => None,
             Self::UpstreamError(_) | Self::Failed(_) => Some(match self.error_source() {
                 Some(ErrorSource::Upstream) => RevalidationFailure::Outage,
                 Some(ErrorSource::Local) | None => RevalidationFailure::Other,
@@ -59,7 +66,11 @@ impl Fetched {
     /// the token itself (see [`crate::upstream::breaker`]).
     pub fn error_source(&self) -> Option<ErrorSource> {
         match self {
-            Self::Full(..) | Self::Revalidated(..) | Self::NoContent(_) | Self::RecentUnauthorized(_) => None,
+            Self::Full(..)
+            | Self::Revalidated(..)
+            | Self::Shared(..)
+            | Self::NoContent(_)
+            | Self::RecentUnauthorized(_) => None,
             Self::UpstreamError(error) => {
                 let status = error.status;
                 let failed = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;

@@ -94,6 +94,14 @@ impl ApplicationBreakers {
         self.record_available(scope, started, at);
     }
 
+    /// Opens the throttle, because Graph throttles the application on another replica. A longer wait stays.
+    pub(super) fn throttle(&mut self, now: Now, wait: Duration) {
+        if self.throttle.peek(now).err().is_none_or(|left| left < wait) {
+            let at = self.operations.begin(now);
+            self.throttle.open(at, wait);
+        }
+    }
+
     /// Records a failure. If a general outage is likely, one failed resource is enough to open a breaker.
     pub(super) fn record_failure(
         &mut self,

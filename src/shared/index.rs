@@ -1,0 +1,239 @@
+//! Index of the events that make values invalid.
+//!
+//! The index answers one question: is an event that matches a value newer than the position of the value? An event of this
+//! process is `pending` until the store has numbered it, and counts as newer than every value.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use super::event::{EventName, LogId, Position};
+use super::handler::ResourceForm;
+use super::record::Stamp;
+use crate::auth::Claims;
+use crate::cache::purge::PurgeSelector;
+use crate::resource::Resource;
+
+/// Values that an event makes invalid, in the terms of this process.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Matcher {
+    Purge(PurgeSelector),
+    Withdraw(Vec<[u8; 16]>, Option<ResourceForm>),
+    Renew(Vec<[u8; 16]>, ResourceForm),
+}
+
+/// Request whose value is judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject<'a> {
+    pub(super) claims: &'a Claims,
+    pub(super) resource: &'a Resource,
+    pub(super) form: &'a ResourceForm,
+}
+
+/// Events since the floor.
+#[derive(Debug, Default)]
+pub(super) struct EventIndex {
+    /// `None` until the log is read for the first time.
+    position: Option<Position>,
+    /// Values with an earlier position are invalid: events before the floor are not known.
+    floor: LogId,
+    purges: VecDeque<(LogId, PurgeSelector)>,
+    withdrawn: HashMap<[u8; 16], LogId>,
+    withdrawn_resources: HashMap<([u8; 16], ResourceForm), LogId>,
+    renewed: HashMap<([u8; 16], ResourceForm), (LogId, EventName)>,
+    pending: Vec<(EventName, Matcher)>,
+    /// Numbers of the events of each replica: a copy of an event is recognized by its number.
+    numbers: HashMap<u64, Numbers>,
+}
+
+impl EventIndex {
+    /// Returns the position for a fetch that begins now.
+    pub(super) fn position(&self) -> Option<Position> {
+        self.position
+    }
+
+    /// Sets the position after all events up to it are inserted and applied.
+    pub(super) fn advance(&mut self, position: Position) {
+        self.position = Some(position);
+    }
+
+    /// Begins a log: values of earlier logs, and values with an earlier position, are invalid.
+    pub(super) fn begin(&mut self, position: Position) {
+        self.position = Some(position);
+        self.floor = position.id;
+    }
+
+    /// Raises the floor: events before it are missing.
+    pub(super) fn raise_floor(&mut self, floor: LogId) {
+        self.floor = self.floor.max(floor);
+    }
+
+    /// Sets the floor after the whole log was read.
+    pub(super) fn set_floor(&mut self, floor: LogId) {
+        self.floor = floor;
+    }
+
+    /// Records the number of an event of a replica. Returns what it says about the events before.
+    pub(super) fn record_number(&mut self, name: EventName) -> Sequence {
+        if self.numbers.len() >= MAX_REPLICAS && !self.numbers.contains_key(&name.replica) {
+            self.numbers.clear();
+        }
+        let first = Numbers { last: name.number.saturating_sub(1), missing: BTreeSet::new() };
+        self.numbers.entry(name.replica).or_insert(first).record(name.number)
+    }
+
+    /// Returns for each replica the number up to which all its events are applied.
+    pub(super) fn applied_numbers(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.numbers.iter().map(|(replica, numbers)| (*replica, numbers.contiguous()))
+    }
+
+    /// Adds an event of this process that the store has not numbered yet.
+    pub(super) fn insert_pending(&mut self, name: EventName, matcher: Matcher) {
+        self.pending.push((name, matcher));
+    }
+
+    /// Numbers a pending event.
+    pub(super) fn resolve(&mut self, name: EventName, id: LogId) {
+        if let Some(at) = self.pending.iter().position(|(known, _)| *known == name) {
+            let (name, matcher) = self.pending.swap_remove(at);
+            self.insert(id, name, matcher);
+        }
+    }
+
+    /// Adds an event of the log.
+    pub(super) fn insert(&mut self, id: LogId, name: EventName, matcher: Matcher) {
+        match matcher {
+            Matcher::Purge(selector) => {
+                let at = self.purges.partition_point(|(known, _)| *known <= id);
+                self.purges.insert(at, (id, selector));
+            }
+            Matcher::Withdraw(principals, None) => {
+                for principal in principals {
+                    let known = self.withdrawn.entry(principal).or_default();
+                    *known = id.max(*known);
+                }
+            }
+            Matcher::Withdraw(principals, Some(form)) => {
+                for principal in principals {
+                    let known = self.withdrawn_resources.entry((principal, form.clone())).or_default();
+                    *known = id.max(*known);
+                }
+            }
+            Matcher::Renew(principals, form) => {
+                for principal in principals {
+                    let known = self.renewed.entry((principal, form.clone())).or_insert((id, name));
+                    if known.0 < id {
+                        *known = (id, name);
+                    }
+                }
+            }
+        }
+        self.limit(id);
+    }
+
+    /// Drops events that are older than any value, and all events if there are too many: then the floor replaces them.
+    fn limit(&mut self, newest: LogId) {
+        let oldest = newest.ms.saturating_sub(MAX_VALUE_LIFE_MS);
+        while self.purges.front().is_some_and(|(id, _)| id.ms < oldest) {
+            self.purges.pop_front();
+        }
+        let count = self.purges.len() + self.withdrawn.len() + self.withdrawn_resources.len() + self.renewed.len();
+        if count > MAX_EVENTS {
+            self.withdrawn.retain(|_, id| id.ms >= oldest);
+            self.withdrawn_resources.retain(|_, id| id.ms >= oldest);
+            self.renewed.retain(|_, (id, _)| id.ms >= oldest);
+            let count =
+                self.purges.len() + self.withdrawn.len() + self.withdrawn_resources.len() + self.renewed.len();
+            if count > MAX_EVENTS / 4 * 3 {
+                self.floor = self.floor.max(newest);
+                self.purges.clear();
+                self.withdrawn.clear();
+                self.withdrawn_resources.clear();
+                self.renewed.clear();
+            }
+        }
+    }
+
+    /// Returns whether a value of this log is valid: no matching event is newer than its position.
+    pub(super) fn admits(&self, subject: Subject<'_>, stamp: &Stamp) -> bool {
+        let Position { generation, id: position } = stamp.position;
+        if self.position.is_none_or(|own| own.generation != generation) || position < self.floor {
+            return false;
+        }
+        let principal = subject.claims.principal.to_bytes();
+        let key = (principal, subject.form.clone());
+        let is_newer = |id: Option<&LogId>| id.is_some_and(|id| *id > position);
+        let is_renewed = self
+            .renewed
+            .get(&key)
+            .is_some_and(|(id, name)| *id > position && stamp.renewal != Some(*name));
+        let selects =
+            |selector: &PurgeSelector| selector.selects(Some(subject.claims), subject.resource);
+        let is_purged =
+            self.purges.iter().rev().take_while(|(id, _)| *id > position).any(|(_, it)| selects(it));
+        let is_pending = self.pending.iter().any(|(name, matcher)| match matcher {
+            Matcher::Purge(selector) => selects(selector),
+            Matcher::Withdraw(principals, form) => {
+                principals.contains(&principal) && form.as_ref().is_none_or(|form| form == subject.form)
+            }
+            Matcher::Renew(principals, form) => {
+                principals.contains(&principal) && form == subject.form && stamp.renewal != Some(*name)
+            }
+        });
+        !is_newer(self.withdrawn.get(&principal))
+            && !is_newer(self.withdrawn_resources.get(&key))
+            && !is_renewed
+            && !is_purged
+            && !is_pending
+    }
+}
+
+/// Numbers of the events of one replica that were applied.
+#[derive(Debug)]
+struct Numbers {
+    last: u64,
+    /// Numbers before `last` that were not in the log. They may come later: a replica adds its events again after a failover.
+    missing: BTreeSet<u64>,
+}
+
+impl Numbers {
+    fn record(&mut self, number: u64) -> Sequence {
+        if number <= self.last {
+            return if self.missing.remove(&number) { Sequence::Next } else { Sequence::Copy };
+        }
+        let has_gap = number > self.last + 1;
+        let first = number.saturating_sub(MAX_MISSING).max(self.last + 1);
+        self.missing.extend(first..number);
+        while self.missing.len() > MISSING_KEPT {
+            self.missing.pop_first();
+        }
+        self.last = number;
+        if has_gap { Sequence::Gap } else { Sequence::Next }
+    }
+
+    fn contiguous(&self) -> u64 {
+        self.missing.first().map_or(self.last, |missing| missing - 1)
+    }
+}
+
+/// Position of an event among the events of its replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sequence {
+    /// The next event, or the first one that this process sees.
+    Next,
+    /// Events in between are missing in the log.
+    Gap,
+    /// The event was in the log before.
+    Copy,
+}
+
+/// Longest life of a value in the store.
+pub(super) const MAX_VALUE_LIFE_MS: u64 = 3600 * 1000;
+/// Events of the index. The log itself has about 10,000.
+const MAX_EVENTS: usize = 20_000;
+/// Missing numbers of one replica that are known.
+const MAX_MISSING: u64 = 1000;
+const MISSING_KEPT: usize = 1000;
+/// Replicas whose events are numbered.
+const MAX_REPLICAS: usize = 10_000;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+//! Reader of the log.
+//!
+//! The reader has a connection of its own, because a blocking read delays all commands behind it. It always reads from the last
+//! applied event, so nothing is missed while it was away. Three things can be wrong with a log: it is empty (a new store, or
+//! FLUSHALL), it ends before the last applied event (a store that lost data), or it begins after it (trimmed).
+
+mod apply;
+mod reply;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use redis::{Pipeline, Value, cmd};
+use tokio::time::{sleep, timeout};
+
+use self::apply::apply;
+use self::reply::{LogEntry, first_entry, parse_read, parse_time};
+use super::config::Topology;
+use super::event::{EventKind, EventName, LogId, Position};
+use super::handler::EventHandler;
+use super::outbox::{EVENT_FIELD, MAX_LOG_EVENTS};
+use super::replicas::fields_of;
+use super::seal::seal;
+use super::state::{Operation, OperationResult};
+use super::store::{Backoff, Connection, DialError, Fault, random};
+use super::tier::Tier;
+
+/// Reader of the log.
+struct LogReader {
+    tier: Arc<Tier>,
+    handler: Arc<dyn EventHandler>,
+    /// Last applied event.
+    applied: Option<LogId>,
+    /// Time of the last heartbeat with all its commands.
+    beat_at: Option<Instant>,
+}
+
+/// Reads and applies the log. Never returns.
+pub(super) async fn run(tier: Arc<Tier>, handler: Arc<dyn EventHandler>) {
+    let mut reader = LogReader { tier: Arc::clone(&tier), handler, applied: None, beat_at: None };
+    let (mut backoff, mut last, mut is_first) = (Backoff::new(), None, true);
+    loop {
+        let epoch = tier.store.epoch(&tier.log_name);
+        let ended = match tier.store.dial(&tier.log_name).await {
+            Ok(connection) => {
+                let started = Instant::now();
+                if !is_first {
+                    // The store may have lost events in between.
+                    tier.outbox.repeat_recent();
+                }
+                is_first = false;
+                let fault = reader.serve(&connection, epoch).await;
+                if started.elapsed() > STABLE_AFTER {
+                    backoff = Backoff::new();
+                }
+                DialError { fault, reason: "the connection for the log ended".to_owned() }
+            }
+            Err(error) => error,
+        };
+        tier.facts.record_log_fault(Some(ended.fault));
+        if ended.fault != Fault::Unavailable {
+            tier.metrics.count(Operation::Log, tier.result_of(ended.fault));
+        }
+        if last.replace(ended.fault) != Some(ended.fault) && ended.fault != Fault::Unavailable {
+            tracing::warn!(reason = %ended.reason, fault = ?ended.fault, "the log of the shared tier cannot be read");
+        }
+        sleep(backoff.next_wait()).await;
+    }
+}
+
+impl LogReader {
+    /// Reads the log on one connection until it fails.
+    async fn serve(&mut self, connection: &Connection, epoch: u64) -> Fault {
+        loop {
+            if let Err(fault) = self.synchronise(connection).await {
+                return fault;
+            }
+            self.tier.facts.record_log_fault(None);
+            match self.follow(connection, epoch).await {
+                // The log is gone: it is synchronised again.
+                Ok(()) => {}
+                Err(fault) => return fault,
+            }
+        }
+    }
+
+    /// Follows the log. Returns when it must be synchronised again.
+    async fn follow(&mut self, connection: &Connection, epoch: u64) -> Result<(), Fault> {
+        let tier = Arc::clone(&self.tier);
+        // Before the first value counts, other replicas know that this one must confirm purges.
+        self.beat_at = None;
+        if self.beat(connection).await? {
+            return Ok(());
+        }
+        loop {
+            let current = tier.store.epoch(&tier.log_name);
+            if epoch != 0 && current != epoch {
+                // The master may be another server now.
+                return Err(Fault::Unavailable);
+            }
+            let mut command = cmd("XREAD");
+            command.arg("COUNT").arg(BATCH).arg("BLOCK").arg(BLOCK.as_millis() as u64);
+            command.arg("STREAMS").arg(&tier.log_name).arg(self.applied.unwrap_or_default().to_string());
+            let sent = Instant::now();
+            let reply = tokio::select! {
+                reply = connection.send(&command, BLOCK + REPLY_TIMEOUT) => reply?,
+                () = tier.outbox.log_is_gone.notified() => return Ok(()),
+            };
+            let entries = parse_read(reply).ok_or(Fault::Refused)?;
+            let count = entries.len();
+            // The reply may have waited in a buffer while this process was stopped: only the time that is certain counts.
+            let read_at = if count == 0 { sent + BLOCK } else { sent };
+            self.apply(entries).await;
+            if self.beat(connection).await? {
+                return Ok(());
+            }
+            if count < BATCH {
+                tier.facts.record_log_read(read_at.min(Instant::now()));
+            }
+            tier.metrics.count(Operation::Log, OperationResult::Ok);
+        }
+    }
+
+    /// Brings the index up to the end of the log, whatever happened to the log.
+    async fn synchronise(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let (first, last) = self.edges(connection).await?;
+        match (first, last, self.applied) {
+            (Some(_), Some(last), Some(applied)) if last.id < applied => {
+                tracing::warn!("the log of the shared tier lost events: a new log begins");
+                if !self.load(connection).await? {
+                    self.begin(connection).await?;
+                }
+            }
+            (Some(first), Some(_), Some(applied)) if first.id > applied => {
+                if !self.load(connection).await? {
+                    tracing::warn!("the log of the shared tier was trimmed before it was read: the cache is emptied");
+                    let handler = Arc::clone(&self.handler);
+                    // The panic hook has logged a panic.
+                    let _ = tokio::task::spawn_blocking(move || handler.clear()).await;
+                }
+            }
+            (Some(_), Some(_), Some(_)) => {}
+            (Some(_), Some(_), None) => {
+                self.load(connection).await?;
+            }
+            _ => {
+                // All replicas notice at the same time. One of them begins the log; the others find it.
+                sleep(Duration::from_millis(random() % MAX_BEGIN_JITTER_MS)).await;
+                match self.edges(connection).await? {
+                    (Some(_), Some(_)) => {
+                        self.load(connection).await?;
+                    }
+                    _ => self.begin(connection).await?,
+                }
+            }
+        }
+        if self.tier.index().position().is_none() {
+            // No event of the log opens under the own secret.
+            self.begin(connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads and applies the whole log. Returns whether it has a beginning that was not known.
+    async fn load(&mut self, connection: &Connection) -> Result<bool, Fault> {
+        let before = self.tier.index().position().map(|position| position.generation);
+        let (first, _) = self.edges(connection).await?;
+        let first = first.ok_or(Fault::Refused)?;
+        // Values of times before the first event cannot be judged. An event at the beginning raises the floor itself.
+        self.tier.index().set_floor(first.id);
+        let mut last = LogId::default();
+        let mut begun = None;
+        loop {
+            let mut command = cmd("XREAD");
+            command.arg("COUNT").arg(BATCH).arg("STREAMS").arg(&self.tier.log_name).arg(last.to_string());
+            let entries = parse_read(connection.send(&command, REPLY_TIMEOUT).await?).ok_or(Fault::Refused)?;
+            let count = entries.len();
+            last = entries.last().map_or(last, |entry| entry.id);
+            begun = self.apply(entries).await.or(begun);
+            if count < BATCH {
+                return Ok(begun.is_some() && begun != before);
+            }
+        }
+    }
+
+    /// Adds the first event of a new log, and reads it.
+    async fn begin(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let tier = Arc::clone(&self.tier);
+        let mut event = tier.event(EventName { replica: tier.replica, number: 0 }, EventKind::Begin);
+        event.generation = random();
+        let sealed = seal(&tier.secrets, &tier.log_name, event.encode()).ok_or(Fault::Refused)?;
+        let mut command = cmd("XADD");
+        command.arg(&tier.log_name).arg("MAXLEN").arg("~").arg(MAX_LOG_EVENTS);
+        command.arg("*").arg(EVENT_FIELD).arg(sealed);
+        let reply = connection.send(&command, REPLY_TIMEOUT).await?;
+        let Value::BulkString(id) = reply else { return Err(Fault::Refused) };
+        let id = LogId::parse(&id).ok_or(Fault::Refused)?;
+        tier.index().begin(Position { generation: event.generation, id });
+        self.applied = Some(id);
+        Ok(())
+    }
+
+    /// Applies events, outside of the threads that serve. Returns the generation of the last beginning among them.
+    async fn apply(&mut self, entries: Vec<LogEntry>) -> Option<u64> {
+        let last = entries.last()?.id;
+        let (tier, handler) = (Arc::clone(&self.tier), Arc::clone(&self.handler));
+        // The panic hook has logged a panic. The events then count as applied: a repetition would panic again.
+        let begun = tokio::task::spawn_blocking(move || apply(&tier, &*handler, entries)).await;
+        self.applied = Some(last);
+        begun.ok().flatten()
+    }
+
+    /// Writes the acknowledgement, and checks log and clock once a second. Returns true if the log must be synchronised.
+    async fn beat(&mut self, connection: &Connection) -> Result<bool, Fault> {
+        let tier = Arc::clone(&self.tier);
+        let is_due = self.beat_at.is_none_or(|at| at.elapsed() >= BEAT_INTERVAL);
+        let now = tier.clock.now();
+        let mut commands = Pipeline::new();
+        let own = tier.replicas.acknowledgement(&tier, now).ok_or(Fault::Refused)?;
+        commands.cmd("HSET").arg(&tier.replicas_name).arg(tier.replicas.field()).arg(own);
+        commands.cmd("EXPIRE").arg(&tier.replicas_name).arg(REPLICAS_LIFE.as_secs());
+        if is_due {
+            commands.cmd("TIME");
+            commands.cmd("HGETALL").arg(&tier.replicas_name);
+            commands.cmd("EXPIRE").arg(&tier.log_name).arg(LOG_LIFE.as_secs());
+            commands.cmd("XREVRANGE").arg(&tier.log_name).arg("+").arg("-").arg("COUNT").arg(1);
+        }
+        let sent = SystemTime::now();
+        let mut replies = connection.send_all(&commands, REPLY_TIMEOUT).await?.into_iter();
+        let written = replies.next().unwrap_or(Err(Fault::Refused));
+        if let Err(fault) = written {
+            tier.metrics.count(Operation::Log, tier.result_of(fault));
+            let is_single = matches!(tier.config.endpoint.as_ref().map(|it| &it.topology), Some(Topology::Single(_)));
+            if fault == Fault::ReadOnly && !is_single {
+                return Err(fault);
+            }
+        }
+        if !is_due {
+            return Ok(false);
+        }
+        self.beat_at = Some(Instant::now());
+        let mut replies = replies.skip(1);
+        let mut next = || replies.next().and_then(Result::ok);
+        if let Some(time) = next().and_then(parse_time) {
+            self.record_clock(time, sent);
+        }
+        if let Some(fields) = next().map(fields_of) {
+            let gone = tier.replicas.record(&tier, fields, now);
+            if !gone.is_empty() {
+                let mut commands = Pipeline::new();
+                commands.cmd("HDEL").arg(&tier.replicas_name).arg(gone);
+                connection.send_all(&commands, REPLY_TIMEOUT).await?;
+            }
+        }
+        let exists = next();
+        let last = next().and_then(first_entry);
+        let is_lost = last.is_none_or(|last| self.applied.is_some_and(|applied| last.id < applied));
+        Ok(exists == Some(Value::Int(0)) || is_lost)
+    }
+
+    /// Compares the clocks. The reply was made between `sent` and now.
+    fn record_clock(&self, time: Duration, sent: SystemTime) {
+        let unix = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (before, after) = (unix(sent), unix(SystemTime::now()));
+        let difference = before.saturating_sub(time).max(time.saturating_sub(after));
+        if self.tier.facts.record_clock(difference) {
+            let seconds = difference.as_secs_f64();
+            if self.tier.facts.clock_differs() {
+                tracing::error!(seconds, "this machine's clock and the store's differ: the shared tier is not used");
+            } else {
+                tracing::info!(seconds, "this machine's clock and the store's agree again");
+            }
+        }
+    }
+
+    /// Returns the first and the last event.
+    async fn edges(&self, connection: &Connection) -> Result<(Option<LogEntry>, Option<LogEntry>), Fault> {
+        let mut commands = Pipeline::new();
+        let name = &self.tier.log_name;
+        commands.cmd("XRANGE").arg(name).arg("-").arg("+").arg("COUNT").arg(1);
+        commands.cmd("XREVRANGE").arg(name).arg("+").arg("-").arg("COUNT").arg(1);
+        let replies = timeout(REPLY_TIMEOUT, connection.send_all(&commands, REPLY_TIMEOUT)).await;
+        let mut replies = replies.unwrap_or(Err(Fault::Timeout))?.into_iter();
+        let mut next = || replies.next().unwrap_or(Err(Fault::Refused)).map(first_entry);
+        Ok((next()?, next()?))
+    }
+}
+
+/// Events of one read.
+const BATCH: usize = 500;
+/// Time for which a read waits for an event.
+const BLOCK: Duration = Duration::from_millis(500);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
+const BEAT_INTERVAL: Duration = Duration::from_secs(1);
+const STABLE_AFTER: Duration = Duration::from_secs(5);
+/// Longer than the life of any value.
+const LOG_LIFE: Duration = Duration::from_hours(2);
+const REPLICAS_LIFE: Duration = Duration::from_secs(10);
+const MAX_BEGIN_JITTER_MS: u64 = 50;

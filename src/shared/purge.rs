@@ -1,0 +1,81 @@
+//! Purge on all replicas, and its confirmation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::cmd;
+use tokio::time::{Instant, sleep};
+
+use super::event::{EventKind, EventName};
+use super::replicas::fields_of;
+use super::tier::{SharedTier, Tier};
+
+/// Names that an operator purges; all entries without a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PurgeNames {
+    /// User flow.
+    pub flow: Option<String>,
+    /// Tenant.
+    pub tenant: Option<String>,
+    /// Subject.
+    pub subject: Option<String>,
+}
+
+/// A purge that is on its way to the other replicas. From its begin on, no value of the store counts that it selects.
+#[derive(Debug)]
+pub struct SharedPurge {
+    tier: Arc<Tier>,
+    event: EventName,
+}
+
+/// Replicas that have applied a purge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PurgeConfirmation {
+    /// Replicas, with this one.
+    pub replicas: usize,
+    /// Replicas that have applied the purge, with this one.
+    pub confirmed: usize,
+    /// Names of the others.
+    pub unconfirmed: Vec<String>,
+}
+
+impl SharedTier {
+    /// Begins a purge on all replicas. The caller then purges the local store, and waits for [`SharedPurge::confirm`]. Returns
+    /// `None` if the tier is off.
+    pub fn begin_purge(&self, names: PurgeNames) -> Option<SharedPurge> {
+        let tier = Arc::clone(self.tier.as_ref()?);
+        let PurgeNames { flow, tenant, subject } = names;
+        let event = tier.publish_with(EventKind::Purge { flow, tenant, subject });
+        Some(SharedPurge { tier, event })
+    }
+}
+
+impl SharedPurge {
+    /// Waits until all replicas have applied the purge, for at most a second.
+    pub async fn confirm(self) -> PurgeConfirmation {
+        let Self { tier, event } = self;
+        let deadline = Instant::now() + MAX_WAIT;
+        let mut interval = FIRST_INTERVAL;
+        let mut command = cmd("HGETALL");
+        command.arg(&tier.replicas_name);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let reply = tier.store.send(&tier.replicas_name, &command, left.min(tier.config.timeout)).await;
+            let is_read = reply.is_ok();
+            if let Ok(reply) = reply {
+                tier.replicas.record(&tier, fields_of(reply), tier.clock.now());
+            }
+            let unconfirmed = tier.replicas.unconfirmed(event);
+            if (is_read && unconfirmed.is_empty()) || Instant::now() + interval >= deadline {
+                let replicas = tier.replicas.count(tier.clock.now());
+                return PurgeConfirmation { replicas, confirmed: replicas - unconfirmed.len(), unconfirmed };
+            }
+            sleep(interval).await;
+            interval = (interval * 2).min(MAX_INTERVAL);
+        }
+    }
+}
+
+const MAX_WAIT: Duration = Duration::from_secs(1);
+const FIRST_INTERVAL: Duration = Duration::from_millis(2);
+const MAX_INTERVAL: Duration = Duration::from_millis(20);

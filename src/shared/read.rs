@@ -1,0 +1,232 @@
+//! Use of the store in one fetch: read before the request to Graph, write after its response.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::{Value, cmd};
+
+use super::event::{EventKind, EventName, Position};
+use super::fill::FillLease;
+use super::handler::ResourceForm;
+use super::index::Subject;
+use super::names::ValueNames;
+use super::record::{ProofRecord, Stamp, decode_entry};
+use super::seal::open;
+use super::state::{MAX_CLOCK_DIFFERENCE, Operation, OperationResult};
+use super::store::Fault;
+use super::tier::{SharedTier, Tier};
+use super::writer::WriteJob;
+use crate::auth::{Claims, Token};
+use crate::cache::entry::{ContentDigest, Entry};
+use crate::cache::freshness;
+use crate::resource::Resource;
+use crate::support::clock::Now;
+
+/// Part of the tier in one fetch. It holds no token: the names are computed before.
+#[derive(Debug)]
+pub struct SharedFetch {
+    pub(super) tier: Arc<Tier>,
+    pub(super) names: ValueNames,
+    claims: Claims,
+    resource: Arc<Resource>,
+    form: ResourceForm,
+    /// Last event that was applied when the fetch took its lease.
+    position: Option<Position>,
+    /// Hashes of the principal, for an event of a forced refresh.
+    principals: Vec<[u8; 16]>,
+    is_renewal: bool,
+    is_proven: bool,
+    /// Another replica has the fill lease.
+    is_taken: bool,
+    fill: Option<FillLease>,
+}
+
+/// A valid entry of the store, for which the token has a valid proof.
+#[derive(Debug)]
+pub struct SharedHit {
+    /// Entry, with its own age.
+    pub entry: Entry,
+    /// Time of the proof.
+    pub granted_at: Now,
+}
+
+impl SharedTier {
+    /// Begins the use of the store in a fetch that has just taken its lease. Returns `None` if the tier is off or the store
+    /// cannot be used: then nothing is computed. `is_renewal`: the caller demanded a newer response.
+    pub fn begin(
+        &self,
+        claims: &Claims,
+        resource: &Arc<Resource>,
+        token: &Token,
+        is_renewal: bool,
+    ) -> Option<SharedFetch> {
+        let tier = self.tier.as_ref()?;
+        if !tier.facts.admits_values() {
+            tier.metrics.count(Operation::Read, OperationResult::Skipped);
+            return None;
+        }
+        let position = tier.index().position();
+        let form = ResourceForm::new(resource);
+        let names = tier.namer.compute(claims.principal, &form, token);
+        if !tier.store.is_usable(&names.entry) {
+            tier.metrics.count(Operation::Read, OperationResult::Skipped);
+            return None;
+        }
+        Some(SharedFetch {
+            tier: Arc::clone(tier),
+            names,
+            claims: *claims,
+            resource: Arc::clone(resource),
+            form,
+            position,
+            principals: if is_renewal { tier.principals(claims, token) } else { Vec::new() },
+            is_renewal,
+            is_proven: false,
+            is_taken: false,
+            fill: None,
+        })
+    }
+}
+
+impl SharedFetch {
+    /// Returns whether the store has a valid proof of the token: Graph has responded 200 to it, on another replica.
+    pub fn is_proven(&self) -> bool {
+        self.is_proven
+    }
+
+    /// Returns whether another replica had the fill lease at the last read.
+    pub(super) fn is_taken(&self) -> bool {
+        self.is_taken
+    }
+
+    pub(super) fn keep_fill_lease(&mut self, lease: FillLease) {
+        self.fill = Some(lease);
+    }
+
+    /// Reads entry and proof in one round trip. `is_fresh` judges them by the rules of local entries.
+    pub async fn read(&mut self, is_fresh: impl Fn(&SharedHit) -> bool) -> Option<SharedHit> {
+        let tier = Arc::clone(&self.tier);
+        let Some(_permit) = tier.writes.try_begin_read() else {
+            tier.metrics.count(Operation::Read, OperationResult::Skipped);
+            return None;
+        };
+        let mut command = cmd("MGET");
+        command.arg(&self.names.entry).arg(&self.names.proof).arg(&self.names.lease);
+        let started = Instant::now();
+        let reply = tier.store.send(&self.names.entry, &command, tier.config.timeout).await;
+        if reply != Err(Fault::Unavailable) {
+            tier.metrics.observe(Operation::Read, started.elapsed());
+        }
+        let found = match reply {
+            Ok(Value::Array(values)) => self.judge(values, is_fresh),
+            Ok(_) => Err(OperationResult::Error),
+            Err(fault) => Err(tier.result_of(fault)),
+        };
+        tier.metrics.count(Operation::Read, found.as_ref().err().copied().unwrap_or(OperationResult::Hit));
+        found.ok()
+    }
+
+    fn judge(
+        &mut self,
+        values: Vec<Value>,
+        is_fresh: impl Fn(&SharedHit) -> bool,
+    ) -> Result<SharedHit, OperationResult> {
+        let mut values = values.into_iter().map(|value| match value {
+            Value::BulkString(bytes) => Some(bytes),
+            _ => None,
+        });
+        let (entry, proof) = (values.next().flatten(), values.next().flatten());
+        self.is_taken = values.next().flatten().is_some();
+        let (tier, now) = (Arc::clone(&self.tier), self.tier.clock.now());
+        let proof = proof.ok_or(OperationResult::Miss)?;
+        let proof = open(&tier.secrets, &self.names.proof, proof).and_then(|plain| ProofRecord::decode(&plain));
+        let proof = proof.filter(|proof| fits(&proof.stamp, now)).ok_or(OperationResult::Invalid)?;
+        if !self.admits(&proof.stamp) {
+            return Err(OperationResult::Superseded);
+        }
+        self.is_proven = true;
+        let entry = entry.ok_or(OperationResult::Miss)?;
+        let entry = open(&tier.secrets, &self.names.entry, entry);
+        let entry = entry.and_then(|plain| decode_entry(&plain, &tier.entity_tags, now));
+        let (stamp, entry) = entry.filter(|(stamp, _)| fits(stamp, now)).ok_or(OperationResult::Invalid)?;
+        if !self.admits(&stamp) {
+            return Err(OperationResult::Superseded);
+        }
+        let granted_at = now.at_unix_millis(proof.stamp.asked_ms);
+        let hit = SharedHit { entry, granted_at };
+        let is_usable = hit.entry.digest() == proof.digest && is_fresh(&hit);
+        if is_usable { Ok(hit) } else { Err(OperationResult::Miss) }
+    }
+
+    /// Returns whether a value counts: the log was read within the last second, and has no newer event that matches.
+    fn admits(&self, stamp: &Stamp) -> bool {
+        self.tier.facts.admits_values() && self.tier.index().admits(self.subject(), stamp)
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject { claims: &self.claims, resource: &self.resource, form: &self.form }
+    }
+
+    /// Queues an entry that Graph sent to the token, and the proof of it. The caller has its response, or receives it without
+    /// waiting for this.
+    pub fn write(mut self, entry: &Arc<Entry>, rules: &freshness::Config, now: Now) {
+        let renewal: Option<EventName> = self.is_renewal.then(|| {
+            let principals = std::mem::take(&mut self.principals);
+            self.tier.publish_with(EventKind::Renew { principals, resource: self.form.clone() })
+        });
+        let Some(position) = self.position else { return };
+        // A response that selecting fields chose is not for every request of its key.
+        if entry.secondary_key().is_some() {
+            return;
+        }
+        let stamp = Stamp { position, renewal, asked_ms: entry.requested_at.unix_millis() };
+        if !self.tier.index().admits(self.subject(), &stamp) {
+            return;
+        }
+        let token_left = self.claims.expiry.remaining(now);
+        let (fresh_for, proof_age) = (entry.lifetime().fresh_for.min(rules.ttl), now.since(entry.requested_at));
+        let entry_life = fresh_for.saturating_sub(entry.age(now)).min(MAX_VALUE_LIFE);
+        let proof_life = rules.proof_ttl.saturating_sub(proof_age).min(token_left).min(MAX_VALUE_LIFE);
+        if entry_life.is_zero() || proof_life.is_zero() {
+            return;
+        }
+        let digest: ContentDigest = entry.digest();
+        self.tier.writes.push(
+            &self.tier,
+            WriteJob {
+                names: self.names.clone(),
+                stamp,
+                entry: Arc::clone(entry),
+                digest,
+                entry_life,
+                proof_life,
+                fill: self.fill.take(),
+            },
+        );
+    }
+}
+
+impl Tier {
+    /// Returns the label of a failure, and records what the state follows from.
+    pub(super) fn result_of(&self, fault: Fault) -> OperationResult {
+        match fault {
+            Fault::Unavailable => OperationResult::Skipped,
+            Fault::Timeout => OperationResult::Timeout,
+            Fault::Auth => {
+                self.facts.record_denied();
+                OperationResult::Error
+            }
+            _ => OperationResult::Error,
+        }
+    }
+}
+
+/// Returns whether a record is not from the future, nor past every life.
+fn fits(stamp: &Stamp, now: Now) -> bool {
+    let ahead = stamp.asked_ms.saturating_sub(now.unix_millis());
+    let age = now.unix_millis().saturating_sub(stamp.asked_ms);
+    Duration::from_millis(ahead) <= MAX_CLOCK_DIFFERENCE && Duration::from_millis(age) <= MAX_VALUE_LIFE
+}
+
+/// Longest life of a value.
+const MAX_VALUE_LIFE: Duration = Duration::from_millis(super::index::MAX_VALUE_LIFE_MS);

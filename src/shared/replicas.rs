@@ -1,0 +1,190 @@
+//! Acknowledgements: which events each replica has applied.
+//!
+//! Each replica writes a sealed acknowledgement to one hash after each batch of events, and every second. It names the number
+//! up to which all events of each publisher are applied: so an event that someone removed from the log is never confirmed.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use redis::{Value, cmd};
+
+use super::event::EventName;
+use super::seal::{open, seal};
+use super::tier::Tier;
+use super::wire::{Reader, Writer};
+use crate::support::clock::Now;
+
+/// Acknowledgements of all replicas, as last read.
+#[derive(Debug)]
+pub(super) struct Replicas {
+    replica: u64,
+    /// Name of this replica for operators: the host and a part of the random number.
+    name: String,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    acknowledgements: HashMap<u64, Acknowledgement>,
+    /// Time of the last read, Unix milliseconds. While the store is away, the replicas of that time count.
+    read_at: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Acknowledgement {
+    replica: u64,
+    name: String,
+    at_ms: u64,
+    applied: Vec<(u64, u64)>,
+}
+
+impl Replicas {
+    pub(super) fn new(replica: u64) -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or(host);
+        let host = host.trim();
+        let host = if host.is_empty() { "replica" } else { host };
+        let name = format!("{host}-{:04x}", replica & 0xffff);
+        Self { replica, name, known: Mutex::default() }
+    }
+
+    /// Returns the field of this replica in the hash.
+    pub(super) fn field(&self) -> String {
+        format!("{:016x}", self.replica)
+    }
+
+    /// Returns the sealed acknowledgement of this replica.
+    pub(super) fn acknowledgement(&self, tier: &Tier, now: Now) -> Option<Vec<u8>> {
+        let applied = tier.index().applied_numbers().take(MAX_PUBLISHERS).collect();
+        let own = Acknowledgement {
+            replica: self.replica,
+            name: self.name.clone(),
+            at_ms: now.unix_millis(),
+            applied,
+        };
+        seal(&tier.secrets, &name_of(tier, &self.field()), own.encode())
+    }
+
+    /// Takes over the content of the hash. Returns the fields of replicas that are gone for long.
+    pub(super) fn record(&self, tier: &Tier, fields: Vec<(Vec<u8>, Vec<u8>)>, now: Now) -> Vec<Vec<u8>> {
+        let (mut acknowledgements, mut gone) = (HashMap::new(), Vec::new());
+        for (field, sealed) in fields {
+            let Ok(text) = std::str::from_utf8(&field) else { continue };
+            let plain = open(&tier.secrets, &name_of(tier, text), sealed);
+            let Some(found) = plain.and_then(|plain| Acknowledgement::decode(&plain)) else { continue };
+            let age = Duration::from_millis(now.unix_millis().saturating_sub(found.at_ms));
+            if age > GONE_AFTER {
+                gone.push(field);
+            } else if found.replica != self.replica {
+                acknowledgements.insert(found.replica, found);
+            }
+        }
+        *self.known() = Known { acknowledgements, read_at: now.unix_millis() };
+        gone
+    }
+
+    /// Returns the number of replicas, with this one.
+    pub(super) fn count(&self, _now: Now) -> usize {
+        self.known().alive().count() + 1
+    }
+
+    /// Returns the names of the replicas that have not applied an event.
+    pub(super) fn unconfirmed(&self, event: EventName) -> Vec<String> {
+        let known = self.known();
+        let lacks = |one: &&Acknowledgement| {
+            !one.applied.iter().any(|(replica, number)| *replica == event.replica && *number >= event.number)
+        };
+        let mut names: Vec<_> = known.alive().filter(lacks).map(|one| one.name.clone()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Removes the acknowledgement of this replica from the store.
+    pub(super) async fn leave(&self, tier: &Tier) {
+        let mut command = cmd("HDEL");
+        command.arg(&tier.replicas_name).arg(self.field());
+        // A replica that cannot leave is forgotten after some seconds.
+        let _ = tier.store.send(&tier.replicas_name, &command, LEAVE_TIMEOUT).await;
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Returns the replicas that were alive at the last read.
+    fn alive(&self) -> impl Iterator<Item = &Acknowledgement> {
+        let is_alive = |one: &&Acknowledgement| {
+            Duration::from_millis(self.read_at.saturating_sub(one.at_ms)) <= ALIVE_FOR
+        };
+        self.acknowledgements.values().filter(is_alive)
+    }
+}
+
+impl Acknowledgement {
+    fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::default();
+        w.u64(self.replica);
+        w.bytes(self.name.as_bytes());
+        w.u64(self.at_ms);
+        w.list(&self.applied, |w, (replica, number)| {
+            w.u64(*replica);
+            w.u64(*number);
+        });
+        w.finish()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut r = Reader::new(bytes);
+        let (replica, name, at_ms) = (r.u64()?, r.text()?, r.u64()?);
+        let applied = r.list(|r| Some((r.u64()?, r.u64()?)))?;
+        r.finish(Self { replica, name, at_ms, applied })
+    }
+}
+
+/// Splits the reply to HGETALL into fields and values.
+pub(super) fn fields_of(reply: Value) -> Vec<(Vec<u8>, Vec<u8>)> {
+    redis::from_redis_value(reply).unwrap_or_default()
+}
+
+/// Returns the name under which a field of the hash is sealed.
+fn name_of(tier: &Tier, field: &str) -> String {
+    format!("{}:{field}", tier.replicas_name)
+}
+
+/// Time without an acknowledgement after which a replica counts no longer.
+const ALIVE_FOR: Duration = Duration::from_secs(10);
+/// Time after which its field is removed.
+const GONE_AFTER: Duration = Duration::from_secs(60);
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(200);
+/// Publishers in one acknowledgement.
+const MAX_PUBLISHERS: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(at_ms: u64, applied: Vec<(u64, u64)>) -> Replicas {
+        let replicas = Replicas::new(1);
+        let other = Acknowledgement { replica: 2, name: "b".to_owned(), at_ms, applied };
+        *replicas.known() = Known { acknowledgements: HashMap::from([(2, other)]), read_at: 20_000 };
+        replicas
+    }
+
+    #[test]
+    fn a_replica_confirms_an_event_by_its_number_and_counts_for_ten_seconds() {
+        let event = EventName { replica: 1, number: 5 };
+        assert_eq!(known(20_000, vec![(1, 4)]).unconfirmed(event), ["b"]);
+        assert_eq!(known(20_000, vec![(9, 9)]).unconfirmed(event), ["b"]);
+        assert!(known(20_000, vec![(1, 5)]).unconfirmed(event).is_empty());
+        assert!(known(9_000, vec![]).unconfirmed(event).is_empty(), "the replica is gone");
+    }
+
+    #[test]
+    fn an_acknowledgement_survives_the_round_trip() {
+        let own = Acknowledgement { replica: 1, name: "a".to_owned(), at_ms: 3, applied: vec![(4, 5)] };
+        assert_eq!(Acknowledgement::decode(&own.encode()), Some(own));
+    }
+}
