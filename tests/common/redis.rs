@@ -189,7 +189,8 @@ impl Store {
     /// Names of all keys that contain `part`.
     pub async fn keys(&self, part: &str) -> Vec<Vec<u8>> {
         let names = self.ok(&["KEYS", "*"]).await.into_list().into_iter().map(Value::into_bytes);
-        names.filter(|name| name.windows(part.len()).any(|window| window == part.as_bytes())).collect()
+        let has_part = |name: &Vec<u8>| String::from_utf8_lossy(name).contains(part);
+        names.filter(has_part).collect()
     }
 
     /// Waits until at least `count` keys contain `part`, and returns their names.
@@ -292,7 +293,8 @@ fn find(program: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{program} is not installed; expected it after `make setup`"))
 }
 
-fn root() -> &'static Path {
+/// The root of the repository.
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 

@@ -1,10 +1,15 @@
-//! A replica whose clock is off.
+//! Replicas whose clocks are off.
 
-use connector_cache::config::Config;
+use crate::common::redis::{Store, root};
+use crate::fleet::{Replica, Setup, X, assert_not_shared, graph, token, until, wait_for_entries};
 
-use crate::common::proxy::Proxy;
-use crate::common::redis::Store;
-use crate::fleet::{Setup, X, assert_not_shared, graph, status, token, until, wait_for_entries};
+/// The settings with a clock that differs by `offset`, such as `+30s`. Time itself passes as usual.
+fn with_clock(setup: &Setup, offset: &str) -> Setup {
+    let library = root().join("target/tools/usr/lib/libfaketime.so.1");
+    assert!(library.exists(), "{library:?} does not exist; expected it after `make setup`");
+    let setup = setup.with_plain("LD_PRELOAD", library.to_str().unwrap()).with_plain("FAKETIME", offset);
+    setup.with_plain("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+}
 
 #[tokio::test]
 async fn a_replica_whose_clock_is_off_leaves_the_tier() {
@@ -13,23 +18,34 @@ async fn a_replica_whose_clock_is_off_leaves_the_tier() {
     let (first, token) = (setup.live().await, token(&graph, "ada"));
     first.read(X, &token).await;
     wait_for_entries(&store, 1).await;
-    // The clock of a proxy in the process of the test stands still, 30 s ahead.
-    let env = setup.env().clone().into_iter();
-    let ahead = Proxy::with(&graph.url(), |config| {
-        *config = Config::load(None, env).unwrap();
-        config.server.drain.delay = std::time::Duration::ZERO;
-    })
-    .await;
-    until("the state clock", async || {
-        ahead.scrape().await.contains("connector_cache_shared_state{state=\"clock\"} 1")
-    })
-    .await;
-    let answer = ahead.read(&token).await;
-    assert_not_shared(&answer);
-    // It writes nothing that the others would use either.
-    let other = crate::fleet::token(&graph, "bob");
-    ahead.read(&other).await;
-    assert!(status(&ahead.read(&other).await).contains("; hit"));
-    assert_not_shared(&first.read(X, &other).await);
-    ahead.stop().await;
+    for offset in ["+30s", "-30s", "+4s", "-4s"] {
+        let off = with_clock(&setup, offset).start().await;
+        off.wait_for_state("clock").await;
+        assert_not_shared(&off.read(X, &token).await);
+        writes_nothing(&graph, &off, &first).await;
+    }
+}
+
+/// A response that this replica fetched is not found by the other one.
+async fn writes_nothing(graph: &connector_cache::fake_graph::FakeGraph, off: &Replica, other: &Replica) {
+    let fresh = graph.token().user(&uuid::Uuid::new_v4().to_string()).mint();
+    assert_eq!(off.read(X, &fresh).await.status, 200);
+    assert_not_shared(&other.read(X, &fresh).await);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_by_less_than_two_seconds_does_not_matter() {
+    let (graph, store) = (graph(), Store::start().await);
+    let setup = Setup::new(&graph.url(), &store.url());
+    for offset in ["+1s", "-1s"] {
+        let (off, first) = (with_clock(&setup, offset).live().await, setup.live().await);
+        for (writer, reader) in [(&off, &first), (&first, &off)] {
+            until("a shared answer", async || {
+                let fresh = graph.token().user(&uuid::Uuid::new_v4().to_string()).mint();
+                writer.read(X, &fresh).await;
+                crate::fleet::is_shared(&reader.read(X, &fresh).await)
+            })
+            .await;
+        }
+    }
 }

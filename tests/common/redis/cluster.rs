@@ -37,13 +37,11 @@ impl Cluster {
             node.ok(&["CLUSTER", "SET-CONFIG-EPOCH", &(number + 1).to_string()]).await;
             node.ok(&["CLUSTER", "ADDSLOTSRANGE", first, last]).await;
         }
-        for (node, bus) in nodes.iter().chain(&replicas) {
-            let (port, bus) = (node.address().port().to_string(), bus.to_string());
-            nodes[0].0.ok(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await;
-        }
+        let others: Vec<_> =
+            nodes[1..].iter().chain(&replicas).map(|(node, bus)| (node.address().port(), *bus)).collect();
         let without_bus = |stores: Vec<(Store, u16)>| stores.into_iter().map(|(store, _)| store).collect();
         let cluster = Self { nodes: without_bus(nodes), replicas: without_bus(replicas) };
-        cluster.wait_for_members().await;
+        cluster.meet(&others).await;
         for (primary, replica) in cluster.nodes.iter().zip(&cluster.replicas) {
             let id = primary.ok(&["CLUSTER", "MYID"]).await.into_text();
             // Refused until the replica has heard of its primary.
@@ -83,11 +81,32 @@ impl Cluster {
         SLOTS.iter().position(|(_, last)| slot <= last.parse().unwrap()).unwrap()
     }
 
-    async fn wait_for_members(&self) {
-        let members = format!("cluster_known_nodes:{}", self.nodes.len() + self.replicas.len());
-        for node in self.nodes.iter().chain(&self.replicas) {
-            until("the nodes to know each other", async || info(node).await.contains(&members)).await;
-        }
+    /// Introduces the nodes of these ports to the first one, until all know all. On a busy machine an introduction can
+    /// exceed its time, which is the node timeout, and is then forgotten.
+    async fn meet(&self, others: &[(u16, u16)]) {
+        let members = format!("cluster_known_nodes:{}", others.len() + 1);
+        let stores: Vec<_> = self.nodes.iter().chain(&self.replicas).collect();
+        let know_each_other = async || {
+            for store in &stores {
+                if !info(store).await.contains(&members) {
+                    return false;
+                }
+            }
+            true
+        };
+        within("the nodes to know each other", async {
+            while !know_each_other().await {
+                for (port, bus) in others {
+                    let (port, bus) = (port.to_string(), bus.to_string());
+                    self.nodes[0].ok(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await;
+                }
+                let patience = tokio::time::Instant::now() + Duration::from_secs(2);
+                while tokio::time::Instant::now() < patience && !know_each_other().await {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+        })
+        .await;
     }
 }
 
