@@ -10,6 +10,7 @@ use connector_cache::app::descriptors;
 use connector_cache::app::reload::LiveSources;
 use connector_cache::config::{Config, ConfigError, EffectiveConfig, Sources};
 use connector_cache::observability::{hardening, logging};
+use connector_cache::shared;
 use connector_cache::server::{RUNTIME_SHUTDOWN_TIMEOUT, Workers};
 
 /// Faster than the allocator of the C library, and returns memory to the system (`docs/performance.md`).
@@ -38,6 +39,9 @@ enum Command {
         /// Fail with exit code 64 if there is a warning.
         #[arg(long)]
         strict: bool,
+        /// Connect to the servers of the configuration (shared.url), and print version, mode, TLS and missing rights.
+        #[arg(long)]
+        connect: bool,
     },
 }
 
@@ -87,11 +91,13 @@ fn dispatch(command: Command) -> ExitCode {
                 Err(error) => refuse(&error),
             }
         }
-        Command::Check { config: ConfigFile { config: file }, strict } => check(file.as_deref(), strict),
+        Command::Check { config: ConfigFile { config: file }, strict, connect } => {
+            check(file.as_deref(), strict, connect)
+        }
     }
 }
 
-fn check(file: Option<&Path>, strict: bool) -> ExitCode {
+fn check(file: Option<&Path>, strict: bool, connect: bool) -> ExitCode {
     let effective = match EffectiveConfig::load(file, environment_variables()) {
         Ok(effective) => effective,
         Err(error) => return refuse(&error),
@@ -106,7 +112,28 @@ fn check(file: Option<&Path>, strict: bool) -> ExitCode {
     for warning in &warnings {
         let _ = writeln!(std::io::stderr(), "connector-cache: warning: {warning}");
     }
+    if connect && let Err(code) = check_connections(&effective.config) {
+        return code;
+    }
     if strict && !warnings.is_empty() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
+}
+
+/// Connects to the shared tier and prints the findings as a comment of the configuration.
+fn check_connections(config: &Config) -> Result<(), ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| fail(EXIT_FAILURE, &format!("the check cannot be started: {error}")))?;
+    let report = match runtime.block_on(shared::probe(&config.shared)) {
+        Ok(report) => report,
+        Err(error) => return Err(fail(EXIT_FAILURE, &error.to_string())),
+    };
+    let text = report.as_ref().map_or_else(|| "shared.url is not set".to_owned(), ToString::to_string);
+    let _ = writeln!(std::io::stdout(), "# {text}");
+    match report {
+        Some(report) if !report.is_usable() => {
+            Err(fail(EXIT_FAILURE, "shared.url: the shared tier cannot be used as configured; see the line above"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Sets up the log and the threads, and runs `serve` until it ends.

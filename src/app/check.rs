@@ -38,6 +38,18 @@ fn remove_missing_files(config: &mut Config) -> Vec<Warning> {
             config.server.tls = None;
         }
     }
+    let shared = &config.shared;
+    let files = [
+        ("shared.secret_file", &shared.secret_file),
+        ("shared.password_file", &shared.password_file),
+        ("shared.ca_file", &shared.ca_file),
+        ("shared.certificate", &shared.certificate),
+        ("shared.key", &shared.key),
+    ];
+    let files = files.into_iter().filter_map(|(key, path)| Some((key, path.as_ref()?)));
+    if files.filter(|(key, path)| is_missing(*key, path)).count() > 0 {
+        config.shared.endpoint = None;
+    }
     config.upstream.ca_file.take_if(|path| is_missing("graph.ca_file", path));
     config.admin.token_file.take_if(|path| is_missing("admin.token_file", path));
     missing

@@ -92,8 +92,15 @@ pub(super) fn warnings(config: &Config, machine: &Machine) -> Vec<Warning> {
 fn readable_by_others(config: &Config) -> impl Iterator<Item = Warning> {
     let key = config.server.tls.as_ref().map(|tls| ("listen.tls.key", tls.key.clone()));
     let token = config.admin.token_file.clone().map(|path| ("admin.token_file", path));
+    let shared = [
+        ("shared.secret_file", &config.shared.secret_file),
+        ("shared.password_file", &config.shared.password_file),
+        ("shared.key", &config.shared.key),
+    ];
+    let shared = shared.into_iter().filter_map(|(key, path)| Some((key, path.clone()?)));
     key.into_iter()
         .chain(token)
+        .chain(shared)
         .filter(|(_, path)| is_readable_by_others(path))
         .map(|(key, path)| Warning::ReadableByOthers(key, path))
 }

@@ -80,6 +80,11 @@ impl EventIndex {
         self.numbers.entry(name.replica).or_insert(first).record(name.number)
     }
 
+    /// Returns whether an event of the log is applied.
+    pub(super) fn has_applied(&self, name: EventName) -> bool {
+        self.numbers.get(&name.replica).is_some_and(|numbers| numbers.contiguous() >= name.number)
+    }
+
     /// Returns for each replica the number up to which all its events are applied.
     pub(super) fn applied_numbers(&self) -> impl Iterator<Item = (u64, u64)> {
         self.numbers.iter().map(|(replica, numbers)| (*replica, numbers.contiguous()))

@@ -92,30 +92,40 @@ impl LogReader {
         if self.beat(connection).await? {
             return Ok(());
         }
+        let (started, mut is_live) = (Instant::now(), false);
         loop {
+            // Events that waited for the store must be in the log first: a response of now would have an earlier position.
+            let is_settled = tier.outbox.is_empty() || started.elapsed() > MAX_SETTLE_TIME;
             let current = tier.store.epoch(&tier.log_name);
             if epoch != 0 && current != epoch {
                 // The master may be another server now.
                 return Err(Fault::Unavailable);
             }
             let mut command = cmd("XREAD");
-            command.arg("COUNT").arg(BATCH).arg("BLOCK").arg(BLOCK.as_millis() as u64);
+            command.arg("COUNT").arg(BATCH);
+            let block = if is_live { BLOCK } else { Duration::ZERO };
+            if is_live {
+                command.arg("BLOCK").arg(millis(block));
+            }
             command.arg("STREAMS").arg(&tier.log_name).arg(self.applied.unwrap_or_default().to_string());
             let sent = Instant::now();
             let reply = tokio::select! {
-                reply = connection.send(&command, BLOCK + REPLY_TIMEOUT) => reply?,
+                reply = connection.send(&command, block + REPLY_TIMEOUT) => reply?,
                 () = tier.outbox.log_is_gone.notified() => return Ok(()),
             };
             let entries = parse_read(reply).ok_or(Fault::Refused)?;
             let count = entries.len();
             // The reply may have waited in a buffer while this process was stopped: only the time that is certain counts.
-            let read_at = if count == 0 { sent + BLOCK } else { sent };
+            let read_at = if count == 0 { sent + block } else { sent };
             self.apply(entries).await;
             if self.beat(connection).await? {
                 return Ok(());
             }
-            if count < BATCH {
+            if count < BATCH && is_settled {
                 tier.facts.record_log_read(read_at.min(Instant::now()));
+                is_live = true;
+            } else if !is_live {
+                sleep(SETTLE_INTERVAL).await;
             }
             tier.metrics.count(Operation::Log, OperationResult::Ok);
         }
@@ -286,11 +296,17 @@ impl LogReader {
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Events of one read.
 const BATCH: usize = 500;
 /// Time for which a read waits for an event.
 const BLOCK: Duration = Duration::from_millis(500);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
+const MAX_SETTLE_TIME: Duration = Duration::from_secs(2);
+const SETTLE_INTERVAL: Duration = Duration::from_millis(5);
 const BEAT_INTERVAL: Duration = Duration::from_secs(1);
 const STABLE_AFTER: Duration = Duration::from_secs(5);
 /// Longer than the life of any value.

@@ -73,6 +73,11 @@ impl Outbox {
         self.wake.notify_one();
     }
 
+    /// Returns whether the store has all events.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue().waiting.is_empty()
+    }
+
     async fn next(&self) -> Waiting {
         loop {
             let woken = self.wake.notified();

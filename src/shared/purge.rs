@@ -66,6 +66,8 @@ impl SharedPurge {
                 tier.replicas.record(&tier, fields_of(reply), tier.clock.now());
             }
             let unconfirmed = tier.replicas.unconfirmed(event);
+            // The own reader, too: the position of the next fetch is then after the purge, and its response can be shared.
+            let is_read = is_read && tier.index().has_applied(event);
             if (is_read && unconfirmed.is_empty()) || Instant::now() + interval >= deadline {
                 let replicas = tier.replicas.count(tier.clock.now());
                 return PurgeConfirmation { replicas, confirmed: replicas - unconfirmed.len(), unconfirmed };

@@ -36,6 +36,8 @@ struct Acknowledgement {
     replica: u64,
     name: String,
     at_ms: u64,
+    /// The replica has stopped: no purge waits for it.
+    has_left: bool,
     applied: Vec<(u64, u64)>,
 }
 
@@ -56,19 +58,25 @@ impl Replicas {
 
     /// Returns the sealed acknowledgement of this replica.
     pub(super) fn acknowledgement(&self, tier: &Tier, now: Now) -> Option<Vec<u8>> {
+        self.seal(tier, now, false)
+    }
+
+    fn seal(&self, tier: &Tier, now: Now, has_left: bool) -> Option<Vec<u8>> {
         let applied = tier.index().applied_numbers().take(MAX_PUBLISHERS).collect();
         let own = Acknowledgement {
             replica: self.replica,
             name: self.name.clone(),
             at_ms: now.unix_millis(),
+            has_left,
             applied,
         };
         seal(&tier.secrets, &name_of(tier, &self.field()), own.encode())
     }
 
-    /// Takes over the content of the hash. Returns the fields of replicas that are gone for long.
+    /// Takes over the content of the hash. A replica that is missing in it, as after FLUSHALL, counts for some seconds still: it
+    /// must confirm purges. Returns the fields of replicas that are gone for long.
     pub(super) fn record(&self, tier: &Tier, fields: Vec<(Vec<u8>, Vec<u8>)>, now: Now) -> Vec<Vec<u8>> {
-        let (mut acknowledgements, mut gone) = (HashMap::new(), Vec::new());
+        let (mut known, mut gone) = (self.known(), Vec::new());
         for (field, sealed) in fields {
             let Ok(text) = std::str::from_utf8(&field) else { continue };
             let plain = open(&tier.secrets, &name_of(tier, text), sealed);
@@ -77,10 +85,13 @@ impl Replicas {
             if age > GONE_AFTER {
                 gone.push(field);
             } else if found.replica != self.replica {
-                acknowledgements.insert(found.replica, found);
+                known.acknowledgements.insert(found.replica, found);
             }
         }
-        *self.known() = Known { acknowledgements, read_at: now.unix_millis() };
+        known.read_at = now.unix_millis();
+        let oldest = known.read_at.saturating_sub(GONE_AFTER.as_millis() as u64);
+        known.acknowledgements.retain(|_, one| one.at_ms >= oldest);
+        drop(known);
         gone
     }
 
@@ -100,10 +111,11 @@ impl Replicas {
         names
     }
 
-    /// Removes the acknowledgement of this replica from the store.
+    /// Tells the others that this replica stops.
     pub(super) async fn leave(&self, tier: &Tier) {
-        let mut command = cmd("HDEL");
-        command.arg(&tier.replicas_name).arg(self.field());
+        let Some(last) = self.seal(tier, tier.clock.now(), true) else { return };
+        let mut command = cmd("HSET");
+        command.arg(&tier.replicas_name).arg(self.field()).arg(last);
         // A replica that cannot leave is forgotten after some seconds.
         let _ = tier.store.send(&tier.replicas_name, &command, LEAVE_TIMEOUT).await;
     }
@@ -117,7 +129,7 @@ impl Known {
     /// Returns the replicas that were alive at the last read.
     fn alive(&self) -> impl Iterator<Item = &Acknowledgement> {
         let is_alive = |one: &&Acknowledgement| {
-            Duration::from_millis(self.read_at.saturating_sub(one.at_ms)) <= ALIVE_FOR
+            !one.has_left && Duration::from_millis(self.read_at.saturating_sub(one.at_ms)) <= ALIVE_FOR
         };
         self.acknowledgements.values().filter(is_alive)
     }
@@ -129,6 +141,7 @@ impl Acknowledgement {
         w.u64(self.replica);
         w.bytes(self.name.as_bytes());
         w.u64(self.at_ms);
+        w.u8(u8::from(self.has_left));
         w.list(&self.applied, |w, (replica, number)| {
             w.u64(*replica);
             w.u64(*number);
@@ -138,9 +151,9 @@ impl Acknowledgement {
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let mut r = Reader::new(bytes);
-        let (replica, name, at_ms) = (r.u64()?, r.text()?, r.u64()?);
+        let (replica, name, at_ms, has_left) = (r.u64()?, r.text()?, r.u64()?, r.u8()? != 0);
         let applied = r.list(|r| Some((r.u64()?, r.u64()?)))?;
-        r.finish(Self { replica, name, at_ms, applied })
+        r.finish(Self { replica, name, at_ms, has_left, applied })
     }
 }
 
@@ -168,7 +181,7 @@ mod tests {
 
     fn known(at_ms: u64, applied: Vec<(u64, u64)>) -> Replicas {
         let replicas = Replicas::new(1);
-        let other = Acknowledgement { replica: 2, name: "b".to_owned(), at_ms, applied };
+        let other = Acknowledgement { replica: 2, name: "b".to_owned(), at_ms, has_left: false, applied };
         *replicas.known() = Known { acknowledgements: HashMap::from([(2, other)]), read_at: 20_000 };
         replicas
     }
@@ -184,7 +197,7 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_survives_the_round_trip() {
-        let own = Acknowledgement { replica: 1, name: "a".to_owned(), at_ms: 3, applied: vec![(4, 5)] };
+        let own = Acknowledgement { replica: 1, name: "a".to_owned(), at_ms: 3, has_left: true, applied: vec![(4, 5)] };
         assert_eq!(Acknowledgement::decode(&own.encode()), Some(own));
     }
 }

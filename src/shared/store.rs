@@ -26,7 +26,7 @@ pub(super) use self::fault::Fault;
 use self::location::Location;
 use self::node::Node;
 use self::slots::slot_of;
-pub use self::tls::TlsError;
+pub(super) use self::tls::TlsError;
 use super::config::{Endpoint, Topology};
 
 /// Connections of the process. Clones share them.

@@ -248,11 +248,6 @@ impl Tier {
         Event { generation, name, kind }
     }
 
-    /// Returns whether values may be read and written now.
-    pub(super) fn is_usable(&self, key: &str) -> bool {
-        self.facts.admits_values() && self.store.is_usable(key)
-    }
-
     pub(super) fn state(&self) -> SharedState {
         let condition = self.store.condition(&self.log_name);
         let fault = match condition {

@@ -94,6 +94,10 @@ fn value_schema(key: &KeyReference) -> String {
         ValueForm::CollectorUrl => {
             pattern("\"maxLength\": 2048, ", &format!("^(https?://{HOST}{PORT}?(/[-A-Za-z0-9._~/%]*)?)?$"))
         }
+        ValueForm::StoreUrl => {
+            pattern("\"maxLength\": 4096, ", "^(rediss?(\\+(cluster|sentinel))?://[^@?#\\s]+)?$")
+        }
+        ValueForm::KeyPrefix { max_chars } => pattern("", &format!("^[A-Za-z0-9._:-]{{1,{max_chars}}}$")),
         ValueForm::LogFilter => {
             let directive = format!("({LEVEL}|[A-Za-z0-9]*[_:][A-Za-z0-9_:]*|[A-Za-z0-9_:]+={LEVEL})");
             pattern("\"maxLength\": 4096, ", &format!("^{directive}(,{directive})*$"))

@@ -12,6 +12,7 @@ use connector_cache::support::labels::Label;
 use connector_cache::support::watched_files::ReloadResult;
 use connector_cache::upstream::Retry;
 use connector_cache::upstream::UpstreamFailure;
+use connector_cache::shared::SharedMetrics;
 use connector_cache::upstream::metrics::{PermitKind, UpstreamMetrics};
 
 use super::markdown::{code, notice, table};
@@ -48,6 +49,7 @@ struct Family {
 fn families() -> BTreeMap<String, Family> {
     let metrics = Metrics::new().unwrap();
     UpstreamMetrics::register(&metrics).unwrap();
+    SharedMetrics::register(&metrics).unwrap();
     // The family has no series before a certificate is loaded.
     metrics.certificate_not_after.with_label_values(&["listen"]).set(0);
     let mut families: BTreeMap<String, Family> = BTreeMap::new();

@@ -18,6 +18,7 @@ use connector_cache::support::labels::Label;
 use connector_cache::support::watched_files::ReloadResult;
 use connector_cache::upstream::Retry;
 use connector_cache::upstream::UpstreamFailure;
+use connector_cache::shared::SharedMetrics;
 use connector_cache::upstream::metrics::{PermitKind, UpstreamMetrics};
 
 use super::source::read;
@@ -118,6 +119,7 @@ fn every_way_to_graph_is_there() {
 fn every_metric_is_there_with_its_labels_words() {
     let metrics = Metrics::new().unwrap();
     UpstreamMetrics::register(&metrics).unwrap();
+    SharedMetrics::register(&metrics).unwrap();
     let rendered = metrics.render_text().unwrap();
     let names_of_types = rendered.lines().filter_map(|line| line.strip_prefix("# TYPE connector_cache_"));
     let mut expected: BTreeSet<_> =

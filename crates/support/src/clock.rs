@@ -111,7 +111,7 @@ impl Clock {
     /// Creates a clock for tests, which moves only by [`Clock::advance`] and its like.
     pub fn manual(wall: SystemTime) -> Self {
         Self::from_source(TimeSource::Manual {
-            mono_ms: AtomicU64::new(MONOTONIC_START_MS),
+            mono_ms: AtomicU64::new(0),
             wall_ms: AtomicU64::new(unix_ms(wall)),
         })
     }

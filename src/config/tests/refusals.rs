@@ -12,7 +12,9 @@ const PATH: &str = "expected the path of a file (the path, not its content)";
 const REDACTED: &str = "(hidden: it may hold a secret)";
 const FILTER: &str = "expected a level (error, warn, info, debug, trace, off) or directives such as \
                       \"info,connector_cache::upstream=debug\"";
-const SHARED: &str = "the shared tier is not in this version; remove the key";
+const SHARED: &str = "expected redis://HOST:PORT or rediss://HOST:PORT, redis+cluster://HOST:PORT,HOST:PORT or \
+                      redis+sentinel://HOST:PORT,HOST:PORT/MASTER, without user info or query \
+                      (shared.username and shared.password_file hold the credentials)";
 
 /// The message for a file with this one line.
 fn message(line: &str) -> String {
@@ -150,17 +152,30 @@ fn a_value_that_may_hold_a_secret_is_refused_and_not_shown() {
 }
 
 #[test]
-fn the_shared_tier_is_refused_and_its_password_not_shown() {
+fn a_password_in_the_url_of_the_shared_tier_is_refused_and_not_shown() {
+    for (url, echo) in [
+        ("redis://:hunter2@valkey", None),
+        ("redis://user:hunter2@valkey:6379/0", None),
+        ("redis://valkey?password=hunter2", None),
+        ("http://valkey:6379", Some("\"http://valkey:6379\"")),
+    ] {
+        let found = message(&format!("shared.url = \"{url}\""));
+        assert!(!found.contains("hunter2") && found.ends_with(&format!("is refused: {SHARED}")), "{found}");
+        assert!(echo.is_none_or(|echo| found.contains(echo)), "{found}");
+    }
+}
+
+#[test]
+fn the_shared_tier_requires_a_secret_and_a_whole_client_certificate() {
     assert_eq!(
-        message("shared.url = \"redis://:hunter2@valkey\""),
-        format!("FILE:1: shared.url is refused: {SHARED}")
+        message("shared.url = \"redis://valkey\""),
+        "shared.url = \"redis://valkey:6379\" (FILE:1), shared.secret_file is not set: shared.url requires \
+         shared.secret_file, a file with one or two lines of at least 32 bytes"
     );
-    assert_eq!(
-        message("shared.secret_file = \"/s\""),
-        format!("FILE:1: shared.secret_file is refused: {SHARED}")
-    );
-    let expected = format!("env CONNECTOR_CACHE__SHARED__URL: shared.url is refused: {SHARED}");
-    assert_eq!(message_for_variable("CONNECTOR_CACHE__SHARED__URL", "redis://valkey"), expected);
+    let found = message("shared.key = \"/k\"");
+    assert!(found.ends_with(": expected both or neither"), "{found}");
+    let found = message("shared.prefix = \"a{b}\"");
+    assert!(found.contains("is refused: expected 1 to 64 letters"), "{found}");
 }
 
 #[test]
