@@ -13,9 +13,10 @@ use crate::fleet::{Setup, X, status, until};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_of_one_token_on_ten_replicas_make_one_call() {
     let graph = crate::fleet::graph();
-    graph.set_latency(Duration::from_millis(300));
+    graph.set_latency(Duration::from_millis(200));
     let store = Store::start().await;
-    let replicas = Setup::new(&graph.url(), &store.url()).fleet(10).await;
+    // A busy machine may take longer than 50 ms; then a replica goes alone.
+    let replicas = Setup::new(&graph.url(), &store.url()).with("SHARED__TIMEOUT", "5s").fleet(10).await;
     let token = crate::fleet::token(&graph, "ada");
     let reads = (0..20).flat_map(|_| replicas.iter().map(|replica| replica.read(X, &token)));
     let answers = futures_util::future::join_all(reads).await;
