@@ -308,7 +308,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_SETTLE_TIME: Duration = Duration::from_secs(2);
 const SETTLE_INTERVAL: Duration = Duration::from_millis(5);
 const BEAT_INTERVAL: Duration = Duration::from_secs(1);
-const STABLE_AFTER: Duration = Duration::from_secs(5);
+const STABLE_AFTER: Duration = Duration::from_secs(1);
 /// Longer than the life of any value.
 const LOG_LIFE: Duration = Duration::from_hours(2);
 const REPLICAS_LIFE: Duration = Duration::from_secs(10);

@@ -38,6 +38,8 @@ pub struct SharedFetch {
     is_proven: bool,
     /// Another replica has the fill lease.
     is_taken: bool,
+    /// The store did not reply to the read: nothing else waits for it in this fetch.
+    has_failed: bool,
     fill: Option<FillLease>,
 }
 
@@ -83,6 +85,7 @@ impl SharedTier {
             is_renewal,
             is_proven: false,
             is_taken: false,
+            has_failed: false,
             fill: None,
         })
     }
@@ -97,6 +100,10 @@ impl SharedFetch {
     /// Returns whether another replica had the fill lease at the last read.
     pub(super) fn is_taken(&self) -> bool {
         self.is_taken
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
     }
 
     pub(super) fn keep_fill_lease(&mut self, lease: FillLease) {
@@ -117,6 +124,7 @@ impl SharedFetch {
         if reply != Err(Fault::Unavailable) {
             tier.metrics.observe(Operation::Read, started.elapsed());
         }
+        self.has_failed = reply.is_err();
         let found = match reply {
             Ok(Value::Array(values)) => self.judge(values, is_fresh),
             Ok(_) => Err(OperationResult::Error),
