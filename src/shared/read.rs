@@ -147,7 +147,8 @@ impl SharedFetch {
         self.is_taken = values.next().flatten().is_some();
         let (tier, now) = (Arc::clone(&self.tier), self.tier.clock.now());
         let proof = proof.ok_or(OperationResult::Miss)?;
-        let proof = open(&tier.secrets, &self.names.proof, proof).and_then(|plain| ProofRecord::decode(&plain));
+        let proof =
+            open(&tier.secrets, &self.names.proof, proof).and_then(|plain| ProofRecord::decode(&plain));
         let proof = proof.filter(|proof| fits(&proof.stamp, now)).ok_or(OperationResult::Invalid)?;
         if !self.admits(&proof.stamp) {
             return Err(OperationResult::Superseded);
@@ -192,7 +193,8 @@ impl SharedFetch {
             return;
         }
         let token_left = self.claims.expiry.remaining(now);
-        let (fresh_for, proof_age) = (entry.lifetime().fresh_for.min(rules.ttl), now.since(entry.requested_at));
+        let (fresh_for, proof_age) =
+            (entry.lifetime().fresh_for.min(rules.ttl), now.since(entry.requested_at));
         let entry_life = fresh_for.saturating_sub(entry.age(now)).min(MAX_VALUE_LIFE);
         let proof_life = rules.proof_ttl.saturating_sub(proof_age).min(token_left).min(MAX_VALUE_LIFE);
         if entry_life.is_zero() || proof_life.is_zero() {

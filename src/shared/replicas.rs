@@ -197,7 +197,13 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_survives_the_round_trip() {
-        let own = Acknowledgement { replica: 1, name: "a".to_owned(), at_ms: 3, has_left: true, applied: vec![(4, 5)] };
+        let own = Acknowledgement {
+            replica: 1,
+            name: "a".to_owned(),
+            at_ms: 3,
+            has_left: true,
+            applied: vec![(4, 5)],
+        };
         assert_eq!(Acknowledgement::decode(&own.encode()), Some(own));
     }
 }
