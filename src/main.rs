@@ -10,8 +10,8 @@ use connector_cache::app::descriptors;
 use connector_cache::app::reload::LiveSources;
 use connector_cache::config::{Config, ConfigError, EffectiveConfig, Sources};
 use connector_cache::observability::{hardening, logging};
-use connector_cache::shared;
 use connector_cache::server::{RUNTIME_SHUTDOWN_TIMEOUT, Workers};
+use connector_cache::shared;
 
 /// Faster than the allocator of the C library, and returns memory to the system (`docs/performance.md`).
 #[global_allocator]
@@ -121,7 +121,8 @@ fn check(file: Option<&Path>, strict: bool, connect: bool) -> ExitCode {
 /// Connects to the shared tier and prints the findings as a comment of the configuration.
 fn check_connections(config: &Config) -> Result<(), ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| fail(EXIT_FAILURE, &format!("the check cannot be started: {error}")))?;
+    let runtime =
+        runtime.map_err(|error| fail(EXIT_FAILURE, &format!("the check cannot be started: {error}")))?;
     let report = match runtime.block_on(shared::probe(&config.shared)) {
         Ok(report) => report,
         Err(error) => return Err(fail(EXIT_FAILURE, &error.to_string())),
@@ -129,9 +130,10 @@ fn check_connections(config: &Config) -> Result<(), ExitCode> {
     let text = report.as_ref().map_or_else(|| "shared.url is not set".to_owned(), ToString::to_string);
     let _ = writeln!(std::io::stdout(), "# {text}");
     match report {
-        Some(report) if !report.is_usable() => {
-            Err(fail(EXIT_FAILURE, "shared.url: the shared tier cannot be used as configured; see the line above"))
-        }
+        Some(report) if !report.is_usable() => Err(fail(
+            EXIT_FAILURE,
+            "shared.url: the shared tier cannot be used as configured; see the line above",
+        )),
         _ => Ok(()),
     }
 }

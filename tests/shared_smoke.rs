@@ -42,7 +42,8 @@ impl Store {
     }
 
     fn spawn(port: u16, folder: &std::path::Path) -> Option<Child> {
-        let args = ["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"].map(str::to_owned);
+        let args = ["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
+            .map(str::to_owned);
         let mut command = Command::new("redis-server");
         command.args(args).arg("--dir").arg(folder).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().ok()
@@ -152,7 +153,10 @@ async fn a_cold_replica_answers_its_first_request_from_the_store() {
     let third = other.read(&token).await;
     assert!(!cache_status(&third).contains("shared"), "{}", cache_status(&third));
     let names = store.cli(&["keys", "*"]);
-    assert!(names.lines().all(|name| store.cli(&["ttl", name]).trim().parse::<i64>().unwrap() > 0), "{names}");
+    assert!(
+        names.lines().all(|name| store.cli(&["ttl", name]).trim().parse::<i64>().unwrap() > 0),
+        "{names}"
+    );
     other.stop().await;
     one.stop().await;
 }
@@ -178,7 +182,8 @@ async fn a_purge_is_confirmed_by_all_replicas_and_nothing_old_is_served_afterwar
     let Some(store) = Store::start() else { return };
     let origin = OriginServer::start().await;
     origin.any([Reply::json("{\"displayName\":\"old\"}"), Reply::json("{\"displayName\":\"new\"}")]);
-    let (one, other, token) = (store.replica(&origin.url()).await, store.replica(&origin.url()).await, token());
+    let (one, other, token) =
+        (store.replica(&origin.url()).await, store.replica(&origin.url()).await, token());
     one.read(&token).await;
     wait_for_writes(&one, 1.0).await;
     assert!(is_shared_hit(&other.read(&token).await));
@@ -199,7 +204,8 @@ async fn a_401_to_a_proven_token_withdraws_the_responses_on_all_replicas() {
     let Some(store) = Store::start() else { return };
     let origin = OriginServer::start().await;
     origin.any([Reply::json("{}"), Reply::status(401), Reply::status(401)]);
-    let (one, other, token) = (store.replica(&origin.url()).await, store.replica(&origin.url()).await, token());
+    let (one, other, token) =
+        (store.replica(&origin.url()).await, store.replica(&origin.url()).await, token());
     one.read(&token).await;
     wait_for_writes(&one, 1.0).await;
     assert!(is_shared_hit(&other.read(&token).await));
@@ -220,7 +226,8 @@ async fn a_forced_refresh_reaches_the_other_replicas() {
     let Some(store) = Store::start() else { return };
     let origin = OriginServer::start().await;
     origin.any([Reply::json("{\"displayName\":\"old\"}"), Reply::json("{\"displayName\":\"new\"}")]);
-    let (one, other, token) = (store.replica(&origin.url()).await, store.replica(&origin.url()).await, token());
+    let (one, other, token) =
+        (store.replica(&origin.url()).await, store.replica(&origin.url()).await, token());
     one.read(&token).await;
     wait_for_writes(&one, 1.0).await;
     assert!(is_shared_hit(&other.read(&token).await));
@@ -244,14 +251,18 @@ async fn one_replica_calls_graph_for_a_token_and_the_other_waits_for_the_value()
     let Some(store) = Store::start() else { return };
     let (origin, gate) = (OriginServer::start().await, Gate::default());
     origin.any([Reply::json("{}").held_until(&gate)]);
-    let (one, other, token) = (store.replica(&origin.url()).await, store.replica(&origin.url()).await, token());
+    let (one, other, token) =
+        (store.replica(&origin.url()).await, store.replica(&origin.url()).await, token());
     let header = format!("Bearer {token}");
     let (data, own) = (one.data, header.clone());
-    let first = tokio::spawn(async move { client::get(data, &path("B2X_1_x"), &[("authorization", &own)]).await });
+    let first =
+        tokio::spawn(async move { client::get(data, &path("B2X_1_x"), &[("authorization", &own)]).await });
     origin.wait_for_requests(1).await;
     let data = other.data;
-    let second = tokio::spawn(async move { client::get(data, &path("B2X_1_x"), &[("authorization", &header)]).await });
-    wait_for_series(&other, "connector_cache_shared_requests_total{op=\"lease\",result=\"taken\"}", 1.0).await;
+    let second =
+        tokio::spawn(async move { client::get(data, &path("B2X_1_x"), &[("authorization", &header)]).await });
+    wait_for_series(&other, "connector_cache_shared_requests_total{op=\"lease\",result=\"taken\"}", 1.0)
+        .await;
     gate.open();
     assert_eq!(first.await.unwrap().status, 200);
     let second = second.await.unwrap();
@@ -291,13 +302,17 @@ async fn a_changed_value_and_a_flushed_store_are_misses() {
     let Some(store) = Store::start() else { return };
     let origin = OriginServer::start().await;
     origin.any([Reply::json("{}")]);
-    let (one, other, token) = (store.replica(&origin.url()).await, store.replica(&origin.url()).await, token());
+    let (one, other, token) =
+        (store.replica(&origin.url()).await, store.replica(&origin.url()).await, token());
     one.read(&token).await;
     wait_for_writes(&one, 1.0).await;
     let names = store.cli(&["keys", "*:p:*"]);
     store.cli(&["setrange", names.trim(), "30", "x"]);
     assert!(cache_status(&other.read(&token).await).contains("fwd=uri-miss"));
-    assert_eq!(other.series("connector_cache_shared_requests_total{op=\"read\",result=\"invalid\"}").await, 1.0);
+    assert_eq!(
+        other.series("connector_cache_shared_requests_total{op=\"read\",result=\"invalid\"}").await,
+        1.0
+    );
     store.cli(&["flushall"]);
     let answer = purge(&one, "").await;
     assert_eq!(answer["purged"].as_u64(), Some(1));

@@ -180,7 +180,8 @@ impl Proxy {
         let inner = Arc::clone(&self.0);
         async move {
             let callers = obligation.callers();
-            let prepared = prepare_while_wanted(&inner.fetcher, (&request, &lease, shared_use), &callers).await?;
+            let prepared =
+                prepare_while_wanted(&inner.fetcher, (&request, &lease, shared_use), &callers).await?;
             let fetched = match prepared {
                 Ok(prepared) => inner.fetcher.send(&request, prepared, &lease).await,
                 Err(fetched) => fetched,

@@ -149,7 +149,9 @@ impl std::str::FromStr for Endpoint {
             return Err(());
         }
         let topology = match (kind, addresses.len()) {
-            (None, 1) => Topology::Single(if path.is_empty() { Ok(0) } else { path.parse() }.map_err(|_| ())?),
+            (None, 1) => {
+                Topology::Single(if path.is_empty() { Ok(0) } else { path.parse() }.map_err(|_| ())?)
+            }
             (None | Some("cluster"), _) if path.is_empty() => Topology::Cluster,
             (Some("sentinel"), _) if is_master_name(path) => Topology::Sentinel(path.to_owned()),
             _ => return Err(()),
@@ -217,11 +219,32 @@ mod tests {
     #[test]
     fn a_malformed_url_or_one_with_credentials_is_refused() {
         for bad in [
-            "", "a:6379", "http://a", "redis:a", "redis://", "redis://:6379", "redis://a:0", "redis://a:x",
-            "redis://a:65536", "redis://user:word@a", "redis://:word@a:1", "redis://a?x=1", "redis://a#x",
-            "redis://a b", "redis://a:1/x", "redis://a:1/256", "redis+cluster://a/1", "redis://a,rediss://b",
-            "redis+sentinel://a", "redis+sentinel://a/", "redis+sentinel://a/m/n", "redis+other://a",
-            "redis://[::1", "redis://[a]:1", "redis://a,", "unix:///tmp/x",
+            "",
+            "a:6379",
+            "http://a",
+            "redis:a",
+            "redis://",
+            "redis://:6379",
+            "redis://a:0",
+            "redis://a:x",
+            "redis://a:65536",
+            "redis://user:word@a",
+            "redis://:word@a:1",
+            "redis://a?x=1",
+            "redis://a#x",
+            "redis://a b",
+            "redis://a:1/x",
+            "redis://a:1/256",
+            "redis+cluster://a/1",
+            "redis://a,rediss://b",
+            "redis+sentinel://a",
+            "redis+sentinel://a/",
+            "redis+sentinel://a/m/n",
+            "redis+other://a",
+            "redis://[::1",
+            "redis://[a]:1",
+            "redis://a,",
+            "unix:///tmp/x",
         ] {
             assert_eq!(written(bad), None, "{bad}");
         }

@@ -138,10 +138,9 @@ impl Event {
                 tenant: r.option(Reader::text)?,
                 subject: r.option(Reader::text)?,
             },
-            2 => EventKind::Withdraw {
-                principals: r.list(Reader::array)?,
-                resource: r.option(read_resource)?,
-            },
+            2 => {
+                EventKind::Withdraw { principals: r.list(Reader::array)?, resource: r.option(read_resource)? }
+            }
             3 => EventKind::Renew { principals: r.list(Reader::array)?, resource: read_resource(&mut r)? },
             4 => EventKind::Throttle { applications: r.list(Reader::array)?, until_ms: r.u64()? },
             _ => return None,

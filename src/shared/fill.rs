@@ -50,10 +50,13 @@ impl Drop for FillLease {
 impl SharedFetch {
     /// Takes the fill lease, right before a request to Graph.
     pub async fn take_fill_lease(&mut self) -> FillResult {
+        if self.has_failed() {
+            return FillResult::Proceed;
+        }
         let tier = Arc::clone(&self.tier);
         let mut command = cmd("SET");
         let name = self.names.lease.clone();
-        command.arg(&name).arg(random()).arg("NX").arg("PX").arg(LEASE_LIFE.as_millis() as u64);
+        command.arg(&name).arg(random()).arg("NX").arg("PX").arg(LEASE_LIFE_MS);
         let started = Instant::now();
         let reply = tier.store.send(&name, &command, tier.config.timeout).await;
         if reply != Err(Fault::Unavailable) {
@@ -79,6 +82,9 @@ impl SharedFetch {
             sleep(interval).await;
             interval = (interval * 2).min(MAX_POLL_INTERVAL);
             let found = self.read(&is_fresh).await;
+            if self.has_failed() {
+                return None;
+            }
             if found.is_some() || !self.is_taken() {
                 return found;
             }
@@ -88,7 +94,7 @@ impl SharedFetch {
 }
 
 /// Time to live of a lease.
-const LEASE_LIFE: Duration = Duration::from_secs(3);
+const LEASE_LIFE_MS: u64 = 3000;
 /// Time for which a lease is surely still this replica's.
 const SAFE_LIFE: Duration = Duration::from_millis(2500);
 /// Longest wait for the value of another replica.

@@ -140,13 +140,16 @@ impl EventIndex {
         while self.purges.front().is_some_and(|(id, _)| id.ms < oldest) {
             self.purges.pop_front();
         }
-        let count = self.purges.len() + self.withdrawn.len() + self.withdrawn_resources.len() + self.renewed.len();
+        let count =
+            self.purges.len() + self.withdrawn.len() + self.withdrawn_resources.len() + self.renewed.len();
         if count > MAX_EVENTS {
             self.withdrawn.retain(|_, id| id.ms >= oldest);
             self.withdrawn_resources.retain(|_, id| id.ms >= oldest);
             self.renewed.retain(|_, (id, _)| id.ms >= oldest);
-            let count =
-                self.purges.len() + self.withdrawn.len() + self.withdrawn_resources.len() + self.renewed.len();
+            let count = self.purges.len()
+                + self.withdrawn.len()
+                + self.withdrawn_resources.len()
+                + self.renewed.len();
             if count > MAX_EVENTS / 4 * 3 {
                 self.floor = self.floor.max(newest);
                 self.purges.clear();
@@ -166,12 +169,9 @@ impl EventIndex {
         let principal = subject.claims.principal.to_bytes();
         let key = (principal, subject.form.clone());
         let is_newer = |id: Option<&LogId>| id.is_some_and(|id| *id > position);
-        let is_renewed = self
-            .renewed
-            .get(&key)
-            .is_some_and(|(id, name)| *id > position && stamp.renewal != Some(*name));
-        let selects =
-            |selector: &PurgeSelector| selector.selects(Some(subject.claims), subject.resource);
+        let is_renewed =
+            self.renewed.get(&key).is_some_and(|(id, name)| *id > position && stamp.renewal != Some(*name));
+        let selects = |selector: &PurgeSelector| selector.selects(Some(subject.claims), subject.resource);
         let is_purged =
             self.purges.iter().rev().take_while(|(id, _)| *id > position).any(|(_, it)| selects(it));
         let is_pending = self.pending.iter().any(|(name, matcher)| match matcher {

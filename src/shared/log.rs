@@ -59,7 +59,7 @@ pub(super) async fn run(tier: Arc<Tier>, handler: Arc<dyn EventHandler>) {
         };
         tier.facts.record_log_fault(Some(ended.fault));
         if ended.fault != Fault::Unavailable {
-            tier.metrics.count(Operation::Log, tier.result_of(ended.fault));
+            tier.metrics.count(Operation::Log, OperationResult::Error);
         }
         if last.replace(ended.fault) != Some(ended.fault) && ended.fault != Fault::Unavailable {
             tracing::warn!(reason = %ended.reason, fault = ?ended.fault, "the log of the shared tier cannot be read");
@@ -143,7 +143,9 @@ impl LogReader {
             }
             (Some(first), Some(_), Some(applied)) if first.id > applied => {
                 if !self.load(connection).await? {
-                    tracing::warn!("the log of the shared tier was trimmed before it was read: the cache is emptied");
+                    tracing::warn!(
+                        "the log of the shared tier was trimmed before it was read: the cache is emptied"
+                    );
                     let handler = Arc::clone(&self.handler);
                     // The panic hook has logged a panic.
                     let _ = tokio::task::spawn_blocking(move || handler.clear()).await;
@@ -183,7 +185,8 @@ impl LogReader {
         loop {
             let mut command = cmd("XREAD");
             command.arg("COUNT").arg(BATCH).arg("STREAMS").arg(&self.tier.log_name).arg(last.to_string());
-            let entries = parse_read(connection.send(&command, REPLY_TIMEOUT).await?).ok_or(Fault::Refused)?;
+            let entries =
+                parse_read(connection.send(&command, REPLY_TIMEOUT).await?).ok_or(Fault::Refused)?;
             let count = entries.len();
             last = entries.last().map_or(last, |entry| entry.id);
             begun = self.apply(entries).await.or(begun);
@@ -240,7 +243,8 @@ impl LogReader {
         let written = replies.next().unwrap_or(Err(Fault::Refused));
         if let Err(fault) = written {
             tier.metrics.count(Operation::Log, tier.result_of(fault));
-            let is_single = matches!(tier.config.endpoint.as_ref().map(|it| &it.topology), Some(Topology::Single(_)));
+            let is_single =
+                matches!(tier.config.endpoint.as_ref().map(|it| &it.topology), Some(Topology::Single(_)));
             if fault == Fault::ReadOnly && !is_single {
                 return Err(fault);
             }
@@ -276,7 +280,10 @@ impl LogReader {
         if self.tier.facts.record_clock(difference) {
             let seconds = difference.as_secs_f64();
             if self.tier.facts.clock_differs() {
-                tracing::error!(seconds, "this machine's clock and the store's differ: the shared tier is not used");
+                tracing::error!(
+                    seconds,
+                    "this machine's clock and the store's differ: the shared tier is not used"
+                );
             } else {
                 tracing::info!(seconds, "this machine's clock and the store's agree again");
             }
@@ -308,7 +315,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_SETTLE_TIME: Duration = Duration::from_secs(2);
 const SETTLE_INTERVAL: Duration = Duration::from_millis(5);
 const BEAT_INTERVAL: Duration = Duration::from_secs(1);
-const STABLE_AFTER: Duration = Duration::from_secs(5);
+const STABLE_AFTER: Duration = Duration::from_secs(1);
 /// Longer than the life of any value.
 const LOG_LIFE: Duration = Duration::from_hours(2);
 const REPLICAS_LIFE: Duration = Duration::from_secs(10);

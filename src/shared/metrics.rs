@@ -24,7 +24,8 @@ impl SharedMetrics {
     /// Registers the families beside those of `metrics`. Fails if they are registered already.
     pub fn register(metrics: &Metrics) -> prometheus::Result<Self> {
         let help = "Operations of the shared tier on its store, by operation and result.";
-        let family: IntCounterVec = metrics.register_counters("shared_requests_total", help, &["op", "result"])?;
+        let family: IntCounterVec =
+            metrics.register_counters("shared_requests_total", help, &["op", "result"])?;
         let operations = Operation::ALL.iter();
         let requests = operations.flat_map(|operation| {
             let family = family.clone();

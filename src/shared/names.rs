@@ -7,9 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
-use super::secret::Secrets;
 use super::handler::ResourceForm;
 use super::seal::FORMAT;
+use super::secret::Secrets;
 use crate::auth::{Principal, Token};
 
 /// Computes names.

@@ -47,7 +47,11 @@ impl Outbox {
 
     /// Numbers and adds an event. `index` is called with its name before the event can reach the log. If the outbox is full, the
     /// oldest event is dropped and its name returned.
-    pub(super) fn push(&self, kind: EventKind, index: impl FnOnce(EventName)) -> (EventName, Option<EventName>) {
+    pub(super) fn push(
+        &self,
+        kind: EventKind,
+        index: impl FnOnce(EventName),
+    ) -> (EventName, Option<EventName>) {
         let mut queue = self.queue();
         queue.numbered += 1;
         let name = EventName { replica: self.replica, number: queue.numbered };

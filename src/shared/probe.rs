@@ -131,7 +131,11 @@ fn failure(endpoint: &Endpoint, DialError { fault, reason }: DialError) -> Probe
 impl fmt::Display for ProbeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { url, server, mode, other_mode, tls, missing, clock_difference } = self;
-        write!(f, "shared.url: {url}: connected to {server}, mode {mode}, TLS {}", if *tls { "on" } else { "off" })?;
+        write!(
+            f,
+            "shared.url: {url}: connected to {server}, mode {mode}, TLS {}",
+            if *tls { "on" } else { "off" }
+        )?;
         write!(f, ", clock difference {} s", clock_difference.as_secs())?;
         if let Some(other) = other_mode {
             write!(f, "; the server reports mode {other}")?;
@@ -147,9 +151,10 @@ impl fmt::Display for ProbeReport {
 impl ProbeReport {
     /// Returns whether the tier can work with the store.
     pub fn is_usable(&self) -> bool {
-        self.missing.is_empty() && self.other_mode.is_none() && self.clock_difference <= Duration::from_secs(2)
+        self.missing.is_empty()
+            && self.other_mode.is_none()
+            && self.clock_difference <= Duration::from_secs(2)
     }
 }
 
 const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
-

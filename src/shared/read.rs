@@ -38,6 +38,8 @@ pub struct SharedFetch {
     is_proven: bool,
     /// Another replica has the fill lease.
     is_taken: bool,
+    /// The store did not reply to the read: nothing else waits for it in this fetch.
+    has_failed: bool,
     fill: Option<FillLease>,
 }
 
@@ -83,6 +85,7 @@ impl SharedTier {
             is_renewal,
             is_proven: false,
             is_taken: false,
+            has_failed: false,
             fill: None,
         })
     }
@@ -97,6 +100,10 @@ impl SharedFetch {
     /// Returns whether another replica had the fill lease at the last read.
     pub(super) fn is_taken(&self) -> bool {
         self.is_taken
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
     }
 
     pub(super) fn keep_fill_lease(&mut self, lease: FillLease) {
@@ -117,6 +124,7 @@ impl SharedFetch {
         if reply != Err(Fault::Unavailable) {
             tier.metrics.observe(Operation::Read, started.elapsed());
         }
+        self.has_failed = reply.is_err();
         let found = match reply {
             Ok(Value::Array(values)) => self.judge(values, is_fresh),
             Ok(_) => Err(OperationResult::Error),
@@ -139,7 +147,8 @@ impl SharedFetch {
         self.is_taken = values.next().flatten().is_some();
         let (tier, now) = (Arc::clone(&self.tier), self.tier.clock.now());
         let proof = proof.ok_or(OperationResult::Miss)?;
-        let proof = open(&tier.secrets, &self.names.proof, proof).and_then(|plain| ProofRecord::decode(&plain));
+        let proof =
+            open(&tier.secrets, &self.names.proof, proof).and_then(|plain| ProofRecord::decode(&plain));
         let proof = proof.filter(|proof| fits(&proof.stamp, now)).ok_or(OperationResult::Invalid)?;
         if !self.admits(&proof.stamp) {
             return Err(OperationResult::Superseded);
@@ -184,7 +193,8 @@ impl SharedFetch {
             return;
         }
         let token_left = self.claims.expiry.remaining(now);
-        let (fresh_for, proof_age) = (entry.lifetime().fresh_for.min(rules.ttl), now.since(entry.requested_at));
+        let (fresh_for, proof_age) =
+            (entry.lifetime().fresh_for.min(rules.ttl), now.since(entry.requested_at));
         let entry_life = fresh_for.saturating_sub(entry.age(now)).min(MAX_VALUE_LIFE);
         let proof_life = rules.proof_ttl.saturating_sub(proof_age).min(token_left).min(MAX_VALUE_LIFE);
         if entry_life.is_zero() || proof_life.is_zero() {

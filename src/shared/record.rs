@@ -10,7 +10,7 @@ use uuid::{NonNilUuid, Uuid};
 
 use super::event::{EventName, Position};
 use super::wire::{Reader, Writer};
-use crate::cache::entry::{ContentDigest, Entry, EntityTagHasher, RestoredEntry};
+use crate::cache::entry::{ContentDigest, EntityTagHasher, Entry, RestoredEntry};
 use crate::cache::freshness::Lifetime;
 use crate::scrub::{GzippedBody, ScrubbedBody};
 use crate::support::clock::Now;
@@ -89,11 +89,7 @@ pub(super) fn encode_entry(stamp: Stamp, entry: &Entry) -> Vec<u8> {
 
 /// Decodes an entry, and computes its entity tag again. `requested_at` of the entry is the reading of the own clock at the time
 /// in the record.
-pub(super) fn decode_entry(
-    bytes: &[u8],
-    entity_tags: &EntityTagHasher,
-    now: Now,
-) -> Option<(Stamp, Entry)> {
+pub(super) fn decode_entry(bytes: &[u8], entity_tags: &EntityTagHasher, now: Now) -> Option<(Stamp, Entry)> {
     let mut r = Reader::new(bytes);
     if r.u8()? != ENTRY {
         return None;
@@ -163,7 +159,9 @@ mod tests {
     #[test]
     fn an_entry_survives_the_round_trip_with_its_own_age() {
         let clock = Clock::manual(SystemTime::now());
-        for fields in [&[][..], &[("content-type", "application/json;odata.metadata=full"), ("content-language", "de")]] {
+        for fields in
+            [&[][..], &[("content-type", "application/json;odata.metadata=full"), ("content-language", "de")]]
+        {
             let old = entry(clock.now(), fields);
             let bytes = encode_entry(stamp(clock.now()), &old);
             let other = Clock::manual(clock.now().wall() + Duration::from_secs(40));

@@ -82,14 +82,14 @@ impl Replicas {
             let plain = open(&tier.secrets, &name_of(tier, text), sealed);
             let Some(found) = plain.and_then(|plain| Acknowledgement::decode(&plain)) else { continue };
             let age = Duration::from_millis(now.unix_millis().saturating_sub(found.at_ms));
-            if age > GONE_AFTER {
+            if age > Duration::from_millis(GONE_AFTER_MS) {
                 gone.push(field);
             } else if found.replica != self.replica {
                 known.acknowledgements.insert(found.replica, found);
             }
         }
         known.read_at = now.unix_millis();
-        let oldest = known.read_at.saturating_sub(GONE_AFTER.as_millis() as u64);
+        let oldest = known.read_at.saturating_sub(GONE_AFTER_MS);
         known.acknowledgements.retain(|_, one| one.at_ms >= oldest);
         drop(known);
         gone
@@ -170,7 +170,7 @@ fn name_of(tier: &Tier, field: &str) -> String {
 /// Time without an acknowledgement after which a replica counts no longer.
 const ALIVE_FOR: Duration = Duration::from_secs(10);
 /// Time after which its field is removed.
-const GONE_AFTER: Duration = Duration::from_secs(60);
+const GONE_AFTER_MS: u64 = 60_000;
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(200);
 /// Publishers in one acknowledgement.
 const MAX_PUBLISHERS: usize = 1024;
@@ -197,7 +197,13 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_survives_the_round_trip() {
-        let own = Acknowledgement { replica: 1, name: "a".to_owned(), at_ms: 3, has_left: true, applied: vec![(4, 5)] };
+        let own = Acknowledgement {
+            replica: 1,
+            name: "a".to_owned(),
+            at_ms: 3,
+            has_left: true,
+            applied: vec![(4, 5)],
+        };
         assert_eq!(Acknowledgement::decode(&own.encode()), Some(own));
     }
 }

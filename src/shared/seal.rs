@@ -93,7 +93,8 @@ mod tests {
     #[test]
     fn the_second_secret_opens_and_does_not_seal() {
         let (one, other) = ("01234567".repeat(4), "76543210".repeat(4));
-        let (old, both) = (secrets("76543210"), Secrets::parse(format!("{one}\n{other}").as_bytes()).unwrap());
+        let (old, both) =
+            (secrets("76543210"), Secrets::parse(format!("{one}\n{other}").as_bytes()).unwrap());
         let sealed = seal(&old, "n", b"old".to_vec()).unwrap();
         assert_eq!(open(&both, "n", sealed), Some(b"old".to_vec()));
         let sealed = seal(&both, "n", b"new".to_vec()).unwrap();

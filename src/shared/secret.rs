@@ -51,9 +51,7 @@ impl Secrets {
             [] => Err("the file is empty".to_owned()),
             [one] => Ok(Self { primary: Secret::derive(one), secondary: None }),
             [one, other] if one == other => Err("both lines are equal".to_owned()),
-            [one, other] => {
-                Ok(Self { primary: Secret::derive(one), secondary: Some(Secret::derive(other)) })
-            }
+            [one, other] => Ok(Self { primary: Secret::derive(one), secondary: Some(Secret::derive(other)) }),
             _ => Err(format!("the file has {} lines", lines.len())),
         }
     }
@@ -125,7 +123,12 @@ mod tests {
 
     #[test]
     fn one_or_two_long_lines_are_secrets() {
-        for good in [ONE.to_owned(), format!("{ONE}\n"), format!("{ONE}\r\n{OTHER}\r\n"), format!("\n{ONE}\n\n{OTHER}")] {
+        for good in [
+            ONE.to_owned(),
+            format!("{ONE}\n"),
+            format!("{ONE}\r\n{OTHER}\r\n"),
+            format!("\n{ONE}\n\n{OTHER}"),
+        ] {
             assert!(Secrets::parse(good.as_bytes()).is_ok(), "{good:?}");
         }
         for (bad, reason) in [

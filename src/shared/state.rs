@@ -153,4 +153,4 @@ pub(super) const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
 /// Largest time since the last read of the log.
 const MAX_LOG_AGE: Duration = Duration::from_secs(1);
 /// Time for which a refused command determines the state.
-const DENIED_FOR: Duration = Duration::from_secs(5);
+const DENIED_FOR: Duration = Duration::from_secs(2);

@@ -88,7 +88,8 @@ impl Store {
 
     /// Opens a connection of its own to the server that has a key.
     pub(super) async fn dial(&self, key: &str) -> Result<Connection, DialError> {
-        let unknown = || DialError { fault: Fault::Unavailable, reason: "no node has the slot of the log".to_owned() };
+        let unknown =
+            || DialError { fault: Fault::Unavailable, reason: "no node has the slot of the log".to_owned() };
         self.node(key).ok_or_else(unknown)?.dial().await
     }
 
@@ -111,7 +112,12 @@ impl Store {
     }
 
     /// Sends commands for keys of one slot in one write. Fails with the first failure.
-    pub(super) async fn send_all(&self, key: &str, commands: &Pipeline, within: Duration) -> Result<(), Fault> {
+    pub(super) async fn send_all(
+        &self,
+        key: &str,
+        commands: &Pipeline,
+        within: Duration,
+    ) -> Result<(), Fault> {
         let node = self.node(key).ok_or(Fault::Unavailable)?;
         let result = node.send_all(commands, within).await;
         self.record(result.err());

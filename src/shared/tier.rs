@@ -76,7 +76,8 @@ impl SharedTier {
             return Ok(Self { tier: None, metrics });
         };
         if let Some(path) = &config.password_file {
-            std::fs::read(path).map_err(|reason| SetupError::Password { path: path.display().to_string(), reason })?;
+            std::fs::read(path)
+                .map_err(|reason| SetupError::Password { path: path.display().to_string(), reason })?;
         }
         let secrets = Secrets::read(secret_file)?;
         let dialer = Dialer::new(config)?;

@@ -47,7 +47,12 @@ impl Default for WriteQueue {
     fn default() -> Self {
         let (sender, receiver) = mpsc::channel(MAX_JOBS);
         let receiver = Arc::new(Mutex::new(receiver));
-        Self { sender, receiver, bytes: Arc::new(Semaphore::new(MAX_BYTES)), reads: Semaphore::new(MAX_READS) }
+        Self {
+            sender,
+            receiver,
+            bytes: Arc::new(Semaphore::new(MAX_BYTES)),
+            reads: Semaphore::new(MAX_READS),
+        }
     }
 }
 
@@ -111,7 +116,8 @@ impl Tier {
         }
         let started = Instant::now();
         // No caller waits: a write may take longer than a read, but not as long as a stalled server would let it.
-        let result = self.store.send_all(&names.entry, &commands, self.config.timeout.max(WRITE_TIMEOUT)).await;
+        let result =
+            self.store.send_all(&names.entry, &commands, self.config.timeout.max(WRITE_TIMEOUT)).await;
         if result != Err(Fault::Unavailable) {
             self.metrics.observe(Operation::Write, started.elapsed());
         }

@@ -80,9 +80,11 @@ pub(crate) fn accepted(form: &ValueForm) -> String {
         ValueForm::LogFilter => "a level (error, warn, info, debug, trace, off) or directives such as \
              \"info,connector_cache::upstream=debug\""
             .to_owned(),
-        ValueForm::StoreUrl => "redis://, rediss://, redis+cluster://, rediss+cluster://, redis+sentinel:// or \
+        ValueForm::StoreUrl => {
+            "redis://, rediss://, redis+cluster://, rediss+cluster://, redis+sentinel:// or \
              rediss+sentinel:// with hosts and ports, without user info and query"
-            .to_owned(),
+                .to_owned()
+        }
         ValueForm::KeyPrefix { max_chars } => {
             format!("1 to {max_chars} letters, digits, hyphens, underscores, dots and colons")
         }

@@ -8,11 +8,11 @@ use connector_cache::http::rejection::Rejection;
 use connector_cache::observability::metrics::{MethodLabel, Metrics, SpanResult};
 use connector_cache::scrub::{ScrubFailure, ScrubbedField};
 use connector_cache::server::ConnRejection;
+use connector_cache::shared::SharedMetrics;
 use connector_cache::support::labels::Label;
 use connector_cache::support::watched_files::ReloadResult;
 use connector_cache::upstream::Retry;
 use connector_cache::upstream::UpstreamFailure;
-use connector_cache::shared::SharedMetrics;
 use connector_cache::upstream::metrics::{PermitKind, UpstreamMetrics};
 
 use super::markdown::{code, notice, table};

@@ -34,11 +34,16 @@ impl Fetcher {
             return self.prepare(request).await;
         };
         let SharedUse::Read(client) = shared_use else {
-            return self.prepare(request).await.map(|prepared| PreparedFetch { shared: Some(shared), ..prepared });
+            return self
+                .prepare(request)
+                .await
+                .map(|prepared| PreparedFetch { shared: Some(shared), ..prepared });
         };
         self.recently_refused(request)?;
         let is_fresh = |hit: &SharedHit| self.is_fresh(request, hit, client);
-        if let Some(fetched) = shared.read(is_fresh).await.and_then(|hit| self.admit_shared(request, hit, lease)) {
+        if let Some(fetched) =
+            shared.read(is_fresh).await.and_then(|hit| self.admit_shared(request, hit, lease))
+        {
             return Err(fetched);
         }
         let mut prepared = self.prepare(request).await?;
@@ -88,7 +93,9 @@ impl Fetcher {
         fetched: &Fetched,
         now: Now,
     ) {
-        if let (Some(shared), Fetched::Full(entry, Ok(())) | Fetched::Revalidated(entry, Ok(()))) = (shared, fetched) {
+        if let (Some(shared), Fetched::Full(entry, Ok(())) | Fetched::Revalidated(entry, Ok(()))) =
+            (shared, fetched)
+        {
             shared.write(entry, &request.config.freshness, now);
         }
     }
@@ -96,7 +103,12 @@ impl Fetcher {
     /// Tells other replicas that Graph refuses a token, before the local store changes: a value that is read in between would
     /// restore what is removed. `status`: 401 concerns all resources. A token without a proof, here or in the shared tier, changes
     /// nothing (promise 3).
-    pub(super) fn publish_withdrawal(&self, request: &FetchRequest, shared: Option<&SharedFetch>, is_total: bool) {
+    pub(super) fn publish_withdrawal(
+        &self,
+        request: &FetchRequest,
+        shared: Option<&SharedFetch>,
+        is_total: bool,
+    ) {
         if self.shared.is_on()
             && let Ok(claims) = &request.claims
             && self.has_proof(request, shared)
@@ -129,6 +141,7 @@ impl Fetcher {
     }
 
     fn has_proof(&self, request: &FetchRequest, shared: Option<&SharedFetch>) -> bool {
-        self.store.grants(&request.identity.token_hash).is_some() || shared.is_some_and(SharedFetch::is_proven)
+        self.store.grants(&request.identity.token_hash).is_some()
+            || shared.is_some_and(SharedFetch::is_proven)
     }
 }

@@ -124,7 +124,11 @@ fn the_index_is_bounded_and_refuses_what_it_no_longer_knows() {
     let case = Case::new();
     let mut index = begun();
     for at in 0..=u64::try_from(MAX_EVENTS).unwrap() {
-        index.insert(id(100 + at), name(at), Matcher::Purge(PurgeSelector { flow: Some("x".to_owned()), ..PurgeSelector::default() }));
+        index.insert(
+            id(100 + at),
+            name(at),
+            Matcher::Purge(PurgeSelector { flow: Some("x".to_owned()), ..PurgeSelector::default() }),
+        );
     }
     assert!(index.purges.len() < MAX_EVENTS);
     assert!(!case.admits(&index, 50, None));

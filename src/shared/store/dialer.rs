@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, Value};
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, Value, cmd};
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -77,7 +77,10 @@ impl Dialer {
     }
 
     async fn try_connect(&self, address: &Address) -> Result<Connection, DialError> {
-        let error = |fault, reason: &dyn std::fmt::Display| DialError { fault, reason: format!("{address}: {reason}") };
+        let error = |fault, reason: &dyn std::fmt::Display| DialError {
+            fault,
+            reason: format!("{address}: {reason}"),
+        };
         let tcp = TcpStream::connect((&*address.host, address.port)).await;
         let tcp = tcp.map_err(|reason| error(Fault::Connect, &reason))?;
         set_options(&tcp).map_err(|reason| error(Fault::Connect, &reason))?;
@@ -102,12 +105,25 @@ impl Dialer {
                 let name = ServerName::try_from(address.host.clone());
                 let name = name.map_err(|reason| error(Fault::Tls, &reason))?;
                 let stream = tls.connect(name, tcp).await.map_err(|reason| error(Fault::Tls, &reason))?;
-                let (commands, driver) =
-                    MultiplexedConnection::new_with_config(&settings, stream, config).await.map_err(greeted)?;
+                let (commands, driver) = MultiplexedConnection::new_with_config(&settings, stream, config)
+                    .await
+                    .map_err(greeted)?;
                 (commands, tokio::spawn(driver))
             }
         };
-        Ok(Connection { commands, _driver: Arc::new(AbortOnDropHandle::new(driver)) })
+        let connection = Connection { commands, _driver: Arc::new(AbortOnDropHandle::new(driver)) };
+        // Without a password and a database nothing was sent so far. A server with TLS refuses a client certificate now.
+        match connection.send(&cmd("PING"), CONNECT_TIMEOUT).await {
+            // A server that loads its data responds, and serves later.
+            Ok(_) | Err(Fault::Busy | Fault::Refused | Fault::ReadOnly) => Ok(connection),
+            Err(Fault::Connection) if self.tls.is_some() => {
+                Err(error(Fault::Tls, &"the server closed the connection"))
+            }
+            Err(Fault::Auth) => {
+                Err(error(Fault::Auth, &"the store requires a user or a password, or PING is not allowed"))
+            }
+            Err(_) => Err(error(Fault::Connect, &"the server closed the connection; it may expect TLS")),
+        }
     }
 
     /// Reads the password, which may have changed since the last connection.
@@ -129,7 +145,8 @@ impl Connection {
     /// Sends a command and waits for its reply.
     pub(in crate::shared) async fn send(&self, command: &Cmd, within: Duration) -> Result<Value, Fault> {
         let mut commands = self.commands.clone();
-        let reply = timeout(within, commands.req_packed_command(command)).await.map_err(|_| Fault::Timeout)?;
+        let reply =
+            timeout(within, commands.req_packed_command(command)).await.map_err(|_| Fault::Timeout)?;
         let reply = reply.and_then(Value::extract_error);
         reply.map_err(|error| Fault::from_error(&error))
     }

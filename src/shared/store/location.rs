@@ -42,7 +42,8 @@ impl Location {
                         Err(error) => last = Some(error),
                     }
                 }
-                let none = || DialError { fault: Fault::Connect, reason: "no Sentinel is configured".to_owned() };
+                let none =
+                    || DialError { fault: Fault::Connect, reason: "no Sentinel is configured".to_owned() };
                 Err(last.unwrap_or_else(none))
             }
         }
@@ -70,7 +71,8 @@ async fn query(dialer: &Dialer, sentinel: &Address, master: &str) -> Result<Addr
         Err(error) if error.fault == Fault::Auth => dialer.without_credentials().connect(sentinel).await?,
         connected => connected?,
     };
-    let failed = |reason: String| DialError { fault: Fault::Connect, reason: format!("{sentinel}: {reason}") };
+    let failed =
+        |reason: String| DialError { fault: Fault::Connect, reason: format!("{sentinel}: {reason}") };
     let mut command = cmd("SENTINEL");
     command.arg("get-master-addr-by-name").arg(master);
     let reply = connection.send(&command, QUERY_TIMEOUT).await;

@@ -192,4 +192,4 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
 /// Time without a reply after which the connection is replaced.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
 /// Time after which a connection counts as stable, so that the next attempt follows at once.
-const STABLE_AFTER: Duration = Duration::from_secs(5);
+const STABLE_AFTER: Duration = Duration::from_secs(1);

@@ -68,7 +68,12 @@ mod tests {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let node = |host, port| Value::Array(vec![host, Value::Int(port), text("id"), Value::Array(vec![])]);
         let reply = Value::Array(vec![
-            Value::Array(vec![Value::Int(0), Value::Int(5460), node(text("10.0.0.1"), 7000), node(text("x"), 1)]),
+            Value::Array(vec![
+                Value::Int(0),
+                Value::Int(5460),
+                node(text("10.0.0.1"), 7000),
+                node(text("x"), 1),
+            ]),
             Value::Array(vec![Value::Int(5461), Value::Int(16383), node(Value::Nil, 7001)]),
         ]);
         let asked = Address { host: "seed".to_owned(), port: 7 };

@@ -27,7 +27,9 @@ pub enum TlsError {
         reason: String,
     },
     /// There is no root certificate.
-    #[error("shared.url uses TLS, and there is no root certificate: install ca-certificates, or set shared.ca_file")]
+    #[error(
+        "shared.url uses TLS, and there is no root certificate: install ca-certificates, or set shared.ca_file"
+    )]
     NoRoots,
     /// Certificate and key do not belong together, or TLS cannot be set up.
     #[error("shared.certificate and shared.key cannot be used: {0}")]
