@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::client::{self, Response};
-use super::origin::closed_port;
+use super::redis::free_port;
 use super::within;
 
 /// A running `connector-cache serve`. Its drop kills it.
@@ -57,7 +57,8 @@ impl Serve {
     }
 
     async fn spawn(mut command: Command, env: &[(&str, &str)], read_on: bool) -> Self {
-        let admin = closed_port();
+        // Not a port that the system gives to an outgoing connection of another test in the meantime.
+        let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
         command
             .env_clear()
             .env("CONNECTOR_CACHE__LISTEN__ADDRESS", "127.0.0.1:0")
