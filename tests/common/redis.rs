@@ -157,9 +157,18 @@ impl Store {
         connection
     }
 
-    /// Sends one command on its own connection. An error response is a value.
+    /// Sends one command on its own connection. An error response is a value. A server that changes its role ends its
+    /// connections; then the command is sent again.
     pub async fn command(&self, words: &[&str]) -> Value {
-        within("a response of the store", async { self.connect().await.command(words).await.unwrap() }).await
+        within("a response of the store", async {
+            loop {
+                match self.connect().await.command(words).await {
+                    Ok(value) => return value,
+                    Err(_) => tokio::time::sleep(POLL).await,
+                }
+            }
+        })
+        .await
     }
 
     /// Sends one command, which must not fail.

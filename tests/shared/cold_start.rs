@@ -8,9 +8,10 @@ async fn the_first_request_of_a_fresh_replica_is_a_hit() {
     let (graph, store) = (graph(), Store::start().await);
     let setup = Setup::new(&graph.url(), &store.url());
     let token = token(&graph, "ada");
-    setup.live().await.read(X, &token).await;
+    let first = setup.live().await;
+    first.read(X, &token).await;
     wait_for_entries(&store, 1).await;
-    // The first replica has ended.
+    first.0.stop().await;
     assert_shared(&setup.live().await.read(X, &token).await);
     assert_eq!(graph.calls(), 1);
 }

@@ -90,15 +90,41 @@ async fn neither_scripts_nor_pub_sub_nor_scans_nor_tracking_are_used() {
 }
 
 #[tokio::test]
+async fn the_rights_that_the_page_names_suffice() {
+    let (graph, mut store) = (graph(), Store::start().await);
+    let page = include_str!("../../docs/fleet.md");
+    let rules = page.split("```text\nACL SETUSER ").nth(1).unwrap().split("```").next().unwrap();
+    let rules: Vec<_> = ["ACL", "SETUSER"].into_iter().chain(rules.split_whitespace()).collect();
+    store.ok(&rules).await;
+    store.require_password("administrator").await;
+    let setup = Setup::new(&graph.url(), &store.url()).with("SHARED__USERNAME", "connector-cache");
+    let setup = setup.with_file("SHARED__PASSWORD_FILE", "password", "password\n");
+    let (replicas, token) = (setup.fleet(2).await, token(&graph, "ada"));
+    replicas[0].read(X, &token).await;
+    wait_for_entries(&store, 1).await;
+    crate::fleet::assert_shared(&replicas[1].read(X, &token).await);
+    assert_eq!(replicas[1].purge("").await["confirmed"], 2);
+    replicas[0].refresh(X, &token).await;
+    for replica in replicas {
+        replica.0.stop().await;
+    }
+    let refused = store.ok(&["ACL", "LOG"]).await.into_list();
+    assert!(refused.is_empty(), "{refused:?}");
+}
+
+#[tokio::test]
 async fn keys_of_equal_requests_differ_between_secrets() {
     let (graph, store) = (graph(), Store::start().await);
     let setup = Setup::new(&graph.url(), &store.url());
     let token = token(&graph, "ada");
-    setup.live().await.read(X, &token).await;
+    let (one, other) = (setup.live().await, setup.secret("other", crate::fleet::OTHER_SECRET).live().await);
+    one.read(X, &token).await;
     wait_for_entries(&store, 1).await;
     let first = store.keys(":p:").await;
-    store.ok(&["FLUSHALL"]).await;
-    setup.secret("other", crate::fleet::OTHER_SECRET).live().await.read(X, &token).await;
+    for key in [store.keys(":e:").await, first.clone()].concat() {
+        store.ok(&["DEL", &String::from_utf8_lossy(&key)]).await;
+    }
+    other.read(X, &token).await;
     wait_for_entries(&store, 1).await;
     assert_ne!(first, store.keys(":p:").await);
 }
