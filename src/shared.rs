@@ -18,8 +18,9 @@
 //! | names and keys | `secret` derives keys from `shared.secret_file`, `names` computes names of values, `seal` encrypts |
 //! | data | `record` is an entry or a proof, `event` an event of the log, `wire` their binary form |
 //! | judgement | `index` knows the events that make a value invalid, `read` judges a value |
-//! | store | `store` has connections, circuit breakers and the slots of a cluster; `writer` the queue of writes, `fill` the fill lease |
-//! | log | `log` reads and applies events, `outbox` adds them, `replicas` has the acknowledgements of all replicas |
+//! | store | `store` has connections, circuit breakers and the slots of a cluster; `writes` the queue of writes, `writer` its tasks, `fill` the fill lease |
+//! | log | `log` reads and applies events, `outbox` keeps those of this process, `publisher` adds them, `replicas` has the acknowledgements of all replicas |
+//! | process | `tier` has the parts, `service` the functions for the rest of the process |
 //! | operator | `metrics` and `state`; `probe` is the check of `check --connect` |
 //!
 //! # Invariants
@@ -43,32 +44,37 @@ mod event;
 mod fill;
 mod handler;
 mod index;
+mod lease;
 mod log;
 mod metrics;
 mod names;
 mod outbox;
 mod probe;
+mod publisher;
 mod purge;
 mod read;
 mod record;
 mod replicas;
 mod seal;
 mod secret;
+mod service;
 mod setup_error;
 mod state;
 mod store;
 mod tier;
 mod wire;
 mod writer;
+mod writes;
 
 pub use self::config::{Address, Config, Endpoint, Topology};
-pub use self::fill::{FillLease, FillResult};
+pub use self::fill::FillResult;
 pub use self::handler::{EventHandler, ResourceForm};
 pub use self::metrics::SharedMetrics;
 pub use self::probe::{ProbeError, ProbeReport, probe};
 pub use self::purge::{PurgeConfirmation, PurgeNames, SharedPurge};
 pub use self::read::{SharedFetch, SharedHit};
 pub use self::secret::{SecretError, Secrets};
+pub use self::service::SharedTier;
 pub use self::setup_error::SetupError;
 pub use self::state::{Operation, OperationResult, SharedState};
-pub use self::tier::{Scope, SharedTier};
+pub use self::tier::Scope;

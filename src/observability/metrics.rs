@@ -9,15 +9,16 @@ mod exposition;
 mod family;
 mod native_histogram;
 mod per_thread;
+mod registration;
 mod reloads;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use prometheus::{IntCounter, IntGauge, IntGaugeVec, Registry};
 
 pub use self::duration_histogram::DurationHistogram;
-use self::duration_histogram::{STORE_BOUNDS, UPSTREAM_BOUNDS};
+use self::duration_histogram::UPSTREAM_BOUNDS;
 pub use self::exposition::ExpositionFormat;
 use self::exposition::Snapshot;
 pub use self::family::{
@@ -267,52 +268,6 @@ impl Metrics {
         let histogram = Arc::new(histogram);
         self.histograms().push((name, Arc::clone(&histogram)));
         Ok(histogram)
-    }
-
-    /// Registers a histogram of durations with one constant label. Fails if the name and the label are in use.
-    pub(crate) fn register_histogram_with_label(
-        &self,
-        name: &'static str,
-        help: &str,
-        label: (&str, &'static str),
-    ) -> prometheus::Result<Arc<DurationHistogram>> {
-        let histogram = DurationHistogram::register(&self.registry, (name, help), Some(label), STORE_BOUNDS)?;
-        Ok(Arc::new(histogram))
-    }
-
-    /// Registers counters with these labels.
-    pub(crate) fn register_counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntCounterVec> {
-        family::counter_vec(&self.registry, name, help, labels)
-    }
-
-    /// Registers a counter.
-    pub(crate) fn register_counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        register_counter(&self.registry, name, help)
-    }
-
-    /// Registers a gauge.
-    pub(crate) fn register_gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        register_gauge(&self.registry, name, help)
-    }
-
-    /// Registers a gauge of fractions.
-    pub(crate) fn register_float_gauge(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
-        family::register_float_gauge(&self.registry, name, help)
-    }
-
-    /// Registers a gauge for each label of a closed set.
-    pub(crate) fn register_gauges<L: Label>(
-        &self,
-        name: &str,
-        help: &str,
-        label: &str,
-    ) -> prometheus::Result<GaugeFamily<L>> {
-        GaugeFamily::new(&self.registry, name, help, label)
     }
 
     /// Renders all families. The first rendering with native histograms starts their count.

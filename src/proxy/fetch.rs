@@ -31,7 +31,7 @@ use crate::proxy::error_response::ErrorResponse;
 use crate::scrub::{Scrubber, UnknownMemberNotices};
 use crate::shared::{SharedFetch, SharedTier};
 use crate::support::clock::Clock;
-use crate::upstream::breaker::{Breakers, CallOutcome, InFlight};
+use crate::upstream::breaker::{Breakers, InFlight};
 use crate::upstream::permits::UpstreamPermit;
 use crate::upstream::unauthorized_tokens::UnauthorizedTokens;
 use crate::upstream::unproven_limit::{Admission, UnprovenLimiter};
@@ -134,9 +134,7 @@ impl Fetcher {
         let response = self.graph_client.send(permit, &call).await;
         if let Some(outcome) = call_outcome(&response, self.clock.now()) {
             in_flight.record_outcome(outcome);
-            if let CallOutcome::Throttled(wait) = outcome {
-                self.publish_throttle(request, wait);
-            }
+            self.publish_throttle(request, outcome);
         }
         let date = |headers| headers::parse_date(headers, self.clock.now().wall());
         if let Some(date) = response.as_ref().ok().and_then(|response| date(&response.headers)) {
@@ -155,16 +153,9 @@ impl Fetcher {
                 self.handle_not_modified(request, validation, &response, lease, requested_at)
             }
             Ok(response) if response.status == StatusCode::NO_CONTENT => {
-                self.publish_withdrawal(request, shared.as_ref(), false);
-                self.handle_no_content(request, &response)
+                self.handle_no_content(request, &response, shared.as_ref())
             }
-            Ok(response) => {
-                if matches!(response.status.as_u16(), 401 | 403 | 404 | 410) {
-                    let is_total = response.status == StatusCode::UNAUTHORIZED;
-                    self.publish_withdrawal(request, shared.as_ref(), is_total);
-                }
-                self.handle_error(request, response).await
-            }
+            Ok(response) => self.handle_error(request, response, shared.as_ref()).await,
             Err(error) => Fetched::Failed(error.into()),
         };
         if let (Some(stored), Some(failure)) = (stored, fetched.revalidation_failure()) {
@@ -182,7 +173,9 @@ impl Fetcher {
             }
             Fetched::Shared(..) | Fetched::RecentUnauthorized(_) | Fetched::Failed(_) => {}
         }
-        self.write_shared(request, shared, &fetched, self.clock.now());
+        if let (Some(shared), Some(entry)) = (shared, fetched.stored_entry()) {
+            shared.write(entry, &request.config.freshness, self.clock.now());
+        }
         fetched
     }
 

@@ -158,6 +158,11 @@ fn read_resource(r: &mut Reader<'_>) -> Option<ResourceForm> {
     Some(ResourceForm { target: r.text()?, accept: r.text()? })
 }
 
+/// Field of an entry of the log.
+pub(super) const EVENT_FIELD: &str = "e";
+/// Events of the log, approximately.
+pub(super) const MAX_LOG_EVENTS: usize = 10_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use redis::{Value, cmd};
 use tokio::time::sleep;
 
+use super::lease::{FillLease, LEASE_LIFE_MS};
 use super::read::{SharedFetch, SharedHit};
 use super::state::{Operation, OperationResult};
 use super::store::{Fault, random};
-use super::tier::Tier;
 
 /// Result of an attempt to take a fill lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,30 +21,6 @@ pub enum FillResult {
     Proceed,
     /// Another replica calls Graph.
     Taken,
-}
-
-/// Fill lease of this replica. A drop releases it.
-#[derive(Debug)]
-pub struct FillLease {
-    tier: Arc<Tier>,
-    name: String,
-    taken_at: Instant,
-}
-
-impl FillLease {
-    /// Returns the name of the lease if it is still this replica's. It is then released by the caller.
-    pub(super) fn into_name(mut self) -> Option<String> {
-        let name = std::mem::take(&mut self.name);
-        (self.taken_at.elapsed() < SAFE_LIFE).then_some(name)
-    }
-}
-
-impl Drop for FillLease {
-    fn drop(&mut self) {
-        if !self.name.is_empty() && self.taken_at.elapsed() < SAFE_LIFE {
-            self.tier.writes.push_release(std::mem::take(&mut self.name));
-        }
-    }
 }
 
 impl SharedFetch {
@@ -64,7 +40,7 @@ impl SharedFetch {
         }
         let (result, outcome) = match reply {
             Ok(Value::Okay) => {
-                self.keep_fill_lease(FillLease { tier: Arc::clone(&tier), name, taken_at: started });
+                self.keep_fill_lease(FillLease::new(name, started, tier.writes.releases()));
                 (FillResult::Proceed, OperationResult::Ok)
             }
             Ok(_) => (FillResult::Taken, OperationResult::Taken),
@@ -93,10 +69,6 @@ impl SharedFetch {
     }
 }
 
-/// Time to live of a lease.
-const LEASE_LIFE_MS: u64 = 3000;
-/// Time for which a lease is surely still this replica's.
-const SAFE_LIFE: Duration = Duration::from_millis(2500);
 /// Longest wait for the value of another replica.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(10);

@@ -40,3 +40,40 @@ pub trait EventHandler: Send + Sync {
     /// Removes everything, because events are missing that the process has not applied.
     fn clear(&self);
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, header};
+
+    use super::*;
+    use crate::resource::ApiVersion;
+
+    #[test]
+    fn the_canonical_form_of_a_resource_is_parsed_as_the_same_resource() {
+        let path = "/beta/identity/b2xUserFlows/B2X_1_a/apiConnectorConfiguration";
+        let queries = [
+            None,
+            Some("$select=id"),
+            Some("$expand=postAttributeCollection($select=id),postFederationSignup"),
+        ];
+        let accepts = [
+            None,
+            Some("application/json"),
+            Some("application/json;odata.metadata=full;IEEE754Compatible=true"),
+        ];
+        for (query, accept) in queries.into_iter().flat_map(|query| accepts.map(|accept| (query, accept))) {
+            let headers = |accept: Option<&str>| {
+                let value = accept.map(|accept| (header::ACCEPT, HeaderValue::from_str(accept).unwrap()));
+                HeaderMap::from_iter(value)
+            };
+            let resource = Resource::parse(path, query, &headers(accept), ApiVersion::V1).unwrap();
+            let form = ResourceForm::new(&resource);
+            let (path, query) = form
+                .target
+                .split_once('?')
+                .map_or((&*form.target, None), |(path, query)| (path, Some(query)));
+            let again = Resource::parse(path, query, &headers(Some(&form.accept)), ApiVersion::V1).unwrap();
+            assert!(again == resource, "{form:?}");
+        }
+    }
+}

@@ -16,9 +16,8 @@ use tokio::time::{sleep, timeout};
 use self::apply::apply;
 use self::reply::{LogEntry, first_entry, parse_read, parse_time};
 use super::config::Topology;
-use super::event::{EventKind, EventName, LogId, Position};
+use super::event::{EVENT_FIELD, EventKind, EventName, LogId, MAX_LOG_EVENTS, Position};
 use super::handler::EventHandler;
-use super::outbox::{EVENT_FIELD, MAX_LOG_EVENTS};
 use super::replicas::fields_of;
 use super::seal::seal;
 use super::state::{Operation, OperationResult};
@@ -229,7 +228,7 @@ impl LogReader {
         let is_due = self.beat_at.is_none_or(|at| at.elapsed() >= BEAT_INTERVAL);
         let now = tier.clock.now();
         let mut commands = Pipeline::new();
-        let own = tier.replicas.acknowledgement(&tier, now).ok_or(Fault::Refused)?;
+        let own = tier.acknowledgement(false).ok_or(Fault::Refused)?;
         commands.cmd("HSET").arg(&tier.replicas_name).arg(tier.replicas.field()).arg(own);
         commands.cmd("EXPIRE").arg(&tier.replicas_name).arg(REPLICAS_LIFE.as_secs());
         if is_due {
@@ -259,7 +258,7 @@ impl LogReader {
             self.record_clock(time, sent);
         }
         if let Some(fields) = next().map(fields_of) {
-            let gone = tier.replicas.record(&tier, fields, now);
+            let gone = tier.replicas.record((&tier.secrets, &tier.replicas_name), fields, now);
             if !gone.is_empty() {
                 let mut commands = Pipeline::new();
                 commands.cmd("HDEL").arg(&tier.replicas_name).arg(gone);

@@ -4,18 +4,12 @@
 //! the outbox until the store has it, and is added again after a failover, in which the store may have lost it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::{Value, cmd};
 use tokio::sync::Notify;
-use tokio::time::sleep;
 
-use super::event::{EventKind, EventName, LogId};
-use super::seal::seal;
-use super::state::{Operation, OperationResult};
-use super::store::{Backoff, Fault};
-use super::tier::Tier;
+use super::event::{EventKind, EventName};
 
 /// Events that the store does not have yet, and those that it may lose in a failover.
 #[derive(Debug)]
@@ -35,9 +29,9 @@ struct Queue {
 }
 
 #[derive(Clone, Debug)]
-struct Waiting {
-    name: EventName,
-    kind: EventKind,
+pub(super) struct Waiting {
+    pub(super) name: EventName,
+    pub(super) kind: EventKind,
 }
 
 impl Outbox {
@@ -82,7 +76,8 @@ impl Outbox {
         self.queue().waiting.is_empty()
     }
 
-    async fn next(&self) -> Waiting {
+    /// Waits for the next event.
+    pub(super) async fn next(&self) -> Waiting {
         loop {
             let woken = self.wake.notified();
             if let Some(next) = self.queue().waiting.front().cloned() {
@@ -93,7 +88,7 @@ impl Outbox {
     }
 
     /// Records that the store has the event.
-    fn finish(&self, event: Waiting) {
+    pub(super) fn finish(&self, event: Waiting) {
         let mut queue = self.queue();
         if queue.waiting.front().is_some_and(|waiting| waiting.name == event.name) {
             queue.waiting.pop_front();
@@ -111,60 +106,10 @@ impl Outbox {
     }
 }
 
-/// Adds events to the log, one after the other. Never returns.
-pub(super) async fn run(tier: Arc<Tier>) {
-    let mut backoff = Backoff::new();
-    loop {
-        let event = tier.outbox.next().await;
-        match tier.add(&event).await {
-            Ok(id) => {
-                tier.index().resolve(event.name, id);
-                tier.outbox.finish(event);
-                backoff = Backoff::new();
-            }
-            Err(Fault::Unavailable) => sleep(UNAVAILABLE_WAIT).await,
-            Err(_) => sleep(backoff.next_wait()).await,
-        }
-    }
-}
-
-impl Tier {
-    async fn add(&self, waiting: &Waiting) -> Result<LogId, Fault> {
-        let event = self.event(waiting.name, waiting.kind.clone());
-        let sealed = seal(&self.secrets, &self.log_name, event.encode()).ok_or(Fault::Refused)?;
-        let mut command = cmd("XADD");
-        command.arg(&self.log_name).arg("NOMKSTREAM").arg("MAXLEN").arg("~").arg(MAX_LOG_EVENTS);
-        command.arg("*").arg(EVENT_FIELD).arg(sealed);
-        let started = Instant::now();
-        let reply = self.store.send(&self.log_name, &command, PUBLISH_TIMEOUT).await;
-        if reply == Err(Fault::Unavailable) {
-            return Err(Fault::Unavailable);
-        }
-        self.metrics.observe(Operation::Publish, started.elapsed());
-        let added = reply.and_then(|reply| match reply {
-            Value::BulkString(id) => LogId::parse(&id).ok_or(Fault::Refused),
-            _ => {
-                // The reader begins a new log.
-                self.outbox.log_is_gone.notify_one();
-                Err(Fault::Refused)
-            }
-        });
-        let result = added.as_ref().err().map_or(OperationResult::Ok, |fault| self.result_of(*fault));
-        self.metrics.count(Operation::Publish, result);
-        added
-    }
-}
-
-/// Field of an entry of the log.
-pub(super) const EVENT_FIELD: &str = "e";
-/// Events of the log, approximately.
-pub(super) const MAX_LOG_EVENTS: usize = 10_000;
 const MAX_WAITING: usize = 10_000;
 const MAX_RECENT: usize = 10_000;
 /// Time for which a failover may lose an event: replicas of the store lag by less.
 const REPEAT_FOR: Duration = Duration::from_secs(30);
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
-const UNAVAILABLE_WAIT: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {

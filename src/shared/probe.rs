@@ -80,9 +80,9 @@ async fn missing_rights(connection: &Connection, config: &Config, endpoint: &End
     let (text, stream, hash) = (key("s"), key("x"), key("h"));
     let command = |name: &str, args: &[&str]| {
         let mut command = cmd(name);
-        args.iter().for_each(|arg| {
+        for arg in args {
             command.arg(arg);
-        });
+        }
         command
     };
     let mut commands: Vec<(&'static str, Cmd)> = vec![

@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep};
 
 use super::event::{EventKind, EventName};
 use super::replicas::fields_of;
-use super::tier::{SharedTier, Tier};
+use super::service::SharedTier;
+use super::tier::Tier;
 
 /// Names that an operator purges; all entries without a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,13 +64,17 @@ impl SharedPurge {
             let reply = tier.store.send(&tier.replicas_name, &command, left.min(tier.config.timeout)).await;
             let is_read = reply.is_ok();
             if let Ok(reply) = reply {
-                tier.replicas.record(&tier, fields_of(reply), tier.clock.now());
+                tier.replicas.record(
+                    (&tier.secrets, &tier.replicas_name),
+                    fields_of(reply),
+                    tier.clock.now(),
+                );
             }
             let unconfirmed = tier.replicas.unconfirmed(event);
             // The own reader, too: the position of the next fetch is then after the purge, and its response can be shared.
             let is_read = is_read && tier.index().has_applied(event);
             if (is_read && unconfirmed.is_empty()) || Instant::now() + interval >= deadline {
-                let replicas = tier.replicas.count(tier.clock.now());
+                let replicas = tier.replicas.count();
                 return PurgeConfirmation { replicas, confirmed: replicas - unconfirmed.len(), unconfirmed };
             }
             sleep(interval).await;

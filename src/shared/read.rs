@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 use redis::{Value, cmd};
 
 use super::event::{EventKind, EventName, Position};
-use super::fill::FillLease;
 use super::handler::ResourceForm;
 use super::index::Subject;
+use super::lease::FillLease;
 use super::names::ValueNames;
 use super::record::{ProofRecord, Stamp, decode_entry};
 use super::seal::open;
+use super::service::SharedTier;
 use super::state::{MAX_CLOCK_DIFFERENCE, Operation, OperationResult};
 use super::store::Fault;
-use super::tier::{SharedTier, Tier};
-use super::writer::WriteJob;
+use super::tier::Tier;
+use super::writes::WriteJob;
 use crate::auth::{Claims, Token};
 use crate::cache::entry::{ContentDigest, Entry};
 use crate::cache::freshness;
@@ -36,11 +37,18 @@ pub struct SharedFetch {
     principals: Vec<[u8; 16]>,
     is_renewal: bool,
     is_proven: bool,
-    /// Another replica has the fill lease.
-    is_taken: bool,
-    /// The store did not reply to the read: nothing else waits for it in this fetch.
-    has_failed: bool,
+    last_read: LastRead,
     fill: Option<FillLease>,
+}
+
+/// Result of the last read of a fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LastRead {
+    None,
+    /// Another replica had the fill lease.
+    Taken,
+    /// The store did not reply: nothing else waits for it in this fetch.
+    Failed,
 }
 
 /// A valid entry of the store, for which the token has a valid proof.
@@ -84,8 +92,7 @@ impl SharedTier {
             principals: if is_renewal { tier.principals(claims, token) } else { Vec::new() },
             is_renewal,
             is_proven: false,
-            is_taken: false,
-            has_failed: false,
+            last_read: LastRead::None,
             fill: None,
         })
     }
@@ -99,11 +106,11 @@ impl SharedFetch {
 
     /// Returns whether another replica had the fill lease at the last read.
     pub(super) fn is_taken(&self) -> bool {
-        self.is_taken
+        self.last_read == LastRead::Taken
     }
 
     pub(super) fn has_failed(&self) -> bool {
-        self.has_failed
+        self.last_read == LastRead::Failed
     }
 
     pub(super) fn keep_fill_lease(&mut self, lease: FillLease) {
@@ -124,7 +131,7 @@ impl SharedFetch {
         if reply != Err(Fault::Unavailable) {
             tier.metrics.observe(Operation::Read, started.elapsed());
         }
-        self.has_failed = reply.is_err();
+        self.last_read = if reply.is_err() { LastRead::Failed } else { LastRead::None };
         let found = match reply {
             Ok(Value::Array(values)) => self.judge(values, is_fresh),
             Ok(_) => Err(OperationResult::Error),
@@ -144,7 +151,9 @@ impl SharedFetch {
             _ => None,
         });
         let (entry, proof) = (values.next().flatten(), values.next().flatten());
-        self.is_taken = values.next().flatten().is_some();
+        if values.next().flatten().is_some() {
+            self.last_read = LastRead::Taken;
+        }
         let (tier, now) = (Arc::clone(&self.tier), self.tier.clock.now());
         let proof = proof.ok_or(OperationResult::Miss)?;
         let proof =
@@ -201,32 +210,18 @@ impl SharedFetch {
             return;
         }
         let digest: ContentDigest = entry.digest();
-        self.tier.writes.push(
-            &self.tier,
-            WriteJob {
-                names: self.names.clone(),
-                stamp,
-                entry: Arc::clone(entry),
-                digest,
-                entry_life,
-                proof_life,
-                fill: self.fill.take(),
-            },
-        );
-    }
-}
-
-impl Tier {
-    /// Returns the label of a failure, and records what the state follows from.
-    pub(super) fn result_of(&self, fault: Fault) -> OperationResult {
-        match fault {
-            Fault::Unavailable => OperationResult::Skipped,
-            Fault::Timeout => OperationResult::Timeout,
-            Fault::Auth => {
-                self.facts.record_denied();
-                OperationResult::Error
-            }
-            _ => OperationResult::Error,
+        let is_queued = self.tier.writes.push(WriteJob {
+            names: self.names.clone(),
+            stamp,
+            entry: Arc::clone(entry),
+            digest,
+            entry_life,
+            proof_life,
+            fill: self.fill.take(),
+        });
+        if !is_queued {
+            self.tier.metrics.count(Operation::Write, OperationResult::Skipped);
+            self.tier.metrics.count_dropped_write();
         }
     }
 }

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::{Value, cmd};
+use redis::Value;
 
 use super::event::EventName;
 use super::seal::{open, seal};
-use super::tier::Tier;
+use super::secret::Secrets;
 use super::wire::{Reader, Writer};
 use crate::support::clock::Now;
 
@@ -56,30 +56,31 @@ impl Replicas {
         format!("{:016x}", self.replica)
     }
 
-    /// Returns the sealed acknowledgement of this replica.
-    pub(super) fn acknowledgement(&self, tier: &Tier, now: Now) -> Option<Vec<u8>> {
-        self.seal(tier, now, false)
-    }
-
-    fn seal(&self, tier: &Tier, now: Now, has_left: bool) -> Option<Vec<u8>> {
-        let applied = tier.index().applied_numbers().take(MAX_PUBLISHERS).collect();
-        let own = Acknowledgement {
-            replica: self.replica,
-            name: self.name.clone(),
-            at_ms: now.unix_millis(),
-            has_left,
-            applied,
-        };
-        seal(&tier.secrets, &name_of(tier, &self.field()), own.encode())
+    /// Seals the acknowledgement of this replica: its time, whether it stops, and the events of each replica that are applied.
+    pub(super) fn seal(
+        &self,
+        secrets: &Secrets,
+        hash: &str,
+        (now, has_left, mut applied): (Now, bool, Vec<(u64, u64)>),
+    ) -> Option<Vec<u8>> {
+        applied.truncate(MAX_PUBLISHERS);
+        let (name, at_ms) = (self.name.clone(), now.unix_millis());
+        let own = Acknowledgement { replica: self.replica, name, at_ms, has_left, applied };
+        seal(secrets, &name_of(hash, &self.field()), own.encode())
     }
 
     /// Takes over the content of the hash. A replica that is missing in it, as after FLUSHALL, counts for some seconds still: it
     /// must confirm purges. Returns the fields of replicas that are gone for long.
-    pub(super) fn record(&self, tier: &Tier, fields: Vec<(Vec<u8>, Vec<u8>)>, now: Now) -> Vec<Vec<u8>> {
+    pub(super) fn record(
+        &self,
+        (secrets, hash): (&Secrets, &str),
+        fields: Vec<(Vec<u8>, Vec<u8>)>,
+        now: Now,
+    ) -> Vec<Vec<u8>> {
         let (mut known, mut gone) = (self.known(), Vec::new());
         for (field, sealed) in fields {
             let Ok(text) = std::str::from_utf8(&field) else { continue };
-            let plain = open(&tier.secrets, &name_of(tier, text), sealed);
+            let plain = open(secrets, &name_of(hash, text), sealed);
             let Some(found) = plain.and_then(|plain| Acknowledgement::decode(&plain)) else { continue };
             let age = Duration::from_millis(now.unix_millis().saturating_sub(found.at_ms));
             if age > Duration::from_millis(GONE_AFTER_MS) {
@@ -96,7 +97,7 @@ impl Replicas {
     }
 
     /// Returns the number of replicas, with this one.
-    pub(super) fn count(&self, _now: Now) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.known().alive().count() + 1
     }
 
@@ -109,15 +110,6 @@ impl Replicas {
         let mut names: Vec<_> = known.alive().filter(lacks).map(|one| one.name.clone()).collect();
         names.sort_unstable();
         names
-    }
-
-    /// Tells the others that this replica stops.
-    pub(super) async fn leave(&self, tier: &Tier) {
-        let Some(last) = self.seal(tier, tier.clock.now(), true) else { return };
-        let mut command = cmd("HSET");
-        command.arg(&tier.replicas_name).arg(self.field()).arg(last);
-        // A replica that cannot leave is forgotten after some seconds.
-        let _ = tier.store.send(&tier.replicas_name, &command, LEAVE_TIMEOUT).await;
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -163,15 +155,14 @@ pub(super) fn fields_of(reply: Value) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 /// Returns the name under which a field of the hash is sealed.
-fn name_of(tier: &Tier, field: &str) -> String {
-    format!("{}:{field}", tier.replicas_name)
+fn name_of(hash: &str, field: &str) -> String {
+    format!("{hash}:{field}")
 }
 
 /// Time without an acknowledgement after which a replica counts no longer.
 const ALIVE_FOR: Duration = Duration::from_secs(10);
 /// Time after which its field is removed.
 const GONE_AFTER_MS: u64 = 60_000;
-const LEAVE_TIMEOUT: Duration = Duration::from_millis(200);
 /// Publishers in one acknowledgement.
 const MAX_PUBLISHERS: usize = 1024;
 

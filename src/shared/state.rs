@@ -154,3 +154,27 @@ pub(super) const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
 const MAX_LOG_AGE: Duration = Duration::from_secs(1);
 /// Time for which a refused command determines the state.
 const DENIED_FOR: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_count_only_while_the_log_is_read_and_the_clocks_agree() {
+        let facts = StateFacts::new();
+        assert!(!facts.admits_values(), "the log was never read");
+        facts.record_log_read(Instant::now());
+        assert!(facts.admits_values());
+        assert!(facts.record_clock(Duration::from_millis(2001)) && !facts.admits_values());
+        assert!(!facts.record_clock(Duration::from_secs(9)), "it differed already");
+        assert!(facts.record_clock(Duration::from_secs(2)) && facts.admits_values());
+    }
+
+    #[test]
+    fn a_refused_command_determines_the_state_for_a_while() {
+        let facts = StateFacts::new();
+        assert!(!facts.is_denied());
+        facts.record_denied();
+        assert!(facts.is_denied());
+    }
+}

@@ -94,6 +94,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an optional value. The outer `None` is an error.
+    #[expect(clippy::option_option, reason = "the inner one is the value that was written")]
     pub(super) fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
         match self.u8()? {
             0 => Some(None),

@@ -1,101 +1,38 @@
-//! Queue of writes: bounded in count and bytes. A write that does not fit is dropped and counted.
+//! Writer of queued entries and proofs. A write that fails is dropped and counted.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::Pipeline;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::fill::FillLease;
-use super::names::ValueNames;
-use super::record::{ProofRecord, Stamp, encode_entry};
+use super::lease::FillLease;
+use super::record::{ProofRecord, encode_entry};
 use super::seal::{OVERHEAD_BYTES, seal};
 use super::state::{Operation, OperationResult};
 use super::store::Fault;
 use super::tier::Tier;
-use crate::cache::entry::{ContentDigest, Entry};
-
-/// Entry and proof to write.
-#[derive(Debug)]
-pub(super) struct WriteJob {
-    pub(super) names: ValueNames,
-    pub(super) stamp: Stamp,
-    pub(super) entry: Arc<Entry>,
-    pub(super) digest: ContentDigest,
-    pub(super) entry_life: Duration,
-    pub(super) proof_life: Duration,
-    pub(super) fill: Option<FillLease>,
-}
-
-#[derive(Debug)]
-enum Job {
-    Write(Box<WriteJob>, OwnedSemaphorePermit),
-    Release(String),
-}
-
-/// Queue of writes, and the limit of reads at one time.
-#[derive(Debug)]
-pub(super) struct WriteQueue {
-    sender: mpsc::Sender<Job>,
-    receiver: Arc<Mutex<mpsc::Receiver<Job>>>,
-    bytes: Arc<Semaphore>,
-    reads: Semaphore,
-}
-
-impl Default for WriteQueue {
-    fn default() -> Self {
-        let (sender, receiver) = mpsc::channel(MAX_JOBS);
-        let receiver = Arc::new(Mutex::new(receiver));
-        Self {
-            sender,
-            receiver,
-            bytes: Arc::new(Semaphore::new(MAX_BYTES)),
-            reads: Semaphore::new(MAX_READS),
-        }
-    }
-}
-
-impl WriteQueue {
-    /// Adds a write.
-    pub(super) fn push(&self, tier: &Tier, job: WriteJob) {
-        let weight = u32::try_from(job.entry.weight()).unwrap_or(u32::MAX);
-        let queued = match Arc::clone(&self.bytes).try_acquire_many_owned(weight) {
-            Ok(permit) => self.sender.try_send(Job::Write(Box::new(job), permit)).is_ok(),
-            Err(_) => false,
-        };
-        if !queued {
-            tier.drop_write(OperationResult::Skipped);
-        }
-    }
-
-    /// Adds the release of a fill lease. If the queue is full, the lease ends by its time to live.
-    pub(super) fn push_release(&self, name: String) {
-        let _ = self.sender.try_send(Job::Release(name));
-    }
-
-    /// Returns a permit for one read, unless too many are in flight.
-    pub(super) fn try_begin_read(&self) -> Option<SemaphorePermit<'_>> {
-        self.reads.try_acquire().ok()
-    }
-}
+use super::writes::WriteJob;
 
 /// Starts the tasks that write.
 pub(super) fn start(tier: &Arc<Tier>) -> Vec<AbortOnDropHandle<()>> {
-    let task = |_| {
-        let (tier, receiver) = (Arc::clone(tier), Arc::clone(&tier.writes.receiver));
+    let writer = |_| {
+        let tier = Arc::clone(tier);
         AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
-                let job = receiver.lock().await.recv().await;
-                match job {
-                    Some(Job::Write(job, _permit)) => tier.write(*job).await,
-                    Some(Job::Release(name)) => tier.release(&name).await,
-                    None => return,
-                }
+                let job = tier.writes.receiver.lock().await.recv().await;
+                let Some((job, _permit)) = job else { return };
+                tier.write(*job).await;
             }
         }))
     };
-    (0..WRITERS).map(task).collect()
+    let releases = Arc::clone(tier);
+    let releases = tokio::spawn(async move {
+        while let Some(name) = releases.writes.release_receiver.lock().await.recv().await {
+            releases.release(&name).await;
+        }
+    });
+    (0..WRITERS).map(writer).chain([AbortOnDropHandle::new(releases)]).collect()
 }
 
 impl Tier {
@@ -145,9 +82,4 @@ fn millis(life: Duration) -> u64 {
 }
 
 const WRITERS: usize = 8;
-const MAX_JOBS: usize = 1024;
-/// Entries that wait are in the local store as well, mostly; the limit is for those that were evicted meanwhile.
-const MAX_BYTES: usize = 16 << 20;
-/// Reads in flight. A flood of unknown tokens reads no more than this at one time.
-const MAX_READS: usize = 1024;
 const WRITE_TIMEOUT: Duration = Duration::from_millis(500);

@@ -1,5 +1,7 @@
 //! Stored responses and proofs: their lifetime, and the effect of a removal.
 
+mod shared;
+
 use std::time::SystemTime;
 
 use base64::Engine;

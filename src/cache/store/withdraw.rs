@@ -16,12 +16,12 @@ impl Store {
         self.leases.revoke_of(principal, resource.map(|resource| &**resource));
         for (token_hash, grants) in &self.grants {
             if grants.claims.principal == principal {
-                self.remove_proofs(&token_hash, |grants| match resource {
-                    Some(resource) => grants.remove(resource),
-                    None => {
-                        grants.revoke();
-                        Remaining::None
+                self.remove_proofs(&token_hash, |grants| {
+                    if let Some(resource) = resource {
+                        return grants.remove(resource);
                     }
+                    grants.revoke();
+                    Remaining::None
                 });
             }
         }

@@ -43,6 +43,14 @@ impl Fetched {
         }
     }
 
+    /// Returns the entry that Graph sent or confirmed, if it was stored.
+    pub(super) fn stored_entry(&self) -> Option<&Arc<Entry>> {
+        match self {
+            Self::Full(entry, Ok(())) | Self::Revalidated(entry, Ok(())) => Some(entry),
+            _ => None,
+        }
+    }
+
     /// Returns the failure of a revalidation that was sent to Graph. `None` if Graph sent or confirmed the response.
     pub fn revalidation_failure(&self) -> Option<RevalidationFailure> {
         match self {

@@ -2,14 +2,13 @@
 //! need.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{FetchRequest, Fetched, Fetcher, PreparedFetch};
 use crate::cache::freshness::{Decision, assess};
 use crate::cache::lease::Lease;
 use crate::http::cache_control::CacheControl;
 use crate::shared::{FillResult, ResourceForm, SharedFetch, SharedHit};
-use crate::support::clock::Now;
+use crate::upstream::breaker::CallOutcome;
 
 /// Use of the shared tier in a fetch.
 #[derive(Clone, Copy, Debug)]
@@ -85,23 +84,8 @@ impl Fetcher {
         is_admitted.then_some(Fetched::Shared(entry, granted_at))
     }
 
-    /// Writes a stored response to the shared tier.
-    pub(super) fn write_shared(
-        &self,
-        request: &FetchRequest,
-        shared: Option<SharedFetch>,
-        fetched: &Fetched,
-        now: Now,
-    ) {
-        if let (Some(shared), Fetched::Full(entry, Ok(())) | Fetched::Revalidated(entry, Ok(()))) =
-            (shared, fetched)
-        {
-            shared.write(entry, &request.config.freshness, now);
-        }
-    }
-
     /// Tells other replicas that Graph refuses a token, before the local store changes: a value that is read in between would
-    /// restore what is removed. `status`: 401 concerns all resources. A token without a proof, here or in the shared tier, changes
+    /// restore what is removed. `is_total`: a 401 concerns all resources. A token without a proof, here or in the shared tier, changes
     /// nothing (promise 3).
     pub(super) fn publish_withdrawal(
         &self,
@@ -130,8 +114,9 @@ impl Fetcher {
     }
 
     /// Tells other replicas that Graph throttles the application of a proven token.
-    pub(super) fn publish_throttle(&self, request: &FetchRequest, wait: Duration) {
-        if self.shared.is_on()
+    pub(super) fn publish_throttle(&self, request: &FetchRequest, outcome: CallOutcome) {
+        if let CallOutcome::Throttled(wait) = outcome
+            && self.shared.is_on()
             && request.is_proven
             && !wait.is_zero()
             && let Ok(claims) = &request.claims

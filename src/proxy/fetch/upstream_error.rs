@@ -11,6 +11,7 @@ use crate::http::headers::ORIGIN_REQUEST_ID;
 use crate::http::ids::{REQUEST_ID, parse_guid};
 use crate::http::retry_after;
 use crate::scrub::ScrubbedBody;
+use crate::shared::SharedFetch;
 use crate::upstream::UpstreamResponse;
 
 /// Error response of Graph without credentials.
@@ -36,8 +37,16 @@ impl UpstreamErrorResponse {
 impl Fetcher {
     /// Handles an error response: it revokes proofs of the token, and goes to the caller. Only a 401 is stored, for a few
     /// seconds and for the token that received it.
-    pub(super) async fn handle_error(&self, request: &FetchRequest, response: UpstreamResponse) -> Fetched {
+    pub(super) async fn handle_error(
+        &self,
+        request: &FetchRequest,
+        response: UpstreamResponse,
+        shared: Option<&SharedFetch>,
+    ) -> Fetched {
         let token = &request.identity.token_hash;
+        if matches!(response.status.as_u16(), 401 | 403 | 404 | 410) {
+            self.publish_withdrawal(request, shared, response.status == StatusCode::UNAUTHORIZED);
+        }
         let withdrawn = match response.status.as_u16() {
             401 => self.store.revoke_token(token),
             403 | 404 | 410 => self.store.revoke_resource(token, &request.resource),
@@ -66,7 +75,13 @@ impl Fetcher {
     }
 
     /// Handles a 204: it goes to the caller without being stored, and replaces what the token could use before.
-    pub(super) fn handle_no_content(&self, request: &FetchRequest, response: &UpstreamResponse) -> Fetched {
+    pub(super) fn handle_no_content(
+        &self,
+        request: &FetchRequest,
+        response: &UpstreamResponse,
+        shared: Option<&SharedFetch>,
+    ) -> Fetched {
+        self.publish_withdrawal(request, shared, false);
         if self.store.revoke_resource(&request.identity.token_hash, &request.resource) {
             self.metrics.local().proof_changes.inc(ProofChange::Revoked);
         }

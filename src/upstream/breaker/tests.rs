@@ -153,6 +153,19 @@ fn only_breakers_that_reject_requests_count_as_open() {
 }
 
 #[test]
+fn a_throttle_of_another_replica_closes_the_gate_and_shortens_no_longer_one() {
+    let test = TestBreakers::new();
+    test.breakers.throttle(test.app("a/x"), Duration::from_secs(5));
+    test.breakers.throttle(test.app("a/x"), Duration::from_secs(2));
+    let scope = test.scope_of_proven("a/x/u/t", 1);
+    let rejection = test.breakers.check(&scope).unwrap_err();
+    assert_eq!((rejection.cause, rejection.retry_after), (RejectionCause::Throttled, Duration::from_secs(5)));
+    assert!(test.breakers.check(&test.scope_of_proven("a/y/u/t", 1)).is_ok());
+    test.clock.advance(Duration::from_secs(5));
+    assert!(test.breakers.check(&scope).is_ok());
+}
+
+#[test]
 fn a_probe_that_is_throttled_again_opens_the_throttle_again() {
     let test = TestBreakers::new();
     test.results("a/x", 1, CallOutcome::Throttled(seconds(5)), 1);
