@@ -6,7 +6,7 @@ use crate::fleet::{Replica, Setup, X, assert_not_shared, graph, token, until, wa
 /// The settings with a clock that differs by `offset`, such as `+30s`. Time itself passes as usual.
 fn with_clock(setup: &Setup, offset: &str) -> Setup {
     let library = root().join("target/tools/usr/lib/libfaketime.so.1");
-    assert!(library.exists(), "{library:?} does not exist; expected it after `make setup`");
+    assert!(library.exists(), "{} does not exist; expected it after `make setup`", library.display());
     let setup = setup.with_plain("LD_PRELOAD", library.to_str().unwrap()).with_plain("FAKETIME", offset);
     setup.with_plain("FAKETIME_DONT_FAKE_MONOTONIC", "1")
 }
