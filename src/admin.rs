@@ -79,7 +79,9 @@ pub trait CacheAdmin: Send + Sync + 'static {
     fn overview(&self) -> serde_json::Value;
 
     /// Begins a purge on the replicas that share a store. Called before [`Self::purge`]; `None` without a shared tier.
-    fn begin_shared_purge(&self, query: &PurgeQuery) -> Option<SharedPurge>;
+    fn begin_shared_purge(&self, _query: &PurgeQuery) -> Option<SharedPurge> {
+        None
+    }
 
     /// Drops the entries that `query` selects. Returns their number. May take long.
     fn purge(&self, query: &PurgeQuery) -> u64;

@@ -26,6 +26,17 @@ fn every_threat_is_in_the_model_once_and_has_something_to_show() {
     assert!(missing.is_empty(), "without a row: {missing:?}");
 }
 
+#[test]
+fn only_the_shared_tier_restores_scrubbed_bodies() {
+    let calls = |path: &&std::path::PathBuf| {
+        let text = fs::read_to_string(path).unwrap();
+        text.contains("ScrubbedBody::restore(") || text.contains("GzippedBody::restore")
+    };
+    let files: Vec<_> = ["src", "crates"].iter().flat_map(|folder| walk(&root().join(folder))).collect();
+    let callers: Vec<_> = files.iter().filter(calls).filter_map(|path| path.file_name()?.to_str()).collect();
+    assert_eq!(callers, ["record.rs"]);
+}
+
 /// The names of tests are sentences; nothing else in the text has so many underscores.
 fn is_test(name: &str) -> bool {
     name.matches('_').count() > 3 && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))

@@ -28,6 +28,8 @@ pub(in crate::shared) struct Dialer {
     username: Option<String>,
     password_file: Option<PathBuf>,
     database: u8,
+    /// `shared.timeout`: a probe that takes longer keeps the circuit breaker open.
+    pub(super) probe_timeout: Duration,
 }
 
 /// An open connection. Clones share it. The last clone closes it.
@@ -57,7 +59,7 @@ impl Dialer {
             _ => 0,
         };
         let (username, password_file) = (config.username.clone(), config.password_file.clone());
-        Ok(Self { tls, username, password_file, database })
+        Ok(Self { tls, username, password_file, database, probe_timeout: config.timeout })
     }
 
     /// Returns a dialer for Sentinels, which have no databases.

@@ -152,7 +152,7 @@ impl Node {
             if self.is_lost.load(Relaxed) {
                 return;
             }
-            match connection.send(&cmd("PING"), PROBE_TIMEOUT).await {
+            match connection.send(&cmd("PING"), self.dialer.probe_timeout).await {
                 Err(Fault::Connection) => return,
                 Err(Fault::Timeout) => {
                     self.breaker.record_failure();
@@ -187,8 +187,6 @@ impl Node {
 
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const OPEN_PROBE_INTERVAL: Duration = Duration::from_millis(250);
-/// A server that needs longer is not usable during a request.
-const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
 /// Time without a reply after which the connection is replaced.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
 /// Time after which a connection counts as stable, so that the next attempt follows at once.
