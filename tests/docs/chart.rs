@@ -1,4 +1,4 @@
-//! The chart's values, JSON schema and bounds for `config.*`.
+//! The chart's values, JSON schema, bounds and live keys for `config.*`.
 
 use connector_cache::config::{KeyReference, ValueForm};
 
@@ -49,6 +49,13 @@ pub(crate) fn bounds(keys: &[KeyReference]) -> String {
         }
     }
     text
+}
+
+/// Names of the keys that a reload applies, as a list for the template that decides whether pods are replaced.
+pub(crate) fn live(keys: &[KeyReference]) -> String {
+    let keys = chart_sections(keys).into_iter().flat_map(|(_, keys)| keys).filter(|key| key.is_live);
+    let lines: String = keys.map(|key| format!("- {}\n", key.name)).collect();
+    format!("{{{{- define \"connector-cache.live\" -}}}}\n{lines}")
 }
 
 fn section_schema(section: &str, keys: &[&KeyReference]) -> String {
