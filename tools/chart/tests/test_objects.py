@@ -29,10 +29,13 @@ def allowed(rule):
 WORDS = {"": "/roots/ca.pem", "mask": "keep", "beta": "v1.0", "info": "warn", "json": "text", "misses": "all"}
 
 
-def smaller(value):
-    """A number, a duration or a size that is one unit smaller."""
+def another(value):
+    """A number, a duration or a size beside the value, or another word."""
+    if value in WORDS:
+        return WORDS[value]
     number, unit = re.fullmatch(r"(\d+)(\w*)", str(value)).groups()
-    return f"{int(number) - 1}{unit}" if unit else int(number) - 1
+    other = int(number) - 1 or 2
+    return f"{other}{unit}" if unit else other
 
 
 class Exposure(unittest.TestCase):
@@ -135,7 +138,7 @@ class Pods(unittest.TestCase):
         for number, (section, key) in enumerate(keys):
             value = other[section].get(key, default[section][key])
             if value == default[section][key]:
-                value = WORDS.get(value) or smaller(value)
+                value = another(value)
             helm = common.HELMS[number % 2]
             changed = common.render({**whole, "config": {section: {key: value}}}, helm=helm)
             with self.subTest(f"{section}.{key}", value=value):
