@@ -19,9 +19,9 @@
 alerts, then the severity of the values, then that of the rule. */}}
 {{- define "connector-cache.alertLabels" -}}
 {{- $values := .root.Values.prometheusRule -}}
-{{- $own := default dict (get $values.alerts .rule.alert) -}}
+{{- $own := default dict (get (default dict $values.alerts) .rule.alert) -}}
 {{- $severity := dict "severity" (default .rule.labels.severity $own.severity) -}}
-{{- toYaml (merge dict (default dict $own.labels) $values.alertLabels $severity) -}}
+{{- toYaml (merge dict (default dict $own.labels) (default dict $values.alertLabels) $severity) -}}
 {{- end -}}
 
 {{/* Annotations of an alert, with the links of the values. Arguments: root, rule. */}}
