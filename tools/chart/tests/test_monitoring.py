@@ -60,10 +60,12 @@ def alerts_of(groups):
     return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
 
 
-def panels(thing):
-    for panel in thing.get("panels", []):
-        yield panel
-        yield from panels(panel)
+def dashboard_of(objects):
+    """The ConfigMap, and the dashboard in it."""
+    config_map = common.one(objects, "ConfigMap", "-dashboard")
+    [(name, text)] = config_map["data"].items()
+    assert name.endswith(".json")
+    return config_map, json.loads(text)
 
 
 class Monitoring(unittest.TestCase):
@@ -79,15 +81,17 @@ class Monitoring(unittest.TestCase):
         self.assertTrue(asked)
         self.assertEqual(asked - known - recorded, set())
 
-    def test_the_dashboard_is_installed_as_it_is_with_unique_panels(self):
-        config_map = common.one(common.shape(EVERYTHING), "ConfigMap", "-dashboard")
-        [(name, text)] = config_map["data"].items()
-        self.assertTrue(name.endswith(".json"))
-        dashboard = json.loads(text)
-        self.assertEqual(dashboard, json.loads(DASHBOARD.read_text()))
-        ids = [panel["id"] for panel in panels(dashboard)]
-        self.assertEqual(len(ids), len(set(ids)))
+    def test_the_dashboard_is_installed_with_the_links_of_the_values(self):
+        original = json.loads(DASHBOARD.read_text())
+        config_map, dashboard = dashboard_of(common.shape(EVERYTHING))
         self.assertEqual(config_map["metadata"]["labels"]["grafana_dashboard"], "1")
+        links = {link["title"]: link["url"] for link in dashboard["links"]}
+        runbook, logs = "https://wiki.example/connector-cache/runbook", "https://logs.example/connector-cache?from=1h"
+        self.assertEqual(links, {"Runbook": runbook, "Logs": logs})
+        self.assertEqual({**dashboard, "links": original["links"]}, original)
+        for helm in common.HELMS:
+            _, dashboard = dashboard_of(common.render({"dashboard": {"enabled": True}}, helm=helm))
+            self.assertEqual(dashboard["links"], [link for link in original["links"] if link["title"] == "Logs"])
 
     def test_rules_are_installed_for_the_release_but_for_those_left_out(self):
         groups = common.yaml.safe_load(scoped(RULES.read_text(), "ns", "rel-connector-cache"))["groups"]
