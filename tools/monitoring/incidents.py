@@ -32,6 +32,13 @@ REQUESTS = 10
 # Hundredths of usual durations: see record.py.
 CACHE = {"ttl": "3s", "proof_ttl": "3s", "stale_while_revalidate": "300ms", "stale_if_error": "0s"}
 
+# Fresh for less than a minute of the file. Proofs are kept for longer, so that a refusal can revoke them.
+SHORT = {"cache": {**CACHE, "ttl": "500ms", "proof_ttl": "6s", "stale_if_error": "6s"}}
+
+
+# A caller keeps its token.
+BEGAN = int(time.time())
+
 
 def token(caller=0, **claims):
     """A token of one application for Graph, without a valid signature: only Graph verifies tokens."""
@@ -41,7 +48,7 @@ def token(caller=0, **claims):
         "oid": f"00000000-0000-4000-8000-{caller:012d}",
         "appid": f"10000000-0000-4000-8000-{caller:012d}",
         "idtyp": "app",
-        "exp": int(time.time()) + 3600,
+        "exp": BEGAN + 3600,
     }
     parts = ({"alg": "RS256", "typ": "JWT"}, {**usual, **claims})
     encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
@@ -187,6 +194,8 @@ class Incident:
 
     before, during, after = 60, 60, 30
     sections, tls, instances = {}, None, ("a",)
+    # Whether the recording has the buckets of histograms, which are many.
+    histograms = False
 
     def __init__(self, name):
         self.name, self.about = name, (self.__doc__ or "").strip()
@@ -299,7 +308,7 @@ def pump(source, sink):
 class GraphSlow(Incident):
     """Graph responds after graph.first_byte_timeout."""
 
-    during = 45
+    during, histograms = 45, True
     sections = {"graph": {"first_byte_timeout": "60ms", "timeout": "100ms", "connect_timeout": "50ms"}}
 
     def begin(self, world):
@@ -324,6 +333,8 @@ class GraphHangs(Incident):
 class Refused(Incident):
     """Graph refuses all tokens that it accepted before, as a policy of Conditional Access does."""
 
+    sections = SHORT
+
     def begin(self, world):
         world.graph.script = lambda _: error(403, "Authorization_RequestDenied")
 
@@ -331,15 +342,18 @@ class Refused(Incident):
 class Revoked(Incident):
     """Graph answers 401 to the tokens of all callers: their sessions were revoked."""
 
+    sections = SHORT
+
     def begin(self, world):
         world.graph.script = lambda _: error(401, "InvalidAuthenticationToken")
 
     def fault(self, world, step):
         # Callers send a new token when the old one is refused.
         for number in range(REQUESTS):
-            world.ask(number, bearer=token(number, jti=f"{step // 2}-{number}"))
+            world.ask(number, bearer=token(number, jti="one" if step < 15 else f"{step // 2}-{number}"))
 
     def healthy(self, world):
+        world.hits_and_misses(REQUESTS // 2)
         for number in range(REQUESTS):
             world.ask(number, bearer=token(number, jti="one"))
 
@@ -577,6 +591,17 @@ class Unscrubbable(Incident):
         world.misses()
 
 
+class Masked(Incident):
+    """Graph sends a member that its schema does not have, and errors that are not JSON."""
+
+    def begin(self, world):
+        body = {**BODY, "postFederationSignup": {**BODY["postFederationSignup"], "secretHandshake": "a"}}
+        world.graph.script = lambda number: (404, b"<html>") if number % 10 == 0 else (200, body)
+
+    def fault(self, world, step):
+        world.misses()
+
+
 class Flood(Incident):
     """An address sends more invented tokens than limits.unproven_failures_per_address allows."""
 
@@ -655,6 +680,7 @@ ALL = {
         Connections("connections"),
         Full("full"),
         Unscrubbable("unscrubbable"),
+        Masked("masked"),
         Flood("flood"),
         ReloadFails("reload-fails"),
         LogGone("log-gone"),

@@ -21,6 +21,7 @@ import testbed
 
 FOLDER = testbed.ROOT / "tools/chart/tests/incidents"
 INTERVAL, STEP = 10, 0.1
+MIB = 1 << 20
 LABELS = 'namespace="identity",job="connector-cache"'
 # Where the queries are that a recording has to answer.
 USERS = (testbed.RULES, testbed.ROOT / "docs/runbook.md")
@@ -58,8 +59,9 @@ def used_metrics():
 class Recording:
     """Values of each series, one for each step; None where a scrape has no sample."""
 
-    def __init__(self, fault_at):
-        self.began, self.steps, self.series, self.starts, self.fault_at = time.time(), 0, {}, {}, fault_at
+    def __init__(self, incident):
+        self.fault_at, self.histograms = incident.before * INTERVAL, incident.histograms
+        self.began, self.steps, self.series, self.starts = time.time(), 0, {}, {}
 
     def step(self, instances):
         """Adds a scrape of each instance, by its name and the address of its admin port."""
@@ -67,18 +69,22 @@ class Recording:
             samples = scrape(admin)
             samples["up", ""] = float(bool(samples))
             for (metric, labels), value in samples.items():
+                if metric.endswith("_bucket") and not self.histograms:
+                    continue
                 values = self.series.setdefault((metric, name, labels), [])
-                values += [None] * (self.steps - len(values)) + [self.in_file_time(metric, value)]
+                values += [None] * (self.steps - len(values)) + [self.adapted(metric, value)]
         self.steps += 1
 
-    def in_file_time(self, metric, value):
-        """Timestamps in the time of the file, which begins at zero. A start is the step in which it was seen first."""
+    def adapted(self, metric, value):
+        """The value, or a timestamp in the time of the file, which begins at zero. A start is the step in which it was
+        seen first."""
         if metric == "process_start_time_seconds":
             return float(self.starts.setdefault(value, self.steps * INTERVAL))
         if metric.endswith("_timestamp_seconds"):
             # An end within a day is the fault itself, which waits for it.
             return float(round(value - self.began) if value - self.began > 86400 else self.fault_at)
-        return value
+        # Whole MiB: other changes say nothing.
+        return value // MIB * MIB if metric == "process_resident_memory_bytes" else value
 
     def lines(self):
         """The series that say something: those with a change or a value, and one of each metric that has none."""
@@ -141,7 +147,7 @@ def number(value):
 
 
 def write(incident):
-    recording = Recording(incident.before * INTERVAL)
+    recording = Recording(incident)
     with incident.world() as world:
         for step in range(incident.steps):
             began = time.monotonic()
