@@ -146,7 +146,7 @@ class World:
             process.wait()
 
     def ask(self, number, flow="B2X_1_signup", bearer=None, patience=5.0):
-        """One request of a caller, on a connection of its own, to the instances in turn. Returns the status, or None."""
+        """One request of a caller, on its own connection, to the instances in turn. Returns the status, or None."""
         ports = list(self.data.values())
         context = None
         if self.tls:

@@ -2,10 +2,10 @@
 
 Usage: record.py [INCIDENT...]
 
-Each incident of incidents.py has steps. A step sends requests, and then reads the admin port of each instance once, as a
-scrape does. The file counts a step as ten seconds, and a step takes a tenth of a second or more. The time of the proxy runs
-about a hundred times slower than the time of the file, so an incident has configured durations of a hundredth. The counters
-are those of the proxy.
+Each incident of incidents.py has steps. A step sends requests, and then reads the admin port of each instance once, as
+a scrape does. The file counts a step as ten seconds, and a step takes a tenth of a second or more. The time of the proxy
+runs about a hundred times slower than the time of the file, so an incident has configured durations of a hundredth. The
+counters are those of the proxy.
 
 Writes tools/chart/tests/incidents/INCIDENT.yaml, which the tests of the alerts and of the runbook read.
 """
@@ -109,8 +109,8 @@ class Recording:
 
 
 def notation(values):
-    """Runs of promtool: `0+5x3` is 0 5 10 15, and `_x3` are three missing samples. A series that ends is stale at once, as
-    after a failed scrape."""
+    """Runs of promtool: `0+5x3` is 0 5 10 15, and `_x3` are three missing samples. A series that ends is stale at once,
+    as after a failed scrape."""
     parts, at = [], 0
     while at < len(values):
         first, end = values[at], at + 1
@@ -161,7 +161,7 @@ def write(incident):
         text += f"  - {{series: '{series}', values: '{values}'}}\n"
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{incident.name}.yaml").write_text(text)
-    print(f"record: {incident.name}: {recording.steps} steps, {text.count(chr(10))} lines, {len(text)} bytes", flush=True)
+    print(f"record: {incident.name}: {recording.steps} steps, {len(text)} bytes", flush=True)
 
 
 def main():

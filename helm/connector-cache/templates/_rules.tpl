@@ -3,7 +3,7 @@
 {{- default (include "connector-cache.fullname" .) .Values.prometheusRule.job -}}
 {{- end -}}
 
-{{/* Expression of a rule for this release: the selectors of namespace and job, and the thresholds. Arguments: root, expr. */}}
+{{/* Expression of a rule with the namespace, the job and the thresholds of this release. Arguments: root, expr. */}}
 {{- define "connector-cache.expression" -}}
 {{- $job := include "connector-cache.job" .root -}}
 {{- $expr := replace `namespace=~".*",job=~".*"` (printf "namespace=%q,job=%q" .root.Release.Namespace $job) .expr -}}

@@ -112,7 +112,8 @@ class Monitoring(unittest.TestCase):
 
     def test_the_scrapes_have_the_job_of_the_rules(self):
         for name in ("rel", "connector-cache", "two"):
-            objects = common.render({"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}, name=name)
+            both = {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}
+            objects = common.render(both, name=name)
             spec = common.one(objects, "ServiceMonitor")["spec"]
             self.assertNotIn("jobLabel", spec)
             [relabeling] = [r for r in spec["endpoints"][0]["relabelings"] if r["targetLabel"] == "job"]
@@ -121,7 +122,7 @@ class Monitoring(unittest.TestCase):
         self.assertIn('job="other"', str(groups_of({"job": "other"})))
 
     def test_two_releases_do_not_alert_for_each_other(self):
-        """The incident is that of the job connector-cache; the rules of the other release see no instance of their own."""
+        """The incident is that of the job connector-cache. The rules of the other release see no own instance."""
         if not incidents.PROMTOOL:
             self.skipTest(common.NO_PROMETHEUS)
         firing = 'group by (alertname, namespace, job) (ALERTS{alertstate="firing",severity="critical"})'
@@ -131,7 +132,8 @@ class Monitoring(unittest.TestCase):
             objects = common.render({"prometheusRule": {"enabled": True, "job": job}}, space="identity")
             with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
                 common.yaml.safe_dump(common.one(objects, "PrometheusRule")["spec"], file)
-                failures = incidents.evaluate("graph-503", [(900, firing, [(expected.format(job), 1)])], rules=file.name)
+                cases = [(900, firing, [(expected.format(job), 1)])]
+                failures = incidents.evaluate("graph-503", cases, rules=file.name)
             self.assertEqual(failures, "")
 
     def test_only_alerts_that_there_are_can_be_named(self):

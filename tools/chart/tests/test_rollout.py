@@ -64,7 +64,8 @@ class Rollout(unittest.TestCase):
             demo = testbed.Demo(process)
             data, admin = pods.free_ports(2)
             before, after = (
-                common.render(pods.values(demo.graph, data, admin, cache={"stale_if_error": time})) for time in ("10m", "9m")
+                common.render(pods.values(demo.graph, data, admin, cache={"stale_if_error": time}))
+                for time in ("10m", "9m")
             )
             self.assertEqual(common.pod_of(before), common.pod_of(after))
             pod = Process(before, "", stack)

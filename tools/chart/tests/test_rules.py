@@ -89,7 +89,7 @@ class Runbook(unittest.TestCase):
         self.assertLessEqual(set(by_incident), set(incidents.names()))
         self.assertEqual(RUNBOOK.read_text().count("```promql"), sum(map(len, by_incident.values())))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            failed = [failures for failures in pool.map(unanswered, *zip(*by_incident.items(), strict=True)) if failures]
+            failed = [text for text in pool.map(unanswered, by_incident, by_incident.values()) if text]
         self.assertFalse(failed, "\n".join(failed))
 
 
