@@ -60,6 +60,8 @@ class Graph:
 
     def __init__(self):
         self.script, self.delay, self.numbers = (lambda _: (200, BODY)), 0.0, itertools.count()
+        # Values of the field Authorization.
+        self.refused = set()
 
     def handler(graph):
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -68,6 +70,8 @@ class Graph:
             def do_GET(self):
                 time.sleep(graph.delay)
                 status, body = graph.script(next(graph.numbers))
+                if self.headers["Authorization"] in graph.refused:
+                    status, body = error(401, "InvalidAuthenticationToken")
                 text = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -493,12 +497,13 @@ class Blip(Incident):
 class BrokenCaller(Incident):
     """One caller repeats a token that Graph refuses; the others are served."""
 
+    def begin(self, world):
+        world.graph.refused = {f"Bearer {token(77)}"}
+
     def fault(self, world, step):
         world.hits_and_misses()
         for number in range(REQUESTS):
-            world.graph.script = lambda _: error(401, "InvalidAuthenticationToken")
             world.ask(number, bearer=token(77))
-        world.graph.script = lambda _: (200, BODY)
 
 
 class Rollout(Incident):
