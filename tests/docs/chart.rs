@@ -53,9 +53,11 @@ pub(crate) fn bounds(keys: &[KeyReference]) -> String {
 
 /// Names of the keys that a reload applies, as a list for the template that decides whether pods are replaced.
 pub(crate) fn live(keys: &[KeyReference]) -> String {
-    let keys = chart_sections(keys).into_iter().flat_map(|(_, keys)| keys).filter(|key| key.is_live);
-    let lines: String = keys.map(|key| format!("- {}\n", key.name)).collect();
-    format!("{{{{- define \"connector-cache.live\" -}}}}\n{lines}")
+    let mut text = "{{- define \"connector-cache.live\" -}}\n".to_owned();
+    for key in chart_sections(keys).into_iter().flat_map(|(_, keys)| keys).filter(|key| key.is_live) {
+        text += &format!("- {}\n", key.name);
+    }
+    text
 }
 
 fn section_schema(section: &str, keys: &[&KeyReference]) -> String {

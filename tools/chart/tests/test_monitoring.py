@@ -140,6 +140,8 @@ class Monitoring(unittest.TestCase):
         schema = json.loads((common.CHART / "values.schema.json").read_text())
         alerts = list(alerts_of(common.yaml.safe_load(RULES.read_text())["groups"]))
         self.assertEqual(schema["definitions"]["alertName"]["enum"], alerts)
+        settable = schema["properties"]["prometheusRule"]["properties"]["alerts"]["properties"]
+        self.assertEqual(list(settable), alerts)
         for values in ({"disabled": ["ConnectorCacheNo"]}, {"alerts": {"ConnectorCacheNo": {"for": "1m"}}}):
             for helm in common.HELMS:
                 done = common.template({"prometheusRule": values}, helm=helm)
