@@ -46,6 +46,9 @@ pub enum Expected {
     Bypass,
 }
 
+/// Default of `cache.keep`.
+const CACHE_KEEP_MS: u64 = 2 * 3_600_000;
+
 impl ExpectedCache {
     /// Returns the expected source of the response to a request that begins now.
     pub fn expect(
@@ -249,6 +252,7 @@ impl ExpectedCache {
             kept.superseded |= is_news;
         }
         let longest = times.ttl.max(times.proof_ttl) + times.while_revalidate.max(times.if_error);
+        let longest = longest.max(CACHE_KEEP_MS);
         bodies.retain(|kept| response.asked.ms.saturating_sub(asked(kept.response)) < longest);
         bodies.truncate(7);
         let place =
