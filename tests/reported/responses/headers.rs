@@ -44,9 +44,9 @@ async fn c7_the_own_gate_opens_again_after_ten_minutes() {
 }
 
 #[tokio::test]
-async fn c8_the_size_of_a_head_is_limited_and_not_its_number_of_fields() {
+async fn c8_a_head_may_have_a_thousand_fields_within_its_limit_of_bytes() {
     let mut harness = Harness::start().await;
-    for (fields, expected) in [(99, 200), (101, 200), (500, 200), (2000, 200), (4000, 200), (16_000, 502)] {
+    for (fields, expected) in [(99, 200), (101, 200), (500, 200), (1000, 200), (16_000, 502)] {
         let mut head = String::from("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n");
         for number in 0..fields {
             let _ = write!(head, "x-{number}: {number}\r\n");
