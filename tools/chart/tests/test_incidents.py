@@ -4,7 +4,7 @@ import os
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
-import incidents
+import recordings
 
 # Incidents in which most answers fail, and the alert that pages.
 OUTAGES = {
@@ -51,7 +51,7 @@ def pages(seconds):
     return f'group by (alertname) (count_over_time(ALERTS{{alertstate="firing",severity="critical"}}[{seconds}s]))'
 
 
-@unittest.skipUnless(incidents.PROMTOOL, incidents.common.NO_PROMETHEUS)
+@unittest.skipUnless(recordings.PROMTOOL, recordings.common.NO_PROMETHEUS)
 class Incidents(unittest.TestCase):
     def test_every_outage_pages_within_five_minutes_and_not_before_it_begins(self):
         self.all_hold(OUTAGES, self.outage)
@@ -61,7 +61,7 @@ class Incidents(unittest.TestCase):
 
     def test_every_page_ends_after_the_recovery(self):
         # ConnectorCacheCrashLoop looks back for ten minutes.
-        over = [name for name in OUTAGES if name != "crash-loop" and self.after(incidents.load(name)) > 280]
+        over = [name for name in OUTAGES if name != "crash-loop" and self.after(recordings.load(name)) > 280]
         self.assertIn("graph-503", over)
         self.all_hold(over, self.recovery)
 
@@ -71,16 +71,16 @@ class Incidents(unittest.TestCase):
                 self.assertEqual(failures, "")
 
     def outage(self, name):
-        start, alert = incidents.load(name)["start"], OUTAGES[name]
+        start, alert = recordings.load(name)["start"], OUTAGES[name]
         before = [(f'{{alertname="{early}"}}', 1) for early in EARLY.get(name, ())]
-        fires = incidents.firing(f'severity="critical",alertname="{alert}"')
+        fires = recordings.firing(f'severity="critical",alertname="{alert}"')
         expected = [(f'{{alertname="{alert}"}}', 1)]
-        return incidents.evaluate(
+        return recordings.evaluate(
             name, [(start - 10, pages(start), before), (start + FIVE_MINUTES, fires, expected)]
         )
 
     def harmless(self, name):
-        recorded, warning = incidents.load(name), HARMLESS[name]
+        recorded, warning = recordings.load(name), HARMLESS[name]
         end = (recorded["steps"] - 1) * 10
         # The failure before the two requests of nine has paged, and rightly.
         cases = [(end, pages(end - recorded["start"] if name == "two-of-nine" else end), [])]
@@ -88,18 +88,18 @@ class Incidents(unittest.TestCase):
             alert = f'ALERTS{{alertstate="firing",alertname="{warning}"}}'
             seen = f"group by (alertname) (count_over_time({alert}[{end}s]))"
             cases.append((end, seen, [(f'{{alertname="{warning}"}}', 1)]))
-        return incidents.evaluate(name, cases)
+        return recordings.evaluate(name, cases)
 
     def recovery(self, name):
-        recorded = incidents.load(name)
+        recorded = recordings.load(name)
         end = (recorded["steps"] - 1) * 10
-        return incidents.evaluate(name, [(end, incidents.firing('severity="critical"'), [])])
+        return recordings.evaluate(name, [(end, recordings.firing('severity="critical"'), [])])
 
     def after(self, recorded):
         return (recorded["steps"] - 1) * 10 - recorded["end"]
 
     def test_every_recording_has_its_case(self):
-        self.assertEqual(set(incidents.names()), set(OUTAGES) | set(HARMLESS) | OTHERS)
+        self.assertEqual(set(recordings.names()), set(OUTAGES) | set(HARMLESS) | OTHERS)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 import common
-import incidents
+import recordings
 
 RULES = common.CHART / "files/rules.yaml"
 DASHBOARD = common.CHART / "files/dashboard.json"
@@ -123,7 +123,7 @@ class Monitoring(unittest.TestCase):
 
     def test_two_releases_do_not_alert_for_each_other(self):
         """The incident is that of the job connector-cache. The rules of the other release see no own instance."""
-        if not incidents.PROMTOOL:
+        if not recordings.PROMTOOL:
             self.skipTest(common.NO_PROMETHEUS)
         firing = 'group by (alertname, namespace, job) (ALERTS{alertstate="firing",severity="critical"})'
         absent = '{{alertname="ConnectorCacheAbsent",namespace="identity",job="{}"}}'
@@ -133,7 +133,7 @@ class Monitoring(unittest.TestCase):
             with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
                 common.yaml.safe_dump(common.one(objects, "PrometheusRule")["spec"], file)
                 cases = [(900, firing, [(expected.format(job), 1)])]
-                failures = incidents.evaluate("graph-503", cases, rules=file.name)
+                failures = recordings.evaluate("graph-503", cases, rules=file.name)
             self.assertEqual(failures, "")
 
     def test_only_alerts_that_there_are_can_be_named(self):

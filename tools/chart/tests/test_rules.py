@@ -7,7 +7,7 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 import common
-import incidents
+import recordings
 
 RULES = common.CHART / "files/rules.yaml"
 CASES = pathlib.Path(__file__).resolve().parent / "rules"
@@ -86,7 +86,7 @@ class Runbook(unittest.TestCase):
         by_incident = {}
         for incident, query in QUERY.findall(RUNBOOK.read_text()):
             by_incident.setdefault(incident, []).append(query.strip())
-        self.assertLessEqual(set(by_incident), set(incidents.names()))
+        self.assertLessEqual(set(by_incident), set(recordings.names()))
         self.assertEqual(RUNBOOK.read_text().count("```promql"), sum(map(len, by_incident.values())))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             failed = [text for text in pool.map(unanswered, by_incident, by_incident.values()) if text]
@@ -101,7 +101,7 @@ def sections():
 
 def unanswered(incident, queries):
     """Failures of promtool for the queries that return no finite number four minutes after the fault, or at its end."""
-    recorded = incidents.load(incident)
+    recorded = recordings.load(incident)
     at = min(recorded["end"], recorded["start"] + 240)
     if incident == "reload-fails":
         # The file is repaired at the end.
@@ -109,8 +109,8 @@ def unanswered(incident, queries):
     if recorded["end"] - recorded["start"] > 900:
         # Queries of a slow change look back for a quarter of an hour.
         at = recorded["start"] + 900
-    expressions = [(at, incidents.FINITE.format(query=query), [("{}", 1)]) for query in queries]
-    return incidents.evaluate(incident, expressions)
+    expressions = [(at, recordings.FINITE.format(query=query), [("{}", 1)]) for query in queries]
+    return recordings.evaluate(incident, expressions)
 
 
 if __name__ == "__main__":
