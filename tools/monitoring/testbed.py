@@ -178,7 +178,7 @@ def config_of_second(folder, graph, collector, data, admin):
     file.write_text(
         f'[listen]\naddress = "{HOST}:{data}"\n[listen.tls]\ncertificate = "{chain}"\nkey = "{key}"\n'
         f'[admin]\naddress = "{HOST}:{admin}"\n[graph]\nbase_url = "{graph}"\n'
-        '[cache]\nttl = "1s"\nstale_while_revalidate = "500ms"\n[drain]\ndelay = "0s"\n[log]\nfilter = "error"\n'
+        '[cache]\nttl = "1s"\nstale_while_revalidate = "500ms"\nstale_if_error = "100ms"\n[drain]\ndelay = "0s"\n[log]\nfilter = "error"\n'
         f'[telemetry]\notlp_endpoint = "{collector}"\n'
     )
     return file
