@@ -29,6 +29,7 @@ pub mod breaker;
 mod client;
 mod config;
 mod connection;
+mod connection_fault;
 mod connector;
 mod dns;
 mod error;

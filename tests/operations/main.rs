@@ -6,5 +6,6 @@
 mod common;
 
 mod certificates;
+mod connections;
 mod rolling;
 mod settings;

@@ -31,6 +31,9 @@ pub(super) fn call_outcome(
             | UpstreamFailure::Connect
             | UpstreamFailure::ProxyAuth
             | UpstreamFailure::ConnectTimeout
+            | UpstreamFailure::TlsUntrusted
+            | UpstreamFailure::TlsName
+            | UpstreamFailure::TlsExpired
             | UpstreamFailure::Tls,
         )) => Some(CallOutcome::Failed(CallFailure::Connection)),
         Err(RequestError::Failed(
