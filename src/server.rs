@@ -3,12 +3,13 @@
 //! Both ports use it. The server accepts a connection, checks limits and timeouts, passes each request to a
 //! [`Service`] and writes the response. It knows no route, no token and no cache.
 
-mod cert_expiry;
+mod cert_validity;
 mod connection;
 mod evictor;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod invalid_certificate;
 mod listener;
 mod metrics;
 mod per_address;
@@ -29,6 +30,8 @@ use hyper::body::Incoming;
 use crate::http::error::Response;
 use crate::http::validate::MessageLimits;
 
+pub(crate) use invalid_certificate::CertificateRole;
+pub use invalid_certificate::InvalidCertificate;
 pub use listener::{Server, bind};
 pub use rejection::ConnRejection;
 pub use settings::{ServerSettings, SettingsSnapshot};

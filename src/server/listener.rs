@@ -25,6 +25,7 @@ use crate::observability::metrics::Metrics;
 use crate::server::metrics::ServerMetrics;
 use crate::server::rejection::ConnRejection;
 use crate::support::byte_budget::ByteBudget;
+use crate::support::clock::Clock;
 
 /// A server that is prepared to serve a listener.
 pub struct Server {
@@ -39,8 +40,8 @@ pub struct Server {
 
 impl Server {
     /// Prepares a server. Fails when the files of `listen.tls` cannot be used.
-    pub fn new(config: &Config, metrics: &Arc<Metrics>) -> Result<Self, tls::Error> {
-        let tls = config.tls.clone().map(|files| Tls::load(files, Arc::clone(metrics)));
+    pub fn new(config: &Config, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Self, tls::Error> {
+        let tls = config.tls.clone().map(|files| Tls::load(files, clock.clone(), Arc::clone(metrics)));
         let (settings, tls) = (ServerSettings::new(config), tls.transpose()?.map(Arc::new));
         Ok(Self {
             settings,
