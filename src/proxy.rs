@@ -111,6 +111,8 @@ impl Handler for Proxy {
     ) -> HandlerResponse {
         let PreparedRequest { config, resource, identity, claims, is_proven, client, is_conditional, next } =
             *prepared;
+        let application_tag =
+            claims.ok().map(|claims| self.0.hash_keys.log_tags().application(claims.application));
         let fields = CallerFields::new(headers);
         let response =
             ResponseBuilder { headers: fields.as_map(), is_conditional, ids, tag: identity.log_tag };
@@ -134,13 +136,14 @@ impl Handler for Proxy {
             NextStep::Refresh(found, reason) => {
                 // The caller gets the stale entry now. Later requests get the fresh one.
                 self.refresh(request(Some(Arc::clone(&found.entry))));
-                Ok(response.stale(&found.entry, &found.assessment, reason))
+                return response.stale(&found.entry, &found.assessment, reason);
             }
             NextStep::Fetch(forward, demand, stored) => {
                 self.fetch(request(stored), (forward, demand), client, &response).await
             }
         };
-        result.unwrap_or_else(|rejection| self.reject(rejection, ids))
+        let response = result.unwrap_or_else(|rejection| self.reject(rejection, ids));
+        HandlerResponse { application_tag, ..response }
     }
 
     fn error_response(&self, error_response: ErrorResponse, ids: &Ids) -> HandlerResponse {

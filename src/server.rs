@@ -12,6 +12,7 @@ pub mod fuzzing;
 mod invalid_certificate;
 mod listener;
 mod metrics;
+mod peer;
 mod per_address;
 mod rejection;
 mod settings;
@@ -33,6 +34,7 @@ use crate::http::validate::MessageLimits;
 pub(crate) use invalid_certificate::CertificateRole;
 pub use invalid_certificate::InvalidCertificate;
 pub use listener::{Server, bind};
+pub use peer::Peer;
 pub use rejection::ConnRejection;
 pub use settings::{ServerSettings, SettingsSnapshot};
 pub use workers::{RUNTIME_SHUTDOWN_TIMEOUT, WorkerThreads, Workers};
@@ -51,7 +53,7 @@ pub trait Service: Send + Sync + 'static {
         &self,
         head: &Parts,
         has_content: bool,
-        peer: SocketAddr,
+        peer: &Peer,
     ) -> ControlFlow<Response, Self::Pending>;
 
     /// Responds to one request after [`Service::try_respond`]. Dropped when the caller hangs up. `content` is the body of
@@ -61,7 +63,7 @@ pub trait Service: Send + Sync + 'static {
         pending: Self::Pending,
         head: Parts,
         content: Option<Incoming>,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> impl Future<Output = Response> + Send;
 }
 

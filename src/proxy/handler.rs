@@ -27,6 +27,8 @@ pub struct HandlerResponse {
     pub reason: Option<&'static str>,
     /// Tag of the token in the access log.
     pub token_tag: Option<LogTag>,
+    /// Tag of the application that the token claims, of a request that went to Graph or was to go there.
+    pub application_tag: Option<LogTag>,
 }
 
 /// Result of the part of a request that waits for nothing.

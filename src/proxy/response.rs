@@ -113,6 +113,7 @@ impl ResponseBuilder<'_> {
             outcome,
             reason: cache_status.detail,
             token_tag: Some(self.tag),
+            application_tag: None,
         }
     }
 
@@ -151,6 +152,7 @@ impl ResponseBuilder<'_> {
             outcome,
             reason: cache_status.detail,
             token_tag: Some(self.tag),
+            application_tag: None,
         }
     }
 
@@ -205,6 +207,7 @@ impl ResponseBuilder<'_> {
             outcome,
             reason: cache_status.detail,
             token_tag: Some(self.tag),
+            application_tag: None,
         }
     }
 }
@@ -225,6 +228,7 @@ pub fn error_response(
         outcome: Outcome::None,
         reason: cache_status.detail,
         token_tag: None,
+        application_tag: None,
     }
 }
 

@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod callers;
 mod certificates;
 mod connections;
 mod rolling;

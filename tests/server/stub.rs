@@ -94,6 +94,7 @@ impl Handler for Stub {
             outcome: Outcome::Hit,
             reason: None,
             token_tag: None,
+            application_tag: None,
         }
     }
 
