@@ -14,6 +14,7 @@ use super::connection_cap::ConnectionCap;
 use super::descriptors::Descriptors;
 use super::memory;
 use crate::config::Config;
+use crate::observability::logging::ClientLog;
 use crate::server::{CertificateRole, InvalidCertificate};
 use crate::support::clock::Now;
 use crate::support::pem;
@@ -49,6 +50,8 @@ pub enum Warning {
     },
     /// A certificate is outside of its validity period.
     Certificate(InvalidCertificate),
+    /// `log.client` is `"certificate"`, and no caller presents a certificate.
+    NoClientCertificates,
 }
 
 impl Warning {
@@ -101,6 +104,10 @@ pub(super) fn warnings(config: &Config, machine: &Machine, now: Now) -> Vec<Warn
     }
     found.extend(readable_by_others(config));
     found.extend(certificates(config, now.unix_seconds()));
+    let has_client_ca = config.server.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    if config.logging.client == ClientLog::Certificate && !has_client_ca {
+        found.push(Warning::NoClientCertificates);
+    }
     if config.server.tls.is_none() && !config.server.address.ip().is_loopback() {
         found.push(Warning::PlainHttp(config.server.address));
     }
@@ -188,6 +195,10 @@ impl fmt::Display for Warning {
                 size(*needed)
             ),
             Self::Certificate(certificate) => certificate.fmt(f),
+            Self::NoClientCertificates => f.write_str(
+                "log.client is \"certificate\", but listen.tls.client_ca is not set: callers present no certificate, and no \
+                 line of the access log names one. Set listen.tls.client_ca, or log.client = \"address\"",
+            ),
         }
     }
 }
@@ -238,5 +249,7 @@ mod tests {
         config.admin.token_file = Some(file("private", 0o600));
         config.freshness.ttl = config.freshness.proof_ttl;
         assert_eq!(warnings(&config, &machine(None)), [], "a certificate is no secret");
+        config.logging.client = ClientLog::Certificate;
+        assert_eq!(warnings(&config, &machine(None)), [Warning::NoClientCertificates]);
     }
 }
