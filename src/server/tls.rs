@@ -102,15 +102,12 @@ impl Reloadable for Tls {
     fn reload(&self, trigger: ReloadTrigger) -> Option<ReloadResult> {
         let now = self.clock.now().unix_seconds();
         let mut state = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
-        let loaded = match self.files.read_if_changed(trigger) {
-            Some(contents) => {
-                let loaded = contents.map_err(Error::Unreadable);
-                loaded.and_then(|contents| load_files(&self.paths, &contents, now))
-            }
-            None => {
-                let old = state.validity;
-                Ok(state.waiting.take_if(|waiting| may_replace(old, waiting.validity, now).is_ok())?)
-            }
+        let loaded = if let Some(contents) = self.files.read_if_changed(trigger) {
+            let contents = contents.map_err(Error::Unreadable);
+            contents.and_then(|contents| load_files(&self.paths, &contents, now))
+        } else {
+            let old = state.validity;
+            Ok(state.waiting.take_if(|waiting| may_replace(old, waiting.validity, now).is_ok())?)
         };
         state.waiting = None;
         let result = match loaded.and_then(|loaded| self.apply(loaded, &mut state, now)) {

@@ -70,7 +70,9 @@ async fn each_change_of_the_fault_of_connections_is_logged_once_with_its_cause()
         (Some(authority.wrong_host()), 2, "tls-name", "elsewhere.example"),
         (Some(authority.expired()), 3, "tls-expired", "certificate expired"),
     ] {
-        certified.iter().for_each(|certified| shown.replace(certified));
+        if let Some(certified) = certified {
+            shown.replace(&certified);
+        }
         for _ in 0..3 {
             let response = serve.get(&path("B2X_1_x"), &token).await;
             assert_eq!(response.status, 502);

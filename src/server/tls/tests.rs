@@ -167,8 +167,8 @@ fn a_certificate_that_was_refused_because_it_was_early_is_used_from_its_first_se
     assert_eq!(tls.reload(ReloadTrigger::Requested), Some(ReloadResult::Failure));
     let (before, old_expiry) = (current(&tls), expiry(&metrics));
     let until = humantime::parse_rfc3339("2036-01-01T00:00:00Z").unwrap();
-    let wait = until.duration_since(clock.now().wall()).unwrap();
-    clock.advance(wait - Duration::from_secs(1));
+    let wait = (until - Duration::from_secs(1)).duration_since(clock.now().wall()).unwrap();
+    clock.advance(wait);
     assert_eq!(tls.reload(ReloadTrigger::Poll), None);
     clock.advance(Duration::from_secs(1));
     assert_eq!(tls.reload(ReloadTrigger::Poll), Some(ReloadResult::Success));

@@ -72,13 +72,13 @@ fn each_throttle_and_breaker_of_an_application_is_logged_when_it_opens_and_not_w
         test.results("b/x", 1, STATUS, 1);
         test.unproven("forged", "c/x", 1).unwrap().record_outcome(CallOutcome::Throttled(seconds(30)));
     });
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let output = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     let logged: Vec<_> =
-        text.lines().filter_map(|line| line.split_once("application=")).map(|part| part.1).collect();
+        output.lines().filter_map(|line| line.split_once("application=")).map(|part| part.1).collect();
     let tag = |app| test.breakers.log_tags.application(test.app(app));
     let expected = [
         format!("{} scope=application cause=throttle-gate seconds=5", tag("a/x")),
         format!("{} scope=resource cause=breaker seconds=1", tag("b/x")),
     ];
-    assert_eq!(logged, expected, "{text}");
+    assert_eq!(logged, expected, "{output}");
 }
