@@ -117,6 +117,7 @@ impl Handler for Proxy {
         let response =
             ResponseBuilder { headers: fields.as_map(), is_conditional, ids, tag: identity.log_tag };
         let (no_store, headers, own_ids) = (client.no_store, fields.clone(), ids.clone());
+        let is_background = matches!(next, NextStep::Refresh(..));
         let request = |stored| {
             Arc::new(FetchRequest {
                 config,
@@ -128,6 +129,7 @@ impl Handler for Proxy {
                 no_store,
                 headers,
                 stored,
+                is_background,
                 ids: own_ids,
             })
         };

@@ -218,7 +218,7 @@ mod tests {
             "/, ;q=1",
             "*/json",
             "*/*;q=",
-            "\"application/json, text/html",
+            "\"application/json",
         ] {
             assert_eq!(format(accept), Some(DEFAULT), "{accept}");
         }
