@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 use self::lookup::{Found, RequestRules};
 use self::prepared::NextStep;
 pub use self::prepared::PreparedRequest;
-use crate::auth::{Claims, HashKeys, Identity, RequestDigest, TokenHash};
+use crate::auth::{Claims, HashKeys, Identity, LogTag, RequestDigest, TokenHash};
 use crate::cache::coalesce::Coalescer;
 use crate::cache::entry::RevalidationFailure;
 use crate::cache::freshness::{Decision, ErrorSource};
@@ -100,6 +100,11 @@ impl Handler for Proxy {
         self.decide(&context).unwrap_or_else(|rejection| Lookup::Ready(self.reject(rejection, ids)))
     }
 
+    fn application_tag(&self, prepared: &Box<PreparedRequest>) -> Option<LogTag> {
+        let claims = prepared.claims.as_ref().ok().filter(|_| prepared.next.waits_for_graph())?;
+        Some(self.0.hash_keys.log_tags().application(claims.application))
+    }
+
     // Runs in the task of the lookup, right after it. A request that has waited for Graph and then needs an entry looks the
     // entry up again: see `find_on_error`.
     async fn respond(
@@ -111,8 +116,6 @@ impl Handler for Proxy {
     ) -> HandlerResponse {
         let PreparedRequest { config, resource, identity, claims, is_proven, client, is_conditional, next } =
             *prepared;
-        let application_tag =
-            claims.ok().map(|claims| self.0.hash_keys.log_tags().application(claims.application));
         let fields = CallerFields::new(headers);
         let response =
             ResponseBuilder { headers: fields.as_map(), is_conditional, ids, tag: identity.log_tag };
@@ -138,14 +141,13 @@ impl Handler for Proxy {
             NextStep::Refresh(found, reason) => {
                 // The caller gets the stale entry now. Later requests get the fresh one.
                 self.refresh(request(Some(Arc::clone(&found.entry))));
-                return response.stale(&found.entry, &found.assessment, reason);
+                Ok(response.stale(&found.entry, &found.assessment, reason))
             }
             NextStep::Fetch(forward, demand, stored) => {
                 self.fetch(request(stored), (forward, demand), client, &response).await
             }
         };
-        let response = result.unwrap_or_else(|rejection| self.reject(rejection, ids));
-        HandlerResponse { application_tag, ..response }
+        result.unwrap_or_else(|rejection| self.reject(rejection, ids))
     }
 
     fn error_response(&self, error_response: ErrorResponse, ids: &Ids) -> HandlerResponse {

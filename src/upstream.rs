@@ -33,6 +33,7 @@ mod connection_fault;
 mod connector;
 mod dns;
 mod error;
+mod error_chain;
 mod failure;
 pub mod fair_queue;
 mod forward_proxy;

@@ -27,8 +27,6 @@ pub struct HandlerResponse {
     pub reason: Option<&'static str>,
     /// Tag of the token in the access log.
     pub token_tag: Option<LogTag>,
-    /// Tag of the application that the token claims, of a request that went to Graph or was to go there.
-    pub application_tag: Option<LogTag>,
 }
 
 /// Result of the part of a request that waits for nothing.
@@ -65,6 +63,12 @@ pub trait Handler: Send + Sync + 'static {
         ids: &Ids,
         config: &Arc<RuntimeConfig>,
     ) -> Lookup<Self::Prepared>;
+
+    /// Returns the tag of the application in the access log, for a request that waits for Graph. The log has the tag also if the
+    /// request ends without a response of the handler.
+    fn application_tag(&self, _prepared: &Self::Prepared) -> Option<LogTag> {
+        None
+    }
 
     /// Responds to a request of `peer` after its lookup.
     ///

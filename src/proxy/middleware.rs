@@ -87,7 +87,7 @@ impl<H: Handler> RequestStack<H> {
             Ok(()) => match self.lookup(&view, &ids, &config) {
                 Lookup::Ready(response) => {
                     let client = ClientFields { setting: config.client_log, peer, user_agent: None };
-                    let record = self.record((config.access_log, client), (head, start), &ids, span);
+                    let record = self.record((config.access_log, &client), (head, start), &ids, span);
                     return ControlFlow::Break(self.finish(response, head, &ids, peer.ip(), record));
                 }
                 Lookup::Continue(prepared) => Ok(prepared),
@@ -119,9 +119,10 @@ impl<H: Handler> RequestStack<H> {
         let client =
             ClientFields { setting: config.client_log, peer: &peer, user_agent: user_agent.as_ref() };
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
-        let record = self.record((config.access_log, client), (&head, start), &ids, span);
+        let mut record = self.record((config.access_log, &client), (&head, start), &ids, span);
         let response = match next {
             Ok(prepared) => {
+                record.set_application(self.handler.application_tag(&prepared));
                 self.handle(prepared, headers, &ids, peer.address(), config.request_timeout).await
             }
             Err(reason) => self.reject(reason, &ids),
@@ -135,7 +136,7 @@ impl<H: Handler> RequestStack<H> {
 
     fn record<'a>(
         &'a self,
-        settings: (AccessLog, ClientFields<'a>),
+        settings: (AccessLog, &'a ClientFields<'a>),
         request: (&'a Parts, Instant),
         ids: &'a Ids,
         span: RequestSpan,

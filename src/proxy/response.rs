@@ -113,7 +113,6 @@ impl ResponseBuilder<'_> {
             outcome,
             reason: cache_status.detail,
             token_tag: Some(self.tag),
-            application_tag: None,
         }
     }
 
@@ -152,7 +151,6 @@ impl ResponseBuilder<'_> {
             outcome,
             reason: cache_status.detail,
             token_tag: Some(self.tag),
-            application_tag: None,
         }
     }
 
@@ -207,7 +205,6 @@ impl ResponseBuilder<'_> {
             outcome,
             reason: cache_status.detail,
             token_tag: Some(self.tag),
-            application_tag: None,
         }
     }
 }
@@ -228,7 +225,6 @@ pub fn error_response(
         outcome: Outcome::None,
         reason: cache_status.detail,
         token_tag: None,
-        application_tag: None,
     }
 }
 

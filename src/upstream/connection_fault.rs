@@ -7,14 +7,13 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::fmt::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::UpstreamFailure;
-use super::error::chain;
+use super::error_chain::ErrorChain;
 use crate::support::labels::Label;
 
 /// State of the connections to Graph, as the log has it.
@@ -74,31 +73,11 @@ impl ConnectionFaults {
     }
 }
 
-/// Messages of an error and its sources. Many errors repeat the message of their source; a message occurs once.
-struct ErrorChain<'a>(&'a (dyn Error + 'static));
-
-impl fmt::Display for ErrorChain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::new();
-        for error in chain(self.0) {
-            let message = error.to_string();
-            if text.contains(&message) {
-                continue;
-            }
-            let separator = if text.is_empty() { "" } else { ": " };
-            write!(text, "{separator}{message}")?;
-        }
-        f.write_str(&text)
-    }
-}
-
 /// Time between two warnings with the same reason.
 const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     #[test]
@@ -117,14 +96,5 @@ mod tests {
         );
         assert!(faults.is_change(TlsExpired, at(361)), "the fault persists");
         assert!(!faults.is_change(TlsExpired, at(500)));
-    }
-
-    #[test]
-    fn the_chain_has_each_message_once() {
-        let inner = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
-        let error = io::Error::new(io::ErrorKind::InvalidData, inner);
-        assert_eq!(ErrorChain(&error).to_string(), "invalid peer certificate: UnknownIssuer");
-        let error = super::super::forward_proxy::tunnel::TunnelError::Io(io::Error::other("closed"));
-        assert_eq!(ErrorChain(&error).to_string(), "the connection to the proxy failed: closed");
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use hyper_util::client::legacy;
 
 use super::dns::ResolveError;
+use super::error_chain::find;
 use super::forward_proxy::tunnel::TunnelError;
 use super::happy_eyeballs::ConnectTimeout;
 use super::reuse::ReuseGuard;
@@ -141,20 +142,6 @@ fn is_exhausted(error: &io::Error) -> bool {
     use nix::errno::Errno;
     let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM, Errno::EADDRNOTAVAIL];
     error.raw_os_error().is_some_and(|code| exhausted.contains(&Errno::from_raw(code)))
-}
-
-/// Returns the first error of a type in a chain.
-fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    chain(error).find_map(|error| error.downcast_ref::<E>())
-}
-
-/// Returns an error and its sources. `source` of an `io::Error` skips the wrapped error, so this function inspects it.
-pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
-        let error: &'a (dyn Error + 'static) = *error;
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        inner.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source())
-    })
 }
 
 #[cfg(test)]

@@ -133,3 +133,20 @@ async fn a_throttled_application_has_the_same_tag_in_the_overview_and_in_each_li
     assert_eq!((&opened[0]["scope"], &opened[0]["seconds"]), (&"application".into(), &60.into()));
     assert!(serve.stop().await.0.success());
 }
+
+#[tokio::test]
+async fn the_line_of_a_caller_that_hung_up_while_graph_was_slow_has_the_tag_of_its_application() {
+    let origin = OriginServer::start().await;
+    origin.any(Reply::silence());
+    let url = origin.url();
+    let serve = Serve::start(&[("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str())]).await;
+    let authorization = format!("Bearer {}", token::mint("a"));
+    let mut client = Client::connect(serve.data).await;
+    client.send_get(&path("B2X_1_x"), &[("authorization", &authorization)]).await.unwrap();
+    origin.wait_for_requests(1).await;
+    drop(client);
+    let line = lines(&serve, ACCESS, 1).await.remove(0);
+    assert_eq!((&line["status"], &line["reason"]), (&499.into(), &"caller-hung-up".into()));
+    assert_eq!(line["application"].as_str().map(str::len), Some(8), "{line}");
+    assert!(serve.stop().await.0.success());
+}

@@ -6,7 +6,7 @@ use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::common::origin::OriginServer;
+use crate::common::origin::{OriginServer, closed_port};
 use crate::common::proxy::path;
 use crate::common::reply::Reply;
 use crate::common::serve::Serve;
@@ -93,4 +93,23 @@ async fn each_change_of_the_fault_of_connections_is_logged_once_with_its_cause()
     let logged = lines(&serve, "connections to Graph work again", 1).await;
     assert!(logged.len() == 1 && logged[0].contains("\"ended\":\"tls-expired\""), "{logged:?}");
     assert!(serve.stop().await.0.success());
+}
+
+#[tokio::test]
+async fn the_error_of_a_forward_proxy_has_no_credentials() {
+    let proxy = format!("http://user:hunter2@{}", closed_port());
+    let env = [
+        ("CONNECTOR_CACHE__GRAPH__BASE_URL", "https://graph.example"),
+        ("CONNECTOR_CACHE__LOG__FILTER", "trace"),
+        ("HTTPS_PROXY", proxy.as_str()),
+    ];
+    let serve = Serve::start(&env).await;
+    let token = token::mint("a");
+    assert_eq!(serve.get(&path("B2X_1_x"), &token).await.status, 502);
+    let logged = lines(&serve, "connections to Graph fail", 1).await;
+    assert!(logged[0].contains("\"reason\":\"connect\"") && logged[0].contains("refused"), "{logged:?}");
+    let (status, out, _) = serve.stop().await;
+    assert!(status.success());
+    let is_secret = |line: &String| line.contains("hunter2") || line.contains(&token[..20]);
+    assert!(!out.iter().any(is_secret), "{out:?}");
 }

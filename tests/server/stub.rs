@@ -94,7 +94,6 @@ impl Handler for Stub {
             outcome: Outcome::Hit,
             reason: None,
             token_tag: None,
-            application_tag: None,
         }
     }
 

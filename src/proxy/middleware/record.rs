@@ -19,7 +19,7 @@ use crate::support::labels::Label;
 pub(super) struct RequestRecord<'a> {
     counts: &'a PerThread,
     access: AccessLog,
-    client: ClientFields<'a>,
+    client: &'a ClientFields<'a>,
     request: &'a Parts,
     ids: &'a Ids,
     start: Instant,
@@ -35,7 +35,7 @@ impl<'a> RequestRecord<'a> {
     /// Starts the record.
     pub(super) fn begin(
         metrics: &'a Metrics,
-        (access, client): (AccessLog, ClientFields<'a>),
+        (access, client): (AccessLog, &'a ClientFields<'a>),
         (request, start): (&'a Parts, Instant),
         ids: &'a Ids,
         span: RequestSpan,
@@ -58,13 +58,17 @@ impl<'a> RequestRecord<'a> {
         }
     }
 
+    /// Sets the tag of the application whose request waits for Graph.
+    pub(super) fn set_application(&mut self, application: Option<LogTag>) {
+        self.application = application;
+    }
+
     /// Takes over the outcome of the response.
     pub(super) fn end(&mut self, response: &HandlerResponse) {
         self.status = response.response.status();
         self.outcome = response.outcome;
         self.reason = response.reason;
         self.token = response.token_tag;
-        self.application = response.application_tag;
     }
 
     /// Writes a line of the access log. It never has the path, the query, the body or a header field, except for the user agent

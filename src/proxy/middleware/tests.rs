@@ -47,7 +47,6 @@ fn stub_response() -> HandlerResponse {
         outcome: Outcome::Hit,
         reason: None,
         token_tag: None,
-        application_tag: None,
     }
 }
 
