@@ -89,10 +89,12 @@ impl App {
         #[cfg(not(feature = "otlp"))]
         let tracer = Tracer::default();
         let runtime = config.runtime(&config, usize::MAX).into_live();
-        let fetcher = fetcher(&config, clock, &metrics, (&tracer, &runtime))?;
+        let hash_keys = HashKeys::random()?;
+        let mut fetcher = fetcher(&config, clock, &metrics, (&tracer, &runtime))?;
+        fetcher.breakers = fetcher.breakers.with_log_tags(hash_keys.log_tags().clone());
         let proxy = Proxy::new(ProxyParts {
             fetcher,
-            hash_keys: HashKeys::random()?,
+            hash_keys,
             coalescer: Coalescer::default(),
             waiting: WaitingRequests::new(&config.waiting_requests),
             refresh_limiter: RefreshLimiter::new(&config.refresh_limit),

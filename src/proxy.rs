@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 use self::lookup::{Found, RequestRules};
 use self::prepared::NextStep;
 pub use self::prepared::PreparedRequest;
-use crate::auth::{Claims, HashKeys, Identity, RequestDigest, TokenHash};
+use crate::auth::{Claims, HashKeys, Identity, LogTag, RequestDigest, TokenHash};
 use crate::cache::coalesce::Coalescer;
 use crate::cache::entry::RevalidationFailure;
 use crate::cache::freshness::{Decision, ErrorSource};
@@ -98,6 +98,11 @@ impl Handler for Proxy {
         }
         let context = LookupContext { request, ids, digest, rules: &rules };
         self.decide(&context).unwrap_or_else(|rejection| Lookup::Ready(self.reject(rejection, ids)))
+    }
+
+    fn application_tag(&self, prepared: &Box<PreparedRequest>) -> Option<LogTag> {
+        let claims = prepared.claims.as_ref().ok().filter(|_| prepared.next.waits_for_graph())?;
+        Some(self.0.hash_keys.log_tags().application(claims.application))
     }
 
     // Runs in the task of the lookup, right after it. A request that has waited for Graph and then needs an entry looks the

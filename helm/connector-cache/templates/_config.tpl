@@ -52,6 +52,7 @@
 - cache.client_directives
 - log.filter
 - log.access
+- log.client
 {{- end -}}
 
 {{/* `config` as sections of the TOML file, with what other values set. */}}
