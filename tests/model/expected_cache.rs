@@ -138,12 +138,12 @@ impl ExpectedCache {
         let (_, Kept { response: entry, .. }) = self.found(history, (who, token), resource)?;
         let response = &history.responses[entry];
         let own = response.token == who && response.kind.has_tag();
-        (own && self.is_recent(history, entry, now) && token.usable_until.is_some_and(|end| now.ms < end))
+        (own && Self::is_recent(history, entry, now) && token.usable_until.is_some_and(|end| now.ms < end))
             .then_some(entry)
     }
 
     /// Whether the token got the body of a response within the last hour.
-    pub fn is_recent(&self, history: &History, response: usize, now: Moment) -> bool {
+    pub fn is_recent(history: &History, response: usize, now: Moment) -> bool {
         now.ms - history.responses[history.responses[response].whole].asked.ms < 3_600_000
     }
 

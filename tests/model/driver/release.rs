@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{Done, Driver, HeldRequest, Mismatch, PATIENCE};
-use crate::expected_cache::may_be_stored;
+use crate::expected_cache::{ExpectedCache, may_be_stored};
 use crate::graph::{Event, GraphRequest, Reply};
 use crate::graph_policy;
 use crate::history::GraphResponse;
@@ -179,7 +179,7 @@ impl Driver<'_> {
         };
         let (kind, asked) = (self.policy_for(&sent), self.now());
         // The follower has waited: its validator may have become too old.
-        sent.about = sent.about.filter(|about| self.expected_cache.is_recent(&self.history, *about, asked));
+        sent.about = sent.about.filter(|about| ExpectedCache::is_recent(&self.history, *about, asked));
         self.check_request(id, &sent, &request)?;
         let waiters = std::iter::once((id, sent.clone())).collect();
         self.held.insert(id, HeldRequest { request, sent, kind, asked, flight: false, waiters });
