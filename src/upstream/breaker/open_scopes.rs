@@ -13,7 +13,7 @@ use crate::http::rejection::Rejection;
 pub struct OpenScopes {
     /// Number of all.
     pub total: usize,
-    /// Those with the longest time left, the longest first.
+    /// Scopes with the longest time left, the longest first.
     pub longest: Vec<OpenScope>,
 }
 
