@@ -23,7 +23,7 @@ use hyper::body::Incoming;
 use crate::admin::readiness::{Readiness, ReadinessState};
 use crate::http::error::Response;
 use crate::observability::metrics::{ExpositionFormat, Metrics, ReloadSource};
-use crate::server::{self, Drain, ServerLimits, Service};
+use crate::server::{self, Drain, Peer, ServerLimits, Service};
 use crate::shared::{PurgeConfirmation, SharedPurge};
 use crate::support::watched_files::ReloadResult;
 use crate::support::watched_files::{ReloadTrigger, Reloadable};
@@ -193,18 +193,18 @@ impl<C: CacheAdmin> Service for Admin<C> {
     type Pending = ();
 
     /// Leaves all requests to the asynchronous part: an operator's request may take its time.
-    fn try_respond(&self, _: &Parts, _: bool, _: SocketAddr) -> ControlFlow<Response, ()> {
+    fn try_respond(&self, _: &Parts, _: bool, _: &Peer) -> ControlFlow<Response, ()> {
         ControlFlow::Continue(())
     }
 
-    async fn respond(&self, (): (), head: Parts, content: Option<Incoming>, peer: SocketAddr) -> Response {
+    async fn respond(&self, (): (), head: Parts, content: Option<Incoming>, peer: Peer) -> Response {
         if content.is_some() {
             return response::with_connection_close(response::error(
                 StatusCode::BAD_REQUEST,
                 "requests to the admin port must not have a body",
             ));
         }
-        let response = self.route(&head, peer).await;
+        let response = self.route(&head, peer.address()).await;
         if head.method == Method::HEAD { response::without_body(response) } else { response }
     }
 }
@@ -231,5 +231,5 @@ const INDEX: &str = "connector-cache\n\n\
     GET    /metrics   counters and gauges for Prometheus\n\
     GET    /livez     200 while the process runs\n\
     GET    /readyz    200 while the process accepts requests\n\
-    GET    /cache     counts and configuration\n\
+    GET    /cache     counts, configuration, and throttled callers by tag\n\
     DELETE /cache     drops the entries that flow=, tenant= and subject= select; all without them\n";

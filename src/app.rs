@@ -90,8 +90,9 @@ impl App {
         #[cfg(not(feature = "otlp"))]
         let tracer = Tracer::default();
         let runtime = config.runtime(&config, usize::MAX).into_live();
-        let fetcher = fetcher(&config, clock, &metrics, (&tracer, &runtime))?;
+        let mut fetcher = fetcher(&config, clock, &metrics, (&tracer, &runtime))?;
         let hash_keys = fetcher.shared.hash_keys(HashKeys::random()?);
+        fetcher.breakers = fetcher.breakers.with_log_tags(hash_keys.log_tags().clone());
         let proxy = Proxy::new(ProxyParts {
             fetcher,
             hash_keys,

@@ -23,6 +23,6 @@ pub use self::expiry::TokenExpiry;
 pub use self::hash::{ClaimHash, ClaimKind, Principal, TokenHash};
 pub use self::hash_keys::{HashKeys, NoRandomness};
 pub use self::identity::Identity;
-pub use self::log_tag::LogTag;
+pub use self::log_tag::{LogTag, LogTagKey};
 pub use self::request_digest::RequestDigest;
 pub use self::token::Token;

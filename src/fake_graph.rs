@@ -41,7 +41,7 @@ use tokio::task::JoinHandle;
 
 pub use self::caller::{GLOBAL_ADMINISTRATOR, USER_FLOW_ADMINISTRATOR};
 pub use self::clock::NowFn;
-pub use self::directory::{Flow, FlowKind, Step};
+pub use self::directory::{Flow, FlowCollection, Step};
 pub use self::names::{app_id, service_principal_id, user_id};
 pub use self::request_log::RecordedRequest;
 pub use self::sample::{B2C_SIGN_UP, BARE, CONTOSO, FABRIKAM, INVITATIONS, NORTHWIND, PARTNERS, SIGN_UP};

@@ -110,7 +110,11 @@ fn check(file: Option<&Path>, strict: bool, connect: bool) -> ExitCode {
         Err(error) => return fail(EXIT_FAILURE, &format!("a start would fail: {error}")),
     };
     for warning in &warnings {
-        let _ = writeln!(std::io::stderr(), "connector-cache: warning: {warning}");
+        let level = if warning.is_error() { "error" } else { "warning" };
+        let _ = writeln!(std::io::stderr(), "connector-cache: {level}: {warning}");
+    }
+    if warnings.iter().any(app::Warning::is_error) {
+        return ExitCode::from(EXIT_FAILURE);
     }
     if connect && let Err(code) = check_connections(&effective.config) {
         return code;
@@ -186,7 +190,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CONNECTOR_C
 const AFTER_HELP: &str = "\
 Variables CONNECTOR_CACHE__<SECTION>__<KEY> override the file: CONNECTOR_CACHE__CACHE__TTL=1m.
 
-Exit codes: 0 clean stop, 1 failed start, 64 invalid usage or configuration.";
+Exit codes: 0 clean stop, 1 failed start or a configuration that cannot work, 64 invalid usage or configuration.";
 /// `EX_USAGE` of sysexits.h.
 const EXIT_USAGE: u8 = 64;
 const EXIT_FAILURE: u8 = 1;

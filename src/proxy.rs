@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use self::lookup::{Found, RequestRules};
 use self::prepared::NextStep;
 pub use self::prepared::PreparedRequest;
-use crate::auth::{Claims, HashKeys, Identity, RequestDigest, TokenHash};
+use crate::auth::{Claims, HashKeys, Identity, LogTag, RequestDigest, TokenHash};
 use crate::cache::coalesce::Coalescer;
 use crate::cache::entry::RevalidationFailure;
 use crate::cache::freshness::{Decision, ErrorSource};
@@ -101,6 +101,11 @@ impl Handler for Proxy {
         self.decide(&context).unwrap_or_else(|rejection| Lookup::Ready(self.reject(rejection, ids)))
     }
 
+    fn application_tag(&self, prepared: &Box<PreparedRequest>) -> Option<LogTag> {
+        let claims = prepared.claims.as_ref().ok().filter(|_| prepared.next.waits_for_graph())?;
+        Some(self.0.hash_keys.log_tags().application(claims.application))
+    }
+
     // Runs in the task of the lookup, right after it. A request that has waited for Graph and then needs an entry looks the
     // entry up again: see `find_on_error`.
     async fn respond(
@@ -116,6 +121,7 @@ impl Handler for Proxy {
         let response =
             ResponseBuilder { headers: fields.as_map(), is_conditional, ids, tag: identity.log_tag };
         let (no_store, headers, own_ids) = (client.no_store, fields.clone(), ids.clone());
+        let is_background = matches!(next, NextStep::Refresh(..));
         let request = |stored| {
             Arc::new(FetchRequest {
                 config,
@@ -127,6 +133,7 @@ impl Handler for Proxy {
                 no_store,
                 headers,
                 stored,
+                is_background,
                 ids: own_ids,
             })
         };

@@ -3,14 +3,16 @@
 //! Both ports use it. The server accepts a connection, checks limits and timeouts, passes each request to a
 //! [`Service`] and writes the response. It knows no route, no token and no cache.
 
-mod cert_expiry;
+mod cert_validity;
 mod connection;
 mod evictor;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod invalid_certificate;
 mod listener;
 mod metrics;
+mod peer;
 mod per_address;
 mod rejection;
 mod settings;
@@ -29,7 +31,10 @@ use hyper::body::Incoming;
 use crate::http::error::Response;
 use crate::http::validate::MessageLimits;
 
+pub(crate) use invalid_certificate::CertificateRole;
+pub use invalid_certificate::InvalidCertificate;
 pub use listener::{Server, bind};
+pub use peer::Peer;
 pub use rejection::ConnRejection;
 pub use settings::{ServerSettings, SettingsSnapshot};
 pub use workers::{RUNTIME_SHUTDOWN_TIMEOUT, WorkerThreads, Workers};
@@ -48,7 +53,7 @@ pub trait Service: Send + Sync + 'static {
         &self,
         head: &Parts,
         has_content: bool,
-        peer: SocketAddr,
+        peer: &Peer,
     ) -> ControlFlow<Response, Self::Pending>;
 
     /// Responds to one request after [`Service::try_respond`]. Dropped when the caller hangs up. `content` is the body of
@@ -58,7 +63,7 @@ pub trait Service: Send + Sync + 'static {
         pending: Self::Pending,
         head: Parts,
         content: Option<Incoming>,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> impl Future<Output = Response> + Send;
 }
 

@@ -79,8 +79,10 @@ fn check_reads_every_file_that_the_configuration_names() {
         ("CONNECTOR_CACHE__LISTEN__TLS__CERTIFICATE", broken),
         ("CONNECTOR_CACHE__LISTEN__TLS__KEY", broken),
     ];
-    let keys =
-        [("CONNECTOR_CACHE__ADMIN__TOKEN_FILE", "/nowhere"), ("CONNECTOR_CACHE__GRAPH__CA_FILE", broken)];
+    let empty = dir.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    let token = empty.to_str().unwrap();
+    let keys = [("CONNECTOR_CACHE__ADMIN__TOKEN_FILE", token), ("CONNECTOR_CACHE__GRAPH__CA_FILE", broken)];
     let cases = [(&tls[..], "listen.tls"), (&keys[..1], "admin.token_file"), (&keys[1..], "graph.ca_file")];
     for (variables, part) in cases {
         let output = run(&["check"], variables);
@@ -88,6 +90,15 @@ fn check_reads_every_file_that_the_configuration_names() {
         assert!(err(&output).starts_with("connector-cache: a start would fail: "), "{}", err(&output));
         assert!(err(&output).contains(part), "{}", err(&output));
     }
+}
+
+#[test]
+fn check_warns_about_a_file_that_is_on_another_machine() {
+    let elsewhere = [("CONNECTOR_CACHE__ADMIN__TOKEN_FILE", "/nowhere/token")];
+    let output = run(&["check"], &elsewhere);
+    assert_eq!((output.status.code(), errors(&output)), (Some(0), String::new()));
+    assert!(err(&output).contains("warning: admin.token_file: "), "{}", err(&output));
+    assert_eq!(run(&["check", "--strict"], &elsewhere).status.code(), Some(64));
 }
 
 #[test]

@@ -69,6 +69,16 @@ fn the_charts_bounds_are_those_of_the_schema() {
     );
 }
 
+#[test]
+fn the_charts_live_keys_are_those_that_a_reload_applies() {
+    check_part(
+        "helm/connector-cache/templates/_config.tpl",
+        "{{- define \"connector-cache.live\" -}}\n",
+        "{{- end -}}\n",
+        &chart::live(&keys()),
+    );
+}
+
 /// The reference of all keys, with the built-in defaults.
 fn keys() -> Vec<KeyReference> {
     EffectiveConfig::load(None, std::iter::empty()).unwrap().reference()

@@ -8,6 +8,8 @@ mod files;
 mod imports;
 #[path = "tidy/levels.rs"]
 mod levels;
+#[path = "tidy/log_directives.rs"]
+mod log_directives;
 #[path = "tidy/references.rs"]
 mod references;
 #[path = "tidy/security.rs"]

@@ -22,7 +22,7 @@ use connector_cache::proxy::handler::{Handler, HandlerResponse, Lookup};
 use connector_cache::proxy::middleware::RequestStack;
 use connector_cache::proxy::response;
 use connector_cache::proxy::runtime_config::RuntimeConfig;
-use connector_cache::server::{Config, Service, fuzzing::serve_connection};
+use connector_cache::server::{Config, Peer, Service, fuzzing::serve_connection};
 use connector_cache::support::clock::Clock;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
@@ -119,12 +119,7 @@ struct Recorder {
 impl Service for Recorder {
     type Pending = <RequestStack<Stub> as Service>::Pending;
 
-    fn try_respond(
-        &self,
-        head: &Parts,
-        has_body: bool,
-        peer: SocketAddr,
-    ) -> ControlFlow<Response, Self::Pending> {
+    fn try_respond(&self, head: &Parts, has_body: bool, peer: &Peer) -> ControlFlow<Response, Self::Pending> {
         let asked = RequestView { head: head.method == Method::HEAD, body: has_body };
         self.asked.lock().expect("one thread").push(asked);
         self.layers.try_respond(head, has_body, peer)
@@ -135,7 +130,7 @@ impl Service for Recorder {
         pending: Self::Pending,
         head: Parts,
         content: Option<Incoming>,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Response {
         Service::respond(&self.layers, pending, head, content, peer).await
     }

@@ -11,6 +11,7 @@ use crate::proxy::Proxy;
 use crate::proxy::runtime_config::LiveConfig;
 use crate::shared::{PurgeNames, SharedPurge};
 use crate::support::labels::Label;
+use crate::upstream::breaker::OpenScope;
 use crate::upstream::metrics::PermitKind;
 
 /// [`CacheAdmin`] of a proxy.
@@ -53,16 +54,29 @@ impl Overview {
     }
 }
 
+/// Returns the entry of a breaker or throttle.
+fn throttled(scope: &OpenScope) -> Value {
+    json!({
+        "scope": scope.kind.as_str(),
+        "tag": scope.tag.map(|tag| tag.to_string()),
+        "cause": scope.cause.as_str(),
+        "left_seconds": scope.left_seconds(),
+    })
+}
+
 impl CacheAdmin for Overview {
     fn overview(&self) -> Value {
         let inner = self.proxy.inner();
         let size = inner.fetcher.store.size();
+        let open = inner.fetcher.breakers.open_scopes(MAX_LISTED_SCOPES);
         json!({
             "entries": size.entries,
             "tokens_with_proofs": size.tokens,
             "bytes": size.bytes,
             "capacity_bytes": self.max_bytes,
             "flights": inner.coalescer.count(),
+            "throttled_total": open.total,
+            "throttled": open.longest.iter().map(throttled).collect::<Vec<_>>(),
             "shared": inner.fetcher.shared.overview(),
             "configuration": self.configuration(),
         })
@@ -114,3 +128,6 @@ impl CacheAdmin for Overview {
         }
     }
 }
+
+/// Breakers and throttles in the overview.
+const MAX_LISTED_SCOPES: usize = 50;

@@ -16,9 +16,10 @@ use crate::support::clock::Clock;
 pub fn check(config: &Config, cores: usize) -> Result<Vec<Warning>, StartError> {
     let mut readable = config.clone();
     let missing = remove_missing_files(&mut readable);
-    App::with_workers(Workers::default(), readable, Clock::system())?.read_files()?;
+    let clock = Clock::system();
+    App::with_workers(Workers::default(), readable, clock.clone())?.read_files()?;
     let machine = Machine::current(config.server.threads.unwrap_or(cores));
-    Ok(missing.into_iter().chain(warnings(config, &machine)).collect())
+    Ok(missing.into_iter().chain(warnings(config, &machine, clock.now())).collect())
 }
 
 /// Removes the settings with files that do not exist. The files of `listen.tls` are used together.

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use crate::app::{App, Listeners, StartError, bind, stop_on_signal};
+use crate::auth::LogTag;
 use crate::cache::outcome::Outcome;
 use crate::config::{Config, ConfigError, EffectiveConfig};
 use crate::fake_graph::{B2C_SIGN_UP, CONTOSO, FakeGraph, Options, SIGN_UP};
@@ -180,6 +181,10 @@ impl Handler for RequestPrinter {
             self.print(response, started.elapsed());
         }
         lookup.map(|prepared| (started, prepared))
+    }
+
+    fn application_tag(&self, (_, prepared): &Self::Prepared) -> Option<LogTag> {
+        self.proxy.application_tag(prepared)
     }
 
     async fn respond(

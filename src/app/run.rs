@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::background::{announce_drain, watch};
 use super::connection_cap::ConnectionCap;
 use super::reload::{self, LiveConfiguration};
-use super::warnings::{Machine, warnings};
+use super::warnings::{Machine, Warning, warnings};
 use super::{App, Listeners, StartError};
 use crate::admin::Admin;
 use crate::admin::overview::Overview;
@@ -25,6 +25,7 @@ use crate::proxy::Proxy;
 use crate::proxy::handler::Handler;
 use crate::proxy::middleware::RequestStack;
 use crate::server::{Server, ServerSettings};
+use crate::support::clock::Clock;
 use crate::support::watched_files::{DisplayPath, Reloadable};
 
 impl App {
@@ -40,7 +41,7 @@ impl App {
         let config_file = self.live_sources.as_ref().and_then(|live| live.sources.file().map(Path::to_owned));
         let readiness = Readiness::default();
         let admin = self.admin(&readiness, log.clone())?;
-        let admin_server = Server::new(&self.config.admin.server(), &self.metrics)?;
+        let admin_server = Server::new(&self.config.admin.server(), self.clock(), &self.metrics)?;
         let max_connections = self.descriptors.map_or(usize::MAX, |descriptors| {
             ConnectionCap::new(descriptors, &self.config, self.workers.count()).connections
         });
@@ -78,6 +79,10 @@ impl App {
         Ok(())
     }
 
+    fn clock(&self) -> &Clock {
+        &self.proxy.inner().fetcher.clock
+    }
+
     fn admin(
         &self,
         readiness: &Readiness,
@@ -97,7 +102,7 @@ impl App {
     fn data_server(&self, max_connections: usize) -> Result<Server, StartError> {
         self.runtime.store(Arc::new(self.config.runtime(&self.config, max_connections)));
         let live = Arc::clone(&self.runtime);
-        Ok(Server::new(&self.config.server, &self.metrics)?
+        Ok(Server::new(&self.config.server, self.clock(), &self.metrics)?
             .with_settings(ServerSettings::live(move || Arc::clone(&live.load().server)))
             .with_workers(self.workers.clone())
             .with_connection_gauge(self.metrics.connections_open.clone())
@@ -133,9 +138,8 @@ impl App {
     }
 
     fn log_warnings(&self) {
-        for warning in warnings(&self.config, &Machine::current(self.workers.count())) {
-            tracing::warn!("{warning}");
-        }
+        let machine = Machine::current(self.workers.count());
+        warnings(&self.config, &machine, self.clock().now()).iter().for_each(Warning::log);
     }
 
     /// Returns all parts with files to reload: the admin token, the certificates and the configuration.

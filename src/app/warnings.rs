@@ -14,9 +14,14 @@ use super::connection_cap::ConnectionCap;
 use super::descriptors::Descriptors;
 use super::memory;
 use crate::config::Config;
+use crate::observability::logging::ClientLog;
+use crate::server::{CertificateRole, InvalidCertificate};
+use crate::support::clock::Now;
+use crate::support::pem;
 use crate::support::watched_files::DisplayPath;
 
-/// A warning. Its text says what was found, what is expected, and which key to change.
+/// A warning, or an error that does not prevent a start ([`Warning::is_error`]). Its text says what was found, what is
+/// expected, and which key to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
     /// `cache.ttl` is longer than `cache.proof_ttl`.
@@ -43,6 +48,26 @@ pub enum Warning {
         /// Memory of the process with all limits reached, in bytes.
         needed: u64,
     },
+    /// A certificate is outside of its validity period.
+    Certificate(InvalidCertificate),
+    /// `log.client` is `"certificate"`, and no caller presents a certificate.
+    NoClientCertificates,
+}
+
+impl Warning {
+    /// Returns whether the proxy cannot work with the setting, although it starts.
+    pub fn is_error(&self) -> bool {
+        matches!(self, Self::Certificate(certificate) if certificate.is_error())
+    }
+
+    /// Logs the warning.
+    pub(super) fn log(&self) {
+        if self.is_error() {
+            tracing::error!("{self}");
+        } else {
+            tracing::warn!("{self}");
+        }
+    }
 }
 
 /// Facts about the machine that a configuration is compared with.
@@ -63,8 +88,8 @@ impl Machine {
     }
 }
 
-/// Returns all warnings about `config` on `machine`.
-pub(super) fn warnings(config: &Config, machine: &Machine) -> Vec<Warning> {
+/// Returns all warnings about `config` on `machine` at the time `now`.
+pub(super) fn warnings(config: &Config, machine: &Machine, now: Now) -> Vec<Warning> {
     let mut found = Vec::new();
     let (ttl, proof_ttl) = (config.freshness.ttl, config.freshness.proof_ttl);
     if ttl > proof_ttl {
@@ -78,6 +103,11 @@ pub(super) fn warnings(config: &Config, machine: &Machine) -> Vec<Warning> {
         }
     }
     found.extend(readable_by_others(config));
+    found.extend(certificates(config, now.unix_seconds()));
+    let has_client_ca = config.server.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    if config.logging.client == ClientLog::Certificate && !has_client_ca {
+        found.push(Warning::NoClientCertificates);
+    }
     if config.server.tls.is_none() && !config.server.address.ip().is_loopback() {
         found.push(Warning::PlainHttp(config.server.address));
     }
@@ -103,6 +133,23 @@ fn readable_by_others(config: &Config) -> impl Iterator<Item = Warning> {
         .chain(shared)
         .filter(|(_, path)| is_readable_by_others(path))
         .map(|(key, path)| Warning::ReadableByOthers(key, path))
+}
+
+/// Checks the validity period of each certificate in a file. Other problems of a file prevent the start.
+fn certificates(config: &Config, now: u64) -> Vec<Warning> {
+    use CertificateRole::{Chain, ClientCa, GraphCa, Server};
+    let tls = config.server.tls.as_ref();
+    let files = [
+        ([Server, Chain], tls.map(|tls| &tls.certificate)),
+        ([ClientCa; 2], tls.and_then(|tls| tls.client_ca.as_ref())),
+        ([GraphCa; 2], config.upstream.ca_file.as_ref()),
+    ];
+    let read = |path: &Path| pem::certificates(&std::fs::read(path).ok()?).ok();
+    let files = files.into_iter().filter_map(|(roles, path)| {
+        let path = path?;
+        Some(InvalidCertificate::find(roles, path, &read(path)?, now))
+    });
+    files.flatten().map(Warning::Certificate).collect()
 }
 
 fn is_readable_by_others(path: &Path) -> bool {
@@ -154,6 +201,11 @@ impl fmt::Display for Warning {
                 size(*limit),
                 size(*needed)
             ),
+            Self::Certificate(certificate) => certificate.fmt(f),
+            Self::NoClientCertificates => f.write_str(
+                "log.client is \"certificate\", but listen.tls.client_ca is not set: callers present no certificate, and no \
+                 line of the access log names one. Set listen.tls.client_ca, or log.client = \"address\"",
+            ),
         }
     }
 }
@@ -162,6 +214,11 @@ impl fmt::Display for Warning {
 mod tests {
     use super::*;
     use crate::server::TlsFiles;
+    use crate::support::clock::Clock;
+
+    fn warnings(config: &Config, machine: &Machine) -> Vec<Warning> {
+        super::warnings(config, machine, Clock::system().now())
+    }
 
     fn machine(memory_limit: Option<u64>) -> Machine {
         Machine { descriptors: None, threads: 2, memory_limit }
@@ -199,5 +256,7 @@ mod tests {
         config.admin.token_file = Some(file("private", 0o600));
         config.freshness.ttl = config.freshness.proof_ttl;
         assert_eq!(warnings(&config, &machine(None)), [], "a certificate is no secret");
+        config.logging.client = ClientLog::Certificate;
+        assert_eq!(warnings(&config, &machine(None)), [Warning::NoClientCertificates]);
     }
 }

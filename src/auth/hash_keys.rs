@@ -1,7 +1,5 @@
 //! Keys under which a process hashes tokens and claims.
 
-use std::hash::RandomState;
-
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
@@ -9,7 +7,7 @@ use zeroize::Zeroizing;
 use super::claims;
 use super::hash::prefix;
 use super::keyed_hash::KeyedHash;
-use super::{ClaimHash, ClaimKind};
+use super::{ClaimHash, ClaimKind, LogTagKey};
 
 /// Keys under which a process hashes secrets that it must not store.
 ///
@@ -17,7 +15,7 @@ use super::{ClaimHash, ClaimKind};
 pub struct HashKeys {
     pub(super) tokens: KeyedHash,
     pub(super) claims: hmac::Key,
-    pub(super) log: RandomState,
+    pub(super) log: LogTagKey,
 }
 
 impl HashKeys {
@@ -29,7 +27,12 @@ impl HashKeys {
         let derive = |purpose: &str| hmac::sign(&root, purpose.as_bytes());
         let tokens = KeyedHash::new(prefix(Zeroizing::new(prefix::<16>(derive("hash").as_ref())).as_ref()));
         let claims = hmac::Key::new(hmac::HMAC_SHA256, derive("claims").as_ref());
-        Ok(Self { tokens, claims, log: RandomState::new() })
+        Ok(Self { tokens, claims, log: LogTagKey::default() })
+    }
+
+    /// Returns the key of the tags in the log.
+    pub fn log_tags(&self) -> &LogTagKey {
+        &self.log
     }
 
     /// Replaces the key of claims: replicas that share a store hash equal claims equally. Tokens are hashed under a key of the

@@ -1,10 +1,7 @@
 //! `Authorization` field to identity.
 
-use std::hash::BuildHasher;
-
 use http::{HeaderMap, header};
 
-use super::hash::prefix;
 use super::{HashKeys, LogTag, Token, TokenHash};
 use crate::http::rejection::Rejection;
 
@@ -34,7 +31,7 @@ impl Identity {
         let token_hash = TokenHash(hash_keys.tokens.hash(&[token]));
         let mut line = line.clone();
         line.set_sensitive(true);
-        let log_tag = LogTag(prefix(&hash_keys.log.hash_one(token_hash).to_be_bytes()));
+        let log_tag = hash_keys.log.token(token_hash);
         Ok(Self { token: Token(line), token_hash, log_tag })
     }
 }

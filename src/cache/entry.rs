@@ -250,6 +250,11 @@ impl Entry {
         self.backoff.try_start(token, now)
     }
 
+    /// Returns whether a revalidation has shown that Graph has no content for the resource any more.
+    pub fn has_no_content_upstream(&self) -> bool {
+        self.backoff.has_no_content_upstream()
+    }
+
     /// Ends the backoff after a failed revalidation.
     pub(super) fn reset_backoff(&self) {
         self.backoff.reset();

@@ -22,6 +22,7 @@ impl Config {
         RuntimeConfig {
             freshness: freshness::Config { freshness: started.freshness.freshness, ..self.freshness },
             access_log: self.logging.access,
+            client_log: self.logging.client,
             request_timeout: limits.request_timeout,
             message_limits: limits.message_limits(),
             timeouts: Timeouts { first_byte: self.upstream.first_byte_timeout, total: self.upstream.timeout },
@@ -59,4 +60,5 @@ pub const LIVE: &[&str] = &[
     "cache.client_directives",
     "log.filter",
     "log.access",
+    "log.client",
 ];

@@ -20,7 +20,7 @@ labels! {
 
 labels! {
     /// The kind of a user flow, by the collection that it is in.
-    pub enum FlowKind {
+    pub enum FlowCollection {
         /// A flow for guests of a workforce tenant.
         B2x = "b2xUserFlows",
         /// A flow of an Azure AD B2C tenant. On beta only.
@@ -31,7 +31,7 @@ labels! {
 /// A user flow and the connectors of its steps. A step without a connector is `null` in the response.
 #[derive(Clone, Debug)]
 pub struct Flow {
-    kind: FlowKind,
+    kind: FlowCollection,
     id: String,
     connectors: HashMap<Step, Value>,
 }
@@ -39,12 +39,12 @@ pub struct Flow {
 impl Flow {
     /// Creates a flow without connectors. Graph's ids begin with `B2X_1_`.
     pub fn new(id: &str) -> Self {
-        Self { kind: FlowKind::B2x, id: id.to_owned(), connectors: HashMap::new() }
+        Self { kind: FlowCollection::B2x, id: id.to_owned(), connectors: HashMap::new() }
     }
 
     /// Creates a B2C flow without connectors. Graph's ids begin with `B2C_1_`.
     pub fn b2c(id: &str) -> Self {
-        Self { kind: FlowKind::B2c, ..Self::new(id) }
+        Self { kind: FlowCollection::B2c, ..Self::new(id) }
     }
 
     /// Sets the connector of a step: the JSON of an `identityApiConnector`, for example from the module `connector`.
@@ -60,7 +60,7 @@ impl Flow {
     }
 
     /// Returns the flow's kind.
-    pub fn kind(&self) -> FlowKind {
+    pub fn kind(&self) -> FlowCollection {
         self.kind
     }
 
@@ -96,7 +96,7 @@ impl Directory {
         self.tenants.contains_key(tenant)
     }
 
-    pub(crate) fn flow(&self, tenant: &str, kind: FlowKind, flow: &str) -> Option<&Flow> {
+    pub(crate) fn flow(&self, tenant: &str, kind: FlowCollection, flow: &str) -> Option<&Flow> {
         self.tenants.get(tenant)?.get(&(kind.as_str(), flow.to_owned()))
     }
 

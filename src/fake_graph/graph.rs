@@ -16,7 +16,7 @@ use super::clock::NowFn;
 use super::directory::Directory;
 use super::faults::Faults;
 use super::issuer::{InvalidToken, Issuer};
-use super::request::{ConfigurationRequest, InvalidRequest};
+use super::request::{ConfigurationRequest, UnsupportedRequest};
 use super::request_log::RequestLog;
 use super::response::{ChunkedBody, GraphResponse, ResponsePreferences};
 use super::sample::PlantedSecrets;
@@ -95,10 +95,10 @@ impl GraphService {
         let request =
             ConfigurationRequest::parse(parts.uri.path(), parts.uri.query().unwrap_or_default(), accept);
         let request = request.map_err(|error| match error {
-            InvalidRequest::UnknownRoute => {
+            UnsupportedRequest::UnknownRoute => {
                 not_found("Requested API is not supported. Please check the path.")
             }
-            InvalidRequest::InvalidQuery(message) => {
+            UnsupportedRequest::InvalidQuery(message) => {
                 GraphResponse::error(StatusCode::BAD_REQUEST, "BadRequest", message)
             }
         })?;

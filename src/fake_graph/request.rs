@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::directory::{FlowKind, Step};
+use super::directory::{FlowCollection, Step};
 use crate::support::labels::Label;
 
 /// A request for the configuration of one flow.
@@ -12,7 +12,7 @@ use crate::support::labels::Label;
 pub(crate) struct ConfigurationRequest {
     /// `v1.0` or `beta`.
     pub(crate) version: &'static str,
-    pub(crate) kind: FlowKind,
+    pub(crate) kind: FlowCollection,
     pub(crate) flow: String,
     pub(crate) expand: Vec<ExpandItem>,
     pub(crate) select: Vec<String>,
@@ -57,7 +57,7 @@ impl ODataMetadata {
 
 /// Reasons for a 404 or 400.
 #[derive(Debug, PartialEq)]
-pub(crate) enum InvalidRequest {
+pub(crate) enum UnsupportedRequest {
     /// The path has no route: 404.
     UnknownRoute,
     /// The query is invalid: 400 with this message.
@@ -65,8 +65,8 @@ pub(crate) enum InvalidRequest {
 }
 
 impl ConfigurationRequest {
-    pub(crate) fn parse(path: &str, query: &str, accept: &str) -> Result<Self, InvalidRequest> {
-        let (version, kind, flow) = route(path).ok_or(InvalidRequest::UnknownRoute)?;
+    pub(crate) fn parse(path: &str, query: &str, accept: &str) -> Result<Self, UnsupportedRequest> {
+        let (version, kind, flow) = route(path).ok_or(UnsupportedRequest::UnknownRoute)?;
         let compatible = accept.split([';', ',']).any(|part| part.trim() == "IEEE754Compatible=true");
         let mut request = Self {
             version,
@@ -90,13 +90,13 @@ impl ConfigurationRequest {
                 let message = format!(
                     "Query option '${option}' was specified more than once, but it must be specified at most once."
                 );
-                return Err(InvalidRequest::InvalidQuery(message));
+                return Err(UnsupportedRequest::InvalidQuery(message));
             }
             match option.as_str() {
                 "expand" => request.expand = expansions(&value, version)?,
                 "select" => request.select = identifiers(&value)?,
                 _ => {
-                    return Err(InvalidRequest::InvalidQuery(format!(
+                    return Err(UnsupportedRequest::InvalidQuery(format!(
                         "The query parameter '${option}' is not supported."
                     )));
                 }
@@ -113,7 +113,7 @@ pub(crate) fn flow_in_path(path: &str) -> Option<&str> {
 }
 
 /// Parses a path. Graph ignores the letter case of its names, not of the id.
-fn route(path: &str) -> Option<(&'static str, FlowKind, &str)> {
+fn route(path: &str) -> Option<(&'static str, FlowCollection, &str)> {
     let (version, rest) = path.strip_prefix('/')?.split_once('/')?;
     let version = ["v1.0", "beta"].into_iter().find(|known| known.eq_ignore_ascii_case(version))?;
     let is = |segment: &str, name: &str| segment.eq_ignore_ascii_case(name);
@@ -127,13 +127,13 @@ fn route(path: &str) -> Option<(&'static str, FlowKind, &str)> {
         }
         _ => return None,
     };
-    let kind = *FlowKind::ALL.iter().find(|kind| is(collection, kind.as_str()))?;
-    let exists = kind == FlowKind::B2x || version == "beta";
+    let kind = *FlowCollection::ALL.iter().find(|kind| is(collection, kind.as_str()))?;
+    let exists = kind == FlowCollection::B2x || version == "beta";
     (exists && !id.is_empty() && !id.contains(['%', '\''])).then_some((version, kind, id))
 }
 
 /// Parses `a,b($select=x,y)`. Commas inside parentheses belong to the nested options.
-fn expansions(list: &str, version: &str) -> Result<Vec<ExpandItem>, InvalidRequest> {
+fn expansions(list: &str, version: &str) -> Result<Vec<ExpandItem>, UnsupportedRequest> {
     let mut depth = 0_usize;
     let items = list.split(|character| {
         match character {
@@ -153,7 +153,7 @@ fn expansions(list: &str, version: &str) -> Result<Vec<ExpandItem>, InvalidReque
     Ok(found)
 }
 
-fn expansion(item: &str, version: &str) -> Result<ExpandItem, InvalidRequest> {
+fn expansion(item: &str, version: &str) -> Result<ExpandItem, UnsupportedRequest> {
     let item = item.trim_matches(' ');
     let (name, nested) = match item.split_once('(') {
         Some((name, rest)) => (name.trim(), rest.strip_suffix(')').ok_or_else(|| syntax_error(item))?.trim()),
@@ -178,7 +178,7 @@ fn expansion(item: &str, version: &str) -> Result<ExpandItem, InvalidRequest> {
     Ok(ExpandItem { step: *step, select: select.iter().map(property).collect::<Result<_, _>>()? })
 }
 
-fn identifiers(list: &str) -> Result<Vec<String>, InvalidRequest> {
+fn identifiers(list: &str) -> Result<Vec<String>, UnsupportedRequest> {
     let is_identifier =
         |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let names = || list.split(',').map(|name| name.trim_matches(' '));
@@ -188,16 +188,18 @@ fn identifiers(list: &str) -> Result<Vec<String>, InvalidRequest> {
     }
 }
 
-fn unknown_property(name: &str, entity: &str) -> InvalidRequest {
-    InvalidRequest::InvalidQuery(format!(
+fn unknown_property(name: &str, entity: &str) -> UnsupportedRequest {
+    UnsupportedRequest::InvalidQuery(format!(
         "Parsing OData Select and Expand failed: Could not find a property named '{name}' on type \
          'microsoft.graph.{entity}'."
     ))
 }
 
-fn syntax_error(part: &str) -> InvalidRequest {
+fn syntax_error(part: &str) -> UnsupportedRequest {
     let part = Value::from(part);
-    InvalidRequest::InvalidQuery(format!("Parsing OData Select and Expand failed: Syntax error in {part}."))
+    UnsupportedRequest::InvalidQuery(format!(
+        "Parsing OData Select and Expand failed: Syntax error in {part}."
+    ))
 }
 
 const PROPERTY: &str = "apiConnectorConfiguration";

@@ -37,6 +37,8 @@ pub struct Config {
     pub filter: String,
     /// `log.access`
     pub access: AccessLog,
+    /// `log.client`
+    pub client: ClientLog,
 }
 
 labels! {
@@ -61,9 +63,21 @@ labels! {
     }
 }
 
+labels! {
+    /// Fields of an access line that identify the caller.
+    pub enum ClientLog {
+        /// None.
+        Off = "off",
+        /// The address of the peer and the user agent.
+        Address = "address",
+        /// The name in the client certificate and the user agent.
+        Certificate = "certificate",
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self { format: None, filter: "info".to_owned(), access: AccessLog::Misses }
+        Self { format: None, filter: "info".to_owned(), access: AccessLog::Misses, client: ClientLog::Off }
     }
 }
 

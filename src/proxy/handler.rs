@@ -64,6 +64,12 @@ pub trait Handler: Send + Sync + 'static {
         config: &Arc<RuntimeConfig>,
     ) -> Lookup<Self::Prepared>;
 
+    /// Returns the tag of the application in the access log, for a request that waits for Graph. The log has the tag also if the
+    /// request ends without a response of the handler.
+    fn application_tag(&self, _prepared: &Self::Prepared) -> Option<LogTag> {
+        None
+    }
+
     /// Responds to a request of `peer` after its lookup.
     ///
     /// The handler owns `headers`, so that a request that waits keeps only the fields that its response depends on.

@@ -41,7 +41,8 @@ impl Found {
     ) -> bool {
         let ages = (rules.now.since(self.proof.granted_at), expiry.remaining(rules.now));
         let config = &rules.config.freshness;
-        is_usable_on_error(config, &self.entry.lifetime(), &self.assessment, source, ages)
+        !self.entry.has_no_content_upstream()
+            && is_usable_on_error(config, &self.entry.lifetime(), &self.assessment, source, ages)
     }
 }
 

@@ -4,6 +4,7 @@
 //! timeout. Its response gets the common header fields, is charged to the byte budget if it is large, and is counted,
 //! logged and traced. The middleware knows neither the resource nor the cache.
 
+mod client_fields;
 mod record;
 
 use std::net::{IpAddr, SocketAddr};
@@ -27,14 +28,15 @@ use crate::http::ids::{CLIENT_REQUEST_ID_FIELD, Ids, REQUEST_ID_FIELD};
 use crate::http::rejection::Rejection;
 use crate::http::validate;
 use crate::http::validate::RequestView;
-use crate::observability::logging::AccessLog;
+use crate::observability::logging::{AccessLog, ClientLog};
 use crate::observability::metrics::Metrics;
 use crate::observability::tracing_export::{RequestSpan, Tracer};
 use crate::proxy::error_response::ErrorResponse;
 use crate::proxy::handler::{Handler, HandlerResponse, Lookup};
 use crate::proxy::runtime_config::{LiveConfig, RuntimeConfig};
-use crate::server::Service;
+use crate::server::{Peer, Service};
 use crate::support::byte_budget::ByteBudget;
+use client_fields::ClientFields;
 use record::RequestRecord;
 
 /// A handler with the middleware around it.
@@ -72,7 +74,7 @@ impl<H: Handler> RequestStack<H> {
         &self,
         head: &Parts,
         has_content: bool,
-        peer: SocketAddr,
+        peer: &Peer,
     ) -> ControlFlow<Response, Box<PendingRequest<H::Prepared>>> {
         let view = RequestView::new(head);
         // The one snapshot of this request.
@@ -84,7 +86,8 @@ impl<H: Handler> RequestStack<H> {
         let next = match checked {
             Ok(()) => match self.lookup(&view, &ids, &config) {
                 Lookup::Ready(response) => {
-                    let record = self.record(config.access_log, (head, start), &ids, span);
+                    let client = ClientFields { setting: config.client_log, peer, user_agent: None };
+                    let record = self.record((config.access_log, &client), (head, start), &ids, span);
                     return ControlFlow::Break(self.finish(response, head, &ids, peer.ip(), record));
                 }
                 Lookup::Continue(prepared) => Ok(prepared),
@@ -107,14 +110,21 @@ impl<H: Handler> RequestStack<H> {
         pending: Box<PendingRequest<H::Prepared>>,
         mut head: Parts,
         has_content: bool,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Response {
         let PendingRequest { ids, start, span, config, next } = *pending;
         let headers = std::mem::take(&mut head.headers);
+        let user_agent =
+            headers.get(header::USER_AGENT).filter(|_| config.client_log != ClientLog::Off).cloned();
+        let client =
+            ClientFields { setting: config.client_log, peer: &peer, user_agent: user_agent.as_ref() };
         // Counts the request when it is dropped: at the end, or when the caller hangs up before.
-        let record = self.record(config.access_log, (&head, start), &ids, span);
+        let mut record = self.record((config.access_log, &client), (&head, start), &ids, span);
         let response = match next {
-            Ok(prepared) => self.handle(prepared, headers, &ids, peer, config.request_timeout).await,
+            Ok(prepared) => {
+                record.set_application(self.handler.application_tag(&prepared));
+                self.handle(prepared, headers, &ids, peer.address(), config.request_timeout).await
+            }
             Err(reason) => self.reject(reason, &ids),
         };
         let mut response = self.finish(response, &head, &ids, peer.ip(), record);
@@ -126,12 +136,12 @@ impl<H: Handler> RequestStack<H> {
 
     fn record<'a>(
         &'a self,
-        access_log: AccessLog,
+        settings: (AccessLog, &'a ClientFields<'a>),
         request: (&'a Parts, Instant),
         ids: &'a Ids,
         span: RequestSpan,
     ) -> RequestRecord<'a> {
-        RequestRecord::begin(&self.metrics, access_log, request, ids, span)
+        RequestRecord::begin(&self.metrics, settings, request, ids, span)
     }
 
     /// Calls the handler's lookup. A panic becomes a response.
@@ -210,7 +220,7 @@ impl<H: Handler> Service for RequestStack<H> {
         &self,
         head: &Parts,
         has_content: bool,
-        peer: SocketAddr,
+        peer: &Peer,
     ) -> ControlFlow<Response, Self::Pending> {
         Self::try_respond(self, head, has_content, peer)
     }
@@ -220,7 +230,7 @@ impl<H: Handler> Service for RequestStack<H> {
         pending: Self::Pending,
         head: Parts,
         content: Option<Incoming>,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> Response {
         // The body is held until the response is complete: dropped unread, it ends the connection.
         Self::respond(self, pending, head, content.is_some(), peer).await

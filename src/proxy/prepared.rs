@@ -41,3 +41,10 @@ pub(super) enum NextStep {
     /// Call Graph. The entry, if there is one, may be renewed by a 304.
     Fetch(Forward, RefreshDemand, Option<Arc<Entry>>),
 }
+
+impl NextStep {
+    /// Returns whether the response depends on Graph.
+    pub(super) fn waits_for_graph(&self) -> bool {
+        !matches!(self, Self::Refresh(..))
+    }
+}

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 
 use crate::cache::{coalesce, freshness};
 use crate::http::validate::MessageLimits;
-use crate::observability::logging::{self, AccessLog};
+use crate::observability::logging::{self, AccessLog, ClientLog};
 use crate::server::{self, SettingsSnapshot};
 use crate::upstream::Timeouts;
 
@@ -26,6 +26,8 @@ pub struct RuntimeConfig {
     pub freshness: freshness::Config,
     /// `log.access`
     pub access_log: AccessLog,
+    /// `log.client`
+    pub client_log: ClientLog,
     /// `limits.request_timeout`
     pub request_timeout: Duration,
     /// `limits.target_bytes` and `limits.headers`
@@ -47,6 +49,7 @@ impl RuntimeConfig {
         Self {
             freshness: freshness::Config::default(),
             access_log: logging::Config::default().access,
+            client_log: logging::Config::default().client,
             request_timeout: server.limits.request_timeout,
             message_limits: server.limits.message_limits(),
             timeouts: Timeouts::default(),

@@ -10,7 +10,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::http::cache_control::split_outside_quotes;
+use crate::http::cache_control::{split_outside_quotes, split_parameters};
 use crate::http::negotiation::parse_lenient_qvalue;
 use crate::support::labels::{Label, labels};
 
@@ -82,9 +82,11 @@ impl ResponseFormat {
 }
 
 fn parse_member(member: &[u8]) -> Member {
-    let Ok(member) = std::str::from_utf8(member) else { return Member::Unreadable };
-    // No parameter that has a meaning here has a semicolon in its value.
-    let mut parts = member.split(';').map(str::trim);
+    if std::str::from_utf8(member).is_err() {
+        return Member::Unreadable;
+    }
+    // Between ASCII characters, so each part is valid UTF-8.
+    let mut parts = split_parameters(member).map(|part| std::str::from_utf8(part).unwrap_or_default().trim());
     let media = parts.next().unwrap_or_default();
     if !is_media_range(media) {
         return Member::Unreadable;
@@ -218,12 +220,19 @@ mod tests {
             "/, ;q=1",
             "*/json",
             "*/*;q=",
-            "\"application/json, text/html",
+            "\"application/json",
         ] {
             assert_eq!(format(accept), Some(DEFAULT), "{accept}");
         }
         let verbose = "application/json;odata.metadata=verbose, application/json;odata.metadata=none;q=0.1";
         assert_eq!(level(verbose), Some(Metadata::None), "an unknown value satisfies nothing");
+    }
+
+    #[test]
+    fn a_semicolon_in_a_quoted_parameter_begins_no_parameter() {
+        assert_eq!(level(r#"application/json;ext="a;odata.metadata=full""#), Some(Metadata::Minimal));
+        assert_eq!(level(r#"application/json;ext="a\";q=0";odata.metadata=none"#), Some(Metadata::None));
+        assert_eq!(level(r#"application/json;ext="a;odata.metadata=none"#), Some(Metadata::None), "no end");
     }
 
     #[test]
@@ -235,6 +244,7 @@ mod tests {
             "*/*;q=0.000",
             "application/json;odata.metadata=some",
             "application/json;odata.metadata=full=none",
+            "application/json;ext=\"a;b\";q=0",
         ] {
             assert_eq!(format(accept), None, "{accept}");
         }

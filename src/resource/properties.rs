@@ -8,12 +8,12 @@ use crate::support::labels::Label;
 
 /// A navigation property of the configuration.
 #[derive(Debug)]
-pub(super) struct Step {
+pub(super) struct ExpandedStep {
     pub(super) name: &'static str,
     versions: &'static [ApiVersion],
 }
 
-impl Step {
+impl ExpandedStep {
     /// Returns the position in [`STEPS`] of the step with this name, in any letter case.
     pub(super) fn find(name: &str, version: ApiVersion) -> Option<usize> {
         STEPS.iter().position(|step| step.exists_on(version) && step.name.eq_ignore_ascii_case(name))
@@ -85,10 +85,10 @@ pub(super) fn steps(version: ApiVersion) -> impl Iterator<Item = &'static str> {
 }
 
 /// The steps, in the order in which they are forwarded.
-pub(super) const STEPS: [Step; 3] = [
-    Step { name: "postFederationSignup", versions: ApiVersion::ALL },
-    Step { name: "postAttributeCollection", versions: ApiVersion::ALL },
-    Step { name: "preTokenIssuance", versions: &[ApiVersion::Beta] },
+pub(super) const STEPS: [ExpandedStep; 3] = [
+    ExpandedStep { name: "postFederationSignup", versions: ApiVersion::ALL },
+    ExpandedStep { name: "postAttributeCollection", versions: ApiVersion::ALL },
+    ExpandedStep { name: "preTokenIssuance", versions: &[ApiVersion::Beta] },
 ];
 /// The properties of a connector and the steps, in the order in which they are forwarded.
 const PROPERTIES: [&str; 7] = [

@@ -8,7 +8,7 @@ use url::form_urlencoded;
 
 use super::ApiVersion;
 use super::invalid::{OptionName, QueryError};
-use super::properties::{PropertySet, STEPS, SelectPlace, Step};
+use super::properties::{ExpandedStep, PropertySet, STEPS, SelectPlace};
 
 /// Expansion of each step, in the order in which steps are forwarded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -72,7 +72,7 @@ impl Expand {
                 Some((name, options)) => (name.trim_matches(' '), Some(options)),
                 None => (item, None),
             };
-            let step = Step::find(name, version).ok_or(QueryError::UnknownStep(version))?;
+            let step = ExpandedStep::find(name, version).ok_or(QueryError::UnknownStep(version))?;
             let expansion = match options {
                 None => Expansion::Whole,
                 Some(options) => Expansion::Selected(parse_nested(options, version)?),

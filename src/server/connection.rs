@@ -16,7 +16,6 @@ mod timeouts;
 mod unfinished;
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -40,6 +39,7 @@ use self::response_charge::ResponseCharge;
 use self::state::{ConnState, WaitingFor};
 use self::timeouts::{ConnTimeouts, TimeoutAction};
 use super::Service;
+use super::peer::Peer;
 use super::settings::{ServerSettings, SettingsSnapshot, http2_builder, max_head_bytes};
 use crate::server::metrics::ServerMetrics;
 use crate::support::byte_budget::ByteBudget;
@@ -73,7 +73,7 @@ impl<S: Service> ListenerContext<S> {
     pub(super) async fn serve_connection<IO>(
         &self,
         io: IO,
-        peer: SocketAddr,
+        peer: Peer,
         drain: CancellationToken,
         conn_state: Arc<ConnState>,
     ) where
@@ -135,10 +135,10 @@ impl<S: Service> ListenerContext<S> {
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let ConnContext { peer, conn_state, settings, .. } = &*context;
-        let (peer, conn_state) = (*peer, Arc::clone(conn_state));
+        let (peer, conn_state) = (peer.clone(), Arc::clone(conn_state));
         let body_timeout = settings.limits.header_timeout;
         let service = service_fn(move |request| {
-            respond(&self.service, request, peer, conn_state.begin_request(), None, body_timeout)
+            respond(&self.service, request, &peer, conn_state.begin_request(), None, body_timeout)
         });
         // On the heap, so that its memory can be released when the connection is idle.
         let mut connection = Box::new(context.settings.http1.serve_connection(TokioIo::new(io), service));
@@ -158,12 +158,12 @@ impl<S: Service> ListenerContext<S> {
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let ConnContext { peer, conn_state, settings, .. } = &*context;
-        let (peer, conn_state) = (*peer, Arc::clone(conn_state));
+        let (peer, conn_state) = (peer.clone(), Arc::clone(conn_state));
         let (write_timeout, body_timeout) = (settings.limits.write_timeout, settings.limits.header_timeout);
         let streams = StreamExecutor::new(Arc::clone(&conn_state), Arc::clone(&self.metrics), write_timeout);
         let http = http2_builder(&settings.limits, streams.clone());
         let service = service_fn(move |request| {
-            respond(&self.service, request, peer, conn_state.begin_request(), Some(&streams), body_timeout)
+            respond(&self.service, request, &peer, conn_state.begin_request(), Some(&streams), body_timeout)
         });
         let mut connection = Box::pin(http.serve_connection(TokioIo::new(io), service));
         drive_http(connection.as_mut(), context).await.unwrap_or(CloseReason::Normal)
@@ -172,7 +172,7 @@ impl<S: Service> ListenerContext<S> {
 
 /// State of one connection beside its socket.
 struct ConnContext {
-    peer: SocketAddr,
+    peer: Peer,
     settings: Arc<SettingsSnapshot>,
     conn_state: Arc<ConnState>,
     timeouts: ConnTimeouts,

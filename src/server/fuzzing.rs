@@ -25,5 +25,5 @@ where
         Arc::new(ServerMetrics::new(&metrics)),
         ByteBudget::new(usize::MAX),
     );
-    shared.serve_connection(io, peer, CancellationToken::new(), shared.new_conn_state()).await;
+    shared.serve_connection(io, peer.into(), CancellationToken::new(), shared.new_conn_state()).await;
 }

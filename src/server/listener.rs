@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::ListenerContext;
 use super::evictor::ConnEvictor;
+use super::peer::Peer;
 use super::per_address::{AddressSlot, PerAddressLimit};
 use super::settings::ServerSettings;
 use super::tls::{self, Tls};
@@ -25,6 +26,7 @@ use crate::observability::metrics::Metrics;
 use crate::server::metrics::ServerMetrics;
 use crate::server::rejection::ConnRejection;
 use crate::support::byte_budget::ByteBudget;
+use crate::support::clock::Clock;
 
 /// A server that is prepared to serve a listener.
 pub struct Server {
@@ -39,8 +41,8 @@ pub struct Server {
 
 impl Server {
     /// Prepares a server. Fails when the files of `listen.tls` cannot be used.
-    pub fn new(config: &Config, metrics: &Arc<Metrics>) -> Result<Self, tls::Error> {
-        let tls = config.tls.clone().map(|files| Tls::load(files, Arc::clone(metrics)));
+    pub fn new(config: &Config, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Self, tls::Error> {
+        let tls = config.tls.clone().map(|files| Tls::load(files, clock.clone(), Arc::clone(metrics)));
         let (settings, tls) = (ServerSettings::new(config), tls.transpose()?.map(Arc::new));
         Ok(Self {
             settings,
@@ -186,7 +188,7 @@ impl<S: Service> OpenConnections<S> {
         // Two types of task: in a common one a plain connection would take the memory of a TLS connection.
         let task = match self.tls.clone() {
             None => self.spawn(stream, address_slot, async move |stream| {
-                shared.serve_connection(stream, peer, closing, task_state).await;
+                shared.serve_connection(stream, peer.into(), closing, task_state).await;
             }),
             Some(tls) => self.spawn(stream, address_slot, async move |stream| {
                 match timeout(settings.limits.tls_timeout, tls.accept(stream)).await {
@@ -194,6 +196,7 @@ impl<S: Service> OpenConnections<S> {
                         // The connection accepts no request after the end of the certificate that allowed it.
                         let time_left = tls::client_certificate_time_left(&stream);
                         let (certificate_end, ending_state) = (closing.clone(), Arc::clone(&task_state));
+                        let peer = Peer::new(peer, tls::client_certificate(&stream));
                         let serve = pin!(shared.serve_connection(stream, peer, closing, task_state));
                         serve_for(time_left, serve, || {
                             ending_state.start_drain();

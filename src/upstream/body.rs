@@ -169,26 +169,30 @@ fn check_framing(headers: &HeaderMap) -> Result<(), UpstreamFailure> {
 }
 
 /// Content codings that a request accepts. A response with any other coding fails (RFC 9110, section 8.4).
+#[derive(Clone, Copy)]
 enum BodyCoding {
     Identity,
     Gzip,
 }
 
 impl BodyCoding {
+    /// Reads the list of codings. Empty members (RFC 9110, section 5.6.1.2) and `identity` are skipped; of the rest, at most one
+    /// coding is accepted.
     fn from_headers(headers: &HeaderMap) -> Result<Self, UpstreamFailure> {
-        let mut lines = headers.get_all(header::CONTENT_ENCODING).iter();
-        let coding = match (lines.next(), lines.next()) {
-            (None, _) => return Ok(Self::Identity),
-            (Some(line), None) => {
-                line.to_str().map_err(|_| UpstreamFailure::Encoding)?.trim().to_ascii_lowercase()
+        let mut coding = Self::Identity;
+        for line in headers.get_all(header::CONTENT_ENCODING) {
+            let members = line.to_str().map_err(|_| UpstreamFailure::Encoding)?.split(',').map(str::trim);
+            for member in
+                members.filter(|member| !member.is_empty() && !member.eq_ignore_ascii_case("identity"))
+            {
+                let is_gzip = ["gzip", "x-gzip"].iter().any(|known| known.eq_ignore_ascii_case(member));
+                match (is_gzip, coding) {
+                    (true, Self::Identity) => coding = Self::Gzip,
+                    (true, Self::Gzip) | (false, _) => return Err(UpstreamFailure::Encoding),
+                }
             }
-            (Some(_), Some(_)) => return Err(UpstreamFailure::Encoding),
-        };
-        match coding.as_str() {
-            "gzip" | "x-gzip" => Ok(Self::Gzip),
-            "identity" | "" => Ok(Self::Identity),
-            _ => Err(UpstreamFailure::Encoding),
         }
+        Ok(coding)
     }
 }
 
@@ -330,7 +334,9 @@ mod tests {
             headers.insert(header::CONTENT_ENCODING, value.parse().unwrap());
             BodyCoding::from_headers(&headers).map(|_| ())
         };
-        assert_eq!(parse("GZIP"), Ok(()));
+        for coding in ["GZIP", "gzip,", " , identity, x-gzip", "identity"] {
+            assert_eq!(parse(coding), Ok(()), "{coding}");
+        }
         for coding in ["br", "br,gzip", "gzip, gzip", "deflate"] {
             assert_eq!(parse(coding), Err(UpstreamFailure::Encoding), "{coding}");
         }

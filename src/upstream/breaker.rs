@@ -24,6 +24,7 @@ mod application;
 mod consecutive;
 mod host;
 mod in_flight;
+mod open_scopes;
 mod outcome;
 mod parts;
 mod rejection;
@@ -43,12 +44,13 @@ use self::application::ApplicationBreakers;
 use self::host::HostBreaker;
 pub use self::in_flight::InFlight;
 use self::in_flight::StartNumbers;
+pub use self::open_scopes::{OpenScope, OpenScopes};
 pub use self::outcome::{CallFailure, CallOutcome};
 pub use self::rejection::{BreakerKind, BreakerRejection, RejectionCause};
 use self::scope::BreakerScope;
 pub use self::scope::{BreakerCaller, CallerScope};
 use self::token::TokenThrottle;
-use crate::auth::{ClaimHash, TokenHash};
+use crate::auth::{ClaimHash, LogTagKey, TokenHash};
 use crate::support::clock::{Clock, Now};
 
 /// Breakers and throttles of this process.
@@ -60,6 +62,7 @@ pub struct Breakers {
     /// Unproven tokens that Graph throttles. In a cache of their own, so that a flood of tokens evicts no application.
     tokens: Cache<TokenHash, Arc<Mutex<TokenThrottle>>>,
     clock: Clock,
+    log_tags: LogTagKey,
 }
 
 impl Breakers {
@@ -70,7 +73,14 @@ impl Breakers {
             applications: bounded_cache(MAX_APPLICATIONS),
             tokens: bounded_cache(MAX_TOKENS),
             clock,
+            log_tags: LogTagKey::default(),
         }
+    }
+
+    /// Sets the key of the tags in the log.
+    #[must_use]
+    pub fn with_log_tags(self, log_tags: LogTagKey) -> Self {
+        Self { log_tags, ..self }
     }
 
     /// Closes all breakers and ends all throttles. Requests in flight count for the new state.
@@ -118,16 +128,6 @@ impl Breakers {
             }
         };
         Ok(InFlight { breakers: self, scope: *scope, started, is_recorded: false })
-    }
-
-    /// Returns the number of breakers and throttles that reject all requests now. A breaker in its ramp, or whose wait is
-    /// over, admits requests and does not count.
-    pub fn count_open(&self) -> usize {
-        let now = self.clock.now();
-        let applications: usize = self.applications.iter().map(|(_, own)| lock(&own).count_open(now)).sum();
-        let is_throttled = |own: &Mutex<TokenThrottle>| lock(own).is_open(now);
-        let tokens = self.tokens.iter().filter(|(_, own)| is_throttled(own)).count();
-        applications + tokens + usize::from(lock(&self.host).peek(now).is_err())
     }
 
     /// Checks all scopes before the request starts in any of them: a rejection changes no state.

@@ -24,7 +24,9 @@ use url::Host;
 
 use super::config::Config;
 use super::connection::{Stream, UpstreamConnection};
+use super::connection_fault::ConnectionFaults;
 use super::dns::{ResolveError, Resolver, SystemResolver};
+use super::error::classify_connect_error;
 use super::forward_proxy::{ForwardProxy, tunnel};
 pub(super) use super::happy_eyeballs::BoxError;
 use super::happy_eyeballs::{ConnectTimeout, race};
@@ -41,6 +43,7 @@ pub(super) struct Connector<R = GaiResolver> {
     tls: Arc<ClientConfig>,
     proxy: Option<Arc<ForwardProxy>>,
     connect_timeout: Duration,
+    faults: Arc<ConnectionFaults>,
 }
 
 /// Error of the Graph client at startup.
@@ -72,6 +75,7 @@ impl<R: SystemResolver> Connector<R> {
             tls: Arc::new(tls),
             proxy: config.proxy.clone().map(Arc::new),
             connect_timeout: config.connect_timeout,
+            faults: Arc::default(),
         })
     }
 }
@@ -97,9 +101,18 @@ where
                 return Ok(TokioIo::new(connection));
             }
             let history = Arc::clone(connector.resolver.address_history());
+            let faults = Arc::clone(&connector.faults);
             let stream = timeout_at(deadline, connector.establish(uri, deadline)).await;
-            let stream = stream.map_err(|_| ConnectTimeout)??;
-            Ok(TokioIo::new(UpstreamConnection::new(stream, history)))
+            match stream.unwrap_or_else(|_| Err(ConnectTimeout.into())) {
+                Ok(stream) => {
+                    faults.record_success(Instant::now());
+                    Ok(TokioIo::new(UpstreamConnection::new(stream, history)))
+                }
+                Err(error) => {
+                    faults.record_failure(classify_connect_error(&*error), &*error, Instant::now());
+                    Err(error)
+                }
+            }
         })
     }
 

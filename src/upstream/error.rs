@@ -6,6 +6,7 @@ use std::io;
 use hyper_util::client::legacy;
 
 use super::dns::ResolveError;
+use super::error_chain::find;
 use super::forward_proxy::tunnel::TunnelError;
 use super::happy_eyeballs::ConnectTimeout;
 use super::reuse::ReuseGuard;
@@ -104,10 +105,8 @@ fn has_http2_reason(error: &legacy::Error) -> bool {
     find::<h2::Error>(error).is_some_and(|error| error.reason().is_some())
 }
 
-fn classify_connect_error(error: &legacy::Error) -> UpstreamFailure {
-    let is_tls = |error: &io::Error| {
-        error.get_ref().is_some_and(<dyn Error + Send + Sync + 'static>::is::<rustls::Error>)
-    };
+/// Classifies the failure of a connection.
+pub(super) fn classify_connect_error(error: &(dyn Error + 'static)) -> UpstreamFailure {
     if find::<io::Error>(error).is_some_and(is_exhausted) {
         UpstreamFailure::NoSocket
     } else if find::<TunnelError>(error).is_some_and(TunnelError::requires_credentials) {
@@ -116,10 +115,25 @@ fn classify_connect_error(error: &legacy::Error) -> UpstreamFailure {
         UpstreamFailure::ConnectTimeout
     } else if find::<ResolveError>(error).is_some() {
         UpstreamFailure::Dns
-    } else if find::<rustls::Error>(error).is_some() || find::<io::Error>(error).is_some_and(is_tls) {
-        UpstreamFailure::Tls
+    } else if let Some(error) = find::<rustls::Error>(error) {
+        classify_tls_error(error)
     } else {
         UpstreamFailure::Connect
+    }
+}
+
+/// Classifies the failure of a handshake.
+fn classify_tls_error(error: &rustls::Error) -> UpstreamFailure {
+    use rustls::CertificateError as C;
+    match error {
+        rustls::Error::InvalidCertificate(
+            C::Expired | C::ExpiredContext { .. } | C::NotValidYet | C::NotValidYetContext { .. },
+        ) => UpstreamFailure::TlsExpired,
+        rustls::Error::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
+            UpstreamFailure::TlsName
+        }
+        rustls::Error::InvalidCertificate(_) => UpstreamFailure::TlsUntrusted,
+        _ => UpstreamFailure::Tls,
     }
 }
 
@@ -128,20 +142,6 @@ fn is_exhausted(error: &io::Error) -> bool {
     use nix::errno::Errno;
     let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM, Errno::EADDRNOTAVAIL];
     error.raw_os_error().is_some_and(|code| exhausted.contains(&Errno::from_raw(code)))
-}
-
-/// Returns the first error of a type in a chain. `source` of an `io::Error` skips the wrapped error, so this function
-/// inspects it.
-fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = inner.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source());
-    }
-    None
 }
 
 #[cfg(test)]

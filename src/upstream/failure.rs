@@ -19,7 +19,13 @@ labels! {
         NoSocket = "no-socket",
         /// No connection was made within `graph.connect_timeout`.
         ConnectTimeout = "connect-timeout",
-        /// The TLS handshake failed.
+        /// The certificate of Graph is not signed by a trusted root, or cannot be verified for another reason.
+        TlsUntrusted = "tls-untrusted",
+        /// The certificate of Graph is for another host name.
+        TlsName = "tls-name",
+        /// The certificate of Graph has expired or is not valid yet.
+        TlsExpired = "tls-expired",
+        /// The TLS handshake failed for another reason than the certificate of Graph.
         Tls = "tls",
         /// The connection ended before a response began.
         Reset = "reset",
@@ -58,9 +64,14 @@ impl UpstreamFailure {
                 "ServiceNotAvailable",
                 "The cache cannot open another connection to Microsoft Graph.",
             ),
-            Self::Dns | Self::Connect | Self::ProxyAuth | Self::Tls | Self::Reset => {
-                (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph could not be reached.")
-            }
+            Self::Dns
+            | Self::Connect
+            | Self::ProxyAuth
+            | Self::TlsUntrusted
+            | Self::TlsName
+            | Self::TlsExpired
+            | Self::Tls
+            | Self::Reset => (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph could not be reached."),
             _ => (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph's response could not be used."),
         };
         ErrorBody { status, code, message: message.into() }

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::dns::AddressHistory;
+use super::error_chain::find;
 
 /// Error of any step of a connection.
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -34,7 +35,8 @@ pub(super) type TcpConnected = Arc<Notify>;
 /// round trips. All attempts start within `connect_timeout`.
 ///
 /// # Errors
-/// [`ConnectTimeout`] at `deadline`, or the error of the first attempt if all fail.
+/// [`ConnectTimeout`] at `deadline`, or the error of the first attempt if all fail. An error of TLS comes before the others:
+/// an address family without a route must not hide that the peer's certificate is not trusted.
 pub(super) async fn race<T, F>(
     addresses: Vec<IpAddr>,
     (connect_timeout, deadline): (Duration, Instant),
@@ -72,7 +74,10 @@ where
                 };
                 history.record_failure(address);
                 pending.retain(|started| *started != address);
-                let first = first_error.take().unwrap_or(error);
+                let first = match first_error.take() {
+                    Some(first) if reached_tls(&first) || !reached_tls(&error) => first,
+                    _ => error,
+                };
                 if next.is_none() && pending.is_empty() {
                     return Err(first);
                 }
@@ -88,6 +93,11 @@ where
             () = sleep_until(next_start), if next.is_some() => {}
         }
     }
+}
+
+/// Returns whether an attempt failed in the TLS handshake.
+fn reached_tls(error: &BoxError) -> bool {
+    find::<rustls::Error>(&**error).is_some()
 }
 
 /// Time between the starts of two attempts, as RFC 8305, section 8, recommends.

@@ -73,13 +73,22 @@ impl Serve {
         let mut readers = vec![collect(child.stderr.take().unwrap(), &err)];
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let first = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            stdout.read_line(&mut line).unwrap();
-            (line, stdout)
+            // The idle connection to Graph may fail and log a warning before the proxy serves.
+            let mut read = Vec::new();
+            loop {
+                let mut line = String::new();
+                let is_last = stdout.read_line(&mut line).unwrap() == 0 || address(&line).is_some();
+                read.push(line.trim_end().to_owned());
+                if is_last {
+                    return (read, stdout);
+                }
+            }
         });
-        let (line, stdout) = within("the first log line", first).await.unwrap();
-        let Some(data) = address(&line) else { panic!("{line:?} {:?}", lines(&err)) };
-        lock(&out).push(line.trim_end().to_owned());
+        let (read, stdout) = within("the line of the start", first).await.unwrap();
+        let Some(data) = read.last().and_then(|line| address(line)) else {
+            panic!("{read:?} {:?}", lines(&err))
+        };
+        lock(&out).extend(read);
         let unread = if read_on {
             readers.push(collect(stdout, &out));
             None

@@ -1,16 +1,19 @@
 //! Certificates for tests: valid ones, and each kind of an invalid one.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    KeyUsagePurpose, SanType, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use uuid::Uuid;
 
@@ -60,10 +63,44 @@ impl Authority {
         self.issue(&params)
     }
 
+    /// Good for `localhost` and 127.0.0.1 from the first day of this year on.
+    pub fn starting(&self, year: i32) -> Certified {
+        let mut params = Self::params(&["localhost", "127.0.0.1"]);
+        (params.not_before, params.not_after) = (date_time_ymd(year, 1, 1), date_time_ymd(year + 1, 1, 1));
+        self.issue(&params)
+    }
+
+    /// A root that a server shows as its own certificate.
+    pub fn self_signed(&self) -> Certified {
+        Certified {
+            certificate: self.0.der().clone(),
+            key: self.0.key().serialize_der(),
+            certificate_pem: self.0.pem(),
+            key_pem: self.0.key().serialize_pem(),
+        }
+    }
+
     /// Good for `localhost` and 127.0.0.1 for this time from now on.
     pub fn ending_after(&self, time: Duration) -> Certified {
         let mut params = Self::params(&["localhost", "127.0.0.1"]);
         params.not_after = (SystemTime::now() + time).into();
+        self.issue(&params)
+    }
+
+    /// A root that was valid until the year 2001.
+    pub fn expired_root() -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "A test's old root");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(2001, 1, 1);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// Good for a client, with this URI beside the DNS name.
+    pub fn client(&self, name: &str, uri: &str) -> Certified {
+        let mut params = Self::params(&[name]);
+        params.subject_alt_names.push(SanType::URI(Ia5String::try_from(uri).unwrap()));
         self.issue(&params)
     }
 
@@ -150,10 +187,18 @@ impl Certified {
         Arc::new(config)
     }
 
+    /// Certificate and key, for a server that chooses among several.
+    pub fn certified_key(&self) -> Arc<CertifiedKey> {
+        let key = rustls::crypto::ring::sign::any_supported_type(&self.key()).unwrap();
+        Arc::new(CertifiedKey::new(vec![self.certificate.clone()], key))
+    }
+
     /// Writes `certificate.pem` and `key.pem` into `directory`, over those that are there.
     pub fn write_pem(&self, directory: &Path) -> (PathBuf, PathBuf) {
         let certificate = write(directory, "certificate.pem", &self.certificate_pem);
-        (certificate, write(directory, "key.pem", &self.key_pem))
+        let key = write(directory, "key.pem", &self.key_pem);
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        (certificate, key)
     }
 
     fn key(&self) -> PrivateKeyDer<'static> {

@@ -1,4 +1,4 @@
-//! The chart's values, JSON schema and bounds for `config.*`.
+//! The chart's values, JSON schema, bounds and live keys for `config.*`.
 
 use connector_cache::config::{KeyReference, ValueForm};
 
@@ -47,6 +47,15 @@ pub(crate) fn bounds(keys: &[KeyReference]) -> String {
         if let ValueForm::Size { min, max } | ValueForm::Duration { min, max } = &key.form {
             text += &format!("{}: [{min}, {max}]\n", key.name);
         }
+    }
+    text
+}
+
+/// Names of the keys that a reload applies, as a list for the template that decides whether pods are replaced.
+pub(crate) fn live(keys: &[KeyReference]) -> String {
+    let mut text = "{{- define \"connector-cache.live\" -}}\n".to_owned();
+    for key in chart_sections(keys).into_iter().flat_map(|(_, keys)| keys).filter(|key| key.is_live) {
+        text += &format!("- {}\n", key.name);
     }
     text
 }

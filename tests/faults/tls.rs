@@ -27,11 +27,12 @@ async fn fetch_from(
     (response, origin, proxy)
 }
 
-async fn is_refused(trusted: &Authority, shown: Arc<ServerConfig>) {
+async fn is_refused(trusted: &Authority, shown: Arc<ServerConfig>, reason: &str) {
     let (response, origin, proxy) = fetch_from(trusted, shown).await;
-    let expected = "connector-cache; fwd=uri-miss; detail=tls";
-    assert_eq!((response.status, cache_status(&response)), (502, expected), "{}", response.text());
-    assert_eq!(proxy.upstream_metrics.errors.get(UpstreamFailure::Tls), 1);
+    let expected = format!("connector-cache; fwd=uri-miss; detail={reason}");
+    assert_eq!((response.status, cache_status(&response)), (502, &*expected), "{}", response.text());
+    let counted = format!("connector_cache_origin_errors_total{{reason=\"{reason}\"}}");
+    assert!((proxy.series(&counted).await - 1.0).abs() < 0.1);
     assert_eq!((origin.connections(), origin.requests()), (1, 0), "the token was not sent");
     let again = proxy.get(&path("B2X_1_x"), &token::mint("a")).await;
     assert_eq!((again.status, origin.requests()), (502, 0));
@@ -54,18 +55,30 @@ async fn f19_the_right_certificate_is_trusted_by_the_file_of_graph_ca_file() {
 #[tokio::test]
 async fn f19_an_expired_certificate_is_refused() {
     let authority = Authority::new();
-    is_refused(&authority, authority.expired().server_config()).await;
+    is_refused(&authority, authority.expired().server_config(), "tls-expired").await;
+}
+
+#[tokio::test]
+async fn f19_a_certificate_that_is_not_valid_yet_is_refused() {
+    let authority = Authority::new();
+    is_refused(&authority, authority.starting(2090).server_config(), "tls-expired").await;
+}
+
+/// A development server with a certificate that signs itself.
+#[tokio::test]
+async fn f19_a_certificate_that_signed_itself_is_refused() {
+    is_refused(&Authority::new(), Authority::new().self_signed().server_config(), "tls-untrusted").await;
 }
 
 #[tokio::test]
 async fn f19_a_certificate_for_another_host_is_refused() {
     let authority = Authority::new();
-    is_refused(&authority, authority.wrong_host().server_config()).await;
+    is_refused(&authority, authority.wrong_host().server_config(), "tls-name").await;
 }
 
 #[tokio::test]
 async fn f19_a_certificate_of_an_unknown_root_is_refused() {
-    is_refused(&Authority::new(), Authority::new().right().server_config()).await;
+    is_refused(&Authority::new(), Authority::new().right().server_config(), "tls-untrusted").await;
 }
 
 #[tokio::test]

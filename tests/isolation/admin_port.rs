@@ -9,6 +9,7 @@ use connector_cache::admin::readiness::Readiness;
 use connector_cache::admin::{Admin, CacheAdmin, Config, PurgeQuery};
 use connector_cache::observability::metrics::Metrics;
 use connector_cache::server::Server;
+use connector_cache::support::clock::Clock;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -58,7 +59,7 @@ async fn start() -> Port {
     let admin = Admin::new(&config, Arc::clone(&cache), Arc::clone(&metrics), Readiness::default()).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = Server::new(&config.server(), &metrics).unwrap();
+    let server = Server::new(&config.server(), &Clock::system(), &metrics).unwrap();
     tokio::spawn(server.serve(listener, Arc::new(admin), CancellationToken::new()));
     Port { address, cache }
 }

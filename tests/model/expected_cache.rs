@@ -46,6 +46,9 @@ pub enum Expected {
     Bypass,
 }
 
+/// Default of `cache.keep`.
+const CACHE_KEEP_MS: u64 = 2 * 3_600_000;
+
 impl ExpectedCache {
     /// Returns the expected source of the response to a request that begins now.
     pub fn expect(
@@ -135,8 +138,13 @@ impl ExpectedCache {
         let (_, Kept { response: entry, .. }) = self.found(history, (who, token), resource)?;
         let response = &history.responses[entry];
         let own = response.token == who && response.kind.has_tag();
-        let recent = now.ms - history.responses[response.whole].asked.ms < 3_600_000;
-        (own && recent && token.usable_until.is_some_and(|end| now.ms < end)).then_some(entry)
+        (own && Self::is_recent(history, entry, now) && token.usable_until.is_some_and(|end| now.ms < end))
+            .then_some(entry)
+    }
+
+    /// Whether the token got the body of a response within the last hour.
+    pub fn is_recent(history: &History, response: usize, now: Moment) -> bool {
+        now.ms - history.responses[history.responses[response].whole].asked.ms < 3_600_000
     }
 
     /// Takes a response that the proxy has processed at `now`, for a caller with this directive. Returns whether the proxy must
@@ -249,6 +257,7 @@ impl ExpectedCache {
             kept.superseded |= is_news;
         }
         let longest = times.ttl.max(times.proof_ttl) + times.while_revalidate.max(times.if_error);
+        let longest = longest.max(CACHE_KEEP_MS);
         bodies.retain(|kept| response.asked.ms.saturating_sub(asked(kept.response)) < longest);
         bodies.truncate(7);
         let place =

@@ -5,6 +5,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod callers;
 mod certificates;
+mod connections;
 mod rolling;
 mod settings;

@@ -7,6 +7,7 @@ use connector_cache::admin::readiness::Readiness;
 use connector_cache::admin::{Admin, CacheAdmin, Config, PurgeQuery};
 use connector_cache::observability::metrics::Metrics;
 use connector_cache::server::Server;
+use connector_cache::support::clock::Clock;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +47,7 @@ async fn start(config: Config) -> Port {
     let admin = Admin::new(&config, Arc::clone(&cache), Arc::clone(&metrics), readiness.clone()).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = Server::new(&config.server(), &metrics).unwrap();
+    let server = Server::new(&config.server(), &Clock::system(), &metrics).unwrap();
     tokio::spawn(server.serve(listener, Arc::new(admin), CancellationToken::new()));
     Port { address, cache, readiness }
 }

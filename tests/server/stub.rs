@@ -166,7 +166,7 @@ pub(crate) async fn start_on(workers: Workers, config: Config, budget: ByteBudge
         RequestStack::new(Arc::clone(&stub), Arc::clone(&metrics), Arc::clone(&runtime)).within(budget);
     let live = Arc::clone(&runtime);
     let drain = CancellationToken::new();
-    let server = Server::new(&config, &metrics)
+    let server = Server::new(&config, &Clock::system(), &metrics)
         .unwrap()
         .with_workers(workers)
         .with_settings(ServerSettings::live(move || Arc::clone(&live.load().server)));

@@ -108,22 +108,31 @@ fn parse_delta_seconds(value: Option<&str>) -> Option<u64> {
 /// Splits a line at the commas outside of quoted strings. A quote without an end opens no string: it must not hide a
 /// directive that forbids something.
 pub fn split_outside_quotes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    split_at(line, b',')
+}
+
+/// Splits a member at the semicolons outside of quoted strings, into its value and its parameters.
+pub fn split_parameters(member: &[u8]) -> impl Iterator<Item = &[u8]> {
+    split_at(member, b';')
+}
+
+fn split_at(line: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let (mut rest, mut may_close) = (Some(line), true);
     std::iter::from_fn(move || {
         let line = rest?;
-        let end = member_end(line, &mut may_close);
+        let end = member_end(line, separator, &mut may_close);
         rest = line.get(end + 1..);
         line.get(..end)
     })
 }
 
-/// Returns the position of the first comma outside of quoted strings, or the length of the line. `may_close` turns false at
+/// Returns the position of the first separator outside of quoted strings, or the length of the line. `may_close` turns false at
 /// the first quote without an end: then no later quote has an end either, and a search for each would take quadratic time.
-fn member_end(line: &[u8], may_close: &mut bool) -> usize {
+fn member_end(line: &[u8], separator: u8, may_close: &mut bool) -> usize {
     let mut at = 0;
     while let Some(byte) = line.get(at) {
         at += match byte {
-            b',' => return at,
+            byte if *byte == separator => return at,
             b'"' if *may_close => quoted_length(line.get(at..).unwrap_or_default()).unwrap_or_else(|| {
                 *may_close = false;
                 1

@@ -8,12 +8,19 @@ use connector_cache_support::clock::Now;
 
 /// Returns the time that Graph asks to wait, at most a day.
 ///
-/// Graph sends whole seconds, fractions (`2.128`), or a date; a date in the past means now. A 429 or 503 without a
-/// valid value counts as six seconds.
+/// Graph sends whole seconds, fractions (`2.128`), or a date; a date in the past means now. Of several valid values the
+/// longest counts, because the wait must not be shortened; a proxy on the way may have joined the lines with commas. A 429
+/// or 503 without a valid value counts as six seconds.
 pub fn from_headers(headers: &HeaderMap, status: StatusCode, now: Now) -> Option<Duration> {
-    let parsed = headers.get(header::RETRY_AFTER).and_then(|value| parse(value.to_str().ok()?.trim(), now));
+    let lines = headers.get_all(header::RETRY_AFTER).iter().filter_map(|line| line.to_str().ok());
+    let parsed = lines.filter_map(|line| parse_line(line.trim(), now)).max();
     let is_throttled = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     parsed.or_else(|| is_throttled.then_some(DEFAULT_WAIT)).map(|wait| wait.min(MAX_WAIT))
+}
+
+fn parse_line(line: &str, now: Now) -> Option<Duration> {
+    // A date has a comma, so the line as a whole comes first.
+    parse(line, now).or_else(|| line.split(',').filter_map(|member| parse(member.trim(), now)).max())
 }
 
 fn parse(text: &str, now: Now) -> Option<Duration> {
@@ -66,7 +73,22 @@ mod tests {
         for value in ["86401", "1000000000000", &"9".repeat(400), "Fri, 31 Dec 9999 23:59:59 GMT"] {
             assert_eq!(wait(Some(value), 429), Some(86_400_000), "{value}");
         }
-        for odd in ["", "-1", "soon", "1.2.3", ".", "NaN", "inf", "1e3"] {
+        for list in ["5, 30", "30,5", "30,", "soon, 30"] {
+            assert_eq!(wait(Some(list), 429), Some(30_000), "{list}");
+        }
+        for odd in [
+            "",
+            "-1",
+            "soon",
+            "1.2.3",
+            ".",
+            "NaN",
+            "inf",
+            "1e3",
+            "Sun, 06 Nov 1994 08:49:47 +0000",
+            ",",
+            "-1, -2",
+        ] {
             assert_eq!(wait(Some(odd), 429), Some(6_000), "{odd}");
         }
         assert_eq!(wait(None, 429), Some(6_000));

@@ -104,6 +104,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("cache.stale_if_error", "\"11s\""),
     ("cache.client_directives", "\"honor\""),
     ("log.access", "\"all\""),
+    ("log.client", "\"address\""),
 ];
 
 fn live_configuration(dir: &tempfile::TempDir) -> LiveConfiguration {

@@ -24,13 +24,27 @@ pub enum RevalidationFailure {
     Outage,
     /// Graph responded with an error that goes to the caller, or the proxy has dropped the response.
     Other,
+    /// Graph responded 204: the property is null now. The entry may still be served while it is revalidated, but not because
+    /// of a later failure.
+    NoContent,
 }
 
 impl RevalidationBackoff {
     /// Records a failed revalidation of a token.
     pub(super) fn record_failure(&self, failure: RevalidationFailure, token: TokenHash, now: Now) {
-        let flag = if failure == RevalidationFailure::Outage { OUTAGE } else { 0 };
-        self.0.store(time_bits(now) | token_bits(token) | flag | FAILED, Relaxed);
+        let flag = match failure {
+            RevalidationFailure::Outage => OUTAGE,
+            RevalidationFailure::Other => 0,
+            RevalidationFailure::NoContent => NO_CONTENT,
+        };
+        // A later failure does not bring the content back.
+        let no_content = self.0.load(Relaxed) & NO_CONTENT;
+        self.0.store(time_bits(now) | token_bits(token) | flag | no_content | FAILED, Relaxed);
+    }
+
+    /// Returns whether a revalidation has shown that Graph has no content any more.
+    pub(super) fn has_no_content_upstream(&self) -> bool {
+        self.0.load(Relaxed) & NO_CONTENT != 0
     }
 
     /// Ends the backoff.
@@ -49,7 +63,7 @@ impl RevalidationBackoff {
         }
         let wait = if known & TOKEN_MASK == token_bits(token) { OWN_WAIT } else { WAIT };
         let elapsed = time_bits(now).wrapping_sub(known & TIME_MASK) / TIME_UNIT;
-        let started = time_bits(now) | token_bits(token) | (known & (OUTAGE | FAILED));
+        let started = time_bits(now) | token_bits(token) | (known & (OUTAGE | NO_CONTENT | FAILED));
         let is_due = elapsed >= ticks(wait);
         if is_due && self.0.compare_exchange(known, started, Relaxed, Relaxed).is_ok() {
             return Ok(());
@@ -73,11 +87,12 @@ fn ticks(wait: Duration) -> u32 {
     u32::try_from(wait.as_millis().div_ceil(u128::from(TICK_MS))).unwrap_or(u32::MAX) + 1
 }
 
-/// The lowest two bits.
+/// The lowest three bits.
 const FAILED: u32 = 1;
 const OUTAGE: u32 = 1 << 1;
-/// The next ten bits.
-const TOKEN_MASK: u32 = 0b11_1111_1111 << 2;
+const NO_CONTENT: u32 = 1 << 2;
+/// The next nine bits.
+const TOKEN_MASK: u32 = 0b1_1111_1111 << 3;
 /// The highest 20 bits.
 const TIME_MASK: u32 = !0 << 12;
 const TIME_UNIT: u32 = 1 << 12;

@@ -36,6 +36,16 @@ pub(in crate::config) fn logging(r: &mut ConfigReader) -> logging::Config {
             &OneOf::new(),
             default.access,
         ),
+        client: r.get(
+            key(
+                "log.client",
+                "Fields of an access log line that identify the caller, which are personal data. `\"address\"`: the address of the \
+                 peer (`peer`). `\"certificate\"`: the name in the client certificate (`client`), its first URI, else its first \
+                 DNS name; needs `listen.tls.client_ca`. Both also add the user agent (`user_agent`).",
+            ),
+            &OneOf::new(),
+            default.client,
+        ),
     }
 }
 

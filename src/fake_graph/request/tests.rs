@@ -2,7 +2,7 @@ use super::*;
 
 const PATH: &str = "/beta/identity/b2xUserFlows/B2X_1_signup/apiConnectorConfiguration";
 
-fn ask(query: &str) -> Result<ConfigurationRequest, InvalidRequest> {
+fn ask(query: &str) -> Result<ConfigurationRequest, UnsupportedRequest> {
     ConfigurationRequest::parse(PATH, query, "application/json")
 }
 
@@ -29,15 +29,19 @@ fn a_path_that_is_not_the_route_is_not_found() {
         "/beta/identity/b2aUserFlows/x/apiConnectorConfiguration",
         "/beta//identity/b2xUserFlows/x/apiConnectorConfiguration",
     ] {
-        assert_eq!(ConfigurationRequest::parse(path, "", ""), Err(InvalidRequest::UnknownRoute), "{path}");
+        assert_eq!(
+            ConfigurationRequest::parse(path, "", ""),
+            Err(UnsupportedRequest::UnknownRoute),
+            "{path}"
+        );
     }
 }
 
 #[test]
 fn both_kinds_of_flows_have_a_route_in_any_letter_case() {
     let kind = |path: &str| ConfigurationRequest::parse(path, "", "").unwrap().kind;
-    assert_eq!(kind("/Beta/identity/B2XUserFlows/B2X_1_a/apiconnectorconfiguration"), FlowKind::B2x);
-    assert_eq!(kind("/beta/Identity/b2cuserflows('B2C_1_a')/ApiConnectorConfiguration"), FlowKind::B2c);
+    assert_eq!(kind("/Beta/identity/B2XUserFlows/B2X_1_a/apiconnectorconfiguration"), FlowCollection::B2x);
+    assert_eq!(kind("/beta/Identity/b2cuserflows('B2C_1_a')/ApiConnectorConfiguration"), FlowCollection::B2c);
     assert_eq!(
         flow_in_path("/beta/identity/B2CUSERFLOWS/B2C_1_a/apiConnectorConfiguration"),
         Some("B2C_1_a")
@@ -51,7 +55,7 @@ fn names_are_matched_in_any_letter_case_and_blanks_are_ignored() {
     assert_eq!(request.expand[0].select, ["id", "displayName"]);
     assert!(matches!(
         ask("$expand=preTokenIssuance&$Expand=preTokenIssuance"),
-        Err(InvalidRequest::InvalidQuery(_))
+        Err(UnsupportedRequest::InvalidQuery(_))
     ));
 }
 
@@ -74,7 +78,7 @@ fn beta_accepts_an_option_without_dollar_and_v1_ignores_it() {
 fn pre_token_issuance_exists_on_beta_only() {
     assert_eq!(expanded("$expand=preTokenIssuance"), ["preTokenIssuance"]);
     let v1 = ConfigurationRequest::parse(&PATH.replace("beta", "v1.0"), "$expand=preTokenIssuance", "");
-    assert!(matches!(v1, Err(InvalidRequest::InvalidQuery(_))));
+    assert!(matches!(v1, Err(UnsupportedRequest::InvalidQuery(_))));
 }
 
 #[test]
@@ -96,7 +100,7 @@ fn an_invalid_query_is_a_bad_request() {
         "$filter=x",
         "$expand=preTokenIssuance&$expand=preTokenIssuance",
     ] {
-        assert!(matches!(ask(query), Err(InvalidRequest::InvalidQuery(_))), "{query}");
+        assert!(matches!(ask(query), Err(UnsupportedRequest::InvalidQuery(_))), "{query}");
     }
 }
 

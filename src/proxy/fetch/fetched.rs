@@ -54,12 +54,8 @@ impl Fetched {
     /// Returns the failure of a revalidation that was sent to Graph. `None` if Graph sent or confirmed the response.
     pub fn revalidation_failure(&self) -> Option<RevalidationFailure> {
         match self {
-            // A 204 removes the entry: nothing is left to revalidate.
-            Self::Full(..)
-            | Self::Revalidated(..)
-            | Self::Shared(..)
-            | Self::NoContent(_)
-            | Self::RecentUnauthorized(_) => None,
+            Self::Full(..) | Self::Revalidated(..) | Self::Shared(..) | Self::RecentUnauthorized(_) => None,
+            Self::NoContent(_) => Some(RevalidationFailure::NoContent),
             Self::UpstreamError(_) | Self::Failed(_) => Some(match self.error_source() {
                 Some(ErrorSource::Upstream) => RevalidationFailure::Outage,
                 Some(ErrorSource::Local) | None => RevalidationFailure::Other,

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use super::whole_seconds;
-use crate::http::rejection::Rejection;
 use crate::http::retry_after;
 use crate::proxy::error_response::ErrorResponse;
 use crate::support::clock::Now;
 use crate::upstream::RequestError;
 use crate::upstream::UpstreamFailure;
 use crate::upstream::UpstreamResponse;
-use crate::upstream::breaker::{BreakerRejection, CallFailure, CallOutcome, RejectionCause};
+use crate::upstream::breaker::{BreakerRejection, CallFailure, CallOutcome};
 
 /// Returns the outcome for the breakers. `None` if Graph was not called.
 pub(super) fn call_outcome(
@@ -31,6 +30,9 @@ pub(super) fn call_outcome(
             | UpstreamFailure::Connect
             | UpstreamFailure::ProxyAuth
             | UpstreamFailure::ConnectTimeout
+            | UpstreamFailure::TlsUntrusted
+            | UpstreamFailure::TlsName
+            | UpstreamFailure::TlsExpired
             | UpstreamFailure::Tls,
         )) => Some(CallOutcome::Failed(CallFailure::Connection)),
         Err(RequestError::Failed(
@@ -44,11 +46,8 @@ pub(super) fn call_outcome(
 
 /// Returns the error response for a request that a breaker or throttle rejects.
 pub(super) fn breaker_response(rejection: BreakerRejection) -> ErrorResponse {
-    let reason = match rejection.cause {
-        RejectionCause::Throttled => Rejection::ThrottleGate,
-        RejectionCause::Breaker(_) => Rejection::Breaker,
-    };
-    ErrorResponse::Shut(reason, u32::try_from(whole_seconds(rejection.retry_after)).unwrap_or(u32::MAX))
+    let seconds = u32::try_from(whole_seconds(rejection.retry_after)).unwrap_or(u32::MAX);
+    ErrorResponse::Shut(rejection.cause.reason(), seconds)
 }
 
 /// Longest time that a throttle stays closed. A caller gets the whole `Retry-After`, but one wrong value must not stop all

@@ -37,6 +37,8 @@ pub struct FetchRequest {
     pub headers: CallerFields,
     /// Stored entry that a 304 may renew.
     pub stored: Option<Arc<Entry>>,
+    /// The caller has received the stored entry already.
+    pub is_background: bool,
     /// Ids for correlation.
     pub ids: Ids,
 }

@@ -69,6 +69,7 @@ fn t17_a_fetch_request_keeps_the_callers_fields_without_the_token_and_shows_none
         no_store: false,
         headers: CallerFields::new(headers),
         stored: None,
+        is_background: false,
         ids: Ids::from_headers(&request.headers),
     };
     assert!(!fetch_request.selecting_request().headers.contains_key(header::AUTHORIZATION));

@@ -74,15 +74,20 @@ impl Fetcher {
         Fetched::UpstreamError(upstream_error)
     }
 
-    /// Handles a 204: it goes to the caller without being stored, and replaces what the token could use before.
+    /// Handles a 204: it goes to the caller without being stored, and replaces what the token could use before. In the
+    /// background it counts as a failed revalidation, so that a stale entry bounds the calls to Graph while it is served.
     pub(super) fn handle_no_content(
         &self,
         request: &FetchRequest,
         response: &UpstreamResponse,
         shared: Option<&SharedFetch>,
     ) -> Fetched {
-        self.publish_withdrawal(request, shared, false);
-        if self.store.revoke_resource(&request.identity.token_hash, &request.resource) {
+        if !request.is_background {
+            self.publish_withdrawal(request, shared, false);
+        }
+        if !request.is_background
+            && self.store.revoke_resource(&request.identity.token_hash, &request.resource)
+        {
             self.metrics.local().proof_changes.inc(ProofChange::Revoked);
         }
         Fetched::NoContent(Arc::new(self.forwarded_headers(response)))

@@ -5,6 +5,7 @@ use std::time::Instant;
 use http::request::Parts;
 use http::{StatusCode, Version};
 
+use super::client_fields::ClientFields;
 use crate::auth::LogTag;
 use crate::cache::outcome::Outcome;
 use crate::http::ids::Ids;
@@ -18,6 +19,7 @@ use crate::support::labels::Label;
 pub(super) struct RequestRecord<'a> {
     counts: &'a PerThread,
     access: AccessLog,
+    client: &'a ClientFields<'a>,
     request: &'a Parts,
     ids: &'a Ids,
     start: Instant,
@@ -25,6 +27,7 @@ pub(super) struct RequestRecord<'a> {
     outcome: Outcome,
     reason: Option<&'static str>,
     token: Option<LogTag>,
+    application: Option<LogTag>,
     span: RequestSpan,
 }
 
@@ -32,7 +35,7 @@ impl<'a> RequestRecord<'a> {
     /// Starts the record.
     pub(super) fn begin(
         metrics: &'a Metrics,
-        access: AccessLog,
+        (access, client): (AccessLog, &'a ClientFields<'a>),
         (request, start): (&'a Parts, Instant),
         ids: &'a Ids,
         span: RequestSpan,
@@ -42,6 +45,7 @@ impl<'a> RequestRecord<'a> {
         Self {
             counts,
             access,
+            client,
             request,
             ids,
             start,
@@ -49,8 +53,14 @@ impl<'a> RequestRecord<'a> {
             outcome: Outcome::None,
             reason: Some("caller-hung-up"),
             token: None,
+            application: None,
             span,
         }
+    }
+
+    /// Sets the tag of the application whose request waits for Graph.
+    pub(super) fn set_application(&mut self, application: Option<LogTag>) {
+        self.application = application;
     }
 
     /// Takes over the outcome of the response.
@@ -61,7 +71,8 @@ impl<'a> RequestRecord<'a> {
         self.token = response.token_tag;
     }
 
-    /// Writes a line of the access log. It never has the path, the query, the peer, a header field or the body.
+    /// Writes a line of the access log. It never has the path, the query, the body or a header field, except for the user agent
+    /// if `log.client` is set.
     fn log(&self, duration_us: u64) {
         let trace_id = self.ids.trace.map(crate::http::ids::TraceParent::trace_id);
         tracing::info!(
@@ -76,6 +87,10 @@ impl<'a> RequestRecord<'a> {
             reason = self.reason,
             duration_us,
             token = self.token.map(tracing::field::display),
+            application = self.application.map(tracing::field::display),
+            peer = self.client.peer().map(tracing::field::display),
+            client = self.client.certificate_name(),
+            user_agent = self.client.user_agent(self.request).map(tracing::field::display),
         );
     }
 }

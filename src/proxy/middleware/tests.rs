@@ -58,15 +58,15 @@ fn stack() -> (RequestStack<Stub>, Arc<Metrics>) {
 
 /// Responds to a request as a connection does, in one part or in two.
 async fn respond(stack: &RequestStack<Stub>, head: Parts, has_body: bool) -> Response {
-    match stack.try_respond(&head, has_body, PEER) {
+    match stack.try_respond(&head, has_body, &PEER.into()) {
         ControlFlow::Break(response) => response,
-        ControlFlow::Continue(pending) => stack.respond(pending, head, has_body, PEER).await,
+        ControlFlow::Continue(pending) => stack.respond(pending, head, has_body, PEER.into()).await,
     }
 }
 
 /// Returns the response to a request without a body, if it needs no waiting.
 fn respond_at_once(stack: &RequestStack<Stub>, head: &Parts) -> Option<Response> {
-    stack.try_respond(head, false, PEER).break_value()
+    stack.try_respond(head, false, &PEER.into()).break_value()
 }
 
 fn request(method: Method, path: &str) -> Parts {

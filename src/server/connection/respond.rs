@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +18,7 @@ use super::body::TrackedBody;
 use super::h2_send_stall::{BodyProgress, MAX_UNTRACKED_BODY_BYTES, StreamExecutor};
 use super::state::ResponseGuard;
 use crate::http::error::Response;
-use crate::server::Service;
+use crate::server::{Peer, Service};
 
 /// Responds to one request, which `guard` counts. `streams` is the executor of an HTTP/2 connection. The end of a body
 /// whose length is unknown is awaited for at most `body_timeout`.
@@ -29,7 +28,7 @@ use crate::server::Service;
 pub(super) fn respond<S: Service>(
     service: &Arc<S>,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    peer: &Peer,
     guard: ResponseGuard,
     streams: Option<&StreamExecutor>,
     body_timeout: Duration,
@@ -38,6 +37,7 @@ pub(super) fn respond<S: Service>(
     let version = head.version;
     if !body.is_end_stream() {
         let (service, progress) = (Arc::clone(service), streams.map(StreamExecutor::track_body));
+        let peer = peer.clone();
         return Either::Right(Either::Left(Box::pin(async move {
             let response = respond_after_body(&*service, (head, body), peer, &guard, body_timeout).await;
             let progress = progress.filter(|_| is_tracked(&response));
@@ -52,6 +52,7 @@ pub(super) fn respond<S: Service>(
         ControlFlow::Continue(pending) => pending,
     };
     let (service, progress) = (Arc::clone(service), streams.map(StreamExecutor::track_body));
+    let peer = peer.clone();
     Either::Right(Either::Right(Box::pin(async move {
         // In an allocation of its own: a future that is moved into this one would occupy its size twice while it waits.
         let response = Box::pin(service.respond(pending, head, None, peer)).await;
@@ -65,7 +66,7 @@ pub(super) fn respond<S: Service>(
 async fn respond_after_body<S: Service>(
     service: &S,
     (head, mut body): (Parts, Incoming),
-    peer: SocketAddr,
+    peer: Peer,
     guard: &ResponseGuard,
     body_timeout: Duration,
 ) -> Response {
@@ -73,7 +74,7 @@ async fn respond_after_body<S: Service>(
         && body.size_hint().lower() == 0
         && !guard.conn_state().has_ambiguous_length();
     let has_content = !may_be_empty || timeout(body_timeout, has_content(&mut body)).await.unwrap_or(true);
-    match service.try_respond(&head, has_content, peer) {
+    match service.try_respond(&head, has_content, &peer) {
         ControlFlow::Break(response) => response,
         ControlFlow::Continue(pending) => {
             Box::pin(service.respond(pending, head, has_content.then_some(body), peer)).await

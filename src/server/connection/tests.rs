@@ -1,6 +1,6 @@
 //! Tests over a connection in memory, whose bytes arrive one at a time.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -18,11 +18,11 @@ struct Stub;
 impl Service for Stub {
     type Pending = ();
 
-    fn try_respond(&self, _: &Parts, _: bool, _: SocketAddr) -> ControlFlow<Response, ()> {
+    fn try_respond(&self, _: &Parts, _: bool, _: &Peer) -> ControlFlow<Response, ()> {
         ControlFlow::Continue(())
     }
 
-    async fn respond(&self, (): (), head: Parts, _: Option<Incoming>, _: SocketAddr) -> Response {
+    async fn respond(&self, (): (), head: Parts, _: Option<Incoming>, _: Peer) -> Response {
         let mut response = Response::default();
         if head.uri == "/last" {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -64,7 +64,7 @@ async fn responses_to_pieces(pieces: &[(&[u8], Duration)]) -> String {
     };
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let (.., end) = tokio::join!(
-        shared.serve_connection(server, peer, CancellationToken::new(), shared.new_conn_state()),
+        shared.serve_connection(server, peer.into(), CancellationToken::new(), shared.new_conn_state()),
         send,
         from.read_to_end(&mut received),
     );
@@ -110,7 +110,7 @@ async fn an_idle_connection_holds_no_buffers_and_is_served_as_before() {
     let settings = shared.settings.current();
     let unsent = ResponseCharge::new(ByteBudget::new(usize::MAX), Ipv4Addr::LOCALHOST.into());
     let mut context = ConnContext {
-        peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into(),
         timeouts: ConnTimeouts::new(Arc::clone(&conn_state), settings.limits.clone(), unsent),
         drain_timer: DrainTimer::new(CancellationToken::new(), Arc::clone(&conn_state), DRAIN_GRACE),
         conn_state,
@@ -157,7 +157,7 @@ async fn an_idle_period_ends_with_the_idle_timeout_or_with_the_peer() {
     let (begun, shared) = (tokio::time::Instant::now(), shared());
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     tokio::join!(
-        shared.serve_connection(server, peer, CancellationToken::new(), shared.new_conn_state()),
+        shared.serve_connection(server, peer.into(), CancellationToken::new(), shared.new_conn_state()),
         client
     );
     assert_eq!(begun.elapsed(), PAUSE);
@@ -184,7 +184,7 @@ async fn after_the_close_of_the_listener_an_idle_connection_ends_and_a_request_i
         let begun = tokio::time::Instant::now();
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         tokio::join!(
-            shared.serve_connection(server, peer, drain.clone(), shared.new_conn_state()),
+            shared.serve_connection(server, peer.into(), drain.clone(), shared.new_conn_state()),
             client,
             async {
                 from.read_to_string(&mut responses).await.unwrap();

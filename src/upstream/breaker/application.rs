@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::consecutive::ConsecutiveFailures;
 use super::parts::FailingParts;
-use super::rejection::{BreakerKind, BreakerRejection};
+use super::rejection::{BreakerKind, BreakerRejection, RejectionCause};
 use super::scope::BreakerScope;
 use super::state::{Breaker, Operation, Operations};
 use super::turns::ProbeTurns;
@@ -140,12 +140,53 @@ impl ApplicationBreakers {
         }
     }
 
-    /// Returns the number of breakers that reject all requests, including the throttle.
-    pub(super) fn count_open(&self, now: Now) -> usize {
-        let own = [&self.throttle, &self.breaker].into_iter();
-        let all = own.chain(self.resources.breakers()).chain(self.tokens.breakers());
-        all.filter(|breaker| breaker.peek(now).is_err()).count()
+    /// Returns the breakers that reject all requests, including the throttle, with the time that is left. A token has the key of
+    /// its share.
+    pub(super) fn open(&self, now: Now) -> impl Iterator<Item = (RejectionCause, Option<u128>, Duration)> {
+        use BreakerKind::{Application, Resource, Token};
+        let throttle = [(RejectionCause::Throttled, None, &self.throttle)].into_iter();
+        let own = [(RejectionCause::Breaker(Application), None, &self.breaker)];
+        let resources = self.resources.breakers();
+        let resources = resources.map(|(_, breaker)| (RejectionCause::Breaker(Resource), None, breaker));
+        let tokens = self.tokens.breakers();
+        let tokens = tokens.map(|(key, breaker)| (RejectionCause::Breaker(Token), Some(key), breaker));
+        let all = throttle.chain(own).chain(resources).chain(tokens);
+        all.filter_map(move |(cause, token, breaker)| Some((cause, token, breaker.peek(now).err()?)))
     }
+
+    /// Returns whether the throttle and the breakers of `scope` are open, in the order of [`Self::CAUSES`]. A breaker stays open
+    /// until a probe gets a response.
+    pub(super) fn are_open(&self, scope: BreakerScope) -> [bool; 4] {
+        self.passed_by(scope).map(|breaker| breaker.is_some_and(Breaker::needs_probe))
+    }
+
+    /// Returns the throttle and the breakers of `scope` that have opened since [`Self::are_open`] returned `before`.
+    pub(super) fn opened(
+        &self,
+        scope: BreakerScope,
+        before: [bool; 4],
+        now: Now,
+    ) -> [Option<(RejectionCause, Duration)>; 4] {
+        let after = self.passed_by(scope);
+        std::array::from_fn(|at| {
+            let breaker = after[at].filter(|breaker| breaker.needs_probe() && !before[at])?;
+            Some((Self::CAUSES[at], breaker.peek(now).err().unwrap_or_default()))
+        })
+    }
+
+    /// Returns the throttle and the breakers that a request of `scope` passes, in the order of [`Self::CAUSES`].
+    fn passed_by(&self, scope: BreakerScope) -> [Option<&Breaker>; 4] {
+        let resource = self.resources.get(scope.resource).map(|known| &known.breaker);
+        let token = self.tokens.get(scope.token).map(|known| &known.breaker);
+        [Some(&self.throttle), Some(&self.breaker), resource, token]
+    }
+
+    const CAUSES: [RejectionCause; 4] = [
+        RejectionCause::Throttled,
+        RejectionCause::Breaker(BreakerKind::Application),
+        RejectionCause::Breaker(BreakerKind::Resource),
+        RejectionCause::Breaker(BreakerKind::Token),
+    ];
 
     #[cfg(test)]
     pub(super) fn count_parts(&self) -> [usize; 2] {

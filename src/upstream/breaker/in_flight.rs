@@ -1,10 +1,15 @@
 //! Request in flight: its outcome changes the breakers that it passed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::rejection::whole_seconds;
 use super::scope::BreakerScope;
-use super::{BreakerCaller, Breakers, CallFailure, CallOutcome, CallerScope, lock};
-use crate::auth::ClaimHash;
+use super::{
+    BreakerCaller, BreakerKind, Breakers, CallFailure, CallOutcome, CallerScope, RejectionCause, lock,
+};
+use crate::auth::{ClaimHash, LogTag};
+use crate::support::labels::Label;
 
 /// Request on its way to Graph. [`Self::record_outcome`] records its outcome; dropped without one, the request counts as
 /// cancelled.
@@ -75,13 +80,34 @@ impl InFlight<'_> {
         };
         let Some(own) = own else { return };
         let mut own = lock(&own);
+        let before = own.are_open(scope);
         match outcome {
             CallOutcome::Answered => own.record_success(scope, started.own, now),
             CallOutcome::Throttled(wait) => own.record_throttled(scope, started.own, now, wait),
             CallOutcome::Failed(CallFailure::Connection) => own.record_cancelled(scope, started.own),
             CallOutcome::Failed(_) => own.record_failure(scope, started.own, now, host_is_suspect),
         }
+        let opened = own.opened(scope, before, now);
+        drop(own);
+        for (cause, wait) in opened.into_iter().flatten() {
+            log_opened(breakers.log_tags.application(application), cause, wait);
+        }
     }
+}
+
+/// Logs that a throttle or breaker of an application has opened.
+fn log_opened(application: LogTag, cause: RejectionCause, wait: Duration) {
+    let scope = match cause {
+        RejectionCause::Throttled => BreakerKind::Application,
+        RejectionCause::Breaker(kind) => kind,
+    };
+    tracing::warn!(
+        %application,
+        scope = scope.as_str(),
+        cause = cause.reason().as_str(),
+        seconds = whole_seconds(wait),
+        "requests of an application to Graph are refused for a time"
+    );
 }
 
 impl Drop for InFlight<'_> {

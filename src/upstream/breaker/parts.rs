@@ -61,9 +61,9 @@ impl<K: Copy + PartialEq, F: Default> FailingParts<K, F> {
         }
     }
 
-    /// Returns the breakers of all parts.
-    pub(super) fn breakers(&self) -> impl Iterator<Item = &Breaker> {
-        self.parts.iter().map(|part| &part.breaker)
+    /// Returns the breakers of all parts, with their keys.
+    pub(super) fn breakers(&self) -> impl Iterator<Item = (K, &Breaker)> {
+        self.parts.iter().map(|part| (part.key, &part.breaker))
     }
 
     fn position(&self, key: K) -> Option<usize> {

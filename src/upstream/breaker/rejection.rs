@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::http::rejection::Rejection;
+use crate::support::labels::labels;
+
 /// Rejection of a request. The open breaker or throttle always covers the caller itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerRejection {
@@ -20,17 +23,28 @@ pub enum RejectionCause {
     Breaker(BreakerKind),
 }
 
-/// Kind of a breaker, by the scope that it protects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BreakerKind {
-    /// Resource of an application.
-    Resource,
-    /// Proven token of an application.
-    Token,
-    /// Application in a tenant.
-    Application,
-    /// Graph's host.
-    Host,
+labels! {
+    /// Kind of a breaker, by the scope that it protects.
+    pub enum BreakerKind {
+        /// Resource of an application.
+        Resource = "resource",
+        /// Token.
+        Token = "token",
+        /// Application in a tenant.
+        Application = "application",
+        /// Graph's host.
+        Host = "host",
+    }
+}
+
+impl RejectionCause {
+    /// Returns the reason of the response.
+    pub fn reason(self) -> Rejection {
+        match self {
+            Self::Throttled => Rejection::ThrottleGate,
+            Self::Breaker(_) => Rejection::Breaker,
+        }
+    }
 }
 
 impl BreakerRejection {
@@ -45,4 +59,9 @@ impl BreakerRejection {
     pub(super) fn host(retry_after: Duration) -> Self {
         Self::breaker(BreakerKind::Host, retry_after)
     }
+}
+
+/// Rounds up to whole seconds, as `Retry-After` has them.
+pub(super) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -1,6 +1,7 @@
 //! Breakers of several scopes: the common test setup, and the tests of throttles.
 
 mod isolation;
+mod open_scopes;
 mod outage;
 
 use std::time::SystemTime;
@@ -9,6 +10,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::*;
 use crate::auth::{ClaimKind, HashKeys, Identity};
+use crate::http::rejection::Rejection;
 
 /// Breakers with a manual clock. An application `a/x` is the application x of tenant a; `a/x/u` is its user u, and
 /// `a/x/u/t` the token t of that user.

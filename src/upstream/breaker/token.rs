@@ -19,9 +19,9 @@ impl TokenThrottle {
         self.throttle.check(now)
     }
 
-    /// Returns whether the throttle rejects all requests.
-    pub(super) fn is_open(&self, now: Now) -> bool {
-        self.throttle.peek(now).is_err()
+    /// Returns the time that is left if the throttle rejects all requests.
+    pub(super) fn time_left(&self, now: Now) -> Option<Duration> {
+        self.throttle.peek(now).err()
     }
 
     /// Starts a request. Returns the number of the operation.

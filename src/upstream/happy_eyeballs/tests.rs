@@ -17,8 +17,10 @@ enum Peer {
     NoTls,
     /// Accepts TCP connections at once and finishes TLS after this time.
     SlowTls(u64),
+    /// Shows a certificate of an unknown issuer.
+    Untrusted,
 }
-use Peer::{Connects, Dead, NoTls, Refuses, SlowTls};
+use Peer::{Connects, Dead, NoTls, Refuses, SlowTls, Untrusted};
 
 fn ip(number: usize) -> IpAddr {
     IpAddr::from([192, 0, 2, u8::try_from(number).unwrap()])
@@ -36,6 +38,10 @@ async fn run(peers: &[Peer], history: &AddressHistory) -> (Result<usize, String>
                 sleep(Duration::from_millis(after)).await;
                 return Err(io::Error::from(io::ErrorKind::ConnectionRefused).into());
             }
+            Untrusted => {
+                let error = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+                return Err(io::Error::other(io::Error::other(error)).into());
+            }
             Dead => std::future::pending().await,
             NoTls => {
                 connected.notify_one();
@@ -50,6 +56,17 @@ async fn run(peers: &[Peer], history: &AddressHistory) -> (Result<usize, String>
     };
     let result = race(order, (TIMEOUT, started + TIMEOUT), history, attempt).await;
     (result.map_err(|error| error.to_string()), started.elapsed().as_millis())
+}
+
+/// A host without IPv6, behind a proxy that replaces certificates.
+#[tokio::test(start_paused = true)]
+async fn if_all_addresses_fail_an_error_of_tls_comes_before_others() {
+    let untrusted = Err("invalid peer certificate: UnknownIssuer".to_owned());
+    for peers in [[Refuses(0), Untrusted], [Untrusted, Refuses(0)]] {
+        assert_eq!(run(&peers, &AddressHistory::default()).await.0, untrusted);
+    }
+    let refused = Err("connection refused".to_owned());
+    assert_eq!(run(&[Refuses(0), Refuses(0)], &AddressHistory::default()).await.0, refused);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{Done, Driver, HeldRequest, Mismatch, PATIENCE};
-use crate::expected_cache::may_be_stored;
+use crate::expected_cache::{ExpectedCache, may_be_stored};
 use crate::graph::{Event, GraphRequest, Reply};
 use crate::graph_policy;
 use crate::history::GraphResponse;
@@ -172,12 +172,15 @@ impl Driver<'_> {
         };
         self.coverage.graph_requests += 1;
         let is_own = |id: &&u128| Uuid::from_u128(**id).to_string() == request.field("client-request-id");
-        let Some((id, sent)) = joined.keys().find(is_own).and_then(|id| Some((*id, joined.get(id)?.clone())))
+        let Some((id, mut sent)) =
+            joined.keys().find(is_own).and_then(|id| Some((*id, joined.get(id)?.clone())))
         else {
             return Err("(g) a request of no caller".to_owned());
         };
-        self.check_request(id, &sent, &request)?;
         let (kind, asked) = (self.policy_for(&sent), self.now());
+        // The follower has waited: its validator may have become too old.
+        sent.about = sent.about.filter(|about| ExpectedCache::is_recent(&self.history, *about, asked));
+        self.check_request(id, &sent, &request)?;
         let waiters = std::iter::once((id, sent.clone())).collect();
         self.held.insert(id, HeldRequest { request, sent, kind, asked, flight: false, waiters });
         Ok(())

@@ -53,6 +53,28 @@ async fn a3_a_request_that_accepts_no_json_is_406() {
 }
 
 #[tokio::test]
+async fn a3_a_quoted_parameter_hides_its_semicolons_and_commas() {
+    let setup = Setup::start().await;
+    for accept in [
+        r#"application/json;ext="a;q=0""#,
+        r#"application/json; ext="a\"b;q=0""#,
+        r#"application/json;ext="x;odata.metadata=verbose""#,
+        r#"application/json;ext="a, text/html;q=0;b""#,
+        r#"application/json;ext="IEEE754Compatible=true;odata.metadata=full";q=0.5"#,
+        r#"application/json;odata.metadata="minimal";ext=";""#,
+        // A quote without an end opens no string.
+        r#"application/json;ext="a;odata.metadata=minimal"#,
+    ] {
+        let response = setup.get(PATH, "a", &[("accept", accept)]).await;
+        assert_eq!(response.status, 200, "{accept}: {}", response.text());
+    }
+    assert_eq!(setup.origin.requests(), 1, "one resource");
+    let refused = setup.get(PATH, "a", &[("accept", r#"application/json;ext="a";q=0"#)]).await;
+    assert_eq!(refused.status, 406);
+    setup.stop().await;
+}
+
+#[tokio::test]
 async fn a7_the_number_format_is_part_of_the_key_and_of_the_forwarded_accept() {
     let setup = Setup::start().await;
     let compatible = "application/json;odata.metadata=minimal;IEEE754Compatible=true";

@@ -61,7 +61,7 @@ async fn b2c_flows_do_not_exist_on_v1() {
         let error = &response.json()["error"];
         assert_eq!(error["code"], "NotFound");
         let message = error["message"].as_str().unwrap();
-        assert!(message.starts_with("Requested API is not supported."), "{message}");
+        assert!(message.starts_with("connector-cache: Requested API is not supported."), "{message}");
         assert!(message.contains("b2cUserFlows") && message.contains("v1.0"), "{message}");
     }
     assert_eq!(setup.origin.requests(), 0);

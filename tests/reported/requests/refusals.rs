@@ -10,7 +10,7 @@ async fn assert_refused(setup: &Setup, query: &str, words: &[&str]) {
     assert_eq!(body["error"]["code"], "BadRequest", "{query}");
     let message = body["error"]["message"].as_str().unwrap();
     assert!(
-        message.starts_with("The query may contain $expand and $select, each once."),
+        message.starts_with("connector-cache: The query may contain $expand and $select, each once."),
         "{query}: {message}"
     );
     for word in words {

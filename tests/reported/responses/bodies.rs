@@ -184,6 +184,36 @@ async fn c6_the_members_of_a_gzip_body_are_joined() {
 }
 
 #[tokio::test]
+async fn c6_empty_members_and_identity_in_content_encoding_are_skipped() {
+    let mut harness = Harness::start().await;
+    let gzipped = gzip(BODY.as_bytes());
+    for lines in [
+        &["gzip,"] as &[&str],
+        &[", gzip"],
+        &["gzip, identity"],
+        &["identity,,x-gzip"],
+        &["", "gzip"],
+        &["gzip", "identity"],
+    ] {
+        let reply = |body: &[u8]| {
+            lines.iter().fold(Reply::json(body), |it, line| it.header("content-encoding", line))
+        };
+        let response = harness.play(reply(&gzipped)).await;
+        assert_eq!((response.status, response.text()), (200, BODY), "{lines:?}");
+    }
+    let plain = Reply::json(BODY).header("content-encoding", "identity").header("content-encoding", " ,");
+    assert_eq!(harness.play(plain).await.status, 200);
+    // Two codings are two, in one line or in two.
+    for lines in [&["gzip, gzip"] as &[&str], &["gzip", "gzip"], &["br", "gzip"]] {
+        let twice = gzip(&gzipped);
+        let reply = lines.iter().fold(Reply::json(twice), |it, line| it.header("content-encoding", line));
+        let response = harness.play(reply).await;
+        assert_eq!(cache_status(&response), "connector-cache; fwd=uri-miss; detail=encoding", "{lines:?}");
+    }
+    harness.stop().await;
+}
+
+#[tokio::test]
 async fn c6_the_limit_bounds_the_sum_of_the_members() {
     let mut harness = Harness::with(|config| config.upstream.max_body = 4096).await;
     let body = format!(r#"{{"displayName":"{}"}}"#, "x".repeat(4096 - 18));

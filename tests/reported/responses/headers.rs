@@ -30,6 +30,35 @@ async fn c7_retry_after_is_passed_on_as_graph_says() {
 }
 
 #[tokio::test]
+async fn c7_of_several_valid_values_the_longest_is_passed_on() {
+    let mut harness = Harness::start().await;
+    let date = |clock: &connector_cache::support::clock::Clock| {
+        httpdate::fmt_http_date(clock.now().wall() + Duration::from_mins(30))
+    };
+    let date = date(&harness.proxy.clock);
+    let error = r#"{"error":{"code":"TooManyRequests","message":"m"}}"#;
+    for (lines, expected) in [
+        (&["5", "1800"] as &[&str], ["1800", "1800"]),
+        (&["1800", "5"], ["1800", "1800"]),
+        (&["soon", "7"], ["7", "7"]),
+        (&["7", "-1"], ["7", "7"]),
+        // A proxy on the way may join lines (RFC 9110, section 5.3).
+        (&["5, 7"], ["7", "7"]),
+        (&["120,"], ["120", "120"]),
+        (&["5", &date], ["1799", "1800"]),
+        (&[&date, "5"], ["1799", "1800"]),
+        (&["-1", "soon"], ["6", "6"]),
+    ] {
+        let reply = Reply::json(error).status_of(503);
+        let reply = lines.iter().fold(reply, |reply, line| reply.header("retry-after", line));
+        let response = harness.play(reply).await;
+        let wait = response.header("retry-after").unwrap_or_default();
+        assert!(expected.contains(&wait), "{lines:?}: {wait}");
+    }
+    harness.stop().await;
+}
+
+#[tokio::test]
 async fn c7_the_own_gate_opens_again_after_ten_minutes() {
     let mut harness = Harness::start().await;
     let error = r#"{"error":{"code":"TooManyRequests","message":"m"}}"#;
@@ -44,9 +73,9 @@ async fn c7_the_own_gate_opens_again_after_ten_minutes() {
 }
 
 #[tokio::test]
-async fn c8_the_size_of_a_head_is_limited_and_not_its_number_of_fields() {
+async fn c8_a_head_may_have_a_thousand_fields_within_its_limit_of_bytes() {
     let mut harness = Harness::start().await;
-    for (fields, expected) in [(99, 200), (101, 200), (500, 200), (2000, 200), (4000, 200), (16_000, 502)] {
+    for (fields, expected) in [(99, 200), (101, 200), (500, 200), (1000, 200), (16_000, 502)] {
         let mut head = String::from("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n");
         for number in 0..fields {
             let _ = write!(head, "x-{number}: {number}\r\n");

@@ -37,6 +37,10 @@ class Form(unittest.TestCase):
         # Grafana's editor writes it beside the query, and its schema has left it out.
         for variable in self.dashboard["templating"]["list"]:
             variable.pop("definition", None)
+        # Members that the data source Prometheus adds to an annotation.
+        for annotation in self.dashboard["annotations"]["list"]:
+            for name in ("step", "titleFormat", "textFormat"):
+                annotation.pop(name)
         self.assertEqual(list(lost(self.dashboard, known)), [])
 
     def test_no_two_panels_have_one_id_or_one_place(self):
@@ -63,7 +67,27 @@ class Form(unittest.TestCase):
                 self.assertTrue(selectors, target["expr"])
                 for selector in selectors:
                     for name in ("namespace", "job", "instance"):
-                        self.assertIn(f'{name}=~"${name}"', selector, panel["title"])
+                        # Some alerts have no instance.
+                        self.assertRegex(selector, rf'{name}=~"\${name}\|?"', panel["title"])
+
+    def test_the_first_row_answers_whether_callers_are_served(self):
+        top = min(panel["gridPos"]["y"] for panel in self.panels)
+        first = [panel["title"] for panel in self.panels if panel["gridPos"]["y"] == top]
+        self.assertEqual(first[:4], ["Requests", "Success rate", "Open connections", "Firing alerts"])
+
+    def test_errors_of_callers_and_failures_have_panels_of_their_own(self):
+        shown = lambda panel: " ".join(target["expr"] for target in panel["targets"])
+        series = [panel for panel in self.panels if panel["type"] == "timeseries"]
+        [fourth] = [panel for panel in series if 'status=~"4' in shown(panel)]
+        [fifth] = [panel for panel in series if 'status=~"5' in shown(panel) and "cache" in shown(panel)]
+        self.assertNotEqual(fourth["id"], fifth["id"])
+
+    def test_the_dashboard_links_to_the_runbook_and_to_the_logs(self):
+        self.assertEqual([link["title"] for link in self.dashboard["links"]], ["Runbook", "Logs"])
+        variables = {variable["name"] for variable in self.dashboard["templating"]["list"]}
+        for link in self.dashboard["links"]:
+            used = {name for name in re.findall(r"\$\{(\w+)", link["url"]) if not name.startswith("__")}
+            self.assertLessEqual(used, variables)
 
     def test_every_metric_has_a_panel(self):
         row = r"^\| `connector_cache_([a-z_]+)` \| (?:counter|gauge|histogram) \|"
@@ -106,6 +130,12 @@ class Live(unittest.TestCase):
                     wanted = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
                     for one in self.source.range(dashboard.filled(target["expr"], SECONDS), SECONDS):
                         self.assertLessEqual(wanted, set(one["metric"]))
+
+    def test_every_annotation_can_be_worked_out(self):
+        annotations = dashboard.load()["annotations"]["list"]
+        self.assertEqual([one["name"] for one in annotations], ["Restart", "Start of an instance", "Reload"])
+        for annotation in annotations:
+            self.source.range(dashboard.filled(annotation["expr"], SECONDS), SECONDS)
 
     def test_every_variable_offers_something(self):
         chosen = {}

@@ -18,6 +18,7 @@ HELMS_PATIENCE = 300
 TLS = common.CHART / "ci/tls-values.yaml"
 EVERYTHING = common.CHART / "ci/everything-values.yaml"
 DEFAULT = common.CHART / "ci/default-values.yaml"
+CONFIGURATION = common.ROOT / "docs/configuration.md"
 # The shared tier with nothing but what is required.
 SHARED = {"url": "redis://valkey:6379", "existingSecret": "secret"}
 
@@ -25,6 +26,19 @@ SHARED = {"url": "redis://valkey:6379", "existingSecret": "secret"}
 def allowed(rule):
     """The ports of a NetworkPolicy's rule."""
     return {port["port"] for port in rule["ports"]}
+
+
+# Other words than the defaults of keys that `everything-values.yaml` does not change.
+WORDS = {"": "/roots/ca.pem", "mask": "keep", "beta": "v1.0", "info": "warn", "json": "text", "misses": "all"}
+
+
+def another(value):
+    """A number, a duration or a size beside the value, or another word."""
+    if value in WORDS:
+        return WORDS[value]
+    number, unit = re.fullmatch(r"(\d+)(\w*)", str(value)).groups()
+    other = int(number) - 1 or 2
+    return f"{other}{unit}" if unit else other
 
 
 class Exposure(unittest.TestCase):
@@ -172,11 +186,41 @@ class Pods(unittest.TestCase):
         live, ready = {"path": "/livez", "port": "admin"}, {"path": "/readyz", "port": "admin"}
         self.assertEqual(paths, {"startup": live, "readiness": ready, "liveness": live})
 
-    def test_pods_are_replaced_when_the_configuration_changes_and_only_then(self):
+    def test_pods_are_replaced_when_a_key_changes_that_needs_a_restart_and_only_then(self):
+        other = common.yaml.safe_load(EVERYTHING.read_text())["config"]
+        whole = {"resources": {"limits": {"memory": "64Gi"}}, "terminationGracePeriodSeconds": 3600}
+        base = {helm: common.render(whole, helm=helm) for helm in common.HELMS}
+        applied = dict(re.findall(r"^\| `([a-z0-9_.]+)` \|.*\| (reload|restart) \|", CONFIGURATION.read_text(), re.M))
+        default = common.yaml.safe_load((common.CHART / "values.yaml").read_text())["config"]
+        keys = [(section, key) for section, keys in default.items() for key in keys]
+        self.assertLessEqual({f"{section}.{key}" for section, key in keys}, set(applied))
+        for number, (section, key) in enumerate(keys):
+            value = other[section].get(key, default[section][key])
+            if value == default[section][key]:
+                value = another(value)
+            helm = common.HELMS[number % 2]
+            changed = common.render({**whole, "config": {section: {key: value}}}, helm=helm)
+            with self.subTest(f"{section}.{key}", value=value):
+                self.assertNotEqual(common.config_of(changed), common.config_of(base[helm]))
+                same = common.pod_of(changed) == common.pod_of(base[helm])
+                self.assertEqual(same, applied[f"{section}.{key}"] == "reload")
+
+    def test_pods_are_replaced_when_another_value_changes_the_configuration(self):
         checksum = lambda **values: common.pod_of(common.render(values))["metadata"]["annotations"]["checksum/config"]
         self.assertEqual(checksum(), checksum(replicaCount=5))
-        self.assertNotEqual(checksum(), checksum(config={"cache": {"ttl": "6m"}}))
         self.assertNotEqual(checksum(), checksum(cloud="china"))
+        self.assertNotEqual(checksum(), checksum(admin={"existingSecret": "admin"}))
+        # A live key does not hide a change beside it.
+        both = {"cache": {"ttl": "6m", "freshness": "origin"}}
+        self.assertNotEqual(checksum(), checksum(config=both))
+        self.assertEqual(checksum(config=both), checksum(config={"cache": {"ttl": "5m", "freshness": "origin"}}))
+        # The default and its absence are the same file for a live key.
+        self.assertEqual(checksum(), checksum(config={"cache": {"ttl": None}, "log": {"access": None}}))
+
+    def test_the_configuration_is_mounted_whole_so_that_a_running_pod_receives_it(self):
+        for shape in common.SHAPES:
+            [mount] = [m for m in common.container_of(common.shape(shape))["volumeMounts"] if m["name"] == "config"]
+            self.assertNotIn("subPath", mount)
 
     def test_secrets_are_mounted_whole_so_that_they_are_renewed(self):
         objects = common.shape(TLS)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import urllib.request
 
 import common
 import pods
@@ -22,7 +23,7 @@ class Process:
     """A pod's container as a process of this machine."""
 
     def __init__(self, objects, _, stack):
-        place = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())) / "config.toml"
+        self.place = place = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())) / "config.toml"
         place.write_text(common.config_of(objects))
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         environment = {"PATH": os.environ["PATH"], **common.variables_of(objects)}
@@ -55,6 +56,35 @@ class Rollout(unittest.TestCase):
         if reason:
             self.skipTest(reason)
         self.replace(Container)
+
+    def test_a_live_key_changes_in_a_running_process_which_keeps_its_entries(self):
+        """As kubelet does it: the file of the ConfigMap is replaced, and nothing else happens to the process."""
+        with contextlib.ExitStack() as stack:
+            process = stack.enter_context(testbed.running(common.BINARY, "demo", stdout=subprocess.PIPE, text=True))
+            demo = testbed.Demo(process)
+            data, admin = pods.free_ports(2)
+            before, after = (
+                common.render(pods.values(demo.graph, data, admin, cache={"stale_if_error": time}))
+                for time in ("10m", "9m")
+            )
+            self.assertEqual(common.pod_of(before), common.pod_of(after))
+            pod = Process(before, "", stack)
+            testbed.wait_for(f"http://{testbed.HOST}:{admin}/readyz")
+            address = f"{testbed.HOST}:{data}"
+            callers = stack.enter_context(rollout.Callers(address, demo.path, demo.tokens[0]))
+            callers.answers(20)
+            misses = self.metric(admin, 'requests_total{cache="miss",method="GET",status="200"}')
+            pod.place.write_text(common.config_of(after))
+            rollout.until(lambda: self.metric(admin, 'config_reloads_total{result="success"}') == 1)
+            callers.answers(20)
+            self.assertEqual(callers.failures, [])
+            self.assertEqual(self.metric(admin, 'requests_total{cache="miss",method="GET",status="200"}'), misses)
+            self.assertEqual(pod.stop(60), 0)
+
+    def metric(self, admin, series):
+        with urllib.request.urlopen(f"http://{testbed.HOST}:{admin}/metrics", timeout=5) as response:
+            lines = response.read().decode().splitlines()
+        return next(float(line.split()[-1]) for line in lines if line.startswith(f"connector_cache_{series} "))
 
     def replace(self, kind):
         with contextlib.ExitStack() as stack:

@@ -77,6 +77,15 @@ REFUSED = [
     ({"ingress": {"hosts": ["https://cache.example"]}}, "hosts"),
     ({"httpRoute": {"parentRefs": [{}]}}, "parentRefs"),
     ({"prometheusRule": {"disabled": ["ConnectorCacheThrottle"]}}, "disabled"),
+    ({"prometheusRule": {"alerts": {"ConnectorCacheFails": {"for": "two minutes"}}}}, "for"),
+    ({"prometheusRule": {"alerts": {"ConnectorCacheFails": {"severty": "page"}}}}, "severty"),
+    ({"prometheusRule": {"alertLabels": {"team": 1}}}, "team"),
+    ({"prometheusRule": {"thresholds": {"errorRatio": 25}}}, "errorRatio"),
+    ({"prometheusRule": {"thresholds": {"errorRate": 0.1}}}, "errorRate"),
+    ({"prometheusRule": {"thresholds": {"restarts": "0.5"}}}, "restarts"),
+    ({"prometheusRule": {"job": 'a"b'}}, "job"),
+    ({"prometheusRule": {"dashboardUrl": "grafana.example"}}, "dashboardUrl"),
+    ({"dashboard": {"logsUrl": "loki"}}, "logsUrl"),
     ({"image": {"repository": "registry.example/connector-cache:0.1.0"}}, "repository"),
     ({"image": {"repository": "registry.example/Connector-Cache"}}, "repository"),
     ({"image": {"tag": 1.1}}, "tag"),
@@ -241,7 +250,7 @@ class Schema(unittest.TestCase):
         self.assertNotIn("runAsUser", common.pod_of(objects)["spec"]["securityContext"])
         monitor = common.render({"serviceMonitor": {"enabled": True, "interval": None, "scrapeTimeout": None}})
         [endpoint] = common.one(monitor, "ServiceMonitor")["spec"]["endpoints"]
-        self.assertEqual(endpoint, {"port": "admin", "path": "/metrics"})
+        self.assertEqual(set(endpoint), {"port", "path", "relabelings"})
 
     def test_a_section_that_is_null_is_taken_or_refused_in_a_line_that_says_so(self):
         values = common.yaml.safe_load((common.CHART / "values.yaml").read_text())

@@ -82,7 +82,11 @@ impl FramingScanner {
                         return Err(message_start);
                     }
                     at += 1;
-                    self.position = Position::Start;
+                    self.position = match (self.section, bytes.get(at)) {
+                        // Most lines of a head: the line after the next one is found without a look at each byte.
+                        (Section::Head, Some(first)) if !matters_at_start(*first) => Position::Rest,
+                        _ => Position::Start,
+                    };
                     if self.section == Section::Chunk {
                         self.section = Section::Trailers;
                     }
@@ -171,6 +175,11 @@ impl FramingScanner {
         self.position = Position::Start;
         (self.has_transfer_encoding, self.has_content_length) = (false, false);
     }
+}
+
+/// Returns whether a line of a head that begins with `byte` may be empty or may frame a body.
+fn matters_at_start(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'c' | b'C' | b't' | b'T')
 }
 
 /// The fields that frame a body, in lower case, with the colon.
