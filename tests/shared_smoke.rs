@@ -309,10 +309,8 @@ async fn a_changed_value_and_a_flushed_store_are_misses() {
     let names = store.cli(&["keys", "*:p:*"]);
     store.cli(&["setrange", names.trim(), "30", "x"]);
     assert!(cache_status(&other.read(&token).await).contains("fwd=uri-miss"));
-    assert_eq!(
-        other.series("connector_cache_shared_requests_total{op=\"read\",result=\"invalid\"}").await,
-        1.0
-    );
+    wait_for_series(&other, "connector_cache_shared_requests_total{op=\"read\",result=\"invalid\"}", 1.0)
+        .await;
     store.cli(&["flushall"]);
     let answer = purge(&one, "").await;
     assert_eq!(answer["purged"].as_u64(), Some(1));
