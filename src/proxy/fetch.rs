@@ -11,7 +11,6 @@ mod shared;
 mod upstream_error;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::StatusCode;
 
@@ -195,11 +194,6 @@ impl Fetcher {
         };
         Ok((permit, self.breakers.try_start(&scope).map_err(breaker_response)?))
     }
-}
-
-/// Rounds up to whole seconds, as `Retry-After` and Graph's clients have it: a caller must not come back too early.
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 #[cfg(test)]

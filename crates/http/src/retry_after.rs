@@ -18,6 +18,11 @@ pub fn from_headers(headers: &HeaderMap, status: StatusCode, now: Now) -> Option
     parsed.or_else(|| is_throttled.then_some(DEFAULT_WAIT)).map(|wait| wait.min(MAX_WAIT))
 }
 
+/// Rounds a wait up to whole seconds, as `Retry-After` and Graph's clients have it: a caller must not come back too early.
+pub fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
 fn parse_line(line: &str, now: Now) -> Option<Duration> {
     // A date has a comma, so the line as a whole comes first.
     parse(line, now).or_else(|| line.split(',').filter_map(|member| parse(member.trim(), now)).max())

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::whole_seconds;
-use crate::http::retry_after;
+use crate::http::retry_after::{self, whole_seconds};
 use crate::proxy::error_response::ErrorResponse;
 use crate::support::clock::Now;
 use crate::upstream::RequestError;

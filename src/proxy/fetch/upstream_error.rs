@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::{FetchRequest, Fetched, Fetcher, whole_seconds};
+use super::{FetchRequest, Fetched, Fetcher};
 use crate::cache::outcome::ProofChange;
 use crate::http::headers;
 use crate::http::headers::ORIGIN_REQUEST_ID;
 use crate::http::ids::{REQUEST_ID, parse_guid};
-use crate::http::retry_after;
+use crate::http::retry_after::{self, whole_seconds};
 use crate::scrub::ScrubbedBody;
 use crate::shared::SharedFetch;
 use crate::upstream::UpstreamResponse;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::rejection::whole_seconds;
 use super::scope::BreakerScope;
 use super::{
     BreakerCaller, BreakerKind, Breakers, CallFailure, CallOutcome, CallerScope, RejectionCause, lock,
 };
 use crate::auth::{ClaimHash, LogTag};
+use crate::http::retry_after::whole_seconds;
 use crate::support::labels::Label;
 
 /// Request on its way to Graph. [`Self::record_outcome`] records its outcome; dropped without one, the request counts as

@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use super::rejection::whole_seconds;
 use super::{BreakerKind, Breakers, RejectionCause, lock};
 use crate::auth::LogTag;
 use crate::http::rejection::Rejection;
+use crate::http::retry_after::whole_seconds;
 
 /// Breakers and throttles that reject all requests now.
 #[derive(Debug, Default)]

@@ -60,8 +60,3 @@ impl BreakerRejection {
         Self::breaker(BreakerKind::Host, retry_after)
     }
 }
-
-/// Rounds up to whole seconds, as `Retry-After` has them.
-pub(super) fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
-}
