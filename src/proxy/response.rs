@@ -8,6 +8,7 @@ mod entry_response;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::Full;
 
@@ -98,7 +99,6 @@ impl ResponseBuilder<'_> {
         let cache_status = CacheStatus {
             forward: Some(forward),
             forward_status: Some(StatusCode::NO_CONTENT),
-            collapsed: outcome == Outcome::Collapsed,
             detail: Some(NotStored::Status.as_str()),
             ..CacheStatus::default()
         };
@@ -106,14 +106,7 @@ impl ResponseBuilder<'_> {
         *response.status_mut() = StatusCode::NO_CONTENT;
         *response.headers_mut() = headers.clone();
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response.headers_mut().insert(CACHE_STATUS, cache_status.header_value());
-        HandlerResponse {
-            response,
-            has_common_headers: false,
-            outcome,
-            reason: cache_status.detail,
-            token_tag: Some(self.tag),
-        }
+        self.with_cache_status(response, &cache_status, outcome)
     }
 
     /// Builds a response from Graph's error response.
@@ -144,14 +137,7 @@ impl ResponseBuilder<'_> {
             error_response.response(self.ids, now)
         };
         response.headers_mut().extend(error.headers.clone());
-        response.headers_mut().insert(CACHE_STATUS, cache_status.header_value());
-        HandlerResponse {
-            response,
-            has_common_headers: false,
-            outcome,
-            reason: cache_status.detail,
-            token_tag: Some(self.tag),
-        }
+        self.with_cache_status(response, &cache_status, outcome)
     }
 
     /// Builds a response from Graph's 401 of a few seconds ago. Its `Cache-Status` has no `fwd`, because the request did not
@@ -168,6 +154,23 @@ impl ResponseBuilder<'_> {
     pub fn failed(&self, error: ErrorResponse, forward: Forward, now: Now) -> HandlerResponse {
         let cache_status = CacheStatus { forward: Some(forward), ..CacheStatus::default() };
         HandlerResponse { token_tag: Some(self.tag), ..error_response(error, self.ids, &cache_status, now) }
+    }
+
+    /// Completes a response that is not from an entry.
+    fn with_cache_status(
+        &self,
+        mut response: http::Response<Full<Bytes>>,
+        cache_status: &CacheStatus,
+        outcome: Outcome,
+    ) -> HandlerResponse {
+        response.headers_mut().insert(CACHE_STATUS, cache_status.header_value());
+        HandlerResponse {
+            response,
+            has_common_headers: false,
+            outcome,
+            reason: cache_status.detail,
+            token_tag: Some(self.tag),
+        }
     }
 
     /// Builds a response from an entry that may be used for the time `left`, if it was stored. `max-age` is `Age` and the time

@@ -28,11 +28,6 @@ pub struct RawBody {
 }
 
 impl RawBody {
-    /// Returns whether another thread scrubs the body.
-    pub fn is_large(&self) -> bool {
-        self.bytes.len() > INLINE_BODY_BYTES
-    }
-
     /// Removes the credentials, and compresses the result if `compress`. A large body is scrubbed on another thread, because
     /// that takes too long for a thread that serves connections.
     ///

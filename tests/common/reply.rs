@@ -21,6 +21,18 @@ pub struct Reply {
     drip: Option<(usize, Duration)>,
 }
 
+/// Compresses by gzip.
+pub fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Returns a 200 with this body and `Content-Encoding: gzip`.
+pub fn gzip_coded(body: Vec<u8>) -> Reply {
+    Reply::json(body).header("content-encoding", "gzip")
+}
+
 #[derive(Clone)]
 enum Act {
     Message(Message),
@@ -116,9 +128,8 @@ impl Reply {
     /// Compresses the body by gzip, and sets `Content-Encoding`.
     #[must_use]
     pub fn gzip(mut self) -> Self {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(&self.message().body).unwrap();
-        self.message().body = encoder.finish().unwrap();
+        let message = self.message();
+        message.body = gzip(&message.body);
         self.header("content-encoding", "gzip")
     }
 

@@ -1,30 +1,16 @@
 //! Bodies that are coded wrongly, too large, or in too many pieces.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use connector_cache::config::Config;
 use connector_cache::upstream::UpstreamFailure;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use crate::common::origin::OriginServer;
 use crate::common::proxy::path;
-use crate::common::reply::Reply;
+use crate::common::reply::{Reply, gzip, gzip_coded};
 use crate::common::serve::Serve;
 use crate::common::token;
 use crate::harness::{BODY, Harness, ok};
-
-fn gzip(plain: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(plain).unwrap();
-    encoder.finish().unwrap()
-}
-
-/// Returns a 200 whose `Content-Encoding` is gzip.
-fn coded(body: Vec<u8>) -> Reply {
-    Reply::json(body).header("content-encoding", "gzip")
-}
 
 fn small(config: &mut Config) {
     config.upstream.max_body = LIMIT;
@@ -45,9 +31,9 @@ async fn f05_a_gzip_body_that_is_not_whole_is_a_502() {
     let cut = whole[..whole.len() - 9].to_vec();
     let junk = [&whole[..], b"junk"].concat();
     for broken in [bad_sum, cut, junk, Vec::new(), BODY.as_bytes().to_vec()] {
-        harness.fails(coded(broken), 502, UpstreamFailure::Encoding).await;
+        harness.fails(gzip_coded(broken), 502, UpstreamFailure::Encoding).await;
     }
-    assert_eq!(harness.passes(coded(whole)).await.text(), BODY);
+    assert_eq!(harness.passes(gzip_coded(whole)).await.text(), BODY);
     harness.stop().await;
 }
 
@@ -56,7 +42,7 @@ async fn f06_ten_megabytes_in_ten_kilobytes_stop_at_the_limit() {
     let mut harness = Harness::start().await;
     let bomb = gzip(&vec![0; 10 << 20]);
     assert!(bomb.len() < 11 << 10);
-    harness.fails(coded(bomb), 502, UpstreamFailure::TooLarge).await;
+    harness.fails(gzip_coded(bomb), 502, UpstreamFailure::TooLarge).await;
     harness.stop().await;
 }
 
@@ -72,10 +58,10 @@ async fn f06_a_bomb_costs_less_than_four_megabytes() {
         assert_eq!(serve.get(&path("B2X_1_x"), &token::mint(subject)).await.status, 200);
     }
     // From here on the code of the decoder is in memory.
-    origin.any(coded(gzip(&[0; 1 << 10])));
+    origin.any(gzip_coded(gzip(&[0; 1 << 10])));
     assert_eq!(serve.get(&path("B2X_1_x"), &token::mint("small")).await.status, 502);
     let before = serve.peak_kib();
-    origin.any(coded(gzip(&vec![0; 10 << 20])));
+    origin.any(gzip_coded(gzip(&vec![0; 10 << 20])));
     for subject in ["a", "b", "c", "d", "e"] {
         assert_eq!(serve.get(&path("B2X_1_x"), &token::mint(subject)).await.status, 502);
     }
@@ -176,7 +162,7 @@ async fn f09_a_coding_that_was_not_requested_is_a_502() {
     for coding in ["br", "br,gzip", "gzip, gzip", "deflate", "zstd", "\u{fc}"] {
         harness.fails(ok().header("content-encoding", coding), 502, UpstreamFailure::Encoding).await;
     }
-    let twice = coded(gzip(BODY.as_bytes())).header("content-encoding", "gzip");
+    let twice = gzip_coded(gzip(BODY.as_bytes())).header("content-encoding", "gzip");
     harness.fails(twice, 502, UpstreamFailure::Encoding).await;
     harness.stop().await;
 }

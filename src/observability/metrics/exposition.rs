@@ -8,7 +8,7 @@ mod protobuf;
 
 use std::collections::BTreeMap;
 
-use prometheus::proto::{Metric, MetricFamily};
+use prometheus::proto::{Histogram, Metric, MetricFamily};
 
 use super::duration_histogram::HistogramDetail;
 use crate::http::negotiation::parse_qvalue;
@@ -88,6 +88,13 @@ impl Snapshot {
         let label = metric.get_label().first().map_or("", |label| label.value());
         self.details.get(&(family.name().to_owned(), label.to_owned()))
     }
+}
+
+/// Returns the upper bounds and cumulative counts of the buckets: the finite ones, and that of `count` values without a bound.
+fn buckets(histogram: &Histogram, count: u64) -> impl Iterator<Item = (f64, u64)> {
+    let finite = histogram.get_bucket().iter().filter(|bucket| bucket.upper_bound().is_finite());
+    let finite = finite.map(move |bucket| (bucket.upper_bound(), bucket.cumulative_count().min(count)));
+    finite.chain([(f64::INFINITY, count)])
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::cache::entry::Entry;
 use crate::cache::freshness::Lifetime;
 use crate::cache::lease::Lease;
 use crate::cache::outcome::NotStored;
+use crate::cache::vary::SecondaryKey;
 use crate::http::headers;
 use crate::http::negotiation::ContentCoding;
 use crate::proxy::error_response::ErrorResponse;
@@ -17,6 +18,17 @@ use crate::scrub::{GzippedBody, Notice, Scrubbed, ScrubbedBody};
 use crate::support::clock::Now;
 use crate::upstream::UpstreamFailure;
 use crate::upstream::{RawBody, UpstreamResponse};
+
+/// Decision about a response by its header fields.
+struct Storability {
+    /// Whether the header fields allow to store the response.
+    allowed: Result<(), NotStored>,
+    lifetime: Lifetime,
+    secondary_key: Option<SecondaryKey>,
+    /// The response may be stored, and its first caller prefers gzip. It is compressed once: the same client is likely to
+    /// repeat the request.
+    prefers_gzip: bool,
+}
 
 impl Fetcher {
     /// Handles a 200: if its body is JSON by its media type and passes the scrubber, it becomes an entry.
@@ -35,9 +47,8 @@ impl Fetcher {
             Ok(body) => body,
             Err(error) => return Fetched::Failed(error.into()),
         };
-        // A large body is compressed where it is scrubbed. `build_entry` compresses a small one.
-        let compress = body.is_large() && self.prefers_gzip(request, &response.headers);
-        let (scrubbed, gzip) = match self.scrub(body, compress).await {
+        let storability = self.storability(request, &response.headers);
+        let (scrubbed, gzip) = match self.scrub(body, storability.prefers_gzip).await {
             Ok(scrubbed) => scrubbed,
             Err(error_response) => {
                 self.graph_client.metrics().errors.inc(UpstreamFailure::Unscrubbable);
@@ -46,8 +57,9 @@ impl Fetcher {
         };
         let token = request.identity.token_hash;
         let validation = RevalidationState::from_response(&response.headers, token, requested_at);
-        let (entry, allowed) =
-            self.build_entry(request, (scrubbed.body, gzip), &response.headers, validation, requested_at);
+        let allowed = storability.allowed;
+        let body = (scrubbed.body, gzip);
+        let entry = self.build_entry(body, &response.headers, storability, validation, requested_at);
         let stored = self.store_entry(request, &entry, allowed, None, lease);
         Fetched::Full(entry, stored)
     }
@@ -66,35 +78,44 @@ impl Fetcher {
         };
         let headers = known.merge(old.headers(), &response.headers);
         let validation = known.renew(&headers, requested_at);
-        let body = (old.body.clone(), old.gzip().cloned());
-        let (entry, allowed) = self.build_entry(request, body, &headers, validation, requested_at);
+        let storability = self.storability(request, &headers);
+        let allowed = storability.allowed;
+        let compress = || if storability.prefers_gzip { GzippedBody::compress(&old.body) } else { None };
+        let body = (old.body.clone(), old.gzip().cloned().or_else(compress));
+        let entry = self.build_entry(body, &headers, storability, validation, requested_at);
         let stored = self.store_entry(request, &entry, allowed, Some(old), lease);
         Fetched::Revalidated(entry, stored)
     }
 
-    /// Builds an entry from a body and the header fields of Graph's response. Returns also whether these allow to store it. An
-    /// entry that may be stored is compressed once if its first caller prefers gzip: the same client is likely to repeat the request.
-    fn build_entry(
-        &self,
-        request: &FetchRequest,
-        (body, gzip): (ScrubbedBody, Option<GzippedBody>),
-        headers: &HeaderMap,
-        validation: Option<RevalidationState>,
-        requested_at: Now,
-    ) -> (Arc<Entry>, Result<(), NotStored>) {
+    /// Decides about a response by its header fields, once and before its body is scrubbed.
+    fn storability(&self, request: &FetchRequest, headers: &HeaderMap) -> Storability {
         let selecting_request = request.selecting_request();
         let lifetime = Lifetime::from_response(headers, &request.config.freshness, self.clock.now());
         let secondary_key = self.store.secondary_key_hasher().compute(headers, selecting_request);
         let can_match = secondary_key.as_ref().map_err(|reason| *reason);
         let allowed = lifetime.and(can_match.map(|_| ()));
         let is_storable = allowed.is_ok() && self.is_storable(request).is_ok();
-        let prefers_gzip =
-            is_storable && ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip;
-        let gzip = gzip.or_else(|| if prefers_gzip { GzippedBody::compress(&body) } else { None });
-        let lifetime = lifetime.unwrap_or_else(|_| Lifetime::not_stored(headers));
+        Storability {
+            allowed,
+            lifetime: lifetime.unwrap_or_else(|_| Lifetime::not_stored(headers)),
+            secondary_key: secondary_key.ok().flatten(),
+            prefers_gzip: is_storable
+                && ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip,
+        }
+    }
+
+    /// Builds an entry from a body and the header fields of Graph's response.
+    fn build_entry(
+        &self,
+        (body, gzip): (ScrubbedBody, Option<GzippedBody>),
+        headers: &HeaderMap,
+        storability: Storability,
+        validation: Option<RevalidationState>,
+        requested_at: Now,
+    ) -> Arc<Entry> {
+        let Storability { lifetime, secondary_key, .. } = storability;
         let entry = Entry::new(body, &self.entity_tags, headers, lifetime, requested_at);
-        let entry = entry.with_optional_parts(validation, secondary_key.ok().flatten()).with_gzip(gzip);
-        (Arc::new(entry), allowed)
+        Arc::new(entry.with_optional_parts(validation, secondary_key).with_gzip(gzip))
     }
 
     /// Stores an entry and its proof while `lease` is valid, if Graph's response and the request allow it. A response that
@@ -119,15 +140,6 @@ impl Fetcher {
             self.store.discard_superseded(token, claims, resource, selecting_request, at);
         }
         stored
-    }
-
-    /// Returns whether the response may be stored and its first caller prefers gzip.
-    fn prefers_gzip(&self, request: &FetchRequest, headers: &HeaderMap) -> bool {
-        let selecting_request = request.selecting_request();
-        ContentCoding::preferred(selecting_request.headers) == ContentCoding::Gzip
-            && Lifetime::from_response(headers, &request.config.freshness, self.clock.now()).is_ok()
-            && self.store.secondary_key_hasher().compute(headers, selecting_request).is_ok()
-            && self.is_storable(request).is_ok()
     }
 
     /// Returns an error if no response to this request may be stored.

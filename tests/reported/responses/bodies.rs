@@ -1,12 +1,7 @@
 //! Bodies: empty credentials, annotations, steps, byte order marks, content codings and URLs.
 
-use std::io::Write as _;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
-
 use super::harness::{BODY, Harness, cache_status};
-use crate::common::reply::Reply;
+use crate::common::reply::{Reply, gzip, gzip_coded};
 
 fn connector(members: &str) -> String {
     format!(r#"{{"postFederationSignup":{{"id":"1","displayName":"d",{members}}}}}"#)
@@ -143,16 +138,6 @@ async fn c4_a_body_with_a_byte_order_mark_is_read_without_it() {
     harness.stop().await;
 }
 
-fn gzip(plain: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(plain).unwrap();
-    encoder.finish().unwrap()
-}
-
-fn coded(body: Vec<u8>) -> Reply {
-    Reply::json(body).header("content-encoding", "gzip")
-}
-
 #[tokio::test]
 async fn c6_the_members_of_a_gzip_body_are_joined() {
     let mut harness = Harness::start().await;
@@ -164,7 +149,7 @@ async fn c6_the_members_of_a_gzip_body_are_joined() {
         vec![gzip(BODY.as_bytes()), vec![0; 512]],
     ];
     for parts in parts {
-        let response = harness.play(coded(parts.concat())).await;
+        let response = harness.play(gzip_coded(parts.concat())).await;
         assert_eq!((response.status, response.text()), (200, BODY));
     }
     let whole = gzip(BODY.as_bytes());
@@ -176,7 +161,7 @@ async fn c6_the_members_of_a_gzip_body_are_joined() {
         &[&whole[..12], &whole],
     ];
     for parts in broken {
-        let response = harness.play(coded(parts.concat())).await;
+        let response = harness.play(gzip_coded(parts.concat())).await;
         let expected = "connector-cache; fwd=uri-miss; detail=encoding";
         assert_eq!((response.status, cache_status(&response)), (502, expected), "{parts:?}");
     }
@@ -218,9 +203,9 @@ async fn c6_the_limit_bounds_the_sum_of_the_members() {
     let mut harness = Harness::with(|config| config.upstream.max_body = 4096).await;
     let body = format!(r#"{{"displayName":"{}"}}"#, "x".repeat(4096 - 18));
     let (first, second) = body.as_bytes().split_at(2048);
-    let response = harness.play(coded([gzip(first), gzip(second)].concat())).await;
+    let response = harness.play(gzip_coded([gzip(first), gzip(second)].concat())).await;
     assert_eq!((response.status, response.text()), (200, &*body));
-    let response = harness.play(coded([gzip(first), gzip(second), gzip(b" ")].concat())).await;
+    let response = harness.play(gzip_coded([gzip(first), gzip(second), gzip(b" ")].concat())).await;
     assert_eq!(cache_status(&response), "connector-cache; fwd=uri-miss; detail=too-large");
     harness.stop().await;
 }

@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 
-use super::Snapshot;
+use super::{Snapshot, buckets};
 use crate::observability::metrics::duration_histogram::Exemplar;
 
 /// Renders all families.
@@ -50,9 +50,8 @@ fn histogram(
     let (name, histogram) = (family.name(), metric.get_histogram());
     let exemplars = snapshot.detail(family, metric).map_or(&[][..], |detail| &detail.exemplars);
     let count = histogram.get_sample_count();
-    let finite = histogram.get_bucket().iter().filter(|bucket| bucket.upper_bound().is_finite());
-    let buckets = finite.map(|bucket| (bucket.upper_bound().to_string(), bucket.cumulative_count()));
-    for (number, (bound, cumulative)) in buckets.chain([("+Inf".to_owned(), count)]).enumerate() {
+    for (number, (bound, cumulative)) in buckets(histogram, count).enumerate() {
+        let bound = if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
         let comma = if labels.is_empty() { "" } else { "," };
         let _ = write!(out, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {cumulative}");
         if let Some(Some(exemplar)) = exemplars.get(number) {

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use prometheus::proto::{Histogram, Metric, MetricFamily, MetricType};
 
-use super::Snapshot;
+use super::{Snapshot, buckets};
 use crate::observability::metrics::duration_histogram::{Exemplar, HistogramDetail};
 use crate::observability::metrics::native_histogram::{NativeBuckets, SCHEMA};
 
@@ -78,10 +78,7 @@ fn histogram_message(histogram: &Histogram, detail: Option<&HistogramDetail>) ->
     message.number(1, count);
     message.double(2, histogram.get_sample_sum());
     let exemplars = detail.map_or(&[][..], |detail| &detail.exemplars);
-    let finite = histogram.get_bucket().iter().filter(|bucket| bucket.upper_bound().is_finite());
-    let buckets = finite.map(|bucket| (bucket.upper_bound(), bucket.cumulative_count().min(count)));
-    let infinite = (f64::INFINITY, count);
-    for (number, (bound, cumulative)) in buckets.chain([infinite]).enumerate() {
+    for (number, (bound, cumulative)) in buckets(histogram, count).enumerate() {
         let mut bucket = Message::default();
         bucket.number(1, cumulative);
         bucket.double(2, bound);
