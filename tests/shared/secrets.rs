@@ -102,7 +102,7 @@ async fn purges_and_withdrawals_are_understood_in_each_step_of_a_rotation() {
             assert_eq!(graph.calls(), calls + 1, "step {step}: the purge was not understood");
             // A revoked token: the 401 withdraws everything, wherever it is.
             sender.read(X, &token).await;
-            graph.revoke_token(&token);
+            graph.revoke(&token);
             assert_eq!(sender.refresh(X, &token).await.status, 401);
             until("the withdrawal to arrive", async || receiver.read(X, &token).await.status == 401).await;
         }
