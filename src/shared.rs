@@ -42,6 +42,7 @@
 mod config;
 mod event;
 mod fill;
+mod generated_secret;
 mod handler;
 mod index;
 mod lease;
@@ -68,6 +69,7 @@ mod writes;
 
 pub use self::config::{Address, Config, Endpoint, Topology};
 pub use self::fill::FillResult;
+pub use self::generated_secret::GeneratedSecret;
 pub use self::handler::{EventHandler, ResourceForm};
 pub use self::metrics::SharedMetrics;
 pub use self::probe::{ProbeError, ProbeReport, probe};
