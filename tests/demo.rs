@@ -48,6 +48,7 @@ impl Demo {
                 break;
             }
         }
+        assert_eq!(within("the end of the introduction", out.recv()).await.unwrap(), "");
         let replicas = introduction.iter().filter(|line| line.starts_with("replica "));
         let address = |word: &str| word.strip_prefix("http://").and_then(|address| address.parse().ok());
         let replicas = replicas.map(|line| {

@@ -18,19 +18,22 @@ pub(super) async fn watch(config: Config, proxies: Arc<[Proxy]>) {
         Err(error) => Some(error.to_string()),
     };
     let (mut is_shared, mut faulty_looks) = (problem.is_none(), 0);
+    let states = || proxies.iter().map(|proxy| proxy.inner().fetcher.shared.state());
     if let Some(problem) = problem {
-        print(&format!("warning: {problem}\n{}", advice(endpoint)));
+        // The replicas meet the same problem, and their state tells its kind.
+        sleep(INTERVAL).await;
+        let state = states().find(|state| is_fault(*state)).unwrap_or(SharedState::Connecting);
+        print(&format!("warning: {problem}\n{}", advice(endpoint, state)));
     }
     loop {
         sleep(INTERVAL).await;
-        let states = || proxies.iter().map(|proxy| proxy.inner().fetcher.shared.state());
         let fault = states().find(|state| is_fault(*state));
         faulty_looks = fault.map_or(0, |_| faulty_looks + 1);
         match fault {
             Some(state) if is_shared && faulty_looks == MIN_FAULTY_LOOKS => {
                 print(&format!(
                     "warning: {endpoint} cannot be used now (state {state})\n{}",
-                    advice(endpoint)
+                    advice(endpoint, state)
                 ));
                 is_shared = false;
             }
@@ -49,17 +52,26 @@ fn is_fault(state: SharedState) -> bool {
 }
 
 /// Returns the effect, and what to do.
-fn advice(endpoint: &Endpoint) -> String {
-    let start = match (&endpoint.topology, &endpoint.addresses[..]) {
-        (Topology::Single(_), [address]) if !endpoint.tls => {
-            format!(", for example with `redis-server --port {}`", address.port)
+fn advice(endpoint: &Endpoint, state: SharedState) -> String {
+    let remedy = match (state, &endpoint.topology, &endpoint.addresses[..]) {
+        (SharedState::Auth, ..) => {
+            "Set CONNECTOR_CACHE__SHARED__USERNAME and CONNECTOR_CACHE__SHARED__PASSWORD_FILE, \
+                                    or give the user the rights of docs/fleet.md, and start the demo again."
+                .to_owned()
         }
-        _ => String::new(),
+        (SharedState::Tls, ..) => {
+            "Set CONNECTOR_CACHE__SHARED__CA_FILE to the CA of the store, and start the demo again."
+                .to_owned()
+        }
+        (SharedState::Clock, ..) => "Synchronize the clocks of the store and of this machine.".to_owned(),
+        (_, Topology::Single(_), [address]) if !endpoint.tls => format!(
+            "Start a Redis or a Valkey at this address, for example with `redis-server --port {}`; \
+             the replicas join by themselves.",
+            address.port
+        ),
+        _ => "Start the store; the replicas join by themselves.".to_owned(),
     };
-    format!(
-        "Until the store can be used, each replica caches for itself. Start a Redis or a Valkey at this address{start}, \
-         or correct the settings. The replicas join by themselves."
-    )
+    format!("Each replica caches for itself as long as the store cannot be used. {remedy}")
 }
 
 fn print(text: &str) {
