@@ -77,7 +77,7 @@ impl Demo {
     /// Purges at the replica at `index`.
     async fn purge(&self, index: usize) -> serde_json::Value {
         let (_, admin) = self.replicas[index];
-        let request = format!("DELETE /cache HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
+        let request = format!("DELETE /cache HTTP/1.1\r\nhost: {admin}\r\n\r\n");
         client::exchange(admin, request).await.unwrap().json()
     }
 
@@ -117,6 +117,10 @@ impl Demo {
 
     async fn line(&mut self) -> String {
         within("a line of a request", self.out.recv()).await.unwrap()
+    }
+
+    async fn message(&mut self) -> String {
+        within("a message", self.err.recv()).await.unwrap()
     }
 
     /// Stops it by SIGINT, as Ctrl-C does. Returns its exit status, and the rest of standard error.
@@ -214,23 +218,43 @@ async fn three_replicas_with_a_store_call_graph_for_one_token_once_and_purge_tog
 
 #[tokio::test]
 async fn a_store_that_cannot_be_reached_is_one_warning_and_the_demo_serves() {
-    let url = format!("redis://127.0.0.1:{}", free_port());
+    let mut store = Store::start().await;
+    store.kill();
+    let url = store.url();
     let mut demo = Demo::start(&["--replicas", "2", "--shared", &url]).await;
-    let first = within("the warning", demo.err.recv()).await.unwrap();
-    assert!(
-        first.starts_with(&format!("connector-cache: warning: shared.url: {url}: no connection")),
-        "{first}"
-    );
-    let advice = within("the advice", demo.err.recv()).await.unwrap();
-    assert!(advice.contains("redis-server --port"), "{advice}");
+    let first = demo.message().await;
+    let warning = format!("connector-cache: warning: shared.url: {url}: no connection");
+    assert!(first.starts_with(&warning), "{first}");
+    assert!(demo.message().await.contains("redis-server --port"));
     for index in [0, 1] {
         assert!(cache_status(&demo.get(index).await).contains("fwd=uri-miss"));
         let line = demo.line().await;
-        assert!(
-            line.starts_with(&format!("replica {}   200  miss ", index + 1)),
-            "not a line of the log: {line}"
-        );
+        let start = format!("replica {}   200  miss ", index + 1);
+        assert!(line.starts_with(&start), "not a line of the log: {line}");
     }
+    store.restart().await;
+    assert_eq!(
+        demo.message().await,
+        format!("connector-cache: {url} can be used: the replicas share from now on")
+    );
+    assert_eq!(demo.purge(1).await["confirmed"], 2);
+    store.kill();
+    let lost = demo.message().await;
+    assert!(lost.starts_with(&format!("connector-cache: warning: {url} cannot be used now")), "{lost}");
+    assert!(demo.message().await.contains("redis-server --port"));
+    assert!(cache_status(&demo.get(0).await).contains("fwd=uri-miss"), "callers notice nothing");
+    let (status, rest) = demo.stop().await;
+    assert_eq!((status.code(), rest), (Some(0), Vec::new()));
+}
+
+#[tokio::test]
+async fn a_store_that_wants_a_password_is_a_warning_with_the_keys_to_set() {
+    let store = Store::start_with(&["--requirepass", "pass-word"]).await;
+    let mut demo = Demo::start(&["--shared", &store.url()]).await;
+    assert_eq!(demo.replicas.len(), 1);
+    assert!(demo.message().await.contains("shared.password_file"));
+    assert!(demo.message().await.contains("CONNECTOR_CACHE__SHARED__PASSWORD_FILE"));
+    assert!(cache_status(&demo.get(0).await).contains("fwd=uri-miss"));
     let (status, rest) = demo.stop().await;
     assert_eq!((status.code(), rest), (Some(0), Vec::new()));
 }
