@@ -37,7 +37,7 @@ enum Command {
         /// Number of replicas in front of the stand-in, 1 to 10.
         #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = parse_replicas)]
         replicas: usize,
-        /// Redis or Valkey that the replicas share, as shared.url: redis://127.0.0.1:6379.
+        /// Redis or Valkey that the replicas share, in the form of shared.url, for example `redis://127.0.0.1:6379`.
         #[arg(long, value_name = "URL")]
         shared: Option<String>,
     },

@@ -1,5 +1,6 @@
 //! Introduction of the demo with replicas: the same token at each of them, and a purge at one.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use super::{GRAPH_LATENCY, TOKEN_LIFETIME, reachable};
@@ -16,8 +17,9 @@ pub(super) fn text(graph: &FakeGraph, bound: &[(SocketAddr, SocketAddr)], shared
     let (mut addresses, mut requests) = (String::new(), String::new());
     for (number, (data, admin)) in (1..).zip(bound) {
         let (data, admin) = (reachable(*data), reachable(*admin));
-        addresses.push_str(&format!("replica {number:<3} http://{data}   admin http://{admin}\n"));
-        requests.push_str(&format!("curl -si -H \"Authorization: Bearer $TOKEN\" 'http://{data}{path}'\n"));
+        // A String accepts every write.
+        let _ = writeln!(addresses, "replica {number:<3} http://{data}   admin http://{admin}");
+        let _ = writeln!(requests, "curl -si -H \"Authorization: Bearer $TOKEN\" 'http://{data}{path}'");
     }
     let admin = bound.first().map(|(_, admin)| reachable(*admin).to_string()).unwrap_or_default();
     let store = shared.endpoint.as_ref().map_or_else(
@@ -57,7 +59,7 @@ pub(super) fn text(graph: &FakeGraph, bound: &[(SocketAddr, SocketAddr)], shared
 struct Expected {
     requests: &'static str,
     purge: String,
-    hint: &'static str,
+    hint: String,
 }
 
 impl Expected {
@@ -70,14 +72,18 @@ impl Expected {
                     "All replicas confirm it (\"replicas\":{count},\"confirmed\":{count}). \
                      The next request is a miss at each of them."
                 ),
-                hint: "",
+                hint: String::new(),
             };
         }
         Self {
             requests: "Each first response contains fwd=uri-miss: each replica calls Graph for itself.",
             purge: "It does not reach the others: their responses remain hits.".to_owned(),
-            hint: "With a Redis or a Valkey the replicas share their responses. Start the demo again with:\n\
-                   --shared redis://127.0.0.1:6379\n\n",
+            hint: format!(
+                "With a Redis or a Valkey the replicas share their responses. For example:\n\
+                 \n\
+                 connector-cache demo --replicas {count} --shared redis://127.0.0.1:6379\n\
+                 \n"
+            ),
         }
     }
 }
