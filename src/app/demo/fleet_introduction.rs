@@ -70,7 +70,7 @@ impl Expected {
                            detail=shared. Graph is called once.",
                 purge: format!(
                     "All replicas confirm it (\"replicas\":{count},\"confirmed\":{count}). \
-                     The next request is a miss at each of them."
+                     The next request calls Graph again, at any replica."
                 ),
                 hint: String::new(),
             };
