@@ -32,11 +32,13 @@ struct LogReader {
     applied: Option<LogId>,
     /// Time of the last heartbeat with all its commands.
     beat_at: Option<Instant>,
+    /// Generation that is in the log under the first of two secrets.
+    announced: Option<u64>,
 }
 
 /// Reads and applies the log. Never returns.
 pub(super) async fn run(tier: Arc<Tier>, handler: Arc<dyn EventHandler>) {
-    let mut reader = LogReader { tier: Arc::clone(&tier), handler, applied: None, beat_at: None };
+    let mut reader = LogReader { tier: Arc::clone(&tier), handler, applied: None, beat_at: None, announced: None };
     let (mut backoff, mut last, mut is_first) = (Backoff::new(), None, true);
     loop {
         let epoch = tier.store.epoch(&tier.log_name);
@@ -169,7 +171,18 @@ impl LogReader {
             // No event of the log opens under the own secret.
             self.begin(connection).await?;
         }
+        self.announce_generation();
         Ok(())
+    }
+
+    /// Names the generation of the log under the first of two secrets. In the last step of a rotation a replica knows only this
+    /// secret. If no event of the log opened there, the replica would begin a new log, and all earlier values would be lost.
+    fn announce_generation(&mut self) {
+        let generation = self.tier.index().position().map(|position| position.generation);
+        if self.tier.secrets.secondary().is_some() && self.announced != generation {
+            self.announced = generation;
+            self.tier.publish_with(EventKind::Generation);
+        }
     }
 
     /// Reads and applies the whole log. Returns whether it has a beginning that was not known.

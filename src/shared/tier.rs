@@ -157,7 +157,7 @@ impl Tier {
                 Matcher::Withdraw(principals.clone(), resource.clone())
             }
             EventKind::Renew { principals, resource } => Matcher::Renew(principals.clone(), resource.clone()),
-            EventKind::Begin | EventKind::Throttle { .. } => return None,
+            EventKind::Begin | EventKind::Generation | EventKind::Throttle { .. } => return None,
         })
     }
 

@@ -88,7 +88,7 @@ fn apply_event(tier: &Tier, handler: &dyn EventHandler, id: LogId, event: &Event
                 }
             }
         }
-        (EventKind::Begin | EventKind::Purge { .. }, _) => {}
+        (EventKind::Begin | EventKind::Generation | EventKind::Purge { .. }, _) => {}
     }
 }
 
