@@ -65,6 +65,14 @@ def wait_for(url):
             time.sleep(0.05)
 
 
+def wait_until(holds, what):
+    deadline = time.monotonic() + DEADLINE
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited for {what}")
+        time.sleep(0.01)
+
+
 class Demo:
     """The demo, and what it prints of itself."""
 
