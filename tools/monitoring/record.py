@@ -2,10 +2,10 @@
 
 Usage: record.py [INCIDENT...]
 
-Each incident of incidents.py and shared_incidents.py has steps. A step sends requests, and then reads the admin port of each instance once, as
-a scrape does. The file counts a step as ten seconds, and a step takes a tenth of a second or more. The time of the proxy
-runs about a hundred times slower than the time of the file, so an incident has configured durations of a hundredth (a
-tenth where replicas share a store). The counters are those of the proxy.
+Each incident of incidents.py and shared_incidents.py has steps. A step sends requests, and then reads the admin port of
+each instance once, as a scrape does. The file counts a step as ten seconds, and a step takes a tenth of a second or more.
+The time of the proxy runs about a hundred times slower than the time of the file, so an incident has configured durations
+of a hundredth (a tenth where replicas share a store). The counters are those of the proxy.
 
 Writes tools/chart/tests/incidents/INCIDENT.yaml, which the tests of the alerts and of the runbook read.
 """
