@@ -59,6 +59,8 @@ mod seal;
 mod secret;
 mod service;
 mod setup_error;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod state;
 mod store;
 mod tier;
