@@ -48,7 +48,8 @@ pub(super) fn start(tier: &Arc<Tier>) -> Vec<AbortOnDropHandle<()>> {
 
 impl Tier {
     async fn write(&self, job: WriteJob) {
-        let SealedWrite { names, entry, proof, lives: [entry_life, proof_life], fill } = match self.seal(job) {
+        let SealedWrite { names, entry, proof, lives: [entry_life, proof_life], fill } = match self.seal(job)
+        {
             Ok(sealed) => sealed,
             Err(result) => return self.drop_write(result),
         };
