@@ -33,7 +33,7 @@ pub(super) fn first_entry(reply: Value) -> Option<LogEntry> {
 /// Parses the reply to TIME.
 pub(super) fn parse_time(reply: Value) -> Option<Duration> {
     let (seconds, micros) = from_redis_value::<(u64, u32)>(reply).ok()?;
-    Some(Duration::new(seconds, micros.checked_mul(1000)?))
+    Duration::from_secs(seconds).checked_add(Duration::from_micros(micros.into()))
 }
 
 fn parse_entries(value: Value) -> Option<Vec<LogEntry>> {
@@ -76,5 +76,7 @@ mod tests {
         assert_eq!(first_entry(Value::Array(vec![entry("x")])), None);
         let time = Value::Array(vec![text("7"), text("250000")]);
         assert_eq!(parse_time(time), Some(Duration::from_millis(7250)));
+        let late = Value::Array(vec![text("18446744073709551615"), text("4294967")]);
+        assert_eq!(parse_time(late), None);
     }
 }
