@@ -282,6 +282,7 @@ impl LogReader {
         }
         if let Some(fields) = next().map(fields_of) {
             let gone = tier.replicas.record((&tier.secrets, &tier.replicas_name), fields, now);
+            let gone = gone.ok_or(Fault::Refused)?;
             if !gone.is_empty() {
                 let mut commands = Pipeline::new();
                 commands.cmd("HDEL").arg(&tier.replicas_name).arg(gone);
