@@ -167,6 +167,8 @@ fn read_resource(r: &mut Reader<'_>) -> Option<ResourceForm> {
 pub(super) const EVENT_FIELD: &str = "e";
 /// Events of the log, approximately.
 pub(super) const MAX_LOG_EVENTS: usize = 10_000;
+/// Bytes of a sealed event. Events about a resource have less than 1 KiB; the names of a purge have the most.
+pub(super) const MAX_EVENT_BYTES: usize = 32 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -181,7 +181,10 @@ impl SharedFetch {
         is_other: bool,
         is_fresh: impl Fn(&SharedHit) -> bool,
     ) -> Result<SharedHit, OperationResult> {
+        // A longer value is not of the tier, and does not open: an empty one stands for it.
+        let max_value = self.tier.config.max_value;
         let mut values = values.into_iter().map(|value| match value {
+            Value::BulkString(bytes) if bytes.len() > max_value => Some(Vec::new()),
             Value::BulkString(bytes) => Some(bytes),
             _ => None,
         });
