@@ -38,7 +38,8 @@ struct LogReader {
 
 /// Reads and applies the log. Never returns.
 pub(super) async fn run(tier: Arc<Tier>, handler: Arc<dyn EventHandler>) {
-    let mut reader = LogReader { tier: Arc::clone(&tier), handler, applied: None, beat_at: None, announced: None };
+    let mut reader =
+        LogReader { tier: Arc::clone(&tier), handler, applied: None, beat_at: None, announced: None };
     let (mut backoff, mut last, mut is_first) = (Backoff::new(), None, true);
     loop {
         let epoch = tier.store.epoch(&tier.log_name);

@@ -114,9 +114,9 @@ impl Tier {
 
     /// Returns the names under the second secret, and the hash of the principal under it.
     pub(super) fn other_names(&self, form: &ResourceForm, token: &Token) -> Option<OtherNames> {
-        let namer = self.other_namer.as_ref()?;
+        let other_namer = self.other_namer.as_ref()?;
         let principal = self.other_claims(token, self.clock.now())?.principal;
-        let names = namer.compute(principal, form, token);
+        let names = other_namer.compute(principal, form, token);
         Some(OtherNames { names, principal: principal.to_bytes() })
     }
 
