@@ -69,6 +69,10 @@ class StorePassword(SharedIncident):
         self.store.start()
         self.store.command("CONFIG", "SET", "requirepass", "word")
 
+    def repair(self, world):
+        self.store.kill()
+        self.store.start()
+
 
 class StoreRestarts(SharedIncident):
     """The store is away for 20 seconds, as in a failover, and loses its data."""
