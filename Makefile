@@ -114,7 +114,7 @@ bench-flame: ## flame graphs of a hit and of bare hyper's answer, in target/flam
 	@benches/flame
 
 simulation: ## calls of a fleet to Graph, by replicas, tokens, flows and settings; its tests first (SAMPLE)
-	@cargo test --quiet --release --locked -p connector-cache-benches --features simulation --lib simulation
+	@cargo test --quiet --locked -p connector-cache-benches --features simulation --lib simulation
 	@cargo run --quiet --release --locked -p connector-cache-benches --features simulation --bin simulation
 
 test-net: ## faults of a real network, in namespaces of its own (root; iproute2, iptables)

@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, UNIX_EPOCH};
 
 use connector_cache::auth::{HashKeys, TokenHash};
@@ -322,7 +323,11 @@ fn resource(flow: usize) -> Arc<Resource> {
 
 /// Returns the tier of one replica, which never connects.
 fn tier(scrubber: &Scrubber, entity_tags: EntityTagHasher, clock: &Clock) -> SharedTier {
-    let secret = std::env::temp_dir().join(format!("connector-cache-simulation-{}", std::process::id()));
+    // Scenarios run in parallel.
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Relaxed);
+    let name = format!("connector-cache-simulation-{}-{number}", std::process::id());
+    let secret = std::env::temp_dir().join(name);
     let tier = (|| {
         std::fs::write(&secret, "simulation".repeat(4))?;
         let address = Address { host: "127.0.0.1".to_owned(), port: 6379 };
