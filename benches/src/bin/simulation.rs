@@ -28,10 +28,7 @@ enum Callers {
 }
 
 fn main() {
-    let sample = std::env::var("SAMPLE").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
-    println!(
-        "Seed {SEED}, {RATE} requests a minute for each token, sample of 10,000 tokens: 1 in {sample}.\n"
-    );
+    println!("Seed {SEED}, {RATE} requests a minute for each token.\n");
     for callers in [Callers::Users, Callers::Applications] {
         for (name, minutes) in SETTINGS {
             table(callers, name, minutes);
