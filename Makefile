@@ -113,7 +113,7 @@ bench-steps: setup ## where the instructions of a hit go, step by step
 bench-flame: ## flame graphs of a hit and of bare hyper's answer, in target/flame (perf; REQUESTS)
 	@benches/flame
 
-simulation: ## calls of a fleet to Graph, by replicas, tokens, flows and settings; its tests first (SAMPLE)
+simulation: ## calls of a fleet to Graph, by replicas, tokens, flows and settings; its tests first (FULL=1: no samples)
 	@cargo test --quiet --locked -p connector-cache-benches --features simulation --lib simulation
 	@cargo run --quiet --release --locked -p connector-cache-benches --features simulation --bin simulation
 
