@@ -145,9 +145,7 @@ impl LogReader {
                     tracing::warn!(
                         "the log of the shared tier was trimmed before it was read: the cache is emptied"
                     );
-                    let handler = Arc::clone(&self.handler);
-                    // The panic hook has logged a panic.
-                    let _ = tokio::task::spawn_blocking(move || handler.clear()).await;
+                    self.empty_cache().await;
                 }
             }
             (Some(_), Some(_), Some(_)) => {}
@@ -172,6 +170,16 @@ impl LogReader {
         Ok(())
     }
 
+    /// Empties the local store, because events are missing. They count as applied then: otherwise this replica would never
+    /// confirm a later purge of their replica.
+    async fn empty_cache(&self) {
+        let handler = Arc::clone(&self.handler);
+        // The panic hook has logged a panic.
+        if tokio::task::spawn_blocking(move || handler.clear()).await.is_ok() {
+            self.tier.index().forget_missing();
+        }
+    }
+
     /// Reads and applies the whole log. Returns whether it has a beginning that was not known.
     async fn load(&mut self, connection: &Connection) -> Result<bool, Fault> {
         let before = self.tier.index().position().map(|position| position.generation);
@@ -190,7 +198,11 @@ impl LogReader {
             last = entries.last().map_or(last, |entry| entry.id);
             begun = self.apply(entries).await.or(begun);
             if count < BATCH {
-                return Ok(begun.is_some() && begun != before);
+                let is_new = begun.is_some() && begun != before;
+                if is_new && before.is_some() {
+                    self.tier.outbox.repeat_recent();
+                }
+                return Ok(is_new);
             }
         }
     }
@@ -209,6 +221,8 @@ impl LogReader {
         let id = LogId::parse(&id).ok_or(Fault::Refused)?;
         tier.index().begin(Position { generation: event.generation, id });
         self.applied = Some(id);
+        // Other replicas may not have read the last events of the lost log.
+        tier.outbox.repeat_recent();
         Ok(())
     }
 
@@ -252,6 +266,10 @@ impl LogReader {
             return Ok(false);
         }
         self.beat_at = Some(Instant::now());
+        if tier.index().has_lost_events() {
+            tracing::warn!("the log of the shared tier lost events: the cache is emptied");
+            self.empty_cache().await;
+        }
         let mut replies = replies.skip(1);
         let mut next = || replies.next().and_then(Result::ok);
         if let Some(time) = next().and_then(parse_time) {
