@@ -139,8 +139,8 @@ impl Driver {
         is_refresh: bool,
     ) -> Result<(Response, String), String> {
         let replica = &self.members.replicas[at];
-        let (began, now_ms) = (self.history.tick(), self.clock.now().unix_millis());
-        let sent = Sent { replica: replica.id, token: &token.text, user: &token.user, flow, began, now_ms };
+        let now_ms = self.clock.now().unix_millis();
+        let sent = Sent { replica: replica.id, token: &token.text, user: &token.user, flow, now_ms };
         let rules = self.judge().rules_of(&sent);
         let response = replica.get(FLOW_NAMES[flow], &token.text, is_refresh).await;
         {
@@ -197,7 +197,7 @@ impl Driver {
 
     /// Waits until all connected replicas have read the events of a replica so far. Returns whether all have.
     pub(super) async fn barrier(&self, at: usize) -> Result<bool, String> {
-        let (purged, began) = self.send_purge(at, "?subject=nobody").await;
+        let (purged, began) = self.send_purge(at, "?subject=subject-of-nobody-number-0").await;
         self.confirm(at, began, &purged)
     }
 
@@ -311,5 +311,5 @@ impl Driver {
     }
 }
 
-/// Users of the tokens. Two tokens have the same user.
-pub(super) const USERS: [&str; 4] = ["ada", "ada", "bob", "cyd"];
+/// Users of the tokens. Two tokens have the same user. A name has at least 20 letters.
+pub(super) const USERS: [&str; 4] = ["subject-of-ada-number-1", "subject-of-ada-number-1", "subject-of-bob-number-2", "subject-of-cyd-number-3"];

@@ -81,6 +81,8 @@ impl Driver {
         match loss {
             Loss::None => {}
             Loss::Trim => {
+                // More than one event is lost.
+                self.purge(near, None, None).await?;
                 let log = self.members.store.wait_for_keys("{log}", 1).await;
                 let log = log.into_iter().min_by_key(Vec::len).unwrap_or_default();
                 let log = String::from_utf8(log).map_err(|error| error.to_string())?;

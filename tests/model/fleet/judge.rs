@@ -15,8 +15,6 @@ pub struct Sent<'a> {
     pub token: &'a str,
     pub user: &'a str,
     pub flow: usize,
-    /// Time of the request.
-    pub began: Tick,
     /// Time of the proxies' clock.
     pub now_ms: u64,
 }
