@@ -83,7 +83,9 @@ impl EventIndex {
 
     /// Returns whether events have been missing for so long that their replica does not add them again.
     pub(super) fn has_lost_events(&self) -> bool {
-        self.numbers.values().any(|numbers| numbers.since.is_some_and(|since| since.elapsed() > MAX_MISSING_TIME))
+        self.numbers
+            .values()
+            .any(|numbers| numbers.since.is_some_and(|since| since.elapsed() > MAX_MISSING_TIME))
     }
 
     /// Counts missing events as applied. The local store was emptied, so no entry is left that they concern; the floor refuses

@@ -312,4 +312,9 @@ impl Driver {
 }
 
 /// Users of the tokens. Two tokens have the same user. A name has at least 20 letters.
-pub(super) const USERS: [&str; 4] = ["subject-of-ada-number-1", "subject-of-ada-number-1", "subject-of-bob-number-2", "subject-of-cyd-number-3"];
+pub(super) const USERS: [&str; 4] = [
+    "subject-of-ada-number-1",
+    "subject-of-ada-number-1",
+    "subject-of-bob-number-2",
+    "subject-of-cyd-number-3",
+];

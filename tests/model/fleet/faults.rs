@@ -1,10 +1,12 @@
 //! Operations that disturb the replicas, and the quiet phase after them.
 
+use futures_util::future::join;
+
 use super::driver::Driver;
 use super::history::{FLOW_NAMES, FLOWS};
 use super::judge::{cache_status, is_shared_hit};
 use super::members::REPLICAS;
-use super::story::{Break, Loss, Op};
+use super::story::{Break, Loss};
 use crate::common::gate::Gate;
 
 impl Driver {
@@ -23,7 +25,7 @@ impl Driver {
             gate.open();
             purged
         };
-        let (response, purged) = futures_util::future::join(overtaken, purge).await;
+        let (response, purged) = join(overtaken, purge).await;
         response?;
         if purged? {
             self.coverage().overtaken_fetches += 1;
@@ -71,18 +73,22 @@ impl Driver {
         }
         self.change(flow);
         let near = (at + 1) % self.members.replicas.len();
-        self.purge(near, Some(flow), None).await?;
+        if loss == Loss::Trim {
+            // More than one event is lost.
+            let both = join(self.purge(near, Some(flow), None), self.purge(near, None, None)).await;
+            both.0.and(both.1)?;
+        } else {
+            self.purge(near, Some(flow), None).await?;
+        }
         self.read(near, &token, flow, false).await?;
         // The replica without the store serves on, and purges at least itself.
         self.read(at, &token, flow, false).await?;
-        if how == Break::Reset {
+        if how == Break::Reset && loss == Loss::None {
             self.purge_something(at).await?;
         }
         match loss {
             Loss::None => {}
             Loss::Trim => {
-                // More than one event is lost.
-                self.purge(near, None, None).await?;
                 let log = self.members.store.wait_for_keys("{log}", 1).await;
                 let log = log.into_iter().min_by_key(Vec::len).unwrap_or_default();
                 let log = String::from_utf8(log).map_err(|error| error.to_string())?;
@@ -107,7 +113,7 @@ impl Driver {
         let (at, token, flow) = self.choose();
         self.change(flow);
         let kill = self.members.store.end_connections();
-        let (purged, ()) = futures_util::future::join(self.purge(at, Some(flow), None), kill).await;
+        let (purged, ()) = join(self.purge(at, Some(flow), None), kill).await;
         purged?;
         self.coverage().killed_connections += 1;
         for at in 0..self.members.replicas.len() {
@@ -121,7 +127,7 @@ impl Driver {
         let (at, token, flow) = self.choose();
         self.change(flow);
         let flush = self.members.store.ok(&["FLUSHALL"]);
-        let (purged, _) = futures_util::future::join(self.purge(at, Some(flow), None), flush).await;
+        let (purged, _) = join(self.purge(at, Some(flow), None), flush).await;
         purged?;
         self.coverage().flushes += 1;
         for at in 0..self.members.replicas.len() {
@@ -130,21 +136,35 @@ impl Driver {
         self.settle().await
     }
 
-    /// A cold replica joins, and one of the others leaves.
+    /// A cold replica joins, and one of the others leaves. Rule (o): the first request of the cold one is a hit.
     pub(super) async fn replace(&mut self) -> Result<(), String> {
+        let mut attempts = 0;
+        while !self.join().await? {
+            attempts += 1;
+            if attempts == ATTEMPTS {
+                return Err("(o) a cold replica does not find a response of another one".to_owned());
+            }
+        }
+        self.settle().await?;
+        while self.members.replicas.len() > REPLICAS {
+            let at = self.rng.below(REPLICAS);
+            self.members.leave(at).await;
+            self.coverage().leaves += 1;
+        }
+        Ok(())
+    }
+
+    /// Adds a cold replica after a response was written to the store. Returns whether its first request is a hit.
+    async fn join(&mut self) -> Result<bool, String> {
+        let (at, token, flow) = self.choose();
+        let written = self.members.replicas[at].operations("write", "ok").await;
+        self.read(at, &token, flow, true).await?;
+        self.members.replicas[at].wait_for_writes(written).await;
         let at = self.members.join().await;
         self.coverage().joins += 1;
-        let flow = self.rng.below(FLOWS);
-        for token in self.tokens.clone() {
-            let response = self.read(at, &token, flow, false).await?;
-            self.coverage().cold_hits += u64::from(is_shared_hit(&response));
-        }
-        self.members.wait_until_complete().await;
-        self.settle().await?;
-        let at = self.rng.below(REPLICAS);
-        self.members.leave(at).await;
-        self.coverage().leaves += 1;
-        Ok(())
+        let is_hit = is_shared_hit(&self.read(at, &token, flow, false).await?);
+        self.coverage().cold_hits += u64::from(is_hit);
+        Ok(is_hit)
     }
 
     /// Rule (o): without a disturbance each replica confirms what the others purge.
@@ -157,14 +177,16 @@ impl Driver {
                 attempts += 1;
                 if attempts == ATTEMPTS {
                     let id = self.members.replicas[at].id;
-                    return Err(format!("(o) a purge of replica {id} is not confirmed by all in a quiet phase"));
+                    return Err(format!(
+                        "(o) a purge of replica {id} is not confirmed by all in a quiet phase"
+                    ));
                 }
             }
         }
         Ok(())
     }
 
-    /// Rule (o): one call to Graph suffices for all replicas, and for a cold one.
+    /// Rule (o): one call to Graph suffices for all replicas.
     pub(super) async fn quiet_phase(&mut self) -> Result<(), String> {
         self.settle().await?;
         let mut last = Ok(());
@@ -175,17 +197,7 @@ impl Driver {
             }
         }
         self.coverage().quiet_phases += 1;
-        self.play_replacement().await?;
         last
-    }
-
-    async fn play_replacement(&mut self) -> Result<(), String> {
-        let (_, token, flow) = self.choose();
-        let at = self.any_replica();
-        let written = self.members.replicas[at].operations("write", "ok").await;
-        self.read(at, &token, flow, true).await?;
-        self.members.replicas[at].wait_for_writes(written).await;
-        Box::pin(self.play(Op::Replace)).await
     }
 
     /// Returns an error in the result if the other replicas do not find the response. That is a fault only if it persists.
