@@ -107,7 +107,7 @@ fn check(file: Option<&Path>, strict: bool, connect: bool) -> ExitCode {
     }
     let warnings = match app::check(&effective.config, cores()) {
         Ok(warnings) => warnings,
-        Err(error) => return fail(EXIT_FAILURE, &format!("a start would fail: {error}")),
+        Err(error) => return fail(error.exit_code(), &format!("a start would fail: {error}")),
     };
     for warning in &warnings {
         let level = if warning.is_error() { "error" } else { "warning" };

@@ -85,4 +85,5 @@ impl SharedPurge {
 
 const MAX_WAIT: Duration = Duration::from_secs(1);
 const FIRST_INTERVAL: Duration = Duration::from_millis(2);
-const MAX_INTERVAL: Duration = Duration::from_millis(20);
+/// A confirmation is late by no more than this. The other replicas acknowledge as soon as they have applied the event.
+const MAX_INTERVAL: Duration = Duration::from_millis(5);
