@@ -223,10 +223,10 @@ impl SharedFetch {
         if entry.secondary_key().is_some() {
             return;
         }
+        let stamp = Stamp { position, renewal, asked_ms: entry.requested_at.unix_millis() };
         if !self.tier.index().admits(self.subject(), &stamp) {
             return;
         }
-        let stamp = Stamp { position, renewal, asked_ms: entry.requested_at.unix_millis() };
         let token_left = self.claims.expiry.remaining(now);
         let (fresh_for, proof_age) =
             (entry.lifetime().fresh_for.min(rules.ttl), now.since(entry.requested_at));
