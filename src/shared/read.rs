@@ -77,16 +77,29 @@ impl SharedTier {
             tier.metrics.count(Operation::Read, OperationResult::Skipped);
             return None;
         }
-        let position = tier.index().position();
-        let form = ResourceForm::new(resource);
-        let names = tier.namer.compute(claims.principal, &form, token);
-        if !tier.store.is_usable(&names.entry) {
+        let fetch = SharedFetch::new(tier, claims, resource, token, is_renewal);
+        if !tier.store.is_usable(&fetch.names.entry) {
             tier.metrics.count(Operation::Read, OperationResult::Skipped);
             return None;
         }
-        Some(SharedFetch {
+        Some(fetch)
+    }
+}
+
+impl SharedFetch {
+    /// Notes the position in the log and computes the names.
+    pub(super) fn new(
+        tier: &Arc<Tier>,
+        claims: &Claims,
+        resource: &Arc<Resource>,
+        token: &Token,
+        is_renewal: bool,
+    ) -> Self {
+        let position = tier.index().position();
+        let form = ResourceForm::new(resource);
+        Self {
+            names: tier.namer.compute(claims.principal, &form, token),
             tier: Arc::clone(tier),
-            names,
             other: tier.other_names(&form, token),
             claims: *claims,
             resource: Arc::clone(resource),
@@ -97,11 +110,9 @@ impl SharedTier {
             is_proven: false,
             last_read: LastRead::None,
             fill: None,
-        })
+        }
     }
-}
 
-impl SharedFetch {
     /// Returns whether the store has a valid proof of the token: Graph has responded 200 to it, on another replica.
     pub fn is_proven(&self) -> bool {
         self.is_proven
@@ -163,13 +174,17 @@ impl SharedFetch {
         }
     }
 
-    fn judge(
+    /// Judges the values of entry, proof and fill lease.
+    pub(super) fn judge(
         &mut self,
         values: Vec<Value>,
         is_other: bool,
         is_fresh: impl Fn(&SharedHit) -> bool,
     ) -> Result<SharedHit, OperationResult> {
+        // A longer value is not of the tier, and does not open: an empty one stands for it.
+        let max_value = self.tier.config.max_value;
         let mut values = values.into_iter().map(|value| match value {
+            Value::BulkString(bytes) if bytes.len() > max_value => Some(Vec::new()),
             Value::BulkString(bytes) => Some(bytes),
             _ => None,
         });

@@ -1,6 +1,5 @@
 //! The tier of one process: its parts, and the facts that follow from several of them.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::config::{Config, Endpoint};
@@ -66,7 +65,7 @@ impl Tier {
     /// Builds the parts. Connects to nothing.
     pub(super) fn new(
         config: &Config,
-        (endpoint, secret_file): (&Endpoint, &Path),
+        (endpoint, secrets): (&Endpoint, Secrets),
         scope: Scope<'_>,
         metrics: Arc<SharedMetrics>,
     ) -> Result<Self, SetupError> {
@@ -74,7 +73,6 @@ impl Tier {
             std::fs::read(path)
                 .map_err(|reason| SetupError::Password { path: path.display().to_string(), reason })?;
         }
-        let secrets = Secrets::read(secret_file)?;
         let dialer = Dialer::new(config)?;
         let other_claims = match secrets.secondary_claims_key() {
             Some(key) => Some(HashKeys::random()?.with_claims_key(key)),
@@ -116,9 +114,9 @@ impl Tier {
 
     /// Returns the names under the second secret, and the hash of the principal under it.
     pub(super) fn other_names(&self, form: &ResourceForm, token: &Token) -> Option<OtherNames> {
-        let namer = self.other_namer.as_ref()?;
+        let other_namer = self.other_namer.as_ref()?;
         let principal = self.other_claims(token, self.clock.now())?.principal;
-        let names = namer.compute(principal, form, token);
+        let names = other_namer.compute(principal, form, token);
         Some(OtherNames { names, principal: principal.to_bytes() })
     }
 
@@ -159,7 +157,7 @@ impl Tier {
                 Matcher::Withdraw(principals.clone(), resource.clone())
             }
             EventKind::Renew { principals, resource } => Matcher::Renew(principals.clone(), resource.clone()),
-            EventKind::Begin | EventKind::Throttle { .. } => return None,
+            EventKind::Begin | EventKind::Generation | EventKind::Throttle { .. } => return None,
         })
     }
 

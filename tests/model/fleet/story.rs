@@ -66,7 +66,7 @@ pub fn story(steps: usize, seed: u64) -> Vec<Op> {
     ops
 }
 
-/// Random numbers (SplitMix64).
+/// Random numbers, by the generator `SplitMix64`.
 pub struct Rng(pub u64);
 
 impl Rng {
