@@ -4,6 +4,7 @@
 //! process is `pending` until the store has numbered it, and counts as newer than every value.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use super::event::{EventName, LogId, Position};
 use super::handler::ResourceForm;
@@ -78,8 +79,24 @@ impl EventIndex {
         if self.numbers.len() >= MAX_REPLICAS && !self.numbers.contains_key(&name.replica) {
             self.numbers.clear();
         }
-        let first = Numbers { last: name.number.saturating_sub(1), missing: BTreeSet::new() };
+        let first = Numbers { last: name.number.saturating_sub(1), missing: BTreeSet::new(), since: None };
         self.numbers.entry(name.replica).or_insert(first).record(name.number)
+    }
+
+    /// Returns whether events have been missing for so long that their replica does not add them again.
+    pub(super) fn has_lost_events(&self) -> bool {
+        self.numbers
+            .values()
+            .any(|numbers| numbers.since.is_some_and(|since| since.elapsed() > MAX_MISSING_TIME))
+    }
+
+    /// Counts missing events as applied. The local store was emptied, so no entry is left that they concern; the floor refuses
+    /// the values of the store.
+    pub(super) fn forget_missing(&mut self) {
+        for numbers in self.numbers.values_mut() {
+            numbers.missing.clear();
+            numbers.since = None;
+        }
     }
 
     /// Returns whether an event of the log is applied.
@@ -199,15 +216,22 @@ struct Numbers {
     last: u64,
     /// Numbers before `last` that were not in the log. They may come later: a replica adds its events again after a failover.
     missing: BTreeSet<u64>,
+    /// Time since which some are missing.
+    since: Option<Instant>,
 }
 
 impl Numbers {
     fn record(&mut self, number: u64) -> Sequence {
         if number <= self.last {
-            return if self.missing.remove(&number) { Sequence::Next } else { Sequence::Copy };
+            let was_missing = self.missing.remove(&number);
+            self.since = self.since.filter(|_| !self.missing.is_empty());
+            return if was_missing { Sequence::Next } else { Sequence::Copy };
         }
         let has_gap = number > self.last + 1;
         let first = number.saturating_sub(MAX_MISSING).max(self.last + 1);
+        if has_gap && self.since.is_none() {
+            self.since = Some(Instant::now());
+        }
         self.missing.extend(first..number);
         while self.missing.len() > MISSING_KEPT {
             self.missing.pop_first();
@@ -239,6 +263,8 @@ const MAX_EVENTS: usize = 20_000;
 /// Missing numbers of one replica that are known.
 const MAX_MISSING: u64 = 1000;
 const MISSING_KEPT: usize = 1000;
+/// Time within which a replica adds its events again after a failover or to a new log.
+const MAX_MISSING_TIME: Duration = Duration::from_secs(2);
 /// Replicas whose events are numbered.
 const MAX_REPLICAS: usize = 10_000;
 

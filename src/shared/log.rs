@@ -211,7 +211,11 @@ impl LogReader {
             last = entries.last().map_or(last, |entry| entry.id);
             begun = self.apply(entries).await.or(begun);
             if count < BATCH {
-                return Ok(begun.is_some() && begun != before);
+                let is_new = begun.is_some() && begun != before;
+                if is_new && before.is_some() {
+                    self.tier.outbox.repeat_recent();
+                }
+                return Ok(is_new);
             }
             if read >= MAX_LOADED_EVENTS {
                 // Each addition of the tier trims the log, so these events are of someone else.
@@ -225,11 +229,14 @@ impl LogReader {
         }
     }
 
-    /// Empties the cache, because events are missing.
+    /// Empties the cache, because events are missing. They count as applied then: otherwise this replica would never confirm a
+    /// later purge of their replica.
     async fn clear(&self) {
         let handler = Arc::clone(&self.handler);
         // The panic hook has logged a panic.
-        let _ = tokio::task::spawn_blocking(move || handler.clear()).await;
+        if tokio::task::spawn_blocking(move || handler.clear()).await.is_ok() {
+            self.tier.index().forget_missing();
+        }
     }
 
     /// Adds the first event of a new log, and reads it.
@@ -246,6 +253,8 @@ impl LogReader {
         let id = LogId::parse(&id).ok_or(Fault::Refused)?;
         tier.index().begin(Position { generation: event.generation, id });
         self.applied = Some(id);
+        // Other replicas may not have read the last events of the lost log.
+        tier.outbox.repeat_recent();
         Ok(())
     }
 
@@ -289,6 +298,10 @@ impl LogReader {
             return Ok(false);
         }
         self.beat_at = Some(Instant::now());
+        if tier.index().has_lost_events() {
+            tracing::warn!("the log of the shared tier lost events: the cache is emptied");
+            self.clear().await;
+        }
         let mut replies = replies.skip(1);
         let mut next = || replies.next().and_then(Result::ok);
         if let Some(time) = next().and_then(parse_time) {

@@ -125,6 +125,19 @@ fn copies_and_gaps_are_recognized_by_the_numbers() {
 }
 
 #[test]
+fn missing_events_that_were_given_up_count_as_applied_and_later_ones_are_confirmed_again() {
+    let mut index = begun();
+    index.record_number(name(1));
+    assert_eq!(index.record_number(name(4)), Sequence::Gap);
+    assert!(!index.has_applied(name(4)) && !index.has_lost_events(), "they may come late");
+    index.forget_missing();
+    assert!(index.has_applied(name(4)) && !index.has_lost_events());
+    assert_eq!(index.record_number(name(2)), Sequence::Copy, "the local store was emptied since");
+    assert_eq!(index.record_number(name(5)), Sequence::Next);
+    assert!(index.has_applied(name(5)));
+}
+
+#[test]
 fn the_index_is_bounded_and_refuses_what_it_no_longer_knows() {
     let case = Case::new();
     let mut index = begun();
