@@ -20,7 +20,7 @@ use super::event::{EVENT_FIELD, EventKind, EventName, LogId, MAX_LOG_EVENTS, Pos
 use super::handler::EventHandler;
 use super::replicas::fields_of;
 use super::seal::seal;
-use super::state::{Operation, OperationResult};
+use super::state::{MAX_CLOCK_DIFFERENCE, Operation, OperationResult};
 use super::store::{Backoff, Connection, DialError, Fault, random};
 use super::tier::Tier;
 
@@ -30,6 +30,8 @@ struct LogReader {
     handler: Arc<dyn EventHandler>,
     /// Last applied event.
     applied: Option<LogId>,
+    /// Unix milliseconds at which the local store was still empty.
+    started_ms: u64,
     /// Time of the last heartbeat with all its commands.
     beat_at: Option<Instant>,
     /// Generation that is in the log under the first of two secrets.
@@ -38,8 +40,15 @@ struct LogReader {
 
 /// Reads and applies the log. Never returns.
 pub(super) async fn run(tier: Arc<Tier>, handler: Arc<dyn EventHandler>) {
-    let mut reader =
-        LogReader { tier: Arc::clone(&tier), handler, applied: None, beat_at: None, announced: None };
+    let started_ms = millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+    let mut reader = LogReader {
+        tier: Arc::clone(&tier),
+        handler,
+        applied: None,
+        started_ms,
+        beat_at: None,
+        announced: None,
+    };
     let (mut backoff, mut last, mut is_first) = (Backoff::new(), None, true);
     loop {
         let epoch = tier.store.epoch(&tier.log_name);
@@ -199,6 +208,9 @@ impl LogReader {
         let first = first.ok_or(Fault::Refused)?;
         // Values of times before the first event cannot be judged. An event at the beginning raises the floor itself.
         self.tier.index().set_floor(first.id);
+        if before.is_none() && first.id.ms + millis(MAX_CLOCK_DIFFERENCE) < self.started_ms {
+            self.tier.index().publishers.trust_unknown();
+        }
         let mut last = LogId::default();
         let (mut begun, mut read) = (None, 0);
         loop {
@@ -298,10 +310,6 @@ impl LogReader {
             return Ok(false);
         }
         self.beat_at = Some(Instant::now());
-        if tier.index().has_lost_events() {
-            tracing::warn!("the log of the shared tier lost events: the cache is emptied");
-            self.clear().await;
-        }
         let mut replies = replies.skip(1);
         let mut next = || replies.next().and_then(Result::ok);
         if let Some(time) = next().and_then(parse_time) {
@@ -316,10 +324,27 @@ impl LogReader {
                 connection.send_all(&commands, REPLY_TIMEOUT).await?;
             }
         }
+        self.clear_after_loss().await;
         let exists = next();
         let last = next().and_then(first_entry);
         let is_lost = last.is_none_or(|last| self.applied.is_some_and(|applied| last.id < applied));
         Ok(exists == Some(Value::Int(0)) || is_lost)
+    }
+
+    /// Empties the cache if the log lost events: between the events of a publisher, or before those that other replicas applied.
+    async fn clear_after_loss(&self) {
+        let (applied, now) = (self.tier.replicas.applied_by_others(), Instant::now());
+        let has_loss = {
+            let mut index = self.tier.index();
+            for (publisher, number) in applied {
+                index.publishers.expect(publisher, number, now);
+            }
+            index.publishers.have_lost_events(now)
+        };
+        if has_loss {
+            tracing::warn!("the log of the shared tier lost events: the cache is emptied");
+            self.clear().await;
+        }
     }
 
     /// Compares the clocks. The reply was made between `sent` and now.

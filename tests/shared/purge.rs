@@ -142,6 +142,27 @@ async fn a_replica_confirms_purges_again_after_events_were_trimmed_while_it_was_
     until("a confirmed purge", async || near.purge("").await["confirmed"] == 2).await;
 }
 
+/// The far replica has never seen an event of the third one, so its numbers had no gap, and the memory was kept.
+#[tokio::test]
+async fn a_purge_of_a_replica_that_came_and_went_reaches_the_replica_that_was_away() {
+    let away = Away::start().await;
+    let Away { graph, store, near, far, link, token, setup } = &away;
+    let calls = graph.calls();
+    let third = setup.live().await;
+    near.wait_for_replicas(2).await;
+    assert_eq!(third.purge("").await["confirmed"], 2);
+    drop(third);
+    store.ok(&["FLUSHALL"]).await;
+    link.mend();
+    far.wait_for_state("live").await;
+    until("the purge to arrive", async || {
+        far.read(X, token).await;
+        graph.calls() > calls
+    })
+    .await;
+    until("a confirmed purge", async || near.purge("").await["confirmed"] == 2).await;
+}
+
 /// Two replicas; the far one has a response in memory, and cannot reach the store.
 struct Away {
     graph: connector_cache::fake_graph::FakeGraph,
@@ -150,6 +171,7 @@ struct Away {
     far: Replica,
     link: Link,
     token: String,
+    setup: Setup,
 }
 
 impl Away {
@@ -167,7 +189,7 @@ impl Away {
         link.refuse();
         link.break_off();
         far.wait_for_one_of(&["connecting", "lagging"]).await;
-        Self { graph, store, near, far, link, token }
+        Self { graph, store, near, far, link, token, setup }
     }
 }
 
