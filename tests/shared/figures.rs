@@ -91,7 +91,7 @@ async fn ten_replicas_call_graph_as_often_as_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_store_fails_no_request_of_a_steady_stream() {
     let mut stage = Steady::start().await;
-    stage.run("store killed", |store| store.kill()).await;
+    stage.run("store killed", Store::kill).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
