@@ -123,6 +123,21 @@ impl EffectiveConfig {
         Sources::new(file.map(Path::to_owned), env).load()
     }
 
+    /// Returns each setting as an object for the console: its name, its value unless it may be a secret, its source.
+    pub fn settings(&self) -> Vec<serde_json::Value> {
+        let one = |setting: &Setting| {
+            let value =
+                setting.redacted.as_ref().map(|hint| format!("({hint})")).or_else(|| setting.value.clone());
+            serde_json::json!({
+                "name": setting.key.name,
+                "value": value,
+                "source": setting.source.to_string(),
+                "changed": !matches!(setting.source, raw_config::ValueSource::Default) && setting.value.is_some(),
+            })
+        };
+        self.settings.iter().map(one).collect()
+    }
+
     /// Reads and checks every key, and the variables of a forward proxy.
     fn from_raw(raw: RawConfig, proxy_variables: &[(String, String)]) -> Result<Self, ConfigError> {
         let mut reader = ConfigReader::new(raw);

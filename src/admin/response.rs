@@ -25,6 +25,11 @@ pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Response {
     build(status, "application/json", value.to_string().into())
 }
 
+/// Builds a response of lines of JSON, whose body is a stream that the caller attaches.
+pub(super) fn stream() -> Response {
+    build(StatusCode::OK, "application/x-ndjson", Bytes::new())
+}
+
 /// Builds an error response with a message for the operator.
 pub(super) fn error(status: StatusCode, message: &str) -> Response {
     json(status, &serde_json::json!({ "error": message }))
@@ -51,6 +56,8 @@ pub(super) fn without_body(mut response: Response) -> Response {
     let length = response.body().size_hint().exact().unwrap_or_default();
     response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     *response.body_mut() = Full::new(Bytes::new());
+    // A streamed body.
+    response.extensions_mut().clear();
     response
 }
 

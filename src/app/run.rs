@@ -41,6 +41,7 @@ impl App {
         let config_file = self.live_sources.as_ref().and_then(|live| live.sources.file().map(Path::to_owned));
         let readiness = Readiness::default();
         let admin = self.admin(&readiness, log.clone())?;
+        let console = Arc::clone(&admin);
         let admin_server = Server::new(&self.config.admin.server(), self.clock(), &self.metrics)?;
         let max_connections = self.descriptors.map_or(usize::MAX, |descriptors| {
             ConnectionCap::new(descriptors, &self.config, self.workers.count()).connections
@@ -55,6 +56,7 @@ impl App {
         let _background = [
             AbortOnDropHandle::new(tokio::spawn(reload::watch(sources, Arc::clone(&self.reload_requests)))),
             AbortOnDropHandle::new(tokio::spawn(watch(self.proxy.clone(), suppressed.clone()))),
+            AbortOnDropHandle::new(tokio::spawn(async move { console.run_console().await })),
             AbortOnDropHandle::new(tokio::spawn(announce_drain(
                 stop.clone(),
                 readiness.clone(),
@@ -88,13 +90,15 @@ impl App {
         readiness: &Readiness,
         log: Option<LogHandle>,
     ) -> Result<Arc<Admin<Overview>>, StartError> {
-        let overview = Arc::new(Overview::new(
+        let overview = Overview::new(
             self.proxy.clone(),
             Arc::clone(&self.runtime),
             &self.config.upstream.base_url,
             self.config.store.max_bytes,
             log,
-        ));
+        );
+        let settings = self.live_sources.as_ref().map_or_else(Vec::new, |live| live.started.settings());
+        let overview = Arc::new(overview.with_settings(settings.into()));
         let metrics = Arc::clone(&self.metrics);
         Ok(Arc::new(Admin::new(&self.config.admin, overview, metrics, readiness.clone())?))
     }

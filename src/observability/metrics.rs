@@ -11,6 +11,7 @@ mod native_histogram;
 mod per_thread;
 mod registration;
 mod reloads;
+mod totals;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,6 +30,7 @@ pub use self::per_thread::PerThread;
 use self::per_thread::PerThreadShards;
 use self::reloads::ReloadMetrics;
 pub use self::reloads::ReloadSource;
+pub use self::totals::{Totals, bucket_bounds, upstream_bucket_bounds};
 use crate::auth::Bypass;
 use crate::cache::outcome::{Eviction, NotStored, Outcome, ProofChange, ProofLookup};
 use crate::http::rejection::Rejection;

@@ -12,12 +12,14 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::h2_send_stall::BodyProgress;
 use super::state::ResponseGuard;
+use crate::server::streamed_body::BodyStream;
 
-/// Body of a response, in one piece.
+/// Body of a response, in one piece or as a stream of pieces.
 pub(super) struct TrackedBody {
     bytes: Option<Bytes>,
     guard: Option<ResponseGuard>,
     progress: Option<Arc<BodyProgress>>,
+    stream: Option<BodyStream>,
 }
 
 impl TrackedBody {
@@ -28,7 +30,13 @@ impl TrackedBody {
         guard: ResponseGuard,
         progress: Option<Arc<BodyProgress>>,
     ) -> Self {
-        Self { bytes, guard: Some(guard), progress }
+        Self { bytes, guard: Some(guard), progress, stream: None }
+    }
+
+    /// Creates a body of pieces. The request counts as in service until the end of the stream, so that only a blocked socket
+    /// has a timeout.
+    pub(super) fn streamed(stream: BodyStream, guard: ResponseGuard) -> Self {
+        Self { bytes: None, guard: Some(guard), progress: None, stream: Some(stream) }
     }
 }
 
@@ -48,6 +56,18 @@ impl Body for TrackedBody {
             let bytes = TrackedBytes { bytes, _guard: this.guard.take(), progress: this.progress.clone() };
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
+        if let Some(stream) = &mut this.stream {
+            let piece = ready!(stream.as_mut().poll_next(cx));
+            if let Some(bytes) = piece {
+                return Poll::Ready(Some(Ok(Frame::data(TrackedBytes {
+                    bytes,
+                    _guard: None,
+                    progress: None,
+                }))));
+            }
+            this.stream = None;
+            return Poll::Ready(None);
+        }
         if let Some(progress) = &this.progress {
             ready!(progress.poll_finished(cx));
         }
@@ -55,10 +75,13 @@ impl Body for TrackedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_none() && self.progress.is_none()
+        self.bytes.is_none() && self.progress.is_none() && self.stream.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.stream.is_some() {
+            return SizeHint::default();
+        }
         SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
     }
 }
