@@ -36,8 +36,9 @@ setup: ## say what is missing, and install it where that is possible
 	@tools/setup.sh
 
 clients:
-	$(call say,Graph's own clients for the tests)
+	$(call say,Graph's own clients and the browser for the tests)
 	@tests/sdk_clients/prepare
+	@tests/console/prepare
 
 fmt: ## check the format (`cargo fmt --all` repairs it)
 	$(call say,format)
@@ -73,6 +74,9 @@ it: ## the tests of the whole, in tests/
 
 test-clients: setup clients ## Graph's SDKs for Python and JavaScript, curl and the .NET shape, before the proxy
 	@cargo $(tests) --locked --features test-clients --test sdk_clients
+
+test-console: setup clients ## the console in Chromium; pictures in target/console-pictures
+	@cargo $(tests) --locked --features test-clients --test console
 
 test-chart: setup ## the Helm chart, alerts and dashboard: Helm 3 and 4, promtool, a real Prometheus; a pod where there is an image
 	$(call say,chart and alerts and dashboard (a first run fetches its tools))

@@ -57,6 +57,10 @@ venv || { add python3 python3-venv && venv; } ||
 node() { command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1; }
 node || { add nodejs npm && node; } || miss "node 18 or newer, with npm. Debian: sudo apt-get install nodejs npm"
 
+# The browser of the console's tests. Without it they say so and pass.
+has chromium || { add chromium && has chromium; } ||
+    echo "chromium is not here and could not be installed; the console is not tried in a browser"
+
 # promtool reads our metrics and rules, and prometheus asks what the dashboard asks. Both are taken out of their
 # package and put under target/: the package itself would start a server, on the port of our admin address.
 # Without them the tests that need them say so.

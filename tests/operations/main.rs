@@ -8,5 +8,6 @@ mod common;
 mod callers;
 mod certificates;
 mod connections;
+mod console;
 mod rolling;
 mod settings;

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -21,12 +23,15 @@ struct Asset {
     media_type: &'static str,
     content: &'static str,
     /// Gzip of the content, and its entity tag.
-    packed: LazyLock<(Bytes, HeaderValue), Box<dyn Fn() -> (Bytes, HeaderValue) + Send + Sync>>,
+    packed: LazyLock<Packed, Pack>,
 }
+
+type Packed = (Bytes, HeaderValue);
+type Pack = Box<dyn Fn() -> Packed + Send + Sync>;
 
 impl Asset {
     fn new(path: &'static str, media_type: &'static str, content: &'static str) -> Self {
-        let pack: Box<dyn Fn() -> (Bytes, HeaderValue) + Send + Sync> = Box::new(move || pack(content));
+        let pack: Pack = Box::new(move || pack(content));
         Self { path, media_type, content, packed: LazyLock::new(pack) }
     }
 }
@@ -83,14 +88,14 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-fn pack(content: &str) -> (Bytes, HeaderValue) {
+fn pack(content: &str) -> Packed {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     // Writing to memory cannot fail.
     let _ = encoder.write_all(content.as_bytes());
     let gzip = Bytes::from(encoder.finish().unwrap_or_default());
     let digest = digest::digest(&digest::SHA256, content.as_bytes());
-    let hex: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let tag = HeaderValue::try_from(format!("W/\"{hex}\""));
+    let tag = URL_SAFE_NO_PAD.encode(digest.as_ref().get(..12).unwrap_or_default());
+    let tag = HeaderValue::try_from(format!("W/\"{tag}\""));
     (gzip, tag.unwrap_or(HeaderValue::from_static("W/\"0\"")))
 }
 

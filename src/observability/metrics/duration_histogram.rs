@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use prometheus::core::Metric as _;
+use prometheus::proto::Bucket;
 use prometheus::{Histogram, HistogramOpts, Registry};
 
 use super::family::{NAMESPACE, register};
@@ -79,7 +80,7 @@ impl DurationHistogram {
     pub(super) fn add_bucket_counts(&self, sums: &mut Vec<u64>) {
         sums.resize(self.bounds.len() + 1, 0);
         let metric = self.classic.metric();
-        let cumulative = metric.get_histogram().get_bucket().iter().map(|bucket| bucket.cumulative_count());
+        let cumulative = metric.get_histogram().get_bucket().iter().map(Bucket::cumulative_count);
         let cumulative =
             cumulative.take(self.bounds.len()).chain([metric.get_histogram().get_sample_count()]);
         let mut before = 0;

@@ -49,7 +49,9 @@ export class Chart {
     this.points = points;
     const last = points.at(-1);
     if (!last) return;
-    const x = (point) => WIDTH * (1 - (last.at - point.at) / (capacity - 1));
+    // A short history fills the width, from one minute on.
+    const span = Math.min(Math.max(last.at - points[0].at, 60), capacity - 1);
+    const x = (point) => WIDTH * (1 - (last.at - point.at) / span);
     const values = points.map((point) => this.series.map((one) => one.of(point)));
     const sums = values.map((row) => this.stacked ? row.reduce((sum, value) => sum + (value ?? 0), 0) : Math.max(...row.map((value) => value ?? 0)));
     const max = this.max ?? Math.max(...sums, 1e-9);
@@ -62,12 +64,13 @@ export class Chart {
         if (value === null) { isOpen = false; return; }
         if (this.stacked) below.push(`L${x(point).toFixed(1)} ${y(base[row])}`);
         base[row] += value;
-        d += `${isOpen ? "L" : "M"}${x(point).toFixed(1)} ${y(this.stacked ? base[row] : value)}`;
+        // A line of length zero shows a point without neighbours.
+        d += `${isOpen ? "L" : "M"}${x(point).toFixed(1)} ${y(this.stacked ? base[row] : value)}${isOpen || this.stacked ? "" : "h0"}`;
         isOpen = true;
       });
       path.setAttribute("d", this.stacked && d ? `${d}${below.toReversed().join("")}Z` : d);
     });
-    this.top.textContent = `0 to ${number(max)}${this.unit}`;
+    this.top.textContent = `0 to ${number(max)}${this.unit}, ${Math.round(span)} s`;
     const now = this.series.map((one) => `${one.name} ${number(one.of(last))}${this.unit}`).join(", ");
     this.svg.setAttribute("aria-label", `${this.title}. Now: ${now}. Highest: ${number(max)}${this.unit}.`);
     if (this.details.open && last.at % 5 === 0) this.drawTable();

@@ -20,7 +20,7 @@ const charts = [
 
 function counts(title, entries, sum) {
   const rows = entries.filter(([, count]) => count > 0).sort((one, other) => other[1] - one[1]);
-  if (!rows.length) return element("p", {}, "none in 15 minutes");
+  if (!rows.length) return element("p", {}, `${title}: none in 15 minutes`);
   return table([title, "15 min", "share"], rows.map(([name, count]) => [name, number(count), sum ? `${(100 * count / sum).toFixed(1)} %` : "–"]));
 }
 
@@ -66,8 +66,8 @@ function drawState(state) {
   const named = (name) => Object.entries(window[name] ?? {});
   const proofs = window.proofs ?? {};
   const answered = ["hit", "stale"].reduce((all, name) => all + (window.outcomes?.[name] ?? 0), 0);
-  put("reasons", counts("reason", [["no proof for this token yet", proofs.missing ?? 0], ["proof too old", proofs.expired ?? 0], ["no fresh response", Math.max((proofs.live ?? 0) - answered, 0)], ...named("bypass")], requests));
-  put("refusals", counts("reason", named("rejected"), requests));
+  put("reasons", counts("not from memory", [["no proof for this token yet", proofs.missing ?? 0], ["proof too old", proofs.expired ?? 0], ["no fresh response", Math.max((proofs.live ?? 0) - answered, 0)], ...named("bypass")], requests));
+  put("refusals", counts("refused", named("rejected"), requests));
   drawGates(state);
   put("graph", counts("status", named("graph_statuses"), null), counts("no usable response", named("graph_errors"), null), counts("not stored", named("not_stored"), null));
   const mib = (bytes) => (bytes / 1048576).toFixed(1), cache = state.cache;
@@ -78,7 +78,7 @@ function drawState(state) {
   const masked = Object.entries(state.total?.scrubbed ?? {});
   put("credentials", element("p", {}, days === null ? "no certificate: listen.tls is off" : `certificate ends in ${days} days`),
     element("p", {}, `masked since start: ${number(masked.reduce((all, [, count]) => all + count, 0))}`),
-    counts("could not be scrubbed", named("scrub_failures"), null));
+    counts("scrub failures", named("scrub_failures"), null));
   const shared = cache.shared;
   by("fleet-section").hidden = !shared || shared.state === "off";
   if (shared) put("fleet", element("p", {}, `● × ${shared.replicas} · store ${shared.state} · log ${Math.round(1000 * shared.log_lag_seconds)} ms behind`));
