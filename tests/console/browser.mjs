@@ -8,11 +8,13 @@ import { createServer as createTcp } from "node:net";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
 
+// tests/console/prepare installs the modules there, apart from the sources.
+const modules = createRequire(new URL("../../target/console/package.json", import.meta.url));
+const { chromium } = modules("playwright-core");
 const [binary, pictures] = process.argv.slice(2);
 const ADMIN_TOKEN = "console-test-token";
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const axe = readFileSync(modules.resolve("axe-core/axe.min.js"), "utf8");
 
 const listen = (server) => new Promise((done) => server.listen(0, "127.0.0.1", () => done(server.address().port)));
 async function freePort() {

@@ -1,7 +1,5 @@
 //! The console in a real browser: `browser.mjs` drives Chromium before the binary.
 
-#![expect(clippy::unwrap_used, reason = "a test fails at the first unexpected value")]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,14 +11,13 @@ fn browser() -> Option<PathBuf> {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the reader of the output learns that the test did not run")]
 fn the_console_shows_load_throttles_and_purges_in_a_browser_without_findings() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let Some(browser) = browser() else {
         eprintln!("chromium is not installed, so the console was not tried. Debian: the package chromium");
         return;
     };
-    let modules = root.join("tests/console/node_modules");
+    let modules = root.join("target/console/node_modules");
     assert!(modules.exists(), "run tests/console/prepare first");
     let pictures = root.join("target/console-pictures");
     std::fs::create_dir_all(&pictures).unwrap();
