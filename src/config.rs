@@ -171,6 +171,16 @@ impl fmt::Display for EffectiveConfig {
     }
 }
 
+/// Parses an argument of the command line by the rule of `shared.url`.
+pub fn parse_store_url(argument: &str, text: &str) -> Result<shared::Endpoint, ConfigError> {
+    let raw = value::RawValue::Text(text.to_owned());
+    value::Rule::parse(&rules::StoreUrl, &raw).ok_or_else(|| {
+        let shown = value::Rule::echo(&rules::StoreUrl, &raw);
+        let accepted = value::Rule::accepted(&rules::StoreUrl);
+        ConfigError(vec![format!("{argument} = {shown} is refused: expected {accepted}")])
+    })
+}
+
 /// Problems of a refused configuration: one line for each, with source, key, value and accepted values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(Vec<String>);

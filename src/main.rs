@@ -28,8 +28,19 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the proxy with a built-in stand-in for Graph; needs no network and no files.
+    ///
+    /// Each replica has a cache and ports of its own: the next free ports after those of listen.address and admin.address. Without
+    /// --shared, each replica calls Graph for itself. With --shared they share their responses and purges; the secret and the
+    /// begin of the key names are generated for each run. Each request prints a line.
     #[cfg(feature = "demo")]
-    Demo,
+    Demo {
+        /// Number of replicas in front of the stand-in, 1 to 10.
+        #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = parse_replicas)]
+        replicas: usize,
+        /// Redis or Valkey that the replicas share, in the form of shared.url, for example `redis://127.0.0.1:6379`.
+        #[arg(long, value_name = "URL")]
+        shared: Option<String>,
+    },
     /// Run the proxy.
     Serve(ConfigFile),
     /// Validate the configuration and the files that it names, and print it with the source of each value and warnings.
@@ -74,13 +85,16 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> ExitCode {
     match command {
         #[cfg(feature = "demo")]
-        Command::Demo => match app::demo::config(environment_variables()) {
-            Ok(config) => {
-                let logged = config.clone();
-                start(&logged, |log, workers| app::demo::run(config, log, workers))
+        Command::Demo { replicas, shared } => {
+            let arguments = app::demo::Arguments { replicas, shared };
+            match app::demo::config(&arguments, environment_variables()) {
+                Ok(config) => {
+                    let logged = config.clone();
+                    start(&logged, |log, workers| app::demo::run(arguments, config, log, workers))
+                }
+                Err(error) => refuse(&error),
             }
-            Err(error) => refuse(&error),
-        },
+        }
         Command::Serve(ConfigFile { config: file }) => {
             let sources = Sources::new(file, environment_variables());
             match sources.load() {
@@ -162,6 +176,14 @@ fn start<F: Future<Output = ExitCode>>(
     threads.stop();
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
     code
+}
+
+/// Parses the number of replicas of the demo.
+#[cfg(feature = "demo")]
+fn parse_replicas(text: &str) -> Result<usize, String> {
+    let accepted = 1..=app::demo::MAX_REPLICAS;
+    let number = text.parse().ok().filter(|number| accepted.contains(number));
+    number.ok_or_else(|| format!("expected a number from 1 to {}", app::demo::MAX_REPLICAS))
 }
 
 /// Returns the number of processors, or the cgroup quota of a container.

@@ -15,7 +15,7 @@
 //!
 //! | part | modules |
 //! |---|---|
-//! | names and keys | `secret` derives keys from `shared.secret_file`, `names` computes names of values, `seal` encrypts |
+//! | names and keys | `secret` derives keys from `shared.secret_file` or a `generated_secret`, `names` computes names of values, `seal` encrypts |
 //! | data | `record` is an entry or a proof, `event` an event of the log, `wire` their binary form |
 //! | judgement | `index` knows the events that make a value invalid, `read` judges a value |
 //! | store | `store` has connections, circuit breakers and the slots of a cluster; `writes` the queue of writes, `writer` its tasks, `fill` the fill lease |
@@ -42,6 +42,7 @@
 mod config;
 mod event;
 mod fill;
+mod generated_secret;
 mod handler;
 mod index;
 mod lease;
@@ -68,6 +69,7 @@ mod writes;
 
 pub use self::config::{Address, Config, Endpoint, Topology};
 pub use self::fill::FillResult;
+pub use self::generated_secret::GeneratedSecret;
 pub use self::handler::{EventHandler, ResourceForm};
 pub use self::metrics::SharedMetrics;
 pub use self::probe::{ProbeError, ProbeReport, probe};

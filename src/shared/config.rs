@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::generated_secret::GeneratedSecret;
+
 /// Configuration of the shared tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -21,6 +23,8 @@ pub struct Config {
     pub key: Option<PathBuf>,
     /// `shared.secret_file`
     pub secret_file: Option<PathBuf>,
+    /// Secret of replicas in one process, used in place of `secret_file`. No key sets it.
+    pub generated_secret: Option<GeneratedSecret>,
     /// `shared.timeout`: for one operation during a request.
     pub timeout: Duration,
     /// `shared.max_value`: size of a value, bytes.
@@ -39,6 +43,7 @@ impl Default for Config {
             certificate: None,
             key: None,
             secret_file: None,
+            generated_secret: None,
             timeout: Duration::from_millis(50),
             max_value: 256 << 10,
             prefix: "cc".to_owned(),

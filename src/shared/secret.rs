@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use ring::{aead, hkdf, hmac};
 use zeroize::Zeroizing;
 
+use super::config::Config;
 use crate::support::watched_files::DisplayPath;
 
 /// One or two secrets.
@@ -33,6 +34,14 @@ pub struct SecretError {
 }
 
 impl Secrets {
+    /// Returns the secrets of a configuration. Returns `None` if it has none.
+    pub(super) fn configured(config: &Config) -> Result<Option<Self>, SecretError> {
+        if let Some(secret) = &config.generated_secret {
+            return Ok(Some(Self { primary: Secret::derive(secret.bytes()), secondary: None }));
+        }
+        config.secret_file.as_deref().map(Self::read).transpose()
+    }
+
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self, SecretError> {
         let error = |reason| SecretError { path: path.to_owned(), reason };
@@ -117,6 +126,7 @@ const SALT: &[u8] = b"connector-cache shared tier 1";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shared::generated_secret::GeneratedSecret;
 
     const ONE: &str = "0123456789abcdef0123456789abcdef";
     const OTHER: &str = "fedcba9876543210fedcba9876543210";
@@ -140,6 +150,24 @@ mod tests {
         ] {
             assert!(Secrets::parse(bad.as_bytes()).is_err_and(|found| found.contains(reason)), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_generated_secret_takes_the_place_of_the_file_and_is_never_printed() {
+        let secret = GeneratedSecret::random().unwrap();
+        let config = Config {
+            generated_secret: Some(secret.clone()),
+            secret_file: Some("/none".into()),
+            ..Config::default()
+        };
+        let ids = |config: &Config| Secrets::configured(config).unwrap().map(|secrets| secrets.primary().id);
+        assert_eq!(ids(&config), ids(&config.clone()), "clones share the secret");
+        let other = Config { generated_secret: Some(GeneratedSecret::random().unwrap()), ..config.clone() };
+        assert_ne!(ids(&config), ids(&other));
+        assert_eq!(format!("{secret:?}"), "GeneratedSecret(<redacted>)");
+        let without = Config { generated_secret: None, ..config };
+        assert!(Secrets::configured(&without).is_err(), "the file does not exist");
+        assert_eq!(ids(&Config::default()), None);
     }
 
     #[test]

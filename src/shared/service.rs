@@ -12,6 +12,7 @@ use super::handler::{EventHandler, ResourceForm};
 use super::log;
 use super::metrics::SharedMetrics;
 use super::publisher;
+use super::secret::Secrets;
 use super::setup_error::SetupError;
 use super::state::SharedState;
 use super::tier::{Scope, Tier};
@@ -29,11 +30,12 @@ pub struct SharedTier {
 impl SharedTier {
     /// Builds the tier if `shared.url` is set. Connects to nothing.
     pub fn new(config: &Config, scope: Scope<'_>, metrics: Arc<SharedMetrics>) -> Result<Self, SetupError> {
-        let (Some(endpoint), Some(secret_file)) = (&config.endpoint, &config.secret_file) else {
+        let secrets = config.endpoint.as_ref().map(|_| Secrets::configured(config)).transpose()?.flatten();
+        let (Some(endpoint), Some(secrets)) = (&config.endpoint, secrets) else {
             metrics.set(SharedState::Off, Duration::ZERO, 0);
             return Ok(Self { tier: None, metrics });
         };
-        let tier = Tier::new(config, (endpoint, secret_file), scope, Arc::clone(&metrics))?;
+        let tier = Tier::new(config, (endpoint, secrets), scope, Arc::clone(&metrics))?;
         Ok(Self { tier: Some(Arc::new(tier)), metrics })
     }
 

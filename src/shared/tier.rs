@@ -1,6 +1,5 @@
 //! The tier of one process: its parts, and the facts that follow from several of them.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::config::{Config, Endpoint};
@@ -63,7 +62,7 @@ impl Tier {
     /// Builds the parts. Connects to nothing.
     pub(super) fn new(
         config: &Config,
-        (endpoint, secret_file): (&Endpoint, &Path),
+        (endpoint, secrets): (&Endpoint, Secrets),
         scope: Scope<'_>,
         metrics: Arc<SharedMetrics>,
     ) -> Result<Self, SetupError> {
@@ -71,7 +70,6 @@ impl Tier {
             std::fs::read(path)
                 .map_err(|reason| SetupError::Password { path: path.display().to_string(), reason })?;
         }
-        let secrets = Secrets::read(secret_file)?;
         let dialer = Dialer::new(config)?;
         let other_claims = match secrets.secondary_claims_key() {
             Some(key) => Some(HashKeys::random()?.with_claims_key(key)),

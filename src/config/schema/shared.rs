@@ -74,6 +74,7 @@ fn read_keys(r: &mut ConfigReader) -> shared::Config {
             .sample("\"/etc/connector-cache/shared-secret\""),
             &FilePath,
         ),
+        generated_secret: None,
         timeout: r.get(
             key("shared.timeout", "Time for an operation on the shared tier during a request. A later reply is a miss."),
             &BoundedDuration(at_most(SECOND * 10)),

@@ -1,0 +1,59 @@
+//! Introduction of the demo with one proxy.
+
+use std::net::SocketAddr;
+
+use super::{GRAPH_LATENCY, TOKEN_LIFETIME, reachable};
+use crate::fake_graph::{B2C_SIGN_UP, CONTOSO, FakeGraph, SIGN_UP};
+
+/// Returns addresses, commands to try, and what to expect.
+pub(super) fn text(
+    graph: &FakeGraph,
+    bound: (SocketAddr, SocketAddr),
+    preferred: (SocketAddr, SocketAddr),
+) -> String {
+    let (data, admin) = (reachable(bound.0), reachable(bound.1));
+    let curl = |user: &str, flow: &str, expand: &str| {
+        let token = graph.token().tenant(CONTOSO).user(user).expires_in(TOKEN_LIFETIME).mint();
+        let path = format!("/beta/identity/{flow}/apiConnectorConfiguration");
+        format!("curl -si -H 'Authorization: Bearer {token}' 'http://{data}{path}?$expand={expand}'")
+    };
+    let (flow, steps) = (format!("b2xUserFlows/{SIGN_UP}"), "postFederationSignup,postAttributeCollection");
+    let note = |bound: SocketAddr, preferred: SocketAddr| {
+        if bound.port() == preferred.port() {
+            String::new()
+        } else {
+            format!(" (port {} is in use)", preferred.port())
+        }
+    };
+    let (data_note, admin_note) = (note(bound.0, preferred.0), note(bound.1, preferred.1));
+    format!(
+        "connector-cache demo: a stand-in for Microsoft Graph, and the cache in front of it.\n\
+         \n\
+         cache     http://{data}{data_note}\n\
+         admin     http://{admin}{admin_note}\n\
+         stand-in  {url}, responds in {latency} ms\n\
+         \n\
+         As Ada. The first request: Cache-Status contains fwd=uri-miss. The second request: hit.\n\
+         \n\
+         {ada}\n\
+         \n\
+         As Grace, another user. Grace never receives the entry of Ada: the first request is a miss, too.\n\
+         \n\
+         {grace}\n\
+         \n\
+         As Ada, a flow of a B2C tenant:\n\
+         \n\
+         {b2c}\n\
+         \n\
+         Metrics for Prometheus:\n\
+         \n\
+         curl -s http://{admin}/metrics\n\
+         \n\
+         Ctrl-C ends it.\n\n",
+        url = graph.url(),
+        latency = GRAPH_LATENCY.as_millis(),
+        ada = curl("ada", &flow, steps),
+        grace = curl("grace", &flow, steps),
+        b2c = curl("ada", &format!("b2cUserFlows/{B2C_SIGN_UP}"), "preTokenIssuance"),
+    )
+}
