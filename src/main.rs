@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use connector_cache::app;
+use connector_cache::app::commands::{self, CommandError};
 use connector_cache::app::descriptors;
 use connector_cache::app::reload::LiveSources;
 use connector_cache::config::{Config, ConfigError, EffectiveConfig, Sources};
@@ -54,6 +55,12 @@ enum Command {
         #[arg(long)]
         connect: bool,
     },
+    /// Show the state of a running proxy: what needs attention, requests, Graph, reasons, memory. The worst is first.
+    Status(commands::status::StatusArgs),
+    /// Remove entries of a running proxy, and of all replicas that share its store. Counts the entries first, and asks.
+    Purge(commands::purge::PurgeArgs),
+    /// Ask a running proxy whether it is ready; for a container without a shell.
+    Healthcheck(commands::healthcheck::HealthcheckArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -108,6 +115,19 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Check { config: ConfigFile { config: file }, strict, connect } => {
             check(file.as_deref(), strict, connect)
         }
+        Command::Status(args) => answer(commands::status::run(&args, environment_variables().collect())),
+        Command::Purge(args) => answer(commands::purge::run(&args, environment_variables().collect())),
+        Command::Healthcheck(args) => answer(commands::healthcheck::run(&args, environment_variables())),
+    }
+}
+
+/// Returns the exit code of a command that answers yes or no.
+fn answer(result: Result<bool, CommandError>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_FAILURE),
+        Err(error @ CommandError::Usage(_)) => fail(EXIT_USAGE, &error.to_string()),
+        Err(error @ CommandError::Failure(_)) => fail(EXIT_FAILURE, &error.to_string()),
     }
 }
 
@@ -212,7 +232,8 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CONNECTOR_C
 const AFTER_HELP: &str = "\
 Variables CONNECTOR_CACHE__<SECTION>__<KEY> override the file: CONNECTOR_CACHE__CACHE__TTL=1m.
 
-Exit codes: 0 clean stop, 1 failed start or a configuration that cannot work, 64 invalid usage or configuration.";
+Exit codes: 0 clean stop or the answer yes, 1 failed start, a configuration that cannot work or the answer no, 64 invalid usage or \
+configuration.";
 /// `EX_USAGE` of sysexits.h.
 const EXIT_USAGE: u8 = 64;
 const EXIT_FAILURE: u8 = 1;
