@@ -20,7 +20,7 @@ use crate::support::watched_files::DisplayPath;
 /// Arguments that name the admin port.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct AdminArgs {
-    /// Base URL of the admin port, <http://HOST:PORT>. Without it: admin.address of the configuration, on this machine.
+    /// Base URL of the admin port, `http://HOST:PORT`. Without it: admin.address of the configuration, on this machine.
     #[arg(long, value_name = "URL")]
     pub admin: Option<String>,
     /// File with the token of the admin port. Without it and without --admin: admin.token_file of the configuration.
@@ -186,11 +186,10 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 fn read_token(path: &Path) -> Result<HeaderValue, CommandError> {
-    let refuse = |reason: String| {
-        CommandError::Usage(format!("--token-file {}: {reason}", DisplayPath(path)))
-    };
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| refuse(format!("the file cannot be read: {error}")))?;
+    let refuse =
+        |reason: String| CommandError::Usage(format!("--token-file {}: {reason}", DisplayPath(path)));
+    let text =
+        std::fs::read_to_string(path).map_err(|error| refuse(format!("the file cannot be read: {error}")))?;
     let mut value = HeaderValue::try_from(format!("Bearer {}", text.trim()))
         .map_err(|_| refuse("expected a token in one line".to_owned()))?;
     value.set_sensitive(true);
@@ -210,7 +209,9 @@ mod tests {
         for text in ["http://127.0.0.1:9090", "http://localhost:9090/", "http://[::1]:1"] {
             assert!(parse_base(text).is_ok(), "{text}");
         }
-        for text in ["https://a:1", "127.0.0.1:9090", "http://a/cache", "http://u:hunter2@a", "http://a?b", ""] {
+        for text in
+            ["https://a:1", "127.0.0.1:9090", "http://a/cache", "http://u:hunter2@a", "http://a?b", ""]
+        {
             let error = parse_base(text).unwrap_err();
             assert!(matches!(&error, CommandError::Usage(_)), "{text}");
             assert!(!error.to_string().contains("hunter2"));

@@ -16,9 +16,9 @@ Exit codes: 0 ready, 1 not ready or no response within 5 seconds, 64 invalid usa
 pub struct HealthcheckArgs {
     /// Ask whether the process runs (/livez), and not whether it accepts requests (/readyz).
     #[arg(long)]
-    pub live: bool,
+    live: bool,
     #[command(flatten)]
-    pub admin: AdminArgs,
+    admin: AdminArgs,
 }
 
 /// Returns whether the proxy is ready, or alive.

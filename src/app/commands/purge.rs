@@ -23,21 +23,21 @@ purge; 64 invalid usage, such as no terminal and no --yes.")]
 pub struct PurgeArgs {
     /// Id of a user flow. Without --flow, --tenant and --subject, all entries are removed.
     #[arg(long, value_name = "ID")]
-    pub flow: Option<String>,
+    flow: Option<String>,
     /// Tenant: the GUID of the claim tid.
     #[arg(long, value_name = "GUID")]
-    pub tenant: Option<String>,
+    tenant: Option<String>,
     /// Subject: the GUID of the claim oid, or the claim sub.
     #[arg(long, value_name = "ID")]
-    pub subject: Option<String>,
+    subject: Option<String>,
     /// Do not ask. Required if standard input is not a terminal.
     #[arg(long)]
-    pub yes: bool,
+    yes: bool,
     /// Form of the result.
     #[arg(long, value_enum, default_value_t)]
-    pub output: OutputFormat,
+    output: OutputFormat,
     #[command(flatten)]
-    pub admin: AdminArgs,
+    admin: AdminArgs,
 }
 
 /// Returns whether the entries were removed, and all replicas have confirmed it.
@@ -76,7 +76,8 @@ impl PurgeArgs {
     }
 
     fn describe(&self, matching: u64) -> String {
-        let selected = if self.path().contains('?') { "that match the selection" } else { "(all are selected)" };
+        let selected =
+            if self.path().contains('?') { "that match the selection" } else { "(all are selected)" };
         format!("Entries in the memory of this replica {selected}: {matching}.")
     }
 }
@@ -125,7 +126,9 @@ fn object(matching: u64, result: &Value) -> Value {
 fn count(body: &Value, name: &str) -> Result<u64, CommandError> {
     let missing = || {
         let version = env!("CARGO_PKG_VERSION");
-        CommandError::Failure(format!("the response has no number {name}: expected connector-cache {version}"))
+        CommandError::Failure(format!(
+            "the response has no number {name}: expected connector-cache {version}"
+        ))
     };
     body[name].as_u64().ok_or_else(missing)
 }

@@ -25,12 +25,12 @@ Exit codes: 0 ready and nothing needs attention, 1 not ready, something needs at
 pub struct StatusArgs {
     /// Show the state each second until Ctrl-C; off a terminal, one line each second.
     #[arg(long)]
-    pub watch: bool,
+    watch: bool,
     /// Form of the result.
     #[arg(long, value_enum, default_value_t)]
-    pub output: OutputFormat,
+    output: OutputFormat,
     #[command(flatten)]
-    pub admin: AdminArgs,
+    admin: AdminArgs,
 }
 
 /// Returns whether the proxy is ready and nothing needs attention.
@@ -68,7 +68,9 @@ async fn watch(port: &AdminPort, output: OutputFormat, marks: Marks) -> Result<b
             (Ok(data), OutputFormat::Json) => Report::new(data).to_json_line(),
             (Ok(data), OutputFormat::Text) if is_terminal => Report::new(data).to_text(port.url(), marks),
             (Ok(data), OutputFormat::Text) => Report::new(data).to_line(),
-            (Err(error), OutputFormat::Json) => format!("{}\n", serde_json::json!({ "error": error.to_string() })),
+            (Err(error), OutputFormat::Json) => {
+                format!("{}\n", serde_json::json!({ "error": error.to_string() }))
+            }
             (Err(error), OutputFormat::Text) => format!("{} {error}\n", marks.mark(Mark::Bad)),
         };
         is_good = data.is_ok_and(|data| Report::new(&data).is_good());
