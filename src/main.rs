@@ -55,6 +55,8 @@ enum Command {
         #[arg(long)]
         connect: bool,
     },
+    /// Say how a request would be treated and why, without sending anything.
+    Explain(commands::explain::ExplainArgs),
     /// Show the state of a running proxy: what needs attention, requests, Graph, reasons, memory. The worst is first.
     Status(commands::status::StatusArgs),
     /// Remove entries of a running proxy, and of all replicas that share its store. Counts the entries first, and asks.
@@ -115,6 +117,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Check { config: ConfigFile { config: file }, strict, connect } => {
             check(file.as_deref(), strict, connect)
         }
+        Command::Explain(args) => answer(commands::explain::run(&args, environment_variables().collect())),
         Command::Status(args) => answer(commands::status::run(&args, environment_variables().collect())),
         Command::Purge(args) => answer(commands::purge::run(&args, environment_variables().collect())),
         Command::Healthcheck(args) => answer(commands::healthcheck::run(&args, environment_variables())),
