@@ -14,6 +14,7 @@ use crate::upstream::unproven_limit;
 use crate::{admin, scrub, server, shared, upstream};
 
 mod change;
+mod json_schema;
 mod key;
 mod print;
 mod raw_config;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use connector_cache::app;
 use connector_cache::app::commands::{self, CommandError};
 use connector_cache::app::descriptors;
@@ -45,6 +45,7 @@ enum Command {
     /// Run the proxy.
     Serve(ConfigFile),
     /// Validate the configuration and the files that it names, and print it with the source of each value and warnings.
+    #[command(after_help = CHECK_HELP)]
     Check {
         #[command(flatten)]
         config: ConfigFile,
@@ -54,6 +55,9 @@ enum Command {
         /// Connect to the servers of the configuration (shared.url), and print version, mode, TLS and missing rights.
         #[arg(long)]
         connect: bool,
+        /// Print the JSON schema of the configuration file, and check nothing. Editors complete and check a file with it.
+        #[arg(long, conflicts_with_all = ["config", "strict", "connect"])]
+        schema: bool,
     },
     /// Say how a request would be treated and why, without sending anything.
     Explain(commands::explain::ExplainArgs),
@@ -63,6 +67,12 @@ enum Command {
     Purge(commands::purge::PurgeArgs),
     /// Ask a running proxy whether it is ready; for a container without a shell.
     Healthcheck(commands::healthcheck::HealthcheckArgs),
+    /// Print the completions of a shell.
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions {
+        /// Shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -114,13 +124,34 @@ fn dispatch(command: Command) -> ExitCode {
                 Err(error) => refuse(&error),
             }
         }
-        Command::Check { config: ConfigFile { config: file }, strict, connect } => {
+        Command::Check { schema: true, .. } => print_schema(),
+        Command::Check { config: ConfigFile { config: file }, strict, connect, schema: false } => {
             check(file.as_deref(), strict, connect)
         }
         Command::Explain(args) => answer(commands::explain::run(&args, environment_variables().collect())),
         Command::Status(args) => answer(commands::status::run(&args, environment_variables().collect())),
         Command::Purge(args) => answer(commands::purge::run(&args, environment_variables().collect())),
         Command::Healthcheck(args) => answer(commands::healthcheck::run(&args, environment_variables())),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "connector-cache", &mut script);
+            print(&script)
+        }
+    }
+}
+
+/// Prints the JSON schema of the configuration file, with the built-in defaults.
+fn print_schema() -> ExitCode {
+    match EffectiveConfig::load(None, std::iter::empty()) {
+        Ok(defaults) => print(format!("{:#}\n", defaults.json_schema()).as_bytes()),
+        Err(error) => refuse(&error),
+    }
+}
+
+fn print(bytes: &[u8]) -> ExitCode {
+    match std::io::stdout().write_all(bytes) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(EXIT_FAILURE, &format!("standard output cannot be written: {error}")),
     }
 }
 
@@ -232,6 +263,14 @@ fn fail(code: u8, message: &str) -> ExitCode {
 
 /// Version and commit.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CONNECTOR_CACHE_REVISION"), ")");
+const CHECK_HELP: &str = "\
+Examples:
+  connector-cache check --config /etc/connector-cache/config.toml --strict
+  connector-cache check --schema > connector-cache.schema.json
+
+Exit codes: 0 a start would succeed, 1 a start would fail or a server cannot be reached, 64 invalid usage or configuration.";
+const COMPLETIONS_HELP: &str = "\
+Example: connector-cache completions bash > /etc/bash_completion.d/connector-cache";
 const AFTER_HELP: &str = "\
 Variables CONNECTOR_CACHE__<SECTION>__<KEY> override the file: CONNECTOR_CACHE__CACHE__TTL=1m.
 
