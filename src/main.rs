@@ -1,7 +1,7 @@
 //! Command line: parses the arguments, runs a command, and returns its exit code.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -9,10 +9,9 @@ use connector_cache::app;
 use connector_cache::app::commands::{self, CommandError};
 use connector_cache::app::descriptors;
 use connector_cache::app::reload::LiveSources;
-use connector_cache::config::{Config, ConfigError, EffectiveConfig, Sources};
+use connector_cache::config::{Config, ConfigError, Sources};
 use connector_cache::observability::{hardening, logging};
 use connector_cache::server::{RUNTIME_SHUTDOWN_TIMEOUT, Workers};
-use connector_cache::shared;
 
 /// Faster than the allocator of the C library, and returns memory to the system (`docs/performance.md`).
 #[global_allocator]
@@ -45,20 +44,7 @@ enum Command {
     /// Run the proxy.
     Serve(ConfigFile),
     /// Validate the configuration and the files that it names, and print it with the source of each value and warnings.
-    #[command(after_help = CHECK_HELP)]
-    Check {
-        #[command(flatten)]
-        config: ConfigFile,
-        /// Fail with exit code 64 if there is a warning.
-        #[arg(long)]
-        strict: bool,
-        /// Connect to the servers of the configuration (shared.url), and print version, mode, TLS and missing rights.
-        #[arg(long)]
-        connect: bool,
-        /// Print the JSON schema of the configuration file, and check nothing. Editors complete and check a file with it.
-        #[arg(long, conflicts_with_all = ["config", "strict", "connect"])]
-        schema: bool,
-    },
+    Check(commands::check::CheckArgs),
     /// Say how a request would be treated and why, without sending anything.
     Explain(commands::explain::ExplainArgs),
     /// Show the state of a running proxy: what needs attention, requests, Graph, reasons, memory. The worst is first.
@@ -124,10 +110,11 @@ fn dispatch(command: Command) -> ExitCode {
                 Err(error) => refuse(&error),
             }
         }
-        Command::Check { schema: true, .. } => print_schema(),
-        Command::Check { config: ConfigFile { config: file }, strict, connect, schema: false } => {
-            check(file.as_deref(), strict, connect)
-        }
+        Command::Check(args) => match commands::check::run(&args, environment_variables().collect(), cores())
+        {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => answer(Err(error)),
+        },
         Command::Explain(args) => answer(commands::explain::run(&args, environment_variables().collect())),
         Command::Status(args) => answer(commands::status::run(&args, environment_variables().collect())),
         Command::Purge(args) => answer(commands::purge::run(&args, environment_variables().collect())),
@@ -137,14 +124,6 @@ fn dispatch(command: Command) -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "connector-cache", &mut script);
             print(&script)
         }
-    }
-}
-
-/// Prints the JSON schema of the configuration file, with the built-in defaults.
-fn print_schema() -> ExitCode {
-    match EffectiveConfig::load(None, std::iter::empty()) {
-        Ok(defaults) => print(format!("{:#}\n", defaults.json_schema()).as_bytes()),
-        Err(error) => refuse(&error),
     }
 }
 
@@ -162,51 +141,6 @@ fn answer(result: Result<bool, CommandError>) -> ExitCode {
         Ok(false) => ExitCode::from(EXIT_FAILURE),
         Err(error @ CommandError::Usage(_)) => fail(EXIT_USAGE, &error.to_string()),
         Err(error @ CommandError::Failure(_)) => fail(EXIT_FAILURE, &error.to_string()),
-    }
-}
-
-fn check(file: Option<&Path>, strict: bool, connect: bool) -> ExitCode {
-    let effective = match EffectiveConfig::load(file, environment_variables()) {
-        Ok(effective) => effective,
-        Err(error) => return refuse(&error),
-    };
-    if let Err(error) = write!(std::io::stdout(), "{effective}") {
-        return fail(EXIT_FAILURE, &format!("the configuration cannot be printed: {error}"));
-    }
-    let warnings = match app::check(&effective.config, cores()) {
-        Ok(warnings) => warnings,
-        Err(error) => return fail(EXIT_FAILURE, &format!("a start would fail: {error}")),
-    };
-    for warning in &warnings {
-        let level = if warning.is_error() { "error" } else { "warning" };
-        let _ = writeln!(std::io::stderr(), "connector-cache: {level}: {warning}");
-    }
-    if warnings.iter().any(app::Warning::is_error) {
-        return ExitCode::from(EXIT_FAILURE);
-    }
-    if connect && let Err(code) = check_connections(&effective.config) {
-        return code;
-    }
-    if strict && !warnings.is_empty() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
-}
-
-/// Connects to the shared tier and prints the findings as a comment of the configuration.
-fn check_connections(config: &Config) -> Result<(), ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| fail(EXIT_FAILURE, &format!("the check cannot be started: {error}")))?;
-    let report = match runtime.block_on(shared::probe(&config.shared)) {
-        Ok(report) => report,
-        Err(error) => return Err(fail(EXIT_FAILURE, &error.to_string())),
-    };
-    let text = report.as_ref().map_or_else(|| "shared.url is not set".to_owned(), ToString::to_string);
-    let _ = writeln!(std::io::stdout(), "# {text}");
-    match report {
-        Some(report) if !report.is_usable() => Err(fail(
-            EXIT_FAILURE,
-            "shared.url: the shared tier cannot be used as configured; see the line above",
-        )),
-        _ => Ok(()),
     }
 }
 
@@ -263,12 +197,6 @@ fn fail(code: u8, message: &str) -> ExitCode {
 
 /// Version and commit.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CONNECTOR_CACHE_REVISION"), ")");
-const CHECK_HELP: &str = "\
-Examples:
-  connector-cache check --config /etc/connector-cache/config.toml --strict
-  connector-cache check --schema > connector-cache.schema.json
-
-Exit codes: 0 a start would succeed, 1 a start would fail or a server cannot be reached, 64 invalid usage or configuration.";
 const COMPLETIONS_HELP: &str = "\
 Example: connector-cache completions bash > /etc/bash_completion.d/connector-cache";
 const AFTER_HELP: &str = "\

@@ -4,6 +4,7 @@
 //! standard output, so that a script can read them; errors and questions go to standard error.
 
 mod admin_port;
+pub mod check;
 pub mod explain;
 pub mod healthcheck;
 pub mod purge;
