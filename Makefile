@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help quick test setup clients fmt lint doc unit it test-clients test-chart test-net test-valkey image fuzz supply soak \
-	model mutants docs flood bench bench-check bench-flame bench-parts bench-steps picture demo run
+	model mutants docs flood bench bench-check bench-flame bench-parts bench-steps simulation picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -116,6 +116,10 @@ bench-steps: setup ## where the instructions of a hit go, step by step
 
 bench-flame: ## flame graphs of a hit and of bare hyper's answer, in target/flame (perf; REQUESTS)
 	@benches/flame
+
+simulation: ## calls of a fleet to Graph, by replicas, tokens, flows and settings; its tests first (SAMPLE)
+	@cargo test --quiet --locked -p connector-cache-benches --features simulation --lib simulation
+	@cargo run --quiet --release --locked -p connector-cache-benches --features simulation --bin simulation
 
 test-net: ## faults of a real network, in namespaces of its own (root; iproute2, iptables)
 	@tools/netns.sh

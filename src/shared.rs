@@ -60,6 +60,8 @@ mod seal;
 mod secret;
 mod service;
 mod setup_error;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod state;
 mod store;
 mod tier;

@@ -7,6 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub mod bare;
 pub mod scene;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod talk;
 
 /// The resource that is asked for.

@@ -23,7 +23,7 @@ pub async fn serve(sources: LiveSources, log: LogHandle, workers: Workers) -> Ex
             tracing::error!(%error, "cannot start");
             // The log may be redirected; an operator at a terminal reads standard error.
             let _ = io::Write::write_fmt(&mut io::stderr(), format_args!("connector-cache: {error}\n"));
-            ExitCode::FAILURE
+            ExitCode::from(error.exit_code())
         }
     }
 }

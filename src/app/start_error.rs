@@ -50,3 +50,13 @@ pub enum StartError {
     #[error("signals cannot be received: {0}")]
     Signals(io::Error),
 }
+
+impl StartError {
+    /// Returns the exit code: 64 (`EX_USAGE` of sysexits.h) for an invalid configuration, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Shared(error) if error.is_configuration() => 64,
+            _ => 1,
+        }
+    }
+}

@@ -41,6 +41,9 @@ pub(super) struct Event {
 pub(super) enum EventKind {
     /// A log without events begins: values with an earlier position are invalid.
     Begin,
+    /// A replica with two secrets names the generation of the log under its first secret, for replicas that know only this
+    /// one. Without effect otherwise.
+    Generation,
     /// An operator purged.
     Purge { flow: Option<String>, tenant: Option<String>, subject: Option<String> },
     /// Graph refused a proven token: 401 for all resources, 403, 404 or 410 for one.
@@ -103,6 +106,7 @@ impl Event {
         self.name.write(&mut w);
         match &self.kind {
             EventKind::Begin => w.u8(0),
+            EventKind::Generation => w.u8(5),
             EventKind::Purge { flow, tenant, subject } => {
                 w.u8(1);
                 for name in [flow, tenant, subject] {
@@ -143,6 +147,7 @@ impl Event {
             }
             3 => EventKind::Renew { principals: r.list(Reader::array)?, resource: read_resource(&mut r)? },
             4 => EventKind::Throttle { applications: r.list(Reader::array)?, until_ms: r.u64()? },
+            5 => EventKind::Generation,
             _ => return None,
         };
         r.finish(Self { generation, name, kind })
@@ -162,6 +167,8 @@ fn read_resource(r: &mut Reader<'_>) -> Option<ResourceForm> {
 pub(super) const EVENT_FIELD: &str = "e";
 /// Events of the log, approximately.
 pub(super) const MAX_LOG_EVENTS: usize = 10_000;
+/// Bytes of a sealed event. Events about a resource have less than 1 KiB; the names of a purge have the most.
+pub(super) const MAX_EVENT_BYTES: usize = 32 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -173,6 +180,7 @@ mod tests {
         let name = EventName { replica: 7, number: 9 };
         for kind in [
             EventKind::Begin,
+            EventKind::Generation,
             EventKind::Purge { flow: Some("f".to_owned()), tenant: None, subject: Some(String::new()) },
             EventKind::Withdraw { principals: vec![[1; 16], [2; 16]], resource: None },
             EventKind::Withdraw { principals: vec![[1; 16]], resource: Some(resource.clone()) },

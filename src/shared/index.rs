@@ -24,6 +24,8 @@ pub(super) enum Matcher {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject<'a> {
     pub(super) claims: &'a Claims,
+    /// Hash of the principal under the second secret: an event may have only this one.
+    pub(super) other_principal: Option<[u8; 16]>,
     pub(super) resource: &'a Resource,
     pub(super) form: &'a ResourceForm,
 }
@@ -166,28 +168,28 @@ impl EventIndex {
         if self.position.is_none_or(|own| own.generation != generation) || position < self.floor {
             return false;
         }
-        let principal = subject.claims.principal.to_bytes();
-        let key = (principal, subject.form.clone());
+        let own = subject.claims.principal.to_bytes();
         let is_newer = |id: Option<&LogId>| id.is_some_and(|id| *id > position);
-        let is_renewed =
-            self.renewed.get(&key).is_some_and(|(id, name)| *id > position && stamp.renewal != Some(*name));
+        let is_refused = [Some(own), subject.other_principal].into_iter().flatten().any(|principal| {
+            let key = (principal, subject.form.clone());
+            let renewed = self.renewed.get(&key);
+            is_newer(self.withdrawn.get(&principal))
+                || is_newer(self.withdrawn_resources.get(&key))
+                || renewed.is_some_and(|(id, name)| *id > position && stamp.renewal != Some(*name))
+        });
         let selects = |selector: &PurgeSelector| selector.selects(Some(subject.claims), subject.resource);
         let is_purged =
             self.purges.iter().rev().take_while(|(id, _)| *id > position).any(|(_, it)| selects(it));
         let is_pending = self.pending.iter().any(|(name, matcher)| match matcher {
             Matcher::Purge(selector) => selects(selector),
             Matcher::Withdraw(principals, form) => {
-                principals.contains(&principal) && form.as_ref().is_none_or(|form| form == subject.form)
+                principals.contains(&own) && form.as_ref().is_none_or(|form| form == subject.form)
             }
             Matcher::Renew(principals, form) => {
-                principals.contains(&principal) && form == subject.form && stamp.renewal != Some(*name)
+                principals.contains(&own) && form == subject.form && stamp.renewal != Some(*name)
             }
         });
-        !is_newer(self.withdrawn.get(&principal))
-            && !is_newer(self.withdrawn_resources.get(&key))
-            && !is_renewed
-            && !is_purged
-            && !is_pending
+        !is_refused && !is_purged && !is_pending
     }
 }
 

@@ -32,11 +32,14 @@ struct LogReader {
     applied: Option<LogId>,
     /// Time of the last heartbeat with all its commands.
     beat_at: Option<Instant>,
+    /// Generation that is in the log under the first of two secrets.
+    announced: Option<u64>,
 }
 
 /// Reads and applies the log. Never returns.
 pub(super) async fn run(tier: Arc<Tier>, handler: Arc<dyn EventHandler>) {
-    let mut reader = LogReader { tier: Arc::clone(&tier), handler, applied: None, beat_at: None };
+    let mut reader =
+        LogReader { tier: Arc::clone(&tier), handler, applied: None, beat_at: None, announced: None };
     let (mut backoff, mut last, mut is_first) = (Backoff::new(), None, true);
     loop {
         let epoch = tier.store.epoch(&tier.log_name);
@@ -70,14 +73,17 @@ pub(super) async fn run(tier: Arc<Tier>, handler: Arc<dyn EventHandler>) {
 impl LogReader {
     /// Reads the log on one connection until it fails.
     async fn serve(&mut self, connection: &Connection, epoch: u64) -> Fault {
+        let mut backoff = Backoff::new();
         loop {
+            let started = Instant::now();
             if let Err(fault) = self.synchronise(connection).await {
                 return fault;
             }
             self.tier.facts.record_log_fault(None);
             match self.follow(connection, epoch).await {
-                // The log is gone: it is synchronised again.
-                Ok(()) => {}
+                // The log is gone: it is synchronised again, at once unless that happens again and again.
+                Ok(()) if started.elapsed() > STABLE_AFTER => backoff = Backoff::new(),
+                Ok(()) => sleep(backoff.next_wait()).await,
                 Err(fault) => return fault,
             }
         }
@@ -112,11 +118,13 @@ impl LogReader {
                 reply = connection.send(&command, block + REPLY_TIMEOUT) => reply?,
                 () = tier.outbox.log_is_gone.notified() => return Ok(()),
             };
-            let entries = parse_read(reply).ok_or(Fault::Refused)?;
+            let entries = parse_read(reply, self.applied.unwrap_or_default()).ok_or(Fault::Refused)?;
             let count = entries.len();
             // The reply may have waited in a buffer while this process was stopped: only the time that is certain counts.
             let read_at = if count == 0 { sent + block } else { sent };
+            let applying = Instant::now();
             self.apply(entries).await;
+            let applied_in = applying.elapsed();
             if self.beat(connection).await? {
                 return Ok(());
             }
@@ -127,6 +135,9 @@ impl LogReader {
                 sleep(SETTLE_INTERVAL).await;
             }
             tier.metrics.count(Operation::Log, OperationResult::Ok);
+            // A store that does not wait, or a flood of events, takes at most half of a core.
+            let pause = SETTLE_INTERVAL.saturating_sub(sent.elapsed());
+            sleep(if count < BATCH { pause } else { pause.max(applied_in) }).await;
         }
     }
 
@@ -145,9 +156,7 @@ impl LogReader {
                     tracing::warn!(
                         "the log of the shared tier was trimmed before it was read: the cache is emptied"
                     );
-                    let handler = Arc::clone(&self.handler);
-                    // The panic hook has logged a panic.
-                    let _ = tokio::task::spawn_blocking(move || handler.clear()).await;
+                    self.clear().await;
                 }
             }
             (Some(_), Some(_), Some(_)) => {}
@@ -169,7 +178,18 @@ impl LogReader {
             // No event of the log opens under the own secret.
             self.begin(connection).await?;
         }
+        self.announce_generation();
         Ok(())
+    }
+
+    /// Names the generation of the log under the first of two secrets. In the last step of a rotation a replica knows only this
+    /// secret. If no event of the log opened there, the replica would begin a new log, and all earlier values would be lost.
+    fn announce_generation(&mut self) {
+        let generation = self.tier.index().position().map(|position| position.generation);
+        if self.tier.secrets.secondary().is_some() && self.announced != generation {
+            self.announced = generation;
+            self.tier.publish_with(EventKind::Generation);
+        }
     }
 
     /// Reads and applies the whole log. Returns whether it has a beginning that was not known.
@@ -180,19 +200,36 @@ impl LogReader {
         // Values of times before the first event cannot be judged. An event at the beginning raises the floor itself.
         self.tier.index().set_floor(first.id);
         let mut last = LogId::default();
-        let mut begun = None;
+        let (mut begun, mut read) = (None, 0);
         loop {
             let mut command = cmd("XREAD");
             command.arg("COUNT").arg(BATCH).arg("STREAMS").arg(&self.tier.log_name).arg(last.to_string());
-            let entries =
-                parse_read(connection.send(&command, REPLY_TIMEOUT).await?).ok_or(Fault::Refused)?;
+            let reply = connection.send(&command, REPLY_TIMEOUT).await?;
+            let entries = parse_read(reply, last).ok_or(Fault::Refused)?;
             let count = entries.len();
+            read += count;
             last = entries.last().map_or(last, |entry| entry.id);
             begun = self.apply(entries).await.or(begun);
             if count < BATCH {
                 return Ok(begun.is_some() && begun != before);
             }
+            if read >= MAX_LOADED_EVENTS {
+                // Each addition of the tier trims the log, so these events are of someone else.
+                tracing::warn!(
+                    "the log of the shared tier is too long: the cache is emptied, and a new log begins"
+                );
+                self.clear().await;
+                self.begin(connection).await?;
+                return Ok(true);
+            }
         }
+    }
+
+    /// Empties the cache, because events are missing.
+    async fn clear(&self) {
+        let handler = Arc::clone(&self.handler);
+        // The panic hook has logged a panic.
+        let _ = tokio::task::spawn_blocking(move || handler.clear()).await;
     }
 
     /// Adds the first event of a new log, and reads it.
@@ -259,6 +296,7 @@ impl LogReader {
         }
         if let Some(fields) = next().map(fields_of) {
             let gone = tier.replicas.record((&tier.secrets, &tier.replicas_name), fields, now);
+            let gone = gone.ok_or(Fault::Refused)?;
             if !gone.is_empty() {
                 let mut commands = Pipeline::new();
                 commands.cmd("HDEL").arg(&tier.replicas_name).arg(gone);
@@ -308,6 +346,8 @@ fn millis(duration: Duration) -> u64 {
 
 /// Events of one read.
 const BATCH: usize = 500;
+/// Events of a log that is read from its beginning. A longer log is not of the tier.
+const MAX_LOADED_EVENTS: usize = 2 * MAX_LOG_EVENTS;
 /// Time for which a read waits for an event.
 const BLOCK: Duration = Duration::from_millis(500);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use ring::hmac;
 
 use super::handler::ResourceForm;
 use super::seal::FORMAT;
-use super::secret::Secrets;
+use super::secret::Secret;
 use crate::auth::{Principal, Token};
 
 /// Computes names.
@@ -26,9 +26,16 @@ pub(super) struct ValueNames {
     pub(super) lease: String,
 }
 
+/// Names under the second secret, and the hash of the principal under it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OtherNames {
+    pub(super) names: ValueNames,
+    pub(super) principal: [u8; 16],
+}
+
 impl Namer {
     /// Creates the key for an address of Graph and a policy of the scrubber.
-    pub(super) fn new(secrets: &Secrets, prefix: &str, base_url: &str, policy: &[u8]) -> Self {
+    pub(super) fn new(secret: &Secret, prefix: &str, base_url: &str, policy: &[u8]) -> Self {
         let mut context = vec![FORMAT];
         for part in [base_url.as_bytes(), policy] {
             context.extend(part.len().to_be_bytes());
@@ -36,7 +43,7 @@ impl Namer {
         }
         // The context may be long, and is part of the key for each name otherwise.
         let context = ring::digest::digest(&ring::digest::SHA256, &context);
-        Self { key: secrets.primary().hmac_key(b"names", context.as_ref()), prefix: prefix.to_owned() }
+        Self { key: secret.hmac_key(b"names", context.as_ref()), prefix: prefix.to_owned() }
     }
 
     /// Computes the names for a token and a resource.

@@ -62,14 +62,10 @@ impl SharedPurge {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let reply = tier.store.send(&tier.replicas_name, &command, left.min(tier.config.timeout)).await;
-            let is_read = reply.is_ok();
-            if let Ok(reply) = reply {
-                tier.replicas.record(
-                    (&tier.secrets, &tier.replicas_name),
-                    fields_of(reply),
-                    tier.clock.now(),
-                );
-            }
+            let is_read = reply.is_ok_and(|reply| {
+                let (hash, now) = ((&tier.secrets, &*tier.replicas_name), tier.clock.now());
+                tier.replicas.record(hash, fields_of(reply), now).is_some()
+            });
             let unconfirmed = tier.replicas.unconfirmed(event);
             // The own reader, too: the position of the next fetch is then after the purge, and its response can be shared.
             let is_read = is_read && tier.index().has_applied(event);
@@ -85,4 +81,5 @@ impl SharedPurge {
 
 const MAX_WAIT: Duration = Duration::from_secs(1);
 const FIRST_INTERVAL: Duration = Duration::from_millis(2);
-const MAX_INTERVAL: Duration = Duration::from_millis(20);
+/// A confirmation is late by no more than this. The other replicas acknowledge as soon as they have applied the event.
+const MAX_INTERVAL: Duration = Duration::from_millis(5);

@@ -9,7 +9,7 @@ use super::event::{EventKind, EventName, Position};
 use super::handler::ResourceForm;
 use super::index::Subject;
 use super::lease::FillLease;
-use super::names::ValueNames;
+use super::names::{OtherNames, ValueNames};
 use super::record::{ProofRecord, Stamp, decode_entry};
 use super::seal::open;
 use super::service::SharedTier;
@@ -28,6 +28,8 @@ use crate::support::clock::Now;
 pub struct SharedFetch {
     pub(super) tier: Arc<Tier>,
     pub(super) names: ValueNames,
+    /// Names under the second secret, while the secret is rotated.
+    other: Option<OtherNames>,
     claims: Claims,
     resource: Arc<Resource>,
     form: ResourceForm,
@@ -75,16 +77,30 @@ impl SharedTier {
             tier.metrics.count(Operation::Read, OperationResult::Skipped);
             return None;
         }
-        let position = tier.index().position();
-        let form = ResourceForm::new(resource);
-        let names = tier.namer.compute(claims.principal, &form, token);
-        if !tier.store.is_usable(&names.entry) {
+        let fetch = SharedFetch::new(tier, claims, resource, token, is_renewal);
+        if !tier.store.is_usable(&fetch.names.entry) {
             tier.metrics.count(Operation::Read, OperationResult::Skipped);
             return None;
         }
-        Some(SharedFetch {
+        Some(fetch)
+    }
+}
+
+impl SharedFetch {
+    /// Notes the position in the log and computes the names.
+    pub(super) fn new(
+        tier: &Arc<Tier>,
+        claims: &Claims,
+        resource: &Arc<Resource>,
+        token: &Token,
+        is_renewal: bool,
+    ) -> Self {
+        let position = tier.index().position();
+        let form = ResourceForm::new(resource);
+        Self {
+            names: tier.namer.compute(claims.principal, &form, token),
             tier: Arc::clone(tier),
-            names,
+            other: tier.other_names(&form, token),
             claims: *claims,
             resource: Arc::clone(resource),
             form,
@@ -94,11 +110,9 @@ impl SharedTier {
             is_proven: false,
             last_read: LastRead::None,
             fill: None,
-        })
+        }
     }
-}
 
-impl SharedFetch {
     /// Returns whether the store has a valid proof of the token: Graph has responded 200 to it, on another replica.
     pub fn is_proven(&self) -> bool {
         self.is_proven
@@ -117,54 +131,80 @@ impl SharedFetch {
         self.fill = Some(lease);
     }
 
-    /// Reads entry and proof in one round trip. `is_fresh` judges them by the rules of local entries.
+    /// Reads entry and proof in one round trip, and in a second one under the names of the second secret if there is one.
+    /// `is_fresh` judges them by the rules of local entries.
     pub async fn read(&mut self, is_fresh: impl Fn(&SharedHit) -> bool) -> Option<SharedHit> {
         let tier = Arc::clone(&self.tier);
         let Some(_permit) = tier.writes.try_begin_read() else {
             tier.metrics.count(Operation::Read, OperationResult::Skipped);
             return None;
         };
-        let mut command = cmd("MGET");
-        command.arg(&self.names.entry).arg(&self.names.proof).arg(&self.names.lease);
-        let started = Instant::now();
-        let reply = tier.store.send(&self.names.entry, &command, tier.config.timeout).await;
-        if reply != Err(Fault::Unavailable) {
-            tier.metrics.observe(Operation::Read, started.elapsed());
+        let mut found = self.read_under(false, &is_fresh).await;
+        if matches!(found, Err(OperationResult::Miss))
+            && self.last_read == LastRead::None
+            && self.other.is_some()
+        {
+            found = self.read_under(true, &is_fresh).await;
         }
-        self.last_read = if reply.is_err() { LastRead::Failed } else { LastRead::None };
-        let found = match reply {
-            Ok(Value::Array(values)) => self.judge(values, is_fresh),
-            Ok(_) => Err(OperationResult::Error),
-            Err(fault) => Err(tier.result_of(fault)),
-        };
         tier.metrics.count(Operation::Read, found.as_ref().err().copied().unwrap_or(OperationResult::Hit));
         found.ok()
     }
 
-    fn judge(
+    /// Reads under the names of one secret. `is_other`: the second one.
+    async fn read_under(
         &mut self,
-        values: Vec<Value>,
+        is_other: bool,
         is_fresh: impl Fn(&SharedHit) -> bool,
     ) -> Result<SharedHit, OperationResult> {
+        let tier = Arc::clone(&self.tier);
+        let other = self.other.as_ref().filter(|_| is_other);
+        let ValueNames { entry, proof, lease } = other.map_or(&self.names, |other| &other.names);
+        let mut command = cmd("MGET");
+        command.arg(entry).arg(proof).arg(lease);
+        let started = Instant::now();
+        let reply = tier.store.send(entry, &command, tier.config.timeout).await;
+        if reply != Err(Fault::Unavailable) {
+            tier.metrics.observe(Operation::Read, started.elapsed());
+        }
+        self.last_read = if reply.is_err() { LastRead::Failed } else { LastRead::None };
+        match reply {
+            Ok(Value::Array(values)) => self.judge(values, is_other, is_fresh),
+            Ok(_) => Err(OperationResult::Error),
+            Err(fault) => Err(tier.result_of(fault)),
+        }
+    }
+
+    /// Judges the values of entry, proof and fill lease.
+    pub(super) fn judge(
+        &mut self,
+        values: Vec<Value>,
+        is_other: bool,
+        is_fresh: impl Fn(&SharedHit) -> bool,
+    ) -> Result<SharedHit, OperationResult> {
+        // A longer value is not of the tier, and does not open: an empty one stands for it.
+        let max_value = self.tier.config.max_value;
         let mut values = values.into_iter().map(|value| match value {
+            Value::BulkString(bytes) if bytes.len() > max_value => Some(Vec::new()),
             Value::BulkString(bytes) => Some(bytes),
             _ => None,
         });
         let (entry, proof) = (values.next().flatten(), values.next().flatten());
-        if values.next().flatten().is_some() {
+        // The lease is taken under the first secret.
+        if values.next().flatten().is_some() && !is_other {
             self.last_read = LastRead::Taken;
         }
         let (tier, now) = (Arc::clone(&self.tier), self.tier.clock.now());
         let proof = proof.ok_or(OperationResult::Miss)?;
-        let proof =
-            open(&tier.secrets, &self.names.proof, proof).and_then(|plain| ProofRecord::decode(&plain));
+        let other = self.other.as_ref().filter(|_| is_other);
+        let names = other.map_or(&self.names, |other| &other.names);
+        let proof = open(&tier.secrets, &names.proof, proof).and_then(|plain| ProofRecord::decode(&plain));
         let proof = proof.filter(|proof| fits(&proof.stamp, now)).ok_or(OperationResult::Invalid)?;
         if !self.admits(&proof.stamp) {
             return Err(OperationResult::Superseded);
         }
         self.is_proven = true;
         let entry = entry.ok_or(OperationResult::Miss)?;
-        let entry = open(&tier.secrets, &self.names.entry, entry);
+        let entry = open(&tier.secrets, &names.entry, entry);
         let entry = entry.and_then(|plain| decode_entry(&plain, &tier.entity_tags, now));
         let (stamp, entry) = entry.filter(|(stamp, _)| fits(stamp, now)).ok_or(OperationResult::Invalid)?;
         if !self.admits(&stamp) {
@@ -182,7 +222,8 @@ impl SharedFetch {
     }
 
     fn subject(&self) -> Subject<'_> {
-        Subject { claims: &self.claims, resource: &self.resource, form: &self.form }
+        let other_principal = self.other.as_ref().map(|other| other.principal);
+        Subject { claims: &self.claims, other_principal, resource: &self.resource, form: &self.form }
     }
 
     /// Queues an entry that Graph sent to the token, and the proof of it. The caller has its response, or receives it without

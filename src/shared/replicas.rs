@@ -4,6 +4,7 @@
 //! up to which all events of each publisher are applied: so an event that someone removed from the log is never confirmed.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,10 +23,15 @@ pub(super) struct Replicas {
     /// Name of this replica for operators: the host and a part of the random number.
     name: String,
     known: Mutex<Known>,
+    /// Key of the hashes in [`Known::fields`].
+    hasher: RandomState,
 }
 
 #[derive(Debug, Default)]
 struct Known {
+    /// Fields of the last read: hash of the sealed bytes, and the time of the acknowledgement in them. Unchanged bytes are not
+    /// opened again.
+    fields: HashMap<Vec<u8>, (u64, Option<u64>)>,
     acknowledgements: HashMap<u64, Acknowledgement>,
     /// Time of the last read, Unix milliseconds. While the store is away, the replicas of that time count.
     read_at: u64,
@@ -48,7 +54,7 @@ impl Replicas {
         let host = host.trim();
         let host = if host.is_empty() { "replica" } else { host };
         let name = format!("{host}-{:04x}", replica & 0xffff);
-        Self { replica, name, known: Mutex::default() }
+        Self { replica, name, known: Mutex::default(), hasher: RandomState::new() }
     }
 
     /// Returns the field of this replica in the hash.
@@ -70,30 +76,42 @@ impl Replicas {
     }
 
     /// Takes over the content of the hash. A replica that is missing in it, as after FLUSHALL, counts for some seconds still: it
-    /// must confirm purges. Returns the fields of replicas that are gone for long.
+    /// must confirm purges. Returns the fields of replicas that are gone for long. Returns `None` if the hash has more fields than
+    /// a fleet: then it does not count, because fields of replicas may be lost among the others.
     pub(super) fn record(
         &self,
         (secrets, hash): (&Secrets, &str),
         fields: Vec<(Vec<u8>, Vec<u8>)>,
         now: Now,
-    ) -> Vec<Vec<u8>> {
-        let (mut known, mut gone) = (self.known(), Vec::new());
+    ) -> Option<Vec<Vec<u8>>> {
+        if fields.len() > MAX_FIELDS {
+            return None;
+        }
+        let mut known = self.known();
+        let before = std::mem::take(&mut known.fields);
+        let oldest = now.unix_millis().saturating_sub(GONE_AFTER_MS);
+        let mut gone = Vec::new();
         for (field, sealed) in fields {
-            let Ok(text) = std::str::from_utf8(&field) else { continue };
-            let plain = open(secrets, &name_of(hash, text), sealed);
-            let Some(found) = plain.and_then(|plain| Acknowledgement::decode(&plain)) else { continue };
-            let age = Duration::from_millis(now.unix_millis().saturating_sub(found.at_ms));
-            if age > Duration::from_millis(GONE_AFTER_MS) {
-                gone.push(field);
-            } else if found.replica != self.replica {
-                known.acknowledgements.insert(found.replica, found);
+            let digest = self.hasher.hash_one(&sealed);
+            let at_ms = match before.get(&field) {
+                Some((same, at_ms)) if *same == digest => *at_ms,
+                _ => open_field(secrets, hash, (&field, sealed)).map(|found| {
+                    let at_ms = found.at_ms;
+                    if at_ms >= oldest && found.replica != self.replica {
+                        known.acknowledgements.insert(found.replica, found);
+                    }
+                    at_ms
+                }),
+            };
+            if at_ms.is_some_and(|at_ms| at_ms < oldest) {
+                gone.push(field.clone());
             }
+            known.fields.insert(field, (digest, at_ms));
         }
         known.read_at = now.unix_millis();
-        let oldest = known.read_at.saturating_sub(GONE_AFTER_MS);
         known.acknowledgements.retain(|_, one| one.at_ms >= oldest);
         drop(known);
-        gone
+        Some(gone)
     }
 
     /// Returns the number of replicas, with this one.
@@ -154,6 +172,15 @@ pub(super) fn fields_of(reply: Value) -> Vec<(Vec<u8>, Vec<u8>)> {
     redis::from_redis_value(reply).unwrap_or_default()
 }
 
+/// Opens the acknowledgement in a field.
+fn open_field(secrets: &Secrets, hash: &str, (field, sealed): (&[u8], Vec<u8>)) -> Option<Acknowledgement> {
+    if sealed.len() > MAX_FIELD_BYTES {
+        return None;
+    }
+    let name = name_of(hash, std::str::from_utf8(field).ok()?);
+    Acknowledgement::decode(&open(secrets, &name, sealed)?)
+}
+
 /// Returns the name under which a field of the hash is sealed.
 fn name_of(hash: &str, field: &str) -> String {
     format!("{hash}:{field}")
@@ -165,15 +192,23 @@ const ALIVE_FOR: Duration = Duration::from_secs(10);
 const GONE_AFTER_MS: u64 = 60_000;
 /// Publishers in one acknowledgement.
 const MAX_PUBLISHERS: usize = 1024;
+/// Bytes of a sealed acknowledgement: publishers have 16 bytes each, and the name of a host at most 253.
+const MAX_FIELD_BYTES: usize = MAX_PUBLISHERS * 16 + 1024;
+/// Fields of the hash: the replicas of the last minute.
+const MAX_FIELDS: usize = 5000;
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
+    use crate::support::clock::Clock;
 
     fn known(at_ms: u64, applied: Vec<(u64, u64)>) -> Replicas {
         let replicas = Replicas::new(1);
         let other = Acknowledgement { replica: 2, name: "b".to_owned(), at_ms, has_left: false, applied };
-        *replicas.known() = Known { acknowledgements: HashMap::from([(2, other)]), read_at: 20_000 };
+        *replicas.known() =
+            Known { acknowledgements: HashMap::from([(2, other)]), read_at: 20_000, ..Known::default() };
         replicas
     }
 
@@ -184,6 +219,41 @@ mod tests {
         assert_eq!(known(20_000, vec![(9, 9)]).unconfirmed(event), ["b"]);
         assert!(known(20_000, vec![(1, 5)]).unconfirmed(event).is_empty());
         assert!(known(9_000, vec![]).unconfirmed(event).is_empty(), "the replica is gone");
+    }
+
+    #[test]
+    fn an_acknowledgement_is_taken_over_once_and_gone_after_a_minute() {
+        let secrets = Secrets::parse("01234567".repeat(4).as_bytes()).unwrap();
+        let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(1000));
+        let (own, other) = (Replicas::new(1), Replicas::new(2));
+        let sealed = other.seal(&secrets, "h", (clock.now(), false, vec![])).unwrap();
+        let fields = || vec![(other.field().into_bytes(), sealed.clone()), (b"x".to_vec(), b"y".to_vec())];
+        let record = |fields| own.record((&secrets, "h"), fields, clock.now());
+        assert_eq!((record(fields()), own.count()), (Some(vec![]), 2));
+        assert_eq!((record(fields()), own.count()), (Some(vec![]), 2));
+        let moved = vec![(b"0000000000000003".to_vec(), sealed.clone())];
+        assert_eq!(
+            (record(moved), own.count()),
+            (Some(vec![]), 2),
+            "a field under another name does not open"
+        );
+        assert_eq!(record(fields()), Some(vec![]));
+        clock.advance(Duration::from_secs(61));
+        assert_eq!((record(fields()), own.count()), (Some(vec![other.field().into_bytes()]), 1));
+    }
+
+    #[test]
+    fn a_hash_with_more_fields_than_a_fleet_does_not_count() {
+        let secrets = Secrets::parse("01234567".repeat(4).as_bytes()).unwrap();
+        let replicas = known(20_000, vec![]);
+        let fields = (0..=MAX_FIELDS).map(|number| (number.to_string().into_bytes(), vec![])).collect();
+        let now = Clock::manual(UNIX_EPOCH + Duration::from_secs(3600)).now();
+        assert_eq!(replicas.record((&secrets, "h"), fields, now), None);
+        assert_eq!(
+            replicas.unconfirmed(EventName { replica: 1, number: 5 }),
+            ["b"],
+            "no replica is forgotten"
+        );
     }
 
     #[test]

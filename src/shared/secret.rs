@@ -2,7 +2,7 @@
 //!
 //! `shared.secret_file` has one or two lines. The first names and seals; both open. So a new secret is rolled out in three
 //! steps without a moment in which an event is not understood: `old`, `old` and `new` in the second line, `new` and `old` in
-//! the second line, `new`. Values of the other secret are misses during the change.
+//! the second line, `new`. With two lines, a miss under the first secret is read again under the second.
 
 use std::path::{Path, PathBuf};
 
@@ -27,10 +27,26 @@ pub(super) struct Secret {
 
 /// Error in the file of secrets.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: expected one or two lines of at least {MIN_SECRET_BYTES} bytes: {reason}", DisplayPath(path))]
-pub struct SecretError {
-    path: PathBuf,
-    reason: String,
+pub enum SecretError {
+    /// The file cannot be read.
+    #[error("{}: expected a readable file: {reason}", DisplayPath(path))]
+    Unreadable {
+        /// Path of the file.
+        path: PathBuf,
+        /// Cause.
+        reason: std::io::Error,
+    },
+    /// The content is no secret.
+    #[error(
+        "{}: expected one or two lines of at least {MIN_SECRET_BYTES} bytes: {reason}",
+        DisplayPath(path)
+    )]
+    Malformed {
+        /// Path of the file.
+        path: PathBuf,
+        /// What the file has instead, without its content.
+        reason: String,
+    },
 }
 
 impl Secrets {
@@ -44,9 +60,10 @@ impl Secrets {
 
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self, SecretError> {
-        let error = |reason| SecretError { path: path.to_owned(), reason };
-        let bytes = Zeroizing::new(std::fs::read(path).map_err(|reason| error(reason.to_string()))?);
-        Self::parse(&bytes).map_err(error)
+        let bytes = std::fs::read(path);
+        let bytes = bytes.map_err(|reason| SecretError::Unreadable { path: path.to_owned(), reason })?;
+        let malformed = |reason| SecretError::Malformed { path: path.to_owned(), reason };
+        Self::parse(&Zeroizing::new(bytes)).map_err(malformed)
     }
 
     /// Parses the content of the file. An empty line is no secret.
@@ -68,6 +85,11 @@ impl Secrets {
     /// Returns the secret that names and seals.
     pub(super) fn primary(&self) -> &Secret {
         &self.primary
+    }
+
+    /// Returns the secret of the second line.
+    pub(super) fn secondary(&self) -> Option<&Secret> {
+        self.secondary.as_ref()
     }
 
     /// Returns the secret with this id.

@@ -25,3 +25,10 @@ pub enum SetupError {
         reason: std::io::Error,
     },
 }
+
+impl SetupError {
+    /// Returns whether the configuration is invalid, on each machine: the content of the file of secrets is part of it.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Secret(SecretError::Malformed { .. }))
+    }
+}

@@ -5,10 +5,12 @@
 //! the cluster client of the library: that client has no breaker for each node, and builds TLS anew for each connection.
 
 mod backoff;
+mod bounded_stream;
 mod breaker;
 mod cluster;
 mod dialer;
 mod fault;
+mod frames;
 mod location;
 mod node;
 mod slots;

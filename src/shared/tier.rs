@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::config::{Config, Endpoint};
 use super::event::{Event, EventKind, EventName, LogId, Position};
+use super::handler::ResourceForm;
 use super::index::{EventIndex, Matcher};
 use super::metrics::SharedMetrics;
-use super::names::{Namer, log_name, replicas_name};
+use super::names::{Namer, OtherNames, log_name, replicas_name};
 use super::outbox::Outbox;
 use super::replicas::Replicas;
 use super::secret::Secrets;
@@ -47,6 +48,8 @@ pub(super) struct Tier {
     pub(super) claims: HashKeys,
     /// Hashes claims as replicas do that have the secrets in the other order.
     other_claims: Option<HashKeys>,
+    /// Computes names as those replicas do.
+    other_namer: Option<Namer>,
     pub(super) facts: StateFacts,
     pub(super) store: Store,
     pub(super) metrics: Arc<SharedMetrics>,
@@ -76,8 +79,10 @@ impl Tier {
             None => None,
         };
         let replica = random();
+        let namer = |secret| Namer::new(secret, &config.prefix, scope.base_url, scope.policy);
         Ok(Self {
-            namer: Namer::new(&secrets, &config.prefix, scope.base_url, scope.policy),
+            namer: namer(secrets.primary()),
+            other_namer: secrets.secondary().map(namer),
             log_name: log_name(&config.prefix),
             replicas_name: replicas_name(&config.prefix),
             entity_tags: scope.entity_tags,
@@ -105,6 +110,14 @@ impl Tier {
     pub(super) fn principals(&self, claims: &Claims, token: &Token) -> Vec<[u8; 16]> {
         let other = self.other_claims(token, self.clock.now()).map(|claims| claims.principal);
         [Some(claims.principal), other].into_iter().flatten().map(Principal::to_bytes).collect()
+    }
+
+    /// Returns the names under the second secret, and the hash of the principal under it.
+    pub(super) fn other_names(&self, form: &ResourceForm, token: &Token) -> Option<OtherNames> {
+        let other_namer = self.other_namer.as_ref()?;
+        let principal = self.other_claims(token, self.clock.now())?.principal;
+        let names = other_namer.compute(principal, form, token);
+        Some(OtherNames { names, principal: principal.to_bytes() })
     }
 
     pub(super) fn other_claims(&self, token: &Token, now: Now) -> Option<Claims> {
@@ -144,7 +157,7 @@ impl Tier {
                 Matcher::Withdraw(principals.clone(), resource.clone())
             }
             EventKind::Renew { principals, resource } => Matcher::Renew(principals.clone(), resource.clone()),
-            EventKind::Begin | EventKind::Throttle { .. } => return None,
+            EventKind::Begin | EventKind::Generation | EventKind::Throttle { .. } => return None,
         })
     }
 

@@ -7,12 +7,23 @@ use redis::Pipeline;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::lease::FillLease;
+use super::names::ValueNames;
 use super::record::{ProofRecord, encode_entry};
 use super::seal::{OVERHEAD_BYTES, seal};
 use super::state::{Operation, OperationResult};
 use super::store::Fault;
 use super::tier::Tier;
 use super::writes::WriteJob;
+
+/// Entry and proof, sealed.
+pub(super) struct SealedWrite {
+    pub(super) names: ValueNames,
+    pub(super) entry: Vec<u8>,
+    pub(super) proof: Vec<u8>,
+    /// Times to live of entry and proof, milliseconds.
+    pub(super) lives: [u64; 2],
+    pub(super) fill: Option<FillLease>,
+}
 
 /// Starts the tasks that write.
 pub(super) fn start(tier: &Arc<Tier>) -> Vec<AbortOnDropHandle<()>> {
@@ -37,17 +48,14 @@ pub(super) fn start(tier: &Arc<Tier>) -> Vec<AbortOnDropHandle<()>> {
 
 impl Tier {
     async fn write(&self, job: WriteJob) {
-        let WriteJob { names, stamp, entry, digest, entry_life, proof_life, fill } = job;
-        let plain = encode_entry(stamp, &entry);
-        if plain.len() + OVERHEAD_BYTES > self.config.max_value {
-            return self.drop_write(OperationResult::Skipped);
-        }
-        let proof = ProofRecord { stamp, digest }.encode();
-        let sealed = (seal(&self.secrets, &names.entry, plain), seal(&self.secrets, &names.proof, proof));
-        let (Some(entry), Some(proof)) = sealed else { return self.drop_write(OperationResult::Error) };
+        let SealedWrite { names, entry, proof, lives: [entry_life, proof_life], fill } = match self.seal(job)
+        {
+            Ok(sealed) => sealed,
+            Err(result) => return self.drop_write(result),
+        };
         let mut commands = Pipeline::new();
-        commands.cmd("SET").arg(&names.entry).arg(entry).arg("PX").arg(millis(entry_life));
-        commands.cmd("SET").arg(&names.proof).arg(proof).arg("PX").arg(millis(proof_life));
+        commands.cmd("SET").arg(&names.entry).arg(entry).arg("PX").arg(entry_life);
+        commands.cmd("SET").arg(&names.proof).arg(proof).arg("PX").arg(proof_life);
         if let Some(lease) = fill.and_then(FillLease::into_name) {
             commands.cmd("DEL").arg(lease);
         }
@@ -62,6 +70,19 @@ impl Tier {
             Ok(()) => self.metrics.count(Operation::Write, OperationResult::Ok),
             Err(fault) => self.drop_write(self.result_of(fault)),
         }
+    }
+
+    /// Encodes and seals entry and proof.
+    pub(super) fn seal(&self, job: WriteJob) -> Result<SealedWrite, OperationResult> {
+        let WriteJob { names, stamp, entry, digest, entry_life, proof_life, fill } = job;
+        let plain = encode_entry(stamp, &entry);
+        if plain.len() + OVERHEAD_BYTES > self.config.max_value {
+            return Err(OperationResult::Skipped);
+        }
+        let proof = ProofRecord { stamp, digest }.encode();
+        let sealed = (seal(&self.secrets, &names.entry, plain), seal(&self.secrets, &names.proof, proof));
+        let (Some(entry), Some(proof)) = sealed else { return Err(OperationResult::Error) };
+        Ok(SealedWrite { names, entry, proof, lives: [entry_life, proof_life].map(millis), fill })
     }
 
     async fn release(&self, name: &str) {

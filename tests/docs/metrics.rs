@@ -8,7 +8,7 @@ use connector_cache::http::rejection::Rejection;
 use connector_cache::observability::metrics::{MethodLabel, Metrics, SpanResult};
 use connector_cache::scrub::{ScrubFailure, ScrubbedField};
 use connector_cache::server::ConnRejection;
-use connector_cache::shared::SharedMetrics;
+use connector_cache::shared::{Operation, OperationResult, SharedMetrics, SharedState};
 use connector_cache::support::labels::Label;
 use connector_cache::support::watched_files::ReloadResult;
 use connector_cache::upstream::Retry;
@@ -110,6 +110,8 @@ fn sets() -> Vec<Set> {
         set::<Eviction>(),
         set::<MethodLabel>(),
         set::<NotStored>(),
+        set::<Operation>(),
+        set::<OperationResult>(),
         set::<Outcome>(),
         set::<PermitKind>(),
         set::<ProofChange>(),
@@ -119,6 +121,7 @@ fn sets() -> Vec<Set> {
         set::<Retry>(),
         set::<ScrubFailure>(),
         set::<ScrubbedField>(),
+        set::<SharedState>(),
         set::<SpanResult>(),
         set::<UpstreamFailure>(),
     ]

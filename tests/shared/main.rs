@@ -16,6 +16,7 @@ mod configuration;
 mod failover;
 mod faults;
 mod fleet;
+mod hostile;
 mod invalidation;
 mod lease;
 mod load;

@@ -79,6 +79,39 @@ async fn a_purge_reaches_replicas_on_either_side_of_a_rotation() {
 }
 
 #[tokio::test]
+async fn purges_and_withdrawals_are_understood_in_each_step_of_a_rotation() {
+    let (graph, store) = (graph(), Store::start().await);
+    let old = Setup::new(&graph.url(), &store.url());
+    let steps = [
+        old.clone(),
+        old.secret("learned", &format!("{SECRET}\n{OTHER_SECRET}\n")),
+        old.secret("swapped", &format!("{OTHER_SECRET}\n{SECRET}\n")),
+        old.secret("new", &format!("{OTHER_SECRET}\n")),
+    ];
+    for (step, pair) in steps.windows(2).enumerate() {
+        let (one, other) = (pair[0].live().await, pair[1].live().await);
+        for (sender, receiver) in [(&one, &other), (&other, &one)] {
+            let token = token(&graph, &format!("user-{}", uuid::Uuid::new_v4()));
+            sender.wait_for_replicas(2).await;
+            sender.read(X, &token).await;
+            receiver.read(X, &token).await;
+            let purged = sender.purge("").await;
+            assert_eq!(purged["confirmed"], purged["replicas"], "step {step}: {purged}");
+            let calls = graph.calls();
+            assert_not_shared(&receiver.read(X, &token).await);
+            assert_eq!(graph.calls(), calls + 1, "step {step}: the purge was not understood");
+            // A revoked token: the 401 withdraws everything, wherever it is.
+            sender.read(X, &token).await;
+            graph.revoke(&token);
+            assert_eq!(sender.refresh(X, &token).await.status, 401);
+            until("the withdrawal to arrive", async || receiver.read(X, &token).await.status == 401).await;
+        }
+        drop((one, other));
+        store.ok(&["FLUSHALL"]).await;
+    }
+}
+
+#[tokio::test]
 async fn replicas_with_other_scrub_rules_share_nothing() {
     let (graph, store) = (graph(), Store::start().await);
     let with_password = connector::basic("name", "https://connector.example", "user", "password");

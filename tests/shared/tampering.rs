@@ -2,7 +2,8 @@
 
 use crate::common::redis::Store;
 use crate::fleet::{
-    Saved, Setup, X, Y, assert_not_shared, assert_shared, graph, status, token, until, wait_for_entries,
+    Saved, Setup, X, Y, assert_not_shared, assert_shared, graph, is_shared, status, token, until,
+    wait_for_entries,
 };
 
 /// Reads all values whose key contains `part`, and writes each after `change`.
@@ -151,4 +152,53 @@ async fn forged_events_of_the_log_change_nothing() {
     }
     assert!(status(&first.read(X, &token).await).contains("; hit"));
     assert_shared(&second.read(X, &token).await);
+}
+
+#[tokio::test]
+async fn a_flooded_log_is_begun_anew() {
+    let (graph, store) = (graph(), Store::start().await);
+    let setup = Setup::new(&graph.url(), &store.url());
+    let (first, token) = (setup.live().await, token(&graph, "ada"));
+    let flood = "for i = 1, 30000 do redis.call('XADD', KEYS[1], '*', 'e', 'x') end return 1";
+    let log = stream(&store).await;
+    store.ok(&["EVAL", flood, "1", &log]).await;
+    let second = setup.live().await;
+    assert_ne!(store.command(&["XLEN", &log]).await.integer(), 30_001, "the new event trims the log");
+    first.wait_for_state("live").await;
+    until("an answer of the other replica", async || {
+        let fresh = graph.token().user(&uuid::Uuid::new_v4().to_string()).mint();
+        first.read(X, &fresh).await;
+        is_shared(&second.read(X, &fresh).await)
+    })
+    .await;
+    assert_eq!(first.read(X, &token).await.status, 200);
+}
+
+#[tokio::test]
+async fn too_many_acknowledgements_cost_misses_and_confirm_no_purge() {
+    let (graph, store) = (graph(), Store::start().await);
+    let setup = Setup::new(&graph.url(), &store.url());
+    let (first, second) = (setup.live().await, setup.live().await);
+    first.wait_for_replicas(2).await;
+    let flood = "for i = 1, 6000 do redis.call('HSET', KEYS[1], i, 'x') end return 1";
+    let names = store.keys("{log}:r").await;
+    let acknowledgements = String::from_utf8(names.into_iter().next().unwrap()).unwrap();
+    store.ok(&["EVAL", flood, "1", &acknowledgements]).await;
+    first.wait_for_one_of(&["lagging", "connecting"]).await;
+    assert_eq!(first.purge("?flow=other").await["confirmed"], 1);
+    store.ok(&["DEL", &acknowledgements]).await;
+    for replica in [&first, &second] {
+        replica.wait_for_state("live").await;
+    }
+}
+
+/// Name of the log.
+async fn stream(store: &Store) -> String {
+    for key in store.keys("{log}").await {
+        let name = String::from_utf8(key).unwrap();
+        if store.command(&["TYPE", &name]).await.into_text() == "stream" {
+            return name;
+        }
+    }
+    panic!("the store has no log")
 }

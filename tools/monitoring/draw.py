@@ -11,9 +11,9 @@ import sys
 import time
 
 import dashboard
+import load
 import matplotlib
 import numpy
-import testbed
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -137,7 +137,7 @@ def draw(source, file, seconds):
 def main():
     file, seconds = sys.argv[1], int(sys.argv[2])
     print(f"picture: callers for {datetime.timedelta(seconds=seconds)}")
-    with testbed.under_load(shutil.which("prometheus"), seconds) as source:
+    with load.under_load(shutil.which("prometheus"), seconds) as source:
         draw(source, file, seconds)
     print(f"picture: {file}")
 

@@ -96,6 +96,8 @@ class World:
         self.folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         self.graph_url = stack.enter_context(testbed.serving(self.graph.handler()))
         self.sections, self.tls, self.instances, self.data, self.processes = sections, tls, {}, {}, {}
+        # Sections of single instances, by their name.
+        self.own = {}
         self.stdout, self.trusted = subprocess.DEVNULL, self.folder / "tls.crt"
         stack.callback(self.stop_all)
 
@@ -119,7 +121,7 @@ class World:
             "log": {"filter": "error"},
             "listen.tls": self.tls(self.folder) if self.tls else {},
         }
-        for section, keys in [*self.sections.items(), *more.items()]:
+        for section, keys in [*self.sections.items(), *self.own.get(name, {}).items(), *more.items()]:
             sections[section] = {**sections.get(section, {}), **keys}
         file = self.folder / f"{name}.toml"
         lines = [
@@ -200,6 +202,8 @@ class Incident:
     sections, tls, instances = {}, None, ("a",)
     # Whether the recording has the buckets of histograms, which are many.
     histograms = False
+    # Least duration of a step in seconds.
+    step = 0.1
 
     def __init__(self, name):
         self.name, self.about = name, (self.__doc__ or "").strip()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Draws docs/dashboard.png: what the dashboard shows of the demo and a second proxy after a minute of callers.
+# Draws docs/dashboard.png: what the dashboard shows of the demo and two proxies that share a store after a minute of callers.
 # Needs python3 with venv, openssl, prometheus (tools/setup.sh unpacks it) and target/debug/connector-cache.
 # Takes the number of seconds as an argument.
 set -euo pipefail

@@ -11,7 +11,7 @@ use serde_json::json;
 use self::findings::{Finding, Group};
 use super::terminal::{Mark, Marks};
 use super::{CommandError, OutputFormat, block_on, print};
-use crate::app;
+use crate::app::{self, StartError};
 use crate::config::{Config, EffectiveConfig};
 
 /// Arguments of `check`.
@@ -56,12 +56,11 @@ pub fn run(args: &CheckArgs, env: Vec<(String, String)>, cores: usize) -> Result
     if is_text {
         print(&effective.to_string())?;
     }
-    let mut found = match app::check(config, cores) {
+    let checked = app::check(config, cores);
+    let error_code = checked.as_ref().err().map_or(1, StartError::exit_code);
+    let mut found = match checked {
         Ok(warnings) => findings::of_files(config, &warnings),
-        Err(error) if is_text => {
-            return Err(CommandError::Failure(format!("a start would fail: {error}")));
-        }
-        Err(error) => vec![Finding::new(Group::Start, Mark::Bad, "start-fails", error.to_string())],
+        Err(error) => vec![Finding::new(Group::Start, Mark::Bad, "start-fails", start_fails(&error))],
     };
     if is_text {
         print_warnings(&found);
@@ -77,12 +76,16 @@ pub fn run(args: &CheckArgs, env: Vec<(String, String)>, cores: usize) -> Result
     }
     let has = |mark| found.iter().any(|finding| finding.mark == mark);
     Ok(if has(Mark::Bad) {
-        1
+        error_code
     } else if args.strict && has(Mark::Warning) {
         64
     } else {
         0
     })
+}
+
+fn start_fails(error: &StartError) -> String {
+    format!("a start would fail: {error}")
 }
 
 fn load(file: Option<PathBuf>, env: Vec<(String, String)>) -> Result<EffectiveConfig, CommandError> {
@@ -105,6 +108,11 @@ fn print_warnings(found: &[Finding]) {
         let level = match finding.mark {
             Mark::Good => continue,
             Mark::Warning => "warning",
+            // The text says that it is an error.
+            Mark::Bad if finding.group == Group::Start => {
+                let _ = writeln!(std::io::stderr(), "connector-cache: {}", finding.text);
+                continue;
+            }
             Mark::Bad => "error",
         };
         let _ = writeln!(std::io::stderr(), "connector-cache: {level}: {}", finding.text);

@@ -32,7 +32,12 @@ impl Case {
 
     fn admits(&self, index: &EventIndex, position: u64, renewal: Option<EventName>) -> bool {
         let position = Position { generation: 1, id: id(position) };
-        let subject = Subject { claims: &self.claims, resource: &self.resource, form: &self.form };
+        let subject = Subject {
+            claims: &self.claims,
+            other_principal: None,
+            resource: &self.resource,
+            form: &self.form,
+        };
         index.admits(subject, &Stamp { position, renewal, asked_ms: 0 })
     }
 }

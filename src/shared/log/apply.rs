@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::reply::LogEntry;
 use crate::auth::{ClaimHash, Principal};
-use crate::shared::event::{Event, EventKind, LogId, Position};
+use crate::shared::event::{Event, EventKind, LogId, MAX_EVENT_BYTES, Position};
 use crate::shared::handler::EventHandler;
 use crate::shared::index::{Matcher, Sequence};
 use crate::shared::seal::open;
@@ -19,7 +19,9 @@ use crate::shared::tier::Tier;
 pub(super) fn apply(tier: &Tier, handler: &dyn EventHandler, entries: Vec<LogEntry>) -> Option<u64> {
     let mut begun = None;
     for LogEntry { id, sealed } in entries {
-        let event = open(&tier.secrets, &tier.log_name, sealed).and_then(|plain| Event::decode(&plain));
+        let sealed = Some(sealed).filter(|sealed| sealed.len() <= MAX_EVENT_BYTES);
+        let plain = sealed.and_then(|sealed| open(&tier.secrets, &tier.log_name, sealed));
+        let event = plain.and_then(|plain| Event::decode(&plain));
         match event {
             None => {
                 tier.metrics.count(Operation::Log, OperationResult::Invalid);
@@ -88,7 +90,7 @@ fn apply_event(tier: &Tier, handler: &dyn EventHandler, id: LogId, event: &Event
                 }
             }
         }
-        (EventKind::Begin | EventKind::Purge { .. }, _) => {}
+        (EventKind::Begin | EventKind::Generation | EventKind::Purge { .. }, _) => {}
     }
 }
 

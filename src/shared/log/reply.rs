@@ -14,8 +14,17 @@ pub(super) struct LogEntry {
     pub(super) sealed: Vec<u8>,
 }
 
-/// Parses the reply to XREAD of one stream. `Nil` is an empty list.
-pub(super) fn parse_read(reply: Value) -> Option<Vec<LogEntry>> {
+/// Parses the reply to XREAD of one stream: entries after an id, in their order. `Nil` is an empty list.
+pub(super) fn parse_read(reply: Value, after: LogId) -> Option<Vec<LogEntry>> {
+    // A store that sends the same entries again would keep the reader busy without an end.
+    let is_ordered = |entries: &Vec<LogEntry>| {
+        entries.first().is_none_or(|first| first.id > after)
+            && entries.is_sorted_by(|one, next| one.id < next.id)
+    };
+    parse_stream(reply).filter(is_ordered)
+}
+
+fn parse_stream(reply: Value) -> Option<Vec<LogEntry>> {
     let streams = match reply {
         Value::Nil => return Some(Vec::new()),
         Value::Array(streams) => streams,
@@ -33,7 +42,7 @@ pub(super) fn first_entry(reply: Value) -> Option<LogEntry> {
 /// Parses the reply to TIME.
 pub(super) fn parse_time(reply: Value) -> Option<Duration> {
     let (seconds, micros) = from_redis_value::<(u64, u32)>(reply).ok()?;
-    Some(Duration::new(seconds, micros.checked_mul(1000)?))
+    Duration::from_secs(seconds).checked_add(Duration::from_micros(micros.into()))
 }
 
 fn parse_entries(value: Value) -> Option<Vec<LogEntry>> {
@@ -68,13 +77,22 @@ mod tests {
     fn entries_are_read_from_the_replies_of_the_store() {
         let entry = |id: &str| Value::Array(vec![text(id), Value::Array(vec![text("e"), text("sealed")])]);
         let expected = LogEntry { id: LogId { ms: 1, seq: 2 }, sealed: b"sealed".to_vec() };
-        let read = Value::Array(vec![Value::Array(vec![text("log"), Value::Array(vec![entry("1-2")])])]);
-        assert_eq!(parse_read(read), Some(vec![expected.clone()]));
-        assert_eq!(parse_read(Value::Nil), Some(vec![]));
+        let read = |ids: &[&str]| {
+            let entries = Value::Array(ids.iter().map(|id| entry(id)).collect());
+            Value::Array(vec![Value::Array(vec![text("log"), entries])])
+        };
+        let after = LogId { ms: 1, seq: 1 };
+        assert_eq!(parse_read(read(&["1-2"]), after), Some(vec![expected.clone()]));
+        assert_eq!(parse_read(Value::Nil, after), Some(vec![]));
+        for ids in [&["1-1"][..], &["1-2", "1-2"], &["2-0", "1-2"]] {
+            assert_eq!(parse_read(read(ids), after), None, "the entries are not in order: {ids:?}");
+        }
         assert_eq!(first_entry(Value::Array(vec![entry("1-2"), entry("1-3")])), Some(expected));
         assert_eq!(first_entry(Value::Array(vec![])), None);
         assert_eq!(first_entry(Value::Array(vec![entry("x")])), None);
         let time = Value::Array(vec![text("7"), text("250000")]);
         assert_eq!(parse_time(time), Some(Duration::from_millis(7250)));
+        let late = Value::Array(vec![text("18446744073709551615"), text("4294967")]);
+        assert_eq!(parse_time(late), None);
     }
 }

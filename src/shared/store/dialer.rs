@@ -17,7 +17,9 @@ use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 use zeroize::Zeroizing;
 
+use super::bounded_stream::BoundedStream;
 use super::fault::Fault;
+use super::frames::FrameLimits;
 use super::tls::{TlsError, client_config};
 use crate::shared::config::{Address, Config, Topology};
 
@@ -28,6 +30,7 @@ pub(in crate::shared) struct Dialer {
     username: Option<String>,
     password_file: Option<PathBuf>,
     database: u8,
+    limits: FrameLimits,
     /// `shared.timeout`: a probe that takes longer keeps the circuit breaker open.
     pub(super) probe_timeout: Duration,
 }
@@ -59,7 +62,10 @@ impl Dialer {
             _ => 0,
         };
         let (username, password_file) = (config.username.clone(), config.password_file.clone());
-        Ok(Self { tls, username, password_file, database, probe_timeout: config.timeout })
+        // A read asks for three values.
+        let bytes = MAX_REPLY_BYTES.saturating_add(config.max_value.saturating_mul(3));
+        let limits = FrameLimits { bytes, elements: MAX_REPLY_ELEMENTS };
+        Ok(Self { tls, username, password_file, database, limits, probe_timeout: config.timeout })
     }
 
     /// Returns a dialer for Sentinels, which have no databases.
@@ -99,14 +105,17 @@ impl Dialer {
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
         let (commands, driver) = match &self.tls {
             None => {
-                let (commands, driver) =
-                    MultiplexedConnection::new_with_config(&settings, tcp, config).await.map_err(greeted)?;
+                let stream = BoundedStream::new(tcp, self.limits);
+                let (commands, driver) = MultiplexedConnection::new_with_config(&settings, stream, config)
+                    .await
+                    .map_err(greeted)?;
                 (commands, tokio::spawn(driver))
             }
             Some(tls) => {
                 let name = ServerName::try_from(address.host.clone());
                 let name = name.map_err(|reason| error(Fault::Tls, &reason))?;
                 let stream = tls.connect(name, tcp).await.map_err(|reason| error(Fault::Tls, &reason))?;
+                let stream = BoundedStream::new(stream, self.limits);
                 let (commands, driver) = MultiplexedConnection::new_with_config(&settings, stream, config)
                     .await
                     .map_err(greeted)?;
@@ -193,3 +202,7 @@ impl std::fmt::Debug for Connection {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(5);
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of a reply beside the values of a read: 500 events, or the acknowledgements of all replicas.
+const MAX_REPLY_BYTES: usize = 16 << 20;
+/// Elements of a reply: 500 events have 2,500, and a cluster of 1,000 nodes some 10,000.
+const MAX_REPLY_ELEMENTS: usize = 1 << 16;

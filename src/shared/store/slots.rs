@@ -1,5 +1,7 @@
 //! Slots of a cluster: CRC16 of the hash tag of a key.
 
+use std::collections::HashSet;
+
 use redis::{Value, from_redis_value};
 
 use crate::shared::config::Address;
@@ -34,6 +36,9 @@ fn crc16(bytes: &[u8]) -> u16 {
 /// Parses the reply to `CLUSTER SLOTS`. A node without an address of its own is the one that was asked.
 pub(super) fn parse_slots(reply: Value, asked: &Address) -> Option<Vec<SlotRange>> {
     let Value::Array(rows) = reply else { return None };
+    if rows.len() > usize::from(SLOTS) {
+        return None;
+    }
     let rows = rows.into_iter().map(|row| {
         let Value::Array(row) = row else { return None };
         let mut row = row.into_iter();
@@ -45,10 +50,14 @@ pub(super) fn parse_slots(reply: Value, asked: &Address) -> Option<Vec<SlotRange
         let host = host.filter(|host| !matches!(&**host, "" | "?")).unwrap_or_else(|| asked.host.clone());
         Some(SlotRange { first, last, master: Address { host, port } })
     });
-    rows.collect()
+    let ranges: Vec<_> = rows.collect::<Option<_>>()?;
+    let masters: HashSet<_> = ranges.iter().map(|range| &range.master).collect();
+    (masters.len() <= MAX_MASTERS).then_some(ranges)
 }
 
 const SLOTS: u16 = 16384;
+/// Masters of a cluster: each has a connection and a task. The cluster specification recommends at most 1,000 nodes.
+const MAX_MASTERS: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -84,5 +93,19 @@ mod tests {
         ];
         assert_eq!(parse_slots(reply, &asked), Some(expected));
         assert_eq!(parse_slots(Value::Nil, &asked), None);
+    }
+
+    #[test]
+    fn more_masters_than_a_cluster_can_have_are_refused() {
+        let asked = Address { host: "seed".to_owned(), port: 7 };
+        let reply = |masters: i64| {
+            let row = |port| {
+                let node = Value::Array(vec![Value::Nil, Value::Int(port)]);
+                Value::Array(vec![Value::Int(port), Value::Int(port), node])
+            };
+            Value::Array((1..=masters).map(row).collect())
+        };
+        assert_eq!(parse_slots(reply(1000), &asked).map(|ranges| ranges.len()), Some(1000));
+        assert_eq!(parse_slots(reply(1001), &asked), None);
     }
 }

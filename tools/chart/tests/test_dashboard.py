@@ -17,6 +17,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 sys.path.insert(0, str(common.ROOT / "tools/monitoring"))
 
 import dashboard  # noqa: E402
+import load  # noqa: E402
 import testbed  # noqa: E402
 
 PROMETHEUS = common.prometheus_tool("prometheus")
@@ -103,7 +104,7 @@ class Live(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.source = cls.enterClassContext(testbed.under_load(PROMETHEUS, SECONDS))
+        cls.source = cls.enterClassContext(load.under_load(PROMETHEUS, SECONDS))
 
     def test_every_panel_shows_a_number(self):
         for panel in dashboard.panels(dashboard.load()):

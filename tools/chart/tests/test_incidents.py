@@ -39,6 +39,18 @@ HARMLESS = {
     "reload-fails": "ConnectorCacheReloadFailed",
     "unscrubbable": "ConnectorCacheUnscrubbable",
 }
+# Incidents of replicas that share a store, and all alerts that they cause. None is a page: no request fails.
+SHARED = {
+    "shared-rollout": set(),
+    "store-flushed": set(),
+    "store-frozen": {"ConnectorCacheSharedUnused"},
+    "store-full": {"ConnectorCacheSharedDivided"},
+    "store-gone": {"ConnectorCacheSharedUnused"},
+    "store-password": {"ConnectorCacheSharedUnused"},
+    "store-restarts": set(),
+    "store-tampered": {"ConnectorCacheSharedInvalid"},
+    "wrong-secret": {"ConnectorCacheSharedDivided", "ConnectorCacheSharedInvalid"},
+}
 # Only the flood calls here, so that most answers are 429: the page is right, but late.
 OTHERS = {"flood"}
 FIVE_MINUTES = 300
@@ -58,6 +70,16 @@ class Incidents(unittest.TestCase):
 
     def test_no_harmless_incident_pages(self):
         self.all_hold(HARMLESS, self.harmless)
+
+    def test_an_incident_of_the_shared_tier_causes_its_alerts_and_no_other(self):
+        self.all_hold(SHARED, self.shared)
+
+    def test_an_alert_of_the_shared_tier_is_silent_before_the_incident_and_ends_after_it(self):
+        self.assertIn("store-gone", SHARED)
+        self.all_hold([name for name in SHARED if "Unused" in str(SHARED[name])], self.ends)
+
+    def test_no_alert_of_the_shared_tier_fires_without_one(self):
+        self.all_hold([*OUTAGES, *HARMLESS, *OTHERS], self.unshared)
 
     def test_every_page_ends_after_the_recovery(self):
         # ConnectorCacheCrashLoop looks back for ten minutes.
@@ -90,6 +112,23 @@ class Incidents(unittest.TestCase):
             cases.append((end, seen, [(f'{{alertname="{warning}"}}', 1)]))
         return recordings.evaluate(name, cases)
 
+    def shared(self, name):
+        end = (recordings.load(name)["steps"] - 1) * 10
+        fired = f'group by (alertname) (count_over_time(ALERTS{{alertstate="firing"}}[{end}s]))'
+        return recordings.evaluate(name, [(end, fired, [(f'{{alertname="{alert}"}}', 1) for alert in SHARED[name]])])
+
+    def ends(self, name):
+        recorded = recordings.load(name)
+        fires = 'group by (alertname) (ALERTS{alertstate="firing"})'
+        expected = [('{alertname="ConnectorCacheSharedUnused"}', 1)]
+        start, end = recorded["start"], recorded["end"]
+        return recordings.evaluate(name, [(start, fires, []), (start + 600, fires, expected), (end + 300, fires, [])])
+
+    def unshared(self, name):
+        end = (recordings.load(name)["steps"] - 1) * 10
+        fired = f'count_over_time(ALERTS{{alertname=~"ConnectorCacheShared.*"}}[{end}s])'
+        return recordings.evaluate(name, [(end, fired, [])])
+
     def recovery(self, name):
         recorded = recordings.load(name)
         end = (recorded["steps"] - 1) * 10
@@ -99,7 +138,7 @@ class Incidents(unittest.TestCase):
         return (recorded["steps"] - 1) * 10 - recorded["end"]
 
     def test_every_recording_has_its_case(self):
-        self.assertEqual(set(recordings.names()), set(OUTAGES) | set(HARMLESS) | OTHERS)
+        self.assertEqual(set(recordings.names()), set(OUTAGES) | set(HARMLESS) | set(SHARED) | OTHERS)
 
 
 if __name__ == "__main__":
