@@ -5,10 +5,12 @@
 
 mod common;
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
+use common::origin::OriginServer;
 use common::proxy::path;
+use common::reply::Reply;
 use common::serve::Serve;
 use common::within;
 use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, SIGN_UP};
@@ -154,17 +156,15 @@ async fn status_watch_prints_a_line_a_second_off_a_terminal_until_it_is_interrup
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut out = child.stdout.take().unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
     let lines = tokio::task::spawn_blocking(move || {
-        let mut text = Vec::new();
-        let mut byte = [0];
-        while text.iter().filter(|byte| **byte == b'\n').count() < 2 && out.read(&mut byte).unwrap() == 1 {
-            text.push(byte[0]);
-        }
-        String::from_utf8(text).unwrap()
+        // The rest stays readable: a closed pipe would end the command.
+        let mut lines = out.lines();
+        let first: Vec<_> = lines.by_ref().take(2).map(Result::unwrap).collect();
+        (first, lines)
     });
-    let lines = within("two lines", lines).await.unwrap();
-    assert!(lines.lines().all(|line| line.starts_with("ready requests=")), "{lines}");
+    let (first, _rest) = within("two lines", lines).await.unwrap();
+    assert!(first.iter().all(|line| line.starts_with("ready requests=")), "{first:?}");
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let status = within("the end", tokio::task::spawn_blocking(move || child.wait().unwrap())).await.unwrap();
     assert_eq!(status.code(), Some(0));
@@ -231,4 +231,29 @@ async fn the_commands_send_the_token_of_a_file_and_say_that_it_is_missing_or_wro
     let env =
         [("CONNECTOR_CACHE__ADMIN__ADDRESS", &*address), ("CONNECTOR_CACHE__ADMIN__TOKEN_FILE", &*right)];
     assert_eq!(run(&["status"], &env).await.code, Some(0));
+}
+
+#[tokio::test]
+async fn purge_names_the_replicas_that_did_not_confirm_and_ends_with_1() {
+    for (result, code, expected) in [
+        (
+            r#"{"purged":2,"replicas":3,"confirmed":3,"unconfirmed":[]}"#,
+            0,
+            "[ok] 2 entries removed\n[ok] 3 of 3 replicas have confirmed\n",
+        ),
+        (
+            r#"{"purged":2,"replicas":3,"confirmed":2,"unconfirmed":["pod-b"]}"#,
+            1,
+            "[ok] 2 entries removed\n[error] 2 of 3 replicas have confirmed\n[error] not-confirmed: pod-b. ",
+        ),
+    ] {
+        // An admin port with replicas: first the count, then the purge.
+        let admin = OriginServer::start().await;
+        admin.any([Reply::json(r#"{"matching":2}"#), Reply::json(result)]);
+        let ended = run(&["purge", "--flow", "a", "--yes", "--admin", &admin.url()], &[]).await;
+        assert_eq!(ended.code, Some(code), "{}", ended.err);
+        assert!(ended.out.starts_with(expected), "{}", ended.out);
+        let methods: Vec<_> = admin.seen().into_iter().map(|request| request.method).collect();
+        assert_eq!(methods, ["GET", "DELETE"]);
+    }
 }

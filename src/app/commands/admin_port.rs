@@ -23,7 +23,7 @@ pub struct AdminArgs {
     /// Base URL of the admin port, `http://HOST:PORT`. Without it: admin.address of the configuration, on this machine.
     #[arg(long, value_name = "URL")]
     pub admin: Option<String>,
-    /// File with the token of the admin port. Without it and without --admin: admin.token_file of the configuration.
+    /// File with the token of the admin port. Without it and without --admin: `admin.token_file` of the configuration.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// TOML file of the proxy. Without it, the configuration consists of built-in defaults and the environment.

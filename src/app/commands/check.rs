@@ -4,7 +4,8 @@
 
 mod findings;
 
-use std::path::PathBuf;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -30,7 +31,7 @@ pub struct CheckArgs {
     /// Fail with exit code 64 if there is a warning.
     #[arg(long)]
     strict: bool,
-    /// Try the servers: connect to Graph (through HTTPS_PROXY if it is set) and send one request without a token, and connect
+    /// Try the servers: connect to Graph (through `HTTPS_PROXY` if it is set) and send one request without a token, and connect
     /// to the store (shared.url).
     #[arg(long)]
     connect: bool,
@@ -50,7 +51,7 @@ pub fn run(args: &CheckArgs, env: Vec<(String, String)>, cores: usize) -> Result
         return Ok(0);
     }
     let marks = Marks::for_stdout(&env);
-    let effective = load(args.config.clone(), env)?;
+    let effective = load(args.config.as_deref(), env)?;
     let config = &effective.config;
     let is_text = args.output == OutputFormat::Text;
     if is_text {
@@ -60,7 +61,7 @@ pub fn run(args: &CheckArgs, env: Vec<(String, String)>, cores: usize) -> Result
     let error_code = checked.as_ref().err().map_or(1, StartError::exit_code);
     let mut found = match checked {
         Ok(warnings) => findings::of_files(config, &warnings),
-        Err(error) => vec![Finding::new(Group::Start, Mark::Bad, "start-fails", start_fails(&error))],
+        Err(error) => vec![Finding::new(Group::Start, Mark::Bad, "start-fails", &start_fails(&error))],
     };
     if is_text {
         print_warnings(&found);
@@ -88,8 +89,8 @@ fn start_fails(error: &StartError) -> String {
     format!("a start would fail: {error}")
 }
 
-fn load(file: Option<PathBuf>, env: Vec<(String, String)>) -> Result<EffectiveConfig, CommandError> {
-    EffectiveConfig::load(file.as_deref(), env.into_iter())
+fn load(file: Option<&Path>, env: Vec<(String, String)>) -> Result<EffectiveConfig, CommandError> {
+    EffectiveConfig::load(file, env.into_iter())
         .map_err(|error| CommandError::Usage(format!("the configuration is refused:\n{error}")))
 }
 
@@ -125,10 +126,10 @@ fn comments(found: &[Finding], marks: Marks) -> String {
     for group in Group::ALL {
         let findings: Vec<_> = found.iter().filter(|finding| finding.group == group).collect();
         if !findings.is_empty() {
-            text += &format!("\n# {}\n", group.title());
+            let _ = writeln!(text, "\n# {}", group.title());
         }
         for Finding { mark, reason, text: sentence, .. } in findings {
-            text += &format!("# {} {reason}: {sentence}\n", marks.mark(*mark));
+            let _ = writeln!(text, "# {} {reason}: {sentence}", marks.mark(*mark));
         }
     }
     text

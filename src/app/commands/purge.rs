@@ -1,6 +1,7 @@
 //! The command `purge`: counts the entries, asks, removes them, and prints which replicas have confirmed.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::fmt::Write as _;
+use std::io::{BufRead, IsTerminal, Write as _};
 use std::time::Duration;
 
 use http::Method;
@@ -67,9 +68,9 @@ impl PurgeArgs {
     fn path(&self) -> String {
         let mut query = Serializer::new(String::new());
         for (name, value) in [("flow", &self.flow), ("tenant", &self.tenant), ("subject", &self.subject)] {
-            value.iter().for_each(|value| {
+            if let Some(value) = value {
                 query.append_pair(name, value);
-            });
+            }
         }
         let query = query.finish();
         if query.is_empty() { "/cache".to_owned() } else { format!("/cache?{query}") }
@@ -103,12 +104,13 @@ fn text(marks: Marks, purged: u64, result: &Value, unconfirmed: &[String]) -> St
     let mut text = format!("{} {} removed\n", marks.mark(Mark::Good), entries(purged));
     if let (Some(confirmed), Some(replicas)) = (result["confirmed"].as_u64(), result["replicas"].as_u64()) {
         let mark = if unconfirmed.is_empty() { Mark::Good } else { Mark::Bad };
-        text += &format!("{} {confirmed} of {replicas} replicas have confirmed\n", marks.mark(mark));
+        let _ = writeln!(text, "{} {confirmed} of {replicas} replicas have confirmed", marks.mark(mark));
     }
     for name in unconfirmed {
-        text += &format!(
+        let _ = writeln!(
+            text,
             "{} not-confirmed: {name}. Its memory stays as it was until it reads the log of the store again; see \
-             docs/fleet.md#what-an-operator-sees\n",
+             docs/fleet.md#what-an-operator-sees",
             marks.mark(Mark::Bad)
         );
     }

@@ -46,7 +46,7 @@ impl Group {
 
 impl Finding {
     /// Creates a finding. The text becomes one line.
-    pub(super) fn new(group: Group, mark: Mark, reason: &'static str, text: String) -> Self {
+    pub(super) fn new(group: Group, mark: Mark, reason: &'static str, text: &str) -> Self {
         let text = text.replace(|char: char| char.is_control(), " ");
         Self { group, mark, reason, text }
     }
@@ -73,13 +73,13 @@ pub(super) fn of_files(config: &Config, warnings: &[Warning]) -> Vec<Finding> {
                 Warning::MissingFile(..) | Warning::ReadableByOthers(..) | Warning::Certificate(_)
             );
             let group = if is_about_file { Group::Files } else { Group::Settings };
-            Finding::new(group, mark, warning.reason(), warning.to_string())
+            Finding::new(group, mark, warning.reason(), &warning.to_string())
         })
         .collect();
     for (key, path) in files(config) {
         let shown = DisplayPath(&path).to_string();
         if !found.iter().any(|finding| finding.group == Group::Files && finding.text.contains(&shown)) {
-            found.push(Finding::new(Group::Files, Mark::Good, "readable", format!("{key}: {shown}")));
+            found.push(Finding::new(Group::Files, Mark::Good, "readable", &format!("{key}: {shown}")));
         }
     }
     found
@@ -109,13 +109,13 @@ pub(super) async fn of_graph(config: &Config) -> Finding {
     match upstream::probe(&config.upstream).await {
         Ok(report) => graph_responds(url, &report),
         Err(error @ GraphProbeError::Setup(_)) => {
-            Finding::new(Group::Servers, Mark::Bad, error.reason(), error.to_string())
+            Finding::new(Group::Servers, Mark::Bad, error.reason(), &error.to_string())
         }
         Err(error) => {
             let text = format!(
                 "graph.base_url: {url}: {error}. See docs/operations.md#connections-to-graph for this reason"
             );
-            Finding::new(Group::Servers, Mark::Bad, error.reason(), text)
+            Finding::new(Group::Servers, Mark::Bad, error.reason(), &text)
         }
     }
 }
@@ -130,18 +130,18 @@ fn graph_responds(url: &str, report: &GraphReport) -> Finding {
         status.as_u16()
     );
     match *status {
-        StatusCode::UNAUTHORIZED => Finding::new(Group::Servers, Mark::Good, "connected", begin),
+        StatusCode::UNAUTHORIZED => Finding::new(Group::Servers, Mark::Good, "connected", &begin),
         StatusCode::TOO_MANY_REQUESTS => {
             let text = format!("{begin}; Graph throttles this address");
-            Finding::new(Group::Servers, Mark::Warning, "throttled", text)
+            Finding::new(Group::Servers, Mark::Warning, "throttled", &text)
         }
         status if status.is_server_error() => {
             let text = format!("{begin}; expected 401, Graph or a server before it fails");
-            Finding::new(Group::Servers, Mark::Warning, "server-error", text)
+            Finding::new(Group::Servers, Mark::Warning, "server-error", &text)
         }
         _ => {
             let text = format!("{begin}; expected 401: another server than Graph responds");
-            Finding::new(Group::Servers, Mark::Bad, "unexpected-status", text)
+            Finding::new(Group::Servers, Mark::Bad, "unexpected-status", &text)
         }
     }
 }
@@ -156,5 +156,5 @@ pub(super) async fn of_store(config: &Config) -> Finding {
         }
         Err(error) => (Mark::Bad, ProbeError::reason(&error), error.to_string()),
     };
-    Finding::new(Group::Servers, mark, reason, text)
+    Finding::new(Group::Servers, mark, reason, &text)
 }

@@ -63,7 +63,10 @@ fn update_with_resource(context: &mut hmac::Context, resource: &Resource) {
 }
 
 fn digest(context: hmac::Context) -> String {
-    context.sign().as_ref().iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    let tag = context.sign();
+    let begin =
+        tag.as_ref().iter().take(DIGEST_BYTES).fold(0_u32, |begin, byte| begin << 8 | u32::from(*byte));
+    format!("{begin:08x}")
 }
 
 const DIGEST_BYTES: usize = 4;

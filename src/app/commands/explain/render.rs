@@ -138,8 +138,8 @@ fn token_json(facts: &TokenFacts) -> Value {
     });
     json!({
         "cacheable": facts.is_cacheable(),
-        "bypass": facts.bypass.map(|reason| reason.as_str()),
-        "description": facts.bypass.map(|reason| reason.description()),
+        "bypass": facts.bypass.map(Label::as_str),
+        "description": facts.bypass.map(Label::description),
         "usable_minutes": facts.remaining.as_secs() / 60,
         "exp_in_minutes": facts.exp_in_minutes,
         "claims": claims.collect::<Vec<_>>(),

@@ -88,7 +88,7 @@ impl<'a> Report<'a> {
         row(out, "requests", &format!("{}{ratio}{latency}", minute.requests));
         let latency = self.latency("graph_p50_us", "graph_p99_us");
         let Minute { calls, throttled, failed, .. } = minute;
-        row(out, "Graph", &format!("{calls} calls, {throttled} with 429, {failed} failed{latency}"));
+        row(out, "Graph", &format!("calls {calls}, with 429 {throttled}, failed {failed}{latency}"));
     }
 
     fn write_reasons(&self, out: &mut String) {
