@@ -117,17 +117,18 @@ bench-steps: setup ## where the instructions of a hit go, step by step
 bench-flame: ## flame graphs of a hit and of bare hyper's answer, in target/flame (perf; REQUESTS)
 	@benches/flame
 
-simulation: ## calls of a fleet to Graph, by replicas, tokens, flows and settings; its tests first (SAMPLE)
+simulation: ## calls of a fleet to Graph, by replicas, tokens, flows and settings; its tests first (FULL=1: no samples)
 	@cargo test --quiet --locked -p connector-cache-benches --features simulation --lib simulation
 	@cargo run --quiet --release --locked -p connector-cache-benches --features simulation --bin simulation
 
 test-net: ## faults of a real network, in namespaces of its own (root; iproute2, iptables)
 	@tools/netns.sh
 
-soak: ## mixed load while Graph and the network fail and heal, for SOAK_SECONDS (60), PURGE_RACES (100,000) raced purges, and SHARED_PURGE_RACES (10,000) on three replicas
+soak: ## mixed load while Graph and the network fail and heal, for SOAK_SECONDS (60), PURGE_RACES (100,000) raced purges, SHARED_PURGE_RACES (10,000) on three replicas, and FLEET_STEPS (1,000) of their model
 	@SOAK_SECONDS=$${SOAK_SECONDS:-60} cargo test --release --locked --test load soak -- --nocapture
 	@PURGE_RACES=$${PURGE_RACES:-100000} cargo test --release --locked --test isolation race -- --nocapture
 	@PURGE_RACES=$${SHARED_PURGE_RACES:-10000} cargo test --release --locked --test shared old_answer -- --nocapture
+	@FLEET_STEPS=$${FLEET_STEPS:-1000} cargo test --release --locked --test model fleet -- --nocapture
 
 model: ## a million requests of the model, in a release build (MODEL_REQUESTS; MODEL_SEED replays a failure)
 	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model -- --nocapture no_caller the_same_holds

@@ -52,6 +52,7 @@ mod names;
 mod outbox;
 mod probe;
 mod publisher;
+mod publishers;
 mod purge;
 mod read;
 mod record;

@@ -29,6 +29,9 @@ copy() { # name of the copy, regular expression for the rooms
 patches() {
     command -v patch >/dev/null || { echo "patch is missing. Debian: apt-get install patch" >&2; exit 1; }
     copy patched '.*'
+    # Redis, for the model of replicas that share a store.
+    mkdir -p "$out/patched/target"
+    [ ! -d target/tools ] || ln -s "$PWD/target/tools" "$out/patched/target/tools"
     local tree=$out/patched report=$out/patches.txt name result missed=0
     local test=(cargo test --quiet --locked --manifest-path "$tree/Cargo.toml" --test model)
     local check=(mutation_checks::the_applied_fault_is_noticed --exact --nocapture)

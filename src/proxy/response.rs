@@ -106,7 +106,7 @@ impl ResponseBuilder<'_> {
         *response.status_mut() = StatusCode::NO_CONTENT;
         *response.headers_mut() = headers.clone();
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        self.with_cache_status(response, &cache_status, outcome)
+        with_cache_status(response, &cache_status, outcome, Some(self.tag))
     }
 
     /// Builds a response from Graph's error response.
@@ -137,7 +137,7 @@ impl ResponseBuilder<'_> {
             error_response.response(self.ids, now)
         };
         response.headers_mut().extend(error.headers.clone());
-        self.with_cache_status(response, &cache_status, outcome)
+        with_cache_status(response, &cache_status, outcome, Some(self.tag))
     }
 
     /// Builds a response from Graph's 401 of a few seconds ago. Its `Cache-Status` has no `fwd`, because the request did not
@@ -154,23 +154,6 @@ impl ResponseBuilder<'_> {
     pub fn failed(&self, error: ErrorResponse, forward: Forward, now: Now) -> HandlerResponse {
         let cache_status = CacheStatus { forward: Some(forward), ..CacheStatus::default() };
         HandlerResponse { token_tag: Some(self.tag), ..error_response(error, self.ids, &cache_status, now) }
-    }
-
-    /// Completes a response that is not from an entry.
-    fn with_cache_status(
-        &self,
-        mut response: http::Response<Full<Bytes>>,
-        cache_status: &CacheStatus,
-        outcome: Outcome,
-    ) -> HandlerResponse {
-        response.headers_mut().insert(CACHE_STATUS, cache_status.header_value());
-        HandlerResponse {
-            response,
-            has_common_headers: false,
-            outcome,
-            reason: cache_status.detail,
-            token_tag: Some(self.tag),
-        }
     }
 
     /// Builds a response from an entry that may be used for the time `left`, if it was stored. `max-age` is `Age` and the time
@@ -220,15 +203,18 @@ pub fn error_response(
     now: Now,
 ) -> HandlerResponse {
     let cache_status = CacheStatus { detail: Some(error_response.reason()), ..*cache_status };
-    let mut response = error_response.response(ids, now);
+    with_cache_status(error_response.response(ids, now), &cache_status, Outcome::None, None)
+}
+
+/// Completes a response that is not from an entry.
+fn with_cache_status(
+    mut response: http::Response<Full<Bytes>>,
+    cache_status: &CacheStatus,
+    outcome: Outcome,
+    token_tag: Option<LogTag>,
+) -> HandlerResponse {
     response.headers_mut().insert(CACHE_STATUS, cache_status.header_value());
-    HandlerResponse {
-        response,
-        has_common_headers: false,
-        outcome: Outcome::None,
-        reason: cache_status.detail,
-        token_tag: None,
-    }
+    HandlerResponse { response, has_common_headers: false, outcome, reason: cache_status.detail, token_tag }
 }
 
 fn seconds(duration: Duration) -> i64 {

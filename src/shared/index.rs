@@ -3,10 +3,12 @@
 //! The index answers one question: is an event that matches a value newer than the position of the value? An event of this
 //! process is `pending` until the store has numbered it, and counts as newer than every value.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 use super::event::{EventName, LogId, Position};
 use super::handler::ResourceForm;
+use super::publishers::Publishers;
 use super::record::Stamp;
 use crate::auth::Claims;
 use crate::cache::purge::PurgeSelector;
@@ -42,8 +44,8 @@ pub(super) struct EventIndex {
     withdrawn_resources: HashMap<([u8; 16], ResourceForm), LogId>,
     renewed: HashMap<([u8; 16], ResourceForm), (LogId, EventName)>,
     pending: Vec<(EventName, Matcher)>,
-    /// Numbers of the events of each replica: a copy of an event is recognized by its number.
-    numbers: HashMap<u64, Numbers>,
+    /// Publishers of events and the numbers of their events.
+    pub(super) publishers: Publishers,
 }
 
 impl EventIndex {
@@ -59,6 +61,9 @@ impl EventIndex {
 
     /// Begins a log: values of earlier logs, and values with an earlier position, are invalid.
     pub(super) fn begin(&mut self, position: Position) {
+        if self.position.is_some_and(|known| known.generation != position.generation) {
+            self.publishers.doubt_unknown();
+        }
         self.position = Some(position);
         self.floor = position.id;
     }
@@ -73,23 +78,13 @@ impl EventIndex {
         self.floor = floor;
     }
 
-    /// Records the number of an event of a replica. Returns what it says about the events before.
-    pub(super) fn record_number(&mut self, name: EventName) -> Sequence {
-        if self.numbers.len() >= MAX_REPLICAS && !self.numbers.contains_key(&name.replica) {
-            self.numbers.clear();
+    /// Counts missing events as applied. The local store was emptied, so no entry is left that they concern; the floor refuses
+    /// the values of the store.
+    pub(super) fn forget_missing(&mut self) {
+        self.publishers.forget_missing(Instant::now());
+        if let Some(position) = self.position {
+            self.raise_floor(position.id);
         }
-        let first = Numbers { last: name.number.saturating_sub(1), missing: BTreeSet::new() };
-        self.numbers.entry(name.replica).or_insert(first).record(name.number)
-    }
-
-    /// Returns whether an event of the log is applied.
-    pub(super) fn has_applied(&self, name: EventName) -> bool {
-        self.numbers.get(&name.replica).is_some_and(|numbers| numbers.contiguous() >= name.number)
-    }
-
-    /// Returns for each replica the number up to which all its events are applied.
-    pub(super) fn applied_numbers(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.numbers.iter().map(|(replica, numbers)| (*replica, numbers.contiguous()))
     }
 
     /// Adds an event of this process that the store has not numbered yet.
@@ -193,54 +188,10 @@ impl EventIndex {
     }
 }
 
-/// Numbers of the events of one replica that were applied.
-#[derive(Debug)]
-struct Numbers {
-    last: u64,
-    /// Numbers before `last` that were not in the log. They may come later: a replica adds its events again after a failover.
-    missing: BTreeSet<u64>,
-}
-
-impl Numbers {
-    fn record(&mut self, number: u64) -> Sequence {
-        if number <= self.last {
-            return if self.missing.remove(&number) { Sequence::Next } else { Sequence::Copy };
-        }
-        let has_gap = number > self.last + 1;
-        let first = number.saturating_sub(MAX_MISSING).max(self.last + 1);
-        self.missing.extend(first..number);
-        while self.missing.len() > MISSING_KEPT {
-            self.missing.pop_first();
-        }
-        self.last = number;
-        if has_gap { Sequence::Gap } else { Sequence::Next }
-    }
-
-    fn contiguous(&self) -> u64 {
-        self.missing.first().map_or(self.last, |missing| missing - 1)
-    }
-}
-
-/// Position of an event among the events of its replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sequence {
-    /// The next event, or the first one that this process sees.
-    Next,
-    /// Events in between are missing in the log.
-    Gap,
-    /// The event was in the log before.
-    Copy,
-}
-
 /// Longest life of a value in the store.
 pub(super) const MAX_VALUE_LIFE_MS: u64 = 3600 * 1000;
 /// Events of the index. The log itself has about 10,000.
 const MAX_EVENTS: usize = 20_000;
-/// Missing numbers of one replica that are known.
-const MAX_MISSING: u64 = 1000;
-const MISSING_KEPT: usize = 1000;
-/// Replicas whose events are numbered.
-const MAX_REPLICAS: usize = 10_000;
 
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,7 @@ use super::event::{EVENT_FIELD, EventKind, EventName, LogId, MAX_LOG_EVENTS, Pos
 use super::handler::EventHandler;
 use super::replicas::fields_of;
 use super::seal::seal;
-use super::state::{Operation, OperationResult};
+use super::state::{MAX_CLOCK_DIFFERENCE, Operation, OperationResult};
 use super::store::{Backoff, Connection, DialError, Fault, random};
 use super::tier::Tier;
 
@@ -30,6 +30,8 @@ struct LogReader {
     handler: Arc<dyn EventHandler>,
     /// Last applied event.
     applied: Option<LogId>,
+    /// Unix milliseconds at which the local store was still empty.
+    started_ms: u64,
     /// Time of the last heartbeat with all its commands.
     beat_at: Option<Instant>,
     /// Generation that is in the log under the first of two secrets.
@@ -38,8 +40,15 @@ struct LogReader {
 
 /// Reads and applies the log. Never returns.
 pub(super) async fn run(tier: Arc<Tier>, handler: Arc<dyn EventHandler>) {
-    let mut reader =
-        LogReader { tier: Arc::clone(&tier), handler, applied: None, beat_at: None, announced: None };
+    let started_ms = millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+    let mut reader = LogReader {
+        tier: Arc::clone(&tier),
+        handler,
+        applied: None,
+        started_ms,
+        beat_at: None,
+        announced: None,
+    };
     let (mut backoff, mut last, mut is_first) = (Backoff::new(), None, true);
     loop {
         let epoch = tier.store.epoch(&tier.log_name);
@@ -199,6 +208,9 @@ impl LogReader {
         let first = first.ok_or(Fault::Refused)?;
         // Values of times before the first event cannot be judged. An event at the beginning raises the floor itself.
         self.tier.index().set_floor(first.id);
+        if before.is_none() && first.id.ms + millis(MAX_CLOCK_DIFFERENCE) < self.started_ms {
+            self.tier.index().publishers.trust_unknown();
+        }
         let mut last = LogId::default();
         let (mut begun, mut read) = (None, 0);
         loop {
@@ -211,7 +223,11 @@ impl LogReader {
             last = entries.last().map_or(last, |entry| entry.id);
             begun = self.apply(entries).await.or(begun);
             if count < BATCH {
-                return Ok(begun.is_some() && begun != before);
+                let is_new = begun.is_some() && begun != before;
+                if is_new && before.is_some() {
+                    self.tier.outbox.repeat_recent();
+                }
+                return Ok(is_new);
             }
             if read >= MAX_LOADED_EVENTS {
                 // Each addition of the tier trims the log, so these events are of someone else.
@@ -225,11 +241,14 @@ impl LogReader {
         }
     }
 
-    /// Empties the cache, because events are missing.
+    /// Empties the cache, because events are missing. They count as applied then: otherwise this replica would never confirm a
+    /// later purge of their replica.
     async fn clear(&self) {
         let handler = Arc::clone(&self.handler);
         // The panic hook has logged a panic.
-        let _ = tokio::task::spawn_blocking(move || handler.clear()).await;
+        if tokio::task::spawn_blocking(move || handler.clear()).await.is_ok() {
+            self.tier.index().forget_missing();
+        }
     }
 
     /// Adds the first event of a new log, and reads it.
@@ -246,6 +265,8 @@ impl LogReader {
         let id = LogId::parse(&id).ok_or(Fault::Refused)?;
         tier.index().begin(Position { generation: event.generation, id });
         self.applied = Some(id);
+        // Other replicas may not have read the last events of the lost log.
+        tier.outbox.repeat_recent();
         Ok(())
     }
 
@@ -303,10 +324,27 @@ impl LogReader {
                 connection.send_all(&commands, REPLY_TIMEOUT).await?;
             }
         }
+        self.clear_after_loss().await;
         let exists = next();
         let last = next().and_then(first_entry);
         let is_lost = last.is_none_or(|last| self.applied.is_some_and(|applied| last.id < applied));
         Ok(exists == Some(Value::Int(0)) || is_lost)
+    }
+
+    /// Empties the cache if the log lost events: between the events of a publisher, or before those that other replicas applied.
+    async fn clear_after_loss(&self) {
+        let (applied, now) = (self.tier.replicas.applied_by_others(), Instant::now());
+        let has_loss = {
+            let mut index = self.tier.index();
+            for (publisher, number) in applied {
+                index.publishers.expect(publisher, number, now);
+            }
+            index.publishers.have_lost_events(now)
+        };
+        if has_loss {
+            tracing::warn!("the log of the shared tier lost events: the cache is emptied");
+            self.clear().await;
+        }
     }
 
     /// Compares the clocks. The reply was made between `sent` and now.

@@ -68,7 +68,7 @@ impl SharedPurge {
             });
             let unconfirmed = tier.replicas.unconfirmed(event);
             // The own reader, too: the position of the next fetch is then after the purge, and its response can be shared.
-            let is_read = is_read && tier.index().has_applied(event);
+            let is_read = is_read && tier.index().publishers.has_applied(event);
             if (is_read && unconfirmed.is_empty()) || Instant::now() + interval >= deadline {
                 let replicas = tier.replicas.count();
                 return PurgeConfirmation { replicas, confirmed: replicas - unconfirmed.len(), unconfirmed };

@@ -1,7 +1,8 @@
 //! Acknowledgements: which events each replica has applied.
 //!
 //! Each replica writes a sealed acknowledgement to one hash after each batch of events, and every second. It names the number
-//! up to which all events of each publisher are applied: so an event that someone removed from the log is never confirmed.
+//! up to which all events of each publisher are applied: so an event that someone removed from the log is not confirmed, unless
+//! the replica has emptied its memory since.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use redis::Value;
 
 use super::event::EventName;
+use super::publishers::MAX_PUBLISHERS;
 use super::seal::{open, seal};
 use super::secret::Secrets;
 use super::wire::{Reader, Writer};
@@ -67,9 +69,8 @@ impl Replicas {
         &self,
         secrets: &Secrets,
         hash: &str,
-        (now, has_left, mut applied): (Now, bool, Vec<(u64, u64)>),
+        (now, has_left, applied): (Now, bool, Vec<(u64, u64)>),
     ) -> Option<Vec<u8>> {
-        applied.truncate(MAX_PUBLISHERS);
         let (name, at_ms) = (self.name.clone(), now.unix_millis());
         let own = Acknowledgement { replica: self.replica, name, at_ms, has_left, applied };
         seal(secrets, &name_of(hash, &self.field()), own.encode())
@@ -128,6 +129,16 @@ impl Replicas {
         let mut names: Vec<_> = known.alive().filter(lacks).map(|one| one.name.clone()).collect();
         names.sort_unstable();
         names
+    }
+
+    /// Returns for each publisher the last event that a replica has applied.
+    pub(super) fn applied_by_others(&self) -> HashMap<u64, u64> {
+        let mut highest = HashMap::new();
+        for (publisher, number) in self.known().acknowledgements.values().flat_map(|one| &one.applied) {
+            let known = highest.entry(*publisher).or_insert(0);
+            *known = *number.max(known);
+        }
+        highest
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -190,8 +201,6 @@ fn name_of(hash: &str, field: &str) -> String {
 const ALIVE_FOR: Duration = Duration::from_secs(10);
 /// Time after which its field is removed.
 const GONE_AFTER_MS: u64 = 60_000;
-/// Publishers in one acknowledgement.
-const MAX_PUBLISHERS: usize = 1024;
 /// Bytes of a sealed acknowledgement: publishers have 16 bytes each, and the name of a host at most 253.
 const MAX_FIELD_BYTES: usize = MAX_PUBLISHERS * 16 + 1024;
 /// Fields of the hash: the replicas of the last minute.

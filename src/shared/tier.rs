@@ -191,7 +191,7 @@ impl Tier {
 
     /// Returns the sealed acknowledgement of this replica. `has_left`: the replica stops.
     pub(super) fn acknowledgement(&self, has_left: bool) -> Option<Vec<u8>> {
-        let applied = self.index().applied_numbers().collect();
+        let applied = self.index().publishers.applied().collect();
         self.replicas.seal(&self.secrets, &self.replicas_name, (self.clock.now(), has_left, applied))
     }
 

@@ -40,15 +40,25 @@ impl Proxy {
 
     /// Starts the proxy with the defaults changed.
     pub async fn with(url: &str, change: impl FnOnce(&mut Config)) -> Self {
-        Self::start(url, change, |app| app).await
+        Self::start(url, ahead(), change, |app| app).await
+    }
+
+    /// Starts the proxy with a clock that others share.
+    pub async fn with_clock(url: &str, clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start(url, clock, change, |app| app).await
     }
 
     /// Starts the proxy as it is served: with a connection to the origin at hand.
     pub async fn warm(url: &str, change: impl FnOnce(&mut Config)) -> Self {
-        Self::start(url, change, App::with_preconnect).await
+        Self::start(url, ahead(), change, App::with_preconnect).await
     }
 
-    async fn start(url: &str, change: impl FnOnce(&mut Config), finish: impl FnOnce(App) -> App) -> Self {
+    async fn start(
+        url: &str,
+        clock: Clock,
+        change: impl FnOnce(&mut Config),
+        finish: impl FnOnce(App) -> App,
+    ) -> Self {
         let mut config = Config::default();
         config.upstream.base_url = Url::parse(url).unwrap();
         config.server.drain.delay = Duration::ZERO;
@@ -59,8 +69,6 @@ impl Proxy {
             admin: TcpListener::bind(any).await.unwrap(),
         };
         let (data, admin) = (listeners.data.local_addr().unwrap(), listeners.admin.local_addr().unwrap());
-        // The clock stands still, and tokens that are minted later must be valid by it.
-        let clock = Clock::manual(SystemTime::now() + AHEAD);
         let app =
             App::new(config, clock.clone()).unwrap_or_else(|error| panic!("the proxy cannot start: {error}"));
         let app = finish(app);
@@ -103,6 +111,11 @@ impl Proxy {
         self.stop.cancel();
         within("the proxy to stop", self.running).await.unwrap();
     }
+}
+
+/// A manual clock. It stands still, and tokens that are minted later must be valid by it.
+pub fn ahead() -> Clock {
+    Clock::manual(SystemTime::now() + AHEAD)
 }
 
 /// Longer than any test takes to mint its tokens.

@@ -21,18 +21,6 @@ pub struct Reply {
     drip: Option<(usize, Duration)>,
 }
 
-/// Compresses by gzip.
-pub fn gzip(plain: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(plain).unwrap();
-    encoder.finish().unwrap()
-}
-
-/// Returns a 200 with this body and `Content-Encoding: gzip`.
-pub fn gzip_coded(body: Vec<u8>) -> Reply {
-    Reply::json(body).header("content-encoding", "gzip")
-}
-
 #[derive(Clone)]
 enum Act {
     Message(Message),
@@ -279,4 +267,16 @@ impl From<Reply> for Vec<Reply> {
     fn from(reply: Reply) -> Self {
         vec![reply]
     }
+}
+
+/// Compresses by gzip.
+pub fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Returns a 200 with this body and `Content-Encoding: gzip`.
+pub fn gzip_coded(body: Vec<u8>) -> Reply {
+    Reply::json(body).header("content-encoding", "gzip")
 }

@@ -58,10 +58,10 @@ async fn f06_a_bomb_costs_less_than_four_megabytes() {
         assert_eq!(serve.get(&path("B2X_1_x"), &token::mint(subject)).await.status, 200);
     }
     // From here on the code of the decoder is in memory.
-    origin.any(gzip_coded(gzip(&[0; 1 << 10])));
+    origin.any(Reply::json([0; 1 << 10]).gzip());
     assert_eq!(serve.get(&path("B2X_1_x"), &token::mint("small")).await.status, 502);
     let before = serve.peak_kib();
-    origin.any(gzip_coded(gzip(&vec![0; 10 << 20])));
+    origin.any(Reply::json(vec![0; 10 << 20]).gzip());
     for subject in ["a", "b", "c", "d", "e"] {
         assert_eq!(serve.get(&path("B2X_1_x"), &token::mint(subject)).await.status, 502);
     }
@@ -162,7 +162,7 @@ async fn f09_a_coding_that_was_not_requested_is_a_502() {
     for coding in ["br", "br,gzip", "gzip, gzip", "deflate", "zstd", "\u{fc}"] {
         harness.fails(ok().header("content-encoding", coding), 502, UpstreamFailure::Encoding).await;
     }
-    let twice = gzip_coded(gzip(BODY.as_bytes())).header("content-encoding", "gzip");
+    let twice = Reply::json(BODY).gzip().header("content-encoding", "gzip");
     harness.fails(twice, 502, UpstreamFailure::Encoding).await;
     harness.stop().await;
 }

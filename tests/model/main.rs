@@ -29,6 +29,8 @@
 //! A second, smaller run has `cache.freshness = "origin"`, `cache.client_directives = "honor"`, or both: Graph sends
 //! lifetimes and tags, and 304s for the same or another entry; callers send directives.
 //!
+//! A third run has three replicas that share a store: [`fleet`].
+//!
 //! The proxy of these runs never evicts and never refuses. The proxy of [`eviction`] does both.
 //!
 //! `MODEL_REQUESTS` is the number of requests (20,000 by default), `MODEL_SEED` the seed. A failure prints the seed that
@@ -36,11 +38,15 @@
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test: a failed step is a failed test")]
 #![allow(clippy::print_stdout, reason = "seeds and rates are for the reader of the output")]
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod coverage;
 mod driver;
 mod eviction;
 mod expected_cache;
 mod fair_shares;
+mod fleet;
 mod graph;
 mod graph_policy;
 mod history;

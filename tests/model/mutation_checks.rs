@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::op::Settings;
-use super::run;
+use super::{fleet, run};
 
 #[test]
 fn every_fault_has_a_patch_with_a_header() {
@@ -52,9 +52,15 @@ fn a_patch_that_does_not_apply_exactly_once_is_reported() {
 fn the_applied_fault_is_noticed() {
     let Ok(name) = std::env::var("MUTATION") else { return };
     let (patch, seed) = (Patch::read(&name), run::number("MODEL_SEED").unwrap_or(SEED));
-    let failure = match run::model(MAX_REQUESTS, seed, patch.settings(), true) {
+    let played = match patch.settings() {
+        Some(settings) => {
+            run::model(MAX_REQUESTS, seed, settings, true).map(|coverage| format!("{coverage:?}"))
+        }
+        None => fleet::model(fleet::STEPS, seed).map(|coverage| format!("{coverage:?}")),
+    };
+    let failure = match played {
         Err(failure) => failure,
-        Ok(coverage) => panic!("{name} went unnoticed: {coverage:?}"),
+        Ok(coverage) => panic!("{name} went unnoticed: {coverage}"),
     };
     let story = failure.lines().take(2).collect::<Vec<_>>().join(", ");
     let rules = patch.rules();
@@ -87,11 +93,13 @@ impl Patch {
         words.filter(|word| word.starts_with('(')).map(str::to_owned).collect()
     }
 
-    fn settings(&self) -> Settings {
+    /// Settings of one proxy, or `None` for replicas that share a store.
+    fn settings(&self) -> Option<Settings> {
         match self.header(NOTICED_BY).rsplit_once("settings: ") {
-            Some((_, "operators")) => Settings::Operators,
-            Some((_, "rfcs")) => Settings::Rfcs,
-            other => panic!("settings are `operators` or `rfcs`, not {other:?}"),
+            Some((_, "operators")) => Some(Settings::Operators),
+            Some((_, "rfcs")) => Some(Settings::Rfcs),
+            Some((_, "fleet")) => None,
+            other => panic!("settings are `operators`, `rfcs` or `fleet`, not {other:?}"),
         }
     }
 
@@ -177,7 +185,7 @@ const MAX_REQUESTS: u64 = 20_000;
 /// A failure with this seed is the same on every machine.
 const SEED: u64 = 100;
 /// A patch that is lost is noticed here.
-const FAULTS: [&str; 37] = [
+const FAULTS: [&str; 42] = [
     "401-ignored",
     "403-ignored",
     "any-304",
@@ -192,6 +200,11 @@ const FAULTS: [&str; 37] = [
     "error-stored",
     "expiry-ignored-after-wait",
     "expiry-without-margin",
+    "fleet-delete-and-publish",
+    "fleet-generation-and-publish",
+    "fleet-late-value-admitted",
+    "fleet-leases-and-publish",
+    "fleet-withdrawal-unpublished",
     "max-stale-extends-proof",
     "no-cache-ignored",
     "no-hits",

@@ -109,6 +109,91 @@ async fn a_purge_names_the_replica_that_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_purge_that_the_flushed_log_lost_reaches_the_replica_that_was_away() {
+    let away = Away::start().await;
+    let Away { graph, store, near, far, link, token, .. } = &away;
+    let calls = graph.calls();
+    near.purge("").await;
+    store.ok(&["FLUSHALL"]).await;
+    link.mend();
+    far.wait_for_state("live").await;
+    until("the purge to arrive", async || {
+        far.read(X, token).await;
+        graph.calls() > calls
+    })
+    .await;
+    until("a confirmed purge", async || near.purge("").await["confirmed"] == 2).await;
+}
+
+#[tokio::test]
+async fn a_replica_confirms_purges_again_after_events_were_trimmed_while_it_was_away() {
+    let away = Away::start().await;
+    let Away { graph, store, near, far, link, token, .. } = &away;
+    let calls = graph.calls();
+    for _ in 0..3 {
+        near.purge("").await;
+    }
+    let log = store.wait_for_keys("{log}", 1).await.into_iter().min_by_key(Vec::len).unwrap();
+    store.ok(&["XTRIM", std::str::from_utf8(&log).unwrap(), "MAXLEN", "=", "1"]).await;
+    link.mend();
+    far.wait_for_state("live").await;
+    far.read(X, token).await;
+    assert!(graph.calls() > calls, "the memory of the replica is not emptied");
+    until("a confirmed purge", async || near.purge("").await["confirmed"] == 2).await;
+}
+
+/// The far replica has never seen an event of the third one, so its numbers had no gap, and the memory was kept.
+#[tokio::test]
+async fn a_purge_of_a_replica_that_came_and_went_reaches_the_replica_that_was_away() {
+    let away = Away::start().await;
+    let Away { graph, store, near, far, link, token, setup } = &away;
+    let calls = graph.calls();
+    let third = setup.live().await;
+    near.wait_for_replicas(2).await;
+    assert_eq!(third.purge("").await["confirmed"], 2);
+    drop(third);
+    store.ok(&["FLUSHALL"]).await;
+    link.mend();
+    far.wait_for_state("live").await;
+    until("the purge to arrive", async || {
+        far.read(X, token).await;
+        graph.calls() > calls
+    })
+    .await;
+    until("a confirmed purge", async || near.purge("").await["confirmed"] == 2).await;
+}
+
+/// Two replicas; the far one has a response in memory, and cannot reach the store.
+struct Away {
+    graph: connector_cache::fake_graph::FakeGraph,
+    store: Store,
+    near: Replica,
+    far: Replica,
+    link: Link,
+    token: String,
+    setup: Setup,
+}
+
+impl Away {
+    async fn start() -> Self {
+        let (graph, store) = (graph(), Store::start().await);
+        let setup = Setup::new(&graph.url(), &store.url());
+        let link = Link::to(store.address()).await;
+        let near = setup.live().await;
+        let far = setup.with("SHARED__URL", &format!("redis://{}", link.address())).live().await;
+        near.wait_for_replicas(2).await;
+        let token = crate::fleet::token(&graph, "ada");
+        // From now on the far replica notices missing events of the near one.
+        assert_eq!(near.purge("").await["confirmed"], 2);
+        far.read(X, &token).await;
+        link.refuse();
+        link.break_off();
+        far.wait_for_one_of(&["connecting", "lagging"]).await;
+        Self { graph, store, near, far, link, token, setup }
+    }
+}
+
+#[tokio::test]
 async fn a_purge_without_the_store_is_local_and_not_confirmed_by_others() {
     let (graph, mut store) = (graph(), Store::start().await);
     let replicas = Setup::new(&graph.url(), &store.url()).fleet(2).await;

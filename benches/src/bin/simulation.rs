@@ -1,8 +1,9 @@
 //! Calls of a fleet to Graph in a minute, by replicas, tokens, flows, settings and cache: the tables of
 //! `docs/performance.md`.
 //!
-//! `SAMPLE` (10) is the divisor by which 10,000 tokens are simulated: tokens of different principals share nothing but the
-//! memory of a replica, which is divided by the same number.
+//! Principals share nothing but the memory of a replica. So of many users 250 are simulated, and of 20 applications one, with
+//! the same part of `cache.max_bytes`, and the counts are multiplied. `FULL=1` simulates all; the tables with 1,000 users below
+//! the large ones always do.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -22,18 +23,15 @@ struct Cell {
 enum Callers {
     /// Each token has a principal of its own.
     Users,
-    /// The tokens belong to ten applications.
+    /// The tokens belong to some applications.
     Applications,
 }
 
 fn main() {
-    let sample = std::env::var("SAMPLE").ok().and_then(|text| text.parse().ok()).unwrap_or(10);
-    println!(
-        "Seed {SEED}, {RATE} requests a minute for each token, sample of 10,000 tokens: 1 in {sample}.\n"
-    );
+    println!("Seed {SEED}, {RATE} requests a minute for each token.\n");
     for callers in [Callers::Users, Callers::Applications] {
         for (name, minutes) in SETTINGS {
-            table(callers, name, minutes, sample);
+            table(callers, name, minutes);
         }
     }
     several_addresses();
@@ -42,10 +40,10 @@ fn main() {
 }
 
 /// Calls by flows, tokens and replicas.
-fn table(callers: Callers, name: &str, minutes: [u64; 2], sample: usize) {
+fn table(callers: Callers, name: &str, minutes: [u64; 2]) {
     let title = match callers {
         Callers::Users => "Users: a principal for each token",
-        Callers::Applications => "Applications: ten principals",
+        Callers::Applications => "Applications: 20 principals",
     };
     println!("**{title}; `ttl`/`proof_ttl` {name}**\n");
     println!("| flows | tokens | requests | replicas | no tier | affinity | tier | `Authorization` key |");
@@ -60,12 +58,12 @@ fn table(callers: Callers, name: &str, minutes: [u64; 2], sample: usize) {
     }
     let cells = rows.iter().flat_map(|&(flows, tokens, replicas)| {
         CACHES.map(|(cache, routing)| {
-            let factor = if tokens == 10_000 { sample } else { 1 };
-            let principals = if callers == Callers::Users { tokens } else { 10 };
+            let factor = sample(callers, tokens);
+            let principals = if callers == Callers::Users { tokens } else { APPLICATIONS };
             let scenario = Scenario {
                 replicas,
                 callers: tokens / factor,
-                principals: (principals / factor).max(1),
+                principals: principals / factor,
                 flows,
                 rate: RATE,
                 routing,
@@ -84,6 +82,16 @@ fn table(callers: Callers, name: &str, minutes: [u64; 2], sample: usize) {
         println!("| {flows} | {tokens} | {requests} | {replicas} | {} |", cells.join(" | "));
     }
     println!();
+}
+
+/// Returns the divisor of the sample.
+fn sample(callers: Callers, tokens: usize) -> usize {
+    match callers {
+        _ if std::env::var_os("FULL").is_some() => 1,
+        Callers::Users => (tokens / 250).max(1),
+        Callers::Applications if tokens > 100 => APPLICATIONS,
+        Callers::Applications => 1,
+    }
 }
 
 /// The same with tokens that are used from several addresses.
@@ -179,6 +187,7 @@ fn run_all(cells: Vec<Cell>) -> Vec<(Counts, usize)> {
 const SEED: u64 = 18;
 /// Requests of a token in a minute.
 const RATE: f64 = 6.0;
+const APPLICATIONS: usize = 20;
 /// The default of `cache.max_bytes`.
 const MAX_BYTES: u64 = 64 << 20;
 const SETTINGS: [(&str, [u64; 2]); 3] = [("5m/5m", [5, 5]), ("5m/1h", [5, 60]), ("1h/1h", [60, 60])];

@@ -21,7 +21,7 @@ use crate::upstream::{RawBody, UpstreamResponse};
 
 /// Decision about a response by its header fields.
 struct Storability {
-    /// Whether the header fields allow to store the response.
+    /// Error if the header fields do not allow to store the response.
     allowed: Result<(), NotStored>,
     lifetime: Lifetime,
     secondary_key: Option<SecondaryKey>,

@@ -111,20 +111,6 @@ fn the_response_of_a_forced_refresh_survives_its_own_event_only() {
 }
 
 #[test]
-fn copies_and_gaps_are_recognized_by_the_numbers() {
-    let mut index = begun();
-    assert_eq!(index.record_number(name(5)), Sequence::Next, "the first event that is seen");
-    assert_eq!(index.record_number(name(5)), Sequence::Copy);
-    assert_eq!(index.record_number(name(8)), Sequence::Gap);
-    assert!(!index.has_applied(name(6)) && !index.has_applied(name(8)) && index.has_applied(name(5)));
-    assert_eq!(index.record_number(name(6)), Sequence::Next, "it comes late, after a failover");
-    assert_eq!(index.record_number(name(6)), Sequence::Copy);
-    assert_eq!(index.record_number(name(7)), Sequence::Next);
-    assert!(index.has_applied(name(8)));
-    assert_eq!(index.record_number(name(9)), Sequence::Next);
-}
-
-#[test]
 fn the_index_is_bounded_and_refuses_what_it_no_longer_knows() {
     let case = Case::new();
     let mut index = begun();

@@ -3,13 +3,14 @@
 //! A fetch takes its lease before it reads the position. So a response of a fetch that began before an event is applied has an
 //! earlier position, or a lease that the event revokes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::reply::LogEntry;
 use crate::auth::{ClaimHash, Principal};
 use crate::shared::event::{Event, EventKind, LogId, MAX_EVENT_BYTES, Position};
 use crate::shared::handler::EventHandler;
-use crate::shared::index::{Matcher, Sequence};
+use crate::shared::index::Matcher;
+use crate::shared::publishers::Sequence;
 use crate::shared::seal::open;
 use crate::shared::state::{Operation, OperationResult};
 use crate::shared::store::random;
@@ -54,7 +55,7 @@ fn apply_event(tier: &Tier, handler: &dyn EventHandler, id: LogId, event: &Event
     let is_own = event.name.replica == tier.replica;
     {
         let mut index = tier.index();
-        match index.record_number(event.name) {
+        match index.publishers.record(event.name, Instant::now()) {
             Sequence::Copy => return,
             Sequence::Next => {}
             // An event is missing: values from before cannot be judged.
