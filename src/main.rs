@@ -1,6 +1,8 @@
 //! Command line: parses the arguments, runs a command, and returns its exit code.
 
 use std::io::Write;
+#[cfg(feature = "demo")]
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -40,6 +42,9 @@ enum Command {
         /// Redis or Valkey that the replicas share, in the form of shared.url, for example `redis://127.0.0.1:6379`.
         #[arg(long, value_name = "URL")]
         shared: Option<String>,
+        /// Run the stand-in alone at this loopback address, for a `serve` of your own with `graph.base_url` = `http://ADDRESS`.
+        #[arg(long, value_name = "ADDRESS", value_parser = parse_stand_in, conflicts_with_all = ["replicas", "shared"])]
+        stand_in: Option<SocketAddr>,
     },
     /// Run the proxy.
     Serve(ConfigFile),
@@ -90,8 +95,8 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> ExitCode {
     match command {
         #[cfg(feature = "demo")]
-        Command::Demo { replicas, shared } => {
-            let arguments = app::demo::Arguments { replicas, shared };
+        Command::Demo { replicas, shared, stand_in } => {
+            let arguments = app::demo::Arguments { replicas, shared, stand_in };
             match app::demo::config(&arguments, environment_variables()) {
                 Ok(config) => {
                     let logged = config.clone();
@@ -172,6 +177,13 @@ fn parse_replicas(text: &str) -> Result<usize, String> {
     let accepted = 1..=app::demo::MAX_REPLICAS;
     let number = text.parse().ok().filter(|number| accepted.contains(number));
     number.ok_or_else(|| format!("expected a number from 1 to {}", app::demo::MAX_REPLICAS))
+}
+
+/// Parses the address of the stand-in. A proxy reaches it without TLS, which is possible on loopback only.
+#[cfg(feature = "demo")]
+fn parse_stand_in(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback());
+    address.ok_or_else(|| "expected a loopback address with a port, for example 127.0.0.1:8100".to_owned())
 }
 
 /// Returns the number of processors, or the cgroup quota of a container.
