@@ -96,6 +96,7 @@ pid=$(podman inspect --format '{{.State.Pid}}' "$proxy")
 grep -q '^CapEff:\s*0\{16\}$' "/proc/$pid/status" || fail "the proxy has capabilities"
 grep -q '^NoNewPrivs:\s*1$' "/proc/$pid/status" || fail "the proxy may gain privileges"
 grep -q '^Uid:\s*65532\s' "/proc/$pid/status" || fail "the proxy runs as another user"
+[ "$(podman exec "$proxy" /connector-cache healthcheck)" = ready ] || fail "the health check of the image"
 url=http://127.0.0.1:$data$target
 [ "$(ask first -H "$token" "$url")" = 200 ] || fail "the first request: $(cat "$work/first.head" "$work/first")"
 grep -qi '^cache-status: .*fwd=uri-miss.*stored' "$work/first.head" || fail "the first request is no miss"
