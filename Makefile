@@ -4,7 +4,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help quick test setup clients fmt lint doc unit it test-clients test-chart test-net test-valkey image fuzz supply soak \
+.PHONY: help quick test setup clients fmt lint doc unit it test-clients test-chart test-compose test-systemd test-net test-valkey \
+	image sbom fuzz supply soak \
 	model mutants docs flood bench bench-check bench-flame bench-parts bench-steps simulation picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
@@ -19,7 +20,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The tests come last: whoever reads the end of the output reads their count.
-test: setup clients fmt lint doc test-chart bench-check test-valkey ## the whole check: format, lints, examples, the chart, what a hit costs, every test
+test: setup clients fmt lint doc test-chart test-compose test-systemd bench-check test-valkey ## the whole check: format, lints, examples, the chart, what a hit costs, every test
 	$(call say,tests: all of them)
 	@cargo $(tests) --locked --features test-clients
 
@@ -82,6 +83,14 @@ test-chart: setup ## the Helm chart, alerts and dashboard: Helm 3 and 4, promtoo
 	$(call say,chart and alerts and dashboard (a first run fetches its tools))
 	@tools/chart/test.sh
 
+test-compose: setup ## compose.yaml: the schema of the specification, podman-compose, and its commands without containers
+	$(call say,compose file (a first run fetches its tools))
+	@tools/compose/test.sh
+
+test-systemd: ## the systemd unit: systemd-analyze, and the system calls of the proxy (Debian: the package systemd)
+	$(call say,systemd unit)
+	@tools/systemd/test.sh
+
 test-valkey: setup ## replicas that share a store, with Valkey; `make test` runs the same tests with Redis, too
 	$(call say,tests: replicas that share a Valkey)
 	@SHARED_STORE=valkey cargo $(tests) --locked --features test-clients --test shared
@@ -132,6 +141,10 @@ soak: ## mixed load while Graph and the network fail and heal, for SOAK_SECONDS 
 
 model: ## a million requests of the model, in a release build (MODEL_REQUESTS; MODEL_SEED replays a failure)
 	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model -- --nocapture no_caller the_same_holds
+
+sbom: ## the software bill of materials of the binary, in target/sbom (CycloneDX JSON)
+	$(call say,software bill of materials (a first run installs cargo-cyclonedx))
+	@tools/sbom.sh
 
 supply: ## licences, crates and sources in the tree, by cargo-deny
 	@tools/supply.sh

@@ -49,6 +49,12 @@ if ! has valgrind; then
     add valgrind && has valgrind || echo "valgrind is not here and could not be installed; what a hit costs is not checked"
 fi
 
+# What rates the systemd unit and lists the system calls of the proxy. Without them these tests say so and pass.
+for need in systemd-analyze:systemd strace:strace; do
+    has "${need%%:*}" || { add "${need##*:}" && has "${need%%:*}"; } ||
+        echo "${need%%:*} is not here and could not be installed; the systemd unit is checked in part"
+done
+
 # What Graph's own clients run on, and the chart's tests.
 has curl || { add curl && has curl; } || miss "curl. Debian: sudo apt-get install curl"
 venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
