@@ -5,8 +5,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help quick test setup clients fmt lint doc unit it test-clients test-chart test-compose test-systemd test-net test-valkey \
-	image sbom fuzz supply soak \
-	model mutants docs flood bench bench-check bench-flame bench-parts bench-steps simulation picture demo run
+	image sbom fuzz supply soak model mutants docs flood bench bench-check bench-flame bench-parts bench-shared bench-steps \
+	simulation picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -129,6 +129,10 @@ bench-flame: ## flame graphs of a hit and of bare hyper's answer, in target/flam
 simulation: ## calls of a fleet to Graph, by replicas, tokens, flows and settings; its tests first (FULL=1: no samples)
 	@cargo test --quiet --locked -p connector-cache-benches --features simulation --lib simulation
 	@cargo run --quiet --release --locked -p connector-cache-benches --features simulation --bin simulation
+
+bench-shared: setup ## times of the shared tier: purges, reads of the store, a store that fails under load, ten replicas beside one
+	@SHARED_FIGURES=1 cargo test --quiet --release --locked --test shared figures -- --nocapture --test-threads 1
+	@PURGE_RACES=$${PURGE_RACES:-10000} cargo test --quiet --release --locked --test shared no_replica_gives_an_old_answer_after_a_confirmed_purge -- --exact --nocapture purge::no_replica_gives_an_old_answer_after_a_confirmed_purge
 
 test-net: ## faults of a real network, in namespaces of its own (root; iproute2, iptables)
 	@tools/netns.sh

@@ -5,15 +5,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 
 use connector_cache::app::{App, Listeners};
-use connector_cache::config::Config;
+use connector_cache::config::{Config, parse_store_url};
 use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, SIGN_UP};
 use connector_cache::observability::logging::AccessLog;
+use connector_cache::shared::GeneratedSecret;
 use connector_cache::support::clock::Clock;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::store::Store;
 use crate::talk::Talk;
 use crate::{bare, connectors, graph_fields, request};
 
@@ -21,6 +23,7 @@ use crate::{bare, connectors, graph_fields, request};
 pub struct Scene {
     runtime: Runtime,
     _sandbox: FakeGraph,
+    _store: Option<Store>,
     talk: Talk,
     target: Target,
     answer: usize,
@@ -35,19 +38,21 @@ enum Target {
 }
 
 impl Scene {
-    /// Sets up `ours` or `bare`, and asks until the answer is a hit; or `miss`, where no two requests are the same.
+    /// Sets up `ours`, `bare` or `shared`, the proxy with a shared tier, and asks until the answer is a hit; or `miss`, where no
+    /// two requests are the same.
     pub fn set(what: &str) -> Result<Self, Box<dyn Error>> {
         if what == "miss" {
             return Self::of_misses();
         }
         let runtime = Builder::new_current_thread().enable_all().build()?;
+        let store = if what == "shared" { Some(Store::start()?) } else { None };
         let (sandbox, talk, request, answer) = runtime.block_on(async {
             let sandbox = FakeGraph::start(Options::default())?;
             let token = sandbox.token().tenant(CONTOSO).user("ada").mint();
             let address = match what {
-                "ours" => ours(&sandbox.url()).await?,
+                "ours" | "shared" => ours(&sandbox.url(), store.as_ref()).await?,
                 "bare" => constant().await?,
-                _ => return Err("there are `ours`, `bare` and `miss`".into()),
+                _ => return Err("there are `ours`, `bare`, `shared` and `miss`".into()),
             };
             let request = request(&address.to_string(), SIGN_UP, &token);
             let mut talk = Talk::with(address).await?;
@@ -56,12 +61,12 @@ impl Scene {
             talk.ask(&request).await?;
             talk.ask(&request).await?;
             let answer = talk.ask(&request).await?.to_owned();
-            if what == "ours" && !answer.contains("connector-cache; hit") {
+            if what != "bare" && !answer.contains("connector-cache; hit") {
                 return Err(format!("this is no hit: {answer}").into());
             }
             Ok::<_, Box<dyn Error>>((sandbox, talk, request, answer.len()))
         })?;
-        Ok(Self { runtime, _sandbox: sandbox, talk, target: Target::Same(request), answer })
+        Ok(Self { runtime, _sandbox: sandbox, _store: store, talk, target: Target::Same(request), answer })
     }
 
     /// A proxy without entries in front of a constant response. Each of its tokens asks for some flows, so that nearly all
@@ -76,7 +81,7 @@ impl Scene {
             let graph = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
             let url = format!("http://{}", graph.local_addr()?);
             tokio::spawn(bare::serve_constant(graph, (graph_fields(), connectors(BODY)), false));
-            let address = ours(&url).await?;
+            let address = ours(&url, None).await?;
             let (mut talk, host) = (Talk::with(address).await?, address.to_string());
             // Flow ids of one length have responses of one length.
             let answer = talk.ask(&request(&host, "flow-000000", &tokens[0])).await?.to_owned();
@@ -86,7 +91,7 @@ impl Scene {
             Ok::<_, Box<dyn Error>>((sandbox, tokens, talk, host, answer.len()))
         })?;
         let target = Target::New { host, tokens, next: 0 };
-        Ok(Self { runtime, _sandbox: sandbox, talk, target, answer })
+        Ok(Self { runtime, _sandbox: sandbox, _store: None, talk, target, answer })
     }
 
     /// Asks so many times more.
@@ -123,15 +128,22 @@ async fn constant() -> std::io::Result<SocketAddr> {
     Ok(address)
 }
 
-async fn ours(graph: &str) -> Result<SocketAddr, Box<dyn Error>> {
+async fn ours(graph: &str, store: Option<&Store>) -> Result<SocketAddr, Box<dyn Error>> {
     let mut config = Config::default();
     config.upstream.base_url = Url::parse(graph)?;
     config.logging.access = AccessLog::Off;
+    if let Some(store) = store {
+        config.shared.endpoint = Some(parse_store_url("the store", &store.url())?);
+        config.shared.generated_secret = Some(GeneratedSecret::random()?);
+    }
     let any = (Ipv4Addr::LOCALHOST, 0);
     let listeners = Listeners { data: TcpListener::bind(any).await?, admin: TcpListener::bind(any).await? };
     let address = listeners.data.local_addr()?;
     let app = App::new(config, Clock::manual(SystemTime::now()))?;
     tokio::spawn(app.run(listeners, CancellationToken::new(), None, std::convert::identity));
+    if let Some(store) = store {
+        store.wait_for_a_replica().await?;
+    }
     Ok(address)
 }
 

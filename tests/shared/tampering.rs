@@ -163,7 +163,8 @@ async fn a_flooded_log_is_begun_anew() {
     let log = stream(&store).await;
     store.ok(&["EVAL", flood, "1", &log]).await;
     let second = setup.live().await;
-    assert_ne!(store.command(&["XLEN", &log]).await.integer(), 30_001, "the new event trims the log");
+    let length = store.command(&["XLEN", &log]).await.integer();
+    assert!(length <= 10_200, "the new event trims the log to 10,000 events and a part of a node: {length}");
     first.wait_for_state("live").await;
     until("an answer of the other replica", async || {
         let fresh = graph.token().user(&uuid::Uuid::new_v4().to_string()).mint();
