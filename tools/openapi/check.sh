@@ -26,7 +26,7 @@ for _ in $(seq 100); do
 done
 data=$(awk '$1 == "cache" { print $2; exit }' "$work/demo")
 admin=$(awk '$1 == "admin" { print $2; exit }' "$work/demo")
-token=$(sed -n "s/.*Bearer \([^']*\)'.*/\1/p" "$work/demo" | head -1)
+token=$(sed -n "/Bearer/{s/.*Bearer \([^']*\)'.*/\1/p;q}" "$work/demo")
 [ -n "$token" ] || { echo "check: the demo printed no token" >&2; exit 1; }
 
 checks=not_a_server_error,status_code_conformance,content_type_conformance
