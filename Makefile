@@ -4,8 +4,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help quick test setup clients fmt lint doc unit it test-clients test-chart test-net test-valkey image fuzz supply soak \
-	model mutants docs flood bench bench-check bench-flame bench-parts bench-steps simulation picture demo run
+.PHONY: help quick test setup clients fmt lint doc unit it test-clients test-console test-chart test-net test-valkey test-openapi image fuzz \
+	supply soak model mutants docs flood bench bench-check bench-flame bench-parts bench-steps simulation picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -19,7 +19,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The tests come last: whoever reads the end of the output reads their count.
-test: setup clients fmt lint doc test-chart bench-check test-valkey ## the whole check: format, lints, examples, the chart, what a hit costs, every test
+test: setup clients fmt lint doc test-chart test-openapi bench-check test-valkey ## the whole check: format, lints, examples, the chart, what a hit costs, every test
 	$(call say,tests: all of them)
 	@cargo $(tests) --locked --features test-clients
 
@@ -81,6 +81,11 @@ test-console: setup clients ## the console in Chromium; pictures in target/conso
 test-chart: setup ## the Helm chart, alerts and dashboard: Helm 3 and 4, promtool, a real Prometheus; a pod where there is an image
 	$(call say,chart and alerts and dashboard (a first run fetches its tools))
 	@tools/chart/test.sh
+
+test-openapi: setup ## docs/openapi against the running demo, by schemathesis
+	$(call say,OpenAPI documents)
+	@cargo build --quiet --locked
+	@tools/openapi/check.sh >target/openapi.log 2>&1 || { cat target/openapi.log; exit 1; }
 
 test-valkey: setup ## replicas that share a store, with Valkey; `make test` runs the same tests with Redis, too
 	$(call say,tests: replicas that share a Valkey)
