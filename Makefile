@@ -86,6 +86,7 @@ test-openapi: setup ## docs/openapi against the running demo, by schemathesis
 	$(call say,OpenAPI documents)
 	@cargo build --quiet --locked
 	@tools/openapi/check.sh >target/openapi.log 2>&1 || { cat target/openapi.log; exit 1; }
+	@grep -h '^skipped:' target/openapi.log || true
 
 test-valkey: setup ## replicas that share a store, with Valkey; `make test` runs the same tests with Redis, too
 	$(call say,tests: replicas that share a Valkey)
