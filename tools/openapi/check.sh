@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Compares docs/openapi with the running binary: schemathesis sends generated requests to `connector-cache demo`, and stream.py
-# reads the stream of the console, which has no end. Skipped where the package cannot be installed.
+# Compares docs/openapi with the running binary: schemathesis sends generated requests to `connector-cache demo`, and rest.py
+# those that the documents do not list, and reads the stream of the console, which has no end. Skipped where the package
+# cannot be installed.
 # Usage: tools/openapi/check.sh [BINARY]; EXAMPLES bounds the requests of each operation and phase.
 set -euo pipefail
 
@@ -45,9 +46,12 @@ run() {
     (cd "$work" && "$venv/bin/schemathesis" run "$@" --checks "$checks" --phases examples,coverage,fuzzing \
         --max-examples "${EXAMPLES:-15}" --seed 1 --generation-deterministic --request-timeout 10 --no-color)
 }
+rest() {
+    "$venv/bin/python" "$root/tools/openapi/rest.py" "$@"
+}
 run_admin() {
     run "$root/docs/openapi/admin.yaml" --url "$admin" --exclude-operation-id getConsoleStream "$@"
-    "$venv/bin/python" "$root/tools/openapi/stream.py" "$root/docs/openapi/admin.yaml" "$admin" "${@#Authorization: }"
+    rest "$root/docs/openapi/admin.yaml" "$admin" "$@"
 }
 # Requires that a response with the status was compared, so that no part of a document stays untried.
 reached() {
@@ -58,6 +62,7 @@ reached() {
 start
 run "$root/docs/openapi/data.yaml" --url "$data" --header "Authorization: Bearer $token"
 run "$root/docs/openapi/data.yaml" --url "$data"
+rest "$root/docs/openapi/data.yaml" "$data"
 for seen in 'GET 200' 'HEAD 200' 'GET 400' 'GET 401' 'GET 404' 'other 405'; do
     # shellcheck disable=SC2086 # two words
     reached $seen
