@@ -24,19 +24,21 @@ if [ "$(cat "$venv/installed" 2>/dev/null)" != "$version" ]; then
     echo "$version" >"$venv/installed"
 fi
 
-# Starts a demo on free ports. Sets data, admin and token.
+# Starts a demo on free ports: variables, and after `--` arguments. Sets data, admin and token.
 start() {
-    local output=$work/demo${#demos[@]}
-    env "$@" CONNECTOR_CACHE__LISTEN__ADDRESS=127.0.0.1:0 CONNECTOR_CACHE__ADMIN__ADDRESS=127.0.0.1:0 \
-        "$binary" demo >"$output" 2>"$work/log" &
+    local output=$work/demo${#demos[@]} variables=()
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do variables+=("$1"); shift; done
+    [ $# -eq 0 ] || shift
+    env "${variables[@]}" CONNECTOR_CACHE__LISTEN__ADDRESS=127.0.0.1:0 CONNECTOR_CACHE__ADMIN__ADDRESS=127.0.0.1:0 \
+        "$binary" demo "$@" >"$output" 2>"$work/log" &
     demos+=($!)
     for _ in $(seq 100); do
         grep -q 'Ctrl-C' "$output" && break
         sleep 0.1
     done
-    data=$(awk '$1 == "cache" { print $2; exit }' "$output")
-    admin=$(awk '$1 == "admin" { print $2; exit }' "$output")
-    token=$(sed -n "/Bearer/{s/.*Bearer \([^']*\)'.*/\1/p;q}" "$output")
+    data=$(awk '$1 == "cache" { print $2; exit } $1 == "replica" { print $3; exit }' "$output")
+    admin=$(awk '$1 == "admin" { print $2; exit } $1 == "replica" { print $5; exit }' "$output")
+    token=$(sed -n "/Bearer ey\|^TOKEN='/{s/.*Bearer \([^']*\)'.*/\1/;s/^TOKEN='\(.*\)'$/\1/;p;q}" "$output")
     [ -n "$token" ] || { echo "check: the demo printed no token" >&2; exit 1; }
 }
 
@@ -55,7 +57,7 @@ run_admin() {
 }
 # Requires that a response with the status was compared, so that no part of a document stays untried.
 reached() {
-    curl -s "$admin/metrics" | grep '^connector_cache_requests_total' | grep -q "method=\"$1\".*status=\"$2\"" ||
+    grep -q "^connector_cache_requests_total.*method=\"$1\".*status=\"$2\"" <(curl -s "$admin/metrics") ||
         { echo "check: no request with $1 and $2 was sent to the data port" >&2; exit 1; }
 }
 
@@ -73,3 +75,20 @@ echo "admin-token-of-the-check" >"$work/token"
 start CONNECTOR_CACHE__ADMIN__TOKEN_FILE="$work/token"
 run_admin --header "Authorization: Bearer admin-token-of-the-check"
 run_admin
+
+# Replicas that share a store, for the members of `shared` and the confirmation of a purge. tools/setup.sh fetches the server.
+if PATH=$root/target/tools/usr/bin:$PATH command -v redis-server >/dev/null; then
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    PATH=$root/target/tools/usr/bin:$PATH redis-server --port "$port" --bind 127.0.0.1 --save '' --dir "$work" >/dev/null &
+    demos+=($!)
+    start CONNECTOR_CACHE__ADMIN__TOKEN_FILE="$work/token" -- --replicas 2 --shared "redis://127.0.0.1:$port"
+    for _ in $(seq 100); do
+        grep -q '^connector_cache_replicas 2' <(curl -s "$admin/metrics") && break
+        sleep 0.1
+    done
+    run_admin --header "Authorization: Bearer admin-token-of-the-check"
+    purged=$(curl -s -X DELETE -H "Authorization: Bearer admin-token-of-the-check" "$admin/cache")
+    [[ $purged == *'"confirmed":2'* ]] || { echo "check: not confirmed by two replicas: $purged" >&2; exit 1; }
+else
+    echo "check: redis-server is not here, so the members of shared were not compared"
+fi
