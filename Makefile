@@ -4,9 +4,9 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help quick test setup clients fmt lint doc unit it test-clients test-chart test-compose test-systemd test-net test-valkey \
-	image sbom fuzz supply soak model mutants docs flood bench bench-check bench-flame bench-parts bench-shared bench-steps \
-	simulation picture demo run
+.PHONY: help quick test setup clients fmt lint doc unit it test-clients test-console test-chart test-compose test-systemd \
+	test-openapi test-net test-valkey image sbom fuzz supply soak model mutants docs flood bench bench-check bench-flame \
+	bench-parts bench-shared bench-steps simulation picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -20,7 +20,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The tests come last: whoever reads the end of the output reads their count.
-test: setup clients fmt lint doc test-chart test-compose test-systemd bench-check test-valkey ## the whole check: format, lints, examples, the chart, what a hit costs, every test
+test: setup clients fmt lint doc test-chart test-compose test-systemd test-openapi bench-check test-valkey ## the whole check: format, lints, examples, the chart, what a hit costs, every test
 	$(call say,tests: all of them)
 	@cargo $(tests) --locked --features test-clients
 
@@ -90,6 +90,12 @@ test-compose: setup ## compose.yaml: the schema of the specification, podman-com
 test-systemd: ## the systemd unit: systemd-analyze, and the system calls of the proxy (Debian: the package systemd)
 	$(call say,systemd unit)
 	@tools/systemd/test.sh
+
+test-openapi: setup ## docs/openapi against the running demo, by schemathesis
+	$(call say,OpenAPI documents)
+	@cargo build --quiet --locked
+	@tools/openapi/check.sh >target/openapi.log 2>&1 || { cat target/openapi.log; exit 1; }
+	@grep -h '^skipped:' target/openapi.log || true
 
 test-valkey: setup ## replicas that share a store, with Valkey; `make test` runs the same tests with Redis, too
 	$(call say,tests: replicas that share a Valkey)

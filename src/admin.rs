@@ -15,7 +15,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::request::Parts;
 use http::{Method, StatusCode, header};
@@ -31,6 +31,7 @@ use crate::support::watched_files::{ReloadTrigger, Reloadable};
 use auth::AdminAuth;
 use console::Console;
 use console::history::Sample;
+use console::settings::ShownSettings;
 use scrape::{ScrapeCoalescer, ScrapeError};
 
 pub use auth::Error;
@@ -104,9 +105,14 @@ pub trait CacheAdmin: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Returns the settings in force: an array of objects with name, value, and whether the default was changed.
-    fn settings(&self) -> serde_json::Value {
-        serde_json::Value::Array(Vec::new())
+    /// Returns the settings in force.
+    fn settings(&self) -> ShownSettings {
+        ShownSettings::default()
+    }
+
+    /// Returns the time of day.
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::now()
     }
 
     /// Updates the gauges of the store. Must not block.
@@ -236,7 +242,9 @@ impl<C: CacheAdmin> Admin<C> {
         // A purge may visit every entry, and must not delay the probes.
         match tokio::task::spawn_blocking(move || cache.purge(&query)).await {
             Ok(purged) => match shared {
-                Some(shared) => response::json(StatusCode::OK, &confirmed(purged, &shared.confirm().await)),
+                Some(shared) => {
+                    response::json(StatusCode::OK, &confirmed(purged, &shared.confirm(purged).await))
+                }
                 None => response::json(StatusCode::OK, &serde_json::json!({ "purged": purged })),
             },
             Err(_) => {

@@ -124,17 +124,23 @@ impl EffectiveConfig {
         Sources::new(file.map(Path::to_owned), env).load()
     }
 
-    /// Returns each setting as an object for the console: its name, its value unless it may be a secret, its source.
+    /// Returns each setting as an object: its name, its value unless it may be a secret, its source.
     pub fn settings(&self) -> Vec<serde_json::Value> {
-        let one = |setting: &Setting| {
-            let value =
-                setting.redacted.as_ref().map(|hint| format!("({hint})")).or_else(|| setting.value.clone());
-            serde_json::json!({
-                "name": setting.key.name,
-                "value": value,
-                "source": setting.source.to_string(),
-                "changed": !matches!(setting.source, raw_config::ValueSource::Default) && setting.value.is_some(),
-            })
+        self.settings.iter().map(Setting::to_json).collect()
+    }
+
+    /// Returns each setting in force as [`Self::settings`] does, with the value that waits for a restart, if there is one.
+    /// `started` is the configuration of the start, whose values of keys that are not live stay.
+    pub fn settings_in_force(&self, started: &Self) -> Vec<serde_json::Value> {
+        let of_start = |new: &Setting| started.settings.iter().find(|old| old.key.name == new.key.name);
+        let one = |new: &Setting| {
+            let is_live = LIVE.contains(&new.key.name);
+            let used = of_start(new).filter(|_| !is_live).unwrap_or(new);
+            let waits = used.value != new.value;
+            let pending = waits.then(|| new.shown().unwrap_or_else(|| "not set".to_owned()));
+            let mut setting = used.to_json();
+            setting["pending"] = pending.into();
+            setting
         };
         self.settings.iter().map(one).collect()
     }

@@ -21,8 +21,10 @@
 
 mod assets;
 mod banner;
+mod facts;
 pub mod history;
 mod quantile;
+pub mod settings;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -126,7 +128,7 @@ impl<C: CacheAdmin> Console<C> {
     fn snapshot(&self) -> Value {
         let state = self.state();
         let points: Vec<Value> = self.history().points().map(state::point).collect();
-        let settings = self.cache.settings();
+        let settings = self.cache.settings().to_json();
         json!({
             "fields": state::FIELDS, "capacity": CAPACITY, "points": points, "state": state, "settings": settings,
         })
@@ -141,13 +143,16 @@ impl<C: CacheAdmin> Console<C> {
 
     fn state(&self) -> Value {
         let overview = self.cache.overview();
-        let parts = state::Parts {
+        let parts = facts::Parts {
             overview: &overview,
             readiness: self.readiness.state(),
             uptime: self.started.elapsed().as_secs(),
             certificate_end: self.metrics.listen_certificate_not_after(),
             has_token: self.has_token,
             statuses: &self.cache.graph_statuses(),
+            settings_version: self.cache.settings().version(),
+            metrics: &self.metrics,
+            now: self.cache.wall_clock(),
         };
         state::render(&self.history(), &parts)
     }

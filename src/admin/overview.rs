@@ -1,9 +1,12 @@
 //! The cache for the admin port: counts, configuration, purges. No identities.
 
+use std::time::SystemTime;
+
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::admin::console::history::Sample;
+use crate::admin::console::settings::ShownSettings;
 use crate::admin::{CacheAdmin, PurgeQuery};
 use crate::auth::ClaimKind;
 use crate::cache::purge;
@@ -23,7 +26,7 @@ pub struct Overview {
     base_url: String,
     max_bytes: u64,
     log: Option<logging::LogHandle>,
-    settings: Value,
+    settings: ShownSettings,
 }
 
 impl Overview {
@@ -35,12 +38,19 @@ impl Overview {
         max_bytes: u64,
         log: Option<logging::LogHandle>,
     ) -> Self {
-        Self { proxy, runtime, base_url: base_url.as_str().to_owned(), max_bytes, log, settings: json!([]) }
+        Self {
+            proxy,
+            runtime,
+            base_url: base_url.as_str().to_owned(),
+            max_bytes,
+            log,
+            settings: ShownSettings::default(),
+        }
     }
 
-    /// Sets the settings of the start, for the console.
+    /// Sets the settings in force, for the console.
     #[must_use]
-    pub fn with_settings(self, settings: Value) -> Self {
+    pub fn with_settings(self, settings: ShownSettings) -> Self {
         Self { settings, ..self }
     }
 
@@ -137,8 +147,12 @@ impl CacheAdmin for Overview {
             .collect()
     }
 
-    fn settings(&self) -> Value {
+    fn settings(&self) -> ShownSettings {
         self.settings.clone()
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        self.proxy.inner().fetcher.clock.now().wall()
     }
 
     fn purge(&self, query: &PurgeQuery) -> u64 {

@@ -7,18 +7,18 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use crate::common::client::get;
+use crate::common::client::{Client, get};
 use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
 use crate::common::{token, within};
 
 /// A stream of the console.
-struct Stream(BufReader<TcpStream>);
+pub(crate) struct Stream(BufReader<TcpStream>);
 
 impl Stream {
     /// Opens a stream, and returns it with its status.
-    async fn open(admin: SocketAddr) -> (Self, u16) {
+    pub(crate) async fn open(admin: SocketAddr) -> (Self, u16) {
         let mut socket = TcpStream::connect(admin).await.unwrap();
         socket.write_all(b"GET /console/stream HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         let mut reader = BufReader::new(socket);
@@ -29,7 +29,7 @@ impl Stream {
     }
 
     /// Reads the next line of JSON, past fields and lengths of chunks.
-    async fn frame(&mut self) -> Value {
+    pub(crate) async fn frame(&mut self) -> Value {
         loop {
             let mut line = String::new();
             let read = within("a frame", self.0.read_line(&mut line)).await.unwrap();
@@ -59,12 +59,6 @@ async fn the_history_has_requests_from_before_the_console_was_opened() {
     let origin = origin().await;
     let proxy = Proxy::before(&origin.url()).await;
     let ada = token::mint("ada");
-    // The first sample has no predecessor, so the requests come after it.
-    let (mut stream, status) = Stream::open(proxy.admin).await;
-    assert_eq!(status, 200);
-    stream.frame().await;
-    stream.frame().await;
-    drop(stream);
     for _ in 0..3 {
         assert_eq!(proxy.get(&path("B2X_1"), &ada).await.status, 200);
     }
@@ -83,6 +77,23 @@ async fn the_history_has_requests_from_before_the_console_was_opened() {
     assert_eq!((sum(&data, &data, "hit"), sum(&data, &data, "miss")), (2, 1), "the history stays");
     let text = data.to_string();
     assert!(!text.contains("B2X_1") && !text.contains(&ada), "no flow and no token: {text}");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn head_has_the_fields_of_get_and_no_length_of_a_stream() {
+    let origin = origin().await;
+    let proxy = Proxy::before(&origin.url()).await;
+    let mut client = Client::connect(proxy.admin).await;
+    let mut head = async |path: &str| {
+        client.send(format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await.unwrap();
+        client.response_to_head().await.unwrap()
+    };
+    let data = head("/console/data").await;
+    assert!(data.status == 200 && data.header("content-length").is_some_and(|length| length != "0"));
+    let stream = head("/console/stream").await;
+    assert_eq!((stream.status, stream.header("content-type")), (200, Some("application/x-ndjson")));
+    assert_eq!(stream.header("content-length"), None);
     proxy.stop().await;
 }
 

@@ -9,5 +9,7 @@ mod callers;
 mod certificates;
 mod connections;
 mod console;
+mod forwarded;
+mod incidents;
 mod rolling;
 mod settings;

@@ -2,38 +2,17 @@
 
 use serde_json::{Value, json};
 
-/// Facts that the sentences are derived from. Counts cover the last minute unless they say otherwise.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Facts {
-    pub(super) is_draining: bool,
-    pub(super) now: i64,
-    pub(super) certificate_end: Option<i64>,
-    /// Calls of Graph, and those that failed: no usable response, or a status of 5xx.
-    pub(super) calls: u64,
-    pub(super) failed_calls: u64,
-    /// Open throttles, and the longest time left.
-    pub(super) throttled: (u64, u64),
-    /// Open circuit breakers, and the longest time left.
-    pub(super) broken: (u64, u64),
-    pub(super) scrub_failures: u64,
-    pub(super) requests: u64,
-    pub(super) answered_from_memory: u64,
-    pub(super) bypass: u64,
-    pub(super) rejected: u64,
-    pub(super) evicted_by_space: u64,
-    /// State of the shared tier if it is neither off nor live.
-    pub(super) shared: Option<String>,
-    pub(super) uptime: u64,
-}
+use super::facts::Facts;
+use crate::observability::metrics::ReloadSource;
 
 /// One sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sentence {
-    /// `error`, `warning` or `info`.
+    /// `error` or `warning`.
     pub(super) severity: &'static str,
     pub(super) text: String,
     /// Heading of the runbook.
-    pub(super) section: Option<&'static str>,
+    pub(super) section: &'static str,
 }
 
 impl Sentence {
@@ -51,6 +30,8 @@ pub(super) fn sentences(facts: &Facts) -> Vec<Sentence> {
         broken,
         unscrubbable,
         shared,
+        unconfirmed,
+        reload,
         draining,
         bypass,
         full,
@@ -59,18 +40,14 @@ pub(super) fn sentences(facts: &Facts) -> Vec<Sentence> {
     ];
     let mut found: Vec<Sentence> = checks.iter().filter_map(|check| check(facts)).collect();
     // A stable sort: within a severity the order of `checks` counts.
-    found.sort_by_key(|sentence| match sentence.severity {
-        ERROR => 0,
-        WARNING => 1,
-        _ => 2,
-    });
+    found.sort_by_key(|sentence| sentence.severity != ERROR);
     found.truncate(MAX_SENTENCES);
     found
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the result of each check")]
 fn sentence(severity: &'static str, text: String, section: &'static str) -> Option<Sentence> {
-    Some(Sentence { severity, text, section: Some(section) })
+    Some(Sentence { severity, text, section })
 }
 
 fn certificate(facts: &Facts) -> Option<Sentence> {
@@ -100,17 +77,22 @@ fn graph_fails(facts: &Facts) -> Option<Sentence> {
 }
 
 fn throttled(facts: &Facts) -> Option<Sentence> {
-    let (count, left) = facts.throttled;
-    (count > 0).then_some(())?;
-    let text = format!("Graph throttles {}, {left} s left.", counted(count, "application"));
+    let (applications, tokens) = facts.throttled;
+    let parts = [(applications, "application"), (tokens, "unproven token")];
+    let parts: Vec<_> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, noun)| counted(*count, noun)).collect();
+    (!parts.is_empty()).then_some(())?;
+    let text = format!("Graph throttles {}, {} s left.", parts.join(" and "), facts.throttled_for);
     sentence(ERROR, text, "ConnectorCacheThrottled")
 }
 
 fn broken(facts: &Facts) -> Option<Sentence> {
-    let (count, left) = facts.broken;
-    (count > 0).then_some(())?;
-    let text =
-        format!("{} open after failures of Graph, next attempt in {left} s.", counted(count, "breaker"));
+    (facts.broken > 0).then_some(())?;
+    let text = format!(
+        "{} open after failures of Graph, next attempt in {} s.",
+        counted(facts.broken, "breaker"),
+        facts.broken_for
+    );
     sentence(ERROR, text, "ConnectorCacheGateShut")
 }
 
@@ -125,18 +107,48 @@ fn unscrubbable(facts: &Facts) -> Option<Sentence> {
 
 fn shared(facts: &Facts) -> Option<Sentence> {
     let text = format!("The shared tier is not in use: {}.", facts.shared.as_ref()?);
-    Some(Sentence { severity: WARNING, text, section: None })
+    sentence(WARNING, text, "ConnectorCacheSharedUnused")
+}
+
+fn unconfirmed(facts: &Facts) -> Option<Sentence> {
+    let (unconfirmed, replicas) = facts.unconfirmed;
+    (unconfirmed > 0).then_some(())?;
+    let text = format!("{unconfirmed} of {} did not confirm the last purge.", counted(replicas, "replica"));
+    sentence(WARNING, text, "Old answers after a purge")
+}
+
+fn reload(facts: &Facts) -> Option<Sentence> {
+    let names: Vec<_> = facts
+        .failed_reloads
+        .iter()
+        .map(|source| match source {
+            ReloadSource::Configuration => "configuration",
+            ReloadSource::Certificate => "certificate",
+            ReloadSource::AdminToken => "admin token",
+        })
+        .collect();
+    (!names.is_empty()).then_some(())?;
+    let verb = if names.len() == 1 { "stays" } else { "stay" };
+    let text = format!(
+        "A reload failed, and the old {} {verb} in use: the log has the reason.",
+        names.join(" and ")
+    );
+    sentence(WARNING, text, "ConnectorCacheReloadFailed")
 }
 
 fn draining(facts: &Facts) -> Option<Sentence> {
-    let text = "The process drains and ends soon.".to_owned();
-    facts.is_draining.then_some(Sentence { severity: WARNING, text, section: None })
+    facts.is_draining.then_some(())?;
+    sentence(WARNING, "The process drains and ends soon.".into(), "Pods restart")
 }
 
 fn bypass(facts: &Facts) -> Option<Sentence> {
     (facts.bypass >= 10 && facts.bypass * 5 >= facts.requests).then_some(())?;
-    let text =
-        format!("{} of {} requests have a token that may not use the cache.", facts.bypass, facts.requests);
+    let text = format!(
+        "{} of {} requests of the last minute have a token that may not use the cache{}.",
+        facts.bypass,
+        facts.requests,
+        mostly(facts.bypass_reason)
+    );
     sentence(WARNING, text, "ConnectorCacheBypass")
 }
 
@@ -151,7 +163,12 @@ fn full(facts: &Facts) -> Option<Sentence> {
 
 fn refused(facts: &Facts) -> Option<Sentence> {
     (facts.rejected >= 10 && facts.rejected * 10 >= facts.requests).then_some(())?;
-    let text = format!("{} of {} requests of the last minute were refused.", facts.rejected, facts.requests);
+    let text = format!(
+        "{} of {} requests of the last minute were refused{}.",
+        facts.rejected,
+        facts.requests,
+        mostly(facts.rejected_reason)
+    );
     sentence(WARNING, text, "ConnectorCacheRefused")
 }
 
@@ -161,6 +178,11 @@ fn hit_ratio(facts: &Facts) -> Option<Sentence> {
     is_low.then_some(())?;
     let text = format!("{answered_from_memory} of {requests} requests of the last minute came from memory.");
     sentence(WARNING, text, "ConnectorCacheHitRatioLow")
+}
+
+/// Returns the most frequent reason as the end of a sentence.
+fn mostly(reason: Option<&str>) -> String {
+    reason.map_or_else(String::new, |reason| format!(", mostly {reason}"))
 }
 
 /// Returns a number with its noun.
@@ -191,7 +213,8 @@ mod tests {
     #[test]
     fn at_most_three_sentences_are_said_and_the_worst_are_first() {
         let facts = Facts {
-            throttled: (1, 41),
+            throttled: (1, 2),
+            throttled_for: 41,
             certificate_end: Some(5 * SECONDS_OF_DAY),
             evicted_by_space: 7,
             bypass: 50,
@@ -206,8 +229,29 @@ mod tests {
             said,
             [
                 (ERROR, "Graph fails: 9 of 10 calls of the last minute.".to_owned()),
-                (ERROR, "Graph throttles 1 application, 41 s left.".to_owned()),
+                (ERROR, "Graph throttles 1 application and 2 unproven tokens, 41 s left.".to_owned()),
                 (WARNING, "The certificate ends in 5 days.".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_failed_reload_names_the_files() {
+        let text = |failed_reloads| {
+            sentences(&Facts { failed_reloads, ..Facts::default() })
+                .into_iter()
+                .map(|it| it.text)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(text(vec![]), Vec::<String>::new());
+        assert_eq!(
+            text(vec![ReloadSource::AdminToken]),
+            ["A reload failed, and the old admin token stays in use: the log has the reason."]
+        );
+        assert_eq!(
+            text(vec![ReloadSource::Configuration, ReloadSource::Certificate]),
+            [
+                "A reload failed, and the old configuration and certificate stay in use: the log has the reason."
             ]
         );
     }
@@ -219,17 +263,24 @@ mod tests {
             Facts { certificate_end: Some(0), ..Facts::default() },
             Facts { certificate_end: Some(3_600), ..Facts::default() },
             Facts { certificate_end: Some(5 * SECONDS_OF_DAY), ..Facts::default() },
-            Facts { calls: 3, failed_calls: 3, throttled: (1, 1), broken: (1, 1), ..Facts::default() },
+            Facts { calls: 3, failed_calls: 3, throttled: (1, 0), broken: 1, ..Facts::default() },
             Facts { scrub_failures: 1, evicted_by_space: 1, ..Facts::default() },
             Facts { bypass: 10, requests: 10, rejected: 10, ..Facts::default() },
             Facts { uptime: 600, requests: 50, ..Facts::default() },
+            Facts {
+                shared: Some("connecting".into()),
+                unconfirmed: (1, 3),
+                failed_reloads: vec![ReloadSource::Configuration, ReloadSource::Certificate],
+                ..Facts::default()
+            },
+            Facts { is_draining: true, ..Facts::default() },
         ];
         let mut count = 0;
         for sentence in facts.iter().flat_map(sentences) {
             count += 1;
-            let heading = format!("\n## {}\n", sentence.section.unwrap());
+            let heading = format!("\n## {}\n", sentence.section);
             assert!(runbook.contains(&heading), "{sentence:?}");
         }
-        assert_eq!(count, 11);
+        assert_eq!(count, 15);
     }
 }

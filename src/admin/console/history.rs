@@ -52,15 +52,16 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Adds the point of the second `at`. The first sample has no predecessor, so it adds no changes.
+    /// Adds the point of the second `at`. The counters are zero before the first sample, because the history begins with the
+    /// process.
     pub(super) fn push(&mut self, at: u32, sample: &Sample, statuses: &[&str]) -> Point {
-        let before = self.last.as_ref().unwrap_or(&sample.totals);
+        let before = self.last.take().unwrap_or_default();
         let point = Point {
             at,
             gates: saturate(sample.gates as u64),
             entries: saturate(sample.entries),
             bytes: sample.bytes,
-            ..changes(before, &sample.totals, statuses)
+            ..changes(&before, &sample.totals, statuses)
         };
         if self.points.len() == CAPACITY {
             self.points.pop_front();
@@ -72,10 +73,42 @@ impl History {
             if self.minutes.len() == MINUTES {
                 self.minutes.pop_front();
             }
-            self.minutes.push_back((at, sample.totals.clone()));
+            self.minutes
+                .push_back((at, if self.minutes.is_empty() { before } else { sample.totals.clone() }));
         }
         self.last = Some(sample.totals.clone());
         point
+    }
+
+    /// Returns the memory of a history in bytes, without that of the allocator.
+    #[cfg(test)]
+    fn memory(&self) -> usize {
+        let of = |totals: &Totals| {
+            let Totals {
+                outcomes,
+                durations,
+                bypass,
+                forwarded,
+                rejected,
+                not_stored,
+                scrub_failures,
+                scrubbed,
+                evictions,
+                proofs,
+                graph_statuses,
+                graph_durations,
+                graph_errors,
+            } = totals;
+            [outcomes, durations, bypass, forwarded, rejected, not_stored, scrub_failures]
+                .into_iter()
+                .chain([scrubbed, evictions, proofs, graph_statuses, graph_durations, graph_errors])
+                .map(|counts| counts.capacity() * size_of::<u64>())
+                .sum::<usize>()
+        };
+        size_of::<Self>()
+            + self.points.capacity() * size_of::<Point>()
+            + self.minutes.capacity() * size_of::<(u32, Totals)>()
+            + self.minutes.iter().map(|(_, totals)| totals).chain(&self.last).map(of).sum::<usize>()
     }
 
     /// Returns the points, the oldest first.
@@ -163,23 +196,36 @@ mod tests {
 
     #[test]
     fn the_history_stays_below_128_kib() {
-        // A set of totals has fewer than 160 counters.
-        let totals = MINUTES * (size_of::<(u32, Totals)>() + 160 * size_of::<u64>());
-        let bytes = CAPACITY * size_of::<Point>() + totals;
-        assert!(bytes < 128 << 10, "{bytes}");
+        let metrics = crate::observability::metrics::Metrics::new().unwrap();
+        let upstream = crate::upstream::metrics::UpstreamMetrics::register(&metrics).unwrap();
+        let totals =
+            metrics.totals().with_graph(&upstream.requests, &upstream.duration, upstream.errors.counts());
+        let (sample, mut history) = (Sample { totals, ..Sample::default() }, History::default());
+        for at in 0..2_000 {
+            history.push(at, &sample, &[]);
+        }
+        let bytes = history.memory();
+        println!(
+            "history: {} points, {} sets of totals, {bytes} bytes",
+            history.points.len(),
+            history.minutes.len()
+        );
+        assert!(bytes > 64 << 10 && bytes < 128 << 10, "{bytes}");
     }
 
     #[test]
     fn a_point_has_the_changes_since_the_point_before() {
         let mut history = History::default();
         let statuses = ["200", "429", "other"];
-        history.push(0, &sample(100), &statuses);
+        let first = history.push(0, &sample(100), &statuses);
+        assert_eq!(first.outcomes, [100; 7], "the counters of a new process are zero");
         let point = history.push(1, &sample(103), &statuses);
         assert_eq!(point.outcomes, [3; 7]);
         assert_eq!(point.graph, [3, 0, 6, 0, 0]);
         assert_eq!((point.bypass, point.entries, point.bytes, point.gates), (6, 103, 5, 1));
         assert!((25..=50).contains(&point.latency_us[0]), "{point:?}");
-        assert_eq!(history.points().next().unwrap().outcomes, [0; 7], "the first has no predecessor");
+        let (begin, end) = history.window().unwrap();
+        assert_eq!((begin, end.outcomes[0]), (&Totals::default(), 103));
     }
 
     #[test]

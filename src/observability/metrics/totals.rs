@@ -3,7 +3,7 @@
 use prometheus::core::Collector as _;
 
 use super::duration_histogram::{DurationHistogram, RESPONSE_BOUNDS, UPSTREAM_BOUNDS};
-use super::{Metrics, StatusCounters};
+use super::{Metrics, ReloadSource, StatusCounters};
 use crate::cache::outcome::{Outcome, ProofLookup};
 use crate::support::labels::Label;
 
@@ -16,6 +16,8 @@ pub struct Totals {
     pub durations: Vec<u64>,
     /// Requests of tokens that may not use the cache, by reason.
     pub bypass: Vec<u64>,
+    /// Requests with a cacheable token that memory could not answer, by reason.
+    pub forwarded: Vec<u64>,
     /// Rejected requests, by reason.
     pub rejected: Vec<u64>,
     /// Responses of Graph that were not stored, by reason.
@@ -47,6 +49,7 @@ impl Metrics {
             outcomes: Outcome::ALL.iter().map(|outcome| self.requests_by_outcome(*outcome)).collect(),
             durations,
             bypass: self.bypass.counts(),
+            forwarded: self.forwarded.counts(),
             rejected: self.rejected.counts(),
             not_stored: self.not_stored.counts(),
             scrub_failures: self.scrub_failures.counts(),
@@ -55,6 +58,11 @@ impl Metrics {
             proofs: ProofLookup::ALL.iter().map(|result| self.proof_lookups(*result)).collect(),
             ..Totals::default()
         }
+    }
+
+    /// Returns the sources whose last reload failed.
+    pub fn failed_reloads(&self) -> Vec<ReloadSource> {
+        self.reloads.failed().collect()
     }
 
     /// Returns the end of validity of the certificate of `listen.tls`, as Unix time; `None` without TLS.

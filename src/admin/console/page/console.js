@@ -3,8 +3,10 @@ import { Chart, element, number, table } from "./charts.js";
 
 const by = (id) => document.getElementById(id);
 const put = (id, ...children) => by(id).replaceChildren(...children);
-let points = [], capacity = 900, fields = [], token = null, gateTimes = [];
+let points = [], capacity = 900, settingsVersion = null, fields = [], token = null, gateTimes = [];
 
+// Reasons of forwarded_total in words. Those of bypass_total are shown as they are.
+const FORWARDED = { "no-proof": "no proof for this token yet", "proof-expired": "proof too old", "no-entry": "response left memory", stale: "response too old", superseded: "Graph changed the response", request: "refresh demanded", "token-expiring": "token expires" };
 const total = (point) => OUTCOMES.reduce((sum, name) => sum + point[name], 0);
 const spared = (point) => point.hit + point.stale + point.collapsed;
 const OUTCOMES = ["hit", "miss", "stale", "revalidated", "collapsed", "bypass", "none"];
@@ -53,6 +55,14 @@ function drawGates(state) {
   put("gates", made);
 }
 
+// Milliseconds with one digit after the point below ten.
+const ms = (seconds) => `${(1000 * seconds).toFixed(seconds < 0.01 ? 1 : 0)} ms`;
+function fleet(shared, now) {
+  const purge = shared.last_purge;
+  const last = purge ? `${purge.confirmed}/${purge.replicas} in ${ms(purge.seconds)}, ${clock(Math.max(now - purge.unix_seconds, 0))} ago` : "none through this replica";
+  return [`● × ${shared.replicas} · ${shared.state}`, `store ${shared.store_seconds === null ? "not connected" : ms(shared.store_seconds)} · log read ${ms(shared.log_lag_seconds)} ago`, `last purge ${last}`];
+}
+
 function drawState(state) {
   put("identity", `${state.version} · ${state.revision.slice(0, 8)} · `, element("b", { id: "readiness", class: state.readiness === "ready" ? "good" : "bad" }, `● ${state.readiness}`), ` · up ${clock(state.uptime_seconds)}`);
   const sentences = state.banner.map((one) => {
@@ -64,9 +74,9 @@ function drawState(state) {
   if (by("banner").dataset.text !== text) { put("banner", ...banner); by("banner").dataset.text = text; }
   const window = state.window ?? {}, requests = sum(total);
   const named = (name) => Object.entries(window[name] ?? {});
-  const proofs = window.proofs ?? {};
-  const answered = ["hit", "stale"].reduce((all, name) => all + (window.outcomes?.[name] ?? 0), 0);
-  put("reasons", counts("not from memory", [["no proof for this token yet", proofs.missing ?? 0], ["proof too old", proofs.expired ?? 0], ["no fresh response", Math.max((proofs.live ?? 0) - answered, 0)], ...named("bypass")], requests));
+  const forwarded = named("forwarded").map(([reason, count]) => [FORWARDED[reason] ?? reason, count]);
+  const notFromMemory = [...forwarded, ...named("bypass")];
+  put("reasons", counts("not from memory", notFromMemory, notFromMemory.reduce((all, [, count]) => all + count, 0)));
   put("refusals", counts("refused", named("rejected"), requests));
   drawGates(state);
   put("graph", counts("status", named("graph_statuses"), null), counts("no usable response", named("graph_errors"), null), counts("not stored", named("not_stored"), null));
@@ -81,7 +91,7 @@ function drawState(state) {
     counts("scrub failures", named("scrub_failures"), null));
   const shared = cache.shared;
   by("fleet-section").hidden = !shared || shared.state === "off";
-  if (shared) put("fleet", element("p", {}, `● × ${shared.replicas} · store ${shared.state} · log ${Math.round(1000 * shared.log_lag_seconds)} ms behind`));
+  if (shared) put("fleet", ...fleet(shared, state.unix_seconds).map((text) => element("p", {}, text)));
   const hasToken = state.has_admin_token;
   by("purge-token-label").hidden = !hasToken;
   by("look").disabled = !hasToken;
@@ -90,11 +100,20 @@ function drawState(state) {
 }
 
 function drawSettings(settings, state) {
-  const known = settings?.length ? settings : Object.entries(state.cache.configuration ?? {}).map(([name, value]) => ({ name, value, source: "in force" }));
+  settingsVersion = state.settings_version;
+  const known = settings.length ? settings : Object.entries(state.cache.configuration).map(([name, value]) => ({ name, value, source: "in force" }));
   const rows = known.toSorted((one, other) => Boolean(other.changed) - Boolean(one.changed));
-  const row = (one) => [one.name, one.value ?? "not set", one.changed ? `changed: ${one.source}` : one.source];
+  const row = (one) => [one.name, one.pending ? `${one.value ?? "not set"} (after a restart: ${one.pending})` : one.value ?? "not set", one.changed ? `changed: ${one.source}` : one.source];
   const group = element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Settings" }, table(["key", "value", "source"], rows.map(row)));
   put("settings", group);
+}
+
+// A frame has no settings: after a reload they are read once.
+async function readSettings() {
+  const response = await fetch("/console/data", { headers: authorization(token), cache: "no-store" });
+  if (!response.ok) return;
+  const { settings, state } = await response.json();
+  drawSettings(settings, state);
 }
 
 function receive(frame) {
@@ -106,6 +125,7 @@ function receive(frame) {
   }
   points.splice(0, points.length - capacity);
   if (frame.settings) drawSettings(frame.settings, frame.state);
+  else if (frame.state.settings_version !== settingsVersion) readSettings();
   drawState(frame.state);
   charts.forEach((chart) => chart.draw(points, capacity));
   document.body.dataset.frames = Number(document.body.dataset.frames ?? 0) + 1;

@@ -68,7 +68,7 @@ impl<'a> Report<'a> {
             let mark = if problem["severity"] == "error" { Mark::Bad } else { Mark::Warning };
             let _ = writeln!(out, "{} {}", marks.mark(mark), text(&problem["text"]).unwrap_or_default());
             if let Some(section) = text(&problem["section"]) {
-                let _ = writeln!(out, "    {section}: docs/runbook.md#{}", section.to_ascii_lowercase());
+                let _ = writeln!(out, "    {section}: docs/runbook.md#{}", anchor(section));
             }
         }
         if self.is_good() {
@@ -116,11 +116,7 @@ impl<'a> Report<'a> {
         let shared = &cache["shared"];
         let fleet = match text(&shared["state"]) {
             None | Some("off") => "off".to_owned(),
-            Some(name) => format!(
-                "{name}, replicas {}, log read {:.1} s ago",
-                number(&shared["replicas"]),
-                shared["log_lag_seconds"].as_f64().unwrap_or_default()
-            ),
+            Some(name) => fleet(name, shared),
         };
         row(out, "shared tier", &fleet);
         let left = |end: i64| end - state["unix_seconds"].as_i64().unwrap_or_default();
@@ -207,6 +203,27 @@ fn counts(family: &Value) -> String {
     counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
 }
 
+/// Renders the state of the shared tier.
+fn fleet(state: &str, shared: &Value) -> String {
+    let millis = |value: &Value| value.as_f64().map(|seconds| format!("{:.1} ms", seconds * 1000.0));
+    let purge = &shared["last_purge"];
+    let last_purge = match millis(&purge["seconds"]) {
+        None => "none".to_owned(),
+        Some(time) => format!("{}/{} in {time}", number(&purge["confirmed"]), number(&purge["replicas"])),
+    };
+    format!(
+        "{state}, replicas {}, store {}, log read {} ago, last purge {last_purge}",
+        number(&shared["replicas"]),
+        millis(&shared["store_seconds"]).as_deref().unwrap_or("not connected"),
+        millis(&shared["log_lag_seconds"]).unwrap_or_default(),
+    )
+}
+
+/// Returns the anchor of a heading, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    heading.to_ascii_lowercase().replace(' ', "-")
+}
+
 /// Renders a throttle or a circuit breaker.
 fn scope(scope: &Value) -> String {
     let tag = text(&scope["tag"]).map_or_else(String::new, |tag| format!(" {tag}"));
@@ -236,9 +253,10 @@ fn seconds(seconds: u64) -> String {
 }
 
 /// Families of reasons in the console's state, with their titles.
-const FAMILIES: [(&str, &str); 8] = [
+const FAMILIES: [(&str, &str); 9] = [
     ("requests", "outcomes"),
     ("proofs", "proofs"),
+    ("forwarded", "forwarded"),
     ("bypass", "bypass"),
     ("refused", "rejected"),
     ("not stored", "not_stored"),
