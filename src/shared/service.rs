@@ -80,13 +80,17 @@ impl SharedTier {
         self.tier.as_ref().map_or(SharedState::Off, |tier| tier.state())
     }
 
-    /// Returns state, number of replicas and age of the log for the admin port.
+    /// Returns state, number of replicas, age of the log, round trip of the store and the last purge for the admin port.
     pub fn overview(&self) -> serde_json::Value {
         let (state, replicas, lag) = self.refresh_gauges();
+        let tier = self.tier.as_ref();
+        let round_trip = tier.and_then(|tier| tier.store.round_trip(&tier.log_name));
         serde_json::json!({
             "state": state.as_str(),
             "replicas": replicas,
             "log_lag_seconds": lag.as_secs_f64(),
+            "store_seconds": round_trip.map(|time| time.as_secs_f64()),
+            "last_purge": tier.map_or(serde_json::Value::Null, |tier| tier.last_purge.to_json()),
         })
     }
 

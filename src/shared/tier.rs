@@ -6,6 +6,7 @@ use super::config::{Config, Endpoint};
 use super::event::{Event, EventKind, EventName, LogId, Position};
 use super::handler::ResourceForm;
 use super::index::{EventIndex, Matcher};
+use super::last_purge::LastPurgeCell;
 use super::metrics::SharedMetrics;
 use super::names::{Namer, OtherNames, log_name, replicas_name};
 use super::outbox::Outbox;
@@ -56,6 +57,7 @@ pub(super) struct Tier {
     pub(super) writes: WriteQueue,
     pub(super) outbox: Outbox,
     pub(super) replicas: Replicas,
+    pub(super) last_purge: LastPurgeCell,
     /// Random number of this process.
     pub(super) replica: u64,
     index: Mutex<EventIndex>,
@@ -96,6 +98,7 @@ impl Tier {
             writes: WriteQueue::default(),
             outbox: Outbox::new(replica),
             replicas: Replicas::new(replica),
+            last_purge: LastPurgeCell::default(),
             replica,
             index: Mutex::default(),
             config: config.clone(),

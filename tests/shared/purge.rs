@@ -29,6 +29,18 @@ async fn a_purge_is_confirmed_by_every_replica() {
     let counts = json!({"replicas": purged["replicas"], "confirmed": purged["confirmed"], "unconfirmed": purged["unconfirmed"]});
     assert_eq!(counts, json!({"replicas": 3, "confirmed": 3, "unconfirmed": []}));
     assert!(purged["purged"].as_u64().unwrap() >= 1, "{purged}");
+    let shared = replicas[1].overview().await["shared"].clone();
+    let last = &shared["last_purge"];
+    assert_eq!(
+        (&last["replicas"], &last["confirmed"], &last["purged"]),
+        (&json!(3), &json!(3), &purged["purged"])
+    );
+    assert!(last["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0 && seconds < 1.0), "{shared}");
+    assert!(replicas[0].overview().await["shared"]["last_purge"].is_null(), "another replica purged");
+    until("a probe of the store", async || {
+        replicas[1].overview().await["shared"]["store_seconds"].as_f64().is_some_and(|seconds| seconds < 1.0)
+    })
+    .await;
     let calls = graph.calls();
     for replica in &replicas {
         let answer = replica.read(X, &token).await;
