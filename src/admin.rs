@@ -284,12 +284,13 @@ impl<C: CacheAdmin> Service for Admin<C> {
 
 /// Returns the response to a purge on several replicas.
 fn confirmed(purged: u64, confirmation: &PurgeConfirmation) -> serde_json::Value {
-    let PurgeConfirmation { replicas, confirmed, unconfirmed } = confirmation;
+    let PurgeConfirmation { replicas, confirmed, unconfirmed, is_complete } = confirmation;
     serde_json::json!({
         "purged": purged,
         "replicas": replicas,
         "confirmed": confirmed,
         "unconfirmed": unconfirmed,
+        "complete": is_complete,
     })
 }
 

@@ -40,6 +40,8 @@ pub struct PurgeConfirmation {
     pub confirmed: usize,
     /// Names of the others.
     pub unconfirmed: Vec<String>,
+    /// The store has the purge and has named its replicas. Otherwise there may be others.
+    pub is_complete: bool,
 }
 
 impl SharedTier {
@@ -88,7 +90,8 @@ impl SharedPurge {
             let is_read = is_read && tier.index().publishers.has_applied(event);
             if (is_read && unconfirmed.is_empty()) || Instant::now() + interval >= deadline {
                 let replicas = tier.replicas.count();
-                return PurgeConfirmation { replicas, confirmed: replicas - unconfirmed.len(), unconfirmed };
+                let confirmed = replicas - unconfirmed.len();
+                return PurgeConfirmation { replicas, confirmed, unconfirmed, is_complete: is_read };
             }
             sleep(interval).await;
             interval = (interval * 2).min(MAX_INTERVAL);

@@ -202,6 +202,10 @@ fn size(small: usize, whole: usize) -> usize {
 #[allow(clippy::print_stdout, reason = "the figures are for the reader of the output")]
 fn print(what: &str, mut times: Vec<Duration>) {
     times.sort();
+    if times.is_empty() {
+        // The small size ends within a second.
+        return;
+    }
     let at = |percent: usize| times[(times.len() - 1) * percent / 100];
     println!("{what}: {} times, p50 {:.0?}, p99 {:.0?}, max {:.0?}", times.len(), at(50), at(99), at(100));
 }

@@ -60,7 +60,7 @@ pub fn run(args: &PurgeArgs, env: Vec<(String, String)>) -> Result<bool, Command
         OutputFormat::Json => print(&format!("{}\n", object(matching, &result)))?,
         OutputFormat::Text => print(&text(marks, purged, &result, &unconfirmed))?,
     }
-    Ok(unconfirmed.is_empty())
+    Ok(unconfirmed.is_empty() && result["complete"] != false)
 }
 
 impl PurgeArgs {
@@ -105,6 +105,14 @@ fn text(marks: Marks, purged: u64, result: &Value, unconfirmed: &[String]) -> St
     if let (Some(confirmed), Some(replicas)) = (result["confirmed"].as_u64(), result["replicas"].as_u64()) {
         let mark = if unconfirmed.is_empty() { Mark::Good } else { Mark::Bad };
         let _ = writeln!(text, "{} {confirmed} of {replicas} replicas have confirmed", marks.mark(mark));
+    }
+    if result["complete"] == false {
+        let _ = writeln!(
+            text,
+            "{} incomplete: the store could not be read, so there may be other replicas. They receive the purge when the \
+             store works again; see docs/fleet.md#what-an-operator-sees",
+            marks.mark(Mark::Bad)
+        );
     }
     for name in unconfirmed {
         let _ = writeln!(
