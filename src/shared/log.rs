@@ -1,7 +1,7 @@
 //! Reader of the log.
 //!
 //! The reader has a connection of its own, because a blocking read delays all commands behind it. It always reads from the last
-//! applied event, so nothing is missed while it was away. Three things can be wrong with a log: it is empty (a new store, or
+//! applied event, so it receives the events of the time while it was away, unless the log has lost them. Three things can be wrong with a log: it is empty (a new store, or
 //! FLUSHALL), it ends before the last applied event (a store that lost data), or it begins after it (trimmed).
 
 mod apply;

@@ -1,8 +1,8 @@
 //! Acknowledgements: which events each replica has applied.
 //!
 //! Each replica writes a sealed acknowledgement to one hash after each batch of events, and every second. It names the number
-//! up to which all events of each publisher are applied: so an event that someone removed from the log is not confirmed, unless
-//! the replica has emptied its memory since.
+//! up to which all events of each publisher are applied: so an event that was removed from the log is not confirmed, unless the
+//! replica has emptied its memory since.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
