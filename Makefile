@@ -76,8 +76,8 @@ it: ## the tests of the whole, in tests/
 test-clients: setup clients ## Graph's SDKs for Python and JavaScript, curl and the .NET shape, before the proxy
 	@cargo $(tests) --locked --features test-clients --test sdk_clients
 
-test-console: setup clients ## the console in Chromium; pictures in target/console-pictures
-	@cargo $(tests) --locked --features test-clients --test console
+test-console: setup clients ## the console in Chromium, and its figures; pictures in target/console-pictures
+	@cargo test --quiet --locked --features test-clients --test console -- --nocapture
 
 test-chart: setup ## the Helm chart, alerts and dashboard: Helm 3 and 4, promtool, a real Prometheus; a pod where there is an image
 	$(call say,chart and alerts and dashboard (a first run fetches its tools))

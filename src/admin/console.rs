@@ -90,7 +90,7 @@ impl<C: CacheAdmin> Console<C> {
     fn sample(&self) {
         let sample = self.cache.sample();
         let at = u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX);
-        self.history().push(at, &sample, &self.cache.graph_statuses());
+        self.history().push(at, sample, &self.cache.graph_statuses());
     }
 
     /// Responds to a request for a file of the page.

@@ -131,7 +131,6 @@ impl CacheAdmin for Overview {
             ),
             entries: size.entries,
             bytes: size.bytes,
-            gates: fetcher.breakers.count_open(),
         }
     }
 

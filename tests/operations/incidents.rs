@@ -116,7 +116,7 @@ async fn an_expired_certificate_is_recognised_before_and_after_its_end() {
     let left = Duration::from_secs(end.as_u64().unwrap() - now);
     for (time, sentence, section) in [
         (
-            left - Duration::from_hours(240),
+            left.saturating_sub(Duration::from_hours(240)),
             "The certificate ends in 10 days.",
             "ConnectorCacheCertificateEnds",
         ),

@@ -17,8 +17,6 @@ pub struct Sample {
     pub entries: u64,
     /// Memory of responses and proofs.
     pub bytes: u64,
-    /// Open throttles and circuit breakers.
-    pub gates: usize,
 }
 
 /// Changes in one second, and the state at its end. Fixed size, so that the memory of the history is known.
@@ -35,7 +33,6 @@ pub(super) struct Point {
     pub(super) scrub_failures: u32,
     /// Entries evicted for lack of space, and after their retention time.
     pub(super) evicted: [u32; 2],
-    pub(super) gates: u32,
     pub(super) entries: u32,
     /// Median and 99th percentile of requests, then of calls of Graph, microseconds; 0 without requests.
     pub(super) latency_us: [u32; 4],
@@ -54,15 +51,10 @@ pub(super) struct History {
 impl History {
     /// Adds the point of the second `at`. The counters are zero before the first sample, because the history begins with the
     /// process.
-    pub(super) fn push(&mut self, at: u32, sample: &Sample, statuses: &[&str]) -> Point {
+    pub(super) fn push(&mut self, at: u32, sample: Sample, statuses: &[&str]) -> Point {
+        let Sample { totals, entries, bytes } = sample;
         let before = self.last.take().unwrap_or_default();
-        let point = Point {
-            at,
-            gates: saturate(sample.gates as u64),
-            entries: saturate(sample.entries),
-            bytes: sample.bytes,
-            ..changes(&before, &sample.totals, statuses)
-        };
+        let point = Point { at, entries: saturate(entries), bytes, ..changes(&before, &totals, statuses) };
         if self.points.len() == CAPACITY {
             self.points.pop_front();
         } else if self.points.capacity() < CAPACITY {
@@ -73,10 +65,9 @@ impl History {
             if self.minutes.len() == MINUTES {
                 self.minutes.pop_front();
             }
-            self.minutes
-                .push_back((at, if self.minutes.is_empty() { before } else { sample.totals.clone() }));
+            self.minutes.push_back((at, if self.minutes.is_empty() { before } else { totals.clone() }));
         }
-        self.last = Some(sample.totals.clone());
+        self.last = Some(totals);
         point
     }
 
@@ -191,7 +182,7 @@ mod tests {
             bypass: vec![requests, requests],
             ..Totals::default()
         };
-        Sample { totals, entries: requests, bytes: 5, gates: 1 }
+        Sample { totals, entries: requests, bytes: 5 }
     }
 
     #[test]
@@ -202,7 +193,7 @@ mod tests {
             metrics.totals().with_graph(&upstream.requests, &upstream.duration, upstream.errors.counts());
         let (sample, mut history) = (Sample { totals, ..Sample::default() }, History::default());
         for at in 0..2_000 {
-            history.push(at, &sample, &[]);
+            history.push(at, sample.clone(), &[]);
         }
         let bytes = history.memory();
         println!(
@@ -217,12 +208,12 @@ mod tests {
     fn a_point_has_the_changes_since_the_point_before() {
         let mut history = History::default();
         let statuses = ["200", "429", "other"];
-        let first = history.push(0, &sample(100), &statuses);
+        let first = history.push(0, sample(100), &statuses);
         assert_eq!(first.outcomes, [100; 7], "the counters of a new process are zero");
-        let point = history.push(1, &sample(103), &statuses);
+        let point = history.push(1, sample(103), &statuses);
         assert_eq!(point.outcomes, [3; 7]);
         assert_eq!(point.graph, [3, 0, 6, 0, 0]);
-        assert_eq!((point.bypass, point.entries, point.bytes, point.gates), (6, 103, 5, 1));
+        assert_eq!((point.bypass, point.entries, point.bytes), (6, 103, 5));
         assert!((25..=50).contains(&point.latency_us[0]), "{point:?}");
         let (begin, end) = history.window().unwrap();
         assert_eq!((begin, end.outcomes[0]), (&Totals::default(), 103));
@@ -232,7 +223,7 @@ mod tests {
     fn the_oldest_point_leaves_a_full_ring() {
         let mut history = History::default();
         for at in 0..1_000 {
-            history.push(at, &sample(u64::from(at)), &[]);
+            history.push(at, sample(u64::from(at)), &[]);
         }
         let ats: Vec<u32> = history.points().map(|point| point.at).collect();
         assert_eq!((ats.len(), ats[0], ats[CAPACITY - 1]), (CAPACITY, 100, 999));

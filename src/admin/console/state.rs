@@ -16,7 +16,7 @@ use crate::support::watched_files::ReloadResult;
 use crate::upstream::UpstreamFailure;
 
 /// Names of the members of a point, in their order.
-pub(super) const FIELDS: [&str; 25] = [
+pub(super) const FIELDS: [&str; 24] = [
     "at",
     "hit",
     "miss",
@@ -35,7 +35,6 @@ pub(super) const FIELDS: [&str; 25] = [
     "scrub_failures",
     "evicted_space",
     "evicted_time",
-    "gates",
     "entries",
     "p50_us",
     "p99_us",
@@ -46,21 +45,10 @@ pub(super) const FIELDS: [&str; 25] = [
 
 /// Renders a point as an array in the order of [`FIELDS`].
 pub(super) fn point(point: &Point) -> Value {
-    let Point {
-        at,
-        outcomes,
-        graph,
-        rejected,
-        bypass,
-        scrub_failures,
-        evicted,
-        gates,
-        entries,
-        latency_us,
-        bytes,
-    } = *point;
+    let Point { at, outcomes, graph, rejected, bypass, scrub_failures, evicted, entries, latency_us, bytes } =
+        *point;
     let numbers = [at].into_iter().chain(outcomes).chain(graph).chain([rejected, bypass, scrub_failures]);
-    let numbers = numbers.chain(evicted).chain([gates, entries]).chain(latency_us).map(u64::from);
+    let numbers = numbers.chain(evicted).chain([entries]).chain(latency_us).map(u64::from);
     Value::Array(numbers.chain([bytes]).map(Value::from).collect())
 }
 
