@@ -1,10 +1,12 @@
 //! Reader of the log.
 //!
 //! The reader has a connection of its own, because a blocking read delays all commands behind it. It always reads from the last
-//! applied event, so it receives the events of the time while it was away, unless the log has lost them. Three things can be wrong with a log: it is empty (a new store, or
-//! FLUSHALL), it ends before the last applied event (a store that lost data), or it begins after it (trimmed).
+//! applied event, so it receives the events of the time while it was away, unless the log has lost them. Three things can be wrong
+//! with a log: it is empty (a new store, or FLUSHALL), it ends before the last applied event (a store that lost data), or it begins
+//! after it (trimmed).
 
 mod apply;
+mod heartbeat;
 mod reply;
 
 use std::sync::Arc;
@@ -14,16 +16,14 @@ use redis::{Pipeline, Value, cmd};
 use tokio::time::{sleep, timeout};
 
 use self::apply::apply;
-use self::reply::{LogEntry, first_entry, parse_read, parse_time};
-use super::config::Topology;
+use self::reply::{LogEntry, first_entry, parse_read};
 use super::event::{EVENT_FIELD, EventKind, EventName, LogId, MAX_LOG_EVENTS, Position};
 use super::handler::EventHandler;
 use super::publishers::NAMED_FOR_MS;
-use super::replicas::fields_of;
 use super::seal::seal;
 use super::state::{MAX_CLOCK_DIFFERENCE, Operation, OperationResult};
 use super::store::{Backoff, Connection, DialError, Fault, random};
-use super::tier::Tier;
+use super::tier::{Tier, system_ms};
 
 /// Reader of the log.
 struct LogReader {
@@ -43,7 +43,7 @@ struct LogReader {
 
 /// Reads and applies the log. Never returns.
 pub(super) async fn run(tier: Arc<Tier>, handler: Arc<dyn EventHandler>) {
-    let started_ms = tier.clock.now().unix_millis();
+    let started_ms = system_ms();
     let mut reader = LogReader {
         tier: Arc::clone(&tier),
         handler,
@@ -216,7 +216,7 @@ impl LogReader {
         self.tier.index().set_floor(first.id);
         if before.is_none() && first.id.ms + millis(MAX_CLOCK_DIFFERENCE) < self.started_ms {
             self.read_acknowledgements(connection).await?;
-            let (acknowledged, now_ms) = (self.tier.replicas.applied_by_others(), self.now_ms());
+            let (acknowledged, now_ms) = (self.tier.replicas.applied_by_others(), system_ms());
             self.tier.index().publishers.begin_first_load(acknowledged, now_ms);
         }
         let mut last = LogId::default();
@@ -303,114 +303,6 @@ impl LogReader {
         begun.ok().flatten()
     }
 
-    /// Writes the acknowledgement, and checks log and clock once a second. `is_at_end`: the log was just read to its end. Returns
-    /// true if the log must be synchronised.
-    async fn beat(&mut self, connection: &Connection, is_at_end: bool) -> Result<bool, Fault> {
-        let tier = Arc::clone(&self.tier);
-        let is_due = self.beat_at.is_none_or(|at| at.elapsed() >= BEAT_INTERVAL);
-        let now = tier.clock.now();
-        let mut commands = Pipeline::new();
-        let own = tier.acknowledgement().ok_or(Fault::Refused)?;
-        commands.cmd("HSET").arg(&tier.replicas_name).arg(tier.replicas.field()).arg(own);
-        commands.cmd("EXPIRE").arg(&tier.replicas_name).arg(REPLICAS_LIFE.as_secs());
-        if is_due {
-            commands.cmd("TIME");
-            commands.cmd("HGETALL").arg(&tier.replicas_name);
-            commands.cmd("EXPIRE").arg(&tier.log_name).arg(LOG_LIFE.as_secs());
-            commands.cmd("XREVRANGE").arg(&tier.log_name).arg("+").arg("-").arg("COUNT").arg(1);
-        }
-        let sent_ms = self.now_ms();
-        let mut replies = connection.send_all(&commands, REPLY_TIMEOUT).await?.into_iter();
-        let written = replies.next().unwrap_or(Err(Fault::Refused));
-        if let Err(fault) = written {
-            tier.metrics.count(Operation::Log, tier.result_of(fault));
-            let is_single =
-                matches!(tier.config.endpoint.as_ref().map(|it| &it.topology), Some(Topology::Single(_)));
-            if fault == Fault::ReadOnly && !is_single {
-                return Err(fault);
-            }
-        }
-        if !is_due {
-            return Ok(false);
-        }
-        self.beat_at = Some(Instant::now());
-        let mut replies = replies.skip(1);
-        let mut next = || replies.next().and_then(Result::ok);
-        let time_ms = next().and_then(parse_time).map(millis);
-        if let Some(time_ms) = time_ms {
-            self.record_clock(time_ms, sent_ms);
-        }
-        if let Some(fields) = next().map(fields_of) {
-            let gone = tier.replicas.record((&tier.secrets, &tier.replicas_name), fields, now);
-            let gone = gone.ok_or(Fault::Refused)?;
-            if !gone.is_empty() {
-                let mut commands = Pipeline::new();
-                commands.cmd("HDEL").arg(&tier.replicas_name).arg(gone);
-                connection.send_all(&commands, REPLY_TIMEOUT).await?;
-            }
-        }
-        self.clear_after_loss(is_at_end).await;
-        let exists = next();
-        let last = next().and_then(first_entry);
-        if last.as_ref().zip(time_ms).is_some_and(|(last, time_ms)| last.id.ms > time_ms + MAX_AHEAD_MS) {
-            // The store adds no event behind an id of the far future.
-            tracing::warn!("the log of the shared tier has an event of the future: a new log begins");
-            connection.send(cmd("DEL").arg(&tier.log_name), REPLY_TIMEOUT).await?;
-            return Ok(true);
-        }
-        let is_lost = last.is_none_or(|last| self.applied.is_some_and(|applied| last.id < applied));
-        Ok(exists == Some(Value::Int(0)) || is_lost)
-    }
-
-    /// Empties the cache if the log lost events: between the events of a publisher, or before those that other replicas applied.
-    async fn clear_after_loss(&self, is_at_end: bool) {
-        let applied = self.tier.replicas.applied_by_others();
-        let (alive, now, now_ms) = (self.tier.replicas.alive(), Instant::now(), self.now_ms());
-        let has_loss = {
-            let mut index = self.tier.index();
-            for (publisher, number) in applied {
-                index.publishers.expect(publisher, number, (now, now_ms));
-            }
-            index.publishers.retain(&alive, now_ms);
-            // Before the end of the log the missing events may still come.
-            is_at_end && index.publishers.have_lost_events(now)
-        };
-        if has_loss {
-            tracing::warn!("the log of the shared tier lost events: the cache is emptied");
-            self.clear().await;
-            self.tier.index().publishers.give_up_lost(now);
-        }
-    }
-
-    /// Reads the acknowledgements of all replicas.
-    async fn read_acknowledgements(&self, connection: &Connection) -> Result<(), Fault> {
-        let tier = &self.tier;
-        let fields = connection.send(cmd("HGETALL").arg(&tier.replicas_name), REPLY_TIMEOUT).await?;
-        let hash = (&tier.secrets, &*tier.replicas_name);
-        tier.replicas.record(hash, fields_of(fields), tier.clock.now()).map(drop).ok_or(Fault::Refused)
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.tier.clock.now().unix_millis()
-    }
-
-    /// Compares the store's clock with that of the tier. The reply was made between `sent_ms` and now.
-    fn record_clock(&self, time_ms: u64, sent_ms: u64) {
-        let difference = sent_ms.saturating_sub(time_ms).max(time_ms.saturating_sub(self.now_ms()));
-        let difference = Duration::from_millis(difference);
-        if self.tier.facts.record_clock(difference) {
-            let seconds = difference.as_secs_f64();
-            if self.tier.facts.clock_differs() {
-                tracing::error!(
-                    seconds,
-                    "this machine's clock and the store's differ: the shared tier is not used"
-                );
-            } else {
-                tracing::info!(seconds, "this machine's clock and the store's agree again");
-            }
-        }
-    }
-
     /// Returns the first and the last event.
     async fn edges(&self, connection: &Connection) -> Result<(Option<LogEntry>, Option<LogEntry>), Fault> {
         let mut commands = Pipeline::new();
@@ -437,11 +329,8 @@ const BLOCK: Duration = Duration::from_millis(500);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_SETTLE_TIME: Duration = Duration::from_secs(2);
 const SETTLE_INTERVAL: Duration = Duration::from_millis(5);
-const BEAT_INTERVAL: Duration = Duration::from_secs(1);
 const STABLE_AFTER: Duration = Duration::from_secs(1);
 /// Longer than the life of any value.
 const LOG_LIFE: Duration = Duration::from_hours(2);
 pub(super) const REPLICAS_LIFE: Duration = Duration::from_secs(10);
 const MAX_BEGIN_JITTER_MS: u64 = 50;
-/// Largest time by which the last event may be ahead of the store's clock, which an operator or a failover may set back.
-const MAX_AHEAD_MS: u64 = 10_000;

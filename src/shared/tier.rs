@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::config::{Config, Endpoint};
 use super::event::{Event, EventKind, EventName, LogId, Position};
@@ -64,6 +65,12 @@ pub(super) struct Tier {
     /// The replica stops: no purge waits for it.
     pub(super) has_left: AtomicBool,
     index: Mutex<EventIndex>,
+}
+
+/// Returns the time of this machine's clock, Unix milliseconds. Times of the store are compared with it.
+pub(super) fn system_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Tier {
@@ -201,7 +208,7 @@ impl Tier {
     /// Returns the sealed acknowledgement of this replica.
     pub(super) fn acknowledgement(&self) -> Option<Vec<u8>> {
         let now = self.clock.now();
-        let applied = self.index().publishers.applied(self.replica, now.unix_millis()).collect();
+        let applied = self.index().publishers.applied(self.replica, system_ms()).collect();
         let has_left = self.has_left.load(Relaxed);
         self.replicas.seal(&self.secrets, &self.replicas_name, (now, has_left, applied))
     }
