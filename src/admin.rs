@@ -285,13 +285,16 @@ impl<C: CacheAdmin> Service for Admin<C> {
 /// Returns the response to a purge on several replicas.
 fn confirmed(purged: u64, confirmation: &PurgeConfirmation) -> serde_json::Value {
     let PurgeConfirmation { replicas, confirmed, unconfirmed, is_complete } = confirmation;
-    serde_json::json!({
+    let mut body = serde_json::json!({
         "purged": purged,
         "replicas": replicas,
         "confirmed": confirmed,
         "unconfirmed": unconfirmed,
-        "complete": is_complete,
-    })
+    });
+    if !is_complete {
+        body["complete"] = false.into();
+    }
+    body
 }
 
 /// Returns all lines of the field `Accept` as one list (RFC 9110, section 5.2).
