@@ -4,6 +4,7 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use connector_cache::app::{App, Listeners};
 use connector_cache::config::Config;
 use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, SIGN_UP};
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::talk::Talk;
-use crate::{bare, connectors, graph_fields, request};
+use crate::{bare, configuration, connectors, graph_fields, request, request_with, through};
 
 /// Everything up, and the answer in memory.
 pub struct Scene {
@@ -31,14 +32,20 @@ enum Target {
     /// The same request each time, and its length of response.
     Same(Vec<u8>),
     /// A flow of its own for each request: all are misses.
-    New { host: String, tokens: Vec<String>, next: usize },
+    New { host: String, fields: &'static str, tokens: Vec<String>, next: usize },
 }
 
 impl Scene {
-    /// Sets up `ours` or `bare`, and asks until the answer is a hit; or `miss`, where no two requests are the same.
+    /// Sets up `ours` or `bare`, and asks until the answer is a hit; or misses, where no two requests are the same: `miss`,
+    /// `miss-gzip` of a client that accepts gzip, `miss-unknown` with a body of which the scrubber knows nothing, and
+    /// `through`, the minimum of a miss.
     pub fn set(what: &str) -> Result<Self, Box<dyn Error>> {
-        if what == "miss" {
-            return Self::of_misses();
+        match what {
+            "miss" => return Self::of_misses(true, configuration(), ""),
+            "miss-gzip" => return Self::of_misses(true, configuration(), "Accept-Encoding: gzip\r\n"),
+            "miss-unknown" => return Self::of_misses(true, connectors(BODY), ""),
+            "through" => return Self::of_misses(false, configuration(), ""),
+            _ => {}
         }
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (sandbox, talk, request, answer) = runtime.block_on(async {
@@ -47,7 +54,7 @@ impl Scene {
             let address = match what {
                 "ours" => ours(&sandbox.url()).await?,
                 "bare" => constant().await?,
-                _ => return Err("there are `ours`, `bare` and `miss`".into()),
+                _ => return Err("there are `ours`, `bare`, `miss`, `miss-gzip`, `miss-unknown` and `through`".into()),
             };
             let request = request(&address.to_string(), SIGN_UP, &token);
             let mut talk = Talk::with(address).await?;
@@ -64,9 +71,9 @@ impl Scene {
         Ok(Self { runtime, _sandbox: sandbox, talk, target: Target::Same(request), answer })
     }
 
-    /// A proxy without entries in front of a constant response. Each of its tokens asks for some flows, so that nearly all
+    /// A proxy without entries, or the minimum, in front of a constant response. Each of its tokens asks for some flows, so that nearly all
     /// requests are those of a token with a few proofs.
-    fn of_misses() -> Result<Self, Box<dyn Error>> {
+    fn of_misses(is_ours: bool, body: Bytes, fields: &'static str) -> Result<Self, Box<dyn Error>> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (sandbox, tokens, talk, host, answer) = runtime.block_on(async {
             let sandbox = FakeGraph::start(Options::default())?;
@@ -75,17 +82,18 @@ impl Scene {
             let tokens: Vec<_> = (0..TOKENS).map(mint).collect();
             let graph = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
             let url = format!("http://{}", graph.local_addr()?);
-            tokio::spawn(bare::serve_constant(graph, (graph_fields(), connectors(BODY)), false));
-            let address = ours(&url).await?;
+            tokio::spawn(bare::serve_constant(graph, (graph_fields(), body), false));
+            let address = if is_ours { ours(&url).await? } else { minimum(&url).await? };
             let (mut talk, host) = (Talk::with(address).await?, address.to_string());
             // Flow ids of one length have responses of one length.
-            let answer = talk.ask(&request(&host, "flow-000000", &tokens[0])).await?.to_owned();
-            if !answer.contains("connector-cache; fwd=uri-miss; fwd-status=200; stored") {
+            let answer = talk.ask_bytes(&request_with(&host, "flow-000000", &tokens[0], fields)).await?;
+            let (length, answer) = (answer.len(), String::from_utf8_lossy(answer));
+            if is_ours && !answer.contains("connector-cache; fwd=uri-miss; fwd-status=200; stored") {
                 return Err(format!("this is no miss: {answer}").into());
             }
-            Ok::<_, Box<dyn Error>>((sandbox, tokens, talk, host, answer.len()))
+            Ok::<_, Box<dyn Error>>((sandbox, tokens, talk, host, length))
         })?;
-        let target = Target::New { host, tokens, next: 0 };
+        let target = Target::New { host, fields, tokens, next: 0 };
         Ok(Self { runtime, _sandbox: sandbox, talk, target, answer })
     }
 
@@ -96,10 +104,10 @@ impl Scene {
             for _ in 0..count {
                 match target {
                     Target::Same(request) => talk.ask_again(request, *answer).await?,
-                    Target::New { host, tokens, next } => {
+                    Target::New { host, fields, tokens, next } => {
                         *next += 1;
                         let (token, flow) = (&tokens[*next / FLOWS % TOKENS], format!("flow-{next:06}"));
-                        talk.ask_again(&request(host, &flow, token), *answer).await?;
+                        talk.ask_again(&request_with(host, &flow, token, fields), *answer).await?;
                     }
                 }
             }
@@ -120,6 +128,13 @@ async fn constant() -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     tokio::spawn(bare::serve(listener, BODY, false));
+    Ok(address)
+}
+
+async fn minimum(graph: &str) -> Result<SocketAddr, Box<dyn Error>> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(through::serve(listener, graph.parse()?));
     Ok(address)
 }
 

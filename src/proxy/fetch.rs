@@ -43,7 +43,7 @@ pub struct PreparedFetch<'a> {
     permit: UpstreamPermit,
     in_flight: InFlight<'a>,
     /// Part of the shared tier, if it is on and can be used.
-    shared: Option<SharedFetch>,
+    shared: Option<Box<SharedFetch>>,
 }
 
 /// Calls Graph and stores its responses.
@@ -152,9 +152,9 @@ impl Fetcher {
                 self.handle_not_modified(request, validation, &response, lease, requested_at)
             }
             Ok(response) if response.status == StatusCode::NO_CONTENT => {
-                self.handle_no_content(request, &response, shared.as_ref())
+                self.handle_no_content(request, &response, shared.as_deref())
             }
-            Ok(response) => self.handle_error(request, response, shared.as_ref()).await,
+            Ok(response) => self.handle_error(request, response, shared.as_deref()).await,
             Err(error) => Fetched::Failed(error.into()),
         };
         if let (Some(stored), Some(failure)) = (stored, fetched.revalidation_failure()) {

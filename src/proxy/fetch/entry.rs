@@ -14,7 +14,7 @@ use crate::cache::vary::SecondaryKey;
 use crate::http::headers;
 use crate::http::negotiation::ContentCoding;
 use crate::proxy::error_response::ErrorResponse;
-use crate::scrub::{GzippedBody, Notice, Scrubbed, ScrubbedBody};
+use crate::scrub::{GzippedBody, Notice, ScrubFailure, Scrubbed, ScrubbedBody};
 use crate::support::clock::Now;
 use crate::upstream::UpstreamFailure;
 use crate::upstream::{RawBody, UpstreamResponse};
@@ -48,7 +48,11 @@ impl Fetcher {
             Err(error) => return Fetched::Failed(error.into()),
         };
         let storability = self.storability(request, &response.headers);
-        let (scrubbed, gzip) = match self.scrub(body, storability.prefers_gzip).await {
+        let scrubbed = match body.scrub_small(&self.scrubber, storability.prefers_gzip) {
+            Ok(scrubbed) => self.record_scrub(scrubbed),
+            Err(large) => self.scrub(large, storability.prefers_gzip).await,
+        };
+        let (scrubbed, gzip) = match scrubbed {
             Ok(scrubbed) => scrubbed,
             Err(error_response) => {
                 self.graph_client.metrics().errors.inc(UpstreamFailure::Unscrubbable);
@@ -181,13 +185,21 @@ impl Fetcher {
         }
     }
 
-    /// Removes the credentials of a body, and counts them, and compresses the result if `compress`.
+    /// Removes the credentials of a body of any size, and counts them, and compresses the result if `compress`.
     pub(super) async fn scrub(
         &self,
         body: RawBody,
         compress: bool,
     ) -> Result<(Scrubbed, Option<GzippedBody>), ErrorResponse> {
-        match body.scrub(Arc::clone(&self.scrubber), compress).await {
+        self.record_scrub(body.scrub(Arc::clone(&self.scrubber), compress).await)
+    }
+
+    /// Counts the credentials that were removed from a body, or the failure.
+    fn record_scrub(
+        &self,
+        scrubbed: Result<(Scrubbed, Option<GzippedBody>), ScrubFailure>,
+    ) -> Result<(Scrubbed, Option<GzippedBody>), ErrorResponse> {
+        match scrubbed {
             Ok((scrubbed, gzip)) => {
                 for (field, count) in scrubbed.removed.iter() {
                     self.metrics.scrubbed.add(field, count);
