@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::talk::Talk;
-use crate::{bare, configuration, connectors, graph_fields, request, request_with, through};
+use crate::{bare, body, configuration, connectors, graph_fields, request, request_with, through};
 
 /// Everything up, and the answer in memory.
 pub struct Scene {
@@ -33,18 +33,22 @@ enum Target {
     Same(Vec<u8>),
     /// A flow of its own for each request: all are misses.
     New { host: String, fields: &'static str, tokens: Vec<String>, next: usize },
+    /// Requests for as many entries, one of them at random each time.
+    Many { requests: Vec<Vec<u8>>, state: u64 },
 }
 
 impl Scene {
     /// Sets up `ours` or `bare`, and asks until the answer is a hit; or misses, where no two requests are the same: `miss`,
     /// `miss-gzip` of a client that accepts gzip, `miss-unknown` with a body of which the scrubber knows nothing, and
-    /// `through`, the minimum of a miss.
+    /// `through`, the minimum of a miss; or hits of many entries at random: `keys`, and `many`, their fair limit.
     pub fn set(what: &str) -> Result<Self, Box<dyn Error>> {
         match what {
             "miss" => return Self::of_misses(true, configuration(), ""),
             "miss-gzip" => return Self::of_misses(true, configuration(), "Accept-Encoding: gzip\r\n"),
             "miss-unknown" => return Self::of_misses(true, connectors(BODY), ""),
             "through" => return Self::of_misses(false, configuration(), ""),
+            "keys" => return Self::of_many(true),
+            "many" => return Self::of_many(false),
             _ => {}
         }
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -54,7 +58,11 @@ impl Scene {
             let address = match what {
                 "ours" => ours(&sandbox.url()).await?,
                 "bare" => constant().await?,
-                _ => return Err("there are `ours`, `bare`, `miss`, `miss-gzip`, `miss-unknown` and `through`".into()),
+                _ => {
+                    return Err("there are `ours`, `bare`, `miss`, `miss-gzip`, `miss-unknown`, `through`, \
+                                `keys` and `many`"
+                        .into());
+                }
             };
             let request = request(&address.to_string(), SIGN_UP, &token);
             let mut talk = Talk::with(address).await?;
@@ -71,8 +79,38 @@ impl Scene {
         Ok(Self { runtime, _sandbox: sandbox, talk, target: Target::Same(request), answer })
     }
 
-    /// A proxy without entries, or the minimum, in front of a constant response. Each of its tokens asks for some flows, so that nearly all
-    /// requests are those of a token with a few proofs.
+    /// Many entries that were asked for three times, so that each is in the thread cache; or bare hyper with as many bodies.
+    fn of_many(is_ours: bool) -> Result<Self, Box<dyn Error>> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (sandbox, talk, requests, answer) = runtime.block_on(async {
+            let sandbox = FakeGraph::start(Options::default())?;
+            let mint = |number| sandbox.token().tenant(CONTOSO).user(&format!("user-{number:02}")).mint();
+            let tokens: Vec<_> = (0..TOKENS).map(mint).collect();
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let mut address = listener.local_addr()?;
+            if is_ours {
+                tokio::spawn(bare::serve_constant(listener, (graph_fields(), body(BODY)), false));
+                address = ours(&format!("http://{address}")).await?;
+            } else {
+                tokio::spawn(bare::serve_many(listener, BODY, KEYS));
+            }
+            let host = address.to_string();
+            let requests: Vec<_> = (0..KEYS)
+                .map(|number| request(&host, &format!("flow-{:06}", number / TOKENS), &tokens[number % TOKENS]))
+                .collect();
+            let (mut talk, mut answer) = (Talk::with(address).await?, 0);
+            for _ in 0..if is_ours { 4 } else { 1 } {
+                for request in &requests {
+                    answer = talk.ask_bytes(request).await?.len();
+                }
+            }
+            Ok::<_, Box<dyn Error>>((sandbox, talk, requests, answer))
+        })?;
+        Ok(Self { runtime, _sandbox: sandbox, talk, target: Target::Many { requests, state: 1 }, answer })
+    }
+
+    /// A proxy without entries, or the minimum, in front of a constant response. Each of its tokens asks for some flows, so
+    /// that nearly all requests are those of a token with a few proofs.
     fn of_misses(is_ours: bool, body: Bytes, fields: &'static str) -> Result<Self, Box<dyn Error>> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (sandbox, tokens, talk, host, answer) = runtime.block_on(async {
@@ -104,6 +142,11 @@ impl Scene {
             for _ in 0..count {
                 match target {
                     Target::Same(request) => talk.ask_again(request, *answer).await?,
+                    Target::Many { requests, state } => {
+                        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                        let chosen = (*state >> 33) as usize % requests.len();
+                        talk.ask_again(&requests[chosen], *answer).await?;
+                    }
                     Target::New { host, fields, tokens, next } => {
                         *next += 1;
                         let (token, flow) = (&tokens[*next / FLOWS % TOKENS], format!("flow-{next:06}"));
@@ -119,6 +162,7 @@ impl Scene {
     pub fn summary(&self) -> String {
         match &self.target {
             Target::Same(request) => format!("{} bytes asked, {} bytes answered", request.len(), self.answer),
+            Target::Many { requests, .. } => format!("{} entries, {} bytes answered", requests.len(), self.answer),
             Target::New { next, .. } => format!("{next} misses, {} bytes answered", self.answer),
         }
     }
@@ -152,6 +196,8 @@ async fn ours(graph: &str) -> Result<SocketAddr, Box<dyn Error>> {
 
 /// Bytes, those of the answer of the stand-in: `check` compares them.
 const BODY: usize = 1_258;
+/// Entries of `keys`.
+const KEYS: usize = 5_000;
 /// Tokens of the misses, as many as 1,200 requests need.
 const TOKENS: usize = 60;
 /// Flows that one token asks for.

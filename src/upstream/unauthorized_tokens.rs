@@ -52,9 +52,13 @@ impl<R: Clone + Send + Sync + 'static> UnauthorizedTokens<R> {
 
     /// Returns Graph's 401 to a token, if it is younger than [`UNAUTHORIZED_RESPONSE_TTL`].
     pub fn recent(&self, token: &TokenHash) -> Option<R> {
+        // Most of the time Graph has refused no token in the last seconds, and each fetch looks more than once.
+        let newest_ms = self.newest_ms.load(Relaxed);
+        if newest_ms == 0 {
+            return None;
+        }
         let now = self.clock.now();
-        // Most of the time Graph has refused no token in the last seconds, and each fetch asks more than once.
-        if now.unix_millis().saturating_sub(self.newest_ms.load(Relaxed)) >= RESPONSE_TTL_MS {
+        if now.unix_millis().saturating_sub(newest_ms) >= RESPONSE_TTL_MS {
             return None;
         }
         let (response, since, _) = self.responses.get(token)?;

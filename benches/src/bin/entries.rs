@@ -26,12 +26,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let numbers = std::env::args().skip(1).map(|number| number.parse()).collect::<Result<Vec<usize>, _>>()?;
     let number = |at: usize, default| numbers.get(at).copied().unwrap_or(default);
     let (count, flows, length) = (number(0, 100_000), number(1, 100), number(2, 1_200));
-    let (clock, keys) = (Clock::manual(SystemTime::now()), HashKeys::random().map_err(|_| "no random numbers")?);
+    let (clock, keys) =
+        (Clock::manual(SystemTime::now()), HashKeys::random().map_err(|_| "no random numbers")?);
     let tokens = (0..count.div_ceil(flows))
         .map(|number| token(number, &keys, &clock))
         .collect::<Result<Vec<_>, _>>()?;
     let resources = (0..flows).map(resource).collect::<Result<Vec<_>, _>>()?;
-    let store = Store::new(&Config { max_bytes: 64 << 30, ..Config::default() }, Duration::from_hours(2), |_| {});
+    let store =
+        Store::new(&Config { max_bytes: 64 << 30, ..Config::default() }, Duration::from_hours(2), |_| {});
     let scrubber = Scrubber::new(&scrub::Config::default(), length + 100);
     let raw = body(length);
     let mut outcome = Ok(());
@@ -43,7 +45,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     outcome?;
     let each = counted.bytes_current as f64 / count as f64;
     println!("{stored} entries with bodies of {length} bytes, {flows} of each token");
-    println!("beside its body an entry takes {:.0} bytes in {:.1} allocations", each - length as f64, counted.count_current as f64 / count as f64);
+    println!(
+        "beside its body an entry takes {:.0} bytes in {:.1} allocations",
+        each - length as f64,
+        counted.count_current as f64 / count as f64
+    );
     println!("the store accounts for {} bytes of each", store.size().bytes / stored.max(1) - length as u64);
     Ok(())
 }
@@ -72,7 +78,8 @@ fn fill(
 
 fn token(number: usize, keys: &HashKeys, clock: &Clock) -> Result<(TokenHash, Claims), Box<dyn Error>> {
     let exp = clock.now().unix_seconds() + 3_600;
-    let claims = format!(r#"{{"tid":"contoso","oid":"user-{number}","appid":"portal","scp":"a b","exp":{exp}}}"#);
+    let claims =
+        format!(r#"{{"tid":"contoso","oid":"user-{number}","appid":"portal","scp":"a b","exp":{exp}}}"#);
     let line = format!("Bearer e30.{}.c2lnbmF0dXJl", URL_SAFE_NO_PAD.encode(claims));
     let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::try_from(line)?)]);
     let identity = Identity::from_headers(&headers, keys).map_err(|_| "no token")?;

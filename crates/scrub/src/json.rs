@@ -134,6 +134,11 @@ impl<'a> JsonReader<'a> {
         Ok(Cow::Borrowed(&raw[1..raw.len() - 1]))
     }
 
+    /// Returns false if a string without its quotes and escapes does not begin with the byte `first`.
+    pub(super) fn may_begin_with(&self, literal: &StringLiteral, first: u8) -> bool {
+        literal.escaped || self.text.as_bytes().get(literal.piece.start + 1) == Some(&first)
+    }
+
     /// Consumes a value of any kind and returns its span. Does not recurse, but checks the depth.
     pub(super) fn skip_value(&mut self) -> Result<SourceSpan, ScrubFailure> {
         if self.peek()? == b'"' {

@@ -17,10 +17,7 @@ pub(super) struct TrustedLinks {
 impl Default for TrustedLinks {
     /// Returns Graph's own hosts in all of its clouds.
     fn default() -> Self {
-        Self {
-            origins: GRAPH_ORIGINS.map(str::to_owned).to_vec(),
-            flow_set: memmem::Finder::new(FLOW_SET),
-        }
+        Self { origins: GRAPH_ORIGINS.map(str::to_owned).to_vec(), flow_set: memmem::Finder::new(FLOW_SET) }
     }
 }
 

@@ -58,7 +58,7 @@ fn object(reader: &mut JsonReader<'_>, found: &mut Vec<(usize, TypeKind)>) -> Re
     while reader.next_element(first, b'}')?.is_some() {
         let name = reader.read_string()?;
         reader.expect_byte(b':')?;
-        if is_declaration(&reader.unescape(&name)?) {
+        if reader.may_begin_with(&name, b'@') && is_declaration(&reader.unescape(&name)?) {
             let kind = declaration(reader, found)?;
             declared = match (declared, kind) {
                 (None, kind) => kind,
