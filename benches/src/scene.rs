@@ -96,7 +96,9 @@ impl Scene {
             }
             let host = address.to_string();
             let requests: Vec<_> = (0..KEYS)
-                .map(|number| request(&host, &format!("flow-{:06}", number / TOKENS), &tokens[number % TOKENS]))
+                .map(|number| {
+                    request(&host, &format!("flow-{:06}", number / TOKENS), &tokens[number % TOKENS])
+                })
                 .collect();
             let (mut talk, mut answer) = (Talk::with(address).await?, 0);
             for _ in 0..if is_ours { 4 } else { 1 } {
@@ -143,7 +145,9 @@ impl Scene {
                 match target {
                     Target::Same(request) => talk.ask_again(request, *answer).await?,
                     Target::Many { requests, state } => {
-                        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                        *state = state
+                            .wrapping_mul(6_364_136_223_846_793_005)
+                            .wrapping_add(1_442_695_040_888_963_407);
                         let chosen = (*state >> 33) as usize % requests.len();
                         talk.ask_again(&requests[chosen], *answer).await?;
                     }
@@ -162,7 +166,9 @@ impl Scene {
     pub fn summary(&self) -> String {
         match &self.target {
             Target::Same(request) => format!("{} bytes asked, {} bytes answered", request.len(), self.answer),
-            Target::Many { requests, .. } => format!("{} entries, {} bytes answered", requests.len(), self.answer),
+            Target::Many { requests, .. } => {
+                format!("{} entries, {} bytes answered", requests.len(), self.answer)
+            }
             Target::New { next, .. } => format!("{next} misses, {} bytes answered", self.answer),
         }
     }

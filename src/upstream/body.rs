@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Buf;
@@ -41,12 +42,13 @@ impl RawBody {
         workers.run(share, length, move || self.scrub_now(&scrubber, compress)).await
     }
 
-    /// Does the same to a small body without a future, which would be copied. Returns a large body.
-    ///
-    /// # Errors
-    /// The body, if it is large.
-    pub fn scrub_small(self, scrubber: &Scrubber, compress: bool) -> Result<ScrubResult, Self> {
-        if self.bytes.len() <= INLINE_BODY_BYTES { Ok(self.scrub_now(scrubber, compress)) } else { Err(self) }
+    /// Does the same to a small body without a future, which would be copied. Continues with a large body.
+    pub fn scrub_small(self, scrubber: &Scrubber, compress: bool) -> ControlFlow<ScrubResult, Self> {
+        if self.bytes.len() <= INLINE_BODY_BYTES {
+            ControlFlow::Break(self.scrub_now(scrubber, compress))
+        } else {
+            ControlFlow::Continue(self)
+        }
     }
 
     fn scrub_now(self, scrubber: &Scrubber, compress: bool) -> ScrubResult {

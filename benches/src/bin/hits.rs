@@ -15,8 +15,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (what, count) = (arguments.next().unwrap_or_default(), arguments.next().unwrap_or_default());
-    let count =
-        count.parse().map_err(|_| "usage: hits ours|bare|miss|miss-gzip|miss-unknown|through|keys|many COUNT")?;
+    let count = count
+        .parse()
+        .map_err(|_| "usage: hits ours|bare|miss|miss-gzip|miss-unknown|through|keys|many COUNT")?;
     let mut scene = Scene::set(&what)?;
     scene.ask(count)?;
     println!("{}", scene.summary());

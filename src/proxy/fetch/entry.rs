@@ -1,5 +1,6 @@
 //! Successful responses of Graph: from a scrubbed body to a stored entry.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use http::{HeaderMap, header};
@@ -49,8 +50,8 @@ impl Fetcher {
         };
         let storability = self.storability(request, &response.headers, received_at);
         let scrubbed = match body.scrub_small(&self.scrubber, storability.prefers_gzip) {
-            Ok(scrubbed) => self.record_scrub(scrubbed),
-            Err(large) => self.scrub(large, storability.prefers_gzip).await,
+            ControlFlow::Break(scrubbed) => self.record_scrub(scrubbed),
+            ControlFlow::Continue(large) => self.scrub(large, storability.prefers_gzip).await,
         };
         let (scrubbed, gzip) = match scrubbed {
             Ok(scrubbed) => scrubbed,
