@@ -4,23 +4,24 @@
 #   docker run --rm --read-only --cap-drop ALL --security-opt no-new-privileges -p 8080:8080 connector-cache
 #   docker run --rm -p 8080:8080 -p 9090:9090 connector-cache demo
 
-FROM rust:1.95-slim-bookworm AS build
+# The compiler runs on the architecture of the building machine and compiles for that of the image, so that
+# `docker buildx build --platform linux/amd64,linux/arm64` needs no emulation. Its other steps only copy files.
+FROM --platform=$BUILDPLATFORM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 # What may come in is listed in .dockerignore.
 COPY . .
 # Counted by the metric build_info.
 ARG REVISION=unknown
-# Static glibc resolves names by its own files and DNS; nothing is loaded at run time.
-ENV RUSTFLAGS="-C target-feature=+crt-static" \
-    CONNECTOR_CACHE_REVISION=${REVISION}
+# Set by the builder: amd64 or arm64.
+ARG TARGETARCH
+ARG PROFILE=dist
+ENV CONNECTOR_CACHE_REVISION=${REVISION}
 # Crates and what was built of them outlive the layer: a change of the source builds the source only. It is always
 # built: to cargo a file that went back to an older version looks like one that was built already.
 RUN --mount=type=cache,id=connector-cache-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=connector-cache-target,target=/src/target \
     touch src/*.rs crates/*/src/*.rs \
- && cargo build --profile dist --locked --bin connector-cache \
-        --target x86_64-unknown-linux-gnu \
- && install -D -m 0555 target/x86_64-unknown-linux-gnu/dist/connector-cache /image/connector-cache
+ && tools/image/compile.sh "${TARGETARCH:-$(dpkg --print-architecture)}" "$PROFILE" /image/connector-cache
 # Files before DNS, so that localhost and the cluster's own names in /etc/hosts need nobody's answer.
 RUN install -D -m 0444 /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ca-certificates.crt \
  && echo 'hosts: files dns' > /image/etc/nsswitch.conf \
@@ -43,6 +44,7 @@ ENV CONNECTOR_CACHE__LISTEN__ADDRESS=0.0.0.0:8080 \
     RUST_BACKTRACE=0
 EXPOSE 8080 9090
 USER 65532:65532
-# No HEALTHCHECK: there is no shell to run one in, and /livez and /readyz on 9090 tell more.
+# Docker and podman run it; Kubernetes has its own probes on 9090.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=5s CMD ["/connector-cache", "healthcheck"]
 ENTRYPOINT ["/connector-cache"]
 CMD ["serve"]

@@ -4,8 +4,9 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help quick test setup clients fmt lint doc unit it test-clients test-chart test-net test-valkey image fuzz supply soak \
-	model mutants docs flood bench bench-check bench-flame bench-parts bench-steps bench-entries simulation picture demo run
+.PHONY: help quick test setup clients fmt lint doc unit it test-clients test-console test-chart test-compose test-systemd \
+	test-openapi test-net test-valkey image sbom fuzz supply soak model mutants docs flood bench bench-check bench-flame \
+	bench-parts bench-shared bench-steps bench-entries simulation picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -19,7 +20,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The tests come last: whoever reads the end of the output reads their count.
-test: setup clients fmt lint doc test-chart bench-check test-valkey ## the whole check: format, lints, examples, the chart, what a hit costs, every test
+test: setup clients fmt lint doc test-chart test-compose test-systemd test-openapi bench-check test-valkey ## the whole check: format, lints, examples, the chart, what a hit costs, every test
 	$(call say,tests: all of them)
 	@cargo $(tests) --locked --features test-clients
 
@@ -36,8 +37,9 @@ setup: ## say what is missing, and install it where that is possible
 	@tools/setup.sh
 
 clients:
-	$(call say,Graph's own clients for the tests)
+	$(call say,Graph's own clients and the browser for the tests)
 	@tests/sdk_clients/prepare
+	@tests/console/prepare
 
 fmt: ## check the format (`cargo fmt --all` repairs it)
 	$(call say,format)
@@ -74,9 +76,26 @@ it: ## the tests of the whole, in tests/
 test-clients: setup clients ## Graph's SDKs for Python and JavaScript, curl and the .NET shape, before the proxy
 	@cargo $(tests) --locked --features test-clients --test sdk_clients
 
+test-console: setup clients ## the console in Chromium, and its figures; pictures in target/console-pictures
+	@cargo test --quiet --locked --features test-clients --test console -- --nocapture
+
 test-chart: setup ## the Helm chart, alerts and dashboard: Helm 3 and 4, promtool, a real Prometheus; a pod where there is an image
 	$(call say,chart and alerts and dashboard (a first run fetches its tools))
 	@tools/chart/test.sh
+
+test-compose: setup ## compose.yaml: the schema of the specification, podman-compose, and its commands without containers
+	$(call say,compose file (a first run fetches its tools))
+	@tools/compose/test.sh
+
+test-systemd: ## the systemd unit: systemd-analyze, and the system calls of the proxy (Debian: the package systemd)
+	$(call say,systemd unit)
+	@tools/systemd/test.sh
+
+test-openapi: setup ## docs/openapi against the running demo, by schemathesis
+	$(call say,OpenAPI documents)
+	@cargo build --quiet --locked
+	@tools/openapi/check.sh >target/openapi.log 2>&1 || { cat target/openapi.log; exit 1; }
+	@grep -h '^skipped:' target/openapi.log || true
 
 test-valkey: setup ## replicas that share a store, with Valkey; `make test` runs the same tests with Redis, too
 	$(call say,tests: replicas that share a Valkey)
@@ -121,6 +140,10 @@ simulation: ## calls of a fleet to Graph, by replicas, tokens, flows and setting
 	@cargo test --quiet --locked -p connector-cache-benches --features simulation --lib simulation
 	@cargo run --quiet --release --locked -p connector-cache-benches --features simulation --bin simulation
 
+bench-shared: setup ## times of the shared tier: purges, reads of the store, a store that fails under load, ten replicas beside one
+	@SHARED_FIGURES=1 cargo test --quiet --release --locked --test shared figures -- --nocapture --test-threads 1
+	@PURGE_RACES=$${PURGE_RACES:-10000} cargo test --quiet --release --locked --test shared no_replica_gives_an_old_answer_after_a_confirmed_purge -- --exact --nocapture purge::no_replica_gives_an_old_answer_after_a_confirmed_purge
+
 test-net: ## faults of a real network, in namespaces of its own (root; iproute2, iptables)
 	@tools/netns.sh
 
@@ -132,6 +155,10 @@ soak: ## mixed load while Graph and the network fail and heal, for SOAK_SECONDS 
 
 model: ## a million requests of the model, in a release build (MODEL_REQUESTS; MODEL_SEED replays a failure)
 	@MODEL_REQUESTS=$${MODEL_REQUESTS:-1000000} cargo test --release --locked --test model -- --nocapture no_caller the_same_holds
+
+sbom: ## the software bill of materials of the binary, in target/sbom (CycloneDX JSON)
+	$(call say,software bill of materials (a first run installs cargo-cyclonedx))
+	@tools/sbom.sh
 
 supply: ## licences, crates and sources in the tree, by cargo-deny
 	@tools/supply.sh

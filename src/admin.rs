@@ -1,9 +1,10 @@
-//! The admin port: metrics, probes, an overview of the cache, purges.
+//! The admin port: metrics, probes, an overview of the cache, purges, the console.
 //!
 //! The admin port has a listener of its own, so that it responds while the data port is full. It knows neither the store
 //! nor the state of a request: its responses come from counters, from [`Readiness`] and from a [`CacheAdmin`].
 
 mod auth;
+pub mod console;
 pub mod overview;
 mod purge_query;
 pub mod readiness;
@@ -14,7 +15,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::request::Parts;
 use http::{Method, StatusCode, header};
@@ -28,6 +29,9 @@ use crate::shared::{PurgeConfirmation, SharedPurge};
 use crate::support::watched_files::ReloadResult;
 use crate::support::watched_files::{ReloadTrigger, Reloadable};
 use auth::AdminAuth;
+use console::Console;
+use console::history::Sample;
+use console::settings::ShownSettings;
 use scrape::{ScrapeCoalescer, ScrapeError};
 
 pub use auth::Error;
@@ -86,6 +90,31 @@ pub trait CacheAdmin: Send + Sync + 'static {
     /// Drops the entries that `query` selects. Returns their number. May take long.
     fn purge(&self, query: &PurgeQuery) -> u64;
 
+    /// Returns the number of entries that [`Self::purge`] would drop. May take long.
+    fn count(&self, _query: &PurgeQuery) -> u64 {
+        0
+    }
+
+    /// Returns the totals of the counters, and the size of the cache. Called once a second; must not block.
+    fn sample(&self) -> Sample {
+        Sample::default()
+    }
+
+    /// Returns the labels of `Totals::graph_statuses`.
+    fn graph_statuses(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// Returns the settings in force.
+    fn settings(&self) -> ShownSettings {
+        ShownSettings::default()
+    }
+
+    /// Returns the time of day.
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
     /// Updates the gauges of the store. Must not block.
     fn refresh_gauges(&self);
 }
@@ -97,6 +126,7 @@ pub struct Admin<C> {
     metrics: Arc<Metrics>,
     readiness: Readiness,
     scrapes: ScrapeCoalescer,
+    console: Console<C>,
 }
 
 impl<C: CacheAdmin> Admin<C> {
@@ -108,7 +138,14 @@ impl<C: CacheAdmin> Admin<C> {
         readiness: Readiness,
     ) -> Result<Self, Error> {
         let auth = AdminAuth::new(config)?;
-        Ok(Self { auth, cache, metrics, readiness, scrapes: ScrapeCoalescer::default() })
+        let has_token = config.token_file.is_some();
+        let console = Console::new(Arc::clone(&cache), Arc::clone(&metrics), readiness.clone(), has_token);
+        Ok(Self { auth, cache, metrics, readiness, scrapes: ScrapeCoalescer::default(), console })
+    }
+
+    /// Samples the counters for the console once a second. Never returns.
+    pub async fn run_console(&self) {
+        self.console.run().await;
     }
 
     async fn route(&self, request: &Parts, peer: SocketAddr) -> Response {
@@ -117,6 +154,9 @@ impl<C: CacheAdmin> Admin<C> {
             ("/metrics", &Method::GET) => self.metrics(ExpositionFormat::negotiate(&accept(request))).await,
             ("/livez", &Method::GET) => response::text(StatusCode::OK, "alive\n"),
             ("/readyz", &Method::GET) => self.ready(),
+            ("/cache", &Method::GET) if request.uri.query().is_some_and(|query| !query.is_empty()) => {
+                self.look(request, peer).await
+            }
             ("/cache", &Method::GET) => match self.auth.authorize_overview(request) {
                 Ok(()) => response::json(StatusCode::OK, &self.cache.overview()),
                 Err(denied) => denied.into_response(),
@@ -125,9 +165,23 @@ impl<C: CacheAdmin> Admin<C> {
                 Ok(()) => self.purge(request.uri.query().unwrap_or_default()).await,
                 Err(denied) => denied.into_response(),
             },
-            ("/", &Method::GET) => response::text(StatusCode::OK, INDEX),
+            ("/console/data", &Method::GET) => match self.auth.authorize_overview(request) {
+                Ok(()) => self.console.data(),
+                Err(denied) => denied.into_response(),
+            },
+            ("/console/stream", &Method::GET) => match self.auth.authorize_overview(request) {
+                Ok(()) => self.console.stream(),
+                Err(denied) => denied.into_response(),
+            },
+            ("/", &Method::GET) if !accept(request).contains("text/html") => {
+                response::text(StatusCode::OK, INDEX)
+            }
+            (_, &Method::GET) if let Some(page) = Console::<C>::page(request) => page,
             ("/cache", _) => response::method_not_allowed("GET, HEAD, DELETE"),
-            ("/" | "/metrics" | "/livez" | "/readyz", _) => response::method_not_allowed("GET, HEAD"),
+            ("/metrics" | "/livez" | "/readyz" | "/console/data" | "/console/stream", _) => {
+                response::method_not_allowed("GET, HEAD")
+            }
+            (path, _) if Console::<C>::is_page(path) => response::method_not_allowed("GET, HEAD"),
             _ => response::error(StatusCode::NOT_FOUND, "no such path; GET / lists the paths"),
         }
     }
@@ -155,6 +209,23 @@ impl<C: CacheAdmin> Admin<C> {
         }
     }
 
+    /// Responds with the number of entries that a purge would drop. It says whether there are entries of a subject, so it needs
+    /// the same authorization as a purge.
+    async fn look(&self, request: &Parts, peer: SocketAddr) -> Response {
+        if let Err(denied) = self.auth.authorize_purge(request, peer) {
+            return denied.into_response();
+        }
+        let query = match PurgeQuery::parse(request.uri.query().unwrap_or_default()) {
+            Ok(query) => query,
+            Err(message) => return response::error(StatusCode::BAD_REQUEST, message),
+        };
+        let cache = Arc::clone(&self.cache);
+        match tokio::task::spawn_blocking(move || cache.count(&query)).await {
+            Ok(matching) => response::json(StatusCode::OK, &serde_json::json!({ "matching": matching })),
+            Err(_) => response::error(StatusCode::INTERNAL_SERVER_ERROR, "the entries cannot be counted"),
+        }
+    }
+
     async fn purge(&self, query: &str) -> Response {
         let query = match PurgeQuery::parse(query) {
             Ok(query) => query,
@@ -171,7 +242,9 @@ impl<C: CacheAdmin> Admin<C> {
         // A purge may visit every entry, and must not delay the probes.
         match tokio::task::spawn_blocking(move || cache.purge(&query)).await {
             Ok(purged) => match shared {
-                Some(shared) => response::json(StatusCode::OK, &confirmed(purged, &shared.confirm().await)),
+                Some(shared) => {
+                    response::json(StatusCode::OK, &confirmed(purged, &shared.confirm(purged).await))
+                }
                 None => response::json(StatusCode::OK, &serde_json::json!({ "purged": purged })),
             },
             Err(_) => {
@@ -211,12 +284,13 @@ impl<C: CacheAdmin> Service for Admin<C> {
 
 /// Returns the response to a purge on several replicas.
 fn confirmed(purged: u64, confirmation: &PurgeConfirmation) -> serde_json::Value {
-    let PurgeConfirmation { replicas, confirmed, unconfirmed } = confirmation;
+    let PurgeConfirmation { replicas, confirmed, unconfirmed, is_complete } = confirmation;
     serde_json::json!({
         "purged": purged,
         "replicas": replicas,
         "confirmed": confirmed,
         "unconfirmed": unconfirmed,
+        "complete": is_complete,
     })
 }
 
@@ -231,5 +305,7 @@ const INDEX: &str = "connector-cache\n\n\
     GET    /metrics   counters and gauges for Prometheus\n\
     GET    /livez     200 while the process runs\n\
     GET    /readyz    200 while the process accepts requests\n\
-    GET    /cache     counts, configuration, and throttled callers by tag\n\
+    GET    /          the console, in a browser\n\
+    GET    /cache     counts, configuration, and throttled callers by tag; with flow=, tenant= or subject= the number of \
+    entries that match\n\
     DELETE /cache     drops the entries that flow=, tenant= and subject= select; all without them\n";

@@ -6,6 +6,7 @@
 
 mod background;
 mod check;
+pub mod commands;
 mod connection_cap;
 #[cfg(feature = "demo")]
 pub mod demo;

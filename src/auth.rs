@@ -18,8 +18,8 @@ mod request_digest;
 mod token;
 
 pub use self::bypass::Bypass;
-pub use self::claims::Claims;
-pub use self::expiry::TokenExpiry;
+pub use self::claims::{ClaimPart, Claims, TokenContents};
+pub use self::expiry::{EXP_MARGIN, TokenExpiry};
 pub use self::hash::{ClaimHash, ClaimKind, Principal, TokenHash};
 pub use self::hash_keys::{HashKeys, NoRandomness};
 pub use self::identity::Identity;

@@ -14,6 +14,7 @@ use crate::upstream::unproven_limit;
 use crate::{admin, scrub, server, shared, upstream};
 
 mod change;
+mod json_schema;
 mod key;
 mod print;
 mod raw_config;
@@ -121,6 +122,27 @@ impl EffectiveConfig {
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         Sources::new(file.map(Path::to_owned), env).load()
+    }
+
+    /// Returns each setting as an object: its name, its value unless it may be a secret, its source.
+    pub fn settings(&self) -> Vec<serde_json::Value> {
+        self.settings.iter().map(Setting::to_json).collect()
+    }
+
+    /// Returns each setting in force as [`Self::settings`] does, with the value that waits for a restart, if there is one.
+    /// `started` is the configuration of the start, whose values of keys that are not live stay.
+    pub fn settings_in_force(&self, started: &Self) -> Vec<serde_json::Value> {
+        let of_start = |new: &Setting| started.settings.iter().find(|old| old.key.name == new.key.name);
+        let one = |new: &Setting| {
+            let is_live = LIVE.contains(&new.key.name);
+            let used = of_start(new).filter(|_| !is_live).unwrap_or(new);
+            let waits = used.value != new.value;
+            let pending = waits.then(|| new.shown().unwrap_or_else(|| "not set".to_owned()));
+            let mut setting = used.to_json();
+            setting["pending"] = pending.into();
+            setting
+        };
+        self.settings.iter().map(one).collect()
     }
 
     /// Reads and checks every key, and the variables of a forward proxy.

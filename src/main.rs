@@ -1,17 +1,19 @@
 //! Command line: parses the arguments, runs a command, and returns its exit code.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "demo")]
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use connector_cache::app;
+use connector_cache::app::commands::{self, CommandError};
 use connector_cache::app::descriptors;
 use connector_cache::app::reload::LiveSources;
-use connector_cache::config::{Config, ConfigError, EffectiveConfig, Sources};
+use connector_cache::config::{Config, ConfigError, Sources};
 use connector_cache::observability::{hardening, logging};
 use connector_cache::server::{RUNTIME_SHUTDOWN_TIMEOUT, Workers};
-use connector_cache::shared;
 
 /// Faster than the allocator of the C library, and returns memory to the system (`docs/performance.md`).
 #[global_allocator]
@@ -40,19 +42,27 @@ enum Command {
         /// Redis or Valkey that the replicas share, in the form of shared.url, for example `redis://127.0.0.1:6379`.
         #[arg(long, value_name = "URL")]
         shared: Option<String>,
+        /// Run the stand-in alone at this loopback address, for a `serve` of your own with `graph.base_url` = `http://ADDRESS`.
+        #[arg(long, value_name = "ADDRESS", value_parser = parse_stand_in, conflicts_with_all = ["replicas", "shared"])]
+        stand_in: Option<SocketAddr>,
     },
     /// Run the proxy.
     Serve(ConfigFile),
     /// Validate the configuration and the files that it names, and print it with the source of each value and warnings.
-    Check {
-        #[command(flatten)]
-        config: ConfigFile,
-        /// Fail with exit code 64 if there is a warning.
-        #[arg(long)]
-        strict: bool,
-        /// Connect to the servers of the configuration (shared.url), and print version, mode, TLS and missing rights.
-        #[arg(long)]
-        connect: bool,
+    Check(commands::check::CheckArgs),
+    /// Say how a request would be treated and why, without sending anything.
+    Explain(commands::explain::ExplainArgs),
+    /// Show the state of a running proxy: what needs attention, requests, Graph, reasons, memory. The worst is first.
+    Status(commands::status::StatusArgs),
+    /// Remove entries of a running proxy, and of all replicas that share its store. Counts the entries first, and asks.
+    Purge(commands::purge::PurgeArgs),
+    /// Ask a running proxy whether it is ready; for a container without a shell.
+    Healthcheck(commands::healthcheck::HealthcheckArgs),
+    /// Print the completions of a shell.
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions {
+        /// Shell.
+        shell: clap_complete::Shell,
     },
 }
 
@@ -85,8 +95,8 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> ExitCode {
     match command {
         #[cfg(feature = "demo")]
-        Command::Demo { replicas, shared } => {
-            let arguments = app::demo::Arguments { replicas, shared };
+        Command::Demo { replicas, shared, stand_in } => {
+            let arguments = app::demo::Arguments { replicas, shared, stand_in };
             match app::demo::config(&arguments, environment_variables()) {
                 Ok(config) => {
                     let logged = config.clone();
@@ -105,54 +115,37 @@ fn dispatch(command: Command) -> ExitCode {
                 Err(error) => refuse(&error),
             }
         }
-        Command::Check { config: ConfigFile { config: file }, strict, connect } => {
-            check(file.as_deref(), strict, connect)
+        Command::Check(args) => match commands::check::run(&args, environment_variables().collect(), cores())
+        {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => answer(Err(error)),
+        },
+        Command::Explain(args) => answer(commands::explain::run(&args, environment_variables().collect())),
+        Command::Status(args) => answer(commands::status::run(&args, environment_variables().collect())),
+        Command::Purge(args) => answer(commands::purge::run(&args, environment_variables().collect())),
+        Command::Healthcheck(args) => answer(commands::healthcheck::run(&args, environment_variables())),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "connector-cache", &mut script);
+            print(&script)
         }
     }
 }
 
-fn check(file: Option<&Path>, strict: bool, connect: bool) -> ExitCode {
-    let effective = match EffectiveConfig::load(file, environment_variables()) {
-        Ok(effective) => effective,
-        Err(error) => return refuse(&error),
-    };
-    if let Err(error) = write!(std::io::stdout(), "{effective}") {
-        return fail(EXIT_FAILURE, &format!("the configuration cannot be printed: {error}"));
+fn print(bytes: &[u8]) -> ExitCode {
+    match std::io::stdout().write_all(bytes) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(EXIT_FAILURE, &format!("standard output cannot be written: {error}")),
     }
-    let warnings = match app::check(&effective.config, cores()) {
-        Ok(warnings) => warnings,
-        Err(error) => return fail(error.exit_code(), &format!("a start would fail: {error}")),
-    };
-    for warning in &warnings {
-        let level = if warning.is_error() { "error" } else { "warning" };
-        let _ = writeln!(std::io::stderr(), "connector-cache: {level}: {warning}");
-    }
-    if warnings.iter().any(app::Warning::is_error) {
-        return ExitCode::from(EXIT_FAILURE);
-    }
-    if connect && let Err(code) = check_connections(&effective.config) {
-        return code;
-    }
-    if strict && !warnings.is_empty() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
 }
 
-/// Connects to the shared tier and prints the findings as a comment of the configuration.
-fn check_connections(config: &Config) -> Result<(), ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| fail(EXIT_FAILURE, &format!("the check cannot be started: {error}")))?;
-    let report = match runtime.block_on(shared::probe(&config.shared)) {
-        Ok(report) => report,
-        Err(error) => return Err(fail(EXIT_FAILURE, &error.to_string())),
-    };
-    let text = report.as_ref().map_or_else(|| "shared.url is not set".to_owned(), ToString::to_string);
-    let _ = writeln!(std::io::stdout(), "# {text}");
-    match report {
-        Some(report) if !report.is_usable() => Err(fail(
-            EXIT_FAILURE,
-            "shared.url: the shared tier cannot be used as configured; see the line above",
-        )),
-        _ => Ok(()),
+/// Returns the exit code of a command that answers yes or no.
+fn answer(result: Result<bool, CommandError>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_FAILURE),
+        Err(error @ CommandError::Usage(_)) => fail(EXIT_USAGE, &error.to_string()),
+        Err(error @ CommandError::Failure(_)) => fail(EXIT_FAILURE, &error.to_string()),
     }
 }
 
@@ -186,6 +179,13 @@ fn parse_replicas(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| format!("expected a number from 1 to {}", app::demo::MAX_REPLICAS))
 }
 
+/// Parses the address of the stand-in. A proxy reaches it without TLS, which is possible on loopback only.
+#[cfg(feature = "demo")]
+fn parse_stand_in(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback());
+    address.ok_or_else(|| "expected a loopback address with a port, for example 127.0.0.1:8100".to_owned())
+}
+
 /// Returns the number of processors, or the cgroup quota of a container.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -209,10 +209,13 @@ fn fail(code: u8, message: &str) -> ExitCode {
 
 /// Version and commit.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CONNECTOR_CACHE_REVISION"), ")");
+const COMPLETIONS_HELP: &str = "\
+Example: connector-cache completions bash > /etc/bash_completion.d/connector-cache";
 const AFTER_HELP: &str = "\
 Variables CONNECTOR_CACHE__<SECTION>__<KEY> override the file: CONNECTOR_CACHE__CACHE__TTL=1m.
 
-Exit codes: 0 clean stop, 1 failed start or a configuration that cannot work, 64 invalid usage or configuration.";
+Exit codes: 0 clean stop or the answer yes, 1 failed start, a configuration that cannot work or the answer no, 64 invalid usage or \
+configuration.";
 /// `EX_USAGE` of sysexits.h.
 const EXIT_USAGE: u8 = 64;
 const EXIT_FAILURE: u8 = 1;

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tokio_util::task::TaskTracker;
 
-use self::lookup::{Found, RequestRules};
+use self::lookup::{Found, RequestRules, reason_without_entry};
 use self::prepared::NextStep;
 pub use self::prepared::PreparedRequest;
 use crate::auth::{Claims, HashKeys, Identity, LogTag, RequestDigest, TokenHash};
@@ -219,7 +219,9 @@ impl Proxy {
         let (proof, found) = self.find(grants, claims, resource, selecting_request, rules);
         self.0.fetcher.metrics.local().proof_lookups.inc(proof);
         let demand = || RefreshDemand::from_request(headers, rules.client, grants.is_some());
+        let forwarded = &self.0.fetcher.metrics.forwarded;
         let Some(found) = found else {
+            forwarded.inc(reason_without_entry(proof));
             return Lookup::Continue(NextStep::Fetch(Forward::UriMiss, demand(), None));
         };
         let was_forwarded = matches!(found.assessment.decision, Decision::Forward(_));
@@ -244,6 +246,7 @@ impl Proxy {
                     RefreshDemand::None => HitReason::IfError,
                     _ if !self.0.refresh_limiter.allow(token, rules.now) => HitReason::RefreshLimit,
                     _ => {
+                        forwarded.inc(found.forward_reason(Forward::Stale, rules));
                         let demand = RefreshDemand::Permitted;
                         return Lookup::Continue(NextStep::Fetch(Forward::Stale, demand, Some(found.entry)));
                     }
@@ -251,6 +254,7 @@ impl Proxy {
                 Lookup::Ready(response.stale(&found.entry, &found.assessment, Some(reason)))
             }
             Decision::Forward(forward) => {
+                forwarded.inc(found.forward_reason(forward, rules));
                 let demand = if was_forwarded { demand() } else { RefreshDemand::Permitted };
                 Lookup::Continue(NextStep::Fetch(forward, demand, Some(found.entry)))
             }

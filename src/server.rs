@@ -16,6 +16,7 @@ mod peer;
 mod per_address;
 mod rejection;
 mod settings;
+mod streamed_body;
 pub mod tls;
 mod workers;
 
@@ -37,6 +38,7 @@ pub use listener::{Server, bind};
 pub use peer::Peer;
 pub use rejection::ConnRejection;
 pub use settings::{ServerSettings, SettingsSnapshot};
+pub use streamed_body::StreamedBody;
 pub use workers::{RUNTIME_SHUTDOWN_TIMEOUT, WorkerThreads, Workers};
 
 /// Responds to the requests of a listener.

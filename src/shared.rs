@@ -45,6 +45,7 @@ mod fill;
 mod generated_secret;
 mod handler;
 mod index;
+mod last_purge;
 mod lease;
 mod log;
 mod metrics;

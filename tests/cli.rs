@@ -165,3 +165,40 @@ fn help_and_version_are_no_errors() {
         assert!(out(&help).contains(word), "{word}: {}", out(&help));
     }
 }
+
+#[test]
+fn completions_are_printed_for_each_shell() {
+    for (shell, part) in [
+        ("bash", "complete -F _connector__cache"),
+        ("zsh", "#compdef connector-cache"),
+        ("fish", "complete -c connector-cache"),
+        ("powershell", "Register-ArgumentCompleter"),
+        ("elvish", "edit:completion:arg-completer[connector-cache]"),
+    ] {
+        let output = run(&["completions", shell], &[]);
+        assert_eq!((output.status.code(), err(&output)), (Some(0), ""), "{shell}");
+        for word in [part, "healthcheck", "token-file"] {
+            assert!(out(&output).contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(run(&["completions", "cmd"], &[]).status.code(), Some(64));
+}
+
+#[test]
+fn the_schema_of_the_configuration_is_json_with_every_section() {
+    let output = run(&["check", "--schema"], &[("CONNECTOR_CACHE__CACHE__TTL", "no duration")]);
+    assert_eq!((output.status.code(), err(&output)), (Some(0), ""));
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let ttl = &schema["properties"]["cache"]["properties"]["ttl"];
+    assert_eq!((&ttl["default"], &schema["additionalProperties"]), (&"5m".into(), &false.into()));
+    assert_eq!(run(&["check", "--schema", "--strict"], &[]).status.code(), Some(64));
+}
+
+#[test]
+fn the_help_of_each_command_for_operators_has_an_example() {
+    for command in ["check", "completions", "explain", "healthcheck", "purge", "status"] {
+        let help = run(&[command, "--help"], &[]);
+        assert_eq!(help.status.code(), Some(0));
+        assert!(out(&help).contains("Example"), "{command}: {}", out(&help));
+    }
+}

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use common::client::{self, Response};
 use common::redis::{Store, free_port};
+use common::serve::Serve;
 use common::within;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -274,6 +275,37 @@ async fn one_replica_prints_the_introduction_of_one_proxy() {
     assert_eq!((status.code(), err), (Some(0), Vec::new()));
 }
 
+#[tokio::test]
+async fn the_stand_in_alone_serves_a_proxy_in_a_process_of_its_own() {
+    let graph = format!("127.0.0.1:{}", free_port());
+    let demo = Demo::start(&["--stand-in", &graph]).await;
+    let url = format!("http://{graph}");
+    assert!(demo.introduction.contains(&format!("stand-in  {url}, responds in 120 ms")));
+    let command = format!("CONNECTOR_CACHE__GRAPH__BASE_URL={url} connector-cache serve");
+    assert!(demo.introduction.contains(&command), "{:?}", demo.introduction);
+
+    let proxy = Serve::start(&[("CONNECTOR_CACHE__GRAPH__BASE_URL", &url)]).await;
+    let printed = demo.introduction.iter().find(|line| line.starts_with("curl -si -H 'Auth")).unwrap();
+    let [_, header, _, target, _] = printed.split('\'').collect::<Vec<_>>()[..] else { panic!("{printed}") };
+    let token = header.rsplit(' ').next().unwrap();
+    let path = target.split_once("/beta").map(|(_, path)| format!("/beta{path}")).unwrap();
+    assert!(cache_status(&proxy.get(&path, token).await).contains("fwd=uri-miss"));
+    assert!(cache_status(&proxy.get(&path, token).await).contains("hit"));
+    let (status, err) = demo.stop().await;
+    assert_eq!((status.code(), err), (Some(0), Vec::new()));
+}
+
+#[test]
+fn a_port_in_use_ends_the_stand_in_with_1_and_its_name() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_connector-cache"));
+    let output = command.args(["demo", "--stand-in", &address]).env_clear().output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.starts_with(&format!("connector-cache: --stand-in = {address}: ")), "{err}");
+}
+
 #[test]
 fn bad_arguments_end_with_64_and_say_what_is_accepted() {
     let run = |arguments: &[&str]| {
@@ -286,6 +318,13 @@ fn bad_arguments_end_with_64_and_say_what_is_accepted() {
         assert_eq!(code, Some(64), "{number}: {err}");
         assert!(err.contains("--replicas <NUMBER>") && err.contains("from 1 to 10"), "{number}: {err}");
     }
+    for address in ["", "x", "127.0.0.1", "10.0.0.1:8100", "0.0.0.0:8100", "127.0.0.1:99999"] {
+        let (code, err) = run(&[&format!("--stand-in={address}")]);
+        assert_eq!(code, Some(64), "{address}: {err}");
+        assert!(err.contains("expected a loopback address with a port"), "{address}: {err}");
+    }
+    let (code, err) = run(&["--stand-in", "127.0.0.1:0", "--replicas", "3"]);
+    assert_eq!(code, Some(64), "{err}");
     for url in [
         "",
         "x",

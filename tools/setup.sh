@@ -49,6 +49,12 @@ if ! has valgrind; then
     add valgrind && has valgrind || echo "valgrind is not here and could not be installed; what a hit costs is not checked"
 fi
 
+# What rates the systemd unit and lists the system calls of the proxy. Without them these tests say so and pass.
+for need in systemd-analyze:systemd strace:strace; do
+    has "${need%%:*}" || { add "${need##*:}" && has "${need%%:*}"; } ||
+        echo "${need%%:*} is not here and could not be installed; the systemd unit is checked in part"
+done
+
 # What Graph's own clients run on, and the chart's tests.
 has curl || { add curl && has curl; } || miss "curl. Debian: sudo apt-get install curl"
 venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
@@ -56,6 +62,10 @@ venv || { add python3 python3-venv && venv; } ||
     miss "python3 with venv. Debian: sudo apt-get install python3 python3-venv"
 node() { command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1; }
 node || { add nodejs npm && node; } || miss "node 18 or newer, with npm. Debian: sudo apt-get install nodejs npm"
+
+# The browser of the console's tests. Without it they say so and pass.
+has chromium || { add chromium && has chromium; } ||
+    echo "chromium is not here and could not be installed; the console is not tried in a browser"
 
 # promtool reads our metrics and rules, and prometheus asks what the dashboard asks. Both are taken out of their
 # package and put under target/: the package itself would start a server, on the port of our admin address.

@@ -9,6 +9,7 @@ pub mod bare;
 pub mod scene;
 #[cfg(feature = "simulation")]
 pub mod simulation;
+pub mod store;
 pub mod talk;
 pub mod through;
 

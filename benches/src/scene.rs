@@ -6,15 +6,17 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use connector_cache::app::{App, Listeners};
-use connector_cache::config::Config;
+use connector_cache::config::{Config, parse_store_url};
 use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, SIGN_UP};
 use connector_cache::observability::logging::AccessLog;
+use connector_cache::shared::GeneratedSecret;
 use connector_cache::support::clock::Clock;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::store::Store;
 use crate::talk::Talk;
 use crate::{bare, body, configuration, connectors, graph_fields, request, request_with, through};
 
@@ -22,6 +24,7 @@ use crate::{bare, body, configuration, connectors, graph_fields, request, reques
 pub struct Scene {
     runtime: Runtime,
     _sandbox: FakeGraph,
+    _store: Option<Store>,
     talk: Talk,
     target: Target,
     answer: usize,
@@ -38,7 +41,7 @@ enum Target {
 }
 
 impl Scene {
-    /// Sets up `ours` or `bare`, and asks until the answer is a hit; or misses, where no two requests are the same: `miss`,
+    /// Sets up `ours`, `bare` or `shared`, the proxy with a shared tier, and asks until the answer is a hit; or misses, where no two requests are the same: `miss`,
     /// `miss-gzip` of a client that accepts gzip, `miss-unknown` with a body of which the scrubber knows nothing, and
     /// `through`, the minimum of a miss; or hits of many entries at random: `keys`, and `many`, their fair limit.
     pub fn set(what: &str) -> Result<Self, Box<dyn Error>> {
@@ -52,14 +55,15 @@ impl Scene {
             _ => {}
         }
         let runtime = Builder::new_current_thread().enable_all().build()?;
+        let store = if what == "shared" { Some(Store::start()?) } else { None };
         let (sandbox, talk, request, answer) = runtime.block_on(async {
             let sandbox = FakeGraph::start(Options::default())?;
             let token = sandbox.token().tenant(CONTOSO).user("ada").mint();
             let address = match what {
-                "ours" => ours(&sandbox.url()).await?,
+                "ours" | "shared" => ours(&sandbox.url(), store.as_ref()).await?,
                 "bare" => constant().await?,
                 _ => {
-                    return Err("there are `ours`, `bare`, `miss`, `miss-gzip`, `miss-unknown`, `through`, \
+                    return Err("there are `ours`, `bare`, `shared`, `miss`, `miss-gzip`, `miss-unknown`, `through`, \
                                 `keys` and `many`"
                         .into());
                 }
@@ -71,12 +75,12 @@ impl Scene {
             talk.ask(&request).await?;
             talk.ask(&request).await?;
             let answer = talk.ask(&request).await?.to_owned();
-            if what == "ours" && !answer.contains("connector-cache; hit") {
+            if what != "bare" && !answer.contains("connector-cache; hit") {
                 return Err(format!("this is no hit: {answer}").into());
             }
             Ok::<_, Box<dyn Error>>((sandbox, talk, request, answer.len()))
         })?;
-        Ok(Self { runtime, _sandbox: sandbox, talk, target: Target::Same(request), answer })
+        Ok(Self { runtime, _sandbox: sandbox, _store: store, talk, target: Target::Same(request), answer })
     }
 
     /// Many entries that were asked for three times, so that each is in the thread cache; or bare hyper with as many bodies.
@@ -90,7 +94,7 @@ impl Scene {
             let mut address = listener.local_addr()?;
             if is_ours {
                 tokio::spawn(bare::serve_constant(listener, (graph_fields(), body(BODY)), false));
-                address = ours(&format!("http://{address}")).await?;
+                address = ours(&format!("http://{address}"), None).await?;
             } else {
                 tokio::spawn(bare::serve_many(listener, BODY, KEYS));
             }
@@ -108,7 +112,14 @@ impl Scene {
             }
             Ok::<_, Box<dyn Error>>((sandbox, talk, requests, answer))
         })?;
-        Ok(Self { runtime, _sandbox: sandbox, talk, target: Target::Many { requests, state: 1 }, answer })
+        Ok(Self {
+            runtime,
+            _sandbox: sandbox,
+            _store: None,
+            talk,
+            target: Target::Many { requests, state: 1 },
+            answer,
+        })
     }
 
     /// A proxy without entries, or the minimum, in front of a constant response. Each of its tokens asks for some flows, so
@@ -123,7 +134,7 @@ impl Scene {
             let graph = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
             let url = format!("http://{}", graph.local_addr()?);
             tokio::spawn(bare::serve_constant(graph, (graph_fields(), body), false));
-            let address = if is_ours { ours(&url).await? } else { minimum(&url).await? };
+            let address = if is_ours { ours(&url, None).await? } else { minimum(&url).await? };
             let (mut talk, host) = (Talk::with(address).await?, address.to_string());
             // Flow ids of one length have responses of one length.
             let answer = talk.ask_bytes(&request_with(&host, "flow-000000", &tokens[0], fields)).await?;
@@ -134,7 +145,7 @@ impl Scene {
             Ok::<_, Box<dyn Error>>((sandbox, tokens, talk, host, length))
         })?;
         let target = Target::New { host, fields, tokens, next: 0 };
-        Ok(Self { runtime, _sandbox: sandbox, talk, target, answer })
+        Ok(Self { runtime, _sandbox: sandbox, _store: None, talk, target, answer })
     }
 
     /// Asks so many times more.
@@ -188,15 +199,22 @@ async fn minimum(graph: &str) -> Result<SocketAddr, Box<dyn Error>> {
     Ok(address)
 }
 
-async fn ours(graph: &str) -> Result<SocketAddr, Box<dyn Error>> {
+async fn ours(graph: &str, store: Option<&Store>) -> Result<SocketAddr, Box<dyn Error>> {
     let mut config = Config::default();
     config.upstream.base_url = Url::parse(graph)?;
     config.logging.access = AccessLog::Off;
+    if let Some(store) = store {
+        config.shared.endpoint = Some(parse_store_url("the store", &store.url())?);
+        config.shared.generated_secret = Some(GeneratedSecret::random()?);
+    }
     let any = (Ipv4Addr::LOCALHOST, 0);
     let listeners = Listeners { data: TcpListener::bind(any).await?, admin: TcpListener::bind(any).await? };
     let address = listeners.data.local_addr()?;
     let app = App::new(config, Clock::manual(SystemTime::now()))?;
     tokio::spawn(app.run(listeners, CancellationToken::new(), None, std::convert::identity));
+    if let Some(store) = store {
+        store.wait_for_a_replica().await?;
+    }
     Ok(address)
 }
 

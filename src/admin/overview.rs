@@ -1,8 +1,12 @@
 //! The cache for the admin port: counts, configuration, purges. No identities.
 
+use std::time::SystemTime;
+
 use serde_json::{Value, json};
 use url::Url;
 
+use crate::admin::console::history::Sample;
+use crate::admin::console::settings::ShownSettings;
 use crate::admin::{CacheAdmin, PurgeQuery};
 use crate::auth::ClaimKind;
 use crate::cache::purge;
@@ -22,6 +26,7 @@ pub struct Overview {
     base_url: String,
     max_bytes: u64,
     log: Option<logging::LogHandle>,
+    settings: ShownSettings,
 }
 
 impl Overview {
@@ -33,7 +38,30 @@ impl Overview {
         max_bytes: u64,
         log: Option<logging::LogHandle>,
     ) -> Self {
-        Self { proxy, runtime, base_url: base_url.as_str().to_owned(), max_bytes, log }
+        Self {
+            proxy,
+            runtime,
+            base_url: base_url.as_str().to_owned(),
+            max_bytes,
+            log,
+            settings: ShownSettings::default(),
+        }
+    }
+
+    /// Sets the settings in force, for the console.
+    #[must_use]
+    pub fn with_settings(self, settings: ShownSettings) -> Self {
+        Self { settings, ..self }
+    }
+
+    fn selector(&self, query: &PurgeQuery) -> purge::PurgeSelector {
+        let keys = &self.proxy.inner().hash_keys;
+        let label = |kind, name: &Option<String>| name.as_deref().map(|name| keys.claim_hash(kind, name));
+        purge::PurgeSelector {
+            flow: query.flow.clone(),
+            tenant: label(ClaimKind::Tenant, &query.tenant),
+            subject: label(ClaimKind::Subject, &query.subject),
+        }
     }
 
     /// Returns the settings of the cache that are in effect.
@@ -87,18 +115,51 @@ impl CacheAdmin for Overview {
         self.proxy.inner().fetcher.shared.begin_purge(PurgeNames { flow, tenant, subject })
     }
 
+    fn count(&self, query: &PurgeQuery) -> u64 {
+        self.proxy.inner().fetcher.store.count(&self.selector(query))
+    }
+
+    fn sample(&self) -> Sample {
+        let fetcher = &self.proxy.inner().fetcher;
+        let upstream = fetcher.graph_client.metrics();
+        let size = fetcher.store.size();
+        Sample {
+            totals: fetcher.metrics.totals().with_graph(
+                &upstream.requests,
+                &upstream.duration,
+                upstream.errors.counts(),
+            ),
+            entries: size.entries,
+            bytes: size.bytes,
+        }
+    }
+
+    fn graph_statuses(&self) -> Vec<&'static str> {
+        self.proxy
+            .inner()
+            .fetcher
+            .graph_client
+            .metrics()
+            .requests
+            .counts()
+            .map(|(status, _)| status)
+            .collect()
+    }
+
+    fn settings(&self) -> ShownSettings {
+        self.settings.clone()
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        self.proxy.inner().fetcher.clock.now().wall()
+    }
+
     fn purge(&self, query: &PurgeQuery) -> u64 {
         let inner = self.proxy.inner();
         if *query == PurgeQuery::default() {
             inner.fetcher.refused.clear();
         }
-        let label =
-            |kind, name: &Option<String>| name.as_deref().map(|name| inner.hash_keys.claim_hash(kind, name));
-        let purged = inner.fetcher.store.purge(&purge::PurgeSelector {
-            flow: query.flow.clone(),
-            tenant: label(ClaimKind::Tenant, &query.tenant),
-            subject: label(ClaimKind::Subject, &query.subject),
-        });
+        let purged = inner.fetcher.store.purge(&self.selector(query));
         inner.fetcher.metrics.purged.inc_by(purged);
         purged
     }

@@ -7,6 +7,7 @@ use http_body::Body;
 use http_body_util::Full;
 
 use crate::http::error::Response;
+use crate::server::StreamedBody;
 
 /// Builds a plain text response.
 pub(super) fn text(status: StatusCode, text: &'static str) -> Response {
@@ -23,6 +24,11 @@ pub(super) fn metrics(content_type: &'static str, body: Bytes) -> Response {
 /// Builds a JSON response.
 pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Response {
     build(status, "application/json", value.to_string().into())
+}
+
+/// Builds a response of lines of JSON, whose body is a stream that the caller attaches.
+pub(super) fn stream() -> Response {
+    build(StatusCode::OK, "application/x-ndjson", Bytes::new())
 }
 
 /// Builds an error response with a message for the operator.
@@ -48,8 +54,11 @@ pub(super) fn with_connection_close(mut response: Response) -> Response {
 
 /// Turns the response to GET into the response to HEAD.
 pub(super) fn without_body(mut response: Response) -> Response {
-    let length = response.body().size_hint().exact().unwrap_or_default();
-    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    // The length of a stream is unknown (RFC 9110, section 8.6).
+    if response.extensions_mut().remove::<StreamedBody>().is_none() {
+        let length = response.body().size_hint().exact().unwrap_or_default();
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
     *response.body_mut() = Full::new(Bytes::new());
     response
 }

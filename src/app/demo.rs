@@ -3,6 +3,7 @@
 mod fleet_introduction;
 mod introduction;
 mod request_printer;
+mod stand_in;
 mod store_watch;
 
 use std::io::{self, Write};
@@ -34,6 +35,8 @@ pub struct Arguments {
     pub replicas: usize,
     /// URL of the store that the replicas share.
     pub shared: Option<String>,
+    /// Loopback address of the stand-in, which then runs without a proxy.
+    pub stand_in: Option<SocketAddr>,
 }
 
 impl Arguments {
@@ -70,7 +73,11 @@ const FLEET_DEFAULTS: &[(&str, &str)] =
 
 /// Serves until SIGINT (Ctrl-C) or SIGTERM.
 pub async fn run(arguments: Arguments, config: Config, log: LogHandle, workers: Workers) -> ExitCode {
-    match try_run(&arguments, config, log, workers).await {
+    let ended = match arguments.stand_in {
+        Some(address) => stand_in::run(address, config.server.address).await,
+        None => try_run(&arguments, config, log, workers).await,
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "connector-cache: {error}");
@@ -84,6 +91,8 @@ pub async fn run(arguments: Arguments, config: Config, log: LogHandle, workers: 
 enum DemoError {
     #[error("the stand-in for Graph cannot start: {0}")]
     FakeGraph(io::Error),
+    #[error("--stand-in = {0}: {1}")]
+    StandIn(SocketAddr, io::Error),
     #[error("the address of the stand-in is not a URL: {0}")]
     Url(#[from] url::ParseError),
     #[error(transparent)]

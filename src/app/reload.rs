@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use crate::admin::console::settings::ShownSettings;
 use crate::config::{EffectiveConfig, Sources};
 use crate::observability::logging::LogHandle;
 use crate::observability::metrics::{Metrics, ReloadSource};
@@ -38,20 +39,21 @@ pub(crate) struct LiveConfiguration {
     /// Time after which entries and proofs leave the store, whatever a later configuration says.
     retention: Duration,
     metrics: Arc<Metrics>,
+    shown: ShownSettings,
 }
 
 impl LiveConfiguration {
     /// Wraps the sources and the snapshot. `log` has the filter of log lines, which is the one live setting outside of the
-    /// snapshot: the subscriber of `tracing` holds it.
+    /// snapshot: the subscriber of `tracing` holds it. `shown`: the settings that the console shows.
     pub(crate) fn new(
         sources: LiveSources,
         (runtime, max_connections): (LiveConfig, usize),
         log: Option<LogHandle>,
-        metrics: Arc<Metrics>,
+        (metrics, shown): (Arc<Metrics>, ShownSettings),
     ) -> Self {
         let retention = sources.started.config.retention();
         let current = Mutex::new(sources.started.clone());
-        Self { sources, current, runtime, max_connections, log, retention, metrics }
+        Self { sources, current, runtime, max_connections, log, retention, metrics, shown }
     }
 
     /// Replaces the snapshot, and logs the keys that changed.
@@ -61,6 +63,7 @@ impl LiveConfiguration {
         let changes = new.changes(&current, started);
         self.runtime.store(Arc::new(new.config.runtime(&started.config, self.max_connections)));
         self.log.iter().for_each(|log| log.set_filter(&new.config.logging.filter));
+        self.shown.replace(new.settings_in_force(started).into());
         tracing::info!(changed = %changes.live.join(", "), "the configuration was reloaded");
         if !changes.restart.is_empty() {
             tracing::warn!(keys = %changes.restart.join(", "), "these keys require a restart");

@@ -17,6 +17,7 @@ use super::reload::{self, LiveConfiguration};
 use super::warnings::{Machine, Warning, warnings};
 use super::{App, Listeners, StartError};
 use crate::admin::Admin;
+use crate::admin::console::settings::ShownSettings;
 use crate::admin::overview::Overview;
 use crate::admin::readiness::Readiness;
 use crate::observability::logging::{LogHandle, SuppressedLines};
@@ -40,7 +41,13 @@ impl App {
         let export = SpanExport::start(&mut self);
         let config_file = self.live_sources.as_ref().and_then(|live| live.sources.file().map(Path::to_owned));
         let readiness = Readiness::default();
-        let admin = self.admin(&readiness, log.clone())?;
+        let settings = self.live_sources.as_ref().map_or_else(Vec::new, |live| {
+            let started = &live.started;
+            started.settings_in_force(started)
+        });
+        let settings = ShownSettings::new(settings.into());
+        let admin = self.admin(&readiness, log.clone(), settings.clone())?;
+        let console = Arc::clone(&admin);
         let admin_server = Server::new(&self.config.admin.server(), self.clock(), &self.metrics)?;
         let max_connections = self.descriptors.map_or(usize::MAX, |descriptors| {
             ConnectionCap::new(descriptors, &self.config, self.workers.count()).connections
@@ -48,13 +55,14 @@ impl App {
         let data_server = self.data_server(max_connections)?;
         let stack = self.request_stack(wrap(self.proxy.clone()));
         let suppressed = log.as_ref().map(|log| log.suppressed.clone());
-        let sources = self.reloadables(&admin, &data_server, max_connections, log);
+        let sources = self.reloadables((&admin, settings), &data_server, max_connections, log);
         // The admin port serves until the end of the drain, so that probes and scrapes observe it.
         let admin_stop = CancellationToken::new();
         let admin_task = tokio::spawn(admin_server.serve(listeners.admin, admin, admin_stop.clone()));
         let _background = [
             AbortOnDropHandle::new(tokio::spawn(reload::watch(sources, Arc::clone(&self.reload_requests)))),
             AbortOnDropHandle::new(tokio::spawn(watch(self.proxy.clone(), suppressed.clone()))),
+            AbortOnDropHandle::new(tokio::spawn(async move { console.run_console().await })),
             AbortOnDropHandle::new(tokio::spawn(announce_drain(
                 stop.clone(),
                 readiness.clone(),
@@ -87,14 +95,16 @@ impl App {
         &self,
         readiness: &Readiness,
         log: Option<LogHandle>,
+        settings: ShownSettings,
     ) -> Result<Arc<Admin<Overview>>, StartError> {
-        let overview = Arc::new(Overview::new(
+        let overview = Overview::new(
             self.proxy.clone(),
             Arc::clone(&self.runtime),
             &self.config.upstream.base_url,
             self.config.store.max_bytes,
             log,
-        ));
+        );
+        let overview = Arc::new(overview.with_settings(settings));
         let metrics = Arc::clone(&self.metrics);
         Ok(Arc::new(Admin::new(&self.config.admin, overview, metrics, readiness.clone())?))
     }
@@ -117,7 +127,7 @@ impl App {
 
     /// Reads the files of the certificates and the admin token, as a start does.
     pub(super) fn read_files(&self) -> Result<(), StartError> {
-        self.admin(&Readiness::default(), None)?;
+        self.admin(&Readiness::default(), None, ShownSettings::default())?;
         self.data_server(usize::MAX).map(drop)
     }
 
@@ -145,7 +155,7 @@ impl App {
     /// Returns all parts with files to reload: the admin token, the certificates and the configuration.
     fn reloadables(
         &mut self,
-        admin: &Arc<Admin<Overview>>,
+        (admin, settings): (&Arc<Admin<Overview>>, ShownSettings),
         data_server: &Server,
         max_connections: usize,
         log: Option<LogHandle>,
@@ -155,7 +165,7 @@ impl App {
         if let Some(sources) = self.live_sources.take() {
             let runtime = (Arc::clone(&self.runtime), max_connections);
             let metrics = Arc::clone(&self.metrics);
-            reloadables.push(Arc::new(LiveConfiguration::new(sources, runtime, log, metrics)));
+            reloadables.push(Arc::new(LiveConfiguration::new(sources, runtime, log, (metrics, settings))));
         }
         reloadables
     }

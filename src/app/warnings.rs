@@ -60,6 +60,20 @@ impl Warning {
         matches!(self, Self::Certificate(certificate) if certificate.is_error())
     }
 
+    /// Returns the kind of the warning as a word.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TtlAboveProofTtl(..) => "ttl-above-proof-ttl",
+            Self::Descriptors { .. } => "open-file-limit",
+            Self::MissingFile(..) => "missing-file",
+            Self::ReadableByOthers(..) => "readable-by-others",
+            Self::PlainHttp(_) => "plain-http",
+            Self::Memory { .. } => "memory-limit",
+            Self::Certificate(_) => "certificate-validity",
+            Self::NoClientCertificates => "no-client-certificates",
+        }
+    }
+
     /// Logs the warning.
     pub(super) fn log(&self) {
         if self.is_error() {

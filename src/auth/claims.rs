@@ -3,6 +3,8 @@
 //! Claims that cannot be read without doubt are not read at all: the token is then forwarded and never cached. The names
 //! are those of Entra's access tokens; `exp` and `nbf` are defined by RFC 7519, `cnf` by RFC 7800.
 
+mod contents;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use super::hash::prefix;
 use super::{ClaimHash, ClaimKind, Principal, TokenExpiry};
 use crate::auth::Bypass;
 use crate::support::clock::Now;
+
+pub use self::contents::{ClaimPart, TokenContents};
 
 /// Hashed claims of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,33 +113,34 @@ pub(super) fn parse(json: &[u8], key: &hmac::Key, now: Now) -> Result<Claims, By
 
 /// Computes the principal. Name, count and length precede every part, so that no two sets of claims give the same bytes.
 fn principal(raw: &RawClaims<'_>, key: &hmac::Key) -> Principal {
-    let (subject_kind, subject) = match raw.oid.as_deref().filter(|oid| !oid.is_empty()) {
-        Some(oid) => ("oid", Some(oid)),
-        None => ("sub", raw.sub.as_deref()),
-    };
-    let scopes = raw.scp.as_deref().map(|scp| scp.split_ascii_whitespace().collect());
-    let list = |claim: &'_ Option<Vec<Cow<'_, str>>>| -> Option<Vec<String>> {
-        claim.as_ref().map(|items| items.iter().map(|item| item.clone().into_owned()).collect())
-    };
-    let (roles, wids) = (list(&raw.roles), list(&raw.wids));
     let mut context = hmac::Context::with_key(key);
-    let tenant = raw.tid.as_deref().map(|text| vec![text]);
-    update_with_set(&mut context, "tid", tenant);
-    update_with_set(&mut context, subject_kind, subject.map(|text| vec![text]));
-    update_with_set(&mut context, "app", app_id(raw).map(|text| vec![text]));
-    update_with_set(&mut context, "idtyp", raw.idtyp.as_deref().map(|text| vec![text]));
-    update_with_set(&mut context, "scp", scopes);
-    update_with_set(
-        &mut context,
-        "roles",
-        roles.as_ref().map(|items| items.iter().map(String::as_str).collect()),
-    );
-    update_with_set(
-        &mut context,
-        "wids",
-        wids.as_ref().map(|items| items.iter().map(String::as_str).collect()),
-    );
+    for (name, values) in principal_parts(raw) {
+        update_with_set(&mut context, name, values);
+    }
     Principal(prefix(context.sign().as_ref()))
+}
+
+/// A part of a principal: its name, and its values if the token has the claim.
+type PrincipalPart<'a> = (&'static str, Option<Vec<&'a str>>);
+
+/// Returns the parts of the principal in the order in which they are hashed.
+fn principal_parts<'a>(raw: &'a RawClaims<'_>) -> [PrincipalPart<'a>; 7] {
+    let subject = match raw.oid.as_deref().filter(|oid| !oid.is_empty()) {
+        Some(oid) => ("oid", Some(vec![oid])),
+        None => ("sub", raw.sub.as_deref().map(|sub| vec![sub])),
+    };
+    let list = |claim: &'a Option<Vec<Cow<'_, str>>>| {
+        claim.as_ref().map(|items| items.iter().map(|item| &**item).collect())
+    };
+    [
+        ("tid", raw.tid.as_deref().map(|text| vec![text])),
+        subject,
+        ("app", app_id(raw).map(|text| vec![text])),
+        ("idtyp", raw.idtyp.as_deref().map(|text| vec![text])),
+        ("scp", raw.scp.as_deref().map(|scp| scp.split_ascii_whitespace().collect())),
+        ("roles", list(&raw.roles)),
+        ("wids", list(&raw.wids)),
+    ]
 }
 
 /// Adds a set of values to the MAC; order and duplicates make no difference.

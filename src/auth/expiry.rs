@@ -32,4 +32,4 @@ impl TokenExpiry {
 }
 
 /// Margin for clocks that differ and for the time that a response takes to arrive.
-const EXP_MARGIN: Duration = Duration::from_secs(30);
+pub const EXP_MARGIN: Duration = Duration::from_secs(30);

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use zeroize::Zeroizing;
 
 use super::hash::redact_debug;
-use super::{Claims, HashKeys, claims};
+use super::{Claims, HashKeys, TokenContents, claims};
 use crate::auth::Bypass;
 use crate::support::clock::Now;
 
@@ -33,6 +33,16 @@ impl Token {
 
     /// Reads the claims. Fails with the reason why the token may not use the cache.
     pub fn claims(&self, hash_keys: &HashKeys, now: Now) -> Result<Claims, Bypass> {
+        claims::parse(&self.payload()?, &hash_keys.claims, now)
+    }
+
+    /// Reads the claims in the clear, without a check, for the command `explain`.
+    pub fn contents(&self) -> Option<TokenContents> {
+        TokenContents::parse(&self.payload().ok()?)
+    }
+
+    /// Decodes the payload of a JWT.
+    fn payload(&self) -> Result<Zeroizing<Vec<u8>>, Bypass> {
         // The scheme stays in front of the first segment, which is not read.
         let mut segments = self.0.as_bytes().split(|byte| *byte == b'.');
         let (Some(_), Some(payload), Some(_), None) =
@@ -40,7 +50,6 @@ impl Token {
         else {
             return Err(Bypass::Opaque);
         };
-        let json = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload).map_err(|_| Bypass::Opaque)?);
-        claims::parse(&json, &hash_keys.claims, now)
+        Ok(Zeroizing::new(URL_SAFE_NO_PAD.decode(payload).map_err(|_| Bypass::Opaque)?))
     }
 }

@@ -37,6 +37,27 @@ labels! {
 }
 
 labels! {
+    /// Reason why memory could not answer a request with a cacheable token. Graph answers, another request's call to Graph, or the
+    /// shared tier.
+    pub enum ForwardReason {
+        /// Graph has not responded with 200 to this token for this resource, or the proof was revoked.
+        NoProof = "no-proof",
+        /// The proof of the token is older than `cache.proof_ttl` and the windows of stale use.
+        ProofExpired = "proof-expired",
+        /// The token has a proof, but its response has left the cache.
+        NoEntry = "no-entry",
+        /// The response is past its freshness and the windows in which a stale response may be used.
+        Stale = "stale",
+        /// Graph has sent another response to another token since.
+        Superseded = "superseded",
+        /// The caller demanded a newer response.
+        Request = "request",
+        /// The token came within 30 seconds of its expiry.
+        Expiring = "token-expiring",
+    }
+}
+
+labels! {
     /// Reason why a response was not stored.
     pub enum NotStored {
         /// Graph's status was not 200.

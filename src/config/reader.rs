@@ -30,6 +30,23 @@ pub(super) struct Setting {
     pub(super) source: ValueSource,
 }
 
+impl Setting {
+    /// Returns the value as text, or a hint if it may be a secret.
+    pub(super) fn shown(&self) -> Option<String> {
+        self.redacted.as_ref().map(|hint| format!("({hint})")).or_else(|| self.value.clone())
+    }
+
+    /// Returns name, value and source for the console and for JSON output.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "name": self.key.name,
+            "value": self.shown(),
+            "source": self.source.to_string(),
+            "changed": !matches!(self.source, ValueSource::Default) && self.value.is_some(),
+        })
+    }
+}
+
 impl ConfigReader {
     pub(super) fn new(raw: RawConfig) -> Self {
         Self { raw, settings: Vec::new(), refused: Vec::new(), problems: Vec::new() }

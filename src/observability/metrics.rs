@@ -11,6 +11,7 @@ mod native_histogram;
 mod per_thread;
 mod registration;
 mod reloads;
+mod totals;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,8 +30,9 @@ pub use self::per_thread::PerThread;
 use self::per_thread::PerThreadShards;
 use self::reloads::ReloadMetrics;
 pub use self::reloads::ReloadSource;
+pub use self::totals::{Totals, bucket_bounds, upstream_bucket_bounds};
 use crate::auth::Bypass;
-use crate::cache::outcome::{Eviction, NotStored, Outcome, ProofChange, ProofLookup};
+use crate::cache::outcome::{Eviction, ForwardReason, NotStored, Outcome, ProofChange, ProofLookup};
 use crate::http::rejection::Rejection;
 use crate::observability::logging::LogHandle;
 use crate::scrub::{ScrubFailure, ScrubbedField};
@@ -46,6 +48,8 @@ pub struct Metrics {
     histograms: Mutex<Vec<(&'static str, Arc<DurationHistogram>)>>,
     /// Requests that may not use the cache, by reason.
     pub bypass: CounterFamily<Bypass>,
+    /// Requests with a cacheable token that memory could not answer, by reason.
+    pub forwarded: CounterFamily<ForwardReason>,
     /// Responses of Graph that were not stored, by reason.
     pub not_stored: CounterFamily<NotStored>,
     /// Requests rejected without a request to Graph, by reason.
@@ -115,6 +119,12 @@ impl Metrics {
                 r,
                 "bypass_total",
                 "Requests with a token that may not use the cache.",
+                "reason",
+            )?,
+            forwarded: CounterFamily::new(
+                r,
+                "forwarded_total",
+                "Requests with a cacheable token that memory could not answer.",
                 "reason",
             )?,
             not_stored: CounterFamily::new(

@@ -44,6 +44,8 @@ pub struct PreparedFetch<'a> {
     in_flight: InFlight<'a>,
     /// Part of the shared tier, if it is on and can be used.
     shared: Option<Box<SharedFetch>>,
+    /// The caller demanded a newer response.
+    is_renewal: bool,
 }
 
 /// Calls Graph and stores its responses.
@@ -100,7 +102,7 @@ impl Fetcher {
         };
         let (permit, in_flight) = self.acquire_permits(request).await.map_err(Fetched::Failed)?;
         self.recently_refused(request)?;
-        Ok(PreparedFetch { admission, permit, in_flight, shared: None })
+        Ok(PreparedFetch { admission, permit, in_flight, shared: None, is_renewal: false })
     }
 
     /// Returns Graph's 401 to this token as an error, if it is a few seconds old.
@@ -113,7 +115,7 @@ impl Fetcher {
 
     /// Sends a prepared request to Graph and stores the response while `lease` is valid.
     pub async fn send(&self, request: &FetchRequest, prepared: PreparedFetch<'_>, lease: &Lease) -> Fetched {
-        let PreparedFetch { admission, permit, in_flight, shared } = prepared;
+        let PreparedFetch { admission, permit, in_flight, mut shared, is_renewal } = prepared;
         let token_hash = request.identity.token_hash;
         let requested_at = self.clock.now();
         let stored = request.stored.as_ref();
@@ -145,6 +147,9 @@ impl Fetcher {
             (Some(admission), Ok(StatusCode::OK | StatusCode::NO_CONTENT)) => admission.record_success(),
             _ => {}
         }
+        if let Ok(response) = &response {
+            self.read_proof_of_refused(request, response.status, shared.as_deref_mut()).await;
+        }
         let fetched = match response {
             Ok(response) if response.status == StatusCode::OK => {
                 self.handle_ok(request, response, lease, (requested_at, received_at)).await
@@ -173,8 +178,11 @@ impl Fetcher {
             }
             Fetched::Shared(..) | Fetched::RecentUnauthorized(_) | Fetched::Failed(_) => {}
         }
-        if let (Some(shared), Some(entry)) = (shared, fetched.stored_entry()) {
-            shared.write(entry, &request.config.freshness, self.clock.now());
+        match (shared, fetched.stored_entry()) {
+            (Some(shared), Some(entry)) => shared.write(entry, &request.config.freshness, self.clock.now()),
+            // The store could not be used when the fetch began. The event waits for it.
+            (None, Some(_)) if is_renewal => self.publish_supersession(request),
+            _ => {}
         }
         fetched
     }

@@ -14,10 +14,11 @@ use crate::cache::freshness::{
 };
 use crate::cache::grants::{Grants, Proof};
 use crate::cache::key::EntryKey;
-use crate::cache::outcome::ProofLookup;
+use crate::cache::outcome::{ForwardReason, ProofLookup};
 use crate::cache::thread_cache::{CachedLookup, Generation};
 use crate::cache::vary::SelectingRequest;
 use crate::http::cache_control::CacheControl;
+use crate::http::cache_status::Forward;
 use crate::http::rejection::Rejection;
 use crate::proxy::runtime_config::RuntimeConfig;
 use crate::resource::Resource;
@@ -43,6 +44,28 @@ impl Found {
         let config = &rules.config.freshness;
         !self.entry.has_no_content_upstream()
             && is_usable_on_error(config, &self.entry.lifetime(), &self.assessment, source, ages)
+    }
+
+    /// Returns the reason why the entry does not answer the request.
+    pub(super) fn forward_reason(&self, forward: Forward, rules: &RequestRules<'_>) -> ForwardReason {
+        let is_fresh =
+            || self.assessment.age < self.entry.lifetime().fresh_for.min(rules.config.freshness.ttl);
+        match forward {
+            Forward::Request => ForwardReason::Request,
+            Forward::Bypass => ForwardReason::Expiring,
+            Forward::UriMiss | Forward::Stale if self.entry.is_superseded() => ForwardReason::Superseded,
+            Forward::UriMiss | Forward::Stale if is_fresh() => ForwardReason::ProofExpired,
+            Forward::UriMiss | Forward::Stale => ForwardReason::Stale,
+        }
+    }
+}
+
+/// Returns the reason why a request without an entry is forwarded.
+pub(super) fn reason_without_entry(proof: ProofLookup) -> ForwardReason {
+    match proof {
+        ProofLookup::Missing => ForwardReason::NoProof,
+        ProofLookup::Expired => ForwardReason::ProofExpired,
+        ProofLookup::Live => ForwardReason::NoEntry,
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) enum EventKind {
     Renew { principals: Vec<[u8; 16]>, resource: ResourceForm },
     /// Graph throttles an application until a time, Unix milliseconds.
     Throttle { applications: Vec<[u8; 8]>, until_ms: u64 },
+    /// An event of a later version. It may concern any entry.
+    Unknown,
 }
 
 impl LogId {
@@ -107,6 +109,7 @@ impl Event {
         match &self.kind {
             EventKind::Begin => w.u8(0),
             EventKind::Generation => w.u8(5),
+            EventKind::Unknown => w.u8(u8::MAX),
             EventKind::Purge { flow, tenant, subject } => {
                 w.u8(1);
                 for name in [flow, tenant, subject] {
@@ -148,7 +151,7 @@ impl Event {
             3 => EventKind::Renew { principals: r.list(Reader::array)?, resource: read_resource(&mut r)? },
             4 => EventKind::Throttle { applications: r.list(Reader::array)?, until_ms: r.u64()? },
             5 => EventKind::Generation,
-            _ => return None,
+            _ => return Some(Self { generation, name, kind: EventKind::Unknown }),
         };
         r.finish(Self { generation, name, kind })
     }
@@ -195,6 +198,8 @@ mod tests {
             }
             assert_eq!(Event::decode(&[&bytes[..], &[0]].concat()), None);
         }
+        let later = Event { generation: 3, name, kind: EventKind::Unknown };
+        assert_eq!(Event::decode(&[&later.encode()[..], b"members"].concat()), Some(later));
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! process is `pending` until the store has numbered it, and counts as newer than every value.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
 
 use super::event::{EventName, LogId, Position};
 use super::handler::ResourceForm;
@@ -61,9 +60,6 @@ impl EventIndex {
 
     /// Begins a log: values of earlier logs, and values with an earlier position, are invalid.
     pub(super) fn begin(&mut self, position: Position) {
-        if self.position.is_some_and(|known| known.generation != position.generation) {
-            self.publishers.doubt_unknown();
-        }
         self.position = Some(position);
         self.floor = position.id;
     }
@@ -78,10 +74,9 @@ impl EventIndex {
         self.floor = floor;
     }
 
-    /// Counts missing events as applied. The local store was emptied, so no entry is left that they concern; the floor refuses
-    /// the values of the store.
-    pub(super) fn forget_missing(&mut self) {
-        self.publishers.forget_missing(Instant::now());
+    /// Raises the floor to the position. The local store was emptied because of missing events, and the values of the store from
+    /// before must not fill it again.
+    pub(super) fn raise_floor_to_position(&mut self) {
         if let Some(position) = self.position {
             self.raise_floor(position.id);
         }

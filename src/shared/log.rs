@@ -1,14 +1,14 @@
 //! Reader of the log.
 //!
 //! The reader has a connection of its own, because a blocking read delays all commands behind it. It always reads from the last
-//! applied event, so nothing is missed while it was away. Three things can be wrong with a log: it is empty (a new store, or
+//! applied event, so it receives the events of the time while it was away, unless the log has lost them. Three things can be wrong with a log: it is empty (a new store, or
 //! FLUSHALL), it ends before the last applied event (a store that lost data), or it begins after it (trimmed).
 
 mod apply;
 mod reply;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use redis::{Pipeline, Value, cmd};
 use tokio::time::{sleep, timeout};
@@ -18,6 +18,7 @@ use self::reply::{LogEntry, first_entry, parse_read, parse_time};
 use super::config::Topology;
 use super::event::{EVENT_FIELD, EventKind, EventName, LogId, MAX_LOG_EVENTS, Position};
 use super::handler::EventHandler;
+use super::publishers::NAMED_FOR_MS;
 use super::replicas::fields_of;
 use super::seal::seal;
 use super::state::{MAX_CLOCK_DIFFERENCE, Operation, OperationResult};
@@ -32,6 +33,8 @@ struct LogReader {
     applied: Option<LogId>,
     /// Unix milliseconds at which the local store was still empty.
     started_ms: u64,
+    /// Time at which the log was last read to its end, or of the start.
+    live_at: Instant,
     /// Time of the last heartbeat with all its commands.
     beat_at: Option<Instant>,
     /// Generation that is in the log under the first of two secrets.
@@ -40,12 +43,13 @@ struct LogReader {
 
 /// Reads and applies the log. Never returns.
 pub(super) async fn run(tier: Arc<Tier>, handler: Arc<dyn EventHandler>) {
-    let started_ms = millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+    let started_ms = tier.clock.now().unix_millis();
     let mut reader = LogReader {
         tier: Arc::clone(&tier),
         handler,
         applied: None,
         started_ms,
+        live_at: Instant::now(),
         beat_at: None,
         announced: None,
     };
@@ -103,7 +107,7 @@ impl LogReader {
         let tier = Arc::clone(&self.tier);
         // Before the first value counts, other replicas know that this one must confirm purges.
         self.beat_at = None;
-        if self.beat(connection).await? {
+        if self.beat(connection, false).await? {
             return Ok(());
         }
         let (started, mut is_live) = (Instant::now(), false);
@@ -134,11 +138,12 @@ impl LogReader {
             let applying = Instant::now();
             self.apply(entries).await;
             let applied_in = applying.elapsed();
-            if self.beat(connection).await? {
+            if self.beat(connection, count < BATCH).await? {
                 return Ok(());
             }
             if count < BATCH && is_settled {
                 tier.facts.record_log_read(read_at.min(Instant::now()));
+                self.live_at = Instant::now();
                 is_live = true;
             } else if !is_live {
                 sleep(SETTLE_INTERVAL).await;
@@ -166,6 +171,7 @@ impl LogReader {
                         "the log of the shared tier was trimmed before it was read: the cache is emptied"
                     );
                     self.clear().await;
+                    self.tier.index().publishers.give_up_missing();
                 }
             }
             (Some(_), Some(_), Some(_)) => {}
@@ -209,7 +215,9 @@ impl LogReader {
         // Values of times before the first event cannot be judged. An event at the beginning raises the floor itself.
         self.tier.index().set_floor(first.id);
         if before.is_none() && first.id.ms + millis(MAX_CLOCK_DIFFERENCE) < self.started_ms {
-            self.tier.index().publishers.trust_unknown();
+            self.read_acknowledgements(connection).await?;
+            let (acknowledged, now_ms) = (self.tier.replicas.applied_by_others(), self.now_ms());
+            self.tier.index().publishers.begin_first_load(acknowledged, now_ms);
         }
         let mut last = LogId::default();
         let (mut begun, mut read) = (None, 0);
@@ -224,8 +232,17 @@ impl LogReader {
             begun = self.apply(entries).await.or(begun);
             if count < BATCH {
                 let is_new = begun.is_some() && begun != before;
+                self.tier.index().publishers.end_first_load();
                 if is_new && before.is_some() {
                     self.tier.outbox.repeat_recent();
+                    if self.live_at.elapsed() > Duration::from_millis(NAMED_FOR_MS / 2) {
+                        // Other replicas may no longer name the publishers of lost events.
+                        tracing::warn!(
+                            "the log of the shared tier was lost while it was not read: the cache is emptied"
+                        );
+                        self.clear().await;
+                        self.tier.index().publishers.give_up_missing();
+                    }
                 }
                 return Ok(is_new);
             }
@@ -235,20 +252,20 @@ impl LogReader {
                     "the log of the shared tier is too long: the cache is emptied, and a new log begins"
                 );
                 self.clear().await;
+                self.tier.index().publishers.end_first_load();
+                self.tier.index().publishers.give_up_missing();
                 self.begin(connection).await?;
                 return Ok(true);
             }
         }
     }
 
-    /// Empties the cache, because events are missing. They count as applied then: otherwise this replica would never confirm a
-    /// later purge of their replica.
+    /// Empties the cache, because events are missing.
     async fn clear(&self) {
         let handler = Arc::clone(&self.handler);
         // The panic hook has logged a panic.
-        if tokio::task::spawn_blocking(move || handler.clear()).await.is_ok() {
-            self.tier.index().forget_missing();
-        }
+        let _ = tokio::task::spawn_blocking(move || handler.clear()).await;
+        self.tier.index().raise_floor_to_position();
     }
 
     /// Adds the first event of a new log, and reads it.
@@ -260,8 +277,11 @@ impl LogReader {
         let mut command = cmd("XADD");
         command.arg(&tier.log_name).arg("MAXLEN").arg("~").arg(MAX_LOG_EVENTS);
         command.arg("*").arg(EVENT_FIELD).arg(sealed);
-        let reply = connection.send(&command, REPLY_TIMEOUT).await?;
-        let Value::BulkString(id) = reply else { return Err(Fault::Refused) };
+        let mut commands = Pipeline::new();
+        commands.add_command(command);
+        commands.cmd("EXPIRE").arg(&tier.log_name).arg(LOG_LIFE.as_secs());
+        let mut replies = connection.send_all(&commands, REPLY_TIMEOUT).await?.into_iter();
+        let Some(Ok(Value::BulkString(id))) = replies.next() else { return Err(Fault::Refused) };
         let id = LogId::parse(&id).ok_or(Fault::Refused)?;
         tier.index().begin(Position { generation: event.generation, id });
         self.applied = Some(id);
@@ -274,19 +294,23 @@ impl LogReader {
     async fn apply(&mut self, entries: Vec<LogEntry>) -> Option<u64> {
         let last = entries.last()?.id;
         let (tier, handler) = (Arc::clone(&self.tier), Arc::clone(&self.handler));
-        // The panic hook has logged a panic. The events then count as applied: a repetition would panic again.
         let begun = tokio::task::spawn_blocking(move || apply(&tier, &*handler, entries)).await;
         self.applied = Some(last);
+        if begun.is_err() {
+            // The panic hook has logged the panic. A repetition would panic again, so no entry may be left that the events concern.
+            self.clear().await;
+        }
         begun.ok().flatten()
     }
 
-    /// Writes the acknowledgement, and checks log and clock once a second. Returns true if the log must be synchronised.
-    async fn beat(&mut self, connection: &Connection) -> Result<bool, Fault> {
+    /// Writes the acknowledgement, and checks log and clock once a second. `is_at_end`: the log was just read to its end. Returns
+    /// true if the log must be synchronised.
+    async fn beat(&mut self, connection: &Connection, is_at_end: bool) -> Result<bool, Fault> {
         let tier = Arc::clone(&self.tier);
         let is_due = self.beat_at.is_none_or(|at| at.elapsed() >= BEAT_INTERVAL);
         let now = tier.clock.now();
         let mut commands = Pipeline::new();
-        let own = tier.acknowledgement(false).ok_or(Fault::Refused)?;
+        let own = tier.acknowledgement().ok_or(Fault::Refused)?;
         commands.cmd("HSET").arg(&tier.replicas_name).arg(tier.replicas.field()).arg(own);
         commands.cmd("EXPIRE").arg(&tier.replicas_name).arg(REPLICAS_LIFE.as_secs());
         if is_due {
@@ -295,7 +319,7 @@ impl LogReader {
             commands.cmd("EXPIRE").arg(&tier.log_name).arg(LOG_LIFE.as_secs());
             commands.cmd("XREVRANGE").arg(&tier.log_name).arg("+").arg("-").arg("COUNT").arg(1);
         }
-        let sent = SystemTime::now();
+        let sent_ms = self.now_ms();
         let mut replies = connection.send_all(&commands, REPLY_TIMEOUT).await?.into_iter();
         let written = replies.next().unwrap_or(Err(Fault::Refused));
         if let Err(fault) = written {
@@ -312,8 +336,9 @@ impl LogReader {
         self.beat_at = Some(Instant::now());
         let mut replies = replies.skip(1);
         let mut next = || replies.next().and_then(Result::ok);
-        if let Some(time) = next().and_then(parse_time) {
-            self.record_clock(time, sent);
+        let time_ms = next().and_then(parse_time).map(millis);
+        if let Some(time_ms) = time_ms {
+            self.record_clock(time_ms, sent_ms);
         }
         if let Some(fields) = next().map(fields_of) {
             let gone = tier.replicas.record((&tier.secrets, &tier.replicas_name), fields, now);
@@ -324,34 +349,55 @@ impl LogReader {
                 connection.send_all(&commands, REPLY_TIMEOUT).await?;
             }
         }
-        self.clear_after_loss().await;
+        self.clear_after_loss(is_at_end).await;
         let exists = next();
         let last = next().and_then(first_entry);
+        if last.as_ref().zip(time_ms).is_some_and(|(last, time_ms)| last.id.ms > time_ms + MAX_AHEAD_MS) {
+            // The store adds no event behind an id of the far future.
+            tracing::warn!("the log of the shared tier has an event of the future: a new log begins");
+            connection.send(cmd("DEL").arg(&tier.log_name), REPLY_TIMEOUT).await?;
+            return Ok(true);
+        }
         let is_lost = last.is_none_or(|last| self.applied.is_some_and(|applied| last.id < applied));
         Ok(exists == Some(Value::Int(0)) || is_lost)
     }
 
     /// Empties the cache if the log lost events: between the events of a publisher, or before those that other replicas applied.
-    async fn clear_after_loss(&self) {
-        let (applied, now) = (self.tier.replicas.applied_by_others(), Instant::now());
+    async fn clear_after_loss(&self, is_at_end: bool) {
+        let applied = self.tier.replicas.applied_by_others();
+        let (alive, now, now_ms) = (self.tier.replicas.alive(), Instant::now(), self.now_ms());
         let has_loss = {
             let mut index = self.tier.index();
             for (publisher, number) in applied {
-                index.publishers.expect(publisher, number, now);
+                index.publishers.expect(publisher, number, (now, now_ms));
             }
-            index.publishers.have_lost_events(now)
+            index.publishers.retain(&alive, now_ms);
+            // Before the end of the log the missing events may still come.
+            is_at_end && index.publishers.have_lost_events(now)
         };
         if has_loss {
             tracing::warn!("the log of the shared tier lost events: the cache is emptied");
             self.clear().await;
+            self.tier.index().publishers.give_up_lost(now);
         }
     }
 
-    /// Compares the clocks. The reply was made between `sent` and now.
-    fn record_clock(&self, time: Duration, sent: SystemTime) {
-        let unix = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (before, after) = (unix(sent), unix(SystemTime::now()));
-        let difference = before.saturating_sub(time).max(time.saturating_sub(after));
+    /// Reads the acknowledgements of all replicas.
+    async fn read_acknowledgements(&self, connection: &Connection) -> Result<(), Fault> {
+        let tier = &self.tier;
+        let fields = connection.send(cmd("HGETALL").arg(&tier.replicas_name), REPLY_TIMEOUT).await?;
+        let hash = (&tier.secrets, &*tier.replicas_name);
+        tier.replicas.record(hash, fields_of(fields), tier.clock.now()).map(drop).ok_or(Fault::Refused)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.tier.clock.now().unix_millis()
+    }
+
+    /// Compares the store's clock with that of the tier. The reply was made between `sent_ms` and now.
+    fn record_clock(&self, time_ms: u64, sent_ms: u64) {
+        let difference = sent_ms.saturating_sub(time_ms).max(time_ms.saturating_sub(self.now_ms()));
+        let difference = Duration::from_millis(difference);
         if self.tier.facts.record_clock(difference) {
             let seconds = difference.as_secs_f64();
             if self.tier.facts.clock_differs() {
@@ -395,5 +441,7 @@ const BEAT_INTERVAL: Duration = Duration::from_secs(1);
 const STABLE_AFTER: Duration = Duration::from_secs(1);
 /// Longer than the life of any value.
 const LOG_LIFE: Duration = Duration::from_hours(2);
-const REPLICAS_LIFE: Duration = Duration::from_secs(10);
+pub(super) const REPLICAS_LIFE: Duration = Duration::from_secs(10);
 const MAX_BEGIN_JITTER_MS: u64 = 50;
+/// Largest time by which the last event may be ahead of the store's clock, which an operator or a failover may set back.
+const MAX_AHEAD_MS: u64 = 10_000;

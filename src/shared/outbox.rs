@@ -25,13 +25,15 @@ pub(super) struct Outbox {
 struct Queue {
     numbered: u64,
     waiting: VecDeque<Waiting>,
-    recent: VecDeque<(Waiting, Instant)>,
+    recent: VecDeque<Waiting>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub(super) name: EventName,
     pub(super) kind: EventKind,
+    /// Time at which the store had the event for the first time.
+    added: Option<Instant>,
 }
 
 impl Outbox {
@@ -52,7 +54,7 @@ impl Outbox {
         index(name);
         let is_full = queue.waiting.len() >= MAX_WAITING;
         let dropped = if is_full { queue.waiting.pop_front().map(|dropped| dropped.name) } else { None };
-        queue.waiting.push_back(Waiting { name, kind });
+        queue.waiting.push_back(Waiting { name, kind, added: None });
         drop(queue);
         self.wake.notify_one();
         (name, dropped)
@@ -62,10 +64,8 @@ impl Outbox {
     pub(super) fn repeat_recent(&self) {
         let mut queue = self.queue();
         let recent = std::mem::take(&mut queue.recent);
-        for (event, added) in recent.into_iter().rev() {
-            if added.elapsed() < REPEAT_FOR {
-                queue.waiting.push_front(event);
-            }
+        for event in recent.into_iter().rev().filter(Waiting::is_recent) {
+            queue.waiting.push_front(event);
         }
         drop(queue);
         self.wake.notify_one();
@@ -93,9 +93,9 @@ impl Outbox {
         if queue.waiting.front().is_some_and(|waiting| waiting.name == event.name) {
             queue.waiting.pop_front();
         }
-        queue.recent.push_back((event, Instant::now()));
-        while queue.recent.len() > MAX_RECENT
-            || queue.recent.front().is_some_and(|(_, added)| added.elapsed() > REPEAT_FOR)
+        let added = event.added.or_else(|| Some(Instant::now()));
+        queue.recent.push_back(Waiting { added, ..event });
+        while queue.recent.len() > MAX_RECENT || queue.recent.front().is_some_and(|event| !event.is_recent())
         {
             queue.recent.pop_front();
         }
@@ -103,6 +103,13 @@ impl Outbox {
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// Returns whether the store may still lose the event in a failover.
+    fn is_recent(&self) -> bool {
+        self.added.is_some_and(|added| added.elapsed() < REPEAT_FOR)
     }
 }
 

@@ -37,6 +37,8 @@ pub enum ProbeError {
     /// No connection.
     #[error("shared.url: {url}: {problem}: {reason}")]
     Connect {
+        /// Kind of the problem as a word.
+        word: &'static str,
         /// URL without credentials.
         url: String,
         /// Kind of the problem, with the keys to look at.
@@ -115,17 +117,29 @@ async fn missing_rights(connection: &Connection, config: &Config, endpoint: &End
 }
 
 fn failure(endpoint: &Endpoint, DialError { fault, reason }: DialError) -> ProbeError {
-    let problem = match fault {
-        Fault::Auth => {
-            "the store refuses the user or the password; expected those of shared.username and shared.password_file"
-        }
-        Fault::Tls => {
-            "TLS fails; expected a certificate that shared.ca_file or the platform's roots sign, for the host of the URL"
-        }
-        Fault::ReadOnly => "the server is a replica; expected the master",
-        _ => "no connection; expected a server of Redis or Valkey at the address",
+    let (word, problem) = match fault {
+        Fault::Auth => (
+            "auth",
+            "the store refuses the user or the password; expected those of shared.username and shared.password_file",
+        ),
+        Fault::Tls => (
+            "tls",
+            "TLS fails; expected a certificate that shared.ca_file or the platform's roots sign, for the host of the URL",
+        ),
+        Fault::ReadOnly => ("read-only", "the server is a replica; expected the master"),
+        _ => ("connect", "no connection; expected a server of Redis or Valkey at the address"),
     };
-    ProbeError::Connect { url: endpoint.to_string(), problem, reason }
+    ProbeError::Connect { word, url: endpoint.to_string(), problem, reason }
+}
+
+impl ProbeError {
+    /// Returns the kind of the problem as a word.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Setup(_) => "setup",
+            Self::Connect { word, .. } => word,
+        }
+    }
 }
 
 impl fmt::Display for ProbeReport {
@@ -149,6 +163,19 @@ impl fmt::Display for ProbeReport {
 }
 
 impl ProbeReport {
+    /// Returns the result as a word.
+    pub fn reason(&self) -> &'static str {
+        if !self.missing.is_empty() {
+            "missing-rights"
+        } else if self.other_mode.is_some() {
+            "other-mode"
+        } else if self.is_usable() {
+            "connected"
+        } else {
+            "clock"
+        }
+    }
+
     /// Returns whether the tier can work with the store.
     pub fn is_usable(&self) -> bool {
         self.missing.is_empty()

@@ -1,11 +1,10 @@
 //! Publishers of events, and the numbers of their events that were applied.
 //!
-//! Each replica numbers its events. A hole in the numbers is an event that the log lost, and so is a number in an acknowledgement
-//! that never came: after some seconds the local store is emptied, because an entry may be left that a lost purge selects.
-//! An unknown publisher may have published before this process began. Its earlier events do not matter as long as the log
-//! reaches back to a time at which the local store was empty.
+//! Each replica numbers its events. A number that is missing between two events, or that other replicas have acknowledged, is an
+//! event that the log lost, unless it comes within some seconds. Then the local store is emptied, because an entry may be left
+//! that a lost purge selects.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::event::EventName;
@@ -14,124 +13,138 @@ use super::event::EventName;
 #[derive(Debug, Default)]
 pub(super) struct Publishers {
     known: HashMap<u64, Numbers>,
-    /// Publishers of which only acknowledgements are known: the last number, and the time of the first acknowledgement.
-    acknowledged: HashMap<u64, (u64, Instant)>,
-    /// Whether the log holds, or held when it was read, all events since the local store was empty.
-    is_complete: bool,
+    /// Events before the first one of a publisher do not matter: the local store was empty when the log began.
+    accepts_later_first: bool,
 }
 
 impl Publishers {
-    /// Records that the log reaches back to a time at which the local store was empty.
-    pub(super) fn trust_unknown(&mut self) {
-        self.is_complete = true;
-    }
-
-    /// Records that a log was lost, and with it perhaps events of publishers that are not known.
-    pub(super) fn doubt_unknown(&mut self) {
-        self.is_complete = false;
-    }
-
-    /// Records the number of an event in the log. Returns what it says about the events before.
-    pub(super) fn record(&mut self, name: EventName, now: Instant) -> Sequence {
-        let last = if self.is_complete { name.number.saturating_sub(1) } else { 0 };
-        let acknowledged = self.acknowledged.remove(&name.replica);
-        let numbers = self.insert(name.replica, last, now);
-        numbers.heard = now;
-        let sequence = numbers.record(name.number, now);
-        if let Some((number, _)) = acknowledged {
-            numbers.expect(number, now);
+    /// Begins the first load of a log that is older than the content of the local store. `acknowledged` are the last events that
+    /// replicas had applied before: no entry is left that these events concern, except for those in the log.
+    pub(super) fn begin_first_load(
+        &mut self,
+        acknowledged: impl IntoIterator<Item = (u64, u64)>,
+        now_ms: u64,
+    ) {
+        self.accepts_later_first = true;
+        for (publisher, number) in acknowledged {
+            self.insert(publisher, number, now_ms);
         }
-        sequence
     }
 
-    /// Records that replicas have applied the events of a publisher up to a number. Those that are not known here are missing.
-    pub(super) fn expect(&mut self, publisher: u64, number: u64, now: Instant) {
-        if let Some(numbers) = self.known.get_mut(&publisher) {
-            numbers.expect(number, now);
-        } else if self.known.len() + self.acknowledged.len() < MAX_PUBLISHERS {
-            let (known, _) = self.acknowledged.entry(publisher).or_insert((0, now));
-            *known = number.max(*known);
-        }
+    /// Ends the first load. From now on the events of an unknown publisher begin with number 1.
+    pub(super) fn end_first_load(&mut self) {
+        self.accepts_later_first = false;
+    }
+
+    /// Records the number of an event in the log. `at_ms`: time of the event. Returns what the number says about the events before.
+    pub(super) fn record(&mut self, name: EventName, at_ms: u64, now: Instant) -> Sequence {
+        let before = if self.accepts_later_first { name.number.saturating_sub(1) } else { 0 };
+        let numbers = self.insert(name.replica, before, at_ms);
+        numbers.heard_ms = at_ms.max(numbers.heard_ms);
+        numbers.is_heard = true;
+        numbers.record(name.number, now)
+    }
+
+    /// Records that a replica has applied the events of a publisher up to a number. Those that did not come are missing.
+    pub(super) fn expect(&mut self, publisher: u64, number: u64, (now, now_ms): (Instant, u64)) {
+        self.insert(publisher, 0, now_ms).expect(number, now);
     }
 
     /// Returns whether events have been missing for so long that their publisher does not add them again.
-    pub(super) fn have_lost_events(&mut self, now: Instant) -> bool {
-        let is_over = |since: &Instant| now.saturating_duration_since(*since) > MAX_MISSING_TIME;
-        let is_any_over = self.acknowledged.values().any(|(_, since)| is_over(since));
-        if is_any_over && self.is_complete {
-            // The events are older than the log, or none of them would be unknown by now.
-            self.accept_acknowledged(now);
-        }
-        (is_any_over && !self.is_complete)
-            || self.known.values().filter_map(|it| it.since.as_ref()).any(is_over)
+    pub(super) fn have_lost_events(&self, now: Instant) -> bool {
+        self.known.values().any(|numbers| numbers.is_lost(now))
     }
 
-    /// Counts missing events as applied, because the local store was emptied.
-    pub(super) fn forget_missing(&mut self, now: Instant) {
-        self.accept_acknowledged(now);
+    /// Counts lost events as applied, because the local store was emptied.
+    pub(super) fn give_up_lost(&mut self, now: Instant) {
+        self.known
+            .values_mut()
+            .filter(|numbers| numbers.is_lost(now))
+            .for_each(|numbers| numbers.give_up(now));
+    }
+
+    /// Counts all missing events as applied: the log was read to its end, and the local store was emptied.
+    pub(super) fn give_up_missing(&mut self) {
         for numbers in self.known.values_mut() {
-            *numbers = Numbers { heard: numbers.heard, ..Numbers::new(numbers.last, now) };
+            (numbers.given_up, numbers.waiting) = (numbers.last, None);
         }
-        self.is_complete = true;
+    }
+
+    /// Forgets publishers that have stopped, after the time for which other replicas name their events.
+    pub(super) fn retain(&mut self, alive: &HashSet<u64>, now_ms: u64) {
+        let is_recent = |numbers: &Numbers| now_ms.saturating_sub(numbers.heard_ms) < 2 * NAMED_FOR_MS;
+        self.known.retain(|publisher, numbers| alive.contains(publisher) || is_recent(numbers));
     }
 
     /// Returns whether an event of the log is applied.
     pub(super) fn has_applied(&self, name: EventName) -> bool {
-        self.known.get(&name.replica).is_some_and(|numbers| numbers.contiguous() >= name.number)
+        self.known.get(&name.replica).is_some_and(|numbers| numbers.applied() >= name.number)
     }
 
-    /// Returns for each publisher the number up to which all its events are applied.
-    pub(super) fn applied(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.known.iter().map(|(publisher, numbers)| (*publisher, numbers.contiguous()))
+    /// Returns for this replica, and for each publisher with an event of the last hour, the number up to which all events are applied.
+    pub(super) fn applied(&self, own: u64, now_ms: u64) -> impl Iterator<Item = (u64, u64)> {
+        let is_named = move |publisher: u64, numbers: &Numbers| {
+            publisher == own || (numbers.is_heard && now_ms.saturating_sub(numbers.heard_ms) < NAMED_FOR_MS)
+        };
+        let named = self.known.iter().filter(move |(publisher, numbers)| is_named(**publisher, numbers));
+        named.map(|(publisher, numbers)| (*publisher, numbers.applied()))
     }
 
-    fn accept_acknowledged(&mut self, now: Instant) {
-        for (publisher, (number, _)) in std::mem::take(&mut self.acknowledged) {
-            self.insert(publisher, number, now);
-        }
-    }
-
-    /// Returns the numbers of a publisher. A new one replaces the publisher that was silent for longest, if there are too many.
-    fn insert(&mut self, publisher: u64, last: u64, now: Instant) -> &mut Numbers {
+    /// Returns the numbers of a publisher. A new one, whose events up to `before` do not matter, replaces the publisher that was
+    /// silent for longest if there are too many.
+    fn insert(&mut self, publisher: u64, before: u64, heard_ms: u64) -> &mut Numbers {
         if self.known.len() >= MAX_PUBLISHERS && !self.known.contains_key(&publisher) {
-            let silent =
-                self.known.iter().min_by_key(|(_, numbers)| numbers.heard).map(|(silent, _)| *silent);
+            let silent = self.known.iter().min_by_key(|(_, numbers)| numbers.heard_ms);
+            let silent = silent.map(|(silent, _)| *silent);
             silent.map(|silent| self.known.remove(&silent));
         }
-        self.known.entry(publisher).or_insert_with(|| Numbers::new(last, now))
+        self.known.entry(publisher).or_insert_with(|| Numbers::new(before, heard_ms))
     }
 }
 
 /// Numbers of the events of one publisher.
 #[derive(Debug)]
 struct Numbers {
+    /// Highest number of an event or of an acknowledgement.
     last: u64,
-    /// Numbers up to `last` that were not in the log. They may come later: a publisher adds its events again after a failover.
-    missing: BTreeSet<u64>,
-    /// Last applied number before missing ones that are too many to be kept.
-    applied_before: Option<u64>,
-    /// Time since which some are missing.
-    since: Option<Instant>,
-    /// Time of the last event.
-    heard: Instant,
+    /// Numbers up to `last` that did not come. They may come later: a publisher adds its events again after a failover.
+    unseen: BTreeSet<u64>,
+    /// For numbers up to this one it is not known whether they came. Their events are applied, perhaps a second time.
+    unrecorded: u64,
+    /// Numbers up to this one count as applied, because the local store was empty at a later time.
+    given_up: u64,
+    /// Highest missing number at a time, and the time.
+    waiting: Option<(u64, Instant)>,
+    /// Time of the last event, Unix milliseconds.
+    heard_ms: u64,
+    is_heard: bool,
 }
 
 impl Numbers {
-    fn new(last: u64, heard: Instant) -> Self {
-        Self { last, missing: BTreeSet::new(), applied_before: None, since: None, heard }
+    fn new(before: u64, heard_ms: u64) -> Self {
+        Self {
+            last: before,
+            unseen: BTreeSet::new(),
+            unrecorded: before,
+            given_up: before,
+            waiting: None,
+            heard_ms,
+            is_heard: false,
+        }
     }
 
     fn record(&mut self, number: u64, now: Instant) -> Sequence {
-        if number <= self.last {
-            let was_missing = self.missing.remove(&number);
-            let is_whole = self.missing.is_empty() && self.applied_before.is_none();
-            self.since = self.since.filter(|_| !is_whole);
-            return if was_missing { Sequence::Next } else { Sequence::Copy };
+        if number > self.last {
+            let has_gap = number > self.last + 1;
+            self.expect(number - 1, now);
+            self.last = number;
+            return if has_gap { Sequence::Gap } else { Sequence::Next };
         }
-        let has_gap = number > self.last + 1;
-        self.expect(number - 1, now);
-        self.last = number;
-        if has_gap { Sequence::Gap } else { Sequence::Next }
+        let is_new = self.unseen.remove(&number) || number <= self.unrecorded;
+        if self.waiting.is_some_and(|(until, _)| self.first_missing().is_none_or(|missing| missing > until)) {
+            self.wait(now);
+        }
+        if is_new { Sequence::Next } else { Sequence::Copy }
     }
 
     /// Counts the numbers after the last one as missing.
@@ -139,154 +152,65 @@ impl Numbers {
         if number <= self.last {
             return;
         }
-        let applied = self.contiguous();
-        let first = self.last.max(number.saturating_sub(MAX_MISSING)) + 1;
-        let mut is_kept = first == self.last + 1;
-        self.missing.extend(first..=number);
-        while self.missing.len() as u64 > MAX_MISSING {
-            self.missing.pop_first();
-            is_kept = false;
+        let first = self.last.max(number.saturating_sub(MAX_UNSEEN)) + 1;
+        if first > self.last + 1 {
+            self.unrecorded = first - 1;
         }
-        if !is_kept {
-            self.applied_before = Some(applied);
+        self.unseen.extend(first..=number);
+        while self.unseen.len() as u64 > MAX_UNSEEN {
+            self.unrecorded = self.unseen.pop_first().unwrap_or_default().max(self.unrecorded);
         }
         self.last = number;
-        self.since = self.since.or(Some(now));
+        if self.waiting.is_none() {
+            self.wait(now);
+        }
+    }
+
+    /// Waits from now on for all numbers that are missing.
+    fn wait(&mut self, now: Instant) {
+        self.waiting = self.first_missing().map(|_| (self.last, now));
+    }
+
+    fn is_lost(&self, now: Instant) -> bool {
+        self.waiting.is_some_and(|(_, since)| now.saturating_duration_since(since) > MAX_MISSING_TIME)
+    }
+
+    fn give_up(&mut self, now: Instant) {
+        let until = self.waiting.map_or(0, |(until, _)| until);
+        self.given_up = self.given_up.max(until);
+        self.wait(now);
+    }
+
+    fn first_missing(&self) -> Option<u64> {
+        let first = self.given_up + 1;
+        if self.unrecorded >= first { Some(first) } else { self.unseen.range(first..).next().copied() }
     }
 
     /// Returns the number up to which all events are applied.
-    fn contiguous(&self) -> u64 {
-        self.applied_before.or_else(|| self.missing.first().map(|missing| missing - 1)).unwrap_or(self.last)
+    fn applied(&self) -> u64 {
+        self.first_missing().map_or(self.last, |missing| missing - 1)
     }
 }
 
 /// Position of an event among the events of its publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sequence {
-    /// The next event, or the first one that this process sees.
+    /// The event is the next one, or a missing one that came late.
     Next,
     /// Events in between are missing in the log.
     Gap,
-    /// The event was in the log before.
+    /// The event was applied before.
     Copy,
 }
 
-/// Missing numbers of one publisher that are known.
-const MAX_MISSING: u64 = 1000;
+/// Unseen numbers of one publisher that are recorded.
+const MAX_UNSEEN: u64 = 1000;
 /// Time within which a publisher adds its events again after a failover or to a new log.
 const MAX_MISSING_TIME: Duration = Duration::from_secs(2);
+/// Time after its last event for which a publisher is named in acknowledgements.
+pub(super) const NAMED_FOR_MS: u64 = 3600 * 1000;
 /// Publishers that one acknowledgement names.
 pub(super) const MAX_PUBLISHERS: usize = 1024;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PUBLISHER: u64 = 9;
-
-    fn name(number: u64) -> EventName {
-        EventName { replica: PUBLISHER, number }
-    }
-
-    /// Publishers of a log that reaches back to the start, and the time.
-    fn complete() -> (Publishers, Instant) {
-        let mut publishers = Publishers::default();
-        publishers.trust_unknown();
-        (publishers, Instant::now())
-    }
-
-    #[test]
-    fn copies_and_gaps_are_recognized_by_the_numbers() {
-        let (mut publishers, now) = complete();
-        let mut record = |number| publishers.record(name(number), now);
-        assert_eq!(record(5), Sequence::Next, "the first event of a publisher from before the start");
-        assert_eq!((record(5), record(8)), (Sequence::Copy, Sequence::Gap));
-        assert_eq!(record(6), Sequence::Next, "late, after a failover");
-        assert_eq!(publishers.applied().collect::<Vec<_>>(), [(PUBLISHER, 6)]);
-        assert_eq!(publishers.record(name(6), now), Sequence::Copy);
-        assert_eq!(publishers.record(name(7), now), Sequence::Next);
-        assert!(publishers.has_applied(name(8)) && !publishers.has_applied(name(9)));
-    }
-
-    #[test]
-    fn missing_events_that_were_given_up_count_as_applied_and_later_ones_are_confirmed_again() {
-        let (mut publishers, now) = complete();
-        publishers.record(name(1), now);
-        assert_eq!(publishers.record(name(4), now), Sequence::Gap);
-        assert!(!publishers.has_applied(name(4)) && !publishers.have_lost_events(now + MAX_MISSING_TIME));
-        assert!(publishers.have_lost_events(now + 2 * MAX_MISSING_TIME));
-        publishers.forget_missing(now);
-        assert!(publishers.has_applied(name(4)) && !publishers.have_lost_events(now + 2 * MAX_MISSING_TIME));
-        assert_eq!(publishers.record(name(2), now), Sequence::Copy, "the local store was emptied since");
-        assert_eq!(publishers.record(name(5), now), Sequence::Next);
-    }
-
-    #[test]
-    fn an_event_that_only_others_have_applied_is_missing_until_it_comes() {
-        let (mut publishers, now) = complete();
-        publishers.record(name(1), now);
-        publishers.expect(PUBLISHER, 2, now);
-        assert!(!publishers.has_applied(name(2)));
-        assert_eq!(publishers.record(name(2), now), Sequence::Next);
-        assert!(publishers.has_applied(name(2)) && !publishers.have_lost_events(now + 2 * MAX_MISSING_TIME));
-        publishers.expect(PUBLISHER, 3, now);
-        assert!(publishers.have_lost_events(now + 2 * MAX_MISSING_TIME));
-    }
-
-    #[test]
-    fn an_unknown_publisher_has_lost_events_only_if_the_log_was_lost() {
-        let (mut publishers, now) = complete();
-        publishers.expect(PUBLISHER, 7, now);
-        assert!(!publishers.have_lost_events(now + 2 * MAX_MISSING_TIME), "older than the log");
-        assert!(publishers.has_applied(name(7)));
-        assert_eq!(publishers.record(name(9), now), Sequence::Gap);
-
-        let (mut publishers, now) = complete();
-        publishers.doubt_unknown();
-        publishers.expect(PUBLISHER, 7, now);
-        assert!(!publishers.have_lost_events(now), "the events may be on their way");
-        assert!(publishers.have_lost_events(now + 2 * MAX_MISSING_TIME));
-        publishers.forget_missing(now);
-        assert!(publishers.has_applied(name(7)));
-
-        let (mut publishers, now) = complete();
-        publishers.doubt_unknown();
-        assert_eq!(publishers.record(name(2), now), Sequence::Gap, "the first event was lost");
-    }
-
-    #[test]
-    fn an_event_on_its_way_is_applied_although_its_acknowledgement_came_first() {
-        let (mut publishers, now) = complete();
-        publishers.expect(PUBLISHER, 2, now);
-        assert_eq!(publishers.record(name(1), now), Sequence::Next);
-        assert!(!publishers.has_applied(name(2)));
-        assert_eq!(publishers.record(name(2), now), Sequence::Next);
-        assert!(publishers.has_applied(name(2)));
-    }
-
-    #[test]
-    fn missing_events_that_are_too_many_to_be_kept_are_not_applied() {
-        let (mut publishers, now) = complete();
-        publishers.record(name(1), now);
-        publishers.record(name(3 * MAX_MISSING), now);
-        assert_eq!(publishers.applied().collect::<Vec<_>>(), [(PUBLISHER, 1)]);
-        for number in 2 * MAX_MISSING..3 * MAX_MISSING {
-            publishers.record(name(number), now);
-        }
-        assert!(!publishers.has_applied(name(2)) && publishers.have_lost_events(now + 2 * MAX_MISSING_TIME));
-    }
-
-    #[test]
-    fn the_publisher_that_was_silent_for_longest_makes_room() {
-        let (mut publishers, now) = complete();
-        let second = Duration::from_secs(1);
-        for replica in 0..=MAX_PUBLISHERS as u64 {
-            publishers
-                .record(EventName { replica, number: 1 }, now + second * u32::try_from(replica).unwrap());
-        }
-        assert_eq!(publishers.applied().count(), MAX_PUBLISHERS);
-        assert!(!publishers.has_applied(EventName { replica: 0, number: 1 }));
-        publishers.expect(u64::MAX, 5, now);
-        assert!(publishers.acknowledged.is_empty(), "an acknowledgement makes no room");
-    }
-}
+mod tests;

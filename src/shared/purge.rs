@@ -7,6 +7,7 @@ use redis::cmd;
 use tokio::time::{Instant, sleep};
 
 use super::event::{EventKind, EventName};
+use super::last_purge::LastPurge;
 use super::replicas::fields_of;
 use super::service::SharedTier;
 use super::tier::Tier;
@@ -27,6 +28,7 @@ pub struct PurgeNames {
 pub struct SharedPurge {
     tier: Arc<Tier>,
     event: EventName,
+    begun_at: Instant,
 }
 
 /// Replicas that have applied a purge.
@@ -38,6 +40,8 @@ pub struct PurgeConfirmation {
     pub confirmed: usize,
     /// Names of the others.
     pub unconfirmed: Vec<String>,
+    /// The store has the purge and has named its replicas. Otherwise there may be others.
+    pub is_complete: bool,
 }
 
 impl SharedTier {
@@ -45,16 +49,31 @@ impl SharedTier {
     /// `None` if the tier is off.
     pub fn begin_purge(&self, names: PurgeNames) -> Option<SharedPurge> {
         let tier = Arc::clone(self.tier.as_ref()?);
+        let begun_at = Instant::now();
         let PurgeNames { flow, tenant, subject } = names;
         let event = tier.publish_with(EventKind::Purge { flow, tenant, subject });
-        Some(SharedPurge { tier, event })
+        Some(SharedPurge { tier, event, begun_at })
     }
 }
 
 impl SharedPurge {
-    /// Waits until all replicas have applied the purge, for at most a second.
-    pub async fn confirm(self) -> PurgeConfirmation {
-        let Self { tier, event } = self;
+    /// Waits until all replicas have applied the purge, for at most a second, and keeps the result for the overview. `purged`:
+    /// number of entries that this replica removed.
+    pub async fn confirm(self, purged: u64) -> PurgeConfirmation {
+        let (tier, begun_at) = (Arc::clone(&self.tier), self.begun_at);
+        let confirmation = self.wait().await;
+        tier.last_purge.set(LastPurge {
+            purged,
+            replicas: confirmation.replicas,
+            confirmed: confirmation.confirmed,
+            duration: begun_at.elapsed(),
+            at_ms: tier.clock.now().unix_millis(),
+        });
+        confirmation
+    }
+
+    async fn wait(self) -> PurgeConfirmation {
+        let Self { tier, event, .. } = self;
         let deadline = Instant::now() + MAX_WAIT;
         let mut interval = FIRST_INTERVAL;
         let mut command = cmd("HGETALL");
@@ -71,7 +90,8 @@ impl SharedPurge {
             let is_read = is_read && tier.index().publishers.has_applied(event);
             if (is_read && unconfirmed.is_empty()) || Instant::now() + interval >= deadline {
                 let replicas = tier.replicas.count();
-                return PurgeConfirmation { replicas, confirmed: replicas - unconfirmed.len(), unconfirmed };
+                let confirmed = replicas - unconfirmed.len();
+                return PurgeConfirmation { replicas, confirmed, unconfirmed, is_complete: is_read };
             }
             sleep(interval).await;
             interval = (interval * 2).min(MAX_INTERVAL);

@@ -39,6 +39,7 @@ pub struct SharedFetch {
     principals: Vec<[u8; 16]>,
     is_renewal: bool,
     is_proven: bool,
+    was_read: bool,
     last_read: LastRead,
     fill: Option<FillLease>,
 }
@@ -108,6 +109,7 @@ impl SharedFetch {
             principals: if is_renewal { tier.principals(claims, token) } else { Vec::new() },
             is_renewal,
             is_proven: false,
+            was_read: false,
             last_read: LastRead::None,
             fill: None,
         }
@@ -116,6 +118,11 @@ impl SharedFetch {
     /// Returns whether the store has a valid proof of the token: Graph has responded 200 to it, on another replica.
     pub fn is_proven(&self) -> bool {
         self.is_proven
+    }
+
+    /// Returns whether the store was read in this fetch.
+    pub fn was_read(&self) -> bool {
+        self.was_read
     }
 
     /// Returns whether another replica had the fill lease at the last read.
@@ -139,6 +146,7 @@ impl SharedFetch {
             tier.metrics.count(Operation::Read, OperationResult::Skipped);
             return None;
         };
+        self.was_read = true;
         let mut found = self.read_under(false, &is_fresh).await;
         if matches!(found, Err(OperationResult::Miss))
             && self.last_read == LastRead::None

@@ -1,10 +1,10 @@
 //! Acknowledgements: which events each replica has applied.
 //!
 //! Each replica writes a sealed acknowledgement to one hash after each batch of events, and every second. It names the number
-//! up to which all events of each publisher are applied: so an event that someone removed from the log is not confirmed, unless
-//! the replica has emptied its memory since.
+//! up to which all events of each publisher are applied: so an event that was removed from the log is not confirmed, unless the
+//! replica has emptied its memory since.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,18 +31,30 @@ pub(super) struct Replicas {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// Fields of the last read: hash of the sealed bytes, and the time of the acknowledgement in them. Unchanged bytes are not
-    /// opened again.
-    fields: HashMap<Vec<u8>, (u64, Option<u64>)>,
+    /// Fields of the last read. Unchanged bytes are not opened again.
+    fields: HashMap<Vec<u8>, Field>,
     acknowledgements: HashMap<u64, Acknowledgement>,
+    /// Times at which the acknowledgements last changed, Unix milliseconds.
+    changed: HashMap<u64, u64>,
     /// Time of the last read, Unix milliseconds. While the store is away, the replicas of that time count.
-    read_at: u64,
+    read_ms: u64,
+}
+
+/// Field of the hash. Its age is measured by the clock of this replica, because the clocks of others may differ.
+#[derive(Debug)]
+struct Field {
+    /// Hash of the sealed bytes.
+    digest: u64,
+    /// Time at which the bytes last changed, Unix milliseconds.
+    changed_ms: u64,
+    replica: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Acknowledgement {
     replica: u64,
     name: String,
+    /// Time at which the replica wrote it, which makes each one different.
     at_ms: u64,
     /// The replica has stopped: no purge waits for it.
     has_left: bool,
@@ -88,29 +100,36 @@ impl Replicas {
         if fields.len() > MAX_FIELDS {
             return None;
         }
+        let now_ms = now.unix_millis();
         let mut known = self.known();
         let before = std::mem::take(&mut known.fields);
-        let oldest = now.unix_millis().saturating_sub(GONE_AFTER_MS);
         let mut gone = Vec::new();
-        for (field, sealed) in fields {
+        for (name, sealed) in fields {
             let digest = self.hasher.hash_one(&sealed);
-            let at_ms = match before.get(&field) {
-                Some((same, at_ms)) if *same == digest => *at_ms,
-                _ => open_field(secrets, hash, (&field, sealed)).map(|found| {
-                    let at_ms = found.at_ms;
-                    if at_ms >= oldest && found.replica != self.replica {
+            let field = match before.get(&name) {
+                Some(&Field { digest: same, changed_ms, replica }) if same == digest => {
+                    Field { digest, changed_ms, replica }
+                }
+                _ => {
+                    let found = open_field(secrets, hash, (&name, sealed));
+                    let found = found.filter(|found| found.replica != self.replica);
+                    let replica = found.as_ref().map(|found| found.replica);
+                    if let Some(found) = found {
+                        known.changed.insert(found.replica, now_ms);
                         known.acknowledgements.insert(found.replica, found);
                     }
-                    at_ms
-                }),
+                    Field { digest, changed_ms: now_ms, replica }
+                }
             };
-            if at_ms.is_some_and(|at_ms| at_ms < oldest) {
-                gone.push(field.clone());
+            if field.replica.is_some() && now_ms.saturating_sub(field.changed_ms) > GONE_AFTER_MS {
+                gone.push(name.clone());
             }
-            known.fields.insert(field, (digest, at_ms));
+            known.fields.insert(name, field);
         }
-        known.read_at = now.unix_millis();
-        known.acknowledgements.retain(|_, one| one.at_ms >= oldest);
+        known.read_ms = now_ms;
+        let Known { acknowledgements, changed, .. } = &mut *known;
+        changed.retain(|_, changed_ms| now_ms.saturating_sub(*changed_ms) <= GONE_AFTER_MS);
+        acknowledgements.retain(|replica, _| changed.contains_key(replica));
         drop(known);
         Some(gone)
     }
@@ -118,6 +137,11 @@ impl Replicas {
     /// Returns the number of replicas, with this one.
     pub(super) fn count(&self) -> usize {
         self.known().alive().count() + 1
+    }
+
+    /// Returns the other replicas that were alive at the last read.
+    pub(super) fn alive(&self) -> HashSet<u64> {
+        self.known().alive().map(|one| one.replica).collect()
     }
 
     /// Returns the names of the replicas that have not applied an event.
@@ -150,7 +174,8 @@ impl Known {
     /// Returns the replicas that were alive at the last read.
     fn alive(&self) -> impl Iterator<Item = &Acknowledgement> {
         let is_alive = |one: &&Acknowledgement| {
-            !one.has_left && Duration::from_millis(self.read_at.saturating_sub(one.at_ms)) <= ALIVE_FOR
+            let changed_ms = self.changed.get(&one.replica).copied().unwrap_or_default();
+            !one.has_left && Duration::from_millis(self.read_ms.saturating_sub(changed_ms)) <= ALIVE_FOR
         };
         self.acknowledgements.values().filter(is_alive)
     }
@@ -216,8 +241,12 @@ mod tests {
     fn known(at_ms: u64, applied: Vec<(u64, u64)>) -> Replicas {
         let replicas = Replicas::new(1);
         let other = Acknowledgement { replica: 2, name: "b".to_owned(), at_ms, has_left: false, applied };
-        *replicas.known() =
-            Known { acknowledgements: HashMap::from([(2, other)]), read_at: 20_000, ..Known::default() };
+        *replicas.known() = Known {
+            acknowledgements: HashMap::from([(2, other)]),
+            changed: HashMap::from([(2, at_ms)]),
+            read_ms: 20_000,
+            ..Known::default()
+        };
         replicas
     }
 

@@ -1,15 +1,17 @@
 //! Handle of the tier: the functions that the rest of the process calls.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use redis::cmd;
+use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::config::Config;
 use super::event::EventKind;
 use super::handler::{EventHandler, ResourceForm};
-use super::log;
+use super::log::{self, REPLICAS_LIFE};
 use super::metrics::SharedMetrics;
 use super::publisher;
 use super::secret::Secrets;
@@ -65,14 +67,23 @@ impl SharedTier {
         tasks
     }
 
-    /// Withdraws the acknowledgements of this replica, so that no purge waits for it.
+    /// Waits until the store has the last events, and withdraws the acknowledgements of this replica, so that no purge waits for it.
     pub async fn leave(&self) {
         let Some(tier) = &self.tier else { return };
-        let Some(last) = tier.acknowledgement(true) else { return };
+        let deadline = Instant::now() + LEAVE_TIMEOUT;
+        while !tier.outbox.is_empty() && Instant::now() < deadline {
+            sleep(OUTBOX_INTERVAL).await;
+        }
+        tier.has_left.store(true, Relaxed);
+        let Some(last) = tier.acknowledgement() else { return };
         let mut command = cmd("HSET");
         command.arg(&tier.replicas_name).arg(tier.replicas.field()).arg(last);
-        // A replica that cannot leave is forgotten after some seconds.
-        let _ = tier.store.send(&tier.replicas_name, &command, LEAVE_TIMEOUT).await;
+        let mut expire = cmd("EXPIRE");
+        expire.arg(&tier.replicas_name).arg(REPLICAS_LIFE.as_secs());
+        for command in [command, expire] {
+            // A replica that cannot leave is forgotten after some seconds.
+            let _ = tier.store.send(&tier.replicas_name, &command, LEAVE_TIMEOUT).await;
+        }
     }
 
     /// Returns the state.
@@ -80,13 +91,17 @@ impl SharedTier {
         self.tier.as_ref().map_or(SharedState::Off, |tier| tier.state())
     }
 
-    /// Returns state, number of replicas and age of the log for the admin port.
+    /// Returns state, number of replicas, age of the log, round trip of the store and the last purge for the admin port.
     pub fn overview(&self) -> serde_json::Value {
         let (state, replicas, lag) = self.refresh_gauges();
+        let tier = self.tier.as_ref();
+        let round_trip = tier.and_then(|tier| tier.store.round_trip(&tier.log_name));
         serde_json::json!({
             "state": state.as_str(),
             "replicas": replicas,
             "log_lag_seconds": lag.as_secs_f64(),
+            "store_seconds": round_trip.map(|time| time.as_secs_f64()),
+            "last_purge": tier.map_or(serde_json::Value::Null, |tier| tier.last_purge.to_json()),
         })
     }
 
@@ -114,7 +129,7 @@ impl SharedTier {
 
     /// Adds an event to the log, because Graph throttles an application for `wait`.
     pub fn publish_throttle(&self, claims: &Claims, token: &Token, wait: Duration) {
-        let Some(tier) = &self.tier else { return };
+        let Some(tier) = self.tier.as_ref().filter(|tier| !tier.facts.clock_differs()) else { return };
         let now = tier.clock.now();
         let other = tier.other_claims(token, now).map(|claims| claims.application);
         let applications = [Some(claims.application), other].into_iter().flatten();
@@ -125,3 +140,4 @@ impl SharedTier {
 }
 
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(200);
+const OUTBOX_INTERVAL: Duration = Duration::from_millis(5);

@@ -100,6 +100,11 @@ impl Store {
         self.node(key).map_or(0, |node| node.epoch())
     }
 
+    /// Returns the smoothed round trip to the server that has a key; `None` without a connection.
+    pub(super) fn round_trip(&self, key: &str) -> Option<Duration> {
+        self.node(key)?.round_trip()
+    }
+
     /// Returns whether an operation on a key would be tried.
     pub(super) fn is_usable(&self, key: &str) -> bool {
         self.node(key).is_some_and(|node| node.is_usable())

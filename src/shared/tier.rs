@@ -1,11 +1,13 @@
 //! The tier of one process: its parts, and the facts that follow from several of them.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::config::{Config, Endpoint};
 use super::event::{Event, EventKind, EventName, LogId, Position};
 use super::handler::ResourceForm;
 use super::index::{EventIndex, Matcher};
+use super::last_purge::LastPurgeCell;
 use super::metrics::SharedMetrics;
 use super::names::{Namer, OtherNames, log_name, replicas_name};
 use super::outbox::Outbox;
@@ -56,8 +58,11 @@ pub(super) struct Tier {
     pub(super) writes: WriteQueue,
     pub(super) outbox: Outbox,
     pub(super) replicas: Replicas,
+    pub(super) last_purge: LastPurgeCell,
     /// Random number of this process.
     pub(super) replica: u64,
+    /// The replica stops: no purge waits for it.
+    pub(super) has_left: AtomicBool,
     index: Mutex<EventIndex>,
 }
 
@@ -96,7 +101,9 @@ impl Tier {
             writes: WriteQueue::default(),
             outbox: Outbox::new(replica),
             replicas: Replicas::new(replica),
+            last_purge: LastPurgeCell::default(),
             replica,
+            has_left: AtomicBool::new(false),
             index: Mutex::default(),
             config: config.clone(),
         })
@@ -157,7 +164,9 @@ impl Tier {
                 Matcher::Withdraw(principals.clone(), resource.clone())
             }
             EventKind::Renew { principals, resource } => Matcher::Renew(principals.clone(), resource.clone()),
-            EventKind::Begin | EventKind::Generation | EventKind::Throttle { .. } => return None,
+            EventKind::Begin | EventKind::Generation | EventKind::Throttle { .. } | EventKind::Unknown => {
+                return None;
+            }
         })
     }
 
@@ -189,10 +198,12 @@ impl Tier {
         }
     }
 
-    /// Returns the sealed acknowledgement of this replica. `has_left`: the replica stops.
-    pub(super) fn acknowledgement(&self, has_left: bool) -> Option<Vec<u8>> {
-        let applied = self.index().publishers.applied().collect();
-        self.replicas.seal(&self.secrets, &self.replicas_name, (self.clock.now(), has_left, applied))
+    /// Returns the sealed acknowledgement of this replica.
+    pub(super) fn acknowledgement(&self) -> Option<Vec<u8>> {
+        let now = self.clock.now();
+        let applied = self.index().publishers.applied(self.replica, now.unix_millis()).collect();
+        let has_left = self.has_left.load(Relaxed);
+        self.replicas.seal(&self.secrets, &self.replicas_name, (now, has_left, applied))
     }
 
     /// Returns the label of a failure, and records what the state follows from.

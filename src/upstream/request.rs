@@ -40,6 +40,7 @@ pub(super) fn build_request(
 }
 
 const VIA: &str = "1.1 connector-cache";
-const USER_AGENT: &str = concat!("connector-cache/", env!("CARGO_PKG_VERSION"));
+/// `User-Agent` of each request to Graph.
+pub(super) const USER_AGENT: &str = concat!("connector-cache/", env!("CARGO_PKG_VERSION"));
 /// Fields of a request, including those of a condition and those that hyper adds.
 const MAX_FIELDS: usize = 12;

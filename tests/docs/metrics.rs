@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use connector_cache::auth::Bypass;
-use connector_cache::cache::outcome::{Eviction, NotStored, Outcome, ProofChange, ProofLookup};
+use connector_cache::cache::outcome::{
+    Eviction, ForwardReason, NotStored, Outcome, ProofChange, ProofLookup,
+};
 use connector_cache::http::rejection::Rejection;
 use connector_cache::observability::metrics::{MethodLabel, Metrics, SpanResult};
 use connector_cache::scrub::{ScrubFailure, ScrubbedField};
@@ -108,6 +110,7 @@ fn sets() -> Vec<Set> {
     vec![
         set::<Bypass>(),
         set::<Eviction>(),
+        set::<ForwardReason>(),
         set::<MethodLabel>(),
         set::<NotStored>(),
         set::<Operation>(),

@@ -8,5 +8,8 @@ mod common;
 mod callers;
 mod certificates;
 mod connections;
+mod console;
+mod forwarded;
+mod incidents;
 mod rolling;
 mod settings;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use crate::common::client::{self, Client};
 use crate::common::origin::OriginServer;
 use crate::common::proxy::path;
@@ -92,6 +94,35 @@ async fn a_lower_ttl_applies_to_stored_entries_at_the_next_request() {
     assert!(logged.len() == 1 && logged[0].contains("\"retention\":\"2h\""), "{logged:?}");
     stage.cache_status("b").await;
     assert!(stage.cache_status("b").await.starts_with("connector-cache; hit; ttl="));
+    assert!(stage.serve.stop().await.0.success());
+}
+
+#[tokio::test]
+async fn the_console_has_a_sentence_for_a_refused_configuration_and_the_settings_in_force() {
+    let mut stage = Stage::set("cache.ttl = \"5m\"\n").await;
+    let first = stage.serve.look("/console/data").await.json();
+    assert_eq!((&first["state"]["banner"], &first["state"]["settings_version"]), (&json!([]), &json!(0)));
+    stage.write("cache.ttl = 7\n", false).await;
+    let refused = stage.serve.look("/console/data").await.json();
+    assert_eq!(
+        refused["state"]["banner"],
+        json!([{
+            "severity": "warning",
+            "text": "A reload failed, and the old configuration stays in use: the log has the reason.",
+            "section": "ConnectorCacheReloadFailed",
+        }])
+    );
+    assert_eq!(refused["settings"], first["settings"]);
+    stage.write("cache.ttl = \"7m\"\nscrub.mask = \"#\"\n", true).await;
+    let loaded = stage.serve.look("/console/data").await.json();
+    assert_eq!((&loaded["state"]["banner"], &loaded["state"]["settings_version"]), (&json!([]), &json!(1)));
+    let setting = |name: &str| {
+        let one = loaded["settings"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap();
+        (one["value"].to_string(), one["changed"].clone(), one["pending"].to_string())
+    };
+    let text = |text: &str| json!(format!("\"{text}\"")).to_string();
+    assert_eq!(setting("cache.ttl"), (text("7m"), json!(true), "null".to_owned()));
+    assert_eq!(setting("scrub.mask"), (text("******"), json!(false), text("#")), "it waits for a restart");
     assert!(stage.serve.stop().await.0.success());
 }
 

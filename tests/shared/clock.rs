@@ -1,7 +1,10 @@
 //! Replicas whose clocks are off.
 
+use crate::common::origin::OriginServer;
 use crate::common::redis::{Store, root};
-use crate::fleet::{Replica, Setup, X, assert_not_shared, graph, token, until, wait_for_entries};
+use crate::common::reply::Reply;
+use crate::common::token::mint;
+use crate::fleet::{Replica, Setup, X, Y, assert_not_shared, graph, token, until, wait_for_entries};
 
 /// The settings with a clock that differs by `offset`, such as `+30s`. Time itself passes as usual.
 fn with_clock(setup: &Setup, offset: &str) -> Setup {
@@ -48,4 +51,27 @@ async fn a_clock_that_is_off_by_less_than_two_seconds_does_not_matter() {
             .await;
         }
     }
+}
+
+/// The throttle of this replica would end ten minutes later for all others.
+#[tokio::test]
+async fn a_replica_whose_clock_is_off_closes_no_gate_of_others() {
+    let (origin, store) = (OriginServer::start().await, Store::start().await);
+    let throttled =
+        Reply::status(429).header("content-type", "application/json").header("retry-after", "30").body("{}");
+    origin.any([Reply::json("{}"), Reply::json("{}"), throttled, Reply::json("{}")]);
+    let setup = Setup::new(&origin.url(), &store.url());
+    let (first, off) = (setup.live().await, with_clock(&setup, "+600s").start().await);
+    off.wait_for_state("clock").await;
+    let token = mint("ada");
+    // Both replicas know the token, so that it may share the limit of its application.
+    first.read(X, &token).await;
+    off.read(X, &token).await;
+    let events = store.calls_of("xadd").await;
+    assert_eq!(off.read(Y, &token).await.status, 429);
+    // A replica adds its events in their order, and a purge is confirmed after all earlier ones.
+    off.purge("?flow=other").await;
+    until("an event of the replica", async || store.calls_of("xadd").await > events).await;
+    first.purge("?flow=other").await;
+    assert_eq!(first.read("B2X_1_z", &token).await.status, 200);
 }

@@ -138,6 +138,11 @@ impl Replica {
         own.map(|(_, value)| value.parse().unwrap()).collect()
     }
 
+    /// `GET /cache`.
+    pub(crate) async fn overview(&self) -> Value {
+        self.0.look("/cache").await.json()
+    }
+
     /// The state of the shared tier, by the metric.
     pub(crate) async fn state(&self) -> String {
         let scrape = self.0.look("/metrics").await;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use connector_cache::fake_graph::{CONTOSO, Flow, Step, connector, user_id};
 
 use crate::common::gate::Gate;
+use crate::common::link::Link;
 use crate::common::origin::OriginServer;
 use crate::common::redis::Store;
 use crate::common::reply::Reply;
@@ -41,6 +42,38 @@ async fn a_401_at_one_replica_ends_the_hits_of_the_token_at_all() {
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let fresh = Setup::new(&graph.url(), &store.url()).live().await;
     assert_eq!(fresh.read(X, &token).await.status, 401);
+}
+
+/// The replica that receives the 401 has no proof of the token in its own memory.
+#[tokio::test]
+async fn a_401_at_a_replica_that_never_had_the_token_ends_its_hits_at_the_others() {
+    let (graph, store) = (graph(), Store::start().await);
+    let token = token(&graph, "ada");
+    let replicas = Setup::new(&graph.url(), &store.url()).fleet(2).await;
+    replicas[0].read(X, &token).await;
+    wait_for_entries(&store, 1).await;
+    graph.revoke(&token);
+    assert_eq!(replicas[1].refresh(X, &token).await.status, 401);
+    until("the 401 at the other replica", async || replicas[0].read(X, &token).await.status == 401).await;
+}
+
+/// The event waits for the store.
+#[tokio::test]
+async fn a_forced_refresh_at_a_replica_without_the_store_renews_the_answer_at_all_afterwards() {
+    let (graph, store) = (graph(), Store::start().await);
+    let token = token(&graph, "ada");
+    let (setup, link) = (Setup::new(&graph.url(), &store.url()), Link::to(store.address()).await);
+    let near = setup.live().await;
+    let far = setup.with("SHARED__URL", &format!("redis://{}", link.address())).live().await;
+    near.read(X, &token).await;
+    link.refuse();
+    link.break_off();
+    far.wait_for_one_of(&["connecting", "lagging"]).await;
+    let changed = connector::basic("name", "https://changed.example", "user", "password");
+    graph.put_flow(CONTOSO, Flow::new(X).connector(Step::PostAttributeCollection, changed));
+    let new = far.refresh(X, &token).await;
+    link.mend();
+    until("the new answer at the other replica", async || near.read(X, &token).await.body == new.body).await;
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod confidentiality;
 mod configuration;
 mod failover;
 mod faults;
+mod figures;
 mod fleet;
 mod hostile;
 mod invalidation;

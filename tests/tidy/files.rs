@@ -70,6 +70,7 @@ const PROJECT: &[&str] = &[
     ".github",
     "Cargo.toml",
     "Dockerfile",
+    "compose.yaml",
     "Makefile",
     "README.md",
     "SECURITY.md",

@@ -6,7 +6,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/tools/image/storage.sh"
 
-name=$(sed -n 's/^FROM \(rust:[^ ]*\) AS build$/\1/p' "$root/Dockerfile")
+name=$(sed -n 's/^FROM --platform=[^ ]* \(rust:[^ ]*\) AS build$/\1/p' "$root/Dockerfile")
 [ -n "$name" ] || { echo "$0: the Dockerfile has no line FROM rust:... AS build" >&2; exit 1; }
 if buildah images -q "$name" > /dev/null 2>&1; then
     exit 0

@@ -70,7 +70,7 @@ for label in title description licenses version revision; do
     value=$(podman image inspect --format "{{index .Labels \"org.opencontainers.image.$label\"}}" "$tag")
     [ -n "$value" ] && [ "$value" != unknown ] || fail "the label $label is missing"
 done
-run_once() { podman run --rm --pull never --network none --read-only "$tag" "$@"; }
+run_once() { podman run --rm --pull never --no-healthcheck --network none --read-only "$tag" "$@"; }
 run_once check | grep -q '^base_url = "https://graph.microsoft.com" # default$' || fail "check prints no configuration"
 run_once --help | grep -q '^  demo ' || fail "the image has no demo"
 said "it has a numeric user, its labels, and the demo"
@@ -85,8 +85,9 @@ while read -r -t 30 -u 3 line; do
     case $line in Ctrl-C*) break ;; esac
 done
 graph=$(sed -n 's|^stand-in  http://127.0.0.1:\([0-9]*\),.*|\1|p' "$work/demo")
-token=$(sed -n "s/^curl .*\(Authorization: Bearer [^']*\)'.*/\1/p" "$work/demo" | head -1)
-target=$(sed -n "s|^curl .*'http://[^/]*\(/[^']*\)'\$|\1|p" "$work/demo" | head -1)
+# The first of several commands. sed itself ends there: it would fail if it wrote to a reader that has ended.
+token=$(sed -n "/^curl .*Bearer/{s/.*\(Authorization: Bearer [^']*\)'.*/\1/p;q}" "$work/demo")
+target=$(sed -n "/^curl .*Bearer/{s|.*'http://[^/]*\(/[^']*\)'\$|\1|p;q}" "$work/demo")
 [ -n "$graph" ] && [ -n "$token" ] && [ -n "$target" ] || fail "the demo prints something else than expected"
 
 # By name, so that a static binary without a C library around it is seen to resolve it.
@@ -96,6 +97,7 @@ pid=$(podman inspect --format '{{.State.Pid}}' "$proxy")
 grep -q '^CapEff:\s*0\{16\}$' "/proc/$pid/status" || fail "the proxy has capabilities"
 grep -q '^NoNewPrivs:\s*1$' "/proc/$pid/status" || fail "the proxy may gain privileges"
 grep -q '^Uid:\s*65532\s' "/proc/$pid/status" || fail "the proxy runs as another user"
+[ "$(podman exec "$proxy" /connector-cache healthcheck)" = ready ] || fail "the health check of the image"
 url=http://127.0.0.1:$data$target
 [ "$(ask first -H "$token" "$url")" = 200 ] || fail "the first request: $(cat "$work/first.head" "$work/first")"
 grep -qi '^cache-status: .*fwd=uri-miss.*stored' "$work/first.head" || fail "the first request is no miss"

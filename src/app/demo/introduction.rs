@@ -12,12 +12,6 @@ pub(super) fn text(
     preferred: (SocketAddr, SocketAddr),
 ) -> String {
     let (data, admin) = (reachable(bound.0), reachable(bound.1));
-    let curl = |user: &str, flow: &str, expand: &str| {
-        let token = graph.token().tenant(CONTOSO).user(user).expires_in(TOKEN_LIFETIME).mint();
-        let path = format!("/beta/identity/{flow}/apiConnectorConfiguration");
-        format!("curl -si -H 'Authorization: Bearer {token}' 'http://{data}{path}?$expand={expand}'")
-    };
-    let (flow, steps) = (format!("b2xUserFlows/{SIGN_UP}"), "postFederationSignup,postAttributeCollection");
     let note = |bound: SocketAddr, preferred: SocketAddr| {
         if bound.port() == preferred.port() {
             String::new()
@@ -33,7 +27,29 @@ pub(super) fn text(
          admin     http://{admin}{admin_note}\n\
          stand-in  {url}, responds in {latency} ms\n\
          \n\
-         As Ada. The first request: Cache-Status contains fwd=uri-miss. The second request: hit.\n\
+         {commands}\
+         Metrics for Prometheus:\n\
+         \n\
+         curl -s http://{admin}/metrics\n\
+         \n\
+         Ctrl-C ends it.\n\n",
+        url = graph.url(),
+        latency = GRAPH_LATENCY.as_millis(),
+        commands = commands(graph, bound.0),
+    )
+}
+
+/// Returns commands with valid tokens for a proxy that listens on `data`, and what to expect.
+pub(super) fn commands(graph: &FakeGraph, data: SocketAddr) -> String {
+    let data = reachable(data);
+    let curl = |user: &str, flow: &str, expand: &str| {
+        let token = graph.token().tenant(CONTOSO).user(user).expires_in(TOKEN_LIFETIME).mint();
+        let path = format!("/beta/identity/{flow}/apiConnectorConfiguration");
+        format!("curl -si -H 'Authorization: Bearer {token}' 'http://{data}{path}?$expand={expand}'")
+    };
+    let (flow, steps) = (format!("b2xUserFlows/{SIGN_UP}"), "postFederationSignup,postAttributeCollection");
+    format!(
+        "As Ada. The first request: Cache-Status contains fwd=uri-miss. The second request: hit.\n\
          \n\
          {ada}\n\
          \n\
@@ -44,14 +60,7 @@ pub(super) fn text(
          As Ada, a flow of a B2C tenant:\n\
          \n\
          {b2c}\n\
-         \n\
-         Metrics for Prometheus:\n\
-         \n\
-         curl -s http://{admin}/metrics\n\
-         \n\
-         Ctrl-C ends it.\n\n",
-        url = graph.url(),
-        latency = GRAPH_LATENCY.as_millis(),
+         \n",
         ada = curl("ada", &flow, steps),
         grace = curl("grace", &flow, steps),
         b2c = curl("ada", &format!("b2cUserFlows/{B2C_SIGN_UP}"), "preTokenIssuance"),

@@ -114,7 +114,8 @@ fn live_configuration(dir: &tempfile::TempDir) -> LiveConfiguration {
     let started = sources.load().unwrap();
     let runtime = started.config.runtime(&started.config, usize::MAX).into_live();
     let metrics = Arc::new(Metrics::new().unwrap());
-    LiveConfiguration::new(LiveSources { sources, started }, (runtime, usize::MAX), None, metrics)
+    let shown = ShownSettings::default();
+    LiveConfiguration::new(LiveSources { sources, started }, (runtime, usize::MAX), None, (metrics, shown))
 }
 
 fn snapshot(live: &LiveConfiguration) -> String {
@@ -150,6 +151,28 @@ fn a_reload_replaces_the_snapshot_that_a_request_holds_by_a_new_one() {
     );
     assert_eq!((new.freshness.ttl, new.timeouts.total), (Duration::from_secs(11), Duration::from_secs(12)));
     assert_eq!(new.freshness.freshness, FreshnessSource::Operator, "this key requires a restart");
+}
+
+#[test]
+fn the_console_shows_the_settings_in_force_after_a_reload_and_those_that_wait_for_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = live_configuration(&dir);
+    let text = format!("{PLAIN}cache.ttl = \"11s\"\ncache.freshness = \"origin\"\n");
+    std::fs::write(dir.path().join("cache.toml"), text).unwrap();
+    assert_eq!(live.reload(ReloadTrigger::Requested), Some(ReloadResult::Success));
+    let settings = live.shown.to_json();
+    let setting = |name: &str| {
+        let one = settings.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap();
+        [&one["value"], &one["changed"], &one["pending"]].map(ToString::to_string)
+    };
+    assert_eq!(setting("cache.ttl"), ["\"\\\"11s\\\"\"", "true", "null"]);
+    assert_eq!(
+        setting("cache.freshness"),
+        ["\"\\\"operator\\\"\"", "false", "\"\\\"origin\\\"\""],
+        "this key requires a restart"
+    );
+    assert_eq!(setting("cache.proof_ttl"), ["\"\\\"5m\\\"\"", "false", "null"]);
+    assert_eq!(live.shown.version(), 1);
 }
 
 #[test]

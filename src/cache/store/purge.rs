@@ -28,6 +28,15 @@ impl Store {
         purged
     }
 
+    /// Returns the number of entries that [`Self::purge`] would remove now.
+    pub fn count(&self, selector: &PurgeSelector) -> u64 {
+        let selected = self
+            .entries
+            .iter()
+            .filter(|(key, kept)| selector.selects_resource(&key.resource) && kept.is_selected(selector));
+        selected.count() as u64
+    }
+
     /// Removes the responses of a key. Returns whether there were any.
     fn purge_entry(&self, key: &EntryKey) -> bool {
         let _guard = self.lock_entries(&key.resource);

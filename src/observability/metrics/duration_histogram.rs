@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use prometheus::core::Metric as _;
+use prometheus::proto::Bucket;
 use prometheus::{Histogram, HistogramOpts, Registry};
 
 use super::family::{NAMESPACE, register};
@@ -73,6 +74,20 @@ impl DurationHistogram {
     /// Returns the number of observations.
     pub fn count(&self) -> u64 {
         self.classic.get_sample_count()
+    }
+
+    /// Adds the number of observations of each classic bucket to `sums`; the last one is the bucket `+Inf`.
+    pub(super) fn add_bucket_counts(&self, sums: &mut Vec<u64>) {
+        sums.resize(self.bounds.len() + 1, 0);
+        let metric = self.classic.metric();
+        let cumulative = metric.get_histogram().get_bucket().iter().map(Bucket::cumulative_count);
+        let cumulative =
+            cumulative.take(self.bounds.len()).chain([metric.get_histogram().get_sample_count()]);
+        let mut before = 0;
+        for (sum, count) in sums.iter_mut().zip(cumulative) {
+            *sum += count.saturating_sub(before);
+            before = count;
+        }
     }
 
     /// Counts native buckets from now on. Earlier observations count in the middle of their classic bucket, so that the

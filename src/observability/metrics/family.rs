@@ -51,6 +51,11 @@ impl<L: Label> CounterFamily<L> {
     pub fn get(&self, label: L) -> u64 {
         self.counters.get(label.index()).map_or(0, IntCounter::get)
     }
+
+    /// Returns all counts, in the order of the labels.
+    pub fn counts(&self) -> Vec<u64> {
+        self.counters.iter().map(IntCounter::get).collect()
+    }
 }
 
 /// A gauge for each label of a closed set.
@@ -164,6 +169,12 @@ impl StatusCounters {
         if let Some(counter) = self.counters.get(status_label(status).0) {
             counter.inc();
         }
+    }
+
+    /// Returns status label and count of each status.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let labels = STATUSES.iter().map(|(_, label)| *label).chain([OTHER]);
+        labels.zip(self.counters.iter().map(IntCounter::get))
     }
 
     /// Returns the number of all responses.

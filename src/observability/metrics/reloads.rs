@@ -6,17 +6,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus::{IntGauge, Registry};
 
 use super::family::{CounterFamily, register_gauge};
+use crate::support::labels::{Label as _, labels};
 use crate::support::watched_files::ReloadResult;
 
-/// Source of a reload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReloadSource {
-    /// The configuration file.
-    Configuration,
-    /// The files of `listen.tls`.
-    Certificate,
-    /// `admin.token_file`.
-    AdminToken,
+labels! {
+    /// Source of a reload.
+    pub enum ReloadSource {
+        /// The configuration file.
+        Configuration = "configuration",
+        /// The files of `listen.tls`.
+        Certificate = "certificate",
+        /// `admin.token_file`.
+        AdminToken = "admin-token",
+    }
 }
 
 /// The families `config_reloads_total`, `config_last_reload_successful` and
@@ -71,6 +73,12 @@ impl ReloadMetrics {
         self.successful.set(i64::from(failed == 0));
     }
 
+    /// Returns the sources whose last reload failed.
+    pub(super) fn failed(&self) -> impl Iterator<Item = ReloadSource> + use<> {
+        let failed = self.failed.load(SeqCst);
+        ReloadSource::ALL.iter().copied().filter(move |source| failed & (1 << *source as u8) != 0)
+    }
+
     /// Returns the number of reloads with this result.
     pub(super) fn count(&self, result: ReloadResult) -> u64 {
         self.total.get(result)
@@ -93,6 +101,7 @@ mod tests {
         metrics.record(ReloadSource::Certificate, ReloadResult::Failure);
         metrics.record(ReloadSource::Configuration, ReloadResult::Success);
         assert_eq!(metrics.successful.get(), 0);
+        assert_eq!(metrics.failed().collect::<Vec<_>>(), [ReloadSource::Certificate]);
         metrics.record(ReloadSource::Certificate, ReloadResult::Success);
         assert_eq!(metrics.successful.get(), 1);
         assert_eq!((metrics.count(ReloadResult::Success), metrics.count(ReloadResult::Failure)), (2, 1));

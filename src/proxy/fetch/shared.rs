@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
+
 use super::{FetchRequest, Fetched, Fetcher, PreparedFetch};
 use crate::cache::freshness::{Decision, assess};
 use crate::cache::lease::Lease;
@@ -30,7 +32,7 @@ impl Fetcher {
     ) -> Result<PreparedFetch<'_>, Fetched> {
         let is_renewal = matches!(shared_use, SharedUse::Renew);
         let Some(mut shared) = self.begin_shared(request, is_renewal) else {
-            return self.prepare(request).await;
+            return self.prepare(request).await.map(|prepared| PreparedFetch { is_renewal, ..prepared });
         };
         let SharedUse::Read(client) = shared_use else {
             return self
@@ -83,6 +85,26 @@ impl Fetcher {
         let (token, resource) = (request.identity.token_hash, &request.resource);
         let is_admitted = self.store.admit_shared(token, claims, resource, (&entry, granted_at), lease);
         is_admitted.then_some(Fetched::Shared(entry, granted_at))
+    }
+
+    /// Reads the proof of a token that Graph refuses and that has no proof here: other replicas may have one.
+    pub(super) async fn read_proof_of_refused(
+        &self,
+        request: &FetchRequest,
+        status: StatusCode,
+        shared: Option<&mut SharedFetch>,
+    ) {
+        if let Some(shared) = shared
+            && matches!(
+                status,
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE
+            )
+            && !self.has_proof(request, Some(shared))
+            && !shared.was_read()
+        {
+            // A valid proof is recorded in the fetch.
+            let _ = shared.read(|_| false).await;
+        }
     }
 
     /// Tells other replicas that Graph refuses a token, before the local store changes: a value that is read in between would

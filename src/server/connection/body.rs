@@ -12,12 +12,21 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::h2_send_stall::BodyProgress;
 use super::state::ResponseGuard;
+use crate::server::streamed_body::BodyStream;
 
-/// Body of a response, in one piece.
+/// Body of a response, in one piece or as a stream of pieces.
 pub(super) struct TrackedBody {
     bytes: Option<Bytes>,
     guard: Option<ResponseGuard>,
-    progress: Option<Arc<BodyProgress>>,
+    rest: Rest,
+}
+
+/// End of a body after its bytes. One value, so that a hit has one check for both.
+enum Rest {
+    Nothing,
+    /// The end, after the peer has taken all bytes.
+    Progress(Arc<BodyProgress>),
+    Stream(BodyStream),
 }
 
 impl TrackedBody {
@@ -28,7 +37,13 @@ impl TrackedBody {
         guard: ResponseGuard,
         progress: Option<Arc<BodyProgress>>,
     ) -> Self {
-        Self { bytes, guard: Some(guard), progress }
+        Self { bytes, guard: Some(guard), rest: progress.map_or(Rest::Nothing, Rest::Progress) }
+    }
+
+    /// Creates a body of pieces. The request counts as in service until the end of the stream, so that only a blocked socket
+    /// has a timeout.
+    pub(super) fn streamed(stream: BodyStream, guard: ResponseGuard) -> Self {
+        Self { bytes: None, guard: Some(guard), rest: Rest::Stream(stream) }
     }
 }
 
@@ -42,24 +57,41 @@ impl Body for TrackedBody {
     ) -> Poll<Option<Result<Frame<TrackedBytes>, Infallible>>> {
         let this = self.get_mut();
         if let Some(bytes) = this.bytes.take() {
-            if let Some(progress) = &this.progress {
-                progress.start();
-            }
-            let bytes = TrackedBytes { bytes, _guard: this.guard.take(), progress: this.progress.clone() };
+            let progress = match &this.rest {
+                Rest::Progress(progress) => {
+                    progress.start();
+                    Some(Arc::clone(progress))
+                }
+                Rest::Nothing | Rest::Stream(_) => None,
+            };
+            let bytes = TrackedBytes { bytes, _guard: this.guard.take(), progress };
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        if let Some(progress) = &this.progress {
-            ready!(progress.poll_finished(cx));
+        match &mut this.rest {
+            Rest::Nothing => {}
+            Rest::Progress(progress) => ready!(progress.poll_finished(cx)),
+            Rest::Stream(stream) => {
+                if let Some(bytes) = ready!(stream.as_mut().poll_next(cx)) {
+                    let bytes = TrackedBytes { bytes, _guard: None, progress: None };
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                this.rest = Rest::Nothing;
+            }
         }
         Poll::Ready(None)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_none() && self.progress.is_none()
+        self.bytes.is_none() && matches!(self.rest, Rest::Nothing)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+        match self.rest {
+            Rest::Stream(_) => SizeHint::default(),
+            Rest::Nothing | Rest::Progress(_) => {
+                SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use super::body::TrackedBody;
 use super::h2_send_stall::{BodyProgress, MAX_UNTRACKED_BODY_BYTES, StreamExecutor};
 use super::state::ResponseGuard;
 use crate::http::error::Response;
+use crate::server::streamed_body::StreamedBody;
 use crate::server::{Peer, Service};
 
 /// Responds to one request, which `guard` counts. `streams` is the executor of an HTTP/2 connection. The end of a body
@@ -40,8 +41,7 @@ pub(super) fn respond<S: Service>(
         let peer = peer.clone();
         return Either::Right(Either::Left(Box::pin(async move {
             let response = respond_after_body(&*service, (head, body), peer, &guard, body_timeout).await;
-            let progress = progress.filter(|_| is_tracked(&response));
-            Ok(track_response(response, version, guard, progress))
+            Ok(track_async_response(response, version, guard, progress))
         })));
     }
     let pending = match service.try_respond(&head, false, peer) {
@@ -56,8 +56,7 @@ pub(super) fn respond<S: Service>(
     Either::Right(Either::Right(Box::pin(async move {
         // In an allocation of its own: a future that is moved into this one would occupy its size twice while it waits.
         let response = Box::pin(service.respond(pending, head, None, peer)).await;
-        let progress = progress.filter(|_| is_tracked(&response));
-        Ok(track_response(response, version, guard, progress))
+        Ok(track_async_response(response, version, guard, progress))
     })))
 }
 
@@ -106,6 +105,31 @@ fn track_response(
     progress: Option<Arc<BodyProgress>>,
 ) -> http::Response<TrackedBody> {
     let (mut head, body) = response.into_parts();
+    add_connection_close(&mut head, version, &guard);
+    if progress.is_none() {
+        guard.response_ready();
+    }
+    http::Response::from_parts(head, TrackedBody::new(body.into_inner(), guard, progress))
+}
+
+/// Wraps the body of a response of the asynchronous part, which may be a stream.
+fn track_async_response(
+    mut response: Response,
+    version: Version,
+    guard: ResponseGuard,
+    progress: Option<Arc<BodyProgress>>,
+) -> http::Response<TrackedBody> {
+    if let Some(stream) = StreamedBody::take_from(&mut response) {
+        let (mut head, _) = response.into_parts();
+        add_connection_close(&mut head, version, &guard);
+        return http::Response::from_parts(head, TrackedBody::streamed(stream, guard));
+    }
+    let progress = progress.filter(|_| is_tracked(&response));
+    track_response(response, version, guard, progress)
+}
+
+/// Adds `Connection: close` where the connection ends with the response.
+fn add_connection_close(head: &mut http::response::Parts, version: Version, guard: &ResponseGuard) {
     if head.headers.contains_key(header::CONNECTION) {
         guard.conn_state().set_closes_early();
     } else if guard.conn_state().sends_connection_close() {
@@ -115,8 +139,4 @@ fn track_response(
         // To a response of version 1.1 hyper would add the `keep-alive` that the peer requested, beside `close`.
         head.version = version;
     }
-    if progress.is_none() {
-        guard.response_ready();
-    }
-    http::Response::from_parts(head, TrackedBody::new(body.into_inner(), guard, progress))
 }

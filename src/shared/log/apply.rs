@@ -55,11 +55,14 @@ fn apply_event(tier: &Tier, handler: &dyn EventHandler, id: LogId, event: &Event
     let is_own = event.name.replica == tier.replica;
     {
         let mut index = tier.index();
-        match index.publishers.record(event.name, Instant::now()) {
+        match index.publishers.record(event.name, id.ms, Instant::now()) {
             Sequence::Copy => return,
             Sequence::Next => {}
             // An event is missing: values from before cannot be judged.
             Sequence::Gap => index.raise_floor(id),
+        }
+        if event.kind == EventKind::Unknown {
+            index.raise_floor(id);
         }
         if is_own {
             // The local store has changed already, and may have newer entries since.
@@ -82,8 +85,8 @@ fn apply_event(tier: &Tier, handler: &dyn EventHandler, id: LogId, event: &Event
             }
         }
         (EventKind::Throttle { applications, until_ms }, _) => {
-            let left = until_ms.saturating_sub(tier.clock.now().unix_millis());
-            if left > 0 {
+            let left = until_ms.saturating_sub(tier.clock.now().unix_millis()).min(MAX_THROTTLE_MS);
+            if left > 0 && !tier.facts.clock_differs() {
                 // Replicas open their gates at different times.
                 let wait = Duration::from_millis(left + random() % (left / 10).clamp(1, MAX_JITTER_MS));
                 for application in applications {
@@ -91,9 +94,12 @@ fn apply_event(tier: &Tier, handler: &dyn EventHandler, id: LogId, event: &Event
                 }
             }
         }
+        (EventKind::Unknown, _) => handler.clear(),
         (EventKind::Begin | EventKind::Generation | EventKind::Purge { .. }, _) => {}
     }
 }
 
+/// Longest throttle of an event. Another replica's clock may be ahead.
+const MAX_THROTTLE_MS: u64 = 600 * 1000;
 /// Largest jitter of a gate.
 const MAX_JITTER_MS: u64 = 2000;

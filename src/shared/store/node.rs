@@ -31,6 +31,8 @@ pub(super) struct Node {
     wake: Notify,
     /// Random number of the connection. The reader of the log follows a change of the master by it.
     epoch: AtomicU64,
+    /// Smoothed round trip of the probes, microseconds; 0 before the first one.
+    round_trip: AtomicU64,
 }
 
 impl Node {
@@ -44,6 +46,7 @@ impl Node {
             is_lost: AtomicBool::new(false),
             wake: Notify::new(),
             epoch: AtomicU64::new(0),
+            round_trip: AtomicU64::new(0),
         }
     }
 
@@ -54,6 +57,22 @@ impl Node {
     /// Returns the number of the connection; 0 before the first one.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Relaxed)
+    }
+
+    /// Returns the smoothed round trip of the probes; `None` without a connection.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        let micros = self.round_trip.load(Relaxed);
+        (micros > 0 && self.connection.load().is_some()).then(|| Duration::from_micros(micros))
+    }
+
+    /// Adds a probe to the smoothed round trip, as TCP does (RFC 6298, section 2). Only the task of the node calls it.
+    fn record_round_trip(&self, probe: Duration) {
+        let micros = u64::try_from(probe.as_micros()).unwrap_or(u64::MAX).max(1);
+        let smoothed = match self.round_trip.load(Relaxed) {
+            0 => micros,
+            before => (before.saturating_mul(7).saturating_add(micros) / 8).max(1),
+        };
+        self.round_trip.store(smoothed, Relaxed);
     }
 
     pub(super) fn condition(&self) -> Condition {
@@ -115,6 +134,7 @@ impl Node {
                 Ok((connection, address)) => {
                     let connected_at = Instant::now();
                     self.is_lost.store(false, Relaxed);
+                    self.round_trip.store(0, Relaxed);
                     self.set_fault(None);
                     self.breaker.close();
                     self.epoch.store(random(), Relaxed);
@@ -152,6 +172,7 @@ impl Node {
             if self.is_lost.load(Relaxed) {
                 return;
             }
+            let sent_at = Instant::now();
             match connection.send(&cmd("PING"), self.dialer.probe_timeout).await {
                 Err(Fault::Connection) => return,
                 Err(Fault::Timeout) => {
@@ -166,6 +187,7 @@ impl Node {
                 }
                 // The user may lack the right to PING, but the server responds.
                 Ok(_) | Err(_) => {
+                    self.record_round_trip(sent_at.elapsed());
                     silent_since = Instant::now();
                     self.breaker.close();
                 }

@@ -18,7 +18,7 @@ def context(place):
         if source.is_dir():
             shutil.copytree(source, place / name)
         else:
-            (place / name).parent.mkdir(exist_ok=True)
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, place / name)
 
 

@@ -8,6 +8,7 @@ import unittest
 import common
 
 PAGES = [common.ROOT / "README.md", common.CHART / "README.md"]
+PAGES += [common.ROOT / "docs/deployment.md", common.ROOT / "docs/runbook.md"]
 # What only a cluster can do. Without one the same is rendered.
 OF_A_CLUSTER = {"--wait", "--create-namespace", "--reset-then-reuse-values"}
 RENDERED = {"install", "upgrade"}
@@ -16,7 +17,7 @@ NOT_RUN = {"test", "rollback"}
 
 def commands(page):
     """Every command for Helm in a page's blocks of shell, as a list of words."""
-    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.M | re.S):
+    for block in re.findall(r"^```sh(?: cluster)?\n(.*?)^```", page.read_text(), re.M | re.S):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line)
             if words and words[0] == "helm":

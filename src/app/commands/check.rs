@@ -1,0 +1,144 @@
+//! The command `check`: prints the configuration, and finds out whether a start would succeed.
+//!
+//! Standard output is the configuration as TOML, also with `--connect`, whose findings are comments after it.
+
+mod findings;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use self::findings::{Finding, Group};
+use super::terminal::{Mark, Marks};
+use super::{CommandError, OutputFormat, block_on, print};
+use crate::app::{self, StartError};
+use crate::config::{Config, EffectiveConfig};
+
+/// Arguments of `check`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  connector-cache check --config /etc/connector-cache/config.toml --strict
+  connector-cache check --config /etc/connector-cache/config.toml --connect
+  connector-cache check --schema > connector-cache.schema.json
+
+Exit codes: 0 a start would succeed, 1 a start would fail or a server cannot be used, 64 invalid usage or configuration.")]
+pub struct CheckArgs {
+    /// TOML file. Without it, the configuration consists of built-in defaults and the environment.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Fail with exit code 64 if there is a warning.
+    #[arg(long)]
+    strict: bool,
+    /// Try the servers: connect to Graph (through `HTTPS_PROXY` if it is set) and send one request without a token, and connect
+    /// to the store (shared.url).
+    #[arg(long)]
+    connect: bool,
+    /// Form of the result. As JSON: findings and settings in one object.
+    #[arg(long, value_enum, default_value_t)]
+    output: OutputFormat,
+    /// Print the JSON schema of the configuration file, and check nothing. Editors complete and check a file with it.
+    #[arg(long, conflicts_with_all = ["config", "strict", "connect", "output"])]
+    schema: bool,
+}
+
+/// Checks the configuration. `cores` is the number of processors that the process may use. Returns the exit code.
+pub fn run(args: &CheckArgs, env: Vec<(String, String)>, cores: usize) -> Result<u8, CommandError> {
+    if args.schema {
+        let defaults = load(None, Vec::new())?;
+        print(&format!("{:#}\n", defaults.json_schema()))?;
+        return Ok(0);
+    }
+    let marks = Marks::for_stdout(&env);
+    let effective = load(args.config.as_deref(), env)?;
+    let config = &effective.config;
+    let is_text = args.output == OutputFormat::Text;
+    if is_text {
+        print(&effective.to_string())?;
+    }
+    let checked = app::check(config, cores);
+    let error_code = checked.as_ref().err().map_or(1, StartError::exit_code);
+    let mut found = match checked {
+        Ok(warnings) => findings::of_files(config, &warnings),
+        Err(error) => vec![Finding::new(Group::Start, Mark::Bad, "start-fails", &start_fails(&error))],
+    };
+    if is_text {
+        print_warnings(&found);
+    }
+    let is_startable = !found.iter().any(|finding| finding.mark == Mark::Bad);
+    if args.connect && is_startable {
+        found.extend(connect(config)?);
+    }
+    if !is_text {
+        print(&format!("{}\n", object(&found, &effective)))?;
+    } else if args.connect && is_startable {
+        print(&comments(&found, marks))?;
+    }
+    let has = |mark| found.iter().any(|finding| finding.mark == mark);
+    Ok(if has(Mark::Bad) {
+        error_code
+    } else if args.strict && has(Mark::Warning) {
+        64
+    } else {
+        0
+    })
+}
+
+fn start_fails(error: &StartError) -> String {
+    format!("a start would fail: {error}")
+}
+
+fn load(file: Option<&Path>, env: Vec<(String, String)>) -> Result<EffectiveConfig, CommandError> {
+    EffectiveConfig::load(file, env.into_iter())
+        .map_err(|error| CommandError::Usage(format!("the configuration is refused:\n{error}")))
+}
+
+/// Tries the servers of the configuration at the same time.
+fn connect(config: &Config) -> Result<Vec<Finding>, CommandError> {
+    block_on(async {
+        let (graph, store) = tokio::join!(findings::of_graph(config), findings::of_store(config));
+        Ok(vec![graph, store])
+    })
+}
+
+/// Prints warnings and errors to standard error.
+fn print_warnings(found: &[Finding]) {
+    use std::io::Write as _;
+    for finding in found {
+        let level = match finding.mark {
+            Mark::Good => continue,
+            Mark::Warning => "warning",
+            // The text says that it is an error.
+            Mark::Bad if finding.group == Group::Start => {
+                let _ = writeln!(std::io::stderr(), "connector-cache: {}", finding.text);
+                continue;
+            }
+            Mark::Bad => "error",
+        };
+        let _ = writeln!(std::io::stderr(), "connector-cache: {level}: {}", finding.text);
+    }
+}
+
+/// Renders the findings as comments of the configuration, by group.
+fn comments(found: &[Finding], marks: Marks) -> String {
+    let mut text = String::new();
+    for group in Group::ALL {
+        let findings: Vec<_> = found.iter().filter(|finding| finding.group == group).collect();
+        if !findings.is_empty() {
+            let _ = writeln!(text, "\n# {}", group.title());
+        }
+        for Finding { mark, reason, text: sentence, .. } in findings {
+            let _ = writeln!(text, "# {} {reason}: {sentence}", marks.mark(*mark));
+        }
+    }
+    text
+}
+
+fn object(found: &[Finding], effective: &EffectiveConfig) -> serde_json::Value {
+    json!({
+        "ok": !found.iter().any(|finding| finding.mark == Mark::Bad),
+        "findings": found.iter().map(Finding::to_json).collect::<Vec<_>>(),
+        "settings": effective.settings(),
+    })
+}

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Compiles the static binary for an architecture of images, on a machine of the same or of the other architecture. The
+# Dockerfile runs it; it runs outside of an image as well.
+# Usage: tools/image/compile.sh amd64|arm64 PROFILE FILE
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+architecture=${1:?expected amd64 or arm64}
+profile=${2:?expected a profile of cargo}
+file=${3:?expected the path of the binary}
+
+# Names of the processor: in targets of Rust and programs of GCC, and in Debian's packages of GCC.
+case $architecture in
+    amd64) processor=x86_64 package=x86-64 ;;
+    arm64) processor=aarch64 package=aarch64 ;;
+    *) echo "$0: $architecture is neither amd64 nor arm64" >&2; exit 1 ;;
+esac
+target=$processor-unknown-linux-gnu
+compiler=$processor-linux-gnu-gcc
+
+if [ "$target" != "$(rustc --print host-tuple)" ]; then
+    [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ] || rustup target add "$target"
+    command -v "$compiler" > /dev/null || {
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            "gcc-$package-linux-gnu" "libc6-dev-$architecture-cross"
+    }
+    name=${target//-/_}
+    export "CARGO_TARGET_${name^^}_LINKER=$compiler"
+fi
+
+# Static glibc resolves names by its own files and DNS; nothing is loaded at run time. With --target, build scripts and
+# procedural macros are compiled without this flag.
+export RUSTFLAGS="-C target-feature=+crt-static"
+cargo build --profile "$profile" --locked --bin connector-cache --target "$target"
+[ "$profile" = dev ] && folder=debug || folder=$profile
+install -D -m 0555 "target/$target/$folder/connector-cache" "$file"
