@@ -6,7 +6,7 @@ SHELL := bash
 .NOTPARALLEL:
 .PHONY: help quick test setup clients fmt lint doc unit it test-clients test-console test-chart test-compose test-systemd \
 	test-openapi test-net test-valkey image sbom fuzz supply soak model mutants docs flood bench bench-check bench-flame \
-	bench-parts bench-shared bench-steps simulation picture demo run
+	bench-parts bench-shared bench-steps bench-entries simulation picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -119,15 +119,19 @@ flood: ## hits with and without a flood of forged tokens, before the release bui
 bench: ## beside bare hyper, HAProxy, nginx and Varnish, in one run (two idle cores; ROUNDS, SECS, SCENARIOS)
 	@benches/compare
 
-bench-check: setup ## instructions and allocations of a hit against those that were recorded
-	$(call say,what a hit costs (a first build takes some minutes))
+bench-check: setup ## instructions and allocations of a hit and of a miss against those that were recorded
+	$(call say,what a hit and a miss cost (a first build takes some minutes))
 	@benches/check
 
 bench-parts: ## the time of the parts of a request, each by itself
 	@cargo bench --quiet --locked -p connector-cache-benches --profile count --bench parts
 
-bench-steps: setup ## where the instructions of a hit go, step by step
+bench-steps: setup ## where the instructions of a hit and of a miss go, step by step
 	@benches/steps
+	@benches/steps miss
+
+bench-entries: ## memory of an entry beside its body (COUNT, FLOWS of each token)
+	@cargo run --quiet --locked --profile count -p connector-cache-benches --bin entries $(or $(COUNT),100000) $(or $(FLOWS),100)
 
 bench-flame: ## flame graphs of a hit and of bare hyper's answer, in target/flame (perf; REQUESTS)
 	@benches/flame

@@ -48,6 +48,16 @@ def bare(port, body=BODY, threads=1, h2=False):
     return [str(BUILT / "bare"), f"127.0.0.1:{port}", str(threads), str(body), *(["h2"] if h2 else [])]
 
 
+def many(port, body, bodies):
+    """Bare hyper with one of as many different bodies at random: the fair limit of as many entries."""
+    return [str(BUILT / "bare"), f"127.0.0.1:{port}", "1", str(body), str(bodies)]
+
+
+def through(port):
+    """A server and a client of hyper with nothing between them: the minimum of a miss."""
+    return [str(BUILT / "through"), f"127.0.0.1:{port}", ORIGIN]
+
+
 def origin(body=BODY):
     return [str(BUILT / "origin"), ORIGIN, str(body)]
 

@@ -23,24 +23,28 @@ connections_per_address = 20000
 header_bytes = "64KiB"
 bytes_in_flight = "1GiB"
 """
+# Bare hyper with as many bodies as there are entries, one of them at random.
+LIMIT = "| the fair limit, CPU us | ratio to it, by rounds "
 UNITS = {"body": "bytes", "token": "bytes"}
-PORTS = {"bare": 19760, "ours": 19761}
+PORTS = {"bare": 19760, "ours": 19761, "many": 19762}
 
 
 def scale(report):
     wanted = os.environ.get("SWEEPS", ",".join(SWEEPS)).split(",")
     for what in wanted:
+        limit = LIMIT if what == "entries" else ""
         lines = [f"\n### A hit by {what}\n", "Otherwise " + ", ".join(f"{key} {value:,}" for key, value in USUAL.items() if key != what) + ".\n",
                  f"| {what}{', ' + UNITS[what] if what in UNITS else ''} | bare hyper, CPU us | connector-cache, CPU us | ratio, by rounds | over it, us "
-                 "| switches of 1,000 requests, bare: waited + made room | ours | others | wrong | origin calls |", "|---|---|---|---|---|---|---|---|---|---|"]
+                 f"{limit}| switches of 1,000 requests, bare: waited + made room | ours | others | wrong | origin calls |",
+                 "|---|---|---|---|---|---|---|---|---|---|" + "---|" * (limit.count("|"))]
         for value in SWEEPS[what]:
             say(f"{what} {value:,}")
-            lines.append(f"| {value:,} | " + point({**USUAL, what: value}))
+            lines.append(f"| {value:,} | " + point({**USUAL, what: value}, what == "entries"))
         report.append("\n".join(lines))
 
 
-def point(at):
-    """One row: both servers anew, filled, and asked by turns."""
+def point(at, has_limit):
+    """One row: the servers anew, filled, and asked by turns."""
     flows = 0 if at["entries"] == 1 else FLOWS
     tokens = mint("scaled", max(1, at["entries"] // FLOWS), at["token"])
     # With more threads than one there is no core that is the server's alone.
@@ -50,6 +54,8 @@ def point(at):
         "bare": contenders.bare(PORTS["bare"], at["body"], at["threads"]),
         "ours": contenders.ours(PORTS["ours"], "8GiB", at["threads"], LIMITS),
     }
+    if has_limit:
+        commands["many"] = contenders.many(PORTS["many"], at["body"], at["entries"])
     servers = {name: (start(command, cores), PORTS[name]) for name, command in commands.items()}
     time.sleep(1)
     for name, (process, _) in servers.items():
@@ -65,6 +71,9 @@ def point(at):
     bare, ours = found["bare"], found["ours"]
     middle = lambda rows, key: statistics.median(row[key] for row in rows)
     over = statistics.median(row["us"] - other["us"] for row, other in zip(ours, bare))
+    limit = ""
+    if has_limit:
+        limit = f"| {middle(found['many'], 'us'):.2f} | {ratios(ours, found['many'])} "
     moves = lambda rows: f"{middle(rows, 'waited'):.1f} + {middle(rows, 'moved'):.1f}"
-    return (f"{middle(bare, 'us'):.2f} | {middle(ours, 'us'):.2f} | {ratios(ours, bare)} | {over:+.2f} | {moves(bare)} | {moves(ours)} "
+    return (f"{middle(bare, 'us'):.2f} | {middle(ours, 'us'):.2f} | {ratios(ours, bare)} | {over:+.2f} {limit}| {moves(bare)} | {moves(ours)} "
             f"| {max(row['others'] for row in bare + ours):.0%} | {filled['wrong'] + sum(row['wrong'] for row in bare + ours)} | {sum(row['calls'] for row in ours)} |")

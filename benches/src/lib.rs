@@ -11,6 +11,7 @@ pub mod scene;
 pub mod simulation;
 pub mod store;
 pub mod talk;
+pub mod through;
 
 /// The resource that is asked for.
 pub fn path(flow: &str) -> String {
@@ -21,9 +22,14 @@ pub fn path(flow: &str) -> String {
 
 /// The head of a request as a caller sends it.
 pub fn request(host: &str, flow: &str, token: &str) -> Vec<u8> {
+    request_with(host, flow, token, "")
+}
+
+/// The same with further fields, each with its line end.
+pub fn request_with(host: &str, flow: &str, token: &str, fields: &str) -> Vec<u8> {
     let path = path(flow);
     format!(
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\nAuthorization: Bearer {token}\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\nAuthorization: Bearer {token}\r\n{fields}\r\n"
     )
     .into_bytes()
 }
@@ -87,6 +93,19 @@ pub fn connectors(length: usize) -> Bytes {
     let connectors = vec![connector; (length / connector.len()).max(1)].join(",");
     Bytes::from(format!(r#"{{"value":[{connectors}]}}"#))
 }
+
+/// The body of a response of Graph with two connectors, with credentials in a URL and in an authentication.
+pub fn configuration() -> Bytes {
+    Bytes::from_static(CONFIGURATION.as_bytes())
+}
+
+const CONFIGURATION: &str = concat!(
+    r##"{"@odata.context":"https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_signup')/apiConnectorConfiguration(postFederationSignup(),postAttributeCollection())","##,
+    r##""postFederationSignup@odata.context":"https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_signup')/apiConnectorConfiguration/postFederationSignup/$entity","##,
+    r##""postFederationSignup":{"id":"ceceb85b-3ed3-43c9-9e52-c7b97e3743f4","displayName":"Fraud check","targetUrl":"https://api.contoso.example/fraud-check","authenticationConfiguration":{"@odata.type":"#microsoft.graph.basicAuthentication","username":"ada","password":"******"}},"##,
+    r##""postAttributeCollection@odata.context":"https://graph.microsoft.com/beta/$metadata#identity/b2xUserFlows('B2X_1_signup')/apiConnectorConfiguration/postAttributeCollection/$entity","##,
+    r##""postAttributeCollection":{"id":"74d13179-1d5c-4e0c-8c6c-9f3f0a1b2c3d","displayName":"Enrich profile","targetUrl":"https://contoso.azurewebsites.net/api/enrich?code=planted","authenticationConfiguration":{"@odata.type":"#microsoft.graph.basicAuthentication","username":"ada","password":"planted"}}}"##,
+);
 
 /// What the stub's body says of the request that it answers.
 pub fn whose(authorization: &[u8], path: &str) -> String {

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use connector_cache::app::{App, Listeners};
 use connector_cache::config::{Config, parse_store_url};
 use connector_cache::fake_graph::{CONTOSO, FakeGraph, Options, SIGN_UP};
@@ -17,7 +18,7 @@ use url::Url;
 
 use crate::store::Store;
 use crate::talk::Talk;
-use crate::{bare, connectors, graph_fields, request};
+use crate::{bare, body, configuration, connectors, graph_fields, request, request_with, through};
 
 /// Everything up, and the answer in memory.
 pub struct Scene {
@@ -34,15 +35,24 @@ enum Target {
     /// The same request each time, and its length of response.
     Same(Vec<u8>),
     /// A flow of its own for each request: all are misses.
-    New { host: String, tokens: Vec<String>, next: usize },
+    New { host: String, fields: &'static str, tokens: Vec<String>, next: usize },
+    /// Requests for as many entries, one of them at random each time.
+    Many { requests: Vec<Vec<u8>>, state: u64 },
 }
 
 impl Scene {
-    /// Sets up `ours`, `bare` or `shared`, the proxy with a shared tier, and asks until the answer is a hit; or `miss`, where no
-    /// two requests are the same.
+    /// Sets up `ours`, `bare` or `shared`, the proxy with a shared tier, and asks until the answer is a hit; or misses, where no two requests are the same: `miss`,
+    /// `miss-gzip` of a client that accepts gzip, `miss-unknown` with a body of which the scrubber knows nothing, and
+    /// `through`, the minimum of a miss; or hits of many entries at random: `keys`, and `many`, their fair limit.
     pub fn set(what: &str) -> Result<Self, Box<dyn Error>> {
-        if what == "miss" {
-            return Self::of_misses();
+        match what {
+            "miss" => return Self::of_misses(true, configuration(), ""),
+            "miss-gzip" => return Self::of_misses(true, configuration(), "Accept-Encoding: gzip\r\n"),
+            "miss-unknown" => return Self::of_misses(true, connectors(BODY), ""),
+            "through" => return Self::of_misses(false, configuration(), ""),
+            "keys" => return Self::of_many(true),
+            "many" => return Self::of_many(false),
+            _ => {}
         }
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let store = if what == "shared" { Some(Store::start()?) } else { None };
@@ -52,7 +62,11 @@ impl Scene {
             let address = match what {
                 "ours" | "shared" => ours(&sandbox.url(), store.as_ref()).await?,
                 "bare" => constant().await?,
-                _ => return Err("there are `ours`, `bare`, `shared` and `miss`".into()),
+                _ => {
+                    return Err("there are `ours`, `bare`, `shared`, `miss`, `miss-gzip`, `miss-unknown`, `through`, \
+                                `keys` and `many`"
+                        .into());
+                }
             };
             let request = request(&address.to_string(), SIGN_UP, &token);
             let mut talk = Talk::with(address).await?;
@@ -69,9 +83,48 @@ impl Scene {
         Ok(Self { runtime, _sandbox: sandbox, _store: store, talk, target: Target::Same(request), answer })
     }
 
-    /// A proxy without entries in front of a constant response. Each of its tokens asks for some flows, so that nearly all
-    /// requests are those of a token with a few proofs.
-    fn of_misses() -> Result<Self, Box<dyn Error>> {
+    /// Many entries that were asked for three times, so that each is in the thread cache; or bare hyper with as many bodies.
+    fn of_many(is_ours: bool) -> Result<Self, Box<dyn Error>> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (sandbox, talk, requests, answer) = runtime.block_on(async {
+            let sandbox = FakeGraph::start(Options::default())?;
+            let mint = |number| sandbox.token().tenant(CONTOSO).user(&format!("user-{number:02}")).mint();
+            let tokens: Vec<_> = (0..TOKENS).map(mint).collect();
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let mut address = listener.local_addr()?;
+            if is_ours {
+                tokio::spawn(bare::serve_constant(listener, (graph_fields(), body(BODY)), false));
+                address = ours(&format!("http://{address}"), None).await?;
+            } else {
+                tokio::spawn(bare::serve_many(listener, BODY, KEYS));
+            }
+            let host = address.to_string();
+            let requests: Vec<_> = (0..KEYS)
+                .map(|number| {
+                    request(&host, &format!("flow-{:06}", number / TOKENS), &tokens[number % TOKENS])
+                })
+                .collect();
+            let (mut talk, mut answer) = (Talk::with(address).await?, 0);
+            for _ in 0..if is_ours { 4 } else { 1 } {
+                for request in &requests {
+                    answer = talk.ask_bytes(request).await?.len();
+                }
+            }
+            Ok::<_, Box<dyn Error>>((sandbox, talk, requests, answer))
+        })?;
+        Ok(Self {
+            runtime,
+            _sandbox: sandbox,
+            _store: None,
+            talk,
+            target: Target::Many { requests, state: 1 },
+            answer,
+        })
+    }
+
+    /// A proxy without entries, or the minimum, in front of a constant response. Each of its tokens asks for some flows, so
+    /// that nearly all requests are those of a token with a few proofs.
+    fn of_misses(is_ours: bool, body: Bytes, fields: &'static str) -> Result<Self, Box<dyn Error>> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (sandbox, tokens, talk, host, answer) = runtime.block_on(async {
             let sandbox = FakeGraph::start(Options::default())?;
@@ -80,17 +133,18 @@ impl Scene {
             let tokens: Vec<_> = (0..TOKENS).map(mint).collect();
             let graph = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
             let url = format!("http://{}", graph.local_addr()?);
-            tokio::spawn(bare::serve_constant(graph, (graph_fields(), connectors(BODY)), false));
-            let address = ours(&url, None).await?;
+            tokio::spawn(bare::serve_constant(graph, (graph_fields(), body), false));
+            let address = if is_ours { ours(&url, None).await? } else { minimum(&url).await? };
             let (mut talk, host) = (Talk::with(address).await?, address.to_string());
             // Flow ids of one length have responses of one length.
-            let answer = talk.ask(&request(&host, "flow-000000", &tokens[0])).await?.to_owned();
-            if !answer.contains("connector-cache; fwd=uri-miss; fwd-status=200; stored") {
+            let answer = talk.ask_bytes(&request_with(&host, "flow-000000", &tokens[0], fields)).await?;
+            let (length, answer) = (answer.len(), String::from_utf8_lossy(answer));
+            if is_ours && !answer.contains("connector-cache; fwd=uri-miss; fwd-status=200; stored") {
                 return Err(format!("this is no miss: {answer}").into());
             }
-            Ok::<_, Box<dyn Error>>((sandbox, tokens, talk, host, answer.len()))
+            Ok::<_, Box<dyn Error>>((sandbox, tokens, talk, host, length))
         })?;
-        let target = Target::New { host, tokens, next: 0 };
+        let target = Target::New { host, fields, tokens, next: 0 };
         Ok(Self { runtime, _sandbox: sandbox, _store: None, talk, target, answer })
     }
 
@@ -101,10 +155,17 @@ impl Scene {
             for _ in 0..count {
                 match target {
                     Target::Same(request) => talk.ask_again(request, *answer).await?,
-                    Target::New { host, tokens, next } => {
+                    Target::Many { requests, state } => {
+                        *state = state
+                            .wrapping_mul(6_364_136_223_846_793_005)
+                            .wrapping_add(1_442_695_040_888_963_407);
+                        let chosen = (*state >> 33) as usize % requests.len();
+                        talk.ask_again(&requests[chosen], *answer).await?;
+                    }
+                    Target::New { host, fields, tokens, next } => {
                         *next += 1;
                         let (token, flow) = (&tokens[*next / FLOWS % TOKENS], format!("flow-{next:06}"));
-                        talk.ask_again(&request(host, &flow, token), *answer).await?;
+                        talk.ask_again(&request_with(host, &flow, token, fields), *answer).await?;
                     }
                 }
             }
@@ -116,6 +177,9 @@ impl Scene {
     pub fn summary(&self) -> String {
         match &self.target {
             Target::Same(request) => format!("{} bytes asked, {} bytes answered", request.len(), self.answer),
+            Target::Many { requests, .. } => {
+                format!("{} entries, {} bytes answered", requests.len(), self.answer)
+            }
             Target::New { next, .. } => format!("{next} misses, {} bytes answered", self.answer),
         }
     }
@@ -125,6 +189,13 @@ async fn constant() -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     tokio::spawn(bare::serve(listener, BODY, false));
+    Ok(address)
+}
+
+async fn minimum(graph: &str) -> Result<SocketAddr, Box<dyn Error>> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(through::serve(listener, graph.parse()?));
     Ok(address)
 }
 
@@ -149,6 +220,8 @@ async fn ours(graph: &str, store: Option<&Store>) -> Result<SocketAddr, Box<dyn 
 
 /// Bytes, those of the answer of the stand-in: `check` compares them.
 const BODY: usize = 1_258;
+/// Entries of `keys`.
+const KEYS: usize = 5_000;
 /// Tokens of the misses, as many as 1,200 requests need.
 const TOKENS: usize = 60;
 /// Flows that one token asks for.

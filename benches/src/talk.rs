@@ -20,15 +20,20 @@ impl Talk {
         Ok(Self { stream, answer: vec![0; ROOM] })
     }
 
-    /// Asks, and reads the whole answer.
+    /// Asks, and reads the whole answer, which is text.
     pub async fn ask(&mut self, request: &[u8]) -> io::Result<&str> {
+        std::str::from_utf8(self.ask_bytes(request).await?).map_err(io::Error::other)
+    }
+
+    /// Asks, and reads the whole answer.
+    pub async fn ask_bytes(&mut self, request: &[u8]) -> io::Result<&[u8]> {
         self.stream.write_all(request).await?;
         let (mut come, mut length) = (0, None);
         while length.is_none_or(|length| come < length) {
             come += some(self.stream.read(&mut self.answer[come..]).await?)?;
             length = room(&mut self.answer, come, length);
         }
-        std::str::from_utf8(&self.answer[..come]).map_err(io::Error::other)
+        Ok(&self.answer[..come])
     }
 
     /// Asks, and reads as many bytes as the answer before had.

@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::entry::ContentDigest;
 use crate::auth::Claims;
@@ -41,6 +42,10 @@ struct Proofs {
     list: VecDeque<ProofRecord>,
     /// Size of all proofs, bytes.
     weight: usize,
+    /// Size that the store counts, bytes: at least `weight`, and rarely changed.
+    counted: usize,
+    /// Last insertion into the store: the size that it counted, and its time.
+    inserted: Option<(usize, Now)>,
 }
 
 #[derive(Debug)]
@@ -139,9 +144,22 @@ impl Grants {
     }
 
     /// Returns the approximate size in memory, bytes. It includes the resources, because their entries may be evicted
-    /// earlier.
+    /// earlier. It grows in steps of an eighth, so that the store need not count each proof.
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.proofs().weight
+        size_of::<Self>() + self.proofs().counted
+    }
+
+    /// Returns whether the store must insert the grants again after a proof was added at `now`: their size has changed, or the
+    /// last insertion is older than `max_age`. An insertion is assumed to follow.
+    pub fn needs_insertion(&self, now: Now, max_age: Duration) -> bool {
+        let mut proofs = self.proofs();
+        let counted = proofs.counted;
+        let is_inserted =
+            proofs.inserted.is_some_and(|(known, at)| known == counted && now.since(at) < max_age);
+        if !is_inserted {
+            proofs.inserted = Some((counted, now));
+        }
+        !is_inserted
     }
 
     fn remove_where(&self, is_removed: impl Fn(&ProofRecord) -> bool) -> Remaining {
@@ -152,7 +170,7 @@ impl Grants {
             removed += if is_removed { item.weight() } else { 0 };
             !is_removed
         });
-        proofs.weight -= removed;
+        proofs.subtract(removed);
         match proofs.list.len() {
             after if after == before => Remaining::All,
             0 => {
@@ -187,8 +205,15 @@ impl Proofs {
 
     fn take(&mut self, at: usize) -> Option<ProofRecord> {
         let item = self.list.remove(at)?;
-        self.weight -= item.weight();
+        self.subtract(item.weight());
         Some(item)
+    }
+
+    fn subtract(&mut self, removed: usize) {
+        self.weight -= removed;
+        if self.weight < self.counted / 4 * 3 {
+            self.counted = self.weight + self.weight / 8;
+        }
     }
 
     /// Appends a proof. The list grows by an eighth, because there are as many lists as tokens and most lists are short.
@@ -197,6 +222,9 @@ impl Proofs {
             self.list.reserve_exact((self.list.len() / 8).max(1));
         }
         self.weight += item.weight();
+        if self.weight > self.counted {
+            self.counted = self.weight + self.weight / 8;
+        }
         self.list.push_back(item);
     }
 }

@@ -12,6 +12,7 @@
 //! point in time for every request: a request that began before the end of the purge stores nothing that it selects.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::purge::PurgeSelector;
@@ -186,10 +187,10 @@ impl Drop for Lease {
         if Arc::strong_count(&self.state) > 2 {
             return;
         }
-        let Some(own) = table.states.get_mut(&self.token_hash) else { return };
-        own.retain(|state| !Arc::ptr_eq(state, &self.state));
-        if own.is_empty() {
-            table.states.remove(&self.token_hash);
+        let Entry::Occupied(mut own) = table.states.entry(self.token_hash) else { return };
+        own.get_mut().retain(|state| !Arc::ptr_eq(state, &self.state));
+        if own.get().is_empty() {
+            own.remove();
         }
     }
 }

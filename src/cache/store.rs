@@ -153,7 +153,8 @@ impl Store {
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_grants)
             .weigher(|_: &TokenHash, grants: &Arc<Grants>| weight(grants.weight()))
-            .time_to_live(retention)
+            // A proof that does not insert the grants again is stored for `retention` nevertheless.
+            .time_to_live(retention + retention / GRANTS_REINSERTIONS)
             // A later 401 revokes nothing of a token whose proofs were evicted. So thread caches must not keep lookups that
             // depend on these proofs.
             .eviction_listener(move |_, grants: Arc<Grants>, cause| {
@@ -294,6 +295,8 @@ fn weight(bytes: usize) -> u32 {
 const OVERHEAD_BYTES: usize = 320;
 /// Divisor of `cache.max_bytes` that gives the capacity of all thread caches.
 const THREAD_CACHE_DIVISOR: u64 = 16;
+/// Insertions of a token's grants in the time of retention, if each of its proofs is renewed more often.
+const GRANTS_REINSERTIONS: u32 = 16;
 /// Number of locks. More than there are threads on most machines, so that threads rarely wait for each other.
 const LOCK_STRIPES: usize = 32;
 

@@ -43,7 +43,7 @@ pub struct PreparedFetch<'a> {
     permit: UpstreamPermit,
     in_flight: InFlight<'a>,
     /// Part of the shared tier, if it is on and can be used.
-    shared: Option<SharedFetch>,
+    shared: Option<Box<SharedFetch>>,
     /// The caller demanded a newer response.
     is_renewal: bool,
 }
@@ -133,13 +133,14 @@ impl Fetcher {
             timeouts: request.config.timeouts,
         };
         let response = self.graph_client.send(permit, &call).await;
-        if let Some(outcome) = call_outcome(&response, self.clock.now()) {
+        let received_at = self.clock.now();
+        if let Some(outcome) = call_outcome(&response, received_at) {
             in_flight.record_outcome(outcome);
             self.publish_throttle(request, outcome);
         }
-        let date = |headers| headers::parse_date(headers, self.clock.now().wall());
+        let date = |headers| headers::parse_date(headers, received_at.wall());
         if let Some(date) = response.as_ref().ok().and_then(|response| date(&response.headers)) {
-            self.clock.record_graph_date(date);
+            self.clock.record_graph_date(date, received_at);
         }
         match (&admission, response.as_ref().map(|response| response.status)) {
             (Some(admission), Ok(StatusCode::UNAUTHORIZED)) => admission.record_unauthorized(),
@@ -147,19 +148,19 @@ impl Fetcher {
             _ => {}
         }
         if let Ok(response) = &response {
-            self.read_proof_of_refused(request, response.status, shared.as_mut()).await;
+            self.read_proof_of_refused(request, response.status, shared.as_deref_mut()).await;
         }
         let fetched = match response {
             Ok(response) if response.status == StatusCode::OK => {
-                self.handle_ok(request, response, lease, requested_at).await
+                self.handle_ok(request, response, lease, (requested_at, received_at)).await
             }
             Ok(response) if response.status == StatusCode::NOT_MODIFIED => {
-                self.handle_not_modified(request, validation, &response, lease, requested_at)
+                self.handle_not_modified(request, validation, &response, lease, (requested_at, received_at))
             }
             Ok(response) if response.status == StatusCode::NO_CONTENT => {
-                self.handle_no_content(request, &response, shared.as_ref())
+                self.handle_no_content(request, &response, shared.as_deref())
             }
-            Ok(response) => self.handle_error(request, response, shared.as_ref()).await,
+            Ok(response) => self.handle_error(request, response, shared.as_deref()).await,
             Err(error) => Fetched::Failed(error.into()),
         };
         if let (Some(stored), Some(failure)) = (stored, fetched.revalidation_failure()) {

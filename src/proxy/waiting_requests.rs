@@ -5,6 +5,7 @@
 //! what is free beside it (see [`crate::upstream::fair_queue`]), so one client cannot use up the limits of all.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -120,16 +121,19 @@ impl Drop for WaitPermit {
     fn drop(&mut self) {
         let mut accounts = self.accounts.lock();
         accounts.total = accounts.total.minus(self.used);
-        let Some(subnet) = accounts.subnets.get_mut(&self.subnet) else { return };
-        subnet.used = subnet.used.minus(self.used);
-        if let Some(token) = subnet.tokens.get_mut(&self.token) {
-            *token = token.minus(self.used);
-            if token.requests == 0 {
-                subnet.tokens.remove(&self.token);
+        let Entry::Occupied(mut subnet) = accounts.subnets.entry(self.subnet) else { return };
+        let known = subnet.get_mut();
+        known.used = known.used.minus(self.used);
+        if let Entry::Occupied(mut token) = known.tokens.entry(self.token) {
+            let left = token.get().minus(self.used);
+            if left.requests == 0 {
+                token.remove();
+            } else {
+                token.insert(left);
             }
         }
-        if subnet.used.requests == 0 {
-            accounts.subnets.remove(&self.subnet);
+        if known.used.requests == 0 {
+            subnet.remove();
         }
     }
 }

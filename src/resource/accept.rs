@@ -38,6 +38,8 @@ pub struct ResponseFormat {
 /// The form without parameters.
 const DEFAULT: ResponseFormat = ResponseFormat { metadata: Metadata::Minimal, ieee754_compatible: false };
 
+const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
+
 /// A member of `Accept`.
 enum Member {
     /// The text is no media range.
@@ -52,6 +54,11 @@ impl ResponseFormat {
     /// Reads the form of the request's most preferred media range that JSON satisfies (RFC 9110, section 12.5.1); of
     /// several with one quality the first. Returns `None` if JSON satisfies no range.
     pub(super) fn from_accept(headers: &HeaderMap) -> Option<Self> {
+        // The value of most clients.
+        let mut lines = headers.get_all(header::ACCEPT).iter();
+        if (lines.next(), lines.next()) == (Some(&APPLICATION_JSON), None) {
+            return Some(DEFAULT);
+        }
         let mut best: Option<(u16, Self)> = None;
         let mut has_readable = false;
         for line in headers.get_all(header::ACCEPT) {

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Buf;
@@ -27,28 +28,36 @@ pub struct RawBody {
     workers: BodyWorkers,
 }
 
+/// A scrubbed body, and its compressed form if that was requested.
+type ScrubResult = Result<(Scrubbed, Option<GzippedBody>), ScrubFailure>;
+
 impl RawBody {
     /// Removes the credentials, and compresses the result if `compress`. A large body is scrubbed on another thread, because
     /// that takes too long for a thread that serves connections.
     ///
     /// # Errors
     /// [`ScrubFailure`] if the body cannot be scrubbed.
-    pub async fn scrub(
-        self,
-        scrubber: Arc<Scrubber>,
-        compress: bool,
-    ) -> Result<(Scrubbed, Option<GzippedBody>), ScrubFailure> {
-        let Self { bytes, permit, share, workers } = self;
-        let length = bytes.len();
-        let work = move || {
-            // The bytes are zeroed and accounted for where the work is done, also if the caller has left.
-            let _permit = permit;
-            let clean = scrubber.scrub(&bytes)?;
-            drop(bytes);
-            let gzip = if compress { GzippedBody::compress(&clean.body) } else { None };
-            Ok((clean, gzip))
-        };
-        workers.run(share, length, work).await
+    pub async fn scrub(self, scrubber: Arc<Scrubber>, compress: bool) -> ScrubResult {
+        let (share, length, workers) = (self.share, self.bytes.len(), self.workers.clone());
+        workers.run(share, length, move || self.scrub_now(&scrubber, compress)).await
+    }
+
+    /// Does the same to a small body without a future, which would be copied. Continues with a large body.
+    pub fn scrub_small(self, scrubber: &Scrubber, compress: bool) -> ControlFlow<ScrubResult, Self> {
+        if self.bytes.len() <= INLINE_BODY_BYTES {
+            ControlFlow::Break(self.scrub_now(scrubber, compress))
+        } else {
+            ControlFlow::Continue(self)
+        }
+    }
+
+    fn scrub_now(self, scrubber: &Scrubber, compress: bool) -> ScrubResult {
+        // The bytes are zeroed and accounted for where the work is done, also if the caller has left.
+        let Self { bytes, permit: _permit, .. } = self;
+        let clean = scrubber.scrub(&bytes)?;
+        drop(bytes);
+        let gzip = if compress { GzippedBody::compress(&clean.body) } else { None };
+        Ok((clean, gzip))
     }
 }
 

@@ -202,8 +202,14 @@ impl Drop for QueuedCaller<'_> {
 
 impl Drop for PermitGuard {
     fn drop(&mut self) {
-        self.permits.lock().class(self.owner).1.release(self.owner.path());
-        self.permits.dispatch();
+        let is_awaited = {
+            let mut state = self.permits.lock();
+            state.class(self.owner).1.release(self.owner.path());
+            state.proven.waiting() + state.unproven.waiting() > 0
+        };
+        if is_awaited {
+            self.permits.dispatch();
+        }
     }
 }
 

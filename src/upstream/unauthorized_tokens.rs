@@ -6,6 +6,7 @@
 //!
 //! Entries are found by the hash of the token, so no token affects another.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -20,6 +21,8 @@ pub struct UnauthorizedTokens<R: Clone + Send + Sync + 'static> {
     /// Only tokens that had proofs are inserted, so a flood of forged tokens evicts none.
     revoked: Cache<TokenHash, ()>,
     clock: Clock,
+    /// Time of the last response, milliseconds since the Unix epoch; 0 before the first one.
+    newest_ms: AtomicU64,
 }
 
 impl<R: Clone + Send + Sync + 'static> UnauthorizedTokens<R> {
@@ -32,7 +35,7 @@ impl<R: Clone + Send + Sync + 'static> UnauthorizedTokens<R> {
             .build();
         let revoked =
             Cache::builder().max_capacity(MAX_REVOKED_TOKENS).time_to_live(REVOKED_TOKEN_TTL).build();
-        Self { responses, revoked, clock }
+        Self { responses, revoked, clock, newest_ms: AtomicU64::new(0) }
     }
 
     /// Stores Graph's 401 to a token, a response of `bytes` of memory. A response above [`MAX_RESPONSE_BYTES`] is not stored.
@@ -41,14 +44,25 @@ impl<R: Clone + Send + Sync + 'static> UnauthorizedTokens<R> {
             self.revoked.insert(token, ());
         }
         if let Some(bytes) = u32::try_from(bytes).ok().filter(|bytes| *bytes <= MAX_RESPONSE_BYTES) {
-            self.responses.insert(token, (response, self.clock.now(), bytes));
+            let now = self.clock.now();
+            self.newest_ms.fetch_max(now.unix_millis(), Relaxed);
+            self.responses.insert(token, (response, now, bytes));
         }
     }
 
     /// Returns Graph's 401 to a token, if it is younger than [`UNAUTHORIZED_RESPONSE_TTL`].
     pub fn recent(&self, token: &TokenHash) -> Option<R> {
+        // Most of the time Graph has refused no token in the last seconds, and each fetch looks more than once.
+        let newest_ms = self.newest_ms.load(Relaxed);
+        if newest_ms == 0 {
+            return None;
+        }
+        let now = self.clock.now();
+        if now.unix_millis().saturating_sub(newest_ms) >= RESPONSE_TTL_MS {
+            return None;
+        }
         let (response, since, _) = self.responses.get(token)?;
-        (self.clock.now().since(since) < UNAUTHORIZED_RESPONSE_TTL).then_some(response)
+        (now.since(since) < UNAUTHORIZED_RESPONSE_TTL).then_some(response)
     }
 
     /// Returns whether a token got a 401 within the last ten minutes and had proofs before.
@@ -64,7 +78,8 @@ impl<R: Clone + Send + Sync + 'static> UnauthorizedTokens<R> {
 
 /// Time for which a 401 is repeated without a request to Graph. Shorter than the time that a client needs to fetch a new
 /// token, so a permission that is granted again takes effect without a visible delay.
-pub const UNAUTHORIZED_RESPONSE_TTL: Duration = Duration::from_secs(5);
+pub const UNAUTHORIZED_RESPONSE_TTL: Duration = Duration::from_millis(RESPONSE_TTL_MS);
+const RESPONSE_TTL_MS: u64 = 5_000;
 /// Time for which a token counts as revoked: longer than the minutes that Entra takes to revoke all sessions of a user.
 const REVOKED_TOKEN_TTL: Duration = Duration::from_mins(10);
 /// Memory of all responses, bytes.

@@ -1,7 +1,7 @@
-//! Serves hits, or a constant, to a client in the same thread: nothing else runs, so that what a hit costs can be
+//! Serves hits, misses, or a constant, to a client in the same thread: nothing else runs, so that what a request costs can be
 //! counted instead of timed.
 //!
-//!     hits ours|bare|miss|shared COUNT
+//!     hits ours|bare|shared|miss|miss-gzip|miss-unknown|through|keys|many COUNT
 //!
 //! The clock stands still, so each answer has the same bytes.
 
@@ -15,7 +15,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (what, count) = (arguments.next().unwrap_or_default(), arguments.next().unwrap_or_default());
-    let count = count.parse().map_err(|_| "usage: hits ours|bare|miss|shared COUNT")?;
+    let count = count
+        .parse()
+        .map_err(|_| "usage: hits ours|bare|shared|miss|miss-gzip|miss-unknown|through|keys|many COUNT")?;
     let mut scene = Scene::set(&what)?;
     scene.ask(count)?;
     println!("{}", scene.summary());

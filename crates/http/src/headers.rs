@@ -39,6 +39,10 @@ pub fn challenges(from: &HeaderMap) -> impl Iterator<Item = HeaderValue> + '_ {
 
 /// Returns whether a `Content-Type` is JSON: `application/json`, or a subtype in `+json`.
 pub fn is_json(value: &HeaderValue) -> bool {
+    let [content_types @ .., _] = COMMON_VALUES;
+    if content_types.iter().any(|common| value.as_bytes() == common.as_bytes()) {
+        return true;
+    }
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))

@@ -14,6 +14,10 @@ pub(super) struct JsonReader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    /// The first strings of the text, for a second pass.
+    strings: Vec<StringLiteral>,
+    /// Number of the strings that this pass has read.
+    read: usize,
 }
 
 /// A span of the text: start and end, bytes.
@@ -32,7 +36,13 @@ pub(super) struct StringLiteral {
 
 impl<'a> JsonReader<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0, depth: 0 }
+        let strings = Vec::with_capacity((text.len() / 16).min(MAX_KNOWN_STRINGS));
+        Self { text, at: 0, depth: 0, strings, read: 0 }
+    }
+
+    /// Returns a reader at the start of the text, for a second pass that reads the same strings in the same order.
+    pub(super) fn rewound(self) -> Self {
+        Self { at: 0, depth: 0, read: 0, ..self }
     }
 
     /// Returns the next byte that is not white space, without consuming it.
@@ -86,6 +96,10 @@ impl<'a> JsonReader<'a> {
     /// Consumes a string. Half a surrogate pair in an escape is [`ScrubFailure::BadText`].
     pub(super) fn read_string(&mut self) -> Result<StringLiteral, ScrubFailure> {
         let start = self.expect_byte(b'"')?.start;
+        if let Some(known) = self.strings.get(self.read).filter(|known| known.piece.start == start) {
+            (self.at, self.read) = (known.piece.end, self.read + 1);
+            return Ok(*known);
+        }
         let (mut escaped, mut surrogates) = (false, false);
         loop {
             let rest = self.text.as_bytes().get(self.at..).ok_or(ScrubFailure::BadJson)?;
@@ -104,6 +118,10 @@ impl<'a> JsonReader<'a> {
         if surrogates {
             self.unescape(&literal)?;
         }
+        if self.strings.len() < MAX_KNOWN_STRINGS {
+            self.strings.push(literal);
+        }
+        self.read = self.strings.len();
         Ok(literal)
     }
 
@@ -114,6 +132,11 @@ impl<'a> JsonReader<'a> {
             return serde_json::from_str(raw).map(Cow::Owned).map_err(|_| ScrubFailure::BadText);
         }
         Ok(Cow::Borrowed(&raw[1..raw.len() - 1]))
+    }
+
+    /// Returns false if a string without its quotes and escapes does not begin with the byte `first`.
+    pub(super) fn may_begin_with(&self, literal: &StringLiteral, first: u8) -> bool {
+        literal.escaped || self.text.as_bytes().get(literal.piece.start + 1) == Some(&first)
     }
 
     /// Consumes a value of any kind and returns its span. Does not recurse, but checks the depth.
@@ -162,6 +185,8 @@ impl<'a> JsonReader<'a> {
 
 /// Maximum number of open objects and arrays. Graph's own responses need four or five.
 pub(super) const MAX_DEPTH: usize = 64;
+/// Strings that a second pass does not search again: 32 KiB at most. Graph's responses have about fifty.
+const MAX_KNOWN_STRINGS: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -208,6 +233,34 @@ mod tests {
             let literal = reader.read_string().ok().unwrap();
             assert_eq!((reader.source(literal.piece), &*reader.unescape(&literal).unwrap()), (raw, says));
             assert_eq!(reader.expect_byte(b'"').map(|piece| piece.start), Ok(raw.len() + 2));
+        }
+    }
+
+    #[test]
+    fn a_second_pass_reads_the_same_strings() {
+        let few = r#"{"a":"\"b","\u0063":["d","",{"e":1}]}"#.to_owned();
+        let many = format!("[{}]", vec![r#""x\\""#; MAX_KNOWN_STRINGS + 3].join(","));
+        for text in [few, many] {
+            let mut reader = JsonReader::new(&text);
+            let read = |reader: &mut JsonReader<'_>| {
+                let mut strings = Vec::new();
+                while let Ok(byte) = reader.peek() {
+                    if byte == b'"' {
+                        strings.push(reader.read_string().ok().unwrap().piece);
+                    } else {
+                        reader.at += 1;
+                    }
+                }
+                strings
+            };
+            let first = read(&mut reader);
+            let mut reader = reader.rewound();
+            assert_eq!(read(&mut reader), first);
+            assert!(reader.strings.len() <= MAX_KNOWN_STRINGS);
+            // A pass that skips a string finds the others nevertheless.
+            let mut reader = reader.rewound();
+            reader.at = first[0].end;
+            assert_eq!(read(&mut reader), first[1..]);
         }
     }
 

@@ -1,20 +1,23 @@
 //! Links to Graph, and context URLs.
 
+use memchr::{memchr, memmem};
+use url::Url;
+
 use super::ascii::alphanumeric_and;
 use super::values;
-use url::Url;
 
 /// The servers to which links pass.
 #[derive(Clone, Debug)]
 pub(super) struct TrustedLinks {
     /// Scheme, host and port.
     origins: Vec<String>,
+    flow_set: memmem::Finder<'static>,
 }
 
 impl Default for TrustedLinks {
     /// Returns Graph's own hosts in all of its clouds.
     fn default() -> Self {
-        Self { origins: GRAPH_ORIGINS.map(str::to_owned).to_vec() }
+        Self { origins: GRAPH_ORIGINS.map(str::to_owned).to_vec(), flow_set: memmem::Finder::new(FLOW_SET) }
     }
 }
 
@@ -43,28 +46,34 @@ impl TrustedLinks {
             _ => return false,
         };
         let (path, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+        let has_link_bytes = |part: &str| part.bytes().all(|byte| LINK_BYTES[usize::from(byte)]);
         // An escaped blank or quote in the id of a flow cannot hide a credential.
         let is_plain = |part: &str| {
-            part.split("%20")
-                .flat_map(|part| part.split("%27"))
-                .all(|part| part.bytes().all(|byte| LINK_BYTES[usize::from(byte)]))
+            if memchr(b'%', part.as_bytes()).is_none() {
+                return has_link_bytes(part);
+            }
+            part.split("%20").flat_map(|part| part.split("%27")).all(has_link_bytes)
         };
         text.len() <= MAX_LINK_BYTES
             && is_plain(path)
             && is_plain(fragment)
             && (fragment.is_empty() || path.ends_with("$metadata"))
-            && !has_random_word_outside_flow_ids(text)
+            && !self.has_random_word_outside_flow_ids(text)
     }
-}
 
-/// Returns whether a word of a link looks like a key. The id of a user flow is part of the caller's own request.
-fn has_random_word_outside_flow_ids(text: &str) -> bool {
-    let is_id = |symbol: char| symbol.is_ascii_alphanumeric() || matches!(symbol, '_' | '-');
-    text.split(FLOW_SET).enumerate().any(|(at, part)| {
-        let id = part.strip_prefix("('").or_else(|| part.strip_prefix('/')).filter(|_| at > 0);
-        let id = id.filter(|id| values::FLOW_PREFIXES.iter().any(|prefix| id.starts_with(prefix)));
-        values::has_random_word(id.map_or(part, |id| id.trim_start_matches(is_id)))
-    })
+    /// Returns whether a word of a link looks like a key. The id of a user flow is part of the caller's own request.
+    fn has_random_word_outside_flow_ids(&self, text: &str) -> bool {
+        let is_id = |symbol: char| symbol.is_ascii_alphanumeric() || matches!(symbol, '_' | '-');
+        let (mut start, mut is_after_set) = (0, false);
+        let mut ends = self.flow_set.find_iter(text.as_bytes()).chain([text.len()]);
+        ends.any(|end| {
+            let part = &text[start..end];
+            let id = part.strip_prefix("('").or_else(|| part.strip_prefix('/')).filter(|_| is_after_set);
+            let id = id.filter(|id| values::FLOW_PREFIXES.iter().any(|prefix| id.starts_with(prefix)));
+            (start, is_after_set) = (end + FLOW_SET.len(), true);
+            values::has_random_word(id.map_or(part, |id| id.trim_start_matches(is_id)))
+        })
+    }
 }
 
 const GRAPH_ORIGINS: [&str; 7] = [

@@ -14,11 +14,11 @@ pub(super) struct DeclaredTypes {
 }
 
 impl DeclaredTypes {
-    /// Finds every declared type in valid JSON. Stops at the first error of the reader, at which the walk stops as
+    /// Finds every declared type in valid JSON, which `reader` has not begun. Stops at the first error of the reader, at which the walk stops as
     /// well.
-    pub(super) fn parse(text: &str) -> Self {
+    pub(super) fn parse(reader: &mut JsonReader<'_>) -> Self {
         let mut found = Vec::new();
-        let _refused_by_the_walk_too = value(&mut JsonReader::new(text), &mut found);
+        let _refused_by_the_walk_too = value(reader, &mut found);
         found.sort_unstable_by_key(|&(start, _)| start);
         Self { found, next: 0 }
     }
@@ -58,7 +58,7 @@ fn object(reader: &mut JsonReader<'_>, found: &mut Vec<(usize, TypeKind)>) -> Re
     while reader.next_element(first, b'}')?.is_some() {
         let name = reader.read_string()?;
         reader.expect_byte(b':')?;
-        if is_declaration(&reader.unescape(&name)?) {
+        if reader.may_begin_with(&name, b'@') && is_declaration(&reader.unescape(&name)?) {
             let kind = declaration(reader, found)?;
             declared = match (declared, kind) {
                 (None, kind) => kind,
@@ -106,7 +106,7 @@ mod tests {
         let text = format!(
             r#"{{"a":{{"id":1,"@odata.type":"{connector}"}},"b":[{{"\u0040type":"{basic}"}},{{}}],"c":{{"@type":null}},"d":{{"@Type":"{connector}","@odata.type":"{basic}"}},"e":{{"@type":7}},"@odata.type":"x"}}"#
         );
-        let mut types = DeclaredTypes::parse(&text);
+        let mut types = DeclaredTypes::parse(&mut JsonReader::new(&text));
         let found: Vec<_> = text.match_indices('{').map(|(start, _)| types.type_at(start)).collect();
         assert_eq!(
             found,
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn a_skipped_object_does_not_shift_the_types() {
         let text = r##"{"a":{"@type":"x"},"b":{"@type":"#microsoft.graph.identityApiConnector"}}"##;
-        let mut types = DeclaredTypes::parse(text);
+        let mut types = DeclaredTypes::parse(&mut JsonReader::new(text));
         let last = text.rfind('{').unwrap();
         assert_eq!((types.type_at(0), types.type_at(last)), (None, Some(TypeKind::Connector)));
     }

@@ -47,8 +47,7 @@ pub(super) fn is_count(text: &str) -> bool {
 /// are those of a name in camel case (`Pkcs12Certificate` has 3, `q8wLk2mN7pXv` has 9). The known prefixes of flow
 /// names are skipped.
 pub(super) fn is_random(word: &str) -> bool {
-    // Most words end here: the conditions below need at least 12 letters or digits, and at least 2 digits.
-    if word.len() < 12 || word.bytes().filter(u8::is_ascii_digit).count() < 2 {
+    if !may_be_random(word.as_bytes()) {
         return false;
     }
     let word = FLOW_PREFIXES.iter().find_map(|flow| word.strip_prefix(flow)).unwrap_or(word);
@@ -79,7 +78,18 @@ pub(super) fn is_random(word: &str) -> bool {
 
 /// Returns whether one of the alphanumeric words in a text looks like a key.
 pub(super) fn has_random_word(text: &str) -> bool {
-    text.split(|symbol: char| !symbol.is_ascii_alphanumeric()).any(is_random)
+    // Most texts end here, and the compiler vectorizes the count.
+    if text.bytes().filter(u8::is_ascii_digit).count() < 2 {
+        return false;
+    }
+    // A byte beyond ASCII ends a word, as its symbol does.
+    let words = text.as_bytes().split(|byte| !byte.is_ascii_alphanumeric());
+    words.filter(|word| may_be_random(word)).any(|word| std::str::from_utf8(word).is_ok_and(is_random))
+}
+
+/// Returns false for most words: the conditions of [`is_random`] need at least 12 letters or digits, and at least 2 digits.
+fn may_be_random(word: &[u8]) -> bool {
+    word.len() >= 12 && word.iter().filter(|byte| byte.is_ascii_digit()).count() >= 2
 }
 
 /// Returns whether a text is the name of a type: one of Graph, a primitive one, or a collection of either, with or

@@ -19,7 +19,6 @@ use crate::{ScrubFailure, ScrubbedField};
 /// One walk through one document.
 pub(super) struct Walker<'a> {
     rules: &'a Rules,
-    text: &'a str,
     reader: JsonReader<'a>,
     output: Output<'a>,
     removed: RemovedCounts,
@@ -42,7 +41,6 @@ impl<'a> Walker<'a> {
     pub(super) fn new(rules: &'a Rules, text: &'a str, max_output: usize) -> Self {
         Self {
             rules,
-            text,
             reader: JsonReader::new(text),
             output: Output::new(text, max_output),
             removed: RemovedCounts::default(),
@@ -57,7 +55,8 @@ impl<'a> Walker<'a> {
         if self.reader.peek()? != b'{' {
             return Err(ScrubFailure::NotAnObject);
         }
-        self.types = DeclaredTypes::parse(self.text);
+        self.types = DeclaredTypes::parse(&mut self.reader);
+        self.reader = self.reader.rewound();
         self.object(ObjectKind::Root)?;
         Ok(Walked { bytes: self.output.into_bytes(), removed: self.removed, unknown: self.unknown })
     }

@@ -150,10 +150,10 @@ impl Clock {
         self.0.offset_ms.store(wall_ms.saturating_sub(mono_ms), Relaxed);
     }
 
-    /// Records the `Date` of a response of Graph that was just received. Tokens expire by Graph's clock; this
+    /// Records the `Date` of a response of Graph that was received at `now`. Tokens expire by Graph's clock; this
     /// machine's may be late. A lead counts once several responses agree.
-    pub fn record_graph_date(&self, date: SystemTime) {
-        self.0.graph_lead.record(Duration::from_millis(unix_ms(date).saturating_sub(self.now().wall_ms)));
+    pub fn record_graph_date(&self, date: SystemTime, now: Now) {
+        self.0.graph_lead.record(Duration::from_millis(unix_ms(date).saturating_sub(now.wall_ms)));
     }
 
     /// Advances a manual clock. No effect on the system's clock.
@@ -254,7 +254,8 @@ mod tests {
     fn a_late_clock_expires_tokens_by_graphs_clock() {
         let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_000));
         let record = |seconds, times| {
-            (0..times).for_each(|_| clock.record_graph_date(UNIX_EPOCH + Duration::from_secs(seconds)));
+            let date = UNIX_EPOCH + Duration::from_secs(seconds);
+            (0..times).for_each(|_| clock.record_graph_date(date, clock.now()));
         };
         record(1_600, 8);
         assert_eq!(clock.now().token_millis(), 1_600_000);

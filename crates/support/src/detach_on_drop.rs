@@ -9,12 +9,13 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// Wraps a future; if the wrapper is dropped before completion, the future is spawned on the runtime and runs to its
 /// end.
 pub struct DetachOnDrop<T: Send + 'static> {
     /// `None` after the end, by a result or a panic.
-    future: Option<BoxedFuture<T>>,
+    future: Option<(BoxedFuture<T>, TaskTrackerToken)>,
     runtime: Handle,
 }
 
@@ -23,7 +24,8 @@ type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 impl<T: Send + 'static> DetachOnDrop<T> {
     /// Wraps `future`, which is tracked by `tasks` from now on. Must be called within a runtime.
     pub fn new(future: impl Future<Output = T> + Send + 'static, tasks: &TaskTracker) -> Self {
-        Self { future: Some(Box::pin(tasks.track_future(future))), runtime: Handle::current() }
+        // The token stands beside the future: a wrapper around the future would copy it once more.
+        Self { future: Some((Box::pin(future), tasks.token())), runtime: Handle::current() }
     }
 }
 
@@ -33,10 +35,10 @@ impl<T: Send + 'static> Future for DetachOnDrop<T> {
     /// Stays pending after the first result.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         // Taken out while it is polled, so that a future that panics is not polled again.
-        let Some(mut future) = self.future.take() else { return Poll::Pending };
+        let Some((mut future, tracked)) = self.future.take() else { return Poll::Pending };
         let polled = future.as_mut().poll(cx);
         if polled.is_pending() {
-            self.future = Some(future);
+            self.future = Some((future, tracked));
         }
         polled
     }
@@ -44,8 +46,11 @@ impl<T: Send + 'static> Future for DetachOnDrop<T> {
 
 impl<T: Send + 'static> Drop for DetachOnDrop<T> {
     fn drop(&mut self) {
-        if let Some(future) = self.future.take() {
-            self.runtime.spawn(future);
+        if let Some((future, tracked)) = self.future.take() {
+            self.runtime.spawn(async move {
+                let _tracked = tracked;
+                future.await
+            });
         }
     }
 }

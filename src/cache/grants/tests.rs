@@ -146,3 +146,21 @@ fn resources_with_equal_digests_are_distinguished() {
 fn a_proof_record_has_at_most_56_bytes() {
     assert!(size_of::<ProofRecord>() <= 56, "{}", size_of::<ProofRecord>());
 }
+
+#[test]
+fn the_store_counts_grants_again_only_if_their_size_or_their_time_has_changed() {
+    let (grants, now) = grants();
+    let (max_age, mut insertions) = (Duration::from_mins(1), 0);
+    for flow in 0..200 {
+        grants.add(&resource(flow), proof(now, 1), 0, 1000);
+        insertions += usize::from(grants.needs_insertion(now, max_age));
+    }
+    assert!((10..50).contains(&insertions), "{insertions}");
+    grants.add(&resource(1), proof(now, 2), 0, 1000);
+    assert!(!grants.needs_insertion(now, max_age), "the same size");
+    let later = now.plus(max_age);
+    assert!(grants.needs_insertion(later, max_age));
+    assert!(!grants.needs_insertion(later, max_age));
+    (0..100).for_each(|flow| assert_eq!(grants.remove(&resource(flow)), Remaining::Some));
+    assert!(grants.needs_insertion(later, max_age), "half of the proofs are gone");
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use moka::ops::compute::Op;
 
-use super::{Store, StoredVariants};
+use super::{GRANTS_REINSERTIONS, Store, StoredVariants};
 use crate::auth::{Claims, TokenHash};
 use crate::cache::entry::Entry;
 use crate::cache::grants::{Grants, Proof};
@@ -108,7 +108,8 @@ impl Store {
         is_current
     }
 
-    /// Adds a proof to a token's grants. The grants are inserted again, so that moka updates their weight.
+    /// Adds a proof to a token's grants. The grants are inserted again if moka must update their weight or their age: an insertion
+    /// costs more than all else here.
     fn add_proof(
         &self,
         token_hash: TokenHash,
@@ -119,7 +120,9 @@ impl Store {
         let _guard = self.lock_grants(&token_hash);
         let grants = self.grants(&token_hash).unwrap_or_else(|| Arc::new(Grants::new(claims)));
         let lost = grants.add(resource, proof, selector, self.proofs_per_token);
-        self.grants.insert(token_hash, grants);
+        if grants.needs_insertion(proof.granted_at, self.retention / GRANTS_REINSERTIONS) {
+            self.grants.insert(token_hash, grants);
+        }
         if lost {
             self.generations.advance(claims.principal);
         }

@@ -1,5 +1,6 @@
 //! Successful responses of Graph: from a scrubbed body to a stored entry.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use http::{HeaderMap, header};
@@ -14,7 +15,7 @@ use crate::cache::vary::SecondaryKey;
 use crate::http::headers;
 use crate::http::negotiation::ContentCoding;
 use crate::proxy::error_response::ErrorResponse;
-use crate::scrub::{GzippedBody, Notice, Scrubbed, ScrubbedBody};
+use crate::scrub::{GzippedBody, Notice, ScrubFailure, Scrubbed, ScrubbedBody};
 use crate::support::clock::Now;
 use crate::upstream::UpstreamFailure;
 use crate::upstream::{RawBody, UpstreamResponse};
@@ -37,7 +38,7 @@ impl Fetcher {
         request: &FetchRequest,
         response: UpstreamResponse,
         lease: &Lease,
-        requested_at: Now,
+        (requested_at, received_at): (Now, Now),
     ) -> Fetched {
         if !response.headers.get(header::CONTENT_TYPE).is_some_and(headers::is_json) {
             self.graph_client.metrics().errors.inc(UpstreamFailure::ContentType);
@@ -47,8 +48,12 @@ impl Fetcher {
             Ok(body) => body,
             Err(error) => return Fetched::Failed(error.into()),
         };
-        let storability = self.storability(request, &response.headers);
-        let (scrubbed, gzip) = match self.scrub(body, storability.prefers_gzip).await {
+        let storability = self.storability(request, &response.headers, received_at);
+        let scrubbed = match body.scrub_small(&self.scrubber, storability.prefers_gzip) {
+            ControlFlow::Break(scrubbed) => self.record_scrub(scrubbed),
+            ControlFlow::Continue(large) => self.scrub(large, storability.prefers_gzip).await,
+        };
+        let (scrubbed, gzip) = match scrubbed {
             Ok(scrubbed) => scrubbed,
             Err(error_response) => {
                 self.graph_client.metrics().errors.inc(UpstreamFailure::Unscrubbable);
@@ -71,14 +76,14 @@ impl Fetcher {
         known: Option<(&Arc<Entry>, &RevalidationState)>,
         response: &UpstreamResponse,
         lease: &Lease,
-        requested_at: Now,
+        (requested_at, received_at): (Now, Now),
     ) -> Fetched {
         let Some((old, known)) = known else {
             return Fetched::Failed(ErrorResponse::Upstream(UpstreamFailure::Status));
         };
         let headers = known.merge(old.headers(), &response.headers);
         let validation = known.renew(&headers, requested_at);
-        let storability = self.storability(request, &headers);
+        let storability = self.storability(request, &headers, received_at);
         let allowed = storability.allowed;
         let compress = || if storability.prefers_gzip { GzippedBody::compress(&old.body) } else { None };
         let body = (old.body.clone(), old.gzip().cloned().or_else(compress));
@@ -88,13 +93,13 @@ impl Fetcher {
     }
 
     /// Decides about a response by its header fields, once and before its body is scrubbed.
-    fn storability(&self, request: &FetchRequest, headers: &HeaderMap) -> Storability {
+    fn storability(&self, request: &FetchRequest, headers: &HeaderMap, received_at: Now) -> Storability {
         let selecting_request = request.selecting_request();
-        let lifetime = Lifetime::from_response(headers, &request.config.freshness, self.clock.now());
+        let lifetime = Lifetime::from_response(headers, &request.config.freshness, received_at);
         let secondary_key = self.store.secondary_key_hasher().compute(headers, selecting_request);
         let can_match = secondary_key.as_ref().map_err(|reason| *reason);
         let allowed = lifetime.and(can_match.map(|_| ()));
-        let is_storable = allowed.is_ok() && self.is_storable(request).is_ok();
+        let is_storable = allowed.is_ok() && is_storable(request, received_at).is_ok();
         Storability {
             allowed,
             lifetime: lifetime.unwrap_or_else(|_| Lifetime::not_stored(headers)),
@@ -129,7 +134,8 @@ impl Fetcher {
         lease: &Lease,
     ) -> Result<(), NotStored> {
         let stored = allowed
-            .and_then(|()| self.is_storable(request))
+            // The clock again: a large body may have waited for a thread.
+            .and_then(|()| is_storable(request, self.clock.now()))
             .and_then(|()| self.admit(request, entry, old, lease));
         if (allowed.is_err() || stored == Err(NotStored::TooLarge))
             && let Ok(claims) = &request.claims
@@ -140,19 +146,6 @@ impl Fetcher {
             self.store.discard_superseded(token, claims, resource, selecting_request, at);
         }
         stored
-    }
-
-    /// Returns an error if no response to this request may be stored.
-    fn is_storable(&self, request: &FetchRequest) -> Result<(), NotStored> {
-        let claims = request.claims.as_ref().map_err(|_| NotStored::Bypass)?;
-        if request.no_store {
-            return Err(NotStored::NoStore);
-        }
-        // The token may have expired while the request was in flight.
-        if claims.expiry.remaining(self.clock.now()).is_zero() {
-            return Err(NotStored::Expiring);
-        }
-        Ok(())
     }
 
     /// Stores an entry and its proof while `lease` is valid.
@@ -169,8 +162,9 @@ impl Fetcher {
 
     /// Logs the name of a JSON member that the schema does not have: Graph may have changed.
     fn log_unknown_member(&self, scrubbed: &Scrubbed) {
-        if let Some(Notice { member, suppressed }) =
-            self.unknown_members.next_notice(&scrubbed.unknown, self.clock.now())
+        if scrubbed.unknown.iter().next().is_some()
+            && let Some(Notice { member, suppressed }) =
+                self.unknown_members.next_notice(&scrubbed.unknown, self.clock.now())
         {
             tracing::warn!(
                 %member,
@@ -181,13 +175,21 @@ impl Fetcher {
         }
     }
 
-    /// Removes the credentials of a body, and counts them, and compresses the result if `compress`.
+    /// Removes the credentials of a body of any size, and counts them, and compresses the result if `compress`.
     pub(super) async fn scrub(
         &self,
         body: RawBody,
         compress: bool,
     ) -> Result<(Scrubbed, Option<GzippedBody>), ErrorResponse> {
-        match body.scrub(Arc::clone(&self.scrubber), compress).await {
+        self.record_scrub(body.scrub(Arc::clone(&self.scrubber), compress).await)
+    }
+
+    /// Counts the credentials that were removed from a body, or the failure.
+    fn record_scrub(
+        &self,
+        scrubbed: Result<(Scrubbed, Option<GzippedBody>), ScrubFailure>,
+    ) -> Result<(Scrubbed, Option<GzippedBody>), ErrorResponse> {
+        match scrubbed {
             Ok((scrubbed, gzip)) => {
                 for (field, count) in scrubbed.removed.iter() {
                     self.metrics.scrubbed.add(field, count);
@@ -201,4 +203,17 @@ impl Fetcher {
             }
         }
     }
+}
+
+/// Returns an error if no response to this request may be stored.
+fn is_storable(request: &FetchRequest, now: Now) -> Result<(), NotStored> {
+    let claims = request.claims.as_ref().map_err(|_| NotStored::Bypass)?;
+    if request.no_store {
+        return Err(NotStored::NoStore);
+    }
+    // The token may have expired while the request was in flight.
+    if claims.expiry.remaining(now).is_zero() {
+        return Err(NotStored::Expiring);
+    }
+    Ok(())
 }

@@ -60,13 +60,14 @@ impl Fetcher {
         Ok(PreparedFetch { shared: Some(shared), ..prepared })
     }
 
-    /// Begins the use of the shared tier, after the lease was taken.
-    pub(super) fn begin_shared(&self, request: &FetchRequest, is_renewal: bool) -> Option<SharedFetch> {
+    /// Begins the use of the shared tier, after the lease was taken. Boxed: the future of each fetch has a place for it, and is
+    /// copied.
+    pub(super) fn begin_shared(&self, request: &FetchRequest, is_renewal: bool) -> Option<Box<SharedFetch>> {
         if !self.shared.is_on() || request.no_store {
             return None;
         }
         let claims = request.claims.as_ref().ok()?;
-        self.shared.begin(claims, &request.resource, &request.identity.token, is_renewal)
+        self.shared.begin(claims, &request.resource, &request.identity.token, is_renewal).map(Box::new)
     }
 
     /// Judges a value by the rules of local entries.

@@ -1,7 +1,7 @@
 //! Share of one owner in a fair queue, with the shares below it.
 
-use std::collections::hash_map::{Entry, OccupiedEntry};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::btree_map::{Entry, OccupiedEntry};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use super::capacity::QueueCapacity;
@@ -14,7 +14,7 @@ pub(super) struct Share<T> {
     pub(super) waiting: usize,
     /// Turn in which the share was last served, or was added.
     pub(super) last_turn: u64,
-    pub(super) children: HashMap<u128, Share<T>>,
+    pub(super) children: BTreeMap<u128, Share<T>>,
     /// Children with waiting items, the next to be served first.
     pub(super) ready: BTreeSet<Rank>,
     /// Items of a leaf in the order of their arrival.
@@ -46,7 +46,7 @@ impl<T> Default for Share<T> {
             in_use: 0,
             waiting: 0,
             last_turn: 0,
-            children: HashMap::new(),
+            children: BTreeMap::new(),
             ready: BTreeSet::new(),
             items: BTreeMap::new(),
         }

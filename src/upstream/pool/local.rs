@@ -53,7 +53,10 @@ impl LocalPool {
     /// `max_wait` at most: otherwise each of them would open a connection.
     pub(in crate::upstream) async fn acquire(&self, max_wait: Duration) -> StreamSlot {
         // Outside of the future, so that a slot is kept at the end of the time.
-        let mut slot = None;
+        let mut slot = self.try_acquire();
+        if let Some(usable) = slot.take_if(|held| !held.exceeds_limit() && held.is_usable()) {
+            return usable;
+        }
         let is_in_time = timeout(max_wait, self.wait_for_stream(&mut slot)).await.is_ok();
         if !is_in_time {
             self.lock().iter().for_each(|client| client.limit.settle());
@@ -71,14 +74,11 @@ impl LocalPool {
                 None => self.try_acquire(),
             };
             if let Some(held) = held {
-                let limit = &held.client.limit;
-                let is_settled = limit.is_settled();
-                if is_settled && held.client.open_streams.load(Relaxed) > limit.get().unwrap_or(usize::MAX) {
-                    // The new connection allows fewer streams than the last one.
+                if held.exceeds_limit() {
                     drop(held);
                     continue;
                 }
-                let is_usable = is_settled || held.is_first;
+                let is_usable = held.is_usable();
                 *slot = Some(held);
                 if is_usable {
                     return;
@@ -123,6 +123,19 @@ impl LocalPool {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<PooledClient>>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StreamSlot {
+    /// Returns whether the client has more open streams than its new connection allows, which are fewer than on the last one.
+    fn exceeds_limit(&self) -> bool {
+        let limit = &self.client.limit;
+        limit.is_settled() && self.client.open_streams.load(Relaxed) > limit.get().unwrap_or(usize::MAX)
+    }
+
+    /// Returns whether a request may use the slot at once.
+    fn is_usable(&self) -> bool {
+        self.is_first || self.client.limit.is_settled()
     }
 }
 
