@@ -11,7 +11,12 @@ venv=$root/target/openapi
 version=4.32.5
 work=$(mktemp -d)
 demos=()
-trap 'for demo in "${demos[@]}"; do kill "$demo" 2>/dev/null || true; done; rm -rf "$work"' EXIT
+finish() {
+    local demo
+    for demo in "${demos[@]}"; do kill "$demo" 2>/dev/null || true; done
+    rm -rf "$work"
+}
+trap finish EXIT
 
 if [ "$(cat "$venv/installed" 2>/dev/null)" != "$version" ]; then
     rm -rf "$venv"
