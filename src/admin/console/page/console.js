@@ -82,7 +82,7 @@ function drawState(state) {
   put("graph", counts("status", named("graph_statuses"), null), counts("no usable response", named("graph_errors"), null), counts("not stored", named("not_stored"), null));
   const mib = (bytes) => (bytes / 1048576).toFixed(1), cache = state.cache;
   const left = window.evictions ?? {};
-  put("memory", element("p", {}, `${mib(cache.bytes)} of ${mib(cache.capacity_bytes)} MiB · ${number(cache.entries)} responses · ${number(cache.tokens_with_proofs)} tokens with proofs`),
+  put("memory", element("p", {}, `${mib(cache.bytes)} of ${mib(cache.capacity_bytes)} MiB · ${number(cache.entries)} responses · tokens with proofs: ${number(cache.tokens_with_proofs)}`),
     element("p", {}, `left in 15 min: by time ${left.time ?? 0}, for space ${left.space ?? 0}, purged ${left.purge ?? 0}, invalidated ${left.invalidate ?? 0}`));
   const end = state.certificate_not_after, days = end === null ? null : Math.floor((end - state.unix_seconds) / 86400);
   const masked = Object.entries(state.total?.scrubbed ?? {});
