@@ -59,7 +59,7 @@ pub struct RestoredEntry {
     pub date: u32,
     /// Graph's `request-id` of the response.
     pub origin_request_id: Option<NonNilUuid>,
-    /// How long the entry may be used.
+    /// Time for which the entry may be used.
     pub lifetime: Lifetime,
     /// Time at which the request was sent to Graph.
     pub requested_at: Now,

@@ -44,7 +44,7 @@ pub enum SecretError {
     Malformed {
         /// Path of the file.
         path: PathBuf,
-        /// What the file has instead, without its content.
+        /// Content of the file in general terms, without its text.
         reason: String,
     },
 }

@@ -48,7 +48,7 @@ pub(super) struct Facts {
     pub(super) broken: u64,
     /// Longest time left of an open circuit breaker, seconds.
     pub(super) broken_for: u64,
-    /// Of the last 15 minutes.
+    /// Bodies that could not be scrubbed in the last 15 minutes.
     pub(super) scrub_failures: u64,
     pub(super) requests: u64,
     pub(super) answered_from_memory: u64,

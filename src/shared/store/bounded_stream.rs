@@ -1,4 +1,4 @@
-//! Stream to a server of the store: it fails when the server sends more than the tier can have asked for.
+//! Stream to a server of the store: it fails when the server sends more than the commands of the tier can return.
 
 use std::io;
 use std::pin::Pin;
