@@ -202,6 +202,17 @@ impl Store {
         names.filter(has_part).collect()
     }
 
+    /// Returns the name of the stream with the events of the replicas. There must be one.
+    pub async fn log_name(&self) -> String {
+        for key in self.keys("{log}").await {
+            let name = String::from_utf8(key).unwrap();
+            if self.command(&["TYPE", &name]).await.into_text() == "stream" {
+                return name;
+            }
+        }
+        panic!("the store has no log")
+    }
+
     /// Waits until at least `count` keys contain `part`, and returns their names.
     pub async fn wait_for_keys(&self, part: &str, count: usize) -> Vec<Vec<u8>> {
         let found = async {

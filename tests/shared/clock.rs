@@ -5,6 +5,7 @@ use crate::common::redis::{Store, root};
 use crate::common::reply::Reply;
 use crate::common::token::mint;
 use crate::fleet::{Replica, Setup, X, Y, assert_not_shared, graph, token, until, wait_for_entries};
+use crate::throttle::throttled;
 
 /// The settings with a clock that differs by `offset`, such as `+30s`. Time itself passes as usual.
 fn with_clock(setup: &Setup, offset: &str) -> Setup {
@@ -57,9 +58,7 @@ async fn a_clock_that_is_off_by_less_than_two_seconds_does_not_matter() {
 #[tokio::test]
 async fn a_replica_whose_clock_is_off_closes_no_gate_of_others() {
     let (origin, store) = (OriginServer::start().await, Store::start().await);
-    let throttled =
-        Reply::status(429).header("content-type", "application/json").header("retry-after", "30").body("{}");
-    origin.any([Reply::json("{}"), Reply::json("{}"), throttled, Reply::json("{}")]);
+    origin.any([Reply::json("{}"), Reply::json("{}"), throttled("30"), Reply::json("{}")]);
     let setup = Setup::new(&origin.url(), &store.url());
     let (first, off) = (setup.live().await, with_clock(&setup, "+600s").start().await);
     off.wait_for_state("clock").await;

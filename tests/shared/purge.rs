@@ -124,18 +124,11 @@ async fn a_purge_names_the_replica_that_is_cut_off() {
 #[tokio::test]
 async fn a_purge_that_the_flushed_log_lost_reaches_the_replica_that_was_away() {
     let away = Away::start().await;
-    let Away { graph, store, near, far, link, token, .. } = &away;
+    let Away { graph, store, near, .. } = &away;
     let calls = graph.calls();
     near.purge("").await;
     store.ok(&["FLUSHALL"]).await;
-    link.mend();
-    far.wait_for_state("live").await;
-    until("the purge to arrive", async || {
-        far.read(X, token).await;
-        graph.calls() > calls
-    })
-    .await;
-    until("a confirmed purge", async || near.purge("").await["confirmed"] == 2).await;
+    away.returns_and_has_the_purge(calls).await;
 }
 
 #[tokio::test]
@@ -146,8 +139,7 @@ async fn a_replica_confirms_purges_again_after_events_were_trimmed_while_it_was_
     for _ in 0..3 {
         near.purge("").await;
     }
-    let log = store.wait_for_keys("{log}", 1).await.into_iter().min_by_key(Vec::len).unwrap();
-    store.ok(&["XTRIM", std::str::from_utf8(&log).unwrap(), "MAXLEN", "=", "1"]).await;
+    store.ok(&["XTRIM", &store.log_name().await, "MAXLEN", "=", "1"]).await;
     link.mend();
     far.wait_for_state("live").await;
     far.read(X, token).await;
@@ -159,46 +151,31 @@ async fn a_replica_confirms_purges_again_after_events_were_trimmed_while_it_was_
 #[tokio::test]
 async fn a_purge_of_a_replica_that_came_and_went_reaches_the_replica_that_was_away() {
     let away = Away::start().await;
-    let Away { graph, store, near, far, link, token, setup } = &away;
+    let Away { graph, store, near, setup, .. } = &away;
     let calls = graph.calls();
     let third = setup.live().await;
     near.wait_for_replicas(2).await;
     assert_eq!(third.purge("").await["confirmed"], 2);
     drop(third);
     store.ok(&["FLUSHALL"]).await;
-    link.mend();
-    far.wait_for_state("live").await;
-    until("the purge to arrive", async || {
-        far.read(X, token).await;
-        graph.calls() > calls
-    })
-    .await;
-    until("a confirmed purge", async || near.purge("").await["confirmed"] == 2).await;
+    away.returns_and_has_the_purge(calls).await;
 }
 
 /// The far replica reads the log all the time, and other replicas have acknowledged the purge that it never receives.
 #[tokio::test]
 async fn a_purge_that_is_deleted_from_the_log_after_one_replica_read_it_reaches_the_others() {
     let away = Away::start().await;
-    let Away { graph, store, near, far, link, token, setup } = &away;
+    let Away { graph, store, setup, .. } = &away;
     let calls = graph.calls();
     let third = setup.live().await;
     assert_eq!(third.purge("").await["confirmed"], 2);
-    let log = store.wait_for_keys("{log}", 1).await.into_iter().min_by_key(Vec::len).unwrap();
-    let log = std::str::from_utf8(&log).unwrap();
+    let log = &*store.log_name().await;
     let last = store.ok(&["XREVRANGE", log, "+", "-", "COUNT", "1"]).await.into_list().remove(0).into_list();
     let id = last.into_iter().next().unwrap().into_text();
     store.ok(&["XADD", log, "*", "e", "x"]).await;
     store.ok(&["XDEL", log, &id]).await;
     drop(third);
-    link.mend();
-    far.wait_for_state("live").await;
-    until("the purge to arrive", async || {
-        far.read(X, token).await;
-        graph.calls() > calls
-    })
-    .await;
-    until("a confirmed purge", async || near.purge("").await["confirmed"] == 2).await;
+    away.returns_and_has_the_purge(calls).await;
 }
 
 /// Two replicas; the far one has a response in memory, and cannot reach the store.
@@ -231,6 +208,20 @@ impl Away {
         link.break_off();
         far.wait_for_one_of(&["connecting", "lagging"]).await;
         Self { graph, store, near, far, link, token, setup }
+    }
+
+    /// The far replica reaches the store again. The purge empties its memory, so it calls Graph once more than before, and it
+    /// confirms later purges.
+    async fn returns_and_has_the_purge(&self, calls: u64) {
+        let Self { graph, near, far, link, token, .. } = self;
+        link.mend();
+        far.wait_for_state("live").await;
+        until("the purge to arrive", async || {
+            far.read(X, token).await;
+            graph.calls() > calls
+        })
+        .await;
+        until("a confirmed purge", async || near.purge("").await["confirmed"] == 2).await;
     }
 }
 

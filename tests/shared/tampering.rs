@@ -160,7 +160,7 @@ async fn a_flooded_log_is_begun_anew() {
     let setup = Setup::new(&graph.url(), &store.url());
     let (first, token) = (setup.live().await, token(&graph, "ada"));
     let flood = "for i = 1, 30000 do redis.call('XADD', KEYS[1], '*', 'e', 'x') end return 1";
-    let log = stream(&store).await;
+    let log = store.log_name().await;
     store.ok(&["EVAL", flood, "1", &log]).await;
     let second = setup.live().await;
     let length = store.command(&["XLEN", &log]).await.integer();
@@ -180,7 +180,7 @@ async fn a_flooded_log_is_begun_anew() {
 async fn an_event_of_the_far_future_does_not_end_the_log() {
     let (graph, store) = (graph(), Store::start().await);
     let replicas = Setup::new(&graph.url(), &store.url()).fleet(2).await;
-    let log = stream(&store).await;
+    let log = store.log_name().await;
     store.ok(&["XADD", &log, "18446744073709551615-18446744073709551615", "e", "x"]).await;
     let token = token(&graph, "ada");
     replicas[1].read(X, &token).await;
@@ -207,15 +207,4 @@ async fn too_many_acknowledgements_cost_misses_and_confirm_no_purge() {
     for replica in [&first, &second] {
         replica.wait_for_state("live").await;
     }
-}
-
-/// Name of the log.
-async fn stream(store: &Store) -> String {
-    for key in store.keys("{log}").await {
-        let name = String::from_utf8(key).unwrap();
-        if store.command(&["TYPE", &name]).await.into_text() == "stream" {
-            return name;
-        }
-    }
-    panic!("the store has no log")
 }

@@ -6,7 +6,7 @@ use crate::common::reply::Reply;
 use crate::common::token;
 use crate::fleet::{Setup, X, Y, status};
 
-fn throttled(seconds: &str) -> Reply {
+pub(crate) fn throttled(seconds: &str) -> Reply {
     Reply::status(429).header("content-type", "application/json").header("retry-after", seconds).body("{}")
 }
 

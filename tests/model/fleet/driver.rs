@@ -250,11 +250,7 @@ impl Driver {
         self.coverage().refusals += 1;
         // A 401 is repeated for five seconds.
         self.clock.advance(Duration::from_secs(6));
-        if self.rng.below(2) == 0 {
-            self.barrier(at).await?;
-        }
-        let at = self.any_replica();
-        self.read(at, &token, flow, false).await.map(drop)
+        self.read_afterwards(at, &token, flow).await
     }
 
     async fn refresh(&mut self) -> Result<(), String> {
@@ -265,11 +261,16 @@ impl Driver {
         let since = self.history.tick();
         self.judge().add(self.members.replicas[at].id, since, rule);
         self.coverage().refreshes += 1;
+        self.read_afterwards(at, &token, flow).await
+    }
+
+    /// Reads at any replica after an event of the replica `at`, sometimes once all replicas have applied it.
+    async fn read_afterwards(&mut self, at: usize, token: &Token, flow: usize) -> Result<(), String> {
         if self.rng.below(2) == 0 {
             self.barrier(at).await?;
         }
         let at = self.any_replica();
-        self.read(at, &token, flow, false).await.map(drop)
+        self.read(at, token, flow, false).await.map(drop)
     }
 
     /// Reads at all replicas while one of them purges, and afterwards.

@@ -89,9 +89,7 @@ impl Driver {
         match loss {
             Loss::None => {}
             Loss::Trim => {
-                let log = self.members.store.wait_for_keys("{log}", 1).await;
-                let log = log.into_iter().min_by_key(Vec::len).unwrap_or_default();
-                let log = String::from_utf8(log).map_err(|error| error.to_string())?;
+                let log = self.members.store.log_name().await;
                 self.members.store.ok(&["XTRIM", &log, "MAXLEN", "=", "1"]).await;
                 self.coverage().trims += 1;
             }
