@@ -147,9 +147,6 @@ impl Fetcher {
             (Some(admission), Ok(StatusCode::OK | StatusCode::NO_CONTENT)) => admission.record_success(),
             _ => {}
         }
-        if let Ok(response) = &response {
-            self.read_proof_of_refused(request, response.status, shared.as_deref_mut()).await;
-        }
         let fetched = match response {
             Ok(response) if response.status == StatusCode::OK => {
                 self.handle_ok(request, response, lease, (requested_at, received_at)).await
@@ -158,9 +155,9 @@ impl Fetcher {
                 self.handle_not_modified(request, validation, &response, lease, (requested_at, received_at))
             }
             Ok(response) if response.status == StatusCode::NO_CONTENT => {
-                self.handle_no_content(request, &response, shared.as_deref())
+                self.handle_no_content(request, &response, shared.as_deref_mut()).await
             }
-            Ok(response) => self.handle_error(request, response, shared.as_deref()).await,
+            Ok(response) => self.handle_error(request, response, shared.as_deref_mut()).await,
             Err(error) => Fetched::Failed(error.into()),
         };
         if let (Some(stored), Some(failure)) = (stored, fetched.revalidation_failure()) {

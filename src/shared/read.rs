@@ -115,14 +115,14 @@ impl SharedFetch {
         }
     }
 
-    /// Returns whether the store has a valid proof of the token: Graph has responded 200 to it, on another replica.
-    pub fn is_proven(&self) -> bool {
+    /// Returns whether the store has a valid proof of the token: Graph has responded 200 to it, on another replica. Reads the store
+    /// unless this fetch has done so.
+    pub async fn find_proof(&mut self) -> bool {
+        if !self.was_read {
+            // A valid proof is recorded in the fetch.
+            let _ = self.read(|_| false).await;
+        }
         self.is_proven
-    }
-
-    /// Returns whether the store was read in this fetch.
-    pub fn was_read(&self) -> bool {
-        self.was_read
     }
 
     /// Returns whether another replica had the fill lease at the last read.

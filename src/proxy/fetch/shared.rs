@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
-
 use super::{FetchRequest, Fetched, Fetcher, PreparedFetch};
 use crate::cache::freshness::{Decision, assess};
 use crate::cache::lease::Lease;
@@ -31,15 +29,12 @@ impl Fetcher {
         shared_use: SharedUse,
     ) -> Result<PreparedFetch<'_>, Fetched> {
         let is_renewal = matches!(shared_use, SharedUse::Renew);
-        let Some(mut shared) = self.begin_shared(request, is_renewal) else {
-            return self.prepare(request).await.map(|prepared| PreparedFetch { is_renewal, ..prepared });
-        };
+        let shared = self.begin_shared(request, is_renewal);
         let SharedUse::Read(client) = shared_use else {
-            return self
-                .prepare(request)
-                .await
-                .map(|prepared| PreparedFetch { shared: Some(shared), ..prepared });
+            let prepared = self.prepare(request).await?;
+            return Ok(PreparedFetch { shared, is_renewal, ..prepared });
         };
+        let Some(mut shared) = shared else { return self.prepare(request).await };
         self.recently_refused(request)?;
         let is_fresh = |hit: &SharedHit| self.is_fresh(request, hit, client);
         if let Some(fetched) =
@@ -87,38 +82,18 @@ impl Fetcher {
         is_admitted.then_some(Fetched::Shared(entry, granted_at))
     }
 
-    /// Reads the proof of a token that Graph refuses and that has no proof here: other replicas may have one.
-    pub(super) async fn read_proof_of_refused(
-        &self,
-        request: &FetchRequest,
-        status: StatusCode,
-        shared: Option<&mut SharedFetch>,
-    ) {
-        if let Some(shared) = shared
-            && matches!(
-                status,
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE
-            )
-            && !self.has_proof(request, Some(shared))
-            && !shared.was_read()
-        {
-            // A valid proof is recorded in the fetch.
-            let _ = shared.read(|_| false).await;
-        }
-    }
-
     /// Tells other replicas that Graph refuses a token, before the local store changes: a value that is read in between would
     /// restore what is removed. `is_total`: a 401 concerns all resources. A token without a proof, here or in the shared tier, changes
     /// nothing (promise 3).
-    pub(super) fn publish_withdrawal(
+    pub(super) async fn publish_withdrawal(
         &self,
         request: &FetchRequest,
-        shared: Option<&SharedFetch>,
+        shared: Option<&mut SharedFetch>,
         is_total: bool,
     ) {
         if self.shared.is_on()
             && let Ok(claims) = &request.claims
-            && self.has_proof(request, shared)
+            && (self.has_local_proof(request) || has_shared_proof(shared).await)
         {
             let resource = (!is_total).then(|| ResourceForm::new(&request.resource));
             self.shared.publish_withdrawal(claims, &request.identity.token, resource);
@@ -129,7 +104,7 @@ impl Fetcher {
     pub(super) fn publish_supersession(&self, request: &FetchRequest) {
         if self.shared.is_on()
             && let Ok(claims) = &request.claims
-            && self.has_proof(request, None)
+            && self.has_local_proof(request)
         {
             let resource = ResourceForm::new(&request.resource);
             self.shared.publish_supersession(claims, &request.identity.token, resource);
@@ -148,8 +123,14 @@ impl Fetcher {
         }
     }
 
-    fn has_proof(&self, request: &FetchRequest, shared: Option<&SharedFetch>) -> bool {
+    fn has_local_proof(&self, request: &FetchRequest) -> bool {
         self.store.grants(&request.identity.token_hash).is_some()
-            || shared.is_some_and(SharedFetch::is_proven)
+    }
+}
+
+async fn has_shared_proof(shared: Option<&mut SharedFetch>) -> bool {
+    match shared {
+        Some(shared) => shared.find_proof().await,
+        None => false,
     }
 }

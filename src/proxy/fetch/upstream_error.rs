@@ -41,11 +41,11 @@ impl Fetcher {
         &self,
         request: &FetchRequest,
         response: UpstreamResponse,
-        shared: Option<&SharedFetch>,
+        shared: Option<&mut SharedFetch>,
     ) -> Fetched {
         let token = &request.identity.token_hash;
         if matches!(response.status.as_u16(), 401 | 403 | 404 | 410) {
-            self.publish_withdrawal(request, shared, response.status == StatusCode::UNAUTHORIZED);
+            self.publish_withdrawal(request, shared, response.status == StatusCode::UNAUTHORIZED).await;
         }
         let withdrawn = match response.status.as_u16() {
             401 => self.store.revoke_token(token),
@@ -76,14 +76,14 @@ impl Fetcher {
 
     /// Handles a 204: it goes to the caller without being stored, and replaces what the token could use before. In the
     /// background it counts as a failed revalidation, so that a stale entry bounds the calls to Graph while it is served.
-    pub(super) fn handle_no_content(
+    pub(super) async fn handle_no_content(
         &self,
         request: &FetchRequest,
         response: &UpstreamResponse,
-        shared: Option<&SharedFetch>,
+        shared: Option<&mut SharedFetch>,
     ) -> Fetched {
         if !request.is_background {
-            self.publish_withdrawal(request, shared, false);
+            self.publish_withdrawal(request, shared, false).await;
         }
         if !request.is_background
             && self.store.revoke_resource(&request.identity.token_hash, &request.resource)
