@@ -24,6 +24,7 @@ use super::seal::seal;
 use super::state::{MAX_CLOCK_DIFFERENCE, Operation, OperationResult};
 use super::store::{Backoff, Connection, DialError, Fault, random};
 use super::tier::{Tier, system_ms};
+use crate::support::clock::millis;
 
 /// Reader of the log.
 struct LogReader {
@@ -170,8 +171,7 @@ impl LogReader {
                     tracing::warn!(
                         "the log of the shared tier was trimmed before it was read: the cache is emptied"
                     );
-                    self.clear().await;
-                    self.tier.index().publishers.give_up_missing();
+                    self.clear_and_give_up().await;
                 }
             }
             (Some(_), Some(_), Some(_)) => {}
@@ -209,6 +209,13 @@ impl LogReader {
 
     /// Reads and applies the whole log. Returns whether it has a beginning that was not known.
     async fn load(&mut self, connection: &Connection) -> Result<bool, Fault> {
+        let loaded = self.load_events(connection).await;
+        // Also after a fault: the rest of the log is read as any later event.
+        self.tier.index().publishers.end_first_load();
+        loaded
+    }
+
+    async fn load_events(&mut self, connection: &Connection) -> Result<bool, Fault> {
         let before = self.tier.index().position().map(|position| position.generation);
         let (first, _) = self.edges(connection).await?;
         let first = first.ok_or(Fault::Refused)?;
@@ -232,7 +239,6 @@ impl LogReader {
             begun = self.apply(entries).await.or(begun);
             if count < BATCH {
                 let is_new = begun.is_some() && begun != before;
-                self.tier.index().publishers.end_first_load();
                 if is_new && before.is_some() {
                     self.tier.outbox.repeat_recent();
                     if self.live_at.elapsed() > Duration::from_millis(NAMED_FOR_MS / 2) {
@@ -240,8 +246,7 @@ impl LogReader {
                         tracing::warn!(
                             "the log of the shared tier was lost while it was not read: the cache is emptied"
                         );
-                        self.clear().await;
-                        self.tier.index().publishers.give_up_missing();
+                        self.clear_and_give_up().await;
                     }
                 }
                 return Ok(is_new);
@@ -251,9 +256,7 @@ impl LogReader {
                 tracing::warn!(
                     "the log of the shared tier is too long: the cache is emptied, and a new log begins"
                 );
-                self.clear().await;
-                self.tier.index().publishers.end_first_load();
-                self.tier.index().publishers.give_up_missing();
+                self.clear_and_give_up().await;
                 self.begin(connection).await?;
                 return Ok(true);
             }
@@ -266,6 +269,12 @@ impl LogReader {
         // The panic hook has logged a panic.
         let _ = tokio::task::spawn_blocking(move || handler.clear()).await;
         self.tier.index().raise_floor_to_position();
+    }
+
+    /// Empties the cache after the log was read to its end: all events that are missing count as applied.
+    async fn clear_and_give_up(&self) {
+        self.clear().await;
+        self.tier.index().publishers.give_up_missing();
     }
 
     /// Adds the first event of a new log, and reads it.
@@ -314,10 +323,6 @@ impl LogReader {
         let mut next = || replies.next().unwrap_or(Err(Fault::Refused)).map(first_entry);
         Ok((next()?, next()?))
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Events of one read.

@@ -8,7 +8,6 @@ use tokio::time::{Instant, sleep};
 
 use super::event::{EventKind, EventName};
 use super::last_purge::LastPurge;
-use super::replicas::fields_of;
 use super::service::SharedTier;
 use super::tier::Tier;
 
@@ -81,10 +80,7 @@ impl SharedPurge {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let reply = tier.store.send(&tier.replicas_name, &command, left.min(tier.config.timeout)).await;
-            let is_read = reply.is_ok_and(|reply| {
-                let (hash, now) = ((&tier.secrets, &*tier.replicas_name), tier.clock.now());
-                tier.replicas.record(hash, fields_of(reply), now).is_some()
-            });
+            let is_read = reply.is_ok_and(|reply| tier.record_acknowledgements(reply).is_some());
             let unconfirmed = tier.replicas.unconfirmed(event);
             // The own reader, too: the position of the next fetch is then after the purge, and its response can be shared.
             let is_read = is_read && tier.index().publishers.has_applied(event);

@@ -33,21 +33,21 @@ pub(super) struct Replicas {
 struct Known {
     /// Fields of the last read. Unchanged bytes are not opened again.
     fields: HashMap<Vec<u8>, Field>,
-    acknowledgements: HashMap<u64, Acknowledgement>,
-    /// Times at which the acknowledgements last changed, Unix milliseconds.
-    changed: HashMap<u64, u64>,
+    /// Acknowledgements, and the times at which they last changed, Unix milliseconds.
+    acknowledgements: HashMap<u64, (Acknowledgement, u64)>,
     /// Time of the last read, Unix milliseconds. While the store is away, the replicas of that time count.
     read_ms: u64,
 }
 
 /// Field of the hash. Its age is measured by the clock of this replica, because the clocks of others may differ.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Field {
     /// Hash of the sealed bytes.
     digest: u64,
     /// Time at which the bytes last changed, Unix milliseconds.
     changed_ms: u64,
-    replica: Option<u64>,
+    /// The bytes are the acknowledgement of another replica.
+    is_replica: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,29 +107,26 @@ impl Replicas {
         for (name, sealed) in fields {
             let digest = self.hasher.hash_one(&sealed);
             let field = match before.get(&name) {
-                Some(&Field { digest: same, changed_ms, replica }) if same == digest => {
-                    Field { digest, changed_ms, replica }
-                }
+                Some(field) if field.digest == digest => *field,
                 _ => {
                     let found = open_field(secrets, hash, (&name, sealed));
                     let found = found.filter(|found| found.replica != self.replica);
-                    let replica = found.as_ref().map(|found| found.replica);
+                    let is_replica = found.is_some();
                     if let Some(found) = found {
-                        known.changed.insert(found.replica, now_ms);
-                        known.acknowledgements.insert(found.replica, found);
+                        known.acknowledgements.insert(found.replica, (found, now_ms));
                     }
-                    Field { digest, changed_ms: now_ms, replica }
+                    Field { digest, changed_ms: now_ms, is_replica }
                 }
             };
-            if field.replica.is_some() && now_ms.saturating_sub(field.changed_ms) > GONE_AFTER_MS {
+            if field.is_replica && now_ms.saturating_sub(field.changed_ms) > GONE_AFTER_MS {
                 gone.push(name.clone());
             }
             known.fields.insert(name, field);
         }
         known.read_ms = now_ms;
-        let Known { acknowledgements, changed, .. } = &mut *known;
-        changed.retain(|_, changed_ms| now_ms.saturating_sub(*changed_ms) <= GONE_AFTER_MS);
-        acknowledgements.retain(|replica, _| changed.contains_key(replica));
+        known
+            .acknowledgements
+            .retain(|_, (_, changed_ms)| now_ms.saturating_sub(*changed_ms) <= GONE_AFTER_MS);
         drop(known);
         Some(gone)
     }
@@ -158,7 +155,7 @@ impl Replicas {
     /// Returns for each publisher the last event that a replica has applied.
     pub(super) fn applied_by_others(&self) -> HashMap<u64, u64> {
         let mut highest = HashMap::new();
-        for (publisher, number) in self.known().acknowledgements.values().flat_map(|one| &one.applied) {
+        for (publisher, number) in self.known().acknowledgements.values().flat_map(|(one, _)| &one.applied) {
             let known = highest.entry(*publisher).or_insert(0);
             *known = *number.max(known);
         }
@@ -173,11 +170,10 @@ impl Replicas {
 impl Known {
     /// Returns the replicas that were alive at the last read.
     fn alive(&self) -> impl Iterator<Item = &Acknowledgement> {
-        let is_alive = |one: &&Acknowledgement| {
-            let changed_ms = self.changed.get(&one.replica).copied().unwrap_or_default();
-            !one.has_left && Duration::from_millis(self.read_ms.saturating_sub(changed_ms)) <= ALIVE_FOR
+        let is_alive = |(one, changed_ms): &&(Acknowledgement, u64)| {
+            !one.has_left && Duration::from_millis(self.read_ms.saturating_sub(*changed_ms)) <= ALIVE_FOR
         };
-        self.acknowledgements.values().filter(is_alive)
+        self.acknowledgements.values().filter(is_alive).map(|(one, _)| one)
     }
 }
 
@@ -242,8 +238,7 @@ mod tests {
         let replicas = Replicas::new(1);
         let other = Acknowledgement { replica: 2, name: "b".to_owned(), at_ms, has_left: false, applied };
         *replicas.known() = Known {
-            acknowledgements: HashMap::from([(2, other)]),
-            changed: HashMap::from([(2, at_ms)]),
+            acknowledgements: HashMap::from([(2, (other, at_ms))]),
             read_ms: 20_000,
             ..Known::default()
         };

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
+
+use redis::Value;
 
 use super::config::{Config, Endpoint};
 use super::event::{Event, EventKind, EventName, LogId, Position};
@@ -12,7 +14,7 @@ use super::last_purge::LastPurgeCell;
 use super::metrics::SharedMetrics;
 use super::names::{Namer, OtherNames, log_name, replicas_name};
 use super::outbox::Outbox;
-use super::replicas::Replicas;
+use super::replicas::{Replicas, fields_of};
 use super::secret::Secrets;
 use super::setup_error::SetupError;
 use super::state::{OperationResult, SharedState, StateFacts};
@@ -22,7 +24,7 @@ use crate::auth::ClaimKind::{Subject, Tenant};
 use crate::auth::{Claims, HashKeys, Principal, Token};
 use crate::cache::entry::EntityTagHasher;
 use crate::cache::purge::PurgeSelector;
-use crate::support::clock::{Clock, Now};
+use crate::support::clock::{Clock, Now, unix_ms};
 
 /// Settings of other parts that the names of values depend on, and the clock.
 #[derive(Debug)]
@@ -69,8 +71,7 @@ pub(super) struct Tier {
 
 /// Returns the time of this machine's clock, Unix milliseconds. Times of the store are compared with it.
 pub(super) fn system_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+    unix_ms(SystemTime::now())
 }
 
 impl Tier {
@@ -211,6 +212,12 @@ impl Tier {
         let applied = self.index().publishers.applied(self.replica, system_ms()).collect();
         let has_left = self.has_left.load(Relaxed);
         self.replicas.seal(&self.secrets, &self.replicas_name, (now, has_left, applied))
+    }
+
+    /// Takes over the reply to HGETALL with the acknowledgements. Returns the fields of replicas that are gone for long, and `None` if
+    /// the hash does not count.
+    pub(super) fn record_acknowledgements(&self, reply: Value) -> Option<Vec<Vec<u8>>> {
+        self.replicas.record((&self.secrets, &self.replicas_name), fields_of(reply), self.clock.now())
     }
 
     /// Returns the label of a failure, and records what the state follows from.

@@ -14,6 +14,7 @@ use super::state::{Operation, OperationResult};
 use super::store::Fault;
 use super::tier::Tier;
 use super::writes::WriteJob;
+use crate::support::clock::millis;
 
 /// Entry and proof, sealed.
 pub(super) struct SealedWrite {
@@ -82,7 +83,13 @@ impl Tier {
         let proof = ProofRecord { stamp, digest }.encode();
         let sealed = (seal(&self.secrets, &names.entry, plain), seal(&self.secrets, &names.proof, proof));
         let (Some(entry), Some(proof)) = sealed else { return Err(OperationResult::Error) };
-        Ok(SealedWrite { names, entry, proof, lives: [entry_life, proof_life].map(millis), fill })
+        Ok(SealedWrite {
+            names,
+            entry,
+            proof,
+            lives: [entry_life, proof_life].map(|life| millis(life).max(1)),
+            fill,
+        })
     }
 
     async fn release(&self, name: &str) {
@@ -96,10 +103,6 @@ impl Tier {
         self.metrics.count(Operation::Write, result);
         self.metrics.count_dropped_write();
     }
-}
-
-fn millis(life: Duration) -> u64 {
-    u64::try_from(life.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 const WRITERS: usize = 8;

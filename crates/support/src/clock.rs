@@ -196,11 +196,13 @@ impl TimeSource {
 /// too, and keep their order.
 const MONOTONIC_START_MS: u64 = 24 * 3600 * 1000;
 
-fn unix_ms(time: SystemTime) -> u64 {
+/// Returns a time of day as Unix milliseconds; 0 before 1970.
+pub fn unix_ms(time: SystemTime) -> u64 {
     millis(time.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-fn millis(duration: Duration) -> u64 {
+/// Returns a duration in whole milliseconds, limited to those of `u64`.
+pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

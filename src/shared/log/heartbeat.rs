@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use redis::{Pipeline, Value, cmd};
 
 use super::reply::{first_entry, parse_time};
-use super::{LOG_LIFE, LogReader, REPLICAS_LIFE, REPLY_TIMEOUT, millis};
+use super::{LOG_LIFE, LogReader, REPLICAS_LIFE, REPLY_TIMEOUT};
 use crate::shared::config::Topology;
-use crate::shared::replicas::fields_of;
 use crate::shared::state::Operation;
 use crate::shared::store::{Connection, Fault};
 use crate::shared::tier::system_ms;
+use crate::support::clock::millis;
 
 impl LogReader {
     /// Writes the acknowledgement, and checks log and clock once a second. `is_at_end`: the log was just read to its end. Returns
@@ -19,7 +19,6 @@ impl LogReader {
     pub(super) async fn beat(&mut self, connection: &Connection, is_at_end: bool) -> Result<bool, Fault> {
         let tier = Arc::clone(&self.tier);
         let is_due = self.beat_at.is_none_or(|at| at.elapsed() >= BEAT_INTERVAL);
-        let now = tier.clock.now();
         let mut commands = Pipeline::new();
         let own = tier.acknowledgement().ok_or(Fault::Refused)?;
         commands.cmd("HSET").arg(&tier.replicas_name).arg(tier.replicas.field()).arg(own);
@@ -51,9 +50,8 @@ impl LogReader {
         if let Some(time_ms) = time_ms {
             self.record_clock(time_ms, sent_ms);
         }
-        if let Some(fields) = next().map(fields_of) {
-            let gone = tier.replicas.record((&tier.secrets, &tier.replicas_name), fields, now);
-            let gone = gone.ok_or(Fault::Refused)?;
+        if let Some(reply) = next() {
+            let gone = tier.record_acknowledgements(reply).ok_or(Fault::Refused)?;
             if !gone.is_empty() {
                 let mut commands = Pipeline::new();
                 commands.cmd("HDEL").arg(&tier.replicas_name).arg(gone);
@@ -96,9 +94,8 @@ impl LogReader {
     /// Reads the acknowledgements of all replicas.
     pub(super) async fn read_acknowledgements(&self, connection: &Connection) -> Result<(), Fault> {
         let tier = &self.tier;
-        let fields = connection.send(cmd("HGETALL").arg(&tier.replicas_name), REPLY_TIMEOUT).await?;
-        let hash = (&tier.secrets, &*tier.replicas_name);
-        tier.replicas.record(hash, fields_of(fields), tier.clock.now()).map(drop).ok_or(Fault::Refused)
+        let reply = connection.send(cmd("HGETALL").arg(&tier.replicas_name), REPLY_TIMEOUT).await?;
+        tier.record_acknowledgements(reply).map(drop).ok_or(Fault::Refused)
     }
 
     /// Compares the store's clock with this machine's. The reply was made between `sent_ms` and now. The clock of the process does
