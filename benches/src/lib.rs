@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub mod bare;
+pub mod console;
 pub mod scene;
 #[cfg(feature = "simulation")]
 pub mod simulation;

@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::console::OpenConsole;
 use crate::store::Store;
 use crate::talk::Talk;
 use crate::{bare, body, configuration, connectors, graph_fields, request, request_with, through};
@@ -25,6 +26,7 @@ pub struct Scene {
     runtime: Runtime,
     _sandbox: FakeGraph,
     _store: Option<Store>,
+    console: Option<OpenConsole>,
     talk: Talk,
     target: Target,
     answer: usize,
@@ -41,8 +43,8 @@ enum Target {
 }
 
 impl Scene {
-    /// Sets up `ours`, `bare` or `shared`, the proxy with a shared tier, and asks until the answer is a hit; or misses, where no two requests are the same: `miss`,
-    /// `miss-gzip` of a client that accepts gzip, `miss-unknown` with a body of which the scrubber knows nothing, and
+    /// Sets up `ours`, `bare`, `shared` (the proxy with a shared tier) or `console` (the proxy with an open console), and asks
+    /// until the answer is a hit; or misses, where no two requests are the same: `miss`, `miss-gzip` of a client that accepts gzip, `miss-unknown` with a body of which the scrubber knows nothing, and
     /// `through`, the minimum of a miss; or hits of many entries at random: `keys`, and `many`, their fair limit.
     pub fn set(what: &str) -> Result<Self, Box<dyn Error>> {
         match what {
@@ -56,17 +58,19 @@ impl Scene {
         }
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let store = if what == "shared" { Some(Store::start()?) } else { None };
-        let (sandbox, talk, request, answer) = runtime.block_on(async {
+        let (sandbox, console, talk, request, answer) = runtime.block_on(async {
             let sandbox = FakeGraph::start(Options::default())?;
             let token = sandbox.token().tenant(CONTOSO).user("ada").mint();
+            let mut console = None;
             let address = match what {
-                "ours" | "shared" => ours(&sandbox.url(), store.as_ref()).await?,
-                "bare" => constant().await?,
-                _ => {
-                    return Err("there are `ours`, `bare`, `shared`, `miss`, `miss-gzip`, `miss-unknown`, `through`, \
-                                `keys` and `many`"
-                        .into());
+                "ours" | "shared" => ours(&sandbox.url(), store.as_ref()).await?.data,
+                "console" => {
+                    let addresses = ours(&sandbox.url(), None).await?;
+                    console = Some(OpenConsole::open(addresses.admin).await?);
+                    addresses.data
                 }
+                "bare" => constant().await?,
+                _ => return Err(format!("{what:?} is none of the scenes: {SCENES}").into()),
             };
             let request = request(&address.to_string(), SIGN_UP, &token);
             let mut talk = Talk::with(address).await?;
@@ -78,9 +82,9 @@ impl Scene {
             if what != "bare" && !answer.contains("connector-cache; hit") {
                 return Err(format!("this is no hit: {answer}").into());
             }
-            Ok::<_, Box<dyn Error>>((sandbox, talk, request, answer.len()))
+            Ok::<_, Box<dyn Error>>((sandbox, console, talk, request, answer.len()))
         })?;
-        Ok(Self { runtime, _sandbox: sandbox, _store: store, talk, target: Target::Same(request), answer })
+        Ok(Self { runtime, _sandbox: sandbox, _store: store, console, talk, target: Target::Same(request), answer })
     }
 
     /// Many entries that were asked for three times, so that each is in the thread cache; or bare hyper with as many bodies.
@@ -94,7 +98,7 @@ impl Scene {
             let mut address = listener.local_addr()?;
             if is_ours {
                 tokio::spawn(bare::serve_constant(listener, (graph_fields(), body(BODY)), false));
-                address = ours(&format!("http://{address}"), None).await?;
+                address = ours(&format!("http://{address}"), None).await?.data;
             } else {
                 tokio::spawn(bare::serve_many(listener, BODY, KEYS));
             }
@@ -116,6 +120,7 @@ impl Scene {
             runtime,
             _sandbox: sandbox,
             _store: None,
+            console: None,
             talk,
             target: Target::Many { requests, state: 1 },
             answer,
@@ -134,7 +139,7 @@ impl Scene {
             let graph = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
             let url = format!("http://{}", graph.local_addr()?);
             tokio::spawn(bare::serve_constant(graph, (graph_fields(), body), false));
-            let address = if is_ours { ours(&url, None).await? } else { minimum(&url).await? };
+            let address = if is_ours { ours(&url, None).await?.data } else { minimum(&url).await? };
             let (mut talk, host) = (Talk::with(address).await?, address.to_string());
             // Flow ids of one length have responses of one length.
             let answer = talk.ask_bytes(&request_with(&host, "flow-000000", &tokens[0], fields)).await?;
@@ -145,7 +150,7 @@ impl Scene {
             Ok::<_, Box<dyn Error>>((sandbox, tokens, talk, host, length))
         })?;
         let target = Target::New { host, fields, tokens, next: 0 };
-        Ok(Self { runtime, _sandbox: sandbox, _store: None, talk, target, answer })
+        Ok(Self { runtime, _sandbox: sandbox, _store: None, console: None, talk, target, answer })
     }
 
     /// Asks so many times more.
@@ -175,6 +180,9 @@ impl Scene {
 
     /// What was measured.
     pub fn summary(&self) -> String {
+        if let Some(console) = &self.console {
+            return format!("{} frames of the console", console.frames());
+        }
         match &self.target {
             Target::Same(request) => format!("{} bytes asked, {} bytes answered", request.len(), self.answer),
             Target::Many { requests, .. } => {
@@ -199,7 +207,13 @@ async fn minimum(graph: &str) -> Result<SocketAddr, Box<dyn Error>> {
     Ok(address)
 }
 
-async fn ours(graph: &str, store: Option<&Store>) -> Result<SocketAddr, Box<dyn Error>> {
+/// The ports of a proxy.
+struct Addresses {
+    data: SocketAddr,
+    admin: SocketAddr,
+}
+
+async fn ours(graph: &str, store: Option<&Store>) -> Result<Addresses, Box<dyn Error>> {
     let mut config = Config::default();
     config.upstream.base_url = Url::parse(graph)?;
     config.logging.access = AccessLog::Off;
@@ -209,15 +223,18 @@ async fn ours(graph: &str, store: Option<&Store>) -> Result<SocketAddr, Box<dyn 
     }
     let any = (Ipv4Addr::LOCALHOST, 0);
     let listeners = Listeners { data: TcpListener::bind(any).await?, admin: TcpListener::bind(any).await? };
-    let address = listeners.data.local_addr()?;
+    let addresses = Addresses { data: listeners.data.local_addr()?, admin: listeners.admin.local_addr()? };
     let app = App::new(config, Clock::manual(SystemTime::now()))?;
     tokio::spawn(app.run(listeners, CancellationToken::new(), None, std::convert::identity));
     if let Some(store) = store {
         store.wait_for_a_replica().await?;
     }
-    Ok(address)
+    Ok(addresses)
 }
 
+/// The names of all scenes.
+pub const SCENES: &str =
+    "ours|bare|shared|console|miss|miss-gzip|miss-unknown|through|keys|many";
 /// Bytes, those of the answer of the stand-in: `check` compares them.
 const BODY: usize = 1_258;
 /// Entries of `keys`.

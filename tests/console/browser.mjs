@@ -1,71 +1,16 @@
-// Drives the console in Chromium. Starts the proxy before an upstream server of its own, so that a test decides what Graph
-// answers. Usage: browser.mjs BINARY [SCREENSHOT_DIRECTORY]. CHROMIUM names the browser (default: /usr/bin/chromium).
+// Tests the console in Chromium. Usage: browser.mjs BINARY [SCREENSHOT_DIRECTORY].
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import { createServer as createTcp } from "node:net";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-// tests/console/prepare installs the modules there, apart from the sources.
-const modules = createRequire(new URL("../../target/console/package.json", import.meta.url));
-const { chromium } = modules("playwright-core");
+import { ADMIN_TOKEN, call, directory, file, freePort, mint, modules, passed, serve, start, until, upstream, withBrowser } from "./harness.mjs";
+
 const [binary, pictures] = process.argv.slice(2);
-const ADMIN_TOKEN = "console-test-token";
 const axe = readFileSync(modules.resolve("axe-core/axe.min.js"), "utf8");
 
-const listen = (server) => new Promise((done) => server.listen(0, "127.0.0.1", () => done(server.address().port)));
-async function freePort() {
-  const server = createTcp(), port = await listen(server);
-  await new Promise((done) => server.close(done));
-  return port;
-}
-
-let retryAfter = null;
-const graph = createServer((request, response) => {
-  if (retryAfter) return response.writeHead(429, { "retry-after": String(retryAfter), "content-type": "application/json" }).end('{"error":{"code":"TooManyRequests","message":"slow down"}}');
-  response.writeHead(200, { "content-type": "application/json" }).end('{"@odata.context":"c"}');
-});
-const graphPort = await listen(graph);
-const directory = mkdtempSync(join(tmpdir(), "console-"));
-const file = (name, text) => { writeFileSync(join(directory, name), text); return join(directory, name); };
-
-const processes = [];
-function start(program, args, env) {
-  const started = spawn(program, args, { env, stdio: ["ignore", "ignore", "inherit"] });
-  processes.push(started);
-  return started;
-}
-
-// Starts a proxy with these settings, and waits until it is ready.
-async function serve(settings, args = []) {
-  const [data, admin] = [await freePort(), await freePort()];
-  const all = { LISTEN__ADDRESS: `127.0.0.1:${data}`, ADMIN__ADDRESS: `127.0.0.1:${admin}`, GRAPH__BASE_URL: `http://127.0.0.1:${graphPort}`, ...settings };
-  const child = start(binary, ["serve", ...args], Object.fromEntries(Object.entries(all).map(([key, value]) => [`CONNECTOR_CACHE__${key}`, value])));
-  const url = `http://127.0.0.1:${admin}`;
-  await until("the proxy serves", async () => (await fetch(`${url}/readyz`)).ok);
-  return { child, data, url };
-}
-
-const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-const claims = { tid: "aaaaaaaa-1111-4222-8333-bbbbbbbbbbbb", oid: "cccccccc-1111-4222-8333-dddddddddddd", appid: "eeeeeeee-1111-4222-8333-ffffffffffff", exp: Math.floor(Date.now() / 1000) + 3600 };
-const token = `${part({ alg: "none" })}.${part(claims)}.AAAA`;
-const call = (flow, port = dataPort) => fetch(`http://127.0.0.1:${port}/beta/identity/b2xUserFlows/${flow}/apiConnectorConfiguration`, { headers: { authorization: `Bearer ${token}` } });
-
-async function until(what, check) {
-  for (let left = 300; left > 0; left--) {
-    if (await check().catch(() => false)) return;
-    await new Promise((done) => setTimeout(done, 50));
-  }
-  assert.fail(`not within 15 s: ${what}`);
-}
-
-const passed = (name) => console.log(`ok ${name}`);
 const problems = [];
-let browser, dataPort;
 
 // Seconds of processor time that a process has used.
 function cpuSeconds(pid) {
@@ -94,7 +39,7 @@ async function inspect(page, name) {
 
 // The figures of docs/console.md: size, first paint, and the processor time of an open console without load.
 async function figures(context) {
-  const { child, url } = await serve({});
+  const { child, url } = await serve(binary, {});
   const page = await context.newPage();
   await page.addInitScript(() => {
     new MutationObserver((_, observer) => {
@@ -134,14 +79,14 @@ async function fleet(context) {
   start(redis, ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", directory, "--logfile", join(directory, "redis.log")], {});
   const config = file("cache.toml", 'cache.ttl = "5m"\n');
   const settings = { ADMIN__TOKEN_FILE: file("token", ADMIN_TOKEN), SHARED__URL: `redis://127.0.0.1:${port}`, SHARED__SECRET_FILE: file("secret", "s".repeat(40)) };
-  const replicas = [await serve(settings, ["--config", config]), await serve(settings)];
+  const replicas = [await serve(binary, settings, ["--config", config]), await serve(binary, settings)];
   const page = await context.newPage();
   await page.goto(replicas[0].url);
   await page.fill("#sign-in-token", ADMIN_TOKEN);
   await page.click("#sign-in-form button");
   await page.getByText("● × 2 · live").waitFor();
   await page.getByText("last purge none through this replica").waitFor();
-  await call("B2X_1_one", replicas[0].data);
+  await call(replicas[0].data, "B2X_1_one");
   await page.click("#look");
   await page.getByText("1 responses match").waitFor();
   await page.click("#ask");
@@ -173,19 +118,61 @@ async function fleet(context) {
   passed("a reload shows its settings, the changed ones first, and a refused one a sentence");
 }
 
-try {
-  const main = await serve({ ADMIN__TOKEN_FILE: file("token", ADMIN_TOKEN), DRAIN__DELAY: "2s" });
+// The first sentence of five incidents on the rendered page. tests/operations/incidents.rs plays them with the data alone.
+async function incidents(context) {
+  const [key, certificate] = [join(directory, "key.pem"), join(directory, "certificate.pem")];
+  execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=localhost", "-days", "1"], { stdio: "ignore" });
+  const requests = (of) => async ({ data }, round) => { for (let number = 0; number < 5; number++) await of(data, 5 * round + number); };
+  const usual = { ...upstream };
+  const user = (number) => mint({ oid: `cccccccc-1111-4222-8333-${String(number).padStart(12, "0")}` });
+  for (const [sentence, section, settings, play] of [
+    ["Graph throttles 1 application", "ConnectorCacheThrottled", {}, async ({ data }) => {
+      await call(data, "B2X_1_one");
+      upstream.retryAfter = 60;
+      await call(data, "B2X_1_two");
+    }],
+    ["Graph fails", "ConnectorCacheGraphFails", {}, async (proxy, round) => {
+      upstream.status = 500;
+      await requests((data, number) => call(data, "B2X_1_one", user(number)))(proxy, round);
+    }],
+    ["The certificate ends in", "ConnectorCacheCertificateEndsNow", { LISTEN__TLS__CERTIFICATE: certificate, LISTEN__TLS__KEY: key }, async () => {}],
+    ["have a token that may not use the cache, mostly token-opaque", "ConnectorCacheBypass", {}, requests((data, number) => call(data, "B2X_1_one", `opaque-token-${number}`))],
+    ["Memory is full", "ConnectorCacheFull", { CACHE__MAX_BYTES: "1MiB" }, async (proxy, round) => {
+      upstream.body = JSON.stringify({ displayName: "x".repeat(50_000) });
+      await requests((data, number) => call(data, `B2X_1_${number}`))(proxy, round);
+    }],
+  ]) {
+    const proxy = await serve(binary, settings);
+    const page = await context.newPage();
+    await page.goto(proxy.url);
+    for (let round = 0; round < 60 && !await page.locator("#banner").getByText(sentence).first().isVisible(); round++) {
+      await play(proxy, round);
+      // The page has a new state each second.
+      const frames = Number(await page.evaluate(() => document.body.dataset.frames));
+      await page.waitForFunction((seen) => Number(document.body.dataset.frames) > seen, frames);
+    }
+    const first = page.locator("#banner li").first();
+    assert.ok((await first.textContent()).includes(sentence), `${sentence}: ${await page.locator("#banner").textContent()}`);
+    await first.locator("button").click();
+    await page.locator("#runbook[open]").waitFor();
+    assert.equal(await page.locator("#runbook-title").textContent(), section);
+    await page.close();
+    proxy.child.kill("SIGTERM");
+    Object.assign(upstream, usual);
+  }
+  passed("five incidents are the first sentence of the page, and lead to their sections of the runbook");
+}
+
+await withBrowser(async (context) => {
+  const main = await serve(binary, { ADMIN__TOKEN_FILE: file("token", ADMIN_TOKEN), DRAIN__DELAY: "2s" });
   const proxy = main.child;
-  dataPort = main.data;
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
-  const context = await browser.newContext({ viewport: { width: 1440, height: 1000 } });
   const page = await context.newPage();
   // Of all pages.
   context.on("console", (message) => { if (["error", "warning"].includes(message.type())) problems.push(message.text()); });
   context.on("weberror", (event) => problems.push(String(event.error())));
 
   // Load before the page is opened, so that the history has it.
-  for (let round = 0; round < 40; round++) { await call("B2X_1_one"); await call(`B2X_1_${round % 5}`); }
+  for (let round = 0; round < 40; round++) { await call(main.data, "B2X_1_one"); await call(main.data, `B2X_1_${round % 5}`); }
   await new Promise((done) => setTimeout(done, 2200));
 
   await page.goto(`${main.url}/`);
@@ -210,7 +197,7 @@ try {
   passed(`the history is there at the first paint (${Math.round(painted)} ms)`);
 
   const before = await page.locator("#chart-requests path.s0").getAttribute("d");
-  for (let round = 0; round < 200; round++) await call("B2X_1_one");
+  for (let round = 0; round < 200; round++) await call(main.data, "B2X_1_one");
   await until("the chart moves", async () => await page.locator("#chart-requests path.s0").getAttribute("d") !== before);
   assert.ok(await path("#chart-requests").getAttribute("d"));
   passed("charts move under load");
@@ -225,8 +212,8 @@ try {
   await page.getByText("0 responses match").waitFor();
   passed("a purge looks, asks, and removes");
 
-  retryAfter = 40;
-  assert.equal((await call("B2X_1_one")).status, 429);
+  upstream.retryAfter = 40;
+  assert.equal((await call(main.data, "B2X_1_one")).status, 429);
   await page.locator("#gates .gate").waitFor();
   const left = async () => (await page.locator("#gates .gate td").last().textContent()).split(":").reduce((all, one) => 60 * all + Number(one), 0);
   const first = await left();
@@ -244,8 +231,9 @@ try {
 
   await page.click("#theme");
   assert.equal(await page.locator("html").getAttribute("data-theme"), "light");
-  retryAfter = null;
+  upstream.retryAfter = null;
   await figures(context);
+  await incidents(context);
   assert.deepEqual(problems, [], "no error and no violation of the policy");
   await fleet(context);
   // The first request of a page without a token.
@@ -255,9 +243,4 @@ try {
   await until("the process ends", async () => proxy.exitCode !== null);
   assert.equal(proxy.exitCode, 0);
   passed("the stream ends on drain");
-} finally {
-  await browser?.close();
-  processes.filter(({ exitCode }) => exitCode === null).forEach((one) => one.kill("SIGKILL"));
-  graph.closeAllConnections();
-  graph.close();
-}
+});
