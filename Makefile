@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help quick test setup clients fmt lint doc unit it test-clients test-console test-chart test-compose test-systemd \
+.PHONY: help quick test test-deployment setup clients fmt lint doc unit it test-clients test-console test-chart test-compose test-systemd \
 	test-openapi test-net test-valkey image sbom fuzz supply soak model mutants docs flood bench bench-check bench-flame \
 	bench-parts bench-shared bench-steps bench-entries simulation picture demo run
 
@@ -20,9 +20,17 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The tests come last: whoever reads the end of the output reads their count.
-test: setup clients fmt lint doc test-chart test-compose test-systemd test-openapi bench-check test-valkey ## the whole check: format, lints, examples, the chart, what a hit costs, every test
+test: setup clients fmt lint doc test-deployment test-valkey ## the whole check: format, lints, examples, the chart, what a hit costs, every test
 	$(call say,tests: all of them)
 	@cargo $(tests) --locked --features test-clients
+
+# The tests of the chart take minutes and seldom both cores, so they run beside the rest.
+test-deployment: setup
+	$(call say,chart and alerts and dashboard: beside the next stages (a first run fetches its tools))
+	@cargo build --quiet --locked
+	@mkdir -p target; tools/chart/test.sh >target/chart.log 2>&1 & chart=$$!; code=0; \
+		$(MAKE) --no-print-directory test-compose test-systemd test-openapi bench-check || code=$$?; \
+		wait $$chart || code=$$?; cat target/chart.log; exit $$code
 
 quick: ## the fast loop: format, clippy of the library, unit tests
 	$(call say,format)
@@ -163,7 +171,9 @@ sbom: ## the software bill of materials of the binary, in target/sbom (CycloneDX
 supply: ## licences, crates and sources in the tree, by cargo-deny
 	@tools/supply.sh
 
-picture: setup ## docs/dashboard.png: the dashboard's panels, of a real Prometheus beside the demo
+picture: setup clients ## docs/dashboard.png and docs/console.png, of a real Prometheus and the console under load
+	@cargo build --quiet --release --locked
+	@node tests/console/picture.mjs target/release/connector-cache docs/console.png
 	@tools/monitoring/picture.sh
 
 demo: ## a stand-in for Graph and the proxy before it; nothing else is needed

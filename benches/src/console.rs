@@ -31,7 +31,10 @@ impl OpenConsole {
         tokio::spawn(async move {
             while let Ok(length @ 1..) = stream.read(&mut buffer).await {
                 // A frame is one line of JSON, and JSON has no line end inside.
-                count.fetch_add(buffer[..length].windows(2).filter(|two| two == b"}\n").count(), Ordering::Relaxed);
+                count.fetch_add(
+                    buffer[..length].windows(2).filter(|two| two == b"}\n").count(),
+                    Ordering::Relaxed,
+                );
             }
         });
         Ok(Self(frames))

@@ -84,7 +84,15 @@ impl Scene {
             }
             Ok::<_, Box<dyn Error>>((sandbox, console, talk, request, answer.len()))
         })?;
-        Ok(Self { runtime, _sandbox: sandbox, _store: store, console, talk, target: Target::Same(request), answer })
+        Ok(Self {
+            runtime,
+            _sandbox: sandbox,
+            _store: store,
+            console,
+            talk,
+            target: Target::Same(request),
+            answer,
+        })
     }
 
     /// Many entries that were asked for three times, so that each is in the thread cache; or bare hyper with as many bodies.
@@ -233,8 +241,7 @@ async fn ours(graph: &str, store: Option<&Store>) -> Result<Addresses, Box<dyn E
 }
 
 /// The names of all scenes.
-pub const SCENES: &str =
-    "ours|bare|shared|console|miss|miss-gzip|miss-unknown|through|keys|many";
+pub const SCENES: &str = "ours|bare|shared|console|miss|miss-gzip|miss-unknown|through|keys|many";
 /// Bytes, those of the answer of the stand-in: `check` compares them.
 const BODY: usize = 1_258;
 /// Entries of `keys`.

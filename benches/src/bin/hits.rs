@@ -15,9 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (what, count) = (arguments.next().unwrap_or_default(), arguments.next().unwrap_or_default());
-    let count = count
-        .parse()
-        .map_err(|_| format!("usage: hits {SCENES} COUNT"))?;
+    let count = count.parse().map_err(|_| format!("usage: hits {SCENES} COUNT"))?;
     let mut scene = Scene::set(&what)?;
     scene.ask(count)?;
     println!("{}", scene.summary());

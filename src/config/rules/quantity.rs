@@ -62,7 +62,7 @@ impl<T: Copy + PartialOrd + TryFrom<u64> + TryInto<u64>> Rule for Size<T> {
 
     fn accepted(&self) -> String {
         let (min, max) = (spell_size(*self.0.start()), spell_size(*self.0.end()));
-        format!("a size from {min} to {max}, such as \"32KiB\" or \"64MiB\", or a number of bytes")
+        format!("a size from {min} to {max}, in bytes or with a unit (KiB, MiB, GiB)")
     }
 }
 
@@ -89,7 +89,7 @@ impl Rule for BoundedDuration {
 
     fn accepted(&self) -> String {
         let (min, max) = (spell_duration(*self.0.start()), spell_duration(*self.0.end()));
-        format!("a duration from {min} to {max} with its unit, such as \"250ms\", \"5m\" or \"1h\"")
+        format!("a duration from {min} to {max} with its unit (ms, s, m, h)")
     }
 }
 

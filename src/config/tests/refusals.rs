@@ -4,8 +4,8 @@ use super::load;
 
 const BASE_URL: &str = "expected https://HOST or https://HOST:PORT, without user info, path, query or \
                         fragment (http only for localhost, 127.0.0.0/8 and [::1])";
-const UNIT: &str = "with its unit, such as \"250ms\", \"5m\" or \"1h\"";
-const SIZE: &str = "such as \"32KiB\" or \"64MiB\", or a number of bytes";
+const UNIT: &str = "with its unit (ms, s, m, h)";
+const SIZE: &str = "in bytes or with a unit (KiB, MiB, GiB)";
 const NO_SUGGESTION: &str = "`connector-cache check` without a file prints every key";
 const ADDRESS: &str = "expected an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"";
 const PATH: &str = "expected the path of a file (the path, not its content)";
