@@ -90,7 +90,7 @@ impl ErrorResponse {
             Self::Rejected(reason) | Self::Shut(reason, _) => reason.error(),
             Self::Invalid(invalid) => invalid.error(),
             Self::Upstream(failure) => failure.error(),
-            Self::Unscrubbable(_) => UpstreamFailure::Unscrubbable.error(),
+            Self::Unscrubbable(reason) => UpstreamFailure::Unscrubbable.error_with_reason(reason.as_str()),
             Self::Unreadable(status) => {
                 let message =
                     "Microsoft Graph refused the request with an error that is not readable.".into();

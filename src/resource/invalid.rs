@@ -32,6 +32,8 @@ pub enum InvalidRequest {
 pub enum QueryError {
     /// The option is neither `$expand` nor `$select`.
     UnknownOption(Option<OptionName>),
+    /// An option, also a nested one, has a value and no name.
+    UnnamedOption,
     /// The option occurs twice.
     RepeatedOption(Option<OptionName>),
     /// An item of `$expand` is not a step of this version.
@@ -75,6 +77,9 @@ impl QueryError {
         Cow::Borrowed(match self {
             Self::UnknownOption(Some(name)) => {
                 return format!("The option {} is not supported.", name.as_str()).into();
+            }
+            Self::UnnamedOption => {
+                "An option has no name: a shell probably replaced $expand or $select. Put the URL in single quotes."
             }
             Self::UnknownOption(None) => "Another option is not supported.",
             Self::RepeatedOption(name) => {

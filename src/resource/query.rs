@@ -38,6 +38,7 @@ pub(super) fn parse(query: &str, version: ApiVersion) -> Result<(Expand, Propert
                 let names = PropertySet::parse(&value, place, version);
                 select.replace(names.ok_or(QueryError::UnknownProperty(place, version))?).is_some()
             }
+            None if name.is_empty() => return Err(QueryError::UnnamedOption),
             None => return Err(QueryError::UnknownOption(OptionName::new(&name))),
         };
         if is_duplicate {
@@ -116,8 +117,12 @@ impl Expand {
 fn parse_nested(options: &str, version: ApiVersion) -> Result<PropertySet, QueryError> {
     let options = options.strip_suffix(')').ok_or(QueryError::NestedOption)?;
     let (option, names) = options.split_once('=').ok_or(QueryError::NestedOption)?;
+    let option = option.trim_matches(' ');
+    if option.is_empty() {
+        return Err(QueryError::UnnamedOption);
+    }
     // Nested options are separated by semicolons.
-    if KnownOption::find(option.trim_matches(' ')) != Some(KnownOption::Select) || names.contains(';') {
+    if KnownOption::find(option) != Some(KnownOption::Select) || names.contains(';') {
         return Err(QueryError::NestedOption);
     }
     let place = SelectPlace::Nested;

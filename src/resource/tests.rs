@@ -169,6 +169,11 @@ fn a_message_begins_with_that_of_its_reason_and_names_the_option_and_the_accepte
         (PATH, "%22x%22=1", "Another option is not supported."),
         (PATH, "0123456789abcdef=1", "Another option is not supported."),
         (PATH, &format!("{}=1", "x".repeat(25)), "Another option is not supported."),
+        (PATH, "=postFederationSignup", UNNAMED),
+        (PATH, "=", UNNAMED),
+        (PATH, "$select=postFederationSignup&=postFederationSignup", UNNAMED),
+        (PATH, "=postFederationSignup(=id)", UNNAMED),
+        (PATH, "$expand=postFederationSignup(=id)", UNNAMED),
         (PATH, "$select=id&$Select=id", "$Select occurs more than once."),
         (
             PATH,
@@ -344,3 +349,6 @@ proptest! {
         let _ = parse(&path, &query);
     }
 }
+
+const UNNAMED: &str =
+    "An option has no name: a shell probably replaced $expand or $select. Put the URL in single quotes.";

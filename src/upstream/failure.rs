@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use crate::http::error::ErrorBody;
 use crate::support::byte_budget::BudgetExhausted;
-use crate::support::labels::labels;
+use crate::support::labels::{Label, labels};
 
 labels! {
     /// Reason why Graph sent no usable response: the label of `origin_errors_total`.
@@ -53,16 +53,48 @@ labels! {
 }
 
 impl UpstreamFailure {
-    /// Returns status, code and message of the response to the caller.
+    /// Returns whether the failure is found in a response whose status is counted, too. A timeout and invalid HTTP occur before
+    /// and after the status, and count as before.
+    pub fn follows_status(self) -> bool {
+        match self {
+            Self::Truncated
+            | Self::Encoding
+            | Self::TooLarge
+            | Self::ContentType
+            | Self::Redirect
+            | Self::Status
+            | Self::Unscrubbable => true,
+            Self::Dns
+            | Self::Connect
+            | Self::ProxyAuth
+            | Self::NoSocket
+            | Self::ConnectTimeout
+            | Self::TlsUntrusted
+            | Self::TlsName
+            | Self::TlsExpired
+            | Self::Tls
+            | Self::Reset
+            | Self::FirstByte
+            | Self::Timeout
+            | Self::Protocol => false,
+        }
+    }
+
+    /// Returns status, code and message of the response to the caller. The message ends with the reason.
     pub fn error(self) -> ErrorBody {
+        self.error_with_reason(self.as_str())
+    }
+
+    /// Returns status, code and message of the response to the caller. `reason` is this reason or a more exact one.
+    pub fn error_with_reason(self, reason: &'static str) -> ErrorBody {
         let (status, code, message) = match self {
             Self::Timeout | Self::FirstByte | Self::ConnectTimeout => {
-                (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "Microsoft Graph did not respond in time.")
+                (StatusCode::GATEWAY_TIMEOUT, "GatewayTimeout", "Microsoft Graph did not respond in time")
             }
             Self::NoSocket => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "ServiceNotAvailable",
-                "The cache cannot open another connection to Microsoft Graph.",
+                "The cache cannot open another connection to Microsoft Graph",
             ),
             Self::Dns
             | Self::Connect
@@ -71,10 +103,10 @@ impl UpstreamFailure {
             | Self::TlsName
             | Self::TlsExpired
             | Self::Tls
-            | Self::Reset => (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph could not be reached."),
-            _ => (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph's response could not be used."),
+            | Self::Reset => (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph could not be reached"),
+            _ => (StatusCode::BAD_GATEWAY, "BadGateway", "Microsoft Graph's response could not be used"),
         };
-        ErrorBody { status, code, message: message.into() }
+        ErrorBody { status, code, message: format!("{message} ({reason}).").into() }
     }
 }
 

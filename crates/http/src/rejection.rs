@@ -67,7 +67,7 @@ impl Rejection {
     /// Returns status, code and message of the response.
     pub fn error(self) -> ErrorBody {
         let (status, code, message) = match self {
-            Self::Path => (404, "NotFound", "Requested API is not supported. Please check the path."),
+            Self::Path => (404, "NotFound", PATH),
             Self::PercentInPath => {
                 (400, "BadRequest", "The path must not contain percent-encoded characters.")
             }
@@ -83,7 +83,7 @@ impl Rejection {
                 "Accept must allow application/json, with odata.metadata none, minimal or full, and IEEE754Compatible \
                  true or false.",
             ),
-            Self::NoToken => (401, "InvalidAuthenticationToken", "Access token is empty."),
+            Self::NoToken => (401, "InvalidAuthenticationToken", NO_TOKEN),
             Self::Scheme => (401, "InvalidAuthenticationToken", "The Authorization scheme must be Bearer."),
             Self::TokenForm => (401, "InvalidAuthenticationToken", "The access token is not well formed."),
             Self::SeveralTokens => {
@@ -138,5 +138,11 @@ impl Rejection {
     }
 }
 
+// The first sentence of each is the one of Graph.
+const PATH: &str = "Requested API is not supported. Please check the path. Expected \
+                    /VERSION/identity/b2xUserFlows/ID/apiConnectorConfiguration, with VERSION v1.0 or beta; on beta also \
+                    b2cUserFlows.";
+const NO_TOKEN: &str = "Access token is empty. Authorization is missing or has no token: send \"Authorization: Bearer TOKEN\" \
+                        with a token for Microsoft Graph.";
 const QUERY: &str = "The query may contain $expand and $select, each once. $expand lists postFederationSignup, \
                      postAttributeCollection and, on beta, preTokenIssuance, each with an optional nested $select.";
