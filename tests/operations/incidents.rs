@@ -104,6 +104,19 @@ async fn an_outage_of_graph_is_recognised_by_5xx_and_by_failed_connections() {
 }
 
 #[tokio::test]
+async fn one_failed_request_without_a_success_is_recognised_with_its_reason() {
+    let origin = OriginServer::start().await;
+    origin.any(Reply::status(200).header("content-type", "text/html").body("<html>"));
+    for (url, reason) in [(format!("http://{}", closed_port()), "connect"), (origin.url(), "content-type")] {
+        let proxy = Proxy::before(&url).await;
+        assert_eq!(proxy.read(&token::mint("ada")).await.status, 502);
+        let sentence = format!("Graph fails: 1 of 1 calls of the last minute, mostly {reason}.");
+        recognised(&proxy, (&sentence, "ConnectorCacheGraphFails"), async || ()).await;
+        proxy.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn an_expired_certificate_is_recognised_before_and_after_its_end() {
     let (origin, dir) = (OriginServer::start().await, tempfile::tempdir().unwrap());
     let (certificate, key) = Authority::new().until(2040).write_pem(dir.path());

@@ -71,8 +71,13 @@ fn certificate(facts: &Facts) -> Option<Sentence> {
 
 fn graph_fails(facts: &Facts) -> Option<Sentence> {
     let Facts { calls, failed_calls, .. } = facts;
-    (*failed_calls >= 3 && failed_calls * 2 >= *calls).then_some(())?;
-    let text = format!("Graph fails: {failed_calls} of {calls} calls of the last minute.");
+    // While some calls succeed, a single failure is no state of Graph. If none succeeds, the first failure may be the wrong
+    // address or network of a new proxy.
+    let is_outage = *failed_calls > 0 && failed_calls == calls;
+    let is_frequent = *failed_calls >= 3 && failed_calls * 2 >= *calls;
+    (is_outage || is_frequent).then_some(())?;
+    let reason = mostly(facts.failure_reason);
+    let text = format!("Graph fails: {failed_calls} of {calls} calls of the last minute{reason}.");
     sentence(ERROR, text, "ConnectorCacheGraphFails")
 }
 
@@ -233,6 +238,27 @@ mod tests {
                 (WARNING, "The certificate ends in 5 days.".to_owned()),
             ]
         );
+    }
+
+    #[test]
+    fn the_first_failure_is_said_if_no_call_succeeds() {
+        let text = |calls, failed_calls, failure_reason| {
+            let facts = Facts { calls, failed_calls, failure_reason, ..Facts::default() };
+            sentences(&facts).first().map(|sentence| sentence.text.clone())
+        };
+        let failing = |sentence: &str| Some(sentence.to_owned());
+        assert_eq!(
+            text(1, 1, Some("dns")),
+            failing("Graph fails: 1 of 1 calls of the last minute, mostly dns.")
+        );
+        assert_eq!(text(2, 2, None), failing("Graph fails: 2 of 2 calls of the last minute."));
+        assert_eq!(text(2, 1, Some("reset")), None, "some calls succeed");
+        assert_eq!(text(5, 2, Some("reset")), None);
+        assert_eq!(
+            text(6, 3, Some("reset")),
+            failing("Graph fails: 3 of 6 calls of the last minute, mostly reset.")
+        );
+        assert_eq!(text(0, 0, None), None);
     }
 
     #[test]

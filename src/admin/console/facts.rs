@@ -10,6 +10,7 @@ use crate::auth::Bypass;
 use crate::http::rejection::Rejection;
 use crate::observability::metrics::{Metrics, ReloadSource, Totals};
 use crate::support::labels::Label;
+use crate::upstream::UpstreamFailure;
 
 /// Parts of the state beside the history.
 pub(super) struct Parts<'a> {
@@ -40,6 +41,8 @@ pub(super) struct Facts {
     /// Calls of Graph, and those that failed: no usable response, or a status of 5xx.
     pub(super) calls: u64,
     pub(super) failed_calls: u64,
+    /// Most frequent reason of calls without a usable response, unless more calls had a status of 5xx.
+    pub(super) failure_reason: Option<&'static str>,
     /// Throttled applications, and throttled tokens without a proof.
     pub(super) throttled: (u64, u64),
     /// Longest time left of a throttle, seconds.
@@ -86,6 +89,7 @@ impl Facts {
     }
 
     fn add_history(&mut self, history: &History) {
+        let (mut with_5xx, mut unusable) = (0, 0);
         let add = |sum: &mut u64, counts: &[u32]| *sum += counts.iter().copied().map(u64::from).sum::<u64>();
         for point in history.newest(60) {
             let [hit, miss, stale, revalidated, collapsed, bypass, none] = point.outcomes;
@@ -93,11 +97,17 @@ impl Facts {
             add(&mut self.answered_from_memory, &[hit, stale, revalidated, collapsed]);
             let [ok, client_error, throttled, server_error, failed] = point.graph;
             add(&mut self.calls, &[ok, client_error, throttled, server_error, failed]);
-            add(&mut self.failed_calls, &[server_error, failed]);
+            add(&mut with_5xx, &[server_error]);
+            add(&mut unusable, &[failed]);
             add(&mut self.rejected, &[point.rejected]);
             add(&mut self.bypass, &[point.bypass]);
             add(&mut self.evicted_by_space, &[point.evicted[0]]);
         }
+        self.failed_calls = with_5xx + unusable;
+        self.failure_reason = history
+            .last_minute()
+            .filter(|_| unusable >= with_5xx)
+            .and_then(|window| most_frequent::<UpstreamFailure>(window, |totals| &totals.graph_errors));
         self.scrub_failures = history.points().map(|point| u64::from(point.scrub_failures)).sum();
         if let Some((begin, end)) = history.window() {
             self.bypass_reason = most_frequent::<Bypass>((begin, end), |totals| &totals.bypass);

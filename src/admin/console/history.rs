@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 use crate::admin::console::quantile::quantile_micros;
 use crate::observability::metrics::{Totals, bucket_bounds, upstream_bucket_bounds};
+use crate::support::labels::Label as _;
+use crate::upstream::UpstreamFailure;
 
 /// State of the process at one time.
 #[derive(Clone, Debug, Default)]
@@ -112,6 +114,13 @@ impl History {
         self.points.iter().skip(self.points.len().saturating_sub(count))
     }
 
+    /// Returns the totals one to two minutes ago, or at the begin of the history, and the totals now.
+    pub(super) fn last_minute(&self) -> Option<(&Totals, &Totals)> {
+        let now = self.points.back()?.at;
+        let begin = self.minutes.iter().rfind(|(at, _)| at + 60 <= now).or_else(|| self.minutes.front());
+        Some((&begin?.1, self.last.as_ref()?))
+    }
+
     /// Returns the totals at the begin of the window, and the totals now.
     pub(super) fn window(&self) -> Option<(&Totals, &Totals)> {
         Some((&self.minutes.front()?.1, self.last.as_ref()?))
@@ -136,7 +145,14 @@ fn changes(before: &Totals, now: &Totals, statuses: &[&str]) -> Point {
         };
         *class = class.saturating_add(saturate(delta));
     }
-    *failed = sum(&before.graph_errors, &now.graph_errors);
+    for (failure, delta) in UpstreamFailure::ALL.iter().zip(deltas(&before.graph_errors, &now.graph_errors)) {
+        let count = saturate(delta);
+        *failed = failed.saturating_add(count);
+        if failure.follows_status() {
+            // The status of the response is counted above, but the call is one.
+            *success = success.saturating_sub(count);
+        }
+    }
     for (slot, delta) in point.outcomes.iter_mut().zip(deltas(&before.outcomes, &now.outcomes)) {
         *slot = saturate(delta);
     }
@@ -217,6 +233,32 @@ mod tests {
         assert!((25..=50).contains(&point.latency_us[0]), "{point:?}");
         let (begin, end) = history.window().unwrap();
         assert_eq!((begin, end.outcomes[0]), (&Totals::default(), 103));
+    }
+
+    #[test]
+    fn a_call_with_a_status_and_without_a_usable_response_is_one_failed_call() {
+        let mut history = History::default();
+        let with = |failure: UpstreamFailure, status: u64| {
+            let errors = UpstreamFailure::ALL.iter().map(|it| u64::from(*it == failure));
+            let totals =
+                Totals { graph_statuses: vec![status], graph_errors: errors.collect(), ..Totals::default() };
+            Sample { totals, ..Sample::default() }
+        };
+        assert_eq!(history.push(0, with(UpstreamFailure::Dns, 0), &["200"]).graph, [0, 0, 0, 0, 1]);
+        let mut history = History::default();
+        assert_eq!(history.push(0, with(UpstreamFailure::ContentType, 1), &["200"]).graph, [0, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn the_last_minute_begins_at_most_two_minutes_ago() {
+        let mut history = History::default();
+        assert!(history.last_minute().is_none());
+        for at in 0..300 {
+            history.push(at, sample(u64::from(at)), &[]);
+            let (begin, end) = history.last_minute().unwrap();
+            let seconds = end.outcomes[0] - begin.outcomes.first().copied().unwrap_or_default();
+            assert!(seconds >= u64::from(at).min(60) && seconds < 120, "{at}: {seconds}");
+        }
     }
 
     #[test]
