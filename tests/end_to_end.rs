@@ -8,7 +8,9 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
 use common::client::{self, Client, H2};
+use common::origin::OriginServer;
 use common::proxy::{Proxy, path};
+use common::reply::Reply;
 use common::within;
 use connector_cache::app::App;
 use connector_cache::cache::outcome::{Outcome, ProofLookup};
@@ -275,6 +277,21 @@ async fn a_token_that_may_not_use_the_cache_is_forwarded_each_time() {
         assert_eq!((answer.status, cache_status(&answer)), (200, said));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         assert_eq!(graph.calls(), calls);
+    }
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn the_reason_of_a_bypass_is_in_cache_status_whatever_graph_responds() {
+    let origin = OriginServer::start().await;
+    let proxy = Proxy::before(&origin.url()).await;
+    for status in [200, 204, 400, 401, 403, 404, 429, 500] {
+        let body = if status == 204 { "" } else { r#"{"error":{"code":"x","message":"y"}}"# };
+        origin.any(Reply::json(body).with_status(status));
+        // A token of its own, and a flow of its own: no throttle and no breaker is open.
+        let answer = proxy.get(&path(&format!("B2X_1_{status}")), &format!("opaque-{status}")).await;
+        let said = format!("connector-cache; fwd=bypass; fwd-status={status}; detail=token-opaque");
+        assert_eq!((answer.status, cache_status(&answer)), (status, &*said));
     }
     proxy.stop().await;
 }

@@ -65,6 +65,7 @@ impl Proxy {
         response: &ResponseBuilder<'_>,
     ) -> Result<HandlerResponse, Rejection> {
         let now = self.now();
+        let bypass = request.claims.err().map(Label::as_str);
         match fetched {
             Fetched::Failed(ErrorResponse::Rejected(rejection)) => Err(*rejection),
             Fetched::Failed(error_response @ ErrorResponse::Shut(reason, _)) => {
@@ -72,8 +73,10 @@ impl Proxy {
                 Ok(self.error_response(*error_response, response.ids))
             }
             Fetched::Failed(error_response) => Ok(response.failed(*error_response, forward, now)),
-            Fetched::NoContent(headers) => Ok(response.no_content(headers, outcome, forward)),
-            Fetched::UpstreamError(error) => Ok(response.upstream_error(error, outcome, forward, now)),
+            Fetched::NoContent(headers) => Ok(response.no_content(headers, (outcome, bypass), forward)),
+            Fetched::UpstreamError(error) => {
+                Ok(response.upstream_error(error, (outcome, bypass), forward, now))
+            }
             Fetched::RecentUnauthorized(error) => {
                 self.0.fetcher.metrics.rejected.inc(Rejection::TokenRefused);
                 Ok(response.recent_unauthorized(error, now))
@@ -93,7 +96,7 @@ impl Proxy {
                     }
                     _ => None,
                 };
-                let reason = request.claims.err().map(Label::as_str).or(stored.err().map(Label::as_str));
+                let reason = bypass.or(stored.err().map(Label::as_str));
                 let reason = reason.or(limited.map(Label::as_str));
                 let status = fetched.status().unwrap_or_default();
                 Ok(response.fetched((entry, status), (left, entry.age(now)), outcome, forward, reason))

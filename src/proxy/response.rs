@@ -94,12 +94,18 @@ impl ResponseBuilder<'_> {
         self.with_entry(entry, cache_status, left, has_age.then_some(age), outcome)
     }
 
-    /// Builds the response to Graph's 204. It has no `Content-Length` (RFC 9110, section 8.6).
-    pub fn no_content(&self, headers: &HeaderMap, outcome: Outcome, forward: Forward) -> HandlerResponse {
+    /// Builds the response to Graph's 204. It has no `Content-Length` (RFC 9110, section 8.6). `bypass`: why the token may not
+    /// use the cache.
+    pub fn no_content(
+        &self,
+        headers: &HeaderMap,
+        (outcome, bypass): (Outcome, Option<&'static str>),
+        forward: Forward,
+    ) -> HandlerResponse {
         let cache_status = CacheStatus {
             forward: Some(forward),
             forward_status: Some(StatusCode::NO_CONTENT),
-            detail: Some(NotStored::Status.as_str()),
+            detail: bypass.or(Some(NotStored::Status.as_str())),
             ..CacheStatus::default()
         };
         let mut response = http::Response::new(Full::default());
@@ -109,11 +115,11 @@ impl ResponseBuilder<'_> {
         with_cache_status(response, &cache_status, outcome, Some(self.tag))
     }
 
-    /// Builds a response from Graph's error response.
+    /// Builds a response from Graph's error response. `bypass`: why the token may not use the cache.
     pub fn upstream_error(
         &self,
         error: &UpstreamErrorResponse,
-        outcome: Outcome,
+        (outcome, bypass): (Outcome, Option<&'static str>),
         forward: Forward,
         now: Now,
     ) -> HandlerResponse {
@@ -121,6 +127,7 @@ impl ResponseBuilder<'_> {
             forward: Some(forward),
             forward_status: Some(error.status),
             collapsed: outcome == Outcome::Collapsed,
+            detail: bypass,
             ..CacheStatus::default()
         };
         let mut response = if let Some(body) = &error.body {
@@ -143,7 +150,7 @@ impl ResponseBuilder<'_> {
     /// Builds a response from Graph's 401 of a few seconds ago. Its `Cache-Status` has no `fwd`, because the request did not
     /// go to Graph.
     pub fn recent_unauthorized(&self, error: &UpstreamErrorResponse, now: Now) -> HandlerResponse {
-        let mut response = self.upstream_error(error, Outcome::None, Forward::Bypass, now);
+        let mut response = self.upstream_error(error, (Outcome::None, None), Forward::Bypass, now);
         let detail = Some(Rejection::TokenRefused.as_str());
         let cache_status = CacheStatus { detail, ..CacheStatus::default() };
         response.response.headers_mut().insert(CACHE_STATUS, cache_status.header_value());
