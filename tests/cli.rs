@@ -35,6 +35,11 @@ fn check_prints_what_is_in_effect_and_takes_it_back() {
     std::fs::write(file, &first.stdout).unwrap();
     let again = run(&["check", "--config", file], &[]);
     assert_eq!((again.status.code(), errors(&again)), (Some(0), String::new()));
+    assert!(
+        out(&first).ends_with("\n# valid: 0 warnings\n") || err(&first).contains("warning"),
+        "{}",
+        out(&first)
+    );
     let values = |output: &Output| {
         let lines = out(output).lines().map(|line| line.split(" # ").next().unwrap().to_owned());
         lines.collect::<Vec<_>>()
@@ -67,6 +72,13 @@ fn check_warns_about_contradictions_and_fails_for_them_if_it_is_strict() {
     assert!(err(&output).contains(warning), "{}", err(&output));
     let strict = run(&["check", "--strict"], &long);
     assert_eq!((strict.status.code(), err(&strict)), (Some(64), err(&output)));
+    let last = |output: &Output| out(output).lines().last().unwrap().to_owned();
+    assert!(last(&output).starts_with("# valid: ") && !last(&output).contains(" 0 "), "{}", last(&output));
+    assert!(
+        last(&strict).starts_with("# not valid: ") && last(&strict).contains("--strict"),
+        "{}",
+        last(&strict)
+    );
 }
 
 #[test]
@@ -89,6 +101,43 @@ fn check_reads_every_file_that_the_configuration_names() {
         assert_eq!(output.status.code(), Some(1), "{}", err(&output));
         assert!(err(&output).starts_with("connector-cache: a start would fail: "), "{}", err(&output));
         assert!(err(&output).contains(part), "{}", err(&output));
+        assert!(
+            out(&output).lines().last().unwrap().starts_with("# not valid: 1 error, "),
+            "{}",
+            out(&output)
+        );
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_bound_is_one_line_with_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (key, address, advice) in [
+        ("listen.address", &*taken, ". Stop the other process, or set another listen.address\n"),
+        ("admin.address", &taken, ". Stop the other process, or set another admin.address\n"),
+        // TEST-NET-1 of RFC 5737.
+        ("listen.address", "192.0.2.1:8080", ". Set listen.address to an address of this machine\n"),
+    ] {
+        let variable = format!("CONNECTOR_CACHE__{}", key.to_ascii_uppercase().replace('.', "__"));
+        let (free_data, free_admin) = (
+            ("CONNECTOR_CACHE__LISTEN__ADDRESS", "127.0.0.1:0"),
+            ("CONNECTOR_CACHE__ADMIN__ADDRESS", "127.0.0.1:0"),
+        );
+        let output = run(&["serve"], &[free_data, free_admin, (&variable, address)]);
+        assert_eq!((output.status.code(), out(&output)), (Some(1), ""), "{}", err(&output));
+        let begin = format!("connector-cache: {key} = {address}: the port cannot be bound: ");
+        assert!(err(&output).starts_with(&begin) && err(&output).ends_with(advice), "{}", err(&output));
+        assert_eq!(err(&output).lines().count(), 1, "{}", err(&output));
+    }
+}
+
+#[test]
+fn a_misspelt_command_or_option_has_a_suggestion() {
+    for (arguments, suggestion) in [(&["ststus"][..], "'status'"), (&["purge", "--flw", "a"], "'--flow'")] {
+        let output = run(arguments, &[]);
+        assert_eq!(output.status.code(), Some(64));
+        assert!(err(&output).contains("similar") && err(&output).contains(suggestion), "{}", err(&output));
     }
 }
 

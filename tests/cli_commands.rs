@@ -177,14 +177,19 @@ async fn purge_looks_first_and_needs_yes_off_a_terminal() {
     for (arguments, count) in [
         (&["purge"][..], "(all are selected): 1."),
         (&["purge", "--flow", SIGN_UP], "that match the selection: 1."),
-        (&["purge", "--flow", "other"], "that match the selection: 0."),
     ] {
         let ended = stage.run(arguments).await;
         assert_eq!((ended.code, &*ended.out), (Some(64), ""), "{}", ended.err);
         assert!(ended.err.contains(count) && ended.err.contains("--yes"), "{}", ended.err);
     }
+    let none = stage.run(&["purge", "--flow", "other"]).await;
+    assert_eq!((none.code, &*none.err), (Some(1), ""), "nothing to ask about");
+    assert!(none.out.contains(" matches; nothing to purge. "), "{}", none.out);
+    let none = stage.run(&["purge", "--flow", "other", "--output", "json"]).await;
+    assert_eq!((none.code, &*none.out), (Some(1), "{\"matching\":0,\"purged\":0}\n"), "{}", none.err);
     let other = stage.run(&["purge", "--flow", "other", "--yes"]).await;
-    assert_eq!((other.code, &*other.out), (Some(0), "[ok] 0 entries removed\n"), "{}", other.err);
+    let said = "[ok] no response matches; nothing to purge\n";
+    assert_eq!((other.code, &*other.out), (Some(0), said), "{}", other.err);
     let ended = stage.run(&["purge", "--tenant", CONTOSO, "--flow", SIGN_UP, "--yes"]).await;
     assert_eq!((ended.code, &*ended.out), (Some(0), "[ok] 1 entry removed\n"), "{}", ended.err);
     let ended = stage.run(&["purge", "--yes", "--output", "json"]).await;
@@ -226,6 +231,8 @@ async fn the_commands_send_the_token_of_a_file_and_say_that_it_is_missing_or_wro
     }
     let absent = stage.run(&["status", "--token-file", "/nowhere/token"]).await;
     assert_eq!(absent.code, Some(64), "{}", absent.err);
+    let absent = stage.run(&["status", "--token-file", "admin.token"]).await;
+    assert!(absent.err.contains("The name is hidden in case it is a token itself"), "{}", absent.err);
     // The configuration of the proxy names address and file.
     let address = stage.proxy.admin.to_string();
     let env =

@@ -80,7 +80,13 @@ fn a_request_is_shown_in_its_canonical_form() {
 fn a_refusal_has_its_reason_status_and_message() {
     for (url, reason, status, part) in [
         (format!("{}&top=1", url()), "query", 400, "The option top is not supported"),
-        ("/v1.0/me".to_owned(), "path", 404, "check the path"),
+        (url().replace("$expand", ""), "query", 400, "Put the URL in single quotes."),
+        (
+            "/v1.0/me".to_owned(),
+            "path",
+            404,
+            "Expected /VERSION/identity/b2xUserFlows/ID/apiConnectorConfiguration",
+        ),
         (
             "/v1.0/identity/b2cUserFlows/x/apiConnectorConfiguration".to_owned(),
             "path",
@@ -182,7 +188,13 @@ async fn two_tokens_are_compared_by_the_parts_of_their_keys() {
         let differing = comparison["differing"].as_array().unwrap().iter();
         differing.map(|it| it["part"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(parts(&compare(&mint("grace", CONTOSO, "grace"))), ["oid"]);
+    let grace = mint("grace", CONTOSO, "grace");
+    let differing = compare(&grace)["differing"].clone();
+    assert_eq!(parts(&compare(&grace)), ["oid"]);
+    let digests = [&differing[0]["first_digest"], &differing[0]["second_digest"]];
+    assert!(digests[0] != digests[1] && digests.iter().all(|digest| digest.as_str().unwrap().len() == 8));
+    let text = run(&[&url(), "--token-file", &ada, "--compare", &grace], "").out;
+    assert!(!text.contains("[warning]") && text.contains("\n  The tokens share no entry, "), "{text}");
     assert!(parts(&compare(&mint("other", FABRIKAM, "ada"))).contains(&"tid".to_owned()));
     let scopes = compare(&more);
     assert_eq!(parts(&scopes), ["scp"]);
@@ -206,5 +218,6 @@ async fn wrong_usage_ends_with_64_and_shows_no_token() {
         let ended = run(arguments, "");
         assert_eq!((ended.code, &*ended.out), (Some(64), ""), "{arguments:?}: {}", ended.err);
         assert!(!ended.err.is_empty() && !ended.err.contains("hunter"), "{}", ended.err);
+        assert!(!ended.err.contains("/nowhere/token") || !ended.err.contains("hidden"), "{}", ended.err);
     }
 }

@@ -11,7 +11,10 @@ pub mod purge;
 pub mod status;
 mod terminal;
 
+use std::path::Path;
+
 pub use self::admin_port::AdminArgs;
+use crate::support::watched_files::DisplayPath;
 
 /// Reason for which a command has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +25,13 @@ pub enum CommandError {
     /// The answer cannot be found: exit code 1.
     #[error("{0}")]
     Failure(String),
+}
+
+/// Returns the error for a file with a token that cannot be used.
+fn token_file_error(argument: &str, path: &Path, reason: &str) -> CommandError {
+    let path = DisplayPath(path);
+    let hidden = if path.is_hidden() { ". The name is hidden in case it is a token itself" } else { "" };
+    CommandError::Usage(format!("{argument} {path}: {reason}{hidden}"))
 }
 
 /// Form of the results on standard output.

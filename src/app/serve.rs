@@ -20,8 +20,8 @@ pub async fn serve(sources: LiveSources, log: LogHandle, workers: Workers) -> Ex
     match try_serve(sources, log, workers).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "cannot start");
-            // The log may be redirected; an operator at a terminal reads standard error.
+            // Not a line of the log: on a terminal it would be the same line twice. The log may be off or redirected; each other
+            // failure of a start is on standard error alone, too.
             let _ = io::Write::write_fmt(&mut io::stderr(), format_args!("connector-cache: {error}\n"));
             ExitCode::from(error.exit_code())
         }

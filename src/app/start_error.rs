@@ -12,7 +12,7 @@ use crate::upstream::SetupError;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A port cannot be bound.
-    #[error("{key} {address}: the port cannot be bound: {reason}")]
+    #[error("{key} = {address}: the port cannot be bound: {reason}{}", bind_advice(key, reason))]
     Bind {
         /// Configuration key of the address.
         key: &'static str,
@@ -49,6 +49,18 @@ pub enum StartError {
     /// Signal handlers cannot be installed.
     #[error("signals cannot be received: {0}")]
     Signals(io::Error),
+}
+
+/// Returns what to do about a port that cannot be bound, as the end of a message.
+pub(super) fn bind_advice(key: &str, reason: &io::Error) -> String {
+    match reason.kind() {
+        io::ErrorKind::AddrInUse => format!(". Stop the other process, or set another {key}"),
+        io::ErrorKind::AddrNotAvailable => format!(". Set {key} to an address of this machine"),
+        io::ErrorKind::PermissionDenied => {
+            format!(". Set {key} to a port above 1023, or give the process the right")
+        }
+        _ => String::new(),
+    }
 }
 
 impl StartError {

@@ -13,9 +13,8 @@ use serde_json::Value;
 use tokio::time::timeout;
 use url::Url;
 
-use super::CommandError;
+use super::{CommandError, token_file_error};
 use crate::config::Config;
-use crate::support::watched_files::DisplayPath;
 
 /// Arguments that name the admin port.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -186,12 +185,11 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 fn read_token(path: &Path) -> Result<HeaderValue, CommandError> {
-    let refuse =
-        |reason: String| CommandError::Usage(format!("--token-file {}: {reason}", DisplayPath(path)));
-    let text =
-        std::fs::read_to_string(path).map_err(|error| refuse(format!("the file cannot be read: {error}")))?;
+    let refuse = |reason: &str| token_file_error("--token-file", path, reason);
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| refuse(&format!("the file cannot be read: {error}")))?;
     let mut value = HeaderValue::try_from(format!("Bearer {}", text.trim()))
-        .map_err(|_| refuse("expected a token in one line".to_owned()))?;
+        .map_err(|_| refuse("expected a token in one line"))?;
     value.set_sensitive(true);
     Ok(value)
 }

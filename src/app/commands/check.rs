@@ -1,6 +1,6 @@
-//! The command `check`: prints the configuration, and finds out whether a start would succeed.
+//! The command `check`: prints the configuration, and finds out whether it and its files can be used.
 //!
-//! Standard output is the configuration as TOML, also with `--connect`, whose findings are comments after it.
+//! Standard output is the configuration as TOML. The findings of `--connect` and the verdict are comments after it.
 
 mod findings;
 
@@ -23,7 +23,8 @@ Examples:
   connector-cache check --config /etc/connector-cache/config.toml --connect
   connector-cache check --schema > connector-cache.schema.json
 
-Exit codes: 0 a start would succeed, 1 a start would fail or a server cannot be used, 64 invalid usage or configuration.")]
+Exit codes: 0 the configuration and its files can be used (check binds no port: one that is in use is found at the start), 1 a file \
+or a server cannot be used, 64 invalid usage or configuration.")]
 pub struct CheckArgs {
     /// TOML file. Without it, the configuration consists of built-in defaults and the environment.
     #[arg(long, value_name = "FILE")]
@@ -75,14 +76,30 @@ pub fn run(args: &CheckArgs, env: Vec<(String, String)>, cores: usize) -> Result
     } else if args.connect && is_startable {
         print(&comments(&found, marks))?;
     }
-    let has = |mark| found.iter().any(|finding| finding.mark == mark);
-    Ok(if has(Mark::Bad) {
+    let count = |mark| found.iter().filter(|finding| finding.mark == mark).count();
+    let (errors, warnings) = (count(Mark::Bad), count(Mark::Warning));
+    let is_too_strict = args.strict && warnings > 0;
+    if is_text {
+        print(&verdict(errors, warnings, is_too_strict))?;
+    }
+    Ok(if errors > 0 {
         error_code
-    } else if args.strict && has(Mark::Warning) {
+    } else if is_too_strict {
         64
     } else {
         0
     })
+}
+
+/// Renders the verdict as the last line, a comment of the configuration.
+fn verdict(errors: usize, warnings: usize, is_too_strict: bool) -> String {
+    let counted = |count, noun| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    let warnings = counted(warnings, "warning");
+    match (errors, is_too_strict) {
+        (0, false) => format!("\n# valid: {warnings}\n"),
+        (0, true) => format!("\n# not valid: {warnings}, and --strict accepts none\n"),
+        (errors, _) => format!("\n# not valid: {}, {warnings}\n", counted(errors, "error")),
+    }
 }
 
 fn start_fails(error: &StartError) -> String {

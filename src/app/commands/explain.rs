@@ -17,18 +17,17 @@ use zeroize::Zeroizing;
 
 use self::explanation::Explanation;
 use super::terminal::Marks;
-use super::{CommandError, OutputFormat, print};
+use super::{CommandError, OutputFormat, print, token_file_error};
 use crate::config::Config;
 use crate::support::clock::Clock;
-use crate::support::watched_files::DisplayPath;
 
 /// Arguments of `explain`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  connector-cache explain '/beta/identity/b2xUserFlows/B2X_1_sign_up/apiConnectorConfiguration?$expand=postAttributeCollection'
+  connector-cache explain '/beta/identity/b2xUserFlows/B2X_1_signup/apiConnectorConfiguration?$expand=postAttributeCollection'
   az account get-access-token --resource-type ms-graph --query accessToken -o tsv \\
-    | connector-cache explain https://cache.example/beta/identity/b2xUserFlows/B2X_1/apiConnectorConfiguration --token-file -
+    | connector-cache explain https://cache.example/beta/identity/b2xUserFlows/B2X_1_signup/apiConnectorConfiguration --token-file -
 
 Exit codes: 0 the request is accepted, and the cache may be used for its token; 1 no; 64 invalid usage or configuration.")]
 pub struct ExplainArgs {
@@ -92,7 +91,7 @@ fn parse_target(url: &str) -> Result<Uri, CommandError> {
 
 /// Reads a token, and returns the value of `Authorization`.
 fn read_token(argument: &str, path: &Path) -> Result<HeaderValue, CommandError> {
-    let refuse = |reason: &str| CommandError::Usage(format!("{argument} {}: {reason}", DisplayPath(path)));
+    let refuse = |reason: &str| token_file_error(argument, path, reason);
     let mut bytes = Zeroizing::new(Vec::new());
     let read = if path == Path::new("-") {
         std::io::stdin().take(MAX_TOKEN_BYTES).read_to_end(&mut bytes)

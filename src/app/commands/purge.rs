@@ -16,11 +16,11 @@ use super::{AdminArgs, CommandError, OutputFormat, block_on, print};
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  connector-cache purge --flow B2X_1_sign_up           count the entries of a flow, ask, and remove them
+  connector-cache purge --flow B2X_1_signup            count the entries of a flow, ask, and remove them
   connector-cache purge --tenant 11111111-2222-3333-4444-555555555555 --yes --output json
 
-Exit codes: 0 removed, and confirmed by all replicas; 1 the answer to the question is no, a replica did not confirm, or no \
-purge; 64 invalid usage, such as no terminal and no --yes.")]
+Exit codes: 0 removed, and confirmed by all replicas; 1 the answer to the question is no, nothing to purge, a replica did not \
+confirm, or no purge; 64 invalid usage, such as no terminal and no --yes.")]
 pub struct PurgeArgs {
     /// Id of a user flow. Without --flow, --tenant and --subject, all entries are removed.
     #[arg(long, value_name = "ID")]
@@ -48,6 +48,13 @@ pub fn run(args: &PurgeArgs, env: Vec<(String, String)>) -> Result<bool, Command
     let path = args.path();
     let found = block_on(port.json(Method::GET, &path))?;
     let matching = count(&found, if path.contains('?') { "matching" } else { "entries" })?;
+    if matching == 0 && !args.yes {
+        match args.output {
+            OutputFormat::Json => print("{\"matching\":0,\"purged\":0}\n")?,
+            OutputFormat::Text => print(NOTHING)?,
+        }
+        return Ok(false);
+    }
     let question = args.describe(matching);
     if !args.yes && !confirm(&question)? {
         print("Nothing was removed.\n")?;
@@ -101,7 +108,10 @@ fn confirm(question: &str) -> Result<bool, CommandError> {
 }
 
 fn text(marks: Marks, purged: u64, result: &Value, unconfirmed: &[String]) -> String {
-    let mut text = format!("{} {} removed\n", marks.mark(Mark::Good), entries(purged));
+    let mut text = match (purged, result["replicas"].as_u64()) {
+        (0, None) => format!("{} no response matches; nothing to purge\n", marks.mark(Mark::Good)),
+        _ => format!("{} {} removed\n", marks.mark(Mark::Good), entries(purged)),
+    };
     if let (Some(confirmed), Some(replicas)) = (result["confirmed"].as_u64(), result["replicas"].as_u64()) {
         let mark = if unconfirmed.is_empty() { Mark::Good } else { Mark::Bad };
         let _ = writeln!(text, "{} {confirmed} of {replicas} replicas have confirmed", marks.mark(mark));
@@ -153,5 +163,8 @@ fn entries(count: u64) -> String {
     if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }
 
+/// Text if the memory of this replica has no entry to remove. Without a question: its answer could change nothing here.
+const NOTHING: &str = "\
+No response in the memory of this replica matches; nothing to purge. If replicas share a store, --yes purges at all of them.\n";
 /// A purge visits every entry, and waits a second for other replicas.
 const TIMEOUT: Duration = Duration::from_secs(15);

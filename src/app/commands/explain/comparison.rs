@@ -18,6 +18,8 @@ pub(super) struct Comparison {
 /// Part of the principal that differs.
 pub(super) struct Difference {
     pub(super) name: &'static str,
+    /// Digest of all values of each token; empty if the claim is absent. Tells hidden values apart.
+    pub(super) digests: (String, String),
     pub(super) only_first: Vec<String>,
     pub(super) only_second: Vec<String>,
 }
@@ -47,6 +49,7 @@ impl Comparison {
                 };
                 differing.push(Difference {
                     name,
+                    digests: (first.digest(name), second.digest(name)),
                     only_first: only(&one_side, &other_side),
                     only_second: only(&other_side, &one_side),
                 });
@@ -70,9 +73,12 @@ impl Comparison {
     }
 
     pub(super) fn to_json(&self) -> Value {
+        let digest = |digest: &String| Some(digest).filter(|digest| !digest.is_empty()).cloned();
         let differing = self.differing.iter().map(|difference| {
             json!({
                 "part": difference.name,
+                "first_digest": digest(&difference.digests.0),
+                "second_digest": digest(&difference.digests.1),
                 "only_first": difference.only_first,
                 "only_second": difference.only_second,
             })

@@ -111,6 +111,12 @@ impl TokenFacts {
         self.bypass.is_none()
     }
 
+    /// Returns the digest of the values of a claim, or an empty text if the claim is absent.
+    pub(super) fn digest(&self, name: &str) -> String {
+        let found = self.shown.iter().find(|(known, _, _)| *known == name);
+        found.map(|(_, _, digest)| digest.clone()).unwrap_or_default()
+    }
+
     pub(super) fn parts(&self) -> &[ClaimPart] {
         self.contents.as_ref().map_or(&[], |contents| &contents.parts)
     }

@@ -118,13 +118,21 @@ fn write_token(out: &mut String, marks: Marks, facts: &TokenFacts) {
 }
 
 fn write_comparison(out: &mut String, marks: Marks, comparison: &Comparison) {
-    let is_shared = comparison.is_other_cacheable && comparison.differing.is_empty();
-    let mark = if is_shared { Mark::Good } else { Mark::Warning };
-    let _ = writeln!(out, "{} {}", marks.mark(mark), comparison.conclusion());
+    // Two callers with different keys are no fault.
+    let mark = match (comparison.is_other_cacheable, comparison.differing.is_empty()) {
+        (true, true) => format!("{} ", marks.mark(Mark::Good)),
+        (true, false) => "  ".to_owned(),
+        (false, _) => format!("{} ", marks.mark(Mark::Warning)),
+    };
+    let _ = writeln!(out, "{mark}{}", comparison.conclusion());
     for difference in &comparison.differing {
         let list = |values: &[String]| if values.is_empty() { "-".to_owned() } else { values.join(" ") };
-        let (first, second) = (list(&difference.only_first), list(&difference.only_second));
-        row(out, difference.name, &format!("only in the first: {first}; only in the other: {second}"));
+        let side = |digest: &str, token: &str, only: &[String]| match digest {
+            "" => format!("{digest:8}  absent in {token}"),
+            digest => format!("{digest:8}  only in {token}: {}", list(only)),
+        };
+        row(out, difference.name, &side(&difference.digests.0, "the first", &difference.only_first));
+        row(out, "", &side(&difference.digests.1, "the other", &difference.only_second));
     }
 }
 
