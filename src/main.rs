@@ -33,7 +33,7 @@ enum Command {
     ///
     /// Each replica has a cache and ports of its own: the next free ports after those of listen.address and admin.address. Without
     /// --shared, each replica calls Graph for itself. With --shared they share their responses and purges; the secret and the
-    /// begin of the key names are generated for each run. Each request prints a line.
+    /// begin of the key names are generated for each run. Each request prints a line; with one replica only on a terminal.
     #[cfg(feature = "demo")]
     Demo {
         /// Number of replicas in front of the stand-in, 1 to 10.

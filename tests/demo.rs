@@ -16,6 +16,8 @@ use common::serve::Serve;
 use common::within;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+const BINARY: &str = env!("CARGO_BIN_EXE_connector-cache");
+
 /// A running demo. Its drop kills it.
 struct Demo {
     child: Child,
@@ -29,7 +31,7 @@ struct Demo {
 impl Demo {
     /// Starts it with nothing in its environment but free ports, and reads the introduction.
     async fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_connector-cache"));
+        let mut command = Command::new(BINARY);
         command
             .arg("demo")
             .args(arguments)
@@ -267,9 +269,22 @@ async fn one_replica_prints_the_introduction_of_one_proxy() {
     {
         assert!(demo.introduction.iter().any(|line| line.starts_with(start)), "{:?}", demo.introduction);
     }
-    let with_token =
-        demo.introduction.iter().filter(|line| line.starts_with("curl -si -H 'Authorization: Bearer ey"));
-    assert_eq!(with_token.count(), 3);
+    let starting_with =
+        |start: &str| demo.introduction.iter().filter(move |line| line.starts_with(start)).count();
+    assert_eq!((starting_with("TOKEN='ey"), starting_with("GRACE='ey")), (1, 1));
+    assert_eq!(starting_with("curl -si -H \"Authorization: Bearer $"), 3);
+    let admin = demo.introduction.iter().find_map(|line| line.strip_prefix("admin     ")).unwrap();
+    let admin = admin.split(' ').next().unwrap();
+    let console = format!("console: open {admin} in a browser. ");
+    assert_eq!(starting_with(&console), 1, "{:?}", demo.introduction);
+    // The commands as printed.
+    for command in ["status --admin", "purge --admin"] {
+        let line = format!("{BINARY} {command} {admin}");
+        let line = demo.introduction.iter().find(|known| known.starts_with(&line)).unwrap();
+        let output = Command::new("sh").args(["-c", line]).stdin(Stdio::null()).output().unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert!(out.contains("nothing"), "{line}: {out}");
+    }
     assert!(demo.replicas.is_empty());
     let (status, err) = demo.stop().await;
     assert_eq!((status.code(), err), (Some(0), Vec::new()));
@@ -281,13 +296,12 @@ async fn the_stand_in_alone_serves_a_proxy_in_a_process_of_its_own() {
     let demo = Demo::start(&["--stand-in", &graph]).await;
     let url = format!("http://{graph}");
     assert!(demo.introduction.contains(&format!("stand-in  {url}, responds in 120 ms")));
-    let command = format!("CONNECTOR_CACHE__GRAPH__BASE_URL={url} connector-cache serve");
+    let command = format!("CONNECTOR_CACHE__GRAPH__BASE_URL={url} {BINARY} serve");
     assert!(demo.introduction.contains(&command), "{:?}", demo.introduction);
 
     let proxy = Serve::start(&[("CONNECTOR_CACHE__GRAPH__BASE_URL", &url)]).await;
-    let printed = demo.introduction.iter().find(|line| line.starts_with("curl -si -H 'Auth")).unwrap();
-    let [_, header, _, target, _] = printed.split('\'').collect::<Vec<_>>()[..] else { panic!("{printed}") };
-    let token = header.rsplit(' ').next().unwrap();
+    let target = demo.quoted("curl -si -H \"Authorization: Bearer $TOKEN\" ");
+    let token = &*demo.quoted("TOKEN=");
     let path = target.split_once("/beta").map(|(_, path)| format!("/beta{path}")).unwrap();
     assert!(cache_status(&proxy.get(&path, token).await).contains("fwd=uri-miss"));
     assert!(cache_status(&proxy.get(&path, token).await).contains("hit"));
@@ -299,17 +313,18 @@ async fn the_stand_in_alone_serves_a_proxy_in_a_process_of_its_own() {
 fn a_port_in_use_ends_the_stand_in_with_1_and_its_name() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_connector-cache"));
+    let mut command = Command::new(BINARY);
     let output = command.args(["demo", "--stand-in", &address]).env_clear().output().unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{err}");
     assert!(err.starts_with(&format!("connector-cache: --stand-in = {address}: ")), "{err}");
+    assert!(err.ends_with(". Stop the other process, or set another --stand-in\n"), "{err}");
 }
 
 #[test]
 fn bad_arguments_end_with_64_and_say_what_is_accepted() {
     let run = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_connector-cache"));
+        let mut command = Command::new(BINARY);
         let output = command.arg("demo").args(arguments).env_clear().output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };

@@ -19,6 +19,7 @@ use url::Url;
 use uuid::Uuid;
 
 use self::request_printer::{Counts, RequestPrinter};
+use crate::app::start_error::bind_advice;
 use crate::app::{App, Listeners, StartError, bind, stop_on_signal};
 use crate::auth::NoRandomness;
 use crate::config::{Config, ConfigError, EffectiveConfig, parse_store_url};
@@ -91,8 +92,8 @@ pub async fn run(arguments: Arguments, config: Config, log: LogHandle, workers: 
 enum DemoError {
     #[error("the stand-in for Graph cannot start: {0}")]
     FakeGraph(io::Error),
-    #[error("--stand-in = {0}: {1}")]
-    StandIn(SocketAddr, io::Error),
+    #[error("--stand-in = {address}: the port cannot be bound: {error}{}", bind_advice("--stand-in", error))]
+    StandIn { address: SocketAddr, error: io::Error },
     #[error("the address of the stand-in is not a URL: {0}")]
     Url(#[from] url::ParseError),
     #[error(transparent)]
@@ -182,6 +183,13 @@ fn reachable(bound: SocketAddr) -> SocketAddr {
     } else {
         bound
     }
+}
+
+/// Returns the path of this program as its caller wrote it, for the commands.
+fn program() -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "/._-".contains(char);
+    let written = std::env::args().next().filter(|path| !path.is_empty() && path.chars().all(is_plain));
+    written.unwrap_or_else(|| "connector-cache".to_owned())
 }
 
 fn print(text: &str) -> io::Result<()> {

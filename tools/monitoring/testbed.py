@@ -78,9 +78,10 @@ class Demo:
                 self.admin = words[1]
             elif words[:1] == ["stand-in"]:
                 self.graph = words[1].rstrip(",")
+            elif line.startswith(("TOKEN=", "GRACE=")):
+                self.tokens.append(shlex.split(line.partition("=")[2])[0])
             elif "Authorization: Bearer" in line:
-                _, _, _, header, url = shlex.split(line)
-                self.tokens.append(header.split()[-1])
+                *_, url = shlex.split(line)
                 self.path = url.removeprefix(self.data)
             elif words[:1] == ["Ctrl-C"]:
                 break

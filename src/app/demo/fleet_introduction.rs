@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use super::{GRAPH_LATENCY, TOKEN_LIFETIME, reachable};
+use super::introduction::operator;
+use super::{GRAPH_LATENCY, TOKEN_LIFETIME, program, reachable};
 use crate::fake_graph::{CONTOSO, FakeGraph, SIGN_UP};
 use crate::shared::Config;
 
@@ -21,7 +22,9 @@ pub(super) fn text(graph: &FakeGraph, bound: &[(SocketAddr, SocketAddr)], shared
         let _ = writeln!(addresses, "replica {number:<3} http://{data}   admin http://{admin}");
         let _ = writeln!(requests, "curl -si -H \"Authorization: Bearer $TOKEN\" 'http://{data}{path}'");
     }
-    let admin = bound.first().map(|(_, admin)| reachable(*admin).to_string()).unwrap_or_default();
+    let admin = bound.first().map(|(_, admin)| reachable(*admin));
+    let operator = admin.map(operator).unwrap_or_default();
+    let admin = admin.map(|admin| admin.to_string()).unwrap_or_default();
     let store = shared.endpoint.as_ref().map_or_else(
         || "none: each replica caches for itself".to_owned(),
         |endpoint| format!("{endpoint}, keys begin with {}", shared.prefix),
@@ -46,6 +49,7 @@ pub(super) fn text(graph: &FakeGraph, bound: &[(SocketAddr, SocketAddr)], shared
          \n\
          curl -s -X DELETE http://{admin}/cache\n\
          \n\
+         {operator}\
          {hint}\
          Each request prints a line below. Ctrl-C ends the demo.\n\n",
         replicas = if count == 1 { "1 replica".to_owned() } else { format!("{count} replicas") },
@@ -81,8 +85,9 @@ impl Expected {
             hint: format!(
                 "With a Redis or a Valkey the replicas share their responses. For example:\n\
                  \n\
-                 connector-cache demo --replicas {count} --shared redis://127.0.0.1:6379\n\
-                 \n"
+                 {program} demo --replicas {count} --shared redis://127.0.0.1:6379\n\
+                 \n",
+                program = program(),
             ),
         }
     }

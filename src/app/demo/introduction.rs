@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{GRAPH_LATENCY, TOKEN_LIFETIME, reachable};
+use super::{GRAPH_LATENCY, TOKEN_LIFETIME, program, reachable};
 use crate::fake_graph::{B2C_SIGN_UP, CONTOSO, FakeGraph, SIGN_UP};
 
 /// Returns addresses, commands to try, and what to expect.
@@ -28,28 +28,44 @@ pub(super) fn text(
          stand-in  {url}, responds in {latency} ms\n\
          \n\
          {commands}\
-         Metrics for Prometheus:\n\
-         \n\
-         curl -s http://{admin}/metrics\n\
-         \n\
+         {operator}\
          Ctrl-C ends it.\n\n",
         url = graph.url(),
         latency = GRAPH_LATENCY.as_millis(),
         commands = commands(graph, bound.0),
+        operator = operator(admin),
+    )
+}
+
+/// Returns what an operator may try with the admin port of a running proxy.
+pub(super) fn operator(admin: SocketAddr) -> String {
+    let program = program();
+    format!(
+        "console: open http://{admin} in a browser. State, purge and metrics in a terminal:\n\
+         \n\
+         {program} status --admin http://{admin}\n\
+         {program} purge --admin http://{admin} --flow {SIGN_UP}\n\
+         curl -s http://{admin}/metrics\n\
+         \n"
     )
 }
 
 /// Returns commands with valid tokens for a proxy that listens on `data`, and what to expect.
 pub(super) fn commands(graph: &FakeGraph, data: SocketAddr) -> String {
     let data = reachable(data);
-    let curl = |user: &str, flow: &str, expand: &str| {
-        let token = graph.token().tenant(CONTOSO).user(user).expires_in(TOKEN_LIFETIME).mint();
+    let token = |user: &str| graph.token().tenant(CONTOSO).user(user).expires_in(TOKEN_LIFETIME).mint();
+    let curl = |token: &str, flow: &str, expand: &str| {
         let path = format!("/beta/identity/{flow}/apiConnectorConfiguration");
-        format!("curl -si -H 'Authorization: Bearer {token}' 'http://{data}{path}?$expand={expand}'")
+        format!("curl -si -H \"Authorization: Bearer ${token}\" 'http://{data}{path}?$expand={expand}'")
     };
     let (flow, steps) = (format!("b2xUserFlows/{SIGN_UP}"), "postFederationSignup,postAttributeCollection");
     format!(
-        "As Ada. The first request: Cache-Status contains fwd=uri-miss. The second request: hit.\n\
+        "The tokens of Ada and of Grace, as variables of the shell:\n\
+         \n\
+         TOKEN='{ada_token}'\n\
+         GRACE='{grace_token}'\n\
+         \n\
+         As Ada. The first request: Cache-Status contains fwd=uri-miss. The second request: hit.\n\
          \n\
          {ada}\n\
          \n\
@@ -61,8 +77,10 @@ pub(super) fn commands(graph: &FakeGraph, data: SocketAddr) -> String {
          \n\
          {b2c}\n\
          \n",
-        ada = curl("ada", &flow, steps),
-        grace = curl("grace", &flow, steps),
-        b2c = curl("ada", &format!("b2cUserFlows/{B2C_SIGN_UP}"), "preTokenIssuance"),
+        ada_token = token("ada"),
+        grace_token = token("grace"),
+        ada = curl("TOKEN", &flow, steps),
+        grace = curl("GRACE", &flow, steps),
+        b2c = curl("TOKEN", &format!("b2cUserFlows/{B2C_SIGN_UP}"), "preTokenIssuance"),
     )
 }
