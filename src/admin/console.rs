@@ -130,7 +130,8 @@ impl<C: CacheAdmin> Console<C> {
         let points: Vec<Value> = self.history().points().map(state::point).collect();
         let settings = self.cache.settings().to_json();
         json!({
-            "fields": state::FIELDS, "capacity": CAPACITY, "points": points, "state": state, "settings": settings,
+            "fields": state::FIELDS, "capacity": CAPACITY, "latency_bounds_us": quantile::bounds_micros(),
+            "points": points, "state": state, "settings": settings,
         })
     }
 

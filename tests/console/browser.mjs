@@ -70,6 +70,35 @@ async function figures(context) {
   passed(`the figures: page ${bytes} bytes compressed, first paint with data ${paints.map(Math.round).join(", ")} ms, an open console without load ${percent.toFixed(2)} % of a core over 20 frames`);
 }
 
+// A proxy without admin.token_file, with one request: the page counts, and shows the command that purges.
+async function withoutToken(context) {
+  const { child, data, url } = await serve(binary, {});
+  const page = await context.newPage();
+  await page.setViewportSize({ width: 1280, height: 1000 });
+  await call(data, "B2X_1_one");
+  await page.goto(url);
+  await page.getByText("no proof for this token yet (no-proof)").waitFor();
+  await page.click("#look");
+  await page.getByText("1 responses are in memory.").waitFor();
+  assert.ok(await page.locator("#ask").isDisabled());
+  await page.fill("#purge-flow", "B2X_1_one");
+  assert.equal(await page.locator("#purge-command").textContent(), `connector-cache purge --admin ${url} --flow B2X_1_one`);
+  await page.click("#look");
+  await page.getByText("The command above counts those of the selection, and asks.").waitFor();
+  // A frame keeps the result.
+  const frames = Number(await page.evaluate(() => document.body.dataset.frames));
+  await page.waitForFunction((seen) => Number(document.body.dataset.frames) > seen + 1, frames);
+  assert.match(await page.locator("#purge-result").textContent(), /1 responses are in memory/);
+  await page.locator("#figures").getByText("≤ ").first().waitFor();
+  assert.match(await page.locator("#chart-latency path.s0").getAttribute("d"), /h[1-9]/, "one sample is a line");
+  assert.deepEqual(await page.locator("#graph th").allTextContents(), ["status", "15 min"]);
+  const height = (text) => page.locator("#reasons th").getByText(text).evaluate((head) => head.getClientRects()[0].height);
+  assert.equal(await height("share"), await height("15 min"), "a heading is not broken within a word");
+  await page.close();
+  child.kill("SIGTERM");
+  passed("without an admin token the page counts, and shows the command that purges");
+}
+
 // The row of the fleet, and the settings after a reload.
 async function fleet(context) {
   const folders = [fileURLToPath(new URL("../../target/tools/usr/bin", import.meta.url)), ...(process.env.PATH ?? "").split(":")];
@@ -202,6 +231,8 @@ await withBrowser(async (context) => {
   assert.ok(await path("#chart-requests").getAttribute("d"));
   passed("charts move under load");
 
+  assert.equal(await page.locator("input[type=password]:visible").count(), 0, "the token is entered once");
+  assert.ok(await page.locator("#purge-note").isHidden());
   await page.fill("#purge-flow", "B2X_1_one");
   await page.click("#look");
   await page.getByText("1 responses match").waitFor();
@@ -233,6 +264,7 @@ await withBrowser(async (context) => {
   assert.equal(await page.locator("html").getAttribute("data-theme"), "light");
   upstream.retryAfter = null;
   await figures(context);
+  await withoutToken(context);
   await incidents(context);
   assert.deepEqual(problems, [], "no error and no violation of the policy");
   await fleet(context);

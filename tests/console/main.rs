@@ -32,7 +32,7 @@ fn the_console_shows_load_throttles_and_purges_in_a_browser_without_findings() {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), 11, "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), 12, "{text}");
     // The figures of docs/console.md.
     print!("{text}");
 }

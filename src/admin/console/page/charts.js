@@ -1,6 +1,6 @@
 // Charts: SVG without a library. Each has a table with the same numbers behind it.
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 900, HEIGHT = 100;
+const WIDTH = 900, HEIGHT = 100, ALONE = 6;
 
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -64,8 +64,9 @@ export class Chart {
         if (value === null) { isOpen = false; return; }
         if (this.stacked) below.push(`L${x(point).toFixed(1)} ${y(base[row])}`);
         base[row] += value;
-        // A line of length zero shows a point without neighbours.
-        d += `${isOpen ? "L" : "M"}${x(point).toFixed(1)} ${y(this.stacked ? base[row] : value)}${isOpen || this.stacked ? "" : "h0"}`;
+        const isAlone = !this.stacked && !isOpen && (values[row + 1]?.[at] ?? null) === null;
+        // A short line shows a point without neighbours.
+        d += `${isOpen ? "L" : "M"}${(x(point) - (isAlone ? ALONE : 0)).toFixed(1)} ${y(this.stacked ? base[row] : value)}${isAlone ? `h${ALONE}` : ""}`;
         isOpen = true;
       });
       path.setAttribute("d", this.stacked && d ? `${d}${below.toReversed().join("")}Z` : d);

@@ -3,10 +3,12 @@ import { Chart, element, number, table } from "./charts.js";
 
 const by = (id) => document.getElementById(id);
 const put = (id, ...children) => by(id).replaceChildren(...children);
-let points = [], capacity = 900, settingsVersion = null, fields = [], token = null, gateTimes = [];
+let points = [], capacity = 900, settingsVersion = null, fields = [], token = null, gateTimes = [], bounds = [];
 
-// Reasons of forwarded_total in words. Those of bypass_total are shown as they are.
+// Reasons of forwarded_total and not_stored_total in words, each followed by its label. Others are shown as they are.
 const FORWARDED = { "no-proof": "no proof for this token yet", "proof-expired": "proof too old", "no-entry": "response left memory", stale: "response too old", superseded: "Graph changed the response", request: "refresh demanded", "token-expiring": "token expires" };
+const NOT_STORED = { status: "Graph's status was not 200", bypass: "the token may not use the cache", "no-store": "no-store of Graph or the caller", vary: "Vary differs in every request", "no-lifetime": "no lifetime and no validator", invalidated: "purged or withdrawn meanwhile", "token-expiring": "token expires", "too-large": "larger than memory" };
+const inWords = (counted, words) => counted.map(([reason, count]) => [words[reason] ? `${words[reason]} (${reason})` : reason, count]);
 const total = (point) => OUTCOMES.reduce((sum, name) => sum + point[name], 0);
 const spared = (point) => point.hit + point.stale + point.collapsed;
 const OUTCOMES = ["hit", "miss", "stale", "revalidated", "collapsed", "bypass", "none"];
@@ -14,8 +16,8 @@ const of = (name) => ({ name, of: (point) => point[name] });
 const millis = (name, field) => ({ name, of: (point) => point[field] ? point[field] / 1000 : null });
 const charts = [
   new Chart(by("chart-ratio"), "Hit ratio in percent", [{ name: "hit ratio", of: (point) => total(point) ? 100 * (point.hit + point.stale + point.revalidated + point.collapsed) / total(point) : null }], { max: 100, unit: " %", spark: true }),
-  new Chart(by("chart-requests"), "Requests by outcome", OUTCOMES.map(of), { stacked: true, unit: "/s" }),
-  new Chart(by("chart-graph"), "Calls of Graph", [["success", "graph_ok"], ["429", "graph_429"], ["other 4xx", "graph_4xx"], ["5xx", "graph_5xx"], ["no response", "graph_failed"]].map(([name, field]) => ({ name, of: (point) => point[field] })), { stacked: true, unit: "/s" }),
+  new Chart(by("chart-requests"), "Requests by outcome", OUTCOMES.map((name) => ({ ...of(name), name: name === "none" ? "refused or failed" : name })), { stacked: true, unit: "/s" }),
+  new Chart(by("chart-graph"), "Calls of Graph", [["success", "graph_ok"], ["429", "graph_429"], ["other 4xx", "graph_4xx"], ["5xx", "graph_5xx"], ["no usable response", "graph_failed"]].map(([name, field]) => ({ name, of: (point) => point[field] })), { stacked: true, unit: "/s" }),
   new Chart(by("chart-latency"), "Latency in milliseconds", [millis("requests p50", "p50_us"), millis("requests p99", "p99_us"), millis("Graph p50", "graph_p50_us"), millis("Graph p99", "graph_p99_us")], { unit: " ms" }),
   new Chart(by("chart-memory"), "Memory in MiB", [{ name: "MiB", of: (point) => point.bytes / 1048576 }], { unit: " MiB", spark: true }),
 ];
@@ -23,6 +25,7 @@ const charts = [
 function counts(title, entries, sum) {
   const rows = entries.filter(([, count]) => count > 0).sort((one, other) => other[1] - one[1]);
   if (!rows.length) return element("p", {}, `${title}: none in 15 minutes`);
+  if (sum === null) return table([title, "15 min"], rows.map(([name, count]) => [name, number(count)]));
   return table([title, "15 min", "share"], rows.map(([name, count]) => [name, number(count), sum ? `${(100 * count / sum).toFixed(1)} %` : "–"]));
 }
 
@@ -34,7 +37,9 @@ function drawFigures(state) {
   const recent = points.slice(-60), seconds = Math.max(recent.length, 1), window = Math.max(points.length, 1);
   const requests = sum(total, recent), hits = sum((point) => total(point) - point.miss - point.bypass - point.none, recent);
   const latest = recent.findLast((point) => point.p50_us) ?? {};
-  const milli = (micros) => micros ? `${number(micros / 1000)} ms` : "–";
+  // A quantile at the bound of a bucket may be any value of the bucket.
+  const sign = (micros) => micros > bounds.at(-1) ? "> " : bounds.includes(micros) ? "≤ " : "";
+  const milli = (micros) => micros ? `${sign(micros)}${number(micros / 1000)} ms` : "–";
   const figures = [
     ["Hit ratio, 1 min", requests ? `${(100 * hits / requests).toFixed(1)} %` : "–"],
     ["Requests", `${number(requests / seconds)}/s`],
@@ -74,12 +79,11 @@ function drawState(state) {
   if (by("banner").dataset.text !== text) { put("banner", ...banner); by("banner").dataset.text = text; }
   const window = state.window ?? {}, requests = sum(total);
   const named = (name) => Object.entries(window[name] ?? {});
-  const forwarded = named("forwarded").map(([reason, count]) => [FORWARDED[reason] ?? reason, count]);
-  const notFromMemory = [...forwarded, ...named("bypass")];
+  const notFromMemory = [...inWords(named("forwarded"), FORWARDED), ...named("bypass")];
   put("reasons", counts("not from memory", notFromMemory, notFromMemory.reduce((all, [, count]) => all + count, 0)));
   put("refusals", counts("refused", named("rejected"), requests));
   drawGates(state);
-  put("graph", counts("status", named("graph_statuses"), null), counts("no usable response", named("graph_errors"), null), counts("not stored", named("not_stored"), null));
+  put("graph", counts("status", named("graph_statuses"), null), counts("no usable response", named("graph_errors"), null), counts("not stored, because", inWords(named("not_stored"), NOT_STORED), null));
   const mib = (bytes) => (bytes / 1048576).toFixed(1), cache = state.cache;
   const left = window.evictions ?? {};
   put("memory", element("p", {}, `${mib(cache.bytes)} of ${mib(cache.capacity_bytes)} MiB · ${number(cache.entries)} responses · tokens with proofs: ${number(cache.tokens_with_proofs)}`),
@@ -87,15 +91,14 @@ function drawState(state) {
   const end = state.certificate_not_after, days = end === null ? null : Math.floor((end - state.unix_seconds) / 86400);
   const masked = Object.entries(state.total?.scrubbed ?? {});
   put("credentials", element("p", {}, days === null ? "no certificate: listen.tls is off" : `certificate ends in ${days} days`),
-    element("p", {}, `masked since start: ${number(masked.reduce((all, [, count]) => all + count, 0))}`),
+    element("p", {}, `credentials masked in responses since the start: ${number(masked.reduce((all, [, count]) => all + count, 0))}`),
     counts("scrub failures", named("scrub_failures"), null));
   const shared = cache.shared;
   by("fleet-section").hidden = !shared || shared.state === "off";
   if (shared) put("fleet", ...fleet(shared, state.unix_seconds).map((text) => element("p", {}, text)));
   const hasToken = state.has_admin_token;
-  by("purge-token-label").hidden = !hasToken;
-  by("look").disabled = !hasToken;
-  if (!hasToken) { put("purge-result", "A browser may purge only with an admin token: set admin.token_file. Without it, use curl on this machine."); by("ask").disabled = true; }
+  by("purge-note").hidden = hasToken;
+  if (!hasToken) { showCommand(); by("ask").disabled = true; }
   drawFigures(state);
 }
 
@@ -117,7 +120,7 @@ async function readSettings() {
 }
 
 function receive(frame) {
-  if (frame.fields) { fields = frame.fields; capacity = frame.capacity; points = []; }
+  if (frame.fields) { fields = frame.fields; bounds = frame.latency_bounds_us; capacity = frame.capacity; points = []; }
   const last = points.at(-1)?.at ?? -1;
   for (const values of frame.points) {
     const point = Object.fromEntries(fields.map((name, at) => [name, values[at]]));
@@ -188,20 +191,28 @@ function selection() {
   return query;
 }
 
+// The purge of the selection as a command, since without an admin token only a command on this machine may purge.
+function showCommand() {
+  const options = [...selection()].map(([name, value]) => ` --${name} ${/^[\w.-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`}`);
+  const command = `connector-cache purge --admin ${location.origin}${options.join("")}`;
+  if (by("purge-command").textContent !== command) put("purge-command", command);
+}
+
 async function admin(method, query) {
-  const own = by("purge-token").value.trim() || token;
-  const response = await fetch(`/cache${query.size ? `?${query}` : ""}`, { method, headers: authorization(own), cache: "no-store" });
+  const response = await fetch(`/cache${query.size ? `?${query}` : ""}`, { method, headers: authorization(token), cache: "no-store" });
   const body = await response.json();
-  if (!response.ok) throw new Error(response.status === 401 ? "The admin token is wrong or missing." : body.error);
+  if (!response.ok) throw new Error(response.status === 401 ? "The admin token has changed: load the page again." : body.error);
   return body;
 }
 
 const report = (text, isBad = false) => { by("purge-result").className = isBad ? "bad" : ""; put("purge-result", text); };
-by("purge").addEventListener("input", () => { by("ask").disabled = true; });
+by("purge").addEventListener("input", () => { by("ask").disabled = true; showCommand(); });
 by("purge").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
-    const query = selection(), found = await admin("GET", query);
+    // Without an admin token a browser receives the count of all responses only.
+    const mayPurge = by("purge-note").hidden, query = mayPurge ? selection() : new URLSearchParams(), found = await admin("GET", query);
+    if (!mayPurge) return report(`${found.entries} responses are in memory.${selection().size ? " The command above counts those of the selection, and asks." : ""}`);
     const count = found.matching ?? found.entries;
     report(`${count} responses match. Nothing is removed yet.`);
     by("ask").disabled = false;

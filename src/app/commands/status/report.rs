@@ -151,8 +151,20 @@ impl<'a> Report<'a> {
     fn latency(&self, p50: &str, p99: &str) -> String {
         match (self.newest(p50), self.newest(p99)) {
             (0, 0) => String::new(),
-            (p50, p99) => format!(", p50 {} ms, p99 {} ms", millis(p50), millis(p99)),
+            (p50, p99) => format!(", p50 {} ms, p99 {} ms", self.estimate(p50), self.estimate(p99)),
         }
+    }
+
+    /// Renders a quantile in milliseconds. One at the bound of a bucket may be any value of the bucket.
+    fn estimate(&self, micros: u64) -> String {
+        let mut bounds = self.data["latency_bounds_us"].as_array().into_iter().flatten().map(number);
+        let is_above = self.data["latency_bounds_us"].as_array().and_then(|bounds| bounds.last());
+        let sign = match is_above.map(number) {
+            Some(last) if micros > last => "> ",
+            _ if bounds.any(|bound| bound == micros) => "<= ",
+            _ => "",
+        };
+        format!("{sign}{}", millis(micros))
     }
 
     /// Returns the value of the newest point that has one.
