@@ -95,7 +95,7 @@ test-compose: setup ## compose.yaml: the schema of the specification, podman-com
 	$(call say,compose file (a first run fetches its tools))
 	@tools/compose/test.sh
 
-test-systemd: ## the systemd unit: systemd-analyze, and the system calls of the proxy (Debian: the package systemd)
+test-systemd: ## the systemd unit: systemd-analyze, system calls of the proxy, and as root a systemd that runs it (Debian: systemd)
 	$(call say,systemd unit)
 	@tools/systemd/test.sh
 

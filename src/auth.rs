@@ -18,7 +18,7 @@ mod request_digest;
 mod token;
 
 pub use self::bypass::Bypass;
-pub use self::claims::{ClaimPart, Claims, TokenContents};
+pub use self::claims::{CallerNames, ClaimPart, Claims, TokenContents};
 pub use self::expiry::{EXP_MARGIN, TokenExpiry};
 pub use self::hash::{ClaimHash, ClaimKind, Principal, TokenHash};
 pub use self::hash_keys::{HashKeys, NoRandomness};

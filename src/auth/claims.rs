@@ -6,6 +6,7 @@
 mod contents;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ring::hmac;
@@ -20,19 +21,26 @@ use crate::support::clock::Now;
 
 pub use self::contents::{ClaimPart, TokenContents};
 
-/// Hashed claims of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Hashed claims of a token. Clones share the names.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// The group whose entries the token may use once it has a proof of its own.
     pub principal: Principal,
-    /// Hash of the tenant, for a purge by tenant.
-    pub tenant: ClaimHash,
-    /// Hashes of `oid` and `sub`, for a purge by subject. Both are equal if the token has only one of the two.
-    pub subjects: [ClaimHash; 2],
+    /// Tenant and subjects. The token's entries share them.
+    pub names: Arc<CallerNames>,
     /// Hash of the application in its tenant: the scope in which Graph throttles.
     pub application: ClaimHash,
     /// Expiry of the token.
     pub expiry: TokenExpiry,
+}
+
+/// Names by which a purge selects entries and tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallerNames {
+    /// Hash of the tenant.
+    pub tenant: ClaimHash,
+    /// Hashes of `oid` and `sub`. Both are equal if the token has only one of the two.
+    pub subjects: [ClaimHash; 2],
 }
 
 /// Claims as the token carries them. A duplicate claim makes the whole set unreadable, because parsers differ on which of
@@ -103,8 +111,10 @@ pub(super) fn parse(json: &[u8], key: &hmac::Key, now: Now) -> Result<Claims, By
     let subjects = [subject, sub.as_ref().unwrap_or(subject)];
     let claims = Claims {
         principal: principal(&raw, key),
-        tenant: hash_claim(key, ClaimKind::Tenant, &tenant),
-        subjects: subjects.map(|subject| hash_claim(key, ClaimKind::Subject, subject)),
+        names: Arc::new(CallerNames {
+            tenant: hash_claim(key, ClaimKind::Tenant, &tenant),
+            subjects: subjects.map(|subject| hash_claim(key, ClaimKind::Subject, subject)),
+        }),
         application: hash_claim(key, ClaimKind::Application, &application(&tenant, &raw)),
         expiry: TokenExpiry::from_exp(exp),
     };

@@ -61,7 +61,7 @@ struct ProofRecord {
 impl Grants {
     /// Creates grants without proofs.
     pub fn new(claims: &Claims) -> Self {
-        Self { claims: *claims, proofs: Mutex::default(), revoked: AtomicBool::new(false) }
+        Self { claims: claims.clone(), proofs: Mutex::default(), revoked: AtomicBool::new(false) }
     }
 
     /// Returns the newest proof for a resource, live or expired.

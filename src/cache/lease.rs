@@ -89,7 +89,7 @@ impl Leases {
         // The newest is the last.
         let known = own.iter().rev().find(|state| may_share && state.resource == *resource).cloned();
         let state = known.unwrap_or_else(|| {
-            let (resource, claims) = (Arc::clone(resource), claims.copied());
+            let (resource, claims) = (Arc::clone(resource), claims.cloned());
             let state = Arc::new(LeaseState { number, resource, claims, revoked: Mutex::new(revoked) });
             own.push(Arc::clone(&state));
             state
@@ -106,7 +106,7 @@ impl Leases {
     /// Revokes the leases of a principal's tokens for one resource, or for all.
     pub fn revoke_of(&self, principal: Principal, resource: Option<&Resource>) {
         let is_selected = |state: &LeaseState| {
-            state.claims.is_some_and(|claims| claims.principal == principal)
+            state.claims.as_ref().is_some_and(|claims| claims.principal == principal)
                 && resource.is_none_or(|resource| *state.resource == *resource)
         };
         self.table().revoke_all(is_selected);

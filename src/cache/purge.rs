@@ -1,6 +1,6 @@
 //! Selector of a purge.
 
-use crate::auth::{ClaimHash, Claims};
+use crate::auth::{CallerNames, ClaimHash, Claims};
 use crate::resource::Resource;
 
 /// Subset of the cache's entries and proofs. `None` matches any value.
@@ -28,13 +28,12 @@ impl PurgeSelector {
 
     /// Returns whether the purge selects a token with these claims, regardless of the resource.
     pub fn selects_caller(&self, claims: Option<&Claims>) -> bool {
-        let names = claims.map(|claims| (claims.tenant, claims.subjects));
-        self.selects_names(names)
+        self.selects_names(claims.map(|claims| &*claims.names))
     }
 
-    /// Returns whether the purge selects this tenant and these subjects.
-    pub fn selects_names(&self, names: Option<(ClaimHash, [ClaimHash; 2])>) -> bool {
-        self.tenant.is_none_or(|wanted| names.is_some_and(|(tenant, _)| tenant == wanted))
-            && self.subject.is_none_or(|wanted| names.is_some_and(|(_, own)| own.contains(&wanted)))
+    /// Returns whether the purge selects these names.
+    pub fn selects_names(&self, names: Option<&CallerNames>) -> bool {
+        self.tenant.is_none_or(|wanted| names.is_some_and(|names| names.tenant == wanted))
+            && self.subject.is_none_or(|wanted| names.is_some_and(|names| names.subjects.contains(&wanted)))
     }
 }

@@ -33,7 +33,7 @@ use super::thread_cache;
 use super::thread_cache::{CachedLookup, Capacity, Generation, Generations};
 use super::variants::Variants;
 use super::vary::{SecondaryKeyHasher, SelectingRequest};
-use crate::auth::{ClaimHash, Claims, Principal, RequestDigest, TokenHash};
+use crate::auth::{CallerNames, Claims, Principal, RequestDigest, TokenHash};
 use crate::resource::Resource;
 use crate::support::clock::Now;
 
@@ -91,12 +91,11 @@ pub struct StoreSize {
     pub bytes: u64,
 }
 
-/// Responses of one key, with tenant and subjects for purges.
+/// Responses of one key, with the names of their principal for purges.
 #[derive(Clone, Debug)]
 struct StoredVariants {
     variants: Variants,
-    tenant: ClaimHash,
-    subjects: [ClaimHash; 2],
+    names: Arc<CallerNames>,
 }
 
 impl StoredVariants {
@@ -105,7 +104,7 @@ impl StoredVariants {
     }
 
     fn is_selected(&self, selector: &PurgeSelector) -> bool {
-        selector.selects_names(Some((self.tenant, self.subjects)))
+        selector.selects_names(Some(&self.names))
     }
 
     fn eviction_cause(&self) -> Option<Eviction> {

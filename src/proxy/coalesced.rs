@@ -159,7 +159,7 @@ impl Proxy {
         client: CacheControl,
     ) -> bool {
         let fetcher = &self.0.fetcher;
-        let Ok(claims) = request.claims else { return false };
+        let Ok(claims) = &request.claims else { return false };
         let rules = RequestRules { config: &request.config, client, now: fetcher.clock.now() };
         let assessed = rules.assess(entry, granted_at, claims.expiry);
         let hasher = fetcher.store.secondary_key_hasher();

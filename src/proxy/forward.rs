@@ -65,7 +65,7 @@ impl Proxy {
         response: &ResponseBuilder<'_>,
     ) -> Result<HandlerResponse, Rejection> {
         let now = self.now();
-        let bypass = request.claims.err().map(Label::as_str);
+        let bypass = request.claims.as_ref().err().copied().map(Label::as_str);
         match fetched {
             Fetched::Failed(ErrorResponse::Rejected(rejection)) => Err(*rejection),
             Fetched::Failed(error_response @ ErrorResponse::Shut(reason, _)) => {
@@ -82,13 +82,13 @@ impl Proxy {
                 Ok(response.recent_unauthorized(error, now))
             }
             Fetched::Shared(entry, granted_at) => {
-                let Ok(claims) = request.claims else { return Err(Rejection::Overloaded) };
+                let Ok(claims) = &request.claims else { return Err(Rejection::Overloaded) };
                 let rules = RequestRules { config: &request.config, client: CacheControl::default(), now };
                 let assessment = rules.assess(entry, *granted_at, claims.expiry);
                 Ok(response.hit(entry, &assessment, Some(HitReason::Shared)))
             }
             Fetched::Full(entry, stored) | Fetched::Revalidated(entry, stored) => {
-                let left = match (stored, request.claims) {
+                let left = match (stored, &request.claims) {
                     (Ok(()), Ok(claims)) => {
                         let rules =
                             RequestRules { config: &request.config, client: CacheControl::default(), now };
@@ -108,11 +108,11 @@ impl Proxy {
     /// was in flight, the entry may have been purged or its proof revoked.
     fn find_on_error(&self, request: &FetchRequest, source: ErrorSource) -> Option<Found> {
         let fetcher = &self.0.fetcher;
-        let (claims, now) = (request.claims.ok()?, fetcher.clock.now());
+        let (claims, now) = (request.claims.as_ref().ok()?, fetcher.clock.now());
         let grants = fetcher.store.grants(&request.identity.token_hash)?;
         let rules = RequestRules { config: &request.config, client: CacheControl::default(), now };
         let selecting_request = request.selecting_request();
-        let (proof, found) = self.find(Some(&grants), &claims, &request.resource, selecting_request, &rules);
+        let (proof, found) = self.find(Some(&grants), claims, &request.resource, selecting_request, &rules);
         fetcher.metrics.local().proof_lookups.inc(proof);
         found.filter(|found| found.is_usable_on_error(source, claims.expiry, &rules))
     }

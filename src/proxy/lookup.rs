@@ -83,7 +83,7 @@ impl Proxy {
     ) -> Result<Claims, Bypass> {
         match grants {
             Some(grants) if grants.claims.expiry.remaining(now).is_zero() => Err(Bypass::Expiring),
-            Some(grants) => Ok(grants.claims),
+            Some(grants) => Ok(grants.claims.clone()),
             None => identity.token.claims(&self.0.hash_keys, now),
         }
     }

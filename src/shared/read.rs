@@ -102,7 +102,7 @@ impl SharedFetch {
             names: tier.namer.compute(claims.principal, &form, token),
             tier: Arc::clone(tier),
             other: tier.other_names(&form, token),
-            claims: *claims,
+            claims: claims.clone(),
             resource: Arc::clone(resource),
             form,
             position,

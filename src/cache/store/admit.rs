@@ -82,7 +82,7 @@ impl Store {
         old: Option<&Arc<Entry>>,
         before: impl FnOnce() -> Option<Proof>,
     ) -> bool {
-        let stored = |variants| StoredVariants { variants, tenant: claims.tenant, subjects: claims.subjects };
+        let stored = |variants| StoredVariants { variants, names: Arc::clone(&claims.names) };
         let _guard = self.lock_entries(&key.resource);
         if old.is_none() && !self.entries.contains_key(&key) {
             self.entries.insert(key, stored(Variants::single(Arc::clone(entry))));

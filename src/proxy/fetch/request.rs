@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, header};
 
-use crate::auth::Bypass;
-use crate::auth::{Claims, Identity};
+use crate::auth::{Bypass, CallerNames, Claims, Identity};
 use crate::cache::entry::Entry;
 use crate::cache::vary::SelectingRequest;
 use crate::http::ids::Ids;
@@ -56,7 +55,7 @@ impl FetchRequest {
             (false, _) => PermitOwner::Unproven(self.token_source().path()),
             (true, Err(_)) => PermitOwner::Proven(self.token_source().path()),
             (true, Ok(claims)) => PermitOwner::Proven([
-                claims.tenant.share_key(),
+                claims.names.tenant.share_key(),
                 claims.application.share_key(),
                 self.identity.token_hash.share_key(),
             ]),
@@ -66,12 +65,13 @@ impl FetchRequest {
     /// Returns the scope of the breakers. A token with proofs but without usable claims is about to expire, and has no
     /// application.
     pub fn breaker_scope(&self) -> CallerScope {
-        let caller = match self.claims {
-            Ok(Claims { tenant, application, subjects: [user, _], .. }) if self.is_proven => {
+        let caller = match &self.claims {
+            &Ok(Claims { ref names, application, .. }) if self.is_proven => {
+                let CallerNames { tenant, subjects: [user, _] } = **names;
                 BreakerCaller::Proven { tenant, application, user, token: self.identity.token_hash }
             }
             claims => {
-                let claimed = claims.ok().map(|claims| claims.application);
+                let claimed = claims.as_ref().ok().map(|claims| claims.application);
                 BreakerCaller::Unproven { token: self.identity.token_hash, claimed }
             }
         };

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::*;
-use crate::auth::{HashKeys, Principal};
+use crate::auth::{CallerNames, HashKeys, Principal};
 use crate::resource::ApiVersion;
 use crate::support::clock::Clock;
 
@@ -21,8 +21,7 @@ impl Case {
         let hash = |name: &str| keys.claim_hash(crate::auth::ClaimKind::Tenant, name);
         let claims = Claims {
             principal: Principal::from_bytes([1; 16]),
-            tenant: hash("t"),
-            subjects: [hash("s"); 2],
+            names: Arc::new(CallerNames { tenant: hash("t"), subjects: [hash("s"); 2] }),
             application: hash("a"),
             expiry: crate::auth::TokenExpiry::after(Clock::system().now()),
         };
