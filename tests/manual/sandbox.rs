@@ -60,6 +60,7 @@ impl Sandbox {
             ("target/release/connector-cache", "connector-cache".to_owned()),
             ("127.0.0.1:8080", self.proxy.data.to_string()),
             ("127.0.0.1:9090", self.proxy.admin.to_string()),
+            ("127.0.0.1:7000", format!("127.0.0.1:{}", self.stand_in)),
             ("127.0.0.1:8100", format!("127.0.0.1:{}", self.stand_in)),
             (STORE, store.unwrap_or_else(|| STORE.to_owned())),
             ("/etc/connector-cache", self.folder.path().to_str().unwrap().to_owned()),
@@ -91,7 +92,7 @@ impl Sandbox {
         };
         let mut shell = Command::new("bash");
         // A server replaces the shell, so that it receives the signal.
-        let exec = if matches!(kind, Kind::Short) { "" } else { "exec " };
+        let exec = if matches!(kind, Kind::Short) { "" } else { "exec env " };
         shell.args(["-euo", "pipefail", "-c", &format!("{exec}{command}")]);
         shell.current_dir(self.folder.path()).env_clear().envs([
             ("PATH", path),
@@ -119,6 +120,9 @@ enum Kind {
 
 impl Kind {
     fn of(command: &str) -> Self {
+        // Variables before the command.
+        let words = command.split(' ').skip_while(|word| word.starts_with("CONNECTOR_CACHE__"));
+        let command = &*words.collect::<Vec<_>>().join(" ");
         if command.starts_with("connector-cache serve") {
             Self::Server("serving")
         } else if command.starts_with("connector-cache demo") {
