@@ -157,14 +157,14 @@ impl<'a> Report<'a> {
 
     /// Renders a quantile in milliseconds. One at the bound of a bucket may be any value of the bucket.
     fn estimate(&self, micros: u64) -> String {
-        let mut bounds = self.data["latency_bounds_us"].as_array().into_iter().flatten().map(number);
-        let is_above = self.data["latency_bounds_us"].as_array().and_then(|bounds| bounds.last());
-        let sign = match is_above.map(number) {
-            Some(last) if micros > last => "> ",
-            _ if bounds.any(|bound| bound == micros) => "<= ",
-            _ => "",
-        };
-        format!("{sign}{}", millis(micros))
+        let bounds: Vec<_> =
+            self.data["latency_bounds_us"].as_array().into_iter().flatten().map(number).collect();
+        match bounds.last() {
+            Some(last) if micros > *last => format!("> {}", millis(*last)),
+            // A rounded bound might be too low.
+            Some(_) if bounds.contains(&micros) => format!("<= {}", exact_millis(micros)),
+            _ => millis(micros),
+        }
     }
 
     /// Returns the value of the newest point that has one.
@@ -260,6 +260,15 @@ fn millis(micros: u64) -> String {
     format!("{:.1}", micros as f64 / 1000.0)
 }
 
+/// Renders microseconds as milliseconds, with one digit after the point or more.
+fn exact_millis(micros: u64) -> String {
+    if micros.is_multiple_of(100) {
+        return millis(micros);
+    }
+    let digits = format!("{}.{:03}", micros / 1000, micros % 1000);
+    digits.trim_end_matches('0').to_owned()
+}
+
 fn seconds(seconds: u64) -> String {
     humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }
@@ -276,3 +285,26 @@ const FAMILIES: [(&str, &str); 9] = [
     ("Graph failed", "graph_errors"),
     ("evicted", "evictions"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_at_a_bound_is_no_estimate() {
+        let data = json!({ "latency_bounds_us": [25, 250, 2_500, 150_000] });
+        let report = Report::new(&data);
+        for (micros, shown) in [
+            (25, "<= 0.025"),
+            (250, "<= 0.25"),
+            (2_500, "<= 2.5"),
+            (150_000, "<= 150.0"),
+            (1_234, "1.2"),
+            (150_001, "> 150.0"),
+        ] {
+            assert_eq!(report.estimate(micros), shown);
+        }
+        // A proxy of an older version sends no bounds.
+        assert_eq!(Report::new(&json!({})).estimate(250), "0.2");
+    }
+}
