@@ -133,7 +133,10 @@ impl Dialer {
             Err(Fault::Auth) => {
                 Err(error(Fault::Auth, &"the store requires a user or a password, or PING is not allowed"))
             }
-            Err(_) => Err(error(Fault::Connect, &"the server closed the connection; it may expect TLS")),
+            Err(_) => Err(error(
+                Fault::Connect,
+                &"the server closed the connection: it may expect TLS, or refuse other machines without a password",
+            )),
         }
     }
 
