@@ -94,7 +94,14 @@ impl<'a> Report<'a> {
     fn write_reasons(&self, out: &mut String) {
         out.push_str("\nLast 15 minutes\n");
         for (title, family) in FAMILIES {
-            row(out, title, &counts(&self.state["window"][family]));
+            let counts = counts(&self.state["window"][family]);
+            // The label of a request without a response from memory or Graph; beside "none" for no requests it needs words.
+            let counts = if family == "outcomes" {
+                counts.replace("none ", "none (refused or failed) ")
+            } else {
+                counts
+            };
+            row(out, title, &counts);
         }
     }
 
@@ -289,6 +296,18 @@ const FAMILIES: [(&str, &str); 9] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_without_an_outcome_are_named() {
+        let data = json!({ "state": { "window": { "outcomes": { "none": 2, "hit": 3 } } } });
+        let text = Report::new(&data).to_text("http://a", Marks::for_stdout(&[]));
+        assert!(text.contains("requests      hit 3, none (refused or failed) 2\n"), "{text}");
+        assert!(
+            Report::new(&json!({}))
+                .to_text("http://a", Marks::for_stdout(&[]))
+                .contains("requests      none\n")
+        );
+    }
 
     #[test]
     fn a_quantile_at_a_bound_is_no_estimate() {
