@@ -183,10 +183,7 @@ async fn purge_looks_first_and_needs_yes_off_a_terminal() {
         assert!(ended.err.contains(count) && ended.err.contains("--yes"), "{}", ended.err);
     }
     let none = stage.run(&["purge", "--flow", "other"]).await;
-    assert_eq!((none.code, &*none.err), (Some(1), ""), "nothing to ask about");
-    assert!(none.out.contains(" matches; nothing to purge. "), "{}", none.out);
-    let none = stage.run(&["purge", "--flow", "other", "--output", "json"]).await;
-    assert_eq!((none.code, &*none.out), (Some(1), "{\"matching\":0,\"purged\":0}\n"), "{}", none.err);
+    assert_eq!((none.code, &*none.out), (Some(64), ""), "{}", none.err);
     let other = stage.run(&["purge", "--flow", "other", "--yes"]).await;
     let said = "[ok] no response matches; nothing to purge\n";
     assert_eq!((other.code, &*other.out), (Some(0), said), "{}", other.err);
@@ -194,6 +191,20 @@ async fn purge_looks_first_and_needs_yes_off_a_terminal() {
     assert_eq!((ended.code, &*ended.out), (Some(0), "[ok] 1 entry removed\n"), "{}", ended.err);
     let ended = stage.run(&["purge", "--yes", "--output", "json"]).await;
     assert_eq!((ended.code, &*ended.out), (Some(0), "{\"matching\":0,\"purged\":0}\n"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn purge_asks_nothing_on_a_terminal_if_nothing_matches() {
+    let stage = Stage::start(&[]).await;
+    let line = format!("{BINARY} purge --flow other --admin http://{}", stage.proxy.admin);
+    // `script` (util-linux) runs the command on a terminal of its own.
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).stdin(Stdio::null());
+    let output = within("the command", tokio::task::spawn_blocking(move || command.output().unwrap())).await;
+    let output = output.unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{out}");
+    assert!(out.contains(" matches; nothing to purge. "), "{out}");
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ while read -r -t 30 -u 3 line; do
 done
 graph=$(sed -n 's|^stand-in  http://127.0.0.1:\([0-9]*\),.*|\1|p' "$work/demo")
 # The first of several commands. sed itself ends there: it would fail if it wrote to a reader that has ended.
-token=$(sed -n "/^TOKEN='/{s/^TOKEN='\(.*\)'$/Authorization: Bearer \1/p;q}" "$work/demo")
+token=$(sed -n "/^curl .*Bearer/{s/.*\(Authorization: Bearer [^']*\)'.*/\1/p;q}" "$work/demo")
 target=$(sed -n "/^curl .*Bearer/{s|.*'http://[^/]*\(/[^']*\)'\$|\1|p;q}" "$work/demo")
 [ -n "$graph" ] && [ -n "$token" ] && [ -n "$target" ] || fail "the demo prints something else than expected"
 

@@ -78,10 +78,9 @@ class Demo:
                 self.admin = words[1]
             elif words[:1] == ["stand-in"]:
                 self.graph = words[1].rstrip(",")
-            elif line.startswith(("TOKEN=", "GRACE=")):
-                self.tokens.append(shlex.split(line.partition("=")[2])[0])
             elif "Authorization: Bearer" in line:
-                *_, url = shlex.split(line)
+                _, _, _, header, url = shlex.split(line)
+                self.tokens.append(header.split()[-1])
                 self.path = url.removeprefix(self.data)
             elif words[:1] == ["Ctrl-C"]:
                 break

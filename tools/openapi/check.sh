@@ -43,7 +43,7 @@ start() {
     done
     data=$(awk '$1 == "cache" { print $2; exit } $1 == "replica" { print $3; exit }' "$output")
     admin=$(awk '$1 == "admin" { print $2; exit } $1 == "replica" { print $5; exit }' "$output")
-    token=$(sed -n "/^TOKEN='/{s/^TOKEN='\(.*\)'$/\1/;p;q}" "$output")
+    token=$(sed -n "/Bearer ey\|^TOKEN='/{s/.*Bearer \([^']*\)'.*/\1/;s/^TOKEN='\(.*\)'$/\1/;p;q}" "$output")
     [ -n "$token" ] || { echo "check: the demo printed no token" >&2; exit 1; }
 }
 

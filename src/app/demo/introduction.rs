@@ -53,19 +53,14 @@ pub(super) fn operator(admin: SocketAddr) -> String {
 /// Returns commands with valid tokens for a proxy that listens on `data`, and what to expect.
 pub(super) fn commands(graph: &FakeGraph, data: SocketAddr) -> String {
     let data = reachable(data);
-    let token = |user: &str| graph.token().tenant(CONTOSO).user(user).expires_in(TOKEN_LIFETIME).mint();
-    let curl = |token: &str, flow: &str, expand: &str| {
+    let curl = |user: &str, flow: &str, expand: &str| {
+        let token = graph.token().tenant(CONTOSO).user(user).expires_in(TOKEN_LIFETIME).mint();
         let path = format!("/beta/identity/{flow}/apiConnectorConfiguration");
-        format!("curl -si -H \"Authorization: Bearer ${token}\" 'http://{data}{path}?$expand={expand}'")
+        format!("curl -si -H 'Authorization: Bearer {token}' 'http://{data}{path}?$expand={expand}'")
     };
     let (flow, steps) = (format!("b2xUserFlows/{SIGN_UP}"), "postFederationSignup,postAttributeCollection");
     format!(
-        "The tokens of Ada and of Grace, as variables of the shell:\n\
-         \n\
-         TOKEN='{ada_token}'\n\
-         GRACE='{grace_token}'\n\
-         \n\
-         As Ada. The first request: Cache-Status contains fwd=uri-miss. The second request: hit.\n\
+        "As Ada. The first request: Cache-Status contains fwd=uri-miss. The second request: hit.\n\
          \n\
          {ada}\n\
          \n\
@@ -77,10 +72,8 @@ pub(super) fn commands(graph: &FakeGraph, data: SocketAddr) -> String {
          \n\
          {b2c}\n\
          \n",
-        ada_token = token("ada"),
-        grace_token = token("grace"),
-        ada = curl("TOKEN", &flow, steps),
-        grace = curl("GRACE", &flow, steps),
-        b2c = curl("TOKEN", &format!("b2cUserFlows/{B2C_SIGN_UP}"), "preTokenIssuance"),
+        ada = curl("ada", &flow, steps),
+        grace = curl("grace", &flow, steps),
+        b2c = curl("ada", &format!("b2cUserFlows/{B2C_SIGN_UP}"), "preTokenIssuance"),
     )
 }

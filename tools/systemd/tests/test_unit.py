@@ -167,8 +167,7 @@ def trace(stack, folder):
     }
     demo = [BINARY, "demo", "--stand-in", f"127.0.0.1:{graph}"]
     standin = start(stack, *demo, stdout=subprocess.PIPE, text=True, env=variables)
-    token = next(shlex.split(line.partition("=")[2])[0] for line in standin.stdout if line.startswith("TOKEN="))
-    url = next(shlex.split(line)[-1] for line in standin.stdout if line.startswith("curl -si -H"))
+    command = next(shlex.split(line) for line in standin.stdout if line.startswith("curl -si -H"))
     file = folder / "connector-cache.toml"
     # By name, so that the C library resolves it.
     file.write_text(f'[graph]\nbase_url = "http://localhost:{graph}"\n[drain]\ndelay = "0s"\n')
@@ -177,7 +176,7 @@ def trace(stack, folder):
     proxy = start(stack, *arguments, env={**os.environ, **variables}, stdout=subprocess.DEVNULL)
     until(lambda: get(f"http://127.0.0.1:{admin}/readyz"))
     for _ in range(2):
-        get(url, Authorization=f"Bearer {token}")
+        get(command[4], Authorization=command[3].removeprefix("Authorization: "))
     get(f"http://127.0.0.1:{admin}/metrics")
     file.write_text(file.read_text() + '[cache]\nttl = "1m"\n')
     # strace passes no signal on: the first process in its file is the proxy.
