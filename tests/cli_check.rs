@@ -43,6 +43,15 @@ fn pair(result: &str, reason: &str) -> (String, String) {
 const BASE_URL: &str = "CONNECTOR_CACHE__GRAPH__BASE_URL";
 
 #[tokio::test]
+async fn quiet_prints_the_verdict_and_what_is_wrong() {
+    let ended = check(&["--quiet"], &[]).await;
+    assert_eq!((ended.code, &*ended.out, &*ended.err), (Some(0), "# valid: 0 warnings\n", ""));
+    let ended = check(&["--quiet"], &[("CONNECTOR_CACHE__CACHE__TTL", "7m")]).await;
+    assert_eq!((ended.code, &*ended.out), (Some(0), "# valid: 1 warning\n"));
+    assert!(ended.err.contains("cache.ttl (7m) is longer than cache.proof_ttl (5m)"), "{}", ended.err);
+}
+
+#[tokio::test]
 async fn connect_says_that_graph_responds_and_the_output_stays_a_configuration() {
     let graph = FakeGraph::start(Options::default()).unwrap();
     let ended = check(&["--connect"], &[(BASE_URL, &graph.url())]).await;

@@ -1,6 +1,6 @@
 //! The command `serve`: ports, signals and exit code around the application.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -20,8 +20,10 @@ pub async fn serve(sources: LiveSources, log: LogHandle, workers: Workers) -> Ex
     match try_serve(sources, log, workers).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not a line of the log: on a terminal it would be the same line twice. The log may be off or redirected; each other
-            // failure of a start is on standard error alone, too.
+            // A collector of logs keeps the line with its fields. On a terminal it would be the same sentence twice.
+            if !io::stdout().is_terminal() {
+                tracing::error!(%error, "cannot start");
+            }
             let _ = io::Write::write_fmt(&mut io::stderr(), format_args!("connector-cache: {error}\n"));
             ExitCode::from(error.exit_code())
         }

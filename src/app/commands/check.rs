@@ -32,6 +32,9 @@ pub struct CheckArgs {
     /// Fail with exit code 64 if there is a warning.
     #[arg(long)]
     strict: bool,
+    /// Print no settings, only what is wrong and the verdict.
+    #[arg(long)]
+    quiet: bool,
     /// Try the servers: connect to Graph (through `HTTPS_PROXY` if it is set) and send one request without a token, and connect
     /// to the store (shared.url).
     #[arg(long)]
@@ -40,7 +43,7 @@ pub struct CheckArgs {
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
     /// Print the JSON schema of the configuration file, and check nothing. Editors complete and check a file with it.
-    #[arg(long, conflicts_with_all = ["config", "strict", "connect", "output"])]
+    #[arg(long, conflicts_with_all = ["config", "strict", "quiet", "connect", "output"])]
     schema: bool,
 }
 
@@ -55,7 +58,7 @@ pub fn run(args: &CheckArgs, env: Vec<(String, String)>, cores: usize) -> Result
     let effective = load(args.config.as_deref(), env)?;
     let config = &effective.config;
     let is_text = args.output == OutputFormat::Text;
-    if is_text {
+    if is_text && !args.quiet {
         print(&effective.to_string())?;
     }
     let checked = app::check(config, cores);
@@ -80,7 +83,8 @@ pub fn run(args: &CheckArgs, env: Vec<(String, String)>, cores: usize) -> Result
     let (errors, warnings) = (count(Mark::Bad), count(Mark::Warning));
     let is_too_strict = args.strict && warnings > 0;
     if is_text {
-        print(&verdict(errors, warnings, is_too_strict))?;
+        let verdict = verdict(errors, warnings, is_too_strict);
+        print(if args.quiet { verdict.trim_start() } else { &verdict })?;
     }
     Ok(if errors > 0 {
         error_code
