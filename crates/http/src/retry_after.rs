@@ -6,6 +6,11 @@ use http::{HeaderMap, StatusCode, header};
 
 use connector_cache_support::clock::Now;
 
+/// Longest time that a throttle stays closed, also one of another replica, whose clock may be ahead. A caller gets the whole
+/// `Retry-After`, but one wrong value must not stop all requests of its scope for longer: after this time the next request asks
+/// Graph again.
+pub const MAX_THROTTLE: Duration = Duration::from_mins(10);
+
 /// Returns the time that Graph asks to wait, at most a day.
 ///
 /// Graph sends whole seconds, fractions (`2.128`), or a date; a date in the past means now. Of several valid values the

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use self::findings::{Finding, Group};
+use self::findings::{Diagnostic, Group};
 use super::terminal::{Mark, Marks};
 use super::{CommandError, OutputFormat, block_on, print};
 use crate::app::{self, StartError};
@@ -25,6 +25,7 @@ Examples:
 
 Exit codes: 0 the configuration and its files can be used (check binds no port: one that is in use is found at the start), 1 a file \
 or a server cannot be used, 64 invalid usage or configuration.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct CheckArgs {
     /// TOML file. Without it, the configuration consists of built-in defaults and the environment.
     #[arg(long, value_name = "FILE")]
@@ -65,7 +66,7 @@ pub fn run(args: &CheckArgs, env: Vec<(String, String)>, cores: usize) -> Result
     let error_code = checked.as_ref().err().map_or(1, StartError::exit_code);
     let mut found = match checked {
         Ok(warnings) => findings::of_files(config, &warnings),
-        Err(error) => vec![Finding::new(Group::Start, Mark::Bad, "start-fails", &start_fails(&error))],
+        Err(error) => vec![Diagnostic::new(Group::Start, Mark::Bad, "start-fails", &start_fails(&error))],
     };
     if is_text {
         print_warnings(&found);
@@ -116,7 +117,7 @@ fn load(file: Option<&Path>, env: Vec<(String, String)>) -> Result<EffectiveConf
 }
 
 /// Tries the servers of the configuration at the same time.
-fn connect(config: &Config) -> Result<Vec<Finding>, CommandError> {
+fn connect(config: &Config) -> Result<Vec<Diagnostic>, CommandError> {
     block_on(async {
         let (graph, store) = tokio::join!(findings::of_graph(config), findings::of_store(config));
         Ok(vec![graph, store])
@@ -124,7 +125,7 @@ fn connect(config: &Config) -> Result<Vec<Finding>, CommandError> {
 }
 
 /// Prints warnings and errors to standard error.
-fn print_warnings(found: &[Finding]) {
+fn print_warnings(found: &[Diagnostic]) {
     use std::io::Write as _;
     for finding in found {
         let level = match finding.mark {
@@ -142,24 +143,24 @@ fn print_warnings(found: &[Finding]) {
 }
 
 /// Renders the findings as comments of the configuration, by group.
-fn comments(found: &[Finding], marks: Marks) -> String {
+fn comments(found: &[Diagnostic], marks: Marks) -> String {
     let mut text = String::new();
     for group in Group::ALL {
         let findings: Vec<_> = found.iter().filter(|finding| finding.group == group).collect();
         if !findings.is_empty() {
             let _ = writeln!(text, "\n# {}", group.title());
         }
-        for Finding { mark, reason, text: sentence, .. } in findings {
+        for Diagnostic { mark, reason, text: sentence, .. } in findings {
             let _ = writeln!(text, "# {} {reason}: {sentence}", marks.mark(*mark));
         }
     }
     text
 }
 
-fn object(found: &[Finding], effective: &EffectiveConfig) -> serde_json::Value {
+fn object(found: &[Diagnostic], effective: &EffectiveConfig) -> serde_json::Value {
     json!({
         "ok": !found.iter().any(|finding| finding.mark == Mark::Bad),
-        "findings": found.iter().map(Finding::to_json).collect::<Vec<_>>(),
+        "findings": found.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
         "settings": effective.settings(),
     })
 }

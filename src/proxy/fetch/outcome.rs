@@ -1,8 +1,6 @@
 //! Conversion between the results of a fetch and those of circuit breakers.
 
-use std::time::Duration;
-
-use crate::http::retry_after::{self, whole_seconds};
+use crate::http::retry_after::{self, MAX_THROTTLE, whole_seconds};
 use crate::proxy::error_response::ErrorResponse;
 use crate::support::clock::Now;
 use crate::upstream::RequestError;
@@ -48,7 +46,3 @@ pub(super) fn breaker_response(rejection: BreakerRejection) -> ErrorResponse {
     let seconds = u32::try_from(whole_seconds(rejection.retry_after)).unwrap_or(u32::MAX);
     ErrorResponse::Shut(rejection.cause.reason(), seconds)
 }
-
-/// Longest time that a throttle stays closed. A caller gets the whole `Retry-After`, but one wrong value must not stop all
-/// requests of its scope for longer: after this time the next request asks Graph again.
-const MAX_THROTTLE: Duration = Duration::from_mins(10);

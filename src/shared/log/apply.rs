@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::reply::LogEntry;
 use crate::auth::{ClaimHash, Principal};
+use crate::http::retry_after::MAX_THROTTLE;
 use crate::shared::event::{Event, EventKind, LogId, MAX_EVENT_BYTES, Position};
 use crate::shared::handler::EventHandler;
 use crate::shared::index::Matcher;
@@ -85,7 +86,9 @@ fn apply_event(tier: &Tier, handler: &dyn EventHandler, id: LogId, event: &Event
             }
         }
         (EventKind::Throttle { applications, until_ms }, _) => {
-            let left = until_ms.saturating_sub(tier.clock.now().unix_millis()).min(MAX_THROTTLE_MS);
+            let left = Duration::from_millis(until_ms.saturating_sub(tier.clock.now().unix_millis()));
+            // Another replica's clock may be ahead.
+            let left = u64::try_from(left.min(MAX_THROTTLE).as_millis()).unwrap_or(u64::MAX);
             if left > 0 && !tier.facts.clock_differs() {
                 // Replicas open their gates at different times.
                 let wait = Duration::from_millis(left + random() % (left / 10).clamp(1, MAX_JITTER_MS));
@@ -99,7 +102,5 @@ fn apply_event(tier: &Tier, handler: &dyn EventHandler, id: LogId, event: &Event
     }
 }
 
-/// Longest throttle of an event. Another replica's clock may be ahead.
-const MAX_THROTTLE_MS: u64 = 600 * 1000;
 /// Largest jitter of a gate.
 const MAX_JITTER_MS: u64 = 2000;

@@ -1,4 +1,4 @@
-//! Findings of `check`: one for each file, server and warning.
+//! Diagnostics of `check`: one for each file, server and warning.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::support::watched_files::DisplayPath;
 use crate::upstream::{self, GraphProbeError, GraphReport};
 
 /// One finding.
-pub(super) struct Finding {
+pub(super) struct Diagnostic {
     pub(super) group: Group,
     pub(super) mark: Mark,
     /// Kind as a word that stays the same.
@@ -44,7 +44,7 @@ impl Group {
     }
 }
 
-impl Finding {
+impl Diagnostic {
     /// Creates a finding. The text becomes one line.
     pub(super) fn new(group: Group, mark: Mark, reason: &'static str, text: &str) -> Self {
         let text = text.replace(|char: char| char.is_control(), " ");
@@ -63,7 +63,7 @@ impl Finding {
 }
 
 /// Returns the warnings, and a finding for each file without one.
-pub(super) fn of_files(config: &Config, warnings: &[Warning]) -> Vec<Finding> {
+pub(super) fn of_files(config: &Config, warnings: &[Warning]) -> Vec<Diagnostic> {
     let mut found: Vec<_> = warnings
         .iter()
         .map(|warning| {
@@ -73,13 +73,13 @@ pub(super) fn of_files(config: &Config, warnings: &[Warning]) -> Vec<Finding> {
                 Warning::MissingFile(..) | Warning::ReadableByOthers(..) | Warning::Certificate(_)
             );
             let group = if is_about_file { Group::Files } else { Group::Settings };
-            Finding::new(group, mark, warning.reason(), &warning.to_string())
+            Diagnostic::new(group, mark, warning.reason(), &warning.to_string())
         })
         .collect();
     for (key, path) in files(config) {
         let shown = DisplayPath(&path).to_string();
         if !found.iter().any(|finding| finding.group == Group::Files && finding.text.contains(&shown)) {
-            found.push(Finding::new(Group::Files, Mark::Good, "readable", &format!("{key}: {shown}")));
+            found.push(Diagnostic::new(Group::Files, Mark::Good, "readable", &format!("{key}: {shown}")));
         }
     }
     found
@@ -104,23 +104,23 @@ fn files(config: &Config) -> Vec<(&'static str, PathBuf)> {
 }
 
 /// Connects to Graph.
-pub(super) async fn of_graph(config: &Config) -> Finding {
+pub(super) async fn of_graph(config: &Config) -> Diagnostic {
     let url = config.upstream.base_url.as_str().trim_end_matches('/');
     match upstream::probe(&config.upstream).await {
         Ok(report) => graph_responds(url, &report),
         Err(error @ GraphProbeError::Setup(_)) => {
-            Finding::new(Group::Servers, Mark::Bad, error.reason(), &error.to_string())
+            Diagnostic::new(Group::Servers, Mark::Bad, error.reason(), &error.to_string())
         }
         Err(error) => {
             let text = format!(
                 "graph.base_url: {url}: {error}. See docs/operations.md#connections-to-graph for this reason"
             );
-            Finding::new(Group::Servers, Mark::Bad, error.reason(), &text)
+            Diagnostic::new(Group::Servers, Mark::Bad, error.reason(), &text)
         }
     }
 }
 
-fn graph_responds(url: &str, report: &GraphReport) -> Finding {
+fn graph_responds(url: &str, report: &GraphReport) -> Diagnostic {
     let GraphReport { status, version, connect_time, is_proxied } = report;
     let version = if *version == Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" };
     let proxied = if *is_proxied { " through the forward proxy" } else { "" };
@@ -130,24 +130,24 @@ fn graph_responds(url: &str, report: &GraphReport) -> Finding {
         status.as_u16()
     );
     match *status {
-        StatusCode::UNAUTHORIZED => Finding::new(Group::Servers, Mark::Good, "connected", &begin),
+        StatusCode::UNAUTHORIZED => Diagnostic::new(Group::Servers, Mark::Good, "connected", &begin),
         StatusCode::TOO_MANY_REQUESTS => {
             let text = format!("{begin}; Graph throttles this address");
-            Finding::new(Group::Servers, Mark::Warning, "throttled", &text)
+            Diagnostic::new(Group::Servers, Mark::Warning, "throttled", &text)
         }
         status if status.is_server_error() => {
             let text = format!("{begin}; expected 401, Graph or a server before it fails");
-            Finding::new(Group::Servers, Mark::Warning, "server-error", &text)
+            Diagnostic::new(Group::Servers, Mark::Warning, "server-error", &text)
         }
         _ => {
             let text = format!("{begin}; expected 401: another server than Graph responds");
-            Finding::new(Group::Servers, Mark::Bad, "unexpected-status", &text)
+            Diagnostic::new(Group::Servers, Mark::Bad, "unexpected-status", &text)
         }
     }
 }
 
 /// Connects to the store of the shared tier.
-pub(super) async fn of_store(config: &Config) -> Finding {
+pub(super) async fn of_store(config: &Config) -> Diagnostic {
     let (mark, reason, text) = match shared::probe(&config.shared).await {
         Ok(None) => (Mark::Good, "off", "shared.url is not set".to_owned()),
         Ok(Some(report)) => {
@@ -156,5 +156,5 @@ pub(super) async fn of_store(config: &Config) -> Finding {
         }
         Err(error) => (Mark::Bad, ProbeError::reason(&error), error.to_string()),
     };
-    Finding::new(Group::Servers, mark, reason, &text)
+    Diagnostic::new(Group::Servers, mark, reason, &text)
 }
