@@ -21,19 +21,29 @@ async fn wait_until_shared(graph: &connector_cache::fake_graph::FakeGraph, repli
 async fn replicas_share_a_cluster() {
     let (graph, cluster) = (graph(), Cluster::start(false).await);
     let replicas = Setup::new(&graph.url(), &cluster.url()).fleet(2).await;
-    // Many users: their keys are on all nodes.
-    for number in 0..20 {
-        let token = token(&graph, &format!("user-{number}"));
+    // The secret of the fleet, which is random, decides the nodes of the keys. With 20 users one of three nodes stays empty in one
+    // of a thousand runs.
+    let mut users = 0;
+    while users < 10 || has_empty_node(&cluster).await {
+        assert!(users < 100, "a node receives no entry");
+        let token = token(&graph, &format!("user-{users}"));
+        users += 1;
         replicas[0].read(X, &token).await;
-        cluster_has(&cluster, ":p:", number + 1).await;
+        cluster_has(&cluster, ":p:", users).await;
         assert_shared(&replicas[1].read(X, &token).await);
-    }
-    for node in &cluster.nodes {
-        assert!(!node.keys(":e:").await.is_empty(), "one of 20 users is on each node");
     }
     let purged = replicas[0].purge("").await;
     assert_eq!((&purged["replicas"], &purged["confirmed"]), (&2.into(), &2.into()), "{purged}");
-    assert_eq!(graph.calls(), 20);
+    assert_eq!(graph.calls(), u64::try_from(users).unwrap());
+}
+
+async fn has_empty_node(cluster: &Cluster) -> bool {
+    for node in &cluster.nodes {
+        if node.keys(":e:").await.is_empty() {
+            return true;
+        }
+    }
+    false
 }
 
 #[tokio::test]
