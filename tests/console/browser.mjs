@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { ADMIN_TOKEN, call, directory, file, freePort, mint, modules, passed, serve, start, until, upstream, withBrowser } from "./harness.mjs";
+import { ADMIN_TOKEN, call, directory, file, freePort, mintUser, modules, passed, serve, start, until, upstream, withBrowser } from "./harness.mjs";
 
 const [binary, pictures] = process.argv.slice(2);
 const axe = readFileSync(modules.resolve("axe-core/axe.min.js"), "utf8");
@@ -153,7 +153,6 @@ async function incidents(context) {
   execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=localhost", "-days", "1"], { stdio: "ignore" });
   const requests = (of) => async ({ data }, round) => { for (let number = 0; number < 5; number++) await of(data, 5 * round + number); };
   const usual = { ...upstream };
-  const user = (number) => mint({ oid: `cccccccc-1111-4222-8333-${String(number).padStart(12, "0")}` });
   for (const [sentence, section, settings, play] of [
     ["Graph throttles 1 application", "ConnectorCacheThrottled", {}, async ({ data }) => {
       await call(data, "B2X_1_one");
@@ -162,7 +161,7 @@ async function incidents(context) {
     }],
     ["Graph fails", "ConnectorCacheGraphFails", {}, async (proxy, round) => {
       upstream.status = 500;
-      await requests((data, number) => call(data, "B2X_1_one", user(number)))(proxy, round);
+      await requests((data, number) => call(data, "B2X_1_one", mintUser(number)))(proxy, round);
     }],
     ["The certificate ends in", "ConnectorCacheCertificateEndsNow", { LISTEN__TLS__CERTIFICATE: certificate, LISTEN__TLS__KEY: key }, async () => {}],
     ["have a token that may not use the cache, mostly token-opaque", "ConnectorCacheBypass", {}, requests((data, number) => call(data, "B2X_1_one", `opaque-token-${number}`))],

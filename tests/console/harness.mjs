@@ -21,12 +21,12 @@ export async function freePort() {
   return port;
 }
 
-// The upstream server: its status, the body of a success, seconds of a 429's Retry-After, and milliseconds before each response.
 const connector = (number) => ({
   id: `${number}`, displayName: `Connector ${number}`, targetUrl: `https://api${number}.example/check`,
   authenticationConfiguration: { "@odata.type": "#microsoft.graph.basicAuthentication", username: "service", password: "not for callers" },
 });
 const body = JSON.stringify({ "@odata.context": "c", id: "c", postFederationSignup: connector(1), postAttributeCollection: connector(2) });
+// The upstream server: its status, the body of a success, seconds of a 429's Retry-After, and milliseconds before each response.
 export const upstream = { status: 200, body, retryAfter: null, delay: 0 };
 const graph = createServer(async (request, response) => {
   const { status, retryAfter, delay } = upstream;
@@ -59,6 +59,8 @@ const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url")
 const claims = { tid: "aaaaaaaa-1111-4222-8333-bbbbbbbbbbbb", oid: "cccccccc-1111-4222-8333-dddddddddddd", appid: "eeeeeeee-1111-4222-8333-ffffffffffff", exp: Math.floor(Date.now() / 1000) + 3600 };
 // A token with these claims in place of the usual ones.
 export const mint = (more = {}) => `${part({ alg: "none" })}.${part({ ...claims, ...more })}.AAAA`;
+// The token of one of several users of an application.
+export const mintUser = (number) => mint({ oid: `cccccccc-1111-4222-8333-${String(number).padStart(12, "0")}` });
 export const call = (port, flow, token = mint(), query = "") =>
   fetch(`http://127.0.0.1:${port}/beta/identity/b2xUserFlows/${flow}/apiConnectorConfiguration${query}`, { headers: token ? { authorization: `Bearer ${token}` } : {} });
 

@@ -1,6 +1,6 @@
 // Takes the picture of the README: callers for some minutes before an upstream server as slow as Graph, and a throttle at the
 // end. Usage: picture.mjs BINARY FILE [SECONDS].
-import { ADMIN_TOKEN, call, file, mint, passed, serve, upstream, withBrowser } from "./harness.mjs";
+import { ADMIN_TOKEN, call, file, mint, mintUser, passed, serve, upstream, withBrowser } from "./harness.mjs";
 
 const [binary, path, seconds = "300"] = process.argv.slice(2);
 const USERS = 12, FLOWS = 12;
@@ -10,7 +10,7 @@ const any = (count) => Math.floor(Math.random() ** 2 * count);
 await withBrowser(async (context) => {
   upstream.delay = 120;
   const { data, url } = await serve(binary, { ADMIN__TOKEN_FILE: file("token", ADMIN_TOKEN), CACHE__TTL: "60s", CACHE__PROOF_TTL: "60s" });
-  const tokens = Array.from({ length: USERS }, (_, number) => mint({ oid: `cccccccc-1111-4222-8333-${String(number).padStart(12, "0")}` }));
+  const tokens = Array.from({ length: USERS }, (_, number) => mintUser(number));
   const end = performance.now() + Number(seconds) * 1000, responses = [];
   const send = (...request) => responses.push(call(data, ...request).then((response) => response.arrayBuffer()));
   for (let round = 0; performance.now() < end; round++) {

@@ -1,15 +1,15 @@
 //! The command `check`: prints the configuration, and finds out whether it and its files can be used.
 //!
-//! Standard output is the configuration as TOML. The findings of `--connect` and the verdict are comments after it.
+//! Standard output is the configuration as TOML. The diagnostics of `--connect` and the verdict are comments after it.
 
-mod findings;
+mod diagnostics;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use self::findings::{Diagnostic, Group};
+use self::diagnostics::{Diagnostic, Group};
 use super::terminal::{Mark, Marks};
 use super::{CommandError, OutputFormat, block_on, print};
 use crate::app::{self, StartError};
@@ -40,7 +40,7 @@ pub struct CheckArgs {
     /// to the store (shared.url).
     #[arg(long)]
     connect: bool,
-    /// Form of the result. As JSON: findings and settings in one object.
+    /// Form of the result. As JSON: diagnostics and settings in one object.
     #[arg(long, value_enum, default_value_t)]
     output: OutputFormat,
     /// Print the JSON schema of the configuration file, and check nothing. Editors complete and check a file with it.
@@ -65,13 +65,13 @@ pub fn run(args: &CheckArgs, env: Vec<(String, String)>, cores: usize) -> Result
     let checked = app::check(config, cores);
     let error_code = checked.as_ref().err().map_or(1, StartError::exit_code);
     let mut found = match checked {
-        Ok(warnings) => findings::of_files(config, &warnings),
+        Ok(warnings) => diagnostics::of_files(config, &warnings),
         Err(error) => vec![Diagnostic::new(Group::Start, Mark::Bad, "start-fails", &start_fails(&error))],
     };
     if is_text {
         print_warnings(&found);
     }
-    let is_startable = !found.iter().any(|finding| finding.mark == Mark::Bad);
+    let is_startable = !found.iter().any(|diagnostic| diagnostic.mark == Mark::Bad);
     if args.connect && is_startable {
         found.extend(connect(config)?);
     }
@@ -80,12 +80,12 @@ pub fn run(args: &CheckArgs, env: Vec<(String, String)>, cores: usize) -> Result
     } else if args.connect && is_startable {
         print(&comments(&found, marks))?;
     }
-    let count = |mark| found.iter().filter(|finding| finding.mark == mark).count();
+    let count = |mark| found.iter().filter(|diagnostic| diagnostic.mark == mark).count();
     let (errors, warnings) = (count(Mark::Bad), count(Mark::Warning));
     let is_too_strict = args.strict && warnings > 0;
     if is_text {
-        let verdict = verdict(errors, warnings, is_too_strict);
-        print(if args.quiet { verdict.trim_start() } else { &verdict })?;
+        let after_settings = if args.quiet { "" } else { "\n" };
+        print(&format!("{after_settings}{}\n", verdict(errors, warnings, is_too_strict)))?;
     }
     Ok(if errors > 0 {
         error_code
@@ -101,9 +101,9 @@ fn verdict(errors: usize, warnings: usize, is_too_strict: bool) -> String {
     let counted = |count, noun| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let warnings = counted(warnings, "warning");
     match (errors, is_too_strict) {
-        (0, false) => format!("\n# valid: {warnings}\n"),
-        (0, true) => format!("\n# not valid: {warnings}, and --strict accepts none\n"),
-        (errors, _) => format!("\n# not valid: {}, {warnings}\n", counted(errors, "error")),
+        (0, false) => format!("# valid: {warnings}"),
+        (0, true) => format!("# not valid: {warnings}, and --strict accepts none"),
+        (errors, _) => format!("# not valid: {}, {warnings}", counted(errors, "error")),
     }
 }
 
@@ -119,7 +119,7 @@ fn load(file: Option<&Path>, env: Vec<(String, String)>) -> Result<EffectiveConf
 /// Tries the servers of the configuration at the same time.
 fn connect(config: &Config) -> Result<Vec<Diagnostic>, CommandError> {
     block_on(async {
-        let (graph, store) = tokio::join!(findings::of_graph(config), findings::of_store(config));
+        let (graph, store) = tokio::join!(diagnostics::of_graph(config), diagnostics::of_store(config));
         Ok(vec![graph, store])
     })
 }
@@ -127,30 +127,30 @@ fn connect(config: &Config) -> Result<Vec<Diagnostic>, CommandError> {
 /// Prints warnings and errors to standard error.
 fn print_warnings(found: &[Diagnostic]) {
     use std::io::Write as _;
-    for finding in found {
-        let level = match finding.mark {
+    for diagnostic in found {
+        let level = match diagnostic.mark {
             Mark::Good => continue,
             Mark::Warning => "warning",
             // The text says that it is an error.
-            Mark::Bad if finding.group == Group::Start => {
-                let _ = writeln!(std::io::stderr(), "connector-cache: {}", finding.text);
+            Mark::Bad if diagnostic.group == Group::Start => {
+                let _ = writeln!(std::io::stderr(), "connector-cache: {}", diagnostic.text);
                 continue;
             }
             Mark::Bad => "error",
         };
-        let _ = writeln!(std::io::stderr(), "connector-cache: {level}: {}", finding.text);
+        let _ = writeln!(std::io::stderr(), "connector-cache: {level}: {}", diagnostic.text);
     }
 }
 
-/// Renders the findings as comments of the configuration, by group.
+/// Renders the diagnostics as comments of the configuration, by group.
 fn comments(found: &[Diagnostic], marks: Marks) -> String {
     let mut text = String::new();
     for group in Group::ALL {
-        let findings: Vec<_> = found.iter().filter(|finding| finding.group == group).collect();
-        if !findings.is_empty() {
+        let diagnostics: Vec<_> = found.iter().filter(|diagnostic| diagnostic.group == group).collect();
+        if !diagnostics.is_empty() {
             let _ = writeln!(text, "\n# {}", group.title());
         }
-        for Diagnostic { mark, reason, text: sentence, .. } in findings {
+        for Diagnostic { mark, reason, text: sentence, .. } in diagnostics {
             let _ = writeln!(text, "# {} {reason}: {sentence}", marks.mark(*mark));
         }
     }
@@ -159,7 +159,7 @@ fn comments(found: &[Diagnostic], marks: Marks) -> String {
 
 fn object(found: &[Diagnostic], effective: &EffectiveConfig) -> serde_json::Value {
     json!({
-        "ok": !found.iter().any(|finding| finding.mark == Mark::Bad),
+        "ok": !found.iter().any(|diagnostic| diagnostic.mark == Mark::Bad),
         "findings": found.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
         "settings": effective.settings(),
     })

@@ -1,7 +1,7 @@
 //! The command `purge`: counts the entries, asks, removes them, and prints which replicas have confirmed.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, IsTerminal, Write as _};
+use std::io::{IsTerminal, Write as _};
 use std::time::Duration;
 
 use http::Method;
@@ -48,18 +48,20 @@ pub fn run(args: &PurgeArgs, env: Vec<(String, String)>) -> Result<bool, Command
     let path = args.path();
     let found = block_on(port.json(Method::GET, &path))?;
     let matching = count(&found, if path.contains('?') { "matching" } else { "entries" })?;
-    // Without a terminal the missing --yes is a fault of the script, whatever the memory has.
-    if matching == 0 && !args.yes && std::io::stdin().is_terminal() {
-        match args.output {
-            OutputFormat::Json => print("{\"matching\":0,\"purged\":0}\n")?,
-            OutputFormat::Text => print(NOTHING)?,
+    if !args.yes {
+        let question = args.describe(matching);
+        require_terminal(&question)?;
+        if matching == 0 {
+            match args.output {
+                OutputFormat::Json => print("{\"matching\":0,\"purged\":0}\n")?,
+                OutputFormat::Text => print(NOTHING)?,
+            }
+            return Ok(true);
         }
-        return Ok(true);
-    }
-    let question = args.describe(matching);
-    if !args.yes && !confirm(&question)? {
-        print("Nothing was removed.\n")?;
-        return Ok(false);
+        if !confirm(&question)? {
+            print("Nothing was removed.\n")?;
+            return Ok(false);
+        }
     }
     let result = block_on(port.json(Method::DELETE, &path))?;
     let purged = count(&result, "purged")?;
@@ -91,19 +93,23 @@ impl PurgeArgs {
     }
 }
 
-/// Asks on a terminal.
-fn confirm(question: &str) -> Result<bool, CommandError> {
-    let mut input = std::io::stdin().lock();
-    if !input.is_terminal() {
-        return Err(CommandError::Usage(format!(
-            "{question} Nothing was removed: without a terminal, add --yes to remove them"
-        )));
+/// Refuses a purge without `--yes` and without a terminal: that is a fault of the script, whatever the memory has.
+fn require_terminal(question: &str) -> Result<(), CommandError> {
+    if std::io::stdin().is_terminal() {
+        return Ok(());
     }
+    Err(CommandError::Usage(format!(
+        "{question} Nothing was removed: without a terminal, add --yes to remove them"
+    )))
+}
+
+/// Asks on the terminal.
+fn confirm(question: &str) -> Result<bool, CommandError> {
     let mut errors = std::io::stderr();
     let mut answer = String::new();
     let asked = write!(errors, "{question} Remove them? [y/N] ").and_then(|()| errors.flush());
     asked
-        .and_then(|()| input.read_line(&mut answer))
+        .and_then(|()| std::io::stdin().read_line(&mut answer))
         .map_err(|error| CommandError::Failure(format!("the answer cannot be read: {error}")))?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }

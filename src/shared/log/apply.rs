@@ -16,6 +16,7 @@ use crate::shared::seal::open;
 use crate::shared::state::{Operation, OperationResult};
 use crate::shared::store::random;
 use crate::shared::tier::Tier;
+use crate::support::clock::millis;
 
 /// Applies events in their order. Returns the generation of the last beginning among them.
 pub(super) fn apply(tier: &Tier, handler: &dyn EventHandler, entries: Vec<LogEntry>) -> Option<u64> {
@@ -86,9 +87,7 @@ fn apply_event(tier: &Tier, handler: &dyn EventHandler, id: LogId, event: &Event
             }
         }
         (EventKind::Throttle { applications, until_ms }, _) => {
-            let left = Duration::from_millis(until_ms.saturating_sub(tier.clock.now().unix_millis()));
-            // Another replica's clock may be ahead.
-            let left = u64::try_from(left.min(MAX_THROTTLE).as_millis()).unwrap_or(u64::MAX);
+            let left = until_ms.saturating_sub(tier.clock.now().unix_millis()).min(millis(MAX_THROTTLE));
             if left > 0 && !tier.facts.clock_differs() {
                 // Replicas open their gates at different times.
                 let wait = Duration::from_millis(left + random() % (left / 10).clamp(1, MAX_JITTER_MS));

@@ -18,8 +18,8 @@ pub(super) struct Comparison {
 /// Part of the principal that differs.
 pub(super) struct Difference {
     pub(super) name: &'static str,
-    /// Digest of all values of each token; empty if the claim is absent. Tells hidden values apart.
-    pub(super) digests: (String, String),
+    /// Digest of all values of each token that has the claim. Tells hidden values apart.
+    pub(super) digests: (Option<String>, Option<String>),
     pub(super) only_first: Vec<String>,
     pub(super) only_second: Vec<String>,
 }
@@ -73,12 +73,11 @@ impl Comparison {
     }
 
     pub(super) fn to_json(&self) -> Value {
-        let digest = |digest: &String| Some(digest).filter(|digest| !digest.is_empty()).cloned();
         let differing = self.differing.iter().map(|difference| {
             json!({
                 "part": difference.name,
-                "first_digest": digest(&difference.digests.0),
-                "second_digest": digest(&difference.digests.1),
+                "first_digest": difference.digests.0,
+                "second_digest": difference.digests.1,
                 "only_first": difference.only_first,
                 "only_second": difference.only_second,
             })

@@ -111,10 +111,10 @@ impl TokenFacts {
         self.bypass.is_none()
     }
 
-    /// Returns the digest of the values of a claim, or an empty text if the claim is absent.
-    pub(super) fn digest(&self, name: &str) -> String {
+    /// Returns the digest of the values of a claim, if the token has the claim.
+    pub(super) fn digest(&self, name: &str) -> Option<String> {
         let found = self.shown.iter().find(|(known, _, _)| *known == name);
-        found.map(|(_, _, digest)| digest.clone()).unwrap_or_default()
+        found.map(|(_, _, digest)| digest.clone())
     }
 
     pub(super) fn parts(&self) -> &[ClaimPart] {

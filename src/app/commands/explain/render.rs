@@ -127,9 +127,9 @@ fn write_comparison(out: &mut String, marks: Marks, comparison: &Comparison) {
     let _ = writeln!(out, "{mark}{}", comparison.conclusion());
     for difference in &comparison.differing {
         let list = |values: &[String]| if values.is_empty() { "-".to_owned() } else { values.join(" ") };
-        let side = |digest: &str, token: &str, only: &[String]| match digest {
-            "" => format!("{digest:8}  absent in {token}"),
-            digest => format!("{digest:8}  only in {token}: {}", list(only)),
+        let side = |digest: &Option<String>, token: &str, only: &[String]| match digest {
+            None => format!("{:8}  absent in {token}", ""),
+            Some(digest) => format!("{digest:8}  only in {token}: {}", list(only)),
         };
         row(out, difference.name, &side(&difference.digests.0, "the first", &difference.only_first));
         row(out, "", &side(&difference.digests.1, "the other", &difference.only_second));

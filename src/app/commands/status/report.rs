@@ -94,14 +94,7 @@ impl<'a> Report<'a> {
     fn write_reasons(&self, out: &mut String) {
         out.push_str("\nLast 15 minutes\n");
         for (title, family) in FAMILIES {
-            let counts = counts(&self.state["window"][family]);
-            // The label of a request without a response from memory or Graph; beside "none" for no requests it needs words.
-            let counts = if family == "outcomes" {
-                counts.replace("none ", "none (refused or failed) ")
-            } else {
-                counts
-            };
-            row(out, title, &counts);
+            row(out, title, &counts(&self.state["window"][family]));
         }
     }
 
@@ -219,7 +212,13 @@ fn counts(family: &Value) -> String {
     if counts.is_empty() {
         return "none".to_owned();
     }
-    counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+    // The label of a request without a response from memory or Graph; beside "none" for no requests it needs words.
+    let shown = |name| if name == "none" { "none (refused or failed)" } else { name };
+    counts
+        .iter()
+        .map(|(name, count)| format!("{} {count}", shown(name.as_str())))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Renders the state of the shared tier.

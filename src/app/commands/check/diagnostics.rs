@@ -12,7 +12,7 @@ use crate::shared::{self, ProbeError, ProbeReport};
 use crate::support::watched_files::DisplayPath;
 use crate::upstream::{self, GraphProbeError, GraphReport};
 
-/// One finding.
+/// One diagnostic.
 pub(super) struct Diagnostic {
     pub(super) group: Group,
     pub(super) mark: Mark,
@@ -22,7 +22,7 @@ pub(super) struct Diagnostic {
     pub(super) text: String,
 }
 
-/// Group of findings.
+/// Group of diagnostics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Group {
     Start,
@@ -45,7 +45,7 @@ impl Group {
 }
 
 impl Diagnostic {
-    /// Creates a finding. The text becomes one line.
+    /// Creates a diagnostic. The text becomes one line.
     pub(super) fn new(group: Group, mark: Mark, reason: &'static str, text: &str) -> Self {
         let text = text.replace(|char: char| char.is_control(), " ");
         Self { group, mark, reason, text }
@@ -62,7 +62,7 @@ impl Diagnostic {
     }
 }
 
-/// Returns the warnings, and a finding for each file without one.
+/// Returns the warnings, and a diagnostic for each file without one.
 pub(super) fn of_files(config: &Config, warnings: &[Warning]) -> Vec<Diagnostic> {
     let mut found: Vec<_> = warnings
         .iter()
@@ -78,7 +78,10 @@ pub(super) fn of_files(config: &Config, warnings: &[Warning]) -> Vec<Diagnostic>
         .collect();
     for (key, path) in files(config) {
         let shown = DisplayPath(&path).to_string();
-        if !found.iter().any(|finding| finding.group == Group::Files && finding.text.contains(&shown)) {
+        if !found
+            .iter()
+            .any(|diagnostic| diagnostic.group == Group::Files && diagnostic.text.contains(&shown))
+        {
             found.push(Diagnostic::new(Group::Files, Mark::Good, "readable", &format!("{key}: {shown}")));
         }
     }
