@@ -25,7 +25,10 @@ fn commit() -> Option<String> {
             println!("cargo:rerun-if-changed={path}");
         }
     }
-    git(&["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
+    let revision = git(&["rev-parse", "HEAD"])?;
+    // `git describe --dirty` writes the index, so that the next build would run this script and compile the library again.
+    let changes = git(&["--no-optional-locks", "status", "--porcelain", "--untracked-files=no"]);
+    Some(if changes.is_some() { format!("{revision}-dirty") } else { revision })
 }
 
 fn git(arguments: &[&str]) -> Option<String> {
