@@ -153,7 +153,7 @@ async fn a_head_with_many_fields_after_another_retry_is_received_too() {
 #[tokio::test]
 async fn a_head_with_too_many_bytes_is_not_requested_again() {
     let mut harness = Harness::start().await;
-    let long = "a".repeat(80 << 10);
+    let long = "a".repeat(200 << 10);
     for _ in 0..2 {
         let requests = harness.origin.requests();
         harness.origin.any(ok().header("x-long", &long));

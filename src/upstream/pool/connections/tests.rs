@@ -56,7 +56,7 @@ async fn leads_to(mut connection: HttpConnection, peer: &mut TcpStream) -> bool 
     let _response = connection.send(request());
     let mut received = [0; 19];
     tokio::select! {
-        read = peer.read_exact(&mut received) => read.is_ok() && received == *b"GET /target HTTP/1.1"[..19],
+        read = peer.read_exact(&mut received) => read.is_ok() && received[..] == b"GET /target HTTP/1.1"[..19],
         () = tokio::time::sleep(Duration::from_secs(1)) => false,
     }
 }
