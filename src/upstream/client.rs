@@ -301,18 +301,18 @@ impl GraphClient {
         let Some(mut request) = build_request(&self.server, connection.protocol(), parts) else {
             return Err(protocol_error);
         };
-        let too_many_interim = limit_interim_responses(&mut request);
-        let response = connection.send(request);
-        tokio::select! {
-            biased;
-            () = too_many_interim => Err(protocol_error),
-            response = response => response.map_err(|error| {
-                if connection.exceeds_default_fields(&error) {
-                    AttemptError::Retryable(Retry::LargeHead)
-                } else {
-                    classify_attempt(&SendError::Http(error), reuse)
-                }
-            }),
+        limit_interim_responses(&mut request, connection.state());
+        match connection.send(request).await {
+            // They may have arrived together with the final response, or have ended the connection.
+            _ if connection.state().has_too_many_interim_responses() => {
+                reuse.close_when_idle();
+                Err(protocol_error)
+            }
+            Ok(response) => Ok(response),
+            Err(error) if connection.exceeds_default_fields(&error) => {
+                Err(AttemptError::Retryable(Retry::LargeHead))
+            }
+            Err(error) => Err(classify_attempt(&SendError::Http(error), reuse)),
         }
     }
 }

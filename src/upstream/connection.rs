@@ -94,6 +94,9 @@ impl AsyncRead for UpstreamConnection {
             self.settings.iter_mut().for_each(|settings| settings.read(&early));
             return Poll::Ready(Ok(()));
         }
+        if self.state.has_too_many_interim_responses() {
+            return Poll::Ready(Err(io::Error::other("too many interim responses")));
+        }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         let received = buf.filled().len() - before;

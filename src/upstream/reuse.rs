@@ -26,6 +26,8 @@ struct History {
     may_be_stale: AtomicBool,
     /// Bytes of application data that arrived after the last write. TLS records without application data do not count.
     received_since_write: AtomicUsize,
+    /// Interim responses after the last write.
+    interim_responses: AtomicUsize,
     /// No further request may use the connection.
     closes_when_idle: AtomicBool,
 }
@@ -33,8 +35,15 @@ struct History {
 impl ReuseState {
     /// Creates the history of a new connection.
     pub(super) fn new(peer: Option<IpAddr>, addresses: Arc<AddressHistory>) -> Self {
-        let (may_be_stale, received_since_write, closes_when_idle) = Default::default();
-        Self(Arc::new(History { peer, addresses, may_be_stale, received_since_write, closes_when_idle }))
+        let (may_be_stale, received_since_write, interim_responses, closes_when_idle) = Default::default();
+        Self(Arc::new(History {
+            peer,
+            addresses,
+            may_be_stale,
+            received_since_write,
+            interim_responses,
+            closes_when_idle,
+        }))
     }
 
     /// Marks a connection that was idle: it may be stale at its next request.
@@ -52,6 +61,17 @@ impl ReuseState {
     /// Registers sent application data.
     pub(super) fn record_write(&self) {
         self.0.received_since_write.store(0, Relaxed);
+        self.0.interim_responses.store(0, Relaxed);
+    }
+
+    /// Registers an interim response.
+    pub(super) fn record_interim_response(&self) {
+        self.0.interim_responses.fetch_add(1, Relaxed);
+    }
+
+    /// Returns whether the present request has more than [`MAX_INTERIM_RESPONSES`].
+    pub(super) fn has_too_many_interim_responses(&self) -> bool {
+        self.0.interim_responses.load(Relaxed) > MAX_INTERIM_RESPONSES
     }
 
     /// Registers a response, which also confirms the address of the peer.
@@ -136,3 +156,6 @@ impl Drop for ReuseGuard<'_> {
         }
     }
 }
+
+/// Interim responses to one request. Servers send one `100` and one or two `103`.
+const MAX_INTERIM_RESPONSES: usize = 10;
