@@ -14,6 +14,7 @@
 mod connections;
 mod connector;
 mod http_connection;
+mod idle;
 mod lease;
 mod local;
 

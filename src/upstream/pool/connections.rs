@@ -1,18 +1,17 @@
-//! Connections that share one count of streams: idle HTTP/1.1 connections, or one HTTP/2 connection.
+//! Connections that share one count of streams: HTTP/1.1 connections, or one HTTP/2 connection.
 //!
-//! A request takes the HTTP/1.1 connection that was used last, so that the others become idle for long enough to be closed.
 //! A request without an idle connection makes a new one, and uses a connection that is returned in the meantime; then the
-//! new connection is for a later request. An HTTP/2 connection stays here while requests use it.
+//! new connection is for a later request. A task closes connections that are idle for too long, and ends when there are none.
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
+use super::idle::{IDLE_TIMEOUT, IdleConnections};
 use super::{HttpConnection, PoolConnector};
 use crate::upstream::error::SendError;
 use crate::upstream::request::Protocol;
@@ -27,29 +26,28 @@ pub(super) struct Connections {
     pub(super) limit: Arc<StreamLimit>,
     /// Requests that use a connection, or wait for one.
     pub(super) open_streams: AtomicUsize,
-    idle: Mutex<IdleConnections>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct IdleConnections {
-    /// Connections with the time of their last use, the last used one at the end.
-    connections: Vec<(HttpConnection, Instant)>,
+struct State {
+    idle: IdleConnections,
     /// Requests that make a connection.
     waiters: VecDeque<oneshot::Sender<HttpConnection>>,
-    /// A task closes the connections that are idle for too long.
+    /// The task that closes idle connections runs.
     has_timer: bool,
 }
 
 impl Connections {
     /// Creates a set without connections that keeps at most `max_idle` idle ones.
     pub(super) fn new(connector: PoolConnector, max_idle: usize, limit: Arc<StreamLimit>) -> Self {
-        let (open_streams, idle) = Default::default();
-        Self { connector, max_idle, limit, open_streams, idle }
+        let (open_streams, state) = Default::default();
+        Self { connector, max_idle, limit, open_streams, state }
     }
 
     /// Takes a connection that can be used at once.
     pub(super) fn take(&self, now: Instant) -> Option<HttpConnection> {
-        self.lock().take(now)
+        self.lock().idle.take(now)
     }
 
     /// Makes a connection, unless another one is returned first.
@@ -90,6 +88,7 @@ impl Connections {
             self.put(connection);
         } else if has_head && let Ok(runtime) = Handle::try_current() {
             // The task of the connection has passed on the end of the body, and has not finished its turn on another thread.
+            // If the body was dropped before its end, hyper closes the connection, and this task ends.
             let home = Arc::clone(self);
             runtime.spawn(async move {
                 if connection.becomes_ready().await {
@@ -102,48 +101,33 @@ impl Connections {
     /// Gives a connection to a request that waits for one, or keeps it as idle.
     fn put(self: &Arc<Self>, connection: HttpConnection) {
         let now = Instant::now();
-        let mut idle = self.lock();
-        let Some(connection) = idle.hand_over(connection) else { return };
-        if idle.connections.len() >= self.max_idle || idle.has_shared() {
-            return;
-        }
-        idle.connections.push((connection, now));
-        if !idle.has_timer
+        let mut state = self.lock();
+        let Some(connection) = state.hand_over(connection) else { return };
+        state.idle.add(connection, now, self.max_idle);
+        if !state.has_timer
             && let Ok(runtime) = Handle::try_current()
         {
-            idle.has_timer = true;
+            state.has_timer = true;
             runtime.spawn(close_idle(Arc::downgrade(self), now + IDLE_TIMEOUT));
         }
     }
 
     fn take_or_wait(self: &Arc<Self>, now: Instant) -> Result<HttpConnection, Waiter> {
-        let mut idle = self.lock();
-        if let Some(connection) = idle.take(now) {
+        let mut state = self.lock();
+        if let Some(connection) = state.idle.take(now) {
             return Ok(connection);
         }
         let (sender, receiver) = oneshot::channel();
-        idle.waiters.push_back(sender);
+        state.waiters.push_back(sender);
         Err(Waiter { receiver, home: Arc::clone(self) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, IdleConnections> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl IdleConnections {
-    fn take(&mut self, now: Instant) -> Option<HttpConnection> {
-        while let Some((connection, since)) = self.connections.pop() {
-            if connection.is_ready() && now < since + IDLE_TIMEOUT {
-                if let Some(shared) = connection.share() {
-                    self.connections.push((shared, now));
-                }
-                return Some(connection);
-            }
-        }
-        None
-    }
-
+impl State {
     /// Gives a connection to the request that waits longest, or to all of them if they can share it. Returns the connection
     /// if it is free.
     fn hand_over(&mut self, mut connection: HttpConnection) -> Option<HttpConnection> {
@@ -161,14 +145,8 @@ impl IdleConnections {
         Some(connection)
     }
 
-    fn has_shared(&self) -> bool {
-        self.connections.last().is_some_and(|(last, _)| last.protocol() == Protocol::Http2 && last.is_ready())
-    }
-
-    /// Closes the connections that cannot be used any more. Returns the time at which the next one becomes too old.
     fn close_unusable(&mut self, now: Instant) -> Option<Instant> {
-        self.connections.retain(|(connection, since)| connection.is_ready() && now < *since + IDLE_TIMEOUT);
-        let next = self.connections.iter().map(|(_, since)| *since + IDLE_TIMEOUT).min();
+        let next = self.idle.close_unusable(now);
         self.has_timer = next.is_some();
         next
     }
@@ -205,9 +183,6 @@ impl Drop for Waiter {
         self.home.lock().waiters.retain(|waiter| !waiter.is_closed());
     }
 }
-
-/// Shorter than the 60 seconds after which most front ends close an idle connection.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
 #[cfg(test)]
 mod tests;

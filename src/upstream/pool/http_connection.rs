@@ -34,38 +34,49 @@ enum Sender {
 }
 
 impl HttpConnection {
-    /// Starts HTTP on a connection: the protocol that TLS negotiated, otherwise HTTP/1.1. The head of an HTTP/1.1 response
-    /// has at most `max_fields` fields, or hyper's default number.
+    /// Starts the protocol that TLS negotiated, otherwise HTTP/1.1. The head of an HTTP/1.1 response has at most `max_fields`
+    /// fields, or hyper's default number.
     pub(super) async fn handshake(
         connection: UpstreamConnection,
         max_fields: Option<usize>,
     ) -> Result<Self, hyper::Error> {
-        let (state, is_http2) = (connection.state().clone(), connection.is_http2());
-        let (stream, has_default_fields) = (TokioIo::new(connection), !is_http2 && max_fields.is_none());
-        let sender = if is_http2 {
-            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
-                .keep_alive_interval(PING_INTERVAL)
-                .handshake(stream)
-                .await?;
-            tokio::spawn(connection);
-            Sender::Http2(sender)
+        if connection.is_http2() {
+            Self::start_http2(connection).await
         } else {
-            let mut builder = http1::Builder::new();
-            builder.max_buf_size(MAX_HEAD_BYTES);
-            if let Some(max_fields) = max_fields {
-                builder.max_headers(max_fields);
-            }
-            let (mut sender, connection) = builder.handshake(stream).await?;
-            let task = tokio::spawn(connection);
-            if let Err(error) = sender.ready().await {
-                // The error of the connection is more exact than that of its sender.
-                return Err(task.await.ok().and_then(Result::err).unwrap_or(error));
-            }
-            Sender::Http1(sender)
-        };
-        Ok(Self { sender, state, has_default_fields })
+            Self::start_http1(connection, max_fields).await
+        }
+    }
+
+    async fn start_http1(
+        connection: UpstreamConnection,
+        max_fields: Option<usize>,
+    ) -> Result<Self, hyper::Error> {
+        let state = connection.state().clone();
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(MAX_HEAD_BYTES);
+        if let Some(max_fields) = max_fields {
+            builder.max_headers(max_fields);
+        }
+        let (mut sender, connection) = builder.handshake(TokioIo::new(connection)).await?;
+        let task = tokio::spawn(connection);
+        if let Err(error) = sender.ready().await {
+            // The error of the connection is more exact than that of its sender.
+            return Err(task.await.ok().and_then(Result::err).unwrap_or(error));
+        }
+        Ok(Self { sender: Sender::Http1(sender), state, has_default_fields: max_fields.is_none() })
+    }
+
+    /// Starts HTTP/2.
+    pub(super) async fn start_http2(connection: UpstreamConnection) -> Result<Self, hyper::Error> {
+        let state = connection.state().clone();
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
+            .keep_alive_interval(PING_INTERVAL)
+            .handshake(TokioIo::new(connection))
+            .await?;
+        tokio::spawn(connection);
+        Ok(Self { sender: Sender::Http2(sender), state, has_default_fields: false })
     }
 
     /// Returns the protocol.

@@ -1,12 +1,14 @@
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use futures_util::poll;
+use http::Response;
 use http::uri::PathAndQuery;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::yield_now;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::advance;
 use url::Url;
 
@@ -16,6 +18,7 @@ use crate::upstream::config::Config;
 use crate::upstream::connection::{Stream, UpstreamConnection};
 use crate::upstream::connector::Connector;
 use crate::upstream::request::{GraphRequest, Server};
+use crate::upstream::reuse::ReuseGuard;
 use crate::upstream::stream_limit::LastStreamLimit;
 
 /// Listener, and the connector to it.
@@ -35,19 +38,40 @@ async fn connections() -> (TcpListener, Arc<Connections>) {
     (listener, Arc::new(Connections::new(connector, 2, limit.into())))
 }
 
-/// A new connection and its other end.
-async fn pair() -> (HttpConnection, TcpStream) {
+/// A new byte stream and its other end.
+async fn streams() -> (UpstreamConnection, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let connection = UpstreamConnection::new(Stream::Http(TokioIo::new(stream)), Arc::default());
-    let connection = HttpConnection::handshake(connection, None).await.unwrap();
     (connection, listener.accept().await.unwrap().0)
 }
 
+/// A new HTTP/1.1 connection and its other end.
+async fn pair() -> (HttpConnection, TcpStream) {
+    let (connection, peer) = streams().await;
+    (HttpConnection::handshake(connection, None).await.unwrap(), peer)
+}
+
+/// A new HTTP/2 connection, and the task of its other end, which ends with the connection.
+async fn http2_pair() -> (HttpConnection, JoinHandle<()>) {
+    let (connection, peer) = streams().await;
+    let serving = tokio::spawn(async move {
+        let mut peer = h2::server::handshake(peer).await.unwrap();
+        while let Some(Ok((_, mut respond))) = peer.accept().await {
+            respond.send_response(Response::new(()), true).unwrap();
+        }
+    });
+    (HttpConnection::start_http2(connection).await.unwrap(), serving)
+}
+
 fn request() -> GraphRequest {
+    request_over(Protocol::Http1)
+}
+
+fn request_over(protocol: Protocol) -> GraphRequest {
     let mut request = GraphRequest::default();
     let server = Server::new("http://graph.example".parse().unwrap());
-    server.address(&mut request, PathAndQuery::from_static("/target"), Protocol::Http1).unwrap();
+    server.address(&mut request, PathAndQuery::from_static("/target"), protocol).unwrap();
     request
 }
 
@@ -121,7 +145,7 @@ async fn more_idle_connections_than_allowed_are_closed() {
         peers.push(peer);
     }
     assert!(is_closed(&mut peers[2]).await);
-    assert_eq!(connections.lock().connections.len(), 2);
+    assert_eq!(connections.lock().idle.len(), 2);
 }
 
 #[tokio::test]
@@ -224,8 +248,44 @@ async fn a_thousand_requests_that_are_canceled_leave_no_connection_open() {
         (rest.connections().open_streams.load(Relaxed), rest.connections().lock().waiters.len()),
         (1, 0)
     );
-    let idle = rest.connections().lock().connections.len();
+    let idle = rest.connections().lock().idle.len();
     while open.load(Relaxed) > idle {
         yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn requests_share_an_http2_connection_until_it_must_not_be_used_any_more() {
+    let (_listener, connections) = connections().await;
+    let (connection, serving) = http2_pair().await;
+    let mut connecting = std::pin::pin!(Arc::clone(&connections).connect());
+    assert!(poll!(&mut connecting).is_pending());
+    connections.put(connection);
+    let mut senders = vec![connecting.await.unwrap()];
+    senders.extend((0..2).map(|_| connections.take(Instant::now()).unwrap()));
+    for sender in &mut senders {
+        assert_eq!(sender.send(request_over(Protocol::Http2)).await.unwrap().status(), 200);
+    }
+    connections.put(http2_pair().await.0);
+    assert_eq!(connections.lock().idle.len(), 1, "another connection is not necessary");
+    let pool_is_stale = AtomicBool::new(false);
+    let mut guard = ReuseGuard::new(Instant::now() + IDLE_TIMEOUT, &pool_is_stale);
+    guard.observe(senders[0].state());
+    guard.close_when_idle();
+    assert!(connections.take(Instant::now()).is_none());
+    assert!(!serving.is_finished(), "requests on the connection go on");
+    drop(senders);
+    serving.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_http2_connection_is_closed_after_its_time_without_a_request() {
+    let (_listener, connections) = connections().await;
+    let (connection, serving) = http2_pair().await;
+    let started = Instant::now();
+    connections.put(connection);
+    advance(Duration::from_secs(30)).await;
+    drop(connections.take(Instant::now()).unwrap());
+    serving.await.unwrap();
+    assert_eq!(started.elapsed().as_secs(), 80);
 }
