@@ -14,9 +14,11 @@ use url::Url;
 
 use super::super::{Lease, LocalPool, ResponseHeads};
 use super::*;
+use crate::upstream::Retry;
 use crate::upstream::config::Config;
 use crate::upstream::connection::{Stream, UpstreamConnection};
 use crate::upstream::connector::Connector;
+use crate::upstream::error::{AttemptError, classify_attempt};
 use crate::upstream::request::{GraphRequest, Server};
 use crate::upstream::reuse::ReuseGuard;
 use crate::upstream::stream_limit::LastStreamLimit;
@@ -195,6 +197,20 @@ async fn a_connection_is_returned_once_its_response_was_received_as_a_whole() {
     while connections.take(Instant::now()).is_none() {
         yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn a_request_that_was_not_sent_is_retried_on_another_connection() {
+    let (mut connection, peer) = pair().await;
+    drop(peer);
+    while connection.is_ready() {
+        yield_now().await;
+    }
+    let error = SendError::Http(connection.send(request()).await.unwrap_err());
+    let pool_is_stale = AtomicBool::new(false);
+    let guard = ReuseGuard::new(Instant::now(), &pool_is_stale);
+    let classified = classify_attempt(&error, &guard);
+    assert!(matches!(classified, AttemptError::Retryable(Retry::StaleConnection)), "{classified:?}");
 }
 
 #[tokio::test]
